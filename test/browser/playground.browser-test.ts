@@ -15,7 +15,7 @@ import { after, before, describe, it, type TestContext } from 'node:test';
 
 import type { Agent } from '../../src/agents/agent.ts';
 import { defineAgent } from '../../src/agents/define-agent.ts';
-import { playScript } from '../../src/cli/talk/script-playback.ts';
+import { playScript } from '../../src/cli/talk/play-script.ts';
 import { parseScript } from '../../src/cli/talk/talk-script.ts';
 import { RecordedTerminal } from '../cli/terminal/recorded-terminal.ts';
 import { fired, within } from '../fixtures/app.ts';

@@ -12,7 +12,7 @@ import { EXIT, UsageError, type Command } from '../terminal/command.ts';
 import { parseFlags } from '../terminal/flags.ts';
 import { oneLine, shellWord } from '../terminal/one-line.ts';
 import { interruptedError, withBrokenPipes } from '../terminal/output.ts';
-import { playScript } from '../talk/script-playback.ts';
+import { playScript } from '../talk/play-script.ts';
 import { talkByLines } from '../talk/talk-by-lines.ts';
 import { TerminalTalk } from '../talk/talk-on-terminal.ts';
 import { parseScript, type Step } from '../talk/talk-script.ts';

@@ -350,6 +350,17 @@ describe('talk --script', () => {
     assert.equal(lines.at(-1), '1 failure in 2 steps; 1 step not played.');
   });
 
+  it('ends at data that is not answered', async (t) => {
+    const { exitCode, lines } = await play(
+      t,
+      { onData: ({ signal }) => fired(signal).then(() => undefined) },
+      'data {}\nsay Hello',
+      SHORT,
+    );
+    assert.equal(exitCode, 1);
+    assert.deepEqual(lines.slice(1, 3), ['✗ 1  data {}', 'no answer after 0.5 s; raise --timeout']);
+  });
+
   it('ends at the welcome with another secret', async (t) => {
     const { exitCode, lines } = await play(t, polite, 'say Hello\nexpect hello', [
       '--secret',
@@ -392,14 +403,18 @@ describe('talk --script', () => {
     ]);
   });
 
-  it('finds a last reply that nothing is expected of', async (t) => {
+  it('finds a last reply that nothing is expected of, and tells the agent that the call is over', async (t) => {
+    let ends = 0;
     const { exitCode, lines } = await play(t, {
       async *onMessage({ signal }) {
         yield 'Hm';
         await fired(signal);
       },
+      onSessionEnd() {
+        ends += 1;
+      },
     }, 'say Hello', SHORT);
-    assert.deepEqual([exitCode, lines[2]], [1, '✗    end']);
+    assert.deepEqual([exitCode, lines[2], ends], [1, '✗    end', 1]);
   });
 
   it('finds that the agent cannot be told that the call is over', async (t) => {
