@@ -1,0 +1,156 @@
+// What a conversation keeps besides its turns.
+
+import assert from 'node:assert/strict';
+import { describe, it } from 'node:test';
+
+import {
+  clearTurns,
+  emptyConversation,
+  keepAgent,
+  type Conversation,
+} from '../../src/conversations/conversation.ts';
+import {
+  openTurn,
+  settleTurn,
+  OpenedTurn,
+  type TurnSettlement,
+} from '../../src/conversations/rules.ts';
+import type { Message } from '../../src/conversations/message.ts';
+import {
+  assertErased,
+  BOUNDS,
+  check,
+  exchange,
+  nextRun,
+  open,
+  runs,
+  settle,
+  shown,
+} from './checked-rules.ts';
+
+describe("the agent's state", () => {
+  /** Settles a turn with a state. */
+  function keep(
+    conversation: Conversation, turnId: string, agentState: string, runId = runs, bounds = BOUNDS,
+  ): boolean {
+    const reply: Message = { role: 'assistant', content: 'Yes.', turnId, state: 'completed' };
+    const settlement: TurnSettlement = {
+      turnId, runId, state: 'completed', messages: [reply], agentState,
+    };
+    const written = settleTurn(conversation, settlement, bounds);
+    check(conversation);
+    return written.isKept;
+  }
+
+  it('is none in a new conversation', () => {
+    assert.equal(open(emptyConversation('c'), 't1', 'Hi').state, undefined);
+  });
+
+  it('is what the last settlement says, for the turns that open then', () => {
+    const conversation = emptyConversation('c');
+    open(conversation, 't1', 'Hi');
+    keep(conversation, 't1', '{"n":1}');
+    assert.equal(open(conversation, 't2', 'Hi').state, '{"n":1}');
+    keep(conversation, 't2', '{"n":22}');
+    assert.equal(conversation.state, '{"n":22}');
+  });
+
+  it('stays where a settlement has none', () => {
+    const conversation = emptyConversation('c');
+    open(conversation, 't1', 'Hi');
+    keep(conversation, 't1', '{"n":1}');
+    exchange(conversation, 't2', 'Hi', 'Yes.');
+    assert.equal(conversation.state, '{"n":1}');
+  });
+
+  it('is kept of a turn whose words the platform has decided', () => {
+    const conversation = emptyConversation('c');
+    open(conversation, 't1', 'Hi');
+    const runId = runs;
+    open(conversation, 't2', 'Stop', { textHeard: '', turnId: 't1' });
+    keep(conversation, 't1', '{"n":1}', runId);
+    assert.equal(conversation.state, '{"n":1}');
+  });
+
+  it('is not kept of an older run of the turn', () => {
+    const conversation = emptyConversation('c');
+    open(conversation, 't1', 'Hi');
+    const runId = runs;
+    settle(conversation, 't1', 'failed', '');
+    open(conversation, 't1', 'Hi');
+    assert.equal(keep(conversation, 't1', '{"n":1}', runId), false);
+    assert.equal(conversation.state, undefined);
+  });
+
+  it('is cleared with the conversation, and no turn that still runs brings it back', () => {
+    const conversation = emptyConversation('c');
+    open(conversation, 't1', 'Hi');
+    keep(conversation, 't1', '{"n":1}');
+    open(conversation, 't2', 'Hi');
+    clearTurns(conversation);
+    assert.equal(keep(conversation, 't2', '{"n":2}'), false);
+    assertErased(conversation);
+  });
+
+  it('outlives the turns that are trimmed, and counts as text', () => {
+    const bounds = { maxMessages: 200, maxTextLength: 20 };
+    const conversation = emptyConversation('c');
+    open(conversation, 't1', 'Hello', undefined, bounds);
+    keep(conversation, 't1', '{"n":1}', runs, bounds);
+    exchange(conversation, 't2', 'Hello', 'again', bounds);
+    assert.deepEqual(shown(conversation), ['user: Hello', 'assistant(completed): again']);
+    assert.equal(conversation.state, '{"n":1}');
+  });
+});
+
+describe('the caller of a conversation', () => {
+  const caller = { sessionId: 's-1', from: '+15550100', to: '+15550199' };
+
+  function openAs(conversation: Conversation, turnId: string, by?: typeof caller): OpenedTurn {
+    const opening = { turnId, runId: nextRun(), text: 'Hi', caller: by };
+    const opened = openTurn(conversation, opening, BOUNDS);
+    assert.ok(opened instanceof OpenedTurn);
+    check(conversation);
+    return opened;
+  }
+
+  it('is known to later turns of the session, whose events do not name it', () => {
+    const conversation = emptyConversation('c');
+    openAs(conversation, 't1', caller);
+    const numbers = { from: '+15550100', to: '+15550199' };
+    assert.deepEqual(openAs(conversation, 't2').callerIn('s-1'), numbers);
+  });
+
+  it('is not that of another session: it may be a browser', () => {
+    const conversation = emptyConversation('c');
+    openAs(conversation, 't1', caller);
+    assert.equal(openAs(conversation, 't2').callerIn('s-2'), undefined);
+  });
+
+  it('is the last that called', () => {
+    const conversation = emptyConversation('c');
+    openAs(conversation, 't1', caller);
+    const opened = openAs(conversation, 't2', { ...caller, sessionId: 's-2', from: '+4420' });
+    assert.deepEqual(opened.callerIn('s-2'), { from: '+4420', to: '+15550199' });
+  });
+
+  it('is cleared with the conversation', () => {
+    const conversation = emptyConversation('c');
+    openAs(conversation, 't1', caller);
+    clearTurns(conversation);
+    assertErased(conversation);
+  });
+});
+
+describe('the agent that a conversation was handed over to', () => {
+  it('outlives the turn that did it, and is gone when the conversation is cleared', () => {
+    const conversation = emptyConversation('c');
+    exchange(conversation, 't1', 'Hello', 'Hi');
+    keepAgent(conversation, 'billing');
+    keepAgent(conversation, undefined);
+    exchange(conversation, 't2', 'And?', 'Yes.');
+    assert.equal(conversation.agent, 'billing');
+    clearTurns(conversation);
+    assertErased(conversation);
+  });
+});
