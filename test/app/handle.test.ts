@@ -1,0 +1,206 @@
+// An app as the listener of another server.
+
+import assert from 'node:assert/strict';
+import { once } from 'node:events';
+import { createServer, ServerResponse, type IncomingMessage } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { describe, it, type TestContext } from 'node:test';
+
+import type { App } from '../../src/app/app.ts';
+import { createApp } from '../../src/app/create-app.ts';
+import { within } from '../fixtures/app.ts';
+import {
+  messageEvent,
+  quiet,
+  RawConnection,
+  recordLog,
+  type LogRecord,
+  settingsWith,
+  signed,
+} from '../fixtures/kernel.ts';
+
+/** Serves requests with a listener of the test's own. */
+async function serveWith(
+  t: TestContext,
+  listener: (request: IncomingMessage, response: ServerResponse) => void,
+): Promise<string> {
+  const server = createServer(listener).listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  t.after(() => {
+    server.closeAllConnections();
+    server.close();
+  });
+  return `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
+}
+
+describe('app.handle', () => {
+  async function inside(t: TestContext, app: App): Promise<string> {
+    return serveWith(t, (request, response) => {
+      if (request.url === '/theirs') response.end('theirs');
+      else app.handle(request, response);
+    });
+  }
+
+  it("serves in somebody else's server", async (t) => {
+    assert.equal(
+      (await fetch(`${await inside(t, createApp(settingsWith(), quiet))}/health`)).status,
+      200,
+    );
+  });
+
+  it('answers a signed turn there', async (t) => {
+    const body = JSON.stringify({ type: 'message', session_id: 's', turn_id: 't', text: 'Hi' });
+    const response = await fetch(
+      `${await inside(t, createApp(settingsWith(), quiet))}/api/agent`,
+      signed(body),
+    );
+    assert.match(await response.text(), /"response\.tts","content":"Yes\."[^]*"response\.end"/);
+  });
+
+  it('is bound', async (t) => {
+    const { handle } = createApp(settingsWith(), quiet);
+    assert.equal((await fetch(`${await serveWith(t, handle)}/ready`)).status, 200);
+  });
+
+  it('keeps the connection of a client whose refused request has a body of no bytes', async (t) => {
+    const { port } = new URL(await inside(t, createApp(settingsWith(), quiet)));
+    const client = await RawConnection.open(Number(port));
+    t.after(() => client.destroy());
+    for (let count = 1; count <= 2; count++) {
+      client.send('POST /nothing HTTP/1.1\r\nhost: x\r\ncontent-length: 0\r\n\r\n');
+      await client.until(new RegExp(`(HTTP/1\\.1 404[^]*?\\}){${count}}$`));
+    }
+  });
+
+  it('refuses new requests once the app is closed', async (t) => {
+    const app = createApp(settingsWith(), quiet);
+    const origin = await inside(t, app);
+    await app.close();
+    assert.equal((await fetch(`${origin}/health`)).status, 503);
+  });
+});
+
+describe('app.handle with next', () => {
+  const passedOn: readonly (readonly [what: string, method: string, path: string])[] = [
+    ['a path that nobody has', 'GET', '/theirs'],
+    ['another method of such a path', 'POST', '/theirs'],
+    ['a preflight of such a path', 'OPTIONS', '/theirs'],
+    ['a path whose case differs', 'GET', '/Health'],
+    ['a malformed path that is no route', 'GET', '/%zz/theirs'],
+  ];
+  for (const [what, method, path] of passedOn) {
+    it(`calls it for ${what}`, async (t) => {
+      const app = createApp(settingsWith(), quiet);
+      app.get('/:id/ours', (context) => context.empty(204));
+      const origin = await serveWith(t, (request, response) => {
+        app.handle(request, response, () => response.end('theirs'));
+      });
+      const headers = { origin: 'https://a.example', 'access-control-request-method': 'GET' };
+      const response = await fetch(origin + path, { method, headers });
+      assert.deepEqual([response.status, await response.text()], [200, 'theirs']);
+    });
+  }
+
+  const ours: readonly (readonly [what: string, method: string, path: string, status: number])[] = [
+    ['a path of its own', 'GET', '/health', 200],
+    ['another method of one', 'DELETE', '/health', 405],
+    ['a preflight of one', 'OPTIONS', '/health', 204],
+    ['a malformed parameter of one', 'GET', '/%zz/ours', 400],
+  ];
+  for (const [what, method, path, status] of ours) {
+    it(`answers ${what}`, async (t) => {
+      const app = createApp(settingsWith(), quiet);
+      app.get('/:id/ours', (context) => context.empty(204));
+      const origin = await serveWith(t, (request, response) => {
+        app.handle(request, response, () => response.writeHead(500).end());
+      });
+      const headers = { origin: 'https://a.example', 'access-control-request-method': 'GET' };
+      assert.equal((await fetch(origin + path, { method, headers })).status, status);
+    });
+  }
+
+  it('calls it before it returns, with nothing set and nothing counted', async (t) => {
+    const app = createApp(settingsWith(), quiet);
+    app.use((context) => context.empty(204));
+    const found: unknown[] = [];
+    const origin = await serveWith(t, (request, response) => {
+      const watched = (): number[] => [
+        response.listenerCount('close'), request.socket.listenerCount('close'),
+        request.listenerCount('data'),
+      ];
+      const before = watched();
+      app.handle(request, response, () => {
+        found.push(response.getHeaderNames(), watched(), before);
+      });
+      found.push('returned');
+      response.end();
+    });
+    await (await fetch(`${origin}/theirs`)).text();
+    const [headers, after, before, last] = found;
+    assert.deepEqual([headers, after, last], [[], before, 'returned']);
+    assert.doesNotMatch(app.metrics.text(), /^http_requests_total\{/m);
+  });
+});
+
+describe('app.handle below a path of another server', () => {
+  /** As Express does: the path is cut off `url`. */
+  function mount(path: string, app: App) {
+    return (request: IncomingMessage, response: ServerResponse): void => {
+      const { url = '' } = request;
+      Object.assign(request, { originalUrl: url, url: url.slice(path.length) });
+      app.handle(request, response);
+    };
+  }
+
+  it('serves the path that was asked for', async (t) => {
+    const app = createApp(settingsWith({ agentRoute: '/voice/agent' }), quiet);
+    const origin = await serveWith(t, mount('/voice', app));
+    const response = await fetch(`${origin}/voice/agent`, signed(messageEvent()));
+    assert.match(await response.text(), /"content":"Yes\."/);
+  });
+
+  it('guards what was asked for below /api/', async (t) => {
+    const app = createApp(settingsWith(), quiet);
+    app.get('/:room/secrets', (context) => context.text(200, context.path));
+    const origin = await serveWith(t, mount('/api', app));
+    assert.equal((await fetch(`${origin}/api/secrets`)).status, 401);
+  });
+});
+
+describe('app.handle behind a layer that has read the body', () => {
+  async function behindParser(
+    t: TestContext,
+    keep: (body: Buffer) => object,
+  ): Promise<{ answer: Response; lines: readonly LogRecord[] }> {
+    const { log, records } = recordLog();
+    const app = createApp(settingsWith(), quiet, { log });
+    const origin = await serveWith(t, async (request, response) => {
+      const chunks: Buffer[] = [];
+      for await (const chunk of request) chunks.push(chunk as Buffer);
+      app.handle(Object.assign(request, keep(Buffer.concat(chunks))), response);
+    });
+    const answer = await within(
+      fetch(`${origin}/api/agent`, signed(messageEvent())),
+      'an answer',
+    );
+    return { answer, lines: records() };
+  }
+
+  it('is 500 at once, and the log names the cause and the remedy', async (t) => {
+    const { answer, lines } = await behindParser(t, (body) => ({ body: JSON.parse(String(body)) }));
+    assert.equal(answer.status, 500);
+    assert.deepEqual(await answer.json(), { error: 'Internal server error' });
+    const { error } = lines.find(({ msg }) => msg === 'request failed') ?? {};
+    assert.match(JSON.stringify(error), /body has already been read.*mount the app before any.*rawBody/);
+  });
+
+  it('answers the turn where the layer kept the bytes in rawBody', async (t) => {
+    const { answer } = await behindParser(t, (rawBody) => ({ rawBody }));
+    assert.match(await answer.text(), /"content":"Yes\."/);
+  });
+
+  it('is 401 where those are other bytes than were signed', async (t) => {
+    const { answer } = await behindParser(t, (body) => ({ rawBody: Buffer.from(`${body} `) }));
+    assert.equal(answer.status, 401);
+  });
+});
