@@ -6,6 +6,7 @@ import {
   subtract,
   type Conversation,
 } from './conversation.ts';
+import { isLaterRun } from './run-id.ts';
 import { withCallsOf, withResultsOf, type MergedMessages } from './tool-call-merge.ts';
 import { forgetRun, messagesOf, setMessages, type TurnRecord } from './turn-record.ts';
 
@@ -16,7 +17,8 @@ import { forgetRun, messagesOf, setMessages, type TurnRecord } from './turn-reco
  * - A turn the conversation lacks is added in its place.
  * - If both know the same run, this process has the newer copy, unless what was heard has been
  *   decided by now.
- * - If they know different runs, a completed one wins; otherwise the stored one stays.
+ * - If they know different runs, a completed one wins, otherwise the later one of one process. Of
+ *   two processes the stored one stays.
  * - A tool call never loses its true result, and never gets another call's: a call belongs to a
  *   run.
  */
@@ -93,8 +95,12 @@ function isTrimmed(
 }
 
 function isNewer(ours: TurnRecord, theirs: TurnRecord): boolean {
-  if (ours.runId !== theirs.runId)
-    return ours.state === 'completed' && theirs.state !== 'completed';
+  if (ours.runId !== theirs.runId) {
+    const isCompleted = ours.state === 'completed';
+    if (isCompleted !== (theirs.state === 'completed')) return isCompleted;
+    const isOfOneProcess = ours.process !== undefined && ours.process === theirs.process;
+    return !isCompleted && isOfOneProcess && isLaterRun(ours.runId, theirs.runId);
+  }
   if (ours.isUnknown === true) return false;
   const isOpen = theirs.isUnknown === true || (theirs.isLeaving === true && !ours.isLeaving);
   return theirs.state === 'open' || (isOpen && ours.state !== 'open');
@@ -104,11 +110,13 @@ function replace(conversation: Conversation, theirs: TurnRecord, ours: TurnRecor
   const { messages, kept } = withCallsOf(theirs, ours) ?? {
     messages: messagesOf(ours), kept: ours.kept,
   };
-  const { state, runId, filler, sent, isUnknown, isLeaving } = ours;
+  const { state, runId, process, arrivedAt, filler, sent, isUnknown, isLeaving } = ours;
   subtract(conversation, theirs);
   conversation.openTurns += Number(state === 'open') - Number(theirs.state === 'open');
   theirs.state = state;
   theirs.runId = runId;
+  if (process !== undefined) theirs.process = process;
+  if (arrivedAt !== undefined) theirs.arrivedAt = arrivedAt;
   forgetRun(theirs);
   setMessages(theirs, messages, kept);
   if (filler !== undefined) theirs.filler = filler;
