@@ -12,7 +12,7 @@ import type { CallOutcome } from './running-calls.ts';
 const READ_MS = 1_000;
 
 /** A process is taken for dead if it leaves so many questions in a row unanswered. */
-const MAX_SILENT = 2;
+const MAX_SILENT = 3;
 
 const LOST: CallOutcome = { state: 'unknown', content: UNFINISHED_RESULTS.unknown };
 const STILL_RUNNING: CallOutcome = { state: 'running', content: UNFINISHED_RESULTS.running };
@@ -37,7 +37,7 @@ export interface Waiting {
 
 /**
  * The outcome of the call, once the record has it. `unknown` if its process says that it does not
- * run it, or does not answer twice, and the record has no result either. `running` once the signal
+ * run it, or does not answer, and the record has no result either. `running` once the signal
  * fires. Reads the record at least once a second; a message of that process only saves time.
  */
 export async function outcomeElsewhere(

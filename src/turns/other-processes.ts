@@ -78,19 +78,24 @@ export class OtherProcesses {
 
   /**
    * Asks processes which tool calls they run: `calls` has the keys by the address of the process.
-   * Takes at most 150 ms.
+   * Those that do not answer are asked again, `tries` times in all. Each takes at most 150 ms.
    */
   async ask(
     conversationId: string,
     calls: ReadonlyMap<string, readonly string[]>,
+    tries = 1,
   ): Promise<Answers> {
     const id = randomUUID();
     const question = new Question(calls);
     this.#questions.set(id, question);
     const from = this.ownAddress;
-    for (const [process, keys] of calls)
-      this.#send(process, { type: 'ask', id, from, conversationId, calls: keys });
-    await question.answered;
+    for (let count = 0; count < tries && question.silent.size > 0; count++) {
+      for (const process of question.silent) {
+        const keys = calls.get(process) ?? [];
+        this.#send(process, { type: 'ask', id, from, conversationId, calls: keys });
+      }
+      await question.answered();
+    }
     this.#questions.delete(id);
     return question;
   }

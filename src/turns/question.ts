@@ -1,6 +1,6 @@
 import type { MessageOf } from './process-message.ts';
 
-/** A process that has not answered after this time is taken for dead. */
+/** How long one question waits for answers. */
 const ANSWER_MS = 150;
 
 /** What other processes answered in time. */
@@ -25,21 +25,29 @@ export interface Answers {
  * about that call, has begun something meanwhile: so it lives, and runs it.
  */
 export class Question implements Answers {
-  /** Resolves when all have answered, but at the latest after 150 ms. */
-  readonly answered: Promise<void>;
   /** Who runs which calls, by key, as far as answers have come. */
   readonly #runners = new Map<string, string>();
   /** Keys of the calls that were asked about. */
   readonly #asked: ReadonlySet<string>;
   /** Processes that have not answered. */
   readonly #silent: Set<string>;
-  #done!: () => void;
+  #done = (): void => undefined;
 
   /** `calls`: keys by the address of the process that may run them. */
   constructor(calls: ReadonlyMap<string, readonly string[]>) {
     this.#asked = new Set([...calls.values()].flat());
     this.#silent = new Set(calls.keys());
-    this.answered = new Promise((resolve) => {
+  }
+
+  /** The processes that have not answered. */
+  get silent(): ReadonlySet<string> {
+    return this.#silent;
+  }
+
+  /** Resolves when all have answered, but at the latest after 150 ms. */
+  answered(): Promise<void> {
+    if (this.#silent.size === 0) return Promise.resolve();
+    return new Promise((resolve) => {
       const timer = setTimeout(resolve, ANSWER_MS);
       this.#done = () => {
         clearTimeout(timer);

@@ -25,6 +25,9 @@ import { MAX_REPLY_LENGTH } from './spoken-reply.ts';
 import { noteUnknown } from './turn-calls.ts';
 import type { TurnHost } from './turn-host.ts';
 
+/** A process that leaves so many questions unanswered is taken for dead. It may only be busy. */
+const MAX_QUESTIONS = 3;
+
 /** What turns share. It is told when one of them is settled and has nothing left to do. */
 export interface TurnOwner extends TurnHost {
   ended(turn: Turn): void;
@@ -220,7 +223,7 @@ export class Turn
 
   /** Other processes may run tools that would otherwise be taken for lost. */
   async #askOthers({ calls }: RunsElsewhere): Promise<void> {
-    return this.#open(await this.host.others?.ask(this.conversationId, calls));
+    return this.#open(await this.host.others?.ask(this.conversationId, calls, MAX_QUESTIONS));
   }
 
   #run(opened: OpenedTurn): Awaitable<void> {

@@ -10,14 +10,14 @@ describe('a question to other processes', () => {
     const question = new Question(new Map([['a', ['k1']], ['b', ['k2']]]));
     for (const [from, calls] of [['a', ['k1']], ['b', []]] as const)
       question.answer({ type: 'answer', id: 'q', from, calls, isFollowing: false });
-    await question.answered;
+    await question.answered();
     assert.equal(question.isCallRunning('k1', 'a'), true);
     assert.equal(question.isCallRunning('k2', 'b'), false);
   });
 
   it('takes a process that does not answer for dead', async () => {
     const question = new Question(new Map([['a', ['k1']]]));
-    await question.answered;
+    await question.answered();
     assert.deepEqual([question.isAlive('a'), question.isCallRunning('k1', 'a')], [false, false]);
   });
 
@@ -25,7 +25,7 @@ describe('a question to other processes', () => {
   it('takes nothing from a process for what it began meanwhile', async () => {
     const question = new Question(new Map([['a', ['k1']]]));
     question.answer({ type: 'answer', id: 'q', from: 'a', calls: [], isFollowing: false });
-    await question.answered;
+    await question.answered();
     assert.deepEqual(
       [question.isCallRunning('k2', 'a'), question.isCallRunning('k2', 'b'), question.isAlive('b')],
       [true, true, true],
