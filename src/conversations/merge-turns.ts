@@ -49,9 +49,9 @@ export function mergeAltered(
   for (const ours of altered) {
     const theirs = findTurn(conversation, ours.id);
     if (theirs === undefined) continue;
-    const isOver = theirs.state === 'open' && !open.includes(ours);
-    const isEnded = isOver && ours.runId === theirs.runId;
-    if (isEnded && isNewer(ours, theirs)) replace(conversation, theirs, ours);
+    const isOver = ours.state !== 'open' && !open.includes(ours);
+    const isTold = theirs.state !== 'open' && theirs.runId === ours.runId; // by their run itself
+    if (isOver && !isTold && isNewer(ours, theirs)) replace(conversation, theirs, ours);
     else keep(conversation, theirs, withResultsOf(ours, theirs));
   }
 }

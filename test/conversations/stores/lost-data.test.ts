@@ -167,6 +167,19 @@ describe('a conversation that the store has lost', () => {
     assert.equal((await b.store.read('c'))?.openTurns, 0);
   });
 
+  it('keeps the last run of a turn where the next change is a late result of it', async (t) => {
+    const [a, b, shared] = two(t);
+    await a.store.update('c', open('t1', 1));
+    await a.store.update('c', calling('x'));
+    await a.store.update('c', open('t2', 2));
+    const replica = new Map(shared);
+    await turn(a.store, 'c', 't1');
+    restore(shared, replica);
+    await a.store.update('c', returned('x'));
+    const spoken = ['words of t1', '', '"x"', 'reply to t1', 'words of t2'];
+    assert.deepEqual((await texts(b.store, 'c')).slice(0, 5), spoken);
+  });
+
   it('is joined with what another process has begun anew', async (t) => {
     const [a, b, shared] = two(t);
     const pass = clock(t, a, b);

@@ -101,17 +101,20 @@ export class FleetModel {
   *wrongsOfAbort(run: FleetRun): Wrongs {
     if (run.abortReason !== 'a newer turn began') return;
     const { deliveries } = this.#ledger;
-    const place = deliveries.indexOf(run.delivery);
+    // A delivery that joins the turn does not make it newer.
+    const place = deliveries.findIndex(
+      ({ turn, process }) => turn === run.turn && process === run.process,
+    );
     const isOfAnother = ({ turn }: FleetDelivery): boolean => turn !== run.turn;
     const later = deliveries.filter(
       (other, index) =>
         isOfAnother(other) &&
         (index > place || other.arrivedAtMs + PROMPT_MS > run.startedAtMs),
     );
-    if (later.length === 0) yield `run ${run.n} was ended by a turn that is not newer`;
+    if (later.length === 0 && this.#without('clocks')) yield `run ${run.n} was ended by a turn that is not newer`;
     else if (
       later.every(({ turn }) => turn.number < run.turn.number) &&
-      this.#without('slow', 'down', 'losses', 'post', 'clear')
+      this.#without('slow', 'down', 'losses', 'post', 'clear', 'clocks')
     )
       yield `run ${run.n} was ended by a late delivery of an older turn`;
   }
@@ -141,7 +144,8 @@ export class FleetModel {
       if (!isThere && this.#mustBeKept(turn)) yield `${turn.words} is lost`;
       if (isThere && this.#mustBeGone(turn)) yield `${turn.words} has returned after an erasure`;
     }
-    if (!this.#without('slow', 'down', 'losses', 'clear')) return;
+    // Clocks that are apart do not say which of two turns that had to wait arrived first.
+    if (!this.#without('slow', 'down', 'losses', 'clear', 'clocks')) return;
     const order = spoken.flatMap((words) => turns.filter((turn) => turn.words === words));
     for (const [index, turn] of order.entries())
       if (order.slice(index + 1).some((later) => isOlder(later, turn)))
@@ -150,17 +154,15 @@ export class FleetModel {
 
   /** Whether a living process remembers it, or the store had it and has not lost it. */
   #mustBeKept({ deliveries, isStored }: FleetTurn): boolean {
-    // An erasure that waited for the store takes all with it that was there by then.
-    const cleared = Math.max(
-      -1, ...this.#ledger.clearings.map(({ step, wasAway }) => (wasAway ? Infinity : step)),
-    );
+    // An erasure that waited for the store, or that it has lost, takes all with it that is there by
+    // then; and a process that was away does not know of it.
+    const cleared = Math.max(-1, ...this.#ledger.clearings.map(({ step }) => step));
+    if (cleared !== -1 && !this.#without('losses', 'slow', 'down')) return false;
     if (cleared === -1) return isStored || deliveries.some(({ process }) => !process.isDead);
     const since = deliveries.filter(({ step }) => step > cleared);
     if (isStored && since.length === deliveries.length) return true;
-    // A turn that ran on is not recorded, and a process that was away did not know of the erasure.
-    return since.some(
-      ({ process, wasAway, run }) => !process.isDead && !wasAway && run !== undefined,
-    );
+    // A turn that ran on is not recorded.
+    return since.some(({ process, run }) => !process.isDead && run !== undefined);
   }
 
   #mustBeGone({ deliveries, runs }: FleetTurn): boolean {
@@ -196,7 +198,8 @@ export class FleetModel {
       yield `says ${JSON.stringify(text)}; run ${current} said ${JSON.stringify(saidBy(run))}`;
     if (last?.state === 'completed' && text !== saidBy(run))
       yield `is complete with ${JSON.stringify(text)} of ${JSON.stringify(saidBy(run))}`;
-    if (last?.state === 'open' && newest?.process.isDead !== true) yield 'is still open';
+    if (last?.state === 'open' && newest?.process.isDead !== true && !this.#mayConfuseRuns(turn))
+      yield 'is still open';
     for (const delivery of turn.deliveries) yield* this.#wrongsOfHeard(delivery, text, last?.state);
   }
 
@@ -210,11 +213,17 @@ export class FleetModel {
     if (turn.runs.some(({ n }) => n > run.n)) return;
     if (this.#ledger.clearings.some((clearing) => clearing.step >= step)) return;
     if (!this.#mustBeKept(turn)) return;
+    if (this.#mayConfuseRuns(turn)) return;
     // Where a store fails or forgets, two processes may run the turn, and both to its end.
     const isOther =
       !this.#without('slow', 'down', 'losses') && turn.runs.some((other) => saidBy(other) === text);
     if ((text !== heard && !isOther) || state !== 'completed')
       yield `was heard whole, ${JSON.stringify(heard)}, and is ${state}: ${JSON.stringify(text)}`;
+  }
+
+  /** A store that has lost the turn does not know which of its runs in two processes was later. */
+  #mayConfuseRuns({ runs }: FleetTurn): boolean {
+    return !this.#without('losses') && new Set(runs.map(({ process }) => process)).size > 1;
   }
 
   *#wrongsOfCalls(messages: readonly Message[]): Wrongs {
@@ -245,8 +254,9 @@ export class FleetModel {
 
   /** What a tool returned in a process that lives is in its turn. */
   *#wrongsOfResults(history: readonly Message[]): Wrongs {
+    if (this.#ledger.clearings.length > 0) return; // a turn that ran on is not recorded
     for (const act of this.#ledger.acts) {
-      if (isOnce(act) || act.result === undefined || act.process.isDead || act.isCleared) continue;
+      if (isOnce(act) || act.result === undefined || act.process.isDead) continue;
       if (!history.some(({ turnId }) => turnId === act.turnId)) continue;
       const found = history.filter(
         (message) => message.role === 'tool' && message.key === act.key,
@@ -266,8 +276,10 @@ export class FleetModel {
       );
       if (state === 'running' && isAlive) yield `${tool} is said to run, and does not`;
     }
+    const isErased =
+      this.#ledger.clearings.length > 0 && !this.#without('slow', 'down', 'losses');
     for (const act of this.#ledger.acts) {
-      if (!isOnce(act) || act.process.isDead || act.isCleared) continue;
+      if (!isOnce(act) || act.process.isDead || act.isCleared || isErased) continue;
       const call = calls[act.key];
       if (act.ended === 'returned' && call?.state !== 'completed')
         yield `the result of act ${act.n} is not final: ${JSON.stringify(call)}`;
@@ -324,12 +336,16 @@ function mayActAgain({ ended, isLost, isCleared }: Act): boolean {
 
 /**
  * Whether the turn arrived before the other one, and must stand before it: in another process one
- * that arrived a moment before may open a moment later.
+ * that arrived a moment before may open a moment later, and one that was delivered again may open
+ * only then.
  */
-function isOlder({ deliveries: [own] }: FleetTurn, { deliveries: [other] }: FleetTurn): boolean {
+function isOlder({ deliveries }: FleetTurn, than: FleetTurn): boolean {
+  const own = deliveries.at(-1);
+  // A process may die before it has opened the turn.
+  const other = than.deliveries.find(({ process, run }) => !process.isDead || run !== undefined);
   if (own === undefined || other === undefined) return false;
   return own.process === other.process
-    ? own.turn.number < other.turn.number
+    ? own.step < other.step
     : own.arrivedAtMs + PROMPT_MS <= other.arrivedAtMs;
 }
 

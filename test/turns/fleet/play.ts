@@ -21,8 +21,8 @@ import {
 } from './stage.ts';
 import type { FleetEvent, FleetOp, FleetStep, FleetTalk } from './talk.ts';
 
-/** For what nobody waits for: questions to dead processes, and second tries of writes. */
-const SETTLING_MS = 5_000;
+/** For what nobody waits for: questions to dead processes, and claims that are taken back. */
+const SETTLING_MS = 90_000;
 
 /** A talk went wrong. The message has the transcript. */
 export class FleetError extends Error {
@@ -247,6 +247,10 @@ class Play {
   async #clear(process: Process): Promise<void> {
     this.#note(`process ${process.place} forgets the conversation`);
     const { clock } = this.#stage;
+    const noteCleared = (): void => {
+      for (const act of this.#ledger.acts) act.isCleared = true;
+    };
+    noteCleared();
     const cleared = clock.as(process.place, () => process.clear());
     await this.#stage.quiet();
     await clock.pass(1_000, this.#stage.quiet); // a store that is slow times out
@@ -259,7 +263,7 @@ class Play {
       wasAway: process.isAway,
       isStored: false,
     });
-    for (const act of this.#ledger.acts) act.isCleared = true;
+    noteCleared();
   }
 
   // What is recorded.

@@ -124,6 +124,54 @@ export function composeFleetTalk(seed: number): FleetTalk {
     return { ...made, passesMs };
   };
 
+  const message = (place: number, passesMs: number): FleetStep => {
+    const ops = [op(), op(), { do: 'say' }] as const;
+    return { do: 'message', at: place, hasId: true, ops, passesMs };
+  };
+
+  /** Steps that seldom meet by chance. */
+  const meeting = (): FleetStep[] => {
+    const [one, other] = [at(), at()];
+    const soon = chance(0.5) ? 20 : 110;
+    const again: FleetStep = { do: 'deliver again', at: other, pick: 0, passesMs: 0 };
+    switch ([...troubles][below(troubles.size)]) {
+      case 'slow': // a turn waits for its store, and another one overtakes it
+        return [
+          { do: 'store', at: one, becomes: 'slow', passesMs: 0 },
+          message(one, soon),
+          message(other, 110),
+          { do: 'store', at: one, becomes: 'well', passesMs: 0 },
+        ];
+      case 'crashes': // two turns ask a process that is gone
+        return [
+          message(one, 0),
+          { do: 'crash', at: one, passesMs: 0 },
+          message(one, soon),
+          message(other, 110),
+        ];
+      case 'post': // a process goes on with a turn that another one has taken over
+        return [
+          { do: 'post', becomes: 'lost', passesMs: 0 },
+          message(one, 0),
+          again,
+          { do: 'go on', pick: 0, passesMs: 0 },
+        ];
+      case 'losses': // the store forgets what both knew
+        return [
+          { do: 'lose', what: 'nothing yet', passesMs: 0 },
+          message(one, 0),
+          again,
+          { do: 'lose', what: 'the last writes', passesMs: 0 },
+        ];
+      default:
+        return [message(one, 0), again];
+    }
+  };
+
+  const steps: FleetStep[] = [];
+  for (let left = 5 + below(16); left > 0; left--)
+    steps.push(...(chance(0.06) ? meeting() : [step()]));
+
   return {
     seed,
     processes,
@@ -134,6 +182,6 @@ export function composeFleetTalk(seed: number): FleetTalk {
       waits: chance(0.5),
       ends: one(['returns', 'returns', 'returns', 'throws', 'does nothing'] as const),
     })),
-    steps: Array.from({ length: 5 + below(16) }, step),
+    steps,
   };
 }
