@@ -56,7 +56,7 @@ const CASES: readonly (readonly [string, TurnRecord, TurnRecord, TurnRecord])[] 
   ['a completed run stays', settled, { ...cut, runId: 2 }, settled],
   ['of two unfinished runs the one that is there stays', { ...open, runId: 2 }, cut,
     { ...open, runId: 2 }],
-  // The store has the first run, though its answer got lost, and the process has gone on without it.
+  // The store has the first run, though its answer got lost: the process has gone on without it.
   ['of two unfinished runs of one process the later one wins', { ...open, process: 'p' },
     { ...cut, runId: 2, process: 'p' }, { ...cut, runId: 2, process: 'p' }],
   ['of two unfinished runs of one process the earlier one is no news',
