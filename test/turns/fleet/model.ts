@@ -25,8 +25,8 @@ const UNFINISHED = new Set([
 ]);
 /** A turn that waited for less is the newest, whoever else came meanwhile. */
 const PROMPT_MS = 100;
-/** From then on a call may be out of time. */
-const TURN_TIMEOUT_MS = 120_000;
+/** From then on a call may be out of time: its turn began before it. */
+const TURN_TIMEOUT_MS = 110_000;
 
 type Wrongs = Generator<string, void, undefined>;
 
@@ -88,11 +88,13 @@ export class FleetModel {
       if (act !== undefined && (act.tool !== call.name || act.args !== call.args)) yield shown;
       if (message.content !== '{"error":"outcome unknown"}') continue;
       if (!this.#without('post', 'losses', 'clear')) continue;
-      const running = this.#ledger.acts.find(
-        ({ tool, args, ended, process, beganAtMs }) =>
-          tool === call.name && args === call.args && ended === 'not yet' &&
-          !process.isDead && nowMs - beganAtMs < TURN_TIMEOUT_MS,
+      // If there are several such calls, it may be the result of one that does not run.
+      const acts = this.#ledger.acts.filter(
+        ({ tool, args }) => tool === call.name && args === call.args,
       );
+      const isRunning = ({ ended, process, beganAtMs }: Act): boolean =>
+        ended === 'not yet' && !process.isDead && nowMs - beganAtMs < TURN_TIMEOUT_MS;
+      const running = acts.every(isRunning) ? acts[0] : undefined;
       if (running !== undefined) yield `${shown}, which runs as act ${running.n}`;
     }
   }
@@ -105,15 +107,17 @@ export class FleetModel {
     const place = deliveries.findIndex(
       ({ turn, process }) => turn === run.turn && process === run.process,
     );
+    const isEarlier = ({ n }: FleetRun): boolean => n < run.n;
     const isOfAnother = ({ turn }: FleetDelivery): boolean => turn !== run.turn;
     const later = deliveries.filter(
       (other, index) =>
         isOfAnother(other) &&
         (index > place || other.arrivedAtMs + PROMPT_MS > run.startedAtMs),
     );
-    if (later.length === 0 && this.#without('clocks')) yield `run ${run.n} was ended by a turn that is not newer`;
+    if (later.length === 0 && this.#without('clocks'))
+      yield `run ${run.n} was ended by a turn that is not newer`;
     else if (
-      later.every(({ turn }) => turn.number < run.turn.number) &&
+      later.every(({ turn }) => turn.number < run.turn.number && turn.runs.some(isEarlier)) &&
       this.#without('slow', 'down', 'losses', 'post', 'clear', 'clocks')
     )
       yield `run ${run.n} was ended by a late delivery of an older turn`;
@@ -214,16 +218,16 @@ export class FleetModel {
     if (this.#ledger.clearings.some((clearing) => clearing.step >= step)) return;
     if (!this.#mustBeKept(turn)) return;
     if (this.#mayConfuseRuns(turn)) return;
-    // Where a store fails or forgets, two processes may run the turn, and both to its end.
-    const isOther =
-      !this.#without('slow', 'down', 'losses') && turn.runs.some((other) => saidBy(other) === text);
-    if ((text !== heard && !isOther) || state !== 'completed')
+    // While its store is slow, the next turn may have closed it.
+    const isWhole = state === 'completed' || !this.#without('slow', 'down');
+    if (text !== heard || !isWhole)
       yield `was heard whole, ${JSON.stringify(heard)}, and is ${state}: ${JSON.stringify(text)}`;
   }
 
-  /** A store that has lost the turn does not know which of its runs in two processes was later. */
+  /** A store that fails or forgets does not know which of the runs in two processes was later. */
   #mayConfuseRuns({ runs }: FleetTurn): boolean {
-    return !this.#without('losses') && new Set(runs.map(({ process }) => process)).size > 1;
+    const processes = new Set(runs.map(({ process }) => process));
+    return processes.size > 1 && !this.#without('losses', 'slow', 'down');
   }
 
   *#wrongsOfCalls(messages: readonly Message[]): Wrongs {
@@ -297,13 +301,14 @@ export class FleetModel {
       const heard = heardOn(delivery);
       const [own = ''] = heard.split(APOLOGY);
       const isOfRun = turn.runs.some((run) => saidBy(run).startsWith(own));
-      if (own !== '' && !isOfRun) yield `${turn.words}: a caller heard ${JSON.stringify(heard)}`;
+      if (own !== '' && !isOfRun && !delivery.process.isDead)
+        yield `${turn.words}: a caller heard ${JSON.stringify(heard)}`;
       if (!isCutOff(delivery) && caller?.hasEnded === false)
         yield `${turn.words}: a caller still waits`;
     }
     const newest = this.#ledger.turns.at(-1)?.deliveries.at(-1);
     if (newest === undefined || isCutOff(newest)) return;
-    if (!this.#without('slow', 'down', 'post', 'losses', 'clear')) return;
+    if (!this.#without('slow', 'down', 'post', 'losses', 'clear', 'clocks')) return;
     // An older turn that waits for less than that is the newest, too.
     const isAlone = this.#ledger.deliveries.every(
       ({ turn, arrivedAtMs }) =>

@@ -16,6 +16,7 @@ import {
   FleetStage,
   type ChatMessage,
   type MessageTurn,
+  type OnceCall,
   type Process,
   type Reply,
 } from './stage.ts';
@@ -356,8 +357,9 @@ class Play {
     return mark > 0 && (head.erasedAt ?? 0) >= mark;
   }
 
-  #hasClaim({ key }: Act): boolean {
-    return this.#stage.stored.has(`once-${key}`);
+  #hasClaim({ key, turnId, process }: Act): boolean {
+    const claim = JSON.parse(this.#stage.stored.get(`once-${key}`) ?? '{}') as Partial<OnceCall>;
+    return claim.turnId === turnId && claim.process === process.channel.address;
   }
 
   #check(): void {
