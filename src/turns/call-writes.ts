@@ -128,7 +128,7 @@ async function storeClaims(
     liveState?.written(isStateKept, log, conversationId);
     for (const [index, call] of claiming.entries()) {
       call.claim = outcomes[index];
-      host.calls.forgetUnconfirmed(call.key);
+      if (call.claim?.kind === 'claimed') host.calls.forgetUnconfirmed(call.key);
     }
     own(turn, ownership);
   } catch (error) {
@@ -153,17 +153,21 @@ async function notRunningElsewhere(
   const keys = calls.map(({ key }) => key);
   try {
     const conversation = await conversations.read(conversationId);
-    const processes = new Set(conversation?.turns.map(({ process }) => process));
+    const { turns = [], onceCalls } = conversation ?? {};
+    const claims = keys.map((key) => onceCalls?.[key]);
+    const processes = new Set([...turns, ...claims].map((owned) => owned?.process));
     const asked = [...processes].filter((process) => process !== undefined && process !== own);
     if (asked.length === 0) return calls;
     const questions = asked.map((process) => [String(process), keys] as const);
     const answers = await others.ask(conversationId, new Map(questions));
-    return calls.filter((call) => {
+    return calls.filter((call, index) => {
       const process = answers.runnerOf(call.key);
       if (process === undefined) return true;
-      const known = conversation?.onceCalls?.[call.key];
-      const isKnown = known?.state === 'running' && known.process === process;
-      call.claim = { kind: 'running', call: isKnown ? known : callOf(call, process) };
+      const claim = claims[index];
+      const isClaimed = claim?.state === 'running' && answers.isAlive(String(claim.process));
+      if (isClaimed && claim.process === own) return true; // the others may wait for this one
+      // The claim says whom to wait for: the others that run the call may wait for it, too.
+      call.claim = { kind: 'running', call: isClaimed ? claim : callOf(call, process) };
       return false;
     });
   } catch (error) {

@@ -90,17 +90,18 @@ function shop(
 interface Machines {
   readonly a: Shop;
   readonly b: Shop;
+  readonly c: Shop;
   readonly post: Post;
   readonly shared: SharedParts;
   /** The database's way to each process. */
   readonly parts: readonly [PartsInMemory, PartsInMemory];
 }
 
-/** Two processes over one store. `channel` false: they exchange no messages. */
+/** Three processes over one store. `channel` false: they exchange no messages. */
 function machines(t: TestContext, pay: () => Tool, { hasChannel = true } = {}): Machines {
   const shared: SharedParts = new Map();
   const post = new Post();
-  const parts = [0, 1].map(() => new PartsInMemory(shared, { isSlow: true }));
+  const parts = [0, 1, 2].map(() => new PartsInMemory(shared, { isSlow: true }));
   const open = (index: number): Shop => {
     const store = new SharedStore(parts[index] as PartsInMemory, {
       ttlMs: 3_600_000,
@@ -112,7 +113,7 @@ function machines(t: TestContext, pay: () => Tool, { hasChannel = true } = {}): 
     return shop(t, pay(), { store, ...channel });
   };
   const [first, second] = parts as [PartsInMemory, PartsInMemory];
-  return { a: open(0), b: open(1), post, shared, parts: [first, second] };
+  return { a: open(0), b: open(1), c: open(2), post, shared, parts: [first, second] };
 }
 
 /** A tool whose calls the test ends, by the amount. */
@@ -153,6 +154,12 @@ class Bank {
 /** One each for the turn that opens, for the claim, and for each look of a call that waits. */
 function answersIn({ messages }: Post): number {
   return messages.filter((text) => text.includes('"answer"')).length;
+}
+
+/** How often the process has asked others. */
+function questionsOf(process: string, { messages }: Post): number {
+  const questions = messages.filter((text) => text.includes(`"from":"${process}"`));
+  return new Set(questions.filter((text) => text.startsWith('{"type":"ask"'))).size;
 }
 
 /** Asks for a payment until the reply is right, but not for ever. */
@@ -423,6 +430,24 @@ describe('a once tool of two processes', () => {
     assert.equal(await a.says('pay 5'), '{"error":"not started"}');
     bank.answer(5);
     await paysAtLast(b, (reply) => reply.includes('"paid":5'));
+    assert.deepEqual(bank.calls, [5]);
+  });
+
+  it('is waited for though another process has taken its turn over', async (t) => {
+    const bank = new Bank();
+    const { a, b, c, post } = machines(t, () => payTool(bank.pay));
+    const first = a.says('pay 5', { turn_id: 'paying' });
+    await bank.begun();
+    assert.equal(await b.says('pay 5', { turn_id: 'paying' }), '{"status":"still running"}');
+    const second = b.says('pay 5');
+    await until(() => questionsOf('p1', post) >= 2, 'a call that waits');
+    const third = c.says('pay 5');
+    await second;
+    const waits = until(() => questionsOf('p2', post) >= 4, 'another call that waits');
+    assert.equal(await Promise.race([waits, third]), undefined);
+    bank.answer(5);
+    assert.equal(await third, '{"paid":5}');
+    await first;
     assert.deepEqual(bank.calls, [5]);
   });
 });

@@ -7,9 +7,12 @@ import { playFleetTalk } from './play.ts';
 import { composeFleetTalk } from './talk.ts';
 
 const TALKS = 80;
+/** In these talks something went wrong once: a claim that nobody took back, a wait for a waiter. */
+const FAULTY = [89, 512];
 
 describe('a fleet', () => {
   it('keeps what it promises in the talks that are always played', async () => {
-    for (let seed = 1; seed <= TALKS; seed++) await playFleetTalk(composeFleetTalk(seed));
+    const seeds = [...Array.from({ length: TALKS }, (_, index) => index + 1), ...FAULTY];
+    for (const seed of seeds) await playFleetTalk(composeFleetTalk(seed));
   });
 });
