@@ -163,16 +163,16 @@ for (const program of REDIS_PROGRAMS) {
       });
     }
 
-    it('take a stream over that is delivered again', async (t) => {
+    it('take a turn over that is delivered again', async (t) => {
       const { url } = await start(t);
       const [a, b] = [await machine(t, url), await machine(t, url)];
       const held = await hold(a, 'hold', 'hold', ID);
       const moved = await again(b);
       assert.equal(await moved.next(), 'hold?');
       assert.deepEqual(await held.rest(), ['response.end']);
-      a.go('hold');
+      b.go('hold');
       assert.deepEqual(await moved.rest(), [' Done.', 'response.end']);
-      assert.deepEqual([a.runs, b.runs], [['hold'], []]);
+      assert.deepEqual([a.runs, b.runs], [['hold'], ['hold']]);
     });
 
     it('run a turn anew whose process does not answer', async (t) => {
