@@ -11,7 +11,7 @@ import { PEERS } from '../fixtures/pages.ts';
 import { isMissing, REDIS_PROGRAMS, RedisServer } from '../fixtures/redis-server.ts';
 import { Workplace } from '../fixtures/spawned-server.ts';
 import {
-  AGENT, say, serving, workerOf, WORKERS_ENV, workerTurnsContract, type Service,
+  AGENT, say, sayToNew, serving, workerOf, WORKERS_ENV, workerTurnsContract, type Service,
 } from '../process/worker-turns.ts';
 
 const PACKAGES = join(PEERS, 'node_modules');
@@ -48,8 +48,7 @@ for (const program of REDIS_PROGRAMS) {
       await server.line('workers replaced');
       held.release();
       assert.equal(await held.rest(), ' Done.');
-      const next = await say(url, 'Hello', 'c');
-      assert.ok(!workers.includes(next.pid));
+      const next = await sayToNew(url, workers, 'c');
       assert.equal(await next.rest(), ' Done.');
       server.kill('SIGTERM');
       assert.deepEqual(await server.exit, { code: 0, signal: null });

@@ -102,6 +102,17 @@ export function say(url: string, text: string, conversationId?: string): Promise
   return deliver(url, messageOf(text, conversationId));
 }
 
+/** A turn of another worker than these, which may accept calls for a moment longer. */
+export async function sayToNew(
+  url: string, workers: readonly number[], conversationId?: string,
+): Promise<Turn> {
+  for (;;) {
+    const turn = await say(url, 'Hello', conversationId);
+    if (!workers.includes(turn.pid)) return turn;
+    assert.equal(await turn.rest(), ' Done.');
+  }
+}
+
 /** A turn that is held in that process: connections go now to the one, now to the other. */
 export async function hold(url: string, isRight: (pid: number) => boolean): Promise<Turn> {
   for (;;) {

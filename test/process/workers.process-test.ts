@@ -15,7 +15,7 @@ import { BOX, CONNECTED, URL_OF_TUNNEL } from '../cli/tunnel/fake-cloudflared.ts
 import { SECRET, SERVER, Workplace, type SpawnedServer } from '../fixtures/spawned-server.ts';
 import { WITHOUT_SQLITE } from '../fixtures/sqlite.ts';
 import {
-  AGENT, hold, say, serving, workerOf, WORKERS_ENV, workerTurnsContract, type Service,
+  AGENT, hold, say, sayToNew, serving, workerOf, WORKERS_ENV, workerTurnsContract, type Service,
 } from './worker-turns.ts';
 
 let workplace: Workplace;
@@ -370,8 +370,7 @@ describe('a server with workers', () => {
     await server.lines('closing', 2);
     assert.deepEqual(await health(url, kept), [200, 'close'], 'of an old worker');
     kept.destroy();
-    const turn = await say(url, 'Hello');
-    assert.ok(!workers.includes(turn.pid));
+    const turn = await sayToNew(url, workers);
     assert.equal(await turn.rest(), ' New.');
     for (const turn of [one, other]) {
       turn.release();
