@@ -1,6 +1,7 @@
 // What one copy of a turn knows about tool calls and another does not.
 
 import type { Message, ToolCallState, ToolMessage } from './message.ts';
+import { roundsOf } from './tool-rounds.ts';
 import { messagesOf, runOfCall, type TurnRecord } from './turn-record.ts';
 
 /** The messages of a turn. The first `kept` come before its current run. */
@@ -55,7 +56,10 @@ function withCalls(
   );
   if (truer.size === 0 && missing.length === 0) return undefined;
   const messages = own.map((message) => truer.get(message) ?? message);
-  const rounds = roundsOf(other, new Set(missing.map(({ result }) => result)));
+  const lacking = new Set(missing.map(({ result }) => result));
+  const rounds = roundsOf(messagesOf(other), (result) => lacking.has(result), {
+    state: 'interrupted',
+  });
   if (rounds.length === 0) return { messages, kept: record.kept };
   const leading = record.kept ?? own.filter(({ role }) => role === 'user').length;
   messages.splice(leading, 0, ...rounds);
@@ -74,28 +78,4 @@ function isSameCall(a: Call, b: Call): boolean {
   if (a.result.toolCallId !== b.result.toolCallId) return false;
   if (a.runId !== undefined && b.runId !== undefined) return a.runId === b.runId;
   return a.result.key !== undefined && a.result.key === b.result.key;
-}
-
-/** The requests for these calls with their results, each after its words. */
-function roundsOf(record: TurnRecord, results: ReadonlySet<ToolMessage>): Message[] {
-  const rounds: Message[] = [];
-  for (const [index, message] of messagesOf(record).entries()) {
-    if (message.role !== 'assistant' || message.toolCalls === undefined) continue;
-    const behind = resultsBehind(record, index).filter((result) => results.has(result));
-    const ids = new Set(behind.map(({ toolCallId }) => toolCallId));
-    const toolCalls = message.toolCalls.filter(({ id }) => ids.has(id));
-    if (toolCalls.length > 0)
-      rounds.push({ ...message, state: 'interrupted', toolCalls }, ...behind);
-  }
-  return rounds;
-}
-
-/** The results that follow the message at this index. */
-function resultsBehind(record: TurnRecord, index: number): ToolMessage[] {
-  const results: ToolMessage[] = [];
-  for (const message of messagesOf(record).slice(index + 1)) {
-    if (message.role !== 'tool') break;
-    results.push(message);
-  }
-  return results;
 }

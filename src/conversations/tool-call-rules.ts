@@ -20,6 +20,7 @@ import {
   type OnceResult,
 } from './once-rules.ts';
 import { ALL_KEPT, NOTHING_KEPT, STATE_DROPPED, type RunWrite } from './run-write.ts';
+import { roundsOf } from './tool-rounds.ts';
 import {
   indexOfCall,
   leadingMessages,
@@ -191,26 +192,7 @@ export function earlierRounds(record: TurnRecord): Message[] {
       kept.set(key, message);
   }
   const results = new Set(kept.values());
-  const rounds: Message[] = [];
-  for (const [index, message] of messages.entries()) {
-    if (message.role !== 'assistant' || message.toolCalls === undefined) continue;
-    const own = resultsBehind(messages, index).filter((result) => results.has(result));
-    if (own.length === 0) continue;
-    const ids = new Set(own.map(({ toolCallId }) => toolCallId));
-    const toolCalls = message.toolCalls.filter(({ id }) => ids.has(id));
-    rounds.push({ ...message, state: 'interrupted', toolCalls }, ...own);
-  }
-  return rounds;
-}
-
-/** The results of the calls in the message at this index. */
-function resultsBehind(messages: readonly Message[], index: number): readonly ToolMessage[] {
-  const results: ToolMessage[] = [];
-  for (const message of messages.slice(index + 1)) {
-    if (message.role !== 'tool') break;
-    results.push(message);
-  }
-  return results;
+  return roundsOf(messages, (result) => results.has(result), { state: 'interrupted' });
 }
 
 /**
@@ -232,18 +214,8 @@ export function keepHandOver(
 
 /** The calls in these messages that the record lacks, without the words around them. */
 function callsUnknownTo(record: TurnRecord, messages: readonly Message[]): Message[] {
-  const added: Message[] = [];
-  for (const [index, message] of messages.entries()) {
-    if (message.role !== 'assistant' || message.toolCalls === undefined) continue;
-    const unknown = resultsBehind(messages, index).filter(
-      (result) => knownCall(record, result) === undefined,
-    );
-    if (unknown.length === 0) continue;
-    const ids = new Set(unknown.map(({ toolCallId }) => toolCallId));
-    const toolCalls = message.toolCalls.filter(({ id }) => ids.has(id));
-    added.push({ ...message, content: '', state: record.state, toolCalls }, ...unknown);
-  }
-  return added;
+  const isUnknown = (result: ToolMessage): boolean => knownCall(record, result) === undefined;
+  return roundsOf(messages, isUnknown, { content: '', state: record.state });
 }
 
 /**
