@@ -24,8 +24,11 @@ export interface OnceCall {
   readonly content: string;
 }
 
-/** The `once` calls of a conversation, by their keys: 64 hexadecimal digits each. */
-export type OnceCalls = Record<string, OnceCall>;
+/**
+ * The `once` calls of a conversation, by their keys: 64 hexadecimal digits each. Never changed in
+ * place, either.
+ */
+export type OnceCalls = Readonly<Record<string, OnceCall>>;
 
 const STATES: readonly unknown[] = ['running', 'completed', 'unknown'];
 

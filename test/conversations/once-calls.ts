@@ -1,3 +1,4 @@
+import type { Conversation } from '../../src/conversations/conversation.ts';
 import type { OnceCall } from '../../src/conversations/once-call.ts';
 
 /** A key as the hash of one would be. */
@@ -16,4 +17,11 @@ export function onceCall(more: Partial<OnceCall> = {}): OnceCall {
     content: '{"status":"still running"}',
     ...more,
   };
+}
+
+/** Frees a key, as a call does that had no effect. */
+export function freeKey(conversation: Conversation, key: string): void {
+  const { [key]: _freed, ...others } = conversation.onceCalls ?? {};
+  if (Object.keys(others).length > 0) conversation.onceCalls = others;
+  else delete conversation.onceCalls;
 }

@@ -15,7 +15,7 @@ const MAX_OVER = 1_000;
  */
 export class OnceParts {
   readonly #conversation: Conversation;
-  #stored: ReadonlyMap<string, OnceCall> = new Map();
+  #stored = new Map<string, OnceCall>();
   /** The calls that this process claimed. */
   #own: ReadonlySet<string> = new Set();
   /** Calls that have freed their keys here, or whose results were erased. */
@@ -29,19 +29,23 @@ export class OnceParts {
     return NAME.test(name);
   }
 
-  /** Reads a stored part. False if it is none of these. */
+  /** Reads a stored part. False if it is none of these. `allRead` must follow. */
   read(name: string, part: object): boolean {
     const key = NAME.exec(name)?.[1];
     if (key === undefined || !isOnceCall(part)) return false;
-    (this.#conversation.onceCalls ??= {})[key] = part;
-    this.#stored = new Map([...this.#stored, [key, part]]);
+    this.#stored.set(key, part);
     return true;
+  }
+
+  /** The conversation gets the calls of all parts. */
+  allRead(): void {
+    if (this.#stored.size > 0) this.#conversation.onceCalls = Object.fromEntries(this.#stored);
   }
 
   /** Call it after each change, with the calls before it. */
   noteChange(before: Calls): void {
     const { onceCalls } = this.#conversation;
-    if (onceCalls === undefined && before === undefined) return;
+    if (onceCalls === before) return;
     const known = new Set(Object.values(before ?? {}).map(idOf));
     const present = new Set(Object.values(onceCalls ?? {}).map(idOf));
     this.#own = new Set([...present].filter((id) => this.#own.has(id) || !known.has(id)));
@@ -81,7 +85,7 @@ export class OnceParts {
   }
 
   /** A copy. */
-  #withoutOver(calls: Calls): OnceCalls {
+  #withoutOver(calls: Calls): Record<string, OnceCall> {
     const isOver = (call: OnceCall): boolean =>
       call.state !== 'completed' && this.#over.has(idOf(call));
     return Object.fromEntries(Object.entries(calls ?? {}).filter(([, call]) => !isOver(call)));

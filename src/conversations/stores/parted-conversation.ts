@@ -127,6 +127,7 @@ export class PartedConversation {
       placed.splice(placeOf(record, placed), 0, record);
       this.#names.set(record, String(number));
     }
+    this.#once.allRead();
     this.#others.push(...this.unreadable);
     this.#nextNumber = 1 + [...parts.keys()].reduce(greatest, -1);
     tally(this.conversation);
@@ -294,7 +295,7 @@ export class PartedConversation {
       revision: this.#revision,
       turns: () => (newest === undefined ? [] : turns.slice(0, turns.indexOf(newest) + 1)),
       open: openTurns === 0 ? NO_TURNS : turns.filter((turn) => turn.state === 'open'),
-      onceCalls: onceCalls === undefined ? undefined : { ...onceCalls },
+      onceCalls,
       over: this.#once.over,
       erasedAt: erasedAt ?? 0,
     };
@@ -303,11 +304,10 @@ export class PartedConversation {
   /** Makes a change in place. */
   apply<T>(change: (conversation: Conversation) => T): T {
     const { onceCalls } = this.conversation;
-    const before = onceCalls === undefined ? undefined : { ...onceCalls };
     this.#isFresh = true;
     const result = change(this.conversation);
     this.#noteAdded();
-    this.#once.noteChange(before);
+    this.#once.noteChange(onceCalls);
     return result;
   }
 

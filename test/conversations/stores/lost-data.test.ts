@@ -10,7 +10,7 @@ import type { Message } from '../../../src/conversations/message.ts';
 import { openTurn, settleTurn } from '../../../src/conversations/rules.ts';
 import { noteProgress, noteToolResult } from '../../../src/conversations/tool-call-rules.ts';
 import { mockTimers } from '../../fixtures/clock.ts';
-import { onceCall, onceKey } from '../once-calls.ts';
+import { freeKey, onceCall, onceKey } from '../once-calls.ts';
 import {
   BOUNDS, machine, machines, said, sharing, texts, turn, written, type Machine,
 } from './machines.ts';
@@ -483,9 +483,7 @@ describe('a conversation that was erased', () => {
         [onceKey(3)]: onceCall({ state: 'completed', content: '"words"' }),
       };
     });
-    await a.store.update('c', ({ onceCalls }) => {
-      delete onceCalls?.[onceKey(3)];
-    });
+    await a.store.update('c', (conversation) => freeKey(conversation, onceKey(3)));
     await a.store.update('c', clearTurns);
     const kept = await b.store.read('c');
     assert.deepEqual(kept?.onceCalls, {

@@ -8,7 +8,7 @@ import type { OnceCall } from '../../../src/conversations/once-call.ts';
 import { OnceParts } from '../../../src/conversations/stores/once-parts.ts';
 import type { SharedStore } from '../../../src/conversations/stores/shared-store.ts';
 import { mockTimers } from '../../fixtures/clock.ts';
-import { onceCall, onceKey } from '../once-calls.ts';
+import { freeKey, onceCall, onceKey } from '../once-calls.ts';
 import { machine, machines, sharing, turn, written, type Machine } from './machines.ts';
 import type { SharedParts } from './parts-in-memory.ts';
 
@@ -24,9 +24,7 @@ function set(store: SharedStore, key: string, call: OnceCall): Promise<void> | v
 }
 
 function freed(key: string): (conversation: Conversation) => void {
-  return ({ onceCalls }) => {
-    delete onceCalls?.[key];
-  };
+  return (conversation) => freeKey(conversation, key);
 }
 
 async function calls(store: SharedStore): Promise<Conversation['onceCalls']> {

@@ -14,7 +14,7 @@ import { StoreError } from '../../../src/conversations/stores/store-error.ts';
 import { messagesOf, setMessages, toolMessagesOf } from '../../../src/conversations/turn-record.ts';
 import { mockTimers, type Clock } from '../../fixtures/clock.ts';
 import { randomOf } from '../../fixtures/random.ts';
-import { onceCall, onceKey } from '../once-calls.ts';
+import { freeKey, onceCall, onceKey } from '../once-calls.ts';
 import { BOUNDS, machines, type Machine } from './machines.ts';
 import type { SharedParts } from './parts-in-memory.ts';
 
@@ -261,10 +261,9 @@ export class Play {
     await machine.store.update(id, (conversation) => {
       const { onceCalls } = conversation;
       if (onceCalls?.[key]?.runId !== runId) return;
-      if (isFreed) {
-        delete onceCalls[key];
-        if (Object.keys(onceCalls).length === 0) delete conversation.onceCalls;
-      } else onceCalls[key] = onceCall({ runId, state: 'completed', content: `once ${runId}` });
+      if (isFreed) return freeKey(conversation, key);
+      const completed = onceCall({ runId, state: 'completed', content: `once ${runId}` });
+      conversation.onceCalls = { ...onceCalls, [key]: completed };
     });
   }
 
