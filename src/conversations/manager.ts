@@ -9,9 +9,8 @@ import {
   type KnownCaller,
 } from './conversation.ts';
 import { cutTurn, type CutTurn } from './heard.ts';
-import type { Message } from './message.ts';
-import { isSameCall, type OnceCall } from './once-call.ts';
-import { loseOnceCalls, withdrawOnce } from './once-rules.ts';
+import type { Message, ToolCallId } from './message.ts';
+import { loseOnce, withdrawOnce } from './once-rules.ts';
 import * as rules from './rules.ts';
 import type { TurnOpening, TurnOpeningResult, TurnSettlement } from './rules.ts';
 import type { RunWrite } from './run-write.ts';
@@ -221,7 +220,7 @@ export class ConversationManager {
    */
   withdrawClaims(
     conversationId: string,
-    claims: readonly (Pick<OnceCall, 'runId' | 'toolCallId'> & { readonly key: string })[],
+    claims: readonly (ToolCallId & { readonly key: string })[],
   ): Awaitable<void> {
     return toAwaitable(
       this.#store.update(
@@ -234,14 +233,12 @@ export class ConversationManager {
     );
   }
 
-  /** The process of a claimed call is gone: its outcome is unknown, unless a result has come. */
-  loseClaim(conversationId: string, key: string, call: OnceCall): Awaitable<void> {
+  /** See `loseOnce` in once-rules.ts. */
+  loseClaim(conversationId: string, key: string, call: ToolCallId): Awaitable<void> {
     return toAwaitable(
-      this.#store.update(conversationId, (conversation) => {
-        const isLost = (candidate: string, claimed: OnceCall): boolean =>
-          candidate === key && isSameCall(claimed, call);
-        loseOnceCalls(current(conversation), (...claimed) => !isLost(...claimed));
-      }),
+      this.#store.update(conversationId, (conversation) =>
+        loseOnce(current(conversation), key, call),
+      ),
     );
   }
 

@@ -1,7 +1,7 @@
 // The rules of calls that act once per conversation: who may start one, and how it ends.
 
 import type { Conversation } from './conversation.ts';
-import { UNFINISHED_RESULTS } from './message.ts';
+import { UNFINISHED_RESULTS, type ToolCallId } from './message.ts';
 import { isSameCall, lengthOfOnceCalls, type OnceCall } from './once-call.ts';
 
 /** Most keys of one conversation, inclusive. A call with one more is refused. */
@@ -67,7 +67,7 @@ export function claimOnce(
       return { kind: 'running', call: known };
     // Its process is this one, which does not run it: it never began, or its result was lost.
     if (!claim.isUnconfirmed() && !claim.isRepeatable)
-      return { kind: 'ended', call: loseOnce(conversation, key, known) };
+      return { kind: 'ended', call: markLost(conversation, key, known) };
   }
   keep(conversation, key, {
     ...identityOf(claimer, toolCallId),
@@ -99,7 +99,7 @@ export function settleOnce(
     const identity = identityOf(claimer, toolCallId);
     keep(conversation, key, { ...identity, state, tool, claimedAt, content });
   } else if (!isOwn || known === undefined) return;
-  else if (state === 'unknown') loseOnce(conversation, key, known);
+  else if (state === 'unknown') markLost(conversation, key, known);
   else releaseOnce(conversation, key);
 }
 
@@ -107,10 +107,16 @@ export function settleOnce(
 export function withdrawOnce(
   conversation: Conversation,
   key: string,
-  call: Pick<OnceCall, 'runId' | 'toolCallId'>,
+  call: ToolCallId,
 ): void {
   const known = conversation.onceCalls?.[key];
   if (known?.state !== 'completed' && isSameCall(call, known)) releaseOnce(conversation, key);
+}
+
+/** The process of a claimed call is gone: its outcome is unknown, unless a result has come. */
+export function loseOnce(conversation: Conversation, key: string, call: ToolCallId): void {
+  const known = conversation.onceCalls?.[key];
+  if (known?.state === 'running' && isSameCall(call, known)) markLost(conversation, key, known);
 }
 
 /** Marks the calls that no living process runs as having an unknown outcome. Returns these. */
@@ -123,11 +129,11 @@ export function loseOnceCalls(
   const lost = Object.entries(onceCalls).filter(
     ([key, call]) => call.state === 'running' && !isRunning(key, call),
   );
-  for (const [key, call] of lost) loseOnce(conversation, key, call);
+  for (const [key, call] of lost) markLost(conversation, key, call);
   return lost;
 }
 
-function loseOnce(conversation: Conversation, key: string, call: OnceCall): OnceCall {
+function markLost(conversation: Conversation, key: string, call: OnceCall): OnceCall {
   const lost: OnceCall = { ...call, state: 'unknown', content: UNFINISHED_RESULTS.unknown };
   keep(conversation, key, lost);
   return lost;

@@ -19,7 +19,7 @@ import {
   type KnownCaller,
 } from './conversation.ts';
 import { cutOf, noteHeard, type CutTurn } from './heard.ts';
-import { type Message, type ToolMessage, type TurnState } from './message.ts';
+import type { Message, ToolMessage, TurnState } from './message.ts';
 import { loseOnceCalls, type Claimer } from './once-rules.ts';
 import { isLaterRun } from './run-id.ts';
 import {
