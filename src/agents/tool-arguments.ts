@@ -1,5 +1,6 @@
 // Checks the arguments that a model writes for a tool.
 
+import { untilAborted } from '../base/abort.ts';
 import { andThen, toAwaitable, type Awaitable } from '../base/awaitable.ts';
 import { isTooDeep } from '../base/fields.ts';
 import type { JsonObject } from '../base/json.ts';
@@ -59,18 +60,13 @@ export async function checkedInTime(
 ): Promise<Checked> {
   if (!(checking instanceof Promise)) return checking;
   let timer: NodeJS.Timeout | undefined;
-  let abort = (): void => undefined;
-  const late = new Promise<Checked>((resolve, reject) => {
+  const late = new Promise<Checked>((resolve) => {
     timer = setTimeout(resolve, MAX_CHECK_WAIT_MS, TOO_LONG);
-    abort = () => reject(signal.reason as Error);
-    signal.addEventListener('abort', abort);
-    if (signal.aborted) abort();
   });
   try {
-    return await Promise.race([checking, late]);
+    return await untilAborted(Promise.race([checking, late]), signal);
   } finally {
     clearTimeout(timer);
-    signal.removeEventListener('abort', abort);
   }
 }
 

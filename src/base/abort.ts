@@ -1,3 +1,5 @@
+import { isThenable, type Awaitable } from './awaitable.ts';
+
 /** Deeper causes are ignored. They may even form a cycle. */
 const MAX_CAUSES = 10;
 
@@ -20,4 +22,19 @@ function isAbortAt(depth: number, error: unknown, reason: unknown): boolean {
     return error.errors.every((part) => isAbortAt(depth + 1, part, reason));
   }
   return isAbortAt(depth + 1, error.cause, reason);
+}
+
+/**
+ * The value. Rejects with the signal's reason once that fires: whoever makes the value may ignore
+ * the signal, and never settle.
+ */
+export function untilAborted<T>(value: Awaitable<T>, signal: AbortSignal): Awaitable<T> {
+  if (!isThenable(value)) return value; // thenables too: database query builders are not promises
+  return new Promise<T>((resolve, reject) => {
+    const onAbort = (): void => reject(signal.reason as Error);
+    signal.addEventListener('abort', onAbort, { once: true });
+    if (signal.aborted) onAbort();
+    const settled = Promise.resolve(value).then(resolve, reject);
+    void settled.finally(() => signal.removeEventListener('abort', onAbort));
+  });
 }

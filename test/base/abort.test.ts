@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 
-import { isAbort } from '../../src/base/abort.ts';
+import { isAbort, untilAborted } from '../../src/base/abort.ts';
 import { TurnAbortedError } from '../../src/agents/agent.ts';
 
 const aborted = new TurnAbortedError('the caller left');
@@ -43,4 +43,26 @@ describe('isAbort', () => {
   ];
   for (const [what, error] of others)
     it(`is false for ${what}`, () => assert.equal(isAbort(error), false));
+});
+
+describe('untilAborted', () => {
+  const never = new Promise<never>(() => undefined);
+
+  it('has the value, at once if that is no promise', async () => {
+    const { signal } = new AbortController();
+    assert.equal(untilAborted(1, signal), 1);
+    assert.equal(await untilAborted(Promise.resolve(2), signal), 2);
+  });
+
+  it('rejects with the reason of a signal that fires', async () => {
+    const caller = new AbortController();
+    const value = untilAborted(never, caller.signal);
+    caller.abort(aborted);
+    await assert.rejects(Promise.resolve(value), aborted);
+  });
+
+  it('rejects with the reason of a signal that has fired', async () => {
+    const value = untilAborted(never, AbortSignal.abort(aborted));
+    await assert.rejects(Promise.resolve(value), aborted);
+  });
 });

@@ -1,5 +1,4 @@
 import type { EventContext } from '../../agents/agent.ts';
-import { isThenable, type Awaitable } from '../../base/awaitable.ts';
 import type { CallEvent } from '../../calls/call-event.ts';
 import type { Context } from '../../http/context.ts';
 
@@ -26,15 +25,4 @@ export function hookContext<E extends CallEvent>(
   const { headers, log } = context;
   const { signal } = controller;
   return { event: raw, conversationId, wire, language, metadata, headers, log, signal };
-}
-
-/** The hook's value, or a rejection once the signal fires, because a hook may ignore its signal. */
-export function untilAborted<T>(value: Awaitable<T>, signal: AbortSignal): Awaitable<T> {
-  if (!isThenable(value)) return value; // thenables too: database query builders are not promises
-  return new Promise<T>((resolve, reject) => {
-    const onAbort = (): void => reject(signal.reason);
-    signal.addEventListener('abort', onAbort, { once: true });
-    const settled = Promise.resolve(value).then(resolve, reject);
-    void settled.finally(() => signal.removeEventListener('abort', onAbort));
-  });
 }

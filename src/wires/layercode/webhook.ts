@@ -1,4 +1,5 @@
 import type { Agent, EventContext } from '../../agents/agent.ts';
+import { untilAborted } from '../../base/abort.ts';
 import { andThen, type Awaitable } from '../../base/awaitable.ts';
 import type { Json } from '../../base/json.ts';
 import type {
@@ -22,7 +23,7 @@ import {
   type LayercodeEvent,
   type UnknownEvent,
 } from './events.ts';
-import { hookContext, untilAborted } from './hook-context.ts';
+import { hookContext } from './hook-context.ts';
 import { ReplyStream } from './reply-stream.ts';
 import type { SignedHandler } from './signed.ts';
 import { WebhookDelivery, type TurnObserver } from './webhook-delivery.ts';
