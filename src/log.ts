@@ -78,15 +78,15 @@ export function createLogger(options: LoggerOptions): Logger {
   return new LineLogger({
     lowest: RANK[level],
     write(level, given, fields) {
-      const message = typeof given === 'string' ? given : textOf(given);
-      const line = formatLine(clock(), level, message, fields, bounding);
-      const isClean = !traces.some((trace) => line.includes(trace));
-      const whole = `${isClean ? line : formatLine(clock(), level, message, fields, redacting)}\n`;
       try {
-        const written: unknown = write(whole);
+        const message = typeof given === 'string' ? given : textOf(given);
+        const line = formatLine(clock(), level, message, fields, bounding);
+        const isClean = !traces.some((trace) => line.includes(trace));
+        const whole = isClean ? line : formatLine(clock(), level, message, fields, redacting);
+        const written: unknown = write(`${whole}\n`);
         if (isThenable(written)) written.then(undefined, refuse); // an async function is a `write`
       } catch {
-        refuse(); // a full disk must cost a line, not the call that it is about
+        refuse(); // a full disk, or a message without a text, costs a line and not the call
       }
     },
     linesDropped: () => refused + linesLost(),

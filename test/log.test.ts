@@ -89,6 +89,12 @@ describe('createLogger', () => {
     });
   }
 
+  it('never throws: a message that has no text is a line lost', () => {
+    const log = createLogger({ write: () => undefined });
+    log.info(Object.create(null) as string);
+    assert.equal(log.linesDropped?.(), 1);
+  });
+
   it('counts no line that was written', async () => {
     const log = createLogger({ write: () => Promise.resolve() });
     log.info('one');
