@@ -49,6 +49,7 @@ export function toolRun<S>(
 class RequestedCall<S> {
   readonly #tool: Tool<S>;
   readonly #json: string;
+  readonly #parsed: Checked<JsonObject>;
   readonly #turn: MessageTurn<S>;
   readonly #reply: Reply;
   readonly #budget: CheckBudget;
@@ -63,6 +64,7 @@ class RequestedCall<S> {
   ) {
     this.#tool = tool;
     this.#json = json;
+    this.#parsed = parseArguments(json);
     this.#turn = turn;
     this.#reply = reply;
     this.#budget = budget;
@@ -71,8 +73,8 @@ class RequestedCall<S> {
   /** See `ToolRun.once`. */
   async onceText(signal: AbortSignal): Promise<string | undefined> {
     const { once, name } = this.#tool;
-    const parsed = parseArguments(this.#json);
-    const checked = await this.#check(parsed, signal);
+    const parsed = this.#parsed;
+    const checked = await this.#check(signal);
     if ('problem' in parsed || 'problem' in checked) return undefined;
     if (once === true) return canonicalJson(parsed.args);
     const text: unknown = once?.(checked.args, this.#context());
@@ -81,11 +83,11 @@ class RequestedCall<S> {
   }
 
   async run(call: ToolCallContext): Promise<string> {
-    const parsed = parseArguments(this.#json);
+    const parsed = this.#parsed;
     if ('problem' in parsed) return this.#refuse(parsed.problem);
     const { args } = parsed;
     try {
-      const checked = await this.#check(parsed, call.signal);
+      const checked = await this.#check(call.signal);
       call.signal.throwIfAborted(); // the turn may have ended meanwhile
       if ('problem' in checked) return this.#refuse(checked.problem);
       this.#report('running', { args });
@@ -116,7 +118,8 @@ class RequestedCall<S> {
   }
 
   /** Checks the arguments, once. */
-  async #check(parsed: Checked<JsonObject>, signal: AbortSignal): Promise<Checked> {
+  async #check(signal: AbortSignal): Promise<Checked> {
+    const parsed = this.#parsed;
     if ('problem' in parsed) return parsed;
     return (this.#checked ??= await checkedInTime(
       this.#tool.check(parsed.args, this.#budget),

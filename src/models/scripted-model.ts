@@ -171,7 +171,10 @@ function toError(fail: ScriptedFailure['fail']): ModelError {
   return new ModelError(fail, message, { retryable: IS_RETRYABLE[fail] });
 }
 
-/** Resolves after the time, or as soon as the signal aborts. */
+/**
+ * Resolves after the time, or as soon as the signal aborts. With the global timer, because tests
+ * can mock that.
+ */
 function wait(ms: number, signal: AbortSignal): Promise<void> {
   return new Promise((resolve) => {
     const done = (): void => {

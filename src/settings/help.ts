@@ -22,9 +22,9 @@ export function settingsHelp(): string {
     4 + Math.max(...all.flatMap(([, entries]) => entries.map(([flag]) => flag.length)));
   const intro =
     'Every flag is also an environment variable: --max-streams is MAX_STREAMS, and --model is '
-    + 'DEFAULT_MODEL. docs/settings.md lists both. Flags win over the environment. The environment wins over the file .env of '
-    + 'the working directory. If a flag is repeated, the last one wins. The brackets show what a '
-    + 'flag takes.';
+    + 'DEFAULT_MODEL. docs/settings.md lists both. Flags win over the environment. The environment '
+    + 'wins over the file .env of the working directory. If a flag is repeated, the last one wins. '
+    + 'The brackets show what a flag takes.';
   const entry = ([flag, meaning]: readonly [string, string]): string =>
     `  ${flag}`.padEnd(indent) + wrap(meaning, indent);
   const paragraphs = [

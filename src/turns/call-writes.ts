@@ -107,7 +107,7 @@ function own(turn: CallingTurn, ownership: Ownership): void {
 }
 
 /**
- * The same, with claims in the same compare-and-swap. `hasOthers`: the model has asked for calls
+ * Stores progress and claims in one compare-and-swap. `hasOthers`: the model has asked for calls
  * beside them that may run unprotected.
  */
 async function storeClaims(
@@ -164,10 +164,13 @@ async function notRunningElsewhere(
       const process = answers.runnerOf(call.key);
       if (process === undefined) return true;
       const claim = claims[index];
-      const isClaimed = claim?.state === 'running' && answers.isAlive(String(claim.process));
-      if (isClaimed && claim.process === own) return true; // the others may wait for this one
+      const claimer = claim?.state === 'running' ? claim.process : undefined;
+      if (claimer === own) return true; // the others may wait for this one
       // The claim says whom to wait for: the others that run the call may wait for it, too.
-      call.claim = { kind: 'running', call: isClaimed ? claim : callOf(call, process) };
+      const isClaimed = claimer !== undefined && answers.isAlive(claimer);
+      call.claim = {
+        kind: 'running', call: claim !== undefined && isClaimed ? claim : callOf(call, process),
+      };
       return false;
     });
   } catch (error) {

@@ -8,9 +8,9 @@ import type { Logger } from '../log.ts';
 
 /**
  * How a delivery was answered. `replayed`: the turn had completed before, and its reply was sent
- * again. `taken over`: a newer delivery of the same turn got the rest of the reply. `stale`: an
- * older turn that had not completed was delivered again while a newer one ran, and got only the end
- * of the stream.
+ * again. `taken over`: a newer delivery of the same turn got the reply, here or from another
+ * process. `stale`: an older turn that had not completed was delivered again while a newer one ran,
+ * and got only the end of the stream.
  */
 export const TURN_OUTCOMES = [
   'completed',

@@ -1,6 +1,7 @@
 // The messages about turns that the processes of one service send each other.
 
 import * as field from '../base/fields.ts';
+import { parseJson } from '../base/json.ts';
 
 export type ProcessMessage =
   /** Ends turns of the receiver: that run, those of that session, or all of the conversation. */
@@ -53,19 +54,12 @@ const MESSAGES: Readonly<Record<ProcessMessage['type'], field.Field>> = {
  * have sent it. Throws a `TypeError` for anything else that is no message.
  */
 export function parseProcessMessage(json: string): ProcessMessage | undefined {
-  const value = parsed(json);
+  const value = parseJson(json);
   const type = field.isObject(value) ? value['type'] : undefined;
   if (typeof type !== 'string') throw new TypeError('a message must be an object with a type');
   if (!Object.hasOwn(MESSAGES, type)) return undefined;
   const fault = MESSAGES[type as ProcessMessage['type']].check(value);
-  if (fault === undefined) return value as ProcessMessage; // the table has just checked it
+  // The table has just checked it.
+  if (fault === undefined) return value as unknown as ProcessMessage;
   throw new TypeError(`${fault.path} of a message "${type}" must be ${fault.expected}`);
-}
-
-function parsed(json: string): unknown {
-  try {
-    return JSON.parse(json);
-  } catch {
-    return undefined;
-  }
 }
