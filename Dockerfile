@@ -1,4 +1,4 @@
-# The server without its tools: what it needs at run time is dist/, the playground, and node.
+# The server without its tools: at run time it needs dist/, the playground and node.
 
 FROM node:26-slim AS build
 WORKDIR /app
