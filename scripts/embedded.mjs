@@ -16,15 +16,16 @@ export function embedded(root, sqliteWorker) {
   const texts = Object.fromEntries(assets.map((path) => [path, read(`assets/${path}`)]));
   /** What stands in place of these modules. Each exports what the module exports. */
   const modules = new Map([
-    ['src/base/version.ts', { version: JSON.parse(read('package.json')).version }],
-    ['src/conversations/stores/sqlite-worker-script.ts', {
-      sqliteWorker: { script: sqliteWorker, eval: true },
-    }],
-  ].map(([path, exported]) => [path, constants(exported)]));
-  modules.set(
-    'src/agents/built-in/asset-text.ts',
-    `const texts = ${JSON.stringify(texts)};\nexport const assetText = (path) => texts[path];\n`,
-  );
+    ['src/base/version.ts', constant('version', JSON.parse(read('package.json')).version)],
+    [
+      'src/conversations/stores/sqlite-worker-script.ts',
+      constant('sqliteWorker', { script: sqliteWorker, eval: true }),
+    ],
+    [
+      'src/agents/built-in/asset-text.ts',
+      `const texts = ${JSON.stringify(texts)};\nexport const assetText = (path) => texts[path];\n`,
+    ],
+  ]);
   return {
     name: 'embedded',
     setup(build) {
@@ -43,8 +44,6 @@ export function embedded(root, sqliteWorker) {
   };
 }
 
-function constants(exported) {
-  return Object.entries(exported)
-    .map(([name, value]) => `export const ${name} = ${JSON.stringify(value)};\n`)
-    .join('');
+function constant(name, value) {
+  return `export const ${name} = ${JSON.stringify(value)};\n`;
 }
