@@ -182,6 +182,7 @@ for (const file of ['Dockerfile', 'examples/deploy/Dockerfile']) {
         for (const [, folder = ''] of source.matchAll(/packageFile\([`']([\w.-]+)/g))
           folders.add(folder);
       }
+      assert.ok(folders.size > 0);
       for (const folder of folders)
         assert.ok(
           textsOf(runtime, 'COPY').some((copy) => copy.includes(folder)),
@@ -194,7 +195,7 @@ for (const file of ['Dockerfile', 'examples/deploy/Dockerfile']) {
       assert.deepEqual(textsOf(runtime, 'USER'), ['node']);
       assert.ok(
         names.lastIndexOf('COPY') < names.indexOf('USER'),
-        'files belong to root, whom nobody is',
+        'the files belong to root, not to the user who runs',
       );
       assert.deepEqual(textsOf(runtime, 'ENV'), ['NODE_ENV=production']);
       assert.deepEqual(textsOf(runtime, 'EXPOSE'), ['8000']);
@@ -220,7 +221,7 @@ for (const file of ['Dockerfile', 'examples/deploy/Dockerfile']) {
     const played = new PlayedStages();
     const app = played.pathOf('runtime', '.');
     const isRoot = process.geteuid?.() === 0;
-    /** `node` in the image; whoever is nobody here. Only root can become somebody else. */
+    /** Stands for `node` of the image. Only root can become another user. */
     const uid = isRoot ? 1_000 : undefined;
     let server: SpawnedServer | undefined;
     let url: string;
@@ -262,7 +263,7 @@ for (const file of ['Dockerfile', 'examples/deploy/Dockerfile']) {
       assert.deepEqual(readdirSync(app).toSorted(), expected.toSorted());
     });
 
-    it('answers /health and a turn, as another user and without a file that it could write', async () => {
+    it('answers as another user, who can write no file in it', async () => {
       const before = readdirSync(app);
       assert.equal((await fetch(`${url}/health`)).status, 200);
       const reply = await createTestClient(url, { secret: SECRET }).say('Hello');
@@ -270,7 +271,7 @@ for (const file of ['Dockerfile', 'examples/deploy/Dockerfile']) {
       assert.deepEqual(readdirSync(app), before);
     });
 
-    it('has a health check that passes while it serves, asks the port of PORT, and fails for a server that is not there', () => {
+    it('has a health check of the server on PORT, which fails where there is none', () => {
       const [check = ''] = textsOf(runtime, 'HEALTHCHECK');
       const [, ...command] = execForm(check.slice(check.indexOf('CMD ') + 4));
       const run = (port: string): number => {

@@ -56,7 +56,7 @@ describe('parseArguments', () => {
 describe('checkedInTime', () => {
   const never = new Promise<Checked>(() => undefined);
 
-  it('takes a validator that does not answer within 5 s for one that found a problem', async (t) => {
+  it('counts a validator that does not answer within 5 s as a problem', async (t) => {
     t.mock.timers.enable({ apis: ['setTimeout'] });
     const outcomes: Checked[] = [];
     void checkedInTime(never, new AbortController().signal).then((one) => outcomes.push(one));

@@ -495,7 +495,7 @@ describe('a call whose validator hangs', () => {
     const { served } = await hanging(t);
     const begunMs = performance.now();
     await served.app.close();
-    assert.ok(performance.now() - begunMs < 2_000);
+    assert.ok(performance.now() - begunMs < 4_000, 'it waited 5 s for the validator');
   });
 });
 
@@ -767,7 +767,7 @@ describe('a tool that hangs up', () => {
   });
 
   for (const args of ['', '{}']) {
-    it(`needs no goodbye: the call with the arguments ${JSON.stringify(args)} hangs up`, async (t) => {
+    it(`hangs up without a goodbye for the arguments ${JSON.stringify(args)}`, async (t) => {
       const { client } = await serveModel(t, agentWith(hangUp), [
         calls([['call_1', 'hang_up', args]], 'Goodbye, then.'),
       ]);

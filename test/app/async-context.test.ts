@@ -1,5 +1,5 @@
-// What somebody enters around the listener of a server, as tracers do, holds for all that a request
-// sets off: its hooks, its requests to a model, its tools. Never another request's.
+// An async context that is entered around a server's listener, as tracers do, reaches everything
+// that a request sets off: hooks, requests to a model, tools. None of it sees another request's.
 
 import assert from 'node:assert/strict';
 import { AsyncLocalStorage } from 'node:async_hooks';
@@ -72,8 +72,8 @@ const SENDINGS: Readonly<Record<string, RawRequestOptions>> = {
 };
 
 /**
- * A store whose answers are thenables, settled together and in the context of whoever asked first:
- * the worst that a pool of connections does.
+ * A store whose answers are thenables, all settled together, in the context of the first caller:
+ * the worst that a connection pool does.
  */
 function slowStore(): ConversationStore {
   const store = new MemoryStore({ ttlMs: 60_000, maxConversations: 100, maxCharacters: 1_000_000 });

@@ -294,7 +294,7 @@ describe('app.fetch', () => {
     ['an error', gone, ({ cause }: Error) => cause],
     ['another value', 'gone', ({ cause }: Error) => (cause as Error).cause],
   ] as const) {
-    it(`is 400 for a body that breaks off, and the log keeps the cause: ${what}`, async (t) => {
+    it(`is 400 for a body that breaks off, and its error has the cause: ${what}`, async (t) => {
       const body = new ReadableStream({ pull: (controller) => controller.error(broken) });
       const init = { method: 'POST', headers: turn().headers, body, duplex: 'half' };
       const request = new Request(`${ORIGIN}/api/agent`, init as RequestInit);

@@ -8,10 +8,10 @@ import { Socket } from 'node:net';
 import { Writable } from 'node:stream';
 import { describe, it, type TestContext } from 'node:test';
 
+import { defineAgent } from '../../src/agents/define-agent.ts';
 import { createApp } from '../../src/app/create-app.ts';
 import type { Context } from '../../src/http/context.ts';
 import { signPayload } from '../../src/wires/layercode/signature.ts';
-import { defineAgent } from '../../src/agents/define-agent.ts';
 import { within } from '../fixtures/app.ts';
 import { deferred, messageEvent, SECRET, settingsWith } from '../fixtures/kernel.ts';
 
@@ -93,12 +93,12 @@ describe('app.handle, for a host without connections', () => {
     assert.match(text, /^HTTP\/1\.1 200 OK[^]*"Yes,"[^]*" indeed\."[^]*"response\.end"/);
   });
 
-  it('is over with its answer', async (t) => {
+  it('closes the context, as finished, once it has answered', async (t) => {
     const { isClosed } = await ask(t, 'POST', '/api/agent', messageEvent());
     assert.equal(await within(isClosed, 'its close'), true);
   });
 
-  it('knows the URL, and no address', async (t) => {
+  it('knows the URL of the request, and no address of its client', async (t) => {
     const { context } = await ask(t, 'GET', '/health?a=b');
     assert.deepEqual(
       [context?.url.href, context?.clientAddress],

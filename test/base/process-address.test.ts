@@ -8,15 +8,14 @@ import { mayLive, processAddress } from '../../src/base/process-address.ts';
 describe('mayLive', () => {
   const { pid: gone } = spawnSync(process.execPath, ['-e', '']);
 
-  for (const [address, isAlive] of [
-    [processAddress(), true],
-    [`${process.pid}@${hostname()}#of-a-process-before-this-one`, false],
-    [`${gone}@${hostname()}#x`, false],
-    [`${process.ppid}@${hostname()}#x`, true],
-    [`${gone}@another-machine#x`, true],
-    ['an address of a channel', true],
+  for (const [what, address, isAlive] of [
+    ['an address of this process', processAddress(), true],
+    ['an earlier process with its id', `${process.pid}@${hostname()}#x`, false],
+    ['a process that has ended', `${gone}@${hostname()}#x`, false],
+    ['another process that runs', `${process.ppid}@${hostname()}#x`, true],
+    ['a process of another machine', `${gone}@another-machine#x`, true],
+    ['an address of another form', 'a channel', true],
   ] as const) {
-    it(`is ${isAlive} for ${address.replace(/^\d+/, 'N')}`, () =>
-      assert.equal(mayLive(address), isAlive));
+    it(`is ${isAlive} for ${what}`, () => assert.equal(mayLive(address), isAlive));
   }
 });

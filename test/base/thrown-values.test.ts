@@ -8,7 +8,7 @@ import { withoutMessage } from '../../src/base/without-message.ts';
 
 const NO_TEXT = 'something without a text was thrown';
 
-/** An error of which one field throws when it is read. */
+/** An error with one field that throws when it is read. */
 function errorWithout(field: string): Error {
   return Object.defineProperty(new Error('down'), field, {
     get() {
@@ -54,7 +54,7 @@ describe('withoutMessage', () => {
     }
   });
 
-  it('follows causes no further than four, even in a circle', () => {
+  it('follows at most four causes, even in a circle', () => {
     const circle = new Error('a');
     circle.cause = circle;
     let depth = -1;
@@ -64,10 +64,10 @@ describe('withoutMessage', () => {
   });
 
   for (const [what, error] of [
-    ['no text for a stack', Object.assign(new Error('down'), { stack: 5 })],
-    ['no text for a message', Object.assign(new Error(''), { message: 5 })],
+    ['whose stack is not a string', Object.assign(new Error('down'), { stack: 5 })],
+    ['whose message is not a string', Object.assign(new Error(''), { message: 5 })],
   ] as const) {
-    it(`describes an error that has ${what}`, () =>
+    it(`describes an error ${what}`, () =>
       assert.equal(withoutMessage(error)?.name, 'Error'));
   }
 

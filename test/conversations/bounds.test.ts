@@ -22,7 +22,7 @@ describe('the bounds of a conversation', () => {
   for (const [maxMessages, turns, left] of [
     [4, 2, ['t1', 't2']], // exactly the bound
     [8, 5, ['t3', 't4', 't5']], // three quarters of it are left
-    [8, 6, ['t3', 't4', 't5', 't6']], // and nothing goes until it is crossed again
+    [8, 6, ['t3', 't4', 't5', 't6']], // nothing is removed until it is exceeded again
     [8, 7, ['t5', 't6', 't7']],
     [4, 3, ['t3']], // half a turn is not kept
     [2, 5, ['t5']],
@@ -35,12 +35,24 @@ describe('the bounds of a conversation', () => {
     });
   }
 
-  it('keeps three quarters of the texts, and no less of the messages than it must', () => {
+  it('keeps three quarters of the texts', () => {
     const length = 'asked 1said 1'.length;
     const bounds = { maxMessages: 10, maxTextLength: 4 * length };
     assert.deepEqual(ids(filled(4, bounds)), ['t1', 't2', 't3', 't4']);
     assert.deepEqual(ids(filled(5, bounds)), ['t3', 't4', 't5']);
   });
+
+  for (const [exceeded, bounds, lengths, left] of [
+    ['text', { maxMessages: 10, maxTextLength: 149 }, [100, 10, 10, 10, 20], 4],
+    ['messages', { maxMessages: 8, maxTextLength: 350 }, [10, 10, 100, 100, 100], 3],
+  ] as const) {
+    it(`trims to three quarters of the bound of ${exceeded} alone if only that is exceeded`, () => {
+      const conversation = emptyConversation('c');
+      for (const [index, length] of lengths.entries())
+        exchange(conversation, `t${index}`, 'x'.repeat(length), '.', bounds);
+      assert.equal(conversation.turns.length, left);
+    });
+  }
 
   it('keeps exactly the bound of texts, and drops whole turns over one unit more', () => {
     const length = 'asked 1said 1'.length;
@@ -107,7 +119,7 @@ describe('the bounds of a conversation', () => {
     assert.equal(settle(conversation, 't1', 'completed', 'First.', undefined, bounds), true);
   });
 
-  it('counts turns that kept no message: they take room too', () => {
+  it('counts turns without messages, which take space too', () => {
     const bounds = { ...BOUNDS, maxMessages: 3 };
     const conversation = emptyConversation('c');
     for (let count = 1; count <= 10; count++) {
@@ -128,16 +140,13 @@ describe('the bounds of a conversation', () => {
     );
   });
 
-  it('has an empty history for a turn that was dropped', () => {
+  it('gives a turn that was dropped no history but its own words', () => {
     const bounds = { ...BOUNDS, maxMessages: 2 };
     const conversation = emptyConversation('c');
     const opened = open(conversation, 't1', 'One', undefined, bounds);
     settle(conversation, 't1', 'completed', 'First.', undefined, bounds);
     exchange(conversation, 't2', 'Two', 'Second.', bounds);
-    assert.deepEqual(
-      opened.history().filter(({ role }) => role === 'assistant'),
-      [],
-    );
+    assert.deepEqual(opened.history().map(({ content }) => content), ['One']);
   });
 
   it('holds, and the sums stay right, through any order of changes', () => {

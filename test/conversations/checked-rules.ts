@@ -22,7 +22,7 @@ import {
 import type { Message } from '../../src/conversations/message.ts';
 
 export const BOUNDS: ConversationBounds = { maxMessages: 200, maxTextLength: 1_048_576 };
-/** The newest run. */
+/** The id of the newest run. */
 export let runs = 0;
 
 export function nextRun(): number {
@@ -149,6 +149,6 @@ export function toolMessages(turnId: string): Message[] {
       toolCalls: [{ id: 'call-1', name: 'look', args: '{"q":"x"}' }],
     },
     { role: 'tool', content: '42', turnId, toolCallId: 'call-1', state: 'completed' },
-    { role: 'assistant', content: ' It is 42.'.trimStart(), turnId, state: 'completed' },
+    { role: 'assistant', content: 'It is 42.', turnId, state: 'completed' },
   ];
 }

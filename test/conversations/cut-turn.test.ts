@@ -49,7 +49,7 @@ describe('cutTurn', () => {
     });
   }
 
-  it('leaves the newest turn alone while an older one runs anew elsewhere: that one is meant', () => {
+  it('leaves the newest turn alone while an older one runs elsewhere: that one is meant', () => {
     const conversation = emptyConversation('c');
     open(conversation, 't1', 'One');
     exchange(conversation, 't2', 'Two', 'Second.');
@@ -59,7 +59,7 @@ describe('cutTurn', () => {
   });
 
   for (const id of ['t1', 'an id of the platform', undefined]) {
-    it(`cuts the last turn when it is called ${id ?? 'nothing'}`, () => {
+    it(`cuts the last turn when the platform names ${id ?? 'none'}`, () => {
       const conversation = emptyConversation('c');
       exchange(conversation, 't0', 'Zero', 'Zeroth.');
       exchange(conversation, 't1', 'One', 'First.');
@@ -103,7 +103,7 @@ describe('cutTurn', () => {
     assert.deepEqual(shown(conversation), ['user: One', 'assistant(interrupted): Sorry']);
   });
 
-  it('cuts what was heard over a turn that said nothing: the voice was still at the one before', () => {
+  it('cuts the turn that was still spoken, over a newer one that said nothing', () => {
     const conversation = emptyConversation('c');
     exchange(conversation, 't1', 'One', 'First of many.');
     open(conversation, 't2', 'Two');
@@ -116,7 +116,7 @@ describe('cutTurn', () => {
     ]);
   });
 
-  it('leaves the turn before alone when the interrupted one had said nothing and nothing was heard', () => {
+  it('leaves the turn before alone where nothing was said and nothing was heard', () => {
     const conversation = emptyConversation('c');
     exchange(conversation, 't1', 'One', 'First.');
     open(conversation, 't2', 'Two');

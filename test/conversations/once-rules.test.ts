@@ -90,7 +90,7 @@ describe('claimOnce', () => {
     assert.equal(stateOf(conversation), 'running');
   });
 
-  it('takes a call of this process that does not run for lost, but not one that never began', () => {
+  it('gives up a call of this process that does not run, unless it never began', () => {
     const lost = emptyConversation('c');
     claim(lost, A);
     assert.equal(claim(lost, { ...A, runId: 9 }).kind, 'ended');

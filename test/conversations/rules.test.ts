@@ -82,7 +82,7 @@ describe('openTurn', () => {
     const conversation = emptyConversation('c');
     assert.equal(open(conversation, 't1').isResumed, false);
     settle(conversation, 't1', 'failed', '');
-    // the same turn again is no acquaintance
+    // the same turn delivered again
     assert.equal(open(conversation, 't1').isResumed, false);
     settle(conversation, 't1', 'completed', 'Hi.');
     assert.equal(open(conversation, 't2').isResumed, true);
@@ -206,11 +206,11 @@ describe('openTurn', () => {
     assert.deepEqual(told, { turnId: 't0', text: 'Zer' });
   });
 
-  it('takes the latest of turns with one id for the turn', () => {
+  it('finds turns by any id, also by names of Object.prototype', () => {
     const conversation = emptyConversation('c');
-    for (const id of ['__proto__', 'constructor', ' ', 'é語'])
-      exchange(conversation, id, 'Asked', `Said by ${id}`);
-    assert.equal(findTurn(conversation, '__proto__')?.reply, 'Said by __proto__');
+    const ids = ['__proto__', 'constructor', ' ', 'é語'];
+    for (const id of ids) exchange(conversation, id, 'Asked', `Said by ${id}`);
+    for (const id of ids) assert.equal(findTurn(conversation, id)?.reply, `Said by ${id}`);
     assert.equal(findTurn(conversation, 'toString'), undefined);
   });
 });
@@ -353,7 +353,7 @@ describe('settleTurn', () => {
     assert.deepEqual(shown(conversation), ['user: One', 'assistant(completed): Of the new run.']);
   });
 
-  it('has the last word on a turn that a newer one has closed: only its run knows what was sent', () => {
+  it('is accepted once for a turn that a newer one has closed: its run knows what was sent', () => {
     const conversation = emptyConversation('c');
     open(conversation, 't1', 'One', undefined, BOUNDS, 1_001);
     open(conversation, 't2', 'Two', undefined, BOUNDS, 1_002);
@@ -382,7 +382,7 @@ describe('settleTurn', () => {
     assert.deepEqual(shown(conversation), ['user: One', 'assistant(interrupted): First']);
   });
 
-  it('puts a turn that ends late where it began', () => {
+  it('leaves a turn that ends late in its place', () => {
     const conversation = emptyConversation('c');
     open(conversation, 't1', 'One');
     appendMessage(conversation, { role: 'user', content: 'Note', turnId: 'note' }, BOUNDS);

@@ -1,5 +1,5 @@
-// A body that comes with its head can be read in the tick after the head, without waiting. So is
-// it with most webhooks. An app serves then: see `handle`.
+// A body that comes with its head, as most webhooks do, can be read without waiting in the tick
+// after the head. That is when an app serves: see `handle`.
 
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
@@ -82,11 +82,9 @@ describe('readRawBody, in the tick after the head', () => {
 
   it('waits for a chunked body, whose length nobody knows before its end', async (t) => {
     const { client } = await open(t, answer);
-    await client
-      .send(
-        'POST / HTTP/1.1\r\nhost: x\r\ntransfer-encoding: chunked\r\n\r\n2\r\nhe\r\n3\r\nllo\r\n0\r\n\r\n',
-      )
-      .until(/\[later, arriving: hello\]/);
+    const head = 'POST / HTTP/1.1\r\nhost: x\r\ntransfer-encoding: chunked\r\n\r\n';
+    const chunks = '2\r\nhe\r\n3\r\nllo\r\n0\r\n\r\n';
+    await client.send(head + chunks).until(/\[later, arriving: hello\]/);
   });
 
   it('returns the body of every request of a pipeline', async (t) => {
@@ -102,7 +100,7 @@ describe('readRawBody, in the tick after the head', () => {
       await client.send(HEAD + body).until(new RegExp(`\\[at once, here: ${body}\\]`));
   });
 
-  it('returns the body of a server that asks for it later', async (t) => {
+  it('returns the body to a server that asks for it later', async (t) => {
     const { client } = await open(t, (request, response) => {
       setImmediate(() => answer(request, response));
     });
@@ -128,7 +126,7 @@ describe('readRawBody, in the tick after the head', () => {
     await client.send(`${HEAD}hello`).until(/\[both hello\]/);
   });
 
-  it('says that its bytes are lost where a layer decodes them', async (t) => {
+  it('rejects, and says that the bytes are lost, where a layer decodes them', async (t) => {
     const { client } = await open(t, (request, response) => {
       answer(request.setEncoding('utf8'), response);
     });

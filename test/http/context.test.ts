@@ -355,9 +355,9 @@ describe('context.isAnswered', () => {
 describe('context.readRawBody', () => {
   const BODY = 'POST /x HTTP/1.1\r\nhost: x\r\nconnection: close\r\ncontent-length: 5\r\n\r\nhello';
 
-  // Waiting for it takes a turn a tenth of its time.
+  // Waiting for it would make a turn slower by a tenth.
   for (const how of ['by its own server', 'mounted in another'] as const) {
-    it(`has a body that came with its head at once, ${how}`, async (t) => {
+    it(`returns a body that came with its head at once, ${how}`, async (t) => {
       let found: unknown;
       const served = await serve(t, {
         setUp: (app) =>

@@ -145,7 +145,7 @@ describe('the body limit', () => {
     ['unread', () => undefined],
     ['read', (context: Context) => context.readRawBody()],
   ] as const) {
-    it(`keeps the connection after a 400 for a body that came with its head: ${when}`, async (t) => {
+    it(`keeps the connection after a 400 if the body came with the head: ${when}`, async (t) => {
       const served = await serve(t, {
         setUp: (app) =>
           app.post('/refuse', (context) => {

@@ -91,10 +91,10 @@ describe('requestsUpgradedIf', () => {
     return server;
   }
 
-  const OFFER =
-    'POST / HTTP/1.1\r\nhost: x\r\nconnection: upgrade\r\nupgrade: h2c\r\ncontent-length: 5\r\n\r\nhello';
+  const OFFER = 'POST / HTTP/1.1\r\nhost: x\r\nconnection: upgrade\r\nupgrade: h2c\r\n'
+    + 'content-length: 5\r\n\r\nhello';
 
-  it('serves a request that must not upgrade, with its body and the next of its connection', async (t) => {
+  it('serves a request that must not upgrade, its body, and the next request', async (t) => {
     const client = await connectTo(t, createUpgradeServer(() => false));
     await client.send(OFFER).until(/\[false: hello\]/);
     await client.send(GET).until(/\[false: \]/);
@@ -111,7 +111,7 @@ describe('requestsUpgradedIf', () => {
     await client.send('CONNECT x:1 HTTP/1.1\r\nhost: x:1\r\n\r\n').until(/\[connect: true\]/);
   });
 
-  it('asks about no request that offers nothing', async (t) => {
+  it('upgrades no request without an offer', async (t) => {
     const client = await connectTo(t, createUpgradeServer(() => true));
     await client.send(GET).until(/\[false: \]/);
   });

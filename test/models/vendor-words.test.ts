@@ -4,7 +4,7 @@ import { describe, it } from 'node:test';
 import { vendorWord } from '../../src/models/vendor-words.ts';
 
 describe('vendorWord', () => {
-  // https://developers.openai.com/api/docs/guides/error-codes, platform.claude.com/docs/en/api/errors,
+  // developers.openai.com/api/docs/guides/error-codes, platform.claude.com/docs/en/api/errors,
   // cloud.google.com/apis/design/errors, docs.mistral.ai/resources/error-glossary,
   // console.groq.com/docs/errors, openrouter.ai/docs (APIErrorType), vLLM
   const shown = [
@@ -36,9 +36,14 @@ describe('vendorWord', () => {
     ['an empty text', ''],
     ['a number', 500],
     ['nothing', null],
-    ['more than 64 characters', `${'error_'.repeat(10)}error`],
   ];
   for (const [what, value] of hidden) {
     it(`hides ${what}`, () => assert.equal(vendorWord(value), ''));
   }
+
+  it('shows exactly 64 characters, and hides 65', () => {
+    const longest = `${'error_'.repeat(9)}completion`;
+    assert.equal(vendorWord(longest), longest);
+    assert.equal(vendorWord(`${'error_'.repeat(10)}error`), '');
+  });
 });

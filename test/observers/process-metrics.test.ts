@@ -59,7 +59,7 @@ describe('the metrics of the process', () => {
     assert.equal(open().value('process_start_time_seconds'), performance.timeOrigin / 1_000);
   });
 
-  it('show of several workers the sum, the worst, or the first', () => {
+  it('are the sum, the worst or the first across workers', () => {
     const across = Object.fromEntries(
       open().metrics.texts().map(({ name, type, across }) => [name, `${type}, ${across}`]),
     );

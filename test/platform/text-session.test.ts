@@ -490,7 +490,7 @@ describe('TextSession at its end', () => {
     await within(answered, 'the end of data()');
   });
 
-  it('lets go of every request when it is abandoned, even one that a redelivery replaced', async (t) => {
+  it('ends every request when it is abandoned, even one that a redelivery replaced', async (t) => {
     const requests = new Told<void>();
     const { session } = createCaller(await startWebhook(t, () => requests.tell()));
     const said = session.say('Hello?');

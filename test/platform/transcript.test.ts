@@ -16,7 +16,7 @@ describe('Transcript', () => {
     assert.deepEqual(said(transcript), ['t-1 user: Hello?', 't-2 assistant: One two']);
   });
 
-  it('leaves out a turn of which nothing was heard', () => {
+  it('leaves out a turn that was not heard', () => {
     const transcript = new Transcript();
     transcript.set('assistant', 't-1', 'One.');
     transcript.set('assistant', 't-1', '');
@@ -30,7 +30,7 @@ describe('Transcript', () => {
     assert.deepEqual([entries.length, entries[0]?.turn_id], [1_000, 't-1']);
   });
 
-  it('keeps 262,144 characters of text, of which replaced ones are not counted', () => {
+  it('keeps 262,144 characters of text, not counting what was replaced', () => {
     const transcript = new Transcript();
     transcript.set('user', 't-1', 'a');
     for (let n = 0; n < 3; n++) transcript.set('assistant', 't-2', 'b'.repeat(262_143));

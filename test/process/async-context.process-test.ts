@@ -1,5 +1,5 @@
-// What is entered around the listener of each worker's server, as `--import` of a tracer does,
-// reaches the agent.
+// An async context that is entered around the listener of each worker's server, as a tracer loaded
+// by `--import` does, reaches the agent.
 
 import assert from 'node:assert/strict';
 import { afterEach, beforeEach, describe, it } from 'node:test';

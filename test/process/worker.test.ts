@@ -34,14 +34,14 @@ describe('WholeLines', () => {
     }
   });
 
-  it('gives all lines that have come whole at once', () => {
+  it('passes on all whole lines in one call', () => {
     const given: string[] = [];
     const lines = new WholeLines((some) => given.push(some));
     lines.push('one\ntwo\nthr');
     assert.deepEqual(given, ['one\ntwo\n']);
   });
 
-  it('ends a line that has no end, and gives it once', () => {
+  it('ends a line that is too long, and passes it on once', () => {
     const given: string[] = [];
     const lines = new WholeLines((some) => given.push(some));
     lines.push('x'.repeat(65_536));

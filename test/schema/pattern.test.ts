@@ -39,7 +39,7 @@ describe('pattern', () => {
     '(a*)*\\1$',
     '^(?:a?){60}a{60}$',
   ]) {
-    it(`stops ${pattern} in time, which repeats what repeats`, () => {
+    it(`stops ${pattern}, with its nested repetitions, in time`, () => {
       checkCost(pattern, `${'a'.repeat(60)},${'a,'.repeat(40)}!`);
     });
   }
@@ -55,7 +55,7 @@ describe('pattern', () => {
     '^a*?a{200}a*?b$',
     '^\\p{L}*\\p{L}*\\d$',
   ]) {
-    it(`stops ${pattern} in time, which is slow on long texts alone`, () => {
+    it(`stops ${pattern}, which is slow on long texts only, in time`, () => {
       for (const length of [20_000, LONGEST]) {
         checkCost(pattern, 'a'.repeat(length));
         checkCost(pattern, `,${'a'.repeat(length)}!`);
@@ -63,7 +63,7 @@ describe('pattern', () => {
     });
   }
 
-  it('has its time for all values of a check together', () => {
+  it('shares one time limit among all values of a check', () => {
     const schema = having({ type: 'array', items: { not: { pattern: '(a+)+$' } } });
     const texts = new Array(200).fill(`"${'a'.repeat(60)}!"`);
     const begun = process.cpuUsage();
@@ -107,7 +107,7 @@ describe('pattern', () => {
     ['b', 'abc', 'ac'],
     ['^.$', '🍞', 'ab'],
   ] as const) {
-    it(`knows that ${JSON.stringify(right)} matches ${pattern} and ${JSON.stringify(wrong)} does not`, () => {
+    it(`matches ${JSON.stringify(right)}, but not ${JSON.stringify(wrong)}, for ${pattern}`, () => {
       const schema = having({ pattern });
       assert.equal(problemOf(JSON.stringify({ x: right }), schema), undefined);
       assert.equal(

@@ -369,7 +369,7 @@ describe('a compiled schema', () => {
       });
     }
     for (const [json, problem] of wrong) {
-      it(`says of ${json} for ${JSON.stringify(schema)} that it ${problem ?? 'does not fit'}`, () => {
+      it(`refuses ${json} for ${JSON.stringify(schema)}: ${problem ?? 'does not fit'}`, () => {
         const found = problemOf(`{"x":${json}}`, having(schema));
         if (problem === undefined) assert.match(found ?? '', /^\.x[.[]/);
         else assert.equal(found, `.x ${problem}`);
@@ -389,7 +389,7 @@ describe('a compiled schema', () => {
     assert.equal(problemOf('{"x":1e999}', having({ multipleOf: 1 })), '.x must be a multiple of 1');
   });
 
-  it('takes a keyword with the value undefined for one that is not there', () => {
+  it('treats a keyword whose value is undefined as absent', () => {
     const schema: object = { required: undefined, anyOf: undefined, unknown: undefined };
     assert.equal(problemOf('{}', { ...schema }), undefined);
   });
@@ -408,7 +408,7 @@ describe('a compiled schema', () => {
     assert.equal(problemOf(wrong, patterns), `.${shown} must be of type string`);
   });
 
-  it('takes a property for missing only when it is not there', () => {
+  it('counts a property as missing only when it is absent', () => {
     const schema: Schema = { type: 'object', properties: { a: {} }, required: ['a'] };
     assert.equal(problemOf('{"a":null}', schema), undefined);
     assert.equal(problemOf('{"b":1}', schema), '.a is missing');
@@ -542,7 +542,7 @@ describe('$ref', () => {
     ['https://spec.openapis.org/oas/3.1/dialect/base', false],
     [undefined, false],
   ] as const) {
-    it(`${isAlone ? 'hides' : 'applies'} the keywords beside it in ${dialect ?? 'no dialect'}`, () => {
+    it(`${isAlone ? 'hides' : 'applies'} keywords beside it in ${dialect ?? 'no dialect'}`, () => {
       const schema: Schema = {
         ...(dialect === undefined ? {} : { $schema: dialect }),
         ...having({ $ref: '#/$defs/text', maxLength: 1 }),

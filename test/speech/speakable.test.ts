@@ -442,7 +442,7 @@ describe('SpeakableText', () => {
     ]);
   });
 
-  it('leaves no space before punctuation, and makes no pause longer, where something was taken', () => {
+  it('leaves no space before punctuation, and no double pause, where something was taken', () => {
     for (const mark of '.,;:!?)]}…%”’»。，、；：！？）」』،؛؟।') {
       check([[`a 🎉${mark}`, `a${mark}`]]);
     }

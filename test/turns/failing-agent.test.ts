@@ -84,7 +84,7 @@ describe('an agent that fails', () => {
     });
   }
 
-  it('and ends its text with nothing but blanks apologises: they are no words', async (t) => {
+  it('and says nothing but blanks apologises', async (t) => {
     const answers = await answersTo(t, () => [' ', '\n']);
     assert.deepEqual(answers, [['response.tts', ' '], ['response.tts', '\n'], ...APOLOGY]);
   });
@@ -234,7 +234,7 @@ describe('an agent that fails', () => {
     assert.deepEqual(answers, [['response.tts', 'Well, '], ...APOLOGY]);
   });
 
-  it('says nothing of a hangup that its too long goodbye failed', async (t) => {
+  it('apologises and does not hang up where its goodbye is too long', async (t) => {
     assert.deepEqual(
       await answersTo(t, (_turn, reply) => reply.hangup({ say: 'x'.repeat(1_048_577) })),
       APOLOGY,

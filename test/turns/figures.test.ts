@@ -14,7 +14,7 @@ function usageOf(model: string, fields: Partial<ModelUsage>): ModelUsage {
   };
 }
 
-function isNear(actual: number | undefined, expected: number): void {
+function assertNear(actual: number | undefined, expected: number): void {
   assert.ok(Math.abs((actual ?? NaN) - expected) < 1_000, `${actual}, not ${expected}`);
 }
 
@@ -22,15 +22,15 @@ describe('figuresAtStart', () => {
   it('names the session, and when the turn began, though that was a while ago', () => {
     const { sessionId, startedAt } = figuresAtStart(EVENT, performance.now() - 60_000);
     assert.equal(sessionId, 's-1');
-    isNear(startedAt, Date.now() - 60_000);
+    assertNear(startedAt, Date.now() - 60_000);
   });
 });
 
 describe('figuresAtEnd', () => {
   it('counts from the beginning of the turn to now', () => {
     const figures = figuresAtEnd(EVENT, performance.now() - 60_000, 123.4, undefined);
-    isNear(figures.durationMs, 60_000);
-    isNear(figures.startedAt, Date.now() - 60_000);
+    assertNear(figures.durationMs, 60_000);
+    assertNear(figures.startedAt, Date.now() - 60_000);
     assert.deepEqual(
       [figures.firstSpeechMs, figures.firstTokenMs, figures.models],
       [123, undefined, undefined],

@@ -21,6 +21,7 @@ import {
   type TestAgent,
 } from '../fixtures/app.ts';
 import { wireBody } from '../fixtures/wire.ts';
+import { dropBeforeWrite } from './held-store.ts';
 
 /** An agent that answers "hold" with its pieces, and then waits until it is interrupted. */
 function holding(
@@ -315,24 +316,8 @@ describe('a dropped request', () => {
  */
 async function droppedWhileOpening(t: TestContext, agent: TestAgent = {}): Promise<Served> {
   const store = slowStore();
-  const update = store.update.bind(store);
-  const asked = deferred();
-  const gate = deferred();
-  store.update = async (id, change) => {
-    asked.resolve();
-    await gate.promise;
-    return update(id, change);
-  };
   const served = serve(t, agent, { store });
-  const connection = await served.raw();
-  connection.write(rawRequest(messageEvent()));
-  await within(asked.promise, 'the store to be asked');
-  connection.socket.destroy();
-  await until(
-    () => served.logLines.some((line) => line.includes('"isCutShort":true')),
-    'the drop to be noticed',
-  );
-  gate.resolve();
+  await dropBeforeWrite(served, store);
   // each read is answered after the writes that wait
   for (let round = 0; round < 2; round++) await served.history('c-1');
   return served;

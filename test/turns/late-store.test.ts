@@ -4,17 +4,8 @@ import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 
 import { DEFAULT_APOLOGY } from '../../src/agents/phrases.ts';
-import {
-  deferred,
-  fired,
-  messageEvent,
-  rawRequest,
-  serve,
-  slowStore,
-  Told,
-  until,
-  within,
-} from '../fixtures/app.ts';
+import { fired, messageEvent, serve, slowStore, Told, within } from '../fixtures/app.ts';
+import { dropBeforeWrite, holdWrites } from './held-store.ts';
 
 describe('turns over a store that answers later', () => {
   it('let only one of three quick turns go on', async (t) => {
@@ -34,18 +25,11 @@ describe('turns over a store that answers later', () => {
     void client.say('A');
     await begun.next();
     // Both find A running. Only the answer of the store says that they are newer.
-    const update = store.update.bind(store);
-    const asked = new Told<string>();
-    const gate = deferred();
-    store.update = async (id, change) => {
-      asked.tell(id);
-      await gate.promise;
-      return update(id, change);
-    };
+    const writes = holdWrites(store);
     const replies = ['B', 'C'].map((text) => client.say(text).then((reply) => reply.events()));
-    await asked.next();
-    await asked.next();
-    gate.resolve();
+    await writes.asked();
+    await writes.asked();
+    writes.release();
     assert.equal(
       (await within(Promise.race(replies), 'one of the two to be superseded')).at(-1)?.type,
       'response.end',
@@ -54,28 +38,12 @@ describe('turns over a store that answers later', () => {
 
   it('count a replay that was dropped once', async (t) => {
     const store = slowStore();
-    const { client, metric, raw, logLines } = serve(t, {}, { store });
-    await (await client.post(messageEvent())).text();
-    const connection = await raw();
-    const update = store.update.bind(store);
-    const asked = deferred();
-    const gate = deferred();
-    store.update = async (id, change) => {
-      asked.resolve();
-      await gate.promise;
-      return update(id, change);
-    };
-    connection.write(rawRequest(messageEvent()));
-    await within(asked.promise, 'the store to be asked');
-    connection.socket.destroy();
-    await until(
-      () => logLines.some((line) => line.includes('"isCutShort":true')),
-      'the drop to be noticed',
-    );
-    gate.resolve();
-    await (await client.post(messageEvent())).text(); // stored after it
+    const served = serve(t, {}, { store });
+    await (await served.client.post(messageEvent())).text();
+    await dropBeforeWrite(served, store);
+    await (await served.client.post(messageEvent())).text(); // stored after it
     const counts = ['interrupted', 'failed', 'replayed'].map((outcome) =>
-      metric(`layercode_turns_total{event="message",outcome="${outcome}"}`),
+      served.metric(`layercode_turns_total{event="message",outcome="${outcome}"}`),
     );
     assert.equal(
       counts.reduce((sum, count) => sum + count),
@@ -84,29 +52,13 @@ describe('turns over a store that answers later', () => {
     );
   });
 
-  it('tell the agent of no interruption when a replay is dropped', async (t) => {
+  it('do not tell the agent of an interruption when a replay is dropped', async (t) => {
     const store = slowStore();
-    const { client, raw, logLines, interrupted } = serve(t, {}, { store });
-    await (await client.post(messageEvent())).text();
-    const connection = await raw();
-    const update = store.update.bind(store);
-    const asked = deferred();
-    const gate = deferred();
-    store.update = async (id, change) => {
-      asked.resolve();
-      await gate.promise;
-      return update(id, change);
-    };
-    connection.write(rawRequest(messageEvent()));
-    await within(asked.promise, 'the store to be asked');
-    connection.socket.destroy();
-    await until(
-      () => logLines.some((line) => line.includes('"isCutShort":true')),
-      'the drop to be noticed',
-    );
-    gate.resolve();
-    await (await client.post(messageEvent())).text();
-    assert.deepEqual(interrupted.all, []);
+    const served = serve(t, {}, { store });
+    await (await served.client.post(messageEvent())).text();
+    await dropBeforeWrite(served, store);
+    await (await served.client.post(messageEvent())).text(); // stored after it
+    assert.deepEqual(served.interrupted.all, []);
   });
 
   it('apologise when the store fails', async (t) => {

@@ -18,6 +18,7 @@ import { parseSettings } from '../../src/settings/parse-settings.ts';
 import { spoken } from '../conversations/asking-back.ts';
 import { PartsInMemory, type SharedParts } from '../conversations/stores/parts-in-memory.ts';
 import { deferred, serve, Told, until, type Deferred, type Served } from '../fixtures/app.ts';
+import { mockTimers } from '../fixtures/clock.ts';
 import { Post } from '../fixtures/post.ts';
 
 const ID = { conversation_id: 'c' } as const;
@@ -97,7 +98,7 @@ interface Machines {
   readonly parts: readonly [PartsInMemory, PartsInMemory];
 }
 
-/** Three processes over one store. `channel` false: they exchange no messages. */
+/** Three processes over one store. Without `hasChannel` they exchange no messages. */
 function machines(t: TestContext, pay: () => Tool, { hasChannel = true } = {}): Machines {
   const shared: SharedParts = new Map();
   const post = new Post();
@@ -181,7 +182,7 @@ function errorsOf({ logLines }: Served, msg: string): Record<string, unknown>[] 
 }
 
 describe('a once tool', () => {
-  it('acts once for the same arguments; a later call gets the result, marked as such', async (t) => {
+  it('acts once for the same arguments, and marks the result for later calls', async (t) => {
     const paid: number[] = [];
     const served = shop(t, payTool(({ amount }) => void paid.push(amount)));
     assert.equal(await served.says('pay 5'), '{"status":"ok"}');
@@ -201,7 +202,7 @@ describe('a once tool', () => {
     assert.deepEqual(paid, [5, 7]);
   });
 
-  it('starts nothing where its function throws or returns no text: that is the error', async (t) => {
+  it('reports a `once` function that throws or returns no text, and starts nothing', async (t) => {
     for (const [once, error] of [
       [() => { throw new Error('no order'); }, '{"error":"no order"}'],
       [() => '', '{"error":"tool pay: once must return a text, got an empty one"}'],
@@ -240,7 +241,7 @@ describe('a once tool', () => {
     assert.deepEqual(bank.calls, [5]);
   });
 
-  it('is not repeated when it throws: its outcome is unknown, which is logged and counted', async (t) => {
+  it('is not repeated when it throws: the unknown outcome is logged and counted', async (t) => {
     const bank = new Bank();
     const served = shop(t, payTool(bank.pay));
     bank.fail(5, new Error('socket hang up'));
@@ -253,26 +254,29 @@ describe('a once tool', () => {
     assert.equal(served.metric('layercode_tool_outcomes_unknown_total{tool="pay"}'), 1);
   });
 
-  it('may act again after NotDone, and is repeated if it is repeatable', async (t) => {
-    const served = shop(t, payTool(({ amount }) => {
-      tries.push(amount);
-      if (tries.length === 1) throw new NotDone('card declined');
+  it('may act again after NotDone', async (t) => {
+    let tries = 0;
+    const served = shop(t, payTool(() => {
+      tries += 1;
+      if (tries === 1) throw new NotDone('card declined');
       return 'paid';
     }));
-    const tries: number[] = [];
     assert.equal(await served.says('pay 5'), '{"error":"card declined"}');
     assert.equal(await served.says('pay 5'), '"paid"');
-    const keys = new Set<string>();
-    const again = shop(t, payTool((_args, { idempotencyKey }) => {
-      keys.add(idempotencyKey);
-      throw new Error('socket hang up');
-    }, { repeatable: true }));
-    await again.says('pay 5');
-    await again.says('pay 5');
-    assert.equal(keys.size, 1);
   });
 
-  it('has a result though it is not JSON: the model is told, and nothing is repeated', async (t) => {
+  it('is repeated with the same key if it throws and is repeatable', async (t) => {
+    const keys: string[] = [];
+    const served = shop(t, payTool((_args, { idempotencyKey }) => {
+      keys.push(idempotencyKey);
+      throw new Error('socket hang up');
+    }, { repeatable: true }));
+    await served.says('pay 5');
+    await served.says('pay 5');
+    assert.deepEqual([keys.length, new Set(keys).size], [2, 1]);
+  });
+
+  it('is not repeated where its result is not JSON: the model is told', async (t) => {
     let runs = 0;
     const served = shop(t, payTool(() => ({ big: 1n, runs: ++runs })));
     assert.match(await served.says('pay 5'), /^\{"error":"result\.big/);
@@ -280,7 +284,7 @@ describe('a once tool', () => {
     assert.equal(runs, 1);
   });
 
-  it('starts in no turn that leaves nothing behind', async (t) => {
+  it('does not start in a turn that history does not keep', async (t) => {
     const agent: Agent = {
       name: 'shop',
       onMessage: () => 'Yes.',
@@ -323,7 +327,7 @@ describe('a once tool', () => {
     assert.doesNotMatch(kept.logLines.join(''), /may act again/);
   });
 
-  it('must finish, and says so when it is made', () => {
+  it('refuses options that contradict it when it is made, and always finishes', () => {
     assert.throws(() => payTool(() => 1, { whenInterrupted: 'abort' }), /must finish/);
     assert.throws(() => payTool(() => 1, { once: 'yes' as unknown as boolean }), /once must be/);
     assert.equal(payTool(() => 1).whenInterrupted, 'finish');
@@ -331,7 +335,7 @@ describe('a once tool', () => {
 });
 
 describe('a once tool of two processes', () => {
-  it('acts once though the caller goes on talking and the other process has the next words', async (t) => {
+  it('acts once though the other process gets what the caller says next', async (t) => {
     const bank = new Bank();
     const { a, b } = machines(t, () => payTool(bank.pay));
     const first = a.says('pay 5');
@@ -413,7 +417,7 @@ describe('a once tool of two processes', () => {
     assert.deepEqual(bank.calls, [5]);
   });
 
-  it('may start though the confirmation of its claim was lost', async (t) => {
+  it('may start again after the confirmation of its claim was lost', async (t) => {
     const bank = new Bank();
     const { a, b, parts: [store] } = machines(t, () => payTool(bank.pay));
     await a.says('Hello');
@@ -488,19 +492,27 @@ describe('the stores of a once tool', () => {
 describe('a tool that finishes', () => {
   it('stops the clock of the first word while it runs', async (t) => {
     const bank = new Bank();
-    const environment = { FIRST_WORD_TIMEOUT_SECONDS: '0.1', FILLER_AFTER_MS: '0' };
+    const environment = { FIRST_WORD_TIMEOUT_SECONDS: '10', FILLER_AFTER_MS: '0' };
     const served = shop(t, payTool(bank.pay), { environment });
+    await served.client.origin();
+    const clock = mockTimers(t, ['setTimeout']);
     const reply = served.says('pay 5');
     await bank.begun();
-    setTimeout(() => bank.answer(5), 250);
+    clock.tick(60_000);
+    bank.answer(5);
     assert.equal(await reply, '{"paid":5}');
   });
 
   it('does not stop the clock of the turn', async (t) => {
     const bank = new Bank();
-    const environment = { TURN_TIMEOUT_SECONDS: '0.2', FIRST_WORD_TIMEOUT_SECONDS: '0.1' };
+    const environment = { TURN_TIMEOUT_SECONDS: '20', FIRST_WORD_TIMEOUT_SECONDS: '10' };
     const served = shop(t, payTool(bank.pay), { environment });
-    assert.match(await served.says('pay 5'), /Sorry, something went wrong/);
+    await served.client.origin();
+    const clock = mockTimers(t, ['setTimeout']);
+    const reply = served.says('pay 5');
+    await bank.begun();
+    clock.tick(60_000);
     bank.answer(5);
+    assert.match(await reply, /Sorry, something went wrong/);
   });
 });

@@ -4,12 +4,14 @@ import assert from 'node:assert/strict';
 import { EventEmitter, once } from 'node:events';
 import { describe, it } from 'node:test';
 
+import { soon } from '../../src/base/awaitable.ts';
 import {
   emptyConversation, historyOf, type Conversation,
 } from '../../src/conversations/conversation.ts';
 import { openTurn, PROMPT_MS, type TurnOpening } from '../../src/conversations/rules.ts';
 import { hold, HeldReply } from '../conversations/asking-back.ts';
 import { messageEvent, rawRequest, until } from '../fixtures/app.ts';
+import { jumpingClock } from '../fixtures/clock.ts';
 import { ID, machines, says } from './machines.ts';
 
 const BOUNDS = { maxMessages: 200, maxTextLength: 1_048_576 };
@@ -44,7 +46,7 @@ describe('an opening that waited for the store', () => {
     }
   });
 
-  it('yields to a turn that another process has opened meanwhile, and has its place before it', () => {
+  it('yields to a turn that another process opened meanwhile, and stands before it', () => {
     const conversation = emptyConversation('c');
     open(conversation, 'first', 'a');
     open(conversation, 'b', 'b');
@@ -56,7 +58,7 @@ describe('an opening that waited for the store', () => {
     );
   });
 
-  it('does not yield to what was opened before it arrived, or by a clock that is an hour off', () => {
+  it('does not yield to earlier turns, nor to those of a clock that is an hour off', () => {
     for (const openedMs of [-1_000, -HOUR, HOUR]) {
       const conversation = emptyConversation('c');
       open(conversation, 'b', 'b');
@@ -67,7 +69,9 @@ describe('an opening that waited for the store', () => {
   });
 
   // Two callers' words reach two processes, and each has to ask a third one, which is gone.
-  it('yields only to turns that arrived later, where those waited, too', () => {
+  it('yields only to turns that arrived later, where those waited, too', (t) => {
+    const now = Date.now();
+    t.mock.method(Date, 'now', () => now);
     for (const [waitedMs, outcome] of [[200, 'opened'], [300, 'stale']] as const) {
       const conversation = emptyConversation('c');
       open(conversation, 'b', 'b', { waitedMs: () => 250 });
@@ -129,13 +133,16 @@ describe('a turn that was interrupted and is delivered again', () => {
 
 describe('a turn that its own slow store holds up', () => {
   it('neither cuts the newer reply of another process nor lands behind it', async (t) => {
+    const jump = jumpingClock(t);
     const { a, b } = machines(t);
     await says(a, 'Hello');
     await says(b, 'Hi');
     a.parts.hold();
     const slow = says(a, 'slow');
     await until(() => a.parts.calls.filter((name) => name === 'write').length === 3, 'the write');
-    await new Promise((resolve) => setTimeout(resolve, 2 * PROMPT_MS));
+    jump(2 * PROMPT_MS);
+    const now = Date.now.bind(Date);
+    t.mock.method(Date, 'now', () => now() + 2 * PROMPT_MS);
     const held = await hold(b, 'hold new', 'hold new', ID);
     a.parts.release();
     assert.equal(await slow, '');
@@ -159,6 +166,8 @@ describe('a turn that its own slow store holds up', () => {
     await until(() => a.outcomes()['interrupted'] === 1, 'the drop');
     const held = await hold(b, 'hold new', 'hold new', ID);
     a.parts.release();
+    await a.history('c'); // the opening is written, or not
+    await soon(); // a message has arrived, if any was sent
     b.go('hold new');
     assert.deepEqual(await held.rest(), [' Done.', 'response.end']);
     assert.deepEqual([a.runs, b.aborted], [['Hello'], []]);

@@ -128,7 +128,7 @@ describe('a turn delivered twice', () => {
       assert.ok(event, `the stream ended before ${content}`);
   }
 
-  it('while it streams gives the newer request what was said so far, and then the rest', async (t) => {
+  it('while it streams gives the newer request what was said, then the rest', async (t) => {
     const { client, go } = held(t);
     await readTo(new Listener(await client.say('Hello?', { turn_id: 't-1' })), ' And');
     const second = new Listener(await client.say('Hello?', { turn_id: 't-1' }));

@@ -1,4 +1,4 @@
-// The agent's state where several processes share the conversation: it goes forward only.
+// The agent's state where several processes share the conversation: no change is undone.
 
 import assert from 'node:assert/strict';
 import { EventEmitter, once } from 'node:events';
@@ -68,7 +68,7 @@ describe('a state', () => {
     assert.deepEqual(await stored(b), ['apple', 'pear', 'plum']);
   });
 
-  it('is shared by a late tool and the newer turns of its process, until another opens one', async (t) => {
+  it('is shared by a late tool and newer turns, until another process opens one', async (t) => {
     const gate = new EventEmitter();
     const { a, b } = machines(t, shopping(gate));
     const begun = once(gate, 'begun');
@@ -102,7 +102,7 @@ describe('a state', () => {
     assert.deepEqual(await stored(b), ['saved', 'apple']);
   });
 
-  it('is stored with the intent of a tool, before that acts', async (t) => {
+  it('is stored with the call of a tool, before the tool acts', async (t) => {
     const gate = new EventEmitter();
     const agent = shopping(gate);
     const { a, b } = machines(t, {

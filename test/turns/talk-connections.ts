@@ -74,7 +74,6 @@ interface Arrival {
   readonly onTaken: () => void;
 }
 
-
 /** All connections of a talk, as seen from both ends. */
 export class Connections {
   /** When set, called before each write of an app. True breaks the connection at that write. */

@@ -135,7 +135,7 @@ describe('time-outs of a turn', () => {
     ]);
   });
 
-  it("fail an agent whose iterable ends quietly at the abort, as the ai package's does", async (t) => {
+  it("fail an agent whose iterable ends at the abort, as the ai package's does", async (t) => {
     const messages = await historyAfter(
       t,
       async function* ({ signal }) {
@@ -178,7 +178,7 @@ describe('time-outs of a turn', () => {
     assert.equal(app.runningTurns, 0);
   });
 
-  it('run for an agent that yields empty texts for ever, and others are served meanwhile', async (t) => {
+  it('end an agent that yields empty texts for ever, which holds up no other turn', async (t) => {
     const { client, app } = serve(
       t,
       {

@@ -116,7 +116,11 @@ interface McpTool {
   };
 }
 declare const listed: McpTool;
-declare function callTool(params: { name: string; arguments?: Record<string, unknown> }): Promise<unknown>;
+interface McpCall {
+  name: string;
+  arguments?: Record<string, unknown>;
+}
+declare function callTool(params: McpCall): Promise<unknown>;
 tool({
   name: listed.name,
   description: listed.description ?? '',
@@ -126,7 +130,12 @@ tool({
     return callTool({ name: listed.name, arguments: args });
   },
 });
-declare const brief: { type: 'object'; properties?: Record<string, unknown>; required?: string[]; [k: string]: unknown };
+declare const brief: {
+  [keyword: string]: unknown;
+  type: 'object';
+  properties?: Record<string, unknown>;
+  required?: string[];
+};
 tool({ ...named, parameters: brief, run: (args) => same<typeof args, JsonObject>(true) });
 // @ts-expect-error Its type must be an object's.
 tool({ ...named, parameters: { ...brief, type: 'array' }, run: () => 1 });

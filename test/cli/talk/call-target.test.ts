@@ -92,7 +92,7 @@ describe('the secret that talk and turn sign with', () => {
     assert.equal(findTarget({}, terminal).secret, 'of-sales');
   });
 
-  it('needs no settings that are right, with a URL and a secret', (t) => {
+  it('ignores faults in the settings if a URL and a secret are given', (t) => {
     const terminal = terminalOf(t, { PORT: 'wrong' });
     const flags = { '--url': 'http://a.example/x', '--secret': 's' };
     assert.deepEqual(findTarget(flags, terminal), {
@@ -100,7 +100,7 @@ describe('the secret that talk and turn sign with', () => {
     });
   });
 
-  it('needs none in production either: it may come from a flag', (t) => {
+  it('may come from a flag alone in production, too', (t) => {
     const terminal = terminalOf(t, { NODE_ENV: 'production', OPENAI_API_KEY: 'sk-key' });
     assert.equal(findTarget({ '--secret': 's' }, terminal).secret, 's');
   });

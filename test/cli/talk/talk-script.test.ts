@@ -403,7 +403,7 @@ describe('talk --script', () => {
     ]);
   });
 
-  it('finds a last reply that nothing is expected of, and tells the agent that the call is over', async (t) => {
+  it('finds a last reply that nothing is expected of, and still ends the call', async (t) => {
     let ends = 0;
     const { exitCode, lines } = await play(t, {
       async *onMessage({ signal }) {

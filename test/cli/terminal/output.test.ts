@@ -16,6 +16,10 @@ describe('write', () => {
     const stream = new PassThrough({ highWaterMark: 1 });
     const written = write(stream, 'text');
     assert.ok(written instanceof Promise);
+    let hasRoom = false;
+    void written.then(() => (hasRoom = true));
+    await new Promise((resolve) => setImmediate(resolve));
+    assert.equal(hasRoom, false);
     stream.resume();
     await within(written, 'room');
     assert.deepEqual([stream.listenerCount('drain'), stream.listenerCount('close')], [0, 0]);
@@ -58,9 +62,9 @@ describe('paintFor', () => {
   const RED = '\u001b[31mx\u001b[39m';
   for (const [what, stream, environment, painted] of [
     ['on a terminal', terminal, {}, RED],
-    ['with an empty NO_COLOR, which is none', terminal, { NO_COLOR: '', TERM: 'xterm' }, RED],
+    ['with an empty NO_COLOR, which counts as not set', terminal, { NO_COLOR: '', TERM: 'xterm' }, RED],
     ['with NO_COLOR', terminal, { NO_COLOR: '1' }, 'x'],
-    ['on a terminal that knows none', terminal, { TERM: 'dumb' }, 'x'],
+    ['on a terminal without colours', terminal, { TERM: 'dumb' }, 'x'],
     ['in a file', new PassThrough(), {}, 'x'],
   ] as const) {
     it(`paints ${JSON.stringify(painted)} ${what}`, () => {

@@ -18,7 +18,7 @@ describe('oneLine', () => {
     it(`makes ${JSON.stringify(text)} one line`, () => assert.equal(oneLine(text), line));
   }
 
-  it('has at most as many characters as it may, the last one a sign that some are missing', () => {
+  it('cuts a longer text to exactly its limit, the ellipsis included', () => {
     assert.equal(oneLine('x'.repeat(500)), 'x'.repeat(500));
     assert.equal(oneLine('x'.repeat(501)), `${'x'.repeat(499)}…`);
     assert.deepEqual([oneLine('abcd', 4), oneLine('abcde', 4)], ['abcd', 'abc…']);

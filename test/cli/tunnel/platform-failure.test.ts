@@ -23,7 +23,8 @@ describe('describePlatformError', () => {
     ],
     [
       new PlatformError('unreachable', 'x', { cause: certificate }),
-      'LayerCode cannot be reached (self-signed certificate); check the network and LAYERCODE_API_URL',
+      'LayerCode cannot be reached (self-signed certificate); '
+        + 'check the network and LAYERCODE_API_URL',
     ],
     [
       new PlatformError('unreachable', 'x', { cause: 'a text' }),
@@ -68,7 +69,10 @@ describe('describePlatformError', () => {
       'LayerCode gets too many requests (429); try again after Fri, 27 Nov 2026 12:00:00 GMT',
     ],
     [refused(500), 'LayerCode failed (500); try again in a moment'],
-    [new PlatformError('refused', 'no status'), 'LayerCode failed (no status); try again in a moment'],
+    [
+      new PlatformError('refused', 'no status'),
+      'LayerCode failed (no status); try again in a moment',
+    ],
   ] as const) {
     it(`says: ${line.slice(0, 60)}`, () => {
       assert.equal(describePlatformError(error, 'ag-1'), line);

@@ -1,7 +1,9 @@
 import assert from 'node:assert/strict';
-import {
+import fs, {
   existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync,
+  type WriteFileOptions,
 } from 'node:fs';
+import { syncBuiltinESMExports } from 'node:module';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { afterEach, beforeEach, describe, it } from 'node:test';
@@ -19,8 +21,12 @@ afterEach(() => rmSync(directory, { recursive: true, force: true }));
 
 const URL = 'https://voice.example/api/agent';
 
+function filesOfWebhooks(): string[] {
+  return readdirSync(dirname(kept.file)).filter((name) => name.includes('webhook'));
+}
+
 describe('ReplacedWebhooks', () => {
-  it('has nothing of an agent that it was not told of', () => {
+  it('knows nothing of an agent whose webhook was never set', () => {
     assert.equal(kept.get('ag-1'), undefined);
     assert.equal(existsSync(join(directory, '.layercode')), false);
   });
@@ -32,9 +38,7 @@ describe('ReplacedWebhooks', () => {
     const found = ['ag-1', 'ag-2', 'ag-3'].map((agent) => next.get(agent));
     assert.deepEqual(found, [URL, null, undefined]);
     assert.equal(statSync(kept.file).mode & 0o777, 0o600);
-    assert.deepEqual(readdirSync(dirname(kept.file)).filter((name) => /webhook/.test(name)), [
-      'webhook-url',
-    ]);
+    assert.deepEqual(filesOfWebhooks(), ['webhook-url']);
   });
 
   it('forgets the webhook of one agent, and removes the file with the last one', () => {
@@ -58,12 +62,23 @@ describe('ReplacedWebhooks', () => {
     });
   }
 
-  it('keeps the old file where the new one cannot be written', () => {
+  it('keeps the old file when the disk is full, and nothing of the new one', (t) => {
     kept.set('ag-1', URL);
     const before = readFileSync(kept.file, 'utf8');
-    const cyclic: { self?: unknown } = {};
-    cyclic.self = cyclic;
-    assert.throws(() => kept.set('ag-2', cyclic as never), TypeError);
+    const { writeFileSync: write } = fs;
+    const writeHalf = (path: string, text: string, options: WriteFileOptions): never => {
+      write(path, text.slice(0, text.length / 2), options);
+      throw new Error('ENOSPC');
+    };
+    t.mock.method(fs, 'writeFileSync', writeHalf);
+    syncBuiltinESMExports();
+    try {
+      assert.throws(() => kept.set('ag-2', URL), /ENOSPC/);
+    } finally {
+      t.mock.restoreAll();
+      syncBuiltinESMExports();
+    }
     assert.equal(readFileSync(kept.file, 'utf8'), before);
+    assert.deepEqual(filesOfWebhooks(), ['webhook-url']);
   });
 });

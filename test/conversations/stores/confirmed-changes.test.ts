@@ -93,7 +93,7 @@ describe('a change that must be stored', () => {
     assert.equal(await store.update('c', added('t3'), MUST), 3);
   });
 
-  it('rejects if it changed nothing and the store cannot say whether that is still so', async (t) => {
+  it('rejects if it changed nothing and the store cannot confirm the version it saw', async (t) => {
     const { store, parts } = machine(t);
     await turn(store, 'c', 't1');
     assert.equal(await store.update('c', ({ turns }) => turns.length, MUST), 1);
@@ -118,7 +118,10 @@ describe('a change that must be stored', () => {
     );
   });
 
-  it('is sent by a store that says that others share it', (t) => {
+});
+
+describe('SharedStore', () => {
+  it('says that other processes may share it', (t) => {
     assert.equal(machine(t).store.isShared, true);
   });
 });

@@ -118,7 +118,7 @@ describe('a conversation of format 1', () => {
     ]);
   });
 
-  it('is written in the present format with the next change, and keeps unknown fields', async () => {
+  it('is written in the current format at the next change, with unknown fields kept', async () => {
     const head = JSON.stringify({ ...JSON.parse(FIXTURES.running['head'] ?? ''), later: 1 });
     const rolled = roll('running', { head, 'later-part': '"unknown"' });
     await rolled.open('next', 'And?', RUNS);
@@ -150,7 +150,7 @@ describe('a conversation of format 2 that an old process goes on with', () => {
 });
 
 describe('a conversation of a later format', () => {
-  it('is left as it is', async () => {
+  it('keeps its format when it is written', async () => {
     const rolled = roll('running', { head: '{"format":3,"updatedAt":1795810452828}' });
     await rolled.open('next', 'And?', RUNS);
     const [change] = rolled.parts.changes;

@@ -32,7 +32,7 @@ async function settled({ store }: Machine): Promise<void> {
 }
 
 describe('a conversation that the store refuses', () => {
-  it('lives from memory, and the others do not', async (t) => {
+  it('continues from memory, while others are stored', async (t) => {
     const [a, b] = machines(t, 2);
     assert.ok(a && b);
     await turn(a.store, 'bad', 't1');
@@ -98,7 +98,7 @@ describe('a conversation that the store refuses', () => {
     assert.equal(lines.length, 2);
   });
 
-  it('is not asked for again and again where it can only be read', async (t) => {
+  it('is not asked for again and again by reads alone', async (t) => {
     const pass = passing(t);
     const { parts, store, lines } = machine(t);
     parts.cannotUse = 'bad';
@@ -117,7 +117,7 @@ describe('a conversation that the store refuses', () => {
     assert.equal(lines.length, 3);
   });
 
-  it('is one of many, each of which is said once', async (t) => {
+  it('is logged once, also where others failed with it and the store works again', async (t) => {
     const pass = passing(t);
     const { parts, store, lines } = machine(t);
     await turn(store, 'c', 't1');

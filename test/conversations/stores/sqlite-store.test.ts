@@ -89,6 +89,18 @@ function change(to: string, { from, text = '"text"', ttlMs = HOUR_MS }: {
   return { from, to, set: new Map([['head', '{}'], ['0', text]]), remove: [], ttlMs };
 }
 
+/** Grows the log of a store by 40 MB while another connection reads. Returns that connection. */
+function outgrowLog(t: TestContext, store: SqliteStore, path: string): Database {
+  store.write('c', change('v0'));
+  const reader = connection(t, path);
+  reader.exec('BEGIN; SELECT count(*) FROM part');
+  // SQLite writes no page that stays the same
+  const text = (n: number): string => JSON.stringify(String(n % 10).repeat(1_000_000));
+  for (let n = 1; n <= 40; n++)
+    store.write('c', change(`v${n}`, { from: `v${n - 1}`, text: text(n) }));
+  return reader;
+}
+
 /** A thread that has the write lock of a file for a moment, and says so. */
 const LOCKS_FOR_100_MS = `
   const { parentPort, workerData } = require('node:worker_threads');
@@ -496,16 +508,10 @@ describe("SqliteStore's files", { skip: WITHOUT_SQLITE }, () => {
     assert.ok(sizes.every((size) => size < 2_000_000), String(sizes));
   });
 
-  it('become small again after a process that reads for long', (t) => {
+  it('become small again after another process has read for long', (t) => {
     const path = newPath();
     const store = opened(t, path, { timeoutMs: 10_000 });
-    store.write('c', change('v0'));
-    const reader = connection(t, path);
-    reader.exec('BEGIN; SELECT count(*) FROM part');
-    // SQLite writes no page that stays the same
-    const text = (n: number): string => JSON.stringify(String(n % 10).repeat(1_000_000));
-    for (let n = 1; n <= 40; n++)
-      store.write('c', change(`v${n}`, { from: `v${n - 1}`, text: text(n) }));
+    const reader = outgrowLog(t, store, path);
     const began = performance.now();
     store.keepUp();
     assert.ok(performance.now() - began < 5_000, 'it waited for the reader');
@@ -516,15 +522,10 @@ describe("SqliteStore's files", { skip: WITHOUT_SQLITE }, () => {
     assert.equal(statSync(`${path}-wal`).size, 0);
   });
 
-  it('wait for other processes again after that', async (t) => {
+  it('wait for a lock again after another process has read for long', async (t) => {
     const path = newPath();
     const store = opened(t, path, { timeoutMs: 10_000 });
-    store.write('c', change('v0'));
-    const reader = connection(t, path);
-    reader.exec('BEGIN; SELECT count(*) FROM part');
-    const text = (n: number): string => JSON.stringify(String(n % 10).repeat(1_000_000));
-    for (let n = 1; n <= 40; n++)
-      store.write('c', change(`v${n}`, { from: `v${n - 1}`, text: text(n) }));
+    const reader = outgrowLog(t, store, path);
     store.keepUp();
     reader.exec('COMMIT');
     const other = new Worker(LOCKS_FOR_100_MS, { eval: true, workerData: path });
@@ -534,7 +535,7 @@ describe("SqliteStore's files", { skip: WITHOUT_SQLITE }, () => {
     await ended;
   });
 
-  it('lose expired conversations that stand behind a thousand others', (t) => {
+  it('lose expired conversations that are stored behind a thousand others', (t) => {
     const path = newPath();
     const store = opened(t, path);
     for (let n = 0; n < 1_100; n++) store.write(`young ${n}`, change('v1', { ttlMs: 3 * HOUR_MS }));

@@ -51,9 +51,10 @@ describe('callEventOf', () => {
   });
 
   it('has no turn id where the platform sent none', () => {
-    for (const turn_id of [undefined, null])
-      assert.equal(translated({ type: 'message', session_id: 's', text: '', turn_id }).turnId,
-        undefined);
+    for (const turn_id of [undefined, null]) {
+      const event = translated({ ...SESSION, type: 'message', text: '', turn_id });
+      assert.equal(event.turnId, undefined);
+    }
   });
 
   for (const [fields, conversationId, sessionId] of [
@@ -63,7 +64,8 @@ describe('callEventOf', () => {
     [{ type: 'transcript', call_id: 'k', transcript: 'x' }, 'k', 'k'],
     [{ type: 'call_ended', call_id: 'k', conversation_id: 'c', session_id: 's' }, 'k', 'k'],
   ] as const) {
-    it(`is of conversation ${conversationId} and session ${sessionId} for ${JSON.stringify(fields)}`, () => {
+    const posted = JSON.stringify(fields);
+    it(`is of conversation ${conversationId} and session ${sessionId} for ${posted}`, () => {
       const event = translated(fields);
       assert.deepEqual([event.conversationId, event.sessionId], [conversationId, sessionId]);
     });
@@ -101,7 +103,8 @@ describe('callEventOf', () => {
     [{ from_phone_number: from }, { from, to: undefined }],
     [{ from_phone_number: '', to_phone_number: to }, { from: undefined, to }],
   ] as const) {
-    it(`has the caller ${JSON.stringify(caller)} of ${JSON.stringify(fields)}, in both dialects`, () => {
+    const numbers = JSON.stringify(fields);
+    it(`has the caller ${JSON.stringify(caller)} of ${numbers}, in both dialects`, () => {
       for (const event of [
         { type: 'session.start', session_id: 's' },
         { type: 'message', session_id: 's', text: 'Hi' },

@@ -3,7 +3,6 @@ import { describe, it } from 'node:test';
 
 import type { ReplyEvent } from '../../../src/calls/reply-event.ts';
 import { callDialect } from '../../../src/wires/layercode/call-dialect.ts';
-
 import type { Dialect } from '../../../src/wires/layercode/dialect.ts';
 import { sessionDialect } from '../../../src/wires/layercode/session-dialect.ts';
 import { SseDecoder, type DecodedEvent } from '../../../src/sse/decode.ts';

@@ -1,7 +1,7 @@
 // The webhook as the platform meets it: what the agent is told, and what is sent over the wire.
 
 import assert from 'node:assert/strict';
-import { describe, it } from 'node:test';
+import { describe, it, type TestContext } from 'node:test';
 
 import type {
   DataContext,
@@ -9,6 +9,7 @@ import type {
   MessageTurn,
   StartTurn,
 } from '../../../src/agents/agent.ts';
+import type { TestClient } from '../../../src/test-client.ts';
 import type { SessionEndEvent, SessionUpdateEvent } from '../../../src/wires/layercode/events.ts';
 import {
   contentsOf,
@@ -133,21 +134,39 @@ describe('webhook events that are no turns', () => {
     assert.deepEqual(errorsIn(logLines), []);
   });
 
-  for (const name of ['data', 'session-update']) {
-    it(`${name} leaves a running turn alone`, async (t) => {
-      const gate = deferred();
-      const { client } = serve(t, {
-        async *onMessage() {
-          yield 'One.';
-          await gate.promise;
-          yield ' Two.';
-        },
-      });
-      const speech = new Listener(await client.post(wireBody('message')));
-      await speech.next();
+  /** A turn that has said "One." and says " Two." when `rest` is called, unless it has ended. */
+  async function runningTurn(
+    t: TestContext,
+    message: string | object,
+  ): Promise<{ client: TestClient; rest: () => Promise<unknown[]> }> {
+    const gate = deferred();
+    const { client } = serve(t, {
+      async *onMessage() {
+        yield 'One.';
+        await gate.promise;
+        yield ' Two.';
+      },
+    });
+    const speech = new Listener(await client.post(message));
+    await speech.next();
+    return {
+      client,
+      async rest() {
+        gate.resolve();
+        return contentsOf(await speech.rest());
+      },
+    };
+  }
+
+  for (const [what, name] of [
+    ['data', 'data'],
+    ['session.update', 'session-update'],
+    ['an unknown type', 'interim-transcript'],
+  ] as const) {
+    it(`${what} leaves a running turn alone`, async (t) => {
+      const { client, rest } = await runningTurn(t, wireBody('message'));
       await (await client.post(wireBody(name))).json();
-      gate.resolve();
-      assert.deepEqual(contentsOf(await speech.rest()), [' Two.']);
+      assert.deepEqual(await rest(), [' Two.']);
     });
   }
 
@@ -205,38 +224,12 @@ describe('webhook events that are no turns', () => {
     });
   }
 
-  it('an unknown type leaves a running turn alone', async (t) => {
-    const gate = deferred();
-    const { client } = serve(t, {
-      async *onMessage() {
-        yield 'One.';
-        await gate.promise;
-        yield ' Two.';
-      },
-    });
-    const speech = new Listener(await client.post(wireBody('message')));
-    await speech.next();
-    await (await client.post(wireBody('interim-transcript'))).json();
-    gate.resolve();
-    assert.deepEqual(contentsOf(await speech.rest()), [' Two.']);
-  });
-
   it('session.end leaves a turn of a newer session of the conversation alone', async (t) => {
-    const gate = deferred();
-    const { client } = serve(t, {
-      async *onMessage() {
-        yield 'One.';
-        await gate.promise;
-        yield ' Two.';
-      },
-    });
-    const speech = new Listener(await client.post(messageEvent({ session_id: 's-2' })));
-    await speech.next();
+    const { client, rest } = await runningTurn(t, messageEvent({ session_id: 's-2' }));
     const end = JSON.parse(wireBody('session-end')) as object;
     const ended = await client.post({ ...end, session_id: 's-1', conversation_id: 'c-1' });
     assert.deepEqual(await ended.json(), { status: 'ok' });
-    gate.resolve();
-    assert.deepEqual(contentsOf(await speech.rest()), [' Two.']);
+    assert.deepEqual(await rest(), [' Two.']);
   });
 
   it('an unknown type is logged with 100 characters of its name and 50 of its fields', async (t) => {
