@@ -53,34 +53,35 @@ const HOUSE: readonly (readonly [room: string, mayImport: readonly string[]])[] 
   [
     'platform',
     [
-      'platform/websocket', 'app', 'wires/layercode', 'middleware', 'agents', 'http', 'sse',
-      'base',
+      'platform/websocket', 'app', 'wires/layercode', 'wires', 'middleware', 'agents', 'http',
+      'sse', 'base',
     ],
   ],
   ['platform/websocket', ['base']],
   [
     'app',
     [
-      'observers', 'routes', 'wires/layercode', 'middleware', 'turns', 'agents/built-in', 'agents',
-      'models', 'records', 'conversations', 'calls', 'http', 'settings', 'log.ts', 'metrics.ts',
-      'base',
+      'observers', 'routes', 'wires/layercode', 'wires', 'middleware', 'turns', 'agents/built-in',
+      'agents', 'models', 'records', 'conversations', 'calls', 'http', 'settings', 'log.ts',
+      'metrics.ts', 'base',
     ],
   ],
   [
     'observers',
     [
-      'wires/layercode', 'turns', 'agents', 'records', 'conversations', 'calls', 'http', 'log.ts',
-      'metrics.ts', 'base',
+      'wires/layercode', 'wires', 'turns', 'agents', 'records', 'conversations', 'calls', 'http',
+      'log.ts', 'metrics.ts', 'base',
     ],
   ],
   ['routes', ['wires/layercode', 'agents', 'http', 'metrics.ts', 'base']],
   [
     'wires/layercode',
     [
-      'middleware', 'turns', 'agents', 'records', 'conversations', 'calls', 'http', 'sse',
-      'log.ts', 'metrics.ts', 'base',
+      'wires', 'middleware', 'turns', 'agents', 'records', 'conversations', 'calls', 'http', 'sse',
+      'metrics.ts', 'base',
     ],
   ],
+  ['wires', ['turns', 'agents', 'records', 'conversations', 'calls', 'http', 'log.ts', 'base']],
   ['middleware', ['http', 'base']],
   ['turns', ['agents', 'conversations', 'calls', 'log.ts', 'base']],
   ['agents/built-in', ['agents', 'models', 'base']],

@@ -1,7 +1,7 @@
 import type { ConversationManager } from '../conversations/manager.ts';
 import type { Route } from '../http/compose.ts';
 import type { SessionAuthority } from '../wires/layercode/authorize.ts';
-import type { DeliveryReport } from '../wires/layercode/webhook-delivery.ts';
+import type { DeliveryReport } from '../wires/stream-delivery.ts';
 
 /** An agent the platform can call. */
 export interface PlatformAgent {

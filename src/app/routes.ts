@@ -17,8 +17,9 @@ import { metrics as metricsRoute } from '../routes/metrics.ts';
 import type { OpenSessions } from '../calls/open-sessions.ts';
 import { openApi } from '../routes/openapi.ts';
 import { ready } from '../routes/ready.ts';
-import { webhook, type OpenRequests } from '../wires/layercode/webhook.ts';
-import { deliveryReport, type TurnObserver } from '../wires/layercode/webhook-delivery.ts';
+import { webhook } from '../wires/layercode/webhook.ts';
+import type { OpenRequests } from '../wires/open-requests.ts';
+import { deliveryReport, type TurnObserver } from '../wires/stream-delivery.ts';
 import type { Settings } from '../settings/settings.ts';
 
 /**

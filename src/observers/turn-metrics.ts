@@ -5,7 +5,7 @@ import type { LogFields } from '../log.ts';
 import { Counter, Histogram, type Count, type Metrics } from '../metrics.ts';
 import { TURN_OUTCOMES, type TurnOutcome } from '../turns/delivery.ts';
 import { EVENT_FIELDS } from '../wires/layercode/events.ts';
-import type { TurnObserver } from '../wires/layercode/webhook-delivery.ts';
+import type { TurnObserver } from '../wires/stream-delivery.ts';
 
 const LATENCY_BUCKETS_SECONDS = [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10];
 

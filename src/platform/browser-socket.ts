@@ -10,7 +10,7 @@ import {
   type Field,
 } from '../base/fields.ts';
 import { parseJson } from '../base/json.ts';
-import type { DeliveryReport } from '../wires/layercode/webhook-delivery.ts';
+import type { DeliveryReport } from '../wires/stream-delivery.ts';
 import type { ClientFrame, ServerFrame } from './frames.ts';
 import { TextSession, type TextSessionOptions } from './text-session.ts';
 import { CLOSE_CODES } from './websocket/close.ts';

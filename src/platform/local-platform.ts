@@ -10,7 +10,7 @@ import type { Context } from '../http/context.ts';
 import { BadRequest, HttpError, ServiceUnavailable } from '../http/errors.ts';
 import { localOnly } from '../middleware/local-only.ts';
 import { authorize } from '../wires/layercode/authorize.ts';
-import type { DeliveryReport } from '../wires/layercode/webhook-delivery.ts';
+import type { DeliveryReport } from '../wires/stream-delivery.ts';
 import { acceptHeaders, checkHandshake } from './websocket/handshake.ts';
 import { BrowserSocket } from './browser-socket.ts';
 import { PAGE, pageFile } from './playground-files.ts';

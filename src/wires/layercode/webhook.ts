@@ -12,7 +12,13 @@ import { BadRequest, HttpError, ServiceUnavailable } from '../../http/errors.ts'
 import { Counter, type Count, type Metrics } from '../../metrics.ts';
 import type { CallRecords } from '../../records/call-recorder.ts';
 import type { Turns } from '../../turns/turns.ts';
-import { CallEnds } from './call-ends.ts';
+import { CallEnds } from '../call-ends.ts';
+import { hookContext } from '../hook-context.ts';
+import type { ReplyEncoder } from '../reply-encoder.ts';
+import { ReplyStream } from '../reply-stream.ts';
+import { StreamDelivery, type TurnObserver } from '../stream-delivery.ts';
+import type { OpenRequests } from '../open-requests.ts';
+import { callEncoder } from './call-encoder.ts';
 import { callEventOf } from './call-events.ts';
 import {
   EVENT_FIELDS,
@@ -23,17 +29,8 @@ import {
   type LayercodeEvent,
   type UnknownEvent,
 } from './events.ts';
-import { hookContext } from './hook-context.ts';
-import { ReplyStream } from './reply-stream.ts';
+import { SessionEncoder } from './session-encoder.ts';
 import type { SignedHandler } from './signed.ts';
-import { WebhookDelivery, type TurnObserver } from './webhook-delivery.ts';
-
-/** What is open at the moment. All webhooks of an app share it, as they share the limits. */
-export interface OpenRequests {
-  streams: number;
-  /** `data` and `session.update` events the agent is handling. */
-  hooks: number;
-}
 
 export interface WebhookOptions {
   readonly agent: Agent;
@@ -133,7 +130,8 @@ class Webhook {
     if (open.streams >= maxStreams) {
       throw new ServiceUnavailable(`no more streams can be opened: the limit is ${maxStreams}`, 1);
     }
-    const delivery = new WebhookDelivery(context, event, heartbeatMs, onTurnEnd, open);
+    const encoder = encoderFor(event.raw);
+    const delivery = new StreamDelivery(context, event, encoder, heartbeatMs, onTurnEnd, open);
     context.onClose(streamClosed, delivery);
     if (event.type === 'start') openSessions?.start(event.sessionId);
     else openSessions?.use(event.sessionId);
@@ -187,7 +185,7 @@ class Webhook {
     { raw }: CallerInterruption | CallEnd,
     handle: () => Awaitable<void>,
   ): Awaitable<void> {
-    const reply = new ReplyStream(context, raw, this.#options.heartbeatMs);
+    const reply = new ReplyStream(context, encoderFor(raw), this.#options.heartbeatMs);
     context.onClose(streamClosed, reply);
     reply.flush();
     const failed = (error: unknown): void => {
@@ -231,6 +229,10 @@ class Webhook {
       (cut) => (cut === undefined ? undefined : agent.onInterrupted?.({ conversationId, ...cut })),
     );
   }
+}
+
+function encoderFor(event: LayercodeEvent): ReplyEncoder {
+  return isCallEvent(event) ? callEncoder : new SessionEncoder(event.turn_id ?? undefined);
 }
 
 function streamClosed(_isFinished: boolean, _context: Context, stream: ReplyStream): void {

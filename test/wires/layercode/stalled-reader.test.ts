@@ -5,9 +5,9 @@ import { describe, it, type TestContext } from 'node:test';
 
 import type { Reply } from '../../../src/agents/agent.ts';
 import type { Delivery } from '../../../src/turns/delivery.ts';
-import type { MessageEvent } from '../../../src/wires/layercode/events.ts';
+import { SessionEncoder } from '../../../src/wires/layercode/session-encoder.ts';
 import type { Context } from '../../../src/http/context.ts';
-import { ReplyStream } from '../../../src/wires/layercode/reply-stream.ts';
+import { ReplyStream } from '../../../src/wires/reply-stream.ts';
 import { createLogger } from '../../../src/log.ts';
 import { EventWriter } from '../../../src/http/event-writer.ts';
 import {
@@ -35,7 +35,7 @@ const isWhole = (text: string): boolean =>
 
 function streamOver(destination: Destination, heartbeatMs: number): ReplyStream {
   const context = { eventWriter: () => new EventWriter(destination) } as unknown as Context;
-  return new ReplyStream(context, messageEvent() as unknown as MessageEvent, heartbeatMs);
+  return new ReplyStream(context, new SessionEncoder('t-1'), heartbeatMs);
 }
 
 describe('ReplyStream', () => {

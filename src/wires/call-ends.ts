@@ -1,11 +1,11 @@
-import type { Agent, EventContext } from '../../agents/agent.ts';
-import { andThen, type Awaitable } from '../../base/awaitable.ts';
-import type { CallEnd } from '../../calls/call-event.ts';
-import { EndedSessions } from '../../calls/ended-sessions.ts';
-import type { OpenSessions } from '../../calls/open-sessions.ts';
-import type { ConversationManager } from '../../conversations/manager.ts';
-import type { CallRecords } from '../../records/call-recorder.ts';
-import type { Turns } from '../../turns/turns.ts';
+import type { Agent, EventContext } from '../agents/agent.ts';
+import { andThen, type Awaitable } from '../base/awaitable.ts';
+import type { CallEnd } from '../calls/call-event.ts';
+import { EndedSessions } from '../calls/ended-sessions.ts';
+import type { OpenSessions } from '../calls/open-sessions.ts';
+import type { ConversationManager } from '../conversations/manager.ts';
+import type { CallRecords } from '../records/call-recorder.ts';
+import type { Turns } from '../turns/turns.ts';
 
 export interface CallEndsOptions {
   readonly agent: Agent;

@@ -1,14 +1,15 @@
 import type { IncomingHttpHeaders } from 'node:http';
 
-import type { TurnEvent } from '../../calls/call-event.ts';
-import type { Context } from '../../http/context.ts';
-import type { Logger } from '../../log.ts';
-import type { DeliveredTurn, Delivery, TurnReport } from '../../turns/delivery.ts';
-import type { Turns } from '../../turns/turns.ts';
+import type { TurnEvent } from '../calls/call-event.ts';
+import type { Context } from '../http/context.ts';
+import type { Logger } from '../log.ts';
+import type { DeliveredTurn, Delivery, TurnReport } from '../turns/delivery.ts';
+import type { Turns } from '../turns/turns.ts';
+import type { ReplyEncoder } from './reply-encoder.ts';
 import { ReplyStream } from './reply-stream.ts';
 
 /** Called when a delivery of a turn has been answered. */
-export type TurnObserver = (delivery: WebhookDelivery, report: TurnReport) => void;
+export type TurnObserver = (delivery: StreamDelivery, report: TurnReport) => void;
 
 /** A turn's report, and the request it belongs to. */
 export interface DeliveryReport extends TurnReport {
@@ -20,7 +21,7 @@ export interface DeliveryReport extends TurnReport {
 }
 
 export function deliveryReport(
-  { event: { turnId }, context }: WebhookDelivery,
+  { event: { turnId }, context }: StreamDelivery,
   report: TurnReport,
 ): DeliveryReport {
   const { requestId, receivedAtMs } = context;
@@ -31,7 +32,7 @@ export function deliveryReport(
  * One delivery of a turn over HTTP: the event and its reply stream. An open stream needs nothing
  * else.
  */
-export class WebhookDelivery extends ReplyStream implements Delivery {
+export class StreamDelivery extends ReplyStream implements Delivery {
   readonly event: TurnEvent;
   turn: DeliveredTurn | undefined;
   readonly #observer: TurnObserver;
@@ -42,11 +43,12 @@ export class WebhookDelivery extends ReplyStream implements Delivery {
   constructor(
     context: Context,
     event: TurnEvent,
+    encoder: ReplyEncoder,
     heartbeatMs: number,
     observer: TurnObserver,
     open: { streams: number },
   ) {
-    super(context, event.raw, heartbeatMs);
+    super(context, encoder, heartbeatMs);
     this.event = event;
     this.#observer = observer;
     this.#open = open;

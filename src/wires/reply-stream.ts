@@ -1,20 +1,16 @@
-import type { ReplyEvent } from '../../calls/reply-event.ts';
-import type { Awaitable } from '../../base/awaitable.ts';
-import type { Context } from '../../http/context.ts';
-import { callDialect } from './call-dialect.ts';
-import type { Dialect } from './dialect.ts';
-import { isCallEvent, type LayercodeEvent } from './events.ts';
-import { sessionDialect } from './session-dialect.ts';
-import type { EventWriter, EventWriterListener } from '../../http/event-writer.ts';
-import { departTogether, type Departing } from '../../http/departures.ts';
-import { startHeartbeat } from '../../http/heartbeat.ts';
+import type { Awaitable } from '../base/awaitable.ts';
+import type { ReplyEvent } from '../calls/reply-event.ts';
+import type { Context } from '../http/context.ts';
+import { departTogether, type Departing } from '../http/departures.ts';
+import type { EventWriter, EventWriterListener } from '../http/event-writer.ts';
+import { startHeartbeat } from '../http/heartbeat.ts';
+import type { ReplyEncoder } from './reply-encoder.ts';
 
-/** The reply to one webhook request: an event stream in the dialect of its event. */
+/** The reply to one request of a platform: an event stream, in the form of its wire. */
 export class ReplyStream implements EventWriterListener, Departing {
   readonly context: Context;
   readonly #writer: EventWriter;
-  readonly #dialect: Dialect;
-  readonly #tail: string;
+  readonly #encoder: ReplyEncoder;
   readonly #heartbeat: NodeJS.Timeout | undefined;
   /** Whether its first events wait to depart with others. */
   #isDeparting = false;
@@ -23,11 +19,10 @@ export class ReplyStream implements EventWriterListener, Departing {
   #isComplete = false;
 
   /** After `heartbeatMs` without an event a comment is sent; 0 turns that off. */
-  constructor(context: Context, event: LayercodeEvent, heartbeatMs: number) {
+  constructor(context: Context, encoder: ReplyEncoder, heartbeatMs: number) {
     this.context = context;
     this.#writer = context.eventWriter(this);
-    this.#dialect = isCallEvent(event) ? callDialect : sessionDialect;
-    this.#tail = this.#dialect.tail(event.turn_id ?? undefined);
+    this.#encoder = encoder;
     this.#heartbeat = startHeartbeat(this.#writer, heartbeatMs);
   }
 
@@ -50,7 +45,7 @@ export class ReplyStream implements EventWriterListener, Departing {
   send(event: ReplyEvent): Awaitable<boolean> {
     if (!this.isOpen) return false;
     this.#heartbeat?.refresh();
-    const block = this.#dialect.event(event, this.#tail);
+    const block = this.#encoder.event(event);
     return block === '' || this.#writer.send(block);
   }
 
@@ -85,7 +80,7 @@ export class ReplyStream implements EventWriterListener, Departing {
     this.#isDeparting = false;
     this.#hasDeparted = true;
     try {
-      return this.#writer.finish(this.#dialect.end(this.#tail));
+      return this.#writer.finish(this.#encoder.end());
     } catch (error) {
       this.#notSent(error);
       return false;

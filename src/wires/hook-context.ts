@@ -1,6 +1,6 @@
-import type { EventContext } from '../../agents/agent.ts';
-import type { CallEvent } from '../../calls/call-event.ts';
-import type { Context } from '../../http/context.ts';
+import type { EventContext } from '../agents/agent.ts';
+import type { CallEvent } from '../calls/call-event.ts';
+import type { Context } from '../http/context.ts';
 
 /**
  * The context of a hook that does not speak. Its signal fires after `timeoutMs` and when the

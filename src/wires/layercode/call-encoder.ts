@@ -1,10 +1,11 @@
-// The wire of LayerCode's older reference document: named events, plain text, `[DONE]` at the end.
-
 import { encodeEvent } from '../../sse/encode.ts';
-import type { Dialect } from './dialect.ts';
+import type { ReplyEncoder } from '../reply-encoder.ts';
 
-export const callDialect: Dialect = {
-  tail: () => '',
+/**
+ * The wire of LayerCode's older reference document: named events, plain text, `[DONE]` at the end.
+ * It says the same of every reply, so all replies share it.
+ */
+export const callEncoder: ReplyEncoder = {
   event(event) {
     switch (event.type) {
       case 'say':
