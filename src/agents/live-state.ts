@@ -18,6 +18,8 @@ export interface StoredState {
   readonly state: string | undefined;
   /** False if the conversation begins with this turn. */
   readonly isResumed: boolean;
+  /** Whether it is an older state, as a turn that changed it was discarded. */
+  readonly hasGoneBack?: boolean;
 }
 
 /** One state per conversation, for as long as something uses it. */
@@ -30,10 +32,13 @@ export class LiveStates<S = unknown> {
   }
 
   /** The conversation's state. Each `enter` must be followed by a `leave`. */
-  enter(conversationId: string, { state, isResumed }: StoredState): LiveState<S> {
+  enter(
+    conversationId: string, { state, isResumed, hasGoneBack }: StoredState,
+  ): LiveState<S> {
     const known = this.#live.get(conversationId);
     // After a clear the conversation starts afresh, even if one of its tools is still running.
-    const isSame = known !== undefined && (isResumed || state !== undefined) && known.is(state);
+    const goesOn = !hasGoneBack && (isResumed || state !== undefined);
+    const isSame = known !== undefined && goesOn && known.is(state);
     if (!isSame) known?.supersede();
     const live = isSame ? known : this.#read(conversationId, state);
     this.#live.set(conversationId, live);
@@ -89,7 +94,7 @@ export class LiveState<S = unknown> {
     return text === this.#stored || text === this.#given;
   }
 
-  /** Another process has changed the stored state: turns that begin now use another object. */
+  /** Another process or a newer turn has changed the stored state: turns that begin now use another object. */
   supersede(): void {
     this.#isSuperseded = true;
   }
@@ -130,7 +135,7 @@ export class LiveState<S = unknown> {
     if (isKept) this.#stored = this.#given;
     else if (!this.#hasLoggedDrop) {
       this.#hasLoggedDrop = true;
-      log.warn('changes of the state were dropped: another process has it', { conversationId });
+      log.warn('changes of the state were dropped: a newer turn has it', { conversationId });
     }
   }
 
@@ -150,8 +155,8 @@ export class LiveState<S = unknown> {
   }
 }
 
-/** Why a process may not write the state any more. */
-export const TAKEN_ON = 'another process has opened a newer turn, and with it the state';
+/** Why a turn may not write the state any more. */
+export const TAKEN_ON = 'a newer turn has the state, here or in another process';
 
 function parse<S>(text: string): S {
   try {

@@ -24,6 +24,14 @@ function isAbortAt(depth: number, error: unknown, reason: unknown): boolean {
   return isAbortAt(depth + 1, error.cause, reason);
 }
 
+/** Resolves once the signal fires. */
+export function aborted(signal: AbortSignal): Promise<void> {
+  return new Promise((resolve) => {
+    if (signal.aborted) resolve();
+    else signal.addEventListener('abort', () => resolve(), { once: true });
+  });
+}
+
 /**
  * The value. Rejects with the signal's reason once that fires: whoever makes the value may ignore
  * the signal, and never settle.

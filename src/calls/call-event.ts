@@ -20,6 +20,34 @@ export interface Interruption {
   readonly turnId: string | undefined;
 }
 
+/** One text of a transcript. */
+export interface TranscriptLine {
+  readonly role: 'user' | 'assistant';
+  readonly text: string;
+}
+
+/**
+ * What a platform says was said in the call before the caller's words. Only platforms that send the
+ * whole call with every request have one.
+ */
+export interface Transcript {
+  /** The last lines, oldest first. Lines without a word are left out. */
+  readonly lines: readonly TranscriptLine[];
+  /** False if older lines were left out. */
+  readonly isWhole: boolean;
+  /** Whether the assistant's texts are what the caller heard. Otherwise they may have been sent. */
+  readonly isHeard: boolean;
+  /** Whether the platform asks for replies that it may never speak. */
+  readonly isSpeculative: boolean;
+  /**
+   * Whether the platform has named no conversation. The turn then stands alone: it leaves nothing
+   * in history, and what it knows of the call is this transcript.
+   */
+  readonly isAnonymous: boolean;
+  /** What the agent is told of the start of the call, for which this wire has no event. */
+  readonly start: CallStart;
+}
+
 /** What all events say. */
 interface EventFields {
   /** The same caller over time: stays the same when the caller reconnects. */
@@ -57,6 +85,8 @@ export interface CallerMessage extends EventFields {
   readonly text: string;
   /** Set if the caller interrupted the reply before. */
   readonly interruption: Interruption | undefined;
+  /** Undefined on a wire that tells each thing once. */
+  readonly transcript: Transcript | undefined;
 }
 
 /** The caller spoke over the reply. What they said comes later. */

@@ -7,6 +7,7 @@ import {
   countRunningCalls,
   leadingMessages,
   messagesOf,
+  callsOfDiscarded,
   messagesWithRuns,
   setMessages,
   textLengthOf,
@@ -60,6 +61,11 @@ export interface Conversation {
    * writes the state.
    */
   stateOwner?: string;
+  /**
+   * The state and the agent before the newest turn, which the platform may discard. Only where it
+   * asks for replies that it may never speak.
+   */
+  before?: { readonly turnId: string; readonly state?: string; readonly agent?: string };
   /** The caller of the last telephone call. */
   caller?: KnownCaller;
   /** The agent that the conversation was last handed over to. */
@@ -246,6 +252,7 @@ export function forgetHead(conversation: Conversation): void {
   delete conversation.state;
   delete conversation.stateOwner;
   delete conversation.agent;
+  delete conversation.before;
   delete conversation.caller;
 }
 
@@ -263,6 +270,18 @@ export function keepState(
   conversation.textLength += state.length - (conversation.state?.length ?? 0);
   conversation.state = state;
   return true;
+}
+
+/** The state and the agent are again those before a turn. */
+export function goBack(
+  conversation: Conversation,
+  { state, agent }: NonNullable<Conversation['before']>,
+): void {
+  conversation.textLength += (state?.length ?? 0) - (conversation.state?.length ?? 0);
+  if (state === undefined) delete conversation.state;
+  else conversation.state = state;
+  if (agent === undefined) delete conversation.agent;
+  else conversation.agent = agent;
 }
 
 /**
@@ -329,13 +348,16 @@ export function historyUpTo(conversation: Conversation, record: TurnRecord): Mes
 
 /** A plain turn's messages are created on demand; others belong to the record and are copied. */
 function copiesOf(record: TurnRecord): Message[] {
+  if (record.isDiscarded === true) return callsOfDiscarded(record).map(copyOf);
   return record.messages === undefined ? messagesOf(record) : record.messages.map(copyOf);
 }
 
 /** Without what only the rules need to know. */
 function copyOf(message: Message): Message {
   if (message.role === 'tool') {
-    const { runId: _runId, process: _process, joins: _joins, ...copy } = message;
+    const {
+      runId: _runId, process: _process, joins: _joins, isRepeatable: _isRepeatable, ...copy
+    } = message;
     return copy;
   }
   if (message.role !== 'assistant' || message.toolCalls === undefined) return { ...message };

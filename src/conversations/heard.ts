@@ -122,10 +122,12 @@ function markInterrupted(
 }
 
 /**
- * Cuts the reply to what was heard. Tool calls stay even if none of their text was heard, because
+ * Cuts the reply to what was heard, for good. Tool calls stay even if none of their text was heard, because
  * a result needs its call.
  */
-function cutTo(conversation: Conversation, record: TurnRecord, heard: string): HeardTurn {
+export function cutTo(
+  conversation: Conversation, record: TurnRecord, heard: string,
+): HeardTurn {
   const isKnown = record.isUnknown !== true;
   let rest = heard.trim() === '' ? '' : heard;
   const own = ownMessages(record);

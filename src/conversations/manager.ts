@@ -255,9 +255,11 @@ export class ConversationManager {
     return toAwaitable(
       this.#store.update(
         conversationId,
-        (conversation) =>
-          findTurn(conversation, turnId) !== undefined &&
-          keepState(current(conversation), state, process),
+        (conversation) => {
+          const turn = findTurn(conversation, turnId);
+          const mayWrite = turn !== undefined && turn.isDiscarded !== true;
+          return mayWrite && keepState(current(conversation), state, process);
+        },
         { mustBeStored: true },
       ),
     );

@@ -31,8 +31,14 @@ export function mergeTurns(conversation: Conversation, remembered: readonly Turn
       moveLastTurn(conversation, place);
       if (ours.state === 'open') conversation.openTurns += 1;
       add(conversation, ours);
-    } else if (isNewer(ours, theirs)) replace(conversation, theirs, ours);
+      continue;
+    }
+    if (isNewer(ours, theirs)) replace(conversation, theirs, ours);
     else keep(conversation, theirs, withCallsOf(ours, theirs));
+    if (ours.isDiscarded === true && theirs.isDiscarded !== true) {
+      theirs.isDiscarded = true;
+      conversation.touched?.add(theirs);
+    }
   }
 }
 

@@ -54,6 +54,8 @@ export interface ToolMessage {
   readonly key?: string;
   /** Set if the call waits for one with the same key, instead of running itself. */
   readonly joins?: true;
+  /** Set if the tool may run again: it changes nothing outside. */
+  readonly isRepeatable?: true;
   /** The name of the agent that takes over from here. */
   readonly handOver?: string;
 }

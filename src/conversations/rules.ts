@@ -1,6 +1,6 @@
 // The rules of a conversation: pure functions over plain data, the same for every store.
 
-import type { Interruption } from '../calls/call-event.ts';
+import type { Interruption, Transcript } from '../calls/call-event.ts';
 import type { SentEvent } from '../calls/reply-event.ts';
 import { trim, type ConversationBounds } from './bounds.ts';
 import {
@@ -21,6 +21,10 @@ import {
 import { cutOf, noteHeard, type CutTurn } from './heard.ts';
 import type { Message, ToolMessage, TurnState } from './message.ts';
 import { loseOnceCalls, type Claimer } from './once-rules.ts';
+import {
+  callsAtPlace, takePlace,
+} from './discarded-turns.ts';
+import { compare, reconcile, type Comparison } from './reconcile.ts';
 import { isLaterRun } from './run-id.ts';
 import {
   ALL_KEPT, NOTHING_KEPT, ONLY_STATE_KEPT, STATE_DROPPED, type RunWrite,
@@ -37,6 +41,7 @@ import {
   messagesOf,
   newTurn,
   ownMessages,
+  replyText,
   sentEvents,
   setMessages,
   setPlain,
@@ -52,6 +57,8 @@ export interface TurnOpening {
   /** The caller's words. Undefined if the caller did not begin the turn. */
   readonly text?: string | undefined;
   readonly interruption?: Interruption | undefined;
+  /** Where the platform sends the whole call with each request. */
+  readonly transcript?: Transcript | undefined;
   /** Set if the event names a telephone caller. */
   readonly caller?: KnownCaller | undefined;
   /**
@@ -109,6 +116,10 @@ export class OpenedTurn {
   readonly takenOver: RunElsewhere | undefined;
   /** Tool calls whose outcome is unknown from now on, as their process is gone. */
   readonly lostCalls: readonly LostCall[];
+  /** What names the turn in the keys of its tool calls: see `TurnRecord.number`. */
+  readonly place: string;
+  /** Whether the state is that before a turn which the platform has discarded. */
+  readonly hasGoneBack: boolean;
   readonly #conversation: Conversation;
   readonly #record: TurnRecord;
 
@@ -121,6 +132,7 @@ export class OpenedTurn {
     openElsewhere: readonly RunElsewhere[],
     takenOver: RunElsewhere | undefined,
     lostCalls: readonly LostCall[],
+    hasGoneBack: boolean,
   ) {
     this.turnId = record.id;
     this.isResumed = isResumed;
@@ -130,6 +142,8 @@ export class OpenedTurn {
       takenOver === undefined ? openElsewhere : openElsewhere.filter((run) => run !== takenOver);
     this.takenOver = takenOver;
     this.lostCalls = lostCalls;
+    this.place = record.number === undefined ? record.id : `#${record.number}`;
+    this.hasGoneBack = hasGoneBack;
     this.#conversation = conversation;
     this.#record = record;
   }
@@ -225,6 +239,7 @@ export function openTurn(
     return { kind: 'completed before', sent: sentEvents(known) };
   }
   const newer = newerThan(conversation, opening);
+  const comparison = comparisonFor(conversation, opening, known);
   if (opening.isOver?.() === true) {
     if (known === undefined) addOver(conversation, turnId, opening, newer, bounds);
     return { kind: 'over' };
@@ -233,6 +248,7 @@ export function openTurn(
     if (known === undefined) addOver(conversation, turnId, opening, newer, bounds);
     return { kind: 'stale' };
   }
+  if (comparison?.isLate === true) return { kind: 'stale' };
   if (process !== undefined && opening.isAlive === undefined) {
     const isAgain = known !== undefined && known.state !== 'open';
     const elsewhere = askedFirst(conversation, process, isAgain ? known : undefined);
@@ -248,18 +264,22 @@ export function openTurn(
   if (running.length > 0) settleLeaving(conversation, running);
   const closed = conversation.openTurns > 0 ? closeOpenTurns(conversation, running) : NO_TURNS;
   const lost = lostCallsOf(conversation, isCallRunning);
+  const told = comparison === undefined ? undefined : reconcile(conversation, comparison);
   const heard =
     opening.interruption === undefined
-      ? undefined
+      ? told?.cut
       : noteHeard(conversation, opening.interruption, turnId);
   // Their runs may still be sending and know best what was sent, unless the platform has reported
   // what was heard.
   const decided = opening.interruption?.textHeard === undefined ? undefined : heard?.record;
-  for (const turn of closed) if (turn !== decided) turn.isUnknown = true;
+  for (const turn of closed)
+    if (turn !== decided && told?.decided.has(turn) !== true) turn.isUnknown = true;
 
   const record = known ?? newTurn(turnId, 'open', opening.runId);
   if (known === undefined) addTurn(conversation, record);
   const hasEarlier = begin(conversation, record, opening, known !== undefined);
+  const hasGoneBack =
+    told !== undefined && takePlace(conversation, record, told.discarded, opening.transcript);
   keepCaller(conversation, opening.caller);
   if (process !== undefined) conversation.stateOwner = process;
   trim(conversation, bounds);
@@ -268,16 +288,38 @@ export function openTurn(
     record,
     isResumed,
     cutOf(heard),
-    hasEarlier ? toolMessagesOf(record) : NO_CALLS,
+    record.number === undefined
+      ? hasEarlier ? toolMessagesOf(record) : NO_CALLS
+      : callsAtPlace(conversation, record),
     openElsewhere,
     takenOver,
     lost,
+    hasGoneBack,
   );
 }
 
+/** Undefined on a wire that tells each thing once. */
+function comparisonFor(
+  conversation: Conversation,
+  { transcript, text = '', running = [] }: TurnOpening,
+  known: TurnRecord | undefined,
+): Comparison | undefined {
+  if (transcript === undefined) return undefined;
+  return compare(conversation, transcript, text, known, (turn) => {
+    const soFar =
+      turn.state === 'open' ? running.find(({ runId }) => runId === turn.runId) : undefined;
+    return soFar === undefined ? replyText(turn) : textOfReply(soFar.messages);
+  });
+}
+
+function textOfReply(messages: readonly Message[]): string {
+  return messages.map(({ role, content }) => (role === 'assistant' ? content : '')).join('');
+}
+
 /**
- * The turn that the delivery belongs to. If a turn with other words has taken the wire's id, it has
- * an id of our own. A repeated delivery has the same words and finds the same id.
+ * The turn that the delivery belongs to. If a turn with other words has taken the wire's id, or one
+ * that the platform has discarded since, it has an id of our own. A repeated delivery has the same
+ * words and finds the same id.
  */
 function turnOf(
   conversation: Conversation,
@@ -285,7 +327,9 @@ function turnOf(
 ): { readonly id: string; readonly record: TurnRecord | undefined } {
   let id = turnId;
   let record = findTurn(conversation, id);
-  for (let n = 2; record !== undefined && !isBegunBy(record, text); n += 1) {
+  const isOther = (turn: TurnRecord): boolean =>
+    turn.isDiscarded === true || !isBegunBy(turn, text);
+  for (let n = 2; record !== undefined && isOther(record); n += 1) {
     id = idOfNth(turnId, n);
     record = findTurn(conversation, id);
   }
@@ -449,7 +493,9 @@ export function settleTurn(
 ): RunWrite {
   const record = findTurn(conversation, settlement.turnId);
   if (record?.runId !== settlement.runId) return NOTHING_KEPT;
-  const isStateKept = keepState(conversation, settlement.agentState, settlement.process);
+  const isStateKept =
+    record.isDiscarded !== true
+    && keepState(conversation, settlement.agentState, settlement.process);
   const isDecided = record.isUnknown !== true && record.isLeaving !== true;
   if (record.state !== 'open' && isDecided)
     return isStateKept ? ONLY_STATE_KEPT : NOTHING_KEPT;

@@ -116,10 +116,11 @@ export function noteToolResult(
   const index = record === undefined ? -1 : indexOfCall(record, { runId, toolCallId });
   const call = messages[index];
   if (record === undefined || call?.role !== 'tool') return NOTHING_KEPT;
-  const isStateKept = keepState(conversation, agentState, result.process);
+  const isDiscarded = record.isDiscarded === true;
+  const isStateKept = !isDiscarded && keepState(conversation, agentState, result.process);
   const written = isStateKept ? ALL_KEPT : STATE_DROPPED;
   if (call.state === 'completed') return written; // a result never changes
-  keepAgent(conversation, handOver);
+  if (!isDiscarded) keepAgent(conversation, handOver);
   subtract(conversation, record);
   messages[index] = { ...call, state, content, ...(handOver === undefined ? {} : { handOver }) };
   add(conversation, record);
@@ -205,6 +206,7 @@ export function keepHandOver(
   record: TurnRecord,
   messages: readonly Message[],
 ): void {
+  if (record.isDiscarded === true) return;
   for (const message of messages) {
     if (message.role !== 'tool' || message.handOver === undefined) continue;
     const known = knownCall(record, message);

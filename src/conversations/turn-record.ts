@@ -9,6 +9,7 @@ import {
   type ToolMessage,
   type TurnState,
 } from './message.ts';
+import { roundsOf } from './tool-rounds.ts';
 
 /** One model's requests in a turn. A token count is undefined if the vendor reported none. */
 export interface ModelFigures {
@@ -72,6 +73,16 @@ export interface TurnRecord {
   process?: string;
   /** Only if calls are recorded. */
   figures?: TurnFigures;
+  /**
+   * Only where the platform sends the whole call with each request: the caller's place in the
+   * call, counted from 1. A turn that replaces another one has the same number.
+   */
+  number?: number;
+  /**
+   * There, too: set if the platform has asked for another reply instead, and has never spoken this
+   * one. History holds only what its tools did.
+   */
+  isDiscarded?: true;
   /**
    * Only where several processes may share the conversation: when the turn was added, in
    * milliseconds since the epoch, but always later than the turn before it. So the order holds
@@ -156,6 +167,13 @@ export function ownMessages(record: TurnRecord): Message[] {
   return record.kept === undefined
     ? messages.filter(({ role }) => role !== 'user')
     : messages.slice(record.kept);
+}
+
+/** What a discarded turn leaves in history: the calls that cannot be undone, without its words. */
+export function callsOfDiscarded(record: TurnRecord): Message[] {
+  if (record.messages === undefined) return [];
+  const isDone = ({ state }: ToolMessage): boolean => state !== 'interrupted';
+  return roundsOf(record.messages, isDone, { content: '', state: 'interrupted' });
 }
 
 /** What the current run has said. */

@@ -1,7 +1,7 @@
 import { TurnAbortedError, type Agent, type ModelUsage, type Spoken } from '../agents/agent.ts';
 import type { LiveState } from '../agents/live-state.ts';
-import { isThenable, type Awaitable } from '../base/awaitable.ts';
-import type { Caller, TurnEvent } from '../calls/call-event.ts';
+import { andThen, isThenable, type Awaitable } from '../base/awaitable.ts';
+import type { Caller, Transcript, TurnEvent } from '../calls/call-event.ts';
 import type { SentEvent } from '../calls/reply-event.ts';
 import type { Message } from '../conversations/message.ts';
 import type { OpenedTurn } from '../conversations/rules.ts';
@@ -9,7 +9,7 @@ import type { Logger } from '../log.ts';
 import { AgentText, textsOf, type TextSpeaker } from './agent-text.ts';
 import type { CallingTurn } from './call-writes.ts';
 import { isBeside, type Delivery } from './delivery.ts';
-import { callAgent } from './hooks.ts';
+import { callAgent, tellStarted } from './hooks.ts';
 import { say } from './reply.ts';
 import type { Ending } from './settlement.ts';
 import { SpokenReply } from './spoken-reply.ts';
@@ -74,7 +74,21 @@ export abstract class AgentTurn implements ViewedTurn, CallingTurn, TextSpeaker 
   }
 
   get history(): readonly Message[] {
-    return (this.#history ??= frozen(this.opened?.history() ?? []));
+    return (this.#history ??= frozen(this.opened?.history() ?? messagesIn(this.#transcript)));
+  }
+
+  get #transcript(): Transcript | undefined {
+    return this.event.type === 'message' ? this.event.transcript : undefined;
+  }
+
+  /** See `CallingTurn`. */
+  get place(): string {
+    return this.opened?.place ?? this.turnId;
+  }
+
+  /** See `CallingTurn`. */
+  get settlesAtMs(): number | undefined {
+    return this.#transcript === undefined ? undefined : this.startedAtMs + this.host.settleMs;
   }
 
   get caller(): Caller | undefined {
@@ -163,6 +177,13 @@ export abstract class AgentTurn implements ViewedTurn, CallingTurn, TextSpeaker 
     if (this.#text === undefined) this.#calls?.agentEnded();
   }
 
+  /** The turn begins: the agent is told of a call that has no event for its start, and speaks. */
+  protected letBegin(isResumed: boolean): Awaitable<void> {
+    const start = isResumed ? undefined : this.#transcript?.start;
+    const told = start === undefined ? undefined : tellStarted(this.agent, start, this);
+    return andThen(told, () => this.letSpeak(isResumed));
+  }
+
   /** Calls the hook of the agent, and speaks what it returns. */
   protected letSpeak(isResumed: boolean): Awaitable<void> {
     if (!this.isOver) return this.#speak(callAgent(this.agent, this, isResumed));
@@ -211,6 +232,14 @@ export abstract class AgentTurn implements ViewedTurn, CallingTurn, TextSpeaker 
     this.#controller?.abort(aborted);
     this.#text?.release().catch((error: unknown) => this.fail(error));
   }
+}
+
+/** The call so far, for a turn that stands alone. */
+function messagesIn(transcript: Transcript | undefined): Message[] {
+  return (transcript?.lines ?? []).map(({ role, text }, index): Message => {
+    const line = { content: text, turnId: `told-${index}` };
+    return role === 'user' ? { role, ...line } : { role, ...line, state: 'completed' };
+  });
 }
 
 function frozen(messages: readonly Message[]): readonly Message[] {

@@ -18,7 +18,15 @@ import type { TurnHost } from './turn-host.ts';
 export interface CallingTurn {
   readonly conversationId: string;
   readonly turnId: string;
+  /** What names the turn in the keys of its calls. */
+  readonly place: string;
   readonly runId: number;
+  /**
+   * When calls with effects may start, on the clock of `performance.now()`. Undefined if at once.
+   */
+  readonly settlesAtMs: number | undefined;
+  /** Fires when the turn is over, unless it completes. */
+  readonly signal: AbortSignal;
   /** False for a turn that leaves nothing in history. */
   readonly isStored: boolean;
   readonly isOver: boolean;

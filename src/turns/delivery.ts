@@ -84,9 +84,9 @@ export function textOf(event: TurnEvent): string | undefined {
   return event.type === 'message' ? event.text : undefined;
 }
 
-/** See `CallStart.isBeside`. */
+/** Whether its turn leaves nothing in history: see `CallStart.isBeside`, `Transcript.isAnonymous`. */
 export function isBeside(event: TurnEvent): boolean {
-  return event.type === 'start' && event.isBeside;
+  return event.type === 'start' ? event.isBeside : event.transcript?.isAnonymous === true;
 }
 
 /** Whether both deliver the same turn: its id, event type and words are the same. */

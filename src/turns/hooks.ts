@@ -2,10 +2,11 @@
 
 import type { Agent, Spoken } from '../agents/agent.ts';
 import type { Awaitable } from '../base/awaitable.ts';
-import type { TurnEvent } from '../calls/call-event.ts';
+import type { CallStart, TurnEvent } from '../calls/call-event.ts';
 import type { CutTurn } from '../conversations/heard.ts';
 import type { Logger } from '../log.ts';
 import { TurnReply } from './reply.ts';
+import { isThenable } from '../base/awaitable.ts';
 import { messageTurn, startTurn, type ViewedTurn } from './turn-view.ts';
 
 /** Calls the hook that answers the turn's event. Returns undefined if the agent has none. */
@@ -22,6 +23,27 @@ export function callAgent(
       return agent.onMessage(messageTurn(event, turn), new TurnReply(turn));
     default:
       return event satisfies never;
+  }
+}
+
+/**
+ * Tells the agent that a call has begun in which the platform greets: its reply is over before it
+ * begins. Never throws or rejects: a failure is logged.
+ */
+export function tellStarted(
+  agent: Agent, start: CallStart, turn: ViewedTurn & { readonly signal: AbortSignal },
+): Awaitable<void> {
+  const failed = (error: unknown): void =>
+    turn.log.error('onSessionStart failed', { agent: agent.name, error });
+  const { signal, spoken } = turn;
+  const reply = new TurnReply({
+    isOver: true, signal, spoken, send: () => false, end: () => undefined,
+  });
+  try {
+    const told: unknown = agent.onSessionStart?.(startTurn(start, turn, false), reply);
+    if (isThenable(told)) return Promise.resolve(told).then(() => undefined, failed);
+  } catch (error) {
+    failed(error);
   }
 }
 

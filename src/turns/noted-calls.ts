@@ -37,7 +37,8 @@ export function toolNameOf({ tool }: NotedCall): string {
 /** The run of a turn that calls belong to. */
 export interface NotingTurn {
   readonly conversationId: string;
-  readonly turnId: string;
+  /** What names the turn in the keys of its calls. */
+  readonly place: string;
   /** The agent that speaks. Undefined is the path's own. */
   readonly spoken: { readonly speaker: string | undefined };
 }
@@ -127,11 +128,11 @@ export class NotedCalls {
   #keyOf({ name, args }: ToolCall): string | undefined {
     const canonical = canonicalArguments(args);
     if (canonical === undefined) return undefined;
-    const { conversationId, turnId, spoken: { speaker } } = this.#turn;
+    const { conversationId, place, spoken: { speaker } } = this.#turn;
     const alike = JSON.stringify([name, canonical, speaker]);
     const occurrence = this.#alike.get(alike) ?? 0;
     this.#alike.set(alike, occurrence + 1);
     const conversation = this.#conversations.keyOf(conversationId);
-    return callKey(conversation, turnId, name, canonical, occurrence, speaker);
+    return callKey(conversation, place, name, canonical, occurrence, speaker);
   }
 }

@@ -76,6 +76,7 @@ function openingOf(turn: OpeningTurn, host: TurnHost, answers: Answers | undefin
     text: textOf(event),
     caller: knownCaller(event),
     interruption: event.type === 'message' ? event.interruption : undefined,
+    transcript: event.type === 'message' ? event.transcript : undefined,
     // They settle again when this turn interrupts them. That is refused if the platform has
     // already said what was heard.
     running: older === undefined ? undefined : settlementsOf(older),

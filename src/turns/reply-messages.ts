@@ -22,6 +22,8 @@ export interface SpokenCall {
   readonly owner: CallOwner;
   /** Whether it waits for a call with the same key, instead of running itself. */
   joins?: boolean;
+  /** See `ToolMessage.isRepeatable`. */
+  isRepeatable?: true;
   state: ToolCallState;
   content: string;
   /** Name of the agent that it handed the conversation over to. */
@@ -79,7 +81,8 @@ export function messagesOf(
 }
 
 function resultOf(
-  { call, key, owner: { runId, process }, joins, state, content, handOver }: SpokenCall,
+  { call, key, owner: { runId, process }, joins, isRepeatable, state, content, handOver }:
+    SpokenCall,
   turnId: string,
 ): Message {
   return {
@@ -91,6 +94,7 @@ function resultOf(
     ...(process === undefined ? {} : { process }),
     state,
     ...(joins === true ? { joins } : {}),
+    ...(isRepeatable === true ? { isRepeatable } : {}),
     ...(key === undefined ? {} : { key }),
     ...(handOver === undefined ? {} : { handOver }),
   };

@@ -1,8 +1,9 @@
 import type { ToolOutcome, ToolRun, TurnAbortedError } from '../agents/agent.ts';
 import { NotDone } from '../agents/not-done.ts';
-import { isAbort } from '../base/abort.ts';
-import type { Awaitable } from '../base/awaitable.ts';
+import { aborted, isAbort } from '../base/abort.ts';
+import { andThen, type Awaitable } from '../base/awaitable.ts';
 import { messageOf } from '../base/message-of.ts';
+import { atMost } from '../base/time-limit.ts';
 import { withoutMessage } from '../base/without-message.ts';
 import {
   NOT_STARTED, UNFINISHED_RESULTS, type ToolCall, type ToolMessage,
@@ -47,6 +48,7 @@ export class TurnCalls {
   ): Promise<readonly ToolOutcome[]> {
     const noted = this.#note(calls);
     await this.#prepare(noted, toolFor);
+    if (noted.some(mayHaveEffects)) await this.#unchallenged();
     await storeCalls(this.#turn, this.#host, noted);
     return Promise.all(
       noted.map(async (call) => {
@@ -60,7 +62,9 @@ export class TurnCalls {
 
   /** Stores calls that the agent runs itself. Never rejects, as it logs what cannot be stored. */
   note(calls: readonly ToolCall[]): Awaitable<void> {
-    return storeCalls(this.#turn, this.#host, this.#note(calls));
+    return andThen(this.#unchallenged(), () =>
+      storeCalls(this.#turn, this.#host, this.#note(calls)),
+    );
   }
 
   /** The result of a call that the agent ran itself. `givenId` is the model's id. */
@@ -145,6 +149,17 @@ export class TurnCalls {
     return noted;
   }
 
+  /**
+   * A platform that may replace the turn gets some time to do so before a call changes anything.
+   * Resolves early if the turn ends.
+   */
+  #unchallenged(): Awaitable<void> {
+    const { settlesAtMs, signal, isOver } = this.#turn;
+    const restMs = settlesAtMs === undefined || isOver ? 0 : settlesAtMs - performance.now();
+    if (restMs <= 0) return;
+    return atMost(restMs, aborted(signal));
+  }
+
   /** Finds out how to run each call, and which of them act once per conversation. */
   async #prepare(
     calls: readonly NotedCall[],
@@ -154,6 +169,8 @@ export class TurnCalls {
       try {
         call.tool = toolFor(call.spoken.call);
         if (this.#earlier.get(call.key)?.message.state === 'running') call.spoken.joins = true;
+        const mayBeReplaced = this.#turn.settlesAtMs !== undefined;
+        if (mayBeReplaced && call.tool.repeatable === true) call.spoken.isRepeatable = true;
         if (call.tool.once === undefined) continue;
         const text = await call.tool.once(call.running.signal);
         if (text !== undefined) this.#becomeOnce(call, text);
@@ -319,6 +336,11 @@ export function noteUnknown(
 ): void {
   log.error('the outcome of a tool call is unknown', fields);
   observer?.unknownOutcome(fields.tool);
+}
+
+/** Whether it may change something outside, as far as is known. */
+function mayHaveEffects({ tool, failure }: NotedCall): boolean {
+  return failure === undefined && (tool?.once !== undefined || tool?.repeatable !== true);
 }
 
 /** A call of an earlier run. */

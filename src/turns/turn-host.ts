@@ -28,6 +28,11 @@ export interface TurnHost {
   readonly others: OtherProcesses | undefined;
   /** The address of this process. Undefined if no other process shares the conversations. */
   readonly process: string | undefined;
+  /**
+   * How long a turn that the platform may replace must have stood before its tools change
+   * anything, in milliseconds.
+   */
+  readonly settleMs: number;
   /** How long the end of a reply may wait for the store, in milliseconds. */
   readonly storeTimeoutMs: number;
   /** Undefined for an agent without a state. */

@@ -209,7 +209,7 @@ export class Turn
     if (opened === undefined || !('kind' in opened)) {
       this.#isOpening = false;
       this.restoreSpeaker(opened?.agent);
-      return this.letSpeak(opened !== undefined);
+      return this.letBegin(opened !== undefined);
     }
     if (opened.kind === 'elsewhere') return this.#askOthers(opened);
     this.#isOpening = false;
@@ -249,8 +249,8 @@ export class Turn
     if (this.#ending !== undefined) return this.#settleLate(this.#ending);
     // Calls that were just aborted get a moment to end. Otherwise the prompt would say that they
     // still run.
-    if (mayEndCalls) return soon().then(() => this.letSpeak(opened.isResumed));
-    return this.letSpeak(opened.isResumed);
+    if (mayEndCalls) return soon().then(() => this.letBegin(opened.isResumed));
+    return this.letBegin(opened.isResumed);
   }
 
   /** It ended before its record could be opened, so it ends no turn of another process. */

@@ -55,6 +55,8 @@ export interface TurnsOptions {
   readonly observer?: WorkObserver;
   /** See `TurnHost`. Default 250. */
   readonly storeTimeoutMs?: number;
+  /** See `TurnHost`. Default 700. */
+  readonly settleMs?: number;
   /** See `TurnHost`. Default false. */
   readonly recordsCalls?: boolean;
 }
@@ -73,6 +75,7 @@ export class Turns implements TurnOwner, OwnTurns {
   readonly firstWordTimeoutMs: number;
   readonly process: string | undefined;
   readonly storeTimeoutMs: number;
+  readonly settleMs: number;
   readonly states: LiveStates | undefined;
   readonly observer: WorkObserver | undefined;
   readonly recordsCalls: boolean;
@@ -90,6 +93,7 @@ export class Turns implements TurnOwner, OwnTurns {
     this.turnTimeoutMs = options.turnTimeoutMs;
     this.firstWordTimeoutMs = options.firstWordTimeoutMs;
     this.storeTimeoutMs = options.storeTimeoutMs ?? 250;
+    this.settleMs = options.settleMs ?? 700;
     this.states = agent.state?.open();
     this.observer = options.observer;
     this.recordsCalls = options.recordsCalls ?? false;

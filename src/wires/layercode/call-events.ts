@@ -60,7 +60,7 @@ function messageOf(
   text: string,
   interruption: Interruption | undefined,
 ): CallerMessage {
-  return { type: 'message', raw, text, interruption, ...fieldsOf(raw) };
+  return { type: 'message', raw, text, interruption, transcript: undefined, ...fieldsOf(raw) };
 }
 
 function endOf(

@@ -1,0 +1,156 @@
+// Finds the exchanges of a platform's transcript among ours.
+
+import { lettersOf, saysSame } from './spoken-words.ts';
+
+/** What the caller said, and what was said to them until they spoke again. */
+export interface Exchange {
+  /** Undefined for what was said before the caller's first words. */
+  readonly words: string | undefined;
+  readonly replies: readonly string[];
+}
+
+/** An exchange of ours. Its replies may be '' for a turn that said nothing, or nothing yet. */
+export type OwnExchange = Exchange;
+
+/** Indices of an exchange of theirs and of the same one of ours. */
+export type Pair = readonly [theirs: number, ours: number];
+
+/** More of ours are not looked at. */
+const MOST_OURS = 60;
+
+/**
+ * The exchanges that are in both lists, oldest first: from the last one back to the first place
+ * that is certain. That is two exchanges in a row, one that is the first of both lists, or one
+ * whose words are there once in each. Empty if no place is certain.
+ *
+ * `ours` and `theirs` are in order. What the caller said decides; where words repeat, so do the
+ * replies.
+ */
+export function align(theirs: readonly Exchange[], ours: readonly OwnExchange[]): readonly Pair[] {
+  // Nearly always their last exchange is our last one, or the one before.
+  for (const behind of [0, 1]) {
+    const pairs = pairsFromEnd(theirs, ours, behind);
+    if (pairs !== undefined) return pairs;
+  }
+  return fromAnchor(longestCommon(theirs, ours), theirs, ours);
+}
+
+/** Compares one by one from the end, without the last `behind` of ours. */
+function pairsFromEnd(
+  theirs: readonly Exchange[],
+  ours: readonly OwnExchange[],
+  behind: number,
+): readonly Pair[] | undefined {
+  const pairs: Pair[] = [];
+  for (let back = 1; pairs.length < 2; back++) {
+    const [i, j] = [theirs.length - back, ours.length - behind - back];
+    const [their, our] = [theirs[i], ours[j]];
+    if (their === undefined || our === undefined) break;
+    if (!isSame(their, our) || !repliesAgree(their, our)) break;
+    pairs.unshift([i, j]);
+    if (i === 0 && j === 0) break;
+  }
+  return isCertain(pairs, theirs, ours) ? pairs : undefined;
+}
+
+function isCertain(
+  pairs: readonly Pair[], theirs: readonly Exchange[], ours: readonly OwnExchange[],
+): boolean {
+  const [first, second] = pairs;
+  if (first === undefined) return false;
+  const [i, j] = first;
+  const areNeighbours = second?.[0] === i + 1 && second[1] === j + 1;
+  return areNeighbours || (i === 0 && j === 0) || isOnlyOne(i, theirs, ours);
+}
+
+/** Whether the words of their exchange are there once in each list. */
+function isOnlyOne(
+  index: number, theirs: readonly Exchange[], ours: readonly OwnExchange[],
+): boolean {
+  const exchange = theirs[index];
+  if (exchange?.words === undefined) return false;
+  const isAlike = (other: Exchange): boolean => isSame(other, exchange);
+  return theirs.filter(isAlike).length === 1 && ours.filter(isAlike).length === 1;
+}
+
+/** The pairs from the newest certain place on. */
+function fromAnchor(
+  pairs: readonly Pair[], theirs: readonly Exchange[], ours: readonly OwnExchange[],
+): readonly Pair[] {
+  for (let index = pairs.length - 1; index >= 0; index--) {
+    const rest = pairs.slice(index);
+    if (isCertain(rest, theirs, ours)) return rest;
+  }
+  return [];
+}
+
+function isSame({ words: a }: Exchange, { words: b }: Exchange): boolean {
+  return a === undefined || b === undefined ? a === b : saysSame(a, b);
+}
+
+/** A text that is equal for exchanges with the same words. */
+function comparable({ words }: Exchange): string | undefined {
+  return words === undefined ? undefined : lettersOf(words) || words;
+}
+
+/** False if the replies are certain to be others: then the words were said twice. */
+function repliesAgree(their: Exchange, our: OwnExchange): boolean {
+  return similarity(their, our) >= 0;
+}
+
+/** 1 if the replies begin alike, -1 if they do not, 0 if one of them says nothing. */
+function similarity({ replies: told }: Exchange, { replies }: OwnExchange): -1 | 0 | 1 {
+  const said = replies.filter((reply) => reply !== '');
+  if (told.length === 0 || said.length === 0) return 0;
+  return told.some((one) => said.some((reply) => beginAlike(one, reply))) ? 1 : -1;
+}
+
+/** Enough to tell replies apart that follow the same words. In UTF-16 code units. */
+const BEGINNING = 200;
+
+function beginAlike(a: string, b: string): boolean {
+  if (a === b) return true;
+  const [short, long] = a.length < b.length ? [a, b] : [b, a];
+  return saysSame(short.slice(0, BEGINNING), long.slice(0, Math.min(short.length, BEGINNING)));
+}
+
+/** Agreeing words count more than any replies. */
+const WORDS_COUNT = 4;
+
+/** The most pairs that are in order. Of several such lists the one with the newest pairs. */
+function longestCommon(
+  theirs: readonly Exchange[], ours: readonly OwnExchange[],
+): readonly Pair[] {
+  const skipped = Math.max(0, ours.length - MOST_OURS);
+  const width = ours.length - skipped + 1;
+  /** The best count for what comes before theirs[i] and ours[skipped + j], at i * width + j. */
+  const best = new Int32Array((theirs.length + 1) * width);
+  const gains = new Int8Array(best.length);
+  const ourWords = ours.slice(skipped).map(comparable);
+  for (const [i, their] of theirs.entries()) {
+    const words = comparable(their);
+    for (let j = 0; j < width - 1; j++) {
+      const our = ourWords[j] === words ? ours[skipped + j] : undefined;
+      const gain = our === undefined ? 0 : WORDS_COUNT + 2 * similarity(their, our);
+      const here = i * width + j;
+      gains[here] = gain;
+      best[here + width + 1] = Math.max(
+        best[here + width] ?? 0, best[here + 1] ?? 0, gain > 0 ? (best[here] ?? 0) + gain : 0,
+      );
+    }
+  }
+  const pairs: Pair[] = [];
+  let [i, j] = [theirs.length, width - 1];
+  while (i > 0 && j > 0) {
+    const here = (i - 1) * width + (j - 1);
+    const gain = gains[here] ?? 0;
+    const reached = best[here + width + 1] ?? 0;
+    if (gain > 0 && reached === (best[here] ?? 0) + gain) {
+      i -= 1;
+      j -= 1;
+      pairs.unshift([i, skipped + j]);
+    } else if (reached === (best[here + width] ?? 0)) j -= 1;
+    else i -= 1;
+  }
+  return pairs;
+}

@@ -1,0 +1,283 @@
+// What a platform's transcript says about a conversation, where a platform sends the whole call
+// with each request. The caller's words are its to know, what tools did is ours. Its texts of the
+// agent may cut our replies, and never make them longer.
+
+import { createHash } from 'node:crypto';
+
+import type { Transcript, TranscriptLine } from '../calls/call-event.ts';
+import { align, type Exchange, type OwnExchange, type Pair } from './alignment.ts';
+import { add, addTurn, findTurn, moveLastTurn, type Conversation } from './conversation.ts';
+import { cutTo, type HeardTurn } from './heard.ts';
+import { coveredBy, lettersOf, saysLess, withoutLetters } from './spoken-words.ts';
+import { messagesOf, newTurn, replyText, setPlain, type TurnRecord } from './turn-record.ts';
+
+/** How a transcript compares with a conversation. Nothing has changed yet. */
+export interface Comparison {
+  readonly transcript: Transcript;
+  readonly theirs: readonly Exchange[];
+  readonly ours: readonly OwnTurns[];
+  /** Empty if nothing in one is certain to be in the other. */
+  readonly pairs: readonly Pair[];
+  /**
+   * Whether the request comes late: its words are the beginning of what the newest turn answers,
+   * and the call before is the same.
+   */
+  readonly isLate: boolean;
+}
+
+/** An exchange of ours, and its turns. */
+interface OwnTurns extends OwnExchange {
+  readonly turns: readonly TurnRecord[];
+}
+
+/** What the transcript has changed. */
+export interface Reconciled {
+  /** Turns that the platform has discarded, oldest first. */
+  readonly discarded: readonly TurnRecord[];
+  /** Turns of which the transcript says how much was heard. */
+  readonly decided: ReadonlySet<TurnRecord>;
+  /** The newest one of those that were cut. */
+  readonly cut: HeardTurn | undefined;
+}
+
+/**
+ * Compares the call so far, as the platform tells it, with ours. `text` is what the caller says
+ * now, and `known` its turn, if there is one that runs again. `replyOf` returns what a turn has
+ * said, also while it runs.
+ */
+export function compare(
+  conversation: Conversation,
+  transcript: Transcript,
+  text: string,
+  known: TurnRecord | undefined,
+  replyOf: (turn: TurnRecord) => string,
+): Comparison {
+  const theirs = exchangesOf(transcript.lines);
+  const { turns } = conversation;
+  const earlier = known === undefined ? turns : turns.slice(0, turns.indexOf(known));
+  const ours = ownExchangesOf(earlier, replyOf);
+  const pairs = align(theirs, ours);
+  const newest = ours.at(-1);
+  const isBeforeNewest = known === undefined && restOf(theirs, ours, pairs) === 1;
+  const isLate = isBeforeNewest && newest?.words !== undefined && saysLess(text, newest.words);
+  return { transcript, theirs, ours, pairs, isLate };
+}
+
+/**
+ * How many of ours follow the last exchange of theirs. -1 if that is not one of ours: unless both
+ * begin with the caller's first words now, or with those that our only turn answers.
+ */
+function restOf(
+  theirs: readonly Exchange[], ours: readonly OwnExchange[], pairs: readonly Pair[],
+): number {
+  const last = pairs.at(-1);
+  if (last !== undefined) return last[0] === theirs.length - 1 ? ours.length - 1 - last[1] : -1;
+  const isEmpty = theirs.every(({ words }) => words === undefined);
+  const worded = ours.filter(({ words }) => words !== undefined);
+  return isEmpty && worded.length <= 1 ? worded.length : -1;
+}
+
+/** Makes the conversation agree with the transcript. All its turns must be closed. */
+export function reconcile(conversation: Conversation, comparison: Comparison): Reconciled {
+  const { theirs, ours } = comparison;
+  if (ours.length === 0 && conversation.turns.length === 0) {
+    let last: TurnRecord | undefined;
+    for (const exchange of theirs) last = insert(conversation, last, exchange);
+    return NOTHING;
+  }
+  const changes = new Changes(conversation, comparison);
+  const isBeginning = restOf(theirs, ours, comparison.pairs) >= 0;
+  if (comparison.pairs.length > 0 || isBeginning) changes.walk();
+  else changes.addLastWords();
+  return changes;
+}
+
+const NOTHING: Reconciled = { discarded: [], decided: new Set(), cut: undefined };
+
+class Changes implements Reconciled {
+  readonly discarded: TurnRecord[] = [];
+  readonly decided = new Set<TurnRecord>();
+  cut: HeardTurn | undefined;
+  readonly #conversation: Conversation;
+  readonly #comparison: Comparison;
+
+  constructor(conversation: Conversation, comparison: Comparison) {
+    this.#conversation = conversation;
+    this.#comparison = comparison;
+  }
+
+  /** From the first pair to the end of both lists. */
+  walk(): void {
+    const { theirs, ours, pairs } = this.#comparison;
+    let [i, j] = pairs[0] ?? this.#beginnings();
+    /** What is added next comes behind it. */
+    let last = ours[j - 1]?.turns.at(-1);
+    for (const [pairI, pairJ] of [...pairs, [theirs.length, ours.length] as const]) {
+      for (const { turns } of ours.slice(j, pairJ))
+        for (const turn of turns) last = this.#discard(turn);
+      for (const exchange of theirs.slice(i, pairI))
+        last = insert(this.#conversation, last, exchange);
+      const [their, our] = [theirs[pairI], ours[pairJ]];
+      if (their !== undefined && our !== undefined) last = this.#hear(their, our);
+      [i, j] = [pairI + 1, pairJ + 1];
+    }
+  }
+
+  /** Without a pair: what follows the words of the agent that were said first, if any were. */
+  #beginnings(): Pair {
+    const { theirs, ours } = this.#comparison;
+    const behindFirst = (list: readonly Exchange[]): number =>
+      list[0] !== undefined && list[0].words === undefined ? 1 : 0;
+    const [their, our] = [theirs[0], ours[0]];
+    if (their?.words === undefined && our !== undefined && our.words === undefined)
+      this.#hear(their ?? { words: undefined, replies: [] }, our);
+    return [behindFirst(theirs), behindFirst(ours)];
+  }
+
+  /** Nothing is certain: what was said since the agent spoke last is new, if we lack it. */
+  addLastWords(): void {
+    const { theirs, ours } = this.#comparison;
+    const since = theirs.findLastIndex(({ replies }) => replies.length > 0) + 1;
+    const known = lettersOf(ours.at(-1)?.words ?? '');
+    for (const exchange of theirs.slice(since)) {
+      const isKnown = exchange.words !== undefined && lettersOf(exchange.words) === known;
+      if (!isKnown) insert(this.#conversation, this.#conversation.turns.at(-1), exchange);
+    }
+  }
+
+  #discard(turn: TurnRecord): TurnRecord {
+    turn.isDiscarded = true;
+    this.#conversation.touched?.add(turn);
+    this.discarded.push(turn);
+    return turn;
+  }
+
+  /** What was heard of the replies of an exchange. Returns its last turn. */
+  #hear({ replies }: Exchange, { turns }: OwnTurns): TurnRecord | undefined {
+    const { transcript: { isHeard } } = this.#comparison;
+    const [only] = turns;
+    if (turns.length === 1 && replies.length === 1 && only !== undefined) {
+      if (only.isUnknown !== true && replyText(only) === replies[0]) return only; // nearly always
+    }
+    const told = [...replies];
+    for (const turn of turns) {
+      const { covered, isAny } = takeCovered(told, turn);
+      const reply = replyText(turn);
+      if (turn.isUnknown === true && reply === '' && told.length > 0 && turn === turns.at(-1)) {
+        // Its process is gone: the platform knows better.
+        this.#cut(turn, told.splice(0).join(' '));
+        continue;
+      }
+      if (reply === '' || (isAny && covered >= reply.trimEnd().length)) continue;
+      const isUnheard = told.length === 0 || isHeard;
+      if (isAny || isUnheard) this.#cut(turn, reply.slice(0, covered));
+    }
+    let last = turns.at(-1);
+    for (const text of told)
+      last = insert(this.#conversation, last, { words: undefined, replies: [text] });
+    return last;
+  }
+
+  #cut(turn: TurnRecord, heard: string): void {
+    this.cut = cutTo(this.#conversation, turn, heard);
+    this.decided.add(turn);
+  }
+}
+
+/**
+ * Takes from the front of `told` what is about the reply of a turn. `covered`: how much of the reply
+ * it is, in UTF-16 code units. `isAny` is false if nothing was about it.
+ */
+function takeCovered(
+  told: string[], turn: TurnRecord,
+): { readonly covered: number; readonly isAny: boolean } {
+  const reply = replyText(turn);
+  let covered = 0;
+  let isAny = false;
+  for (let index = 0; index < told.length && covered < reply.length; ) {
+    const text = withoutFiller(told[index] ?? '', isAny ? undefined : turn.filler);
+    const more = text === '' ? 0 : coveredBy(text, reply.slice(covered));
+    if (more === undefined) {
+      index += 1;
+      continue;
+    }
+    covered += more;
+    isAny = true;
+    told.splice(index, 1);
+  }
+  return { covered, isAny };
+}
+
+/** '' if a filler is all it says. */
+function withoutFiller(text: string, filler: string | undefined): string {
+  if (filler === undefined) return text;
+  const [letters, said] = [lettersOf(filler), lettersOf(text)];
+  if (letters === '' || !said.startsWith(letters)) return text;
+  return said === letters ? '' : withoutLetters(text, letters.length);
+}
+
+/**
+ * Adds what the platform knows and we do not, behind a turn, or at the end. Its id is made of its
+ * place and its words, so that trying twice adds it once. Returns the turn.
+ */
+function insert(
+  conversation: Conversation,
+  after: TurnRecord | undefined,
+  { words, replies }: Exchange,
+): TurnRecord {
+  const reply = replies.length === 0 ? null : replies.join(' ');
+  const hash = createHash('sha256').update(JSON.stringify([after?.id, words, reply]));
+  const id = `told-${hash.digest('hex').slice(0, 32)}`;
+  const known = findTurn(conversation, id);
+  if (known !== undefined) {
+    delete known.isDiscarded; // the platform has thought better of it
+    conversation.touched?.add(known);
+    return known;
+  }
+  const turn = newTurn(id, 'completed', 0);
+  setPlain(turn, words ?? null, reply);
+  addTurn(conversation, turn);
+  const index = after === undefined ? -1 : conversation.turns.indexOf(after);
+  const next = index === -1 ? undefined : conversation.turns[index + 1];
+  if (next !== undefined && next !== turn) {
+    if (next.addedAt !== undefined) turn.addedAt = next.addedAt - 1;
+    moveLastTurn(conversation, index + 1);
+  }
+  add(conversation, turn);
+  return turn;
+}
+
+/** Texts of one side that follow each other belong together. */
+function exchangesOf(lines: readonly TranscriptLine[]): readonly Exchange[] {
+  const exchanges: { words: string | undefined; replies: string[] }[] = [];
+  for (const { role, text } of lines) {
+    if (role === 'user') exchanges.push({ words: text, replies: [] });
+    else {
+      if (exchanges.length === 0) exchanges.push({ words: undefined, replies: [] });
+      exchanges.at(-1)?.replies.push(text);
+    }
+  }
+  return exchanges;
+}
+
+/** A turn that the caller did not begin belongs to the one before. */
+function ownExchangesOf(
+  turns: readonly TurnRecord[], replyOf: (turn: TurnRecord) => string,
+): readonly OwnTurns[] {
+  const exchanges: { words: string | undefined; replies: string[]; turns: TurnRecord[] }[] = [];
+  for (const turn of turns) {
+    if (turn.isDiscarded === true) continue;
+    const words = wordsOf(turn);
+    if (words !== undefined || exchanges.length === 0)
+      exchanges.push({ words, replies: [], turns: [] });
+    exchanges.at(-1)?.replies.push(replyOf(turn));
+    exchanges.at(-1)?.turns.push(turn);
+  }
+  return exchanges;
+}
+
+/** Undefined for a turn that the caller did not begin, or began with silence. */
+function wordsOf(turn: TurnRecord): string | undefined {
+  const words = messagesOf(turn).find(({ role }) => role === 'user')?.content;
+  return words === undefined || words.trim() === '' ? undefined : words;
+}
