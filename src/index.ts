@@ -26,7 +26,7 @@ export { handOver } from './agents/hand-over.ts';
 export type { HandOver } from './agents/hand-over.ts';
 export { NotDone } from './agents/not-done.ts';
 export { StateError } from './agents/live-state.ts';
-export { hangUp, tool } from './agents/tool.ts';
+export { hangUp, tool, transferTo } from './agents/tool.ts';
 export type {
   ArgumentsOf, OnceContext, TellBrowser, Tool, ToolContext, ToolDefinition,
 } from './agents/tool.ts';
@@ -61,7 +61,9 @@ export type { Handler, Middleware, Next } from './http/compose.ts';
 export type { Context } from './http/context.ts';
 
 export type { Caller } from './calls/call-event.ts';
-export { EventError, parseEvent } from './wires/layercode/events.ts';
+export type { CallReportEvent, CompletionEvent } from './wires/chat-completions/events.ts';
+export { EventError } from './wires/json-body.ts';
+export { parseEvent } from './wires/layercode/events.ts';
 export type {
   CallDialectEvent as CallEvent, CallEndedEvent, CallStartedEvent, DataEvent, InterruptionContext,
   LayercodeEvent, MessageEvent, SessionEndEvent, SessionEvent, SessionStartEvent,

@@ -25,7 +25,8 @@ const HOUSE: readonly (readonly [room: string, mayImport: readonly string[]])[] 
   [
     'index.ts',
     [
-      'app', 'wires/layercode', 'agents/built-in', 'agents', 'schema', 'models', 'records',
+      'app', 'wires/chat-completions', 'wires/layercode', 'wires', 'agents/built-in', 'agents',
+      'schema', 'models', 'records',
       'conversations/stores', 'conversations', 'calls', 'http', 'sse', 'speech', 'settings',
       'log.ts', 'metrics.ts', 'base',
     ],
@@ -61,19 +62,23 @@ const HOUSE: readonly (readonly [room: string, mayImport: readonly string[]])[] 
   [
     'app',
     [
-      'observers', 'routes', 'wires/layercode', 'wires', 'middleware', 'turns', 'agents/built-in',
-      'agents', 'models', 'records', 'conversations', 'calls', 'http', 'settings', 'log.ts',
-      'metrics.ts', 'base',
+      'observers', 'routes', 'wires/chat-completions', 'wires/layercode', 'wires', 'middleware',
+      'turns', 'agents/built-in', 'agents', 'models', 'records', 'conversations', 'calls', 'http',
+      'settings', 'log.ts', 'metrics.ts', 'base',
     ],
   ],
   [
     'observers',
     [
-      'wires/layercode', 'wires', 'turns', 'agents', 'records', 'conversations', 'calls', 'http',
-      'log.ts', 'metrics.ts', 'base',
+      'wires/chat-completions', 'wires/layercode', 'wires', 'turns', 'agents', 'records',
+      'conversations', 'calls', 'http', 'log.ts', 'metrics.ts', 'base',
     ],
   ],
   ['routes', ['wires/layercode', 'agents', 'http', 'metrics.ts', 'base']],
+  [
+    'wires/chat-completions',
+    ['wires', 'turns', 'agents', 'calls', 'http', 'log.ts', 'base'],
+  ],
   [
     'wires/layercode',
     [
@@ -106,7 +111,7 @@ const DOORS: readonly (readonly [room: string, door: string])[] = [['schema', 's
 
 const MAX_COLUMNS = 100;
 /** More rooms than this and nobody finds anything. Doors are no rooms. */
-const MAX_ROOMS = 30;
+const MAX_ROOMS = 32;
 
 /** What a server must not load before it is asked for: taken by `import()`, or as types. */
 const LOADED_ON_DEMAND = [
@@ -512,6 +517,7 @@ describe('layercode-microserver', () => {
       'parseSettings',
       'signPayload',
       'tool',
+      'transferTo',
       'verifySignature',
     ]);
   });
@@ -532,10 +538,12 @@ describe('layercode-microserver', () => {
         'CallRecord',
         'CallRecordSettings',
         'CallRecords',
+        'CallReportEvent',
         'CallStartedEvent',
         'Caller',
         'ChatMessage',
         'ChatModel',
+        'CompletionEvent',
         'Context',
         'Conversation',
         'ConversationStore',

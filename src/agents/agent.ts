@@ -30,6 +30,12 @@ export interface Reply {
    * already, they are not spoken again.
    */
   hangup(options?: { readonly say?: string }): void;
+  /**
+   * Transfers the call to a number or name that the platform knows, and ends the turn, after
+   * speaking `say` if given. Returns false, and says nothing, if the platform offers no transfer,
+   * as LayerCode.
+   */
+  transfer(options: { readonly to: string; readonly say?: string }): boolean;
   /** Ends the turn. A turn also ends when the agent's hook returns. */
   end(): void;
   /** True once the turn is over, however it ended. Nothing said after that is heard. */
@@ -159,6 +165,11 @@ export interface ToolOutcome {
 /** Adds to a turn's record what is not speech. For agents that run a model's tools themselves. */
 export interface TurnJournal {
   /**
+   * False in a turn that leaves nothing behind. Tools that act once cannot keep that promise there,
+   * so a model is not offered them.
+   */
+  readonly mayActOnce: boolean;
+  /**
    * Runs calls that a model made together, and records them with their results. Each acts once: if
    * the turn is delivered again, a call that is still running is joined, and a completed one is
    * not repeated. Resolves with one outcome per call and never rejects.
@@ -247,8 +258,11 @@ export interface Agent<S = unknown> {
   readonly name: string;
   /** One sentence for lists of agents. */
   readonly description?: string;
-  /** Said when a turn fails. Default "Sorry, something went wrong. Could you say that again?" */
-  readonly apology?: string;
+  /**
+   * Said when a turn fails. A function may look at the turn's language, and must answer at once.
+   * Default "Sorry, something went wrong. Could you say that again?"
+   */
+  readonly apology?: string | ((turn: Turn) => string);
   /** What the agent keeps about a conversation besides its history. */
   readonly state?: State<S>;
   /** A call begins, or a caller returns. */

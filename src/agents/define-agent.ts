@@ -51,7 +51,7 @@ const HOOKS = {
 
 /** Each field's type, in the words of `typeof`. */
 const FIELDS = {
-  name: 'string', description: 'string', apology: 'string',
+  name: 'string', description: 'string', apology: ['string', 'function'],
   welcome: ['string', 'function'],
   state: ['object', 'function'],
   ...HOOKS,
@@ -63,7 +63,7 @@ const FIELDS = {
   maxOutputTokens: 'number',
   reasoningEffort: 'string',
   providerOptions: 'object',
-  filler: 'string',
+  filler: ['string', 'function'],
   speakable: 'boolean',
 } as const satisfies Readonly<Record<Field, TypeName | readonly TypeName[]>>;
 

@@ -94,7 +94,10 @@ export class LiveState<S = unknown> {
     return text === this.#stored || text === this.#given;
   }
 
-  /** Another process or a newer turn has changed the stored state: turns that begin now use another object. */
+  /**
+   * Another process or a newer turn has changed the stored state: turns that begin now use another
+   * object.
+   */
   supersede(): void {
     this.#isSuperseded = true;
   }

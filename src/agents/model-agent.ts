@@ -1,4 +1,5 @@
 import { BoundedMap } from '../base/bounded-map.ts';
+import { withoutMessage } from '../base/without-message.ts';
 import type {
   ChatMessage, ChatModel, ModelDelta, ModelOptions, ToolChoice,
 } from '../models/model.ts';
@@ -21,8 +22,11 @@ export interface ModelAgentDefinition<S = unknown, T = S> extends ModelOptions {
   readonly tools?: PerTurn<readonly Tool<T>[], MessageTurn<S>> | undefined;
   /** Applies to the first request of a turn; in later ones the model decides. Default `auto`. */
   readonly toolChoice?: ToolChoice | undefined;
-  /** Said once if nothing has been spoken for `FILLER_AFTER_MS`. Default "One moment." */
-  readonly filler?: string | undefined;
+  /**
+   * Said once if nothing has been spoken for `FILLER_AFTER_MS`. A function may look at the turn's
+   * language, and must answer at once. Default "One moment."
+   */
+  readonly filler?: string | ((turn: MessageTurn<S>) => string) | undefined;
   /** False speaks the model's text unchanged, including Markdown. Default true. */
   readonly speakable?: boolean | undefined;
 }
@@ -112,15 +116,25 @@ function isChatModel(value: unknown): value is ChatModel {
   return typeof name === 'string' && methods.every((method) => typeof method === 'function');
 }
 
+function sayFiller<S>(
+  turn: MessageTurn<S>, filler: string | ((turn: MessageTurn<S>) => string),
+): void {
+  try {
+    turn.journal.sayFiller(typeof filler === 'string' ? filler : filler(turn));
+  } catch (error) {
+    turn.log.error('filler failed', { error: withoutMessage(error) });
+  }
+}
+
 /** Says the filler once if `speak` has not spoken in time. */
-export async function withFiller(
-  turn: MessageTurn,
-  filler: string,
+export async function withFiller<S>(
+  turn: MessageTurn<S>,
+  filler: string | ((turn: MessageTurn<S>) => string),
   afterMs: number,
   speak: () => Promise<void>,
 ): Promise<void> {
   const timer =
-    afterMs === 0 ? undefined : setTimeout(() => turn.journal.sayFiller(filler), afterMs);
+    afterMs === 0 ? undefined : setTimeout(() => sayFiller(turn, filler), afterMs);
   try {
     await speak();
   } finally {

@@ -38,6 +38,7 @@ export async function runToolLoop<S>(
   { prompt, model, tools, isSpeakable, options, toolChoice }: ToolLoopOptions<S>,
 ): Promise<void> {
   const voice = new Voice(reply, { isSpeakable });
+  const offered = turn.journal.mayActOnce ? tools : tools.filter(({ once }) => once === undefined);
   for (let round = 0; !reply.isOver; round++) {
     const calls: ToolCall[] = [];
     // Rebuilt from what history will hold, so that later turns begin with the same bytes.
@@ -45,7 +46,7 @@ export async function runToolLoop<S>(
     const messages = toChatMessages(prompt, [...turn.history, ...rounds]);
     const deltas = model.stream(messages, {
       ...options,
-      ...(tools.length > 0 ? { tools, toolChoice: choiceOf(round, toolChoice) } : {}),
+      ...(offered.length > 0 ? { tools: offered, toolChoice: choiceOf(round, toolChoice) } : {}),
       ...streamOptionsOf(turn),
     });
     for await (const delta of deltas) {
@@ -60,7 +61,7 @@ export async function runToolLoop<S>(
     await voice.finish();
     if (calls.length === 0 || round === MAX_TOOL_ROUNDS) break; // calls beyond the limit do not run
     const budget = new CheckBudget();
-    const runOf = (call: ToolCall): ToolRun => toolRun(call, tools, turn, reply, budget);
+    const runOf = (call: ToolCall): ToolRun => toolRun(call, offered, turn, reply, budget);
     const outcomes = await turn.journal.runTools(calls, runOf);
     if (outcomes.some(({ handOver }) => handOver !== undefined)) return;
   }

@@ -177,6 +177,37 @@ function argumentsFor(
 }
 
 /**
+ * Lets the model transfer the call. `destinations`: where to, by a name that tells the model what
+ * it is for, such as `{ sales: '+49 30 111' }`. The model never chooses a number of its own. Throws
+ * a `TypeError` if there is none.
+ */
+export function transferTo(destinations: Readonly<Record<string, string>>): Tool {
+  const names = Object.keys(destinations);
+  if (names.length === 0) throw new TypeError('transferTo needs at least one destination');
+  return tool({
+    name: 'transfer_call',
+    description:
+      'Transfers the call to somebody else. Tell the caller before, in your reply or in "say".',
+    parameters: {
+      type: 'object',
+      properties: {
+        destination: { type: 'string', enum: names, description: 'Whom to transfer to.' },
+        say: { type: 'string', description: 'What to say before, in one sentence.' },
+      },
+      required: ['destination'],
+      additionalProperties: false,
+    },
+    run: ({ destination, say }, { reply, log }) => {
+      const to = destinations[destination] ?? '';
+      const words = say === undefined ? {} : { say: speakable(say) };
+      if (reply.transfer({ to, ...words })) return undefined;
+      if (!reply.isOver) log.warn('this platform offers no transfer', { destination });
+      return { error: 'calls cannot be transferred here' };
+    },
+  });
+}
+
+/**
  * Lets the model end the call. The goodbye is an argument, so that it is spoken before the end. It
  * may be left out, and is not spoken again if the reply ends with it.
  */

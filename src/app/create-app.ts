@@ -5,7 +5,9 @@ import { checkFields, type FieldNames } from '../base/check-fields.ts';
 import { MemoryStore } from '../conversations/memory-store.ts';
 import type { ConversationStore } from '../conversations/store.ts';
 import { createLogger, type Logger } from '../log.ts';
-import { faultOfAgentName, secretsOfAgent, secretVariableOf } from '../settings/named-agents.ts';
+import {
+  faultOfAgentName, keysOfAgent, secretsOfAgent, secretVariableOf,
+} from '../settings/named-agents.ts';
 import type { Settings } from '../settings/settings.ts';
 import { App, type AppOptions } from './app.ts';
 import { bindAgent } from './bind-agent.ts';
@@ -23,11 +25,11 @@ const OPTIONS: FieldNames<AppOptions> = {
  * Creates an app that serves one or several agents. Each of several is served below the agent
  * route, under its name; the first one also has the agent route itself.
  *
- * Throws a `TypeError` for a name that cannot be part of a path, and for an agent without a
- * webhook secret, because signatures are always verified. Throws one as well for agents that cannot
- * be served together: two tools with one name of which one acts once, or one function for two
- * states. Also throws if the settings name a store or call records but `options` does not have
- * them, because opening them is asynchronous.
+ * Throws a `TypeError` for a name that cannot be part of a path, and for an agent with neither a
+ * webhook secret nor a key for Chat Completions, because nobody is served without one. Throws one
+ * as well for agents that cannot be served together: two tools with one name of which one acts
+ * once, or one function for two states. Also throws if the settings name a store or call records
+ * but `options` does not have them, because opening them is asynchronous.
  */
 export function createApp(
   settings: Settings,
@@ -39,14 +41,20 @@ export function createApp(
   const { log = noLog(), fetch } = options;
   const bind = (agent: Agent): BoundAgent => bindAgent(agent, settings, log, fetch);
   const given = isAgent(agent)
-    ? [{ name: undefined, agent: bind(agent), secrets: settings.webhookSecrets }]
+    ? [{
+        name: undefined,
+        agent: bind(agent),
+        secrets: settings.webhookSecrets,
+        keys: settings.chatCompletionsKeys,
+      }]
     : Object.entries(agent).map(([name, agent]): GivenAgent => {
         checkNamed(name, agent);
-        return { name, agent: bind(agent), secrets: secretsOfAgent(settings, name) };
+        const secrets = secretsOfAgent(settings, name);
+        return { name, agent: bind(agent), secrets, keys: keysOfAgent(settings, name) };
       });
   const [first, ...others] = given;
   if (first === undefined) throw new TypeError('createApp needs at least one agent');
-  for (const { name, secrets } of given) checkSecrets(name, secrets);
+  for (const one of given) checkSecrets(one);
   const agents = given.map(({ agent }) => agent);
   checkOnceTools(agents);
   checkStates(given.map(({ name, agent }) => [name ?? agent.name, agent]));
@@ -95,8 +103,9 @@ function checkNamed(name: string, agent: Agent): void {
   }
 }
 
-function checkSecrets(name: string | undefined, secrets: readonly string[]): void {
-  if (secrets.length > 0) return;
+/** One wire is enough. */
+function checkSecrets({ name, secrets, keys }: GivenAgent): void {
+  if (secrets.length > 0 || keys.length > 0) return;
   const common = 'settings.webhookSecrets is empty: set LAYERCODE_WEBHOOK_SECRET';
   throw new TypeError(name === undefined ? common : `${common}, or ${secretVariableOf(name)}`);
 }

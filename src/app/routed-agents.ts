@@ -19,8 +19,10 @@ export interface GivenAgent {
   /** Undefined for an app's only agent. */
   readonly name: string | undefined;
   readonly agent: BoundAgent;
-  /** Any of these may have signed its events. */
+  /** Any of these may have signed its events. Empty: LayerCode is not served. */
   readonly secrets: readonly string[];
+  /** Any of these may come with a request. Empty: Chat Completions is not served. */
+  readonly keys: readonly string[];
 }
 
 /** At least one agent. The first also has the agent route itself. */
@@ -60,7 +62,7 @@ export function routeAgents(
   // Without a channel, the other processes that use the store still need to know whose a turn is.
   const address = channel === undefined && store.isShared ? processAddress() : undefined;
 
-  function route({ name, agent, secrets }: GivenAgent): RoutedAgent {
+  function route({ name, agent, secrets, keys }: GivenAgent): RoutedAgent {
     const { agentRoute, maxMessages } = settings;
     const own = channelOf(name ?? '');
     const ownMetrics = name === undefined ? metrics : metrics.labelled('agent', name);
@@ -78,11 +80,12 @@ export function routeAgents(
       turnTimeoutMs: settings.turnTimeoutSeconds * 1_000,
       firstWordTimeoutMs: settings.firstWordTimeoutSeconds * 1_000,
       storeTimeoutMs: settings.storeTimeoutMs,
+      settleMs: settings.settleMs,
       observer: workMetrics(ownMetrics, onceToolsOf([agent, ...agents.values()])),
       recordsCalls,
     });
     const path = name === undefined ? agentRoute : agentPath(agentRoute, name);
-    return { name, agent, secrets, path, conversations, turns, metrics: ownMetrics };
+    return { name, agent, secrets, keys, path, conversations, turns, metrics: ownMetrics };
   }
 
   const [first, ...others] = given;

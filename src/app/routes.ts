@@ -18,6 +18,10 @@ import type { OpenSessions } from '../calls/open-sessions.ts';
 import { openApi } from '../routes/openapi.ts';
 import { ready } from '../routes/ready.ts';
 import { webhook } from '../wires/layercode/webhook.ts';
+import { completions } from '../wires/chat-completions/completions.ts';
+import { hasCredentials } from '../wires/chat-completions/keys.ts';
+import { reports } from '../wires/chat-completions/reports.ts';
+import { SIGNATURE_HEADER } from '../wires/layercode/signature.ts';
 import type { OpenRequests } from '../wires/open-requests.ts';
 import { deliveryReport, type TurnObserver } from '../wires/stream-delivery.ts';
 import type { Settings } from '../settings/settings.ts';
@@ -100,23 +104,81 @@ function webhookRoutes({
   const turns = (): number => agents.reduce((sum, { turns }) => sum + turns.count, 0);
   metrics.add(new Gauge('layercode_open_streams', 'Open event streams.', streams));
   metrics.add(new Gauge('layercode_running_turns', 'Turns whose agent is running.', turns));
-  const routes = agents.map((routed): Route => {
-    const { name, path, agent, secrets, conversations, turns } = routed;
-    const handler = signed({ secrets }, webhook({
-      agent, conversations, turns, open, openSessions, records,
-      agentName: name ?? agent.name,
-      metrics: routed.metrics,
+  const byAgent = agents.map((routed): AgentRoutes => {
+    const { name, path, agent, secrets, keys, conversations, turns } = routed;
+    const agentName = name ?? agent.name;
+    const shared = {
+      agent, agentName, conversations, turns, open, openSessions, records,
       maxStreams: settings.maxStreams,
       heartbeatMs: settings.heartbeatSeconds * 1_000,
       timeoutMs: settings.turnTimeoutSeconds * 1_000,
       onTurnEnd: turnObserver(routed.metrics, platform),
-    }));
-    return { method: 'POST', path, handler: name === undefined ? handler : naming(name, handler) };
+    };
+    const layercode = signed({ secrets }, webhook({ ...shared, metrics: routed.metrics }));
+    if (keys.length === 0) return { name, path, post: layercode, others: [] };
+    const { chatCompletionsProfile: profile } = settings;
+    const { vapiWebhookSecret: vapiSecret, elevenLabsWebhookSecret: elevenLabsSecret } = settings;
+    const { complete, models } = completions({ ...shared, keys, profile });
+    const hasReports = (vapiSecret ?? elevenLabsSecret) !== undefined;
+    return {
+      name,
+      path,
+      post: eitherWire(layercode, complete, secrets.length > 0),
+      others: [
+        ['POST', '/', complete],
+        ['POST', '/chat/completions', complete],
+        ['POST', '/chat/completions/', complete],
+        ['POST', '/v1/chat/completions', complete],
+        ['POST', '/v1/chat/completions/', complete],
+        ['GET', '/models', models],
+        ['GET', '/v1/models', models],
+        ...(hasReports
+          ? [['POST', '/events', reports({ ...shared, vapiSecret, elevenLabsSecret })] as const]
+          : []),
+      ],
+    };
   });
-  const [first] = routes;
-  return first === undefined || first.path === settings.agentRoute
-    ? routes
-    : [{ ...first, path: settings.agentRoute }, ...routes];
+  const [first] = byAgent;
+  const { agentRoute } = settings;
+  const plain = first === undefined || first.path === agentRoute
+    ? []
+    : routesBelow({ ...first, path: agentRoute });
+  return [...plain, ...byAgent.flatMap(routesBelow)];
+}
+
+/** What is served for an agent, on its path and below. */
+interface AgentRoutes {
+  readonly name: string | undefined;
+  readonly path: string;
+  /** Answers what is posted to the path itself. */
+  readonly post: Handler;
+  readonly others: readonly (readonly [
+    method: Route['method'], below: string, handler: Handler,
+  ])[];
+}
+
+function routesBelow({ name, path, post, others }: AgentRoutes): readonly Route[] {
+  const named = (handler: Handler): Handler =>
+    name === undefined ? handler : naming(name, handler);
+  const base = path.replace(/\/$/, '');
+  return [
+    { method: 'POST', path, handler: named(post) },
+    ...others.flatMap(([method, below, handler]) =>
+      base + below === path ? [] : [{ method, path: base + below, handler: named(handler) }],
+    ),
+  ];
+}
+
+/**
+ * Where both wires are served, the credentials decide which of them a request speaks. Without any
+ * it gets the refusal of the first wire that is configured.
+ */
+function eitherWire(layercode: Handler, complete: Handler, servesLayercode: boolean): Handler {
+  return (context) => {
+    const isSigned = context.header(SIGNATURE_HEADER) !== undefined;
+    const isLayercode = servesLayercode && (isSigned || !hasCredentials(context));
+    return isLayercode ? layercode(context) : complete(context);
+  };
 }
 
 /** A handler whose log lines name the agent, even for refused requests. */

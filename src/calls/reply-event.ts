@@ -7,7 +7,8 @@
 export type SentEvent =
   | { readonly type: 'say'; readonly text: string; readonly isFiller?: true }
   | { readonly type: 'data'; readonly json: string }
-  | { readonly type: 'hangup' };
+  | { readonly type: 'hangup' }
+  | { readonly type: 'transfer'; readonly to: string };
 
 /**
  * One event of a reply: something the agent sent, or the information that the agent failed. The

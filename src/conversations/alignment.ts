@@ -20,8 +20,9 @@ const MOST_OURS = 60;
 
 /**
  * The exchanges that are in both lists, oldest first: from the last one back to the first place
- * that is certain. That is two exchanges in a row, one that is the first of both lists, or one
- * whose words are there once in each. Empty if no place is certain.
+ * that is certain. That is two exchanges in a row, or one that is the first of both lists. Without
+ * such a place, it is the oldest exchange whose words are there once in each. Empty if no place is
+ * certain.
  *
  * `ours` and `theirs` are in order. What the caller said decides; where words repeat, so do the
  * replies.
@@ -45,22 +46,21 @@ function pairsFromEnd(
   for (let back = 1; pairs.length < 2; back++) {
     const [i, j] = [theirs.length - back, ours.length - behind - back];
     const [their, our] = [theirs[i], ours[j]];
-    if (their === undefined || our === undefined) break;
-    if (!isSame(their, our) || !repliesAgree(their, our)) break;
+    if (their === undefined || our === undefined) break; // one list begins here
+    if (!isSame(their, our) || !repliesAgree(their, our)) return undefined;
     pairs.unshift([i, j]);
-    if (i === 0 && j === 0) break;
   }
-  return isCertain(pairs, theirs, ours) ? pairs : undefined;
+  const [first] = pairs;
+  if (first === undefined) return undefined;
+  return isAnchor(pairs, 0) || isOnlyOne(first[0], theirs, ours) ? pairs : undefined;
 }
 
-function isCertain(
-  pairs: readonly Pair[], theirs: readonly Exchange[], ours: readonly OwnExchange[],
-): boolean {
-  const [first, second] = pairs;
-  if (first === undefined) return false;
-  const [i, j] = first;
-  const areNeighbours = second?.[0] === i + 1 && second[1] === j + 1;
-  return areNeighbours || (i === 0 && j === 0) || isOnlyOne(i, theirs, ours);
+/** Whether the pair at the index is the first of both lists, or one of two in a row. */
+function isAnchor(pairs: readonly Pair[], index: number): boolean {
+  const [pair, next] = [pairs[index], pairs[index + 1]];
+  if (pair === undefined) return false;
+  const [i, j] = pair;
+  return (i === 0 && j === 0) || (next?.[0] === i + 1 && next[1] === j + 1);
 }
 
 /** Whether the words of their exchange are there once in each list. */
@@ -73,15 +73,13 @@ function isOnlyOne(
   return theirs.filter(isAlike).length === 1 && ours.filter(isAlike).length === 1;
 }
 
-/** The pairs from the newest certain place on. */
+/** The pairs from the place on that is certain. */
 function fromAnchor(
   pairs: readonly Pair[], theirs: readonly Exchange[], ours: readonly OwnExchange[],
 ): readonly Pair[] {
-  for (let index = pairs.length - 1; index >= 0; index--) {
-    const rest = pairs.slice(index);
-    if (isCertain(rest, theirs, ours)) return rest;
-  }
-  return [];
+  const newest = pairs.findLastIndex((_pair, index) => isAnchor(pairs, index));
+  const anchor = newest >= 0 ? newest : pairs.findIndex(([i]) => isOnlyOne(i, theirs, ours));
+  return anchor === -1 ? [] : pairs.slice(anchor);
 }
 
 function isSame({ words: a }: Exchange, { words: b }: Exchange): boolean {
@@ -95,27 +93,34 @@ function comparable({ words }: Exchange): string | undefined {
 
 /** False if the replies are certain to be others: then the words were said twice. */
 function repliesAgree(their: Exchange, our: OwnExchange): boolean {
-  return similarity(their, our) >= 0;
+  return similarity(beginningsOf(their), beginningsOf(our)) >= 0;
 }
 
-/** 1 if the replies begin alike, -1 if they do not, 0 if one of them says nothing. */
-function similarity({ replies: told }: Exchange, { replies }: OwnExchange): -1 | 0 | 1 {
-  const said = replies.filter((reply) => reply !== '');
-  if (told.length === 0 || said.length === 0) return 0;
-  return told.some((one) => said.some((reply) => beginAlike(one, reply))) ? 1 : -1;
-}
-
-/** Enough to tell replies apart that follow the same words. In UTF-16 code units. */
+/** How many letters of a reply tell it apart from others that follow the same words. */
 const BEGINNING = 200;
+/** Where these letters are looked for, in UTF-16 code units. */
+const LONGEST_BEGINNING = 2 * BEGINNING;
 
-function beginAlike(a: string, b: string): boolean {
-  if (a === b) return true;
-  const [short, long] = a.length < b.length ? [a, b] : [b, a];
-  return saysSame(short.slice(0, BEGINNING), long.slice(0, Math.min(short.length, BEGINNING)));
+/** The first letters of each reply that has some. */
+function beginningsOf({ replies }: Exchange): readonly string[] {
+  return replies
+    .map((reply) => lettersOf(reply.slice(0, LONGEST_BEGINNING)).slice(0, BEGINNING))
+    .filter((letters) => letters !== '');
+}
+
+/** 1 if some replies begin alike, -1 if none do, 0 if one side says nothing. */
+function similarity(told: readonly string[], said: readonly string[]): -1 | 0 | 1 {
+  if (told.length === 0 || said.length === 0) return 0;
+  return told.some((a) => said.some((b) => a.startsWith(b) || b.startsWith(a))) ? 1 : -1;
 }
 
 /** Agreeing words count more than any replies. */
 const WORDS_COUNT = 4;
+
+/** What a pair counts. Without words only replies say that two exchanges are the same. */
+function gainOf(words: string | undefined, alike: -1 | 0 | 1): number {
+  return words === undefined && alike < 1 ? 0 : WORDS_COUNT + 2 * alike;
+}
 
 /** The most pairs that are in order. Of several such lists the one with the newest pairs. */
 function longestCommon(
@@ -126,12 +131,15 @@ function longestCommon(
   /** The best count for what comes before theirs[i] and ours[skipped + j], at i * width + j. */
   const best = new Int32Array((theirs.length + 1) * width);
   const gains = new Int8Array(best.length);
-  const ourWords = ours.slice(skipped).map(comparable);
+  const newest = ours.slice(skipped);
+  const ourWords = newest.map(comparable);
+  const said = newest.map(beginningsOf);
   for (const [i, their] of theirs.entries()) {
     const words = comparable(their);
+    const told = beginningsOf(their);
     for (let j = 0; j < width - 1; j++) {
-      const our = ourWords[j] === words ? ours[skipped + j] : undefined;
-      const gain = our === undefined ? 0 : WORDS_COUNT + 2 * similarity(their, our);
+      const isPair = ourWords[j] === words;
+      const gain = isPair ? gainOf(words, similarity(told, said[j] ?? [])) : 0;
       const here = i * width + j;
       gains[here] = gain;
       best[here + width + 1] = Math.max(

@@ -6,9 +6,10 @@ import type { ToolMessage } from './message.ts';
 import { toolMessagesOf, type TurnRecord } from './turn-record.ts';
 
 /**
- * Gives a turn its number: that of the first turn that it replaces, otherwise the next one. The
- * state and the agent go back to those before the newest turn, if that was discarded and none of
- * its tools has changed anything. True if they did.
+ * Gives a turn its number: that of the first turn that it replaces, otherwise the next one. It does
+ * not replace a discarded turn that others follow. The state and the agent go back to those before
+ * the newest turn, if that was discarded and none of its tools has changed anything. True if they
+ * did.
  */
 export function takePlace(
   conversation: Conversation,
@@ -16,8 +17,10 @@ export function takePlace(
   discarded: readonly TurnRecord[],
   transcript: Transcript | undefined,
 ): boolean {
-  const replaced = discarded.find(({ number }) => number !== undefined);
-  record.number ??= replaced?.number ?? lastNumber(conversation) + 1;
+  const { turns } = conversation;
+  const lastKept = lastNumber(turns.filter(({ isDiscarded }) => isDiscarded !== true));
+  const replaced = discarded.find(({ number = 0 }) => number > lastKept);
+  record.number ??= replaced?.number ?? lastNumber(turns) + 1;
   const { before } = conversation;
   const newest = discarded.at(-1);
   const mustGoBack =
@@ -35,17 +38,26 @@ export function takePlace(
   return mustGoBack;
 }
 
-/** The calls that were made in a turn's place: by its earlier runs, and by turns that it replaces. */
+/**
+ * The calls that were made in a turn's place, by its earlier runs and by the turns it replaces.
+ * Interrupted ones are left out. Of equal calls the last one says what is known.
+ */
 export function callsAtPlace({ turns }: Conversation, record: TurnRecord): readonly ToolMessage[] {
-  return turns.flatMap((turn) =>
-    turn === record || (turn.isDiscarded === true && turn.number === record.number)
-      ? toolMessagesOf(turn)
-      : [],
-  );
+  return turns
+    .filter((turn) => turn === record || (turn.isDiscarded && turn.number === record.number))
+    .flatMap(toolMessagesOf)
+    .filter(({ state }) => state !== 'interrupted')
+    .sort((a, b) => certaintyOf(a) - certaintyOf(b));
+}
+
+/** A call that only waits for an equal one knows less than that. */
+function certaintyOf({ state, joins }: ToolMessage): number {
+  if (state === 'completed') return 2;
+  return joins === true ? 0 : 1;
 }
 
 /** The newest turns are never trimmed, so the greatest number is always there. */
-function lastNumber({ turns }: Conversation): number {
+function lastNumber(turns: readonly TurnRecord[]): number {
   return turns.reduce((last, { number = 0 }) => Math.max(last, number), 0);
 }
 

@@ -122,8 +122,8 @@ function markInterrupted(
 }
 
 /**
- * Cuts the reply to what was heard, for good. Tool calls stay even if none of their text was heard, because
- * a result needs its call.
+ * Cuts the reply to what was heard, for good. Tool calls stay even if none of their text was heard,
+ * because a result needs its call.
  */
 export function cutTo(
   conversation: Conversation, record: TurnRecord, heard: string,

@@ -18,6 +18,8 @@ export interface Comparison {
   readonly ours: readonly OwnTurns[];
   /** Empty if nothing in one is certain to be in the other. */
   readonly pairs: readonly Pair[];
+  /** The turn of the request, if it runs again. */
+  readonly known: TurnRecord | undefined;
   /**
    * Whether the request comes late: its words are the beginning of what the newest turn answers,
    * and the call before is the same.
@@ -60,7 +62,7 @@ export function compare(
   const newest = ours.at(-1);
   const isBeforeNewest = known === undefined && restOf(theirs, ours, pairs) === 1;
   const isLate = isBeforeNewest && newest?.words !== undefined && saysLess(text, newest.words);
-  return { transcript, theirs, ours, pairs, isLate };
+  return { transcript, theirs, ours, pairs, known, isLate };
 }
 
 /**
@@ -82,7 +84,7 @@ export function reconcile(conversation: Conversation, comparison: Comparison): R
   const { theirs, ours } = comparison;
   if (ours.length === 0 && conversation.turns.length === 0) {
     let last: TurnRecord | undefined;
-    for (const exchange of theirs) last = insert(conversation, last, exchange);
+    for (const exchange of theirs) last = insert(conversation, last, undefined, exchange);
     return NOTHING;
   }
   const changes = new Changes(conversation, comparison);
@@ -116,7 +118,7 @@ class Changes implements Reconciled {
       for (const { turns } of ours.slice(j, pairJ))
         for (const turn of turns) last = this.#discard(turn);
       for (const exchange of theirs.slice(i, pairI))
-        last = insert(this.#conversation, last, exchange);
+        last = this.#insert(last, exchange);
       const [their, our] = [theirs[pairI], ours[pairJ]];
       if (their !== undefined && our !== undefined) last = this.#hear(their, our);
       [i, j] = [pairI + 1, pairJ + 1];
@@ -138,11 +140,17 @@ class Changes implements Reconciled {
   addLastWords(): void {
     const { theirs, ours } = this.#comparison;
     const since = theirs.findLastIndex(({ replies }) => replies.length > 0) + 1;
-    const known = lettersOf(ours.at(-1)?.words ?? '');
+    const newest = ours.at(-1);
+    const known = lettersOf(newest?.words ?? '');
+    let last = newest?.turns.at(-1);
     for (const exchange of theirs.slice(since)) {
       const isKnown = exchange.words !== undefined && lettersOf(exchange.words) === known;
-      if (!isKnown) insert(this.#conversation, this.#conversation.turns.at(-1), exchange);
+      if (!isKnown) last = this.#insert(last, exchange);
     }
+  }
+
+  #insert(after: TurnRecord | undefined, exchange: Exchange): TurnRecord {
+    return insert(this.#conversation, after, this.#comparison.known, exchange);
   }
 
   #discard(turn: TurnRecord): TurnRecord {
@@ -161,20 +169,19 @@ class Changes implements Reconciled {
     }
     const told = [...replies];
     for (const turn of turns) {
-      const { covered, isAny } = takeCovered(told, turn);
       const reply = replyText(turn);
-      if (turn.isUnknown === true && reply === '' && told.length > 0 && turn === turns.at(-1)) {
+      if (turn.isUnknown === true && turn === turns.at(-1) && goesOn(told.join(' '), reply)) {
         // Its process is gone: the platform knows better.
         this.#cut(turn, told.splice(0).join(' '));
         continue;
       }
+      const { covered, isAny } = takeCovered(told, turn);
       if (reply === '' || (isAny && covered >= reply.trimEnd().length)) continue;
       const isUnheard = told.length === 0 || isHeard;
       if (isAny || isUnheard) this.#cut(turn, reply.slice(0, covered));
     }
     let last = turns.at(-1);
-    for (const text of told)
-      last = insert(this.#conversation, last, { words: undefined, replies: [text] });
+    for (const text of told) last = this.#insert(last, { words: undefined, replies: [text] });
     return last;
   }
 
@@ -185,8 +192,8 @@ class Changes implements Reconciled {
 }
 
 /**
- * Takes from the front of `told` what is about the reply of a turn. `covered`: how much of the reply
- * it is, in UTF-16 code units. `isAny` is false if nothing was about it.
+ * Takes from the front of `told` what is about the reply of a turn. `covered`: how much of it that
+ * is, in UTF-16 code units. `isAny` is false if nothing was about it.
  */
 function takeCovered(
   told: string[], turn: TurnRecord,
@@ -216,13 +223,20 @@ function withoutFiller(text: string, filler: string | undefined): string {
   return said === letters ? '' : withoutLetters(text, letters.length);
 }
 
+/** Whether the platform's text has a reply and more. */
+function goesOn(told: string, reply: string): boolean {
+  return told !== '' && (reply === '' || saysLess(reply, told));
+}
+
 /**
- * Adds what the platform knows and we do not, behind a turn, or at the end. Its id is made of its
- * place and its words, so that trying twice adds it once. Returns the turn.
+ * Adds what the platform knows and we do not, behind a turn. If that is undefined: in front of
+ * `before`, or at the end. Its id is made of its place and its words, so that trying twice adds it
+ * once. Returns the turn.
  */
 function insert(
   conversation: Conversation,
   after: TurnRecord | undefined,
+  before: TurnRecord | undefined,
   { words, replies }: Exchange,
 ): TurnRecord {
   const reply = replies.length === 0 ? null : replies.join(' ');
@@ -237,11 +251,11 @@ function insert(
   const turn = newTurn(id, 'completed', 0);
   setPlain(turn, words ?? null, reply);
   addTurn(conversation, turn);
-  const index = after === undefined ? -1 : conversation.turns.indexOf(after);
-  const next = index === -1 ? undefined : conversation.turns[index + 1];
+  const { turns } = conversation;
+  const next = after === undefined ? before : turns[turns.indexOf(after) + 1];
   if (next !== undefined && next !== turn) {
     if (next.addedAt !== undefined) turn.addedAt = next.addedAt - 1;
-    moveLastTurn(conversation, index + 1);
+    moveLastTurn(conversation, turns.indexOf(next));
   }
   add(conversation, turn);
   return turn;

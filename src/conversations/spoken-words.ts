@@ -52,14 +52,26 @@ export function withoutLetters(text: string, count: number): string {
 /** Where the word ends that has the letter of this number, counted from 1. */
 function endOfLetters(text: string, count: number): number {
   let letters = 0;
-  let end = 0;
   for (const word of wordsIn(text)) {
-    if (letters >= count) break;
     letters += word.letters.length;
-    // A word that was cut in the middle: the last letters count.
-    end = letters > count ? word.start + (count - letters + word.letters.length) : word.end;
+    const surplus = letters - count;
+    if (surplus === 0) return word.end;
+    if (surplus > 0) {
+      const cut = text.slice(word.start, word.end);
+      return word.start + endInWord(cut, word.letters.length - surplus);
+    }
   }
-  return letters <= count && end === 0 ? text.length : end;
+  return text.length;
+}
+
+/** The same in a word that was cut. Signs in it are no letters, and marks belong to their letter. */
+function endInWord(word: string, count: number): number {
+  let letters = 0;
+  for (const { 0: character, index } of word.matchAll(/\P{M}\p{M}*/gu)) {
+    letters += lettersOf(character).length;
+    if (letters >= count) return index + character.length;
+  }
+  return word.length;
 }
 
 function endOfRewritten(told: string, reply: string): number | undefined {

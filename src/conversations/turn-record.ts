@@ -313,6 +313,8 @@ function eventLength(event: SentEvent): number {
       return event.json.length;
     case 'hangup':
       return 0;
+    case 'transfer':
+      return event.to.length;
     default:
       event satisfies never;
       return 0; // stored by a newer version

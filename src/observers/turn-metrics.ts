@@ -4,6 +4,8 @@ import type { TurnEvent } from '../calls/call-event.ts';
 import type { LogFields } from '../log.ts';
 import { Counter, Histogram, type Count, type Metrics } from '../metrics.ts';
 import { TURN_OUTCOMES, type TurnOutcome } from '../turns/delivery.ts';
+import { WIRE as CHAT_COMPLETIONS } from '../wires/chat-completions/call-events.ts';
+import { WIRE as LAYERCODE } from '../wires/layercode/call-events.ts';
 import { EVENT_FIELDS } from '../wires/layercode/events.ts';
 import type { TurnObserver } from '../wires/stream-delivery.ts';
 
@@ -11,8 +13,8 @@ const LATENCY_BUCKETS_SECONDS = [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.
 
 /** Counts deliveries of turns by outcome, and adds the outcome to the request's log line. */
 export function turnMetrics(metrics: Metrics): TurnObserver {
-  const turns = new Counter('layercode_turns_total', 'Turns by event and outcome.', [
-    'event', 'outcome',
+  const turns = new Counter('layercode_turns_total', 'Turns by event, outcome and wire.', [
+    'event', 'outcome', 'wire',
   ]);
   const counts = outcomeCounts(metrics.add(turns));
   const firstSpeech = metrics.add(
@@ -40,14 +42,20 @@ type OutcomeCounts = Readonly<
   Record<TurnEvent['raw']['type'], Readonly<Record<TurnOutcome, Count>>>
 >;
 
+/** The events that begin a turn, by the name of their wire. */
+const EVENTS: readonly (readonly [wire: string, types: readonly string[]])[] = [
+  [LAYERCODE, Object.keys(EVENT_FIELDS)],
+  [CHAT_COMPLETIONS, ['chat.completion']],
+];
+
 /** Looked up once, so that a turn creates no arrays of labels. */
 function outcomeCounts(outcomes: Counter): OutcomeCounts {
-  const count = (type: string, outcome: TurnOutcome): Count =>
-    outcomes.labelled([type, outcome.replaceAll(' ', '_')]);
-  const entries = Object.keys(EVENT_FIELDS).map((type) => [
+  const count = (type: string, outcome: TurnOutcome, wire: string): Count =>
+    outcomes.labelled([type, outcome.replaceAll(' ', '_'), wire]);
+  const entries = EVENTS.flatMap(([wire, types]) => types.map((type) => [
     type,
-    Object.fromEntries(TURN_OUTCOMES.map((outcome) => [outcome, count(type, outcome)])),
-  ]);
+    Object.fromEntries(TURN_OUTCOMES.map((outcome) => [outcome, count(type, outcome, wire)])),
+  ]));
   return Object.fromEntries(entries) as OutcomeCounts; // one key per event type
 }
 

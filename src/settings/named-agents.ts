@@ -64,6 +64,33 @@ export function agentOfSecretVariable(variable: string): string | undefined {
   return secretVariableOf(name) === variable ? name : undefined;
 }
 
+const KEYS_SUFFIX = '_CHAT_COMPLETIONS_KEYS';
+
+/** The variable of an agent's own keys for Chat Completions. */
+export function keysVariableOf(name: string): string {
+  return name.toUpperCase().replaceAll('-', '_') + KEYS_SUFFIX;
+}
+
+/** The agent whose own keys a variable holds; undefined for any other variable. */
+export function agentOfKeysVariable(variable: string): string | undefined {
+  if (!variable.endsWith(KEYS_SUFFIX)) return undefined;
+  const name = variable.slice(0, -KEYS_SUFFIX.length).toLowerCase().replaceAll('_', '-');
+  const isRight = faultOfAgentName(name) === undefined && keysVariableOf(name) === variable;
+  return isRight ? name : undefined;
+}
+
+interface AgentKeys {
+  readonly chatCompletionsKeys: readonly string[];
+  readonly agentKeys: Readonly<Record<string, readonly string[]>>;
+}
+
+/** The keys for an agent: its own, or the common ones if it has none. */
+export function keysOfAgent(
+  { chatCompletionsKeys, agentKeys }: AgentKeys, name: string,
+): readonly string[] {
+  return (Object.hasOwn(agentKeys, name) ? agentKeys[name] : undefined) ?? chatCompletionsKeys;
+}
+
 interface AgentSecrets {
   readonly webhookSecrets: readonly string[];
   readonly agentSecrets: Readonly<Record<string, readonly string[]>>;

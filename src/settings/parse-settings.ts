@@ -4,7 +4,7 @@ import type { Environment } from '../base/environment.ts';
 import { nearestName } from '../base/nearest-name.ts';
 import { parseCommandLine } from './command-line.ts';
 import { Refusal } from './kinds.ts';
-import { agentOfSecretVariable } from './named-agents.ts';
+import { agentOfKeysVariable, agentOfSecretVariable } from './named-agents.ts';
 import { brokenRules, type NameOf } from './rules.ts';
 import { secretsIn } from './secrets.ts';
 import { SettingsError, type Settings, type SettingValues } from './settings.ts';
@@ -64,10 +64,13 @@ export function checkSettings(
     problems.push(`${nameOf(variable)} ${parsed.reason}${got}`);
     return row.fallback;
   }
-  function readAgentSecrets(): Settings['agentSecrets'] {
+  /** What agents have of their own, by name. */
+  function readByAgent(
+    row: Setting<readonly string[]>, agentOf: (variable: string) => string | undefined,
+  ): Readonly<Record<string, readonly string[]>> {
     const entries = Object.keys(values).flatMap((variable) => {
-      const name = agentOfSecretVariable(variable);
-      const own = name === undefined ? [] : read(rows.webhookSecrets, variable);
+      const name = agentOf(variable);
+      const own = name === undefined ? [] : read(row, variable);
       return own.length === 0 ? [] : [[name, own] as const];
     });
     return Object.fromEntries(entries);
@@ -84,7 +87,8 @@ export function checkSettings(
     ...given,
     playground: given.playground ?? (!production && workers === 1),
     drainDelaySeconds: given.drainDelaySeconds ?? (production ? 5 : 0),
-    agentSecrets: readAgentSecrets(),
+    agentSecrets: readByAgent(rows.webhookSecrets, agentOfSecretVariable),
+    agentKeys: readByAgent(rows.chatCompletionsKeys, agentOfKeysVariable),
     environment: values,
     secrets,
   };

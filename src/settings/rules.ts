@@ -1,6 +1,8 @@
 // Rules between settings. Each value is right by itself, but not beside the others.
 
-import { agentPath, secretsOfAgent, secretVariableOf } from './named-agents.ts';
+import {
+  agentPath, keysOfAgent, keysVariableOf, secretsOfAgent, secretVariableOf,
+} from './named-agents.ts';
 import type { Settings } from './settings.ts';
 import { show } from './shown-value.ts';
 import { rows } from './table.ts';
@@ -51,21 +53,30 @@ function* agentSecretsHaveAnAgent(settings: Settings, nameOf: NameOf): Generator
   const names = settings.agents.map(({ name }) => name);
   if (names.length === 0) return;
   const known = `${nameOf(rows.agents.variable)} has ${names.join(', ')}`;
-  for (const name of Object.keys(settings.agentSecrets)) {
-    if (names.includes(name)) continue;
-    yield `${nameOf(secretVariableOf(name))} belongs to no agent: ${known}`;
+  const own = [
+    ...Object.keys(settings.agentSecrets).map((name) => [name, secretVariableOf(name)] as const),
+    ...Object.keys(settings.agentKeys).map((name) => [name, keysVariableOf(name)] as const),
+  ];
+  for (const [name, variable] of own) {
+    if (!names.includes(name)) yield `${nameOf(variable)} belongs to no agent: ${known}`;
   }
 }
 
-/** Looks at what was given: a secret that was refused is missing as well, but already reported. */
+/**
+ * One wire is enough. Looks at what was given: a secret that was refused is missing as well, but
+ * already reported.
+ */
 function* agentsHaveASecret(settings: Settings): Generator<string> {
   const { variable, flags: [flag] } = rows.webhookSecrets;
   if (!settings.production || settings.environment[variable] !== undefined) return;
   const rule = 'must be set in production: '
-    + `copy it from the agent's webhook settings in LayerCode, or pass ${flag}`;
-  if (settings.agents.length === 0) yield `${variable} ${rule}`;
+    + `copy it from the agent's webhook settings in LayerCode, or pass ${flag}; `
+    + `for another platform set ${rows.chatCompletionsKeys.variable}`;
+  if (settings.agents.length === 0 && settings.chatCompletionsKeys.length === 0)
+    yield `${variable} ${rule}`;
   for (const { name } of settings.agents) {
     if (secretsOfAgent(settings, name).length > 0) continue;
+    if (keysOfAgent(settings, name).length > 0) continue;
     yield `${secretVariableOf(name)} or ${variable} ${rule}`;
   }
 }

@@ -1,7 +1,7 @@
 // Finds the secrets among all values, so that no problem and no log line shows one.
 
 import { minRedactedLength } from './kinds.ts';
-import { agentOfSecretVariable } from './named-agents.ts';
+import { agentOfKeysVariable, agentOfSecretVariable } from './named-agents.ts';
 import { rows } from './table.ts';
 
 /** Every secret that is long enough to redact, the longest first. `values` has them by variable. */
@@ -9,9 +9,9 @@ export function secretsIn(values: Readonly<Record<string, string>>): readonly st
   const found = Object.entries(values)
     .filter(
       ([variable]) =>
-        /(^|_)(API_KEY|SECRET|TOKEN|PASSWORD)$/i.test(variable) || isWebhookSecret(variable),
+        /(^|_)(API_KEY|SECRET|TOKEN|PASSWORD)$/i.test(variable) || isList(variable),
     )
-    .flatMap(([variable, value]) => (isWebhookSecret(variable) ? value.split(',') : [value]))
+    .flatMap(([variable, value]) => (isList(variable) ? value.split(',') : [value]))
     .concat(loginIn(values[rows.conversationStore.variable] ?? ''))
     .map((value) => value.trim())
     .filter((value) => value.length >= minRedactedLength);
@@ -30,7 +30,10 @@ function loginIn(url: string): readonly string[] {
   }
 }
 
-function isWebhookSecret(variable: string): boolean {
-  const { variable: common } = rows.webhookSecrets;
-  return variable === common || agentOfSecretVariable(variable) !== undefined;
+/** Whether it holds several secrets. */
+function isList(variable: string): boolean {
+  const { webhookSecrets, chatCompletionsKeys } = rows;
+  const isCommon = [webhookSecrets, chatCompletionsKeys].some((row) => row.variable === variable);
+  const agent = agentOfSecretVariable(variable) ?? agentOfKeysVariable(variable);
+  return isCommon || agent !== undefined;
 }

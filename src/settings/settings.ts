@@ -17,6 +17,8 @@ export interface Settings extends SettingValues {
    * `webhookSecrets`.
    */
   readonly agentSecrets: Readonly<Record<string, readonly string[]>>;
+  /** The same for keys: used instead of `chatCompletionsKeys`. */
+  readonly agentKeys: Readonly<Record<string, readonly string[]>>;
   /**
    * Settings file, environment and flags merged, keyed by variable. Values are trimmed and empty
    * ones left out. Models take their keys from here.

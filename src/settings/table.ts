@@ -227,6 +227,40 @@ const layercode = {
   ),
 };
 
+const chatCompletions = {
+  /** A request may carry any of them. Empty: the wire is not served. */
+  chatCompletionsKeys: list(
+    listOf(apiKey, 'a key; several separated by commas during a rotation'),
+    'CHAT_COMPLETIONS_KEYS',
+    '–',
+    'Keys that other voice platforms send; switches on Chat Completions.',
+  ),
+  chatCompletionsProfile: setting(
+    oneOf('generic', 'vapi', 'elevenlabs', 'livekit', 'cartesia'),
+    'CHAT_COMPLETIONS_PROFILE',
+    'generic',
+    'Which of them it is: where the ids stand in a request, and what its texts mean.',
+  ),
+  settleMs: setting(
+    integer(0, 60_000),
+    'SETTLE_MS',
+    '700',
+    'There: milliseconds that a turn must stand before its tools change anything.',
+  ),
+  vapiWebhookSecret: optional(
+    webhookSecret,
+    'VAPI_WEBHOOK_SECRET',
+    '–',
+    'Secret of the messages that Vapi posts to AGENT_ROUTE/events.',
+  ),
+  elevenLabsWebhookSecret: optional(
+    webhookSecret,
+    'ELEVENLABS_WEBHOOK_SECRET',
+    '–',
+    'Secret of the webhook that ElevenLabs posts there after a call.',
+  ),
+};
+
 /**
  * Not in `Settings`: models read these variables from its `environment`, where they stand as
  * parsed.
@@ -391,7 +425,8 @@ const observability = {
 
 /** The rows of `Settings`. */
 export const rows = {
-  ...server, ...agents, ...layercode, ...conversations, ...bounds, ...times, ...observability,
+  ...server, ...agents, ...layercode, ...chatCompletions, ...conversations, ...bounds, ...times,
+  ...observability,
 };
 
 type Group = readonly [title: string, rows: Readonly<Record<string, Setting<unknown>>>];
@@ -400,6 +435,7 @@ export const groups: readonly Group[] = [
   ['Server', server],
   ['Agent', agents],
   ['LayerCode', layercode],
+  ['Chat Completions', chatCompletions],
   ['Model providers', modelProviders],
   ['Conversations', conversations],
   ['Bounds', bounds],

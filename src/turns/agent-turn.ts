@@ -68,6 +68,10 @@ export abstract class AgentTurn implements ViewedTurn, CallingTurn, TextSpeaker 
     return this.delivery.log;
   }
 
+  get canTransfer(): boolean {
+    return this.delivery.canTransfer === true;
+  }
+
   /** False for a turn that leaves nothing in history. */
   get isStored(): boolean {
     return !isBeside(this.event);

@@ -39,6 +39,8 @@ export interface TurnReport {
 
 /** A turn, as far as the stream of its delivery has something to tell it. */
 export interface DeliveredTurn {
+  /** One entry for each request to a model so far. */
+  readonly usage: readonly ModelUsage[] | undefined;
   /** The connection closed before all of the stream had left. */
   dropped(): void;
   /** The stream is complete, but its client has no room for it yet. */
@@ -56,6 +58,8 @@ export interface Delivery {
   readonly event: TurnEvent;
   readonly headers: IncomingHttpHeaders;
   readonly log: Logger;
+  /** Whether the platform can be asked to transfer the call. Default false. */
+  readonly canTransfer?: boolean;
   /** True until the stream has ended or its connection is gone. */
   readonly isOpen: boolean;
   /**
@@ -84,7 +88,7 @@ export function textOf(event: TurnEvent): string | undefined {
   return event.type === 'message' ? event.text : undefined;
 }
 
-/** Whether its turn leaves nothing in history: see `CallStart.isBeside`, `Transcript.isAnonymous`. */
+/** Whether its turn leaves nothing in history. */
 export function isBeside(event: TurnEvent): boolean {
   return event.type === 'start' ? event.isBeside : event.transcript?.isAnonymous === true;
 }

@@ -1,6 +1,7 @@
 // The hooks of an agent that a turn calls.
 
 import type { Agent, Spoken } from '../agents/agent.ts';
+import { DEFAULT_APOLOGY } from '../agents/phrases.ts';
 import type { Awaitable } from '../base/awaitable.ts';
 import type { CallStart, TurnEvent } from '../calls/call-event.ts';
 import type { CutTurn } from '../conversations/heard.ts';
@@ -37,7 +38,7 @@ export function tellStarted(
     turn.log.error('onSessionStart failed', { agent: agent.name, error });
   const { signal, spoken } = turn;
   const reply = new TurnReply({
-    isOver: true, signal, spoken, send: () => false, end: () => undefined,
+    isOver: true, canTransfer: false, signal, spoken, send: () => false, end: () => undefined,
   });
   try {
     const told: unknown = agent.onSessionStart?.(startTurn(start, turn, false), reply);
@@ -45,6 +46,24 @@ export function tellStarted(
   } catch (error) {
     failed(error);
   }
+}
+
+/** What the agent says when a turn fails. Never throws: a failure is logged. */
+export function apologyOf(
+  agent: Agent, turn: ViewedTurn & { readonly event: TurnEvent },
+): string {
+  const { apology = DEFAULT_APOLOGY } = agent;
+  if (typeof apology === 'string') return apology;
+  const { event } = turn;
+  try {
+    const view = event.type === 'start' ? startTurn(event, turn, true) : messageTurn(event, turn);
+    const text: unknown = apology(view);
+    if (typeof text === 'string') return text;
+    turn.log.error('apology failed', { agent: agent.name, got: typeof text });
+  } catch (error) {
+    turn.log.error('apology failed', { agent: agent.name, error });
+  }
+  return DEFAULT_APOLOGY;
 }
 
 /** Calls `onInterrupted`, with what is kept of the reply. Never throws: a failure is logged. */

@@ -36,6 +36,10 @@ export interface JournalledTurn extends SpeakingTurn {
 export class Journal implements TurnJournal {
   readonly #turn: JournalledTurn;
 
+  get mayActOnce(): boolean {
+    return this.#turn.isStored;
+  }
+
   constructor(turn: JournalledTurn) {
     this.#turn = turn;
   }

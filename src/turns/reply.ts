@@ -10,6 +10,7 @@ export interface SpeakingTurn {
   readonly isOver: boolean;
   readonly signal: AbortSignal;
   readonly spoken: SpokenReply;
+  readonly canTransfer: boolean;
   /** True when the event was taken, false when the turn is over. See `Reply.say`. */
   send(event: SentEvent): Awaitable<boolean>;
   /** Completes the turn. Does nothing once it is over. */
@@ -38,6 +39,10 @@ export class TurnReply implements Reply {
 
   get hangup(): Reply['hangup'] {
     return (options) => hangUp(this.#turn, options?.say);
+  }
+
+  get transfer(): Reply['transfer'] {
+    return ({ to, say: words }) => transfer(this.#turn, to, words);
   }
 
   get end(): Reply['end'] {
@@ -69,12 +74,24 @@ function sendData(turn: SpeakingTurn, content: Json): Awaitable<boolean> {
 }
 
 function hangUp(turn: SpeakingTurn, goodbye: string | undefined): void {
-  if (turn.isOver) return;
+  if (!turn.isOver) endCall(turn, { type: 'hangup' }, goodbye);
+}
+
+/** See `Reply.transfer`. Throws a `TypeError` for a destination that is not a text. */
+function transfer(turn: SpeakingTurn, to: string, words: string | undefined): boolean {
+  if (turn.isOver || !turn.canTransfer) return false;
+  if (typeof to !== 'string' || to === '') throw new TypeError('transfer needs a destination: to');
+  endCall(turn, { type: 'transfer', to }, words);
+  return true;
+}
+
+/** Says the last words, and what becomes of the call. */
+function endCall(turn: SpeakingTurn, event: SentEvent, goodbye: string | undefined): void {
   // Models often write a goodbye and then pass it to `hang_up` as well.
   const isSaid = goodbye !== undefined && endsWithWords(turn.spoken.text(), goodbye);
   if (goodbye !== undefined && !isSaid) void say(turn, turn.spoken.apart(goodbye));
   sendHalfCharacter(turn);
-  void turn.send({ type: 'hangup' });
+  void turn.send(event);
   turn.end();
 }
 

@@ -1,7 +1,6 @@
 import { AsyncResource } from 'node:async_hooks';
 import { randomUUID } from 'node:crypto';
 
-import { DEFAULT_APOLOGY } from '../agents/phrases.ts';
 import { andThen, soon, type Awaitable } from '../base/awaitable.ts';
 import { atMost } from '../base/time-limit.ts';
 import type { SentEvent } from '../calls/reply-event.ts';
@@ -13,7 +12,7 @@ import type {
 import { AgentTurn } from './agent-turn.ts';
 import { startClock, type TimedTurn } from './clock.ts';
 import { textOf, type DeliveredTurn, type Delivery, type TurnOutcome } from './delivery.ts';
-import { tellInterrupted } from './hooks.ts';
+import { apologyOf, tellInterrupted } from './hooks.ts';
 import { openRecord, type OpeningTurn } from './opening.ts';
 import { OPENING_DELAYS_MS, persist } from './persist.ts';
 import type { Answers } from './question.ts';
@@ -312,7 +311,7 @@ export class Turn
     if (this.#isOpening) this.#interruptOlder();
     if (!this.isOver) {
       this.log.error('turn failed', { agent: agent.name, conversationId, turnId, error });
-      apologise(this, agent.apology ?? DEFAULT_APOLOGY);
+      apologise(this, apologyOf(agent, this));
       void this.delivery.send({ type: 'error' });
       this.#end('failed', 'the turn failed', error);
     } else if (this.#isOpening) {

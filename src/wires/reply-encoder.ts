@@ -1,12 +1,17 @@
+import type { ModelUsage } from '../agents/agent.ts';
 import type { ReplyEvent } from '../calls/reply-event.ts';
 
 /** Writes one reply as blocks of an event stream, in the form of a wire. */
 export interface ReplyEncoder {
+  /** Whether the platform can be asked to transfer the call. */
+  readonly canTransfer: boolean;
+  /** What begins the reply, and leaves at once. '' for a wire without such a thing. */
+  readonly start: string;
   /**
    * The event as text, or '' if this wire cannot express it, or if a newer version stored it for a
    * reply that is sent again.
    */
   event(event: ReplyEvent): string;
-  /** What ends the reply. Called once. */
-  end(): string;
+  /** What ends the reply. Called once. `usage`: one entry for each request to a model. */
+  end(usage: readonly ModelUsage[] | undefined): string;
 }

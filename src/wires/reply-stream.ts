@@ -1,3 +1,4 @@
+import type { ModelUsage } from '../agents/agent.ts';
 import type { Awaitable } from '../base/awaitable.ts';
 import type { ReplyEvent } from '../calls/reply-event.ts';
 import type { Context } from '../http/context.ts';
@@ -23,6 +24,7 @@ export class ReplyStream implements EventWriterListener, Departing {
     this.context = context;
     this.#writer = context.eventWriter(this);
     this.#encoder = encoder;
+    if (encoder.start !== '') void this.#writer.sendComment(encoder.start);
     this.#heartbeat = startHeartbeat(this.#writer, heartbeatMs);
   }
 
@@ -80,7 +82,7 @@ export class ReplyStream implements EventWriterListener, Departing {
     this.#isDeparting = false;
     this.#hasDeparted = true;
     try {
-      return this.#writer.finish(this.#encoder.end());
+      return this.#writer.finish(this.#encoder.end(this.usage));
     } catch (error) {
       this.#notSent(error);
       return false;
@@ -103,6 +105,11 @@ export class ReplyStream implements EventWriterListener, Departing {
   /** Where a layer has written headers of its own, the writer throws. It is destroyed by then. */
   #notSent(error: unknown): void {
     this.context.log.error('a reply could not be sent', { error });
+  }
+
+  /** Of the models that have made the reply. Undefined if it is not known. */
+  get usage(): readonly ModelUsage[] | undefined {
+    return undefined;
   }
 
   /** Call it when the response is over. The writer knows whether all of it has left. */

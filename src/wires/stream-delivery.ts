@@ -1,5 +1,6 @@
 import type { IncomingHttpHeaders } from 'node:http';
 
+import type { ModelUsage } from '../agents/agent.ts';
 import type { TurnEvent } from '../calls/call-event.ts';
 import type { Context } from '../http/context.ts';
 import type { Logger } from '../log.ts';
@@ -8,8 +9,11 @@ import type { Turns } from '../turns/turns.ts';
 import type { ReplyEncoder } from './reply-encoder.ts';
 import { ReplyStream } from './reply-stream.ts';
 
+/** A delivery as its observers see it. */
+export type ObservedDelivery = Pick<StreamDelivery, 'event' | 'context'>;
+
 /** Called when a delivery of a turn has been answered. */
-export type TurnObserver = (delivery: StreamDelivery, report: TurnReport) => void;
+export type TurnObserver = (delivery: ObservedDelivery, report: TurnReport) => void;
 
 /** A turn's report, and the request it belongs to. */
 export interface DeliveryReport extends TurnReport {
@@ -21,7 +25,7 @@ export interface DeliveryReport extends TurnReport {
 }
 
 export function deliveryReport(
-  { event: { turnId }, context }: StreamDelivery,
+  { event: { turnId }, context }: ObservedDelivery,
   report: TurnReport,
 ): DeliveryReport {
   const { requestId, receivedAtMs } = context;
@@ -34,6 +38,7 @@ export function deliveryReport(
  */
 export class StreamDelivery extends ReplyStream implements Delivery {
   readonly event: TurnEvent;
+  readonly canTransfer: boolean;
   turn: DeliveredTurn | undefined;
   readonly #observer: TurnObserver;
   readonly #open: { streams: number };
@@ -50,6 +55,7 @@ export class StreamDelivery extends ReplyStream implements Delivery {
   ) {
     super(context, encoder, heartbeatMs);
     this.event = event;
+    this.canTransfer = encoder.canTransfer;
     this.#observer = observer;
     this.#open = open;
     open.streams += 1;
@@ -57,6 +63,10 @@ export class StreamDelivery extends ReplyStream implements Delivery {
 
   get headers(): IncomingHttpHeaders {
     return this.context.headers;
+  }
+
+  override get usage(): readonly ModelUsage[] | undefined {
+    return this.turn?.usage;
   }
 
   get log(): Logger {

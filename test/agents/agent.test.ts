@@ -15,7 +15,7 @@ const HOOKS = [
   'onSessionEnd',
   'onInterrupted',
 ] as const;
-const TEXTS = ['name', 'description', 'apology', 'welcome'] as const;
+const TEXTS = ['name', 'description', 'welcome'] as const;
 
 /** An agent with every field. */
 const WHOLE: Agent & { readonly welcome: string } = {
@@ -111,7 +111,7 @@ describe('defineAgent', () => {
       });
     });
   }
-  for (const text of ['name', 'description', 'apology'] as const) {
+  for (const text of ['name', 'description'] as const) {
     it(`refuses a function for ${text}`, () => {
       assert.throws(() => defineAnything({ ...WHOLE, [text]: () => 'x' }), {
         name: 'TypeError',

@@ -269,7 +269,7 @@ describe('what is told of several agents', () => {
     const text = app.metrics.text();
     for (const sample of [
       'layercode_events_total{agent="sales",event="message"} 1',
-      'layercode_turns_total{agent="support",event="message",outcome="completed"} 1',
+      'layercode_turns_total{agent="support",event="message",outcome="completed",wire="layercode"} 1',
       'layercode_first_speech_seconds_count{agent="sales"',
       'layercode_conversations 2',
       'layercode_open_streams 0',

@@ -50,7 +50,7 @@ export function askingBack(
     go: (words) => gates.emit(words),
     outcomes() {
       const lines = served.app.metrics.text()
-        .matchAll(/^layercode_turns_total\{.*outcome="(\w+)"\} (\d+)$/gm);
+        .matchAll(/^layercode_turns_total\{.*outcome="(\w+)",.*\} (\d+)$/gm);
       return Object.fromEntries([...lines].map(([, outcome, count]) => [outcome, Number(count)]));
     },
   };

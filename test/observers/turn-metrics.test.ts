@@ -57,7 +57,7 @@ describe('the time of the first word', () => {
     const { client, metric } = await served(t);
     await (await client.say('silence')).text();
     assert.equal(metric('layercode_first_speech_seconds_count{event="message"}'), 1);
-    assert.equal(metric('layercode_turns_total{event="message",outcome="completed"}'), 2);
+    assert.equal(metric('layercode_turns_total{event="message",outcome="completed",wire="layercode"}'), 2);
   });
 });
 

@@ -110,7 +110,7 @@ function descriptorsOf(pid: number): number {
   return readdirSync(`/proc/${pid}/fd`).length;
 }
 
-const TURNS = 'layercode_turns_total{event="message",outcome="completed"}';
+const TURNS = 'layercode_turns_total{event="message",outcome="completed",wire="layercode"}';
 
 describe('a server with workers', () => {
   it('serves one port from several processes, with one log and one sum of metrics', LIMIT, async () => {

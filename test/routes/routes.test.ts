@@ -167,7 +167,7 @@ describe('GET /metrics', () => {
 
   it('counts turns by event and outcome', async (t) => {
     assert.equal(
-      sample(await busy(t), 'layercode_turns_total{event="message",outcome="completed"}'),
+      sample(await busy(t), 'layercode_turns_total{event="message",outcome="completed",wire="layercode"}'),
       1,
     );
   });
@@ -178,7 +178,7 @@ describe('GET /metrics', () => {
     });
     await (await served.fetch('/api/agent', signed(messageEvent()))).text();
     assert.equal(
-      sample(await metricsOf(served), 'layercode_turns_total{event="message",outcome="failed"}'),
+      sample(await metricsOf(served), 'layercode_turns_total{event="message",outcome="failed",wire="layercode"}'),
       1,
     );
   });

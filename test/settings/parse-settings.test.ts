@@ -32,6 +32,12 @@ describe('parseSettings', () => {
       authorizeRoute: '/api/authorize',
       webhookSecrets: [],
       agentSecrets: {},
+  agentKeys: {},
+  chatCompletionsKeys: [],
+  chatCompletionsProfile: 'generic',
+  settleMs: 700,
+  vapiWebhookSecret: undefined,
+  elevenLabsWebhookSecret: undefined,
       layercodeApiKey: undefined,
       layercodeAgentIds: [],
       layercodeApiUrl: 'https://api.layercode.com',
@@ -334,7 +340,7 @@ describe('parseSettings', () => {
   it('demands a webhook secret in production, and drains for five seconds there', () => {
     assert.deepEqual(problemsOf({ NODE_ENV: 'production', LAYERCODE_WEBHOOK_SECRET: ' ' }), [
       "LAYERCODE_WEBHOOK_SECRET must be set in production: copy it from the agent's webhook settings in LayerCode, " +
-        'or pass --layercode-webhook-secret',
+        'or pass --layercode-webhook-secret; for another platform set CHAT_COMPLETIONS_KEYS',
     ]);
     const settings = parseSettings(
       { NODE_ENV: 'production', LAYERCODE_WEBHOOK_SECRET: secret },
@@ -738,7 +744,7 @@ describe('settingRows', () => {
 
   it('marks as secret exactly what its name gives away', () => {
     for (const { variable, secret: isSecret } of settingRows)
-      assert.equal(isSecret, /_(API_KEY|SECRET)$/.test(variable), variable);
+      assert.equal(isSecret, /_(API_KEY|SECRET|COMPLETIONS_KEYS)$/.test(variable), variable);
   });
 });
 

@@ -146,7 +146,7 @@ describe('a dropped request', () => {
   it('counts as interrupted', async (t) => {
     const served = holding(t);
     await dropHeld(served);
-    assert.equal(served.metric('layercode_turns_total{event="message",outcome="interrupted"}'), 1);
+    assert.equal(served.metric('layercode_turns_total{event="message",outcome="interrupted",wire="layercode"}'), 1);
   });
 
   it('stops a generator that waits at a yield', async (t) => {

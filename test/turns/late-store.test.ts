@@ -43,7 +43,7 @@ describe('turns over a store that answers later', () => {
     await dropBeforeWrite(served, store);
     await (await served.client.post(messageEvent())).text(); // stored after it
     const counts = ['interrupted', 'failed', 'replayed'].map((outcome) =>
-      served.metric(`layercode_turns_total{event="message",outcome="${outcome}"}`),
+      served.metric(`layercode_turns_total{event="message",outcome="${outcome}",wire="layercode"}`),
     );
     assert.equal(
       counts.reduce((sum, count) => sum + count),

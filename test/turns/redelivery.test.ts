@@ -243,7 +243,7 @@ describe('a turn delivered twice', () => {
     go();
     await second.text();
     const outcomes = ['completed', 'interrupted', 'failed', 'replayed', 'taken_over'].map(
-      (outcome) => metric(`layercode_turns_total{event="message",outcome="${outcome}"}`),
+      (outcome) => metric(`layercode_turns_total{event="message",outcome="${outcome}",wire="layercode"}`),
     );
     assert.deepEqual(outcomes, [1, 0, 0, 0, 1]);
   });

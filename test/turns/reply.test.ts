@@ -25,7 +25,7 @@ describe('a reply', () => {
   it('has its verbs, its signal and whether it is over, and no method of the engine', async (t) => {
     const { reply } = await given(t);
     assert.deepEqual([Object.keys(reply), methodsOf(reply)], [[], [
-      'data', 'end', 'hangup', 'isOver', 'say', 'signal',
+      'data', 'end', 'hangup', 'isOver', 'say', 'signal', 'transfer',
     ]]);
   });
 
@@ -129,8 +129,8 @@ describe('a turn', () => {
   it('has a journal with these methods, and no others', async (t) => {
     const { journal } = (await given(t)).turn;
     assert.deepEqual([Object.keys(journal), methodsOf(journal)], [[], [
-      'handOver', 'noteFailedRequest', 'noteToolCalls', 'noteToolOutcome', 'noteToolResult',
-      'noteUsage', 'rounds', 'runTools', 'saveState', 'sayFiller',
+      'handOver', 'mayActOnce', 'noteFailedRequest', 'noteToolCalls', 'noteToolOutcome',
+      'noteToolResult', 'noteUsage', 'rounds', 'runTools', 'saveState', 'sayFiller',
     ]]);
   });
 

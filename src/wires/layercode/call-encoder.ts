@@ -6,6 +6,8 @@ import type { ReplyEncoder } from '../reply-encoder.ts';
  * It says the same of every reply, so all replies share it.
  */
 export const callEncoder: ReplyEncoder = {
+  canTransfer: false,
+  start: '',
   event(event) {
     switch (event.type) {
       case 'say':
@@ -17,6 +19,8 @@ export const callEncoder: ReplyEncoder = {
         return encodeEvent({ event: 'hangup', data: '{}' });
       case 'error':
         return encodeEvent({ event: 'error', data: '{"error":"Internal server error"}' });
+      case 'transfer':
+        return ''; // this wire has no such event
       default:
         event satisfies never;
         return '';

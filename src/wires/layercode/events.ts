@@ -2,11 +2,10 @@
 // pages "Webhook SSE API" and "Keeping track of conversation history", the call dialect by the
 // reference document.
 
-import { isUtf8 } from 'node:buffer';
-
 import * as field from '../../base/fields.ts';
 import type { Field, FieldTable } from '../../base/fields.ts';
 import type { JsonObject } from '../../base/json.ts';
+import { EventError, got, parseJsonObject } from '../json-body.ts';
 
 /** Fields that any event of the session dialect may carry. Other fields are kept unchanged. */
 export interface SessionFields {
@@ -213,20 +212,6 @@ const CALL_TYPES: ReadonlySet<string> = new Set(
 );
 
 /**
- * The event breaks a rule. `path` names the field, or is '' if the body as a whole is wrong. The
- * message says the same.
- */
-export class EventError extends Error {
-  override readonly name = 'EventError';
-  readonly path: string;
-
-  constructor(path: string, message: string) {
-    super(message);
-    this.path = path;
-  }
-}
-
-/**
  * The event in a webhook's body. Unknown types and unknown fields are kept.
  *
  * Throws an `EventError` if the body is not a JSON object in UTF-8, or if a field breaks its rule.
@@ -247,34 +232,12 @@ export function parseEvent(body: Buffer): LayercodeEvent | UnknownEvent {
   return value as unknown as LayercodeEvent; // the table has just checked it
 }
 
-/** The body as a JSON object. Throws an `EventError` that says why it is not one. */
-export function parseJsonObject(body: Buffer): Readonly<Record<string, unknown>> {
-  if (!isUtf8(body)) throw new EventError('', 'the body is not UTF-8');
-  let value: unknown;
-  try {
-    value = JSON.parse(body.toString('utf8'));
-  } catch (error) {
-    if (body.length === 0) throw new EventError('', 'the body is empty, expected a JSON object');
-    // Without the parser's message: it quotes the body, which may hold the caller's words.
-    throw new EventError('', `the body is not JSON${position(error)}`);
-  }
-  if (!field.isObject(value)) {
-    throw new EventError('', `the body must be a JSON object, ${got(value)}`);
-  }
-  return value;
-}
-
 export function isKnownEvent(event: LayercodeEvent | UnknownEvent): event is LayercodeEvent {
   return EVENTS.has(event.type);
 }
 
 export function isCallEvent(event: LayercodeEvent): event is CallDialectEvent {
   return CALL_TYPES.has(event.type);
-}
-
-function position(error: unknown): string {
-  const found = error instanceof Error ? /at position \d+/.exec(error.message)?.[0] : undefined;
-  return found === undefined ? '' : ` (${found})`;
 }
 
 function valueAt(value: object, path: string): unknown {
@@ -286,15 +249,4 @@ function valueAt(value: object, path: string): unknown {
         : undefined;
   }
   return inner;
-}
-
-/** Describes the kind of a value. Never shows the value: it may hold the caller's words. */
-function got(value: unknown): string {
-  if (value === undefined) return 'but it is missing';
-  if (value === null) return 'got null';
-  if (Array.isArray(value)) return 'got an array';
-  if (typeof value === 'string') {
-    return value === '' ? 'got an empty string' : `got a string of ${value.length} characters`;
-  }
-  return `got ${typeof value === 'object' ? 'an object' : `a ${typeof value}`}`;
 }

@@ -7,6 +7,8 @@ import type { ReplyEncoder } from '../reply-encoder.ts';
  * LayerCode's page "Webhook SSE API".
  */
 export class SessionEncoder implements ReplyEncoder {
+  readonly canTransfer = false;
+  readonly start = '';
   /** What ends every event of the reply. */
   readonly #tail: string;
 
@@ -23,8 +25,9 @@ export class SessionEncoder implements ReplyEncoder {
         return `data: {"type":"response.data","content":${event.json}${this.#tail}`;
       case 'hangup':
         return `data: {"type":"response.hangup"${this.#tail}`;
-      case 'error':
-        return ''; // this wire has no such event; the caller has already heard the apology
+      case 'error': // the caller has already heard the apology
+      case 'transfer':
+        return ''; // this wire has no such event
       default:
         event satisfies never;
         return '';

@@ -7,7 +7,7 @@ import type { SignatureFault } from './signature.ts';
 import { countHeaders } from '../../middleware/well-formed.ts';
 
 export interface SignatureOptions {
-  /** Any of these may have signed. */
+  /** Any of these may have signed. Without one every request is refused. */
   readonly secrets: readonly string[];
   /** Milliseconds since the epoch. Default `Date.now`. */
   readonly now?: () => number;
@@ -43,6 +43,7 @@ function createVerify({
   secrets,
   now = Date.now,
 }: SignatureOptions): (context: Context) => Awaitable<Buffer> {
+  if (secrets.length === 0) return (context) => refuse(context, 'wrong');
   const verifier = new SignatureVerifier(secrets);
   return function verifySignature(context) {
     const header = context.header(SIGNATURE_HEADER);

@@ -8,21 +8,21 @@ import type {
 import type { OpenSessions } from '../../calls/open-sessions.ts';
 import type { ConversationManager } from '../../conversations/manager.ts';
 import type { Context } from '../../http/context.ts';
-import { BadRequest, HttpError, ServiceUnavailable } from '../../http/errors.ts';
+import { BadRequest, ServiceUnavailable } from '../../http/errors.ts';
 import { Counter, type Count, type Metrics } from '../../metrics.ts';
 import type { CallRecords } from '../../records/call-recorder.ts';
 import type { Turns } from '../../turns/turns.ts';
 import { CallEnds } from '../call-ends.ts';
 import { hookContext } from '../hook-context.ts';
+import { checkJsonType, EventError } from '../json-body.ts';
 import type { ReplyEncoder } from '../reply-encoder.ts';
 import { ReplyStream } from '../reply-stream.ts';
 import { StreamDelivery, type TurnObserver } from '../stream-delivery.ts';
-import type { OpenRequests } from '../open-requests.ts';
+import { checkRoomForStream, type OpenRequests } from '../open-requests.ts';
 import { callEncoder } from './call-encoder.ts';
 import { callEventOf } from './call-events.ts';
 import {
   EVENT_FIELDS,
-  EventError,
   isCallEvent,
   isKnownEvent,
   parseEvent,
@@ -56,7 +56,6 @@ export interface WebhookOptions {
   readonly agentName: string;
 }
 
-const JSON_TYPE = 'application/json';
 const STATUS_OK = { status: 'ok' } as const;
 
 /** A handler for the events that LayerCode posts, in either dialect. */
@@ -92,7 +91,7 @@ class Webhook {
     const event = callEventOf(raw);
     context.logFields['conversationId'] = event.conversationId;
     if (event.turnId !== undefined) context.logFields['turnId'] = event.turnId;
-    return this.#answer(context, event);
+    return this.#answer(context, event, raw);
   }
 
   #ignore(context: Context, event: UnknownEvent): void {
@@ -102,14 +101,14 @@ class Webhook {
     context.json(200, { status: 'ignored' });
   }
 
-  #answer(context: Context, event: CallEvent): Awaitable<void> {
+  #answer(context: Context, event: CallEvent, raw: LayercodeEvent): Awaitable<void> {
     const { agent } = this.#options;
     switch (event.type) {
       case 'start':
       case 'message':
-        return this.#startTurn(context, event);
+        return this.#startTurn(context, event, encoderFor(raw));
       case 'interruption':
-        return this.#answerSilently(context, event, () => this.#interrupt(context, event));
+        return this.#answerSilently(context, raw, () => this.#interrupt(context, event));
       case 'data': {
         const { data } = event;
         return this.#answerBounded(context, event, (told) => agent.onData?.({ ...told, data }));
@@ -117,20 +116,17 @@ class Webhook {
       case 'change':
         return this.#answerBounded(context, event, (told) => agent.onSessionUpdate?.(told));
       case 'end':
-        return isCallEvent(event.raw)
-          ? this.#answerSilently(context, event, () => this.#endCall(context, event))
+        return isCallEvent(raw)
+          ? this.#answerSilently(context, raw, () => this.#endCall(context, event))
           : this.#endSession(context, event);
       default:
         return event satisfies never;
     }
   }
 
-  #startTurn(context: Context, event: TurnEvent): void {
+  #startTurn(context: Context, event: TurnEvent, encoder: ReplyEncoder): void {
     const { open, maxStreams, heartbeatMs, turns, onTurnEnd, openSessions } = this.#options;
-    if (open.streams >= maxStreams) {
-      throw new ServiceUnavailable(`no more streams can be opened: the limit is ${maxStreams}`, 1);
-    }
-    const encoder = encoderFor(event.raw);
+    checkRoomForStream(open, maxStreams);
     const delivery = new StreamDelivery(context, event, encoder, heartbeatMs, onTurnEnd, open);
     context.onClose(streamClosed, delivery);
     if (event.type === 'start') openSessions?.start(event.sessionId);
@@ -182,7 +178,7 @@ class Webhook {
 
   #answerSilently(
     context: Context,
-    { raw }: CallerInterruption | CallEnd,
+    raw: LayercodeEvent,
     handle: () => Awaitable<void>,
   ): Awaitable<void> {
     const reply = new ReplyStream(context, encoderFor(raw), this.#options.heartbeatMs);
@@ -240,15 +236,7 @@ function streamClosed(_isFinished: boolean, _context: Context, stream: ReplyStre
 }
 
 function readEvent(context: Context, body: Buffer): LayercodeEvent | UnknownEvent {
-  const contentType = context.header('content-type');
-  const type =
-    contentType === JSON_TYPE ? contentType : contentType?.split(';', 1)[0]?.trim().toLowerCase();
-  if (type !== JSON_TYPE) {
-    throw new HttpError(
-      415,
-      `content-type must be application/json, got ${type ? JSON.stringify(type.slice(0, 100)) : 'none'}`,
-    );
-  }
+  checkJsonType(context);
   try {
     return parseEvent(body);
   } catch (error) {

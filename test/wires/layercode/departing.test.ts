@@ -121,7 +121,7 @@ describe('replies of one round', () => {
       signal: leaving.signal,
     });
     await assert.rejects(served.app.fetch(request));
-    const turns = 'layercode_turns_total{event="message",outcome="interrupted"}';
+    const turns = 'layercode_turns_total{event="message",outcome="interrupted",wire="layercode"}';
     await until(() => served.metric(turns) === 1, 'the turn that was cut');
     assert.equal(served.metric('layercode_open_streams'), 0);
   });

@@ -121,7 +121,7 @@ describe('callEncoder', () => {
       'event: error\ndata: {"error":"Internal server error"}\n\n',
     );
   });
-  it('ends', () => assert.equal(callEncoder.end(), 'event: done\ndata: [DONE]\n\n'));
+  it('ends', () => assert.equal(callEncoder.end(undefined), 'event: done\ndata: [DONE]\n\n'));
 
   it('writes a text with line breaks as lines of one event, and the client gets line feeds', () => {
     assert.equal(

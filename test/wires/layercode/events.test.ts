@@ -4,13 +4,12 @@ import { describe, it } from 'node:test';
 import { objectOf, string } from '../../../src/base/fields.ts';
 import {
   EVENT_FIELDS,
-  EventError,
   isCallEvent,
   isKnownEvent,
   parseEvent,
-  parseJsonObject,
   type LayercodeEvent,
 } from '../../../src/wires/layercode/events.ts';
+import { EventError, parseJsonObject } from '../../../src/wires/json-body.ts';
 
 type Fields = Readonly<Record<string, unknown>>;
 

@@ -1,0 +1,79 @@
+// Translates a request of this wire into what happened in the call.
+
+import { hash, randomUUID } from 'node:crypto';
+import type { IncomingHttpHeaders } from 'node:http';
+
+import { isId, isObject } from '../../base/fields.ts';
+import type { JsonObject } from '../../base/json.ts';
+import type { CallStart, Transcript, TranscriptLine, TurnEvent } from '../../calls/call-event.ts';
+import type { CompletionEvent } from './events.ts';
+import { callerOf, firstId, firstValue, type Profile } from './profiles.ts';
+import type { ToldCall } from './request.ts';
+
+/** The name of this wire in logs, metrics and records. */
+export const WIRE = 'chat-completions';
+
+/**
+ * What the request means: the caller's words, or the start of the call if nobody has said
+ * anything. A caller who stays silent says ''.
+ */
+export function turnEventOf(
+  raw: CompletionEvent,
+  told: ToldCall,
+  headers: IncomingHttpHeaders,
+  profile: Profile,
+): TurnEvent {
+  const request = { body: raw, headers };
+  const conversationId = firstId(profile.conversationId, request);
+  const isAnonymous = conversationId === undefined;
+  const id = conversationId ?? randomUUID();
+  const fields = {
+    raw,
+    conversationId: id,
+    sessionId: id,
+    turnId: isAnonymous ? undefined : turnIdOf(raw, told, headers),
+    caller: callerOf(profile, request),
+    metadata: metadataOf(firstValue(profile.metadata, request)),
+    language: firstId(['x-language'], request),
+    wire: WIRE,
+  };
+  const start: CallStart = { type: 'start', isBeside: isAnonymous, ...fields };
+  if (told.last === 'nobody') return start;
+  const { isWhole, last, lines } = told;
+  const words = last === 'assistant' ? undefined : lastWords(lines);
+  const transcript: Transcript = {
+    lines: words === undefined ? lines : lines.slice(0, -1),
+    isWhole,
+    isHeard: profile.assistantText === 'heard',
+    isSpeculative: profile.isSpeculative,
+    isAnonymous,
+    start,
+  };
+  return { type: 'message', text: words ?? '', interruption: undefined, transcript, ...fields };
+}
+
+/** Undefined if the caller has not spoken last. */
+function lastWords(lines: readonly TranscriptLine[]): string | undefined {
+  const last = lines.at(-1);
+  return last?.role === 'user' ? last.text : undefined;
+}
+
+/**
+ * A retry has the same bytes, so it has the same id. Only one platform marks its retries, by
+ * `Idempotency-Key`.
+ */
+function turnIdOf(
+  { messages }: CompletionEvent, { lines, last }: ToldCall, headers: IncomingHttpHeaders,
+): string {
+  const key = headers['idempotency-key'];
+  if (isId(key)) return key;
+  const told = JSON.stringify([lines.map(({ role, text }) => [role, text]), last]);
+  const tail = last === 'tool' ? JSON.stringify(messages.at(-1)) : '';
+  return hash('sha256', told + tail, 'hex').slice(0, 32);
+}
+
+const NO_METADATA: JsonObject = Object.freeze({});
+
+function metadataOf(value: unknown): JsonObject {
+  return isObject(value) ? (value as JsonObject) : NO_METADATA; // it was parsed from JSON
+}

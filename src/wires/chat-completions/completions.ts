@@ -1,0 +1,151 @@
+import { andThen, type Awaitable } from '../../base/awaitable.ts';
+import type { TurnEvent } from '../../calls/call-event.ts';
+import type { Handler } from '../../http/compose.ts';
+import type { Context } from '../../http/context.ts';
+import type { Turns } from '../../turns/turns.ts';
+import { checkJsonType } from '../json-body.ts';
+import { checkRoomForStream, type OpenRequests } from '../open-requests.ts';
+import { StreamDelivery, type TurnObserver } from '../stream-delivery.ts';
+import { isCallAction, OfferedActions } from './call-actions.ts';
+import { turnEventOf } from './call-events.ts';
+import { ChunkEncoder, type ChunkOptions } from './chunk-encoder.ts';
+import { withErrorBody } from './error-body.ts';
+import type { CompletionEvent } from './events.ts';
+import { completionOf, JsonDelivery } from './json-delivery.ts';
+import { Keys } from './keys.ts';
+import { PROFILES, type Profile, type ProfileName } from './profiles.ts';
+import { parseCompletion, toldBy, toolsOffered, wantsUsage, type ToldCall } from './request.ts';
+
+export interface CompletionsOptions {
+  /** The name that the agent is served under. */
+  readonly agentName: string;
+  /** Any of these may be sent. */
+  readonly keys: readonly string[];
+  readonly profile: ProfileName;
+  readonly turns: Turns;
+  readonly open: OpenRequests;
+  /** Most turns open at once, inclusive; one more gets 503. */
+  readonly maxStreams: number;
+  /** 0 turns heartbeats off. */
+  readonly heartbeatMs: number;
+  readonly onTurnEnd: TurnObserver;
+}
+
+/** Handlers for what platforms ask of an agent over Chat Completions. */
+export interface Completions {
+  /** Answers a request for a completion. */
+  readonly complete: Handler;
+  /** Lists the agent as the only model. */
+  readonly models: Handler;
+}
+
+export function completions(options: CompletionsOptions): Completions {
+  const keys = new Keys(options.keys);
+  const server = new CompletionServer(options);
+  return {
+    complete: withErrorBody((context) => {
+      keys.check(context);
+      checkJsonType(context);
+      return andThen(context.takeRawBody(), (body) => server.answer(context, body));
+    }),
+    models: withErrorBody((context) => {
+      keys.check(context);
+      const model = { id: options.agentName, object: 'model', created: 0, owned_by: 'agent' };
+      context.json(200, { object: 'list', data: [model] });
+    }),
+  };
+}
+
+/** How often the same warning is given: once. */
+class Warnings {
+  readonly #given = new Set<string>();
+
+  /** `what` is one of a few fixed texts. */
+  once(context: Context, message: string, fields: Readonly<Record<string, unknown>>): void {
+    const key = `${message} ${String(fields['what'])}`;
+    if (this.#given.has(key)) return;
+    this.#given.add(key);
+    context.log.warn(message, fields);
+  }
+}
+
+class CompletionServer {
+  readonly #options: CompletionsOptions;
+  readonly #profile: Profile;
+  readonly #warnings = new Warnings();
+
+  constructor(options: CompletionsOptions) {
+    this.#options = options;
+    this.#profile = PROFILES[options.profile];
+  }
+
+  answer(context: Context, body: Buffer): Awaitable<void> {
+    const raw = parseCompletion(body);
+    const told = toldBy(raw);
+    const event = turnEventOf(raw, told, context.headers, this.#profile);
+    const { logFields } = context;
+    logFields['event'] = raw.type;
+    logFields['wire'] = event.wire;
+    logFields['conversationId'] = event.conversationId;
+    if (event.turnId === undefined) this.#warnOfAnonymous(context);
+    else logFields['turnId'] = event.turnId;
+    const options = this.#chunkOptions(context, raw, event);
+    if (this.#isAfterAction(told)) return this.#answerNothing(context, raw, options);
+    this.#startTurn(context, event, raw, options);
+  }
+
+  #warnOfAnonymous(context: Context): void {
+    const { profile } = this.#options;
+    this.#warnings.once(context, 'the platform names no conversation', {
+      profile,
+      hint: 'each request stands alone, and tools that act once are not offered: '
+        + 'set the header X-Conversation-Id on the platform',
+    });
+  }
+
+  /** The platform tells how hanging up or transferring went. The turn that asked for it is over. */
+  #isAfterAction({ last, continues }: ToldCall): boolean {
+    return last === 'tool' && continues.some((name) => isCallAction(this.#profile, name));
+  }
+
+  #chunkOptions(context: Context, raw: CompletionEvent, event: TurnEvent): ChunkOptions {
+    const { agentName } = this.#options;
+    const actions = new OfferedActions(this.#profile, toolsOffered(raw), (what) =>
+      this.#warnings.once(context, 'the platform offers nothing for a part of a reply', { what }),
+    );
+    return {
+      id: event.turnId ?? event.conversationId,
+      model: agentName,
+      now: Date.now(),
+      wantsUsage: wantsUsage(raw),
+      fillerEnd: this.#profile.fillerEnd,
+      actions,
+    };
+  }
+
+  #startTurn(
+    context: Context, event: TurnEvent, raw: CompletionEvent, options: ChunkOptions,
+  ): void {
+    const { open, maxStreams, heartbeatMs, turns, onTurnEnd } = this.#options;
+    checkRoomForStream(open, maxStreams);
+    if (raw.stream !== true)
+      return turns.start(new JsonDelivery(context, event, options, onTurnEnd, open));
+    const encoder = new ChunkEncoder(options);
+    const delivery = new StreamDelivery(context, event, encoder, heartbeatMs, onTurnEnd, open);
+    context.onClose(streamClosed, delivery);
+    delivery.begin(turns);
+  }
+
+  #answerNothing(context: Context, raw: CompletionEvent, options: ChunkOptions): void {
+    context.logFields['outcome'] = 'completed before';
+    if (raw.stream === true) {
+      const encoder = new ChunkEncoder(options);
+      return context.text(200, encoder.start + encoder.end(undefined), 'text/event-stream');
+    }
+    context.json(200, completionOf(options, '', [], undefined));
+  }
+}
+
+function streamClosed(_isFinished: boolean, _context: Context, delivery: StreamDelivery): void {
+  delivery.closed();
+}

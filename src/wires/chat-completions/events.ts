@@ -1,0 +1,40 @@
+// What this wire's platforms post, as agents see it in `turn.event`.
+
+import type { Json, JsonObject } from '../../base/json.ts';
+
+/** One message of a request. */
+export interface CompletionMessage {
+  readonly role: string;
+  readonly content?: Json | undefined;
+  readonly [unlisted: string]: unknown;
+}
+
+/** A request for a completion: its body, and a type. */
+export interface CompletionEvent {
+  readonly type: 'chat.completion';
+  /** The whole call so far. */
+  readonly messages: readonly CompletionMessage[];
+  readonly stream?: boolean | null;
+  readonly metadata?: JsonObject | null;
+  readonly turn_id?: null;
+  readonly [unlisted: string]: unknown;
+}
+
+/** A platform's report that a call has ended, and a type. */
+export interface CallReportEvent {
+  readonly type: 'call.report';
+  readonly metadata?: JsonObject | null;
+  readonly turn_id?: null;
+  readonly [unlisted: string]: unknown;
+}
+
+declare module '../../calls/raw-event.ts' {
+  interface RawEvents {
+    readonly chatCompletions: {
+      readonly start: CompletionEvent;
+      readonly message: CompletionEvent;
+      readonly interruption: CallReportEvent;
+      readonly end: CallReportEvent;
+    };
+  }
+}

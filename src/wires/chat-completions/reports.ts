@@ -1,0 +1,177 @@
+// What platforms post about a call beside its turns: that it has ended, or that the caller spoke
+// over a reply.
+
+import { createHmac, timingSafeEqual } from 'node:crypto';
+
+import type { Agent } from '../../agents/agent.ts';
+import { untilAborted } from '../../base/abort.ts';
+import { andThen, type Awaitable } from '../../base/awaitable.ts';
+import { isId, isObject } from '../../base/fields.ts';
+import type { CallEnd, CallerInterruption } from '../../calls/call-event.ts';
+import type { Handler } from '../../http/compose.ts';
+import type { Context } from '../../http/context.ts';
+import { HttpError } from '../../http/errors.ts';
+import { CallEnds, type CallEndsOptions } from '../call-ends.ts';
+import { hookContext } from '../hook-context.ts';
+import { checkJsonType, parseJsonObject } from '../json-body.ts';
+import { WIRE } from './call-events.ts';
+import { withErrorBody } from './error-body.ts';
+import type { CallReportEvent } from './events.ts';
+import { Keys } from './keys.ts';
+import { callerOf, firstId, firstValue, PROFILES } from './profiles.ts';
+
+export interface ReportsOptions extends CallEndsOptions {
+  readonly agent: Agent;
+  /** Undefined: Vapi's messages are refused. */
+  readonly vapiSecret: string | undefined;
+  /** Undefined: ElevenLabs' webhook is refused. */
+  readonly elevenLabsSecret: string | undefined;
+  /** How long a hook may take. */
+  readonly timeoutMs: number;
+  /** Milliseconds since the epoch. Default `Date.now`. */
+  readonly now?: () => number;
+}
+
+/** A report, as far as we act on it. */
+type Report = CallEnd | CallerInterruption;
+
+const STATUS_OK = { status: 'ok' } as const;
+/** Older signatures of ElevenLabs' are refused, as its own library does. */
+const TOLERANCE_SECONDS = 30 * 60;
+
+/** Answers reports of Vapi and of ElevenLabs. Each is checked by its own secret. */
+export function reports(options: ReportsOptions): Handler {
+  const ends = new CallEnds(options);
+  const vapi = options.vapiSecret === undefined ? undefined : new Keys([options.vapiSecret]);
+
+  return withErrorBody((context) => {
+    const signature = context.header('elevenlabs-signature');
+    if (signature === undefined) {
+      if (vapi === undefined) throw new HttpError(401, 'the report carries no known signature');
+      vapi.check(context, 'x-vapi-secret');
+    }
+    checkJsonType(context);
+    return andThen(context.takeRawBody(), (body) => {
+      if (signature !== undefined) checkSignature(context, signature, body, options);
+      const raw = parseJsonObject(body);
+      const report = signature === undefined ? vapiReport(raw) : elevenLabsReport(raw);
+      return report === undefined
+        ? context.json(200, { status: 'ignored' })
+        : answer(context, report, ends, options);
+    });
+  });
+}
+
+function answer(
+  context: Context, report: Report, ends: CallEnds, options: ReportsOptions,
+): Awaitable<void> {
+  const { conversationId } = report;
+  Object.assign(context.logFields, { event: report.raw.type, wire: WIRE, conversationId });
+  const told = hookContext(report, context, options.timeoutMs);
+  const done = (): void => {
+    if (!context.isAnswered) context.json(200, STATUS_OK);
+  };
+  if (report.type === 'interruption')
+    return andThen(untilAborted(interrupt(conversationId, options), told.signal), done);
+  if (!ends.end(report, 'the call ended')) {
+    context.logFields['outcome'] = 'repeated';
+    return done();
+  }
+  const end = { ...told, event: report.raw };
+  return andThen(untilAborted(ends.tell(report, end), told.signal), done);
+}
+
+/** How much was heard of the reply is told with the next words, if at all. */
+function interrupt(
+  conversationId: string, { turns, conversations, agent }: ReportsOptions,
+): Awaitable<void> {
+  if (turns.interrupt(conversationId, 'the caller spoke over the reply')) return;
+  return andThen(
+    conversations.cutTurn(conversationId, { textHeard: undefined, turnId: undefined }),
+    (cut) => (cut === undefined ? undefined : agent.onInterrupted?.({ conversationId, ...cut })),
+  );
+}
+
+/** Vapi's server messages (docs.vapi.ai, "Server events"). Undefined for those that say nothing. */
+function vapiReport(raw: Readonly<Record<string, unknown>>): Report | undefined {
+  const { message: body } = raw;
+  if (!isObject(body)) return undefined;
+  const request = { body, headers: {} };
+  const { type, status } = body;
+  const id = firstId([['call', 'id']], request);
+  if (id === undefined) return undefined;
+  const fields = fieldsOf(raw, id, firstValue(PROFILES.vapi.metadata, request));
+  const caller = callerOf(PROFILES.vapi, request);
+  if (type === 'user-interrupted') return { type: 'interruption', caller, ...fields };
+  const isEnd = type === 'end-of-call-report' || (type === 'status-update' && status === 'ended');
+  if (!isEnd) return undefined;
+  return {
+    type: 'end',
+    caller,
+    startedAt: timeIn(body['startedAt']),
+    endedAt: timeIn(body['endedAt']),
+    ...fields,
+  };
+}
+
+/** ElevenLabs' post-call webhook. It names no caller that we could trust more than the turns do. */
+function elevenLabsReport(raw: Readonly<Record<string, unknown>>): Report | undefined {
+  const { data } = raw;
+  const id = isObject(data) ? data['conversation_id'] : undefined;
+  if (!isObject(data) || !isId(id)) return undefined;
+  const request = { body: data, headers: {} };
+  const startedAt = firstValue([['metadata', 'start_time_unix_secs']], request);
+  const seconds = firstValue([['metadata', 'call_duration_secs']], request);
+  const startedAtMs = typeof startedAt === 'number' ? startedAt * 1_000 : undefined;
+  const isKnown = startedAtMs !== undefined && typeof seconds === 'number';
+  return {
+    type: 'end',
+    caller: undefined,
+    startedAt: startedAtMs,
+    endedAt: isKnown ? startedAtMs + seconds * 1_000 : undefined,
+    ...fieldsOf(raw, id, undefined),
+  };
+}
+
+/** What all reports say. */
+type ReportFields =
+  Omit<CallerInterruption, 'type' | 'caller' | 'raw'> & { readonly raw: CallReportEvent };
+
+function fieldsOf(
+  raw: Readonly<Record<string, unknown>>, conversationId: string, metadata: unknown,
+): ReportFields {
+  const event = Object.assign(raw, { type: 'call.report' } as const) as CallReportEvent;
+  return {
+    raw: event,
+    conversationId,
+    sessionId: conversationId,
+    turnId: undefined,
+    metadata: isObject(metadata) ? (metadata as CallEnd['metadata']) : {},
+    language: undefined,
+    wire: WIRE,
+  };
+}
+
+/** Milliseconds since the epoch. Undefined if it is no time. */
+function timeIn(value: unknown): number | undefined {
+  if (typeof value !== 'string' && typeof value !== 'number') return undefined;
+  const ms = new Date(value).getTime();
+  return Number.isNaN(ms) ? undefined : ms;
+}
+
+/** `t=<unix seconds>,v0=<hex HMAC-SHA256 of "<t>.<body>">`. Throws an `HttpError` (401). */
+function checkSignature(
+  context: Context,
+  header: string,
+  body: Buffer,
+  { elevenLabsSecret, now = Date.now }: ReportsOptions,
+): void {
+  const [, time = '', digest = ''] = /^t=(\d{1,12}),v0=([0-9a-f]{64})$/.exec(header) ?? [];
+  const age = Math.abs(now() / 1_000 - Number(time));
+  if (elevenLabsSecret !== undefined && digest !== '' && age <= TOLERANCE_SECONDS) {
+    const expected = createHmac('sha256', elevenLabsSecret).update(`${time}.`).update(body);
+    if (timingSafeEqual(expected.digest(), Buffer.from(digest, 'hex'))) return;
+  }
+  context.logFields['hint'] = age > TOLERANCE_SECONDS ? 'its time is off' : 'wrong secret or body';
+  throw new HttpError(401, 'the report carries no known signature');
+}

@@ -1,0 +1,149 @@
+// A request for a completion: what it must hold, and what it says.
+
+import { isObject } from '../../base/fields.ts';
+import type { TranscriptLine } from '../../calls/call-event.ts';
+import { EventError, got, parseJsonObject } from '../json-body.ts';
+import type { CompletionEvent, CompletionMessage } from './events.ts';
+
+/** More lines of a call are not looked at. */
+export const MOST_LINES = 50;
+/** Deeper JSON is refused before it is parsed. */
+const MAX_DEPTH = 200;
+
+const ROLES = ['system', 'developer', 'user', 'assistant', 'tool', 'function'];
+
+/** What was said, as the request tells it. */
+export interface ToldCall {
+  /** The last lines, oldest first, up to the caller's words if they come last. */
+  readonly lines: readonly TranscriptLine[];
+  /** False if older lines were left out. */
+  readonly isWhole: boolean;
+  /** How the call stands: who spoke last. `nobody` if nothing was said. */
+  readonly last: 'user' | 'assistant' | 'tool' | 'nobody';
+  /** If a tool's result comes last: the names of the tools that it was called with. */
+  readonly continues: readonly string[];
+}
+
+/**
+ * The request in a body. Fields that this wire does not read are accepted, whatever they hold.
+ *
+ * Throws an `EventError` if the body is not a JSON object in UTF-8, if it is nested more than 200
+ * levels deep, or if a field breaks its rule.
+ */
+export function parseCompletion(body: Buffer): CompletionEvent {
+  if (isDeeperThan(MAX_DEPTH, body)) {
+    throw new EventError('', `the body is nested too deeply, more than ${MAX_DEPTH} levels`);
+  }
+  const value = parseJsonObject(body);
+  const { messages, stream, tools } = value;
+  if (!Array.isArray(messages)) refuse('messages', 'an array', messages);
+  optionally('stream', 'a boolean', stream, (given) => typeof given === 'boolean');
+  optionally('tools', 'an array', tools, Array.isArray);
+  // The body is ours alone, so it becomes the event.
+  return Object.assign(value, { type: 'chat.completion', messages } as const) as CompletionEvent;
+}
+
+/** What was said in the call. Throws an `EventError` for a message that breaks a rule. */
+export function toldBy({ messages }: CompletionEvent): ToldCall {
+  const lines: TranscriptLine[] = [];
+  let last: ToldCall['last'] = 'nobody';
+  let continues: readonly string[] = [];
+  let index = messages.length - 1;
+  for (; index >= 0 && lines.length <= MOST_LINES; index--) {
+    const message: unknown = messages[index];
+    const path = `messages[${index}]`;
+    if (!isObject(message)) refuse(path, 'an object', message);
+    const { role } = message;
+    if (typeof role !== 'string' || !ROLES.includes(role)) {
+      refuse(`${path}.role`, `one of ${ROLES.join(', ')}`, role);
+    }
+    if (role === 'system' || role === 'developer') continue;
+    const isTool = role === 'tool' || role === 'function';
+    if (last === 'nobody') last = isTool ? 'tool' : (role as 'user' | 'assistant');
+    if (isTool) continue;
+    const text = textOf(message as CompletionMessage, path);
+    if (last === 'tool' && lines.length === 0 && continues.length === 0 && role === 'assistant')
+      continues = toolsCalledIn(message as CompletionMessage);
+    if (text.trim() !== '') lines.unshift({ role: role as 'user' | 'assistant', text });
+  }
+  const isWhole = index < 0 && lines.length <= MOST_LINES;
+  return { lines: isWhole ? lines : lines.slice(-MOST_LINES), isWhole, last, continues };
+}
+
+/** The text of a message. Parts of other kinds than text are left out. */
+function textOf({ content }: CompletionMessage, path: string): string {
+  if (typeof content === 'string') return content;
+  if (content === undefined || content === null) return '';
+  if (!Array.isArray(content)) refuse(`${path}.content`, 'a string or an array', content);
+  let text = '';
+  for (const [index, part] of content.entries()) {
+    if (!isObject(part)) refuse(`${path}.content[${index}]`, 'an object', part);
+    if (part['type'] !== 'text') continue;
+    if (typeof part['text'] !== 'string')
+      refuse(`${path}.content[${index}].text`, 'a string', part['text']);
+    text += part['text'];
+  }
+  return text;
+}
+
+function toolsCalledIn({ tool_calls: calls }: CompletionMessage): readonly string[] {
+  return Array.isArray(calls) ? calls.flatMap((call: unknown) => nameOfTool(call) ?? []) : [];
+}
+
+/** The name in `{ function: { name } }`, the form of both tools and calls. */
+function nameOfTool(tool: unknown): string | undefined {
+  const named = isObject(tool) ? tool['function'] : undefined;
+  const name = isObject(named) ? named['name'] : undefined;
+  return typeof name === 'string' ? name : undefined;
+}
+
+/** The names of the tools that the platform offers. */
+export function toolsOffered({ tools }: CompletionEvent): ReadonlySet<string> {
+  const offered = Array.isArray(tools) ? tools.slice(0, MOST_TOOLS) : [];
+  return new Set(offered.flatMap((tool: unknown) => nameOfTool(tool) ?? []));
+}
+
+const MOST_TOOLS = 128;
+
+/** Whether the client wants a last chunk with the tokens. */
+export function wantsUsage({ stream_options: options }: CompletionEvent): boolean {
+  return isObject(options) && options['include_usage'] === true;
+}
+
+function optionally(
+  path: string, expected: string, value: unknown, accepts: (value: unknown) => boolean,
+): void {
+  if (value !== undefined && value !== null && !accepts(value)) refuse(path, expected, value);
+}
+
+function refuse(path: string, expected: string, value: unknown): never {
+  throw new EventError(path, `${path} must be ${expected}, ${got(value)}`);
+}
+
+const [QUOTE, BACKSLASH, OPEN_ARRAY, CLOSE_ARRAY, OPEN_OBJECT, CLOSE_OBJECT] =
+  Buffer.from('"\\[]{}');
+
+/** Whether JSON text has more levels of arrays and objects. */
+function isDeeperThan(levels: number, json: Buffer): boolean {
+  let depth = 0;
+  for (let index = 0; index < json.length; index++) {
+    const byte = json[index];
+    if (byte === QUOTE) {
+      index = endOfString(json, index);
+    } else if (byte === OPEN_ARRAY || byte === OPEN_OBJECT) {
+      depth += 1;
+      if (depth > levels) return true;
+    } else if (byte === CLOSE_ARRAY || byte === CLOSE_OBJECT) depth -= 1;
+  }
+  return false;
+}
+
+/** The index of the quote that ends the string which begins at `start`. */
+function endOfString(json: Buffer, start: number): number {
+  for (let end = json.indexOf('"', start + 1); end !== -1; end = json.indexOf('"', end + 1)) {
+    let backslashes = 0;
+    while (json[end - 1 - backslashes] === BACKSLASH) backslashes += 1;
+    if (backslashes % 2 === 0) return end;
+  }
+  return json.length;
+}
