@@ -22,6 +22,7 @@ import {
 } from './throughput-table.ts';
 import { measureThroughput } from './throughput.ts';
 import { judge } from './verdict.ts';
+import { compareWires } from './wires.ts';
 
 const STREAMS = 10_000;
 /** Descriptors a process needs besides those of its streams. */
@@ -287,4 +288,5 @@ export const COMPARISONS: Readonly<Record<string, Compare>> = {
   start: compareStart,
   memory: compareMemory,
   stores: compareStores,
+  wires: compareWires,
 };

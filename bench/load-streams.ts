@@ -46,7 +46,7 @@ export function runStreams({ port, streams, onAllOpen }: StreamsOptions): Promis
           onAllOpen(opened - faults.count);
         } else openNext();
       };
-      const connection = createTurnConnection(port, settleOpening);
+      const connection = createTurnConnection(port, { onFirstEvent: settleOpening });
       const request = formatTurnRequest({
         conversationId: `conv_${runId}_${index}`,
         turnId: `turn_${runId}_${index}`,

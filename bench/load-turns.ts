@@ -1,4 +1,5 @@
 import { randomBytes } from 'node:crypto';
+import { ResentCall } from './completion-request.ts';
 import { Faults } from './faults.ts';
 import { readCpuMs, readFamily } from './proc.ts';
 import { percentile } from './stats.ts';
@@ -16,6 +17,8 @@ export interface TurnsOptions {
   conversations: number;
   /** Turns in each conversation before the warm-up begins. */
   fill: number;
+  /** Most messages in a request of Chat Completions. 0: LayerCode's events. */
+  messages: number;
   /** Consecutive turns in one conversation before moving to the next. */
   stay: number;
   /**
@@ -128,8 +131,18 @@ export function runTurns(options: TurnsOptions): Promise<TurnsResult> {
     for (let index = 0; index < options.connections; index++) drive(index);
 
     function drive(index: number): void {
-      const connection = createTurnConnection(port);
+      const isResent = options.messages > 0;
+      const connection = createTurnConnection(port, isResent ? { ending: '[DONE]' } : {});
+      const calls = new Map<string, ResentCall>();
       let turn = 0;
+
+      /** A call with one message is a new one each time. */
+      function callOf(conversationId: string): ResentCall {
+        const known = calls.get(conversationId);
+        const call = known ?? new ResentCall(conversationId, options.messages);
+        if (options.messages > 1) calls.set(conversationId, call);
+        return call;
+      }
 
       function next(): void {
         if (isOver || sent >= maxTurns || faults.isHopeless) {
@@ -139,12 +152,15 @@ export function runTurns(options: TurnsOptions): Promise<TurnsResult> {
         }
         if (turn === turnsToFill && turn > 0 && --unfilled === 0) warmUp();
         const text = `This is turn ${++sent}, what is the weather in Reykjavik like today?`;
-        const request = formatTurnRequest({
-          conversationId: `conv_${runId}_${index}_${pickConversation(turn++, options)}`,
-          turnId: `turn_${runId}_${sent}`,
-          text,
-        });
-        connection.run(request, `You said: ${text}`, (fault, times) => {
+        const place = options.messages === 1 ? sent : pickConversation(turn, options);
+        turn += 1;
+        const conversationId = `conv_${runId}_${index}_${place}`;
+        const call = isResent ? callOf(conversationId) : undefined;
+        const request = call?.say(text)
+          ?? formatTurnRequest({ conversationId, turnId: `turn_${runId}_${sent}`, text });
+        const reply = `You said: ${text}`;
+        connection.run(request, reply, (fault, times) => {
+          call?.heard(reply);
           if (fault === undefined) firstEventMs.push(times.firstEventMs);
           else faults.add(fault);
           if (fault === undefined && firstEventMs.length % progressStep === 0)

@@ -1,6 +1,7 @@
 // The load generator, in a process of its own. Prints one line of JSON. Exits 1 if a turn fails.
 //   load.ts --port P --pid PID --seconds 4 --warmup 2
-//       turns on 64 connections for a time; --fill 100: after 100 turns of each conversation
+//       turns on 64 connections for a time; --fill 100: after 100 turns of each conversation;
+//       --messages 50: over Chat Completions, with so many messages at most
 //   load.ts --port P --pid PID --turns 100000
 //       a number of turns, with a line {"turns":n} every 1 %
 //   load.ts --port P --streams 10000
@@ -17,6 +18,7 @@ const { values } = parseArgs({
     connections: { type: 'string', default: '64' },
     conversations: { type: 'string', default: '100' },
     fill: { type: 'string', default: '0' },
+    messages: { type: 'string', default: '0' },
     stay: { type: 'string', default: '1' },
     hot: { type: 'string', default: '0' },
     warmup: { type: 'string', default: '2' },
@@ -36,6 +38,7 @@ const result =
         connections: Number(values.connections),
         conversations: Number(values.conversations),
         fill: Number(values.fill),
+        messages: Number(values.messages),
         stay: Number(values.stay),
         hotEvery: Number(values.hot),
         warmupMs: values.turns === undefined ? Number(values.warmup) * 1000 : 0,

@@ -14,6 +14,8 @@ export interface ThroughputOptions {
   /** The process of the store's own server. Default: none. */
   readonly storePid?: number;
   readonly seconds: number;
+  /** Most messages in a request of Chat Completions. Default: LayerCode's events. */
+  readonly messages?: number;
 }
 
 export interface Throughput extends TurnsResult {
@@ -35,6 +37,7 @@ export async function measureThroughput(
       connections: options.connections,
       conversations: options.conversations,
       fill: options.fill,
+      messages: options.messages ?? 0,
       warmup: options.warmupSeconds,
       seconds: options.seconds,
     });

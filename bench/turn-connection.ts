@@ -33,11 +33,19 @@ interface OpenTurn {
   onEnd: (fault: string | undefined, times: TurnTimes) => void;
 }
 
+export interface TurnConnectionOptions {
+  readonly onFirstEvent?: () => void;
+  /** What the last event of an answer holds. Default: that of LayerCode's. */
+  readonly ending?: string;
+}
+
 /**
  * A keep-alive connection that carries turns one after another, and reconnects if the server
  * closed it in between.
  */
-export function createTurnConnection(port: number, onFirstEvent?: () => void): TurnConnection {
+export function createTurnConnection(
+  port: number, { onFirstEvent, ending = '"response.end"' }: TurnConnectionOptions = {},
+): TurnConnection {
   let socket: Socket | undefined;
   let turn: OpenTurn | undefined;
 
@@ -59,7 +67,7 @@ export function createTurnConnection(port: number, onFirstEvent?: () => void): T
       turn.firstEventAt = performance.now();
       onFirstEvent?.();
     }
-    if (turn.response.isComplete) settle(turn.response.findFault(turn.content));
+    if (turn.response.isComplete) settle(turn.response.findFault(turn.content, ending));
   }
 
   function open(): Socket {

@@ -7,7 +7,7 @@ export interface TurnResponse {
   readonly hasEvent: boolean;
   readonly isComplete: boolean;
   /** What is wrong with the answer. Undefined if it is a 200 that speaks `content` and ends. */
-  findFault(content: string): string | undefined;
+  findFault(content: string, ending: string): string | undefined;
 }
 
 const CONTENT_LENGTH = /\r\ncontent-length: *(\d+)/i;
@@ -47,13 +47,13 @@ export function createTurnResponse(): TurnResponse {
       if (bodyAt === 0) return false;
       return length === 0 ? received.endsWith(LAST_CHUNK) : received.length >= length;
     },
-    findFault(content) {
+    findFault(content, ending) {
       if (!received.startsWith('HTTP/1.1 200 '))
         return `answered ${JSON.stringify(received.slice(0, 300))}`;
       if (!received.includes(content, bodyAt))
         return `${JSON.stringify(content)} is not in ${JSON.stringify(received)}`;
-      if (!received.includes('"response.end"', bodyAt))
-        return `no response.end in ${JSON.stringify(received)}`;
+      if (!received.includes(ending, bodyAt))
+        return `no ${ending} in ${JSON.stringify(received)}`;
       return undefined;
     },
   };

@@ -74,7 +74,7 @@ const HOUSE: readonly (readonly [room: string, mayImport: readonly string[]])[] 
       'conversations', 'calls', 'http', 'log.ts', 'metrics.ts', 'base',
     ],
   ],
-  ['routes', ['wires/layercode', 'agents', 'http', 'metrics.ts', 'base']],
+  ['routes', ['wires/chat-completions', 'wires/layercode', 'agents', 'http', 'metrics.ts', 'base']],
   [
     'wires/chat-completions',
     ['wires', 'turns', 'agents', 'calls', 'http', 'log.ts', 'base'],

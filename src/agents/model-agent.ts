@@ -1,9 +1,9 @@
 import { BoundedMap } from '../base/bounded-map.ts';
-import { withoutMessage } from '../base/without-message.ts';
 import type {
   ChatMessage, ChatModel, ModelDelta, ModelOptions, ToolChoice,
 } from '../models/model.ts';
 import type { Agent, AgentResources, BoundAgent, MessageTurn } from './agent.ts';
+import { withFiller, type Filler } from './filler.ts';
 import { checkText, makeForTurn, type PerTurn } from './per-turn.ts';
 import { DEFAULT_FILLER, WELCOME_BACK } from './phrases.ts';
 import { checkTools } from './tool-list.ts';
@@ -23,10 +23,11 @@ export interface ModelAgentDefinition<S = unknown, T = S> extends ModelOptions {
   /** Applies to the first request of a turn; in later ones the model decides. Default `auto`. */
   readonly toolChoice?: ToolChoice | undefined;
   /**
-   * Said once if nothing has been spoken for `FILLER_AFTER_MS`. A function may look at the turn's
-   * language, and must answer at once. Default "One moment."
+   * Said if nothing has been spoken for `FILLER_AFTER_MS`, and again 5 s later, 10 s after that, and
+   * so on. A function may look at the turn's language, and must answer at once. Default "One
+   * moment."
    */
-  readonly filler?: string | ((turn: MessageTurn<S>) => string) | undefined;
+  readonly filler?: Filler<S> | undefined;
   /** False speaks the model's text unchanged, including Markdown. Default true. */
   readonly speakable?: boolean | undefined;
 }
@@ -114,32 +115,6 @@ function isChatModel(value: unknown): value is ChatModel {
   const { name, stream, warm, problems, isUsable } = value as Partial<ChatModel>;
   const methods: readonly unknown[] = [stream, warm, problems, isUsable];
   return typeof name === 'string' && methods.every((method) => typeof method === 'function');
-}
-
-function sayFiller<S>(
-  turn: MessageTurn<S>, filler: string | ((turn: MessageTurn<S>) => string),
-): void {
-  try {
-    turn.journal.sayFiller(typeof filler === 'string' ? filler : filler(turn));
-  } catch (error) {
-    turn.log.error('filler failed', { error: withoutMessage(error) });
-  }
-}
-
-/** Says the filler once if `speak` has not spoken in time. */
-export async function withFiller<S>(
-  turn: MessageTurn<S>,
-  filler: string | ((turn: MessageTurn<S>) => string),
-  afterMs: number,
-  speak: () => Promise<void>,
-): Promise<void> {
-  const timer =
-    afterMs === 0 ? undefined : setTimeout(() => sayFiller(turn, filler), afterMs);
-  try {
-    await speak();
-  } finally {
-    clearTimeout(timer);
-  }
 }
 
 /**

@@ -11,6 +11,7 @@ import type { MessageTurn, Reply, ToolCallContext, ToolCallOutcome, ToolRun } fr
 import { HandOver } from './hand-over.ts';
 import { checkedInTime, parseArguments, type Checked } from './tool-arguments.ts';
 import { resultText } from './tool-result.ts';
+import { inTime } from './tool-time-limit.ts';
 import type { OnceContext, Tool } from './tool.ts';
 
 /** Longest tool result sent to the model, in UTF-16 code units. */
@@ -93,7 +94,12 @@ class RequestedCall<S> {
       this.#report('running', { args });
       const saveState = (): Promise<void> => this.#turn.journal.saveState();
       const context = { ...call, ...this.#context(), reply: this.#reply, saveState };
-      const result = await this.#tool.run(checked.args, context);
+      const { timeoutMs } = this.#tool;
+      const run = (signal: AbortSignal): unknown =>
+        this.#tool.run(checked.args, { ...context, signal });
+      const result = await (timeoutMs === undefined
+        ? run(call.signal)
+        : inTime(timeoutMs, call.signal, run));
       return await this.#accept(result, args, call.toolCallId);
     } catch (error) {
       // The browser does not learn why: a tool's error may name hosts and keys.

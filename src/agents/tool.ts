@@ -85,6 +85,11 @@ export interface ToolDefinition<P extends AnySchema, S = unknown> extends Behavi
   readonly once?:
     boolean | ((args: ArgumentsOf<P>, context: OnceContext<NoInfer<S>>) => string) | undefined;
   /**
+   * Longest time of one call, in milliseconds, at most a day. Then its signal fires, and the model
+   * is told; of a tool that acts once the outcome is unknown. Default: the turn's time.
+   */
+  readonly timeoutMs?: number | undefined;
+  /**
    * The returned value is sent to the model as JSON (`{"status":"ok"}` for undefined), and a
    * thrown error as an error. Return `handOver(…)` to continue the conversation with another
    * agent.
@@ -99,6 +104,8 @@ export interface Tool<in S = unknown> extends Behaviour {
   /** The JSON Schema that is sent to the model. */
   readonly parameters: Readonly<Record<string, unknown>>;
   readonly tellBrowser: TellBrowser;
+  /** Undefined if only the turn's time limits it. */
+  readonly timeoutMs: number | undefined;
   /** Checks arguments and returns what `run` receives. */
   readonly check: ArgumentsCheck;
   /** Undefined if the tool fits every agent. */
@@ -109,10 +116,13 @@ export interface Tool<in S = unknown> extends Behaviour {
   readonly run: (args: unknown, context: ToolContext<S>) => unknown;
 }
 
+/** Longer timers of Node's fire at once. */
+const DAY_MS = 86_400_000;
+
 /** A definition may be a made tool with other fields: `tool({ ...look, name: 'peek' })`. */
 const FIELDS: FieldNames<ToolDefinition<Schema> & Tool> = {
   name: true, description: true, parameters: true, state: true, tellBrowser: true,
-  whenInterrupted: true, repeatable: true, once: true, run: true, check: true,
+  whenInterrupted: true, repeatable: true, once: true, timeoutMs: true, run: true, check: true,
 };
 
 /**
@@ -123,7 +133,7 @@ export function tool<const P extends AnySchema, S = unknown>(
   definition: ToolDefinition<P, S>,
 ): Tool<S> {
   const { name, description, parameters, state, tellBrowser = 'status' } = definition;
-  const { repeatable = false, once = false } = definition;
+  const { repeatable = false, once = false, timeoutMs } = definition;
   const { whenInterrupted = once === false ? 'abort' : 'finish' } = definition;
   if (!isToolName(name)) {
     const given = JSON.stringify(name);
@@ -132,6 +142,10 @@ export function tool<const P extends AnySchema, S = unknown>(
   checkFields(`tool ${name}`, definition, FIELDS);
   if (typeof repeatable !== 'boolean') {
     throw new TypeError(`tool ${name}: repeatable must be a boolean, got ${typeof repeatable}`);
+  }
+  if (timeoutMs !== undefined && !isTimeLimit(timeoutMs)) {
+    const rule = `timeoutMs must be a number of milliseconds from 1 to ${DAY_MS}`;
+    throw new TypeError(`tool ${name}: ${rule}, got ${JSON.stringify(timeoutMs)}`);
   }
   checkChoice(whenInterrupted, ['abort', 'finish'], `tool ${name}: whenInterrupted`);
   checkChoice(tellBrowser, TELLINGS, `tool ${name}: tellBrowser`);
@@ -149,11 +163,15 @@ export function tool<const P extends AnySchema, S = unknown>(
     throw new TypeError(`tool ${name}: state must be made by defineState(() => ({ … }))`);
   }
   return {
-    name, description, whenInterrupted, repeatable, tellBrowser, state,
+    name, description, whenInterrupted, repeatable, tellBrowser, timeoutMs, state,
     ...argumentsFor(parameters, name),
     once: once === false ? undefined : (once as Tool<S>['once']),
     run: (args, context) => definition.run(args as ArgumentsOf<P>, context),
   };
+}
+
+function isTimeLimit(ms: unknown): boolean {
+  return typeof ms === 'number' && ms >= 1 && ms <= DAY_MS;
 }
 
 function checkChoice(value: string, choices: readonly string[], place: string): void {

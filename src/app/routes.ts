@@ -15,7 +15,7 @@ import { authorize } from '../wires/layercode/authorize.ts';
 import { health } from '../routes/health.ts';
 import { metrics as metricsRoute } from '../routes/metrics.ts';
 import type { OpenSessions } from '../calls/open-sessions.ts';
-import { openApi } from '../routes/openapi.ts';
+import { openApi, type CompletionRoute } from '../routes/openapi.ts';
 import { ready } from '../routes/ready.ts';
 import { webhook } from '../wires/layercode/webhook.ts';
 import { completions } from '../wires/chat-completions/completions.ts';
@@ -87,7 +87,10 @@ export function createRoutes(dependencies: RouteDependencies): readonly Route[] 
     })),
     ...(settings.metrics ? [open('/metrics', metricsRoute(metrics, sumMetrics))] : []),
     open('/openapi.json', openApi({
-      agentRoutes: webhooks.map(({ path }) => path),
+      agentRoutes: webhooks.flatMap(({ path, serves }) => (serves === 'agent' ? [path] : [])),
+      completionRoutes: webhooks.flatMap(({ path, serves }) =>
+        serves === 'agent' ? [] : [{ path, serves }],
+      ),
       authorizeRoute,
       hasMetrics: settings.metrics,
     })),
@@ -95,10 +98,15 @@ export function createRoutes(dependencies: RouteDependencies): readonly Route[] 
   ];
 }
 
-/** One route per agent, and the agent route for the first. */
+/** A route of an agent's, and what it is for. */
+interface AgentRoute extends Route {
+  readonly serves: 'agent' | CompletionRoute['serves'];
+}
+
+/** The routes of every agent, and for the first one those of the agent route as well. */
 function webhookRoutes({
   settings, agents, metrics, platform, openSessions, records,
-}: RouteDependencies): readonly Route[] {
+}: RouteDependencies): readonly AgentRoute[] {
   const open: OpenRequests = { streams: 0, hooks: 0 };
   const streams = (): number => open.streams;
   const turns = (): number => agents.reduce((sum, { turns }) => sum + turns.count, 0);
@@ -118,22 +126,19 @@ function webhookRoutes({
     if (keys.length === 0) return { name, path, post: layercode, others: [] };
     const { chatCompletionsProfile: profile } = settings;
     const { vapiWebhookSecret: vapiSecret, elevenLabsWebhookSecret: elevenLabsSecret } = settings;
-    const { complete, models } = completions({ ...shared, keys, profile });
     const hasReports = (vapiSecret ?? elevenLabsSecret) !== undefined;
+    const { complete, models } = completions({
+      ...shared, keys, profile, openSessions: hasReports ? openSessions : undefined,
+    });
     return {
       name,
       path,
       post: eitherWire(layercode, complete, secrets.length > 0),
       others: [
-        ['POST', '/', complete],
-        ['POST', '/chat/completions', complete],
-        ['POST', '/chat/completions/', complete],
-        ['POST', '/v1/chat/completions', complete],
-        ['POST', '/v1/chat/completions/', complete],
-        ['GET', '/models', models],
-        ['GET', '/v1/models', models],
+        ...COMPLETION_PATHS.map((below) => ['completions', below, complete] as const),
+        ...MODEL_PATHS.map((below) => ['models', below, models] as const),
         ...(hasReports
-          ? [['POST', '/events', reports({ ...shared, vapiSecret, elevenLabsSecret })] as const]
+          ? [['reports', '/events', reports({ ...shared, vapiSecret, elevenLabsSecret })] as const]
           : []),
       ],
     };
@@ -146,6 +151,12 @@ function webhookRoutes({
   return [...plain, ...byAgent.flatMap(routesBelow)];
 }
 
+/** People enter either form of the URL, with a final slash or without one. */
+const COMPLETION_PATHS = [
+  '/', '/chat/completions', '/chat/completions/', '/v1/chat/completions', '/v1/chat/completions/',
+];
+const MODEL_PATHS = ['/models', '/v1/models'];
+
 /** What is served for an agent, on its path and below. */
 interface AgentRoutes {
   readonly name: string | undefined;
@@ -153,19 +164,21 @@ interface AgentRoutes {
   /** Answers what is posted to the path itself. */
   readonly post: Handler;
   readonly others: readonly (readonly [
-    method: Route['method'], below: string, handler: Handler,
+    serves: CompletionRoute['serves'], below: string, handler: Handler,
   ])[];
 }
 
-function routesBelow({ name, path, post, others }: AgentRoutes): readonly Route[] {
+function routesBelow({ name, path, post, others }: AgentRoutes): readonly AgentRoute[] {
   const named = (handler: Handler): Handler =>
     name === undefined ? handler : naming(name, handler);
   const base = path.replace(/\/$/, '');
   return [
-    { method: 'POST', path, handler: named(post) },
-    ...others.flatMap(([method, below, handler]) =>
-      base + below === path ? [] : [{ method, path: base + below, handler: named(handler) }],
-    ),
+    { method: 'POST', path, handler: named(post), serves: 'agent' },
+    ...others.flatMap(([serves, below, handler]): AgentRoute[] => {
+      const method = serves === 'models' ? 'GET' : 'POST';
+      const own = base + below;
+      return own === path ? [] : [{ method, path: own, handler: named(handler), serves }];
+    }),
   ];
 }
 

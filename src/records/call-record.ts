@@ -14,6 +14,8 @@ export interface EndedCall {
   /** The store's key for the conversation. No other agent's conversation has the same key. */
   readonly conversationKey: string;
   readonly agent: string;
+  /** The name of the wire that the call came over. */
+  readonly wire: string;
   /** The phone numbers of a telephone call, if the end event has them. */
   readonly caller: { readonly from: string | undefined; readonly to: string | undefined }
     | undefined;
@@ -42,6 +44,8 @@ export interface RecordedTurn {
   readonly durationMs?: number;
   readonly firstSpeechMs?: number;
   readonly firstTokenMs?: number;
+  /** Set if the platform has asked for another reply instead, and never spoke this one. */
+  readonly isDiscarded?: true;
   /** What was said before the agent's first word. */
   readonly filler?: string;
   readonly models?: readonly ModelFigures[];
@@ -61,6 +65,8 @@ export interface CallRecord {
   readonly conversationId: string;
   readonly sessionId: string;
   readonly agent: string;
+  /** Missing in records of older versions, which knew one wire. */
+  readonly wire?: string;
   readonly from?: string;
   readonly to?: string;
   readonly startedAt: string;
@@ -73,7 +79,7 @@ export interface CallRecord {
 
 /** Makes a call's record from the session's turns in the conversation. Copies everything. */
 export function callRecordOf(call: EndedCall, conversation: Conversation | undefined): CallRecord {
-  const { sessionId, conversationId, agent, endedAt } = call;
+  const { sessionId, conversationId, agent, wire, endedAt } = call;
   const records = conversation === undefined ? [] : turnsOf(conversation, sessionId);
   const startedAt = call.startedAt ?? records[0]?.figures?.startedAt ?? endedAt;
   const caller =
@@ -84,6 +90,7 @@ export function callRecordOf(call: EndedCall, conversation: Conversation | undef
     conversationId,
     sessionId,
     agent,
+    wire,
     ...given({ from: caller?.from, to: caller?.to }),
     startedAt: new Date(startedAt).toISOString(),
     endedAt: new Date(endedAt).toISOString(),
@@ -137,7 +144,7 @@ function hasHungUp({ sent }: TurnRecord): boolean {
 }
 
 function recordedTurn(record: TurnRecord): RecordedTurn {
-  const { id, state, filler, figures } = record;
+  const { id, state, filler, figures, isDiscarded } = record;
   return {
     turnId: id,
     outcome: state,
@@ -146,6 +153,7 @@ function recordedTurn(record: TurnRecord): RecordedTurn {
       durationMs: figures?.durationMs,
       firstSpeechMs: figures?.firstSpeechMs,
       firstTokenMs: figures?.firstTokenMs,
+      isDiscarded,
       filler: filler === '' ? undefined : filler,
       models: figures?.models,
     }),

@@ -4,13 +4,22 @@ import type { Handler } from '../http/compose.ts';
 import { EVENT_FIELDS } from '../wires/layercode/events.ts';
 import { SIGNATURE_HEADER } from '../wires/layercode/signature.ts';
 import { version } from '../base/version.ts';
+import { ROLES } from '../wires/chat-completions/request.ts';
 import { AUTHORIZE_REQUEST } from '../wires/layercode/authorize.ts';
 
 export interface OpenApiOptions {
   /** The paths of the webhooks. */
   readonly agentRoutes: readonly string[];
+  /** What is served for platforms that speak Chat Completions. */
+  readonly completionRoutes: readonly CompletionRoute[];
   readonly authorizeRoute: string;
   readonly hasMetrics: boolean;
+}
+
+/** A path below an agent's, and what it is for. */
+export interface CompletionRoute {
+  readonly path: string;
+  readonly serves: 'completions' | 'models' | 'reports';
 }
 
 /** No security scheme applies. */
@@ -33,6 +42,60 @@ function jsonAnswer(description: string, schema: JsonObject): JsonObject {
   return { description, content: { 'application/json': { schema } } };
 }
 
+/** OpenAI describes the rest of these bodies: https://github.com/openai/openai-openapi */
+const COMPLETION_PATHS: Readonly<Record<CompletionRoute['serves'], JsonObject>> = {
+  completions: {
+    post: {
+      summary: "A Chat Completion: the agent's next words, with the whole call as messages",
+      security: [{ completionKey: [] }],
+      requestBody: jsonBody({
+        type: 'object',
+        required: ['messages'],
+        properties: {
+          messages: {
+            type: 'array',
+            items: {
+              type: 'object',
+              required: ['role'],
+              properties: { role: { enum: ROLES }, content: {} },
+            },
+          },
+          stream: { anyOf: [{ type: 'boolean' }, { type: 'null' }] },
+          tools: { anyOf: [{ type: 'array' }, { type: 'null' }] },
+        },
+      }),
+      responses: {
+        200: {
+          description: 'An event stream of chunks if `stream` is true, otherwise JSON.',
+          content: {
+            'text/event-stream': { schema: { type: 'string' } },
+            'application/json': { schema: { type: 'object' } },
+          },
+        },
+        ...errors(400, 401, 413, 415, 500, 503),
+      },
+    },
+  },
+  models: {
+    get: {
+      summary: 'The agent as a list of one model',
+      security: [{ completionKey: [] }],
+      responses: { 200: jsonAnswer('The list', { type: 'object' }), ...errors(401) },
+    },
+  },
+  reports: {
+    post: {
+      summary: 'What Vapi or ElevenLabs report of a call, each with its own secret',
+      security: OPEN,
+      requestBody: jsonBody({ type: 'object' }),
+      responses: {
+        200: jsonAnswer('Taken', { type: 'object' }),
+        ...errors(400, 401, 413, 415, 500),
+      },
+    },
+  },
+};
+
 /** Describes this server as an OpenAPI 3.1 document, created on first request. */
 export function openApi(options: OpenApiOptions): Handler {
   let body: string | undefined;
@@ -45,7 +108,9 @@ export function openApi(options: OpenApiOptions): Handler {
 }
 
 /** The event schemas come from the tables that check the events. */
-function documentOf({ agentRoutes, authorizeRoute, hasMetrics }: OpenApiOptions): JsonObject {
+function documentOf(
+  { agentRoutes, completionRoutes, authorizeRoute, hasMetrics }: OpenApiOptions,
+): JsonObject {
   const eventSchemas = Object.entries(EVENT_FIELDS).map(([type, fields]): JsonObject => {
     const schema = objectSchema(fields) as { required: readonly string[]; properties: JsonObject };
     return {
@@ -83,6 +148,9 @@ function documentOf({ agentRoutes, authorizeRoute, hasMetrics }: OpenApiOptions)
     servers: [{ url: '/' }],
     paths: {
       ...Object.fromEntries(agentRoutes.map((path) => [path, webhookPath])),
+      ...Object.fromEntries(
+        completionRoutes.map(({ path, serves }) => [path, COMPLETION_PATHS[serves]]),
+      ),
       [authorizeRoute]: {
         post: {
           summary: 'A session key for a browser',
@@ -154,6 +222,9 @@ function documentOf({ agentRoutes, authorizeRoute, hasMetrics }: OpenApiOptions)
           name: SIGNATURE_HEADER,
           description: 't=<unix seconds>,v1=<hex HMAC-SHA256 of "<t>.<raw body>">',
         },
+        ...(completionRoutes.length > 0
+          ? { completionKey: { type: 'http', scheme: 'bearer' } }
+          : {}),
       },
     },
   };

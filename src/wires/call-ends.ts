@@ -65,7 +65,7 @@ export class CallEnds {
     );
   }
 
-  #keepRecord({ conversationId, sessionId, caller, startedAt, endedAt }: CallEnd): void {
+  #keepRecord({ conversationId, sessionId, wire, caller, startedAt, endedAt }: CallEnd): void {
     const { records, conversations, agentName: agent } = this.#options;
     if (records === undefined) return;
     const call = {
@@ -73,6 +73,7 @@ export class CallEnds {
       conversationId,
       conversationKey: conversations.keyOf(conversationId),
       agent,
+      wire,
       caller,
       startedAt,
       endedAt: endedAt ?? Date.now(),

@@ -5,11 +5,11 @@ import { describe, it } from 'node:test';
 
 import type { MessageTurn } from '../../src/agents/agent.ts';
 import { defineAgent } from '../../src/agents/define-agent.ts';
-import { withFiller } from '../../src/agents/model-agent.ts';
+import { withFiller } from '../../src/agents/filler.ts';
 import { tool } from '../../src/agents/tool.ts';
 import { pausing, says, silentAfter } from '../faults/model-server.ts';
 import { chunk, DONE, textReply } from '../faults/wire-shapes.ts';
-import { contentsOf, deferred, Listener, within } from '../fixtures/app.ts';
+import { contentsOf, deferred, Listener, until, within } from '../fixtures/app.ts';
 import { calls, eventsOf, outline, serveModel, spoken } from './model-app.ts';
 import { mockTimers } from '../fixtures/clock.ts';
 
@@ -211,6 +211,51 @@ describe('a filler', () => {
       FIRST_WORD_TIMEOUT_SECONDS: '0.2',
     });
     assert.match(await spoken(client.say('Rain?')), /^One moment\.\s+Sorry,/);
+  });
+
+  it('is said again at a growing distance while nothing else is', async (t) => {
+    const clock = mockTimers(t, ['setTimeout']);
+    const said: number[] = [];
+    let nowMs = 0;
+    const turn = { journal: { sayFiller: () => said.push(nowMs) } } as unknown as MessageTurn;
+    const gate = deferred();
+    const spoken = withFiller(turn, 'One moment.', 1_000, () => gate.promise);
+    for (; nowMs < 40_000; nowMs += 500) clock.tick(500);
+    gate.resolve();
+    await spoken;
+    clock.tick(100_000);
+    assert.deepEqual(said.map((ms) => ms + 500), [1_000, 6_000, 16_000, 36_000]);
+  });
+
+  it('may be made for the turn, in its language', async (t) => {
+    const clock = mockTimers(t, ['setTimeout']);
+    const said: string[] = [];
+    const turn = {
+      language: 'de', journal: { sayFiller: (text: string) => said.push(text) },
+    } as unknown as MessageTurn;
+    const gate = deferred();
+    const filler = ({ language }: MessageTurn): string =>
+      language === 'de' ? 'Moment.' : 'One moment.';
+    const spoken = withFiller(turn, filler, 20, () => gate.promise);
+    clock.tick(20);
+    gate.resolve();
+    await spoken;
+    assert.deepEqual(said, ['Moment.']);
+  });
+
+  it('that cannot be made is logged, and the turn goes on', async (t) => {
+    const gate = deferred();
+    const agent = defineAgent({
+      name: 'own', prompt: 'Be brief.',
+      filler: () => {
+        throw new Error('no phrase');
+      },
+    });
+    const served = await serveModel(t, agent, [pausing([], gate.promise, textReply('Yes.'))], AFTER);
+    const reply = served.client.say('Rain?');
+    await until(() => served.logLines.some((line) => line.includes('filler failed')), 'the log line');
+    gate.resolve();
+    assert.equal(await spoken(reply), 'Yes.');
   });
 
   it('is not said after the turn', async (t) => {

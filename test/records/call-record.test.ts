@@ -14,6 +14,7 @@ const MODEL = {
 };
 const CALL: EndedCall = {
   sessionId: 's-1', conversationId: 'c-1', conversationKey: 'c-1', agent: 'bakery',
+  wire: 'layercode',
   caller: undefined, startedAt: 1_000, endedAt: 66_000,
 };
 
@@ -46,7 +47,7 @@ describe('callRecordOf', () => {
     const reply = { role: 'assistant', content: 'Hi.', turnId: 't', state: 'completed' } as const;
     addTurn(conversation, 't', 's-1', [reply]);
     assert.deepEqual(callRecordOf(CALL, conversation), {
-      format: 1, conversationId: 'c-1', sessionId: 's-1', agent: 'bakery',
+      format: 1, conversationId: 'c-1', sessionId: 's-1', agent: 'bakery', wire: 'layercode',
       startedAt: '1970-01-01T00:00:01.000Z', endedAt: '1970-01-01T00:01:06.000Z',
       durationMs: 65_000, outcome: 'ended',
       tokens: { input: 20 }, // nobody reported the others

@@ -14,7 +14,8 @@ const BOUNDS = { maxMessages: 200, maxTextLength: 100_000 };
 
 function callOf(sessionId: string): EndedCall {
   return {
-    sessionId, conversationId: 'c-1', conversationKey: 'c-1', agent: 'bakery', caller: undefined,
+    sessionId, conversationId: 'c-1', conversationKey: 'c-1', agent: 'bakery',
+    wire: 'layercode', caller: undefined,
     startedAt: 1_000, endedAt: 2_000,
   };
 }

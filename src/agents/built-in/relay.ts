@@ -5,7 +5,8 @@ import type { Agent, AgentResources, BoundAgent, MessageTurn, Reply } from '../a
 import { readPrompt } from './assets.ts';
 import { defineAgent } from '../define-agent.ts';
 import { EagerStream } from './eager-stream.ts';
-import { streamTexts, withFiller } from '../model-agent.ts';
+import { withFiller } from '../filler.ts';
+import { streamTexts } from '../model-agent.ts';
 import { DEFAULT_FILLER, WELCOME_BACK } from '../phrases.ts';
 import { toChatMessages } from '../prompt.ts';
 import { Voice } from '../voice.ts';

@@ -67,9 +67,10 @@ function turnIdOf(
 ): string {
   const key = headers['idempotency-key'];
   if (isId(key)) return key;
-  const told = JSON.stringify([lines.map(({ role, text }) => [role, text]), last]);
-  const tail = last === 'tool' ? JSON.stringify(messages.at(-1)) : '';
-  return hash('sha256', told + tail, 'hex').slice(0, 32);
+  // With its length, no text can pass for two.
+  let told = last === 'tool' ? JSON.stringify(messages.at(-1)) : last;
+  for (const { role, text } of lines) told += ` ${role} ${text.length} ${text}`;
+  return hash('sha256', told, 'hex').slice(0, 32);
 }
 
 const NO_METADATA: JsonObject = Object.freeze({});

@@ -1,5 +1,6 @@
 import { andThen, type Awaitable } from '../../base/awaitable.ts';
 import type { TurnEvent } from '../../calls/call-event.ts';
+import type { OpenSessions } from '../../calls/open-sessions.ts';
 import type { Handler } from '../../http/compose.ts';
 import type { Context } from '../../http/context.ts';
 import type { Turns } from '../../turns/turns.ts';
@@ -29,6 +30,8 @@ export interface CompletionsOptions {
   /** 0 turns heartbeats off. */
   readonly heartbeatMs: number;
   readonly onTurnEnd: TurnObserver;
+  /** Undefined if no shutdown waits for calls, or if the platform does not say when they end. */
+  readonly openSessions: OpenSessions | undefined;
 }
 
 /** Handlers for what platforms ask of an agent over Chat Completions. */
@@ -126,8 +129,9 @@ class CompletionServer {
   #startTurn(
     context: Context, event: TurnEvent, raw: CompletionEvent, options: ChunkOptions,
   ): void {
-    const { open, maxStreams, heartbeatMs, turns, onTurnEnd } = this.#options;
+    const { open, maxStreams, heartbeatMs, turns, onTurnEnd, openSessions } = this.#options;
     checkRoomForStream(open, maxStreams);
+    openSessions?.start(event.sessionId);
     if (raw.stream !== true)
       return turns.start(new JsonDelivery(context, event, options, onTurnEnd, open));
     const encoder = new ChunkEncoder(options);

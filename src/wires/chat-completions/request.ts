@@ -10,7 +10,8 @@ export const MOST_LINES = 50;
 /** Deeper JSON is refused before it is parsed. */
 const MAX_DEPTH = 200;
 
-const ROLES = ['system', 'developer', 'user', 'assistant', 'tool', 'function'];
+/** Whose words a message can hold. `function` is the older name of `tool`. */
+export const ROLES = ['system', 'developer', 'user', 'assistant', 'tool', 'function'];
 
 /** What was said, as the request tells it. */
 export interface ToldCall {
@@ -45,11 +46,11 @@ export function parseCompletion(body: Buffer): CompletionEvent {
 
 /** What was said in the call. Throws an `EventError` for a message that breaks a rule. */
 export function toldBy({ messages }: CompletionEvent): ToldCall {
-  const lines: TranscriptLine[] = [];
+  const newestFirst: TranscriptLine[] = [];
   let last: ToldCall['last'] = 'nobody';
   let continues: readonly string[] = [];
   let index = messages.length - 1;
-  for (; index >= 0 && lines.length <= MOST_LINES; index--) {
+  for (; index >= 0 && newestFirst.length <= MOST_LINES; index--) {
     const message: unknown = messages[index];
     const path = `messages[${index}]`;
     if (!isObject(message)) refuse(path, 'an object', message);
@@ -62,12 +63,13 @@ export function toldBy({ messages }: CompletionEvent): ToldCall {
     if (last === 'nobody') last = isTool ? 'tool' : (role as 'user' | 'assistant');
     if (isTool) continue;
     const text = textOf(message as CompletionMessage, path);
-    if (last === 'tool' && lines.length === 0 && continues.length === 0 && role === 'assistant')
+    if (last === 'tool' && newestFirst.length === 0 && continues.length === 0 && role === 'assistant')
       continues = toolsCalledIn(message as CompletionMessage);
-    if (text.trim() !== '') lines.unshift({ role: role as 'user' | 'assistant', text });
+    if (/\S/.test(text)) newestFirst.push({ role: role as 'user' | 'assistant', text });
   }
-  const isWhole = index < 0 && lines.length <= MOST_LINES;
-  return { lines: isWhole ? lines : lines.slice(-MOST_LINES), isWhole, last, continues };
+  const isWhole = index < 0 && newestFirst.length <= MOST_LINES;
+  if (!isWhole) newestFirst.length = MOST_LINES;
+  return { lines: newestFirst.reverse(), isWhole, last, continues };
 }
 
 /** The text of a message. Parts of other kinds than text are left out. */
@@ -125,6 +127,7 @@ const [QUOTE, BACKSLASH, OPEN_ARRAY, CLOSE_ARRAY, OPEN_OBJECT, CLOSE_OBJECT] =
 
 /** Whether JSON text has more levels of arrays and objects. */
 function isDeeperThan(levels: number, json: Buffer): boolean {
+  if (!hasMoreThan(levels, '{[', json)) return false; // as nearly always
   let depth = 0;
   for (let index = 0; index < json.length; index++) {
     const byte = json[index];
@@ -134,6 +137,18 @@ function isDeeperThan(levels: number, json: Buffer): boolean {
       depth += 1;
       if (depth > levels) return true;
     } else if (byte === CLOSE_ARRAY || byte === CLOSE_OBJECT) depth -= 1;
+  }
+  return false;
+}
+
+/** Whether the bytes hold more of these characters, together. */
+function hasMoreThan(most: number, characters: string, json: Buffer): boolean {
+  let count = 0;
+  for (const character of characters) {
+    for (let at = json.indexOf(character); at !== -1; at = json.indexOf(character, at + 1)) {
+      count += 1;
+      if (count > most) return true;
+    }
   }
   return false;
 }

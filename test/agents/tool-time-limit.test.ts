@@ -1,0 +1,76 @@
+// `tool({ timeoutMs })`: one tool is given less time than the turn.
+
+import assert from 'node:assert/strict';
+import { once } from 'node:events';
+import { describe, it, type TestContext } from 'node:test';
+
+import { defineAgent } from '../../src/agents/define-agent.ts';
+import { tool, type Tool, type ToolContext } from '../../src/agents/tool.ts';
+import { ToolTimeout } from '../../src/agents/tool-time-limit.ts';
+import { scriptedModel } from '../../src/models/scripted-model.ts';
+import { serve, type Served } from '../fixtures/app.ts';
+
+const named = {
+  name: 'look_up', description: 'Looks something up.', parameters: { type: 'object' },
+} as const;
+const TIMED_OUT = { error: 'the tool took longer than 20 ms' };
+
+const listens = async (_args: unknown, { signal }: ToolContext): Promise<never> => {
+  await once(signal, 'abort');
+  throw signal.reason;
+};
+const ignores = (): Promise<never> => new Promise(() => undefined);
+
+function serveTool(t: TestContext, look: Tool): Served {
+  const model = scriptedModel([{ call: 'look_up', args: {} }, 'Sorry.']);
+  return serve(t, defineAgent({ name: 'slow', prompt: 'Be brief.', model, tools: [look] }));
+}
+
+describe('a tool with a time limit', () => {
+  for (const [what, run] of [['listens to', listens], ['ignores', ignores]] as const) {
+    it(`gives the model an error in time, if the tool ${what} its signal`, async (t) => {
+      const { client } = serveTool(t, tool({ ...named, timeoutMs: 20, run }));
+      const reply = await client.say('Hello?');
+      assert.equal(await reply.text(), 'Sorry.');
+      const [call] = await reply.toolCalls();
+      assert.deepEqual(call?.result, TIMED_OUT);
+    });
+  }
+
+  it('counts as failed, and its signal has the reason', async (t) => {
+    let reason: unknown;
+    const { client, metric } = serveTool(t, tool({
+      ...named,
+      timeoutMs: 20,
+      run: (args, context) => {
+        context.signal.addEventListener('abort', () => (reason = context.signal.reason));
+        return listens(args, context);
+      },
+    }));
+    await (await client.say('Hello?')).text();
+    assert.ok(reason instanceof ToolTimeout);
+    assert.equal(metric('layercode_tool_calls_total{tool="look_up",outcome="failed"}'), 1);
+  });
+
+  it('leaves a tool alone that is faster', async (t) => {
+    const quick = tool({ ...named, timeoutMs: 60_000, run: () => 'found' });
+    const { client } = serveTool(t, quick);
+    const [call] = await (await client.say('Hello?')).toolCalls();
+    assert.equal(call?.result, 'found');
+  });
+
+  it('makes the outcome of a tool unknown that acts once', async (t) => {
+    const pay = tool({ ...named, once: true, timeoutMs: 20, run: ignores });
+    const { client } = serveTool(t, pay);
+    const [call] = await (await client.say('Hello?')).toolCalls();
+    assert.deepEqual([call?.state, call?.result], ['unknown', { error: 'outcome unknown' }]);
+  });
+
+  for (const timeoutMs of [0, -1, Number.NaN, 86_400_001, '5' as unknown as number]) {
+    it(`refuses ${JSON.stringify(timeoutMs)} as a limit`, () =>
+      assert.throws(() => tool({ ...named, timeoutMs, run: () => 1 }), {
+        name: 'TypeError',
+        message: /^tool look_up: timeoutMs must be a number of milliseconds from 1 to 86400000/,
+      }));
+  }
+});
