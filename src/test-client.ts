@@ -1,42 +1,56 @@
 import { randomUUID } from 'node:crypto';
 
-import { readBody } from './base/abortable-body.ts';
-import { parseJson } from './base/json.ts';
 import type { App } from './app/app.ts';
-import type { Message, ToolCallState, ToolMessage } from './conversations/message.ts';
-import type { InterruptionContext } from './wires/layercode/events.ts';
-import { postEvent } from './wires/layercode/post-event.ts';
-import { SpokenText, type Heard } from './platform/spoken-text.ts';
-import { decodeEvents, type DecodedEvent } from './sse/decode.ts';
+import { parseJson } from './base/json.ts';
+import type { Message, ToolMessage } from './conversations/message.ts';
+import { CompletionsWire } from './platform/completions-wire.ts';
+import { hearWords } from './platform/heard-events.ts';
+import { isEventStream } from './platform/is-event-stream.ts';
+import { LayercodeWire } from './platform/layercode-wire.ts';
+import { TestReply, type TestToolCall } from './platform/test-reply.ts';
+import type { PostOptions, TestRequest, TestWire, TurnIds } from './platform/test-wire.ts';
+import { PROFILES, type ProfileName } from './wires/chat-completions/profiles.ts';
 
-export interface TestClientOptions {
-  /** The webhook secret to sign with. */
-  readonly secret: string;
-  /** The webhook's path. Default `/api/agent`. */
+export { TestReply } from './platform/test-reply.ts';
+export type { TestToolCall } from './platform/test-reply.ts';
+export type { PostOptions, TestEvent } from './platform/test-wire.ts';
+
+interface CommonOptions {
+  /** The agent's path. Default `/api/agent`. */
   readonly agentRoute?: string;
   /** Default: a new id. */
   readonly conversationId?: string;
 }
 
-export interface PostOptions {
-  /** Default: the client's `agentRoute`. */
-  readonly path?: string;
-  /** Replaces the correct signature; null sends none. */
-  readonly signature?: string | null;
-  readonly headers?: Readonly<Record<string, string>>;
+/** For a client that plays LayerCode. */
+export interface LayercodeClientOptions extends CommonOptions {
+  /** Default `layercode`. */
+  readonly wire?: 'layercode';
+  /** The webhook secret to sign with. */
+  readonly secret: string;
 }
+
+/** For a client that plays a platform which calls the agent over Chat Completions. */
+export interface CompletionsClientOptions extends CommonOptions {
+  readonly wire: 'chat-completions';
+  /** Which platform, as in the app's CHAT_COMPLETIONS_PROFILE. Default `generic`. */
+  readonly profile?: ProfileName;
+  /** One of the app's CHAT_COMPLETIONS_KEYS. */
+  readonly key: string;
+  /**
+   * Names of the tools that the platform offers the agent. Default: those of the profile that hang
+   * up or transfer the call.
+   */
+  readonly tools?: readonly string[];
+}
+
+export type TestClientOptions = LayercodeClientOptions | CompletionsClientOptions;
 
 /**
- * An event of a reply. `type` is `response.tts`, `response.data`, and so on in the session dialect,
- * and `message`, `data`, `hangup`, `error` or `done` in the call dialect.
+ * Options of `say` and `start`. All other fields are added to what is posted, or replace its own.
+ * These have one name on all wires, and are put where the wire has them: `conversation_id`,
+ * `from_phone_number`, `to_phone_number`, `metadata` and `custom_metadata`.
  */
-export interface TestEvent {
-  readonly type: string;
-  readonly content?: unknown;
-  readonly turn_id?: string;
-}
-
-/** Options of `say` and `start`. All other fields are added to the event, or replace its own. */
 export interface TurnOptions {
   /**
    * The caller speaks over the reply after this many words: the connection is dropped, and the next
@@ -46,97 +60,22 @@ export interface TurnOptions {
   readonly [field: string]: unknown;
 }
 
-/** A tool call of a turn, as recorded in history. */
-export interface TestToolCall {
-  readonly tool: string;
-  /** The model's arguments: parsed, or as text if they are not JSON. */
-  readonly args: unknown;
-  /** The result the model received: parsed, or as text if it was cut. */
-  readonly result: unknown;
-  readonly state: ToolCallState;
-}
-
-/** Where a reply comes from. */
-interface ReplySource {
-  /** Call it once. */
-  events(): AsyncIterable<TestEvent>;
-  drop(): void;
-  toolCalls(): Promise<readonly TestToolCall[]>;
-}
-
 /**
- * The streamed answer to a webhook. Iterate it, once, or call `text()` or `events()`: each of them
- * reads it to its end.
+ * Plays a voice platform in tests: posts what the caller says over a real socket, as the platform
+ * does, and reads the replies.
  */
-export class TestReply implements AsyncIterable<TestEvent> {
-  readonly response: Response;
-  readonly #source: ReplySource;
-  #isTaken = false;
-  #events: Promise<TestEvent[]> | undefined;
-
-  /** Use a `TestClient`. */
-  constructor(response: Response, source: ReplySource) {
-    this.response = response;
-    this.#source = source;
-  }
-
-  get status(): number {
-    return this.response.status;
-  }
-
-  async *[Symbol.asyncIterator](): AsyncGenerator<TestEvent, void, undefined> {
-    this.#isTaken = true;
-    yield* this.#source.events();
-  }
-
-  /** All events, once the stream has ended. */
-  events(): Promise<TestEvent[]> {
-    return (this.#events ??= listOf(this));
-  }
-
-  /** Everything that was spoken, once the stream has ended, or up to the interruption. */
-  async text(): Promise<string> {
-    const events = await this.events();
-    return events.map(textOf).join('');
-  }
-
-  /**
-   * The tool calls of the turn, in order, once the stream has ended. They come from the app's
-   * history, because the wire does not show them. Rejects if the client was created with an
-   * origin.
-   */
-  async toolCalls(): Promise<readonly TestToolCall[]> {
-    await (this.#isTaken ? this.#events : this.events());
-    return this.#source.toolCalls();
-  }
-
-  /** The answer to an event that is not a turn. */
-  async json(): Promise<unknown> {
-    return this.response.json();
-  }
-
-  /** Closes the connection, as LayerCode does when the caller interrupts the reply. */
-  drop(): void {
-    this.#isTaken = true;
-    this.#source.drop();
-  }
-}
-
-/** Plays LayerCode in tests: signs events, posts them over a real socket, and reads the replies. */
 export class TestClient {
   readonly conversationId: string;
   readonly #app: App | undefined;
-  readonly #options: TestClientOptions;
+  readonly #wire: TestWire;
   #origin: Promise<string> | undefined;
-  #lastTurn: object | undefined;
-  /** What the next message of a conversation says about the previous reply. */
-  readonly #interruptions = new Map<unknown, InterruptionContext>();
+  #lastTurn: TestRequest | undefined;
 
   constructor(target: App | string, options: TestClientOptions) {
     this.#app = typeof target === 'string' ? undefined : target;
     if (typeof target === 'string') this.#origin = Promise.resolve(target.replace(/\/$/, ''));
-    this.#options = options;
     this.conversationId = options.conversationId ?? randomUUID();
+    this.#wire = openWire(options, this.conversationId);
   }
 
   /** `http://127.0.0.1:port`. The first call starts the app's server on a free port. */
@@ -145,43 +84,32 @@ export class TestClient {
     return this.#origin;
   }
 
-  /** The caller says something: posts a `message` of a new turn. */
+  /** The caller says something. */
   say(text: string, options: TurnOptions = {}): Promise<TestReply> {
-    return this.#takeTurn('message', { text }, options);
+    return this.#takeTurn(text, options);
   }
 
-  /** The call begins, or the caller returns: posts a `session.start`. */
+  /**
+   * The call begins, and the agent welcomes the caller. On LayerCode also when a caller returns. On
+   * Chat Completions a platform that speaks first itself does not ask for a welcome.
+   */
   start(options: TurnOptions = {}): Promise<TestReply> {
-    return this.#takeTurn('session.start', {}, options);
+    return this.#takeTurn(undefined, options);
   }
 
-  /** Delivers the last turn again with the same bytes, as LayerCode sometimes does. */
+  /** Delivers the last turn again with the same bytes, as platforms sometimes do. */
   async deliverAgain(): Promise<TestReply> {
     if (this.#lastTurn === undefined) throw new Error('deliverAgain() needs a turn: say something');
-    return this.post(this.#lastTurn);
+    return this.#send(this.#lastTurn);
   }
 
-  /** Posts a signed event. An object is sent as JSON, text and bytes as they are. */
+  /**
+   * Posts anything, with the wire's signature or key. An object is sent as JSON, text and bytes as
+   * they are. On Chat Completions the headers name the conversation, if the profile uses headers.
+   */
   async post(event: object | string | Uint8Array, options: PostOptions = {}): Promise<TestReply> {
-    const { path = this.#options.agentRoute ?? '/api/agent', ...request } = options;
-    const controller = new AbortController();
-    const url = (await this.origin()) + path;
-    const response = await postEvent(url, event, {
-      ...request,
-      secret: this.#options.secret,
-      signal: controller.signal,
-    });
-    const ids = idsOf(event);
-    const toEvent = ids.isCallDialect ? callEvent : sessionEvent;
-    return new TestReply(response, {
-      async *events() {
-        for await (const decoded of decodeEvents(readBody(response, controller.signal))) {
-          yield toEvent(decoded);
-        }
-      },
-      drop: () => controller.abort(),
-      toolCalls: () => this.#toolCallsOf(ids),
-    });
+    const isWritten = typeof event === 'string' || event instanceof Uint8Array;
+    return this.#send(this.#wire.byHand(isWritten ? event : JSON.stringify(event)), options);
   }
 
   /** Closes the app, if the client was created with one. */
@@ -194,45 +122,40 @@ export class TestClient {
     return `http://127.0.0.1:${address?.port}`;
   }
 
-  async #takeTurn(type: string, own: object, options: TurnOptions): Promise<TestReply> {
+  async #takeTurn(words: string | undefined, options: TurnOptions): Promise<TestReply> {
     const { interruptAfterWords, ...fields } = options;
     checkWords(interruptAfterWords);
-    // A test may have several conversations.
-    const { conversation_id: conversationId = this.conversationId } = fields;
-    const interruption = this.#interruptions.get(conversationId);
-    this.#interruptions.delete(conversationId);
-    const isMessage = type === 'message' && interruption !== undefined;
-    const event = {
-      type,
-      session_id: 'test-session',
-      conversation_id: conversationId,
-      turn_id: randomUUID(),
-      ...own,
-      ...(isMessage ? { interruption_context: interruption } : {}),
-      ...fields,
-    };
-    this.#lastTurn = event;
-    const reply = await this.post(event);
-    if (interruptAfterWords === undefined || !isStream(reply.response)) return reply;
-    const { events, heard } = await listen(reply, interruptAfterWords);
-    if (heard !== undefined) {
-      this.#interruptions.set(conversationId, {
-        previous_turn_interrupted: true,
-        words_heard: heard.words,
-        text_heard: heard.text,
-        assistant_turn_id: String(event.turn_id),
-      });
-    }
+    const request = this.#wire.turn(words, fields);
+    this.#lastTurn = request;
+    const reply = await this.#send(request);
+    if (interruptAfterWords === undefined || !isEventStream(reply.response)) return reply;
+    const { events, heard } = await hearWords(reply, interruptAfterWords);
+    if (heard !== undefined) request.cutTo(heard);
     return new TestReply(reply.response, {
       async *events() {
         yield* events;
       },
       drop: () => reply.drop(),
       toolCalls: () => reply.toolCalls(),
+      isHangUp: (event) => this.#wire.isHangUp(event),
     });
   }
 
-  async #toolCallsOf({ conversationId, turnId }: EventIds): Promise<readonly TestToolCall[]> {
+  async #send(request: TestRequest, options: PostOptions = {}): Promise<TestReply> {
+    const { path = this.#wire.path } = options;
+    const controller = new AbortController();
+    const { signal } = controller;
+    const url = (await this.origin()) + path;
+    const response = await this.#wire.post(url, request, options, signal);
+    return new TestReply(response, {
+      events: () => request.events(response, signal),
+      drop: () => controller.abort(),
+      toolCalls: () => this.#toolCallsOf(request.ids),
+      isHangUp: (event) => this.#wire.isHangUp(event),
+    });
+  }
+
+  async #toolCallsOf({ conversationId, turnId }: TurnIds): Promise<readonly TestToolCall[]> {
     if (this.#app === undefined) {
       throw new Error(`toolCalls() needs a client of the app itself: ${WITHOUT_APP}`);
     }
@@ -247,83 +170,52 @@ export class TestClient {
 /**
  * Creates a client. Given an app, it serves the app on a free port of 127.0.0.1. Given an origin
  * like `http://localhost:8000`, it calls the server there.
+ *
+ * Throws a `TypeError` for an unknown wire or profile, and without the secret or key of its wire.
  */
 export function createTestClient(target: App | string, options: TestClientOptions): TestClient {
   return new TestClient(target, options);
 }
 
-async function listOf<T>(items: AsyncIterable<T>): Promise<T[]> {
-  const list: T[] = [];
-  for await (const item of items) list.push(item);
-  return list;
+const WITHOUT_APP = 'with an origin, read app.conversations.getHistory(id)';
+
+function openWire(options: TestClientOptions, conversationId: string): TestWire {
+  const { agentRoute = '/api/agent' } = options;
+  switch (options.wire) {
+    case undefined:
+    case 'layercode':
+      checkGiven('secret', options.secret, 'layercode');
+      return new LayercodeWire({ secret: options.secret, agentRoute, conversationId });
+    case 'chat-completions': {
+      const { profile = 'generic', key, tools } = options;
+      checkGiven('key', key, options.wire);
+      if (!Object.hasOwn(PROFILES, profile))
+        throw oneOf('profile', profile, Object.keys(PROFILES));
+      return new CompletionsWire({ profile, key, tools, agentRoute, conversationId });
+    }
+    default: {
+      const { wire } = options satisfies never as { readonly wire: unknown };
+      throw oneOf('wire', wire, ['layercode', 'chat-completions']);
+    }
+  }
 }
 
-function textOf({ type, content }: TestEvent): string {
-  return type === 'response.tts' || type === 'message' ? String(content) : '';
+/** Not all tests are type-checked. */
+function checkGiven(name: string, value: unknown, wire: string): void {
+  if (typeof value === 'string' && value !== '') return;
+  throw new TypeError(`createTestClient needs the option ${name} on the wire ${wire}`);
 }
 
-function isStream(response: Response): boolean {
-  return response.headers.get('content-type')?.startsWith('text/event-stream') === true;
+function oneOf(name: string, value: unknown, known: readonly string[]): TypeError {
+  const got = JSON.stringify(value);
+  return new TypeError(
+    `createTestClient: ${name} must be one of ${known.join(', ')}, got ${got}`,
+  );
 }
 
 function checkWords(count: number | undefined): void {
   if (count === undefined || (Number.isInteger(count) && count >= 0)) return;
   throw new RangeError(`interruptAfterWords must be an integer of at least 0, got ${count}`);
-}
-
-const WITHOUT_APP = 'with an origin, read app.conversations.getHistory(id)';
-
-/** A voice that takes one millisecond per word. */
-const WORDS_PER_MINUTE = 60_000;
-
-/**
- * The events of a reply up to this many words, with the last event cut there, and what was heard.
- * If the reply has fewer words: all events, and no interruption.
- */
-async function listen(
-  reply: TestReply, words: number,
-): Promise<{ readonly events: readonly TestEvent[]; readonly heard?: Heard }> {
-  const spoken = new SpokenText(WORDS_PER_MINUTE);
-  const events: TestEvent[] = [];
-  // Leaving the loop drops the connection.
-  for await (const event of reply) {
-    const piece = textOf(event);
-    spoken.add(piece, 0);
-    const heard = spoken.heardBy(words);
-    const text = heard.text.trimEnd();
-    if (piece.trim() === '' || heard.words < words) {
-      events.push(event);
-      continue;
-    }
-    const unheard = spoken.text.length - text.length;
-    const kept = piece.slice(0, Math.max(0, piece.length - unheard));
-    if (kept !== '') events.push({ ...event, content: kept });
-    return { events, heard: { ...heard, text } };
-  }
-  return { events };
-}
-
-/** The ids in a posted event, if it is one. */
-interface EventIds {
-  readonly isCallDialect: boolean;
-  readonly conversationId: string | undefined;
-  readonly turnId: string | undefined;
-}
-
-function idsOf(event: object | string | Uint8Array): EventIds {
-  const isText = typeof event === 'string' || event instanceof Uint8Array;
-  const fields = isText ? parsed(Buffer.from(event).toString('utf8')) : event;
-  const idOf = (name: string): string | undefined => {
-    const isObject = typeof fields === 'object' && fields !== null;
-    const value: unknown = isObject ? Reflect.get(fields, name) : undefined;
-    return typeof value === 'string' ? value : undefined;
-  };
-  const callId = idOf('call_id');
-  return {
-    isCallDialect: callId !== undefined,
-    conversationId: callId ?? idOf('conversation_id') ?? idOf('session_id'),
-    turnId: idOf('turn_id'),
-  };
 }
 
 /** Matches calls with their results, which are separate messages in history. */
@@ -345,13 +237,4 @@ function toolCallsOf(turn: readonly Message[]): readonly TestToolCall[] {
 function parsed(text: string): unknown {
   const value = parseJson(text);
   return value === undefined ? text : value;
-}
-
-function sessionEvent({ data }: DecodedEvent): TestEvent {
-  return JSON.parse(data) as TestEvent;
-}
-
-function callEvent({ event, data }: DecodedEvent): TestEvent {
-  if (event === 'done') return { type: event };
-  return { type: event, content: event === 'message' ? data : (JSON.parse(data) as unknown) };
 }

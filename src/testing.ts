@@ -9,5 +9,6 @@ export type {
 } from './models/scripted-answer.ts';
 export { createTestClient, TestClient, TestReply } from './test-client.ts';
 export type {
-  PostOptions, TestClientOptions, TestEvent, TestToolCall, TurnOptions,
+  CompletionsClientOptions, LayercodeClientOptions, PostOptions, TestClientOptions, TestEvent,
+  TestToolCall, TurnOptions,
 } from './test-client.ts';

@@ -32,7 +32,7 @@ const HOUSE: readonly (readonly [room: string, mayImport: readonly string[]])[] 
     ],
   ],
   ['testing.ts', ['test-client.ts', 'agents', 'models']],
-  ['test-client.ts', ['platform', 'app', 'wires/layercode', 'conversations', 'sse', 'base']],
+  ['test-client.ts', ['platform', 'app', 'wires/chat-completions', 'conversations', 'base']],
   ['platform.ts', ['platform']],
   [
     'cli/commands',
@@ -42,7 +42,10 @@ const HOUSE: readonly (readonly [room: string, mayImport: readonly string[]])[] 
     ],
   ],
   ['cli/tunnel', ['cli/terminal', 'process', 'wires/layercode', 'base']],
-  ['cli/talk', ['cli/terminal', 'process', 'platform', 'settings', 'base']],
+  [
+    'cli/talk',
+    ['cli/terminal', 'process', 'platform', 'wires/chat-completions', 'settings', 'base'],
+  ],
   ['cli/terminal', ['base']],
   [
     'process',
@@ -54,8 +57,8 @@ const HOUSE: readonly (readonly [room: string, mayImport: readonly string[]])[] 
   [
     'platform',
     [
-      'platform/websocket', 'app', 'wires/layercode', 'wires', 'middleware', 'agents', 'http',
-      'sse', 'base',
+      'platform/websocket', 'app', 'wires/chat-completions', 'wires/layercode', 'wires',
+      'middleware', 'agents', 'conversations', 'http', 'sse', 'base',
     ],
   ],
   ['platform/websocket', ['base']],
@@ -644,6 +647,8 @@ describe('layercode-microserver/testing', () => {
     assert.deepEqual(
       exportedBy('testing.ts').filter((name) => !Object.hasOwn(testing, name)),
       [
+        'CompletionsClientOptions',
+        'LayercodeClientOptions',
         'PostOptions',
         'Script',
         'ScriptedAnswer',

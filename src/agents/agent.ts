@@ -139,6 +139,11 @@ export interface ToolRun {
    */
   readonly repeatable?: boolean | undefined;
   /**
+   * Whether it acts on the reply of its own turn alone, as hanging up does: then it runs in each
+   * turn, though another one that this turn replaces has made the same call. Default false.
+   */
+  readonly isOfTurn?: boolean | undefined;
+  /**
    * Set for a call that acts once per conversation: the text that says what it does, such as the
    * number of an order. Calls with the same tool and text are the same call. Undefined if `run`
    * will refuse it without acting. If it throws, nothing starts, and the model gets the error.
@@ -205,8 +210,11 @@ export interface TurnJournal {
   noteUsage(usage: ModelUsage): void;
   /** Adds to the metrics a request to a model that got no complete answer. */
   noteFailedRequest(model: string, failure: ModelRequestFailure): void;
-  /** Adds a call's outcome to the metrics. `tool` must be one of the agent's tools. */
-  noteToolOutcome(tool: string, outcome: ToolCallOutcome): void;
+  /**
+   * Adds a call's outcome to the metrics, and its time in milliseconds if that is given. `tool`
+   * must be one of the agent's tools.
+   */
+  noteToolOutcome(tool: string, outcome: ToolCallOutcome, durationMs?: number): void;
   /** Speaks a filler, which is not part of the history. Does nothing once the agent has spoken. */
   sayFiller(text: string): void;
 }

@@ -23,8 +23,8 @@ export interface ModelAgentDefinition<S = unknown, T = S> extends ModelOptions {
   /** Applies to the first request of a turn; in later ones the model decides. Default `auto`. */
   readonly toolChoice?: ToolChoice | undefined;
   /**
-   * Said if nothing has been spoken for `FILLER_AFTER_MS`, and again 5 s later, 10 s after that, and
-   * so on. A function may look at the turn's language, and must answer at once. Default "One
+   * Said if nothing has been spoken for `FILLER_AFTER_MS`, again 5 s later, then 10 s after that,
+   * and so on. A function may look at the turn's language, and must answer at once. Default "One
    * moment."
    */
   readonly filler?: Filler<S> | undefined;

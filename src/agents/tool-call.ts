@@ -35,12 +35,13 @@ export function toolRun<S>(
 ): ToolRun {
   const tool = tools.find(({ name }) => name === call.name);
   if (tool === undefined) return { run: () => refuseUnknown(call.name, turn, reply) };
-  const { whenInterrupted, repeatable } = tool;
+  const { whenInterrupted, repeatable, isOfTurn } = tool;
   const requested = new RequestedCall(tool, call.args, turn, reply, budget);
   return {
     name: tool.name,
     whenInterrupted,
     repeatable,
+    isOfTurn,
     ...(tool.once === undefined ? {} : { once: (signal) => requested.onceText(signal) }),
     run: (context) => requested.run(context),
   };
@@ -55,6 +56,8 @@ class RequestedCall<S> {
   readonly #reply: Reply;
   readonly #budget: CheckBudget;
   #checked: Checked | undefined;
+  /** When it began to run, on the clock of `performance.now()`. */
+  #startedAtMs: number | undefined;
 
   constructor(
     tool: Tool<S>,
@@ -91,6 +94,7 @@ class RequestedCall<S> {
       const checked = await this.#check(call.signal);
       call.signal.throwIfAborted(); // the turn may have ended meanwhile
       if ('problem' in checked) return this.#refuse(checked.problem);
+      this.#startedAtMs = performance.now();
       this.#report('running', { args });
       const saveState = (): Promise<void> => this.#turn.journal.saveState();
       const context = { ...call, ...this.#context(), reply: this.#reply, saveState };
@@ -115,12 +119,20 @@ class RequestedCall<S> {
       if (result instanceof HandOver) await this.#turn.journal.handOver(toolCallId, result.agent);
       const text = resultText(result);
       this.#report('completed', { args, result: shown(result, text) });
+      if (text.length > MAX_RESULT_LENGTH) this.#warnOfCut(text.length);
       return cut(text);
     } catch (error) {
       if (this.#tool.once === undefined) throw error;
       this.#report('failed', { args });
       return refusal(messageOf(error));
     }
+  }
+
+  #warnOfCut(characters: number): void {
+    const { conversationId, turnId, log } = this.#turn;
+    const message = 'the result of a tool was cut: the model gets its beginning';
+    const { name: tool } = this.#tool;
+    log.warn(message, { conversationId, turnId, tool, characters, kept: MAX_RESULT_LENGTH });
   }
 
   /** Checks the arguments, once. */
@@ -147,7 +159,10 @@ class RequestedCall<S> {
 
   #report(status: CallStatus, more: JsonObject): void {
     tellBrowser(this.#tool, status, more, this.#reply);
-    if (status !== 'running') this.#turn.journal.noteToolOutcome(this.#tool.name, status);
+    if (status === 'running') return;
+    const startedAtMs = this.#startedAtMs;
+    const durationMs = startedAtMs === undefined ? undefined : performance.now() - startedAtMs;
+    this.#turn.journal.noteToolOutcome(this.#tool.name, status, durationMs);
   }
 }
 

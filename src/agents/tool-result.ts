@@ -6,6 +6,14 @@ import { jsonFaultOf } from '../base/json-value.ts';
 export class ToolResultError extends TypeError {
   override readonly name = 'ToolResultError';
   readonly code = 'ERR_TOOL_RESULT';
+  /** For the log: without names below the first one, which may be the caller's words. */
+  readonly loggable: string;
+
+  constructor(path: string, fault: string) {
+    super(`${path} ${fault}`);
+    const [field = 'result'] = /^result(?:\.\w+)?/.exec(path) ?? [];
+    this.loggable = `${path === field ? field : `something in ${field}`} ${fault}`;
+  }
 }
 
 /**
@@ -15,6 +23,6 @@ export class ToolResultError extends TypeError {
 export function resultText(result: unknown): string {
   if (result === undefined) return '{"status":"ok"}';
   const fault = jsonFaultOf(result, 'result', { takesToJson: true });
-  if (fault !== undefined) throw new ToolResultError(`${fault.path} ${fault.text}`);
+  if (fault !== undefined) throw new ToolResultError(fault.path, fault.text);
   return JSON.stringify(result);
 }

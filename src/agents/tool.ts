@@ -52,7 +52,7 @@ type AnySchema = Schema | StandardSchema | UntypedSchema;
 type Written<P> =
   P extends Schema | StandardSchema ? unknown : string extends keyof P ? unknown : Schema;
 
-type Behaviour = Pick<ToolRun, 'whenInterrupted' | 'repeatable'>;
+type Behaviour = Pick<ToolRun, 'whenInterrupted' | 'repeatable' | 'isOfTurn'>;
 
 /** What `tool` accepts. */
 export interface ToolDefinition<P extends AnySchema, S = unknown> extends Behaviour {
@@ -122,7 +122,8 @@ const DAY_MS = 86_400_000;
 /** A definition may be a made tool with other fields: `tool({ ...look, name: 'peek' })`. */
 const FIELDS: FieldNames<ToolDefinition<Schema> & Tool> = {
   name: true, description: true, parameters: true, state: true, tellBrowser: true,
-  whenInterrupted: true, repeatable: true, once: true, timeoutMs: true, run: true, check: true,
+  whenInterrupted: true, repeatable: true, isOfTurn: true, once: true, timeoutMs: true,
+  run: true, check: true,
 };
 
 /**
@@ -133,7 +134,7 @@ export function tool<const P extends AnySchema, S = unknown>(
   definition: ToolDefinition<P, S>,
 ): Tool<S> {
   const { name, description, parameters, state, tellBrowser = 'status' } = definition;
-  const { repeatable = false, once = false, timeoutMs } = definition;
+  const { repeatable = false, isOfTurn = false, once = false, timeoutMs } = definition;
   const { whenInterrupted = once === false ? 'abort' : 'finish' } = definition;
   if (!isToolName(name)) {
     const given = JSON.stringify(name);
@@ -163,7 +164,7 @@ export function tool<const P extends AnySchema, S = unknown>(
     throw new TypeError(`tool ${name}: state must be made by defineState(() => ({ … }))`);
   }
   return {
-    name, description, whenInterrupted, repeatable, tellBrowser, timeoutMs, state,
+    name, description, whenInterrupted, repeatable, isOfTurn, tellBrowser, timeoutMs, state,
     ...argumentsFor(parameters, name),
     once: once === false ? undefined : (once as Tool<S>['once']),
     run: (args, context) => definition.run(args as ArgumentsOf<P>, context),
@@ -202,6 +203,7 @@ function argumentsFor(
 export function transferTo(destinations: Readonly<Record<string, string>>): Tool {
   const names = Object.keys(destinations);
   if (names.length === 0) throw new TypeError('transferTo needs at least one destination');
+  let hasWarned = false;
   return tool({
     name: 'transfer_call',
     description:
@@ -215,11 +217,14 @@ export function transferTo(destinations: Readonly<Record<string, string>>): Tool
       required: ['destination'],
       additionalProperties: false,
     },
+    repeatable: true,
+    isOfTurn: true,
     run: ({ destination, say }, { reply, log }) => {
       const to = destinations[destination] ?? '';
       const words = say === undefined ? {} : { say: speakable(say) };
       if (reply.transfer({ to, ...words })) return undefined;
-      if (!reply.isOver) log.warn('this platform offers no transfer', { destination });
+      if (!reply.isOver && !hasWarned) log.warn('this platform offers no transfer');
+      hasWarned = true;
       return { error: 'calls cannot be transferred here' };
     },
   });
@@ -241,6 +246,8 @@ export const hangUp: Tool = tool({
     },
     additionalProperties: false,
   },
+  repeatable: true,
+  isOfTurn: true,
   run: ({ goodbye }, { reply }) =>
     reply.hangup(goodbye === undefined ? {} : { say: speakable(goodbye) }),
 });

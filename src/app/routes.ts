@@ -145,10 +145,12 @@ function webhookRoutes({
   });
   const [first] = byAgent;
   const { agentRoute } = settings;
-  const plain = first === undefined || first.path === agentRoute
-    ? []
-    : routesBelow({ ...first, path: agentRoute });
-  return [...plain, ...byAgent.flatMap(routesBelow)];
+  const own = byAgent.flatMap(routesBelow);
+  if (first === undefined || first.path === agentRoute) return own;
+  // An agent may be named like a part of another's paths, such as `v1`: its own paths win.
+  const taken = new Set(own.map(({ method, path }) => `${method} ${path}`));
+  const plain = routesBelow({ ...first, path: agentRoute });
+  return [...plain.filter(({ method, path }) => !taken.has(`${method} ${path}`)), ...own];
 }
 
 /** People enter either form of the URL, with a final slash or without one. */

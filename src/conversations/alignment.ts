@@ -36,23 +36,29 @@ export function align(theirs: readonly Exchange[], ours: readonly OwnExchange[])
   return fromAnchor(longestCommon(theirs, ours), theirs, ours);
 }
 
-/** Compares one by one from the end, without the last `behind` of ours. */
+/**
+ * Compares one by one from the end, without the last `behind` of ours. Words that repeat are not
+ * enough: they may have been said once more in one list.
+ */
 function pairsFromEnd(
   theirs: readonly Exchange[],
   ours: readonly OwnExchange[],
   behind: number,
 ): readonly Pair[] | undefined {
   const pairs: Pair[] = [];
-  for (let back = 1; pairs.length < 2; back++) {
-    const [i, j] = [theirs.length - back, ours.length - behind - back];
-    const [their, our] = [theirs[i], ours[j]];
-    if (their === undefined || our === undefined) break; // one list begins here
+  let [i, j] = [theirs.length - 1, ours.length - 1 - behind];
+  for (; i >= 0 && j >= 0; i--, j--) {
+    const [their, our, newer] = [theirs[i], ours[j], theirs[i + 1]];
+    if (their === undefined || our === undefined) return undefined;
     if (!isSame(their, our) || !repliesAgree(their, our)) return undefined;
     pairs.unshift([i, j]);
+    if (newer === undefined || isSame(their, newer)) continue;
+    // Without our newest exchange, the two in a row may be others than those that were said last.
+    const isCertain = behind === 0 || [i, i + 1].some((index) => isOnlyOne(index, theirs, ours));
+    if (isCertain) return pairs;
   }
-  const [first] = pairs;
-  if (first === undefined) return undefined;
-  return isAnchor(pairs, 0) || isOnlyOne(first[0], theirs, ours) ? pairs : undefined;
+  const areBothWhole = i === j && pairs.length > 0;
+  return areBothWhole || isOnlyOne(i + 1, theirs, ours) ? pairs : undefined;
 }
 
 /** Whether the pair at the index is the first of both lists, or one of two in a row. */
@@ -79,7 +85,11 @@ function fromAnchor(
 ): readonly Pair[] {
   const newest = pairs.findLastIndex((_pair, index) => isAnchor(pairs, index));
   const anchor = newest >= 0 ? newest : pairs.findIndex(([i]) => isOnlyOne(i, theirs, ours));
-  return anchor === -1 ? [] : pairs.slice(anchor);
+  if (anchor >= 0) return pairs.slice(anchor);
+  const [their, our] = [theirs[0], ours[0]];
+  // Equal words were paired with later ones.
+  const areFirst = their?.words !== undefined && our !== undefined && isSame(their, our);
+  return areFirst && repliesAgree(their, our) ? [[0, 0]] : [];
 }
 
 function isSame({ words: a }: Exchange, { words: b }: Exchange): boolean {

@@ -41,11 +41,20 @@ export function takePlace(
 /**
  * The calls that were made in a turn's place, by its earlier runs and by the turns it replaces.
  * Interrupted ones are left out. Of equal calls the last one says what is known.
+ *
+ * Where the state `hasGoneBack`, calls of replaced turns that may run again do so: what they have
+ * noted in the state is gone.
  */
-export function callsAtPlace({ turns }: Conversation, record: TurnRecord): readonly ToolMessage[] {
+export function callsAtPlace(
+  { turns }: Conversation, record: TurnRecord, hasGoneBack: boolean,
+): readonly ToolMessage[] {
   return turns
     .filter((turn) => turn === record || (turn.isDiscarded && turn.number === record.number))
-    .flatMap(toolMessagesOf)
+    .flatMap((turn) =>
+      toolMessagesOf(turn).filter(
+        ({ isRepeatable }) => turn === record || !hasGoneBack || isRepeatable !== true,
+      ),
+    )
     .filter(({ state }) => state !== 'interrupted')
     .sort((a, b) => certaintyOf(a) - certaintyOf(b));
 }
@@ -61,9 +70,13 @@ function lastNumber(turns: readonly TurnRecord[]): number {
   return turns.reduce((last, { number = 0 }) => Math.max(last, number), 0);
 }
 
-/** Whether one of its tools has changed something outside, or may have. */
+/**
+ * Whether one of its tools has changed something outside, or may have. Handing over has not: the
+ * agent goes back.
+ */
 function hasChangedThings(turn: TurnRecord): boolean {
   return toolMessagesOf(turn).some(
-    ({ state, isRepeatable }) => isRepeatable !== true && state !== 'interrupted',
+    ({ state, isRepeatable, handOver }) =>
+      isRepeatable !== true && handOver === undefined && state !== 'interrupted',
   );
 }

@@ -9,7 +9,9 @@ import { align, type Exchange, type OwnExchange, type Pair } from './alignment.t
 import { add, addTurn, findTurn, moveLastTurn, type Conversation } from './conversation.ts';
 import { cutTo, type HeardTurn } from './heard.ts';
 import { coveredBy, lettersOf, saysLess, withoutLetters } from './spoken-words.ts';
-import { messagesOf, newTurn, replyText, setPlain, type TurnRecord } from './turn-record.ts';
+import {
+  messagesOf, newTurn, replyText, setPlain, toldId, type TurnRecord,
+} from './turn-record.ts';
 
 /** How a transcript compares with a conversation. Nothing has changed yet. */
 export interface Comparison {
@@ -241,7 +243,7 @@ function insert(
 ): TurnRecord {
   const reply = replies.length === 0 ? null : replies.join(' ');
   const hash = createHash('sha256').update(JSON.stringify([after?.id, words, reply]));
-  const id = `told-${hash.digest('hex').slice(0, 32)}`;
+  const id = toldId(hash.digest('hex').slice(0, 32));
   const known = findTurn(conversation, id);
   if (known !== undefined) {
     delete known.isDiscarded; // the platform has thought better of it

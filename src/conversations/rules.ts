@@ -290,7 +290,7 @@ export function openTurn(
     cutOf(heard),
     record.number === undefined
       ? hasEarlier ? toolMessagesOf(record) : NO_CALLS
-      : callsAtPlace(conversation, record),
+      : callsAtPlace(conversation, record, hasGoneBack),
     openElsewhere,
     takenOver,
     lost,

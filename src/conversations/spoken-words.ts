@@ -64,7 +64,7 @@ function endOfLetters(text: string, count: number): number {
   return text.length;
 }
 
-/** The same in a word that was cut. Signs in it are no letters, and marks belong to their letter. */
+/** The same in a word that was cut. Signs in it do not count, and marks belong to their letter. */
 function endInWord(word: string, count: number): number {
   let letters = 0;
   for (const { 0: character, index } of word.matchAll(/\P{M}\p{M}*/gu)) {

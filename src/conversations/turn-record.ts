@@ -129,6 +129,16 @@ export function newTurn(id: string, state: TurnState, runId: number): TurnRecord
   return { id, state, runId, words: null, reply: null };
 }
 
+/** An id for a turn that a platform's transcript tells of. `hash` is of its place and words. */
+export function toldId(hash: string): string {
+  return `told-${hash}`;
+}
+
+/** Whether a platform's transcript has told us of the turn. */
+export function isTold({ id, runId }: TurnRecord): boolean {
+  return runId === 0 && id.startsWith('told-');
+}
+
 /**
  * The id of the n-th turn delivered under one id, each with different words. The platform knows
  * only the first.
@@ -169,10 +179,13 @@ export function ownMessages(record: TurnRecord): Message[] {
     : messages.slice(record.kept);
 }
 
-/** What a discarded turn leaves in history: the calls that cannot be undone, without its words. */
+/**
+ * What a discarded turn leaves in history: calls that have changed something, without its words.
+ */
 export function callsOfDiscarded(record: TurnRecord): Message[] {
   if (record.messages === undefined) return [];
-  const isDone = ({ state }: ToolMessage): boolean => state !== 'interrupted';
+  const isDone = ({ state, isRepeatable }: ToolMessage): boolean =>
+    state !== 'interrupted' && isRepeatable !== true;
   return roundsOf(record.messages, isDone, { content: '', state: 'interrupted' });
 }
 

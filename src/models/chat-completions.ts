@@ -173,7 +173,8 @@ export class ChatCompletionsModel implements ChatModel {
       failure = undefined;
       if (isStopped()) return;
       const firstDeltaMs = reader.firstDeltaAt - sentAt;
-      yield { type: 'usage', model: this.name, ...reply.usage, firstDeltaMs };
+      const durationMs = performance.now() - sentAt;
+      yield { type: 'usage', model: this.name, ...reply.usage, firstDeltaMs, durationMs };
     } catch (error) {
       this.#noteRefusal(error, tell);
       if (isStopped()) return;

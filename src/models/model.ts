@@ -57,8 +57,8 @@ export interface ToolDefinition {
  *   none.
  * - `usage` comes last, once per answered request. Tokens are undefined if the vendor did not
  *   report them. `cachedTokens` are those of the `inputTokens` that the vendor had cached.
- *   `firstDeltaMs` is the time from sending the request to its first text or tool
- *   call.
+ *   `firstDeltaMs` is the time from sending the request to its first text or tool call, and
+ *   `durationMs` to its end.
  */
 export type ModelDelta =
   | { readonly type: 'text'; readonly text: string }
@@ -70,6 +70,7 @@ export type ModelDelta =
       readonly outputTokens: number | undefined;
       readonly cachedTokens?: number | undefined;
       readonly firstDeltaMs: number;
+      readonly durationMs?: number | undefined;
     };
 
 /** Why a request to a model got no complete answer. `failed`: a reason without a code. */

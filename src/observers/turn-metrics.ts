@@ -4,12 +4,13 @@ import type { TurnEvent } from '../calls/call-event.ts';
 import type { LogFields } from '../log.ts';
 import { Counter, Histogram, type Count, type Metrics } from '../metrics.ts';
 import { TURN_OUTCOMES, type TurnOutcome } from '../turns/delivery.ts';
+import type { Waits } from '../turns/waits.ts';
 import { WIRE as CHAT_COMPLETIONS } from '../wires/chat-completions/call-events.ts';
 import { WIRE as LAYERCODE } from '../wires/layercode/call-events.ts';
 import { EVENT_FIELDS } from '../wires/layercode/events.ts';
 import type { TurnObserver } from '../wires/stream-delivery.ts';
-
-const LATENCY_BUCKETS_SECONDS = [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10];
+import { failureReasonOf } from './failure-reason.ts';
+import { WAIT_BUCKETS_SECONDS } from './wait-buckets.ts';
 
 /** Counts deliveries of turns by outcome, and adds the outcome to the request's log line. */
 export function turnMetrics(metrics: Metrics): TurnObserver {
@@ -21,21 +22,72 @@ export function turnMetrics(metrics: Metrics): TurnObserver {
     new Histogram(
       'layercode_first_speech_seconds',
       "From a turn's verified event to its first spoken event.",
-      LATENCY_BUCKETS_SECONDS,
+      WAIT_BUCKETS_SECONDS,
       'event',
     ),
   );
+  const firstWord = metrics.add(
+    new Histogram(
+      'layercode_first_word_seconds',
+      "The same, to the agent's own first word: fillers do not count.",
+      WAIT_BUCKETS_SECONDS,
+      'event',
+    ),
+  );
+  const failures = metrics.add(
+    new Counter('layercode_turn_failures_total', 'Failed turns by reason.', ['reason']),
+  );
+  const handedOver = metrics.add(
+    new Counter('layercode_spoken_after_hand_over_total', HAND_OVER_HELP, ['speaker']),
+  );
   const countUsage = usageMetrics(metrics);
-  return function turnMetrics({ event, context }, { outcome, firstSpeechMs, usage, speakers }) {
-    context.logFields['outcome'] = outcome;
+  return function turnMetrics({ event, context: { logFields } }, report) {
+    const { outcome, firstSpeechMs, firstWordMs, usage, speakers, waits } = report;
+    logFields['outcome'] = outcome;
     counts[event.raw.type][outcome].increment();
     if (firstSpeechMs !== undefined) {
-      context.logFields['firstSpeechMs'] = Math.round(firstSpeechMs * 100) / 100;
+      logFields['firstSpeechMs'] = rounded(firstSpeechMs);
       firstSpeech.observe(firstSpeechMs / 1_000, event.raw.type);
     }
-    if (speakers !== undefined) context.logFields['speakers'] = speakers.join(',');
-    if (usage !== undefined) Object.assign(context.logFields, countUsage(usage));
+    if (firstWordMs !== undefined) {
+      if (firstWordMs !== firstSpeechMs) logFields['firstWordMs'] = rounded(firstWordMs);
+      firstWord.observe(firstWordMs / 1_000, event.raw.type);
+    }
+    if (outcome === 'failed') {
+      const reason = failureReasonOf(report.error);
+      logFields['failure'] = reason;
+      failures.increment([reason]);
+    }
+    if (speakers !== undefined) {
+      logFields['speakers'] = speakers.join(',');
+      for (const speaker of speakers) handedOver.increment([speaker]);
+    }
+    if (waits !== undefined) noteWaits(logFields, waits);
+    if (usage !== undefined) Object.assign(logFields, countUsage(usage));
   };
+}
+
+const HAND_OVER_HELP =
+  'Turns in which another agent than that of the path spoke, by agent that spoke.';
+
+function noteWaits(
+  logFields: Record<string, unknown>, { storeMs, toolMs, slowestTool }: Waits,
+): void {
+  if (storeMs >= SHOWN_MS) logFields['storeMs'] = rounded(storeMs);
+  if (slowestTool === undefined) return;
+  logFields['toolMs'] = rounded(toolMs);
+  logFields['slowestTool'] = slowestTool;
+}
+
+/** Shorter waits for the store explain nothing. */
+const SHOWN_MS = 1;
+
+function roundedIfKnown(ms: number | undefined): number | undefined {
+  return ms === undefined ? undefined : Math.round(ms);
+}
+
+function rounded(ms: number): number {
+  return Math.round(ms * 100) / 100;
 }
 
 type OutcomeCounts = Readonly<
@@ -72,7 +124,7 @@ function usageMetrics(metrics: Metrics): (usage: readonly ModelUsage[]) => LogFi
     new Histogram(
       'layercode_model_first_token_seconds',
       "From a model's request to its first text or tool call.",
-      LATENCY_BUCKETS_SECONDS,
+      WAIT_BUCKETS_SECONDS,
       'model',
     ),
   );
@@ -90,6 +142,7 @@ function usageMetrics(metrics: Metrics): (usage: readonly ModelUsage[]) => LogFi
       outputTokens: sumOfKnown(usage.map(({ outputTokens }) => outputTokens)),
       cachedTokens: sumOfKnown(usage.map(({ cachedTokens }) => cachedTokens)),
       firstTokenMs: Math.round(usage[0]?.firstDeltaMs ?? 0),
+      modelMs: roundedIfKnown(sumOfKnown(usage.map(({ durationMs }) => durationMs))),
     };
   };
 }

@@ -1,4 +1,5 @@
-import { Counter, type Metrics } from '../metrics.ts';
+import { Counter, Histogram, type Metrics } from '../metrics.ts';
+import { WAIT_BUCKETS_SECONDS } from './wait-buckets.ts';
 import type { WorkObserver } from '../turns/turn-host.ts';
 
 /**
@@ -24,10 +25,21 @@ export function workMetrics(metrics: Metrics, onceTools: readonly string[]): Wor
       ['tool'],
     ),
   );
+  const durations = metrics.add(
+    new Histogram(
+      'layercode_tool_duration_seconds',
+      'Time of tool calls that ran, by tool.',
+      WAIT_BUCKETS_SECONDS,
+      'tool',
+    ),
+  );
   for (const tool of onceTools) unknown.increment([tool], 0);
   return {
     modelRequest: (model, outcome) => requests.increment([model, outcome]),
-    toolCall: (tool, outcome) => calls.increment([tool, outcome]),
+    toolCall: (tool, outcome, durationMs) => {
+      calls.increment([tool, outcome]);
+      if (durationMs !== undefined) durations.observe(durationMs / 1_000, tool);
+    },
     unknownOutcome: (tool) => unknown.increment([tool]),
   };
 }

@@ -3,17 +3,17 @@ import type { Awaitable } from '../base/awaitable.ts';
 import { isObject } from '../base/fields.ts';
 import { parseJson, type Json, type JsonObject } from '../base/json.ts';
 import { decodeEvents } from '../sse/decode.ts';
-import { postEvent } from '../wires/layercode/post-event.ts';
-import { SIGNATURE_TOLERANCE_SECONDS, signPayload } from '../wires/layercode/signature.ts';
 import type { DeliveryEnd, DeliveryFrame, SignatureKind } from './frames.ts';
+import { isEventStream } from './is-event-stream.ts';
 
 export interface DeliveryOptions {
   /** Counts the deliveries of a session, from 1. */
   readonly number: number;
-  readonly webhookUrl: string;
-  readonly secret: string;
-  readonly headers: Readonly<Record<string, string>>;
   readonly signature: SignatureKind;
+  /** Posts a body. Rejects as `fetch` does. */
+  readonly send: (body: string, signal: AbortSignal) => Promise<Response>;
+  /** The events in the data of one SSE event. Default: the data is one. */
+  readonly eventsIn?: (data: string) => readonly Json[];
   /** Receives what is sent and what arrives. If it returns a promise, that is awaited. */
   readonly onFrame: (frame: DeliveryFrame) => Awaitable<unknown>;
   /** Receives each event of a reply. If it returns a promise, more is read after that. */
@@ -23,7 +23,7 @@ export interface DeliveryOptions {
 /** Bound for an answer that is not an event stream. */
 const MAX_ANSWER_BYTES = 1_048_576;
 
-/** One signed POST to the webhook, and what it answers. */
+/** One POST to the webhook, and what it answers. */
 export class Delivery {
   /** Whether the answer was a reply, and has been read to its end. */
   hasWholeReply = false;
@@ -41,10 +41,10 @@ export class Delivery {
 
   /** Resolves when the answer has been read, and never rejects. */
   async post(event: JsonObject): Promise<DeliveryEnd> {
-    const { number: delivery, signature, onFrame } = this.#options;
+    const { number: delivery, signature, send, onFrame } = this.#options;
     try {
       await onFrame({ type: 'local.request', delivery, signature, event });
-      const response = await this.#send(JSON.stringify(event));
+      const response = await send(JSON.stringify(event), this.#controller.signal);
       await onFrame({ type: 'local.answer', delivery, status: response.status });
       return await (isEventStream(response) ? this.#readReply(response) : this.#read(response));
     } catch (error) {
@@ -53,23 +53,13 @@ export class Delivery {
     }
   }
 
-  #send(body: string): Promise<Response> {
-    const { webhookUrl, secret, headers, signature } = this.#options;
-    const forged = forge(signature, body, secret);
-    return postEvent(webhookUrl, body, {
-      secret,
-      headers,
-      signal: this.#controller.signal,
-      ...(forged === undefined ? {} : { signature: forged }),
-    });
-  }
-
   async #readReply(response: Response): Promise<DeliveryEnd> {
-    const { number: delivery, onFrame, onEvent } = this.#options;
+    const { number: delivery, eventsIn = onlyEvent, onFrame, onEvent } = this.#options;
     for await (const { data } of decodeEvents(readBody(response, this.#controller.signal))) {
-      const event = JSON.parse(data) as Json;
-      await onFrame({ type: 'local.event', delivery, event });
-      if (isObject(event)) await onEvent(event as JsonObject);
+      for (const event of eventsIn(data)) {
+        await onFrame({ type: 'local.event', delivery, event });
+        if (isObject(event)) await onEvent(event as JsonObject);
+      }
     }
     this.hasWholeReply = true;
     return { outcome: 'ended' };
@@ -83,23 +73,20 @@ export class Delivery {
     const event = answer === undefined ? text.slice(0, 1_000) : answer; // usually a proxy's page
     await onFrame({ type: 'local.event', delivery, event });
     if (response.ok) return { outcome: 'ended' };
-    const error = isObject(answer) ? answer['error'] : undefined;
-    const reason = `${response.status} ${typeof error === 'string' ? error : ''}`.trimEnd();
+    const reason = `${response.status} ${errorIn(answer)}`.trimEnd();
     return { outcome: 'failed', reason };
   }
 }
 
-function isEventStream({ headers }: Response): boolean {
-  return headers.get('content-type')?.split(';', 1)[0]?.trim() === 'text/event-stream';
+function onlyEvent(data: string): readonly Json[] {
+  return [JSON.parse(data) as Json];
 }
 
-/** A signature header that a correct server refuses. Undefined for the right one. */
-function forge(kind: SignatureKind, body: string, secret: string): string | undefined {
-  if (kind === 'right') return undefined;
-  if (kind === 'wrong') return signPayload(body, `${secret}-another`);
-  return signPayload(body, secret, {
-    time: Math.floor(Date.now() / 1_000) - SIGNATURE_TOLERANCE_SECONDS - 1,
-  });
+/** A text on LayerCode's wire, an object with a message on Chat Completions. '' for others. */
+function errorIn(answer: unknown): string {
+  const error = isObject(answer) ? answer['error'] : undefined;
+  const text = isObject(error) ? error['message'] : error;
+  return typeof text === 'string' ? text : '';
 }
 
 /** `fetch` says only "fetch failed"; the reason is in its cause. */

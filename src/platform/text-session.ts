@@ -3,7 +3,9 @@ import { randomUUID } from 'node:crypto';
 import type { Awaitable } from '../base/awaitable.ts';
 import type { JsonObject } from '../base/json.ts';
 import { AssistantTurn } from './assistant-turn.ts';
+import type { CallerSession } from './caller-session.ts';
 import { Delivery } from './delivery.ts';
+import { sendSigned } from './send-signed.ts';
 import type { DeliveryFrame, ServerFrame, SignatureKind } from './frames.ts';
 import type { SessionGrant } from './session-keys.ts';
 import { Transcript } from './transcript.ts';
@@ -33,7 +35,7 @@ export interface TextSessionOptions {
  * A caller in text mode. Does what LayerCode does between a front end and the webhook, over signed
  * HTTP. Methods return when their request has been answered, and never reject.
  */
-export class TextSession {
+export class TextSession implements CallerSession {
   readonly id = randomUUID();
   readonly #options: TextSessionOptions;
   readonly #startedAt = new Date();
@@ -196,12 +198,11 @@ export class TextSession {
   ): Promise<void> {
     const { webhookUrl, secret, grant } = this.#options;
     const number = ++this.#deliveries;
+    const headers = { ...grant.customHeaders, 'x-request-id': `${this.id}-${number}` };
     const delivery = new Delivery({
       number,
-      webhookUrl,
-      secret,
-      headers: { ...grant.customHeaders, 'x-request-id': `${this.id}-${number}` },
       signature,
+      send: sendSigned({ webhookUrl, secret, headers, signature }),
       onFrame: (frame) => this.#trace(frame),
       onEvent: (said) => (turn?.delivery === delivery ? turn.take(said) : undefined),
     });

@@ -5,7 +5,9 @@ import { parseJson } from '../base/json.ts';
 import { sumOfKnown } from '../base/sum-of-known.ts';
 import { callerIn, type Conversation } from '../conversations/conversation.ts';
 import type { Message, ToolCall, ToolCallState, TurnState } from '../conversations/message.ts';
-import { messagesOf, type ModelFigures, type TurnRecord } from '../conversations/turn-record.ts';
+import {
+  isTold, messagesOf, type ModelFigures, type TurnRecord,
+} from '../conversations/turn-record.ts';
 
 /** A session that has ended. */
 export interface EndedCall {
@@ -132,11 +134,16 @@ function isCallRecord(value: unknown): value is CallRecord {
 
 /**
  * A turn without figures belongs to the session of the turn before it: it was added by a hook, or
- * by a process that keeps no records.
+ * by a process that keeps no records. What the platform has told of the beginning belongs to the
+ * first session.
  */
 function turnsOf({ turns }: Conversation, sessionId: string): TurnRecord[] {
+  const first = turns.find(({ figures }) => figures !== undefined)?.figures?.sessionId;
   let current: string | undefined;
-  return turns.filter(({ figures }) => (current = figures?.sessionId ?? current) === sessionId);
+  return turns.filter((turn) => {
+    current = turn.figures?.sessionId ?? current ?? (isTold(turn) ? first : undefined);
+    return current === sessionId;
+  });
 }
 
 function hasHungUp({ sent }: TurnRecord): boolean {

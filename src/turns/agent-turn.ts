@@ -16,6 +16,7 @@ import { SpokenReply } from './spoken-reply.ts';
 import { TurnCalls } from './turn-calls.ts';
 import type { TurnHost } from './turn-host.ts';
 import type { ViewedTurn } from './turn-view.ts';
+import { Waits } from './waits.ts';
 
 /**
  * The agent's side of a turn: what the agent is told, which agent speaks, how its words are spoken,
@@ -31,6 +32,7 @@ export abstract class AgentTurn implements ViewedTurn, CallingTurn, TextSpeaker 
   /** Another one when the same turn is delivered again. */
   delivery: Delivery;
   usage: ModelUsage[] | undefined;
+  #waits: Waits | undefined;
   liveState: LiveState | undefined;
   /** Undefined until the record is open. */
   protected opened: OpenedTurn | undefined;
@@ -78,7 +80,7 @@ export abstract class AgentTurn implements ViewedTurn, CallingTurn, TextSpeaker 
   }
 
   get history(): readonly Message[] {
-    return (this.#history ??= frozen(this.opened?.history() ?? messagesIn(this.#transcript)));
+    return (this.#history ??= frozen(this.opened?.history() ?? toldBy(this.event, this.turnId)));
   }
 
   get #transcript(): Transcript | undefined {
@@ -121,6 +123,16 @@ export abstract class AgentTurn implements ViewedTurn, CallingTurn, TextSpeaker 
   /** See `TimedTurn`. */
   get isToolFinishing(): boolean {
     return this.#calls?.isFinishing === true;
+  }
+
+  /** Created when it is first asked for: most turns wait for nothing. */
+  get waits(): Waits {
+    return (this.#waits ??= new Waits());
+  }
+
+  /** Undefined if it has waited for nothing. */
+  get waitsSoFar(): Waits | undefined {
+    return this.#waits;
   }
 
   get callsSoFar(): TurnCalls | undefined {
@@ -238,12 +250,14 @@ export abstract class AgentTurn implements ViewedTurn, CallingTurn, TextSpeaker 
   }
 }
 
-/** The call so far, for a turn that stands alone. */
-function messagesIn(transcript: Transcript | undefined): Message[] {
-  return (transcript?.lines ?? []).map(({ role, text }, index): Message => {
+/** The call up to the caller's words, for a turn that stands alone. */
+function toldBy(event: TurnEvent, turnId: string): Message[] {
+  if (event.type !== 'message' || event.transcript === undefined) return [];
+  const lines = event.transcript.lines.map(({ role, text }, index): Message => {
     const line = { content: text, turnId: `told-${index}` };
     return role === 'user' ? { role, ...line } : { role, ...line, state: 'completed' };
   });
+  return [...lines, { role: 'user', content: event.text, turnId }];
 }
 
 function frozen(messages: readonly Message[]): readonly Message[] {

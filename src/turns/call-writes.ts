@@ -13,6 +13,7 @@ import { persist, WRITE_DELAYS_MS } from './persist.ts';
 import type { CallOutcome } from './running-calls.ts';
 import type { SpokenReply } from './spoken-reply.ts';
 import type { TurnHost } from './turn-host.ts';
+import type { Waits } from './waits.ts';
 
 /** A turn whose agent calls tools. */
 export interface CallingTurn {
@@ -31,6 +32,7 @@ export interface CallingTurn {
   readonly isStored: boolean;
   readonly isOver: boolean;
   readonly spoken: SpokenReply;
+  readonly waits: Waits;
   /** The agent's state, which calls may change. Undefined for an agent without one. */
   readonly liveState: LiveState | undefined;
   readonly log: Logger;

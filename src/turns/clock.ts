@@ -1,6 +1,22 @@
 import type { SpokenReply } from './spoken-reply.ts';
 import type { TurnHost } from './turn-host.ts';
 
+/** A turn has taken too long: to its end, or to its `first word`. */
+export class TurnTimeout extends Error {
+  override readonly name = 'TurnTimeout';
+  readonly code = 'ERR_TURN_TIMEOUT';
+  readonly limit: 'turn' | 'first word';
+
+  constructor(limit: TurnTimeout['limit'], ms: number) {
+    super(
+      limit === 'turn'
+        ? `the turn took longer than ${ms} ms`
+        : `nothing was spoken for ${ms} ms`,
+    );
+    this.limit = limit;
+  }
+}
+
 /** A turn whose time is limited. */
 export interface TimedTurn {
   readonly host: Pick<TurnHost, 'turnTimeoutMs' | 'firstWordTimeoutMs'>;
@@ -34,8 +50,5 @@ function timeIsUp(turn: TimedTurn, wasSilent: boolean, limitMs: number): void {
   const mayGoOn = turn.spoken.hasSpoken || turn.isToolFinishing;
   if (wasSilent && mayGoOn && limitMs < turnTimeoutMs)
     return startClock(turn, limitMs + firstWordTimeoutMs);
-  const reason = wasSilent
-    ? `nothing was spoken for ${limitMs} ms`
-    : `the turn took longer than ${limitMs} ms`;
-  turn.fail(new Error(reason));
+  turn.fail(new TurnTimeout(wasSilent ? 'first word' : 'turn', limitMs));
 }

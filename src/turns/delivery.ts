@@ -5,6 +5,7 @@ import type { Awaitable } from '../base/awaitable.ts';
 import type { TurnEvent } from '../calls/call-event.ts';
 import type { ReplyEvent } from '../calls/reply-event.ts';
 import type { Logger } from '../log.ts';
+import type { Waits } from './waits.ts';
 
 /**
  * How a delivery was answered. `replayed`: the turn had completed before, and its reply was sent
@@ -29,6 +30,10 @@ export interface TurnReport {
    * nothing was spoken.
    */
   readonly firstSpeechMs?: number | undefined;
+  /** The same without fillers. */
+  readonly firstWordMs?: number | undefined;
+  /** What it waited for. Undefined if for nothing. */
+  readonly waits?: Waits | undefined;
   /** One entry for each request to a model. */
   readonly usage?: readonly ModelUsage[] | undefined;
   /** The agents that spoke, in order. Undefined if the path's own agent was the only one. */

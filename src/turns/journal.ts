@@ -13,6 +13,7 @@ import type { Logger } from '../log.ts';
 import type { SpeakingTurn } from './reply.ts';
 import type { TurnCalls } from './turn-calls.ts';
 import type { TurnHost } from './turn-host.ts';
+import type { Waits } from './waits.ts';
 
 /** A turn whose agent notes what it does. */
 export interface JournalledTurn extends SpeakingTurn {
@@ -28,6 +29,7 @@ export interface JournalledTurn extends SpeakingTurn {
   readonly callsSoFar: TurnCalls | undefined;
   /** The same, created when it is first asked for. */
   readonly calls: TurnCalls;
+  readonly waits: Waits;
   /** One entry for each request to a model. Undefined before the first. */
   usage: ModelUsage[] | undefined;
 }
@@ -94,8 +96,9 @@ export class Journal implements TurnJournal {
     this.#turn.host.observer?.modelRequest(model, failure);
   }
 
-  noteToolOutcome(tool: string, outcome: ToolCallOutcome): void {
-    this.#turn.host.observer?.toolCall(tool, outcome);
+  noteToolOutcome(tool: string, outcome: ToolCallOutcome, durationMs?: number): void {
+    this.#turn.host.observer?.toolCall(tool, outcome, durationMs);
+    if (durationMs !== undefined) this.#turn.waits.noteTool(tool, durationMs);
   }
 
   sayFiller(text: string): void {

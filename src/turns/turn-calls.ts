@@ -1,5 +1,8 @@
 import type { ToolOutcome, ToolRun, TurnAbortedError } from '../agents/agent.ts';
+import { StateError } from '../agents/live-state.ts';
 import { NotDone } from '../agents/not-done.ts';
+import { ToolResultError } from '../agents/tool-result.ts';
+import { ToolTimeout } from '../agents/tool-time-limit.ts';
 import { aborted, isAbort } from '../base/abort.ts';
 import { andThen, type Awaitable } from '../base/awaitable.ts';
 import { messageOf } from '../base/message-of.ts';
@@ -49,7 +52,9 @@ export class TurnCalls {
     const noted = this.#note(calls);
     await this.#prepare(noted, toolFor);
     if (noted.some(mayHaveEffects)) await this.#unchallenged();
+    const storedFromMs = performance.now();
     await storeCalls(this.#turn, this.#host, noted);
+    this.#turn.waits.noteStore(performance.now() - storedFromMs);
     return Promise.all(
       noted.map(async (call) => {
         const outcome = await this.#outcomeOf(call);
@@ -60,11 +65,16 @@ export class TurnCalls {
     );
   }
 
-  /** Stores calls that the agent runs itself. Never rejects, as it logs what cannot be stored. */
+  /**
+   * Stores calls that the agent runs itself, and logs what cannot be stored. Rejects with the
+   * reason of the turn's signal if the platform has replaced the turn meanwhile.
+   */
   note(calls: readonly ToolCall[]): Awaitable<void> {
-    return andThen(this.#unchallenged(), () =>
-      storeCalls(this.#turn, this.#host, this.#note(calls)),
-    );
+    return andThen(this.#unchallenged(), () => {
+      const { settlesAtMs, isOver, signal } = this.#turn;
+      if (settlesAtMs !== undefined && isOver) signal.throwIfAborted(); // replaced meanwhile
+      return storeCalls(this.#turn, this.#host, this.#note(calls));
+    });
   }
 
   /** The result of a call that the agent ran itself. `givenId` is the model's id. */
@@ -168,7 +178,8 @@ export class TurnCalls {
     for (const call of calls) {
       try {
         call.tool = toolFor(call.spoken.call);
-        if (this.#earlier.get(call.key)?.message.state === 'running') call.spoken.joins = true;
+        const isJoining = this.#earlier.get(call.key)?.message.state === 'running';
+        if (isJoining && call.tool.isOfTurn !== true) call.spoken.joins = true;
         const mayBeReplaced = this.#turn.settlesAtMs !== undefined;
         if (mayBeReplaced && call.tool.repeatable === true) call.spoken.isRepeatable = true;
         if (call.tool.once === undefined) continue;
@@ -207,6 +218,7 @@ export class TurnCalls {
   /** The outcome of the same call of an earlier run of the turn. Undefined if it is to run now. */
   async #madeBefore(call: NotedCall, tool: ToolRun): Promise<CallOutcome | undefined> {
     const { key, running, spoken } = call;
+    if (tool.isOfTurn === true) return undefined;
     const earlier = this.#earlier.get(key);
     const outcome =
       (await this.#host.calls.outcomeBefore(key, running)) ??
@@ -303,7 +315,9 @@ export class TurnCalls {
 
   /** A failure is a result too: the model explains it to the caller. */
   #failed(call: NotedCall, error: unknown): CallOutcome {
-    this.#turn.log.warn('tool failed', { tool: toolNameOf(call), error: withoutMessage(error) });
+    const { conversationId, turnId, log } = this.#turn;
+    const logged = { conversationId, turnId, tool: toolNameOf(call), reason: reasonOf(error) };
+    log.warn('tool failed', { ...logged, error: withoutMessage(error) });
     return {
       state: 'completed',
       content: JSON.stringify({ error: messageOf(error) }),
@@ -336,6 +350,12 @@ export function noteUnknown(
 ): void {
   log.error('the outcome of a tool call is unknown', fields);
   observer?.unknownOutcome(fields.tool);
+}
+
+/** In words, if the error is one of ours. Any other may quote the caller. */
+function reasonOf(error: unknown): string | undefined {
+  if (error instanceof ToolResultError) return error.loggable;
+  return error instanceof ToolTimeout || error instanceof StateError ? error.message : undefined;
 }
 
 /** Whether it may change something outside, as far as is known. */

@@ -8,7 +8,8 @@ import type { Speakers } from './speakers.ts';
 /** Told at once what models and tools did, even if their turn is over by then. For metrics. */
 export interface WorkObserver {
   modelRequest(model: string, outcome: 'completed' | ModelRequestFailure): void;
-  toolCall(tool: string, outcome: ToolCallOutcome): void;
+  /** `durationMs` is undefined if the tool did not run, or if that is not known. */
+  toolCall(tool: string, outcome: ToolCallOutcome, durationMs: number | undefined): void;
   /** The outcome of a call became unknown. */
   unknownOutcome(tool: string): void;
 }

@@ -61,6 +61,8 @@ export class Turn
   older: Turn | undefined;
   timer: NodeJS.Timeout | undefined;
   firstSpeechMs: number | undefined;
+  /** The same without fillers. */
+  firstWordMs: number | undefined;
   /** Set when the agent can do no more. */
   #ending: Ending | undefined;
   #isOpening = true;
@@ -201,7 +203,11 @@ export class Turn
     const opening = openRecord(this, this.host, answers);
     if (!(opening instanceof Promise)) return this.#afterOpening(opening);
     this.host.track(opening);
-    return opening.then((opened) => this.#afterOpening(opened));
+    const openedFromMs = performance.now();
+    return opening.then((opened) => {
+      this.waits.noteStore(performance.now() - openedFromMs);
+      return this.#afterOpening(opened);
+    });
   }
 
   #afterOpening(opened: TurnOpeningResult | KnownConversation | undefined): Awaitable<void> {
@@ -231,7 +237,9 @@ export class Turn
     if (opened.turnId !== this.turnId) {
       const { turnId: storedAs } = opened;
       const message = 'turn id reused with different text; treating it as a new turn';
-      this.log.warn(message, { turnId: this.turnId, storedAs });
+      // On a wire without ids, a turn that was discarded may simply come back.
+      if (this.settlesAtMs === undefined)
+        this.log.warn(message, { turnId: this.turnId, storedAs });
       this.turnId = storedAs;
     }
     this.opened = opened;
@@ -285,8 +293,10 @@ export class Turn
       this.fail(new RangeError(`the reply is longer than ${MAX_REPLY_LENGTH} characters`));
       return false;
     }
-    if (this.firstSpeechMs === undefined && event.type === 'say' && /\S/.test(event.text)) {
-      this.firstSpeechMs = performance.now() - this.startedAtMs;
+    if (this.firstWordMs === undefined && event.type === 'say' && /\S/.test(event.text)) {
+      const ms = performance.now() - this.startedAtMs;
+      this.firstSpeechMs ??= ms;
+      if (event.isFiller !== true) this.firstWordMs = ms;
     }
     const taken = this.delivery.send(event);
     if (taken === false) return false; // the connection is gone: `interrupt` follows
@@ -360,11 +370,13 @@ export class Turn
   #settle(ending: Ending, error?: unknown): void {
     if (this.isSettled) return;
     this.#settledAs = ending;
-    const { host, firstSpeechMs, usage, speakers } = this;
+    const { host, firstSpeechMs, firstWordMs, usage, speakers, waitsSoFar: waits } = this;
     if (this.opened !== undefined) this.#store(ending);
     host.ended(this);
     this.delivery.turn = undefined;
-    this.delivery.onOutcome({ outcome: ending, firstSpeechMs, usage, speakers, error });
+    this.delivery.onOutcome({
+      outcome: ending, firstSpeechMs, firstWordMs, usage, speakers, waits, error,
+    });
     if (ending === 'interrupted' && this.opened !== undefined) {
       const text = this.spoken.text(this.spoken.countSent(this.delivery.unsent));
       const cut = { turnId: this.turnId, text };

@@ -251,9 +251,11 @@ describe('a filler', () => {
         throw new Error('no phrase');
       },
     });
-    const served = await serveModel(t, agent, [pausing([], gate.promise, textReply('Yes.'))], AFTER);
+    const script = [pausing([], gate.promise, textReply('Yes.'))] as const;
+    const served = await serveModel(t, agent, script, AFTER);
     const reply = served.client.say('Rain?');
-    await until(() => served.logLines.some((line) => line.includes('filler failed')), 'the log line');
+    const hasFailed = (): boolean => served.logLines.some((line) => line.includes('filler failed'));
+    await until(hasFailed, 'the log line');
     gate.resolve();
     assert.equal(await spoken(reply), 'Yes.');
   });

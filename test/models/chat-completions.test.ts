@@ -88,14 +88,16 @@ describe('ChatCompletionsModel', () => {
     );
     const usage = deltas[3];
     assert.ok(usage?.type === 'usage' && usage.firstDeltaMs > 0);
+    assert.ok((usage.durationMs ?? 0) >= usage.firstDeltaMs);
     assert.deepEqual(
-      { ...usage, firstDeltaMs: 0 },
+      { ...usage, firstDeltaMs: 0, durationMs: 0 },
       {
         type: 'usage',
         model: 'openai:gpt-6-luna',
         inputTokens: 19,
         outputTokens: 10,
         firstDeltaMs: 0,
+        durationMs: 0,
       },
     );
     assert.equal(deltas.length, 4);

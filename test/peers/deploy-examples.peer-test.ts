@@ -86,6 +86,36 @@ describe('examples/deploy', () => {
     assert.equal(complaint('promtool', ['check', 'rules', join(FOLDER, 'alerts.yaml')]), '');
   });
 
+  /** Answers per minute by the time of their first word, as Prometheus would have scraped them. */
+  function answers(within3s: number, later: number): readonly object[] {
+    const name = 'layercode_first_word_seconds';
+    const grows = (perMinute: number): string => `0+${perMinute}x30`;
+    return [
+      { series: `${name}_bucket{event="message",le="3"}`, values: grows(within3s) },
+      { series: `${name}_count{event="message"}`, values: grows(within3s + later) },
+    ];
+  }
+
+  for (const [what, within3s, later, fires] of [
+    ['one caller in twelve waits 8 s', 11, 1, true],
+    ['everybody waits 1.2 s', 12, 0, false],
+  ] as const) {
+    it(`${fires ? 'alerts' : 'does not alert'} if ${what}`, { skip: isMissing('promtool') }, (t) => {
+      const exp_alerts = fires
+        ? [{ exp_annotations: { summary: 'More than one answer in twenty comes later than 3 s.' } }]
+        : [];
+      const test = {
+        interval: '1m',
+        input_series: answers(within3s, later),
+        alert_rule_test: [{ eval_time: '20m', alertname: 'FirstWordsAreLate', exp_alerts }],
+      };
+      const path = join(folder(t), 'alerts-test.yaml');
+      const rules = { rule_files: [join(FOLDER, 'alerts.yaml')], tests: [test] };
+      writeFileSync(path, yaml.stringify(rules));
+      assert.equal(complaint('promtool', ['test', 'rules', path]), '');
+    });
+  }
+
   it('has a dashboard whose queries Prometheus takes', { skip: isMissing('promtool') }, (t) => {
     const queries = queriesOf(readDashboard());
     assert.ok(queries.length > 20, String(queries.length));

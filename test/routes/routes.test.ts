@@ -208,7 +208,7 @@ describe('GET /metrics', () => {
         counts.at(-1),
         counts.every((count, index) => index === 0 || count >= (counts[index - 1] ?? 0)),
       ],
-      [12, 1, true],
+      [15, 1, true],
     );
   });
 

@@ -16,9 +16,14 @@ import { playScript } from '../talk/play-script.ts';
 import { talkByLines } from '../talk/talk-by-lines.ts';
 import { TerminalTalk } from '../talk/talk-on-terminal.ts';
 import { parseScript, type Step } from '../talk/talk-script.ts';
+import {
+  parseWireFlags, PROFILE_NAMES, WIRE_FLAGS, WIRE_SWITCHES,
+} from '../talk/wire-flags.ts';
 import { parseConversation } from './turn.ts';
 
-const FLAGS = [...TARGET_FLAGS, '--conversation', '--agent', '--script', '--timeout'] as const;
+const FLAGS = [
+  ...TARGET_FLAGS, ...WIRE_FLAGS, '--conversation', '--agent', '--script', '--timeout',
+] as const;
 const DEFAULT_TIMEOUT_SECONDS = 30;
 const MAX_TIMEOUT_SECONDS = 86_400;
 
@@ -28,9 +33,12 @@ export const talk: Command = {
   help: `\
 Usage: layercode-microserver talk [--url URL] [--secret SECRET] [--conversation ID] [--agent AGENT]
                                   [--script FILE [--timeout SECONDS]]
+       layercode-microserver talk --wire chat-completions [--profile NAME] [--key KEY] [--retry]
+                                  [--speculate] [--url URL] …
 
-Calls an agent as LayerCode does for a caller in text mode. Without --url it calls the server on
-this machine, http://localhost: with PORT. If none answers, it starts one for this talk.
+Calls an agent as LayerCode does for a caller in text mode, or as platforms do that call it over
+Chat Completions. Without --url it calls the server on this machine, http://localhost: with PORT.
+If none answers, it starts one for this talk.
 
   --url URL            The webhook; without a path, AGENT_ROUTE is added.
   --secret SECRET      Signs the events. Default: LAYERCODE_WEBHOOK_SECRET, else the development
@@ -41,6 +49,13 @@ this machine, http://localhost: with PORT. If none answers, it starts one for th
   --timeout SECONDS    The longest a reply may take in a script or with piped lines.
                        Default: ${DEFAULT_TIMEOUT_SECONDS}.
   --settings-file PATH Read variables from this file instead of .env.
+
+  --wire WIRE          layercode (the default) or chat-completions. With chat-completions:
+  --profile NAME       The platform that is played: ${PROFILE_NAMES.join(', ')}.
+                       It must be the server's. Default: CHAT_COMPLETIONS_PROFILE.
+  --key KEY            Sent as a bearer token. Default: the first of CHAT_COMPLETIONS_KEYS.
+  --retry              Sends each request twice, as a client that retries.
+  --speculate          Sends each message first without its last word, then whole.
 
 On a terminal, sending a line interrupts the reply for as long as a voice would speak it, and so
 does Ctrl-C. Ctrl-C while nobody speaks hangs up; Ctrl-D hangs up at any time. Piped lines are said
@@ -61,7 +76,8 @@ welcome. The playground exports a talk as a script.
   interrupt                The caller speaks over the reply as soon as it begins.
   interrupt after 3 words  The same, once 3 of its words can have been heard, at
                            ${WORDS_PER_MINUTE} words a minute.
-  data JSON                The caller's page sends an object; the reply is not awaited.
+  data JSON                The caller's page sends an object; the reply is not awaited. Only on
+                           LayerCode. On Chat Completions, a transfer is data of the reply.
 
     expect Welcome             # what the agent says first
     say Tell me a long story
@@ -76,19 +92,22 @@ Examples:
   layercode-microserver talk --agent ./my-agent.js
   echo "Hello there" | layercode-microserver talk --url https://voice.example
   layercode-microserver talk --url https://voice.example --script smoke.txt
+  layercode-microserver talk --wire chat-completions --profile vapi --retry
 
 Exit codes: 0 success, and always on a terminal; 1 a turn was refused or broke off, an expectation
 was not met, or a signal ended the talk; 2 the arguments or the script are wrong.
 `,
   async run(argv, given) {
     const terminal = withBrokenPipes(given);
-    const { flags, words } = parseFlags('talk', argv, FLAGS);
+    const { flags, switches, words } = parseFlags('talk', argv, FLAGS, WIRE_SWITCHES);
     if (words.length > 0) {
       throw new UsageError('talk takes only flags; to say just one thing: turn "Hello there"');
     }
-    if (flags['--agent'] !== undefined && (flags['--url'] ?? flags['--secret']) !== undefined) {
+    const completions = parseWireFlags(flags, switches);
+    const secret = completions === undefined ? '--secret' : '--key';
+    if (flags['--agent'] !== undefined && (flags['--url'] ?? flags[secret]) !== undefined) {
       throw new UsageError(
-        '--agent starts a server of its own, so it goes with neither --url nor --secret',
+        `--agent starts a server of its own, so it goes with neither --url nor ${secret}`,
       );
     }
     const conversationId = parseConversation(flags['--conversation']) ?? randomUUID();
@@ -96,7 +115,7 @@ was not met, or a signal ended the talk; 2 the arguments or the script are wrong
     const steps =
       flags['--script'] === undefined
         ? undefined
-        : readScript(flags['--script'], terminal.directory);
+        : readScript(flags['--script'], terminal.directory, completions === undefined);
     const { stdin, stdout, environment } = terminal;
     const isOnTerminal =
       steps === undefined
@@ -110,7 +129,7 @@ was not met, or a signal ended the talk; 2 the arguments or the script are wrong
       const stream = isOnTerminal ? stdout : terminal.stderr;
       stream.write(`${paintFor(stream, environment)('dim', line)}\n`);
     };
-    const target = await openTarget(flags, terminal, tell);
+    const target = await openTarget(flags, completions, terminal, tell);
     try {
       if (terminal.interrupted.aborted) throw interruptedError(terminal.interrupted);
       if (steps !== undefined) {
@@ -136,8 +155,8 @@ function parseTimeout(given: string | undefined): number {
   );
 }
 
-/** Throws a `UsageError` for a file that cannot be read or is not a script. */
-function readScript(path: string, directory: string): readonly Step[] {
+/** Throws a `UsageError` for a file that cannot be read or is not a script of this wire. */
+function readScript(path: string, directory: string, hasData: boolean): readonly Step[] {
   const file = shellWord(oneLine(path, 200));
   let bytes: Uint8Array;
   try {
@@ -152,5 +171,9 @@ function readScript(path: string, directory: string): readonly Step[] {
   } catch (error) {
     throw new UsageError(`--script ${file} is not UTF-8 text`, { cause: error });
   }
-  return parseScript(text, file);
+  const steps = parseScript(text, file);
+  const data = steps.find(({ name }) => name === 'data');
+  if (data === undefined || hasData) return steps;
+  const fault = 'the wire chat-completions has no data from a page';
+  throw new UsageError(`${file}: line ${data.lineNumber}: ${fault}`);
 }

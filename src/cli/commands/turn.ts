@@ -55,7 +55,7 @@ answered; 2 wrong arguments.
       stderr.write(`${lineEnd}${paint('dim', line)}\n`);
     };
     const call = new Call({
-      ...target, conversationId,
+      target, conversationId,
       onText: (piece) => {
         isMidLine = true;
         return write(stdout, printable(piece, '\n'));
@@ -70,7 +70,7 @@ answered; 2 wrong arguments.
     if (reply.hangsUp) tell('[hang-up]');
     if (interrupted.aborted) throw interruptedError(interrupted);
     if (reply.failure !== undefined) {
-      throw new CommandError(describeFailure(reply.failure, target.webhookUrl));
+      throw new CommandError(describeFailure(reply.failure, target));
     }
     return EXIT.OK;
   },

@@ -1,6 +1,7 @@
 // Explains why a webhook did not answer properly, to somebody who can fix it.
 
 import { oneLine } from '../terminal/one-line.ts';
+import { wireOf, type CallTarget, type Wire } from './call-target.ts';
 
 export interface CallFailure {
   /** Undefined if there was no answer at all. */
@@ -10,8 +11,9 @@ export interface CallFailure {
 }
 
 /** One line: where it happened, what happened, and what to do. */
-export function describeFailure({ status, reason }: CallFailure, url: string): string {
-  const { origin, pathname } = new URL(url);
+export function describeFailure({ status, reason }: CallFailure, target: CallTarget): string {
+  const { origin, pathname } = new URL(target.webhookUrl);
+  const wire = wireOf(target);
   const what = oneLine(reason);
   if (status === undefined) {
     const remedy = /redirect/.test(what)
@@ -21,24 +23,33 @@ export function describeFailure({ status, reason }: CallFailure, url: string): s
   }
   if (status < 400) {
     return `the answer of ${origin}${pathname} (${status}) is not a complete reply: ${what}; `
-      + 'check that this is a webhook, and see the server\'s log';
+      + `check that this is ${ADDRESSES[wire]}, and see the server's log`;
   }
-  return `${origin}${pathname} refused: ${what}; ${remedyFor(status)}`;
+  return `${origin}${pathname} refused: ${what}; ${remedyFor(status, wire)}`;
 }
 
-function remedyFor(status: number): string {
+/** What is called on each wire. */
+const ADDRESSES = {
+  layercode: 'a webhook', 'chat-completions': 'an agent that speaks Chat Completions',
+} as const satisfies Record<Wire, string>;
+
+function remedyFor(status: number, wire: Wire): string {
   switch (status) {
     case 401:
-      return 'the server has another webhook secret (see --secret), or one of the clocks is wrong';
+      return wire === 'layercode'
+        ? 'the server has another webhook secret (see --secret), or one of the clocks is wrong'
+        : 'the server has other keys (see --key and CHAT_COMPLETIONS_KEYS)';
     case 404:
     case 405:
-      return 'is that the path of a webhook? See --url and AGENT_ROUTE';
+      return wire === 'layercode'
+        ? 'is that the path of a webhook? See --url and AGENT_ROUTE'
+        : 'has the server CHAT_COMPLETIONS_KEYS? See also --url and AGENT_ROUTE';
     case 413:
       return 'send less, or raise the server\'s MAX_BODY_BYTES';
     case 429:
     case 503:
       return 'try again in a moment';
     default:
-      return status >= 500 ? 'see the server\'s log' : 'is that the URL of a webhook?';
+      return status >= 500 ? 'see the server\'s log' : `is that the URL of ${ADDRESSES[wire]}?`;
   }
 }

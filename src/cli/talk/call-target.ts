@@ -1,29 +1,49 @@
-// Decides which webhook is called, and with which secret.
-
-import { randomBytes } from 'node:crypto';
+// Decides which agent is called, over which wire, and with which secret.
 
 import { isObject } from '../../base/fields.ts';
 import { readDevelopmentSecret } from '../../process/development-secret.ts';
 import { loadSettings } from '../../settings/load-settings.ts';
-import { secretsOfPlainRoute } from '../../settings/named-agents.ts';
+import { keysOfAgent, secretsOfPlainRoute } from '../../settings/named-agents.ts';
 import type { Settings } from '../../settings/settings.ts';
 import { show } from '../../settings/shown-value.ts';
+import type { ProfileName } from '../../wires/chat-completions/profiles.ts';
 import { CommandError, UsageError, type Terminal } from '../terminal/command.ts';
 import { oneLine } from '../terminal/one-line.ts';
+import { openOwnServer } from './own-server.ts';
+import type { CompletionsFlags, CompletionsOptions } from './wire-flags.ts';
 
 export const TARGET_FLAGS = ['--url', '--secret', '--settings-file'] as const;
 
 export type TargetFlags = Readonly<Partial<Record<(typeof TARGET_FLAGS)[number], string>>>;
 
-export interface CallTarget {
+/** How an agent is called as LayerCode calls it. */
+export interface LayercodeTarget {
+  readonly wire?: 'layercode';
   readonly webhookUrl: string;
   readonly secret: string;
 }
 
-export interface OpenTarget extends CallTarget {
+/** How an agent is called as platforms of Chat Completions do. */
+export interface CompletionsTarget extends CompletionsOptions {
+  readonly wire: 'chat-completions';
+  /** Where completions are asked for. */
+  readonly webhookUrl: string;
+  readonly key: string;
+  readonly profile: ProfileName;
+}
+
+export type CallTarget = LayercodeTarget | CompletionsTarget;
+
+export type Wire = 'layercode' | 'chat-completions';
+
+export function wireOf({ wire = 'layercode' }: CallTarget): Wire {
+  return wire;
+}
+
+export type OpenTarget = CallTarget & {
   /** Closes the server if it is ours. */
   close(): Promise<void>;
-}
+};
 
 export interface OpenTargetOptions extends TargetFlags {
   /** Starts a server of our own with this agent. */
@@ -36,25 +56,37 @@ const HEALTH_TIMEOUT_MS = 500;
  * The webhook that `--url` names, else the server on this machine. Throws a `UsageError` or a
  * `CommandError`; neither contains a secret.
  */
-export function findTarget(flags: TargetFlags, terminal: Terminal): CallTarget {
+export function findTarget(flags: TargetFlags, terminal: Terminal): LayercodeTarget {
   const settings = settingsOf(flags, terminal);
-  const url = flags['--url'];
   return {
-    webhookUrl:
-      url === undefined
-        ? `${localOrigin(settings())}${settings().agentRoute}`
-        : parseWebhookUrl(url, () => settings().agentRoute),
+    webhookUrl: findUrl(flags, settings),
     secret: findSecret(flags, settings, terminal.directory),
   };
 }
 
+/** The same over Chat Completions. */
+export function findCompletionsTarget(
+  flags: TargetFlags, wire: CompletionsFlags, terminal: Terminal,
+): CompletionsTarget {
+  const settings = settingsOf(flags, terminal);
+  const { profile = settings().chatCompletionsProfile, ...others } = wire;
+  return {
+    ...others,
+    wire: 'chat-completions',
+    webhookUrl: completionsUrl(findUrl(flags, settings)),
+    key: findKey(wire, settings),
+    profile,
+  };
+}
+
 /**
- * Like `findTarget`, but starts a server if `--agent` is given, or if there is no `--url` and no
- * server answers. `tell` gets a line that describes the target, then the warnings and errors of the
- * server's log.
+ * The agent that is called, on a server that is started if `--agent` is given, or if there is no
+ * `--url` and no server answers. `completions` is undefined on LayerCode's wire. `tell` gets a line
+ * that describes the target, then the warnings and errors of the server's log.
  */
 export async function openTarget(
   flags: OpenTargetOptions,
+  completions: CompletionsFlags | undefined,
   terminal: Terminal,
   tell: (line: string) => void,
 ): Promise<OpenTarget> {
@@ -62,18 +94,33 @@ export async function openTarget(
   if (flags['--agent'] === undefined) {
     const isGiven = flags['--url'] !== undefined;
     if (isGiven || (await isServing(settings()))) {
-      const target = findTarget(flags, terminal);
+      const target = completions === undefined
+        ? findTarget(flags, terminal)
+        : findCompletionsTarget(flags, completions, terminal);
       if (!isGiven) tell(`Talking with the server at ${localOrigin(settings())}.`);
       return { ...target, close: async () => undefined };
     }
     if (settings().port !== 0) tell(`No server answers at ${localOrigin(settings())}.`);
   }
   const { '--agent': agent } = flags;
-  return openOwnServer(
-    agent === undefined ? settings() : { ...settings(), agent, agents: [] },
-    terminal.directory,
-    tell,
+  const given = agent === undefined ? settings() : { ...settings(), agent, agents: [] };
+  return openOwnTarget(given, completions, terminal.directory, tell);
+}
+
+async function openOwnTarget(
+  given: Settings,
+  completions: CompletionsFlags | undefined,
+  directory: string,
+  tell: (line: string) => void,
+): Promise<OpenTarget> {
+  const { profile = given.chatCompletionsProfile } = completions ?? {};
+  const { origin, secret, key, close } = await openOwnServer(
+    { ...given, chatCompletionsProfile: profile }, directory, tell,
   );
+  const webhookUrl = origin + given.agentRoute;
+  if (completions === undefined) return { webhookUrl, secret, close };
+  const url = completionsUrl(webhookUrl);
+  return { ...completions, wire: 'chat-completions', webhookUrl: url, profile, key, close };
 }
 
 /** Settings are read only when needed: with a URL and a secret, faults in them do not matter. */
@@ -97,6 +144,20 @@ function localOrigin({ port }: Settings): string {
     );
   }
   return `http://localhost:${port}`;
+}
+
+function findUrl({ '--url': url }: TargetFlags, settings: () => Settings): string {
+  return url === undefined
+    ? `${localOrigin(settings())}${settings().agentRoute}`
+    : parseWebhookUrl(url, () => settings().agentRoute);
+}
+
+/** People enter either form, as on the platforms. */
+function completionsUrl(given: string): string {
+  const url = new URL(given);
+  const path = url.pathname.replace(/\/$/, '');
+  url.pathname = path.endsWith('/chat/completions') ? path : `${path}/chat/completions`;
+  return url.href;
 }
 
 function parseWebhookUrl(given: string, agentRoute: () => string): string {
@@ -128,6 +189,20 @@ function findSecret(
   );
 }
 
+function findKey({ key: given }: CompletionsFlags, settings: () => Settings): string {
+  const key = given ?? keysOfPlainRoute(settings())[0];
+  if (key !== undefined) return key;
+  throw new CommandError(
+    'no key: set CHAT_COMPLETIONS_KEYS, as the server must have it, or pass --key',
+  );
+}
+
+/** With several agents these are the first one's. */
+function keysOfPlainRoute(settings: Settings): readonly string[] {
+  const [first] = settings.agents;
+  return first === undefined ? settings.chatCompletionsKeys : keysOfAgent(settings, first.name);
+}
+
 async function isServing(settings: Settings): Promise<boolean> {
   if (settings.port === 0) return false;
   try {
@@ -140,48 +215,4 @@ async function isServing(settings: Settings): Promise<boolean> {
   } catch {
     return false; // nobody answers, or another program does
   }
-}
-
-/** A server for this process alone: on a free port, with a secret that nobody else knows. */
-async function openOwnServer(
-  settings: Settings,
-  directory: string,
-  tell: (line: string) => void,
-): Promise<OpenTarget> {
-  const { openServer } = await import('../../process/open-server.ts');
-  const secret = `whsec_${randomBytes(32).toString('base64url')}`;
-  const own: Settings = {
-    ...settings,
-    host: '127.0.0.1',
-    port: 0,
-    webhookSecrets: [secret],
-    agentSecrets: {},
-    secrets: [...settings.secrets, secret],
-    logLevel: 'warn',
-    logFormat: 'json',
-    playground: false,
-    drainDelaySeconds: 0,
-    shutdownTimeoutSeconds: 1,
-  };
-  const early: string[] = [];
-  let tellLog = (line: string): unknown => early.push(line);
-  const write = (lines: string): void => {
-    for (const line of lines.trimEnd().split('\n')) tellLog(describeLogLine(line));
-  };
-  const { app, origin, agentName } = await openServer(own, { directory, write, isTerminal: false });
-  const model = app.model === undefined ? '' : ` and ${oneLine(app.model.name, 200)}`;
-  tell(`Talking with the agent "${oneLine(agentName, 80)}"${model}, on a server of its own.`);
-  tellLog = tell;
-  early.forEach(tell);
-  return { webhookUrl: `${origin}${own.agentRoute}`, secret, close: () => app.close() };
-}
-
-/** A log record as one line: the message, and what went wrong. */
-function describeLogLine(line: string): string {
-  const { msg, error, problem } = JSON.parse(line) as {
-    msg: string;
-    error?: { message?: string };
-    problem?: string;
-  };
-  return oneLine([msg, error?.message ?? problem].filter((part) => part !== undefined).join(': '));
 }

@@ -1,13 +1,16 @@
 import type { Awaitable } from '../../base/awaitable.ts';
 import { isObject } from '../../base/fields.ts';
 import type { Json, JsonObject } from '../../base/json.ts';
+import type { CallerSession } from '../../platform/caller-session.ts';
+import { CompletionSession } from '../../platform/completion-session.ts';
 import type { ServerFrame } from '../../platform/frames.ts';
 import { SpokenText } from '../../platform/spoken-text.ts';
 import { TextSession } from '../../platform/text-session.ts';
 import type { CallFailure } from './call-failure.ts';
-import type { CallTarget } from './call-target.ts';
+import { wireOf, type CallTarget, type Wire } from './call-target.ts';
 
-export interface CallOptions extends CallTarget {
+export interface CallOptions {
+  readonly target: CallTarget;
   readonly conversationId: string;
   /** Gets each piece of a reply. If it returns a promise, more is read after that. */
   readonly onText: (piece: string) => Awaitable<unknown>;
@@ -19,6 +22,12 @@ export interface CallOptions extends CallTarget {
 export const END_TIMEOUT_MS = 5_000;
 /** How often the number of words heard is checked: a few times per word. */
 const HEARING_MS = 50;
+
+/** The type of the event that ends a whole reply. */
+const LAST_EVENTS = {
+  layercode: 'response.end',
+  'chat-completions': 'finish',
+} as const satisfies Record<Wire, string>;
 
 /** The answer to one event. For a turn it is the reply; other events are answered without words. */
 export class Answer {
@@ -33,7 +42,7 @@ export class Answer {
   /** Whether the answer is complete or has failed. */
   isOver = false;
   failure: CallFailure | undefined;
-  readonly #isReply: boolean;
+  readonly #lastEvent: string | undefined;
   readonly #startedAtMs = performance.now();
   readonly #spoken = new SpokenText();
   readonly #watchers = new Set<() => void>();
@@ -41,8 +50,9 @@ export class Answer {
   /** Whether its last event has arrived. */
   #isWhole = false;
 
-  constructor(isReply: boolean) {
-    this.#isReply = isReply;
+  /** `lastEvent`: the type of the event that ends a reply; undefined if it is no reply. */
+  constructor(lastEvent: string | undefined) {
+    this.#lastEvent = lastEvent;
   }
 
   /** Whether a voice would still be speaking it. */
@@ -108,7 +118,7 @@ export class Answer {
     else if (
       frame.type === 'local.event'
       && isObject(frame.event)
-      && frame.event['type'] === 'response.end'
+      && frame.event['type'] === this.#lastEvent
     )
       this.#isWhole = true;
     else if (frame.type === 'response.data') this.data.push(frame.content);
@@ -120,8 +130,8 @@ export class Answer {
       if (frame.outcome === 'failed') {
         this.failure = { status: this.#status, reason: frame.reason ?? 'no reason is known' };
       }
-      else if (frame.outcome === 'ended' && this.#isReply && !this.#isWhole) {
-        this.failure = { status: this.#status, reason: 'it ended without response.end' };
+      else if (frame.outcome === 'ended' && this.#lastEvent !== undefined && !this.#isWhole) {
+        this.failure = { status: this.#status, reason: `it ended without ${this.#lastEvent}` };
       }
     }
     this.#changed();
@@ -141,7 +151,7 @@ export class Answer {
 /** A call between a caller at a terminal and an agent. */
 export class Call {
   readonly #options: CallOptions;
-  readonly #session: TextSession;
+  readonly #session: CallerSession;
   /** In the order in which their events are posted. */
   readonly #expected: Answer[] = [];
   readonly #byDelivery = new Map<number, Answer>();
@@ -150,23 +160,7 @@ export class Call {
 
   constructor(options: CallOptions) {
     this.#options = options;
-    const { webhookUrl, secret, conversationId } = options;
-    this.#session = new TextSession({
-      grant: {
-        agentId: 'terminal',
-        conversationId,
-        metadata: undefined,
-        customMetadata: undefined,
-        customHeaders: {},
-      },
-      webhookUrl,
-      secret,
-      isTraced: true,
-      onFrame: (frame) => this.#receive(frame),
-      onHangUp: () => {
-        if (this.#reply !== undefined) this.#reply.hangsUp = true;
-      },
-    });
+    this.#session = this.#open(options);
   }
 
   /** Begins the call. The answer is the agent's welcome. */
@@ -184,8 +178,12 @@ export class Call {
     return this.#ask(true, () => this.#session.say(text));
   }
 
+  /** Throws an `Error` if the wire has no such event. */
   data(data: JsonObject): Answer {
-    return this.#ask(false, () => this.#session.data(data));
+    const session = this.#session;
+    if (session.data === undefined)
+      throw new Error(`the wire ${wireOf(this.#options.target)} has no data`);
+    return this.#ask(false, () => session.data?.(data) ?? Promise.resolve());
   }
 
   /** Ends the call. Call it once. */
@@ -210,8 +208,34 @@ export class Call {
     return true;
   }
 
+  #open({ target, conversationId }: CallOptions): CallerSession {
+    const onFrame = (frame: ServerFrame): Awaitable<unknown> => this.#receive(frame);
+    const onHangUp = (): void => {
+      if (this.#reply !== undefined) this.#reply.hangsUp = true;
+    };
+    if (target.wire === 'chat-completions') {
+      const { webhookUrl: url, ...others } = target;
+      return new CompletionSession({ ...others, url, conversationId, onFrame, onHangUp });
+    }
+    const { webhookUrl, secret } = target;
+    return new TextSession({
+      grant: {
+        agentId: 'terminal',
+        conversationId,
+        metadata: undefined,
+        customMetadata: undefined,
+        customHeaders: {},
+      },
+      webhookUrl,
+      secret,
+      isTraced: true,
+      onFrame,
+      onHangUp,
+    });
+  }
+
   #ask(isReply: boolean, post: () => Promise<void>): Answer {
-    const answer = new Answer(isReply);
+    const answer = new Answer(isReply ? LAST_EVENTS[wireOf(this.#options.target)] : undefined);
     this.#expected.push(answer);
     if (isReply) this.#reply = answer;
     void post().then(() => this.#settle(answer)); // the methods of a session never reject

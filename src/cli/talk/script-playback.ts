@@ -28,19 +28,19 @@ export class StepFailure extends Error {
  */
 export class ScriptPlayback {
   readonly #call: Call;
-  readonly #webhookUrl: string;
+  readonly #target: CallTarget;
   readonly #timeoutMs: number;
   #reply: Answer;
 
   /** Begins the call. */
   constructor(target: CallTarget, conversationId: string, timeoutMs: number) {
     this.#call = new Call({
-      ...target,
+      target,
       conversationId,
       onText: () => undefined,
       onData: () => undefined,
     });
-    this.#webhookUrl = target.webhookUrl;
+    this.#target = target;
     this.#timeoutMs = timeoutMs;
     this.#reply = this.#call.start();
   }
@@ -162,7 +162,7 @@ export class ScriptPlayback {
 
   #checkAnswer({ failure }: Answer): void {
     if (failure === undefined) return;
-    throw new StepFailure([describeFailure(failure, this.#webhookUrl)], { isFatal: true });
+    throw new StepFailure([describeFailure(failure, this.#target)], { isFatal: true });
   }
 
   #checkLine(): void {

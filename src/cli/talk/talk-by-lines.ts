@@ -23,7 +23,7 @@ export async function talkByLines(
   const { stdin, stdout, stderr, environment, interrupted } = terminal;
   const paint = paintFor(stderr, environment);
   const call = new Call({
-    ...target, conversationId,
+    target, conversationId,
     onText: (piece) => write(stdout, printable(piece, ' ')),
     onData: (content) =>
       write(stderr, `${paint('dim', `[data] ${printable(JSON.stringify(content), ' ')}`)}\n`),
@@ -37,7 +37,7 @@ export async function talkByLines(
         `${paint('red', `no end of the answer after ${timeoutMs / 1_000} s; raise --timeout`)}\n`,
       );
     else if (answer.failure !== undefined)
-      stderr.write(`${paint('red', describeFailure(answer.failure, target.webhookUrl))}\n`);
+      stderr.write(`${paint('red', describeFailure(answer.failure, target))}\n`);
     return isOver && answer.failure === undefined;
   };
   const interrupt = (): unknown => call.interrupt();

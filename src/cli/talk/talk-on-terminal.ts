@@ -33,7 +33,7 @@ export class TerminalTalk {
   readonly #lines: Interface;
   readonly #paint: Paint;
   readonly #call: Call;
-  readonly #webhookUrl: string;
+  readonly #target: CallTarget;
   #reply: Answer | undefined;
   #hasPrompt = false;
   /** Whether the last line on the screen is a reply that has not ended. */
@@ -50,9 +50,9 @@ export class TerminalTalk {
   ) {
     this.#output = stdout;
     this.#paint = paintFor(stdout, environment);
-    this.#webhookUrl = target.webhookUrl;
+    this.#target = target;
     this.#call = new Call({
-      ...target, conversationId,
+      target, conversationId,
       onText: (piece) => this.#speak(piece),
       onData: (content) => this.tell(`[data] ${printable(JSON.stringify(content), ' ')}`),
     });
@@ -190,7 +190,7 @@ export class TerminalTalk {
   }
 
   #tellFailure({ failure }: Answer): void {
-    if (failure !== undefined) this.#tell('red', describeFailure(failure, this.#webhookUrl));
+    if (failure !== undefined) this.#tell('red', describeFailure(failure, this.#target));
   }
 
   #prompt(): void {

@@ -1,42 +1,53 @@
 import { UsageError } from './command.ts';
 import { oneLine } from './one-line.ts';
 
-export interface Arguments<Flag extends string> {
+export interface Arguments<Flag extends string, Switch extends string = never> {
   /** By name, including the dashes. */
   readonly flags: Readonly<Partial<Record<Flag, string>>>;
+  /** Those without a value that were given. */
+  readonly switches: ReadonlySet<Switch>;
   readonly words: readonly string[];
 }
 
 /**
- * Reads `--flag value` and `--flag=value`. If a flag is repeated, the last one counts. After `--`
- * there are only words. Throws a `UsageError` that shows no value, because it may be a secret or
- * part of one.
+ * Reads `--flag value`, `--flag=value` and `--switch`. If a flag is repeated, the last one counts.
+ * After `--` there are only words. Throws a `UsageError` that shows no value, because it may be a
+ * secret or part of one.
  */
-export function parseFlags<Flag extends string>(
+export function parseFlags<Flag extends string, Switch extends string = never>(
   command: string,
   argv: readonly string[],
   known: readonly Flag[],
-): Arguments<Flag> {
+  knownSwitches: readonly Switch[] = [],
+): Arguments<Flag, Switch> {
+  const all: readonly (Flag | Switch)[] = [...known, ...knownSwitches];
   const flags: Partial<Record<Flag, string>> = {};
+  const switches = new Set<Switch>();
   const words: string[] = [];
   for (let index = 0; index < argv.length; index++) {
     const argument = argv[index] ?? '';
-    if (argument === '--') return { flags, words: [...words, ...argv.slice(index + 1)] };
+    if (argument === '--') return { flags, switches, words: [...words, ...argv.slice(index + 1)] };
     if (!argument.startsWith('-')) {
       words.push(argument);
       continue;
     }
+    const given = knownSwitches.find((name) => nameIn(argument, [name]) !== undefined);
+    if (given !== undefined) {
+      if (argument !== given) throw new UsageError(`${given} takes no value`);
+      switches.add(given);
+      continue;
+    }
     const flag = nameIn(argument, known);
-    if (flag === undefined) throw new UsageError(describeUnknown(command, argument, known));
+    if (flag === undefined) throw new UsageError(describeUnknown(command, argument, all));
     let value = argument.slice(flag.length + 1);
     if (argument === flag) {
       value = argv[++index] ?? '';
-      if (nameIn(value, known) !== undefined) value = '';
+      if (nameIn(value, all) !== undefined) value = '';
     }
     if (value.trim() === '') throw new UsageError(`${flag} needs a value`);
     flags[flag] = value.trim();
   }
-  return { flags, words };
+  return { flags, switches, words };
 }
 
 function nameIn<Flag extends string>(argument: string, known: readonly Flag[]): Flag | undefined {

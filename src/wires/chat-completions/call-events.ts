@@ -63,12 +63,16 @@ function lastWords(lines: readonly TranscriptLine[]): string | undefined {
  * `Idempotency-Key`.
  */
 function turnIdOf(
-  { messages }: CompletionEvent, { lines, last }: ToldCall, headers: IncomingHttpHeaders,
+  { messages }: CompletionEvent,
+  { lines, isWhole, last }: ToldCall,
+  headers: IncomingHttpHeaders,
 ): string {
   const key = headers['idempotency-key'];
   if (isId(key)) return key;
   // With its length, no text can pass for two.
   let told = last === 'tool' ? JSON.stringify(messages.at(-1)) : last;
+  // The last lines of a long call may be the same words again and again.
+  if (!isWhole) told += ` ${messages.length}`;
   for (const { role, text } of lines) told += ` ${role} ${text.length} ${text}`;
   return hash('sha256', told, 'hex').slice(0, 32);
 }

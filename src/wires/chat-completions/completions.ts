@@ -94,7 +94,7 @@ class CompletionServer {
     else logFields['turnId'] = event.turnId;
     const options = this.#chunkOptions(context, raw, event);
     if (this.#isAfterAction(told)) return this.#answerNothing(context, raw, options);
-    this.#startTurn(context, event, raw, options);
+    return this.#startTurn(context, event, raw, options);
   }
 
   #warnOfAnonymous(context: Context): void {
@@ -128,12 +128,16 @@ class CompletionServer {
 
   #startTurn(
     context: Context, event: TurnEvent, raw: CompletionEvent, options: ChunkOptions,
-  ): void {
+  ): Awaitable<void> {
     const { open, maxStreams, heartbeatMs, turns, onTurnEnd, openSessions } = this.#options;
     checkRoomForStream(open, maxStreams);
-    openSessions?.start(event.sessionId);
-    if (raw.stream !== true)
-      return turns.start(new JsonDelivery(context, event, options, onTurnEnd, open));
+    // No report names a call that has no name, so its end would be waited for in vain.
+    if (event.turnId !== undefined) openSessions?.start(event.sessionId);
+    if (raw.stream !== true) {
+      const delivery = new JsonDelivery(context, event, options, onTurnEnd, open);
+      turns.start(delivery);
+      return delivery.closed; // the app answers with an error for a handler that has not answered
+    }
     const encoder = new ChunkEncoder(options);
     const delivery = new StreamDelivery(context, event, encoder, heartbeatMs, onTurnEnd, open);
     context.onClose(streamClosed, delivery);

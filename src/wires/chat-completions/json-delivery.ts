@@ -18,6 +18,8 @@ export class JsonDelivery implements Delivery {
   readonly context: Context;
   readonly canTransfer: boolean;
   turn: DeliveredTurn | undefined;
+  /** Resolves when the reply has been sent, or its connection is gone. */
+  readonly closed: Promise<void>;
   readonly #options: ChunkOptions;
   readonly #observer: TurnObserver;
   #text = '';
@@ -39,11 +41,14 @@ export class JsonDelivery implements Delivery {
     this.#options = options;
     this.#observer = observer;
     open.streams += 1;
-    context.onClose((isFinished) => {
-      open.streams -= 1;
-      this.#isSent = isFinished;
-      if (isFinished) this.turn?.delivered();
-      else this.turn?.dropped();
+    this.closed = new Promise((resolve) => {
+      context.onClose((isFinished) => {
+        open.streams -= 1;
+        this.#isSent = isFinished;
+        if (isFinished) this.turn?.delivered();
+        else this.turn?.dropped();
+        resolve();
+      });
     });
   }
 

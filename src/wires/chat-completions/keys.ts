@@ -39,7 +39,7 @@ export function hasCredentials(context: Context): boolean {
 
 function credentialsOf(context: Context, header: string): string | undefined {
   const authorization = context.header('authorization');
-  if (authorization === undefined) return context.header(header);
+  if (!authorization) return context.header(header);
   return /^bearer +/i.test(authorization) ? authorization.replace(/^bearer +/i, '') : authorization;
 }
 

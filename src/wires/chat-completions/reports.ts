@@ -13,12 +13,13 @@ import type { Context } from '../../http/context.ts';
 import { HttpError } from '../../http/errors.ts';
 import { CallEnds, type CallEndsOptions } from '../call-ends.ts';
 import { hookContext } from '../hook-context.ts';
-import { checkJsonType, parseJsonObject } from '../json-body.ts';
+import { checkJsonType } from '../json-body.ts';
 import { WIRE } from './call-events.ts';
 import { withErrorBody } from './error-body.ts';
 import type { CallReportEvent } from './events.ts';
 import { Keys } from './keys.ts';
 import { callerOf, firstId, firstValue, PROFILES } from './profiles.ts';
+import { parseBody } from './request.ts';
 
 export interface ReportsOptions extends CallEndsOptions {
   readonly agent: Agent;
@@ -46,14 +47,13 @@ export function reports(options: ReportsOptions): Handler {
 
   return withErrorBody((context) => {
     const signature = context.header('elevenlabs-signature');
-    if (signature === undefined) {
-      if (vapi === undefined) throw new HttpError(401, 'the report carries no known signature');
-      vapi.check(context, 'x-vapi-secret');
-    }
+    const secret = signature === undefined ? vapi : options.elevenLabsSecret;
+    if (secret === undefined) throw unknownSignature();
+    if (signature === undefined) vapi?.check(context, 'x-vapi-secret');
     checkJsonType(context);
     return andThen(context.takeRawBody(), (body) => {
       if (signature !== undefined) checkSignature(context, signature, body, options);
-      const raw = parseJsonObject(body);
+      const raw = parseBody(body);
       const report = signature === undefined ? vapiReport(raw) : elevenLabsReport(raw);
       return report === undefined
         ? context.json(200, { status: 'ignored' })
@@ -172,6 +172,11 @@ function checkSignature(
     const expected = createHmac('sha256', elevenLabsSecret).update(`${time}.`).update(body);
     if (timingSafeEqual(expected.digest(), Buffer.from(digest, 'hex'))) return;
   }
-  context.logFields['hint'] = age > TOLERANCE_SECONDS ? 'its time is off' : 'wrong secret or body';
-  throw new HttpError(401, 'the report carries no known signature');
+  const hint = age > TOLERANCE_SECONDS ? 'its time is off' : 'wrong secret or body';
+  context.logFields['hint'] = digest === '' ? 'the signature is malformed' : hint;
+  throw unknownSignature();
+}
+
+function unknownSignature(): HttpError {
+  return new HttpError(401, 'the report carries no known signature');
 }

@@ -28,20 +28,27 @@ export interface ToldCall {
 /**
  * The request in a body. Fields that this wire does not read are accepted, whatever they hold.
  *
- * Throws an `EventError` if the body is not a JSON object in UTF-8, if it is nested more than 200
- * levels deep, or if a field breaks its rule.
+ * Throws an `EventError` if `parseBody` does, or if a field breaks its rule.
  */
 export function parseCompletion(body: Buffer): CompletionEvent {
-  if (isDeeperThan(MAX_DEPTH, body)) {
-    throw new EventError('', `the body is nested too deeply, more than ${MAX_DEPTH} levels`);
-  }
-  const value = parseJsonObject(body);
+  const value = parseBody(body);
   const { messages, stream, tools } = value;
   if (!Array.isArray(messages)) refuse('messages', 'an array', messages);
   optionally('stream', 'a boolean', stream, (given) => typeof given === 'boolean');
   optionally('tools', 'an array', tools, Array.isArray);
   // The body is ours alone, so it becomes the event.
   return Object.assign(value, { type: 'chat.completion', messages } as const) as CompletionEvent;
+}
+
+/**
+ * The JSON object in a body. Throws an `EventError` if it is none, is not in UTF-8, or is nested
+ * more than 200 levels deep.
+ */
+export function parseBody(body: Buffer): Readonly<Record<string, unknown>> {
+  if (isDeeperThan(MAX_DEPTH, body)) {
+    throw new EventError('', `the body is nested too deeply, more than ${MAX_DEPTH} levels`);
+  }
+  return parseJsonObject(body);
 }
 
 /** What was said in the call. Throws an `EventError` for a message that breaks a rule. */
@@ -63,7 +70,8 @@ export function toldBy({ messages }: CompletionEvent): ToldCall {
     if (last === 'nobody') last = isTool ? 'tool' : (role as 'user' | 'assistant');
     if (isTool) continue;
     const text = textOf(message as CompletionMessage, path);
-    if (last === 'tool' && newestFirst.length === 0 && continues.length === 0 && role === 'assistant')
+    const isBeforeResult = last === 'tool' && newestFirst.length + continues.length === 0;
+    if (isBeforeResult && role === 'assistant')
       continues = toolsCalledIn(message as CompletionMessage);
     if (/\S/.test(text)) newestFirst.push({ role: role as 'user' | 'assistant', text });
   }

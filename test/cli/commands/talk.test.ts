@@ -270,6 +270,89 @@ describe('talk through a pipe', () => {
   });
 });
 
+describe('talk over Chat Completions', () => {
+  const KEY = 'key-of-the-talk';
+
+  /** Serves an agent with Vapi's profile, and talks to it through a pipe or by a script. */
+  async function platform(
+    t: TestContext,
+    agent: TestAgent,
+    { input = '', script, argv = [] }: {
+      readonly input?: string;
+      readonly script?: string;
+      readonly argv?: readonly string[];
+    },
+  ) {
+    const { client, history, app } = serve(t, agent, {
+      environment: { CHAT_COMPLETIONS_KEYS: KEY, CHAT_COMPLETIONS_PROFILE: 'vapi' },
+    });
+    const terminal = openTerminal(t, { CHAT_COMPLETIONS_KEYS: KEY });
+    terminal.stdin.end(input);
+    const file = join(terminal.directory, 'a.txt');
+    if (script !== undefined) writeFileSync(file, script);
+    const exitCode = await talk.run([
+      '--url', await client.origin(), '--wire', 'chat-completions', '--profile', 'vapi',
+      '--conversation', 'c-1', ...(script === undefined ? [] : ['--script', file]), ...argv,
+    ], terminal);
+    return { exitCode, out: terminal.out, err: terminal.err, history: await history('c-1'), app };
+  }
+
+  for (const argv of [[], ['--retry'], ['--speculate'], ['--speculate', '--retry']]) {
+    it(`prints what it prints on LayerCode ${argv.join(' ')}`, async (t) => {
+      const { exitCode, out, err, history } = await platform(t, {
+        welcome: 'Hi!', onMessage: ({ text }) => `You said\n${text}.`,
+      }, { input: 'one two\n\nthree\n', argv });
+      assert.deepEqual([exitCode, out, err], [0, 'Hi!\nYou said one two.\nYou said three.\n', '']);
+      assert.deepEqual(history.map(([role]) => role), [
+        'assistant', 'user', 'assistant', 'user', 'assistant',
+      ]);
+    });
+  }
+
+  it('plays a script, and says what was heard of a reply that was interrupted', async (t) => {
+    const { exitCode, out, history } = await platform(t, {
+      welcome: 'Hi!',
+      async *onMessage({ text, signal }) {
+        if (text !== 'story') return void (yield 'As you like.');
+        yield 'Once upon a time';
+        await fired(signal);
+      },
+    }, { script: 'expect Hi!\nsay story\ninterrupt after 2 words\nsay stop\nexpect as you like\n' });
+    assert.equal(exitCode, 0, out);
+    assert.match(out, /interrupt after 2 words {2}\(heard 2 words\)/);
+    assert.deepEqual(history.slice(1), [
+      ['user', 'story'], ['assistant', 'Once upon', 'interrupted'],
+      ['user', 'stop'], ['assistant', 'As you like.', 'completed'],
+    ]);
+  });
+
+  it('ends with code 1 where an expectation is not met', async (t) => {
+    const { exitCode, out } = await platform(t, {}, { script: 'say Hello?\nexpect No.\n' });
+    assert.equal(exitCode, 1);
+    assert.match(out, /expected {2}No\.\n.*heard {5}Yes\./);
+  });
+
+  it('ends with the hang-up, which is a tool of the platform', async (t) => {
+    const { exitCode, out, err } = await platform(t, {
+      onMessage: (_turn, reply) => void reply.hangup({ say: 'Bye.' }),
+    }, { input: 'one\ntwo\n' });
+    assert.deepEqual([exitCode, out, err], [0, 'Bye.\n', '[the agent hung up]\n']);
+  });
+
+  it('ends with code 1 at a wrong key, and says where keys are set', async (t) => {
+    const { exitCode, err } = await platform(t, {}, { argv: ['--key', 'another'] });
+    assert.equal(exitCode, 1);
+    assert.match(err, /refused: 401 Incorrect API key provided; the server has other keys \(see --k/);
+  });
+
+  it('refuses a script with a step that the wire lacks', async (t) => {
+    await assert.rejects(platform(t, {}, { script: 'say one\n\ndata {"page":2}\n' }), {
+      name: 'UsageError',
+      message: /a\.txt: line 3: the wire chat-completions has no data from a page$/,
+    });
+  });
+});
+
 describe('talk on a terminal', () => {
   it('prompts, and prints replies as they come', async (t) => {
     const { agent, goOn } = storyteller();
@@ -540,6 +623,15 @@ describe('talk with whom', () => {
     assert.equal(terminal.err, `No server answers at http://localhost:${port}.\nTalking with the agent "echo", on a server of its own.\n`);
   });
 
+  it('starts a server that speaks Chat Completions, with the profile of the flag', async (t) => {
+    keepEnvironment(t);
+    const terminal = openTerminal(t, { PORT: await freePort(), AGENT: 'echo' });
+    terminal.stdin.end('Hello\n');
+    assert.equal(await talk.run(['--wire', 'chat-completions', '--profile', 'vapi'], terminal), 0);
+    assert.equal(terminal.out, 'Hello! Say something, and I will repeat it.\nYou said: Hello\n');
+    assert.match(terminal.err, /\nTalking with the agent "echo", on a server of its own\.\n$/);
+  });
+
   it('takes another program on that port for none of ours', async (t) => {
     keepEnvironment(t);
     const stranger = createServer((_request, response) => response.end('{"status":"fine"}')).listen(
@@ -584,6 +676,12 @@ describe('talk with whom', () => {
     ],
     [['--timeout', '1e3'], /^--timeout must be/],
     [['--conversation', 'x'.repeat(257)], /^--conversation must be an id/],
+    [['--wire', 'vapi'], /^--wire must be one of layercode, chat-completions, got "vapi"$/],
+    [['--retry'], /^--retry needs --wire chat-completions$/],
+    [
+      ['--wire', 'chat-completions', '--agent', 'echo', '--key', 'k'],
+      /^--agent starts a server of its own, so it goes with neither --url nor --key$/,
+    ],
     [['--script', 'nowhere.txt'], /^--script nowhere\.txt cannot be read: ENOENT/],
   ];
   for (const [argv, message] of wrong) {

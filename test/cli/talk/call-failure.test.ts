@@ -4,6 +4,7 @@ import { describe, it } from 'node:test';
 import { describeFailure } from '../../../src/cli/talk/call-failure.ts';
 
 const URL = 'http://localhost:8000/api/agent?secret=1';
+const TARGET = { webhookUrl: URL, secret: 's' };
 const PLACE = 'http://localhost:8000/api/agent';
 
 describe('describeFailure', () => {
@@ -37,7 +38,22 @@ describe('describeFailure', () => {
     [502, 'x', `${PLACE} refused: x; see the server's log`],
   ] as const) {
     it(`says of ${status ?? 'no answer'}: ${reason}, what to do, without the query`, () => {
-      assert.equal(describeFailure({ status, reason }, URL), line);
+      assert.equal(describeFailure({ status, reason }, TARGET), line);
+    });
+  }
+
+  const completions = {
+    wire: 'chat-completions', webhookUrl: `${PLACE}/chat/completions`, key: 'k',
+    profile: 'generic', isRetrying: false, isSpeculating: false,
+  } as const;
+  for (const [status, remedy] of [
+    [401, 'the server has other keys (see --key and CHAT_COMPLETIONS_KEYS)'],
+    [404, 'has the server CHAT_COMPLETIONS_KEYS? See also --url and AGENT_ROUTE'],
+    [400, 'is that the URL of an agent that speaks Chat Completions?'],
+  ] as const) {
+    it(`says of ${status} on Chat Completions what to do there`, () => {
+      const line = `${PLACE}/chat/completions refused: x; ${remedy}`;
+      assert.equal(describeFailure({ status, reason: 'x' }, completions), line);
     });
   }
 });

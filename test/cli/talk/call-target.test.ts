@@ -1,7 +1,9 @@
 import assert from 'node:assert/strict';
 import { describe, it, type TestContext } from 'node:test';
 
-import { findTarget, type TargetFlags } from '../../../src/cli/talk/call-target.ts';
+import {
+  findCompletionsTarget, findTarget, type TargetFlags,
+} from '../../../src/cli/talk/call-target.ts';
 import { CommandError, UsageError } from '../../../src/cli/terminal/command.ts';
 import { openDevelopmentSecret } from '../../../src/process/development-secret.ts';
 import { RecordedTerminal } from '../terminal/recorded-terminal.ts';
@@ -103,5 +105,51 @@ describe('the secret that talk and turn sign with', () => {
   it('may come from a flag alone in production, too', (t) => {
     const terminal = terminalOf(t, { NODE_ENV: 'production', OPENAI_API_KEY: 'sk-key' });
     assert.equal(findTarget({ '--secret': 's' }, terminal).secret, 's');
+  });
+});
+
+describe('the agent that talk calls over Chat Completions', () => {
+  const behaviour = { isRetrying: false, isSpeculating: false };
+
+  it('is below the agent route, with the first key and the profile of the settings', (t) => {
+    const terminal = terminalOf(t, {
+      PORT: '8001', CHAT_COMPLETIONS_KEYS: 'one-key,another', CHAT_COMPLETIONS_PROFILE: 'livekit',
+    });
+    assert.deepEqual(findCompletionsTarget({}, behaviour, terminal), {
+      ...behaviour,
+      wire: 'chat-completions',
+      webhookUrl: 'http://localhost:8001/api/agent/chat/completions',
+      key: 'one-key',
+      profile: 'livekit',
+    });
+  });
+
+  for (const [given, url] of [
+    ['https://a.example', 'https://a.example/api/agent/chat/completions'],
+    ['https://a.example/voice/', 'https://a.example/voice/chat/completions'],
+    ['https://a.example/v1/chat/completions', 'https://a.example/v1/chat/completions'],
+    ['https://a.example/x?b=c', 'https://a.example/x/chat/completions?b=c'],
+  ] as const) {
+    it(`is found at ${given}`, (t) => {
+      const wire = { ...behaviour, key: 'k', profile: 'vapi' } as const;
+      const target = findCompletionsTarget({ '--url': given }, wire, terminalOf(t, {}));
+      assert.equal(target.webhookUrl, url);
+    });
+  }
+
+  it('has the key of the first agent where there are several', (t) => {
+    const terminal = terminalOf(t, {
+      AGENTS: 'sales=echo,support=echo',
+      CHAT_COMPLETIONS_KEYS: 'common',
+      SALES_CHAT_COMPLETIONS_KEYS: 'of-sales',
+    });
+    assert.equal(findCompletionsTarget({}, behaviour, terminal).key, 'of-sales');
+  });
+
+  it('cannot be called without a key', (t) => {
+    assert.throws(() => findCompletionsTarget({}, behaviour, terminalOf(t, {})), {
+      name: 'CommandError',
+      message: 'no key: set CHAT_COMPLETIONS_KEYS, as the server must have it, or pass --key',
+    });
   });
 });

@@ -20,7 +20,7 @@ describe('parseFlags', () => {
   ];
   for (const [argv, flags, words] of read) {
     it(`reads ${JSON.stringify(argv)}`, () => {
-      assert.deepEqual(parseFlags('talk', argv, KNOWN), { flags, words });
+      assert.deepEqual(parseFlags('talk', argv, KNOWN), { flags, switches: new Set(), words });
     });
   }
 
@@ -41,6 +41,23 @@ describe('parseFlags', () => {
       assert.throws(() => parseFlags('talk', argv, KNOWN), new UsageError(message));
     });
   }
+
+  it('reads a switch, which has no value, wherever it stands', () => {
+    const argv = ['--retry', 'one', '--url', 'http://a', '--retry'];
+    assert.deepEqual(parseFlags('talk', argv, KNOWN, ['--retry']), {
+      flags: { '--url': 'http://a' }, switches: new Set(['--retry']), words: ['one'],
+    });
+  });
+
+  it('refuses a switch with a value, and a switch in place of one', () => {
+    for (const [argv, message] of [
+      [['--retry=3'], '--retry takes no value'],
+      [['--url', '--retry'], '--url needs a value'],
+      [['--retries'], /^--retries is not a flag of talk; it takes --url, --secret, --retry\./],
+    ] as const) {
+      assert.throws(() => parseFlags('talk', argv, KNOWN, ['--retry']), { message });
+    }
+  });
 
   it('says of a command without flags that it takes none', () => {
     assert.throws(() => parseFlags('list-agents', ['-x'], []), /list-agents; it takes none\. Put/);

@@ -1,0 +1,67 @@
+// The flags of `talk` that choose the wire, and what belongs to it.
+
+import { nearestName } from '../../base/nearest-name.ts';
+import { PROFILES, type ProfileName } from '../../wires/chat-completions/profiles.ts';
+import { UsageError } from '../terminal/command.ts';
+import { oneLine } from '../terminal/one-line.ts';
+
+export const WIRE_FLAGS = ['--wire', '--profile', '--key'] as const;
+/** Flags without a value. */
+export const WIRE_SWITCHES = ['--retry', '--speculate'] as const;
+
+export type WireFlags = Readonly<Partial<Record<(typeof WIRE_FLAGS)[number] | '--secret', string>>>;
+export type WireSwitches = ReadonlySet<(typeof WIRE_SWITCHES)[number]>;
+
+/** How the platform behaves. */
+export interface CompletionsOptions {
+  readonly isRetrying: boolean;
+  readonly isSpeculating: boolean;
+}
+
+/** What was given for Chat Completions. The settings have what is missing. */
+export interface CompletionsFlags extends CompletionsOptions {
+  readonly profile?: ProfileName | undefined;
+  readonly key?: string | undefined;
+}
+
+const WIRES = ['layercode', 'chat-completions'];
+export const PROFILE_NAMES: readonly string[] = Object.keys(PROFILES);
+
+/**
+ * Undefined on LayerCode's wire. Throws a `UsageError` for an unknown wire or profile, and for a
+ * flag of the other wire.
+ */
+export function parseWireFlags(
+  flags: WireFlags, switches: WireSwitches,
+): CompletionsFlags | undefined {
+  const { '--wire': wire = 'layercode', '--profile': profile, '--key': key } = flags;
+  if (!WIRES.includes(wire)) refuse('--wire', wire, WIRES);
+  if (wire === 'layercode') {
+    if (key !== undefined)
+      throw new UsageError('--key is for --wire chat-completions; on layercode it is --secret');
+    const [other] = [...(profile === undefined ? [] : ['--profile']), ...switches];
+    if (other !== undefined) throw new UsageError(`${other} needs --wire chat-completions`);
+    return undefined;
+  }
+  if (flags['--secret'] !== undefined)
+    throw new UsageError('--secret is for --wire layercode; on chat-completions it is --key');
+  if (profile !== undefined && !isProfile(profile))
+    refuse('--profile', profile, PROFILE_NAMES);
+  return {
+    profile,
+    key,
+    isRetrying: switches.has('--retry'),
+    isSpeculating: switches.has('--speculate'),
+  };
+}
+
+function isProfile(name: string): name is ProfileName {
+  return Object.hasOwn(PROFILES, name);
+}
+
+function refuse(flag: string, given: string, known: readonly string[]): never {
+  const meant = nearestName(given.toLowerCase(), known, Math.ceil(given.length / 2));
+  const remedy = meant === undefined ? '' : `; did you mean ${meant}?`;
+  const got = JSON.stringify(oneLine(given, 40));
+  throw new UsageError(`${flag} must be one of ${known.join(', ')}, got ${got}${remedy}`);
+}

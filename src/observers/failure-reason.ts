@@ -1,0 +1,27 @@
+import { TurnTimeout } from '../turns/clock.ts';
+
+/** Why turns fail, as far as it helps to look in the right place. */
+export const FAILURE_REASONS = [
+  'model', 'first_word_timeout', 'turn_timeout', 'store', 'reply_too_long', 'agent',
+] as const;
+export type FailureReason = (typeof FAILURE_REASONS)[number];
+
+/** Errors by their names: those of other rooms, and of users' own models and stores. */
+const BY_NAME: Readonly<Record<string, FailureReason>> = {
+  ModelError: 'model', StoreError: 'store', RangeError: 'reply_too_long',
+};
+/** Deeper causes are not looked at. */
+const MOST_CAUSES = 5;
+
+/** Why a turn failed. `agent` if none of the others: something in its own code. */
+export function failureReasonOf(error: unknown): FailureReason {
+  if (error instanceof TurnTimeout)
+    return error.limit === 'turn' ? 'turn_timeout' : 'first_word_timeout';
+  let cause = error;
+  for (let depth = 0; depth < MOST_CAUSES && cause instanceof Error; depth++) {
+    const reason = Object.hasOwn(BY_NAME, cause.name) ? BY_NAME[cause.name] : undefined;
+    if (reason !== undefined) return reason;
+    cause = cause.cause;
+  }
+  return 'agent';
+}

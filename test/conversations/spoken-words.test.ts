@@ -1,0 +1,155 @@
+// How texts are compared with what a platform says of them.
+
+import assert from 'node:assert/strict';
+import { describe, it } from 'node:test';
+
+import {
+  coveredBy, lettersOf, saysLess, saysSame, withoutLetters,
+} from '../../src/conversations/spoken-words.ts';
+
+const HOURS = 'We open at nine. We close at six.';
+/** é as one character, and as a letter with a mark behind it. */
+const [COMPOSED, DECOMPOSED] = ['Caf\u00e9', 'Cafe\u0301'];
+
+describe('saysSame', () => {
+  const alike: readonly (readonly [why: string, a: string, b: string])[] = [
+    ['equal texts', 'Hello.', 'Hello.'],
+    ['another case', 'HELLO there', 'Hello There'],
+    ['other punctuation', 'Well, hello there!', 'well hello there...'],
+    ['other white space', ' Hello\n there', 'Hello there'],
+    ['a tag', 'Wait. <break time="1s"/> Done.', 'Wait. Done.'],
+    ['a tag inside a word', '<b>He</b>llo', 'Hello'],
+    ['a mark of its own', DECOMPOSED, COMPOSED],
+    ['Markdown', '**Hello** _there_', 'Hello there'],
+    ['no letters at all, if they are equal', '…', '…'],
+  ];
+  for (const [why, a, b] of alike)
+    it(`finds that two texts say the same: ${why}`, () => assert.equal(saysSame(a, b), true));
+
+  const different: readonly (readonly [why: string, a: string, b: string])[] = [
+    ['another word', 'Two tickets.', 'Ten tickets.'],
+    ['another digit', 'Table 4', 'Table 5'],
+    ['a vowel with another mark', 'schön', 'schon'],
+    ['a vowel sign of Hindi', 'की', 'का'],
+    ['no letters in either', '!', '?'],
+    ['no letters in one', '...', 'Hello'],
+  ];
+  for (const [why, a, b] of different)
+    it(`finds that two texts differ: ${why}`, () => assert.equal(saysSame(a, b), false));
+});
+
+describe('lettersOf', () => {
+  it('keeps a "<" that opens no tag from hiding the words behind it', () => {
+    assert.equal(lettersOf('if a < b, then c'), 'ifabthenc');
+  });
+});
+
+describe('saysLess', () => {
+  const cases: readonly (readonly [why: string, start: string, text: string, isLess: boolean])[] = [
+    ['its first words', 'Book a table', 'Book a table for two', true],
+    ['its first words with a full stop', 'Book a table.', 'book a table for two', true],
+    ['a part of a word', 'Book a ta', 'Book a table', true],
+    ['all of it', 'Book a table', 'Book a table.', false],
+    ['more than it', 'Book a table for two', 'Book a table', false],
+    ['words from its middle', 'a table', 'Book a table', false],
+    ['nothing', '', 'Book a table', false],
+    ['no letter', '...', 'Book a table', false],
+  ];
+  for (const [why, start, text, isLess] of cases)
+    it(`is ${isLess} for ${why}`, () => assert.equal(saysLess(start, text), isLess));
+});
+
+describe('coveredBy', () => {
+  /** What is covered, instead of its length. */
+  function covered(told: string, reply: string): string | undefined {
+    const length = coveredBy(told, reply);
+    return length === undefined ? undefined : reply.slice(0, length);
+  }
+
+  const whole: readonly (readonly [why: string, told: string, reply: string])[] = [
+    ['the same text', HOURS, HOURS],
+    ['the same words', 'we open at nine, we close at six', HOURS],
+    ['the same words and more', `${HOURS} Anything else?`, HOURS],
+    ['all words of a text that ends with a sign', 'See you', 'See you 👋'],
+    ['a text rewritten for speech', 'Dinner is 12 dollars today', 'Dinner is $12.00 today'],
+  ];
+  for (const [why, told, reply] of whole)
+    it(`covers all: ${why}`, () => assert.equal(covered(told, reply), reply));
+
+  const cut: readonly (
+    readonly [why: string, told: string, reply: string, heard: string])[] = [
+    ['the first sentence, with its full stop', 'We open at nine', HOURS, 'We open at nine.'],
+    ['the first words, with what is attached to them', 'Well', 'Well, hello', 'Well,'],
+    ['half a word', 'We op', HOURS, 'We op'],
+    ['half a word behind a quotation mark', 'He said: sto', 'He said: "stop".', 'He said: "sto'],
+    ['half a word with a hyphen in it', 'Try an e-ma', 'Try an e-mail', 'Try an e-ma'],
+    ['a sentence of a script without spaces', '九点开门', '九点开门。六点关门。', '九点开门'],
+    ['two of three of these', '九点开门，六点关门', '九点开门。六点关门。再见。',
+      '九点开门。六点关门'],
+    ['half a word with a mark', COMPOSED, `${DECOMPOSED}s are open`, DECOMPOSED],
+    ['a mark that the platform has composed', `Un ${COMPOSED}`, `Un ${DECOMPOSED} noir`,
+      `Un ${DECOMPOSED}`],
+    ['the words behind a tag', 'Wait', '<break time="1s"/>Wait. Done.', '<break time="1s"/>Wait.'],
+    ['a beginning rewritten for speech', 'It costs five dollars for a ca',
+      'It costs $5 for a cake, and tea is free.', 'It costs $5 for a'],
+  ];
+  for (const [why, told, reply, heard] of cut)
+    it(`covers ${why}`, () => assert.equal(covered(told, reply), heard));
+
+  const foreign: readonly (readonly [why: string, told: string, reply: string])[] = [
+    ['other words', 'Please hold the line.', HOURS],
+    ['half of its words only', 'We sell bread here', 'We open at nine, and sell nothing.'],
+    ['the same words in another order', 'six nine close open', HOURS],
+    ['no letters', '...', HOURS],
+    ['a reply without letters', 'Hello', '👋'],
+  ];
+  for (const [why, told, reply] of foreign)
+    it(`is undefined for ${why}`, () => assert.equal(covered(told, reply), undefined));
+
+  it('never covers more than the reply', () => {
+    assert.equal(coveredBy(`${HOURS} ${HOURS}`, HOURS), HOURS.length);
+  });
+
+  it('grows with what is told, character by character, up to all of the reply', () => {
+    const reply = `“Well,” said ${DECOMPOSED}: table no. 4, e-mail me – 九点开门。 Bye!`;
+    let last = 0;
+    for (const { 0: character, index } of reply.matchAll(/\P{M}\p{M}*/gu)) {
+      const told = reply.slice(0, index + character.length);
+      const length = coveredBy(told, reply) ?? 0;
+      assert.ok(length >= last, `"${told}" covers less than what is before it`);
+      last = length;
+    }
+    assert.equal(last, reply.length);
+  });
+});
+
+describe('withoutLetters', () => {
+  const cases: readonly (readonly [why: string, text: string, count: number, rest: string])[] = [
+    ['a filler and its full stop', 'One moment. It is four.', 9, 'It is four.'],
+    ['a filler that ends in a word', 'Hmm-it is four.', 3, '-it is four.'],
+    ['all words', 'One moment.', 9, ''],
+  ];
+  for (const [why, text, count, rest] of cases)
+    it(`takes away ${why}`, () => assert.equal(withoutLetters(text, count), rest));
+});
+
+describe('comparing long texts', () => {
+  const long = 'Twenty tables are free tonight. '.repeat(4_000);
+  const cases: readonly (readonly [why: string, told: string, reply: string])[] = [
+    ['that are equal but for case', long.toUpperCase(), long],
+    ['of which one is cut', long.slice(0, 40_000), long],
+    ['that were rewritten', long.replaceAll('Twenty', '20'), long],
+    ['that are one word', 'x'.repeat(50_000), 'x'.repeat(60_000)],
+    ['that open tags without end', `${'<'.repeat(50_000)} a`, `${'<a '.repeat(20_000)}b`],
+    ['of marks alone', `a${'\u0301'.repeat(30_000)}`, `a${'\u0301'.repeat(60_000)}b`],
+  ];
+  for (const [why, told, reply] of cases)
+    it(`takes less than 200 ms of processor time for texts ${why}`, () => {
+      const before = process.cpuUsage();
+      coveredBy(told, reply);
+      saysSame(told, reply);
+      saysLess(told, reply);
+      const ms = process.cpuUsage(before).user / 1_000;
+      assert.ok(ms < 200, `took ${ms} ms`);
+    });
+});

@@ -1,0 +1,30 @@
+import assert from 'node:assert/strict';
+import { describe, it } from 'node:test';
+
+import { failureReasonOf } from '../../src/observers/failure-reason.ts';
+import { TurnTimeout } from '../../src/turns/clock.ts';
+
+function named(name: string, cause?: unknown): Error {
+  return Object.assign(new Error('secret words', { cause }), { name });
+}
+
+const circle = new Error('a');
+circle.cause = circle;
+
+describe('failureReasonOf', () => {
+  for (const [what, error, reason] of [
+    ['a turn that took too long', new TurnTimeout('turn', 5), 'turn_timeout'],
+    ['a turn without a word', new TurnTimeout('first word', 5), 'first_word_timeout'],
+    ["a model's error", named('ModelError'), 'model'],
+    ["a model's error behind another", named('Error', named('ModelError')), 'model'],
+    ["a store's error", named('StoreError'), 'store'],
+    ['a reply that is too long', new RangeError('long'), 'reply_too_long'],
+    ["an error of the agent's", new TypeError('x is not a function'), 'agent'],
+    ['an error that is its own cause', circle, 'agent'],
+    ['a name that every object has', named('constructor'), 'agent'],
+    ['a thrown text', 'no', 'agent'],
+    ['nothing', undefined, 'agent'],
+  ] as const) {
+    it(`is ${reason} for ${what}`, () => assert.equal(failureReasonOf(error), reason));
+  }
+});

@@ -1,0 +1,146 @@
+// What log and metrics say of a turn that was slow, or that failed.
+
+import assert from 'node:assert/strict';
+import { describe, it, type TestContext } from 'node:test';
+
+import { defineAgent, type AgentDefinition } from '../../src/agents/define-agent.ts';
+import { handOver } from '../../src/agents/hand-over.ts';
+import { tool } from '../../src/agents/tool.ts';
+import type { Agent } from '../../src/agents/agent.ts';
+import { scriptedModel, type Script } from '../../src/models/scripted-model.ts';
+import { createApp } from '../../src/app/create-app.ts';
+import { createTestClient } from '../../src/test-client.ts';
+import { serve, until, type Served } from '../fixtures/app.ts';
+import { jumpingClock } from '../fixtures/clock.ts';
+import { SECRET, settingsWith } from '../fixtures/kernel.ts';
+
+const named = { description: 'Does something.', parameters: { type: 'object' } } as const;
+
+/** The access-log line of the only turn. */
+async function lineOf({ logLines }: Served): Promise<Record<string, unknown>> {
+  const isThere = (line: string): boolean => line.includes('"msg":"request"');
+  await until(() => logLines.some(isThere), 'the line');
+  return JSON.parse(logLines.find(isThere) ?? '') as Record<string, unknown>;
+}
+
+function withModel(script: Script, more: Partial<AgentDefinition>): Agent {
+  const model = scriptedModel(script);
+  return defineAgent({ name: 'tested', prompt: 'Be brief.', model, ...more } as AgentDefinition);
+}
+
+async function says(served: Served, text = 'Hello?'): Promise<Record<string, unknown>> {
+  await (await served.client.say(text)).text();
+  return lineOf(served);
+}
+
+describe('a turn that waits for tools', () => {
+  function serveTools(t: TestContext): Served {
+    const pass = jumpingClock(t);
+    const tools = [
+      tool({ ...named, name: 'quick', run: () => pass(100) }),
+      tool({ ...named, name: 'slow', run: () => pass(4_000) }),
+    ];
+    const script: Script = [{ call: 'slow', args: {} }, { call: 'quick', args: {} }, 'Done.'];
+    return serve(t, withModel(script, { tools }));
+  }
+
+  it('names the slowest of them in its line, and the time of all', async (t) => {
+    const { slowestTool, toolMs } = await says(serveTools(t));
+    assert.equal(slowestTool, 'slow');
+    assert.ok(Number(toolMs) >= 4_000, String(toolMs));
+  });
+
+  it('has their times in /metrics', async (t) => {
+    const served = serveTools(t);
+    await says(served);
+    const at = (tool: string, le: string): number =>
+      served.metric(`layercode_tool_duration_seconds_bucket{tool="${tool}",le="${le}"}`);
+    assert.deepEqual([at('quick', '3'), at('slow', '3'), at('slow', '+Inf')], [1, 0, 1]);
+  });
+});
+
+describe('the first word', () => {
+  function serveFiller(t: TestContext): Served {
+    const pass = jumpingClock(t);
+    return serve(t, {
+      async *onMessage({ journal }) {
+        journal.sayFiller('One moment.');
+        pass(8_000);
+        yield 'Here it is.';
+      },
+    });
+  }
+
+  it('is told beside the first sound, if a filler came first', async (t) => {
+    const { firstSpeechMs, firstWordMs } = await says(serveFiller(t));
+    assert.ok(Number(firstSpeechMs) < 1_000, String(firstSpeechMs));
+    assert.ok(Number(firstWordMs) >= 8_000, String(firstWordMs));
+  });
+
+  it('is not told twice, if no filler came first', async (t) => {
+    const line = await says(serve(t, { onMessage: () => 'Yes.' }));
+    assert.deepEqual(['firstSpeechMs' in line, 'firstWordMs' in line], [true, false]);
+  });
+
+  it('has a histogram in which a filler does not count', async (t) => {
+    const served = serveFiller(t);
+    await says(served);
+    const below = (name: string): number =>
+      served.metric(`layercode_${name}_seconds_bucket{event="message",le="3"}`);
+    assert.deepEqual([below('first_speech'), below('first_word')], [1, 0]);
+  });
+});
+
+describe('a turn that fails', () => {
+  it('says why in its line and in /metrics, in one of few words', async (t) => {
+    const served = serve(t, withModel([{ fail: 503 }], {}));
+    const { failure } = await says(served);
+    assert.equal(failure, 'model');
+    assert.equal(served.metric('layercode_turn_failures_total{reason="model"}'), 1);
+  });
+
+  it('says so of an agent without a word', async (t) => {
+    const served = serve(
+      t,
+      { onMessage: () => new Promise<never>(() => undefined) },
+      { environment: { FIRST_WORD_TIMEOUT_SECONDS: '0.05' } },
+    );
+    assert.equal((await says(served))['failure'], 'first_word_timeout');
+  });
+});
+
+describe('a tool of which something is wrong', () => {
+  it('has the reason in the log where the error is ours', async (t) => {
+    const odd = tool({ ...named, name: 'odd', run: () => ({ when: { 'Anna Smith': () => 1 } }) });
+    const served = serve(t, withModel([{ call: 'odd', args: {} }, 'Sorry.'], { tools: [odd] }));
+    await says(served);
+    const line = served.logLines.find((text) => text.includes('"tool failed"')) ?? '';
+    assert.match(line, /"tool":"odd","reason":"something in result\.when [^"]+"/);
+    assert.doesNotMatch(line, /Anna/);
+  });
+
+  it('has a line that says how much of a long result was cut', async (t) => {
+    const long = tool({ ...named, name: 'long', run: () => 'x'.repeat(1_000_000) });
+    const served = serve(t, withModel([{ call: 'long', args: {} }, 'Done.'], { tools: [long] }));
+    await says(served);
+    const line = served.logLines.find((text) => text.includes('was cut')) ?? '';
+    assert.match(line, /"level":"warn".*"tool":"long","characters":1000002,"kept":65536/);
+  });
+});
+
+describe('a turn that was handed over', () => {
+  it('is credited to the agents that spoke', async (t) => {
+    const toBilling = tool({ ...named, name: 'to_billing', run: () => handOver('billing') });
+    const sales = withModel([['Hold on.', { call: 'to_billing', args: {} }]], {
+      tools: [toBilling],
+    });
+    const billing = withModel(['Billing here.'], {});
+    const app = createApp(settingsWith(), { sales, billing });
+    t.after(() => app.close());
+    const client = createTestClient(app, { secret: SECRET });
+    await (await client.say('My bill?')).text();
+    const counted = app.metrics.text()
+      .match(/^layercode_spoken_after_hand_over_total\{.*speaker="(?:sales|billing)"\} 1$/gm);
+    assert.equal(counted?.length, 2);
+  });
+});

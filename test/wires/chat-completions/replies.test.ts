@@ -1,0 +1,492 @@
+// How replies are written: streamed as chunks, or whole.
+
+import assert from 'node:assert/strict';
+import { describe, it, type TestContext } from 'node:test';
+
+import type { Agent, Reply } from '../../../src/agents/agent.ts';
+import { hangUp, tool, transferTo } from '../../../src/agents/tool.ts';
+import { deferred, serve, Told, within } from '../../fixtures/app.ts';
+import { mockTimers } from '../../fixtures/clock.ts';
+import {
+  asking, messagesOf, modelAgent, offering, requestLines, serveCompletions, toolResult,
+  warningsIn, type Chunk, type Fields,
+} from '../../fixtures/completions.ts';
+
+const HELLO = asking(['user: Hello?']);
+const WHOLE = { messages: messagesOf(['user: Hello?']) };
+const WITH_USAGE = { ...HELLO, stream_options: { include_usage: true } };
+const APOLOGY = 'Sorry, something went wrong. Could you say that again?';
+
+const LOOK = tool({
+  name: 'look', description: 'Looks.', parameters: { type: 'object', properties: {} },
+  repeatable: true, run: () => 'seen',
+});
+
+const hangingUp: Partial<Agent> = {
+  onMessage: (_turn, reply) => reply.hangup({ say: 'Goodbye.' }),
+};
+const transferring: Partial<Agent> = {
+  onMessage: (_turn, reply) => void reply.transfer({ to: '+4930111', say: 'One moment.' }),
+};
+
+/** The last reason that a choice ended for. */
+function reasonIn(chunks: readonly Chunk[]): string | null | undefined {
+  return chunks.flatMap(({ choices }) => choices).at(-1)?.finish_reason;
+}
+
+function toolCallsIn(chunks: readonly Chunk[]): readonly unknown[] {
+  return chunks.flatMap(({ choices }) => choices[0]?.delta.tool_calls ?? []);
+}
+
+function textIn(chunks: readonly Chunk[]): string {
+  return chunks.map(({ choices }) => choices[0]?.delta.content ?? '').join('');
+}
+
+describe('a streamed reply', () => {
+  it('is these bytes', async (t) => {
+    const { platform } = serveCompletions(t, {
+      onMessage: async (_turn, reply) => {
+        await reply.say('Hi,');
+        await reply.say(' "you".');
+      },
+    });
+    const { response } = await platform.ask(HELLO, { headers: { 'idempotency-key': 'k-1' } });
+    const created = /"created":(\d+)/.exec(await response.clone().text())?.[1];
+    const head = '{"id":"chatcmpl-k-1","object":"chat.completion.chunk",'
+      + `"created":${created},"model":"tested","choices":[{"index":0,"delta":`;
+    assert.equal(await response.text(), [
+      `data: ${head}{"role":"assistant","content":""},"finish_reason":null}]}`,
+      `data: ${head}{"content":"Hi,"},"finish_reason":null}]}`,
+      `data: ${head}{"content":" \\"you\\"."},"finish_reason":null}]}`,
+      `data: ${head}{},"finish_reason":"stop"}]}`,
+      'data: [DONE]',
+      '',
+    ].join('\n\n'));
+    assert.ok(Math.abs(Number(created) * 1_000 - Date.now()) < 60_000);
+  });
+
+  it('is an event stream that nothing may compress or buffer', async (t) => {
+    const { platform } = serveCompletions(t, {});
+    const { status, response: { headers } } = await platform.ask(HELLO);
+    const names = ['content-type', 'cache-control', 'x-accel-buffering'];
+    assert.deepEqual(
+      [status, ...names.map((name) => headers.get(name))],
+      [200, 'text/event-stream', 'no-cache, no-transform', 'no'],
+    );
+  });
+
+  it('begins with the role before the agent speaks', async (t) => {
+    const gate = deferred();
+    const { platform } = serveCompletions(t, {
+      onMessage: () => gate.promise.then(() => 'Yes.'),
+    });
+    const answer = await platform.ask(HELLO);
+    const delta = (await answer.next())?.choices[0]?.delta;
+    gate.resolve();
+    assert.deepEqual(delta, { role: 'assistant', content: '' });
+    assert.equal(await answer.text(), 'Yes.');
+  });
+
+  it('leaves word by word: the first is there before the agent has the second', async (t) => {
+    const gate = deferred();
+    const { platform } = serveCompletions(t, {
+      async *onMessage() {
+        yield 'One.';
+        await gate.promise;
+        yield ' Two.';
+      },
+    });
+    const answer = await platform.ask(HELLO);
+    assert.equal(await answer.word(), 'One.');
+    gate.resolve();
+    assert.equal(await answer.text(), ' Two.');
+  });
+
+  it('ends with a reason, also if the agent says nothing', async (t) => {
+    const { platform } = serveCompletions(t, { onMessage: () => undefined });
+    const chunks = await (await platform.ask(HELLO)).chunks();
+    assert.deepEqual([chunks.length, textIn(chunks), reasonIn(chunks)], [2, '', 'stop']);
+  });
+
+  it('has the tokens of all requests to the model in a chunk of their own', async (t) => {
+    const script = [[{ call: 'look', args: {} }], 'It is there.'] as const;
+    const agent = modelAgent(script, { tools: [LOOK], tokens: { input: 100, output: 7 } });
+    const { platform } = serveCompletions(t, agent);
+    const chunks = await (await platform.ask(WITH_USAGE)).chunks();
+    const { choices, usage } = chunks.at(-1) ?? {};
+    const tokens = { prompt_tokens: 200, completion_tokens: 14, total_tokens: 214 };
+    assert.deepEqual([choices, usage, reasonIn(chunks)], [[], tokens, 'stop']);
+  });
+
+  it('has the tokens of a request that names no conversation', async (t) => {
+    const agent = modelAgent(['Yes.'], { tokens: { input: 100, output: 7 } });
+    const { platform } = serveCompletions(t, agent);
+    const chunks = await (await platform.ask(WITH_USAGE, { conversationId: null })).chunks();
+    assert.equal(chunks.at(-1)?.usage?.['total_tokens'], 107);
+  });
+
+  it('says 0 tokens where no model was asked', async (t) => {
+    const { platform } = serveCompletions(t, {});
+    const chunks = await (await platform.ask(WITH_USAGE)).chunks();
+    const tokens = { prompt_tokens: 0, completion_tokens: 0, total_tokens: 0 };
+    assert.deepEqual(chunks.at(-1)?.usage, tokens);
+  });
+
+  for (const stream_options of [undefined, null, {}, { include_usage: false }, [true]]) {
+    it(`has no tokens with stream_options ${JSON.stringify(stream_options)}`, async (t) => {
+      const { platform } = serveCompletions(t, {});
+      const chunks = await (await platform.ask({ ...HELLO, stream_options })).chunks();
+      assert.deepEqual(chunks.filter(({ usage }) => usage !== undefined), []);
+    });
+  }
+
+  it('shows no tool of ours', async (t) => {
+    const agent = modelAgent([[{ call: 'look', args: {} }], 'Done.'], { tools: [LOOK] });
+    const { platform } = serveCompletions(t, agent);
+    const chunks = await (await platform.ask({ ...HELLO, ...offering('look') })).chunks();
+    assert.deepEqual([textIn(chunks), toolCallsIn(chunks)], ['Done.', []]);
+  });
+
+  it('is kept alive with comments while the agent is silent', async (t) => {
+    const clock = mockTimers(t, ['setInterval']);
+    const { platform, client } = serveCompletions(t, {
+      onMessage: () => new Promise(() => undefined),
+    }, { environment: { HEARTBEAT_SECONDS: '5' } });
+    await client.origin();
+    const { response } = await platform.ask(HELLO);
+    const reader = response.body?.getReader();
+    const read = async (): Promise<string> => {
+      const piece = await within(Promise.resolve(reader?.read()), 'bytes');
+      return Buffer.from(piece?.value ?? []).toString();
+    };
+    assert.match(await read(), /"role":"assistant"/);
+    clock.tick(5_000);
+    assert.equal(await read(), ': \n\n');
+    await reader?.cancel();
+  });
+
+  it('beyond MAX_STREAMS is refused with 503 and a time to wait', async (t) => {
+    const gate = deferred();
+    const { platform } = serveCompletions(t, {
+      onMessage: () => gate.promise.then(() => 'Yes.'),
+    }, { environment: { MAX_STREAMS: '1' } });
+    const first = await platform.ask(HELLO);
+    const second = await platform.ask(HELLO, { conversationId: 'c-2' });
+    assert.deepEqual([second.status, second.response.headers.get('retry-after')], [503, '1']);
+    const message = 'no more streams can be opened: the limit is 1';
+    const error = { message, type: 'server_error', param: null, code: null };
+    assert.deepEqual(await second.json(), { error });
+    gate.resolve();
+    assert.equal(await first.text(), 'Yes.');
+  });
+
+  it('makes room for the next when it is over', async (t) => {
+    const environment = { MAX_STREAMS: '1' };
+    const { platform, metric } = serveCompletions(t, {}, { environment });
+    for (let turn = 0; turn < 3; turn++) assert.equal(await platform.hear(HELLO), 'Yes.');
+    assert.equal(metric('layercode_open_streams'), 0);
+  });
+});
+
+describe('a whole reply', () => {
+  it('is this body', async (t) => {
+    const { platform } = serveCompletions(t, {
+      async *onMessage() {
+        yield 'Hi,';
+        yield ' you.';
+      },
+    });
+    const body = (await (
+      await platform.ask(WHOLE, { headers: { 'idempotency-key': 'k-1' } })
+    ).json()) as Fields;
+    assert.deepEqual(body, {
+      id: 'chatcmpl-k-1',
+      object: 'chat.completion',
+      created: body['created'],
+      model: 'tested',
+      choices: [{
+        index: 0, message: { role: 'assistant', content: 'Hi, you.' }, finish_reason: 'stop',
+      }],
+      usage: { prompt_tokens: 0, completion_tokens: 0, total_tokens: 0 },
+    });
+    assert.ok(Number.isInteger(body['created']));
+  });
+
+  it('has the tokens of the model', async (t) => {
+    const agent = modelAgent(['Yes.'], { tokens: { input: 100, output: 7 } });
+    const { platform } = serveCompletions(t, agent);
+    const { usage } = await (await platform.ask(WHOLE)).whole();
+    const tokens = { prompt_tokens: 100, completion_tokens: 7, total_tokens: 107 };
+    assert.deepEqual(usage, tokens);
+  });
+
+  it('is in history as a streamed one', async (t) => {
+    const { platform, history } = serveCompletions(t, {});
+    await (await platform.ask(WHOLE)).json();
+    assert.deepEqual(await history('c-1'), [
+      ['user', 'Hello?'], ['assistant', 'Yes.', 'completed'],
+    ]);
+  });
+
+  it('counts as an open stream', async (t) => {
+    const gate = deferred();
+    const begun = deferred();
+    const { platform } = serveCompletions(t, {
+      onMessage: () => {
+        begun.resolve();
+        return gate.promise.then(() => 'Yes.');
+      },
+    }, { environment: { MAX_STREAMS: '1' } });
+    const first = platform.ask(WHOLE);
+    await within(begun.promise, 'the first');
+    assert.equal((await platform.ask(HELLO, { conversationId: 'c-2' })).status, 503);
+    gate.resolve();
+    assert.equal((await first).status, 200);
+  });
+
+  it('is not counted any more once it is sent', async (t) => {
+    const environment = { MAX_STREAMS: '1' };
+    const { platform, metric, logLines } = serveCompletions(t, {}, { environment });
+    for (let turn = 1; turn <= 3; turn++) {
+      assert.equal((await platform.ask(WHOLE)).status, 200);
+      await requestLines(logLines, turn);
+    }
+    assert.equal(metric('layercode_open_streams'), 0);
+  });
+});
+
+/** A streamed and a whole reply to the same request: what is spoken, the reason, the tool calls. */
+const FORMS: readonly (readonly [
+  form: string, ask: (
+    t: TestContext, agent: Partial<Agent>, fields?: Fields,
+    environment?: Readonly<Record<string, string>>,
+  ) => Promise<{
+    readonly reply: readonly unknown[];
+    readonly status: number;
+    readonly logLines: readonly string[];
+  }>,
+])[] = [
+  ['streamed', async (t, agent, fields, environment = {}) => {
+    const { platform, logLines } = serveCompletions(t, agent, { environment });
+    const answer = await platform.ask({ ...HELLO, ...fields });
+    const chunks = await answer.chunks();
+    const reply = [textIn(chunks), reasonIn(chunks), toolCallsIn(chunks)];
+    return { reply, status: answer.status, logLines };
+  }],
+  ['whole', async (t, agent, fields, environment = {}) => {
+    const { platform, logLines } = serveCompletions(t, agent, { environment });
+    const answer = await platform.ask({ ...WHOLE, ...fields });
+    const { choices: [choice] } = await answer.whole();
+    const calls = choice?.message.tool_calls?.map((call, index) => ({ index, ...call })) ?? [];
+    const reply = [choice?.message.content, choice?.finish_reason, calls];
+    return { reply, status: answer.status, logLines };
+  }],
+];
+
+for (const [form, ask] of FORMS) {
+  const called = (name: string, args: Fields): Fields => ({
+    index: 0, id: 'call_k', type: 'function',
+    function: { name, arguments: JSON.stringify(args) },
+  });
+  /** The id of a tool call is made of the turn's, which is a hash. */
+  const withoutId = (reply: readonly unknown[]): unknown =>
+    JSON.parse(JSON.stringify(reply).replace(/"call_[0-9a-f]{32}"/g, '"call_k"'));
+
+  describe(`what a ${form} reply holds`, () => {
+    for (const [what, onMessage] of [
+      ['rejects', () => Promise.reject(new Error('of the database'))],
+      ['throws', () => { throw new Error('of the database'); }],
+    ] as const) {
+      it(`is the apology if the agent ${what}`, async (t) => {
+        const { reply, status } = await ask(t, { onMessage });
+        assert.deepEqual([status, ...reply], [200, APOLOGY, 'stop', []]);
+      });
+    }
+
+    it('is what was said and the apology if the agent fails later', async (t) => {
+      const { reply } = await ask(t, {
+        async *onMessage() {
+          yield 'Well,';
+          throw new Error('of the database');
+        },
+      });
+      assert.deepEqual(reply, [`Well, ${APOLOGY}`, 'stop', []]);
+    });
+
+    it("is the agent's own apology, in the language of the turn", async (t) => {
+      const { reply } = await ask(t, {
+        apology: ({ wire }) => `Verzeihung, ${wire}.`,
+        onMessage: () => Promise.reject(new Error('of the database')),
+      });
+      assert.equal(reply[0], 'Verzeihung, chat-completions.');
+    });
+
+    for (const [profile, filler] of [
+      ['generic', 'One moment. '],
+      ['vapi', 'One moment. '],
+      ['livekit', 'One moment. '],
+      ['cartesia', 'One moment. '],
+      ['elevenlabs', 'One moment... '],
+    ] as const) {
+      it(`is a filler as ${profile} speaks it at once`, async (t) => {
+        const environment = { CHAT_COMPLETIONS_PROFILE: profile, FILLER_AFTER_MS: '1' };
+        const agent = modelAgent([[{ waitMs: 50 }, 'Done.']]);
+        const { reply } = await ask(t, agent, { call: { id: 'c-1' } }, environment);
+        assert.equal(reply[0], `${filler}Done.`);
+      });
+    }
+
+    it('is no data for a browser, and the log says so once', async (t) => {
+      const { reply, logLines } = await ask(t, {
+        async *onMessage(_turn, { data }) {
+          await data({ a: 1 });
+          await data({ b: 2 });
+          yield 'Yes.';
+        },
+      });
+      assert.deepEqual(reply, ['Yes.', 'stop', []]);
+      const message = 'the platform offers nothing for a part of a reply: data for a browser';
+      assert.deepEqual(warningsIn(logLines), [message]);
+    });
+
+    for (const name of ['end_call', 'endCall']) {
+      it(`is a tool call that ends the call, where ${name} is offered`, async (t) => {
+        const { reply, logLines } = await ask(t, hangingUp, offering('other', name));
+        const call = called(name, { reason: 'the agent has said goodbye' });
+        assert.deepEqual(withoutId(reply), ['Goodbye.', 'tool_calls', [call]]);
+        assert.deepEqual(warningsIn(logLines), []);
+      });
+    }
+
+    it('is only the goodbye where nothing is offered to end the call, and a warning', async (t) => {
+      const { reply, logLines } = await ask(t, hangingUp, offering('transferCall'));
+      assert.deepEqual(reply, ['Goodbye.', 'stop', []]);
+      const message = 'the platform offers nothing for a part of a reply: hanging up';
+      assert.deepEqual(warningsIn(logLines), [message]);
+    });
+
+    it('is a tool call where the model hangs up', async (t) => {
+      const script = [[{ call: hangUp.name, args: { goodbye: 'Bye.' } }]];
+      const agent = modelAgent(script, { tools: [hangUp] });
+      const { reply } = await ask(t, agent, offering('end_call'));
+      const call = called('end_call', { reason: 'the agent has said goodbye' });
+      assert.deepEqual(withoutId(reply), ['Bye.', 'tool_calls', [call]]);
+    });
+
+    for (const [name, argument] of [
+      ['transferCall', 'destination'],
+      ['transfer_call', 'destination'],
+      ['transfer_to_number', 'transfer_number'],
+    ] as const) {
+      it(`is a tool call that transfers the call, where ${name} is offered`, async (t) => {
+        const { reply } = await ask(t, transferring, offering(name));
+        const call = called(name, { [argument]: '+4930111' });
+        assert.deepEqual(withoutId(reply), ['One moment.', 'tool_calls', [call]]);
+      });
+    }
+
+    it('is nothing of a transfer where none is offered, as the agent is told', async (t) => {
+      const told = new Told<boolean>();
+      const { reply } = await ask(t, {
+        onMessage: (_turn, reply: Reply) => {
+          told.tell(reply.transfer({ to: '+4930111', say: 'One moment.' }));
+          return 'I cannot.';
+        },
+      }, offering('end_call'));
+      assert.deepEqual([reply, await told.next()], [['I cannot.', 'stop', []], false]);
+    });
+
+    it('is a transfer where the model asks for one', async (t) => {
+      const args = { destination: 'sales', say: 'One moment.' };
+      const tools = [transferTo({ sales: '+4930111' })];
+      const agent = modelAgent([[{ call: 'transfer_call', args }]], { tools });
+      const { reply } = await ask(t, agent, offering('transferCall'));
+      const call = called('transferCall', { destination: '+4930111' });
+      assert.deepEqual(withoutId(reply), ['One moment.', 'tool_calls', [call]]);
+    });
+
+    it('is what the model says if it may not transfer, and a warning', async (t) => {
+      const tools = [transferTo({ sales: '+4930111' })];
+      const call = { call: 'transfer_call', args: { destination: 'sales' } };
+      const agent = modelAgent([[call], 'I cannot.'], { tools });
+      const { reply, logLines } = await ask(t, agent);
+      assert.deepEqual(reply, ['I cannot.', 'stop', []]);
+      assert.ok(warningsIn(logLines).includes('this platform offers no transfer'));
+    });
+
+    for (const destination of ['__proto__', 'constructor', '+4930999']) {
+      it(`is no transfer to ${destination}, which the model has made up`, async (t) => {
+        const tools = [transferTo({ sales: '+4930111' })];
+        const call = { call: 'transfer_call', args: { destination } };
+        const agent = modelAgent([[call], 'I cannot.'], { tools });
+        const { reply } = await ask(t, agent, offering('transferCall'));
+        assert.deepEqual(reply, ['I cannot.', 'stop', []]);
+      });
+    }
+
+    for (const name of ['end_call', 'transferCall']) {
+      it(`is empty where the platform tells how ${name} went`, async (t) => {
+        const asked = new Told<string>();
+        const messages = [...messagesOf(['user: Bye.', 'agent: Goodbye.']), ...toolResult(name)];
+        const { reply } = await ask(t, { onMessage: ({ text }) => asked.tell(text) }, { messages });
+        assert.deepEqual([reply, asked.all], [['', 'stop', []], []]);
+      });
+    }
+  });
+}
+
+describe('warnings', () => {
+  it('are given once however many replies they are about', async (t) => {
+    const { platform, logLines } = serveCompletions(t, hangingUp);
+    for (const conversationId of ['c-1', 'c-2', 'c-3'])
+      await platform.hear(HELLO, { conversationId });
+    assert.equal(warningsIn(logLines).length, 1);
+  });
+
+  it('are given for each thing that is missing', async (t) => {
+    const { platform, logLines } = serveCompletions(t, {
+      onMessage: (_turn, reply) => {
+        void reply.data(1);
+        reply.hangup();
+      },
+    });
+    await platform.hear(HELLO);
+    assert.equal(warningsIn(logLines).length, 2);
+  });
+});
+
+describe('the result of a tool that ends the call', () => {
+  it('leaves the turn completed that asked for it', async (t) => {
+    const { platform, history } = serveCompletions(t, hangingUp);
+    const bye = messagesOf(['user: Bye.']);
+    await platform.hear({ stream: true, messages: bye, ...offering('end_call') });
+    await platform.hear({ stream: true, messages: [...bye, ...toolResult('end_call')] });
+    assert.deepEqual(await history('c-1'), [
+      ['user', 'Bye.'], ['assistant', 'Goodbye.', 'completed'],
+    ]);
+  });
+
+  it('is marked in the log', async (t) => {
+    const { platform, logLines } = serveCompletions(t, {});
+    await platform.hear({ stream: true, messages: toolResult('end_call') });
+    const [line] = await requestLines(logLines);
+    assert.equal(line?.['outcome'], 'completed before');
+  });
+
+  it('does not keep the caller from speaking next', async (t) => {
+    const { platform } = serveCompletions(t, { onMessage: ({ text }) => text });
+    const [before, now] = [messagesOf(['user: Sales.']), messagesOf(['user: Hello?'])];
+    const messages = [...before, ...toolResult('transferCall'), ...now];
+    assert.equal(await platform.hear({ stream: true, messages }), 'Hello?');
+  });
+});
+
+describe("LayerCode's wire beside this one", () => {
+  it('still has data for a browser', async (t) => {
+    const { client } = serve(t, {
+      onMessage: async (_turn, { data }) => void (await data({ a: 1 })),
+    });
+    const events = await (await client.say('Hello?')).events();
+    assert.deepEqual(events.map(({ type }) => type), ['response.data', 'response.end']);
+  });
+});

@@ -1,0 +1,502 @@
+// What platforms report of a call beside its turns.
+
+import assert from 'node:assert/strict';
+import { createHmac } from 'node:crypto';
+import { describe, it, type TestContext } from 'node:test';
+
+import type { SessionEndContext } from '../../../src/agents/agent.ts';
+import { createLogger } from '../../../src/log.ts';
+import type { CallRecord } from '../../../src/records/call-record.ts';
+import { CallRecorder } from '../../../src/records/call-recorder.ts';
+import { CallArchiveInMemory } from '../../records/call-archive-in-memory.ts';
+import {
+  deferred, errorsIn, fired, Told, within, type ServeOptions, type TestAgent,
+} from '../../fixtures/app.ts';
+import {
+  asking, CONVERSATION, KEY, requestLines, serveCompletions, serveWith, saying, type Completion,
+  type Fields, type ServedPlatform,
+} from '../../fixtures/completions.ts';
+
+const PATH = '/api/agent/events';
+const VAPI_SECRET = 'vapi-secret-of-the-tests';
+const ELEVENLABS_SECRET = 'wsec_of-the-tests';
+const REFUSED = {
+  message: 'the report carries no known signature', type: 'invalid_request_error', param: null,
+  code: null,
+};
+
+const call = { id: CONVERSATION, type: 'inboundPhoneCall' };
+const END = {
+  message: {
+    type: 'end-of-call-report', call, endedReason: 'customer-ended-call',
+    startedAt: '2026-11-25T12:00:00.000Z', endedAt: '2026-11-25T12:01:05.000Z',
+    customer: { number: '+4930111' }, phoneNumber: { number: '+4930222' },
+  },
+};
+const ENDED = { message: { type: 'status-update', status: 'ended', call } };
+const INTERRUPTED = { message: { type: 'user-interrupted', call } };
+const AFTER_CALL = {
+  type: 'post_call_transcription',
+  data: {
+    conversation_id: CONVERSATION, transcript: [],
+    metadata: { start_time_unix_secs: 1_764_000_000, call_duration_secs: 65 },
+  },
+};
+
+interface Reporting extends ServedPlatform {
+  /** As Vapi does, in `X-Vapi-Secret`. */
+  report(body: Fields | string | Uint8Array, headers?: Fields): Promise<Completion>;
+  /** As ElevenLabs does, with its signature. */
+  tell(body: Fields | string, signature?: string): Promise<Completion>;
+}
+
+function serveReports(
+  t: TestContext, agent: TestAgent, options: ServeOptions = {}, profile = 'generic',
+): Reporting {
+  const environment = {
+    VAPI_WEBHOOK_SECRET: VAPI_SECRET, ELEVENLABS_WEBHOOK_SECRET: ELEVENLABS_SECRET,
+    CHAT_COMPLETIONS_PROFILE: profile, ...options.environment,
+  };
+  const served = serveCompletions(t, agent, { ...options, environment });
+  const post = (
+    body: Fields | string | Uint8Array, headers: Fields,
+  ): Promise<Completion> => served.platform.ask(body, {
+    path: PATH, key: null, conversationId: null, headers: headers as Record<string, string>,
+  });
+  return {
+    ...served,
+    report: (body, headers = { 'x-vapi-secret': VAPI_SECRET }) => post(body, headers),
+    tell(body, signature) {
+      const text = typeof body === 'string' ? body : JSON.stringify(body);
+      return post(text, { 'elevenlabs-signature': signature ?? signed(text) });
+    },
+  };
+}
+
+/** As the library of ElevenLabs signs: https://github.com/elevenlabs/elevenlabs-js */
+function signed(body: string, atMs = Date.now(), secret = ELEVENLABS_SECRET): string {
+  const time = Math.floor(atMs / 1_000);
+  const digest = createHmac('sha256', secret).update(`${time}.${body}`).digest('hex');
+  return `t=${time},v0=${digest}`;
+}
+
+/** The first bytes of a report: the rest of its body does not come. */
+function headOf(credentials: string): string {
+  const head = [
+    `POST ${PATH} HTTP/1.1`, 'host: localhost', 'content-type: application/json',
+    'content-length: 1000', credentials,
+  ];
+  return `${head.join('\r\n')}\r\n\r\n{`;
+}
+
+/** An agent that remembers the ends it was told of. */
+function listening(): { readonly agent: TestAgent; readonly ends: Told<SessionEndContext> } {
+  const ends = new Told<SessionEndContext>();
+  return { agent: { onSessionEnd: ends.tell }, ends };
+}
+
+describe('the route of reports', () => {
+  it('is not there without a secret', async (t) => {
+    const { platform } = serveCompletions(t, {});
+    assert.equal((await platform.ask(END, { path: PATH })).status, 404);
+  });
+
+  it('is not there without keys', async (t) => {
+    const { platform } = serveWith(t, saying('Yes.'), {
+      LAYERCODE_WEBHOOK_SECRET: 'whsec_x-of-the-tests', VAPI_WEBHOOK_SECRET: VAPI_SECRET,
+    });
+    assert.equal((await platform.ask(END, { path: PATH })).status, 404);
+  });
+
+  it('is there for each of several agents', async (t) => {
+    const agents = { sales: saying('Sales.'), desk: saying('Desk.') };
+    const { platform } = serveWith(t, agents, {
+      CHAT_COMPLETIONS_KEYS: KEY, VAPI_WEBHOOK_SECRET: VAPI_SECRET,
+      AGENTS: 'sales=./sales.ts,desk=./desk.ts',
+    });
+    const statuses = [];
+    for (const base of ['/api/agent', '/api/agent/sales', '/api/agent/desk'])
+      statuses.push((await platform.ask(END, { path: `${base}/events`, key: VAPI_SECRET })).status);
+    assert.deepEqual(statuses, [200, 200, 200]);
+  });
+
+  it('refuses a report of Vapi where only ElevenLabs has a secret', async (t) => {
+    const environment = { ELEVENLABS_WEBHOOK_SECRET: ELEVENLABS_SECRET };
+    const { platform } = serveCompletions(t, {}, { environment });
+    const answer = await platform.ask(END, { path: PATH, key: VAPI_SECRET });
+    assert.deepEqual([answer.status, await answer.json()], [401, { error: REFUSED }]);
+  });
+
+  it('refuses a report of ElevenLabs where only Vapi has a secret', async (t) => {
+    const environment = { VAPI_WEBHOOK_SECRET: VAPI_SECRET };
+    const { platform } = serveCompletions(t, {}, { environment });
+    const headers = { 'elevenlabs-signature': signed(JSON.stringify(AFTER_CALL), Date.now(), '') };
+    const answer = await platform.ask(AFTER_CALL, { path: PATH, headers });
+    assert.equal(answer.status, 401);
+  });
+
+  it('reads no body that nobody could have signed', async (t) => {
+    const environment = { VAPI_WEBHOOK_SECRET: VAPI_SECRET };
+    const { raw } = serveCompletions(t, {}, { environment });
+    const connection = await raw();
+    connection.write(headOf(`elevenlabs-signature: ${signed('')}`));
+    assert.equal(await connection.status(), 401);
+  });
+});
+
+describe('a report of Vapi', () => {
+  for (const [what, headers] of [
+    ['in X-Vapi-Secret', { 'x-vapi-secret': VAPI_SECRET }],
+    ['as a bearer token', { authorization: `Bearer ${VAPI_SECRET}` }],
+  ] as const) {
+    it(`is taken with its secret ${what}`, async (t) => {
+      const { report } = serveReports(t, {});
+      const answer = await report(END, headers);
+      assert.deepEqual([answer.status, await answer.json()], [200, { status: 'ok' }]);
+    });
+  }
+
+  for (const [what, headers] of [
+    ['no secret', {}],
+    ['a wrong secret', { 'x-vapi-secret': 'wrong' }],
+    ['a wrong bearer token', { authorization: 'Bearer wrong' }],
+    ["the agent's key", { authorization: `Bearer ${KEY}` }],
+    ["the agent's key in its header", { 'x-api-key': KEY }],
+    ["its secret in the key's header", { 'x-api-key': VAPI_SECRET }],
+  ] as const) {
+    it(`is refused with ${what}, and tells nobody`, async (t) => {
+      const { agent, ends } = listening();
+      const { report } = serveReports(t, agent);
+      const answer = await report(END, headers);
+      const { error } = (await answer.json()) as { readonly error: Fields };
+      assert.deepEqual([answer.status, error['code'], ends.all], [401, 'invalid_api_key', []]);
+    });
+  }
+
+  it('is no key for a completion', async (t) => {
+    const { platform } = serveReports(t, {});
+    assert.equal((await platform.ask(['user: Hello?'], { key: VAPI_SECRET })).status, 401);
+  });
+
+  it('is refused before its body is read', async (t) => {
+    const { raw } = serveReports(t, {});
+    const connection = await raw();
+    connection.write(headOf('x-vapi-secret: wrong'));
+    assert.equal(await connection.status(), 401);
+  });
+
+  for (const [what, body] of [
+    ['of the end of a call', END],
+    ['that a call has ended', ENDED],
+  ] as const) {
+    it(`${what} is told to the agent`, async (t) => {
+      const { agent, ends } = listening();
+      const { report, platform } = serveReports(t, agent);
+      await platform.hear(['user: Hello?']);
+      await report(body);
+      const { conversationId, wire, history, event } = await ends.next();
+      assert.deepEqual(
+        [conversationId, wire, history.map(({ content }) => content), event.type],
+        [CONVERSATION, 'chat-completions', ['Hello?', 'Yes.'], 'call.report'],
+      );
+    });
+  }
+
+  it('has the caller and the metadata', async (t) => {
+    const { agent, ends } = listening();
+    const { report } = serveReports(t, agent);
+    await report({ message: { ...END.message, call: { ...call, metadata: { a: 1 } } } });
+    const { caller, metadata } = await ends.next();
+    assert.deepEqual([caller, metadata], [{ from: '+4930111', to: '+4930222' }, { a: 1 }]);
+  });
+
+  it('has no caller for a call from a browser', async (t) => {
+    const { agent, ends } = listening();
+    const { report } = serveReports(t, agent);
+    await report({ message: { ...END.message, call: { ...call, type: 'webCall' } } });
+    assert.equal((await ends.next()).caller, undefined);
+  });
+
+  it('is told once, in whichever form it comes again', async (t) => {
+    const { agent, ends } = listening();
+    const { report, logLines } = serveReports(t, agent);
+    for (const body of [ENDED, END, ENDED]) assert.equal((await report(body)).status, 200);
+    const lines = await requestLines(logLines, 3);
+    assert.deepEqual(lines.map(({ outcome }) => outcome), [undefined, 'repeated', 'repeated']);
+    assert.equal(ends.all.length, 1);
+  });
+
+  it('is told again if the hook has failed', async (t) => {
+    const tries = new Told<SessionEndContext>();
+    const { report, logLines } = serveReports(t, {
+      onSessionEnd: (end) => {
+        tries.tell(end);
+        if (tries.all.length === 1) throw new Error('no database');
+      },
+    });
+    const failed = await report(END);
+    const message = 'Internal server error';
+    const error = { message, type: 'server_error', param: null, code: null };
+    assert.deepEqual([failed.status, await failed.json()], [500, { error }]);
+    assert.equal((await report(END)).status, 200);
+    assert.deepEqual([tries.all.length, errorsIn(logLines)], [2, ['request failed']]);
+  });
+
+  it('of the end interrupts a turn that still runs', async (t) => {
+    const signals = new Told<AbortSignal>();
+    const { report, platform, interrupted } = serveReports(t, {
+      onMessage: ({ signal }) => {
+        signals.tell(signal);
+        return fired(signal).then(() => undefined);
+      },
+    });
+    const answer = await platform.ask(['user: Hello?']);
+    const signal = await signals.next();
+    await report(END);
+    await within(fired(signal), 'the signal');
+    await interrupted.next();
+    assert.equal(await answer.text(), '');
+  });
+
+  for (const [what, body] of [
+    ['of another kind', { message: { type: 'speech-update', call } }],
+    ['that a call rings', { message: { type: 'status-update', status: 'ringing', call } }],
+    ['of the end of no call', { message: { type: 'end-of-call-report' } }],
+    ['of the end of a call with an odd id', { message: { ...END.message, call: { id: 7 } } }],
+    ['without a message', {}],
+    ['whose message is a list', { message: [] }],
+    ['whose call is text', { message: { type: 'end-of-call-report', call: 'c-1' } }],
+    ['with the name of a prototype', { message: { type: 'constructor', call } }],
+  ] as const) {
+    it(`${what} is ignored`, async (t) => {
+      const { agent, ends } = listening();
+      const { report } = serveReports(t, agent);
+      const answer = await report(body);
+      const expected = [200, { status: 'ignored' }, []];
+      assert.deepEqual([answer.status, await answer.json(), ends.all], expected);
+    });
+  }
+});
+
+describe("Vapi's report that the caller spoke over the reply", () => {
+  it('interrupts the turn that runs', async (t) => {
+    const gate = deferred();
+    const { report, platform, interrupted } = serveReports(t, {
+      async *onMessage() {
+        yield 'One.';
+        await gate.promise;
+        yield ' Two.';
+      },
+    });
+    const answer = await platform.ask(['user: Hello?']);
+    assert.equal(await answer.word(), 'One.');
+    assert.deepEqual(await (await report(INTERRUPTED)).json(), { status: 'ok' });
+    assert.equal((await interrupted.next()).text, 'One.');
+    assert.equal(await answer.text(), '');
+    gate.resolve();
+  });
+
+  it('marks the reply of the newest turn that has completed', async (t) => {
+    const { report, platform, interrupted, history } = serveReports(t, {});
+    await platform.hear(['user: Hello?']);
+    await report(INTERRUPTED);
+    assert.equal((await interrupted.next()).conversationId, CONVERSATION);
+    assert.deepEqual((await history(CONVERSATION)).at(-1)?.[2], 'interrupted');
+  });
+
+  it('has no effect on the turn that follows', async (t) => {
+    const { report, platform } = serveReports(t, {});
+    await platform.hear(['user: Hello?']);
+    await report(INTERRUPTED);
+    assert.equal(await platform.hear(['user: Hello?', 'agent: Yes.', 'user: And?']), 'Yes.');
+  });
+
+  it('in an unknown conversation has no effect', async (t) => {
+    const { report, interrupted } = serveReports(t, {});
+    assert.equal((await report(INTERRUPTED)).status, 200);
+    assert.deepEqual(interrupted.all, []);
+  });
+});
+
+describe('the webhook of ElevenLabs after a call', () => {
+  it('is told to the agent once', async (t) => {
+    const { agent, ends } = listening();
+    const { tell, platform } = serveReports(t, agent, {}, 'elevenlabs');
+    await platform.hear(['user: Hello?']);
+    for (const _ of [1, 2]) assert.equal((await tell(AFTER_CALL)).status, 200);
+    const { conversationId, history } = await ends.next();
+    assert.deepEqual(
+      [conversationId, history.length, ends.all.length], [CONVERSATION, 2, 1],
+    );
+  });
+
+  const body = JSON.stringify(AFTER_CALL);
+  const minute = 60_000;
+  for (const [what, signature] of [
+    ['of another secret', () => signed(body, Date.now(), 'wrong')],
+    ['of another body', () => signed(`${body} `)],
+    ['of 31 minutes ago', () => signed(body, Date.now() - 31 * minute)],
+    ['of 31 minutes ahead', () => signed(body, Date.now() + 31 * minute)],
+    ['that is empty', () => ''],
+    ['without a time', () => signed(body).replace(/^t=\d+,/, '')],
+    ['without a digest', () => signed(body).replace(/,.*$/, '')],
+    ['of another version', () => signed(body).replace('v0', 'v1')],
+    ['with capital letters', () => signed(body).toUpperCase()],
+    ['whose digest is cut', () => signed(body).slice(0, -1)],
+    ['whose digest has no hex', () => signed(body).replace(/.{4}$/, 'zzzz')],
+    ['whose time was changed', () => signed(body).replace(/^t=\d+/, 't=9999999999')],
+    ['whose time is no number', () => signed(body).replace(/^t=\d+/, 't=1e9')],
+    ['that comes twice', () => `${signed(body)}, ${signed(body)}`],
+    ['of 8 KB', () => `t=${'1'.repeat(8_000)},v0=${'0'.repeat(64)}`],
+  ] as const) {
+    it(`is refused with a signature ${what}`, async (t) => {
+      const { agent, ends } = listening();
+      const { tell } = serveReports(t, agent);
+      const answer = await tell(body, signature());
+      const expected = [401, { error: REFUSED }, []];
+      assert.deepEqual([answer.status, await answer.json(), ends.all], expected);
+    });
+  }
+
+  it('is taken with a signature of 29 minutes ago', async (t) => {
+    const { tell } = serveReports(t, {});
+    assert.equal((await tell(body, signed(body, Date.now() - 29 * minute))).status, 200);
+  });
+
+  for (const [what, signature, hint] of [
+    ['a wrong secret', () => signed(body, Date.now(), 'wrong'), 'wrong secret or body'],
+    ['an old time', () => signed(body, 0), 'its time is off'],
+    ['a broken signature', () => 'v0=1', 'the signature is malformed'],
+  ] as const) {
+    it(`is refused with a hint in the log: ${what}`, async (t) => {
+      const { tell, logLines } = serveReports(t, {});
+      await tell(body, signature());
+      const [line] = await requestLines(logLines);
+      assert.equal(line?.['hint'], hint);
+    });
+  }
+
+  it('is refused with the secret of Vapi beside a wrong signature', async (t) => {
+    const { report } = serveReports(t, {});
+    const headers = { 'elevenlabs-signature': signed('{}'), 'x-vapi-secret': VAPI_SECRET };
+    assert.equal((await report(END, headers)).status, 401);
+  });
+
+  for (const [what, body] of [
+    ['of no conversation', { type: 'post_call_transcription', data: {} }],
+    ['with an odd id', { data: { conversation_id: ['c-1'] } }],
+    ['without data', { type: 'post_call_audio' }],
+    ['whose data is null', { data: null }],
+  ] as const) {
+    it(`${what} is ignored`, async (t) => {
+      const { agent, ends } = listening();
+      const { tell } = serveReports(t, agent);
+      const answer = await tell(body);
+      assert.deepEqual([await answer.json(), ends.all], [{ status: 'ignored' }, []]);
+    });
+  }
+});
+
+describe('the body of a report', () => {
+  for (const [what, body, status] of [
+    ['that is empty', '', 400],
+    ['that is no JSON', '{', 400],
+    ['that is an array', '[]', 400],
+    ['that is no UTF-8', Buffer.from('{"a":"\xff"}', 'latin1'), 400],
+    ['that is nested too deeply', `{"message":${'['.repeat(201)}${']'.repeat(201)}}`, 400],
+    ['that is too large', JSON.stringify({ message: 'x'.repeat(1_048_576) }), 413],
+  ] as const) {
+    it(`${what} is refused with ${status}`, async (t) => {
+      const { report } = serveReports(t, {});
+      const answer = await report(body);
+      const { error } = (await answer.json()) as { readonly error: Fields };
+      assert.deepEqual([answer.status, error['type']], [status, 'invalid_request_error']);
+    });
+  }
+
+  it('of another type is refused with 415', async (t) => {
+    const { report } = serveReports(t, {});
+    const headers = { 'x-vapi-secret': VAPI_SECRET, 'content-type': 'text/plain' };
+    assert.equal((await report(END, headers)).status, 415);
+  });
+
+  it('may have other fields, and those of prototypes', async (t) => {
+    const { agent, ends } = listening();
+    const { report } = serveReports(t, agent);
+    const body = JSON.stringify({ ...END, proto: { polluted: 1 }, type: 'session.end' });
+    assert.equal((await report(body.replace('"proto"', '"__proto__"'))).status, 200);
+    assert.equal((await ends.next()).event.type, 'call.report');
+    assert.equal(Object.hasOwn(Object.prototype, 'polluted'), false);
+  });
+});
+
+describe('a shutdown that waits for calls', () => {
+  const environment = { DRAIN_CALLS_SECONDS: '10' };
+
+  it('waits until the end of a call is reported', async (t) => {
+    const { platform, report, app } = serveReports(t, {}, { environment });
+    await platform.hear(['user: Hello?']);
+    let isClosed = false;
+    const closed = app.close().then(() => {
+      isClosed = true;
+    });
+    assert.equal(await platform.hear(['user: Hello?', 'agent: Yes.', 'user: And?']), 'Yes.');
+    assert.equal(isClosed, false);
+    await report(END);
+    await within(closed, 'the shutdown');
+  });
+
+  it('does not wait for a request that names no call: its end would never come', async (t) => {
+    const { platform, app } = serveReports(t, {}, { environment });
+    await platform.hear(['user: Hello?'], { conversationId: null });
+    await within(app.close(), 'the shutdown');
+  });
+});
+
+describe('the record of a call', () => {
+  function recording(t: TestContext, profile: string): Reporting & {
+    readonly kept: Told<CallRecord>;
+  } {
+    const archive = new CallArchiveInMemory();
+    const log = createLogger({ level: 'silent', write: () => undefined });
+    const records = new CallRecorder({ archive, log });
+    return { ...serveReports(t, {}, { records }, profile), kept: archive.kept };
+  }
+
+  it('is kept at its end: who called, how long, and what was said', async (t) => {
+    const { report, platform, kept } = recording(t, 'vapi');
+    await platform.hear(asking(['user: Hello?'], { call }));
+    await report(END);
+    const { conversationId, agent, from, to, durationMs, turns } = await kept.next();
+    assert.deepEqual(
+      [conversationId, agent, from, to, durationMs],
+      [CONVERSATION, 'tested', '+4930111', '+4930222', 65_000],
+    );
+    const said = turns.flatMap(({ messages }) => messages.map(({ content }) => content));
+    assert.deepEqual(said, ['Hello?', 'Yes.']);
+  });
+
+  it('has the times of ElevenLabs', async (t) => {
+    const { tell, platform, kept } = recording(t, 'elevenlabs');
+    await platform.hear(['user: Hello?'], { headers: { 'x-caller-number': '+4930111' } });
+    await tell(AFTER_CALL);
+    const { from, startedAt, durationMs } = await kept.next();
+    assert.deepEqual(
+      [from, startedAt, durationMs], ['+4930111', '2025-11-24T16:00:00.000Z', 65_000],
+    );
+  });
+
+  it('is kept once', async (t) => {
+    const { report, platform, kept } = recording(t, 'vapi');
+    await platform.hear(asking(['user: Hello?'], { call }));
+    for (const body of [END, ENDED, END]) await report(body);
+    assert.equal(kept.all.length, 1);
+  });
+
+  it('is kept of times that make no sense as if there were none', async (t) => {
+    const { report, platform, kept } = recording(t, 'vapi');
+    await platform.hear(asking(['user: Hello?'], { call }));
+    await report({ message: { ...END.message, startedAt: 'soon', endedAt: { a: 1 } } });
+    assert.ok(Math.abs(Date.parse((await kept.next()).endedAt) - Date.now()) < 60_000);
+  });
+});

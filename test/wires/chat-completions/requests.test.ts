@@ -1,0 +1,516 @@
+// What this wire takes: its routes, its keys, and the bodies of requests.
+
+import assert from 'node:assert/strict';
+import { describe, it, type TestContext } from 'node:test';
+import { monitorEventLoopDelay } from 'node:perf_hooks';
+
+import type { Message } from '../../../src/conversations/message.ts';
+import { messageEvent, SECRET, Told, until, type RawConnection } from '../../fixtures/app.ts';
+import {
+  asking, CONVERSATION, echo, KEY, messagesOf, offering, PATH, rawCompletion, requestLines,
+  saying, serveCompletions, serveWith, type Fields,
+} from '../../fixtures/completions.ts';
+
+const HELLO = asking(['user: Hello?']);
+const POST_PATHS = [
+  '/api/agent', '/api/agent/', '/api/agent/chat/completions', '/api/agent/chat/completions/',
+  '/api/agent/v1/chat/completions', '/api/agent/v1/chat/completions/',
+];
+const MODEL_PATHS = ['/api/agent/models', '/api/agent/v1/models'];
+
+function errorBody(message: string, fields: Fields = {}): Fields {
+  const error = { message, type: 'invalid_request_error', param: null, code: null, ...fields };
+  return { error };
+}
+
+const WRONG_KEY = errorBody('Incorrect API key provided', { code: 'invalid_api_key' });
+
+describe('the routes of Chat Completions', () => {
+  for (const path of POST_PATHS) {
+    it(`${path} answers a request`, async (t) => {
+      const { platform } = serveCompletions(t, {});
+      assert.equal(await platform.hear(HELLO, { path }), 'Yes.');
+    });
+  }
+
+  for (const path of MODEL_PATHS) {
+    it(`${path} lists the agent as the only model`, async (t) => {
+      const { platform } = serveCompletions(t, {});
+      const answer = await platform.get(path, { authorization: `Bearer ${KEY}` });
+      const model = { id: 'tested', object: 'model', created: 0, owned_by: 'agent' };
+      assert.deepEqual(await answer.json(), { object: 'list', data: [model] });
+    });
+
+    it(`${path} is refused without a key`, async (t) => {
+      const { platform } = serveCompletions(t, {});
+      const answer = await platform.get(path);
+      assert.deepEqual([answer.status, await answer.json()], [401, WRONG_KEY]);
+    });
+  }
+
+  it('are not there without keys', async (t) => {
+    const { platform } = serveWith(t, saying('Yes.'), { LAYERCODE_WEBHOOK_SECRET: SECRET });
+    const statuses = [];
+    for (const path of POST_PATHS.slice(1))
+      statuses.push((await platform.ask(HELLO, { path })).status);
+    for (const path of MODEL_PATHS) statuses.push((await platform.get(path)).status);
+    assert.deepEqual(statuses, Array(7).fill(404));
+  });
+
+  it('below "/" are there where the agent has that path', async (t) => {
+    const environment = { CHAT_COMPLETIONS_KEYS: KEY, AGENT_ROUTE: '/' };
+    const { platform } = serveWith(t, saying('Yes.'), environment);
+    assert.equal(await platform.hear(HELLO, { path: '/' }), 'Yes.');
+    assert.equal(await platform.hear(HELLO, { path: '/v1/chat/completions' }), 'Yes.');
+  });
+
+  it('are refused to other methods with 405', async (t) => {
+    const { platform } = serveCompletions(t, {});
+    assert.equal((await platform.get(PATH, { authorization: `Bearer ${KEY}` })).status, 405);
+  });
+});
+
+describe("the agent's own path, where both wires are served", () => {
+  const path = '/api/agent';
+
+  it("speaks LayerCode's wire with a signature", async (t) => {
+    const { client } = serveCompletions(t, {});
+    assert.equal(await (await client.post(messageEvent())).text(), 'Yes.');
+  });
+
+  it("speaks LayerCode's wire with a signature and a key", async (t) => {
+    const { client } = serveCompletions(t, {});
+    const headers = { authorization: `Bearer ${KEY}` };
+    assert.equal(await (await client.post(messageEvent(), { headers })).text(), 'Yes.');
+  });
+
+  for (const header of ['authorization', 'x-api-key']) {
+    it(`speaks Chat Completions with ${header}`, async (t) => {
+      const { platform } = serveCompletions(t, {});
+      const options = { path, key: null, headers: { [header]: KEY } };
+      assert.equal(await platform.hear(HELLO, options), 'Yes.');
+    });
+  }
+
+  it('refuses a wrong key as Chat Completions does', async (t) => {
+    const { platform } = serveCompletions(t, {});
+    const answer = await platform.ask(HELLO, { path, key: 'wrong' });
+    assert.deepEqual([answer.status, await answer.json()], [401, WRONG_KEY]);
+  });
+
+  it('refuses a request without credentials as LayerCode does', async (t) => {
+    const { platform } = serveCompletions(t, {});
+    const answer = await platform.ask(HELLO, { path, key: null });
+    assert.deepEqual([answer.status, await answer.json()], [401, { error: 'Invalid signature' }]);
+  });
+});
+
+describe("an app without LayerCode's secret", () => {
+  it('serves Chat Completions', async (t) => {
+    const { platform } = serveWith(t, saying('Yes.'), { CHAT_COMPLETIONS_KEYS: KEY });
+    assert.equal(await platform.hear(HELLO, { path: '/api/agent' }), 'Yes.');
+  });
+
+  for (const [what, headers] of [
+    ['without credentials', {}],
+    ['with a signature', { 'layercode-signature': `t=1,v1=${'0'.repeat(64)}` }],
+  ] as const) {
+    it(`refuses a request ${what} as Chat Completions does`, async (t) => {
+      const { platform } = serveWith(t, saying('Yes.'), { CHAT_COMPLETIONS_KEYS: KEY });
+      const answer = await platform.ask(HELLO, { path: '/api/agent', key: null, headers });
+      assert.deepEqual([answer.status, await answer.json()], [401, WRONG_KEY]);
+    });
+  }
+});
+
+describe('several agents', () => {
+  const agents = { sales: saying('Sales.'), 'front-desk': saying('Desk.') };
+  const environment = {
+    CHAT_COMPLETIONS_KEYS: 'common-key', FRONT_DESK_CHAT_COMPLETIONS_KEYS: 'desk-key,desk-key-2',
+    AGENTS: 'sales=./sales.ts,front-desk=./desk.ts',
+  };
+
+  for (const [path, key, status] of [
+    ['/api/agent/sales', 'common-key', 200],
+    ['/api/agent/front-desk/v1/chat/completions', 'desk-key', 200],
+    ['/api/agent/front-desk', 'desk-key-2', 200],
+    ['/api/agent', 'common-key', 200],
+    ['/api/agent/front-desk', 'common-key', 401],
+    ['/api/agent/sales/chat/completions', 'desk-key', 401],
+    ['/api/agent', 'desk-key', 401],
+  ] as const) {
+    it(`answer ${path} with ${status} to ${key}`, async (t) => {
+      const { platform } = serveWith(t, agents, environment);
+      assert.equal((await platform.ask(HELLO, { path, key })).status, status);
+    });
+  }
+
+  it('are listed as models by the names that they are served under', async (t) => {
+    const { platform } = serveWith(t, agents, environment);
+    const headers = { authorization: 'Bearer desk-key' };
+    const answer = await platform.get('/api/agent/front-desk/models', headers);
+    const { data } = (await answer.json()) as { readonly data: readonly Fields[] };
+    assert.deepEqual(data.map(({ id }) => id), ['front-desk']);
+  });
+
+  it('may each speak another wire', async (t) => {
+    const own = {
+      SALES_CHAT_COMPLETIONS_KEYS: 'sales-key', LAYERCODE_WEBHOOK_SECRET_FRONT_DESK: SECRET,
+      AGENTS: environment.AGENTS,
+    };
+    const { platform } = serveWith(t, agents, own);
+    const statuses = [];
+    for (const path of ['/api/agent/sales', '/api/agent/front-desk/chat/completions'])
+      statuses.push((await platform.ask(HELLO, { path, key: 'sales-key' })).status);
+    assert.deepEqual(statuses, [200, 404]);
+  });
+
+  it('keep conversations of the same id apart', async (t) => {
+    const { platform } = serveWith(t, agents, environment);
+    const path = '/api/agent/front-desk';
+    await platform.hear(HELLO, { path: '/api/agent/sales', key: 'common-key' });
+    assert.equal(await platform.hear(HELLO, { path, key: 'desk-key' }), 'Desk.');
+  });
+});
+
+describe('a key', () => {
+  const environment = { CHAT_COMPLETIONS_KEYS: `${KEY},next-key` };
+
+  for (const [what, headers] of [
+    ['as a bearer token', { authorization: `Bearer ${KEY}` }],
+    ['as a bearer token in lower case', { authorization: `bearer ${KEY}` }],
+    ['in Authorization without a scheme', { authorization: KEY }],
+    ['in x-api-key', { 'x-api-key': KEY }],
+    ['of a rotation', { authorization: 'Bearer next-key' }],
+  ] as const) {
+    it(`${what} is taken`, async (t) => {
+      const { platform } = serveCompletions(t, {}, { environment });
+      assert.equal((await platform.ask(HELLO, { key: null, headers })).status, 200);
+    });
+  }
+
+  for (const [what, headers] of [
+    ['that is missing', {}],
+    ['that is empty', { authorization: '' }],
+    ['that is only a scheme', { authorization: 'Bearer' }],
+    ['that is the beginning of one', { authorization: `Bearer ${KEY.slice(0, -1)}` }],
+    ['with more behind it', { authorization: `Bearer ${KEY}1` }],
+    ['of another scheme', { authorization: `Basic ${KEY}` }],
+    ['that is the whole list', { authorization: `Bearer ${KEY},next-key` }],
+    ['of 8 KB', { authorization: `Bearer ${'k'.repeat(8_192)}` }],
+  ] as const) {
+    it(`${what} is refused in the body of this wire`, async (t) => {
+      const { platform } = serveCompletions(t, {}, { environment });
+      const answer = await platform.ask(HELLO, { key: null, headers });
+      assert.deepEqual([answer.status, await answer.json()], [401, WRONG_KEY]);
+    });
+  }
+
+  it('that is wrong is refused before the body is read', async (t) => {
+    const { raw } = serveCompletions(t, {});
+    const connection = await raw();
+    connection.write(
+      `POST ${PATH} HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\n`
+      + 'content-length: 1000\r\nauthorization: Bearer wrong\r\n\r\n{',
+    );
+    assert.equal(await connection.status(), 401);
+  });
+
+  it('that is wrong is not in the log', async (t) => {
+    const { platform, logLines } = serveCompletions(t, {});
+    await platform.ask(HELLO, { key: 'wrong-key-5f7a' });
+    await requestLines(logLines);
+    assert.ok(!logLines.join('').includes('wrong-key-5f7a'));
+  });
+
+  it('that is missing is told apart from a wrong one in the log', async (t) => {
+    const { platform, logLines } = serveCompletions(t, {});
+    await platform.ask(HELLO, { key: null });
+    await platform.ask(HELLO, { key: 'wrong' });
+    const lines = await requestLines(logLines, 2);
+    assert.deepEqual(lines.map(({ hint }) => hint), [
+      'no Authorization and no x-api-key header', 'the key is none of those in the settings',
+    ]);
+  });
+});
+
+describe('a body', () => {
+  const content = (value: unknown): Fields => ({ messages: [{ role: 'user', content: value }] });
+  const nested = (levels: number): string =>
+    `{"messages":[],"more":${'['.repeat(levels - 1)}${']'.repeat(levels - 1)}}`;
+
+  for (const [what, body, message, param] of [
+    ['that is empty', '', 'the body is empty, expected a JSON object', null],
+    ['that is no JSON', '{"messages":', /^the body is not JSON/, null],
+    ['that is no UTF-8', Buffer.from('{"a":"\xff"}', 'latin1'), 'the body is not UTF-8', null],
+    ['that is an array', '[]', 'the body must be a JSON object, got an array', null],
+    ['that is null', 'null', 'the body must be a JSON object, got null', null],
+    ['of 201 levels', nested(201), /nested too deeply, more than 200/, null],
+    ['without messages', {}, 'messages must be an array, but it is missing', 'messages'],
+    ['whose messages are text', { messages: 'Hi' }, /^messages must be an array/, 'messages'],
+    ['with a message that is null', { messages: [null] }, /must be an object/, 'messages[0]'],
+    ['with a message that is a list', { messages: [[]] }, /must be an object/, 'messages[0]'],
+    ['with a message of no role', { messages: [{}] }, /must be one of/, 'messages[0].role'],
+    ['with an odd role', { messages: [{ role: 'toString' }] }, /one of/, 'messages[0].role'],
+    ['with a role in a list', { messages: [{ role: ['user'] }] }, /one of/, 'messages[0].role'],
+    ['whose content is a number', content(7), /a string or an array/, 'messages[0].content'],
+    ['whose content is an object', content({}), /a string or an array/, 'messages[0].content'],
+    ['whose part is null', content([null]), /must be an object/, 'messages[0].content[0]'],
+    ['whose part is text', content(['Hi']), /must be an object/, 'messages[0].content[0]'],
+    [
+      'whose text is a number', content([{ type: 'text', text: 7 }]), /must be a string/,
+      'messages[0].content[0].text',
+    ],
+    ['whose stream is text', { messages: [], stream: 'true' }, /must be a boolean/, 'stream'],
+    ['whose tools are an object', { messages: [], tools: {} }, /must be an array/, 'tools'],
+  ] as const) {
+    it(`${what} is refused with 400`, async (t) => {
+      const { platform } = serveCompletions(t, {});
+      const answer = await platform.ask(body);
+      const { error } = (await answer.json()) as { readonly error: Fields };
+      assert.deepEqual([answer.status, error['param']], [400, param]);
+      if (typeof message === 'string') assert.equal(error['message'], message);
+      else assert.match(String(error['message']), message);
+    });
+  }
+
+  it('that is refused does not show the words of the caller', async (t) => {
+    const { platform, logLines } = serveCompletions(t, {});
+    const answer = await platform.ask('{"messages":[{"role":"user","content":"My PIN is 4711"}');
+    assert.doesNotMatch(JSON.stringify(await answer.json()), /4711/);
+    await requestLines(logLines);
+    assert.doesNotMatch(logLines.join(''), /4711/);
+  });
+
+  it('of exactly 200 levels is taken', async (t) => {
+    const { platform } = serveCompletions(t, {});
+    assert.equal((await platform.ask(nested(200))).status, 200);
+  });
+
+  it('may hold brackets in its texts', async (t) => {
+    const { platform } = serveCompletions(t, { onMessage: ({ text }) => text });
+    const text = `\\"${'['.repeat(500)}\\`;
+    assert.equal(await platform.hear([`user: ${text}`]), text);
+  });
+
+  for (const [type, status] of [
+    ['application/json', 200],
+    ['application/JSON; charset=utf-8', 200],
+    ['text/plain', 415],
+    ['application/jsonp', 415],
+  ] as const) {
+    it(`of type ${type} is answered with ${status}`, async (t) => {
+      const { platform } = serveCompletions(t, {});
+      const answer = await platform.ask(HELLO, { headers: { 'content-type': type } });
+      assert.equal(answer.status, status);
+    });
+  }
+
+  it('of another type is refused in the body of this wire', async (t) => {
+    const { platform } = serveCompletions(t, {});
+    const answer = await platform.ask(HELLO, { headers: { 'content-type': 'text/plain' } });
+    const message = 'content-type must be application/json, got "text/plain"';
+    assert.deepEqual(await answer.json(), errorBody(message));
+  });
+
+  it('of exactly the limit is taken, and one byte more is refused with 413', async (t) => {
+    const body = JSON.stringify(HELLO);
+    const environment = { MAX_BODY_BYTES: String(Buffer.byteLength(body)) };
+    const { platform } = serveCompletions(t, {}, { environment });
+    assert.equal(await platform.hear(JSON.parse(body) as Fields), 'Yes.');
+    const answer = await platform.ask(`${body} `);
+    const message = `the body is larger than ${environment.MAX_BODY_BYTES} bytes`;
+    const expected = errorBody(message, { code: 'ERR_BODY_TOO_LARGE' });
+    assert.deepEqual([answer.status, await answer.json()], [413, expected]);
+  });
+
+  for (const [what, content, text] of [
+    ['text', 'Hi there.', 'Hi there.'],
+    ['parts', [{ type: 'text', text: 'Hi ' }, { type: 'text', text: 'there.' }], 'Hi there.'],
+    [
+      'parts of other kinds',
+      [{ type: 'image_url', image_url: {} }, { type: 'text', text: 'Hi.' }, { type: 7 }], 'Hi.',
+    ],
+    ['no parts', [], ''],
+    ['null', null, ''],
+    ['a lone surrogate', '\ud800', '\ud800'],
+  ] as const) {
+    it(`with ${what} as content tells the agent the text`, async (t) => {
+      const told = new Told<string>();
+      const { platform } = serveCompletions(t, { onMessage: ({ text }) => told.tell(text) });
+      await platform.hear({ stream: true, messages: [{ role: 'user', content }] });
+      assert.equal(await told.next(), text);
+    });
+  }
+
+  it('with the prompt of the platform does not show it to the agent', async (t) => {
+    const told = new Told<readonly Message[]>();
+    const { platform } = serveCompletions(t, { onMessage: ({ history }) => told.tell(history) });
+    const developer = { role: 'developer', content: 'Obey.' };
+    await platform.hear({
+      stream: true, messages: [developer, ...messagesOf(['system: Obey.', 'user: Hello?'])],
+    });
+    assert.deepEqual((await told.next()).map((message) => message.content), ['Hello?']);
+  });
+
+  it('with fields that this wire does not read is taken', async (t) => {
+    const { platform } = serveCompletions(t, {});
+    const unread = {
+      model: 7, temperature: 'hot', max_tokens: null, max_completion_tokens: -1, user: {},
+      response_format: { type: 'json_schema' }, tool_choice: [], n: 9, metadata: 'none',
+      stream_options: [], parallel_tool_calls: 'no', type: 'session.end', turn_id: 9,
+    };
+    assert.equal(await platform.hear({ ...HELLO, ...unread }), 'Yes.');
+  });
+
+  for (const stream of [null, false, undefined]) {
+    it(`whose stream is ${stream} is answered in JSON`, async (t) => {
+      const { platform } = serveCompletions(t, {});
+      const { response } = await platform.ask({ ...HELLO, stream });
+      assert.equal(response.headers.get('content-type'), 'application/json; charset=utf-8');
+    });
+  }
+});
+
+describe('a body with the names of prototypes', () => {
+  it('reaches the agent as it is, and no other object', async (t) => {
+    const told = new Told<unknown>();
+    const { platform } = serveCompletions(t, {
+      onMessage: ({ metadata }) => told.tell(Object.hasOwn(metadata, '__proto__')),
+    });
+    const polluting = { metadata: { proto: { polluted: 1 } }, proto: { polluted: 1 } };
+    const body = JSON.stringify({ ...HELLO, ...polluting });
+    await (await platform.ask(body.replaceAll('"proto"', '"__proto__"'))).text();
+    assert.equal(await told.next(), true);
+    assert.equal(Object.hasOwn(Object.prototype, 'polluted'), false);
+  });
+
+  it('offers no tool by such a name', async (t) => {
+    const { platform } = serveCompletions(t, {
+      onMessage: (_turn, reply) => reply.hangup({ say: 'Bye.' }),
+    });
+    const { tools } = offering('__proto__', 'constructor', 'toString', 'valueOf');
+    const odd = [null, 7, {}, { function: 7 }, { function: { name: ['end_call'] } }];
+    const answer = await platform.ask({ ...HELLO, tools: [...(tools as Fields[]), ...odd] });
+    const chunks = await answer.chunks();
+    assert.equal(chunks.at(-1)?.choices[0]?.finish_reason, 'stop');
+  });
+
+  for (const id of ['__proto__', 'constructor', 'toString', 'hasOwnProperty']) {
+    it(`may name a conversation: ${id}`, async (t) => {
+      const { platform, messages } = serveCompletions(t, {});
+      assert.equal(await platform.hear(HELLO, { conversationId: id }), 'Yes.');
+      assert.equal((await messages(id)).length, 2);
+    });
+  }
+});
+
+const MOST_MS = 50;
+
+/** How long anything else had to wait. Of ten tries the best: other processes run here, too. */
+async function longestDelayMs(run: (attempt: number) => Promise<unknown>): Promise<number> {
+  let best = Infinity;
+  for (let attempt = 0; attempt < 10 && best >= MOST_MS; attempt++) {
+    const delay = monitorEventLoopDelay({ resolution: 1 });
+    delay.enable();
+    await run(attempt);
+    delay.disable();
+    best = Math.min(best, delay.max / 1e6);
+  }
+  return best;
+}
+
+describe('a request of great size', () => {
+  const call = { id: 'call_1', type: 'function', function: { name: 'f', arguments: '{}' } };
+  const manyCalls = { role: 'assistant', content: null, tool_calls: Array(10_000).fill(call) };
+  const result = { role: 'tool', tool_call_id: 'call_1', content: 'ok' };
+  const user = { role: 'user', content: 'And now?' };
+  const said = Array.from({ length: 5_000 }, (_, index) => ({
+    role: index % 2 === 0 ? 'user' : 'assistant', content: `This is text ${index} of the call.`,
+  }));
+
+  for (const [what, messages] of [
+    ['5,000 messages', [...said, user]],
+    ['5,000 messages of the caller', [...Array(5_000).fill(user)]],
+    ['5,000 prompts', [...messagesOf(Array(5_000).fill('system: Obey.')), user]],
+    ['10,000 tool calls in a message', [user, manyCalls, result]],
+    ['10,000 results of tools', [user, ...Array(10_000).fill(result)]],
+    ['50,000 parts', [{ role: 'user', content: Array(50_000).fill({}) }]],
+  ] as const) {
+    it(`with ${what} delays nothing else by ${MOST_MS} ms`, async (t) => {
+      const { platform } = serveCompletions(t, {});
+      const body = JSON.stringify({ stream: true, messages });
+      await platform.hear(HELLO, { conversationId: 'warm' });
+      const delayMs = await longestDelayMs(async (attempt) => {
+        const answer = await platform.ask(body, { conversationId: `c-${attempt}` });
+        assert.equal(answer.status, 200);
+        await answer.text();
+      });
+      assert.ok(delayMs < MOST_MS, `${delayMs} ms`);
+    });
+  }
+
+  it('imports no more than its last 50 lines, with the words that are answered', async (t) => {
+    const { platform, messages } = serveCompletions(t, {});
+    await platform.hear({ stream: true, messages: [...said, user] });
+    const kept = await messages(CONVERSATION);
+    assert.deepEqual(
+      [kept.length, kept[0]?.content, kept.at(-2)?.content],
+      [51, 'This is text 4951 of the call.', 'And now?'],
+    );
+  });
+
+  it('is not looked at beyond its last lines', async (t) => {
+    const { platform } = serveCompletions(t, {});
+    const messages = [7, ...said.slice(0, 100), user];
+    assert.equal(await platform.hear({ stream: true, messages }), 'Yes.');
+  });
+
+  it('with so many tool calls is answered as any other', async (t) => {
+    const { platform } = serveCompletions(t, { onMessage: ({ text }) => text });
+    const messages = [user, manyCalls, result];
+    assert.equal(await platform.hear({ stream: true, messages }), 'And now?');
+  });
+});
+
+describe('a connection', () => {
+  const connected = (t: TestContext): Promise<RawConnection> => {
+    const { agent } = echo();
+    return serveCompletions(t, agent).raw();
+  };
+
+  for (const [what, stream] of [['streamed', true], ['whole', false]] as const) {
+    it(`gets ${what} replies to pipelined requests in their order`, async (t) => {
+      const connection = await connected(t);
+      const asked = (text: string): string =>
+        rawCompletion({ ...asking([`user: ${text}`]), stream }, [`x-conversation-id: ${text}`]);
+      connection.write(asked('one') + asked('two') + asked('three'));
+      const text = await connection.read((all) => all.includes('You said three'));
+      const expected = ['You said one', 'You said two', 'You said three'];
+      assert.deepEqual(text.match(/You said \w+/g), expected);
+    });
+  }
+
+  it('that ends in the middle of an upload asks no agent', async (t) => {
+    const { raw, logLines, messages } = serveCompletions(t, {});
+    const connection = await raw();
+    connection.write(rawCompletion(HELLO, ['x-conversation-id: c-1']).slice(0, -5));
+    await until(() => connection.socket.bytesWritten > 0, 'the bytes');
+    connection.socket.destroy();
+    await requestLines(logLines);
+    assert.deepEqual(await messages('c-1'), []);
+  });
+
+  it('with a control character in a header is refused', async (t) => {
+    const connection = await connected(t);
+    connection.write(rawCompletion(HELLO, ['idempotency-key: a\u0001b']));
+    assert.equal(await connection.status(), 400);
+  });
+
+  it('takes a header of 8 KB that names a conversation as one that names none', async (t) => {
+    const { platform, logLines } = serveCompletions(t, {});
+    assert.equal(await platform.hear(HELLO, { conversationId: 'c'.repeat(8_192) }), 'Yes.');
+    const [line] = await requestLines(logLines);
+    assert.match(String(line?.['conversationId']), /^[0-9a-f-]{36}$/);
+  });
+});

@@ -1,0 +1,276 @@
+// Which turn a request is: a retry, a correction, or the next. And what ends a turn.
+
+import assert from 'node:assert/strict';
+import { describe, it } from 'node:test';
+
+import { defineAgent } from '../../../src/agents/define-agent.ts';
+import { tool } from '../../../src/agents/tool.ts';
+import { withModel } from '../../../src/agents/with-model.ts';
+import { scriptedModel } from '../../../src/models/scripted-model.ts';
+import { fired, Told, until, within } from '../../fixtures/app.ts';
+import {
+  asking, CONVERSATION, echo, halting, requestLines, serveCompletions, type Fields,
+} from '../../fixtures/completions.ts';
+
+const HELLO = asking(['user: Hello?']);
+
+describe('a request that comes again with the same bytes', () => {
+  for (const [what, first, again] of [
+    ['streamed', true, true], ['whole', false, false],
+    ['streamed, after a whole one', false, true], ['whole, after a streamed one', true, false],
+  ] as const) {
+    const request = (stream: boolean): Fields => ({ ...HELLO, stream });
+    const textOf = async (response: Response): Promise<string> => {
+      const text = await response.text();
+      return [...text.matchAll(/"content":"([^"]*)"/g)].map(([, content]) => content).join('');
+    };
+
+    it(`gets the whole reply of the turn that runs: ${what}`, async (t) => {
+      const { agent, turns, open } = halting();
+      const { platform } = serveCompletions(t, agent);
+      const older = platform.ask(request(first));
+      await turns.next();
+      const newer = platform.ask(request(again));
+      await (await older).response.text(); // it ends as soon as the other takes over
+      open();
+      assert.equal(await textOf((await newer).response), 'One. Two.');
+      assert.equal(turns.all.length, 1);
+    });
+
+    it(`gets the reply of the turn that has completed: ${what}`, async (t) => {
+      const { agent, turns } = echo();
+      const { platform } = serveCompletions(t, agent);
+      await (await platform.ask(request(first))).response.text();
+      const reply = await textOf((await platform.ask(request(again))).response);
+      assert.deepEqual([reply, turns.all.length], ['You said Hello?', 1]);
+    });
+  }
+
+  it('is answered anew where the connection was dropped', async (t) => {
+    const { agent, open } = halting();
+    const { platform, interrupted, history } = serveCompletions(t, agent);
+    const dropped = await platform.ask(HELLO);
+    await dropped.word();
+    dropped.drop();
+    await interrupted.next();
+    open();
+    assert.equal(await platform.hear(HELLO), 'One. Two.');
+    assert.deepEqual(await history(CONVERSATION), [
+      ['user', 'Hello?'], ['assistant', 'One. Two.', 'completed'],
+    ]);
+  });
+
+  it('is answered anew where the agent had failed', async (t) => {
+    let isFirst = true;
+    const { platform } = serveCompletions(t, {
+      onMessage: () => {
+        if (!isFirst) return 'Yes.';
+        isFirst = false;
+        throw new Error('no database');
+      },
+    });
+    await platform.hear(HELLO);
+    assert.equal(await platform.hear(HELLO), 'Yes.');
+  });
+
+  it('has the same id in its chunks', async (t) => {
+    const { platform } = serveCompletions(t, {});
+    const ids = [];
+    for (const _ of [1, 2]) ids.push((await (await platform.ask(HELLO)).next())?.id);
+    assert.equal(ids[0], ids[1]);
+  });
+
+  it('is another turn in another conversation', async (t) => {
+    const { agent, turns } = echo();
+    const { platform } = serveCompletions(t, agent);
+    for (const conversationId of ['c-1', 'c-2']) await platform.hear(HELLO, { conversationId });
+    assert.equal(turns.all.length, 2);
+  });
+
+  it('is the same turn where only the prompt of the platform differs', async (t) => {
+    const { agent, turns } = echo();
+    const { platform } = serveCompletions(t, agent);
+    await platform.hear(['system: It is 12:00.', 'user: Hello?']);
+    await platform.hear(['system: It is 12:01.', 'user: Hello?']);
+    assert.equal(turns.all.length, 1);
+  });
+
+  it('is the same turn where the Idempotency-Key is the same', async (t) => {
+    const { agent, turns } = echo();
+    const { platform } = serveCompletions(t, agent);
+    const headers = { 'idempotency-key': 'k-1' };
+    const first = await platform.hear(['user: Hello?'], { headers });
+    const again = await platform.hear(['agent: Welcome.', 'user: Hello?'], { headers });
+    assert.deepEqual([first, again, turns.all.length], [first, first, 1]);
+    assert.equal((await turns.next()).turnId, 'k-1');
+  });
+
+  for (const [what, key] of [['control characters', 'k\u0085'], ['8 KB', 'k'.repeat(8_192)]]) {
+    it(`is known by its words where the Idempotency-Key has ${what}`, async (t) => {
+      const { agent, turns } = echo();
+      const { platform } = serveCompletions(t, agent);
+      const headers = { 'idempotency-key': key ?? '' };
+      for (const _ of [1, 2]) await platform.hear(HELLO, { headers });
+      assert.equal(turns.all.length, 1);
+      assert.match((await turns.next()).turnId, /^[0-9a-f]{32}$/);
+    });
+  }
+
+  it('has ids with any signs of the Idempotency-Key', async (t) => {
+    const { platform } = serveCompletions(t, {});
+    const key = 'k"\\\u00fc';
+    const answer = await platform.ask(HELLO, { headers: { 'idempotency-key': key } });
+    assert.equal((await answer.next())?.id, `chatcmpl-${key}`);
+  });
+
+  it('is told apart from a call that repeats the same words for more than 50 lines', async (t) => {
+    const { agent, turns } = echo();
+    const { platform } = serveCompletions(t, agent);
+    const lines: string[] = [];
+    for (let round = 1; round <= 30; round++) {
+      lines.push('user: Yes.');
+      assert.equal(await platform.hear(lines), 'You said Yes.');
+      assert.equal(turns.all.length, round);
+      lines.push('agent: You said Yes.');
+    }
+  });
+
+  it('is marked in the log and in the metrics', async (t) => {
+    const { platform, logLines, metric } = serveCompletions(t, {});
+    for (const _ of [1, 2]) await platform.hear(HELLO);
+    const lines = await requestLines(logLines, 2);
+    assert.deepEqual(lines.map(({ outcome }) => outcome), ['completed', 'replayed']);
+    const labels = 'event="chat.completion",outcome="replayed",wire="chat-completions"';
+    assert.equal(metric(`layercode_turns_total{${labels}}`), 1);
+  });
+});
+
+describe('a connection that is dropped', () => {
+  for (const stream of [true, false]) {
+    it(`interrupts the turn, whose reply is ${stream ? 'streamed' : 'whole'}`, async (t) => {
+      const { agent, turns } = halting();
+      const { platform, interrupted } = serveCompletions(t, agent);
+      const controller = new AbortController();
+      const answer = platform.ask({ ...HELLO, stream }, { signal: controller.signal })
+        .then(({ response }) => response.text());
+      const failed = assert.rejects(answer);
+      const { signal, turnId } = await turns.next();
+      controller.abort();
+      await within(fired(signal), 'the signal');
+      assert.equal((await interrupted.next()).turnId, turnId);
+      await failed;
+    });
+  }
+
+  it('leaves in history what had left', async (t) => {
+    const { agent } = halting();
+    const { platform, interrupted, history } = serveCompletions(t, agent);
+    const answer = await platform.ask(HELLO);
+    assert.equal(await answer.word(), 'One.');
+    answer.drop();
+    await interrupted.next();
+    assert.deepEqual(await history(CONVERSATION), [
+      ['user', 'Hello?'], ['assistant', 'One.', 'interrupted'],
+    ]);
+  });
+
+  it('makes room for another', async (t) => {
+    const { agent } = halting();
+    const { platform, interrupted, metric } = serveCompletions(t, agent);
+    (await platform.ask(HELLO)).drop();
+    await interrupted.next();
+    await until(() => metric('layercode_open_streams') === 0, 'the end of the stream');
+  });
+});
+
+describe('a newer request of the same conversation', () => {
+  it('ends the turn that runs', async (t) => {
+    const { agent, turns, open } = halting();
+    const { platform, interrupted } = serveCompletions(t, agent);
+    const older = await platform.ask(['user: Hello?']);
+    const { turnId, signal } = await turns.next();
+    assert.equal(await older.word(), 'One.');
+    const newer = await platform.ask(['user: Hello?', 'agent: One.', 'user: Stop.']);
+    await within(fired(signal), 'the signal');
+    assert.equal((await interrupted.next()).turnId, turnId);
+    assert.equal(await older.text(), '');
+    open();
+    assert.equal(await newer.text(), 'One. Two.');
+  });
+
+  it('ends a turn whose reply is whole with what was said so far', async (t) => {
+    const { agent, turns, open } = halting();
+    const { platform } = serveCompletions(t, agent);
+    const older = platform.ask({ ...HELLO, stream: false });
+    await turns.next();
+    const newer = await platform.ask(['user: Hello?', 'user: Stop.']);
+    const { choices: [choice] } = await (await older).whole();
+    assert.deepEqual([choice?.message.content, choice?.finish_reason], ['One.', 'stop']);
+    open();
+    assert.equal(await newer.text(), 'One. Two.');
+  });
+
+  it('with corrected words takes the place of the older one', async (t) => {
+    const { agent, open } = halting();
+    const { platform, history } = serveCompletions(t, agent);
+    const older = await platform.ask(['user: Book a table']);
+    assert.equal(await older.word(), 'One.');
+    const newer = await platform.ask(['user: Book a table for two']);
+    open();
+    assert.equal(await newer.text(), 'One. Two.');
+    assert.deepEqual(await history(CONVERSATION), [
+      ['user', 'Book a table for two'], ['assistant', 'One. Two.', 'completed'],
+    ]);
+  });
+
+  it('with corrected words takes the place of one that has completed', async (t) => {
+    const { agent } = echo();
+    const { platform, history } = serveCompletions(t, agent);
+    await platform.hear(['user: Book a table']);
+    await platform.hear(['user: Book a table for two']);
+    assert.deepEqual(await history(CONVERSATION), [
+      ['user', 'Book a table for two'], ['assistant', 'You said Book a table for two', 'completed'],
+    ]);
+  });
+
+  it('that comes late, with fewer words, gets the end of the stream', async (t) => {
+    const { agent, turns, open } = halting();
+    const { platform } = serveCompletions(t, agent);
+    const whole = await platform.ask(['user: Book a table for two']);
+    assert.equal(await whole.word(), 'One.');
+    assert.equal(await platform.hear(['user: Book a table']), '');
+    open();
+    assert.equal(await whole.text(), ' Two.');
+    assert.equal(turns.all.length, 1);
+  });
+
+  it('that comes late, with fewer words, does not undo a reply that is complete', async (t) => {
+    const { agent, turns } = echo();
+    const { platform, history } = serveCompletions(t, agent);
+    await platform.hear(['user: Book a table for two']);
+    assert.equal(await platform.hear(['user: Book a table']), '');
+    assert.deepEqual((await history(CONVERSATION))[0], ['user', 'Book a table for two']);
+    assert.equal(turns.all.length, 1);
+  });
+
+  it('starts no tool of the older one that changes anything', async (t) => {
+    const ran = new Told<string>();
+    const book = tool({
+      name: 'book', description: 'Books.',
+      parameters: { type: 'object', properties: { for: { type: 'string' } }, required: ['for'] },
+      run: (args) => ran.tell(args.for),
+    });
+    const model = scriptedModel(({ messages }) => {
+      const last = messages.at(-1);
+      return last?.role === 'user' ? [{ call: 'book', args: { for: last.content } }] : 'Booked.';
+    });
+    const agent = withModel(defineAgent({ name: 'm', prompt: 'Be brief.', tools: [book] }), model);
+    const environment = { SETTLE_MS: '100' };
+    const { platform, logLines } = serveCompletions(t, agent, { environment });
+    const older = await platform.ask(['user: A table']);
+    assert.equal(await platform.hear(['user: A table for two']), 'Booked.');
+    await older.text();
+    await requestLines(logLines, 2);
+    assert.deepEqual(ran.all, ['A table for two']);
+  });
+});
