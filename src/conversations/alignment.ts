@@ -37,6 +37,24 @@ export function align(theirs: readonly Exchange[], ours: readonly OwnExchange[])
 }
 
 /**
+ * The last two exchanges, if both lists end with the same two, and the caller's words differ in
+ * them. So it is nearly always, and only the end of the lists has to be looked at. Otherwise
+ * undefined. Indices in `ours` are counted from the end of what is given.
+ */
+export function alignEnds(
+  theirs: readonly Exchange[], ours: readonly OwnExchange[],
+): readonly Pair[] | undefined {
+  const [i, j] = [theirs.length - 1, ours.length - 1];
+  const [their, our, theirEarlier, ourEarlier] = [theirs[i], ours[j], theirs[i - 1], ours[j - 1]];
+  if (their === undefined || theirEarlier === undefined) return undefined;
+  if (our === undefined || ourEarlier === undefined) return undefined;
+  const areSame = isSame(their, our) && isSame(theirEarlier, ourEarlier);
+  if (!areSame || isSame(their, theirEarlier)) return undefined;
+  if (!repliesAgree(their, our) || !repliesAgree(theirEarlier, ourEarlier)) return undefined;
+  return [[i - 1, j - 1], [i, j]];
+}
+
+/**
  * Compares one by one from the end, without the last `behind` of ours. Words that repeat are not
  * enough: they may have been said once more in one list.
  */
@@ -103,6 +121,7 @@ function comparable({ words }: Exchange): string | undefined {
 
 /** False if the replies are certain to be others: then the words were said twice. */
 function repliesAgree(their: Exchange, our: OwnExchange): boolean {
+  if (their.replies.length === 1 && their.replies[0] === our.replies[0]) return true;
   return similarity(beginningsOf(their), beginningsOf(our)) >= 0;
 }
 

@@ -5,22 +5,27 @@ import { goBack, type Conversation } from './conversation.ts';
 import type { ToolMessage } from './message.ts';
 import { toolMessagesOf, type TurnRecord } from './turn-record.ts';
 
+/** What a turn finds in its place in the call. */
+export interface Place {
+  /** Whether no other run and no other turn was there before. */
+  readonly isNew: boolean;
+  /** Whether the state is again that before a discarded turn. */
+  readonly hasGoneBack: boolean;
+}
+
 /**
  * Gives a turn its number: that of the first turn that it replaces, otherwise the next one. It does
  * not replace a discarded turn that others follow. The state and the agent go back to those before
- * the newest turn, if that was discarded and none of its tools has changed anything. True if they
- * did.
+ * the newest turn, if that was discarded and none of its tools has changed anything.
  */
 export function takePlace(
   conversation: Conversation,
   record: TurnRecord,
   discarded: readonly TurnRecord[],
   transcript: Transcript | undefined,
-): boolean {
-  const { turns } = conversation;
-  const lastKept = lastNumber(turns.filter(({ isDiscarded }) => isDiscarded !== true));
-  const replaced = discarded.find(({ number = 0 }) => number > lastKept);
-  record.number ??= replaced?.number ?? lastNumber(turns) + 1;
+): Place {
+  const replaced = record.number ?? numberOfReplaced(conversation.turns, discarded);
+  record.number = replaced ?? nextNumber(conversation.turns);
   const { before } = conversation;
   const newest = discarded.at(-1);
   const mustGoBack =
@@ -35,7 +40,7 @@ export function takePlace(
       ...(agent === undefined ? {} : { agent }),
     };
   }
-  return mustGoBack;
+  return { isNew: replaced === undefined, hasGoneBack: mustGoBack };
 }
 
 /**
@@ -46,10 +51,13 @@ export function takePlace(
  * noted in the state is gone.
  */
 export function callsAtPlace(
-  { turns }: Conversation, record: TurnRecord, hasGoneBack: boolean,
+  { turns }: Conversation, record: TurnRecord, { isNew, hasGoneBack }: Place,
 ): readonly ToolMessage[] {
+  if (isNew) return [];
+  const isReplaced = (turn: TurnRecord): boolean =>
+    turn.isDiscarded === true && turn.number === record.number;
   return turns
-    .filter((turn) => turn === record || (turn.isDiscarded && turn.number === record.number))
+    .filter((turn) => turn === record || isReplaced(turn))
     .flatMap((turn) =>
       toolMessagesOf(turn).filter(
         ({ isRepeatable }) => turn === record || !hasGoneBack || isRepeatable !== true,
@@ -65,9 +73,29 @@ function certaintyOf({ state, joins }: ToolMessage): number {
   return joins === true ? 0 : 1;
 }
 
-/** The newest turns are never trimmed, so the greatest number is always there. */
-function lastNumber(turns: readonly TurnRecord[]): number {
-  return turns.reduce((last, { number = 0 }) => Math.max(last, number), 0);
+/** Undefined if it replaces none: a discarded turn that others follow is not replaced. */
+function numberOfReplaced(
+  turns: readonly TurnRecord[], discarded: readonly TurnRecord[],
+): number | undefined {
+  if (discarded.length === 0) return undefined;
+  let lastKept = 0;
+  for (const { number = 0, isDiscarded } of turns)
+    if (isDiscarded !== true) lastKept = Math.max(lastKept, number);
+  return discarded.find(({ number = 0 }) => number > lastKept)?.number;
+}
+
+/**
+ * Looks back to the last but one turn that was kept: their numbers grow, and no discarded turn
+ * before that has a greater one. The newest turns are never trimmed.
+ */
+function nextNumber(turns: readonly TurnRecord[]): number {
+  let [last, kept] = [0, 0];
+  for (let index = turns.length - 1; index >= 0 && kept < 2; index--) {
+    const { number = 0, isDiscarded } = turns[index] ?? {};
+    last = Math.max(last, number);
+    if (number > 0 && isDiscarded !== true) kept += 1;
+  }
+  return last + 1;
 }
 
 /**

@@ -5,12 +5,12 @@
 import { createHash } from 'node:crypto';
 
 import type { Transcript, TranscriptLine } from '../calls/call-event.ts';
-import { align, type Exchange, type OwnExchange, type Pair } from './alignment.ts';
+import { align, alignEnds, type Exchange, type OwnExchange, type Pair } from './alignment.ts';
 import { add, addTurn, findTurn, moveLastTurn, type Conversation } from './conversation.ts';
 import { cutTo, type HeardTurn } from './heard.ts';
 import { coveredBy, lettersOf, saysLess, withoutLetters } from './spoken-words.ts';
 import {
-  messagesOf, newTurn, replyText, setPlain, toldId, type TurnRecord,
+  newTurn, replyText, setPlain, toldId, type TurnRecord,
 } from './turn-record.ts';
 
 /** How a transcript compares with a conversation. Nothing has changed yet. */
@@ -59,13 +59,18 @@ export function compare(
   const theirs = exchangesOf(transcript.lines);
   const { turns } = conversation;
   const earlier = known === undefined ? turns : turns.slice(0, turns.indexOf(known));
-  const ours = ownExchangesOf(earlier, replyOf);
-  const pairs = align(theirs, ours);
+  const recent = ownExchangesOf(earlier.slice(-RECENT_TURNS), replyOf);
+  const ends = alignEnds(theirs, recent);
+  const ours = ends === undefined ? ownExchangesOf(earlier, replyOf) : recent;
+  const pairs = ends ?? align(theirs, ours);
   const newest = ours.at(-1);
   const isBeforeNewest = known === undefined && restOf(theirs, ours, pairs) === 1;
   const isLate = isBeforeNewest && newest?.words !== undefined && saysLess(text, newest.words);
   return { transcript, theirs, ours, pairs, known, isLate };
 }
+
+/** Among these are nearly always the last two exchanges. */
+const RECENT_TURNS = 4;
 
 /**
  * How many of ours follow the last exchange of theirs. -1 if that is not one of ours: unless both
@@ -294,6 +299,7 @@ function ownExchangesOf(
 
 /** Undefined for a turn that the caller did not begin, or began with silence. */
 function wordsOf(turn: TurnRecord): string | undefined {
-  const words = messagesOf(turn).find(({ role }) => role === 'user')?.content;
-  return words === undefined || words.trim() === '' ? undefined : words;
+  const { words, messages } = turn;
+  const said = words ?? messages?.find(({ role }) => role === 'user')?.content;
+  return said !== undefined && /\S/.test(said) ? said : undefined;
 }

@@ -278,8 +278,10 @@ export function openTurn(
   const record = known ?? newTurn(turnId, 'open', opening.runId);
   if (known === undefined) addTurn(conversation, record);
   const hasEarlier = begin(conversation, record, opening, known !== undefined);
-  const hasGoneBack =
-    told !== undefined && takePlace(conversation, record, told.discarded, opening.transcript);
+  const place =
+    told === undefined
+      ? undefined
+      : takePlace(conversation, record, told.discarded, opening.transcript);
   keepCaller(conversation, opening.caller);
   if (process !== undefined) conversation.stateOwner = process;
   trim(conversation, bounds);
@@ -288,13 +290,13 @@ export function openTurn(
     record,
     isResumed,
     cutOf(heard),
-    record.number === undefined
+    place === undefined
       ? hasEarlier ? toolMessagesOf(record) : NO_CALLS
-      : callsAtPlace(conversation, record, hasGoneBack),
+      : callsAtPlace(conversation, record, place),
     openElsewhere,
     takenOver,
     lost,
-    hasGoneBack,
+    place?.hasGoneBack === true,
   );
 }
 

@@ -36,9 +36,15 @@ export function tellStarted(
 ): Awaitable<void> {
   const failed = (error: unknown): void =>
     turn.log.error('onSessionStart failed', { agent: agent.name, error });
-  const { signal, spoken } = turn;
   const reply = new TurnReply({
-    isOver: true, canTransfer: false, signal, spoken, send: () => false, end: () => undefined,
+    isOver: true,
+    canTransfer: false,
+    get signal() {
+      return turn.signal; // created when it is first asked for
+    },
+    spoken: turn.spoken,
+    send: () => false,
+    end: () => undefined,
   });
   try {
     const told: unknown = agent.onSessionStart?.(startTurn(start, turn, false), reply);

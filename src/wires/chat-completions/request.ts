@@ -131,11 +131,11 @@ function refuse(path: string, expected: string, value: unknown): never {
 }
 
 const [QUOTE, BACKSLASH, OPEN_ARRAY, CLOSE_ARRAY, OPEN_OBJECT, CLOSE_OBJECT] =
-  Buffer.from('"\\[]{}');
+  [0x22, 0x5c, 0x5b, 0x5d, 0x7b, 0x7d] as const; // " \ [ ] { }
 
 /** Whether JSON text has more levels of arrays and objects. */
 function isDeeperThan(levels: number, json: Buffer): boolean {
-  if (!hasMoreThan(levels, '{[', json)) return false; // as nearly always
+  if (!beginsMoreThan(levels, json)) return false; // as nearly always
   let depth = 0;
   for (let index = 0; index < json.length; index++) {
     const byte = json[index];
@@ -149,11 +149,11 @@ function isDeeperThan(levels: number, json: Buffer): boolean {
   return false;
 }
 
-/** Whether the bytes hold more of these characters, together. */
-function hasMoreThan(most: number, characters: string, json: Buffer): boolean {
+/** Whether arrays and objects begin more often, in strings or not. */
+function beginsMoreThan(most: number, json: Buffer): boolean {
   let count = 0;
-  for (const character of characters) {
-    for (let at = json.indexOf(character); at !== -1; at = json.indexOf(character, at + 1)) {
+  for (const byte of [OPEN_OBJECT, OPEN_ARRAY]) {
+    for (let at = json.indexOf(byte); at !== -1; at = json.indexOf(byte, at + 1)) {
       count += 1;
       if (count > most) return true;
     }
