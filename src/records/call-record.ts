@@ -36,6 +36,8 @@ export interface RecordedMessage {
   readonly toolCalls?: readonly ToolCall[];
   readonly toolCallId?: string;
   readonly state?: ToolCallState;
+  /** The agent that spoke, if it is another one than the call's. */
+  readonly agent?: string;
 }
 
 export interface RecordedTurn {
@@ -174,7 +176,10 @@ function recordedMessage(message: Message): RecordedMessage {
     case 'user':
       return { role, content };
     case 'assistant':
-      return { role, content, ...given({ toolCalls: message.toolCalls?.map(copyOf) }) };
+      return {
+        role, content,
+        ...given({ toolCalls: message.toolCalls?.map(copyOf), agent: message.agent }),
+      };
     case 'tool':
       return { role, content, toolCallId: message.toolCallId, state: message.state };
   }

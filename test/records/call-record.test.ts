@@ -6,6 +6,7 @@ import {
 } from '../../src/records/call-record.ts';
 import { emptyConversation, type Conversation } from '../../src/conversations/conversation.ts';
 import type { Message } from '../../src/conversations/message.ts';
+import { newTurn } from '../../src/conversations/turn-record.ts';
 import { appendMessage, openTurn, settleTurn } from '../../src/conversations/rules.ts';
 
 const BOUNDS = { maxMessages: 200, maxTextLength: 100_000 };
@@ -77,6 +78,23 @@ describe('callRecordOf', () => {
     appendMessage(conversation, { ...added, turnId: 'added' }, BOUNDS);
     addTurn(conversation, 'b', 's-2');
     assert.deepEqual(turnIds(conversation), ['a', 'added']);
+  });
+
+  it('names the agent that spoke after a hand-over', () => {
+    const conversation = emptyConversation('c-1');
+    const said = { role: 'assistant', turnId: 't', state: 'completed' } as const;
+    const replies = [{ ...said, content: 'Hold on.' }, { ...said, content: 'Hi.', agent: 'billing' }];
+    addTurn(conversation, 't', 's-1', replies);
+    const [turn] = callRecordOf(CALL, conversation).turns;
+    assert.deepEqual(turn?.messages.map(({ agent }) => agent), [undefined, undefined, 'billing']);
+  });
+
+  it('counts what the platform told of the beginning to the first session', () => {
+    const conversation = emptyConversation('c-1');
+    const told = { ...newTurn('told-1', 'completed', 0), reply: 'Welcome.' };
+    conversation.turns.push(told);
+    addTurn(conversation, 'a', 's-1');
+    assert.deepEqual(turnIds(conversation), ['told-1', 'a']);
   });
 
   it('takes the time of the first turn where the platform does not say when it began', () => {

@@ -247,11 +247,12 @@ function described(record: CallRecord): string {
     ...(from === undefined && to === undefined ? [] : [`caller        ${from ?? '?'} → ${to ?? '?'}`]),
     `time          ${record.startedAt} – ${record.endedAt}, ${record.outcome}`,
     `tokens        ${input} in, ${output} out`,
-    ...turns.flatMap(({ outcome, startedAt, firstSpeechMs, filler, messages }) => [
+    ...turns.flatMap(({ outcome, startedAt, firstSpeechMs, filler, isDiscarded, messages }) => [
       '',
       [
         `[${startedAt?.slice(11, 19) ?? '?'}] ${outcome}`,
         ...(firstSpeechMs === undefined ? [] : [`first word after ${firstSpeechMs} ms`]),
+        ...(isDiscarded === true ? ['discarded by the platform'] : []),
       ].join(', '),
       ...(filler === undefined ? [] : [`agent: ${filler}`]),
       ...messages.flatMap(linesOf),
@@ -260,11 +261,11 @@ function described(record: CallRecord): string {
   return lines.map((line) => `${printable(line, ' ')}\n`).join('');
 }
 
-function linesOf({ role, content, toolCalls = [], state }: RecordedMessage): string[] {
+function linesOf({ role, content, toolCalls = [], state, agent }: RecordedMessage): string[] {
   if (role === 'user') return [`caller: ${content}`];
   if (role === 'tool') return [`result: ${content}${state === 'completed' ? '' : ` (${state})`}`];
   return [
-    ...(content === '' ? [] : [`agent: ${content}`]),
+    ...(content === '' ? [] : [`${agent ?? 'agent'}: ${content}`]),
     ...toolCalls.map(({ name, args }) => `tool: ${name} ${args}`),
   ];
 }

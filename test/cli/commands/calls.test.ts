@@ -31,6 +31,7 @@ function recordOf(sessionId: string, conversationId: string, startedAt: string):
     turns: [{
       turnId: 't-1', outcome: 'interrupted', startedAt: '2026-11-25T12:00:07.120Z',
       firstSpeechMs: 612,
+      isDiscarded: true,
       messages: [
         { role: 'user', content: 'Rye?\u001b[2J' },
         {
@@ -38,7 +39,7 @@ function recordOf(sessionId: string, conversationId: string, startedAt: string):
           toolCalls: [{ id: 'x', name: 'stock', args: '{"bread":"rye"}' }],
         },
         { role: 'tool', content: '{"loaves":3}', toolCallId: 'x', state: 'completed' },
-        { role: 'assistant', content: 'Three loaves.' },
+        { role: 'assistant', content: 'Three loaves.', agent: 'stockist' },
       ],
     }],
   };
@@ -102,12 +103,12 @@ for (const [place, environment, skip] of PLACES) {
         'time          2026-11-25T14:00:00.000Z – 2026-11-25T14:00:00.000Z, ended',
         'tokens        12 in, 3 out',
         '',
-        '[12:00:07] interrupted, first word after 612 ms',
+        '[12:00:07] interrupted, first word after 612 ms, discarded by the platform',
         'caller: Rye?␛[2J',
         'agent: One moment.',
         'tool: stock {"bread":"rye"}',
         'result: {"loaves":3}',
-        'agent: Three loaves.',
+        'stockist: Three loaves.',
         '',
       ].join('\n'));
     });
