@@ -1,15 +1,20 @@
 // npm run torture -- --seconds N | --seed S [--talks N]
-//                    [--store memory|promised|thenable|shared|sqlite|machines|fleet]
+//                    [--store memory|promised|thenable|shared|sqlite|machines|fleet|platforms]
 // Plays random talks against the server until the time is up, or the talk of the given seed and,
 // with --talks, those of the seeds after it: the same ones each time. Each talk chooses a store
 // unless one is named. With fleet, two or three processes share one that fails, forgets and
-// restarts. If a talk goes wrong, prints it and its seed, and exits with 1.
+// restarts. With platforms, those that send the whole call with each request call one process or
+// two. If a talk goes wrong, prints it and its seed, and exits with 1.
 
 import { randomInt } from 'node:crypto';
 import { parseArgs } from 'node:util';
 
 import { FleetError, playFleetTalk } from '../test/turns/fleet/play.ts';
 import { composeFleetTalk } from '../test/turns/fleet/talk.ts';
+import {
+  PlatformError, playPlatformTalk, shrinkPlatformTalk,
+} from '../test/turns/platform-model/play.ts';
+import { composePlatformTalk } from '../test/turns/platform-model/talk.ts';
 import { playTalk, TalkError } from '../test/turns/play-talk.ts';
 import { composeTalk } from '../test/turns/talk.ts';
 import { STORE_KINDS } from '../test/turns/talk-stage.ts';
@@ -22,7 +27,7 @@ const { values } = parseArgs({
     store: { type: 'string' },
   },
 });
-const kinds = [...STORE_KINDS, 'fleet'] as const;
+const kinds = [...STORE_KINDS, 'fleet', 'platforms'] as const;
 const store = kinds.find((kind) => kind === values.store);
 if (store === undefined && values.store !== undefined)
   throw new Error(`--store must be one of ${kinds.join(', ')}, got ${values.store}`);
@@ -36,8 +41,22 @@ async function play(seed: number): Promise<number> {
     await playFleetTalk(talk);
     return talk.steps.length;
   }
+  if (store === 'platforms') return playPlatforms(seed);
   const talk = composeTalk(seed);
   return (await playTalk({ ...talk, store: store ?? talk.store })).steps;
+}
+
+/** A talk that goes wrong is played again without what it does not need. */
+async function playPlatforms(seed: number): Promise<number> {
+  const talk = composePlatformTalk(seed);
+  try {
+    await playPlatformTalk(talk);
+  } catch (error) {
+    if (!(error instanceof PlatformError)) throw error;
+    await playPlatformTalk(await shrinkPlatformTalk(talk));
+    throw error;
+  }
+  return talk.steps.length;
 }
 
 let talks = 0;
@@ -48,8 +67,8 @@ try {
   for (; hasMore(); talks++) steps += await play(first + talks);
   console.log(`${talks} talks of ${steps} steps, from seed ${first} on: nothing went wrong`);
 } catch (error) {
-  const isWrong = error instanceof TalkError || error instanceof FleetError;
-  console.error(isWrong ? error.message : error);
+  const isWrong = [TalkError, FleetError, PlatformError].some((kind) => error instanceof kind);
+  console.error(isWrong ? (error as Error).message : error);
   const again = store === undefined ? '' : ` --store ${store}`;
   console.error(`Again: npm run torture -- --seed ${first + talks}${again}`);
   process.exitCode = 1;

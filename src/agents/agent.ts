@@ -215,8 +215,11 @@ export interface TurnJournal {
    * must be one of the agent's tools.
    */
   noteToolOutcome(tool: string, outcome: ToolCallOutcome, durationMs?: number): void;
-  /** Speaks a filler, which is not part of the history. Does nothing once the agent has spoken. */
-  sayFiller(text: string): void;
+  /**
+   * Speaks a filler, which is not part of the history. Does nothing, and returns false, once the
+   * agent has spoken or the turn is over.
+   */
+  sayFiller(text: string): boolean;
 }
 
 export interface StartTurn<S = unknown> extends Turn<RawEvent<'start'>, S> {

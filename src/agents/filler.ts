@@ -21,8 +21,7 @@ export async function withFiller<S>(
   let timer: NodeJS.Timeout | undefined;
   const sayAfter = (ms: number, pauseMs: number): void => {
     timer = setTimeout(() => {
-      sayFiller(turn, filler);
-      sayAfter(pauseMs, 2 * pauseMs);
+      if (sayFiller(turn, filler)) sayAfter(pauseMs, 2 * pauseMs);
     }, ms);
   };
   if (afterMs > 0) sayAfter(afterMs, FIRST_PAUSE_MS);
@@ -33,10 +32,12 @@ export async function withFiller<S>(
   }
 }
 
-function sayFiller<S>(turn: MessageTurn<S>, filler: Filler<S>): void {
+/** False if there is nothing left to wait for. */
+function sayFiller<S>(turn: MessageTurn<S>, filler: Filler<S>): boolean {
   try {
-    turn.journal.sayFiller(typeof filler === 'string' ? filler : filler(turn));
+    return turn.journal.sayFiller(typeof filler === 'string' ? filler : filler(turn));
   } catch (error) {
     turn.log.error('filler failed', { error: withoutMessage(error) });
+    return false;
   }
 }

@@ -39,10 +39,12 @@ export async function runToolLoop<S>(
 ): Promise<void> {
   const voice = new Voice(reply, { isSpeakable });
   const offered = turn.journal.mayActOnce ? tools : tools.filter(({ once }) => once === undefined);
+  const again = lostCalls(turn, offered);
+  if (again.length > 0 && (await runCalls(again))) return;
   for (let round = 0; !reply.isOver; round++) {
     const calls: ToolCall[] = [];
     // Rebuilt from what history will hold, so that later turns begin with the same bytes.
-    const rounds = round === 0 ? [] : turn.journal.rounds();
+    const rounds = round === 0 && again.length === 0 ? [] : turn.journal.rounds();
     const messages = toChatMessages(prompt, [...turn.history, ...rounds]);
     const deltas = model.stream(messages, {
       ...options,
@@ -60,14 +62,38 @@ export async function runToolLoop<S>(
     if (reply.isOver) return;
     await voice.finish();
     if (calls.length === 0 || round === MAX_TOOL_ROUNDS) break; // calls beyond the limit do not run
-    const budget = new CheckBudget();
-    const runOf = (call: ToolCall): ToolRun => toolRun(call, offered, turn, reply, budget);
-    const outcomes = await turn.journal.runTools(calls, runOf);
-    if (outcomes.some(({ handOver }) => handOver !== undefined)) return;
+    if (await runCalls(calls)) return;
   }
   if (!reply.isOver && voice.spoken.trim() === '') {
     throw new Error(`nothing in the reply of model ${model.name} can be spoken`);
   }
+
+  /** True if one of them hands the conversation over. */
+  async function runCalls(calls: readonly ToolCall[]): Promise<boolean> {
+    const budget = new CheckBudget();
+    const runOf = (call: ToolCall): ToolRun => toolRun(call, offered, turn, reply, budget);
+    const outcomes = await turn.journal.runTools(calls, runOf);
+    return outcomes.some(({ handOver }) => handOver !== undefined);
+  }
+}
+
+/**
+ * Calls of an earlier run of this turn whose process died, and whose tools may run again. They do
+ * so before the model is asked: it would be told that their outcome is unknown.
+ */
+function lostCalls<S>(
+  { history, turnId }: MessageTurn<S>, tools: readonly Tool<S>[],
+): readonly ToolCall[] {
+  if (!tools.some(({ repeatable }) => repeatable === true)) return [];
+  const own = history.filter((message) => message.turnId === turnId);
+  const lost = new Set<string>();
+  for (const message of own)
+    if (message.role === 'tool' && message.state === 'unknown') lost.add(message.toolCallId);
+  return own
+    .flatMap((message) => (message.role === 'assistant' ? (message.toolCalls ?? []) : []))
+    .filter(({ id, name }) =>
+      lost.has(id) && tools.some((tool) => tool.name === name && tool.repeatable === true),
+    );
 }
 
 /**

@@ -101,9 +101,10 @@ export class Journal implements TurnJournal {
     if (durationMs !== undefined) this.#turn.waits.noteTool(tool, durationMs);
   }
 
-  sayFiller(text: string): void {
-    if (this.#turn.isOver) return;
+  sayFiller(text: string): boolean {
+    if (this.#turn.isOver || this.#turn.spoken.hasSpoken) return false;
     const event = this.#turn.spoken.sayFiller(text);
     if (event !== undefined) void this.#turn.send(event);
+    return true;
   }
 }

@@ -4,7 +4,7 @@ import { NotDone } from '../agents/not-done.ts';
 import { ToolResultError } from '../agents/tool-result.ts';
 import { ToolTimeout } from '../agents/tool-time-limit.ts';
 import { aborted, isAbort } from '../base/abort.ts';
-import { andThen, type Awaitable } from '../base/awaitable.ts';
+import { andThen, soon, type Awaitable } from '../base/awaitable.ts';
 import { messageOf } from '../base/message-of.ts';
 import { atMost } from '../base/time-limit.ts';
 import { withoutMessage } from '../base/without-message.ts';
@@ -218,7 +218,10 @@ export class TurnCalls {
   /** The outcome of the same call of an earlier run of the turn. Undefined if it is to run now. */
   async #madeBefore(call: NotedCall, tool: ToolRun): Promise<CallOutcome | undefined> {
     const { key, running, spoken } = call;
-    if (tool.isOfTurn === true) return undefined;
+    if (tool.isOfTurn === true) {
+      await soon(); // other calls of the round begin first: this one may end the turn
+      return undefined;
+    }
     const earlier = this.#earlier.get(key);
     const outcome =
       (await this.#host.calls.outcomeBefore(key, running)) ??

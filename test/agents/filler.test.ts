@@ -217,7 +217,9 @@ describe('a filler', () => {
     const clock = mockTimers(t, ['setTimeout']);
     const said: number[] = [];
     let nowMs = 0;
-    const turn = { journal: { sayFiller: () => said.push(nowMs) } } as unknown as MessageTurn;
+    const turn = {
+      journal: { sayFiller: () => said.push(nowMs) > 0 },
+    } as unknown as MessageTurn;
     const gate = deferred();
     const spoken = withFiller(turn, 'One moment.', 1_000, () => gate.promise);
     for (; nowMs < 40_000; nowMs += 500) clock.tick(500);
@@ -225,6 +227,20 @@ describe('a filler', () => {
     await spoken;
     clock.tick(100_000);
     assert.deepEqual(said.map((ms) => ms + 500), [1_000, 6_000, 16_000, 36_000]);
+  });
+
+  it('is not said again once the agent has spoken, though it never ends', async (t) => {
+    const clock = mockTimers(t, ['setTimeout']);
+    let asked = 0;
+    const sayFiller = (): boolean => {
+      asked += 1;
+      return false;
+    };
+    const turn = { journal: { sayFiller } } as unknown as MessageTurn;
+    void withFiller(turn, 'One moment.', 1_000, () => new Promise(() => undefined));
+    clock.tick(1_000);
+    clock.tick(100_000);
+    assert.equal(asked, 1);
   });
 
   it('may be made for the turn, in its language', async (t) => {

@@ -5,9 +5,12 @@ import assert from 'node:assert/strict';
 import { describe, it, type TestContext } from 'node:test';
 
 import type { ToolCallContext, ToolRun } from '../../src/agents/agent.ts';
+import { defineAgent } from '../../src/agents/define-agent.ts';
+import { tool } from '../../src/agents/tool.ts';
 import { MemoryStore } from '../../src/conversations/memory-store.ts';
 import type { ToolCall } from '../../src/conversations/message.ts';
 import type { ConversationStore } from '../../src/conversations/store.ts';
+import { scriptedModel } from '../../src/models/scripted-model.ts';
 import { sharing } from '../conversations/stores/machines.ts';
 import { PartsInMemory } from '../conversations/stores/parts-in-memory.ts';
 import {
@@ -306,6 +309,33 @@ describe('a call whose process died', () => {
     assert.match(await ended(await served.deliver()), /paid/);
     assert.deepEqual(served.runs.all.map(({ idempotencyKey }) => idempotencyKey), [key]);
   });
+
+  for (const repeatable of [true, false]) {
+    it(`${repeatable ? 'runs' : 'does not run'} again by itself, before a model is asked, where its
+      tool ${repeatable ? 'is' : 'is not'} repeatable`.replace(/\s+/g, ' '), async (t) => {
+      const { store, key } = await left(t);
+      const keys: string[] = [];
+      const pay = tool({
+        name: 'pay',
+        description: 'Pays.',
+        parameters: { type: 'object', properties: { amount: { type: 'number' } } },
+        repeatable,
+        run: (_args, { idempotencyKey }) => {
+          keys.push(idempotencyKey);
+          return 'paid';
+        },
+      });
+      const model = scriptedModel(({ messages }) => {
+        const results = messages.filter(({ role }) => role === 'tool');
+        return results.at(-1)?.content ?? 'no result';
+      });
+      const agent = defineAgent({ name: 'cashier', prompt: 'Be brief.', model, tools: [pay] });
+      const { client } = serve(t, agent, { store });
+      const said = await (await client.post(messageEvent({ text: 'pay' }))).text();
+      assert.equal(said.includes('paid'), repeatable);
+      assert.deepEqual(keys, repeatable ? [key] : []);
+    });
+  }
 });
 
 describe('a call that cannot be kept', () => {

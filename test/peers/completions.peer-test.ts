@@ -1,0 +1,173 @@
+// Replies over Chat Completions, read by the clients that platforms are built on. Needs `npm ci` in
+// this folder.
+
+import assert from 'node:assert/strict';
+import { existsSync } from 'node:fs';
+import { join } from 'node:path';
+import { after, before, describe, it } from 'node:test';
+
+import { createApp, createLogger, defineAgent, parseSettings } from 'layercode-microserver';
+
+import { fired, Told, within } from '../fixtures/app.ts';
+import { PEERS } from '../fixtures/pages.ts';
+import {
+  listModels, livekitProblem, prewarmLivekit, readers, readFirstPiece, Refused, type Question,
+} from './completion-readers.ts';
+
+assert.ok(existsSync(join(PEERS, 'node_modules/openai')), 'npm ci in test/peers first');
+
+const KEY = 'sk-peers-0123456789';
+const APOLOGY = 'Sorry, something went wrong. Could you say that again?';
+const USAGE = {
+  type: 'usage', model: 'm', inputTokens: 9, outputTokens: 3, firstDeltaMs: 1,
+} as const;
+
+const interrupted = new Told<unknown>();
+const agent = defineAgent({
+  name: 'shop',
+  async onMessage({ text, journal, signal }, reply) {
+    switch (text) {
+      case 'Hours?':
+        journal.noteUsage(USAGE);
+        await reply.say('We open');
+        await reply.say(' at nine.');
+        return;
+      case 'Sunday?':
+        journal.sayFiller('Let me look.');
+        await reply.say('We are closed.');
+        return;
+      case 'Bye.':
+        reply.hangup({ say: 'Goodbye!' });
+        return;
+      case 'Cakes?':
+        await reply.say('We have');
+        throw new Error('no more cakes');
+      case 'Listen.':
+        await reply.say('Well…');
+        interrupted.tell(await fired(signal));
+    }
+  },
+});
+
+interface LogLine {
+  readonly msg: string;
+  readonly status?: number;
+  readonly path?: string;
+}
+
+const requests = new Told<LogLine>();
+const log = createLogger({
+  level: 'info',
+  write: (line) => {
+    const logged = JSON.parse(line) as LogLine;
+    if (logged.msg === 'request') requests.tell(logged);
+  },
+});
+const settings = parseSettings(
+  {
+    CHAT_COMPLETIONS_KEYS: KEY, CHAT_COMPLETIONS_PROFILE: 'elevenlabs',
+    SHUTDOWN_TIMEOUT_SECONDS: '0',
+  },
+  [],
+);
+const app = createApp(settings, agent, { log });
+let baseURL = '';
+before(async () => {
+  const { port } = await app.listen({ host: '127.0.0.1', port: 0 });
+  baseURL = `http://127.0.0.1:${port}/api/agent`;
+});
+after(() => app.close());
+
+let questions = 0;
+
+function question(words: string, more: Partial<Question> = {}): Question {
+  questions += 1;
+  return { words, baseURL, apiKey: KEY, conversationId: `c-${questions}`, ...more };
+}
+
+/** The client asked once, although it retries some errors. */
+async function assertRefusedOnce(reading: Promise<unknown>, status: number): Promise<string> {
+  const before = requests.all.length;
+  const error: unknown = await reading.then(() => undefined, (failure: unknown) => failure);
+  assert.ok(error instanceof Refused, String(error));
+  assert.equal(error.status, status);
+  const statuses = requests.all.slice(before).map((line) => line.status);
+  assert.deepEqual(statuses, [status]);
+  return error.message;
+}
+
+for (const { name, problem, read } of readers) {
+  describe(name, { skip: problem }, () => {
+    const finish = (reason: string): string | undefined =>
+      name.startsWith('LiveKit') ? undefined : reason;
+
+    it('reads a reply, and the tokens of its model', async () => {
+      assert.deepEqual(await read(question('Hours?')), {
+        text: 'We open at nine.', finish: finish('stop'), calls: [], tokens: [9, 3],
+      });
+    });
+
+    it('reads a filler in front of a reply', async () => {
+      assert.deepEqual(await read(question('Sunday?')), {
+        text: 'Let me look... We are closed.', finish: finish('stop'), calls: [], tokens: [0, 0],
+      });
+    });
+
+    it('reads the end of the call as a tool call', async () => {
+      assert.deepEqual(await read(question('Bye.')), {
+        text: 'Goodbye!',
+        finish: finish('tool_calls'),
+        calls: [{ name: 'end_call', args: { reason: 'the agent has said goodbye' } }],
+        tokens: [0, 0],
+      });
+    });
+
+    it('reads the apology of a turn that failed', async () => {
+      assert.deepEqual(await read(question('Cakes?')), {
+        text: `We have ${APOLOGY}`, finish: finish('stop'), calls: [], tokens: [0, 0],
+      });
+    });
+
+    it('reads a reply without a word', async () => {
+      const { text, calls } = await read(question('Hm.'));
+      assert.deepEqual([text, calls], ['', []]);
+    });
+
+    it('is told that its key is wrong, and does not ask again', async () => {
+      const reading = read(question('Hours?', { apiKey: 'sk-wrong' }));
+      assert.match(await assertRefusedOnce(reading, 401), /Incorrect API key provided/);
+    });
+
+    it('is told what is wrong with its request, and does not ask again', async () => {
+      const reading = read(question('Hours?', { isDamaged: true }));
+      const message = await assertRefusedOnce(reading, 400);
+      assert.match(message, /messages\[0\]\.role must be one of system,/);
+    });
+  });
+}
+
+describe('the clients', () => {
+  it('find the routes below either form of the URL', async () => {
+    for (const form of [baseURL, `${baseURL}/v1`, `${baseURL}/`]) {
+      const { text } = await readers[0]!.read(question('Hours?', { baseURL: form }));
+      assert.equal(text, 'We open at nine.');
+    }
+  });
+
+  it('find the agent among the models', async () => {
+    assert.deepEqual(await listModels(question('')), ['shop']);
+  });
+
+  it('may ask for the models before they speak', { skip: livekitProblem }, async () => {
+    const before = requests.all.length;
+    prewarmLivekit(question(''));
+    let next = await requests.next();
+    while (requests.all.indexOf(next) < before) next = await requests.next();
+    assert.deepEqual([next.path, next.status], ['/api/agent/models', 200]);
+  });
+
+  it('end the turn when they leave', async () => {
+    assert.equal(await readFirstPiece(question('Listen.')), 'Well…');
+    assert.match(String(await within(interrupted.next(), 'the end of the turn')), /left/);
+  });
+});

@@ -1,0 +1,98 @@
+// A platform's connection to an app, in memory: one request, and what was read of its answer.
+
+const decoder = new TextDecoder();
+
+interface Chunk {
+  readonly choices: readonly {
+    readonly delta: { readonly role?: string; readonly content?: string };
+    readonly finish_reason: string | null;
+  }[];
+}
+
+/** Whatever answers a `Request`. */
+export interface Fetched {
+  readonly fetch: (request: Request) => Promise<Response>;
+}
+
+export class Connection {
+  status: number | undefined;
+  /** What was spoken so far. */
+  text = '';
+  roles = 0;
+  readonly finishes: string[] = [];
+  /** How often the stream said that it is complete. */
+  dones = 0;
+  /** Whether something followed the end. */
+  goesOn = false;
+  isDropped = false;
+  /** Whether the answer is over, however it ended. */
+  isOver = false;
+  readonly #controller = new AbortController();
+  readonly #onNews: () => void;
+  #rest = '';
+
+  constructor(app: Fetched, body: string, headers: Readonly<Record<string, string>>,
+    onNews: () => void) {
+    this.#onNews = onNews;
+    const request = new Request('http://localhost/api/agent', {
+      method: 'POST', headers, body, signal: this.#controller.signal,
+    });
+    void this.#read(app, request);
+  }
+
+  /** Whether the app has not begun to answer, or has not noticed that the connection is dropped. */
+  get isArriving(): boolean {
+    return !this.isOver && (this.status === undefined || this.isDropped);
+  }
+
+  /** Whether the stream has its proper end. */
+  get hasEnded(): boolean {
+    return this.dones > 0;
+  }
+
+  drop(): void {
+    if (this.hasEnded) return;
+    this.isDropped = true;
+    this.#controller.abort();
+  }
+
+  async #read(app: Fetched, request: Request): Promise<void> {
+    try {
+      const response = await app.fetch(request);
+      this.#onNews();
+      this.status = response.status;
+      const { body } = response;
+      if (body !== null)
+        for await (const piece of body as AsyncIterable<Uint8Array>)
+          this.#take(decoder.decode(piece));
+    } catch {
+      // the connection was dropped
+    }
+    this.isOver = true;
+    this.#onNews();
+  }
+
+  #take(text: string): void {
+    this.#onNews();
+    if (this.isDropped) return;
+    this.#rest += text;
+    for (let end = this.#rest.indexOf('\n\n'); end !== -1; end = this.#rest.indexOf('\n\n')) {
+      const block = this.#rest.slice(0, end);
+      this.#rest = this.#rest.slice(end + 2);
+      if (block.startsWith('data: ')) this.#event(block.slice('data: '.length));
+    }
+  }
+
+  #event(data: string): void {
+    if (this.hasEnded) this.goesOn = true;
+    if (data === '[DONE]') {
+      this.dones += 1;
+      return;
+    }
+    const { choices: [choice] } = JSON.parse(data) as Chunk;
+    if (choice?.delta.role !== undefined) this.roles += 1;
+    this.text += choice?.delta.content ?? '';
+    if (choice !== undefined && choice.finish_reason !== null)
+      this.finishes.push(choice.finish_reason);
+  }
+}

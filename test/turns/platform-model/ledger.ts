@@ -1,0 +1,94 @@
+// What can be seen of a talk with a platform from outside: what was asked, what the agent was told
+// and said, which tools acted, and what came over the wire.
+
+import type { Utterance } from './call.ts';
+import type { Connection } from './connection.ts';
+import type { ModelOp, ToolName } from './talk.ts';
+
+/** What a request says was said before the caller's words. */
+export interface ToldHistory {
+  /** Words of all utterances before, and what was heard behind each. */
+  readonly all: readonly ToldUtterance[];
+  /** How many of the last ones are in the request. */
+  readonly sent: number;
+}
+
+export interface ToldUtterance {
+  readonly words: string;
+  /** How many lines are told behind the words. */
+  readonly lines: number;
+  readonly heard: string;
+}
+
+/** A request of its own bytes. */
+export interface Attempt {
+  readonly n: number;
+  readonly kind: 'words' | 'silence' | 'late' | 'after a tool';
+  readonly utterance: Utterance;
+  readonly words: string;
+  readonly ops: readonly ModelOp[];
+  readonly body: string;
+  readonly headers: Readonly<Record<string, string>>;
+  readonly told: ToldHistory;
+  /** The attempt whose words it corrects. */
+  readonly corrects: Attempt | undefined;
+  readonly deliveries: Delivery[];
+  readonly runs: Run[];
+}
+
+/** One time that its bytes are sent. */
+export interface Delivery {
+  readonly attempt: Attempt;
+  readonly connection: Connection;
+  readonly arrivedAtMs: number;
+}
+
+/** One run of a turn, as the agent sees it. */
+export interface Run {
+  /** Counts all runs of a talk. */
+  readonly n: number;
+  readonly attempt: Attempt;
+  readonly turnId: string;
+  readonly pieces: string[];
+  /** Keys of the tool calls that its history shows. */
+  readonly knownKeys: ReadonlySet<string>;
+  hasFailed: boolean;
+  abortReason: string | undefined;
+  isOver(): boolean;
+}
+
+/** One time that a tool began to act. */
+export interface Act {
+  /** Counts all acts of a talk. */
+  readonly n: number;
+  readonly tool: ToolName;
+  readonly args: string;
+  readonly key: string;
+  readonly run: Run;
+  readonly beganAtMs: number;
+  ended: 'not yet' | 'returned' | 'threw' | 'did nothing' | 'interrupted';
+}
+
+export interface PlatformLedger {
+  readonly attempts: Attempt[];
+  readonly runs: Run[];
+  readonly acts: Act[];
+}
+
+/** Whether it asks for a reply that the caller may hear. */
+export function wantsReply({ kind }: Attempt): boolean {
+  return kind === 'words' || kind === 'silence';
+}
+
+/**
+ * Whether nobody can say for certain what a request is about: older messages are left out, and
+ * words repeat.
+ */
+export function isUnclear({ told: { all, sent }, words }: Attempt): boolean {
+  const said = [...all.map((told) => told.words), words];
+  return sent < all.length && new Set(said).size < said.length;
+}
+
+export function hasEffects({ tool }: Pick<Act, 'tool'>): boolean {
+  return tool !== 'look';
+}

@@ -1,0 +1,170 @@
+// What must be true of a talk with a platform. It knows what can be seen from outside, and nothing
+// of how the server works.
+
+import { FILLER, lettersOf, ownLettersOf } from './call.ts';
+import {
+  hasEffects, isUnclear, wantsReply,
+  type Act, type Attempt, type Delivery, type PlatformLedger, type Run, type ToldHistory,
+} from './ledger.ts';
+import type { Message } from './stage.ts';
+
+export const APOLOGY = 'Sorry, something went wrong. Could you say that again?';
+
+type Wrongs = Generator<string, void, undefined>;
+
+export interface ModelOptions {
+  readonly settleMs: number;
+  /** Whether each request stands alone. */
+  readonly isAnonymous: boolean;
+}
+
+export class PlatformModel {
+  readonly #ledger: PlatformLedger;
+  readonly #options: ModelOptions;
+
+  constructor(ledger: PlatformLedger, options: ModelOptions) {
+    this.#ledger = ledger;
+    this.#options = options;
+  }
+
+  // While it happens.
+
+  /** A tool begins to act. */
+  *wrongsOfAct(act: Act): Wrongs {
+    const { run, beganAtMs } = act;
+    const alike = this.#ledger.acts.filter(
+      ({ n, tool, args }) => n !== act.n && tool === act.tool && args === act.args,
+    );
+    for (const other of this.#ledger.acts)
+      if (other.n !== act.n && other.key === act.key && !alike.includes(other))
+        yield `act ${act.n} has the key of act ${other.n}, which is another call`;
+    if (!hasEffects(act)) return;
+    if (this.#options.isAnonymous) {
+      if (act.tool === 'pay') yield `act ${act.n} acts once in a call that has no name`;
+      return;
+    }
+    for (const other of alike)
+      if (!mayActAgain(other, act))
+        yield `act ${act.n} repeats act ${other.n}, which ${other.ended}`;
+    if (run.abortReason !== undefined)
+      yield `act ${act.n} begins after run ${run.n} was ended: ${run.abortReason}`;
+    const newer = this.#ledger.runs.filter(({ attempt }) => attempt.n > run.attempt.n);
+    for (const other of newer)
+      if (!other.knownKeys.has(act.key))
+        yield `act ${act.n} of run ${run.n} begins after run ${other.n} has replaced it`;
+    const arrivedAtMs = run.attempt.deliveries[0]?.arrivedAtMs ?? 0;
+    if (beganAtMs < arrivedAtMs + this.#options.settleMs)
+      yield `act ${act.n} begins ${beganAtMs - arrivedAtMs} ms after its request`;
+  }
+
+  /** The agent is asked. `answered`: what the state says. */
+  *wrongsOfRun(run: Run, history: readonly Message[], answered: readonly number[]): Wrongs {
+    const { attempt } = run;
+    if (!this.#mayReply(attempt)) yield `run ${run.n} answers a request that wants no reply`;
+    const place = history.findLastIndex(({ role }) => role === 'user');
+    const words = history[place]?.content;
+    if (words !== attempt.words) yield `run ${run.n} is asked ${JSON.stringify(words)} last`;
+    for (const wrong of this.#wrongsOfHistory(history.slice(0, place), attempt.told))
+      yield `run ${run.n} is shown a wrong history: ${wrong}`;
+    yield* this.#wrongsOfState(run, answered);
+  }
+
+  /** Of a request that stands alone nobody knows whether it is late. */
+  #mayReply(attempt: Attempt): boolean {
+    if (wantsReply(attempt)) return true;
+    return attempt.kind === 'late' && (this.#options.isAnonymous || isUnclear(attempt));
+  }
+
+  *#wrongsOfState({ n, attempt }: Run, answered: readonly number[]): Wrongs {
+    const { corrects } = attempt;
+    if (corrects === undefined || !answered.includes(corrects.n) || isUnclear(attempt)) return;
+    const isAffected = this.#ledger.acts.some(
+      (act) => hasEffects(act) && act.run.attempt.utterance === attempt.utterance,
+    );
+    if (!isAffected)
+      yield `run ${n} is shown the state of request ${corrects.n}, which it replaces`;
+  }
+
+  /** History has what the caller said, and what was heard behind it. */
+  *#wrongsOfHistory(history: readonly Message[], { all, sent }: ToldHistory): Wrongs {
+    const groups: { words: string; own: string }[] = [];
+    for (const { role, content } of history) {
+      if (role === 'user' && content !== '') groups.push({ words: content, own: '' });
+      const last = groups.at(-1);
+      if (role === 'assistant' && last !== undefined) last.own += ownLettersOf(content);
+    }
+    const words = groups.map((group) => group.words);
+    const known = this.#options.isAnonymous ? all.slice(all.length - sent) : all;
+    const said = known.map((told) => told.words);
+    // If the platform leaves out older messages, words that repeat do not tell where it begins.
+    if (sent < said.length && new Set(words).size < words.length) {
+      if (!isWithin(said, words))
+        yield `${JSON.stringify(said)} is not in ${JSON.stringify(words)}`;
+    } else if (words.join('|') !== said.join('|'))
+      yield `the caller said ${JSON.stringify(said)}, history has ${JSON.stringify(words)}`;
+    else
+      for (const [back, { heard, words: spoken }] of all.toReversed().entries()) {
+        if (back >= sent) break;
+        const group = groups.at(-1 - back);
+        // Of a request that stands alone only the platform's texts are known.
+        if (this.#options.isAnonymous) continue;
+        if (group?.own !== heard)
+          yield `after ${JSON.stringify(spoken)} ${heard} was heard, history has ${group?.own}`;
+      }
+  }
+
+  // When everything is over.
+
+  *wrongsAtTheEnd(history: readonly Message[]): Wrongs {
+    const last = this.#ledger.attempts.findLast(wantsReply);
+    if (last !== undefined && !this.#options.isAnonymous) {
+      const place = history.findLastIndex(({ role }) => role === 'user');
+      const words = history[place]?.content;
+      if (words !== last.words) yield `history ends with ${JSON.stringify(words)}`;
+      yield* this.#wrongsOfHistory(history.slice(0, place), last.told);
+    }
+    if (last !== undefined) yield* this.#wrongsOfLastReply(last);
+    for (const attempt of this.#ledger.attempts)
+      for (const delivery of attempt.deliveries) yield* this.#wrongsOfReply(delivery);
+  }
+
+  *#wrongsOfReply({ attempt, connection }: Delivery): Wrongs {
+    const { status, roles, finishes, dones, goesOn, text, isDropped } = connection;
+    const name = `the reply to request ${attempt.n}`;
+    if (goesOn) yield `${name} goes on behind its end`;
+    if (!this.#mayReply(attempt) && text !== '') yield `${name} says ${text}`;
+    const own = withoutFillers(text).replace(lettersOf(APOLOGY), '');
+    const isOfRun = attempt.runs.some((run) => lettersOf(run.pieces.join('')).startsWith(own));
+    if (own !== '' && !isOfRun) yield `${name} says ${text}`;
+    if (isDropped) return;
+    if (status !== 200 || roles !== 1 || finishes.length !== 1 || dones !== 1)
+      yield `${name} has status ${status}, ${roles} roles, ${finishes} and ${dones} ends`;
+  }
+
+  *#wrongsOfLastReply(attempt: Attempt): Wrongs {
+    const { connection } = attempt.deliveries.at(-1) ?? {};
+    if (connection === undefined || connection.isDropped) return;
+    const own = withoutFillers(connection.text);
+    const isWhole = attempt.runs.some(
+      ({ pieces, hasFailed }) =>
+        own === lettersOf(pieces.join('') + (hasFailed ? APOLOGY : '')),
+    );
+    if (!isWhole) yield `the last reply is ${JSON.stringify(connection.text)}`;
+  }
+}
+
+/** Whether all of `some` are in the list, in order. */
+function isWithin(some: readonly string[], list: readonly string[]): boolean {
+  let next = 0;
+  for (const each of list) if (each === some[next]) next += 1;
+  return next === some.length;
+}
+
+/** Whether a call may begin again: nothing of the first is known to have happened. */
+function mayActAgain({ ended }: Act, { tool }: Act): boolean {
+  return ended === 'interrupted' || (tool === 'pay' && ended === 'did nothing');
+}
+
+function withoutFillers(text: string): string {
+  return lettersOf(text).replaceAll(lettersOf(FILLER), '');
+}

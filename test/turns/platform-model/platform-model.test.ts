@@ -1,0 +1,31 @@
+// A quick run of the model of platforms that send the whole call with each request. `npm run
+// torture -- --store platforms` plays as many talks as there is time for.
+
+import { describe, it } from 'node:test';
+
+import { IS_LONG } from '../../fixtures/long.ts';
+import { playPlatformTalk } from './play.ts';
+import { composePlatformTalk } from './talk.ts';
+
+const TALKS = IS_LONG ? 5_000 : 180;
+/**
+ * In these talks something went wrong once: the state of a turn whose calls never began, a reply
+ * that was only a filler, half a filler, the words of an earlier run, "Yes." said twice, and words
+ * that a process inserted in vain.
+ */
+const FAULTY = [2, 10, 43, 27, 102, 105];
+
+/** Remove it when the rules are there: the reasons stand in the list above. */
+const TODO = 'some rules of reconciling are missing';
+
+async function play(seeds: Iterable<number>): Promise<void> {
+  for (const seed of seeds) await playPlatformTalk(composePlatformTalk(seed));
+}
+
+describe('a platform that sends the whole call with each request', () => {
+  it('is answered as promised in the talks that are always played', { todo: TODO }, () =>
+    play(Array.from({ length: TALKS }, (_, index) => index + 1)));
+
+  it('is answered as promised where something went wrong once', { todo: TODO }, () =>
+    play(FAULTY));
+});

@@ -1,0 +1,402 @@
+// Plays a talk with a platform, records what can be seen from outside, and has the model check it.
+
+import { PlatformCall, type SentMessage } from './call.ts';
+import { PlatformCast, type Gate } from './cast.ts';
+import {
+  wantsReply, type Act, type Attempt, type Delivery, type PlatformLedger, type Run,
+} from './ledger.ts';
+import { PlatformModel } from './model.ts';
+import {
+  CONVERSATION, KEY, PlatformStage, SETTLE_MS, type Message, type MessageTurn, type Reply,
+} from './stage.ts';
+import type {
+  Asking, ModelOp, OldConnections, PlatformStep, PlatformTalk, ProfileName, Telling,
+} from './talk.ts';
+
+/** What the agent and its tools bring about. */
+const EXPECTED_ERRORS: ReadonlySet<string> = new Set([
+  'turn failed', 'the outcome of a tool call is unknown',
+]);
+
+/** A talk went wrong. The message has the transcript. */
+export class PlatformError extends Error {
+  override readonly name = 'PlatformError';
+  readonly wrongs: readonly string[];
+
+  constructor(
+    { seed, profile, processes }: PlatformTalk,
+    wrongs: readonly string[],
+    transcript: readonly string[],
+  ) {
+    const head = `talk ${seed} as ${profile} with ${processes} process(es)`;
+    const listed = wrongs.map((wrong) => `- ${wrong}`);
+    super([`${head}:`, ...listed, 'What happened:', ...transcript].join('\n'));
+    this.wrongs = wrongs;
+  }
+}
+
+export async function playPlatformTalk(talk: PlatformTalk): Promise<void> {
+  await new Play(talk).run();
+}
+
+/** The talk without the steps that it goes wrong without, in the same way. */
+export async function shrinkPlatformTalk(talk: PlatformTalk): Promise<PlatformTalk> {
+  const kind = await kindOfFailure(talk);
+  let shortest = talk;
+  for (let index = talk.steps.length - 1; index >= 0; index--) {
+    const steps = shortest.steps.filter((_step, at) => at !== index);
+    const shorter = { ...shortest, steps };
+    if ((await kindOfFailure(shorter)) === kind) shortest = shorter;
+  }
+  return shortest;
+}
+
+/** What goes wrong in it, without its numbers and texts. Undefined if nothing does. */
+async function kindOfFailure(talk: PlatformTalk): Promise<string | undefined> {
+  try {
+    await playPlatformTalk(talk);
+    return undefined;
+  } catch (error) {
+    if (!(error instanceof PlatformError)) throw error;
+    return error.wrongs[0]?.replaceAll(/\[.*?\]|"[^"]*"|\d+|\S{25,}/g, '');
+  }
+}
+
+class Play {
+  readonly #talk: PlatformTalk;
+  readonly #call: PlatformCall;
+  readonly #stage: PlatformStage;
+  readonly #cast: PlatformCast;
+  readonly #model: PlatformModel;
+  readonly #ledger: PlatformLedger = { attempts: [], runs: [], acts: [] };
+  readonly #deliveries: Delivery[] = [];
+  /** What the platform will tell of itself with the next words of the caller. */
+  readonly #inserts: boolean[] = [];
+  readonly #transcript: string[] = [];
+  readonly #wrongs: string[] = [];
+
+  constructor(talk: PlatformTalk) {
+    this.#talk = talk;
+    this.#call = new PlatformCall(talk.profile, talk.greets);
+    this.#model = new PlatformModel(this.#ledger, {
+      settleMs: SETTLE_MS, isAnonymous: talk.isAnonymous,
+    });
+    this.#cast = new PlatformCast(
+      {
+        begin: (turn, reply, answered) => this.#begin(turn, reply, answered),
+        act: (act, turnId) => this.#act(act, turnId),
+        note: (line) => this.#note(line),
+      },
+      talk.fates,
+    );
+    this.#stage = new PlatformStage(talk, this.#cast.agent);
+  }
+
+  async run(): Promise<void> {
+    const onUnhandled = (reason: unknown): void =>
+      void this.#wrongs.push(`an unhandled rejection: ${String(reason)}`);
+    process.on('unhandledRejection', onUnhandled);
+    try {
+      for (const step of this.#talk.steps) {
+        await this.#take(step);
+        await this.#stage.quiet();
+        if (step.passesMs > 0) {
+          await this.#stage.pass(step.passesMs);
+          await this.#stage.quiet();
+        }
+        this.#check();
+      }
+      await this.#finish();
+    } finally {
+      this.#cast.end();
+      await this.#stage.dispose();
+      process.off('unhandledRejection', onUnhandled);
+    }
+  }
+
+  /** The caller speaks once more, and all goes on until nothing is left to do. */
+  async #finish(): Promise<void> {
+    this.#note('the end');
+    const telling = { part: 1, style: 'as it was' } as const;
+    const asking = { at: 0, ops: [{ do: 'say' }], old: 'kept' } as const;
+    this.#call.keeps = Math.max(this.#call.keeps, 8);
+    await this.#take({ do: 'speak', isYes: false, telling, ...asking, passesMs: 0 });
+    const isDone = await this.#stage.passUntil(() => this.#isDone());
+    if (!isDone) this.#wrongs.push('it does not come to an end');
+    await this.#stage.quiet();
+    this.#check();
+    const history = await this.#stage.history();
+    this.#judge(this.#model.wrongsAtTheEnd(history), history);
+    for (const message of this.#stage.errors)
+      if (!EXPECTED_ERRORS.has(message)) this.#wrongs.push(`an error was logged: ${message}`);
+    this.#check();
+  }
+
+  /** What is wrong with a history is noted together with it. */
+  #judge(wrongs: Iterable<string>, history: readonly Message[]): void {
+    const found = [...wrongs];
+    this.#wrongs.push(...found);
+    if (found.length === 0) return;
+    this.#note('  history:');
+    for (const message of history) this.#note(`    ${JSON.stringify(message)}`);
+  }
+
+  #isDone(): boolean {
+    const gates = this.#cast.gates.splice(0);
+    for (const gate of gates) this.#open(gate);
+    return (
+      gates.length === 0 &&
+      this.#stage.runningTurns === 0 &&
+      this.#ledger.acts.every(({ ended }) => ended !== 'not yet') &&
+      this.#deliveries.every(({ connection }) => connection.isOver)
+    );
+  }
+
+  // What a step does.
+
+  async #take(step: PlatformStep): Promise<void> {
+    switch (step.do) {
+      case 'speak': {
+        this.#tell(step.telling);
+        this.#call.speak(step.isYes);
+        return this.#ask(step, undefined);
+      }
+      case 'silence':
+        this.#tell(step.telling);
+        if (!this.#isNewSilence()) return;
+        return this.#deliver(this.#attempt('silence', '', step.ops, undefined), step.at, step.old);
+      case 'correct': {
+        const { last } = this.#call;
+        if (last === undefined || last.told.length > 0) return;
+        const corrected = this.#newestOf(last.n);
+        this.#call.correct(last, step.how);
+        return this.#ask(step, corrected);
+      }
+      case 'retry': {
+        const newest = this.#newest;
+        if (newest === undefined) return;
+        this.#note(`request ${newest.n} is sent again`);
+        return this.#deliver(newest, step.at, step.old);
+      }
+      case 'late':
+        return this.#late(step.at);
+      case 'insert':
+        this.#inserts.push(step.isBehind);
+        return;
+      case 'cut':
+        this.#call.keeps = step.keeps;
+        return;
+      case 'continue':
+        return this.#continue(step.at);
+      case 'drop':
+        return this.#dropOld();
+      case 'go on': {
+        const gate = chosen(this.#cast.gates, step.pick);
+        if (gate === undefined) return;
+        this.#cast.gates = this.#cast.gates.filter((other) => other !== gate);
+        return this.#open(gate);
+      }
+    }
+  }
+
+  /** The platform decides what it tells of the newest reply, and of itself. */
+  #tell(telling: Telling): void {
+    const { last } = this.#call;
+    if (last !== undefined) {
+      const { connection } = this.#newestOf(last.n)?.deliveries.at(-1) ?? {};
+      this.#call.tell(last, connection?.text ?? '', telling);
+    }
+    for (const isBehind of this.#inserts.splice(0)) this.#call.insert(isBehind);
+  }
+
+  /** Whether the call ends with a reply that the platform has not asked about before. */
+  #isNewSilence(): boolean {
+    const { last } = this.#call;
+    const newest = this.#newest;
+    if (last === undefined || newest === undefined || last.told.length === 0) return false;
+    return newest.kind !== 'silence' || newest.told.all.at(-1)?.lines !== last.told.length;
+  }
+
+  get #newest(): Attempt | undefined {
+    return this.#ledger.attempts.findLast(wantsReply);
+  }
+
+  /** The newest request of an utterance. */
+  #newestOf(n: number): Attempt | undefined {
+    return this.#ledger.attempts.findLast(
+      (attempt) => wantsReply(attempt) && attempt.utterance.n === n,
+    );
+  }
+
+  #open(gate: Gate): void {
+    this.#note(gate.what);
+    gate.open();
+  }
+
+  async #ask(
+    { at, ops, old }: Asking,
+    corrects: Attempt | undefined,
+  ): Promise<void> {
+    const { last } = this.#call;
+    if (last === undefined) return;
+    await this.#deliver(this.#attempt('words', last.words, ops, corrects), at, old);
+  }
+
+  async #late(at: number): Promise<void> {
+    const { last } = this.#call;
+    if (last === undefined || last.told.length > 0) return;
+    const words = PlatformCall.beginningOf(last);
+    if (words === undefined) return;
+    await this.#deliver(this.#attempt('late', words, [], undefined), at, 'kept');
+  }
+
+  /** After a hang-up the platform may tell how it went. */
+  async #continue(at: number): Promise<void> {
+    const { last } = this.#call;
+    const newest = this.#newest;
+    const { connection } = newest?.deliveries.at(-1) ?? {};
+    if (last === undefined || connection?.finishes[0] !== 'tool_calls') return;
+    const called = { name: 'end_call', arguments: '{}' };
+    const call = { id: 'call_1', type: 'function', function: called };
+    const tail = [
+      { role: 'assistant', content: connection.text, tool_calls: [call] },
+      { role: 'tool', tool_call_id: 'call_1', content: 'ok' },
+    ];
+    const attempt = this.#attempt('after a tool', last.words, [], undefined, tail);
+    await this.#deliver(attempt, at, 'kept');
+  }
+
+  #attempt(
+    kind: Attempt['kind'],
+    words: string,
+    ops: readonly ModelOp[],
+    corrects: Attempt | undefined,
+    tail: readonly object[] = [],
+  ): Attempt {
+    const { last: utterance } = this.#call;
+    if (utterance === undefined) throw new Error('nobody has said anything');
+    const { profile, isAnonymous } = this.#talk;
+    const isSilent = kind === 'silence';
+    const n = this.#ledger.attempts.length;
+    const messages = this.#call.messages(isSilent);
+    const all = this.#call.before(isSilent).map(
+      ({ words: said, told, heard }) => ({ words: said, lines: told.length, heard }),
+    );
+    const sent = messages.filter(({ role }) => role === 'user').length;
+    const attempt: Attempt = {
+      n, kind, utterance, words, ops, corrects, told: { all, sent }, deliveries: [], runs: [],
+      body: JSON.stringify({
+        stream: true,
+        messages: [
+          { role: 'system', content: 'Be nice.' },
+          ...messages,
+          ...(isSilent ? [] : [{ role: 'user', content: words }]),
+          ...tail,
+        ],
+        tools: [{ type: 'function', function: { name: 'end_call', parameters: {} } }],
+        ...(profile === 'vapi' && !isAnonymous ? VAPI_CALL : {}),
+        plan: n,
+      }),
+      headers: {
+        'content-type': 'application/json',
+        authorization: `Bearer ${KEY}`,
+        ...(isAnonymous ? {} : idHeaderOf(profile)),
+        ...(profile === 'cartesia' ? { 'idempotency-key': `key-${n}` } : {}),
+      },
+    };
+    this.#ledger.attempts.push(attempt);
+    this.#note(`request ${n}, ${kind}: ${shown(messages)} | ${words}`);
+    return attempt;
+  }
+
+  async #deliver(attempt: Attempt, at: number, old: OldConnections): Promise<void> {
+    if (old === 'dropped before') this.#dropOld();
+    const connection = this.#stage.send(at, attempt.body, attempt.headers);
+    const delivery = { attempt, connection, arrivedAtMs: this.#stage.clock.nowMs };
+    if (this.#talk.processes > 1) this.#note(`  to process ${at}`);
+    attempt.deliveries.push(delivery);
+    this.#deliveries.push(delivery);
+    if (old !== 'dropped after') return;
+    await this.#stage.quiet();
+    this.#dropOld(delivery);
+  }
+
+  /** Drops the connections that are still open, but for one. */
+  #dropOld(kept?: Delivery): void {
+    for (const delivery of this.#deliveries) {
+      if (delivery === kept || delivery.connection.hasEnded || delivery.connection.isDropped)
+        continue;
+      this.#note(`the platform drops request ${delivery.attempt.n}`);
+      delivery.connection.drop();
+    }
+  }
+
+  // What is recorded.
+
+  #begin(turn: MessageTurn, reply: Reply, answered: readonly number[]): Run {
+    const { plan } = turn.event as { readonly plan?: number };
+    const attempt = this.#ledger.attempts[plan ?? -1];
+    if (attempt === undefined) throw new Error('a turn of no request');
+    const run: Run = {
+      n: this.#ledger.runs.length + 1,
+      attempt,
+      turnId: turn.turnId,
+      pieces: [],
+      knownKeys: new Set(turn.history.flatMap((message) =>
+        message.role === 'tool' && message.key !== undefined ? [message.key] : [],
+      )),
+      hasFailed: false,
+      abortReason: undefined,
+      isOver: () => reply.isOver,
+    };
+    this.#note(`  the agent is asked for request ${attempt.n}: run ${run.n}`);
+    turn.signal.addEventListener('abort', () => {
+      run.abortReason = (turn.signal.reason as Error).message;
+      this.#note(`  run ${run.n} is ended: ${run.abortReason}`);
+    });
+    this.#ledger.runs.push(run);
+    attempt.runs.push(run);
+    this.#judge(this.#model.wrongsOfRun(run, turn.history, answered), turn.history);
+    return run;
+  }
+
+  #act({ tool, args, key }: Pick<Act, 'tool' | 'args' | 'key'>, turnId: string): Act {
+    const run = this.#ledger.runs.findLast((candidate) => candidate.turnId === turnId);
+    if (run === undefined) throw new Error('a tool was called for no run');
+    const act: Act = {
+      n: this.#ledger.acts.length, tool, args, key, run,
+      beganAtMs: this.#stage.clock.nowMs,
+      ended: 'not yet',
+    };
+    this.#note(`  act ${act.n} begins for run ${run.n}: ${tool} ${args}`);
+    this.#ledger.acts.push(act);
+    this.#wrongs.push(...this.#model.wrongsOfAct(act));
+    return act;
+  }
+
+  #note(line: string): void {
+    this.#stage?.news();
+    this.#transcript.push(line);
+  }
+
+  #check(): void {
+    if (this.#wrongs.length > 0)
+      throw new PlatformError(this.#talk, this.#wrongs, this.#transcript);
+  }
+}
+
+/** Vapi names the conversation in the body. */
+function idHeaderOf(profile: ProfileName): Readonly<Record<string, string>> {
+  if (profile === 'vapi') return {};
+  return { [profile === 'livekit' ? 'x-livekit-room-id' : 'x-conversation-id']: CONVERSATION };
+}
+
+const VAPI_CALL = { call: { id: CONVERSATION, type: 'inboundPhoneCall' } };
+
+function shown(messages: readonly SentMessage[]): string {
+  return messages.map(({ role, content }) => `${role[0]}: ${content}`).join(' / ');
+}
+
+function chosen<T>(choices: readonly T[], pick: number): T | undefined {
+  return choices[Math.floor(pick * choices.length)];
+}
