@@ -1,6 +1,8 @@
 // Finds the exchanges of a platform's transcript among ours.
 
-import { lettersOf, saysSame } from './spoken-words.ts';
+import {
+  beginAlike, beginningOf, lettersOf, saysSame, type Beginning,
+} from './spoken-words.ts';
 
 /** What the caller said, and what was said to them until they spoke again. */
 export interface Exchange {
@@ -87,13 +89,14 @@ function isAnchor(pairs: readonly Pair[], index: number): boolean {
   return (i === 0 && j === 0) || (next?.[0] === i + 1 && next[1] === j + 1);
 }
 
-/** Whether the words of their exchange are there once in each list. */
+/** Whether their exchange is there once in each list, by its words and what followed them. */
 function isOnlyOne(
   index: number, theirs: readonly Exchange[], ours: readonly OwnExchange[],
 ): boolean {
   const exchange = theirs[index];
   if (exchange?.words === undefined) return false;
-  const isAlike = (other: Exchange): boolean => isSame(other, exchange);
+  const isAlike = (other: Exchange): boolean =>
+    isSame(other, exchange) && repliesAgree(exchange, other);
   return theirs.filter(isAlike).length === 1 && ours.filter(isAlike).length === 1;
 }
 
@@ -119,28 +122,26 @@ function comparable({ words }: Exchange): string | undefined {
   return words === undefined ? undefined : lettersOf(words) || words;
 }
 
+/** Whether some replies begin alike. */
+export function repliesAreAlike(their: Exchange, our: OwnExchange): boolean {
+  return similarity(beginningsOf(their), beginningsOf(our)) > 0;
+}
+
 /** False if the replies are certain to be others: then the words were said twice. */
 function repliesAgree(their: Exchange, our: OwnExchange): boolean {
   if (their.replies.length === 1 && their.replies[0] === our.replies[0]) return true;
   return similarity(beginningsOf(their), beginningsOf(our)) >= 0;
 }
 
-/** How many letters of a reply tell it apart from others that follow the same words. */
-const BEGINNING = 200;
-/** Where these letters are looked for, in UTF-16 code units. */
-const LONGEST_BEGINNING = 2 * BEGINNING;
-
-/** The first letters of each reply that has some. */
-function beginningsOf({ replies }: Exchange): readonly string[] {
-  return replies
-    .map((reply) => lettersOf(reply.slice(0, LONGEST_BEGINNING)).slice(0, BEGINNING))
-    .filter((letters) => letters !== '');
+/** How each reply begins that has a word. */
+function beginningsOf({ replies }: Exchange): readonly Beginning[] {
+  return replies.map(beginningOf).filter(({ letters }) => letters !== '');
 }
 
 /** 1 if some replies begin alike, -1 if none do, 0 if one side says nothing. */
-function similarity(told: readonly string[], said: readonly string[]): -1 | 0 | 1 {
+function similarity(told: readonly Beginning[], said: readonly Beginning[]): -1 | 0 | 1 {
   if (told.length === 0 || said.length === 0) return 0;
-  return told.some((a) => said.some((b) => a.startsWith(b) || b.startsWith(a))) ? 1 : -1;
+  return told.some((a) => said.some((b) => beginAlike(a, b))) ? 1 : -1;
 }
 
 /** Agreeing words count more than any replies. */

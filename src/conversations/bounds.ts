@@ -23,12 +23,23 @@ export function trim(conversation: Conversation, bounds: ConversationBounds): vo
     maxMessages: bounds.maxMessages * shareOf(countOf(conversation), bounds.maxMessages),
     maxTextLength: bounds.maxTextLength * shareOf(textLength, bounds.maxTextLength),
   };
+  forgetDiscarded(conversation, bounds);
+  if (isWithin(conversation, bounds)) return;
   let index = 0;
   while (!isWithin(conversation, share)) {
     const turn = turns[index];
     if (turn === undefined || index === turns.length - 1) return;
     if (turn.state === 'open') index++;
     else removeTurn(conversation, index);
+  }
+}
+
+/** What a platform has discarded goes first, the oldest before the others. */
+function forgetDiscarded(conversation: Conversation, bounds: ConversationBounds): void {
+  const { turns } = conversation;
+  for (let index = 0; index < turns.length - 1 && !isWithin(conversation, bounds); ) {
+    if (turns[index]?.isDiscarded === true) removeTurn(conversation, index);
+    else index += 1;
   }
 }
 

@@ -24,15 +24,16 @@ export function takePlace(
   discarded: readonly TurnRecord[],
   transcript: Transcript | undefined,
 ): Place {
-  const replaced = record.number ?? numberOfReplaced(conversation.turns, discarded);
+  const replaced = record.number ?? numberOfReplaced(conversation.turns, record, discarded);
   record.number = replaced ?? nextNumber(conversation.turns);
   const { before } = conversation;
   const newest = discarded.at(-1);
   const mustGoBack =
     before !== undefined && newest?.id === before.turnId && !discarded.some(hasChangedThings);
   if (mustGoBack) goBack(conversation, before);
+  const isNewest = conversation.turns.at(-1) === record;
   if (transcript?.isSpeculative !== true) delete conversation.before;
-  else if (conversation.before?.turnId !== record.id) {
+  else if (isNewest && conversation.before?.turnId !== record.id) {
     const { state, agent } = conversation;
     conversation.before = {
       turnId: record.id,
@@ -73,22 +74,31 @@ function certaintyOf({ state, joins }: ToolMessage): number {
   return joins === true ? 0 : 1;
 }
 
-/** Undefined if it replaces none: a discarded turn that others follow is not replaced. */
+/**
+ * Undefined if it replaces none. A discarded turn that others follow, be they told by the platform,
+ * is not replaced.
+ */
 function numberOfReplaced(
-  turns: readonly TurnRecord[], discarded: readonly TurnRecord[],
+  turns: readonly TurnRecord[], record: TurnRecord, discarded: readonly TurnRecord[],
 ): number | undefined {
   if (discarded.length === 0) return undefined;
   let lastKept = 0;
-  for (const { number = 0, isDiscarded } of turns)
-    if (isDiscarded !== true) lastKept = Math.max(lastKept, number);
-  return discarded.find(({ number = 0 }) => number > lastKept)?.number;
+  let last = -1;
+  for (const [index, { number = 0, isDiscarded }] of turns.entries()) {
+    if (isDiscarded === true || turns[index] === record) continue;
+    lastKept = Math.max(lastKept, number);
+    last = index;
+  }
+  return discarded.find(
+    (turn) => (turn.number ?? 0) > lastKept && turns.indexOf(turn) > last,
+  )?.number;
 }
 
 /**
  * Looks back to the last but one turn that was kept: their numbers grow, and no discarded turn
  * before that has a greater one. The newest turns are never trimmed.
  */
-function nextNumber(turns: readonly TurnRecord[]): number {
+export function nextNumber(turns: readonly TurnRecord[]): number {
   let [last, kept] = [0, 0];
   for (let index = turns.length - 1; index >= 0 && kept < 2; index--) {
     const { number = 0, isDiscarded } = turns[index] ?? {};
@@ -99,12 +109,15 @@ function nextNumber(turns: readonly TurnRecord[]): number {
 }
 
 /**
- * Whether one of its tools has changed something outside, or may have. Handing over has not: the
- * agent goes back.
+ * Whether one of its tools has changed something outside, or may have. Handing over has not, as the
+ * agent goes back. Nor has a call that only waited for another turn's.
  */
 function hasChangedThings(turn: TurnRecord): boolean {
   return toolMessagesOf(turn).some(
-    ({ state, isRepeatable, handOver }) =>
-      isRepeatable !== true && handOver === undefined && state !== 'interrupted',
+    ({ state, isRepeatable, handOver, joins }) =>
+      isRepeatable !== true
+      && joins !== true
+      && handOver === undefined
+      && state !== 'interrupted',
   );
 }

@@ -5,12 +5,16 @@
 import { createHash } from 'node:crypto';
 
 import type { Transcript, TranscriptLine } from '../calls/call-event.ts';
-import { align, alignEnds, type Exchange, type OwnExchange, type Pair } from './alignment.ts';
-import { add, addTurn, findTurn, moveLastTurn, type Conversation } from './conversation.ts';
-import { cutTo, type HeardTurn } from './heard.ts';
-import { coveredBy, lettersOf, saysLess, withoutLetters } from './spoken-words.ts';
+import { align, alignEnds, repliesAreAlike, type Exchange, type OwnExchange, type Pair } from './alignment.ts';
 import {
-  newTurn, replyText, setPlain, toldId, type TurnRecord,
+  add, addTurn, findTurn, moveLastTurn, rewrite, type Conversation,
+} from './conversation.ts';
+import { nextNumber } from './discarded-turns.ts';
+import { cutTo, type HeardTurn } from './heard.ts';
+import type { Message } from './message.ts';
+import { coveredBy, lettersOf, saysLess, saysSame, withoutLetters } from './spoken-words.ts';
+import {
+  leadingMessages, newTurn, ownMessages, replyText, setPlain, toldId, type TurnRecord,
 } from './turn-record.ts';
 
 /** How a transcript compares with a conversation. Nothing has changed yet. */
@@ -65,8 +69,18 @@ export function compare(
   const pairs = ends ?? align(theirs, ours);
   const newest = ours.at(-1);
   const isBeforeNewest = known === undefined && restOf(theirs, ours, pairs) === 1;
-  const isLate = isBeforeNewest && newest?.words !== undefined && saysLess(text, newest.words);
+  const isLate =
+    isBeforeNewest
+    && newest?.words !== undefined
+    && mayBeWanted(newest.turns)
+    && saysLess(text, newest.words);
   return { transcript, theirs, ours, pairs, known, isLate };
+}
+
+/** A dropped connection proves that nobody wants the reply: what comes then is not late. */
+function mayBeWanted(turns: readonly TurnRecord[]): boolean {
+  const { state } = turns[0] ?? {};
+  return state === 'open' || state === 'completed';
 }
 
 /** Among these are nearly always the last two exchanges. */
@@ -74,7 +88,8 @@ const RECENT_TURNS = 4;
 
 /**
  * How many of ours follow the last exchange of theirs. -1 if that is not one of ours: unless both
- * begin with the caller's first words now, or with those that our only turn answers.
+ * begin with the caller's first words now, or with those that our only turn answers. Then the agent's
+ * words that come first must not be our reply to these.
  */
 function restOf(
   theirs: readonly Exchange[], ours: readonly OwnExchange[], pairs: readonly Pair[],
@@ -83,7 +98,11 @@ function restOf(
   if (last !== undefined) return last[0] === theirs.length - 1 ? ours.length - 1 - last[1] : -1;
   const isEmpty = theirs.every(({ words }) => words === undefined);
   const worded = ours.filter(({ words }) => words !== undefined);
-  return isEmpty && worded.length <= 1 ? worded.length : -1;
+  if (!isEmpty || worded.length > 1) return -1;
+  const [only] = worded;
+  const [first] = theirs;
+  const isOurReply = only !== undefined && first !== undefined && repliesAreAlike(first, only);
+  return isOurReply ? 0 : worded.length;
 }
 
 /** Makes the conversation agree with the transcript. All its turns must be closed. */
@@ -147,13 +166,12 @@ class Changes implements Reconciled {
   addLastWords(): void {
     const { theirs, ours } = this.#comparison;
     const since = theirs.findLastIndex(({ replies }) => replies.length > 0) + 1;
-    const newest = ours.at(-1);
-    const known = lettersOf(newest?.words ?? '');
-    let last = newest?.turns.at(-1);
-    for (const exchange of theirs.slice(since)) {
-      const isKnown = exchange.words !== undefined && lettersOf(exchange.words) === known;
-      if (!isKnown) last = this.#insert(last, exchange);
-    }
+    const told = theirs.slice(since);
+    // Our last words may be the first ones of these.
+    let known = Math.min(told.length, ours.length);
+    while (known > 0 && !saySame(told.slice(0, known), ours.slice(-known))) known -= 1;
+    let last = ours.at(-1)?.turns.at(-1);
+    for (const exchange of told.slice(known)) last = this.#insert(last, exchange);
   }
 
   #insert(after: TurnRecord | undefined, exchange: Exchange): TurnRecord {
@@ -170,6 +188,7 @@ class Changes implements Reconciled {
   /** What was heard of the replies of an exchange. Returns its last turn. */
   #hear({ replies }: Exchange, { turns }: OwnTurns): TurnRecord | undefined {
     const { transcript: { isHeard } } = this.#comparison;
+    for (const turn of turns) this.#forgetEarlierWords(turn);
     const [only] = turns;
     if (turns.length === 1 && replies.length === 1 && only !== undefined) {
       if (only.isUnknown !== true && replyText(only) === replies[0]) return only; // nearly always
@@ -192,6 +211,18 @@ class Changes implements Reconciled {
     return last;
   }
 
+  /** The transcript is about what a turn's last run has said. Its calls stay. */
+  #forgetEarlierWords(turn: TurnRecord): void {
+    if (turn.kept === undefined) return;
+    const leading = leadingMessages(turn);
+    const hasWords = leading.some(({ role, content }) => role === 'assistant' && content !== '');
+    if (!hasWords) return;
+    const silent = leading.map((message): Message =>
+      message.role === 'assistant' ? { ...message, content: '' } : message,
+    );
+    rewrite(this.#conversation, turn, [...silent, ...ownMessages(turn)], silent.length);
+  }
+
   #cut(turn: TurnRecord, heard: string): void {
     this.cut = cutTo(this.#conversation, turn, heard);
     this.decided.add(turn);
@@ -208,9 +239,10 @@ function takeCovered(
   const reply = replyText(turn);
   let covered = 0;
   let isAny = false;
-  for (let index = 0; index < told.length && covered < reply.length; ) {
+  for (let index = 0; index < told.length; ) {
     const text = withoutFiller(told[index] ?? '', isAny ? undefined : turn.filler);
-    const more = text === '' ? 0 : coveredBy(text, reply.slice(covered));
+    const rest = reply.slice(covered);
+    const more = text === '' ? 0 : rest === '' ? undefined : coveredBy(text, rest);
     if (more === undefined) {
       index += 1;
       continue;
@@ -226,6 +258,7 @@ function takeCovered(
 function withoutFiller(text: string, filler: string | undefined): string {
   if (filler === undefined) return text;
   const [letters, said] = [lettersOf(filler), lettersOf(text)];
+  if (said !== '' && letters.startsWith(said)) return ''; // it was cut itself
   if (letters === '' || !said.startsWith(letters)) return text;
   return said === letters ? '' : withoutLetters(text, letters.length);
 }
@@ -263,9 +296,20 @@ function insert(
   if (next !== undefined && next !== turn) {
     if (next.addedAt !== undefined) turn.addedAt = next.addedAt - 1;
     moveLastTurn(conversation, turns.indexOf(next));
+  } else if (words !== undefined) {
+    // So the turns after it have the same numbers after a restart in mid-call.
+    turn.number = nextNumber(turns);
   }
   add(conversation, turn);
   return turn;
+}
+
+/** Whether the caller's words are the same in two lists of equal length. */
+function saySame(told: readonly Exchange[], ours: readonly Exchange[]): boolean {
+  return told.every(({ words }, index) => {
+    const own = ours[index]?.words;
+    return words !== undefined && own !== undefined && saysSame(words, own);
+  });
 }
 
 /** Texts of one side that follow each other belong together. */
@@ -291,7 +335,9 @@ function ownExchangesOf(
     const words = wordsOf(turn);
     if (words !== undefined || exchanges.length === 0)
       exchanges.push({ words, replies: [], turns: [] });
-    exchanges.at(-1)?.replies.push(replyOf(turn));
+    const reply = replyOf(turn);
+    exchanges.at(-1)?.replies.push(reply);
+    if (turn.filler !== undefined) exchanges.at(-1)?.replies.push(`${turn.filler} ${reply}`);
     exchanges.at(-1)?.turns.push(turn);
   }
   return exchanges;

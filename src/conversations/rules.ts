@@ -22,7 +22,7 @@ import { cutOf, noteHeard, type CutTurn } from './heard.ts';
 import type { Message, ToolMessage, TurnState } from './message.ts';
 import { loseOnceCalls, type Claimer } from './once-rules.ts';
 import {
-  callsAtPlace, takePlace,
+  callsAtPlace, nextNumber, takePlace,
 } from './discarded-turns.ts';
 import { compare, reconcile, type Comparison } from './reconcile.ts';
 import { isLaterRun } from './run-id.ts';
@@ -33,6 +33,7 @@ import {
   earlierRounds, forgetLostCalls, keepHandOver, withKnownResults,
 } from './tool-call-rules.ts';
 import {
+  cameWith,
   idOfNth,
   forgetRun,
   isBegunBy,
@@ -120,6 +121,11 @@ export class OpenedTurn {
   readonly place: string;
   /** Whether the state is that before a turn which the platform has discarded. */
   readonly hasGoneBack: boolean;
+  /**
+   * False if the request is a late copy of one that another turn has followed or replaced, which
+   * has completed. It is answered, but its tools must not change anything.
+   */
+  readonly mayAct: boolean;
   readonly #conversation: Conversation;
   readonly #record: TurnRecord;
 
@@ -133,6 +139,7 @@ export class OpenedTurn {
     takenOver: RunElsewhere | undefined,
     lostCalls: readonly LostCall[],
     hasGoneBack: boolean,
+    mayAct: boolean,
   ) {
     this.turnId = record.id;
     this.isResumed = isResumed;
@@ -142,8 +149,10 @@ export class OpenedTurn {
       takenOver === undefined ? openElsewhere : openElsewhere.filter((run) => run !== takenOver);
     this.takenOver = takenOver;
     this.lostCalls = lostCalls;
-    this.place = record.number === undefined ? record.id : `#${record.number}`;
+    // No id of a platform's has a control character.
+    this.place = record.number === undefined ? record.id : `\u0000${record.number}`;
     this.hasGoneBack = hasGoneBack;
+    this.mayAct = mayAct;
     this.#conversation = conversation;
     this.#record = record;
   }
@@ -297,7 +306,16 @@ export function openTurn(
     takenOver,
     lost,
     place?.hasGoneBack === true,
+    comparison === undefined || !isLateCopy(conversation, opening, record),
   );
+}
+
+/** Whether a turn that completed has followed the same request since, or has replaced it. */
+function isLateCopy(
+  { turns }: Conversation, { turnId, text }: TurnOpening, record: TurnRecord,
+): boolean {
+  const first = turns.findIndex((turn) => cameWith(turn, turnId) && isBegunBy(turn, text));
+  return turns.slice(first + 1).some((turn) => turn !== record && turn.state === 'completed');
 }
 
 /** Undefined on a wire that tells each thing once. */
@@ -430,7 +448,7 @@ function newerThan(
 function addOver(
   conversation: Conversation,
   turnId: string,
-  { runId, text, process, figures }: TurnOpening,
+  { runId, text, process, figures, transcript }: TurnOpening,
   newer: TurnRecord | undefined,
   bounds: ConversationBounds,
 ): void {
@@ -439,6 +457,7 @@ function addOver(
   if (process !== undefined) record.process = process;
   if (figures !== undefined) record.figures = figures;
   setPlain(record, text ?? null, null);
+  if (transcript !== undefined) record.number = nextNumber(conversation.turns);
   addTurn(conversation, record);
   if (newer !== undefined) {
     record.addedAt = (newer.addedAt ?? 1) - 1;

@@ -1,19 +1,23 @@
 // Compares a text with what a platform says of it. Platforms rewrite texts for speech, so only
 // letters and digits count, and case does not.
 
-/** Beyond that texts are not compared, in UTF-16 code units. */
-const LONGEST = 65_536;
+/** Beyond that texts are not compared, in UTF-16 code units. A reply takes minutes to speak then. */
+const LONGEST = 8_192;
 /** How many words may be missing before one that is found. */
 const MOST_SKIPPED = 12;
 
 /** The letters and digits of a text, in lower case. Tags are left out. */
 export function lettersOf(text: string): string {
+  return plain(text.slice(0, LONGEST)).replace(/[^\p{L}\p{M}\p{N}]+/gu, '');
+}
+
+/** Without tags, in lower case, and in one form of Unicode. */
+function plain(text: string): string {
   return text
-    .slice(0, LONGEST)
-    .replace(/<[^<>]*>/g, ' ')
+    .replace(/<\/?\p{L}[^<>]*>/gu, ' ')
+    .replace(/(\p{M}{8})\p{M}+/gu, '$1') // many marks take V8 quadratic time below
     .normalize('NFC')
-    .toLowerCase()
-    .replace(/[^\p{L}\p{M}\p{N}]+/gu, '');
+    .toLowerCase();
 }
 
 /** Whether two texts say the same. Texts without letters and digits must be equal. */
@@ -76,19 +80,60 @@ function endInWord(word: string, count: number): number {
 
 function endOfRewritten(told: string, reply: string): number | undefined {
   const ours = [...wordsIn(reply)];
-  const theirs = [...wordsIn(told)];
-  let next = 0;
-  let found = 0;
-  for (const { letters } of theirs) {
-    for (let index = next; index < Math.min(ours.length, next + MOST_SKIPPED + 1); index++) {
-      if (ours[index]?.letters !== letters) continue;
+  const theirs = [...wordsIn(told)].map(({ letters }) => letters);
+  const { count, isRestRewritten } = mostOf(theirs, ours.map(({ letters }) => letters));
+  if (count === 0) return undefined;
+  return count === ours.length || isRestRewritten ? reply.length : ours[count - 1]?.end;
+}
+
+/** Of a longer end it is not certain that it was only rewritten, in words. */
+const LONGEST_REWRITTEN_END = 3;
+
+/**
+ * How many of a reply's words a platform's text covers, if most of its own are there, in order;
+ * otherwise 0. `isRestRewritten`: both go on after that for a word or two, such as "at 9:00" for
+ * "at nine".
+ */
+function mostOf(
+  told: readonly string[], said: readonly string[],
+): { readonly count: number; readonly isRestRewritten: boolean } {
+  let [next, found, lastFound] = [0, 0, -1];
+  for (const [place, word] of told.entries()) {
+    const end = Math.min(said.length, next + MOST_SKIPPED + 1);
+    for (let index = next; index < end; index++) {
+      if (said[index] !== word) continue;
       next = index + 1;
       found += 1;
+      lastFound = place;
       break;
     }
   }
-  if (found * 2 <= theirs.length) return undefined;
-  return next === ours.length ? reply.length : ours[next - 1]?.end;
+  if (found * 2 <= told.length) return { count: 0, isRestRewritten: false };
+  const rest = said.length - next;
+  const isRestRewritten = lastFound < told.length - 1 && rest <= LONGEST_REWRITTEN_END;
+  return { count: next, isRestRewritten };
+}
+
+/** The beginning of a text, so that it can be compared with many others. */
+export interface Beginning {
+  readonly letters: string;
+  readonly words: readonly string[];
+}
+
+/** How many UTF-16 code units tell replies apart that follow the same words. */
+const BEGINNING_LENGTH = 400;
+
+export function beginningOf(text: string): Beginning {
+  const words = plain(text.slice(0, BEGINNING_LENGTH))
+    .split(/[^\p{L}\p{M}\p{N}]+/u)
+    .filter((word) => word !== '');
+  return { letters: words.join(''), words };
+}
+
+/** Whether two texts begin alike, perhaps rewritten for speech. */
+export function beginAlike(a: Beginning, b: Beginning): boolean {
+  const [short, long] = a.letters.length < b.letters.length ? [a, b] : [b, a];
+  return long.letters.startsWith(short.letters) || mostOf(short.words, long.words).count > 0;
 }
 
 interface Word {
@@ -99,7 +144,7 @@ interface Word {
 
 /** The words of a text that have letters, in order. */
 function* wordsIn(text: string): Generator<Word, void, undefined> {
-  for (const match of text.slice(0, LONGEST).matchAll(/<[^<>]*>|[^\s<]+|</g)) {
+  for (const match of text.slice(0, LONGEST).matchAll(/<\/?\p{L}[^<>]*>|[^\s<]+|</gu)) {
     const [word] = match;
     const letters = lettersOf(word);
     if (letters !== '')

@@ -93,6 +93,11 @@ export abstract class AgentTurn implements ViewedTurn, CallingTurn, TextSpeaker 
   }
 
   /** See `CallingTurn`. */
+  get mayAct(): boolean {
+    return this.opened?.mayAct !== false;
+  }
+
+  /** See `CallingTurn`. */
   get settlesAtMs(): number | undefined {
     return this.#transcript === undefined ? undefined : this.startedAtMs + this.host.settleMs;
   }

@@ -26,6 +26,8 @@ export interface CallingTurn {
    * When calls with effects may start, on the clock of `performance.now()`. Undefined if at once.
    */
   readonly settlesAtMs: number | undefined;
+  /** Whether its tools may change anything: see `OpenedTurn.mayAct`. */
+  readonly mayAct: boolean;
   /** Fires when the turn is over, unless it completes. */
   readonly signal: AbortSignal;
   /** False for a turn that leaves nothing in history. */
@@ -127,6 +129,7 @@ async function storeClaims(
   hasOthers: boolean,
 ): Promise<void> {
   const { conversationId, turnId, liveState, log } = turn;
+  if (turn.isOver) return;
   const claiming = await notRunningElsewhere(turn, host, calls);
   const claims = claiming.map((call) => claimOf(call, host));
   try {

@@ -51,7 +51,8 @@ export class TurnCalls {
   ): Promise<readonly ToolOutcome[]> {
     const noted = this.#note(calls);
     await this.#prepare(noted, toolFor);
-    if (noted.some(mayHaveEffects)) await this.#unchallenged();
+    if (noted.some(mayHaveEffects)) await this.#settled(noted);
+    if (this.#turn.settlesAtMs !== undefined && this.#turn.isOver) return this.#neverBegun(noted);
     const storedFromMs = performance.now();
     await storeCalls(this.#turn, this.#host, noted);
     this.#turn.waits.noteStore(performance.now() - storedFromMs);
@@ -163,11 +164,38 @@ export class TurnCalls {
    * A platform that may replace the turn gets some time to do so before a call changes anything.
    * Resolves early if the turn ends.
    */
-  #unchallenged(): Awaitable<void> {
+  #unchallenged(): Promise<void> | undefined {
     const { settlesAtMs, signal, isOver } = this.#turn;
     const restMs = settlesAtMs === undefined || isOver ? 0 : settlesAtMs - performance.now();
-    if (restMs <= 0) return;
+    if (restMs <= 0) return undefined;
     return atMost(restMs, aborted(signal));
+  }
+
+  /** Until then the calls have not begun, for history and for other processes. */
+  async #settled(calls: readonly NotedCall[]): Promise<void> {
+    const waiting = this.#unchallenged();
+    if (waiting === undefined) return;
+    const running = { state: 'running', content: UNFINISHED_RESULTS.running } as const;
+    for (const { key, running: call, spoken } of calls) {
+      this.#host.calls.remove(key, call);
+      Object.assign(spoken, INTERRUPTED);
+    }
+    await waiting;
+    for (const { key, running: call, spoken } of calls) {
+      this.#host.calls.add(key, call);
+      Object.assign(spoken, running);
+    }
+  }
+
+  /** The turn ended while they waited: they neither claim anything nor wait for anybody. */
+  #neverBegun(calls: readonly NotedCall[]): readonly ToolOutcome[] {
+    return calls.map(({ key, running, spoken }) => {
+      this.#host.calls.remove(key, running);
+      Object.assign(spoken, INTERRUPTED);
+      running.end(INTERRUPTED);
+      this.#turn.liveState?.leave();
+      return { call: spoken.call, content: INTERRUPTED.content };
+    });
   }
 
   /** Finds out how to run each call, and which of them act once per conversation. */
@@ -204,6 +232,7 @@ export class TurnCalls {
   async #outcomeOf(call: NotedCall): Promise<CallOutcome> {
     const { tool, failure } = call;
     if (failure !== undefined || tool === undefined) return this.#failed(call, failure?.error);
+    if (!this.#turn.mayAct && mayHaveEffects(call)) return REFUSED;
     try {
       const known = call.isOnce ? await this.#claimed(call) : await this.#madeBefore(call, tool);
       if (known !== undefined) return known;
@@ -253,6 +282,7 @@ export class TurnCalls {
       case 'ended':
         return this.#endedBefore(claim.call);
       case 'running': {
+        if (this.#turn.isOver) return INTERRUPTED;
         spoken.joins = true;
         const here = this.#host.calls.outcomeBefore(key, running);
         if (here !== undefined) return here;

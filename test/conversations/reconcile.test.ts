@@ -240,7 +240,7 @@ describe('a request for another reply to the newest words', () => {
   it('is known by its number, and not by its id, to the keys of its tools', () => {
     const conversation = callOf('A > a', 'B > b');
     const lines = ['user: A', 'agent: a'];
-    assert.equal(open(conversation, { turnId: 't3', text: 'B and C', lines }).place, '#2');
+    assert.equal(open(conversation, { turnId: 't3', text: 'B and C', lines }).place, '\u00002');
   });
 
   it('is told the calls that were made in its place', () => {

@@ -287,13 +287,13 @@ export class PartedConversation {
   /** What is known now, whatever later changes make of it. */
   memory(): Memory {
     const { turns, openTurns, onceCalls, erasedAt, state, agent, caller } = this.conversation;
-    const newest = turns.at(-1);
+    const known = [...turns]; // a change may add turns in front of others
     return {
       state,
       agent,
       caller,
       revision: this.#revision,
-      turns: () => (newest === undefined ? [] : turns.slice(0, turns.indexOf(newest) + 1)),
+      turns: () => known,
       open: openTurns === 0 ? NO_TURNS : turns.filter((turn) => turn.state === 'open'),
       onceCalls,
       over: this.#once.over,

@@ -244,10 +244,18 @@ class Play {
 
   async #late(at: number): Promise<void> {
     const { last } = this.#call;
-    if (last === undefined || last.told.length > 0) return;
+    if (last === undefined || last.told.length > 0 || !this.#isNewestWanted()) return;
     const words = PlatformCall.beginningOf(last);
     if (words === undefined) return;
     await this.#deliver(this.#attempt('late', words, [], undefined), at, 'kept');
+  }
+
+  /** What comes after a reply that broke off or failed is not late. */
+  #isNewestWanted(): boolean {
+    const { deliveries = [], runs = [] } = this.#newest ?? {};
+    const isCut = deliveries.some(({ connection }) => connection.isDropped);
+    const isOver = runs.some((run) => run.hasFailed || run.abortReason !== undefined);
+    return !isCut && !isOver;
   }
 
   /** After a hang-up the platform may tell how it went. */
