@@ -5,7 +5,9 @@
 import { createHash } from 'node:crypto';
 
 import type { Transcript, TranscriptLine } from '../calls/call-event.ts';
-import { align, alignEnds, repliesAreAlike, type Exchange, type OwnExchange, type Pair } from './alignment.ts';
+import {
+  align, alignEnds, repliesAreAlike, type Exchange, type OwnExchange, type Pair,
+} from './alignment.ts';
 import {
   add, addTurn, findTurn, moveLastTurn, rewrite, type Conversation,
 } from './conversation.ts';
@@ -154,6 +156,12 @@ class Changes implements Reconciled {
   /** Without a pair: what follows the words of the agent that were said first, if any were. */
   #beginnings(): Pair {
     const { theirs, ours } = this.#comparison;
+    const newest = ours.at(-1);
+    const isCutToReply = newest?.words !== undefined && restOf(theirs, ours, []) === 0;
+    if (isCutToReply && theirs[0] !== undefined) {
+      this.#hear(theirs[0], newest);
+      return [theirs.length, ours.length];
+    }
     const behindFirst = (list: readonly Exchange[]): number =>
       list[0] !== undefined && list[0].words === undefined ? 1 : 0;
     const [their, our] = [theirs[0], ours[0]];

@@ -1,7 +1,7 @@
 // Compares a text with what a platform says of it. Platforms rewrite texts for speech, so only
 // letters and digits count, and case does not.
 
-/** Beyond that texts are not compared, in UTF-16 code units. A reply takes minutes to speak then. */
+/** Beyond that texts are not compared, in UTF-16 code units: it takes minutes to say them. */
 const LONGEST = 8_192;
 /** How many words may be missing before one that is found. */
 const MOST_SKIPPED = 12;

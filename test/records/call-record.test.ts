@@ -83,7 +83,9 @@ describe('callRecordOf', () => {
   it('names the agent that spoke after a hand-over', () => {
     const conversation = emptyConversation('c-1');
     const said = { role: 'assistant', turnId: 't', state: 'completed' } as const;
-    const replies = [{ ...said, content: 'Hold on.' }, { ...said, content: 'Hi.', agent: 'billing' }];
+    const replies = [
+      { ...said, content: 'Hold on.' }, { ...said, content: 'Hi.', agent: 'billing' },
+    ];
     addTurn(conversation, 't', 's-1', replies);
     const [turn] = callRecordOf(CALL, conversation).turns;
     assert.deepEqual(turn?.messages.map(({ agent }) => agent), [undefined, undefined, 'billing']);

@@ -1,0 +1,132 @@
+// What attacks on the reconciling of transcripts have found, each as a rule.
+
+import assert from 'node:assert/strict';
+import { describe, it } from 'node:test';
+
+import { emptyConversation, type Conversation } from '../../src/conversations/conversation.ts';
+import {
+  openTurn, OpenedTurn, type TurnOpeningResult,
+} from '../../src/conversations/rules.ts';
+import { coveredBy, lettersOf } from '../../src/conversations/spoken-words.ts';
+import { processorMs } from '../fixtures/processor-time.ts';
+import { transcriptOf } from '../fixtures/transcript.ts';
+import { BOUNDS, check, nextRun, settle, shown } from './checked-rules.ts';
+
+function ask(
+  conversation: Conversation, turnId: string, text: string, lines: readonly string[] = [],
+): TurnOpeningResult {
+  const opening = { turnId, runId: nextRun(), text, transcript: transcriptOf(lines) };
+  const result = openTurn(conversation, opening, BOUNDS);
+  check(conversation);
+  return result;
+}
+
+function open(...request: Parameters<typeof ask>): OpenedTurn {
+  const opened = ask(...request);
+  assert.ok(opened instanceof OpenedTurn);
+  return opened;
+}
+
+function exchange(
+  conversation: Conversation, turnId: string, text: string, reply: string,
+  lines: readonly string[] = [],
+): void {
+  open(conversation, turnId, text, lines);
+  settle(conversation, turnId, 'completed', reply);
+}
+
+const HELLO = ['user: hello', 'agent: You said hello.'];
+
+function afterHello(): Conversation {
+  const conversation = emptyConversation('c');
+  exchange(conversation, 't1', 'hello', 'You said hello.');
+  return conversation;
+}
+
+describe('a text of a caller', () => {
+  it('costs little, though a letter has a hundred thousand marks', () => {
+    const hostile = `a${'\u0301\u0323'.repeat(100_000)}`;
+    const before = process.cpuUsage();
+    lettersOf(hostile);
+    assert.ok(processorMs(before) < 50);
+  });
+
+  it('is not taken for a tag where it only compares', () => {
+    const reply = 'If 5 < 6 and 7 > 3, all is well.';
+    assert.equal(coveredBy('If 5 < 6', reply), 'If 5 < 6'.length);
+  });
+
+  it('covers a reply whose last words are told in another way', () => {
+    const reply = 'We open the shop at nine.';
+    assert.equal(coveredBy('We open the shop at 9:00.', reply), reply.length);
+  });
+});
+
+describe('words that are the beginning of the newest ones', () => {
+  it('are late while those are being answered', () => {
+    const conversation = afterHello();
+    open(conversation, 't2', 'pay one now', HELLO);
+    assert.equal(ask(conversation, 't3', 'pay one', HELLO).kind, 'stale');
+  });
+
+  it('are not late once the reply to those was broken off: nobody wants it', () => {
+    const conversation = afterHello();
+    open(conversation, 't2', 'pay one now', HELLO);
+    settle(conversation, 't2', 'interrupted', '');
+    assert.equal(ask(conversation, 't3', 'pay one', HELLO).kind, 'opened');
+  });
+});
+
+describe('a late copy of a request', () => {
+  it('may not act, if another request has replaced it and was answered', () => {
+    const conversation = afterHello();
+    open(conversation, 't2', 'pay 100', HELLO);
+    exchange(conversation, 't3', 'no, pay 10', 'Paid 10.', HELLO);
+    assert.equal(open(conversation, 't2', 'pay 100', HELLO).mayAct, false);
+  });
+
+  it('may act, if nothing has been answered since', () => {
+    const conversation = afterHello();
+    open(conversation, 't2', 'pay 100', HELLO);
+    settle(conversation, 't2', 'interrupted', '');
+    assert.equal(open(conversation, 't2', 'pay 100', HELLO).mayAct, true);
+  });
+});
+
+describe('the place of a turn in the call', () => {
+  it('is the same after a restart that has lost the conversation', () => {
+    const conversation = afterHello();
+    const place = open(conversation, 't2', 'book', HELLO).place;
+    assert.equal(open(emptyConversation('c'), 't2', 'book', HELLO).place, place);
+  });
+
+  it('is not that of a discarded turn whose words the platform has corrected and kept', () => {
+    const conversation = afterHello();
+    exchange(conversation, 't2', 'book one', 'Booked.', HELLO);
+    const discarded = conversation.turns.at(-1);
+    const lines = [...HELLO, 'user: book one please', 'agent: Booked.'];
+    const { place } = open(conversation, 't3', 'another one', lines);
+    assert.notEqual(place, `\u0000${discarded?.number}`);
+  });
+});
+
+describe('a call that was cut in front to our last reply', () => {
+  it('does not replace the turn of that reply', () => {
+    const conversation = afterHello();
+    open(conversation, 't2', 'My name is Anna.', ['agent: You said hello.']);
+    assert.deepEqual(shown(conversation).slice(0, 2), [
+      'user: hello', 'assistant(completed): You said hello.',
+    ]);
+  });
+});
+
+describe('drafts of the same words', () => {
+  it('leave history before anything that was said', () => {
+    const conversation = emptyConversation('c');
+    exchange(conversation, 'first', 'my name is Anna', 'Hello Anna.');
+    const lines = ['user: my name is Anna', 'agent: Hello Anna.'];
+    for (let draft = 1; draft <= BOUNDS.maxMessages; draft++)
+      exchange(conversation, `d${draft}`, `book ${draft}`, `Booked ${draft}.`, lines);
+    assert.equal(conversation.turns[0]?.id, 'first');
+  });
+});
