@@ -30,12 +30,47 @@ const MOST_OURS = 60;
  * replies.
  */
 export function align(theirs: readonly Exchange[], ours: readonly OwnExchange[]): readonly Pair[] {
+  const skipped = Math.max(0, ours.length - MOST_OURS);
+  const told = theirs.map(compared);
+  const own = ours.slice(skipped).map(compared);
   // Nearly always their last exchange is our last one, or the one before.
-  for (const behind of [0, 1]) {
-    const pairs = pairsFromEnd(theirs, ours, behind);
-    if (pairs !== undefined) return pairs;
+  const pairs =
+    pairsFromEnd(told, own, 0)
+    ?? pairsFromEnd(told, own, 1)
+    ?? fromAnchor(longestCommon(told, own), told, own);
+  return skipped === 0 ? pairs : pairs.map(([i, j]) => [i, skipped + j]);
+}
+
+/** An exchange whose texts are prepared once, for many comparisons. */
+class Compared {
+  readonly #exchange: Exchange;
+  #key: string | undefined;
+  #beginnings: readonly Beginning[] | undefined;
+
+  constructor(exchange: Exchange) {
+    this.#exchange = exchange;
   }
-  return fromAnchor(longestCommon(theirs, ours), theirs, ours);
+
+  get hasWords(): boolean {
+    return this.#exchange.words !== undefined;
+  }
+
+  /** A text that is equal for exchanges with the same words. '' for one without. */
+  get key(): string {
+    const { words = '' } = this.#exchange;
+    return (this.#key ??= lettersOf(words) || words);
+  }
+
+  /** How each reply begins that has a word. */
+  get beginnings(): readonly Beginning[] {
+    return (this.#beginnings ??= this.#exchange.replies
+      .map(beginningOf)
+      .filter(({ letters }) => letters !== ''));
+  }
+}
+
+function compared(exchange: Exchange): Compared {
+  return new Compared(exchange);
 }
 
 /**
@@ -47,12 +82,14 @@ export function alignEnds(
   theirs: readonly Exchange[], ours: readonly OwnExchange[],
 ): readonly Pair[] | undefined {
   const [i, j] = [theirs.length - 1, ours.length - 1];
-  const [their, our, theirEarlier, ourEarlier] = [theirs[i], ours[j], theirs[i - 1], ours[j - 1]];
-  if (their === undefined || theirEarlier === undefined) return undefined;
-  if (our === undefined || ourEarlier === undefined) return undefined;
-  const areSame = isSame(their, our) && isSame(theirEarlier, ourEarlier);
-  if (!areSame || isSame(their, theirEarlier)) return undefined;
-  if (!repliesAgree(their, our) || !repliesAgree(theirEarlier, ourEarlier)) return undefined;
+  const pairs = [[theirs[i - 1], ours[j - 1]], [theirs[i], ours[j]]] as const;
+  for (const [their, our] of pairs) {
+    if (their === undefined || our === undefined || their.words !== our.words) return undefined;
+    if (their.replies.length === 1 && their.replies[0] === our.replies[0]) continue;
+    if (!repliesAgree(compared(their), compared(our))) return undefined;
+  }
+  const [earlier, last] = [theirs[i - 1]?.words ?? '', theirs[i]?.words ?? ''];
+  if (saysSame(earlier, last)) return undefined;
   return [[i - 1, j - 1], [i, j]];
 }
 
@@ -61,8 +98,8 @@ export function alignEnds(
  * enough: they may have been said once more in one list.
  */
 function pairsFromEnd(
-  theirs: readonly Exchange[],
-  ours: readonly OwnExchange[],
+  theirs: readonly Compared[],
+  ours: readonly Compared[],
   behind: number,
 ): readonly Pair[] | undefined {
   const pairs: Pair[] = [];
@@ -91,55 +128,46 @@ function isAnchor(pairs: readonly Pair[], index: number): boolean {
 
 /** Whether their exchange is there once in each list, by its words and what followed them. */
 function isOnlyOne(
-  index: number, theirs: readonly Exchange[], ours: readonly OwnExchange[],
+  index: number, theirs: readonly Compared[], ours: readonly Compared[],
 ): boolean {
   const exchange = theirs[index];
-  if (exchange?.words === undefined) return false;
-  const isAlike = (other: Exchange): boolean =>
+  if (exchange?.hasWords !== true) return false;
+  const isAlike = (other: Compared): boolean =>
     isSame(other, exchange) && repliesAgree(exchange, other);
   return theirs.filter(isAlike).length === 1 && ours.filter(isAlike).length === 1;
 }
 
 /** The pairs from the place on that is certain. */
 function fromAnchor(
-  pairs: readonly Pair[], theirs: readonly Exchange[], ours: readonly OwnExchange[],
+  pairs: readonly Pair[], theirs: readonly Compared[], ours: readonly Compared[],
 ): readonly Pair[] {
   const newest = pairs.findLastIndex((_pair, index) => isAnchor(pairs, index));
   const anchor = newest >= 0 ? newest : pairs.findIndex(([i]) => isOnlyOne(i, theirs, ours));
   if (anchor >= 0) return pairs.slice(anchor);
   const [their, our] = [theirs[0], ours[0]];
   // Equal words were paired with later ones.
-  const areFirst = their?.words !== undefined && our !== undefined && isSame(their, our);
+  const areFirst = their?.hasWords === true && our !== undefined && isSame(their, our);
   return areFirst && repliesAgree(their, our) ? [[0, 0]] : [];
 }
 
-function isSame({ words: a }: Exchange, { words: b }: Exchange): boolean {
-  return a === undefined || b === undefined ? a === b : saysSame(a, b);
-}
-
-/** A text that is equal for exchanges with the same words. */
-function comparable({ words }: Exchange): string | undefined {
-  return words === undefined ? undefined : lettersOf(words) || words;
+function isSame(a: Compared, b: Compared): boolean {
+  return a.hasWords === b.hasWords && a.key === b.key;
 }
 
 /** Whether some replies begin alike. */
 export function repliesAreAlike(their: Exchange, our: OwnExchange): boolean {
-  return similarity(beginningsOf(their), beginningsOf(our)) > 0;
+  return similarity(compared(their), compared(our)) > 0;
 }
 
 /** False if the replies are certain to be others: then the words were said twice. */
-function repliesAgree(their: Exchange, our: OwnExchange): boolean {
-  if (their.replies.length === 1 && their.replies[0] === our.replies[0]) return true;
-  return similarity(beginningsOf(their), beginningsOf(our)) >= 0;
-}
-
-/** How each reply begins that has a word. */
-function beginningsOf({ replies }: Exchange): readonly Beginning[] {
-  return replies.map(beginningOf).filter(({ letters }) => letters !== '');
+function repliesAgree(their: Compared, our: Compared): boolean {
+  return similarity(their, our) >= 0;
 }
 
 /** 1 if some replies begin alike, -1 if none do, 0 if one side says nothing. */
-function similarity(told: readonly Beginning[], said: readonly Beginning[]): -1 | 0 | 1 {
+function similarity(
+  { beginnings: told }: Compared, { beginnings: said }: Compared,
+): -1 | 0 | 1 {
   if (told.length === 0 || said.length === 0) return 0;
   return told.some((a) => said.some((b) => beginAlike(a, b))) ? 1 : -1;
 }
@@ -148,28 +176,22 @@ function similarity(told: readonly Beginning[], said: readonly Beginning[]): -1 
 const WORDS_COUNT = 4;
 
 /** What a pair counts. Without words only replies say that two exchanges are the same. */
-function gainOf(words: string | undefined, alike: -1 | 0 | 1): number {
-  return words === undefined && alike < 1 ? 0 : WORDS_COUNT + 2 * alike;
+function gainOf(hasWords: boolean, alike: -1 | 0 | 1): number {
+  return !hasWords && alike < 1 ? 0 : WORDS_COUNT + 2 * alike;
 }
 
 /** The most pairs that are in order. Of several such lists the one with the newest pairs. */
 function longestCommon(
-  theirs: readonly Exchange[], ours: readonly OwnExchange[],
+  theirs: readonly Compared[], ours: readonly Compared[],
 ): readonly Pair[] {
-  const skipped = Math.max(0, ours.length - MOST_OURS);
-  const width = ours.length - skipped + 1;
-  /** The best count for what comes before theirs[i] and ours[skipped + j], at i * width + j. */
+  const width = ours.length + 1;
+  /** The best count for what comes before theirs[i] and ours[j], at i * width + j. */
   const best = new Int32Array((theirs.length + 1) * width);
   const gains = new Int8Array(best.length);
-  const newest = ours.slice(skipped);
-  const ourWords = newest.map(comparable);
-  const said = newest.map(beginningsOf);
   for (const [i, their] of theirs.entries()) {
-    const words = comparable(their);
-    const told = beginningsOf(their);
-    for (let j = 0; j < width - 1; j++) {
-      const isPair = ourWords[j] === words;
-      const gain = isPair ? gainOf(words, similarity(told, said[j] ?? [])) : 0;
+    for (const [j, our] of ours.entries()) {
+      const isPair = isSame(their, our);
+      const gain = isPair ? gainOf(their.hasWords, similarity(their, our)) : 0;
       const here = i * width + j;
       gains[here] = gain;
       best[here + width + 1] = Math.max(
@@ -186,7 +208,7 @@ function longestCommon(
     if (gain > 0 && reached === (best[here] ?? 0) + gain) {
       i -= 1;
       j -= 1;
-      pairs.unshift([i, skipped + j]);
+      pairs.unshift([i, j]);
     } else if (reached === (best[here + width] ?? 0)) j -= 1;
     else i -= 1;
   }
