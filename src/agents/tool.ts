@@ -146,7 +146,7 @@ export function tool<const P extends AnySchema, S = unknown>(
   }
   if (timeoutMs !== undefined && !isTimeLimit(timeoutMs)) {
     const rule = `timeoutMs must be a number of milliseconds from 1 to ${DAY_MS}`;
-    throw new TypeError(`tool ${name}: ${rule}, got ${JSON.stringify(timeoutMs)}`);
+    throw new TypeError(`tool ${name}: ${rule}, got ${String(timeoutMs)}`);
   }
   checkChoice(whenInterrupted, ['abort', 'finish'], `tool ${name}: whenInterrupted`);
   checkChoice(tellBrowser, TELLINGS, `tool ${name}: tellBrowser`);
@@ -198,11 +198,15 @@ function argumentsFor(
 /**
  * Lets the model transfer the call. `destinations`: where to, by a name that tells the model what
  * it is for, such as `{ sales: '+49 30 111' }`. The model never chooses a number of its own. Throws
- * a `TypeError` if there is none.
+ * a `TypeError` if there is none, or an empty one.
  */
 export function transferTo(destinations: Readonly<Record<string, string>>): Tool {
   const names = Object.keys(destinations);
   if (names.length === 0) throw new TypeError('transferTo needs at least one destination');
+  for (const name of names) {
+    if (typeof destinations[name] === 'string' && destinations[name] !== '') continue;
+    throw new TypeError(`transferTo: the destination ${JSON.stringify(name)} must be a number`);
+  }
   let hasWarned = false;
   return tool({
     name: 'transfer_call',
@@ -223,8 +227,10 @@ export function transferTo(destinations: Readonly<Record<string, string>>): Tool
       const to = destinations[destination] ?? '';
       const words = say === undefined ? {} : { say: speakable(say) };
       if (reply.transfer({ to, ...words })) return undefined;
-      if (!reply.isOver && !hasWarned) log.warn('this platform offers no transfer');
-      hasWarned = true;
+      if (!reply.isOver && !hasWarned) {
+        log.warn('this platform offers no transfer');
+        hasWarned = true;
+      }
       return { error: 'calls cannot be transferred here' };
     },
   });

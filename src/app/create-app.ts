@@ -106,8 +106,10 @@ function checkNamed(name: string, agent: Agent): void {
 /** One wire is enough. */
 function checkSecrets({ name, secrets, keys }: GivenAgent): void {
   if (secrets.length > 0 || keys.length > 0) return;
-  const common = 'settings.webhookSecrets is empty: set LAYERCODE_WEBHOOK_SECRET';
-  throw new TypeError(name === undefined ? common : `${common}, or ${secretVariableOf(name)}`);
+  const common = 'LAYERCODE_WEBHOOK_SECRET';
+  const variables = name === undefined ? common : `${common} or ${secretVariableOf(name)}`;
+  const remedy = `set ${variables}, or for another platform CHAT_COMPLETIONS_KEYS`;
+  throw new TypeError(`settings.webhookSecrets is empty: ${remedy}`);
 }
 
 /** Tools that act once do so as long as the conversation is remembered. */

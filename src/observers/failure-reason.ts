@@ -1,4 +1,5 @@
 import { TurnTimeout } from '../turns/clock.ts';
+import { ReplyTooLong } from '../turns/spoken-reply.ts';
 
 /** Why turns fail, as far as it helps to look in the right place. */
 export const FAILURE_REASONS = [
@@ -8,7 +9,7 @@ export type FailureReason = (typeof FAILURE_REASONS)[number];
 
 /** Errors by their names: those of other rooms, and of users' own models and stores. */
 const BY_NAME: Readonly<Record<string, FailureReason>> = {
-  ModelError: 'model', StoreError: 'store', RangeError: 'reply_too_long',
+  ModelError: 'model', StoreError: 'store',
 };
 /** Deeper causes are not looked at. */
 const MOST_CAUSES = 5;
@@ -17,6 +18,7 @@ const MOST_CAUSES = 5;
 export function failureReasonOf(error: unknown): FailureReason {
   if (error instanceof TurnTimeout)
     return error.limit === 'turn' ? 'turn_timeout' : 'first_word_timeout';
+  if (error instanceof ReplyTooLong) return 'reply_too_long';
   let cause = error;
   for (let depth = 0; depth < MOST_CAUSES && cause instanceof Error; depth++) {
     const reason = Object.hasOwn(BY_NAME, cause.name) ? BY_NAME[cause.name] : undefined;

@@ -239,13 +239,13 @@ const chatCompletions = {
     oneOf('generic', 'vapi', 'elevenlabs', 'livekit', 'cartesia'),
     'CHAT_COMPLETIONS_PROFILE',
     'generic',
-    'Which of them it is: where the ids stand in a request, and what its texts mean.',
+    'Which platform calls: where its requests hold the ids, and what their texts mean.',
   ),
   settleMs: setting(
     integer(0, 60_000),
     'SETTLE_MS',
     '700',
-    'There: milliseconds that a turn must stand before its tools change anything.',
+    'Chat Completions: milliseconds until the tools of a turn may change anything.',
   ),
   vapiWebhookSecret: optional(
     webhookSecret,
@@ -257,7 +257,7 @@ const chatCompletions = {
     webhookSecret,
     'ELEVENLABS_WEBHOOK_SECRET',
     '–',
-    'Secret of the webhook that ElevenLabs posts there after a call.',
+    'Secret of the webhook that ElevenLabs posts to AGENT_ROUTE/events after a call.',
   ),
 };
 

@@ -3,7 +3,7 @@ import type { IncomingHttpHeaders } from 'node:http';
 import type { ModelUsage } from '../agents/agent.ts';
 import type { Awaitable } from '../base/awaitable.ts';
 import type { TurnEvent } from '../calls/call-event.ts';
-import type { ReplyEvent } from '../calls/reply-event.ts';
+import type { ReplyEvent, SentEvent } from '../calls/reply-event.ts';
 import type { Logger } from '../log.ts';
 import type { Waits } from './waits.ts';
 
@@ -65,6 +65,11 @@ export interface Delivery {
   readonly log: Logger;
   /** Whether the platform can be asked to transfer the call. Default false. */
   readonly canTransfer?: boolean;
+  /**
+   * Whether the platform has no word for the event, so that it is neither sent nor part of what was
+   * said. Default: it has one for all.
+   */
+  drops?(event: SentEvent): boolean;
   /** True until the stream has ended or its connection is gone. */
   readonly isOpen: boolean;
   /**

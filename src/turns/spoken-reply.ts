@@ -18,6 +18,12 @@ import {
  */
 export const MAX_REPLY_LENGTH = 1_048_576;
 
+/** A turn has said more than `MAX_REPLY_LENGTH`. */
+export class ReplyTooLong extends RangeError {
+  override readonly name = 'ReplyTooLong';
+  readonly code = 'ERR_REPLY_TOO_LONG';
+}
+
 const NOTHING_SENT: SentEvent[] = [];
 const NO_CALLS: readonly SpokenCall[] = [];
 

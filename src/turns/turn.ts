@@ -20,7 +20,7 @@ import { apologise, sendHalfCharacter } from './reply.ts';
 import {
   correctSettlement, settlementOf, storeSettlement, type Ending, type SettlingTurn,
 } from './settlement.ts';
-import { MAX_REPLY_LENGTH } from './spoken-reply.ts';
+import { MAX_REPLY_LENGTH, ReplyTooLong } from './spoken-reply.ts';
 import { noteUnknown } from './turn-calls.ts';
 import type { TurnHost } from './turn-host.ts';
 
@@ -290,7 +290,7 @@ export class Turn
   /** See `Reply.say`. A reply that is too long fails the turn. */
   send(event: SentEvent): Awaitable<boolean> {
     if (this.spoken.isTooLong) {
-      this.fail(new RangeError(`the reply is longer than ${MAX_REPLY_LENGTH} characters`));
+      this.fail(new ReplyTooLong(`the reply is longer than ${MAX_REPLY_LENGTH} characters`));
       return false;
     }
     if (this.firstWordMs === undefined && event.type === 'say' && /\S/.test(event.text)) {
@@ -298,6 +298,7 @@ export class Turn
       this.firstSpeechMs ??= ms;
       if (event.isFiller !== true) this.firstWordMs = ms;
     }
+    if (this.delivery.drops?.(event) === true) return true;
     const taken = this.delivery.send(event);
     if (taken === false) return false; // the connection is gone: `interrupt` follows
     this.spoken.note(event);

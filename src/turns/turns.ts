@@ -133,6 +133,16 @@ export class Turns implements TurnOwner, OwnTurns {
     return wasRunning;
   }
 
+  /**
+   * Interrupts the turns of a conversation that have spoken: a caller cannot have spoken over any
+   * other. Only in this process. Returns false if none runs at all.
+   */
+  interruptSpeaking(conversationId: string, reason: string): boolean {
+    const turns = this.#running.of(conversationId);
+    for (const turn of turns) if (turn.firstSpeechMs !== undefined) turn.interrupt(reason);
+    return turns.length > 0;
+  }
+
   /** What `onSessionEnd` is told. The state is that of turns and tools that still run, if any. */
   toldAtEnd(
     { conversationId, caller, sessionId }: CallEnd,

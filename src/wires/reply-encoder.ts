@@ -1,10 +1,12 @@
 import type { ModelUsage } from '../agents/agent.ts';
-import type { ReplyEvent } from '../calls/reply-event.ts';
+import type { ReplyEvent, SentEvent } from '../calls/reply-event.ts';
 
 /** Writes one reply as blocks of an event stream, in the form of a wire. */
 export interface ReplyEncoder {
   /** Whether the platform can be asked to transfer the call. */
   readonly canTransfer: boolean;
+  /** See `Delivery.drops`. Default: none. */
+  drops?(event: SentEvent): boolean;
   /** What begins the reply, and leaves at once. '' for a wire without such a thing. */
   readonly start: string;
   /**

@@ -1,6 +1,7 @@
 import type { IncomingHttpHeaders } from 'node:http';
 
 import type { ModelUsage } from '../agents/agent.ts';
+import type { SentEvent } from '../calls/reply-event.ts';
 import type { TurnEvent } from '../calls/call-event.ts';
 import type { Context } from '../http/context.ts';
 import type { Logger } from '../log.ts';
@@ -40,6 +41,7 @@ export class StreamDelivery extends ReplyStream implements Delivery {
   readonly event: TurnEvent;
   readonly canTransfer: boolean;
   turn: DeliveredTurn | undefined;
+  readonly #encoder: ReplyEncoder;
   readonly #observer: TurnObserver;
   readonly #open: { streams: number };
   #isCounted = true;
@@ -56,6 +58,7 @@ export class StreamDelivery extends ReplyStream implements Delivery {
     super(context, encoder, heartbeatMs);
     this.event = event;
     this.canTransfer = encoder.canTransfer;
+    this.#encoder = encoder;
     this.#observer = observer;
     this.#open = open;
     open.streams += 1;
@@ -71,6 +74,10 @@ export class StreamDelivery extends ReplyStream implements Delivery {
 
   get log(): Logger {
     return this.context.log;
+  }
+
+  drops(event: SentEvent): boolean {
+    return this.#encoder.drops?.(event) === true;
   }
 
   /** Starts the turn. Whatever it says synchronously leaves together with the headers. */

@@ -67,7 +67,7 @@ describe('createApp with several agents', () => {
     const agentSecrets = { sales: [SALES_SECRET] };
     assert.throws(() => createApp(settingsWith({ webhookSecrets: [], agentSecrets }), two), {
       name: 'TypeError',
-      message: /LAYERCODE_WEBHOOK_SECRET, or LAYERCODE_WEBHOOK_SECRET_SUPPORT$/,
+      message: /: set LAYERCODE_WEBHOOK_SECRET or LAYERCODE_WEBHOOK_SECRET_SUPPORT, or for /,
     });
   });
 

@@ -3,6 +3,7 @@ import { describe, it } from 'node:test';
 
 import { failureReasonOf } from '../../src/observers/failure-reason.ts';
 import { TurnTimeout } from '../../src/turns/clock.ts';
+import { ReplyTooLong } from '../../src/turns/spoken-reply.ts';
 
 function named(name: string, cause?: unknown): Error {
   return Object.assign(new Error('secret words', { cause }), { name });
@@ -18,7 +19,8 @@ describe('failureReasonOf', () => {
     ["a model's error", named('ModelError'), 'model'],
     ["a model's error behind another", named('Error', named('ModelError')), 'model'],
     ["a store's error", named('StoreError'), 'store'],
-    ['a reply that is too long', new RangeError('long'), 'reply_too_long'],
+    ['a reply that is too long', new ReplyTooLong('long'), 'reply_too_long'],
+    ['a number out of range', new RangeError('toFixed()'), 'agent'],
     ["an error of the agent's", new TypeError('x is not a function'), 'agent'],
     ['an error that is its own cause', circle, 'agent'],
     ['a name that every object has', named('constructor'), 'agent'],

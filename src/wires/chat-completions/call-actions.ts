@@ -2,7 +2,7 @@
 // each request and we ask it to call.
 
 import type { SentEvent } from '../../calls/reply-event.ts';
-import type { Profile } from './profiles.ts';
+import type { PlatformTool, Profile } from './profiles.ts';
 
 /** A tool call in the form of this wire. */
 export interface CompletionToolCall {
@@ -11,16 +11,19 @@ export interface CompletionToolCall {
   readonly function: { readonly name: string; readonly arguments: string };
 }
 
+/** What ends a reply by acting on the call. */
+export type CallAction = Extract<SentEvent, { type: 'hangup' | 'transfer' }>;
+
 /** What a reply can ask the platform to do. */
 export interface CallActions {
-  /** The call that does it. Undefined, after a warning, if the platform offers no such tool. */
-  callFor(
-    event: Extract<SentEvent, { type: 'hangup' | 'transfer' }>, turnId: string,
-  ): CompletionToolCall | undefined;
+  /** The call that does it. Undefined if the platform offers no such tool. */
+  callFor(event: CallAction, turnId: string): CompletionToolCall | undefined;
   readonly canTransfer: boolean;
-  /** Warns, once, that something of a reply cannot be sent. */
-  dropped(what: string): void;
+  /** Whether the platform has no word for the event. Says so once. */
+  drops(event: SentEvent): boolean;
 }
+
+const WHAT = { data: 'data for a browser', hangup: 'hanging up', transfer: 'a transfer' } as const;
 
 /** The tools that a platform has offered with a request. */
 export class OfferedActions implements CallActions {
@@ -36,21 +39,13 @@ export class OfferedActions implements CallActions {
     this.#warnOnce = warnOnce;
   }
 
-  callFor(
-    event: Extract<SentEvent, { type: 'hangup' | 'transfer' }>, turnId: string,
-  ): CompletionToolCall | undefined {
-    const { hangUp, transfer } = this.#profile;
-    const isHangUp = event.type === 'hangup';
-    const tool = (isHangUp ? hangUp : transfer).find(({ name }) => this.#offered.has(name));
-    if (tool === undefined) {
-      this.dropped(isHangUp ? 'hanging up' : 'a transfer');
-      return undefined;
-    }
-    const { argument } = tool;
+  callFor(event: CallAction, turnId: string): CompletionToolCall | undefined {
+    const tool = this.#toolFor(event.type);
+    if (tool === undefined) return undefined;
     const args =
       event.type === 'hangup'
         ? { reason: 'the agent has said goodbye' }
-        : { [argument ?? 'destination']: event.to };
+        : { [tool.argument ?? 'destination']: event.to };
     return {
       id: `call_${turnId.slice(0, 32)}`,
       type: 'function',
@@ -59,11 +54,20 @@ export class OfferedActions implements CallActions {
   }
 
   get canTransfer(): boolean {
-    return this.#profile.transfer.some(({ name }) => this.#offered.has(name));
+    return this.#toolFor('transfer') !== undefined;
   }
 
-  dropped(what: string): void {
-    this.#warnOnce(what);
+  drops({ type }: SentEvent): boolean {
+    if (type === 'say') return false;
+    const isOffered = type !== 'data' && this.#toolFor(type) !== undefined;
+    if (!isOffered) this.#warnOnce(WHAT[type]);
+    return !isOffered;
+  }
+
+  #toolFor(type: CallAction['type']): PlatformTool | undefined {
+    const { hangUp, transfer } = this.#profile;
+    const tools: readonly PlatformTool[] = type === 'hangup' ? hangUp : transfer;
+    return tools.find(({ name }) => this.#offered.has(name));
   }
 }
 

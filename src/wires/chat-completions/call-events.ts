@@ -39,10 +39,11 @@ export function turnEventOf(
   };
   const start: CallStart = { type: 'start', isBeside: isAnonymous, ...fields };
   if (told.last === 'nobody') return start;
-  const { isWhole, last, lines } = told;
-  const words = last === 'assistant' ? undefined : lastWords(lines);
+  const { isWhole, lines } = told;
+  const words = told.last === 'tool' ? lastWords(lines) : told.words;
+  const hasSpoken = words !== undefined && /\S/.test(words);
   const transcript: Transcript = {
-    lines: words === undefined ? lines : lines.slice(0, -1),
+    lines: hasSpoken ? lines.slice(0, -1) : lines,
     isWhole,
     isHeard: profile.assistantText === 'heard',
     isSpeculative: profile.isSpeculative,
@@ -64,15 +65,17 @@ function lastWords(lines: readonly TranscriptLine[]): string | undefined {
  */
 function turnIdOf(
   { messages }: CompletionEvent,
-  { lines, isWhole, last }: ToldCall,
+  { lines, isWhole, last, words, result }: ToldCall,
   headers: IncomingHttpHeaders,
 ): string {
   const key = headers['idempotency-key'];
   if (isId(key)) return key;
-  // With its length, no text can pass for two.
-  let told = last === 'tool' ? JSON.stringify(messages.at(-1)) : last;
+  let told: string = last;
+  if (last === 'tool') told = JSON.stringify(result);
+  else if (words?.trim() === '') told = 'silence';
   // The last lines of a long call may be the same words again and again.
   if (!isWhole) told += ` ${messages.length}`;
+  // The length keeps two texts from hashing like one.
   for (const { role, text } of lines) told += ` ${role} ${text.length} ${text}`;
   return hash('sha256', told, 'hex').slice(0, 32);
 }

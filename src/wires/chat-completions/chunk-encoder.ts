@@ -1,8 +1,8 @@
 import type { ModelUsage } from '../../agents/agent.ts';
 import { jsonText } from '../../base/json-text.ts';
-import type { ReplyEvent } from '../../calls/reply-event.ts';
+import type { ReplyEvent, SentEvent } from '../../calls/reply-event.ts';
 import type { ReplyEncoder } from '../reply-encoder.ts';
-import type { CallActions } from './call-actions.ts';
+import type { CallAction, CallActions } from './call-actions.ts';
 import { usageOf } from './usage.ts';
 
 export interface ChunkOptions {
@@ -48,7 +48,6 @@ export class ChunkEncoder implements ReplyEncoder {
       case 'transfer':
         return this.#action(event);
       case 'data':
-        this.#options.actions.dropped('data for a browser');
         return '';
       case 'error':
         return ''; // the caller has already heard the apology
@@ -56,6 +55,10 @@ export class ChunkEncoder implements ReplyEncoder {
         event satisfies never;
         return '';
     }
+  }
+
+  drops(event: SentEvent): boolean {
+    return this.#options.actions.drops(event);
   }
 
   end(usage: readonly ModelUsage[] | undefined): string {
@@ -71,7 +74,7 @@ export class ChunkEncoder implements ReplyEncoder {
     return isFiller === true ? fillerText(text, this.#options.fillerEnd) : text;
   }
 
-  #action(event: Extract<ReplyEvent, { type: 'hangup' | 'transfer' }>): string {
+  #action(event: CallAction): string {
     const { actions, id } = this.#options;
     const call = actions.callFor(event, id);
     if (call === undefined) return '';

@@ -99,7 +99,7 @@ class CompletionServer {
 
   #warnOfAnonymous(context: Context): void {
     const { profile } = this.#options;
-    this.#warnings.once(context, 'the platform names no conversation', {
+    this.#warnings.once(context, 'the request names no conversation, so it stands alone', {
       profile,
       hint: 'each request stands alone, and tools that act once are not offered: '
         + 'set the header X-Conversation-Id on the platform',
@@ -114,7 +114,7 @@ class CompletionServer {
   #chunkOptions(context: Context, raw: CompletionEvent, event: TurnEvent): ChunkOptions {
     const { agentName } = this.#options;
     const actions = new OfferedActions(this.#profile, toolsOffered(raw), (what) =>
-      this.#warnings.once(context, 'the platform offers nothing for a part of a reply', { what }),
+      this.#warnings.once(context, 'a part of a reply was dropped: the platform has no word for it', { what }),
     );
     return {
       id: event.turnId ?? event.conversationId,

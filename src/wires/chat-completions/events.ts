@@ -20,9 +20,11 @@ export interface CompletionEvent {
   readonly [unlisted: string]: unknown;
 }
 
-/** A platform's report that a call has ended, and a type. */
+/** A platform's report of a call: that it has ended, or that the caller spoke over the reply. */
 export interface CallReportEvent {
   readonly type: 'call.report';
+  /** As it was posted. */
+  readonly body: JsonObject;
   readonly metadata?: JsonObject | null;
   readonly turn_id?: null;
   readonly [unlisted: string]: unknown;

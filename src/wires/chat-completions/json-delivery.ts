@@ -2,7 +2,7 @@ import type { IncomingHttpHeaders } from 'node:http';
 
 import type { ModelUsage } from '../../agents/agent.ts';
 import type { TurnEvent } from '../../calls/call-event.ts';
-import type { ReplyEvent } from '../../calls/reply-event.ts';
+import type { ReplyEvent, SentEvent } from '../../calls/reply-event.ts';
 import type { Context } from '../../http/context.ts';
 import type { Logger } from '../../log.ts';
 import type { DeliveredTurn, Delivery, TurnReport } from '../../turns/delivery.ts';
@@ -68,14 +68,17 @@ export class JsonDelivery implements Delivery {
     return this.#isSent ? 0 : this.#events;
   }
 
+  drops(event: SentEvent): boolean {
+    return this.#options.actions.drops(event);
+  }
+
   send(event: ReplyEvent): boolean {
     if (!this.isOpen) return false;
     const { actions, fillerEnd, id } = this.#options;
     this.#events += 1;
     if (event.type === 'say')
       this.#text += event.isFiller === true ? fillerText(event.text, fillerEnd) : event.text;
-    else if (event.type === 'data') actions.dropped('data for a browser');
-    else if (event.type !== 'error') {
+    else if (event.type === 'hangup' || event.type === 'transfer') {
       const call = actions.callFor(event, id);
       if (call !== undefined) this.#toolCalls.push(call);
     }

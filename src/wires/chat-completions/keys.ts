@@ -27,7 +27,7 @@ export class Keys {
     if (isRight) return;
     context.logFields['hint'] = given === undefined
       ? `no Authorization and no ${header} header`
-      : 'the key is none of those in the settings';
+      : 'unknown key';
     throw new HttpError(401, 'Incorrect API key provided', { code: 'invalid_api_key' });
   }
 }

@@ -16,7 +16,7 @@ export interface ProfiledRequest {
 type Place = readonly string[] | string;
 
 /** A tool of a platform's that acts on the call. */
-interface PlatformTool {
+export interface PlatformTool {
   readonly name: string;
   /** The argument that takes the number or name to transfer to. */
   readonly argument?: string;

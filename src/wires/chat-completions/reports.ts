@@ -17,6 +17,7 @@ import { checkJsonType } from '../json-body.ts';
 import { WIRE } from './call-events.ts';
 import { withErrorBody } from './error-body.ts';
 import type { CallReportEvent } from './events.ts';
+import type { JsonObject } from '../../base/json.ts';
 import { Keys } from './keys.ts';
 import { callerOf, firstId, firstValue, PROFILES } from './profiles.ts';
 import { parseBody } from './request.ts';
@@ -81,11 +82,14 @@ function answer(
   return andThen(untilAborted(ends.tell(report, end), told.signal), done);
 }
 
-/** How much was heard of the reply is told with the next words, if at all. */
+/**
+ * How much was heard of the reply is told with the next words, if at all. A report may be late, so
+ * a reply that has not begun is not meant.
+ */
 function interrupt(
   conversationId: string, { turns, conversations, agent }: ReportsOptions,
 ): Awaitable<void> {
-  if (turns.interrupt(conversationId, 'the caller spoke over the reply')) return;
+  if (turns.interruptSpeaking(conversationId, 'the caller spoke over the reply')) return;
   return andThen(
     conversations.cutTurn(conversationId, { textHeard: undefined, turnId: undefined }),
     (cut) => (cut === undefined ? undefined : agent.onInterrupted?.({ conversationId, ...cut })),
@@ -116,19 +120,20 @@ function vapiReport(raw: Readonly<Record<string, unknown>>): Report | undefined 
 
 /** ElevenLabs' post-call webhook. It names no caller that we could trust more than the turns do. */
 function elevenLabsReport(raw: Readonly<Record<string, unknown>>): Report | undefined {
-  const { data } = raw;
+  const { data, type } = raw;
+  if (type !== undefined && type !== 'post_call_transcription') return undefined;
   const id = isObject(data) ? data['conversation_id'] : undefined;
   if (!isObject(data) || !isId(id)) return undefined;
   const request = { body: data, headers: {} };
   const startedAt = firstValue([['metadata', 'start_time_unix_secs']], request);
   const seconds = firstValue([['metadata', 'call_duration_secs']], request);
-  const startedAtMs = typeof startedAt === 'number' ? startedAt * 1_000 : undefined;
+  const startedAtMs = typeof startedAt === 'number' ? timeIn(startedAt * 1_000) : undefined;
   const isKnown = startedAtMs !== undefined && typeof seconds === 'number';
   return {
     type: 'end',
     caller: undefined,
     startedAt: startedAtMs,
-    endedAt: isKnown ? startedAtMs + seconds * 1_000 : undefined,
+    endedAt: isKnown ? timeIn(startedAtMs + seconds * 1_000) : undefined,
     ...fieldsOf(raw, id, undefined),
   };
 }
@@ -140,7 +145,7 @@ type ReportFields =
 function fieldsOf(
   raw: Readonly<Record<string, unknown>>, conversationId: string, metadata: unknown,
 ): ReportFields {
-  const event = Object.assign(raw, { type: 'call.report' } as const) as CallReportEvent;
+  const event = { type: 'call.report', body: raw as JsonObject } as const;
   return {
     raw: event,
     conversationId,
@@ -172,7 +177,8 @@ function checkSignature(
     const expected = createHmac('sha256', elevenLabsSecret).update(`${time}.`).update(body);
     if (timingSafeEqual(expected.digest(), Buffer.from(digest, 'hex'))) return;
   }
-  const hint = age > TOLERANCE_SECONDS ? 'its time is off' : 'wrong secret or body';
+  const isOld = age > TOLERANCE_SECONDS;
+  const hint = isOld ? 'its time is more than 30 minutes off' : 'wrong secret or body';
   context.logFields['hint'] = digest === '' ? 'the signature is malformed' : hint;
   throw unknownSignature();
 }

@@ -21,7 +21,10 @@ export interface ToldCall {
   readonly isWhole: boolean;
   /** How the call stands: who spoke last. `nobody` if nothing was said. */
   readonly last: 'user' | 'assistant' | 'tool' | 'nobody';
-  /** If a tool's result comes last: the names of the tools that it was called with. */
+  /** The caller's last words. Undefined if somebody else, or nobody, came last. '' for silence. */
+  readonly words: string | undefined;
+  /** If a tool's result comes last: the result, and the names of the tools that were called. */
+  readonly result: CompletionMessage | undefined;
   readonly continues: readonly string[];
 }
 
@@ -55,6 +58,8 @@ export function parseBody(body: Buffer): Readonly<Record<string, unknown>> {
 export function toldBy({ messages }: CompletionEvent): ToldCall {
   const newestFirst: TranscriptLine[] = [];
   let last: ToldCall['last'] = 'nobody';
+  let words: string | undefined;
+  let result: CompletionMessage | undefined;
   let continues: readonly string[] = [];
   let index = messages.length - 1;
   for (; index >= 0 && newestFirst.length <= MOST_LINES; index--) {
@@ -68,8 +73,12 @@ export function toldBy({ messages }: CompletionEvent): ToldCall {
     if (role === 'system' || role === 'developer') continue;
     const isTool = role === 'tool' || role === 'function';
     if (last === 'nobody') last = isTool ? 'tool' : (role as 'user' | 'assistant');
-    if (isTool) continue;
+    if (isTool) {
+      result ??= last === 'tool' ? (message as CompletionMessage) : undefined;
+      continue;
+    }
     const text = textOf(message as CompletionMessage, path);
+    if (last === 'user') words ??= text;
     const isBeforeResult = last === 'tool' && newestFirst.length + continues.length === 0;
     if (isBeforeResult && role === 'assistant')
       continues = toolsCalledIn(message as CompletionMessage);
@@ -77,7 +86,7 @@ export function toldBy({ messages }: CompletionEvent): ToldCall {
   }
   const isWhole = index < 0 && newestFirst.length <= MOST_LINES;
   if (!isWhole) newestFirst.length = MOST_LINES;
-  return { lines: newestFirst.reverse(), isWhole, last, continues };
+  return { lines: newestFirst.reverse(), isWhole, last, words, result, continues };
 }
 
 /** The text of a message. Parts of other kinds than text are left out. */

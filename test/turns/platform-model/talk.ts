@@ -73,7 +73,7 @@ export interface PlatformTalk {
   readonly seed: number;
   readonly profile: ProfileName;
   readonly processes: number;
-  /** Whether the platform names no conversation. */
+  /** Whether the request names no conversation, so it stands alone. */
   readonly isAnonymous: boolean;
   /** Whether the platform greets the caller. */
   readonly greets: boolean;

@@ -16,7 +16,7 @@ import {
 } from '../../fixtures/completions.ts';
 
 const HELLO = asking(['user: Hello?']);
-const NOBODY = 'the platform names no conversation';
+const NOBODY = 'the request names no conversation, so it stands alone';
 
 function historyOf({ history }: MessageTurn): (readonly string[])[] {
   return history.map(({ role, content }) => [role, content]);

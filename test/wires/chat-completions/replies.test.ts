@@ -345,7 +345,7 @@ for (const [form, ask] of FORMS) {
         },
       });
       assert.deepEqual(reply, ['Yes.', 'stop', []]);
-      const message = 'the platform offers nothing for a part of a reply: data for a browser';
+      const message = 'a part of a reply was dropped: the platform has no word for it: data for a browser';
       assert.deepEqual(warningsIn(logLines), [message]);
     });
 
@@ -361,7 +361,7 @@ for (const [form, ask] of FORMS) {
     it('is only the goodbye where nothing is offered to end the call, and a warning', async (t) => {
       const { reply, logLines } = await ask(t, hangingUp, offering('transferCall'));
       assert.deepEqual(reply, ['Goodbye.', 'stop', []]);
-      const message = 'the platform offers nothing for a part of a reply: hanging up';
+      const message = 'a part of a reply was dropped: the platform has no word for it: hanging up';
       assert.deepEqual(warningsIn(logLines), [message]);
     });
 

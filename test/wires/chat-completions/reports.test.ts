@@ -311,6 +311,23 @@ describe("Vapi's report that the caller spoke over the reply", () => {
     assert.equal(await platform.hear(['user: Hello?', 'agent: Yes.', 'user: And?']), 'Yes.');
   });
 
+  it('is late where the turn has not spoken yet, and ends nothing', async (t) => {
+    const [gate, begun] = [deferred(), deferred()];
+    const { report, platform, interrupted } = serveReports(t, {
+      async onMessage() {
+        begun.resolve();
+        await gate.promise;
+        return 'Yes.';
+      },
+    });
+    const heard = platform.hear(['user: Hello?']);
+    await begun.promise;
+    await report(INTERRUPTED);
+    gate.resolve();
+    assert.equal(await heard, 'Yes.');
+    assert.deepEqual(interrupted.all, []);
+  });
+
   it('in an unknown conversation has no effect', async (t) => {
     const { report, interrupted } = serveReports(t, {});
     assert.equal((await report(INTERRUPTED)).status, 200);
@@ -365,7 +382,7 @@ describe('the webhook of ElevenLabs after a call', () => {
 
   for (const [what, signature, hint] of [
     ['a wrong secret', () => signed(body, Date.now(), 'wrong'), 'wrong secret or body'],
-    ['an old time', () => signed(body, 0), 'its time is off'],
+    ['an old time', () => signed(body, 0), 'its time is more than 30 minutes off'],
     ['a broken signature', () => 'v0=1', 'the signature is malformed'],
   ] as const) {
     it(`is refused with a hint in the log: ${what}`, async (t) => {

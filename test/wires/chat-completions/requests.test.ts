@@ -229,7 +229,7 @@ describe('a key', () => {
     await platform.ask(HELLO, { key: 'wrong' });
     const lines = await requestLines(logLines, 2);
     assert.deepEqual(lines.map(({ hint }) => hint), [
-      'no Authorization and no x-api-key header', 'the key is none of those in the settings',
+      'no Authorization and no x-api-key header', 'unknown key',
     ]);
   });
 });

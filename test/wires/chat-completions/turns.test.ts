@@ -14,6 +14,31 @@ import {
 
 const HELLO = asking(['user: Hello?']);
 
+describe('a request whose last message of the caller has no words', () => {
+  it('is silence, and not the words before again', async (t) => {
+    const { agent, turns } = echo();
+    const { platform } = serveCompletions(t, agent);
+    await platform.hear(HELLO);
+    const said = [{ role: 'user', content: 'Hello?' }, { role: 'user', content: '' }];
+    await platform.hear({ ...HELLO, messages: said });
+    assert.deepEqual(turns.all.map(({ text }) => text), ['Hello?', '']);
+  });
+});
+
+describe('what the platform has no word for', () => {
+  it('is no part of what was said: a call that cannot be hung up was not', async (t) => {
+    const { platform, app } = serveCompletions(t, {
+      onMessage: (_turn, reply) => {
+        reply.data({ look: 'here' });
+        reply.hangup({ say: 'Goodbye.' });
+      },
+    });
+    await platform.hear(HELLO);
+    const conversation = await app.conversations.read(CONVERSATION);
+    assert.equal(conversation?.turns.at(-1)?.sent, undefined); // its words say it all
+  });
+});
+
 describe('a request that comes again with the same bytes', () => {
   for (const [what, first, again] of [
     ['streamed', true, true], ['whole', false, false],
