@@ -75,8 +75,8 @@ function certaintyOf({ state, joins }: ToolMessage): number {
 }
 
 /**
- * Undefined if it replaces none. A discarded turn that others follow, be they told by the platform,
- * is not replaced.
+ * Undefined if it replaces none. A discarded turn that others follow is not replaced, nor one that
+ * a turn of the transcript follows.
  */
 function numberOfReplaced(
   turns: readonly TurnRecord[], record: TurnRecord, discarded: readonly TurnRecord[],

@@ -292,7 +292,7 @@ function insert(
   const id = toldId(hash.digest('hex').slice(0, 32));
   const known = findTurn(conversation, id);
   if (known !== undefined) {
-    delete known.isDiscarded; // the platform has thought better of it
+    delete known.isDiscarded; // the platform has restored this turn
     conversation.touched?.add(known);
     return known;
   }

@@ -29,7 +29,7 @@ export function turnMetrics(metrics: Metrics): TurnObserver {
   const firstWord = metrics.add(
     new Histogram(
       'layercode_first_word_seconds',
-      "The same, to the agent's own first word: fillers do not count.",
+      "From a turn's verified event to the agent's first word, fillers excluded.",
       WAIT_BUCKETS_SECONDS,
       'event',
     ),

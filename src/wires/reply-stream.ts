@@ -107,7 +107,7 @@ export class ReplyStream implements EventWriterListener, Departing {
     this.context.log.error('a reply could not be sent', { error });
   }
 
-  /** Of the models that have made the reply. Undefined if it is not known. */
+  /** Tokens of this reply, one entry for each request to a model. Undefined if not known. */
   get usage(): readonly ModelUsage[] | undefined {
     return undefined;
   }

@@ -57,7 +57,7 @@ const COMMON = {
   ],
 } as const;
 
-/** Vapi tells who calls, so the headers are not asked: a browser may have chosen them. */
+/** Vapi tells who calls, so headers are ignored: a browser may have chosen them. */
 const VAPI = {
   conversationId: [['call', 'id'], ['call', 'callId'], 'x-conversation-id'],
   from: [['customer', 'number'], ['call', 'customer', 'number']],

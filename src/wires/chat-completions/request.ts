@@ -13,7 +13,7 @@ const MAX_DEPTH = 200;
 /** Whose words a message can hold. `function` is the older name of `tool`. */
 export const ROLES = ['system', 'developer', 'user', 'assistant', 'tool', 'function'];
 
-/** What was said, as the request tells it. */
+/** The transcript in a request. */
 export interface ToldCall {
   /** The last lines, oldest first, up to the caller's words if they come last. */
   readonly lines: readonly TranscriptLine[];
