@@ -95,6 +95,13 @@ describe('a server without any configuration', () => {
     }
   });
 
+  it('says which platform it serves besides LayerCode, and where', LIMIT, async () => {
+    const env = { CHAT_COMPLETIONS_KEYS: 'key', CHAT_COMPLETIONS_PROFILE: 'vapi' };
+    const server = spawn({ env });
+    const line = `custom LLM  ${await server.url()}/api/agent (vapi)`;
+    assert.ok(server.stderr.includes(line), server.stderr);
+  });
+
   it(
     'prints commands that work in a clone of the package: npx finds nothing there',
     LIMIT,

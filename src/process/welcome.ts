@@ -46,6 +46,9 @@ export function welcome(
     `  ${settings.playground ? 'or here    ' : 'talk to it '} ${talkCommand(origin)}`,
     `  webhook     ${origin}${settings.agentRoute}`,
     ...ownPaths.map((path) => `              ${origin}${path}`),
+    ...(settings.chatCompletionsKeys.length > 0
+      ? [`  custom LLM  ${origin}${settings.agentRoute} (${settings.chatCompletionsProfile})`]
+      : []),
     `  health      ${origin}/health`,
     '',
   ];
