@@ -26,6 +26,8 @@ export interface Comparison {
   readonly ours: readonly OwnTurns[];
   /** Empty if nothing in one is certain to be in the other. */
   readonly pairs: readonly Pair[];
+  /** How many of ours follow the last exchange of theirs. -1 if that is not known. */
+  readonly rest: number;
   /** The turn of the request, if it runs again. */
   readonly known: TurnRecord | undefined;
   /**
@@ -70,13 +72,14 @@ export function compare(
   const ours = ends === undefined ? ownExchangesOf(earlier, replyOf) : recent;
   const pairs = ends ?? align(theirs, ours);
   const newest = ours.at(-1);
-  const isBeforeNewest = known === undefined && restOf(theirs, ours, pairs) === 1;
+  const rest = restOf(theirs, ours, pairs, text);
+  const isBeforeNewest = known === undefined && rest === 1;
   const isLate =
     isBeforeNewest
     && newest?.words !== undefined
     && mayBeWanted(newest.turns)
     && saysLess(text, newest.words);
-  return { transcript, theirs, ours, pairs, known, isLate };
+  return { transcript, theirs, ours, pairs, rest, known, isLate };
 }
 
 /** A dropped connection proves that nobody wants the reply: what comes then is not late. */
@@ -90,17 +93,22 @@ const RECENT_TURNS = 4;
 
 /**
  * How many of ours follow the last exchange of theirs. -1 if that is not one of ours: unless both
- * begin with the caller's first words now, or with those that our only turn answers. Then the agent's
- * words that come first must not be our reply to these.
+ * begin with the caller's first words now, with those that our only turn answers, or with those of
+ * all our turns joined to one `text`. The agent's words that come first must not be our reply.
  */
 function restOf(
-  theirs: readonly Exchange[], ours: readonly OwnExchange[], pairs: readonly Pair[],
+  theirs: readonly Exchange[],
+  ours: readonly OwnExchange[],
+  pairs: readonly Pair[],
+  text: string,
 ): number {
   const last = pairs.at(-1);
   if (last !== undefined) return last[0] === theirs.length - 1 ? ours.length - 1 - last[1] : -1;
   const isEmpty = theirs.every(({ words }) => words === undefined);
   const worded = ours.filter(({ words }) => words !== undefined);
-  if (!isEmpty || worded.length > 1) return -1;
+  if (!isEmpty) return -1;
+  if (worded.length > 1)
+    return saysSame(worded.map(({ words }) => words).join(' '), text) ? worded.length : -1;
   const [only] = worded;
   const [first] = theirs;
   const isOurReply = only !== undefined && first !== undefined && repliesAreAlike(first, only);
@@ -116,8 +124,7 @@ export function reconcile(conversation: Conversation, comparison: Comparison): R
     return NOTHING;
   }
   const changes = new Changes(conversation, comparison);
-  const isBeginning = restOf(theirs, ours, comparison.pairs) >= 0;
-  if (comparison.pairs.length > 0 || isBeginning) changes.walk();
+  if (comparison.pairs.length > 0 || comparison.rest >= 0) changes.walk();
   else changes.addLastWords();
   return changes;
 }
@@ -155,9 +162,9 @@ class Changes implements Reconciled {
 
   /** Without a pair: what follows the words of the agent that were said first, if any were. */
   #beginnings(): Pair {
-    const { theirs, ours } = this.#comparison;
+    const { theirs, ours, rest } = this.#comparison;
     const newest = ours.at(-1);
-    const isCutToReply = newest?.words !== undefined && restOf(theirs, ours, []) === 0;
+    const isCutToReply = newest?.words !== undefined && rest === 0;
     if (isCutToReply && theirs[0] !== undefined) {
       this.#hear(theirs[0], newest);
       return [theirs.length, ours.length];

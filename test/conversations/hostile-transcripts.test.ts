@@ -120,6 +120,16 @@ describe('a call that was cut in front to our last reply', () => {
   });
 });
 
+describe('the first words of a call', () => {
+  it('that came in two messages and come joined to one replace both', () => {
+    const conversation = emptyConversation('c');
+    exchange(conversation, 't1', 'I want', 'Yes?');
+    exchange(conversation, 't2', 'book four', 'Booked.', ['user: I want']);
+    open(conversation, 't3', 'I want book four');
+    assert.deepEqual(shown(conversation), ['user: I want book four', 'assistant(open): ']);
+  });
+});
+
 describe('drafts of the same words', () => {
   it('leave history before anything that was said', () => {
     const conversation = emptyConversation('c');
