@@ -56,6 +56,7 @@ describe('a server with workers and a tracer', () => {
         return turn.pid;
       }),
     );
-    assert.deepEqual([...new Set(turns)].toSorted(), workers.toSorted());
+    // A worker that is busy takes none of them: which one accepts is the system's choice.
+    assert.ok(turns.every((pid) => workers.includes(pid)), String(turns));
   });
 });
