@@ -33,12 +33,8 @@ export interface TranscriptLine {
 export interface Transcript {
   /** The last lines, oldest first. Lines without a word are left out. */
   readonly lines: readonly TranscriptLine[];
-  /** False if older lines were left out. */
-  readonly isWhole: boolean;
   /** Whether the assistant's texts are what the caller heard. Otherwise they may have been sent. */
   readonly isHeard: boolean;
-  /** Whether the platform asks for replies that it may never speak. */
-  readonly isSpeculative: boolean;
   /**
    * Whether the platform has named no conversation. The turn then stands alone: it leaves nothing
    * in history, and what it knows of the call is this transcript.

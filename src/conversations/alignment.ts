@@ -8,11 +8,9 @@ import {
 export interface Exchange {
   /** Undefined for what was said before the caller's first words. */
   readonly words: string | undefined;
+  /** One of ours is '' for a turn that said nothing, or nothing yet. */
   readonly replies: readonly string[];
 }
-
-/** An exchange of ours. Its replies may be '' for a turn that said nothing, or nothing yet. */
-export type OwnExchange = Exchange;
 
 /** Indices of an exchange of theirs and of the same one of ours. */
 export type Pair = readonly [theirs: number, ours: number];
@@ -29,7 +27,7 @@ const MOST_OURS = 60;
  * `ours` and `theirs` are in order. What the caller said decides; where words repeat, so do the
  * replies.
  */
-export function align(theirs: readonly Exchange[], ours: readonly OwnExchange[]): readonly Pair[] {
+export function align(theirs: readonly Exchange[], ours: readonly Exchange[]): readonly Pair[] {
   const skipped = Math.max(0, ours.length - MOST_OURS);
   const told = theirs.map(compared);
   const own = ours.slice(skipped).map(compared);
@@ -79,7 +77,7 @@ function compared(exchange: Exchange): Compared {
  * undefined. Indices in `ours` are counted from the end of what is given.
  */
 export function alignEnds(
-  theirs: readonly Exchange[], ours: readonly OwnExchange[],
+  theirs: readonly Exchange[], ours: readonly Exchange[],
 ): readonly Pair[] | undefined {
   const [i, j] = [theirs.length - 1, ours.length - 1];
   const pairs = [[theirs[i - 1], ours[j - 1]], [theirs[i], ours[j]]] as const;
@@ -155,7 +153,7 @@ function isSame(a: Compared, b: Compared): boolean {
 }
 
 /** Whether some replies begin alike. */
-export function repliesAreAlike(their: Exchange, our: OwnExchange): boolean {
+export function repliesAreAlike(their: Exchange, our: Exchange): boolean {
   return similarity(compared(their), compared(our)) > 0;
 }
 

@@ -3,11 +3,11 @@
 import { UNFINISHED_RESULTS, type Message } from './message.ts';
 import { lengthOfOnceCalls, type OnceCalls } from './once-call.ts';
 import {
+  callsOfDiscarded,
   countMessages,
   countRunningCalls,
   leadingMessages,
   messagesOf,
-  callsOfDiscarded,
   messagesWithRuns,
   setMessages,
   textLengthOf,

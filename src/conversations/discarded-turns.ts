@@ -1,6 +1,5 @@
 // What becomes of a turn that the platform has discarded, and of the one that replaces it.
 
-import type { Transcript } from '../calls/call-event.ts';
 import { goBack, type Conversation } from './conversation.ts';
 import type { ToolMessage } from './message.ts';
 import { toolMessagesOf, type TurnRecord } from './turn-record.ts';
@@ -22,7 +21,6 @@ export function takePlace(
   conversation: Conversation,
   record: TurnRecord,
   discarded: readonly TurnRecord[],
-  transcript: Transcript | undefined,
 ): Place {
   const replaced = record.number ?? numberOfReplaced(conversation.turns, record, discarded);
   record.number = replaced ?? nextNumber(conversation.turns);
@@ -32,8 +30,7 @@ export function takePlace(
     before !== undefined && newest?.id === before.turnId && !discarded.some(hasChangedThings);
   if (mustGoBack) goBack(conversation, before);
   const isNewest = conversation.turns.at(-1) === record;
-  if (transcript?.isSpeculative !== true) delete conversation.before;
-  else if (isNewest && conversation.before?.turnId !== record.id) {
+  if (isNewest && conversation.before?.turnId !== record.id) {
     const { state, agent } = conversation;
     conversation.before = {
       turnId: record.id,

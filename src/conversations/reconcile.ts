@@ -5,9 +5,7 @@
 import { createHash } from 'node:crypto';
 
 import type { Transcript, TranscriptLine } from '../calls/call-event.ts';
-import {
-  align, alignEnds, repliesAreAlike, type Exchange, type OwnExchange, type Pair,
-} from './alignment.ts';
+import { align, alignEnds, repliesAreAlike, type Exchange, type Pair } from './alignment.ts';
 import {
   add, addTurn, findTurn, moveLastTurn, rewrite, type Conversation,
 } from './conversation.ts';
@@ -38,7 +36,7 @@ export interface Comparison {
 }
 
 /** An exchange of ours, and its turns. */
-interface OwnTurns extends OwnExchange {
+interface OwnTurns extends Exchange {
   readonly turns: readonly TurnRecord[];
 }
 
@@ -98,7 +96,7 @@ const RECENT_TURNS = 4;
  */
 function restOf(
   theirs: readonly Exchange[],
-  ours: readonly OwnExchange[],
+  ours: readonly Exchange[],
   pairs: readonly Pair[],
   text: string,
 ): number {

@@ -288,9 +288,7 @@ export function openTurn(
   if (known === undefined) addTurn(conversation, record);
   const hasEarlier = begin(conversation, record, opening, known !== undefined);
   const place =
-    told === undefined
-      ? undefined
-      : takePlace(conversation, record, told.discarded, opening.transcript);
+    told === undefined ? undefined : takePlace(conversation, record, told.discarded);
   keepCaller(conversation, opening.caller);
   if (process !== undefined) conversation.stateOwner = process;
   trim(conversation, bounds);

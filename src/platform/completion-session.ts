@@ -22,8 +22,9 @@ export interface CompletionSessionOptions {
   /** Each message is first sent without its last word, as a platform does that guesses its end. */
   readonly isSpeculating: boolean;
   /**
-   * Receives the frames that a traced `TextSession` sends, in order. Of each turn only the delivery
-   * that speaks is among them. If it returns a promise, the rest of the reply is read after that.
+   * Receives frames of the kinds that a traced `TextSession` sends, in order. Of each turn only the
+   * delivery that is spoken is among them. If it returns a promise, the rest of the reply is read
+   * after that.
    */
   readonly onFrame: (frame: ServerFrame) => Awaitable<unknown>;
   /** Called when the agent has hung up or transferred the call, after its last words. */

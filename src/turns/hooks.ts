@@ -2,12 +2,11 @@
 
 import type { Agent, Spoken } from '../agents/agent.ts';
 import { DEFAULT_APOLOGY } from '../agents/phrases.ts';
-import type { Awaitable } from '../base/awaitable.ts';
+import { isThenable, type Awaitable } from '../base/awaitable.ts';
 import type { CallStart, TurnEvent } from '../calls/call-event.ts';
 import type { CutTurn } from '../conversations/heard.ts';
 import type { Logger } from '../log.ts';
 import { TurnReply } from './reply.ts';
-import { isThenable } from '../base/awaitable.ts';
 import { messageTurn, startTurn, type ViewedTurn } from './turn-view.ts';
 
 /** Calls the hook that answers the turn's event. Returns undefined if the agent has none. */

@@ -489,8 +489,7 @@ describe('a turn that the platform lacks', () => {
     const conversation = emptyConversation('c');
     exchange(conversation, 't1', 'A', 'a', ['agent: Welcome.']);
     exchange(conversation, 't2', 'B', 'b', ['agent: Welcome.', 'user: A', 'agent: a']);
-    const told = { isWhole: false };
-    open(conversation, { turnId: 't3', text: 'C', lines: ['agent: b', 'user: X'], told });
+    open(conversation, { turnId: 't3', text: 'C', lines: ['agent: b', 'user: X'] });
     assert.deepEqual(discarded(conversation), []);
   });
 });
@@ -739,19 +738,19 @@ describe('the state and the agent', () => {
   const lines = ['user: A', 'agent: a'];
 
   /** A, which left a state and an agent, and B, which has changed both. */
-  function changedBy(reply: string | Message[], told: Partial<Transcript> = {}): Conversation {
+  function changedBy(reply: string | Message[]): Conversation {
     const conversation = callOf('A > a');
     keepState(conversation, '{"n":1}');
     conversation.agent = 'first';
-    open(conversation, { turnId: 't2', text: 'B', lines, told });
+    open(conversation, { turnId: 't2', text: 'B', lines });
     settle(conversation, 't2', 'completed', reply);
     keepState(conversation, '{"n":2}');
     keepAgent(conversation, 'second');
     return conversation;
   }
 
-  function replace(conversation: Conversation, told: Partial<Transcript> = {}): OpenedTurn {
-    return open(conversation, { turnId: 't3', text: 'B and C', lines, told });
+  function replace(conversation: Conversation): OpenedTurn {
+    return open(conversation, { turnId: 't3', text: 'B and C', lines });
   }
 
   const stateOf = ({ state, agent }: Conversation | OpenedTurn): unknown => [state, agent];
@@ -807,13 +806,6 @@ describe('the state and the agent', () => {
     assert.deepEqual(stateOf(conversation), ['{"n":2}', 'second']);
   });
 
-  it('stay where the platform does not ask for replies that it may never speak', () => {
-    const told = { isSpeculative: false };
-    const conversation = changedBy('b', told);
-    replace(conversation, told);
-    assert.deepEqual(stateOf(conversation), ['{"n":2}', 'second']);
-  });
-
   it('are those before its first run for a turn that runs again', () => {
     const conversation = callOf('A > a');
     keepState(conversation, '{"n":1}');
@@ -831,11 +823,6 @@ describe('the state and the agent', () => {
       turnId: 't3', text: 'C', lines: [...lines, 'user: B', 'agent: b'],
     });
     assert.deepEqual(conversation.before, { turnId: 't3', state: '{"n":2}', agent: 'second' });
-  });
-
-  it('are not remembered where the platform speaks every reply', () => {
-    const conversation = changedBy('b', { isSpeculative: false });
-    assert.equal(conversation.before, undefined);
   });
 });
 

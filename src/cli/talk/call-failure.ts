@@ -38,7 +38,7 @@ function remedyFor(status: number, wire: Wire): string {
     case 401:
       return wire === 'layercode'
         ? 'the server has another webhook secret (see --secret), or one of the clocks is wrong'
-        : 'the server has other keys (see --key and CHAT_COMPLETIONS_KEYS)';
+        : 'the server does not know this key (see --key and CHAT_COMPLETIONS_KEYS)';
     case 404:
     case 405:
       return wire === 'layercode'

@@ -39,14 +39,12 @@ export function turnEventOf(
   };
   const start: CallStart = { type: 'start', isBeside: isAnonymous, ...fields };
   if (told.last === 'nobody') return start;
-  const { isWhole, lines } = told;
+  const { lines } = told;
   const words = told.last === 'tool' ? lastWords(lines) : told.words;
   const hasSpoken = words !== undefined && /\S/.test(words);
   const transcript: Transcript = {
     lines: hasSpoken ? lines.slice(0, -1) : lines,
-    isWhole,
     isHeard: profile.assistantText === 'heard',
-    isSpeculative: profile.isSpeculative,
     isAnonymous,
     start,
   };

@@ -30,8 +30,6 @@ export interface Profile {
   readonly metadata: readonly Place[];
   /** `heard`: the assistant's texts that come back are what the caller heard of them. */
   readonly assistantText: 'heard' | 'unknown';
-  /** Whether it asks for replies that it may never speak. */
-  readonly isSpeculative: boolean;
   /** What ends a filler, so that it is spoken at once. */
   readonly fillerEnd: string;
   readonly hangUp: readonly PlatformTool[];
@@ -47,7 +45,6 @@ const HEADERS = {
 const COMMON = {
   ...HEADERS,
   assistantText: 'unknown',
-  isSpeculative: true,
   fillerEnd: ' ',
   hangUp: [{ name: 'end_call' }, { name: 'endCall' }],
   transfer: [

@@ -3,10 +3,10 @@
 
 import { createHmac, timingSafeEqual } from 'node:crypto';
 
-import type { Agent } from '../../agents/agent.ts';
 import { untilAborted } from '../../base/abort.ts';
 import { andThen, type Awaitable } from '../../base/awaitable.ts';
 import { isId, isObject } from '../../base/fields.ts';
+import type { JsonObject } from '../../base/json.ts';
 import type { CallEnd, CallerInterruption } from '../../calls/call-event.ts';
 import type { Handler } from '../../http/compose.ts';
 import type { Context } from '../../http/context.ts';
@@ -17,13 +17,11 @@ import { checkJsonType } from '../json-body.ts';
 import { WIRE } from './call-events.ts';
 import { withErrorBody } from './error-body.ts';
 import type { CallReportEvent } from './events.ts';
-import type { JsonObject } from '../../base/json.ts';
 import { Keys } from './keys.ts';
 import { callerOf, firstId, firstValue, PROFILES } from './profiles.ts';
 import { parseBody } from './request.ts';
 
 export interface ReportsOptions extends CallEndsOptions {
-  readonly agent: Agent;
   /** Undefined: Vapi's messages are refused. */
   readonly vapiSecret: string | undefined;
   /** Undefined: ElevenLabs' webhook is refused. */

@@ -342,7 +342,7 @@ describe('talk over Chat Completions', () => {
   it('ends with code 1 at a wrong key, and says where keys are set', async (t) => {
     const { exitCode, err } = await platform(t, {}, { argv: ['--key', 'another'] });
     assert.equal(exitCode, 1);
-    assert.match(err, /refused: 401 Incorrect API key provided; the server has other keys \(see --k/);
+    assert.match(err, /refused: 401 Incorrect API key provided; the server does not know this key/);
   });
 
   it('refuses a script with a step that the wire lacks', async (t) => {

@@ -47,7 +47,7 @@ describe('describeFailure', () => {
     profile: 'generic', isRetrying: false, isSpeculating: false,
   } as const;
   for (const [status, remedy] of [
-    [401, 'the server has other keys (see --key and CHAT_COMPLETIONS_KEYS)'],
+    [401, 'the server does not know this key (see --key and CHAT_COMPLETIONS_KEYS)'],
     [404, 'has the server CHAT_COMPLETIONS_KEYS? See also --url and AGENT_ROUTE'],
     [400, 'is that the URL of an agent that speaks Chat Completions?'],
   ] as const) {
