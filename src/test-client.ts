@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto';
 
 import type { App } from './app/app.ts';
-import { parseJson } from './base/json.ts';
+import { parseJson, type JsonObject } from './base/json.ts';
 import type { Message, ToolMessage } from './conversations/message.ts';
 import { CompletionsWire } from './platform/completions-wire.ts';
 import { hearWords } from './platform/heard-events.ts';
@@ -20,6 +20,10 @@ interface CommonOptions {
   readonly agentRoute?: string;
   /** Default: a new id. */
   readonly conversationId?: string;
+  /** The number the caller calls from. Default: none, as from a browser. */
+  readonly from?: string;
+  /** What the platform knows about the call. */
+  readonly metadata?: JsonObject;
 }
 
 /** For a client that plays LayerCode. */
@@ -49,7 +53,8 @@ export type TestClientOptions = LayercodeClientOptions | CompletionsClientOption
 /**
  * Options of `say` and `start`. All other fields are added to what is posted, or replace its own.
  * These have one name on all wires, and are put where the wire has them: `conversation_id`,
- * `from_phone_number`, `to_phone_number`, `metadata` and `custom_metadata`.
+ * `from_phone_number`, `to_phone_number`, `metadata` and `custom_metadata`. They replace the
+ * client's `from` and `metadata`.
  */
 export interface TurnOptions {
   /**
@@ -68,6 +73,8 @@ export class TestClient {
   readonly conversationId: string;
   readonly #app: App | undefined;
   readonly #wire: TestWire;
+  /** Fields of every turn. */
+  readonly #facts: Readonly<Record<string, unknown>>;
   #origin: Promise<string> | undefined;
   #lastTurn: TestRequest | undefined;
 
@@ -76,6 +83,11 @@ export class TestClient {
     if (typeof target === 'string') this.#origin = Promise.resolve(target.replace(/\/$/, ''));
     this.conversationId = options.conversationId ?? randomUUID();
     this.#wire = openWire(options, this.conversationId);
+    const { from, metadata } = options;
+    this.#facts = {
+      ...(from === undefined ? {} : { from_phone_number: from }),
+      ...(metadata === undefined ? {} : { metadata }),
+    };
   }
 
   /** `http://127.0.0.1:port`. The first call starts the app's server on a free port. */
@@ -125,7 +137,7 @@ export class TestClient {
   async #takeTurn(words: string | undefined, options: TurnOptions): Promise<TestReply> {
     const { interruptAfterWords, ...fields } = options;
     checkWords(interruptAfterWords);
-    const request = this.#wire.turn(words, fields);
+    const request = this.#wire.turn(words, { ...this.#facts, ...fields });
     this.#lastTurn = request;
     const reply = await this.#send(request);
     if (interruptAfterWords === undefined || !isEventStream(reply.response)) return reply;

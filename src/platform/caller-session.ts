@@ -1,5 +1,12 @@
 import type { JsonObject } from '../base/json.ts';
 
+/** What the platform says about the caller with each event, where the wire has a place for it. */
+export interface CallerFacts {
+  /** The number they call from. Undefined for a caller in a browser. */
+  readonly from?: string | undefined;
+  readonly metadata?: JsonObject | undefined;
+}
+
 /**
  * A caller in text mode, and the platform between them and the agent. Methods that post return when
  * their request has been answered, and never reject.

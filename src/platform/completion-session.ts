@@ -4,7 +4,7 @@ import type { Awaitable } from '../base/awaitable.ts';
 import { parseJson, type JsonObject } from '../base/json.ts';
 import type { ProfileName } from '../wires/chat-completions/profiles.ts';
 import { AssistantTurn } from './assistant-turn.ts';
-import type { CallerSession } from './caller-session.ts';
+import type { CallerFacts, CallerSession } from './caller-session.ts';
 import { CompletionCall, type CompletionRequest, type CompletionTurn } from './completion-call.ts';
 import { eventsIn, type CompletionPart } from './completion-events.ts';
 import { Delivery } from './delivery.ts';
@@ -17,6 +17,7 @@ export interface CompletionSessionOptions {
   readonly key: string;
   readonly profile: ProfileName;
   readonly conversationId: string;
+  readonly caller?: CallerFacts | undefined;
   /** Each request is sent a second time while the first is answered, as a retrying client does. */
   readonly isRetrying: boolean;
   /** Each message is first sent without its last word, as a platform does that guesses its end. */
@@ -85,12 +86,12 @@ export class CompletionSession implements CallerSession {
   }
 
   async #runTurn(words: string | undefined): Promise<void> {
-    const { onFrame, onHangUp, isRetrying, isSpeculating } = this.#options;
+    const { onFrame, onHangUp, caller, isRetrying, isSpeculating } = this.#options;
     const number = ++this.#turns;
     const turn = new AssistantTurn(randomUUID(), undefined, onFrame);
     const guessed = isSpeculating ? withoutLastWord(words) : undefined;
-    const guess = guessed === undefined ? undefined : this.#call.request(guessed);
-    const posted: Posted = { number, turn, request: this.#call.request(words) };
+    const guess = guessed === undefined ? undefined : this.#call.request(guessed, caller);
+    const posted: Posted = { number, turn, request: this.#call.request(words, caller) };
     const said = this.#call.say(words);
     [this.#turn, this.#said] = [turn, said];
     const event = { turn_id: turn.id, ...posted.request.body } as JsonObject; // it becomes JSON

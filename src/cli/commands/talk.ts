@@ -16,13 +16,15 @@ import { playScript } from '../talk/play-script.ts';
 import { talkByLines } from '../talk/talk-by-lines.ts';
 import { TerminalTalk } from '../talk/talk-on-terminal.ts';
 import { parseScript, type Step } from '../talk/talk-script.ts';
+import { CALLER_FLAGS, parseCallerFlags } from '../talk/caller-flags.ts';
 import {
   parseWireFlags, PROFILE_NAMES, WIRE_FLAGS, WIRE_SWITCHES,
 } from '../talk/wire-flags.ts';
 import { parseConversation } from './turn.ts';
 
 const FLAGS = [
-  ...TARGET_FLAGS, ...WIRE_FLAGS, '--conversation', '--agent', '--script', '--timeout',
+  ...TARGET_FLAGS, ...WIRE_FLAGS, ...CALLER_FLAGS, '--conversation', '--agent', '--script',
+  '--timeout',
 ] as const;
 const DEFAULT_TIMEOUT_SECONDS = 30;
 const MAX_TIMEOUT_SECONDS = 86_400;
@@ -32,6 +34,7 @@ export const talk: Command = {
   summary: 'Talk to an agent from the terminal, a pipe or a script.',
   help: `\
 Usage: layercode-microserver talk [--url URL] [--secret SECRET] [--conversation ID] [--agent AGENT]
+                                  [--from NUMBER] [--metadata JSON]
                                   [--script FILE [--timeout SECONDS]]
        layercode-microserver talk --wire chat-completions [--profile NAME] [--key KEY] [--retry]
                                   [--speculate] [--url URL] …
@@ -44,6 +47,8 @@ If none answers, it starts one for this talk.
   --secret SECRET      Signs the events. Default: LAYERCODE_WEBHOOK_SECRET, else the development
                        secret of this directory. Other users of the machine can read a flag.
   --conversation ID    Continues a conversation. Default: a new one.
+  --from NUMBER        The number that the caller calls from. Default: none, as from a browser.
+  --metadata JSON      What the platform knows about the call: an object such as {"plan":"gold"}.
   --agent AGENT        Starts a server with this agent: a built-in name or the path of a module.
   --script FILE        Plays a script, see below.
   --timeout SECONDS    The longest a reply may take in a script or with piped lines.
@@ -111,6 +116,7 @@ was not met, or a signal ended the talk; 2 the arguments or the script are wrong
       );
     }
     const conversationId = parseConversation(flags['--conversation']) ?? randomUUID();
+    const caller = parseCallerFlags(flags);
     const timeoutMs = parseTimeout(flags['--timeout']) * 1_000;
     const steps =
       flags['--script'] === undefined
@@ -129,7 +135,8 @@ was not met, or a signal ended the talk; 2 the arguments or the script are wrong
       const stream = isOnTerminal ? stdout : terminal.stderr;
       stream.write(`${paintFor(stream, environment)('dim', line)}\n`);
     };
-    const target = await openTarget(flags, completions, terminal, tell);
+    const opened = await openTarget(flags, completions, terminal, tell);
+    const target = { ...opened, caller };
     try {
       if (terminal.interrupted.aborted) throw interruptedError(terminal.interrupted);
       if (steps !== undefined) {

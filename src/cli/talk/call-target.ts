@@ -1,6 +1,7 @@
 // Decides which agent is called, over which wire, and with which secret.
 
 import { isObject } from '../../base/fields.ts';
+import type { CallerFacts } from '../../platform/caller-session.ts';
 import { readDevelopmentSecret } from '../../process/development-secret.ts';
 import { loadSettings } from '../../settings/load-settings.ts';
 import { keysOfAgent, secretsOfPlainRoute } from '../../settings/named-agents.ts';
@@ -16,15 +17,19 @@ export const TARGET_FLAGS = ['--url', '--secret', '--settings-file'] as const;
 
 export type TargetFlags = Readonly<Partial<Record<(typeof TARGET_FLAGS)[number], string>>>;
 
+interface CommonTarget {
+  readonly caller?: CallerFacts | undefined;
+}
+
 /** How an agent is called as LayerCode calls it. */
-export interface LayercodeTarget {
+export interface LayercodeTarget extends CommonTarget {
   readonly wire?: 'layercode';
   readonly webhookUrl: string;
   readonly secret: string;
 }
 
 /** How an agent is called as platforms of Chat Completions do. */
-export interface CompletionsTarget extends CompletionsOptions {
+export interface CompletionsTarget extends CommonTarget, CompletionsOptions {
   readonly wire: 'chat-completions';
   /** Where completions are asked for. */
   readonly webhookUrl: string;

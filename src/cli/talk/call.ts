@@ -217,12 +217,13 @@ export class Call {
       const { webhookUrl: url, ...others } = target;
       return new CompletionSession({ ...others, url, conversationId, onFrame, onHangUp });
     }
-    const { webhookUrl, secret } = target;
+    const { webhookUrl, secret, caller } = target;
     return new TextSession({
       grant: {
         agentId: 'terminal',
         conversationId,
-        metadata: undefined,
+        fromPhoneNumber: caller?.from,
+        metadata: caller?.metadata,
         customMetadata: undefined,
         customHeaders: {},
       },
