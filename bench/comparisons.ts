@@ -124,6 +124,46 @@ async function compareFull(
   return { raw: results, verdicts };
 }
 
+/** Young conversations, with a new connection for each turn: a proxy without keep-alive. */
+async function compareConnections(
+  { bare, server, quiet, peers }: Contestants,
+  size: BenchSize,
+): Promise<Comparison> {
+  const contestants = [bare, quiet, server, ...peers, withFlags(server)];
+  const results = await runRounds(contestants, size.rounds, (contestant) =>
+    measureThroughput(contestant, {
+      connections: CONNECTIONS,
+      conversations: 100,
+      fill: 0,
+      renewsConnections: true,
+      ...size,
+    }),
+  );
+  console.log(`\nA new connection for each turn: at most ${describeRounds(size)}`);
+  printThroughput(contestants, results);
+  const [bareRounds = [], quietRounds = [], serverRounds = []] = results;
+  return {
+    raw: results,
+    verdicts: [
+      judge(
+        { what: 'turns/s with ACCESS_LOG=false', limit: 0.8, kind: 'at least' },
+        ratesOf(quietRounds),
+        ratesOf(bareRounds),
+      ),
+      judge(
+        { what: 'turns/s with the defaults', limit: 0.8, kind: 'at least' },
+        ratesOf(serverRounds),
+        ratesOf(bareRounds),
+      ),
+      judge(
+        { what: 'CPU per turn with the defaults', limit: 1.25, kind: 'at most' },
+        cpuOf(serverRounds),
+        cpuOf(bareRounds),
+      ),
+    ],
+  };
+}
+
 /** An agent that waits for a round of the event loop, as any does that asks somebody else. */
 async function compareLater(
   { bare, quiet }: Contestants,
@@ -289,4 +329,5 @@ export const COMPARISONS: Readonly<Record<string, Compare>> = {
   memory: compareMemory,
   stores: compareStores,
   wires: compareWires,
+  connections: compareConnections,
 };

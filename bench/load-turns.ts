@@ -19,6 +19,8 @@ export interface TurnsOptions {
   fill: number;
   /** Most messages in a request of Chat Completions. 0: LayerCode's events. */
   messages: number;
+  /** Whether each turn has a connection of its own. */
+  renewsConnections: boolean;
   /** Consecutive turns in one conversation before moving to the next. */
   stay: number;
   /**
@@ -132,7 +134,9 @@ export function runTurns(options: TurnsOptions): Promise<TurnsResult> {
 
     function drive(index: number): void {
       const isResent = options.messages > 0;
-      const connection = createTurnConnection(port, isResent ? { ending: '[DONE]' } : {});
+      const isRenewed = options.renewsConnections;
+      const ending = isResent ? { ending: '[DONE]' } : {};
+      const connection = createTurnConnection(port, { ...ending, isRenewed });
       const calls = new Map<string, ResentCall>();
       let turn = 0;
 
@@ -156,8 +160,9 @@ export function runTurns(options: TurnsOptions): Promise<TurnsResult> {
         turn += 1;
         const conversationId = `conv_${runId}_${index}_${place}`;
         const call = isResent ? callOf(conversationId) : undefined;
+        const turnId = `turn_${runId}_${sent}`;
         const request = call?.say(text)
-          ?? formatTurnRequest({ conversationId, turnId: `turn_${runId}_${sent}`, text });
+          ?? formatTurnRequest({ conversationId, turnId, text, isOnly: isRenewed });
         const reply = `You said: ${text}`;
         connection.run(request, reply, (fault, times) => {
           call?.heard(reply);

@@ -1,7 +1,8 @@
 // The load generator, in a process of its own. Prints one line of JSON. Exits 1 if a turn fails.
 //   load.ts --port P --pid PID --seconds 4 --warmup 2
 //       turns on 64 connections for a time; --fill 100: after 100 turns of each conversation;
-//       --messages 50: over Chat Completions, with so many messages at most
+//       --messages 50: over Chat Completions, with so many messages at most;
+//       --renew 1: a new connection for each turn
 //   load.ts --port P --pid PID --turns 100000
 //       a number of turns, with a line {"turns":n} every 1 %
 //   load.ts --port P --streams 10000
@@ -19,6 +20,7 @@ const { values } = parseArgs({
     conversations: { type: 'string', default: '100' },
     fill: { type: 'string', default: '0' },
     messages: { type: 'string', default: '0' },
+    renew: { type: 'string', default: '0' },
     stay: { type: 'string', default: '1' },
     hot: { type: 'string', default: '0' },
     warmup: { type: 'string', default: '2' },
@@ -39,6 +41,7 @@ const result =
         conversations: Number(values.conversations),
         fill: Number(values.fill),
         messages: Number(values.messages),
+        renewsConnections: values.renew === '1',
         stay: Number(values.stay),
         hotEvery: Number(values.hot),
         warmupMs: values.turns === undefined ? Number(values.warmup) * 1000 : 0,

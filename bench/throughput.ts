@@ -16,6 +16,8 @@ export interface ThroughputOptions {
   readonly seconds: number;
   /** Most messages in a request of Chat Completions. Default: LayerCode's events. */
   readonly messages?: number;
+  /** Whether each turn has a connection of its own. Default: connections are kept. */
+  readonly renewsConnections?: boolean;
 }
 
 export interface Throughput extends TurnsResult {
@@ -38,6 +40,7 @@ export async function measureThroughput(
       conversations: options.conversations,
       fill: options.fill,
       messages: options.messages ?? 0,
+      renew: options.renewsConnections === true ? 1 : 0,
       warmup: options.warmupSeconds,
       seconds: options.seconds,
     });

@@ -37,6 +37,8 @@ export interface TurnConnectionOptions {
   readonly onFirstEvent?: () => void;
   /** What the last event of an answer holds. Default: that of LayerCode's. */
   readonly ending?: string;
+  /** Whether each turn has a connection of its own, which the server closes. Default: false. */
+  readonly isRenewed?: boolean;
 }
 
 /**
@@ -44,7 +46,8 @@ export interface TurnConnectionOptions {
  * closed it in between.
  */
 export function createTurnConnection(
-  port: number, { onFirstEvent, ending = '"response.end"' }: TurnConnectionOptions = {},
+  port: number,
+  { onFirstEvent, ending = '"response.end"', isRenewed = false }: TurnConnectionOptions = {},
 ): TurnConnection {
   let socket: Socket | undefined;
   let turn: OpenTurn | undefined;
@@ -57,6 +60,7 @@ export function createTurnConnection(
       socket?.destroy();
       socket = undefined;
     }
+    if (isRenewed) socket = undefined;
     onEnd(fault, { firstEventMs: firstEventAt - sentAt });
   }
 
