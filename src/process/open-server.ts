@@ -14,6 +14,7 @@ import type { SumMetrics } from '../metrics.ts';
 import { openModel } from '../models/open-model.ts';
 import { defaultModelName } from '../models/providers.ts';
 import { secretsOfAgent } from '../settings/named-agents.ts';
+import { shortSecretsIn } from '../settings/secrets.ts';
 import { SettingsError, type Settings } from '../settings/settings.ts';
 import { messageOf } from '../base/message-of.ts';
 import { version } from '../base/version.ts';
@@ -108,6 +109,10 @@ export async function openServer(given: Settings, options: OpenServerOptions): P
   });
   const problemsOfModels = new Set(models.flatMap((model) => model.problems()));
   for (const problem of problemsOfModels) log.warn('model', { problem });
+  // A warning only: containers are tried out with a short one.
+  if (settings.production) {
+    for (const variable of shortSecretsIn(settings)) log.warn('a secret is short', { variable });
+  }
   return { app, settings, log, origin, agentName, secretFile: missingSecret?.file };
 }
 
@@ -216,14 +221,16 @@ async function openRecords(
 
 /**
  * Generates a missing secret outside production, because signatures are always checked. Undefined
- * if none is missing. `known` is used instead of the directory's secret.
+ * if none is missing, and in production: there an agent without one speaks another wire. `known` is
+ * used instead of the directory's secret.
  */
 export function openMissingSecret(
   settings: Settings,
   directory: string,
   known?: DevelopmentSecret,
 ): DevelopmentSecret | undefined {
-  const { agents, webhookSecrets } = settings;
+  const { agents, production, webhookSecrets } = settings;
+  if (production) return undefined;
   const isMissing = agents.length === 0
     ? webhookSecrets.length === 0
     : agents.some(({ name }) => secretsOfAgent(settings, name).length === 0);

@@ -1,7 +1,10 @@
 // Finds the secrets among all values, so that no problem and no log line shows one.
 
 import { minRedactedLength } from './kinds.ts';
-import { agentOfKeysVariable, agentOfSecretVariable } from './named-agents.ts';
+import {
+  agentOfKeysVariable, agentOfSecretVariable, keysVariableOf, secretVariableOf,
+} from './named-agents.ts';
+import type { Settings } from './settings.ts';
 import { rows } from './table.ts';
 
 /** Every secret that is long enough to redact, the longest first. `values` has them by variable. */
@@ -16,6 +19,29 @@ export function secretsIn(values: Readonly<Record<string, string>>): readonly st
     .map((value) => value.trim())
     .filter((value) => value.length >= minRedactedLength);
   return [...new Set(found)].sort((a, b) => b.length - a.length);
+}
+
+/** Shortest secret that is hard to guess, in UTF-16 code units. */
+const MIN_UNGUESSED_LENGTH = 16;
+
+/** The variables that hold a secret which is short enough to be guessed. */
+export function shortSecretsIn(settings: Settings): readonly string[] {
+  const { webhookSecrets, chatCompletionsKeys, vapiWebhookSecret, elevenLabsWebhookSecret } = rows;
+  const held: readonly (readonly [variable: string, secrets: readonly string[]])[] = [
+    [webhookSecrets.variable, settings.webhookSecrets],
+    [chatCompletionsKeys.variable, settings.chatCompletionsKeys],
+    [vapiWebhookSecret.variable, [settings.vapiWebhookSecret ?? []].flat()],
+    [elevenLabsWebhookSecret.variable, [settings.elevenLabsWebhookSecret ?? []].flat()],
+    ...Object.entries(settings.agentSecrets).map(
+      ([name, own]) => [secretVariableOf(name), own] as const,
+    ),
+    ...Object.entries(settings.agentKeys).map(
+      ([name, own]) => [keysVariableOf(name), own] as const,
+    ),
+  ];
+  return held.flatMap(([variable, secrets]) =>
+    secrets.some(({ length }) => length < MIN_UNGUESSED_LENGTH) ? [variable] : [],
+  );
 }
 
 /** User and password of a URL, both encoded and decoded. */

@@ -37,6 +37,56 @@ describe('openServer', () => {
   });
 });
 
+describe('openServer in production', () => {
+  const short = 'whsec_15_chars_';
+  const production = { NODE_ENV: 'production', AGENT: 'echo', DRAIN_DELAY_SECONDS: '0' };
+
+  it('warns of every variable with a secret of fewer than 16 characters', async (t) => {
+    const agents = { sales: 'echo', desk: 'echo' };
+    const { lines } = await open(t, {
+      ...production,
+      AGENT: '',
+      AGENTS: Object.entries(agents).map((entry) => entry.join('=')).join(),
+      LAYERCODE_WEBHOOK_SECRET: `${COMMON},${short}`,
+      LAYERCODE_WEBHOOK_SECRET_SALES: short,
+      CHAT_COMPLETIONS_KEYS: short,
+      DESK_CHAT_COMPLETIONS_KEYS: short,
+      VAPI_WEBHOOK_SECRET: short,
+      ELEVENLABS_WEBHOOK_SECRET: short,
+    });
+    assert.deepEqual(shortSecrets(lines), [
+      'LAYERCODE_WEBHOOK_SECRET', 'CHAT_COMPLETIONS_KEYS', 'VAPI_WEBHOOK_SECRET',
+      'ELEVENLABS_WEBHOOK_SECRET', 'LAYERCODE_WEBHOOK_SECRET_SALES', 'DESK_CHAT_COMPLETIONS_KEYS',
+    ]);
+    assert.ok(!lines.join('').includes(short));
+  });
+
+  it('says nothing of one of 16 characters', async (t) => {
+    const { lines } = await open(t, { ...production, LAYERCODE_WEBHOOK_SECRET: `${short}_` });
+    assert.deepEqual(shortSecrets(lines), []);
+  });
+
+  it('says nothing of a short one outside production', async (t) => {
+    const { lines } = await open(t, { AGENT: 'echo', LAYERCODE_WEBHOOK_SECRET: short });
+    assert.deepEqual(shortSecrets(lines), []);
+  });
+
+  it("generates no secret of LayerCode's where another wire has a key", async (t) => {
+    const { server } = await open(t, { ...production, CHAT_COMPLETIONS_KEYS: COMMON });
+    assert.deepEqual([server.settings.webhookSecrets, server.secretFile], [[], undefined]);
+  });
+});
+
+function shortSecrets(lines: readonly string[]): readonly unknown[] {
+  const all = lines.join('').trim().split('\n').map((line) => JSON.parse(line) as LogLine);
+  return all.flatMap(({ msg, variable }) => (msg === 'a secret is short' ? [variable] : []));
+}
+
+interface LogLine {
+  readonly msg: string;
+  readonly variable?: unknown;
+}
+
 describe('openServer with AGENTS', () => {
   before(() => {
     for (const name of ['sales', 'support']) {
