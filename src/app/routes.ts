@@ -123,7 +123,7 @@ function webhookRoutes({
       onTurnEnd: turnObserver(routed.metrics, platform),
     };
     const layercode = signed({ secrets }, webhook({ ...shared, metrics: routed.metrics }));
-    if (keys.length === 0) return { name, path, post: layercode, others: [] };
+    if (keys.length === 0) return { name, path, serves: 'agent', post: layercode, others: [] };
     const { chatCompletionsProfile: profile } = settings;
     const { vapiWebhookSecret: vapiSecret, elevenLabsWebhookSecret: elevenLabsSecret } = settings;
     const hasReports = (vapiSecret ?? elevenLabsSecret) !== undefined;
@@ -133,6 +133,7 @@ function webhookRoutes({
     return {
       name,
       path,
+      serves: secrets.length > 0 ? 'agent' : 'completions',
       post: eitherWire(layercode, complete, secrets.length > 0),
       others: [
         ...COMPLETION_PATHS.map((below) => ['completions', below, complete] as const),
@@ -163,6 +164,8 @@ const MODEL_PATHS = ['/models', '/v1/models'];
 interface AgentRoutes {
   readonly name: string | undefined;
   readonly path: string;
+  /** What the path itself is for. If it is for both wires, `agent`. */
+  readonly serves: 'agent' | 'completions';
   /** Answers what is posted to the path itself. */
   readonly post: Handler;
   readonly others: readonly (readonly [
@@ -170,12 +173,12 @@ interface AgentRoutes {
   ])[];
 }
 
-function routesBelow({ name, path, post, others }: AgentRoutes): readonly AgentRoute[] {
+function routesBelow({ name, path, serves, post, others }: AgentRoutes): readonly AgentRoute[] {
   const named = (handler: Handler): Handler =>
     name === undefined ? handler : naming(name, handler);
   const base = path.replace(/\/$/, '');
   return [
-    { method: 'POST', path, handler: named(post), serves: 'agent' },
+    { method: 'POST', path, handler: named(post), serves },
     ...others.flatMap(([serves, below, handler]): AgentRoute[] => {
       const method = serves === 'models' ? 'GET' : 'POST';
       const own = base + below;

@@ -8,7 +8,7 @@ import { ROLES } from '../wires/chat-completions/request.ts';
 import { AUTHORIZE_REQUEST } from '../wires/layercode/authorize.ts';
 
 export interface OpenApiOptions {
-  /** The paths of the webhooks. */
+  /** The paths of LayerCode's webhooks. */
   readonly agentRoutes: readonly string[];
   /** What is served for platforms that speak Chat Completions. */
   readonly completionRoutes: readonly CompletionRoute[];
@@ -24,6 +24,13 @@ export interface CompletionRoute {
 
 /** No security scheme applies. */
 const OPEN: JsonObject[] = [];
+
+const WEBHOOK_SIGNATURE = {
+  type: 'apiKey',
+  in: 'header',
+  name: SIGNATURE_HEADER,
+  description: 't=<unix seconds>,v1=<hex HMAC-SHA256 of "<t>.<raw body>">',
+};
 
 const ERROR = {
   description: 'The message says why',
@@ -216,12 +223,7 @@ function documentOf(
         Error: { type: 'object', required: ['error'], properties: { error: { type: 'string' } } },
       },
       securitySchemes: {
-        webhookSignature: {
-          type: 'apiKey',
-          in: 'header',
-          name: SIGNATURE_HEADER,
-          description: 't=<unix seconds>,v1=<hex HMAC-SHA256 of "<t>.<raw body>">',
-        },
+        ...(agentRoutes.length > 0 ? { webhookSignature: WEBHOOK_SIGNATURE } : {}),
         ...(completionRoutes.length > 0
           ? { completionKey: { type: 'http', scheme: 'bearer' } }
           : {}),

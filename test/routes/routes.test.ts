@@ -388,6 +388,13 @@ describe('GET /openapi.json', () => {
     );
   });
 
+  it("says that the agent's route speaks Chat Completions where nothing else is set", async (t) => {
+    const { paths } = await document(t, { webhookSecrets: [], chatCompletionsKeys: ['a-key'] });
+    const both = await document(t, { chatCompletionsKeys: ['a-key'] });
+    const schemes = [paths, both.paths].map((found) => found['/api/agent']?.['post']?.security);
+    assert.deepEqual(schemes, [[{ completionKey: [] }], [{ webhookSignature: [] }]]);
+  });
+
   it('names the routes as the settings do', async (t) => {
     const { paths } = await document(t, {
       agentRoute: '/hook',

@@ -15,17 +15,17 @@ export class Keys {
 
   /**
    * Throws an `HttpError` (401) unless the request carries one of the keys: as
-   * `Authorization: Bearer <key>`, without `Bearer`, or in a header of its own.
+   * `Authorization: Bearer <key>`, without `Bearer`, or in a header of its own. A platform may send
+   * an `Authorization` that is meant for somebody else, so each header is tried.
    */
   check(context: Context, header = 'x-api-key'): void {
     const given = credentialsOf(context, header);
-    const digest = given === undefined ? undefined : digestOf(given);
     let isRight = false;
-    for (const known of this.#digests) {
-      if (digest !== undefined && timingSafeEqual(digest, known)) isRight = true;
+    for (const digest of given.map(digestOf)) {
+      for (const known of this.#digests) if (timingSafeEqual(digest, known)) isRight = true;
     }
     if (isRight) return;
-    context.logFields['hint'] = given === undefined
+    context.logFields['hint'] = given.length === 0
       ? `no Authorization and no ${header} header`
       : 'unknown key';
     throw new HttpError(401, 'Incorrect API key provided', { code: 'invalid_api_key' });
@@ -34,13 +34,12 @@ export class Keys {
 
 /** Whether the request has credentials of this wire, right or wrong. */
 export function hasCredentials(context: Context): boolean {
-  return credentialsOf(context, 'x-api-key') !== undefined;
+  return credentialsOf(context, 'x-api-key').length > 0;
 }
 
-function credentialsOf(context: Context, header: string): string | undefined {
-  const authorization = context.header('authorization');
-  if (!authorization) return context.header(header);
-  return /^bearer +/i.test(authorization) ? authorization.replace(/^bearer +/i, '') : authorization;
+function credentialsOf(context: Context, header: string): readonly string[] {
+  const authorization = context.header('authorization')?.replace(/^bearer +/i, '');
+  return [authorization, context.header(header)].flatMap((given) => given || []);
 }
 
 function digestOf(text: string): Buffer {

@@ -181,6 +181,12 @@ describe('a key', () => {
     ['as a bearer token in lower case', { authorization: `bearer ${KEY}` }],
     ['in Authorization without a scheme', { authorization: KEY }],
     ['in x-api-key', { 'x-api-key': KEY }],
+    ['in x-api-key beside an Authorization for somebody else', {
+      authorization: 'Basic dXNlcjpwYXNz', 'x-api-key': KEY,
+    }],
+    ['as a bearer token beside a wrong x-api-key', {
+      authorization: `Bearer ${KEY}`, 'x-api-key': 'wrong',
+    }],
     ['of a rotation', { authorization: 'Bearer next-key' }],
   ] as const) {
     it(`${what} is taken`, async (t) => {
@@ -191,12 +197,13 @@ describe('a key', () => {
 
   for (const [what, headers] of [
     ['that is missing', {}],
-    ['that is empty', { authorization: '' }],
+    ['that is empty', { authorization: '', 'x-api-key': '' }],
     ['that is only a scheme', { authorization: 'Bearer' }],
     ['that is the beginning of one', { authorization: `Bearer ${KEY.slice(0, -1)}` }],
     ['with more behind it', { authorization: `Bearer ${KEY}1` }],
     ['of another scheme', { authorization: `Basic ${KEY}` }],
     ['that is the whole list', { authorization: `Bearer ${KEY},next-key` }],
+    ['that is wrong in both headers', { authorization: 'Bearer wrong', 'x-api-key': 'wrong' }],
     ['of 8 KB', { authorization: `Bearer ${'k'.repeat(8_192)}` }],
   ] as const) {
     it(`${what} is refused in the body of this wire`, async (t) => {
@@ -226,10 +233,12 @@ describe('a key', () => {
   it('that is missing is told apart from a wrong one in the log', async (t) => {
     const { platform, logLines } = serveCompletions(t, {});
     await platform.ask(HELLO, { key: null });
+    await platform.ask(HELLO, { key: null, headers: { authorization: '' } });
     await platform.ask(HELLO, { key: 'wrong' });
-    const lines = await requestLines(logLines, 2);
+    const lines = await requestLines(logLines, 3);
+    const none = 'no Authorization and no x-api-key header';
     assert.deepEqual(lines.map(({ hint }) => hint), [
-      'no Authorization and no x-api-key header', 'unknown key',
+      none, none, 'unknown key',
     ]);
   });
 });
