@@ -1,5 +1,9 @@
 // layercode-microserver/testing
 export { withModel } from './agents/with-model.ts';
+export type { PlayOptions } from './eval/play-options.ts';
+export type {
+  PlayedTurn, ScenarioFailure, ScenarioResult, Tokens, ToolRunSeen,
+} from './eval/result.ts';
 export { scriptedModel } from './models/scripted-model.ts';
 export type {
   Script, ScriptedFunction, ScriptedModel, ScriptedRequest,

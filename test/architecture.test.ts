@@ -31,7 +31,7 @@ const HOUSE: readonly (readonly [room: string, mayImport: readonly string[]])[] 
       'log.ts', 'metrics.ts', 'base',
     ],
   ],
-  ['testing.ts', ['test-client.ts', 'agents', 'models']],
+  ['testing.ts', ['test-client.ts', 'eval', 'agents', 'models']],
   ['test-client.ts', ['platform', 'app', 'wires/chat-completions', 'conversations', 'base']],
   ['platform.ts', ['platform']],
   [
@@ -44,8 +44,9 @@ const HOUSE: readonly (readonly [room: string, mayImport: readonly string[]])[] 
   ['cli/tunnel', ['cli/terminal', 'process', 'wires/layercode', 'base']],
   [
     'cli/talk',
-    ['cli/terminal', 'process', 'platform', 'wires/chat-completions', 'settings', 'base'],
+    ['eval', 'cli/terminal', 'process', 'platform', 'wires/chat-completions', 'settings', 'base'],
   ],
+  ['eval', ['cli/terminal', 'app', 'agents', 'models', 'conversations', 'settings', 'base']],
   ['cli/terminal', ['base']],
   [
     'process',
@@ -649,7 +650,11 @@ describe('layercode-microserver/testing', () => {
       [
         'CompletionsClientOptions',
         'LayercodeClientOptions',
+        'PlayOptions',
+        'PlayedTurn',
         'PostOptions',
+        'ScenarioFailure',
+        'ScenarioResult',
         'Script',
         'ScriptedAnswer',
         'ScriptedCall',
@@ -662,6 +667,8 @@ describe('layercode-microserver/testing', () => {
         'TestClientOptions',
         'TestEvent',
         'TestToolCall',
+        'Tokens',
+        'ToolRunSeen',
         'TurnOptions',
       ],
     );

@@ -16,7 +16,7 @@ import { after, before, describe, it, type TestContext } from 'node:test';
 import type { Agent } from '../../src/agents/agent.ts';
 import { defineAgent } from '../../src/agents/define-agent.ts';
 import { playScript } from '../../src/cli/talk/play-script.ts';
-import { parseScript } from '../../src/cli/talk/talk-script.ts';
+import { parseTalkScript } from '../../src/cli/talk/talk-script.ts';
 import { RecordedTerminal } from '../cli/terminal/recorded-terminal.ts';
 import { fired, within } from '../fixtures/app.ts';
 import { SECRET } from '../fixtures/kernel.ts';
@@ -488,7 +488,7 @@ describe('the playground', () => {
       t.after(() => terminal.clear());
       const target = { webhookUrl: `${page.origin}/api/agent`, secret: SECRET };
       assert.equal(
-        await playScript(parseScript(script, 'talk.txt'), target, 'played', 10_000, terminal),
+        await playScript(parseTalkScript(script, 'talk.txt'), target, 'played', 10_000, terminal),
         0,
         terminal.out,
       );
@@ -511,7 +511,7 @@ describe('the playground', () => {
       await page.exchange('Hello', 'Yes?');
       const script = await exported(page);
       assert.match(script, /\n# expect Hi!\n\nsay Hello\n# expect Yes\?\n$/);
-      assert.equal(parseScript(script, 'talk.txt').length, 1);
+      assert.equal(parseTalkScript(script, 'talk.txt').length, 1);
     });
 
     it("leaves a failed turn's apology out, and begins anew with a conversation", async (t) => {

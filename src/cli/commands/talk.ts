@@ -15,7 +15,7 @@ import { interruptedError, withBrokenPipes } from '../terminal/output.ts';
 import { playScript } from '../talk/play-script.ts';
 import { talkByLines } from '../talk/talk-by-lines.ts';
 import { TerminalTalk } from '../talk/talk-on-terminal.ts';
-import { parseScript, type Step } from '../talk/talk-script.ts';
+import { parseTalkScript, type TalkStep } from '../talk/talk-script.ts';
 import { CALLER_FLAGS, parseCallerFlags } from '../talk/caller-flags.ts';
 import {
   parseWireFlags, PROFILE_NAMES, WIRE_FLAGS, WIRE_SWITCHES,
@@ -163,7 +163,7 @@ function parseTimeout(given: string | undefined): number {
 }
 
 /** Throws a `UsageError` for a file that cannot be read or is not a script of this wire. */
-function readScript(path: string, directory: string, hasData: boolean): readonly Step[] {
+function readScript(path: string, directory: string, hasData: boolean): readonly TalkStep[] {
   const file = shellWord(oneLine(path, 200));
   let bytes: Uint8Array;
   try {
@@ -178,7 +178,7 @@ function readScript(path: string, directory: string, hasData: boolean): readonly
   } catch (error) {
     throw new UsageError(`--script ${file} is not UTF-8 text`, { cause: error });
   }
-  const steps = parseScript(text, file);
+  const steps = parseTalkScript(text, file);
   const data = steps.find(({ name }) => name === 'data');
   if (data === undefined || hasData) return steps;
   const fault = 'the wire chat-completions has no data from a page';

@@ -36,6 +36,8 @@ export class Answer {
   readonly data: Json[] = [];
   /** Time from the event to the first word; undefined until there is one. */
   firstWordMs: number | undefined;
+  /** Time from the event to the end of the answer. */
+  durationMs: number | undefined;
   hangsUp = false;
   /** Whether the caller spoke over it. */
   isInterrupted = false;
@@ -140,6 +142,7 @@ export class Answer {
   /** Only for `Call`: nothing more will arrive. */
   settle(): void {
     this.isOver = true;
+    this.durationMs = performance.now() - this.#startedAtMs;
     this.#changed();
   }
 

@@ -6,11 +6,11 @@ import { oneLine } from '../terminal/one-line.ts';
 import { interruptedError } from '../terminal/output.ts';
 import type { CallTarget } from './call-target.ts';
 import { counted, MAX_SHOWN, ScriptPlayback, StepFailure } from './script-playback.ts';
-import type { Step } from './talk-script.ts';
+import type { TalkStep } from './talk-script.ts';
 
 /** Prints the report on stdout. Resolves with the exit code. */
 export async function playScript(
-  steps: readonly Step[],
+  steps: readonly TalkStep[],
   target: CallTarget,
   conversationId: string,
   timeoutMs: number,
@@ -40,13 +40,17 @@ export async function playScript(
   interrupted.addEventListener('abort', giveUp, { once: true });
   report('', 'welcome', await outcomeOf(playback.welcome()));
   let played = 0;
-  for (const step of steps) {
-    if (isFatal || interrupted.aborted) break;
-    report(String(step.lineNumber), step.written, await outcomeOf(playback.play(step)));
-    played += 1;
-  }
+  const play = async (isOfCall: boolean): Promise<void> => {
+    for (const step of steps.filter(({ name }) => (name === 'never') === isOfCall)) {
+      if (isFatal || interrupted.aborted) break;
+      report(String(step.lineNumber), step.written, await outcomeOf(playback.play(step)));
+      played += 1;
+    }
+  };
+  await play(false);
   const end =
     isFatal || interrupted.aborted ? await playback.hangUp() : await outcomeOf(playback.end());
+  if (!(end instanceof StepFailure)) await play(true);
   if (interrupted.aborted) throw interruptedError(interrupted);
   interrupted.removeEventListener('abort', giveUp);
   if (end instanceof StepFailure) report('', 'end', end);

@@ -2,7 +2,7 @@ import { oneLine } from '../terminal/one-line.ts';
 import { Call, END_TIMEOUT_MS, type Answer } from './call.ts';
 import { describeFailure } from './call-failure.ts';
 import type { CallTarget } from './call-target.ts';
-import type { Step } from './talk-script.ts';
+import type { TalkStep } from './talk-script.ts';
 
 /** Longest text in a report, in UTF-16 code units. */
 export const MAX_SHOWN = 2_000;
@@ -31,6 +31,8 @@ export class ScriptPlayback {
   readonly #target: CallTarget;
   readonly #timeoutMs: number;
   #reply: Answer;
+  /** All of them, with the welcome. */
+  readonly #replies: Answer[] = [];
 
   /** Begins the call. */
   constructor(target: CallTarget, conversationId: string, timeoutMs: number) {
@@ -43,37 +45,58 @@ export class ScriptPlayback {
     this.#target = target;
     this.#timeoutMs = timeoutMs;
     this.#reply = this.#call.start();
+    this.#replies.push(this.#reply);
   }
 
   welcome(): Promise<string> {
     return this.#begun();
   }
 
-  async play(step: Step): Promise<string | undefined> {
+  async play(step: TalkStep): Promise<string | undefined> {
     switch (step.name) {
       case 'say':
         await this.#whole();
         this.#checkLine();
         this.#reply = this.#call.say(step.text);
+        this.#replies.push(this.#reply);
         return this.#begun();
       case 'expect': {
         const { text } = await this.#whole();
         if (step.expectation.matches(text)) return;
         throw new StepFailure([`expected  ${shown(step.expectation.written)}`, heard(text)]);
       }
-      case 'expect-data': {
-        const data = (await this.#whole()).data.map((content) => JSON.stringify(content));
-        if (data.some((content) => step.expectation.matches(content))) return;
-        const expected = `expected  data with ${shown(step.expectation.written)}`;
-        throw new StepFailure([expected, ...listed(data)]);
+      case 'expect-not': {
+        const { text } = await this.#whole();
+        if (!step.expectation.matches(text)) return;
+        throw new StepFailure([`forbidden ${shown(step.expectation.written)}`, heard(text)]);
+      }
+      case 'expect-data':
+      case 'expect-no-data': {
+        const { data } = await this.#whole();
+        const isWanted = step.name === 'expect-data';
+        const isThere = data.some((content) => step.expectation.matchesValue(content));
+        if (isThere === isWanted) return;
+        const wanted = `${isWanted ? 'expected ' : 'forbidden'} data with`;
+        const expected = `${wanted} ${shown(step.expectation.written)}`;
+        throw new StepFailure([expected, ...listed(data.map((one) => JSON.stringify(one)))]);
       }
       case 'expect-hangup': {
         const { hangsUp, text } = await this.#whole();
         if (hangsUp) return;
         throw new StepFailure(['the agent did not hang up', heard(text)]);
       }
+      case 'never': {
+        const text = this.#replies.find((reply) => step.expectation.matches(reply.text))?.text;
+        if (text === undefined) return;
+        throw new StepFailure([`forbidden ${shown(step.expectation.written)}`, heard(text)]);
+      }
       case 'within':
         return this.#within(step.ms);
+      case 'ends-within': {
+        const { durationMs = Infinity } = await this.#whole();
+        if (durationMs <= step.ms) return;
+        throw new StepFailure([`the whole reply took ${ms(durationMs)}`]);
+      }
       case 'interrupt':
         return this.#interrupt(step.words);
       case 'data':

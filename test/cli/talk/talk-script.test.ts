@@ -5,7 +5,7 @@ import { describe, it, type TestContext } from 'node:test';
 
 import type { MessageTurn } from '../../../src/agents/agent.ts';
 import { talk } from '../../../src/cli/commands/talk.ts';
-import { parseScript } from '../../../src/cli/talk/talk-script.ts';
+import { parseTalkScript } from '../../../src/cli/talk/talk-script.ts';
 import {
   deferred,
   fired,
@@ -20,11 +20,12 @@ import { RecordedTerminal } from '../terminal/recorded-terminal.ts';
 /** For what never comes; what does come has this time too, also on a busy machine. */
 const SHORT = ['--timeout', '0.5'];
 
-describe('parseScript', () => {
+describe('parseTalkScript', () => {
   /** The steps without what is the same for all, and patterns as they stand. */
   function parse(script: string): unknown[] {
-    return parseScript(script, 'a.txt').map(({ lineNumber: _line, written: _written, ...action }) =>
-      'expectation' in action ? { name: action.name, text: action.expectation.written } : action,
+    return parseTalkScript(script, 'a.txt').map(
+      ({ lineNumber: _line, written: _written, ...action }) =>
+        'expectation' in action ? { name: action.name, text: action.expectation.written } : action,
     );
   }
 
@@ -51,37 +52,44 @@ describe('parseScript', () => {
   }
 
   it('numbers the lines, of which blank ones and comments are nothing', () => {
-    const numbers = parseScript('# a script\r\n\r\nsay one\n   # more\nsay two\n', 'a.txt').map(
+    const numbers = parseTalkScript('# a script\r\n\r\nsay one\n   # more\nsay two\n', 'a.txt').map(
       ({ lineNumber }) => lineNumber,
     );
     assert.deepEqual(numbers, [3, 5]);
   });
 
   const faults: readonly (readonly [line: string, message: string])[] = [
-    [
-      'tell Hello',
-      'tell is not a step; steps are say, expect, expect-data, expect-hangup, interrupt, data, within',
-    ],
-    [
-      'constructor',
-      'constructor is not a step; steps are say, expect, expect-data, expect-hangup, interrupt, data, within',
-    ],
+    ['tell Hello', 'tell is not a step; docs/evals.md lists them'],
+    ['constructor', 'constructor is not a step; docs/evals.md lists them'],
+    ['expects Hello', 'expects is not a step; did you mean expect?'],
+    ['model says Hello', 'model needs a server of its own: play this with eval'],
+    ['interrupt during pay', 'talk does not see when a tool runs: play this with eval'],
+    ['within 5 tokens', 'within needs a server of its own: play this with eval'],
     ['say', 'say takes what the caller says: say Hello there'],
     ['expect', 'expect takes a text, or a pattern like /hello|hi/i'],
     ['expect /(/', 'Invalid regular expression: /(/: Unterminated group'],
     ['expect /a/g', '/a/g is a pattern whose flags can only be i, m, s and u'],
     ['expect-data', 'expect-data takes a text, or a pattern like /hello|hi/i'],
     ['expect-hangup now', 'expect-hangup stands alone'],
-    ['interrupt after three words', 'interrupt stands alone, or as: interrupt after 3 words'],
+    [
+      'interrupt after three words',
+      'interrupt stands alone, or as: interrupt after 3 words, or: interrupt during book_table',
+    ],
     ['data [1]', 'data takes a JSON object: data {"page": 2}'],
     ['data {page: 2}', 'data takes a JSON object: data {"page": 2}'],
-    ['within 2', 'within takes a time: within 2 s, within 800 ms'],
-    ['within 0 s', 'within takes a time: within 2 s, within 800 ms'],
+    [
+      'within 2',
+      'within takes a time: within 2 s, within 800 ms; or tokens: within 900 tokens',
+    ],
+    [
+      'within 0 s',
+      'within takes a time: within 2 s, within 800 ms; or tokens: within 900 tokens',
+    ],
   ];
   for (const [line, message] of faults) {
     it(`refuses ${JSON.stringify(line)}`, () => {
       assert.throws(
-        () => parseScript(line, 'a.txt'),
+        () => parseTalkScript(line, 'a.txt'),
         ({ name, message: told }: Error) => {
           // V8 has worded it in more than one way.
           assert.deepEqual(
@@ -96,13 +104,13 @@ describe('parseScript', () => {
 
   it('tells of all faults at once, in one line', () => {
     assert.throws(
-      () => parseScript('say\n\nexpect\nsay Hello\n\u001bx', 'a.txt'),
+      () => parseTalkScript('say\n\nexpect\nsay Hello\n\u001bx', 'a.txt'),
       /^UsageError: a\.txt: line 1: [^\n]+; line 3: [^\n]+; line 5: x is not a step[^\n]+$/,
     );
   });
 
   it('refuses a script without a step', () => {
-    assert.throws(() => parseScript('# nothing\n', 'a.txt'), {
+    assert.throws(() => parseTalkScript('# nothing\n', 'a.txt'), {
       name: 'UsageError',
       message: 'a.txt: it contains no steps',
     });
@@ -120,7 +128,7 @@ describe('parseScript', () => {
   ];
   for (const [expectation, text, isMatch] of matches) {
     it(`${isMatch ? 'finds' : 'does not find'} ${expectation} in ${JSON.stringify(text)}`, () => {
-      const [step] = parseScript(`expect ${expectation}`, 'a.txt');
+      const [step] = parseTalkScript(`expect ${expectation}`, 'a.txt');
       assert.equal(step?.name === 'expect' && step.expectation.matches(text), isMatch);
     });
   }

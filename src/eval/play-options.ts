@@ -1,0 +1,38 @@
+// What a scenario is played to, and with what.
+
+import type { Agent } from '../agents/agent.ts';
+import type { NamedAgents } from '../app/create-app.ts';
+import type { ChatModel } from '../models/model.ts';
+import type { Settings } from '../settings/settings.ts';
+import type { PlayedTurn } from './result.ts';
+import type { Scenario } from './scenario.ts';
+
+/** What an app is made of. Each scenario gets one of its own. */
+export interface Cast {
+  readonly settings: Settings;
+  readonly agent: Agent | NamedAgents;
+}
+
+/** Whether what was said is as a `judge` line asks. */
+export interface Verdict {
+  readonly outcome: 'passed' | 'failed' | 'undecided';
+  readonly reason: string;
+}
+
+/** `turns` are those played so far; the question is about the last one. */
+export type Judge = (
+  question: string, turns: readonly PlayedTurn[], scenario: Scenario,
+) => Promise<Verdict>;
+
+export interface PlayOptions {
+  /** The longest a reply may take, in milliseconds. */
+  readonly timeoutMs: number;
+  /** Whether tools with effects run without a line that allows it. */
+  readonly allowsRealTools: boolean;
+  /** Stands in for one of the agent's own models: it records or replays it. */
+  readonly modelFor?: ((own: ChatModel, scenario: Scenario) => ChatModel) | undefined;
+  /** Decides `judge` lines. A scenario that has one is refused without it. */
+  readonly judge?: Judge | undefined;
+  /** Ends the run. */
+  readonly signal?: AbortSignal | undefined;
+}
