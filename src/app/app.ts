@@ -30,6 +30,7 @@ import { addLogMetrics } from '../observers/log-metrics.ts';
 import { addProcessMetrics } from '../observers/process-metrics.ts';
 import { requestMetrics } from '../observers/request-metrics.ts';
 import { addStoreMetrics } from '../observers/store-metrics.ts';
+import { openTracing } from '../observers/tracing.ts';
 import type { CallRecords } from '../records/call-recorder.ts';
 import type { Settings } from '../settings/settings.ts';
 import type { AppPlatform } from './app-platform.ts';
@@ -127,7 +128,9 @@ export class App {
     this.#shared = sharedByRequests(settings, log, processes);
     this.#openSessions = openSessionsToWaitFor(settings);
     const recordsCalls = records !== undefined;
-    this.#routed = routeAgents(given, { settings, store, channel, metrics, log, recordsCalls });
+    const tracing = openTracing(settings.environment);
+    const shared = { settings, store, channel, metrics, log, recordsCalls, tracing };
+    this.#routed = routeAgents(given, shared);
     const [first, ...others] = this.#routed;
     this.agents = [served(first), ...others.map(served)];
     this.#userSecrets = [...new Set(given.flatMap(({ secrets }) => secrets))];

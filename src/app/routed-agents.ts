@@ -11,6 +11,7 @@ import type { Metrics } from '../metrics.ts';
 import { workMetrics } from '../observers/work-metrics.ts';
 import { agentPath } from '../settings/named-agents.ts';
 import type { Settings } from '../settings/settings.ts';
+import type { Tracing } from '../turns/turn-trace.ts';
 import { Turns } from '../turns/turns.ts';
 import { agentChannels } from './agent-channels.ts';
 
@@ -50,10 +51,12 @@ export interface SharedByAgents {
   readonly metrics: Metrics;
   readonly log: Logger;
   readonly recordsCalls: boolean;
+  readonly tracing: Tracing;
 }
 
 export function routeAgents(
-  given: GivenAgents, { settings, store, channel, metrics, log, recordsCalls }: SharedByAgents,
+  given: GivenAgents,
+  { settings, store, channel, metrics, log, recordsCalls, tracing }: SharedByAgents,
 ): RoutedAgents {
   const agents = new Map<string, BoundAgent>();
   for (const { name, agent } of given) if (name !== undefined) agents.set(name, agent);
@@ -83,6 +86,7 @@ export function routeAgents(
       settleMs: settings.settleMs,
       observer: workMetrics(ownMetrics, onceToolsOf([agent, ...agents.values()])),
       recordsCalls,
+      tracing,
     });
     const path = name === undefined ? agentRoute : agentPath(agentRoute, name);
     return { name, agent, secrets, keys, path, conversations, turns, metrics: ownMetrics };

@@ -15,6 +15,7 @@ import type { Ending } from './settlement.ts';
 import { SpokenReply } from './spoken-reply.ts';
 import { TurnCalls } from './turn-calls.ts';
 import type { TurnHost } from './turn-host.ts';
+import { traceOf, type TurnTrace } from './turn-trace.ts';
 import type { ViewedTurn } from './turn-view.ts';
 import { Waits } from './waits.ts';
 
@@ -26,6 +27,8 @@ export abstract class AgentTurn implements ViewedTurn, CallingTurn, TextSpeaker 
   abstract readonly runId: number;
   readonly spoken = new SpokenReply();
   readonly host: TurnHost;
+  /** Undefined if nobody follows it. */
+  readonly trace: TurnTrace | undefined;
   /** On the clock of `performance.now()`. */
   readonly startedAtMs = performance.now();
   turnId: string;
@@ -47,6 +50,7 @@ export abstract class AgentTurn implements ViewedTurn, CallingTurn, TextSpeaker 
     this.delivery = delivery;
     this.host = host;
     this.turnId = turnId;
+    this.trace = traceOf(this);
   }
 
   abstract readonly isOver: boolean;
@@ -180,7 +184,7 @@ export abstract class AgentTurn implements ViewedTurn, CallingTurn, TextSpeaker 
   /** Takes a step in which an agent may speak. If the step fails, now or later, the turn fails. */
   protected attempt(step: () => Awaitable<void>): void {
     try {
-      const done = step();
+      const done = this.trace === undefined ? step() : this.trace.run(step);
       if (!(done instanceof Promise)) this.#stepDone();
       else done.then(() => this.#stepDone(), (error: unknown) => this.#stepFailed(error));
     } catch (error) {

@@ -13,6 +13,7 @@ import { persist, WRITE_DELAYS_MS } from './persist.ts';
 import type { CallOutcome } from './running-calls.ts';
 import type { SpokenReply } from './spoken-reply.ts';
 import type { TurnHost } from './turn-host.ts';
+import type { TurnTrace } from './turn-trace.ts';
 import type { Waits } from './waits.ts';
 
 /** A turn whose agent calls tools. */
@@ -35,6 +36,7 @@ export interface CallingTurn {
   readonly isOver: boolean;
   readonly spoken: SpokenReply;
   readonly waits: Waits;
+  readonly trace: TurnTrace | undefined;
   /** The agent's state, which calls may change. Undefined for an agent without one. */
   readonly liveState: LiveState | undefined;
   readonly log: Logger;

@@ -327,8 +327,13 @@ export class TurnCalls {
 
   async #perform(noted: NotedCall, tool: ToolRun): Promise<CallOutcome> {
     const { key, isOnce, running: { signal }, spoken: { call } } = noted;
+    const { trace } = this.#turn;
+    const run = (): Awaitable<string> =>
+      tool.run({ signal, toolCallId: call.id, idempotencyKey: key });
     try {
-      const content = await tool.run({ signal, toolCallId: call.id, idempotencyKey: key });
+      const content = await (trace === undefined
+        ? run()
+        : trace.runTool(toolNameOf(noted), call, signal, run));
       return { state: 'completed', content, handOver: noted.handOver };
     } catch (error) {
       if (error instanceof NotDone) return { ...this.#failed(noted, error), isNotDone: true };

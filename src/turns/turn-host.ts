@@ -4,6 +4,7 @@ import type { ConversationManager } from '../conversations/manager.ts';
 import type { OtherProcesses } from './other-processes.ts';
 import type { RunningCalls } from './running-calls.ts';
 import type { Speakers } from './speakers.ts';
+import type { Tracing } from './turn-trace.ts';
 
 /** Told at once what models and tools did, even if their turn is over by then. For metrics. */
 export interface WorkObserver {
@@ -41,6 +42,7 @@ export interface TurnHost {
   /** Those of all turns. */
   readonly calls: RunningCalls;
   readonly observer: WorkObserver | undefined;
+  readonly tracing: Tracing;
   /** Whether turns store figures for the record of their call. */
   readonly recordsCalls: boolean;
   /** Makes a shutdown wait for a write. */

@@ -174,6 +174,7 @@ export class Turn
    * Does nothing once the turn is settled.
    */
   interrupt(reason: string): void {
+    if (!this.isSettled) this.trace?.note({ type: 'interruption', reason });
     if (this.#ending === undefined) this.#end('interrupted', reason);
     else if (this.#ending === 'completed')
       this.#settle(this.delivery.end() ? 'completed' : 'interrupted');
@@ -297,6 +298,7 @@ export class Turn
       const ms = performance.now() - this.startedAtMs;
       this.firstSpeechMs ??= ms;
       if (event.isFiller !== true) this.firstWordMs = ms;
+      this.trace?.note({ type: event.isFiller === true ? 'filler' : 'firstWord', afterMs: ms });
     }
     if (this.delivery.drops?.(event) === true) return true;
     const taken = this.delivery.send(event);
@@ -323,6 +325,7 @@ export class Turn
     if (!this.isOver) {
       this.log.error('turn failed', { agent: agent.name, conversationId, turnId, error });
       apologise(this, apologyOf(agent, this));
+      this.trace?.note({ type: 'apology' });
       void this.delivery.send({ type: 'error' });
       this.#end('failed', 'the turn failed', error);
     } else if (this.#isOpening) {
@@ -375,6 +378,7 @@ export class Turn
     if (this.opened !== undefined) this.#store(ending);
     host.ended(this);
     this.delivery.turn = undefined;
+    this.trace?.end({ outcome: ending, speakers, storeMs: waits?.storeMs, error });
     this.delivery.onOutcome({
       outcome: ending, firstSpeechMs, firstWordMs, usage, speakers, waits, error,
     });
@@ -398,6 +402,7 @@ export class Turn
     this.#settledAs = 'completed';
     this.host.ended(this);
     this.delivery.turn = undefined;
+    this.trace?.end({ outcome });
     this.delivery.onOutcome({ outcome });
   }
 }

@@ -32,6 +32,7 @@ import { RunningCalls } from './running-calls.ts';
 import { RunningTurns } from './running-turns.ts';
 import { Speakers } from './speakers.ts';
 import type { WorkObserver } from './turn-host.ts';
+import { NOT_TRACED, type Tracing } from './turn-trace.ts';
 import { Turn, type TurnOwner } from './turn.ts';
 
 export interface TurnsOptions {
@@ -53,6 +54,8 @@ export interface TurnsOptions {
   /** See `TurnHost`. */
   readonly firstWordTimeoutMs: number;
   readonly observer?: WorkObserver;
+  /** Default: there is no tracer. */
+  readonly tracing?: Tracing;
   /** See `TurnHost`. Default 250. */
   readonly storeTimeoutMs?: number;
   /** See `TurnHost`. Default 700. */
@@ -78,6 +81,7 @@ export class Turns implements TurnOwner, OwnTurns {
   readonly settleMs: number;
   readonly states: LiveStates | undefined;
   readonly observer: WorkObserver | undefined;
+  readonly tracing: Tracing;
   readonly recordsCalls: boolean;
   readonly calls = new RunningCalls();
   readonly others: OtherProcesses | undefined;
@@ -96,6 +100,7 @@ export class Turns implements TurnOwner, OwnTurns {
     this.settleMs = options.settleMs ?? 700;
     this.states = agent.state?.open();
     this.observer = options.observer;
+    this.tracing = options.tracing ?? NOT_TRACED;
     this.recordsCalls = options.recordsCalls ?? false;
     this.others =
       others === undefined ? undefined : new OtherProcesses(others.channel, this, others.log);

@@ -1,0 +1,98 @@
+// What is told of a turn while it happens, to tracers and to the subscribers of a channel:
+// docs/tracing.md.
+
+import { channel } from 'node:diagnostics_channel';
+
+import type { ToolCallOutcome } from '../agents/agent.ts';
+import type { TurnEvent } from '../calls/call-event.ts';
+import type { TurnOutcome } from './delivery.ts';
+
+/** One run of a turn. All its points hold the same object. */
+export interface TracedTurn {
+  readonly conversationId: string;
+  /** The platform's id of the turn, or an id of our own. */
+  readonly turnId: string;
+  /** The name of the wire that its event came over, such as `layercode`. */
+  readonly wire: string;
+  /** The name of the path's agent. */
+  readonly agent: string;
+}
+
+/** A run of a turn begins. */
+export interface TurnStarted {
+  readonly type: 'turnStarted';
+  readonly event: TurnEvent['type'];
+  /** The caller's words. */
+  readonly text?: string | undefined;
+}
+
+/** It has said something for the first time: a filler, or words of the agent's own. */
+export interface TurnSpoke<T extends 'filler' | 'firstWord'> {
+  readonly type: T;
+  /** Since the start of the turn, in milliseconds. */
+  readonly afterMs: number;
+}
+
+/** It fails, and says so to the caller. */
+export interface TurnApologised {
+  readonly type: 'apology';
+}
+
+/** The caller spoke over the reply or left, or the server ends the turn: `reason` says which. */
+export interface TurnInterrupted {
+  readonly type: 'interruption';
+  readonly reason: string;
+}
+
+/** Its stream is over. Tools that may finish can still run. */
+export interface TurnEnded {
+  readonly type: 'turnEnded';
+  readonly outcome: TurnOutcome;
+  /** The agents that spoke, in order. Undefined if the path's own agent was the only one. */
+  readonly speakers?: readonly string[] | undefined;
+  /** How long it waited for the store, in milliseconds. */
+  readonly storeMs?: number | undefined;
+  /** Why it failed. */
+  readonly error?: unknown;
+  /** What the agent has said. */
+  readonly text?: string | undefined;
+}
+
+/** A tool call begins to run. */
+export interface ToolStarted {
+  readonly type: 'toolStarted';
+  readonly tool: string;
+  /** Unique within the turn. */
+  readonly toolCallId: string;
+  /** JSON text, as the model wrote it. */
+  readonly args?: string | undefined;
+}
+
+/** A tool call has returned. `failed`: it threw, or its arguments were invalid. */
+export interface ToolEnded {
+  readonly type: 'toolEnded';
+  readonly tool: string;
+  readonly toolCallId: string;
+  readonly outcome: ToolCallOutcome;
+  readonly durationMs: number;
+  /** What it threw. */
+  readonly error?: unknown;
+  /** JSON text, for the model. */
+  readonly result?: string | undefined;
+}
+
+/** What happens in a turn. Words of callers, agents and tools are there only if asked for. */
+export type TurnHappening =
+  | TurnStarted
+  | TurnSpoke<'filler'>
+  | TurnSpoke<'firstWord'>
+  | TurnApologised
+  | TurnInterrupted
+  | TurnEnded
+  | ToolStarted
+  | ToolEnded;
+
+/** What subscribers of the channel `layercode-microserver:turn` are told. */
+export type TurnPoint = TurnHappening & { readonly turn: TracedTurn };
+
+export const TURN_CHANNEL = channel('layercode-microserver:turn');

@@ -1,0 +1,226 @@
+// What subscribers of the channel learn of a turn while it happens.
+
+import assert from 'node:assert/strict';
+import { subscribe, unsubscribe } from 'node:diagnostics_channel';
+import { describe, it, type TestContext } from 'node:test';
+
+import { defineAgent } from '../../src/agents/define-agent.ts';
+import { tool } from '../../src/agents/tool.ts';
+import { withModel } from '../../src/agents/with-model.ts';
+import { scriptedModel } from '../../src/models/scripted-model.ts';
+import type { TurnPoint } from '../../src/turns/turn-points.ts';
+import { traceOf, NOT_TRACED } from '../../src/turns/turn-trace.ts';
+import {
+  deferred, fired, Listener, serve, until, within, type TestAgent,
+} from '../fixtures/app.ts';
+import { callerMessage } from '../fixtures/turns.ts';
+
+const CHANNEL = 'layercode-microserver:turn';
+
+/** All points from now on. */
+function subscribed(t: TestContext): TurnPoint[] {
+  const points: TurnPoint[] = [];
+  const listener = (point: unknown): void => void points.push(point as TurnPoint);
+  subscribe(CHANNEL, listener);
+  t.after(() => unsubscribe(CHANNEL, listener));
+  return points;
+}
+
+function typesOf(points: readonly TurnPoint[]): string[] {
+  return points.map(({ type }) => type);
+}
+
+function only<T extends TurnPoint['type']>(
+  points: readonly TurnPoint[], type: T,
+): Extract<TurnPoint, { readonly type: T }> {
+  const found = points.filter((point) => point.type === type);
+  assert.equal(found.length, 1, `${type} in ${typesOf(points).join(', ')}`);
+  return found[0] as Extract<TurnPoint, { readonly type: T }>;
+}
+
+async function ended(points: readonly TurnPoint[]): Promise<void> {
+  await until(() => points.some(({ type }) => type === 'turnEnded'), 'the end of the turn');
+}
+
+/** An agent whose model calls `look` once, and then says "Seen." */
+function looking(run: (signal: AbortSignal) => unknown): TestAgent {
+  return withModel(
+    defineAgent({
+      name: 'looking',
+      prompt: 'Look.',
+      tools: [
+        tool({
+          name: 'look',
+          description: 'Looks.',
+          parameters: {
+            type: 'object', properties: { where: { type: 'string' } }, required: ['where'],
+          },
+          run: (_args, { signal }) => run(signal),
+        }),
+      ],
+    }),
+    scriptedModel([{ call: 'look', args: { where: 'secret place' } }, 'Seen.']),
+  );
+}
+
+describe('the channel layercode-microserver:turn', () => {
+  it('tells a turn from its start to its end', async (t) => {
+    const points = subscribed(t);
+    const { client } = serve(t, {});
+    await (await client.say('Hello?', { turn_id: 't-1' })).text();
+    await ended(points);
+    assert.deepEqual(typesOf(points), ['turnStarted', 'firstWord', 'turnEnded']);
+    assert.equal(only(points, 'turnStarted').event, 'message');
+    assert.equal(only(points, 'turnEnded').outcome, 'completed');
+    assert.deepEqual({ ...points[0]?.turn }, {
+      conversationId: client.conversationId, turnId: 't-1', wire: 'layercode', agent: 'tested',
+    });
+  });
+
+  it('has one object for a turn in all of its points, and another for the next turn', async (t) => {
+    const points = subscribed(t);
+    const { client } = serve(t, {});
+    await (await client.say('Hello?')).text();
+    await (await client.say('Hello?')).text();
+    await until(() => points.length === 6, 'two turns');
+    assert.equal(new Set(points.slice(0, 3).map(({ turn }) => turn)).size, 1);
+    assert.equal(new Set(points.map(({ turn }) => turn)).size, 2);
+  });
+
+  it('has the times of the filler and of the first word', async (t) => {
+    const points = subscribed(t);
+    const { client } = serve(t, {
+      onMessage({ journal }, { say }) {
+        journal.sayFiller('One moment.');
+        void say('It rains.');
+        void say('In Spain.');
+      },
+    });
+    await (await client.say('Rain?')).text();
+    await ended(points);
+    assert.deepEqual(typesOf(points), ['turnStarted', 'filler', 'firstWord', 'turnEnded']);
+    assert.ok(only(points, 'filler').afterMs <= only(points, 'firstWord').afterMs);
+  });
+
+  it('says what failed, and that the caller heard the apology', async (t) => {
+    const points = subscribed(t);
+    const { client } = serve(t, {
+      onMessage() {
+        throw new RangeError('too far');
+      },
+    });
+    await (await client.say('Rain?')).text();
+    await ended(points);
+    assert.deepEqual(typesOf(points), ['turnStarted', 'apology', 'turnEnded']);
+    const { outcome, error } = only(points, 'turnEnded');
+    assert.equal(outcome, 'failed');
+    assert.ok(error instanceof RangeError);
+  });
+
+  it('says why a turn was interrupted', async (t) => {
+    const points = subscribed(t);
+    const { client, interrupted } = serve(t, {
+      async *onMessage({ signal }) {
+        yield 'It rains';
+        await fired(signal);
+      },
+    });
+    const reply = await client.say('Rain?');
+    await new Listener(reply).next();
+    reply.drop();
+    await interrupted.next();
+    assert.equal(
+      only(points, 'interruption').reason, 'the caller left or spoke over the reply',
+    );
+    assert.equal(only(points, 'turnEnded').outcome, 'interrupted');
+  });
+
+  it('has the beginning and the end of a tool call', async (t) => {
+    const points = subscribed(t);
+    const { client } = serve(t, looking(() => ({ seen: 'secret thing' })));
+    await (await client.say('Look!')).text();
+    await ended(points);
+    const started = only(points, 'toolStarted');
+    const over = only(points, 'toolEnded');
+    assert.deepEqual([started.tool, over.tool], ['look', 'look']);
+    assert.equal(started.toolCallId, over.toolCallId);
+    assert.equal(over.outcome, 'completed');
+    assert.ok(over.durationMs >= 0);
+  });
+
+  it('has what a tool threw', async (t) => {
+    const points = subscribed(t);
+    const { client } = serve(t, looking(() => Promise.reject(new RangeError('too far'))));
+    await (await client.say('Look!')).text();
+    await ended(points);
+    const { outcome, error } = only(points, 'toolEnded');
+    assert.equal(outcome, 'failed');
+    assert.ok(error instanceof RangeError);
+  });
+
+  it('has a tool that the caller cut short', async (t) => {
+    const points = subscribed(t);
+    const begun = deferred();
+    const { client } = serve(t, looking((signal) => {
+      begun.resolve();
+      return fired(signal).then((reason) => Promise.reject(reason as Error));
+    }));
+    const reply = await client.say('Look!');
+    await within(begun.promise, 'the tool');
+    reply.drop();
+    await until(() => points.some(({ type }) => type === 'toolEnded'), 'the end of the tool');
+    assert.equal(only(points, 'toolEnded').outcome, 'interrupted');
+  });
+
+  it('has no word of the caller, the agent or a tool', async (t) => {
+    const points = subscribed(t);
+    const { client } = serve(t, looking(() => 'secret thing'));
+    await (await client.say('secret wish')).text();
+    await ended(points);
+    assert.doesNotMatch(JSON.stringify(points), /secret|Seen/);
+  });
+
+  it('has them if OTEL_INSTRUMENTATION_GENAI_CAPTURE_MESSAGE_CONTENT says so', async (t) => {
+    const points = subscribed(t);
+    const environment = { OTEL_INSTRUMENTATION_GENAI_CAPTURE_MESSAGE_CONTENT: 'true' };
+    const { client } = serve(t, looking(() => 'secret thing'), { environment });
+    await (await client.say('secret wish')).text();
+    await ended(points);
+    assert.equal(only(points, 'turnStarted').text, 'secret wish');
+    assert.equal(only(points, 'toolStarted').args, '{"where":"secret place"}');
+    assert.equal(only(points, 'toolEnded').result, '"secret thing"');
+    assert.equal(only(points, 'turnEnded').text, 'Seen.');
+  });
+
+  it('tells nothing of a turn that began before anybody listened', async (t) => {
+    const gate = deferred();
+    const { client } = serve(t, {
+      async *onMessage() {
+        yield 'It ';
+        await gate.promise;
+        yield 'rains.';
+      },
+    });
+    const listener = new Listener(await client.say('Rain?'));
+    await listener.next();
+    const points = subscribed(t);
+    gate.resolve();
+    await listener.rest();
+    assert.deepEqual(points, []);
+  });
+});
+
+describe('traceOf', () => {
+  it('makes nothing for a turn that nobody follows', () => {
+    const agent = defineAgent({ name: 'tested', onMessage: () => 'Yes.' });
+    const turn = {
+      conversationId: 'c-1',
+      turnId: 't-1',
+      event: callerMessage('t-1', 'Hello?'),
+      delivery: { headers: {} },
+      host: { tracing: NOT_TRACED, speakers: { own: agent, ownName: undefined } },
+      spoken: { text: () => '' },
+    };
+    assert.equal(traceOf(turn), undefined);
+  });
+});
