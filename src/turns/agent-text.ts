@@ -7,12 +7,16 @@ const MAX_EMPTY_PIECES = 100;
 
 type Texts = Iterator<unknown> | AsyncIterator<unknown>;
 
-/** A turn that speaks texts. */
-export interface TextSpeaker extends SpeakingTurn {
+/** The turn that texts are spoken in. */
+interface TextTurn extends SpeakingTurn {
   readonly agent: Agent;
-  /** The texts have ended by themselves. What this throws counts as a failure of the agent. */
-  textEnded(): void;
   fail(error: unknown): void;
+}
+
+/** Told when texts have ended. */
+export interface TextOwner {
+  /** They have ended by themselves. What this throws counts as a failure of the agent. */
+  textEnded(): void;
   /** Called last, and once: nothing of the agent's iterable runs any more. */
   textReleased(): void;
 }
@@ -35,44 +39,46 @@ export function textsOf(spoken: Exclude<Spoken, string | void>, agentName: strin
  */
 export class AgentText {
   readonly #texts: Texts;
-  readonly #speaker: TextSpeaker;
+  readonly #turn: TextTurn;
+  readonly #owner: TextOwner;
   #hasEnded = false;
 
-  constructor(texts: Texts, speaker: TextSpeaker) {
+  constructor(texts: Texts, turn: TextTurn, owner: TextOwner) {
     this.#texts = texts;
-    this.#speaker = speaker;
+    this.#turn = turn;
+    this.#owner = owner;
   }
 
   /**
-   * Speaks the texts. Never rejects. It calls the speaker at the end instead of being awaited: the
+   * Speaks the texts. Never rejects. It calls its owner at the end instead of being awaited: the
    * functions that wait would be kept for as long as the stream is open.
    */
   async speak(): Promise<void> {
-    const speaker = this.#speaker;
+    const turn = this.#turn;
     try {
       let emptyPieces = 0;
-      while (!speaker.isOver) {
+      while (!turn.isOver) {
         const { done, value } = await this.#texts.next();
         if (done === true) {
           this.#hasEnded = true;
-          speaker.textEnded();
+          this.#owner.textEnded();
           break;
         }
         if (typeof value !== 'string') {
           throw new TypeError(
-            `agent "${speaker.agent.name}" must yield strings, got ${typeof value}`,
+            `agent "${turn.agent.name}" must yield strings, got ${typeof value}`,
           );
         }
-        const taken = say(speaker, value);
+        const taken = say(turn, value);
         if (taken instanceof Promise) await taken;
         emptyPieces = value === '' ? emptyPieces + 1 : 0;
         if (emptyPieces % MAX_EMPTY_PIECES === MAX_EMPTY_PIECES - 1) await soon();
       }
       await this.release();
     } catch (error) {
-      speaker.fail(error);
+      turn.fail(error);
     } finally {
-      speaker.textReleased();
+      this.#owner.textReleased();
     }
   }
 

@@ -1,4 +1,4 @@
-import type { Awaitable } from '../base/awaitable.ts';
+import { andThen, type Awaitable } from '../base/awaitable.ts';
 import { mayLive } from '../base/process-address.ts';
 import type { TurnEvent } from '../calls/call-event.ts';
 import type { KnownCaller } from '../conversations/conversation.ts';
@@ -9,6 +9,17 @@ import { figuresAtStart } from './figures.ts';
 import { OPENING_DELAYS_MS, persist } from './persist.ts';
 import type { Answers } from './question.ts';
 import type { TurnHost } from './turn-host.ts';
+
+/** What the store says of a turn's record. `beside`: of a turn that leaves nothing in history. */
+export type Opening =
+  | TurnOpeningResult
+  | {
+      readonly kind: 'beside';
+      /** Whether the conversation has had a turn. */
+      readonly isResumed: boolean;
+      /** The agent that the conversation was last handed over to. */
+      readonly agent: string | undefined;
+    };
 
 /** A turn whose record is to be opened. */
 export interface OpeningTurn {
@@ -34,19 +45,22 @@ export interface OlderTurn {
 /**
  * Opens the record of a turn: stores the caller's words and a placeholder for the reply. `answers`
  * are those of other processes, once they were asked. For a turn that leaves nothing in history the
- * conversation is only read, and undefined means that it has had no turn. Rejects if the last try
- * of the write fails too.
+ * conversation is only read. Rejects if the last try of the write fails too.
  */
 export function openRecord(
   turn: OpeningTurn,
   host: TurnHost,
   answers?: Answers,
-): Awaitable<TurnOpeningResult | KnownConversation | undefined> {
+): Awaitable<Opening> {
   const { conversationId } = turn;
   const { conversations } = host;
-  if (!turn.isStored) return conversations.known(conversationId);
+  if (!turn.isStored) return andThen(conversations.known(conversationId), beside);
   const opening = openingOf(turn, host, answers ?? withoutMessages(host));
   return persist(() => conversations.openTurn(conversationId, opening), OPENING_DELAYS_MS);
+}
+
+function beside(known: KnownConversation | undefined): Opening {
+  return { kind: 'beside', isResumed: known !== undefined, agent: known?.agent };
 }
 
 /**

@@ -56,7 +56,7 @@ export class RunningTurns {
 
   begin(turn: Turn): void {
     turn.begin();
-    if (turn.isSettled) return;
+    if (turn.isAnswered) return;
     if (turn.isOver) this.#departing.push(turn);
     else this.#keep(turn);
   }

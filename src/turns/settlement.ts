@@ -6,12 +6,10 @@ import type { TurnSettlement } from '../conversations/rules.ts';
 import type { Logger } from '../log.ts';
 import type { Delivery } from './delivery.ts';
 import { figuresAtEnd } from './figures.ts';
+import type { Ending } from './machine.ts';
 import { persist, WRITE_DELAYS_MS } from './persist.ts';
 import type { SpokenReply } from './spoken-reply.ts';
 import type { TurnHost } from './turn-host.ts';
-
-/** How a run ends. */
-export type Ending = TurnSettlement['state'];
 
 /** A turn that can be settled. */
 export interface SettlingTurn {

@@ -1,28 +1,35 @@
 import { AsyncResource } from 'node:async_hooks';
 import { randomUUID } from 'node:crypto';
 
+import type { Agent, ModelUsage } from '../agents/agent.ts';
+import type { LiveState } from '../agents/live-state.ts';
 import { andThen, soon, type Awaitable } from '../base/awaitable.ts';
 import { atMost } from '../base/time-limit.ts';
+import type { Caller, Transcript, TurnEvent } from '../calls/call-event.ts';
 import type { SentEvent } from '../calls/reply-event.ts';
-import type { KnownConversation } from '../conversations/manager.ts';
+import type { Message } from '../conversations/message.ts';
 import { nextRunId } from '../conversations/run-id.ts';
-import type {
-  OpenedTurn, TurnClaim, TurnOpeningResult, TurnSettlement,
-} from '../conversations/rules.ts';
-import { AgentTurn } from './agent-turn.ts';
+import type { OpenedTurn, TurnClaim, TurnSettlement } from '../conversations/rules.ts';
+import type { Logger } from '../log.ts';
+import { AgentRun, type AgentsTurn } from './agent-run.ts';
 import { startClock, type TimedTurn } from './clock.ts';
-import { textOf, type DeliveredTurn, type Delivery, type TurnOutcome } from './delivery.ts';
+import { isBeside, textOf, type DeliveredTurn, type Delivery } from './delivery.ts';
 import { apologyOf, tellInterrupted } from './hooks.ts';
-import { openRecord, type OpeningTurn } from './opening.ts';
+import {
+  isAnswered, isOver, moveFor, type Effect, type Ending, type Happening, type TurnState,
+} from './machine.ts';
+import { openRecord, type Opening, type OpeningTurn } from './opening.ts';
 import { OPENING_DELAYS_MS, persist } from './persist.ts';
 import type { Answers } from './question.ts';
 import { apologise, sendHalfCharacter } from './reply.ts';
 import {
-  correctSettlement, settlementOf, storeSettlement, type Ending, type SettlingTurn,
+  correctSettlement, settlementOf, storeSettlement, type SettlingTurn,
 } from './settlement.ts';
-import { MAX_REPLY_LENGTH, ReplyTooLong } from './spoken-reply.ts';
-import { noteUnknown } from './turn-calls.ts';
+import { MAX_REPLY_LENGTH, ReplyTooLong, SpokenReply } from './spoken-reply.ts';
+import { noteUnknown, type TurnCalls } from './turn-calls.ts';
 import type { TurnHost } from './turn-host.ts';
+import { traceOf, type TurnTrace } from './turn-trace.ts';
+import { Waits } from './waits.ts';
 
 /** A process that leaves so many questions unanswered is taken for dead. It may only be busy. */
 const MAX_QUESTIONS = 3;
@@ -36,41 +43,57 @@ export interface TurnOwner extends TurnHost {
   start(delivery: Delivery): void;
 }
 
-type RunsElsewhere = Extract<TurnOpeningResult, { readonly kind: 'elsewhere' }>;
+/** What the machine is told of an answer of the store. */
+const HAPPENING_OF: Readonly<Record<Opening['kind'], Happening>> = {
+  opened: 'opened',
+  beside: 'opened',
+  over: 'not opened',
+  elsewhere: 'runs elsewhere',
+  stale: 'stale',
+  'completed before': 'replayed',
+};
 
 /**
- * The life of one run of a turn: it opens the record, lets the agent speak, ends once, and settles
- * the record. It knows nothing of HTTP.
- *
- * Once an agent was asked, every way out leads to `#end`. From then on nothing that the agent does
- * has an effect. The record is settled at once, except that a completed reply may still wait in
- * this process. Then it is settled when the last byte has left (completed), or when the turn is
- * interrupted before that.
+ * One run of a turn. What happens to it is told to the machine, and what the machine says is done
+ * here: the record, the stream, the agent and the clock are told. It knows nothing of HTTP.
  */
-export class Turn
-  extends AgentTurn
-  implements OpeningTurn, TimedTurn, SettlingTurn, DeliveredTurn
-{
+export class Turn implements AgentsTurn, OpeningTurn, TimedTurn, SettlingTurn, DeliveredTurn {
   readonly runId = nextRunId();
-  declare readonly host: TurnOwner;
+  readonly host: TurnOwner;
+  readonly spoken = new SpokenReply();
+  /** Undefined if nobody follows it. */
+  readonly trace: TurnTrace | undefined;
+  /** On the clock of `performance.now()`. */
+  readonly startedAtMs = performance.now();
+  turnId: string;
+  /** Another one when the same turn is delivered again. */
+  delivery: Delivery;
   /**
    * The turn of this conversation that was running when this one arrived. It is interrupted as soon
    * as the record of this one is open, runs elsewhere, or cannot be opened, and stays here until it
    * is settled.
    */
   older: Turn | undefined;
+  liveState: LiveState | undefined;
   timer: NodeJS.Timeout | undefined;
   firstSpeechMs: number | undefined;
   /** The same without fillers. */
   firstWordMs: number | undefined;
-  /** Set when the agent can do no more. */
-  #ending: Ending | undefined;
-  #isOpening = true;
-  #settledAs: Ending | undefined;
-  /** Set if it was stored before its last event left. */
+  usage: ModelUsage[] | undefined;
+  /** Undefined if it has waited for nothing. */
+  waitsSoFar: Waits | undefined;
+  #state: TurnState = 'opening';
+  readonly #run = new AgentRun(this);
+  /** What the store has answered. */
+  #opening: Opening | undefined;
+  /** The delivery that the stream passes on to. */
+  #newer: Delivery | undefined;
+  /** Why it failed. */
+  #error: unknown;
+  /** Whether tool calls of older turns were aborted that have not ended yet. */
+  #areCallsEnding = false;
+  /** Set if its settlement was stored before its last event left. */
   #storedAs: Ending | undefined;
-  /** Whether that is being done, and the stream ends afterwards. */
-  #isStoring = false;
   /**
    * The async context of its request, for `onInterrupted`: the turn is interrupted in the context
    * of another request, or of none. Undefined if the agent has no such hook.
@@ -78,19 +101,115 @@ export class Turn
   readonly #scope: AsyncResource | undefined;
 
   constructor(delivery: Delivery, host: TurnOwner, older: Turn | undefined) {
-    super(delivery, host, delivery.event.turnId ?? randomUUID());
+    this.delivery = delivery;
+    this.host = host;
+    this.turnId = delivery.event.turnId ?? randomUUID();
     delivery.turn = this;
     this.older = older;
+    this.trace = traceOf(this);
     if (host.speakers.own.onInterrupted !== undefined) this.#scope = new AsyncResource('Turn');
   }
 
+  // What is known of it.
+
+  /** Whether its agent can do no more. */
   get isOver(): boolean {
-    return this.#ending !== undefined;
+    return isOver(this.#state);
   }
 
-  /** Whether nothing of it is left to be done. */
-  get isSettled(): boolean {
-    return this.#settledAs !== undefined;
+  /** Whether its caller has been answered to the end. */
+  get isAnswered(): boolean {
+    return isAnswered(this.#state);
+  }
+
+  /** See `AgentsTurn`. */
+  get opened(): OpenedTurn | undefined {
+    return this.#opening?.kind === 'opened' ? this.#opening : undefined;
+  }
+
+  get conversationId(): string {
+    return this.delivery.event.conversationId;
+  }
+
+  get event(): TurnEvent {
+    return this.delivery.event;
+  }
+
+  get log(): Logger {
+    return this.delivery.log;
+  }
+
+  get canTransfer(): boolean {
+    return this.delivery.canTransfer === true;
+  }
+
+  /** False for a turn that leaves nothing in history. */
+  get isStored(): boolean {
+    return !isBeside(this.event);
+  }
+
+  get #transcript(): Transcript | undefined {
+    return this.event.type === 'message' ? this.event.transcript : undefined;
+  }
+
+  /** See `CallingTurn`. */
+  get place(): string {
+    return this.opened?.place ?? this.turnId;
+  }
+
+  /** See `CallingTurn`. */
+  get mayAct(): boolean {
+    return this.opened?.mayAct !== false;
+  }
+
+  /** See `CallingTurn`. */
+  get settlesAtMs(): number | undefined {
+    return this.#transcript === undefined ? undefined : this.startedAtMs + this.host.settleMs;
+  }
+
+  get caller(): Caller | undefined {
+    return this.event.caller ?? this.opened?.callerIn(this.event.sessionId);
+  }
+
+  get hasState(): boolean {
+    return this.host.states !== undefined;
+  }
+
+  /** A turn that leaves nothing in history gets a state that is not kept. */
+  get state(): unknown {
+    this.liveState ??= this.host.states?.peek(this.conversationId, undefined);
+    return this.liveState?.value;
+  }
+
+  /** The agent that speaks. */
+  get agent(): Agent {
+    return this.host.speakers.named(this.spoken.speaker);
+  }
+
+  get history(): readonly Message[] {
+    return this.#run.history;
+  }
+
+  get signal(): AbortSignal {
+    return this.#run.signal;
+  }
+
+  get calls(): TurnCalls {
+    return this.#run.calls;
+  }
+
+  get callsSoFar(): TurnCalls | undefined {
+    return this.#run.callsSoFar;
+  }
+
+  /** See `TimedTurn`. */
+  get isToolFinishing(): boolean {
+    return this.#run.callsSoFar?.isFinishing === true;
+  }
+
+  /** Created when it is first asked for: most turns wait for nothing. */
+  get waits(): Waits {
+    return (this.waitsSoFar ??= new Waits());
   }
 
   /** See `TurnReport`. */
@@ -100,14 +219,16 @@ export class Turn
 
   /** What history would hold if the turn were interrupted now. */
   soFar(): TurnSettlement {
-    return settlementOf(this, this.#ending === 'failed' ? 'failed' : 'interrupted', this.host);
+    const ending = this.#state === 'storing a failure' ? 'failed' : 'interrupted';
+    return settlementOf(this, ending, this.host);
   }
 
-  // What comes from outside: the turn begins, is delivered again, has left, is interrupted.
+  // What happens to it.
 
   /** Never throws: any failure fails the turn. */
   begin(): void {
-    this.attempt(() => this.#open());
+    if (this.trace === undefined) this.#open();
+    else this.trace.run(() => this.#open());
     if (!this.isOver) startClock(this);
   }
 
@@ -118,7 +239,7 @@ export class Turn
    */
   takeOver(delivery: Delivery): void {
     const { process, conversations } = this.host;
-    if (process === undefined || this.opened === undefined) return this.#passTo(delivery);
+    if (process === undefined || this.opened === undefined) return this.#claimed('owned', delivery);
     const { conversationId, turnId, runId } = this;
     const claim = { turnId, runId, process, text: textOf(this.event) };
     const claimed = andThen(
@@ -136,22 +257,13 @@ export class Turn
 
   #claimed(outcome: TurnClaim, delivery: Delivery): void {
     if (!delivery.isOpen) return delivery.onOutcome({ outcome: 'interrupted' });
-    if (outcome === 'owned' && !this.isSettled) return this.#passTo(delivery);
+    if (outcome === 'owned') {
+      this.#newer = delivery;
+      return this.#happens('delivered again');
+    }
     if (outcome === 'completed') this.giveAway();
     else this.interrupt('a newer turn began');
     this.host.start(delivery);
-  }
-
-  #passTo(delivery: Delivery): void {
-    const older = this.delivery;
-    older.turn = undefined;
-    this.delivery = delivery;
-    delivery.turn = this;
-    older.end(); // what it was sent by now still leaves
-    this.spoken.noteTakeOver(older.unsent);
-    for (const event of this.spoken.events) void delivery.send(event);
-    older.onOutcome({ outcome: 'taken over' });
-    if (this.isOver && !this.#isStoring && delivery.end('with others')) this.delivered();
   }
 
   /** See `DeliveredTurn`. */
@@ -166,7 +278,7 @@ export class Turn
 
   /** Everything that was sent has left this process. */
   delivered(): void {
-    if (this.#ending === 'completed') this.#settle('completed');
+    this.#happens('left');
   }
 
   /**
@@ -174,10 +286,8 @@ export class Turn
    * Does nothing once the turn is settled.
    */
   interrupt(reason: string): void {
-    if (!this.isSettled) this.trace?.note({ type: 'interruption', reason });
-    if (this.#ending === undefined) this.#end('interrupted', reason);
-    else if (this.#ending === 'completed')
-      this.#settle(this.delivery.end() ? 'completed' : 'interrupted');
+    if (!this.isAnswered) this.trace?.note({ type: 'interruption', reason });
+    this.#happens('interrupted', reason);
   }
 
   /**
@@ -185,108 +295,30 @@ export class Turn
    * record is that run's. Tool calls go on, so that the other run gets their results.
    */
   giveAway(): void {
-    if (this.isSettled) return;
-    const wasOver = this.isOver;
-    this.#endUnstored('taken over');
-    if (this.#storedAs === undefined) this.liveState?.leave();
-    if (!wasOver) this.stopAgent('taken over', 'another process runs the turn');
+    this.#happens('taken over');
   }
 
   /** A complete reply leaves now, if it still waits for others. */
   leave(): void {
-    if (this.#ending === 'completed' && this.delivery.end()) this.delivered();
+    this.#happens('must leave');
   }
 
-  // The beginning: the record is opened, older turns are interrupted, the agent is called.
-
-  /** `answers` of other processes: undefined before they are asked. */
-  #open(answers?: Answers): Awaitable<void> {
-    const opening = openRecord(this, this.host, answers);
-    if (!(opening instanceof Promise)) return this.#afterOpening(opening);
-    this.host.track(opening);
-    const openedFromMs = performance.now();
-    return opening.then((opened) => {
-      this.waits.noteStore(performance.now() - openedFromMs);
-      return this.#afterOpening(opened);
-    });
-  }
-
-  #afterOpening(opened: TurnOpeningResult | KnownConversation | undefined): Awaitable<void> {
-    if (opened === undefined || !('kind' in opened)) {
-      this.#isOpening = false;
-      this.restoreSpeaker(opened?.agent);
-      return this.letBegin(opened !== undefined);
-    }
-    if (opened.kind === 'elsewhere') return this.#askOthers(opened);
-    this.#isOpening = false;
-    if (opened.kind === 'opened') return this.#run(opened);
-    if (opened.kind === 'over') return this.#neverOpened();
+  /** Completes the turn. Does nothing once it is over. */
+  end(): void {
     if (this.isOver) return;
-    if (opened.kind === 'stale') return this.#endUnstored('stale');
-    for (const event of opened.sent) void this.delivery.send(event);
-    this.#endUnstored('replayed');
+    sendHalfCharacter(this);
+    this.#happens('completed');
   }
 
-  /** Other processes may run tools that would otherwise be taken for lost. */
-  async #askOthers({ calls }: RunsElsewhere): Promise<void> {
-    return this.#open(await this.host.others?.ask(this.conversationId, calls, MAX_QUESTIONS));
+  /** See `AgentsTurn`. */
+  handOver(): void {
+    this.#happens('handed over');
   }
 
-  #run(opened: OpenedTurn): Awaitable<void> {
-    const { conversationId, host } = this;
-    const mayEndCalls = this.#interruptOlder();
-    if (opened.turnId !== this.turnId) {
-      const { turnId: storedAs } = opened;
-      const message = 'turn id reused with different text; treating it as a new turn';
-      // On a wire without ids, a turn that was discarded may simply come back.
-      if (this.settlesAtMs === undefined)
-        this.log.warn(message, { turnId: this.turnId, storedAs });
-      this.turnId = storedAs;
-    }
-    this.opened = opened;
-    for (const run of opened.endedElsewhere) host.others?.interrupt(conversationId, run);
-    if (opened.takenOver !== undefined) host.others?.takeOver(conversationId, opened.takenOver);
-    for (const { tool = 'unknown', idempotencyKey } of opened.lostCalls)
-      noteUnknown(host, this.log, { conversationId, tool, idempotencyKey });
-    this.liveState = host.states?.enter(conversationId, opened);
-    this.restoreSpeaker(opened.agent);
-    // The platform reports that a completed turn was cut. Any other cut was told at the time.
-    if (opened.cut !== undefined) tellInterrupted(host.speakers.own, this, opened.cut);
-    // From now on calls of earlier runs that still run are waited for.
-    if (opened.earlierCalls.length > 0) void this.calls;
-    if (this.#ending !== undefined) return this.#settleLate(this.#ending);
-    // Calls that were just aborted get a moment to end. Otherwise the prompt would say that they
-    // still run.
-    if (mayEndCalls) return soon().then(() => this.letBegin(opened.isResumed));
-    return this.letBegin(opened.isResumed);
+  /** Fails the turn: logs the error, and speaks the apology. Once it is over, it only logs. */
+  fail(error: unknown): void {
+    this.#happens('failed', error);
   }
-
-  /** It ended before its record could be opened, so it ends no turn of another process. */
-  #neverOpened(): void {
-    this.#interruptOlder();
-    if (this.#ending !== undefined) this.#settleLate(this.#ending);
-  }
-
-  /** The turn ended while a slow store opened its record. At most it has said an apology. */
-  #settleLate(ending: Ending): void {
-    void storeSettlement(this, ending, this.host);
-    if (ending !== 'interrupted') return;
-    tellInterrupted(this.host.speakers.own, this, { turnId: this.turnId, text: '' });
-  }
-
-  /** Returns true if tool calls were aborted that have not ended yet. */
-  #interruptOlder(): boolean {
-    let mayEndCalls = false;
-    // An interrupted turn is removed from the running turns, but keeps its own `older`.
-    for (let older = this.older; older !== undefined; older = older.older) {
-      mayEndCalls ||= older.callsSoFar?.canBeAborted === true;
-      older.interrupt('a newer turn began');
-    }
-    this.older = undefined; // all are settled
-    return mayEndCalls;
-  }
-
-  // What is sent.
 
   /** See `Reply.say`. A reply that is too long fails the turn. */
   send(event: SentEvent): Awaitable<boolean> {
@@ -302,82 +334,213 @@ export class Turn
     }
     if (this.delivery.drops?.(event) === true) return true;
     const taken = this.delivery.send(event);
-    if (taken === false) return false; // the connection is gone: `interrupt` follows
+    if (taken === false) return false; // the connection is gone: `dropped` follows
     this.spoken.note(event);
     // Not what the promise resolves with: if the delivery was taken over, the turn continues.
     return taken instanceof Promise ? taken.then(() => !this.isOver) : taken;
   }
 
-  // The end: completed, failed or interrupted, and settled once.
+  // What follows.
 
-  /** Completes the turn. Does nothing once it is over. */
-  end(): void {
-    if (this.isOver) return;
-    sendHalfCharacter(this);
-    this.#end('completed', 'the turn ended');
+  /** `cause`: the error of a failure, or the reason of an interruption. */
+  #happens(happening: Happening, cause?: unknown): void {
+    const isShared = this.host.process !== undefined && this.opened !== undefined;
+    const move = moveFor(this.#state, happening, isShared);
+    if (move === undefined) return;
+    this.#state = move.to;
+    if (this.isOver) clearTimeout(this.timer);
+    for (const effect of move.effects) this.#perform(effect, cause);
   }
 
-  /** Fails the turn: logs the error, and speaks the apology. Once it is over, it only logs. */
-  fail(error: unknown): void {
-    const { agent, conversationId, turnId } = this;
-    // The caller has spoken, even if none of it could be stored.
-    if (this.#isOpening) this.#interruptOlder();
-    if (!this.isOver) {
-      this.log.error('turn failed', { agent: agent.name, conversationId, turnId, error });
-      apologise(this, apologyOf(agent, this));
-      this.trace?.note({ type: 'apology' });
-      void this.delivery.send({ type: 'error' });
-      this.#end('failed', 'the turn failed', error);
-    } else if (this.#isOpening) {
-      const message = 'turn lost: it ended before it could be stored';
-      this.log.error(message, { conversationId, turnId, error });
-    } else {
-      // Usually its own abort. Any other error must not be lost.
-      const message = 'agent failed after its turn was over';
-      this.log.debug(message, { agent: agent.name, turnId, error });
+  #perform(effect: Effect, cause: unknown): void {
+    switch (effect.do) {
+      case 'interrupt older turns':
+        return this.#interruptOlder();
+      case 'take the record':
+        return this.#takeRecord();
+      case 'ask the agent':
+        return this.#askAgent();
+      case 'ask other processes':
+        return this.#askOthers();
+      case 'let the next agent speak':
+        return this.#run.letNextSpeak();
+      case 'send what was sent':
+        return this.#replay();
+      case 'pass the stream on':
+        return this.#passOn();
+      case 'begin again':
+        return this.#beginAgain();
+      case 'apologise':
+        return this.#apologise(cause);
+      case 'end the stream':
+        return this.#endStream(effect.when);
+      case 'store first':
+        return this.#storeFirst(effect.as);
+      case 'settle':
+        return this.#settle(effect.as);
+      case 'settle late':
+        return this.#settleLate(effect.as);
+      case 'end unstored':
+        return this.#endUnstored(effect.as);
+      case 'stop the agent':
+        return this.#run.stop(effect.as, effect.as === 'interrupted' ? String(cause) : undefined);
+      case 'log a lost turn':
+        return this.#logLost(cause);
+      case 'log a late failure':
+        return this.#logLate(cause);
+      default:
+        effect satisfies never;
     }
   }
 
-  /** The end of a run whose agent was asked. */
-  #end(ending: Ending, reason: string, error?: unknown): void {
-    this.#ending = ending;
-    clearTimeout(this.timer);
-    const isShared = this.host.process !== undefined && this.opened !== undefined;
-    if (isShared && ending !== 'interrupted') this.#storeFirst(ending, error);
-    else this.#endStream(ending, error);
-    this.stopAgent(ending, reason);
+  // The beginning: the record is opened, older turns are interrupted, the agent is asked.
+
+  /** `answers` of other processes: undefined before they are asked. */
+  #open(answers?: Answers): void {
+    const fromMs = performance.now();
+    try {
+      const opening = openRecord(this, this.host, answers);
+      if (!(opening instanceof Promise)) return this.#openingIs(opening);
+      this.host.track(opening);
+      const opened = opening.then((result) => {
+        this.waits.noteStore(performance.now() - fromMs);
+        this.#openingIs(result);
+      });
+      opened.catch((error: unknown) => this.fail(error));
+    } catch (error) {
+      this.fail(error);
+    }
+  }
+
+  #openingIs(opening: Opening): void {
+    this.#opening = opening;
+    this.#happens(HAPPENING_OF[opening.kind]);
+  }
+
+  /** Other processes may run tools that would otherwise be taken for lost. */
+  #askOthers(): void {
+    if (this.#opening?.kind !== 'elsewhere') return;
+    const { calls } = this.#opening;
+    const asked = this.host.others?.ask(this.conversationId, calls, MAX_QUESTIONS);
+    void Promise.resolve(asked).then((answers) => this.#open(answers)); // neither rejects
+  }
+
+  #interruptOlder(): void {
+    // An interrupted turn is removed from the running turns, but keeps its own `older`.
+    for (let older = this.older; older !== undefined; older = older.older) {
+      if (older.callsSoFar?.canBeAborted === true) this.#areCallsEnding = true;
+      older.interrupt('a newer turn began');
+    }
+    this.older = undefined; // all are settled
+  }
+
+  #takeRecord(): void {
+    if (this.#opening?.kind === 'beside') return this.#restoreSpeaker(this.#opening.agent);
+    const { conversationId, host, opened } = this;
+    if (opened === undefined) return;
+    if (opened.turnId !== this.turnId) {
+      const { turnId: storedAs } = opened;
+      const message = 'turn id reused with different text; treating it as a new turn';
+      // On a wire without ids, a turn that was discarded may simply come back.
+      if (this.settlesAtMs === undefined)
+        this.log.warn(message, { turnId: this.turnId, storedAs });
+      this.turnId = storedAs;
+    }
+    for (const run of opened.endedElsewhere) host.others?.interrupt(conversationId, run);
+    if (opened.takenOver !== undefined) host.others?.takeOver(conversationId, opened.takenOver);
+    for (const { tool = 'unknown', idempotencyKey } of opened.lostCalls)
+      noteUnknown(host, this.log, { conversationId, tool, idempotencyKey });
+    this.liveState = host.states?.enter(conversationId, opened);
+    this.#restoreSpeaker(opened.agent);
+    // The platform reports that a completed turn was cut. Any other cut was told at the time.
+    if (opened.cut !== undefined) tellInterrupted(host.speakers.own, this, opened.cut);
+    // From now on calls of earlier runs that still run are waited for.
+    if (opened.earlierCalls.length > 0) void this.calls;
+  }
+
+  /** Continues with the agent that an earlier turn handed the conversation over to, if one did. */
+  #restoreSpeaker(name: string | undefined): void {
+    const { speakers } = this.host;
+    if (name === undefined || name === speakers.ownName) return;
+    if (speakers.find(name) !== undefined) return this.spoken.changeSpeaker(name);
+    const { conversationId, turnId } = this;
+    this.log.error(
+      'the agent that has the conversation is not served any more, or has another state',
+      { conversationId, turnId, handedOverTo: name },
+    );
   }
 
   /**
-   * Settles the record before the last event leaves: what the caller has heard must be in the next
-   * prompt, whichever process gets it. A slow store delays the end no longer than its time-out.
+   * Calls that were just aborted get a moment to end. Otherwise the prompt would say that they
+   * still run.
    */
-  #storeFirst(ending: Exclude<Ending, 'interrupted'>, error: unknown): void {
-    const { host } = this;
+  #askAgent(): void {
+    const opening = this.#opening;
+    if (opening?.kind !== 'opened' && opening?.kind !== 'beside') return;
+    this.#run.begin(opening.isResumed, this.#areCallsEnding ? soon() : undefined);
+  }
+
+  #replay(): void {
+    if (this.#opening?.kind !== 'completed before') return;
+    for (const event of this.#opening.sent) void this.delivery.send(event);
+  }
+
+  // The same turn was delivered again.
+
+  #passOn(): void {
+    const older = this.delivery;
+    const newer = this.#takeNewer();
+    if (newer === undefined) return;
+    older.turn = undefined;
+    this.delivery = newer;
+    newer.turn = this;
+    older.end(); // what it was sent by now still leaves
+    this.spoken.noteTakeOver(older.unsent);
+    for (const event of this.spoken.events) void newer.send(event);
+    older.onOutcome({ outcome: 'taken over' });
+  }
+
+  #beginAgain(): void {
+    const newer = this.#takeNewer();
+    if (newer !== undefined) this.host.start(newer);
+  }
+
+  #takeNewer(): Delivery | undefined {
+    const newer = this.#newer;
+    this.#newer = undefined;
+    return newer;
+  }
+
+  // The end: the stream ends, the record is settled, the outcome is reported.
+
+  #apologise(error: unknown): void {
+    const { agent, conversationId, turnId } = this;
+    this.#error = error;
+    this.log.error('turn failed', { agent: agent.name, conversationId, turnId, error });
+    apologise(this, apologyOf(agent, this));
+    this.trace?.note({ type: 'apology' });
+    void this.delivery.send({ type: 'error' });
+  }
+
+  #endStream(when: 'now' | 'with others'): void {
+    if (this.delivery.end(when) || !this.isStored) this.#happens('left');
+  }
+
+  /** A slow store delays the end of the stream no longer than its time-out. */
+  #storeFirst(ending: Ending): void {
     this.#storedAs = ending;
-    const stored = storeSettlement(this, ending, host, true);
-    if (!(stored instanceof Promise)) return this.#endStream(ending, error);
-    this.#isStoring = true;
-    void atMost(host.storeTimeoutMs, stored).then(() => {
-      this.#isStoring = false;
-      if (!this.isSettled) this.#endStream(ending, error);
-    });
+    const stored = storeSettlement(this, ending, this.host, true);
+    if (!(stored instanceof Promise)) return this.#happens('stored');
+    void atMost(this.host.storeTimeoutMs, stored).then(() => this.#happens('stored'));
   }
 
-  /** The stream decides which events have left. */
-  #endStream(ending: Ending, error: unknown): void {
-    const hasLeft = this.delivery.end(ending === 'completed' ? 'with others' : 'now');
-    if (ending !== 'completed' || hasLeft || !this.isStored) this.#settle(ending, error);
-  }
-
-  /** It is known which events have left: stores the settlement, and reports the outcome. */
-  #settle(ending: Ending, error?: unknown): void {
-    if (this.isSettled) return;
-    this.#settledAs = ending;
+  #settle(as: Ending | 'as it left'): void {
+    const ending = as !== 'as it left' ? as : this.delivery.end() ? 'completed' : 'interrupted';
     const { host, firstSpeechMs, firstWordMs, usage, speakers, waitsSoFar: waits } = this;
     if (this.opened !== undefined) this.#store(ending);
     host.ended(this);
     this.delivery.turn = undefined;
+    const error = this.#error;
     this.trace?.end({ outcome: ending, speakers, storeMs: waits?.storeMs, error });
     this.delivery.onOutcome({
       outcome: ending, firstSpeechMs, firstWordMs, usage, speakers, waits, error,
@@ -394,15 +557,32 @@ export class Turn
     else if (this.#storedAs !== ending) correctSettlement(this, this.host);
   }
 
-  /** Ends a run that stores nothing: what the caller gets, if anything, is another run's reply. */
-  #endUnstored(outcome: Exclude<TurnOutcome, Ending>): void {
-    this.#ending = 'completed';
-    clearTimeout(this.timer);
+  /** The turn ended while a slow store opened its record. At most it has said an apology. */
+  #settleLate(ending: Ending): void {
+    void storeSettlement(this, ending, this.host);
+    if (ending !== 'interrupted') return;
+    tellInterrupted(this.host.speakers.own, this, { turnId: this.turnId, text: '' });
+  }
+
+  /** What the caller gets, if anything, is another run's reply. */
+  #endUnstored(outcome: 'stale' | 'replayed' | 'taken over'): void {
     this.delivery.end();
-    this.#settledAs = 'completed';
     this.host.ended(this);
     this.delivery.turn = undefined;
     this.trace?.end({ outcome });
     this.delivery.onOutcome({ outcome });
+    if (this.#storedAs === undefined) this.liveState?.leave();
+  }
+
+  #logLost(error: unknown): void {
+    const { conversationId, turnId } = this;
+    const message = 'turn lost: it ended before it could be stored';
+    this.log.error(message, { conversationId, turnId, error });
+  }
+
+  /** Usually it is the abort of the turn itself. Any other error must not be lost. */
+  #logLate(error: unknown): void {
+    const { agent, turnId } = this;
+    this.log.debug('agent failed after its turn was over', { agent: agent.name, turnId, error });
   }
 }

@@ -1,18 +1,19 @@
 // The course of a turn:
 //
-//   Turns.start               which turn of the conversation runs
-//     Turn.begin              the life of this one
-//       openRecord            stores the caller's words and a placeholder for the reply
-//       AgentTurn.letSpeak    calls the hook of the agent
+//   Turns.start                which turn of the conversation runs
+//     Turn.begin               one run of it
+//       machine.ts             what follows from what happens to it
+//       openRecord             stores the caller's words and a placeholder for the reply
+//       AgentRun.begin         calls the hook of the agent
 //         TurnReply, AgentText → Turn.send → Delivery.send
-//       Turn.#end             ends the stream
-//         storeSettlement     stores what was said
-//         AgentTurn.stopAgent aborts the agent and its tools
+//       Turn.end               the machine says: the stream ends, the record is settled
+//         storeSettlement      stores what was said
+//         AgentRun.stop        aborts the agent and its tools
 //
 // A barge-in arrives as `Turn.dropped`, when the connection closes, as a newer `Turns.start`, or as
 // `Turns.interrupt`, when an event says so. All lead to `Turn.interrupt`. A duplicate leads to
 // `Turn.takeOver` while the turn runs; after that `openRecord` says what becomes of it. A hand-over
-// is `AgentTurn.#agentIsDone`.
+// is `AgentRun.letNextSpeak`.
 
 import {
   type Agent, type EventContext, type SessionEndContext, TurnAbortedError,

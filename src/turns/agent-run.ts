@@ -1,0 +1,206 @@
+import { TurnAbortedError, type Agent, type Spoken } from '../agents/agent.ts';
+import { andThen, isThenable, type Awaitable } from '../base/awaitable.ts';
+import type { CallStart, TurnEvent } from '../calls/call-event.ts';
+import type { Message } from '../conversations/message.ts';
+import type { OpenedTurn } from '../conversations/rules.ts';
+import { AgentText, textsOf, type TextOwner } from './agent-text.ts';
+import type { CallingTurn } from './call-writes.ts';
+import { callAgent, tellStarted } from './hooks.ts';
+import type { Ending } from './machine.ts';
+import { say } from './reply.ts';
+import { TurnCalls } from './turn-calls.ts';
+import type { TurnHost } from './turn-host.ts';
+import type { ViewedTurn } from './turn-view.ts';
+
+/** The turn that an agent speaks in. */
+export interface AgentsTurn extends ViewedTurn, CallingTurn {
+  readonly host: TurnHost;
+  readonly event: TurnEvent;
+  /** Undefined until the record is open, and for a turn that leaves nothing in history. */
+  readonly opened: OpenedTurn | undefined;
+  /** On the clock of `performance.now()`. */
+  readonly startedAtMs: number;
+  /** The agent that speaks. */
+  readonly agent: Agent;
+  /** The agent has ended, and has handed the conversation over. */
+  handOver(): void;
+  fail(error: unknown): void;
+}
+
+const REASONS: Readonly<Record<Ending | 'taken over', string>> = {
+  completed: 'the turn ended',
+  failed: 'the turn failed',
+  interrupted: 'the turn was interrupted',
+  'taken over': 'another process runs the turn',
+};
+
+/**
+ * The agents of one run of a turn: which of them speaks, how its words are spoken, and how it is
+ * stopped. Its turn decides when, and is told of each end: `end`, `handOver` or `fail`.
+ */
+export class AgentRun implements TextOwner {
+  readonly #turn: AgentsTurn;
+  #history: readonly Message[] | undefined;
+  #calls: TurnCalls | undefined;
+  /** What the hook of an agent yields. Undefined when none runs. */
+  #text: AgentText | undefined;
+  /** How many steps of `#attempt` are under way: a hand-over begins one within another. */
+  #steps = 0;
+  #controller: AbortController | undefined;
+  #abortReason: TurnAbortedError | undefined;
+
+  constructor(turn: AgentsTurn) {
+    this.#turn = turn;
+  }
+
+  /** See `Turn.history` of the agents. */
+  get history(): readonly Message[] {
+    const { opened, event, turnId } = this.#turn;
+    return (this.#history ??= frozen(opened?.history() ?? toldBy(event, turnId)));
+  }
+
+  /** Created when it is first asked for: an agent that answers at once needs none. */
+  get signal(): AbortSignal {
+    if (this.#controller === undefined) {
+      this.#controller = new AbortController();
+      if (this.#abortReason !== undefined) this.#controller.abort(this.#abortReason);
+    }
+    return this.#controller.signal;
+  }
+
+  get callsSoFar(): TurnCalls | undefined {
+    return this.#calls;
+  }
+
+  get calls(): TurnCalls {
+    const turn = this.#turn;
+    return (this.#calls ??= new TurnCalls(turn, turn.host, turn.opened?.earlierCalls ?? []));
+  }
+
+  /**
+   * The turn begins: the agent is told of a call that has no event for its start, and speaks.
+   * `after` is awaited first, if it is given.
+   */
+  begin(isResumed: boolean, after?: Promise<void>): void {
+    const { event } = this.#turn;
+    const start = event.type === 'message' ? event.transcript?.start : undefined;
+    this.#attempt(() => {
+      const told = isResumed || start === undefined ? after : andThen(after, () => this.#tell(start));
+      return andThen(told, () => this.#letSpeak(isResumed));
+    });
+  }
+
+  /** The agent that the conversation was handed over to continues. */
+  letNextSpeak(): void {
+    const name = this.#calls?.takeNextAgent();
+    const { spoken, turnId, host: { speakers }, opened } = this.#turn;
+    this.#history = frozen([...this.history, ...spoken.messagesOfSpeaker(turnId)]);
+    spoken.changeSpeaker(name === speakers.ownName ? undefined : name);
+    this.#attempt(() => this.#letSpeak(opened?.isResumed ?? true));
+  }
+
+  /**
+   * The turn is over, for a reason that the agent is told. Tool calls are aborted, or get the rest of the turn's time if they want to
+   * finish, even if the turn has completed. If another process has taken the turn over, all of them
+   * get it.
+   */
+  stop(ending: Ending | 'taken over', reason = REASONS[ending]): void {
+    if (ending === 'completed' && this.#calls === undefined) return;
+    const { host: { turnTimeoutMs }, startedAtMs } = this.#turn;
+    const aborted = new TurnAbortedError(reason);
+    const finishMs = turnTimeoutMs - (performance.now() - startedAtMs);
+    this.#calls?.turnEnded(aborted, finishMs, ending === 'taken over');
+    if (ending === 'completed') return;
+    this.#abortReason = aborted;
+    this.#controller?.abort(aborted);
+    this.#text?.release().catch((error: unknown) => this.#turn.fail(error));
+  }
+
+  #tell(start: CallStart): Awaitable<void> {
+    return tellStarted(this.#turn.agent, start, this.#turn);
+  }
+
+  /** Takes a step in which an agent may speak. If it fails, now or later, the turn fails. */
+  #attempt(step: () => Awaitable<void>): void {
+    this.#steps += 1;
+    try {
+      const done = step();
+      if (!(done instanceof Promise)) this.#stepDone();
+      else done.then(() => this.#stepDone(), (error: unknown) => this.#stepFailed(error));
+    } catch (error) {
+      this.#stepFailed(error);
+    }
+  }
+
+  #stepFailed(error: unknown): void {
+    this.#turn.fail(error);
+    this.#stepDone();
+  }
+
+  #stepDone(): void {
+    this.#steps -= 1;
+    this.#hasPaused();
+  }
+
+  /** Something of an agent has ended: nothing of it may run any more. */
+  #hasPaused(): void {
+    if (this.#steps === 0 && this.#text === undefined) this.#calls?.agentEnded();
+  }
+
+  /** Calls the hook of the agent, and speaks what it returns. */
+  #letSpeak(isResumed: boolean): Awaitable<void> {
+    const turn = this.#turn;
+    if (!turn.isOver) return this.#speak(callAgent(turn.agent, turn, isResumed));
+  }
+
+  #speak(spoken: Awaitable<Spoken>): Awaitable<void> {
+    const turn = this.#turn;
+    if (spoken === undefined) return this.#agentIsDone();
+    if (typeof spoken === 'string') {
+      void say(turn, spoken);
+      return this.#agentIsDone();
+    }
+    if (isThenable(spoken)) return Promise.resolve(spoken).then((value) => this.#speak(value));
+    this.#text = new AgentText(textsOf(spoken, turn.agent.name), turn, this);
+    void this.#text.speak();
+  }
+
+  /** The agent has no more to say: the next one continues, or the turn is over. */
+  #agentIsDone(): void {
+    if (this.#calls?.isHandedOver === true) this.#turn.handOver();
+    else this.#turn.end();
+  }
+
+  // See `TextOwner`.
+
+  textEnded(): void {
+    const { isOver, spoken, agent } = this.#turn;
+    if (isOver) return;
+    if (this.#calls?.isHandedOver === true) return; // the next one speaks when this is released
+    if (!spoken.isEmpty) return this.#turn.end();
+    throw new Error(
+      `agent "${agent.name}" ended its text without a word; to stay silent, return nothing or call reply.end()`,
+    );
+  }
+
+  textReleased(): void {
+    this.#text = undefined;
+    if (!this.#turn.isOver && this.#calls?.isHandedOver === true)
+      this.#attempt(() => this.#agentIsDone());
+    else this.#hasPaused();
+  }
+}
+
+/** The call up to the caller's words, for a turn that stands alone. */
+function toldBy(event: TurnEvent, turnId: string): Message[] {
+  if (event.type !== 'message' || event.transcript === undefined) return [];
+  const lines = event.transcript.lines.map(({ role, text }, index): Message => {
+    const line = { content: text, turnId: `told-${index}` };
+    return role === 'user' ? { role, ...line } : { role, ...line, state: 'completed' };
+  });
+  return [...lines, { role: 'user', content: event.text, turnId }];
+}
+
+function frozen(messages: readonly Message[]): readonly Message[] {
+  return Object.freeze(messages.map((message) => Object.freeze(message)));
+}

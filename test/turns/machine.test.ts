@@ -1,0 +1,158 @@
+// The states of a turn. docs/lifecycle.md has the whole table; here it is compared with the machine,
+// and every way through the machine is walked.
+
+import assert from 'node:assert/strict';
+import { readFileSync } from 'node:fs';
+import { describe, it } from 'node:test';
+
+import {
+  HAPPENINGS, isAnswered, isOver, moveFor, TURN_STATES, type Effect, type TurnState,
+} from '../../src/turns/machine.ts';
+
+const PAGE = new URL('../../docs/lifecycle.md', import.meta.url);
+
+function textOf(effect: Effect): string {
+  const { do: what } = effect;
+  if ('when' in effect) return `${what} ${effect.when}`;
+  return 'as' in effect ? `${what} (${effect.as})` : what;
+}
+
+/** The rows of one state, as the page has them. */
+function rowsOf(state: TurnState, isShared: boolean): string[] {
+  return HAPPENINGS.flatMap((happening) => {
+    const move = moveFor(state, happening, isShared);
+    if (move === undefined) return [];
+    if (isShared && move === moveFor(state, happening, false)) return [];
+    const from = isShared ? `${state}, shared` : state;
+    const done = move.effects.map(textOf).join(', ');
+    return [`| ${[from, happening, move.to, done].join(' | ')} |`.replaceAll('  ', ' ')];
+  });
+}
+
+/** One way through the machine. A move that stays in its state is no step. */
+interface Way {
+  readonly state: TurnState;
+  readonly effects: readonly Effect[];
+}
+
+function* waysFrom({ state, effects }: Way, isShared: boolean): Generator<Way, void, undefined> {
+  yield { state, effects };
+  for (const happening of HAPPENINGS) {
+    const move = moveFor(state, happening, isShared);
+    if (move === undefined || move.to === state) continue;
+    yield* waysFrom({ state: move.to, effects: [...effects, ...move.effects] }, isShared);
+  }
+}
+
+const WAYS = [false, true].flatMap((isShared) => [
+  ...waysFrom({ state: 'opening', effects: [] }, isShared),
+]);
+
+function count(effects: readonly Effect[], ...what: readonly Effect['do'][]): number {
+  return effects.filter((effect) => what.includes(effect.do)).length;
+}
+
+describe('the states of a turn', () => {
+  it('stand in the page as the machine has them', () => {
+    const page = readFileSync(PAGE, 'utf8').split('\n');
+    const begin = page.indexOf('| state | what happens | next state | what is done |');
+    assert.ok(begin > 0, 'the page has no table of states');
+    const end = page.indexOf('', begin);
+    const rows = [false, true].flatMap((isShared) =>
+      TURN_STATES.flatMap((state) => rowsOf(state, isShared)),
+    );
+    assert.deepEqual(page.slice(begin + 2, end), rows);
+  });
+
+  it('can all be reached from the first', () => {
+    assert.deepEqual(new Set(WAYS.map(({ state }) => state)), new Set(TURN_STATES));
+  });
+
+  it('can all be left for the last one', () => {
+    for (const state of TURN_STATES) {
+      const ways = [...waysFrom({ state, effects: [] }, true)];
+      assert.ok(ways.some((way) => way.state === 'settled'), state);
+    }
+  });
+});
+
+describe('on every way through a turn', () => {
+  it('its caller is answered once, and by then it is over', () => {
+    for (const { state, effects } of WAYS) {
+      assert.equal(count(effects, 'settle', 'end unstored'), isAnswered(state) ? 1 : 0);
+      if (isAnswered(state)) assert.ok(isOver(state));
+    }
+  });
+
+  it('the agent is asked at most once, after older turns were interrupted', () => {
+    for (const { effects } of WAYS) {
+      const asked = effects.findIndex(({ do: what }) => what === 'ask the agent');
+      assert.ok(count(effects, 'ask the agent') <= 1);
+      if (asked === -1) continue;
+      assert.equal(count(effects.slice(0, asked), 'interrupt older turns', 'take the record'), 2);
+    }
+  });
+
+  it('an agent that was asked is stopped once, as soon as the turn is over', () => {
+    for (const { state, effects } of WAYS) {
+      if (count(effects, 'ask the agent') === 0) continue;
+      assert.equal(count(effects, 'stop the agent'), isOver(state) ? 1 : 0);
+    }
+  });
+
+  it('a turn that is over never speaks again', () => {
+    for (const { state } of WAYS) {
+      if (!isOver(state)) continue;
+      for (const happening of HAPPENINGS) {
+        const effects = moveFor(state, happening, true)?.effects ?? [];
+        const spoken = count(
+          effects, 'ask the agent', 'let the next agent speak', 'apologise', 'send what was sent',
+        );
+        assert.equal(spoken, 0, `${state}, ${happening}`);
+      }
+    }
+  });
+
+  it('a reply is stored before its stream ends, where other processes may read it', () => {
+    for (const happening of ['completed', 'failed'] as const) {
+      const { to = 'opening', effects = [] } = moveFor('speaking', happening, true) ?? {};
+      assert.equal(count(effects, 'store first'), 1);
+      assert.equal(count(effects, 'end the stream'), 0);
+      assert.equal(moveFor(to, 'stored', true)?.effects.at(0)?.do, 'end the stream');
+    }
+  });
+});
+
+describe('an interruption', () => {
+  const CASES: readonly (readonly [state: TurnState, as: string | undefined])[] = [
+    ['opening', 'interrupted'],
+    ['speaking', 'interrupted'],
+    ['storing', 'as it left'],
+    ['storing a failure', undefined],
+    ['leaving', 'as it left'],
+    ['failed early', undefined],
+    ['cut early', undefined],
+    ['settled', undefined],
+  ];
+
+  for (const [state, as] of CASES) {
+    it(`${as === undefined ? 'changes nothing' : `settles ${as}`}: ${state}`, () => {
+      const effects = moveFor(state, 'interrupted', false)?.effects ?? [];
+      const settled = effects.find((effect) => effect.do === 'settle');
+      assert.equal(settled?.as, as);
+    });
+  }
+});
+
+describe('what stays in its state', () => {
+  for (const state of TURN_STATES) {
+    it(`neither begins nor ends anything: ${state}`, () => {
+      for (const happening of HAPPENINGS) {
+        const { to, effects = [] } = moveFor(state, happening, true) ?? {};
+        if (to !== state) continue;
+        const ends = count(effects, 'settle', 'store first', 'end unstored', 'stop the agent');
+        assert.equal(ends + count(effects, 'ask the agent', 'apologise'), 0, happening);
+      }
+    });
+  }
+});
