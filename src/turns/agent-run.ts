@@ -85,7 +85,8 @@ export class AgentRun implements TextOwner {
     const { event } = this.#turn;
     const start = event.type === 'message' ? event.transcript?.start : undefined;
     this.#attempt(() => {
-      const told = isResumed || start === undefined ? after : andThen(after, () => this.#tell(start));
+      const isTold = isResumed || start === undefined;
+      const told = isTold ? after : andThen(after, () => this.#tell(start));
       return andThen(told, () => this.#letSpeak(isResumed));
     });
   }
@@ -100,9 +101,9 @@ export class AgentRun implements TextOwner {
   }
 
   /**
-   * The turn is over, for a reason that the agent is told. Tool calls are aborted, or get the rest of the turn's time if they want to
-   * finish, even if the turn has completed. If another process has taken the turn over, all of them
-   * get it.
+   * The turn is over, for a reason that the agent is told. Tool calls are aborted, or get the rest
+   * of the turn's time if they want to finish, even if the turn has completed. If another process
+   * has taken the turn over, all of them get it.
    */
   stop(ending: Ending | 'taken over', reason = REASONS[ending]): void {
     if (ending === 'completed' && this.#calls === undefined) return;

@@ -1,5 +1,5 @@
-// The states of a turn. docs/lifecycle.md has the whole table; here it is compared with the machine,
-// and every way through the machine is walked.
+// The states of a turn. docs/lifecycle.md has the whole table. Here it is compared with the
+// machine, and every way through the machine is walked.
 
 import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
