@@ -1,7 +1,7 @@
 // Finds the exchanges of a platform's transcript among ours.
 
 import {
-  beginAlike, beginningOf, lettersOf, saysSame, type Beginning,
+  beginningOf, lettersOf, likenessOf, saysSame, type Beginning, type Likeness,
 } from './spoken-words.ts';
 
 /** What the caller said, and what was said to them until they spoke again. */
@@ -102,6 +102,7 @@ function pairsFromEnd(
 ): readonly Pair[] | undefined {
   const pairs: Pair[] = [];
   let [i, j] = [theirs.length - 1, ours.length - 1 - behind];
+  if (behind > 0 && isMoreLike(theirs[i], ours.at(-1), ours[j])) return undefined;
   for (; i >= 0 && j >= 0; i--, j--) {
     const [their, our, newer] = [theirs[i], ours[j], theirs[i + 1]];
     if (their === undefined || our === undefined) return undefined;
@@ -109,11 +110,12 @@ function pairsFromEnd(
     pairs.unshift([i, j]);
     if (newer === undefined || isSame(their, newer)) continue;
     // Without our newest exchange, the two in a row may be others than those that were said last.
-    const isCertain = behind === 0 || [i, i + 1].some((index) => isOnlyOne(index, theirs, ours));
+    const isCertain =
+      behind === 0 || pairs.slice(0, 2).some((pair) => fitsOnly(pair, theirs, ours));
     if (isCertain) return pairs;
   }
-  const areBothWhole = i === j && pairs.length > 0;
-  return areBothWhole || isOnlyOne(i + 1, theirs, ours) ? pairs : undefined;
+  const [first] = pairs;
+  return first !== undefined && (i === j || fitsOnly(first, theirs, ours)) ? pairs : undefined;
 }
 
 /** Whether the pair at the index is the first of both lists, or one of two in a row. */
@@ -124,28 +126,69 @@ function isAnchor(pairs: readonly Pair[], index: number): boolean {
   return (i === 0 && j === 0) || (next?.[0] === i + 1 && next[1] === j + 1);
 }
 
-/** Whether their exchange is there once in each list, by its words and what followed them. */
-function isOnlyOne(
-  index: number, theirs: readonly Compared[], ours: readonly Compared[],
+/** Whether one exchange of ours with the same words is more like theirs than another one. */
+function isMoreLike(
+  their: Compared | undefined, one: Compared | undefined, other: Compared | undefined,
 ): boolean {
-  const exchange = theirs[index];
-  if (exchange?.hasWords !== true) return false;
-  const isAlike = (other: Compared): boolean =>
-    isSame(other, exchange) && repliesAgree(exchange, other);
-  return theirs.filter(isAlike).length === 1 && ours.filter(isAlike).length === 1;
+  if (their === undefined || one === undefined || other === undefined) return false;
+  return isSame(their, one) && similarity(their, one) > similarity(their, other);
+}
+
+/** Whether no other exchange with the same words is as much like either. */
+function fitsOnly(
+  [i, j]: Pair, theirs: readonly Compared[], ours: readonly Compared[],
+): boolean {
+  const [their, our] = [theirs[i], ours[j]];
+  if (their?.hasWords !== true || our === undefined) return false;
+  const likeness = similarity(their, our);
+  const others = (list: readonly Compared[], one: Compared): readonly Compared[] =>
+    list.filter((other) => other !== one && isSame(other, one));
+  return (
+    others(ours, our).every((other) => similarity(their, other) < likeness)
+    && others(theirs, their).every((other) => similarity(other, our) < likeness)
+  );
 }
 
 /** The pairs from the place on that is certain. */
 function fromAnchor(
-  pairs: readonly Pair[], theirs: readonly Compared[], ours: readonly Compared[],
+  found: readonly Pair[], theirs: readonly Compared[], ours: readonly Compared[],
 ): readonly Pair[] {
+  const pairs = inARow(beginsInside(found, theirs, ours) ? found.slice(1) : found, theirs, ours);
   const newest = pairs.findLastIndex((_pair, index) => isAnchor(pairs, index));
-  const anchor = newest >= 0 ? newest : pairs.findIndex(([i]) => isOnlyOne(i, theirs, ours));
+  const anchor = newest >= 0 ? newest : pairs.findIndex((pair) => fitsOnly(pair, theirs, ours));
   if (anchor >= 0) return pairs.slice(anchor);
   const [their, our] = [theirs[0], ours[0]];
   // Equal words were paired with later ones.
   const areFirst = their?.hasWords === true && our !== undefined && isSame(their, our);
   return areFirst && repliesAgree(their, our) ? [[0, 0]] : [];
+}
+
+/** Of equal exchanges of ours the first one behind the pair before: then none is lacking there. */
+function inARow(
+  pairs: readonly Pair[], theirs: readonly Compared[], ours: readonly Compared[],
+): readonly Pair[] {
+  const moved: Pair[] = [];
+  for (const [i, j] of pairs) {
+    const before = moved.at(-1);
+    const next = before?.[0] === i - 1 ? before[1] + 1 : j;
+    const [their, our] = [theirs[i], ours[next]];
+    const isEqual = next < j && their !== undefined && our !== undefined && isSame(their, our);
+    moved.push([i, isEqual && !isMoreLike(their, ours[j], our) ? next : j]);
+  }
+  return moved;
+}
+
+/**
+ * Whether their list was cut in front behind words of the caller's: the agent's words that it
+ * begins with were said before the next pair, and not at the beginning of the call.
+ */
+function beginsInside(
+  [first, second]: readonly Pair[], theirs: readonly Compared[], ours: readonly Compared[],
+): boolean {
+  if (first?.[0] !== 0 || second?.[0] !== 1 || second[1] === first[1] + 1) return false;
+  const [their, our, before] = [theirs[0], ours[first[1]], ours[second[1] - 1]];
+  if (their === undefined || our === undefined || before === undefined) return false;
+  return !their.hasWords && similarity(their, before) > similarity(their, our);
 }
 
 function isSame(a: Compared, b: Compared): boolean {
@@ -162,20 +205,29 @@ function repliesAgree(their: Compared, our: Compared): boolean {
   return similarity(their, our) >= 0;
 }
 
-/** 1 if some replies begin alike, -1 if none do, 0 if one side says nothing. */
+/** How much the most similar replies are alike. -1 if none are, 0 if one side says nothing. */
 function similarity(
   { beginnings: told }: Compared, { beginnings: said }: Compared,
-): -1 | 0 | 1 {
+): -1 | Likeness {
   if (told.length === 0 || said.length === 0) return 0;
-  return told.some((a) => said.some((b) => beginAlike(a, b))) ? 1 : -1;
+  let most: Likeness = 0;
+  for (const a of told) {
+    for (const b of said) {
+      const likeness = likenessOf(a, b);
+      if (likeness > most) most = likeness;
+    }
+  }
+  return most === 0 ? -1 : most;
 }
 
 /** Agreeing words count more than any replies. */
-const WORDS_COUNT = 4;
+const WORDS_COUNT = 8;
+/** What replies count that differ, that say nothing, and those that are more and more alike. */
+const REPLIES_COUNT = { '-1': -4, 0: 0, 1: 4, 2: 5 } as const;
 
 /** What a pair counts. Without words only replies say that two exchanges are the same. */
-function gainOf(hasWords: boolean, alike: -1 | 0 | 1): number {
-  return !hasWords && alike < 1 ? 0 : WORDS_COUNT + 2 * alike;
+function gainOf(hasWords: boolean, alike: -1 | Likeness): number {
+  return !hasWords && alike < 1 ? 0 : WORDS_COUNT + REPLIES_COUNT[alike];
 }
 
 /** The most pairs that are in order. Of several such lists the one with the newest pairs. */

@@ -6,6 +6,7 @@ import {
   subtract,
   type Conversation,
 } from './conversation.ts';
+import { hearTold } from './reconcile.ts';
 import { isLaterRun } from './run-id.ts';
 import { withCallsOf, withResultsOf, type MergedMessages } from './tool-call-merge.ts';
 import { forgetRun, messagesOf, setMessages, type TurnRecord } from './turn-record.ts';
@@ -117,6 +118,7 @@ function replace(conversation: Conversation, theirs: TurnRecord, ours: TurnRecor
     messages: messagesOf(ours), kept: ours.kept,
   };
   const { state, runId, process, arrivedAt, filler, sent, isUnknown, isLeaving } = ours;
+  const { told = theirs.runId === runId ? theirs.told : undefined } = ours;
   subtract(conversation, theirs);
   conversation.openTurns += Number(state === 'open') - Number(theirs.state === 'open');
   theirs.state = state;
@@ -129,7 +131,9 @@ function replace(conversation: Conversation, theirs: TurnRecord, ours: TurnRecor
   if (sent !== undefined) theirs.sent = sent;
   if (isUnknown !== undefined) theirs.isUnknown = isUnknown;
   if (isLeaving !== undefined) theirs.isLeaving = isLeaving;
+  if (told !== undefined) theirs.told = told;
   add(conversation, theirs);
+  if (state !== 'open' && isUnknown === undefined) hearTold(conversation, theirs);
 }
 
 function keep(

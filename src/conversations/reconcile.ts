@@ -7,7 +7,7 @@ import { createHash } from 'node:crypto';
 import type { Transcript, TranscriptLine } from '../calls/call-event.ts';
 import { align, alignEnds, repliesAreAlike, type Exchange, type Pair } from './alignment.ts';
 import {
-  add, addTurn, findTurn, moveLastTurn, rewrite, type Conversation,
+  add, addTurn, findTurn, moveLastTurn, rewrite, subtract, type Conversation,
 } from './conversation.ts';
 import { nextNumber } from './discarded-turns.ts';
 import { cutTo, type HeardTurn } from './heard.ts';
@@ -40,6 +40,12 @@ interface OwnTurns extends Exchange {
   readonly turns: readonly TurnRecord[];
 }
 
+/** What the caller can have heard of a turn. */
+export interface Said {
+  readonly reply: string;
+  readonly filler: string | undefined;
+}
+
 /** What the transcript has changed. */
 export interface Reconciled {
   /** Turns that the platform has discarded, oldest first. */
@@ -52,7 +58,7 @@ export interface Reconciled {
 
 /**
  * Compares the call so far, as the platform tells it, with ours. `text` is what the caller says
- * now, and `known` its turn, if there is one that runs again. `replyOf` returns what a turn has
+ * now, and `known` its turn, if there is one that runs again. `saidIn` returns what a turn has
  * said, also while it runs.
  */
 export function compare(
@@ -60,14 +66,14 @@ export function compare(
   transcript: Transcript,
   text: string,
   known: TurnRecord | undefined,
-  replyOf: (turn: TurnRecord) => string,
+  saidIn: (turn: TurnRecord) => Said,
 ): Comparison {
   const theirs = exchangesOf(transcript.lines);
   const { turns } = conversation;
   const earlier = known === undefined ? turns : turns.slice(0, turns.indexOf(known));
-  const recent = ownExchangesOf(earlier.slice(-RECENT_TURNS), replyOf);
+  const recent = ownExchangesOf(earlier.slice(-RECENT_TURNS), saidIn);
   const ends = alignEnds(theirs, recent);
-  const ours = ends === undefined ? ownExchangesOf(earlier, replyOf) : recent;
+  const ours = ends === undefined ? ownExchangesOf(earlier, saidIn) : recent;
   const pairs = ends ?? align(theirs, ours);
   const newest = ours.at(-1);
   const rest = restOf(theirs, ours, pairs, text);
@@ -210,8 +216,11 @@ class Changes implements Reconciled {
     for (const turn of turns) {
       const reply = replyText(turn);
       if (turn.isUnknown === true && turn === turns.at(-1) && goesOn(told.join(' '), reply)) {
-        // Its process is gone: the platform knows better.
-        this.#cut(turn, told.splice(0).join(' '));
+        // Its process is gone, and the platform knows better, or it has not been told yet.
+        const texts = told.splice(0);
+        this.#cut(turn, texts.join(' '));
+        turn.isUnknown = true;
+        setTold(this.#conversation, turn, { texts, isHeard });
         continue;
       }
       const { covered, isAny } = takeCovered(told, turn);
@@ -240,6 +249,33 @@ class Changes implements Reconciled {
     this.cut = cutTo(this.#conversation, turn, heard);
     this.decided.add(turn);
   }
+}
+
+function setTold(
+  conversation: Conversation, turn: TurnRecord, told: TurnRecord['told'],
+): void {
+  subtract(conversation, turn);
+  if (told === undefined) delete turn.told;
+  else turn.told = told;
+  add(conversation, turn);
+}
+
+/**
+ * A run has settled its turn, of which a transcript has told before anything was known of its
+ * reply: what was told is a part of the reply, or the platform has said it.
+ */
+export function hearTold(conversation: Conversation, turn: TurnRecord): void {
+  if (turn.told === undefined) return;
+  const { texts, isHeard } = turn.told;
+  setTold(conversation, turn, undefined);
+  const told = [...texts];
+  const { covered, isAny } = takeCovered(told, turn);
+  const reply = replyText(turn);
+  if (reply !== '' && (isAny ? covered < reply.trimEnd().length : isHeard))
+    cutTo(conversation, turn, reply.slice(0, covered));
+  let last = turn;
+  for (const text of told)
+    last = insert(conversation, last, undefined, { words: undefined, replies: [text] });
 }
 
 /**
@@ -340,7 +376,7 @@ function exchangesOf(lines: readonly TranscriptLine[]): readonly Exchange[] {
 
 /** A turn that the caller did not begin belongs to the one before. */
 function ownExchangesOf(
-  turns: readonly TurnRecord[], replyOf: (turn: TurnRecord) => string,
+  turns: readonly TurnRecord[], saidIn: (turn: TurnRecord) => Said,
 ): readonly OwnTurns[] {
   const exchanges: { words: string | undefined; replies: string[]; turns: TurnRecord[] }[] = [];
   for (const turn of turns) {
@@ -348,9 +384,9 @@ function ownExchangesOf(
     const words = wordsOf(turn);
     if (words !== undefined || exchanges.length === 0)
       exchanges.push({ words, replies: [], turns: [] });
-    const reply = replyOf(turn);
+    const { reply, filler } = saidIn(turn);
     exchanges.at(-1)?.replies.push(reply);
-    if (turn.filler !== undefined) exchanges.at(-1)?.replies.push(`${turn.filler} ${reply}`);
+    if (filler !== undefined) exchanges.at(-1)?.replies.push(`${filler} ${reply}`);
     exchanges.at(-1)?.turns.push(turn);
   }
   return exchanges;

@@ -24,7 +24,7 @@ import { loseOnceCalls, type Claimer } from './once-rules.ts';
 import {
   callsAtPlace, nextNumber, takePlace,
 } from './discarded-turns.ts';
-import { compare, reconcile, type Comparison } from './reconcile.ts';
+import { compare, hearTold, reconcile, type Comparison } from './reconcile.ts';
 import { isLaterRun } from './run-id.ts';
 import {
   ALL_KEPT, NOTHING_KEPT, ONLY_STATE_KEPT, STATE_DROPPED, type RunWrite,
@@ -326,7 +326,9 @@ function comparisonFor(
   return compare(conversation, transcript, text, known, (turn) => {
     const soFar =
       turn.state === 'open' ? running.find(({ runId }) => runId === turn.runId) : undefined;
-    return soFar === undefined ? replyText(turn) : textOfReply(soFar.messages);
+    return soFar === undefined
+      ? { reply: replyText(turn), filler: turn.filler }
+      : { reply: textOfReply(soFar.messages), filler: soFar.filler };
   });
 }
 
@@ -547,6 +549,7 @@ function settle(
   // `delete` is a slow call into V8, even if the property does not exist.
   else if (record.sent !== undefined) delete record.sent;
   add(conversation, record);
+  hearTold(conversation, record);
 }
 
 /** Appends a message to its turn if known, otherwise as a completed turn of its own. */

@@ -118,6 +118,8 @@ function mostOf(
 export interface Beginning {
   readonly letters: string;
   readonly words: readonly string[];
+  /** Whether the text goes on. */
+  readonly isCut: boolean;
 }
 
 /** How many UTF-16 code units tell replies apart that follow the same words. */
@@ -127,13 +129,19 @@ export function beginningOf(text: string): Beginning {
   const words = plain(text.slice(0, BEGINNING_LENGTH))
     .split(/[^\p{L}\p{M}\p{N}]+/u)
     .filter((word) => word !== '');
-  return { letters: words.join(''), words };
+  return { letters: words.join(''), words, isCut: text.length > BEGINNING_LENGTH };
 }
 
-/** Whether two texts begin alike, perhaps rewritten for speech. */
-export function beginAlike(a: Beginning, b: Beginning): boolean {
-  const [short, long] = a.letters.length < b.letters.length ? [a, b] : [b, a];
-  return long.letters.startsWith(short.letters) || mostOf(short.words, long.words).count > 0;
+/** 0 for other words. 1 if one goes on behind ours or was rewritten for speech. 2 for no more. */
+export type Likeness = 0 | 1 | 2;
+
+/** How much a platform's text begins as ours does. */
+export function likenessOf(told: Beginning, said: Beginning): Likeness {
+  if (said.letters.startsWith(told.letters)) return 2;
+  if (told.letters.startsWith(said.letters)) return said.isCut ? 2 : 1;
+  const [short, long] =
+    told.letters.length < said.letters.length ? [told, said] : [said, told];
+  return mostOf(short.words, long.words).count > 0 ? 1 : 0;
 }
 
 interface Word {

@@ -84,6 +84,11 @@ export interface TurnRecord {
    */
   isDiscarded?: true;
   /**
+   * There, too: what the platform has told of the reply before its run, in another process, has
+   * said what was sent. Until then the reply is these texts. `isHeard`: see `Transcript`.
+   */
+  told?: { readonly texts: readonly string[]; readonly isHeard: boolean };
+  /**
    * Only where several processes may share the conversation: when the turn was added, in
    * milliseconds since the epoch, but always later than the turn before it. So the order holds
    * though clocks differ, and a turn that another process adds later finds its place.
@@ -225,6 +230,7 @@ export function forgetRun(record: TurnRecord): void {
   if (record.filler !== undefined) delete record.filler;
   if (record.isUnknown !== undefined) delete record.isUnknown;
   if (record.isLeaving !== undefined) delete record.isLeaving;
+  if (record.told !== undefined) delete record.told;
 }
 
 /** Replaces all messages. The first `kept` of them come before the current run. */
@@ -303,8 +309,9 @@ export function countRunningCalls({ messages }: TurnRecord): number {
 }
 
 /** UTF-16 code units of everything kept for the turn. */
-export function textLengthOf({ words, reply, messages, sent }: TurnRecord): number {
+export function textLengthOf({ words, reply, messages, sent, told }: TurnRecord): number {
   let length = (words?.length ?? 0) + (reply?.length ?? 0);
+  if (told !== undefined) for (const text of told.texts) length += text.length;
   if (messages !== undefined) for (const message of messages) length += messageLength(message);
   if (sent !== undefined) for (const event of sent) length += eventLength(event);
   return length;

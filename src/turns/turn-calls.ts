@@ -235,7 +235,11 @@ export class TurnCalls {
     if (!this.#turn.mayAct && mayHaveEffects(call)) return REFUSED;
     try {
       const known = call.isOnce ? await this.#claimed(call) : await this.#madeBefore(call, tool);
-      if (known !== undefined) return known;
+      if (known !== undefined) {
+        // It has changed nothing itself: see `joins`.
+        if (known.state !== 'interrupted') call.spoken.joins = true;
+        return known;
+      }
       if (this.#turn.isOver) return INTERRUPTED; // it never began
       call.whenInterrupted = call.isOnce ? 'finish' : (tool.whenInterrupted ?? 'abort');
       return await this.#perform(call, tool);

@@ -114,6 +114,7 @@ export function check(conversation: Conversation): void {
       for (const call of message.toolCalls ?? []) textLength += call.name.length + call.args.length;
   }
   for (const turn of conversation.turns) {
+    for (const text of turn.told?.texts ?? []) textLength += text.length;
     for (const event of turn.sent ?? [])
       textLength +=
         event.type === 'say' ? event.text.length : event.type === 'data' ? event.json.length : 0;

@@ -3,19 +3,21 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 
+import type { Transcript } from '../../src/calls/call-event.ts';
 import { emptyConversation, type Conversation } from '../../src/conversations/conversation.ts';
 import {
-  openTurn, OpenedTurn, type TurnOpeningResult,
+  openTurn, OpenedTurn, settleTurn, type TurnOpeningResult,
 } from '../../src/conversations/rules.ts';
 import { coveredBy, lettersOf } from '../../src/conversations/spoken-words.ts';
 import { processorMs } from '../fixtures/processor-time.ts';
 import { transcriptOf } from '../fixtures/transcript.ts';
-import { BOUNDS, check, nextRun, settle, shown } from './checked-rules.ts';
+import { BOUNDS, check, nextRun, runs, settle, shown } from './checked-rules.ts';
 
 function ask(
   conversation: Conversation, turnId: string, text: string, lines: readonly string[] = [],
+  more: Partial<Transcript> = {},
 ): TurnOpeningResult {
-  const opening = { turnId, runId: nextRun(), text, transcript: transcriptOf(lines) };
+  const opening = { turnId, runId: nextRun(), text, transcript: transcriptOf(lines, more) };
   const result = openTurn(conversation, opening, BOUNDS);
   check(conversation);
   return result;
@@ -127,6 +129,67 @@ describe('the first words of a call', () => {
     exchange(conversation, 't2', 'book four', 'Booked.', ['user: I want']);
     open(conversation, 't3', 'I want book four');
     assert.deepEqual(shown(conversation), ['user: I want book four', 'assistant(open): ']);
+  });
+});
+
+describe('a reply that another process says', () => {
+  const REPLY = 'We open at nine. We close at six.';
+
+  /** It settles after the platform has told something of it. */
+  function settledLate(lines: readonly string[], more: Partial<Transcript> = {}): string[] {
+    const conversation = emptyConversation('c');
+    open(conversation, 't1', 'Hours?');
+    const runId = runs;
+    open(conversation, 't2', 'And Sunday?', ['user: Hours?', ...lines], more);
+    settle(conversation, 't1', 'interrupted', REPLY, undefined, BOUNDS, runId);
+    return shown(conversation).slice(1, -2);
+  }
+
+  it('keeps its words, and those that the platform has said meanwhile', () => {
+    assert.deepEqual(settledLate(['agent: Are you there?']), [
+      `assistant(interrupted): ${REPLY}`, 'assistant(completed): Are you there?',
+    ]);
+  });
+
+  it('is cut to those that the platform has told', () => {
+    assert.deepEqual(settledLate(['agent: We open at nine.']), [
+      'assistant(interrupted): We open at nine.',
+    ]);
+  });
+
+  it('was not heard, if the platform knows that only its own words were', () => {
+    assert.deepEqual(settledLate(['agent: Are you there?'], { isHeard: true }), [
+      'assistant(completed): Are you there?',
+    ]);
+  });
+
+  it('is what the platform has told, if its run never settles', () => {
+    const conversation = emptyConversation('c');
+    open(conversation, 't1', 'Hours?');
+    open(conversation, 't2', 'And Sunday?', ['user: Hours?', 'agent: We open']);
+    assert.equal(shown(conversation)[1], 'assistant(interrupted): We open');
+  });
+});
+
+describe('a filler of a turn that still runs', () => {
+  // Seed 4723: "Yes." was said four times, and only fillers told which turn was the last.
+  it('tells its words from equal ones', () => {
+    const conversation = emptyConversation('c');
+    const silent = { state: 'interrupted', messages: [], filler: 'One moment.' } as const;
+    for (const turnId of ['t1', 't2', 't3', 't4']) {
+      const lines = conversation.turns.flatMap(() => ['user: Yes.', 'agent: One moment.']);
+      open(conversation, turnId, 'Yes.', lines);
+      const settlement = { ...silent, turnId, runId: runs };
+      if (turnId !== 't4') settleTurn(conversation, settlement, BOUNDS);
+    }
+    const told = ['agent: One moment.', 'user: Yes.', 'agent: One', 'user: Yes.'];
+    const transcript = transcriptOf([...told, 'agent: One moment.']);
+    const running = [{ ...silent, turnId: 't4', runId: runs }];
+    const opening = { turnId: 't5', runId: nextRun(), text: 'Bye', transcript, running };
+    openTurn(conversation, opening, BOUNDS);
+    check(conversation);
+    const said = shown(conversation).filter((line) => line.startsWith('user'));
+    assert.deepEqual(said, [...Array<string>(4).fill('user: Yes.'), 'user: Bye']);
   });
 });
 

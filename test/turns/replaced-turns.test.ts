@@ -231,6 +231,33 @@ describe('a tool that is called again by the turn that replaces its own', () => 
   });
 });
 
+describe('a turn whose call was done by another turn before', () => {
+  // Seed 4080: nothing was done in it, so its state went nowhere else.
+  it('leaves no state to the turn that replaces it', async (t) => {
+    const state = defineState(() => ({ heard: [] as string[] }));
+    const seen: string[][] = [];
+    const call = new Call(t, {
+      state,
+      onMessage: async (turn, reply) => {
+        const { heard } = turn.state as { heard: string[] };
+        seen.push([...heard]);
+        heard.push(turn.text);
+        const pay = { run: () => Promise.resolve('"paid"'), once: () => 'the order' };
+        const [outcome] = await turn.journal.runTools([BOOK], () => pay);
+        await reply.say(outcome?.content ?? '');
+      },
+    });
+    call.ask({ turnId: 't1', text: 'Pay' });
+    await call.over(1);
+    const lines = ['user: Pay', 'agent: "paid"'];
+    call.ask({ turnId: 't2', text: 'Pay now', lines });
+    await call.over(2);
+    call.ask({ turnId: 't3', text: 'Pay right now', lines });
+    await call.over(3);
+    assert.deepEqual(seen, [[], ['Pay'], ['Pay']]);
+  });
+});
+
 describe('a tool with effects', () => {
   it('starts when its turn has stood for the settling time', async (t) => {
     const clock = mockTimers(t, ['setTimeout']);

@@ -215,14 +215,16 @@ export class PartedConversation {
   }
 
   /**
-   * Takes over a state, an agent and a caller that were stored and lost. None of them is ever
-   * removed except by an erasure, so one that is missing is lost.
+   * Takes over a state, an agent and a caller that were stored and lost. One that is missing is
+   * lost, unless the state and the agent have gone back since to those before a turn: `before`.
    */
   takeLostHead(lost: Memory, isErased: boolean): void {
     const isLost = isErased || this.#revision < lost.revision;
-    const { state, agent, caller } = this.conversation;
-    if (isLost || state === undefined) putBackState(this.conversation, lost.state);
-    if (isLost || agent === undefined) keepAgent(this.conversation, lost.agent);
+    const { state, agent, caller, before } = this.conversation;
+    const mayBeMissing = before !== undefined && this.#revision > lost.revision;
+    const isMissing = (part: string | undefined): boolean => part === undefined && !mayBeMissing;
+    if (isLost || isMissing(state)) putBackState(this.conversation, lost.state);
+    if (isLost || isMissing(agent)) keepAgent(this.conversation, lost.agent);
     if (isLost || caller === undefined) keepCaller(this.conversation, lost.caller);
     this.#revision = Math.max(this.#revision, lost.revision);
   }

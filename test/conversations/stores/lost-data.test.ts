@@ -4,7 +4,7 @@ import assert from 'node:assert/strict';
 import { describe, it, type TestContext } from 'node:test';
 
 import {
-  clearTurns, historyOf, keepAgent, keepCaller, keepState, type Conversation,
+  clearTurns, goBack, historyOf, keepAgent, keepCaller, keepState, type Conversation,
 } from '../../../src/conversations/conversation.ts';
 import type { Message } from '../../../src/conversations/message.ts';
 import { openTurn, settleTurn } from '../../../src/conversations/rules.ts';
@@ -295,6 +295,23 @@ describe('a conversation that the store has lost', () => {
     await b.store.update('c', (conversation) => keepState(conversation, '{"n":2}'));
     await turn(a.store, 'c', 't2');
     assert.equal((await b.store.read('c'))?.state, '{"n":2}');
+  });
+
+  it('does not get back a state and an agent that have gone back to none since', async (t) => {
+    const [a, b] = two(t);
+    await turn(a.store, 'c', 't1');
+    await a.store.update('c', (conversation) => {
+      keepState(conversation, '{"n":1}');
+      keepAgent(conversation, 'billing');
+    });
+    // As for a turn that replaces t1: the platform has discarded it.
+    await b.store.update('c', (conversation) => {
+      conversation.before = { turnId: 't1' };
+      goBack(conversation, conversation.before);
+    });
+    await turn(a.store, 'c', 't2');
+    const kept = await b.store.read('c');
+    assert.deepEqual([kept?.state, kept?.agent], [undefined, undefined]);
   });
 
   it('is not put back once it has expired by its own last change', async (t) => {

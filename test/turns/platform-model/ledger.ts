@@ -40,6 +40,8 @@ export interface Attempt {
 export interface Delivery {
   readonly attempt: Attempt;
   readonly connection: Connection;
+  /** The place of the process that got it. */
+  readonly process: number;
   readonly arrivedAtMs: number;
 }
 
@@ -73,6 +75,22 @@ export interface PlatformLedger {
   readonly attempts: Attempt[];
   readonly runs: Run[];
   readonly acts: Act[];
+}
+
+/**
+ * Whether a reply to the utterance of that number is not over, in another process than the one that
+ * got a request: what it has said is not known there yet.
+ */
+export function isOpenElsewhere(
+  { runs }: PlatformLedger, n: number, { deliveries }: Attempt,
+): boolean {
+  const here = deliveries.at(-1)?.process;
+  return runs.some(
+    ({ attempt, isOver }) =>
+      attempt.utterance.n === n
+      && !isOver()
+      && attempt.deliveries.some(({ process }) => process !== here),
+  );
 }
 
 /** Whether it asks for a reply that the caller may hear. */

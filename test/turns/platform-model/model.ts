@@ -3,8 +3,8 @@
 
 import { FILLER, lettersOf, ownLettersOf } from './call.ts';
 import {
-  hasEffects, isUnclear, wantsReply,
-  type Act, type Attempt, type Delivery, type PlatformLedger, type Run, type ToldHistory,
+  hasEffects, isOpenElsewhere, isUnclear, wantsReply,
+  type Act, type Attempt, type Delivery, type PlatformLedger, type Run,
 } from './ledger.ts';
 import type { Message } from './stage.ts';
 
@@ -64,7 +64,7 @@ export class PlatformModel {
     const place = history.findLastIndex(({ role }) => role === 'user');
     const words = history[place]?.content;
     if (words !== attempt.words) yield `run ${run.n} is asked ${JSON.stringify(words)} last`;
-    for (const wrong of this.#wrongsOfHistory(history.slice(0, place), attempt.told))
+    for (const wrong of this.#wrongsOfHistory(history.slice(0, place), attempt))
       yield `run ${run.n} is shown a wrong history: ${wrong}`;
     yield* this.#wrongsOfState(run, answered);
   }
@@ -86,7 +86,8 @@ export class PlatformModel {
   }
 
   /** History has what the caller said, and what was heard behind it. */
-  *#wrongsOfHistory(history: readonly Message[], { all, sent }: ToldHistory): Wrongs {
+  *#wrongsOfHistory(history: readonly Message[], attempt: Attempt): Wrongs {
+    const { all, sent } = attempt.told;
     const groups: { words: string; own: string }[] = [];
     for (const { role, content } of history) {
       if (role === 'user' && content !== '') groups.push({ words: content, own: '' });
@@ -108,6 +109,7 @@ export class PlatformModel {
         const group = groups.at(-1 - back);
         // Of a request that stands alone only the platform's texts are known.
         if (this.#options.isAnonymous) continue;
+        if (isOpenElsewhere(this.#ledger, all.length - 1 - back, attempt)) continue;
         if (group?.own !== heard)
           yield `after ${JSON.stringify(spoken)} ${heard} was heard, history has ${group?.own}`;
       }
@@ -121,7 +123,7 @@ export class PlatformModel {
       const place = history.findLastIndex(({ role }) => role === 'user');
       const words = history[place]?.content;
       if (words !== last.words) yield `history ends with ${JSON.stringify(words)}`;
-      yield* this.#wrongsOfHistory(history.slice(0, place), last.told);
+      yield* this.#wrongsOfHistory(history.slice(0, place), last);
     }
     if (last !== undefined) yield* this.#wrongsOfLastReply(last);
     for (const attempt of this.#ledger.attempts)

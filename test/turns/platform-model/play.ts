@@ -320,7 +320,11 @@ class Play {
   async #deliver(attempt: Attempt, at: number, old: OldConnections): Promise<void> {
     if (old === 'dropped before') this.#dropOld();
     const connection = this.#stage.send(at, attempt.body, attempt.headers);
-    const delivery = { attempt, connection, arrivedAtMs: this.#stage.clock.nowMs };
+    const delivery = {
+      attempt, connection,
+      process: at % this.#talk.processes,
+      arrivedAtMs: this.#stage.clock.nowMs,
+    };
     if (this.#talk.processes > 1) this.#note(`  to process ${at}`);
     attempt.deliveries.push(delivery);
     this.#deliveries.push(delivery);

@@ -135,8 +135,7 @@ export function composePlatformTalk(seed: number): PlatformTalk {
     isAnonymous: chance(0.05),
     processes,
     greets: chance(0.5),
-    // Another process does not know of a filler before its turn is settled.
-    fillerAfterMs: chance(0.3) && processes === 1 ? 400 : 0,
+    fillerAfterMs: chance(0.3) ? 400 : 0,
     fates: Array.from({ length: 16 }, () => ({
       waits: chance(0.4),
       ends: one(['returns', 'returns', 'returns', 'throws', 'does nothing'] as const),
