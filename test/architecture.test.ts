@@ -37,7 +37,7 @@ const HOUSE: readonly (readonly [room: string, mayImport: readonly string[]])[] 
   [
     'cli/commands',
     [
-      'cli/tunnel', 'cli/talk', 'cli/terminal', 'process', 'platform', 'wires/layercode',
+      'cli/tunnel', 'cli/talk', 'eval', 'cli/terminal', 'process', 'platform', 'wires/layercode',
       'agents/built-in', 'records', 'conversations/stores', 'settings', 'log.ts', 'base',
     ],
   ],
@@ -46,7 +46,10 @@ const HOUSE: readonly (readonly [room: string, mayImport: readonly string[]])[] 
     'cli/talk',
     ['eval', 'cli/terminal', 'process', 'platform', 'wires/chat-completions', 'settings', 'base'],
   ],
-  ['eval', ['cli/terminal', 'app', 'agents', 'models', 'conversations', 'settings', 'base']],
+  [
+    'eval',
+    ['cli/terminal', 'app', 'agents', 'models', 'records', 'conversations', 'settings', 'base'],
+  ],
   ['cli/terminal', ['base']],
   [
     'process',

@@ -15,7 +15,7 @@ import { printable } from '../terminal/printable.ts';
 
 /** Passed on to `loadSettings`, which checks their values. */
 const SETTINGS_FLAGS = ['--call-records', '--conversation-store', '--settings-file'] as const;
-const ACTIONS = ['list', 'show', 'export', 'erase'] as const;
+const ACTIONS = ['list', 'show', 'export', 'scenario', 'erase'] as const;
 type Action = (typeof ACTIONS)[number];
 
 export const calls: Command = {
@@ -24,6 +24,7 @@ export const calls: Command = {
   help: `Usage: layercode-microserver calls list
        layercode-microserver calls show <id>
        layercode-microserver calls export [<id>]
+       layercode-microserver calls scenario <id>
        layercode-microserver calls erase <id>
 
 Reads the records kept by a server with CALL_RECORDS. It needs the same settings as that server,
@@ -31,8 +32,9 @@ which need not be running. An id names a conversation or a session. Put an id th
 dash after --.
 
 list prints one line per call, the earliest first. show prints what was said and done in the calls
-of an id. export prints the stored records as lines of JSON. erase removes the records of an id and
-its conversation in the store that CONVERSATION_STORE names, and lists what it cannot reach.
+of an id. export prints the stored records as lines of JSON. scenario prints a call as a scenario
+for eval, with invented ids and numbers. erase removes the records of an id and its conversation in
+the store that CONVERSATION_STORE names, and lists what it cannot reach.
 
   --call-records WHERE       CALL_RECORDS.
   --conversation-store URL   CONVERSATION_STORE; other users of the machine can read a flag.
@@ -41,6 +43,7 @@ its conversation in the store that CONVERSATION_STORE names, and lists what it c
 Examples:
   layercode-microserver calls list
   layercode-microserver calls export > calls.jsonl
+  layercode-microserver calls scenario sess-1 > evals/lost-order.txt
   layercode-microserver calls erase conv-123
 
 Exit codes: 0 success; 1 no such id, or records cannot be read; 2 wrong arguments.
@@ -81,6 +84,8 @@ function run(action: Action, id: string | undefined, place: Place): Promise<void
       return show(id ?? '', place);
     case 'export':
       return exportAll(id, place);
+    case 'scenario':
+      return printScenario(id ?? '', place);
     case 'erase':
       return erase(id ?? '', place);
   }
@@ -99,7 +104,7 @@ function parseArguments(argv: readonly string[]): Arguments {
   const action = ACTIONS.find((known) => known === name);
   if (action === undefined) {
     const got = name === undefined ? '' : `, got ${JSON.stringify(name.slice(0, 40))}`;
-    throw new UsageError(`calls takes list, show, export or erase${got}`);
+    throw new UsageError(`calls takes list, show, export, scenario or erase${got}`);
   }
   const mostWords = action === 'list' ? 0 : 1;
   const isStray = others.length > 0 || (id !== undefined && mostWords === 0);
@@ -107,7 +112,7 @@ function parseArguments(argv: readonly string[]): Arguments {
     const takes = mostWords === 0 ? 'only flags' : 'one id and flags';
     throw new UsageError(`calls ${action} takes ${takes}`);
   }
-  if (id === undefined && (action === 'show' || action === 'erase'))
+  if (id === undefined && action !== 'list' && action !== 'export')
     throw new UsageError(`calls ${action} takes the id of a conversation or a session`);
   return { action, id, settingsArgv };
 }
@@ -173,6 +178,20 @@ async function exportAll(id: string | undefined, place: Place): Promise<void> {
     count += 1;
   }
   if (count === 0 && id !== undefined) throw new CommandError(nothingOf(id));
+}
+
+/** A scenario is one call. */
+async function printScenario(id: string, place: Place): Promise<void> {
+  const { callScenario } = await import('../../eval/call-scenario.ts');
+  const records: CallRecord[] = [];
+  for await (const record of recordsOf(id, place)) records.push(record);
+  const [record, second] = records;
+  if (record === undefined) throw new CommandError(nothingOf(id));
+  if (second !== undefined) {
+    const sessions = records.map(({ sessionId }) => printable(sessionId, ' ')).join(', ');
+    throw new CommandError(`this conversation has ${records.length} calls; name one: ${sessions}`);
+  }
+  await write(place.terminal.stdout, callScenario(record));
 }
 
 async function erase(id: string, { archive, settings, terminal }: Place): Promise<void> {

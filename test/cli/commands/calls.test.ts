@@ -181,10 +181,11 @@ describe('calls erase', () => {
 
 describe('calls', () => {
   const wrong: readonly (readonly [argv: readonly string[], says: RegExp])[] = [
-    [[], /calls takes list, show, export or erase$/],
+    [[], /calls takes list, show, export, scenario or erase$/],
     [['delete'], /got "delete"/],
     [['list', 'c-1'], /calls list takes only flags/],
     [['show'], /calls show takes the id/],
+    [['scenario'], /calls scenario takes the id/],
     [['erase'], /calls erase takes the id/],
     [['erase', 'a', 'b'], /takes one id/],
     [['list', '--port', '1'], /--port is not a flag of calls/],
@@ -209,6 +210,17 @@ describe('calls', () => {
     use({ CALL_RECORDS: 'file:calls.jsonl' });
     assert.equal(await run('list'), 0);
     assert.deepEqual(readdirSync(terminal.directory), []);
+  });
+
+  it('prints one call as a scenario, and names the calls of an id that has several', async () => {
+    use({ CALL_RECORDS: 'file:calls.jsonl' });
+    await keepCalls();
+    assert.equal(await run('scenario', 's-3'), 0);
+    assert.match(terminal.out, /^# A recorded call of the agent "bakery"\.[^]*\nnever-fails\n/);
+    await assert.rejects(run('scenario', 'c-1'), {
+      name: 'CommandError', message: 'this conversation has 2 calls; name one: s-2, s-1',
+    });
+    await assert.rejects(run('scenario', 'c-9'), /nothing is known here about "c-9"/);
   });
 
   it('takes its settings as flags', async () => {

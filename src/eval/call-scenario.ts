@@ -1,0 +1,100 @@
+// A scenario made from the record of a call.
+
+import { isObject } from '../base/fields.ts';
+import { parseJson } from '../base/json.ts';
+import { oneLine } from '../cli/terminal/one-line.ts';
+import { NOT_STARTED } from '../conversations/message.ts';
+import type { CallRecord, RecordedMessage, RecordedTurn } from '../records/call-record.ts';
+import { InventedValues } from './invented-values.ts';
+
+const MAX_COMMENT_LENGTH = 200;
+/** Tools that act on the call itself, and do so in a scenario, too. */
+const CALL_TOOLS: readonly string[] = ['hang_up', 'transfer_call'];
+
+/**
+ * The text of a scenario in which the caller says what they said in the call, and tools return what
+ * they returned. It expects that no turn fails, that nothing acts twice and that nothing is said
+ * twice. Ids, numbers and e-mail addresses are invented.
+ */
+export function callScenario({ agent, wire, from, to, turns }: CallRecord): string {
+  const { in: invented } = new InventedValues();
+  const spoken = turns.filter(({ isDiscarded, messages }) =>
+    isDiscarded !== true && messages.length > 0,
+  );
+  const lines = [
+    `# A recorded call of the agent "${oneLine(agent, 80)}". Ids and numbers are invented.`,
+    '# Add what it should have said and done: docs/evals.md lists the words.',
+    ...(wire === 'chat-completions' ? [`wire ${wire}`] : []),
+    ...(from === undefined ? [] : [`from ${oneLine(invented(from), 100)}`]),
+    ...(to === undefined ? [] : [`to ${oneLine(invented(to), 100)}`]),
+    ...real(spoken),
+    'never-fails',
+    'never-acts-twice',
+    'never-repeats',
+    ...spoken.flatMap((turn) => ['', ...linesOf(turn, invented)]),
+  ];
+  return `${lines.join('\n')}\n`;
+}
+
+function real(turns: readonly RecordedTurn[]): readonly string[] {
+  const called = new Set(turns.flatMap(({ messages }) =>
+    messages.flatMap(({ toolCalls = [] }) => toolCalls.map(({ name }) => name)),
+  ));
+  const names = CALL_TOOLS.filter((name) => called.has(name));
+  return names.length === 0 ? [] : [`real ${names.join(' ')}`];
+}
+
+type Change = (text: string) => string;
+
+function linesOf({ messages, outcome }: RecordedTurn, invented: Change): readonly string[] {
+  const said = messages
+    .filter(({ role }) => role === 'user')
+    .map(({ content }) => oneSpaced(content))
+    .filter((content) => content !== '')
+    .join(' ');
+  const heard = messages
+    .filter(({ role, content }) => role === 'assistant' && content.trim() !== '')
+    .map(({ content }) => oneSpaced(content))
+    .join(' ');
+  const words = heard === '' ? 0 : heard.split(' ').length;
+  const interruption = outcome === 'interrupted' && words > 0
+    ? [`interrupt after ${words} ${words === 1 ? 'word' : 'words'}`]
+    : [];
+  return [
+    ...mocksOf(messages, invented),
+    ...(said === '' ? [] : [`say ${invented(said)}`]),
+    ...(heard === '' ? [] : [`# heard: ${oneLine(invented(heard), MAX_COMMENT_LENGTH)}`]),
+    ...(outcome === 'failed' ? ['# this turn failed'] : []),
+    ...interruption,
+  ];
+}
+
+/** One for each tool that returned something; the last result, if it was called several times. */
+function mocksOf(messages: readonly RecordedMessage[], invented: Change): readonly string[] {
+  const names = new Map(messages.flatMap(({ toolCalls = [] }) =>
+    toolCalls.map(({ id, name }) => [id, name] as const),
+  ));
+  const results = new Map<string, string>();
+  for (const { role, content, toolCallId = '', state } of messages) {
+    const name = names.get(toolCallId);
+    if (role !== 'tool' || state !== 'completed' || name === undefined) continue;
+    if (content !== NOT_STARTED && !CALL_TOOLS.includes(name)) results.set(name, mocked(content));
+  }
+  return [...results].map(([name, result]) => `mock ${name} ${invented(result)}`);
+}
+
+/** A tool that threw has left an object with nothing but `error`. */
+function mocked(content: string): string {
+  const value: unknown = parseJson(content);
+  if (isObject(value) && Object.keys(value).length === 1) {
+    const { error } = value;
+    if (typeof error === 'string' && error.trim() !== '') return `fails ${oneSpaced(error)}`;
+  }
+  const json = JSON.stringify(value === undefined ? content : value);
+  return `returns ${json.replaceAll('  #', '  \\u0023')}`; // else a comment would begin there
+}
+
+/** Two spaces before a # would begin a comment. */
+function oneSpaced(text: string): string {
+  return text.replace(/[\s\p{Cc}]+/gu, ' ').trim();
+}
