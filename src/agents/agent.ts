@@ -6,7 +6,7 @@ import type { CallEvent, Caller } from '../calls/call-event.ts';
 import type { RawEvent } from '../calls/raw-event.ts';
 import type { Message, ToolCall } from '../conversations/message.ts';
 import type { Logger } from '../log.ts';
-import type { ChatModel, ModelDelta, RequestFailure } from '../models/model.ts';
+import type { ChatModel, ModelDelta, RequestEvent, RequestFailure } from '../models/model.ts';
 import type { State } from './state.ts';
 
 /**
@@ -99,6 +99,8 @@ export type ModelUsage = Extract<ModelDelta, { type: 'usage' }>;
 
 /** Why a request to a model got no complete answer. */
 export type ModelRequestFailure = RequestFailure;
+
+export type { ModelAnswer, ModelTokens, RequestEvent } from '../models/model.ts';
 
 /** The reason of a turn's signal. An abort is a normal end; this name identifies it. */
 export class TurnAbortedError extends Error {
@@ -206,15 +208,28 @@ export interface TurnJournal {
   handOver(toolCallId: string, agent: string): Promise<void>;
   /** Stores the agent's state now. See `ToolContext.saveState`. */
   saveState(): Promise<void>;
-  /** Adds to the metrics, and to the turn's log line unless the turn is over. */
+  /**
+   * Notes what becomes of a request to a model, for metrics, log and records. Pass it to
+   * `ChatModel.stream` as `onRequest`.
+   */
+  noteRequest(event: RequestEvent): void;
+  /**
+   * Adds to the metrics, and to the turn's log line unless the turn is over. Does nothing with the
+   * usage of a request that `noteRequest` was told of.
+   */
   noteUsage(usage: ModelUsage): void;
-  /** Adds to the metrics a request to a model that got no complete answer. */
+  /**
+   * Adds to the metrics a request to a model that got no complete answer, if `noteRequest` is not
+   * told of it.
+   */
   noteFailedRequest(model: string, failure: ModelRequestFailure): void;
   /**
    * Adds a call's outcome to the metrics, and its time in milliseconds if that is given. `tool`
-   * must be one of the agent's tools.
+   * must be one of the agent's tools. `toolCallId` says which call of `runTools` it is.
    */
-  noteToolOutcome(tool: string, outcome: ToolCallOutcome, durationMs?: number): void;
+  noteToolOutcome(
+    tool: string, outcome: ToolCallOutcome, durationMs?: number, toolCallId?: string,
+  ): void;
   /**
    * Speaks a filler, which is not part of the history. Does nothing, and returns false, once the
    * agent has spoken or the turn is over.

@@ -34,7 +34,10 @@ export function toolRun<S>(
   budget: CheckBudget,
 ): ToolRun {
   const tool = tools.find(({ name }) => name === call.name);
-  if (tool === undefined) return { run: () => refuseUnknown(call.name, turn, reply) };
+  if (tool === undefined) {
+    const { name } = call;
+    return { run: ({ toolCallId }) => refuseUnknown(name, toolCallId, turn, reply) };
+  }
   const { whenInterrupted, repeatable, isOfTurn } = tool;
   const requested = new RequestedCall(tool, call.args, turn, reply, budget);
   return {
@@ -58,6 +61,7 @@ class RequestedCall<S> {
   #checked: Checked | undefined;
   /** When it began to run, on the clock of `performance.now()`. */
   #startedAtMs: number | undefined;
+  #toolCallId: string | undefined;
 
   constructor(
     tool: Tool<S>,
@@ -87,6 +91,7 @@ class RequestedCall<S> {
   }
 
   async run(call: ToolCallContext): Promise<string> {
+    this.#toolCallId = call.toolCallId;
     const parsed = this.#parsed;
     if ('problem' in parsed) return this.#refuse(parsed.problem);
     const { args } = parsed;
@@ -162,7 +167,8 @@ class RequestedCall<S> {
     if (status === 'running') return;
     const startedAtMs = this.#startedAtMs;
     const durationMs = startedAtMs === undefined ? undefined : performance.now() - startedAtMs;
-    this.#turn.journal.noteToolOutcome(this.#tool.name, status, durationMs);
+    const { journal } = this.#turn;
+    journal.noteToolOutcome(this.#tool.name, status, durationMs, this.#toolCallId);
   }
 }
 
@@ -175,8 +181,10 @@ function refusal(problem: string): string {
   return JSON.stringify({ error: problem });
 }
 
-function refuseUnknown(name: string, { journal }: MessageTurn, reply: Reply): string {
-  journal.noteToolOutcome(UNKNOWN_TOOL, 'failed');
+function refuseUnknown(
+  name: string, toolCallId: string, { journal }: MessageTurn, reply: Reply,
+): string {
+  journal.noteToolOutcome(UNKNOWN_TOOL, 'failed', undefined, toolCallId);
   const isName = isToolName(name);
   void reply.data({ tool: isName ? name : INVALID_NAME, status: 'failed' });
   if (isName) return refusal(`there is no tool "${name}"`);

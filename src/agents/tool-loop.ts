@@ -97,16 +97,17 @@ function lostCalls<S>(
 }
 
 /**
- * Options of every model request in a turn: they abort it, help vendors find cached prompts, count
- * failures, and log problems with the ids of the turn.
+ * Options of every model request in a turn: they abort it, help vendors find cached prompts, note
+ * what becomes of it, and log problems with the ids of the turn.
  */
 export function streamOptionsOf(turn: Turn): ModelStreamOptions {
-  const { conversationId, signal, journal, log } = turn;
+  const { conversationId, turnId, signal, journal, log } = turn;
   return {
     cacheKey: conversationId,
     signal,
+    onRequest: (event) => journal.noteRequest(event),
     onFailedRequest: (model, failure) => journal.noteFailedRequest(model, failure),
-    onProblem: (problem) => log.warn('model', { problem }),
+    onProblem: (problem) => log.warn('model', { conversationId, turnId, problem }),
   };
 }
 

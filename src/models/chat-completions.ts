@@ -17,6 +17,7 @@ import type { Provider } from './providers.ts';
 import { ReplyAssembler } from './reply-assembler.ts';
 import { ReplyReader } from './reply-reader.ts';
 import { createRequestBody } from './request-body.ts';
+import { failureOf, RequestReport } from './request-report.ts';
 import { RequestClock, TIMEOUTS, type Timeouts } from './timeouts.ts';
 import { ToolCallSignatures } from './tool-call-signatures.ts';
 
@@ -134,7 +135,7 @@ export class ChatCompletionsModel implements ChatModel {
   /** Ends quietly if its signal aborts, or the connection does for its reader. */
   async *#request(
     messages: readonly ChatMessage[],
-    { signal, onFailedRequest, ...options }: ModelStreamOptions,
+    { signal, ...options }: ModelStreamOptions,
     request: OpenRequest,
   ): AsyncGenerator<ModelDelta, void, undefined> {
     if (signal.aborted) return;
@@ -151,13 +152,13 @@ export class ChatCompletionsModel implements ChatModel {
       onExtraContent: (callId, extraContent) => this.#signatures.remember(callId, extraContent),
     });
     let leftOver: BodyReader | undefined;
-    let failure: RequestFailure | undefined = 'interrupted'; // until something else is known
+    const report = new RequestReport(this.name, options);
+    let failure: RequestFailure = 'interrupted'; // until something else is known
+    let cause: unknown;
     try {
-      let sentAt = performance.now();
       const send = (refused: ReadonlySet<string>): Promise<BodyReader> => {
-        sentAt = performance.now();
         clock.start('connect');
-        return this.#send(messages, options, refused, connection.signal);
+        return this.#send(messages, options, refused, connection.signal, report);
       };
       const body = await this.#withoutRefusedFields(send, tell);
       this.#refusal = undefined;
@@ -165,25 +166,29 @@ export class ChatCompletionsModel implements ChatModel {
       while (!reader.isOver) {
         for (const delta of await reader.read()) {
           if (isStopped()) return;
+          if (reader.hasBegun) report.begun(reader.firstDeltaAt);
+          report.answered(delta);
           yield delta;
         }
+        if (reader.hasBegun) report.begun(reader.firstDeltaAt); // with a part of a tool call
       }
       this.#noteSpokenThought(reply, tell);
       if (reply.isDone) leftOver = body;
-      failure = undefined;
-      if (isStopped()) return;
-      const firstDeltaMs = reader.firstDeltaAt - sentAt;
-      const durationMs = performance.now() - sentAt;
-      yield { type: 'usage', model: this.name, ...reply.usage, firstDeltaMs, durationMs };
+      const firstDeltaMs = reader.firstDeltaAt - report.sentAtMs;
+      const durationMs = performance.now() - report.sentAtMs;
+      const times = { firstDeltaMs, durationMs };
+      const usage: ModelDelta = { type: 'usage', model: this.name, ...reply.usage, ...times };
+      report.completed(usage);
+      if (!isStopped()) yield usage;
     } catch (error) {
       this.#noteRefusal(error, tell);
       if (isStopped()) return;
-      const cause = clock.expired ?? error;
-      failure = cause instanceof ModelError ? cause.code : 'failed';
+      cause = clock.expired ?? error;
+      failure = failureOf(cause);
       throw cause;
     } finally {
       request.isOver = true;
-      if (failure !== undefined) onFailedRequest?.(this.name, failure);
+      report.failed(failure, reply.usage, cause);
       clock.close();
       signal.removeEventListener('abort', abort);
       if (leftOver === undefined) connection.abort();
@@ -196,6 +201,7 @@ export class ChatCompletionsModel implements ChatModel {
     given: Omit<ModelStreamOptions, 'signal'>,
     refused: ReadonlySet<string>,
     signal: AbortSignal,
+    report: RequestReport,
   ): Promise<BodyReader> {
     const { provider, model, baseUrl, defaults } = this.#options;
     const options = {
@@ -216,6 +222,7 @@ export class ChatCompletionsModel implements ChatModel {
       signatures: this.#signatures,
       leftOut: refused.size === 0 ? this.#leftOut : new Set([...this.#leftOut, ...refused]),
     });
+    report.sent(json);
     return openEventStream({
       fetch: this.#fetch,
       url: `${baseUrl}/chat/completions`,

@@ -63,18 +63,85 @@ export interface ToolDefinition {
 export type ModelDelta =
   | { readonly type: 'text'; readonly text: string }
   | { readonly type: 'toolCall'; readonly call: ToolCall }
-  | {
+  | (ModelTokens & {
       readonly type: 'usage';
       readonly model: string;
-      readonly inputTokens: number | undefined;
-      readonly outputTokens: number | undefined;
-      readonly cachedTokens?: number | undefined;
       readonly firstDeltaMs: number;
       readonly durationMs?: number | undefined;
-    };
+    });
+
+export interface ModelTokens {
+  readonly inputTokens: number | undefined;
+  readonly outputTokens: number | undefined;
+  readonly cachedTokens?: number | undefined;
+}
 
 /** Why a request to a model got no complete answer. `failed`: a reason without a code. */
 export type RequestFailure = ModelErrorCode | 'interrupted' | 'failed';
+
+/** What a model has answered so far. */
+export interface ModelAnswer {
+  readonly text: string;
+  readonly calls: readonly ToolCall[];
+}
+
+/**
+ * What becomes of requests to models, told as it happens. `request` identifies one request in this
+ * process, as several may run at the same time.
+ *
+ * - `sent`: `body` is the JSON that the model gets, without headers. `attempt` counts the requests
+ *   to this model for one answer, from 1. Comes again, with the same `request`, if the model
+ *   refuses a field and gets the request without it.
+ * - `firstDelta`: the first text or tool call came, `ms` after the request was sent.
+ * - `completed`: the same object as the `usage` delta, which the reader may not get to.
+ * - `failed`: there is no complete answer. May come without `sent`, if nothing could be sent.
+ *   `reason` is the message of a `ModelError`; it is safe to log. The tokens are those that the
+ *   vendor had reported.
+ * - `retry`: the same model is asked again, `afterMs` from now.
+ * - `fallback`: the model `to` is asked instead.
+ */
+export type RequestEvent =
+  | {
+      readonly type: 'sent';
+      readonly request: number;
+      readonly model: string;
+      readonly attempt: number;
+      readonly body: string;
+    }
+  | {
+      readonly type: 'firstDelta';
+      readonly request: number;
+      readonly model: string;
+      readonly ms: number;
+    }
+  | {
+      readonly type: 'completed';
+      readonly request: number;
+      readonly usage: Extract<ModelDelta, { readonly type: 'usage' }>;
+      readonly answer: ModelAnswer;
+    }
+  | {
+      readonly type: 'failed';
+      readonly request: number;
+      readonly model: string;
+      readonly failure: RequestFailure;
+      readonly reason: string | undefined;
+      readonly durationMs: number;
+      readonly tokens: ModelTokens;
+      readonly answer: ModelAnswer;
+    }
+  | {
+      readonly type: 'retry';
+      readonly model: string;
+      readonly failure: RequestFailure;
+      readonly afterMs: number;
+    }
+  | {
+      readonly type: 'fallback';
+      readonly model: string;
+      readonly failure: RequestFailure;
+      readonly to: string;
+    };
 
 export interface ModelStreamOptions extends ModelOptions {
   readonly tools?: readonly ToolDefinition[] | undefined;
@@ -84,9 +151,13 @@ export interface ModelStreamOptions extends ModelOptions {
    * The same for requests with the same beginning, so that a vendor can find what it has cached.
    */
   readonly cacheKey?: string | undefined;
+  /** Called as requests are sent, answered, repeated and replaced. It must not throw. */
+  readonly onRequest?: ((event: RequestEvent) => void) | undefined;
+  /** Which request to this model for one answer it is, for `onRequest`. Default 1. */
+  readonly attempt?: number | undefined;
   /**
-   * For metrics. Called with the model's name for each request that gets no complete answer, even
-   * if another request replaces it.
+   * For models of your own that do not call `onRequest`. Call it with the model's name for each
+   * request that gets no complete answer, even if another request replaces it.
    */
   readonly onFailedRequest?: ((model: string, failure: RequestFailure) => void) | undefined;
   /**

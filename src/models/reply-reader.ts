@@ -38,6 +38,11 @@ export class ReplyReader {
     return this.#isOver;
   }
 
+  /** Whether the first text or tool call has come. */
+  get hasBegun(): boolean {
+    return this.#firstDeltaAt !== undefined;
+  }
+
   /** The time of the first text or tool call. Before that, the present. */
   get firstDeltaAt(): number {
     return this.#firstDeltaAt ?? performance.now();

@@ -46,7 +46,8 @@ export function withRetries(model: ChatModel, options: RetryOptions = {}): ChatM
       new DeferredStream(streamOptions.signal, async (ask, signal) => {
         for (let attempt = 1; ; attempt++) {
           try {
-            return await ask(() => model.stream(messages, streamOptions));
+            const again = attempt === 1 ? streamOptions : { ...streamOptions, attempt };
+            return await ask(() => model.stream(messages, again));
           } catch (error) {
             if (signal.aborted || attempt >= attempts) throw error;
             if (!(error instanceof ModelError) || !error.retryable) throw error;
@@ -54,7 +55,11 @@ export function withRetries(model: ChatModel, options: RetryOptions = {}): ChatM
             if (retryAfterMs > maxRetryAfterMs) throw error;
             streamOptions.onProblem?.(`${error.message}; asking again`);
             const backOffMs = Math.min(baseDelayMs * 2 ** (attempt - 1), maxDelayMs);
-            await sleep(Math.max(backOffMs * (0.5 + random() / 2), retryAfterMs), signal);
+            const afterMs = Math.max(backOffMs * (0.5 + random() / 2), retryAfterMs);
+            const { name } = model;
+            const { code: failure } = error;
+            streamOptions.onRequest?.({ type: 'retry', model: name, failure, afterMs });
+            await sleep(afterMs, signal);
           }
         }
       }),
@@ -86,6 +91,9 @@ export function withFallbacks(models: readonly ChatModel[]): ChatModel {
             if (signal.aborted || next === undefined) throw error;
             if (!(error instanceof ModelError)) throw error;
             streamOptions.onProblem?.(`${error.message}; asking ${next.name}`);
+            const { code: failure } = error;
+            const fallback = { model: model.name, failure, to: next.name };
+            streamOptions.onRequest?.({ type: 'fallback', ...fallback });
             model = next;
           }
         }

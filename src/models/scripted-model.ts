@@ -5,6 +5,7 @@ import {
   ModelError, type ChatMessage, type ChatModel, type ModelDelta, type ModelStreamOptions,
   type RequestFailure, type ToolDefinition,
 } from './model.ts';
+import { failureOf, RequestReport } from './request-report.ts';
 import {
   IS_RETRYABLE, parseAnswer, type ScriptedAnswer, type ScriptedFailure, type ScriptedPart,
 } from './scripted-answer.ts';
@@ -57,32 +58,38 @@ export function scriptedModel(script: Script): ScriptedModel {
   ): AsyncGenerator<ModelDelta, void, undefined> {
     const request = snapshot(messages, options);
     requests.push(request);
-    const { signal, onFailedRequest } = options;
+    const { signal } = options;
     if (signal.aborted) return;
     const abort = (): void => end.abort();
     signal.addEventListener('abort', abort, { once: true });
-    const sentAt = performance.now();
+    const report = new RequestReport(NAME, options);
     let firstDeltaAt: number | undefined;
-    let failure: RequestFailure | undefined = 'interrupted'; // until something else is known
+    let failure: RequestFailure = 'interrupted'; // until something else is known
+    let cause: unknown;
     try {
+      if (options.onRequest !== undefined) report.sent(bodyOf(request));
       for (const part of partsFor(request, requests.length)) {
         if (typeof part === 'object' && 'waitMs' in part) await wait(part.waitMs, end.signal);
         if (end.signal.aborted) return;
         if (typeof part === 'object' && 'fail' in part) throw toError(part.fail);
         for (const delta of deltasOf(part)) {
           firstDeltaAt ??= performance.now();
+          report.begun(firstDeltaAt);
+          report.answered(delta);
           yield delta;
           if (end.signal.aborted) return;
         }
       }
-      failure = undefined;
-      yield usage((firstDeltaAt ?? performance.now()) - sentAt);
+      const used = usage((firstDeltaAt ?? performance.now()) - report.sentAtMs);
+      report.completed(used);
+      yield used;
     } catch (error) {
-      failure = error instanceof ModelError ? error.code : 'failed';
+      cause = error;
+      failure = failureOf(error);
       throw error;
     } finally {
       signal.removeEventListener('abort', abort);
-      if (failure !== undefined) onFailedRequest?.(NAME, failure);
+      report.failed(failure, NO_TOKENS, cause);
     }
   }
 
@@ -156,10 +163,17 @@ function toWords(text: string): readonly ModelDelta[] {
   return (text.match(/\s*\S+|\s+$/g) ?? []).map((word) => ({ type: 'text', text: word }));
 }
 
-function usage(firstDeltaMs: number): ModelDelta {
-  return {
-    type: 'usage', model: NAME, inputTokens: undefined, outputTokens: undefined, firstDeltaMs,
-  };
+const NO_TOKENS = { inputTokens: undefined, outputTokens: undefined };
+
+function usage(firstDeltaMs: number): Extract<ModelDelta, { readonly type: 'usage' }> {
+  return { type: 'usage', model: NAME, ...NO_TOKENS, firstDeltaMs };
+}
+
+/** In the form that vendors get. */
+function bodyOf({ messages, tools }: ScriptedRequest): string {
+  const offered = tools.map((tool) => ({ type: 'function', function: tool }));
+  const more = tools.length === 0 ? {} : { tools: offered };
+  return JSON.stringify({ model: NAME, messages, ...more });
 }
 
 /** The error that a vendor's model would throw. */

@@ -4,7 +4,7 @@ import type { TurnEvent } from '../calls/call-event.ts';
 import type { LogFields } from '../log.ts';
 import { Counter, Histogram, type Count, type Metrics } from '../metrics.ts';
 import { TURN_OUTCOMES, type TurnOutcome } from '../turns/delivery.ts';
-import type { Waits } from '../turns/waits.ts';
+import type { TurnWork } from '../turns/turn-work.ts';
 import { WIRE as CHAT_COMPLETIONS } from '../wires/chat-completions/call-events.ts';
 import { WIRE as LAYERCODE } from '../wires/layercode/call-events.ts';
 import { EVENT_FIELDS } from '../wires/layercode/events.ts';
@@ -42,7 +42,7 @@ export function turnMetrics(metrics: Metrics): TurnObserver {
   );
   const countUsage = usageMetrics(metrics);
   return function turnMetrics({ event, context: { logFields } }, report) {
-    const { outcome, firstSpeechMs, firstWordMs, usage, speakers, waits } = report;
+    const { outcome, firstSpeechMs, firstWordMs, speakers, work } = report;
     logFields['outcome'] = outcome;
     counts[event.raw.type][outcome].increment();
     if (firstSpeechMs !== undefined) {
@@ -62,8 +62,9 @@ export function turnMetrics(metrics: Metrics): TurnObserver {
       logFields['speakers'] = speakers.join(',');
       for (const speaker of speakers) handedOver.increment([speaker]);
     }
-    if (waits !== undefined) noteWaits(logFields, waits);
-    if (usage !== undefined) Object.assign(logFields, countUsage(usage));
+    if (work === undefined) return;
+    noteWaits(logFields, work);
+    if (work.usage !== undefined) Object.assign(logFields, countUsage(work.usage));
   };
 }
 
@@ -71,7 +72,7 @@ const HAND_OVER_HELP =
   'Turns in which another agent than that of the path spoke, by agent that spoke.';
 
 function noteWaits(
-  logFields: Record<string, unknown>, { storeMs, toolMs, slowestTool }: Waits,
+  logFields: Record<string, unknown>, { storeMs, toolMs, slowestTool }: TurnWork,
 ): void {
   if (storeMs >= SHOWN_MS) logFields['storeMs'] = rounded(storeMs);
   if (slowestTool === undefined) return;

@@ -14,7 +14,7 @@ import type { CallOutcome } from './running-calls.ts';
 import type { SpokenReply } from './spoken-reply.ts';
 import type { TurnHost } from './turn-host.ts';
 import type { TurnTrace } from './turn-trace.ts';
-import type { Waits } from './waits.ts';
+import type { TurnWork } from './turn-work.ts';
 
 /** A turn whose agent calls tools. */
 export interface CallingTurn {
@@ -35,7 +35,9 @@ export interface CallingTurn {
   readonly isStored: boolean;
   readonly isOver: boolean;
   readonly spoken: SpokenReply;
-  readonly waits: Waits;
+  readonly work: TurnWork;
+  /** The same, without creating it. */
+  readonly workSoFar: TurnWork | undefined;
   readonly trace: TurnTrace | undefined;
   /** The agent's state, which calls may change. Undefined for an agent without one. */
   readonly liveState: LiveState | undefined;

@@ -5,7 +5,7 @@ import type { Awaitable } from '../base/awaitable.ts';
 import type { TurnEvent } from '../calls/call-event.ts';
 import type { ReplyEvent, SentEvent } from '../calls/reply-event.ts';
 import type { Logger } from '../log.ts';
-import type { Waits } from './waits.ts';
+import type { TurnWork } from './turn-work.ts';
 
 /**
  * How a delivery was answered. `replayed`: the turn had completed before, and its reply was sent
@@ -32,10 +32,8 @@ export interface TurnReport {
   readonly firstSpeechMs?: number | undefined;
   /** The same without fillers. */
   readonly firstWordMs?: number | undefined;
-  /** What it waited for. Undefined if for nothing. */
-  readonly waits?: Waits | undefined;
-  /** One entry for each request to a model. */
-  readonly usage?: readonly ModelUsage[] | undefined;
+  /** What models, tools and the store did for it. Undefined if it waited for nothing. */
+  readonly work?: TurnWork | undefined;
   /** The agents that spoke, in order. Undefined if the path's own agent was the only one. */
   readonly speakers?: readonly string[] | undefined;
   /** Why it failed. */

@@ -1,6 +1,7 @@
 import type {
   ModelRequestFailure,
   ModelUsage,
+  RequestEvent,
   ToolCallOutcome,
   ToolOutcome,
   ToolRun,
@@ -13,13 +14,13 @@ import type { Logger } from '../log.ts';
 import type { SpeakingTurn } from './reply.ts';
 import type { TurnCalls } from './turn-calls.ts';
 import type { TurnHost } from './turn-host.ts';
-import type { Waits } from './waits.ts';
+import type { TurnWork } from './turn-work.ts';
 
 /** A turn whose agent notes what it does. */
 export interface JournalledTurn extends SpeakingTurn {
   readonly conversationId: string;
   readonly turnId: string;
-  readonly host: Pick<TurnHost, 'speakers' | 'observer' | 'conversations' | 'process'>;
+  readonly host: Pick<TurnHost, 'speakers' | 'conversations' | 'process'>;
   /** False for a turn that leaves nothing in history. */
   readonly isStored: boolean;
   /** Undefined for an agent without a state. */
@@ -29,9 +30,7 @@ export interface JournalledTurn extends SpeakingTurn {
   readonly callsSoFar: TurnCalls | undefined;
   /** The same, created when it is first asked for. */
   readonly calls: TurnCalls;
-  readonly waits: Waits;
-  /** One entry for each request to a model. Undefined before the first. */
-  usage: ModelUsage[] | undefined;
+  readonly work: TurnWork;
 }
 
 /** What an agent notes about its turn: see `TurnJournal`. */
@@ -87,18 +86,22 @@ export class Journal implements TurnJournal {
     liveState.written(true, this.#turn.log, conversationId);
   }
 
+  noteRequest(event: RequestEvent): void {
+    this.#turn.work.noteRequest(event);
+  }
+
   noteUsage(usage: ModelUsage): void {
-    this.#turn.host.observer?.modelRequest(usage.model, 'completed');
-    if (!this.#turn.isOver) (this.#turn.usage ??= []).push(usage);
+    this.#turn.work.noteUsage(usage);
   }
 
   noteFailedRequest(model: string, failure: ModelRequestFailure): void {
-    this.#turn.host.observer?.modelRequest(model, failure);
+    this.#turn.work.noteFailure(model, failure);
   }
 
-  noteToolOutcome(tool: string, outcome: ToolCallOutcome, durationMs?: number): void {
-    this.#turn.host.observer?.toolCall(tool, outcome, durationMs);
-    if (durationMs !== undefined) this.#turn.waits.noteTool(tool, durationMs);
+  noteToolOutcome(
+    tool: string, outcome: ToolCallOutcome, durationMs?: number, toolCallId?: string,
+  ): void {
+    this.#turn.work.noteToolOutcome(tool, outcome, durationMs, toolCallId);
   }
 
   sayFiller(text: string): boolean {

@@ -55,7 +55,7 @@ export class TurnCalls {
     if (this.#turn.settlesAtMs !== undefined && this.#turn.isOver) return this.#neverBegun(noted);
     const storedFromMs = performance.now();
     await storeCalls(this.#turn, this.#host, noted);
-    this.#turn.waits.noteStore(performance.now() - storedFromMs);
+    this.#turn.work.noteStore(performance.now() - storedFromMs);
     return Promise.all(
       noted.map(async (call) => {
         const outcome = await this.#outcomeOf(call);
@@ -74,7 +74,9 @@ export class TurnCalls {
     return andThen(this.#unchallenged(), () => {
       const { settlesAtMs, isOver, signal } = this.#turn;
       if (settlesAtMs !== undefined && isOver) signal.throwIfAborted(); // replaced meanwhile
-      return storeCalls(this.#turn, this.#host, this.#note(calls));
+      const noted = this.#note(calls);
+      for (const call of noted) this.#turn.work.toolBegan(toolNameOf(call), call.spoken.call);
+      return storeCalls(this.#turn, this.#host, noted);
     });
   }
 
@@ -334,6 +336,7 @@ export class TurnCalls {
     const { trace } = this.#turn;
     const run = (): Awaitable<string> =>
       tool.run({ signal, toolCallId: call.id, idempotencyKey: key });
+    this.#turn.work.toolBegan(toolNameOf(noted), call);
     try {
       const content = await (trace === undefined
         ? run()
@@ -358,6 +361,7 @@ export class TurnCalls {
   /** A failure is a result too: the model explains it to the caller. */
   #failed(call: NotedCall, error: unknown): CallOutcome {
     const { conversationId, turnId, log } = this.#turn;
+    call.failure ??= { error };
     const logged = { conversationId, turnId, tool: toolNameOf(call), reason: reasonOf(error) };
     log.warn('tool failed', { ...logged, error: withoutMessage(error) });
     return {
@@ -376,7 +380,9 @@ export class TurnCalls {
       this.#handOvers += 1;
     }
     running.end(outcome);
-    const { liveState } = this.#turn;
+    const { liveState, workSoFar } = this.#turn;
+    const end = call.failure === undefined ? outcome.state : 'failed';
+    if (end !== 'running') workSoFar?.toolEnded(spoken.call.id, end, outcome.content);
     storeResult(this.#turn, this.#host, call, outcome, () => {
       this.#host.calls.remove(key, running);
       liveState?.leave();

@@ -1,19 +1,10 @@
-import type { ModelRequestFailure, ToolCallOutcome } from '../agents/agent.ts';
 import type { LiveStates } from '../agents/live-state.ts';
 import type { ConversationManager } from '../conversations/manager.ts';
 import type { OtherProcesses } from './other-processes.ts';
 import type { RunningCalls } from './running-calls.ts';
 import type { Speakers } from './speakers.ts';
 import type { Tracing } from './turn-trace.ts';
-
-/** Told at once what models and tools did, even if their turn is over by then. For metrics. */
-export interface WorkObserver {
-  modelRequest(model: string, outcome: 'completed' | ModelRequestFailure): void;
-  /** `durationMs` is undefined if the tool did not run, or if that is not known. */
-  toolCall(tool: string, outcome: ToolCallOutcome, durationMs: number | undefined): void;
-  /** The outcome of a call became unknown. */
-  unknownOutcome(tool: string): void;
-}
+import type { WorkObserver } from './turn-work.ts';
 
 /** What all turns of a path share. */
 export interface TurnHost {

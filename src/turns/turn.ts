@@ -29,7 +29,7 @@ import { MAX_REPLY_LENGTH, ReplyTooLong, SpokenReply } from './spoken-reply.ts';
 import { noteUnknown, type TurnCalls } from './turn-calls.ts';
 import type { TurnHost } from './turn-host.ts';
 import { traceOf, type TurnTrace } from './turn-trace.ts';
-import { Waits } from './waits.ts';
+import { TurnWork } from './turn-work.ts';
 
 /** A process that leaves so many questions unanswered is taken for dead. It may only be busy. */
 const MAX_QUESTIONS = 3;
@@ -79,9 +79,8 @@ export class Turn implements AgentsTurn, OpeningTurn, TimedTurn, SettlingTurn, D
   firstSpeechMs: number | undefined;
   /** The same without fillers. */
   firstWordMs: number | undefined;
-  usage: ModelUsage[] | undefined;
   /** Undefined if it has waited for nothing. */
-  waitsSoFar: Waits | undefined;
+  workSoFar: TurnWork | undefined;
   #state: TurnState = 'opening';
   readonly #run = new AgentRun(this);
   /** What the store has answered. */
@@ -207,9 +206,14 @@ export class Turn implements AgentsTurn, OpeningTurn, TimedTurn, SettlingTurn, D
     return this.#run.callsSoFar?.isFinishing === true;
   }
 
-  /** Created when it is first asked for: most turns wait for nothing. */
-  get waits(): Waits {
-    return (this.waitsSoFar ??= new Waits());
+  /** Created when it is first asked for: many turns wait for nothing. */
+  get work(): TurnWork {
+    return (this.workSoFar ??= new TurnWork(this, this.host.observer));
+  }
+
+  /** See `DeliveredTurn`. */
+  get usage(): readonly ModelUsage[] | undefined {
+    return this.workSoFar?.usage;
   }
 
   /** See `TurnReport`. */
@@ -403,7 +407,7 @@ export class Turn implements AgentsTurn, OpeningTurn, TimedTurn, SettlingTurn, D
       if (!(opening instanceof Promise)) return this.#openingIs(opening);
       this.host.track(opening);
       const opened = opening.then((result) => {
-        this.waits.noteStore(performance.now() - fromMs);
+        this.work.noteStore(performance.now() - fromMs);
         this.#openingIs(result);
       });
       opened.catch((error: unknown) => this.fail(error));
@@ -536,14 +540,14 @@ export class Turn implements AgentsTurn, OpeningTurn, TimedTurn, SettlingTurn, D
 
   #settle(as: Ending | 'as it left'): void {
     const ending = as !== 'as it left' ? as : this.delivery.end() ? 'completed' : 'interrupted';
-    const { host, firstSpeechMs, firstWordMs, usage, speakers, waitsSoFar: waits } = this;
+    const { host, firstSpeechMs, firstWordMs, speakers, workSoFar: work } = this;
     if (this.opened !== undefined) this.#store(ending);
     host.ended(this);
     this.delivery.turn = undefined;
     const error = this.#error;
-    this.trace?.end({ outcome: ending, speakers, storeMs: waits?.storeMs, error });
+    this.trace?.end({ outcome: ending, speakers, storeMs: work?.storeMs, error });
     this.delivery.onOutcome({
-      outcome: ending, firstSpeechMs, firstWordMs, usage, speakers, waits, error,
+      outcome: ending, firstSpeechMs, firstWordMs, speakers, work, error,
     });
     if (ending === 'interrupted' && this.opened !== undefined) {
       const text = this.spoken.text(this.spoken.countSent(this.delivery.unsent));

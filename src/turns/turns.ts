@@ -32,8 +32,8 @@ import { OtherProcesses, type OwnTurns, type TurnsToEnd } from './other-processe
 import { RunningCalls } from './running-calls.ts';
 import { RunningTurns } from './running-turns.ts';
 import { Speakers } from './speakers.ts';
-import type { WorkObserver } from './turn-host.ts';
 import { NOT_TRACED, type Tracing } from './turn-trace.ts';
+import type { WorkObserver } from './turn-work.ts';
 import { Turn, type TurnOwner } from './turn.ts';
 
 export interface TurnsOptions {

@@ -17,7 +17,7 @@ function streamOf(answer: ScriptedAnswer): Streamed {
   const noted: ModelDelta[] = [];
   const journal = {
     noteUsage: (usage: ModelDelta) => noted.push(usage),
-    noteFailedRequest: () => undefined,
+    noteRequest: () => undefined,
   };
   const turn = { conversationId: 'c', signal: new AbortController().signal, journal };
   const model = scriptedModel([answer]);

@@ -297,7 +297,8 @@ describe("a model's text", () => {
         said.push(text);
         return kind === 'promise' ? room.promise : { then: room.promise.then.bind(room.promise) };
       };
-      const turn = { history: [], signal: new AbortController().signal, journal: {} };
+      const journal = { noteRequest: () => undefined };
+      const turn = { history: [], signal: new AbortController().signal, journal };
       let taken = 0;
       const inner = scriptedModel(['One two three.']);
       const model: ChatModel = {

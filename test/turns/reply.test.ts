@@ -129,8 +129,9 @@ describe('a turn', () => {
   it('has a journal with these methods, and no others', async (t) => {
     const { journal } = (await given(t)).turn;
     assert.deepEqual([Object.keys(journal), methodsOf(journal)], [[], [
-      'handOver', 'mayActOnce', 'noteFailedRequest', 'noteToolCalls', 'noteToolOutcome',
-      'noteToolResult', 'noteUsage', 'rounds', 'runTools', 'saveState', 'sayFiller',
+      'handOver', 'mayActOnce', 'noteFailedRequest', 'noteRequest', 'noteToolCalls',
+      'noteToolOutcome', 'noteToolResult', 'noteUsage', 'rounds', 'runTools', 'saveState',
+      'sayFiller',
     ]]);
   });
 

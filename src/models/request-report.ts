@@ -1,0 +1,87 @@
+import {
+  ModelError, type ModelAnswer, type ModelDelta, type ModelStreamOptions, type ModelTokens,
+  type RequestFailure,
+} from './model.ts';
+import type { ToolCall } from '../conversations/message.ts';
+
+type Listeners = Pick<ModelStreamOptions, 'onRequest' | 'onFailedRequest' | 'attempt'>;
+type Usage = Extract<ModelDelta, { readonly type: 'usage' }>;
+
+let requests = 0;
+
+/** Tells what becomes of one request to a model: see `RequestEvent`. */
+export class RequestReport {
+  readonly #model: string;
+  readonly #listeners: Listeners;
+  readonly #request = ++requests;
+  readonly #calls: ToolCall[] = [];
+  #text = '';
+  #sentAtMs = performance.now();
+  #hasBegun = false;
+  #isOver = false;
+
+  constructor(model: string, listeners: Listeners) {
+    this.#model = model;
+    this.#listeners = listeners;
+  }
+
+  /** On the clock of `performance.now()`: when it was sent last. */
+  get sentAtMs(): number {
+    return this.#sentAtMs;
+  }
+
+  sent(body: string): void {
+    this.#sentAtMs = performance.now();
+    const { attempt = 1, onRequest } = this.#listeners;
+    const request = this.#request;
+    onRequest?.({ type: 'sent', request, model: this.#model, attempt, body });
+  }
+
+  /** The answer has begun, at this time of `performance.now()`. Ignored after the first time. */
+  begun(atMs: number): void {
+    if (this.#hasBegun) return;
+    this.#hasBegun = true;
+    const ms = atMs - this.#sentAtMs;
+    const request = this.#request;
+    this.#listeners.onRequest?.({ type: 'firstDelta', request, model: this.#model, ms });
+  }
+
+  answered(delta: ModelDelta): void {
+    if (delta.type === 'text') this.#text += delta.text;
+    else if (delta.type === 'toolCall') this.#calls.push(delta.call);
+  }
+
+  completed(usage: Usage): void {
+    this.#isOver = true;
+    const request = this.#request;
+    this.#listeners.onRequest?.({ type: 'completed', request, usage, answer: this.#answer });
+  }
+
+  /** Ignored once it has completed. */
+  failed(failure: RequestFailure, tokens: ModelTokens, error?: unknown): void {
+    if (this.#isOver) return;
+    this.#isOver = true;
+    const { onRequest, onFailedRequest } = this.#listeners;
+    const model = this.#model;
+    if (onRequest === undefined) return onFailedRequest?.(model, failure);
+    onRequest({
+      type: 'failed',
+      request: this.#request,
+      model,
+      failure,
+      reason: error instanceof ModelError ? error.message : undefined,
+      durationMs: performance.now() - this.#sentAtMs,
+      tokens,
+      answer: this.#answer,
+    });
+  }
+
+  get #answer(): ModelAnswer {
+    return { text: this.#text, calls: this.#calls };
+  }
+}
+
+/** Why a request failed, by what was thrown. */
+export function failureOf(error: unknown): RequestFailure {
+  return error instanceof ModelError ? error.code : 'failed';
+}

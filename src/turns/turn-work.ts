@@ -1,0 +1,250 @@
+// What models and tools do for a turn: told at once to the observer, and kept for the turn's log
+// line and the record of its call.
+
+import type {
+  ModelAnswer, ModelRequestFailure, ModelTokens, ModelUsage, RequestEvent, ToolCallOutcome,
+} from '../agents/agent.ts';
+import type { ToolCall } from '../conversations/message.ts';
+
+/** How a tool call ended. `unknown`: it may have acted. */
+export type ToolEnd = ToolCallOutcome | 'unknown';
+
+/**
+ * `toolBegan`: a call starts to run. It has `toolEnded` once it returns, even if its turn is over
+ * by then. `tool` is its name for logs and metrics; `call` is what the model has written.
+ */
+export type ToolEvent =
+  | { readonly type: 'toolBegan'; readonly tool: string; readonly call: ToolCall }
+  | {
+      readonly type: 'toolEnded';
+      readonly tool: string;
+      readonly call: ToolCall;
+      readonly outcome: ToolEnd;
+      readonly durationMs: number;
+      /** JSON text for the model. */
+      readonly content: string;
+    };
+
+export type WorkEvent = RequestEvent | ToolEvent;
+
+/** The turn that models and tools work for. */
+export interface WorkingTurn {
+  readonly conversationId: string;
+  readonly turnId: string;
+  readonly runId: number;
+  /** On the clock of `performance.now()`. */
+  readonly startedAtMs: number;
+  readonly isOver: boolean;
+}
+
+/** Told at once what models and tools did, even if their turn is over by then. */
+export interface WorkObserver {
+  /** For metrics. */
+  modelRequest(model: string, outcome: 'completed' | ModelRequestFailure): void;
+  /**
+   * For metrics. `durationMs` is undefined if the tool did not run, or if that is not known.
+   */
+  toolCall(tool: string, outcome: ToolCallOutcome, durationMs: number | undefined): void;
+  /** The outcome of a call became unknown. */
+  unknownOutcome(tool: string): void;
+  /** Everything, as it happens. Default: nobody asks. */
+  happened?(event: WorkEvent, turn: WorkingTurn): void;
+}
+
+/** A request to a model. Times are in milliseconds. */
+export interface WorkRequest {
+  readonly model: string;
+  /** From the start of the turn. */
+  readonly startedMs: number;
+  /** 1 for the first to this model. Undefined for a model that tells only its usage. */
+  readonly attempt: number | undefined;
+  /** What the model was sent, as JSON. Undefined for a model that tells only its usage. */
+  body: string | undefined;
+  firstDeltaMs: number | undefined;
+  /** Undefined while it runs. */
+  durationMs: number | undefined;
+  /** Undefined while it runs, and if it was answered. */
+  failure: ModelRequestFailure | undefined;
+  tokens: ModelTokens | undefined;
+  answer: ModelAnswer | undefined;
+  /** Set if the same model was asked again, this much later. */
+  retriedAfterMs: number | undefined;
+  /** Set if this model was asked instead. */
+  fellBackTo: string | undefined;
+}
+
+/** A tool call that has begun to run. Times are in milliseconds. */
+export interface WorkCall {
+  readonly tool: string;
+  readonly call: ToolCall;
+  /** From the start of the turn. */
+  readonly startedMs: number;
+  /** Undefined while it runs. */
+  durationMs: number | undefined;
+  outcome: ToolEnd | undefined;
+}
+
+/** Created when a turn first waits for something: one that answers at once needs none. */
+export class TurnWork {
+  /** Waits for the store: to open its record, and to store its tool calls. */
+  storeMs = 0;
+  /** Of all its tools together. They may have run at the same time. */
+  toolMs = 0;
+  slowestTool: string | undefined;
+  /** One entry per request that was answered while the turn ran. Undefined before the first. */
+  usage: ModelUsage[] | undefined;
+  /** In the order in which they were sent. */
+  readonly requests: WorkRequest[] = [];
+  /** In the order in which they began. */
+  readonly calls: WorkCall[] = [];
+  readonly #turn: WorkingTurn;
+  readonly #observer: WorkObserver | undefined;
+  #slowestMs = 0;
+  /** By the number in their events. */
+  readonly #running = new Map<number, WorkRequest>();
+  /** So that an agent which notes it, too, adds no second request. */
+  readonly #noted = new WeakSet<ModelUsage>();
+  /** Outcomes that are more exact than what the model is told. */
+  readonly #outcomes = new Map<string, ToolCallOutcome>();
+
+  constructor(turn: WorkingTurn, observer: WorkObserver | undefined) {
+    this.#turn = turn;
+    this.#observer = observer;
+  }
+
+  noteStore(ms: number): void {
+    this.storeMs += ms;
+  }
+
+  // Requests to models.
+
+  noteRequest(event: RequestEvent): void {
+    switch (event.type) {
+      case 'sent':
+        this.#sent(event);
+        break;
+      case 'firstDelta': {
+        const request = this.#running.get(event.request);
+        if (request !== undefined) request.firstDeltaMs = event.ms;
+        break;
+      }
+      case 'completed':
+        this.#completed(event);
+        break;
+      case 'failed':
+        this.#failed(event);
+        break;
+      case 'retry':
+      case 'fallback': {
+        const last = this.requests.findLast(
+          ({ model, failure }) => model === event.model && failure !== undefined,
+        );
+        if (last === undefined) break;
+        if (event.type === 'retry') last.retriedAfterMs = event.afterMs;
+        else last.fellBackTo = event.to;
+        break;
+      }
+      default:
+        event satisfies never;
+    }
+    this.#observer?.happened?.(event, this.#turn);
+  }
+
+  /** What a model tells that does not tell of its requests. Does nothing for any other. */
+  noteUsage(usage: ModelUsage): void {
+    if (this.#noted.has(usage)) return;
+    const { model, firstDeltaMs, durationMs = firstDeltaMs } = usage;
+    const request = newRequest(model, this.#sinceStart() - durationMs);
+    this.requests.push(Object.assign(request, { firstDeltaMs, durationMs, tokens: usage }));
+    this.#used(usage);
+  }
+
+  /** The same for a request without a complete answer. */
+  noteFailure(model: string, failure: ModelRequestFailure): void {
+    const request = newRequest(model, this.#sinceStart());
+    this.requests.push(Object.assign(request, { failure }));
+    this.#observer?.modelRequest(model, failure);
+  }
+
+  #sent({ request: number, model, attempt, body }: Extract<RequestEvent, { type: 'sent' }>): void {
+    const running = this.#running.get(number);
+    if (running !== undefined) return void (running.body = body); // sent again, without a field
+    const request = newRequest(model, this.#sinceStart(), attempt);
+    request.body = body;
+    this.#running.set(number, request);
+    this.requests.push(request);
+  }
+
+  #completed({ request: number, usage, answer }: Extract<RequestEvent, { type: 'completed' }>) {
+    const { firstDeltaMs, durationMs } = usage;
+    const ended = { firstDeltaMs, durationMs, tokens: usage, answer };
+    Object.assign(this.#ended(number, usage.model), ended);
+    this.#noted.add(usage);
+    this.#used(usage);
+  }
+
+  #used(usage: ModelUsage): void {
+    this.#observer?.modelRequest(usage.model, 'completed');
+    if (!this.#turn.isOver) (this.usage ??= []).push(usage);
+  }
+
+  #failed(event: Extract<RequestEvent, { type: 'failed' }>): void {
+    const { request: number, model, failure, durationMs, tokens, answer } = event;
+    Object.assign(this.#ended(number, model), { failure, durationMs, tokens, answer });
+    this.#observer?.modelRequest(model, failure);
+  }
+
+  #ended(number: number, model: string): WorkRequest {
+    const request = this.#running.get(number);
+    this.#running.delete(number);
+    if (request !== undefined) return request;
+    const unsent = newRequest(model, this.#sinceStart());
+    this.requests.push(unsent);
+    return unsent;
+  }
+
+  // Tool calls.
+
+  toolBegan(tool: string, call: ToolCall): void {
+    const startedMs = this.#sinceStart();
+    this.calls.push({ tool, call, startedMs, durationMs: undefined, outcome: undefined });
+    this.#observer?.happened?.({ type: 'toolBegan', tool, call }, this.#turn);
+  }
+
+  /** `outcome` counts unless the agent has noted another one. Ignored if the call never began. */
+  toolEnded(id: string, outcome: ToolEnd, content: string): void {
+    const began = this.calls.findLast(({ call }) => call.id === id);
+    if (began === undefined || began.outcome !== undefined) return;
+    const { tool, call, startedMs } = began;
+    began.durationMs = this.#sinceStart() - startedMs;
+    began.outcome = outcome === 'completed' ? (this.#outcomes.get(id) ?? outcome) : outcome;
+    const { durationMs } = began;
+    const ended = { tool, call, outcome: began.outcome, durationMs, content };
+    this.#observer?.happened?.({ type: 'toolEnded', ...ended }, this.#turn);
+  }
+
+  /** See `TurnJournal.noteToolOutcome`. */
+  noteToolOutcome(
+    tool: string, outcome: ToolCallOutcome, ms: number | undefined, id: string | undefined,
+  ): void {
+    this.#observer?.toolCall(tool, outcome, ms);
+    if (id !== undefined) this.#outcomes.set(id, outcome);
+    if (ms === undefined) return;
+    this.toolMs += ms;
+    if (ms < this.#slowestMs) return;
+    this.#slowestMs = ms;
+    this.slowestTool = tool;
+  }
+
+  #sinceStart(): number {
+    return performance.now() - this.#turn.startedAtMs;
+  }
+}
+
+function newRequest(model: string, startedMs: number, attempt?: number): WorkRequest {
+  return {
+    model, startedMs: Math.max(0, startedMs), attempt,
+    body: undefined, firstDeltaMs: undefined, durationMs: undefined, failure: undefined,
+    tokens: undefined, answer: undefined, retriedAfterMs: undefined, fellBackTo: undefined,
+  };
+}

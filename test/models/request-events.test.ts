@@ -1,0 +1,132 @@
+import assert from 'node:assert/strict';
+import { after, describe, it } from 'node:test';
+
+import type { RequestEvent } from '../../src/models/model.ts';
+import { withFallbacks, withRetries } from '../../src/models/retry.ts';
+import { scriptedModel } from '../../src/models/scripted-model.ts';
+import {
+  fails, overloaded, says, silentAfter, startModelServer, stream, type Answer,
+} from '../faults/model-server.ts';
+import { chunk, parallelToolCalls, usageChunk } from '../faults/wire-shapes.ts';
+import { KEY, modelAt, read } from './reading.ts';
+
+const servers: { close(): Promise<void> }[] = [];
+after(() => Promise.all(servers.map((server) => server.close())));
+
+async function serve(...script: readonly [Answer, ...Answer[]]): Promise<string> {
+  const server = await startModelServer(script);
+  servers.push(server);
+  return server.url;
+}
+
+interface Told {
+  readonly events: readonly RequestEvent[];
+  readonly onRequest: (event: RequestEvent) => void;
+}
+
+function told(): Told {
+  const events: RequestEvent[] = [];
+  return { events, onRequest: (event) => void events.push(event) };
+}
+
+function ofType<T extends RequestEvent['type']>(
+  events: readonly RequestEvent[], type: T,
+): readonly Extract<RequestEvent, { type: T }>[] {
+  return events.filter((event): event is Extract<RequestEvent, { type: T }> => event.type === type);
+}
+
+const typesOf = (events: readonly RequestEvent[]): string[] => events.map(({ type }) => type);
+const atOnce = { sleep: () => Promise.resolve(), random: () => 1 };
+
+describe('onRequest', () => {
+  it('tells of an answer: sent, its first word, completed with the same usage', async () => {
+    const { events, onRequest } = told();
+    const { deltas } = await read(modelAt(await serve(says('Hello', ' there.'))), { onRequest });
+    assert.deepEqual(typesOf(events), ['sent', 'firstDelta', 'completed']);
+    const [completed] = ofType(events, 'completed');
+    assert.equal(completed?.usage, deltas.at(-1));
+    assert.deepEqual(completed?.answer, { text: 'Hello there.', calls: [] });
+    assert.equal(new Set(events.map((event) => 'request' in event && event.request)).size, 1);
+  });
+
+  it('shows the body that the model got, and no header', async () => {
+    const { events, onRequest } = told();
+    await read(modelAt(await serve(says('Hi.'))), { onRequest });
+    const [sent] = ofType(events, 'sent');
+    const { messages } = JSON.parse(sent?.body ?? '') as { messages: unknown };
+    assert.deepEqual(messages, [
+      { role: 'system', content: 'Be brief.' }, { role: 'user', content: 'Hello' },
+    ]);
+    assert.ok(!JSON.stringify(events).includes(KEY));
+  });
+
+  it('tells the tool calls of an answer, and when the first of them began', async () => {
+    const { events, onRequest } = told();
+    await read(modelAt(await serve(stream(...parallelToolCalls()))), { onRequest });
+    assert.deepEqual(typesOf(events), ['sent', 'firstDelta', 'completed']);
+    const names = ofType(events, 'completed')[0]?.answer.calls.map(({ name }) => name);
+    assert.deepEqual(names, ['get_weather', 'list_menu']);
+  });
+
+  it('tells of retries with their wait, and counts attempts', async () => {
+    const { events, onRequest } = told();
+    const model = withRetries(modelAt(await serve(overloaded, says('Hi.'))), atOnce);
+    await read(model, { onRequest });
+    assert.deepEqual(typesOf(events), [
+      'sent', 'failed', 'retry', 'sent', 'firstDelta', 'completed',
+    ]);
+    assert.deepEqual(ofType(events, 'sent').map(({ attempt }) => attempt), [1, 2]);
+    assert.deepEqual(ofType(events, 'retry')[0], {
+      type: 'retry', model: 'openai:gpt-6-luna', failure: 'http_error', afterMs: 200,
+    });
+  });
+
+  it('tells of a fallback, and why', async () => {
+    const { events, onRequest } = told();
+    const first = modelAt(await serve(fails(400, '{}')), { name: 'openai:first' });
+    const second = modelAt(await serve(says('Hi.')), { name: 'openai:second' });
+    await read(withFallbacks([first, second]), { onRequest });
+    assert.deepEqual(ofType(events, 'fallback'), [
+      { type: 'fallback', model: 'openai:first', failure: 'http_error', to: 'openai:second' },
+    ]);
+    assert.match(ofType(events, 'failed')[0]?.reason ?? '', /^openai:first .*400/);
+  });
+
+  it('tells what an interrupted answer had said, and the tokens that were known', async () => {
+    const { events, onRequest } = told();
+    const model = modelAt(await serve(silentAfter(chunk({ content: 'One' }), usageChunk(7, 3))));
+    const caller = new AbortController();
+    for await (const delta of model.stream([], { signal: caller.signal, onRequest })) {
+      assert.equal(delta.type, 'text');
+      setImmediate(() => caller.abort());
+    }
+    const [failed] = ofType(events, 'failed');
+    assert.equal(failed?.failure, 'interrupted');
+    assert.deepEqual(failed.answer, { text: 'One', calls: [] });
+    assert.deepEqual(failed.tokens, { inputTokens: 7, outputTokens: 3 });
+  });
+
+  it('says sent again, for the same request, when a field is left out', async () => {
+    const refused = fails(400, JSON.stringify({
+      error: { message: "Unsupported value: 'temperature'", param: 'temperature' },
+    }));
+    const { events, onRequest } = told();
+    const model = modelAt(await serve(refused, says('Hi.')), { name: 'openai:gpt-4o' });
+    await read(model, { onRequest, temperature: 0.5 });
+    assert.deepEqual(typesOf(events), ['sent', 'sent', 'firstDelta', 'completed']);
+    const sent = ofType(events, 'sent');
+    assert.equal(sent[0]?.request, sent[1]?.request);
+    assert.deepEqual(sent.map(({ body }) => body.includes('temperature')), [true, false]);
+  });
+
+  it('takes the place of onFailedRequest, which models of others may still call', async () => {
+    const failures: string[] = [];
+    const onFailedRequest = (model: string, failure: string): void =>
+      void failures.push(`${model} ${failure}`);
+    const { events, onRequest } = told();
+    await read(scriptedModel([{ fail: 503 }]), { onFailedRequest });
+    await read(scriptedModel([{ fail: 503 }]), { onFailedRequest, onRequest });
+    assert.deepEqual(failures, ['scripted:model http_error']);
+    assert.deepEqual(typesOf(events), ['sent', 'failed']);
+  });
+});

@@ -1,0 +1,99 @@
+import assert from 'node:assert/strict';
+import { describe, it } from 'node:test';
+
+import type { ModelUsage } from '../../src/agents/agent.ts';
+import { TurnWork, type WorkEvent, type WorkObserver } from '../../src/turns/turn-work.ts';
+
+const usage: ModelUsage = {
+  type: 'usage', model: 'a:b', inputTokens: 5, outputTokens: 7, firstDeltaMs: 30, durationMs: 90,
+};
+const sent = { type: 'sent', request: 1, model: 'a:b', attempt: 1, body: '{}' } as const;
+const answer = { text: 'Hi.', calls: [] };
+const failed = {
+  type: 'failed', request: 1, model: 'a:b', failure: 'http_error', reason: 'a:b: HTTP 500',
+  durationMs: 40, tokens: { inputTokens: undefined, outputTokens: undefined },
+  answer: { text: '', calls: [] },
+} as const;
+const call = { id: 'call_1', name: 'look', args: '{}' };
+
+interface Watched {
+  readonly work: TurnWork;
+  readonly counted: readonly string[];
+  readonly events: readonly WorkEvent[];
+  end(): void;
+}
+
+function watched(): Watched {
+  const counted: string[] = [];
+  const events: WorkEvent[] = [];
+  const observer: WorkObserver = {
+    modelRequest: (model, outcome) => void counted.push(`${model} ${outcome}`),
+    toolCall: (tool, outcome) => void counted.push(`${tool} ${outcome}`),
+    unknownOutcome: () => undefined,
+    happened: (event) => void events.push(event),
+  };
+  const turn = {
+    conversationId: 'c', turnId: 't', runId: 1, startedAtMs: performance.now(), isOver: false,
+  };
+  const work = new TurnWork(turn, observer);
+  return { work, counted, events, end: () => void (turn.isOver = true) };
+}
+
+describe('TurnWork', () => {
+  it('counts a request once, though its events and its usage both tell of it', () => {
+    const { work, counted } = watched();
+    work.noteRequest(sent);
+    work.noteRequest({ type: 'completed', request: 1, usage, answer });
+    work.noteUsage(usage);
+    assert.deepEqual([counted, work.usage], [['a:b completed'], [usage]]);
+    assert.equal(work.requests.length, 1);
+  });
+
+  it('knows the requests of a model that tells only its usage and its failures', () => {
+    const { work, counted } = watched();
+    work.noteUsage(usage);
+    work.noteFailure('a:b', 'rate_limited');
+    assert.deepEqual(counted, ['a:b completed', 'a:b rate_limited']);
+    assert.deepEqual(work.requests.map(({ failure }) => failure), [undefined, 'rate_limited']);
+  });
+
+  it('keeps with a failed request what was done about it', () => {
+    const { work } = watched();
+    work.noteRequest(sent);
+    work.noteRequest(failed);
+    work.noteRequest({ type: 'retry', model: 'a:b', failure: 'http_error', afterMs: 200 });
+    work.noteRequest({ ...sent, request: 2, attempt: 2 });
+    work.noteRequest({ ...failed, request: 2 });
+    work.noteRequest({ type: 'fallback', model: 'a:b', failure: 'http_error', to: 'c:d' });
+    const done = work.requests.map(({ attempt, retriedAfterMs, fellBackTo }) => [
+      attempt, retriedAfterMs, fellBackTo,
+    ]);
+    assert.deepEqual(done, [[1, 200, undefined], [2, undefined, 'c:d']]);
+  });
+
+  it('tells everything to the observer, even after the turn, but adds no usage then', () => {
+    const { work, counted, events, end } = watched();
+    work.noteRequest(sent);
+    end();
+    work.noteRequest({ type: 'completed', request: 1, usage, answer });
+    assert.deepEqual(events.map(({ type }) => type), ['sent', 'completed']);
+    assert.deepEqual([counted, work.usage], [['a:b completed'], undefined]);
+  });
+
+  it('knows what a tool call was, how long it took, and how it ended', () => {
+    const { work, events } = watched();
+    work.toolBegan('look', call);
+    work.noteToolOutcome('look', 'failed', undefined, 'call_1');
+    work.toolEnded('call_1', 'completed', '{"error":"no"}');
+    work.toolEnded('call_1', 'interrupted', 'late');
+    assert.deepEqual(work.calls.map(({ outcome }) => outcome), ['failed']);
+    assert.deepEqual(events.map(({ type }) => type), ['toolBegan', 'toolEnded']);
+    assert.ok((work.calls[0]?.durationMs ?? -1) >= 0);
+  });
+
+  it('says nothing of a call that never began', () => {
+    const { work, events } = watched();
+    work.toolEnded('call_1', 'interrupted', '');
+    assert.deepEqual(events, []);
+  });
+});
