@@ -25,8 +25,8 @@ const HOUSE: readonly (readonly [room: string, mayImport: readonly string[]])[] 
   [
     'index.ts',
     [
-      'app', 'wires/chat-completions', 'wires/layercode', 'wires', 'agents/built-in', 'agents',
-      'schema', 'models', 'records',
+      'app', 'wires/chat-completions', 'wires/layercode', 'wires', 'turns', 'agents/built-in',
+      'agents', 'schema', 'models', 'records',
       'conversations/stores', 'conversations', 'calls', 'http', 'sse', 'speech', 'settings',
       'log.ts', 'metrics.ts', 'base',
     ],
@@ -617,6 +617,7 @@ describe('layercode-microserver', () => {
         'TranscriptEvent',
         'Turn',
         'TurnJournal',
+        'TurnPoint',
         'TurnState',
         'UnknownEvent',
         'UpdateOptions',

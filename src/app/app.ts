@@ -34,6 +34,7 @@ import { openTracing } from '../observers/tracing.ts';
 import type { CallRecords } from '../records/call-recorder.ts';
 import type { Settings } from '../settings/settings.ts';
 import type { AppPlatform } from './app-platform.ts';
+import type { Tracing } from '../turns/turn-trace.ts';
 import {
   routeAgents, type GivenAgents, type RoutedAgent, type RoutedAgents,
 } from './routed-agents.ts';
@@ -104,6 +105,7 @@ export class App {
   readonly #platform: AppPlatform | undefined;
   readonly #channel: Channel | undefined;
   readonly #records: CallRecords | undefined;
+  readonly #tracing: Tracing;
   readonly #shutdown = new Shutdown();
   /** Set only if a shutdown waits for sessions. */
   readonly #openSessions: OpenSessions | undefined;
@@ -128,7 +130,7 @@ export class App {
     this.#shared = sharedByRequests(settings, log, processes);
     this.#openSessions = openSessionsToWaitFor(settings);
     const recordsCalls = records !== undefined;
-    const tracing = openTracing(settings.environment);
+    const tracing = (this.#tracing = openTracing(settings.environment, log));
     const shared = { settings, store, channel, metrics, log, recordsCalls, tracing };
     this.#routed = routeAgents(given, shared);
     const [first, ...others] = this.#routed;
@@ -323,6 +325,7 @@ export class App {
     await this.#records?.close();
     await this.#channel?.close();
     await this.conversations.close();
+    await this.#tracing.tracer?.flush();
   }
 
   /** The number of turns whose agent is running. */

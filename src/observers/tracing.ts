@@ -1,13 +1,26 @@
 import type { Environment } from '../base/environment.ts';
-import type { Tracing } from '../turns/turn-trace.ts';
+import type { Logger } from '../log.ts';
+import type { Tracer, Tracing } from '../turns/turn-trace.ts';
+import { hasSdk, loadOpenTelemetry } from './open-telemetry.ts';
+import { SpanTracer } from './turn-spans.ts';
 
 /** The conventions' own switch for what callers, agents and tools say. */
 const CAPTURE = 'OTEL_INSTRUMENTATION_GENAI_CAPTURE_MESSAGE_CONTENT';
 /** Its values that mean spans: instrumentations of other languages know these four. */
 const CAPTURES_IN_SPANS = /^(?:true|1|span_only|span_and_event)$/i;
 
-/** How turns are traced. */
-export function openTracing(environment: Environment): Tracing {
+/** How turns are traced: with spans if an SDK has registered itself by now. */
+export function openTracing(environment: Environment, log: Logger): Tracing {
   const hasWords = CAPTURES_IN_SPANS.test(environment[CAPTURE] ?? process.env[CAPTURE] ?? '');
-  return { tracer: undefined, hasWords };
+  return { tracer: hasSdk() ? openTracer(log) : undefined, hasWords };
+}
+
+function openTracer(log: Logger): Tracer | undefined {
+  try {
+    return new SpanTracer(loadOpenTelemetry(), log);
+  } catch (error) {
+    const hint = 'npm install @opentelemetry/api';
+    log.warn('no spans: an OpenTelemetry SDK runs, but its API cannot be loaded', { hint, error });
+    return undefined;
+  }
 }

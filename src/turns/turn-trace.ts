@@ -15,6 +15,8 @@ import {
 export interface Tracer {
   /** Called in the async context of the turn's request. Undefined for a turn that is not traced. */
   start(turn: TracedTurn, request: TracedRequest): TurnFollower | undefined;
+  /** Hands on what it has collected. Resolves after 2 s at the latest, and never rejects. */
+  flush(): Promise<void>;
 }
 
 /** What a turn's request says about its place among others. */

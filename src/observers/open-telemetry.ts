@@ -1,0 +1,87 @@
+// What is used of the package `@opentelemetry/api`, and where it comes from.
+// https://opentelemetry.io/docs/specs/otel/trace/api/
+
+import module from 'node:module';
+import { join } from 'node:path';
+
+/** Holds who is whose parent. Only the package knows what is in it. */
+export type OtelContext = object;
+
+export interface OtelSpanContext {
+  readonly traceId: string;
+  readonly spanId: string;
+  readonly traceFlags: number;
+}
+
+export type OtelAttributes = Readonly<Record<string, string | number | boolean | undefined>>;
+
+export interface OtelSpan {
+  spanContext(): OtelSpanContext;
+  /** False if nobody collects it. */
+  isRecording(): boolean;
+  setAttributes(attributes: OtelAttributes): unknown;
+  addEvent(name: string, attributes?: OtelAttributes): unknown;
+  setStatus(status: { readonly code: number; readonly message?: string }): unknown;
+  end(): void;
+}
+
+export interface OtelSpanOptions {
+  readonly kind: number;
+  readonly attributes: OtelAttributes;
+  readonly links?: readonly {
+    readonly context: OtelSpanContext;
+    readonly attributes: OtelAttributes;
+  }[];
+}
+
+export interface OtelTracer {
+  startSpan(name: string, options: OtelSpanOptions, parent: OtelContext): OtelSpan;
+}
+
+export interface OpenTelemetry {
+  readonly trace: {
+    getTracer(name: string, version: string): OtelTracer;
+    /** Not part of the API: its stand-in for the SDK's provider, which can be flushed. */
+    getTracerProvider(): { getDelegate?(): { forceFlush?(): Promise<void> } };
+    getSpan(context: OtelContext): OtelSpan | undefined;
+    setSpan(context: OtelContext, span: OtelSpan): OtelContext;
+  };
+  readonly context: {
+    active(): OtelContext;
+    with<T>(context: OtelContext, step: () => T): T;
+  };
+  readonly propagation: {
+    extract(context: OtelContext, headers: object): OtelContext;
+  };
+}
+
+/** Of the API's `SpanKind`. */
+export const SPAN_KINDS = { internal: 0, client: 2 } as const;
+/** Of the API's `SpanStatusCode`. */
+export const STATUS_ERROR = 2;
+
+/** Where version 1 of the API keeps what an SDK has registered. */
+const REGISTERED = Symbol.for('opentelemetry.js.api.1');
+
+/** Whether an SDK collects spans in this process. */
+export function hasSdk(): boolean {
+  const registered = (globalThis as { readonly [REGISTERED]?: { readonly trace?: unknown } })[
+    REGISTERED
+  ];
+  return registered?.trace !== undefined;
+}
+
+/**
+ * Loads the package of the project in this directory, or the one next to this program. Throws
+ * Node's error if there is none.
+ */
+export function loadOpenTelemetry(directory: string = process.cwd()): OpenTelemetry {
+  // Not imported by name: webpack warns of a `createRequire` whose path it cannot know.
+  const fromProject = module.createRequire(join(directory, 'package.json'));
+  const fromHere = module.createRequire(import.meta.url);
+  try {
+    return fromProject('@opentelemetry/api') as OpenTelemetry;
+  } catch {
+    return fromHere('@opentelemetry/api') as OpenTelemetry;
+  }
+}

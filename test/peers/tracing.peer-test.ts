@@ -1,0 +1,354 @@
+// Traces, with OpenTelemetry's own SDK and exporter, as docs/tracing.md sets them up. Needs `npm ci`
+// in this folder, and `npm run build`.
+
+import assert from 'node:assert/strict';
+import { once } from 'node:events';
+import { existsSync, symlinkSync } from 'node:fs';
+import { createServer, type IncomingHttpHeaders, type Server } from 'node:http';
+import { createServer as createTcpServer, type AddressInfo } from 'node:net';
+import { join } from 'node:path';
+import { after, afterEach, beforeEach, describe, it } from 'node:test';
+
+import { createTestClient, type TestClient } from '../../src/test-client.ts';
+import { calls } from '../agents/model-app.ts';
+import { says, startModelServer, type ModelServer } from '../faults/model-server.ts';
+import { Told } from '../fixtures/app.ts';
+import { codeBlocks, PEERS, ROOT } from '../fixtures/pages.ts';
+import { SECRET, Workplace, type SpawnedServer } from '../fixtures/spawned-server.ts';
+import { WITHOUT_SQLITE } from '../fixtures/sqlite.ts';
+import { SpanReceiver, type ReceivedSpan } from './span-receiver.ts';
+
+const PACKAGES = join(PEERS, 'node_modules');
+assert.ok(existsSync(join(PACKAGES, '@opentelemetry/api')), 'npm ci in test/peers first');
+
+const LIGHT = codeBlocks.find(({ file }) => file === 'tracing.mjs')?.text ?? '';
+const ALL = '@opentelemetry/auto-instrumentations-node/register';
+
+/** Asks a service by `fetch`. What holds the answer back holds the tool. */
+const AGENT = `
+import { tool } from '${ROOT}dist/index.js';
+export default {
+  name: 'waiter',
+  prompt: 'Secret prompt.',
+  tools: [
+    tool({
+      name: 'look_up',
+      description: 'Looks up.',
+      parameters: { type: 'object', properties: { what: { type: 'string' } } },
+      whenInterrupted: 'finish',
+      async run() {
+        const response = await fetch(process.env.SERVICE_URL);
+        return response.text();
+      },
+    }),
+  ],
+};`;
+
+let workplace: Workplace;
+let receiver: SpanReceiver;
+let model: ModelServer;
+/** What the tool asks. */
+let service: Server;
+/** The requests that it got, and what lets it answer. */
+let asked: Told<{ readonly headers: IncomingHttpHeaders; readonly answer: () => void }>;
+let answersAtOnce: boolean;
+
+beforeEach(async () => {
+  workplace = new Workplace();
+  symlinkSync(PACKAGES, join(workplace.directory, 'node_modules'));
+  workplace.write('package.json', '{}');
+  workplace.write('agent.mjs', AGENT);
+  workplace.write('tracing.mjs', LIGHT);
+  receiver = await SpanReceiver.open();
+  model = await startModelServer([
+    calls([['call-1', 'look_up', '{"what":"secret wish"}']]), says('Secret', ' dish.'),
+  ]);
+  asked = new Told();
+  answersAtOnce = true;
+  service = createServer(({ headers }, response) => {
+    const answer = (): void => void response.end('secret answer');
+    if (answersAtOnce) answer();
+    asked.tell({ headers, answer });
+  });
+  service.listen(0, '127.0.0.1');
+  await once(service, 'listening');
+});
+afterEach(async () => {
+  await workplace.clear();
+  receiver.close();
+  await model.close();
+  service.close();
+  service.closeAllConnections();
+});
+
+interface TracedServer {
+  readonly server: SpawnedServer;
+  readonly client: TestClient;
+}
+
+async function serve(
+  imported: string, env: Readonly<Record<string, string>> = {}, workers = 1,
+): Promise<TracedServer> {
+  const server = workplace.spawn({
+    env: {
+      LAYERCODE_WEBHOOK_SECRET: SECRET,
+      NODE_ENV: 'production',
+      DRAIN_DELAY_SECONDS: '0',
+      AGENT: './agent.mjs',
+      OPENAI_API_KEY: 'sk-test',
+      OPENAI_BASE_URL: model.url,
+      FILLER_AFTER_MS: '0',
+      SERVICE_URL: `http://127.0.0.1:${(service.address() as AddressInfo).port}/`,
+      OTEL_EXPORTER_OTLP_ENDPOINT: receiver.url,
+      OTEL_EXPORTER_OTLP_PROTOCOL: 'http/json',
+      OTEL_METRICS_EXPORTER: 'none',
+      OTEL_LOGS_EXPORTER: 'none',
+      OTEL_BSP_SCHEDULE_DELAY: '20',
+      ...env,
+    },
+    execArgv: ['--import', imported],
+  });
+  await server.lines('listening', workers);
+  return { server, client: createTestClient(await server.url(), { secret: SECRET }) };
+}
+
+const TRACE_ID = '0af7651916cd43dd8448eb211c80319c';
+const PARENT = { headers: { traceparent: `00-${TRACE_ID}-b7ad6b7169203331-01` } };
+
+function message(turnId: string, fields: object = {}): object {
+  const ids = { session_id: 's-1', conversation_id: 'c-1', turn_id: turnId };
+  return { type: 'message', ...ids, text: 'Secret wish.', ...fields };
+}
+
+/** `00-<trace id>-<span id>-01` */
+function traceIdOf({ traceparent }: IncomingHttpHeaders): string | undefined {
+  return String(traceparent).split('-')[1];
+}
+
+/** From this span up to the first one that was not sent. */
+function ancestors(span: ReceivedSpan): string[] {
+  const parent = receiver.spans.find(({ spanId }) => spanId === span.parentSpanId);
+  return [span.name, ...(parent === undefined ? [] : ancestors(parent))];
+}
+
+const LIMIT = { timeout: 30_000 };
+
+for (const [setUp, imported, above] of [
+  ['the lighter set-up', './tracing.mjs', []],
+  ['all instrumentations', ALL, ['POST']],
+] as const) {
+  describe(`a turn with ${setUp}`, LIMIT, () => {
+    it('is one trace, from the webhook over the model to the fetch of a tool', async () => {
+      const { client } = await serve(imported);
+      await (await client.post(message('t-1'), PARENT)).text();
+      const turn = await receiver.span('invoke_agent waiter');
+      const tool = await receiver.span('execute_tool look_up');
+      const fetched = await receiver.span('GET');
+      assert.equal(turn.traceId, TRACE_ID);
+      assert.deepEqual(ancestors(turn), ['invoke_agent waiter', ...above]);
+      assert.deepEqual(ancestors(fetched).slice(0, 3), ['GET', tool.name, turn.name]);
+      const { headers } = await asked.next();
+      assert.equal(headers['traceparent'], `00-${TRACE_ID}-${fetched.spanId}-01`);
+      assert.deepEqual(model.requests.map(({ headers }) => traceIdOf(headers)), [
+        TRACE_ID, TRACE_ID,
+      ]);
+    });
+  });
+}
+
+describe('a traced turn', LIMIT, () => {
+  it('says who spoke, with what outcome', async () => {
+    const { client } = await serve('./tracing.mjs');
+    await (await client.post(message('t-1'))).text();
+    const { attributes, events, kind, scope } = await receiver.span('invoke_agent waiter');
+    assert.equal(kind, 1); // internal, as OTLP counts
+    assert.equal(scope, 'layercode-microserver');
+    const { 'layercode.store_ms': storeMs, ...others } = attributes;
+    assert.ok(Number(storeMs) >= 0);
+    assert.deepEqual(others, {
+      'gen_ai.operation.name': 'invoke_agent',
+      'gen_ai.agent.name': 'waiter',
+      'gen_ai.conversation.id': 'c-1',
+      'layercode.turn.id': 't-1',
+      'layercode.wire': 'layercode',
+      'layercode.event': 'message',
+      'layercode.outcome': 'completed',
+    });
+    assert.deepEqual(events.map(({ name }) => name), ['layercode.first_word']);
+  });
+
+  it('has no word of anybody, unless it is asked to', async () => {
+    const { client } = await serve('./tracing.mjs');
+    await (await client.post(message('t-1'))).text();
+    await receiver.span('invoke_agent waiter');
+    assert.doesNotMatch(receiver.bytes, /secret/i);
+  });
+
+  it('has them with OTEL_INSTRUMENTATION_GENAI_CAPTURE_MESSAGE_CONTENT', async () => {
+    const { client } = await serve('./tracing.mjs', {
+      OTEL_INSTRUMENTATION_GENAI_CAPTURE_MESSAGE_CONTENT: 'true',
+    });
+    await (await client.post(message('t-1'))).text();
+    const turn = await receiver.span('invoke_agent waiter');
+    const tool = await receiver.span('execute_tool look_up');
+    assert.deepEqual(JSON.parse(String(turn.attributes['gen_ai.input.messages'])), [
+      { role: 'user', parts: [{ type: 'text', content: 'Secret wish.' }] },
+    ]);
+    assert.deepEqual(JSON.parse(String(turn.attributes['gen_ai.output.messages'])), [
+      { role: 'assistant', parts: [{ type: 'text', content: 'Secret dish.' }] },
+    ]);
+    assert.equal(tool.attributes['gen_ai.tool.call.arguments'], '{"what":"secret wish"}');
+    assert.equal(tool.attributes['gen_ai.tool.call.result'], '"secret answer"');
+  });
+
+  it('begins a trace if its webhook continues none', async () => {
+    const { client } = await serve('./tracing.mjs');
+    await (await client.post(message('t-1'))).text();
+    const turn = await receiver.span('invoke_agent waiter');
+    assert.equal(turn.parentSpanId ?? '', '');
+    assert.equal(traceIdOf((await asked.next()).headers), turn.traceId);
+  });
+
+  it('is sent before a server that gets SIGTERM ends', async () => {
+    const { client, server } = await serve('./tracing.mjs', { OTEL_BSP_SCHEDULE_DELAY: '60000' });
+    await (await client.post(message('t-1'))).text();
+    server.kill('SIGTERM');
+    assert.deepEqual(await server.exit, { code: 0, signal: null });
+    await receiver.span('invoke_agent waiter');
+  });
+});
+
+describe('a turn that interrupts another', LIMIT, () => {
+  it('is a trace of its own, with a link; the tool of the other goes on in its own trace', async () => {
+    answersAtOnce = false;
+    const { client } = await serve('./tracing.mjs');
+    const first = client.post(message('t-1'), PARENT);
+    const { headers, answer } = await asked.next();
+    const second = await client.post(message('t-2'));
+    assert.equal(await second.text(), 'Secret dish.');
+    await (await first).text().catch(() => undefined); // its stream ended
+    answer();
+    const fits = (turnId: string) => (span: ReceivedSpan) =>
+      span.attributes['layercode.turn.id'] === turnId;
+    const cut = await receiver.span('invoke_agent waiter', fits('t-1'));
+    const next = await receiver.span('invoke_agent waiter', fits('t-2'));
+    const tool = await receiver.span('execute_tool look_up');
+    assert.equal(cut.attributes['layercode.outcome'], 'interrupted');
+    assert.deepEqual(cut.events, [
+      { name: 'layercode.interruption', attributes: { 'layercode.reason': 'a newer turn began' } },
+    ]);
+    assert.notEqual(next.traceId, TRACE_ID);
+    assert.deepEqual(next.links, [
+      { traceId: TRACE_ID, spanId: cut.spanId, attributes: { 'layercode.link': 'interrupts' } },
+    ]);
+    assert.equal(tool.traceId, TRACE_ID);
+    assert.equal(tool.parentSpanId, cut.spanId);
+    assert.equal(traceIdOf(headers), TRACE_ID);
+  });
+});
+
+describe('a turn that is delivered again', LIMIT, () => {
+  it('has a link to its run before', async () => {
+    const { client } = await serve('./tracing.mjs');
+    await (await client.post(message('t-1'))).text();
+    await (await client.post(message('t-1'))).text();
+    const [run, again] = await receiver.received(2, ({ name }) => name === 'invoke_agent waiter');
+    assert.deepEqual(
+      again?.links.map(({ spanId, attributes }) => [spanId, attributes]),
+      [[run?.spanId, { 'layercode.link': 'repeats' }]],
+    );
+    assert.equal(again?.attributes['layercode.outcome'], 'replayed');
+  });
+});
+
+describe('a failed turn', LIMIT, () => {
+  it('has the reason, and the apology', async () => {
+    workplace.write('agent.mjs', `export default {
+      name: 'waiter',
+      onMessage() { throw Object.assign(new Error('secret cause'), { code: 'ENOENT' }); },
+    };`);
+    const { client } = await serve('./tracing.mjs');
+    await (await client.post(message('t-1'))).text();
+    const { attributes, events, status } = await receiver.span('invoke_agent waiter');
+    assert.equal(status.code, 2); // error
+    assert.deepEqual(
+      [attributes['layercode.outcome'], attributes['layercode.failure'], attributes['error.type']],
+      ['failed', 'agent', 'ENOENT'],
+    );
+    assert.deepEqual(events.map(({ name }) => name), ['layercode.apology']);
+    assert.doesNotMatch(receiver.bytes, /secret/i);
+  });
+});
+
+describe('a server with workers', { ...LIMIT, skip: WITHOUT_SQLITE }, () => {
+  it('traces the turns of each', async () => {
+    const store = { WORKERS: '2', CONVERSATION_STORE: 'sqlite:calls.db' };
+    const { client } = await serve('./tracing.mjs', store, 2);
+    await (await client.post(message('t-1'), PARENT)).text();
+    const turn = await receiver.span('invoke_agent waiter');
+    const fetched = await receiver.span('GET');
+    assert.equal(turn.traceId, TRACE_ID);
+    assert.deepEqual(ancestors(fetched), ['GET', 'execute_tool look_up', 'invoke_agent waiter']);
+  });
+});
+
+/** Collectors that take no spans: where they listen. */
+const COLLECTORS: Readonly<Record<string, () => Promise<string>>> = {
+  async 'is down'() {
+    const closed = await SpanReceiver.open();
+    const { url } = closed;
+    closed.close();
+    return url;
+  },
+  'never answers': () => listening(createServer(() => undefined)),
+  'answers 500': () => listening(createServer((_, response) => response.writeHead(500).end())),
+  'speaks no HTTP': () => listening(createTcpServer((socket) => socket.end('What?\n'))),
+};
+
+const listeners: (() => void)[] = [];
+after(() => {
+  for (const close of listeners) close();
+});
+
+async function listening(server: Server | ReturnType<typeof createTcpServer>): Promise<string> {
+  server.listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  listeners.push(() => {
+    server.close();
+    if ('closeAllConnections' in server) server.closeAllConnections();
+  });
+  return `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
+}
+
+for (const [what, open] of Object.entries(COLLECTORS)) {
+  describe(`a collector that ${what}`, LIMIT, () => {
+    it('costs no turn, and holds up no end', async () => {
+      const endpoint = { OTEL_EXPORTER_OTLP_ENDPOINT: await open() };
+      const { client, server } = await serve('./tracing.mjs', endpoint);
+      for (const turnId of ['t-1', 't-2', 't-3']) {
+        assert.equal(await (await client.post(message(turnId))).text(), 'Secret dish.');
+      }
+      const beganAtMs = performance.now();
+      server.kill('SIGTERM');
+      assert.deepEqual(await server.exit, { code: 0, signal: null });
+      assert.ok(performance.now() - beganAtMs < 5_000);
+    });
+  });
+}
+
+describe('a server without an SDK', LIMIT, () => {
+  it('loads nothing of OpenTelemetry', async () => {
+    workplace.write('nothing.mjs', '');
+    workplace.write('agent.mjs', `
+      import module from 'node:module';
+      export default {
+        name: 'waiter',
+        onMessage() {
+          const loaded = Object.keys(module.createRequire(import.meta.url).cache);
+          return String(loaded.filter((path) => path.includes('opentelemetry')).length);
+        },
+      };`);
+    const { client } = await serve('./nothing.mjs');
+    assert.equal(await (await client.post(message('t-1'))).text(), '0');
+  });
+});
