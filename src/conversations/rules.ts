@@ -422,7 +422,8 @@ export function claimTurn(
 
 /**
  * The first of the turns that arrived after this one and were opened before it. Either had to wait:
- * for the store, or for the answers of other processes. Undefined if there is none.
+ * for the store, or for the answers of other processes. Undefined if there is none. A turn that was
+ * in history by then and only runs again is no newer.
  *
  * A process counts its runs as they arrive. Times of other processes count only for a turn that
  * waited for `PROMPT_MS`, and a time in the future is that of a wrong clock.
@@ -434,10 +435,12 @@ function newerThan(
   if (process === undefined || waitedMs === undefined) return undefined;
   const now = Date.now();
   const waited = waitedMs();
+  const from = now - waited;
   return turns.find((turn) => {
+    const { arrivedAt = 0, addedAt } = turn;
+    if (addedAt !== undefined && addedAt <= from) return false;
     if (turn.process === process) return isLaterRun(turn.runId, runId);
-    const { arrivedAt = 0 } = turn;
-    return waited >= PROMPT_MS && arrivedAt > now - waited && arrivedAt <= now;
+    return waited >= PROMPT_MS && arrivedAt > from && arrivedAt <= now;
   });
 }
 

@@ -88,6 +88,18 @@ describe('an opening that waited for the store', () => {
     assert.equal(open(conversation, 'a3', 'a', { waitedMs: () => 250 }), 'opened');
   });
 
+  it('does not yield to an older turn that another process has run again meanwhile', () => {
+    const conversation = emptyConversation('c');
+    open(conversation, 'old', 'b');
+    open(conversation, 'newer', 'b');
+    for (const turn of conversation.turns) turn.addedAt = Date.now() - 1_000;
+    open(conversation, 'old', 'b'); // run again, as it was interrupted
+    assert.equal(open(conversation, 'newest', 'a', { waitedMs: () => 250 }), 'opened');
+    assert.deepEqual(
+      outline(conversation), ['old interrupted', 'newer interrupted', 'newest open'],
+    );
+  });
+
   it('does not open if its turn is over, and ends no other', () => {
     const conversation = emptyConversation('c');
     open(conversation, 'b', 'b');
