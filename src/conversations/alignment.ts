@@ -102,7 +102,7 @@ function pairsFromEnd(
 ): readonly Pair[] | undefined {
   const pairs: Pair[] = [];
   let [i, j] = [theirs.length - 1, ours.length - 1 - behind];
-  if (behind > 0 && isMoreLike(theirs[i], ours.at(-1), ours[j])) return undefined;
+  if (behind > 0 && areMoreLikeNewer(theirs, ours)) return undefined;
   for (; i >= 0 && j >= 0; i--, j--) {
     const [their, our, newer] = [theirs[i], ours[j], theirs[i + 1]];
     if (their === undefined || our === undefined) return undefined;
@@ -124,6 +124,21 @@ function isAnchor(pairs: readonly Pair[], index: number): boolean {
   if (pair === undefined) return false;
   const [i, j] = pair;
   return (i === 0 && j === 0) || (next?.[0] === i + 1 && next[1] === j + 1);
+}
+
+/**
+ * Whether replies to equal words at the end of theirs are more like those at the end of ours than
+ * like those before.
+ */
+function areMoreLikeNewer(theirs: readonly Compared[], ours: readonly Compared[]): boolean {
+  let gain = 0;
+  for (let back = 1; back <= theirs.length; back++) {
+    const [their, newer, our] = [theirs.at(-back), ours.at(-back), ours.at(-back - 1)];
+    if (their === undefined || newer === undefined || our === undefined) break;
+    if (!isSame(their, newer) || !isSame(their, our)) break;
+    gain += REPLIES_COUNT[similarity(their, newer)] - REPLIES_COUNT[similarity(their, our)];
+  }
+  return gain > 0;
 }
 
 /** Whether one exchange of ours with the same words is more like theirs than another one. */
@@ -223,7 +238,7 @@ function similarity(
 /** Agreeing words count more than any replies. */
 const WORDS_COUNT = 8;
 /** What replies count that differ, that say nothing, and those that are more and more alike. */
-const REPLIES_COUNT = { '-1': -4, 0: 0, 1: 4, 2: 5 } as const;
+const REPLIES_COUNT = { '-1': -4, 0: 0, 1: 2, 2: 6 } as const;
 
 /** What a pair counts. Without words only replies say that two exchanges are the same. */
 function gainOf(hasWords: boolean, alike: -1 | Likeness): number {

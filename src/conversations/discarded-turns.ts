@@ -1,7 +1,7 @@
 // What becomes of a turn that the platform has discarded, and of the one that replaces it.
 
 import { goBack, type Conversation } from './conversation.ts';
-import type { ToolMessage } from './message.ts';
+import type { AssistantMessage, ToolCall, ToolMessage } from './message.ts';
 import { toolMessagesOf, type TurnRecord } from './turn-record.ts';
 
 /** What a turn finds in its place in the call. */
@@ -22,7 +22,7 @@ export function takePlace(
   record: TurnRecord,
   discarded: readonly TurnRecord[],
 ): Place {
-  const replaced = record.number ?? numberOfReplaced(conversation.turns, record, discarded);
+  const replaced = record.number ?? numberOfReplaced(conversation.turns, discarded, record);
   record.number = replaced ?? nextNumber(conversation.turns);
   const { before } = conversation;
   const newest = discarded.at(-1);
@@ -41,6 +41,19 @@ export function takePlace(
   return { isNew: replaced === undefined, hasGoneBack: mustGoBack };
 }
 
+/** A call of an earlier run of a turn, or of a turn that it replaces. */
+export interface EarlierCall extends ToolMessage {
+  /**
+   * Set on a wire whose turns replace others: what was called, by which agent, and whether by a
+   * turn of another place. That gave it another key than the same call has now.
+   */
+  readonly of?: {
+    readonly call: ToolCall;
+    readonly agent: string | undefined;
+    readonly isOtherPlace: boolean;
+  };
+}
+
 /**
  * The calls that were made in a turn's place, by its earlier runs and by the turns it replaces.
  * Interrupted ones are left out. Of equal calls the last one says what is known.
@@ -50,19 +63,47 @@ export function takePlace(
  */
 export function callsAtPlace(
   { turns }: Conversation, record: TurnRecord, { isNew, hasGoneBack }: Place,
-): readonly ToolMessage[] {
+): readonly EarlierCall[] {
   if (isNew) return [];
-  const isReplaced = (turn: TurnRecord): boolean =>
-    turn.isDiscarded === true && turn.number === record.number;
-  return turns
-    .filter((turn) => turn === record || isReplaced(turn))
+  return turnsAtPlace(turns, record)
     .flatMap((turn) =>
-      toolMessagesOf(turn).filter(
+      callsOf(turn, turn.number !== record.number).filter(
         ({ isRepeatable }) => turn === record || !hasGoneBack || isRepeatable !== true,
       ),
     )
     .filter(({ state }) => state !== 'interrupted')
     .sort((a, b) => certaintyOf(a) - certaintyOf(b));
+}
+
+/** The turn and those that it replaces. Several are replaced if their words come joined. */
+function turnsAtPlace(
+  turns: readonly TurnRecord[], record: TurnRecord,
+): readonly TurnRecord[] {
+  const { number: first = 0 } = record;
+  const own = turns.indexOf(record);
+  const next = turns.slice(own + 1).find(
+    ({ number, isDiscarded }) => number !== undefined && isDiscarded !== true,
+  );
+  const end = next?.number ?? Infinity;
+  return turns.filter((turn, index) => {
+    if (turn === record) return true;
+    const { number = 0, isDiscarded } = turn;
+    if (isDiscarded !== true) return false;
+    return number === first || (index < own && number > first && number < end);
+  });
+}
+
+function callsOf(
+  { messages = [] }: TurnRecord, isOtherPlace: boolean,
+): readonly EarlierCall[] {
+  let asked: AssistantMessage | undefined;
+  return messages.flatMap((message): EarlierCall[] => {
+    if (message.role === 'assistant') asked = message;
+    if (message.role !== 'tool') return [];
+    const call = asked?.toolCalls?.find(({ id }) => id === message.toolCallId);
+    if (call === undefined) return [message];
+    return [{ ...message, of: { call, agent: asked?.agent, isOtherPlace } }];
+  });
 }
 
 /** A call that only waits for an equal one knows less than that. */
@@ -73,17 +114,17 @@ function certaintyOf({ state, joins }: ToolMessage): number {
 
 /**
  * Undefined if it replaces none. A discarded turn that others follow is not replaced, nor one that
- * a turn of the transcript follows.
+ * a turn of the transcript follows. `record` is the turn itself, if it is there yet.
  */
-function numberOfReplaced(
-  turns: readonly TurnRecord[], record: TurnRecord, discarded: readonly TurnRecord[],
+export function numberOfReplaced(
+  turns: readonly TurnRecord[], discarded: readonly TurnRecord[], record?: TurnRecord,
 ): number | undefined {
   if (discarded.length === 0) return undefined;
   let lastKept = 0;
   let last = -1;
-  for (const [index, { number = 0, isDiscarded }] of turns.entries()) {
-    if (isDiscarded === true || turns[index] === record) continue;
-    lastKept = Math.max(lastKept, number);
+  for (const [index, turn] of turns.entries()) {
+    if (turn.isDiscarded === true || turn === record || discarded.includes(turn)) continue;
+    lastKept = Math.max(lastKept, turn.number ?? 0);
     last = index;
   }
   return discarded.find(

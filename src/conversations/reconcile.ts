@@ -11,6 +11,7 @@ import {
 } from './conversation.ts';
 import { nextNumber } from './discarded-turns.ts';
 import { cutTo, type HeardTurn } from './heard.ts';
+import { countOfLastParts, joinedAs } from './joined-words.ts';
 import type { Message } from './message.ts';
 import { coveredBy, lettersOf, saysLess, saysSame, withoutLetters } from './spoken-words.ts';
 import {
@@ -20,6 +21,8 @@ import {
 /** How a transcript compares with a conversation. Nothing has changed yet. */
 export interface Comparison {
   readonly transcript: Transcript;
+  /** What the caller says now. */
+  readonly text: string;
   readonly theirs: readonly Exchange[];
   readonly ours: readonly OwnTurns[];
   /** Empty if nothing in one is certain to be in the other. */
@@ -73,17 +76,48 @@ export function compare(
   const earlier = known === undefined ? turns : turns.slice(0, turns.indexOf(known));
   const recent = ownExchangesOf(earlier.slice(-RECENT_TURNS), saidIn);
   const ends = alignEnds(theirs, recent);
-  const ours = ends === undefined ? ownExchangesOf(earlier, saidIn) : recent;
-  const pairs = ends ?? align(theirs, ours);
+  const aligned = ends === undefined
+    ? alignAll(theirs, ownExchangesOf(earlier, saidIn))
+    : { theirs, ours: recent, pairs: ends };
+  const { ours, pairs } = aligned;
   const newest = ours.at(-1);
-  const rest = restOf(theirs, ours, pairs, text);
+  const rest = restOf(aligned.theirs, ours, pairs, text);
   const isBeforeNewest = known === undefined && rest === 1;
   const isLate =
     isBeforeNewest
     && newest?.words !== undefined
     && mayBeWanted(newest.turns)
     && saysLess(text, newest.words);
-  return { transcript, theirs, ours, pairs, rest, known, isLate };
+  return { ...aligned, transcript, text, rest, known, isLate };
+}
+
+type Aligned = Pick<Comparison, 'theirs' | 'ours' | 'pairs'>;
+
+/** Words that one list lacks may be parts of those in the other one, or have them as parts. */
+function alignAll(theirs: readonly Exchange[], ours: readonly OwnTurns[]): Aligned {
+  const pairs = align(theirs, ours);
+  const paired = new Set(pairs.map(([their]) => their));
+  const first = pairs[0]?.[0] ?? 0;
+  const isLacking = theirs.some(
+    ({ words }, index) => words !== undefined && index >= first && !paired.has(index),
+  );
+  if (!isLacking) return { theirs, ours, pairs };
+  const joined = {
+    theirs: joinedAs(theirs, ours, ({ replies }) => replies.length === 0, (parts) => ({
+      words: wordsOfAll(parts), replies: parts.flatMap(({ replies }) => replies),
+    })),
+    ours: joinedAs(ours, theirs, () => true, (parts) => ({
+      words: wordsOfAll(parts),
+      replies: parts.flatMap(({ replies }) => replies),
+      turns: parts.flatMap(({ turns }) => turns),
+    })),
+  };
+  const isSame = joined.theirs === theirs && joined.ours === ours;
+  return { ...joined, pairs: isSame ? pairs : align(joined.theirs, joined.ours) };
+}
+
+function wordsOfAll(parts: readonly Exchange[]): string {
+  return parts.map(({ words }) => words).join(' ');
 }
 
 /** A dropped connection proves that nobody wants the reply: what comes then is not late. */
@@ -117,6 +151,11 @@ function restOf(
   const [first] = theirs;
   const isOurReply = only !== undefined && first !== undefined && repliesAreAlike(first, only);
   return isOurReply ? 0 : worded.length;
+}
+
+/** The turns that the request asks to replace: those behind what the platform tells. */
+export function replacedBy({ ours, rest }: Comparison): readonly TurnRecord[] {
+  return rest > 0 ? ours.slice(-rest).flatMap(({ turns }) => turns) : [];
 }
 
 /** Makes the conversation agree with the transcript. All its turns must be closed. */
@@ -181,9 +220,16 @@ class Changes implements Reconciled {
     return [behindFirst(theirs), behindFirst(ours)];
   }
 
-  /** Nothing is certain: what was said since the agent spoke last is new, if we lack it. */
+  /**
+   * Nothing is certain: what was said since the agent spoke last is new, if we lack it. Words that
+   * come joined now replace the turns of their parts.
+   */
   addLastWords(): void {
-    const { theirs, ours } = this.#comparison;
+    const { theirs, text } = this.#comparison;
+    const ours = [...this.#comparison.ours];
+    const parts = countOfLastParts(text, ours);
+    if (parts > 0)
+      for (const { turns } of ours.splice(-parts)) for (const turn of turns) this.#discard(turn);
     const since = theirs.findLastIndex(({ replies }) => replies.length > 0) + 1;
     const told = theirs.slice(since);
     // Our last words may be the first ones of these.
@@ -213,7 +259,13 @@ class Changes implements Reconciled {
       if (only.isUnknown !== true && replyText(only) === replies[0]) return only; // nearly always
     }
     const told = [...replies];
-    for (const turn of turns) {
+    const begun = turns.findLastIndex((turn) => wordsOf(turn) !== undefined);
+    for (const [index, turn] of turns.entries()) {
+      if (index < begun) {
+        // The caller spoke on: nothing was heard in between.
+        if (replyText(turn) !== '') this.#cut(turn, '');
+        continue;
+      }
       const reply = replyText(turn);
       if (turn.isUnknown === true && turn === turns.at(-1) && goesOn(told.join(' '), reply)) {
         // Its process is gone, and the platform knows better, or it has not been told yet.

@@ -22,9 +22,11 @@ import { cutOf, noteHeard, type CutTurn } from './heard.ts';
 import type { Message, ToolMessage, TurnState } from './message.ts';
 import { loseOnceCalls, type Claimer } from './once-rules.ts';
 import {
-  callsAtPlace, nextNumber, takePlace,
+  callsAtPlace, nextNumber, numberOfReplaced, takePlace, type EarlierCall,
 } from './discarded-turns.ts';
-import { compare, hearTold, reconcile, type Comparison } from './reconcile.ts';
+import {
+  compare, hearTold, reconcile, replacedBy, type Comparison,
+} from './reconcile.ts';
 import { isLaterRun } from './run-id.ts';
 import {
   ALL_KEPT, NOTHING_KEPT, ONLY_STATE_KEPT, STATE_DROPPED, type RunWrite,
@@ -110,7 +112,7 @@ export class OpenedTurn {
    * Calls by earlier runs of this turn that have completed, are still running, or have an unknown
    * outcome.
    */
-  readonly earlierCalls: readonly ToolMessage[];
+  readonly earlierCalls: readonly EarlierCall[];
   /** Runs of older turns in other processes that this turn has ended. They are not told yet. */
   readonly endedElsewhere: readonly RunElsewhere[];
   /** The run of this turn in another process, if it ran there. It has not been told yet. */
@@ -134,7 +136,7 @@ export class OpenedTurn {
     record: TurnRecord,
     isResumed: boolean,
     cut: CutTurn | undefined,
-    earlierCalls: readonly ToolMessage[],
+    earlierCalls: readonly EarlierCall[],
     openElsewhere: readonly RunElsewhere[],
     takenOver: RunElsewhere | undefined,
     lostCalls: readonly LostCall[],
@@ -250,11 +252,13 @@ export function openTurn(
   const newer = newerThan(conversation, opening);
   const comparison = comparisonFor(conversation, opening, known);
   if (opening.isOver?.() === true) {
-    if (known === undefined) addOver(conversation, turnId, opening, newer, bounds);
+    if (known === undefined)
+      addOver(conversation, turnId, opening, { newer, comparison }, bounds);
     return { kind: 'over' };
   }
   if (newer !== undefined) {
-    if (known === undefined) addOver(conversation, turnId, opening, newer, bounds);
+    if (known === undefined)
+      addOver(conversation, turnId, opening, { newer, comparison }, bounds);
     return { kind: 'stale' };
   }
   if (comparison?.isLate === true) return { kind: 'stale' };
@@ -400,10 +404,15 @@ function begin(
 
 /**
  * Whether a run that another delivery of its turn wants to continue may do so. `owned`: yes, the
- * record is this run's. It is taken back from a run of another process that has not completed.
- * `closed`: a newer turn has begun. `completed`: another run has said all.
+ * record is this run's. It is taken back from a run of another process that has not completed, and
+ * `earlierCalls` are what that run has called. `closed`: a newer turn has begun. `completed`:
+ * another run has said all.
  */
-export type TurnClaim = 'owned' | 'closed' | 'completed';
+export type TurnClaim =
+  | { readonly kind: 'owned'; readonly earlierCalls: readonly ToolMessage[] }
+  | { readonly kind: 'closed' | 'completed' };
+
+const OWNED: TurnClaim = { kind: 'owned', earlierCalls: NO_CALLS };
 
 /** Claims the record of a turn for a run that has begun it, and goes on for another delivery. */
 export function claimTurn(
@@ -411,13 +420,14 @@ export function claimTurn(
   { turnId, runId, text, process }: Claimer & Pick<TurnOpening, 'text'>,
 ): TurnClaim {
   const record = findTurn(conversation, turnId);
-  if (record === undefined) return 'owned'; // it was cleared: the run goes on, unrecorded
+  if (record === undefined) return OWNED; // it was cleared: the run goes on, unrecorded
   if (record.runId === runId)
-    return record.state === 'open' || record.isLeaving === true ? 'owned' : 'closed';
-  if (record.state === 'completed') return 'completed';
+    return record.state === 'open' || record.isLeaving === true ? OWNED : { kind: 'closed' };
+  if (record.state === 'completed') return { kind: 'completed' };
   if (record.state === 'open') conversation.openTurns -= 1;
-  begin(conversation, record, { runId, text, process }, true);
-  return 'owned';
+  if (!begin(conversation, record, { runId, text, process }, true)) return OWNED;
+  const others = toolMessagesOf(record).filter((call) => call.runId !== runId);
+  return { kind: 'owned', earlierCalls: others };
 }
 
 /**
@@ -451,8 +461,11 @@ function newerThan(
 function addOver(
   conversation: Conversation,
   turnId: string,
-  { runId, text, process, figures, transcript }: TurnOpening,
-  newer: TurnRecord | undefined,
+  { runId, text, process, figures }: TurnOpening,
+  { newer, comparison }: {
+    readonly newer: TurnRecord | undefined;
+    readonly comparison: Comparison | undefined;
+  },
   bounds: ConversationBounds,
 ): void {
   const record = newTurn(turnId, 'interrupted', runId);
@@ -460,7 +473,11 @@ function addOver(
   if (process !== undefined) record.process = process;
   if (figures !== undefined) record.figures = figures;
   setPlain(record, text ?? null, null);
-  if (transcript !== undefined) record.number = nextNumber(conversation.turns);
+  if (comparison !== undefined) {
+    const { turns } = conversation;
+    // It keeps the number if it runs again, and then replaces those turns.
+    record.number = numberOfReplaced(turns, replacedBy(comparison)) ?? nextNumber(turns);
+  }
   addTurn(conversation, record);
   if (newer !== undefined) {
     record.addedAt = (newer.addedAt ?? 1) - 1;

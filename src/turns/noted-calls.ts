@@ -3,6 +3,7 @@ import type { ConversationManager } from '../conversations/manager.ts';
 import { UNFINISHED_RESULTS, type ToolCall, type ToolMessage } from '../conversations/message.ts';
 import type { ClaimOutcome } from '../conversations/once-rules.ts';
 import { callKey, canonicalArguments, onceKey, uniqueKey } from './call-key.ts';
+import type { KnownCall } from './earlier-calls.ts';
 import type { CallOwner, SpokenCall } from './reply-messages.ts';
 import { RunningCall } from './running-calls.ts';
 
@@ -19,6 +20,8 @@ export interface NotedCall {
   tool: ToolRun | undefined;
   /** Why it cannot run. */
   failure: { readonly error: unknown } | undefined;
+  /** The same call, made before. Undefined if it was not, and until that was looked up. */
+  earlier: KnownCall | undefined;
   /** Whether it acts once per conversation. */
   isOnce: boolean;
   /** What became of its claim. Undefined for a call that makes none. */
@@ -84,6 +87,7 @@ export class NotedCalls {
         running: new RunningCall(),
         tool: undefined,
         failure: undefined,
+        earlier: undefined,
         isOnce: false,
         claim: undefined,
         whenInterrupted: undefined,

@@ -8,14 +8,16 @@ import { andThen, soon, type Awaitable } from '../base/awaitable.ts';
 import { messageOf } from '../base/message-of.ts';
 import { atMost } from '../base/time-limit.ts';
 import { withoutMessage } from '../base/without-message.ts';
+import type { EarlierCall } from '../conversations/discarded-turns.ts';
 import {
   NOT_STARTED, UNFINISHED_RESULTS, type ToolCall, type ToolMessage,
 } from '../conversations/message.ts';
 import type { OnceCall } from '../conversations/once-call.ts';
 import { outcomeElsewhere, type CallElsewhere } from './call-elsewhere.ts';
 import { storeCalls, storeResult, type CallHost, type CallingTurn } from './call-writes.ts';
+import { EarlierCalls, type KnownCall } from './earlier-calls.ts';
 import { NotedCalls, toolNameOf, type NotedCall } from './noted-calls.ts';
-import type { CallOutcome, RunningCalls } from './running-calls.ts';
+import type { CallOutcome } from './running-calls.ts';
 
 const INTERRUPTED: CallOutcome = { state: 'interrupted', content: UNFINISHED_RESULTS.interrupted };
 const UNKNOWN: CallOutcome = { state: 'unknown', content: UNFINISHED_RESULTS.unknown };
@@ -30,18 +32,17 @@ export class TurnCalls {
   readonly #turn: CallingTurn;
   readonly #host: CallHost;
   readonly #noted: NotedCalls;
-  /** Calls of earlier runs, by key. */
-  readonly #earlier: ReadonlyMap<string, EarlierCall>;
+  readonly #earlier: EarlierCalls;
   /** Name of the agent that speaks next. */
   #nextAgent: string | undefined;
   #handOvers = 0;
 
-  constructor(turn: CallingTurn, host: CallHost, earlierCalls: readonly ToolMessage[]) {
+  constructor(turn: CallingTurn, host: CallHost, earlierCalls: readonly EarlierCall[]) {
     this.#turn = turn;
     this.#host = host;
     const owner = { runId: turn.runId, process: host.process };
     this.#noted = new NotedCalls(turn, owner, host.conversations, earlierCalls);
-    this.#earlier = earlierByKey(earlierCalls, host.calls);
+    this.#earlier = new EarlierCalls(host.calls, earlierCalls);
   }
 
   /** Stores calls and runs them, all at the same time. Never rejects. */
@@ -78,6 +79,11 @@ export class TurnCalls {
       for (const call of noted) this.#turn.work.toolBegan(toolNameOf(call), call.spoken.call);
       return storeCalls(this.#turn, this.#host, noted);
     });
+  }
+
+  /** Calls that another run of the turn has made since this one began. */
+  learn(calls: readonly ToolMessage[]): void {
+    this.#earlier.learn(calls);
   }
 
   /** The result of a call that the agent ran itself. `givenId` is the model's id. */
@@ -208,7 +214,8 @@ export class TurnCalls {
     for (const call of calls) {
       try {
         call.tool = toolFor(call.spoken.call);
-        const isJoining = this.#earlier.get(call.key)?.message.state === 'running';
+        call.earlier = this.#earlierOf(call);
+        const isJoining = call.earlier?.message.state === 'running';
         if (isJoining && call.tool.isOfTurn !== true) call.spoken.joins = true;
         const mayBeReplaced = this.#turn.settlesAtMs !== undefined;
         if (mayBeReplaced && call.tool.repeatable === true) call.spoken.isRepeatable = true;
@@ -257,7 +264,7 @@ export class TurnCalls {
       await soon(); // other calls of the round begin first: this one may end the turn
       return undefined;
     }
-    const earlier = this.#earlier.get(key);
+    const earlier = call.earlier ?? this.#earlierOf(call); // one may have been learnt since
     const outcome =
       (await this.#host.calls.outcomeBefore(key, running)) ??
       (await earlier?.outcome) ??
@@ -268,12 +275,16 @@ export class TurnCalls {
     return undefined;
   }
 
+  #earlierOf({ key, spoken: { call } }: NotedCall): KnownCall | undefined {
+    return this.#earlier.take(key, call, this.#turn.spoken.speaker);
+  }
+
   #outcomeOfEarlier(call: NotedCall, earlier: ToolMessage): Awaitable<CallOutcome> {
-    const { state, content, handOver, process, runId } = earlier;
+    const { state, content, handOver, process, runId, key = call.key } = earlier;
     if (state !== 'running') return { state, content, handOver };
     if (process === undefined || process === this.#host.process) return UNKNOWN;
     const { turnId, toolCallId } = earlier;
-    return this.#waitElsewhere(call, { turnId, runId, toolCallId, process, isOnce: false });
+    return this.#waitElsewhere(call, { turnId, runId, toolCallId, process, key, isOnce: false });
   }
 
   /** What the claim of a call that acts once says. Undefined if it is to run now. */
@@ -294,7 +305,7 @@ export class TurnCalls {
         if (here !== undefined) return here;
         const { turnId, runId, toolCallId, process } = claim.call;
         if (process === undefined) return UNKNOWN;
-        const of = { turnId, runId, toolCallId, process, isOnce: true };
+        const of = { turnId, runId, toolCallId, process, key, isOnce: true };
         const outcome = await this.#waitElsewhere(call, of);
         if (outcome.state === 'unknown') await this.#noteLost(call, claim.call);
         return outcome;
@@ -311,12 +322,11 @@ export class TurnCalls {
 
   async #waitElsewhere(
     call: NotedCall,
-    of: Omit<CallElsewhere, 'conversationId' | 'key'>,
+    of: Omit<CallElsewhere, 'conversationId'>,
   ): Promise<CallOutcome> {
     call.whenInterrupted = 'abort'; // only the waiting ends
     const { conversationId } = this.#turn;
-    const elsewhere = { ...of, conversationId, key: call.key };
-    return outcomeElsewhere(elsewhere, this.#host, call.running.signal);
+    return outcomeElsewhere({ ...of, conversationId }, this.#host, call.running.signal);
   }
 
   /** The process of a claimed call is gone: its outcome is unknown for everybody. */
@@ -409,29 +419,4 @@ function reasonOf(error: unknown): string | undefined {
 /** Whether it may change something outside, as far as is known. */
 function mayHaveEffects({ tool, failure }: NotedCall): boolean {
   return failure === undefined && (tool?.once !== undefined || tool?.repeatable !== true);
-}
-
-/** A call of an earlier run. */
-interface EarlierCall {
-  readonly message: ToolMessage;
-  /** Set if it runs in this process. */
-  readonly outcome: Promise<CallOutcome> | undefined;
-}
-
-/**
- * A call that still runs here is waited for from now on: it may be gone from the running calls
- * before the new run asks for it.
- */
-function earlierByKey(
-  earlierCalls: readonly ToolMessage[],
-  calls: RunningCalls,
-): ReadonlyMap<string, EarlierCall> {
-  const earlier = new Map<string, EarlierCall>();
-  for (const message of earlierCalls) {
-    const { key, state } = message;
-    if (key === undefined) continue;
-    const outcome = state === 'running' ? calls.outcomeBefore(key) : undefined;
-    earlier.set(key, { message, outcome });
-  }
-  return earlier;
 }

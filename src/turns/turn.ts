@@ -243,7 +243,7 @@ export class Turn implements AgentsTurn, OpeningTurn, TimedTurn, SettlingTurn, D
    */
   takeOver(delivery: Delivery): void {
     const { process, conversations } = this.host;
-    if (process === undefined || this.opened === undefined) return this.#claimed('owned', delivery);
+    if (process === undefined || this.opened === undefined) return this.#continueFor(delivery);
     const { conversationId, turnId, runId } = this;
     const claim = { turnId, runId, process, text: textOf(this.event) };
     const claimed = andThen(
@@ -254,20 +254,26 @@ export class Turn implements AgentsTurn, OpeningTurn, TimedTurn, SettlingTurn, D
     const failed = (error: unknown): void => {
       const message = 'a turn continues for another delivery, but could not be claimed';
       this.log.warn(message, { conversationId, error });
-      this.#claimed('owned', delivery);
+      this.#continueFor(delivery);
     };
     this.host.track(claimed.catch(failed));
   }
 
-  #claimed(outcome: TurnClaim, delivery: Delivery): void {
-    if (!delivery.isOpen) return delivery.onOutcome({ outcome: 'interrupted' });
-    if (outcome === 'owned') {
-      this.#newer = delivery;
-      return this.#happens('delivered again');
+  #claimed(claim: TurnClaim, delivery: Delivery): void {
+    if (claim.kind === 'owned') {
+      if (claim.earlierCalls.length > 0) this.calls.learn(claim.earlierCalls);
+      return this.#continueFor(delivery);
     }
-    if (outcome === 'completed') this.giveAway();
+    if (!delivery.isOpen) return delivery.onOutcome({ outcome: 'interrupted' });
+    if (claim.kind === 'completed') this.giveAway();
     else this.interrupt('a newer turn began');
     this.host.start(delivery);
+  }
+
+  #continueFor(delivery: Delivery): void {
+    if (!delivery.isOpen) return delivery.onOutcome({ outcome: 'interrupted' });
+    this.#newer = delivery;
+    this.#happens('delivered again');
   }
 
   /** See `DeliveredTurn`. */

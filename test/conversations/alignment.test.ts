@@ -228,6 +228,18 @@ const CASES: readonly Case[] = [
     pairs: ['1=2', '2=3'],
   },
   {
+    // Seed 7691: another process was saying the last reply.
+    name: 'takes equal replies and one that says nothing yet for more than nearly equal ones',
+    theirs: [
+      'Yes. > L', 'Yes. > Line 3 is free.', 'Yes. > Line 4 is free.', 'Yes. > Line 5 is free.',
+    ],
+    ours: [
+      'Yes. > Line 1 is free.', 'Yes. > L', 'Yes. > Line 3 is free.', 'Yes. > Line 4 is free.',
+      'Yes. >',
+    ],
+    pairs: ['2=3', '3=4'],
+  },
+  {
     // Seed 1125: the greeting was cut off, and the words were said once more and discarded.
     name: 'takes the one that was answered for equal words behind a greeting that theirs lacks',
     theirs: ['Yes. > Sugar?'],
@@ -284,7 +296,7 @@ describe('align', () => {
           replies: [`${'Twenty tables are free tonight. '.repeat(5)} ${name} ${index}`],
         }));
       const [theirs, ours] = [list(50, 'theirs'), list(60, 'ours')];
-      const times = Array.from({ length: 5 }, () => {
+      const times = Array.from({ length: 12 }, () => {
         const before = process.cpuUsage();
         align(theirs, ours);
         return processorMs(before);

@@ -112,6 +112,18 @@ describe('the place of a turn in the call', () => {
   });
 });
 
+describe('a turn that was over before it was opened', () => {
+  it('keeps the place of the turn that it replaces when it comes again', () => {
+    const conversation = afterHello();
+    const { place } = open(conversation, 't2', 'book one', HELLO);
+    settle(conversation, 't2', 'completed', 'Booked.');
+    const request = { turnId: 't3', text: 'book one please', transcript: transcriptOf(HELLO) };
+    const isOver = (): boolean => true;
+    openTurn(conversation, { ...request, runId: nextRun(), isOver }, BOUNDS);
+    assert.equal(open(conversation, 't3', 'book one please', HELLO).place, place);
+  });
+});
+
 describe('a call that was cut in front to our last reply', () => {
   it('does not replace the turn of that reply', () => {
     const conversation = afterHello();
@@ -129,6 +141,55 @@ describe('the first words of a call', () => {
     exchange(conversation, 't2', 'book four', 'Booked.', ['user: I want']);
     open(conversation, 't3', 'I want book four');
     assert.deepEqual(shown(conversation), ['user: I want book four', 'assistant(open): ']);
+  });
+});
+
+describe('words that are joined in one list', () => {
+  const FOUR = 'For four: done.';
+
+  /** Hello, and a table for four that was asked for in two turns. */
+  function inTwo(): Conversation {
+    const conversation = afterHello();
+    exchange(conversation, 't2', 'I want a table', 'For how many?', HELLO);
+    exchange(conversation, 't3', 'for four', FOUR, [...HELLO, 'user: I want a table']);
+    return conversation;
+  }
+
+  it('are those of two turns of ours, of which the first one was not heard', () => {
+    const conversation = inTwo();
+    const lines = [...HELLO, 'user: I want a table, for four.', `agent: ${FOUR}`];
+    open(conversation, 't4', 'Thanks', lines);
+    assert.deepEqual(shown(conversation).slice(2), [
+      'user: I want a table', 'user: for four', `assistant(completed): ${FOUR}`,
+      'user: Thanks', 'assistant(open): ',
+    ]);
+  });
+
+  it('are those of two messages of the platform', () => {
+    const conversation = afterHello();
+    exchange(conversation, 't2', 'I want a table for four', FOUR, HELLO);
+    const lines = [...HELLO, 'user: I want a table', 'user: for four', `agent: ${FOUR}`];
+    open(conversation, 't3', 'Thanks', lines);
+    assert.deepEqual(shown(conversation).slice(2), [
+      'user: I want a table for four', `assistant(completed): ${FOUR}`,
+      'user: Thanks', 'assistant(open): ',
+    ]);
+  });
+
+  it('are not those of two messages between which the agent has spoken', () => {
+    const conversation = afterHello();
+    exchange(conversation, 't2', 'yes yes', 'Fine.', HELLO);
+    const lines = [...HELLO, 'user: yes', 'agent: What?', 'user: yes', 'agent: Fine.'];
+    open(conversation, 't3', 'Thanks', lines);
+    const said = shown(conversation).filter((line) => line.startsWith('user'));
+    assert.deepEqual(said, ['user: hello', 'user: yes', 'user: yes', 'user: Thanks']);
+  });
+
+  it('replace both turns also where nothing else of the call is certain', () => {
+    const conversation = inTwo();
+    open(conversation, 't4', 'I want a table for four', ['user: Ahem.', 'agent: Pardon?']);
+    const said = shown(conversation).filter((line) => line.startsWith('user'));
+    assert.deepEqual(said, ['user: hello', 'user: I want a table for four']);
   });
 });
 

@@ -1,0 +1,61 @@
+import type { EarlierCall } from '../conversations/discarded-turns.ts';
+import type { ToolCall } from '../conversations/message.ts';
+import { canonicalArguments } from './call-key.ts';
+import type { CallOutcome, RunningCalls } from './running-calls.ts';
+
+/** A call that was made before, which the same call of this run does not repeat. */
+export interface KnownCall {
+  readonly message: EarlierCall;
+  /** Set if it runs in this process. */
+  readonly outcome: Promise<CallOutcome> | undefined;
+}
+
+/**
+ * The calls that earlier runs of a turn have made, and the turns that it replaces. Each stands for
+ * one call of this run.
+ */
+export class EarlierCalls {
+  /** By key. Of several with one key the last one says what is known. */
+  readonly #known = new Map<string, KnownCall>();
+  readonly #taken = new Set<string>();
+  readonly #running: RunningCalls;
+
+  constructor(running: RunningCalls, calls: readonly EarlierCall[]) {
+    this.#running = running;
+    this.learn(calls);
+  }
+
+  /**
+   * A call that still runs here is waited for from now on: it may be gone from the running calls
+   * before the new run asks for it.
+   */
+  learn(calls: readonly EarlierCall[]): void {
+    for (const message of calls) {
+      const { key, state } = message;
+      if (key === undefined) continue;
+      const outcome = state === 'running' ? this.#running.outcomeBefore(key) : undefined;
+      this.#known.set(key, { message, outcome });
+    }
+  }
+
+  /**
+   * The call with this key. Otherwise an equal one that cannot have this key: of a replaced turn of
+   * another place, or of another agent, to which such a turn had not yet handed over.
+   */
+  take(key: string, call: ToolCall, agent: string | undefined): KnownCall | undefined {
+    const known = this.#known.get(key) ?? this.#equal(call, agent);
+    if (known?.message.key !== undefined) this.#taken.add(known.message.key);
+    return known;
+  }
+
+  #equal({ name, args }: ToolCall, agent: string | undefined): KnownCall | undefined {
+    for (const [key, known] of this.#known) {
+      const { of } = known.message;
+      if (of === undefined || of.call.name !== name || this.#taken.has(key)) continue;
+      if (!of.isOtherPlace && of.agent === agent) continue;
+      const canonical = canonicalArguments(args);
+      if (canonical !== undefined && canonicalArguments(of.call.args) === canonical) return known;
+    }
+    return undefined;
+  }
+}

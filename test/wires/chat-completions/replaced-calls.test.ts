@@ -1,0 +1,84 @@
+// Tool calls of turns that the platform has replaced: what was done once is not done again.
+
+import assert from 'node:assert/strict';
+import { describe, it, type TestContext } from 'node:test';
+
+import { defineAgent } from '../../../src/agents/define-agent.ts';
+import { handOver } from '../../../src/agents/hand-over.ts';
+import { tool, type Tool } from '../../../src/agents/tool.ts';
+import { scriptedModel, type Script } from '../../../src/models/scripted-model.ts';
+import { KEY, modelAgent, serveCompletions, serveWith } from '../../fixtures/completions.ts';
+
+/** A tool with effects, and what it has done. */
+function booking(): { readonly tools: readonly Tool[]; readonly booked: string[] } {
+  const booked: string[] = [];
+  const book = tool({
+    name: 'book',
+    description: 'Books a table.',
+    parameters: { type: 'object', properties: { table: { type: 'number' } }, required: ['table'] },
+    run: ({ table }) => {
+      booked.push(`table ${table}`);
+      return 'booked';
+    },
+  });
+  return { tools: [book], booked };
+}
+
+const NOTHING = { type: 'object', properties: {} } as const;
+
+function book(table: number): { readonly call: string; readonly args: object } {
+  return { call: 'book', args: { table } };
+}
+
+describe('words that come joined, and were said in two turns before', () => {
+  /** "I want a table", "for four", and both in one. */
+  async function joined(t: TestContext, script: Script): Promise<readonly string[]> {
+    const { tools, booked } = booking();
+    const { platform } = serveCompletions(t, modelAgent(script, { tools }));
+    await platform.hear(['user: I want a table']);
+    await platform.hear(['user: I want a table', 'user: for four']);
+    await platform.hear(['user: I want a table for four']);
+    return booked;
+  }
+
+  it('get the results of tools of the second turn', async (t) => {
+    const script = ['For how many?', book(4), 'Booked.', book(4), 'Booked.'];
+    assert.deepEqual(await joined(t, script), ['table 4']);
+  });
+
+  it('get those of both turns', async (t) => {
+    const script = [book(2), 'And?', book(4), 'Booked.', [book(2), book(4)], 'Booked.'];
+    assert.deepEqual(await joined(t, script), ['table 2', 'table 4']);
+  });
+
+  it('get the result of each call once', async (t) => {
+    const script = [book(4), 'And?', book(4), 'Booked.', [book(4), book(4)], 'Booked.'];
+    assert.deepEqual(await joined(t, script), ['table 4', 'table 4']);
+  });
+
+  it('call what neither has called', async (t) => {
+    const script = ['For how many?', book(4), 'Booked.', book(5), 'Booked.'];
+    assert.deepEqual(await joined(t, script), ['table 4', 'table 5']);
+  });
+});
+
+describe('a turn that has done something and then handed over, and is replaced', () => {
+  it('does not let the other agent do it again', async (t) => {
+    const { tools, booked } = booking();
+    const transfer = tool({
+      name: 'transfer', description: 'Hands over.', parameters: NOTHING,
+      run: () => handOver('billing'),
+    });
+    const agentWith = (script: Script): ReturnType<typeof defineAgent> => defineAgent({
+      name: 'one', prompt: 'Be brief.', tools: [...tools, transfer], model: scriptedModel(script),
+    });
+    const agents = {
+      sales: agentWith([book(4), { call: 'transfer' }]),
+      billing: agentWith(['Billing here.', book(4), 'It is booked.']),
+    };
+    const { platform } = serveWith(t, agents, { CHAT_COMPLETIONS_KEYS: KEY, SETTLE_MS: '0' });
+    assert.equal(await platform.hear(['user: Book']), 'Billing here.');
+    assert.equal(await platform.hear(['user: Book it']), 'It is booked.');
+    assert.deepEqual(booked, ['table 4']);
+  });
+});
