@@ -19,6 +19,7 @@ const COMMANDS: Readonly<Record<string, () => Promise<Command>>> = {
   'list-agents': async () => (await import('./cli/commands/list-agents.ts')).listAgents,
   init: async () => (await import('./cli/commands/init.ts')).init,
   webhook: async () => (await import('./cli/commands/webhook.ts')).webhook,
+  eval: async () => (await import('./cli/commands/eval.ts')).evalCommand,
   calls: async () => (await import('./cli/commands/calls.ts')).calls,
 };
 

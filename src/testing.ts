@@ -1,6 +1,8 @@
 // layercode-microserver/testing
 export { withModel } from './agents/with-model.ts';
-export type { PlayOptions } from './eval/play-options.ts';
+export { runScenario, ScenarioError } from './eval/run-scenario.ts';
+export type { RunScenarioOptions } from './eval/run-scenario.ts';
+export { ScriptError } from './eval/script.ts';
 export type {
   PlayedTurn, ScenarioFailure, ScenarioResult, Tokens, ToolRunSeen,
 } from './eval/result.ts';

@@ -48,7 +48,10 @@ const HOUSE: readonly (readonly [room: string, mayImport: readonly string[]])[] 
   ],
   [
     'eval',
-    ['cli/terminal', 'app', 'agents', 'models', 'records', 'conversations', 'settings', 'base'],
+    [
+      'cli/terminal', 'platform', 'app', 'agents', 'models', 'records', 'conversations', 'settings',
+      'log.ts', 'base',
+    ],
   ],
   ['cli/terminal', ['base']],
   [
@@ -641,9 +644,12 @@ describe('layercode-microserver/platform', () => {
 describe('layercode-microserver/testing', () => {
   it('exports these values', () =>
     assert.deepEqual(Object.keys(testing).sort(), [
+      'ScenarioError',
+      'ScriptError',
       'TestClient',
       'TestReply',
       'createTestClient',
+      'runScenario',
       'scriptedModel',
       'withModel',
     ]));
@@ -654,9 +660,9 @@ describe('layercode-microserver/testing', () => {
       [
         'CompletionsClientOptions',
         'LayercodeClientOptions',
-        'PlayOptions',
         'PlayedTurn',
         'PostOptions',
+        'RunScenarioOptions',
         'ScenarioFailure',
         'ScenarioResult',
         'Script',

@@ -321,6 +321,8 @@ export interface AgentResources {
   readonly slowModel: string | undefined;
   /** 0 turns the filler off. */
   readonly fillerAfterMs: number;
+  /** For evaluations: what takes the place of a tool. Default: the tool itself. */
+  readonly replaceTool?: (<T extends KnownTool>(tool: T) => T) | undefined;
 }
 
 /** What an app has to know about a tool. */

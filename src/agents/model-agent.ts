@@ -48,7 +48,10 @@ export function bindModelAgent<S>(
   definition: ModelAgentDefinition<S>,
   resources: AgentResources,
 ): BoundAgent<S> {
-  const { prompt, tools = [], speakable: isSpeakable = true, filler = DEFAULT_FILLER } = definition;
+  const { replaceTool = (tool) => tool } = resources;
+  const { prompt, speakable: isSpeakable = true, filler = DEFAULT_FILLER } = definition;
+  const given = definition.tools ?? [];
+  const tools = typeof given === 'function' ? given : given.map((tool) => replaceTool(tool));
   const { toolChoice, temperature, maxOutputTokens, reasoningEffort, providerOptions } = definition;
   const options = { temperature, maxOutputTokens, reasoningEffort, providerOptions };
   const chosen = definition.model;
@@ -75,7 +78,7 @@ export function bindModelAgent<S>(
     checkModel(agent.name, madeModel);
     return {
       prompt: checkText(`${place} prompt`, madePrompt),
-      tools: madeTools,
+      tools: typeof tools === 'function' ? madeTools.map((tool) => replaceTool(tool)) : madeTools,
       model: open(madeModel),
     };
   }

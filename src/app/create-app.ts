@@ -60,7 +60,24 @@ export function createApp(
   checkStates(given.map(({ name, agent }) => [name ?? agent.name, agent]));
   const store = options.store ?? memoryStoreFor(settings);
   warnOfForgetting(agents, store, log);
-  return new App(settings, [first, ...others], { ...options, log, store });
+  const app = new App(settings, [first, ...others], { ...options, log, store });
+  PARTS.set(app, { settings, agent });
+  return app;
+}
+
+/** What an app was created from. */
+export interface AppOrigin {
+  readonly settings: Settings;
+  readonly agent: Agent | NamedAgents;
+}
+
+const PARTS = new WeakMap<App, AppOrigin>();
+
+/** What `createApp` was given, to create another app like this one. */
+export function partsOf(app: App): AppOrigin {
+  const parts = PARTS.get(app);
+  if (parts === undefined) throw new TypeError('the app must be made with createApp');
+  return parts;
 }
 
 /** What settings name must have been opened: opening it is asynchronous. */

@@ -25,8 +25,10 @@ export interface ToolRunSeen {
   readonly state: 'running' | 'completed' | 'failed' | 'refused';
   /** What `run` returned, or the message of what it threw. */
   readonly result: unknown;
-  /** Equal for calls that must act only once together. Undefined if it may act any number. */
+  /** Equal for calls that must act only once together. Undefined if it may act again. */
   readonly onceKey: string | undefined;
+  /** False if it was refused, or says that it had no effect. */
+  readonly hasActed: boolean;
 }
 
 /** A delivery of a turn, as the caller and their page saw it. */
@@ -35,11 +37,13 @@ export interface PlayedTurn {
   readonly lineNumber: number | undefined;
   /** The caller's words. Undefined: the welcome. */
   readonly said: string | undefined;
+  /** Whether the turn before was delivered again. */
+  readonly isAgain: boolean;
   /** What the caller heard. */
   readonly heard: string;
   /** `interrupted`: the caller spoke over it. `dropped`: the connection broke. */
   readonly ending: 'whole' | 'interrupted' | 'dropped' | 'refused';
-  /** As history has it, once it is over. */
+  /** As history has it at the end of the call. */
   readonly state: TurnState | undefined;
   readonly hangsUp: boolean;
   readonly data: readonly Json[];

@@ -12,8 +12,8 @@ export class ScriptError extends Error {
   readonly file: string;
   readonly problems: readonly string[];
 
-  constructor(file: string, problems: readonly string[]) {
-    super(`${file}: ${problems.join('; ')}`);
+  constructor(file: string, problems: readonly string[], options?: ErrorOptions) {
+    super(`${file}: ${problems.join('; ')}`, options);
     this.file = file;
     this.problems = problems;
   }

@@ -76,7 +76,6 @@ export async function openServer(given: Settings, options: OpenServerOptions): P
   const missingSecret = openMissingSecret(given, directory, options.missingSecret);
   const settings = withSecret(given, missingSecret);
   const log = openLog(settings, options);
-  shareEnvironment(settings);
   const agent = await openAgents(settings, directory);
   const platform = worker === undefined ? await openPlatform(settings) : undefined;
   const store = await openStore(settings, log, directory);
@@ -157,7 +156,6 @@ function shareEnvironment({ environment }: Settings): void {
 async function agentProblems(settings: Settings, directory: string): Promise<readonly string[]> {
   const { agent, agents } = settings;
   if (agent === undefined && agents.length === 0) return [];
-  shareEnvironment(settings);
   try {
     await openAgents(settings, directory);
     return [];
@@ -168,7 +166,10 @@ async function agentProblems(settings: Settings, directory: string): Promise<rea
 }
 
 /** Opens the agent, or several by name. Rejects with the problems of all of them. */
-async function openAgents(settings: Settings, directory: string): Promise<Agent | NamedAgents> {
+export async function openAgents(
+  settings: Settings, directory: string,
+): Promise<Agent | NamedAgents> {
+  shareEnvironment(settings);
   const { agent: only, agents } = settings;
   if (agents.length === 0) return openAgent(only ?? defaultAgent(settings), directory);
   const opened: Record<string, Agent> = {};

@@ -1,6 +1,7 @@
 import { randomBytes } from 'node:crypto';
 
 import type { Settings } from '../../settings/settings.ts';
+import { describeLogLine } from '../../eval/log-line.ts';
 import { oneLine } from '../terminal/one-line.ts';
 
 /** The server that `talk` starts if it finds none. */
@@ -50,14 +51,4 @@ export async function openOwnServer(
   tellLog = tell;
   early.forEach(tell);
   return { origin, secret, key, close: () => app.close() };
-}
-
-/** A log record as one line: the message, and what went wrong. */
-function describeLogLine(line: string): string {
-  const { msg, error, problem } = JSON.parse(line) as {
-    msg: string;
-    error?: { message?: string };
-    problem?: string;
-  };
-  return oneLine([msg, error?.message ?? problem].filter((part) => part !== undefined).join(': '));
 }

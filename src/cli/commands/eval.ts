@@ -1,0 +1,283 @@
+// `layercode-microserver eval`: plays scenarios to an agent, and reports what came of them.
+
+import { readdirSync, statSync, writeFileSync } from 'node:fs';
+import { dirname, join, resolve } from 'node:path';
+
+import { messageOf } from '../../base/message-of.ts';
+import { junitXml } from '../../eval/junit.ts';
+import { playAll, type ScenarioRuns, type Staged } from '../../eval/play-all.ts';
+import type { Cast, PlayOptions } from '../../eval/play-options.ts';
+import { problemsOf } from '../../eval/problems.ts';
+import { readScenario } from '../../eval/read-scenario.ts';
+import { reportOf } from '../../eval/report.ts';
+import type { ScenarioResult } from '../../eval/result.ts';
+import type { Scenario } from '../../eval/scenario.ts';
+import { ScriptError } from '../../eval/script.ts';
+import { openAgents } from '../../process/open-server.ts';
+import { loadSettings } from '../../settings/load-settings.ts';
+import type { Settings } from '../../settings/settings.ts';
+import { paintFor } from '../terminal/colour.ts';
+import {
+  CommandError, EXIT, UsageError, type Command, type Terminal,
+} from '../terminal/command.ts';
+import { parseFlags } from '../terminal/flags.ts';
+import { oneLine, shellWord } from '../terminal/one-line.ts';
+import { interruptedError, withBrokenPipes } from '../terminal/output.ts';
+
+const FLAGS = ['--agent', '--runs', '--timeout', '--junit', '--settings-file'] as const;
+const SWITCHES = ['--real-tools', '--json'] as const;
+const DEFAULT_FOLDER = 'evals';
+const DEFAULT_TIMEOUT_SECONDS = 30;
+const MAX_TIMEOUT_SECONDS = 86_400;
+const MAX_RUNS = 1_000;
+
+export const evalCommand: Command = {
+  name: 'eval',
+  summary: 'Play scenarios to an agent, and say which of them passed.',
+  help: `\
+Usage: layercode-microserver eval [--agent AGENT] [--runs N] [--timeout SECONDS] [--real-tools]
+                                  [--json] [--junit FILE] [--settings-file PATH] [FILE | DIR]...
+
+Plays each scenario to the agent, on a server and a store of its own, and reports what was not as
+the scenario expects. A scenario is a text file with one step per line; a directory stands for its
+.txt files. Default: ${DEFAULT_FOLDER}/.
+
+  --agent AGENT        The agent: a built-in name or the path of a module. Default: that of the
+                       settings. A scenario that names its agent is played to that one.
+  --runs N             Plays each scenario this often. Default: 1.
+  --timeout SECONDS    The longest a reply may take. Default: ${DEFAULT_TIMEOUT_SECONDS}.
+  --real-tools         Tools with effects run, even if the scenario has no line that allows it.
+  --json               Prints the results as JSON, and nothing else on stdout.
+  --junit FILE         Also writes the results as JUnit XML.
+  --settings-file PATH Read variables from this file instead of .env.
+
+A scenario:
+
+    from +15550100
+    mock book_table returns {"booking_number": 7}
+    expect Good morning
+    say A table for two, please.
+      model calls book_table {"name": "Ada", "guests": 2, "date": "2026-12-01", "time": "09:00"}
+      model says Booked, Ada.
+    within 2 s
+    expect-tool book_table once with {"guests": 2}
+    never-fails
+
+The lines below a "say" that begin with "model" are what a scripted model answers. Without any the
+agent's own model is asked. docs/evals.md describes all steps.
+
+Examples:
+  layercode-microserver eval
+  layercode-microserver eval --agent ./agent.ts evals/order.txt
+  layercode-microserver eval --runs 20 --junit results.xml
+
+Exit codes: 0 all passed; 1 a run failed or is undecided, or a signal ended it; 2 the arguments or a
+scenario are wrong, and nothing was played.
+`,
+  async run(argv, given) {
+    const terminal = withBrokenPipes(given);
+    const { flags, switches, words } = parseFlags('eval', argv, FLAGS, SWITCHES);
+    const runs = parseCount(flags['--runs'], '--runs', MAX_RUNS) ?? 1;
+    const timeoutSeconds =
+      parseSeconds(flags['--timeout']) ?? DEFAULT_TIMEOUT_SECONDS;
+    const options: PlayOptions = {
+      timeoutMs: timeoutSeconds * 1_000,
+      allowsRealTools: switches.has('--real-tools'),
+      signal: terminal.interrupted,
+    };
+    const scenarios = readAll(words.length === 0 ? [DEFAULT_FOLDER] : words, terminal.directory);
+    const staged = await stageAll(scenarios, flags, options, terminal);
+    if (options.allowsRealTools)
+      terminal.stderr.write('Tools with effects run for real (--real-tools).\n');
+    const isJson = switches.has('--json');
+    const progress = new Progress(terminal, staged.length * runs, isJson);
+    let all: readonly ScenarioRuns[];
+    try {
+      all = await playAll(staged, runs, options, (result) => progress.add(result));
+    } catch (error) {
+      if (terminal.interrupted.aborted) throw interruptedError(terminal.interrupted);
+      throw error;
+    }
+    progress.end();
+    if (isJson) terminal.stdout.write(`${JSON.stringify(jsonOf(all), undefined, 2)}\n`);
+    else printReport(all, terminal);
+    const junit = flags['--junit'];
+    if (junit !== undefined) writeJunit(junit, all, terminal.directory);
+    const hasPassed = all.every(({ results }) => results.every(isPassed));
+    return hasPassed ? EXIT.OK : EXIT.FAILED;
+  },
+};
+
+function isPassed({ outcome }: ScenarioResult): boolean {
+  return outcome === 'passed';
+}
+
+/** Throws one `UsageError` with everything that is wrong. */
+function readAll(words: readonly string[], directory: string): readonly Scenario[] {
+  const problems: string[] = [];
+  const scenarios = words.flatMap((word) => filesOf(word, directory)).flatMap((file) => {
+    try {
+      return [readScenario(file, directory)];
+    } catch (error) {
+      if (!(error instanceof ScriptError)) throw error;
+      problems.push(error.message);
+      return [];
+    }
+  });
+  if (problems.length > 0) throw new UsageError(problems.join('\n'));
+  return scenarios;
+}
+
+/** A directory stands for its .txt files. */
+function filesOf(word: string, directory: string): readonly string[] {
+  const path = resolve(directory, word);
+  const shown = shellWord(oneLine(word, 200));
+  let isDirectory: boolean;
+  try {
+    isDirectory = statSync(path).isDirectory();
+  } catch (error) {
+    throw new UsageError(`there is no ${shown}`, { cause: error });
+  }
+  if (!isDirectory) return [word];
+  const names = readdirSync(path, { recursive: true, encoding: 'utf8' })
+    .filter((name) => name.endsWith('.txt'))
+    .sort();
+  if (names.length === 0) throw new UsageError(`${shown} has no scenario: no file ends in .txt`);
+  return names.map((name) => join(word, name));
+}
+
+async function stageAll(
+  scenarios: readonly Scenario[],
+  flags: Readonly<Partial<Record<(typeof FLAGS)[number], string>>>,
+  options: PlayOptions,
+  { environment, directory }: Terminal,
+): Promise<readonly Staged[]> {
+  const { '--settings-file': file, '--agent': agent } = flags;
+  const settings = loadSettings({
+    argv: file === undefined ? [] : ['--settings-file', file],
+    // Production would require a secret, and each app gets one of its own.
+    environment: { ...environment, NODE_ENV: 'development' },
+    directory,
+  });
+  const general = agent === undefined ? settings : { ...settings, agent, agents: [] };
+  const staged: Staged[] = [];
+  const problems: string[] = [];
+  for (const scenario of scenarios) {
+    const cast = await castFor(scenario, general, directory);
+    staged.push({ scenario, cast });
+    const found = problemsOf(scenario, cast, options);
+    if (found.length > 0)
+      problems.push(`${shellWord(oneLine(scenario.file, 200))}: ${found.join('; ')}`);
+  }
+  if (problems.length > 0) throw new UsageError(problems.join('\n'));
+  return staged;
+}
+
+/** A scenario may name an agent of the settings, a built-in one, or a module beside it. */
+async function castFor(
+  { agent: named, file }: Scenario, settings: Settings, directory: string,
+): Promise<Cast> {
+  const isServed = settings.agents.some(({ name }) => name === named);
+  if (named === undefined || isServed)
+    return { settings, agent: await openAgents(settings, directory) };
+  const own: Settings = { ...settings, agent: named, agents: [] };
+  return { settings: own, agent: await openAgents(own, resolve(directory, dirname(file))) };
+}
+
+function parseCount(given: string | undefined, flag: string, max: number): number | undefined {
+  if (given === undefined) return undefined;
+  const count = /^\d{1,9}$/.test(given) ? Number(given) : 0;
+  if (count >= 1 && count <= max) return count;
+  const got = JSON.stringify(oneLine(given, 40));
+  throw new UsageError(`${flag} must be a whole number from 1 to ${max}, got ${got}`);
+}
+
+function parseSeconds(given: string | undefined): number | undefined {
+  if (given === undefined) return undefined;
+  const seconds = /^\d+(\.\d+)?$/.test(given) ? Number(given) : 0;
+  if (seconds > 0 && seconds <= MAX_TIMEOUT_SECONDS) return seconds;
+  const got = JSON.stringify(oneLine(given, 40));
+  throw new UsageError(
+    `--timeout must be a number of seconds above 0 and up to ${MAX_TIMEOUT_SECONDS}, got ${got}`,
+  );
+}
+
+const MARKS = {
+  passed: ['green', '✓'], failed: ['red', '✗'], undecided: ['cyan', '?'],
+} as const satisfies Record<ScenarioResult['outcome'], readonly [string, string]>;
+
+/** A line for each run as it ends, and on a terminal how many are left. */
+class Progress {
+  readonly #stream: Terminal['stdout'];
+  readonly #environment: Terminal['environment'];
+  readonly #count: number;
+  #done = 0;
+
+  /** With JSON on stdout the lines go to stderr. */
+  constructor({ stdout, stderr, environment }: Terminal, count: number, isJson: boolean) {
+    this.#stream = isJson ? stderr : stdout;
+    this.#environment = environment;
+    this.#count = count;
+    this.#showLeft();
+  }
+
+  add({ name, outcome, turns, durationMs }: ScenarioResult): void {
+    this.#done += 1;
+    const paint = paintFor(this.#stream, this.#environment);
+    const [colour, mark] = MARKS[outcome];
+    const figures = `${turns.length} turns, ${Math.round(durationMs)} ms`;
+    this.#clear();
+    this.#stream.write(`${paint(colour, mark)} ${oneLine(name, 200)}  ${paint('dim', `(${figures})`)}\n`);
+    this.#showLeft();
+  }
+
+  end(): void {
+    this.#clear();
+  }
+
+  #showLeft(): void {
+    if (this.#stream.isTTY === true) this.#stream.write(`${this.#done} of ${this.#count}`);
+  }
+
+  #clear(): void {
+    if (this.#stream.isTTY === true) this.#stream.write('\r\u001b[K');
+  }
+}
+
+function printReport(all: readonly ScenarioRuns[], { stdout, environment }: Terminal): void {
+  const paint = paintFor(stdout, environment);
+  for (const { results } of all) {
+    const wrong = results.find((result) => !isPassed(result));
+    if (wrong === undefined) continue;
+    const passed = results.filter(isPassed).length;
+    const share = results.length === 1 ? '' : `  ${passed} of ${results.length} runs passed`;
+    const [colour, mark] = MARKS[wrong.outcome];
+    stdout.write(`\n${paint(colour, `${mark} ${oneLine(wrong.file, 200)}`)}${share}\n`);
+    for (const line of reportOf(wrong)) stdout.write(line === '' ? '\n' : `  ${line}\n`);
+  }
+  const passed = all.filter(({ results }) => results.every(isPassed)).length;
+  const sum = `${passed} of ${all.length} scenarios passed`;
+  stdout.write(`\n${paint(passed === all.length ? 'green' : 'red', sum)}.\n`);
+}
+
+function jsonOf(all: readonly ScenarioRuns[]): object {
+  const results = all.flatMap((runs) => runs.results);
+  const count = (wanted: ScenarioResult['outcome']): number =>
+    results.filter(({ outcome }) => outcome === wanted).length;
+  return {
+    format: 1,
+    passed: count('passed'),
+    failed: count('failed'),
+    undecided: count('undecided'),
+    scenarios: all.map(({ scenario: { file, name }, results: runs }) => ({ file, name, runs })),
+  };
+}
+
+function writeJunit(path: string, all: readonly ScenarioRuns[], directory: string): void {
+  try {
+    writeFileSync(resolve(directory, path), junitXml(all));
+  } catch (error) {
+    const reason = oneLine(messageOf(error));
+    throw new CommandError(`--junit ${shellWord(oneLine(path, 200))}: ${reason}`, { cause: error });
+  }
+}

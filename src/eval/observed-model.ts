@@ -1,0 +1,70 @@
+import type {
+  ChatMessage, ChatModel, ModelDelta,
+} from '../models/model.ts';
+import { scriptedModel, type ScriptedModel } from '../models/scripted-model.ts';
+import type { ScriptedAnswer } from '../models/scripted-answer.ts';
+import type { OnSight } from './sight.ts';
+
+/** The model, which tells what it was shown and what it used. */
+export function observed(model: ChatModel, onSight: OnSight): ChatModel {
+  return {
+    name: model.name,
+    stream(messages, options) {
+      const deltas = model.stream(messages, options);
+      const seen = watch(deltas, messages, onSight);
+      const finish = seen.return.bind(seen);
+      // A generator handles `return()` only after its pending `await`. The model's own ends that.
+      seen.return = (value) => {
+        void deltas.return();
+        return finish(value);
+      };
+      return seen;
+    },
+    warm: (signal) => model.warm(signal),
+    problems: () => model.problems(),
+    isUsable: () => model.isUsable(),
+  };
+}
+
+async function* watch(
+  deltas: AsyncGenerator<ModelDelta, void, undefined>,
+  messages: readonly ChatMessage[],
+  onSight: OnSight,
+): AsyncGenerator<ModelDelta, void, undefined> {
+  onSight({ type: 'asked', messages: structuredClone(messages) });
+  for await (const delta of deltas) {
+    const { inputTokens, outputTokens } = delta.type === 'usage' ? delta : NO_TOKENS;
+    if (inputTokens !== undefined || outputTokens !== undefined) {
+      const tokens = { input: inputTokens ?? 0, output: outputTokens ?? 0 };
+      onSight({ type: 'used', tokens });
+    }
+    yield delta;
+  }
+}
+
+const NO_TOKENS = { inputTokens: undefined, outputTokens: undefined };
+
+/** A model that gives the answers of a scenario, those of one turn at a time. */
+export class ScenarioModel {
+  readonly model: ScriptedModel;
+  #answers: ScriptedAnswer[] = [];
+
+  constructor(onSight: OnSight) {
+    this.model = scriptedModel(() => {
+      const answer = this.#answers.shift();
+      if (answer !== undefined) return answer;
+      onSight({ type: 'unscripted' });
+      throw new Error('the scenario has no more answers of the model for this turn');
+    });
+  }
+
+  /** What it answers from now on. */
+  prepare(answers: readonly ScriptedAnswer[]): void {
+    this.#answers = [...answers];
+  }
+
+  /** How many have not been asked for. */
+  get left(): number {
+    return this.#answers.length;
+  }
+}

@@ -1,0 +1,44 @@
+import type { Cast, PlayOptions } from './play-options.ts';
+import { playScenario } from './play-scenario.ts';
+import type { ScenarioResult } from './result.ts';
+import type { Scenario } from './scenario.ts';
+
+/** A scenario and what it is played to. */
+export interface Staged {
+  readonly scenario: Scenario;
+  readonly cast: Cast;
+}
+
+/** All runs of one scenario. */
+export interface ScenarioRuns {
+  readonly scenario: Scenario;
+  readonly results: readonly ScenarioResult[];
+}
+
+/** More at once would take time from each other, and scenarios measure time. */
+const MAX_AT_ONCE = 8;
+
+/**
+ * Plays each scenario so many times, several at once. `onResult` gets each run as it ends. Resolves
+ * in the given order.
+ */
+export async function playAll(
+  staged: readonly Staged[],
+  runs: number,
+  options: PlayOptions,
+  onResult: (result: ScenarioResult) => void,
+): Promise<readonly ScenarioRuns[]> {
+  const waiting = staged.flatMap((one, index) =>
+    Array.from({ length: runs }, (_, run) => ({ ...one, index, run })));
+  const results: ScenarioResult[][] = staged.map(() => []);
+  const work = async (): Promise<void> => {
+    for (let next = waiting.shift(); next !== undefined; next = waiting.shift()) {
+      const { scenario, cast, index, run } = next;
+      const result = await playScenario(scenario, cast, options);
+      (results[index] ??= [])[run] = result;
+      onResult(result);
+    }
+  };
+  await Promise.all(Array.from({ length: MAX_AT_ONCE }, work));
+  return staged.map(({ scenario }, index) => ({ scenario, results: results[index] ?? [] }));
+}

@@ -1,0 +1,56 @@
+// A scenario as a test of `node --test`.
+
+import { fileURLToPath } from 'node:url';
+
+import type { App } from '../app/app.ts';
+import { partsOf } from '../app/create-app.ts';
+import { shellWord } from '../cli/terminal/one-line.ts';
+import { playScenario } from './play-scenario.ts';
+import { problemsOf } from './problems.ts';
+import { readScenario } from './read-scenario.ts';
+import { reportOf } from './report.ts';
+import type { ScenarioResult } from './result.ts';
+import { ScriptError } from './script.ts';
+
+export interface RunScenarioOptions {
+  /** The longest a reply may take, in milliseconds. Default 30,000. */
+  readonly timeoutMs?: number;
+  /** Whether tools with effects run without a line that allows it. Default false. */
+  readonly realTools?: boolean;
+  /** Ends the run. */
+  readonly signal?: AbortSignal;
+}
+
+/** A scenario did not pass. The message says why, with the transcript around it. */
+export class ScenarioError extends Error {
+  override readonly name = 'ScenarioError';
+  readonly result: ScenarioResult;
+
+  constructor(result: ScenarioResult) {
+    super([`${result.file} ${result.outcome}`, ...reportOf(result)].join('\n'));
+    this.result = result;
+  }
+}
+
+/**
+ * Plays the scenario in a file: docs/evals.md. It gets an app of its own, with the agents and
+ * settings that `app` was created with, in memory; `app` itself is not used and need not be closed.
+ * A relative path is one from the working directory.
+ *
+ * Rejects with a `ScenarioError` if the scenario does not pass, and with a `ScriptError` that names
+ * the line if it cannot be played.
+ */
+export async function runScenario(
+  file: string | URL, app: App, options: RunScenarioOptions = {},
+): Promise<ScenarioResult> {
+  const { timeoutMs = 30_000, realTools: allowsRealTools = false, signal } = options;
+  const path = file instanceof URL ? fileURLToPath(file) : file;
+  const scenario = readScenario(path, process.cwd());
+  const cast = partsOf(app);
+  const playOptions = { timeoutMs, allowsRealTools, signal };
+  const problems = problemsOf(scenario, cast, playOptions);
+  if (problems.length > 0) throw new ScriptError(shellWord(path), problems);
+  const result = await playScenario(scenario, cast, playOptions);
+  if (result.outcome !== 'passed') throw new ScenarioError(result);
+  return result;
+}

@@ -1,0 +1,37 @@
+// Plays scenarios to agents of a test's own.
+
+import assert from 'node:assert/strict';
+
+import type { Agent } from '../../src/agents/agent.ts';
+import type { PlayOptions } from '../../src/eval/play-options.ts';
+import { playScenario } from '../../src/eval/play-scenario.ts';
+import { problemsOf } from '../../src/eval/problems.ts';
+import type { ScenarioResult } from '../../src/eval/result.ts';
+import { scenarioOf } from '../../src/eval/scenario.ts';
+import { parseScript } from '../../src/eval/script.ts';
+import { parseSettings } from '../../src/settings/parse-settings.ts';
+
+const OPTIONS: PlayOptions = { timeoutMs: 5_000, allowsRealTools: false };
+const SETTINGS = parseSettings({}, []);
+
+/** What makes the script impossible to play to the agent. */
+export function problems(
+  agent: Agent, script: string, options: Partial<PlayOptions> = {},
+): readonly string[] {
+  const scenario = scenarioOf(parseScript(script, 'a.txt'), 'a.txt');
+  return problemsOf(scenario, { settings: SETTINGS, agent }, { ...OPTIONS, ...options });
+}
+
+/** Plays the script to the agent, which must be possible. */
+export async function play(
+  agent: Agent, script: string, options: Partial<PlayOptions> = {},
+): Promise<ScenarioResult> {
+  const scenario = scenarioOf(parseScript(script, 'a.txt'), 'a.txt');
+  assert.deepEqual(problems(agent, script, options), []);
+  return playScenario(scenario, { settings: SETTINGS, agent }, { ...OPTIONS, ...options });
+}
+
+/** Each failure as its line and its reasons. */
+export function failuresOf({ failures }: ScenarioResult): (readonly (number | string)[])[] {
+  return failures.map(({ lineNumber = 0, reasons }) => [lineNumber, ...reasons]);
+}

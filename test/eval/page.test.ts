@@ -1,0 +1,59 @@
+// Every snippet of docs/evals.md that is a scenario, or a part of one, is played.
+
+import assert from 'node:assert/strict';
+import { describe, it } from 'node:test';
+
+import { getAgent } from '../../src/agents/built-in/registry.ts';
+import { defineAgent } from '../../src/agents/define-agent.ts';
+import { tool } from '../../src/agents/tool.ts';
+import { WORDS } from '../../src/eval/script-words.ts';
+import { codeBlocks, readPage } from '../fixtures/pages.ts';
+import { failuresOf, play } from './eval-stage.ts';
+
+const page = readPage('docs/evals.md');
+const snippets = codeBlocks.filter(
+  ({ page: name, language }) => name === 'docs/evals.md' && language === 'text',
+);
+
+const anything = { type: 'object', properties: {} } as const;
+const shop = defineAgent({
+  name: 'shop',
+  prompt: 'You sell bread.',
+  tools: [
+    tool({
+      name: 'pay', description: 'Takes money.', parameters: anything, once: true,
+      run: () => ({ status: 'paid' }),
+    }),
+    tool({
+      name: 'book_table', description: 'Books.', parameters: anything, repeatable: true,
+      run: () => ({}),
+    }),
+  ],
+});
+
+/** What a part of a scenario needs above it. */
+const PAYING = 'say Hi\nmodel calls pay {"cents": 500}\nmodel says Paid.\n';
+
+describe('docs/evals.md', () => {
+  it('has every step, and no other', () => {
+    const cells = [...page.matchAll(/^\| (`.+?) \|/gm)].map(([, cell = '']) => cell);
+    const named = cells.flatMap((cell) => [...cell.matchAll(/`([a-z-]+)/g)].map(([, name]) => name));
+    const known = ['good', 'bad', 'kill', ...named];
+    assert.deepEqual(Object.keys(WORDS).filter((name) => !known.includes(name)), []);
+    assert.deepEqual(named.filter((name) => name !== undefined && !Object.hasOwn(WORDS, name)), []);
+  });
+
+  it('has scenarios to speak of', () => assert.ok(snippets.length >= 4));
+
+  for (const { file, text, line } of snippets) {
+    it(`plays the scenario in line ${line}`, async () => {
+      const agent = file === undefined ? shop : getAgent('bakery');
+      const before = text.includes('say ') ? '' : PAYING;
+      const after = /^(?:never|expect)/m.test(text) ? '' : '\nnever-fails';
+      const result = await play(agent, `real pay\n${before}${text}${after}`.replace(
+        file === undefined ? '' : 'real pay\n', '',
+      ));
+      assert.deepEqual(failuresOf(result), []);
+    });
+  }
+});
