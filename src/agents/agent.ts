@@ -214,6 +214,11 @@ export interface TurnJournal {
    */
   noteRequest(event: RequestEvent): void;
   /**
+   * Runs the step that sends a request, so that what it sets off belongs to the request's span in a
+   * trace. Pass it to `ChatModel.stream` as `runRequest`.
+   */
+  runRequest<T>(request: number, step: () => T): T;
+  /**
    * Adds to the metrics, and to the turn's log line unless the turn is over. Does nothing with the
    * usage of a request that `noteRequest` was told of.
    */

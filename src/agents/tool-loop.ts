@@ -106,6 +106,7 @@ export function streamOptionsOf(turn: Turn): ModelStreamOptions {
     cacheKey: conversationId,
     signal,
     onRequest: (event) => journal.noteRequest(event),
+    runRequest: (request, step) => journal.runRequest(request, step),
     onFailedRequest: (model, failure) => journal.noteFailedRequest(model, failure),
     onProblem: (problem) => log.warn('model', { conversationId, turnId, problem }),
   };

@@ -223,14 +223,14 @@ export class ChatCompletionsModel implements ChatModel {
       leftOut: refused.size === 0 ? this.#leftOut : new Set([...this.#leftOut, ...refused]),
     });
     report.sent(json);
-    return openEventStream({
+    return report.run(() => openEventStream({
       fetch: this.#fetch,
       url: `${baseUrl}/chat/completions`,
       body: json,
       optional,
       access: this.#access,
       signal,
-    });
+    }));
   }
 
   /**

@@ -153,6 +153,11 @@ export interface ModelStreamOptions extends ModelOptions {
   readonly cacheKey?: string | undefined;
   /** Called as requests are sent, answered, repeated and replaced. It must not throw. */
   readonly onRequest?: ((event: RequestEvent) => void) | undefined;
+  /**
+   * Runs the step that sends a request, after `sent`, so that a trace knows what it is part of.
+   * Returns or throws what the step does. Default: the step is just run.
+   */
+  readonly runRequest?: (<T>(request: number, step: () => T) => T) | undefined;
   /** Which request to this model for one answer it is, for `onRequest`. Default 1. */
   readonly attempt?: number | undefined;
   /**

@@ -4,7 +4,9 @@ import {
 } from './model.ts';
 import type { ToolCall } from '../conversations/message.ts';
 
-type Listeners = Pick<ModelStreamOptions, 'onRequest' | 'onFailedRequest' | 'attempt'>;
+type Listeners = Pick<
+  ModelStreamOptions, 'onRequest' | 'onFailedRequest' | 'runRequest' | 'attempt'
+>;
 type Usage = Extract<ModelDelta, { readonly type: 'usage' }>;
 
 let requests = 0;
@@ -35,6 +37,12 @@ export class RequestReport {
     const { attempt = 1, onRequest } = this.#listeners;
     const request = this.#request;
     onRequest?.({ type: 'sent', request, model: this.#model, attempt, body });
+  }
+
+  /** Sends it: see `ModelStreamOptions`. */
+  run<T>(send: () => T): T {
+    const { runRequest } = this.#listeners;
+    return runRequest === undefined ? send() : runRequest(this.#request, send);
   }
 
   /** The answer has begun, at this time of `performance.now()`. Ignored after the first time. */

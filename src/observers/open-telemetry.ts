@@ -21,13 +21,15 @@ export interface OtelSpan {
   isRecording(): boolean;
   setAttributes(attributes: OtelAttributes): unknown;
   addEvent(name: string, attributes?: OtelAttributes): unknown;
-  setStatus(status: { readonly code: number; readonly message?: string }): unknown;
+  setStatus(status: { readonly code: number; readonly message?: string | undefined }): unknown;
   end(): void;
 }
 
 export interface OtelSpanOptions {
   readonly kind: number;
   readonly attributes: OtelAttributes;
+  /** Milliseconds since the epoch. Default: now. */
+  readonly startTime?: number;
   readonly links?: readonly {
     readonly context: OtelSpanContext;
     readonly attributes: OtelAttributes;

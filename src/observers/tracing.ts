@@ -2,7 +2,7 @@ import type { Environment } from '../base/environment.ts';
 import type { Logger } from '../log.ts';
 import type { Tracer, Tracing } from '../turns/turn-trace.ts';
 import { hasSdk, loadOpenTelemetry } from './open-telemetry.ts';
-import { SpanTracer } from './turn-spans.ts';
+import { SpanTracer } from './span-tracer.ts';
 
 /** The conventions' own switch for what callers, agents and tools say. */
 const CAPTURE = 'OTEL_INSTRUMENTATION_GENAI_CAPTURE_MESSAGE_CONTENT';

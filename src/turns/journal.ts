@@ -14,6 +14,7 @@ import type { Logger } from '../log.ts';
 import type { SpeakingTurn } from './reply.ts';
 import type { TurnCalls } from './turn-calls.ts';
 import type { TurnHost } from './turn-host.ts';
+import type { TurnTrace } from './turn-trace.ts';
 import type { TurnWork } from './turn-work.ts';
 
 /** A turn whose agent notes what it does. */
@@ -31,6 +32,7 @@ export interface JournalledTurn extends SpeakingTurn {
   /** The same, created when it is first asked for. */
   readonly calls: TurnCalls;
   readonly work: TurnWork;
+  readonly trace: TurnTrace | undefined;
 }
 
 /** What an agent notes about its turn: see `TurnJournal`. */
@@ -88,6 +90,11 @@ export class Journal implements TurnJournal {
 
   noteRequest(event: RequestEvent): void {
     this.#turn.work.noteRequest(event);
+  }
+
+  runRequest<T>(request: number, step: () => T): T {
+    const { trace } = this.#turn;
+    return trace === undefined ? step() : trace.runRequest(request, step);
   }
 
   noteUsage(usage: ModelUsage): void {

@@ -348,9 +348,7 @@ export class TurnCalls {
       tool.run({ signal, toolCallId: call.id, idempotencyKey: key });
     this.#turn.work.toolBegan(toolNameOf(noted), call);
     try {
-      const content = await (trace === undefined
-        ? run()
-        : trace.runTool(toolNameOf(noted), call, signal, run));
+      const content = await (trace === undefined ? run() : trace.runTool(call.id, run));
       return { state: 'completed', content, handOver: noted.handOver };
     } catch (error) {
       if (error instanceof NotDone) return { ...this.#failed(noted, error), isNotDone: true };
@@ -392,7 +390,10 @@ export class TurnCalls {
     running.end(outcome);
     const { liveState, workSoFar } = this.#turn;
     const end = call.failure === undefined ? outcome.state : 'failed';
-    if (end !== 'running') workSoFar?.toolEnded(spoken.call.id, end, outcome.content);
+    if (end !== 'running') {
+      const error: unknown = call.failure?.error;
+      workSoFar?.toolEnded(spoken.call.id, end, outcome.content, error);
+    }
     storeResult(this.#turn, this.#host, call, outcome, () => {
       this.#host.calls.remove(key, running);
       liveState?.leave();

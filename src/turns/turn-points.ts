@@ -3,9 +3,12 @@
 
 import { channel } from 'node:diagnostics_channel';
 
-import type { ToolCallOutcome } from '../agents/agent.ts';
+import type {
+  ModelAnswer, ModelRequestFailure, ModelTokens, ModelUsage,
+} from '../agents/agent.ts';
 import type { TurnEvent } from '../calls/call-event.ts';
 import type { TurnOutcome } from './delivery.ts';
+import type { ToolEnd } from './turn-work.ts';
 
 /** One run of a turn. All its points hold the same object. */
 export interface TracedTurn {
@@ -58,6 +61,70 @@ export interface TurnEnded {
   readonly text?: string | undefined;
 }
 
+/**
+ * A request goes to a model. Comes again with the same `request` if the model refuses a field and
+ * gets the request without it.
+ */
+export interface ModelSent {
+  readonly type: 'modelSent';
+  /** Identifies it in this process: several may run at the same time. */
+  readonly request: number;
+  /** `openai:gpt-6-luna` */
+  readonly model: string;
+  /** Counts the requests to this model for one answer, from 1. */
+  readonly attempt: number;
+  /** What the model gets: JSON text, without headers. */
+  readonly body?: string | undefined;
+}
+
+/** The first text or tool call of its answer has come. */
+export interface ModelBegan {
+  readonly type: 'firstToken';
+  readonly request: number;
+  readonly model: string;
+  /** Since the request was sent, in milliseconds. */
+  readonly afterMs: number;
+}
+
+/** Its answer is complete. */
+export interface ModelCompleted {
+  readonly type: 'modelCompleted';
+  /** Undefined if the model does not tell when it is asked. */
+  readonly request: number | undefined;
+  readonly usage: ModelUsage;
+  readonly answer?: ModelAnswer | undefined;
+}
+
+/** There is no complete answer. */
+export interface ModelFailed {
+  readonly type: 'modelFailed';
+  /** As in `ModelCompleted`. There may have been no `modelSent`. */
+  readonly request: number | undefined;
+  readonly model: string;
+  readonly failure: ModelRequestFailure;
+  /** One sentence that is safe to log, if there is one. */
+  readonly reason?: string | undefined;
+  /** What the vendor had reported. */
+  readonly tokens?: ModelTokens | undefined;
+  readonly answer?: ModelAnswer | undefined;
+}
+
+/** The same model is asked again, `afterMs` milliseconds from now. */
+export interface ModelRetried {
+  readonly type: 'retry';
+  readonly model: string;
+  readonly failure: ModelRequestFailure;
+  readonly afterMs: number;
+}
+
+/** The model `to` is asked instead. */
+export interface ModelReplaced {
+  readonly type: 'fallback';
+  readonly model: string;
+  readonly failure: ModelRequestFailure;
+  readonly to: string;
+}
+
 /** A tool call begins to run. */
 export interface ToolStarted {
   readonly type: 'toolStarted';
@@ -68,12 +135,15 @@ export interface ToolStarted {
   readonly args?: string | undefined;
 }
 
-/** A tool call has returned. `failed`: it threw, or its arguments were invalid. */
+/**
+ * A tool call is over. `failed`: it threw, or its arguments were refused. `unknown`: it may have
+ * acted.
+ */
 export interface ToolEnded {
   readonly type: 'toolEnded';
   readonly tool: string;
   readonly toolCallId: string;
-  readonly outcome: ToolCallOutcome;
+  readonly outcome: ToolEnd;
   readonly durationMs: number;
   /** What it threw. */
   readonly error?: unknown;
@@ -89,6 +159,12 @@ export type TurnHappening =
   | TurnApologised
   | TurnInterrupted
   | TurnEnded
+  | ModelSent
+  | ModelBegan
+  | ModelCompleted
+  | ModelFailed
+  | ModelRetried
+  | ModelReplaced
   | ToolStarted
   | ToolEnded;
 

@@ -1,15 +1,13 @@
 import type { IncomingHttpHeaders } from 'node:http';
 
-import type { ToolCallOutcome } from '../agents/agent.ts';
-import { isAbort } from '../base/abort.ts';
-import type { Awaitable } from '../base/awaitable.ts';
+import type { ModelRequestFailure, ModelUsage } from '../agents/agent.ts';
 import type { TurnEvent } from '../calls/call-event.ts';
-import type { ToolCall } from '../conversations/message.ts';
 import { isBeside, textOf } from './delivery.ts';
 import type { Speakers } from './speakers.ts';
 import {
-  TURN_CHANNEL, type ToolEnded, type TracedTurn, type TurnEnded, type TurnHappening,
+  TURN_CHANNEL, type TracedTurn, type TurnEnded, type TurnHappening,
 } from './turn-points.ts';
+import type { WorkEvent, WorkTrace } from './turn-work.ts';
 
 /** Follows turns, for instance with the spans of a trace. */
 export interface Tracer {
@@ -32,7 +30,9 @@ export interface TracedRequest {
 export interface TurnFollower {
   /** Runs a step of the turn. What the step sets off belongs to the turn. */
   run<T>(step: () => T): T;
-  /** Runs a step of the tool call that was the last to start with this id. */
+  /** Runs a step of the request to a model that has this number. */
+  runRequest<T>(request: number, step: () => T): T;
+  /** Runs a step of the tool call that has this id. */
   runTool<T>(toolCallId: string, step: () => T): T;
   note(happening: TurnHappening): void;
 }
@@ -67,13 +67,11 @@ export function traceOf(turn: FollowedTurn): TurnTrace | undefined {
 }
 
 /** Tells those who follow a run what happens in it, and runs its steps in their context. */
-export class TurnTrace {
+export class TurnTrace implements WorkTrace {
   readonly #turn: FollowedTurn;
   readonly #shown: TracedTurn;
   readonly #hasWords: boolean;
   readonly #follower: TurnFollower | undefined;
-  /** How the tools that run say that they ended, by id. */
-  readonly #outcomes = new Map<string, ToolCallOutcome | undefined>();
 
   constructor(turn: FollowedTurn) {
     const { event, conversationId, host, delivery } = turn;
@@ -109,39 +107,59 @@ export class TurnTrace {
     this.note({ type: 'turnEnded', ...end, text: this.#words(this.#turn.spoken.text()) });
   }
 
-  /** Runs a tool call. `tool` is its name for logs and metrics, `signal` that of the call. */
-  async runTool(
-    tool: string, call: ToolCall, signal: AbortSignal, step: () => Awaitable<string>,
-  ): Promise<string> {
-    const { id: toolCallId } = call;
-    const startedAtMs = performance.now();
-    const end = (ended: Pick<ToolEnded, 'outcome' | 'error' | 'result'>): void => {
-      const durationMs = performance.now() - startedAtMs;
-      this.note({ type: 'toolEnded', tool, toolCallId, durationMs, ...ended });
-    };
-    this.note({ type: 'toolStarted', tool, toolCallId, args: this.#words(call.args) });
-    this.#outcomes.set(toolCallId, undefined);
-    try {
-      const follower = this.#follower;
-      const result = await (follower === undefined ? step() : follower.runTool(toolCallId, step));
-      const outcome = this.#outcomes.get(toolCallId) ?? 'completed';
-      end({ outcome, result: this.#words(result) });
-      return result;
-    } catch (error) {
-      const isInterrupted = signal.aborted && isAbort(error, signal.reason);
-      end({ outcome: isInterrupted ? 'interrupted' : 'failed', error });
-      throw error;
-    } finally {
-      this.#outcomes.delete(toolCallId);
+  /** Tells what models and tools do for the turn, without the words if nobody asks for them. */
+  noteWork(event: WorkEvent): void {
+    switch (event.type) {
+      case 'sent': {
+        const { request, model, attempt, body } = event;
+        return this.note({ type: 'modelSent', request, model, attempt, body: this.#words(body) });
+      }
+      case 'firstDelta': {
+        const { request, model, ms: afterMs } = event;
+        return this.note({ type: 'firstToken', request, model, afterMs });
+      }
+      case 'completed':
+        return this.note({ ...event, type: 'modelCompleted', answer: this.#words(event.answer) });
+      case 'failed':
+        return this.note({ ...event, type: 'modelFailed', answer: this.#words(event.answer) });
+      case 'retry':
+      case 'fallback':
+        return this.note(event);
+      case 'toolBegan': {
+        const { tool, call: { id: toolCallId, args } } = event;
+        return this.note({ type: 'toolStarted', tool, toolCallId, args: this.#words(args) });
+      }
+      case 'toolEnded': {
+        const { tool, call: { id: toolCallId }, outcome, durationMs, error, content } = event;
+        const result = this.#words(content);
+        return this.note({
+          type: 'toolEnded', tool, toolCallId, outcome, durationMs, error, result,
+        });
+      }
+      default:
+        event satisfies never;
     }
   }
 
-  /** A tool call that runs has said how it ended: it may return an error for the model. */
-  noteOutcome(toolCallId: string, outcome: ToolCallOutcome): void {
-    if (this.#outcomes.has(toolCallId)) this.#outcomes.set(toolCallId, outcome);
+  noteUsage(usage: ModelUsage): void {
+    this.note({ type: 'modelCompleted', request: undefined, usage });
   }
 
-  #words(text: string | undefined): string | undefined {
-    return this.#hasWords ? text : undefined;
+  noteFailure(model: string, failure: ModelRequestFailure): void {
+    this.note({ type: 'modelFailed', request: undefined, model, failure });
+  }
+
+  /** Runs a step of a request to a model that `noteWork` was told of. */
+  runRequest<T>(request: number, step: () => T): T {
+    return this.#follower === undefined ? step() : this.#follower.runRequest(request, step);
+  }
+
+  /** Runs a tool call that `noteWork` was told of. */
+  runTool<T>(toolCallId: string, step: () => T): T {
+    return this.#follower === undefined ? step() : this.#follower.runTool(toolCallId, step);
+  }
+
+  #words<T>(words: T): T | undefined {
+    return this.#hasWords ? words : undefined;
   }
 }

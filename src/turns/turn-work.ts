@@ -23,6 +23,8 @@ export type ToolEvent =
       readonly durationMs: number;
       /** JSON text for the model. */
       readonly content: string;
+      /** What it threw. Undefined if nothing, also for arguments that were refused. */
+      readonly error: unknown;
     };
 
 export type WorkEvent = RequestEvent | ToolEvent;
@@ -35,6 +37,17 @@ export interface WorkingTurn {
   /** On the clock of `performance.now()`. */
   readonly startedAtMs: number;
   readonly isOver: boolean;
+  /** Undefined if nobody follows the turn. */
+  readonly trace: WorkTrace | undefined;
+}
+
+/** Told at once, as an observer is. */
+export interface WorkTrace {
+  noteWork(event: WorkEvent): void;
+  /** For models that tell nothing else of a request. */
+  noteUsage(usage: ModelUsage): void;
+  /** The same for a request without a complete answer. */
+  noteFailure(model: string, failure: ModelRequestFailure): void;
 }
 
 /** Told at once what models and tools did, even if their turn is over by then. */
@@ -147,7 +160,7 @@ export class TurnWork {
       default:
         event satisfies never;
     }
-    this.#observer?.happened?.(event, this.#turn);
+    this.#tell(event);
   }
 
   /** What a model tells that does not tell of its requests. Does nothing for any other. */
@@ -157,6 +170,7 @@ export class TurnWork {
     const request = newRequest(model, this.#sinceStart() - durationMs);
     this.requests.push(Object.assign(request, { firstDeltaMs, durationMs, tokens: usage }));
     this.#used(usage);
+    this.#turn.trace?.noteUsage(usage);
   }
 
   /** The same for a request without a complete answer. */
@@ -164,6 +178,7 @@ export class TurnWork {
     const request = newRequest(model, this.#sinceStart());
     this.requests.push(Object.assign(request, { failure }));
     this.#observer?.modelRequest(model, failure);
+    this.#turn.trace?.noteFailure(model, failure);
   }
 
   #sent({ request: number, model, attempt, body }: Extract<RequestEvent, { type: 'sent' }>): void {
@@ -208,19 +223,19 @@ export class TurnWork {
   toolBegan(tool: string, call: ToolCall): void {
     const startedMs = this.#sinceStart();
     this.calls.push({ tool, call, startedMs, durationMs: undefined, outcome: undefined });
-    this.#observer?.happened?.({ type: 'toolBegan', tool, call }, this.#turn);
+    this.#tell({ type: 'toolBegan', tool, call });
   }
 
   /** `outcome` counts unless the agent has noted another one. Ignored if the call never began. */
-  toolEnded(id: string, outcome: ToolEnd, content: string): void {
+  toolEnded(id: string, outcome: ToolEnd, content: string, error?: unknown): void {
     const began = this.calls.findLast(({ call }) => call.id === id);
     if (began === undefined || began.outcome !== undefined) return;
     const { tool, call, startedMs } = began;
     began.durationMs = this.#sinceStart() - startedMs;
     began.outcome = outcome === 'completed' ? (this.#outcomes.get(id) ?? outcome) : outcome;
     const { durationMs } = began;
-    const ended = { tool, call, outcome: began.outcome, durationMs, content };
-    this.#observer?.happened?.({ type: 'toolEnded', ...ended }, this.#turn);
+    const ended = { tool, call, outcome: began.outcome, durationMs, content, error };
+    this.#tell({ type: 'toolEnded', ...ended });
   }
 
   /** See `TurnJournal.noteToolOutcome`. */
@@ -234,6 +249,11 @@ export class TurnWork {
     if (ms < this.#slowestMs) return;
     this.#slowestMs = ms;
     this.slowestTool = tool;
+  }
+
+  #tell(event: WorkEvent): void {
+    this.#observer?.happened?.(event, this.#turn);
+    this.#turn.trace?.noteWork(event);
   }
 
   #sinceStart(): number {

@@ -11,7 +11,9 @@ import { after, afterEach, beforeEach, describe, it } from 'node:test';
 
 import { createTestClient, type TestClient } from '../../src/test-client.ts';
 import { calls } from '../agents/model-app.ts';
-import { says, startModelServer, type ModelServer } from '../faults/model-server.ts';
+import {
+  rateLimits, refuses, says, startModelServer, type ModelServer,
+} from '../faults/model-server.ts';
 import { Told } from '../fixtures/app.ts';
 import { codeBlocks, PEERS, ROOT } from '../fixtures/pages.ts';
 import { SECRET, Workplace, type SpawnedServer } from '../fixtures/spawned-server.ts';
@@ -147,6 +149,16 @@ for (const [setUp, imported, above] of [
       assert.equal(turn.traceId, TRACE_ID);
       assert.deepEqual(ancestors(turn), ['invoke_agent waiter', ...above]);
       assert.deepEqual(ancestors(fetched).slice(0, 3), ['GET', tool.name, turn.name]);
+      const chats = await receiver.received(2, ({ name }) => name === 'chat gpt-6-luna');
+      assert.deepEqual(chats.map(ancestors), chats.map(({ name }) => [name, turn.name, ...above]));
+      const asking = await receiver.received(2, ({ name }) => name === 'POST');
+      assert.deepEqual(
+        new Set(asking.map(({ parentSpanId }) => parentSpanId).filter(isOfChat)),
+        new Set(chats.map(({ spanId }) => spanId)),
+      );
+      function isOfChat(id: string | undefined): boolean {
+        return chats.some(({ spanId }) => spanId === id);
+      }
       const { headers } = await asked.next();
       assert.equal(headers['traceparent'], `00-${TRACE_ID}-${fetched.spanId}-01`);
       assert.deepEqual(model.requests.map(({ headers }) => traceIdOf(headers)), [
@@ -169,12 +181,37 @@ describe('a traced turn', LIMIT, () => {
       'gen_ai.operation.name': 'invoke_agent',
       'gen_ai.agent.name': 'waiter',
       'gen_ai.conversation.id': 'c-1',
+      'gen_ai.provider.name': 'openai',
+      'gen_ai.request.model': 'gpt-6-luna',
       'layercode.turn.id': 't-1',
       'layercode.wire': 'layercode',
       'layercode.event': 'message',
       'layercode.outcome': 'completed',
     });
     assert.deepEqual(events.map(({ name }) => name), ['layercode.first_word']);
+  });
+
+  it('has a span for each request to its model', async () => {
+    const { client } = await serve('./tracing.mjs');
+    await (await client.post(message('t-1'))).text();
+    const [first, second] = await receiver.received(2, ({ name }) => name === 'chat gpt-6-luna');
+    const { 'gen_ai.response.time_to_first_chunk': seconds, ...others } = second?.attributes ?? {};
+    assert.ok(Number(seconds) > 0 && Number(seconds) < 10);
+    assert.deepEqual(others, {
+      'gen_ai.operation.name': 'chat',
+      'gen_ai.provider.name': 'openai',
+      'gen_ai.request.model': 'gpt-6-luna',
+      'gen_ai.request.stream': true,
+      'gen_ai.conversation.id': 'c-1',
+      'gen_ai.usage.input_tokens': 19,
+      'gen_ai.usage.output_tokens': 10,
+      'layercode.attempt': 1,
+      'layercode.outcome': 'completed',
+    });
+    for (const chat of [first, second]) {
+      assert.equal(chat?.kind, 3); // client
+      assert.deepEqual(chat?.events.map(({ name }) => name), ['layercode.first_token']);
+    }
   });
 
   it('has no word of anybody, unless it is asked to', async () => {
@@ -199,6 +236,26 @@ describe('a traced turn', LIMIT, () => {
     ]);
     assert.equal(tool.attributes['gen_ai.tool.call.arguments'], '{"what":"secret wish"}');
     assert.equal(tool.attributes['gen_ai.tool.call.result'], '"secret answer"');
+    const chats = await receiver.received(2, ({ name }) => name === 'chat gpt-6-luna');
+    const last = chats.at(-1)?.attributes ?? {};
+    const args = { what: 'secret wish' };
+    const call = { type: 'tool_call', id: 'call-1', name: 'look_up', arguments: args };
+    assert.deepEqual(JSON.parse(String(last['gen_ai.input.messages'])), [
+      { role: 'system', parts: [{ type: 'text', content: 'Secret prompt.' }] },
+      { role: 'user', parts: [{ type: 'text', content: 'Secret wish.' }] },
+      { role: 'assistant', parts: [call] },
+      {
+        role: 'tool',
+        parts: [{ type: 'tool_call_response', id: 'call-1', response: '"secret answer"' }],
+      },
+    ]);
+    assert.deepEqual(JSON.parse(String(last['gen_ai.output.messages'])), [
+      {
+        role: 'assistant',
+        parts: [{ type: 'text', content: 'Secret dish.' }],
+        finish_reason: 'stop',
+      },
+    ]);
   });
 
   it('begins a trace if its webhook continues none', async () => {
@@ -258,6 +315,41 @@ describe('a turn that is delivered again', LIMIT, () => {
       [[run?.spanId, { 'layercode.link': 'repeats' }]],
     );
     assert.equal(again?.attributes['layercode.outcome'], 'replayed');
+  });
+});
+
+describe('a model that fails', LIMIT, () => {
+  it('has a span with its error, and the turn has the retry and the fall-back', async () => {
+    const broken = await startModelServer([rateLimits({ 'retry-after': '0' }), refuses]);
+    const { client } = await serve('./tracing.mjs', {
+      DEFAULT_MODEL: 'groq:llama,openai:gpt-6-luna',
+      GROQ_API_KEY: 'gsk-test',
+      GROQ_BASE_URL: broken.url,
+    });
+    await (await client.post(message('t-1'))).text();
+    await broken.close();
+    const failed = await receiver.received(2, ({ name }) => name === 'chat llama');
+    assert.deepEqual(
+      failed.slice(0, 2).map(({ status, attributes }) => [
+        status.code, attributes['error.type'], attributes['layercode.attempt'],
+      ]),
+      [[2, 'rate_limited', 1], [2, 'key_refused', 2]],
+    );
+    const { events, attributes } = await receiver.span('invoke_agent waiter');
+    assert.deepEqual(
+      events.slice(0, 2).map(({ name, attributes: { 'layercode.after_ms': _, ...more } }) => [
+        name, more,
+      ]),
+      [
+        ['layercode.retry', { 'gen_ai.request.model': 'llama', 'error.type': 'rate_limited' }],
+        ['layercode.fallback', {
+          'gen_ai.request.model': 'llama',
+          'error.type': 'key_refused',
+          'layercode.fallback': 'openai:gpt-6-luna',
+        }],
+      ],
+    );
+    assert.equal(attributes['layercode.outcome'], 'completed');
   });
 });
 

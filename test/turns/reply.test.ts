@@ -130,8 +130,8 @@ describe('a turn', () => {
     const { journal } = (await given(t)).turn;
     assert.deepEqual([Object.keys(journal), methodsOf(journal)], [[], [
       'handOver', 'mayActOnce', 'noteFailedRequest', 'noteRequest', 'noteToolCalls',
-      'noteToolOutcome', 'noteToolResult', 'noteUsage', 'rounds', 'runTools', 'saveState',
-      'sayFiller',
+      'noteToolOutcome', 'noteToolResult', 'noteUsage', 'rounds', 'runRequest', 'runTools',
+      'saveState', 'sayFiller',
     ]]);
   });
 

@@ -172,6 +172,56 @@ describe('the channel layercode-microserver:turn', () => {
     assert.equal(only(points, 'toolEnded').outcome, 'interrupted');
   });
 
+  it('has each request to a model, until its answer is complete', async (t) => {
+    const points = subscribed(t);
+    const { client } = serve(t, looking(() => 'seen'));
+    await (await client.say('Look!')).text();
+    await ended(points);
+    assert.deepEqual(typesOf(points), [
+      'turnStarted',
+      'modelSent', 'firstToken', 'modelCompleted',
+      'toolStarted', 'toolEnded',
+      'modelSent', 'firstToken', 'firstWord', 'modelCompleted',
+      'turnEnded',
+    ]);
+    const requests = points.flatMap((point) => ('request' in point ? [point.request] : []));
+    assert.equal(new Set(requests.slice(0, 3)).size, 1);
+    assert.equal(new Set(requests).size, 2);
+  });
+
+  it('has what a model of your own tells, if it tells no more than its usage', async (t) => {
+    const points = subscribed(t);
+    const { client } = serve(t, {
+      onMessage({ journal }) {
+        const tokens = { inputTokens: 1, outputTokens: 1, firstDeltaMs: 5 };
+        journal.noteFailedRequest('mine', 'rate_limited');
+        journal.noteUsage({ type: 'usage', model: 'mine', ...tokens });
+        return 'Yes.';
+      },
+    });
+    await (await client.say('Look!')).text();
+    await ended(points);
+    const { request, model, failure } = only(points, 'modelFailed');
+    assert.deepEqual([request, model, failure], [undefined, 'mine', 'rate_limited']);
+    assert.equal(only(points, 'modelCompleted').usage.model, 'mine');
+  });
+
+  it('has retries and fall-backs', async (t) => {
+    const points = subscribed(t);
+    const { client } = serve(t, {
+      onMessage({ journal }) {
+        const failure = 'rate_limited';
+        journal.noteRequest({ type: 'retry', model: 'a', failure, afterMs: 200 });
+        journal.noteRequest({ type: 'fallback', model: 'a', failure, to: 'b' });
+        return 'Yes.';
+      },
+    });
+    await (await client.say('Look!')).text();
+    await ended(points);
+    assert.equal(only(points, 'retry').afterMs, 200);
+    assert.equal(only(points, 'fallback').to, 'b');
+  });
+
   it('has no word of the caller, the agent or a tool', async (t) => {
     const points = subscribed(t);
     const { client } = serve(t, looking(() => 'secret thing'));
@@ -190,6 +240,12 @@ describe('the channel layercode-microserver:turn', () => {
     assert.equal(only(points, 'toolStarted').args, '{"where":"secret place"}');
     assert.equal(only(points, 'toolEnded').result, '"secret thing"');
     assert.equal(only(points, 'turnEnded').text, 'Seen.');
+    const bodies = points.flatMap((point) => (point.type === 'modelSent' ? [point.body] : []));
+    assert.match(bodies[0] ?? '', /secret wish/);
+    assert.match(bodies[1] ?? '', /secret thing/);
+    const answers = points.flatMap((point) =>
+      point.type === 'modelCompleted' ? [point.answer?.text] : []);
+    assert.deepEqual(answers, ['', 'Seen.']);
   });
 
   it('tells nothing of a turn that began before anybody listened', async (t) => {

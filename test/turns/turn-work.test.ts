@@ -34,6 +34,7 @@ function watched(): Watched {
   };
   const turn = {
     conversationId: 'c', turnId: 't', runId: 1, startedAtMs: performance.now(), isOver: false,
+    trace: undefined,
   };
   const work = new TurnWork(turn, observer);
   return { work, counted, events, end: () => void (turn.isOver = true) };

@@ -8,7 +8,7 @@ import type {
   OpenTelemetry, OtelContext, OtelSpan, OtelSpanOptions,
 } from '../../src/observers/open-telemetry.ts';
 import { openTracing } from '../../src/observers/tracing.ts';
-import { SpanTracer } from '../../src/observers/turn-spans.ts';
+import { SpanTracer } from '../../src/observers/span-tracer.ts';
 import type { TurnFollower } from '../../src/turns/turn-trace.ts';
 
 interface FakeSpan extends OtelSpan {

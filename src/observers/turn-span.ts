@@ -1,0 +1,130 @@
+import type {
+  ToolEnded, ToolStarted, TracedTurn, TurnEnded, TurnHappening,
+} from '../turns/turn-points.ts';
+import type { TurnFollower } from '../turns/turn-trace.ts';
+import { failureReasonOf } from './failure-reason.ts';
+import { errorTypeOf, type OpenSpan } from './open-span.ts';
+import { SPAN_KINDS } from './open-telemetry.ts';
+import { RequestSpans } from './request-spans.ts';
+import { spokenMessage } from './span-messages.ts';
+import { ATTRIBUTES as A, EVENTS, OPERATIONS } from './span-names.ts';
+
+/** Follows a run of a turn with a span, and with one for each request to a model and tool call. */
+export class TurnSpan implements TurnFollower {
+  readonly #turn: TracedTurn;
+  readonly #self: OpenSpan;
+  readonly #requests: RequestSpans;
+  /** Those that run, by id. */
+  readonly #tools = new Map<string, OpenSpan>();
+  readonly #attempt: (step: () => void) => void;
+  readonly #ended: (outcome: TurnEnded['outcome']) => void;
+
+  /** `attempt` calls what may throw. `ended` is told of the end. */
+  constructor(
+    turn: TracedTurn, self: OpenSpan, attempt: (step: () => void) => void,
+    ended: (outcome: TurnEnded['outcome']) => void,
+  ) {
+    this.#turn = turn;
+    this.#self = self;
+    this.#requests = new RequestSpans(self, turn.conversationId);
+    this.#attempt = attempt;
+    this.#ended = ended;
+  }
+
+  run<T>(step: () => T): T {
+    return this.#self.run(step);
+  }
+
+  runRequest<T>(request: number, step: () => T): T {
+    return (this.#requests.of(request) ?? this.#self).run(step);
+  }
+
+  runTool<T>(toolCallId: string, step: () => T): T {
+    return (this.#tools.get(toolCallId) ?? this.#self).run(step);
+  }
+
+  note(happening: TurnHappening): void {
+    if (happening.type === 'turnEnded') this.#ended(happening.outcome);
+    const isIdle = this.#tools.size + this.#requests.count === 0;
+    if (isIdle && !this.#self.span.isRecording()) return; // it is over, or not sampled
+    this.#attempt(() => this.#note(happening));
+  }
+
+  #note(happening: TurnHappening): void {
+    const { span } = this.#self;
+    switch (happening.type) {
+      case 'turnStarted':
+        span.setAttributes({ [A.event]: happening.event });
+        if (happening.text !== undefined)
+          span.setAttributes({ [A.inputMessages]: spokenMessage('user', happening.text) });
+        return;
+      case 'filler':
+      case 'firstWord':
+        return void span.addEvent(EVENTS[happening.type], { [A.afterMs]: happening.afterMs });
+      case 'apology':
+        return void span.addEvent(EVENTS.apology);
+      case 'interruption':
+        return void span.addEvent(EVENTS.interruption, { [A.reason]: happening.reason });
+      case 'turnEnded':
+        return this.#end(happening);
+      case 'modelSent':
+        return this.#requests.sent(happening);
+      case 'firstToken':
+        return this.#requests.began(happening);
+      case 'modelCompleted':
+        return this.#requests.completed(happening);
+      case 'modelFailed':
+        return this.#requests.failed(happening);
+      case 'retry':
+      case 'fallback':
+        return this.#requests.askedAgain(happening);
+      case 'toolStarted':
+        return this.#startTool(happening);
+      case 'toolEnded':
+        return this.#endTool(happening);
+      default:
+        happening satisfies never;
+    }
+  }
+
+  #end({ outcome, speakers, storeMs, error, text }: TurnEnded): void {
+    const { span } = this.#self;
+    const hasSpoken = text !== undefined && text !== '';
+    span.setAttributes({
+      [A.turn]: this.#turn.turnId,
+      [A.outcome]: outcome,
+      [A.speakers]: speakers?.join(','),
+      [A.storeMs]: storeMs,
+      [A.outputMessages]: hasSpoken ? spokenMessage('assistant', text) : undefined,
+    });
+    if (outcome === 'failed') {
+      span.setAttributes({ [A.failure]: failureReasonOf(error) });
+      this.#self.fail(errorTypeOf(error));
+    }
+    span.end();
+  }
+
+  #startTool({ tool, toolCallId, args }: ToolStarted): void {
+    const child = this.#self.child(`${OPERATIONS.tool} ${tool}`, {
+      kind: SPAN_KINDS.internal,
+      attributes: {
+        [A.operation]: OPERATIONS.tool,
+        [A.tool]: tool,
+        [A.toolType]: 'function',
+        [A.toolCall]: toolCallId,
+        [A.conversation]: this.#turn.conversationId,
+      },
+    });
+    if (args !== undefined) child.span.setAttributes({ [A.toolArguments]: args });
+    this.#tools.set(toolCallId, child);
+  }
+
+  #endTool({ toolCallId, outcome, error, result }: ToolEnded): void {
+    const open = this.#tools.get(toolCallId);
+    this.#tools.delete(toolCallId);
+    if (open === undefined) return;
+    open.span.setAttributes({ [A.outcome]: outcome, [A.toolResult]: result });
+    if (outcome === 'failed' || outcome === 'unknown') open.fail(errorTypeOf(error));
+    open.span.end();
+  }
+}
