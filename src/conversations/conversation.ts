@@ -2,6 +2,7 @@
 
 import { UNFINISHED_RESULTS, type Message } from './message.ts';
 import { lengthOfOnceCalls, type OnceCalls } from './once-call.ts';
+import type { SpentEntry } from './spending.ts';
 import {
   callsOfDiscarded,
   countMessages,
@@ -72,6 +73,8 @@ export interface Conversation {
   agent?: string;
   /** What must happen once per conversation. Trimming leaves it alone. */
   onceCalls?: OnceCalls;
+  /** What models have used in its sessions, where that is limited. Trimming leaves it alone. */
+  spent?: readonly SpentEntry[];
   /**
    * When everything was forgotten, if ever: milliseconds since the epoch, but always later than
    * the erasure before. A copy without this mark is from before it, and must not be put back.

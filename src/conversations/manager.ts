@@ -14,6 +14,7 @@ import { loseOnce, withdrawOnce } from './once-rules.ts';
 import * as rules from './rules.ts';
 import type { TurnOpening, TurnOpeningResult, TurnSettlement } from './rules.ts';
 import type { RunWrite } from './run-write.ts';
+import { spend, type Spending, type SpendingLimits, type Spent } from './spending.ts';
 import type { ConversationStore, UpdateOptions } from './store.ts';
 import {
   noteProgress,
@@ -261,6 +262,17 @@ export class ConversationManager {
           return mayWrite && keepState(current(conversation), state, process);
         },
         { mustBeStored: true },
+      ),
+    );
+  }
+
+  /** See `spend` in spending.ts. */
+  spend(
+    conversationId: string, spending: Spending, limits?: SpendingLimits,
+  ): Awaitable<Spent> {
+    return toAwaitable(
+      this.#store.update(conversationId, (conversation) =>
+        spend(current(conversation), spending, limits),
       ),
     );
   }

@@ -21,6 +21,7 @@ import {
   type KnownCaller,
 } from '../conversation.ts';
 import { placeOf } from '../merge-turns.ts';
+import { isSpent, mergeSpent } from '../spending.ts';
 import { isTurnRecord, type TurnRecord } from '../turn-record.ts';
 import { OnceParts } from './once-parts.ts';
 import { ERASED, type PartsChange, type StoredConversation } from './part-store.ts';
@@ -52,6 +53,7 @@ export interface Memory {
   /** Those that were open. */
   readonly open: readonly TurnRecord[];
   readonly onceCalls: Conversation['onceCalls'];
+  readonly spent: Conversation['spent'];
   /** Ids of `once` calls that are over, so that a copy which has them is older. */
   readonly over: ReadonlySet<string>;
   /** 0 if nothing was ever erased. */
@@ -142,6 +144,7 @@ export class PartedConversation {
     const { revision = 0, ...fields }: { readonly revision?: unknown } = head;
     if (typeof revision === 'number') this.#revision = revision;
     Object.assign(this.conversation, fields, { id, turns, turnHashes });
+    if (!isSpent(this.conversation.spent)) delete this.conversation.spent;
   }
 
   /** Whether there are neither turns nor `once` calls. */
@@ -206,17 +209,19 @@ export class PartedConversation {
     return this.conversation.turns.filter((record) => this.touched.has(record));
   }
 
-  /** Takes over the caller, and a state and an agent that are not stored yet. */
+  /** Takes over the caller, what was spent, and a state and an agent that are not stored yet. */
   takeNewHeadOf({ conversation, hasNewState, hasNewAgent }: PartedConversation): void {
     if (hasNewState) keepState(this.conversation, conversation.state, conversation.stateOwner);
     if (hasNewAgent) keepAgent(this.conversation, conversation.agent);
     if (this.conversation.caller === undefined)
       keepCaller(this.conversation, conversation.caller);
+    mergeSpent(this.conversation, conversation.spent);
   }
 
   /**
-   * Takes over a state, an agent and a caller that were stored and lost. One that is missing is
-   * lost, unless the state and the agent have gone back since to those before a turn: `before`.
+   * Takes over a state, an agent, a caller and spending that were stored and lost. One that is
+   * missing is lost, unless the state and the agent have gone back since to those before a turn:
+   * `before`.
    */
   takeLostHead(lost: Memory, isErased: boolean): void {
     const isLost = isErased || this.#revision < lost.revision;
@@ -226,6 +231,7 @@ export class PartedConversation {
     if (isLost || isMissing(state)) putBackState(this.conversation, lost.state);
     if (isLost || isMissing(agent)) keepAgent(this.conversation, lost.agent);
     if (isLost || caller === undefined) keepCaller(this.conversation, lost.caller);
+    mergeSpent(this.conversation, lost.spent);
     this.#revision = Math.max(this.#revision, lost.revision);
   }
 
@@ -289,6 +295,7 @@ export class PartedConversation {
   /** What is known now, whatever later changes make of it. */
   memory(): Memory {
     const { turns, openTurns, onceCalls, erasedAt, state, agent, caller } = this.conversation;
+    const { spent } = this.conversation;
     const known = [...turns]; // a change may add turns in front of others
     return {
       state,
@@ -298,6 +305,7 @@ export class PartedConversation {
       turns: () => known,
       open: openTurns === 0 ? NO_TURNS : turns.filter((turn) => turn.state === 'open'),
       onceCalls,
+      spent,
       over: this.#once.over,
       erasedAt: erasedAt ?? 0,
     };

@@ -1,0 +1,133 @@
+import assert from 'node:assert/strict';
+import { describe, it } from 'node:test';
+
+import { trim } from '../../src/conversations/bounds.ts';
+import { clearTurns, emptyConversation } from '../../src/conversations/conversation.ts';
+import { ConversationManager } from '../../src/conversations/manager.ts';
+import { MemoryStore } from '../../src/conversations/memory-store.ts';
+import {
+  isReached, isSpent, mergeSpent, spend, spentIn, type Spending,
+} from '../../src/conversations/spending.ts';
+
+const NO_LIMITS = { tokens: undefined, cost: undefined };
+
+function used(tokens: number, cost = 0, more: Partial<Spending> = {}): Spending {
+  return { sessionId: 's', process: 'a', tokens, cost, ...more };
+}
+
+describe('spend', () => {
+  it('adds up what the processes of a session use', () => {
+    const conversation = emptyConversation('c');
+    spend(conversation, used(10, 0.5));
+    spend(conversation, used(5, 0.25));
+    spend(conversation, used(1, 0.125, { process: 'b' }));
+    spend(conversation, used(100, 9, { sessionId: 'other' }));
+    assert.deepEqual(spentIn(conversation, 's'), { tokens: 16, cost: 0.875 });
+    assert.deepEqual(spentIn(conversation, 'other'), { tokens: 100, cost: 9 });
+  });
+
+  it('returns what was used before', () => {
+    const conversation = emptyConversation('c');
+    assert.deepEqual(spend(conversation, used(10, 0.5)), { tokens: 0, cost: 0 });
+    assert.deepEqual(spend(conversation, used(10, 0.5)), { tokens: 10, cost: 0.5 });
+  });
+
+  it('changes nothing once a limit is reached', () => {
+    for (const limits of [{ tokens: 10, cost: undefined }, { tokens: undefined, cost: 0.5 }]) {
+      const conversation = emptyConversation('c');
+      assert.equal(isReached(spend(conversation, used(10, 0.5), limits), limits), false);
+      assert.equal(isReached(spend(conversation, used(1, 1), limits), limits), true);
+      assert.deepEqual(spentIn(conversation, 's'), { tokens: 10, cost: 0.5 });
+    }
+    assert.equal(isReached({ tokens: 1e9, cost: 1e9 }, NO_LIMITS), false);
+  });
+
+  it('takes back an estimate, and never more than there is', () => {
+    const conversation = emptyConversation('c');
+    spend(conversation, used(10, 0.3));
+    spend(conversation, used(-4, -0.1));
+    assert.deepEqual(spentIn(conversation, 's'), { tokens: 6, cost: 0.2 });
+    spend(conversation, used(-100, -100));
+    assert.deepEqual(spentIn(conversation, 's'), { tokens: 0, cost: 0 });
+  });
+
+  it('takes a session by any name for one of its own', () => {
+    const conversation = emptyConversation('c');
+    for (const sessionId of ['__proto__', 'constructor', ''])
+      spend(conversation, used(3, 0, { sessionId }));
+    for (const sessionId of ['__proto__', 'constructor', ''])
+      assert.equal(spentIn(conversation, sessionId).tokens, 3);
+    assert.equal(spentIn(conversation, 'toString').tokens, 0);
+  });
+
+  it('forgets the oldest sessions, and never the one that spends', () => {
+    const conversation = emptyConversation('c');
+    spend(conversation, used(7));
+    for (let n = 0; n < 100; n++) spend(conversation, used(1, 0, { process: `p${n}` }));
+    for (let n = 0; n < 100; n++) spend(conversation, used(1, 0, { sessionId: `s${n}` }));
+    assert.ok((conversation.spent?.length ?? 0) <= 33);
+    assert.equal(spentIn(conversation, 's99').tokens, 1);
+    const busy = emptyConversation('c');
+    for (let n = 0; n < 100; n++) spend(busy, used(1, 0, { process: `p${n}` }));
+    assert.equal(spentIn(busy, 's').tokens, 100);
+  });
+
+  it('is not lowered by trimming, only by an erasure', async () => {
+    const store = new MemoryStore({ ttlMs: 60_000, maxConversations: 10 });
+    const conversations = new ConversationManager(store);
+    for (let n = 0; n < 5; n++)
+      await conversations.addMessage('c', { role: 'user', content: `words ${n}` });
+    await conversations.spend('c', used(10, 0.5));
+    await store.update('c', (conversation) =>
+      trim(conversation, { maxMessages: 2, maxTextLength: 100 }));
+    const trimmed = await store.read('c');
+    assert.equal(trimmed?.turns.length, 1);
+    assert.deepEqual(spentIn(trimmed, 's'), { tokens: 10, cost: 0.5 });
+    await store.update('c', (conversation) => clearTurns(conversation));
+    assert.equal((await store.read('c'))?.spent, undefined);
+    store.close();
+  });
+});
+
+describe('mergeSpent', () => {
+  it('counts an entry that both copies know once, as it was last', () => {
+    const ours = emptyConversation('c');
+    spend(ours, used(10));
+    const theirs = structuredClone(ours);
+    spend(ours, used(5));
+    spend(theirs, used(1, 0, { process: 'b' }));
+    mergeSpent(theirs, ours.spent);
+    mergeSpent(theirs, ours.spent);
+    assert.equal(spentIn(theirs, 's').tokens, 16);
+  });
+
+  it('keeps the later entry, even if that is lower', () => {
+    const ours = emptyConversation('c');
+    spend(ours, used(10));
+    const theirs = structuredClone(ours);
+    spend(theirs, used(-8));
+    mergeSpent(theirs, ours.spent);
+    assert.equal(spentIn(theirs, 's').tokens, 2);
+  });
+
+  it('brings in what the other copy lacks', () => {
+    const ours = emptyConversation('c');
+    spend(ours, used(10));
+    const theirs = emptyConversation('c');
+    mergeSpent(theirs, undefined);
+    assert.equal(theirs.spent, undefined);
+    mergeSpent(theirs, ours.spent);
+    assert.equal(spentIn(theirs, 's').tokens, 10);
+  });
+});
+
+describe('isSpent', () => {
+  it('is true for what is stored, and for nothing else', () => {
+    const conversation = emptyConversation('c');
+    spend(conversation, used(10, 0.5));
+    assert.equal(isSpent(JSON.parse(JSON.stringify(conversation.spent))), true);
+    const wrongEntry = { ...used(1), revision: '1' };
+    for (const wrong of [undefined, null, {}, 'x', [1], [null], [{}], [wrongEntry]])
+      assert.equal(isSpent(wrong), false, JSON.stringify(wrong));
+  });
+});

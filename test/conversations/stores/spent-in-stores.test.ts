@@ -1,0 +1,139 @@
+// What a call has used is kept by every store, in every failure.
+
+import assert from 'node:assert/strict';
+import { describe, it, type TestContext } from 'node:test';
+
+import { emptyConversation, type Conversation } from '../../../src/conversations/conversation.ts';
+import { ConversationManager } from '../../../src/conversations/manager.ts';
+import { spend, spentIn, type Spending } from '../../../src/conversations/spending.ts';
+import type { ConversationStore } from '../../../src/conversations/store.ts';
+import { mockTimers } from '../../fixtures/clock.ts';
+import { machines, sharing, turn, written, type Machine } from './machines.ts';
+import { PartsInMemory, type SharedParts } from './parts-in-memory.ts';
+
+/** A stored turn. */
+const TURN = JSON.stringify({
+  id: 't', state: 'completed', runId: 1, words: 'Hi', reply: 'Hello',
+});
+const down = new Error('connection refused');
+
+function two(t: TestContext): readonly [Machine, Machine, SharedParts] {
+  const shared: SharedParts = new Map();
+  const [a, b] = machines(t, 2, {}, shared);
+  assert.ok(a && b);
+  return [a, b, shared];
+}
+
+function used(tokens: number, process: string): Spending {
+  return { sessionId: 's', process, tokens, cost: tokens / 100 };
+}
+
+function spends(tokens: number, process: string): (conversation: Conversation) => unknown {
+  return (conversation) => spend(conversation, used(tokens, process));
+}
+
+async function tokensIn(store: ConversationStore): Promise<number> {
+  return spentIn((await store.read('c')) ?? assert.fail(), 's').tokens;
+}
+
+describe('what a call has used', () => {
+  it('is added up over the processes that share a store, though they write at once', async (t) => {
+    const [a, b, shared] = two(t);
+    await turn(a.store, 'c', 'ten');
+    const writes = Array.from({ length: 10 }, (_, n) =>
+      (n % 2 === 0 ? a : b).store.update('c', spends(1, n % 2 === 0 ? 'a' : 'b')));
+    await Promise.all(writes);
+    assert.equal(await tokensIn(sharing(new PartsInMemory(shared))), 10);
+  });
+
+  it('holds after a restart', async (t) => {
+    const [a, , shared] = two(t);
+    await turn(a.store, 'c', 'ten');
+    await a.store.update('c', spends(10, 'a'));
+    await a.store.close();
+    const young = sharing(new PartsInMemory(shared));
+    await young.update('c', spends(5, 'young'));
+    assert.equal(await tokensIn(young), 15);
+    await young.close();
+  });
+
+  it('counts what was used while the store was away, once it is back', async (t) => {
+    const timers = mockTimers(t, ['setTimeout']);
+    const [a, b, shared] = two(t);
+    await turn(a.store, 'c', 'ten');
+    await a.store.update('c', spends(10, 'a'));
+    assert.equal(await tokensIn(b.store), 10);
+    a.parts.failWith = down;
+    await a.store.update('c', spends(1, 'a'));
+    await a.store.update('c', spends(1, 'a'));
+    assert.equal(await tokensIn(a.store), 12);
+    await b.store.update('c', spends(100, 'b'));
+    a.parts.failWith = undefined;
+    timers.tick(2_000);
+    await written(a.store);
+    assert.equal(await tokensIn(sharing(new PartsInMemory(shared))), 112);
+  });
+
+  it('is put back if the store has lost it', async (t) => {
+    const [a, , shared] = two(t);
+    await turn(a.store, 'c', 'ten');
+    await a.store.update('c', spends(10, 'a'));
+    const replica = new Map(shared);
+    await a.store.update('c', spends(5, 'a'));
+    shared.clear();
+    for (const [id, stored] of replica) shared.set(id, stored);
+    await turn(a.store, 'c', 'twenty');
+    assert.equal(await tokensIn(sharing(new PartsInMemory(shared))), 15);
+  });
+
+  it('is read beside fields that this version does not know, which stay', async () => {
+    const head = JSON.stringify({
+      format: 2, updatedAt: Date.now(), revision: 0, spent: [{ ...used(10, 'x'), revision: 3 }],
+      later: 'kept',
+    });
+    const stored = new Map([['head', head], ['0', TURN]]);
+    const parts = new PartsInMemory(
+      new Map([['c', { version: 'v', parts: stored, expiresAtMs: Infinity }]]));
+    const store = sharing(parts);
+    assert.equal(await tokensIn(store), 10);
+    await store.update('c', spends(1, 'y'));
+    assert.match(parts.changes.at(-1)?.set.get('head') ?? '', /"later":"kept"/);
+    await store.close();
+  });
+
+  it('is no reason to fail where somebody has stored something else there', async () => {
+    const head = JSON.stringify({ format: 2, updatedAt: Date.now(), spent: { __proto__: 5 } });
+    const stored = new Map([['head', head], ['0', TURN]]);
+    const store = sharing(new PartsInMemory(
+      new Map([['c', { version: 'v', parts: stored, expiresAtMs: Infinity }]])));
+    assert.equal(await tokensIn(store), 0);
+    await store.update('c', spends(1, 'y'));
+    assert.equal(await tokensIn(store), 1);
+    await store.close();
+  });
+
+  it('is kept by a store of four methods that writes JSON', async () => {
+    const texts = new Map<string, string>();
+    const read = (id: string): Conversation | undefined => {
+      const text = texts.get(id);
+      return text === undefined ? undefined : (JSON.parse(text) as Conversation);
+    };
+    const store: ConversationStore = {
+      read,
+      update(id, change) {
+        const conversation = read(id) ?? emptyConversation(id);
+        const result = change(conversation);
+        texts.set(id, JSON.stringify(conversation));
+        return result;
+      },
+      count: () => texts.size,
+      close: () => undefined,
+    };
+    const conversations = new ConversationManager(store);
+    await conversations.addMessage('c', { role: 'user', content: 'Hi' });
+    await conversations.spend('c', used(10, 'a'));
+    const before = await conversations.spend('c', used(5, 'a'), { tokens: 10, cost: undefined });
+    assert.deepEqual(before, { tokens: 10, cost: 0.1 });
+    assert.equal(await tokensIn(store), 10);
+  });
+});
