@@ -100,7 +100,7 @@ export type ModelUsage = Extract<ModelDelta, { type: 'usage' }>;
 /** Why a request to a model got no complete answer. */
 export type ModelRequestFailure = RequestFailure;
 
-export type { ModelAnswer, ModelTokens, RequestEvent } from '../models/model.ts';
+export type { ModelAnswer, ModelTokens, RequestEvent, UsedTokens } from '../models/model.ts';
 
 /** The reason of a turn's signal. An abort is a normal end; this name identifies it. */
 export class TurnAbortedError extends Error {
@@ -294,6 +294,12 @@ export interface Agent<S = unknown> {
    * Default "Sorry, something went wrong. Could you say that again?"
    */
   readonly apology?: string | ((turn: Turn) => string);
+  /**
+   * Said when the call has reached `MAX_COST_PER_CALL` or `MAX_TOKENS_PER_CALL`. Then the agent
+   * hangs up. A function may look at the turn's language, and must answer at once. Default "I have
+   * to end our call here. Thank you, and goodbye."
+   */
+  readonly limitReached?: string | ((turn: Turn) => string);
   /** What the agent keeps about a conversation besides its history. */
   readonly state?: State<S>;
   /** A call begins, or a caller returns. */

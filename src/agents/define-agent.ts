@@ -52,6 +52,7 @@ const HOOKS = {
 /** Each field's type, in the words of `typeof`. */
 const FIELDS = {
   name: 'string', description: 'string', apology: ['string', 'function'],
+  limitReached: ['string', 'function'],
   welcome: ['string', 'function'],
   state: ['object', 'function'],
   ...HOOKS,
@@ -74,7 +75,7 @@ const FIELDS = {
  */
 export function defineAgent<S = undefined>(definition: AgentDefinition<S>): Agent {
   checkDefinition(definition);
-  const { name, description, apology, welcome } = definition;
+  const { name, description, apology, limitReached, welcome } = definition;
   const { prompt, ...part } = modelPartOf<S>(definition);
   const state = stateOf(definition);
   if (typeof part.tools !== 'function') checkTools(name, part.tools ?? [], state);
@@ -85,6 +86,7 @@ export function defineAgent<S = undefined>(definition: AgentDefinition<S>): Agen
     ...(state === undefined ? {} : { state }),
     ...(description === undefined ? {} : { description }),
     ...(apology === undefined ? {} : { apology }),
+    ...(limitReached === undefined ? {} : { limitReached }),
     ...(welcome === undefined ? {} : { onSessionStart: greet(name, welcome) }),
     ...hooksOf<S>(definition),
   };

@@ -10,6 +10,7 @@ export function withModel(agent: Agent, model: ChatModel): Agent {
   if (bind === undefined) throw new TypeError(`agent "${agent.name}" does not use a model`);
   return {
     ...agent,
-    bind: (resources) => bind.call(agent, { ...resources, openModel: () => model }),
+    bind: (resources) =>
+      bind.call(agent, { ...resources, openModel: () => resources.openModel(model) }),
   };
 }

@@ -33,8 +33,10 @@ import { addStoreMetrics } from '../observers/store-metrics.ts';
 import { openTracing } from '../observers/tracing.ts';
 import type { CallRecords } from '../records/call-recorder.ts';
 import type { Settings } from '../settings/settings.ts';
+import type { CallLimits } from '../turns/call-limits.ts';
 import type { AppPlatform } from './app-platform.ts';
 import type { Tracing } from '../turns/turn-trace.ts';
+import type { Prices } from './prices.ts';
 import {
   routeAgents, type GivenAgents, type RoutedAgent, type RoutedAgents,
 } from './routed-agents.ts';
@@ -72,6 +74,9 @@ export interface AppOptions {
 export interface AppParts extends AppOptions {
   readonly log: Logger;
   readonly store: ConversationStore;
+  readonly prices: Prices;
+  /** Undefined if calls have no limit. */
+  readonly limits: CallLimits | undefined;
 }
 
 /** An agent as an app serves it. */
@@ -131,8 +136,10 @@ export class App {
     this.#openSessions = openSessionsToWaitFor(settings);
     const recordsCalls = records !== undefined;
     const tracing = (this.#tracing = openTracing(settings.environment, log));
-    const shared = { settings, store, channel, metrics, log, recordsCalls, tracing };
-    this.#routed = routeAgents(given, shared);
+    const { limits, prices } = parts;
+    this.#routed = routeAgents(given, {
+      settings, store, channel, metrics, log, recordsCalls, tracing, limits,
+    });
     const [first, ...others] = this.#routed;
     this.agents = [served(first), ...others.map(served)];
     this.#userSecrets = [...new Set(given.flatMap(({ secrets }) => secrets))];
@@ -148,6 +155,7 @@ export class App {
       secrets: this.#userSecrets,
       metrics,
       fetch: parts.fetch,
+      prices,
       platform,
       notReadyReasons: () => (this.#shutdown.isReady ? [] : ['the server is shutting down']),
       storeHealth: store.health?.bind(store),

@@ -1,17 +1,26 @@
 import type { Agent, AgentResources, BoundAgent } from '../agents/agent.ts';
 import type { Logger } from '../log.ts';
+import { metered } from '../models/metered-model.ts';
 import { openModel } from '../models/open-model.ts';
 import { defaultModelName } from '../models/providers.ts';
 import type { Settings } from '../settings/settings.ts';
+import type { CallLimits } from '../turns/call-limits.ts';
+import type { Prices } from './prices.ts';
+
+export interface BindingOptions {
+  /** Default: models need no price. */
+  readonly prices?: Prices;
+  /** Default: calls have no limit. */
+  readonly limits?: CallLimits | undefined;
+  /** For models. Default: the global `fetch`. */
+  readonly fetch?: typeof globalThis.fetch | undefined;
+}
 
 /** Gives an agent its models if it uses any. Other agents are returned unchanged. */
 export function bindAgent(
-  agent: Agent,
-  settings: Settings,
-  log: Logger,
-  fetch?: typeof globalThis.fetch,
+  agent: Agent, settings: Settings, log: Logger, options: BindingOptions = {},
 ): BoundAgent {
-  return agent.bind?.(resourcesFor(settings, log, fetch)) ?? agent;
+  return agent.bind?.(resourcesFor(settings, log, options)) ?? agent;
 }
 
 /**
@@ -20,20 +29,24 @@ export function bindAgent(
 const FALLBACK_MODEL = 'openai:gpt-6-luna';
 
 function resourcesFor(
-  settings: Settings,
-  log: Logger,
-  fetch: typeof globalThis.fetch | undefined,
+  settings: Settings, log: Logger, { prices, limits, fetch }: BindingOptions,
 ): AgentResources {
   const { environment, models, fastModel, slowModel, fillerAfterMs } = settings;
   const { temperature, maxOutputTokens } = settings;
   return {
     openModel(given) {
-      if (typeof given === 'object') return given;
+      if (typeof given === 'object') {
+        prices?.check(given.name.split(','));
+        return limits === undefined ? given : metered(given, limits);
+      }
       const listed = given?.split(',').map((name) => name.trim()) ?? models;
+      const names = listed.length > 0 ? listed : [defaultModelName(environment) ?? FALLBACK_MODEL];
+      prices?.check(names);
       let isOpened = false;
       const { model } = openModel({
-        names: listed.length > 0 ? listed : [defaultModelName(environment) ?? FALLBACK_MODEL],
+        names,
         environment,
+        meter: limits,
         defaults: { temperature, maxOutputTokens },
         onProblem: (problem) => {
           // Settings missing from the start are in `model.problems()`, for `/ready` and the

@@ -11,6 +11,7 @@ import {
 import type { Settings } from '../settings/settings.ts';
 import { App, type AppOptions } from './app.ts';
 import { bindAgent } from './bind-agent.ts';
+import { callLimits, Prices } from './prices.ts';
 import type { GivenAgent } from './routed-agents.ts';
 
 /** Several agents by name. Names consist of `a-z`, `0-9` and `-`, and begin with a letter. */
@@ -29,7 +30,8 @@ const OPTIONS: FieldNames<AppOptions> = {
  * webhook secret nor a key for Chat Completions, because nobody is served without one. Throws one
  * as well for agents that cannot be served together: two tools with one name of which one acts
  * once, or one function for two states. Also throws if the settings name a store or call records
- * but `options` does not have them, because opening them is asynchronous.
+ * but `options` does not have them, because opening them is asynchronous. Throws a `SettingsError`
+ * if calls have a highest cost and one of the models has no price.
  */
 export function createApp(
   settings: Settings,
@@ -39,7 +41,10 @@ export function createApp(
   checkFields('the options of createApp', options, OPTIONS);
   checkOpened(settings, options);
   const { log = noLog(), fetch } = options;
-  const bind = (agent: Agent): BoundAgent => bindAgent(agent, settings, log, fetch);
+  const prices = new Prices(settings, log);
+  const limits = callLimits(settings, prices);
+  const bind = (agent: Agent): BoundAgent =>
+    bindAgent(agent, settings, log, { prices, limits, fetch });
   const given = isAgent(agent)
     ? [{
         name: undefined,
@@ -57,10 +62,11 @@ export function createApp(
   for (const one of given) checkSecrets(one);
   const agents = given.map(({ agent }) => agent);
   checkOnceTools(agents);
+  prices.started();
   checkStates(given.map(({ name, agent }) => [name ?? agent.name, agent]));
   const store = options.store ?? memoryStoreFor(settings);
   warnOfForgetting(agents, store, log);
-  const app = new App(settings, [first, ...others], { ...options, log, store });
+  const app = new App(settings, [first, ...others], { ...options, log, store, prices, limits });
   PARTS.set(app, { settings, agent });
   return app;
 }

@@ -12,6 +12,7 @@ import { workMetrics } from '../observers/work-metrics.ts';
 import { agentPath } from '../settings/named-agents.ts';
 import type { Settings } from '../settings/settings.ts';
 import type { Tracing } from '../turns/turn-trace.ts';
+import type { CallLimits } from '../turns/call-limits.ts';
 import { Turns } from '../turns/turns.ts';
 import { agentChannels } from './agent-channels.ts';
 
@@ -52,11 +53,13 @@ export interface SharedByAgents {
   readonly log: Logger;
   readonly recordsCalls: boolean;
   readonly tracing: Tracing;
+  /** Undefined if calls have no limit. */
+  readonly limits: CallLimits | undefined;
 }
 
 export function routeAgents(
   given: GivenAgents,
-  { settings, store, channel, metrics, log, recordsCalls, tracing }: SharedByAgents,
+  { settings, store, channel, metrics, log, recordsCalls, tracing, limits }: SharedByAgents,
 ): RoutedAgents {
   const agents = new Map<string, BoundAgent>();
   for (const { name, agent } of given) if (name !== undefined) agents.set(name, agent);
@@ -87,6 +90,7 @@ export function routeAgents(
       observer: workMetrics(ownMetrics, onceToolsOf([agent, ...agents.values()])),
       recordsCalls,
       tracing,
+      limits,
     });
     const path = name === undefined ? agentRoute : agentPath(agentRoute, name);
     return { name, agent, secrets, keys, path, conversations, turns, metrics: ownMetrics };

@@ -9,6 +9,7 @@ import { localOnly } from '../middleware/local-only.ts';
 import { rateLimit } from '../middleware/rate-limit.ts';
 import { signed, signedIfAtAll } from '../wires/layercode/signed.ts';
 import type { AppPlatform, PlatformAgent } from './app-platform.ts';
+import type { Prices } from './prices.ts';
 import type { RoutedAgent, RoutedAgents } from './routed-agents.ts';
 import { turnMetrics } from '../observers/turn-metrics.ts';
 import { authorize } from '../wires/layercode/authorize.ts';
@@ -38,6 +39,7 @@ export interface RouteDependencies {
   readonly secrets: readonly string[];
   readonly metrics: Metrics;
   readonly fetch: typeof fetch | undefined;
+  readonly prices: Prices;
   readonly platform: AppPlatform | undefined;
   /** Why no agent can take calls at the moment. */
   readonly notReadyReasons: () => readonly string[];
@@ -105,7 +107,7 @@ interface AgentRoute extends Route {
 
 /** The routes of every agent, and for the first one those of the agent route as well. */
 function webhookRoutes({
-  settings, agents, metrics, platform, openSessions, records,
+  settings, agents, metrics, platform, openSessions, records, prices,
 }: RouteDependencies): readonly AgentRoute[] {
   const open: OpenRequests = { streams: 0, hooks: 0 };
   const streams = (): number => open.streams;
@@ -120,7 +122,7 @@ function webhookRoutes({
       maxStreams: settings.maxStreams,
       heartbeatMs: settings.heartbeatSeconds * 1_000,
       timeoutMs: settings.turnTimeoutSeconds * 1_000,
-      onTurnEnd: turnObserver(routed.metrics, platform),
+      onTurnEnd: turnObserver(routed.metrics, prices, platform),
     };
     const layercode = signed({ secrets }, webhook({ ...shared, metrics: routed.metrics }));
     if (keys.length === 0) return { name, path, serves: 'agent', post: layercode, others: [] };
@@ -207,8 +209,10 @@ function naming(agentName: string, handler: Handler): Handler {
   };
 }
 
-function turnObserver(metrics: Metrics, platform: AppPlatform | undefined): TurnObserver {
-  const observe = turnMetrics(metrics);
+function turnObserver(
+  metrics: Metrics, prices: Prices, platform: AppPlatform | undefined,
+): TurnObserver {
+  const observe = turnMetrics(metrics, (model, tokens) => prices.costOf(model, tokens));
   if (platform === undefined) return observe;
   return (delivery, report) => {
     observe(delivery, report);

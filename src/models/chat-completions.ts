@@ -152,7 +152,7 @@ export class ChatCompletionsModel implements ChatModel {
       onExtraContent: (callId, extraContent) => this.#signatures.remember(callId, extraContent),
     });
     let leftOver: BodyReader | undefined;
-    const report = new RequestReport(this.name, options);
+    const report = new RequestReport(this.name, options, () => reply.usage);
     let failure: RequestFailure = 'interrupted'; // until something else is known
     let cause: unknown;
     try {
@@ -188,7 +188,7 @@ export class ChatCompletionsModel implements ChatModel {
       throw cause;
     } finally {
       request.isOver = true;
-      report.failed(failure, reply.usage, cause);
+      report.failed(failure, cause);
       clock.close();
       signal.removeEventListener('abort', abort);
       if (leftOver === undefined) connection.abort();

@@ -76,6 +76,12 @@ export interface ModelTokens {
   readonly cachedTokens?: number | undefined;
 }
 
+/** What a request has used. */
+export interface UsedTokens extends ModelTokens {
+  /** Whether the vendor has not said all of it. */
+  readonly isEstimated: boolean;
+}
+
 /** Why a request to a model got no complete answer. `failed`: a reason without a code. */
 export type RequestFailure = ModelErrorCode | 'interrupted' | 'failed';
 
@@ -91,12 +97,14 @@ export interface ModelAnswer {
  *
  * - `sent`: `body` is the JSON that the model gets, without headers. `attempt` counts the requests
  *   to this model for one answer, from 1. Comes again, with the same `request`, if the model
- *   refuses a field and gets the request without it.
+ *   refuses a field and gets the request without it. `usedSoFar` says, at any time, what the
+ *   request has used if it is cut off now.
  * - `firstDelta`: the first text or tool call came, `ms` after the request was sent.
  * - `completed`: the same object as the `usage` delta, which the reader may not get to.
  * - `failed`: there is no complete answer. May come without `sent`, if nothing could be sent.
- *   `reason` is the message of a `ModelError`; it is safe to log. The tokens are those that the
- *   vendor had reported.
+ *   `reason` is the message of a `ModelError`; it is safe to log. `tokens` are those that the
+ *   vendor had reported, and `used` has an estimate of the others. It is undefined for a request
+ *   that the vendor has refused.
  * - `retry`: the same model is asked again, `afterMs` from now.
  * - `fallback`: the model `to` is asked instead.
  */
@@ -107,6 +115,7 @@ export type RequestEvent =
       readonly model: string;
       readonly attempt: number;
       readonly body: string;
+      readonly usedSoFar?: (() => UsedTokens | undefined) | undefined;
     }
   | {
       readonly type: 'firstDelta';
@@ -128,6 +137,7 @@ export type RequestEvent =
       readonly reason: string | undefined;
       readonly durationMs: number;
       readonly tokens: ModelTokens;
+      readonly used?: UsedTokens | undefined;
       readonly answer: ModelAnswer;
     }
   | {
@@ -224,7 +234,8 @@ export type ModelErrorCode =
   | 'empty_reply'
   | 'unclosed_thought'
   | 'content_filter'
-  | 'reply_too_large';
+  | 'reply_too_large'
+  | 'limit_reached';
 
 export interface ModelErrorOptions {
   readonly retryable?: boolean;

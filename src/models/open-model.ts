@@ -7,6 +7,7 @@ import {
 import type { Environment } from '../base/environment.ts';
 import { loadedOnDemand } from './on-demand.ts';
 import { baseUrlName, findKey, parseModelName, type ModelName } from './providers.ts';
+import { metered, type Meter } from './metered-model.ts';
 import type { RetryOptions } from './retry.ts';
 import type { Timeouts } from './timeouts.ts';
 
@@ -22,6 +23,8 @@ export interface OpenModelOptions {
    * no `onProblem` of its own. For the log. Never contains a key.
    */
   readonly onProblem?: (message: string) => void;
+  /** Counts each request, retries and fallbacks too. Default: none. */
+  readonly meter?: Meter | undefined;
   /** Replaces the defaults, including the shorter ones of models with a fallback. For tests. */
   readonly timeouts?: Partial<Timeouts>;
   readonly retry?: RetryOptions;
@@ -116,7 +119,8 @@ async function open(
     ...(options.defaults === undefined ? {} : { defaults: options.defaults }),
     timeouts: { ...(hasFallback ? TIMEOUTS_BEFORE_FALLBACK : {}), ...options.timeouts },
   });
-  return withRetries(completions, options.retry);
+  const { meter, retry } = options;
+  return withRetries(meter === undefined ? completions : metered(completions, meter), retry);
 }
 
 function findProblem(

@@ -1,6 +1,7 @@
+import { charactersAnswered, tokensOfCut } from './estimated-tokens.ts';
 import {
   ModelError, type ModelAnswer, type ModelDelta, type ModelStreamOptions, type ModelTokens,
-  type RequestFailure,
+  type RequestFailure, type UsedTokens,
 } from './model.ts';
 import type { ToolCall } from '../conversations/message.ts';
 
@@ -15,16 +16,20 @@ let requests = 0;
 export class RequestReport {
   readonly #model: string;
   readonly #listeners: Listeners;
+  readonly #reported: () => ModelTokens;
   readonly #request = ++requests;
   readonly #calls: ToolCall[] = [];
   #text = '';
+  #charactersSent: number | undefined;
   #sentAtMs = performance.now();
   #hasBegun = false;
   #isOver = false;
 
-  constructor(model: string, listeners: Listeners) {
+  /** `reported`: the tokens that the vendor has reported by now. */
+  constructor(model: string, listeners: Listeners, reported: () => ModelTokens) {
     this.#model = model;
     this.#listeners = listeners;
+    this.#reported = reported;
   }
 
   /** On the clock of `performance.now()`: when it was sent last. */
@@ -34,9 +39,11 @@ export class RequestReport {
 
   sent(body: string): void {
     this.#sentAtMs = performance.now();
+    this.#charactersSent = body.length;
     const { attempt = 1, onRequest } = this.#listeners;
     const request = this.#request;
-    onRequest?.({ type: 'sent', request, model: this.#model, attempt, body });
+    const usedSoFar = (): UsedTokens | undefined => this.#used('interrupted');
+    onRequest?.({ type: 'sent', request, model: this.#model, attempt, body, usedSoFar });
   }
 
   /** Sends it: see `ModelStreamOptions`. */
@@ -66,7 +73,7 @@ export class RequestReport {
   }
 
   /** Ignored once it has completed. */
-  failed(failure: RequestFailure, tokens: ModelTokens, error?: unknown): void {
+  failed(failure: RequestFailure, error?: unknown): void {
     if (this.#isOver) return;
     this.#isOver = true;
     const { onRequest, onFailedRequest } = this.#listeners;
@@ -79,8 +86,20 @@ export class RequestReport {
       failure,
       reason: error instanceof ModelError ? error.message : undefined,
       durationMs: performance.now() - this.#sentAtMs,
-      tokens,
+      tokens: this.#reported(),
+      used: this.#used(failure),
       answer: this.#answer,
+    });
+  }
+
+  /** Undefined if a request that ends like this has used nothing. */
+  #used(failure: RequestFailure): UsedTokens | undefined {
+    if (this.#charactersSent === undefined) return undefined;
+    return tokensOfCut({
+      failure,
+      charactersSent: this.#charactersSent,
+      charactersAnswered: charactersAnswered(this.#answer),
+      tokens: this.#reported(),
     });
   }
 

@@ -89,7 +89,7 @@ export function withFallbacks(models: readonly ChatModel[]): ChatModel {
           } catch (error) {
             const next = models[index + 1];
             if (signal.aborted || next === undefined) throw error;
-            if (!(error instanceof ModelError)) throw error;
+            if (!(error instanceof ModelError) || error.code === 'limit_reached') throw error;
             streamOptions.onProblem?.(`${error.message}; asking ${next.name}`);
             const { code: failure } = error;
             const fallback = { model: model.name, failure, to: next.name };

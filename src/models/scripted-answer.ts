@@ -55,6 +55,7 @@ export const IS_RETRYABLE: Readonly<Record<ModelErrorCode, boolean>> = {
   unclosed_thought: false,
   content_filter: false,
   reply_too_large: false,
+  limit_reached: false,
 };
 
 const MAX_WAIT_MS = 2_147_483_647; // beyond it, Node's timers fire at once

@@ -62,7 +62,7 @@ export function scriptedModel(script: Script): ScriptedModel {
     if (signal.aborted) return;
     const abort = (): void => end.abort();
     signal.addEventListener('abort', abort, { once: true });
-    const report = new RequestReport(NAME, options);
+    const report = new RequestReport(NAME, options, () => NO_TOKENS);
     let firstDeltaAt: number | undefined;
     let failure: RequestFailure = 'interrupted'; // until something else is known
     let cause: unknown;
@@ -89,7 +89,7 @@ export function scriptedModel(script: Script): ScriptedModel {
       throw error;
     } finally {
       signal.removeEventListener('abort', abort);
-      report.failed(failure, NO_TOKENS, cause);
+      report.failed(failure, cause);
     }
   }
 

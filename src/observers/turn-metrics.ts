@@ -1,10 +1,10 @@
 import { sumOfKnown } from '../base/sum-of-known.ts';
-import type { ModelUsage } from '../agents/agent.ts';
+import type { ModelTokens, ModelUsage } from '../agents/agent.ts';
 import type { TurnEvent } from '../calls/call-event.ts';
 import type { LogFields } from '../log.ts';
 import { Counter, Histogram, type Count, type Metrics } from '../metrics.ts';
 import { TURN_OUTCOMES, type TurnOutcome } from '../turns/delivery.ts';
-import type { TurnWork } from '../turns/turn-work.ts';
+import type { CutUsage, TurnWork } from '../turns/turn-work.ts';
 import { WIRE as CHAT_COMPLETIONS } from '../wires/chat-completions/call-events.ts';
 import { WIRE as LAYERCODE } from '../wires/layercode/call-events.ts';
 import { EVENT_FIELDS } from '../wires/layercode/events.ts';
@@ -12,8 +12,11 @@ import type { TurnObserver } from '../wires/stream-delivery.ts';
 import { failureReasonOf } from './failure-reason.ts';
 import { WAIT_BUCKETS_SECONDS } from './wait-buckets.ts';
 
+/** What tokens of that model cost. Undefined if the model has no price. */
+export type CostOf = (model: string, tokens: ModelTokens) => number | undefined;
+
 /** Counts deliveries of turns by outcome, and adds the outcome to the request's log line. */
-export function turnMetrics(metrics: Metrics): TurnObserver {
+export function turnMetrics(metrics: Metrics, costOf: CostOf = () => undefined): TurnObserver {
   const turns = new Counter('layercode_turns_total', 'Turns by event, outcome and wire.', [
     'event', 'outcome', 'wire',
   ]);
@@ -40,7 +43,7 @@ export function turnMetrics(metrics: Metrics): TurnObserver {
   const handedOver = metrics.add(
     new Counter('layercode_spoken_after_hand_over_total', HAND_OVER_HELP, ['speaker']),
   );
-  const countUsage = usageMetrics(metrics);
+  const countUsage = usageMetrics(metrics, costOf);
   return function turnMetrics({ event, context: { logFields } }, report) {
     const { outcome, firstSpeechMs, firstWordMs, speakers, work } = report;
     logFields['outcome'] = outcome;
@@ -64,7 +67,8 @@ export function turnMetrics(metrics: Metrics): TurnObserver {
     }
     if (work === undefined) return;
     noteWaits(logFields, work);
-    if (work.usage !== undefined) Object.assign(logFields, countUsage(work.usage));
+    const { usage = [], cut } = work;
+    if (usage.length + cut.length > 0) Object.assign(logFields, countUsage(usage, cut));
   };
 }
 
@@ -113,13 +117,29 @@ function outcomeCounts(outcomes: Counter): OutcomeCounts {
 }
 
 /**
- * Counts the tokens of a turn's models, and returns the fields for the turn's log line. Model names
- * come from the settings, so they are safe as labels.
+ * Counts the tokens of a turn's models and what they cost, and returns the fields for the turn's
+ * log line. `cut` are requests without a complete answer. Model names come from the settings, so
+ * they are safe as labels.
  */
-function usageMetrics(metrics: Metrics): (usage: readonly ModelUsage[]) => LogFields {
-  const help = 'Tokens by model and direction.';
-  const tokens = metrics.add(
-    new Counter('layercode_model_tokens_total', help, ['model', 'direction']),
+function usageMetrics(
+  metrics: Metrics, costOf: CostOf,
+): (usage: readonly ModelUsage[], cut: readonly CutUsage[]) => LogFields {
+  const help = 'Tokens by model and direction, as vendors report them.';
+  const labels = ['model', 'direction'] as const;
+  const tokens = metrics.add(new Counter('layercode_model_tokens_total', help, labels));
+  const estimated = metrics.add(
+    new Counter(
+      'layercode_model_estimated_tokens_total',
+      'Tokens of requests that were cut off, estimated as the vendor has not reported them.',
+      labels,
+    ),
+  );
+  const costs = metrics.add(
+    new Counter(
+      'layercode_model_cost_total',
+      'What models cost, estimates included, in the currency of MODEL_PRICES.',
+      ['model'],
+    ),
   );
   const firstDelta = metrics.add(
     new Histogram(
@@ -129,21 +149,40 @@ function usageMetrics(metrics: Metrics): (usage: readonly ModelUsage[]) => LogFi
       'model',
     ),
   );
-  return (usage) => {
-    for (const { model, inputTokens, outputTokens, cachedTokens, firstDeltaMs } of usage) {
-      if (inputTokens !== undefined) tokens.increment([model, 'input'], inputTokens);
-      if (outputTokens !== undefined) tokens.increment([model, 'output'], outputTokens);
-      if (cachedTokens !== undefined) tokens.increment([model, 'cached_input'], cachedTokens);
-      firstDelta.observe(firstDeltaMs / 1_000, model);
+  function count(counter: Counter, model: string, used: ModelTokens): void {
+    const { inputTokens, outputTokens, cachedTokens } = used;
+    if (inputTokens !== undefined) counter.increment([model, 'input'], inputTokens);
+    if (outputTokens !== undefined) counter.increment([model, 'output'], outputTokens);
+    if (cachedTokens !== undefined) counter.increment([model, 'cached_input'], cachedTokens);
+  }
+  function costIn(model: string, used: ModelTokens): number | undefined {
+    if (used.inputTokens === undefined && used.outputTokens === undefined) return undefined;
+    const cost = costOf(model, used);
+    if (cost !== undefined) costs.increment([model], cost);
+    return cost;
+  }
+  return (usage, cut) => {
+    for (const used of usage) {
+      count(tokens, used.model, used);
+      firstDelta.observe(used.firstDeltaMs / 1_000, used.model);
     }
+    for (const used of cut) count(used.isEstimated ? estimated : tokens, used.model, used);
+    const all = [...usage, ...cut];
     return {
-      model: [...new Set(usage.map(({ model }) => model))].join(','),
-      modelRequests: usage.length,
-      inputTokens: sumOfKnown(usage.map(({ inputTokens }) => inputTokens)),
-      outputTokens: sumOfKnown(usage.map(({ outputTokens }) => outputTokens)),
-      cachedTokens: sumOfKnown(usage.map(({ cachedTokens }) => cachedTokens)),
-      firstTokenMs: Math.round(usage[0]?.firstDeltaMs ?? 0),
+      model: [...new Set(all.map(({ model }) => model))].join(','),
+      modelRequests: all.length,
+      inputTokens: sumOfKnown(all.map(({ inputTokens }) => inputTokens)),
+      outputTokens: sumOfKnown(all.map(({ outputTokens }) => outputTokens)),
+      cachedTokens: sumOfKnown(all.map(({ cachedTokens }) => cachedTokens)),
+      tokensEstimated: cut.some(({ isEstimated }) => isEstimated) || undefined,
+      cost: roundedCost(sumOfKnown(all.map((used) => costIn(used.model, used)))),
+      firstTokenMs: roundedIfKnown(usage[0]?.firstDeltaMs),
       modelMs: roundedIfKnown(sumOfKnown(usage.map(({ durationMs }) => durationMs))),
     };
   };
+}
+
+/** Without the long tails of sums of fractions. */
+function roundedCost(cost: number | undefined): number | undefined {
+  return cost === undefined ? undefined : Number(cost.toFixed(9));
 }

@@ -25,6 +25,13 @@ export function workMetrics(metrics: Metrics, onceTools: readonly string[]): Wor
       ['tool'],
     ),
   );
+  const limits = metrics.add(
+    new Counter(
+      'layercode_call_limits_reached_total',
+      'Turns that ended because their call had reached a limit, by limit.',
+      ['limit'],
+    ),
+  );
   const durations = metrics.add(
     new Histogram(
       'layercode_tool_duration_seconds',
@@ -41,5 +48,6 @@ export function workMetrics(metrics: Metrics, onceTools: readonly string[]): Wor
       if (durationMs !== undefined) durations.observe(durationMs / 1_000, tool);
     },
     unknownOutcome: (tool) => unknown.increment([tool]),
+    limitReached: (limit) => limits.increment([limit]),
   };
 }

@@ -26,6 +26,7 @@ import {
   yesOrNo,
   type Kind,
 } from './kinds.ts';
+import { modelPrices } from './model-prices.ts';
 import { namedAgents } from './named-agents.ts';
 
 /** One setting as the operator sees it. */
@@ -283,6 +284,28 @@ export const modelProviders = {
   ),
 };
 
+const costs = {
+  /** If undefined: those of this version, in US dollars. */
+  modelPrices: optional(
+    modelPrices,
+    'MODEL_PRICES',
+    'those of the default models, in US dollars',
+    'What models cost per million tokens, in any currency; replaces the whole default table.',
+  ),
+  maxCostPerCall: optional(
+    decimal(0.000_001, 1_000_000_000),
+    'MAX_COST_PER_CALL',
+    '–',
+    'What the models of a call may cost, as MODEL_PRICES counts; then the agent hangs up.',
+  ),
+  maxTokensPerCall: optional(
+    integer(1, 1_000_000_000),
+    'MAX_TOKENS_PER_CALL',
+    '–',
+    'Tokens of input and output that a call may use; then the agent hangs up.',
+  ),
+};
+
 const conversations = {
   /** `memory`, `sqlite:` and a path, or the URL of a Redis. */
   conversationStore: setting(
@@ -425,8 +448,8 @@ const observability = {
 
 /** The rows of `Settings`. */
 export const rows = {
-  ...server, ...agents, ...layercode, ...chatCompletions, ...conversations, ...bounds, ...times,
-  ...observability,
+  ...server, ...agents, ...layercode, ...chatCompletions, ...costs, ...conversations, ...bounds,
+  ...times, ...observability,
 };
 
 type Group = readonly [title: string, rows: Readonly<Record<string, Setting<unknown>>>];
@@ -437,6 +460,7 @@ export const groups: readonly Group[] = [
   ['LayerCode', layercode],
   ['Chat Completions', chatCompletions],
   ['Model providers', modelProviders],
+  ['Costs', costs],
   ['Conversations', conversations],
   ['Bounds', bounds],
   ['Times', times],

@@ -1,11 +1,11 @@
 // The hooks of an agent that a turn calls.
 
-import type { Agent, Spoken } from '../agents/agent.ts';
-import { DEFAULT_APOLOGY } from '../agents/phrases.ts';
+import type { Agent, MessageTurn, Spoken, StartTurn } from '../agents/agent.ts';
+import { DEFAULT_APOLOGY, DEFAULT_LIMIT_REACHED } from '../agents/phrases.ts';
 import { isThenable, type Awaitable } from '../base/awaitable.ts';
 import type { CallStart, TurnEvent } from '../calls/call-event.ts';
 import type { CutTurn } from '../conversations/heard.ts';
-import type { Logger } from '../log.ts';
+import type { LogFields, Logger } from '../log.ts';
 import { TurnReply } from './reply.ts';
 import { messageTurn, startTurn, type ViewedTurn } from './turn-view.ts';
 
@@ -53,22 +53,41 @@ export function tellStarted(
   }
 }
 
+type PhraseTurn = ViewedTurn & { readonly event: TurnEvent };
+
 /** What the agent says when a turn fails. Never throws: a failure is logged. */
-export function apologyOf(
-  agent: Agent, turn: ViewedTurn & { readonly event: TurnEvent },
-): string {
-  const { apology = DEFAULT_APOLOGY } = agent;
-  if (typeof apology === 'string') return apology;
+export function apologyOf(agent: Agent, turn: PhraseTurn): string {
+  const { name, apology = DEFAULT_APOLOGY } = agent;
+  const failed = (why: LogFields): void =>
+    turn.log.error('apology failed', { agent: name, ...why });
+  return phraseOf(apology, turn, failed) ?? DEFAULT_APOLOGY;
+}
+
+/** What the agent says when the call has reached its limit. Never throws: a failure is logged. */
+export function limitTextOf(agent: Agent, turn: PhraseTurn): string {
+  const { name, limitReached = DEFAULT_LIMIT_REACHED } = agent;
+  const failed = (why: LogFields): void =>
+    turn.log.error('limitReached failed', { agent: name, ...why });
+  return phraseOf(limitReached, turn, failed) ?? DEFAULT_LIMIT_REACHED;
+}
+
+/** Undefined if it is a function that threw, or that returned no text. */
+function phraseOf(
+  phrase: string | ((turn: StartTurn | MessageTurn) => string),
+  turn: PhraseTurn,
+  failed: (why: LogFields) => void,
+): string | undefined {
+  if (typeof phrase === 'string') return phrase;
   const { event } = turn;
   try {
     const view = event.type === 'start' ? startTurn(event, turn, true) : messageTurn(event, turn);
-    const text: unknown = apology(view);
+    const text: unknown = phrase(view);
     if (typeof text === 'string') return text;
-    turn.log.error('apology failed', { agent: agent.name, got: typeof text });
+    failed({ got: typeof text });
   } catch (error) {
-    turn.log.error('apology failed', { agent: agent.name, error });
+    failed({ error });
   }
-  return DEFAULT_APOLOGY;
+  return undefined;
 }
 
 /** Calls `onInterrupted`, with what is kept of the reply. Never throws: a failure is logged. */

@@ -3,6 +3,7 @@
 
 import type {
   ModelAnswer, ModelRequestFailure, ModelTokens, ModelUsage, RequestEvent, ToolCallOutcome,
+  UsedTokens,
 } from '../agents/agent.ts';
 import type { ToolCall } from '../conversations/message.ts';
 
@@ -60,6 +61,8 @@ export interface WorkObserver {
   toolCall(tool: string, outcome: ToolCallOutcome, durationMs: number | undefined): void;
   /** The outcome of a call became unknown. */
   unknownOutcome(tool: string): void;
+  /** A turn has ended at that limit of its call. */
+  limitReached(limit: 'cost' | 'tokens'): void;
   /** Everything, as it happens. Default: nobody asks. */
   happened?(event: WorkEvent, turn: WorkingTurn): void;
 }
@@ -80,10 +83,20 @@ export interface WorkRequest {
   failure: ModelRequestFailure | undefined;
   tokens: ModelTokens | undefined;
   answer: ModelAnswer | undefined;
+  /**
+   * What it has used by now, if it gets no complete answer. Undefined for a model that does not
+   * tell, and once it was answered.
+   */
+  used: (() => UsedTokens | undefined) | undefined;
   /** Set if the same model was asked again, this much later. */
   retriedAfterMs: number | undefined;
   /** Set if this model was asked instead. */
   fellBackTo: string | undefined;
+}
+
+/** Tokens of a request to a model that got no complete answer. */
+export interface CutUsage extends UsedTokens {
+  readonly model: string;
 }
 
 /** A tool call that has begun to run. Times are in milliseconds. */
@@ -181,18 +194,20 @@ export class TurnWork {
     this.#turn.trace?.noteFailure(model, failure);
   }
 
-  #sent({ request: number, model, attempt, body }: Extract<RequestEvent, { type: 'sent' }>): void {
+  #sent(event: Extract<RequestEvent, { type: 'sent' }>): void {
+    const { request: number, model, attempt, body, usedSoFar } = event;
     const running = this.#running.get(number);
-    if (running !== undefined) return void (running.body = body); // sent again, without a field
+    if (running !== undefined) return void (running.body = body); // again, without a field
     const request = newRequest(model, this.#sinceStart(), attempt);
     request.body = body;
+    request.used = usedSoFar;
     this.#running.set(number, request);
     this.requests.push(request);
   }
 
   #completed({ request: number, usage, answer }: Extract<RequestEvent, { type: 'completed' }>) {
     const { firstDeltaMs, durationMs } = usage;
-    const ended = { firstDeltaMs, durationMs, tokens: usage, answer };
+    const ended = { firstDeltaMs, durationMs, tokens: usage, answer, used: undefined };
     Object.assign(this.#ended(number, usage.model), ended);
     this.#noted.add(usage);
     this.#used(usage);
@@ -204,8 +219,9 @@ export class TurnWork {
   }
 
   #failed(event: Extract<RequestEvent, { type: 'failed' }>): void {
-    const { request: number, model, failure, durationMs, tokens, answer } = event;
-    Object.assign(this.#ended(number, model), { failure, durationMs, tokens, answer });
+    const { request: number, model, failure, durationMs, tokens, answer, used } = event;
+    const ended = { failure, durationMs, tokens, answer, used: () => used };
+    Object.assign(this.#ended(number, model), ended);
     this.#observer?.modelRequest(model, failure);
   }
 
@@ -216,6 +232,17 @@ export class TurnWork {
     const unsent = newRequest(model, this.#sinceStart());
     this.requests.push(unsent);
     return unsent;
+  }
+
+  /**
+   * What requests without a complete answer have used by now, also those that still run. Estimated
+   * where the vendor has not said.
+   */
+  get cut(): readonly CutUsage[] {
+    return this.requests.flatMap(({ model, used }) => {
+      const tokens = used?.();
+      return tokens === undefined ? [] : [{ model, ...tokens }];
+    });
   }
 
   // Tool calls.
@@ -265,6 +292,7 @@ function newRequest(model: string, startedMs: number, attempt?: number): WorkReq
   return {
     model, startedMs: Math.max(0, startedMs), attempt,
     body: undefined, firstDeltaMs: undefined, durationMs: undefined, failure: undefined,
-    tokens: undefined, answer: undefined, retriedAfterMs: undefined, fellBackTo: undefined,
+    tokens: undefined, answer: undefined, used: undefined, retriedAfterMs: undefined,
+    fellBackTo: undefined,
   };
 }

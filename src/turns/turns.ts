@@ -27,6 +27,7 @@ import { callerIn } from '../conversations/conversation.ts';
 import type { ConversationManager, Snapshot } from '../conversations/manager.ts';
 import type { RunElsewhere } from '../conversations/turn-record.ts';
 import type { Logger } from '../log.ts';
+import type { CallLimits } from './call-limits.ts';
 import { isBeside, isSameTurn, type Delivery } from './delivery.ts';
 import { OtherProcesses, type OwnTurns, type TurnsToEnd } from './other-processes.ts';
 import { RunningCalls } from './running-calls.ts';
@@ -63,6 +64,8 @@ export interface TurnsOptions {
   readonly settleMs?: number;
   /** See `TurnHost`. Default false. */
   readonly recordsCalls?: boolean;
+  /** What the calls may use. Default: no limit. */
+  readonly limits?: CallLimits | undefined;
 }
 
 /** Time for the last writes of a shutdown. All tries of one write take less. */
@@ -86,6 +89,7 @@ export class Turns implements TurnOwner, OwnTurns {
   readonly recordsCalls: boolean;
   readonly calls = new RunningCalls();
   readonly others: OtherProcesses | undefined;
+  readonly #limits: CallLimits | undefined;
   readonly #running = new RunningTurns();
   /** How many writes are not done. */
   #writes = 0;
@@ -103,6 +107,7 @@ export class Turns implements TurnOwner, OwnTurns {
     this.observer = options.observer;
     this.tracing = options.tracing ?? NOT_TRACED;
     this.recordsCalls = options.recordsCalls ?? false;
+    this.#limits = options.limits;
     this.others =
       others === undefined ? undefined : new OtherProcesses(others.channel, this, others.log);
     this.process = options.process ?? others?.channel.address;
@@ -116,12 +121,17 @@ export class Turns implements TurnOwner, OwnTurns {
   /** Begins a turn. If the same turn already runs, the delivery takes over its stream instead. */
   start(delivery: Delivery): void {
     const { event } = delivery;
-    if (isBeside(event)) return this.#running.begin(new Turn(delivery, this, undefined));
+    if (isBeside(event)) return this.#begin(new Turn(delivery, this, undefined));
     const newest = this.#running.newestOf(event.conversationId);
     for (let turn = newest; turn !== undefined; turn = turn.older) {
       if (isSameTurn(turn.event, event)) return turn.takeOver(delivery);
     }
-    this.#running.begin(new Turn(delivery, this, newest));
+    this.#begin(new Turn(delivery, this, newest));
+  }
+
+  #begin(turn: Turn): void {
+    if (this.#limits === undefined) this.#running.begin(turn);
+    else this.#limits.during(turn, () => this.#running.begin(turn));
   }
 
   /**

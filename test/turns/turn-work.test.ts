@@ -30,6 +30,7 @@ function watched(): Watched {
     modelRequest: (model, outcome) => void counted.push(`${model} ${outcome}`),
     toolCall: (tool, outcome) => void counted.push(`${tool} ${outcome}`),
     unknownOutcome: () => undefined,
+    limitReached: () => undefined,
     happened: (event) => void events.push(event),
   };
   const turn = {

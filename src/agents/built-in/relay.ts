@@ -111,7 +111,7 @@ async function bridge(relay: Relay, turn: MessageTurn, reply: Reply): Promise<vo
     await narrate(narration, substance, voice, reply);
   } catch (error) {
     // Only the narration failed. The answer is still to come, and reports its own failure.
-    turn.log.warn('the fast model of the relay failed', { error });
+    if (!reply.isOver) turn.log.warn('the fast model of the relay failed', { error });
   } finally {
     await narration.cancel();
   }

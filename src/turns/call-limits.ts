@@ -1,0 +1,134 @@
+// What a call may use. Requests are counted before they begin, in the conversation, so that the sum
+// holds across processes and restarts.
+
+import { AsyncLocalStorage } from 'node:async_hooks';
+
+import type { Agent, ModelTokens } from '../agents/agent.ts';
+import type { Awaitable } from '../base/awaitable.ts';
+import { andThen } from '../base/awaitable.ts';
+import type { TurnEvent } from '../calls/call-event.ts';
+import {
+  isReached, NOTHING_SPENT, type Spending, type SpendingLimits, type Spent,
+} from '../conversations/spending.ts';
+import { limitTextOf } from './hooks.ts';
+import { persist, WRITE_DELAYS_MS } from './persist.ts';
+import { TurnReply, type SpeakingTurn } from './reply.ts';
+import type { TurnHost } from './turn-host.ts';
+import type { ViewedTurn } from './turn-view.ts';
+
+/** A turn whose requests to models count. */
+export interface LimitedTurn extends SpeakingTurn, ViewedTurn {
+  readonly event: TurnEvent;
+  readonly agent: Agent;
+  readonly host: ViewedTurn['host'] & Pick<TurnHost, 'track' | 'observer'>;
+}
+
+export interface CallLimitsOptions extends SpendingLimits {
+  /** What a request to that model has spent. */
+  readonly spentBy: (model: string, tokens: ModelTokens) => Spent;
+}
+
+const FREE = { close: () => undefined };
+
+/**
+ * Ends a call before a request to a model if its session has reached a limit. The agent's
+ * `limitReached` is spoken, and the agent hangs up.
+ *
+ * A request counts with an estimate of its input from before it begins, so that requests which run
+ * at the same time, here or in another process, see each other. The call may exceed its limit by
+ * what the last ones use beyond that.
+ */
+export class CallLimits {
+  readonly #limits: SpendingLimits;
+  readonly #spentBy: CallLimitsOptions['spentBy'];
+  /** The turn that the running code works for, whatever options it passes to a model. */
+  readonly #turns = new AsyncLocalStorage<LimitedTurn>();
+  /** Of turns that leave nothing in history: each stands alone. */
+  readonly #alone = new WeakMap<LimitedTurn, Spent>();
+
+  constructor({ spentBy, ...limits }: CallLimitsOptions) {
+    this.#limits = limits;
+    this.#spentBy = spentBy;
+  }
+
+  /** Requests that `run` makes, at once or later, are those of the turn. */
+  during(turn: LimitedTurn, run: () => void): void {
+    this.#turns.run(turn, run);
+  }
+
+  /** See `Meter`. A request outside of turns is not limited. */
+  open(
+    model: string, inputTokens: number,
+  ): Awaitable<{ close(model: string, tokens: ModelTokens | undefined): void } | undefined> {
+    const turn = this.#turns.getStore();
+    if (turn === undefined) return FREE;
+    const reserved = this.#spentBy(model, { inputTokens, outputTokens: 0 });
+    return andThen(this.#reserve(turn, reserved), (before) => {
+      if (isReached(before, this.#limits)) return this.#end(turn, before);
+      let isOpen = true;
+      return {
+        close: (answered, tokens) => {
+          if (!isOpen) return;
+          isOpen = false;
+          const used = tokens === undefined ? NOTHING_SPENT : this.#spentBy(answered, tokens);
+          this.#correct(turn, reserved, used);
+        },
+      };
+    });
+  }
+
+  /** What was spent before. If that is the limit, nothing is reserved. */
+  #reserve(turn: LimitedTurn, spent: Spent): Awaitable<Spent> {
+    const spending = spendingOf(turn, spent);
+    if (!turn.isStored) return this.#spendAlone(turn, spent);
+    const { conversations } = turn.host;
+    const reserve = (): Awaitable<Spent> =>
+      conversations.spend(turn.conversationId, spending, this.#limits);
+    const before = persist(reserve, []);
+    if (!(before instanceof Promise)) return before;
+    return before.catch((error: unknown) => {
+      logFailure(turn, error);
+      return NOTHING_SPENT; // a store that fails ends no calls
+    });
+  }
+
+  #correct(turn: LimitedTurn, reserved: Spent, used: Spent): void {
+    const [tokens, cost] = [used.tokens - reserved.tokens, used.cost - reserved.cost];
+    if (tokens === 0 && cost === 0) return;
+    if (!turn.isStored) return void this.#spendAlone(turn, { tokens, cost });
+    const { host, conversationId } = turn;
+    const spending = spendingOf(turn, { tokens, cost });
+    // A store that fails after it has written counts it twice. That is better than not at all.
+    const written = persist(
+      () => host.conversations.spend(conversationId, spending), WRITE_DELAYS_MS,
+    );
+    if (written instanceof Promise)
+      host.track(written.catch((error: unknown) => logFailure(turn, error)));
+  }
+
+  #spendAlone(turn: LimitedTurn, { tokens, cost }: Spent): Spent {
+    const before = this.#alone.get(turn) ?? NOTHING_SPENT;
+    if (!isReached(before, this.#limits))
+      this.#alone.set(turn, { tokens: before.tokens + tokens, cost: before.cost + cost });
+    return before;
+  }
+
+  #end(turn: LimitedTurn, { tokens, cost }: Spent): undefined {
+    if (turn.isOver) return;
+    const { log, conversationId, turnId, agent, host } = turn;
+    const limit = tokens >= (this.#limits.tokens ?? Infinity) ? 'tokens' : 'cost';
+    log.warn('a call has reached its limit', { conversationId, turnId, limit, tokens, cost });
+    host.observer?.limitReached(limit);
+    new TurnReply(turn).hangup({ say: limitTextOf(agent, turn) });
+  }
+}
+
+function spendingOf(
+  { event: { sessionId }, host: { process } }: LimitedTurn, { tokens, cost }: Spent,
+): Spending {
+  return { sessionId, process, tokens, cost };
+}
+
+function logFailure({ log, conversationId, turnId }: LimitedTurn, error: unknown): void {
+  log.error('what a call has used could not be stored', { conversationId, turnId, error });
+}

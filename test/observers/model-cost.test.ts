@@ -1,0 +1,154 @@
+// What a turn cost, in its log line and in the metrics.
+
+import assert from 'node:assert/strict';
+import { describe, it } from 'node:test';
+
+import { defineAgent } from '../../src/agents/define-agent.ts';
+import { withModel } from '../../src/agents/with-model.ts';
+import type { ChatModel, ModelTokens } from '../../src/models/model.ts';
+import { callOver, modelServer, serveAgent, spoken } from '../agents/model-app.ts';
+import { fails, rateLimits, silentAfter, stream } from '../faults/model-server.ts';
+import { chunk, DONE, OPENAI_REFUSED, usageChunk } from '../faults/wire-shapes.ts';
+import { serve, until } from '../fixtures/app.ts';
+
+const agent = defineAgent({ name: 'plain', prompt: 'Be brief.' });
+const PRICES = '{"openai:gpt-6-luna":{"input":1000,"cachedInput":500,"output":10000}}';
+
+function answering(prompt: number, completion: number) {
+  return stream(
+    chunk({ content: 'Yes.' }), chunk({}, 'stop'), usageChunk(prompt, completion), DONE);
+}
+
+/** The lines of requests that had a turn. */
+function turnLines(logLines: readonly string[]): Record<string, unknown>[] {
+  return logLines
+    .map((line) => JSON.parse(line) as Record<string, unknown>)
+    .filter(({ msg, outcome }) => msg === 'request' && outcome !== undefined);
+}
+
+function samples(text: string, name: string): string[] {
+  return text.split('\n').filter((line) => line.startsWith(`${name}{`));
+}
+
+/** A model of somebody's own that says it used these tokens. */
+function using(name: string, tokens: ModelTokens): ChatModel {
+  return {
+    name,
+    async *stream() {
+      yield { type: 'text', text: 'Yes.' };
+      yield { type: 'usage', model: name, ...tokens, firstDeltaMs: 1 };
+    },
+    warm: () => Promise.resolve(),
+    problems: () => [],
+    isUsable: () => true,
+  };
+}
+
+describe('the cost of a turn', () => {
+  it('is in its log line and in the metrics', async (t) => {
+    const server = await modelServer(t, answering(100, 20));
+    const served = serveAgent(t, agent, { openai: server }, { MODEL_PRICES: PRICES });
+    await spoken(served.client.say('one'));
+    const [line] = turnLines(served.logLines);
+    assert.deepEqual([line?.['inputTokens'], line?.['outputTokens']], [100, 20]);
+    assert.equal(line?.['cost'], 0.3);
+    assert.equal(line?.['tokensEstimated'], undefined);
+    assert.deepEqual(samples(served.app.metrics.text(), 'layercode_model_cost_total'), [
+      'layercode_model_cost_total{model="openai:gpt-6-luna"} 0.3',
+    ]);
+  });
+
+  it('is that of the default table without MODEL_PRICES', async (t) => {
+    const server = await modelServer(t, answering(1_000_000, 1_000_000));
+    const served = serveAgent(t, agent, { openai: server });
+    await spoken(served.client.say('one'));
+    assert.equal(turnLines(served.logLines)[0]?.['cost'], 0.6);
+  });
+
+  it('has a lower price for cached input', async (t) => {
+    const model = using('openai:gpt-6-luna', {
+      inputTokens: 100, outputTokens: 0, cachedTokens: 40,
+    });
+    const served = serve(t, withModel(agent, model), { environment: { MODEL_PRICES: PRICES } });
+    await spoken(served.client.say('one'));
+    assert.equal(turnLines(served.logLines)[0]?.['cost'], 0.08);
+  });
+
+  it('is left out for a model without a price, which the log says once', async (t) => {
+    const model = using('own:model', { inputTokens: 100, outputTokens: 1 });
+    const served = serve(t, withModel(agent, model));
+    for (const words of ['one', 'two']) await spoken(served.client.say(words));
+    assert.deepEqual(turnLines(served.logLines).map(({ cost }) => cost), [undefined, undefined]);
+    const told = served.logLines.filter((line) => line.includes('a model has no price'));
+    assert.equal(told.length, 1);
+    assert.match(told[0] ?? '', /"model":"own:model","hint":"add it to MODEL_PRICES"/);
+    assert.deepEqual(samples(served.app.metrics.text(), 'layercode_model_cost_total'), []);
+  });
+
+  it('is not asked for where a model reports no tokens', async (t) => {
+    const model = using('own:model', { inputTokens: undefined, outputTokens: undefined });
+    const served = serve(t, withModel(agent, model));
+    await spoken(served.client.say('one'));
+    assert.doesNotMatch(served.logLines.join(''), /no price/);
+  });
+});
+
+describe('a request that was cut off', () => {
+  const environment = { MODEL_PRICES: PRICES };
+
+  it('counts with an estimate of what was sent and had come', async (t) => {
+    const server = await modelServer(t, silentAfter(chunk({ content: 'Hello there' })));
+    const served = serveAgent(t, agent, { openai: server }, environment);
+    const caller = await callOver(t, served);
+    await caller.read((text) => text.includes('Hello'));
+    caller.socket.destroy();
+    await until(() => turnLines(served.logLines).length === 1, 'the line of the turn');
+    const [line] = turnLines(served.logLines);
+    const sent = JSON.stringify(server.requests[0]?.body).length;
+    assert.equal(line?.['outcome'], 'interrupted');
+    assert.equal(line?.['inputTokens'], Math.ceil(sent / 4));
+    assert.equal(line?.['outputTokens'], 3); // 11 characters
+    assert.equal(line?.['tokensEstimated'], true);
+    assert.equal(line?.['modelRequests'], 1);
+    assert.equal(line?.['model'], 'openai:gpt-6-luna');
+    assert.equal(line?.['cost'], Math.ceil(sent / 4) / 1_000 + 3 / 100);
+    const text = served.app.metrics.text();
+    const counted = 'layercode_model_estimated_tokens_total{model="openai:gpt-6-luna",direction=';
+    assert.deepEqual(samples(text, 'layercode_model_estimated_tokens_total'), [
+      `${counted}"input"} ${Math.ceil(sent / 4)}`, `${counted}"output"} 3`,
+    ]);
+    assert.deepEqual(samples(text, 'layercode_model_tokens_total'), []);
+  });
+
+  it('counts what the vendor had said by then, which is no estimate', async (t) => {
+    const said = chunk({ content: 'Hello' }).replace('"choices"',
+      '"usage":{"prompt_tokens":9,"completion_tokens":2},"choices"');
+    const server = await modelServer(t, silentAfter(said));
+    const served = serveAgent(t, agent, { openai: server }, environment);
+    const caller = await callOver(t, served);
+    await caller.read((text) => text.includes('Hello'));
+    caller.socket.destroy();
+    await until(() => turnLines(served.logLines).length === 1, 'the line of the turn');
+    const [line] = turnLines(served.logLines);
+    assert.deepEqual([line?.['inputTokens'], line?.['outputTokens']], [9, 2]);
+    assert.equal(line?.['tokensEstimated'], undefined);
+    assert.equal(line?.['cost'], 0.029);
+  });
+
+  it('counts nothing if the vendor has refused it', async (t) => {
+    const server = await modelServer(t, fails(401, OPENAI_REFUSED));
+    const served = serveAgent(t, agent, { openai: server }, environment);
+    await spoken(served.client.say('one'));
+    const [line] = turnLines(served.logLines);
+    assert.equal(line?.['outcome'], 'failed');
+    assert.deepEqual([line?.['inputTokens'], line?.['cost']], [undefined, undefined]);
+  });
+
+  it('adds nothing to an answer that came at the second try', async (t) => {
+    const server = await modelServer(t, rateLimits({ 'retry-after': '0' }), answering(100, 20));
+    const served = serveAgent(t, agent, { openai: server }, environment);
+    await spoken(served.client.say('one'));
+    const [line] = turnLines(served.logLines);
+    assert.deepEqual([line?.['inputTokens'], line?.['modelRequests']], [100, 1]);
+  });
+});

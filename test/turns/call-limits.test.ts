@@ -1,0 +1,435 @@
+// A call that has used what it may ends before its next request to a model.
+
+import assert from 'node:assert/strict';
+import { describe, it, type TestContext } from 'node:test';
+
+import type { Agent } from '../../src/agents/agent.ts';
+import { getAgent } from '../../src/agents/built-in/registry.ts';
+import { defineAgent } from '../../src/agents/define-agent.ts';
+import { tool } from '../../src/agents/tool.ts';
+import { withModel } from '../../src/agents/with-model.ts';
+import { soon } from '../../src/base/awaitable.ts';
+import { MemoryStore } from '../../src/conversations/memory-store.ts';
+import { spentIn } from '../../src/conversations/spending.ts';
+import type { ConversationStore } from '../../src/conversations/store.ts';
+import type { ChatModel } from '../../src/models/model.ts';
+import { scriptedModel } from '../../src/models/scripted-model.ts';
+import { SettingsError } from '../../src/settings/settings.ts';
+import { modelServer, serveAgent } from '../agents/model-app.ts';
+import { HeldReply } from '../conversations/asking-back.ts';
+import { sharing } from '../conversations/stores/machines.ts';
+import { PartsInMemory } from '../conversations/stores/parts-in-memory.ts';
+import { fails, says as answers } from '../faults/model-server.ts';
+import { OPENAI_RATE_LIMITED } from '../faults/wire-shapes.ts';
+import {
+  deferred, fired, serve, until, type Served, type TestAgent,
+} from '../fixtures/app.ts';
+import { serveCompletions } from '../fixtures/completions.ts';
+import { machines, says } from './machines.ts';
+
+const GOODBYE = 'I have to end our call here. Thank you, and goodbye.';
+const PRICES = '{"own:model":{"input":1000,"output":10000}}';
+
+interface OwnModel extends ChatModel {
+  /** How often it was asked, and how many requests are over. */
+  count: number;
+  ended: number;
+}
+
+/** A model of somebody's own. Each answer uses 6 tokens of input and 4 of output. */
+function ownModel(held?: Promise<void>): OwnModel {
+  const model: OwnModel = {
+    name: 'own:model',
+    count: 0,
+    ended: 0,
+    async *stream(_messages, { signal }) {
+      model.count += 1;
+      try {
+        yield { type: 'text', text: 'Yes.' };
+        if (held !== undefined) await Promise.race([held, fired(signal)]);
+        if (signal.aborted) return;
+        const [inputTokens, outputTokens] = [6, 4];
+        yield { type: 'usage', model: model.name, inputTokens, outputTokens, firstDeltaMs: 1 };
+      } finally {
+        model.ended += 1;
+      }
+    },
+    warm: () => Promise.resolve(),
+    problems: () => [],
+    isUsable: () => true,
+  };
+  return model;
+}
+
+/** An agent with hooks of its own that asks the model `times` times in each turn. */
+function asking(model: ChatModel, times = 1, more: TestAgent = {}): TestAgent {
+  return {
+    ...more,
+    bind({ openModel }) {
+      const opened = openModel(model);
+      return {
+        name: 'asking',
+        ...more,
+        async onMessage({ text, signal }, { say }) {
+          for (let time = 0; time < times; time++)
+            for await (const delta of opened.stream([{ role: 'user', content: text }], { signal }))
+              if (delta.type === 'text') await say(delta.text);
+        },
+      };
+    },
+  };
+}
+
+interface Heard {
+  readonly text: string;
+  readonly hangsUp: boolean;
+}
+
+async function hear({ client }: Served, words: string, fields: object = {}): Promise<Heard> {
+  const events = await (await client.say(words, { ...fields })).events();
+  assert.equal(events.at(-1)?.type, 'response.end');
+  return {
+    text: events.map((e) => (e.type === 'response.tts' ? String(e.content) : '')).join(''),
+    hangsUp: events.some(({ type }) => type === 'response.hangup'),
+  };
+}
+
+function limited(
+  t: TestContext, agent: TestAgent, limits: Readonly<Record<string, string>>,
+  store?: ConversationStore,
+): Served {
+  const environment = { ...limits };
+  return serve(t, agent, { environment, ...(store === undefined ? {} : { store }) });
+}
+
+async function spent({ app, client }: Served, sessionId: string): Promise<object> {
+  const conversation = await app.conversations.read(client.conversationId);
+  return spentIn(conversation ?? assert.fail(), sessionId);
+}
+
+const SESSION = { session_id: 's' };
+const CALL = { ...SESSION, conversation_id: 'c' };
+
+describe('a call with MAX_TOKENS_PER_CALL', () => {
+  it('ends before the next request, politely, as do all later turns', async (t) => {
+    const model = ownModel();
+    const served = limited(t, asking(model), { MAX_TOKENS_PER_CALL: '20' });
+    assert.deepEqual(await hear(served, 'one', SESSION), { text: 'Yes.', hangsUp: false });
+    assert.deepEqual(await hear(served, 'two', SESSION), { text: 'Yes.', hangsUp: false });
+    assert.deepEqual(await hear(served, 'three', SESSION), { text: GOODBYE, hangsUp: true });
+    assert.deepEqual(await hear(served, 'four', SESSION), { text: GOODBYE, hangsUp: true });
+    assert.equal(model.count, 2);
+    assert.deepEqual(await spent(served, 's'), { tokens: 20, cost: 0 });
+    assert.equal(served.metric('layercode_call_limits_reached_total{limit="tokens"}'), 2);
+    const lines = served.logLines.filter((line) => line.includes('a call has reached its limit'));
+    assert.equal(lines.length, 2);
+    assert.match(lines[0] ?? '', /"limit":"tokens","tokens":20,"cost":0/);
+  });
+
+  it('is ended in the middle of a turn, after what was said', async (t) => {
+    const model = ownModel();
+    const served = limited(t, asking(model, 3), { MAX_TOKENS_PER_CALL: '15' });
+    assert.deepEqual(await hear(served, 'one'), { text: `Yes.Yes. ${GOODBYE}`, hangsUp: true });
+    assert.equal(model.count, 2);
+    const [, reply] = await served.history();
+    assert.deepEqual(reply, ['assistant', `Yes.Yes. ${GOODBYE}`, 'completed']);
+  });
+
+  it('ends in a hook that is an async generator', async (t) => {
+    const model = ownModel();
+    const agent: TestAgent = {
+      bind({ openModel }) {
+        const opened = openModel(model);
+        return {
+          name: 'generating',
+          async *onMessage({ signal }) {
+            yield 'Hm. ';
+            for await (const delta of opened.stream([], { signal }))
+              if (delta.type === 'text') yield delta.text;
+          },
+        };
+      },
+    };
+    const served = limited(t, agent, { MAX_TOKENS_PER_CALL: '10' });
+    assert.deepEqual(await hear(served, 'one'), { text: 'Hm. Yes.', hangsUp: false });
+    assert.deepEqual(await hear(served, 'two'), { text: `Hm. ${GOODBYE}`, hangsUp: true });
+  });
+
+  it('counts each session of a conversation by itself', async (t) => {
+    const served = limited(t, asking(ownModel()), { MAX_TOKENS_PER_CALL: '10' });
+    await hear(served, 'one', { session_id: 'a' });
+    assert.equal((await hear(served, 'two', { session_id: 'a' })).hangsUp, true);
+    assert.equal((await hear(served, 'three', { session_id: 'b' })).hangsUp, false);
+    assert.equal((await hear(served, 'four', { session_id: 'a' })).hangsUp, true);
+  });
+
+  it('counts requests that run at the same time in one turn', async (t) => {
+    const model = ownModel();
+    const agent: TestAgent = {
+      bind({ openModel }) {
+        const opened = openModel(model);
+        return {
+          name: 'asking',
+          async onMessage({ text, signal }, { say }) {
+            const ask = async (): Promise<void> => {
+              const messages = [{ role: 'user', content: text }] as const;
+              for await (const delta of opened.stream(messages, { signal }))
+                if (delta.type === 'text') await say(delta.text);
+            };
+            await Promise.allSettled([ask(), ask(), ask()]);
+          },
+        };
+      },
+    };
+    const served = limited(t, agent, { MAX_TOKENS_PER_CALL: '1' });
+    assert.deepEqual(await hear(served, 'one'), { text: GOODBYE, hangsUp: true });
+    assert.equal(model.count, 1);
+  });
+
+  it('ends though the agent catches the error of its model', async (t) => {
+    const errors: unknown[] = [];
+    const model = ownModel();
+    const agent: TestAgent = {
+      bind({ openModel }) {
+        const opened = openModel(model);
+        return {
+          name: 'catching',
+          async onMessage({ signal }, { say }) {
+            try {
+              for await (const _delta of opened.stream([], { signal })) await say('Hm.');
+            } catch (error) {
+              errors.push(error);
+              assert.equal(await say('I go on.'), false);
+            }
+          },
+        };
+      },
+    };
+    const served = limited(t, agent, { MAX_TOKENS_PER_CALL: '1' });
+    await hear(served, 'one');
+    assert.deepEqual(await hear(served, 'two'), { text: GOODBYE, hangsUp: true });
+    assert.equal((errors[0] as { readonly code?: unknown }).code, 'limit_reached');
+    assert.equal(model.count, 1);
+  });
+
+  it('counts what an interrupted request was sent and had answered', async (t) => {
+    const held = deferred();
+    t.after(() => held.resolve());
+    const model = ownModel(held.promise);
+    const served = limited(t, asking(model), { MAX_TOKENS_PER_CALL: '1000' });
+    const reply = new HeldReply(await served.client.say('x'.repeat(41), SESSION));
+    assert.equal(await reply.next(), 'Yes.');
+    assert.deepEqual(await spent(served, 's'), { tokens: 11, cost: 0 }); // 41 characters
+    void served.client.say('stop', { session_id: 'other' });
+    await until(() => model.ended === 1, 'the end of the request');
+    await soon();
+    assert.deepEqual(await spent(served, 's'), { tokens: 12, cost: 0 }); // and 4
+  });
+
+  it('holds after a restart', async (t) => {
+    const parts = new PartsInMemory();
+    const [first, second] = [sharing(parts), sharing(parts)];
+    const limits = { MAX_TOKENS_PER_CALL: '10' };
+    const before = limited(t, asking(ownModel()), limits, first);
+    assert.equal((await hear(before, 'one', CALL)).text, 'Yes.');
+    await before.app.close();
+    const after = limited(t, asking(ownModel()), limits, second);
+    assert.deepEqual(await hear(after, 'two', CALL), { text: GOODBYE, hangsUp: true });
+  });
+
+  it('holds across processes, and counts a request that still runs in another one', async (t) => {
+    const held = deferred();
+    t.after(() => held.resolve());
+    const model = ownModel(held.promise);
+    const { a, b } = machines(t, asking(model), { MAX_TOKENS_PER_CALL: '1' });
+    const running = new HeldReply(await a.client.say('one', { turn_id: 'one', ...CALL }));
+    assert.equal(await running.next(), 'Yes.');
+    assert.equal(await says(b, 'two', CALL), GOODBYE);
+    assert.equal(model.count, 1);
+  });
+
+  it('lets calls go on that no store counts, and says so', async (t) => {
+    const model = ownModel();
+    const memory = new MemoryStore({ ttlMs: 60_000, maxConversations: 10 });
+    let fails = false;
+    const store: ConversationStore = {
+      read: (id) => memory.read(id),
+      update(id, change) {
+        if (fails) throw new Error('disk full');
+        return memory.update(id, change);
+      },
+      count: () => memory.count(),
+      close: () => memory.close(),
+    };
+    const failing: ChatModel = {
+      ...model,
+      stream(messages, options) {
+        fails = false;
+        return model.stream(messages, options);
+      },
+    };
+    const agent = asking(failing, 1, { onMessage: () => undefined });
+    const bind = agent.bind;
+    const served = limited(t, {
+      bind(resources) {
+        const bound = bind?.(resources) ?? assert.fail();
+        return {
+          ...bound,
+          onMessage(turn, reply) {
+            fails = true;
+            return bound.onMessage(turn, reply);
+          },
+        };
+      },
+    }, { MAX_TOKENS_PER_CALL: '1' }, store);
+    assert.equal((await hear(served, 'one')).text, 'Yes.');
+    assert.match(served.logLines.join(''), /what a call has used could not be stored/);
+  });
+});
+
+describe('a call with MAX_COST_PER_CALL', () => {
+  it('ends in the currency of MODEL_PRICES', async (t) => {
+    const model = ownModel();
+    const limits = { MAX_COST_PER_CALL: '0.046', MODEL_PRICES: PRICES };
+    const served = limited(t, asking(model), limits);
+    assert.equal((await hear(served, 'one', SESSION)).hangsUp, false);
+    assert.deepEqual(await spent(served, 's'), { tokens: 10, cost: 0.046 });
+    assert.deepEqual(await hear(served, 'two', SESSION), { text: GOODBYE, hangsUp: true });
+    assert.match(served.logLines.join(''), /"limit":"cost","tokens":10,"cost":0\.046/);
+  });
+
+  it('is refused at the start for models without a price, all of which are named', (t) => {
+    const unknown = { ...ownModel(), name: 'own:other,own:third' };
+    const limits = { MAX_COST_PER_CALL: '1', MODEL_PRICES: PRICES };
+    assert.throws(() => limited(t, asking(unknown), limits), (error) => {
+      assert.ok(error instanceof SettingsError);
+      assert.deepEqual(error.problems, [
+        'MAX_COST_PER_CALL needs a price for each model: add own:other to MODEL_PRICES',
+        'MAX_COST_PER_CALL needs a price for each model: add own:third to MODEL_PRICES',
+      ]);
+      return true;
+    });
+  });
+
+  it('needs a price for each model that the settings name, and has those of the defaults', (t) => {
+    const agent = defineAgent({ name: 'plain', prompt: 'Be brief.' });
+    const cap = { MAX_COST_PER_CALL: '1' };
+    limited(t, agent, cap);
+    limited(t, agent, { ...cap, DEFAULT_MODEL: 'anthropic:claude-haiku-4-5' });
+    const names = { DEFAULT_MODEL: 'openai:gpt-6-luna,ollama:llama' };
+    assert.throws(() => limited(t, agent, { ...cap, ...names }), /add ollama:llama to MODEL_/);
+    assert.throws(() => limited(t, agent, { ...cap, MODEL_PRICES: PRICES }), /gpt-6-luna/);
+  });
+
+  it('fails a turn that chooses a model without a price', async (t) => {
+    const agent = defineAgent({
+      name: 'choosing', prompt: 'Be brief.', model: () => 'ollama:llama',
+    });
+    const served = limited(t, agent, { MAX_COST_PER_CALL: '1' });
+    assert.match((await hear(served, 'one')).text, /something went wrong/);
+    assert.match(served.logLines.join(''), /add ollama:llama to MODEL_PRICES/);
+  });
+});
+
+describe('limitReached', () => {
+  const limits = { MAX_TOKENS_PER_CALL: '1' };
+  const WORDS: readonly (readonly [name: string, text: Agent['limitReached'], heard: string])[] = [
+    ['a text', 'Time is up.', 'Time is up.'],
+    ['a function of the turn', (turn) => `Bye, ${turn.conversationId.length > 0}.`, 'Bye, true.'],
+    ['an empty text', '', ''],
+    ['a function that throws', () => assert.fail('no words'), GOODBYE],
+    ['a function without a text', (() => 5) as unknown as () => string, GOODBYE],
+  ];
+  for (const [name, limitReached = '', heard] of WORDS)
+    it(`may be ${name}`, async (t) => {
+      const served = limited(t, asking(ownModel(), 1, { limitReached }), limits);
+      await hear(served, 'one');
+      assert.deepEqual(await hear(served, 'two'), { text: heard, hangsUp: true });
+      const failed = served.logLines.some((line) => line.includes('limitReached failed'));
+      assert.equal(failed, heard === GOODBYE);
+    });
+});
+
+describe('a limited call of an agent with a prompt', () => {
+  const look = tool({
+    name: 'look', description: 'Looks.', parameters: { type: 'object' }, run: () => 'There.',
+  });
+
+  it('ends between the rounds of its tools', async (t) => {
+    const model = scriptedModel([{ call: 'look', args: {} }, 'Never said.']);
+    const looking = defineAgent({ name: 'looking', prompt: 'Look.', tools: [look] });
+    const agent = withModel(looking, model);
+    const served = limited(t, agent, { MAX_TOKENS_PER_CALL: '1' });
+    assert.deepEqual(await hear(served, 'one'), { text: GOODBYE, hangsUp: true });
+    assert.equal(model.requests.length, 1);
+  });
+
+  it('ends with a model that a tool asks', async (t) => {
+    const inner = ownModel();
+    let opened: ChatModel | undefined;
+    const asks = tool({
+      name: 'asks', description: 'Asks.', parameters: { type: 'object' },
+      async run(_args, { signal }) {
+        for await (const _delta of opened?.stream([], { signal }) ?? []) continue;
+        return 'ok';
+      },
+    });
+    const outer = withModel(
+      defineAgent({ name: 'outer', prompt: 'Ask.', tools: [asks] }),
+      scriptedModel([{ call: 'asks', args: {} }, 'Never said.']),
+    );
+    const served = limited(t, {
+      ...outer,
+      bind(resources) {
+        opened = resources.openModel(inner);
+        return outer.bind?.(resources) ?? assert.fail();
+      },
+    }, { MAX_TOKENS_PER_CALL: '1' });
+    assert.deepEqual(await hear(served, 'one'), { text: GOODBYE, hangsUp: true });
+    assert.equal(inner.count, 0);
+  });
+
+  for (const name of ['relay', 'relay:shadow', 'relay:speculative', 'bakery', 'outdoor_shop'])
+    it(`ends with the built-in agent ${name}`, async (t) => {
+      const model = ownModel();
+      const served = limited(t, withModel(getAgent(name), model), { MAX_TOKENS_PER_CALL: '20' });
+      for (const words of ['one', 'two', 'three']) await hear(served, words);
+      assert.deepEqual(await hear(served, 'four'), { text: GOODBYE, hangsUp: true });
+      assert.equal(model.count, 2);
+    });
+
+  it('asks neither again nor another model once the limit is reached', async (t) => {
+    const server = await modelServer(t, fails(429, OPENAI_RATE_LIMITED), answers('Yes.'));
+    const agent = defineAgent({ name: 'plain', prompt: 'Be brief.' });
+    const environment = {
+      MAX_TOKENS_PER_CALL: '1', DEFAULT_MODEL: 'openai:gpt-6-luna,vllm:other',
+    };
+    const vendors = { openai: server, vllm: server };
+    const { client, logLines } = serveAgent(t, agent, vendors, environment);
+    assert.equal(await (await client.say('one', CALL)).text(), 'Yes.');
+    assert.equal(server.requests.length, 2);
+    assert.equal(await (await client.say('two', CALL)).text(), GOODBYE);
+    assert.equal(server.requests.length, 2);
+    assert.equal(logLines.filter((line) => line.includes('asking vllm:other')).length, 0);
+  });
+});
+
+describe('a limited call over a wire', () => {
+  const agent = (model: ChatModel): TestAgent => asking(model);
+  const limits = { MAX_TOKENS_PER_CALL: '10' };
+
+  it('that cannot hang up repeats the words in each later turn', async (t) => {
+    const { platform } = serveCompletions(t, agent(ownModel()), { environment: limits });
+    const told = ['user: one', 'agent: Yes.', 'user: two'];
+    assert.equal(await platform.hear(['user: one']), 'Yes.');
+    assert.equal(await platform.hear(told), GOODBYE);
+    assert.equal(await platform.hear([...told, `agent: ${GOODBYE}`, 'user: three']), GOODBYE);
+  });
+
+  it('that names no conversation is limited in each turn alone', async (t) => {
+    const options = { conversationId: null };
+    const { platform } = serveCompletions(t, asking(ownModel(), 2), { environment: limits });
+    for (const words of ['one', 'two'])
+      assert.equal(await platform.hear([`user: ${words}`], options), `Yes. ${GOODBYE}`);
+  });
+});
