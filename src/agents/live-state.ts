@@ -20,6 +20,8 @@ export interface StoredState {
   readonly isResumed: boolean;
   /** Whether it is an older state, as a turn that changed it was discarded. */
   readonly hasGoneBack?: boolean;
+  /** Whether another process had it meanwhile: what was changed here and not stored is dropped. */
+  readonly wasElsewhere?: boolean;
 }
 
 /** One state per conversation, for as long as something uses it. */
@@ -33,12 +35,13 @@ export class LiveStates<S = unknown> {
 
   /** The conversation's state. Each `enter` must be followed by a `leave`. */
   enter(
-    conversationId: string, { state, isResumed, hasGoneBack }: StoredState,
+    conversationId: string, { state, isResumed, hasGoneBack, wasElsewhere }: StoredState,
   ): LiveState<S> {
     const known = this.#live.get(conversationId);
     // After a clear the conversation starts afresh, even if one of its tools is still running.
     const goesOn = !hasGoneBack && (isResumed || state !== undefined);
-    const isSame = known !== undefined && goesOn && known.is(state);
+    const isDropped = wasElsewhere === true && known?.hasNews === true;
+    const isSame = known !== undefined && goesOn && known.is(state) && !isDropped;
     if (!isSame) known?.supersede();
     const live = isSame ? known : this.#read(conversationId, state);
     this.#live.set(conversationId, live);
@@ -92,6 +95,16 @@ export class LiveState<S = unknown> {
   /** Whether a stored text is what this process read or wrote last. */
   is(text: string | undefined): boolean {
     return text === this.#stored || text === this.#given;
+  }
+
+  /** Whether it has changed and that is not known to be stored. */
+  get hasNews(): boolean {
+    if (this.#made === undefined) return false;
+    try {
+      return textOf(this.#made.value) !== this.#stored;
+    } catch {
+      return true; // it cannot be stored
+    }
   }
 
   /**

@@ -123,6 +123,8 @@ export class OpenedTurn {
   readonly place: string;
   /** Whether the state is that before a turn which the platform has discarded. */
   readonly hasGoneBack: boolean;
+  /** Whether another process had the state before this turn. */
+  readonly wasElsewhere: boolean;
   /**
    * False if the request is a late copy of one that another turn has followed or replaced, which
    * has completed. It is answered, but its tools must not change anything.
@@ -141,6 +143,7 @@ export class OpenedTurn {
     takenOver: RunElsewhere | undefined,
     lostCalls: readonly LostCall[],
     hasGoneBack: boolean,
+    wasElsewhere: boolean,
     mayAct: boolean,
   ) {
     this.turnId = record.id;
@@ -154,6 +157,7 @@ export class OpenedTurn {
     // No id of a platform's has a control character.
     this.place = record.number === undefined ? record.id : `\u0000${record.number}`;
     this.hasGoneBack = hasGoneBack;
+    this.wasElsewhere = wasElsewhere;
     this.mayAct = mayAct;
     this.#conversation = conversation;
     this.#record = record;
@@ -294,6 +298,7 @@ export function openTurn(
   const place =
     told === undefined ? undefined : takePlace(conversation, record, told.discarded);
   keepCaller(conversation, opening.caller);
+  const { stateOwner } = conversation;
   if (process !== undefined) conversation.stateOwner = process;
   trim(conversation, bounds);
   return new OpenedTurn(
@@ -308,6 +313,7 @@ export function openTurn(
     takenOver,
     lost,
     place?.hasGoneBack === true,
+    stateOwner !== undefined && stateOwner !== process,
     comparison === undefined || !isLateCopy(conversation, opening, record),
   );
 }

@@ -128,7 +128,8 @@ const BEGINNING_LENGTH = 400;
 export function beginningOf(text: string): Beginning {
   const words = plain(text.slice(0, BEGINNING_LENGTH))
     .split(/[^\p{L}\p{M}\p{N}]+/u)
-    .filter((word) => word !== '');
+    .filter((word) => word !== '')
+    .flatMap((word) => (UNSPACED.test(word) ? (word.match(UNSPACED_PART) ?? []) : word));
   return { letters: words.join(''), words, isCut: text.length > BEGINNING_LENGTH };
 }
 
@@ -150,12 +151,29 @@ interface Word {
   readonly end: number;
 }
 
+/** Chinese and Japanese, where no spaces part the words. */
+const UNSPACED = /[\p{sc=Han}\p{sc=Hira}\p{sc=Kana}]/u;
+/** A Chinese character, letters of a kana in a row, or what is neither. */
+const UNSPACED_PART =
+  /\p{sc=Han}\p{M}*|[\p{sc=Hira}\p{sc=Kana}\u30fc\p{M}]+|[^\p{sc=Han}\p{sc=Hira}\p{sc=Kana}]+/gu;
+
 /** The words of a text that have letters, in order. */
 function* wordsIn(text: string): Generator<Word, void, undefined> {
-  for (const match of text.slice(0, LONGEST).matchAll(/<\/?\p{L}[^<>]*>|[^\s<]+|</gu)) {
-    const [word] = match;
+  for (const { 0: word, index } of text.slice(0, LONGEST).matchAll(WORD)) {
     const letters = lettersOf(word);
-    if (letters !== '')
-      yield { letters, start: match.index, end: match.index + word.length };
+    if (letters === '') continue;
+    if (UNSPACED.test(word)) yield* partsOf(word, index);
+    else yield { letters, start: index, end: index + word.length };
+  }
+}
+
+/** A tag, or what stands between spaces. */
+const WORD = /<\/?\p{L}[^<>]*>|[^\s<]+|</gu;
+
+function* partsOf(word: string, offset: number): Generator<Word, void, undefined> {
+  for (const { 0: part, index } of word.matchAll(UNSPACED_PART)) {
+    const letters = lettersOf(part);
+    const start = offset + index;
+    if (letters !== '') yield { letters, start, end: start + part.length };
   }
 }

@@ -93,7 +93,27 @@ export function noteProgress(
   if (!isOpen) return { ownership: 'closed', ...unclaimed };
   const isStateKept = keepState(conversation, agentState, progress.process);
   const outcomes = claims.map((claim) => claimOnce(conversation, progress, claim));
+  const joining = claims.filter((_claim, index) => isOfAnother(outcomes[index]));
+  if (joining.length > 0) noteJoining(conversation, record, joining);
   return { ownership: 'noted', claims: outcomes, isStateKept };
+}
+
+function isOfAnother(outcome: ClaimOutcome | undefined): boolean {
+  return outcome?.kind === 'running' || outcome?.kind === 'ended';
+}
+
+/** These calls do not act: another one does, or did, which has claimed their key. */
+function noteJoining(
+  conversation: Conversation, record: TurnRecord, claims: readonly OnceClaim[],
+): void {
+  const { messages = [], runId } = record;
+  for (const { toolCallId } of claims) {
+    const index = indexOfCall(record, { runId, toolCallId });
+    const call = messages[index];
+    if (call?.role !== 'tool') continue;
+    messages[index] = { ...call, joins: true };
+    conversation.touched?.add(record);
+  }
 }
 
 /**

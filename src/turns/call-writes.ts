@@ -188,6 +188,7 @@ async function notRunningElsewhere(
       call.claim = {
         kind: 'running', call: claim !== undefined && isClaimed ? claim : callOf(call, process),
       };
+      call.spoken.joins = true;
       return false;
     });
   } catch (error) {

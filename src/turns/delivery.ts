@@ -53,6 +53,12 @@ export interface DeliveredTurn {
 }
 
 /**
+ * `with others`: the reply is complete, and what is left of it may depart a moment later, with
+ * other replies. `cut short`: now, and it is not complete.
+ */
+export type StreamEnd = 'now' | 'with others' | 'cut short';
+
+/**
  * One delivery of a turn: the event that was posted, and the stream that the reply is written to.
  */
 export interface Delivery {
@@ -82,11 +88,9 @@ export interface Delivery {
   send(event: ReplyEvent): Awaitable<boolean>;
   /**
    * Ends the stream, and resolves the promises that `send` returned. Idempotent. Returns true if
-   * everything has left this process. Otherwise `turn` is told as soon as that is known. `with
-   * others`: the reply is complete, and what is left of it may depart a moment later, with other
-   * replies.
+   * everything has left this process. Otherwise `turn` is told as soon as that is known.
    */
-  end(when?: 'now' | 'with others'): boolean;
+  end(when?: StreamEnd): boolean;
   /** Called once, as soon as it is known how the delivery was answered. */
   onOutcome(report: TurnReport): void;
 }

@@ -4,6 +4,8 @@
 // A voice that is cut off after its turn was settled is not told here: the next message says so,
 // and the conversation's record of the turn is cut (`CutTurn` in conversations/heard.ts).
 
+import type { StreamEnd } from './delivery.ts';
+
 /** How a run ends. */
 export type Ending = 'completed' | 'failed' | 'interrupted';
 
@@ -46,8 +48,7 @@ export type Happening = (typeof HAPPENINGS)[number];
 /**
  * What is to be done, in this order.
  *
- * - `end the stream`: `with others` if the reply may depart a moment later, with other replies. If
- *   all of it has left, `left` follows at once.
+ * - `end the stream`: if all of it has left, `left` follows at once.
  * - `settle`: stores what was said, unless that was done, and reports the outcome. `as it left`:
  *   completed if all of the reply has left this process, and interrupted otherwise.
  * - `settle late`: stores it in a record that was opened after the turn had ended.
@@ -58,7 +59,7 @@ export type Effect =
   | { readonly do: 'ask other processes' | 'let the next agent speak' }
   | { readonly do: 'apologise' | 'log a lost turn' | 'log a late failure' }
   | { readonly do: 'send what was sent' | 'pass the stream on' | 'begin again' }
-  | { readonly do: 'end the stream'; readonly when: 'now' | 'with others' }
+  | { readonly do: 'end the stream'; readonly when: StreamEnd }
   | { readonly do: 'store first'; readonly as: 'completed' | 'failed' }
   | { readonly do: 'settle'; readonly as: Ending | 'as it left' }
   | { readonly do: 'settle late'; readonly as: 'failed' | 'interrupted' }
@@ -81,6 +82,7 @@ const passOn: Effect = { do: 'pass the stream on' };
 const apologise: Effect = { do: 'apologise' };
 const endNow: Effect = { do: 'end the stream', when: 'now' };
 const endWithOthers: Effect = { do: 'end the stream', when: 'with others' };
+const cutShort: Effect = { do: 'end the stream', when: 'cut short' };
 
 function settle(as: Ending | 'as it left'): Effect {
   return { do: 'settle', as };
@@ -118,7 +120,7 @@ const MOVES: Readonly<Record<TurnState, Moves>> = {
     failed: to(
       'failed early', interruptOlder, apologise, endNow, settle('failed'), stopAgent('failed'),
     ),
-    interrupted: to('cut early', endNow, settle('interrupted'), stopAgent('interrupted')),
+    interrupted: to('cut early', cutShort, settle('interrupted'), stopAgent('interrupted')),
     'taken over': takenOver,
     'delivered again': to('opening', passOn),
   },
@@ -128,7 +130,7 @@ const MOVES: Readonly<Record<TurnState, Moves>> = {
     'handed over': to('speaking', { do: 'let the next agent speak' }),
     completed: to('leaving', endWithOthers, stopAgent('completed')),
     failed: to('settled', apologise, endNow, settle('failed'), stopAgent('failed')),
-    interrupted: to('settled', endNow, settle('interrupted'), stopAgent('interrupted')),
+    interrupted: to('settled', cutShort, settle('interrupted'), stopAgent('interrupted')),
     'taken over': to('settled', ...takenOver.effects, stopAgent('taken over')),
     'delivered again': to('speaking', passOn),
   },

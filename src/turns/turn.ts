@@ -13,7 +13,9 @@ import type { OpenedTurn, TurnClaim, TurnSettlement } from '../conversations/rul
 import type { Logger } from '../log.ts';
 import { AgentRun, type AgentsTurn } from './agent-run.ts';
 import { startClock, type TimedTurn } from './clock.ts';
-import { isBeside, textOf, type DeliveredTurn, type Delivery } from './delivery.ts';
+import {
+  isBeside, textOf, type DeliveredTurn, type Delivery, type StreamEnd,
+} from './delivery.ts';
 import { apologyOf, tellInterrupted } from './hooks.ts';
 import {
   isAnswered, isOver, moveFor, type Effect, type Ending, type Happening, type TurnState,
@@ -504,7 +506,7 @@ export class Turn implements AgentsTurn, OpeningTurn, TimedTurn, SettlingTurn, D
     older.turn = undefined;
     this.delivery = newer;
     newer.turn = this;
-    older.end(); // what it was sent by now still leaves
+    older.end('cut short'); // what it was sent by now still leaves
     this.spoken.noteTakeOver(older.unsent);
     for (const event of this.spoken.events) void newer.send(event);
     older.onOutcome({ outcome: 'taken over' });
@@ -532,7 +534,7 @@ export class Turn implements AgentsTurn, OpeningTurn, TimedTurn, SettlingTurn, D
     void this.delivery.send({ type: 'error' });
   }
 
-  #endStream(when: 'now' | 'with others'): void {
+  #endStream(when: StreamEnd): void {
     if (this.delivery.end(when) || !this.isStored) this.#happens('left');
   }
 
@@ -576,7 +578,7 @@ export class Turn implements AgentsTurn, OpeningTurn, TimedTurn, SettlingTurn, D
 
   /** What the caller gets, if anything, is another run's reply. */
   #endUnstored(outcome: 'stale' | 'replayed' | 'taken over'): void {
-    this.delivery.end();
+    this.delivery.end(outcome === 'taken over' ? 'cut short' : 'now');
     this.host.ended(this);
     this.delivery.turn = undefined;
     this.trace?.end({ outcome });

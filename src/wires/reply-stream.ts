@@ -5,6 +5,7 @@ import type { Context } from '../http/context.ts';
 import { departTogether, type Departing } from '../http/departures.ts';
 import type { EventWriter, EventWriterListener } from '../http/event-writer.ts';
 import { startHeartbeat } from '../http/heartbeat.ts';
+import type { StreamEnd } from '../turns/delivery.ts';
 import type { ReplyEncoder } from './reply-encoder.ts';
 
 /** The reply to one request of a platform: an event stream, in the form of its wire. */
@@ -72,7 +73,7 @@ export class ReplyStream implements EventWriterListener, Departing {
    * those still wait. Idempotent. True if everything has left this process; otherwise `finished` or
    * `destroyed` is called, if it was not yet.
    */
-  end(when: 'now' | 'with others' = 'now'): boolean {
+  end(when: StreamEnd = 'now'): boolean {
     clearInterval(this.#heartbeat);
     this.#isComplete = true;
     if (when === 'with others' && !this.#hasDeparted) {

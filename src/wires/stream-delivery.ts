@@ -5,7 +5,7 @@ import type { SentEvent } from '../calls/reply-event.ts';
 import type { TurnEvent } from '../calls/call-event.ts';
 import type { Context } from '../http/context.ts';
 import type { Logger } from '../log.ts';
-import type { DeliveredTurn, Delivery, TurnReport } from '../turns/delivery.ts';
+import type { DeliveredTurn, Delivery, StreamEnd, TurnReport } from '../turns/delivery.ts';
 import type { Turns } from '../turns/turns.ts';
 import type { ReplyEncoder } from './reply-encoder.ts';
 import { ReplyStream } from './reply-stream.ts';
@@ -86,7 +86,7 @@ export class StreamDelivery extends ReplyStream implements Delivery {
     this.flush();
   }
 
-  override end(when?: 'now' | 'with others'): boolean {
+  override end(when?: StreamEnd): boolean {
     const hasLeft = super.end(when);
     this.#count();
     return hasLeft;

@@ -84,6 +84,23 @@ describe('LiveStates', () => {
     assert.equal(states.enter('c', KNOWN).value, anew.value);
   });
 
+  // Seed 13879 of the random platforms: the platform had discarded the change meanwhile.
+  it('drops a change that is not stored, if another process had the state meanwhile', () => {
+    const states = order();
+    const old = states.enter('c', { state: '{"cart":[]}', isResumed: true });
+    old.value.cart.push('funghi');
+    const opened = { state: '{"cart":[]}', isResumed: true, wasElsewhere: true };
+    assert.deepEqual(states.enter('c', opened).value, { cart: [] });
+  });
+
+  it('goes on where another process had it, and nothing was changed here', () => {
+    const states = order();
+    const old = states.enter('c', { state: '{"cart":[]}', isResumed: true });
+    const { value } = old;
+    const opened = { state: '{"cart":[]}', isResumed: true, wasElsewhere: true };
+    assert.equal(states.enter('c', opened).value, value);
+  });
+
   it('keeps nothing of a state that was only peeked at', () => {
     const states = order();
     assert.deepEqual(states.peek('c', '{"cart":[1]}').value, { cart: [1] });

@@ -71,6 +71,8 @@ describe('coveredBy', () => {
     ['the same words', 'we open at nine, we close at six', HOURS],
     ['the same words and more', `${HOURS} Anything else?`, HOURS],
     ['all words of a text that ends with a sign', 'See you', 'See you 👋'],
+    ['Chinese rewritten for speech', '早上九点开门，晚上六点关门', '早上9点开门，晚上6点关门'],
+    ['Japanese rewritten for speech', '朝九時に開店します', '朝9時に開店します'],
     ['a text rewritten for speech', 'Dinner is 12 dollars today', 'Dinner is $12.00 today'],
   ];
   for (const [why, told, reply] of whole)
@@ -86,6 +88,10 @@ describe('coveredBy', () => {
     ['a sentence of a script without spaces', '九点开门', '九点开门。六点关门。', '九点开门'],
     ['two of three of these', '九点开门，六点关门', '九点开门。六点关门。再见。',
       '九点开门。六点关门'],
+    ['a beginning of Chinese rewritten for speech', '早上九点开门，晚上六点', '早上9点开门，晚上6点关门。',
+      '早上9点开门，晚上6点'],
+    ['a beginning of Japanese rewritten for speech', '朝九時に開店します。夜七',
+      '朝9時に開店します。夜7時に閉まります。', '朝9時に開店します。夜'],
     ['half a word with a mark', COMPOSED, `${DECOMPOSED}s are open`, DECOMPOSED],
     ['a mark that the platform has composed', `Un ${COMPOSED}`, `Un ${DECOMPOSED} noir`,
       `Un ${DECOMPOSED}`],
@@ -100,6 +106,8 @@ describe('coveredBy', () => {
     ['other words', 'Please hold the line.', HOURS],
     ['half of its words only', 'We sell bread here', 'We open at nine, and sell nothing.'],
     ['the same words in another order', 'six nine close open', HOURS],
+    ['other words in Chinese', '请您稍等一下。', '早上9点开门，晚上6点关门。'],
+    ['other words in Japanese', '少々お待ちください。', '朝9時に開店します。'],
     ['no letters', '...', HOURS],
     ['a reply without letters', 'Hello', '👋'],
   ];
@@ -139,6 +147,7 @@ describe('comparing long texts', () => {
     ['that are equal but for case', long.toUpperCase(), long],
     ['of which one is cut', long.slice(0, 40_000), long],
     ['that were rewritten', long.replaceAll('Twenty', '20'), long],
+    ['that are Chinese and were rewritten', '九点开门。'.repeat(9_000), '9点开门。'.repeat(9_000)],
     ['that are one word', 'x'.repeat(50_000), 'x'.repeat(60_000)],
     ['that open tags without end', `${'<'.repeat(50_000)} a`, `${'<a '.repeat(20_000)}b`],
     ['of marks alone', `a${'\u0301'.repeat(30_000)}`, `a${'\u0301'.repeat(60_000)}b`],

@@ -276,6 +276,21 @@ describe('the result of a call', () => {
       assert.equal(conversation.runningCalls, 0);
     });
 
+    // Seed 13231 of the random platforms: else the turn would seem to have changed something.
+    it('is noted as one that waits by the write that finds it out', () => {
+      const conversation = joined();
+      open(conversation, 't3', 3, { process: 'b', isAlive: () => true });
+      const claim = {
+        key, tool: 'pay', toolCallId: 'call_0', isRepeatable: false,
+        isRunningHere: () => true, isUnconfirmed: () => false,
+      };
+      const messages = round('t3', 'call_0', { key });
+      const run = { turnId: 't3', runId: 3, process: 'b', messages };
+      noteProgress(conversation, { ...run, claims: [claim] }, BOUNDS);
+      const call = findTurn(conversation, 't3')?.messages?.find(({ role }) => role === 'tool');
+      assert.equal(call?.role === 'tool' && call.joins, true);
+    });
+
     for (const isAlive of [true, false])
       it(`is ${isAlive ? 'not unknown while' : 'unknown once no'} process runs it`, () => {
         const conversation = joined();

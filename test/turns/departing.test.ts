@@ -6,7 +6,7 @@ import { describe, it } from 'node:test';
 
 import type { CallerMessage } from '../../src/calls/call-event.ts';
 import { createLogger } from '../../src/log.ts';
-import type { DeliveredTurn, Delivery } from '../../src/turns/delivery.ts';
+import type { DeliveredTurn, Delivery, StreamEnd } from '../../src/turns/delivery.ts';
 import type { Turns } from '../../src/turns/turns.ts';
 import { callerMessage, turnsOf } from '../fixtures/turns.ts';
 
@@ -38,8 +38,8 @@ class Stream implements Delivery {
     return true;
   }
 
-  end(when: 'now' | 'with others' = 'now'): boolean {
-    this.hasLeft ||= when === 'now' && this.hasRoom;
+  end(when: StreamEnd = 'now'): boolean {
+    this.hasLeft ||= when !== 'with others' && this.hasRoom;
     return this.hasLeft;
   }
 

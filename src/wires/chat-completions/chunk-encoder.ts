@@ -2,20 +2,15 @@ import type { ModelUsage } from '../../agents/agent.ts';
 import { jsonText } from '../../base/json-text.ts';
 import type { ReplyEvent, SentEvent } from '../../calls/reply-event.ts';
 import type { ReplyEncoder } from '../reply-encoder.ts';
-import type { CallAction, CallActions } from './call-actions.ts';
+import { partOf, type PartOptions } from './completion-part.ts';
 import { usageOf } from './usage.ts';
 
-export interface ChunkOptions {
-  /** Without the prefix `chatcmpl-`. */
-  readonly id: string;
+export interface ChunkOptions extends PartOptions {
   /** The name of the agent. */
   readonly model: string;
   /** Milliseconds since the epoch. */
   readonly now: number;
   readonly wantsUsage: boolean;
-  /** What ends a filler. */
-  readonly fillerEnd: string;
-  readonly actions: CallActions;
 }
 
 /**
@@ -41,20 +36,12 @@ export class ChunkEncoder implements ReplyEncoder {
   }
 
   event(event: ReplyEvent): string {
-    switch (event.type) {
-      case 'say':
-        return this.#chunk(`{"content":${jsonText(this.#textOf(event))}}`, 'null');
-      case 'hangup':
-      case 'transfer':
-        return this.#action(event);
-      case 'data':
-        return '';
-      case 'error':
-        return ''; // the caller has already heard the apology
-      default:
-        event satisfies never;
-        return '';
-    }
+    const part = partOf(event, this.#options);
+    if (part === undefined) return '';
+    if (part.type === 'text') return this.#chunk(`{"content":${jsonText(part.text)}}`, 'null');
+    const indexed = JSON.stringify({ index: this.#toolCalls, ...part.call });
+    this.#toolCalls += 1;
+    return this.#chunk(`{"tool_calls":[${indexed}]}`, 'null');
   }
 
   drops(event: SentEvent): boolean {
@@ -70,25 +57,7 @@ export class ChunkEncoder implements ReplyEncoder {
     return `${last}${tokens}data: [DONE]\n\n`;
   }
 
-  #textOf({ text, isFiller }: Extract<ReplyEvent, { type: 'say' }>): string {
-    return isFiller === true ? fillerText(text, this.#options.fillerEnd) : text;
-  }
-
-  #action(event: CallAction): string {
-    const { actions, id } = this.#options;
-    const call = actions.callFor(event, id);
-    if (call === undefined) return '';
-    const indexed = JSON.stringify({ index: this.#toolCalls, ...call });
-    this.#toolCalls += 1;
-    return this.#chunk(`{"tool_calls":[${indexed}]}`, 'null');
-  }
-
   #chunk(delta: string, reason: string): string {
     return `${this.#head}{"index":0,"delta":${delta},"finish_reason":${reason}}]}\n\n`;
   }
-}
-
-/** A filler as the platform speaks it at once. */
-export function fillerText(text: string, end: string): string {
-  return end === ' ' ? text : `${text.trimEnd().replace(/[.…!]+$/, '')}${end}`;
 }

@@ -12,7 +12,7 @@ import { turnEventOf } from './call-events.ts';
 import { ChunkEncoder, type ChunkOptions } from './chunk-encoder.ts';
 import { withErrorBody } from './error-body.ts';
 import type { CompletionEvent } from './events.ts';
-import { completionOf, JsonDelivery } from './json-delivery.ts';
+import { completionOf, JsonDelivery, SILENT } from './json-delivery.ts';
 import { Keys } from './keys.ts';
 import { PROFILES, type Profile, type ProfileName } from './profiles.ts';
 import { parseCompletion, toldBy, toolsOffered, wantsUsage, type ToldCall } from './request.ts';
@@ -150,7 +150,7 @@ class CompletionServer {
       const encoder = new ChunkEncoder(options);
       return context.text(200, encoder.start + encoder.end(undefined), 'text/event-stream');
     }
-    context.json(200, completionOf(options, '', [], undefined));
+    context.json(200, completionOf(options, SILENT, undefined));
   }
 }
 

@@ -5,11 +5,12 @@ import type { TurnEvent } from '../../calls/call-event.ts';
 import type { ReplyEvent, SentEvent } from '../../calls/reply-event.ts';
 import type { Context } from '../../http/context.ts';
 import type { Logger } from '../../log.ts';
-import type { DeliveredTurn, Delivery, TurnReport } from '../../turns/delivery.ts';
+import type { DeliveredTurn, Delivery, StreamEnd, TurnReport } from '../../turns/delivery.ts';
 import type { OpenRequests } from '../open-requests.ts';
 import type { TurnObserver } from '../stream-delivery.ts';
 import type { CompletionToolCall } from './call-actions.ts';
-import { fillerText, type ChunkOptions } from './chunk-encoder.ts';
+import type { ChunkOptions } from './chunk-encoder.ts';
+import { partOf } from './completion-part.ts';
 import { usageOf } from './usage.ts';
 
 /** One delivery of a turn whose reply is sent whole, as one JSON body. */
@@ -74,22 +75,18 @@ export class JsonDelivery implements Delivery {
 
   send(event: ReplyEvent): boolean {
     if (!this.isOpen) return false;
-    const { actions, fillerEnd, id } = this.#options;
     this.#events += 1;
-    if (event.type === 'say')
-      this.#text += event.isFiller === true ? fillerText(event.text, fillerEnd) : event.text;
-    else if (event.type === 'hangup' || event.type === 'transfer') {
-      const call = actions.callFor(event, id);
-      if (call !== undefined) this.#toolCalls.push(call);
-    }
+    const part = partOf(event, this.#options);
+    if (part?.type === 'text') this.#text += part.text;
+    else if (part !== undefined) this.#toolCalls.push(part.call);
     return true;
   }
 
-  end(): boolean {
+  end(when?: StreamEnd): boolean {
     if (this.isOpen) {
       const { usage } = this.turn ?? {};
-      const body = completionOf(this.#options, this.#text, this.#toolCalls, usage);
-      this.context.json(200, body);
+      const reply = { text: this.#text, calls: this.#toolCalls, isCut: when === 'cut short' };
+      this.context.json(200, completionOf(this.#options, reply, usage));
     }
     this.#isEnded = true;
     return this.#isSent;
@@ -100,23 +97,35 @@ export class JsonDelivery implements Delivery {
   }
 }
 
+/** What a completion says. */
+interface WholeReply {
+  readonly text: string;
+  readonly calls: readonly CompletionToolCall[];
+  /** Whether the agent would have gone on. */
+  readonly isCut: boolean;
+}
+
+/** A completion that says nothing. */
+export const SILENT: WholeReply = { text: '', calls: [], isCut: false };
+
 /** A whole Chat Completion. */
 export function completionOf(
   { id, model, now }: ChunkOptions,
-  text: string,
-  calls: readonly CompletionToolCall[],
+  { text, calls, isCut }: WholeReply,
   usage: readonly ModelUsage[] | undefined,
 ): object {
   const called = calls.length > 0;
   const message = {
     role: 'assistant', content: text, ...(called ? { tool_calls: calls } : {}),
   };
+  // What this wire calls an incomplete text: nobody takes the reply for all of it.
+  const reason = isCut ? 'length' : called ? 'tool_calls' : 'stop';
   return {
     id: `chatcmpl-${id}`,
     object: 'chat.completion',
     created: Math.floor(now / 1_000),
     model,
-    choices: [{ index: 0, message, finish_reason: called ? 'tool_calls' : 'stop' }],
+    choices: [{ index: 0, message, finish_reason: reason }],
     usage: usageOf(usage),
   };
 }

@@ -43,6 +43,8 @@ export interface Delivery {
   /** The place of the process that got it. */
   readonly process: number;
   readonly arrivedAtMs: number;
+  /** The runs that were not over when it was sent. */
+  readonly openRuns: readonly Run[];
 }
 
 /** One run of a turn, as the agent sees it. */
@@ -78,18 +80,14 @@ export interface PlatformLedger {
 }
 
 /**
- * Whether a reply to the utterance of that number is not over, in another process than the one that
- * got a request: what it has said is not known there yet.
+ * Whether a reply to the utterance of that number was not over when a request was sent, in another
+ * process than the one that got it: what was said is not known there yet.
  */
-export function isOpenElsewhere(
-  { runs }: PlatformLedger, n: number, { deliveries }: Attempt,
-): boolean {
-  const here = deliveries.at(-1)?.process;
-  return runs.some(
-    ({ attempt, isOver }) =>
-      attempt.utterance.n === n
-      && !isOver()
-      && attempt.deliveries.some(({ process }) => process !== here),
+export function wasOpenElsewhere(n: number, { deliveries }: Attempt): boolean {
+  const { process: here, openRuns = [] } = deliveries.at(-1) ?? {};
+  return openRuns.some(
+    ({ attempt }) =>
+      attempt.utterance.n === n && attempt.deliveries.some(({ process }) => process !== here),
   );
 }
 

@@ -3,8 +3,8 @@
 
 import { FILLER, lettersOf, ownLettersOf } from './call.ts';
 import {
-  hasEffects, isOpenElsewhere, isUnclear, wantsReply,
-  type Act, type Attempt, type Delivery, type PlatformLedger, type Run,
+  hasEffects, isUnclear, wantsReply, wasOpenElsewhere,
+  type Act, type Attempt, type Delivery, type PlatformLedger, type Run, type ToldHistory,
 } from './ledger.ts';
 import type { Message } from './stage.ts';
 
@@ -64,7 +64,8 @@ export class PlatformModel {
     const place = history.findLastIndex(({ role }) => role === 'user');
     const words = history[place]?.content;
     if (words !== attempt.words) yield `run ${run.n} is asked ${JSON.stringify(words)} last`;
-    for (const wrong of this.#wrongsOfHistory(history.slice(0, place), attempt))
+    const isKnown = (n: number): boolean => !wasOpenElsewhere(n, attempt);
+    for (const wrong of this.#wrongsOfHistory(history.slice(0, place), attempt.told, isKnown))
       yield `run ${run.n} is shown a wrong history: ${wrong}`;
     yield* this.#wrongsOfState(run, answered);
   }
@@ -85,9 +86,13 @@ export class PlatformModel {
       yield `run ${n} is shown the state of request ${corrects.n}, which it replaces`;
   }
 
-  /** History has what the caller said, and what was heard behind it. */
-  *#wrongsOfHistory(history: readonly Message[], attempt: Attempt): Wrongs {
-    const { all, sent } = attempt.told;
+  /**
+   * History has what the caller said, and what was heard behind it. `isKnown`: whether what was
+   * said to the utterance of that number can be known.
+   */
+  *#wrongsOfHistory(
+    history: readonly Message[], { all, sent }: ToldHistory, isKnown: (n: number) => boolean,
+  ): Wrongs {
     const groups: { words: string; own: string }[] = [];
     for (const { role, content } of history) {
       if (role === 'user' && content !== '') groups.push({ words: content, own: '' });
@@ -109,7 +114,7 @@ export class PlatformModel {
         const group = groups.at(-1 - back);
         // Of a request that stands alone only the platform's texts are known.
         if (this.#options.isAnonymous) continue;
-        if (isOpenElsewhere(this.#ledger, all.length - 1 - back, attempt)) continue;
+        if (!isKnown(all.length - 1 - back)) continue;
         if (group?.own !== heard)
           yield `after ${JSON.stringify(spoken)} ${heard} was heard, history has ${group?.own}`;
       }
@@ -123,7 +128,7 @@ export class PlatformModel {
       const place = history.findLastIndex(({ role }) => role === 'user');
       const words = history[place]?.content;
       if (words !== last.words) yield `history ends with ${JSON.stringify(words)}`;
-      yield* this.#wrongsOfHistory(history.slice(0, place), last);
+      yield* this.#wrongsOfHistory(history.slice(0, place), last.told, () => true);
     }
     if (last !== undefined) yield* this.#wrongsOfLastReply(last);
     for (const attempt of this.#ledger.attempts)

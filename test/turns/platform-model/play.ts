@@ -318,12 +318,14 @@ class Play {
   }
 
   async #deliver(attempt: Attempt, at: number, old: OldConnections): Promise<void> {
+    const openRuns = this.#ledger.runs.filter(({ isOver }) => !isOver());
     if (old === 'dropped before') this.#dropOld();
     const connection = this.#stage.send(at, attempt.body, attempt.headers);
     const delivery = {
       attempt, connection,
       process: at % this.#talk.processes,
       arrivedAtMs: this.#stage.clock.nowMs,
+      openRuns,
     };
     if (this.#talk.processes > 1) this.#note(`  to process ${at}`);
     attempt.deliveries.push(delivery);

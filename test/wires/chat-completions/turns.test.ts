@@ -223,14 +223,14 @@ describe('a newer request of the same conversation', () => {
     assert.equal(await newer.text(), 'One. Two.');
   });
 
-  it('ends a turn whose reply is whole with what was said so far', async (t) => {
+  it('ends a turn whose reply is whole with what was said so far, as cut short', async (t) => {
     const { agent, turns, open } = halting();
     const { platform } = serveCompletions(t, agent);
     const older = platform.ask({ ...HELLO, stream: false });
     await turns.next();
     const newer = await platform.ask(['user: Hello?', 'user: Stop.']);
     const { choices: [choice] } = await (await older).whole();
-    assert.deepEqual([choice?.message.content, choice?.finish_reason], ['One.', 'stop']);
+    assert.deepEqual([choice?.message.content, choice?.finish_reason], ['One.', 'length']);
     open();
     assert.equal(await newer.text(), 'One. Two.');
   });

@@ -1,0 +1,44 @@
+import type { ReplyEvent } from '../../calls/reply-event.ts';
+import type { CallActions, CompletionToolCall } from './call-actions.ts';
+
+export interface PartOptions {
+  /** The turn's, or the conversation's where turns have none. */
+  readonly id: string;
+  /** What ends a filler. */
+  readonly fillerEnd: string;
+  readonly actions: CallActions;
+}
+
+/** What an event of a reply is in a completion, streamed or whole. */
+export type CompletionPart =
+  | { readonly type: 'text'; readonly text: string }
+  | { readonly type: 'call'; readonly call: CompletionToolCall };
+
+/** Undefined for what this wire has no word for, or this platform no tool. */
+export function partOf(
+  event: ReplyEvent, { actions, fillerEnd, id }: PartOptions,
+): CompletionPart | undefined {
+  switch (event.type) {
+    case 'say': {
+      const { text, isFiller } = event;
+      return { type: 'text', text: isFiller === true ? fillerText(text, fillerEnd) : text };
+    }
+    case 'hangup':
+    case 'transfer': {
+      const call = actions.callFor(event, id);
+      return call === undefined ? undefined : { type: 'call', call };
+    }
+    case 'data':
+      return undefined;
+    case 'error':
+      return undefined; // the caller has already heard the apology
+    default:
+      event satisfies never;
+      return undefined;
+  }
+}
+
+/** A filler as the platform speaks it at once. */
+function fillerText(text: string, end: string): string {
+  return end === ' ' ? text : `${text.trimEnd().replace(/[.…!]+$/, '')}${end}`;
+}
