@@ -272,6 +272,8 @@ async function testProject(): Promise<void> {
     Number(/^\S+ pass (\d+)$/m.exec(output)?.[1]) >= 6,
     `npm test ran fewer than six tests:\n${output}`,
   );
+  const evals = await run([...npm, 'run', 'eval'], { directory: project });
+  assert.match(evals, /^3 of 3 scenarios passed\.$/m);
 }
 
 /** Checks that it restarts after a change, and, after a broken file, when that is fixed. */

@@ -57,7 +57,7 @@ async function main([name, ...argv]: readonly string[]): Promise<number> {
   } catch (error) {
     if (error instanceof UsageError) {
       const command = name !== undefined && Object.hasOwn(COMMANDS, name) ? `${name} ` : '';
-      return fail([error.message, `see ${PROGRAM} ${command}--help`], EXIT.USAGE);
+      return fail([...error.message.split('\n'), `see ${PROGRAM} ${command}--help`], EXIT.USAGE);
     }
     if (error instanceof SettingsError) return fail(error.problems, EXIT.FAILED);
     const isExpected = error instanceof CommandError || (error instanceof Error && 'code' in error);

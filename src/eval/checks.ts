@@ -18,6 +18,8 @@ export interface Seen {
 /** Longest text in a reason, in UTF-16 code units. */
 const MAX_SHOWN = 2_000;
 const MAX_LISTED = 10;
+/** Longest message of a prompt. */
+const MAX_PROMPT_SHOWN = 300;
 /** A shorter sentence, such as "Yes, please.", may be said again. */
 const MIN_REPEATED_WORDS = 4;
 
@@ -121,7 +123,9 @@ function promptFault(
   const isThere = texts.some((text) => expectation.matches(text));
   const asked = texts.length === 0
     ? ['the model was not asked']
-    : texts.map((text) => `prompt    ${shown(text)}`);
+    : (prompts.at(-1) ?? []).slice(-MAX_LISTED).map(
+        ({ role, content }) => `${role.padEnd(9)} ${oneLine(content, MAX_PROMPT_SHOWN)}`,
+      );
   return (isWanted ? unless : when)(isThere, expectation, asked);
 }
 
@@ -194,19 +198,20 @@ function tokensFault(
   return used <= limit ? undefined : [`the model used ${used} tokens`];
 }
 
-/** Sentences said more than once. Of a turn that was delivered again, the last delivery counts. */
+/** Sentences said to a caller more than once. Of a turn's deliveries, the last one counts. */
 function repetitions(turns: Seen['turns']): readonly string[] | undefined {
   const known = new Set<string>();
   const repeated = turns
     .filter((_turn, index) => turns[index + 1]?.isAgain !== true)
-    .flatMap(({ heard: text }) => sentencesOf(text))
-    .filter((sentence) => {
-      const isKnown = known.has(plain(sentence));
-      known.add(plain(sentence));
+    .flatMap(({ heard: text, conversation }) =>
+      sentencesOf(text).map((said) => ({ said, key: `${conversation} ${plain(said)}` })))
+    .filter(({ key }) => {
+      const isKnown = known.has(key);
+      known.add(key);
       return isKnown;
     });
   if (repeated.length === 0) return undefined;
-  return repeated.slice(0, MAX_LISTED).map((sentence) => `again     ${shown(sentence)}`);
+  return repeated.slice(0, MAX_LISTED).map(({ said }) => `again     ${shown(said)}`);
 }
 
 function sentencesOf(text: string): readonly string[] {

@@ -51,6 +51,8 @@ class CallOver extends Error {
 
 interface Delivery {
   readonly exchange: Exchange;
+  readonly caller: Caller;
+  readonly conversation: number;
   readonly turnId: string | undefined;
   hearing: Hearing;
   /** Set at the end: a later turn may say that this one was interrupted. */
@@ -69,6 +71,8 @@ class Play {
   /** Tools that a mock has made hang. */
   readonly #hanging = new Set<string>();
   #address: Address = { origin: '', route: '' };
+  #caller: Caller | undefined;
+  #conversation = 0;
 
   constructor(
     scenario: Scenario, options: PlayOptions, stage: Stage, notebook: Notebook,
@@ -83,21 +87,21 @@ class Play {
 
   async run(): Promise<ScenarioResult> {
     const startedAtMs = performance.now();
-    const { file, name, origin, acts } = this.#scenario;
+    const { file, name, acts } = this.#scenario;
     this.#address = await this.#stage.open();
-    const caller = new Caller({ origin, route: this.#address.route, ...this.#access });
     try {
       for (const act of acts) {
         this.#options.signal?.throwIfAborted();
-        await this.#perform(act, caller);
+        await this.#perform(act);
       }
       await this.#endTurn();
-      await this.#hangUp(caller);
+      await this.#hangUp();
+      await this.#toolsOver(() => true);
     } catch (error) {
       if (!(error instanceof CallOver)) throw error;
     }
-    for (const delivery of this.#deliveries) await this.#readState(delivery, caller);
-    for (const step of this.#scenario.checks) await this.#check(step, caller);
+    for (const delivery of this.#deliveries) await readState(delivery, this.#stage);
+    for (const step of this.#scenario.checks) await this.#check(step);
     const undecided = this.#undecided;
     return {
       file, name,
@@ -110,19 +114,29 @@ class Play {
     };
   }
 
-  async #perform(act: Act, caller: Caller): Promise<void> {
+  /** Who calls now. */
+  get #speaking(): Caller {
+    return (this.#caller ??= this.#callerFrom(this.#scenario.origin.from));
+  }
+
+  #callerFrom(from: string | undefined): Caller {
+    const origin = { ...this.#scenario.origin, from };
+    return new Caller({ origin, route: this.#address.route, ...this.#access });
+  }
+
+  async #perform(act: Act): Promise<void> {
     switch (act.kind) {
       case 'exchange':
-        return this.#exchange(act, caller);
+        return this.#exchange(act);
       case 'check':
-        return this.#check(act.step, caller);
+        return this.#check(act.step);
       case 'mock': {
         const { tool, outcome } = act.step;
         if (outcome.kind === 'hangs') this.#hanging.add(tool);
         return this.#stage.mock(act.step);
       }
       case 'data': {
-        const refusal = await caller.sendData(this.#address, act.step.data);
+        const refusal = await this.#speaking.sendData(this.#address, act.step.data);
         if (refusal !== undefined) this.#fail(act.step, [`the agent's server refused: ${refusal}`]);
         return;
       }
@@ -138,24 +152,28 @@ class Play {
   }
 
   /** Delivers a turn, and waits for the end of its reply. */
-  async #exchange(exchange: Exchange, caller: Caller): Promise<void> {
+  async #exchange(exchange: Exchange): Promise<void> {
     const { opening, answers, trouble } = exchange;
     const isAgain = opening?.name === 'deliver-again';
     if (!isAgain) {
       await this.#endTurn();
-      if (this.#deliveries.at(-1)?.hearing.hangsUp === true)
+      if (opening?.name === 'call') await this.#nextCall(opening.from);
+      else if (this.#deliveries.at(-1)?.hearing.hangsUp === true)
         this.#giveUp(opening, ['the agent has hung up']);
     }
+    const caller = this.#speaking;
     this.#notebook.turnPage();
     if (!isAgain || answers.length > 0) await this.#stage.prepare(answers);
     if (trouble !== undefined && 'tool' in trouble.at) await this.#stage.hold(trouble.at.tool);
     const hearing = isAgain
       ? caller.deliverAgain(this.#address)
-      : caller.say(this.#address, opening?.text);
-    const { turnId } = caller;
-    const delivery: Delivery = { exchange, turnId, hearing, state: undefined };
+      : caller.say(this.#address, opening?.name === 'say' ? opening.text : undefined);
+    const delivery: Delivery = {
+      exchange, caller, conversation: this.#conversation, turnId: caller.turnId, hearing,
+      state: undefined,
+    };
     this.#deliveries.push(delivery);
-    if (trouble !== undefined) await this.#makeTrouble(trouble, delivery, caller);
+    if (trouble !== undefined) await this.#makeTrouble(trouble, delivery);
     await this.#hearOut(delivery);
     await this.#stage.settled(caller.conversationId, SOON_MS);
     const { refusal } = delivery.hearing;
@@ -163,10 +181,12 @@ class Play {
     this.#checkStandIns(exchange);
   }
 
-  async #readState(delivery: Delivery, { conversationId }: Caller): Promise<void> {
-    const { turnId } = delivery;
-    if (turnId === undefined) return;
-    delivery.state = await this.#stage.turnState(conversationId, turnId);
+  /** The call ends, and another one begins. */
+  async #nextCall(from: string | undefined): Promise<void> {
+    await this.#hangUp();
+    if (from === undefined) return;
+    this.#caller = this.#callerFrom(from);
+    this.#conversation += 1;
   }
 
   async #hearOut({ hearing, exchange }: Delivery): Promise<void> {
@@ -182,7 +202,7 @@ class Play {
   }
 
   /** Waits for the moment, and does it. */
-  async #makeTrouble(trouble: TroubleAt, delivery: Delivery, caller: Caller): Promise<void> {
+  async #makeTrouble(trouble: TroubleAt, delivery: Delivery): Promise<void> {
     const { hearing } = delivery;
     const { at } = trouble;
     if ('words' in at) {
@@ -204,12 +224,12 @@ class Play {
       }
       await hearing.quiet();
     }
-    await this.#do(trouble, delivery, caller);
+    await this.#do(trouble, delivery);
     await this.#stage.release();
   }
 
-  async #do(trouble: TroubleAt, delivery: Delivery, caller: Caller): Promise<void> {
-    const { hearing } = delivery;
+  async #do(trouble: TroubleAt, delivery: Delivery): Promise<void> {
+    const { hearing, caller } = delivery;
     switch (trouble.name) {
       case 'interrupt':
         caller.interrupt(hearing);
@@ -243,15 +263,13 @@ class Play {
     this.#notebook.lose();
   }
 
-  async #hangUp(caller: Caller): Promise<void> {
-    const refusal = await caller.hangUp(this.#address);
-    if (refusal !== undefined) {
-      this.#failures.push({
-        kind: 'course', lineNumber: undefined, written: 'the end of the call', turn: undefined,
-        reasons: [`the agent's server refused: ${refusal}`],
-      });
-    }
-    await this.#toolsOver(() => true);
+  async #hangUp(): Promise<void> {
+    const refusal = await this.#speaking.hangUp(this.#address);
+    if (refusal === undefined) return;
+    this.#failures.push({
+      kind: 'course', lineNumber: undefined, written: 'the end of the call', turn: undefined,
+      reasons: [`the agent's server refused: ${refusal}`],
+    });
   }
 
   /** Waits for tools, unless a mock makes them hang. */
@@ -261,7 +279,7 @@ class Play {
     await this.#notebook.until(() => !this.#notebook.isRunning(isAwaited), timeoutMs);
   }
 
-  async #check(step: CheckStep, caller: Caller): Promise<void> {
+  async #check(step: CheckStep): Promise<void> {
     const turns = this.#turns();
     const [first, ...others] = turns;
     if (first === undefined) return;
@@ -269,8 +287,9 @@ class Play {
     if (step.name === 'judge') return this.#askJudge(step, turns);
     if (step.name === 'expect-tool' && step.expected.outcome !== undefined)
       await this.#toolsOver((tool) => tool === step.expected.tool);
+    const { conversationId } = this.#speaking;
     const state =
-      step.name === 'expect-state' ? await this.#stage.state(caller.conversationId) : undefined;
+      step.name === 'expect-state' ? await this.#stage.state(conversationId) : undefined;
     const reasons = faultOf(step, { turns: [first, ...others], state });
     if (reasons !== undefined) this.#fail(step, reasons, 'expectation', isOfCall);
   }
@@ -315,10 +334,11 @@ class Play {
   }
 
   #turns(): readonly PlayedTurn[] {
-    return this.#deliveries.map(({ exchange: { opening }, hearing, state }, index) => ({
-      lineNumber: opening?.lineNumber,
+    return this.#deliveries.map(({ exchange, conversation, hearing, state }, index) => ({
+      lineNumber: exchange.opening?.lineNumber,
+      conversation,
       said: this.#saidAt(index),
-      isAgain: opening?.name === 'deliver-again',
+      isAgain: exchange.opening?.name === 'deliver-again',
       heard: hearing.text,
       ending: hearing.ending,
       state,
@@ -333,7 +353,7 @@ class Play {
   #saidAt(index: number): string | undefined {
     const { opening } = this.#deliveries[index]?.exchange ?? {};
     if (opening?.name === 'deliver-again') return this.#saidAt(index - 1);
-    return opening?.text;
+    return opening?.name === 'say' ? opening.text : undefined;
   }
 
   #fail(
@@ -358,4 +378,9 @@ class Play {
     this.#fail(step, reasons);
     throw new CallOver();
   }
+}
+
+async function readState(delivery: Delivery, stage: Stage): Promise<void> {
+  const { turnId, caller: { conversationId } } = delivery;
+  if (turnId !== undefined) delivery.state = await stage.turnState(conversationId, turnId);
 }

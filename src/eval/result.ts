@@ -35,7 +35,9 @@ export interface ToolRunSeen {
 export interface PlayedTurn {
   /** Of the line that began it. Undefined: the welcome. */
   readonly lineNumber: number | undefined;
-  /** The caller's words. Undefined: the welcome. */
+  /** Of the caller's conversation: the first one's is 0. */
+  readonly conversation: number;
+  /** The caller's words. Undefined: the call begins. */
   readonly said: string | undefined;
   /** Whether the turn before was delivered again. */
   readonly isAgain: boolean;

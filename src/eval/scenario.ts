@@ -34,7 +34,7 @@ export type TroubleAt = TroubleStep & { readonly at: Moment };
 export interface Exchange {
   readonly kind: 'exchange';
   /** Undefined: the call begins. */
-  readonly opening: StepOf<'say' | 'deliver-again'> | undefined;
+  readonly opening: StepOf<'say' | 'call' | 'deliver-again'> | undefined;
   /** What a scripted model answers, one per request. */
   readonly answers: readonly ScriptedAnswer[];
   readonly trouble: TroubleAt | undefined;
@@ -187,7 +187,7 @@ function actsOf(steps: readonly Step[], fault: TellFault): readonly Act[] {
     } else if (step.name === 'restart' || step.name === 'kill') {
       acts.push({ kind: step.name, step });
     } else {
-      const opening = step as StepOf<'say' | 'deliver-again'>;
+      const opening = step as StepOf<'say' | 'call' | 'deliver-again'>;
       exchange = { kind: 'exchange', opening, answers: [], trouble: undefined };
       acts.push(exchange);
     }

@@ -16,6 +16,7 @@ export const WORDS: Readonly<Record<string, (argument: string) => Action>> = {
   say: (argument) => ({
     name: 'say', text: text(argument, 'say takes what the caller says: say Hello there'),
   }),
+  call: parseCall,
   expect: expecting('expect'),
   'expect-not': expecting('expect-not'),
   'expect-data': expecting('expect-data'),
@@ -81,6 +82,13 @@ export const WORDS: Readonly<Record<string, (argument: string) => Action>> = {
     return { name: 'set', variable, value };
   },
 };
+
+function parseCall(argument: string): Action {
+  if (argument === 'again') return { name: 'call', from: undefined };
+  const from = /^from (\S.*)$/.exec(argument)?.[1];
+  if (from === undefined) throw new Fault('call takes: call again, or: call from +15550100');
+  return { name: 'call', from: number('call from', from) };
+}
 
 type Expecting = Extract<Check, { readonly expectation: unknown }>['name'];
 type Alone = 'expect-hangup' | 'never-fails' | 'never-repeats' | 'never-acts-twice';

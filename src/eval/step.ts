@@ -41,6 +41,8 @@ export type SetUp =
 /** What the caller or their page does. */
 export type Opening =
   | { readonly name: 'say'; readonly text: string }
+  /** Another caller calls, from this number. Undefined: the same one calls again. */
+  | { readonly name: 'call'; readonly from: string | undefined }
   | { readonly name: 'data'; readonly data: JsonObject };
 
 /** What a scripted model answers, in the turn that the line belongs to. */

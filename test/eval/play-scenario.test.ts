@@ -352,6 +352,29 @@ describe('playScenario', () => {
     assert.deepEqual(failuresOf(result), []);
   });
 
+  it('has the caller call again, and somebody else', async () => {
+    const result = await play(shop, `
+      from +1
+      real pay
+      expect Welcome to the shop!
+      say I pay.
+        model calls pay {"cents": 5}
+        model says Thank you very much indeed.
+      call again
+      expect Welcome back.
+      expect-state {"paid": 5}
+      call from +2
+      expect Welcome to the shop!
+      say And I?
+        model says You have paid nothing.
+      expect-prompt The caller is +2
+      expect-no-prompt "paid":5
+      never-repeats
+    `);
+    assert.deepEqual(failuresOf(result), []);
+    assert.deepEqual(result.turns.map(({ conversation }) => conversation), [0, 0, 0, 1, 1]);
+  });
+
   it('speaks Chat Completions, which names the language', async () => {
     const polyglot = defineAgent({
       name: 'polyglot',

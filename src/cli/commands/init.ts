@@ -36,6 +36,9 @@ const DEV_DEPENDENCIES = {
 const TEMPLATES: readonly (readonly [name: string, meaning: string])[] = [
   ['agent.ts', 'what callers hear: a prompt, a state and two tools'],
   ['agent.test.ts', 'its tests, without a phone or a key'],
+  ['evals/hours.txt', 'a scenario: a question, answered by whatever model there is'],
+  ['evals/order.txt', 'another one: a scripted model calls tools'],
+  ['evals/trouble.txt', 'another one: a barge-in, a duplicate, a restart'],
   ['tsconfig.json', 'TypeScript, compiled to dist/'],
   ['.env.example', 'the most used settings, for .env'],
   ['Dockerfile', 'an image for production'],
@@ -217,7 +220,10 @@ function manifest(name: string, spec: string): object {
       dev: `tsx watch node_modules/${PACKAGE}/dist/cli.js run --agent ./agent.ts`,
       talk: `${PACKAGE} talk`,
       pretest: 'npm run --silent build',
-      test: 'node --test dist/*.test.js',
+      // Without a limit a call that hangs would block the tests.
+      test: 'node --test --test-timeout=10000 dist/*.test.js',
+      preeval: 'npm run --silent build',
+      eval: `${PACKAGE} eval --agent ./dist/agent.js`,
     },
     dependencies: { [PACKAGE]: spec },
     devDependencies: DEV_DEPENDENCIES,
@@ -257,7 +263,10 @@ export function writeProject(directory: string, files: ReadonlyMap<string, strin
       );
     }
     makeDirectory(directory, made);
-    for (const [name, text] of files) makeFile(join(directory, name), text, made);
+    for (const [name, text] of files) {
+      makeDirectory(dirname(join(directory, name)), made);
+      makeFile(join(directory, name), text, made);
+    }
   } catch (error) {
     const left = remove(made);
     if (!(error instanceof Error && 'code' in error)) throw error;
@@ -323,6 +332,7 @@ function report(name: string, target: string): string {
     '  npm install',
     '  npm run dev     # restarts after each change',
     '  npm run talk    # in another terminal',
+    '  npm run eval    # plays the scenarios',
     '',
   ].join('\n');
 }

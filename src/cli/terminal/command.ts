@@ -36,7 +36,7 @@ export interface Terminal {
  */
 export const EXIT = { OK: 0, FAILED: 1, USAGE: 2 } as const;
 
-/** The arguments are wrong. The message is one line and names the wrong one. */
+/** The arguments are wrong. The message names the wrong one, in a line for each file. */
 export class UsageError extends Error {
   override readonly name = 'UsageError';
 }

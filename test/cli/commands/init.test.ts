@@ -11,18 +11,21 @@ import {
   writeFileSync,
 } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { PassThrough } from 'node:stream';
 import { describe, it, type TestContext } from 'node:test';
 
 import { createApp, parseSettings, type App } from 'layercode-microserver';
 
 import { CommandError, EXIT, UsageError } from '../../../src/cli/terminal/command.ts';
+import { evalCommand } from '../../../src/cli/commands/eval.ts';
 import { init, packageSpec, projectName, writeProject } from '../../../src/cli/commands/init.ts';
 import { loadSettings } from '../../../src/settings/load-settings.ts';
 import { settingRows } from '../../../src/settings/table.ts';
 import { version } from '../../../src/base/version.ts';
 import template from '../../../assets/templates/agent.ts';
+import { ROOT } from '../../fixtures/pages.ts';
+import { RecordedTerminal } from '../terminal/recorded-terminal.ts';
 
 import '../../../assets/templates/agent.test.ts'; // a project's tests are tests of this file
 
@@ -34,9 +37,15 @@ const FILES = [
   'README.md',
   'agent.test.ts',
   'agent.ts',
+  'evals/hours.txt',
+  'evals/order.txt',
+  'evals/trouble.txt',
   'package.json',
   'tsconfig.json',
 ];
+
+/** What lies in the project's directory itself. */
+const ENTRIES = [...new Set(FILES.map((name) => name.replace(/\/.*/, '')))];
 
 interface Manifest {
   readonly name: string;
@@ -94,7 +103,7 @@ describe('init', () => {
   it('makes a project in the directory that is named', async (t) => {
     const directory = folder(t);
     assert.equal((await run(directory, 'my-agent')).code, EXIT.OK);
-    assert.deepEqual(readdirSync(join(directory, 'my-agent')).sort(), FILES);
+    assert.deepEqual(readdirSync(join(directory, 'my-agent')).sort(), ENTRIES);
   });
 
   it('makes it in the working directory by default, named after that', async (t) => {
@@ -107,7 +116,7 @@ describe('init', () => {
   it('makes the directories above it too', async (t) => {
     const directory = folder(t);
     await run(directory, 'a/b/my-agent');
-    assert.deepEqual(readdirSync(join(directory, 'a/b/my-agent')).sort(), FILES);
+    assert.deepEqual(readdirSync(join(directory, 'a/b/my-agent')).sort(), ENTRIES);
   });
 
   it('leaves other files of the directory alone', async (t) => {
@@ -117,7 +126,7 @@ describe('init', () => {
     await run(directory);
     assert.deepEqual(
       [readdirSync(directory).sort(), read(directory, 'notes.txt')],
-      [['.git', ...FILES, 'notes.txt'].sort(), 'mine'],
+      [['.git', ...ENTRIES, 'notes.txt'].sort(), 'mine'],
     );
   });
 
@@ -204,11 +213,13 @@ describe('what init refuses', () => {
   for (const name of FILES) {
     it(`a directory with a ${name}, and writes nothing`, async (t) => {
       const directory = folder(t);
+      mkdirSync(dirname(join(directory, name)), { recursive: true });
       writeFileSync(join(directory, name), 'mine');
       const error = await refusal(directory);
       assert.ok(error instanceof CommandError, error.stack);
       assert.ok(error.message.includes(` already has ${name}; nothing was written`), error.message);
-      assert.deepEqual([readdirSync(directory), read(directory, name)], [[name], 'mine']);
+      const [entry = ''] = name.split('/');
+      assert.deepEqual([readdirSync(directory), read(directory, name)], [[entry], 'mine']);
     });
   }
 
@@ -385,12 +396,12 @@ describe('writeProject', () => {
           join(directory, 'a/b'),
           new Map([
             ['one.txt', '1'],
-            ['missing/two.txt', '2'],
+            ['one.txt/two.txt', '2'],
           ]),
         ),
       (error) =>
         error instanceof CommandError &&
-        /^the project cannot be created: ENOENT.*two\.txt'; nothing was left behind$/.test(
+        /^the project cannot be created: ENOTDIR.*two\.txt'; nothing was left behind$/.test(
           error.message,
         ),
     );
@@ -405,7 +416,7 @@ describe('writeProject', () => {
           directory,
           new Map([
             ['one.txt', '1'],
-            ['missing/two.txt', '2'],
+            ['one.txt/two.txt', '2'],
           ]),
         ),
       CommandError,
@@ -431,7 +442,7 @@ describe('writeProject', () => {
       override *[Symbol.iterator](): MapIterator<[string, string]> {
         yield ['one.txt', '1'];
         writeFileSync(join(directory, 'stranger.txt'), 'not ours');
-        yield ['missing/two.txt', '2'];
+        yield ['one.txt/two.txt', '2'];
       }
     }
     assert.throws(
@@ -481,6 +492,16 @@ describe('a project', () => {
     );
   });
 
+  it('has scenarios that pass without a key, and tests with a time limit', async (t) => {
+    const directory = await made(t);
+    const { scripts } = manifestIn(directory);
+    assert.match(scripts['test'] ?? '', /--test-timeout=\d+/);
+    assert.match(scripts['eval'] ?? '', / eval --agent \.\/dist\/agent\.js$/);
+    const terminal = new RecordedTerminal({}, directory);
+    const agent = join(ROOT, 'assets/templates/agent.ts');
+    assert.equal(await evalCommand.run(['--agent', agent], terminal), 0, terminal.out);
+  });
+
   it('has an agent of at most 90 lines', async (t) => {
     assert.ok(
       read(await made(t), 'agent.ts')
@@ -492,7 +513,7 @@ describe('a project', () => {
   it('has its name at the head of its README, and no placeholder left', async (t) => {
     const directory = await made(t);
     assert.match(read(directory, 'README.md'), /^# my-agent\n/);
-    for (const name of readdirSync(directory)) {
+    for (const name of FILES) {
       assert.doesNotMatch(read(directory, name), /\{\{/, name);
     }
   });
