@@ -30,7 +30,8 @@ export class TurnReply implements Reply {
   }
 
   get say(): Reply['say'] {
-    return (this.#say ??= (text) => say(this.#turn, text));
+    // Not a closure: docs/decisions/008-what-a-turn-does-not-pay-for.md, "Objects that outlive it".
+    return (this.#say ??= say.bind(undefined, this.#turn));
   }
 
   get data(): Reply['data'] {
