@@ -20,18 +20,18 @@ export type {
   Turn, TurnJournal,
 } from './agents/agent.ts';
 export type { ModelAgentDefinition } from './agents/model-agent.ts';
-export { defineState } from './agents/state.ts';
-export type { State } from './agents/state.ts';
-export { handOver } from './agents/hand-over.ts';
-export type { HandOver } from './agents/hand-over.ts';
-export { NotDone } from './agents/not-done.ts';
-export { StateError } from './agents/live-state.ts';
-export { hangUp, tool, transferTo } from './agents/tool.ts';
+export { defineState } from './agents/state/state.ts';
+export type { State } from './agents/state/state.ts';
+export { handOver } from './tools/tool-hand-over.ts';
+export type { HandOver } from './tools/tool-hand-over.ts';
+export { NotDone } from './tools/tool-not-done.ts';
+export { StateError } from './agents/state/live-state.ts';
+export { hangUp, tool, transferTo } from './tools/tool.ts';
 export type {
   ArgumentsOf, OnceContext, TellBrowser, Tool, ToolContext, ToolDefinition,
-} from './agents/tool.ts';
+} from './tools/tool.ts';
 export type { Schema } from './schema/schema.ts';
-export type { StandardSchema } from './agents/standard-schema.ts';
+export type { StandardSchema } from './tools/tool-standard-schema.ts';
 export { AgentError, getAgent, listAgents } from './agents/built-in/registry.ts';
 export { loadAgent } from './app/load-agent.ts';
 

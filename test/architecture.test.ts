@@ -26,7 +26,7 @@ const HOUSE: readonly (readonly [room: string, mayImport: readonly string[]])[] 
     'index.ts',
     [
       'app', 'wires/chat-completions', 'wires/layercode', 'wires', 'turns', 'agents/built-in',
-      'agents', 'schema', 'models', 'records',
+      'agents', 'agents/state', 'tools', 'schema', 'models', 'records',
       'conversations/stores', 'conversations', 'calls', 'http', 'sse', 'speech', 'settings',
       'log.ts', 'metrics.ts', 'base',
     ],
@@ -49,8 +49,8 @@ const HOUSE: readonly (readonly [room: string, mayImport: readonly string[]])[] 
   [
     'eval',
     [
-      'cli/terminal', 'platform', 'app', 'agents', 'models', 'records', 'conversations', 'settings',
-      'log.ts', 'base',
+      'cli/terminal', 'platform', 'app', 'agents', 'tools', 'models', 'records', 'conversations',
+      'settings', 'log.ts', 'base',
     ],
   ],
   ['cli/terminal', ['base']],
@@ -73,8 +73,8 @@ const HOUSE: readonly (readonly [room: string, mayImport: readonly string[]])[] 
     'app',
     [
       'observers', 'routes', 'wires/chat-completions', 'wires/layercode', 'wires', 'middleware',
-      'turns', 'agents/built-in', 'agents', 'models', 'records', 'conversations', 'calls', 'http',
-      'settings', 'log.ts', 'metrics.ts', 'base',
+      'turns', 'agents/built-in', 'agents', 'agents/state', 'tools', 'models', 'records',
+      'conversations', 'calls', 'http', 'settings', 'log.ts', 'metrics.ts', 'base',
     ],
   ],
   [
@@ -98,9 +98,25 @@ const HOUSE: readonly (readonly [room: string, mayImport: readonly string[]])[] 
   ],
   ['wires', ['turns', 'agents', 'records', 'conversations', 'calls', 'http', 'log.ts', 'base']],
   ['middleware', ['http', 'base']],
-  ['turns', ['agents', 'conversations', 'calls', 'log.ts', 'base']],
-  ['agents/built-in', ['agents', 'models', 'base']],
-  ['agents', ['schema', 'models', 'conversations', 'calls', 'speech', 'log.ts', 'base']],
+  [
+    'turns',
+    ['agents', 'agents/state', 'tools', 'conversations', 'calls', 'log.ts', 'base'],
+  ],
+  ['agents/built-in', ['agents', 'agents/state', 'tools', 'models', 'base']],
+  [
+    'agents',
+    [
+      'agents/state', 'tools', 'schema', 'models', 'conversations', 'calls', 'speech', 'log.ts',
+      'base',
+    ],
+  ],
+  [
+    'tools',
+    [
+      'agents/state', 'schema', 'models', 'conversations', 'calls', 'speech', 'log.ts', 'base',
+    ],
+  ],
+  ['agents/state', ['log.ts', 'base']],
   ['schema', ['base']],
   ['models', ['conversations', 'sse', 'base']],
   ['records', ['conversations/stores', 'conversations', 'log.ts', 'base']],
@@ -121,7 +137,7 @@ const DOORS: readonly (readonly [room: string, door: string])[] = [['schema', 's
 
 const MAX_COLUMNS = 100;
 /** More rooms than this and nobody finds anything. Doors are no rooms. */
-const MAX_ROOMS = 32;
+const MAX_ROOMS = 36;
 
 /** What a server must not load before it is asked for: taken by `import()`, or as types. */
 const LOADED_ON_DEMAND = [
@@ -134,7 +150,7 @@ const LOADED_ON_DEMAND = [
   'models/retry.ts',
   'agents/built-in/registry.ts',
   'agents/model-agent.ts',
-  'agents/hand-over.ts',
+  'tools/tool-hand-over.ts',
   'turns/hand-over.ts',
   'conversations/stores',
   'records',

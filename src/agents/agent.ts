@@ -4,45 +4,19 @@ import type { Awaitable } from '../base/awaitable.ts';
 import type { Json, JsonObject } from '../base/json.ts';
 import type { CallEvent, Caller } from '../calls/call-event.ts';
 import type { RawEvent } from '../calls/raw-event.ts';
+import type { Reply } from '../calls/reply.ts';
 import type { Message, ToolCall } from '../conversations/message.ts';
 import type { Logger } from '../log.ts';
 import type { ChatModel, ModelDelta, RequestEvent, RequestFailure } from '../models/model.ts';
-import type { State } from './state.ts';
+import type { KnownTool } from '../tools/tool-once.ts';
+import type { ToolCallOutcome, ToolOutcome, ToolRun } from '../tools/tool-run.ts';
+import type { State } from './state/state.ts';
 
-/**
- * What an agent speaks through during one turn, in either dialect. Its methods are bound, and do
- * nothing once the turn is over.
- */
-export interface Reply {
-  /**
-   * Speaks a piece of text at once: a word or a paragraph, including its spaces. True if it was
-   * accepted, false if the turn is over. While the connection is full it returns a promise of
-   * that, which a loop should await.
-   */
-  say(text: string): Awaitable<boolean>;
-  /**
-   * Sends any JSON value to the caller's browser. Returns the same as `say`. Throws a `TypeError`
-   * if the value is not JSON.
-   */
-  data(content: Json): Awaitable<boolean>;
-  /**
-   * Ends the call and the turn, after speaking `say` if given. If the reply ends with these words
-   * already, they are not spoken again.
-   */
-  hangup(options?: { readonly say?: string }): void;
-  /**
-   * Transfers the call to a number or name that the platform knows, and ends the turn, after
-   * speaking `say` if given. Returns false, and says nothing, if the platform offers no transfer,
-   * as LayerCode.
-   */
-  transfer(options: { readonly to: string; readonly say?: string }): boolean;
-  /** Ends the turn. A turn also ends when the agent's hook returns. */
-  end(): void;
-  /** True once the turn is over, however it ended. Nothing said after that is heard. */
-  readonly isOver: boolean;
-  /** The same as `Turn.signal`. */
-  readonly signal: AbortSignal;
-}
+export type { Reply } from '../calls/reply.ts';
+export type { KnownTool } from '../tools/tool-once.ts';
+export type {
+  ToolCallContext, ToolCallOutcome, ToolOutcome, ToolRun,
+} from '../tools/tool-run.ts';
 
 /** What every hook receives. */
 export interface EventContext<E = CallEvent['raw']> {
@@ -106,67 +80,6 @@ export type { ModelAnswer, ModelTokens, RequestEvent, UsedTokens } from '../mode
 export class TurnAbortedError extends Error {
   override readonly name = 'TurnAbortedError';
   readonly code = 'ABORT_ERR';
-}
-
-/** What every tool call receives. */
-export interface ToolCallContext {
-  /** Fires when the result is no longer needed: see `ToolRun.whenInterrupted`. */
-  readonly signal: AbortSignal;
-  /** Unique within the turn. */
-  readonly toolCallId: string;
-  /**
-   * 64 hex digits, the same each time when a turn is delivered again and makes the same call. For
-   * APIs that accept an idempotency key.
-   */
-  readonly idempotencyKey: string;
-}
-
-/** How to run one tool call. */
-export interface ToolRun {
-  /**
-   * The tool's name for logs and metrics. Default `unknown`: a model may call a tool by any words.
-   */
-  readonly name?: string | undefined;
-  /** Returns JSON text for the model. An error it throws is reported to the model. */
-  run(context: ToolCallContext): Awaitable<string>;
-  /**
-   * `abort` (default): the signal fires when the turn ends. `finish`: it fires only at
-   * `TURN_TIMEOUT_SECONDS` and at the end of a drain, so the tool can finish after the caller has
-   * left.
-   */
-  readonly whenInterrupted?: 'abort' | 'finish' | undefined;
-  /**
-   * Whether the call may run again, with the same key, if the process died before storing a
-   * result. Default false.
-   */
-  readonly repeatable?: boolean | undefined;
-  /**
-   * Whether it acts on the reply of its own turn alone, as hanging up does: then it runs in each
-   * turn, though another one that this turn replaces has made the same call. Default false.
-   */
-  readonly isOfTurn?: boolean | undefined;
-  /**
-   * Set for a call that acts once per conversation: the text that says what it does, such as the
-   * number of an order. Calls with the same tool and text are the same call. Undefined if `run`
-   * will refuse it without acting. If it throws, nothing starts, and the model gets the error.
-   */
-  readonly once?: ((signal: AbortSignal) => Awaitable<string | undefined>) | undefined;
-}
-
-/**
- * How a tool call ended. `failed`: its arguments were invalid, or it threw. `interrupted`: its
- * signal ended it.
- */
-export type ToolCallOutcome = 'completed' | 'failed' | 'interrupted';
-
-/** A tool call as recorded in history, and its result. */
-export interface ToolOutcome {
-  /** Its id is made unique within the turn. */
-  readonly call: ToolCall;
-  /** JSON text for the model. */
-  readonly content: string;
-  /** The agent that the call handed the conversation over to. It speaks once the hook has ended. */
-  readonly handOver?: string | undefined;
 }
 
 /** Adds to a turn's record what is not speech. For agents that run a model's tools themselves. */
@@ -334,13 +247,6 @@ export interface AgentResources {
   readonly fillerAfterMs: number;
   /** For evaluations: what takes the place of a tool. Default: the tool itself. */
   readonly replaceTool?: (<T extends KnownTool>(tool: T) => T) | undefined;
-}
-
-/** What an app has to know about a tool. */
-export interface KnownTool {
-  readonly name: string;
-  /** Set if it acts once per conversation. */
-  readonly once: unknown;
 }
 
 /** An agent with its model. */

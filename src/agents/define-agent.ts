@@ -1,13 +1,13 @@
 import type { Awaitable } from '../base/awaitable.ts';
 import { checkFields } from '../base/check-fields.ts';
 import { isPlain } from '../base/json-value.ts';
+import { checkTools } from '../tools/tool-list.ts';
 import type { Agent, StartTurn } from './agent.ts';
 import { bindModelAgent, checkModel, type ModelAgentDefinition } from './model-agent.ts';
 import { checkModelOptions } from './model-options.ts';
 import { checkText, makeForTurn, type PerTurn } from './per-turn.ts';
 import { WELCOME_BACK } from './phrases.ts';
-import { isState, stateMadeBy, type State } from './state.ts';
-import { checkTools } from './tool-list.ts';
+import { isState, stateMadeBy, type State } from './state/state.ts';
 
 /** Fields that `defineAgent` accepts for every agent. */
 interface Shorthands<S = unknown> {

@@ -2,13 +2,13 @@ import { BoundedMap } from '../base/bounded-map.ts';
 import type {
   ChatMessage, ChatModel, ModelDelta, ModelOptions, ToolChoice,
 } from '../models/model.ts';
+import { checkTools } from '../tools/tool-list.ts';
+import type { Tool } from '../tools/tool.ts';
 import type { Agent, AgentResources, BoundAgent, MessageTurn } from './agent.ts';
 import { withFiller, type Filler } from './filler.ts';
 import { checkText, makeForTurn, type PerTurn } from './per-turn.ts';
 import { DEFAULT_FILLER, WELCOME_BACK } from './phrases.ts';
-import { checkTools } from './tool-list.ts';
 import { runToolLoop, streamOptionsOf } from './tool-loop.ts';
-import type { Tool } from './tool.ts';
 
 /**
  * An agent that uses a model. Functions of the turn run within its time limits; if one fails, the

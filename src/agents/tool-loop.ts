@@ -4,10 +4,10 @@ import type {
   ChatModel, ModelOptions, ModelStreamOptions, ToolChoice,
 } from '../models/model.ts';
 import { CheckBudget } from '../schema/schema.ts';
+import { toolRun } from '../tools/tool-request.ts';
+import type { Tool } from '../tools/tool.ts';
 import type { MessageTurn, Reply, ToolRun, Turn } from './agent.ts';
 import { toChatMessages } from './prompt.ts';
-import { toolRun } from './tool-call.ts';
-import type { Tool } from './tool.ts';
 import { Voice } from './voice.ts';
 
 /**

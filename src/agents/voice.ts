@@ -57,9 +57,3 @@ export class Voice {
     return this.#reply.say(spoken);
   }
 }
-
-/** A whole text, without what cannot be spoken. */
-export function speakable(text: string): string {
-  const filter = new SpeakableText();
-  return filter.push(text) + filter.flush();
-}

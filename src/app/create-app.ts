@@ -1,6 +1,5 @@
 import type { Agent, BoundAgent } from '../agents/agent.ts';
-import { checkOnceTools, onceToolsOf } from '../agents/once-tools.ts';
-import { checkStates } from '../agents/state.ts';
+import { checkStates } from '../agents/state/state.ts';
 import { checkFields, type FieldNames } from '../base/check-fields.ts';
 import { MemoryStore } from '../conversations/memory-store.ts';
 import type { ConversationStore } from '../conversations/store.ts';
@@ -9,6 +8,7 @@ import {
   faultOfAgentName, keysOfAgent, secretsOfAgent, secretVariableOf,
 } from '../settings/named-agents.ts';
 import type { Settings } from '../settings/settings.ts';
+import { checkOnceTools, onceToolsOf } from '../tools/tool-once.ts';
 import { App, type AppOptions } from './app.ts';
 import { bindAgent } from './bind-agent.ts';
 import { callLimits, Prices } from './prices.ts';

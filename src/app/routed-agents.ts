@@ -1,7 +1,6 @@
 // The agents of an app, each with its path, its conversations and its turns.
 
 import type { BoundAgent } from '../agents/agent.ts';
-import { onceToolsOf } from '../agents/once-tools.ts';
 import type { Channel } from '../base/channel.ts';
 import { processAddress } from '../base/process-address.ts';
 import { ConversationManager } from '../conversations/manager.ts';
@@ -11,6 +10,7 @@ import type { Metrics } from '../metrics.ts';
 import { workMetrics } from '../observers/work-metrics.ts';
 import { agentPath } from '../settings/named-agents.ts';
 import type { Settings } from '../settings/settings.ts';
+import { onceToolsOf } from '../tools/tool-once.ts';
 import type { Tracing } from '../turns/turn-trace.ts';
 import type { CallLimits } from '../turns/call-limits.ts';
 import { Turns } from '../turns/turns.ts';

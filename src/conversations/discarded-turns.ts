@@ -42,7 +42,7 @@ export function takePlace(
 }
 
 /** A call of an earlier run of a turn, or of a turn that it replaces. */
-export interface EarlierCall extends ToolMessage {
+export interface EarlierToolCall extends ToolMessage {
   /**
    * Set on a wire whose turns replace others: what was called, by which agent, and whether by a
    * turn of another place. That gave it another key than the same call has now.
@@ -63,7 +63,7 @@ export interface EarlierCall extends ToolMessage {
  */
 export function callsAtPlace(
   { turns }: Conversation, record: TurnRecord, { isNew, hasGoneBack }: Place,
-): readonly EarlierCall[] {
+): readonly EarlierToolCall[] {
   if (isNew) return [];
   return turnsAtPlace(turns, record)
     .flatMap((turn) =>
@@ -95,9 +95,9 @@ function turnsAtPlace(
 
 function callsOf(
   { messages = [] }: TurnRecord, isOtherPlace: boolean,
-): readonly EarlierCall[] {
+): readonly EarlierToolCall[] {
   let asked: AssistantMessage | undefined;
-  return messages.flatMap((message): EarlierCall[] => {
+  return messages.flatMap((message): EarlierToolCall[] => {
     if (message.role === 'assistant') asked = message;
     if (message.role !== 'tool') return [];
     const call = asked?.toolCalls?.find(({ id }) => id === message.toolCallId);

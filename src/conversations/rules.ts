@@ -22,7 +22,7 @@ import { cutOf, noteHeard, type CutTurn } from './heard.ts';
 import type { Message, ToolMessage, TurnState } from './message.ts';
 import { loseOnceCalls, type Claimer } from './once-rules.ts';
 import {
-  callsAtPlace, nextNumber, numberOfReplaced, takePlace, type EarlierCall,
+  callsAtPlace, nextNumber, numberOfReplaced, takePlace, type EarlierToolCall,
 } from './discarded-turns.ts';
 import {
   compare, hearTold, reconcile, replacedBy, type Comparison,
@@ -112,7 +112,7 @@ export class OpenedTurn {
    * Calls by earlier runs of this turn that have completed, are still running, or have an unknown
    * outcome.
    */
-  readonly earlierCalls: readonly EarlierCall[];
+  readonly earlierCalls: readonly EarlierToolCall[];
   /** Runs of older turns in other processes that this turn has ended. They are not told yet. */
   readonly endedElsewhere: readonly RunElsewhere[];
   /** The run of this turn in another process, if it ran there. It has not been told yet. */
@@ -138,7 +138,7 @@ export class OpenedTurn {
     record: TurnRecord,
     isResumed: boolean,
     cut: CutTurn | undefined,
-    earlierCalls: readonly EarlierCall[],
+    earlierCalls: readonly EarlierToolCall[],
     openElsewhere: readonly RunElsewhere[],
     takenOver: RunElsewhere | undefined,
     lostCalls: readonly LostCall[],

@@ -1,5 +1,5 @@
 import type { Agent } from '../agents/agent.ts';
-import type { Tool } from '../agents/tool.ts';
+import type { Tool } from '../tools/tool.ts';
 import type { App, ServedAgent } from '../app/app.ts';
 import { createApp, type NamedAgents } from '../app/create-app.ts';
 import type { JsonObject } from '../base/json.ts';

@@ -1,7 +1,7 @@
 // What makes a scenario impossible to play. Asked of all scenarios before the first one runs.
 
 import type { Agent } from '../agents/agent.ts';
-import type { Tool } from '../agents/tool.ts';
+import type { Tool } from '../tools/tool.ts';
 import { bindAgent } from '../app/bind-agent.ts';
 import { noLog } from '../app/create-app.ts';
 import { nearestName } from '../base/nearest-name.ts';

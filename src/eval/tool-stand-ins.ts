@@ -1,6 +1,6 @@
 import type { KnownTool } from '../agents/agent.ts';
-import { NotDone } from '../agents/not-done.ts';
-import type { Tool, ToolContext } from '../agents/tool.ts';
+import { NotDone } from '../tools/tool-not-done.ts';
+import type { Tool, ToolContext } from '../tools/tool.ts';
 import { messageOf } from '../base/message-of.ts';
 import type { OnSight } from './sight.ts';
 import type { Mock } from './step.ts';

@@ -104,3 +104,9 @@ const NOT_PLAIN = new RegExp(
     '|(?<![A-Za-z0-9])[hHwW]',
   'u',
 );
+
+/** A whole text, without what cannot be spoken. */
+export function speakable(text: string): string {
+  const filter = new SpeakableText();
+  return filter.push(text) + filter.flush();
+}

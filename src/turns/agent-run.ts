@@ -3,18 +3,24 @@ import { andThen, isThenable, type Awaitable } from '../base/awaitable.ts';
 import type { CallStart, TurnEvent } from '../calls/call-event.ts';
 import type { Message } from '../conversations/message.ts';
 import type { OpenedTurn } from '../conversations/rules.ts';
+import type { ToolCallingTurn } from '../tools/tool-calling-turn.ts';
+import { ToolCalls } from '../tools/tool-calls.ts';
 import { AgentText, textsOf, type TextOwner } from './agent-text.ts';
-import type { CallingTurn } from './call-writes.ts';
 import { callAgent, tellStarted } from './hooks.ts';
 import type { Ending } from './machine.ts';
 import { say } from './reply.ts';
-import { TurnCalls } from './turn-calls.ts';
+import type { SpokenReply } from './spoken-reply.ts';
 import type { TurnHost } from './turn-host.ts';
+import type { TurnTrace } from './turn-trace.ts';
 import type { ViewedTurn } from './turn-view.ts';
+import type { TurnWork } from './turn-work.ts';
 
 /** The turn that an agent speaks in. */
-export interface AgentsTurn extends ViewedTurn, CallingTurn {
+export interface AgentsTurn extends ViewedTurn, ToolCallingTurn {
   readonly host: TurnHost;
+  readonly spoken: SpokenReply;
+  readonly work: TurnWork;
+  readonly trace: TurnTrace | undefined;
   readonly event: TurnEvent;
   /** Undefined until the record is open, and for a turn that leaves nothing in history. */
   readonly opened: OpenedTurn | undefined;
@@ -41,7 +47,7 @@ const REASONS: Readonly<Record<Ending | 'taken over', string>> = {
 export class AgentRun implements TextOwner {
   readonly #turn: AgentsTurn;
   #history: readonly Message[] | undefined;
-  #calls: TurnCalls | undefined;
+  #calls: ToolCalls | undefined;
   /** What the hook of an agent yields. Undefined when none runs. */
   #text: AgentText | undefined;
   /** How many steps of `#attempt` are under way: a hand-over begins one within another. */
@@ -68,13 +74,13 @@ export class AgentRun implements TextOwner {
     return this.#controller.signal;
   }
 
-  get callsSoFar(): TurnCalls | undefined {
+  get callsSoFar(): ToolCalls | undefined {
     return this.#calls;
   }
 
-  get calls(): TurnCalls {
+  get calls(): ToolCalls {
     const turn = this.#turn;
-    return (this.#calls ??= new TurnCalls(turn, turn.host, turn.opened?.earlierCalls ?? []));
+    return (this.#calls ??= new ToolCalls(turn, turn.host, turn.opened?.earlierCalls ?? []));
   }
 
   /**

@@ -11,7 +11,7 @@ import {
   isReached, NOTHING_SPENT, type Spending, type SpendingLimits, type Spent,
 } from '../conversations/spending.ts';
 import { limitTextOf } from './hooks.ts';
-import { persist, WRITE_DELAYS_MS } from './persist.ts';
+import { persist, WRITE_DELAYS_MS } from '../conversations/persist.ts';
 import { TurnReply, type SpeakingTurn } from './reply.ts';
 import type { TurnHost } from './turn-host.ts';
 import type { ViewedTurn } from './turn-view.ts';

@@ -7,12 +7,12 @@ import type {
   ToolRun,
   TurnJournal,
 } from '../agents/agent.ts';
-import { StateError, TAKEN_ON, type LiveState } from '../agents/live-state.ts';
+import { StateError, TAKEN_ON, type LiveState } from '../agents/state/live-state.ts';
 import type { Awaitable } from '../base/awaitable.ts';
 import { UNFINISHED_RESULTS, type Message, type ToolCall } from '../conversations/message.ts';
 import type { Logger } from '../log.ts';
+import type { ToolCalls } from '../tools/tool-calls.ts';
 import type { SpeakingTurn } from './reply.ts';
-import type { TurnCalls } from './turn-calls.ts';
 import type { TurnHost } from './turn-host.ts';
 import type { TurnTrace } from './turn-trace.ts';
 import type { TurnWork } from './turn-work.ts';
@@ -28,9 +28,9 @@ export interface JournalledTurn extends SpeakingTurn {
   readonly liveState: LiveState | undefined;
   readonly log: Logger;
   /** Undefined before the first call. */
-  readonly callsSoFar: TurnCalls | undefined;
+  readonly callsSoFar: ToolCalls | undefined;
   /** The same, created when it is first asked for. */
-  readonly calls: TurnCalls;
+  readonly calls: ToolCalls;
   readonly work: TurnWork;
   readonly trace: TurnTrace | undefined;
 }

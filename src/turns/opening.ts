@@ -3,11 +3,11 @@ import { mayLive } from '../base/process-address.ts';
 import type { TurnEvent } from '../calls/call-event.ts';
 import type { KnownCaller } from '../conversations/conversation.ts';
 import type { KnownConversation } from '../conversations/manager.ts';
+import { OPENING_DELAYS_MS, persist } from '../conversations/persist.ts';
 import type { TurnOpening, TurnOpeningResult, TurnSettlement } from '../conversations/rules.ts';
+import type { Answers } from '../tools/tool-question.ts';
 import { textOf } from './delivery.ts';
 import { figuresAtStart } from './figures.ts';
-import { OPENING_DELAYS_MS, persist } from './persist.ts';
-import type { Answers } from './question.ts';
 import type { TurnHost } from './turn-host.ts';
 
 /** What the store says of a turn's record. `beside`: of a turn that leaves nothing in history. */

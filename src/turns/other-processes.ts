@@ -4,8 +4,8 @@ import type { Awaitable } from '../base/awaitable.ts';
 import type { Channel } from '../base/channel.ts';
 import type { RunElsewhere } from '../conversations/turn-record.ts';
 import type { Logger } from '../log.ts';
+import { Question, type Answers } from '../tools/tool-question.ts';
 import { parseProcessMessage, type MessageOf, type ProcessMessage } from './process-message.ts';
-import { Question, type Answers } from './question.ts';
 
 /** Which turns another process wants to end. */
 export interface TurnsToEnd {

@@ -4,31 +4,8 @@ import type { SentEvent } from '../calls/reply-event.ts';
 import type {
   AssistantMessage,
   Message,
-  ToolCall,
-  ToolCallState,
 } from '../conversations/message.ts';
-
-/** The run of a turn that makes calls. */
-export interface CallOwner {
-  readonly runId: number;
-  /** The address of its process, if several share the conversation. */
-  readonly process: string | undefined;
-}
-
-/** A tool call of the reply, and what is known of its result. */
-export interface SpokenCall {
-  readonly call: ToolCall;
-  key: string | undefined;
-  readonly owner: CallOwner;
-  /** Whether it waits for a call with the same key, instead of running itself. */
-  joins?: boolean;
-  /** See `ToolMessage.isRepeatable`. */
-  isRepeatable?: true;
-  state: ToolCallState;
-  content: string;
-  /** Name of the agent that it handed the conversation over to. */
-  handOver?: string;
-}
+import type { SpokenToolCall } from '../tools/tool-calls-noted.ts';
 
 /** From here on another agent speaks. */
 export interface SpeakerChange {
@@ -41,7 +18,7 @@ export interface SpeakerChange {
 
 /** A break in the reply: calls that a model made together, or a change of speaker. */
 export interface Break {
-  readonly calls: readonly SpokenCall[];
+  readonly calls: readonly SpokenToolCall[];
   /** How many events had been sent before. */
   readonly sentBefore: number;
   readonly change?: SpeakerChange;
@@ -82,7 +59,7 @@ export function messagesOf(
 
 function resultOf(
   { call, key, owner: { runId, process }, joins, isRepeatable, state, content, handOver }:
-    SpokenCall,
+    SpokenToolCall,
   turnId: string,
 ): Message {
   return {

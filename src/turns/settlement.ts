@@ -1,13 +1,13 @@
 import type { ModelUsage } from '../agents/agent.ts';
-import type { LiveState } from '../agents/live-state.ts';
+import type { LiveState } from '../agents/state/live-state.ts';
 import { andThen, type Awaitable } from '../base/awaitable.ts';
 import type { TurnEvent } from '../calls/call-event.ts';
+import { persist, WRITE_DELAYS_MS } from '../conversations/persist.ts';
 import type { TurnSettlement } from '../conversations/rules.ts';
 import type { Logger } from '../log.ts';
 import type { Delivery } from './delivery.ts';
 import { figuresAtEnd } from './figures.ts';
 import type { Ending } from './machine.ts';
-import { persist, WRITE_DELAYS_MS } from './persist.ts';
 import type { SpokenReply } from './spoken-reply.ts';
 import type { TurnHost } from './turn-host.ts';
 

@@ -1,6 +1,7 @@
 import { apart } from '../base/apart.ts';
 import type { SentEvent } from '../calls/reply-event.ts';
 import type { AssistantMessage, Message } from '../conversations/message.ts';
+import type { SpokenToolCall } from '../tools/tool-calls-noted.ts';
 import {
   isOwnText,
   messagesOf,
@@ -9,7 +10,6 @@ import {
   speakersIn,
   type Break,
   type SpeakerChange,
-  type SpokenCall,
 } from './reply-messages.ts';
 
 /**
@@ -25,7 +25,7 @@ export class ReplyTooLong extends RangeError {
 }
 
 const NOTHING_SENT: SentEvent[] = [];
-const NO_CALLS: readonly SpokenCall[] = [];
+const NO_CALLS: readonly SpokenToolCall[] = [];
 
 /**
  * What a turn has said: its events in order, and how they appear in history. It does no input or
@@ -124,7 +124,7 @@ export class SpokenReply {
   }
 
   /** Notes calls that a model made together. */
-  noteCalls(calls: readonly SpokenCall[]): void {
+  noteCalls(calls: readonly SpokenToolCall[]): void {
     (this.#breaks ??= []).push({ calls, sentBefore: this.#sent.length });
   }
 

@@ -1,15 +1,13 @@
-import type { LiveStates } from '../agents/live-state.ts';
-import type { ConversationManager } from '../conversations/manager.ts';
+import type { LiveStates } from '../agents/state/live-state.ts';
+import type { ToolHost } from '../tools/tool-calling-turn.ts';
 import type { OtherProcesses } from './other-processes.ts';
-import type { RunningCalls } from './running-calls.ts';
 import type { Speakers } from './speakers.ts';
 import type { Tracing } from './turn-trace.ts';
 import type { WorkObserver } from './turn-work.ts';
 
 /** What all turns of a path share. */
-export interface TurnHost {
+export interface TurnHost extends ToolHost {
   readonly speakers: Speakers;
-  readonly conversations: ConversationManager;
   /**
    * Longest time of a turn, from the verified event. A turn that takes longer fails: its agent is
    * aborted, and the caller hears the apology.
@@ -19,8 +17,6 @@ export interface TurnHost {
   readonly firstWordTimeoutMs: number;
   /** Undefined if no messages are exchanged with other processes. */
   readonly others: OtherProcesses | undefined;
-  /** The address of this process. Undefined if no other process shares the conversations. */
-  readonly process: string | undefined;
   /**
    * How long a turn that the platform may replace must have stood before its tools change
    * anything, in milliseconds.
@@ -30,12 +26,8 @@ export interface TurnHost {
   readonly storeTimeoutMs: number;
   /** Undefined for an agent without a state. */
   readonly states: LiveStates | undefined;
-  /** Those of all turns. */
-  readonly calls: RunningCalls;
   readonly observer: WorkObserver | undefined;
   readonly tracing: Tracing;
   /** Whether turns store figures for the record of their call. */
   readonly recordsCalls: boolean;
-  /** Makes a shutdown wait for a write. */
-  track(write: Promise<unknown>): void;
 }

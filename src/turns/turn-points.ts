@@ -7,8 +7,8 @@ import type {
   ModelAnswer, ModelRequestFailure, ModelTokens, ModelUsage,
 } from '../agents/agent.ts';
 import type { TurnEvent } from '../calls/call-event.ts';
+import type { ToolEnd } from '../tools/tool-calling-turn.ts';
 import type { TurnOutcome } from './delivery.ts';
-import type { ToolEnd } from './turn-work.ts';
 
 /** One run of a turn. All its points hold the same object. */
 export interface TracedTurn {

@@ -6,9 +6,7 @@ import type {
   UsedTokens,
 } from '../agents/agent.ts';
 import type { ToolCall } from '../conversations/message.ts';
-
-/** How a tool call ended. `unknown`: it may have acted. */
-export type ToolEnd = ToolCallOutcome | 'unknown';
+import type { ToolEnd } from '../tools/tool-calling-turn.ts';
 
 /**
  * `toolBegan`: a call starts to run. It has `toolEnded` once it returns, even if its turn is over

@@ -2,15 +2,18 @@ import { AsyncResource } from 'node:async_hooks';
 import { randomUUID } from 'node:crypto';
 
 import type { Agent, ModelUsage } from '../agents/agent.ts';
-import type { LiveState } from '../agents/live-state.ts';
+import type { LiveState } from '../agents/state/live-state.ts';
 import { andThen, soon, type Awaitable } from '../base/awaitable.ts';
 import { atMost } from '../base/time-limit.ts';
 import type { Caller, Transcript, TurnEvent } from '../calls/call-event.ts';
 import type { SentEvent } from '../calls/reply-event.ts';
 import type { Message } from '../conversations/message.ts';
-import { nextRunId } from '../conversations/run-id.ts';
+import { OPENING_DELAYS_MS, persist } from '../conversations/persist.ts';
 import type { OpenedTurn, TurnClaim, TurnSettlement } from '../conversations/rules.ts';
+import { nextRunId } from '../conversations/run-id.ts';
 import type { Logger } from '../log.ts';
+import { noteUnknown, type ToolCalls } from '../tools/tool-calls.ts';
+import type { Answers } from '../tools/tool-question.ts';
 import { AgentRun, type AgentsTurn } from './agent-run.ts';
 import { startClock, type TimedTurn } from './clock.ts';
 import {
@@ -21,14 +24,11 @@ import {
   isAnswered, isOver, moveFor, type Effect, type Ending, type Happening, type TurnState,
 } from './machine.ts';
 import { openRecord, type Opening, type OpeningTurn } from './opening.ts';
-import { OPENING_DELAYS_MS, persist } from './persist.ts';
-import type { Answers } from './question.ts';
 import { apologise, sendHalfCharacter } from './reply.ts';
 import {
   correctSettlement, settlementOf, storeSettlement, type SettlingTurn,
 } from './settlement.ts';
 import { MAX_REPLY_LENGTH, ReplyTooLong, SpokenReply } from './spoken-reply.ts';
-import { noteUnknown, type TurnCalls } from './turn-calls.ts';
 import type { TurnHost } from './turn-host.ts';
 import { traceOf, type TurnTrace } from './turn-trace.ts';
 import { TurnWork } from './turn-work.ts';
@@ -153,17 +153,17 @@ export class Turn implements AgentsTurn, OpeningTurn, TimedTurn, SettlingTurn, D
     return this.event.type === 'message' ? this.event.transcript : undefined;
   }
 
-  /** See `CallingTurn`. */
+  /** See `ToolCallingTurn`. */
   get place(): string {
     return this.opened?.place ?? this.turnId;
   }
 
-  /** See `CallingTurn`. */
+  /** See `ToolCallingTurn`. */
   get mayAct(): boolean {
     return this.opened?.mayAct !== false;
   }
 
-  /** See `CallingTurn`. */
+  /** See `ToolCallingTurn`. */
   get settlesAtMs(): number | undefined {
     return this.#transcript === undefined ? undefined : this.startedAtMs + this.host.settleMs;
   }
@@ -195,11 +195,11 @@ export class Turn implements AgentsTurn, OpeningTurn, TimedTurn, SettlingTurn, D
     return this.#run.signal;
   }
 
-  get calls(): TurnCalls {
+  get calls(): ToolCalls {
     return this.#run.calls;
   }
 
-  get callsSoFar(): TurnCalls | undefined {
+  get callsSoFar(): ToolCalls | undefined {
     return this.#run.callsSoFar;
   }
 

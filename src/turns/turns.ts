@@ -18,7 +18,7 @@
 import {
   type Agent, type EventContext, type SessionEndContext, TurnAbortedError,
 } from '../agents/agent.ts';
-import type { LiveStates } from '../agents/live-state.ts';
+import type { LiveStates } from '../agents/state/live-state.ts';
 import type { Awaitable } from '../base/awaitable.ts';
 import type { Channel } from '../base/channel.ts';
 import { atMost } from '../base/time-limit.ts';
@@ -27,10 +27,10 @@ import { callerIn } from '../conversations/conversation.ts';
 import type { ConversationManager, Snapshot } from '../conversations/manager.ts';
 import type { RunElsewhere } from '../conversations/turn-record.ts';
 import type { Logger } from '../log.ts';
+import { RunningToolCalls } from '../tools/tool-calls-running.ts';
 import type { CallLimits } from './call-limits.ts';
 import { isBeside, isSameTurn, type Delivery } from './delivery.ts';
 import { OtherProcesses, type OwnTurns, type TurnsToEnd } from './other-processes.ts';
-import { RunningCalls } from './running-calls.ts';
 import { RunningTurns } from './running-turns.ts';
 import { Speakers } from './speakers.ts';
 import { NOT_TRACED, type Tracing } from './turn-trace.ts';
@@ -87,7 +87,7 @@ export class Turns implements TurnOwner, OwnTurns {
   readonly observer: WorkObserver | undefined;
   readonly tracing: Tracing;
   readonly recordsCalls: boolean;
-  readonly calls = new RunningCalls();
+  readonly calls = new RunningToolCalls();
   readonly others: OtherProcesses | undefined;
   readonly #limits: CallLimits | undefined;
   readonly #running = new RunningTurns();

@@ -2,10 +2,10 @@ import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 
 import type { Agent, MessageTurn, StartTurn } from '../../src/agents/agent.ts';
-import { WELCOME_BACK } from '../../src/agents/phrases.ts';
-import { defineAgent, type AgentDefinition } from '../../src/agents/define-agent.ts';
 import type { Reply } from '../../src/agents/agent.ts';
-import { tool } from '../../src/agents/tool.ts';
+import { defineAgent, type AgentDefinition } from '../../src/agents/define-agent.ts';
+import { WELCOME_BACK } from '../../src/agents/phrases.ts';
+import { tool } from '../../src/tools/tool.ts';
 
 const HOOKS = [
   'onSessionStart',

@@ -6,12 +6,12 @@ import { describe, it } from 'node:test';
 import type { MessageTurn } from '../../src/agents/agent.ts';
 import { defineAgent } from '../../src/agents/define-agent.ts';
 import { withFiller } from '../../src/agents/filler.ts';
-import { tool } from '../../src/agents/tool.ts';
+import { tool } from '../../src/tools/tool.ts';
 import { pausing, says, silentAfter } from '../faults/model-server.ts';
 import { chunk, DONE, textReply } from '../faults/wire-shapes.ts';
 import { contentsOf, deferred, Listener, until, within } from '../fixtures/app.ts';
-import { calls, eventsOf, outline, serveModel, spoken } from './model-app.ts';
 import { mockTimers } from '../fixtures/clock.ts';
+import { calls, eventsOf, outline, serveModel, spoken } from './model-app.ts';
 
 const plain = defineAgent({ name: 'plain', prompt: 'Be brief.' });
 const AFTER = { FILLER_AFTER_MS: '20' };

@@ -6,12 +6,11 @@ import { connect } from 'node:net';
 import type { TestContext } from 'node:test';
 
 import type { Agent, MessageTurn } from '../../src/agents/agent.ts';
-import type { Tool, ToolContext } from '../../src/agents/tool.ts';
+import type { Reply } from '../../src/agents/agent.ts';
 import type { App } from '../../src/app/app.ts';
 import { createApp } from '../../src/app/create-app.ts';
 import type { Json, JsonObject } from '../../src/base/json.ts';
 import type { Message } from '../../src/conversations/message.ts';
-import type { Reply } from '../../src/agents/agent.ts';
 import { createLogger } from '../../src/log.ts';
 import type { ChatModel, ToolDefinition } from '../../src/models/model.ts';
 import { parseSettings } from '../../src/settings/parse-settings.ts';
@@ -21,6 +20,7 @@ import {
   type TestEvent,
   type TestReply,
 } from '../../src/test-client.ts';
+import type { Tool, ToolContext } from '../../src/tools/tool.ts';
 import {
   startModelServer,
   stream,

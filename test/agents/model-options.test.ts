@@ -5,7 +5,7 @@ import { describe, it } from 'node:test';
 
 import { getAgent } from '../../src/agents/built-in/registry.ts';
 import { defineAgent, type AgentDefinition } from '../../src/agents/define-agent.ts';
-import { tool } from '../../src/agents/tool.ts';
+import { tool } from '../../src/tools/tool.ts';
 import { says } from '../faults/model-server.ts';
 import { calls, modelServer, serveAgent, serveModel, spoken } from './model-app.ts';
 

@@ -5,9 +5,9 @@ import { describe, it } from 'node:test';
 
 import type { Agent } from '../../src/agents/agent.ts';
 import { defineAgent, type AgentDefinition } from '../../src/agents/define-agent.ts';
-import { defineState } from '../../src/agents/state.ts';
-import { tool } from '../../src/agents/tool.ts';
+import { defineState } from '../../src/agents/state/state.ts';
 import type { ChatMessage, ChatModel } from '../../src/models/model.ts';
+import { tool } from '../../src/tools/tool.ts';
 import { says } from '../faults/model-server.ts';
 import { deferred, errorsIn, fired, serve, within } from '../fixtures/app.ts';
 import { modelServer, promptOf, serveAgent, serveModel, spoken, toolNames } from './model-app.ts';

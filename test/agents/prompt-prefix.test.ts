@@ -5,9 +5,9 @@ import assert from 'node:assert/strict';
 import { describe, it, type TestContext } from 'node:test';
 
 import { defineAgent } from '../../src/agents/define-agent.ts';
-import { tool } from '../../src/agents/tool.ts';
 import { alternateRoles } from '../../src/models/alternating-roles.ts';
 import type { ChatMessage, ChatModel } from '../../src/models/model.ts';
+import { tool } from '../../src/tools/tool.ts';
 import { deferred, fired, Listener, within, type Deferred } from '../fixtures/app.ts';
 import { IS_LONG } from '../fixtures/long.ts';
 import { serveAgent, spoken, type ModelApp } from './model-app.ts';

@@ -3,16 +3,16 @@
 import assert from 'node:assert/strict';
 import { describe, it, type TestContext } from 'node:test';
 
+import type { Agent, MessageTurn, Reply } from '../../src/agents/agent.ts';
 import { defineAgent } from '../../src/agents/define-agent.ts';
 import { runToolLoop } from '../../src/agents/tool-loop.ts';
-import { hangUp, tool, type Tool, type ToolContext } from '../../src/agents/tool.ts';
-import type { Agent, MessageTurn, Reply } from '../../src/agents/agent.ts';
-import type { StandardResult } from '../../src/agents/standard-schema.ts';
 import { soon } from '../../src/base/awaitable.ts';
 import type { Json, JsonObject } from '../../src/base/json.ts';
 import type { ChatModel } from '../../src/models/model.ts';
 import { scriptedModel } from '../../src/models/scripted-model.ts';
 import type { Schema } from '../../src/schema/schema.ts';
+import type { StandardResult } from '../../src/tools/tool-standard-schema.ts';
+import { hangUp, tool, type Tool, type ToolContext } from '../../src/tools/tool.ts';
 import { pausing, says, silentAfter, type Answer } from '../faults/model-server.ts';
 import { chunk, DONE } from '../faults/wire-shapes.ts';
 import {

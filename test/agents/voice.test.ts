@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 
 import type { Reply } from '../../src/agents/agent.ts';
-import { speakable, Voice } from '../../src/agents/voice.ts';
+import { Voice } from '../../src/agents/voice.ts';
 
 function voiceFor(said: string[], isSpeakable = true): Voice {
   const say = (text: string): boolean => said.push(text) > 0;
@@ -64,11 +64,5 @@ describe('Voice', () => {
     voice.speak('Two.');
     voice.finish();
     assert.equal(voice.spoken, 'One. Two.');
-  });
-});
-
-describe('speakable', () => {
-  it('frees a whole text of what cannot be spoken', () => {
-    assert.equal(speakable('**Bye**, see [our page](https://x.example). 👋'), 'Bye, see our page.');
   });
 });

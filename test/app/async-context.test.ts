@@ -9,12 +9,12 @@ import { connect, type AddressInfo } from 'node:net';
 import { describe, it, type TestContext } from 'node:test';
 
 import { defineAgent } from '../../src/agents/define-agent.ts';
-import { tool } from '../../src/agents/tool.ts';
 import type { App } from '../../src/app/app.ts';
 import { createApp } from '../../src/app/create-app.ts';
 import { MemoryStore } from '../../src/conversations/memory-store.ts';
 import type { ConversationStore } from '../../src/conversations/store.ts';
 import { parseSettings } from '../../src/settings/parse-settings.ts';
+import { tool } from '../../src/tools/tool.ts';
 import { chunk, DONE, textReply } from '../faults/wire-shapes.ts';
 import {
   messageEvent, rawRequest, RawConnection, SECRET, until, type RawRequestOptions,

@@ -3,7 +3,7 @@ import { describe, it, type TestContext } from 'node:test';
 
 import type { Agent } from '../../src/agents/agent.ts';
 import { defineAgent } from '../../src/agents/define-agent.ts';
-import { defineState, type State } from '../../src/agents/state.ts';
+import { defineState, type State } from '../../src/agents/state/state.ts';
 import type { App, AppOptions } from '../../src/app/app.ts';
 import { createApp, type NamedAgents } from '../../src/app/create-app.ts';
 import type { ChatModel } from '../../src/models/model.ts';

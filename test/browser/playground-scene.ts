@@ -5,9 +5,9 @@ import { setTimeout as sleep } from 'node:timers/promises';
 
 import type { Agent } from '../../src/agents/agent.ts';
 import { defineAgent } from '../../src/agents/define-agent.ts';
-import { tool } from '../../src/agents/tool.ts';
 import type { JsonObject } from '../../src/base/json.ts';
 import type { ChatModel } from '../../src/models/model.ts';
+import { tool } from '../../src/tools/tool.ts';
 import { deferred } from '../fixtures/kernel.ts';
 import type { FakeVoice } from './fake-voice.ts';
 import type { Playground } from './playground-stage.ts';

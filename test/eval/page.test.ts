@@ -5,7 +5,7 @@ import { describe, it } from 'node:test';
 
 import { getAgent } from '../../src/agents/built-in/registry.ts';
 import { defineAgent } from '../../src/agents/define-agent.ts';
-import { tool } from '../../src/agents/tool.ts';
+import { tool } from '../../src/tools/tool.ts';
 import { WORDS } from '../../src/eval/script-words.ts';
 import { codeBlocks, readPage } from '../fixtures/pages.ts';
 import { failuresOf, play } from './eval-stage.ts';

@@ -2,8 +2,8 @@ import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 
 import { defineAgent } from '../../src/agents/define-agent.ts';
-import { defineState } from '../../src/agents/state.ts';
-import { hangUp, tool } from '../../src/agents/tool.ts';
+import { defineState } from '../../src/agents/state/state.ts';
+import { hangUp, tool } from '../../src/tools/tool.ts';
 import { failuresOf, play } from './eval-stage.ts';
 
 const echo = defineAgent({

@@ -5,13 +5,13 @@ import { getEventListeners } from 'node:events';
 import { describe, it, type TestContext } from 'node:test';
 
 import { defineAgent } from '../../src/agents/define-agent.ts';
-import { hangUp, tool } from '../../src/agents/tool.ts';
 import { withModel } from '../../src/agents/with-model.ts';
 import { ModelError, type ModelDelta } from '../../src/models/model.ts';
 import type { ScriptedAnswer } from '../../src/models/scripted-answer.ts';
 import {
   scriptedModel, type Script, type ScriptedModel, type ScriptedRequest,
 } from '../../src/models/scripted-model.ts';
+import { hangUp, tool } from '../../src/tools/tool.ts';
 import { serve, until, type Served } from '../fixtures/app.ts';
 import { jumpingClock, mockTimers } from '../fixtures/clock.ts';
 import { read } from './reading.ts';

@@ -3,13 +3,13 @@
 import assert from 'node:assert/strict';
 import { describe, it, type TestContext } from 'node:test';
 
-import { defineAgent, type AgentDefinition } from '../../src/agents/define-agent.ts';
-import { handOver } from '../../src/agents/hand-over.ts';
-import { tool } from '../../src/agents/tool.ts';
 import type { Agent } from '../../src/agents/agent.ts';
-import { scriptedModel, type Script } from '../../src/models/scripted-model.ts';
+import { defineAgent, type AgentDefinition } from '../../src/agents/define-agent.ts';
 import { createApp } from '../../src/app/create-app.ts';
+import { scriptedModel, type Script } from '../../src/models/scripted-model.ts';
 import { createTestClient } from '../../src/test-client.ts';
+import { handOver } from '../../src/tools/tool-hand-over.ts';
+import { tool } from '../../src/tools/tool.ts';
 import { serve, until, type Served } from '../fixtures/app.ts';
 import { jumpingClock } from '../fixtures/clock.ts';
 import { SECRET, settingsWith } from '../fixtures/kernel.ts';

@@ -4,14 +4,14 @@ import assert from 'node:assert/strict';
 import { describe, it, type TestContext } from 'node:test';
 
 import { defineAgent } from '../../src/agents/define-agent.ts';
-import { tool } from '../../src/agents/tool.ts';
 import { withModel } from '../../src/agents/with-model.ts';
 import type { ScriptedAnswer } from '../../src/models/scripted-answer.ts';
 import { scriptedModel } from '../../src/models/scripted-model.ts';
+import { tool } from '../../src/tools/tool.ts';
 import { calls, serveModel, spoken, type ModelApp } from '../agents/model-app.ts';
-import { fired, serve, until, type Served } from '../fixtures/app.ts';
 import { fails, refuses, says, silentAfter, type Answer } from '../faults/model-server.ts';
 import { chunk } from '../faults/wire-shapes.ts';
+import { fired, serve, until, type Served } from '../fixtures/app.ts';
 
 const parameters = { type: 'object', properties: { n: { type: 'number' } } } as const;
 const described = { description: 'Acts.', parameters };

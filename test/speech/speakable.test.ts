@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 
-import { SpeakableText } from '../../src/speech/speakable.ts';
+import { speakable as freed, SpeakableText } from '../../src/speech/speakable.ts';
 
 type Table = readonly (readonly [written: string, spoken: string])[];
 
@@ -551,5 +551,11 @@ describe('SpeakableText', () => {
       );
     }
     assert.equal(speakable.flush(), '');
+  });
+});
+
+describe('speakable', () => {
+  it('frees a whole text of what cannot be spoken', () => {
+    assert.equal(freed('**Bye**, see [our page](https://x.example). 👋'), 'Bye, see our page.');
   });
 });

@@ -6,7 +6,7 @@ import { describe, it, type TestContext } from 'node:test';
 import type { Agent } from '../../src/agents/agent.ts';
 import { getAgent } from '../../src/agents/built-in/registry.ts';
 import { defineAgent } from '../../src/agents/define-agent.ts';
-import { tool } from '../../src/agents/tool.ts';
+import { tool } from '../../src/tools/tool.ts';
 import { withModel } from '../../src/agents/with-model.ts';
 import { soon } from '../../src/base/awaitable.ts';
 import { MemoryStore } from '../../src/conversations/memory-store.ts';

@@ -5,22 +5,22 @@ import { describe, it, type TestContext } from 'node:test';
 
 import type { Agent } from '../../src/agents/agent.ts';
 import { defineAgent } from '../../src/agents/define-agent.ts';
-import { handOver } from '../../src/agents/hand-over.ts';
-import { defineState } from '../../src/agents/state.ts';
-import { hangUp, tool, type Tool } from '../../src/agents/tool.ts';
+import { defineState } from '../../src/agents/state/state.ts';
 import type { App } from '../../src/app/app.ts';
 import { createApp, type NamedAgents } from '../../src/app/create-app.ts';
 import type { Channel } from '../../src/base/channel.ts';
 import { MemoryStore } from '../../src/conversations/memory-store.ts';
 import type { Message } from '../../src/conversations/message.ts';
-import { SharedStore } from '../../src/conversations/stores/shared-store.ts';
 import type { ConversationStore } from '../../src/conversations/store.ts';
+import { SharedStore } from '../../src/conversations/stores/shared-store.ts';
 import type { ScriptedAnswer, ScriptedCall } from '../../src/models/scripted-answer.ts';
 import { scriptedModel, type ScriptedModel } from '../../src/models/scripted-model.ts';
 import { createTestClient, type TestClient } from '../../src/test-client.ts';
+import { handOver } from '../../src/tools/tool-hand-over.ts';
+import { hangUp, tool, type Tool } from '../../src/tools/tool.ts';
 import { dataOf } from '../agents/model-app.ts';
-import { PartsInMemory, type SharedParts } from '../conversations/stores/parts-in-memory.ts';
 import { PromisedStore } from '../conversations/promised-store.ts';
+import { PartsInMemory, type SharedParts } from '../conversations/stores/parts-in-memory.ts';
 import { deferred, fired, within } from '../fixtures/app.ts';
 import { recordLog, SECRET, settingsWith, type RecordedLog } from '../fixtures/kernel.ts';
 

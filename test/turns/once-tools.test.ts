@@ -6,15 +6,15 @@ import { describe, it, type TestContext } from 'node:test';
 
 import type { Agent } from '../../src/agents/agent.ts';
 import { defineAgent } from '../../src/agents/define-agent.ts';
-import { NotDone } from '../../src/agents/not-done.ts';
-import { tool, type Tool, type ToolContext } from '../../src/agents/tool.ts';
 import { createApp } from '../../src/app/create-app.ts';
 import { MemoryStore } from '../../src/conversations/memory-store.ts';
-import { SharedStore } from '../../src/conversations/stores/shared-store.ts';
 import type { ConversationStore } from '../../src/conversations/store.ts';
+import { SharedStore } from '../../src/conversations/stores/shared-store.ts';
 import { createLogger } from '../../src/log.ts';
 import type { ChatModel } from '../../src/models/model.ts';
 import { parseSettings } from '../../src/settings/parse-settings.ts';
+import { NotDone } from '../../src/tools/tool-not-done.ts';
+import { tool, type Tool, type ToolContext } from '../../src/tools/tool.ts';
 import { spoken } from '../conversations/asking-back.ts';
 import { PartsInMemory, type SharedParts } from '../conversations/stores/parts-in-memory.ts';
 import { deferred, serve, Told, until, type Deferred, type Served } from '../fixtures/app.ts';

@@ -6,7 +6,7 @@ import { describe, it, type TestContext } from 'node:test';
 
 import type { Agent, ToolCallContext, ToolRun, TurnJournal } from '../../src/agents/agent.ts';
 import { defineAgent } from '../../src/agents/define-agent.ts';
-import { defineState } from '../../src/agents/state.ts';
+import { defineState } from '../../src/agents/state/state.ts';
 import type { Transcript } from '../../src/calls/call-event.ts';
 import { ConversationManager } from '../../src/conversations/manager.ts';
 import { MemoryStore } from '../../src/conversations/memory-store.ts';

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 
 import type { SentEvent } from '../../src/calls/reply-event.ts';
-import type { SpokenCall } from '../../src/turns/reply-messages.ts';
+import type { SpokenToolCall } from '../../src/tools/tool-calls-noted.ts';
 import { MAX_REPLY_LENGTH, SpokenReply } from '../../src/turns/spoken-reply.ts';
 
 const HIGH = '\ud83d';
@@ -11,7 +11,7 @@ const LOW = '\ude00';
 /** What an agent does, with its text or the ids of its calls. */
 type Act = readonly ['say' | 'filler' | 'data', string] | readonly ['calls', ...string[]];
 
-function call(id: string): SpokenCall {
+function call(id: string): SpokenToolCall {
   return {
     call: { id, name: 'look', args: '{}' },
     key: `key of ${id}`,

@@ -5,8 +5,8 @@ import { EventEmitter, once } from 'node:events';
 import { describe, it } from 'node:test';
 
 import type { MessageTurn } from '../../src/agents/agent.ts';
-import { StateError } from '../../src/agents/live-state.ts';
-import { stateMadeBy } from '../../src/agents/state.ts';
+import { StateError } from '../../src/agents/state/live-state.ts';
+import { stateMadeBy } from '../../src/agents/state/state.ts';
 import { until, type TestAgent } from '../fixtures/app.ts';
 import { machines, says, type Machine } from './machines.ts';
 

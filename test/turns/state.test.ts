@@ -5,10 +5,10 @@ import { describe, it, type TestContext } from 'node:test';
 
 import type { Agent, MessageTurn, SessionEndContext } from '../../src/agents/agent.ts';
 import { defineAgent } from '../../src/agents/define-agent.ts';
-import { defineState, type State } from '../../src/agents/state.ts';
-import { tool, type Tool } from '../../src/agents/tool.ts';
+import { defineState, type State } from '../../src/agents/state/state.ts';
 import { MemoryStore } from '../../src/conversations/memory-store.ts';
 import { scriptedModel } from '../../src/models/scripted-model.ts';
+import { tool, type Tool } from '../../src/tools/tool.ts';
 import { PromisedStore } from '../conversations/promised-store.ts';
 import {
   deferred, errorsIn, fired, Listener, messageEvent, rawRequest, serve, Told, until, within,

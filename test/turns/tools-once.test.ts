@@ -6,11 +6,11 @@ import { describe, it, type TestContext } from 'node:test';
 
 import type { ToolCallContext, ToolRun } from '../../src/agents/agent.ts';
 import { defineAgent } from '../../src/agents/define-agent.ts';
-import { tool } from '../../src/agents/tool.ts';
 import { MemoryStore } from '../../src/conversations/memory-store.ts';
 import type { ToolCall } from '../../src/conversations/message.ts';
 import type { ConversationStore } from '../../src/conversations/store.ts';
 import { scriptedModel } from '../../src/models/scripted-model.ts';
+import { tool } from '../../src/tools/tool.ts';
 import { sharing } from '../conversations/stores/machines.ts';
 import { PartsInMemory } from '../conversations/stores/parts-in-memory.ts';
 import {

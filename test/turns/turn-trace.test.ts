@@ -5,9 +5,9 @@ import { subscribe, unsubscribe } from 'node:diagnostics_channel';
 import { describe, it, type TestContext } from 'node:test';
 
 import { defineAgent } from '../../src/agents/define-agent.ts';
-import { tool } from '../../src/agents/tool.ts';
 import { withModel } from '../../src/agents/with-model.ts';
 import { scriptedModel } from '../../src/models/scripted-model.ts';
+import { tool } from '../../src/tools/tool.ts';
 import type { TurnPoint } from '../../src/turns/turn-points.ts';
 import { traceOf, NOT_TRACED } from '../../src/turns/turn-trace.ts';
 import {

@@ -1,8 +1,8 @@
+import { hangUp, tool } from '../../tools/tool.ts';
 import type { Agent } from '../agent.ts';
-import { readData, readPrompt } from './assets.ts';
 import { defineAgent } from '../define-agent.ts';
-import { defineState } from '../state.ts';
-import { hangUp, tool } from '../tool.ts';
+import { defineState } from '../state/state.ts';
+import { readData, readPrompt } from './assets.ts';
 
 interface MenuItem {
   readonly id: string;

@@ -1,8 +1,8 @@
 import type { Json } from '../../base/json.ts';
+import { hangUp, tool } from '../../tools/tool.ts';
 import type { Agent } from '../agent.ts';
-import { readData, readPrompt } from './assets.ts';
 import { defineAgent } from '../define-agent.ts';
-import { hangUp, tool } from '../tool.ts';
+import { readData, readPrompt } from './assets.ts';
 
 interface Product {
   readonly id: string;

@@ -1,7 +1,7 @@
+import { hangUp } from '../../tools/tool.ts';
 import type { Agent } from '../agent.ts';
-import { readPrompt } from './assets.ts';
 import { defineAgent } from '../define-agent.ts';
-import { hangUp } from '../tool.ts';
+import { readPrompt } from './assets.ts';
 
 /** A concise general assistant, the default if there is an API key and no agent was chosen. */
 export function createStarter(): Agent {

@@ -2,11 +2,8 @@
 // fail for each of them. No other file of the fleet imports from src/.
 
 import type { Agent, MessageTurn } from '../../../src/agents/agent.ts';
-import { defineAgent } from '../../../src/agents/define-agent.ts';
-import { handOver } from '../../../src/agents/hand-over.ts';
-import { NotDone } from '../../../src/agents/not-done.ts';
-import { tool, type Tool, type ToolContext } from '../../../src/agents/tool.ts';
 import type { Reply } from '../../../src/agents/agent.ts';
+import { defineAgent } from '../../../src/agents/define-agent.ts';
 import type { App } from '../../../src/app/app.ts';
 import { createApp, type NamedAgents } from '../../../src/app/create-app.ts';
 import type { Channel } from '../../../src/base/channel.ts';
@@ -17,6 +14,9 @@ import type { SharedStore } from '../../../src/conversations/stores/shared-store
 import { createLogger } from '../../../src/log.ts';
 import type { ChatMessage, ChatModel, ModelDelta } from '../../../src/models/model.ts';
 import { parseSettings } from '../../../src/settings/parse-settings.ts';
+import { handOver } from '../../../src/tools/tool-hand-over.ts';
+import { NotDone } from '../../../src/tools/tool-not-done.ts';
+import { tool, type Tool, type ToolContext } from '../../../src/tools/tool.ts';
 import { sharing } from '../../conversations/stores/machines.ts';
 import { PartsInMemory, type SharedParts } from '../../conversations/stores/parts-in-memory.ts';
 import { rawRequest, SECRET } from '../../fixtures/app.ts';

@@ -3,9 +3,7 @@
 
 import type { Agent, MessageTurn, Reply } from '../../../src/agents/agent.ts';
 import { defineAgent } from '../../../src/agents/define-agent.ts';
-import { NotDone } from '../../../src/agents/not-done.ts';
-import { defineState, type State } from '../../../src/agents/state.ts';
-import { hangUp, tool, type Tool, type ToolContext } from '../../../src/agents/tool.ts';
+import { defineState, type State } from '../../../src/agents/state/state.ts';
 import type { App } from '../../../src/app/app.ts';
 import { createApp } from '../../../src/app/create-app.ts';
 import type { Channel } from '../../../src/base/channel.ts';
@@ -13,6 +11,8 @@ import type { Message } from '../../../src/conversations/message.ts';
 import { createLogger } from '../../../src/log.ts';
 import type { ChatMessage, ChatModel, ModelDelta } from '../../../src/models/model.ts';
 import { parseSettings } from '../../../src/settings/parse-settings.ts';
+import { NotDone } from '../../../src/tools/tool-not-done.ts';
+import { hangUp, tool, type Tool, type ToolContext } from '../../../src/tools/tool.ts';
 import { sharing } from '../../conversations/stores/machines.ts';
 import { PartsInMemory, type SharedParts } from '../../conversations/stores/parts-in-memory.ts';
 import { FleetClock } from '../fleet/clock.ts';

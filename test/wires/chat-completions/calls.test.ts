@@ -5,10 +5,10 @@ import { describe, it } from 'node:test';
 
 import type { MessageTurn, StartTurn } from '../../../src/agents/agent.ts';
 import { defineAgent } from '../../../src/agents/define-agent.ts';
-import { tool } from '../../../src/agents/tool.ts';
 import { withModel } from '../../../src/agents/with-model.ts';
 import { MemoryStore } from '../../../src/conversations/memory-store.ts';
 import { scriptedModel } from '../../../src/models/scripted-model.ts';
+import { tool } from '../../../src/tools/tool.ts';
 import { contentsOf, errorsIn, Told, until } from '../../fixtures/app.ts';
 import {
   asking, CONVERSATION, echo, halting, messagesOf, requestLines, serveCompletions, warningsIn,

@@ -4,8 +4,8 @@ import assert from 'node:assert/strict';
 import { describe, it, type TestContext } from 'node:test';
 
 import { defineAgent } from '../../../src/agents/define-agent.ts';
-import { handOver } from '../../../src/agents/hand-over.ts';
-import { tool, type Tool } from '../../../src/agents/tool.ts';
+import { handOver } from '../../../src/tools/tool-hand-over.ts';
+import { tool, type Tool } from '../../../src/tools/tool.ts';
 import { scriptedModel, type Script } from '../../../src/models/scripted-model.ts';
 import { KEY, modelAgent, serveCompletions, serveWith } from '../../fixtures/completions.ts';
 

@@ -4,7 +4,7 @@ import assert from 'node:assert/strict';
 import { describe, it, type TestContext } from 'node:test';
 
 import type { Agent, Reply } from '../../../src/agents/agent.ts';
-import { hangUp, tool, transferTo } from '../../../src/agents/tool.ts';
+import { hangUp, tool, transferTo } from '../../../src/tools/tool.ts';
 import { deferred, serve, Told, within } from '../../fixtures/app.ts';
 import { mockTimers } from '../../fixtures/clock.ts';
 import {

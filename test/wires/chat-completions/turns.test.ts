@@ -4,9 +4,9 @@ import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 
 import { defineAgent } from '../../../src/agents/define-agent.ts';
-import { tool } from '../../../src/agents/tool.ts';
 import { withModel } from '../../../src/agents/with-model.ts';
 import { scriptedModel } from '../../../src/models/scripted-model.ts';
+import { tool } from '../../../src/tools/tool.ts';
 import { fired, Told, until, within } from '../../fixtures/app.ts';
 import {
   asking, CONVERSATION, echo, halting, requestLines, serveCompletions, type Fields,

@@ -4,20 +4,20 @@ import assert from 'node:assert/strict';
 import { describe, it, type TestContext } from 'node:test';
 
 import { defineAgent } from '../../../src/agents/define-agent.ts';
-import { tool } from '../../../src/agents/tool.ts';
+import { withModel } from '../../../src/agents/with-model.ts';
 import { createApp } from '../../../src/app/create-app.ts';
-import type { CallRecord, RecordedMessage } from '../../../src/records/call-record.ts';
-import { CallRecorder } from '../../../src/records/call-recorder.ts';
 import { createLogger } from '../../../src/log.ts';
 import { scriptedModel } from '../../../src/models/scripted-model.ts';
-import { withModel } from '../../../src/agents/with-model.ts';
+import type { CallRecord, RecordedMessage } from '../../../src/records/call-record.ts';
+import { CallRecorder } from '../../../src/records/call-recorder.ts';
 import { parseSettings } from '../../../src/settings/parse-settings.ts';
 import { createTestClient } from '../../../src/test-client.ts';
-import { CallArchiveInMemory } from '../../records/call-archive-in-memory.ts';
+import { tool } from '../../../src/tools/tool.ts';
 import {
   deferred, Listener, messageEvent, SECRET, serve, slowStore, type Served, type ServeOptions,
   type TestAgent,
 } from '../../fixtures/app.ts';
+import { CallArchiveInMemory } from '../../records/call-archive-in-memory.ts';
 
 const ids = { session_id: 's-1', conversation_id: 'c-1' };
 

@@ -1,58 +1,15 @@
 // What is stored of tool calls: that they begin, and what they returned.
 
-import type { LiveState } from '../agents/live-state.ts';
 import { andThen, type Awaitable } from '../base/awaitable.ts';
 import { UNFINISHED_RESULTS } from '../conversations/message.ts';
 import type { OnceCall } from '../conversations/once-call.ts';
 import type { OnceClaim, OnceResult } from '../conversations/once-rules.ts';
+import { persist, WRITE_DELAYS_MS } from '../conversations/persist.ts';
 import type { UpdateOptions } from '../conversations/store.ts';
 import type { Ownership, TurnProgress } from '../conversations/tool-call-rules.ts';
-import type { Logger } from '../log.ts';
-import { toolNameOf, type NotedCall } from './noted-calls.ts';
-import { persist, WRITE_DELAYS_MS } from './persist.ts';
-import type { CallOutcome } from './running-calls.ts';
-import type { SpokenReply } from './spoken-reply.ts';
-import type { TurnHost } from './turn-host.ts';
-import type { TurnTrace } from './turn-trace.ts';
-import type { TurnWork } from './turn-work.ts';
-
-/** A turn whose agent calls tools. */
-export interface CallingTurn {
-  readonly conversationId: string;
-  readonly turnId: string;
-  /** What names the turn in the keys of its calls. */
-  readonly place: string;
-  readonly runId: number;
-  /**
-   * When calls with effects may start, on the clock of `performance.now()`. Undefined if at once.
-   */
-  readonly settlesAtMs: number | undefined;
-  /** Whether its tools may change anything: see `OpenedTurn.mayAct`. */
-  readonly mayAct: boolean;
-  /** Fires when the turn is over, unless it completes. */
-  readonly signal: AbortSignal;
-  /** False for a turn that leaves nothing in history. */
-  readonly isStored: boolean;
-  readonly isOver: boolean;
-  readonly spoken: SpokenReply;
-  readonly work: TurnWork;
-  /** The same, without creating it. */
-  readonly workSoFar: TurnWork | undefined;
-  readonly trace: TurnTrace | undefined;
-  /** The agent's state, which calls may change. Undefined for an agent without one. */
-  readonly liveState: LiveState | undefined;
-  readonly log: Logger;
-  /** Ends it, if it is not over. */
-  interrupt(reason: string): void;
-  /** Ends it, as another process runs it from now on. */
-  giveAway(): void;
-}
-
-/** What all calls share. */
-export type CallHost = Pick<
-  TurnHost,
-  'conversations' | 'calls' | 'track' | 'others' | 'process' | 'observer'
->;
+import type { ToolCallingTurn, ToolHost } from './tool-calling-turn.ts';
+import { toolNameOf, type NotedToolCall } from './tool-calls-noted.ts';
+import type { ToolCallResult } from './tool-calls-running.ts';
 
 /**
  * Stores what the turn has said and called so far, before the calls begin. If a newer turn or a
@@ -60,9 +17,9 @@ export type CallHost = Pick<
  * except for those that act once. These start only if the store has confirmed their claims.
  */
 export function storeCalls(
-  turn: CallingTurn,
-  host: CallHost,
-  calls: readonly NotedCall[],
+  turn: ToolCallingTurn,
+  host: ToolHost,
+  calls: readonly NotedToolCall[],
 ): Awaitable<void> {
   if (!turn.isStored) return;
   const once = calls.filter(({ isOnce }) => isOnce);
@@ -71,7 +28,7 @@ export function storeCalls(
     : storeClaims(turn, host, once, once.length < calls.length);
 }
 
-function storeProgress(turn: CallingTurn, host: CallHost): Awaitable<void> {
+function storeProgress(turn: ToolCallingTurn, host: ToolHost): Awaitable<void> {
   const failed = (error: unknown): Awaitable<void> => {
     const { conversationId, turnId, log } = turn;
     const message = 'tool calls could not be stored and run unprotected';
@@ -87,7 +44,7 @@ function storeProgress(turn: CallingTurn, host: CallHost): Awaitable<void> {
 }
 
 /** For a store that has not confirmed the calls, but may remember them until it can write. */
-async function rememberProgress(turn: CallingTurn, host: CallHost): Promise<void> {
+async function rememberProgress(turn: ToolCallingTurn, host: ToolHost): Promise<void> {
   try {
     await noteProgress(turn, host);
   } catch (error) {
@@ -97,7 +54,7 @@ async function rememberProgress(turn: CallingTurn, host: CallHost): Promise<void
 }
 
 function noteProgress(
-  turn: CallingTurn, host: CallHost, options?: UpdateOptions,
+  turn: ToolCallingTurn, host: ToolHost, options?: UpdateOptions,
 ): Awaitable<void> {
   const { conversationId, liveState, log } = turn;
   return andThen(
@@ -109,7 +66,7 @@ function noteProgress(
   );
 }
 
-function progressOf(turn: CallingTurn, { process }: CallHost): TurnProgress {
+function progressOf(turn: ToolCallingTurn, { process }: ToolHost): TurnProgress {
   const { conversationId, turnId, runId, spoken, liveState, log } = turn;
   const messages = spoken.messages(turnId, 'open');
   const agentState = liveState?.textToStore(log, conversationId);
@@ -117,7 +74,7 @@ function progressOf(turn: CallingTurn, { process }: CallHost): TurnProgress {
 }
 
 /** The newer turn or run may be another process's, whose message has not arrived. */
-function own(turn: CallingTurn, ownership: Ownership): void {
+function own(turn: ToolCallingTurn, ownership: Ownership): void {
   if (ownership === 'closed') turn.interrupt('a newer turn began');
   else if (ownership === 'taken over') turn.giveAway();
 }
@@ -127,9 +84,9 @@ function own(turn: CallingTurn, ownership: Ownership): void {
  * beside them that may run unprotected.
  */
 async function storeClaims(
-  turn: CallingTurn,
-  host: CallHost,
-  calls: readonly NotedCall[],
+  turn: ToolCallingTurn,
+  host: ToolHost,
+  calls: readonly NotedToolCall[],
   hasOthers: boolean,
 ): Promise<void> {
   const { conversationId, turnId, liveState, log } = turn;
@@ -162,10 +119,10 @@ async function storeClaims(
  * claims, which such a process still knows: it is asked, and its call is waited for.
  */
 async function notRunningElsewhere(
-  { conversationId, log }: CallingTurn,
-  { conversations, others, process: own }: CallHost,
-  calls: readonly NotedCall[],
-): Promise<readonly NotedCall[]> {
+  { conversationId, log }: ToolCallingTurn,
+  { conversations, others, process: own }: ToolHost,
+  calls: readonly NotedToolCall[],
+): Promise<readonly NotedToolCall[]> {
   if (others === undefined) return calls;
   const keys = calls.map(({ key }) => key);
   try {
@@ -198,13 +155,15 @@ async function notRunningElsewhere(
 }
 
 /** A call of another process, of which the record says nothing. */
-function callOf({ spoken: { call } }: NotedCall, process: string): OnceCall {
+function callOf({ spoken: { call } }: NotedToolCall, process: string): OnceCall {
   const identity = { turnId: '', runId: 0, toolCallId: '', process };
   const { running } = UNFINISHED_RESULTS;
   return { ...identity, state: 'running', tool: call.name, claimedAt: 0, content: running };
 }
 
-function claimOf({ key, running, tool, spoken: { call } }: NotedCall, host: CallHost): OnceClaim {
+function claimOf(
+  { key, running, tool, spoken: { call } }: NotedToolCall, host: ToolHost,
+): OnceClaim {
   return {
     key,
     tool: call.name,
@@ -223,9 +182,9 @@ const WITHDRAWAL_DELAYS_MS = [250, 1_000, 4_000, 16_000, ...Array<number>(60).fi
  * answers. Until then this process says that it runs the calls, so that nobody takes them for lost.
  */
 async function withdrawLater(
-  { conversationId, runId, log }: CallingTurn,
-  { conversations, calls }: CallHost,
-  claiming: readonly NotedCall[],
+  { conversationId, runId, log }: ToolCallingTurn,
+  { conversations, calls }: ToolHost,
+  claiming: readonly NotedToolCall[],
 ): Promise<void> {
   for (const ms of WITHDRAWAL_DELAYS_MS) {
     await new Promise((resolve) => setTimeout(resolve, ms).unref());
@@ -247,10 +206,10 @@ async function withdrawLater(
  * stored, or lost. A shutdown waits for the write.
  */
 export function storeResult(
-  turn: CallingTurn,
-  host: CallHost,
-  call: NotedCall,
-  outcome: CallOutcome,
+  turn: ToolCallingTurn,
+  host: ToolHost,
+  call: NotedToolCall,
+  outcome: ToolCallResult,
   done: () => void,
 ): void {
   const { conversationId, turnId, runId, liveState, log, isStored } = turn;
@@ -283,8 +242,8 @@ export function storeResult(
 
 /** What becomes of the call's claim. Undefined if it made none. */
 function onceResultOf(
-  { claim, key, spoken: { call } }: NotedCall,
-  { state, content, isNotDone }: CallOutcome,
+  { claim, key, spoken: { call } }: NotedToolCall,
+  { state, content, isNotDone }: ToolCallResult,
 ): OnceResult | undefined {
   if (claim?.kind !== 'claimed') return undefined;
   const isDone = state === 'completed' && isNotDone !== true;

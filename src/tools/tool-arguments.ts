@@ -6,7 +6,7 @@ import { isTooDeep } from '../base/fields.ts';
 import type { JsonObject } from '../base/json.ts';
 import { parseArguments as parseObject } from '../models/well-formed-call.ts';
 import { CheckBudget, compileSchema, TooCostly } from '../schema/schema.ts';
-import { issuesText, type StandardSchema } from './standard-schema.ts';
+import { issuesText, type StandardSchema } from './tool-standard-schema.ts';
 
 /** The valid arguments, or what is wrong, worded so that the model can fix it. */
 export type Checked<T = unknown> = { readonly args: T } | { readonly problem: string };

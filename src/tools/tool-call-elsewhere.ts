@@ -5,8 +5,8 @@ import type { ConversationManager } from '../conversations/manager.ts';
 import { UNFINISHED_RESULTS, type ToolCallId } from '../conversations/message.ts';
 import { isSameCall, type OnceCall } from '../conversations/once-call.ts';
 import { indexOfCall } from '../conversations/turn-record.ts';
-import type { OtherProcesses } from './other-processes.ts';
-import type { CallOutcome } from './running-calls.ts';
+import type { ToolCallResult } from './tool-calls-running.ts';
+import type { Answers } from './tool-question.ts';
 
 /** How often the record is read while another process runs a call. */
 const READ_MS = 1_000;
@@ -14,11 +14,11 @@ const READ_MS = 1_000;
 /** A process is taken for dead if it leaves so many questions in a row unanswered. */
 const MAX_SILENT = 3;
 
-const LOST: CallOutcome = { state: 'unknown', content: UNFINISHED_RESULTS.unknown };
-const STILL_RUNNING: CallOutcome = { state: 'running', content: UNFINISHED_RESULTS.running };
+const LOST: ToolCallResult = { state: 'unknown', content: UNFINISHED_RESULTS.unknown };
+const STILL_RUNNING: ToolCallResult = { state: 'running', content: UNFINISHED_RESULTS.running };
 
 /** A call that another process runs, as the record has it. */
-export interface CallElsewhere extends ToolCallId {
+export interface ToolCallElsewhere extends ToolCallId {
   readonly conversationId: string;
   readonly turnId: string;
   readonly key: string;
@@ -28,11 +28,24 @@ export interface CallElsewhere extends ToolCallId {
   readonly isOnce: boolean;
 }
 
+/** The processes that share conversations with this one. */
+export interface OtherToolCalls {
+  /**
+   * Asks processes which tool calls they run: `calls` has the keys by the address of the process.
+   */
+  ask(
+    conversationId: string, calls: ReadonlyMap<string, readonly string[]>, tries?: number,
+  ): Promise<Answers>;
+  /** Calls `listener` when another process says that its call with that key has ended. */
+  awaitCall(key: string, listener: () => void): void;
+  stopAwaiting(key: string, listener: () => void): void;
+}
+
 /** What a waiting call needs. */
 export interface Waiting {
   readonly conversations: Pick<ConversationManager, 'read'>;
   /** Undefined if no messages are exchanged: then nobody can say that the process is gone. */
-  readonly others: OtherProcesses | undefined;
+  readonly others: OtherToolCalls | undefined;
 }
 
 /**
@@ -41,10 +54,10 @@ export interface Waiting {
  * fires. Reads the record at least once a second; a message of that process only saves time.
  */
 export async function outcomeElsewhere(
-  call: CallElsewhere,
+  call: ToolCallElsewhere,
   { conversations, others }: Waiting,
   signal: AbortSignal,
-): Promise<CallOutcome> {
+): Promise<ToolCallResult> {
   let silent = 0;
   let wake = (): void => undefined;
   const woken = (): void => wake();
@@ -79,7 +92,7 @@ export async function outcomeElsewhere(
 }
 
 /** As the record has it. A call that acts once is told by its claim, too: turns are trimmed. */
-function outcomeIn(conversation: Conversation, call: CallElsewhere): CallOutcome {
+function outcomeIn(conversation: Conversation, call: ToolCallElsewhere): ToolCallResult {
   const claim = call.isOnce ? conversation.onceCalls?.[call.key] : undefined;
   const isOf = (of: OnceCall): boolean => of.process === call.process || of.state === 'completed';
   if (claim !== undefined && (isSameCall(call, claim) || isOf(claim)))

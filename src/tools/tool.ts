@@ -1,16 +1,18 @@
+import { isState, type State } from '../agents/state/state.ts';
 import { checkFields, type FieldNames } from '../base/check-fields.ts';
 import type { JsonObject } from '../base/json.ts';
 import type { Caller } from '../calls/call-event.ts';
+import type { Reply } from '../calls/reply.ts';
 import type { Logger } from '../log.ts';
 import { isToolName } from '../models/well-formed-call.ts';
 import { sentSchema, type Schema, type UntypedSchema, type ValueOf } from '../schema/schema.ts';
-import type { Reply, ToolCallContext, ToolRun } from './agent.ts';
-import { isState, type State } from './state.ts';
+import { speakable } from '../speech/speakable.ts';
+import { checkBySchema, checkByStandard, type ArgumentsCheck } from './tool-arguments.ts';
+import type { ToolCallContext, ToolRun } from './tool-run.ts';
 import {
   isStandardSchema, jsonSchemaOf, type OutputOf, type StandardSchema,
-} from './standard-schema.ts';
-import { checkBySchema, checkByStandard, type ArgumentsCheck } from './tool-arguments.ts';
-import { speakable } from './voice.ts';
+} from './tool-standard-schema.ts';
+
 
 /** What a tool receives besides its arguments. */
 export interface ToolContext<S = unknown> extends ToolCallContext {

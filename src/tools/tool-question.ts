@@ -1,7 +1,13 @@
-import type { MessageOf } from './process-message.ts';
-
 /** How long one question waits for answers. */
 const ANSWER_MS = 150;
+
+/** Which of the calls that it was asked about a process runs. */
+export interface ToolAnswer {
+  /** The address of the process. */
+  readonly from: string;
+  /** Keys. */
+  readonly calls: readonly string[];
+}
 
 /** What other processes answered in time. */
 export interface Answers {
@@ -63,7 +69,7 @@ export class Question implements Answers {
 
   readonly isAlive = (process: string): boolean => !this.#silent.has(process);
 
-  answer({ from, calls }: MessageOf<'answer'>): void {
+  answer({ from, calls }: ToolAnswer): void {
     if (!this.#silent.delete(from)) return;
     for (const key of calls) this.#runners.set(key, from);
     if (this.#silent.size === 0) this.#done();

@@ -1,26 +1,26 @@
-import type { EarlierCall } from '../conversations/discarded-turns.ts';
+import type { EarlierToolCall } from '../conversations/discarded-turns.ts';
 import type { ToolCall } from '../conversations/message.ts';
-import { canonicalArguments } from './call-key.ts';
-import type { CallOutcome, RunningCalls } from './running-calls.ts';
+import { canonicalArguments } from './tool-call-key.ts';
+import type { ToolCallResult, RunningToolCalls } from './tool-calls-running.ts';
 
 /** A call that was made before, which the same call of this run does not repeat. */
-export interface KnownCall {
-  readonly message: EarlierCall;
+export interface KnownToolCall {
+  readonly message: EarlierToolCall;
   /** Set if it runs in this process. */
-  readonly outcome: Promise<CallOutcome> | undefined;
+  readonly outcome: Promise<ToolCallResult> | undefined;
 }
 
 /**
  * The calls that earlier runs of a turn have made, and the turns that it replaces. Each stands for
  * one call of this run.
  */
-export class EarlierCalls {
+export class EarlierToolCalls {
   /** By key. Of several with one key the last one says what is known. */
-  readonly #known = new Map<string, KnownCall>();
+  readonly #known = new Map<string, KnownToolCall>();
   readonly #taken = new Set<string>();
-  readonly #running: RunningCalls;
+  readonly #running: RunningToolCalls;
 
-  constructor(running: RunningCalls, calls: readonly EarlierCall[]) {
+  constructor(running: RunningToolCalls, calls: readonly EarlierToolCall[]) {
     this.#running = running;
     this.learn(calls);
   }
@@ -29,7 +29,7 @@ export class EarlierCalls {
    * A call that still runs here is waited for from now on: it may be gone from the running calls
    * before the new run asks for it.
    */
-  learn(calls: readonly EarlierCall[]): void {
+  learn(calls: readonly EarlierToolCall[]): void {
     for (const message of calls) {
       const { key, state } = message;
       if (key === undefined) continue;
@@ -42,13 +42,13 @@ export class EarlierCalls {
    * The call with this key. Otherwise an equal one that cannot have this key: of a replaced turn of
    * another place, or of another agent, to which such a turn had not yet handed over.
    */
-  take(key: string, call: ToolCall, agent: string | undefined): KnownCall | undefined {
+  take(key: string, call: ToolCall, agent: string | undefined): KnownToolCall | undefined {
     const known = this.#known.get(key) ?? this.#equal(call, agent);
     if (known?.message.key !== undefined) this.#taken.add(known.message.key);
     return known;
   }
 
-  #equal({ name, args }: ToolCall, agent: string | undefined): KnownCall | undefined {
+  #equal({ name, args }: ToolCall, agent: string | undefined): KnownToolCall | undefined {
     for (const [key, known] of this.#known) {
       const { of } = known.message;
       if (of === undefined || of.call.name !== name || this.#taken.has(key)) continue;

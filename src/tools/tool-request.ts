@@ -2,15 +2,16 @@
 
 import { isAbort } from '../base/abort.ts';
 import { canonicalJson } from '../base/canonical-json.ts';
-import { messageOf } from '../base/message-of.ts';
 import type { Json, JsonObject } from '../base/json.ts';
+import { messageOf } from '../base/message-of.ts';
+import type { Reply } from '../calls/reply.ts';
 import type { ToolCall } from '../conversations/message.ts';
 import { INVALID_NAME, isToolName } from '../models/well-formed-call.ts';
 import type { CheckBudget } from '../schema/schema.ts';
-import type { MessageTurn, Reply, ToolCallContext, ToolCallOutcome, ToolRun } from './agent.ts';
-import { HandOver } from './hand-over.ts';
 import { checkedInTime, parseArguments, type Checked } from './tool-arguments.ts';
+import { HandOver } from './tool-hand-over.ts';
 import { resultText } from './tool-result.ts';
+import type { ToolCallContext, ToolCallOutcome, ToolRun } from './tool-run.ts';
 import { inTime } from './tool-time-limit.ts';
 import type { OnceContext, Tool } from './tool.ts';
 
@@ -22,6 +23,18 @@ type CallStatus = 'running' | ToolCallOutcome;
 /** The metrics label for all unknown tools, because a model may invent any name. */
 const UNKNOWN_TOOL = 'unknown';
 
+/** The turn in which a model asks for a call. */
+export interface RequestingTurn<S = unknown> extends OnceContext<S> {
+  /** See `TurnJournal` of the agents. */
+  readonly journal: {
+    handOver(toolCallId: string, agent: string): Promise<void>;
+    saveState(): Promise<void>;
+    noteToolOutcome(
+      tool: string, outcome: ToolCallOutcome, durationMs?: number, toolCallId?: string,
+    ): void;
+  };
+}
+
 /**
  * How to run a call: checks its arguments and tells the browser about it. All calls of a round
  * share the budget.
@@ -29,7 +42,7 @@ const UNKNOWN_TOOL = 'unknown';
 export function toolRun<S>(
   call: ToolCall,
   tools: readonly Tool<S>[],
-  turn: MessageTurn<S>,
+  turn: RequestingTurn<S>,
   reply: Reply,
   budget: CheckBudget,
 ): ToolRun {
@@ -39,7 +52,7 @@ export function toolRun<S>(
     return { run: ({ toolCallId }) => refuseUnknown(name, toolCallId, turn, reply) };
   }
   const { whenInterrupted, repeatable, isOfTurn } = tool;
-  const requested = new RequestedCall(tool, call.args, turn, reply, budget);
+  const requested = new RequestedToolCall(tool, call.args, turn, reply, budget);
   return {
     name: tool.name,
     whenInterrupted,
@@ -51,11 +64,11 @@ export function toolRun<S>(
 }
 
 /** A call of one of the agent's tools, as the model has asked for it. */
-class RequestedCall<S> {
+class RequestedToolCall<S> {
   readonly #tool: Tool<S>;
   readonly #json: string;
   readonly #parsed: Checked<JsonObject>;
-  readonly #turn: MessageTurn<S>;
+  readonly #turn: RequestingTurn<S>;
   readonly #reply: Reply;
   readonly #budget: CheckBudget;
   #checked: Checked | undefined;
@@ -66,7 +79,7 @@ class RequestedCall<S> {
   constructor(
     tool: Tool<S>,
     json: string,
-    turn: MessageTurn<S>,
+    turn: RequestingTurn<S>,
     reply: Reply,
     budget: CheckBudget,
   ) {
@@ -182,7 +195,7 @@ function refusal(problem: string): string {
 }
 
 function refuseUnknown(
-  name: string, toolCallId: string, { journal }: MessageTurn, reply: Reply,
+  name: string, toolCallId: string, { journal }: RequestingTurn, reply: Reply,
 ): string {
   journal.noteToolOutcome(UNKNOWN_TOOL, 'failed', undefined, toolCallId);
   const isName = isToolName(name);

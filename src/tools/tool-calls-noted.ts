@@ -1,27 +1,50 @@
-import type { ToolRun } from '../agents/agent.ts';
 import type { ConversationManager } from '../conversations/manager.ts';
-import { UNFINISHED_RESULTS, type ToolCall, type ToolMessage } from '../conversations/message.ts';
+import {
+  UNFINISHED_RESULTS, type ToolCall, type ToolCallState, type ToolMessage,
+} from '../conversations/message.ts';
 import type { ClaimOutcome } from '../conversations/once-rules.ts';
-import { callKey, canonicalArguments, onceKey, uniqueKey } from './call-key.ts';
-import type { KnownCall } from './earlier-calls.ts';
-import type { CallOwner, SpokenCall } from './reply-messages.ts';
-import { RunningCall } from './running-calls.ts';
+import { callKey, canonicalArguments, onceKey, uniqueKey } from './tool-call-key.ts';
+import type { KnownToolCall } from './tool-calls-earlier.ts';
+import { RunningToolCall } from './tool-calls-running.ts';
+import type { ToolRun } from './tool-run.ts';
+
+/** The run of a turn that makes calls. */
+export interface ToolCallOwner {
+  readonly runId: number;
+  /** The address of its process, if several share the conversation. */
+  readonly process: string | undefined;
+}
+
+/** A tool call of the reply, and what is known of its result. */
+export interface SpokenToolCall {
+  readonly call: ToolCall;
+  key: string | undefined;
+  readonly owner: ToolCallOwner;
+  /** Whether it waits for a call with the same key, instead of running itself. */
+  joins?: boolean;
+  /** See `ToolMessage.isRepeatable`. */
+  isRepeatable?: true;
+  state: ToolCallState;
+  content: string;
+  /** Name of the agent that it handed the conversation over to. */
+  handOver?: string;
+}
 
 /** A tool call that was written down. */
-export interface NotedCall {
-  readonly spoken: SpokenCall;
+export interface NotedToolCall {
+  readonly spoken: SpokenToolCall;
   /** The id that the model gave it, which may not be unique. */
   readonly givenId: string;
   /** The idempotency key. */
   key: string;
   readonly round: number;
-  readonly running: RunningCall;
+  readonly running: RunningToolCall;
   /** How to run it. Undefined for a call that the agent runs itself, and if that is not known. */
   tool: ToolRun | undefined;
   /** Why it cannot run. */
   failure: { readonly error: unknown } | undefined;
   /** The same call, made before. Undefined if it was not, and until that was looked up. */
-  earlier: KnownCall | undefined;
+  earlier: KnownToolCall | undefined;
   /** Whether it acts once per conversation. */
   isOnce: boolean;
   /** What became of its claim. Undefined for a call that makes none. */
@@ -33,7 +56,7 @@ export interface NotedCall {
 }
 
 /** The name of the tool for logs and metrics: not the one that the model wrote. */
-export function toolNameOf({ tool }: NotedCall): string {
+export function toolNameOf({ tool }: NotedToolCall): string {
   return tool?.name ?? 'unknown';
 }
 
@@ -50,11 +73,11 @@ export interface NotingTurn {
  * The tool calls of one run of a turn. Each has an id that is unique in the run and in the history
  * that the run has seen, and its idempotency key.
  */
-export class NotedCalls {
+export class NotedToolCalls {
   readonly #turn: NotingTurn;
   readonly #conversations: Pick<ConversationManager, 'keyOf'>;
-  readonly #owner: CallOwner;
-  readonly #calls: NotedCall[] = [];
+  readonly #owner: ToolCallOwner;
+  readonly #calls: NotedToolCall[] = [];
   readonly #ids: Set<string>;
   /** How many equal calls there are, by agent, tool and arguments. */
   readonly #alike = new Map<string, number>();
@@ -62,7 +85,7 @@ export class NotedCalls {
 
   constructor(
     turn: NotingTurn,
-    owner: CallOwner,
+    owner: ToolCallOwner,
     conversations: Pick<ConversationManager, 'keyOf'>,
     earlierCalls: readonly ToolMessage[],
   ) {
@@ -73,9 +96,9 @@ export class NotedCalls {
   }
 
   /** Notes calls that a model made together. */
-  add(calls: readonly ToolCall[]): readonly NotedCall[] {
+  add(calls: readonly ToolCall[]): readonly NotedToolCall[] {
     this.#rounds += 1;
-    const noted = calls.map((given): NotedCall => {
+    const noted = calls.map((given): NotedToolCall => {
       const call = { id: this.#uniqueId(given.id), name: given.name, args: given.args };
       const key = this.#keyOf(call);
       const { running } = UNFINISHED_RESULTS;
@@ -84,7 +107,7 @@ export class NotedCalls {
         givenId: given.id,
         key: key ?? uniqueKey(),
         round: this.#rounds,
-        running: new RunningCall(),
+        running: new RunningToolCall(),
         tool: undefined,
         failure: undefined,
         earlier: undefined,
@@ -99,17 +122,17 @@ export class NotedCalls {
   }
 
   /** The key of a call that acts once per conversation. */
-  onceKeyOf({ spoken: { call } }: NotedCall, text: string): string {
+  onceKeyOf({ spoken: { call } }: NotedToolCall, text: string): string {
     return onceKey(this.#conversations.keyOf(this.#turn.conversationId), call.name, text);
   }
 
   /** Those that have no result yet. */
-  get running(): readonly NotedCall[] {
+  get running(): readonly NotedToolCall[] {
     return this.#calls.filter(({ spoken }) => spoken.state === 'running');
   }
 
   /** The call that the agent runs itself and that a result is for. `givenId` is the model's id. */
-  awaiting(givenId: string): NotedCall | undefined {
+  awaiting(givenId: string): NotedToolCall | undefined {
     // Some vendors begin to count in each reply, so ids repeat. The newest round with the id is
     // meant, and in it the first call without a result.
     const open = this.#calls.filter(

@@ -6,7 +6,7 @@ import type { ToolCallState } from '../conversations/message.ts';
  * How a call ended. An `interrupted` one may run again. `running`: it waited for the same call of
  * another process, which runs on.
  */
-export interface CallOutcome {
+export interface ToolCallResult {
   readonly state: ToolCallState;
   /** JSON text for the model. */
   readonly content: string;
@@ -17,11 +17,11 @@ export interface CallOutcome {
 }
 
 /** A call that runs in this process. */
-export class RunningCall {
+export class RunningToolCall {
   /** Never rejects. */
-  readonly outcome: Promise<CallOutcome>;
+  readonly outcome: Promise<ToolCallResult>;
   readonly #controller = new AbortController();
-  #settle!: (outcome: CallOutcome) => void;
+  #settle!: (outcome: ToolCallResult) => void;
   #deadline: NodeJS.Timeout | undefined;
 
   constructor() {
@@ -44,7 +44,7 @@ export class RunningCall {
     this.#deadline ??= setTimeout(() => this.abort(reason), Math.max(0, ms));
   }
 
-  end(outcome: CallOutcome): void {
+  end(outcome: ToolCallResult): void {
     clearTimeout(this.#deadline);
     this.#settle(outcome);
   }
@@ -54,8 +54,8 @@ export class RunningCall {
  * All calls that run in this process, by key. A key may have several: nothing keeps an agent from
  * running a call twice itself.
  */
-export class RunningCalls {
-  readonly #calls = new Map<string, readonly RunningCall[]>();
+export class RunningToolCalls {
+  readonly #calls = new Map<string, readonly RunningToolCall[]>();
   /** Claims that the store has not confirmed, under which nothing began: see `isUnconfirmed`. */
   readonly #unconfirmed = new Set<string>();
   /** To be told when the result of a call is stored. */
@@ -69,7 +69,7 @@ export class RunningCalls {
    * of the first one to complete, in their order, otherwise that of the last. Undefined if there is
    * none.
    */
-  outcomeBefore(key: string, call?: RunningCall): Promise<CallOutcome> | undefined {
+  outcomeBefore(key: string, call?: RunningToolCall): Promise<ToolCallResult> | undefined {
     const calls = this.#calls.get(key) ?? [];
     const place = call === undefined ? -1 : calls.indexOf(call);
     const [first, ...others] = place === -1 ? calls : calls.slice(0, place);
@@ -77,12 +77,12 @@ export class RunningCalls {
   }
 
   /** To be called before the call is stored. While it is here, nobody takes it for lost. */
-  add(key: string, call: RunningCall): void {
+  add(key: string, call: RunningToolCall): void {
     this.#calls.set(key, [...(this.#calls.get(key) ?? []), call]);
   }
 
   /** To be called once the result is stored. Until then the store says that the call runs. */
-  remove(key: string, call: RunningCall): void {
+  remove(key: string, call: RunningToolCall): void {
     const others = this.#calls.get(key)?.filter((other) => other !== call) ?? [];
     if (others.length > 0) return void this.#calls.set(key, others);
     this.#calls.delete(key);
@@ -121,15 +121,15 @@ export class RunningCalls {
     await Promise.all(this.#all().map(({ outcome }) => outcome));
   }
 
-  #all(): readonly RunningCall[] {
+  #all(): readonly RunningToolCall[] {
     return [...this.#calls.values()].flat();
   }
 }
 
 async function firstCompleted(
-  first: RunningCall,
-  others: readonly RunningCall[],
-): Promise<CallOutcome> {
+  first: RunningToolCall,
+  others: readonly RunningToolCall[],
+): Promise<ToolCallResult> {
   let outcome = await first.outcome;
   for (const call of others) {
     if (outcome.state === 'completed') break;

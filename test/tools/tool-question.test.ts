@@ -3,13 +3,13 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 
-import { Question } from '../../src/turns/question.ts';
+import { Question } from '../../src/tools/tool-question.ts';
 
 describe('a question to other processes', () => {
   it('is answered by all: a call that nobody runs is lost', async () => {
     const question = new Question(new Map([['a', ['k1']], ['b', ['k2']]]));
     for (const [from, calls] of [['a', ['k1']], ['b', []]] as const)
-      question.answer({ type: 'answer', id: 'q', from, calls, isFollowing: false });
+      question.answer({ from, calls });
     await question.answered();
     assert.equal(question.isCallRunning('k1', 'a'), true);
     assert.equal(question.isCallRunning('k2', 'b'), false);
@@ -24,7 +24,7 @@ describe('a question to other processes', () => {
   // Two turns ask a process that is gone. One of them opens, and calls a tool, before the other.
   it('takes nothing from a process for what it began meanwhile', async () => {
     const question = new Question(new Map([['a', ['k1']]]));
-    question.answer({ type: 'answer', id: 'q', from: 'a', calls: [], isFollowing: false });
+    question.answer({ from: 'a', calls: [] });
     await question.answered();
     assert.deepEqual(
       [question.isCallRunning('k2', 'a'), question.isCallRunning('k2', 'b'), question.isAlive('b')],

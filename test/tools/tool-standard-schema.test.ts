@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 
-import type { StandardResult, StandardSchema } from '../../src/agents/standard-schema.ts';
-import { tool, type Tool, type ToolContext } from '../../src/agents/tool.ts';
+import type { StandardResult, StandardSchema } from '../../src/tools/tool-standard-schema.ts';
+import { tool, type Tool, type ToolContext } from '../../src/tools/tool.ts';
 
 interface Wish {
   readonly count: number;

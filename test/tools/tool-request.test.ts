@@ -2,9 +2,9 @@ import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 
 import type { MessageTurn, Reply } from '../../src/agents/agent.ts';
-import { toolRun } from '../../src/agents/tool-call.ts';
-import { tool } from '../../src/agents/tool.ts';
 import { CheckBudget } from '../../src/schema/schema.ts';
+import { toolRun } from '../../src/tools/tool-request.ts';
+import { tool } from '../../src/tools/tool.ts';
 
 describe('toolRun', () => {
   it('does not run a tool whose signal fires between the check and the run', async () => {

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 
-import { callKey, canonicalArguments, uniqueKey } from '../../src/turns/call-key.ts';
+import { callKey, canonicalArguments, uniqueKey } from '../../src/tools/tool-call-key.ts';
 
 describe('canonicalArguments', () => {
   for (const [what, a, b] of [

@@ -5,9 +5,9 @@ import { once } from 'node:events';
 import { describe, it, type TestContext } from 'node:test';
 
 import { defineAgent } from '../../src/agents/define-agent.ts';
-import { tool, type Tool, type ToolContext } from '../../src/agents/tool.ts';
-import { ToolTimeout } from '../../src/agents/tool-time-limit.ts';
 import { scriptedModel } from '../../src/models/scripted-model.ts';
+import { ToolTimeout } from '../../src/tools/tool-time-limit.ts';
+import { tool, type Tool, type ToolContext } from '../../src/tools/tool.ts';
 import { serve, type Served } from '../fixtures/app.ts';
 
 const named = {

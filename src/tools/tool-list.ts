@@ -1,4 +1,4 @@
-import type { State } from './state.ts';
+import type { State } from '../agents/state/state.ts';
 import type { Tool } from './tool.ts';
 
 /**

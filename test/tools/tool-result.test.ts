@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 
-import { resultText } from '../../src/agents/tool-result.ts';
+import { resultText } from '../../src/tools/tool-result.ts';
 
 interface Line {
   readonly name: string;

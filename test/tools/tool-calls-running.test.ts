@@ -1,13 +1,13 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 
-import { RunningCall, RunningCalls } from '../../src/turns/running-calls.ts';
+import { RunningToolCall, RunningToolCalls } from '../../src/tools/tool-calls-running.ts';
 import { mockTimers } from '../fixtures/clock.ts';
 
-describe('RunningCall', () => {
+describe('RunningToolCall', () => {
   it('is aborted after its time', (t) => {
     const clock = mockTimers(t, ['setTimeout']);
-    const call = new RunningCall();
+    const call = new RunningToolCall();
     const reason = new Error('too late');
     call.abortAfter(1_000, reason);
     clock.tick(999);
@@ -18,7 +18,7 @@ describe('RunningCall', () => {
 
   it('keeps its first time, and takes one that has passed for now', (t) => {
     const clock = mockTimers(t, ['setTimeout']);
-    const call = new RunningCall();
+    const call = new RunningToolCall();
     call.abortAfter(-5, new Error('first'));
     call.abortAfter(10_000, new Error('second'));
     clock.tick(1);
@@ -27,7 +27,7 @@ describe('RunningCall', () => {
 
   it('is not aborted when it has ended in time', async (t) => {
     const clock = mockTimers(t, ['setTimeout']);
-    const call = new RunningCall();
+    const call = new RunningToolCall();
     call.abortAfter(1_000, new Error('too late'));
     call.end({ state: 'completed', content: '1' });
     clock.tick(1_000);
@@ -36,13 +36,13 @@ describe('RunningCall', () => {
   });
 });
 
-describe('RunningCalls', () => {
+describe('RunningToolCalls', () => {
   const done = { state: 'completed', content: '1' } as const;
   const interrupted = { state: 'interrupted', content: '{"error":"interrupted"}' } as const;
 
   it('gives the outcome of the calls of a key that were noted before one', async () => {
-    const calls = new RunningCalls();
-    const [first, second] = [new RunningCall(), new RunningCall()];
+    const calls = new RunningToolCalls();
+    const [first, second] = [new RunningToolCall(), new RunningToolCall()];
     calls.add('k', first);
     calls.add('k', second);
     first.end(done);
@@ -54,8 +54,8 @@ describe('RunningCalls', () => {
   });
 
   it('waits for each of them until one has completed: a newer one may never have begun', async () => {
-    const calls = new RunningCalls();
-    const all = [new RunningCall(), new RunningCall(), new RunningCall()] as const;
+    const calls = new RunningToolCalls();
+    const all = [new RunningToolCall(), new RunningToolCall(), new RunningToolCall()] as const;
     for (const call of all) calls.add('k', call);
     const outcome = calls.outcomeBefore('k', all[2]);
     all[1].end(interrupted);
@@ -64,8 +64,8 @@ describe('RunningCalls', () => {
   });
 
   it('gives the last outcome where none has completed', async () => {
-    const calls = new RunningCalls();
-    const [first, second] = [new RunningCall(), new RunningCall()];
+    const calls = new RunningToolCalls();
+    const [first, second] = [new RunningToolCall(), new RunningToolCall()];
     for (const call of [first, second]) calls.add('k', call);
     first.end({ state: 'unknown', content: '0' });
     second.end(interrupted);
@@ -73,17 +73,17 @@ describe('RunningCalls', () => {
   });
 
   it('leaves the calls of other keys alone', () => {
-    const calls = new RunningCalls();
-    const call = new RunningCall();
+    const calls = new RunningToolCalls();
+    const call = new RunningToolCall();
     calls.add('k', call);
     calls.remove('other', call);
     assert.deepEqual([calls.isRunning('k'), calls.isRunning('other')], [true, false]);
   });
 
   it('aborts all of them', () => {
-    const calls = new RunningCalls();
+    const calls = new RunningToolCalls();
     const all = ['a', 'a', 'b'].map((key) => {
-      const call = new RunningCall();
+      const call = new RunningToolCall();
       calls.add(key, call);
       return call;
     });
@@ -93,8 +93,8 @@ describe('RunningCalls', () => {
   });
 
   it('has ended when each of them has', async () => {
-    const calls = new RunningCalls();
-    const [first, second] = [new RunningCall(), new RunningCall()];
+    const calls = new RunningToolCalls();
+    const [first, second] = [new RunningToolCall(), new RunningToolCall()];
     calls.add('a', first);
     calls.add('b', second);
     let hasEnded = false;

@@ -1,9 +1,20 @@
 // Checks of an app's agents that concern tools which act once per conversation.
 
-import type { BoundAgent, KnownTool } from './agent.ts';
+/** What an app has to know about a tool. */
+export interface KnownTool {
+  readonly name: string;
+  /** Set if it acts once per conversation. */
+  readonly once: unknown;
+}
+
+/** An agent, as far as its tools are known. */
+interface ToolOwner {
+  /** Undefined if each turn makes its own. */
+  readonly tools?: readonly KnownTool[];
+}
 
 /** Names of the tools that act once. Tools that each turn makes for itself are not known. */
-export function onceToolsOf(agents: Iterable<BoundAgent>): readonly string[] {
+export function onceToolsOf(agents: Iterable<ToolOwner>): readonly string[] {
   const names = [...toolsOf(agents)].filter(({ once }) => once !== undefined);
   return [...new Set(names.map(({ name }) => name))];
 }
@@ -12,7 +23,7 @@ export function onceToolsOf(agents: Iterable<BoundAgent>): readonly string[] {
  * Throws a `TypeError` if two different tools have one name, and one of them acts once: its key has
  * the tool's name, so that it holds across a hand-over, and would be that of the other one, too.
  */
-export function checkOnceTools(agents: Iterable<BoundAgent>): void {
+export function checkOnceTools(agents: Iterable<ToolOwner>): void {
   const known = new Map<string, KnownTool>();
   for (const tool of toolsOf(agents)) {
     const other = known.get(tool.name) ?? tool;
@@ -23,6 +34,6 @@ export function checkOnceTools(agents: Iterable<BoundAgent>): void {
   }
 }
 
-function* toolsOf(agents: Iterable<BoundAgent>): Generator<KnownTool> {
+function* toolsOf(agents: Iterable<ToolOwner>): Generator<KnownTool> {
   for (const { tools = [] } of agents) yield* tools;
 }

@@ -8,7 +8,7 @@ import {
   type Tool,
   type ToolContext,
   type ToolDefinition,
-} from '../../src/agents/tool.ts';
+} from '../../src/tools/tool.ts';
 
 const LEAST: ToolDefinition<Schema> = {
   name: 'look',

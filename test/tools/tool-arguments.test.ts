@@ -2,14 +2,14 @@ import assert from 'node:assert/strict';
 import { getEventListeners } from 'node:events';
 import { describe, it } from 'node:test';
 
+import { soon } from '../../src/base/awaitable.ts';
+import { CheckBudget } from '../../src/schema/schema.ts';
 import {
   checkBySchema,
   checkedInTime,
   parseArguments,
   type Checked,
-} from '../../src/agents/tool-arguments.ts';
-import { soon } from '../../src/base/awaitable.ts';
-import { CheckBudget } from '../../src/schema/schema.ts';
+} from '../../src/tools/tool-arguments.ts';
 
 const NOT_AN_OBJECT = { problem: 'the arguments are not a JSON object' };
 const TOO_LONG = { problem: 'the arguments take too long to check' };

@@ -1,48 +1,51 @@
-import type { ToolOutcome, ToolRun, TurnAbortedError } from '../agents/agent.ts';
-import { StateError } from '../agents/live-state.ts';
-import { NotDone } from '../agents/not-done.ts';
-import { ToolResultError } from '../agents/tool-result.ts';
-import { ToolTimeout } from '../agents/tool-time-limit.ts';
+import { StateError } from '../agents/state/live-state.ts';
 import { aborted, isAbort } from '../base/abort.ts';
 import { andThen, soon, type Awaitable } from '../base/awaitable.ts';
 import { messageOf } from '../base/message-of.ts';
 import { atMost } from '../base/time-limit.ts';
 import { withoutMessage } from '../base/without-message.ts';
-import type { EarlierCall } from '../conversations/discarded-turns.ts';
+import type { EarlierToolCall } from '../conversations/discarded-turns.ts';
 import {
   NOT_STARTED, UNFINISHED_RESULTS, type ToolCall, type ToolMessage,
 } from '../conversations/message.ts';
 import type { OnceCall } from '../conversations/once-call.ts';
-import { outcomeElsewhere, type CallElsewhere } from './call-elsewhere.ts';
-import { storeCalls, storeResult, type CallHost, type CallingTurn } from './call-writes.ts';
-import { EarlierCalls, type KnownCall } from './earlier-calls.ts';
-import { NotedCalls, toolNameOf, type NotedCall } from './noted-calls.ts';
-import type { CallOutcome } from './running-calls.ts';
+import { outcomeElsewhere, type ToolCallElsewhere } from './tool-call-elsewhere.ts';
+import { storeCalls, storeResult } from './tool-call-writes.ts';
+import type { ToolCallingTurn, ToolHost } from './tool-calling-turn.ts';
+import { EarlierToolCalls, type KnownToolCall } from './tool-calls-earlier.ts';
+import { NotedToolCalls, toolNameOf, type NotedToolCall } from './tool-calls-noted.ts';
+import type { ToolCallResult } from './tool-calls-running.ts';
+import { NotDone } from './tool-not-done.ts';
+import { ToolResultError } from './tool-result.ts';
+import type { ToolOutcome, ToolRun } from './tool-run.ts';
+import { ToolTimeout } from './tool-time-limit.ts';
 
-const INTERRUPTED: CallOutcome = { state: 'interrupted', content: UNFINISHED_RESULTS.interrupted };
-const UNKNOWN: CallOutcome = { state: 'unknown', content: UNFINISHED_RESULTS.unknown };
-const REFUSED: CallOutcome = { state: 'interrupted', content: NOT_STARTED };
+const INTERRUPTED: ToolCallResult = {
+  state: 'interrupted', content: UNFINISHED_RESULTS.interrupted,
+};
+const UNKNOWN: ToolCallResult = { state: 'unknown', content: UNFINISHED_RESULTS.unknown };
+const REFUSED: ToolCallResult = { state: 'interrupted', content: NOT_STARTED };
 
 /**
  * The tool calls of one run of a turn. A call is stored before it runs, and its result when it
  * returns, even if the turn is over by then. A call that an earlier run of the turn has made is not
  * made again, and one that acts once per conversation is not made again by any turn.
  */
-export class TurnCalls {
-  readonly #turn: CallingTurn;
-  readonly #host: CallHost;
-  readonly #noted: NotedCalls;
-  readonly #earlier: EarlierCalls;
+export class ToolCalls {
+  readonly #turn: ToolCallingTurn;
+  readonly #host: ToolHost;
+  readonly #noted: NotedToolCalls;
+  readonly #earlier: EarlierToolCalls;
   /** Name of the agent that speaks next. */
   #nextAgent: string | undefined;
   #handOvers = 0;
 
-  constructor(turn: CallingTurn, host: CallHost, earlierCalls: readonly EarlierCall[]) {
+  constructor(turn: ToolCallingTurn, host: ToolHost, earlierCalls: readonly EarlierToolCall[]) {
     this.#turn = turn;
     this.#host = host;
     const owner = { runId: turn.runId, process: host.process };
-    this.#noted = new NotedCalls(turn, owner, host.conversations, earlierCalls);
-    this.#earlier = new EarlierCalls(host.calls, earlierCalls);
+    this.#noted = new NotedToolCalls(turn, owner, host.conversations, earlierCalls);
+    this.#earlier = new EarlierToolCalls(host.calls, earlierCalls);
   }
 
   /** Stores calls and runs them, all at the same time. Never rejects. */
@@ -116,7 +119,7 @@ export class TurnCalls {
    * The turn is over. `finishMs`: how long calls that want to finish may go on, or all calls if
    * `mayAllFinish`.
    */
-  turnEnded(reason: TurnAbortedError, finishMs: number, mayAllFinish: boolean): void {
+  turnEnded(reason: Error, finishMs: number, mayAllFinish: boolean): void {
     for (const { running, whenInterrupted } of this.#noted.running) {
       if (whenInterrupted === undefined) continue;
       if (whenInterrupted === 'abort' && !mayAllFinish) running.abort(reason);
@@ -158,7 +161,7 @@ export class TurnCalls {
 
   // The life of a call: noted, prepared, stored, run, ended.
 
-  #note(calls: readonly ToolCall[]): readonly NotedCall[] {
+  #note(calls: readonly ToolCall[]): readonly NotedToolCall[] {
     const noted = this.#noted.add(calls);
     for (const { key, running } of noted) {
       this.#host.calls.add(key, running);
@@ -180,7 +183,7 @@ export class TurnCalls {
   }
 
   /** Until then the calls have not begun, for history and for other processes. */
-  async #settled(calls: readonly NotedCall[]): Promise<void> {
+  async #settled(calls: readonly NotedToolCall[]): Promise<void> {
     const waiting = this.#unchallenged();
     if (waiting === undefined) return;
     const running = { state: 'running', content: UNFINISHED_RESULTS.running } as const;
@@ -196,7 +199,7 @@ export class TurnCalls {
   }
 
   /** The turn ended while they waited: they neither claim anything nor wait for anybody. */
-  #neverBegun(calls: readonly NotedCall[]): readonly ToolOutcome[] {
+  #neverBegun(calls: readonly NotedToolCall[]): readonly ToolOutcome[] {
     return calls.map(({ key, running, spoken }) => {
       this.#host.calls.remove(key, running);
       Object.assign(spoken, INTERRUPTED);
@@ -208,7 +211,7 @@ export class TurnCalls {
 
   /** Finds out how to run each call, and which of them act once per conversation. */
   async #prepare(
-    calls: readonly NotedCall[],
+    calls: readonly NotedToolCall[],
     toolFor: (call: ToolCall) => ToolRun,
   ): Promise<void> {
     for (const call of calls) {
@@ -229,7 +232,7 @@ export class TurnCalls {
   }
 
   /** Its key names what it does, and not the turn. */
-  #becomeOnce(call: NotedCall, text: string): void {
+  #becomeOnce(call: NotedToolCall, text: string): void {
     const { calls } = this.#host;
     calls.remove(call.key, call.running);
     call.key = call.spoken.key = this.#noted.onceKeyOf(call, text);
@@ -238,7 +241,7 @@ export class TurnCalls {
     calls.add(call.key, call.running);
   }
 
-  async #outcomeOf(call: NotedCall): Promise<CallOutcome> {
+  async #outcomeOf(call: NotedToolCall): Promise<ToolCallResult> {
     const { tool, failure } = call;
     if (failure !== undefined || tool === undefined) return this.#failed(call, failure?.error);
     if (!this.#turn.mayAct && mayHaveEffects(call)) return REFUSED;
@@ -258,7 +261,7 @@ export class TurnCalls {
   }
 
   /** The outcome of the same call of an earlier run of the turn. Undefined if it is to run now. */
-  async #madeBefore(call: NotedCall, tool: ToolRun): Promise<CallOutcome | undefined> {
+  async #madeBefore(call: NotedToolCall, tool: ToolRun): Promise<ToolCallResult | undefined> {
     const { key, running, spoken } = call;
     if (tool.isOfTurn === true) {
       await soon(); // other calls of the round begin first: this one may end the turn
@@ -275,11 +278,11 @@ export class TurnCalls {
     return undefined;
   }
 
-  #earlierOf({ key, spoken: { call } }: NotedCall): KnownCall | undefined {
+  #earlierOf({ key, spoken: { call } }: NotedToolCall): KnownToolCall | undefined {
     return this.#earlier.take(key, call, this.#turn.spoken.speaker);
   }
 
-  #outcomeOfEarlier(call: NotedCall, earlier: ToolMessage): Awaitable<CallOutcome> {
+  #outcomeOfEarlier(call: NotedToolCall, earlier: ToolMessage): Awaitable<ToolCallResult> {
     const { state, content, handOver, process, runId, key = call.key } = earlier;
     if (state !== 'running') return { state, content, handOver };
     if (process === undefined || process === this.#host.process) return UNKNOWN;
@@ -288,7 +291,7 @@ export class TurnCalls {
   }
 
   /** What the claim of a call that acts once says. Undefined if it is to run now. */
-  async #claimed(call: NotedCall): Promise<CallOutcome | undefined> {
+  async #claimed(call: NotedToolCall): Promise<ToolCallResult | undefined> {
     const { claim, key, running, spoken } = call;
     if (claim === undefined) return this.#turn.isOver ? INTERRUPTED : REFUSED;
     switch (claim.kind) {
@@ -314,23 +317,23 @@ export class TurnCalls {
   }
 
   /** The model is told that nothing was done now, unless it was this turn that did it. */
-  #endedBefore({ state, content, turnId }: OnceCall): CallOutcome {
+  #endedBefore({ state, content, turnId }: OnceCall): ToolCallResult {
     if (state !== 'completed') return UNKNOWN;
     if (turnId === this.#turn.turnId) return { state, content };
     return { state, content: `{"status":"done before","result":${content}}` };
   }
 
   async #waitElsewhere(
-    call: NotedCall,
-    of: Omit<CallElsewhere, 'conversationId'>,
-  ): Promise<CallOutcome> {
+    call: NotedToolCall,
+    of: Omit<ToolCallElsewhere, 'conversationId'>,
+  ): Promise<ToolCallResult> {
     call.whenInterrupted = 'abort'; // only the waiting ends
     const { conversationId } = this.#turn;
     return outcomeElsewhere({ ...of, conversationId }, this.#host, call.running.signal);
   }
 
   /** The process of a claimed call is gone: its outcome is unknown for everybody. */
-  async #noteLost(call: NotedCall, lost: OnceCall): Promise<void> {
+  async #noteLost(call: NotedToolCall, lost: OnceCall): Promise<void> {
     const { key } = call;
     const { conversationId, log } = this.#turn;
     await this.#host.conversations.loseClaim(conversationId, key, lost);
@@ -341,7 +344,7 @@ export class TurnCalls {
     });
   }
 
-  async #perform(noted: NotedCall, tool: ToolRun): Promise<CallOutcome> {
+  async #perform(noted: NotedToolCall, tool: ToolRun): Promise<ToolCallResult> {
     const { key, isOnce, running: { signal }, spoken: { call } } = noted;
     const { trace } = this.#turn;
     const run = (): Awaitable<string> =>
@@ -359,7 +362,7 @@ export class TurnCalls {
   }
 
   /** It may have acted before it failed. */
-  #unknown(call: NotedCall, error: unknown): CallOutcome {
+  #unknown(call: NotedToolCall, error: unknown): ToolCallResult {
     const { conversationId, turnId, log } = this.#turn;
     const ids = { conversationId, turnId, tool: toolNameOf(call), idempotencyKey: call.key };
     noteUnknown(this.#host, log, { ...ids, error: withoutMessage(error) });
@@ -367,7 +370,7 @@ export class TurnCalls {
   }
 
   /** A failure is a result too: the model explains it to the caller. */
-  #failed(call: NotedCall, error: unknown): CallOutcome {
+  #failed(call: NotedToolCall, error: unknown): ToolCallResult {
     const { conversationId, turnId, log } = this.#turn;
     call.failure ??= { error };
     const logged = { conversationId, turnId, tool: toolNameOf(call), reason: reasonOf(error) };
@@ -379,7 +382,7 @@ export class TurnCalls {
   }
 
   /** Gives the result to all who wait for it, and then stores it. */
-  #end(call: NotedCall, outcome: CallOutcome): void {
+  #end(call: NotedToolCall, outcome: ToolCallResult): void {
     const { spoken, running, key } = call;
     spoken.state = outcome.state;
     spoken.content = outcome.content;
@@ -403,8 +406,8 @@ export class TurnCalls {
 
 /** Reports a call whose outcome is unknown: somebody has to look. */
 export function noteUnknown(
-  { observer }: Pick<CallHost, 'observer'>,
-  log: CallingTurn['log'],
+  { observer }: Pick<ToolHost, 'observer'>,
+  log: ToolCallingTurn['log'],
   fields: Readonly<Record<string, unknown>> & { readonly tool: string },
 ): void {
   log.error('the outcome of a tool call is unknown', fields);
@@ -418,6 +421,6 @@ function reasonOf(error: unknown): string | undefined {
 }
 
 /** Whether it may change something outside, as far as is known. */
-function mayHaveEffects({ tool, failure }: NotedCall): boolean {
+function mayHaveEffects({ tool, failure }: NotedToolCall): boolean {
   return failure === undefined && (tool?.once !== undefined || tool?.repeatable !== true);
 }

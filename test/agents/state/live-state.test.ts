@@ -1,9 +1,9 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 
-import { LiveStates, MAX_STATE_LENGTH } from '../../src/agents/live-state.ts';
-import { defineState, isState } from '../../src/agents/state.ts';
-import { createLogger } from '../../src/log.ts';
+import { LiveStates, MAX_STATE_LENGTH } from '../../../src/agents/state/live-state.ts';
+import { defineState, isState } from '../../../src/agents/state/state.ts';
+import { createLogger } from '../../../src/log.ts';
 
 interface Order {
   cart: unknown[];

@@ -1,7 +1,7 @@
 // The agent states of the conversations that are active in this process.
 
-import type { Logger } from '../log.ts';
-import { jsonFaultOf } from '../base/json-value.ts';
+import { jsonFaultOf } from '../../base/json-value.ts';
+import type { Logger } from '../../log.ts';
 
 /** Longest state as JSON text, in UTF-16 code units, inclusive. */
 export const MAX_STATE_LENGTH = 65_536;

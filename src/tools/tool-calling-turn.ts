@@ -1,0 +1,88 @@
+// What tool calls need of the turn that makes them, and of what all turns share.
+
+import type { LiveState } from '../agents/state/live-state.ts';
+import type { ConversationManager } from '../conversations/manager.ts';
+import type { Message, ToolCall } from '../conversations/message.ts';
+import type { Logger } from '../log.ts';
+import type { OtherToolCalls } from './tool-call-elsewhere.ts';
+import type { SpokenToolCall } from './tool-calls-noted.ts';
+import type { RunningToolCalls } from './tool-calls-running.ts';
+import type { ToolCallOutcome } from './tool-run.ts';
+
+/** How a tool call ended. `unknown`: it may have acted. */
+export type ToolEnd = ToolCallOutcome | 'unknown';
+
+/** A turn whose agent calls tools. */
+export interface ToolCallingTurn {
+  readonly conversationId: string;
+  readonly turnId: string;
+  /** What names the turn in the keys of its calls. */
+  readonly place: string;
+  readonly runId: number;
+  /**
+   * When calls with effects may start, on the clock of `performance.now()`. Undefined if at once.
+   */
+  readonly settlesAtMs: number | undefined;
+  /** Whether its tools may change anything: see `OpenedTurn.mayAct`. */
+  readonly mayAct: boolean;
+  /** Fires when the turn is over, unless it completes. */
+  readonly signal: AbortSignal;
+  /** False for a turn that leaves nothing in history. */
+  readonly isStored: boolean;
+  readonly isOver: boolean;
+  /** What the turn has said and called. */
+  readonly spoken: {
+    /** The agent that speaks. Undefined is the path's own. */
+    readonly speaker: string | undefined;
+    /** Notes calls that a model made together. */
+    noteCalls(calls: readonly SpokenToolCall[]): void;
+    /** The reply as history holds it. */
+    messages(turnId: string, state: 'open'): Message[];
+  };
+  readonly work: ToolWork;
+  /** The same, without creating it. */
+  readonly workSoFar: ToolWork | undefined;
+  /** Undefined if nobody follows the turn. */
+  readonly trace: ToolTrace | undefined;
+  /** The agent's state, which calls may change. Undefined for an agent without one. */
+  readonly liveState: LiveState | undefined;
+  readonly log: Logger;
+  /** Ends it, if it is not over. */
+  interrupt(reason: string): void;
+  /** Ends it, as another process runs it from now on. */
+  giveAway(): void;
+}
+
+/** What tools did for a turn. */
+interface ToolWork {
+  /** It has waited for the store. */
+  noteStore(ms: number): void;
+  toolBegan(tool: string, call: ToolCall): void;
+  /** `content` is what the model is told, `error` why it failed. */
+  toolEnded(id: string, outcome: ToolEnd, content: string, error: unknown): void;
+}
+
+/** Those who follow a turn. */
+interface ToolTrace {
+  /** Runs a step of the call that has this id. What the step sets off belongs to the call. */
+  runTool<T>(toolCallId: string, step: () => T): T;
+}
+
+/** What all calls share. */
+export interface ToolHost {
+  readonly conversations: ConversationManager;
+  /** Those of all turns. */
+  readonly calls: RunningToolCalls;
+  /** Undefined if no messages are exchanged with other processes. */
+  readonly others: OtherToolCalls | undefined;
+  /** The address of this process. Undefined if no other process shares the conversations. */
+  readonly process: string | undefined;
+  readonly observer:
+    | {
+        /** The outcome of a call became unknown. */
+        unknownOutcome(tool: string): void;
+      }
+    | undefined;
+  /** Makes a shutdown wait for a write. */
+  track(write: Promise<unknown>): void;
+}

@@ -1,0 +1,63 @@
+import type { Awaitable } from '../base/awaitable.ts';
+import type { ToolCall } from '../conversations/message.ts';
+
+/** What every tool call receives. */
+export interface ToolCallContext {
+  /** Fires when the result is no longer needed: see `ToolRun.whenInterrupted`. */
+  readonly signal: AbortSignal;
+  /** Unique within the turn. */
+  readonly toolCallId: string;
+  /**
+   * 64 hex digits, the same each time when a turn is delivered again and makes the same call. For
+   * APIs that accept an idempotency key.
+   */
+  readonly idempotencyKey: string;
+}
+
+/** How to run one tool call. */
+export interface ToolRun {
+  /**
+   * The tool's name for logs and metrics. Default `unknown`: a model may call a tool by any words.
+   */
+  readonly name?: string | undefined;
+  /** Returns JSON text for the model. An error it throws is reported to the model. */
+  run(context: ToolCallContext): Awaitable<string>;
+  /**
+   * `abort` (default): the signal fires when the turn ends. `finish`: it fires only at
+   * `TURN_TIMEOUT_SECONDS` and at the end of a drain, so the tool can finish after the caller has
+   * left.
+   */
+  readonly whenInterrupted?: 'abort' | 'finish' | undefined;
+  /**
+   * Whether the call may run again, with the same key, if the process died before storing a
+   * result. Default false.
+   */
+  readonly repeatable?: boolean | undefined;
+  /**
+   * Whether it acts on the reply of its own turn alone, as hanging up does: then it runs in each
+   * turn, though another one that this turn replaces has made the same call. Default false.
+   */
+  readonly isOfTurn?: boolean | undefined;
+  /**
+   * Set for a call that acts once per conversation: the text that says what it does, such as the
+   * number of an order. Calls with the same tool and text are the same call. Undefined if `run`
+   * will refuse it without acting. If it throws, nothing starts, and the model gets the error.
+   */
+  readonly once?: ((signal: AbortSignal) => Awaitable<string | undefined>) | undefined;
+}
+
+/**
+ * How a tool call ended. `failed`: its arguments were invalid, or it threw. `interrupted`: its
+ * signal ended it.
+ */
+export type ToolCallOutcome = 'completed' | 'failed' | 'interrupted';
+
+/** A tool call as recorded in history, and its result. */
+export interface ToolOutcome {
+  /** Its id is made unique within the turn. */
+  readonly call: ToolCall;
+  /** JSON text for the model. */
+  readonly content: string;
+  /** The agent that the call handed the conversation over to. It speaks once the hook has ended. */
+  readonly handOver?: string | undefined;
+}
