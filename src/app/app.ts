@@ -134,11 +134,10 @@ export class App {
     this.#processes = processes;
     this.#shared = sharedByRequests(settings, log, processes);
     this.#openSessions = openSessionsToWaitFor(settings);
-    const recordsCalls = records !== undefined;
     const tracing = (this.#tracing = openTracing(settings.environment, log));
     const { limits, prices } = parts;
     this.#routed = routeAgents(given, {
-      settings, store, channel, metrics, log, recordsCalls, tracing, limits,
+      settings, store, channel, metrics, log, records, tracing, limits,
     });
     const [first, ...others] = this.#routed;
     this.agents = [served(first), ...others.map(served)];

@@ -7,6 +7,7 @@ import { ConversationManager } from '../conversations/manager.ts';
 import type { ConversationStore } from '../conversations/store.ts';
 import type { Logger } from '../log.ts';
 import type { Metrics } from '../metrics.ts';
+import type { CallRecords } from '../records/call-recorder.ts';
 import { workMetrics } from '../observers/work-metrics.ts';
 import { agentPath } from '../settings/named-agents.ts';
 import type { Settings } from '../settings/settings.ts';
@@ -51,7 +52,8 @@ export interface SharedByAgents {
   readonly channel: Channel | undefined;
   readonly metrics: Metrics;
   readonly log: Logger;
-  readonly recordsCalls: boolean;
+  /** Undefined if calls are not recorded. */
+  readonly records: CallRecords | undefined;
   readonly tracing: Tracing;
   /** Undefined if calls have no limit. */
   readonly limits: CallLimits | undefined;
@@ -59,7 +61,7 @@ export interface SharedByAgents {
 
 export function routeAgents(
   given: GivenAgents,
-  { settings, store, channel, metrics, log, recordsCalls, tracing, limits }: SharedByAgents,
+  { settings, store, channel, metrics, log, records, tracing, limits }: SharedByAgents,
 ): RoutedAgents {
   const agents = new Map<string, BoundAgent>();
   for (const { name, agent } of given) if (name !== undefined) agents.set(name, agent);
@@ -88,7 +90,16 @@ export function routeAgents(
       storeTimeoutMs: settings.storeTimeoutMs,
       settleMs: settings.settleMs,
       observer: workMetrics(ownMetrics, onceToolsOf([agent, ...agents.values()])),
-      recordsCalls,
+      recordsCalls: records !== undefined,
+      onTurnOver: records?.turnEnded === undefined
+        ? undefined
+        : ({ conversationId, sessionId, wire, caller }, process) => {
+            const conversationKey = conversations.keyOf(conversationId);
+            const agentName = name ?? agent.name;
+            const ids = { conversationId, sessionId, conversationKey };
+            const call = { ...ids, agent: agentName, wire, caller };
+            records.turnEnded?.(call, process, () => conversations.read(conversationId));
+          },
       tracing,
       limits,
     });

@@ -50,9 +50,9 @@ import {
   setPlain,
   toolMessagesOf,
   type RunElsewhere,
-  type TurnFigures,
   type TurnRecord,
 } from './turn-record.ts';
+import type { TurnFigures } from './turn-figures.ts';
 
 export interface TurnOpening {
   readonly turnId: string;

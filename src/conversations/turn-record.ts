@@ -10,29 +10,7 @@ import {
   type TurnState,
 } from './message.ts';
 import { roundsOf } from './tool-rounds.ts';
-
-/** One model's requests in a turn. A token count is undefined if the vendor reported none. */
-export interface ModelFigures {
-  readonly model: string;
-  readonly requests: number;
-  readonly inputTokens: number | undefined;
-  readonly outputTokens: number | undefined;
-  readonly cachedTokens: number | undefined;
-}
-
-/** What the record of a call says about a turn besides its messages. */
-export interface TurnFigures {
-  readonly sessionId: string;
-  /** Milliseconds since the epoch. */
-  readonly startedAt: number;
-  /** Missing, like the fields below, while the turn runs and if its process died. */
-  readonly durationMs?: number | undefined;
-  /** Also missing if nothing was spoken. */
-  readonly firstSpeechMs?: number | undefined;
-  /** From a request to its first text or tool call. Also missing if no model was called. */
-  readonly firstTokenMs?: number | undefined;
-  readonly models?: readonly ModelFigures[] | undefined;
-}
+import type { TurnFigures } from './turn-figures.ts';
 
 /**
  * One exchange. Its messages stay together, in the turn's place, regardless of when they were

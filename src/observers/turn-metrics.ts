@@ -9,7 +9,7 @@ import { WIRE as CHAT_COMPLETIONS } from '../wires/chat-completions/call-events.
 import { WIRE as LAYERCODE } from '../wires/layercode/call-events.ts';
 import { EVENT_FIELDS } from '../wires/layercode/events.ts';
 import type { TurnObserver } from '../wires/stream-delivery.ts';
-import { failureReasonOf } from './failure-reason.ts';
+import { failureReasonOf } from '../turns/failure-reason.ts';
 import { WAIT_BUCKETS_SECONDS } from './wait-buckets.ts';
 
 /** What tokens of that model cost. Undefined if the model has no price. */

@@ -11,6 +11,9 @@ export interface CallArchive {
   /** Stores a record. `key` is unique to the call. May be repeated after a failure. */
   keep(key: CallKey, record: CallRecord): Promise<void>;
 
+  /** Whether there is a record of the call. */
+  has(key: CallKey): Promise<boolean>;
+
   /** All records that have not expired, in any order. */
   all(): AsyncIterable<CallRecord>;
 

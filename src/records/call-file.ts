@@ -78,6 +78,13 @@ export class CallFile implements CallArchive {
     }
   }
 
+  /** Reads the files of today and yesterday: the call has just ended. Agents look alike there. */
+  async has({ sessionId }: CallKey): Promise<boolean> {
+    const recent = new CallFile({ path: this.#path, days: 1, now: this.#now });
+    for await (const record of recent.all()) if (record.sessionId === sessionId) return true;
+    return false;
+  }
+
   async *all(): AsyncGenerator<CallRecord, void, undefined> {
     for (const path of await this.#paths()) {
       const file = await openIfThere(path, constants.O_RDONLY);

@@ -1,16 +1,17 @@
 // The record of one call, made after its session has ended: plain JSON that outlives the
 // conversation.
 
-import { parseJson } from '../base/json.ts';
+import { parseJson, type Json } from '../base/json.ts';
 import { sumOfKnown } from '../base/sum-of-known.ts';
 import { callerIn, type Conversation } from '../conversations/conversation.ts';
 import type { Message, ToolCall, ToolCallState, TurnState } from '../conversations/message.ts';
-import {
-  isTold, messagesOf, type ModelFigures, type TurnRecord,
-} from '../conversations/turn-record.ts';
+import type {
+  FailureFigures, FillerFigures, ModelFigures, RequestFigures, ToolFigures,
+} from '../conversations/turn-figures.ts';
+import { isTold, messagesOf, type TurnRecord } from '../conversations/turn-record.ts';
 
-/** A session that has ended. */
-export interface EndedCall {
+/** A session. */
+export interface RecordedCall {
   readonly sessionId: string;
   readonly conversationId: string;
   /** The store's key for the conversation. No other agent's conversation has the same key. */
@@ -18,16 +19,26 @@ export interface EndedCall {
   readonly agent: string;
   /** The name of the wire that the call came over. */
   readonly wire: string;
-  /** The phone numbers of a telephone call, if the end event has them. */
+  /** The phone numbers of a telephone call, if the event has them. */
   readonly caller: { readonly from: string | undefined; readonly to: string | undefined }
     | undefined;
+}
+
+/** A session that has ended. */
+export interface EndedCall extends RecordedCall {
   /** Milliseconds since the epoch. Undefined if the platform did not say. */
   readonly startedAt: number | undefined;
   readonly endedAt: number;
+  /** False if the platform has never reported the end. Default true. */
+  readonly isReported?: boolean;
 }
 
-/** `hung up`: ended by the agent. `ended`: ended by the caller or the platform. */
-export type CallOutcome = 'hung up' | 'ended';
+/**
+ * `hung up`: ended by the agent. `ended`: ended by the caller or the platform. `not reported`: the
+ * platform has never said that it ended.
+ */
+export const CALL_OUTCOMES = ['hung up', 'ended', 'not reported'] as const;
+export type CallOutcome = (typeof CALL_OUTCOMES)[number];
 
 /** One entry of the transcript. Tool calls, arguments and results are as in history. */
 export interface RecordedMessage {
@@ -47,12 +58,21 @@ export interface RecordedTurn {
   readonly startedAt?: string;
   readonly durationMs?: number;
   readonly firstSpeechMs?: number;
+  /** The same without fillers. */
+  readonly firstWordMs?: number;
   readonly firstTokenMs?: number;
+  /** Waited for the store. */
+  readonly storeMs?: number;
+  readonly failure?: FailureFigures;
   /** Set if the platform has asked for another reply instead, and never spoke this one. */
   readonly isDiscarded?: true;
   /** What was said before the agent's first word. */
   readonly filler?: string;
+  /** The same, one by one. */
+  readonly fillers?: readonly FillerFigures[];
   readonly models?: readonly ModelFigures[];
+  readonly requests?: readonly RequestFigures[];
+  readonly tools?: readonly ToolFigures[];
   readonly messages: readonly RecordedMessage[];
 }
 
@@ -63,9 +83,12 @@ export interface RecordedTokens {
   readonly cachedInput?: number;
 }
 
-/** The ids come first, because they matter most if a line is cut off. */
+/**
+ * The ids come first, because they matter most if a line is cut off. Format 1 has no `requests`,
+ * `tools`, `fillers`, `failure`, `storeMs`, `firstWordMs` and `state`.
+ */
 export interface CallRecord {
-  readonly format: 1;
+  readonly format: 1 | 2;
   readonly conversationId: string;
   readonly sessionId: string;
   readonly agent: string;
@@ -78,19 +101,26 @@ export interface CallRecord {
   readonly durationMs: number;
   readonly outcome: CallOutcome;
   readonly tokens: RecordedTokens;
+  /** The agent's state when the record was made, if `CALL_RECORDS_STATE` is on. */
+  readonly state?: Json;
   readonly turns: readonly RecordedTurn[];
 }
 
-/** Makes a call's record from the session's turns in the conversation. Copies everything. */
-export function callRecordOf(call: EndedCall, conversation: Conversation | undefined): CallRecord {
-  const { sessionId, conversationId, agent, wire, endedAt } = call;
+/**
+ * Makes a call's record from the session's turns in the conversation. Copies everything. `hasState`
+ * adds the agent's state.
+ */
+export function callRecordOf(
+  call: EndedCall, conversation: Conversation | undefined, hasState = false,
+): CallRecord {
+  const { sessionId, conversationId, agent, wire, endedAt, isReported = true } = call;
   const records = conversation === undefined ? [] : turnsOf(conversation, sessionId);
   const startedAt = call.startedAt ?? records[0]?.figures?.startedAt ?? endedAt;
   const caller =
     call.caller ?? (conversation === undefined ? undefined : callerIn(conversation, sessionId));
   const models = records.flatMap(({ figures }) => figures?.models ?? []);
   return {
-    format: 1,
+    format: 2,
     conversationId,
     sessionId,
     agent,
@@ -99,14 +129,22 @@ export function callRecordOf(call: EndedCall, conversation: Conversation | undef
     startedAt: new Date(startedAt).toISOString(),
     endedAt: new Date(endedAt).toISOString(),
     durationMs: Math.max(0, endedAt - startedAt),
-    outcome: records.some(hasHungUp) ? 'hung up' : 'ended',
+    outcome: records.some(hasHungUp) ? 'hung up' : isReported ? 'ended' : 'not reported',
     tokens: given({
       input: sumOfKnown(models.map(({ inputTokens }) => inputTokens)),
       output: sumOfKnown(models.map(({ outputTokens }) => outputTokens)),
       cachedInput: sumOfKnown(models.map(({ cachedTokens }) => cachedTokens)),
     }),
+    ...given({ state: hasState ? stateOf(conversation) : undefined }),
     turns: records.map(recordedTurn),
   };
+}
+
+/** The session's last turn. Undefined if the conversation has none of it. */
+export function lastTurnOf(
+  conversation: Conversation | undefined, sessionId: string,
+): TurnRecord | undefined {
+  return conversation === undefined ? undefined : turnsOf(conversation, sessionId).at(-1);
 }
 
 /** Whether no turn or tool of the call is running any more. */
@@ -148,12 +186,17 @@ function turnsOf({ turns }: Conversation, sessionId: string): TurnRecord[] {
   });
 }
 
+function stateOf(conversation: Conversation | undefined): Json | undefined {
+  return conversation?.state === undefined ? undefined : parseJson(conversation.state);
+}
+
 function hasHungUp({ sent }: TurnRecord): boolean {
   return sent?.some(({ type }) => type === 'hangup') === true;
 }
 
 function recordedTurn(record: TurnRecord): RecordedTurn {
   const { id, state, filler, figures, isDiscarded } = record;
+  const { requests, tools, fillers, models } = figures ?? {};
   return {
     turnId: id,
     outcome: state,
@@ -161,10 +204,16 @@ function recordedTurn(record: TurnRecord): RecordedTurn {
       startedAt: figures && new Date(figures.startedAt).toISOString(),
       durationMs: figures?.durationMs,
       firstSpeechMs: figures?.firstSpeechMs,
+      firstWordMs: figures?.firstWordMs,
       firstTokenMs: figures?.firstTokenMs,
+      storeMs: figures?.storeMs,
+      failure: figures?.failure,
       isDiscarded,
       filler: filler === '' ? undefined : filler,
-      models: figures?.models,
+      fillers: fillers?.map(copyOf),
+      models: models?.map(copyOf),
+      requests: requests?.map(copyOf),
+      tools: tools?.map(copyOf),
     }),
     messages: messagesOf(record).map(recordedMessage),
   };
@@ -185,8 +234,8 @@ function recordedMessage(message: Message): RecordedMessage {
   }
 }
 
-function copyOf(call: ToolCall): ToolCall {
-  return { ...call };
+function copyOf<T extends object>(one: T): T {
+  return { ...one };
 }
 
 type Given<T> = { readonly [K in keyof T]?: Exclude<T[K], undefined> };

@@ -1,17 +1,29 @@
 import type { Awaitable } from '../base/awaitable.ts';
+import { BoundedMap } from '../base/bounded-map.ts';
 import { within } from '../base/time-limit.ts';
 import type { Logger } from '../log.ts';
 import type { CallArchive } from './call-archive.ts';
-import { callRecordOf, isSettled, type CallRecord, type EndedCall } from './call-record.ts';
+import {
+  callRecordOf, isSettled, lastTurnOf, type CallRecord, type EndedCall, type RecordedCall,
+} from './call-record.ts';
+import { IdleCalls } from './idle-calls.ts';
 import type { Conversation } from '../conversations/conversation.ts';
+
+type Read = () => Awaitable<Conversation | undefined>;
 
 /** Keeps a record of each ended call. */
 export interface CallRecords {
   /**
+   * Call it when a turn of the call is over. If nothing else happens for some time, the call gets
+   * its record without an end. `process` is the address of this process, if several share the
+   * conversation. Returns at once and never throws.
+   */
+  turnEnded?(call: RecordedCall, process: string | undefined, read: Read): void;
+  /**
    * Call it when the call's session has ended. `read` reads its conversation. Returns at once and
    * never throws: a record that cannot be written must not affect callers.
    */
-  ended(call: EndedCall, read: () => Awaitable<Conversation | undefined>): void;
+  ended(call: EndedCall, read: Read): void;
   /** Counts since the start. `waiting`: ended calls whose record is not written yet. */
   counts(): { readonly written: number; readonly lost: number; readonly waiting: number };
   /** Writes the waiting records if possible. Takes a bounded time. */
@@ -21,6 +33,13 @@ export interface CallRecords {
 export interface CallRecorderOptions {
   readonly archive: CallArchive;
   readonly log: Logger;
+  /**
+   * How long after the last turn a call without an end gets its record, in milliseconds. Default:
+   * it gets none.
+   */
+  readonly idleMs?: number | undefined;
+  /** Whether records hold the agent's state. Default false. */
+  readonly hasState?: boolean | undefined;
   /** Limits for records that wait while the archive fails. Default 1,000 and 67,108,864. */
   readonly maxWaiting?: number;
   readonly maxCharactersWaiting?: number;
@@ -40,6 +59,17 @@ interface Waiting {
   readonly characters: number;
 }
 
+/** A call whose end was not reported yet. */
+interface SilentCall {
+  readonly key: string;
+  readonly call: RecordedCall;
+  readonly process: string | undefined;
+  readonly read: Read;
+}
+
+/** Records that are remembered, so that silence or a late end does not repeat them. */
+const MAX_REMEMBERED = 10_000;
+
 /**
  * Makes records and writes them one after another. While that fails they wait in memory, up to a
  * limit, and are retried.
@@ -47,6 +77,10 @@ interface Waiting {
 export class CallRecorder implements CallRecords {
   readonly #archive: CallArchive;
   readonly #log: Logger;
+  readonly #hasState: boolean;
+  readonly #idle: IdleCalls<SilentCall> | undefined;
+  /** How many turns the record of a call has, by key. */
+  readonly #turnsRecorded = new BoundedMap<string, number>(MAX_REMEMBERED);
   readonly #maxWaiting: number;
   readonly #maxCharactersWaiting: number;
   /** Calls whose turns or tools may still be running. */
@@ -62,20 +96,57 @@ export class CallRecorder implements CallRecords {
   readonly #closing = new AbortController();
   #closed: Promise<void> | undefined;
 
-  constructor({ archive, log, maxWaiting, maxCharactersWaiting }: CallRecorderOptions) {
+  constructor(options: CallRecorderOptions) {
+    const { archive, log, idleMs, hasState = false, maxWaiting, maxCharactersWaiting } = options;
     this.#archive = archive;
     this.#log = log;
+    this.#hasState = hasState;
     this.#maxWaiting = maxWaiting ?? 1_000;
     this.#maxCharactersWaiting = maxCharactersWaiting ?? 67_108_864;
+    if (idleMs === undefined) return;
+    const onIdle = (silent: SilentCall): void => this.#track(this.#ofSilent(silent));
+    this.#idle = new IdleCalls({ idleMs, onIdle });
   }
 
-  ended(call: EndedCall, read: () => Awaitable<Conversation | undefined>): void {
-    const settled = this.#settled(call, read).then(
+  turnEnded(call: RecordedCall, process: string | undefined, read: Read): void {
+    this.#idle?.add({ key: keyOf(call), call, process, read });
+  }
+
+  ended(call: EndedCall, read: Read): void {
+    this.#idle?.remove(keyOf(call));
+    this.#track(this.#keep(call, read));
+  }
+
+  /** A shutdown waits for it. It must not reject. */
+  #track(work: Promise<void>): void {
+    this.#settling.add(work);
+    void work.finally(() => this.#settling.delete(work));
+  }
+
+  #keep(call: EndedCall, read: Read): Promise<void> {
+    return this.#settled(call, read).then(
       (record) => this.#add(call, record),
       (error: unknown) => this.#lose(call, error),
     );
-    this.#settling.add(settled);
-    void settled.finally(() => this.#settling.delete(settled));
+  }
+
+  /** The process that runs a call's last turn records it: others have no timer that is as late. */
+  async #ofSilent(silent: SilentCall): Promise<void> {
+    const { call, process, read } = silent;
+    try {
+      const conversation = await read();
+      const last = lastTurnOf(conversation, call.sessionId);
+      if (last?.figures === undefined) return; // forgotten, or erased
+      if (last.process !== process) return;
+      if (last.state === 'open') return this.#idle?.add(silent);
+      // Its end may have gone to another process.
+      if (process !== undefined && (await this.#archive.has(call))) return;
+      const { startedAt, durationMs = 0 } = last.figures;
+      const ended = { startedAt: undefined, endedAt: startedAt + durationMs, isReported: false };
+      await this.#keep({ ...call, ...ended }, read);
+    } catch (error) {
+      this.#lose(call, error);
+    }
   }
 
   counts(): ReturnType<CallRecords['counts']> {
@@ -89,6 +160,7 @@ export class CallRecorder implements CallRecords {
 
   async #close(): Promise<void> {
     this.#closing.abort();
+    this.#idle?.close();
     clearTimeout(this.#retry);
     this.#retry = undefined;
     const written = Promise.all(this.#settling).then(() => this.#write());
@@ -103,15 +175,15 @@ export class CallRecorder implements CallRecords {
    */
   async #settled(
     call: EndedCall,
-    read: () => Awaitable<Conversation | undefined>,
+    read: Read,
   ): Promise<CallRecord> {
     for (const ms of SETTLING_DELAYS_MS) {
-      const record = callRecordOf(call, await read());
+      const record = callRecordOf(call, await read(), this.#hasState);
       const isTooLate = this.#closing.signal.aborted || this.#settling.size > MAX_SETTLING;
       if (isTooLate || isSettled(record)) return record;
       await this.#pause(ms);
     }
-    return callRecordOf(call, await read());
+    return callRecordOf(call, await read(), this.#hasState);
   }
 
   /** Ends early if the recorder closes. */
@@ -129,6 +201,10 @@ export class CallRecorder implements CallRecords {
   }
 
   #add(call: EndedCall, record: CallRecord): void {
+    // Silence or an end has told this before, and nothing was said since.
+    const key = keyOf(call);
+    if (this.#idle !== undefined && this.#turnsRecorded.get(key) === record.turns.length) return;
+    this.#turnsRecorded.set(key, record.turns.length);
     const characters = JSON.stringify(record).length;
     this.#queue.push({ call, record, characters });
     this.#charactersWaiting += characters;
@@ -186,8 +262,12 @@ export class CallRecorder implements CallRecords {
     }, RETRY_MS).unref();
   }
 
-  #lose({ conversationId, sessionId }: EndedCall, error?: unknown): void {
+  #lose({ conversationId, sessionId }: RecordedCall, error?: unknown): void {
     this.#lost += 1;
     this.#log.error('call record lost', { conversationId, sessionId, error });
   }
+}
+
+function keyOf({ conversationKey, sessionId }: RecordedCall): string {
+  return `${conversationKey}\t${sessionId}`;
 }

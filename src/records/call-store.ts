@@ -50,6 +50,10 @@ export class CallStore implements CallArchive {
     throw new Error(`other processes changed the record ${MAX_CONFLICTS} times`);
   }
 
+  async has(key: CallKey): Promise<boolean> {
+    return typeof (await this.#parts.read(idOf(key))) === 'object';
+  }
+
   async *all(): AsyncGenerator<CallRecord, void, undefined> {
     for await (const [, stored] of this.#stored()) {
       const record = recordIn(stored);

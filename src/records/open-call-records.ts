@@ -14,6 +14,10 @@ export interface CallRecordSettings extends StoreSettings {
   /** `store`, or `file:` and a path. Undefined: calls are not recorded. */
   readonly callRecords: string | undefined;
   readonly callRecordsDays: number;
+  /** Default false. */
+  readonly callRecordsState?: boolean | undefined;
+  /** Undefined: half of `conversationTtlSeconds`, but at most 900. 0: none. */
+  readonly callRecordsIdleSeconds?: number | undefined;
 }
 
 const FILE = 'file:';
@@ -29,7 +33,10 @@ export async function openCallRecords(
   const archive = await openCallArchive(settings, options);
   if (archive === undefined) return undefined;
   await archive.begin();
-  return new CallRecorder({ archive, log: options.log });
+  const { callRecordsState: hasState, conversationTtlSeconds } = settings;
+  const { callRecordsIdleSeconds = Math.min(900, conversationTtlSeconds / 2) } = settings;
+  const idleMs = callRecordsIdleSeconds === 0 ? undefined : callRecordsIdleSeconds * 1_000;
+  return new CallRecorder({ archive, log: options.log, idleMs, hasState });
 }
 
 /** Like `openCallRecords`, for reading and erasing records. */

@@ -21,6 +21,7 @@ const RULES: readonly Rule[] = [
   workersShareAStore,
   workersHaveNoPlayground,
   recordsOutliveTheProcess,
+  silentCallsAreRemembered,
   callsToWaitForAreInMemory,
 ];
 
@@ -100,6 +101,15 @@ function* recordsOutliveTheProcess(settings: Settings, nameOf: NameOf): Generato
   const remedy = `set ${rows.conversationStore.variable}, for example to sqlite:calls.db`;
   const variable = nameOf(rows.callRecords.variable);
   yield `${variable} must be file:<path>: ${reason}; or ${remedy}`;
+}
+
+function* silentCallsAreRemembered(settings: Settings, nameOf: NameOf): Generator<string> {
+  const { callRecordsIdleSeconds = 0, conversationTtlSeconds } = settings;
+  if (settings.callRecords === undefined || callRecordsIdleSeconds < conversationTtlSeconds) return;
+  const ttl = rows.conversationTtlSeconds.variable;
+  const reason = `later the conversation is forgotten (${ttl}=${conversationTtlSeconds})`;
+  const variable = nameOf(rows.callRecordsIdleSeconds.variable);
+  yield `${variable} must be less than ${conversationTtlSeconds}: ${reason}`;
 }
 
 function* callsToWaitForAreInMemory(settings: Settings, nameOf: NameOf): Generator<string> {

@@ -339,6 +339,19 @@ const conversations = {
     '30',
     'Days after which a call record is removed.',
   ),
+  callRecordsState: setting(
+    yesOrNo,
+    'CALL_RECORDS_STATE',
+    'false',
+    "Whether records hold the agent's state at the end of the call.",
+  ),
+  /** Undefined: half of the time that conversations are kept, but at most 900. */
+  callRecordsIdleSeconds: optional(
+    integer(0, tenYearsSeconds),
+    'CALL_RECORDS_IDLE_SECONDS',
+    '–',
+    'Silence after which a call whose end was never reported gets its record; 0: it gets none.',
+  ),
 };
 
 const bounds = {

@@ -1,10 +1,34 @@
+// The figures of a turn, for the record of its call.
+
 import type { ModelUsage } from '../agents/agent.ts';
+import { framesOf } from '../base/stack-frames.ts';
+import { withoutMessage } from '../base/without-message.ts';
 import type { TurnEvent } from '../calls/call-event.ts';
-import type { ModelFigures, TurnFigures } from '../conversations/turn-record.ts';
+import type {
+  FailureFigures, ModelFigures, RequestFigures, ToolFigures, TurnFigures,
+} from '../conversations/turn-figures.ts';
+import { failureReasonOf } from './failure-reason.ts';
+import type { TurnWork, WorkCall, WorkRequest } from './turn-work.ts';
+
+/** A turn whose figures are kept. Its times are on the clock of `performance.now()`. */
+export interface MeasuredTurn {
+  readonly event: TurnEvent;
+  readonly startedAtMs: number;
+  /** From the start to the first spoken event. */
+  readonly firstSpeechMs: number | undefined;
+  /** The same without fillers. */
+  readonly firstWordMs: number | undefined;
+  readonly workSoFar: TurnWork | undefined;
+  /** Why it failed. */
+  readonly error: unknown;
+}
+
+/** Most requests, tool calls and fillers that a turn keeps figures of: its first ones. */
+export const MAX_FIGURES = 100;
+const MAX_DETAIL_LENGTH = 200;
 
 /**
- * Figures of a turn that begins, for the record of its call. `startedAtMs` is a value of
- * `performance.now()`.
+ * Figures of a turn that begins. `startedAtMs` is a value of `performance.now()`.
  */
 export function figuresAtStart(event: TurnEvent, startedAtMs: number): TurnFigures {
   return {
@@ -13,20 +37,74 @@ export function figuresAtStart(event: TurnEvent, startedAtMs: number): TurnFigur
   };
 }
 
-/** Figures of a turn that ends now. All times are in milliseconds. */
-export function figuresAtEnd(
-  event: TurnEvent,
-  startedAtMs: number,
-  firstSpeechMs: number | undefined,
-  usage: readonly ModelUsage[] | undefined,
-): TurnFigures {
+/** Figures of a turn that ends now. */
+export function figuresAtEnd(turn: MeasuredTurn, hasFailed: boolean): TurnFigures {
+  const { event, startedAtMs, firstSpeechMs, firstWordMs, workSoFar: work, error } = turn;
+  const nowMs = performance.now() - startedAtMs;
   return {
     ...figuresAtStart(event, startedAtMs),
-    durationMs: Math.round(performance.now() - startedAtMs),
+    durationMs: Math.round(nowMs),
     firstSpeechMs: rounded(firstSpeechMs),
-    firstTokenMs: rounded(usage?.[0]?.firstDeltaMs),
-    models: usage === undefined ? undefined : byModel(usage),
+    firstWordMs: rounded(firstWordMs),
+    failure: hasFailed ? failureFigures(error) : undefined,
+    ...(work === undefined ? {} : figuresOf(work, nowMs)),
   };
+}
+
+function figuresOf(work: TurnWork, nowMs: number): Partial<TurnFigures> {
+  const { usage, requests, calls, fillers } = work;
+  const answered = requests.find(({ firstDeltaMs }) => firstDeltaMs !== undefined);
+  return {
+    firstTokenMs: rounded(answered?.firstDeltaMs),
+    storeMs: Math.round(work.storeMs) || undefined,
+    models: usage === undefined ? undefined : byModel(usage),
+    requests: first(requests, (request) => requestFigures(request, nowMs)),
+    tools: first(calls, toolFigures),
+    fillers: first(fillers, ({ text, afterMs }) => ({ text, afterMs: Math.round(afterMs) })),
+  };
+}
+
+function first<T, U>(all: readonly T[], figures: (one: T) => U): readonly U[] | undefined {
+  return all.length === 0 ? undefined : all.slice(0, MAX_FIGURES).map(figures);
+}
+
+/** A request that still runs ends with its turn, which may not have heard of that yet. */
+function requestFigures(request: WorkRequest, nowMs: number): RequestFigures {
+  const { model, startedMs, attempt, firstDeltaMs, durationMs, tokens } = request;
+  const { inputTokens, outputTokens, cachedTokens } = tokens ?? {};
+  const isOver = durationMs !== undefined || request.failure !== undefined;
+  return {
+    model,
+    startedMs: Math.round(startedMs),
+    firstTokenMs: rounded(firstDeltaMs),
+    durationMs: rounded(isOver ? durationMs : nowMs - startedMs),
+    attempt: attempt === 1 ? undefined : attempt,
+    failure: isOver ? request.failure : 'interrupted',
+    retriedAfterMs: rounded(request.retriedAfterMs),
+    fellBackTo: request.fellBackTo,
+    inputTokens, outputTokens, cachedTokens,
+  };
+}
+
+function toolFigures({ call, tool, startedMs, durationMs, outcome }: WorkCall): ToolFigures {
+  return {
+    toolCallId: call.id,
+    tool,
+    startedMs: Math.round(startedMs),
+    durationMs: rounded(durationMs),
+    outcome,
+  };
+}
+
+/** Where an error comes from says what to look at. What it says may quote the caller. */
+function failureFigures(error: unknown): FailureFigures {
+  const reason = failureReasonOf(error);
+  const bare = withoutMessage(error);
+  if (bare === undefined) return { reason };
+  const code = 'code' in bare ? ` ${String(bare.code)}` : '';
+  const [frame] = framesOf(bare);
+  const detail = `${bare.name}${code}${frame === undefined ? '' : ` ${frame}`}`;
+  return { reason, detail: detail.replace(/\s+/g, ' ').slice(0, MAX_DETAIL_LENGTH) };
 }
 
 function rounded(ms: number | undefined): number | undefined {

@@ -114,7 +114,9 @@ export class Journal implements TurnJournal {
   sayFiller(text: string): boolean {
     if (this.#turn.isOver || this.#turn.spoken.hasSpoken) return false;
     const event = this.#turn.spoken.sayFiller(text);
-    if (event !== undefined) void this.#turn.send(event);
+    if (event === undefined) return true;
+    this.#turn.work.noteFiller(text);
+    void this.#turn.send(event);
     return true;
   }
 }

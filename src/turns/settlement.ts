@@ -1,29 +1,21 @@
-import type { ModelUsage } from '../agents/agent.ts';
 import type { LiveState } from '../agents/state/live-state.ts';
 import { andThen, type Awaitable } from '../base/awaitable.ts';
-import type { TurnEvent } from '../calls/call-event.ts';
 import { persist, WRITE_DELAYS_MS } from '../conversations/persist.ts';
 import type { TurnSettlement } from '../conversations/rules.ts';
 import type { Logger } from '../log.ts';
 import type { Delivery } from './delivery.ts';
-import { figuresAtEnd } from './figures.ts';
+import { figuresAtEnd, type MeasuredTurn } from './figures.ts';
 import type { Ending } from './machine.ts';
 import type { SpokenReply } from './spoken-reply.ts';
 import type { TurnHost } from './turn-host.ts';
 
 /** A turn that can be settled. */
-export interface SettlingTurn {
+export interface SettlingTurn extends MeasuredTurn {
   readonly turnId: string;
   readonly runId: number;
   readonly conversationId: string;
-  readonly event: TurnEvent;
   readonly delivery: Pick<Delivery, 'unsent'>;
   readonly spoken: SpokenReply;
-  /** On the clock of `performance.now()`. */
-  readonly startedAtMs: number;
-  /** From the start to the first spoken event. */
-  readonly firstSpeechMs: number | undefined;
-  readonly usage: readonly ModelUsage[] | undefined;
   readonly liveState: LiveState | undefined;
   readonly log: Logger;
 }
@@ -37,7 +29,7 @@ export function settlementOf(
   state: Ending,
   { recordsCalls, process }: Pick<TurnHost, 'recordsCalls' | 'process'>,
 ): TurnSettlement {
-  const { turnId, runId, spoken, event, startedAtMs, firstSpeechMs, usage } = turn;
+  const { turnId, runId, spoken } = turn;
   const count =
     state === 'interrupted' ? spoken.countSent(turn.delivery.unsent) : spoken.events.length;
   return {
@@ -48,7 +40,7 @@ export function settlementOf(
     messages: spoken.messages(turnId, state, count),
     filler: spoken.filler,
     sent: state === 'completed' ? spoken.replay() : undefined,
-    figures: recordsCalls ? figuresAtEnd(event, startedAtMs, firstSpeechMs, usage) : undefined,
+    figures: recordsCalls ? figuresAtEnd(turn, state === 'failed') : undefined,
   };
 }
 

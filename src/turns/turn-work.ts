@@ -121,6 +121,8 @@ export class TurnWork {
   readonly requests: WorkRequest[] = [];
   /** In the order in which they began. */
   readonly calls: WorkCall[] = [];
+  /** Texts that were spoken before the agent's first word. Times are from the start. */
+  readonly fillers: { readonly text: string; readonly afterMs: number }[] = [];
   readonly #turn: WorkingTurn;
   readonly #observer: WorkObserver | undefined;
   #slowestMs = 0;
@@ -138,6 +140,10 @@ export class TurnWork {
 
   noteStore(ms: number): void {
     this.storeMs += ms;
+  }
+
+  noteFiller(text: string): void {
+    this.fillers.push({ text: text.trim(), afterMs: this.#sinceStart() });
   }
 
   // Requests to models.

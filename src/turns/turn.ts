@@ -90,7 +90,7 @@ export class Turn implements AgentsTurn, OpeningTurn, TimedTurn, SettlingTurn, D
   /** The delivery that the stream passes on to. */
   #newer: Delivery | undefined;
   /** Why it failed. */
-  #error: unknown;
+  error: unknown;
   /** Whether tool calls of older turns were aborted that have not ended yet. */
   #areCallsEnding = false;
   /** Set if its settlement was stored before its last event left. */
@@ -527,7 +527,7 @@ export class Turn implements AgentsTurn, OpeningTurn, TimedTurn, SettlingTurn, D
 
   #apologise(error: unknown): void {
     const { agent, conversationId, turnId } = this;
-    this.#error = error;
+    this.error = error;
     this.log.error('turn failed', { agent: agent.name, conversationId, turnId, error });
     apologise(this, apologyOf(agent, this));
     this.trace?.note({ type: 'apology' });
@@ -548,11 +548,10 @@ export class Turn implements AgentsTurn, OpeningTurn, TimedTurn, SettlingTurn, D
 
   #settle(as: Ending | 'as it left'): void {
     const ending = as !== 'as it left' ? as : this.delivery.end() ? 'completed' : 'interrupted';
-    const { host, firstSpeechMs, firstWordMs, speakers, workSoFar: work } = this;
+    const { host, firstSpeechMs, firstWordMs, speakers, error, workSoFar: work } = this;
     if (this.opened !== undefined) this.#store(ending);
     host.ended(this);
     this.delivery.turn = undefined;
-    const error = this.#error;
     this.trace?.end({ outcome: ending, speakers, storeMs: work?.storeMs, error });
     this.delivery.onOutcome({
       outcome: ending, firstSpeechMs, firstWordMs, speakers, work, error,

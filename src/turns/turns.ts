@@ -22,7 +22,7 @@ import type { LiveStates } from '../agents/state/live-state.ts';
 import type { Awaitable } from '../base/awaitable.ts';
 import type { Channel } from '../base/channel.ts';
 import { atMost } from '../base/time-limit.ts';
-import type { CallEnd } from '../calls/call-event.ts';
+import type { CallEnd, TurnEvent } from '../calls/call-event.ts';
 import { callerIn } from '../conversations/conversation.ts';
 import type { ConversationManager, Snapshot } from '../conversations/manager.ts';
 import type { RunElsewhere } from '../conversations/turn-record.ts';
@@ -66,6 +66,8 @@ export interface TurnsOptions {
   readonly recordsCalls?: boolean;
   /** What the calls may use. Default: no limit. */
   readonly limits?: CallLimits | undefined;
+  /** Called when a turn is over that leaves something in history. Must not throw. */
+  readonly onTurnOver?: ((event: TurnEvent, process: string | undefined) => void) | undefined;
 }
 
 /** Time for the last writes of a shutdown. All tries of one write take less. */
@@ -87,6 +89,7 @@ export class Turns implements TurnOwner, OwnTurns {
   readonly observer: WorkObserver | undefined;
   readonly tracing: Tracing;
   readonly recordsCalls: boolean;
+  readonly #onTurnOver: TurnsOptions['onTurnOver'];
   readonly calls = new RunningToolCalls();
   readonly others: OtherProcesses | undefined;
   readonly #limits: CallLimits | undefined;
@@ -108,6 +111,7 @@ export class Turns implements TurnOwner, OwnTurns {
     this.tracing = options.tracing ?? NOT_TRACED;
     this.recordsCalls = options.recordsCalls ?? false;
     this.#limits = options.limits;
+    this.#onTurnOver = options.onTurnOver;
     this.others =
       others === undefined ? undefined : new OtherProcesses(others.channel, this, others.log);
     this.process = options.process ?? others?.channel.address;
@@ -241,5 +245,6 @@ export class Turns implements TurnOwner, OwnTurns {
 
   ended(turn: Turn): void {
     this.#running.remove(turn);
+    if (turn.isStored) this.#onTurnOver?.(turn.event, this.process);
   }
 }

@@ -22,6 +22,10 @@ export class CallArchiveInMemory implements CallArchive {
     return Promise.resolve();
   }
 
+  has({ sessionId }: CallKey): Promise<boolean> {
+    return Promise.resolve(this.kept.all.some((record) => record.sessionId === sessionId));
+  }
+
   async *all(): AsyncGenerator<CallRecord, void, undefined> {
     yield* this.kept.all;
   }

@@ -48,7 +48,7 @@ describe('callRecordOf', () => {
     const reply = { role: 'assistant', content: 'Hi.', turnId: 't', state: 'completed' } as const;
     addTurn(conversation, 't', 's-1', [reply]);
     assert.deepEqual(callRecordOf(CALL, conversation), {
-      format: 1, conversationId: 'c-1', sessionId: 's-1', agent: 'bakery', wire: 'layercode',
+      format: 2, conversationId: 'c-1', sessionId: 's-1', agent: 'bakery', wire: 'layercode',
       startedAt: '1970-01-01T00:00:01.000Z', endedAt: '1970-01-01T00:01:06.000Z',
       durationMs: 65_000, outcome: 'ended',
       tokens: { input: 20 }, // nobody reported the others
@@ -167,6 +167,34 @@ describe('callRecordOf', () => {
     for (const turn of conversation.turns) delete turn.messages;
     assert.equal(JSON.stringify(record), before);
     assert.equal(isSettled(record), false);
+  });
+});
+
+describe('callRecordOf of a turn with figures', () => {
+  const figures = {
+    sessionId: 's-1', startedAt: 5_000, durationMs: 900, firstSpeechMs: 100, firstWordMs: 700,
+    storeMs: 40,
+    failure: { reason: 'model', detail: 'ModelError rate_limited' },
+    requests: [{ model: 'a:b', startedMs: 3, durationMs: 60, failure: 'rate_limited' }],
+    tools: [{ toolCallId: 'x', tool: 'stock', startedMs: 70, durationMs: 5, outcome: 'failed' }],
+    fillers: [{ text: 'One moment.', afterMs: 100 }],
+  } as const;
+
+  it('has its requests, tools, fillers, waits and the reason of its failure', () => {
+    const conversation = emptyConversation('c-1');
+    openTurn(conversation, { turnId: 'a', runId: 1, text: 'Hi', figures }, BOUNDS);
+    const [turn] = callRecordOf(CALL, conversation).turns;
+    const { requests, tools, fillers, failure, storeMs, firstWordMs } = turn ?? {};
+    assert.deepEqual(requests, figures.requests);
+    assert.deepEqual(tools, figures.tools);
+    assert.deepEqual(fillers, figures.fillers);
+    assert.deepEqual([failure, storeMs, firstWordMs], [figures.failure, 40, 700]);
+  });
+
+  it("has the agent's state only if asked", () => {
+    const conversation = { ...emptyConversation('c-1'), state: '{"loaves":3}' };
+    assert.deepEqual(callRecordOf(CALL, conversation, true).state, { loaves: 3 });
+    assert.equal('state' in callRecordOf(CALL, conversation), false);
   });
 });
 

@@ -50,6 +50,8 @@ describe('parseSettings', () => {
       conversationStore: 'memory',
       callRecords: undefined,
       callRecordsDays: 30,
+        callRecordsState: false,
+        callRecordsIdleSeconds: undefined,
       storeTimeoutMs: 250,
       sqliteSynchronous: 'normal',
       maxHistoryCharacters: 67_108_864,

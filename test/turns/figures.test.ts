@@ -3,7 +3,10 @@ import { describe, it } from 'node:test';
 
 import type { ModelUsage } from '../../src/agents/agent.ts';
 import type { TurnEvent } from '../../src/calls/call-event.ts';
-import { figuresAtEnd, figuresAtStart } from '../../src/turns/figures.ts';
+import {
+  figuresAtEnd, figuresAtStart, MAX_FIGURES, type MeasuredTurn,
+} from '../../src/turns/figures.ts';
+import { TurnWork } from '../../src/turns/turn-work.ts';
 
 const EVENT = { type: 'message', sessionId: 's-1' } as TurnEvent; // all that is read of it
 
@@ -12,6 +15,20 @@ function usageOf(model: string, fields: Partial<ModelUsage>): ModelUsage {
     type: 'usage', model, inputTokens: undefined, outputTokens: undefined, firstDeltaMs: 1,
     ...fields,
   };
+}
+
+function turnOf(fields: Partial<MeasuredTurn> = {}): MeasuredTurn {
+  const nothing = { firstSpeechMs: undefined, firstWordMs: undefined, workSoFar: undefined };
+  return { event: EVENT, startedAtMs: performance.now(), ...nothing, error: undefined, ...fields };
+}
+
+function workOf(...usage: readonly ModelUsage[]): TurnWork {
+  const startedAtMs = performance.now();
+  const ids = { conversationId: 'c', turnId: 't', runId: 1 };
+  const turn = { ...ids, startedAtMs, isOver: false, trace: undefined };
+  const work = new TurnWork(turn, undefined);
+  for (const used of usage) work.noteUsage(used);
+  return work;
 }
 
 function assertNear(actual: number | undefined, expected: number): void {
@@ -28,29 +45,63 @@ describe('figuresAtStart', () => {
 
 describe('figuresAtEnd', () => {
   it('counts from the beginning of the turn to now', () => {
-    const figures = figuresAtEnd(EVENT, performance.now() - 60_000, 123.4, undefined);
+    const times = { startedAtMs: performance.now() - 60_000, firstSpeechMs: 123.4 };
+    const figures = figuresAtEnd(turnOf({ ...times, firstWordMs: 456.7 }), false);
     assertNear(figures.durationMs, 60_000);
     assertNear(figures.startedAt, Date.now() - 60_000);
-    assert.deepEqual(
-      [figures.firstSpeechMs, figures.firstTokenMs, figures.models],
-      [123, undefined, undefined],
-    );
+    const { firstSpeechMs, firstWordMs, firstTokenMs, models, requests } = figures;
+    assert.deepEqual([firstSpeechMs, firstWordMs], [123, 457]);
+    assert.deepEqual([firstTokenMs, models, requests], [undefined, undefined, undefined]);
   });
 
-  it("has the time of the first request's first token", () => {
-    const usage = [250.4, 90].map((firstDeltaMs) => usageOf('a', { firstDeltaMs }));
-    assert.equal(figuresAtEnd(EVENT, 0, undefined, usage).firstTokenMs, 250);
+  it("has the time of the first answer's first token", () => {
+    const workSoFar = workOf(usageOf('a', { firstDeltaMs: 250.4 }), usageOf('a', {}));
+    assert.equal(figuresAtEnd(turnOf({ workSoFar }), false).firstTokenMs, 250);
   });
 
   it('adds up the requests and tokens of each model, in the order of their first requests', () => {
-    const usage = [
+    const workSoFar = workOf(
       usageOf('a', { inputTokens: 5, outputTokens: 7 }),
       usageOf('b', { outputTokens: 1, cachedTokens: 0 }),
       usageOf('a', { inputTokens: 20, cachedTokens: 3 }),
-    ];
-    assert.deepEqual(figuresAtEnd(EVENT, 0, undefined, usage).models, [
+    );
+    assert.deepEqual(figuresAtEnd(turnOf({ workSoFar }), false).models, [
       { model: 'a', requests: 2, inputTokens: 25, outputTokens: 7, cachedTokens: 3 },
       { model: 'b', requests: 1, inputTokens: undefined, outputTokens: 1, cachedTokens: 0 },
     ]);
+  });
+
+  it('takes a request that still runs for interrupted, and leaves a tool that runs open', () => {
+    const work = workOf();
+    work.noteRequest({ type: 'sent', request: 1, model: 'a:b', attempt: 2, body: '{}' });
+    work.toolBegan('look', { id: 'x', name: 'look', args: '{}' });
+    const { requests, tools } = figuresAtEnd(turnOf({ workSoFar: work }), false);
+    assert.deepEqual(
+      requests?.map(({ attempt, failure }) => [attempt, failure]), [[2, 'interrupted']],
+    );
+    assert.deepEqual(tools?.map(({ tool, outcome }) => [tool, outcome]), [['look', undefined]]);
+  });
+
+  it('keeps fillers, the wait for the store, and no more than the first requests', () => {
+    const work = workOf(...Array.from({ length: MAX_FIGURES + 1 }, () => usageOf('a', {})));
+    work.noteFiller('One moment. ');
+    work.noteStore(40.2);
+    const { fillers, storeMs, requests } = figuresAtEnd(turnOf({ workSoFar: work }), false);
+    assert.deepEqual([fillers?.[0]?.text, storeMs, requests?.length], ['One moment.', 40, 100]);
+  });
+
+  it('says why a turn failed and where, and never in the words of an error', () => {
+    const error = new TypeError('secret words');
+    const { failure } = figuresAtEnd(turnOf({ error }), true);
+    assert.equal(failure?.reason, 'agent');
+    assert.match(failure.detail ?? '', /^TypeError at .*figures\.test/);
+    assert.equal(figuresAtEnd(turnOf({ error }), false).failure, undefined);
+  });
+
+  it('names the code of an error that has one', () => {
+    const error = Object.assign(new Error('secret'), { name: 'ModelError', code: 'rate_limited' });
+    const { failure } = figuresAtEnd(turnOf({ error }), true);
+    assert.equal(failure?.reason, 'model');
+    assert.match(failure.detail ?? '', /^ModelError rate_limited/);
   });
 });

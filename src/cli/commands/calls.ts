@@ -1,11 +1,13 @@
 // `layercode-microserver calls`: reads and erases the records of calls that CALL_RECORDS keeps.
 
 import { isOf, type CallArchive } from '../../records/call-archive.ts';
-import type { CallRecord, RecordedMessage } from '../../records/call-record.ts';
+import { isMeant, type CallFilter } from '../../records/call-filter.ts';
+import { CALL_OUTCOMES, type CallRecord } from '../../records/call-record.ts';
 import type { CallRecordSettings } from '../../records/open-call-records.ts';
 import { createLogger } from '../../log.ts';
 import { loadSettings } from '../../settings/load-settings.ts';
 import type { Settings } from '../../settings/settings.ts';
+import { describedCall } from './described-call.ts';
 import {
   CommandError, EXIT, UsageError, type Command, type Terminal,
 } from '../terminal/command.ts';
@@ -15,6 +17,10 @@ import { printable } from '../terminal/printable.ts';
 
 /** Passed on to `loadSettings`, which checks their values. */
 const SETTINGS_FLAGS = ['--call-records', '--conversation-store', '--settings-file'] as const;
+/** What `list` may be narrowed to. */
+const FILTER_FLAGS = [
+  '--from', '--day', '--outcome', '--agent', '--tool', '--slower-than',
+] as const;
 const ACTIONS = ['list', 'show', 'export', 'scenario', 'erase'] as const;
 type Action = (typeof ACTIONS)[number];
 
@@ -31,17 +37,25 @@ Reads the records kept by a server with CALL_RECORDS. It needs the same settings
 which need not be running. An id names a conversation or a session. Put an id that begins with a
 dash after --.
 
-list prints one line per call, the earliest first. show prints what was said and done in the calls
-of an id. export prints the stored records as lines of JSON. scenario prints a call as a scenario
-for eval, with invented ids and numbers. erase removes the records of an id and its conversation in
-the store that CONVERSATION_STORE names, and lists what it cannot reach.
+list prints one line per call, the earliest first; the flags below narrow it down. show tells the
+calls of an id in order: what was said, which models and tools were asked, what failed, and the
+three things that took longest. export prints the stored records as lines of JSON. scenario prints
+a call as a scenario for eval, with invented ids and numbers. erase removes the records of an id and
+its conversation in the store that CONVERSATION_STORE names, and lists what it cannot reach.
 
+  --from NUMBER              list: calls of this caller, or to this number.
+  --day 2026-11-25           list: calls that began on this day (UTC).
+  --outcome OUTCOME          list: "hung up", "ended" or "not reported".
+  --agent NAME               list: calls in which this agent spoke.
+  --tool NAME                list: calls in which this tool was called.
+  --slower-than MS           list: calls with a first word that came later, fillers excluded.
+  --failed                   list: calls in which a turn failed.
   --call-records WHERE       CALL_RECORDS.
   --conversation-store URL   CONVERSATION_STORE; other users of the machine can read a flag.
   --settings-file PATH       Read variables from this file instead of .env.
 
 Examples:
-  layercode-microserver calls list
+  layercode-microserver calls list --day 2026-11-25 --failed
   layercode-microserver calls export > calls.jsonl
   layercode-microserver calls scenario sess-1 > evals/lost-order.txt
   layercode-microserver calls erase conv-123
@@ -50,7 +64,7 @@ Exit codes: 0 success; 1 no such id, or records cannot be read; 2 wrong argument
 `,
   async run(argv, given) {
     const terminal = withBrokenPipes(given);
-    const { action, id, settingsArgv } = parseArguments(argv);
+    const { action, id, filter, settingsArgv } = parseArguments(argv);
     // This process verifies no webhooks, so it does not need the secret that production requires.
     const environment = { ...terminal.environment, NODE_ENV: 'development' };
     const { directory } = terminal;
@@ -58,7 +72,7 @@ Exit codes: 0 success; 1 no such id, or records cannot be read; 2 wrong argument
     try {
       const archive = await openArchive(settings, directory);
       try {
-        await run(action, id, { archive, settings, terminal });
+        await run(action, id, { archive, settings, terminal, filter });
       } finally {
         await archive.close();
       }
@@ -74,6 +88,8 @@ interface Place {
   readonly archive: CallArchive;
   readonly settings: Settings;
   readonly terminal: Terminal;
+  /** Empty unless calls are listed. */
+  readonly filter: CallFilter;
 }
 
 function run(action: Action, id: string | undefined, place: Place): Promise<void> {
@@ -94,12 +110,16 @@ function run(action: Action, id: string | undefined, place: Place): Promise<void
 interface Arguments {
   readonly action: Action;
   readonly id: string | undefined;
+  readonly filter: CallFilter;
   readonly settingsArgv: readonly string[];
 }
 
 function parseArguments(argv: readonly string[]): Arguments {
-  const { flags, words } = parseFlags('calls', argv, SETTINGS_FLAGS);
-  const settingsArgv = Object.entries(flags).map(([flag, value]) => `${flag}=${value}`);
+  const known = [...SETTINGS_FLAGS, ...FILTER_FLAGS] as const;
+  const { flags, switches, words } = parseFlags('calls', argv, known, ['--failed']);
+  const settingsArgv = SETTINGS_FLAGS.flatMap((flag) =>
+    flags[flag] === undefined ? [] : [`${flag}=${flags[flag]}`],
+  );
   const [name, id, ...others] = words;
   const action = ACTIONS.find((known) => known === name);
   if (action === undefined) {
@@ -114,7 +134,32 @@ function parseArguments(argv: readonly string[]): Arguments {
   }
   if (id === undefined && action !== 'list' && action !== 'export')
     throw new UsageError(`calls ${action} takes the id of a conversation or a session`);
-  return { action, id, settingsArgv };
+  const narrowing = [...FILTER_FLAGS.filter((flag) => flags[flag] !== undefined), ...switches];
+  if (action !== 'list' && narrowing[0] !== undefined)
+    throw new UsageError(`${narrowing[0]} is for calls list`);
+  const filter = { ...filterOf(flags), hasFailed: switches.has('--failed') };
+  return { action, id, filter, settingsArgv };
+}
+
+function filterOf(
+  flags: Readonly<Partial<Record<(typeof FILTER_FLAGS)[number], string>>>,
+): CallFilter {
+  const { '--day': day, '--outcome': outcome, '--slower-than': slowerThan } = flags;
+  if (day !== undefined && !/^\d{4}-\d\d-\d\d$/.test(day))
+    throw new UsageError('--day takes a day such as 2026-11-25');
+  const known = CALL_OUTCOMES.find((one) => one === outcome);
+  if (outcome !== undefined && known === undefined)
+    throw new UsageError(`--outcome takes ${CALL_OUTCOMES.map((one) => `"${one}"`).join(', ')}`);
+  if (slowerThan !== undefined && !/^\d{1,9}$/.test(slowerThan))
+    throw new UsageError('--slower-than takes milliseconds, such as 3000');
+  return {
+    number: flags['--from'],
+    day,
+    outcome: known,
+    agent: flags['--agent'],
+    tool: flags['--tool'],
+    slowerThanMs: slowerThan === undefined ? undefined : Number(slowerThan),
+  };
 }
 
 async function openArchive(settings: CallRecordSettings, directory: string): Promise<CallArchive> {
@@ -144,6 +189,7 @@ const HEADINGS = ['started', 'seconds', 'turns', 'outcome', 'conversation', 'ses
 async function list(place: Place): Promise<void> {
   const rows: string[][] = [];
   for await (const record of recordsOf(undefined, place)) {
+    if (!isMeant(record, place.filter)) continue;
     const { startedAt, durationMs, turns, outcome, conversationId, sessionId, from } = record;
     const cells = [
       startedAt, String(Math.round(durationMs / 1_000)), String(turns.length), outcome,
@@ -165,7 +211,7 @@ async function list(place: Place): Promise<void> {
 async function show(id: string, place: Place): Promise<void> {
   let count = 0;
   for await (const record of recordsOf(id, place)) {
-    await write(place.terminal.stdout, `${count === 0 ? '' : '\n'}${described(record)}`);
+    await write(place.terminal.stdout, `${count === 0 ? '' : '\n'}${describedCall(record)}`);
     count += 1;
   }
   if (count === 0) throw new CommandError(nothingOf(id));
@@ -254,37 +300,4 @@ function notReached({ callRecords, conversationStore, conversationTtlSeconds }: 
 
 function nothingOf(id: string): string {
   return `nothing is known here about ${JSON.stringify(printable(id, ' ').slice(0, 256))}`;
-}
-
-function described(record: CallRecord): string {
-  const { conversationId, sessionId, agent, from, to, turns, tokens } = record;
-  const { input = 0, output = 0 } = tokens;
-  const lines = [
-    `session       ${sessionId}`,
-    `conversation  ${conversationId}`,
-    `agent         ${agent}`,
-    ...(from === undefined && to === undefined ? [] : [`caller        ${from ?? '?'} → ${to ?? '?'}`]),
-    `time          ${record.startedAt} – ${record.endedAt}, ${record.outcome}`,
-    `tokens        ${input} in, ${output} out`,
-    ...turns.flatMap(({ outcome, startedAt, firstSpeechMs, filler, isDiscarded, messages }) => [
-      '',
-      [
-        `[${startedAt?.slice(11, 19) ?? '?'}] ${outcome}`,
-        ...(firstSpeechMs === undefined ? [] : [`first word after ${firstSpeechMs} ms`]),
-        ...(isDiscarded === true ? ['discarded by the platform'] : []),
-      ].join(', '),
-      ...(filler === undefined ? [] : [`agent: ${filler}`]),
-      ...messages.flatMap(linesOf),
-    ]),
-  ];
-  return lines.map((line) => `${printable(line, ' ')}\n`).join('');
-}
-
-function linesOf({ role, content, toolCalls = [], state, agent }: RecordedMessage): string[] {
-  if (role === 'user') return [`caller: ${content}`];
-  if (role === 'tool') return [`result: ${content}${state === 'completed' ? '' : ` (${state})`}`];
-  return [
-    ...(content === '' ? [] : [`${agent ?? 'agent'}: ${content}`]),
-    ...toolCalls.map(({ name, args }) => `tool: ${name} ${args}`),
-  ];
 }

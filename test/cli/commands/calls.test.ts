@@ -93,6 +93,14 @@ for (const [place, environment, skip] of PLACES) {
       ]);
     });
 
+    it('lists only the calls that its flags ask for', async () => {
+      await run('list', '--day', '2026-11-25', '--slower-than', '611', '--agent', 'stockist');
+      assert.equal(terminal.out.split('\n').length, 5);
+      const before = terminal.out;
+      await run('list', '--from', '+15550100', '--tool', 'order');
+      assert.equal(terminal.out.slice(before.length).split('\n').length, 2);
+    });
+
     it('shows what was said and done, without what a terminal would obey', async () => {
       assert.equal(await run('show', 's-3'), 0);
       assert.equal(terminal.out, [
@@ -189,6 +197,10 @@ describe('calls', () => {
     [['erase'], /calls erase takes the id/],
     [['erase', 'a', 'b'], /takes one id/],
     [['list', '--port', '1'], /--port is not a flag of calls/],
+    [['list', '--day', 'today'], /--day takes a day such as 2026-11-25/],
+    [['list', '--outcome', 'lost'], /--outcome takes "hung up", "ended", "not reported"/],
+    [['list', '--slower-than', '3s'], /--slower-than takes milliseconds/],
+    [['show', 'c-1', '--failed'], /--failed is for calls list/],
   ];
   for (const [argv, says] of wrong) {
     it(`is used wrongly as ${JSON.stringify(argv.join(' '))}`, async () => {

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 
-import { failureReasonOf } from '../../src/observers/failure-reason.ts';
+import { failureReasonOf } from '../../src/turns/failure-reason.ts';
 import { TurnTimeout } from '../../src/turns/clock.ts';
 import { ReplyTooLong } from '../../src/turns/spoken-reply.ts';
 

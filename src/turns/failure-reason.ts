@@ -1,5 +1,5 @@
-import { TurnTimeout } from '../turns/clock.ts';
-import { ReplyTooLong } from '../turns/spoken-reply.ts';
+import { TurnTimeout } from './clock.ts';
+import { ReplyTooLong } from './spoken-reply.ts';
 
 /** Why turns fail, as far as it helps to look in the right place. */
 export const FAILURE_REASONS = [

@@ -1,0 +1,36 @@
+import type { CallOutcome, CallRecord } from './call-record.ts';
+
+/** Which calls are meant. What is undefined does not matter. */
+export interface CallFilter {
+  /** The caller's number, or the number called. */
+  readonly number?: string | undefined;
+  /** A UTC day such as `2026-11-25`. */
+  readonly day?: string | undefined;
+  readonly outcome?: CallOutcome | undefined;
+  /** The call's agent, or one that spoke after a hand-over. */
+  readonly agent?: string | undefined;
+  /** A tool that was called. */
+  readonly tool?: string | undefined;
+  /** A turn took longer than this to its first word without fillers, in milliseconds. */
+  readonly slowerThanMs?: number | undefined;
+  /** A turn failed. */
+  readonly hasFailed?: boolean | undefined;
+}
+
+export function isMeant(record: CallRecord, filter: CallFilter): boolean {
+  const { number, day, outcome, agent, tool, slowerThanMs, hasFailed } = filter;
+  const { from, to, startedAt, turns } = record;
+  const messages = turns.flatMap((turn) => turn.messages);
+  return (
+    (number === undefined || from === number || to === number)
+    && (day === undefined || startedAt.startsWith(`${day}T`))
+    && (outcome === undefined || record.outcome === outcome)
+    && (agent === undefined
+      || record.agent === agent || messages.some((message) => message.agent === agent))
+    && (tool === undefined
+      || messages.some(({ toolCalls = [] }) => toolCalls.some(({ name }) => name === tool)))
+    && (slowerThanMs === undefined || turns.some(({ firstWordMs, firstSpeechMs = 0 }) =>
+      (firstWordMs ?? firstSpeechMs) > slowerThanMs))
+    && (hasFailed !== true || turns.some((turn) => turn.outcome === 'failed'))
+  );
+}

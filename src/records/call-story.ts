@@ -1,0 +1,170 @@
+// A call told in order, line by line: what was said, asked, run and waited for.
+
+import type { RequestFigures, ToolFigures } from '../conversations/turn-figures.ts';
+import type { CallRecord, RecordedMessage, RecordedTurn } from './call-record.ts';
+
+/** What a line tells of. */
+export type StoryKind =
+  | 'caller' | 'agent' | 'filler' | 'tool' | 'result' | 'model' | 'store' | 'failure';
+
+export interface StoryLine {
+  readonly kind: StoryKind;
+  readonly text: string;
+  /** The agent that spoke, if it is another one than the call's. */
+  readonly speaker?: string | undefined;
+  /** From the start of the turn, in milliseconds. Undefined if the record does not say. */
+  readonly atMs: number | undefined;
+  /** How long it took, in milliseconds. Undefined if it took no time, or if that is not known. */
+  readonly durationMs?: number | undefined;
+}
+
+export interface ToldTurn {
+  readonly heading: string;
+  readonly lines: readonly StoryLine[];
+}
+
+/** Something that took time. */
+export interface SlowThing {
+  readonly what: string;
+  readonly durationMs: number;
+  /** The heading's time of its turn. */
+  readonly turn: string;
+}
+
+/** The turns of a call in order, and what happened in them. */
+export function storyOf({ turns }: CallRecord): readonly ToldTurn[] {
+  return turns.map((turn) => ({ heading: headingOf(turn), lines: linesOf(turn) }));
+}
+
+/** What took longest in a call: requests to models, tools, and waits for the store. */
+export function slowestOf({ turns }: CallRecord, count: number): readonly SlowThing[] {
+  const all = turns.flatMap((turn) => {
+    const at = timeOf(turn);
+    return linesOf(turn).flatMap((line) =>
+      line.durationMs === undefined
+        ? []
+        : [{ what: shortly(line), durationMs: line.durationMs, turn: at }],
+    );
+  });
+  return all.sort((one, other) => other.durationMs - one.durationMs).slice(0, count);
+}
+
+/** The name of a model or a tool, without what else its line says. */
+function shortly({ kind, text }: StoryLine): string {
+  return kind === 'store' ? 'the store' : `${kind} ${/^[^ ,]*/.exec(text)?.[0] ?? ''}`;
+}
+
+function timeOf({ startedAt }: RecordedTurn): string {
+  return startedAt?.slice(11, 19) ?? '?';
+}
+
+function headingOf(turn: RecordedTurn): string {
+  const { outcome, fillers, isDiscarded } = turn;
+  const { firstSpeechMs: soundMs } = turn;
+  const wordMs = turn.firstWordMs ?? (fillers === undefined ? soundMs : undefined);
+  return [
+    `[${timeOf(turn)}] ${outcome}`,
+    ...(soundMs === wordMs ? [] : [`first sound after ${soundMs ?? '?'} ms`]),
+    ...(wordMs === undefined ? [] : [`first word after ${wordMs} ms`]),
+    ...(isDiscarded === true ? ['discarded by the platform'] : []),
+  ].join(', ');
+}
+
+/**
+ * Messages have an order and no times; what has a time is put between them. A reply comes after the
+ * request that it answers.
+ */
+function linesOf(turn: RecordedTurn): readonly StoryLine[] {
+  const told = messageLines(turn);
+  const timed = timedLines(turn);
+  const lines: StoryLine[] = [];
+  for (const line of told) {
+    const { atMs } = line;
+    const isBefore = ({ kind, atMs: at = kind === 'failure' ? Infinity : 0 }: StoryLine): boolean =>
+      at < (atMs ?? 0);
+    const next = timed.findIndex((other) => !isBefore(other));
+    lines.push(...timed.splice(0, next === -1 ? timed.length : next));
+    lines.push(line);
+  }
+  return [...lines, ...timed];
+}
+
+function timedLines({
+  requests = [], fillers, filler, storeMs, failure,
+}: RecordedTurn): StoryLine[] {
+  const spoken = fillers ?? (filler === undefined ? [] : [{ text: filler, afterMs: undefined }]);
+  const store: StoryLine[] = storeMs === undefined
+    ? []
+    : [{ kind: 'store', text: '', atMs: 0, durationMs: storeMs }];
+  const lines: StoryLine[] = [
+    ...store,
+    ...requests.map(requestLine),
+    ...spoken.map(({ text, afterMs }): StoryLine => ({ kind: 'filler', text, atMs: afterMs })),
+  ];
+  lines.sort((one, other) => (one.atMs ?? 0) - (other.atMs ?? 0));
+  if (failure === undefined) return lines;
+  const { reason, detail } = failure;
+  const text = detail === undefined ? reason : `${reason}: ${detail}`;
+  return [...lines, { kind: 'failure', text, atMs: undefined }];
+}
+
+function requestLine(request: RequestFigures): StoryLine {
+  const { model, startedMs, firstTokenMs, durationMs, attempt, failure } = request;
+  const { retriedAfterMs, fellBackTo, inputTokens, outputTokens } = request;
+  const tokens = inputTokens === undefined && outputTokens === undefined
+    ? []
+    : [`${inputTokens ?? '?'} in`, `${outputTokens ?? '?'} out`];
+  const text = [
+    model,
+    ...(attempt === undefined ? [] : [`attempt ${attempt}`]),
+    ...(firstTokenMs === undefined ? [] : [`first token after ${firstTokenMs} ms`]),
+    ...(failure === undefined ? [] : [failure]),
+    ...(retriedAfterMs === undefined ? [] : [`asked again after ${retriedAfterMs} ms`]),
+    ...(fellBackTo === undefined ? [] : [`${fellBackTo} was asked instead`]),
+    ...tokens,
+  ].join(', ');
+  return { kind: 'model', text, atMs: startedMs, durationMs };
+}
+
+function messageLines(turn: RecordedTurn): readonly StoryLine[] {
+  const { messages, tools = [], requests = [], firstSpeechMs, firstWordMs } = turn;
+  const byId = new Map(tools.map((tool) => [tool.toolCallId, tool]));
+  let nowMs = 0;
+  let hasSpoken = false;
+  return messages.flatMap((message) => {
+    const { role, content, toolCalls = [] } = message;
+    if (role === 'user') return [{ kind: 'caller', text: content, atMs: 0 } as const];
+    if (role === 'tool') return [resultLine(message, byId)];
+    const lines: StoryLine[] = [];
+    if (content !== '') {
+      const atMs = hasSpoken ? answeredAt(requests, nowMs) : (firstWordMs ?? firstSpeechMs);
+      hasSpoken = true;
+      nowMs = Math.max(nowMs, atMs ?? 0);
+      lines.push({ kind: 'agent', text: content, speaker: message.agent, atMs });
+    }
+    for (const { id, name, args } of toolCalls) {
+      const tool = byId.get(id);
+      if (tool !== undefined) nowMs = Math.max(nowMs, tool.startedMs);
+      const [atMs, durationMs] = [tool?.startedMs, tool?.durationMs];
+      lines.push({ kind: 'tool', text: `${name} ${args}`, atMs, durationMs });
+    }
+    return lines;
+  });
+}
+
+/** When the first request that began after that was answered. */
+function answeredAt(requests: readonly RequestFigures[], afterMs: number): number | undefined {
+  const answer = requests.find(
+    ({ startedMs, firstTokenMs }) => startedMs >= afterMs && firstTokenMs !== undefined,
+  );
+  return answer === undefined ? undefined : answer.startedMs + (answer.firstTokenMs ?? 0);
+}
+
+function resultLine(
+  { content, state, toolCallId }: RecordedMessage, byId: ReadonlyMap<string, ToolFigures>,
+): StoryLine {
+  const outcome = byId.get(toolCallId ?? '')?.outcome ?? state;
+  const isPlain = outcome === undefined || outcome === 'completed';
+  const text = isPlain ? content : `${content} (${outcome})`;
+  return { kind: 'result', text, atMs: undefined };
+}

@@ -1,0 +1,53 @@
+import assert from 'node:assert/strict';
+import { describe, it } from 'node:test';
+
+import { isMeant, type CallFilter } from '../../src/records/call-filter.ts';
+import type { CallRecord } from '../../src/records/call-record.ts';
+
+const call = { id: 'x', name: 'stock', args: '{}' };
+const RECORD: CallRecord = {
+  format: 2, conversationId: 'c', sessionId: 's', agent: 'bakery', from: '+1', to: '+2',
+  startedAt: '2026-11-25T23:59:59.999Z', endedAt: '2026-11-26T00:01:00.000Z', durationMs: 60_001,
+  outcome: 'hung up', tokens: {},
+  turns: [
+    {
+      turnId: 'a', outcome: 'completed', firstSpeechMs: 100, firstWordMs: 3_500,
+      messages: [
+        { role: 'assistant', content: '', toolCalls: [call] },
+        { role: 'assistant', content: 'Hi.', agent: 'stockist' },
+      ],
+    },
+    { turnId: 'b', outcome: 'failed', messages: [] },
+  ],
+};
+
+const cases: readonly (readonly [CallFilter, boolean])[] = [
+  [{}, true],
+  [{ number: '+1' }, true], [{ number: '+2' }, true], [{ number: '+' }, false],
+  [{ day: '2026-11-25' }, true], [{ day: '2026-11-26' }, false],
+  [{ outcome: 'hung up' }, true], [{ outcome: 'ended' }, false],
+  [{ agent: 'bakery' }, true], [{ agent: 'stockist' }, true], [{ agent: 'bake' }, false],
+  [{ tool: 'stock' }, true], [{ tool: 'order' }, false],
+  [{ slowerThanMs: 3_499 }, true], [{ slowerThanMs: 3_500 }, false],
+  [{ hasFailed: true }, true],
+  [{ number: '+1', tool: 'order' }, false],
+];
+
+describe('isMeant', () => {
+  for (const [filter, expected] of cases) {
+    it(`is ${expected} for ${JSON.stringify(filter)}`, () =>
+      assert.equal(isMeant(RECORD, filter), expected));
+  }
+
+  it('finds no failed turn where all have completed', () => {
+    const turns = RECORD.turns.slice(0, 1);
+    assert.equal(isMeant({ ...RECORD, turns }, { hasFailed: true }), false);
+  });
+
+  it('takes the first sound for the first word in a record of format 1', () => {
+    const turn = { turnId: 'a', outcome: 'completed', firstSpeechMs: 100, messages: [] } as const;
+    const old: CallRecord = { ...RECORD, format: 1, turns: [turn] };
+    assert.equal(isMeant(old, { slowerThanMs: 99 }), true);
+    assert.equal(isMeant(old, { slowerThanMs: 100 }), false);
+  });
+});

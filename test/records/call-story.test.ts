@@ -1,0 +1,114 @@
+import assert from 'node:assert/strict';
+import { describe, it } from 'node:test';
+
+import type { CallRecord, RecordedTurn } from '../../src/records/call-record.ts';
+import { slowestOf, storyOf } from '../../src/records/call-story.ts';
+
+function recordOf(...turns: readonly RecordedTurn[]): CallRecord {
+  const time = '2026-11-25T12:00:00.000Z';
+  return {
+    format: 2, conversationId: 'c', sessionId: 's', agent: 'bakery', startedAt: time,
+    endedAt: time, durationMs: 0, outcome: 'ended', tokens: {}, turns,
+  };
+}
+
+const TURN: RecordedTurn = {
+  turnId: 't', outcome: 'completed', startedAt: '2026-11-25T12:00:07.120Z', durationMs: 6_000,
+  firstSpeechMs: 900, firstWordMs: 5_400, storeMs: 12,
+  fillers: [{ text: 'One moment.', afterMs: 900 }],
+  requests: [
+    { model: 'a:slow', startedMs: 2, durationMs: 300, failure: 'rate_limited', fellBackTo: 'b:c' },
+    { model: 'b:c', startedMs: 303, firstTokenMs: 200, durationMs: 250 },
+    { model: 'b:c', startedMs: 5_000, firstTokenMs: 390, durationMs: 700, inputTokens: 9 },
+  ],
+  tools: [
+    { toolCallId: 'x', tool: 'stock', startedMs: 560, durationMs: 4_400, outcome: 'failed' },
+  ],
+  messages: [
+    { role: 'user', content: 'Rye?' },
+    {
+      role: 'assistant', content: '',
+      toolCalls: [{ id: 'x', name: 'stock', args: '{"bread":"rye"}' }],
+    },
+    { role: 'tool', content: '{"error":"no"}', toolCallId: 'x', state: 'completed' },
+    { role: 'assistant', content: 'Sorry.' },
+  ],
+};
+
+function told(turn: RecordedTurn): string[] {
+  const [first] = storyOf(recordOf(turn));
+  return (first?.lines ?? []).map(({ kind, text }) => `${kind} ${text}`);
+}
+
+describe('storyOf', () => {
+  it('tells requests, tools and fillers where they happened', () => {
+    assert.deepEqual(told(TURN), [
+      'caller Rye?',
+      'store ',
+      'model a:slow, rate_limited, b:c was asked instead',
+      'model b:c, first token after 200 ms',
+      'tool stock {"bread":"rye"}',
+      'result {"error":"no"} (failed)',
+      'filler One moment.',
+      'model b:c, first token after 390 ms, 9 in, ? out',
+      'agent Sorry.',
+    ]);
+  });
+
+  it('says how late the first sound and the first word were', () => {
+    const [first] = storyOf(recordOf(TURN));
+    const heading = '[12:00:07] completed, first sound after 900 ms, first word after 5400 ms';
+    assert.equal(first?.heading, heading);
+  });
+
+  it('puts words between two tool calls after the request that they answer', () => {
+    const again = { id: 'y', name: 'order', args: '{}' };
+    const turn: RecordedTurn = {
+      turnId: 't', outcome: 'completed', firstSpeechMs: 90, firstWordMs: 90,
+      requests: [
+        { model: 'm', startedMs: 0, firstTokenMs: 90, durationMs: 95 },
+        { model: 'm', startedMs: 200, firstTokenMs: 50, durationMs: 60 },
+      ],
+      tools: [{ toolCallId: 'y', tool: 'order', startedMs: 100, durationMs: 90 }],
+      messages: [
+        { role: 'assistant', content: 'Let me see.', toolCalls: [again] },
+        { role: 'tool', content: '1', toolCallId: 'y', state: 'completed' },
+        { role: 'assistant', content: 'Done.' },
+      ],
+    };
+    assert.deepEqual(told(turn).map((line) => line.split(' ')[0]), [
+      'model', 'agent', 'tool', 'result', 'model', 'agent',
+    ]);
+  });
+
+  it('ends a failed turn with the reason', () => {
+    const failure = { reason: 'agent', detail: 'TypeError at pick' };
+    const turn: RecordedTurn = { turnId: 't', outcome: 'failed', failure, messages: [] };
+    assert.deepEqual(told(turn), ['failure agent: TypeError at pick']);
+  });
+
+  it('tells a record of format 1, whose filler has no time', () => {
+    const turn: RecordedTurn = {
+      turnId: 't', outcome: 'completed', firstSpeechMs: 50, filler: 'One moment.',
+      messages: [{ role: 'user', content: 'Hi' }, { role: 'assistant', content: 'Hello.' }],
+    };
+    const lines = ['caller Hi', 'filler One moment.', 'agent Hello.'];
+    assert.deepEqual(told(turn), lines);
+  });
+});
+
+describe('slowestOf', () => {
+  it('names what took longest over all turns, the slowest first', () => {
+    assert.deepEqual(slowestOf(recordOf(TURN, TURN), 3).map(({ what, durationMs, turn }) => [
+      what, durationMs, turn,
+    ]), [
+      ['tool stock', 4_400, '12:00:07'], ['tool stock', 4_400, '12:00:07'],
+      ['model b:c', 700, '12:00:07'],
+    ]);
+  });
+
+  it('is empty for a record of format 1, which has no times', () => {
+    const turn: RecordedTurn = { turnId: 't', outcome: 'completed', messages: [] };
+    assert.deepEqual(slowestOf(recordOf(turn), 3), []);
+  });
+});

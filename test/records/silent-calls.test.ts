@@ -1,0 +1,122 @@
+// Calls whose end the platform never reports.
+
+import assert from 'node:assert/strict';
+import { describe, it, type TestContext } from 'node:test';
+
+import { emptyConversation, type Conversation } from '../../src/conversations/conversation.ts';
+import { openTurn, settleTurn } from '../../src/conversations/rules.ts';
+import { createLogger } from '../../src/log.ts';
+import type { RecordedCall } from '../../src/records/call-record.ts';
+import { CallRecorder } from '../../src/records/call-recorder.ts';
+import { until } from '../fixtures/app.ts';
+import { CallArchiveInMemory } from './call-archive-in-memory.ts';
+
+const log = createLogger({ level: 'silent', write: () => undefined });
+const BOUNDS = { maxMessages: 200, maxTextLength: 100_000 };
+
+function callOf(sessionId: string): RecordedCall {
+  return {
+    sessionId, conversationId: 'c-1', conversationKey: 'c-1', agent: 'bakery',
+    wire: 'layercode', caller: undefined,
+  };
+}
+
+/** A turn of a session that is over. */
+function addTurn(
+  conversation: Conversation, turnId: string, sessionId: string, process?: string,
+): void {
+  const figures = { sessionId, startedAt: 5_000, durationMs: 700 };
+  openTurn(conversation, { turnId, runId: 1, text: 'Hi', figures, process }, BOUNDS);
+  const settlement = { turnId, runId: 1, state: 'completed', messages: [], figures } as const;
+  settleTurn(conversation, settlement, BOUNDS);
+}
+
+interface Opened {
+  readonly recorder: CallRecorder;
+  readonly archive: CallArchiveInMemory;
+}
+
+function open(t: TestContext, idleMs: number | undefined = 5): Opened {
+  const archive = new CallArchiveInMemory();
+  const recorder = new CallRecorder({ archive, log, idleMs });
+  t.after(() => recorder.close());
+  return { recorder, archive };
+}
+
+/** A conversation with one turn of session `s-1`. */
+function spoken(process?: string): Conversation {
+  const conversation = emptyConversation('c-1');
+  addTurn(conversation, 't-1', 's-1', process);
+  return conversation;
+}
+
+describe('a call whose end is never reported', () => {
+  it('gets its record after some silence, and says that its end was not reported', async (t) => {
+    const { recorder, archive } = open(t);
+    recorder.turnEnded(callOf('s-1'), undefined, () => spoken());
+    const { outcome, endedAt, turns } = await archive.kept.next();
+    assert.deepEqual([outcome, turns.length], ['not reported', 1]);
+    assert.equal(endedAt, new Date(5_700).toISOString());
+  });
+
+  it('gets none while its end may still come, and one when it does', async (t) => {
+    const { recorder, archive } = open(t, 60_000);
+    recorder.turnEnded(callOf('s-1'), undefined, () => spoken());
+    const ended = { ...callOf('s-1'), startedAt: undefined, endedAt: 9_000 };
+    recorder.ended(ended, () => spoken());
+    assert.equal((await archive.kept.next()).outcome, 'ended');
+  });
+
+  it('gets no second record when its end comes after all', async (t) => {
+    const { recorder, archive } = open(t);
+    recorder.turnEnded(callOf('s-1'), undefined, () => spoken());
+    await archive.kept.next();
+    const ended = { ...callOf('s-1'), startedAt: undefined, endedAt: 9_000 };
+    recorder.ended(ended, () => spoken());
+    recorder.ended({ ...ended, sessionId: 's-2' }, () => undefined);
+    assert.equal((await archive.kept.next()).sessionId, 's-2');
+    assert.equal(archive.kept.all.length, 2);
+  });
+
+  it('gets a longer one if the caller has come back', async (t) => {
+    const { recorder, archive } = open(t);
+    const conversation = spoken();
+    recorder.turnEnded(callOf('s-1'), undefined, () => conversation);
+    await archive.kept.next();
+    addTurn(conversation, 't-2', 's-1');
+    recorder.turnEnded(callOf('s-1'), undefined, () => conversation);
+    assert.equal((await archive.kept.next()).turns.length, 2);
+  });
+
+  it('is recorded by the process that ran its last turn, and by no other', async (t) => {
+    const { recorder, archive } = open(t);
+    recorder.turnEnded(callOf('s-1'), 'here', () => spoken('elsewhere'));
+    recorder.turnEnded(callOf('s-2'), 'here', () => {
+      const conversation = spoken('elsewhere');
+      addTurn(conversation, 't-2', 's-2', 'here');
+      return conversation;
+    });
+    assert.equal((await archive.kept.next()).sessionId, 's-2');
+    await until(() => recorder.counts().waiting === 0, 'the other one');
+    assert.equal(archive.kept.all.length, 1);
+  });
+
+  it('is not recorded if another process has got its end', async (t) => {
+    const { recorder, archive } = open(t);
+    const other = new CallRecorder({ archive, log });
+    other.ended({ ...callOf('s-1'), startedAt: 1, endedAt: 2 }, () => spoken('here'));
+    await archive.kept.next();
+    let reads = 0;
+    recorder.turnEnded(callOf('s-1'), 'here', () => ((reads += 1), spoken('here')));
+    await until(() => reads === 1 && recorder.counts().waiting === 0, 'its silence');
+    assert.equal(archive.kept.all.length, 1);
+  });
+
+  it('is not recorded if the conversation was erased meanwhile', async (t) => {
+    const { recorder, archive } = open(t);
+    let reads = 0;
+    recorder.turnEnded(callOf('s-1'), undefined, () => ((reads += 1), emptyConversation('c-1')));
+    await until(() => reads === 1 && recorder.counts().waiting === 0, 'its silence');
+    assert.equal(archive.kept.all.length, 0);
+  });
+});
