@@ -1,8 +1,8 @@
 import type {
   ToolEnded, ToolStarted, TracedTurn, TurnEnded, TurnHappening,
 } from '../turns/turn-points.ts';
-import type { TurnFollower } from '../turns/turn-trace.ts';
 import { failureReasonOf } from '../turns/failure-reason.ts';
+import type { TurnFollower } from '../turns/turn-trace.ts';
 import { errorTypeOf, type OpenSpan } from './open-span.ts';
 import { SPAN_KINDS } from './open-telemetry.ts';
 import { RequestSpans } from './request-spans.ts';
