@@ -21,6 +21,7 @@ import {
   rssOf,
 } from './throughput-table.ts';
 import { measureThroughput } from './throughput.ts';
+import { compareTraces } from './traces.ts';
 import { judge } from './verdict.ts';
 import { compareWires } from './wires.ts';
 
@@ -329,5 +330,6 @@ export const COMPARISONS: Readonly<Record<string, Compare>> = {
   memory: compareMemory,
   stores: compareStores,
   wires: compareWires,
+  traces: compareTraces,
   connections: compareConnections,
 };

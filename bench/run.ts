@@ -1,6 +1,6 @@
 // npm run bench -- [--nodes 20,22,24,26] [--peers] [--quick] [--json <file>] [--server <script>]
 //                  [--only young,full,profile,later,streams,start,memory,stores,
-//                         wires,connections]
+//                         wires,traces,connections]
 //                  [--server-flags=<flags of Node>]
 // Compares the server with a bare node:http handler under the same load. This is a measurement, not
 // a test: a missed target is printed, and only a failure to run ends with exit code 1.

@@ -9,13 +9,14 @@ import { createServer as createTcpServer, type AddressInfo } from 'node:net';
 import { join } from 'node:path';
 import { after, afterEach, beforeEach, describe, it } from 'node:test';
 
+import { ATTRIBUTES, EVENTS, OPERATIONS } from '../../src/observers/span-names.ts';
 import { createTestClient, type TestClient } from '../../src/test-client.ts';
 import { calls } from '../agents/model-app.ts';
 import {
   rateLimits, refuses, says, startModelServer, type ModelServer,
 } from '../faults/model-server.ts';
 import { Told } from '../fixtures/app.ts';
-import { codeBlocks, PEERS, ROOT } from '../fixtures/pages.ts';
+import { codeBlocks, PEERS, readPage, ROOT } from '../fixtures/pages.ts';
 import { SECRET, Workplace, type SpawnedServer } from '../fixtures/spawned-server.ts';
 import { WITHOUT_SQLITE } from '../fixtures/sqlite.ts';
 import { SpanReceiver, type ReceivedSpan } from './span-receiver.ts';
@@ -25,6 +26,7 @@ assert.ok(existsSync(join(PACKAGES, '@opentelemetry/api')), 'npm ci in test/peer
 
 const LIGHT = codeBlocks.find(({ file }) => file === 'tracing.mjs')?.text ?? '';
 const ALL = '@opentelemetry/auto-instrumentations-node/register';
+const PAGE = readPage('docs/tracing.md');
 
 /** Asks a service by `fetch`. What holds the answer back holds the tool. */
 const AGENT = `
@@ -89,7 +91,7 @@ interface TracedServer {
 }
 
 async function serve(
-  imported: string, env: Readonly<Record<string, string>> = {}, workers = 1,
+  imported: string | undefined, env: Readonly<Record<string, string>> = {}, workers = 1,
 ): Promise<TracedServer> {
   const server = workplace.spawn({
     env: {
@@ -108,7 +110,7 @@ async function serve(
       OTEL_BSP_SCHEDULE_DELAY: '20',
       ...env,
     },
-    execArgv: ['--import', imported],
+    execArgv: imported === undefined ? [] : ['--import', imported],
   });
   await server.lines('listening', workers);
   return { server, client: createTestClient(await server.url(), { secret: SECRET }) };
@@ -167,6 +169,31 @@ for (const [setUp, imported, above] of [
     });
   });
 }
+
+describe('docs/tracing.md', LIMIT, () => {
+  it('has a NODE_OPTIONS for Docker that traces turns', async () => {
+    const [, options = ''] = /^ENV NODE_OPTIONS="(.+)"$/m.exec(PAGE) ?? [];
+    const { client } = await serve(undefined, { NODE_OPTIONS: options });
+    await (await client.post(message('t-1'), PARENT)).text();
+    assert.equal((await receiver.span('invoke_agent waiter')).traceId, TRACE_ID);
+  });
+
+  it('installs what its set-up imports', () => {
+    const imported = [...LIGHT.matchAll(/ from '(@[^']+)'/g)].map(([, name = '']) => name);
+    const commands = [...PAGE.matchAll(/npm install (?:\\\n|[^`\n])*/g)].map(([command]) => command);
+    const light = commands.filter((command) => command.includes('exporter-trace'));
+    assert.equal(light.length, 2); // and in Docker
+    for (const command of light)
+      for (const name of imported) assert.ok(command.includes(`${name}`), `${name}: ${command}`);
+  });
+
+  it('has all names that spans and events have, and those of all attributes', () => {
+    const names = [
+      ...Object.values(ATTRIBUTES), ...Object.values(EVENTS), ...Object.values(OPERATIONS),
+    ];
+    assert.deepEqual(names.filter((name) => !new RegExp(`\`${name}[\` ]`).test(PAGE)), []);
+  });
+});
 
 describe('a traced turn', LIMIT, () => {
   it('says who spoke, with what outcome', async () => {
@@ -394,7 +421,9 @@ const COLLECTORS: Readonly<Record<string, () => Promise<string>>> = {
   },
   'never answers': () => listening(createServer(() => undefined)),
   'answers 500': () => listening(createServer((_, response) => response.writeHead(500).end())),
-  'speaks no HTTP': () => listening(createTcpServer((socket) => socket.end('What?\n'))),
+  'speaks no HTTP': () => listening(createTcpServer((socket) => {
+    socket.on('error', () => undefined).end('What?\n');
+  })),
 };
 
 const listeners: (() => void)[] = [];
