@@ -5,6 +5,7 @@ import type { Awaitable } from '../base/awaitable.ts';
 import type { TurnEvent } from '../calls/call-event.ts';
 import type { ReplyEvent, SentEvent } from '../calls/reply-event.ts';
 import type { Logger } from '../log.ts';
+import type { StreamEnd } from './machine.ts';
 import type { TurnWork } from './turn-work.ts';
 
 /**
@@ -51,12 +52,6 @@ export interface DeliveredTurn {
   /** All of the stream has left this process. */
   delivered(): void;
 }
-
-/**
- * `with others`: the reply is complete, and what is left of it may depart a moment later, with
- * other replies. `cut short`: now, and it is not complete.
- */
-export type StreamEnd = 'now' | 'with others' | 'cut short';
 
 /**
  * One delivery of a turn: the event that was posted, and the stream that the reply is written to.

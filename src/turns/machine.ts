@@ -4,8 +4,6 @@
 // A voice that is cut off after its turn was settled is not told here: the next message says so,
 // and the conversation's record of the turn is cut (`CutTurn` in conversations/heard.ts).
 
-import type { StreamEnd } from './delivery.ts';
-
 /** How a run ends. */
 export type Ending = 'completed' | 'failed' | 'interrupted';
 
@@ -44,6 +42,12 @@ export const HAPPENINGS = [
   'failed', 'interrupted', 'taken over', 'delivered again', 'stored', 'must leave', 'left',
 ] as const;
 export type Happening = (typeof HAPPENINGS)[number];
+
+/**
+ * How a stream ends. `with others`: the reply is complete, and what is left of it may depart a
+ * moment later, with other replies. `cut short`: now, and it is not complete.
+ */
+export type StreamEnd = 'now' | 'with others' | 'cut short';
 
 /**
  * What is to be done, in this order.

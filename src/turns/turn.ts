@@ -16,12 +16,11 @@ import { noteUnknown, type ToolCalls } from '../tools/tool-calls.ts';
 import type { Answers } from '../tools/tool-question.ts';
 import { AgentRun, type AgentsTurn } from './agent-run.ts';
 import { startClock, type TimedTurn } from './clock.ts';
-import {
-  isBeside, textOf, type DeliveredTurn, type Delivery, type StreamEnd,
-} from './delivery.ts';
+import { isBeside, textOf, type DeliveredTurn, type Delivery } from './delivery.ts';
 import { apologyOf, tellInterrupted } from './hooks.ts';
 import {
-  isAnswered, isOver, moveFor, type Effect, type Ending, type Happening, type TurnState,
+  isAnswered, isOver, moveFor,
+  type Effect, type Ending, type Happening, type StreamEnd, type TurnState,
 } from './machine.ts';
 import { openRecord, type Opening, type OpeningTurn } from './opening.ts';
 import { apologise, sendHalfCharacter } from './reply.ts';

@@ -5,7 +5,7 @@ import type { Context } from '../http/context.ts';
 import { departTogether, type Departing } from '../http/departures.ts';
 import type { EventWriter, EventWriterListener } from '../http/event-writer.ts';
 import { startHeartbeat } from '../http/heartbeat.ts';
-import type { StreamEnd } from '../turns/delivery.ts';
+import type { StreamEnd } from '../turns/machine.ts';
 import type { ReplyEncoder } from './reply-encoder.ts';
 
 /** The reply to one request of a platform: an event stream, in the form of its wire. */

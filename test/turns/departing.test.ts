@@ -6,7 +6,8 @@ import { describe, it } from 'node:test';
 
 import type { CallerMessage } from '../../src/calls/call-event.ts';
 import { createLogger } from '../../src/log.ts';
-import type { DeliveredTurn, Delivery, StreamEnd } from '../../src/turns/delivery.ts';
+import type { DeliveredTurn, Delivery } from '../../src/turns/delivery.ts';
+import type { StreamEnd } from '../../src/turns/machine.ts';
 import type { Turns } from '../../src/turns/turns.ts';
 import { callerMessage, turnsOf } from '../fixtures/turns.ts';
 

@@ -53,6 +53,11 @@ function count(effects: readonly Effect[], ...what: readonly Effect['do'][]): nu
 }
 
 describe('the states of a turn', () => {
+  it('stand in a file that imports nothing', () => {
+    const source = new URL('../../src/turns/machine.ts', import.meta.url);
+    assert.doesNotMatch(readFileSync(source, 'utf8'), /^import /m);
+  });
+
   it('stand in the page as the machine has them', () => {
     const page = readFileSync(PAGE, 'utf8').split('\n');
     const begin = page.indexOf('| state | what happens | next state | what is done |');
