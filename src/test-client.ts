@@ -3,12 +3,12 @@ import { randomUUID } from 'node:crypto';
 import type { App } from './app/app.ts';
 import { parseJson, type JsonObject } from './base/json.ts';
 import type { Message, ToolMessage } from './conversations/message.ts';
-import { CompletionsWire } from './platform/completions-wire.ts';
+import { CompletionsTestWire } from './platform/completions-test-wire.ts';
 import { hearWords } from './platform/heard-events.ts';
-import { isEventStream } from './platform/is-event-stream.ts';
-import { LayercodeWire } from './platform/layercode-wire.ts';
+import { LayercodeTestWire } from './platform/layercode-test-wire.ts';
 import { TestReply, type TestToolCall } from './platform/test-reply.ts';
 import type { PostOptions, TestRequest, TestWire, TurnIds } from './platform/test-wire.ts';
+import { isEventStream } from './sse/decode.ts';
 import { PROFILES, type ProfileName } from './wires/chat-completions/profiles.ts';
 
 export { TestReply } from './platform/test-reply.ts';
@@ -197,13 +197,13 @@ function openWire(options: TestClientOptions, conversationId: string): TestWire 
     case undefined:
     case 'layercode':
       checkGiven('secret', options.secret, 'layercode');
-      return new LayercodeWire({ secret: options.secret, agentRoute, conversationId });
+      return new LayercodeTestWire({ secret: options.secret, agentRoute, conversationId });
     case 'chat-completions': {
       const { profile = 'generic', key, tools } = options;
       checkGiven('key', key, options.wire);
       if (!Object.hasOwn(PROFILES, profile))
         throw oneOf('profile', profile, Object.keys(PROFILES));
-      return new CompletionsWire({ profile, key, tools, agentRoute, conversationId });
+      return new CompletionsTestWire({ profile, key, tools, agentRoute, conversationId });
     }
     default: {
       const { wire } = options satisfies never as { readonly wire: unknown };

@@ -44,13 +44,13 @@ export async function* readBody(
 }
 
 /**
- * The text of a response's body, cut off after `maxBytes`. Throws the signal's reason when the
- * signal fires.
+ * The text of a response's body, cut off after `maxBytes` (default 1 MiB). Throws the signal's reason
+ * when the signal fires.
  */
 export async function readText(
   response: Response,
   signal: AbortSignal,
-  maxBytes: number,
+  maxBytes = 1_048_576,
 ): Promise<string> {
   const chunks: Uint8Array[] = [];
   let left = maxBytes;

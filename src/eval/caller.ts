@@ -2,10 +2,10 @@
 
 import { randomUUID } from 'node:crypto';
 
-import { CompletionsWire } from '../platform/completions-wire.ts';
-import { isEventStream } from '../platform/is-event-stream.ts';
-import { LayercodeWire } from '../platform/layercode-wire.ts';
+import { CompletionsTestWire } from '../platform/completions-test-wire.ts';
+import { LayercodeTestWire } from '../platform/layercode-test-wire.ts';
 import type { TestRequest, TestWire } from '../platform/test-wire.ts';
+import { isEventStream } from '../sse/decode.ts';
 import { Hearing } from './hearing.ts';
 import type { Origin } from './scenario.ts';
 import type { Address } from './stage.ts';
@@ -27,8 +27,8 @@ export class Caller {
     const { conversationId } = this;
     this.#origin = origin;
     this.#wire = origin.wire === 'layercode'
-      ? new LayercodeWire({ secret, agentRoute, conversationId })
-      : new CompletionsWire({ profile: 'generic', key, agentRoute, conversationId });
+      ? new LayercodeTestWire({ secret, agentRoute, conversationId })
+      : new CompletionsTestWire({ profile: 'generic', key, agentRoute, conversationId });
   }
 
   /** The id of the turn that was delivered last. */

@@ -89,7 +89,7 @@ export class CompletionCall {
   request(
     words: string | undefined, facts: CallFacts = {}, fields: object = {},
   ): CompletionRequest {
-    const { profile, conversationId } = this.#options;
+    const { conversationId } = this.#options;
     const request: CompletionRequest = {
       body: {
         model: 'agent',
@@ -104,7 +104,7 @@ export class CompletionCall {
           function: { name, parameters: { type: 'object', properties: {} } },
         })),
       },
-      headers: profile === 'cartesia' ? { 'idempotency-key': randomUUID() } : {},
+      headers: this.#profile.hasIdempotencyKey ? { 'idempotency-key': randomUUID() } : {},
     };
     put(this.#profile.conversationId, conversationId, request);
     put(this.#profile.from, facts.from, request);

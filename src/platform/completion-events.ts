@@ -3,8 +3,7 @@
 import { readBody, readText } from '../base/abortable-body.ts';
 import { isObject } from '../base/fields.ts';
 import { parseJson, type Json, type JsonObject } from '../base/json.ts';
-import { decodeEvents } from '../sse/decode.ts';
-import { isEventStream } from './is-event-stream.ts';
+import { decodeEvents, isEventStream } from '../sse/decode.ts';
 
 /** A type, because an interface is not assignable to JSON. */
 export type PlatformToolCall = {
@@ -23,16 +22,13 @@ export type CompletionPart =
   | { readonly type: 'usage' | 'error'; readonly content: JsonObject }
   | { readonly type: 'done' };
 
-/** Bound for an answer that is not streamed. */
-const MAX_ANSWER_BYTES = 1_048_576;
-
 /** The events of an answer. None for one that is no completion, which is left unread. */
 export async function* completionEvents(
   response: Response, signal: AbortSignal,
 ): AsyncGenerator<CompletionPart, void, undefined> {
   if (isEventStream(response)) {
     for await (const { data } of decodeEvents(readBody(response, signal))) yield* eventsIn(data);
-  } else if (response.ok) yield* eventsIn(await readText(response, signal, MAX_ANSWER_BYTES));
+  } else if (response.ok) yield* eventsIn(await readText(response, signal));
 }
 
 /** What the data of one SSE event says, or a whole completion. */

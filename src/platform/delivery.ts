@@ -2,9 +2,8 @@ import { readBody, readText } from '../base/abortable-body.ts';
 import type { Awaitable } from '../base/awaitable.ts';
 import { isObject } from '../base/fields.ts';
 import { parseJson, type Json, type JsonObject } from '../base/json.ts';
-import { decodeEvents } from '../sse/decode.ts';
+import { decodeEvents, isEventStream } from '../sse/decode.ts';
 import type { DeliveryEnd, DeliveryFrame, SignatureKind } from './frames.ts';
-import { isEventStream } from './is-event-stream.ts';
 
 export interface DeliveryOptions {
   /** Counts the deliveries of a session, from 1. */
@@ -19,9 +18,6 @@ export interface DeliveryOptions {
   /** Receives each event of a reply. If it returns a promise, more is read after that. */
   readonly onEvent: (event: JsonObject) => Awaitable<unknown>;
 }
-
-/** Bound for an answer that is not an event stream. */
-const MAX_ANSWER_BYTES = 1_048_576;
 
 /** One POST to the webhook, and what it answers. */
 export class Delivery {
@@ -68,7 +64,7 @@ export class Delivery {
   /** Reads an answer that is not a reply. */
   async #read(response: Response): Promise<DeliveryEnd> {
     const { number: delivery, onFrame } = this.#options;
-    const text = await readText(response, this.#controller.signal, MAX_ANSWER_BYTES);
+    const text = await readText(response, this.#controller.signal);
     const answer = parseJson(text);
     const event = answer === undefined ? text.slice(0, 1_000) : answer; // usually a proxy's page
     await onFrame({ type: 'local.event', delivery, event });

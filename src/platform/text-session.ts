@@ -2,10 +2,11 @@ import { randomUUID } from 'node:crypto';
 
 import type { Awaitable } from '../base/awaitable.ts';
 import type { JsonObject } from '../base/json.ts';
+import { postEvent } from '../wires/layercode/post-event.ts';
+import { SIGNATURE_TOLERANCE_SECONDS, signPayload } from '../wires/layercode/signature.ts';
 import { AssistantTurn } from './assistant-turn.ts';
 import type { CallerSession } from './caller-session.ts';
-import { Delivery } from './delivery.ts';
-import { sendSigned } from './send-signed.ts';
+import { Delivery, type DeliveryOptions } from './delivery.ts';
 import type { DeliveryFrame, ServerFrame, SignatureKind } from './frames.ts';
 import type { SessionGrant } from './session-keys.ts';
 import { Transcript } from './transcript.ts';
@@ -236,4 +237,35 @@ export class TextSession implements CallerSession {
     const at = Math.round((performance.now() - this.#zeroMs) * 10) / 10;
     return this.#tell({ ...frame, at });
   }
+}
+
+interface SendSignedOptions {
+  readonly webhookUrl: string;
+  readonly secret: string;
+  readonly headers: Readonly<Record<string, string>>;
+  readonly signature: SignatureKind;
+}
+
+/** Posts bodies to LayerCode's webhook, with a right or a forged signature. */
+function sendSigned(
+  { webhookUrl, secret, headers, signature }: SendSignedOptions,
+): DeliveryOptions['send'] {
+  return (body, signal) => {
+    const forged = forge(signature, body, secret);
+    return postEvent(webhookUrl, body, {
+      secret,
+      headers,
+      signal,
+      ...(forged === undefined ? {} : { signature: forged }),
+    });
+  };
+}
+
+/** A signature header that a correct server refuses. Undefined for the right one. */
+function forge(kind: SignatureKind, body: string, secret: string): string | undefined {
+  if (kind === 'right') return undefined;
+  if (kind === 'wrong') return signPayload(body, `${secret}-another`);
+  return signPayload(body, secret, {
+    time: Math.floor(Date.now() / 1_000) - SIGNATURE_TOLERANCE_SECONDS - 1,
+  });
 }

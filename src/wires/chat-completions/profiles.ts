@@ -30,6 +30,8 @@ export interface Profile {
   readonly metadata: readonly Place[];
   /** `heard`: the assistant's texts that come back are what the caller heard of them. */
   readonly assistantText: 'heard' | 'unknown';
+  /** Whether the platform sends an `idempotency-key` of its own with each request. */
+  readonly hasIdempotencyKey: boolean;
   /** What ends a filler, so that it is spoken at once. */
   readonly fillerEnd: string;
   readonly hangUp: readonly PlatformTool[];
@@ -45,6 +47,7 @@ const HEADERS = {
 const COMMON = {
   ...HEADERS,
   assistantText: 'unknown',
+  hasIdempotencyKey: false,
   fillerEnd: ' ',
   hangUp: [{ name: 'end_call' }, { name: 'endCall' }],
   transfer: [
@@ -71,7 +74,7 @@ export const PROFILES = {
     conversationId: ['x-livekit-room-id', 'x-conversation-id'],
     assistantText: 'heard',
   },
-  cartesia: COMMON,
+  cartesia: { ...COMMON, hasIdempotencyKey: true },
 } as const satisfies Readonly<Record<string, Profile>>;
 
 export type ProfileName = keyof typeof PROFILES;

@@ -55,8 +55,6 @@ export class PlatformError extends Error {
   }
 }
 
-const MAX_ANSWER_BYTES = 1_048_576;
-
 /**
  * Calls the REST API with a bearer key.
  *
@@ -148,7 +146,7 @@ export class RestClient {
         signal: ending,
         redirect: 'error', // the key is meant for this host only
       });
-      const answer = parseJsonObject(await readText(response, ending, MAX_ANSWER_BYTES));
+      const answer = parseJsonObject(await readText(response, ending));
       if (response.ok && answer !== undefined) return answer;
       if (response.ok) {
         throw new PlatformError(

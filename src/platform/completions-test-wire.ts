@@ -10,7 +10,7 @@ import { completionEvents, type PlatformToolCall } from './completion-events.ts'
 import { postCompletion } from './post-completion.ts';
 import type { PostOptions, TestEvent, TestRequest, TestWire, TurnIds } from './test-wire.ts';
 
-export interface CompletionsWireOptions {
+export interface CompletionsTestWireOptions {
   readonly profile: ProfileName;
   readonly key: string;
   readonly agentRoute: string;
@@ -22,13 +22,13 @@ export interface CompletionsWireOptions {
  * Plays a platform of Chat Completions for the test client. It keeps what was said, and resends all
  * of it with each request: what the test has read of a reply is what the caller has heard.
  */
-export class CompletionsWire implements TestWire {
+export class CompletionsTestWire implements TestWire {
   readonly path: string;
-  readonly #options: CompletionsWireOptions;
+  readonly #options: CompletionsTestWireOptions;
   /** By conversation: a test may have several. */
   readonly #calls = new Map<string, CompletionCall>();
 
-  constructor(options: CompletionsWireOptions) {
+  constructor(options: CompletionsTestWireOptions) {
     this.#options = options;
     // As platforms do with a base URL.
     this.path = `${options.agentRoute.replace(/\/$/, '')}/chat/completions`;

@@ -8,20 +8,20 @@ import type { InterruptionContext } from '../wires/layercode/events.ts';
 import { postEvent } from '../wires/layercode/post-event.ts';
 import type { PostOptions, TestEvent, TestRequest, TestWire, TurnIds } from './test-wire.ts';
 
-export interface LayercodeWireOptions {
+export interface LayercodeTestWireOptions {
   readonly secret: string;
   readonly agentRoute: string;
   readonly conversationId: string;
 }
 
 /** Plays LayerCode for the test client: signs events, and tells what was heard with the next. */
-export class LayercodeWire implements TestWire {
+export class LayercodeTestWire implements TestWire {
   readonly path: string;
-  readonly #options: LayercodeWireOptions;
+  readonly #options: LayercodeTestWireOptions;
   /** What the next message of a conversation says about the previous reply. */
   readonly #interruptions = new Map<unknown, InterruptionContext>();
 
-  constructor(options: LayercodeWireOptions) {
+  constructor(options: LayercodeTestWireOptions) {
     this.#options = options;
     this.path = options.agentRoute;
   }
