@@ -2,6 +2,8 @@ import type { CallOutcome, CallRecord } from './call-record.ts';
 
 /** Which calls are meant. What is undefined does not matter. */
 export interface CallFilter {
+  /** The caller's number. */
+  readonly from?: string | undefined;
   /** The caller's number, or the number called. */
   readonly number?: string | undefined;
   /** A UTC day such as `2026-11-25`. */
@@ -22,7 +24,8 @@ export function isMeant(record: CallRecord, filter: CallFilter): boolean {
   const { from, to, startedAt, turns } = record;
   const messages = turns.flatMap((turn) => turn.messages);
   return (
-    (number === undefined || from === number || to === number)
+    (filter.from === undefined || from === filter.from)
+    && (number === undefined || from === number || to === number)
     && (day === undefined || startedAt.startsWith(`${day}T`))
     && (outcome === undefined || record.outcome === outcome)
     && (agent === undefined

@@ -8,6 +8,7 @@ import { createLogger } from '../../log.ts';
 import { loadSettings } from '../../settings/load-settings.ts';
 import type { Settings } from '../../settings/settings.ts';
 import { describedCall } from './described-call.ts';
+import { eraseCaller, eraseId, nothingOf } from './erase-calls.ts';
 import {
   CommandError, EXIT, UsageError, type Command, type Terminal,
 } from '../terminal/command.ts';
@@ -19,7 +20,7 @@ import { printable } from '../terminal/printable.ts';
 const SETTINGS_FLAGS = ['--call-records', '--conversation-store', '--settings-file'] as const;
 /** What `list` may be narrowed to. */
 const FILTER_FLAGS = [
-  '--from', '--day', '--outcome', '--agent', '--tool', '--slower-than',
+  '--number', '--from', '--day', '--outcome', '--agent', '--tool', '--slower-than',
 ] as const;
 const ACTIONS = ['list', 'show', 'export', 'scenario', 'erase'] as const;
 type Action = (typeof ACTIONS)[number];
@@ -32,6 +33,7 @@ export const calls: Command = {
        layercode-microserver calls export [<id>]
        layercode-microserver calls scenario <id>
        layercode-microserver calls erase <id>
+       layercode-microserver calls erase --from <number>
 
 Reads the records kept by a server with CALL_RECORDS. It needs the same settings as that server,
 which need not be running. An id names a conversation or a session. Put an id that begins with a
@@ -40,10 +42,12 @@ dash after --.
 list prints one line per call, the earliest first; the flags below narrow it down. show tells the
 calls of an id in order: what was said, which models and tools were asked, what failed, and the
 three things that took longest. export prints the stored records as lines of JSON. scenario prints
-a call as a scenario for eval, with invented ids and numbers. erase removes the records of an id and
-its conversation in the store that CONVERSATION_STORE names, and lists what it cannot reach.
+a call as a scenario for eval, with invented ids and numbers. erase removes the records of an id, or
+of all calls from a number, and the conversations in the store that CONVERSATION_STORE names, and
+lists what it cannot reach.
 
-  --from NUMBER              list: calls of this caller, or to this number.
+  --from NUMBER              list, erase: calls from this number.
+  --number NUMBER            list: calls from or to this number.
   --day 2026-11-25           list: calls that began on this day (UTC).
   --outcome OUTCOME          list: "hung up", "ended" or "not reported".
   --agent NAME               list: calls in which this agent spoke.
@@ -59,6 +63,7 @@ Examples:
   layercode-microserver calls export > calls.jsonl
   layercode-microserver calls scenario sess-1 > evals/lost-order.txt
   layercode-microserver calls erase conv-123
+  layercode-microserver calls erase --from +15550100
 
 Exit codes: 0 success; 1 no such id, or records cannot be read; 2 wrong arguments.
 `,
@@ -103,7 +108,7 @@ function run(action: Action, id: string | undefined, place: Place): Promise<void
     case 'scenario':
       return printScenario(id ?? '', place);
     case 'erase':
-      return erase(id ?? '', place);
+      return id === undefined ? eraseCaller(place.filter.from ?? '', place) : eraseId(id, place);
   }
 }
 
@@ -132,11 +137,14 @@ function parseArguments(argv: readonly string[]): Arguments {
     const takes = mostWords === 0 ? 'only flags' : 'one id and flags';
     throw new UsageError(`calls ${action} takes ${takes}`);
   }
-  if (id === undefined && action !== 'list' && action !== 'export')
+  const erasesCaller = action === 'erase' && flags['--from'] !== undefined;
+  if (id === undefined && action !== 'list' && action !== 'export' && !erasesCaller)
     throw new UsageError(`calls ${action} takes the id of a conversation or a session`);
+  if (id !== undefined && erasesCaller)
+    throw new UsageError('calls erase takes one id or --from with a number, not both');
   const narrowing = [...FILTER_FLAGS.filter((flag) => flags[flag] !== undefined), ...switches];
-  if (action !== 'list' && narrowing[0] !== undefined)
-    throw new UsageError(`${narrowing[0]} is for calls list`);
+  const stray = narrowing.find((flag) => !(erasesCaller && flag === '--from'));
+  if (action !== 'list' && stray !== undefined) throw new UsageError(`${stray} is for calls list`);
   const filter = { ...filterOf(flags), hasFailed: switches.has('--failed') };
   return { action, id, filter, settingsArgv };
 }
@@ -153,7 +161,8 @@ function filterOf(
   if (slowerThan !== undefined && !/^\d{1,9}$/.test(slowerThan))
     throw new UsageError('--slower-than takes milliseconds, such as 3000');
   return {
-    number: flags['--from'],
+    number: flags['--number'],
+    from: flags['--from'],
     day,
     outcome: known,
     agent: flags['--agent'],
@@ -238,66 +247,4 @@ async function printScenario(id: string, place: Place): Promise<void> {
     throw new CommandError(`this conversation has ${records.length} calls; name one: ${sessions}`);
   }
   await write(place.terminal.stdout, callScenario(record));
-}
-
-async function erase(id: string, { archive, settings, terminal }: Place): Promise<void> {
-  const { stdout } = terminal;
-  const conversationIds = new Set([id]);
-  let records = 0;
-  for await (const { conversationId, sessionId } of archive.erase(id)) {
-    records += 1;
-    conversationIds.add(conversationId);
-    await write(stdout, `erased the record of session ${printable(sessionId, ' ')}\n`);
-  }
-  const conversations = await eraseConversations(conversationIds, settings, terminal.directory);
-  for (const conversation of conversations)
-    await write(stdout, `erased the conversation ${printable(conversation, ' ')}\n`);
-  await write(stdout, notReached(settings));
-  if (records === 0 && conversations.length === 0) throw new CommandError(nothingOf(id));
-}
-
-/** Erases conversations. Returns the keys of those that existed. */
-async function eraseConversations(
-  ids: ReadonlySet<string>,
-  settings: Settings,
-  directory: string,
-): Promise<readonly string[]> {
-  if (settings.conversationStore === 'memory') return [];
-  const [{ openParts }, { eraseStored }] = await Promise.all([
-    import('../../conversations/stores/open-store.ts'),
-    import('../../conversations/stores/erase-stored.ts'),
-  ]);
-  const parts = await openParts(settings, { log: noLog(), directory });
-  const ttlMs = settings.conversationTtlSeconds * 1_000;
-  const erased: string[] = [];
-  try {
-    const names = settings.agents.map(({ name }) => `${name}/`);
-    for (const id of ids)
-      for (const key of [id, ...names.map((name) => name + id)])
-        if (await eraseStored(parts, key, ttlMs)) erased.push(key);
-  } finally {
-    await parts.close();
-  }
-  return erased;
-}
-
-function notReached({ callRecords, conversationStore, conversationTtlSeconds }: Settings): string {
-  const copies = callRecords === 'store' ? 'of the store' : 'of the files';
-  const memory =
-    conversationStore === 'memory'
-      ? 'conversations in the memory of a server, which forgets them '
-        + `${conversationTtlSeconds} s after their last turn`
-      : 'a call in progress: what is said from now on is kept';
-  return [
-    'not reached:',
-    '  log lines, which contain ids and times but no words',
-    `  backups and copies ${copies}, and traces of erased data on disk`,
-    `  ${memory}`,
-    "  LayerCode's own records: transcripts, recordings, the call's entry in the dashboard",
-    '  data sent to models, tools and other services',
-  ].join('\n') + '\n';
-}
-
-function nothingOf(id: string): string {
-  return `nothing is known here about ${JSON.stringify(printable(id, ' ').slice(0, 256))}`;
 }

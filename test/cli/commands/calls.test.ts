@@ -9,7 +9,7 @@ import { calls } from '../../../src/cli/commands/calls.ts';
 import { UsageError } from '../../../src/cli/terminal/command.ts';
 import type { CallRecord } from '../../../src/records/call-record.ts';
 import { openCallArchive } from '../../../src/records/open-call-records.ts';
-import { openStore } from '../../../src/conversations/stores/open-store.ts';
+import { openParts, openStore } from '../../../src/conversations/stores/open-store.ts';
 import { createLogger } from '../../../src/log.ts';
 import { parseSettings } from '../../../src/settings/parse-settings.ts';
 import { WITHOUT_SQLITE } from '../../fixtures/sqlite.ts';
@@ -97,7 +97,7 @@ for (const [place, environment, skip] of PLACES) {
       await run('list', '--day', '2026-11-25', '--slower-than', '611', '--agent', 'stockist');
       assert.equal(terminal.out.split('\n').length, 5);
       const before = terminal.out;
-      await run('list', '--from', '+15550100', '--tool', 'order');
+      await run('list', '--number', '+15550100', '--tool', 'order');
       assert.equal(terminal.out.slice(before.length).split('\n').length, 2);
     });
 
@@ -147,6 +147,22 @@ for (const [place, environment, skip] of PLACES) {
       assert.doesNotMatch(terminal.out, / s-1 /);
     });
 
+    it('erases all calls from a number, and no other', async () => {
+      const { environment, directory } = terminal;
+      const archive = await openCallArchive(parseSettings(environment, []), { log, directory });
+      const other = { ...recordOf('s-4', 'c-4', '2026-11-25T15:00:00.000Z'), from: '+15550199' };
+      await archive?.keep({ conversationKey: 'c-4', sessionId: 's-4' }, other);
+      await archive?.close();
+      assert.equal(await run('erase', '--from', '+15550100'), 0);
+      assert.equal(terminal.out.match(/^erased the record of session/gm)?.length, 3);
+      assert.match(terminal.out, /calls that do not name the number/);
+      const before = terminal.out;
+      await run('export');
+      const left = terminal.out.slice(before.length).trim();
+      assert.equal((JSON.parse(left) as CallRecord).sessionId, 's-4');
+      await assert.rejects(run('erase', '--from', '+15550100'), /nothing is known here about/);
+    });
+
     for (const action of ['show', 'export', 'erase']) {
       it(`fails where ${action} finds nothing of the id`, async () => {
         await assert.rejects(run(action, 'c-9'), /nothing is known here about "c-9"/);
@@ -187,6 +203,34 @@ describe('calls erase', () => {
   });
 });
 
+describe('calls erase --from', { skip: WITHOUT_SQLITE }, () => {
+  it('finds the conversations of a caller that have no record, and marks them erased', async () => {
+    const environment = { CALL_RECORDS: 'store', CONVERSATION_STORE: 'sqlite:calls.db' };
+    use(environment);
+    const { directory } = terminal;
+    const settings = parseSettings(environment, []);
+    const store = await openStore(settings, { log, directory });
+    for (const [id, from] of [['c-1', '+1'], ['sales/c-2', '+1'], ['c-3', '+12']] as const)
+      await store.update(id, (conversation) => {
+        conversation.turns.push(
+          { id: 't', state: 'completed', runId: 1, words: 'Hello', reply: 'Hi' },
+        );
+        conversation.caller = { sessionId: 's', from, to: '+2' };
+      });
+    await store.close();
+    assert.equal(await run('erase', '--from', '+1'), 0);
+    const erased = terminal.out.match(/^erased the conversation .*$/gm) ?? [];
+    assert.deepEqual(erased.sort(), [
+      'erased the conversation c-1', 'erased the conversation sales/c-2',
+    ]);
+    const parts = await openParts(settings, { log, directory });
+    const marked = await parts.read('c-1');
+    assert.ok(typeof marked === 'object' && marked.version.startsWith('~'));
+    assert.equal(await parts.count(), 1);
+    await parts.close();
+  });
+});
+
 describe('calls', () => {
   const wrong: readonly (readonly [argv: readonly string[], says: RegExp])[] = [
     [[], /calls takes list, show, export, scenario or erase$/],
@@ -201,6 +245,9 @@ describe('calls', () => {
     [['list', '--outcome', 'lost'], /--outcome takes "hung up", "ended", "not reported"/],
     [['list', '--slower-than', '3s'], /--slower-than takes milliseconds/],
     [['show', 'c-1', '--failed'], /--failed is for calls list/],
+    [['erase', '--number', '+1'], /calls erase takes the id/],
+    [['erase', 'c-1', '--from', '+1'], /takes one id or --from with a number, not both/],
+    [['erase', '--from', '+1', '--day', '2026-11-25'], /--day is for calls list/],
   ];
   for (const [argv, says] of wrong) {
     it(`is used wrongly as ${JSON.stringify(argv.join(' '))}`, async () => {
