@@ -134,8 +134,10 @@ export class App {
     this.#processes = processes;
     this.#shared = sharedByRequests(settings, log, processes);
     this.#openSessions = openSessionsToWaitFor(settings);
-    const tracing = (this.#tracing = openTracing(settings.environment, log));
     const { limits, prices } = parts;
+    const tracing = (this.#tracing = openTracing(
+      settings.environment, log, (model, tokens) => prices.costOf(model, tokens),
+    ));
     this.#routed = routeAgents(given, {
       settings, store, channel, metrics, log, records, tracing, limits,
     });

@@ -1,4 +1,5 @@
 import type { ModelAnswer, ModelTokens } from '../agents/agent.ts';
+import { sumOfKnown } from '../base/sum-of-known.ts';
 import type {
   ModelBegan, ModelCompleted, ModelFailed, ModelReplaced, ModelRetried, ModelSent,
 } from '../turns/turn-points.ts';
@@ -6,6 +7,7 @@ import type { OpenSpan } from './open-span.ts';
 import { SPAN_KINDS, type OtelAttributes } from './open-telemetry.ts';
 import { answeredMessage, promptMessages } from './span-messages.ts';
 import { ATTRIBUTES as A, EVENTS, OPERATIONS, providerAndModel } from './span-names.ts';
+import type { CostOf } from './turn-metrics.ts';
 
 /** The spans of a turn's requests to models. */
 export class RequestSpans {
@@ -13,14 +15,30 @@ export class RequestSpans {
   readonly #conversationId: string;
   /** Those that run, by number. */
   readonly #open = new Map<number, OpenSpan>();
+  readonly #costOf: CostOf;
+  /** Of those that are over. */
+  readonly #used: { readonly tokens: ModelTokens; readonly cost: number | undefined }[] = [];
 
-  constructor(turn: OpenSpan, conversationId: string) {
+  constructor(turn: OpenSpan, conversationId: string, costOf: CostOf) {
     this.#turn = turn;
     this.#conversationId = conversationId;
+    this.#costOf = costOf;
   }
 
   get count(): number {
     return this.#open.size;
+  }
+
+  /** What all requests have used so far. */
+  get total(): OtelAttributes {
+    const sum = (of: (used: ModelTokens) => number | undefined): number | undefined =>
+      sumOfKnown(this.#used.map(({ tokens }) => of(tokens)));
+    return {
+      [A.inputTokens]: sum(({ inputTokens }) => inputTokens),
+      [A.outputTokens]: sum(({ outputTokens }) => outputTokens),
+      [A.cachedTokens]: sum(({ cachedTokens }) => cachedTokens),
+      [A.cost]: sumOfKnown(this.#used.map(({ cost }) => cost)),
+    };
   }
 
   of(request: number): OpenSpan | undefined {
@@ -45,14 +63,16 @@ export class RequestSpans {
     const { span } = this.#take(request) ?? this.#child(
       model, { [A.secondsToFirstToken]: firstDeltaMs / 1_000 }, Date.now() - durationMs,
     );
-    span.setAttributes({ [A.outcome]: 'completed', ...tokensOf(usage), ...wordsOf(answer) });
+    const used = this.#use(model, usage);
+    span.setAttributes({ [A.outcome]: 'completed', ...used, ...wordsOf(answer) });
     span.end();
   }
 
   failed({ request, model, failure, reason, tokens, answer }: ModelFailed): void {
     const open = this.#take(request) ?? this.#child(model, {});
     const outcome = failure === 'interrupted' ? 'interrupted' : 'failed';
-    open.span.setAttributes({ [A.outcome]: outcome, ...tokensOf(tokens), ...wordsOf(answer) });
+    const used = tokens === undefined ? {} : this.#use(model, tokens);
+    open.span.setAttributes({ [A.outcome]: outcome, ...used, ...wordsOf(answer) });
     if (outcome === 'failed') open.fail(failure, reason);
     open.span.end();
   }
@@ -90,22 +110,26 @@ export class RequestSpans {
     });
   }
 
+  /** The attributes for these tokens. */
+  #use(model: string, tokens: ModelTokens): OtelAttributes {
+    const { inputTokens, outputTokens, cachedTokens } = tokens;
+    const isKnown = inputTokens !== undefined || outputTokens !== undefined;
+    const cost = isKnown ? this.#costOf(model, tokens) : undefined;
+    this.#used.push({ tokens, cost });
+    return {
+      [A.inputTokens]: inputTokens,
+      [A.outputTokens]: outputTokens,
+      [A.cachedTokens]: cachedTokens,
+      [A.cost]: cost,
+    };
+  }
+
   #take(request: number | undefined): OpenSpan | undefined {
     if (request === undefined) return undefined;
     const child = this.#open.get(request);
     this.#open.delete(request);
     return child;
   }
-}
-
-function tokensOf(
-  { inputTokens, outputTokens, cachedTokens }: Partial<ModelTokens> = {},
-): OtelAttributes {
-  return {
-    [A.inputTokens]: inputTokens,
-    [A.outputTokens]: outputTokens,
-    [A.cachedTokens]: cachedTokens,
-  };
 }
 
 function wordsOf(answer: ModelAnswer | undefined): OtelAttributes {

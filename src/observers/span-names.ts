@@ -38,6 +38,7 @@ export const ATTRIBUTES = {
   afterMs: 'layercode.after_ms',
   attempt: 'layercode.attempt',
   fallback: 'layercode.fallback',
+  cost: 'layercode.cost',
   /** Of a link: `interrupts` or `repeats`. */
   link: 'layercode.link',
 } as const;

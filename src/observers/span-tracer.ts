@@ -11,6 +11,7 @@ import {
   type OtelTracer,
 } from './open-telemetry.ts';
 import { ATTRIBUTES as A, OPERATIONS } from './span-names.ts';
+import type { CostOf } from './turn-metrics.ts';
 import { TurnSpan } from './turn-span.ts';
 
 /** The newest run of a conversation. */
@@ -32,13 +33,15 @@ const FLUSH_MS = 2_000;
 export class SpanTracer implements Tracer {
   readonly #api: OpenTelemetry;
   readonly #log: Logger;
+  readonly #costOf: CostOf;
   readonly #tracer: OtelTracer;
   readonly #newest = new BoundedMap<string, NewestRun>(MAX_KNOWN);
   readonly #runs = new BoundedMap<string, OtelSpanContext>(MAX_KNOWN);
   #hasFailed = false;
 
-  constructor(api: OpenTelemetry, log: Logger) {
+  constructor(api: OpenTelemetry, log: Logger, costOf: CostOf) {
     this.#api = api;
+    this.#costOf = costOf;
     this.#log = log;
     this.#tracer = api.trace.getTracer('layercode-microserver', version);
   }
@@ -77,7 +80,7 @@ export class SpanTracer implements Tracer {
       this.#runs.set(`${place} ${turnId}`, run.span);
     }
     const attempt = (step: () => void): void => this.#attempt(step);
-    return new TurnSpan(turn, self, attempt, (outcome) => (run.outcome = outcome));
+    return new TurnSpan(turn, self, this.#costOf, attempt, (outcome) => (run.outcome = outcome));
   }
 
   /** The request's span, otherwise that which the webhook's headers name, otherwise none. */

@@ -3,6 +3,7 @@ import type { Logger } from '../log.ts';
 import type { Tracer, Tracing } from '../turns/turn-trace.ts';
 import { hasSdk, loadOpenTelemetry } from './open-telemetry.ts';
 import { SpanTracer } from './span-tracer.ts';
+import type { CostOf } from './turn-metrics.ts';
 
 /** The conventions' own switch for what callers, agents and tools say. */
 const CAPTURE = 'OTEL_INSTRUMENTATION_GENAI_CAPTURE_MESSAGE_CONTENT';
@@ -10,14 +11,14 @@ const CAPTURE = 'OTEL_INSTRUMENTATION_GENAI_CAPTURE_MESSAGE_CONTENT';
 const CAPTURES_IN_SPANS = /^(?:true|1|span_only|span_and_event)$/i;
 
 /** How turns are traced: with spans if an SDK has registered itself by now. */
-export function openTracing(environment: Environment, log: Logger): Tracing {
+export function openTracing(environment: Environment, log: Logger, costOf: CostOf): Tracing {
   const hasWords = CAPTURES_IN_SPANS.test(environment[CAPTURE] ?? process.env[CAPTURE] ?? '');
-  return { tracer: hasSdk() ? openTracer(log) : undefined, hasWords };
+  return { tracer: hasSdk() ? openTracer(log, costOf) : undefined, hasWords };
 }
 
-function openTracer(log: Logger): Tracer | undefined {
+function openTracer(log: Logger, costOf: CostOf): Tracer | undefined {
   try {
-    return new SpanTracer(loadOpenTelemetry(), log);
+    return new SpanTracer(loadOpenTelemetry(), log, costOf);
   } catch (error) {
     const hint = 'npm install @opentelemetry/api';
     log.warn('no spans: an OpenTelemetry SDK runs, but its API cannot be loaded', { hint, error });

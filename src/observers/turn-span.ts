@@ -8,6 +8,7 @@ import { SPAN_KINDS } from './open-telemetry.ts';
 import { RequestSpans } from './request-spans.ts';
 import { spokenMessage } from './span-messages.ts';
 import { ATTRIBUTES as A, EVENTS, OPERATIONS } from './span-names.ts';
+import type { CostOf } from './turn-metrics.ts';
 
 /** Follows a run of a turn with a span, and with one for each request to a model and tool call. */
 export class TurnSpan implements TurnFollower {
@@ -21,12 +22,12 @@ export class TurnSpan implements TurnFollower {
 
   /** `attempt` calls what may throw. `ended` is told of the end. */
   constructor(
-    turn: TracedTurn, self: OpenSpan, attempt: (step: () => void) => void,
+    turn: TracedTurn, self: OpenSpan, costOf: CostOf, attempt: (step: () => void) => void,
     ended: (outcome: TurnEnded['outcome']) => void,
   ) {
     this.#turn = turn;
     this.#self = self;
-    this.#requests = new RequestSpans(self, turn.conversationId);
+    this.#requests = new RequestSpans(self, turn.conversationId, costOf);
     this.#attempt = attempt;
     this.#ended = ended;
   }
@@ -95,6 +96,7 @@ export class TurnSpan implements TurnFollower {
       [A.outcome]: outcome,
       [A.speakers]: speakers?.join(','),
       [A.storeMs]: storeMs,
+      ...this.#requests.total,
       [A.outputMessages]: hasSpoken ? spokenMessage('assistant', text) : undefined,
     });
     if (outcome === 'failed') {

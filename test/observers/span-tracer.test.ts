@@ -94,7 +94,7 @@ function following(behaviour?: Behaviour): Followed {
   const sdk = fakeSdk(behaviour);
   const logLines: string[] = [];
   const log = createLogger({ level: 'debug', write: (line) => void logLines.push(line) });
-  const tracer = new SpanTracer(sdk.api, log);
+  const tracer = new SpanTracer(sdk.api, log, () => undefined);
   return {
     ...sdk,
     tracer,
@@ -224,7 +224,7 @@ describe('openTracing', () => {
   const NAME = 'OTEL_INSTRUMENTATION_GENAI_CAPTURE_MESSAGE_CONTENT';
 
   it('has no tracer without an SDK', () => {
-    assert.deepEqual(openTracing({}, log), { tracer: undefined, hasWords: false });
+    assert.deepEqual(openTracing({}, log, () => undefined), { tracer: undefined, hasWords: false });
   });
 
   for (const [value, hasWords] of [
@@ -232,7 +232,7 @@ describe('openTracing', () => {
     ['false', false], ['NO_CONTENT', false], ['event_only', false], ['', false], ['yes', false],
   ] as const) {
     it(`${hasWords ? 'has words' : 'has none'} with ${NAME}=${value}`, () => {
-      assert.equal(openTracing({ [NAME]: value }, log).hasWords, hasWords);
+      assert.equal(openTracing({ [NAME]: value }, log, () => undefined).hasWords, hasWords);
     });
   }
 
@@ -242,7 +242,7 @@ describe('openTracing', () => {
     t.after(() => Reflect.deleteProperty(globalThis, place));
     const lines: string[] = [];
     const warned = createLogger({ level: 'warn', write: (line) => void lines.push(line) });
-    assert.equal(openTracing({}, warned).tracer, undefined);
+    assert.equal(openTracing({}, warned, () => undefined).tracer, undefined);
     assert.match(lines.join(''), /npm install @opentelemetry\/api/);
   });
 });

@@ -202,7 +202,8 @@ describe('a traced turn', LIMIT, () => {
     const { attributes, events, kind, scope } = await receiver.span('invoke_agent waiter');
     assert.equal(kind, 1); // internal, as OTLP counts
     assert.equal(scope, 'layercode-microserver');
-    const { 'layercode.store_ms': storeMs, ...others } = attributes;
+    const { 'layercode.store_ms': storeMs, 'layercode.cost': cost, ...others } = attributes;
+    assert.ok(Number(cost) > 0);
     assert.ok(Number(storeMs) >= 0);
     assert.deepEqual(others, {
       'gen_ai.operation.name': 'invoke_agent',
@@ -210,6 +211,8 @@ describe('a traced turn', LIMIT, () => {
       'gen_ai.conversation.id': 'c-1',
       'gen_ai.provider.name': 'openai',
       'gen_ai.request.model': 'gpt-6-luna',
+      'gen_ai.usage.input_tokens': 69,
+      'gen_ai.usage.output_tokens': 30,
       'layercode.turn.id': 't-1',
       'layercode.wire': 'layercode',
       'layercode.event': 'message',
@@ -219,7 +222,9 @@ describe('a traced turn', LIMIT, () => {
   });
 
   it('has a span for each request to its model', async () => {
-    const { client } = await serve('./tracing.mjs');
+    const { client } = await serve('./tracing.mjs', {
+      MODEL_PRICES: '{"openai:gpt-6-luna":{"input":1,"output":100}}',
+    });
     await (await client.post(message('t-1'))).text();
     const [first, second] = await receiver.received(2, ({ name }) => name === 'chat gpt-6-luna');
     const { 'gen_ai.response.time_to_first_chunk': seconds, ...others } = second?.attributes ?? {};
@@ -233,8 +238,11 @@ describe('a traced turn', LIMIT, () => {
       'gen_ai.usage.input_tokens': 19,
       'gen_ai.usage.output_tokens': 10,
       'layercode.attempt': 1,
+      'layercode.cost': 0.001019,
       'layercode.outcome': 'completed',
     });
+    const turn = await receiver.span('invoke_agent waiter');
+    assert.equal(turn.attributes['layercode.cost'], 0.003069);
     for (const chat of [first, second]) {
       assert.equal(chat?.kind, 3); // client
       assert.deepEqual(chat?.events.map(({ name }) => name), ['layercode.first_token']);
