@@ -1,5 +1,6 @@
 // layercode-microserver/testing
 export { withModel } from './agents/with-model.ts';
+export { RecordingError } from './eval/recording.ts';
 export { runScenario, ScenarioError } from './eval/run-scenario.ts';
 export type { RunScenarioOptions } from './eval/run-scenario.ts';
 export { ScriptError } from './eval/script.ts';

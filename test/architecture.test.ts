@@ -660,6 +660,7 @@ describe('layercode-microserver/platform', () => {
 describe('layercode-microserver/testing', () => {
   it('exports these values', () =>
     assert.deepEqual(Object.keys(testing).sort(), [
+      'RecordingError',
       'ScenarioError',
       'ScriptError',
       'TestClient',

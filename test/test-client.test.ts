@@ -7,7 +7,6 @@ import { describe, it, type TestContext } from 'node:test';
 
 import type { ToolCall } from '../src/conversations/message.ts';
 import { verifySignature } from '../src/wires/layercode/signature.ts';
-import * as testing from '../src/testing.ts';
 import { createTestClient, type TestClient } from '../src/testing.ts';
 import {
   contentsOf, fired, Listener, SECRET, serve, Told, typesOf, type TestAgent,
@@ -42,14 +41,6 @@ async function clientOf(
   const origin = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
   return { client: createTestClient(origin, { secret: SECRET }), sent, origin };
 }
-
-describe('layercode-microserver/testing', () => {
-  it('exports the client, its reply, and a model for agents', () => {
-    assert.deepEqual(Object.keys(testing).sort(), [
-      'TestClient', 'TestReply', 'createTestClient', 'scriptedModel', 'withModel',
-    ]);
-  });
-});
 
 describe('createTestClient', () => {
   it('signs the exact bytes that it posts', async (t) => {

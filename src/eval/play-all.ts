@@ -1,12 +1,15 @@
 import type { Cast, PlayOptions } from './play-options.ts';
 import { playScenario } from './play-scenario.ts';
 import type { ScenarioResult } from './result.ts';
+import type { RunModels } from './run-models.ts';
 import type { Scenario } from './scenario.ts';
 
 /** A scenario and what it is played to. */
 export interface Staged {
   readonly scenario: Scenario;
   readonly cast: Cast;
+  /** Called once per run. */
+  readonly models: () => RunModels;
 }
 
 /** All runs of one scenario. */
@@ -34,7 +37,10 @@ export async function playAll(
   const work = async (): Promise<void> => {
     for (let next = waiting.shift(); next !== undefined; next = waiting.shift()) {
       const { scenario, cast, index, run } = next;
-      const result = await playScenario(scenario, cast, options);
+      const models = next.models();
+      const { modelFor, judge } = models;
+      const played = await playScenario(scenario, cast, { ...options, modelFor, judge });
+      const result = await models.finish(played);
       (results[index] ??= [])[run] = result;
       onResult(result);
     }

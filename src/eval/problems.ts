@@ -66,7 +66,7 @@ function problemOf(
   { allowsRealTools, judge }: PlayOptions,
 ): string | undefined {
   if (step.name === 'judge' && judge === undefined)
-    return 'judge needs a model that judges';
+    return 'judge needs a model that judges: --eval-model openai:gpt-6-luna';
   if (step.name === 'kill') return 'kill needs a process of its own: add --process';
   if (step.name === 'model' && !isPlayedByModel)
     return 'the agent asks no model, so none can be scripted';

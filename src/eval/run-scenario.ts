@@ -5,11 +5,14 @@ import { fileURLToPath } from 'node:url';
 import type { App } from '../app/app.ts';
 import { partsOf } from '../app/create-app.ts';
 import { shellWord } from '../cli/terminal/one-line.ts';
+import { openEvalModel, problemsOfModels } from './eval-model.ts';
 import { playScenario } from './play-scenario.ts';
 import { problemsOf } from './problems.ts';
 import { readScenario } from './read-scenario.ts';
+import { recordingPath } from './recording.ts';
 import { reportOf } from './report.ts';
 import type { ScenarioResult } from './result.ts';
+import { scenarioModels } from './run-models.ts';
 import { ScriptError } from './script.ts';
 
 export interface RunScenarioOptions {
@@ -17,6 +20,10 @@ export interface RunScenarioOptions {
   readonly timeoutMs?: number;
   /** Whether tools with effects run without a line that allows it. Default false. */
   readonly realTools?: boolean;
+  /** Decides `judge` lines: `provider:model`. */
+  readonly evalModel?: string;
+  /** Asks the models, even if there is a recording. Default false. */
+  readonly live?: boolean;
   /** Ends the run. */
   readonly signal?: AbortSignal;
 }
@@ -35,22 +42,33 @@ export class ScenarioError extends Error {
 /**
  * Plays the scenario in a file: docs/evals.md. It gets an app of its own, with the agents and
  * settings that `app` was created with, in memory; `app` itself is not used and need not be closed.
- * A relative path is one from the working directory.
+ * Replies are those of the recording beside the file, if there is one. A relative path is one from
+ * the working directory.
  *
- * Rejects with a `ScenarioError` if the scenario does not pass, and with a `ScriptError` that names
- * the line if it cannot be played.
+ * Rejects with a `ScenarioError` if the scenario does not pass, with a `ScriptError` that names the
+ * line if it cannot be played, and with a `RecordingError` for a broken recording.
  */
 export async function runScenario(
   file: string | URL, app: App, options: RunScenarioOptions = {},
 ): Promise<ScenarioResult> {
-  const { timeoutMs = 30_000, realTools: allowsRealTools = false, signal } = options;
+  const { timeoutMs = 30_000, realTools: allowsRealTools = false, signal, evalModel } = options;
   const path = file instanceof URL ? fileURLToPath(file) : file;
   const scenario = readScenario(path, process.cwd());
   const cast = partsOf(app);
-  const playOptions = { timeoutMs, allowsRealTools, signal };
-  const problems = problemsOf(scenario, cast, playOptions);
+  const judge = evalModel === undefined
+    ? undefined : openEvalModel(evalModel, 'evalModel', cast.settings);
+  const source = options.live === true ? 'live' : 'recording';
+  const { ofRun, isReplayed } = scenarioModels(recordingPath(path), source, { judge, signal });
+  const models = ofRun();
+  const playOptions = {
+    timeoutMs, allowsRealTools, signal, modelFor: models.modelFor, judge: models.judge,
+  };
+  const problems = [
+    ...problemsOf(scenario, cast, playOptions),
+    ...(isReplayed ? [] : problemsOfModels(scenario, cast, judge)),
+  ];
   if (problems.length > 0) throw new ScriptError(shellWord(path), problems);
-  const result = await playScenario(scenario, cast, playOptions);
+  const result = await models.finish(await playScenario(scenario, cast, playOptions));
   if (result.outcome !== 'passed') throw new ScenarioError(result);
   return result;
 }

@@ -159,7 +159,7 @@ function ranOut(count: number, last: ChatMessage | undefined): string {
 }
 
 /** Split as vendors do: a blank belongs to the word after it. */
-function toWords(text: string): readonly ModelDelta[] {
+export function toWords(text: string): readonly ModelDelta[] {
   return (text.match(/\s*\S+|\s+$/g) ?? []).map((word) => ({ type: 'text', text: word }));
 }
 

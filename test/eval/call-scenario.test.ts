@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 
 import { callScenario } from '../../src/eval/call-scenario.ts';
+import type { ToolCallState } from '../../src/conversations/message.ts';
 import { scenarioOf } from '../../src/eval/scenario.ts';
 import { parseScript } from '../../src/eval/script.ts';
 import type { CallRecord, RecordedMessage, RecordedTurn } from '../../src/records/call-record.ts';
@@ -24,7 +25,9 @@ const USER = (content: string): RecordedMessage => ({ role: 'user', content });
 const AGENT = (content: string): RecordedMessage => ({ role: 'assistant', content });
 
 /** A call of a tool and its result. */
-function used(name: string, content: string, state = 'completed' as const): RecordedMessage[] {
+function used(
+  name: string, content: string, state: ToolCallState = 'completed',
+): RecordedMessage[] {
   return [
     { role: 'assistant', content: '', toolCalls: [{ id: 'x', name, args: '{}' }] },
     { role: 'tool', content, toolCallId: 'x', state },
@@ -82,6 +85,8 @@ describe('callScenario', () => {
     ['the last of several results',
       turn([USER('Hi'), ...used('look', '1'), ...used('look', '2')]),
       ['mock look returns 2', 'say Hi']],
+    ['a call that was interrupted',
+      turn([USER('Hi'), ...used('look', '{"error":"interrupted"}', 'interrupted')]), ['say Hi']],
     ['a call that was not started', turn([USER('Hi'), ...used('look', '{"error":"not started"}')]),
       ['say Hi']],
   ];

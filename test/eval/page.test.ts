@@ -5,8 +5,9 @@ import { describe, it } from 'node:test';
 
 import { getAgent } from '../../src/agents/built-in/registry.ts';
 import { defineAgent } from '../../src/agents/define-agent.ts';
-import { tool } from '../../src/tools/tool.ts';
+import type { Judge } from '../../src/eval/play-options.ts';
 import { WORDS } from '../../src/eval/script-words.ts';
+import { tool } from '../../src/tools/tool.ts';
 import { codeBlocks, readPage } from '../fixtures/pages.ts';
 import { failuresOf, play } from './eval-stage.ts';
 
@@ -50,9 +51,10 @@ describe('docs/evals.md', () => {
       const agent = file === undefined ? shop : getAgent('bakery');
       const before = text.includes('say ') ? '' : PAYING;
       const after = /^(?:never|expect)/m.test(text) ? '' : '\nnever-fails';
+      const judge: Judge = () => Promise.resolve({ outcome: 'passed', reason: 'So it is.' });
       const result = await play(agent, `real pay\n${before}${text}${after}`.replace(
         file === undefined ? '' : 'real pay\n', '',
-      ));
+      ), { judge });
       assert.deepEqual(failuresOf(result), []);
     });
   }

@@ -1,16 +1,27 @@
 // `layercode-microserver eval`: plays scenarios to an agent, and reports what came of them.
 
-import { readdirSync, statSync, writeFileSync } from 'node:fs';
+import { readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
 import { dirname, join, resolve } from 'node:path';
 
+import { isObject } from '../../base/fields.ts';
+import { parseJson } from '../../base/json.ts';
 import { messageOf } from '../../base/message-of.ts';
+import { compare, comparisonTable, type ComparedScenario } from '../../eval/comparison.ts';
+import { openEvalModel, problemsOfModels } from '../../eval/eval-model.ts';
+import {
+  figuresOf, figuresTable, isScenarioFigures, type ScenarioFigures,
+} from '../../eval/figures.ts';
 import { junitXml } from '../../eval/junit.ts';
 import { playAll, type ScenarioRuns, type Staged } from '../../eval/play-all.ts';
 import type { Cast, PlayOptions } from '../../eval/play-options.ts';
 import { problemsOf } from '../../eval/problems.ts';
 import { readScenario } from '../../eval/read-scenario.ts';
+import { recordingPath, RecordingError } from '../../eval/recording.ts';
 import { reportOf } from '../../eval/report.ts';
 import type { ScenarioResult } from '../../eval/result.ts';
+import {
+  scenarioModels, type ReplySource, type RunModelsOptions, type ScenarioModels,
+} from '../../eval/run-models.ts';
 import type { Scenario } from '../../eval/scenario.ts';
 import { ScriptError } from '../../eval/script.ts';
 import { openAgents } from '../../process/open-server.ts';
@@ -24,18 +35,22 @@ import { parseFlags } from '../terminal/flags.ts';
 import { oneLine, shellWord } from '../terminal/one-line.ts';
 import { interruptedError, withBrokenPipes } from '../terminal/output.ts';
 
-const FLAGS = ['--agent', '--runs', '--timeout', '--junit', '--settings-file'] as const;
-const SWITCHES = ['--real-tools', '--json'] as const;
+const FLAGS = [
+  '--agent', '--runs', '--timeout', '--eval-model', '--compare', '--junit', '--settings-file',
+] as const;
+const SWITCHES = ['--record', '--live', '--real-tools', '--json'] as const;
 const DEFAULT_FOLDER = 'evals';
 const DEFAULT_TIMEOUT_SECONDS = 30;
 const MAX_TIMEOUT_SECONDS = 86_400;
 const MAX_RUNS = 1_000;
+const MAX_ROW_LENGTH = 1_000;
 
 export const evalCommand: Command = {
   name: 'eval',
   summary: 'Play scenarios to an agent, and say which of them passed.',
   help: `\
 Usage: layercode-microserver eval [--agent AGENT] [--runs N] [--timeout SECONDS] [--real-tools]
+                                  [--record | --live] [--eval-model MODEL] [--compare FILE]
                                   [--json] [--junit FILE] [--settings-file PATH] [FILE | DIR]...
 
 Plays each scenario to the agent, on a server and a store of its own, and reports what was not as
@@ -44,9 +59,14 @@ the scenario expects. A scenario is a text file with one step per line; a direct
 
   --agent AGENT        The agent: a built-in name or the path of a module. Default: that of the
                        settings. A scenario that names its agent is played to that one.
-  --runs N             Plays each scenario this often. Default: 1.
+  --runs N             Plays each scenario this often, and prints pass rates. Default: 1.
   --timeout SECONDS    The longest a reply may take. Default: ${DEFAULT_TIMEOUT_SECONDS}.
   --real-tools         Tools with effects run, even if the scenario has no line that allows it.
+  --record             Writes the models' replies beside the scenario, as NAME.recorded.json. From
+                       then on they are replayed, without a key.
+  --live               Asks the models, even if there is a recording.
+  --eval-model MODEL   Decides "judge" lines: provider:model.
+  --compare FILE       Says which scenarios got better or worse since this --json was printed.
   --json               Prints the results as JSON, and nothing else on stdout.
   --junit FILE         Also writes the results as JUnit XML.
   --settings-file PATH Read variables from this file instead of .env.
@@ -70,6 +90,7 @@ Examples:
   layercode-microserver eval
   layercode-microserver eval --agent ./agent.ts evals/order.txt
   layercode-microserver eval --runs 20 --junit results.xml
+  layercode-microserver eval --live --runs 20 --compare main.json
 
 Exit codes: 0 all passed; 1 a run failed or is undecided, or a signal ended it; 2 the arguments or a
 scenario are wrong, and nothing was played.
@@ -85,8 +106,12 @@ scenario are wrong, and nothing was played.
       allowsRealTools: switches.has('--real-tools'),
       signal: terminal.interrupted,
     };
+    const source = sourceOf(switches, runs);
+    const compared = flags['--compare'];
+    const before = compared === undefined
+      ? undefined : readComparison(compared, terminal.directory);
     const scenarios = readAll(words.length === 0 ? [DEFAULT_FOLDER] : words, terminal.directory);
-    const staged = await stageAll(scenarios, flags, options, terminal);
+    const staged = await stageAll(scenarios, flags, source, options, terminal);
     if (options.allowsRealTools)
       terminal.stderr.write('Tools with effects run for real (--real-tools).\n');
     const isJson = switches.has('--json');
@@ -99,8 +124,16 @@ scenario are wrong, and nothing was played.
       throw error;
     }
     progress.end();
-    if (isJson) terminal.stdout.write(`${JSON.stringify(jsonOf(all), undefined, 2)}\n`);
-    else printReport(all, terminal);
+    const figures = all.map(({ scenario, results }) => figuresOf(scenario.file, results));
+    const comparison = before === undefined ? undefined : compare(before, figures);
+    if (isJson) {
+      const json = jsonOf(all, figures, comparison);
+      terminal.stdout.write(`${JSON.stringify(json, undefined, 2)}\n`);
+    } else {
+      printReport(all, terminal);
+      if (runs > 1 && comparison === undefined) printTable(figuresTable(figures), terminal);
+      if (comparison !== undefined) printTable(comparisonTable(comparison), terminal);
+    }
     const junit = flags['--junit'];
     if (junit !== undefined) writeJunit(junit, all, terminal.directory);
     const hasPassed = all.every(({ results }) => results.every(isPassed));
@@ -149,10 +182,11 @@ function filesOf(word: string, directory: string): readonly string[] {
 async function stageAll(
   scenarios: readonly Scenario[],
   flags: Readonly<Partial<Record<(typeof FLAGS)[number], string>>>,
+  source: ReplySource,
   options: PlayOptions,
   { environment, directory }: Terminal,
 ): Promise<readonly Staged[]> {
-  const { '--settings-file': file, '--agent': agent } = flags;
+  const { '--settings-file': file, '--agent': agent, '--eval-model': judgeName } = flags;
   const settings = loadSettings({
     argv: file === undefined ? [] : ['--settings-file', file],
     // Production would require a secret, and each app gets one of its own.
@@ -160,12 +194,18 @@ async function stageAll(
     directory,
   });
   const general = agent === undefined ? settings : { ...settings, agent, agents: [] };
+  const judge = judgeName === undefined
+    ? undefined : openEvalModel(judgeName, '--eval-model', settings);
   const staged: Staged[] = [];
   const problems: string[] = [];
   for (const scenario of scenarios) {
     const cast = await castFor(scenario, general, directory);
-    staged.push({ scenario, cast });
-    const found = problemsOf(scenario, cast, options);
+    const models = modelsFor(scenario, source, { judge, signal: options.signal }, directory);
+    staged.push({ scenario, cast, models: models.ofRun });
+    const found = [
+      ...problemsOf(scenario, cast, { ...options, judge: models.ofRun().judge }),
+      ...(models.isReplayed ? [] : problemsOfModels(scenario, cast, judge)),
+    ];
     if (found.length > 0)
       problems.push(`${shellWord(oneLine(scenario.file, 200))}: ${found.join('; ')}`);
   }
@@ -182,6 +222,42 @@ async function castFor(
     return { settings, agent: await openAgents(settings, directory) };
   const own: Settings = { ...settings, agent: named, agents: [] };
   return { settings: own, agent: await openAgents(own, resolve(directory, dirname(file))) };
+}
+
+/** Throws a `UsageError` for a recording that cannot be replayed. */
+function modelsFor(
+  { file }: Scenario, source: ReplySource, options: RunModelsOptions, directory: string,
+): ScenarioModels {
+  try {
+    return scenarioModels(recordingPath(resolve(directory, file)), source, options);
+  } catch (error) {
+    if (!(error instanceof RecordingError)) throw error;
+    throw new UsageError(oneLine(error.message), { cause: error });
+  }
+}
+
+function sourceOf(switches: ReadonlySet<string>, runs: number): ReplySource {
+  if (!switches.has('--record')) return switches.has('--live') ? 'live' : 'recording';
+  if (switches.has('--live')) throw new UsageError('--record asks the models, as --live does');
+  if (runs > 1) throw new UsageError('--record plays each scenario once, so it takes no --runs');
+  return 'record';
+}
+
+/** What an earlier `--json` has of each scenario. Throws a `UsageError` if it is none. */
+function readComparison(path: string, directory: string): readonly ScenarioFigures[] {
+  const file = shellWord(oneLine(path, 200));
+  let text: string;
+  try {
+    text = readFileSync(resolve(directory, path), 'utf8');
+  } catch (error) {
+    const reason = oneLine(messageOf(error));
+    throw new UsageError(`--compare ${file} cannot be read: ${reason}`, { cause: error });
+  }
+  const json: unknown = parseJson(text);
+  const { format, scenarios }: Readonly<Record<string, unknown>> = isObject(json) ? json : {};
+  if (format === 1 && Array.isArray(scenarios) && scenarios.every(isScenarioFigures))
+    return scenarios;
+  throw new UsageError(`--compare ${file} is not what eval --json prints`);
 }
 
 function parseCount(given: string | undefined, flag: string, max: number): number | undefined {
@@ -260,7 +336,17 @@ function printReport(all: readonly ScenarioRuns[], { stdout, environment }: Term
   stdout.write(`\n${paint(passed === all.length ? 'green' : 'red', sum)}.\n`);
 }
 
-function jsonOf(all: readonly ScenarioRuns[]): object {
+function printTable(lines: readonly string[], { stdout, environment }: Terminal): void {
+  const [heading = '', ...rows] = lines.map((line) => oneLine(line, MAX_ROW_LENGTH));
+  const paint = paintFor(stdout, environment);
+  stdout.write(['', paint('dim', heading), ...rows, ''].join('\n'));
+}
+
+function jsonOf(
+  all: readonly ScenarioRuns[],
+  figures: readonly ScenarioFigures[],
+  comparison: readonly ComparedScenario[] | undefined,
+): object {
   const results = all.flatMap((runs) => runs.results);
   const count = (wanted: ScenarioResult['outcome']): number =>
     results.filter(({ outcome }) => outcome === wanted).length;
@@ -269,7 +355,11 @@ function jsonOf(all: readonly ScenarioRuns[]): object {
     passed: count('passed'),
     failed: count('failed'),
     undecided: count('undecided'),
-    scenarios: all.map(({ scenario: { file, name }, results: runs }) => ({ file, name, runs })),
+    ...(comparison === undefined ? {} : {
+      comparison: comparison.map(({ file, difference, p }) => ({ file, difference, p })),
+    }),
+    scenarios: all.map(({ scenario: { name }, results: runs }, index) =>
+      ({ name, ...figures[index], runs })),
   };
 }
 

@@ -1,0 +1,110 @@
+// Whether a change made scenarios better or worse, and what only looks like it.
+
+import { MISSING, percent, shown, table, type ScenarioFigures } from './figures.ts';
+import { fisherExact, holmCorrection, type Passes } from './statistics.ts';
+
+/**
+ * `no difference seen`: there may be one, too small for these runs. `too few runs`: so few that
+ * not even all against none would have been told from chance.
+ */
+export type Difference = 'better' | 'worse' | 'no difference seen' | 'too few runs';
+
+export interface ComparedScenario {
+  readonly file: string;
+  /** Undefined: only one side has the scenario. */
+  readonly difference: Difference | undefined;
+  /** After Holm's correction for all scenarios. */
+  readonly p: number | undefined;
+  readonly before: ScenarioFigures | undefined;
+  readonly now: ScenarioFigures | undefined;
+}
+
+const SIGNIFICANT = 0.05;
+
+/** In the order of `now`, then what only `before` has. By Fisher's exact test at 0.05. */
+export function compare(
+  before: readonly ScenarioFigures[], now: readonly ScenarioFigures[],
+): readonly ComparedScenario[] {
+  const known = new Map(before.map((figures) => [figures.file, figures]));
+  const pairs = now.flatMap((figures): readonly Pair[] => {
+    const other = known.get(figures.file);
+    return other === undefined ? [] : [{ file: figures.file, before: other, now: figures }];
+  });
+  const tested = new Map(tests(pairs).map((compared) => [compared.file, compared]));
+  const untested = { difference: undefined, p: undefined };
+  const played = new Set(now.map(({ file }) => file));
+  return [
+    ...now.map((figures): ComparedScenario => tested.get(figures.file)
+      ?? { file: figures.file, ...untested, before: undefined, now: figures }),
+    ...before.filter(({ file }) => !played.has(file)).map((figures): ComparedScenario => (
+      { file: figures.file, ...untested, before: figures, now: undefined }
+    )),
+  ];
+}
+
+interface Pair {
+  readonly file: string;
+  readonly before: ScenarioFigures;
+  readonly now: ScenarioFigures;
+}
+
+function tests(pairs: readonly Pair[]): readonly ComparedScenario[] {
+  const pValues = pairs.map((pair) => fisherExact(passesOf(pair.before), passesOf(pair.now)));
+  const corrected = holmCorrection(pValues);
+  return pairs.map((pair, index) => {
+    const [before, now] = [passesOf(pair.before), passesOf(pair.now)];
+    const p = corrected[index] ?? 1;
+    if (p < SIGNIFICANT) {
+      const isBetter = now.passed * before.runs > before.passed * now.runs;
+      return { ...pair, p, difference: isBetter ? 'better' : 'worse' };
+    }
+    // The clearest result that this many runs can have.
+    const clearest = fisherExact({ ...before, passed: 0 }, { ...now, passed: now.runs });
+    const others = pValues.map((own, at) => (at === index ? clearest : own));
+    const canBeSeen = (holmCorrection(others)[index] ?? 1) < SIGNIFICANT;
+    return { ...pair, p, difference: canBeSeen ? 'no difference seen' : 'too few runs' };
+  });
+}
+
+/** Undecided runs say nothing. */
+function passesOf({ passed, failed }: ScenarioFigures): Passes {
+  return { passed, runs: passed + failed };
+}
+
+/** Lines of a table for a terminal, the heading first. */
+export function comparisonTable(compared: readonly ComparedScenario[]): readonly string[] {
+  return table(
+    ['scenario', 'passed', 'first word p50 ms', 'p95 ms', 'tokens in', 'out', ''],
+    compared.map(({ file, difference, p, before, now }) => [
+      file,
+      both(before, now, rateOf),
+      both(before, now, ({ firstWordMs }) => shown(firstWordMs?.p50)),
+      both(before, now, ({ firstWordMs }) => shown(firstWordMs?.p95)),
+      both(before, now, ({ tokens }) => shown(tokens?.input)),
+      both(before, now, ({ tokens }) => shown(tokens?.output)),
+      verdictOf(difference, p, before),
+    ]),
+  );
+}
+
+function both(
+  before: ScenarioFigures | undefined,
+  now: ScenarioFigures | undefined,
+  show: (figures: ScenarioFigures) => string,
+): string {
+  const [old, current] = [before, now].map((side) => (side === undefined ? MISSING : show(side)));
+  return `${old} → ${current}`;
+}
+
+function rateOf({ passed, failed }: ScenarioFigures): string {
+  const runs = passed + failed;
+  return runs === 0 ? MISSING : `${passed}/${runs} ${percent(passed / runs)} %`;
+}
+
+function verdictOf(
+  difference: Difference | undefined, p: number | undefined, before: ScenarioFigures | undefined,
+): string {
+  if (difference === undefined) return before === undefined ? 'new' : 'not played';
+  if (p === undefined || difference === 'too few runs') return difference;
+  return `${difference} (p = ${p < 0.001 ? '<0.001' : p.toFixed(3)})`.replace('= <', '< ');
+}

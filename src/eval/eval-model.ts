@@ -1,0 +1,50 @@
+// The model that judges, and what keeps models from answering.
+
+import type { Agent } from '../agents/agent.ts';
+import { bindAgent } from '../app/bind-agent.ts';
+import { noLog } from '../app/create-app.ts';
+import { UsageError } from '../cli/terminal/command.ts';
+import { ModelError, type ChatModel } from '../models/model.ts';
+import { openModel } from '../models/open-model.ts';
+import type { Settings } from '../settings/settings.ts';
+import type { Cast } from './play-options.ts';
+import type { Scenario } from './scenario.ts';
+
+/**
+ * Opens `provider:model`. `option` is what it was given as, for the `UsageError` that an unknown
+ * name throws. A missing key is no error: a recording needs none.
+ */
+export function openEvalModel(name: string, option: string, settings: Settings): ChatModel {
+  const { environment } = settings;
+  try {
+    return openModel({ names: [name], environment }).model;
+  } catch (error) {
+    if (!(error instanceof ModelError)) throw error;
+    throw new UsageError(`${option}: ${error.message}`, { cause: error });
+  }
+}
+
+/** Why models that the scenario would ask cannot answer, one line each. */
+export function problemsOfModels(
+  { isScripted, steps }: Scenario, cast: Cast, evalModel: ChatModel | undefined,
+): readonly string[] {
+  const judged = steps.find(({ name }) => name === 'judge');
+  return [
+    ...(isScripted ? [] : problemsOfAgents(cast)),
+    ...(judged === undefined || evalModel === undefined || evalModel.isUsable()
+      ? []
+      : [`line ${judged.lineNumber}: judge: ${evalModel.problems().join('; ')}`]),
+  ];
+}
+
+function problemsOfAgents({ agent, settings }: Cast): readonly string[] {
+  const agents = typeof agent.onMessage === 'function'
+    ? [agent as Agent]
+    : Object.values(agent as Readonly<Record<string, Agent>>);
+  return agents.flatMap((one) => {
+    const { model } = bindAgent(one, settings, noLog());
+    if (model === undefined || model.isUsable()) return [];
+    const remedy = 'write what it says in "model" lines, or record it with --record';
+    return [`${model.problems().join('; ')}; ${remedy}`];
+  });
+}
