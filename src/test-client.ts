@@ -1,6 +1,7 @@
 import { randomUUID } from 'node:crypto';
 
 import type { App } from './app/app.ts';
+import { isEventStream } from './base/abortable-body.ts';
 import { parseJson, type JsonObject } from './base/json.ts';
 import type { Message, ToolMessage } from './conversations/message.ts';
 import { CompletionsTestWire } from './platform/completions-test-wire.ts';
@@ -8,7 +9,6 @@ import { hearWords } from './platform/heard-events.ts';
 import { LayercodeTestWire } from './platform/layercode-test-wire.ts';
 import { TestReply, type TestToolCall } from './platform/test-reply.ts';
 import type { PostOptions, TestRequest, TestWire, TurnIds } from './platform/test-wire.ts';
-import { isEventStream } from './sse/decode.ts';
 import { PROFILES, type ProfileName } from './wires/chat-completions/profiles.ts';
 
 export { TestReply } from './platform/test-reply.ts';

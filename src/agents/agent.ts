@@ -149,6 +149,11 @@ export interface TurnJournal {
     tool: string, outcome: ToolCallOutcome, durationMs?: number, toolCallId?: string,
   ): void;
   /**
+   * Sends the browser a report of a tool call, as `Reply.data` would. On a wire without browsers it
+   * does nothing, and nothing is logged.
+   */
+  tellBrowser(report: JsonObject): void;
+  /**
    * Speaks a filler, which is not part of the history. Does nothing, and returns false, once the
    * agent has spoken or the turn is over.
    */

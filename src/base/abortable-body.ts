@@ -61,3 +61,8 @@ export async function readText(
   }
   return Buffer.concat(chunks).toString('utf8');
 }
+
+/** Whether a response says that its body is an event stream. */
+export function isEventStream({ headers }: Response): boolean {
+  return headers.get('content-type')?.split(';', 1)[0]?.trim() === 'text/event-stream';
+}

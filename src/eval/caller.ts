@@ -2,10 +2,10 @@
 
 import { randomUUID } from 'node:crypto';
 
+import { isEventStream } from '../base/abortable-body.ts';
 import { CompletionsTestWire } from '../platform/completions-test-wire.ts';
 import { LayercodeTestWire } from '../platform/layercode-test-wire.ts';
 import type { TestRequest, TestWire } from '../platform/test-wire.ts';
-import { isEventStream } from '../sse/decode.ts';
 import { Hearing } from './hearing.ts';
 import type { Origin } from './scenario.ts';
 import type { Address } from './stage.ts';

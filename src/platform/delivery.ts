@@ -1,8 +1,8 @@
-import { readBody, readText } from '../base/abortable-body.ts';
+import { isEventStream, readBody, readText } from '../base/abortable-body.ts';
 import type { Awaitable } from '../base/awaitable.ts';
 import { isObject } from '../base/fields.ts';
 import { parseJson, type Json, type JsonObject } from '../base/json.ts';
-import { decodeEvents, isEventStream } from '../sse/decode.ts';
+import { decodeEvents } from '../sse/decode.ts';
 import type { DeliveryEnd, DeliveryFrame, SignatureKind } from './frames.ts';
 
 export interface DeliveryOptions {

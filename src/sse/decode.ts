@@ -137,8 +137,3 @@ function find(character: string, text: string, start: number): number {
   const at = text.indexOf(character, start);
   return at === -1 ? text.length : at;
 }
-
-/** Whether a response says that its body is an event stream. */
-export function isEventStream({ headers }: Response): boolean {
-  return headers.get('content-type')?.split(';', 1)[0]?.trim() === 'text/event-stream';
-}

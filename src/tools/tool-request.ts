@@ -29,6 +29,7 @@ export interface RequestingTurn<S = unknown> extends OnceContext<S> {
   readonly journal: {
     handOver(toolCallId: string, agent: string): Promise<void>;
     saveState(): Promise<void>;
+    tellBrowser(report: JsonObject): void;
     noteToolOutcome(
       tool: string, outcome: ToolCallOutcome, durationMs?: number, toolCallId?: string,
     ): void;
@@ -49,7 +50,7 @@ export function toolRun<S>(
   const tool = tools.find(({ name }) => name === call.name);
   if (tool === undefined) {
     const { name } = call;
-    return { run: ({ toolCallId }) => refuseUnknown(name, toolCallId, turn, reply) };
+    return { run: ({ toolCallId }) => refuseUnknown(name, toolCallId, turn) };
   }
   const { whenInterrupted, repeatable, isOfTurn } = tool;
   const requested = new RequestedToolCall(tool, call.args, turn, reply, budget);
@@ -176,12 +177,14 @@ class RequestedToolCall<S> {
   }
 
   #report(status: CallStatus, more: JsonObject): void {
-    tellBrowser(this.#tool, status, more, this.#reply);
+    const { journal } = this.#turn;
+    const { name: tool, tellBrowser } = this.#tool;
+    const shown = tellBrowser === 'everything' ? more : {};
+    if (tellBrowser !== 'nothing') journal.tellBrowser({ tool, status, ...shown });
     if (status === 'running') return;
     const startedAtMs = this.#startedAtMs;
     const durationMs = startedAtMs === undefined ? undefined : performance.now() - startedAtMs;
-    const { journal } = this.#turn;
-    journal.noteToolOutcome(this.#tool.name, status, durationMs, this.#toolCallId);
+    journal.noteToolOutcome(tool, status, durationMs, this.#toolCallId);
   }
 }
 
@@ -195,20 +198,13 @@ function refusal(problem: string): string {
 }
 
 function refuseUnknown(
-  name: string, toolCallId: string, { journal }: RequestingTurn, reply: Reply,
+  name: string, toolCallId: string, { journal }: RequestingTurn,
 ): string {
   journal.noteToolOutcome(UNKNOWN_TOOL, 'failed', undefined, toolCallId);
   const isName = isToolName(name);
-  void reply.data({ tool: isName ? name : INVALID_NAME, status: 'failed' });
+  journal.tellBrowser({ tool: isName ? name : INVALID_NAME, status: 'failed' });
   if (isName) return refusal(`there is no tool "${name}"`);
   return refusal("a tool's name must match [A-Za-z0-9_-]{1,64}");
-}
-
-function tellBrowser<S>(
-  tool: Tool<S>, status: CallStatus, more: JsonObject, reply: Reply,
-): void {
-  if (tool.tellBrowser === 'nothing') return;
-  void reply.data({ tool: tool.name, status, ...(tool.tellBrowser === 'everything' ? more : {}) });
 }
 
 /** `resultText` has checked that the result is JSON. */

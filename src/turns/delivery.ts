@@ -64,6 +64,8 @@ export interface Delivery {
   readonly log: Logger;
   /** Whether the platform can be asked to transfer the call. Default false. */
   readonly canTransfer?: boolean;
+  /** Whether the platform passes data on to a browser. Default true. */
+  readonly hasBrowser?: boolean;
   /**
    * Whether the platform has no word for the event, so that it is neither sent nor part of what was
    * said. Default: it has one for all.

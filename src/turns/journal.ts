@@ -9,6 +9,7 @@ import type {
 } from '../agents/agent.ts';
 import { StateError, TAKEN_ON, type LiveState } from '../agents/state/live-state.ts';
 import type { Awaitable } from '../base/awaitable.ts';
+import type { JsonObject } from '../base/json.ts';
 import { UNFINISHED_RESULTS, type Message, type ToolCall } from '../conversations/message.ts';
 import type { Logger } from '../log.ts';
 import type { ToolCalls } from '../tools/tool-calls.ts';
@@ -24,6 +25,8 @@ export interface JournalledTurn extends SpeakingTurn {
   readonly host: Pick<TurnHost, 'speakers' | 'conversations' | 'process'>;
   /** False for a turn that leaves nothing in history. */
   readonly isStored: boolean;
+  /** Whether the platform passes data on to a browser. */
+  readonly hasBrowser: boolean;
   /** Undefined for an agent without a state. */
   readonly liveState: LiveState | undefined;
   readonly log: Logger;
@@ -109,6 +112,12 @@ export class Journal implements TurnJournal {
     tool: string, outcome: ToolCallOutcome, durationMs?: number, toolCallId?: string,
   ): void {
     this.#turn.work.noteToolOutcome(tool, outcome, durationMs, toolCallId);
+  }
+
+  tellBrowser(report: JsonObject): void {
+    const { isOver, hasBrowser, spoken } = this.#turn;
+    if (isOver || !hasBrowser) return;
+    void this.#turn.send(spoken.sendData(JSON.stringify(report)));
   }
 
   sayFiller(text: string): boolean {

@@ -143,6 +143,10 @@ export class Turn implements AgentsTurn, OpeningTurn, TimedTurn, SettlingTurn, D
     return this.delivery.canTransfer === true;
   }
 
+  get hasBrowser(): boolean {
+    return this.delivery.hasBrowser !== false;
+  }
+
   /** False for a turn that leaves nothing in history. */
   get isStored(): boolean {
     return !isBeside(this.event);

@@ -5,6 +5,8 @@ import type { ReplyEvent, SentEvent } from '../calls/reply-event.ts';
 export interface ReplyEncoder {
   /** Whether the platform can be asked to transfer the call. */
   readonly canTransfer: boolean;
+  /** See `Delivery.hasBrowser`. Default true. */
+  readonly hasBrowser?: boolean;
   /** See `Delivery.drops`. Default: none. */
   drops?(event: SentEvent): boolean;
   /** What begins the reply, and leaves at once. '' for a wire without such a thing. */

@@ -77,6 +77,10 @@ export class StreamDelivery extends ReplyStream implements Delivery {
     return this.context.log;
   }
 
+  get hasBrowser(): boolean {
+    return this.#encoder.hasBrowser !== false;
+  }
+
   drops(event: SentEvent): boolean {
     return this.#encoder.drops?.(event) === true;
   }

@@ -16,7 +16,8 @@ describe('toolRun', () => {
       parameters: { type: 'object' },
       run: () => (runs += 1),
     });
-    const journal = { noteToolOutcome: (_name: string, outcome: string) => outcomes.push(outcome) };
+    const noteToolOutcome = (_name: string, outcome: string): unknown => outcomes.push(outcome);
+    const journal = { noteToolOutcome, tellBrowser: () => undefined };
     const turn = { journal } as unknown as MessageTurn;
     const reply = { data: () => true } as unknown as Reply;
     const call = { id: 'call_1', name: 'order', args: '{}' };

@@ -131,7 +131,7 @@ describe('a turn', () => {
     assert.deepEqual([Object.keys(journal), methodsOf(journal)], [[], [
       'handOver', 'mayActOnce', 'noteFailedRequest', 'noteRequest', 'noteToolCalls',
       'noteToolOutcome', 'noteToolResult', 'noteUsage', 'rounds', 'runRequest', 'runTools',
-      'saveState', 'sayFiller',
+      'saveState', 'sayFiller', 'tellBrowser',
     ]]);
   });
 

@@ -19,6 +19,7 @@ export interface ChunkOptions extends PartOptions {
  */
 export class ChunkEncoder implements ReplyEncoder {
   readonly canTransfer: boolean;
+  readonly hasBrowser = false;
   readonly start: string;
   readonly #head: string;
   readonly #options: ChunkOptions;

@@ -19,6 +19,7 @@ export class JsonDelivery implements Delivery {
   readonly event: TurnEvent;
   readonly context: Context;
   readonly canTransfer: boolean;
+  readonly hasBrowser = false;
   turn: DeliveredTurn | undefined;
   /** Resolves when the reply has been sent, or its connection is gone. */
   readonly closed: Promise<void>;

@@ -349,6 +349,16 @@ for (const [form, ask] of FORMS) {
       assert.deepEqual(warningsIn(logLines), [message]);
     });
 
+    it('has no status of tools, which is no reason to warn', async (t) => {
+      const told = tool({
+        name: 'tell', description: 'Tells.', parameters: LOOK.parameters, run: () => 'told',
+        tellBrowser: 'everything',
+      });
+      const script = [[{ call: 'tell', args: {} }, { call: 'none', args: {} }], 'Found.'];
+      const { reply, logLines } = await ask(t, modelAgent(script, { tools: [told] }));
+      assert.deepEqual([reply, warningsIn(logLines)], [['Found.', 'stop', []], []]);
+    });
+
     for (const name of ['end_call', 'endCall']) {
       it(`is a tool call that ends the call, where ${name} is offered`, async (t) => {
         const { reply, logLines } = await ask(t, hangingUp, offering('other', name));
