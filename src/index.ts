@@ -30,6 +30,10 @@ export { hangUp, tool, transferTo } from './tools/tool.ts';
 export type {
   ArgumentsOf, OnceContext, TellBrowser, Tool, ToolContext, ToolDefinition,
 } from './tools/tool.ts';
+export { cardNumbers } from './redaction/card-numbers.ts';
+export { emailAddresses } from './redaction/email-addresses.ts';
+export { UnknownValueError } from './redaction/redaction.ts';
+export type { Finder, FoundValue, Redact, TextRedactor } from './redaction/finder.ts';
 export type { Schema } from './schema/schema.ts';
 export type { StandardSchema } from './tools/tool-standard-schema.ts';
 export { AgentError, getAgent, listAgents } from './agents/built-in/registry.ts';

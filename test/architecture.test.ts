@@ -27,8 +27,8 @@ const HOUSE: readonly (readonly [room: string, mayImport: readonly string[]])[] 
     [
       'app', 'wires/chat-completions', 'wires/layercode', 'wires', 'turns', 'agents/built-in',
       'agents', 'agents/state', 'tools', 'schema', 'models', 'records',
-      'conversations/stores', 'conversations', 'calls', 'http', 'sse', 'speech', 'settings',
-      'log.ts', 'metrics.ts', 'base',
+      'conversations/stores', 'conversations', 'redaction', 'calls', 'http', 'sse', 'speech',
+      'settings', 'log.ts', 'metrics.ts', 'base',
     ],
   ],
   ['testing.ts', ['test-client.ts', 'eval', 'agents', 'models']],
@@ -74,7 +74,7 @@ const HOUSE: readonly (readonly [room: string, mayImport: readonly string[]])[] 
     [
       'observers', 'routes', 'wires/chat-completions', 'wires/layercode', 'wires', 'middleware',
       'turns', 'agents/built-in', 'agents', 'agents/state', 'tools', 'models', 'records',
-      'conversations', 'calls', 'http', 'settings', 'log.ts', 'metrics.ts', 'base',
+      'conversations', 'redaction', 'calls', 'http', 'settings', 'log.ts', 'metrics.ts', 'base',
     ],
   ],
   [
@@ -100,20 +100,21 @@ const HOUSE: readonly (readonly [room: string, mayImport: readonly string[]])[] 
   ['middleware', ['http', 'base']],
   [
     'turns',
-    ['agents', 'agents/state', 'tools', 'conversations', 'calls', 'log.ts', 'base'],
+    ['agents', 'agents/state', 'tools', 'conversations', 'redaction', 'calls', 'log.ts', 'base'],
   ],
   ['agents/built-in', ['agents', 'agents/state', 'tools', 'models', 'base']],
   [
     'agents',
     [
-      'agents/state', 'tools', 'schema', 'models', 'conversations', 'calls', 'speech', 'log.ts',
-      'base',
+      'agents/state', 'tools', 'schema', 'models', 'conversations', 'redaction', 'calls', 'speech',
+      'log.ts', 'base',
     ],
   ],
   [
     'tools',
     [
-      'agents/state', 'schema', 'models', 'conversations', 'calls', 'speech', 'log.ts', 'base',
+      'agents/state', 'schema', 'models', 'conversations', 'redaction', 'calls', 'speech',
+      'log.ts', 'base',
     ],
   ],
   ['agents/state', ['log.ts', 'base']],
@@ -121,7 +122,8 @@ const HOUSE: readonly (readonly [room: string, mayImport: readonly string[]])[] 
   ['models', ['conversations', 'sse', 'base']],
   ['records', ['conversations/stores', 'conversations', 'log.ts', 'base']],
   ['conversations/stores', ['conversations', 'log.ts', 'base']],
-  ['conversations', ['calls', 'base']],
+  ['conversations', ['redaction', 'calls', 'base']],
+  ['redaction', ['calls', 'base']],
   ['calls', ['base']],
   ['http', ['sse', 'log.ts', 'base']],
   ['sse', []],
@@ -137,7 +139,7 @@ const DOORS: readonly (readonly [room: string, door: string])[] = [['schema', 's
 
 const MAX_COLUMNS = 100;
 /** More rooms than this and nobody finds anything. Doors are no rooms. */
-const MAX_ROOMS = 36;
+const MAX_ROOMS = 37;
 
 /** What a server must not load before it is asked for: taken by `import()`, or as types. */
 const LOADED_ON_DEMAND = [
@@ -523,10 +525,13 @@ describe('layercode-microserver', () => {
       'SseEncoder',
       'StateError',
       'StoreError',
+      'UnknownValueError',
+      'cardNumbers',
       'createApp',
       'createLogger',
       'defineAgent',
       'defineState',
+      'emailAddresses',
       'emptyConversation',
       'encodeEvent',
       'fromIoredis',
@@ -577,6 +582,8 @@ describe('layercode-microserver', () => {
         'DataEvent',
         'EndedCall',
         'EventContext',
+        'Finder',
+        'FoundValue',
         'HandOver',
         'Handler',
         'InterruptedTurn',
@@ -603,6 +610,7 @@ describe('layercode-microserver', () => {
         'OnceCall',
         'OnceContext',
         'OpenStoreOptions',
+        'Redact',
         'RedisClient',
         'RedisPublisher',
         'RedisScriptCall',
@@ -625,6 +633,7 @@ describe('layercode-microserver', () => {
         'StoreHealth',
         'StoreSettings',
         'TellBrowser',
+        'TextRedactor',
         'Tool',
         'ToolCall',
         'ToolCallContext',

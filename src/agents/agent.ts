@@ -8,6 +8,7 @@ import type { Reply } from '../calls/reply.ts';
 import type { Message, ToolCall } from '../conversations/message.ts';
 import type { Logger } from '../log.ts';
 import type { ChatModel, ModelDelta, RequestEvent, RequestFailure } from '../models/model.ts';
+import type { Redact } from '../redaction/finder.ts';
 import type { KnownTool } from '../tools/tool-once.ts';
 import type { ToolCallOutcome, ToolOutcome, ToolRun } from '../tools/tool-run.ts';
 import type { State } from './state/state.ts';
@@ -122,6 +123,13 @@ export interface TurnJournal {
   /** Stores the agent's state now. See `ToolContext.saveState`. */
   saveState(): Promise<void>;
   /**
+   * A copy of a JSON value with the values that its placeholders stand for, if the agent redacts.
+   * Throws an `UnknownValueError` if this process has not heard one of them.
+   */
+  reveal<T>(value: T): T;
+  /** A copy of a JSON value with placeholders in place of values, if the agent redacts. */
+  conceal<T>(value: T): T;
+  /**
    * Notes what becomes of a request to a model, for metrics, log and records. Pass it to
    * `ChatModel.stream` as `onRequest`.
    */
@@ -220,6 +228,12 @@ export interface Agent<S = unknown> {
   readonly limitReached?: string | ((turn: Turn) => string);
   /** What the agent keeps about a conversation besides its history. */
   readonly state?: State<S>;
+  /**
+   * What must not be kept: `cardNumbers`, `emailAddresses`, a function that returns a text without
+   * it, or a list of them. Placeholders such as `[card 1]` take its place before a text is
+   * compared, stored, logged or sent to a model. Default: nothing. docs/redaction.md
+   */
+  readonly redact?: Redact;
   /** A call begins, or a caller returns. */
   onSessionStart?(turn: StartTurn<S>, reply: Reply): Awaitable<Spoken>;
   /** The caller said something. */

@@ -1,6 +1,7 @@
 import type { Awaitable } from '../base/awaitable.ts';
 import { checkFields } from '../base/check-fields.ts';
 import { isPlain } from '../base/json-value.ts';
+import { checkRedact } from '../redaction/finder.ts';
 import { checkTools } from '../tools/tool-list.ts';
 import type { Agent, StartTurn } from './agent.ts';
 import { bindModelAgent, checkModel, type ModelAgentDefinition } from './model-agent.ts';
@@ -55,6 +56,7 @@ const FIELDS = {
   limitReached: ['string', 'function'],
   welcome: ['string', 'function'],
   state: ['object', 'function'],
+  redact: ['object', 'function'],
   ...HOOKS,
   prompt: ['string', 'function'],
   model: ['string', 'object', 'function'],
@@ -75,15 +77,17 @@ const FIELDS = {
  */
 export function defineAgent<S = undefined>(definition: AgentDefinition<S>): Agent {
   checkDefinition(definition);
-  const { name, description, apology, limitReached, welcome } = definition;
+  const { name, description, apology, limitReached, welcome, redact } = definition;
   const { prompt, ...part } = modelPartOf<S>(definition);
   const state = stateOf(definition);
   if (typeof part.tools !== 'function') checkTools(name, part.tools ?? [], state);
   if (typeof part.model !== 'function') checkModel(name, part.model);
   checkModelOptions(name, part);
+  checkRedact(`agent "${name}":`, redact);
   const agent = {
     name,
     ...(state === undefined ? {} : { state }),
+    ...(redact === undefined ? {} : { redact }),
     ...(description === undefined ? {} : { description }),
     ...(apology === undefined ? {} : { apology }),
     ...(limitReached === undefined ? {} : { limitReached }),

@@ -3,12 +3,14 @@
 import type { BoundAgent } from '../agents/agent.ts';
 import type { Channel } from '../base/channel.ts';
 import { processAddress } from '../base/process-address.ts';
+import { withoutMessage } from '../base/without-message.ts';
 import { ConversationManager } from '../conversations/manager.ts';
 import type { ConversationStore } from '../conversations/store.ts';
 import type { Logger } from '../log.ts';
 import type { Metrics } from '../metrics.ts';
 import type { CallRecords } from '../records/call-recorder.ts';
 import { workMetrics } from '../observers/work-metrics.ts';
+import { Redaction } from '../redaction/redaction.ts';
 import { agentPath } from '../settings/named-agents.ts';
 import type { Settings } from '../settings/settings.ts';
 import { onceToolsOf } from '../tools/tool-once.ts';
@@ -59,6 +61,22 @@ export interface SharedByAgents {
   readonly limits: CallLimits | undefined;
 }
 
+/** Undefined for an agent that redacts nothing. */
+function redactionFor(
+  { name = '', agent, secrets, keys }: GivenAgent, log: Logger,
+): Redaction | undefined {
+  if (agent.redact === undefined) return undefined;
+  return new Redaction({
+    redact: agent.redact,
+    // All processes that serve the agent have these.
+    key: JSON.stringify(['redaction', name, [...secrets, ...keys].sort()]),
+    onFailure: (error) =>
+      log.error('redact failed: a text was left out', {
+        agent: agent.name, error: withoutMessage(error),
+      }),
+  });
+}
+
 export function routeAgents(
   given: GivenAgents,
   { settings, store, channel, metrics, log, records, tracing, limits }: SharedByAgents,
@@ -77,6 +95,7 @@ export function routeAgents(
     const conversations = new ConversationManager(store, {
       maxMessages,
       ...(name === undefined ? {} : { agentName: name }),
+      redacts: agent.redact !== undefined,
     });
     const turns = new Turns({
       process: own?.address ?? address,
@@ -102,6 +121,7 @@ export function routeAgents(
           },
       tracing,
       limits,
+      redaction: redactionFor({ name, agent, secrets, keys }, log),
     });
     const path = name === undefined ? agentRoute : agentPath(agentRoute, name);
     return { name, agent, secrets, keys, path, conversations, turns, metrics: ownMetrics };

@@ -1,5 +1,6 @@
 // A conversation as plain JSON: its turns in order, an index of their ids, and running totals.
 
+import type { Placeholders } from '../redaction/placeholder.ts';
 import { UNFINISHED_RESULTS, type Message } from './message.ts';
 import { lengthOfOnceCalls, type OnceCalls } from './once-call.ts';
 import type { SpentEntry } from './spending.ts';
@@ -80,6 +81,11 @@ export interface Conversation {
    * the erasure before. A copy without this mark is from before it, and must not be put back.
    */
   erasedAt?: number;
+  /**
+   * Only if the agent redacts: which values of the conversation have which numbers. Never the
+   * values. At most 100.
+   */
+  placeholders?: Placeholders;
   /** When the newest of the turns that were trimmed was added. See `TurnRecord.addedAt`. */
   trimmedTo?: number;
   /**

@@ -10,6 +10,7 @@ import {
 } from './conversation.ts';
 import { cutTurn, type CutTurn } from './heard.ts';
 import type { Message, ToolCallId } from './message.ts';
+import { numbered, numberedOpening, numberedSettlement } from './numbering.ts';
 import { loseOnce, withdrawOnce } from './once-rules.ts';
 import * as rules from './rules.ts';
 import type { TurnOpening, TurnOpeningResult, TurnSettlement } from './rules.ts';
@@ -35,6 +36,8 @@ export interface ConversationManagerOptions {
    * has its own conversation under the same id. Default: the agent has the store to itself.
    */
   readonly agentName?: string;
+  /** Whether texts may hold marks for values, which are to get numbers. Default false. */
+  readonly redacts?: boolean;
 }
 
 /** A message to add. Without `turnId` it becomes a turn of its own. */
@@ -56,6 +59,8 @@ export interface Snapshot {
 export interface KnownConversation {
   /** The agent that the conversation was last handed over to. */
   readonly agent?: string;
+  /** The names of its values. */
+  readonly placeholders?: Conversation['placeholders'];
 }
 
 /**
@@ -66,16 +71,20 @@ export class ConversationManager {
   readonly #store: ConversationStore;
   readonly #bounds: ConversationBounds;
   readonly #agentName: string | undefined;
+  readonly #redacts: boolean;
 
   constructor(
     store: ConversationStore,
-    { maxMessages = 200, maxTextLength = 1_048_576, agentName }: ConversationManagerOptions = {},
+    {
+      maxMessages = 200, maxTextLength = 1_048_576, agentName, redacts = false,
+    }: ConversationManagerOptions = {},
   ) {
     if (!Number.isInteger(maxMessages) || maxMessages < 2)
       throw new RangeError(`maxMessages must be an integer of at least 2, got ${maxMessages}`);
     this.#store = agentName === undefined ? store : storeOf(agentName, store);
     this.#bounds = { maxMessages, maxTextLength };
     this.#agentName = agentName;
+    this.#redacts = redacts;
   }
 
   /** The store's key for the conversation. No other agent's conversation has the same key. */
@@ -167,7 +176,11 @@ export class ConversationManager {
   openTurn(conversationId: string, opening: TurnOpening): Awaitable<TurnOpeningResult> {
     return toAwaitable(
       this.#store.update(conversationId, (conversation) =>
-        rules.openTurn(current(conversation), opening, this.#bounds),
+        rules.openTurn(
+          current(conversation),
+          this.#redacts ? numberedOpening(conversation, opening) : opening,
+          this.#bounds,
+        ),
       ),
     );
   }
@@ -186,7 +199,7 @@ export class ConversationManager {
   ): Awaitable<rules.TurnClaim> {
     return toAwaitable(
       this.#store.update(conversationId, (conversation) =>
-        rules.claimTurn(current(conversation), claim),
+        rules.claimTurn(current(conversation), this.#numbered(conversation, claim)),
       ),
     );
   }
@@ -200,7 +213,10 @@ export class ConversationManager {
     return toAwaitable(
       this.#store.update(
         conversationId,
-        (conversation) => noteProgress(current(conversation), progress, this.#bounds),
+        (conversation) => {
+          const messages = this.#numbered(conversation, progress.messages);
+          return noteProgress(current(conversation), { ...progress, messages }, this.#bounds);
+        },
         options,
       ),
     );
@@ -210,7 +226,9 @@ export class ConversationManager {
   noteToolResult(conversationId: string, result: ToolResult): Awaitable<RunWrite> {
     return toAwaitable(
       this.#store.update(conversationId, (conversation) =>
-        noteToolResult(current(conversation), result, this.#bounds),
+        noteToolResult(
+          current(conversation), this.#numbered(conversation, result), this.#bounds,
+        ),
       ),
     );
   }
@@ -281,7 +299,11 @@ export class ConversationManager {
   settleTurn(conversationId: string, settlement: TurnSettlement): Awaitable<RunWrite> {
     return toAwaitable(
       this.#store.update(conversationId, (conversation) =>
-        rules.settleTurn(current(conversation), settlement, this.#bounds),
+        rules.settleTurn(
+          current(conversation),
+          this.#redacts ? numberedSettlement(conversation, settlement) : settlement,
+          this.#bounds,
+        ),
       ),
     );
   }
@@ -293,6 +315,27 @@ export class ConversationManager {
         cutTurn(current(conversation), interruption, this.#bounds),
       ),
     );
+  }
+
+  /**
+   * Gives numbers to the marks in these texts, and returns the names of all values of the
+   * conversation. Rejects if the store does not confirm them.
+   */
+  numberValues(conversationId: string, texts: unknown): Awaitable<Conversation['placeholders']> {
+    return toAwaitable(
+      this.#store.update(
+        conversationId,
+        (conversation) => {
+          numbered(conversation, texts);
+          return conversation.placeholders;
+        },
+        { mustBeStored: true },
+      ),
+    );
+  }
+
+  #numbered<T>(conversation: Conversation, value: T): T {
+    return this.#redacts ? numbered(conversation, value) : value;
   }
 
   close(): Awaitable<void> {

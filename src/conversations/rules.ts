@@ -178,6 +178,11 @@ export class OpenedTurn {
     return this.#conversation.agent;
   }
 
+  /** The names of the conversation's values. Undefined if it has none. */
+  get placeholders(): Conversation['placeholders'] {
+    return this.#conversation.placeholders;
+  }
+
   /** Who called in that session, if known. */
   callerIn(sessionId: string): ReturnType<typeof callerIn> {
     return callerIn(this.#conversation, sessionId);

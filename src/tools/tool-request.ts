@@ -7,6 +7,7 @@ import { messageOf } from '../base/message-of.ts';
 import type { Reply } from '../calls/reply.ts';
 import type { ToolCall } from '../conversations/message.ts';
 import { INVALID_NAME, isToolName } from '../models/well-formed-call.ts';
+import { UnknownValueError } from '../redaction/redaction.ts';
 import type { CheckBudget } from '../schema/schema.ts';
 import { checkedInTime, parseArguments, type Checked } from './tool-arguments.ts';
 import { HandOver } from './tool-hand-over.ts';
@@ -30,6 +31,8 @@ export interface RequestingTurn<S = unknown> extends OnceContext<S> {
     handOver(toolCallId: string, agent: string): Promise<void>;
     saveState(): Promise<void>;
     tellBrowser(report: JsonObject): void;
+    reveal<T>(value: T): T;
+    conceal<T>(value: T): T;
     noteToolOutcome(
       tool: string, outcome: ToolCallOutcome, durationMs?: number, toolCallId?: string,
     ): void;
@@ -68,7 +71,10 @@ export function toolRun<S>(
 class RequestedToolCall<S> {
   readonly #tool: Tool<S>;
   readonly #json: string;
+  /** As the model has written them, with placeholders. */
   readonly #parsed: Checked<JsonObject>;
+  /** What the tool gets, before it is checked. */
+  readonly #given: Checked<JsonObject>;
   readonly #turn: RequestingTurn<S>;
   readonly #reply: Reply;
   readonly #budget: CheckBudget;
@@ -87,6 +93,7 @@ class RequestedToolCall<S> {
     this.#tool = tool;
     this.#json = json;
     this.#parsed = parseArguments(json);
+    this.#given = tool.raw ? revealed(this.#parsed, turn.journal) : this.#parsed;
     this.#turn = turn;
     this.#reply = reply;
     this.#budget = budget;
@@ -99,7 +106,9 @@ class RequestedToolCall<S> {
     const checked = await this.#check(signal);
     if ('problem' in parsed || 'problem' in checked) return undefined;
     if (once === true) return canonicalJson(parsed.args);
-    const text: unknown = once?.(checked.args, this.#context());
+    // The text becomes part of a hash without a key, which would not hide a value.
+    const args = this.#turn.journal.conceal(checked.args);
+    const text: unknown = once?.(args, this.#context());
     if (typeof text === 'string' && text !== '') return text;
     throw new TypeError(`tool ${name}: once must return a text, got ${kindOf(text)}`);
   }
@@ -156,7 +165,7 @@ class RequestedToolCall<S> {
 
   /** Checks the arguments, once. */
   async #check(signal: AbortSignal): Promise<Checked> {
-    const parsed = this.#parsed;
+    const parsed = this.#given;
     if ('problem' in parsed) return parsed;
     return (this.#checked ??= await checkedInTime(
       this.#tool.check(parsed.args, this.#budget),
@@ -185,6 +194,19 @@ class RequestedToolCall<S> {
     const startedAtMs = this.#startedAtMs;
     const durationMs = startedAtMs === undefined ? undefined : performance.now() - startedAtMs;
     journal.noteToolOutcome(tool, status, durationMs, this.#toolCallId);
+  }
+}
+
+/** With the values that placeholders stand for. */
+function revealed(
+  parsed: Checked<JsonObject>, journal: RequestingTurn['journal'],
+): Checked<JsonObject> {
+  if ('problem' in parsed) return parsed;
+  try {
+    return { args: journal.reveal(parsed.args) };
+  } catch (error) {
+    if (error instanceof UnknownValueError) return { problem: error.message };
+    throw error;
   }
 }
 

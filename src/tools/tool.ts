@@ -87,6 +87,13 @@ export interface ToolDefinition<P extends AnySchema, S = unknown> extends Behavi
   readonly once?:
     boolean | ((args: ArgumentsOf<P>, context: OnceContext<NoInfer<S>>) => string) | undefined;
   /**
+   * Whether `run` gets the values that placeholders of the agent's `redact` stand for, such as the
+   * number for `[card 1]`. They are checked against `parameters`, too. A call with a value that
+   * this process has not heard is refused: they are kept in memory only. Default false.
+   * docs/redaction.md
+   */
+  readonly raw?: boolean | undefined;
+  /**
    * Longest time of one call, in milliseconds, at most a day. Then its signal fires, and the model
    * is told; of a tool that acts once the outcome is unknown. Default: the turn's time.
    */
@@ -106,6 +113,8 @@ export interface Tool<in S = unknown> extends Behaviour {
   /** The JSON Schema that is sent to the model. */
   readonly parameters: Readonly<Record<string, unknown>>;
   readonly tellBrowser: TellBrowser;
+  /** See `ToolDefinition.raw`. */
+  readonly raw: boolean;
   /** Undefined if only the turn's time limits it. */
   readonly timeoutMs: number | undefined;
   /** Checks arguments and returns what `run` receives. */
@@ -124,7 +133,7 @@ const DAY_MS = 86_400_000;
 /** A definition may be a made tool with other fields: `tool({ ...look, name: 'peek' })`. */
 const FIELDS: FieldNames<ToolDefinition<Schema> & Tool> = {
   name: true, description: true, parameters: true, state: true, tellBrowser: true,
-  whenInterrupted: true, repeatable: true, isOfTurn: true, once: true, timeoutMs: true,
+  whenInterrupted: true, repeatable: true, isOfTurn: true, once: true, raw: true, timeoutMs: true,
   run: true, check: true,
 };
 
@@ -136,7 +145,8 @@ export function tool<const P extends AnySchema, S = unknown>(
   definition: ToolDefinition<P, S>,
 ): Tool<S> {
   const { name, description, parameters, state, tellBrowser = 'status' } = definition;
-  const { repeatable = false, isOfTurn = false, once = false, timeoutMs } = definition;
+  const { repeatable = false, isOfTurn = false, once = false, raw = false } = definition;
+  const { timeoutMs } = definition;
   const { whenInterrupted = once === false ? 'abort' : 'finish' } = definition;
   if (!isToolName(name)) {
     const given = JSON.stringify(name);
@@ -145,6 +155,9 @@ export function tool<const P extends AnySchema, S = unknown>(
   checkFields(`tool ${name}`, definition, FIELDS);
   if (typeof repeatable !== 'boolean') {
     throw new TypeError(`tool ${name}: repeatable must be a boolean, got ${typeof repeatable}`);
+  }
+  if (typeof raw !== 'boolean') {
+    throw new TypeError(`tool ${name}: raw must be a boolean, got ${typeof raw}`);
   }
   if (timeoutMs !== undefined && !isTimeLimit(timeoutMs)) {
     const rule = `timeoutMs must be a number of milliseconds from 1 to ${DAY_MS}`;
@@ -166,7 +179,7 @@ export function tool<const P extends AnySchema, S = unknown>(
     throw new TypeError(`tool ${name}: state must be made by defineState(() => ({ … }))`);
   }
   return {
-    name, description, whenInterrupted, repeatable, isOfTurn, tellBrowser, timeoutMs, state,
+    name, description, whenInterrupted, repeatable, isOfTurn, tellBrowser, raw, timeoutMs, state,
     ...argumentsFor(parameters, name),
     once: once === false ? undefined : (once as Tool<S>['once']),
     run: (args, context) => definition.run(args as ArgumentsOf<P>, context),

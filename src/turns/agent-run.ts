@@ -21,7 +21,8 @@ export interface AgentsTurn extends ViewedTurn, ToolCallingTurn {
   readonly spoken: SpokenReply;
   readonly work: TurnWork;
   readonly trace: TurnTrace | undefined;
-  readonly event: TurnEvent;
+  /** Its event, as an agent is told it: values have their numbers, once the record is open. */
+  readonly told: TurnEvent;
   /** Undefined until the record is open, and for a turn that leaves nothing in history. */
   readonly opened: OpenedTurn | undefined;
   /** On the clock of `performance.now()`. */
@@ -61,8 +62,8 @@ export class AgentRun implements TextOwner {
 
   /** See `Turn.history` of the agents. */
   get history(): readonly Message[] {
-    const { opened, event, turnId } = this.#turn;
-    return (this.#history ??= frozen(opened?.history() ?? toldBy(event, turnId)));
+    const { opened, told, turnId } = this.#turn;
+    return (this.#history ??= frozen(opened?.history() ?? toldBy(told, turnId)));
   }
 
   /** Created when it is first asked for: an agent that answers at once needs none. */
@@ -88,7 +89,7 @@ export class AgentRun implements TextOwner {
    * `after` is awaited first, if it is given.
    */
   begin(isResumed: boolean, after?: Promise<void>): void {
-    const { event } = this.#turn;
+    const { told: event } = this.#turn;
     const start = event.type === 'message' ? event.transcript?.start : undefined;
     this.#attempt(() => {
       const isTold = isResumed || start === undefined;

@@ -19,6 +19,8 @@ import type { ViewedTurn } from './turn-view.ts';
 /** A turn whose requests to models count. */
 export interface LimitedTurn extends SpeakingTurn, ViewedTurn {
   readonly event: TurnEvent;
+  /** See `AgentsTurn`. */
+  readonly told: TurnEvent;
   readonly agent: Agent;
   readonly host: ViewedTurn['host'] & Pick<TurnHost, 'track' | 'observer'>;
 }

@@ -7,7 +7,11 @@ export const MAX_HAND_OVERS = 3;
 
 const MAX_SHOWN_LENGTH = 64;
 
-type Code = 'ERR_HAND_OVER_AGENT' | 'ERR_HAND_OVER_STATE' | 'ERR_HAND_OVER_REPEATED';
+type Code =
+  | 'ERR_HAND_OVER_AGENT'
+  | 'ERR_HAND_OVER_STATE'
+  | 'ERR_HAND_OVER_REDACT'
+  | 'ERR_HAND_OVER_REPEATED';
 
 /** A hand-over was refused: the agent that speaks continues. Its model is told the message. */
 export class HandOverError extends Error {
@@ -37,15 +41,20 @@ export function checkHandOver(
   { speaker, count, isUnderWay }: HandOverStanding,
 ): void {
   const { all } = speakers;
-  if (!all.has(agent)) {
+  const next = all.get(agent);
+  if (next === undefined) {
     const shown = JSON.stringify(agent.slice(0, MAX_SHOWN_LENGTH));
     const others = all.size === 0 ? 'this one is the only one' : listed(all, speaker);
     throw new HandOverError('ERR_HAND_OVER_AGENT', `there is no agent ${shown}; ${others}`);
   }
   if (agent === speaker) throw repeated(`you are the agent "${agent}" yourself`);
-  if (speakers.find(agent) === undefined) {
+  if (!speakers.sharesState(next)) {
     const reason = `the agent "${agent}" has another state: both must use the same defineState`;
     throw new HandOverError('ERR_HAND_OVER_STATE', reason);
+  }
+  if (!speakers.redactsFor(next)) {
+    const reason = `the agent "${agent}" redacts more than the agent that took the call`;
+    throw new HandOverError('ERR_HAND_OVER_REDACT', reason);
   }
   if (isUnderWay) throw repeated('another call is already handing the conversation over');
   if (count >= MAX_HAND_OVERS) {

@@ -12,10 +12,10 @@ import { messageTurn, startTurn, type ViewedTurn } from './turn-view.ts';
 /** Calls the hook that answers the turn's event. Returns undefined if the agent has none. */
 export function callAgent(
   agent: Agent,
-  turn: ViewedTurn & { readonly event: TurnEvent },
+  turn: ViewedTurn & { readonly told: TurnEvent },
   isResumed: boolean,
 ): Awaitable<Spoken> {
-  const { event } = turn;
+  const { told: event } = turn;
   switch (event.type) {
     case 'start':
       return agent.onSessionStart?.(startTurn(event, turn, isResumed), new TurnReply(turn));
@@ -53,7 +53,7 @@ export function tellStarted(
   }
 }
 
-type PhraseTurn = ViewedTurn & { readonly event: TurnEvent };
+type PhraseTurn = ViewedTurn & { readonly told: TurnEvent };
 
 /** What the agent says when a turn fails. Never throws: a failure is logged. */
 export function apologyOf(agent: Agent, turn: PhraseTurn): string {
@@ -78,7 +78,7 @@ function phraseOf(
   failed: (why: LogFields) => void,
 ): string | undefined {
   if (typeof phrase === 'string') return phrase;
-  const { event } = turn;
+  const { told: event } = turn;
   try {
     const view = event.type === 'start' ? startTurn(event, turn, true) : messageTurn(event, turn);
     const text: unknown = phrase(view);

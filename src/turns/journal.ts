@@ -17,6 +17,7 @@ import type { SpeakingTurn } from './reply.ts';
 import type { TurnHost } from './turn-host.ts';
 import type { TurnTrace } from './turn-trace.ts';
 import type { TurnWork } from './turn-work.ts';
+import type { Values } from './values.ts';
 
 /** A turn whose agent notes what it does. */
 export interface JournalledTurn extends SpeakingTurn {
@@ -36,6 +37,8 @@ export interface JournalledTurn extends SpeakingTurn {
   readonly calls: ToolCalls;
   readonly work: TurnWork;
   readonly trace: TurnTrace | undefined;
+  /** Undefined for an agent that redacts nothing. */
+  readonly values: Values | undefined;
 }
 
 /** What an agent notes about its turn: see `TurnJournal`. */
@@ -54,6 +57,17 @@ export class Journal implements TurnJournal {
     calls: readonly ToolCall[],
     toolFor: (call: ToolCall) => ToolRun,
   ): Promise<readonly ToolOutcome[]> {
+    const turn = this.#turn;
+    const { values } = turn;
+    if (values === undefined || turn.isOver) return this.#run(calls, toolFor);
+    const redacted = await values.calls(calls, turn.spoken.text());
+    return this.#run(redacted, (call) => values.run(toolFor(call)));
+  }
+
+  async #run(
+    calls: readonly ToolCall[],
+    toolFor: (call: ToolCall) => ToolRun,
+  ): Promise<readonly ToolOutcome[]> {
     if (!this.#turn.isOver) return this.#turn.calls.run(calls, toolFor);
     return calls.map((call) => ({ call, content: UNFINISHED_RESULTS.interrupted }));
   }
@@ -63,11 +77,17 @@ export class Journal implements TurnJournal {
   }
 
   noteToolCalls(calls: readonly ToolCall[]): Awaitable<void> {
-    if (!this.#turn.isOver) return this.#turn.calls.note(calls);
+    if (this.#turn.isOver) return;
+    const { values } = this.#turn;
+    if (values === undefined) return this.#turn.calls.note(calls);
+    return values.calls(calls, this.#turn.spoken.text()).then((redacted) => {
+      if (!this.#turn.isOver) return this.#turn.calls.note(redacted);
+    });
   }
 
   noteToolResult(toolCallId: string, content: string): void {
-    this.#turn.callsSoFar?.noteResult(toolCallId, content);
+    const { values, callsSoFar } = this.#turn;
+    callsSoFar?.noteResult(toolCallId, values === undefined ? content : values.json(content));
   }
 
   async handOver(toolCallId: string, agent: string): Promise<void> {
@@ -91,8 +111,19 @@ export class Journal implements TurnJournal {
     liveState.written(true, this.#turn.log, conversationId);
   }
 
+  reveal<T>(value: T): T {
+    const { values } = this.#turn;
+    return values === undefined ? value : values.reveal(value);
+  }
+
+  conceal<T>(value: T): T {
+    const { values } = this.#turn;
+    return values === undefined ? value : values.conceal(value);
+  }
+
   noteRequest(event: RequestEvent): void {
-    this.#turn.work.noteRequest(event);
+    const { values, work } = this.#turn;
+    work.noteRequest(values === undefined ? event : values.request(event));
   }
 
   runRequest<T>(request: number, step: () => T): T {

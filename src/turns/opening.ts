@@ -5,6 +5,7 @@ import type { KnownCaller } from '../conversations/conversation.ts';
 import type { KnownConversation } from '../conversations/manager.ts';
 import { OPENING_DELAYS_MS, persist } from '../conversations/persist.ts';
 import type { TurnOpening, TurnOpeningResult, TurnSettlement } from '../conversations/rules.ts';
+import type { Redaction } from '../redaction/redaction.ts';
 import type { Answers } from '../tools/tool-question.ts';
 import { textOf } from './delivery.ts';
 import { figuresAtStart } from './figures.ts';
@@ -54,9 +55,33 @@ export function openRecord(
 ): Awaitable<Opening> {
   const { conversationId } = turn;
   const { conversations } = host;
-  if (!turn.isStored) return andThen(conversations.known(conversationId), beside);
+  if (!turn.isStored) {
+    return andThen(conversations.known(conversationId), (known) => {
+      numberAnonymous(turn.event, host.redaction, known);
+      return beside(known);
+    });
+  }
   const opening = openingOf(turn, host, answers ?? withoutMessages(host));
-  return persist(() => conversations.openTurn(conversationId, opening), OPENING_DELAYS_MS);
+  const opened = persist(
+    () => conversations.openTurn(conversationId, opening), OPENING_DELAYS_MS,
+  );
+  const { redaction } = host;
+  if (redaction === undefined) return opened;
+  return andThen(opened, (result) => {
+    if (result.kind === 'opened') redaction.learn(conversationId, result.placeholders);
+    return result;
+  });
+}
+
+/** The values of a turn that stores nothing are numbered in the order in which they were said. */
+function numberAnonymous(
+  event: TurnEvent, redaction: Redaction | undefined, known: KnownConversation | undefined,
+): void {
+  if (redaction === undefined) return;
+  redaction.learn(event.conversationId, known?.placeholders);
+  if (event.type !== 'message') return;
+  const said = [event.transcript?.lines, event.text];
+  void redaction.numberedHere(event.conversationId, said);
 }
 
 function beside(known: KnownConversation | undefined): Opening {

@@ -26,6 +26,12 @@ export interface Break {
 
 const NO_BREAKS: readonly Break[] = [];
 
+/** Takes values out of the beginning of a text. */
+export interface Redactor {
+  /** The first `length` characters, without values that begin in them. */
+  beginning(text: string, length: number): string;
+}
+
 /**
  * The messages of a reply up to its first `count` events: texts and tool calls in order, each call
  * with its result.
@@ -36,12 +42,20 @@ export function messagesOf(
   turnId: string,
   state: AssistantMessage['state'],
   count: number,
+  redactor?: Redactor,
 ): Message[] {
+  const wordsOf = (from: number, to: number): string => {
+    const words = ownText(sent, from, Math.min(to, count));
+    // A value may have been sent in part.
+    return redactor === undefined
+      ? words
+      : redactor.beginning(ownText(sent, from, to), words.length);
+  };
   const messages: Message[] = [];
   let from = 0;
   let agent: string | undefined;
   for (const { calls, sentBefore, change } of breaks ?? NO_BREAKS) {
-    const content = ownText(sent, from, Math.min(sentBefore, count));
+    const content = wordsOf(from, sentBefore);
     from = sentBefore;
     if (change !== undefined) {
       if (content !== '') messages.push(by(agent, { role: 'assistant', content, turnId, state }));
@@ -52,7 +66,7 @@ export function messagesOf(
     messages.push(by(agent, { role: 'assistant', content, turnId, state, toolCalls }));
     for (const call of calls) messages.push(resultOf(call, turnId));
   }
-  const rest = ownText(sent, from, count);
+  const rest = wordsOf(from, sent.length);
   if (rest !== '') messages.push(by(agent, { role: 'assistant', content: rest, turnId, state }));
   return messages;
 }

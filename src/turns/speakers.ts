@@ -1,4 +1,5 @@
 import type { Agent } from '../agents/agent.ts';
+import { redactorsIn } from '../redaction/finder.ts';
 
 /** The agents that may speak in the turns of one path. */
 export class Speakers {
@@ -17,11 +18,23 @@ export class Speakers {
 
   /**
    * The agent of that name, if a conversation can be handed over to it: it has the state of the
-   * path's own agent, or none. Undefined for any other.
+   * path's own agent, or none, and redacts nothing that this one does not. Undefined for any other.
    */
   find(name: string): Agent | undefined {
     const agent = this.all.get(name);
-    return agent?.state === undefined || agent.state === this.own.state ? agent : undefined;
+    const fits = agent === undefined || (this.sharesState(agent) && this.redactsFor(agent));
+    return fits ? agent : undefined;
+  }
+
+  /** Whether the agent has the state of the path's own agent, or none. */
+  sharesState({ state }: Agent): boolean {
+    return state === undefined || state === this.own.state;
+  }
+
+  /** Whether the path's own agent redacts what this one wants to have redacted. */
+  redactsFor({ redact }: Agent): boolean {
+    const own = redactorsIn(this.own.redact);
+    return redactorsIn(redact).every((redactor) => own.includes(redactor));
   }
 
   /** The agent that speaks under a name. Undefined is the name of the path's own agent. */

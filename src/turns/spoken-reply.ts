@@ -9,6 +9,7 @@ import {
   replayOf,
   speakersIn,
   type Break,
+  type Redactor,
   type SpeakerChange,
 } from './reply-messages.ts';
 
@@ -17,6 +18,12 @@ import {
  * fails the turn.
  */
 export const MAX_REPLY_LENGTH = 1_048_576;
+
+/** Takes the values that the agent redacts out of what was said. */
+export interface RedactedValues extends Redactor {
+  text(text: string): string;
+  event(event: SentEvent): SentEvent;
+}
 
 /** A turn has said more than `MAX_REPLY_LENGTH`. */
 export class ReplyTooLong extends RangeError {
@@ -33,6 +40,7 @@ const NO_CALLS: readonly SpokenToolCall[] = [];
  * when it was sent.
  */
 export class SpokenReply {
+  readonly #values: RedactedValues | undefined;
   #sent: SentEvent[] = NOTHING_SENT;
   #length = 0;
   #hasSpoken = false;
@@ -46,6 +54,11 @@ export class SpokenReply {
   #breaks: Break[] | undefined;
   /** How many events left on earlier deliveries of the turn. */
   #sentEarlier = 0;
+
+  /** With `values`, whatever is not sent to the caller comes without them. */
+  constructor(values?: RedactedValues) {
+    this.#values = values;
+  }
 
   /** Whether the agent has spoken a word. A filler does not count. */
   get hasSpoken(): boolean {
@@ -67,7 +80,8 @@ export class SpokenReply {
 
   /** All fillers of the turn, as one text. Undefined if there was none. */
   get filler(): string | undefined {
-    return this.#filler;
+    const [filler, values] = [this.#filler, this.#values];
+    return filler === undefined || values === undefined ? filler : values.text(filler);
   }
 
   /** The event for a piece of text. Undefined if nothing can be sent yet. */
@@ -167,12 +181,14 @@ export class SpokenReply {
 
   /** The agent's own words among the first `count` events. */
   text(count = this.#sent.length): string {
-    return ownText(this.#sent, 0, count);
+    const text = ownText(this.#sent, 0, count);
+    if (this.#values === undefined) return text;
+    return this.#values.beginning(ownText(this.#sent, 0, this.#sent.length), text.length);
   }
 
   /** The reply as history holds it, as far as its first `count` events. */
   messages(turnId: string, state: AssistantMessage['state'], count = this.#sent.length): Message[] {
-    return messagesOf(this.#sent, this.#breaks, turnId, state, count);
+    return messagesOf(this.#sent, this.#breaks, turnId, state, count, this.#values);
   }
 
   /** What the agent that speaks has said and called so far. */
@@ -188,7 +204,8 @@ export class SpokenReply {
 
   /** See `replayOf`. */
   replay(): SentEvent[] | undefined {
-    return replayOf(this.#sent);
+    const [replay, values] = [replayOf(this.#sent), this.#values];
+    return values === undefined ? replay : replay?.map((event) => values.event(event));
   }
 
   get #lastChange(): SpeakerChange | undefined {

@@ -1,4 +1,5 @@
 import type { LiveStates } from '../agents/state/live-state.ts';
+import type { Redaction } from '../redaction/redaction.ts';
 import type { ToolHost } from '../tools/tool-calling-turn.ts';
 import type { OtherProcesses } from './other-processes.ts';
 import type { Speakers } from './speakers.ts';
@@ -28,6 +29,8 @@ export interface TurnHost extends ToolHost {
   readonly states: LiveStates | undefined;
   readonly observer: WorkObserver | undefined;
   readonly tracing: Tracing;
+  /** Undefined for an agent that redacts nothing. */
+  readonly redaction: Redaction | undefined;
   /** Whether turns store figures for the record of their call. */
   readonly recordsCalls: boolean;
 }

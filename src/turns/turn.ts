@@ -31,6 +31,7 @@ import { MAX_REPLY_LENGTH, ReplyTooLong, SpokenReply } from './spoken-reply.ts';
 import type { TurnHost } from './turn-host.ts';
 import { traceOf, type TurnTrace } from './turn-trace.ts';
 import { TurnWork } from './turn-work.ts';
+import { Values } from './values.ts';
 
 /** A process that leaves so many questions unanswered is taken for dead. It may only be busy. */
 const MAX_QUESTIONS = 3;
@@ -61,7 +62,9 @@ const HAPPENING_OF: Readonly<Record<Opening['kind'], Happening>> = {
 export class Turn implements AgentsTurn, OpeningTurn, TimedTurn, SettlingTurn, DeliveredTurn {
   readonly runId = nextRunId();
   readonly host: TurnOwner;
-  readonly spoken = new SpokenReply();
+  readonly spoken: SpokenReply;
+  /** See `JournalledTurn`. */
+  declare readonly values: Values | undefined;
   /** Undefined if nobody follows it. */
   readonly trace: TurnTrace | undefined;
   /** On the clock of `performance.now()`. */
@@ -106,6 +109,9 @@ export class Turn implements AgentsTurn, OpeningTurn, TimedTurn, SettlingTurn, D
     this.turnId = delivery.event.turnId ?? randomUUID();
     delivery.turn = this;
     this.older = older;
+    const { redaction, conversations } = host;
+    if (redaction !== undefined) this.values = new Values(this, { redaction, conversations });
+    this.spoken = new SpokenReply(this.values);
     this.trace = traceOf(this);
     if (host.speakers.own.onInterrupted !== undefined) this.#scope = new AsyncResource('Turn');
   }
@@ -133,6 +139,11 @@ export class Turn implements AgentsTurn, OpeningTurn, TimedTurn, SettlingTurn, D
 
   get event(): TurnEvent {
     return this.delivery.event;
+  }
+
+  /** See `AgentsTurn`. */
+  get told(): TurnEvent {
+    return this.values === undefined ? this.event : this.values.named(this.event);
   }
 
   get log(): Logger {

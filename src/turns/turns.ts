@@ -22,11 +22,13 @@ import type { LiveStates } from '../agents/state/live-state.ts';
 import type { Awaitable } from '../base/awaitable.ts';
 import type { Channel } from '../base/channel.ts';
 import { atMost } from '../base/time-limit.ts';
-import type { CallEnd, TurnEvent } from '../calls/call-event.ts';
+import type { CallEnd, CallEvent, TurnEvent } from '../calls/call-event.ts';
 import { callerIn } from '../conversations/conversation.ts';
 import type { ConversationManager, Snapshot } from '../conversations/manager.ts';
 import type { RunElsewhere } from '../conversations/turn-record.ts';
 import type { Logger } from '../log.ts';
+import { redactedEvent } from '../redaction/redacted-event.ts';
+import type { Redaction } from '../redaction/redaction.ts';
 import { RunningToolCalls } from '../tools/tool-calls-running.ts';
 import type { CallLimits } from './call-limits.ts';
 import { isBeside, isSameTurn, type Delivery } from './delivery.ts';
@@ -36,6 +38,7 @@ import { Speakers } from './speakers.ts';
 import { NOT_TRACED, type Tracing } from './turn-trace.ts';
 import type { WorkObserver } from './turn-work.ts';
 import { Turn, type TurnOwner } from './turn.ts';
+import { numbered } from './values.ts';
 
 export interface TurnsOptions {
   /** A channel to the processes that share the conversations. Default: there are none. */
@@ -68,6 +71,8 @@ export interface TurnsOptions {
   readonly limits?: CallLimits | undefined;
   /** Called when a turn is over that leaves something in history. Must not throw. */
   readonly onTurnOver?: ((event: TurnEvent, process: string | undefined) => void) | undefined;
+  /** See `TurnHost`. */
+  readonly redaction?: Redaction | undefined;
 }
 
 /** Time for the last writes of a shutdown. All tries of one write take less. */
@@ -90,6 +95,7 @@ export class Turns implements TurnOwner, OwnTurns {
   readonly tracing: Tracing;
   readonly recordsCalls: boolean;
   readonly #onTurnOver: TurnsOptions['onTurnOver'];
+  readonly redaction: Redaction | undefined;
   readonly calls = new RunningToolCalls();
   readonly others: OtherProcesses | undefined;
   readonly #limits: CallLimits | undefined;
@@ -106,7 +112,11 @@ export class Turns implements TurnOwner, OwnTurns {
     this.firstWordTimeoutMs = options.firstWordTimeoutMs;
     this.storeTimeoutMs = options.storeTimeoutMs ?? 250;
     this.settleMs = options.settleMs ?? 700;
-    this.states = agent.state?.open();
+    const { redaction } = options;
+    this.redaction = redaction;
+    this.states = agent.state?.open(
+      redaction === undefined ? undefined : (id, json) => redaction.json(id, json),
+    );
     this.observer = options.observer;
     this.tracing = options.tracing ?? NOT_TRACED;
     this.recordsCalls = options.recordsCalls ?? false;
@@ -120,6 +130,30 @@ export class Turns implements TurnOwner, OwnTurns {
   /** How many turns are not over. */
   get count(): number {
     return this.#running.count;
+  }
+
+  // What the wires ask for.
+
+  /**
+   * An event without the values that the agent redacts. Every event comes by here, as soon as its
+   * wire has understood it.
+   */
+  redacted<E extends CallEvent>(event: E): E {
+    return this.redaction === undefined ? event : redactedEvent(event, this.redaction);
+  }
+
+  /** The same event as a hook is told it that does not speak: with the numbers of values. */
+  told<E extends CallEvent>(event: E, log: Logger): Awaitable<E> {
+    const { redaction, conversations } = this;
+    if (redaction === undefined) return event;
+    const { conversationId } = event;
+    const turn = { conversationId, isStored: true, log };
+    return numbered({ redaction, conversations }, turn, event);
+  }
+
+  /** Forgets the values of a conversation, as its session is over. */
+  forgetValues({ conversationId, sessionId }: CallEnd): void {
+    this.redaction?.forget(conversationId, sessionId);
   }
 
   /** Begins a turn. If the same turn already runs, the delivery takes over its stream instead. */
@@ -245,6 +279,10 @@ export class Turns implements TurnOwner, OwnTurns {
 
   ended(turn: Turn): void {
     this.#running.remove(turn);
-    if (turn.isStored) this.#onTurnOver?.(turn.event, this.process);
+    const { event } = turn;
+    if (turn.isStored) this.#onTurnOver?.(event, this.process);
+    // No other turn has a conversation that has no name.
+    if (event.type === 'message' && event.transcript?.isAnonymous === true)
+      this.redaction?.forget(event.conversationId, event.sessionId);
   }
 }

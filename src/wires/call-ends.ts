@@ -44,6 +44,7 @@ export class CallEnds {
    * again.
    */
   tell(event: CallEnd, told: EventContext<CallEnd['raw']>): Awaitable<void> {
+    this.#options.turns.forgetValues(event);
     const failed = (error: unknown): never => {
       this.#ended.forget(event.sessionId);
       throw error;

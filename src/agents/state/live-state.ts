@@ -24,13 +24,19 @@ export interface StoredState {
   readonly wasElsewhere?: boolean;
 }
 
+/** Takes values out of a state that is about to be stored, as JSON text. */
+export type StateRedactor = (conversationId: string, json: string) => string;
+
 /** One state per conversation, for as long as something uses it. */
 export class LiveStates<S = unknown> {
   readonly #create: () => S;
   readonly #live = new Map<string, LiveState<S>>();
+  readonly #redact: StateRedactor | undefined;
 
-  constructor(create: () => S) {
+  /** Without `redact`, a state is stored as it is. */
+  constructor(create: () => S, redact?: StateRedactor) {
     this.#create = create;
+    this.#redact = redact;
   }
 
   /** The conversation's state. Each `enter` must be followed by a `leave`. */
@@ -60,9 +66,14 @@ export class LiveStates<S = unknown> {
   }
 
   #read(conversationId: string, text: string | undefined): LiveState<S> {
-    const live: LiveState<S> = new LiveState(this.#create, text, () => {
+    const unused = (): void => {
       if (this.#live.get(conversationId) === live) this.#live.delete(conversationId);
-    });
+    };
+    const redact = this.#redact;
+    const live: LiveState<S> = new LiveState(
+      this.#create, text, unused,
+      redact === undefined ? undefined : (json) => redact(conversationId, json),
+    );
     return live;
   }
 }
@@ -74,6 +85,7 @@ export class LiveStates<S = unknown> {
 export class LiveState<S = unknown> {
   readonly #create: () => S;
   readonly #unused: () => void;
+  readonly #redact: ((json: string) => string) | undefined;
   /** The last text that could be stored. */
   #text: string | undefined;
   /** What was read last, or is known to be stored. */
@@ -86,8 +98,14 @@ export class LiveState<S = unknown> {
   #isSuperseded = false;
   #hasLoggedDrop = false;
 
-  constructor(create: () => S, text: string | undefined, unused: () => void) {
+  constructor(
+    create: () => S,
+    text: string | undefined,
+    unused: () => void,
+    redact?: (json: string) => string,
+  ) {
     this.#create = create;
+    this.#redact = redact;
     this.#text = this.#stored = this.#given = text;
     this.#unused = unused;
   }
@@ -128,7 +146,7 @@ export class LiveState<S = unknown> {
   textToStore(log: Logger, conversationId: string): string | undefined {
     if (this.#made === undefined) return undefined;
     try {
-      this.#text = textOf(this.#made.value);
+      this.#text = this.#textOf(this.#made.value);
     } catch (error) {
       log.error('state not kept', { conversationId, error });
     }
@@ -143,7 +161,7 @@ export class LiveState<S = unknown> {
    */
   textNow(): string {
     if (this.#isSuperseded) throw new StateError(TAKEN_ON);
-    return (this.#given = this.#text = textOf(this.value));
+    return (this.#given = this.#text = this.#textOf(this.value));
   }
 
   /** What became of the last text: logs, once, that the store has not taken it. */
@@ -166,8 +184,13 @@ export class LiveState<S = unknown> {
 
   #createNew(): S {
     const value = this.#create();
-    this.#text = textOf(value);
+    this.#text = this.#textOf(value);
     return value;
+  }
+
+  #textOf(value: S): string {
+    const text = textOf(value);
+    return this.#redact === undefined ? text : this.#redact(text);
   }
 }
 

@@ -1,13 +1,13 @@
 // What an agent keeps about a conversation besides its history.
 
-import { LiveStates } from './live-state.ts';
+import { LiveStates, type StateRedactor } from './live-state.ts';
 
 /** Made by `defineState`. Connects an agent with the tools that use its state. */
 export interface State<S = unknown> {
   /** Creates the state of a new conversation. */
   readonly create: () => S;
   /** For the server: opens a container for the states of its active conversations. */
-  readonly open: () => LiveStates<S>;
+  readonly open: (redact?: StateRedactor) => LiveStates<S>;
 }
 
 /**
@@ -23,7 +23,8 @@ export function defineState<S extends object>(create: () => S): State<S> {
 }
 
 export function stateMadeBy<S>(create: () => S): State<S> {
-  return Object.freeze({ create, open: () => new LiveStates(create) });
+  const open = (redact?: StateRedactor): LiveStates<S> => new LiveStates(create, redact);
+  return Object.freeze({ create, open });
 }
 
 /**

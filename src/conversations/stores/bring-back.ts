@@ -1,4 +1,5 @@
 import { mergeAltered, mergeTurns, turnsLostBy } from '../merge-turns.ts';
+import { takeNames } from '../numbering.ts';
 import type { Memory, PartedConversation } from './parted-conversation.ts';
 
 /**
@@ -17,6 +18,7 @@ export function bringBack(
   const isErased = memory.erasedAt > theirs;
   if (isErased) latest.erase(memory.erasedAt);
   const { conversation } = latest;
+  takeNames(conversation, kept.conversation);
   const turns = memory.turns();
   mergeTurns(conversation, turnsLostBy(conversation, turns, kept.touched));
   mergeAltered(conversation, turns.filter((turn) => kept.touched.has(turn)), memory.open);

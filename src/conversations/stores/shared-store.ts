@@ -4,6 +4,7 @@ import { within } from '../../base/time-limit.ts';
 import type { Logger } from '../../log.ts';
 import type { Conversation } from '../conversation.ts';
 import { mergeTurns } from '../merge-turns.ts';
+import { takeNames } from '../numbering.ts';
 import type { ConversationStore, StoreHealth, UpdateOptions } from '../store.ts';
 import { bringBack } from './bring-back.ts';
 import { FAILED, Outage } from './outage.ts';
@@ -310,6 +311,7 @@ export class SharedStore implements ConversationStore {
         kept.forgetDoubtful(this.#ttlMs);
         const latest = this.#merged(id, answer, kept, kept.memory());
         if (latest !== kept && !latest.isErasedSince(kept)) {
+          takeNames(latest.conversation, kept.conversation);
           mergeTurns(latest.conversation, kept.waitingTurns());
           latest.takeNewHeadOf(kept);
         }

@@ -13,15 +13,20 @@ import type { ToldCall } from './request.ts';
 /** The name of this wire in logs, metrics and records. */
 export const WIRE = 'chat-completions';
 
+/** Takes values out of a conversation's texts. */
+export type Seal = <T>(conversationId: string, value: T) => T;
+
 /**
  * What the request means: the caller's words, or the start of the call if nobody has said
- * anything. A caller who stays silent says ''.
+ * anything. A caller who stays silent says ''. The id of the turn is a hash of what was said: with
+ * `seal`, without the values, which could be guessed from it.
  */
 export function turnEventOf(
   raw: CompletionEvent,
   told: ToldCall,
   headers: IncomingHttpHeaders,
   profile: Profile,
+  seal: Seal = (_id, value) => value,
 ): TurnEvent {
   const request = { body: raw, headers };
   const conversationId = firstId(profile.conversationId, request);
@@ -31,7 +36,7 @@ export function turnEventOf(
     raw,
     conversationId: id,
     sessionId: id,
-    turnId: isAnonymous ? undefined : turnIdOf(raw, told, headers),
+    turnId: isAnonymous ? undefined : turnIdOf(raw, seal(id, told), headers),
     caller: callerOf(profile, request),
     metadata: metadataOf(firstValue(profile.metadata, request)),
     language: firstId(['x-language'], request),

@@ -8,7 +8,7 @@ import { checkJsonType } from '../json-body.ts';
 import { checkRoomForStream, type OpenRequests } from '../open-requests.ts';
 import { StreamDelivery, type TurnObserver } from '../stream-delivery.ts';
 import { isCallAction, OfferedActions } from './call-actions.ts';
-import { turnEventOf } from './call-events.ts';
+import { turnEventOf, type Seal } from './call-events.ts';
 import { ChunkEncoder, type ChunkOptions } from './chunk-encoder.ts';
 import { withErrorBody } from './error-body.ts';
 import type { CompletionEvent } from './events.ts';
@@ -85,7 +85,11 @@ class CompletionServer {
   answer(context: Context, body: Buffer): Awaitable<void> {
     const raw = parseCompletion(body);
     const told = toldBy(raw);
-    const event = turnEventOf(raw, told, context.headers, this.#profile);
+    const { turns } = this.#options;
+    const { redaction } = turns;
+    const seal: Seal | undefined =
+      redaction === undefined ? undefined : (id, value) => redaction.sealAll(id, value);
+    const event = turns.redacted(turnEventOf(raw, told, context.headers, this.#profile, seal));
     const { logFields } = context;
     logFields['event'] = raw.type;
     logFields['wire'] = event.wire;

@@ -56,7 +56,7 @@ export function reports(options: ReportsOptions): Handler {
       const report = signature === undefined ? vapiReport(raw) : elevenLabsReport(raw);
       return report === undefined
         ? context.json(200, { status: 'ignored' })
-        : answer(context, report, ends, options);
+        : answer(context, options.turns.redacted(report), ends, options);
     });
   });
 }
@@ -66,18 +66,21 @@ function answer(
 ): Awaitable<void> {
   const { conversationId } = report;
   Object.assign(context.logFields, { event: report.raw.type, wire: WIRE, conversationId });
-  const told = hookContext(report, context, options.timeoutMs);
   const done = (): void => {
     if (!context.isAnswered) context.json(200, STATUS_OK);
   };
-  if (report.type === 'interruption')
-    return andThen(untilAborted(interrupt(conversationId, options), told.signal), done);
+  if (report.type === 'interruption') {
+    const { signal } = hookContext(report, context, options.timeoutMs);
+    return andThen(untilAborted(interrupt(conversationId, options), signal), done);
+  }
   if (!ends.end(report, 'the call ended')) {
     context.logFields['outcome'] = 'repeated';
     return done();
   }
-  const end = { ...told, event: report.raw };
-  return andThen(untilAborted(ends.tell(report, end), told.signal), done);
+  return andThen(options.turns.told(report, context.log), (end) => {
+    const told = hookContext(end, context, options.timeoutMs);
+    return andThen(untilAborted(ends.tell(end, told), told.signal), done);
+  });
 }
 
 /**

@@ -88,7 +88,7 @@ class Webhook {
     context.logFields['event'] = isKnownEvent(raw) ? raw.type : raw.type.slice(0, 100);
     if (!isKnownEvent(raw)) return this.#ignore(context, raw);
     this.#counts[raw.type].increment();
-    const event = callEventOf(raw);
+    const event = this.#options.turns.redacted(callEventOf(raw));
     context.logFields['conversationId'] = event.conversationId;
     if (event.turnId !== undefined) context.logFields['turnId'] = event.turnId;
     return this.#answer(context, event, raw);
@@ -109,10 +109,9 @@ class Webhook {
         return this.#startTurn(context, event, encoderFor(raw));
       case 'interruption':
         return this.#answerSilently(context, raw, () => this.#interrupt(context, event));
-      case 'data': {
-        const { data } = event;
-        return this.#answerBounded(context, event, (told) => agent.onData?.({ ...told, data }));
-      }
+      case 'data':
+        return this.#answerBounded(context, event, (told, { data }) =>
+          agent.onData?.({ ...told, data }));
       case 'change':
         return this.#answerBounded(context, event, (told) => agent.onSessionUpdate?.(told));
       case 'end':
@@ -139,11 +138,14 @@ class Webhook {
   #answerJson<E extends CallEvent>(
     context: Context,
     event: E,
-    hook: (told: EventContext<E['raw']>) => Awaitable<Json | void>,
+    hook: (told: EventContext<E['raw']>, event: E) => Awaitable<Json | void>,
   ): Awaitable<void> {
-    const told = hookContext(event, context, this.#options.timeoutMs);
-    return andThen(untilAborted(hook(told), told.signal), (answer) => {
-      if (!context.isAnswered) context.json(200, answer ?? STATUS_OK);
+    const { turns, timeoutMs } = this.#options;
+    return andThen(turns.told(event, context.log), (event) => {
+      const told = hookContext(event, context, timeoutMs);
+      return andThen(untilAborted(hook(told, event), told.signal), (answer) => {
+        if (!context.isAnswered) context.json(200, answer ?? STATUS_OK);
+      });
     });
   }
 
@@ -151,7 +153,7 @@ class Webhook {
   #answerBounded<E extends CallEvent>(
     context: Context,
     event: E,
-    hook: (told: EventContext<E['raw']>) => Awaitable<Json | void>,
+    hook: (told: EventContext<E['raw']>, event: E) => Awaitable<Json | void>,
   ): Awaitable<void> {
     const { open, maxStreams } = this.#options;
     if (open.hooks >= maxStreams) {
@@ -202,8 +204,11 @@ class Webhook {
       context.logFields['outcome'] = 'repeated';
       return;
     }
-    const told = hookContext(event, context, this.#options.timeoutMs);
-    return untilAborted(this.#ends.tell(event, told), told.signal);
+    const { turns, timeoutMs } = this.#options;
+    return andThen(turns.told(event, context.log), (event) => {
+      const told = hookContext(event, context, timeoutMs);
+      return untilAborted(this.#ends.tell(event, told), told.signal);
+    });
   }
 
   #interrupt(context: Context, event: CallerInterruption): Awaitable<void> {

@@ -1,0 +1,76 @@
+// Gives the values of a conversation their numbers, in the write that stores them. So no two
+// processes give one number to two values.
+
+import {
+  MOST_NUMBERED, nextName, withNames, withoutPlaceholders,
+} from '../redaction/placeholder.ts';
+import { withTexts } from '../redaction/texts.ts';
+import type { Conversation } from './conversation.ts';
+import type { TurnOpening, TurnSettlement } from './rules.ts';
+
+/** A copy of a JSON value in which marks have become placeholders: `[card 1]`. */
+export function numbered<T>(conversation: Conversation, value: T): T {
+  return withTexts(value, (text) =>
+    withNames(text, (letters, kind) => nameOf(conversation, letters, kind)),
+  );
+}
+
+/** The same for what a turn begins with. */
+export function numberedOpening(
+  conversation: Conversation, opening: TurnOpening,
+): TurnOpening {
+  const { interruption, transcript, text, running } = opening;
+  // In the order in which they were said.
+  const told = numbered(conversation, transcript?.lines);
+  const copy = {
+    interruption: numbered(conversation, interruption),
+    transcript:
+      transcript === undefined || told === undefined ? transcript : { ...transcript, lines: told },
+    text: numbered(conversation, text),
+    running: running?.map((settlement) => numberedSettlement(conversation, settlement)),
+  };
+  return { ...opening, ...copy };
+}
+
+/** The same for what a turn ends with. */
+export function numberedSettlement(
+  conversation: Conversation, settlement: TurnSettlement,
+): TurnSettlement {
+  const { messages, sent, filler } = settlement;
+  return { ...settlement, ...numbered(conversation, { messages, sent, filler }) };
+}
+
+/**
+ * Takes over the names of another copy of the conversation, before its turns are merged. A number
+ * that stands for another value here is changed in the other copy, in place.
+ */
+export function takeNames(conversation: Conversation, other: Conversation): void {
+  const changes = new Map<string, string>();
+  for (const [letters, name] of Object.entries(other.placeholders ?? {})) {
+    const { placeholders = {} } = conversation;
+    const known = Object.hasOwn(placeholders, letters) ? placeholders[letters] : undefined;
+    const isTaken = Object.values(placeholders).includes(name);
+    const kind = name.slice(0, name.indexOf(' '));
+    const own = known ?? (isTaken ? nextName(kind, placeholders) : name);
+    if (known === undefined) conversation.placeholders = { ...placeholders, [letters]: own };
+    if (own !== name) changes.set(name, own);
+  }
+  if (changes.size === 0) return;
+  for (const turn of other.turns) {
+    const renamed = withTexts(turn, (text) =>
+      withoutPlaceholders(text, (name) => `[${changes.get(name) ?? name}]`));
+    Object.assign(turn, renamed);
+  }
+}
+
+/** Undefined for a mark that keeps its letters. */
+function nameOf(conversation: Conversation, letters: string, kind: string): string | undefined {
+  const { placeholders = {}, isBehind } = conversation;
+  if (Object.hasOwn(placeholders, letters)) return placeholders[letters];
+  // Without the store nobody knows which numbers other processes give.
+  const isFull = Object.keys(placeholders).length >= MOST_NUMBERED;
+  if (isBehind === true || isFull) return undefined;
+  const name = nextName(kind, placeholders);
+  conversation.placeholders = { ...placeholders, [letters]: name };
+  return name;
+}

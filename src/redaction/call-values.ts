@@ -1,0 +1,58 @@
+import { MOST_NUMBERED, nextName, type Placeholders } from './placeholder.ts';
+
+/** A value that was found in a conversation. */
+export interface KnownValue {
+  readonly kind: string;
+  readonly value: string;
+}
+
+/** Most values of a conversation. Beyond that, the one that was said longest ago is forgotten. */
+const MOST_VALUES = 200;
+
+/**
+ * The values of one conversation that this process has seen, and the names of all that are
+ * stored. Only ever in memory.
+ */
+export class CallValues {
+  /** By the letters of their marks. */
+  readonly #values = new Map<string, KnownValue>();
+  #placeholders: Placeholders = {};
+  /** On the clock that the owner uses. */
+  lastUsedMs = 0;
+  /** The session of the last event. Undefined before the first. */
+  sessionId: string | undefined;
+
+  add(letters: string, value: KnownValue): void {
+    this.#values.delete(letters);
+    this.#values.set(letters, value);
+    if (this.#values.size <= MOST_VALUES) return;
+    const oldest = this.#values.keys().next();
+    if (oldest.done !== true) this.#values.delete(oldest.value);
+  }
+
+  learn(placeholders: Placeholders): void {
+    this.#placeholders = { ...placeholders };
+  }
+
+  /** Undefined if so many have names already that this one keeps its mark. */
+  giveName(letters: string, kind: string): string | undefined {
+    if (Object.keys(this.#placeholders).length >= MOST_NUMBERED) return undefined;
+    const name = nextName(kind, this.#placeholders);
+    this.#placeholders = { ...this.#placeholders, [letters]: name };
+    return name;
+  }
+
+  nameOf(letters: string): string | undefined {
+    return Object.hasOwn(this.#placeholders, letters) ? this.#placeholders[letters] : undefined;
+  }
+
+  /** The value with that name: `card 1`, or that of a mark. */
+  valueOf(name: string): string | undefined {
+    const [letters] = Object.entries(this.#placeholders).find(([, given]) => given === name) ?? [];
+    return this.#values.get(letters ?? name.slice(name.indexOf(' ') + 1))?.value;
+  }
+
+  entries(): Iterable<readonly [letters: string, value: KnownValue]> {
+    return this.#values;
+  }
+}

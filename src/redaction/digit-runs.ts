@@ -1,0 +1,255 @@
+// Digits that are said or written in a row: `4242 4242`, `4242-4242`, `four two double four`.
+
+/** Digits in a row. Where each stands in the text, and whether a number may begin or end there. */
+export interface DigitRun {
+  readonly digits: number[];
+  readonly starts: number[];
+  readonly ends: number[];
+  /** Whether a group or a word begins with the digit. `oh` begins nothing: it is a word, too. */
+  readonly isFirst: boolean[];
+  readonly isLast: boolean[];
+  /** Whether the digit is part of a group that is long enough to hold more than one number. */
+  readonly isInLong: boolean[];
+  /** Whether a `+` stands in front, as before a phone number. */
+  readonly hasPlus: boolean;
+}
+
+/** More characters than these do not stand between two groups of one number. */
+const MOST_BETWEEN = 8;
+/** A longer group may be several numbers that were written together. */
+const LONG_GROUP = 16;
+/** A longer group after a point is a fraction. */
+const LONGEST_AFTER_POINT = 6;
+
+const UNITS = ['zero', 'one', 'two', 'three', 'four', 'five', 'six', 'seven', 'eight', 'nine'];
+const TEENS = [
+  'ten', 'eleven', 'twelve', 'thirteen', 'fourteen', 'fifteen', 'sixteen', 'seventeen', 'eighteen',
+  'nineteen',
+];
+const TENS = ['twenty', 'thirty', 'forty', 'fifty', 'sixty', 'seventy', 'eighty', 'ninety'];
+
+type Word =
+  | { readonly kind: 'digits'; readonly digits: readonly number[]; readonly begins: boolean }
+  | { readonly kind: 'tens'; readonly tens: number }
+  | { readonly kind: 'times'; readonly times: number }
+  | { readonly kind: 'pause' };
+
+const WORDS: ReadonlyMap<string, Word> = new Map<string, Word>([
+  ...UNITS.map((word, digit): [string, Word] => [word, digitsOf(digit)]),
+  ...TEENS.map((word, digit): [string, Word] => [word, digitsOf(1, digit)]),
+  ...TENS.map((word, index): [string, Word] => [word, { kind: 'tens', tens: index + 2 }]),
+  ...['oh', 'o', 'nought', 'naught'].map((word): [string, Word] => [
+    word, { kind: 'digits', digits: [0], begins: false },
+  ]),
+  ['fourty', { kind: 'tens', tens: 4 }],
+  ...Object.entries({ double: 2, triple: 3, treble: 3, quadruple: 4 }).map(
+    ([word, times]): [string, Word] => [word, { kind: 'times', times }],
+  ),
+  ...['and', 'then', 'um', 'uh', 'er', 'erm', 'dash', 'hyphen', 'minus', 'space', 'pause'].map(
+    (word): [string, Word] => [word, { kind: 'pause' }],
+  ),
+]);
+const LONGEST_WORD = Math.max(...[...WORDS.keys()].map(({ length }) => length));
+
+function digitsOf(...digits: readonly number[]): Word {
+  return { kind: 'digits', digits, begins: true };
+}
+
+/** All runs of at least `least` digits, in order. Takes a time that is linear in the text. */
+export function digitRuns(text: string, least: number): DigitRun[] {
+  const reader = new RunReader(text, least);
+  let at = 0;
+  while (at < text.length) {
+    const code = text.charCodeAt(at);
+    if (digitOf(code) >= 0) {
+      const end = endOf(text, at, isDigit);
+      reader.group(at, end);
+      at = end;
+    } else if (isLetter(code)) {
+      const end = endOf(text, at, isLetter);
+      reader.word(at, end);
+      at = end;
+    } else {
+      reader.sign(at);
+      at += 1;
+    }
+  }
+  reader.finish();
+  return reader.runs;
+}
+
+class RunReader {
+  readonly runs: DigitRun[] = [];
+  readonly #text: string;
+  readonly #least: number;
+  #run: DigitRun = newRun(false);
+  /** How many signs and pauses have come since the last digit. */
+  #between = 0;
+  /** `double` was said: what comes next counts so often. */
+  #times = 1;
+  #timesStart: number | undefined;
+  /** `forty` was said: a unit may follow. */
+  #tens: { readonly tens: number; readonly start: number; readonly end: number } | undefined;
+
+  constructor(text: string, least: number) {
+    this.#text = text;
+    this.#least = least;
+  }
+
+  group(start: number, end: number): void {
+    this.#flushTens();
+    const text = this.#text;
+    const before = text.charCodeAt(start - 1);
+    const isPart = isWordCharacter(before) || isWordCharacter(text.charCodeAt(end));
+    const isAfterPoint = before === POINT && isDigit(text.charCodeAt(start - 2));
+    if (isPart || (isAfterPoint && end - start > LONGEST_AFTER_POINT)) return this.#break();
+    if (this.#run.digits.length === 0 && before === PLUS) this.#run = newRun(true);
+    if (end - start === 1 && this.#times > 1) {
+      this.#add([digitOf(text.charCodeAt(start))], start, end, true);
+      return;
+    }
+    this.#dropTimes();
+    const isLong = end - start > LONG_GROUP;
+    for (let at = start; at < end; at++)
+      this.#push(digitOf(text.charCodeAt(at)), at, at + 1, at === start, at === end - 1, isLong);
+    this.#between = 0;
+  }
+
+  word(start: number, end: number): void {
+    const isPart = isWordCharacter(this.#text.charCodeAt(start - 1));
+    const word = isPart || end - start > LONGEST_WORD
+      ? undefined
+      : WORDS.get(this.#text.slice(start, end).toLowerCase());
+    switch (word?.kind) {
+      case undefined:
+        return this.#break();
+      case 'digits':
+        return this.#digits(word.digits, start, end, word.begins);
+      case 'tens':
+        this.#flushTens();
+        this.#tens = { tens: word.tens, start, end };
+        this.#between = 0;
+        return;
+      case 'times':
+        this.#flushTens();
+        this.#times = word.times;
+        this.#timesStart = start;
+        this.#between = 0;
+        return;
+      case 'pause':
+        this.#between += 1;
+        return;
+    }
+  }
+
+  sign(at: number): void {
+    const code = this.#text.charCodeAt(at);
+    this.#between += 1;
+    if (!isSeparator(code) || this.#between > MOST_BETWEEN) this.#break();
+  }
+
+  finish(): void {
+    this.#break();
+  }
+
+  #digits(digits: readonly number[], start: number, end: number, begins: boolean): void {
+    const tens = this.#tens;
+    const [unit = 0] = digits;
+    if (tens !== undefined && digits.length === 1 && unit > 0) {
+      this.#tens = undefined;
+      return this.#add([tens.tens, unit], tens.start, end, true);
+    }
+    this.#flushTens();
+    this.#add(digits, start, end, begins);
+  }
+
+  #flushTens(): void {
+    const tens = this.#tens;
+    this.#tens = undefined;
+    if (tens !== undefined) this.#add([tens.tens, 0], tens.start, tens.end, true);
+  }
+
+  /** What one word says, perhaps several times. */
+  #add(digits: readonly number[], start: number, end: number, begins: boolean): void {
+    const said = this.#timesStart ?? start;
+    const count = digits.length * this.#times;
+    for (let index = 0; index < count; index++) {
+      const digit = digits[index % digits.length] ?? 0;
+      this.#push(digit, said, end, begins && index === 0, index === count - 1, false);
+    }
+    this.#dropTimes();
+    this.#between = 0;
+  }
+
+  #dropTimes(): void {
+    this.#times = 1;
+    this.#timesStart = undefined;
+  }
+
+  #push(
+    digit: number, start: number, end: number, isFirst: boolean, isLast: boolean, isInLong: boolean,
+  ): void {
+    const run = this.#run;
+    run.digits.push(digit);
+    run.starts.push(start);
+    run.ends.push(end);
+    run.isFirst.push(isFirst);
+    run.isLast.push(isLast);
+    run.isInLong.push(isInLong);
+  }
+
+  #break(): void {
+    this.#flushTens();
+    this.#dropTimes();
+    this.#between = 0;
+    if (this.#run.digits.length >= this.#least) this.runs.push(this.#run);
+    if (this.#run.digits.length > 0 || this.#run.hasPlus) this.#run = newRun(false);
+  }
+}
+
+function newRun(hasPlus: boolean): DigitRun {
+  return {
+    digits: [], starts: [], ends: [], isFirst: [], isLast: [], isInLong: [], hasPlus,
+  };
+}
+
+const [PLUS, POINT] = [0x2b, 0x2e] as const;
+
+/** Where digits with the values 0 to 9 begin in Unicode: ASCII, Arabic twice, full width. */
+const ZEROS = [0x30, 0x660, 0x6f0, 0xff10];
+
+/** The value of a digit, or -1. */
+function digitOf(code: number): number {
+  if (code >= 0x30 && code <= 0x39) return code - 0x30;
+  if (code < 0x660) return -1;
+  for (const zero of ZEROS) if (code >= zero && code <= zero + 9) return code - zero;
+  return -1;
+}
+
+function isDigit(code: number): boolean {
+  return digitOf(code) >= 0;
+}
+
+function isLetter(code: number): boolean {
+  return (code >= 0x41 && code <= 0x5a) || (code >= 0x61 && code <= 0x7a);
+}
+
+function isWordCharacter(code: number): boolean {
+  return isLetter(code) || isDigit(code) || code === 0x5f;
+}
+
+/** White space, dashes, points, commas, slashes and brackets. */
+const SEPARATORS: ReadonlySet<number> = new Set(
+  [...' \t\n\r-.,/()\u00a0\u2009\u202f\u2010\u2011\u2012\u2013\u2014\u2015\u2212'].map((sign) =>
+    sign.charCodeAt(0)),
+);
+
+function isSeparator(code: number): boolean {
+  return SEPARATORS.has(code);
+}
+
+function endOf(text: string, start: number, belongs: (code: number) => boolean): number {
+  let end = start + 1;
+  while (end < text.length && belongs(text.charCodeAt(end))) end += 1;
+  return end;
+}

@@ -1,0 +1,62 @@
+import type { Finder, FoundValue } from './finder.ts';
+
+const AT = 0x40;
+
+/**
+ * Finds e-mail addresses as they are written, `name@example.com`. Upper case does not tell two
+ * addresses apart.
+ */
+export const emailAddresses: Finder = {
+  kind: 'email',
+  find(text) {
+    const found: FoundValue[] = [];
+    /** What comes before is part of an address, or was looked at. */
+    let from = 0;
+    for (let at = text.indexOf('@'); at !== -1; at = text.indexOf('@', at + 1)) {
+      let start = at;
+      while (start > from && isInName(text.charCodeAt(start - 1))) start -= 1;
+      while (start < at && !mayBegin(text.charCodeAt(start))) start += 1;
+      let end = at + 1;
+      while (end < text.length && isInDomain(text.charCodeAt(end))) end += 1;
+      from = text.charCodeAt(end) === AT ? at + 1 : end;
+      // A full stop behind the address belongs to the sentence.
+      while (end > at + 1 && !isAlphanumeric(text.charCodeAt(end - 1))) end -= 1;
+      if (start === at || !isDomain(text.slice(at + 1, end))) continue;
+      found.push({ start, end, value: text.slice(start, end).toLowerCase() });
+    }
+    return found;
+  },
+};
+
+/** Names with a point in them, of which the last has no digits only. */
+function isDomain(domain: string): boolean {
+  const last = domain.slice(domain.lastIndexOf('.') + 1);
+  return domain.includes('.') && isAlphanumeric(domain.charCodeAt(0)) && /[^\d-]./.test(last);
+}
+
+/** What may stand in front of the `@`, without signs that hardly anybody uses. */
+function isInName(code: number): boolean {
+  return isInDomain(code) || IN_NAME.has(code);
+}
+
+const IN_NAME: ReadonlySet<number> = new Set(
+  [..."_%+'"].map((sign) => sign.charCodeAt(0)),
+);
+
+function mayBegin(code: number): boolean {
+  return isAlphanumeric(code) || code === 0x5f; // _
+}
+
+function isInDomain(code: number): boolean {
+  return isAlphanumeric(code) || code === 0x2d || code === 0x2e; // - .
+}
+
+/** Letters of all scripts, roughly: none of the signs and spaces between them. */
+function isAlphanumeric(code: number): boolean {
+  if (code < 0x80) {
+    return (code >= 0x30 && code <= 0x39) || (code >= 0x41 && code <= 0x5a)
+      || (code >= 0x61 && code <= 0x7a);
+  }
+  return code >= 0xc0 && !(code >= 0x2000 && code <= 0x206f) && !(code >= 0x3000 && code <= 0x303f)
+    && code < 0xfe00;
+}

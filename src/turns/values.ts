@@ -1,0 +1,165 @@
+// The values of one conversation in its turns, for an agent with `redact`.
+
+import type { RequestEvent, ToolRun } from '../agents/agent.ts';
+import { andThen, type Awaitable } from '../base/awaitable.ts';
+import { messageOf } from '../base/message-of.ts';
+import type { SentEvent } from '../calls/reply-event.ts';
+import type { ConversationManager } from '../conversations/manager.ts';
+import type { ToolCall } from '../conversations/message.ts';
+import type { Logger } from '../log.ts';
+import type { Redaction } from '../redaction/redaction.ts';
+
+/** The turn that needs them. */
+export interface ValuedTurn {
+  readonly conversationId: string;
+  /** False for a turn that leaves nothing in history. */
+  readonly isStored: boolean;
+  readonly log: Logger;
+}
+
+/** What is needed to give values their numbers. */
+export interface Numbering {
+  readonly redaction: Redaction;
+  readonly conversations: Pick<ConversationManager, 'numberValues'>;
+}
+
+/** Keeps the values of a turn's conversation out of what the turn stores and sends to a model. */
+export class Values {
+  readonly #turn: ValuedTurn;
+  readonly #numbering: Numbering;
+
+  constructor(turn: ValuedTurn, numbering: Numbering) {
+    this.#turn = turn;
+    this.#numbering = numbering;
+  }
+
+  get #redaction(): Redaction {
+    return this.#numbering.redaction;
+  }
+
+  /** The text with placeholders. New values get their numbers when it is stored. */
+  text(text: string): string {
+    return this.#redaction.text(this.#turn.conversationId, text);
+  }
+
+  /**
+   * The same for the first `length` characters of a text, the rest of which was not sent. A value
+   * that was sent in part counts.
+   */
+  beginning(text: string, length: number): string {
+    if (length >= text.length) return this.text(text);
+    const [whole, cut] = [this.text(text), this.text(text.slice(0, length))];
+    let end = 0;
+    while (end < cut.length && cut[end] === whole[end]) end += 1;
+    if (end === cut.length) return cut;
+    return whole.slice(0, whole[end] === '[' ? whole.indexOf(']', end) + 1 : end);
+  }
+
+  /** A JSON value whose marks have become numbers, as far as these are known. */
+  named<T>(value: T): T {
+    return this.#redaction.named(this.#turn.conversationId, value);
+  }
+
+  event(event: SentEvent): SentEvent {
+    if (event.type === 'say') return { ...event, text: this.text(event.text) };
+    return event.type === 'data' ? { ...event, json: this.json(event.json) } : event;
+  }
+
+  /** The same for JSON text. */
+  json(json: string): string {
+    return this.#redaction.json(this.#turn.conversationId, json);
+  }
+
+  /** The same, with numbers for new values. */
+  numberedJson(json: string): Awaitable<string> {
+    const sealed = this.#redaction.sealJson(this.#turn.conversationId, json);
+    return numbered(this.#numbering, this.#turn, sealed);
+  }
+
+  /** Calls as they may be stored, together with what was `said` before them. */
+  async calls(calls: readonly ToolCall[], said: string): Promise<readonly ToolCall[]> {
+    const redacted: ToolCall[] = [];
+    await numbered(this.#numbering, this.#turn, said);
+    for (const call of calls) redacted.push({ ...call, args: await this.numberedJson(call.args) });
+    return redacted;
+  }
+
+  /** A request to a model as it may be recorded: an agent's prompt may hold values. */
+  request(event: RequestEvent): RequestEvent {
+    if (event.type === 'sent') return { ...event, body: this.json(event.body) };
+    if (event.type !== 'completed' && event.type !== 'failed') return event;
+    const { text, calls } = event.answer;
+    const redacted = calls.map((call) => ({ ...call, args: this.json(call.args) }));
+    return { ...event, answer: { text: this.text(text), calls: redacted } };
+  }
+
+  /** How to run a call so that its result may be stored. */
+  run(tool: ToolRun): ToolRun {
+    const { once } = tool;
+    return {
+      ...tool,
+      ...(once === undefined
+        ? {}
+        : {
+            once: (signal) =>
+              andThen(once(signal), (text) =>
+                text === undefined ? undefined : this.numberedJson(text)),
+          }),
+      run: async (context) => {
+        try {
+          return await this.numberedJson(await tool.run(context));
+        } catch (error) {
+          throw this.#withoutValues(error);
+        }
+      },
+    };
+  }
+
+  /** The model is told the message of an error. */
+  #withoutValues(error: unknown): unknown {
+    const given = messageOf(error);
+    const message = this.text(given);
+    if (message === given) return error;
+    // The same error, as its class decides what becomes of the call.
+    const isChanged =
+      error instanceof Error && Reflect.defineProperty(error, 'message', { value: message });
+    return isChanged ? error : new Error(message);
+  }
+
+  /** See `TurnJournal`. */
+  reveal<T>(value: T): T {
+    return this.#redaction.reveal(this.#turn.conversationId, value);
+  }
+
+  /** See `TurnJournal`. */
+  conceal<T>(value: T): T {
+    return this.named(this.#redaction.sealAll(this.#turn.conversationId, value));
+  }
+}
+
+/**
+ * A JSON value whose marks have become placeholders. Those without a number get one from the store
+ * first. If it does not answer, they keep their letters.
+ */
+export function numbered<T>(
+  { redaction, conversations }: Numbering,
+  { conversationId, isStored, log }: ValuedTurn,
+  value: T,
+): Awaitable<T> {
+  const known = redaction.named(conversationId, value);
+  if (!redaction.hasUnnamed(conversationId, known)) return known;
+  if (!isStored) return redaction.numberedHere(conversationId, known);
+  const failed = (error: unknown): T => {
+    log.warn('values got no numbers, as the store did not confirm them', { conversationId, error });
+    return known;
+  };
+  try {
+    const numbered = andThen(conversations.numberValues(conversationId, known), (placeholders) => {
+      redaction.learn(conversationId, placeholders);
+      return redaction.named(conversationId, known);
+    });
+    return numbered instanceof Promise ? numbered.catch(failed) : numbered;
+  } catch (error) {
+    return failed(error);
+  }
+}

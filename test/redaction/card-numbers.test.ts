@@ -1,0 +1,79 @@
+import assert from 'node:assert/strict';
+import { describe, it } from 'node:test';
+
+import { cardNumbers } from '../../src/redaction/card-numbers.ts';
+import { processorMs } from '../fixtures/processor-time.ts';
+import { cardNumbersOf, WAYS } from './spoken-cards.ts';
+
+const CARD = '4242424242424242';
+
+/** What was found, as it stands in the text, and its digits. */
+function found(text: string): (readonly [string, string | undefined])[] {
+  return [...cardNumbers.find(text)].map(({ start, end, value }) =>
+    [text.slice(start, end), value]);
+}
+
+function digitsFound(text: string): (string | undefined)[] {
+  return found(text).map(([, digits]) => digits);
+}
+
+describe('cardNumbers', () => {
+  for (const [way, say] of Object.entries(WAYS)) {
+    it(`finds 500 numbers said or written as ${way}`, () => {
+      const missed = cardNumbersOf(500).filter((number) => {
+        const digits = digitsFound(`It is ${say(number)}. That is it.`);
+        return digits.length !== 1 || digits[0] !== number;
+      });
+      assert.deepEqual(missed, []);
+    });
+  }
+
+  for (const [title, text, value] of [
+    ['with an expiry date and a code behind it', `${CARD} 12 26 123`, CARD],
+    ['with both written together with it', `${CARD}1226123`, CARD],
+    ['behind other digits', `card 1, 4242 4242 4242 4242`, CARD],
+    ['behind an oh that is no digit', `Oh, 4242 4242 4242 4242`, CARD],
+    ['in brackets and quotes', `("${CARD}")`, CARD],
+    ['in JSON', `{"card":${CARD},"n":1}`, CARD],
+    ['over two lines', '4242 4242\n4242 4242', CARD],
+    ['with dashes of typography', '4242–4242\u20114242—4242', CARD],
+    ['with spaces that do not break', '4242\u00a04242\u00a04242\u202f4242', CARD],
+    ['in digits of full width', '４２４２ ４２４２ ４２４２ ４２４２', CARD],
+    ['in Arabic digits', '٤٢٤٢ ٤٢٤٢ ٤٢٤٢ ٤٢٤٢', CARD],
+    ['with 15 digits in groups of 4, 6 and 5', '3782 822463 10005', '378282246310005'],
+    ['with "double" before a digit', '4242 4242 4242 4 double 0 2', '4242424242424002'],
+  ] as const) {
+    it(`finds a number ${title}`, () => assert.deepEqual(digitsFound(text), [value]));
+  }
+
+  it('finds several numbers, and leaves what is between them', () => {
+    const text = 'Not 4242 4242 4242 4242, but 5555 5555 5555 4444!';
+    assert.deepEqual(found(text), [
+      ['4242 4242 4242 4242', CARD], ['5555 5555 5555 4444', '5555555555554444'],
+    ]);
+  });
+
+  for (const [title, text] of [
+    ['12 digits', '424242424242'],
+    ['20 digits of no issuer', '95555555555555555555'],
+    ['one wrong digit', '4242 4242 4242 4243'],
+    ['a phone number', 'Call +4242424242426.'],
+    ['part of a word', `id_${CARD} and a${CARD} and ${CARD}b`],
+    ['a fraction', '52.4242424242424242'],
+    ['digits with words between them', 'four of 24 and 2 for 42, 4 in 2 at 424, 242 or 424242'],
+    ['words that only contain digits', 'often tone weight fourteenth'],
+    ['nothing', ''],
+  ] as const)
+    it(`finds nothing in ${title}`, () => assert.deepEqual(found(text), []));
+
+  it('reads a megabyte of anything in less than two seconds of processor time', () => {
+    const groups = '4242 4242 4242 4242 ';
+    for (const part of ['4 ', '4', 'four ', 'double ', 'forty ', groups, '- ', '+4.']) {
+      const text = part.repeat(1_000_000 / part.length);
+      const since = process.cpuUsage();
+      void [...cardNumbers.find(text)];
+      const ms = processorMs(since);
+      assert.ok(ms < 2_000, `${part}: ${ms} ms`);
+    }
+  });
+});

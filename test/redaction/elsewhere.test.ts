@@ -1,0 +1,150 @@
+// Values where several processes share a conversation: a value has one placeholder everywhere, and
+// only the process that heard it knows it.
+
+import assert from 'node:assert/strict';
+import { describe, it } from 'node:test';
+
+import { defineAgent } from '../../src/agents/define-agent.ts';
+import { tool } from '../../src/tools/tool.ts';
+import { withModel } from '../../src/agents/with-model.ts';
+import { emptyConversation, type Conversation } from '../../src/conversations/conversation.ts';
+import { numbered, takeNames } from '../../src/conversations/numbering.ts';
+import { newTurn } from '../../src/conversations/turn-record.ts';
+import type { ChatModel } from '../../src/models/model.ts';
+import { cardNumbers } from '../../src/redaction/card-numbers.ts';
+import { markOf } from '../../src/redaction/placeholder.ts';
+import { Told, type TestAgent } from '../fixtures/app.ts';
+import { machines, says } from '../turns/machines.ts';
+
+const CARD = '4242 4242 4242 4242';
+const OTHER = '5555 5555 5555 4444';
+
+const echo: TestAgent = { redact: cardNumbers, onMessage: ({ text }) => text };
+
+/** Calls `pay` with the first placeholder of the caller's words, and says what came back. */
+const payer: ChatModel = {
+  name: 'test:payer',
+  async *stream(messages) {
+    const last = messages.at(-1);
+    const [card] = /\[card [^\]]+\]/.exec(String(last?.content)) ?? [];
+    if (last?.role === 'tool' || card === undefined)
+      yield { type: 'text', text: String(last?.content) };
+    else
+      yield {
+        type: 'toolCall', call: { id: 'call_1', name: 'pay', args: JSON.stringify({ card }) },
+      };
+  },
+  warm: () => Promise.resolve(),
+  problems: () => [],
+  isUsable: () => true,
+};
+
+/** What `pay` was given, and under which key. */
+type Paid = Told<readonly [card: string, key: string]>;
+
+function paying(paid: Paid, once: boolean): TestAgent {
+  const pay = tool({
+    name: 'pay',
+    description: 'Pays.',
+    raw: true,
+    once,
+    parameters: {
+      type: 'object', properties: { card: { type: 'string' } }, required: ['card'],
+      additionalProperties: false,
+    },
+    run({ card }, { idempotencyKey }) {
+      paid.tell([card, idempotencyKey]);
+      return 'paid';
+    },
+  });
+  const agent = defineAgent({
+    name: 'x', prompt: 'Pay.', tools: [pay], redact: cardNumbers, speakable: false,
+  });
+  return withModel(agent, payer);
+}
+
+describe('a value', () => {
+  it('has one placeholder in all processes', async (t) => {
+    const { a, b, c } = machines(t, echo);
+    assert.equal(await says(a, CARD), '[card 1]');
+    assert.equal(await says(b, OTHER), '[card 2]');
+    assert.equal(await says(c, `${OTHER} and ${CARD}`), '[card 2] and [card 1]');
+  });
+
+  it('never shares its placeholder with one that another process hears at the same time', async (t) => {
+    const { a, b } = machines(t, echo);
+    await says(a, 'Hello.');
+    await Promise.all([says(a, CARD), says(b, OTHER)]);
+    const names = [await says(a, `A ${CARD}`), await says(b, `B ${OTHER}`)];
+    assert.deepEqual(names.map((name) => name.slice(2)).toSorted(), ['[card 1]', '[card 2]']);
+  });
+
+  it('reaches a tool with raw only in the process that heard it, until it is said again', async (t) => {
+    const paid: Paid = new Told();
+    const { a, b } = machines(t, paying(paid, false));
+    assert.equal(await says(a, CARD), '"paid"');
+    const refused = await says(b, 'Again with [card 1].');
+    assert.match(refused, /\[card 1\] is not known in this process/);
+    assert.equal(await says(b, `With ${CARD}.`), '"paid"');
+    assert.deepEqual(paid.all.map(([card]) => card), ['4242424242424242', '4242424242424242']);
+  });
+
+  it('is paid with once, whichever process hears it, under one key that does not hold it', async (t) => {
+    const paid: Paid = new Told();
+    const { a, b } = machines(t, paying(paid, true));
+    assert.equal(await says(a, CARD), '"paid"');
+    assert.match(await says(b, `With ${CARD}.`), /"status":"done before"/);
+    assert.equal(await says(b, OTHER), '"paid"');
+    assert.deepEqual(paid.all.map(([card]) => card), ['4242424242424242', '5555555555554444']);
+    assert.equal(new Set(paid.all.map(([, key]) => key)).size, 2);
+  });
+
+  it('keeps letters for a number while the store does not answer', async (t) => {
+    const { a, b } = machines(t, echo);
+    await says(a, 'Hello.');
+    a.parts.failWith = new Error('down');
+    await says(a, 'Still there?'); // from here on the store counts as away
+    const name = await says(a, CARD);
+    assert.match(name, /^\[card [a-z]{12}\]$/);
+    assert.equal(await says(b, OTHER), '[card 1]');
+    a.parts.failWith = undefined;
+    assert.equal(await says(b, `Now ${CARD}`), 'Now [card 2]');
+  });
+});
+
+describe('takeNames', () => {
+  const [x, y, z] = ['xxxxxxxxxxxx', 'yyyyyyyyyyyy', 'zzzzzzzzzzzz'];
+
+  function conversationOf(letters: readonly string[]): Conversation {
+    const conversation = emptyConversation('c');
+    numbered(conversation, letters.map((mark) => markOf('card', mark)));
+    return conversation;
+  }
+
+  it('changes a number of the other copy that stands for another value here', () => {
+    const here = conversationOf([x]);
+    const there = conversationOf([y, x, z]);
+    there.turns = [{ ...newTurn('t', 'completed', 1), words: '[card 1], [card 2], [card 3]' }];
+    takeNames(here, there);
+    assert.deepEqual(here.placeholders, { [x]: 'card 1', [y]: 'card 2', [z]: 'card 3' });
+    assert.equal(there.turns[0]?.words, '[card 2], [card 1], [card 3]');
+  });
+
+  it('takes over names that nobody else has', () => {
+    const here = conversationOf([]);
+    const there = conversationOf([x]);
+    there.turns = [{ ...newTurn('t', 'completed', 1), words: '[card 1]' }];
+    takeNames(here, there);
+    assert.deepEqual(here.placeholders, { [x]: 'card 1' });
+    assert.equal(there.turns[0]?.words, '[card 1]');
+  });
+
+  it('numbers at most 100 values: the others keep their letters', () => {
+    const letters = Array.from({ length: 101 }, (_, index) =>
+      String.fromCharCode(97 + Math.floor(index / 26), 97 + (index % 26)) + 'aaaaaaaaaa');
+    const conversation = conversationOf(letters);
+    assert.equal(Object.keys(conversation.placeholders ?? {}).length, 100);
+    const last = markOf('card', letters[100] ?? '');
+    assert.equal(numbered(conversation, last), last);
+  });
+});

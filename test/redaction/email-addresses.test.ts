@@ -1,0 +1,47 @@
+import assert from 'node:assert/strict';
+import { describe, it } from 'node:test';
+
+import { emailAddresses } from '../../src/redaction/email-addresses.ts';
+import { processorMs } from '../fixtures/processor-time.ts';
+
+function found(text: string): (string | undefined)[] {
+  return [...emailAddresses.find(text)].map(({ start, end, value }) => {
+    assert.equal(text.slice(start, end).toLowerCase(), value);
+    return value;
+  });
+}
+
+describe('emailAddresses', () => {
+  for (const [text, address] of [
+    ['Write to ann.lee+shop@example.com, please.', 'ann.lee+shop@example.com'],
+    ['It is ann@mail.example.co.uk.', 'ann@mail.example.co.uk'],
+    ['<Ann@Example.COM>', 'ann@example.com'],
+    ['"o\'brien@example.ie"', "o'brien@example.ie"],
+    ["'ann@example.com'", 'ann@example.com'],
+    ['mailto:ann@example.com?subject=x', 'ann@example.com'],
+    ['email=ann@example.com&n=1', 'ann@example.com'],
+    ['{"mail":"ann_lee@example.com"}', 'ann_lee@example.com'],
+    ['jürgen@müller.de', 'jürgen@müller.de'],
+    ['..ann@example.com...', 'ann@example.com'],
+    ['a@b@example.com', 'b@example.com'],
+    ['4242@example.com', '4242@example.com'],
+  ] as const)
+    it(`finds ${address} in ${text}`, () => assert.deepEqual(found(text), [address]));
+
+  it('finds several', () => {
+    assert.deepEqual(found('a@example.com,b@example.com'), ['a@example.com', 'b@example.com']);
+  });
+
+  for (const text of ['ann@localhost', '@example.com', 'ann@', 'ann@1.2.3.4', 'at 5 @ home', ''])
+    it(`finds nothing in "${text}"`, () => assert.deepEqual(found(text), []));
+
+  it('reads a megabyte of anything in less than two seconds of processor time', () => {
+    for (const part of ['a', 'a@', '@', 'a.', '.@', 'a@b.co ', "'@"]) {
+      const text = part.repeat(1_000_000 / part.length);
+      const since = process.cpuUsage();
+      void [...emailAddresses.find(text)];
+      const ms = processorMs(since);
+      assert.ok(ms < 2_000, `${part}: ${ms} ms`);
+    }
+  });
+});

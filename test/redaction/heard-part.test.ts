@@ -1,0 +1,26 @@
+import assert from 'node:assert/strict';
+import { describe, it } from 'node:test';
+
+import { startOfPart } from '../../src/redaction/heard-part.ts';
+
+describe('startOfPart', () => {
+  for (const [text, value, part] of [
+    ['It is 4242 42', '4242424242424242', '4242 42'],
+    ['It is 4-2-4-2-', '4242424242424242', '4-2-4-2-'],
+    ['1, 5105 10', '5105105105105100', '5105 10'],
+    ['Write to ann@exa', 'ann@example.com', 'ann@exa'],
+    ['Write to Ann@Exa ', 'ann@example.com', 'Ann@Exa '],
+  ] as const)
+    it(`finds the part of a value that "${text}" ends with`, () => {
+      assert.equal(text.slice(startOfPart(text, value)), part);
+    });
+
+  for (const [text, value] of [
+    ['It is 424', '4242424242424242'],
+    ['It is 9999 99', '4242424242424242'],
+    ['4242 42 is it', '4242424242424242'],
+    ['Call Joann', 'ann@example.com'],
+    ['', 'ann@example.com'],
+  ] as const)
+    it(`finds none in "${text}"`, () => assert.equal(startOfPart(text, value), -1));
+});
