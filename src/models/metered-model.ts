@@ -19,7 +19,7 @@ export interface Meter {
 
 /** One request. */
 export interface Tab {
-  /** The request is over. Only the first call counts. Undefined: it has used nothing. */
+  /** The request is over. Called once. Undefined: it has used nothing. */
   close(model: string, tokens: ModelTokens | undefined): void;
 }
 

@@ -67,11 +67,8 @@ export class CallLimits {
     const reserved = this.#spentBy(model, { inputTokens, outputTokens: 0 });
     return andThen(this.#reserve(turn, reserved), (before) => {
       if (isReached(before, this.#limits)) return this.#end(turn, before);
-      let isOpen = true;
       return {
         close: (answered, tokens) => {
-          if (!isOpen) return;
-          isOpen = false;
           const used = tokens === undefined ? NOTHING_SPENT : this.#spentBy(answered, tokens);
           this.#correct(turn, reserved, used);
         },

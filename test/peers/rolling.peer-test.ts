@@ -24,17 +24,29 @@ const LAST_OF_FORMAT_1 = 'd302b29';
 
 /**
  * Asks back. Words that begin with `hold` or `pay` are then held until the process gets SIGUSR2. A
- * payment adds a line to the file. `history` is what the agent knows of the call.
+ * payment adds a line to the file. `history` is what the agent knows of the call. For `ask` a model
+ * uses ten tokens.
  */
 const agentModule = (library: string, payments: string): string => `
 import { appendFileSync } from 'node:fs';
 import { once } from 'node:events';
 import { defineAgent } from ${JSON.stringify(pathToFileURL(library).href)};
 
-export default defineAgent({
+const model = {
+  name: 'own:model',
+  async *stream() {
+    const [inputTokens, outputTokens] = [6, 4];
+    yield { type: 'usage', model: 'own:model', inputTokens, outputTokens, firstDeltaMs: 1 };
+  },
+  warm: async () => undefined, problems: () => [], isUsable: () => true,
+};
+let opened = model;
+
+const agent = defineAgent({
   name: 'rolling',
   welcome: 'Welcome.',
   async *onMessage({ text, signal, journal, history }) {
+    if (text === 'ask') for await (const _delta of opened.stream([], { signal })) continue;
     if (text === 'history') return void (yield JSON.stringify(history.slice(0, -1)));
     const held = text.startsWith('hold') ? once(process, 'SIGUSR2', { signal }) : undefined;
     yield text + '?';
@@ -56,7 +68,15 @@ export default defineAgent({
     }
     yield ' Done.';
   },
-});`;
+});
+
+export default {
+  ...agent,
+  bind({ openModel }) {
+    opened = openModel(model);
+    return agent;
+  },
+};`;
 
 /** The result of a payment in history. */
 const PAID = 'completed: {"paid":true}';
@@ -104,6 +124,8 @@ describe('a server beside one that writes records of format 1', { timeout: 120_0
         LAYERCODE_WEBHOOK_SECRET: SECRET,
         CONVERSATION_STORE: redis.url,
         DRAIN_DELAY_SECONDS: '0',
+        MAX_TOKENS_PER_CALL: '20', // the old one does not know it
+        MODEL_PRICES: '{"own:model":{"input":1,"output":1}}',
         STORE_TIMEOUT_MS: '5000', // a busy machine must not pass for a store that fails
       },
     });
@@ -143,6 +165,15 @@ describe('a server beside one that writes records of format 1', { timeout: 120_0
   function paid(words: string): number {
     return readFileSync(payments, 'utf8').split('\n').filter((line) => line === words).length;
   }
+
+  it('counts what a call has used though the old one has turns in between', async () => {
+    const [a, b] = [await machine(young, 'limited'), await machine(old, 'limited')];
+    const ask = ({ client }: Machine): Promise<string> =>
+      spoken(client.say('ask', { session_id: 's' }));
+    for (const one of [a, b, a, b]) assert.equal(await ask(one), 'ask? Done.');
+    assert.match(await ask(a), /end our call/);
+    assert.equal(await ask(b), 'ask? Done.');
+  });
 
   for (const from of ['the old', 'the new'] as const) {
     const to = from === 'the old' ? 'the new' : 'the old';
@@ -243,10 +274,10 @@ describe('a server beside one that writes records of format 1', { timeout: 120_0
     ]);
   });
 
-  it('had nothing to complain about, and the old one only of the hints it does not know', () => {
+  it('warned of the limit alone, and the old one only of the hints it does not know', () => {
     const complaints = ({ log }: SpawnedServer): string[] =>
       log.filter(({ level }) => level === 'warn' || level === 'error').map(({ msg }) => msg);
-    assert.deepEqual(complaints(young), []);
+    assert.deepEqual(complaints(young), ['a call has reached its limit']);
     // That a call has ended which it had asked about: three of the tests above.
     const hint = 'a message from another process was not understood';
     assert.deepEqual(complaints(old), [hint, hint, hint]);

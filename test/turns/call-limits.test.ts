@@ -8,12 +8,14 @@ import { getAgent } from '../../src/agents/built-in/registry.ts';
 import { defineAgent } from '../../src/agents/define-agent.ts';
 import { tool } from '../../src/tools/tool.ts';
 import { withModel } from '../../src/agents/with-model.ts';
+import { createApp } from '../../src/app/create-app.ts';
 import { soon } from '../../src/base/awaitable.ts';
 import { MemoryStore } from '../../src/conversations/memory-store.ts';
 import { spentIn } from '../../src/conversations/spending.ts';
 import type { ConversationStore } from '../../src/conversations/store.ts';
 import type { ChatModel } from '../../src/models/model.ts';
 import { scriptedModel } from '../../src/models/scripted-model.ts';
+import { parseSettings } from '../../src/settings/parse-settings.ts';
 import { SettingsError } from '../../src/settings/settings.ts';
 import { modelServer, serveAgent } from '../agents/model-app.ts';
 import { HeldReply } from '../conversations/asking-back.ts';
@@ -22,7 +24,7 @@ import { PartsInMemory } from '../conversations/stores/parts-in-memory.ts';
 import { fails, says as answers } from '../faults/model-server.ts';
 import { OPENAI_RATE_LIMITED } from '../faults/wire-shapes.ts';
 import {
-  deferred, fired, serve, until, type Served, type TestAgent,
+  deferred, fired, SECRET, serve, until, type Served, type TestAgent,
 } from '../fixtures/app.ts';
 import { serveCompletions } from '../fixtures/completions.ts';
 import { machines, says } from './machines.ts';
@@ -184,6 +186,7 @@ describe('a call with MAX_TOKENS_PER_CALL', () => {
     const served = limited(t, agent, { MAX_TOKENS_PER_CALL: '1' });
     assert.deepEqual(await hear(served, 'one'), { text: GOODBYE, hangsUp: true });
     assert.equal(model.count, 1);
+    assert.equal(served.metric('layercode_call_limits_reached_total{limit="tokens"}'), 1);
   });
 
   it('ends though the agent catches the error of its model', async (t) => {
@@ -311,6 +314,15 @@ describe('a call with MAX_COST_PER_CALL', () => {
     });
   });
 
+  it('is refused for the models of all agents at once', () => {
+    const [one, two] = ['ollama:one', 'ollama:two'].map((model) =>
+      defineAgent({ name: 'plain', prompt: 'Be brief.', model }));
+    assert.ok(one !== undefined && two !== undefined);
+    const environment = { LAYERCODE_WEBHOOK_SECRET: SECRET, MAX_COST_PER_CALL: '1' };
+    const settings = parseSettings(environment, []);
+    assert.throws(() => createApp(settings, { one, two }), /ollama:one .*ollama:two /);
+  });
+
   it('needs a price for each model that the settings name, and has those of the defaults', (t) => {
     const agent = defineAgent({ name: 'plain', prompt: 'Be brief.' });
     const cap = { MAX_COST_PER_CALL: '1' };
@@ -396,6 +408,7 @@ describe('a limited call of an agent with a prompt', () => {
       for (const words of ['one', 'two', 'three']) await hear(served, words);
       assert.deepEqual(await hear(served, 'four'), { text: GOODBYE, hangsUp: true });
       assert.equal(model.count, 2);
+      assert.doesNotMatch(served.logLines.join(''), /model of the relay/);
     });
 
   it('asks neither again nor another model once the limit is reached', async (t) => {

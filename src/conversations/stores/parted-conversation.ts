@@ -209,13 +209,12 @@ export class PartedConversation {
     return this.conversation.turns.filter((record) => this.touched.has(record));
   }
 
-  /** Takes over the caller, what was spent, and a state and an agent that are not stored yet. */
+  /** Takes over the caller, and a state and an agent that are not stored yet. */
   takeNewHeadOf({ conversation, hasNewState, hasNewAgent }: PartedConversation): void {
     if (hasNewState) keepState(this.conversation, conversation.state, conversation.stateOwner);
     if (hasNewAgent) keepAgent(this.conversation, conversation.agent);
     if (this.conversation.caller === undefined)
       keepCaller(this.conversation, conversation.caller);
-    mergeSpent(this.conversation, conversation.spent);
   }
 
   /**
