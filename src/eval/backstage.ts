@@ -6,6 +6,7 @@ import type { JsonObject } from '../base/json.ts';
 import type { TurnState } from '../conversations/message.ts';
 import { cameWith } from '../conversations/turn-record.ts';
 import { createLogger } from '../log.ts';
+import { DEFAULT_PRICES } from '../models/prices.ts';
 import type { ScriptedAnswer } from '../models/scripted-answer.ts';
 import { agentPath } from '../settings/named-agents.ts';
 import { describeLogLine } from './log-line.ts';
@@ -133,7 +134,8 @@ export class Backstage implements Stage {
 
   /** The agent, with models and tools that tell. */
   #watched(agent: Agent): Agent {
-    const { scenario, modelFor = (own) => own, onSight } = this.#options;
+    const { scenario, settings, modelFor = (own) => own, onSight } = this.#options;
+    const { modelPrices = DEFAULT_PRICES } = settings;
     const { bind } = agent;
     if (bind === undefined) return agent;
     return {
@@ -144,6 +146,7 @@ export class Backstage implements Stage {
           scenario.isScripted
             ? this.#model.model
             : modelFor(resources.openModel(given), scenario),
+          modelPrices,
           onSight,
         ),
         replaceTool: this.#tools.replace,

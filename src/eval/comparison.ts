@@ -1,6 +1,8 @@
 // Whether a change made scenarios better or worse, and what only looks like it.
 
-import { MISSING, percent, shown, table, type ScenarioFigures } from './figures.ts';
+import {
+  MISSING, percent, shown, shownCost, table, type ScenarioFigures,
+} from './figures.ts';
 import { fisherExact, holmCorrection, type Passes } from './statistics.ts';
 
 /**
@@ -74,7 +76,7 @@ function passesOf({ passed, failed }: ScenarioFigures): Passes {
 /** Lines of a table for a terminal, the heading first. */
 export function comparisonTable(compared: readonly ComparedScenario[]): readonly string[] {
   return table(
-    ['scenario', 'passed', 'first word p50 ms', 'p95 ms', 'tokens in', 'out', ''],
+    ['scenario', 'passed', 'first word p50 ms', 'p95 ms', 'tokens in', 'out', 'cost', ''],
     compared.map(({ file, difference, p, before, now }) => [
       file,
       both(before, now, rateOf),
@@ -82,6 +84,7 @@ export function comparisonTable(compared: readonly ComparedScenario[]): readonly
       both(before, now, ({ firstWordMs }) => shown(firstWordMs?.p95)),
       both(before, now, ({ tokens }) => shown(tokens?.input)),
       both(before, now, ({ tokens }) => shown(tokens?.output)),
+      both(before, now, ({ cost }) => shownCost(cost)),
       verdictOf(difference, p, before),
     ]),
   );

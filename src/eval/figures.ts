@@ -16,6 +16,8 @@ export interface ScenarioFigures {
   readonly firstWordMs?: { readonly p50: number; readonly p95: number };
   /** Per run. Missing if no vendor reported any. */
   readonly tokens?: { readonly input: number; readonly output: number };
+  /** Per run, in the currency of MODEL_PRICES. Missing if a model has no price. */
+  readonly cost?: number;
 }
 
 export function figuresOf(file: string, results: readonly ScenarioResult[]): ScenarioFigures {
@@ -41,20 +43,28 @@ function firstWordOf(turns: readonly PlayedTurn[]): Pick<ScenarioFigures, 'first
 
 function tokensOf(
   turns: readonly PlayedTurn[], runs: number,
-): Pick<ScenarioFigures, 'tokens'> {
+): Pick<ScenarioFigures, 'tokens' | 'cost'> {
   const counted = turns.flatMap(({ tokens }) => tokens ?? []);
   if (counted.length === 0) return {};
   const perRun = (field: 'input' | 'output'): number =>
     Math.round(counted.reduce((sum, tokens) => sum + tokens[field], 0) / runs);
-  return { tokens: { input: perRun('input'), output: perRun('output') } };
+  const costs = counted.flatMap(({ cost }) => cost ?? []);
+  return {
+    tokens: { input: perRun('input'), output: perRun('output') },
+    ...(costs.length < counted.length
+      ? {} : { cost: costs.reduce((sum, cost) => sum + cost, 0) / runs }),
+  };
 }
 
 /** Lines of a table for a terminal, the heading first. The interval is Wilson's at 95 %. */
 export function figuresTable(figures: readonly ScenarioFigures[]): readonly string[] {
   return table(
-    ['scenario', 'passed', 'rate', '95 % interval', 'first word p50', 'p95', 'tokens in', 'out'],
+    [
+      'scenario', 'passed', 'rate', '95 % interval', 'first word p50', 'p95', 'tokens in', 'out',
+      'cost',
+    ],
     figures.map((own) => {
-      const { file, passed, failed, undecided, firstWordMs, tokens } = own;
+      const { file, passed, failed, undecided, firstWordMs, tokens, cost } = own;
       const runs = passed + failed;
       const { low, high } = wilsonInterval({ passed, runs });
       return [
@@ -66,6 +76,7 @@ export function figuresTable(figures: readonly ScenarioFigures[]): readonly stri
         shown(firstWordMs?.p95, ' ms'),
         shown(tokens?.input),
         shown(tokens?.output),
+        shownCost(cost),
       ];
     }),
   );
@@ -76,6 +87,11 @@ export const MISSING = '–';
 
 export function shown(count: number | undefined, unit = ''): string {
   return count === undefined ? MISSING : `${count}${unit}`;
+}
+
+/** Requests cost fractions of a cent. */
+export function shownCost(cost: number | undefined): string {
+  return cost === undefined ? MISSING : String(Number(cost.toPrecision(3)));
 }
 
 /** Columns of equal width. */
@@ -98,11 +114,12 @@ export function percent(share: number): string {
 /** Checks what a file holds. */
 export function isScenarioFigures(value: unknown): value is ScenarioFigures {
   if (!isObject(value)) return false;
-  const { file, passed, failed, undecided, firstWordMs, tokens } = value;
+  const { file, passed, failed, undecided, firstWordMs, tokens, cost } = value;
   return typeof file === 'string'
     && [passed, failed, undecided].every((count) => Number.isInteger(count) && Number(count) >= 0)
     && isPair(firstWordMs, 'p50', 'p95')
-    && isPair(tokens, 'input', 'output');
+    && isPair(tokens, 'input', 'output')
+    && (cost === undefined || Number.isFinite(cost));
 }
 
 function isPair(value: unknown, one: string, other: string): boolean {

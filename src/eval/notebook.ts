@@ -86,9 +86,13 @@ export class Notebook {
         this.unscripted += 1;
         break;
       case 'used': {
-        const { input, output } = sight.tokens;
-        const { tokens: known = { input: 0, output: 0 } } = entry;
-        entry.tokens = { input: known.input + input, output: known.output + output };
+        const { input, output, cost } = sight.tokens;
+        const { tokens: known = { input: 0, output: 0, cost: 0 } } = entry;
+        entry.tokens = {
+          input: known.input + input,
+          output: known.output + output,
+          cost: cost === undefined || known.cost === undefined ? undefined : known.cost + cost,
+        };
         break;
       }
       case 'logged':

@@ -1,17 +1,22 @@
+import type { ModelPrices } from '../base/model-price.ts';
 import type {
   ChatMessage, ChatModel, ModelDelta,
 } from '../models/model.ts';
 import { scriptedModel, type ScriptedModel } from '../models/scripted-model.ts';
 import type { ScriptedAnswer } from '../models/scripted-answer.ts';
+import { costOf } from '../models/prices.ts';
+import type { Tokens } from './result.ts';
 import type { OnSight } from './sight.ts';
 
 /** The model, which tells what it was shown and what it used. */
-export function observed(model: ChatModel, onSight: OnSight): ChatModel {
+export function observed(
+  model: ChatModel, prices: ModelPrices, onSight: OnSight,
+): ChatModel {
   return {
     name: model.name,
     stream(messages, options) {
       const deltas = model.stream(messages, options);
-      const seen = watch(deltas, messages, onSight);
+      const seen = watch(deltas, messages, prices, onSight);
       const finish = seen.return.bind(seen);
       // A generator handles `return()` only after its pending `await`. The model's own ends that.
       seen.return = (value) => {
@@ -29,20 +34,31 @@ export function observed(model: ChatModel, onSight: OnSight): ChatModel {
 async function* watch(
   deltas: AsyncGenerator<ModelDelta, void, undefined>,
   messages: readonly ChatMessage[],
+  prices: ModelPrices,
   onSight: OnSight,
 ): AsyncGenerator<ModelDelta, void, undefined> {
   onSight({ type: 'asked', messages: structuredClone(messages) });
   for await (const delta of deltas) {
-    const { inputTokens, outputTokens } = delta.type === 'usage' ? delta : NO_TOKENS;
-    if (inputTokens !== undefined || outputTokens !== undefined) {
-      const tokens = { input: inputTokens ?? 0, output: outputTokens ?? 0 };
-      onSight({ type: 'used', tokens });
+    if (delta.type === 'usage') {
+      const tokens = tokensOf(delta, prices);
+      if (tokens !== undefined) onSight({ type: 'used', tokens });
     }
     yield delta;
   }
 }
 
-const NO_TOKENS = { inputTokens: undefined, outputTokens: undefined };
+function tokensOf(
+  usage: Extract<ModelDelta, { type: 'usage' }>, prices: ModelPrices,
+): Tokens | undefined {
+  const { model, inputTokens, outputTokens } = usage;
+  if (inputTokens === undefined && outputTokens === undefined) return undefined;
+  const price = prices.get(model);
+  return {
+    input: inputTokens ?? 0,
+    output: outputTokens ?? 0,
+    cost: price === undefined ? undefined : costOf(price, usage),
+  };
+}
 
 /** A model that gives the answers of a scenario, those of one turn at a time. */
 export class ScenarioModel {

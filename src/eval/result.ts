@@ -11,6 +11,8 @@ export type Outcome = 'passed' | 'failed' | 'undecided';
 export interface Tokens {
   readonly input: number;
   readonly output: number;
+  /** In the currency of MODEL_PRICES. Undefined if a model has no price. */
+  readonly cost: number | undefined;
 }
 
 /** A call of a tool, in the order in which they began. */

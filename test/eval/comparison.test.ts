@@ -63,19 +63,21 @@ describe('compare', () => {
 
 describe('comparisonTable', () => {
   it('shows both sides of each scenario', () => {
-    const timed = (figures: ScenarioFigures, p50: number, tokens: number): ScenarioFigures => (
-      { ...figures, firstWordMs: { p50, p95: 2 * p50 }, tokens: { input: tokens, output: 7 } }
-    );
+    const timed = (figures: ScenarioFigures, p50: number, tokens: number): ScenarioFigures => ({
+      ...figures, firstWordMs: { p50, p95: 2 * p50 }, tokens: { input: tokens, output: 7 },
+      cost: tokens / 7_000_000,
+    });
     const lines = comparisonTable(compare(
       [timed(figures('a.txt', 20, 20), 300, 900), figures('old.txt', 1, 1), figures('b.txt', 1, 1)],
       [timed(figures('a.txt', 5, 20), 250, 1_200), figures('b.txt', 0, 1), figures('n.txt', 0, 0)],
     ));
     assert.deepEqual(lines.map((line) => line.replace(/ {2,}/g, '  ')), [
-      'scenario  passed  first word p50 ms  p95 ms  tokens in  out',
-      'a.txt  20/20 100 % → 5/20 25 %  300 → 250  600 → 500  900 → 1200  7 → 7  worse (p < 0.001)',
-      'b.txt  1/1 100 % → 0/1 0 %  – → –  – → –  – → –  – → –  too few runs',
-      'n.txt  – → –  – → –  – → –  – → –  – → –  new',
-      'old.txt  1/1 100 % → –  – → –  – → –  – → –  – → –  not played',
+      'scenario  passed  first word p50 ms  p95 ms  tokens in  out  cost',
+      'a.txt  20/20 100 % → 5/20 25 %  300 → 250  600 → 500  900 → 1200  7 → 7  '
+        + '0.000129 → 0.000171  worse (p < 0.001)',
+      'b.txt  1/1 100 % → 0/1 0 %  – → –  – → –  – → –  – → –  – → –  too few runs',
+      'n.txt  – → –  – → –  – → –  – → –  – → –  – → –  new',
+      'old.txt  1/1 100 % → –  – → –  – → –  – → –  – → –  – → –  not played',
     ]);
   });
 });
@@ -86,18 +88,27 @@ function result(outcome: Outcome, turns: readonly PlayedTurn[]): ScenarioResult 
 
 describe('figuresOf', () => {
   it('counts outcomes, times of all turns, and tokens per run', () => {
-    const quick = playedTurn({ firstWordMs: 10.4, tokens: { input: 100, output: 10 } });
-    const slow = playedTurn({ firstWordMs: 200, tokens: { input: 200, output: 20 } });
+    const tokens = { input: 100, output: 10, cost: 0.25 };
+    const quick = playedTurn({ firstWordMs: 10.4, tokens });
+    const slow = playedTurn({
+      firstWordMs: 200, tokens: { input: 200, output: 20, cost: 0.5 },
+    });
+    const unpriced = playedTurn({ tokens: { ...tokens, cost: undefined } });
     const all = [
       figuresOf('a', [result('passed', [quick, slow]), result('undecided', [quick])]),
       figuresOf('b', [result('failed', [playedTurn({})])]),
+      figuresOf('c', [result('failed', [quick, unpriced])]),
     ];
     assert.deepEqual(all, [
       {
         file: 'a', passed: 1, failed: 0, undecided: 1,
-        firstWordMs: { p50: 10, p95: 200 }, tokens: { input: 200, output: 20 },
+        firstWordMs: { p50: 10, p95: 200 }, tokens: { input: 200, output: 20 }, cost: 0.5,
       },
       { file: 'b', passed: 0, failed: 1, undecided: 0 },
+      {
+        file: 'c', passed: 0, failed: 1, undecided: 0,
+        firstWordMs: { p50: 10, p95: 10 }, tokens: { input: 200, output: 20 },
+      },
     ]);
     assert.ok(all.every(isScenarioFigures));
   });
@@ -107,16 +118,16 @@ describe('figuresTable', () => {
   it('shows rates with Wilson\'s interval', () => {
     const lines = figuresTable([
       { ...figures('a', 18, 20), firstWordMs: { p50: 80, p95: 200 } },
-      { ...figures('b', 20, 20), tokens: { input: 900, output: 70 } },
+      { ...figures('b', 20, 20), tokens: { input: 900, output: 70 }, cost: 0.01234567 },
       figures('c', 2, 3, 1),
       figures('d', 0, 0, 2),
     ]);
     assert.deepEqual(lines.map((line) => line.replace(/ {2,}/g, '  ')), [
-      'scenario  passed  rate  95 % interval  first word p50  p95  tokens in  out',
-      'a  18 of 20  90 %  70–97 %  80 ms  200 ms  –  –',
-      'b  20 of 20  100 %  84–100 %  –  –  900  70',
-      'c  2 of 3, 1 undecided  67 %  21–94 %  –  –  –  –',
-      'd  0 of 0, 2 undecided  –  –  –  –  –  –',
+      'scenario  passed  rate  95 % interval  first word p50  p95  tokens in  out  cost',
+      'a  18 of 20  90 %  70–97 %  80 ms  200 ms  –  –  –',
+      'b  20 of 20  100 %  84–100 %  –  –  900  70  0.0123',
+      'c  2 of 3, 1 undecided  67 %  21–94 %  –  –  –  –  –',
+      'd  0 of 0, 2 undecided  –  –  –  –  –  –  –',
     ]);
   });
 });
@@ -129,6 +140,7 @@ describe('isScenarioFigures', () => {
   for (const damage of [
     { file: 1 }, { passed: -1 }, { failed: 0.5 }, { undecided: '0' },
     { firstWordMs: { p50: 1 } }, { firstWordMs: 3 }, { tokens: { input: 'x', output: 2 } },
+    { cost: '1' },
   ]) {
     it(`refuses ${JSON.stringify(damage)}`, () => {
       assert.equal(isScenarioFigures({ ...right, ...damage }), false);

@@ -154,7 +154,7 @@ describe('eval --runs and --compare', () => {
     const { out: main } = await folder.run(['--runs', '5', '--json'], good);
     folder.write('main.json', main);
     const shown = await folder.run(['--runs', '5'], good);
-    assert.match(shown.out, /\nevals\/a\.txt +5 of 5 +100 % +57–100 % +\d+ ms +\d+ ms +19 +10\n/);
+    assert.match(shown.out, /\nevals\/a\.txt +5 of 5 +100 % +57–100 % +\d+ ms +\d+ ms +19 +10 +0\.0000\d+\n/);
     folder.write('b.txt', TALK.replace('expect number', 'expect nothing'));
     const compared = await folder.run(['--runs', '5', '--compare', 'evals/main.json'], good);
     assert.equal(compared.code, 1);
