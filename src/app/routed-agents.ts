@@ -110,6 +110,7 @@ export function routeAgents(
       settleMs: settings.settleMs,
       observer: workMetrics(ownMetrics, onceToolsOf([agent, ...agents.values()])),
       recordsCalls: records !== undefined,
+      capturesRequests: settings.captureModelRequests || settings.playground,
       onTurnOver: records?.turnEnded === undefined
         ? undefined
         : ({ conversationId, sessionId, wire, caller }, process) => {

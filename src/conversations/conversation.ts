@@ -54,6 +54,8 @@ export interface Conversation {
    * have a bound of their own.
    */
   textLength: number;
+  /** Bytes of what was captured of requests to models. Missing if nothing was. */
+  capturedBytes?: number;
   /** Time of the last change, in milliseconds since the epoch. */
   updatedAt: number;
   /** The agent's state, as JSON text. */
@@ -122,8 +124,9 @@ export function isEmpty({ turns, onceCalls }: Conversation): boolean {
 }
 
 /** UTF-16 code units of everything kept for the conversation. */
-export function lengthOf({ textLength, onceCalls }: Conversation): number {
-  return onceCalls === undefined ? textLength : textLength + lengthOfOnceCalls(onceCalls);
+export function lengthOf({ textLength, onceCalls, capturedBytes = 0 }: Conversation): number {
+  const length = textLength + capturedBytes;
+  return onceCalls === undefined ? length : length + lengthOfOnceCalls(onceCalls);
 }
 
 export function hasOpenTurn(conversation: Conversation): boolean {
@@ -214,6 +217,7 @@ export function settleForGood(conversation: Conversation, record: TurnRecord): v
 export function subtract(conversation: Conversation, record: TurnRecord): void {
   conversation.messageCount -= countMessages(record);
   conversation.textLength -= textLengthOf(record);
+  countCaptured(conversation, record, -1);
   if (record.messages !== undefined) conversation.runningCalls -= countRunningCalls(record);
 }
 
@@ -222,7 +226,16 @@ export function add(conversation: Conversation, record: TurnRecord): void {
   conversation.touched?.add(record);
   conversation.messageCount += countMessages(record);
   conversation.textLength += textLengthOf(record);
+  countCaptured(conversation, record, 1);
   if (record.messages !== undefined) conversation.runningCalls += countRunningCalls(record);
+}
+
+function countCaptured(
+  conversation: Conversation, { figures }: TurnRecord, sign: 1 | -1,
+): void {
+  if (figures?.captured === undefined) return;
+  const { bytes } = figures.captured;
+  conversation.capturedBytes = (conversation.capturedBytes ?? 0) + sign * bytes;
 }
 
 /**
@@ -337,6 +350,7 @@ export function tally(conversation: Conversation): void {
   conversation.runningCalls = 0;
   conversation.messageCount = 0;
   conversation.textLength = (conversation.state?.length ?? 0) + callerLength(conversation.caller);
+  if (conversation.capturedBytes !== undefined) conversation.capturedBytes = 0;
   for (const record of turns) add(conversation, record);
 }
 

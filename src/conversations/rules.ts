@@ -18,6 +18,7 @@ import {
   type Conversation,
   type KnownCaller,
 } from './conversation.ts';
+import { withinCall } from './captured-requests.ts';
 import { cutOf, noteHeard, type CutTurn } from './heard.ts';
 import type { Message, ToolMessage, TurnState } from './message.ts';
 import { loseOnceCalls, type Claimer } from './once-rules.ts';
@@ -393,9 +394,9 @@ function begin(
     record.process = process;
     record.arrivedAt = Math.round(Date.now() - (waitedMs?.() ?? 0));
   }
-  if (figures !== undefined) record.figures = figures;
   if (isAgain) forgetRun(record);
   subtract(conversation, record);
+  if (figures !== undefined) record.figures = figures;
   if (earlier.length === 0)
     setPlain(record, text ?? null, ''); // the placeholder
   else {
@@ -563,12 +564,12 @@ function settle(
 ): void {
   if (record.state === 'open') conversation.openTurns -= 1;
   record.state = state;
-  if (figures !== undefined) record.figures = figures;
   if (record.isUnknown !== undefined) delete record.isUnknown;
   if (isLeaving === true) record.isLeaving = true;
   else if (record.isLeaving !== undefined) delete record.isLeaving;
   if (filler !== undefined) record.filler = filler;
   subtract(conversation, record);
+  if (figures !== undefined) record.figures = withinBounds(figures, conversation, record);
   if (record.messages === undefined && messages.length <= 1 && messages.every(isPlainReply)) {
     setPlain(record, record.words, messages[0]?.content ?? null);
   } else {
@@ -707,4 +708,16 @@ function abandon(conversation: Conversation, record: TurnRecord): void {
       : [{ ...message, state: 'interrupted' }];
   });
   rewrite(conversation, record, [...leading, ...own], leading.length);
+}
+
+/** All turns of a session together may keep so much of what models were sent. */
+function withinBounds(
+  figures: TurnFigures, { turns }: Conversation, record: TurnRecord,
+): TurnFigures {
+  if (figures.captured === undefined) return figures;
+  let bytesOfOthers = 0;
+  for (const turn of turns)
+    if (turn !== record && turn.figures?.sessionId === figures.sessionId)
+      bytesOfOthers += turn.figures.captured?.bytes ?? 0;
+  return { ...figures, captured: withinCall(figures.captured, bytesOfOthers) };
 }

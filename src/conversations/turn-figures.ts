@@ -1,5 +1,6 @@
 // What the record of a call says about a turn besides its messages. Times are in milliseconds.
 
+import type { CapturedTurn } from './captured-requests.ts';
 import type { ToolCallState } from './message.ts';
 
 /** One model's requests in a turn. A token count is undefined if the vendor reported none. */
@@ -78,4 +79,6 @@ export interface TurnFigures {
   readonly requests?: readonly RequestFigures[] | undefined;
   readonly tools?: readonly ToolFigures[] | undefined;
   readonly fillers?: readonly FillerFigures[] | undefined;
+  /** Only with `CAPTURE_MODEL_REQUESTS`, and in the playground. */
+  readonly captured?: CapturedTurn | undefined;
 }

@@ -5,6 +5,7 @@ import { parseJson, type Json } from '../base/json.ts';
 import { sumOfKnown } from '../base/sum-of-known.ts';
 import { callerIn, type Conversation } from '../conversations/conversation.ts';
 import type { Message, ToolCall, ToolCallState, TurnState } from '../conversations/message.ts';
+import type { CapturedTurn } from '../conversations/captured-requests.ts';
 import type {
   FailureFigures, FillerFigures, ModelFigures, RequestFigures, ToolFigures,
 } from '../conversations/turn-figures.ts';
@@ -73,6 +74,8 @@ export interface RecordedTurn {
   readonly models?: readonly ModelFigures[];
   readonly requests?: readonly RequestFigures[];
   readonly tools?: readonly ToolFigures[];
+  /** What models were sent and answered, with `CAPTURE_MODEL_REQUESTS`. */
+  readonly captured?: CapturedTurn;
   readonly messages: readonly RecordedMessage[];
 }
 
@@ -106,12 +109,19 @@ export interface CallRecord {
   readonly turns: readonly RecordedTurn[];
 }
 
-/**
- * Makes a call's record from the session's turns in the conversation. Copies everything. `hasState`
- * adds the agent's state.
- */
+/** What a record holds only if it is asked for. */
+export interface RecordContents {
+  /** The agent's state. Default false. */
+  readonly hasState?: boolean | undefined;
+  /** What models were sent and answered. Default false. */
+  readonly hasRequests?: boolean | undefined;
+}
+
+/** Makes a call's record from the session's turns in the conversation. Copies everything. */
 export function callRecordOf(
-  call: EndedCall, conversation: Conversation | undefined, hasState = false,
+  call: EndedCall,
+  conversation: Conversation | undefined,
+  { hasState = false, hasRequests = false }: RecordContents = {},
 ): CallRecord {
   const { sessionId, conversationId, agent, wire, endedAt, isReported = true } = call;
   const records = conversation === undefined ? [] : turnsOf(conversation, sessionId);
@@ -136,7 +146,7 @@ export function callRecordOf(
       cachedInput: sumOfKnown(models.map(({ cachedTokens }) => cachedTokens)),
     }),
     ...given({ state: hasState ? stateOf(conversation) : undefined }),
-    turns: records.map(recordedTurn),
+    turns: records.map((record) => recordedTurn(record, hasRequests)),
   };
 }
 
@@ -194,9 +204,10 @@ function hasHungUp({ sent }: TurnRecord): boolean {
   return sent?.some(({ type }) => type === 'hangup') === true;
 }
 
-function recordedTurn(record: TurnRecord): RecordedTurn {
+function recordedTurn(record: TurnRecord, hasRequests: boolean): RecordedTurn {
   const { id, state, filler, figures, isDiscarded } = record;
   const { requests, tools, fillers, models } = figures ?? {};
+  const captured = hasRequests ? figures?.captured : undefined;
   return {
     turnId: id,
     outcome: state,
@@ -214,6 +225,7 @@ function recordedTurn(record: TurnRecord): RecordedTurn {
       models: models?.map(copyOf),
       requests: requests?.map(copyOf),
       tools: tools?.map(copyOf),
+      captured: captured === undefined ? undefined : structuredClone(captured),
     }),
     messages: messagesOf(record).map(recordedMessage),
   };

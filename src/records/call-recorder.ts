@@ -4,7 +4,8 @@ import { within } from '../base/time-limit.ts';
 import type { Logger } from '../log.ts';
 import type { CallArchive } from './call-archive.ts';
 import {
-  callRecordOf, isSettled, lastTurnOf, type CallRecord, type EndedCall, type RecordedCall,
+  callRecordOf, isSettled, lastTurnOf, type CallRecord, type EndedCall, type RecordContents,
+  type RecordedCall,
 } from './call-record.ts';
 import { IdleCalls } from './idle-calls.ts';
 import type { Conversation } from '../conversations/conversation.ts';
@@ -38,8 +39,7 @@ export interface CallRecorderOptions {
    * it gets none.
    */
   readonly idleMs?: number | undefined;
-  /** Whether records hold the agent's state. Default false. */
-  readonly hasState?: boolean | undefined;
+  readonly contents?: RecordContents | undefined;
   /** Limits for records that wait while the archive fails. Default 1,000 and 67,108,864. */
   readonly maxWaiting?: number;
   readonly maxCharactersWaiting?: number;
@@ -77,7 +77,7 @@ const MAX_REMEMBERED = 10_000;
 export class CallRecorder implements CallRecords {
   readonly #archive: CallArchive;
   readonly #log: Logger;
-  readonly #hasState: boolean;
+  readonly #contents: RecordContents | undefined;
   readonly #idle: IdleCalls<SilentCall> | undefined;
   /** How many turns the record of a call has, by key. */
   readonly #turnsRecorded = new BoundedMap<string, number>(MAX_REMEMBERED);
@@ -97,10 +97,10 @@ export class CallRecorder implements CallRecords {
   #closed: Promise<void> | undefined;
 
   constructor(options: CallRecorderOptions) {
-    const { archive, log, idleMs, hasState = false, maxWaiting, maxCharactersWaiting } = options;
+    const { archive, log, idleMs, contents, maxWaiting, maxCharactersWaiting } = options;
     this.#archive = archive;
     this.#log = log;
-    this.#hasState = hasState;
+    this.#contents = contents;
     this.#maxWaiting = maxWaiting ?? 1_000;
     this.#maxCharactersWaiting = maxCharactersWaiting ?? 67_108_864;
     if (idleMs === undefined) return;
@@ -178,12 +178,12 @@ export class CallRecorder implements CallRecords {
     read: Read,
   ): Promise<CallRecord> {
     for (const ms of SETTLING_DELAYS_MS) {
-      const record = callRecordOf(call, await read(), this.#hasState);
+      const record = callRecordOf(call, await read(), this.#contents);
       const isTooLate = this.#closing.signal.aborted || this.#settling.size > MAX_SETTLING;
       if (isTooLate || isSettled(record)) return record;
       await this.#pause(ms);
     }
-    return callRecordOf(call, await read(), this.#hasState);
+    return callRecordOf(call, await read(), this.#contents);
   }
 
   /** Ends early if the recorder closes. */

@@ -1,5 +1,6 @@
 // A call told in order, line by line: what was said, asked, run and waited for.
 
+import type { CapturedRequest } from '../conversations/captured-requests.ts';
 import type { RequestFigures, ToolFigures } from '../conversations/turn-figures.ts';
 import type { CallRecord, RecordedMessage, RecordedTurn } from './call-record.ts';
 
@@ -16,6 +17,8 @@ export interface StoryLine {
   readonly atMs: number | undefined;
   /** How long it took, in milliseconds. Undefined if it took no time, or if that is not known. */
   readonly durationMs?: number | undefined;
+  /** Of a request to a model, if that was captured: what is new in it, and the answer. */
+  readonly details?: readonly string[] | undefined;
 }
 
 export interface ToldTurn {
@@ -90,7 +93,7 @@ function linesOf(turn: RecordedTurn): readonly StoryLine[] {
 }
 
 function timedLines({
-  requests = [], fillers, filler, storeMs, failure,
+  requests = [], fillers, filler, storeMs, failure, captured,
 }: RecordedTurn): StoryLine[] {
   const spoken = fillers ?? (filler === undefined ? [] : [{ text: filler, afterMs: undefined }]);
   const store: StoryLine[] = storeMs === undefined
@@ -98,7 +101,10 @@ function timedLines({
     : [{ kind: 'store', text: '', atMs: 0, durationMs: storeMs }];
   const lines: StoryLine[] = [
     ...store,
-    ...requests.map(requestLine),
+    ...requests.map((request, index) => ({
+      ...requestLine(request),
+      details: captured?.requests.filter((one) => one.request === index).flatMap(detailsOf),
+    })),
     ...spoken.map(({ text, afterMs }): StoryLine => ({ kind: 'filler', text, atMs: afterMs })),
   ];
   lines.sort((one, other) => (one.atMs ?? 0) - (other.atMs ?? 0));
@@ -106,6 +112,19 @@ function timedLines({
   const { reason, detail } = failure;
   const text = detail === undefined ? reason : `${reason}: ${detail}`;
   return [...lines, { kind: 'failure', text, atMs: undefined }];
+}
+
+/** Messages that the request before had, too, are only counted. */
+function detailsOf({
+  fields = {}, withoutFields = [], sameMessages, messages, answer,
+}: CapturedRequest): readonly string[] {
+  return [
+    ...Object.entries(fields).map(([name, value]) => `${name}: ${JSON.stringify(value)}`),
+    ...withoutFields.map((name) => `without ${name}`),
+    ...(sameMessages === undefined ? [] : [`the same ${sameMessages} messages as before, then`]),
+    ...messages.map((message) => `sent: ${JSON.stringify(message)}`),
+    ...(answer === undefined ? [] : [`answered: ${JSON.stringify(answer)}`]),
+  ];
 }
 
 function requestLine(request: RequestFigures): StoryLine {

@@ -16,6 +16,8 @@ export interface CallRecordSettings extends StoreSettings {
   readonly callRecordsDays: number;
   /** Default false. */
   readonly callRecordsState?: boolean | undefined;
+  /** Default false. */
+  readonly captureModelRequests?: boolean | undefined;
   /** Undefined: half of `conversationTtlSeconds`, but at most 900. 0: none. */
   readonly callRecordsIdleSeconds?: number | undefined;
 }
@@ -33,10 +35,12 @@ export async function openCallRecords(
   const archive = await openCallArchive(settings, options);
   if (archive === undefined) return undefined;
   await archive.begin();
-  const { callRecordsState: hasState, conversationTtlSeconds } = settings;
+  const { callRecordsState: hasState, captureModelRequests: hasRequests } = settings;
+  const { conversationTtlSeconds } = settings;
   const { callRecordsIdleSeconds = Math.min(900, conversationTtlSeconds / 2) } = settings;
   const idleMs = callRecordsIdleSeconds === 0 ? undefined : callRecordsIdleSeconds * 1_000;
-  return new CallRecorder({ archive, log: options.log, idleMs, hasState });
+  const contents = { hasState, hasRequests };
+  return new CallRecorder({ archive, log: options.log, idleMs, contents });
 }
 
 /** Like `openCallRecords`, for reading and erasing records. */

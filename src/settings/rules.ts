@@ -22,6 +22,7 @@ const RULES: readonly Rule[] = [
   workersHaveNoPlayground,
   recordsOutliveTheProcess,
   silentCallsAreRemembered,
+  capturesAreRecorded,
   callsToWaitForAreInMemory,
 ];
 
@@ -110,6 +111,12 @@ function* silentCallsAreRemembered(settings: Settings, nameOf: NameOf): Generato
   const reason = `later the conversation is forgotten (${ttl}=${conversationTtlSeconds})`;
   const variable = nameOf(rows.callRecordsIdleSeconds.variable);
   yield `${variable} must be less than ${conversationTtlSeconds}: ${reason}`;
+}
+
+function* capturesAreRecorded(settings: Settings, nameOf: NameOf): Generator<string> {
+  if (!settings.captureModelRequests || settings.callRecords !== undefined) return;
+  const remedy = `set ${rows.callRecords.variable}, for example to file:calls.jsonl`;
+  yield `${nameOf(rows.captureModelRequests.variable)} must be false without records: ${remedy}`;
 }
 
 function* callsToWaitForAreInMemory(settings: Settings, nameOf: NameOf): Generator<string> {

@@ -345,6 +345,12 @@ const conversations = {
     'false',
     "Whether records hold the agent's state at the end of the call.",
   ),
+  captureModelRequests: setting(
+    yesOrNo,
+    'CAPTURE_MODEL_REQUESTS',
+    'false',
+    'Whether records hold what each model was sent and answered.',
+  ),
   /** Undefined: half of the time that conversations are kept, but at most 900. */
   callRecordsIdleSeconds: optional(
     integer(0, tenYearsSeconds),

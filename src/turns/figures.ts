@@ -4,6 +4,7 @@ import type { ModelUsage } from '../agents/agent.ts';
 import { framesOf } from '../base/stack-frames.ts';
 import { withoutMessage } from '../base/without-message.ts';
 import type { TurnEvent } from '../calls/call-event.ts';
+import { captured } from '../conversations/captured-requests.ts';
 import type {
   FailureFigures, ModelFigures, RequestFigures, ToolFigures, TurnFigures,
 } from '../conversations/turn-figures.ts';
@@ -37,8 +38,10 @@ export function figuresAtStart(event: TurnEvent, startedAtMs: number): TurnFigur
   };
 }
 
-/** Figures of a turn that ends now. */
-export function figuresAtEnd(turn: MeasuredTurn, hasFailed: boolean): TurnFigures {
+/** Figures of a turn that ends now. `capturesRequests`: with what its models were sent. */
+export function figuresAtEnd(
+  turn: MeasuredTurn, hasFailed: boolean, capturesRequests = false,
+): TurnFigures {
   const { event, startedAtMs, firstSpeechMs, firstWordMs, workSoFar: work, error } = turn;
   const nowMs = performance.now() - startedAtMs;
   return {
@@ -48,6 +51,7 @@ export function figuresAtEnd(turn: MeasuredTurn, hasFailed: boolean): TurnFigure
     firstWordMs: rounded(firstWordMs),
     failure: hasFailed ? failureFigures(error) : undefined,
     ...(work === undefined ? {} : figuresOf(work, nowMs)),
+    ...(work !== undefined && capturesRequests ? { captured: captured(work.requests) } : {}),
   };
 }
 

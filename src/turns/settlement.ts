@@ -27,7 +27,8 @@ export interface SettlingTurn extends MeasuredTurn {
 export function settlementOf(
   turn: SettlingTurn,
   state: Ending,
-  { recordsCalls, process }: Pick<TurnHost, 'recordsCalls' | 'process'>,
+  { recordsCalls, capturesRequests, process }:
+    Pick<TurnHost, 'recordsCalls' | 'capturesRequests' | 'process'>,
 ): TurnSettlement {
   const { turnId, runId, spoken } = turn;
   const count =
@@ -40,7 +41,9 @@ export function settlementOf(
     messages: spoken.messages(turnId, state, count),
     filler: spoken.filler,
     sent: state === 'completed' ? spoken.replay() : undefined,
-    figures: recordsCalls ? figuresAtEnd(turn, state === 'failed') : undefined,
+    figures: recordsCalls || capturesRequests
+      ? figuresAtEnd(turn, state === 'failed', capturesRequests)
+      : undefined,
   };
 }
 

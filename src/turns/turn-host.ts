@@ -33,4 +33,6 @@ export interface TurnHost extends ToolHost {
   readonly redaction: Redaction | undefined;
   /** Whether turns store figures for the record of their call. */
   readonly recordsCalls: boolean;
+  /** Whether turns store what their models were sent and answered. */
+  readonly capturesRequests: boolean;
 }

@@ -67,6 +67,8 @@ export interface TurnsOptions {
   readonly settleMs?: number;
   /** See `TurnHost`. Default false. */
   readonly recordsCalls?: boolean;
+  /** See `TurnHost`. Default false. */
+  readonly capturesRequests?: boolean;
   /** What the calls may use. Default: no limit. */
   readonly limits?: CallLimits | undefined;
   /** Called when a turn is over that leaves something in history. Must not throw. */
@@ -94,6 +96,7 @@ export class Turns implements TurnOwner, OwnTurns {
   readonly observer: WorkObserver | undefined;
   readonly tracing: Tracing;
   readonly recordsCalls: boolean;
+  readonly capturesRequests: boolean;
   readonly #onTurnOver: TurnsOptions['onTurnOver'];
   readonly redaction: Redaction | undefined;
   readonly calls = new RunningToolCalls();
@@ -120,6 +123,7 @@ export class Turns implements TurnOwner, OwnTurns {
     this.observer = options.observer;
     this.tracing = options.tracing ?? NOT_TRACED;
     this.recordsCalls = options.recordsCalls ?? false;
+    this.capturesRequests = options.capturesRequests ?? false;
     this.#limits = options.limits;
     this.#onTurnOver = options.onTurnOver;
     this.others =

@@ -193,7 +193,7 @@ describe('callRecordOf of a turn with figures', () => {
 
   it("has the agent's state only if asked", () => {
     const conversation = { ...emptyConversation('c-1'), state: '{"loaves":3}' };
-    assert.deepEqual(callRecordOf(CALL, conversation, true).state, { loaves: 3 });
+    assert.deepEqual(callRecordOf(CALL, conversation, { hasState: true }).state, { loaves: 3 });
     assert.equal('state' in callRecordOf(CALL, conversation), false);
   });
 });

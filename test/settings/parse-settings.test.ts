@@ -51,6 +51,7 @@ describe('parseSettings', () => {
       callRecords: undefined,
       callRecordsDays: 30,
         callRecordsState: false,
+        captureModelRequests: false,
         callRecordsIdleSeconds: undefined,
       storeTimeoutMs: 250,
       sqliteSynchronous: 'normal',

@@ -29,7 +29,7 @@ export const calls: Command = {
   name: 'calls',
   summary: 'List, show, export or erase call records.',
   help: `Usage: layercode-microserver calls list
-       layercode-microserver calls show <id>
+       layercode-microserver calls show <id> [--requests]
        layercode-microserver calls export [<id>]
        layercode-microserver calls scenario <id>
        layercode-microserver calls erase <id>
@@ -54,6 +54,7 @@ lists what it cannot reach.
   --tool NAME                list: calls in which this tool was called.
   --slower-than MS           list: calls with a first word that came later, fillers excluded.
   --failed                   list: calls in which a turn failed.
+  --requests                 show: what models were sent, with CAPTURE_MODEL_REQUESTS.
   --call-records WHERE       CALL_RECORDS.
   --conversation-store URL   CONVERSATION_STORE; other users of the machine can read a flag.
   --settings-file PATH       Read variables from this file instead of .env.
@@ -69,7 +70,7 @@ Exit codes: 0 success; 1 no such id, or records cannot be read; 2 wrong argument
 `,
   async run(argv, given) {
     const terminal = withBrokenPipes(given);
-    const { action, id, filter, settingsArgv } = parseArguments(argv);
+    const { action, id, filter, hasRequests, settingsArgv } = parseArguments(argv);
     // This process verifies no webhooks, so it does not need the secret that production requires.
     const environment = { ...terminal.environment, NODE_ENV: 'development' };
     const { directory } = terminal;
@@ -77,7 +78,7 @@ Exit codes: 0 success; 1 no such id, or records cannot be read; 2 wrong argument
     try {
       const archive = await openArchive(settings, directory);
       try {
-        await run(action, id, { archive, settings, terminal, filter });
+        await run(action, id, { archive, settings, terminal, filter, hasRequests });
       } finally {
         await archive.close();
       }
@@ -93,8 +94,10 @@ interface Place {
   readonly archive: CallArchive;
   readonly settings: Settings;
   readonly terminal: Terminal;
-  /** Empty unless calls are listed. */
+  /** Empty unless calls are listed or erased. */
   readonly filter: CallFilter;
+  /** Whether to show what models were sent. */
+  readonly hasRequests: boolean;
 }
 
 function run(action: Action, id: string | undefined, place: Place): Promise<void> {
@@ -116,12 +119,15 @@ interface Arguments {
   readonly action: Action;
   readonly id: string | undefined;
   readonly filter: CallFilter;
+  readonly hasRequests: boolean;
   readonly settingsArgv: readonly string[];
 }
 
 function parseArguments(argv: readonly string[]): Arguments {
   const known = [...SETTINGS_FLAGS, ...FILTER_FLAGS] as const;
-  const { flags, switches, words } = parseFlags('calls', argv, known, ['--failed']);
+  const { flags, switches, words } = parseFlags('calls', argv, known, [
+    '--failed', '--requests',
+  ]);
   const settingsArgv = SETTINGS_FLAGS.flatMap((flag) =>
     flags[flag] === undefined ? [] : [`${flag}=${flags[flag]}`],
   );
@@ -142,11 +148,16 @@ function parseArguments(argv: readonly string[]): Arguments {
     throw new UsageError(`calls ${action} takes the id of a conversation or a session`);
   if (id !== undefined && erasesCaller)
     throw new UsageError('calls erase takes one id or --from with a number, not both');
-  const narrowing = [...FILTER_FLAGS.filter((flag) => flags[flag] !== undefined), ...switches];
+  const hasRequests = switches.has('--requests');
+  if (hasRequests && action !== 'show') throw new UsageError('--requests is for calls show');
+  const narrowing = [
+    ...FILTER_FLAGS.filter((flag) => flags[flag] !== undefined),
+    ...(switches.has('--failed') ? ['--failed'] : []),
+  ];
   const stray = narrowing.find((flag) => !(erasesCaller && flag === '--from'));
   if (action !== 'list' && stray !== undefined) throw new UsageError(`${stray} is for calls list`);
   const filter = { ...filterOf(flags), hasFailed: switches.has('--failed') };
-  return { action, id, filter, settingsArgv };
+  return { action, id, filter, hasRequests, settingsArgv };
 }
 
 function filterOf(
@@ -220,7 +231,8 @@ async function list(place: Place): Promise<void> {
 async function show(id: string, place: Place): Promise<void> {
   let count = 0;
   for await (const record of recordsOf(id, place)) {
-    await write(place.terminal.stdout, `${count === 0 ? '' : '\n'}${describedCall(record)}`);
+    const told = describedCall(record, place.hasRequests);
+    await write(place.terminal.stdout, `${count === 0 ? '' : '\n'}${told}`);
     count += 1;
   }
   if (count === 0) throw new CommandError(nothingOf(id));

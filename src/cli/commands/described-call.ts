@@ -7,8 +7,11 @@ import { printable } from '../terminal/printable.ts';
 /** How many of the slowest things are shown. */
 const SLOWEST = 3;
 
-/** A call to read on a terminal: what it was, its turns in order, and what took longest. */
-export function describedCall(record: CallRecord): string {
+/**
+ * A call to read on a terminal: what it was, its turns in order, and what took longest.
+ * `hasRequests`: with what models were sent, if that was captured.
+ */
+export function describedCall(record: CallRecord, hasRequests: boolean): string {
   const { conversationId, sessionId, agent, from, to, tokens, state } = record;
   const { input = 0, output = 0 } = tokens;
   const slowest = slowestOf(record, SLOWEST);
@@ -19,15 +22,19 @@ export function describedCall(record: CallRecord): string {
     ...((from ?? to) === undefined ? [] : [`caller        ${from ?? '?'} → ${to ?? '?'}`]),
     `time          ${record.startedAt} – ${record.endedAt}, ${record.outcome}`,
     `tokens        ${input} in, ${output} out`,
-    ...storyOf(record).flatMap(toldLines),
+    ...storyOf(record).flatMap((turn) => toldLines(turn, hasRequests)),
     ...(state === undefined ? [] : ['', `state         ${JSON.stringify(state)}`]),
     ...(slowest.length === 0 ? [] : ['', 'slowest', ...slowest.map(slowLine)]),
   ];
   return lines.map((line) => `${printable(line, ' ')}\n`).join('');
 }
 
-function toldLines({ heading, lines }: ToldTurn): readonly string[] {
-  return ['', heading, ...lines.map(lineOf)];
+function toldLines({ heading, lines }: ToldTurn, hasRequests: boolean): readonly string[] {
+  const told = lines.flatMap((line) => [
+    lineOf(line),
+    ...(hasRequests ? (line.details ?? []).map((detail) => `  ${detail}`) : []),
+  ]);
+  return ['', heading, ...told];
 }
 
 /** An agent's line has the name of the agent that spoke, if it is another one than the call's. */

@@ -440,6 +440,7 @@ function headOf(conversation: Conversation): object {
     runningCalls: _runningCalls,
     messageCount: _messageCount,
     textLength: _textLength,
+    capturedBytes: _capturedBytes,
     touched: _touched,
     state: _state,
     onceCalls: _onceCalls,

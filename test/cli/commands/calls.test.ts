@@ -244,6 +244,7 @@ describe('calls', () => {
     [['list', '--day', 'today'], /--day takes a day such as 2026-11-25/],
     [['list', '--outcome', 'lost'], /--outcome takes "hung up", "ended", "not reported"/],
     [['list', '--slower-than', '3s'], /--slower-than takes milliseconds/],
+    [['list', '--requests'], /--requests is for calls show/],
     [['show', 'c-1', '--failed'], /--failed is for calls list/],
     [['erase', '--number', '+1'], /calls erase takes the id/],
     [['erase', 'c-1', '--from', '+1'], /takes one id or --from with a number, not both/],
