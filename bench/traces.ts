@@ -1,23 +1,34 @@
 // What traces cost a turn, with OpenTelemetry's own SDK in the server's process.
+import { execFileSync } from 'node:child_process';
 import { existsSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
 
 import { codeBlocks, PEERS } from '../test/fixtures/pages.ts';
 import { runRounds, type Contestant, type Contestants } from './contestants.ts';
+import type { NodeBinary } from './node-binaries.ts';
 import type { BenchSize, Comparison } from './section.ts';
 import {
-  cpuOf, describeRounds, LONG_CONVERSATIONS, printThroughput,
+  describeRounds, LONG_CONVERSATIONS, printThroughput,
 } from './throughput-table.ts';
 import { measureThroughput } from './throughput.ts';
 import { judge } from './verdict.ts';
 
+const SPAN_COST = fileURLToPath(new URL('span-cost.ts', import.meta.url));
 const PACKAGES = join(PEERS, 'node_modules');
 const ALL = '@opentelemetry/auto-instrumentations-node/register';
 /** Nothing is sent: a collector would take part of the machine. */
 const UNSAMPLED = { OTEL_TRACES_SAMPLER: 'always_off' };
 /** Every turn is recorded and sent to a port where nobody listens. */
 const SAMPLED = { OTEL_EXPORTER_OTLP_ENDPOINT: 'http://127.0.0.1:9' };
+
+/** In µs of processor time, without a server around it. */
+function costOfSpan(node: NodeBinary, directory: string, rounds: number): readonly number[] {
+  const argv = ['--import', import.meta.resolve('tsx'), SPAN_COST, String(rounds)];
+  const output = execFileSync(node.path, argv, { cwd: directory, encoding: 'utf8' });
+  return JSON.parse(output) as number[];
+}
 
 /** The set-ups of docs/tracing.md. Needs `npm ci` in test/peers. */
 export async function compareTraces(
@@ -53,12 +64,12 @@ export async function compareTraces(
       measureThroughput(contestant, { ...LONG_CONVERSATIONS, ...size }));
     console.log(`\nTraces: ${describeRounds(size)}`);
     printThroughput(contestants, results);
-    const [, plain = [], unsampled = []] = results;
+    const own = costOfSpan(quiet.node, directory, size.rounds);
     const target = {
-      what: 'CPU per turn with an unsampled span', limit: 5, kind: 'at most', unit: 'µs',
+      what: 'our part of an unsampled span', limit: 5, kind: 'at most', unit: 'µs',
     } as const;
-    const verdicts = [judge(target, cpuOf(unsampled), cpuOf(plain), 'without an SDK')];
-    return { raw: results, verdicts };
+    const nothing = own.map(() => 0);
+    return { raw: { results, own }, verdicts: [judge(target, own, nothing, 'nothing')] };
   } finally {
     rmSync(directory, { recursive: true, force: true });
   }

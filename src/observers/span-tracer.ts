@@ -1,33 +1,46 @@
-import { BoundedMap } from '../base/bounded-map.ts';
 import { atMost } from '../base/time-limit.ts';
 import { version } from '../base/version.ts';
 import { withoutMessage } from '../base/without-message.ts';
 import type { Logger } from '../log.ts';
-import type { TracedTurn, TurnEnded } from '../turns/turn-points.ts';
+import type { TracedTurn } from '../turns/turn-points.ts';
 import type { TracedRequest, Tracer, TurnFollower } from '../turns/turn-trace.ts';
 import { OpenSpan } from './open-span.ts';
 import {
   SPAN_KINDS, type OpenTelemetry, type OtelContext, type OtelSpanContext, type OtelSpanOptions,
   type OtelTracer,
 } from './open-telemetry.ts';
+import { RecentRuns, type RecentRun } from './recent-runs.ts';
 import { ATTRIBUTES as A, OPERATIONS } from './span-names.ts';
 import type { CostOf } from './turn-metrics.ts';
 import { TurnSpan } from './turn-span.ts';
 
-/** The newest run of a conversation. */
-interface NewestRun {
-  readonly turnId: string;
-  readonly span: OtelSpanContext;
-  /** Undefined while it runs. */
-  outcome: TurnEnded['outcome'] | undefined;
-}
-
 type Link = NonNullable<OtelSpanOptions['links']>[number];
 
-/** Of so many conversations the newest run is known, and of so many turns their last run. */
-const MAX_KNOWN = 10_000;
 /** For the last spans of a process. */
 const FLUSH_MS = 2_000;
+
+/** A turn whose span nobody collects: only its context is passed on. */
+class UnsampledTurn implements TurnFollower {
+  readonly #self: OpenSpan;
+
+  constructor(self: OpenSpan) {
+    this.#self = self;
+  }
+
+  run<T>(step: () => T): T {
+    return this.#self.run(step);
+  }
+
+  runRequest<T>(_request: number, step: () => T): T {
+    return step();
+  }
+
+  runTool<T>(_toolCallId: string, step: () => T): T {
+    return step();
+  }
+
+  note(): void {}
+}
 
 /** Traces turns with the SDK that has registered itself. If that throws, it costs spans. */
 export class SpanTracer implements Tracer {
@@ -35,8 +48,7 @@ export class SpanTracer implements Tracer {
   readonly #log: Logger;
   readonly #costOf: CostOf;
   readonly #tracer: OtelTracer;
-  readonly #newest = new BoundedMap<string, NewestRun>(MAX_KNOWN);
-  readonly #runs = new BoundedMap<string, OtelSpanContext>(MAX_KNOWN);
+  readonly #recent = new RecentRuns();
   #hasFailed = false;
 
   constructor(api: OpenTelemetry, log: Logger, costOf: CostOf) {
@@ -59,7 +71,6 @@ export class SpanTracer implements Tracer {
 
   #start(turn: TracedTurn, { headers, interrupts, isBeside }: TracedRequest): TurnFollower {
     const { conversationId, turnId, agent, wire } = turn;
-    const place = `${agent} ${conversationId}`;
     const self = new OpenSpan(
       this.#api, this.#tracer, this.#parent(headers), `${OPERATIONS.turn} ${agent}`,
       {
@@ -71,14 +82,12 @@ export class SpanTracer implements Tracer {
           [A.turn]: turnId,
           [A.wire]: wire,
         },
-        links: isBeside ? [] : this.#linksOf(turn, place, interrupts),
+        links: isBeside ? [] : this.#linksOf(turn, interrupts),
       },
     );
-    const run: NewestRun = { turnId, span: self.span.spanContext(), outcome: undefined };
-    if (!isBeside) {
-      this.#newest.set(place, run);
-      this.#runs.set(`${place} ${turnId}`, run.span);
-    }
+    if (!self.span.isRecording()) return new UnsampledTurn(self);
+    const run: RecentRun = { turnId, span: self.span.spanContext(), outcome: undefined };
+    if (!isBeside) this.#recent.add(turn, run);
     const attempt = (step: () => void): void => this.#attempt(step);
     return new TurnSpan(turn, self, this.#costOf, attempt, (outcome) => (run.outcome = outcome));
   }
@@ -91,16 +100,15 @@ export class SpanTracer implements Tracer {
   }
 
   /** To the run of the same turn before, and to the reply that the caller has interrupted. */
-  #linksOf({ turnId }: TracedTurn, place: string, interrupts: boolean): Link[] {
+  #linksOf(turn: TracedTurn, interrupts: boolean): Link[] {
     const links: Link[] = [];
     const link = (context: OtelSpanContext, how: 'interrupts' | 'repeats'): void =>
       void links.push({ context, attributes: { [A.link]: how } });
-    const before = this.#runs.get(`${place} ${turnId}`);
-    if (before !== undefined) link(before, 'repeats');
-    const newest = this.#newest.get(place);
-    if (newest === undefined || newest.turnId === turnId) return links;
-    const isCut = newest.outcome === undefined || newest.outcome === 'interrupted';
-    if (isCut || interrupts) link(newest.span, 'interrupts');
+    const same = this.#recent.sameTurn(turn);
+    if (same !== undefined) link(same.span, 'repeats');
+    const before = this.#recent.turnBefore(turn);
+    const isCut = before?.outcome === undefined || before.outcome === 'interrupted';
+    if (before !== undefined && (isCut || interrupts)) link(before.span, 'interrupts');
     return links;
   }
 

@@ -47,7 +47,7 @@ export class TurnSpan implements TurnFollower {
   note(happening: TurnHappening): void {
     if (happening.type === 'turnEnded') this.#ended(happening.outcome);
     const isIdle = this.#tools.size + this.#requests.count === 0;
-    if (isIdle && !this.#self.span.isRecording()) return; // it is over, or not sampled
+    if (isIdle && !this.#self.span.isRecording()) return; // it is over
     this.#attempt(() => this.#note(happening));
   }
 

@@ -168,7 +168,8 @@ describe('the span of a turn', () => {
     const turn = start('t-1');
     turn.note({ type: 'firstWord', afterMs: 1 });
     turn.note({ type: 'toolStarted', ...CALL });
-    const within = turn.run(() => turn.runTool('call-1', () => api.context.active()));
+    const within = turn.run(() =>
+      turn.runRequest(1, () => turn.runTool('call-1', () => api.context.active())));
     turn.note({ type: 'toolEnded', ...CALL, outcome: 'completed', durationMs: 1 });
     turn.note(COMPLETED);
     assert.equal(spans.length, 1);

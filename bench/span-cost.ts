@@ -1,0 +1,52 @@
+// Prints what one turn's span costs when nobody samples it, in µs of processor time, as JSON: one
+// figure per round. `span-cost.ts <rounds>`, started in a folder that has the SDK.
+import { createRequire } from 'node:module';
+import { join } from 'node:path';
+
+import { createLogger } from '../src/log.ts';
+import { loadOpenTelemetry } from '../src/observers/open-telemetry.ts';
+import { SpanTracer } from '../src/observers/span-tracer.ts';
+
+const TURNS = 100_000;
+const CONVERSATIONS = 640;
+
+interface Sdk {
+  readonly AlwaysOffSampler: new () => object;
+  readonly NodeTracerProvider: new (options: object) => { register(): void };
+}
+
+const require = createRequire(join(process.cwd(), 'package.json'));
+const { AlwaysOffSampler, NodeTracerProvider } = require('@opentelemetry/sdk-trace-node') as Sdk;
+new NodeTracerProvider({ sampler: new AlwaysOffSampler() }).register();
+const log = createLogger({ level: 'silent', write: () => undefined });
+const tracer = new SpanTracer(loadOpenTelemetry(), log, () => undefined);
+const request = { headers: { host: 'localhost' }, interrupts: false, isBeside: false };
+const step = (): void => undefined;
+
+/** As the engine does, for a turn without a model. */
+function takeTurn(number: number): void {
+  const follower = tracer.start(
+    {
+      conversationId: `conversation-${number % CONVERSATIONS}`,
+      turnId: `turn-${number}`,
+      wire: 'layercode',
+      agent: 'echo',
+    },
+    request,
+  );
+  follower?.note({ type: 'turnStarted', event: 'message' });
+  follower?.run(step);
+  follower?.note({ type: 'firstWord', afterMs: 1 });
+  follower?.note({ type: 'turnEnded', outcome: 'completed' });
+}
+
+function measure(): number {
+  const before = process.cpuUsage();
+  for (let number = 0; number < TURNS; number++) takeTurn(number);
+  const { user, system } = process.cpuUsage(before);
+  return (user + system) / TURNS;
+}
+
+measure(); // until the compiler is done
+const rounds = Array.from({ length: Number(process.argv[2]) }, measure);
+console.log(JSON.stringify(rounds));
