@@ -5,6 +5,8 @@
  *
  * @typedef {object} Caller
  * @property {string} [agent_id] which of several agents is called; default the first
+ * @property {'layercode' | 'chat-completions'} [wire] default `layercode`
+ * @property {string} [profile] whose Chat Completions
  * @property {string} [from_phone_number]
  * @property {JsonObject} [custom_metadata]
  */

@@ -9,7 +9,8 @@
  * @typedef {object} Delivery
  * @property {number} number
  * @property {RequestFrame['signature']} signature
- * @property {string} eventType
+ * @property {'layercode' | 'chat-completions'} wire
+ * @property {string} eventType `message` or `session.start` for turns of any wire
  * @property {string} turnId empty if the event has none
  * @property {string} text the caller's words
  * @property {boolean} isTurn whether its answer is spoken to the caller
@@ -107,7 +108,7 @@ export class Deliveries {
       for (const run of delivery.tools) run.endedAt ??= frame.at;
     } else if (frame.type === 'local.event') {
       const type = eventField(frame.event, 'type');
-      if (type === 'response.tts') delivery.firstSpeechAt ??= frame.at;
+      if (isWords(type)) delivery.firstSpeechAt ??= frame.at;
       else if (type === 'response.data') noteTool(delivery.tools, frame);
     }
     return delivery;
@@ -124,12 +125,11 @@ export class Deliveries {
 
   /** @param {RequestFrame} frame */
   #begin({ delivery: number, at, signature, event }) {
-    const eventType = eventField(event, 'type');
+    const { wire, type: eventType, text } = requestOf(event);
     const turnId = eventField(event, 'turn_id');
     /** @type {Delivery} */
     const delivery = {
-      number, signature, eventType, turnId,
-      text: eventField(event, 'text'),
+      number, signature, wire, eventType, turnId, text,
       isTurn: signature === 'right' && (eventType === 'message' || eventType === 'session.start'),
       isRepeat:
         signature === 'right'
@@ -175,6 +175,38 @@ function noteTool(runs, { event, at }) {
     const run = runs.find((other) => other.name === name && other.endedAt === undefined);
     if (run !== undefined) run.endedAt = at;
   }
+}
+
+/**
+ * What a posted event says. Over Chat Completions the whole call is posted: its last message says
+ * what it is about.
+ *
+ * @param {unknown} event
+ * @returns {{ readonly wire: Delivery['wire'], readonly type: string, readonly text: string }}
+ */
+export function requestOf(event) {
+  if (typeof event !== 'object' || event === null || !('messages' in event)) {
+    return { wire: 'layercode', type: eventField(event, 'type'), text: eventField(event, 'text') };
+  }
+  const { messages } = event;
+  const last = Array.isArray(messages) ? messages.at(-1) : undefined;
+  const isSaid = eventField(last, 'role') === 'user';
+  return {
+    wire: 'chat-completions',
+    type: isSaid ? 'message' : 'session.start',
+    text: isSaid ? eventField(last, 'content') : '',
+  };
+}
+
+/** Whether the caller hears the content of events of this type. @param {string} type */
+export function isWords(type) {
+  return type === 'response.tts' || type === 'content';
+}
+
+/** Whether the agent hangs up or transfers the call. @param {unknown} event */
+export function isHangUp(event) {
+  const type = eventField(event, 'type');
+  return type === 'response.hangup' || type === 'tool_call';
 }
 
 /**

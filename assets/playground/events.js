@@ -1,6 +1,6 @@
 import { cutText } from './cut-text.js';
 import { element } from './element.js';
-import { eventField } from './deliveries.js';
+import { eventField, isWords, requestOf } from './deliveries.js';
 import { jsonTree } from './json-tree.js';
 import { tokenUsage } from './token-usage.js';
 
@@ -127,7 +127,7 @@ export function createEvents(list, onCount) {
     /** @param {TraceFrame} frame @param {Delivery | undefined} delivery the one it belongs to */
     add(frame, delivery) {
       const hasWords =
-        frame.type === 'local.event' && eventField(frame.event, 'type') === 'response.tts';
+        frame.type === 'local.event' && isWords(eventField(frame.event, 'type'));
       if (hasWords && words !== undefined && words.delivery === delivery?.number) {
         return addWords(words, frame.event);
       }
@@ -141,7 +141,7 @@ export function createEvents(list, onCount) {
 function addWords(row, event) {
   row.frames.push(event);
   row.text += eventField(event, 'content');
-  row.what.textContent = `response.tts × ${row.frames.length}`;
+  row.what.textContent = `${eventField(event, 'type')} × ${row.frames.length}`;
   row.preview.textContent = cutText(row.text, MAX_PREVIEW_LENGTH);
   showJson(row);
 }
@@ -157,13 +157,14 @@ function showJson({ details, frames }) {
 function describe(frame) {
   switch (frame.type) {
     case 'local.request': {
-      const forged = frame.signature === 'right' ? '' : `${frame.signature} signature `;
-      const what = eventField(frame.event, 'type');
+      const { wire, type, text } = requestOf(frame.event);
+      const proof = wire === 'layercode' ? 'signature' : 'key';
+      const forged = frame.signature === 'right' ? '' : `${frame.signature} ${proof} `;
       return {
         arrow: '→',
         direction: 'to the agent',
-        what,
-        preview: forged + eventField(frame.event, 'text'),
+        what: wire === 'layercode' ? type : 'chat/completions',
+        preview: forged + text,
         json: frame.event,
       };
     }

@@ -4,7 +4,7 @@
 import { showAgent } from './agent-card.js';
 import { readCaller } from './caller-form.js';
 import { createDataPanel } from './data-panel.js';
-import { Deliveries, eventField, isTraceFrame } from './deliveries.js';
+import { Deliveries, eventField, isHangUp, isTraceFrame } from './deliveries.js';
 import { byId, element } from './element.js';
 import { createEvents } from './events.js';
 import { createHistory } from './history.js';
@@ -40,6 +40,7 @@ const conversation = byId('conversation', HTMLElement);
 const metadata = byId('custom-metadata', HTMLTextAreaElement);
 const activity = byId('activity', HTMLElement);
 const agentChoice = byId('agent-choice', HTMLSelectElement);
+const wireChoice = byId('wire-choice', HTMLSelectElement);
 
 const transcript = new Transcript(byId('transcript', HTMLElement), byId('announcer', HTMLElement));
 const timeline = createTimeline(byId('timeline', HTMLElement), byId('timeline-axis', SVGElement));
@@ -168,9 +169,11 @@ function observe(frame) {
   events.add(frame, delivery);
   if (delivery === undefined) return;
   script.observe(frame, delivery.turnId);
-  if (frame.type === 'local.request') cutInterrupted(frame.event['interruption_context']);
-  if (frame.type === 'local.event' && eventField(frame.event, 'type') === 'response.hangup') {
-    transcript.addNotice('The agent hangs up.');
+  if (frame.type === 'local.request') {
+    cutInterrupted(frame.interruption ?? frame.event['interruption_context']);
+  }
+  if (frame.type === 'local.event' && isHangUp(frame.event)) {
+    transcript.addNotice(noticeOfHangUp(frame.event));
   }
   if (delivery.isTurn) timeline.show(delivery);
   const found = verdict(frame, delivery, isDropAsked);
@@ -190,6 +193,13 @@ function hasFailed(frame, delivery) {
     && (frame.type === 'local.over' || frame.type === 'local.turn')
     && frame.outcome === 'failed'
   );
+}
+
+/** Over Chat Completions it is a tool of the platform's. @param {unknown} event */
+function noticeOfHangUp(event) {
+  const hasContent = typeof event === 'object' && event !== null && 'content' in event;
+  const tool = hasContent ? eventField(event.content, 'name') : '';
+  return tool === '' ? 'The agent hangs up.' : `The agent has the platform call ${tool}.`;
 }
 
 /** Marks what the platform says was heard of the previous reply. @param {unknown} context */
@@ -240,10 +250,29 @@ function connect(conversationId) {
   void refreshAgent();
   const agentId = chosenAgent();
   void session.connect(
-    agentId === undefined ? caller : { ...caller, agent_id: agentId },
+    { ...caller, ...chosenWire(), ...(agentId === undefined ? {} : { agent_id: agentId }) },
     conversationId,
   );
   return true;
+}
+
+/** Nothing for LayerCode's wire, which is the default. */
+function chosenWire() {
+  const { value } = wireChoice;
+  const wire = /** @type {const} */ ('chat-completions');
+  return value === 'layercode' ? {} : { wire, profile: value };
+}
+
+/** What a wire does not have cannot be provoked. */
+function showWire() {
+  const isLayercode = wireChoice.value === 'layercode';
+  button('forge-wrong').textContent = isLayercode ? 'Bad signature' : 'Bad key';
+  for (const item of document.querySelectorAll('li.layercode-only')) {
+    if (item instanceof HTMLElement) item.hidden = !isLayercode;
+  }
+  byId('end-session-note', HTMLElement).textContent = isLayercode
+    ? 'Answers session.end with 200 and keeps the history. Reconnect continues it.'
+    : 'Nothing is posted at the end of a call on this wire. Reconnect continues it.';
 }
 
 /** Undefined if there is only one. */
@@ -333,6 +362,10 @@ button('microphone').addEventListener('click', () => microphone?.toggle());
 
 button('new-conversation').addEventListener('click', beginConversation);
 agentChoice.addEventListener('change', beginConversation);
+wireChoice.addEventListener('change', () => {
+  showWire();
+  beginConversation();
+});
 button('reconnect').addEventListener('click', () => {
   if (connect(session.conversationId)) say.focus();
 });
@@ -379,4 +412,5 @@ button('clear-events').addEventListener('click', () => events.clear());
 for (const id of ['transcript', 'events']) stickToEnd(byId(id, HTMLElement));
 activateTabs(byId('tabs', HTMLElement));
 showActivity();
+showWire();
 connect();

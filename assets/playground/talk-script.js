@@ -1,7 +1,7 @@
 /** @import { Json } from '../../src/base/json.ts' */
 /** @import { ServerFrame, TraceFrame } from '../../src/platform/frames.ts' */
 
-import { eventField } from './deliveries.js';
+import { eventField, isHangUp, requestOf } from './deliveries.js';
 
 /**
  * One reply, and what the caller said before it.
@@ -51,14 +51,11 @@ export class TalkScript {
    */
   observe(frame, turnId) {
     if (frame.type === 'local.request') {
-      this.#interrupt(frame.event['interruption_context']);
-      if (frame.signature === 'right' && TURNS.includes(eventField(frame.event, 'type'))) {
+      this.#interrupt(frame.interruption ?? frame.event['interruption_context']);
+      if (frame.signature === 'right' && TURNS.includes(requestOf(frame.event).type)) {
         this.#ask(turnId);
       }
-    } else if (
-      frame.type === 'local.event'
-      && eventField(frame.event, 'type') === 'response.hangup'
-    ) {
+    } else if (frame.type === 'local.event' && isHangUp(frame.event)) {
       this.#change(turnId, (exchange) => (exchange.hangsUp = true));
     } else if (frame.type === 'local.turn' && frame.outcome === 'failed') {
       this.#change(turnId, (exchange) => (exchange.hasFailed = true));

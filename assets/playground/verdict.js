@@ -79,8 +79,9 @@ function turnVerdict({ outcome, reason }, { isRepeat, hasTakenOver }) {
 }
 
 /** @param {Delivery} delivery @returns {Verdict} */
-function forgeryVerdict({ signature, status, error }) {
-  const name = signature === 'stale' ? 'Stale signature' : 'Bad signature';
+function forgeryVerdict({ signature, wire, status, error }) {
+  const forged = wire === 'layercode' ? 'Bad signature' : 'Bad key';
+  const name = signature === 'stale' ? 'Stale signature' : forged;
   if (status === 401) {
     return { text: `${name}: ${error ?? '401'}: refused, as it should be.`, kind: 'good' };
   }

@@ -1,5 +1,6 @@
 import type { ConversationManager } from '../conversations/manager.ts';
-import type { Route } from '../http/compose.ts';
+import type { Handler, Route } from '../http/compose.ts';
+import type { ProfileName } from '../wires/chat-completions/profiles.ts';
 import type { SessionAuthority } from '../wires/layercode/authorize.ts';
 import type { DeliveryReport } from '../wires/stream-delivery.ts';
 
@@ -12,6 +13,8 @@ export interface PlatformAgent {
   /** Signs them. */
   readonly secret: string;
   readonly conversations: ConversationManager;
+  /** Serves the agent to a caller of the platform's own, who sends this key. */
+  completions(key: string, profile: ProfileName): Handler;
 }
 
 /** What an app needs from a stand-in for LayerCode's cloud, for example `LocalPlatform`. */

@@ -60,7 +60,8 @@ export function createRoutes(dependencies: RouteDependencies): readonly Route[] 
   const layercode = apiKey === undefined
     ? undefined
     : new RestClient({ url, apiKey, ...(fetch === undefined ? {} : { fetch }) });
-  const webhooks = webhookRoutes(dependencies);
+  const requests: OpenRequests = { streams: 0, hooks: 0 };
+  const webhooks = webhookRoutes(dependencies, requests);
 
   return [
     ...webhooks,
@@ -96,7 +97,7 @@ export function createRoutes(dependencies: RouteDependencies): readonly Route[] 
       authorizeRoute,
       hasMetrics: settings.metrics,
     })),
-    ...(platform?.serve(platformAgents(agents)) ?? []),
+    ...(platform?.serve(platformAgents(dependencies, requests)) ?? []),
   ];
 }
 
@@ -106,24 +107,17 @@ interface AgentRoute extends Route {
 }
 
 /** The routes of every agent, and for the first one those of the agent route as well. */
-function webhookRoutes({
-  settings, agents, metrics, platform, openSessions, records, prices,
-}: RouteDependencies): readonly AgentRoute[] {
-  const open: OpenRequests = { streams: 0, hooks: 0 };
+function webhookRoutes(
+  dependencies: RouteDependencies, open: OpenRequests,
+): readonly AgentRoute[] {
+  const { settings, agents, metrics, openSessions } = dependencies;
   const streams = (): number => open.streams;
   const turns = (): number => agents.reduce((sum, { turns }) => sum + turns.count, 0);
   metrics.add(new Gauge('layercode_open_streams', 'Open event streams.', streams));
   metrics.add(new Gauge('layercode_running_turns', 'Turns whose agent is running.', turns));
   const byAgent = agents.map((routed): AgentRoutes => {
-    const { name, path, agent, secrets, keys, conversations, turns } = routed;
-    const agentName = name ?? agent.name;
-    const shared = {
-      agent, agentName, conversations, turns, open, openSessions, records,
-      maxStreams: settings.maxStreams,
-      heartbeatMs: settings.heartbeatSeconds * 1_000,
-      timeoutMs: settings.turnTimeoutSeconds * 1_000,
-      onTurnEnd: turnObserver(routed.metrics, prices, platform),
-    };
+    const { name, path, secrets, keys } = routed;
+    const shared = sharedByWires(routed, dependencies, open);
     const layercode = signed({ secrets }, webhook({ ...shared, metrics: routed.metrics }));
     if (keys.length === 0) return { name, path, serves: 'agent', post: layercode, others: [] };
     const { chatCompletionsProfile: profile } = settings;
@@ -154,6 +148,21 @@ function webhookRoutes({
   const taken = new Set(own.map(({ method, path }) => `${method} ${path}`));
   const plain = routesBelow({ ...first, path: agentRoute });
   return [...plain.filter(({ method, path }) => !taken.has(`${method} ${path}`)), ...own];
+}
+
+/** What every wire of an agent needs. */
+function sharedByWires(
+  { name, agent, conversations, turns, metrics }: RoutedAgent,
+  { settings, openSessions, records, prices, platform }: RouteDependencies,
+  open: OpenRequests,
+) {
+  return {
+    agent, agentName: name ?? agent.name, conversations, turns, open, openSessions, records,
+    maxStreams: settings.maxStreams,
+    heartbeatMs: settings.heartbeatSeconds * 1_000,
+    timeoutMs: settings.turnTimeoutSeconds * 1_000,
+    onTurnEnd: turnObserver(metrics, prices, platform),
+  };
 }
 
 /** People enter either form of the URL, with a final slash or without one. */
@@ -220,12 +229,18 @@ function turnObserver(
   };
 }
 
-function platformAgents([first, ...others]: RoutedAgents): readonly [
-  PlatformAgent, ...PlatformAgent[],
-] {
-  const toPlatform = ({
-    name, path, agent, secrets: [secret = ''], conversations,
-  }: RoutedAgent): PlatformAgent => ({ name: name ?? agent.name, path, secret, conversations });
+function platformAgents(
+  dependencies: RouteDependencies, open: OpenRequests,
+): readonly [PlatformAgent, ...PlatformAgent[]] {
+  const toPlatform = (routed: RoutedAgent): PlatformAgent => {
+    const { name, path, agent, secrets: [secret = ''], conversations } = routed;
+    const shared = { ...sharedByWires(routed, dependencies, open), openSessions: undefined };
+    return {
+      name: name ?? agent.name, path, secret, conversations,
+      completions: (key, profile) => completions({ ...shared, keys: [key], profile }).complete,
+    };
+  };
+  const [first, ...others] = dependencies.agents;
   return [toPlatform(first), ...others.map(toPlatform)];
 }
 

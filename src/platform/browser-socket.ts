@@ -1,5 +1,6 @@
 import type { Duplex } from 'node:stream';
 
+import type { Awaitable } from '../base/awaitable.ts';
 import {
   isObject,
   isTooDeep,
@@ -11,15 +12,20 @@ import {
 } from '../base/fields.ts';
 import { parseJson } from '../base/json.ts';
 import type { DeliveryReport } from '../wires/stream-delivery.ts';
+import type { CallerSession } from './caller-session.ts';
 import type { ClientFrame, ServerFrame } from './frames.ts';
-import { TextSession, type TextSessionOptions } from './text-session.ts';
 import { CLOSE_CODES } from './websocket/close.ts';
 import { WebSocketConnection } from './websocket/connection.ts';
 
-export interface BrowserSocketOptions extends Pick<
-  TextSessionOptions,
-  'grant' | 'webhookUrl' | 'secret'
-> {
+/** What a socket's session has to say, and to whom. */
+export interface SessionListener {
+  readonly onFrame: (frame: ServerFrame) => Awaitable<unknown>;
+  readonly onHangUp: () => void;
+}
+
+export interface BrowserSocketOptions {
+  /** The caller's session, on whatever wire. */
+  readonly openSession: (listener: SessionListener) => CallerSession;
   readonly isTraced: boolean;
   /** Called when the socket is closed and the agent has been told. */
   readonly onEnd: () => void;
@@ -54,13 +60,12 @@ const MAX_REASON_LENGTH = 2_000;
 export class BrowserSocket {
   readonly #options: BrowserSocketOptions;
   readonly #connection: WebSocketConnection;
-  readonly #session: TextSession;
+  readonly #session: CallerSession;
   #isReady = false;
 
   constructor(socket: Duplex, options: BrowserSocketOptions) {
     this.#options = options;
-    this.#session = new TextSession({
-      ...options,
+    this.#session = options.openSession({
       onFrame: (frame) => this.#send(frame),
       onHangUp: () => this.#connection.close(CLOSE_CODES.normal, 'the agent hung up'),
     });
@@ -75,11 +80,12 @@ export class BrowserSocket {
    * Sends the server's own figures of a turn to a traced browser, if the turn belongs to this
    * session.
    */
-  turnEnded({ requestId, turnId, error, ...figures }: DeliveryReport): void {
+  turnEnded({ requestId, turnId, error, work, ...figures }: DeliveryReport): void {
     const delivery = this.#session.deliveryOf(requestId);
     if (delivery === undefined || turnId === undefined || !this.#options.isTraced) return;
     const reason = error === undefined ? {} : { reason: reasonOf(error) };
-    const frame = { type: 'local.turn', delivery, turn_id: turnId, ...figures, ...reason } as const;
+    const known = { ...figures, usage: work?.usage, ...reason };
+    const frame = { type: 'local.turn', delivery, turn_id: turnId, ...known } as const;
     this.#connection.send(JSON.stringify(frame satisfies ServerFrame, withTenths));
   }
 
@@ -111,7 +117,7 @@ export class BrowserSocket {
       case 'client.response.text':
         return void session.say(frame.content);
       case 'client.response.data':
-        return void session.data(frame.data);
+        return void session.data?.(frame.data);
       case 'trigger.turn.start':
         return session.interrupt();
       case 'trigger.response.audio.replay_finished':

@@ -1,4 +1,5 @@
 import type { JsonObject } from '../base/json.ts';
+import type { SignatureKind } from './frames.ts';
 
 /** What the platform says about the caller with each event, where the wire has a place for it. */
 export interface CallerFacts {
@@ -23,10 +24,26 @@ export interface CallerSession {
   data?(data: JsonObject): Promise<void>;
   /** The caller begins to speak. */
   interrupt(): void;
-  /** The front end has played the reply to its end, or plays none. */
-  finishPlaying(): void;
+  /**
+   * The front end has played a reply to its end, or plays none. It may say so in the middle of a
+   * reply, which does not end it. Default: the newest reply.
+   */
+  finishPlaying(turnId?: string): void;
+  /**
+   * Delivers the last message again. If its reply is still streaming, it continues in the new
+   * delivery.
+   */
+  redeliver(): Promise<void>;
+  /** The connection breaks in the middle of a reply, and nobody interrupted. */
+  drop(): void;
+  /** Posts the last message, or a greeting, in a way that must be refused. */
+  forge(signature: Exclude<SignatureKind, 'right'>): Promise<void>;
   /** The caller hangs up. */
   end(): Promise<void>;
   /** Stops waiting for answers: an open request would keep the process alive. */
   abandon(): void;
+  /**
+   * The number of the delivery that made this request; undefined if it is not from this session.
+   */
+  deliveryOf(requestId: string): number | undefined;
 }

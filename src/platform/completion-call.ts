@@ -114,6 +114,10 @@ export class CompletionCall {
     return request;
   }
 
+  get hasBegun(): boolean {
+    return this.#turns.length > 0;
+  }
+
   /** The caller has said this; without words, the call has begun. */
   say(words: string | undefined): CompletionTurn {
     const turn = new CompletionTurn(words);

@@ -74,6 +74,18 @@ export class Delivery {
   }
 }
 
+/** The id of a request of a session, which tells its delivery. */
+export function requestIdOf(sessionId: string, number: number): string {
+  return `${sessionId}-${number}`;
+}
+
+/** Undefined if the request is not from this session. */
+export function deliveryOf(sessionId: string, requestId: string): number | undefined {
+  return requestId.startsWith(`${sessionId}-`)
+    ? Number(requestId.slice(sessionId.length + 1))
+    : undefined;
+}
+
 function onlyEvent(data: string): readonly Json[] {
   return [JSON.parse(data) as Json];
 }

@@ -43,6 +43,11 @@ export type DeliveryFrame = { readonly delivery: number } & (
       readonly type: 'local.request';
       readonly signature: SignatureKind;
       readonly event: JsonObject;
+      /**
+       * How much of the previous reply was heard, where the wire has no place to say so: as
+       * `interruption_context` of LayerCode's wire. Missing if it was not interrupted.
+       */
+      readonly interruption?: JsonObject;
     }
   | { readonly type: 'local.answer'; readonly status: number }
   /** An SSE event of the answer, or its JSON body. */
@@ -73,6 +78,10 @@ export type TraceFrame =
       readonly reason?: string;
     };
 
+export function isTraceFrame(frame: ServerFrame): frame is TraceFrame {
+  return frame.type.startsWith('local.');
+}
+
 /** What one model request took. A count is missing if the vendor did not report it. */
 export interface TokenUsage {
   readonly model: string;
@@ -102,7 +111,10 @@ export type ClientFrame =
   | { readonly type: 'local.redeliver' }
   /** Drops the request that is streaming. No message follows. */
   | { readonly type: 'local.drop' }
-  /** Posts the last message with a signature that must be refused. */
+  /**
+   * Posts the last message with a signature that must be refused, or with a wrong key. Only
+   * signatures can be stale.
+   */
   | { readonly type: 'local.forge'; readonly signature: 'wrong' | 'stale' }
-  /** Ends the session: posts `session.end`, then closes the socket. */
+  /** Ends the session: posts `session.end`, if the wire has it, then closes the socket. */
   | { readonly type: 'local.end' };

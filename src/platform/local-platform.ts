@@ -1,20 +1,30 @@
 // Stands in for LayerCode on a developer's machine: keys for browsers, the browser's WebSocket in
 // text mode, and a page to try both. Production never loads this folder unless it serves the page.
 
+import { randomBytes } from 'node:crypto';
+
 import { toChatMessages } from '../agents/prompt.ts';
 import type { AppPlatform, PlatformAgent } from '../app/app-platform.ts';
+import type { Awaitable } from '../base/awaitable.ts';
+import { BoundedMap } from '../base/bounded-map.ts';
 import { isObject } from '../base/fields.ts';
 import type { JsonObject } from '../base/json.ts';
-import { afterChecks, type Route } from '../http/compose.ts';
+import { afterChecks, type Handler, type Route } from '../http/compose.ts';
 import type { Context } from '../http/context.ts';
 import { BadRequest, HttpError, ServiceUnavailable } from '../http/errors.ts';
 import { localOnly } from '../middleware/local-only.ts';
+import { PROFILE_NAMES, type ProfileName } from '../wires/chat-completions/profiles.ts';
 import { authorize } from '../wires/layercode/authorize.ts';
 import type { DeliveryReport } from '../wires/stream-delivery.ts';
 import { acceptHeaders, checkHandshake } from './websocket/handshake.ts';
-import { BrowserSocket } from './browser-socket.ts';
+import { BrowserSocket, type SessionListener } from './browser-socket.ts';
+import type { CallerSession } from './caller-session.ts';
+import { CompletionCall } from './completion-call.ts';
+import { CompletionSession } from './completion-session.ts';
+import { isTraceFrame } from './frames.ts';
 import { PAGE, pageFile } from './playground-files.ts';
-import { SessionKeys } from './session-keys.ts';
+import { SessionKeys, type SessionGrant } from './session-keys.ts';
+import { TextSession } from './text-session.ts';
 
 export interface LocalPlatformOptions {
   /** Whether the page is served. If so, `/` redirects to it. */
@@ -22,6 +32,9 @@ export interface LocalPlatformOptions {
 }
 
 const WEBSOCKET_PATH = '/v1/agents/web/websocket';
+const COMPLETIONS_PATH = '/playground/completions';
+/** Beyond this the oldest call is forgotten. */
+const MAX_CALLS = 100;
 /** How long `close` waits for the agents to be told that their sessions are over. */
 const CLOSE_TIMEOUT_MS = 1_000;
 
@@ -33,6 +46,12 @@ export class LocalPlatform implements AppPlatform {
   #agents: readonly PlatformAgent[] = [];
   readonly #keys = new SessionKeys();
   readonly #sockets = new Set<BrowserSocket>();
+  /** What our own sessions send over Chat Completions. */
+  readonly #key = randomBytes(32).toString('base64url');
+  /** What was said in calls over Chat Completions, for a caller who connects again. */
+  readonly #calls = new BoundedMap<string, CompletionCall>(MAX_CALLS);
+  /** By profile and the agent's place among the agents. */
+  readonly #completions = new Map<string, Handler>();
   #isClosing = false;
 
   constructor({ playground }: LocalPlatformOptions) {
@@ -42,7 +61,9 @@ export class LocalPlatform implements AppPlatform {
   /**
    * Answers an authorize request as LayerCode does, with a key for one conversation, valid for ten
    * minutes. With several agents, `agent_id` names the one to call; any other id means the first.
-   * Throws `BadRequest` for a phone number or headers that cannot be sent.
+   * `wire` and `profile` choose what the session speaks: LayerCode's wire by default. Throws
+   * `BadRequest` for a wire or a profile that is not known, and for a phone number or headers that
+   * cannot be sent.
    */
   async authorizeSession(request: JsonObject): Promise<JsonObject> {
     const { key, conversationId } = this.#keys.issue({
@@ -53,6 +74,7 @@ export class LocalPlatform implements AppPlatform {
       metadata: objectIn(request, 'metadata'),
       customMetadata: objectIn(request, 'custom_metadata'),
       customHeaders: parseCustomHeaders(objectIn(request, 'custom_headers') ?? {}),
+      profile: profileIn(request),
     });
     // Without `config` the official browser client fails. "automatic" is its default.
     return {
@@ -95,7 +117,12 @@ export class LocalPlatform implements AppPlatform {
       path: WEBSOCKET_PATH,
       handler: (context) => this.#openSocket(context),
     };
-    return [socket, ...(this.#playground ? page : [])].map((route) => ({
+    const completions: Route = {
+      method: 'POST',
+      path: `${COMPLETIONS_PATH}/:profile/:agent`,
+      handler: (context) => this.#complete(context),
+    };
+    return [socket, completions, ...(this.#playground ? page : [])].map((route) => ({
       ...route,
       handler: afterChecks(checks, route.handler),
     }));
@@ -136,6 +163,50 @@ export class LocalPlatform implements AppPlatform {
     ]);
   }
 
+  /** Serves an agent to our own sessions as the platform of a profile would call it. */
+  #complete(context: Context): Awaitable<void> {
+    const { profile = '', agent = '' } = context.params;
+    const place = `${profile}/${agent}`;
+    const known = PROFILE_NAMES.find((name) => name === profile);
+    const called = this.#agents[Number(agent)];
+    if (known === undefined || called === undefined)
+      throw new HttpError(404, 'no such profile or agent');
+    let handler = this.#completions.get(place);
+    if (handler === undefined) {
+      handler = called.completions(this.#key, known);
+      this.#completions.set(place, handler);
+    }
+    return handler(context);
+  }
+
+  #openSession(
+    grant: SessionGrant, origin: string, isTraced: boolean, listener: SessionListener,
+  ): CallerSession {
+    const { conversationId, fromPhoneNumber: from, profile } = grant;
+    const agent = this.#agentFor(grant.agentId);
+    const { path, secret } = agent;
+    if (profile === undefined)
+      return new TextSession({ ...listener, grant, webhookUrl: origin + path, secret, isTraced });
+    const metadata = { ...grant.metadata, ...grant.customMetadata };
+    const { onFrame } = listener;
+    const place = `${profile}/${this.#agents.indexOf(agent)}`;
+    const known = `${place}/${conversationId}`;
+    const call = this.#calls.get(known) ?? new CompletionCall({ profile, conversationId });
+    this.#calls.set(known, call);
+    return new CompletionSession({
+      ...listener,
+      onFrame: (frame) => (isTraced || !isTraceFrame(frame) ? onFrame(frame) : undefined),
+      url: `${origin}${COMPLETIONS_PATH}/${place}`,
+      call,
+      key: this.#key,
+      profile,
+      conversationId,
+      caller: { from, metadata: Object.keys(metadata).length === 0 ? undefined : metadata },
+      isRetrying: false,
+      isSpeculating: false,
+    });
+  }
+
   #openSocket(context: Context): void {
     if (this.#isClosing) throw new ServiceUnavailable('the server is shutting down', 1);
     const refusal = checkHandshake(context.request);
@@ -153,17 +224,27 @@ export class LocalPlatform implements AppPlatform {
     const socket = context.switchProtocols(acceptHeaders(context.request));
     const host = socket.localFamily === 'IPv6' ? `[${socket.localAddress}]` : socket.localAddress;
     const protocol = 'encrypted' in socket ? 'https' : 'http';
-    const { path, secret } = this.#agentFor(grant.agentId);
+    // The address this socket has reached the server on, whatever else it listens on.
+    const origin = `${protocol}://${host}:${socket.localPort}`;
+    const isTraced = query.get('trace') === 'true';
     const browserSocket = new BrowserSocket(socket, {
-      grant,
-      // The address this socket has reached the server on, whatever else it listens on.
-      webhookUrl: `${protocol}://${host}:${socket.localPort}${path}`,
-      secret,
-      isTraced: query.get('trace') === 'true',
+      openSession: (listener) => this.#openSession(grant, origin, isTraced, listener),
+      isTraced,
       onEnd: () => this.#sockets.delete(browserSocket),
     });
     this.#sockets.add(browserSocket);
   }
+}
+
+/** Undefined for LayerCode's wire, which is the default. */
+function profileIn({ wire, profile = 'generic' }: JsonObject): ProfileName | undefined {
+  if (wire === undefined || wire === null || wire === 'layercode') return undefined;
+  if (wire !== 'chat-completions')
+    throw new BadRequest('wire must be "layercode" or "chat-completions"');
+  const found = PROFILE_NAMES.find((name) => name === profile);
+  if (found === undefined)
+    throw new BadRequest(`profile must be one of ${PROFILE_NAMES.join(', ')}`);
+  return found;
 }
 
 const MAX_PHONE_NUMBER_LENGTH = 64;

@@ -2,6 +2,7 @@ import { randomBytes, randomUUID } from 'node:crypto';
 
 import { BoundedMap } from '../base/bounded-map.ts';
 import type { JsonObject } from '../base/json.ts';
+import type { ProfileName } from '../wires/chat-completions/profiles.ts';
 
 /** What a key is for, as the browser said when it requested the key. */
 export interface SessionGrant {
@@ -13,6 +14,8 @@ export interface SessionGrant {
   readonly customMetadata: JsonObject | undefined;
   /** Sent with every webhook of the session. */
   readonly customHeaders: Readonly<Record<string, string>>;
+  /** Whose Chat Completions the session speaks. Undefined: LayerCode's wire. */
+  readonly profile?: ProfileName | undefined;
 }
 
 /** Counted from the moment the key is issued. A socket that is open when it expires stays open. */

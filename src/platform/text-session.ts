@@ -6,7 +6,7 @@ import { postEvent } from '../wires/layercode/post-event.ts';
 import { SIGNATURE_TOLERANCE_SECONDS, signPayload } from '../wires/layercode/signature.ts';
 import { AssistantTurn } from './assistant-turn.ts';
 import type { CallerSession } from './caller-session.ts';
-import { Delivery, type DeliveryOptions } from './delivery.ts';
+import { Delivery, deliveryOf, requestIdOf, type DeliveryOptions } from './delivery.ts';
 import type { DeliveryFrame, ServerFrame, SignatureKind } from './frames.ts';
 import type { SessionGrant } from './session-keys.ts';
 import { Transcript } from './transcript.ts';
@@ -95,20 +95,13 @@ export class TextSession implements CallerSession {
     if (turn !== undefined && heard !== undefined) this.#said(turn, heard);
   }
 
-  /**
-   * The front end has played a reply to its end, or plays none. It may say so in the middle of a
-   * reply, which does not end it.
-   */
   finishPlaying(turnId?: string): void {
     if (this.#turn !== undefined && (turnId === undefined || turnId === this.#turn.id)) {
       this.#turn.isPlayed = true;
     }
   }
 
-  /**
-   * Delivers the last message again, under the same `turn_id`. If its reply is still streaming, it
-   * continues in the new delivery.
-   */
+  /** Under the same `turn_id`. */
   async redeliver(): Promise<void> {
     const event = this.#lastMessage;
     if (this.#isOver || event === undefined) return;
@@ -120,13 +113,11 @@ export class TextSession implements CallerSession {
     return turn?.isWhole === false ? this.#runTurn(event) : this.#deliver(event);
   }
 
-  /** The connection breaks in the middle of a reply, and nobody interrupted. */
   drop(): void {
     const turn = this.#turn;
     if (turn?.drop() === true) this.#said(turn, turn.text);
   }
 
-  /** Posts the last message, or a greeting, with a signature that must be refused. */
   async forge(signature: Exclude<SignatureKind, 'right'>): Promise<void> {
     if (this.#isOver) return;
     const message = this.#lastMessage ?? { ...this.#event('message'), text: 'Hello' };
@@ -161,13 +152,8 @@ export class TextSession implements CallerSession {
     for (const delivery of this.#open) delivery.drop();
   }
 
-  /**
-   * The number of the delivery that made this request; undefined if it is not from this session.
-   */
   deliveryOf(requestId: string): number | undefined {
-    return requestId.startsWith(`${this.id}-`)
-      ? Number(requestId.slice(this.id.length + 1))
-      : undefined;
+    return deliveryOf(this.id, requestId);
   }
 
   #event(type: string): JsonObject {
@@ -199,7 +185,7 @@ export class TextSession implements CallerSession {
   ): Promise<void> {
     const { webhookUrl, secret, grant } = this.#options;
     const number = ++this.#deliveries;
-    const headers = { ...grant.customHeaders, 'x-request-id': `${this.id}-${number}` };
+    const headers = { ...grant.customHeaders, 'x-request-id': requestIdOf(this.id, number) };
     const delivery = new Delivery({
       number,
       signature,

@@ -79,6 +79,8 @@ export const PROFILES = {
 
 export type ProfileName = keyof typeof PROFILES;
 
+export const PROFILE_NAMES = Object.keys(PROFILES) as readonly ProfileName[];
+
 /** The first text that could be an id or a number. Undefined if there is none. */
 export function firstId(
   places: readonly Place[], request: ProfiledRequest,

@@ -1,0 +1,110 @@
+// The playground's choice of a wire: the same agent, called as LayerCode or as another platform.
+
+import assert from 'node:assert/strict';
+import { after, before, describe, it } from 'node:test';
+
+import { artefact } from './artefact.ts';
+import { openPlayground, WELCOME, type Playground } from './playground-stage.ts';
+import { Browser } from './webdriver.ts';
+
+/** Some 14 seconds of speech. */
+const LONG = 'One table for four is free at seven, and another one by the window at nine. '.repeat(4);
+
+async function choose(page: Playground, wire: string): Promise<void> {
+  await page.browser.click(`#wire-choice option[value=${wire}]`);
+  await page.shows('transcript', [`Agent: ${WELCOME}`]);
+  await page.becomes('#connection', 'connected');
+}
+
+describe("the playground's choice of a wire", () => {
+  const browser = new Browser({ size: { width: 1_280, height: 900 } });
+  before(() => browser.start());
+  after(() => browser.close());
+
+  it('is LayerCode at first', async (t) => {
+    const page = await openPlayground(t, browser);
+    await page.exchange('Hello', 'Hello there.');
+    assert.equal(page.asked[0]?.event['type'], 'message');
+    assert.equal(await browser.text('#forge-wrong'), 'Bad signature');
+  });
+
+  it('begins a new conversation over Chat Completions, as a platform', async (t) => {
+    const page = await openPlayground(t, browser);
+    const first = await browser.text('#conversation');
+    await choose(page, 'vapi');
+    assert.notEqual(await browser.text('#conversation'), first);
+    await page.exchange('A table for four', 'At seven?');
+    await page.exchange('Yes, please', 'It is booked.');
+    const { event } = page.asked[1] ?? {};
+    const call = event?.['call'] as { readonly id: string };
+    assert.equal(event?.['type'], 'chat.completion');
+    assert.equal(call.id, await browser.text('#conversation'));
+    const turns = (await page.view()).turns;
+    assert.deepEqual(turns.map((line) => line.replace(/:.*/s, '')), [
+      '1 start of the session', '2 A table for four', '3 Yes, please',
+    ]);
+    await browser.screenshot(artefact('playground-chat-completions'), { isFullPage: false });
+    await page.press('tab-history');
+    await page.shows('history', [
+      `assistant: ${WELCOME}`, 'user: A table for four', 'assistant: At seven?',
+      'user: Yes, please', 'assistant: It is booked.',
+    ]);
+  });
+
+  it('shows what is posted, and what comes back', async (t) => {
+    const page = await openPlayground(t, browser);
+    await choose(page, 'generic');
+    await page.exchange('Hello', 'Hello there.');
+    const { events } = await page.view();
+    const from = events.lastIndexOf('→ chat/completions Hello');
+    assert.deepEqual(events.slice(from, from + 6).map((line) => line.replace(/ \d.*ms.*/, '')), [
+      '→ chat/completions Hello', '← HTTP 200', '← content Hello there.', '← finish stop',
+      '← done', '■ ended',
+    ]);
+  });
+
+  it('cuts a reply to what was heard of it, in the next request', async (t) => {
+    const page = await openPlayground(t, browser);
+    await choose(page, 'livekit');
+    await page.say('Hours?');
+    (await page.nextAsked()).say(LONG);
+    await page.shows('transcript', [/^Agent: One table/]);
+    await page.hearSomeWords();
+    await page.say('Stop');
+    const asked = await page.nextAsked();
+    const messages = asked.event['messages'] as readonly { readonly content: string }[];
+    const heard = messages.at(-2)?.content ?? '';
+    assert.ok(LONG.startsWith(heard.trim()) && heard.length < LONG.length, heard);
+    asked.say('Yes?').end();
+    await page.shows('transcript', [/^Agent: .*~.+~ <interrupted, /, 'You: Stop', 'Agent: Yes?']);
+  });
+
+  it('delivers twice, drops, and is refused with another key', async (t) => {
+    const page = await openPlayground(t, browser);
+    await choose(page, 'elevenlabs');
+    assert.equal(await (await browser.find('#forge-stale')).isDisplayed(), false);
+    await page.exchange('Hello', 'Hello there.');
+    await page.press('redeliver');
+    await page.shows('transcript', [
+      'good notice: Delivered twice: the stored reply was sent again, and the model was not asked.',
+    ]);
+    await page.press('forge-wrong');
+    await page.shows('transcript', [/^good notice: Bad key: 401 .*: refused, as it should be\.$/]);
+    await page.say('Once more');
+    (await page.nextAsked()).say('This is ');
+    await page.shows('transcript', ['Agent: This is  <streaming>']);
+    await page.press('drop');
+    await page.shows('transcript', [/notice: Dropped in the middle/]);
+  });
+
+  it('continues the call after a reconnect', async (t) => {
+    const page = await openPlayground(t, browser);
+    await choose(page, 'cartesia');
+    await page.exchange('One', 'First.');
+    await page.press('reconnect');
+    await page.becomes('#connection', 'connected');
+    await page.exchange('Two', 'Second.');
+    const messages = page.asked.at(-1)?.event['messages'] as readonly unknown[];
+    assert.equal(messages.length, 5); // a prompt, the welcome, One, First., Two
+  });
+});
