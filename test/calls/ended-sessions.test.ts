@@ -3,9 +3,9 @@ import { describe, it } from 'node:test';
 
 import { EndedSessions } from '../../src/calls/ended-sessions.ts';
 
-/** Ends of sessions on a clock that stands until it is moved. */
+/** Ends of sessions in a server that has run for an hour. Its clock stands until it is moved. */
 function ended(): { readonly sessions: EndedSessions; pass(ms: number): void } {
-  let time = 0;
+  let time = 3_600_000;
   return { sessions: new EndedSessions(() => time), pass: (ms) => (time += ms) };
 }
 

@@ -269,7 +269,7 @@ describe('a dropped request', () => {
     assert.deepEqual((await history())[1], ['assistant', 'One.', 'interrupted']);
   });
 
-  it('survives an onInterrupted that throws', async (t) => {
+  it('survives an onInterrupted that throws, and logs it', async (t) => {
     const told = deferred();
     const served = holding(t, undefined, {
       onInterrupted: () => {
@@ -280,6 +280,7 @@ describe('a dropped request', () => {
     (await hold(served)).drop();
     await within(told.promise, 'onInterrupted');
     assert.equal(await (await served.client.say('next')).text(), 'next!');
+    assert.match(served.logLines.join(''), /"level":"error","msg":"onInterrupted failed"/);
   });
 
   it('after the end changes nothing', async (t) => {

@@ -15,6 +15,7 @@ import {
   until,
   within,
   type Served,
+  type TestAgent,
 } from '../../fixtures/app.ts';
 import { wireBody } from '../../fixtures/wire.ts';
 
@@ -378,6 +379,14 @@ describe('user_interrupted', () => {
     const { client, app } = serve(t, {});
     await (await client.post(wireBody('user-interrupted'))).events();
     assert.equal(await app.conversations.count(), 0);
+  });
+
+  it('is done where the agent has no hook for it', async (t) => {
+    const { client, history } = serve(t, { onInterrupted: undefined } as unknown as TestAgent);
+    await (await client.post(wireBody('transcript'))).text();
+    const answer = await client.post(wireBody('user-interrupted'));
+    assert.equal(await answer.response.text(), DONE);
+    assert.deepEqual((await history('call_123'))[1], ['assistant', 'Yes.', 'interrupted']);
   });
 
   it('whose hook fails still ends the stream', async (t) => {
