@@ -3,9 +3,9 @@
 // (npm run bench -- --only start).
 
 import { execFileSync } from 'node:child_process';
-import { readFileSync, rmSync } from 'node:fs';
+import { existsSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { createRequire } from 'node:module';
-import { join, relative, resolve, sep } from 'node:path';
+import { dirname, join, relative, resolve, sep } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
 import * as esbuild from 'esbuild';
@@ -16,6 +16,8 @@ import { embedded } from './embedded.mjs';
 const ROOT = new URL('..', import.meta.url);
 const root = fileURLToPath(ROOT);
 const ENTRIES = ['server', 'cli', 'index', 'platform', 'testing'];
+/** The entries that other people's code imports. */
+const TYPED = ['index', 'platform', 'testing'];
 const CORE = './src/process/run-server.ts';
 
 const require = createRequire(import.meta.url);
@@ -29,6 +31,26 @@ const tsc = fileURLToPath(
 // Otherwise a renamed file would remain.
 rmSync(new URL('dist', ROOT), { recursive: true, force: true });
 execFileSync(process.execPath, [tsc, '-p', 'tsconfig.build.json'], { cwd: ROOT, stdio: 'inherit' });
+
+/** Removes the declarations that no type of a user's can refer to. They are more than a third. */
+function keepDeclarationsOf(entries) {
+  const needed = new Set(entries.map((entry) => join(root, 'dist', `${entry}.d.ts`)));
+  const imports = /(?:from |import\()['"](\.[^'"]+)['"]/g;
+  // A Set also visits what is added meanwhile.
+  for (const path of needed) {
+    for (const [, to] of readFileSync(path, 'utf8').matchAll(imports)) {
+      const declaration = resolve(dirname(path), to.replace(/\.[jt]s$/, '.d.ts'));
+      if (!existsSync(declaration)) throw new Error(`${path} imports ${to}, which has no types`);
+      needed.add(declaration);
+    }
+  }
+  for (const name of readdirSync(join(root, 'dist'), { recursive: true })) {
+    const path = join(root, 'dist', name);
+    if (path.endsWith('.d.ts') && !needed.has(path)) rmSync(path);
+  }
+}
+
+keepDeclarationsOf(TYPED);
 
 /**
  * Makes every entry into the code, by a process or by `import()`, import the server. The server's
