@@ -1,4 +1,4 @@
-// The model that judges, and what keeps models from answering.
+// The model that judges and plays callers, and what keeps models from answering.
 
 import type { Agent } from '../agents/agent.ts';
 import { bindAgent } from '../app/bind-agent.ts';
@@ -28,12 +28,12 @@ export function openEvalModel(name: string, option: string, settings: Settings):
 export function problemsOfModels(
   { isScripted, steps }: Scenario, cast: Cast, evalModel: ChatModel | undefined,
 ): readonly string[] {
-  const judged = steps.find(({ name }) => name === 'judge');
+  const asking = steps.find(({ name }) => name === 'judge' || name === 'caller');
   return [
     ...(isScripted ? [] : problemsOfAgents(cast)),
-    ...(judged === undefined || evalModel === undefined || evalModel.isUsable()
+    ...(asking === undefined || evalModel === undefined || evalModel.isUsable()
       ? []
-      : [`line ${judged.lineNumber}: judge: ${evalModel.problems().join('; ')}`]),
+      : [`line ${asking.lineNumber}: ${asking.name}: ${evalModel.problems().join('; ')}`]),
   ];
 }
 

@@ -38,8 +38,10 @@ export async function playAll(
     for (let next = waiting.shift(); next !== undefined; next = waiting.shift()) {
       const { scenario, cast, index, run } = next;
       const models = next.models();
-      const { modelFor, judge } = models;
-      const played = await playScenario(scenario, cast, { ...options, modelFor, judge });
+      const { modelFor, judge, playedCaller } = models;
+      const played = await playScenario(
+        scenario, cast, { ...options, modelFor, judge, playedCaller },
+      );
       const result = await models.finish(played);
       (results[index] ??= [])[run] = result;
       onResult(result);

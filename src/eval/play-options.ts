@@ -4,6 +4,7 @@ import type { Agent } from '../agents/agent.ts';
 import type { NamedAgents } from '../app/create-app.ts';
 import type { ChatModel } from '../models/model.ts';
 import type { Settings } from '../settings/settings.ts';
+import type { PlayedCaller } from './played-caller.ts';
 import type { PlayedTurn } from './result.ts';
 import type { Scenario } from './scenario.ts';
 
@@ -33,6 +34,8 @@ export interface PlayOptions {
   readonly modelFor?: ((own: ChatModel, scenario: Scenario) => ChatModel) | undefined;
   /** Decides `judge` lines. A scenario that has one is refused without it. */
   readonly judge?: Judge | undefined;
+  /** Decides what a played caller says. A scenario that has one is refused without it. */
+  readonly playedCaller?: PlayedCaller | undefined;
   /** Ends the run. */
   readonly signal?: AbortSignal | undefined;
 }

@@ -1,5 +1,6 @@
 import { randomBytes } from 'node:crypto';
 
+import { messageOf } from '../base/message-of.ts';
 import { oneLine } from '../cli/terminal/one-line.ts';
 import { MemoryStore } from '../conversations/memory-store.ts';
 import { Backstage } from './backstage.ts';
@@ -8,8 +9,10 @@ import { faultOf } from './checks.ts';
 import type { Hearing } from './hearing.ts';
 import { Notebook } from './notebook.ts';
 import type { Cast, PlayOptions } from './play-options.ts';
+import type { CallerMove } from './played-caller.ts';
 import type { PlayedTurn, ScenarioFailure, ScenarioResult } from './result.ts';
 import type { Act, CheckStep, Exchange, Scenario, TroubleAt } from './scenario.ts';
+import type { StepOf } from './step.ts';
 import type { Address, Stage } from './stage.ts';
 import { stageSettings } from './stage-settings.ts';
 import { WatchedStore } from './watched-store.ts';
@@ -140,6 +143,8 @@ class Play {
         if (refusal !== undefined) this.#fail(act.step, [`the agent's server refused: ${refusal}`]);
         return;
       }
+      case 'caller':
+        return this.#converse(act.step);
       case 'restart':
         this.#address = await this.#stage.restart();
         return;
@@ -148,6 +153,37 @@ class Play {
         return;
       default:
         act satisfies never;
+    }
+  }
+
+  /** A model plays the caller until they hang up. */
+  async #converse(step: StepOf<'caller'>): Promise<void> {
+    const { lineNumber, written, maxTurns } = step;
+    for (let said = 0; ; said += 1) {
+      const move = await this.#nextMove(step);
+      if ('hangsUp' in move) {
+        if (!move.hasReachedGoal) this.#fail(step, [`the caller gave up: ${move.reason}`], 'judge');
+        return;
+      }
+      const hasHungUp = this.#deliveries.at(-1)?.hearing.hangsUp === true;
+      if (hasHungUp) this.#giveUp(step, [`the agent has hung up on: ${move.say}`]);
+      if (said === maxTurns)
+        this.#giveUp(step, [`the caller did not get what they want in ${maxTurns} turns`]);
+      const opening = { name: 'say', text: move.say, lineNumber, written } as const;
+      await this.#exchange({ kind: 'exchange', opening, answers: [], trouble: undefined });
+    }
+  }
+
+  async #nextMove(step: StepOf<'caller'>): Promise<CallerMove> {
+    const { playedCaller } = this.#options;
+    if (playedCaller === undefined) throw new Error('a caller line needs a model');
+    const turns = this.#turns().filter(({ conversation }) => conversation === this.#conversation);
+    try {
+      return await playedCaller(step, turns);
+    } catch (error) {
+      this.#options.signal?.throwIfAborted();
+      this.#undecided.push(`line ${step.lineNumber}: the caller failed: ${messageOf(error)}`);
+      throw new CallOver();
     }
   }
 

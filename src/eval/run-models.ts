@@ -1,4 +1,4 @@
-// The models of one run: the agent's own and the judge's, asked, recorded or replayed.
+// The models of one run, the agent's own and that of the evals: asked, recorded or replayed.
 
 import { rename, writeFile } from 'node:fs/promises';
 import { readFileSync } from 'node:fs';
@@ -10,20 +10,21 @@ import { modelJudge } from './judge.ts';
 import { ModelRecorder } from './model-recorder.ts';
 import { ModelReplayer, type Miss } from './model-replayer.ts';
 import type { PlayOptions } from './play-options.ts';
+import { modelCaller } from './played-caller.ts';
 import {
   formatRecording, parseRecording, RecordingError, type RecordedReply,
 } from './recording.ts';
 import type { ScenarioFailure, ScenarioResult } from './result.ts';
 
-export interface RunModels extends Pick<PlayOptions, 'modelFor' | 'judge'> {
+export interface RunModels extends Pick<PlayOptions, 'modelFor' | 'judge' | 'playedCaller'> {
   /** To be called once, with what came of the run. Resolves with what the models add to it. */
   finish(result: ScenarioResult): Promise<ScenarioResult>;
 }
 
 export interface RunModelsOptions {
-  /** Decides `judge` lines. */
-  readonly judge?: ChatModel | undefined;
-  /** Ends questions to the judge. */
+  /** Decides `judge` lines, and plays callers. */
+  readonly evalModel?: ChatModel | undefined;
+  /** Ends questions to it. */
   readonly signal?: AbortSignal | undefined;
   /** Applied to what is recorded. */
   readonly redact?: ((text: string) => string) | undefined;
@@ -55,8 +56,8 @@ export function scenarioModels(
 }
 
 /** Models that are asked. */
-export function liveModels({ judge, signal }: RunModelsOptions): RunModels {
-  return { ...judgeBy(judge, signal), finish: (result) => Promise.resolve(result) };
+export function liveModels({ evalModel, signal }: RunModelsOptions): RunModels {
+  return { ...helpersBy(evalModel, signal), finish: (result) => Promise.resolve(result) };
 }
 
 /**
@@ -64,11 +65,11 @@ export function liveModels({ judge, signal }: RunModelsOptions): RunModels {
  * written and the run fails.
  */
 export function recordedModels(
-  path: string, { judge, signal, redact }: RunModelsOptions,
+  path: string, { evalModel, signal, redact }: RunModelsOptions,
 ): RunModels {
   const recorder = new ModelRecorder();
   return {
-    ...judgeBy(judge && recorder.record(judge), signal),
+    ...helpersBy(evalModel && recorder.record(evalModel), signal),
     modelFor: (own) => recorder.record(own),
     async finish(result) {
       const { replies, failures } = await recorder.heard();
@@ -87,11 +88,11 @@ export function recordedModels(
  * fails for that reason alone: what follows from a missing reply says nothing about the agent.
  */
 export function replayedModels(
-  replies: readonly RecordedReply[], { judge, signal }: RunModelsOptions,
+  replies: readonly RecordedReply[], { evalModel, signal }: RunModelsOptions,
 ): RunModels {
   const replayer = new ModelReplayer(replies);
   return {
-    ...judgeBy(judge && replayer.replay(judge), signal),
+    ...helpersBy(evalModel && replayer.replay(evalModel), signal),
     modelFor: (own) => replayer.replay(own),
     finish: ({ ...result }) => {
       const [miss] = replayer.misses;
@@ -114,10 +115,11 @@ export function readRecording(path: string): readonly RecordedReply[] | undefine
   return parseRecording(text, path);
 }
 
-function judgeBy(
+function helpersBy(
   model: ChatModel | undefined, signal: AbortSignal | undefined,
-): Pick<PlayOptions, 'judge'> {
-  return model === undefined ? {} : { judge: modelJudge(model, { signal }) };
+): Pick<PlayOptions, 'judge' | 'playedCaller'> {
+  if (model === undefined) return {};
+  return { judge: modelJudge(model, { signal }), playedCaller: modelCaller(model, { signal }) };
 }
 
 function reasonsOf({ diff }: Miss): readonly string[] {

@@ -20,7 +20,7 @@ export interface RunScenarioOptions {
   readonly timeoutMs?: number;
   /** Whether tools with effects run without a line that allows it. Default false. */
   readonly realTools?: boolean;
-  /** Decides `judge` lines: `provider:model`. */
+  /** Decides `judge` lines, and plays callers: `provider:model`. */
   readonly evalModel?: string;
   /** Asks the models, even if there is a recording. Default false. */
   readonly live?: boolean;
@@ -55,17 +55,18 @@ export async function runScenario(
   const path = file instanceof URL ? fileURLToPath(file) : file;
   const scenario = readScenario(path, process.cwd());
   const cast = partsOf(app);
-  const judge = evalModel === undefined
+  const opened = evalModel === undefined
     ? undefined : openEvalModel(evalModel, 'evalModel', cast.settings);
   const source = options.live === true ? 'live' : 'recording';
-  const { ofRun, isReplayed } = scenarioModels(recordingPath(path), source, { judge, signal });
+  const { ofRun, isReplayed } = scenarioModels(
+    recordingPath(path), source, { evalModel: opened, signal },
+  );
   const models = ofRun();
-  const playOptions = {
-    timeoutMs, allowsRealTools, signal, modelFor: models.modelFor, judge: models.judge,
-  };
+  const { modelFor, judge, playedCaller } = models;
+  const playOptions = { timeoutMs, allowsRealTools, signal, modelFor, judge, playedCaller };
   const problems = [
     ...problemsOf(scenario, cast, playOptions),
-    ...(isReplayed ? [] : problemsOfModels(scenario, cast, judge)),
+    ...(isReplayed ? [] : problemsOfModels(scenario, cast, opened)),
   ];
   if (problems.length > 0) throw new ScriptError(shellWord(path), problems);
   const result = await models.finish(await playScenario(scenario, cast, playOptions));

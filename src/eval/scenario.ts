@@ -46,6 +46,7 @@ export type Act =
   | { readonly kind: 'check'; readonly step: CheckStep }
   | { readonly kind: 'mock'; readonly step: StepOf<'mock'> }
   | { readonly kind: 'data'; readonly step: StepOf<'data'> }
+  | { readonly kind: 'caller'; readonly step: StepOf<'caller'> }
   | { readonly kind: 'restart' | 'kill'; readonly step: TroubleStep };
 
 /** Who calls, and how. */
@@ -112,6 +113,8 @@ export function scenarioOf(steps: readonly Step[], file: string): Scenario {
   }
   for (const step of isScripted ? allOf(steps, 'within-tokens') : [])
     fault(step, 'a scripted model uses no tokens');
+  for (const step of isScripted ? allOf(steps, 'caller') : [])
+    fault(step, 'nobody knows what a played caller says, so no "model" line can answer it');
   const examples = {
     good: allOf(steps, 'good').map(({ text }) => text),
     bad: allOf(steps, 'bad').map(({ text }) => text),
@@ -120,7 +123,7 @@ export function scenarioOf(steps: readonly Step[], file: string): Scenario {
   if (example !== undefined && allOf(steps, 'judge').length === 0)
     fault(example, `${example.name} is an example for judge, and nothing is judged`);
   const checks = steps.filter((step) => isOneOf(CHECKS_OF_CALL, step));
-  if (checks.length === 0 && !acts.some(({ kind }) => kind === 'check'))
+  if (checks.length === 0 && !acts.some(({ kind }) => kind === 'check' || kind === 'caller'))
     problems.push('it expects nothing, so it could never fail: add a line such as expect Hello');
   if (problems.length > 0) throw new ScriptError(file, problems);
   return {
@@ -177,7 +180,7 @@ function actsOf(steps: readonly Step[], fault: TellFault): readonly Act[] {
         fault(step, `${step.name} must stand above the first say: it holds for the whole call`);
     } else if (isOneOf(CHECKS, step)) acts.push({ kind: 'check', step });
     else if (isOneOf(CHECKS_OF_CALL, step)) continue;
-    else if (step.name === 'mock' || step.name === 'data') {
+    else if (step.name === 'mock' || step.name === 'data' || step.name === 'caller') {
       acts.push({ kind: step.name, step } as Act);
     } else if (step.name === 'model') addPart(exchange.answers, step);
     else if (isOneOf(TROUBLES, step) && step.at !== undefined) {

@@ -4,6 +4,7 @@ import { isObject } from '../base/fields.ts';
 import { parseJson, type JsonObject } from '../base/json.ts';
 import { isToolName } from '../models/well-formed-call.ts';
 import { oneLine } from '../cli/terminal/one-line.ts';
+import { parseCallerLine } from './caller-line.ts';
 import { parseExpectation } from './expectation.ts';
 import { Fault } from './fault.ts';
 import { parseMock, parseModelLine } from './stand-in-lines.ts';
@@ -17,6 +18,7 @@ export const WORDS: Readonly<Record<string, (argument: string) => Action>> = {
     name: 'say', text: text(argument, 'say takes what the caller says: say Hello there'),
   }),
   call: parseCall,
+  caller: parseCallerLine,
   expect: expecting('expect'),
   'expect-not': expecting('expect-not'),
   'expect-data': expecting('expect-data'),

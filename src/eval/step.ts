@@ -23,7 +23,7 @@ export type Moment =
   | { readonly words: number }
   | { readonly tool: string };
 
-export type Action = SetUp | Opening | ModelLine | Mock | Trouble | Check;
+export type Action = SetUp | Opening | CallerLine | ModelLine | Mock | Trouble | Check;
 export type ActionName = Action['name'];
 
 /** Holds for the whole call. */
@@ -44,6 +44,15 @@ export type Opening =
   /** Another caller calls, from this number. Undefined: the same one calls again. */
   | { readonly name: 'call'; readonly from: string | undefined }
   | { readonly name: 'data'; readonly data: JsonObject };
+
+/** A model plays the caller for some turns. */
+export interface CallerLine {
+  readonly name: 'caller';
+  readonly persona: string;
+  readonly goal: string;
+  /** How often they speak at most. */
+  readonly maxTurns: number;
+}
 
 /** What a scripted model answers, in the turn that the line belongs to. */
 export interface ModelLine {

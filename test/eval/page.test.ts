@@ -5,6 +5,7 @@ import { describe, it } from 'node:test';
 
 import { getAgent } from '../../src/agents/built-in/registry.ts';
 import { defineAgent } from '../../src/agents/define-agent.ts';
+import type { PlayedCaller } from '../../src/eval/played-caller.ts';
 import type { Judge } from '../../src/eval/play-options.ts';
 import { WORDS } from '../../src/eval/script-words.ts';
 import { tool } from '../../src/tools/tool.ts';
@@ -32,6 +33,10 @@ const shop = defineAgent({
   ],
 });
 
+const judge: Judge = () => Promise.resolve({ outcome: 'passed', reason: 'So it is.' });
+const playedCaller: PlayedCaller = () =>
+  Promise.resolve({ hangsUp: true, hasReachedGoal: true, reason: 'It is done.' });
+
 /** What a part of a scenario needs above it. */
 const PAYING = 'say Hi\nmodel calls pay {"cents": 500}\nmodel says Paid.\n';
 
@@ -49,12 +54,11 @@ describe('docs/evals.md', () => {
   for (const { file, text, line } of snippets) {
     it(`plays the scenario in line ${line}`, async () => {
       const agent = file === undefined ? shop : getAgent('bakery');
-      const before = text.includes('say ') ? '' : PAYING;
+      const before = /^(?:say|caller) /m.test(text) ? '' : PAYING;
       const after = /^(?:never|expect)/m.test(text) ? '' : '\nnever-fails';
-      const judge: Judge = () => Promise.resolve({ outcome: 'passed', reason: 'So it is.' });
       const result = await play(agent, `real pay\n${before}${text}${after}`.replace(
         file === undefined ? '' : 'real pay\n', '',
-      ), { judge });
+      ), { judge, playedCaller });
       assert.deepEqual(failuresOf(result), []);
     });
   }

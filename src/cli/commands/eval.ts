@@ -65,7 +65,7 @@ the scenario expects. A scenario is a text file with one step per line; a direct
   --record             Writes the models' replies beside the scenario, as NAME.recorded.json. From
                        then on they are replayed, without a key.
   --live               Asks the models, even if there is a recording.
-  --eval-model MODEL   Decides "judge" lines: provider:model.
+  --eval-model MODEL   Decides "judge" lines, and plays callers: provider:model.
   --compare FILE       Says which scenarios got better or worse since this --json was printed.
   --json               Prints the results as JSON, and nothing else on stdout.
   --junit FILE         Also writes the results as JUnit XML.
@@ -186,7 +186,7 @@ async function stageAll(
   options: PlayOptions,
   { environment, directory }: Terminal,
 ): Promise<readonly Staged[]> {
-  const { '--settings-file': file, '--agent': agent, '--eval-model': judgeName } = flags;
+  const { '--settings-file': file, '--agent': agent, '--eval-model': evalModelName } = flags;
   const settings = loadSettings({
     argv: file === undefined ? [] : ['--settings-file', file],
     // Production would require a secret, and each app gets one of its own.
@@ -194,17 +194,17 @@ async function stageAll(
     directory,
   });
   const general = agent === undefined ? settings : { ...settings, agent, agents: [] };
-  const judge = judgeName === undefined
-    ? undefined : openEvalModel(judgeName, '--eval-model', settings);
+  const evalModel = evalModelName === undefined
+    ? undefined : openEvalModel(evalModelName, '--eval-model', settings);
   const staged: Staged[] = [];
   const problems: string[] = [];
   for (const scenario of scenarios) {
     const cast = await castFor(scenario, general, directory);
-    const models = modelsFor(scenario, source, { judge, signal: options.signal }, directory);
+    const models = modelsFor(scenario, source, { evalModel, signal: options.signal }, directory);
     staged.push({ scenario, cast, models: models.ofRun });
     const found = [
-      ...problemsOf(scenario, cast, { ...options, judge: models.ofRun().judge }),
-      ...(models.isReplayed ? [] : problemsOfModels(scenario, cast, judge)),
+      ...problemsOf(scenario, cast, { ...options, ...models.ofRun() }),
+      ...(models.isReplayed ? [] : problemsOfModels(scenario, cast, evalModel)),
     ];
     if (found.length > 0)
       problems.push(`${shellWord(oneLine(scenario.file, 200))}: ${found.join('; ')}`);

@@ -147,6 +147,23 @@ describe('eval --eval-model', () => {
   });
 });
 
+describe('a played caller', () => {
+  it('is recorded and replayed like any model', async (t) => {
+    const script =
+      'agent starter\ncaller "a customer" wants "bread" in 3 turns\nexpect Bread, of course\n';
+    const folder = new Folder(t, { 'a.txt': script });
+    const moves = [
+      '{"say": "Bread, please."}', '{"hang_up": true, "reached": true, "reason": "Sold."}',
+    ];
+    const server = await vendor(t, 'Bread, of course.', moves);
+    const recorded = await folder.run(['--record', ...JUDGE], server);
+    assert.equal(recorded.code, 0, recorded.out);
+    const replayed = await folder.run(JUDGE);
+    assert.equal(replayed.code, 0, replayed.out);
+    assert.equal(server.requests.length, 3);
+  });
+});
+
 describe('eval --runs and --compare', () => {
   it('prints pass rates, and what got better or worse since another --json', async (t) => {
     const folder = new Folder(t, { 'a.txt': TALK, 'b.txt': TALK });
