@@ -17,8 +17,8 @@ import {
 } from '../faults/model-server.ts';
 import { Told } from '../fixtures/app.ts';
 import { codeBlocks, PEERS, readPage, ROOT } from '../fixtures/pages.ts';
+import { isMissing, RedisServer } from '../fixtures/redis-server.ts';
 import { SECRET, Workplace, type SpawnedServer } from '../fixtures/spawned-server.ts';
-import { WITHOUT_SQLITE } from '../fixtures/sqlite.ts';
 import { SpanReceiver, type ReceivedSpan } from './span-receiver.ts';
 
 const PACKAGES = join(PEERS, 'node_modules');
@@ -407,10 +407,12 @@ describe('a failed turn', LIMIT, () => {
   });
 });
 
-describe('a server with workers', { ...LIMIT, skip: WITHOUT_SQLITE }, () => {
-  it('traces the turns of each', async () => {
-    const store = { WORKERS: '2', CONVERSATION_STORE: 'sqlite:calls.db' };
-    const { client } = await serve('./tracing.mjs', store, 2);
+describe('a server with workers', { ...LIMIT, skip: isMissing('redis-server') }, () => {
+  it('traces the turns of each', async (t) => {
+    const redis = await RedisServer.start('redis-server');
+    t.after(() => redis.remove());
+    const store = { CONVERSATION_STORE: redis.url, STORE_TIMEOUT_MS: '5000' };
+    const { client } = await serve('./tracing.mjs', { WORKERS: '2', ...store }, 2);
     await (await client.post(message('t-1'), PARENT)).text();
     const turn = await receiver.span('invoke_agent waiter');
     const fetched = await receiver.span('GET');

@@ -8,6 +8,7 @@ import { defineAgent } from '../../src/agents/define-agent.ts';
 import { withModel } from '../../src/agents/with-model.ts';
 import { scriptedModel } from '../../src/models/scripted-model.ts';
 import { tool } from '../../src/tools/tool.ts';
+import { cardNumbers } from '../../src/redaction/card-numbers.ts';
 import type { TurnPoint } from '../../src/turns/turn-points.ts';
 import { traceOf, NOT_TRACED } from '../../src/turns/turn-trace.ts';
 import {
@@ -246,6 +247,28 @@ describe('the channel layercode-microserver:turn', () => {
     const answers = points.flatMap((point) =>
       point.type === 'modelCompleted' ? [point.answer?.text] : []);
     assert.deepEqual(answers, ['', 'Seen.']);
+  });
+
+  it('has no value that the agent redacts, whoever says it', async (t) => {
+    const points = subscribed(t);
+    const card = '4111 1111 1111 1111';
+    const pay = tool({
+      name: 'pay',
+      description: 'Pays.',
+      parameters: { type: 'object', properties: { card: { type: 'string' } } },
+      run: () => `Charged ${card}.`,
+    });
+    const agent = defineAgent({
+      name: 'cashier', prompt: `Test with ${card}.`, tools: [pay], redact: cardNumbers,
+    });
+    const model = scriptedModel([{ call: 'pay', args: { card } }, `Charged ${card}.`]);
+    const environment = { OTEL_INSTRUMENTATION_GENAI_CAPTURE_MESSAGE_CONTENT: 'true' };
+    const { client } = serve(t, withModel(agent, model), { environment });
+    await (await client.say(`Charge ${card}`)).text();
+    await ended(points);
+    assert.match(only(points, 'turnStarted').text ?? '', /^Charge \[card /);
+    assert.match(only(points, 'toolEnded').result ?? '', /Charged \[card /);
+    assert.doesNotMatch(JSON.stringify(points), /1111/);
   });
 
   it('tells nothing of a turn that began before anybody listened', async (t) => {
