@@ -36,6 +36,7 @@ import type { Settings } from '../settings/settings.ts';
 import type { CallLimits } from '../turns/call-limits.ts';
 import type { AppPlatform } from './app-platform.ts';
 import type { Tracing } from '../turns/turn-trace.ts';
+import type { CostOf } from '../turns/turn-work.ts';
 import type { Prices } from './prices.ts';
 import {
   routeAgents, type GivenAgents, type RoutedAgent, type RoutedAgents,
@@ -135,11 +136,10 @@ export class App {
     this.#shared = sharedByRequests(settings, log, processes);
     this.#openSessions = openSessionsToWaitFor(settings);
     const { limits, prices } = parts;
-    const tracing = (this.#tracing = openTracing(
-      settings.environment, log, (model, tokens) => prices.costOf(model, tokens),
-    ));
+    const costOf: CostOf = (model, tokens) => prices.costOf(model, tokens);
+    const tracing = (this.#tracing = openTracing(settings.environment, log, costOf));
     this.#routed = routeAgents(given, {
-      settings, store, channel, metrics, log, records, tracing, limits,
+      settings, store, channel, metrics, log, records, tracing, limits, costOf,
     });
     const [first, ...others] = this.#routed;
     this.agents = [served(first), ...others.map(served)];
@@ -156,7 +156,7 @@ export class App {
       secrets: this.#userSecrets,
       metrics,
       fetch: parts.fetch,
-      prices,
+      costOf,
       platform,
       notReadyReasons: () => (this.#shutdown.isReady ? [] : ['the server is shutting down']),
       storeHealth: store.health?.bind(store),

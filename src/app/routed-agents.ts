@@ -16,6 +16,7 @@ import type { Settings } from '../settings/settings.ts';
 import { onceToolsOf } from '../tools/tool-once.ts';
 import type { Tracing } from '../turns/turn-trace.ts';
 import type { CallLimits } from '../turns/call-limits.ts';
+import type { CostOf } from '../turns/turn-work.ts';
 import { Turns } from '../turns/turns.ts';
 import { agentChannels } from './agent-channels.ts';
 
@@ -59,6 +60,7 @@ export interface SharedByAgents {
   readonly tracing: Tracing;
   /** Undefined if calls have no limit. */
   readonly limits: CallLimits | undefined;
+  readonly costOf: CostOf;
 }
 
 /** Undefined for an agent that redacts nothing. */
@@ -79,7 +81,7 @@ function redactionFor(
 
 export function routeAgents(
   given: GivenAgents,
-  { settings, store, channel, metrics, log, records, tracing, limits }: SharedByAgents,
+  { settings, store, channel, metrics, log, records, tracing, limits, costOf }: SharedByAgents,
 ): RoutedAgents {
   const agents = new Map<string, BoundAgent>();
   for (const { name, agent } of given) if (name !== undefined) agents.set(name, agent);
@@ -122,6 +124,7 @@ export function routeAgents(
           },
       tracing,
       limits,
+      costOf,
       redaction: redactionFor({ name, agent, secrets, keys }, log),
     });
     const path = name === undefined ? agentRoute : agentPath(agentRoute, name);

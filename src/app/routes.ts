@@ -9,7 +9,7 @@ import { localOnly } from '../middleware/local-only.ts';
 import { rateLimit } from '../middleware/rate-limit.ts';
 import { signed, signedIfAtAll } from '../wires/layercode/signed.ts';
 import type { AppPlatform, PlatformAgent } from './app-platform.ts';
-import type { Prices } from './prices.ts';
+import type { CostOf } from '../turns/turn-work.ts';
 import type { RoutedAgent, RoutedAgents } from './routed-agents.ts';
 import { turnMetrics } from '../observers/turn-metrics.ts';
 import { authorize } from '../wires/layercode/authorize.ts';
@@ -39,7 +39,7 @@ export interface RouteDependencies {
   readonly secrets: readonly string[];
   readonly metrics: Metrics;
   readonly fetch: typeof fetch | undefined;
-  readonly prices: Prices;
+  readonly costOf: CostOf;
   readonly platform: AppPlatform | undefined;
   /** Why no agent can take calls at the moment. */
   readonly notReadyReasons: () => readonly string[];
@@ -153,7 +153,7 @@ function webhookRoutes(
 /** What every wire of an agent needs. */
 function sharedByWires(
   { name, agent, conversations, turns, metrics }: RoutedAgent,
-  { settings, openSessions, records, prices, platform }: RouteDependencies,
+  { settings, openSessions, records, costOf, platform }: RouteDependencies,
   open: OpenRequests,
 ) {
   return {
@@ -161,7 +161,7 @@ function sharedByWires(
     maxStreams: settings.maxStreams,
     heartbeatMs: settings.heartbeatSeconds * 1_000,
     timeoutMs: settings.turnTimeoutSeconds * 1_000,
-    onTurnEnd: turnObserver(metrics, prices, platform),
+    onTurnEnd: turnObserver(metrics, costOf, platform),
   };
 }
 
@@ -219,9 +219,9 @@ function naming(agentName: string, handler: Handler): Handler {
 }
 
 function turnObserver(
-  metrics: Metrics, prices: Prices, platform: AppPlatform | undefined,
+  metrics: Metrics, costOf: CostOf, platform: AppPlatform | undefined,
 ): TurnObserver {
-  const observe = turnMetrics(metrics, (model, tokens) => prices.costOf(model, tokens));
+  const observe = turnMetrics(metrics, costOf);
   if (platform === undefined) return observe;
   return (delivery, report) => {
     observe(delivery, report);

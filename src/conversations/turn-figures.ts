@@ -3,8 +3,19 @@
 import type { CapturedTurn } from './captured-requests.ts';
 import type { ToolCallState } from './message.ts';
 
-/** One model's requests in a turn. A token count is undefined if the vendor reported none. */
-export interface ModelFigures {
+/** What requests used and cost. */
+export interface CostFigures {
+  /** In the currency of the prices. Missing if the model has no price. */
+  readonly cost?: number | undefined;
+  /** Set if tokens are estimated, as a request was cut off before the vendor reported them. */
+  readonly isEstimated?: true | undefined;
+}
+
+/**
+ * One model's requests in a turn, except for those that have used nothing. A token count is
+ * undefined if the vendor reported none.
+ */
+export interface ModelFigures extends CostFigures {
   readonly model: string;
   readonly requests: number;
   readonly inputTokens: number | undefined;
@@ -13,7 +24,7 @@ export interface ModelFigures {
 }
 
 /** A request to a model. Fields without a value are missing. */
-export interface RequestFigures {
+export interface RequestFigures extends CostFigures {
   readonly model: string;
   /** From the start of the turn. */
   readonly startedMs: number;

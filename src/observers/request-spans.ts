@@ -7,7 +7,7 @@ import type { OpenSpan } from './open-span.ts';
 import { SPAN_KINDS, type OtelAttributes } from './open-telemetry.ts';
 import { answeredMessage, promptMessages } from './span-messages.ts';
 import { ATTRIBUTES as A, EVENTS, OPERATIONS, providerAndModel } from './span-names.ts';
-import type { CostOf } from './turn-metrics.ts';
+import type { CostOf } from '../turns/turn-work.ts';
 
 /** The spans of a turn's requests to models. */
 export class RequestSpans {

@@ -11,7 +11,7 @@ import {
 } from './open-telemetry.ts';
 import { RecentRuns, type RecentRun } from './recent-runs.ts';
 import { ATTRIBUTES as A, OPERATIONS } from './span-names.ts';
-import type { CostOf } from './turn-metrics.ts';
+import type { CostOf } from '../turns/turn-work.ts';
 import { TurnSpan } from './turn-span.ts';
 
 type Link = NonNullable<OtelSpanOptions['links']>[number];

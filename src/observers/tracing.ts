@@ -3,7 +3,7 @@ import type { Logger } from '../log.ts';
 import type { Tracer, Tracing } from '../turns/turn-trace.ts';
 import { hasSdk, loadOpenTelemetry } from './open-telemetry.ts';
 import { SpanTracer } from './span-tracer.ts';
-import type { CostOf } from './turn-metrics.ts';
+import type { CostOf } from '../turns/turn-work.ts';
 
 /** The conventions' own switch for what callers, agents and tools say. */
 const CAPTURE = 'OTEL_INSTRUMENTATION_GENAI_CAPTURE_MESSAGE_CONTENT';

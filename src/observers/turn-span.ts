@@ -8,7 +8,7 @@ import { SPAN_KINDS } from './open-telemetry.ts';
 import { RequestSpans } from './request-spans.ts';
 import { spokenMessage } from './span-messages.ts';
 import { ATTRIBUTES as A, EVENTS, OPERATIONS } from './span-names.ts';
-import type { CostOf } from './turn-metrics.ts';
+import type { CostOf } from '../turns/turn-work.ts';
 
 /** Follows a run of a turn with a span, and with one for each request to a model and tool call. */
 export class TurnSpan implements TurnFollower {

@@ -84,6 +84,8 @@ export interface RecordedTokens {
   readonly input?: number;
   readonly output?: number;
   readonly cachedInput?: number;
+  /** Set if some are estimated, as requests were cut off before the vendor reported them. */
+  readonly isEstimated?: true;
 }
 
 /**
@@ -104,6 +106,8 @@ export interface CallRecord {
   readonly durationMs: number;
   readonly outcome: CallOutcome;
   readonly tokens: RecordedTokens;
+  /** In the currency of `MODEL_PRICES`. Missing if no model has a price. */
+  readonly cost?: number;
   /** The agent's state when the record was made, if `CALL_RECORDS_STATE` is on. */
   readonly state?: Json;
   readonly turns: readonly RecordedTurn[];
@@ -144,7 +148,9 @@ export function callRecordOf(
       input: sumOfKnown(models.map(({ inputTokens }) => inputTokens)),
       output: sumOfKnown(models.map(({ outputTokens }) => outputTokens)),
       cachedInput: sumOfKnown(models.map(({ cachedTokens }) => cachedTokens)),
+      isEstimated: models.some(({ isEstimated }) => isEstimated) ? true : undefined,
     }),
+    ...given({ cost: roundedCost(sumOfKnown(models.map(({ cost }) => cost))) }),
     ...given({ state: hasState ? stateOf(conversation) : undefined }),
     turns: records.map((record) => recordedTurn(record, hasRequests)),
   };
@@ -194,6 +200,11 @@ function turnsOf({ turns }: Conversation, sessionId: string): TurnRecord[] {
     current = turn.figures?.sessionId ?? current ?? (isTold(turn) ? first : undefined);
     return current === sessionId;
   });
+}
+
+/** Without the long tails of sums of fractions. */
+function roundedCost(cost: number | undefined): number | undefined {
+  return cost === undefined ? undefined : Number(cost.toFixed(9));
 }
 
 function stateOf(conversation: Conversation | undefined): Json | undefined {

@@ -129,10 +129,11 @@ function detailsOf({
 
 function requestLine(request: RequestFigures): StoryLine {
   const { model, startedMs, firstTokenMs, durationMs, attempt, failure } = request;
-  const { retriedAfterMs, fellBackTo, inputTokens, outputTokens } = request;
+  const { retriedAfterMs, fellBackTo, inputTokens, outputTokens, isEstimated } = request;
   const tokens = inputTokens === undefined && outputTokens === undefined
     ? []
     : [`${inputTokens ?? '?'} in`, `${outputTokens ?? '?'} out`];
+  if (isEstimated === true) tokens.push('estimated');
   const text = [
     model,
     ...(attempt === undefined ? [] : [`attempt ${attempt}`]),

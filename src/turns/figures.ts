@@ -1,15 +1,15 @@
 // The figures of a turn, for the record of its call.
 
-import type { ModelUsage } from '../agents/agent.ts';
+import type { ModelTokens, ModelUsage } from '../agents/agent.ts';
 import { framesOf } from '../base/stack-frames.ts';
 import { withoutMessage } from '../base/without-message.ts';
 import type { TurnEvent } from '../calls/call-event.ts';
 import { captured } from '../conversations/captured-requests.ts';
 import type {
-  FailureFigures, ModelFigures, RequestFigures, ToolFigures, TurnFigures,
+  CostFigures, FailureFigures, ModelFigures, RequestFigures, ToolFigures, TurnFigures,
 } from '../conversations/turn-figures.ts';
 import { failureReasonOf } from './failure-reason.ts';
-import type { TurnWork, WorkCall, WorkRequest } from './turn-work.ts';
+import type { CostOf, CutUsage, TurnWork, WorkCall, WorkRequest } from './turn-work.ts';
 
 /** A turn whose figures are kept. Its times are on the clock of `performance.now()`. */
 export interface MeasuredTurn {
@@ -56,13 +56,13 @@ export function figuresAtEnd(
 }
 
 function figuresOf(work: TurnWork, nowMs: number): Partial<TurnFigures> {
-  const { usage, requests, calls, fillers } = work;
+  const { usage = [], requests, calls, fillers } = work;
   const answered = requests.find(({ firstDeltaMs }) => firstDeltaMs !== undefined);
   return {
     firstTokenMs: rounded(answered?.firstDeltaMs),
     storeMs: Math.round(work.storeMs) || undefined,
-    models: usage === undefined ? undefined : byModel(usage),
-    requests: first(requests, (request) => requestFigures(request, nowMs)),
+    models: byModel([...usage, ...work.cut], work.costOf),
+    requests: first(requests, (request) => requestFigures(request, nowMs, work.costOf)),
     tools: first(calls, toolFigures),
     fillers: first(fillers, ({ text, afterMs }) => ({ text, afterMs: Math.round(afterMs) })),
   };
@@ -73,8 +73,10 @@ function first<T, U>(all: readonly T[], figures: (one: T) => U): readonly U[] | 
 }
 
 /** A request that still runs ends with its turn, which may not have heard of that yet. */
-function requestFigures(request: WorkRequest, nowMs: number): RequestFigures {
-  const { model, startedMs, attempt, firstDeltaMs, durationMs, tokens } = request;
+function requestFigures(request: WorkRequest, nowMs: number, costOf: CostOf): RequestFigures {
+  const { model, startedMs, attempt, firstDeltaMs, durationMs } = request;
+  const cut = request.used?.();
+  const tokens = cut ?? request.tokens;
   const { inputTokens, outputTokens, cachedTokens } = tokens ?? {};
   const isOver = durationMs !== undefined || request.failure !== undefined;
   return {
@@ -87,6 +89,22 @@ function requestFigures(request: WorkRequest, nowMs: number): RequestFigures {
     retriedAfterMs: rounded(request.retriedAfterMs),
     fellBackTo: request.fellBackTo,
     inputTokens, outputTokens, cachedTokens,
+    ...costFigures(costIn(model, tokens, costOf), cut?.isEstimated === true),
+  };
+}
+
+function costIn(
+  model: string, tokens: ModelTokens | undefined, costOf: CostOf,
+): number | undefined {
+  const isKnown = tokens?.inputTokens !== undefined || tokens?.outputTokens !== undefined;
+  return tokens !== undefined && isKnown ? costOf(model, tokens) : undefined;
+}
+
+/** Sums of fractions get long tails, which would be stored. */
+function costFigures(cost: number | undefined, isEstimated: boolean): CostFigures {
+  return {
+    ...(cost === undefined ? {} : { cost: Number(cost.toFixed(9)) }),
+    ...(isEstimated ? { isEstimated } : {}),
   };
 }
 
@@ -115,19 +133,27 @@ function rounded(ms: number | undefined): number | undefined {
   return ms === undefined ? undefined : Math.round(ms);
 }
 
-function byModel(usage: readonly ModelUsage[]): ModelFigures[] {
+/** Undefined if there were none. */
+function byModel(
+  requests: readonly (ModelUsage | CutUsage)[], costOf: CostOf,
+): ModelFigures[] | undefined {
   const figures = new Map<string, ModelFigures>();
-  for (const { model, inputTokens, outputTokens, cachedTokens } of usage) {
+  for (const request of requests) {
+    const { model, inputTokens, outputTokens, cachedTokens } = request;
     const sum = figures.get(model);
+    const isEstimated = 'isEstimated' in request && request.isEstimated;
     figures.set(model, {
       model,
       requests: (sum?.requests ?? 0) + 1,
       inputTokens: plus(sum?.inputTokens, inputTokens),
       outputTokens: plus(sum?.outputTokens, outputTokens),
       cachedTokens: plus(sum?.cachedTokens, cachedTokens),
+      ...costFigures(
+        plus(sum?.cost, costIn(model, request, costOf)), isEstimated || sum?.isEstimated === true,
+      ),
     });
   }
-  return [...figures.values()];
+  return figures.size === 0 ? undefined : [...figures.values()];
 }
 
 /** A number that is not known counts as 0. Undefined if neither is known. */

@@ -4,7 +4,7 @@ import type { ToolHost } from '../tools/tool-calling-turn.ts';
 import type { OtherProcesses } from './other-processes.ts';
 import type { Speakers } from './speakers.ts';
 import type { Tracing } from './turn-trace.ts';
-import type { WorkObserver } from './turn-work.ts';
+import type { CostOf, WorkObserver } from './turn-work.ts';
 
 /** What all turns of a path share. */
 export interface TurnHost extends ToolHost {
@@ -28,6 +28,8 @@ export interface TurnHost extends ToolHost {
   /** Undefined for an agent without a state. */
   readonly states: LiveStates | undefined;
   readonly observer: WorkObserver | undefined;
+  /** For the record of a call. Undefined: models have no price. */
+  readonly costOf: CostOf | undefined;
   readonly tracing: Tracing;
   /** Undefined for an agent that redacts nothing. */
   readonly redaction: Redaction | undefined;

@@ -108,6 +108,9 @@ export interface WorkCall {
   outcome: ToolEnd | undefined;
 }
 
+/** What tokens of that model cost. Undefined if the model has no price. */
+export type CostOf = (model: string, tokens: ModelTokens) => number | undefined;
+
 /** Created when a turn first waits for something: one that answers at once needs none. */
 export class TurnWork {
   /** Waits for the store: to open its record, and to store its tool calls. */
@@ -123,6 +126,7 @@ export class TurnWork {
   readonly calls: WorkCall[] = [];
   /** Texts that were spoken before the agent's first word. Times are from the start. */
   readonly fillers: { readonly text: string; readonly afterMs: number }[] = [];
+  readonly costOf: CostOf;
   readonly #turn: WorkingTurn;
   readonly #observer: WorkObserver | undefined;
   #slowestMs = 0;
@@ -133,9 +137,14 @@ export class TurnWork {
   /** Outcomes that are more exact than what the model is told. */
   readonly #outcomes = new Map<string, ToolCallOutcome>();
 
-  constructor(turn: WorkingTurn, observer: WorkObserver | undefined) {
+  constructor(
+    turn: WorkingTurn,
+    observer: WorkObserver | undefined,
+    costOf: CostOf = () => undefined,
+  ) {
     this.#turn = turn;
     this.#observer = observer;
+    this.costOf = costOf;
   }
 
   noteStore(ms: number): void {

@@ -224,7 +224,7 @@ export class Turn implements AgentsTurn, OpeningTurn, TimedTurn, SettlingTurn, D
 
   /** Created when it is first asked for: many turns wait for nothing. */
   get work(): TurnWork {
-    return (this.workSoFar ??= new TurnWork(this, this.host.observer));
+    return (this.workSoFar ??= new TurnWork(this, this.host.observer, this.host.costOf));
   }
 
   /** See `DeliveredTurn`. */

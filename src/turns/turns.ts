@@ -36,7 +36,7 @@ import { OtherProcesses, type OwnTurns, type TurnsToEnd } from './other-processe
 import { RunningTurns } from './running-turns.ts';
 import { Speakers } from './speakers.ts';
 import { NOT_TRACED, type Tracing } from './turn-trace.ts';
-import type { WorkObserver } from './turn-work.ts';
+import type { CostOf, WorkObserver } from './turn-work.ts';
 import { Turn, type TurnOwner } from './turn.ts';
 import { numbered } from './values.ts';
 
@@ -69,6 +69,8 @@ export interface TurnsOptions {
   readonly recordsCalls?: boolean;
   /** See `TurnHost`. Default false. */
   readonly capturesRequests?: boolean;
+  /** See `TurnHost`. */
+  readonly costOf?: CostOf | undefined;
   /** What the calls may use. Default: no limit. */
   readonly limits?: CallLimits | undefined;
   /** Called when a turn is over that leaves something in history. Must not throw. */
@@ -94,6 +96,7 @@ export class Turns implements TurnOwner, OwnTurns {
   readonly settleMs: number;
   readonly states: LiveStates | undefined;
   readonly observer: WorkObserver | undefined;
+  readonly costOf: CostOf | undefined;
   readonly tracing: Tracing;
   readonly recordsCalls: boolean;
   readonly capturesRequests: boolean;
@@ -124,6 +127,7 @@ export class Turns implements TurnOwner, OwnTurns {
     this.tracing = options.tracing ?? NOT_TRACED;
     this.recordsCalls = options.recordsCalls ?? false;
     this.capturesRequests = options.capturesRequests ?? false;
+    this.costOf = options.costOf;
     this.#limits = options.limits;
     this.#onTurnOver = options.onTurnOver;
     this.others =

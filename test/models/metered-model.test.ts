@@ -65,7 +65,8 @@ describe('metered', () => {
     }), meter);
     assert.equal(await read(model), 'Yes.');
     assert.deepEqual(told, [OPENED, ['close', 'own:model', 7, 2]]);
-    assert.deepEqual([model.name, model.problems(), model.isUsable()], ['own:model', ['one'], false]);
+    const shown = [model.name, model.problems(), model.isUsable()];
+    assert.deepEqual(shown, ['own:model', ['one'], false]);
   });
 
   it('asks nobody if the tab is not opened', async () => {

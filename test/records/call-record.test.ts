@@ -6,6 +6,7 @@ import {
 } from '../../src/records/call-record.ts';
 import { emptyConversation, type Conversation } from '../../src/conversations/conversation.ts';
 import type { Message } from '../../src/conversations/message.ts';
+import type { ModelFigures } from '../../src/conversations/turn-figures.ts';
 import { newTurn } from '../../src/conversations/turn-record.ts';
 import { appendMessage, openTurn, settleTurn } from '../../src/conversations/rules.ts';
 
@@ -38,11 +39,29 @@ function addTurn(
   settleTurn(conversation, settlement, BOUNDS);
 }
 
+/** The same, with these figures of its models. */
+function withModels(models: readonly ModelFigures[]): Conversation {
+  const conversation = emptyConversation('c-1');
+  const figures = { sessionId: 's-1', startedAt: 5_000, models };
+  openTurn(conversation, { turnId: 't', runId: 999, text: 'Hi', figures }, BOUNDS);
+  const ended = { turnId: 't', runId: 999, state: 'completed', messages: [], figures } as const;
+  settleTurn(conversation, ended, BOUNDS);
+  return conversation;
+}
+
 function turnIds(conversation: Conversation, sessionId = 's-1'): string[] {
   return callRecordOf({ ...CALL, sessionId }, conversation).turns.map(({ turnId }) => turnId);
 }
 
 describe('callRecordOf', () => {
+  it('adds up what the models cost, and says if tokens are estimated', () => {
+    const models = [{ ...MODEL, cost: 0.1, isEstimated: true }, { ...MODEL, cost: 0.2 }] as const;
+    const { cost, tokens } = callRecordOf(CALL, withModels([...models, MODEL]));
+    assert.equal(cost, 0.3);
+    assert.deepEqual(tokens, { input: 30, isEstimated: true });
+    assert.equal('cost' in callRecordOf(CALL, withModels([MODEL])), false);
+  });
+
   it('has ids, times, tokens, and each turn with its words and figures', () => {
     const conversation = emptyConversation('c-1');
     const reply = { role: 'assistant', content: 'Hi.', turnId: 't', state: 'completed' } as const;

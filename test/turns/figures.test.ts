@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 
-import type { ModelUsage } from '../../src/agents/agent.ts';
+import type { ModelTokens, ModelUsage } from '../../src/agents/agent.ts';
 import type { TurnEvent } from '../../src/calls/call-event.ts';
 import {
   figuresAtEnd, figuresAtStart, MAX_FIGURES, type MeasuredTurn,
@@ -103,5 +103,50 @@ describe('figuresAtEnd', () => {
     const { failure } = figuresAtEnd(turnOf({ error }), true);
     assert.equal(failure?.reason, 'model');
     assert.match(failure.detail ?? '', /^ModelError rate_limited/);
+  });
+
+  it('says what requests cost, and which tokens are estimated', () => {
+    const turn = {
+      conversationId: 'c', turnId: 't', runId: 1, startedAtMs: performance.now(), isOver: false,
+      trace: undefined,
+    };
+    const costOf = (model: string, { inputTokens = 0 }: ModelTokens): number | undefined =>
+      model === 'a' ? inputTokens / 10 : undefined;
+    const work = new TurnWork(turn, undefined, costOf);
+    work.noteUsage(usageOf('a', { inputTokens: 1, outputTokens: 5 }));
+    work.noteUsage(usageOf('a', {}));
+    work.noteUsage(usageOf('b', { inputTokens: 1 }));
+    const used = { inputTokens: 2, outputTokens: 3, isEstimated: true };
+    const sent = { type: 'sent', model: 'a', attempt: 1, body: '{}' } as const;
+    work.noteRequest({ ...sent, request: 1, usedSoFar: () => used });
+    const { models, requests = [] } = figuresAtEnd(turnOf({ workSoFar: work }), false);
+    assert.deepEqual(models, [
+      {
+        model: 'a', requests: 3, inputTokens: 3, outputTokens: 8, cachedTokens: undefined,
+        cost: 0.3, isEstimated: true,
+      },
+      {
+        model: 'b', requests: 1, inputTokens: 1, outputTokens: undefined, cachedTokens: undefined,
+      },
+    ]);
+    assert.deepEqual(requests.map(({ cost }) => cost), [0.1, undefined, undefined, 0.2]);
+    const running = requests.at(-1);
+    assert.deepEqual(
+      [running?.failure, running?.inputTokens, running?.outputTokens, running?.isEstimated],
+      ['interrupted', 2, 3, true],
+    );
+  });
+
+  it('has no figures of a request that used nothing among those of models', () => {
+    const work = workOf();
+    work.noteRequest({ type: 'sent', request: 1, model: 'a', attempt: 1, body: '{}' });
+    work.noteRequest({
+      type: 'failed', request: 1, model: 'a', failure: 'rate_limited', reason: undefined,
+      durationMs: 1, tokens: { inputTokens: undefined, outputTokens: undefined },
+      answer: { text: '', calls: [] },
+    });
+    const { models, requests } = figuresAtEnd(turnOf({ workSoFar: work }), false);
+    assert.equal(models, undefined);
+    assert.equal(requests?.length, 1);
   });
 });

@@ -12,8 +12,8 @@ const SLOWEST = 3;
  * `hasRequests`: with what models were sent, if that was captured.
  */
 export function describedCall(record: CallRecord, hasRequests: boolean): string {
-  const { conversationId, sessionId, agent, from, to, tokens, state } = record;
-  const { input = 0, output = 0 } = tokens;
+  const { conversationId, sessionId, agent, from, to, tokens, cost, state } = record;
+  const { input = 0, output = 0, isEstimated } = tokens;
   const slowest = slowestOf(record, SLOWEST);
   const lines = [
     `session       ${sessionId}`,
@@ -21,7 +21,8 @@ export function describedCall(record: CallRecord, hasRequests: boolean): string 
     `agent         ${agent}`,
     ...((from ?? to) === undefined ? [] : [`caller        ${from ?? '?'} → ${to ?? '?'}`]),
     `time          ${record.startedAt} – ${record.endedAt}, ${record.outcome}`,
-    `tokens        ${input} in, ${output} out`,
+    `tokens        ${input} in, ${output} out${isEstimated === true ? ', partly estimated' : ''}`,
+    ...(cost === undefined ? [] : [`cost          ${cost}`]),
     ...storyOf(record).flatMap((turn) => toldLines(turn, hasRequests)),
     ...(state === undefined ? [] : ['', `state         ${JSON.stringify(state)}`]),
     ...(slowest.length === 0 ? [] : ['', 'slowest', ...slowest.map(slowLine)]),
