@@ -20,6 +20,7 @@ function startOfDigits(text: string, value: string): number {
       places.unshift(at);
     } else if (!/[\s.,-]/.test(character)) break;
   }
+  if (digits === value) return -1;
   for (let from = 0; digits.length - from >= SHORTEST_PART; from++) {
     const part = digits.slice(from);
     if (part.length < value.length && value.startsWith(part)) return places[from] ?? -1;
@@ -29,6 +30,7 @@ function startOfDigits(text: string, value: string): number {
 
 function startOfText(text: string, value: string): number {
   const end = text.trimEnd().toLowerCase();
+  if (end.endsWith(value.toLowerCase())) return -1;
   for (let length = Math.min(value.length - 1, end.length); length >= SHORTEST_PART; length--) {
     const start = end.length - length;
     const isWhole = start === 0 || /[\s<("]/.test(end[start - 1] ?? '');

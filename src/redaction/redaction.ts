@@ -90,12 +90,13 @@ export class Redaction {
    * may end with the beginning of one.
    */
   sealHeard(conversationId: string, text: string): string {
-    const sealed = this.seal(conversationId, text);
+    // First, as a part of a value may look like another one.
     for (const [letters, { kind, value }] of this.#calls.get(conversationId)?.entries() ?? []) {
-      const start = startOfPart(sealed, value);
-      if (start !== -1) return sealed.slice(0, start) + markOf(kind, letters);
+      const start = startOfPart(text, value);
+      if (start !== -1)
+        return this.seal(conversationId, text.slice(0, start)) + markOf(kind, letters);
     }
-    return sealed;
+    return this.seal(conversationId, text);
   }
 
   #sealed(conversationId: string, text: string): string {

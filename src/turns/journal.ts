@@ -155,7 +155,8 @@ export class Journal implements TurnJournal {
     if (this.#turn.isOver || this.#turn.spoken.hasSpoken) return false;
     const event = this.#turn.spoken.sayFiller(text);
     if (event === undefined) return true;
-    this.#turn.work.noteFiller(text);
+    const { work, values } = this.#turn;
+    work.noteFiller(values === undefined ? text : values.text(text));
     void this.#turn.send(event);
     return true;
   }

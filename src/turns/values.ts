@@ -52,7 +52,10 @@ export class Values {
     let end = 0;
     while (end < cut.length && cut[end] === whole[end]) end += 1;
     if (end === cut.length) return cut;
-    return whole.slice(0, whole[end] === '[' ? whole.indexOf(']', end) + 1 : end);
+    // The placeholder that stands there, perhaps with a part of its value that looks like another.
+    const start = whole.lastIndexOf('[', end);
+    const last = start === -1 ? -1 : whole.indexOf(']', start);
+    return whole.slice(0, last >= end ? last + 1 : end);
   }
 
   /** A JSON value whose marks have become numbers, as far as these are known. */

@@ -9,13 +9,16 @@ import { defineAgent } from '../../src/agents/define-agent.ts';
 import { stateMadeBy } from '../../src/agents/state/state.ts';
 import { tool } from '../../src/tools/tool.ts';
 import { withModel } from '../../src/agents/with-model.ts';
+import { noLog } from '../../src/app/create-app.ts';
 import { scriptedModel, type Script, type ScriptedModel } from '../../src/models/scripted-model.ts';
 import { cardNumbers } from '../../src/redaction/card-numbers.ts';
 import { emailAddresses } from '../../src/redaction/email-addresses.ts';
+import { CallRecorder } from '../../src/records/call-recorder.ts';
 import {
   contentsOf, deferred, errorsIn, fired, Listener, messageEvent, serve, slowStore, Told,
   type Served, type ServeOptions, type TestAgent,
 } from '../fixtures/app.ts';
+import { CallArchiveInMemory } from '../records/call-archive-in-memory.ts';
 
 const CARD = '4242424242424242';
 const SPOKEN = '4242 4242 4242 4242';
@@ -215,6 +218,22 @@ describe('redact', () => {
       [conversationId, turnId, caller?.from, metadata, event.turn_id],
       ['5555555555554444', CARD, '4242424242426', { mail: 'ann@example.com' }, CARD],
     );
+  });
+
+  it('keeps values out of a filler that is recorded', async (t) => {
+    const archive = new CallArchiveInMemory();
+    const records = new CallRecorder({ archive, log: noLog() });
+    const served = redacting(t, {
+      onMessage({ text, journal }) {
+        journal.sayFiller(`One moment, ${journal.reveal(text)}.`);
+        return 'Done.';
+      },
+    }, { records });
+    assert.equal(await says(served, SPOKEN), `One moment, ${CARD}. Done.`);
+    await served.client.post({ type: 'session.end', session_id: 's-1', conversation_id: 'c-1' });
+    const kept = JSON.stringify(await archive.kept.next('a record'));
+    assert.match(kept, /One moment, \[card 1\]\./);
+    assert.doesNotMatch(kept, /4242/);
   });
 
   it('keeps values out of the stored state', async (t) => {

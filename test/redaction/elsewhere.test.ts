@@ -42,7 +42,9 @@ const payer: ChatModel = {
 /** What `pay` was given, and under which key. */
 type Paid = Told<readonly [card: string, key: string]>;
 
-function paying(paid: Paid, once: boolean): TestAgent {
+function paying(
+  paid: Paid, once: boolean | ((args: { readonly card: string }) => string),
+): TestAgent {
   const pay = tool({
     name: 'pay',
     description: 'Pays.',
@@ -97,6 +99,19 @@ describe('a value', () => {
     assert.equal(await says(b, OTHER), '"paid"');
     assert.deepEqual(paid.all.map(([card]) => card), ['4242424242424242', '5555555555554444']);
     assert.equal(new Set(paid.all.map(([, key]) => key)).size, 2);
+  });
+
+  it('is not in what a once function gets: its text becomes a hash without a key', async (t) => {
+    const paid: Paid = new Told();
+    const named = new Told<string>();
+    const { a, b } = machines(t, paying(paid, ({ card }) => {
+      named.tell(card);
+      return card;
+    }));
+    assert.equal(await says(a, CARD), '"paid"');
+    assert.match(await says(b, `With ${CARD}.`), /"status":"done before"/);
+    assert.deepEqual(named.all, ['[card 1]', '[card 1]']);
+    assert.deepEqual(paid.all.map(([card]) => card), ['4242424242424242']);
   });
 
   it('keeps letters for a number while the store does not answer', async (t) => {

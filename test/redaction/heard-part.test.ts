@@ -16,6 +16,8 @@ describe('startOfPart', () => {
     });
 
   for (const [text, value] of [
+    ['It is 4242 4242 4242 4242', '4242424242424242'],
+    ['Write to ann@example.com', 'ann@example.com'],
     ['It is 424', '4242424242424242'],
     ['It is 9999 99', '4242424242424242'],
     ['4242 42 is it', '4242424242424242'],

@@ -83,6 +83,9 @@ describe('Redaction', () => {
     const mark = one.seal('c', CARD);
     assert.equal(one.sealHeard('c', 'It is 4242 42'), `It is ${mark}`);
     assert.equal(one.sealHeard('c', 'It is 5555 55'), 'It is 5555 55');
+    // Thirteen of its digits pass the Luhn check themselves.
+    const longer = one.seal('c', '4000000000006000000');
+    assert.equal(one.sealHeard('c', 'It is 4000 0000 0000 6'), `It is ${longer}`);
   });
 
   it('forgets the values of a session that is over, but not those of a later one', () => {

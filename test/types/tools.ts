@@ -144,3 +144,17 @@ tool({ ...named, parameters: { ...brief, '~standard': {} }, run: () => 1 });
 
 // @ts-expect-error A type that there is none of.
 tool({ ...named, parameters: { type: 'object', properties: { a: { type: 'int' } } }, run: () => 1 });
+
+// A tool with raw has the same arguments as any other.
+tool({
+  ...named,
+  parameters: { type: 'object', properties: { card: { type: 'string' } }, required: ['card'] },
+  raw: true,
+  once: ({ card }) => {
+    same<typeof card, string>(true);
+    return card;
+  },
+  run: ({ card }) => same<typeof card, string>(true),
+});
+// @ts-expect-error It is a boolean.
+tool({ ...named, parameters: { type: 'object' }, raw: 'card', run: () => 1 });

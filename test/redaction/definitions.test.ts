@@ -1,0 +1,75 @@
+// What agents and tools may say about values, and which agents a conversation may go on to.
+
+import assert from 'node:assert/strict';
+import { describe, it } from 'node:test';
+
+import type { Agent } from '../../src/agents/agent.ts';
+import { defineAgent } from '../../src/agents/define-agent.ts';
+import { cardNumbers } from '../../src/redaction/card-numbers.ts';
+import { emailAddresses } from '../../src/redaction/email-addresses.ts';
+import type { Redact } from '../../src/redaction/finder.ts';
+import { tool } from '../../src/tools/tool.ts';
+import { checkHandOver } from '../../src/turns/hand-over.ts';
+import { Speakers } from '../../src/turns/speakers.ts';
+
+function agentOf(redact?: Redact): Agent {
+  return defineAgent({
+    name: 'x', onMessage: () => 'Yes.', ...(redact === undefined ? {} : { redact }),
+  });
+}
+
+describe('defineAgent with redact', () => {
+  it('keeps what it was given', () => {
+    const redact = [cardNumbers, emailAddresses];
+    assert.equal(agentOf(redact).redact, redact);
+  });
+
+  for (const [redact, message] of [
+    [true, "an agent's redact must be a object or a function, got boolean"],
+    [['cards'], 'agent "x": redact must be a function of text, or finders such as cardNumbers '
+      + 'and emailAddresses, got string'],
+    [{ kind: 'CARD', find: () => [] }, 'agent "x": redact: the kind of a finder must be 1–24 '
+      + 'characters of a-z and -, and begin with a-z, got "CARD"'],
+  ] as const) {
+    it(`refuses ${JSON.stringify(redact)}`, () =>
+      assert.throws(() => agentOf(redact as unknown as Redact), { name: 'TypeError', message }));
+  }
+});
+
+describe('tool with raw', () => {
+  it('refuses anything but a boolean', () => {
+    const definition = {
+      name: 'pay', description: 'Pays.', parameters: { type: 'object' }, run: () => 1,
+    } as const;
+    const message = 'tool pay: raw must be a boolean, got string';
+    assert.throws(() => tool({ ...definition, raw: 'yes' as unknown as boolean }), { message });
+    assert.equal(tool(definition).raw, false);
+    assert.equal(tool({ ...definition, raw: true }).raw, true);
+  });
+});
+
+describe('a hand-over', () => {
+  const standing = { speaker: 'own', count: 0, isUnderWay: false };
+  const both = [cardNumbers, emailAddresses];
+
+  for (const [own, next, isRefused] of [
+    [both, undefined, false],
+    [both, cardNumbers, false],
+    [both, [emailAddresses, cardNumbers], false],
+    [cardNumbers, both, true],
+    [undefined, cardNumbers, true],
+  ] as const) {
+    const names = (redact: Redact = []): string => [redact].flat().length.toString();
+    const title = `${isRefused ? 'is refused' : 'is possible'} from ${names(own)} to ${names(next)}`;
+    it(`${title} redacted kinds`, () => {
+      const agents = new Map([['own', agentOf(own)], ['next', agentOf(next)]]);
+      const speakers = new Speakers(agentOf(own), 'own', agents);
+      const check = (): void => checkHandOver('next', speakers, standing);
+      if (!isRefused) return assert.doesNotThrow(check);
+      assert.throws(check, {
+        code: 'ERR_HAND_OVER_REDACT',
+        message: 'the agent "next" redacts more than the agent that took the call',
+      });
+    });
+  }
+});

@@ -1,0 +1,71 @@
+import assert from 'node:assert/strict';
+import { describe, it } from 'node:test';
+
+import { noLog } from '../../src/app/create-app.ts';
+import { cardNumbers } from '../../src/redaction/card-numbers.ts';
+import { Redaction } from '../../src/redaction/redaction.ts';
+import { SpokenReply } from '../../src/turns/spoken-reply.ts';
+import { Values } from '../../src/turns/values.ts';
+
+const NAME = '[card 1]';
+
+/** The values of a turn whose conversation knows one card. */
+function values(): Values {
+  const onFailure = (error: unknown): never => {
+    throw error;
+  };
+  const redaction = new Redaction({ redact: cardNumbers, key: 'k', onFailure });
+  const letters = redaction.seal('c', '4242424242424242').slice(6, -1);
+  redaction.learn('c', { [letters]: 'card 1' });
+  const conversations = { numberValues: () => assert.fail('nothing is new') };
+  return new Values(
+    { conversationId: 'c', isStored: true, log: noLog() }, { redaction, conversations },
+  );
+}
+
+describe('Values', () => {
+  const text = 'It is 4242 4242 4242 4242, right?';
+
+  it('cuts a text at every place without showing a part of a value', () => {
+    const one = values();
+    const full = `It is ${NAME}, right?`;
+    for (let length = 0; length <= text.length; length++) {
+      const cut = one.beginning(text, length);
+      assert.ok(full.startsWith(cut), cut);
+      assert.doesNotMatch(cut, /42/);
+      assert.equal(cut.includes(NAME), length > 'It is '.length, cut);
+    }
+  });
+
+  it('redacts what is recorded of a request to a model', async () => {
+    const one = values();
+    const answer = { text, calls: [{ id: '1', name: 'pay', args: '{"n":4242424242424242}' }] };
+    const body = JSON.stringify({ messages: [{ content: text }], seed: 4242424242424242 });
+    const sent = { type: 'sent', request: 1, model: 'm', attempt: 1, body } as const;
+    const usage = {
+      type: 'usage', model: 'm', inputTokens: 1, outputTokens: 1, cachedTokens: 0, firstDeltaMs: 1,
+    } as const;
+    const completed = { type: 'completed', request: 1, usage, answer } as const;
+    assert.doesNotMatch(JSON.stringify([one.request(sent), one.request(completed)]), /4242/);
+    const told = one.request(completed);
+    assert.equal(told.type === 'completed' && told.usage, usage); // known by its identity
+  });
+});
+
+describe('SpokenReply with values', () => {
+  it('has a value that was sent in part as its placeholder, and all the rest as it is', () => {
+    const spoken = new SpokenReply(values());
+    for (const piece of ['It is 4242 42', '42 4242 4242.']) {
+      const event = spoken.say(piece);
+      if (event !== undefined) spoken.note(event);
+    }
+    assert.equal(spoken.text(1), `It is ${NAME}`);
+    assert.equal(spoken.text(), `It is ${NAME}.`);
+    assert.deepEqual(spoken.messages('t', 'interrupted', 1), [
+      { role: 'assistant', content: `It is ${NAME}`, turnId: 't', state: 'interrupted' },
+    ]);
+    assert.deepEqual(spoken.events.map((event) => event.type === 'say' && event.text), [
+      'It is 4242 42', '42 4242 4242.',
+    ]);
+  });
+});
