@@ -82,14 +82,19 @@ function linesOf(turn: RecordedTurn): readonly StoryLine[] {
   const timed = timedLines(turn);
   const lines: StoryLine[] = [];
   for (const line of told) {
-    const { atMs } = line;
-    const isBefore = ({ kind, atMs: at = kind === 'failure' ? Infinity : 0 }: StoryLine): boolean =>
-      at < (atMs ?? 0);
-    const next = timed.findIndex((other) => !isBefore(other));
+    const next = timed.findIndex((other) => !isBefore(other, line));
     lines.push(...timed.splice(0, next === -1 ? timed.length : next));
     lines.push(line);
   }
   return [...lines, ...timed];
+}
+
+/** Whether something with a time belongs before a message. */
+function isBefore({ kind, atMs }: StoryLine, message: StoryLine): boolean {
+  if (message.atMs === undefined) return false;
+  const at = atMs ?? (kind === 'failure' ? Infinity : 0);
+  const isItsAnswer = kind === 'model' && message.kind === 'agent';
+  return isItsAnswer ? at <= message.atMs : at < message.atMs;
 }
 
 function timedLines({

@@ -219,9 +219,9 @@ export class TurnWork {
   }
 
   #completed({ request: number, usage, answer }: Extract<RequestEvent, { type: 'completed' }>) {
-    const { firstDeltaMs, durationMs } = usage;
-    const ended = { firstDeltaMs, durationMs, tokens: usage, answer, used: undefined };
-    Object.assign(this.#ended(number, usage.model), ended);
+    const request = this.#ended(number, usage.model);
+    const { firstDeltaMs, durationMs = this.#sinceStart() - request.startedMs } = usage;
+    Object.assign(request, { firstDeltaMs, durationMs, tokens: usage, answer, used: undefined });
     this.#noted.add(usage);
     this.#used(usage);
   }

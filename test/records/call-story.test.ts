@@ -97,6 +97,17 @@ describe('storyOf', () => {
   });
 });
 
+describe('a request and its answer', () => {
+  it('stand in this order, even if the answer came within the same millisecond', () => {
+    const turn: RecordedTurn = {
+      turnId: 't', outcome: 'completed', firstSpeechMs: 5, firstWordMs: 5,
+      requests: [{ model: 'm', startedMs: 5, firstTokenMs: 0, durationMs: 1 }],
+      messages: [{ role: 'user', content: 'Hi' }, { role: 'assistant', content: 'Hello.' }],
+    };
+    assert.deepEqual(told(turn).map((line) => line.split(' ')[0]), ['caller', 'model', 'agent']);
+  });
+});
+
 describe('slowestOf', () => {
   it('names what took longest over all turns, the slowest first', () => {
     assert.deepEqual(slowestOf(recordOf(TURN, TURN), 3).map(({ what, durationMs, turn }) => [

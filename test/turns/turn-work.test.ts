@@ -59,6 +59,16 @@ describe('TurnWork', () => {
     assert.deepEqual(work.requests.map(({ failure }) => failure), [undefined, 'rate_limited']);
   });
 
+  it('measures an answer whose model does not say how long it took', () => {
+    const { work } = watched();
+    work.noteRequest(sent);
+    const { durationMs: _, ...untimed } = usage;
+    work.noteRequest({ type: 'completed', request: 1, usage: untimed, answer });
+    const [request] = work.requests;
+    assert.equal(request?.failure, undefined);
+    assert.ok((request?.durationMs ?? -1) >= 0);
+  });
+
   it('keeps with a failed request what was done about it', () => {
     const { work } = watched();
     work.noteRequest(sent);
