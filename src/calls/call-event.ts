@@ -111,6 +111,8 @@ export interface CallEnd extends EventFields {
   /** Both in milliseconds since the epoch. Undefined if the platform did not say. */
   readonly startedAt: number | undefined;
   readonly endedAt: number | undefined;
+  /** Whether the platform reports the end once more, with these times. */
+  readonly isReportedAgain?: boolean;
 }
 
 export type CallEvent =

@@ -72,6 +72,11 @@ export class Context {
   #stream: SseEncoder | EventWriter | undefined;
   /** What waits to be sent together with other answers. An error must not cut it. */
   departing: Departing | undefined;
+  /**
+   * The JSON body of an error that nobody else answers. `message` may be shown to the client.
+   * Default: an object whose field `error` is the message.
+   */
+  errorBody: ((status: number, message: string, error: unknown) => object) | undefined;
 
   constructor(request: HttpRequest, response: HttpResponse, shared: ContextDependencies) {
     this.request = request;

@@ -10,7 +10,7 @@ const INTERNAL = 'Internal server error';
 
 /**
  * Answers errors thrown by handlers and middleware: with the handler for the error's class,
- * otherwise with the status as JSON.
+ * otherwise with the status as JSON, in the form that the context asks for.
  */
 export class ErrorBoundary {
   readonly #handlers = new Map<ErrorClass, ErrorHandler>();
@@ -58,5 +58,7 @@ function answerError(error: unknown, context: Context): void {
     return;
   }
   const message = known?.expose ? known.message : INTERNAL;
-  context.json(known?.status ?? 500, { error: message }, known?.headers);
+  const status = known?.status ?? 500;
+  const body = context.errorBody?.(status, message, error) ?? { error: message };
+  context.json(status, body, known?.headers);
 }

@@ -32,6 +32,8 @@ export interface EndedCall extends RecordedCall {
   readonly endedAt: number;
   /** False if the platform has never reported the end. Default true. */
   readonly isReported?: boolean;
+  /** Whether the platform reports the end once more, with its times, a moment later. */
+  readonly isReportedAgain?: boolean;
 }
 
 /**

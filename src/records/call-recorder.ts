@@ -25,6 +25,11 @@ export interface CallRecords {
    * never throws: a record that cannot be written must not affect callers.
    */
   ended(call: EndedCall, read: Read): void;
+  /**
+   * The end of a call is reported again, with its times. They are those of its record, if that
+   * waits for them: see `EndedCall.isReportedAgain`.
+   */
+  completed?(call: EndedCall): void;
   /** Counts since the start. `waiting`: ended calls whose record is not written yet. */
   counts(): { readonly written: number; readonly lost: number; readonly waiting: number };
   /** Writes the waiting records if possible. Takes a bounded time. */
@@ -49,6 +54,8 @@ export interface CallRecorderOptions {
 const SETTLING_DELAYS_MS = [50, 250, 1_000, 5_000, 30_000] as const;
 /** With more calls than this, their records are written without waiting. */
 const MAX_SETTLING = 10_000;
+/** How long the record of a call waits for its times. */
+const REPORTED_AGAIN_MS = 60_000;
 const WRITE_TIMEOUT_MS = 5_000;
 const RETRY_MS = 2_000;
 const CLOSING_MS = 2_000;
@@ -85,6 +92,8 @@ export class CallRecorder implements CallRecords {
   readonly #maxCharactersWaiting: number;
   /** Calls whose turns or tools may still be running. */
   readonly #settling = new Set<Promise<void>>();
+  /** Takes the times of a call that ended, by key. */
+  readonly #incomplete = new Map<string, (call: EndedCall) => void>();
   readonly #queue: Waiting[] = [];
   #charactersWaiting = 0;
   #written = 0;
@@ -114,7 +123,20 @@ export class CallRecorder implements CallRecords {
 
   ended(call: EndedCall, read: Read): void {
     this.#idle?.remove(keyOf(call));
-    this.#track(this.#keep(call, read));
+    const isComplete = call.isReportedAgain !== true || this.#settling.size >= MAX_SETTLING;
+    this.#track(isComplete ? this.#keep(call, read) : this.#keepCompleted(call, read));
+  }
+
+  completed(call: EndedCall): void {
+    this.#incomplete.get(keyOf(call))?.(call);
+  }
+
+  async #keepCompleted(call: EndedCall, read: Read): Promise<void> {
+    const key = keyOf(call);
+    const again = new Promise<EndedCall>((resolve) => this.#incomplete.set(key, resolve));
+    const known = await Promise.race([again, this.#pause(REPORTED_AGAIN_MS).then(() => call)]);
+    this.#incomplete.delete(key);
+    await this.#keep(known, read);
   }
 
   /** A shutdown waits for it. It must not reject. */

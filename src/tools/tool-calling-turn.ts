@@ -20,9 +20,14 @@ export interface ToolCallingTurn {
   readonly place: string;
   readonly runId: number;
   /**
-   * When calls with effects may start, on the clock of `performance.now()`. Undefined if at once.
+   * Whether the platform may ask for another reply instead, and discard this turn: it sends the
+   * whole call with each request.
    */
-  readonly settlesAtMs: number | undefined;
+  readonly mayBeReplaced: boolean;
+  /**
+   * When calls with effects may start, on the clock of `performance.now()`, if it may be replaced.
+   */
+  readonly settlesAtMs: number;
   /** Whether its tools may change anything: see `OpenedTurn.mayAct`. */
   readonly mayAct: boolean;
   /** Fires when the turn is over, unless it completes. */

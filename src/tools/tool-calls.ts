@@ -56,7 +56,7 @@ export class ToolCalls {
     const noted = this.#note(calls);
     await this.#prepare(noted, toolFor);
     if (noted.some(mayHaveEffects)) await this.#settled(noted);
-    if (this.#turn.settlesAtMs !== undefined && this.#turn.isOver) return this.#neverBegun(noted);
+    if (this.#turn.mayBeReplaced && this.#turn.isOver) return this.#neverBegun(noted);
     const storedFromMs = performance.now();
     await storeCalls(this.#turn, this.#host, noted);
     this.#turn.work.noteStore(performance.now() - storedFromMs);
@@ -76,8 +76,8 @@ export class ToolCalls {
    */
   note(calls: readonly ToolCall[]): Awaitable<void> {
     return andThen(this.#unchallenged(), () => {
-      const { settlesAtMs, isOver, signal } = this.#turn;
-      if (settlesAtMs !== undefined && isOver) signal.throwIfAborted(); // replaced meanwhile
+      const { mayBeReplaced, isOver, signal } = this.#turn;
+      if (mayBeReplaced && isOver) signal.throwIfAborted();
       const noted = this.#note(calls);
       for (const call of noted) this.#turn.work.toolBegan(toolNameOf(call), call.spoken.call);
       return storeCalls(this.#turn, this.#host, noted);
@@ -176,8 +176,8 @@ export class ToolCalls {
    * Resolves early if the turn ends.
    */
   #unchallenged(): Promise<void> | undefined {
-    const { settlesAtMs, signal, isOver } = this.#turn;
-    const restMs = settlesAtMs === undefined || isOver ? 0 : settlesAtMs - performance.now();
+    const { mayBeReplaced, settlesAtMs, signal, isOver } = this.#turn;
+    const restMs = mayBeReplaced && !isOver ? settlesAtMs - performance.now() : 0;
     if (restMs <= 0) return undefined;
     return atMost(restMs, aborted(signal));
   }
@@ -220,7 +220,7 @@ export class ToolCalls {
         call.earlier = this.#earlierOf(call);
         const isJoining = call.earlier?.message.state === 'running';
         if (isJoining && call.tool.isOfTurn !== true) call.spoken.joins = true;
-        const mayBeReplaced = this.#turn.settlesAtMs !== undefined;
+        const { mayBeReplaced } = this.#turn;
         if (mayBeReplaced && call.tool.repeatable === true) call.spoken.isRepeatable = true;
         if (call.tool.once === undefined) continue;
         const text = await call.tool.once(call.running.signal);

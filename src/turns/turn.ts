@@ -178,8 +178,13 @@ export class Turn implements AgentsTurn, OpeningTurn, TimedTurn, SettlingTurn, D
   }
 
   /** See `ToolCallingTurn`. */
-  get settlesAtMs(): number | undefined {
-    return this.#transcript === undefined ? undefined : this.startedAtMs + this.host.settleMs;
+  get mayBeReplaced(): boolean {
+    return this.#transcript !== undefined;
+  }
+
+  /** See `ToolCallingTurn`. */
+  get settlesAtMs(): number {
+    return this.startedAtMs + this.host.settleMs;
   }
 
   get caller(): Caller | undefined {
@@ -468,7 +473,7 @@ export class Turn implements AgentsTurn, OpeningTurn, TimedTurn, SettlingTurn, D
       const { turnId: storedAs } = opened;
       const message = 'turn id reused with different text; treating it as a new turn';
       // On a wire without ids, a turn that was discarded may simply come back.
-      if (this.settlesAtMs === undefined)
+      if (!this.mayBeReplaced)
         this.log.warn(message, { turnId: this.turnId, storedAs });
       this.turnId = storedAs;
     }

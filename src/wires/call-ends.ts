@@ -4,6 +4,7 @@ import type { CallEnd } from '../calls/call-event.ts';
 import { EndedSessions } from '../calls/ended-sessions.ts';
 import type { OpenSessions } from '../calls/open-sessions.ts';
 import type { ConversationManager } from '../conversations/manager.ts';
+import type { EndedCall } from '../records/call-record.ts';
 import type { CallRecords } from '../records/call-recorder.ts';
 import type { Turns } from '../turns/turns.ts';
 
@@ -28,12 +29,18 @@ export class CallEnds {
     this.#options = options;
   }
 
-  /** Ends the session's turns. Returns false, and does nothing, if the end is known already. */
+  /**
+   * Ends the session's turns. Returns false if the end is known already: then at most its record
+   * gets times that the first report did not have.
+   */
   end(event: CallEnd, reason: string): boolean {
     const { openSessions, turns } = this.#options;
     const { conversationId, sessionId } = event;
     openSessions?.end(sessionId);
-    if (!this.#ended.add(sessionId)) return false;
+    if (!this.#ended.add(sessionId)) {
+      this.#options.records?.completed?.(this.#callOf(event));
+      return false;
+    }
     turns.interrupt(conversationId, reason, sessionId);
     this.#keepRecord(event); // after that, so that the store hears of the interruption first
     return true;
@@ -66,10 +73,16 @@ export class CallEnds {
     );
   }
 
-  #keepRecord({ conversationId, sessionId, wire, caller, startedAt, endedAt }: CallEnd): void {
-    const { records, conversations, agentName: agent } = this.#options;
-    if (records === undefined) return;
-    const call = {
+  #keepRecord(event: CallEnd): void {
+    const { records, conversations } = this.#options;
+    records?.ended(this.#callOf(event), () => conversations.read(event.conversationId));
+  }
+
+  #callOf({
+    conversationId, sessionId, wire, caller, startedAt, endedAt, isReportedAgain,
+  }: CallEnd): EndedCall {
+    const { conversations, agentName: agent } = this.#options;
+    return {
       sessionId,
       conversationId,
       conversationKey: conversations.keyOf(conversationId),
@@ -78,7 +91,7 @@ export class CallEnds {
       caller,
       startedAt,
       endedAt: endedAt ?? Date.now(),
+      ...(isReportedAgain === true ? { isReportedAgain } : {}),
     };
-    records.ended(call, () => conversations.read(conversationId));
   }
 }

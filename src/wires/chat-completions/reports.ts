@@ -12,6 +12,7 @@ import type { Handler } from '../../http/compose.ts';
 import type { Context } from '../../http/context.ts';
 import { HttpError } from '../../http/errors.ts';
 import { CallEnds, type CallEndsOptions } from '../call-ends.ts';
+import { cutReply } from '../cut-reply.ts';
 import { hookContext } from '../hook-context.ts';
 import { checkJsonType } from '../json-body.ts';
 import { WIRE } from './call-events.ts';
@@ -91,10 +92,7 @@ function interrupt(
   conversationId: string, { turns, conversations, agent }: ReportsOptions,
 ): Awaitable<void> {
   if (turns.interruptSpeaking(conversationId, 'the caller spoke over the reply')) return;
-  return andThen(
-    conversations.cutTurn(conversationId, { textHeard: undefined, turnId: undefined }),
-    (cut) => (cut === undefined ? undefined : agent.onInterrupted?.({ conversationId, ...cut })),
-  );
+  return cutReply(conversationId, conversations, agent);
 }
 
 /** Vapi's server messages (docs.vapi.ai, "Server events"). Undefined for those that say nothing. */
@@ -115,6 +113,7 @@ function vapiReport(raw: Readonly<Record<string, unknown>>): Report | undefined 
     caller,
     startedAt: timeIn(body['startedAt']),
     endedAt: timeIn(body['endedAt']),
+    ...(type === 'status-update' ? { isReportedAgain: true } : {}),
     ...fields,
   };
 }

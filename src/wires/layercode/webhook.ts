@@ -13,6 +13,7 @@ import { Counter, type Count, type Metrics } from '../../metrics.ts';
 import type { CallRecords } from '../../records/call-recorder.ts';
 import type { Turns } from '../../turns/turns.ts';
 import { CallEnds } from '../call-ends.ts';
+import { cutReply } from '../cut-reply.ts';
 import { hookContext } from '../hook-context.ts';
 import { checkJsonType, EventError } from '../json-body.ts';
 import type { ReplyEncoder } from '../reply-encoder.ts';
@@ -212,23 +213,11 @@ class Webhook {
   }
 
   #interrupt(context: Context, event: CallerInterruption): Awaitable<void> {
-    const { turns, timeoutMs } = this.#options;
+    const { turns, conversations, agent, timeoutMs } = this.#options;
     const { conversationId, raw } = event;
     if (turns.interrupt(conversationId, raw.type)) return;
     const { signal } = hookContext(event, context, timeoutMs);
-    return untilAborted(this.#interruptSpoken(conversationId), signal);
-  }
-
-  /**
-   * Handles an interruption after the whole turn was sent. This dialect does not say what was
-   * heard.
-   */
-  #interruptSpoken(conversationId: string): Awaitable<void> {
-    const { conversations, agent } = this.#options;
-    return andThen(
-      conversations.cutTurn(conversationId, { textHeard: undefined, turnId: undefined }),
-      (cut) => (cut === undefined ? undefined : agent.onInterrupted?.({ conversationId, ...cut })),
-    );
+    return untilAborted(cutReply(conversationId, conversations, agent), signal);
   }
 }
 

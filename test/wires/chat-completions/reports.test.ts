@@ -473,11 +473,13 @@ describe('a shutdown that waits for calls', () => {
 describe('the record of a call', () => {
   function recording(t: TestContext, profile: string): Reporting & {
     readonly kept: Told<CallRecord>;
+    readonly close: () => Promise<void>;
   } {
     const archive = new CallArchiveInMemory();
     const log = createLogger({ level: 'silent', write: () => undefined });
     const records = new CallRecorder({ archive, log });
-    return { ...serveReports(t, {}, { records }, profile), kept: archive.kept };
+    const { kept } = archive;
+    return { ...serveReports(t, {}, { records }, profile), kept, close: () => records.close() };
   }
 
   it('is kept at its end: who called, how long, and what was said', async (t) => {
@@ -491,6 +493,28 @@ describe('the record of a call', () => {
     );
     const said = turns.flatMap(({ messages }) => messages.map(({ content }) => content));
     assert.deepEqual(said, ['Hello?', 'Yes.']);
+  });
+
+  // Vapi tells that a call has ended before it reports on it.
+  it('has the times of the report, though its end was told before', async (t) => {
+    const { report, platform, kept } = recording(t, 'vapi');
+    await platform.hear(asking(['user: Hello?'], { call }));
+    for (const body of [ENDED, END]) await report(body);
+    const { startedAt, endedAt, durationMs } = await kept.next();
+    const { message } = END;
+    const expected = [message.startedAt, message.endedAt, 65_000];
+    assert.deepEqual([startedAt, endedAt, durationMs], expected);
+    await report(END);
+    assert.equal(kept.all.length, 1);
+  });
+
+  it('is kept without them if none has followed when the server closes', async (t) => {
+    const { report, platform, kept, close } = recording(t, 'vapi');
+    await platform.hear(asking(['user: Hello?'], { call }));
+    await report(ENDED);
+    assert.equal(kept.all.length, 0);
+    await close();
+    assert.ok(Math.abs(Date.parse((await kept.next()).endedAt) - Date.now()) < 60_000);
   });
 
   it('has the times of ElevenLabs', async (t) => {

@@ -5,6 +5,7 @@ import { describe, it, type TestContext } from 'node:test';
 import { monitorEventLoopDelay } from 'node:perf_hooks';
 
 import type { Message } from '../../../src/conversations/message.ts';
+import { BadRequest, InvalidSignature } from '../../../src/http/errors.ts';
 import { messageEvent, SECRET, Told, until, type RawConnection } from '../../fixtures/app.ts';
 import {
   asking, CONVERSATION, echo, KEY, messagesOf, offering, PATH, rawCompletion, requestLines,
@@ -170,6 +171,40 @@ describe('several agents', () => {
     const path = '/api/agent/front-desk';
     await platform.hear(HELLO, { path: '/api/agent/sales', key: 'common-key' });
     assert.equal(await platform.hear(HELLO, { path, key: 'desk-key' }), 'Desk.');
+  });
+});
+
+describe('an error of a request', () => {
+  const broken = '{"messages":';
+
+  it("is answered by the app's own handler, if there is one for its class", async (t) => {
+    const { app, platform } = serveCompletions(t, {});
+    app.onError(BadRequest, (error, context) => context.json(422, { mine: error.message }));
+    const answer = await platform.ask(broken);
+    assert.equal(answer.status, 422);
+    assert.match(JSON.stringify(await answer.json()), /^{"mine":"the body/);
+  });
+
+  it('is answered in the form of this wire, if a handler is for another class', async (t) => {
+    const { app, platform } = serveCompletions(t, {});
+    app.onError(InvalidSignature, (_error, context) => context.empty(418));
+    const answer = await platform.ask({ messages: 'none' });
+    const { error } = (await answer.json()) as { readonly error: Fields };
+    assert.deepEqual([answer.status, error['type'], error['param']], [
+      400, 'invalid_request_error', 'messages',
+    ]);
+  });
+
+  it('is answered in the form of this wire, if the handler fails', async (t) => {
+    const { app, platform } = serveCompletions(t, {});
+    app.onError(BadRequest, () => {
+      throw new Error('no handler');
+    });
+    const answer = await platform.ask(broken);
+    const error = {
+      message: 'Internal server error', type: 'server_error', param: null, code: null,
+    };
+    assert.deepEqual([answer.status, await answer.json()], [500, { error }]);
   });
 });
 

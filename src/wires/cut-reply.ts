@@ -1,0 +1,15 @@
+import type { Agent } from '../agents/agent.ts';
+import { andThen, type Awaitable } from '../base/awaitable.ts';
+import type { ConversationManager } from '../conversations/manager.ts';
+
+/**
+ * The caller has spoken over a reply that was sent whole. The platform does not say what was heard.
+ */
+export function cutReply(
+  conversationId: string, conversations: ConversationManager, agent: Agent,
+): Awaitable<void> {
+  return andThen(
+    conversations.cutTurn(conversationId, { textHeard: undefined, turnId: undefined }),
+    (cut) => (cut === undefined ? undefined : agent.onInterrupted?.({ conversationId, ...cut })),
+  );
+}
