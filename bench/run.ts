@@ -59,8 +59,8 @@ const cpu = cpus()[0]?.model ?? 'unknown';
 console.log(`${cpu}, ${cpus().length} cores, load average ${formatLoad()}
 The contestants run one at a time, in turn, each as a fresh process, for several rounds. Figures are
 medians over the rounds (minimum–maximum); ratios are computed per round, then their median is taken.
-The load comes from one other process on the same machine: signed \`message\` events over keep-alive
-connections to 127.0.0.1, a new turn as soon as the previous one has ended, every answer checked.`);
+The load comes from one other process on the same machine: signed \`message\` events to 127.0.0.1,
+over keep-alive connections but for the section \`connections\`, a new turn as soon as the previous one has ended, every answer checked.`);
 
 const results: { node: string; section: string; comparison: Comparison }[] = [];
 for (const node of nodes) {
