@@ -5,7 +5,9 @@ import { describe, it } from 'node:test';
 
 import type { Spoken } from '../../src/agents/agent.ts';
 import type { TestReply } from '../../src/test-client.ts';
-import { messageEvent, serve, typesOf, within } from '../fixtures/app.ts';
+import {
+  Listener, messageEvent, serve, typesOf, until, within,
+} from '../fixtures/app.ts';
 import { answersTo, historyAfter, type OnMessage } from './single-message.ts';
 
 describe('what an agent may return', () => {
@@ -119,6 +121,59 @@ describe('what an agent may return', () => {
   it('a session.start without a hook is answered with the end alone', async (t) => {
     const { client } = serve(t, {});
     assert.deepEqual(typesOf(await (await client.start()).events()), ['response.end']);
+  });
+});
+
+/** Texts that count how often they are stopped. After the first one `more` decides. */
+class CountedTexts implements AsyncIterableIterator<string, undefined> {
+  stopped = 0;
+  readonly #more: () => Promise<IteratorResult<string, undefined>>;
+  #hasBegun = false;
+
+  constructor(more: () => Promise<IteratorResult<string, undefined>>) {
+    this.#more = more;
+  }
+
+  [Symbol.asyncIterator](): this {
+    return this;
+  }
+
+  next(): Promise<IteratorResult<string, undefined>> {
+    if (this.#hasBegun) return this.#more();
+    this.#hasBegun = true;
+    return Promise.resolve({ value: 'One.' });
+  }
+
+  async return(): Promise<IteratorReturnResult<undefined>> {
+    this.stopped += 1;
+    return { done: true, value: undefined };
+  }
+}
+
+describe('an iterable', () => {
+  it('that has ended by itself is not stopped', async (t) => {
+    const texts = new CountedTexts(async () => ({ done: true, value: undefined }));
+    const { client, app } = serve(t, { onMessage: () => texts });
+    assert.equal(await (await client.say('Hello?')).text(), 'One.');
+    await until(() => app.runningTurns === 0, 'the turn to end');
+    assert.equal(texts.stopped, 0);
+  });
+
+  it('is stopped once when the caller leaves, though it says more', async (t) => {
+    const left = new AbortController();
+    const texts = new CountedTexts(async () => {
+      await new Promise((resolve) => left.signal.addEventListener('abort', resolve));
+      return { value: 'Two.' };
+    });
+    const { client, interrupted } = serve(t, { onMessage: () => texts });
+    const reply = await client.say('Hello?');
+    await new Listener(reply).next();
+    reply.drop();
+    await interrupted.next();
+    left.abort();
+    await until(() => texts.stopped > 0, 'the texts to be stopped');
+    await new Promise((resolve) => setImmediate(resolve));
+    assert.equal(texts.stopped, 1);
   });
 });
 
