@@ -62,7 +62,7 @@ export class Hearing {
   read(open: (signal: AbortSignal) => Promise<AsyncIterable<TestEvent>>): void {
     const { signal } = this.#controller;
     const failed = (error: unknown): void => {
-      if (signal.aborted) return;
+      if (signal.aborted || this.ending !== 'whole') return;
       this.ending = 'refused';
       this.refusal = reasonOf(error);
     };

@@ -7,6 +7,8 @@ import type { Settings } from '../settings/settings.ts';
 import type { PlayedCaller } from './played-caller.ts';
 import type { PlayedTurn } from './result.ts';
 import type { Scenario } from './scenario.ts';
+import type { OnSight } from './sight.ts';
+import type { Stage } from './stage.ts';
 
 /** What an app is made of. Each scenario gets one of its own. */
 export interface Cast {
@@ -25,6 +27,13 @@ export type Judge = (
   question: string, turns: readonly PlayedTurn[], scenario: Scenario,
 ) => Promise<Verdict>;
 
+/** Opens another stage than one in this process. */
+export type OpenStage = (
+  scenario: Scenario,
+  access: { readonly secret: string; readonly key: string },
+  onSight: OnSight,
+) => Stage;
+
 export interface PlayOptions {
   /** The longest a reply may take, in milliseconds. */
   readonly timeoutMs: number;
@@ -36,6 +45,8 @@ export interface PlayOptions {
   readonly judge?: Judge | undefined;
   /** Decides what a played caller says. A scenario that has one is refused without it. */
   readonly playedCaller?: PlayedCaller | undefined;
+  /** Where the agent runs. A scenario that kills its process is refused without it. */
+  readonly openStage?: OpenStage | undefined;
   /** Ends the run. */
   readonly signal?: AbortSignal | undefined;
 }

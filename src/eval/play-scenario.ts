@@ -14,6 +14,7 @@ import type { PlayedTurn, ScenarioFailure, ScenarioResult } from './result.ts';
 import type { Act, CheckStep, Exchange, Scenario, TroubleAt } from './scenario.ts';
 import type { StepOf } from './step.ts';
 import type { Address, Stage } from './stage.ts';
+import { StageLost } from './stage-process.ts';
 import { stageSettings } from './stage-settings.ts';
 import { WatchedStore } from './watched-store.ts';
 
@@ -28,14 +29,18 @@ export async function playScenario(
   scenario: Scenario, cast: Cast, options: PlayOptions,
 ): Promise<ScenarioResult> {
   const secret = `whsec_${randomBytes(32).toString('base64url')}`;
-  const key = randomBytes(32).toString('base64url');
-  const settings = stageSettings(cast.settings, scenario, secret, key);
+  const access = { secret, key: randomBytes(32).toString('base64url') };
   const notebook = new Notebook();
-  const stage = new Backstage({
-    scenario, settings, agent: cast.agent, store: memoryStore(), onSight: notebook.take,
-    allowsRealTools: options.allowsRealTools, modelFor: options.modelFor,
+  const stage = options.openStage?.(scenario, access, notebook.take) ?? new Backstage({
+    scenario,
+    settings: stageSettings(cast.settings, scenario, access.secret, access.key),
+    agent: cast.agent,
+    store: memoryStore(),
+    onSight: notebook.take,
+    allowsRealTools: options.allowsRealTools,
+    modelFor: options.modelFor,
   });
-  const play = new Play(scenario, options, stage, notebook, { secret, key });
+  const play = new Play(scenario, options, stage, notebook, access);
   try {
     return await play.run();
   } finally {
@@ -91,8 +96,8 @@ class Play {
   async run(): Promise<ScenarioResult> {
     const startedAtMs = performance.now();
     const { file, name, acts } = this.#scenario;
-    this.#address = await this.#stage.open();
     try {
+      this.#address = await this.#stage.open();
       for (const act of acts) {
         this.#options.signal?.throwIfAborted();
         await this.#perform(act);
@@ -100,10 +105,12 @@ class Play {
       await this.#endTurn();
       await this.#hangUp();
       await this.#toolsOver(() => true);
+      await this.#readStates();
     } catch (error) {
-      if (!(error instanceof CallOver)) throw error;
+      if (error instanceof StageLost) this.#fail(this.#lastOpening, [error.message]);
+      else if (error instanceof CallOver) await this.#readStates();
+      else throw error;
     }
-    for (const delivery of this.#deliveries) await readState(delivery, this.#stage);
     for (const step of this.#scenario.checks) await this.#check(step);
     const undecided = this.#undecided;
     return {
@@ -217,6 +224,18 @@ class Play {
     this.#checkStandIns(exchange);
   }
 
+  get #lastOpening(): Exchange['opening'] {
+    return this.#deliveries.at(-1)?.exchange.opening;
+  }
+
+  async #readStates(): Promise<void> {
+    for (const delivery of this.#deliveries) {
+      const { turnId, caller: { conversationId } } = delivery;
+      if (turnId === undefined) continue;
+      delivery.state = await this.#stage.turnState(conversationId, turnId);
+    }
+  }
+
   /** The call ends, and another one begins. */
   async #nextCall(from: string | undefined): Promise<void> {
     await this.#hangUp();
@@ -279,10 +298,10 @@ class Play {
         return;
       case 'restart':
       case 'kill':
+        hearing.ending = 'dropped';
         if (trouble.name === 'kill') await this.#kill();
         else this.#address = await this.#stage.restart();
         hearing.stop();
-        hearing.ending = 'dropped';
         return;
       case 'deliver-again':
         delivery.hearing = caller.deliverAgain(this.#address);
@@ -295,8 +314,8 @@ class Play {
 
   async #kill(): Promise<void> {
     if (this.#stage.kill === undefined) throw new Error('only a stage of its own can be killed');
-    this.#address = await this.#stage.kill();
     this.#notebook.lose();
+    this.#address = await this.#stage.kill();
   }
 
   async #hangUp(): Promise<void> {
@@ -414,9 +433,4 @@ class Play {
     this.#fail(step, reasons);
     throw new CallOver();
   }
-}
-
-async function readState(delivery: Delivery, stage: Stage): Promise<void> {
-  const { turnId, caller: { conversationId } } = delivery;
-  if (turnId !== undefined) delivery.state = await stage.turnState(conversationId, turnId);
 }

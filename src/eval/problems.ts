@@ -63,13 +63,14 @@ function problemOf(
   scenario: Scenario,
   { tools, isComplete }: KnownTools,
   isPlayedByModel: boolean,
-  { allowsRealTools, judge, playedCaller }: PlayOptions,
+  { allowsRealTools, judge, playedCaller, openStage }: PlayOptions,
 ): string | undefined {
   if (step.name === 'judge' && judge === undefined)
     return 'judge needs a model that judges: --eval-model openai:gpt-6-luna';
   if (step.name === 'caller' && playedCaller === undefined)
     return 'caller needs a model that plays them: --eval-model openai:gpt-6-luna';
-  if (step.name === 'kill') return 'kill needs a process of its own: add --process';
+  if (step.name === 'kill' && openStage === undefined)
+    return 'kill needs a process of its own: add --process';
   if (step.name === 'model' && !isPlayedByModel)
     return 'the agent asks no model, so none can be scripted';
   for (const name of toolsNamedIn(step)) {

@@ -1,6 +1,7 @@
 // `layercode-microserver eval`: plays scenarios to an agent, and reports what came of them.
 
 import { readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
+import { isBuiltin } from 'node:module';
 import { dirname, join, resolve } from 'node:path';
 
 import { isObject } from '../../base/fields.ts';
@@ -13,7 +14,7 @@ import {
 } from '../../eval/figures.ts';
 import { junitXml } from '../../eval/junit.ts';
 import { playAll, type ScenarioRuns, type Staged } from '../../eval/play-all.ts';
-import type { Cast, PlayOptions } from '../../eval/play-options.ts';
+import type { Cast, OpenStage, PlayOptions } from '../../eval/play-options.ts';
 import { problemsOf } from '../../eval/problems.ts';
 import { readScenario } from '../../eval/read-scenario.ts';
 import { recordingPath, RecordingError } from '../../eval/recording.ts';
@@ -24,6 +25,8 @@ import {
 } from '../../eval/run-models.ts';
 import type { Scenario } from '../../eval/scenario.ts';
 import { ScriptError } from '../../eval/script.ts';
+import { serveStage, takeStageMark } from '../../eval/serve-stage.ts';
+import { StageProcess } from '../../eval/stage-process.ts';
 import { openAgents } from '../../process/open-server.ts';
 import { loadSettings } from '../../settings/load-settings.ts';
 import type { Settings } from '../../settings/settings.ts';
@@ -38,7 +41,7 @@ import { interruptedError, withBrokenPipes } from '../terminal/output.ts';
 const FLAGS = [
   '--agent', '--runs', '--timeout', '--eval-model', '--compare', '--junit', '--settings-file',
 ] as const;
-const SWITCHES = ['--record', '--live', '--real-tools', '--json'] as const;
+const SWITCHES = ['--record', '--live', '--real-tools', '--process', '--json'] as const;
 const DEFAULT_FOLDER = 'evals';
 const DEFAULT_TIMEOUT_SECONDS = 30;
 const MAX_TIMEOUT_SECONDS = 86_400;
@@ -50,8 +53,9 @@ export const evalCommand: Command = {
   summary: 'Play scenarios to an agent, and say which of them passed.',
   help: `\
 Usage: layercode-microserver eval [--agent AGENT] [--runs N] [--timeout SECONDS] [--real-tools]
-                                  [--record | --live] [--eval-model MODEL] [--compare FILE]
-                                  [--json] [--junit FILE] [--settings-file PATH] [FILE | DIR]...
+                                  [--process] [--record | --live] [--eval-model MODEL]
+                                  [--compare FILE] [--json] [--junit FILE] [--settings-file PATH]
+                                  [FILE | DIR]...
 
 Plays each scenario to the agent, on a server and a store of its own, and reports what was not as
 the scenario expects. A scenario is a text file with one step per line; a directory stands for its
@@ -62,6 +66,8 @@ the scenario expects. A scenario is a text file with one step per line; a direct
   --runs N             Plays each scenario this often, and prints pass rates. Default: 1.
   --timeout SECONDS    The longest a reply may take. Default: ${DEFAULT_TIMEOUT_SECONDS}.
   --real-tools         Tools with effects run, even if the scenario has no line that allows it.
+  --process            The agent runs in a process of its own, with a SQLite file, so that a
+                       scenario can kill it. Needs Node 22.13 or later.
   --record             Writes the models' replies beside the scenario, as NAME.recorded.json. From
                        then on they are replayed, without a key.
   --live               Asks the models, even if there is a recording.
@@ -104,14 +110,22 @@ scenario are wrong, and nothing was played.
     const options: PlayOptions = {
       timeoutMs: timeoutSeconds * 1_000,
       allowsRealTools: switches.has('--real-tools'),
+      openStage: switches.has('--process') ? stageProcesses(flags, switches, terminal) : undefined,
       signal: terminal.interrupted,
     };
     const source = sourceOf(switches, runs);
+    if (source === 'record' && options.openStage !== undefined)
+      throw new UsageError('--record hears only models in this process, so it takes no --process');
     const compared = flags['--compare'];
     const before = compared === undefined
       ? undefined : readComparison(compared, terminal.directory);
     const scenarios = readAll(words.length === 0 ? [DEFAULT_FOLDER] : words, terminal.directory);
     const staged = await stageAll(scenarios, flags, source, options, terminal);
+    const [first] = staged;
+    if (first !== undefined && takeStageMark()) {
+      await serveStage(first, options);
+      return EXIT.OK;
+    }
     if (options.allowsRealTools)
       terminal.stderr.write('Tools with effects run for real (--real-tools).\n');
     const isJson = switches.has('--json');
@@ -140,6 +154,21 @@ scenario are wrong, and nothing was played.
     return hasPassed ? EXIT.OK : EXIT.FAILED;
   },
 };
+
+/** Each scenario gets a process of this same program, which is told to serve that scenario. */
+function stageProcesses(
+  flags: Readonly<Record<string, string>>, switches: ReadonlySet<string>, { directory }: Terminal,
+): OpenStage {
+  if (!isBuiltin('node:sqlite')) {
+    const here = `this is Node ${process.versions.node}`;
+    throw new UsageError(`--process needs Node 22.13 or later, for SQLite; ${here}`);
+  }
+  const [, program = ''] = process.argv;
+  const given = [...Object.entries(flags).flat(), ...switches];
+  return ({ file }, access, onSight) => new StageProcess({
+    program, argv: ['eval', ...given, '--', file], directory, access, onSight,
+  });
+}
 
 function isPassed({ outcome }: ScenarioResult): boolean {
   return outcome === 'passed';
@@ -202,7 +231,10 @@ async function stageAll(
     const cast = await castFor(scenario, general, directory);
     const models = modelsFor(scenario, source, { evalModel, signal: options.signal }, directory);
     staged.push({ scenario, cast, models: models.ofRun });
+    const isLost =
+      options.openStage !== undefined && models.isReplayed && !scenario.isScripted;
     const found = [
+      ...(isLost ? ['a recording is not replayed with --process: add --live'] : []),
       ...problemsOf(scenario, cast, { ...options, ...models.ofRun() }),
       ...(models.isReplayed ? [] : problemsOfModels(scenario, cast, evalModel)),
     ];
