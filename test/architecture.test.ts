@@ -49,8 +49,8 @@ const HOUSE: readonly (readonly [room: string, mayImport: readonly string[]])[] 
   [
     'eval',
     [
-      'cli/terminal', 'platform', 'app', 'agents', 'tools', 'models', 'records', 'conversations',
-      'settings', 'log.ts', 'base',
+      'cli/terminal', 'platform', 'app', 'agents', 'tools', 'models', 'records',
+      'conversations/stores', 'conversations', 'settings', 'log.ts', 'base',
     ],
   ],
   ['cli/terminal', ['base']],

@@ -7,7 +7,7 @@ import { Watchers } from './watchers.ts';
 
 /** A voice that takes one millisecond per word: words are counted, and no time passes. */
 const WORDS_PER_MINUTE = 60_000;
-const QUIET_MS = 20;
+const QUIET_MS = 100;
 
 /**
  * The reply to one delivery, as the caller hears it. What was heard is exactly what was read, up to
@@ -87,7 +87,7 @@ export class Hearing {
 
   /** Resolves once nothing has arrived for a moment: what was sent has been heard. */
   async quiet(): Promise<void> {
-    // A local socket takes much less, and nothing tells that it is empty.
+    // A local socket takes much less, and nothing says that it is empty.
     const isMore = (): Promise<boolean> => {
       const { length } = this.#spoken.text;
       return this.until(() => this.#isOver || this.#spoken.text.length !== length, QUIET_MS);

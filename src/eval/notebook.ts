@@ -22,7 +22,7 @@ export class Notebook {
   readonly barred = new Set<string>();
   /** How often a scripted model was asked once more than there are answers. */
   unscripted = 0;
-  #held: string | undefined;
+  #held: Extract<Sight, { readonly type: 'tool-held' }> | undefined;
 
   /** Begins the entry of the next delivery. */
   turnPage(): void {
@@ -39,7 +39,12 @@ export class Notebook {
 
   /** Whether a run of the tool is kept from returning. */
   isHeld(tool: string): boolean {
-    return this.#held === tool;
+    return this.#held?.tool === tool;
+  }
+
+  /** Whether the caller's page was told of that run. */
+  get isTold(): boolean {
+    return this.#held?.isTold === true;
   }
 
   /** Whether a run that `counts` goes on. */
@@ -74,7 +79,7 @@ export class Notebook {
         break;
       }
       case 'tool-held':
-        this.#held = sight.tool;
+        this.#held = sight;
         break;
       case 'tool-barred':
         this.barred.add(sight.tool);

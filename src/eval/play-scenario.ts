@@ -1,5 +1,6 @@
 import { randomBytes } from 'node:crypto';
 
+import { isObject } from '../base/fields.ts';
 import { messageOf } from '../base/message-of.ts';
 import { oneLine } from '../cli/terminal/one-line.ts';
 import { MemoryStore } from '../conversations/memory-store.ts';
@@ -277,10 +278,20 @@ class Play {
         await this.#stage.release();
         return this.#fail(trouble, [`${tool} did not run`]);
       }
-      await hearing.quiet();
+      await this.#heardSoFar(hearing, tool);
     }
     await this.#do(trouble, delivery);
     await this.#stage.release();
+  }
+
+  /** Resolves once the caller has heard what was said before the tool. */
+  async #heardSoFar(hearing: Hearing, tool: string): Promise<void> {
+    const isTold = (): boolean => hearing.data.some(
+      (content) => isObject(content) && content['tool'] === tool,
+    );
+    if (this.#notebook.isTold && this.#scenario.origin.wire === 'layercode')
+      await hearing.until(() => isTold() || hearing.isOver, SOON_MS);
+    else await hearing.quiet();
   }
 
   async #do(trouble: TroubleAt, delivery: Delivery): Promise<void> {

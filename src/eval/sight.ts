@@ -24,8 +24,11 @@ export type Sight =
       /** False if the tool says that it had no effect. */
       readonly hasActed: boolean;
     }
-  /** A run is kept from returning until the stage is told to go on. */
-  | { readonly type: 'tool-held'; readonly tool: string }
+  /**
+   * A run is kept from returning until the stage is told to go on. `isTold`: the caller's page was
+   * told that it runs.
+   */
+  | { readonly type: 'tool-held'; readonly tool: string; readonly isTold: boolean }
   /** A tool with effects was called, and nothing says what it may do. It did not run. */
   | { readonly type: 'tool-barred'; readonly tool: string }
   | { readonly type: 'asked'; readonly messages: readonly ChatMessage[] }

@@ -64,6 +64,7 @@ export class StageProcess implements Stage {
   readonly #mocks = new Map<string, Mock>();
   #calls = 0;
   #child: ChildProcess | undefined;
+  #lost = new StageLost('the process of the agent has not begun');
   #answers: readonly ScriptedAnswer[] = [];
   /** Requests to the model since `prepare`. */
   #asked = 0;
@@ -150,13 +151,12 @@ export class StageProcess implements Stage {
 
   #call(method: StageMethod, ...args: readonly unknown[]): Promise<unknown> {
     const child = this.#child;
-    if (child === undefined) return Promise.reject(new StageLost('the process has ended'));
+    if (child === undefined) return Promise.reject(this.#lost);
     const id = ++this.#calls;
     return new Promise((resolve, reject) => {
       this.#waiting.set(id, { resolve, reject });
-      child.send({ id, method, args } satisfies StageCall, (error) => {
-        if (error !== null) this.#lose(child, error.message);
-      });
+      // What cannot be sent is answered by the end of the process.
+      child.send({ id, method, args } satisfies StageCall, () => undefined);
     });
   }
 
@@ -174,8 +174,8 @@ export class StageProcess implements Stage {
   /** Nothing that was asked will be answered. */
   #lose(child: ChildProcess, reason: string): void {
     if (this.#child === child) this.#child = undefined;
-    const lost = new StageLost(`the process of the agent ended: ${reason}`);
-    for (const { reject } of this.#waiting.values()) reject(lost);
+    this.#lost = new StageLost(`the process of the agent ended: ${reason}`);
+    for (const { reject } of this.#waiting.values()) reject(this.#lost);
     this.#waiting.clear();
   }
 }

@@ -92,18 +92,17 @@ export class ToolStandIns {
     const id = ++this.#runs;
     const onceKey = tool.once === undefined ? undefined : `${name} ${context.idempotencyKey}`;
     onSight({ type: 'tool', id, tool: name, args: structuredClone(args), onceKey });
-    if (mock?.outcome.kind === 'hangs' && this.#held?.tool === name)
-      onSight({ type: 'tool-held', tool: name });
+    if (mock?.outcome.kind === 'hangs') this.#tellHeld(tool);
     try {
       const result = await (mock === undefined
         ? tool.run(args, context)
         : runMock(mock, context.signal));
-      await this.#hold(name, context);
+      await this.#hold(tool, context);
       const seen = asJson(result);
       onSight({ type: 'tool-over', id, state: 'completed', result: seen, hasActed: true });
       return result;
     } catch (error) {
-      await this.#hold(name, context);
+      await this.#hold(tool, context);
       const hasActed = !(error instanceof NotDone);
       onSight({ type: 'tool-over', id, state: 'failed', result: messageOf(error), hasActed });
       throw error;
@@ -111,11 +110,16 @@ export class ToolStandIns {
   }
 
   /** What the tool does is done; that it is, nobody learns before the trouble. */
-  async #hold(name: string, { signal }: ToolContext): Promise<void> {
+  async #hold(tool: Tool, { signal }: ToolContext): Promise<void> {
     const held = this.#held;
-    if (held?.tool !== name) return;
-    this.#options.onSight({ type: 'tool-held', tool: name });
+    if (held?.tool !== tool.name) return;
+    this.#tellHeld(tool);
     await Promise.race([held.released, fired(signal)]);
+  }
+
+  #tellHeld({ name, tellBrowser }: Tool): void {
+    if (this.#held?.tool !== name) return;
+    this.#options.onSight({ type: 'tool-held', tool: name, isTold: tellBrowser !== 'nothing' });
   }
 }
 

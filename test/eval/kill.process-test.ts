@@ -62,7 +62,7 @@ describe('eval --process', () => {
     const server = workplace.spawn({ argv: ['eval', '--process', 'a.txt'], server: CLI });
     const { code } = await server.exit;
     assert.equal(code, 1);
-    assert.match(server.stdout, /the process of the agent ended: code 7|there was no reply/);
+    assert.match(server.stdout, /the process of the agent ended: code 7/);
   });
 
   it('needs a Node that has SQLite', { skip: WITHOUT_SQLITE === false }, async (t) => {
