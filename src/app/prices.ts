@@ -75,9 +75,10 @@ export function callLimits(
   return new CallLimits({
     cost,
     tokens,
-    spentBy: (model, used) => ({
+    spentBy: (asked, answered, used) => ({
       tokens: sumOfTokens(used),
-      cost: prices.costOf(model, used) ?? 0,
+      // A model of somebody's own may report any name.
+      cost: prices.costOf(answered, used) ?? prices.costOf(asked, used) ?? 0,
     }),
   });
 }

@@ -4,14 +4,13 @@
 import { AsyncLocalStorage } from 'node:async_hooks';
 
 import type { Agent, ModelTokens } from '../agents/agent.ts';
-import type { Awaitable } from '../base/awaitable.ts';
-import { andThen } from '../base/awaitable.ts';
+import { andThen, type Awaitable } from '../base/awaitable.ts';
 import type { TurnEvent } from '../calls/call-event.ts';
+import { persist, WRITE_DELAYS_MS } from '../conversations/persist.ts';
 import {
   isReached, NOTHING_SPENT, type Spending, type SpendingLimits, type Spent,
 } from '../conversations/spending.ts';
 import { limitTextOf } from './hooks.ts';
-import { persist, WRITE_DELAYS_MS } from '../conversations/persist.ts';
 import { TurnReply, type SpeakingTurn } from './reply.ts';
 import type { TurnHost } from './turn-host.ts';
 import type { ViewedTurn } from './turn-view.ts';
@@ -26,8 +25,8 @@ export interface LimitedTurn extends SpeakingTurn, ViewedTurn {
 }
 
 export interface CallLimitsOptions extends SpendingLimits {
-  /** What a request to that model has spent. */
-  readonly spentBy: (model: string, tokens: ModelTokens) => Spent;
+  /** What a request to the model `asked` has spent, which the model `answered` has answered. */
+  readonly spentBy: (asked: string, answered: string, tokens: ModelTokens) => Spent;
 }
 
 const FREE = { close: () => undefined };
@@ -64,12 +63,13 @@ export class CallLimits {
   ): Awaitable<{ close(model: string, tokens: ModelTokens | undefined): void } | undefined> {
     const turn = this.#turns.getStore();
     if (turn === undefined) return FREE;
-    const reserved = this.#spentBy(model, { inputTokens, outputTokens: 0 });
+    const reserved = this.#spentBy(model, model, { inputTokens, outputTokens: 0 });
     return andThen(this.#reserve(turn, reserved), (before) => {
       if (isReached(before, this.#limits)) return this.#end(turn, before);
       return {
         close: (answered, tokens) => {
-          const used = tokens === undefined ? NOTHING_SPENT : this.#spentBy(answered, tokens);
+          const used =
+            tokens === undefined ? NOTHING_SPENT : this.#spentBy(model, answered, tokens);
           this.#correct(turn, reserved, used);
         },
       };
@@ -79,7 +79,7 @@ export class CallLimits {
   /** What was spent before. If that is the limit, nothing is reserved. */
   #reserve(turn: LimitedTurn, spent: Spent): Awaitable<Spent> {
     const spending = spendingOf(turn, spent);
-    if (!turn.isStored) return this.#spendAlone(turn, spent);
+    if (!turn.isStored) return this.#spendAlone(turn, spent, this.#limits);
     const { conversations } = turn.host;
     const reserve = (): Awaitable<Spent> =>
       conversations.spend(turn.conversationId, spending, this.#limits);
@@ -105,9 +105,9 @@ export class CallLimits {
       host.track(written.catch((error: unknown) => logFailure(turn, error)));
   }
 
-  #spendAlone(turn: LimitedTurn, { tokens, cost }: Spent): Spent {
+  #spendAlone(turn: LimitedTurn, { tokens, cost }: Spent, limits?: SpendingLimits): Spent {
     const before = this.#alone.get(turn) ?? NOTHING_SPENT;
-    if (!isReached(before, this.#limits))
+    if (limits === undefined || !isReached(before, limits))
       this.#alone.set(turn, { tokens: before.tokens + tokens, cost: before.cost + cost });
     return before;
   }

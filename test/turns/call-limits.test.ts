@@ -301,6 +301,21 @@ describe('a call with MAX_COST_PER_CALL', () => {
     assert.match(served.logLines.join(''), /"limit":"cost","tokens":10,"cost":0\.046/);
   });
 
+  it('counts a model that reports another name at the price of its own', async (t) => {
+    const model = ownModel();
+    const renamed: ChatModel = {
+      ...model,
+      async *stream(messages, options) {
+        for await (const delta of model.stream(messages, options))
+          yield delta.type === 'usage' ? { ...delta, model: 'alias' } : delta;
+      },
+    };
+    const limits = { MAX_COST_PER_CALL: '1', MODEL_PRICES: PRICES };
+    const served = limited(t, asking(renamed), limits);
+    await hear(served, 'one', SESSION);
+    assert.deepEqual(await spent(served, 's'), { tokens: 10, cost: 0.046 });
+  });
+
   it('is refused at the start for models without a price, all of which are named', (t) => {
     const unknown = { ...ownModel(), name: 'own:other,own:third' };
     const limits = { MAX_COST_PER_CALL: '1', MODEL_PRICES: PRICES };
@@ -444,5 +459,18 @@ describe('a limited call over a wire', () => {
     const { platform } = serveCompletions(t, asking(ownModel(), 2), { environment: limits });
     for (const words of ['one', 'two'])
       assert.equal(await platform.hear([`user: ${words}`], options), `Yes. ${GOODBYE}`);
+  });
+
+  it('that names no conversation forgets requests that were refused', async (t) => {
+    const server = await modelServer(
+      t, fails(429, OPENAI_RATE_LIMITED, { 'retry-after': '0' }), answers('Yes.'));
+    const environment = {
+      MAX_TOKENS_PER_CALL: '1', OPENAI_BASE_URL: server.url, OPENAI_API_KEY: 'sk-test-1234567890',
+      FILLER_AFTER_MS: '0',
+    };
+    const plain = defineAgent({ name: 'plain', prompt: 'Be brief.' });
+    const { platform } = serveCompletions(t, plain, { environment });
+    assert.equal(await platform.hear(['user: one'], { conversationId: null }), 'Yes.');
+    assert.equal(server.requests.length, 2);
   });
 });
