@@ -81,6 +81,15 @@ describe('storyOf', () => {
     ]);
   });
 
+  it('says of a request that was cut off that its tokens are estimated', () => {
+    const used = { inputTokens: 9, outputTokens: 2, isEstimated: true } as const;
+    const turn: RecordedTurn = {
+      turnId: 't', outcome: 'interrupted', messages: [],
+      requests: [{ model: 'm', startedMs: 0, durationMs: 95, failure: 'interrupted', ...used }],
+    };
+    assert.deepEqual(told(turn), ['model m, interrupted, 9 in, 2 out, estimated']);
+  });
+
   it('ends a failed turn with the reason', () => {
     const failure = { reason: 'agent', detail: 'TypeError at pick' };
     const turn: RecordedTurn = { turnId: 't', outcome: 'failed', failure, messages: [] };

@@ -27,7 +27,8 @@ function use(environment: Readonly<Record<string, string>>): void {
 function recordOf(sessionId: string, conversationId: string, startedAt: string): CallRecord {
   return {
     format: 1, conversationId, sessionId, agent: 'bakery', from: '+15550100', startedAt,
-    endedAt: startedAt, durationMs: 65_400, outcome: 'ended', tokens: { input: 12, output: 3 },
+    endedAt: startedAt, durationMs: 65_400, outcome: 'ended',
+    tokens: { input: 12, output: 3, isEstimated: true }, cost: 0.25,
     turns: [{
       turnId: 't-1', outcome: 'interrupted', startedAt: '2026-11-25T12:00:07.120Z',
       firstSpeechMs: 612,
@@ -109,7 +110,8 @@ for (const [place, environment, skip] of PLACES) {
         'agent         bakery',
         'caller        +15550100 → ?',
         'time          2026-11-25T14:00:00.000Z – 2026-11-25T14:00:00.000Z, ended',
-        'tokens        12 in, 3 out',
+        'tokens        12 in, 3 out, partly estimated',
+        'cost          0.25',
         '',
         '[12:00:07] interrupted, first word after 612 ms, discarded by the platform',
         'caller: Rye?␛[2J',
