@@ -6,10 +6,9 @@ import type { ChatMessage, ChatModel } from '../models/model.ts';
 import { askForJson, toldLine, toldOf } from './json-question.ts';
 import type { Judge, Verdict } from './play-options.ts';
 import type { Scenario } from './scenario.ts';
+import type { Question } from './step.ts';
 
 export interface JudgeOptions {
-  /** How often each question is asked: an odd number. More than half of the verdicts must agree. */
-  readonly times?: number;
   /** Ends a question. The verdict is then `undecided`. */
   readonly signal?: AbortSignal | undefined;
 }
@@ -32,11 +31,13 @@ const AGAIN =
  * scenario's examples: every `good` one must meet all questions of the scenario, every `bad` one
  * must miss at least one. If the model sees one of them otherwise, nothing is decided.
  */
-export function modelJudge(model: ChatModel, { times = 1, signal }: JudgeOptions = {}): Judge {
+export function modelJudge(model: ChatModel, { signal }: JudgeOptions = {}): Judge {
   const faults = new Map<Scenario, Promise<string | undefined>>();
 
   /** Asks until most verdicts agree. */
-  async function decide(question: string, call: readonly string[], reply: string) {
+  async function decide(
+    { question, times }: Question, call: readonly string[], reply: string,
+  ): Promise<Verdict> {
     const verdicts: Verdict[] = [];
     for (let asked = 0; asked < times; asked += 1) {
       const verdict = await ask(model, questionAbout(question, call, reply), signal);
@@ -50,7 +51,7 @@ export function modelJudge(model: ChatModel, { times = 1, signal }: JudgeOptions
 
   /** Why this judge cannot be relied on. */
   async function faultOf({ examples, steps }: Scenario): Promise<string | undefined> {
-    const questions = steps.flatMap((step) => (step.name === 'judge' ? [step.question] : []));
+    const questions = steps.flatMap((step) => (step.name === 'judge' ? [step] : []));
     for (const kind of ['good', 'bad'] as const) {
       for (const example of examples[kind]) {
         const verdicts: Verdict[] = [];

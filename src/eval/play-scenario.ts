@@ -365,7 +365,7 @@ class Play {
   ): Promise<void> {
     const { judge } = this.#options;
     if (judge === undefined) throw new Error('a judge line needs a judge');
-    const { outcome, reason } = await judge(step.question, turns, this.#scenario);
+    const { outcome, reason } = await judge(step, turns, this.#scenario);
     if (outcome === 'failed') this.#fail(step, [reason], 'judge');
     if (outcome === 'undecided') this.#undecided.push(`line ${step.lineNumber}: ${reason}`);
   }

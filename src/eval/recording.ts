@@ -46,13 +46,10 @@ export function recordingPath(scenarioPath: string): string {
 
 /**
  * The file's text. Ids, numbers and e-mail addresses in it are invented, the same one everywhere
- * for the same value. `redact` is applied first.
+ * for the same value. What an agent redacts has never been shown to a model.
  */
-export function formatRecording(
-  replies: readonly RecordedReply[], redact: (text: string) => string = (text) => text,
-): string {
-  const invented = new InventedValues();
-  const change = (text: string): string => invented.in(redact(text));
+export function formatRecording(replies: readonly RecordedReply[]): string {
+  const { in: change } = new InventedValues();
   const prompts = new Map<string, number>();
   const listed = replies.map((reply) => {
     const { model, options, tools, messages } = withTexts(reply.request, change);

@@ -26,8 +26,6 @@ export interface RunModelsOptions {
   readonly evalModel?: ChatModel | undefined;
   /** Ends questions to it. */
   readonly signal?: AbortSignal | undefined;
-  /** Applied to what is recorded. */
-  readonly redact?: ((text: string) => string) | undefined;
 }
 
 /** Where replies come from: a recording if there is one, or the models, or both. */
@@ -65,7 +63,7 @@ export function liveModels({ evalModel, signal }: RunModelsOptions): RunModels {
  * written and the run fails.
  */
 export function recordedModels(
-  path: string, { evalModel, signal, redact }: RunModelsOptions,
+  path: string, { evalModel, signal }: RunModelsOptions,
 ): RunModels {
   const recorder = new ModelRecorder();
   return {
@@ -77,7 +75,7 @@ export function recordedModels(
         const reasons = failures.map((error) => `a model failed: ${messageOf(error)}`);
         return failed(result, '--record', [...reasons, 'nothing was recorded']);
       }
-      if (replies.length > 0) await replace(path, formatRecording(replies, redact));
+      if (replies.length > 0) await replace(path, formatRecording(replies));
       return result;
     },
   };

@@ -12,6 +12,9 @@ import { parseTime } from './time.ts';
 import { parseToolExpectation } from './tool-line.ts';
 import type { Action, Check, Moment } from './step.ts';
 
+/** Most questions to a judge about one line. */
+const MAX_ASKED = 21;
+
 /** The words, in the order in which a message lists them. */
 export const WORDS: Readonly<Record<string, (argument: string) => Action>> = {
   say: (argument) => ({
@@ -41,9 +44,7 @@ export const WORDS: Readonly<Record<string, (argument: string) => Action>> = {
   'ends-within': (argument) => ({
     name: 'ends-within', ms: timeOf(argument, 'ends-within takes a time: ends-within 5 s'),
   }),
-  judge: (argument) => ({
-    name: 'judge', question: text(unquoted(argument), 'judge takes what a reply must be like'),
-  }),
+  judge: parseJudge,
   good: (argument) => ({ name: 'good', text: text(argument, 'good takes words that pass') }),
   bad: (argument) => ({ name: 'bad', text: text(argument, 'bad takes words that do not pass') }),
   interrupt: (argument) => ({
@@ -109,6 +110,15 @@ function alone(name: Alone): (argument: string) => Action {
 function text(argument: string, rule: string): string {
   if (argument === '') throw new Fault(rule);
   return argument;
+}
+
+function parseJudge(argument: string): Action {
+  const [, count, rest = argument] = /^(\d{1,4}) times?\s+(.*)$/.exec(argument) ?? [];
+  const times = Number(count ?? 1);
+  if (times < 1 || times > MAX_ASKED || times % 2 === 0)
+    throw new Fault(`judge is asked an odd number of times, up to ${MAX_ASKED}`);
+  const question = text(unquoted(rest), 'judge takes what a reply must be like');
+  return { name: 'judge', question, times };
 }
 
 function unquoted(argument: string): string {

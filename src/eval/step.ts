@@ -97,6 +97,14 @@ export interface ToolExpectation {
     | undefined;
 }
 
+/** For a model. */
+export interface Question {
+  readonly name: 'judge';
+  readonly question: string;
+  /** How often it is asked. More than half of the verdicts must agree. */
+  readonly times: number;
+}
+
 /** What can fail. Steps refer to the reply to the last `say`, and `never…` to the whole call. */
 export type Check =
   | {
@@ -115,4 +123,4 @@ export type Check =
   | { readonly name: 'within-tokens'; readonly tokens: number; readonly isInAll: boolean }
   /** The whole reply. */
   | { readonly name: 'ends-within'; readonly ms: number }
-  | { readonly name: 'judge'; readonly question: string };
+  | Question;

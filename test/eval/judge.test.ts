@@ -8,6 +8,7 @@ import { formatRecording, parseRecording } from '../../src/eval/recording.ts';
 import type { PlayedTurn } from '../../src/eval/result.ts';
 import { scenarioOf, type Scenario } from '../../src/eval/scenario.ts';
 import { parseScript } from '../../src/eval/script.ts';
+import type { Question } from '../../src/eval/step.ts';
 import {
   scriptedModel, type Script, type ScriptedModel,
 } from '../../src/models/scripted-model.ts';
@@ -15,10 +16,12 @@ import { playedTurn } from './played-turn.ts';
 
 const YES = '{"reason": "It names the cheaper one first.", "verdict": "yes"}';
 const NO = '{"reason": "It names the dearer one first.", "verdict": "no"}';
-const QUESTION = 'offers the cheaper table first';
+const QUESTION: Question = {
+  name: 'judge', question: 'offers the cheaper table first', times: 1,
+};
 
 function scenario(...lines: readonly string[]): Scenario {
-  const script = [...lines, 'say A table', `judge "${QUESTION}"`].join('\n');
+  const script = [...lines, 'say A table', `judge "${QUESTION.question}"`].join('\n');
   return scenarioOf(parseScript(script, 'a.txt'), 'a.txt');
 }
 
@@ -38,10 +41,11 @@ const TURNS = [
 
 /** What a model that answers by this script decides, and how often it was asked. */
 async function judged(
-  script: Script, { file = scenario(), ...options }: JudgeOptions & { file?: Scenario } = {},
+  script: Script,
+  { file = scenario(), times = 1, signal }: JudgeOptions & { file?: Scenario; times?: number } = {},
 ) {
   const model = scriptedModel(script);
-  const verdict = await modelJudge(model, options)(QUESTION, TURNS, file);
+  const verdict = await modelJudge(model, { signal })({ ...QUESTION, times }, TURNS, file);
   return { ...verdict, model, asked: model.requests.length };
 }
 
@@ -102,7 +106,7 @@ describe('modelJudge', () => {
       '{"agent":"The one by the door is 20, the one at the window 40."}',
       '',
       'The criterion:',
-      QUESTION,
+      QUESTION.question,
     ].join('\n')));
   });
 
@@ -188,6 +192,28 @@ describe('a judge that is asked several times', () => {
   }
 });
 
+describe('a judge line', () => {
+  for (const [written, question, times] of [
+    ['judge is polite', 'is polite', 1],
+    ['judge "is polite"', 'is polite', 1],
+    ['judge 3 times "is polite"', 'is polite', 3],
+    ['judge 1 time is polite', 'is polite', 1],
+    ['judge 3 prices were named', '3 prices were named', 1],
+  ] as const) {
+    it(`is read: ${written}`, () => {
+      const [step] = parseScript(written, 'a.txt');
+      assert.ok(step?.name === 'judge');
+      assert.deepEqual([step.question, step.times], [question, times]);
+    });
+  }
+
+  for (const written of ['judge 2 times "x"', 'judge 0 times "x"', 'judge 23 times "x"']) {
+    it(`is refused: ${written}`, () => {
+      assert.throws(() => parseScript(written, 'a.txt'), /an odd number of times, up to 21/);
+    });
+  }
+});
+
 describe('a recorded judge', () => {
   it('decides the same without a key', async () => {
     const recorder = new ModelRecorder();
@@ -199,7 +225,7 @@ describe('a recorded judge', () => {
     assert.deepEqual(await judge(QUESTION, TURNS, file), {
       outcome: 'failed', reason: 'It names the dearer one first.',
     });
-    const other = await judge('is polite', TURNS, file);
+    const other = await judge({ ...QUESTION, question: 'is polite' }, TURNS, file);
     assert.equal(other.outcome, 'undecided');
     assert.equal(replayer.misses.length, 1);
   });

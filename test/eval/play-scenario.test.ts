@@ -4,6 +4,7 @@ import { describe, it } from 'node:test';
 import { defineAgent } from '../../src/agents/define-agent.ts';
 import { defineState } from '../../src/agents/state/state.ts';
 import { hangUp, tool } from '../../src/tools/tool.ts';
+import type { Judge } from '../../src/eval/play-options.ts';
 import { failuresOf, play } from './eval-stage.ts';
 
 const echo = defineAgent({
@@ -392,7 +393,7 @@ describe('playScenario', () => {
   it('asks a judge, whose doubts are no pass', async () => {
     const verdicts = ['passed', 'undecided', 'failed'] as const;
     for (const outcome of verdicts) {
-      const judge = async (question: string) => ({ outcome, reason: question });
+      const judge: Judge = async ({ question }) => ({ outcome, reason: question });
       const result = await play(echo, 'say Hi\njudge "greets"', { judge });
       assert.equal(result.outcome, outcome);
       assert.deepEqual(result.undecided, outcome === 'undecided' ? ['line 2: greets'] : []);

@@ -14,6 +14,7 @@ import { ModelReplayer } from '../../src/eval/model-replayer.ts';
 import { formatRecording, parseRecording } from '../../src/eval/recording.ts';
 import type { ChatMessage, ChatModel, ModelStreamOptions } from '../../src/models/model.ts';
 import { scriptedModel, type Script } from '../../src/models/scripted-model.ts';
+import { cardNumbers } from '../../src/redaction/card-numbers.ts';
 import { deferred, serve, Told } from '../fixtures/app.ts';
 import { HELLO, read } from '../models/reading.ts';
 
@@ -116,6 +117,24 @@ describe('a recorded call', () => {
     assert.ok(ids.length > 3);
     for (const id of ids) assert.ok(!text.includes(id), id);
     assert.doesNotMatch(text, /authorization|headers|cacheKey|scripted_api_key/i);
+  });
+
+  it('has nothing that the agent redacts, not even spelled out', async (t) => {
+    const recorder = new ModelRecorder();
+    const live = scriptedModel(['Thank you.']);
+    const agent = defineAgent({
+      name: 'till', prompt: 'You take cards.', model: recorder.record(live), redact: cardNumbers,
+    });
+    const spelled = 'four two four two '.repeat(4).trim();
+    await play(t, agent, [`My card is ${spelled}`]);
+    const text = formatRecording((await recorder.heard()).replies);
+    assert.doesNotMatch(text, /four/);
+    assert.match(text, /My card is \[card 1\]/);
+    const again = defineAgent({
+      name: 'till', prompt: 'You take cards.', redact: cardNumbers,
+      model: replayerOf(text).replay(live),
+    });
+    assert.deepEqual(await play(t, again, [`My card is ${spelled}`]), ['Thank you.']);
   });
 
   it('fails a turn that asks something else, and shows what differs', async (t) => {
