@@ -74,7 +74,7 @@ export const WORDS: Readonly<Record<string, (argument: string) => Action>> = {
     name: 'metadata', metadata: objectOf(argument, 'metadata', '{"plan": "gold"}'),
   }),
   language(argument) {
-    if (!/^[A-Za-z]{2,8}(-[A-Za-z\d]{1,8})*$/.test(argument))
+    if (!/^[A-Za-z]{2,3}(-[A-Za-z\d]{1,8})*$/.test(argument))
       throw new Fault('language takes a tag such as en-GB');
     return { name: 'language', text: argument };
   },
