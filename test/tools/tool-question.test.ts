@@ -15,6 +15,18 @@ describe('a question to other processes', () => {
     assert.equal(question.isCallRunning('k2', 'b'), false);
   });
 
+  it('waits for the last answer, and no longer', async (t) => {
+    t.mock.timers.enable({ apis: ['setTimeout'] }); // so the time to answer never ends
+    const question = new Question(new Map([['a', ['k1']], ['b', ['k2']]]));
+    let isAnswered = false;
+    const answered = question.answered().then(() => (isAnswered = true));
+    question.answer({ from: 'a', calls: [] });
+    await new Promise((resolve) => setImmediate(resolve));
+    assert.equal(isAnswered, false);
+    question.answer({ from: 'b', calls: [] });
+    await answered;
+  });
+
   it('takes a process that does not answer for dead', async () => {
     const question = new Question(new Map([['a', ['k1']]]));
     await question.answered();
