@@ -11,6 +11,20 @@ import { jsonTree } from './json-tree.js';
  * @property {string} [toolCallId]
  */
 
+/**
+ * What a model was sent and answered.
+ *
+ * @typedef {object} Exchange
+ * @property {string} turnId
+ * @property {{ readonly model?: unknown }} sent
+ * @property {unknown} answered
+ */
+/**
+ * @typedef {object} Conversation
+ * @property {readonly Message[]} messages
+ * @property {readonly Exchange[]} [requests]
+ */
+
 const MAX_MESSAGES = 200;
 const MAX_TEXT_LENGTH = 4_000;
 
@@ -26,19 +40,20 @@ export function createHistory(list, onCount, onProblem) {
   let wanted;
   let isLoading = false;
 
-  /** @param {readonly Message[]} messages */
-  function show(messages) {
+  /** @param {Conversation} conversation */
+  function show({ messages, requests = [] }) {
     const left = messages.length - MAX_MESSAGES;
     const note =
       left > 0 ? [element('li', { class: 'muted' }, `${left} older messages are not shown.`)] : [];
-    list.replaceChildren(...note, ...messages.slice(-MAX_MESSAGES).map(entry));
+    const shown = messages.slice(-MAX_MESSAGES).map(entry);
+    list.replaceChildren(...note, ...shown, ...requests.map(exchange));
     onCount(messages.length);
   }
 
   return {
     clear() {
       wanted = undefined;
-      show([]);
+      show({ messages: [] });
     },
 
     /**
@@ -56,8 +71,8 @@ export function createHistory(list, onCount, onProblem) {
         const asked = wanted;
         wanted = undefined;
         try {
-          const messages = await loadHistory(asked);
-          if (wanted === undefined || wanted === asked) show(messages);
+          const conversation = await loadHistory(asked);
+          if (wanted === undefined || wanted === asked) show(conversation);
         } catch (error) {
           const reason = error instanceof Error ? error.message : String(error);
           onProblem(`The history cannot be shown: ${reason}`);
@@ -68,14 +83,14 @@ export function createHistory(list, onCount, onProblem) {
   };
 }
 
-/** @param {string} path @returns {Promise<readonly Message[]>} */
+/** @param {string} path @returns {Promise<Conversation>} */
 async function loadHistory(path) {
   const response = await fetch(path);
   const answer = await response.json().catch(() => undefined); // then the status is shown
   if (!response.ok || !Array.isArray(answer?.messages)) {
     throw new Error(`${response.status} ${answer?.error ?? response.statusText}`);
   }
-  return answer.messages;
+  return answer;
 }
 
 /** @param {Message} message */
@@ -87,6 +102,14 @@ function entry({ role, content, toolCalls = [], toolCallId }) {
   }
   for (const { id, name, args } of toolCalls) body.append(tree(`calls ${name} (${id})`, args));
   return element('li', { 'data-role': role }, element('span', { class: 'speaker' }, role), body);
+}
+
+/** @param {Exchange} exchange */
+function exchange({ turnId, sent, answered }) {
+  const name = `request to ${sent.model} in ${turnId}`;
+  const tree = element('div', { class: 'tool' }, jsonTree({ sent, answered }, { name }));
+  const speaker = element('span', { class: 'speaker' }, 'model');
+  return element('li', { 'data-request': '' }, speaker, tree);
 }
 
 /** What a model or a tool wrote, as a tree if it is JSON. @param {string} name @param {string} text */

@@ -21,6 +21,8 @@ export interface PlatformAgent {
 export interface AppPlatform extends SessionAuthority {
   /** Paths that accept WebSocket upgrades. */
   readonly webSocketPaths: readonly string[];
+  /** Whether it shows what models were sent. Default false. */
+  readonly showsRequests?: boolean;
   /**
    * Called once with the app's agents, at least one, the default first. Returns the platform's own
    * routes, which are added after the app's.

@@ -140,6 +140,7 @@ export class App {
     const tracing = (this.#tracing = openTracing(settings.environment, log, costOf));
     this.#routed = routeAgents(given, {
       settings, store, channel, metrics, log, records, tracing, limits, costOf,
+      capturesRequests: settings.captureModelRequests || platform?.showsRequests === true,
     });
     const [first, ...others] = this.#routed;
     this.agents = [served(first), ...others.map(served)];

@@ -57,6 +57,8 @@ export interface SharedByAgents {
   readonly log: Logger;
   /** Undefined if calls are not recorded. */
   readonly records: CallRecords | undefined;
+  /** See `TurnHost`. */
+  readonly capturesRequests: boolean;
   readonly tracing: Tracing;
   /** Undefined if calls have no limit. */
   readonly limits: CallLimits | undefined;
@@ -81,8 +83,10 @@ function redactionFor(
 
 export function routeAgents(
   given: GivenAgents,
-  { settings, store, channel, metrics, log, records, tracing, limits, costOf }: SharedByAgents,
+  shared: SharedByAgents,
 ): RoutedAgents {
+  const { settings, store, channel, metrics, log, records, capturesRequests } = shared;
+  const { tracing, limits, costOf } = shared;
   const agents = new Map<string, BoundAgent>();
   for (const { name, agent } of given) if (name !== undefined) agents.set(name, agent);
   const channelOf =
@@ -112,7 +116,7 @@ export function routeAgents(
       settleMs: settings.settleMs,
       observer: workMetrics(ownMetrics, onceToolsOf([agent, ...agents.values()])),
       recordsCalls: records !== undefined,
-      capturesRequests: settings.captureModelRequests || settings.playground,
+      capturesRequests,
       onTurnOver: records?.turnEnded === undefined
         ? undefined
         : ({ conversationId, sessionId, wire, caller }, process) => {

@@ -40,12 +40,39 @@ export interface SentRequest {
   readonly answer: object | undefined;
 }
 
+/** A request to a model, and its answer. */
+export interface Exchange {
+  readonly turnId: string;
+  /** The request's body. */
+  readonly sent: JsonObject;
+  /** Null if nothing came. */
+  readonly answered: Json;
+}
+
+/** As much of a turn's record as is needed here. */
+interface TurnWithRequests {
+  readonly id: string;
+  readonly figures?: { readonly captured?: CapturedTurn | undefined };
+}
+
 interface Body {
   readonly fields: Readonly<Record<string, Json>>;
   readonly messages: readonly Json[];
 }
 
 const NOTHING: Body = { fields: {}, messages: [] };
+
+/** What models were sent in these turns and answered, in order, whole again. */
+export function exchangesIn(turns: readonly TurnWithRequests[]): readonly Exchange[] {
+  return turns.flatMap(({ id: turnId, figures }) => {
+    const turn = figures?.captured;
+    if (turn === undefined) return [];
+    const bodies = wholeRequests(turn);
+    return turn.requests.map(({ answer = null }, index) => ({
+      turnId, sent: bodies[index] ?? {}, answered: answer,
+    }));
+  });
+}
 
 /** Undefined if there is nothing to capture. */
 export function captured(requests: readonly SentRequest[]): CapturedTurn | undefined {

@@ -9,6 +9,7 @@ import type { Awaitable } from '../base/awaitable.ts';
 import { BoundedMap } from '../base/bounded-map.ts';
 import { isObject } from '../base/fields.ts';
 import type { JsonObject } from '../base/json.ts';
+import { exchangesIn } from '../conversations/captured-requests.ts';
 import { afterChecks, type Handler, type Route } from '../http/compose.ts';
 import type { Context } from '../http/context.ts';
 import { BadRequest, HttpError, ServiceUnavailable } from '../http/errors.ts';
@@ -26,6 +27,9 @@ import { PAGE, pageFile } from './playground-files.ts';
 import { SessionKeys, type SessionGrant } from './session-keys.ts';
 import { TextSession } from './text-session.ts';
 
+/** Most requests to models that the page shows. */
+const MOST_REQUESTS = 20;
+
 export interface LocalPlatformOptions {
   /** Whether the page is served. If so, `/` redirects to it. */
   readonly playground: boolean;
@@ -42,6 +46,7 @@ const CLOSE_TIMEOUT_MS = 1_000;
 export class LocalPlatform implements AppPlatform {
   readonly webSocketPaths: readonly string[] = [WEBSOCKET_PATH];
   readonly #playground: boolean;
+  readonly showsRequests: boolean;
   /** The agents of the app that this platform belongs to. */
   #agents: readonly PlatformAgent[] = [];
   readonly #keys = new SessionKeys();
@@ -55,7 +60,7 @@ export class LocalPlatform implements AppPlatform {
   #isClosing = false;
 
   constructor({ playground }: LocalPlatformOptions) {
-    this.#playground = playground;
+    this.#playground = this.showsRequests = playground;
   }
 
   /**
@@ -152,12 +157,18 @@ export class LocalPlatform implements AppPlatform {
     return agent;
   }
 
-  /** Shows a conversation's history as a model would see it, without the prompt. */
+  /**
+   * Shows a conversation's history as a model would see it, without the prompt, and the last
+   * requests as models were sent them.
+   */
   async #showHistory(context: Context): Promise<void> {
     const agentId = new URLSearchParams(context.query).get('agent_id') ?? '';
     const { conversations } = this.#agentFor(agentId);
-    const history = await conversations.getHistory(context.params['conversation'] ?? '');
-    context.json(200, { messages: toChatMessages('', history).slice(1) }, [
+    const id = context.params['conversation'] ?? '';
+    const messages = toChatMessages('', await conversations.getHistory(id)).slice(1);
+    const { turns = [] } = (await conversations.read(id)) ?? {};
+    const requests = exchangesIn(turns).slice(-MOST_REQUESTS);
+    context.json(200, { messages, ...(requests.length === 0 ? {} : { requests }) }, [
       'cache-control',
       'no-store',
     ]);

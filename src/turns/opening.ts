@@ -108,7 +108,7 @@ const SILENT: Answers = {
 
 function openingOf(turn: OpeningTurn, host: TurnHost, answers: Answers | undefined): TurnOpening {
   const { turnId, runId, event, startedAtMs, older } = turn;
-  const { calls, process, recordsCalls, capturesRequests } = host;
+  const { calls, process, recordsCalls } = host;
   return {
     turnId,
     runId,
@@ -127,7 +127,7 @@ function openingOf(turn: OpeningTurn, host: TurnHost, answers: Answers | undefin
     isAlive: answers?.isAlive,
     waitedMs: () => performance.now() - startedAtMs,
     isOver: () => turn.isOver,
-    figures: recordsCalls || capturesRequests ? figuresAtStart(event, startedAtMs) : undefined,
+    figures: recordsCalls ? figuresAtStart(event, startedAtMs) : undefined,
   };
 }
 

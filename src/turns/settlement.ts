@@ -41,7 +41,7 @@ export function settlementOf(
     messages: spoken.messages(turnId, state, count),
     filler: spoken.filler,
     sent: state === 'completed' ? spoken.replay() : undefined,
-    figures: recordsCalls || capturesRequests
+    figures: recordsCalls || (capturesRequests && turn.workSoFar !== undefined)
       ? figuresAtEnd(turn, state === 'failed', capturesRequests)
       : undefined,
   };

@@ -8,11 +8,14 @@ import type { Agent } from '../../src/agents/agent.ts';
 import { defineAgent } from '../../src/agents/define-agent.ts';
 import { createApp } from '../../src/app/create-app.ts';
 import type { SessionEndEvent } from '../../src/wires/layercode/events.ts';
+import { scriptedModel } from '../../src/models/scripted-model.ts';
 import { LocalPlatform } from '../../src/platform/local-platform.ts';
+import { createTestClient } from '../../src/test-client.ts';
 import { fired } from '../fixtures/app.ts';
 import {
   deferred,
   recordLog,
+  SECRET,
   serve,
   settingsWith,
   type RecordedLog,
@@ -737,6 +740,26 @@ describe("the playground's routes", () => {
     await app.conversations.addMessage('c/1', { role: 'user', content: 'Two' });
     const response = await fetch('/playground/history/c%2F1');
     assert.deepEqual(await response.json(), { messages: [{ role: 'user', content: 'One\nTwo' }] });
+  });
+
+  it('show what models were sent and answered, below the history', async (t) => {
+    const model = scriptedModel(['Yes.']);
+    const agent = defineAgent({ name: 'tested', prompt: 'Sell bread.', model });
+    const { origin } = await serve(t, {
+      agent, platform: new LocalPlatform({ playground: true }),
+    });
+    const client = createTestClient(origin, { secret: SECRET });
+    await (await client.say('Rye?')).text();
+    const response = await fetch(`${origin}/playground/history/${client.conversationId}`);
+    const { requests } = (await response.json()) as { requests: readonly unknown[] };
+    const messages = [
+      { role: 'system', content: 'Sell bread.' }, { role: 'user', content: 'Rye?' },
+    ];
+    assert.deepEqual(requests.map((one) => ({ ...(one as object), turnId: '' })), [{
+      turnId: '',
+      sent: { model: 'scripted:model', messages },
+      answered: { text: 'Yes.', calls: [] },
+    }]);
   });
 
   it('are closed to pages of other sites, and to names that were rebound', async (t) => {
