@@ -74,7 +74,7 @@ export function compare(
   const theirs = exchangesOf(transcript.lines);
   const { turns } = conversation;
   const earlier = known === undefined ? turns : turns.slice(0, turns.indexOf(known));
-  const recent = ownExchangesOf(earlier.slice(-RECENT_TURNS), saidIn);
+  const recent = recentOf(earlier, saidIn);
   const ends = alignEnds(theirs, recent);
   const aligned = ends === undefined
     ? alignAll(theirs, ownExchangesOf(earlier, saidIn))
@@ -128,6 +128,15 @@ function mayBeWanted(turns: readonly TurnRecord[]): boolean {
 
 /** Among these are nearly always the last two exchanges. */
 const RECENT_TURNS = 4;
+
+/** Without the rest of an exchange that began before. */
+function recentOf(
+  turns: readonly TurnRecord[], saidIn: (turn: TurnRecord) => Said,
+): readonly OwnTurns[] {
+  const recent = ownExchangesOf(turns.slice(-RECENT_TURNS), saidIn);
+  const isCut = turns.length > RECENT_TURNS && recent[0]?.words === undefined;
+  return isCut ? recent.slice(1) : recent;
+}
 
 /**
  * How many of ours follow the last exchange of theirs. -1 if that is not one of ours: unless both

@@ -254,6 +254,21 @@ describe('a filler of a turn that still runs', () => {
   });
 });
 
+describe('an exchange with many texts of the platform', () => {
+  // Seed 23333: only the last turns were looked at, without the one that had the filler.
+  it('has its filler for no text of theirs, where the list was cut in front', () => {
+    const conversation = afterHello();
+    open(conversation, 't2', 'book', HELLO);
+    const silent = { turnId: 't2', runId: runs, state: 'interrupted', messages: [] } as const;
+    settleTurn(conversation, { ...silent, filler: 'One moment.' }, BOUNDS);
+    const told = ['agent: Line two is free.', 'agent: One moment.', 'agent: You are the first.'];
+    for (const [turnId, text] of [['draft', 'and'], ['t3', 'and now?']] as const)
+      exchange(conversation, turnId, text, 'It is done.', [...HELLO, 'user: book', ...told]);
+    open(conversation, 't4', 'bye', [...told, 'user: and now?', 'agent: It is done.']);
+    assert.ok(!shown(conversation).includes('assistant(completed): One moment.'));
+  });
+});
+
 describe('drafts of the same words', () => {
   it('leave history before anything that was said', () => {
     const conversation = emptyConversation('c');
