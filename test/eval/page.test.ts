@@ -1,15 +1,19 @@
 // Every snippet of docs/evals.md that is a scenario, or a part of one, is played.
 
 import assert from 'node:assert/strict';
+import { mkdirSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { describe, it } from 'node:test';
 
 import { getAgent } from '../../src/agents/built-in/registry.ts';
 import { defineAgent } from '../../src/agents/define-agent.ts';
 import type { PlayedCaller } from '../../src/eval/played-caller.ts';
 import type { Judge } from '../../src/eval/play-options.ts';
+import { evalCommand } from '../../src/cli/commands/eval.ts';
 import { WORDS } from '../../src/eval/script-words.ts';
 import { tool } from '../../src/tools/tool.ts';
 import { codeBlocks, readPage } from '../fixtures/pages.ts';
+import { RecordedTerminal } from '../cli/terminal/recorded-terminal.ts';
 import { failuresOf, play } from './eval-stage.ts';
 
 const page = readPage('docs/evals.md');
@@ -40,6 +44,12 @@ const playedCaller: PlayedCaller = () =>
 /** What a part of a scenario needs above it. */
 const PAYING = 'say Hi\nmodel calls pay {"cents": 500}\nmodel says Paid.\n';
 
+/** The commands that it shows, without comments. */
+const commands = codeBlocks
+  .filter(({ page: name, language }) => name === 'docs/evals.md' && language === 'sh')
+  .flatMap(({ text }) => [...text.matchAll(/^npx layercode-microserver eval ?(.*?)(?: {2}.*)?$/gm)])
+  .map(([, argv = '']) => argv.trim());
+
 describe('docs/evals.md', () => {
   it('has every step, and no other', () => {
     const cells = [...page.matchAll(/^\| (`.+?) \|/gm)].map(([, cell = '']) => cell);
@@ -62,4 +72,21 @@ describe('docs/evals.md', () => {
       assert.deepEqual(failuresOf(result), []);
     });
   }
+
+  it('has commands that can be typed', async (t) => {
+    assert.ok(commands.length >= 6, commands.join('; '));
+    const terminal = new RecordedTerminal({ OPENAI_API_KEY: 'not-asked' });
+    t.after(() => terminal.clear());
+    mkdirSync(join(terminal.directory, 'evals'));
+    for (const name of ['order.txt', 'table.txt'])
+      writeFileSync(join(terminal.directory, 'evals', name), 'agent echo\nsay Hi\nexpect Hi\n');
+    for (const command of commands) {
+      const [line = '', file] = command.replace('--runs 20', '--runs 2').split(/ *(?:^|\s)> ?/);
+      const before = terminal.out.length;
+      const argv = line.split(' ').filter((word) => word !== '');
+      assert.equal(await evalCommand.run(argv, terminal), 0, command);
+      if (file === undefined) continue;
+      writeFileSync(join(terminal.directory, file), terminal.out.slice(before));
+    }
+  });
 });
