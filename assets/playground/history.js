@@ -107,9 +107,9 @@ function entry({ role, content, toolCalls = [], toolCallId }) {
 /** @param {Exchange} exchange */
 function exchange({ turnId, sent, answered }) {
   const name = `request to ${sent.model} in ${turnId}`;
-  const tree = element('div', { class: 'tool' }, jsonTree({ sent, answered }, { name }));
+  const body = element('div', { class: 'tool' }, jsonTree({ sent, answered }, { name }));
   const speaker = element('span', { class: 'speaker' }, 'model');
-  return element('li', { 'data-request': '' }, speaker, tree);
+  return element('li', { 'data-request': '' }, speaker, body);
 }
 
 /** What a model or a tool wrote, as a tree if it is JSON. @param {string} name @param {string} text */

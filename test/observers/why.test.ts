@@ -5,6 +5,7 @@ import { describe, it, type TestContext } from 'node:test';
 
 import type { Agent } from '../../src/agents/agent.ts';
 import { defineAgent, type AgentDefinition } from '../../src/agents/define-agent.ts';
+import { withFallbacks } from '../../src/models/retry.ts';
 import { createApp } from '../../src/app/create-app.ts';
 import { scriptedModel, type Script } from '../../src/models/scripted-model.ts';
 import { createTestClient } from '../../src/test-client.ts';
@@ -142,5 +143,21 @@ describe('a turn that was handed over', () => {
     const counted = app.metrics.text()
       .match(/^layercode_spoken_after_hand_over_total\{.*speaker="(?:sales|billing)"\} 1$/gm);
     assert.equal(counted?.length, 2);
+  });
+});
+
+describe('a retry or a fallback', () => {
+  it('has a line with the ids of its request, conversation and turn', async (t) => {
+    const models = [scriptedModel([{ fail: 503 }]), scriptedModel(['Yes.'])];
+    const model = withFallbacks(models);
+    const agent = defineAgent({ name: 'tested', prompt: 'Be brief.', model });
+    const served = serve(t, agent);
+    const { response } = await served.client.say('Hello?');
+    await response.text();
+    const line = served.logLines.find((candidate) => candidate.includes('"msg":"model"')) ?? '{}';
+    const { requestId, conversationId, turnId } = JSON.parse(line) as Record<string, unknown>;
+    assert.equal(requestId, response.headers.get('x-request-id'));
+    assert.equal(conversationId, served.client.conversationId);
+    assert.ok(typeof turnId === 'string');
   });
 });
