@@ -9,7 +9,7 @@ export interface RecentRun {
   outcome: TurnEnded['outcome'] | undefined;
 }
 
-/** At least so many runs are known, and at most twice as many. */
+/** At least so many runs are known. Of keys there are at most four times as many. */
 const MIN_KNOWN = 10_000;
 
 /** The runs that later turns interrupt or repeat. */

@@ -104,7 +104,8 @@ export class TurnTrace implements WorkTrace {
   }
 
   end(end: Omit<TurnEnded, 'type' | 'text'>): void {
-    this.note({ type: 'turnEnded', ...end, text: this.#words(this.#turn.spoken.text()) });
+    const text = this.#hasWords ? this.#turn.spoken.text() : undefined; // it is put together
+    this.note({ type: 'turnEnded', ...end, text });
   }
 
   /** Tells what models and tools do for the turn, without the words if nobody asks for them. */
