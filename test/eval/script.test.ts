@@ -61,7 +61,7 @@ describe('parseScript', () => {
     ['mock pay hangs', { name: 'mock', tool: 'pay', afterMs: 0, outcome: { kind: 'hangs' } }],
     ['within 900 tokens in all', { name: 'within-tokens', tokens: 900, isInAll: true }],
     ['ends-within 5 s', { name: 'ends-within', ms: 5_000 }],
-    ['judge "is polite"', { name: 'judge', question: 'is polite' }],
+    ['judge "is polite"', { name: 'judge', question: 'is polite', times: 1 }],
     [
       'expect-tool pay twice in all with {"a": {"b": "}"}} returns "ok":true',
       {
