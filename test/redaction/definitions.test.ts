@@ -60,8 +60,8 @@ describe('a hand-over', () => {
     [undefined, cardNumbers, true],
   ] as const) {
     const names = (redact: Redact = []): string => [redact].flat().length.toString();
-    const title = `${isRefused ? 'is refused' : 'is possible'} from ${names(own)} to ${names(next)}`;
-    it(`${title} redacted kinds`, () => {
+    const kinds = `from ${names(own)} to ${names(next)} redacted kinds`;
+    it(`${isRefused ? 'is refused' : 'is possible'} ${kinds}`, () => {
       const agents = new Map([['own', agentOf(own)], ['next', agentOf(next)]]);
       const speakers = new Speakers(agentOf(own), 'own', agents);
       const check = (): void => checkHandOver('next', speakers, standing);
