@@ -1,6 +1,5 @@
 // The model that judges and plays callers, and what keeps models from answering.
 
-import type { Agent } from '../agents/agent.ts';
 import { bindAgent } from '../app/bind-agent.ts';
 import { noLog } from '../app/create-app.ts';
 import { UsageError } from '../cli/terminal/command.ts';
@@ -8,6 +7,7 @@ import { ModelError, type ChatModel } from '../models/model.ts';
 import { openModel } from '../models/open-model.ts';
 import type { Settings } from '../settings/settings.ts';
 import type { Cast } from './play-options.ts';
+import { agentsOf } from './problems.ts';
 import type { Scenario } from './scenario.ts';
 
 /**
@@ -37,14 +37,11 @@ export function problemsOfModels(
   ];
 }
 
-function problemsOfAgents({ agent, settings }: Cast): readonly string[] {
-  const agents = typeof agent.onMessage === 'function'
-    ? [agent as Agent]
-    : Object.values(agent as Readonly<Record<string, Agent>>);
-  return agents.flatMap((one) => {
-    const { model } = bindAgent(one, settings, noLog());
+function problemsOfAgents(cast: Cast): readonly string[] {
+  return agentsOf(cast).flatMap((agent) => {
+    const { model } = bindAgent(agent, cast.settings, noLog());
     if (model === undefined || model.isUsable()) return [];
-    const remedy = 'write what it says in "model" lines, or record it with --record';
+    const remedy = 'set it once to record replies (--record), or write them in "model" lines';
     return [`${model.problems().join('; ')}; ${remedy}`];
   });
 }

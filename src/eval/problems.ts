@@ -31,7 +31,8 @@ interface KnownTools {
   readonly isComplete: boolean;
 }
 
-function agentsOf({ agent }: Cast): readonly Agent[] {
+/** One agent, or several. */
+export function agentsOf({ agent }: Cast): readonly Agent[] {
   return typeof agent.onMessage === 'function'
     ? [agent as Agent]
     : Object.values(agent as Readonly<Record<string, Agent>>);

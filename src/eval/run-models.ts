@@ -1,7 +1,7 @@
 // The models of one run, the agent's own and that of the evals: asked, recorded or replayed.
 
-import { rename, writeFile } from 'node:fs/promises';
 import { readFileSync } from 'node:fs';
+import { rename, rm, writeFile } from 'node:fs/promises';
 
 import { codeOf } from '../base/code-of.ts';
 import { messageOf } from '../base/message-of.ts';
@@ -28,7 +28,10 @@ export interface RunModelsOptions {
   readonly signal?: AbortSignal | undefined;
 }
 
-/** Where replies come from: a recording if there is one, or the models, or both. */
+/**
+ * Where replies come from. `recording`: from one if there is one, else from the models. `record`:
+ * from the models, and a recording is made.
+ */
 export type ReplySource = 'recording' | 'live' | 'record';
 
 /** The models of a scenario. */
@@ -59,8 +62,8 @@ export function liveModels({ evalModel, signal }: RunModelsOptions): RunModels {
 }
 
 /**
- * Models that are asked, whose replies are written to `path`. If one of them fails, nothing is
- * written and the run fails.
+ * Models that are asked, whose replies are written to `path`. If one of them fails, or the file
+ * cannot be written, the run fails and an earlier recording stays.
  */
 export function recordedModels(
   path: string, { evalModel, signal }: RunModelsOptions,
@@ -75,8 +78,13 @@ export function recordedModels(
         const reasons = failures.map((error) => `a model failed: ${messageOf(error)}`);
         return failed(result, '--record', [...reasons, 'nothing was recorded']);
       }
-      if (replies.length > 0) await replace(path, formatRecording(replies));
-      return result;
+      if (replies.length === 0) return result;
+      try {
+        await replace(path, formatRecording(replies));
+        return result;
+      } catch (error) {
+        return failed(result, '--record', [`nothing was recorded: ${messageOf(error)}`]);
+      }
     },
   };
 }
@@ -140,6 +148,10 @@ function failed(
 /** A reader never sees half a file. */
 async function replace(path: string, text: string): Promise<void> {
   const next = `${path}.${process.pid}.tmp`;
-  await writeFile(next, text);
-  await rename(next, path);
+  try {
+    await writeFile(next, text);
+    await rename(next, path);
+  } finally {
+    await rm(next, { force: true });
+  }
 }

@@ -2,7 +2,7 @@
 // server that plays OpenAI.
 
 import assert from 'node:assert/strict';
-import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, it, type TestContext } from 'node:test';
 
@@ -106,6 +106,15 @@ describe('eval --record', () => {
     assert.equal(folder.has('a.recorded.json'), false);
   });
 
+  it('fails a run whose recording cannot be written', async (t) => {
+    const folder = new Folder(t, { 'a.txt': TALK });
+    mkdirSync(join(folder.directory, 'evals', 'a.recorded.json'));
+    const { code, out } = await folder.run(['--record'], await vendor(t, 'Your number.'));
+    assert.equal(code, 1);
+    assert.match(out, /--record\n {4}nothing was recorded: /);
+    assert.deepEqual(readdirSync(join(folder.directory, 'evals')), ['a.recorded.json', 'a.txt']);
+  });
+
   it('writes nothing for a scenario that scripts its model', async (t) => {
     const folder = new Folder(t, { 'a.txt': `${TALK}model says Your number.\n` });
     assert.equal((await folder.run(['--record'])).code, 0);
@@ -202,7 +211,7 @@ describe('eval with models refuses', () => {
       /^evals\/a\.txt: line 6: judge: OPENAI_API_KEY is not set, model openai:gpt-6-judge /m],
     ['an unknown vendor', TALK, ['--eval-model', 'acme:one'], /^--eval-model: .*acme/],
     ['an agent whose model has no key', TALK, [],
-      /^evals\/a\.txt: OPENAI_API_KEY is not set.*; write what it says in "model" lines, or record/],
+      /^evals\/a\.txt: OPENAI_API_KEY is not set.*; set it once to record replies \(--record\)/],
     ['--record with --live', TALK, ['--record', '--live'], /^--record asks the models, as --live/],
     ['--record with --runs', TALK, ['--record', '--runs', '2'],
       /^--record plays each scenario once/],
