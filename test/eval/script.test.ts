@@ -133,7 +133,8 @@ describe('scenarioOf', () => {
   });
 
   it('has mocks hold from where they stand, those at the top for the welcome, too', () => {
-    const { acts } = scenario('mock pay hangs', 'expect Hi', 'say One', 'mock pay hangs', 'say Two');
+    const { acts } =
+      scenario('mock pay hangs', 'expect Hi', 'say One', 'mock pay hangs', 'say Two');
     assert.deepEqual(acts.map(({ kind }) => kind), [
       'mock', 'exchange', 'check', 'exchange', 'mock', 'exchange',
     ]);
