@@ -70,14 +70,18 @@ reply like any other, so a script should expect what the agent ought to say.
 
 A script has one step per line. Blank lines are ignored, and so is everything after a # at the
 beginning of a line or after two spaces. Steps refer to the reply to the last "say", or to the
-welcome. The playground exports a talk as a script.
+welcome. The playground exports a talk as a script, and "eval" plays the same language with more
+steps to a server of its own.
 
   say TEXT                 The caller says this once the previous reply is over.
   expect TEXT              The complete reply contains this, in upper or lower case. /TEXT/ is a
                            JavaScript pattern; the flags i, m, s and u may follow.
-  expect-data TEXT         Some data of the reply contains this, as JSON without spaces.
+  expect-not TEXT          It does not; "never TEXT": no reply of the call does.
+  expect-data TEXT         Some data of the reply contains this, as JSON without spaces. If TEXT is
+                           an object, some data has at least its fields. Also: expect-no-data TEXT.
   expect-hangup            The agent hangs up with this reply.
   within 2 s               Its first word arrives in this time; also: within 800 ms.
+  ends-within 5 s          The whole reply does.
   interrupt                The caller speaks over the reply as soon as it begins.
   interrupt after 3 words  The same, once 3 of its words can have been heard, at
                            ${WORDS_PER_MINUTE} words a minute.

@@ -51,6 +51,8 @@ function talkStep(step: Step): TalkStep | string {
     return 'talk does not see when a tool runs: play this with eval';
   }
   if (isPlayable(step)) return step;
+  if (step.name === 'from' || step.name === 'metadata')
+    return `talk takes this as a flag: --${step.name}`;
   const [word = ''] = step.written.split(/\s/, 1);
   return `${word} needs a server of its own: play this with eval`;
 }

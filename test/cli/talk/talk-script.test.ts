@@ -63,6 +63,7 @@ describe('parseTalkScript', () => {
     ['constructor', 'constructor is not a step; docs/evals.md lists them'],
     ['expects Hello', 'expects is not a step; did you mean expect?'],
     ['model says Hello', 'model needs a server of its own: play this with eval'],
+    ['from +15550100', 'talk takes this as a flag: --from'],
     ['interrupt during pay', 'talk does not see when a tool runs: play this with eval'],
     ['within 5 tokens', 'within needs a server of its own: play this with eval'],
     ['say', 'say takes what the caller says: say Hello there'],
@@ -192,6 +193,27 @@ describe('talk --script', () => {
         ],
       },
     );
+  });
+
+  it('tells what must not be heard, in a reply or at all, and how long a reply took', async (t) => {
+    const script = 'never one\nsay One\nexpect-not one\nexpect-no-data x\nends-within 10 s';
+    assert.deepEqual(await play(t, polite, script), {
+      exitCode: 1,
+      lines: [
+        '✓    welcome  (first word after … ms)',
+        '✓ 2  say One  (first word after … ms)',
+        '✗ 3  expect-not one',
+        'forbidden one',
+        'heard     You said: One',
+        '✓ 4  expect-no-data x',
+        '✓ 5  ends-within 10 s',
+        '✗ 1  never one',
+        'forbidden one',
+        'heard     You said: One',
+        '',
+        '2 failures in 5 steps.',
+      ],
+    });
   });
 
   it('tells what it heard instead, goes on, and ends with code 1', async (t) => {
