@@ -307,6 +307,7 @@ class Changes implements Reconciled {
   }
 
   #cut(turn: TurnRecord, heard: string): void {
+    if (turn.told !== undefined) setTold(this.#conversation, turn, undefined);
     this.cut = cutTo(this.#conversation, turn, heard);
     this.decided.add(turn);
   }

@@ -62,6 +62,19 @@ describe('words that come joined, and were said in two turns before', () => {
   });
 });
 
+describe('a discarded turn that comes back', () => {
+  it('is answered anew, and does nothing twice', async (t) => {
+    const { tools, booked } = booking();
+    const script = [book(4), 'Four.', book(5), 'Five.', book(4), 'Four again.'];
+    const { platform } = serveCompletions(t, modelAgent(script, { tools }));
+    const replies = [];
+    for (const words of ['Book four', 'Book five', 'Book four'])
+      replies.push(await platform.hear([`user: ${words}`]));
+    assert.deepEqual(replies, ['Four.', 'Five.', 'Four again.']);
+    assert.deepEqual(booked, ['table 4', 'table 5']);
+  });
+});
+
 describe('a turn that has done something and then handed over, and is replaced', () => {
   it('does not let the other agent do it again', async (t) => {
     const { tools, booked } = booking();
