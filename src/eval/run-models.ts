@@ -100,7 +100,7 @@ export function replayedModels(
   return {
     ...helpersBy(evalModel && replayer.replay(evalModel), signal),
     modelFor: (own) => replayer.replay(own),
-    finish: ({ ...result }) => {
+    finish: (result) => {
       const [miss] = replayer.misses;
       if (miss === undefined) return Promise.resolve(result);
       const alone = { ...result, failures: [], undecided: [] };
