@@ -44,8 +44,8 @@ export async function* readBody(
 }
 
 /**
- * The text of a response's body, cut off after `maxBytes` (default 1 MiB). Throws the signal's reason
- * when the signal fires.
+ * The text of a response's body, cut off after `maxBytes` (default 1 MiB). Throws the signal's
+ * reason when the signal fires.
  */
 export async function readText(
   response: Response,
