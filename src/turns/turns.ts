@@ -19,7 +19,7 @@ import {
   type Agent, type EventContext, type SessionEndContext, TurnAbortedError,
 } from '../agents/agent.ts';
 import type { LiveStates } from '../agents/state/live-state.ts';
-import type { Awaitable } from '../base/awaitable.ts';
+import { andThen, type Awaitable } from '../base/awaitable.ts';
 import type { Channel } from '../base/channel.ts';
 import { atMost } from '../base/time-limit.ts';
 import type { CallEnd, CallEvent, TurnEvent } from '../calls/call-event.ts';
@@ -154,9 +154,16 @@ export class Turns implements TurnOwner, OwnTurns {
   told<E extends CallEvent>(event: E, log: Logger): Awaitable<E> {
     const { redaction, conversations } = this;
     if (redaction === undefined) return event;
-    const { conversationId } = event;
+    const { conversationId, type } = event;
     const turn = { conversationId, isStored: true, log };
-    return numbered({ redaction, conversations }, turn, event);
+    if (type === 'data') return numbered({ redaction, conversations }, turn, event);
+    // The others tell of what turns have said. After an erasure they must leave nothing behind.
+    if (!redaction.hasUnnamed(conversationId, redaction.named(conversationId, event)))
+      return redaction.named(conversationId, event);
+    return andThen(conversations.known(conversationId), (known) => {
+      if (known !== undefined) redaction.learn(conversationId, known.placeholders);
+      return redaction.named(conversationId, event);
+    });
   }
 
   /** Forgets the values of a conversation, as its session is over. */

@@ -14,7 +14,7 @@ import type { ChatModel } from '../../src/models/model.ts';
 import { cardNumbers } from '../../src/redaction/card-numbers.ts';
 import { markOf } from '../../src/redaction/placeholder.ts';
 import { Told, type TestAgent } from '../fixtures/app.ts';
-import { machines, says } from '../turns/machines.ts';
+import { ID, machines, says } from '../turns/machines.ts';
 
 const CARD = '4242 4242 4242 4242';
 const OTHER = '5555 5555 5555 4444';
@@ -79,6 +79,21 @@ describe('a value', () => {
     await Promise.all([says(a, CARD), says(b, OTHER)]);
     const names = [await says(a, `A ${CARD}`), await says(b, `B ${OTHER}`)];
     assert.deepEqual(names.map((name) => name.slice(2)).toSorted(), ['[card 1]', '[card 2]']);
+  });
+
+  it('has it in the transcript of a session that ends elsewhere, too', async (t) => {
+    const told = new Told<unknown>();
+    const { a, b } = machines(t, {
+      ...echo, onSessionEnd: ({ event }) => told.tell('transcript' in event && event.transcript),
+    });
+    await says(a, CARD, { session_id: 's' });
+    const end = { type: 'session.end', session_id: 's', ...ID };
+    await b.client.post({ ...end, transcript: [{ role: 'user', text: CARD }] });
+    assert.deepEqual(await told.next(), [{ role: 'user', text: '[card 1]' }]);
+    await b.app.conversations.clear('c');
+    await b.client.post({ ...end, session_id: 's-2', transcript: [{ role: 'user', text: OTHER }] });
+    assert.match(JSON.stringify(await told.next()), /\[card [a-z]{12}\]/);
+    assert.equal((await b.app.conversations.read('c'))?.placeholders, undefined);
   });
 
   it('reaches a tool with raw only in the process that heard it, until it is said again', async (t) => {

@@ -1,5 +1,5 @@
 // 500 card numbers, said and written in many ways, over both wires: none is found in what is
-// stored, recorded, logged, traced, or sent to a model.
+// stored, recorded, captured, logged, traced, or sent to a model.
 
 import assert from 'node:assert/strict';
 import { subscribe, unsubscribe } from 'node:diagnostics_channel';
@@ -82,6 +82,7 @@ describe('500 card numbers', () => {
       t.after(() => rmSync(folder, { recursive: true }));
       const environment = {
         CONVERSATION_STORE: kind === 'memory' ? kind : `sqlite:${join(folder, 'calls.db')}`,
+        CAPTURE_MODEL_REQUESTS: 'true',
         CALL_RECORDS: `file:${join(folder, 'calls.jsonl')}`,
         OTEL_INSTRUMENTATION_GENAI_CAPTURE_MESSAGE_CONTENT: 'true',
       };
@@ -130,6 +131,7 @@ describe('500 card numbers', () => {
       };
       assert.equal(kept.length, 10);
       assert.match(places.files, /\[card 50\]/);
+      assert.match(places.files, /"captured"/);
       assert.match(places.trace, /\[card 50\]/);
       for (const [place, text] of Object.entries(places)) {
         const digits = digitsIn(text);
