@@ -112,7 +112,7 @@ function memoryStoreFor(settings: Settings): ConversationStore {
 }
 
 /** An agent always has `onMessage`, which is not a valid agent name. */
-function isAgent(given: Agent | NamedAgents): given is Agent {
+export function isAgent(given: Agent | NamedAgents): given is Agent {
   return typeof given.onMessage === 'function';
 }
 

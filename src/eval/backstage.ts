@@ -1,7 +1,7 @@
 import type { Agent } from '../agents/agent.ts';
 import type { Tool } from '../tools/tool.ts';
 import type { App, ServedAgent } from '../app/app.ts';
-import { createApp, type NamedAgents } from '../app/create-app.ts';
+import { createApp, isAgent, type NamedAgents } from '../app/create-app.ts';
 import type { JsonObject } from '../base/json.ts';
 import type { TurnState } from '../conversations/message.ts';
 import { cameWith } from '../conversations/turn-record.ts';
@@ -153,8 +153,4 @@ export class Backstage implements Stage {
       }),
     };
   }
-}
-
-function isAgent(given: Agent | NamedAgents): given is Agent {
-  return typeof given.onMessage === 'function';
 }

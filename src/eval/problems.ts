@@ -3,7 +3,7 @@
 import type { Agent } from '../agents/agent.ts';
 import type { Tool } from '../tools/tool.ts';
 import { bindAgent } from '../app/bind-agent.ts';
-import { noLog } from '../app/create-app.ts';
+import { isAgent, noLog } from '../app/create-app.ts';
 import { nearestName } from '../base/nearest-name.ts';
 import type { Cast, PlayOptions } from './play-options.ts';
 import type { Scenario } from './scenario.ts';
@@ -33,9 +33,7 @@ interface KnownTools {
 
 /** One agent, or several. */
 export function agentsOf({ agent }: Cast): readonly Agent[] {
-  return typeof agent.onMessage === 'function'
-    ? [agent as Agent]
-    : Object.values(agent as Readonly<Record<string, Agent>>);
+  return isAgent(agent) ? [agent] : Object.values(agent);
 }
 
 function knownTools(agents: readonly Agent[], { settings }: Cast): KnownTools {
@@ -115,8 +113,7 @@ function toolsNamedIn(step: Step): readonly string[] {
 }
 
 function problemsOfAgent({ agent: name, steps }: Scenario, { agent }: Cast): readonly string[] {
-  if (name === undefined || typeof agent.onMessage === 'function') return [];
-  if (Object.hasOwn(agent, name)) return [];
+  if (name === undefined || isAgent(agent) || Object.hasOwn(agent, name)) return [];
   const line = steps.find((step) => step.name === 'agent')?.lineNumber;
   return [`line ${line}: there is no agent ${name} here; there is ${Object.keys(agent).join(', ')}`];
 }

@@ -3,9 +3,10 @@
 import { fileURLToPath } from 'node:url';
 
 import type { App } from '../app/app.ts';
-import { partsOf } from '../app/create-app.ts';
+import { isAgent, partsOf } from '../app/create-app.ts';
 import { shellWord } from '../cli/terminal/one-line.ts';
 import { openEvalModel, problemsOfModels } from './eval-model.ts';
+import type { Cast } from './play-options.ts';
 import { playScenario } from './play-scenario.ts';
 import { problemsOf } from './problems.ts';
 import { readScenario } from './read-scenario.ts';
@@ -13,6 +14,7 @@ import { recordingPath } from './recording.ts';
 import { reportOf } from './report.ts';
 import type { ScenarioResult } from './result.ts';
 import { scenarioModels } from './run-models.ts';
+import type { Scenario } from './scenario.ts';
 import { ScriptError } from './script.ts';
 
 export interface RunScenarioOptions {
@@ -65,6 +67,7 @@ export async function runScenario(
   const { modelFor, judge, playedCaller } = models;
   const playOptions = { timeoutMs, allowsRealTools, signal, modelFor, judge, playedCaller };
   const problems = [
+    ...problemOfOther(scenario, cast),
     ...problemsOf(scenario, cast, playOptions),
     ...(isReplayed ? [] : problemsOfModels(scenario, cast, opened)),
   ];
@@ -72,4 +75,12 @@ export async function runScenario(
   const result = await models.finish(await playScenario(scenario, cast, playOptions));
   if (result.outcome !== 'passed') throw new ScenarioError(result);
   return result;
+}
+
+/** A scenario for another agent than the app's only one. A path may be that of any agent. */
+function problemOfOther({ agent: named, steps }: Scenario, { agent }: Cast): readonly string[] {
+  if (named === undefined || !isAgent(agent) || agent.name === named) return [];
+  if (/[/\\]|\.[cm]?[jt]s$/.test(named)) return [];
+  const line = steps.find(({ name }) => name === 'agent')?.lineNumber;
+  return [`line ${line}: the scenario is for ${named}, and the app serves ${agent.name}`];
 }
