@@ -1,0 +1,51 @@
+import assert from 'node:assert/strict';
+import { describe, it, type TestContext } from 'node:test';
+
+import { IdleCalls } from '../../src/records/idle-calls.ts';
+import { Told } from '../fixtures/app.ts';
+
+interface Idle {
+  readonly calls: IdleCalls<{ readonly key: string }>;
+  readonly told: Told<string>;
+}
+
+function idle(t: TestContext, idleMs: number): Idle {
+  const told = new Told<string>();
+  const calls = new IdleCalls<{ readonly key: string }>({
+    idleMs, onIdle: ({ key }) => told.tell(key),
+  });
+  t.after(() => calls.close());
+  return { calls, told };
+}
+
+describe('IdleCalls', () => {
+  it('tells each call once, in the order in which they fell silent', async (t) => {
+    const { calls, told } = idle(t, 5);
+    for (const key of ['a', 'b', 'a', 'c']) calls.add({ key });
+    for (let n = 0; n < 3; n += 1) await told.next();
+    assert.deepEqual(told.all, ['b', 'a', 'c']);
+  });
+
+  it('tells nothing of a call that was removed', async (t) => {
+    const { calls, told } = idle(t, 5);
+    calls.add({ key: 'a' });
+    calls.add({ key: 'b' });
+    calls.remove('a');
+    assert.equal(await told.next(), 'b');
+    assert.deepEqual(told.all, ['b']);
+  });
+
+  it('goes on with calls that are added after all were told', async (t) => {
+    const { calls, told } = idle(t, 5);
+    calls.add({ key: 'a' });
+    await told.next();
+    calls.add({ key: 'b' });
+    assert.equal(await told.next(), 'b');
+  });
+
+  it('keeps no more than 100,000 calls: the one silent longest is forgotten', async (t) => {
+    const { calls, told } = idle(t, 5);
+    for (let n = 0; n <= 100_000; n += 1) calls.add({ key: `${n}` });
+    assert.equal(await told.next(), '1');
+  });
+});
