@@ -1001,6 +1001,7 @@ describe('the playground', () => {
       assert.equal(await focused(), 'say'); // to speak at once
       const order = [
         'skip',
+        'wire-choice',
         'copy',
         'reconnect',
         'new-conversation',
