@@ -56,7 +56,7 @@ class Cards {
     // Numbers of known issuers first: what stands beside them may look like the beginning of one.
     let from = 0;
     for (let start = 0; start + SHORTEST <= digits.length; start++) {
-      const end = this.#endOfIssued(start);
+      const end = this.#endOfIssued(start, from);
       if (end === undefined) continue;
       this.#addOthers(from, start, found);
       found.push(this.#value(start, end));
@@ -85,8 +85,11 @@ class Cards {
     return undefined;
   }
 
-  #endOfIssued(start: number): number | undefined {
-    if (this.#run.isFirst[start] !== true) return undefined;
+  /** Another number may stand before it, up to `from`, and be written together with it. */
+  #endOfIssued(start: number, from: number): number | undefined {
+    const { isFirst, isInLong } = this.#run;
+    const isBehind = start === from && isInLong[start] === true;
+    if (isFirst[start] !== true && !isBehind) return undefined;
     for (const length of this.#lengthsAt(start)) {
       const end = start + length;
       if (end > this.#run.digits.length || !this.#passes(start, end)) continue;

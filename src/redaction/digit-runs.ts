@@ -70,8 +70,9 @@ export function digitRuns(text: string, least: number): DigitRun[] {
       reader.word(at, end);
       at = end;
     } else {
-      reader.sign(at);
-      at += 1;
+      const end = endOfEscape(text, at);
+      reader.sign(at, end);
+      at = end;
     }
   }
   reader.finish();
@@ -85,6 +86,8 @@ class RunReader {
   #run: DigitRun = newRun(false);
   /** How many signs and pauses have come since the last digit. */
   #between = 0;
+  /** Where the last escape ended: its letter belongs to no word. */
+  #escapeEnd = -1;
   /** `double` was said: what comes next counts so often. */
   #times = 1;
   #timesStart: number | undefined;
@@ -100,7 +103,7 @@ class RunReader {
     this.#flushTens();
     const text = this.#text;
     const before = text.charCodeAt(start - 1);
-    const isPart = isWordCharacter(before) || isWordCharacter(text.charCodeAt(end));
+    const isPart = this.#isInWord(start) || isWordCharacter(text.charCodeAt(end));
     const isAfterPoint = before === POINT && isDigit(text.charCodeAt(start - 2));
     if (isPart || (isAfterPoint && end - start > LONGEST_AFTER_POINT)) return this.#break();
     if (this.#run.digits.length === 0 && before === PLUS) this.#run = newRun(true);
@@ -116,8 +119,7 @@ class RunReader {
   }
 
   word(start: number, end: number): void {
-    const isPart = isWordCharacter(this.#text.charCodeAt(start - 1));
-    const word = isPart || end - start > LONGEST_WORD
+    const word = this.#isInWord(start) || end - start > LONGEST_WORD
       ? undefined
       : WORDS.get(this.#text.slice(start, end).toLowerCase());
     switch (word?.kind) {
@@ -142,10 +144,17 @@ class RunReader {
     }
   }
 
-  sign(at: number): void {
-    const code = this.#text.charCodeAt(at);
+  /** One sign, or an escape such as `\n` in JSON that stands for one. */
+  sign(start: number, end: number): void {
+    const isEscape = end - start > 1;
+    const isBetween = isEscape || isSeparator(this.#text.charCodeAt(start));
+    if (isEscape) this.#escapeEnd = end;
     this.#between += 1;
-    if (!isSeparator(code) || this.#between > MOST_BETWEEN) this.#break();
+    if (!isBetween || this.#between > MOST_BETWEEN) this.#break();
+  }
+
+  #isInWord(start: number): boolean {
+    return start !== this.#escapeEnd && isWordCharacter(this.#text.charCodeAt(start - 1));
   }
 
   finish(): void {
@@ -213,10 +222,14 @@ function newRun(hasPlus: boolean): DigitRun {
   };
 }
 
-const [PLUS, POINT] = [0x2b, 0x2e] as const;
+const [PLUS, POINT, BACKSLASH] = [0x2b, 0x2e, 0x5c] as const;
 
-/** Where digits with the values 0 to 9 begin in Unicode: ASCII, Arabic twice, full width. */
-const ZEROS = [0x30, 0x660, 0x6f0, 0xff10];
+/** Where digits with the values 0 to 9 begin in Unicode, up to those of full width. */
+const ZEROS = [
+  0x30, 0x660, 0x6f0, 0x7c0, 0x966, 0x9e6, 0xa66, 0xae6, 0xb66, 0xbe6, 0xc66, 0xce6, 0xd66, 0xde6,
+  0xe50, 0xed0, 0xf20, 0x1040, 0x1090, 0x17e0, 0x1810, 0x1946, 0x19d0, 0x1a80, 0x1a90, 0x1b50,
+  0x1bb0, 0x1c40, 0x1c50, 0xa620, 0xa8d0, 0xa900, 0xa9d0, 0xa9f0, 0xaa50, 0xabf0, 0xff10,
+];
 
 /** The value of a digit, or -1. */
 function digitOf(code: number): number {
@@ -238,15 +251,30 @@ function isWordCharacter(code: number): boolean {
   return isLetter(code) || isDigit(code) || code === 0x5f;
 }
 
-/** White space, dashes, points, commas, slashes and brackets. */
+/** White space, dashes, points, commas, slashes, brackets, asterisks, and what nobody sees. */
+const SEPARATOR = new RegExp(
+  String.raw`[\s.,/()*\u00ad\u00b7\u060c\u066b\u066c\u200b-\u200f\u2010-\u2015\u2022\u2026`
+  + String.raw`\u202a-\u202e\u2060\u2066-\u2069\u2212\u3001\u3002\uff0c-\uff0e-]`,
+);
 const SEPARATORS: ReadonlySet<number> = new Set(
-  [...' \t\n\r-.,/()\u00a0\u2009\u202f\u2010\u2011\u2012\u2013\u2014\u2015\u2212'].map((sign) =>
-    sign.charCodeAt(0)),
+  [...Array(0x10000).keys()].filter((code) => SEPARATOR.test(String.fromCharCode(code))),
 );
 
 function isSeparator(code: number): boolean {
   return SEPARATORS.has(code);
 }
+
+/** Where a sign ends that begins at `start`: JSON in JSON has `\n` or `\u00a0` for a separator. */
+function endOfEscape(text: string, start: number): number {
+  if (text.charCodeAt(start) !== BACKSLASH) return start + 1;
+  const end = endOf(text, start, (code) => code === BACKSLASH);
+  ESCAPE.lastIndex = end;
+  const [escape = '', hex] = ESCAPE.exec(text) ?? [];
+  const isSign = hex === undefined || isSeparator(Number.parseInt(hex, 16));
+  return escape !== '' && isSign ? end + escape.length : end;
+}
+
+const ESCAPE = /[bfnrt]|u([\da-f]{4})/iy;
 
 function endOf(text: string, start: number, belongs: (code: number) => boolean): number {
   let end = start + 1;

@@ -1,5 +1,7 @@
 /** A shorter part of a value could be anything. */
 const SHORTEST_PART = 4;
+/** A digit and the signs before it. More of a text is not looked at, as it may be long. */
+const MOST_PER_DIGIT = 16;
 
 /**
  * Where the beginning of a value starts that a text ends with, because the caller spoke over the
@@ -13,7 +15,8 @@ export function startOfPart(text: string, value: string): number {
 function startOfDigits(text: string, value: string): number {
   const places: number[] = [];
   let digits = '';
-  for (let at = text.length - 1; at >= 0 && digits.length < value.length; at--) {
+  const first = Math.max(0, text.length - value.length * MOST_PER_DIGIT);
+  for (let at = text.length - 1; at >= first && digits.length < value.length; at--) {
     const character = text[at] ?? '';
     if (/\d/.test(character)) {
       digits = character + digits;
@@ -30,11 +33,15 @@ function startOfDigits(text: string, value: string): number {
 
 function startOfText(text: string, value: string): number {
   const end = text.trimEnd().toLowerCase();
-  if (end.endsWith(value.toLowerCase())) return -1;
-  for (let length = Math.min(value.length - 1, end.length); length >= SHORTEST_PART; length--) {
-    const start = end.length - length;
-    const isWhole = start === 0 || /[\s<("]/.test(end[start - 1] ?? '');
-    if (isWhole && end.endsWith(value.slice(0, length).toLowerCase())) return start;
+  const whole = value.toLowerCase();
+  if (end.endsWith(whole)) return -1;
+  const last = end.length - SHORTEST_PART;
+  for (let start = Math.max(0, end.length - whole.length + 1); start <= last; start++) {
+    const isWhole = start === 0 || BEFORE.has(end[start - 1] ?? '');
+    if (isWhole && end[start] === whole[0] && whole.startsWith(end.slice(start))) return start;
   }
   return -1;
 }
+
+/** What may stand in front of a value. */
+const BEFORE: ReadonlySet<string> = new Set(' \t\n\r\u00a0\u202f<("');

@@ -45,16 +45,22 @@ function changedNumber(value: number, change: (text: string) => string): unknown
 
 /** The same for JSON text, or for a text that is none. */
 export function withJsonTexts(text: string, change: (text: string) => string): string {
-  // What `JSON.parse` would round is changed as text, though what is left may be no JSON then.
-  const exact = hasInexactNumbers(text) ? change(text) : text;
-  const value = parseJson(exact);
-  if (value === undefined) return change(exact);
+  const rounded = parseJson(text);
+  if (rounded === undefined) return change(text);
+  const exact = withInexactNumbers(text, change);
+  const value = exact === text ? rounded : parseJson(exact);
   const copy = withTexts(value, change);
   return copy === value ? exact : JSON.stringify(copy);
 }
 
-function hasInexactNumbers(json: string): boolean {
-  for (const [, digits = ''] of json.matchAll(/(?:^|[\s:,[])-?(\d{16,})/g))
-    if (!Number.isSafeInteger(Number(digits))) return true;
-  return false;
+/** Changes the numbers that `JSON.parse` would round. What is changed becomes a text. */
+function withInexactNumbers(json: string, change: (text: string) => string): string {
+  return json.replace(TEXT_OR_LONG_NUMBER, (token) => {
+    if (token.startsWith('"') || Number.isSafeInteger(Number(token))) return token;
+    const copy = change(token);
+    return copy === token ? token : JSON.stringify(copy);
+  });
 }
+
+/** Whole texts, so that digits in them are not taken for numbers. */
+const TEXT_OR_LONG_NUMBER = /"(?:[^"\\]+|\\.)*"|-?\d{16,}(?![\d.eE])/g;

@@ -40,11 +40,22 @@ describe('cardNumbers', () => {
     ['with spaces that do not break', '4242\u00a04242\u00a04242\u202f4242', CARD],
     ['in digits of full width', '４２４２ ４２４２ ４２４２ ４２４２', CARD],
     ['in Arabic digits', '٤٢٤٢ ٤٢٤٢ ٤٢٤٢ ٤٢٤٢', CARD],
+    ['in digits of Devanagari', '४२४२ ४२४२ ४२४२ ४२४२', CARD],
+    ['with other spaces', '4242\u20074242\u30004242\u20094242', CARD],
+    ['with signs that nobody sees', '4242\u200b4242\u00ad4242\u20604242', CARD],
+    ['with dots of other kinds', '4242… 4242·4242、4242', CARD],
+    ['in bold', '**4242** **4242** **4242** **4242**', CARD],
+    ['behind a line break in JSON in JSON', `{"a":"Card:\\n${CARD}\\u00a0"}`, CARD],
+    ['behind a line break in JSON, deeper', `Card:\\\\n4242\\\\t4242 4242 4242`, CARD],
     ['with 15 digits in groups of 4, 6 and 5', '3782 822463 10005', '378282246310005'],
     ['with "double" before a digit', '4242 4242 4242 4 double 0 2', '4242424242424002'],
   ] as const) {
     it(`finds a number ${title}`, () => assert.deepEqual(digitsFound(text), [value]));
   }
+
+  it('finds numbers that are written together', () => {
+    assert.deepEqual(digitsFound(`${CARD}5555555555554444`), [CARD, '5555555555554444']);
+  });
 
   it('finds several numbers, and leaves what is between them', () => {
     const text = 'Not 4242 4242 4242 4242, but 5555 5555 5555 4444!';

@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 
 import { startOfPart } from '../../src/redaction/heard-part.ts';
+import { processorMs } from '../fixtures/processor-time.ts';
 
 describe('startOfPart', () => {
   for (const [text, value, part] of [
@@ -25,4 +26,13 @@ describe('startOfPart', () => {
     ['', 'ann@example.com'],
   ] as const)
     it(`finds none in "${text}"`, () => assert.equal(startOfPart(text, value), -1));
+
+  it('takes a time that grows with the text', () => {
+    const since = process.cpuUsage();
+    const address = `${'a'.repeat(60_000)}@example.com`;
+    for (const sign of ['a', 'a ', ' ', '4', '. '])
+      assert.equal(startOfPart(`${sign.repeat(500_000)}!`, address), -1);
+    assert.equal(startOfPart(' '.repeat(1_000_000), '4242424242424242'), -1);
+    assert.ok(processorMs(since) < 500);
+  });
 });

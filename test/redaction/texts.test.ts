@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 
 import { withJsonTexts, withTexts } from '../../src/redaction/texts.ts';
+import { processorMs } from '../fixtures/processor-time.ts';
 
 const hide = (text: string): string => text.replaceAll('4242424242424242', '[card]');
 
@@ -39,12 +40,29 @@ describe('withJsonTexts', () => {
     ['texts with escapes', '{"a":"\\u0034242424242424242"}', '{"a":"[card]"}'],
     ['numbers', '[4242424242424242]', '["[card]"]'],
     ['what is no JSON', 'it is 4242424242424242', 'it is [card]'],
-    ['numbers that JSON would round', '{"a":42424242424242420,"b":1}', '{"a":[card]0,"b":1}'],
+    ['numbers that JSON would round', '{"a":42424242424242420,"b":1}', '{"a":"[card]0","b":1}'],
+    [
+      'texts with escapes beside such numbers',
+      '{"a":42424242424242420,"b":"\\u0034242424242424242"}', '{"a":"[card]0","b":"[card]"}',
+    ],
   ] as const)
     it(`changes ${title}`, () => assert.equal(withJsonTexts(json, hide), expected));
 
   it('leaves JSON with nothing to change as it was written', () => {
     const json = '{ "a" : 1.0, "b": "\\u0041" }';
     assert.equal(withJsonTexts(json, hide), json);
+  });
+
+  it('keeps a text of digits beside numbers that JSON would round', () => {
+    const json = '{"a":11111111111111111111,"b":"\\"22222222222222222222"}';
+    assert.equal(withJsonTexts(json, hide), json);
+  });
+
+  it('takes a time that grows with the text', () => {
+    for (const json of [`"${'\\"'.repeat(500_000)}`, `"${'\\n'.repeat(500_000)}"`]) {
+      const since = process.cpuUsage();
+      assert.equal(withJsonTexts(json, hide), json);
+      assert.ok(processorMs(since) < 2_000);
+    }
   });
 });
