@@ -145,7 +145,7 @@ class RequestedToolCall<S> {
   async #accept(result: unknown, args: JsonObject, toolCallId: string): Promise<string> {
     try {
       if (result instanceof HandOver) await this.#turn.journal.handOver(toolCallId, result.agent);
-      const text = resultText(result);
+      const text = this.#withoutHalves(resultText(result));
       this.#report('completed', { args, result: shown(result, text) });
       if (text.length > MAX_RESULT_LENGTH) this.#warnOfCut(text.length);
       return cut(text);
@@ -154,6 +154,11 @@ class RequestedToolCall<S> {
       this.#report('failed', { args });
       return refusal(messageOf(error));
     }
+  }
+
+  /** A text that is about to be cut has placeholders first: half a value would not be recognised. */
+  #withoutHalves(text: string): string {
+    return text.length > MAX_RESULT_LENGTH ? this.#turn.journal.conceal(text) : text;
   }
 
   #warnOfCut(characters: number): void {

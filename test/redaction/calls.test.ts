@@ -320,6 +320,14 @@ describe('a tool with raw', () => {
     assert.doesNotMatch(served.logLines.join(''), /4242/);
   });
 
+  it('returns no half of a value where a long result is cut', async (t) => {
+    const served = paying(t, [PAY, 'Paid.'], (card) => `${'-'.repeat(65_522)} ${card} ${card}`);
+    await says(served, SPOKEN);
+    const told = String(served.model.requests[1]?.messages.at(-1)?.content);
+    assert.match(told, /- \[card 1\].*\[cut\]$/);
+    assert.doesNotMatch(told, /4242/);
+  });
+
   it('may get a value that another tool returned in the same turn', async (t) => {
     const served = paying(t, [
       [{ call: 'saved_card', args: {} }], PAY, 'Paid.',
