@@ -10,6 +10,7 @@ import type { Logger } from '../log.ts';
 import type { Metrics } from '../metrics.ts';
 import type { CallRecords } from '../records/call-recorder.ts';
 import { workMetrics } from '../observers/work-metrics.ts';
+import { kindsIn } from '../redaction/finder.ts';
 import { Redaction } from '../redaction/redaction.ts';
 import { agentPath } from '../settings/named-agents.ts';
 import type { Settings } from '../settings/settings.ts';
@@ -101,7 +102,7 @@ export function routeAgents(
     const conversations = new ConversationManager(store, {
       maxMessages,
       ...(name === undefined ? {} : { agentName: name }),
-      redacts: agent.redact !== undefined,
+      kinds: agent.redact === undefined ? undefined : kindsIn(agent.redact),
     });
     const turns = new Turns({
       process: own?.address ?? address,

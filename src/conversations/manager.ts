@@ -3,6 +3,7 @@ import { randomUUID } from 'node:crypto';
 import { andThen, toAwaitable, type Awaitable } from '../base/awaitable.ts';
 import type { JsonObject } from '../base/json.ts';
 import type { Interruption } from '../calls/call-event.ts';
+import type { Kinds } from '../redaction/placeholder.ts';
 import type { ConversationBounds } from './bounds.ts';
 import {
   clearTurns, findTurn, historyOf, isOutdated, keepState, upgrade, type Conversation,
@@ -36,8 +37,8 @@ export interface ConversationManagerOptions {
    * has its own conversation under the same id. Default: the agent has the store to itself.
    */
   readonly agentName?: string;
-  /** Whether texts may hold marks for values, which are to get numbers. Default false. */
-  readonly redacts?: boolean;
+  /** The kinds of values whose marks in texts are to get numbers. Default: none. */
+  readonly kinds?: Kinds | undefined;
 }
 
 /** A message to add. Without `turnId` it becomes a turn of its own. */
@@ -71,12 +72,12 @@ export class ConversationManager {
   readonly #store: ConversationStore;
   readonly #bounds: ConversationBounds;
   readonly #agentName: string | undefined;
-  readonly #redacts: boolean;
+  readonly #kinds: Kinds | undefined;
 
   constructor(
     store: ConversationStore,
     {
-      maxMessages = 200, maxTextLength = 1_048_576, agentName, redacts = false,
+      maxMessages = 200, maxTextLength = 1_048_576, agentName, kinds,
     }: ConversationManagerOptions = {},
   ) {
     if (!Number.isInteger(maxMessages) || maxMessages < 2)
@@ -84,7 +85,7 @@ export class ConversationManager {
     this.#store = agentName === undefined ? store : storeOf(agentName, store);
     this.#bounds = { maxMessages, maxTextLength };
     this.#agentName = agentName;
-    this.#redacts = redacts;
+    this.#kinds = kinds;
   }
 
   /** The store's key for the conversation. No other agent's conversation has the same key. */
@@ -174,11 +175,12 @@ export class ConversationManager {
 
   /** See `openTurn` in rules.ts. */
   openTurn(conversationId: string, opening: TurnOpening): Awaitable<TurnOpeningResult> {
+    const kinds = this.#kinds;
     return toAwaitable(
       this.#store.update(conversationId, (conversation) =>
         rules.openTurn(
           current(conversation),
-          this.#redacts ? numberedOpening(conversation, opening) : opening,
+          kinds === undefined ? opening : numberedOpening(conversation, kinds, opening),
           this.#bounds,
         ),
       ),
@@ -297,11 +299,12 @@ export class ConversationManager {
 
   /** See `settleTurn` in rules.ts. */
   settleTurn(conversationId: string, settlement: TurnSettlement): Awaitable<RunWrite> {
+    const kinds = this.#kinds;
     return toAwaitable(
       this.#store.update(conversationId, (conversation) =>
         rules.settleTurn(
           current(conversation),
-          this.#redacts ? numberedSettlement(conversation, settlement) : settlement,
+          kinds === undefined ? settlement : numberedSettlement(conversation, kinds, settlement),
           this.#bounds,
         ),
       ),
@@ -326,7 +329,7 @@ export class ConversationManager {
       this.#store.update(
         conversationId,
         (conversation) => {
-          numbered(conversation, texts);
+          this.#numbered(conversation, texts);
           return conversation.placeholders;
         },
         { mustBeStored: true },
@@ -335,7 +338,7 @@ export class ConversationManager {
   }
 
   #numbered<T>(conversation: Conversation, value: T): T {
-    return this.#redacts ? numbered(conversation, value) : value;
+    return this.#kinds === undefined ? value : numbered(conversation, this.#kinds, value);
   }
 
   close(): Awaitable<void> {

@@ -2,42 +2,42 @@
 // processes give one number to two values.
 
 import {
-  MOST_NUMBERED, nextName, withNames, withoutPlaceholders,
+  MOST_NUMBERED, nextName, withNames, withoutPlaceholders, type Kinds,
 } from '../redaction/placeholder.ts';
 import { withTexts } from '../redaction/texts.ts';
 import type { Conversation } from './conversation.ts';
 import type { TurnOpening, TurnSettlement } from './rules.ts';
 
 /** A copy of a JSON value in which marks have become placeholders: `[card 1]`. */
-export function numbered<T>(conversation: Conversation, value: T): T {
+export function numbered<T>(conversation: Conversation, kinds: Kinds, value: T): T {
   return withTexts(value, (text) =>
-    withNames(text, (letters, kind) => nameOf(conversation, letters, kind)),
+    withNames(text, kinds, (letters, kind) => nameOf(conversation, letters, kind)),
   );
 }
 
 /** The same for what a turn begins with. */
 export function numberedOpening(
-  conversation: Conversation, opening: TurnOpening,
+  conversation: Conversation, kinds: Kinds, opening: TurnOpening,
 ): TurnOpening {
   const { interruption, transcript, text, running } = opening;
   // In the order in which they were said.
-  const told = numbered(conversation, transcript?.lines);
+  const told = numbered(conversation, kinds, transcript?.lines);
   const copy = {
-    interruption: numbered(conversation, interruption),
+    interruption: numbered(conversation, kinds, interruption),
     transcript:
       transcript === undefined || told === undefined ? transcript : { ...transcript, lines: told },
-    text: numbered(conversation, text),
-    running: running?.map((settlement) => numberedSettlement(conversation, settlement)),
+    text: numbered(conversation, kinds, text),
+    running: running?.map((settlement) => numberedSettlement(conversation, kinds, settlement)),
   };
   return { ...opening, ...copy };
 }
 
 /** The same for what a turn ends with. */
 export function numberedSettlement(
-  conversation: Conversation, settlement: TurnSettlement,
+  conversation: Conversation, kinds: Kinds, settlement: TurnSettlement,
 ): TurnSettlement {
   const { messages, sent, filler } = settlement;
-  return { ...settlement, ...numbered(conversation, { messages, sent, filler }) };
+  return { ...settlement, ...numbered(conversation, kinds, { messages, sent, filler }) };
 }
 
 /**

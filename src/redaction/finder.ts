@@ -29,6 +29,13 @@ export function redactorsIn(redact: Redact | undefined): readonly (Finder | Text
   return isList(redact) ? redact : [redact];
 }
 
+/** The kinds of values that can have placeholders. */
+export function kindsIn(redact: Redact | undefined): ReadonlySet<string> {
+  return new Set(
+    redactorsIn(redact).flatMap((part) => (typeof part === 'function' ? [] : [part.kind])),
+  );
+}
+
 /** Throws a `TypeError` unless `redact` can be used. `place` begins its message. */
 export function checkRedact(place: string, redact: Redact | undefined): void {
   for (const part of redactorsIn(redact)) {

@@ -30,18 +30,23 @@ export function markOf(kind: string, letters: string): string {
   return `[${kind} ${letters}]`;
 }
 
+/** The kinds of values that there are. Other words in brackets stand for nothing. */
+export type Kinds = ReadonlySet<string>;
+
 /** The letters of the marks in a text. */
-export function marksIn(text: string): string[] {
-  return [...text.matchAll(MARK)].map(([, , letters = '']) => letters);
+export function marksIn(text: string, kinds: Kinds): string[] {
+  return [...text.matchAll(MARK)]
+    .filter(([, kind = '']) => kinds.has(kind))
+    .map(([, , letters = '']) => letters);
 }
 
 /** Replaces the marks that have a name. */
 export function withNames(
-  text: string, nameOf: (letters: string, kind: string) => string | undefined,
+  text: string, kinds: Kinds, nameOf: (letters: string, kind: string) => string | undefined,
 ): string {
   if (!text.includes('[')) return text;
   return text.replace(MARK, (mark, kind: string, letters: string) => {
-    const name = nameOf(letters, kind);
+    const name = kinds.has(kind) ? nameOf(letters, kind) : undefined;
     return name === undefined ? mark : `[${name}]`;
   });
 }

@@ -5,10 +5,10 @@
 import { createHmac } from 'node:crypto';
 
 import { CallValues } from './call-values.ts';
-import { redactorsIn, type Finder, type FoundValue, type Redact } from './finder.ts';
+import { kindsIn, redactorsIn, type Finder, type FoundValue, type Redact } from './finder.ts';
 import { startOfPart } from './heard-part.ts';
 import {
-  lettersOf, marksIn, markOf, withNames, withoutPlaceholders, type Placeholders,
+  lettersOf, marksIn, markOf, withNames, withoutPlaceholders, type Kinds, type Placeholders,
 } from './placeholder.ts';
 import { withJsonTexts, withTexts } from './texts.ts';
 
@@ -44,6 +44,7 @@ const KEPT_MS = 3_600_000;
  */
 export class Redaction {
   readonly #redactors: ReturnType<typeof redactorsIn>;
+  readonly #kinds: Kinds;
   readonly #key: string;
   readonly #onFailure: (error: unknown) => void;
   readonly #now: () => number;
@@ -53,6 +54,7 @@ export class Redaction {
 
   constructor({ redact, key, onFailure, now }: RedactionOptions) {
     this.#redactors = redactorsIn(redact);
+    this.#kinds = kindsIn(redact);
     this.#key = key;
     this.#onFailure = onFailure;
     this.#now = now ?? (() => performance.now());
@@ -147,7 +149,8 @@ export class Redaction {
   named<T>(conversationId: string, value: T): T {
     const known = this.#calls.get(conversationId);
     if (known === undefined) return value;
-    return withTexts(value, (text) => withNames(text, (letters) => known.nameOf(letters)));
+    return withTexts(value, (text) =>
+      withNames(text, this.#kinds, (letters) => known.nameOf(letters)));
   }
 
   /**
@@ -158,7 +161,8 @@ export class Redaction {
     const known = this.#calls.get(conversationId);
     if (known === undefined) return value;
     return withTexts(value, (text) =>
-      withNames(text, (letters, kind) => known.nameOf(letters) ?? known.giveName(letters, kind)),
+      withNames(text, this.#kinds, (letters, kind) =>
+        known.nameOf(letters) ?? known.giveName(letters, kind)),
     );
   }
 
@@ -167,7 +171,8 @@ export class Redaction {
     const known = this.#calls.get(conversationId);
     let hasUnnamed = false;
     withTexts(value, (text) => {
-      hasUnnamed ||= marksIn(text).some((letters) => known?.nameOf(letters) === undefined);
+      hasUnnamed ||= marksIn(text, this.#kinds)
+        .some((letters) => known?.nameOf(letters) === undefined);
       return text;
     });
     return hasUnnamed;
@@ -193,6 +198,7 @@ export class Redaction {
     const known = this.#calls.get(conversationId);
     return withTexts(value, (text) =>
       withoutPlaceholders(text, (name) => {
+        if (!this.#kinds.has(name.slice(0, name.indexOf(' ')))) return `[${name}]`;
         const found = known?.valueOf(name);
         if (found !== undefined) return found;
         const cure = 'ask the caller to say it again';

@@ -109,6 +109,13 @@ describe('redact', () => {
     });
   }
 
+  it('leaves words in brackets alone that look like a placeholder', async (t) => {
+    const served = redacting(t, { onMessage: ({ text }) => text });
+    const said = await says(served, `[the availability] of ${SPOKEN}`);
+    assert.equal(said, '[the availability] of [card 1]');
+    assert.equal((await served.history('c-1'))[0]?.[1], said);
+  });
+
   it('numbers the values of each conversation for itself', async (t) => {
     const served = redacting(t, { onMessage: ({ text }) => text });
     assert.equal(await says(served, SPOKEN), '[card 1]');

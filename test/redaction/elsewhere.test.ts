@@ -159,12 +159,14 @@ describe('a number that a process gave before its store failed', () => {
   });
 });
 
+const CARDS = new Set(['card']);
+
 describe('takeNames', () => {
   const [x, y, z] = ['xxxxxxxxxxxx', 'yyyyyyyyyyyy', 'zzzzzzzzzzzz'];
 
   function conversationOf(letters: readonly string[]): Conversation {
     const conversation = emptyConversation('c');
-    numbered(conversation, letters.map((mark) => markOf('card', mark)));
+    numbered(conversation, CARDS, letters.map((mark) => markOf('card', mark)));
     return conversation;
   }
 
@@ -192,6 +194,6 @@ describe('takeNames', () => {
     const conversation = conversationOf(letters);
     assert.equal(Object.keys(conversation.placeholders ?? {}).length, 100);
     const last = markOf('card', letters[100] ?? '');
-    assert.equal(numbered(conversation, last), last);
+    assert.equal(numbered(conversation, CARDS, last), last);
   });
 });

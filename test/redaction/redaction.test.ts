@@ -78,6 +78,15 @@ describe('Redaction', () => {
     assert.equal(redaction().reveal('c', text), text);
   });
 
+  it('leaves words in brackets alone that are of no kind', () => {
+    const one = redaction();
+    one.seal('c', CARD);
+    const text = 'See [page 3] for [the availability].';
+    assert.equal(one.reveal('c', text), text);
+    assert.equal(one.hasUnnamed('c', text), false);
+    assert.equal(one.numberedHere('c', text), text);
+  });
+
   it('keeps what was heard in part out, too, of a value that it knows', () => {
     const one = redaction();
     const mark = one.seal('c', CARD);
