@@ -156,7 +156,7 @@ class RequestedToolCall<S> {
     }
   }
 
-  /** A text that is about to be cut has placeholders first: half a value would not be recognised. */
+  /** What is about to be cut has placeholders first: half a value would not be recognised. */
   #withoutHalves(text: string): string {
     return text.length > MAX_RESULT_LENGTH ? this.#turn.journal.conceal(text) : text;
   }

@@ -42,7 +42,8 @@ export async function eraseCaller(number: string, place: ErasingPlace): Promise<
     conversationIds.add(conversationId);
   }
   let records = 0;
-  for (const sessionId of sessions)
+  // Of a line that a full disk cut off, perhaps only the number can be read.
+  for (const sessionId of [number, ...sessions])
     records += await eraseRecords(sessionId, new Set(), place);
   const conversations = await eraseConversations(conversationIds, number, place);
   await write(stdout, notReached(settings, number));

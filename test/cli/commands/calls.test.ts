@@ -1,7 +1,7 @@
 // `layercode-microserver calls` over files, and over a store where Node has SQLite.
 
 import assert from 'node:assert/strict';
-import { readFileSync, readdirSync } from 'node:fs';
+import { appendFileSync, readFileSync, readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, it } from 'node:test';
 
@@ -180,6 +180,16 @@ describe('calls erase', () => {
     await run('erase', 'c-1');
     await run('erase', 'c-2');
     const [name = ''] = readdirSync(terminal.directory);
+    assert.match(readFileSync(join(terminal.directory, name), 'utf8'), /^[ \n]*$/);
+  });
+
+  it('leaves no line of a caller that a full disk has cut off', async () => {
+    use({ CALL_RECORDS: 'file:calls.jsonl' });
+    await keepCalls();
+    const [name = ''] = readdirSync(terminal.directory);
+    const record = JSON.stringify(recordOf('s-9', 'c-9', '2026-11-25T12:00:00.000Z'));
+    appendFileSync(join(terminal.directory, name), record.slice(0, -20));
+    await run('erase', '--from', '+15550100');
     assert.match(readFileSync(join(terminal.directory, name), 'utf8'), /^[ \n]*$/);
   });
 
