@@ -2,11 +2,11 @@
 
 import type { RequestEvent, ToolRun } from '../agents/agent.ts';
 import { andThen, type Awaitable } from '../base/awaitable.ts';
-import { messageOf } from '../base/message-of.ts';
 import type { SentEvent } from '../calls/reply-event.ts';
 import type { ConversationManager } from '../conversations/manager.ts';
 import type { ToolCall } from '../conversations/message.ts';
 import type { Logger } from '../log.ts';
+import { redactedError } from '../redaction/redacted-error.ts';
 import type { Redaction } from '../redaction/redaction.ts';
 
 /** The turn that needs them. */
@@ -112,21 +112,10 @@ export class Values {
         try {
           return await this.numberedJson(await tool.run(context));
         } catch (error) {
-          throw this.#withoutValues(error);
+          throw redactedError(error, (text) => this.text(text));
         }
       },
     };
-  }
-
-  /** The model is told the message of an error. */
-  #withoutValues(error: unknown): unknown {
-    const given = messageOf(error);
-    const message = this.text(given);
-    if (message === given) return error;
-    // The same error, as its class decides what becomes of the call.
-    const isChanged =
-      error instanceof Error && Reflect.defineProperty(error, 'message', { value: message });
-    return isChanged ? error : new Error(message);
   }
 
   /** See `TurnJournal`. */

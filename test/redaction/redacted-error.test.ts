@@ -1,0 +1,61 @@
+import assert from 'node:assert/strict';
+import { describe, it } from 'node:test';
+import { inspect } from 'node:util';
+
+import { redactedError } from '../../src/redaction/redacted-error.ts';
+
+const CARD = '4242424242424242';
+const hide = (text: string): string => text.replaceAll(CARD, '[card]');
+
+class Declined extends Error {
+  override readonly name = `Declined ${CARD}`;
+  readonly code = `E${CARD}`;
+  readonly status = 402;
+  readonly number = Number(CARD);
+  readonly config = { data: CARD };
+  readonly [CARD] = true;
+}
+
+/** Everything that can be seen of it. */
+function seen(error: unknown): string {
+  return inspect(error, { depth: 10, showHidden: true });
+}
+
+describe('redactedError', () => {
+  for (const [title, error] of [
+    ['in all fields of an error', new Declined(`declined ${CARD}`, { cause: new Error(CARD) })],
+    ['in the errors of an AggregateError', new AggregateError([new Error(CARD), CARD], 'all')],
+    ['in an error that cannot be changed', Object.freeze(new Error(CARD))],
+    ['in an object', { message: CARD, toString: () => CARD }],
+    ['in a text', CARD],
+    ['in an error whose getter throws', Object.defineProperty(new Error(CARD), 'code', {
+      get: () => assert.fail(CARD),
+    })],
+  ] as const)
+    it(`leaves no value ${title}`, () => {
+      assert.match(seen(error), /4242/);
+      assert.doesNotMatch(seen(redactedError(error, hide)), /4242/);
+    });
+
+  it('keeps the class, the message and plain fields', () => {
+    const copy = redactedError(new Declined(`no ${CARD}`, { cause: new Error('x') }), hide);
+    assert.ok(copy instanceof Declined);
+    assert.deepEqual([copy.message, copy.status, copy.config], ['no [card]', 402, undefined]);
+    assert.match(copy.stack ?? '', /redacted-error\.test/);
+    assert.ok(copy.cause instanceof Error);
+  });
+
+  it('returns an error without values as it is', () => {
+    const error = new TypeError('no', { cause: new RangeError('why') });
+    assert.equal(redactedError(error, hide), error);
+    const reason = new DOMException('stop', 'AbortError');
+    assert.equal(redactedError(reason, hide), reason);
+    assert.equal(redactedError(undefined, hide), undefined);
+  });
+
+  it('ends with causes that form a cycle', () => {
+    const error = new Error(CARD);
+    error.cause = error;
+    assert.doesNotMatch(seen(redactedError(error, hide)), /4242/);
+  });
+});
