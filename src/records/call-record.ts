@@ -1,6 +1,7 @@
 // The record of one call, made after its session has ended: plain JSON that outlives the
 // conversation.
 
+import { isObject } from '../base/fields.ts';
 import { parseJson, type Json } from '../base/json.ts';
 import { sumOfKnown } from '../base/sum-of-known.ts';
 import { callerIn, type Conversation } from '../conversations/conversation.ts';
@@ -179,15 +180,50 @@ export function parseCallRecord(text: string): CallRecord | undefined {
   return isCallRecord(value) ? value : undefined;
 }
 
-/** Checks the fields a reader needs. Later versions may add others. */
+/**
+ * Checks the fields a reader needs, so that one odd line hides no others. Later versions may add
+ * others.
+ */
 function isCallRecord(value: unknown): value is CallRecord {
-  if (typeof value !== 'object' || value === null) return false;
-  const record: Partial<Record<keyof CallRecord, unknown>> = value;
-  const { conversationId, sessionId, startedAt, turns } = record;
+  if (!isObject(value)) return false;
+  const { conversationId, sessionId, agent, startedAt, endedAt, outcome, tokens, turns } = value;
+  const { from = '', to = '' } = value;
   return (
-    [conversationId, sessionId, startedAt].every((text) => typeof text === 'string')
-    && Array.isArray(turns)
+    areTexts([conversationId, sessionId, agent, startedAt, endedAt, outcome, from, to])
+    && isObject(tokens) && isListOf(turns, isRecordedTurn)
   );
+}
+
+function isRecordedTurn(value: Fields): boolean {
+  const { outcome, startedAt = '', messages, failure = {}, captured } = value;
+  const { requests = [], tools = [], fillers = [], models = [] } = value;
+  return (
+    areTexts([outcome, startedAt]) && isObject(failure)
+    && isListOf(messages, isRecordedMessage)
+    && [requests, tools, fillers, models].every((list) => isListOf(list, isObject))
+    && (captured === undefined || isCapturedTurn(captured))
+  );
+}
+
+function isRecordedMessage({ role, content, toolCalls = [] }: Fields): boolean {
+  const isCall = ({ id, name, args }: Fields): boolean => areTexts([id, name, args]);
+  return areTexts([role, content]) && isListOf(toolCalls, isCall);
+}
+
+function isCapturedTurn(value: unknown): boolean {
+  const isRequest = ({ fields = {}, withoutFields = [], messages }: Fields): boolean =>
+    isObject(fields) && Array.isArray(withoutFields) && Array.isArray(messages);
+  return isObject(value) && isListOf(value['requests'], isRequest);
+}
+
+type Fields = Readonly<Record<string, unknown>>;
+
+function areTexts(values: readonly unknown[]): boolean {
+  return values.every((value) => typeof value === 'string');
+}
+
+function isListOf(value: unknown, isItem: (item: Fields) => boolean): boolean {
+  return Array.isArray(value) && value.every((item: unknown) => isObject(item) && isItem(item));
 }
 
 /**

@@ -245,6 +245,23 @@ describe('parseCallRecord', () => {
     it(`takes ${text} for no record`, () => assert.equal(parseCallRecord(text), undefined));
   }
 
+  const turn = { turnId: 't', outcome: 'completed', messages: [] };
+  const message = { role: 'user', content: 'Hi' };
+  for (const change of [
+    { tokens: undefined }, { outcome: 1 }, { from: 5 }, { turns: [null] }, { turns: [{}] },
+    ...[
+      { messages: 5 }, { messages: [null] }, { messages: [{ role: 'user' }] }, { startedAt: 5 },
+      { messages: [{ ...message, toolCalls: [{ id: 'x', name: 'y' }] }] }, { requests: {} },
+      { tools: [null] }, { fillers: 'x' }, { failure: null }, { captured: 9 },
+      { captured: { requests: [{}] } },
+    ].map((odd) => ({ turns: [{ ...turn, ...odd }] })),
+  ]) {
+    const text = JSON.stringify({ ...callRecordOf(CALL, undefined), ...change });
+    it(`takes what has ${JSON.stringify(change)} for no record`, () => {
+      assert.equal(parseCallRecord(text), undefined);
+    });
+  }
+
   it('gives back what was written, with fields of a later version', () => {
     const record = { ...callRecordOf(CALL, undefined), later: true };
     assert.deepEqual(parseCallRecord(JSON.stringify(record)), record);
