@@ -13,7 +13,9 @@ import { nextNumber } from './discarded-turns.ts';
 import { cutTo, type HeardTurn } from './heard.ts';
 import { countOfLastParts, joinedAs } from './joined-words.ts';
 import type { Message } from './message.ts';
-import { coveredBy, lettersOf, saysLess, saysSame, withoutLetters } from './spoken-words.ts';
+import {
+  beginsLike, coveredBy, lettersOf, saysLess, saysSame, withoutLetters,
+} from './spoken-words.ts';
 import {
   leadingMessages, newTurn, ownMessages, replyText, setPlain, toldId, type TurnRecord,
 } from './turn-record.ts';
@@ -284,7 +286,8 @@ class Changes implements Reconciled {
         setTold(this.#conversation, turn, { texts, isHeard });
         continue;
       }
-      const { covered, isAny } = takeCovered(told, turn);
+      const later = turns.slice(index + 1).map(replyText);
+      const { covered, isAny } = takeCovered(told, turn, later);
       if (reply === '' || (isAny && covered >= reply.trimEnd().length)) continue;
       const isUnheard = told.length === 0 || isHeard;
       if (isAny || isUnheard) this.#cut(turn, reply.slice(0, covered));
@@ -331,7 +334,7 @@ export function hearTold(conversation: Conversation, turn: TurnRecord): void {
   const { texts, isHeard } = turn.told;
   setTold(conversation, turn, undefined);
   const told = [...texts];
-  const { covered, isAny } = takeCovered(told, turn);
+  const { covered, isAny } = takeCovered(told, turn, []);
   const reply = replyText(turn);
   if (reply !== '' && (isAny ? covered < reply.trimEnd().length : isHeard))
     cutTo(conversation, turn, reply.slice(0, covered));
@@ -342,10 +345,11 @@ export function hearTold(conversation: Conversation, turn: TurnRecord): void {
 
 /**
  * Takes from the front of `told` what is about the reply of a turn. `covered`: how much of it that
- * is, in UTF-16 code units. `isAny` is false if nothing was about it.
+ * is, in UTF-16 code units. `isAny` is false if nothing was about it. A text that begins like a
+ * `later` reply of the same exchange is no rewriting of this one.
  */
 function takeCovered(
-  told: string[], turn: TurnRecord,
+  told: string[], turn: TurnRecord, later: readonly string[],
 ): { readonly covered: number; readonly isAny: boolean } {
   const reply = replyText(turn);
   let covered = 0;
@@ -354,7 +358,9 @@ function takeCovered(
     const text = withoutFiller(told[index] ?? '', isAny ? undefined : turn.filler);
     const rest = reply.slice(covered);
     const more = text === '' ? 0 : rest === '' ? undefined : coveredBy(text, rest);
-    if (more === undefined) {
+    const isOfLater = (): boolean =>
+      !beginsLike(text, rest) && later.some((reply) => beginsLike(text, reply));
+    if (more === undefined || (text !== '' && isOfLater())) {
       index += 1;
       continue;
     }

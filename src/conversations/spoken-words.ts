@@ -48,6 +48,12 @@ export function coveredBy(told: string, reply: string): number | undefined {
   return endOfRewritten(told, reply);
 }
 
+/** Whether one of two texts says the beginning of the other, or both say the same. */
+export function beginsLike(a: string, b: string): boolean {
+  const [short, long] = [lettersOf(a), lettersOf(b)].sort((x, y) => x.length - y.length);
+  return short !== undefined && short !== '' && long?.startsWith(short) === true;
+}
+
 /** The text behind its first `count` letters and what is attached to them. */
 export function withoutLetters(text: string, count: number): string {
   return text.slice(endOfLetters(text, count)).trimStart();

@@ -585,6 +585,20 @@ describe('what was heard of a reply', () => {
     assert.equal(shown(conversation)[1], 'assistant(interrupted): It costs $5 for two,');
   });
 
+  // Seeds 27488 and 33181 of the random platforms.
+  it('is nothing of a reply that is only like the next one, which the caller heard', () => {
+    const [first, second] = ['Line 1 of three is busy.', 'Line 2 of three is busy.'];
+    const conversation = callOf(`Which line? > ${first}`);
+    const silence = { turnId: 't2', text: '', lines: ['user: Which line?', `agent: ${first}`] };
+    open(conversation, silence);
+    settle(conversation, 't2', 'completed', second);
+    const lines = ['user: Which line?', `agent: ${second}`];
+    open(conversation, { turnId: 't3', text: 'Thanks', lines, told: { isHeard: true } });
+    const said = shown(conversation).filter((text) => text.startsWith('assistant(completed)'));
+    assert.deepEqual(said, [`assistant(completed): ${second}`]);
+    assert.equal(shown(conversation).some((text) => text.includes('Line 1')), false);
+  });
+
   it('is never more than we said', () => {
     const conversation = callOf('Hours? > We open at nine.');
     const lines = ['user: Hours?', `agent: ${HOURS}`];
