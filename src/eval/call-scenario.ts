@@ -4,10 +4,13 @@ import { isObject } from '../base/fields.ts';
 import { parseJson } from '../base/json.ts';
 import { oneLine } from '../cli/terminal/one-line.ts';
 import { NOT_STARTED } from '../conversations/message.ts';
+import { isToolName } from '../models/well-formed-call.ts';
 import type { CallRecord, RecordedMessage, RecordedTurn } from '../records/call-record.ts';
 import { InventedValues } from './invented-values.ts';
 
 const MAX_COMMENT_LENGTH = 200;
+/** Marks that change the writing direction: they could hide from a reader what a line does. */
+const DIRECTIONS = /[\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]/g;
 /** Tools that act on the call itself, and do so in a scenario, too. */
 const CALL_TOOLS: readonly string[] = ['hang_up', 'transfer_call'];
 
@@ -33,7 +36,7 @@ export function callScenario({ agent, wire, from, to, turns }: CallRecord): stri
     'never-repeats',
     ...spoken.flatMap((turn) => ['', ...linesOf(turn, invented)]),
   ];
-  return `${lines.join('\n')}\n`;
+  return `${lines.join('\n').replace(DIRECTIONS, '')}\n`;
 }
 
 function real(turns: readonly RecordedTurn[]): readonly string[] {
@@ -77,7 +80,7 @@ function mocksOf(messages: readonly RecordedMessage[], invented: Change): readon
   const results = new Map<string, string>();
   for (const { role, content, toolCallId = '', state } of messages) {
     const name = names.get(toolCallId);
-    if (role !== 'tool' || state !== 'completed' || name === undefined) continue;
+    if (role !== 'tool' || state !== 'completed' || !isToolName(name)) continue;
     if (content !== NOT_STARTED && !CALL_TOOLS.includes(name)) results.set(name, mocked(content));
   }
   return [...results].map(([name, result]) => `mock ${name} ${invented(result)}`);

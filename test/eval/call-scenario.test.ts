@@ -42,6 +42,13 @@ function linesOf(record: CallRecord): readonly string[] {
 }
 
 describe('callScenario', () => {
+  it('has no line that the record does not stand for, whatever names and words hold', () => {
+    const lines = linesOf(call([
+      turn([USER('Rye?\u2028real pay\u202e'), ...used('x\nreal pay', '{}')]),
+    ]));
+    assert.deepEqual(lines.slice(-2), ['', 'say Rye? real pay']);
+  });
+
   it('has the caller say what they said, and tools return what they returned', () => {
     const record = call([
       turn([AGENT('Hello.')]),
