@@ -1,3 +1,5 @@
+import { setMaxListeners } from 'node:events';
+
 import type { Awaitable } from '../base/awaitable.ts';
 import { BoundedMap } from '../base/bounded-map.ts';
 import { within } from '../base/time-limit.ts';
@@ -112,6 +114,7 @@ export class CallRecorder implements CallRecords {
     this.#contents = contents;
     this.#maxWaiting = maxWaiting ?? 1_000;
     this.#maxCharactersWaiting = maxCharactersWaiting ?? 67_108_864;
+    setMaxListeners(0, this.#closing.signal); // one for each call that settles
     if (idleMs === undefined) return;
     const onIdle = (silent: SilentCall): void => this.#track(this.#ofSilent(silent));
     this.#idle = new IdleCalls({ idleMs, onIdle });

@@ -117,6 +117,19 @@ describe('CallRecorder', () => {
     assert.equal((await archive.kept.next()).turns[0]?.outcome, 'open');
   });
 
+  it('waits for many without a warning of listeners that leak', async (t) => {
+    const warnings: string[] = [];
+    const onWarning = ({ name }: Error): void => void warnings.push(name);
+    process.on('warning', onWarning);
+    t.after(() => process.off('warning', onWarning));
+    const { recorder } = open();
+    const { conversation } = running();
+    for (let count = 1; count <= 12; count++) recorder.ended(callOf('s-1'), () => conversation);
+    await new Promise((resolve) => setImmediate(resolve)); // Node warns in a tick of its own
+    await recorder.close();
+    assert.deepEqual(warnings, []);
+  });
+
   it('writes it as it is when the process ends', async () => {
     const { recorder, archive } = open();
     recorder.ended(callOf('s-1'), () => running().conversation);
