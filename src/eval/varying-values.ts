@@ -13,6 +13,9 @@ const UUID = '[0-9A-Fa-f]{8}(?:-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}';
 /** Random ids have both cases or several digits. Names of tools seldom do. */
 const IS_RANDOM = '(?=[\\w-]*\\d)(?:(?=[\\w-]*[A-Z])(?=[\\w-]*[a-z])|(?=(?:[A-Za-z_-]*\\d){3}))';
 
+/** Between groups of digits. No comma: what is invented in a list must be JSON, too. */
+const BETWEEN = '[\\s.\\u00ad\\u00b7\\u200b-\\u200f\\u2010-\\u2015\\u2026\\u2060-]{1,3}';
+
 /** Tried in this order at each place, all in linear time. The forms of dates are `Date`'s. */
 const PATTERNS: readonly (readonly [kind: VaryingKind, source: string])[] = [
   ['email', '(?<![\\w.+-])[\\w.+-]+@[\\w-]+(?:\\.[\\w-]+)+'],
@@ -31,7 +34,10 @@ const PATTERNS: readonly (readonly [kind: VaryingKind, source: string])[] = [
   ['id', '(?<![\\w-])(?=[\\w-]*[A-Za-z_])(?=[\\w-]*\\d{6})[\\w-]+'],
   ['number', '(?<![\\w.])\\+(?=(?:[ ()./-]{0,2}\\d){6})\\d+(?:[ ()./-]{1,2}\\d{2,})*(?!\\w)'],
   ['number', '(?<![\\w.])0(?=(?:[ ()/-]{0,2}\\d){6})\\d+(?:[ ()/-]{1,2}\\d{2,})*(?!\\w)'],
-  ['number', '(?<![\\w.])\\d{4}(?:[ -]\\d{4}){3}(?!\\w)'],
+  // Cards, as people say and write them.
+  ['number', `(?<![\\w.])\\d{4}(?:${BETWEEN}\\d{4}){3}(?!\\w)`],
+  ['number', `(?<![\\w.])\\d{4}${BETWEEN}\\d{6}${BETWEEN}\\d{4,5}(?!\\w)`],
+  ['number', `(?<![\\w.])(?:\\d${BETWEEN}){12,}\\d(?!\\w)`],
   ['number', '(?<![\\w.])\\d{3}[ .-]\\d{3}[ .-]\\d{4}(?!\\w)'],
   ['number', '(?<![\\w.])\\d{6,}(?!\\w)'],
 ];
