@@ -1,10 +1,22 @@
+import { RecencyList } from './recency-list.ts';
+
+interface Entry<K, V> {
+  readonly key: K;
+  value: V;
+  older: Entry<K, V> | undefined;
+  newer: Entry<K, V> | undefined;
+}
+
 /**
  * A Map of at most `maxEntries`. Beyond that, the entry that was set longest ago is evicted.
  * Reading an entry does not renew it; set it again to keep it.
+ *
+ * The order is that of a list: to find the first key of a Map, V8 passes all that were deleted.
  */
 export class BoundedMap<K, V> {
   readonly #maxEntries: number;
-  readonly #entries = new Map<K, V>();
+  readonly #entries = new Map<K, Entry<K, V>>();
+  readonly #list = new RecencyList<Entry<K, V>>();
 
   constructor(maxEntries: number) {
     this.#maxEntries = maxEntries;
@@ -15,22 +27,32 @@ export class BoundedMap<K, V> {
   }
 
   get(key: K): V | undefined {
-    return this.#entries.get(key);
+    return this.#entries.get(key)?.value;
   }
 
   set(key: K, value: V): void {
-    this.#entries.delete(key); // a Map keeps the order of insertion: this moves the key to the end
-    this.#entries.set(key, value);
-    if (this.#entries.size <= this.#maxEntries) return;
-    const oldest = this.#entries.keys().next();
-    if (oldest.done !== true) this.#entries.delete(oldest.value);
+    const known = this.#entries.get(key);
+    if (known !== undefined) {
+      known.value = value;
+      return this.#list.touch(known);
+    }
+    const entry = { key, value, older: undefined, newer: undefined };
+    this.#entries.set(key, entry);
+    this.#list.add(entry);
+    const { oldest } = this.#list;
+    if (this.#entries.size > this.#maxEntries && oldest !== undefined) this.delete(oldest.key);
   }
 
-  values(): IterableIterator<V> {
-    return this.#entries.values();
+  /** The one that was set longest ago comes first. */
+  *values(): Generator<V, void, undefined> {
+    for (let entry = this.#list.oldest; entry !== undefined; entry = entry.newer)
+      yield entry.value;
   }
 
   delete(key: K): void {
+    const entry = this.#entries.get(key);
+    if (entry === undefined) return;
     this.#entries.delete(key);
+    this.#list.remove(entry);
   }
 }
