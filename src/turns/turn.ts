@@ -544,8 +544,9 @@ export class Turn implements AgentsTurn, OpeningTurn, TimedTurn, SettlingTurn, D
 
   // The end: the stream ends, the record is settled, the outcome is reported.
 
-  #apologise(error: unknown): void {
-    const { agent, conversationId, turnId } = this;
+  #apologise(thrown: unknown): void {
+    const { agent, conversationId, turnId, values } = this;
+    const error = values === undefined ? thrown : values.error(thrown);
     this.error = error;
     this.log.error('turn failed', { agent: agent.name, conversationId, turnId, error });
     apologise(this, apologyOf(agent, this));
@@ -611,8 +612,9 @@ export class Turn implements AgentsTurn, OpeningTurn, TimedTurn, SettlingTurn, D
   }
 
   /** Usually it is the abort of the turn itself. Any other error must not be lost. */
-  #logLate(error: unknown): void {
-    const { agent, turnId } = this;
+  #logLate(thrown: unknown): void {
+    const { agent, turnId, values } = this;
+    const error = values === undefined ? thrown : values.error(thrown);
     this.log.debug('agent failed after its turn was over', { agent: agent.name, turnId, error });
   }
 }

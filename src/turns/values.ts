@@ -112,10 +112,15 @@ export class Values {
         try {
           return await this.numberedJson(await tool.run(context));
         } catch (error) {
-          throw redactedError(error, (text) => this.text(text));
+          throw this.error(error);
         }
       },
     };
+  }
+
+  /** What was thrown, as it may be logged and traced. */
+  error(error: unknown): unknown {
+    return redactedError(error, (text) => this.text(text));
   }
 
   /** See `TurnJournal`. */

@@ -116,6 +116,14 @@ describe('redact', () => {
     assert.equal((await served.history('c-1'))[0]?.[1], said);
   });
 
+  it('logs no value that an agent throws', async (t) => {
+    const served = redacting(t, { onMessage: () => assert.fail(`no use of ${SPOKEN}`) });
+    await says(served, 'Hello.');
+    assert.equal(errorsIn(served.logLines).length, 1);
+    assert.match(served.logLines.join(''), /no use of \[card/);
+    assert.doesNotMatch(served.logLines.join(''), /4242/);
+  });
+
   it('numbers the values of each conversation for itself', async (t) => {
     const served = redacting(t, { onMessage: ({ text }) => text });
     assert.equal(await says(served, SPOKEN), '[card 1]');
