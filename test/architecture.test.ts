@@ -37,11 +37,13 @@ const HOUSE: readonly (readonly [room: string, mayImport: readonly string[]])[] 
   [
     'cli/commands',
     [
-      'cli/tunnel', 'cli/talk', 'eval', 'cli/terminal', 'process', 'platform', 'wires/layercode',
-      'agents/built-in', 'records', 'conversations/stores', 'settings', 'log.ts', 'base',
+      'cli/tunnel', 'cli/talk', 'cli/eval', 'eval', 'cli/terminal', 'process', 'platform',
+      'wires/layercode', 'agents/built-in', 'records', 'conversations/stores', 'settings',
+      'log.ts', 'base',
     ],
   ],
   ['cli/tunnel', ['cli/terminal', 'process', 'wires/layercode', 'base']],
+  ['cli/eval', ['eval', 'cli/terminal', 'process', 'settings']],
   [
     'cli/talk',
     ['eval', 'cli/terminal', 'process', 'platform', 'wires/chat-completions', 'settings', 'base'],

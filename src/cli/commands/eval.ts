@@ -1,36 +1,25 @@
 // `layercode-microserver eval`: plays scenarios to an agent, and reports what came of them.
 
-import { readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
+import { readFileSync, writeFileSync } from 'node:fs';
 import { isBuiltin } from 'node:module';
-import { dirname, join, resolve } from 'node:path';
+import { resolve } from 'node:path';
 
 import { isObject } from '../../base/fields.ts';
 import { parseJson } from '../../base/json.ts';
 import { messageOf } from '../../base/message-of.ts';
 import { compare, comparisonTable, type ComparedScenario } from '../../eval/comparison.ts';
-import { openEvalModel, problemsOfModels } from '../../eval/eval-model.ts';
 import {
   figuresOf, figuresTable, isScenarioFigures, type ScenarioFigures,
 } from '../../eval/figures.ts';
 import { junitXml } from '../../eval/junit.ts';
-import { playAll, type ScenarioRuns, type Staged } from '../../eval/play-all.ts';
-import type { Cast, OpenStage, PlayOptions } from '../../eval/play-options.ts';
-import { problemsOf } from '../../eval/problems.ts';
-import { readScenario } from '../../eval/read-scenario.ts';
-import { recordingPath, RecordingError } from '../../eval/recording.ts';
-import { reportOf } from '../../eval/report.ts';
+import { playAll, type ScenarioRuns } from '../../eval/play-all.ts';
+import type { OpenStage, PlayOptions } from '../../eval/play-options.ts';
 import type { ScenarioResult } from '../../eval/result.ts';
-import {
-  scenarioModels, type ReplySource, type RunModelsOptions, type ScenarioModels,
-} from '../../eval/run-models.ts';
-import type { Scenario } from '../../eval/scenario.ts';
-import { ScriptError } from '../../eval/script.ts';
+import type { ReplySource } from '../../eval/run-models.ts';
 import { serveStage, takeStageMark } from '../../eval/serve-stage.ts';
 import { StageProcess } from '../../eval/stage-process.ts';
-import { openAgents } from '../../process/open-server.ts';
-import { loadSettings } from '../../settings/load-settings.ts';
-import type { Settings } from '../../settings/settings.ts';
-import { paintFor } from '../terminal/colour.ts';
+import { isPassed, printReport, printTable, Progress } from '../eval/printed-report.ts';
+import { readAll, stageAll } from '../eval/staged-scenarios.ts';
 import {
   CommandError, EXIT, UsageError, type Command, type Terminal,
 } from '../terminal/command.ts';
@@ -46,7 +35,6 @@ const DEFAULT_FOLDER = 'evals';
 const DEFAULT_TIMEOUT_SECONDS = 30;
 const MAX_TIMEOUT_SECONDS = 86_400;
 const MAX_RUNS = 1_000;
-const MAX_ROW_LENGTH = 1_000;
 
 export const evalCommand: Command = {
   name: 'eval',
@@ -170,104 +158,6 @@ function stageProcesses(
   });
 }
 
-function isPassed({ outcome }: ScenarioResult): boolean {
-  return outcome === 'passed';
-}
-
-/** Throws one `UsageError` with everything that is wrong. */
-function readAll(words: readonly string[], directory: string): readonly Scenario[] {
-  const problems: string[] = [];
-  const scenarios = words.flatMap((word) => filesOf(word, directory)).flatMap((file) => {
-    try {
-      return [readScenario(file, directory)];
-    } catch (error) {
-      if (!(error instanceof ScriptError)) throw error;
-      problems.push(error.message);
-      return [];
-    }
-  });
-  if (problems.length > 0) throw new UsageError(problems.join('\n'));
-  return scenarios;
-}
-
-/** A directory stands for its .txt files. */
-function filesOf(word: string, directory: string): readonly string[] {
-  const path = resolve(directory, word);
-  const shown = shellWord(oneLine(word, 200));
-  let isDirectory: boolean;
-  try {
-    isDirectory = statSync(path).isDirectory();
-  } catch (error) {
-    throw new UsageError(`there is no ${shown}`, { cause: error });
-  }
-  if (!isDirectory) return [word];
-  const names = readdirSync(path, { recursive: true, encoding: 'utf8' })
-    .filter((name) => name.endsWith('.txt'))
-    .sort();
-  if (names.length === 0) throw new UsageError(`${shown} has no scenario: no file ends in .txt`);
-  return names.map((name) => join(word, name));
-}
-
-async function stageAll(
-  scenarios: readonly Scenario[],
-  flags: Readonly<Partial<Record<(typeof FLAGS)[number], string>>>,
-  source: ReplySource,
-  options: PlayOptions,
-  { environment, directory }: Terminal,
-): Promise<readonly Staged[]> {
-  const { '--settings-file': file, '--agent': agent, '--eval-model': evalModelName } = flags;
-  const settings = loadSettings({
-    argv: file === undefined ? [] : ['--settings-file', file],
-    // Production would require a secret, and each app gets one of its own.
-    environment: { ...environment, NODE_ENV: 'development' },
-    directory,
-  });
-  const general = agent === undefined ? settings : { ...settings, agent, agents: [] };
-  const evalModel = evalModelName === undefined
-    ? undefined : openEvalModel(evalModelName, '--eval-model', settings);
-  const staged: Staged[] = [];
-  const problems: string[] = [];
-  for (const scenario of scenarios) {
-    const cast = await castFor(scenario, general, directory);
-    const models = modelsFor(scenario, source, { evalModel, signal: options.signal }, directory);
-    staged.push({ scenario, cast, models: models.ofRun });
-    const isLost =
-      options.openStage !== undefined && models.isReplayed && !scenario.isScripted;
-    const found = [
-      ...(isLost ? ['a recording is not replayed with --process: add --live'] : []),
-      ...problemsOf(scenario, cast, { ...options, ...models.ofRun() }),
-      ...(models.isReplayed ? [] : problemsOfModels(scenario, cast, evalModel)),
-    ];
-    if (found.length > 0)
-      problems.push(`${shellWord(oneLine(scenario.file, 200))}: ${found.join('; ')}`);
-  }
-  if (problems.length > 0) throw new UsageError(problems.join('\n'));
-  return staged;
-}
-
-/** A scenario may name an agent of the settings, a built-in one, or a module beside it. */
-async function castFor(
-  { agent: named, file }: Scenario, settings: Settings, directory: string,
-): Promise<Cast> {
-  const isServed = settings.agents.some(({ name }) => name === named);
-  if (named === undefined || isServed)
-    return { settings, agent: await openAgents(settings, directory) };
-  const own: Settings = { ...settings, agent: named, agents: [] };
-  return { settings: own, agent: await openAgents(own, resolve(directory, dirname(file))) };
-}
-
-/** Throws a `UsageError` for a recording that cannot be replayed. */
-function modelsFor(
-  { file }: Scenario, source: ReplySource, options: RunModelsOptions, directory: string,
-): ScenarioModels {
-  try {
-    return scenarioModels(recordingPath(resolve(directory, file)), source, options);
-  } catch (error) {
-    if (!(error instanceof RecordingError)) throw error;
-    throw new UsageError(oneLine(error.message), { cause: error });
-  }
-}
-
 function sourceOf(switches: ReadonlySet<string>, runs: number): ReplySource {
   if (!switches.has('--record')) return switches.has('--live') ? 'live' : 'recording';
   if (switches.has('--live')) throw new UsageError('--record asks the models, as --live does');
@@ -308,70 +198,6 @@ function parseSeconds(given: string | undefined): number | undefined {
   throw new UsageError(
     `--timeout must be a number of seconds above 0 and up to ${MAX_TIMEOUT_SECONDS}, got ${got}`,
   );
-}
-
-const MARKS = {
-  passed: ['green', '✓'], failed: ['red', '✗'], undecided: ['cyan', '?'],
-} as const satisfies Record<ScenarioResult['outcome'], readonly [string, string]>;
-
-/** A line for each run as it ends, and on a terminal how many are left. */
-class Progress {
-  readonly #stream: Terminal['stdout'];
-  readonly #environment: Terminal['environment'];
-  readonly #count: number;
-  #done = 0;
-
-  /** With JSON on stdout the lines go to stderr. */
-  constructor({ stdout, stderr, environment }: Terminal, count: number, isJson: boolean) {
-    this.#stream = isJson ? stderr : stdout;
-    this.#environment = environment;
-    this.#count = count;
-    this.#showLeft();
-  }
-
-  add({ name, outcome, turns, durationMs }: ScenarioResult): void {
-    this.#done += 1;
-    const paint = paintFor(this.#stream, this.#environment);
-    const [colour, mark] = MARKS[outcome];
-    const figures = `${turns.length} turns, ${Math.round(durationMs)} ms`;
-    this.#clear();
-    this.#stream.write(`${paint(colour, mark)} ${oneLine(name, 200)}  ${paint('dim', `(${figures})`)}\n`);
-    this.#showLeft();
-  }
-
-  end(): void {
-    this.#clear();
-  }
-
-  #showLeft(): void {
-    if (this.#stream.isTTY === true) this.#stream.write(`${this.#done} of ${this.#count}`);
-  }
-
-  #clear(): void {
-    if (this.#stream.isTTY === true) this.#stream.write('\r\u001b[K');
-  }
-}
-
-function printReport(all: readonly ScenarioRuns[], { stdout, environment }: Terminal): void {
-  const paint = paintFor(stdout, environment);
-  for (const { results } of all) {
-    const wrong = results.find((result) => !isPassed(result));
-    if (wrong === undefined) continue;
-    const passed = results.filter(isPassed).length;
-    const share = results.length === 1 ? '' : `  ${passed} of ${results.length} runs passed`;
-    const [colour, mark] = MARKS[wrong.outcome];
-    stdout.write(`\n${paint(colour, `${mark} ${oneLine(wrong.file, 200)}`)}${share}\n`);
-    for (const line of reportOf(wrong)) stdout.write(line === '' ? '\n' : `  ${line}\n`);
-  }
-  const passed = all.filter(({ results }) => results.every(isPassed)).length;
-  const sum = `${passed} of ${all.length} scenarios passed`;
-  stdout.write(`\n${paint(passed === all.length ? 'green' : 'red', sum)}.\n`);
-}
-
-function printTable(lines: readonly string[], { stdout, environment }: Terminal): void {
-  const [heading = '', ...rows] = lines.map((line) => oneLine(line, MAX_ROW_LENGTH));
-  const paint = paintFor(stdout, environment);
-  stdout.write(['', paint('dim', heading), ...rows, ''].join('\n'));
 }
 
 function jsonOf(
