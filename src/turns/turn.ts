@@ -428,10 +428,10 @@ export class Turn implements AgentsTurn, OpeningTurn, TimedTurn, SettlingTurn, D
 
   /** `answers` of other processes: undefined before they are asked. */
   #open(answers?: Answers): void {
-    const fromMs = performance.now();
     try {
       const opening = openRecord(this, this.host, answers);
       if (!(opening instanceof Promise)) return this.#openingIs(opening);
+      const fromMs = performance.now();
       this.host.track(opening);
       const opened = opening.then((result) => {
         this.work.noteStore(performance.now() - fromMs);
