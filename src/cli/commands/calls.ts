@@ -7,6 +7,7 @@ import type { CallRecordSettings } from '../../records/open-call-records.ts';
 import { createLogger } from '../../log.ts';
 import { loadSettings } from '../../settings/load-settings.ts';
 import type { Settings } from '../../settings/settings.ts';
+import { callPage } from './call-page.ts';
 import { describedCall } from './described-call.ts';
 import { eraseCaller, eraseId, nothingOf } from './erase-calls.ts';
 import {
@@ -29,7 +30,7 @@ export const calls: Command = {
   name: 'calls',
   summary: 'List, show, export or erase call records.',
   help: `Usage: layercode-microserver calls list
-       layercode-microserver calls show <id> [--requests]
+       layercode-microserver calls show <id> [--requests] [--html]
        layercode-microserver calls export [<id>]
        layercode-microserver calls scenario <id>
        layercode-microserver calls erase <id>
@@ -41,10 +42,10 @@ dash after --.
 
 list prints one line per call, the earliest first; the flags below narrow it down. show tells the
 calls of an id in order: what was said, which models and tools were asked, what failed, and the
-three things that took longest. export prints the stored records as lines of JSON. scenario prints
-a call as a scenario for eval, with invented ids and numbers. erase removes the records of an id, or
-of all calls from a number, and the conversations in the store that CONVERSATION_STORE names, and
-lists what it cannot reach.
+three things that took longest; with --html as a page without scripts, to keep as a file. export
+prints the stored records as lines of JSON. scenario prints a call as a scenario for eval, with
+invented ids and numbers. erase removes the records of an id, or of all calls from a number, and the
+conversations in the store that CONVERSATION_STORE names, and lists what it cannot reach.
 
   --from NUMBER              list, erase: calls from this number.
   --number NUMBER            list: calls from or to this number.
@@ -55,6 +56,7 @@ lists what it cannot reach.
   --slower-than MS           list: calls with a first word that came later, fillers excluded.
   --failed                   list: calls in which a turn failed.
   --requests                 show: what models were sent, with CAPTURE_MODEL_REQUESTS.
+  --html                     show: a page with a timeline of each turn.
   --call-records WHERE       CALL_RECORDS.
   --conversation-store URL   CONVERSATION_STORE; other users of the machine can read a flag.
   --settings-file PATH       Read variables from this file instead of .env.
@@ -62,6 +64,7 @@ lists what it cannot reach.
 Examples:
   layercode-microserver calls list --day 2026-11-25 --failed
   layercode-microserver calls export > calls.jsonl
+  layercode-microserver calls show sess-1 --html > call.html
   layercode-microserver calls scenario sess-1 > evals/lost-order.txt
   layercode-microserver calls erase conv-123
   layercode-microserver calls erase --from +15550100
@@ -70,7 +73,7 @@ Exit codes: 0 success; 1 no such id, or records cannot be read; 2 wrong argument
 `,
   async run(argv, given) {
     const terminal = withBrokenPipes(given);
-    const { action, id, filter, hasRequests, settingsArgv } = parseArguments(argv);
+    const { action, id, filter, hasRequests, isPage, settingsArgv } = parseArguments(argv);
     // This process verifies no webhooks, so it does not need the secret that production requires.
     const environment = { ...terminal.environment, NODE_ENV: 'development' };
     const { directory } = terminal;
@@ -78,7 +81,7 @@ Exit codes: 0 success; 1 no such id, or records cannot be read; 2 wrong argument
     try {
       const archive = await openArchive(settings, directory);
       try {
-        await run(action, id, { archive, settings, terminal, filter, hasRequests });
+        await run(action, id, { archive, settings, terminal, filter, hasRequests, isPage });
       } finally {
         await archive.close();
       }
@@ -98,6 +101,8 @@ interface Place {
   readonly filter: CallFilter;
   /** Whether to show what models were sent. */
   readonly hasRequests: boolean;
+  /** Whether to show a page instead of text. */
+  readonly isPage: boolean;
 }
 
 function run(action: Action, id: string | undefined, place: Place): Promise<void> {
@@ -120,13 +125,14 @@ interface Arguments {
   readonly id: string | undefined;
   readonly filter: CallFilter;
   readonly hasRequests: boolean;
+  readonly isPage: boolean;
   readonly settingsArgv: readonly string[];
 }
 
 function parseArguments(argv: readonly string[]): Arguments {
   const known = [...SETTINGS_FLAGS, ...FILTER_FLAGS] as const;
   const { flags, switches, words } = parseFlags('calls', argv, known, [
-    '--failed', '--requests',
+    '--failed', '--requests', '--html',
   ]);
   const settingsArgv = SETTINGS_FLAGS.flatMap((flag) =>
     flags[flag] === undefined ? [] : [`${flag}=${flags[flag]}`],
@@ -150,6 +156,8 @@ function parseArguments(argv: readonly string[]): Arguments {
     throw new UsageError('calls erase takes one id or --from with a number, not both');
   const hasRequests = switches.has('--requests');
   if (hasRequests && action !== 'show') throw new UsageError('--requests is for calls show');
+  const isPage = switches.has('--html');
+  if (isPage && action !== 'show') throw new UsageError('--html is for calls show');
   const narrowing = [
     ...FILTER_FLAGS.filter((flag) => flags[flag] !== undefined),
     ...(switches.has('--failed') ? ['--failed'] : []),
@@ -157,7 +165,7 @@ function parseArguments(argv: readonly string[]): Arguments {
   const stray = narrowing.find((flag) => !(erasesCaller && flag === '--from'));
   if (action !== 'list' && stray !== undefined) throw new UsageError(`${stray} is for calls list`);
   const filter = { ...filterOf(flags), hasFailed: switches.has('--failed') };
-  return { action, id, filter, hasRequests, settingsArgv };
+  return { action, id, filter, hasRequests, isPage, settingsArgv };
 }
 
 function filterOf(
@@ -229,6 +237,7 @@ async function list(place: Place): Promise<void> {
 }
 
 async function show(id: string, place: Place): Promise<void> {
+  if (place.isPage) return showPage(id, place);
   let count = 0;
   for await (const record of recordsOf(id, place)) {
     const told = describedCall(record, place.hasRequests);
@@ -236,6 +245,13 @@ async function show(id: string, place: Place): Promise<void> {
     count += 1;
   }
   if (count === 0) throw new CommandError(nothingOf(id));
+}
+
+async function showPage(id: string, place: Place): Promise<void> {
+  const records: CallRecord[] = [];
+  for await (const record of recordsOf(id, place)) records.push(record);
+  if (records.length === 0) throw new CommandError(nothingOf(id));
+  await write(place.terminal.stdout, callPage(records, place.hasRequests));
 }
 
 async function exportAll(id: string | undefined, place: Place): Promise<void> {

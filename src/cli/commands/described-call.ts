@@ -12,22 +12,39 @@ const SLOWEST = 3;
  * `hasRequests`: with what models were sent, if that was captured.
  */
 export function describedCall(record: CallRecord, hasRequests: boolean): string {
-  const { conversationId, sessionId, agent, from, to, tokens, cost, state } = record;
-  const { input = 0, output = 0, isEstimated } = tokens;
-  const slowest = slowestOf(record, SLOWEST);
+  const { state } = record;
+  const slowest = slowestLines(record);
   const lines = [
-    `session       ${sessionId}`,
-    `conversation  ${conversationId}`,
-    `agent         ${agent}`,
-    ...((from ?? to) === undefined ? [] : [`caller        ${from ?? '?'} → ${to ?? '?'}`]),
-    `time          ${record.startedAt} – ${record.endedAt}, ${record.outcome}`,
-    `tokens        ${input} in, ${output} out${isEstimated === true ? ', partly estimated' : ''}`,
-    ...(cost === undefined ? [] : [`cost          ${cost}`]),
+    ...factsOf(record).map(factLine),
     ...storyOf(record).flatMap((turn) => toldLines(turn, hasRequests)),
-    ...(state === undefined ? [] : ['', `state         ${JSON.stringify(state)}`]),
-    ...(slowest.length === 0 ? [] : ['', 'slowest', ...slowest.map(slowLine)]),
+    ...(state === undefined ? [] : ['', factLine(['state', JSON.stringify(state)])]),
+    ...(slowest.length === 0 ? [] : ['', 'slowest', ...slowest.map((line) => `  ${line}`)]),
   ];
   return lines.map((line) => `${printable(line, ' ')}\n`).join('');
+}
+
+/** What is known of a call as a whole, by name. */
+export function factsOf(record: CallRecord): readonly (readonly [name: string, value: string])[] {
+  const { conversationId, sessionId, agent, from, to, tokens, cost } = record;
+  const { input = 0, output = 0, isEstimated } = tokens;
+  return [
+    ['session', sessionId],
+    ['conversation', conversationId],
+    ['agent', agent],
+    ...((from ?? to) === undefined ? [] : [['caller', `${from ?? '?'} → ${to ?? '?'}`] as const]),
+    ['time', `${record.startedAt} – ${record.endedAt}, ${record.outcome}`],
+    ['tokens', `${input} in, ${output} out${isEstimated === true ? ', partly estimated' : ''}`],
+    ...(cost === undefined ? [] : [['cost', String(cost)] as const]),
+  ];
+}
+
+function factLine([name, value]: readonly [name: string, value: string]): string {
+  return `${name.padEnd(14)}${value}`;
+}
+
+/** What took longest, a line each. */
+export function slowestLines(record: CallRecord): readonly string[] {
+  return slowestOf(record, SLOWEST).map(slowLine);
 }
 
 function toldLines({ heading, lines }: ToldTurn, hasRequests: boolean): readonly string[] {
@@ -38,23 +55,28 @@ function toldLines({ heading, lines }: ToldTurn, hasRequests: boolean): readonly
   return ['', heading, ...told];
 }
 
-/** An agent's line has the name of the agent that spoke, if it is another one than the call's. */
-function lineOf({ kind, text, speaker, atMs, durationMs }: StoryLine): string {
+function lineOf(line: StoryLine): string {
+  const { kind, text, durationMs } = line;
   const took = durationMs === undefined ? '' : ` (${durationMs} ms)`;
+  return `${labelOf(line)}${kind === 'store' ? '' : `: ${text}`}${took}`;
+}
+
+/** An agent's line has the name of the agent that spoke, if it is another one than the call's. */
+export function labelOf({ kind, speaker, atMs }: StoryLine): string {
   switch (kind) {
     case 'agent':
-      return `${speaker ?? 'agent'}: ${text}`;
+      return speaker ?? 'agent';
     case 'filler':
-      return `filler${atMs === undefined ? '' : ` after ${atMs} ms`}: ${text}`;
+      return `filler${atMs === undefined ? '' : ` after ${atMs} ms`}`;
     case 'failure':
-      return `failed: ${text}`;
+      return 'failed';
     case 'store':
-      return `waited for the store${took}`;
+      return 'waited for the store';
     default:
-      return `${kind}: ${text}${took}`;
+      return kind;
   }
 }
 
 function slowLine({ what, durationMs, turn }: SlowThing): string {
-  return `  ${String(durationMs).padStart(7)} ms  ${what}, in the turn at ${turn}`;
+  return `${String(durationMs).padStart(7)} ms  ${what}, in the turn at ${turn}`;
 }

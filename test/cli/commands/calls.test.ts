@@ -123,6 +123,12 @@ for (const [place, environment, skip] of PLACES) {
       ].join('\n'));
     });
 
+    it('shows the calls of a conversation as one page', async () => {
+      assert.equal(await run('show', 'c-1', '--html'), 0);
+      assert.equal(terminal.out.match(/<article>/g)?.length, 2);
+      assert.match(terminal.out, /^<!doctype html>[^]*<\/html>\n$/);
+    });
+
     it('exports records as they are kept: all, or those of an id', async () => {
       assert.equal(await run('export', 's-3'), 0);
       assert.deepEqual(exported(), [recordOf('s-3', 'c-2', '2026-11-25T14:00:00.000Z')]);
@@ -257,6 +263,7 @@ describe('calls', () => {
     [['list', '--outcome', 'lost'], /--outcome takes "hung up", "ended", "not reported"/],
     [['list', '--slower-than', '3s'], /--slower-than takes milliseconds/],
     [['list', '--requests'], /--requests is for calls show/],
+    [['list', '--html'], /--html is for calls show/],
     [['show', 'c-1', '--failed'], /--failed is for calls list/],
     [['erase', '--number', '+1'], /calls erase takes the id/],
     [['erase', 'c-1', '--from', '+1'], /takes one id or --from with a number, not both/],
