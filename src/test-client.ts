@@ -5,7 +5,7 @@ import { isEventStream } from './base/abortable-body.ts';
 import { parseJson, type JsonObject } from './base/json.ts';
 import type { Message, ToolMessage } from './conversations/message.ts';
 import { CompletionsTestWire } from './platform/completions-test-wire.ts';
-import { hearWords } from './platform/heard-events.ts';
+import { hearUntil, hearWords } from './platform/heard-events.ts';
 import { LayercodeTestWire } from './platform/layercode-test-wire.ts';
 import { TestReply, type TestToolCall } from './platform/test-reply.ts';
 import type { PostOptions, TestRequest, TestWire, TurnIds } from './platform/test-wire.ts';
@@ -62,6 +62,11 @@ export interface TurnOptions {
    * message says what was heard. A reply with fewer words is heard to its end.
    */
   readonly interruptAfterWords?: number;
+  /**
+   * The caller speaks over the reply when this fires, perhaps before a word, while a tool runs.
+   * They have heard all that came until then.
+   */
+  readonly interruptWhen?: AbortSignal;
   readonly [field: string]: unknown;
 }
 
@@ -135,13 +140,18 @@ export class TestClient {
   }
 
   async #takeTurn(words: string | undefined, options: TurnOptions): Promise<TestReply> {
-    const { interruptAfterWords, ...fields } = options;
+    const { interruptAfterWords, interruptWhen, ...fields } = options;
     checkWords(interruptAfterWords);
+    if (interruptAfterWords !== undefined && interruptWhen !== undefined)
+      throw new TypeError('a reply is interrupted once: interruptAfterWords or interruptWhen');
     const request = this.#wire.turn(words, { ...this.#facts, ...fields });
     this.#lastTurn = request;
     const reply = await this.#send(request);
-    if (interruptAfterWords === undefined || !isEventStream(reply.response)) return reply;
-    const { events, heard } = await hearWords(reply, interruptAfterWords);
+    if (!isEventStream(reply.response)) return reply;
+    if (interruptAfterWords === undefined && interruptWhen === undefined) return reply;
+    const { events, heard } = interruptWhen === undefined
+      ? await hearWords(reply, interruptAfterWords ?? 0)
+      : await hearUntil(reply, interruptWhen);
     if (heard !== undefined) request.cutTo(heard);
     return new TestReply(reply.response, {
       async *events() {

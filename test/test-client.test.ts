@@ -231,6 +231,39 @@ describe('interruptAfterWords', () => {
     ]);
   });
 
+  it('interrupts a turn while a tool runs that says nothing', async (t) => {
+    const running = new AbortController();
+    const { client, history } = serve(t, {
+      async onMessage({ text, signal }, reply) {
+        if (text === 'Two.') return void reply.say('Yes.');
+        running.abort();
+        await new Promise((resolve) => signal.addEventListener('abort', resolve));
+      },
+    });
+    const reply = await client.say('One.', { interruptWhen: running.signal });
+    assert.equal(await reply.text(), '');
+    await (await client.say('Two.')).text();
+    assert.deepEqual(await history(), [
+      ['user', 'One.'], ['user', 'Two.'], ['assistant', 'Yes.', 'completed'],
+    ]);
+  });
+
+  it('leaves a reply alone that ends before the signal fires', async (t) => {
+    const { client, history } = serve(t, { onMessage: ({ text }) => text });
+    const { signal } = new AbortController();
+    const reply = await client.say('One two.', { interruptWhen: signal });
+    assert.equal(await reply.text(), 'One two.');
+    await (await client.say('Three.')).text();
+    assert.deepEqual((await history())[1], ['assistant', 'One two.', 'completed']);
+  });
+
+  it('refuses two interruptions of one reply', async (t) => {
+    const { client } = serve(t, { onMessage: ({ text }) => text });
+    const { signal } = new AbortController();
+    const both = client.say('One.', { interruptAfterWords: 1, interruptWhen: signal });
+    await assert.rejects(both, /a reply is interrupted once/);
+  });
+
   it('leaves a reply alone that has fewer words', async (t) => {
     const { client, history } = serve(t, { onMessage: ({ text }) => text });
     const reply = await client.say('One two.', { interruptAfterWords: 3 });

@@ -1,3 +1,4 @@
+import { aborted } from '../base/abort.ts';
 import { SpokenText, type Heard } from './spoken-text.ts';
 import { spokenIn, type TestEvent } from './test-wire.ts';
 
@@ -37,4 +38,27 @@ export async function hearWords(
     return { events, heard: { ...heard, text } };
   }
   return { events };
+}
+
+/**
+ * Listens to a reply until the signal fires, then leaves it: all that came until then was heard. If
+ * the reply ends before that: all events, and no interruption.
+ */
+export async function hearUntil(
+  reply: AsyncIterable<TestEvent> & { drop(): void }, signal: AbortSignal,
+): Promise<HeardEvents> {
+  const spoken = new SpokenText(WORDS_PER_MINUTE);
+  const events: TestEvent[] = [];
+  const iterator = reply[Symbol.asyncIterator]();
+  const fired = aborted(signal);
+  for (;;) {
+    const next = await Promise.race([iterator.next(), fired]);
+    if (next === undefined) {
+      reply.drop();
+      return { events, heard: { ...spoken.heardBy(Infinity), text: spoken.text.trimEnd() } };
+    }
+    if (next.done === true) return { events };
+    events.push(next.value);
+    spoken.add(spokenIn(next.value), 0);
+  }
 }
