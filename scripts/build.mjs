@@ -32,7 +32,7 @@ const tsc = fileURLToPath(
 rmSync(new URL('dist', ROOT), { recursive: true, force: true });
 execFileSync(process.execPath, [tsc, '-p', 'tsconfig.build.json'], { cwd: ROOT, stdio: 'inherit' });
 
-/** Removes the declarations that no type of a user's can refer to. They are more than a third. */
+/** Removes the declarations that users' code cannot reach. */
 function keepDeclarationsOf(entries) {
   const needed = new Set(entries.map((entry) => join(root, 'dist', `${entry}.d.ts`)));
   const imports = /(?:from |import\()['"](\.[^'"]+)['"]/g;

@@ -5,6 +5,7 @@ import { createServer, type IncomingMessage, type RequestListener } from 'node:h
 import type { AddressInfo } from 'node:net';
 import { describe, it, type TestContext } from 'node:test';
 
+import { aborted } from '../src/base/abort.ts';
 import type { ToolCall } from '../src/conversations/message.ts';
 import { verifySignature } from '../src/wires/layercode/signature.ts';
 import { createTestClient, type TestClient } from '../src/testing.ts';
@@ -232,16 +233,18 @@ describe('interruptAfterWords', () => {
   });
 
   it('interrupts a turn while a tool runs that says nothing', async (t) => {
-    const running = new AbortController();
+    const [running, stopped] = [new AbortController(), new AbortController()];
     const { client, history } = serve(t, {
       async onMessage({ text, signal }, reply) {
         if (text === 'Two.') return void reply.say('Yes.');
         running.abort();
         await new Promise((resolve) => signal.addEventListener('abort', resolve));
+        stopped.abort();
       },
     });
     const reply = await client.say('One.', { interruptWhen: running.signal });
     assert.equal(await reply.text(), '');
+    await aborted(stopped.signal); // by the drop: nothing else was posted yet
     await (await client.say('Two.')).text();
     assert.deepEqual(await history(), [
       ['user', 'One.'], ['user', 'Two.'], ['assistant', 'Yes.', 'completed'],

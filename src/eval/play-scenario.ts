@@ -11,6 +11,7 @@ import type { Hearing } from './hearing.ts';
 import { Notebook } from './notebook.ts';
 import type { Cast, PlayOptions } from './play-options.ts';
 import type { CallerMove } from './played-caller.ts';
+import { remedyFor } from './problems.ts';
 import type { PlayedTurn, ScenarioFailure, ScenarioResult } from './result.ts';
 import type { Act, CheckStep, Exchange, Scenario, TroubleAt } from './scenario.ts';
 import type { StepOf } from './step.ts';
@@ -373,8 +374,7 @@ class Play {
   /** What the scenario lacks for the model and the tools that the agent has used. */
   #checkStandIns({ opening }: Exchange): void {
     for (const tool of this.#notebook.barred) {
-      const remedy = `add "mock ${tool} returns …", or "real ${tool}" if it may run here`;
-      this.#fail(opening, [`${tool} has effects and was called: ${remedy}`]);
+      this.#fail(opening, [`${tool} has effects and was called: ${remedyFor(tool)}`]);
     }
     this.#notebook.barred.clear();
     if (this.#notebook.unscripted > 0) {

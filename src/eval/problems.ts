@@ -85,7 +85,7 @@ function problemOf(
     const tool = tools.get(name);
     if (tool === undefined || !hasEffects(tool) || scenario.realTools.has(name)) continue;
     if (scenario.steps.some((other) => other.name === 'mock' && other.tool === name)) continue;
-    return `${name} has effects: add "mock ${name} returns …", or "real ${name}" if it may run here`;
+    return `${name} has effects: ${remedyFor(name)}`;
   }
   return undefined;
 }
@@ -115,5 +115,11 @@ function toolsNamedIn(step: Step): readonly string[] {
 function problemsOfAgent({ agent: name, steps }: Scenario, { agent }: Cast): readonly string[] {
   if (name === undefined || isAgent(agent) || Object.hasOwn(agent, name)) return [];
   const line = steps.find((step) => step.name === 'agent')?.lineNumber;
-  return [`line ${line}: there is no agent ${name} here; there is ${Object.keys(agent).join(', ')}`];
+  const known = Object.keys(agent).join(', ');
+  return [`line ${line}: there is no agent ${name} here; there is ${known}`];
+}
+
+/** What allows a tool with effects. */
+export function remedyFor(tool: string): string {
+  return `add "mock ${tool} returns …", or "real ${tool}" if it may run here`;
 }
