@@ -119,7 +119,7 @@ export class LiveState<S = unknown> {
   get hasNews(): boolean {
     if (this.#made === undefined) return false;
     try {
-      return textOf(this.#made.value) !== this.#stored;
+      return this.#textOf(this.#made.value) !== this.#stored;
     } catch {
       return true; // it cannot be stored
     }

@@ -101,6 +101,17 @@ describe('LiveStates', () => {
     assert.equal(states.enter('c', opened).value, value);
   });
 
+  it('takes what is stored without its values for no change', () => {
+    const state = defineState((): { card: string } => ({ card: '' }));
+    const states = state.open((_id, json) => json.replace('4242', '[card 1]'));
+    const live = states.enter('c', NEW);
+    live.value.card = '4242';
+    const text = live.textNow();
+    live.written(true, errorLog().log, 'c');
+    const opened = { state: text, isResumed: true, wasElsewhere: true };
+    assert.equal(states.enter('c', opened).value, live.value);
+  });
+
   it('keeps nothing of a state that was only peeked at', () => {
     const states = order();
     assert.deepEqual(states.peek('c', '{"cart":[1]}').value, { cart: [1] });
