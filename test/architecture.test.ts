@@ -155,7 +155,6 @@ const LOADED_ON_DEMAND = [
   'agents/built-in/registry.ts',
   'agents/model-agent.ts',
   'tools/tool-hand-over.ts',
-  'turns/hand-over.ts',
   'conversations/stores',
   'records',
   'process/primary.ts',

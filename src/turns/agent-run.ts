@@ -1,38 +1,13 @@
-import { TurnAbortedError, type Agent, type Spoken } from '../agents/agent.ts';
+import { TurnAbortedError, type Spoken } from '../agents/agent.ts';
 import { andThen, isThenable, type Awaitable } from '../base/awaitable.ts';
 import type { CallStart, TurnEvent } from '../calls/call-event.ts';
 import type { Message } from '../conversations/message.ts';
-import type { OpenedTurn } from '../conversations/rules.ts';
-import type { ToolCallingTurn } from '../tools/tool-calling-turn.ts';
 import { ToolCalls } from '../tools/tool-calls.ts';
 import { AgentText, textsOf, type TextOwner } from './agent-text.ts';
 import { callAgent, tellStarted } from './hooks.ts';
 import type { Ending } from './machine.ts';
 import { say } from './reply.ts';
-import type { SpokenReply } from './spoken-reply.ts';
-import type { TurnHost } from './turn-host.ts';
-import type { TurnTrace } from './turn-trace.ts';
-import type { ViewedTurn } from './turn-view.ts';
-import type { TurnWork } from './turn-work.ts';
-
-/** The turn that an agent speaks in. */
-export interface AgentsTurn extends ViewedTurn, ToolCallingTurn {
-  readonly host: TurnHost;
-  readonly spoken: SpokenReply;
-  readonly work: TurnWork;
-  readonly trace: TurnTrace | undefined;
-  /** Its event, as an agent is told it: values have their numbers, once the record is open. */
-  readonly told: TurnEvent;
-  /** Undefined until the record is open, and for a turn that leaves nothing in history. */
-  readonly opened: OpenedTurn | undefined;
-  /** On the clock of `performance.now()`. */
-  readonly startedAtMs: number;
-  /** The agent that speaks. */
-  readonly agent: Agent;
-  /** The agent has ended, and has handed the conversation over. */
-  handOver(): void;
-  fail(error: unknown): void;
-}
+import type { TurnRun } from './turn-run.ts';
 
 const REASONS: Readonly<Record<Ending | 'taken over', string>> = {
   completed: 'the turn ended',
@@ -46,7 +21,7 @@ const REASONS: Readonly<Record<Ending | 'taken over', string>> = {
  * stopped. Its turn decides when, and is told of each end: `end`, `handOver` or `fail`.
  */
 export class AgentRun implements TextOwner {
-  readonly #turn: AgentsTurn;
+  readonly #turn: TurnRun;
   #history: readonly Message[] | undefined;
   #calls: ToolCalls | undefined;
   /** What the hook of an agent yields. Undefined when none runs. */
@@ -56,7 +31,7 @@ export class AgentRun implements TextOwner {
   #controller: AbortController | undefined;
   #abortReason: TurnAbortedError | undefined;
 
-  constructor(turn: AgentsTurn) {
+  constructor(turn: TurnRun) {
     this.#turn = turn;
   }
 

@@ -1,17 +1,12 @@
-import type { Agent, Spoken } from '../agents/agent.ts';
+import type { Spoken } from '../agents/agent.ts';
 import { soon } from '../base/awaitable.ts';
-import { say, type SpeakingTurn } from './reply.ts';
+import { say } from './reply.ts';
+import type { TurnRun } from './turn-run.ts';
 
 /** After so many empty pieces in a row, timers and sockets get a chance to run. */
 const MAX_EMPTY_PIECES = 100;
 
 type Texts = Iterator<unknown> | AsyncIterator<unknown>;
-
-/** The turn that texts are spoken in. */
-interface TextTurn extends SpeakingTurn {
-  readonly agent: Agent;
-  fail(error: unknown): void;
-}
 
 /** Told when texts have ended. */
 export interface TextOwner {
@@ -39,11 +34,11 @@ export function textsOf(spoken: Exclude<Spoken, string | void>, agentName: strin
  */
 export class AgentText {
   readonly #texts: Texts;
-  readonly #turn: TextTurn;
+  readonly #turn: TurnRun;
   readonly #owner: TextOwner;
   #hasEnded = false;
 
-  constructor(texts: Texts, turn: TextTurn, owner: TextOwner) {
+  constructor(texts: Texts, turn: TurnRun, owner: TextOwner) {
     this.#texts = texts;
     this.#turn = turn;
     this.#owner = owner;

@@ -3,26 +3,15 @@
 
 import { AsyncLocalStorage } from 'node:async_hooks';
 
-import type { Agent, ModelTokens } from '../agents/agent.ts';
+import type { ModelTokens } from '../agents/agent.ts';
 import { andThen, type Awaitable } from '../base/awaitable.ts';
-import type { TurnEvent } from '../calls/call-event.ts';
 import { persist, WRITE_DELAYS_MS } from '../conversations/persist.ts';
 import {
   isReached, NOTHING_SPENT, type Spending, type SpendingLimits, type Spent,
 } from '../conversations/spending.ts';
 import { limitTextOf } from './hooks.ts';
-import { TurnReply, type SpeakingTurn } from './reply.ts';
-import type { TurnHost } from './turn-host.ts';
-import type { ViewedTurn } from './turn-view.ts';
-
-/** A turn whose requests to models count. */
-export interface LimitedTurn extends SpeakingTurn, ViewedTurn {
-  readonly event: TurnEvent;
-  /** See `AgentsTurn`. */
-  readonly told: TurnEvent;
-  readonly agent: Agent;
-  readonly host: ViewedTurn['host'] & Pick<TurnHost, 'track' | 'observer'>;
-}
+import { TurnReply } from './reply.ts';
+import type { TurnRun } from './turn-run.ts';
 
 export interface CallLimitsOptions extends SpendingLimits {
   /** What a request to the model `asked` has spent, which the model `answered` has answered. */
@@ -43,9 +32,9 @@ export class CallLimits {
   readonly #limits: SpendingLimits;
   readonly #spentBy: CallLimitsOptions['spentBy'];
   /** The turn that the running code works for, whatever options it passes to a model. */
-  readonly #turns = new AsyncLocalStorage<LimitedTurn>();
+  readonly #turns = new AsyncLocalStorage<TurnRun>();
   /** Of turns that leave nothing in history: each stands alone. */
-  readonly #alone = new WeakMap<LimitedTurn, Spent>();
+  readonly #alone = new WeakMap<TurnRun, Spent>();
 
   constructor({ spentBy, ...limits }: CallLimitsOptions) {
     this.#limits = limits;
@@ -53,7 +42,7 @@ export class CallLimits {
   }
 
   /** Requests that `run` makes, at once or later, are those of the turn. */
-  during(turn: LimitedTurn, run: () => void): void {
+  during(turn: TurnRun, run: () => void): void {
     this.#turns.run(turn, run);
   }
 
@@ -77,7 +66,7 @@ export class CallLimits {
   }
 
   /** What was spent before. If that is the limit, nothing is reserved. */
-  #reserve(turn: LimitedTurn, spent: Spent): Awaitable<Spent> {
+  #reserve(turn: TurnRun, spent: Spent): Awaitable<Spent> {
     const spending = spendingOf(turn, spent);
     if (!turn.isStored) return this.#spendAlone(turn, spent, this.#limits);
     const { conversations } = turn.host;
@@ -91,7 +80,7 @@ export class CallLimits {
     });
   }
 
-  #correct(turn: LimitedTurn, reserved: Spent, used: Spent): void {
+  #correct(turn: TurnRun, reserved: Spent, used: Spent): void {
     const [tokens, cost] = [used.tokens - reserved.tokens, used.cost - reserved.cost];
     if (tokens === 0 && cost === 0) return;
     if (!turn.isStored) return void this.#spendAlone(turn, { tokens, cost });
@@ -105,14 +94,14 @@ export class CallLimits {
       host.track(written.catch((error: unknown) => logFailure(turn, error)));
   }
 
-  #spendAlone(turn: LimitedTurn, { tokens, cost }: Spent, limits?: SpendingLimits): Spent {
+  #spendAlone(turn: TurnRun, { tokens, cost }: Spent, limits?: SpendingLimits): Spent {
     const before = this.#alone.get(turn) ?? NOTHING_SPENT;
     if (limits === undefined || !isReached(before, limits))
       this.#alone.set(turn, { tokens: before.tokens + tokens, cost: before.cost + cost });
     return before;
   }
 
-  #end(turn: LimitedTurn, { tokens, cost }: Spent): undefined {
+  #end(turn: TurnRun, { tokens, cost }: Spent): undefined {
     if (turn.isOver) return;
     const { log, conversationId, turnId, agent, host } = turn;
     const limit = tokens >= (this.#limits.tokens ?? Infinity) ? 'tokens' : 'cost';
@@ -123,11 +112,11 @@ export class CallLimits {
 }
 
 function spendingOf(
-  { event: { sessionId }, host: { process } }: LimitedTurn, { tokens, cost }: Spent,
+  { event: { sessionId }, host: { process } }: TurnRun, { tokens, cost }: Spent,
 ): Spending {
   return { sessionId, process, tokens, cost };
 }
 
-function logFailure({ log, conversationId, turnId }: LimitedTurn, error: unknown): void {
+function logFailure({ log, conversationId, turnId }: TurnRun, error: unknown): void {
   log.error('what a call has used could not be stored', { conversationId, turnId, error });
 }

@@ -1,5 +1,4 @@
-import type { SpokenReply } from './spoken-reply.ts';
-import type { TurnHost } from './turn-host.ts';
+import type { TurnRun } from './turn-run.ts';
 
 /** A turn has taken too long: to its end, or to its `first word`. */
 export class TurnTimeout extends Error {
@@ -17,25 +16,12 @@ export class TurnTimeout extends Error {
   }
 }
 
-/** A turn whose time is limited. */
-export interface TimedTurn {
-  readonly host: Pick<TurnHost, 'turnTimeoutMs' | 'firstWordTimeoutMs'>;
-  /** On the clock of `performance.now()`. */
-  readonly startedAtMs: number;
-  readonly spoken: Pick<SpokenReply, 'hasSpoken'>;
-  /** Whether a tool runs that would go on though the turn ended. */
-  readonly isToolFinishing: boolean;
-  /** The one timer of the turn. It is cleared when the turn ends. */
-  timer: NodeJS.Timeout | undefined;
-  fail(error: Error): void;
-}
-
 /**
  * Starts the timer of a turn. One timer serves both limits: it is set for the first word, and set
  * again for the whole turn if a word was said by then. A tool that would finish anyway gets more
  * time: an apology would sound as if it had failed. `silentMs`: longest wait for the first word.
  */
-export function startClock(turn: TimedTurn, silentMs: number = turn.host.firstWordTimeoutMs): void {
+export function startClock(turn: TurnRun, silentMs: number = turn.host.firstWordTimeoutMs): void {
   const { turnTimeoutMs } = turn.host;
   const isSilent = !turn.spoken.hasSpoken;
   const limitMs = isSilent ? Math.min(silentMs, turnTimeoutMs) : turnTimeoutMs;
@@ -45,9 +31,9 @@ export function startClock(turn: TimedTurn, silentMs: number = turn.host.firstWo
   turn.timer = setTimeout(timeIsUp, ms, turn, isSilent, limitMs);
 }
 
-function timeIsUp(turn: TimedTurn, wasSilent: boolean, limitMs: number): void {
+function timeIsUp(turn: TurnRun, wasSilent: boolean, limitMs: number): void {
   const { firstWordTimeoutMs, turnTimeoutMs } = turn.host;
-  const mayGoOn = turn.spoken.hasSpoken || turn.isToolFinishing;
+  const mayGoOn = turn.spoken.hasSpoken || turn.callsSoFar?.isFinishing === true;
   if (wasSilent && mayGoOn && limitMs < turnTimeoutMs)
     return startClock(turn, limitMs + firstWordTimeoutMs);
   turn.fail(new TurnTimeout(wasSilent ? 'first word' : 'turn', limitMs));

@@ -1,18 +1,23 @@
-// The hooks of an agent that a turn calls.
+// The hooks of an agent, and what they are told of their turn. It does not show the engine.
 
-import type { Agent, MessageTurn, Spoken, StartTurn } from '../agents/agent.ts';
+import type { IncomingHttpHeaders } from 'node:http';
+
+import type { Agent, MessageTurn, Spoken, StartTurn, TurnJournal } from '../agents/agent.ts';
 import { DEFAULT_APOLOGY, DEFAULT_LIMIT_REACHED } from '../agents/phrases.ts';
-import { isThenable, type Awaitable } from '../base/awaitable.ts';
-import type { CallStart, TurnEvent } from '../calls/call-event.ts';
+import { type Awaitable, isThenable } from '../base/awaitable.ts';
+import type { JsonObject } from '../base/json.ts';
+import type { Caller, CallerMessage, CallStart, TurnEvent } from '../calls/call-event.ts';
 import type { CutTurn } from '../conversations/heard.ts';
+import type { Message } from '../conversations/message.ts';
 import type { LogFields, Logger } from '../log.ts';
+import { Journal } from './journal.ts';
 import { TurnReply } from './reply.ts';
-import { messageTurn, startTurn, type ViewedTurn } from './turn-view.ts';
+import type { TurnRun } from './turn-run.ts';
 
 /** Calls the hook that answers the turn's event. Returns undefined if the agent has none. */
 export function callAgent(
   agent: Agent,
-  turn: ViewedTurn & { readonly told: TurnEvent },
+  turn: TurnRun,
   isResumed: boolean,
 ): Awaitable<Spoken> {
   const { told: event } = turn;
@@ -31,7 +36,7 @@ export function callAgent(
  * begins. Never throws or rejects: a failure is logged.
  */
 export function tellStarted(
-  agent: Agent, start: CallStart, turn: ViewedTurn & { readonly signal: AbortSignal },
+  agent: Agent, start: CallStart, turn: TurnRun,
 ): Awaitable<void> {
   const failed = (error: unknown): void =>
     turn.log.error('onSessionStart failed', { agent: agent.name, error });
@@ -53,10 +58,8 @@ export function tellStarted(
   }
 }
 
-type PhraseTurn = ViewedTurn & { readonly told: TurnEvent };
-
 /** What the agent says when a turn fails. Never throws: a failure is logged. */
-export function apologyOf(agent: Agent, turn: PhraseTurn): string {
+export function apologyOf(agent: Agent, turn: TurnRun): string {
   const { name, apology = DEFAULT_APOLOGY } = agent;
   const failed = (why: LogFields): void =>
     turn.log.error('apology failed', { agent: name, ...why });
@@ -64,7 +67,7 @@ export function apologyOf(agent: Agent, turn: PhraseTurn): string {
 }
 
 /** What the agent says when the call has reached its limit. Never throws: a failure is logged. */
-export function limitTextOf(agent: Agent, turn: PhraseTurn): string {
+export function limitTextOf(agent: Agent, turn: TurnRun): string {
   const { name, limitReached = DEFAULT_LIMIT_REACHED } = agent;
   const failed = (why: LogFields): void =>
     turn.log.error('limitReached failed', { agent: name, ...why });
@@ -74,7 +77,7 @@ export function limitTextOf(agent: Agent, turn: PhraseTurn): string {
 /** Undefined if it is a function that threw, or that returned no text. */
 function phraseOf(
   phrase: string | ((turn: StartTurn | MessageTurn) => string),
-  turn: PhraseTurn,
+  turn: TurnRun,
   failed: (why: LogFields) => void,
 ): string | undefined {
   if (typeof phrase === 'string') return phrase;
@@ -105,3 +108,93 @@ export function tellInterrupted(
     failed(error);
   }
 }
+
+/** What `onSessionStart` is told. */
+export function startTurn(
+  event: CallStart,
+  turn: TurnRun,
+  isResumed: boolean,
+): StartTurn {
+  return new StartTurnView(event, turn, isResumed);
+}
+
+/** What `onMessage` is told. */
+export function messageTurn(event: CallerMessage, turn: TurnRun): MessageTurn {
+  return new MessageTurnView(event, turn);
+}
+
+/** Signal, log and history are created when they are read, as most agents read none of them. */
+class TurnView<E extends TurnEvent> {
+  declare readonly signal: AbortSignal;
+  declare readonly log: Logger;
+  declare readonly history: readonly Message[];
+  declare readonly caller: Caller | undefined;
+  declare readonly state: unknown;
+  readonly event: E['raw'];
+  readonly conversationId: string;
+  readonly turnId: string;
+  readonly wire: string;
+  readonly language: string | undefined;
+  readonly metadata: JsonObject;
+  readonly headers: IncomingHttpHeaders;
+  readonly journal: TurnJournal;
+  readonly #turn: TurnRun;
+
+  constructor(event: E, turn: TurnRun) {
+    this.#turn = turn;
+    // Own properties, because `{ ...turn }` leaves out the getters of a class. All views share the
+    // descriptors: with getters of its own, each would get a hidden class of its own.
+    Object.defineProperty(this, 'signal', SIGNAL);
+    Object.defineProperty(this, 'log', LOG);
+    Object.defineProperty(this, 'history', HISTORY);
+    this.event = event.raw;
+    this.conversationId = event.conversationId;
+    this.turnId = turn.turnId;
+    this.wire = event.wire;
+    this.language = event.language;
+    this.metadata = event.metadata;
+    this.headers = turn.delivery.headers;
+    this.journal = new Journal(turn);
+    // Set only if it has one, so that other streams do not keep the property.
+    const { caller } = turn;
+    if (caller !== undefined) this.caller = caller;
+    if (turn.hasState) Object.defineProperty(this, 'state', STATE);
+  }
+
+  static turnOf(view: TurnView<TurnEvent>): TurnRun {
+    return view.#turn;
+  }
+}
+
+class StartTurnView extends TurnView<CallStart> {
+  readonly isResumed: boolean;
+
+  constructor(event: CallStart, turn: TurnRun, isResumed: boolean) {
+    super(event, turn);
+    this.isResumed = isResumed;
+  }
+}
+
+class MessageTurnView extends TurnView<CallerMessage> {
+  readonly text: string;
+
+  constructor(event: CallerMessage, turn: TurnRun) {
+    super(event, turn);
+    this.text = event.text;
+  }
+}
+
+function lazily<T>(read: (turn: TurnRun) => T): PropertyDescriptor {
+  return {
+    get(this: TurnView<TurnEvent>): T {
+      return read(TurnView.turnOf(this));
+    },
+    enumerable: true,
+    configurable: true,
+  };
+}
+
+const SIGNAL = lazily(({ signal }) => signal);
+const LOG = lazily(({ log }) => log);
+const HISTORY = lazily(({ history }) => history);
+const STATE = lazily(({ state }) => state);

@@ -7,49 +7,22 @@ import type {
   ToolRun,
   TurnJournal,
 } from '../agents/agent.ts';
-import { StateError, TAKEN_ON, type LiveState } from '../agents/state/live-state.ts';
+import { checkHandOver } from '../agents/speakers.ts';
+import { StateError, TAKEN_ON } from '../agents/state/live-state.ts';
 import type { Awaitable } from '../base/awaitable.ts';
 import type { JsonObject } from '../base/json.ts';
 import { UNFINISHED_RESULTS, type Message, type ToolCall } from '../conversations/message.ts';
-import type { Logger } from '../log.ts';
-import type { ToolCalls } from '../tools/tool-calls.ts';
-import type { SpeakingTurn } from './reply.ts';
-import type { TurnHost } from './turn-host.ts';
-import type { TurnTrace } from './turn-trace.ts';
-import type { TurnWork } from './turn-work.ts';
-import type { Values } from './values.ts';
-
-/** A turn whose agent notes what it does. */
-export interface JournalledTurn extends SpeakingTurn {
-  readonly conversationId: string;
-  readonly turnId: string;
-  readonly host: Pick<TurnHost, 'speakers' | 'conversations' | 'process'>;
-  /** False for a turn that leaves nothing in history. */
-  readonly isStored: boolean;
-  /** Whether the platform passes data on to a browser. */
-  readonly hasBrowser: boolean;
-  /** Undefined for an agent without a state. */
-  readonly liveState: LiveState | undefined;
-  readonly log: Logger;
-  /** Undefined before the first call. */
-  readonly callsSoFar: ToolCalls | undefined;
-  /** The same, created when it is first asked for. */
-  readonly calls: ToolCalls;
-  readonly work: TurnWork;
-  readonly trace: TurnTrace | undefined;
-  /** Undefined for an agent that redacts nothing. */
-  readonly values: Values | undefined;
-}
+import type { TurnRun } from './turn-run.ts';
 
 /** What an agent notes about its turn: see `TurnJournal`. */
 export class Journal implements TurnJournal {
-  readonly #turn: JournalledTurn;
+  readonly #turn: TurnRun;
 
   get mayActOnce(): boolean {
     return this.#turn.isStored;
   }
 
-  constructor(turn: JournalledTurn) {
+  constructor(turn: TurnRun) {
     this.#turn = turn;
   }
 
@@ -91,7 +64,6 @@ export class Journal implements TurnJournal {
   }
 
   async handOver(toolCallId: string, agent: string): Promise<void> {
-    const { checkHandOver } = await import('./hand-over.ts');
     const { calls, spoken, host: { speakers } } = this.#turn;
     checkHandOver(agent, speakers, {
       speaker: spoken.speaker ?? speakers.ownName,

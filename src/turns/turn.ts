@@ -14,36 +14,26 @@ import { nextRunId } from '../conversations/run-id.ts';
 import type { Logger } from '../log.ts';
 import { noteUnknown, type ToolCalls } from '../tools/tool-calls.ts';
 import type { Answers } from '../tools/tool-question.ts';
-import { AgentRun, type AgentsTurn } from './agent-run.ts';
-import { startClock, type TimedTurn } from './clock.ts';
+import { AgentRun } from './agent-run.ts';
+import { startClock } from './clock.ts';
 import { isBeside, textOf, type DeliveredTurn, type Delivery } from './delivery.ts';
 import { apologyOf, tellInterrupted } from './hooks.ts';
 import {
   isAnswered, isOver, moveFor,
   type Effect, type Ending, type Happening, type StreamEnd, type TurnState,
 } from './machine.ts';
-import { openRecord, type Opening, type OpeningTurn } from './opening.ts';
-import { apologise, sendHalfCharacter } from './reply.ts';
 import {
-  correctSettlement, settlementOf, storeSettlement, type SettlingTurn,
-} from './settlement.ts';
+  correctSettlement, openRecord, settlementOf, storeSettlement, type Opening,
+} from './record.ts';
+import { apologise, sendHalfCharacter } from './reply.ts';
 import { MAX_REPLY_LENGTH, ReplyTooLong, SpokenReply } from './spoken-reply.ts';
-import type { TurnHost } from './turn-host.ts';
+import type { TurnHost, TurnRun } from './turn-run.ts';
 import { traceOf, type TurnTrace } from './turn-trace.ts';
 import { TurnWork } from './turn-work.ts';
 import { Values } from './values.ts';
 
 /** A process that leaves so many questions unanswered is taken for dead. It may only be busy. */
 const MAX_QUESTIONS = 3;
-
-/** What turns share. It is told when one of them is settled and has nothing left to do. */
-export interface TurnOwner extends TurnHost {
-  ended(turn: Turn): void;
-  /** Its complete reply should have departed, but the client has no room for it yet. */
-  delayed(turn: Turn): void;
-  /** Begins a turn. */
-  start(delivery: Delivery): void;
-}
 
 /** What the machine is told of an answer of the store. */
 const HAPPENING_OF: Readonly<Record<Opening['kind'], Happening>> = {
@@ -59,11 +49,11 @@ const HAPPENING_OF: Readonly<Record<Opening['kind'], Happening>> = {
  * One run of a turn. What happens to it is told to the machine, and what the machine says is done
  * here: the record, the stream, the agent and the clock are told. It knows nothing of HTTP.
  */
-export class Turn implements AgentsTurn, OpeningTurn, TimedTurn, SettlingTurn, DeliveredTurn {
+export class Turn implements TurnRun, DeliveredTurn {
   readonly runId = nextRunId();
-  readonly host: TurnOwner;
+  readonly host: TurnHost;
   readonly spoken: SpokenReply;
-  /** See `JournalledTurn`. */
+  /** See `TurnRun`. */
   declare readonly values: Values | undefined;
   /** Undefined if nobody follows it. */
   readonly trace: TurnTrace | undefined;
@@ -103,7 +93,7 @@ export class Turn implements AgentsTurn, OpeningTurn, TimedTurn, SettlingTurn, D
    */
   readonly #scope: AsyncResource | undefined;
 
-  constructor(delivery: Delivery, host: TurnOwner, older: Turn | undefined) {
+  constructor(delivery: Delivery, host: TurnHost, older: Turn | undefined) {
     this.delivery = delivery;
     this.host = host;
     this.turnId = delivery.event.turnId ?? randomUUID();
@@ -128,7 +118,7 @@ export class Turn implements AgentsTurn, OpeningTurn, TimedTurn, SettlingTurn, D
     return isAnswered(this.#state);
   }
 
-  /** See `AgentsTurn`. */
+  /** See `TurnRun`. */
   get opened(): OpenedTurn | undefined {
     return this.#opening?.kind === 'opened' ? this.#opening : undefined;
   }
@@ -141,7 +131,7 @@ export class Turn implements AgentsTurn, OpeningTurn, TimedTurn, SettlingTurn, D
     return this.delivery.event;
   }
 
-  /** See `AgentsTurn`. */
+  /** See `TurnRun`. */
   get told(): TurnEvent {
     return this.values === undefined ? this.event : this.values.named(this.event);
   }
@@ -203,7 +193,8 @@ export class Turn implements AgentsTurn, OpeningTurn, TimedTurn, SettlingTurn, D
 
   /** The agent that speaks. */
   get agent(): Agent {
-    return this.host.speakers.named(this.spoken.speaker);
+    const { host: { speakers }, spoken: { speaker } } = this;
+    return speaker === undefined ? speakers.own : speakers.named(speaker);
   }
 
   get history(): readonly Message[] {
@@ -220,11 +211,6 @@ export class Turn implements AgentsTurn, OpeningTurn, TimedTurn, SettlingTurn, D
 
   get callsSoFar(): ToolCalls | undefined {
     return this.#run.callsSoFar;
-  }
-
-  /** See `TimedTurn`. */
-  get isToolFinishing(): boolean {
-    return this.#run.callsSoFar?.isFinishing === true;
   }
 
   /** Created when it is first asked for: many turns wait for nothing. */
@@ -245,7 +231,7 @@ export class Turn implements AgentsTurn, OpeningTurn, TimedTurn, SettlingTurn, D
   /** What history would hold if the turn were interrupted now. */
   soFar(): TurnSettlement {
     const ending = this.#state === 'storing a failure' ? 'failed' : 'interrupted';
-    return settlementOf(this, ending, this.host);
+    return settlementOf(this, ending);
   }
 
   // What happens to it.
@@ -341,7 +327,7 @@ export class Turn implements AgentsTurn, OpeningTurn, TimedTurn, SettlingTurn, D
     this.#happens('completed');
   }
 
-  /** See `AgentsTurn`. */
+  /** See `TurnRun`. */
   handOver(): void {
     this.#happens('handed over');
   }
@@ -429,7 +415,7 @@ export class Turn implements AgentsTurn, OpeningTurn, TimedTurn, SettlingTurn, D
   /** `answers` of other processes: undefined before they are asked. */
   #open(answers?: Answers): void {
     try {
-      const opening = openRecord(this, this.host, answers);
+      const opening = openRecord(this, answers);
       if (!(opening instanceof Promise)) return this.#openingIs(opening);
       const fromMs = performance.now();
       this.host.track(opening);
@@ -561,7 +547,7 @@ export class Turn implements AgentsTurn, OpeningTurn, TimedTurn, SettlingTurn, D
   /** A slow store delays the end of the stream no longer than its time-out. */
   #storeFirst(ending: Ending): void {
     this.#storedAs = ending;
-    const stored = storeSettlement(this, ending, this.host, true);
+    const stored = storeSettlement(this, ending, true);
     if (!(stored instanceof Promise)) return this.#happens('stored');
     void atMost(this.host.storeTimeoutMs, stored).then(() => this.#happens('stored'));
   }
@@ -584,13 +570,13 @@ export class Turn implements AgentsTurn, OpeningTurn, TimedTurn, SettlingTurn, D
   }
 
   #store(ending: Ending): void {
-    if (this.#storedAs === undefined) void storeSettlement(this, ending, this.host);
-    else if (this.#storedAs !== ending) correctSettlement(this, this.host);
+    if (this.#storedAs === undefined) void storeSettlement(this, ending);
+    else if (this.#storedAs !== ending) correctSettlement(this);
   }
 
   /** The turn ended while a slow store opened its record. At most it has said an apology. */
   #settleLate(ending: Ending): void {
-    void storeSettlement(this, ending, this.host);
+    void storeSettlement(this, ending);
     if (ending !== 'interrupted') return;
     tellInterrupted(this.host.speakers.own, this, { turnId: this.turnId, text: '' });
   }

@@ -5,12 +5,11 @@ import { describe, it } from 'node:test';
 
 import type { Agent } from '../../src/agents/agent.ts';
 import { defineAgent } from '../../src/agents/define-agent.ts';
+import { checkHandOver, Speakers } from '../../src/agents/speakers.ts';
 import { cardNumbers } from '../../src/redaction/card-numbers.ts';
 import { emailAddresses } from '../../src/redaction/email-addresses.ts';
 import type { Redact } from '../../src/redaction/finder.ts';
 import { tool } from '../../src/tools/tool.ts';
-import { checkHandOver } from '../../src/turns/hand-over.ts';
-import { Speakers } from '../../src/turns/speakers.ts';
 
 function agentOf(redact?: Redact): Agent {
   return defineAgent({

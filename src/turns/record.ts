@@ -1,15 +1,17 @@
+import type { LiveState } from '../agents/state/live-state.ts';
 import { andThen, type Awaitable } from '../base/awaitable.ts';
 import { mayLive } from '../base/process-address.ts';
 import type { TurnEvent } from '../calls/call-event.ts';
 import type { KnownCaller } from '../conversations/conversation.ts';
 import type { KnownConversation } from '../conversations/manager.ts';
-import { OPENING_DELAYS_MS, persist } from '../conversations/persist.ts';
+import { OPENING_DELAYS_MS, persist, WRITE_DELAYS_MS } from '../conversations/persist.ts';
 import type { TurnOpening, TurnOpeningResult, TurnSettlement } from '../conversations/rules.ts';
 import type { Redaction } from '../redaction/redaction.ts';
 import type { Answers } from '../tools/tool-question.ts';
 import { textOf } from './delivery.ts';
-import { figuresAtStart } from './figures.ts';
-import type { TurnHost } from './turn-host.ts';
+import { figuresAtEnd, figuresAtStart } from './figures.ts';
+import type { Ending } from './machine.ts';
+import type { TurnHost, TurnRun } from './turn-run.ts';
 
 /** What the store says of a turn's record. `beside`: of a turn that leaves nothing in history. */
 export type Opening =
@@ -22,50 +24,24 @@ export type Opening =
       readonly agent: string | undefined;
     };
 
-/** A turn whose record is to be opened. */
-export interface OpeningTurn {
-  readonly turnId: string;
-  readonly runId: number;
-  readonly conversationId: string;
-  readonly event: TurnEvent;
-  /** False for a turn that leaves nothing in history. */
-  readonly isStored: boolean;
-  /** On the clock of `performance.now()`. */
-  readonly startedAtMs: number;
-  readonly older: OlderTurn | undefined;
-  /** It may end while it waits for the store. */
-  readonly isOver: boolean;
-}
-
-/** An older turn of the same conversation that runs in this process. */
-export interface OlderTurn {
-  readonly older: OlderTurn | undefined;
-  soFar(): TurnSettlement;
-}
-
 /**
  * Opens the record of a turn: stores the caller's words and a placeholder for the reply. `answers`
  * are those of other processes, once they were asked. For a turn that leaves nothing in history the
  * conversation is only read. Rejects if the last try of the write fails too.
  */
-export function openRecord(
-  turn: OpeningTurn,
-  host: TurnHost,
-  answers?: Answers,
-): Awaitable<Opening> {
-  const { conversationId } = turn;
-  const { conversations } = host;
+export function openRecord(turn: TurnRun, answers?: Answers): Awaitable<Opening> {
+  const { conversationId, host } = turn;
+  const { conversations, redaction } = host;
   if (!turn.isStored) {
     return andThen(conversations.known(conversationId), (known) => {
-      numberAnonymous(turn.event, host.redaction, known);
+      numberAnonymous(turn.event, redaction, known);
       return beside(known);
     });
   }
-  const opening = openingOf(turn, host, answers ?? withoutMessages(host));
+  const opening = openingOf(turn, answers ?? withoutMessages(host));
   const opened = persist(
     () => conversations.openTurn(conversationId, opening), OPENING_DELAYS_MS,
   );
-  const { redaction } = host;
   if (redaction === undefined) return opened;
   return andThen(opened, (result) => {
     if (result.kind === 'opened') redaction.learn(conversationId, result.placeholders);
@@ -106,9 +82,9 @@ const SILENT: Answers = {
   isAlive: mayLive,
 };
 
-function openingOf(turn: OpeningTurn, host: TurnHost, answers: Answers | undefined): TurnOpening {
+function openingOf(turn: TurnRun, answers: Answers | undefined): TurnOpening {
   const { turnId, runId, event, startedAtMs, older } = turn;
-  const { calls, process, recordsCalls } = host;
+  const { calls, process, recordsCalls } = turn.host;
   return {
     turnId,
     runId,
@@ -132,13 +108,96 @@ function openingOf(turn: OpeningTurn, host: TurnHost, answers: Answers | undefin
 }
 
 /** What these turns would leave in history if they were interrupted now, the newest first. */
-function settlementsOf(newest: OlderTurn): TurnSettlement[] {
+function settlementsOf(newest: TurnRun): TurnSettlement[] {
   const settlements: TurnSettlement[] = [];
-  for (let turn: OlderTurn | undefined = newest; turn !== undefined; turn = turn.older)
+  for (let turn: TurnRun | undefined = newest; turn !== undefined; turn = turn.older)
     settlements.push(turn.soFar());
   return settlements;
 }
 
 function knownCaller({ caller, sessionId }: TurnEvent): KnownCaller | undefined {
   return caller === undefined ? undefined : { sessionId, ...caller };
+}
+
+/**
+ * What history will hold of a turn that ends like this. Of an interrupted reply only the events
+ * that have left this process count: those that still wait here were never sent.
+ */
+export function settlementOf(turn: TurnRun, state: Ending): TurnSettlement {
+  const { turnId, runId, spoken } = turn;
+  const { recordsCalls, capturesRequests, process } = turn.host;
+  const count =
+    state === 'interrupted' ? spoken.countSent(turn.delivery.unsent) : spoken.events.length;
+  return {
+    turnId,
+    runId,
+    process,
+    state,
+    messages: spoken.messages(turnId, state, count),
+    filler: spoken.filler,
+    sent: state === 'completed' ? spoken.replay() : undefined,
+    figures: recordsCalls || (capturesRequests && turn.workSoFar !== undefined)
+      ? figuresAtEnd(turn, state === 'failed', capturesRequests)
+      : undefined,
+  };
+}
+
+/**
+ * Stores the settlement of a turn, and tries again if the store fails. Never throws or rejects: a
+ * settlement that cannot be stored is logged. A shutdown waits for the write. `isLeaving`: the last
+ * events have not left yet. If they do not, `correctSettlement` must follow.
+ */
+export function storeSettlement(
+  turn: TurnRun, state: Ending, isLeaving?: true,
+): Awaitable<void> {
+  const { liveState } = turn;
+  const settled = settlementOf(turn, state);
+  const settlement = isLeaving === undefined ? settled : { ...settled, isLeaving };
+  const stored = store(turn, settlement, liveState);
+  if (!(stored instanceof Promise)) return liveState?.leave();
+  const done = stored.then(() => liveState?.leave());
+  turn.host.track(done);
+  return done;
+}
+
+/** A turn that was stored as complete was not heard to its end. State and figures stay. */
+export function correctSettlement(turn: TurnRun): void {
+  const settlement = { ...settlementOf(turn, 'interrupted'), figures: undefined };
+  const stored = store(turn, settlement, undefined);
+  if (stored instanceof Promise) turn.host.track(stored);
+}
+
+/** Returns at once if the store does. Never rejects. */
+function store(
+  turn: TurnRun, settlement: TurnSettlement, liveState: LiveState | undefined,
+): Awaitable<void> {
+  const { conversationId, log, host: { conversations } } = turn;
+  const stored = andThen(
+    persist(
+      () => conversations.settleTurn(conversationId, withState(settlement, liveState, turn)),
+      WRITE_DELAYS_MS,
+    ),
+    ({ isStateKept }) => liveState?.written(isStateKept, log, conversationId),
+  );
+  if (!(stored instanceof Promise)) return stored;
+  return stored.catch((error: unknown) => logLoss(settlement, turn, error));
+}
+
+/** Adds the state as it is now: another turn may have changed it since the first try. */
+function withState(
+  settlement: TurnSettlement,
+  liveState: LiveState | undefined,
+  { log, conversationId }: TurnRun,
+): TurnSettlement {
+  if (liveState === undefined) return settlement;
+  return { ...settlement, agentState: liveState.textToStore(log, conversationId) };
+}
+
+function logLoss(
+  { state, messages }: TurnSettlement,
+  { conversationId, turnId, log }: TurnRun,
+  error: unknown,
+): void {
+  const characters = messages.reduce((sum, { content }) => sum + content.length, 0);
+  log.error('history not written', { conversationId, turnId, state, characters, error });
 }

@@ -1,0 +1,111 @@
+import type { Agent } from '../agents/agent.ts';
+import type { Speakers } from '../agents/speakers.ts';
+import type { LiveState, LiveStates } from '../agents/state/live-state.ts';
+import type { Caller, TurnEvent } from '../calls/call-event.ts';
+import type { Message } from '../conversations/message.ts';
+import type { OpenedTurn, TurnSettlement } from '../conversations/rules.ts';
+import type { Redaction } from '../redaction/redaction.ts';
+import type { ToolCallingTurn, ToolHost } from '../tools/tool-calling-turn.ts';
+import type { ToolCalls } from '../tools/tool-calls.ts';
+import type { Delivery } from './delivery.ts';
+import type { OtherProcesses } from './other-processes.ts';
+import type { SpeakingTurn } from './reply.ts';
+import type { SpokenReply } from './spoken-reply.ts';
+import type { Tracing, TurnTrace } from './turn-trace.ts';
+import type { CostOf, TurnWork, WorkObserver } from './turn-work.ts';
+import type { Values } from './values.ts';
+
+/**
+ * One run of a turn, as its parts see it: its record, its clock, its agents and what they are
+ * told. `Turn` is made of them, and imports of a room form no circle, so they cannot name it.
+ */
+export interface TurnRun extends ToolCallingTurn, SpeakingTurn {
+  readonly host: TurnHost;
+  /** Its event, as the wire has understood it. */
+  readonly event: TurnEvent;
+  /** The same, as an agent is told it: values have their numbers, once the record is open. */
+  readonly told: TurnEvent;
+  /** Another one when the same turn is delivered again. */
+  readonly delivery: Delivery;
+  /** The turn of this conversation that still ran here when this one arrived. */
+  readonly older: TurnRun | undefined;
+  /** Undefined until the record is open, and for a turn that leaves nothing in history. */
+  readonly opened: OpenedTurn | undefined;
+  /** On the clock of `performance.now()`. */
+  readonly startedAtMs: number;
+  /** From the start to the first spoken event, in milliseconds. */
+  readonly firstSpeechMs: number | undefined;
+  /** The same without fillers. */
+  readonly firstWordMs: number | undefined;
+  /** The one timer of the turn. It is cleared when the turn ends. */
+  timer: NodeJS.Timeout | undefined;
+  readonly spoken: SpokenReply;
+  /** The agent that speaks. */
+  readonly agent: Agent;
+  readonly history: readonly Message[];
+  readonly caller: Caller | undefined;
+  /** Whether the agent has a state. */
+  readonly hasState: boolean;
+  readonly state: unknown;
+  /** Whether the platform passes data on to a browser. */
+  readonly hasBrowser: boolean;
+  /** Created when it is first asked for. */
+  readonly calls: ToolCalls;
+  /** The same, without creating it. */
+  readonly callsSoFar: ToolCalls | undefined;
+  readonly liveState: LiveState | undefined;
+  /** Created when it is first asked for. */
+  readonly work: TurnWork;
+  /** The same, without creating it. */
+  readonly workSoFar: TurnWork | undefined;
+  /** Undefined if nobody follows the turn. */
+  readonly trace: TurnTrace | undefined;
+  /** Undefined for an agent that redacts nothing. */
+  readonly values: Values | undefined;
+  /** Why it failed. */
+  readonly error: unknown;
+  /** What history would hold if the turn were interrupted now. */
+  soFar(): TurnSettlement;
+  /** The agent has ended, and has handed the conversation over. */
+  handOver(): void;
+  fail(error: unknown): void;
+}
+
+/** What all turns of a path share. It is told when one of them has nothing left to do. */
+export interface TurnHost extends ToolHost {
+  readonly speakers: Speakers;
+  /**
+   * Longest time of a turn, from the verified event. A turn that takes longer fails: its agent is
+   * aborted, and the caller hears the apology.
+   */
+  readonly turnTimeoutMs: number;
+  /** The same, for a turn that has not spoken a word. */
+  readonly firstWordTimeoutMs: number;
+  /** Undefined if no messages are exchanged with other processes. */
+  readonly others: OtherProcesses | undefined;
+  /**
+   * How long a turn that the platform may replace must have stood before its tools change
+   * anything, in milliseconds.
+   */
+  readonly settleMs: number;
+  /** How long the end of a reply may wait for the store, in milliseconds. */
+  readonly storeTimeoutMs: number;
+  /** Undefined for an agent without a state. */
+  readonly states: LiveStates | undefined;
+  readonly observer: WorkObserver | undefined;
+  /** For the record of a call. Undefined: models have no price. */
+  readonly costOf: CostOf | undefined;
+  readonly tracing: Tracing;
+  /** Undefined for an agent that redacts nothing. */
+  readonly redaction: Redaction | undefined;
+  /** Whether turns store figures for the record of their call. */
+  readonly recordsCalls: boolean;
+  /** Whether turns store what their models were sent and answered. */
+  readonly capturesRequests: boolean;
+  /** Begins a turn. */
+  start(delivery: Delivery): void;
+  /** The turn is settled. */
+  ended(turn: TurnRun): void;
+  /** Its complete reply should have departed, but the client has no room for it yet. */
+  delayed(turn: TurnRun): void;
+}
