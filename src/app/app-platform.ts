@@ -2,7 +2,7 @@ import type { ConversationManager } from '../conversations/manager.ts';
 import type { Handler, Route } from '../http/compose.ts';
 import type { ProfileName } from '../wires/chat-completions/profiles.ts';
 import type { SessionAuthority } from '../wires/layercode/authorize.ts';
-import type { DeliveryReport } from '../wires/stream-delivery.ts';
+import type { DeliveryReport } from '../wires/reply-stream.ts';
 
 /** An agent the platform can call. */
 export interface PlatformAgent {

@@ -7,8 +7,9 @@ import { OpenSessions } from '../calls/open-sessions.ts';
 import type { ConversationManager } from '../conversations/manager.ts';
 import type { ConversationStore } from '../conversations/store.ts';
 import { BodyBudget, isBodyArriving } from '../http/body.ts';
-import { compose, passChecks } from '../http/compose.ts';
-import type { Handler, Middleware, Observer, Route } from '../http/compose.ts';
+import {
+  compose, type Handler, type Middleware, type Observer, passChecks, type Route,
+} from '../http/compose.ts';
 import { Context, type ContextDependencies } from '../http/context.ts';
 import { ErrorBoundary, type ErrorClass, type ErrorHandler } from '../http/error-boundary.ts';
 import { BadRequest, HttpError } from '../http/errors.ts';
@@ -18,9 +19,8 @@ import { createHttpServer } from '../http/server.ts';
 import { Shutdown } from '../http/shutdown.ts';
 import type { Logger } from '../log.ts';
 import { Metrics, type SumMetrics } from '../metrics.ts';
-import { cors } from '../middleware/cors.ts';
+import { cors, preflight } from '../middleware/cors.ts';
 import { draining } from '../middleware/draining.ts';
-import { preflight } from '../middleware/preflight.ts';
 import { requestId } from '../middleware/request-id.ts';
 import { wellFormed } from '../middleware/well-formed.ts';
 import type { ChatModel } from '../models/model.ts';

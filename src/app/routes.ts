@@ -23,8 +23,7 @@ import { completions } from '../wires/chat-completions/completions.ts';
 import { hasCredentials } from '../wires/chat-completions/keys.ts';
 import { reports } from '../wires/chat-completions/reports.ts';
 import { SIGNATURE_HEADER } from '../wires/layercode/signature.ts';
-import type { OpenRequests } from '../wires/open-requests.ts';
-import { deliveryReport, type TurnObserver } from '../wires/stream-delivery.ts';
+import { deliveryReport, type OpenRequests, type TurnObserver } from '../wires/reply-stream.ts';
 import type { Settings } from '../settings/settings.ts';
 
 /**

@@ -87,10 +87,8 @@ export function cutTurn(
  * What to tell the agent: only turns that had completed. An agent is told about an interrupted
  * turn while it runs.
  */
-export function cutOf(heard: HeardTurn | undefined): CutTurn | undefined {
-  return heard?.wasCompleted === true
-    ? { turnId: heard.record.id, text: replyText(heard.record) }
-    : undefined;
+export function cutOf({ record, wasCompleted }: HeardTurn): CutTurn | undefined {
+  return wasCompleted ? { turnId: record.id, text: replyText(record) } : undefined;
 }
 
 /** Of several turns that came with the id, the platform means the newest. -1: it is not known. */

@@ -7,9 +7,8 @@ import {
   type Conversation,
 } from './conversation.ts';
 import { hearTold } from './reconcile.ts';
-import { isLaterRun } from './run-id.ts';
+import { forgetRun, isLaterRun, messagesOf, setMessages, type TurnRecord } from './turn-record.ts';
 import { withCallsOf, withResultsOf, type MergedMessages } from './tool-call-merge.ts';
-import { forgetRun, messagesOf, setMessages, type TurnRecord } from './turn-record.ts';
 
 /**
  * Merges turns this process remembers into a conversation that others may have changed since.

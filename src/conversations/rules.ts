@@ -28,31 +28,17 @@ import {
 import {
   compare, hearTold, reconcile, replacedBy, type Comparison,
 } from './reconcile.ts';
-import { isLaterRun } from './run-id.ts';
+import {
+  cameWith, forgetRun, idOfNth, isBegunBy, isLaterRun, isPlainReply, leadingMessages, messagesOf,
+  newTurn, ownMessages, replyText, type RunElsewhere, sentEvents, setMessages, setPlain,
+  toolMessagesOf, type TurnRecord,
+} from './turn-record.ts';
 import {
   ALL_KEPT, NOTHING_KEPT, ONLY_STATE_KEPT, STATE_DROPPED, type RunWrite,
 } from './run-write.ts';
 import {
   earlierRounds, forgetLostCalls, keepHandOver, withKnownResults,
 } from './tool-call-rules.ts';
-import {
-  cameWith,
-  idOfNth,
-  forgetRun,
-  isBegunBy,
-  isPlainReply,
-  leadingMessages,
-  messagesOf,
-  newTurn,
-  ownMessages,
-  replyText,
-  sentEvents,
-  setMessages,
-  setPlain,
-  toolMessagesOf,
-  type RunElsewhere,
-  type TurnRecord,
-} from './turn-record.ts';
 import type { TurnFigures } from './turn-figures.ts';
 
 export interface TurnOpening {
@@ -311,7 +297,7 @@ export function openTurn(
     conversation,
     record,
     isResumed,
-    cutOf(heard),
+    heard === undefined ? undefined : cutOf(heard),
     place === undefined
       ? hasEarlier ? toolMessagesOf(record) : NO_CALLS
       : callsAtPlace(conversation, record, place),

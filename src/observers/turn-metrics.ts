@@ -8,7 +8,7 @@ import type { CostOf, CutUsage, TurnWork } from '../turns/turn-work.ts';
 import { WIRE as CHAT_COMPLETIONS } from '../wires/chat-completions/call-events.ts';
 import { WIRE as LAYERCODE } from '../wires/layercode/call-events.ts';
 import { EVENT_FIELDS } from '../wires/layercode/events.ts';
-import type { TurnObserver } from '../wires/stream-delivery.ts';
+import type { TurnObserver } from '../wires/reply-stream.ts';
 import { failureReasonOf } from '../turns/failure-reason.ts';
 import { WAIT_BUCKETS_SECONDS } from './wait-buckets.ts';
 

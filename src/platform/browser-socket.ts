@@ -11,7 +11,7 @@ import {
   type Field,
 } from '../base/fields.ts';
 import { parseJson } from '../base/json.ts';
-import type { DeliveryReport } from '../wires/stream-delivery.ts';
+import type { DeliveryReport } from '../wires/reply-stream.ts';
 import type { CallerSession } from './caller-session.ts';
 import type { ClientFrame, ServerFrame } from './frames.ts';
 import { CLOSE_CODES } from './websocket/close.ts';

@@ -16,7 +16,7 @@ import { BadRequest, HttpError, ServiceUnavailable } from '../http/errors.ts';
 import { localOnly } from '../middleware/local-only.ts';
 import { PROFILE_NAMES, type ProfileName } from '../wires/chat-completions/profiles.ts';
 import { authorize } from '../wires/layercode/authorize.ts';
-import type { DeliveryReport } from '../wires/stream-delivery.ts';
+import type { DeliveryReport } from '../wires/reply-stream.ts';
 import { acceptHeaders, checkHandshake } from './websocket/handshake.ts';
 import { BrowserSocket, type SessionListener } from './browser-socket.ts';
 import type { CallerSession } from './caller-session.ts';

@@ -10,7 +10,7 @@ import type { SentEvent } from '../calls/reply-event.ts';
 import type { Message } from '../conversations/message.ts';
 import { OPENING_DELAYS_MS, persist } from '../conversations/persist.ts';
 import type { OpenedTurn, TurnClaim, TurnSettlement } from '../conversations/rules.ts';
-import { nextRunId } from '../conversations/run-id.ts';
+import { nextRunId } from '../conversations/turn-record.ts';
 import type { Logger } from '../log.ts';
 import { noteUnknown, type ToolCalls } from '../tools/tool-calls.ts';
 import type { Answers } from '../tools/tool-question.ts';

@@ -5,8 +5,9 @@ import type { Handler } from '../../http/compose.ts';
 import type { Context } from '../../http/context.ts';
 import type { Turns } from '../../turns/turns.ts';
 import { checkJsonType } from '../json-body.ts';
-import { checkRoomForStream, type OpenRequests } from '../open-requests.ts';
-import { StreamDelivery, type TurnObserver } from '../stream-delivery.ts';
+import {
+  checkRoomForStream, type OpenRequests, StreamDelivery, type TurnObserver,
+} from '../reply-stream.ts';
 import { isCallAction, OfferedActions } from './call-actions.ts';
 import { turnEventOf, type Seal } from './call-events.ts';
 import { ChunkEncoder, type ChunkOptions } from './chunk-encoder.ts';

@@ -17,9 +17,9 @@ import { cutReply } from '../cut-reply.ts';
 import { hookContext } from '../hook-context.ts';
 import { checkJsonType, EventError } from '../json-body.ts';
 import type { ReplyEncoder } from '../reply-encoder.ts';
-import { ReplyStream } from '../reply-stream.ts';
-import { StreamDelivery, type TurnObserver } from '../stream-delivery.ts';
-import { checkRoomForStream, type OpenRequests } from '../open-requests.ts';
+import {
+  checkRoomForStream, type OpenRequests, ReplyStream, StreamDelivery, type TurnObserver,
+} from '../reply-stream.ts';
 import { callEncoder } from './call-encoder.ts';
 import { callEventOf } from './call-events.ts';
 import {
