@@ -37,8 +37,9 @@ function number(
   };
 }
 
-export function integer(min: number, max: number): Kind<number> {
-  return number(min, max, /^\d+$/, `${min}–${max}`, `must be a whole number, ${min}–${max}`);
+export function integer(min: number, max: number, unit?: string): Kind<number> {
+  const takes = unit === undefined ? `${min}–${max}` : `${min}–${max} ${unit}`;
+  return number(min, max, /^\d+$/, takes, `must be a whole number, ${takes}`);
 }
 
 export function decimal(min: number, max: number): Kind<number> {

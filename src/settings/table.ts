@@ -178,10 +178,10 @@ const agents = {
     'Model for agents that want a thorough second answer.',
   ),
   fillerAfterMs: setting(
-    integer(0, daySeconds * 1000),
+    integer(0, daySeconds * 1000, 'milliseconds'),
     'FILLER_AFTER_MS',
     '1200',
-    'Milliseconds of silence after which an agent says a short filler; 0 turns it off.',
+    'Silence after which an agent says a short filler; 0 turns it off.',
   ),
   /** Undefined: the model's default. */
   temperature: optional(
@@ -191,10 +191,10 @@ const agents = {
     'How varied replies are, for agents that set no temperature of their own.',
   ),
   maxOutputTokens: optional(
-    integer(1, 1_000_000),
+    integer(1, 1_000_000, 'tokens'),
     'MAX_OUTPUT_TOKENS',
     "the model's",
-    'Longest model reply in tokens, including thoughts, for agents that set no limit.',
+    'Longest model reply, including thoughts, for agents that set no limit.',
   ),
 };
 
@@ -243,10 +243,10 @@ const chatCompletions = {
     'Which platform calls: where its requests hold the ids, and what their texts mean.',
   ),
   settleMs: setting(
-    integer(0, 60_000),
+    integer(0, 60_000, 'milliseconds'),
     'SETTLE_MS',
     '700',
-    'Chat Completions: milliseconds until the tools of a turn may change anything.',
+    'Chat Completions: time until the tools of a turn may change anything.',
   ),
   vapiWebhookSecret: optional(
     webhookSecret,
@@ -299,10 +299,10 @@ const costs = {
     'What the models of a call may cost, as MODEL_PRICES counts; then the agent hangs up.',
   ),
   maxTokensPerCall: optional(
-    integer(1, 1_000_000_000),
+    integer(1, 1_000_000_000, 'tokens'),
     'MAX_TOKENS_PER_CALL',
     '–',
-    'Tokens of input and output that a call may use; then the agent hangs up.',
+    'Input and output that a call may use together; then the agent hangs up.',
   ),
 };
 
@@ -315,7 +315,7 @@ const conversations = {
     'Where conversations are kept. In memory they are lost when the process ends.',
   ),
   storeTimeoutMs: setting(
-    integer(1, 60_000),
+    integer(1, 60_000, 'milliseconds'),
     'STORE_TIMEOUT_MS',
     '250',
     'Longest wait for the store; then calls continue from what this process remembers.',
@@ -334,10 +334,10 @@ const conversations = {
     'Where a record of each ended call is kept: in the store, or in one file per day.',
   ),
   callRecordsDays: setting(
-    integer(1, 3650),
+    integer(1, 3650, 'days'),
     'CALL_RECORDS_DAYS',
     '30',
-    'Days after which a call record is removed.',
+    'Age at which a call record is removed.',
   ),
   callRecordsState: setting(
     yesOrNo,
@@ -353,19 +353,19 @@ const conversations = {
   ),
   /** Undefined: half of the time that conversations are kept, but at most 900. */
   callRecordsIdleSeconds: optional(
-    integer(0, tenYearsSeconds),
+    integer(0, tenYearsSeconds, 'seconds'),
     'CALL_RECORDS_IDLE_SECONDS',
-    '–',
+    'half of CONVERSATION_TTL_SECONDS, at most 900',
     'Silence after which a call whose end was never reported gets its record; 0: it gets none.',
   ),
 };
 
 const bounds = {
   conversationTtlSeconds: setting(
-    integer(1, tenYearsSeconds),
+    integer(1, tenYearsSeconds, 'seconds'),
     'CONVERSATION_TTL_SECONDS',
     '3600',
-    'Seconds after the last turn until a conversation is forgotten.',
+    'Time after the last turn until a conversation is forgotten.',
   ),
   maxConversations: setting(
     integer(1, 10_000_000),
@@ -375,10 +375,10 @@ const bounds = {
   ),
   /** UTF-16 code units of all conversations in memory. */
   maxHistoryCharacters: setting(
-    integer(1, 1_000_000_000_000),
+    integer(1, 1_000_000_000_000, 'characters'),
     'MAX_HISTORY_CHARACTERS',
     '67108864',
-    'Characters kept in memory; beyond that, the least recently used conversations are evicted.',
+    'History kept in memory; beyond that, the least recently used conversations are evicted.',
   ),
   /** At least 2, because a turn has two messages. */
   maxMessages: setting(
@@ -388,7 +388,7 @@ const bounds = {
     'Messages kept per conversation; beyond that, the oldest are dropped.',
   ),
   maxBodyBytes: setting(
-    integer(1, 104_857_600),
+    integer(1, 104_857_600, 'bytes'),
     'MAX_BODY_BYTES',
     '1048576',
     'Largest request body, inclusive; beyond that, 413.',

@@ -1,0 +1,63 @@
+import assert from 'node:assert/strict';
+import { describe, it } from 'node:test';
+
+import { run } from '../../src/cli/commands/run.ts';
+import { settingsHelp } from '../../src/settings/help.ts';
+import { settingRows } from '../../src/settings/table.ts';
+import { readPage } from '../fixtures/pages.ts';
+
+/** By the first flag: all flags, what they mean, take and default to, as an operator reads them. */
+type Shown = Readonly<Record<string, readonly string[]>>;
+
+/** What a help text prints between the brackets, with its lines joined. */
+function printed(help: string): Shown {
+  const entries = help
+    .slice(help.indexOf('\nServer\n'), help.indexOf('\nOther\n'))
+    .replaceAll(/\n {5,}/g, ' ')
+    .matchAll(/^ {2}(--[a-z-]+(?:, --[a-z-]+)*) +(.*) \[(.*?)(?:; default (.*))?\]$/gm);
+  return Object.fromEntries(
+    [...entries].map(([, flags = '', meaning = '', takes = '', shown = '–']) => [
+      flags.split(', ')[0] ?? '',
+      [flags, meaning, takes, shown],
+    ]),
+  );
+}
+
+/** What the tables of the page say. */
+function written(page: string): Shown {
+  const rows = page.matchAll(/^\| `[A-Z][A-Z0-9_]*` \| (`--.*?) \| (.*?) \| (.*?) \| (.*) \|$/gm);
+  return Object.fromEntries(
+    [...rows].map(([, cell = '', shown = '', takes = '', meaning = '']) => {
+      const flags = cell.replaceAll('`', '');
+      return [flags.split(', ')[0] ?? '', [flags, meaning, takes, shown.replaceAll('`', '')]];
+    }),
+  );
+}
+
+describe('--help', () => {
+  const page = written(readPage('docs/settings.md'));
+
+  it('has an entry for each setting', () => {
+    const flags = settingRows.map(({ flags: [flag] }) => flag);
+    assert.deepEqual(Object.keys(printed(settingsHelp())), flags);
+  });
+
+  it('says of each setting what docs/settings.md says: flags, meaning, bounds, unit, default', () => {
+    assert.deepEqual(printed(settingsHelp()), page);
+    assert.deepEqual(printed(run.help), page);
+  });
+
+  for (const { variable, takes, meaning } of settingRows) {
+    const [, unit] = /_(MS|SECONDS|DAYS|BYTES|TOKENS|CHARACTERS)$/.exec(variable) ?? [];
+    if (unit === undefined) continue;
+    it(`names the unit of ${variable} beside its bounds, and there only`, () => {
+      const name = unit === 'MS' ? 'milliseconds' : unit.toLowerCase();
+      assert.ok(takes.endsWith(` ${name}`), takes);
+      assert.doesNotMatch(meaning.toLowerCase(), new RegExp(`\\b${name}\\b`));
+    });
+  }
+
+  it('ends its lines by column 100', () => {
+    assert.deepEqual(run.help.split('\n').filter((line) => [...line].length > 100), []);
+  });
+});
