@@ -132,7 +132,8 @@ export function callRecordOf(
 ): CallRecord {
   const { sessionId, conversationId, agent, wire, endedAt, isReported = true } = call;
   const records = conversation === undefined ? [] : turnsOf(conversation, sessionId);
-  const startedAt = call.startedAt ?? records[0]?.figures?.startedAt ?? endedAt;
+  const firstFigures = records.find(({ figures }) => figures !== undefined)?.figures;
+  const startedAt = call.startedAt ?? firstFigures?.startedAt ?? endedAt;
   const caller =
     call.caller ?? (conversation === undefined ? undefined : callerIn(conversation, sessionId));
   const models = records.flatMap(({ figures }) => figures?.models ?? []);

@@ -55,8 +55,7 @@ export class ReplyStream implements EventWriterListener, Departing {
   send(event: ReplyEvent): Awaitable<boolean> {
     if (!this.isOpen) return false;
     this.#heartbeat?.refresh();
-    const block = this.#encoder.event(event);
-    return block === '' || this.#writer.send(block);
+    return this.#writer.send(this.#encoder.event(event));
   }
 
   /**

@@ -126,6 +126,15 @@ describe('callRecordOf', () => {
     assert.equal(record.durationMs, 61_000);
   });
 
+  it('begins with the first turn that has a time, where the platform told what came before', () => {
+    const conversation = emptyConversation('c-1');
+    conversation.turns.push({ ...newTurn('told-1', 'completed', 0), reply: 'Welcome.' });
+    addTurn(conversation, 'a', 's-1');
+    const record = callRecordOf({ ...CALL, startedAt: undefined }, conversation);
+    assert.deepEqual(record.turns.map(({ turnId }) => turnId), ['told-1', 'a']);
+    assert.equal(record.startedAt, '1970-01-01T00:00:05.000Z');
+  });
+
   it('has no negative duration where clocks disagree', () => {
     assert.equal(callRecordOf({ ...CALL, startedAt: 99_000 }, undefined).durationMs, 0);
   });

@@ -33,6 +33,8 @@ interface Paying extends Served {
 
 interface Options extends Pick<ToolRun, 'whenInterrupted' | 'repeatable'> {
   readonly run?: Run;
+  /** Called first in each run that is to pay. They are counted from 1. */
+  readonly begin?: (turn: number) => Promise<void>;
   /** The arguments of the call in each run, in order. */
   readonly args?: readonly string[];
   readonly environment?: Readonly<Record<string, string>>;
@@ -42,7 +44,7 @@ interface Options extends Pick<ToolRun, 'whenInterrupted' | 'repeatable'> {
 /** Serves an agent that answers "pay" with the result of a tool. Other words call no tool. */
 function paying(t: TestContext, options: Options = {}): Paying {
   const {
-    run = () => '"paid"', args = [], whenInterrupted, repeatable, environment, store,
+    run = () => '"paid"', begin, args = [], whenInterrupted, repeatable, environment, store,
   } = options;
   const runs = new Told<ToolCallContext>();
   let turns = 0;
@@ -50,6 +52,7 @@ function paying(t: TestContext, options: Options = {}): Paying {
     async onMessage({ text, journal }, reply) {
       if (text !== 'pay') return void reply.say('Yes.');
       const call = { id: 'call_1', name: 'pay', args: args[turns++] ?? '{"amount":5}' };
+      await begin?.(turns);
       const [outcome] = await journal.runTools([call], () => ({
         ...(whenInterrupted === undefined ? {} : { whenInterrupted }),
         ...(repeatable === undefined ? {} : { repeatable }),
@@ -262,6 +265,28 @@ describe('a call of a turn that is delivered again', () => {
     const again = await served.deliver();
     await until(() => served.app.runningTurns === 1, 'the second delivery');
     open('"paid once"');
+    assert.match(await ended(again), /paid once/);
+    assert.equal(served.runs.all.length, 1);
+  });
+
+  it('has its result where it ends before the second run asks for it', async (t) => {
+    const { run, open } = gated();
+    const [asked, asking] = [deferred(), new Told<number>()];
+    const served = paying(t, {
+      run,
+      async begin(turn) {
+        asking.tell(turn);
+        if (turn === 2) await asked.promise; // its model is slow
+      },
+    });
+    const connection = await served.deliver();
+    await served.runs.next();
+    await served.drop(connection);
+    const again = await served.deliver();
+    await until(() => asking.all.length === 2, 'the second run');
+    open('"paid once"');
+    await new Promise((resolve) => setImmediate(resolve));
+    asked.resolve();
     assert.match(await ended(again), /paid once/);
     assert.equal(served.runs.all.length, 1);
   });
