@@ -118,8 +118,8 @@ export class EventWriter {
   }
 
   /**
-   * Writes an event. `block` must be complete, as `encodeEvent` returns it. An empty one leaves with
-   * the next.
+   * Writes an event. `block` must be complete, as `encodeEvent` returns it. An empty one leaves
+   * with the next.
    *
    * Returns true, or a promise of true if the sender should wait for room. Returns false if the
    * stream is over and the event was dropped. Never throws or rejects because the client left. A
