@@ -1,0 +1,256 @@
+// How a turn ends that calls tools: hung up or interrupted, over real sockets.
+
+import assert from 'node:assert/strict';
+import { describe, it } from 'node:test';
+
+import type { Json, JsonObject } from '../../src/base/json.ts';
+import { hangUp, type ToolContext } from '../../src/tools/tool.ts';
+import { pausing, says, silentAfter, type Answer } from '../faults/model-server.ts';
+import { chunk, DONE } from '../faults/wire-shapes.ts';
+import { contentsOf, deferred, fired, Listener, typesOf, within } from '../fixtures/app.ts';
+import { callOver, calls, eventsOf, outline, serveModel, spoken } from './model-app.ts';
+import { agentWith, asksParis, INTERRUPTED, sunny, weather } from './weather-tool.ts';
+
+/** A tool's `run` that waits for its signal. */
+async function untilLeft(_args: JsonObject, { signal }: ToolContext): Promise<Json> {
+  throw await fired(signal);
+}
+
+describe('a tool that hangs up', () => {
+  const asksToHangUp = (goodbye: string, ...texts: string[]): Answer =>
+    calls([['call_1', 'hang_up', JSON.stringify({ goodbye })]], ...texts);
+
+  it('has its goodbye spoken, the line hung up, the stream ended, and nothing after', async (t) => {
+    const { client, server } = await serveModel(t, agentWith(hangUp), [
+      asksToHangUp('Goodbye!'),
+      says('Late.'),
+    ]);
+    const events = await eventsOf(client.say('Bye.'));
+    assert.deepEqual(
+      typesOf(events).filter((type) => type !== 'response.data'),
+      ['response.tts', 'response.hangup', 'response.end'],
+    );
+    assert.deepEqual(contentsOf(events), ['Goodbye!']);
+    assert.equal(typesOf(events).at(-1), 'response.end');
+    await new Promise((resolve) => setImmediate(resolve));
+    assert.equal(server.requests.length, 1);
+  });
+
+  it('does not run its goodbye into the text before it', async (t) => {
+    const { client } = await serveModel(t, agentWith(hangUp), [
+      asksToHangUp('Goodbye!', 'You are welcome.'),
+    ]);
+    assert.match(await spoken(client.say('Bye.')), /^You are welcome\.\s+Goodbye!$/);
+  });
+
+  for (const args of ['', '{}']) {
+    it(`hangs up without a goodbye for the arguments ${JSON.stringify(args)}`, async (t) => {
+      const { client } = await serveModel(t, agentWith(hangUp), [
+        calls([['call_1', 'hang_up', args]], 'Goodbye, then.'),
+      ]);
+      const events = await eventsOf(client.say('Bye.'));
+      assert.deepEqual(contentsOf(events), ['Goodbye, then.']);
+      assert.ok(typesOf(events).includes('response.hangup'));
+    });
+  }
+
+  const goodbyes: readonly (readonly [text: string, goodbye: string, heard: string])[] = [
+    ['It is ordered. Goodbye!', 'Goodbye!', 'It is ordered. Goodbye!'],
+    ['It is ordered. Good-bye!', 'good bye', 'It is ordered. Good-bye!'],
+    ['Bye.', 'Goodbye.', 'Bye. Goodbye.'],
+    ['Goodbye.', 'Bye.', 'Goodbye. Bye.'],
+    ['Goodbye. Your order is 7.', 'Goodbye.', 'Goodbye. Your order is 7. Goodbye.'],
+    ['Au revoir. À bientôt !', 'à bientôt', 'Au revoir. À bientôt !'],
+  ];
+  for (const [text, goodbye, heard] of goodbyes) {
+    it(`says ${JSON.stringify(goodbye)} after ${JSON.stringify(text)} only if that is new`, async (t) => {
+      const { client } = await serveModel(t, agentWith(hangUp), [asksToHangUp(goodbye, text)]);
+      assert.equal((await spoken(client.say('Bye.'))).replace(/\s+/g, ' '), heard);
+    });
+  }
+
+  it("has its goodbye freed of what cannot be spoken: it is the model's text", async (t) => {
+    const { client } = await serveModel(t, agentWith(hangUp), [
+      asksToHangUp('**Goodbye!** \u{1F44B}'),
+    ]);
+    assert.equal((await spoken(client.say('Bye.'))).trim(), 'Goodbye!');
+  });
+
+  it('is hung up again for a duplicate, which asks no model', async (t) => {
+    const { client, server } = await serveModel(t, agentWith(hangUp), [asksToHangUp('Goodbye!')]);
+    const first = await eventsOf(client.say('Bye.', { turn_id: 't-1' }));
+    assert.deepEqual(
+      [await eventsOf(client.say('Bye.', { turn_id: 't-1' })), server.requests.length],
+      [first, 1],
+    );
+  });
+
+  it('is in the next prompt with one result, and its goodbye behind it', async (t) => {
+    const { client, server } = await serveModel(t, agentWith(hangUp), [
+      asksToHangUp('Goodbye!'),
+      says('Hello again.'),
+    ]);
+    await spoken(client.say('Bye.'));
+    await spoken(client.say('Me again.'));
+    assert.deepEqual(outline(server.requests[1]), [
+      ['user', 'Bye.'],
+      ['assistant', null, ['call_1']],
+      ['tool', '{"status":"ok"}', 'call_1'],
+      ['assistant', 'Goodbye!'],
+      ['user', 'Me again.'],
+    ]);
+  });
+
+  it('lets no other tool of the round speak after it', async (t) => {
+    const done = deferred<boolean>();
+    const late = weather(async (_args, { reply }) => {
+      await new Promise((resolve) => setImmediate(resolve));
+      done.resolve(await reply.say('Late.'));
+      return 'late';
+    });
+    const { client } = await serveModel(t, agentWith(late, hangUp), [
+      calls([
+        ['call_1', 'weather', '{"city":"Paris"}'],
+        ['call_2', 'hang_up', '{"goodbye":"Goodbye!"}'],
+      ]),
+    ]);
+    assert.equal(await spoken(client.say('Bye.')), 'Goodbye!');
+    assert.equal(await done.promise, false);
+  });
+});
+
+describe('an interruption in mid-tool', () => {
+  const stuck = agentWith(
+    weather((args, occasion) => (args['city'] === 'Oslo' ? 'rain' : untilLeft(args, occasion))),
+  );
+  const asksTwo = calls(
+    [
+      ['call_1', 'weather', '{"city":"Oslo"}'],
+      ['call_2', 'weather', '{"city":"Paris"}'],
+    ],
+    'Let me see.',
+  );
+
+  it('leaves each call exactly one result in the next prompt: the real one, or that it was interrupted', async (t) => {
+    const served = await serveModel(t, stuck, [asksTwo, says('Yes.')]);
+    const listener = new Listener(await served.client.say('Oslo and Paris?', { turn_id: 't-1' }));
+    let data: unknown;
+    while (JSON.stringify(data)?.includes('rain') !== true)
+      data = (await listener.next('the result of the first call'))?.content;
+    await spoken(served.client.say('Stop.'));
+    assert.deepEqual(outline(served.server.requests[1]), [
+      ['user', 'Oslo and Paris?'],
+      ['assistant', 'Let me see.', ['call_1', 'call_2']],
+      ['tool', '"rain"', 'call_1'],
+      ['tool', INTERRUPTED, 'call_2'],
+      ['assistant', '[interrupted]'],
+      ['user', 'Stop.'],
+    ]);
+  });
+
+  it('keeps the pairs where the platform says that nothing was heard', async (t) => {
+    const { client, server } = await serveModel(t, stuck, [asksTwo, says('Yes.')]);
+    const listener = new Listener(await client.say('Oslo and Paris?', { turn_id: 't-1' }));
+    await listener.next();
+    await spoken(
+      client.say('Stop.', {
+        interruption_context: {
+          previous_turn_interrupted: true,
+          words_heard: 0,
+          text_heard: '',
+          assistant_turn_id: 't-1',
+        },
+      }),
+    );
+    const shapes = outline(server.requests[1]).map(([role, , ids]) => [role, ids]);
+    assert.deepEqual(shapes, [
+      ['user', undefined],
+      ['assistant', ['call_1', 'call_2']],
+      ['tool', 'call_1'],
+      ['tool', 'call_2'],
+      ['user', undefined],
+    ]);
+    assert.equal(JSON.stringify(outline(server.requests[1])).includes('Let me see'), false);
+  });
+
+  it("fires the tool's signal, and what the tool returns all the same is its result", async (t) => {
+    const returned = deferred<string>();
+    const agent = agentWith(
+      weather(async (_args, { signal }) => {
+        await fired(signal);
+        returned.resolve('late');
+        return 'late';
+      }),
+    );
+    const served = await serveModel(t, agent, [asksParis, says('Late.')]);
+    const caller = await callOver(t, served);
+    await caller.read((text) => text.includes('running'));
+    caller.socket.destroy();
+    assert.equal(await within(returned.promise, 'the signal'), 'late');
+    await new Promise((resolve) => setImmediate(resolve));
+    assert.equal(served.server.requests.length, 1);
+    assert.deepEqual(
+      (await served.messages()).map((message) => [message.role, message.content]),
+      [
+        ['user', 'Hello?'],
+        ['assistant', ''],
+        ['tool', '"late"'],
+      ],
+    );
+  });
+
+  it('behind a tool keeps the result and what was heard of the answer', async (t) => {
+    const { client, server } = await serveModel(t, sunny, [
+      asksParis,
+      silentAfter(chunk({ content: 'It is clear ' }), chunk({ content: 'and warm.' })),
+      says('Yes.'),
+    ]);
+    const listener = new Listener(await client.say('Paris?', { turn_id: 't-1' }));
+    while (!String((await listener.next())?.content).includes('and'));
+    await spoken(
+      client.say('Stop.', {
+        interruption_context: {
+          previous_turn_interrupted: true,
+          words_heard: 3,
+          text_heard: 'It is clear',
+          assistant_turn_id: 't-1',
+        },
+      }),
+    );
+    assert.deepEqual(outline(server.requests[2]), [
+      ['user', 'Paris?'],
+      ['assistant', null, ['call_1']],
+      ['tool', '{"city":"Paris","sky":"clear"}', 'call_1'],
+      ['assistant', 'It is clear [interrupted]'],
+      ['user', 'Stop.'],
+    ]);
+  });
+
+  it("between the call's arguments and the tool runs nothing", async (t) => {
+    let runs = 0;
+    const part = chunk({
+      tool_calls: [
+        {
+          index: 0,
+          id: 'call_1',
+          type: 'function',
+          function: { name: 'weather', arguments: '{"ci' },
+        },
+      ],
+    });
+    const gate = deferred();
+    const served = await serveModel(t, agentWith(weather(() => (runs += 1))), [
+      pausing([part], gate.promise, [
+        chunk({ tool_calls: [{ index: 0, function: { arguments: 'ty":"Paris"}' } }] }),
+        chunk({}, 'tool_calls'),
+        DONE,
+      ]),
+    ]);
+    const caller = await callOver(t, served);
+    const request = await served.server.request(0);
+    caller.socket.destroy();
+    assert.equal(await within(request.wasCut, 'the connection to close'), true);
+    gate.resolve();
+    assert.deepEqual([runs, (await served.messages()).map(({ role }) => role)], [0, ['user']]);
+  });
+});

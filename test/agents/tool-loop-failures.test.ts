@@ -1,0 +1,262 @@
+// A tool call that goes wrong, over real sockets.
+
+import assert from 'node:assert/strict';
+import { describe, it, type TestContext } from 'node:test';
+
+import { soon } from '../../src/base/awaitable.ts';
+import type { JsonObject } from '../../src/base/json.ts';
+import type { StandardResult } from '../../src/tools/tool-standard-schema.ts';
+import { tool, type Tool } from '../../src/tools/tool.ts';
+import { says } from '../faults/model-server.ts';
+import { contentsOf, deferred, errorsIn, type RawConnection, within } from '../fixtures/app.ts';
+import {
+  callOver,
+  calls,
+  dataOf,
+  eventsOf,
+  promptOf,
+  serveModel,
+  spoken,
+  type ModelApp,
+} from './model-app.ts';
+import { agentWith, asksParis, INTERRUPTED, sunny, weather } from './weather-tool.ts';
+
+/** A tool with a schema of another library. */
+function validated(
+  validate: () => StandardResult<unknown> | Promise<StandardResult<unknown>>,
+  run: () => unknown = () => 'clear',
+): Tool {
+  const jsonSchema = { input: () => ({ type: 'object' }) };
+  return tool({
+    name: 'weather',
+    description: 'The weather of a city.',
+    parameters: { '~standard': { version: 1, vendor: 'vendor', validate, jsonSchema } },
+    tellBrowser: 'everything',
+    run,
+  });
+}
+
+describe('a call whose validator hangs', () => {
+  /** A call that waits for its validator, and whether its tool has run. */
+  async function hanging(t: TestContext): Promise<{
+    readonly served: ModelApp;
+    readonly caller: RawConnection;
+    readonly answer: () => void;
+    readonly runs: () => number;
+  }> {
+    const asked = deferred();
+    const answered = deferred<StandardResult<unknown>>();
+    let runs = 0;
+    const validate = (): Promise<StandardResult<unknown>> => {
+      asked.resolve();
+      return answered.promise;
+    };
+    const agent = agentWith(validated(validate, () => (runs += 1)));
+    const served = await serveModel(t, agent, [asksParis, says('Clear.')]);
+    const caller = await callOver(t, served);
+    await within(asked.promise, 'the validator');
+    return { served, caller, answer: () => answered.resolve({ value: {} }), runs: () => runs };
+  }
+
+  it('is interrupted with its turn, and its tool never runs', async (t) => {
+    const { served, caller, answer, runs } = await hanging(t);
+    caller.socket.destroy();
+    const result = async (): Promise<unknown> =>
+      (await served.messages()).find(({ role }) => role === 'tool')?.content;
+    while ((await result()) !== INTERRUPTED) await soon();
+    answer();
+    await soon();
+    assert.deepEqual([runs(), await result()], [0, INTERRUPTED]);
+  });
+
+  it('is not waited for by close()', async (t) => {
+    const { served } = await hanging(t);
+    const begunMs = performance.now();
+    await served.app.close();
+    assert.ok(performance.now() - begunMs < 4_000, 'it waited 5 s for the validator');
+  });
+});
+
+describe('a call that goes wrong', () => {
+  const failing = agentWith(
+    weather(() => {
+      throw new Error('the service is down');
+    }),
+  );
+  for (const [what, agent, call, error] of [
+    [
+      'with wrong arguments',
+      sunny,
+      ['call_1', 'weather', '{"city":5}'],
+      'arguments.city must be of type string',
+    ],
+    ['without its arguments', sunny, ['call_1', 'weather', '{}'], 'arguments.city is missing'],
+    [
+      'with arguments that are not JSON',
+      sunny,
+      ['call_1', 'weather', '{"city":"Par'],
+      'the arguments are not a JSON object',
+    ],
+    ['of an unknown tool', sunny, ['call_1', 'time', '{}'], 'there is no tool "time"'],
+    [
+      'of a name that vendors refuse',
+      sunny,
+      ['call_1', 'get weather', '{}'],
+      "a tool's name must match [A-Za-z0-9_-]{1,64}",
+    ],
+    [
+      'of a name every object has',
+      sunny,
+      ['call_1', 'toString', '{}'],
+      'there is no tool "toString"',
+    ],
+    [
+      'of a tool that throws',
+      failing,
+      ['call_1', 'weather', '{"city":"Paris"}'],
+      'the service is down',
+    ],
+    [
+      'of a tool that rejects',
+      agentWith(weather(() => Promise.reject(new Error('the service is down')))),
+      ['call_1', 'weather', '{"city":"Paris"}'],
+      'the service is down',
+    ],
+    [
+      'of a tool that throws a text',
+      agentWith(
+        weather(() => {
+          throw 'down';
+        }),
+      ),
+      ['call_1', 'weather', '{"city":"Paris"}'],
+      'down',
+    ],
+    [
+      'of a tool that throws an object without a prototype',
+      agentWith(weather(() => Promise.reject(Object.create(null)))),
+      ['call_1', 'weather', '{"city":"Paris"}'],
+      'something without a text was thrown',
+    ],
+    [
+      'of a tool that throws an error without a stack, and with an object for its message',
+      agentWith(
+        weather(() => {
+          throw Object.assign(new Error(), { message: Object.create(null), stack: 5 });
+        }),
+      ),
+      ['call_1', 'weather', '{"city":"Paris"}'],
+      'something without a text was thrown',
+    ],
+    [
+      'of a tool that throws an error whose cause throws when it is read',
+      agentWith(
+        weather(() => {
+          throw Object.defineProperty(new Error('the service is down'), 'cause', {
+            get() {
+              throw new Error('no cause');
+            },
+          });
+        }),
+      ),
+      ['call_1', 'weather', '{"city":"Paris"}'],
+      'the service is down',
+    ],
+    [
+      'of a tool whose validator throws',
+      agentWith(
+        validated(() => {
+          throw new Error('the validator is down');
+        }),
+      ),
+      ['call_1', 'weather', '{"city":"Paris"}'],
+      'the validator is down',
+    ],
+    [
+      'of a tool whose validator rejects without a prototype',
+      agentWith(validated(() => Promise.reject(Object.create(null)))),
+      ['call_1', 'weather', '{"city":"Paris"}'],
+      'something without a text was thrown',
+    ],
+    [
+      'of a tool whose validator answers nonsense',
+      agentWith(validated(() => null as unknown as StandardResult<unknown>)),
+      ['call_1', 'weather', '{"city":"Paris"}'],
+      "Cannot read properties of null (reading 'issues')",
+    ],
+  ] as const) {
+    it(`${what} is an error for the model, and not for the caller`, async (t) => {
+      const { client, server, logLines } = await serveModel(t, agent, [
+        calls([call]),
+        says('I cannot tell.'),
+      ]);
+      const events = await eventsOf(client.say('Paris?'));
+      assert.deepEqual(contentsOf(events), ['I cannot tell.']);
+      assert.deepEqual(promptOf(server.requests[1]).at(-1), {
+        role: 'tool',
+        tool_call_id: 'call_1',
+        content: JSON.stringify({ error }),
+      });
+      assert.deepEqual((dataOf(events).at(-1) as JsonObject)['status'], 'failed');
+      assert.equal(JSON.stringify(events).includes(error), false);
+      assert.deepEqual(errorsIn(logLines), []);
+    });
+  }
+
+  it('is not run', async (t) => {
+    let runs = 0;
+    const { client } = await serveModel(t, agentWith(weather(() => (runs += 1))), [
+      calls([['call_1', 'weather', '{"town":"Paris"}']]),
+      says('Which city?'),
+    ]);
+    await spoken(client.say('Paris?'));
+    assert.equal(runs, 0);
+  });
+
+  it('is logged where its tool threw', async (t) => {
+    const { client, logLines } = await serveModel(t, failing, [asksParis, says('Sorry.')]);
+    await spoken(client.say('Paris?'));
+    const lines = logLines.filter((line) => line.includes('tool failed'));
+    assert.equal(lines.length, 1);
+    assert.match(
+      lines[0] ?? '',
+      /"tool":"weather","error":\{"name":"Error","message":"","stack":"at .*tool-loop-failures\.test\.ts:\d+/,
+    );
+  });
+
+  it("leaves no word of its error in the log: it may be a caller's", async (t) => {
+    const fails = weather(({ city }) => {
+      const cause = new Error(`no ${String(city)}`, { cause: String(city) });
+      throw Object.assign(new TypeError(`no ${String(city)}\n    at ${String(city)}`, { cause }), {
+        code: 'E_CITY',
+      });
+    });
+    const asks = calls([['call_1', 'weather', '{"city":"Purple Xanadu"}']]);
+    const { client, server, logLines } = await serveModel(t, agentWith(fails), [
+      asks,
+      says('Sorry.'),
+    ]);
+    await spoken(client.say('Where?'));
+    assert.match(JSON.stringify(promptOf(server.requests[1])), /Purple Xanadu/);
+    assert.match(
+      logLines.find((line) => line.includes('tool failed')) ?? '',
+      /"name":"TypeError".*"code":"E_CITY"/,
+    );
+    assert.doesNotMatch(logLines.join(''), /Xanadu/);
+  });
+
+  it('does not end the turn where its arguments are nested too deep to be written', async (t) => {
+    const look = tool({
+      name: 'look',
+      description: 'Looks.',
+      parameters: { type: 'object' },
+      run: () => 'seen',
+    });
+    const deep = `{"x":${'['.repeat(60_000)}${']'.repeat(60_000)}}`;
+    const { client } = await serveModel(t, agentWith(look), [
+      calls([['call_1', 'look', deep]]),
+      says('Yes.'),
+    ]);
+    assert.equal(await spoken(client.say('See?')), 'Yes.');
+  });
+});

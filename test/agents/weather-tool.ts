@@ -1,0 +1,33 @@
+import type { Agent } from '../../src/agents/agent.ts';
+import { defineAgent } from '../../src/agents/define-agent.ts';
+import type { JsonObject } from '../../src/base/json.ts';
+import type { Schema } from '../../src/schema/schema.ts';
+import { tool, type Tool, type ToolContext } from '../../src/tools/tool.ts';
+import { calls } from './model-app.ts';
+
+export const INTERRUPTED = '{"error":"interrupted"}';
+
+export const CITY: Schema = {
+  type: 'object',
+  properties: { city: { type: 'string' } },
+  required: ['city'],
+  additionalProperties: false,
+};
+
+export function weather(run: (args: JsonObject, occasion: ToolContext) => unknown): Tool {
+  return tool({
+    name: 'weather',
+    description: 'The weather of a city.',
+    parameters: CITY,
+    tellBrowser: 'everything',
+    run,
+  });
+}
+
+export function agentWith(...tools: readonly Tool[]): Agent {
+  return defineAgent({ name: 'forecaster', prompt: 'Be brief.', tools });
+}
+
+export const sunny = agentWith(weather(({ city }) => ({ city: city ?? '', sky: 'clear' })));
+
+export const asksParis = calls([['call_1', 'weather', '{"city":"Paris"}']]);

@@ -1,0 +1,379 @@
+import assert from 'node:assert/strict';
+import { once } from 'node:events';
+import { Agent, createServer, request, type IncomingMessage, type ServerResponse } from 'node:http';
+import { connect, type AddressInfo, type Socket } from 'node:net';
+import { describe, it, type TestContext } from 'node:test';
+
+import { EventWriter, type EventWriterOptions } from '../../src/http/event-writer.ts';
+import { Clock, Destination, tick } from './destination.ts';
+import { open, stalled } from './event-writer-stage.ts';
+
+describe('EventWriter at the end of its stream', () => {
+  it('answers true when everything has left, and then tells nobody', async () => {
+    const { writer, ending } = open();
+    writer.send('data: a\n\n');
+    assert.equal(writer.finish('data: end\n\n'), true);
+    assert.equal(writer.finish(), true);
+    await tick();
+    assert.deepEqual([ending.told, writer.unsentEvents], [[], 0]);
+  });
+
+  it('leaves the connection alone when it is destroyed after an end that has left', () => {
+    const { writer, destination, ending } = open();
+    writer.finish();
+    destination.req.socket.errored = new Error('reset while idle');
+    writer.destroy();
+    assert.deepEqual([destination.calls, ending.told, writer.finish()], [['end '], [], true]);
+  });
+
+  it('answers false while its last chunk waits, and tells when that has left', async (t) => {
+    const { writer, destination, ending } = open();
+    t.after(() => writer.destroy());
+    destination.room = false;
+    assert.equal(writer.finish('data: end\n\n'), false);
+    await tick();
+    assert.deepEqual(ending.told, []);
+    destination.drain();
+    assert.deepEqual(
+      [ending.told, writer.finish(), destination.listeners_],
+      [['finished'], true, 0],
+    );
+    writer.destroy();
+    destination.close();
+    assert.deepEqual(ending.told, ['finished']);
+  });
+
+  it('sends what waited and the end as one call, and tells that it left', (t) => {
+    const { writer, destination, ending } = stalled(t);
+    void writer.send('data: b\n\n');
+    assert.equal(writer.finish('data: end\n\n'), false);
+    assert.deepEqual(destination.calls, ['write data: a\n\n']);
+    destination.drain();
+    assert.deepEqual(destination.calls.slice(1), ['end data: b\n\ndata: end\n\n']);
+    assert.deepEqual(
+      [ending.told, writer.unsentEvents, destination.listeners_],
+      [['finished'], 0, 0],
+    );
+  });
+
+  it('waits once more when the end itself fills the connection', (t) => {
+    const { writer, destination, ending } = stalled(t);
+    writer.finish('data: end\n\n');
+    destination.emit('drain'); // and it is full again
+    assert.deepEqual([destination.calls.length, ending.told], [2, []]);
+    destination.drain();
+    assert.deepEqual(ending.told, ['finished']);
+  });
+
+  it('lets nobody wait any more for what they sent before the end', async (t) => {
+    const { writer } = stalled(t);
+    const sent = writer.send('data: b\n\n');
+    writer.finish();
+    assert.equal(await Promise.race([sent, tick()]), false);
+  });
+
+  it('does not count the end among the events that have not left', (t) => {
+    // A newer turn that ends a stalled one reads from this what was said: one more, and an event
+    // is forgotten.
+    const { writer } = stalled(t);
+    void writer.send('data: b\n\n');
+    writer.finish('data: end\n\n');
+    assert.equal(writer.unsentEvents, 2);
+  });
+
+  it('is cut when the connection closes first, and says how many events never left', (t) => {
+    const { writer, destination, ending } = stalled(t);
+    void writer.send('data: b\n\n');
+    writer.finish('data: end\n\n');
+    destination.close();
+    assert.deepEqual(
+      [ending.told, writer.unsentEvents, writer.finish()],
+      [['destroyed'], 2, false],
+    );
+  });
+
+  it('is cut when the client leaves the last chunk unread', (t) => {
+    const clock = new Clock(t);
+    const { writer, destination, ending } = open();
+    destination.room = false;
+    writer.finish('data: end\n\n');
+    clock.tick(30_000);
+    assert.deepEqual([destination.destroyed, ending.told], [true, ['destroyed']]);
+  });
+
+  const failures: readonly (readonly [what: string, fail: (destination: Destination) => void])[] = [
+    ['failed', ({ req }) => (req.socket.errored = new Error('ECONNRESET'))],
+    ['was destroyed, as at the end of a shutdown', ({ req }) => (req.socket.destroyed = true)],
+  ];
+  for (const [what, fail] of failures) {
+    it(`is cut when the response finishes because its connection ${what}`, (t) => {
+      const { writer, destination, ending } = stalled(t);
+      writer.finish('data: end\n\n');
+      destination.emit('drain');
+      fail(destination);
+      destination.emit('finish'); // as Node does
+      assert.deepEqual([ending.told, writer.finish()], [['destroyed'], false]);
+    });
+  }
+
+  it('is cut when the last write fails at once', () => {
+    const { writer, destination, ending } = open();
+    destination.req.socket.errored = new Error('ECONNRESET');
+    assert.equal(writer.send('data: a\n\n'), true);
+    assert.equal(writer.finish('data: end\n\n'), false);
+    assert.deepEqual([ending.told, writer.unsentEvents], [['destroyed'], 1]);
+  });
+
+  it('is cut when the client left before the end', () => {
+    const { writer, destination, ending } = open();
+    destination.close();
+    assert.equal(writer.finish('data: end\n\n'), false);
+    assert.deepEqual(ending.told, ['destroyed']);
+  });
+});
+
+/** A server of one handler, and what it needs to be gone after the test. */
+async function serve(
+  t: TestContext,
+  handle: (response: ServerResponse, message: IncomingMessage) => void,
+): Promise<number> {
+  const server = createServer((message, response) => handle(response, message)).listen(
+    0,
+    '127.0.0.1',
+  );
+  t.after(() => {
+    server.closeAllConnections();
+    server.close();
+  });
+  await once(server, 'listening');
+  return (server.address() as AddressInfo).port;
+}
+
+async function get(port: number, agent?: Agent): Promise<IncomingMessage> {
+  const sent = request({ port, host: '127.0.0.1', agent });
+  sent.end();
+  const [response] = (await once(sent, 'response')) as [IncomingMessage];
+  return response;
+}
+
+async function textOf(response: IncomingMessage): Promise<string> {
+  let text = '';
+  for await (const chunk of response.setEncoding('utf8')) text += chunk;
+  return text;
+}
+
+/** A request on a connection of which nothing is read before the test does. */
+function unread(t: TestContext, port: number): Socket {
+  const socket = connect(port, '127.0.0.1')
+    .on('error', () => undefined)
+    .pause();
+  t.after(() => socket.destroy());
+  socket.write('GET / HTTP/1.1\r\nhost: x\r\n\r\n');
+  return socket;
+}
+
+/** More than the kernel takes for a connection that nobody reads. */
+const TOO_MUCH = `data: ${'x'.repeat(16 * 1_048_576)}\n\n`;
+
+/**
+ * What an HTTP response of `TOO_MUCH` came to, `act` being what its client does when it has begun.
+ */
+function endingOf(
+  t: TestContext,
+  options: EventWriterOptions,
+  act: (client: Socket) => void,
+): Promise<string> {
+  return new Promise((resolve, reject) => {
+    let client: Socket | undefined;
+    serve(t, (response) => {
+      const writer = new EventWriter(response, options, {
+        finished: () => resolve('finished'),
+        destroyed: () => resolve('destroyed'),
+      });
+      writer.flush();
+      writer.send('data: first\n\n');
+      setImmediate(() => {
+        void writer.send(TOO_MUCH);
+        if (writer.finish('data: end\n\n')) reject(new Error('the kernel took all of it'));
+        if (client !== undefined) act(client);
+      });
+    }).then((port) => (client = unread(t, port)), reject);
+  });
+}
+
+describe('EventWriter on an HTTP response', () => {
+  /**
+   * How a reply that is complete at once reaches the socket: by `_write`, or gathered by
+   * `_writev`.
+   */
+  async function writesOf(
+    t: TestContext,
+    write: (response: ServerResponse) => void,
+  ): Promise<{ writes: string[]; text: string }> {
+    const writes: string[] = [];
+    const port = await serve(t, (response) => {
+      const { socket } = response;
+      assert.ok(socket?._writev);
+      const [writeOne, writeMany] = [socket._write.bind(socket), socket._writev.bind(socket)];
+      socket._write = (chunk, encoding, callback) => {
+        writes.push('write');
+        writeOne(chunk, encoding, callback);
+      };
+      socket._writev = (chunks, callback) => {
+        writes.push(`writev of ${chunks.length}`);
+        writeMany(chunks, callback);
+      };
+      write(response);
+    });
+    return { text: await textOf(await get(port)), writes };
+  }
+
+  // Two pieces, one of them empty, make a turn slower.
+  it('writes head, body and end of a reply that is complete at once as one piece', async (t) => {
+    const { writes, text } = await writesOf(t, (response) => {
+      const writer = new EventWriter(response, {
+        writeHead: (length) =>
+          response.writeHead(200, [
+            'content-type',
+            'text/event-stream',
+            'content-length',
+            String(length),
+          ]),
+      });
+      writer.send('data: a\n\n');
+      assert.equal(writer.finish('data: end\n\n'), true);
+    });
+    assert.deepEqual([writes, text], [['write'], 'data: a\n\ndata: end\n\n']);
+  });
+
+  it('sends headers, the events of one tick and the end in one write to the socket', async (t) => {
+    const { writes, text } = await writesOf(t, (response) => {
+      const writer = new EventWriter(response);
+      writer.send('data: a\n\n');
+      writer.send('data: b\n\n');
+      assert.equal(writer.finish(), true);
+    });
+    assert.deepEqual([writes.length, text], [1, 'data: a\n\ndata: b\n\n']);
+  });
+
+  it('never splits a code point, and delivers every event', async (t) => {
+    const blocks = Array.from({ length: 4_000 }, (_, count) => `data: 👋🏽${count}\n\n`);
+    const port = await serve(t, (response) => {
+      const writer = new EventWriter(response);
+      for (const block of blocks) void writer.send(block);
+      writer.finish();
+    });
+    assert.equal(await textOf(await get(port)), blocks.join(''));
+  });
+
+  it('leaves the connection open for the next request after the end', async (t) => {
+    const sockets = new Set<unknown>();
+    const port = await serve(t, (response, message) => {
+      sockets.add(message.socket);
+      const writer = new EventWriter(response);
+      response.on('close', () => writer.destroy());
+      writer.flush();
+      writer.send('data: a\n\n');
+      setImmediate(() => writer.finish());
+    });
+    const agent = new Agent({ keepAlive: true, maxSockets: 1 });
+    t.after(() => agent.destroy());
+    for (let count = 0; count < 5; count++)
+      assert.equal(await textOf(await get(port, agent)), 'data: a\n\n');
+    assert.equal(sockets.size, 1);
+  });
+
+  it('passes the back-pressure of a real socket on', async (t) => {
+    const block = `data: ${'x'.repeat(262_144)}\n\n`;
+    let sent = 0;
+    let client: Socket | undefined;
+    const received = new Promise<number>((resolve, reject) => {
+      serve(t, (response) => {
+        void (async () => {
+          const writer = new EventWriter(response);
+          writer.flush();
+          for (let hasWaited = false; !hasWaited; sent++) {
+            const taken = writer.send(block);
+            if (taken instanceof Promise) {
+              hasWaited = true;
+              let length = 0;
+              client
+                ?.on('data', (chunk: Buffer) => (length += chunk.length))
+                .on('end', () => resolve(length))
+                .resume();
+            }
+            assert.equal(await taken, true);
+            await tick();
+          }
+          response.shouldKeepAlive = false;
+          writer.finish();
+          response.socket?.end();
+        })().catch(reject);
+      }).then((port) => (client = unread(t, port)), reject);
+    });
+    assert.ok((await received) > sent * block.length);
+  });
+
+  it('is finished when a client has read the last chunk', { timeout: 5_000 }, async (t) => {
+    assert.equal(await endingOf(t, {}, (client) => client.resume()), 'finished');
+  });
+
+  it(
+    'leaves a client its time that reads slower than the stall time allows for a chunk',
+    { timeout: 10_000 },
+    async (t) => {
+      // More than twice the stall time, in steps that take a fraction of it.
+      const ended = endingOf(t, { stallTimeoutMs: 150 }, (client) => {
+        const read = (): void => {
+          client.read(393_216);
+          if (!client.destroyed) setTimeout(read, 10);
+        };
+        client.on('readable', () => undefined);
+        read();
+      });
+      assert.equal(await ended, 'finished');
+    },
+  );
+
+  it(
+    'is destroyed when a client reads nothing of the last chunk',
+    { timeout: 5_000 },
+    async (t) => {
+      assert.equal(await endingOf(t, { stallTimeoutMs: 40 }, () => undefined), 'destroyed');
+    },
+  );
+
+  it(
+    'is destroyed when the client resets the connection behind the end',
+    { timeout: 5_000 },
+    async (t) => {
+      // Node's response emits `finish` then, and `writableFinished` is true.
+      assert.equal(await endingOf(t, {}, (client) => client.resetAndDestroy()), 'destroyed');
+    },
+  );
+
+  it(
+    'is not finished by an end that meets a connection which is reset already',
+    { timeout: 5_000 },
+    async (t) => {
+      const ended = new Promise<boolean>((resolve, reject) => {
+        let client: Socket | undefined;
+        serve(t, (response) => {
+          const writer = new EventWriter(response);
+          writer.flush();
+          writer.send('data: first\n\n');
+          setImmediate(() => {
+            client?.resetAndDestroy();
+            // The kernel hears of it at once; the event loop does not before this ends.
+            setImmediate(() => {
+              const until = performance.now() + 20;
+              while (performance.now() < until);
+              resolve(writer.finish('data: end\n\n'));
+            });
+          });
+        }).then((port) => (client = unread(t, port)), reject);
+      });
+      assert.equal(await ended, false);
+    },
+  );
+});

@@ -1,0 +1,25 @@
+import assert from 'node:assert/strict';
+import { after } from 'node:test';
+
+import type { ModelError } from '../../src/models/model.ts';
+import { startModelServer, type Answer, type ModelServer } from '../faults/model-server.ts';
+import { KEY, modelAt, read } from './reading.ts';
+
+const servers: ModelServer[] = [];
+after(() => Promise.all(servers.map((server) => server.close())));
+
+export async function serve(...script: [Answer, ...Answer[]]): Promise<ModelServer> {
+  const server = await startModelServer(script);
+  servers.push(server);
+  return server;
+}
+
+export async function errorOf(
+  answer: Answer,
+  options: Parameters<typeof modelAt>[1] = {},
+): Promise<ModelError> {
+  const { error } = await read(modelAt((await serve(answer)).url, options));
+  assert.ok(error);
+  assert.ok(!error.message.includes(KEY) && !/[\r\n]/.test(error.message), error.message);
+  return error;
+}

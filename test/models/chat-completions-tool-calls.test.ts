@@ -1,0 +1,175 @@
+import assert from 'node:assert/strict';
+import { describe, it } from 'node:test';
+
+import { says, stream, type Answer } from '../faults/model-server.ts';
+import {
+  chunk,
+  DONE,
+  googleFinish,
+  googleToolCall,
+  parallelToolCalls,
+} from '../faults/wire-shapes.ts';
+import { errorOf, serve } from './chat-completions-server.ts';
+import { modelAt, read } from './reading.ts';
+
+describe('tool calls', () => {
+  it('come whole, parallel ones in their order, with text before them', async () => {
+    const { url } = await serve(stream(chunk({ content: 'One moment.' }), ...parallelToolCalls()));
+    const { deltas } = await read(modelAt(url));
+    assert.deepEqual(deltas.slice(0, 3), [
+      { type: 'text', text: 'One moment.' },
+      {
+        type: 'toolCall',
+        call: {
+          id: 'call_DdmO9pD3xa9XTPNJ32zg2hcA',
+          name: 'get_weather',
+          args: '{"location":"Paris"}',
+        },
+      },
+      { type: 'toolCall', call: { id: 'call_1A2b3C', name: 'list_menu', args: '{}' } },
+    ]);
+    assert.equal(deltas[3]?.type, 'usage');
+  });
+
+  it('are told apart by id where Google leaves out the index', async () => {
+    const { url } = await serve(
+      stream(
+        googleToolCall('call_1', 'a', '{"x":1}'),
+        googleToolCall('call_2', 'b', '{}'),
+        googleFinish(),
+        DONE,
+      ),
+    );
+    const { deltas } = await read(modelAt(url, { name: 'google:gemini-3.5-flash-lite' }));
+    assert.deepEqual(
+      deltas.flatMap((delta) => (delta.type === 'toolCall' ? delta.call : [])),
+      [
+        { id: 'call_1', name: 'a', args: '{"x":1}' },
+        { id: 'call_2', name: 'b', args: '{}' },
+      ],
+    );
+  });
+
+  it('are told apart by id where every call has index 0', async () => {
+    const call = (id: string): string =>
+      chunk({ tool_calls: [{ index: 0, id, function: { name: id, arguments: '{}' } }] });
+    const { deltas } = await read(
+      modelAt((await serve(stream(call('a'), call('b'), chunk({}, 'tool_calls'), DONE))).url),
+    );
+    assert.deepEqual(
+      deltas.flatMap((delta) => (delta.type === 'toolCall' ? delta.call.id : [])),
+      ['a', 'b'],
+    );
+  });
+
+  it('get an id where neither id nor index was sent, also when arguments follow without either', async () => {
+    const { deltas } = await read(
+      modelAt(
+        (
+          await serve(
+            stream(
+              chunk({ tool_calls: [{ function: { name: 'a', arguments: '{' } }] }),
+              chunk({ tool_calls: [{ id: '', function: { arguments: '}' } }] }),
+              chunk({}, 'stop'),
+              DONE,
+            ),
+          )
+        ).url,
+      ),
+    );
+    const [delta] = deltas;
+    assert.ok(delta?.type === 'toolCall');
+    assert.match(delta.call.id, /^call_.+/);
+    assert.deepEqual([delta.call.name, delta.call.args], ['a', '{}']);
+  });
+
+  it('go back to Google with the signature they came with, calls of other models with the stand-in', async () => {
+    const server = await serve(
+      stream(
+        googleToolCall('call_1', 'a', '{}', 'c2ln'),
+        googleToolCall('call_2', 'b', '{}'),
+        googleFinish(),
+        DONE,
+      ),
+      says('Done.'),
+    );
+    const model = modelAt(server.url, { name: 'google:gemini-3.5-flash-lite' });
+    const toolCalls = (await read(model)).deltas.flatMap((delta) =>
+      delta.type === 'toolCall' ? delta.call : [],
+    );
+    const foreign = [{ id: 'call_9', name: 'c', args: '{}' }];
+    await read(model, {
+      messages: [
+        { role: 'assistant', content: '', toolCalls: foreign },
+        { role: 'tool', content: '1', toolCallId: 'call_9' },
+        { role: 'assistant', content: '', toolCalls },
+      ],
+    });
+    const wireCall = (id: string, name: string, signature?: string): object => ({
+      id,
+      type: 'function',
+      function: { name, arguments: '{}' },
+      ...(signature === undefined
+        ? {}
+        : { extra_content: { google: { thought_signature: signature } } }),
+    });
+    assert.deepEqual((await server.request(1)).body['messages'], [
+      {
+        role: 'assistant',
+        content: null,
+        tool_calls: [wireCall('call_9', 'c', 'skip_thought_signature_validator')],
+      },
+      { role: 'tool', tool_call_id: 'call_9', content: '1' },
+      {
+        role: 'assistant',
+        content: null,
+        tool_calls: [wireCall('call_1', 'a', 'c2ln'), wireCall('call_2', 'b')],
+      },
+    ]);
+  });
+
+  it('go to Mistral with ids it takes, the same for call and result', async () => {
+    const server = await serve(says('Done.'));
+    await read(modelAt(server.url, { name: 'mistral:mistral-small-latest' }), {
+      messages: [
+        { role: 'assistant', content: '', toolCalls: [{ id: 'call_1', name: 'a', args: '{}' }] },
+        { role: 'tool', content: '1', toolCallId: 'call_1' },
+      ],
+    });
+    const text = JSON.stringify((await server.request(0)).body['messages']);
+    const ids = [...text.matchAll(/"(?:id|tool_call_id)":"(\w+)"/g)].map(([, id]) => id ?? '');
+    assert.equal(ids.length, 2);
+    assert.equal(ids[0], ids[1]);
+    assert.match(ids[0] ?? '', /^[a-z0-9]{9}$/);
+  });
+
+  it('are accepted up to 64 and refused beyond', async () => {
+    const calls = (count: number): string[] =>
+      Array.from({ length: count }, (_, index) =>
+        chunk({
+          tool_calls: [{ index, id: `c${index}`, function: { name: 'a', arguments: '{}' } }],
+        }),
+      );
+    const { deltas } = await read(
+      modelAt((await serve(stream(...calls(64), chunk({}, 'tool_calls'), DONE))).url),
+    );
+    assert.equal(deltas.length, 65);
+    assert.equal(
+      (await errorOf(stream(...calls(65), chunk({}, 'tool_calls'), DONE))).code,
+      'reply_too_large',
+    );
+  });
+
+  for (const [where, index] of [['one call', 0], ['two calls', 1]] as const) {
+    it(`have at most 262,144 characters of arguments together, in ${where}`, async () => {
+      const call = (at: number, length: number): string => {
+        const written = { name: 'a', arguments: ' '.repeat(length) };
+        return chunk({ tool_calls: [{ index: at, id: `c${at}`, function: written }] });
+      };
+      const reply = (length: number): Answer =>
+        stream(call(0, 262_143), call(index, length), chunk({}, 'tool_calls'), DONE);
+      assert.equal((await read(modelAt((await serve(reply(1))).url))).error, undefined);
+      assert.equal((await errorOf(reply(2))).code, 'reply_too_large');
+    });
+  }
+});
