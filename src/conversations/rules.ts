@@ -117,6 +117,8 @@ export class OpenedTurn {
    * has completed. It is answered, but its tools must not change anything.
    */
   readonly mayAct: boolean;
+  /** When the conversation was last erased. 0: never. */
+  readonly erasedAt: number;
   readonly #conversation: Conversation;
   readonly #record: TurnRecord;
 
@@ -146,6 +148,7 @@ export class OpenedTurn {
     this.hasGoneBack = hasGoneBack;
     this.wasElsewhere = wasElsewhere;
     this.mayAct = mayAct;
+    this.erasedAt = conversation.erasedAt ?? 0;
     this.#conversation = conversation;
     this.#record = record;
   }
@@ -452,20 +455,30 @@ function newerThan(
   });
 }
 
+/** Whether everything has been forgotten since the turn arrived, by the clock of this process. */
+function isErasedSince(
+  { erasedAt = 0 }: Conversation, { waitedMs = () => 0 }: TurnOpening,
+): boolean {
+  const now = Date.now();
+  return erasedAt > Math.ceil(now - waitedMs()) && erasedAt <= now;
+}
+
 /**
- * Adds a turn that does not run any more, in front of `newer` or at the end. Its run may still say
- * what it has sent: an apology.
+ * Adds a turn that does not run any more, in front of `newer` or at the end, unless it was erased
+ * before it could be added. Its run may still say what it has sent: an apology.
  */
 function addOver(
   conversation: Conversation,
   turnId: string,
-  { runId, text, process, figures }: TurnOpening,
+  opening: TurnOpening,
   { newer, comparison }: {
     readonly newer: TurnRecord | undefined;
     readonly comparison: Comparison | undefined;
   },
   bounds: ConversationBounds,
 ): void {
+  if (isErasedSince(conversation, opening)) return;
+  const { runId, text, process, figures } = opening;
   const record = newTurn(turnId, 'interrupted', runId);
   record.isUnknown = true;
   if (process !== undefined) record.process = process;

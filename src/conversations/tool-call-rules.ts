@@ -63,6 +63,10 @@ export interface ToolResult extends Claimer {
   readonly handOver?: string | undefined;
   /** Set if the call has claimed a key. */
   readonly once?: OnceResult | undefined;
+  /** What the run has said and called, should the store have lost the call. */
+  readonly messages?: readonly Message[] | undefined;
+  /** See `OpenedTurn`. What was erased since does not come back with a result. Default 0. */
+  readonly erasedAt?: number | undefined;
 }
 
 const NO_CLAIMS: readonly ClaimOutcome[] = [];
@@ -132,10 +136,12 @@ export function noteToolResult(
     if (state === 'completed')
       for (const turn of conversation.turns) completeJoined(conversation, turn, once.key, content);
   }
-  const { messages = [] } = record ?? {};
-  const index = record === undefined ? -1 : indexOfCall(record, { runId, toolCallId });
+  if (record === undefined) return NOTHING_KEPT;
+  if (isLost(conversation, record, result)) putBack(conversation, record, result);
+  const { messages = [] } = record;
+  const index = indexOfCall(record, { runId, toolCallId });
   const call = messages[index];
-  if (record === undefined || call?.role !== 'tool') return NOTHING_KEPT;
+  if (call?.role !== 'tool') return NOTHING_KEPT;
   const isDiscarded = record.isDiscarded === true;
   const isStateKept = !isDiscarded && keepState(conversation, agentState, result.process);
   const written = isStateKept ? ALL_KEPT : STATE_DROPPED;
@@ -147,6 +153,30 @@ export function noteToolResult(
   if (state === 'completed') completeJoined(conversation, record, call.key, content);
   trim(conversation, bounds);
   return written;
+}
+
+/**
+ * Whether the store has lost the call of a run that no longer owns the turn. A run that does
+ * settles it with all its calls.
+ */
+function isLost(
+  { erasedAt: erasedNow = 0 }: Conversation,
+  record: TurnRecord,
+  { runId, toolCallId, state, erasedAt = 0 }: ToolResult,
+): boolean {
+  const isKnown = indexOfCall(record, { runId, toolCallId }) !== -1;
+  return !isKnown && record.runId !== runId && state !== 'interrupted' && erasedNow <= erasedAt;
+}
+
+/** Puts the call back among those of earlier runs. */
+function putBack(
+  conversation: Conversation, record: TurnRecord, { toolCallId, messages = [] }: ToolResult,
+): void {
+  const isIt = (result: ToolMessage): boolean => result.toolCallId === toolCallId;
+  const round = roundsOf(messages, isIt, { content: '', state: 'interrupted' });
+  if (round.length === 0) return;
+  const leading = [...leadingMessages(record), ...round];
+  rewrite(conversation, record, [...leading, ...ownMessages(record)], leading.length);
 }
 
 /**

@@ -212,14 +212,16 @@ export function storeResult(
   outcome: ToolCallResult,
   done: () => void,
 ): void {
-  const { conversationId, turnId, runId, liveState, log, isStored } = turn;
+  const { conversationId, turnId, runId, erasedAt, liveState, log, isStored } = turn;
   const { spoken: { call: { id } }, key } = call;
   const { state, content, handOver } = outcome;
   if (!isStored || state === 'running') return done();
   const logged = { conversationId, turnId, tool: toolNameOf(call) };
   const once = onceResultOf(call, outcome);
+  const { process } = host;
+  const messages = process === undefined ? undefined : turn.spoken.messages(turnId, 'open');
   const result = {
-    turnId, runId, process: host.process, toolCallId: id, state, content, handOver, once,
+    turnId, runId, process, toolCallId: id, state, content, handOver, once, messages, erasedAt,
   };
   const write = persist(() => {
     const agentState = liveState?.textToStore(log, conversationId);

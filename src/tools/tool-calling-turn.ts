@@ -30,6 +30,8 @@ export interface ToolCallingTurn {
   readonly settlesAtMs: number;
   /** Whether its tools may change anything: see `OpenedTurn.mayAct`. */
   readonly mayAct: boolean;
+  /** See `OpenedTurn`. */
+  readonly erasedAt: number;
   /** Fires when the turn is over, unless it completes. */
   readonly signal: AbortSignal;
   /** False for a turn that leaves nothing in history. */

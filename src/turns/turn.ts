@@ -168,6 +168,11 @@ export class Turn implements TurnRun, DeliveredTurn {
   }
 
   /** See `ToolCallingTurn`. */
+  get erasedAt(): number {
+    return this.opened?.erasedAt ?? 0;
+  }
+
+  /** See `ToolCallingTurn`. */
   get mayBeReplaced(): boolean {
     return this.#transcript !== undefined;
   }

@@ -6,7 +6,7 @@ import { describe, it } from 'node:test';
 
 import { soon } from '../../src/base/awaitable.ts';
 import {
-  emptyConversation, historyOf, type Conversation,
+  clearTurns, emptyConversation, historyOf, type Conversation,
 } from '../../src/conversations/conversation.ts';
 import { openTurn, PROMPT_MS, type TurnOpening } from '../../src/conversations/rules.ts';
 import { hold, HeldReply } from '../conversations/asking-back.ts';
@@ -106,6 +106,23 @@ describe('an opening that waited for the store', () => {
     assert.equal(open(conversation, 'a', 'a', { isOver: () => true }), 'over');
     assert.deepEqual(outline(conversation), ['b open', 'a interrupted']);
     assert.equal(conversation.openTurns, 1);
+  });
+
+  // Seed 401212 of the fleet: the words waited for a store, and stood in what was erased meanwhile.
+  it('leaves no words in a conversation that was erased after they arrived', (t) => {
+    const now = Date.now();
+    t.mock.method(Date, 'now', () => now);
+    const isOver = (): boolean => true;
+    for (const [waitedMs, left] of [[250, []], [0.5, ['a interrupted']]] as const) {
+      const conversation = emptyConversation('c');
+      clearTurns(conversation);
+      assert.equal(open(conversation, 'a', 'a', { isOver, waitedMs: () => waitedMs }), 'over');
+      assert.deepEqual(outline(conversation), left);
+    }
+    const ahead = emptyConversation('c'); // erased by a process whose clock is an hour ahead
+    clearTurns(ahead, now + HOUR);
+    open(ahead, 'a', 'a', { isOver, waitedMs: () => 250 });
+    assert.deepEqual(outline(ahead), ['a interrupted']);
   });
 });
 

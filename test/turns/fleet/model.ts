@@ -194,7 +194,7 @@ export class FleetModel {
     const last = replies.at(-1);
     const newest = turn.runs.at(-1);
     const isSteady = this.#without('slow', 'down', 'losses', 'clear');
-    if (current !== undefined && current !== newest?.n && isSteady)
+    if (current !== undefined && current !== newest?.n && isSteady && !isTakenBack(turn, current))
       yield `has the words of run ${current}, and run ${newest?.n} is the newest`;
     const run = turn.runs.find(({ n }) => n === current);
     const text = pieces.filter(({ n }) => n === current).map(({ piece }) => piece).join('');
@@ -339,19 +339,31 @@ function mayActAgain({ ended, isLost, isCleared }: Act): boolean {
   return ended === 'did nothing' || isLost || (isCleared && ended !== 'not yet');
 }
 
+/** Whether the run's process got the turn again after the newest run had begun elsewhere. */
+function isTakenBack({ deliveries, runs }: FleetTurn, n: number): boolean {
+  const newest = runs.at(-1);
+  const since = newest === undefined ? [] : deliveries.slice(deliveries.indexOf(newest.delivery));
+  const owner = runs.find((run) => run.n === n);
+  return since.some(({ process, run }) => run === undefined && process === owner?.process);
+}
+
 /**
  * Whether the turn arrived before the other one, and must stand before it: in another process one
  * that arrived a moment before may open a moment later, and one that was delivered again may open
- * only then.
+ * only then. Which delivery has opened the other one is known only if it was the first.
  */
 function isOlder({ deliveries }: FleetTurn, than: FleetTurn): boolean {
   const own = deliveries.at(-1);
   // A process may die before it has opened the turn.
-  const other = than.deliveries.find(({ process, run }) => !process.isDead || run !== undefined);
-  if (own === undefined || other === undefined) return false;
-  return own.process === other.process
-    ? own.step < other.step
-    : own.arrivedAtMs + PROMPT_MS <= other.arrivedAtMs;
+  const others = than.deliveries.filter(({ process, run }) => !process.isDead || run !== undefined);
+  const first = others.findIndex(({ run }) => run !== undefined);
+  const opening = first === -1 ? others : others.slice(0, first + 1);
+  if (own === undefined || opening.length === 0) return false;
+  return opening.every((other) =>
+    own.process === other.process
+      ? own.step < other.step
+      : own.arrivedAtMs + PROMPT_MS <= other.arrivedAtMs,
+  );
 }
 
 function messagesOf({ words }: FleetTurn, history: readonly Message[]): readonly Message[] {

@@ -1,0 +1,87 @@
+// A result is worth more than the record of its call: stores lose writes, and tools return late.
+
+import assert from 'node:assert/strict';
+import { describe, it } from 'node:test';
+
+import {
+  clearTurns, emptyConversation, historyOf, type Conversation,
+} from '../../src/conversations/conversation.ts';
+import type { Message } from '../../src/conversations/message.ts';
+import { openTurn } from '../../src/conversations/rules.ts';
+import { noteToolResult, type ToolResult } from '../../src/conversations/tool-call-rules.ts';
+
+const BOUNDS = { maxMessages: 200, maxTextLength: 1_048_576 };
+const PAID = { role: 'tool', turnId: 't1', toolCallId: 'a', runId: 1, key: 'key' } as const;
+
+/** What run 1 of turn t1 in process a has called. The store knows nothing of it. */
+const CALLED: readonly Message[] = [
+  {
+    role: 'assistant', content: 'One moment. ', turnId: 't1', state: 'open',
+    toolCalls: [{ id: 'a', name: 'pay', args: '{}' }],
+  },
+  { ...PAID, content: '{"paid":1}', state: 'completed' },
+];
+
+function open(conversation: Conversation, turnId: string, runId: number, process: string): void {
+  const isAlive = (): boolean => true;
+  openTurn(conversation, { turnId, runId, text: turnId, process, isAlive }, BOUNDS);
+}
+
+function returns(conversation: Conversation, more: Partial<ToolResult> = {}): boolean {
+  const call = { turnId: 't1', runId: 1, process: 'a', toolCallId: 'a' };
+  const result = { ...call, state: 'completed', content: '{"paid":1}', messages: CALLED } as const;
+  return noteToolResult(conversation, { ...result, ...more }, BOUNDS).isKept;
+}
+
+function paid(conversation: Conversation): readonly string[] {
+  return historyOf(conversation).flatMap(({ role, content }) => (role === 'tool' ? [content] : []));
+}
+
+describe('the result of a call that the store has lost', () => {
+  // Seed 200345 of the fleet: process a ran the turn and its tool, the store lost that, and another
+  // process began the turn anew.
+  it('is in its turn, which another run owns by now, behind a request without words', () => {
+    const conversation = emptyConversation('c');
+    open(conversation, 't1', 2, 'b');
+    assert.equal(returns(conversation), true);
+    assert.deepEqual(historyOf(conversation), [
+      { role: 'user', content: 't1', turnId: 't1' },
+      { ...CALLED[0], content: '', state: 'interrupted' },
+      { ...PAID, content: '{"paid":1}', state: 'completed' },
+      { role: 'assistant', content: '', turnId: 't1', state: 'open' },
+    ].map((message) => historyForm(message as Message)));
+    assert.equal(returns(conversation), true);
+    assert.deepEqual(paid(conversation), ['{"paid":1}']); // not twice
+  });
+
+  it('is left to a run that owns its turn, which settles it with all its calls', () => {
+    const conversation = emptyConversation('c');
+    open(conversation, 't1', 1, 'a');
+    assert.equal(returns(conversation), false);
+    assert.deepEqual(paid(conversation), []);
+  });
+
+  it('is not kept for a call that did nothing, or for a turn that is gone', () => {
+    const conversation = emptyConversation('c');
+    assert.equal(returns(conversation), false);
+    open(conversation, 't1', 2, 'b');
+    assert.equal(returns(conversation, { state: 'interrupted' }), false);
+    assert.deepEqual(paid(conversation), []);
+  });
+
+  it('does not return to a turn that was erased and delivered again', () => {
+    const conversation = emptyConversation('c');
+    clearTurns(conversation);
+    open(conversation, 't1', 2, 'b');
+    assert.equal(returns(conversation, { erasedAt: 0 }), false);
+    assert.equal(returns(conversation, { erasedAt: conversation.erasedAt }), true);
+    assert.deepEqual(paid(conversation), ['{"paid":1}']);
+  });
+});
+
+/** History does not tell which run made a call. */
+function historyForm(message: Message): Message {
+  if (message.role !== 'tool') return message;
+  const { runId: _runId, ...rest } = message;
+  return rest;
+}
