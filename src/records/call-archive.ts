@@ -18,10 +18,11 @@ export interface CallArchive {
   all(): AsyncIterable<CallRecord>;
 
   /**
-   * Erases the records of a conversation or a session, including fragments left by a full disk.
-   * Yields each erased record.
+   * Erases the records that are meant, and fragments left by a full disk that have the text as a
+   * value. Default: the records of a conversation or a session, at whichever agent. Yields each
+   * erased record.
    */
-  erase(id: string): AsyncIterable<CallRecord>;
+  erase(text: string, isMeant?: (record: CallRecord) => boolean): AsyncIterable<CallRecord>;
 
   close(): Promise<void>;
 }

@@ -100,16 +100,18 @@ export class CallFile implements CallArchive {
     }
   }
 
-  async *erase(id: string): AsyncGenerator<CallRecord, void, undefined> {
+  async *erase(
+    text: string, isMeant = (record: CallRecord): boolean => isOf(record, text),
+  ): AsyncGenerator<CallRecord, void, undefined> {
     for (const path of await this.#paths()) {
       const file = await openIfThere(path, constants.O_RDWR);
       if (file === undefined) continue;
       try {
         for await (const line of linesOf(file, path)) {
-          const text = line.bytes.toString();
-          const record = parseCallRecord(text);
+          const written = line.bytes.toString();
+          const record = parseCallRecord(written);
           const isErased =
-            record === undefined ? text.includes(JSON.stringify(id)) : isOf(record, id);
+            record === undefined ? written.includes(JSON.stringify(text)) : isMeant(record);
           if (!isErased) continue;
           const spaces = Buffer.alloc(line.bytes.length, SPACE);
           await file.write(spaces, 0, spaces.length, line.offset);

@@ -61,10 +61,12 @@ export class CallStore implements CallArchive {
     }
   }
 
-  async *erase(id: string): AsyncGenerator<CallRecord, void, undefined> {
+  async *erase(
+    id: string, isMeant = (record: CallRecord): boolean => isOf(record, id),
+  ): AsyncGenerator<CallRecord, void, undefined> {
     for await (const [recordId, stored] of this.#stored()) {
       const record = recordIn(stored);
-      if (record === undefined || !isOf(record, id)) continue;
+      if (record === undefined || !isMeant(record)) continue;
       await remove(this.#parts, recordId);
       yield record;
     }

@@ -3,6 +3,7 @@ import { resolve } from 'node:path';
 import type { CallArchive } from './call-archive.ts';
 import { CallRecorder, type CallRecords } from './call-recorder.ts';
 import {
+  openAllParts,
   openParts,
   type OpenStoreOptions,
   type StoreSettings,
@@ -32,7 +33,7 @@ export async function openCallRecords(
   settings: CallRecordSettings,
   options: OpenStoreOptions,
 ): Promise<CallRecords | undefined> {
-  const archive = await openCallArchive(settings, options);
+  const archive = await open(settings, options, openParts);
   if (archive === undefined) return undefined;
   await archive.begin();
   const { callRecordsState: hasState, captureModelRequests: hasRequests } = settings;
@@ -43,10 +44,18 @@ export async function openCallRecords(
   return new CallRecorder({ archive, log: options.log, idleMs, contents });
 }
 
-/** Like `openCallRecords`, for reading and erasing records. */
-export async function openCallArchive(
+/** Like `openCallRecords`, for reading and erasing records: those of all nodes of a cluster. */
+export function openCallArchive(
   settings: CallRecordSettings,
   options: OpenStoreOptions,
+): Promise<CallArchive | undefined> {
+  return open(settings, options, openAllParts);
+}
+
+async function open(
+  settings: CallRecordSettings,
+  options: OpenStoreOptions,
+  openStored: typeof openParts,
 ): Promise<CallArchive | undefined> {
   const { callRecords, callRecordsDays: days, conversationStore } = settings;
   if (callRecords === undefined) return undefined;
@@ -60,5 +69,5 @@ export async function openCallArchive(
     throw new StoreError(`CALL_RECORDS=store needs a store that outlives the process: ${remedy}`);
   }
   const { CallStore } = await import('./call-store.ts');
-  return new CallStore({ parts: await openParts(settings, options), days });
+  return new CallStore({ parts: await openStored(settings, options), days });
 }

@@ -30,8 +30,10 @@ export class CallArchiveInMemory implements CallArchive {
     yield* this.kept.all;
   }
 
-  async *erase(id: string): AsyncGenerator<CallRecord, void, undefined> {
-    yield* this.kept.all.filter((record) => isOf(record, id));
+  async *erase(
+    id: string, isMeant = (record: CallRecord): boolean => isOf(record, id),
+  ): AsyncGenerator<CallRecord, void, undefined> {
+    yield* this.kept.all.filter(isMeant);
   }
 
   close(): Promise<void> {

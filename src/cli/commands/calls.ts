@@ -1,5 +1,6 @@
 // `layercode-microserver calls`: reads and erases the records of calls that CALL_RECORDS keeps.
 
+import { StoreError } from '../../conversations/stores/store-error.ts';
 import { isOf, type CallArchive } from '../../records/call-archive.ts';
 import { isMeant, type CallFilter } from '../../records/call-filter.ts';
 import { CALL_OUTCOMES, type CallRecord } from '../../records/call-record.ts';
@@ -214,16 +215,16 @@ async function* recordsOf(
 
 const HEADINGS = ['started', 'seconds', 'turns', 'outcome', 'conversation', 'session', 'from'];
 
+/** Lists what can be read, also if that is not all. */
 async function list(place: Place): Promise<void> {
   const rows: string[][] = [];
-  for await (const record of recordsOf(undefined, place)) {
-    if (!isMeant(record, place.filter)) continue;
-    const { startedAt, durationMs, turns, outcome, conversationId, sessionId, from } = record;
-    const cells = [
-      startedAt, String(Math.round(durationMs / 1_000)), String(turns.length), outcome,
-      conversationId, sessionId, from ?? '',
-    ];
-    rows.push(cells.map((cell) => printable(cell, ' ')));
+  let failure: StoreError | undefined;
+  try {
+    for await (const record of recordsOf(undefined, place))
+      if (isMeant(record, place.filter)) rows.push(rowOf(record));
+  } catch (error) {
+    if (!(error instanceof StoreError)) throw error;
+    failure = error;
   }
   rows.sort(([a = ''], [b = '']) => (a < b ? -1 : Number(a > b)));
   rows.unshift(HEADINGS);
@@ -234,6 +235,16 @@ async function list(place: Place): Promise<void> {
     const line = row.map((cell, column) => cell.padEnd(widths[column] ?? 0)).join('  ');
     await write(place.terminal.stdout, `${line.trimEnd()}\n`);
   }
+  if (failure !== undefined) throw failure;
+}
+
+function rowOf(record: CallRecord): string[] {
+  const { startedAt, durationMs, turns, outcome, conversationId, sessionId, from } = record;
+  const cells = [
+    startedAt, String(Math.round(durationMs / 1_000)), String(turns.length), outcome,
+    conversationId, sessionId, from ?? '',
+  ];
+  return cells.map((cell) => printable(cell, ' '));
 }
 
 async function show(id: string, place: Place): Promise<void> {

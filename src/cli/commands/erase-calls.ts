@@ -1,7 +1,9 @@
 // `calls erase`: what is erased of an id or of a caller, and what cannot be reached.
 
+import { StoreError } from '../../conversations/stores/store-error.ts';
 import { createLogger } from '../../log.ts';
 import type { CallArchive } from '../../records/call-archive.ts';
+import type { CallRecord } from '../../records/call-record.ts';
 import type { Settings } from '../../settings/settings.ts';
 import { CommandError, type Terminal } from '../terminal/command.ts';
 import { interruptedError, write } from '../terminal/output.ts';
@@ -18,13 +20,63 @@ export function nothingOf(id: string): string {
   return `nothing is known here about ${JSON.stringify(printable(id, ' ').slice(0, 256))}`;
 }
 
-/** Erases the records of a conversation or a session, and the conversation. */
+/** What has been erased, and why that is not all. */
+class Erasure {
+  #count = 0;
+  readonly #failures = new Set<string>();
+  readonly #place: ErasingPlace;
+
+  constructor(place: ErasingPlace) {
+    this.#place = place;
+  }
+
+  async erased(what: string): Promise<void> {
+    this.#count += 1;
+    await write(this.#place.terminal.stdout, `erased ${what}\n`);
+    this.#stopIfInterrupted();
+  }
+
+  /** A store may fail for a part of what it holds: the rest is erased all the same. */
+  async attempt(step: () => Promise<void>): Promise<void> {
+    this.#stopIfInterrupted();
+    try {
+      await step();
+    } catch (error) {
+      if (!(error instanceof StoreError)) throw error;
+      this.#failures.add(error.message);
+    }
+  }
+
+  /** Says what is not erased. Throws if that is more than what nobody could reach. */
+  async end(id: string, number?: string): Promise<void> {
+    const failures = [...this.#failures];
+    const { settings, terminal } = this.#place;
+    await write(terminal.stdout, notReached(settings, failures, number));
+    if (failures.length > 0)
+      throw new CommandError('not everything is erased: run this again when the store works');
+    if (this.#count === 0) throw new CommandError(nothingOf(id));
+  }
+
+  #stopIfInterrupted(): void {
+    const { interrupted } = this.#place.terminal;
+    if (interrupted.aborted) throw interruptedError(interrupted);
+  }
+}
+
+/** Erases the records of a conversation or a session, and the conversation, at every agent. */
 export async function eraseId(id: string, place: ErasingPlace): Promise<void> {
+  const erasure = new Erasure(place);
   const conversationIds = new Set([id]);
-  const records = await eraseRecords(id, conversationIds, place);
-  const conversations = await eraseConversations(conversationIds, undefined, place);
-  await write(place.terminal.stdout, notReached(place.settings));
-  if (records + conversations === 0) throw new CommandError(nothingOf(id));
+  await erasure.attempt(async () => {
+    for await (const record of place.archive.erase(id)) {
+      conversationIds.add(record.conversationId);
+      await erasure.erased(nameOf(record));
+    }
+  });
+  const agents = place.settings.agents.map(({ name }) => `${name}/`);
+  const keys = [...conversationIds].flatMap((one) => [one, ...agents.map((agent) => agent + one)]);
+  await eraseConversations(keys, undefined, place, erasure);
+  await erasure.end(id);
 }
 
 /**
@@ -32,76 +84,61 @@ export async function eraseId(id: string, place: ErasingPlace): Promise<void> {
  * last call came from it.
  */
 export async function eraseCaller(number: string, place: ErasingPlace): Promise<void> {
-  const { archive, settings, terminal: { stdout, interrupted } } = place;
-  const sessions = new Set<string>();
-  const conversationIds = new Set<string>();
-  for await (const { from, conversationId, sessionId } of archive.all()) {
-    if (interrupted.aborted) throw interruptedError(interrupted);
-    if (from !== number) continue;
-    sessions.add(sessionId);
-    conversationIds.add(conversationId);
-  }
-  let records = 0;
-  // Of a line that a full disk cut off, perhaps only the number can be read.
-  for (const sessionId of [number, ...sessions])
-    records += await eraseRecords(sessionId, new Set(), place);
-  const conversations = await eraseConversations(conversationIds, number, place);
-  await write(stdout, notReached(settings, number));
-  if (records + conversations === 0) throw new CommandError(nothingOf(number));
+  const { archive, settings } = place;
+  const erasure = new Erasure(place);
+  const keys = new Set<string>();
+  await erasure.attempt(async () => {
+    for await (const record of archive.erase(number, ({ from }) => from === number)) {
+      const { agent, conversationId } = record;
+      const isOneOfSeveral = settings.agents.some(({ name }) => name === agent);
+      keys.add(isOneOfSeveral ? `${agent}/${conversationId}` : conversationId);
+      await erasure.erased(nameOf(record));
+    }
+  });
+  await eraseConversations(keys, number, place, erasure);
+  await erasure.end(number, number);
 }
 
-/** Returns how many there were. Adds the ids of their conversations to the set. */
-async function eraseRecords(
-  id: string, conversationIds: Set<string>, { archive, terminal }: ErasingPlace,
-): Promise<number> {
-  let count = 0;
-  for await (const { conversationId, sessionId } of archive.erase(id)) {
-    count += 1;
-    conversationIds.add(conversationId);
-    await write(terminal.stdout, `erased the record of session ${printable(sessionId, ' ')}\n`);
-  }
-  return count;
+function nameOf({ sessionId }: CallRecord): string {
+  return `the record of session ${printable(sessionId, ' ')}`;
 }
 
-/**
- * Erases conversations by their ids, and those of a caller if a number is given. Returns how many
- * existed.
- */
+/** Erases conversations by their keys, and those of a caller if a number is given. */
 async function eraseConversations(
-  ids: ReadonlySet<string>,
+  keys: Iterable<string>,
   number: string | undefined,
-  { settings, terminal: { directory, stdout, interrupted } }: ErasingPlace,
-): Promise<number> {
-  if (settings.conversationStore === 'memory') return 0;
-  const [{ openParts }, { eraseStored }, { conversationsOfCaller }] = await Promise.all([
+  { settings, terminal: { directory } }: ErasingPlace,
+  erasure: Erasure,
+): Promise<void> {
+  if (settings.conversationStore === 'memory') return;
+  const [{ openAllParts }, { eraseStored }, { conversationsOfCaller }] = await Promise.all([
     import('../../conversations/stores/open-store.ts'),
     import('../../conversations/stores/erase-stored.ts'),
     import('../../conversations/stores/conversations-of-caller.ts'),
   ]);
   const log = createLogger({ level: 'silent', write: () => undefined });
-  const parts = await openParts(settings, { log, directory });
+  const parts = await openAllParts(settings, { log, directory });
   const ttlMs = settings.conversationTtlSeconds * 1_000;
-  let count = 0;
-  const erase = async (key: string): Promise<void> => {
-    if (interrupted.aborted) throw interruptedError(interrupted);
-    if (!(await eraseStored(parts, key, ttlMs))) return;
-    count += 1;
-    await write(stdout, `erased the conversation ${printable(key, ' ')}\n`);
-  };
+  const erase = (key: string): Promise<void> =>
+    erasure.attempt(async () => {
+      if (await eraseStored(parts, key, ttlMs))
+        await erasure.erased(`the conversation ${printable(key, ' ')}`);
+    });
   try {
-    const names = settings.agents.map(({ name }) => `${name}/`);
-    for (const id of ids)
-      for (const key of [id, ...names.map((name) => name + id)]) await erase(key);
-    if (number !== undefined)
+    for (const key of keys) await erase(key);
+    if (number === undefined) return;
+    await erasure.attempt(async () => {
       for await (const key of conversationsOfCaller(parts, number)) await erase(key);
+    });
   } finally {
     await parts.close();
   }
-  return count;
 }
 
 function notReached(
-  { callRecords, conversationStore, conversationTtlSeconds }: Settings, number?: string,
+  { callRecords, conversationStore, conversationTtlSeconds }: Settings,
+  failures: readonly string[],
+  number?: string,
 ): string {
   const copies = callRecords === 'store' ? 'of the store' : 'of the files';
   const memory =
@@ -112,6 +149,7 @@ function notReached(
   const withoutNumber = 'calls that do not name the number: from a browser, or with it withheld';
   return [
     'not reached:',
+    ...failures.map((failure) => `  ${failure}`),
     '  log lines, which contain ids and times but no words',
     `  backups and copies ${copies}, and traces of erased data on disk`,
     '  what calls export has printed, and traces that a collector keeps',

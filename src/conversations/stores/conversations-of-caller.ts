@@ -6,8 +6,7 @@ const CONTROL = /\p{Cc}/u;
 
 /**
  * The keys of the conversations whose last telephone call came from this number. Reads all that is
- * stored, page by page, so it takes time where there is much. In a Redis cluster: those of one
- * node.
+ * stored, page by page, so it takes time where there is much.
  */
 export async function* conversationsOfCaller(
   parts: PartStore, number: string,

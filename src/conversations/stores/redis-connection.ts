@@ -81,6 +81,11 @@ export class RedisConnection implements RedisClient, RedisSubscriber {
     return this.#send((client) => client.dbSize());
   }
 
+  /** Which node of a cluster serves which slots. Rejects if the server is not one. */
+  clusterSlots(): Promise<unknown> {
+    return this.#send((client) => client.sendCommand(['CLUSTER', 'SLOTS']));
+  }
+
   publish(channel: string, message: string): Promise<unknown> {
     return this.#send((client) => client.publish(channel, message));
   }

@@ -7,10 +7,15 @@ import { pathToFileURL } from 'node:url';
 
 import { codeOf } from '../../base/code-of.ts';
 import type { Logger } from '../../log.ts';
+import type { PartStore } from './part-store.ts';
 import { RedisChannel } from './redis-channel.ts';
+import { nodeName, RedisCluster } from './redis-cluster.ts';
 import { isAnswer, RedisConnection, type RedisPackage, type RedisTls } from './redis-connection.ts';
+import { parseSlots, type SlotRange } from './redis-slots.ts';
 import { RedisStore } from './redis-store.ts';
-import { parseRedisUrl, type RedisTlsFiles } from './redis-url.ts';
+import {
+  parseRedisUrl, type RedisAddress, type RedisTarget, type RedisTlsFiles,
+} from './redis-url.ts';
 import { StoreError } from './store-error.ts';
 
 const INSTALL = 'npm install redis@6';
@@ -47,6 +52,35 @@ export async function openRedisStore(
 }
 
 /**
+ * Opens all that is stored, for a command that reads or erases everything. Like `openRedisStore`,
+ * but where the server is a node of a cluster, it opens all its nodes. A node that cannot be
+ * reached is no error until something is asked of it.
+ */
+export async function openWholeRedis(url: string, options: RedisOpenOptions): Promise<PartStore> {
+  const { target, tls, loaded } = await wayTo(url, options.directory);
+  const open = (address: RedisAddress): RedisConnection =>
+    new RedisConnection({ ...target, addresses: [address] }, tls, loaded);
+  const [address] = target.addresses;
+  if (address === undefined || target.sentinelName !== undefined)
+    return openRedisStore(url, options);
+  const asked = open(address);
+  const slotsNow = async (): Promise<readonly SlotRange[]> =>
+    parseSlots(await asked.clusterSlots(), address);
+  let ranges: readonly SlotRange[];
+  try {
+    await asked.connect();
+    ranges = await slotsNow();
+  } catch {
+    asked.close();
+    return openRedisStore(url, options); // it is no cluster, or says there why it does not serve
+  }
+  const addresses = new Map(ranges.map((range) => [nodeName(range), range.address]));
+  const nodes = [...addresses].map(([name, at]) => ({ name, connection: open(at) }));
+  await Promise.all(nodes.map(({ connection }) => connection.connect().catch(() => undefined)));
+  return new RedisCluster(nodes, ranges, { slots: slotsNow, close: () => asked.close() });
+}
+
+/**
  * Opens the channel between the processes that use that store, on a connection of its own. Rejects
  * as `openRedisStore` does.
  */
@@ -64,9 +98,20 @@ export async function openRedisChannel(
 }
 
 async function connectionTo(url: string, directory: string): Promise<RedisConnection> {
+  const { target, tls, loaded } = await wayTo(url, directory);
+  return new RedisConnection(target, tls, loaded);
+}
+
+interface WayToRedis {
+  readonly target: RedisTarget;
+  readonly tls: RedisTls | undefined;
+  readonly loaded: RedisPackage;
+}
+
+async function wayTo(url: string, directory: string): Promise<WayToRedis> {
   const target = parseRedisUrl(url);
   const tls = target.tls && readFiles(target.tls, directory);
-  return new RedisConnection(target, tls, await loadRedis(directory));
+  return { target, tls, loaded: await loadRedis(directory) };
 }
 
 /** Why it cannot be used yet. If the server refuses to serve, closes it and rejects. */

@@ -44,11 +44,13 @@ return 1
 /**
  * Returns a cursor for the next call, and some of the keys that begin with `KEYS[1]`, without that
  * beginning. A script, because a client's own prefix is put in front of keys, but not of patterns.
+ * A node of a cluster takes no key that belongs to another: it gets the beginning as an argument.
  */
 const LIST_SCRIPT = `
-local pattern = string.gsub(KEYS[1], '[*?%[%]\\\\^-]', '\\\\%0') .. '*'
+local begun = KEYS[1] or ARGV[2]
+local pattern = string.gsub(begun, '[*?%[%]\\\\^-]', '\\\\%0') .. '*'
 local found = redis.call('SCAN', ARGV[1], 'MATCH', pattern, 'COUNT', 1000)
-for index, key in ipairs(found[2]) do found[2][index] = string.sub(key, #KEYS[1] + 1) end
+for index, key in ipairs(found[2]) do found[2][index] = string.sub(key, #begun + 1) end
 return found
 `;
 
@@ -95,9 +97,27 @@ export class RedisStore implements PartStore {
     return this.#run(id, args);
   }
 
-  async list(prefix: string, after: string): Promise<IdPage> {
-    const begun = PREFIX + keyOf(prefix);
-    const call = { keys: [begun], arguments: [after || '0'] };
+  list(prefix: string, after: string): Promise<IdPage> {
+    return this.#list(prefix, { keys: [redisKeyOf(prefix)], arguments: [after || '0'] });
+  }
+
+  /** Lists what is on this one node of a cluster. The client must not put a prefix in front. */
+  listNode(prefix: string, after: string): Promise<IdPage> {
+    return this.#list(prefix, { keys: [], arguments: [after || '0', redisKeyOf(prefix)] });
+  }
+
+  /** Counts all keys of the database: the server knows that number without a scan. */
+  async count(): Promise<number> {
+    return Number(await this.#client.dbSize());
+  }
+
+  async close(): Promise<void> {
+    if (this.#isClosed) return;
+    this.#isClosed = true;
+    await this.#closeClient?.();
+  }
+
+  async #list(prefix: string, call: RedisScriptCall): Promise<IdPage> {
     const reply = await this.#eval(LIST, call, (found) => found).catch((error: unknown) => {
       const message = `the store cannot list its keys: ${messageOf(error)}`;
       throw new StoreError(message, { cause: error });
@@ -112,19 +132,8 @@ export class RedisStore implements PartStore {
     return { ids, next: cursor === '0' ? undefined : String(cursor) };
   }
 
-  /** Counts all keys of the database: the server knows that number without a scan. */
-  async count(): Promise<number> {
-    return Number(await this.#client.dbSize());
-  }
-
-  async close(): Promise<void> {
-    if (this.#isClosed) return;
-    this.#isClosed = true;
-    await this.#closeClient?.();
-  }
-
   #run(id: string, args: string[]): Promise<true | StoredConversation | undefined> {
-    const call = { keys: [PREFIX + keyOf(id)], arguments: args };
+    const call = { keys: [redisKeyOf(id)], arguments: args };
     return this.#eval(SWAP, call, (reply) => (reply === 1 ? true : storedIn(reply)));
   }
 
@@ -134,6 +143,11 @@ export class RedisStore implements PartStore {
       return this.#client.eval(text, call).then(read); // the server remembers it from now on
     });
   }
+}
+
+/** The key of a conversation's hash. */
+export function redisKeyOf(id: string): string {
+  return PREFIX + keyOf(id);
 }
 
 /**

@@ -171,6 +171,20 @@ for (const [place, environment, skip] of PLACES) {
       await assert.rejects(run('erase', '--from', '+15550100'), /nothing is known here about/);
     });
 
+    it('erases by number no call of another caller whose ids are the same', async () => {
+      const { environment, directory } = terminal;
+      const archive = await openCallArchive(parseSettings(environment, []), { log, directory });
+      const other = recordOf('s-1', 'c-1', '2026-11-25T15:00:00.000Z');
+      const key = { conversationKey: 'sales/c-1', sessionId: 's-1' };
+      await archive?.keep(key, { ...other, agent: 'sales', from: '+15550199' });
+      await archive?.close();
+      assert.equal(await run('erase', '--from', '+15550100'), 0);
+      const before = terminal.out;
+      await run('export');
+      const left = terminal.out.slice(before.length).trim();
+      assert.equal((JSON.parse(left) as CallRecord).agent, 'sales');
+    });
+
     for (const action of ['show', 'export', 'erase']) {
       it(`fails where ${action} finds nothing of the id`, async () => {
         await assert.rejects(run(action, 'c-9'), /nothing is known here about "c-9"/);
