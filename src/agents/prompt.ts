@@ -1,6 +1,5 @@
-import {
-  UNFINISHED_RESULTS, type AssistantMessage, type Message, type ToolCall,
-} from '../conversations/message.ts';
+import type { AssistantMessage, Message, ToolCall } from '../conversations/message.ts';
+import { UNFINISHED_RESULTS } from '../conversations/unfinished-tool-results.ts';
 import type { ChatMessage } from '../models/model.ts';
 
 /** Tells the model that the caller did not hear the rest. */

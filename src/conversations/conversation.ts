@@ -1,7 +1,7 @@
 // A conversation as plain JSON: its turns in order, an index of their ids, and running totals.
 
 import type { Placeholders } from '../redaction/placeholder.ts';
-import { UNFINISHED_RESULTS, type Message } from './message.ts';
+import type { Message } from './message.ts';
 import { lengthOfOnceCalls, type OnceCalls } from './once-call.ts';
 import type { SpentEntry } from './spending.ts';
 import {
@@ -15,6 +15,7 @@ import {
   textLengthOf,
   type TurnRecord,
 } from './turn-record.ts';
+import { UNFINISHED_RESULTS } from './unfinished-tool-results.ts';
 
 /**
  * The format of the records this version writes.

@@ -69,13 +69,3 @@ export interface ToolCallId {
 
 /** One entry in a conversation's history. Each carries the id of its turn. */
 export type Message = UserMessage | AssistantMessage | ToolMessage;
-
-/** What the model gets for a call of a `once` tool that was refused. JSON text. */
-export const NOT_STARTED = '{"error":"not started"}';
-
-/** What the model gets for a call without a result. JSON text. */
-export const UNFINISHED_RESULTS = {
-  running: '{"status":"still running"}',
-  interrupted: '{"error":"interrupted"}',
-  unknown: '{"error":"outcome unknown"}',
-} as const satisfies Readonly<Record<Exclude<ToolCallState, 'completed'>, string>>;

@@ -1,8 +1,9 @@
 // The rules of calls that act once per conversation: who may start one, and how it ends.
 
 import type { Conversation } from './conversation.ts';
-import { UNFINISHED_RESULTS, type ToolCallId } from './message.ts';
+import type { ToolCallId } from './message.ts';
 import { isSameCall, lengthOfOnceCalls, type OnceCall } from './once-call.ts';
+import { UNFINISHED_RESULTS } from './unfinished-tool-results.ts';
 
 /** Most keys of one conversation, inclusive. A call with one more is refused. */
 export const MAX_ONCE_CALLS = 1_000;

@@ -5,12 +5,7 @@ import { trim, type ConversationBounds } from './bounds.ts';
 import {
   add, findTurn, keepAgent, keepState, rewrite, subtract, type Conversation,
 } from './conversation.ts';
-import {
-  UNFINISHED_RESULTS,
-  type Message,
-  type ToolCallState,
-  type ToolMessage,
-} from './message.ts';
+import type { Message, ToolCallState, ToolMessage } from './message.ts';
 import {
   claimOnce,
   settleOnce,
@@ -28,6 +23,7 @@ import {
   ownMessages,
   type TurnRecord,
 } from './turn-record.ts';
+import { UNFINISHED_RESULTS } from './unfinished-tool-results.ts';
 
 /** What a run has said and called so far, recorded before its calls run. */
 export interface TurnProgress extends Claimer {

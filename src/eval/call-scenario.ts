@@ -3,7 +3,7 @@
 import { isObject } from '../base/fields.ts';
 import { parseJson } from '../base/json.ts';
 import { oneLine } from '../cli/terminal/one-line.ts';
-import { NOT_STARTED } from '../conversations/message.ts';
+import { NOT_STARTED } from '../conversations/unfinished-tool-results.ts';
 import { isToolName } from '../models/well-formed-call.ts';
 import type { CallRecord, RecordedMessage, RecordedTurn } from '../records/call-record.ts';
 import { InventedValues } from './invented-values.ts';

@@ -2,9 +2,10 @@
 
 import { findTurn, type Conversation } from '../conversations/conversation.ts';
 import type { ConversationManager } from '../conversations/manager.ts';
-import { UNFINISHED_RESULTS, type ToolCallId } from '../conversations/message.ts';
+import type { ToolCallId } from '../conversations/message.ts';
 import { isSameCall, type OnceCall } from '../conversations/once-call.ts';
 import { indexOfCall } from '../conversations/turn-record.ts';
+import { UNFINISHED_RESULTS } from '../conversations/unfinished-tool-results.ts';
 import type { ToolCallResult } from './tool-calls-running.ts';
 import type { Answers } from './tool-question.ts';
 

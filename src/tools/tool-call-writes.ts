@@ -1,12 +1,12 @@
 // What is stored of tool calls: that they begin, and what they returned.
 
 import { andThen, type Awaitable } from '../base/awaitable.ts';
-import { UNFINISHED_RESULTS } from '../conversations/message.ts';
 import type { OnceCall } from '../conversations/once-call.ts';
 import type { OnceClaim, OnceResult } from '../conversations/once-rules.ts';
 import { persist, WRITE_DELAYS_MS } from '../conversations/persist.ts';
 import type { UpdateOptions } from '../conversations/store.ts';
 import type { Ownership, TurnProgress } from '../conversations/tool-call-rules.ts';
+import { UNFINISHED_RESULTS } from '../conversations/unfinished-tool-results.ts';
 import type { ToolCallingTurn, ToolHost } from './tool-calling-turn.ts';
 import { toolNameOf, type NotedToolCall } from './tool-calls-noted.ts';
 import type { ToolCallResult } from './tool-calls-running.ts';

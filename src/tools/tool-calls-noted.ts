@@ -1,8 +1,7 @@
 import type { ConversationManager } from '../conversations/manager.ts';
-import {
-  UNFINISHED_RESULTS, type ToolCall, type ToolCallState, type ToolMessage,
-} from '../conversations/message.ts';
+import type { ToolCall, ToolCallState, ToolMessage } from '../conversations/message.ts';
 import type { ClaimOutcome } from '../conversations/once-rules.ts';
+import { UNFINISHED_RESULTS } from '../conversations/unfinished-tool-results.ts';
 import { callKey, canonicalArguments, onceKey, uniqueKey } from './tool-call-key.ts';
 import type { KnownToolCall } from './tool-calls-earlier.ts';
 import { RunningToolCall } from './tool-calls-running.ts';

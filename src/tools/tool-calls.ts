@@ -5,10 +5,9 @@ import { messageOf } from '../base/message-of.ts';
 import { atMost } from '../base/time-limit.ts';
 import { withoutMessage } from '../base/without-message.ts';
 import type { EarlierToolCall } from '../conversations/discarded-turns.ts';
-import {
-  NOT_STARTED, UNFINISHED_RESULTS, type ToolCall, type ToolMessage,
-} from '../conversations/message.ts';
+import type { ToolCall, ToolMessage } from '../conversations/message.ts';
 import type { OnceCall } from '../conversations/once-call.ts';
+import { NOT_STARTED, UNFINISHED_RESULTS } from '../conversations/unfinished-tool-results.ts';
 import { outcomeElsewhere, type ToolCallElsewhere } from './tool-call-elsewhere.ts';
 import { storeCalls, storeResult } from './tool-call-writes.ts';
 import type { ToolCallingTurn, ToolHost } from './tool-calling-turn.ts';

@@ -11,7 +11,8 @@ import { checkHandOver } from '../agents/speakers.ts';
 import { StateError, TAKEN_ON } from '../agents/state/live-state.ts';
 import type { Awaitable } from '../base/awaitable.ts';
 import type { JsonObject } from '../base/json.ts';
-import { UNFINISHED_RESULTS, type Message, type ToolCall } from '../conversations/message.ts';
+import type { Message, ToolCall } from '../conversations/message.ts';
+import { UNFINISHED_RESULTS } from '../conversations/unfinished-tool-results.ts';
 import type { TurnRun } from './turn-run.ts';
 
 /** What an agent notes about its turn: see `TurnJournal`. */

@@ -1,0 +1,11 @@
+import type { ToolCallState } from './message.ts';
+
+/** What the model gets for a call of a `once` tool that was refused. JSON text. */
+export const NOT_STARTED = '{"error":"not started"}';
+
+/** What the model gets for a call without a result. JSON text. */
+export const UNFINISHED_RESULTS = {
+  running: '{"status":"still running"}',
+  interrupted: '{"error":"interrupted"}',
+  unknown: '{"error":"outcome unknown"}',
+} as const satisfies Readonly<Record<Exclude<ToolCallState, 'completed'>, string>>;
