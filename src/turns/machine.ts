@@ -10,7 +10,7 @@ export type Ending = 'completed' | 'failed' | 'interrupted';
 /**
  * - `opening`: the store opens its record. The agent was not asked yet.
  * - `failed early`, `cut early`: it has ended, and its caller was answered, but the store has not
- *   opened its record yet.
+ *   opened its record yet. If that is what failed, it stays here, and history has nothing of it.
  * - `speaking`: the agent was asked.
  * - `storing`: the reply is complete, and its record is settled before the last event leaves.
  * - `storing a failure`: the same with an apology.
