@@ -6,31 +6,31 @@ import { settingsHelp } from '../../src/settings/help.ts';
 import { settingRows } from '../../src/settings/table.ts';
 import { readPage } from '../fixtures/pages.ts';
 
-/** By the first flag: all flags, what they mean, take and default to, as an operator reads them. */
+/** By variable: what a setting means, takes and defaults to, as an operator reads it. */
 type Shown = Readonly<Record<string, readonly string[]>>;
 
-/** What a help text prints between the brackets, with its lines joined. */
+/** What a help text prints, with its lines joined. A variable is named as its last flag is. */
 function printed(help: string): Shown {
   const entries = help
     .slice(help.indexOf('\nServer\n'), help.indexOf('\nOther\n'))
     .replaceAll(/\n {5,}/g, ' ')
-    .matchAll(/^ {2}(--[a-z-]+(?:, --[a-z-]+)*) +(.*) \[(.*?)(?:; default (.*))?\]$/gm);
+    .matchAll(/^ {2}(?:--[a-z-]+, )?--([a-z-]+) +(.*) \[(.*?)(?:; default (.*))?\]$/gm);
   return Object.fromEntries(
-    [...entries].map(([, flags = '', meaning = '', takes = '', shown = '–']) => [
-      flags.split(', ')[0] ?? '',
-      [flags, meaning, takes, shown],
+    [...entries].map(([, flag = '', meaning = '', takes = '', shown = '–']) => [
+      flag.toUpperCase().replaceAll('-', '_'),
+      [meaning, takes, shown],
     ]),
   );
 }
 
 /** What the tables of the page say. */
 function written(page: string): Shown {
-  const rows = page.matchAll(/^\| `[A-Z][A-Z0-9_]*` \| (`--.*?) \| (.*?) \| (.*?) \| (.*) \|$/gm);
+  const rows = page.matchAll(/^\| `([A-Z][A-Z0-9_]*)` \| (.*?) \| (.*?) \| (.*) \|$/gm);
   return Object.fromEntries(
-    [...rows].map(([, cell = '', shown = '', takes = '', meaning = '']) => {
-      const flags = cell.replaceAll('`', '');
-      return [flags.split(', ')[0] ?? '', [flags, meaning, takes, shown.replaceAll('`', '')]];
-    }),
+    [...rows].map(([, variable = '', shown = '', takes = '', meaning = '']) => [
+      variable,
+      [meaning, takes, shown.replaceAll('`', '')],
+    ]),
   );
 }
 
@@ -38,11 +38,11 @@ describe('--help', () => {
   const page = written(readPage('docs/settings.md'));
 
   it('has an entry for each setting', () => {
-    const flags = settingRows.map(({ flags: [flag] }) => flag);
-    assert.deepEqual(Object.keys(printed(settingsHelp())), flags);
+    const variables = settingRows.map(({ variable }) => variable);
+    assert.deepEqual(Object.keys(printed(settingsHelp())), variables);
   });
 
-  it('says of each setting what docs/settings.md says: flags, meaning, bounds, unit, default', () => {
+  it('says of each setting what docs/settings.md says: meaning, bounds, unit, default', () => {
     assert.deepEqual(printed(settingsHelp()), page);
     assert.deepEqual(printed(run.help), page);
   });
