@@ -7,6 +7,9 @@ import { AgentError, getAgent } from '../agents/built-in/registry.ts';
 import { defineAgent, type AgentDefinition } from '../agents/define-agent.ts';
 import { messageOf } from '../base/message-of.ts';
 
+/** What V8 says if an ES module is read as CommonJS. */
+const IN_A_SCRIPT = /^Cannot use import statement outside a module|^Unexpected token 'export'/;
+
 /**
  * Loads a built-in agent by name, or the default export of a module by path (with a slash, or
  * ending in .js, .mjs or .ts), relative to `directory`. Loads TypeScript if Node can (22.18 and
@@ -28,10 +31,7 @@ export async function loadAgent(
     const { href } = pathToFileURL(path);
     loaded = (await import(/* webpackIgnore: true */ href)) as { readonly default?: unknown };
   } catch (cause) {
-    const hint = isUnknownExtension(cause)
-      ? `; Node ${process.versions.node} does not load TypeScript: compile it, or use Node 22.18 or later`
-      : '';
-    const reason = `failed to load: ${messageOf(cause)}${hint}`;
+    const reason = `failed to load: ${messageOf(cause)}${hintOf(cause)}`;
     throw new AgentError(`agent module ${path} ${reason}`, { cause });
   }
   if (loaded.default === undefined)
@@ -43,6 +43,15 @@ export async function loadAgent(
   } catch (cause) {
     throw new AgentError(`agent module ${path}: ${messageOf(cause)}`, { cause });
   }
+}
+
+function hintOf(error: unknown): string {
+  if (isUnknownExtension(error)) {
+    const { node } = process.versions;
+    return `; Node ${node} does not load TypeScript: compile it, or use Node 22.18 or later`;
+  }
+  const isScript = error instanceof SyntaxError && IN_A_SCRIPT.test(error.message);
+  return isScript ? '; name it .mjs, or run: npm pkg set type=module' : '';
 }
 
 function isUnknownExtension(error: unknown): boolean {

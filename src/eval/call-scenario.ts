@@ -13,6 +13,8 @@ const MAX_COMMENT_LENGTH = 200;
 const DIRECTIONS = /[\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]/g;
 /** Tools that act on the call itself, and do so in a scenario, too. */
 const CALL_TOOLS: readonly string[] = ['hang_up', 'transfer_call'];
+/** The result of a call that handed over, as history has it. */
+const HANDED_OVER = /^\{"status":"handed over","agent":"([a-z][a-z0-9-]{0,63})"\}$/;
 
 /**
  * The text of a scenario in which the caller says what they said in the call, and tools return what
@@ -93,6 +95,8 @@ function mocked(content: string): string {
     const { error } = value;
     if (typeof error === 'string' && error.trim() !== '') return `fails ${oneSpaced(error)}`;
   }
+  const [, agent] = HANDED_OVER.exec(content) ?? [];
+  if (agent !== undefined) return `hands-over ${agent}`;
   const json = JSON.stringify(value === undefined ? content : value);
   return `returns ${json.replaceAll('  #', '  \\u0023')}`; // else a comment would begin there
 }

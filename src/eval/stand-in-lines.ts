@@ -12,8 +12,8 @@ const MODEL_RULE =
   'model takes: says TEXT, calls TOOL {…}, waits 2 s, fails 503, refuses or breaks off; '
   + '"then" before it begins the next answer';
 const MOCK_RULE =
-  'mock takes a tool and what it does: returns JSON, fails [TEXT], not-done TEXT or hangs; '
-  + '"after 2 s" may come before it';
+  'mock takes a tool and what it does: returns JSON, fails [TEXT], not-done TEXT, '
+  + 'hands-over AGENT or hangs; "after 2 s" may come before it';
 
 export function parseModelLine(written: string): ModelLine {
   const isNext = /^then\s/.test(written);
@@ -70,6 +70,7 @@ function parseMockOutcome(written: string): MockOutcome {
   if (written === 'hangs') return { kind: 'hangs' };
   if (word === 'fails') return { kind: 'fails', message: rest === '' ? 'the tool failed' : rest };
   if (word === 'not-done' && rest !== '') return { kind: 'not-done', message: rest };
+  if (word === 'hands-over' && /^\S+$/.test(rest)) return { kind: 'hands-over', agent: rest };
   if (word === 'returns') {
     const value = parseJson(rest);
     if (value === undefined) throw new Fault('mock … returns takes JSON: returns {"ok": true}');

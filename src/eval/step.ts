@@ -74,6 +74,7 @@ export type MockOutcome =
   | { readonly kind: 'returns'; readonly value: unknown }
   /** The tool throws. `not-done`: it throws `NotDone`. */
   | { readonly kind: 'fails' | 'not-done'; readonly message: string }
+  | { readonly kind: 'hands-over'; readonly agent: string }
   /** Until its signal fires. */
   | { readonly kind: 'hangs' };
 

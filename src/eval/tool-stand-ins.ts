@@ -1,4 +1,5 @@
 import type { KnownTool } from '../agents/agent.ts';
+import { handOver } from '../tools/tool-hand-over.ts';
 import { NotDone } from '../tools/tool-not-done.ts';
 import type { Tool, ToolContext } from '../tools/tool.ts';
 import { messageOf } from '../base/message-of.ts';
@@ -149,6 +150,8 @@ async function runMock({ afterMs, outcome }: Mock, signal: AbortSignal): Promise
       throw new Error(outcome.message);
     case 'not-done':
       throw new NotDone(outcome.message);
+    case 'hands-over':
+      return handOver(outcome.agent);
     default:
       return outcome satisfies never;
   }

@@ -111,3 +111,12 @@ export function secretsOfPlainRoute(
   const [first] = settings.agents;
   return first === undefined ? settings.webhookSecrets : secretsOfAgent(settings, first.name);
 }
+
+/** Settings in which this agent is called first: one of `AGENTS`, or else the only agent. */
+export function withAgent<
+  S extends { readonly agent: string | undefined; readonly agents: readonly NamedAgent[] },
+>(settings: S, agent: string): S {
+  const named = settings.agents.find(({ name }) => name === agent);
+  if (named === undefined) return { ...settings, agent, agents: [] };
+  return { ...settings, agents: [named, ...settings.agents.filter((other) => other !== named)] };
+}

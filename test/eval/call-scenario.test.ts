@@ -94,6 +94,12 @@ describe('callScenario', () => {
       ['mock look returns 2', 'say Hi']],
     ['a call that was interrupted',
       turn([USER('Hi'), ...used('look', '{"error":"interrupted"}', 'interrupted')]), ['say Hi']],
+    ['a hand-over',
+      turn([USER('Hi'), ...used('pass_on', '{"status":"handed over","agent":"billing"}')]),
+      ['mock pass_on hands-over billing', 'say Hi']],
+    ['a hand-over to what is no name',
+      turn([USER('Hi'), ...used('pass_on', '{"status":"handed over","agent":"a b"}')]),
+      ['mock pass_on returns {"status":"handed over","agent":"a b"}', 'say Hi']],
     ['a call that was not started', turn([USER('Hi'), ...used('look', '{"error":"not started"}')]),
       ['say Hi']],
   ];

@@ -2,8 +2,7 @@
 
 import assert from 'node:assert/strict';
 
-import type { Agent } from '../../src/agents/agent.ts';
-import type { PlayOptions } from '../../src/eval/play-options.ts';
+import type { Cast, PlayOptions } from '../../src/eval/play-options.ts';
 import { playScenario } from '../../src/eval/play-scenario.ts';
 import { problemsOf } from '../../src/eval/problems.ts';
 import type { ScenarioResult } from '../../src/eval/result.ts';
@@ -16,7 +15,7 @@ const SETTINGS = parseSettings({}, []);
 
 /** What makes the script impossible to play to the agent. */
 export function problems(
-  agent: Agent, script: string, options: Partial<PlayOptions> = {},
+  agent: Cast['agent'], script: string, options: Partial<PlayOptions> = {},
 ): readonly string[] {
   const scenario = scenarioOf(parseScript(script, 'a.txt'), 'a.txt');
   return problemsOf(scenario, { settings: SETTINGS, agent }, { ...OPTIONS, ...options });
@@ -24,7 +23,7 @@ export function problems(
 
 /** Plays the script to the agent, which must be possible. */
 export async function play(
-  agent: Agent, script: string, options: Partial<PlayOptions> = {},
+  agent: Cast['agent'], script: string, options: Partial<PlayOptions> = {},
 ): Promise<ScenarioResult> {
   const scenario = scenarioOf(parseScript(script, 'a.txt'), 'a.txt');
   assert.deepEqual(problems(agent, script, options), []);

@@ -149,6 +149,26 @@ describe('playScenario', () => {
     assert.deepEqual(failuresOf(result), []);
   });
 
+  it('has a tool hand the call over, which does not run', async () => {
+    const passOn = tool({
+      name: 'pass_on',
+      description: 'Passes the caller on.',
+      parameters: { type: 'object' },
+      run: () => assert.fail('it ran'),
+    });
+    const front = defineAgent({ name: 'front', prompt: 'You are the desk.', tools: [passOn] });
+    const back = defineAgent({ name: 'back', prompt: 'You do the books.' });
+    const result = await play({ front, back }, `
+      mock pass_on hands-over back
+      say An invoice, please.
+        model calls pass_on
+        model says Which one?
+      expect-prompt You do the books.
+      expect Which one?
+    `);
+    assert.deepEqual(failuresOf(result), []);
+  });
+
   it('does not run a tool with effects that nothing allows', async () => {
     const agent = defineAgent({ name: 'free', prompt: 'Sell.', tools: () => [pay], state: till });
     const result = await play(agent, 'say Hi\nmodel calls pay {"cents": 5}\nmodel says Done.\nexpect D');

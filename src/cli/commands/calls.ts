@@ -10,7 +10,7 @@ import { loadSettings } from '../../settings/load-settings.ts';
 import type { Settings } from '../../settings/settings.ts';
 import { callPage } from './call-page.ts';
 import { describedCall } from './described-call.ts';
-import { eraseCaller, eraseId, nothingOf } from './erase-calls.ts';
+import { eraseCaller, eraseId, noRecordOf } from './erase-calls.ts';
 import {
   CommandError, EXIT, UsageError, type Command, type Terminal,
 } from '../terminal/command.ts';
@@ -226,6 +226,7 @@ async function list(place: Place): Promise<void> {
     if (!(error instanceof StoreError)) throw error;
     failure = error;
   }
+  if (rows.length === 0) place.terminal.stderr.write('No calls found. A record is made when a call is over.\n');
   rows.sort(([a = ''], [b = '']) => (a < b ? -1 : Number(a > b)));
   rows.unshift(HEADINGS);
   const widths = HEADINGS.map((_, column) =>
@@ -255,13 +256,13 @@ async function show(id: string, place: Place): Promise<void> {
     await write(place.terminal.stdout, `${count === 0 ? '' : '\n'}${told}`);
     count += 1;
   }
-  if (count === 0) throw new CommandError(nothingOf(id));
+  if (count === 0) throw new CommandError(noRecordOf(id));
 }
 
 async function showPage(id: string, place: Place): Promise<void> {
   const records: CallRecord[] = [];
   for await (const record of recordsOf(id, place)) records.push(record);
-  if (records.length === 0) throw new CommandError(nothingOf(id));
+  if (records.length === 0) throw new CommandError(noRecordOf(id));
   await write(place.terminal.stdout, callPage(records, place.hasRequests));
 }
 
@@ -271,7 +272,7 @@ async function exportAll(id: string | undefined, place: Place): Promise<void> {
     await write(place.terminal.stdout, `${JSON.stringify(record)}\n`);
     count += 1;
   }
-  if (count === 0 && id !== undefined) throw new CommandError(nothingOf(id));
+  if (count === 0 && id !== undefined) throw new CommandError(noRecordOf(id));
 }
 
 /** A scenario is one call. */
@@ -280,7 +281,7 @@ async function printScenario(id: string, place: Place): Promise<void> {
   const records: CallRecord[] = [];
   for await (const record of recordsOf(id, place)) records.push(record);
   const [record, second] = records;
-  if (record === undefined) throw new CommandError(nothingOf(id));
+  if (record === undefined) throw new CommandError(noRecordOf(id));
   if (second !== undefined) {
     const sessions = records.map(({ sessionId }) => printable(sessionId, ' ')).join(', ');
     throw new CommandError(`this conversation has ${records.length} calls; name one: ${sessions}`);

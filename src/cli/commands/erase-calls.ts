@@ -20,6 +20,11 @@ export function nothingOf(id: string): string {
   return `nothing is known here about ${JSON.stringify(printable(id, ' ').slice(0, 256))}`;
 }
 
+/** A conversation may be under way, or its end not reported. */
+export function noRecordOf(id: string): string {
+  return `${nothingOf(id)}; a record is made when the call is over`;
+}
+
 /** What has been erased, and why that is not all. */
 class Erasure {
   #count = 0;

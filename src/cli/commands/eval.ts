@@ -28,7 +28,8 @@ import { oneLine, shellWord } from '../terminal/one-line.ts';
 import { interruptedError, withBrokenPipes } from '../terminal/output.ts';
 
 const FLAGS = [
-  '--agent', '--runs', '--timeout', '--eval-model', '--compare', '--junit', '--settings-file',
+  '--agent', '--agents', '--runs', '--timeout', '--eval-model', '--compare', '--junit',
+  '--settings-file',
 ] as const;
 const SWITCHES = ['--record', '--live', '--real-tools', '--process', '--json'] as const;
 const DEFAULT_FOLDER = 'evals';
@@ -40,17 +41,20 @@ export const evalCommand: Command = {
   name: 'eval',
   summary: 'Play scenarios to an agent, and say which of them passed.',
   help: `\
-Usage: layercode-microserver eval [--agent AGENT] [--runs N] [--timeout SECONDS] [--real-tools]
-                                  [--process] [--record | --live] [--eval-model MODEL]
-                                  [--compare FILE] [--json] [--junit FILE] [--settings-file PATH]
-                                  [FILE | DIR]...
+Usage: layercode-microserver eval [--agent AGENT | --agents NAME=AGENT,…] [--runs N]
+                                  [--timeout SECONDS] [--real-tools] [--process]
+                                  [--record | --live] [--eval-model MODEL] [--compare FILE]
+                                  [--json] [--junit FILE] [--settings-file PATH] [FILE | DIR]...
 
 Plays each scenario to the agent, on a server and a store of its own, and reports what was not as
 the scenario expects. A scenario is a text file with one step per line; a directory stands for its
 .txt files. Default: ${DEFAULT_FOLDER}/.
 
-  --agent AGENT        The agent: a built-in name or the path of a module. Default: that of the
-                       settings. A scenario that names its agent is played to that one.
+  --agent AGENT        The agent: one of AGENTS, a built-in name or the path of a module. Default:
+                       that of the settings. A scenario that names its agent is played to that one.
+  --agents NAME=AGENT,…
+                       Several agents, as for run. The first one is called, unless a scenario names
+                       another; all of them can be handed over to.
   --runs N             Plays each scenario this often, and prints pass rates. Default: 1.
   --timeout SECONDS    The longest a reply may take. Default: ${DEFAULT_TIMEOUT_SECONDS}.
   --real-tools         Tools with effects run, even if the scenario has no line that allows it.

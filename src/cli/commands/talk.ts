@@ -49,7 +49,8 @@ If none answers, it starts one for this talk.
   --conversation ID    Continues a conversation. Default: a new one.
   --from NUMBER        The number that the caller calls from. Default: none, as from a browser.
   --metadata JSON      What the platform knows about the call: an object such as {"plan":"gold"}.
-  --agent AGENT        Starts a server with this agent: a built-in name or the path of a module.
+  --agent AGENT        Starts a server with this agent: one of AGENTS, a built-in name or the path
+                       of a module.
   --script FILE        Plays a script, see below.
   --timeout SECONDS    The longest a reply may take in a script or with piped lines.
                        Default: ${DEFAULT_TIMEOUT_SECONDS}.

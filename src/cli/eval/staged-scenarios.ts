@@ -16,6 +16,7 @@ import type { Scenario } from '../../eval/scenario.ts';
 import { ScriptError } from '../../eval/script.ts';
 import { openAgents } from '../../process/open-server.ts';
 import { loadSettings } from '../../settings/load-settings.ts';
+import { withAgent } from '../../settings/named-agents.ts';
 import type { Settings } from '../../settings/settings.ts';
 import { UsageError, type Terminal } from '../terminal/command.ts';
 import { oneLine, shellWord } from '../terminal/one-line.ts';
@@ -24,6 +25,7 @@ import { oneLine, shellWord } from '../terminal/one-line.ts';
 export interface StagingFlags {
   readonly '--settings-file'?: string;
   readonly '--agent'?: string;
+  readonly '--agents'?: string;
   readonly '--eval-model'?: string;
 }
 
@@ -69,14 +71,18 @@ export async function stageAll(
   options: PlayOptions,
   { environment, directory }: Terminal,
 ): Promise<readonly Staged[]> {
-  const { '--settings-file': file, '--agent': agent, '--eval-model': evalModelName } = flags;
+  const { '--agent': agent, '--agents': agents, '--eval-model': evalModelName } = flags;
+  if (agent !== undefined && agents !== undefined)
+    throw new UsageError('eval takes --agent or --agents, not both');
   const settings = loadSettings({
-    argv: file === undefined ? [] : ['--settings-file', file],
+    argv: (['--settings-file', '--agents'] as const).flatMap((flag) =>
+      flags[flag] === undefined ? [] : [`${flag}=${flags[flag]}`],
+    ),
     // Production would require a secret, and each app gets one of its own.
     environment: { ...environment, NODE_ENV: 'development' },
     directory,
   });
-  const general = agent === undefined ? settings : { ...settings, agent, agents: [] };
+  const general = agent === undefined ? settings : withAgent(settings, agent);
   const evalModel = evalModelName === undefined
     ? undefined : openEvalModel(evalModelName, '--eval-model', settings);
   const staged: Staged[] = [];

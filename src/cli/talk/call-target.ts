@@ -4,7 +4,7 @@ import { isObject } from '../../base/fields.ts';
 import type { CallerFacts } from '../../platform/caller-session.ts';
 import { readDevelopmentSecret } from '../../process/development-secret.ts';
 import { loadSettings } from '../../settings/load-settings.ts';
-import { keysOfAgent, secretsOfPlainRoute } from '../../settings/named-agents.ts';
+import { keysOfAgent, secretsOfPlainRoute, withAgent } from '../../settings/named-agents.ts';
 import type { Settings } from '../../settings/settings.ts';
 import { show } from '../../settings/shown-value.ts';
 import type { ProfileName } from '../../wires/chat-completions/profiles.ts';
@@ -108,7 +108,7 @@ export async function openTarget(
     if (settings().port !== 0) tell(`No server answers at ${localOrigin(settings())}.`);
   }
   const { '--agent': agent } = flags;
-  const given = agent === undefined ? settings() : { ...settings(), agent, agents: [] };
+  const given = agent === undefined ? settings() : withAgent(settings(), agent);
   return openOwnTarget(given, completions, terminal.directory, tell);
 }
 

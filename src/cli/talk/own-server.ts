@@ -47,7 +47,8 @@ export async function openOwnServer(
   };
   const { app, origin, agentName } = await openServer(own, { directory, write, isTerminal: false });
   const model = app.model === undefined ? '' : ` and ${oneLine(app.model.name, 200)}`;
-  tell(`Talking with the agent "${oneLine(agentName, 80)}"${model}, on a server of its own.`);
+  const called = oneLine(app.agents[0]?.name ?? agentName, 80); // of several, the first
+  tell(`Talking with the agent "${called}"${model}, on a server of its own.`);
   tellLog = tell;
   early.forEach(tell);
   return { origin, secret, key, close: () => app.close() };

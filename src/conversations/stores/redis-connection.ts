@@ -136,7 +136,8 @@ export class RedisConnection implements RedisClient, RedisSubscriber {
   }
 
   #offline(): StoreError {
-    return new StoreError('there is no connection to Redis', { cause: this.#failure });
+    const reason = this.#failure === undefined ? '' : `: ${this.#failure.message}`;
+    return new StoreError(`there is no connection to Redis${reason}`, { cause: this.#failure });
   }
 
   /** Does nothing for a client that is no longer in use. */

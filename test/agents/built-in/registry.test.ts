@@ -264,6 +264,16 @@ describe('loadAgent', () => {
     });
   }
 
+  for (const source of [`import 'node:fs';`, 'export default {};']) {
+    it(`says how Node takes a module for one: ${source}`, async () => {
+      mkdirSync(join(root, 'scripts'), { recursive: true });
+      writeFileSync(join(root, 'scripts/package.json'), '{"type":"commonjs"}');
+      writeFileSync(join(root, 'scripts/agent.js'), source);
+      const { message } = await failure('./scripts/agent.js');
+      assert.match(message, /; name it \.mjs, or run: npm pkg set type=module$/);
+    });
+  }
+
   it('says that a folder failed to load', async () => {
     mkdirSync(join(root, 'folder'));
     assert.match((await failure('./folder')).message, /folder failed to load: /);

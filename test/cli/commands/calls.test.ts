@@ -94,6 +94,11 @@ for (const [place, environment, skip] of PLACES) {
       ]);
     });
 
+    it('says so if there are none', async () => {
+      await run('list', '--from', '+1');
+      assert.match(terminal.err, /^No calls found\. A record is made when a call is over\.$/m);
+    });
+
     it('lists only the calls that its flags ask for', async () => {
       await run('list', '--day', '2026-11-25', '--slower-than', '611', '--agent', 'stockist');
       assert.equal(terminal.out.split('\n').length, 5);
@@ -185,9 +190,14 @@ for (const [place, environment, skip] of PLACES) {
       assert.equal((JSON.parse(left) as CallRecord).agent, 'sales');
     });
 
-    for (const action of ['show', 'export', 'erase']) {
+    for (const [action, hint] of [
+      ['show', '; a record is made when the call is over'],
+      ['export', '; a record is made when the call is over'],
+      ['erase', ''],
+    ] as const) {
       it(`fails where ${action} finds nothing of the id`, async () => {
-        await assert.rejects(run(action, 'c-9'), /nothing is known here about "c-9"/);
+        const message = `nothing is known here about "c-9"${hint}`;
+        await assert.rejects(run(action, 'c-9'), { message });
       });
     }
   });

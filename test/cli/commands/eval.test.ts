@@ -80,6 +80,16 @@ describe('eval', () => {
     assert.match(xml, /<failure message="line 3: expect Goodbye">[^]*Hello &lt;there&gt;/);
   });
 
+  it('plays to several agents, and to the one that a scenario names', async (t) => {
+    const named = 'agent back\nsay Hello there\nexpect You said: Hello there\n';
+    const terminal = folder(t, { 'a.txt': named, 'b.txt': named.replace('agent back\n', '') });
+    assert.equal(await evalCommand.run(['--agents', 'front=echo,back=echo'], terminal), 0);
+    assert.match(
+      await refusal(terminal, '--agent', 'echo', '--agents', 'front=echo'),
+      /^eval takes --agent or --agents, not both$/,
+    );
+  });
+
   const bad: readonly (readonly [script: string, problem: string])[] = [
     ['say Hi\nexspect Hi', 'evals/x.txt: line 2: exspect is not a step; did you mean expect?'],
     ['say Hi\nwithin 0 s', 'evals/x.txt: line 2: within takes a time: '],

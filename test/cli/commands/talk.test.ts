@@ -632,6 +632,15 @@ describe('talk with whom', () => {
     assert.match(terminal.err, /\nTalking with the agent "echo", on a server of its own\.\n$/);
   });
 
+  it('starts a server on which another agent of AGENTS is called', async (t) => {
+    keepEnvironment(t);
+    const terminal = openTerminal(t, { AGENTS: 'front=slow,back=echo' });
+    terminal.stdin.end('Hello\n');
+    assert.equal(await talk.run(['--agent', 'back'], terminal), 0);
+    assert.equal(terminal.out, 'Hello! Say something, and I will repeat it.\nYou said: Hello\n');
+    assert.match(terminal.err, /^Talking with the agent "back", on a server of its own\.$/m);
+  });
+
   it('takes another program on that port for none of ours', async (t) => {
     keepEnvironment(t);
     const stranger = createServer((_request, response) => response.end('{"status":"fine"}')).listen(
