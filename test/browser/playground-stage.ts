@@ -16,6 +16,11 @@ import { deferred, recordLog, settingsWith, type RecordedLog } from '../fixtures
 import type { Browser } from './webdriver.ts';
 
 export const WELCOME = 'Hi!';
+/** Some 14 seconds of speech. */
+export const LONG =
+  'The night train leaves at ten past eleven from platform four, and stops in Ghent, Bruges and ' +
+  'Ostend, where a boat waits for its travellers until the last of them has come on board and ' +
+  'the lights of the harbour have gone out.';
 
 /** In which some words are heard, and not many: 170 in a minute. */
 const SOME_WORDS_MS = 1_000;

@@ -1,0 +1,247 @@
+import assert from 'node:assert/strict';
+import { ServerResponse } from 'node:http';
+import { describe, it } from 'node:test';
+
+import { defineAgent } from '../../src/index.ts';
+import { signPayload } from '../../src/wires/layercode/signature.ts';
+import { deferred, messageEvent, recordLog, SECRET, serve, signed } from '../fixtures/kernel.ts';
+
+describe('context.readRawBody', () => {
+  it('gives the same bytes however often it is asked, at once from the second time on', async (t) => {
+    const served = await serve(t, {
+      setUp: (app) =>
+        app.post('/twice', async (context) => {
+          const first = await context.readRawBody();
+          context.json(200, { isSame: context.readRawBody() === first, text: first.toString() });
+        }),
+    });
+    assert.deepEqual(
+      await (await served.fetch('/twice', { method: 'POST', body: 'hello' })).json(),
+      { isSame: true, text: 'hello' },
+    );
+  });
+
+  // What a webhook gains from: its whole way is one call then.
+  it('gives a body that came with its head at once, and not a promise of it', async (t) => {
+    const served = await serve(t, {
+      setUp: (app) =>
+        app.post('/at-once', (context) =>
+          context.json(200, { isPromise: context.readRawBody() instanceof Promise }),
+        ),
+    });
+    const client = await served.raw();
+    client.send(
+      'POST /at-once HTTP/1.1\r\nhost: x\r\nconnection: close\r\ncontent-length: 5\r\n\r\nhello',
+    );
+    assert.equal((await client.lastAnswer()).body, '{"isPromise":false}');
+  });
+
+  it('gives it beside an event stream', async (t) => {
+    const served = await serve(t, {
+      setUp: (app) =>
+        app.post('/stream', async (context) => {
+          const stream = context.eventStream();
+          stream.end({ data: (await context.readRawBody()).toString() });
+        }),
+    });
+    assert.equal(
+      await (await served.fetch('/stream', { method: 'POST', body: 'hello' })).text(),
+      'data: hello\n\n',
+    );
+  });
+
+  it('gives it again to a layer behind next() that asked before, though the turn still speaks', async (t) => {
+    const [begun, told, release] = [deferred(), deferred<string>(), deferred()];
+    const served = await serve(t, {
+      agent: defineAgent({
+        name: 'holding',
+        async *onMessage() {
+          yield 'One.';
+          begun.resolve();
+          await release.promise;
+          yield ' Two.';
+        },
+      }),
+      setUp: (app) =>
+        app.use(async (context, next) => {
+          await context.readRawBody();
+          await next();
+          await begun.promise;
+          told.resolve((await context.readRawBody()).toString());
+        }),
+    });
+    const reply = served
+      .fetch('/api/agent', signed(messageEvent()))
+      .then((response) => response.text());
+    assert.equal(await told.promise, messageEvent());
+    release.resolve();
+    assert.match(await reply, /One\.[^]*Two\.[^]*response\.end/);
+  });
+
+  for (const pieces of [1, 2]) {
+    it(`is kept by no open turn that nobody had asked for it before, having come in ${pieces}`, async (t) => {
+      const [begun, told, release] = [deferred(), deferred<unknown>(), deferred()];
+      const served = await serve(t, {
+        agent: defineAgent({
+          name: 'holding',
+          async *onMessage() {
+            yield 'One.';
+            begun.resolve();
+            await release.promise;
+          },
+        }),
+        setUp: (app) =>
+          app.use(async (context, next) => {
+            await next();
+            if (context.method === 'GET') return;
+            await begun.promise;
+            told.resolve(
+              await Promise.resolve(context.readRawBody()).catch((error: unknown) => error),
+            );
+          }),
+      });
+      t.after(() => release.resolve());
+      const body = messageEvent();
+      const client = await served.raw();
+      const head = `POST /api/agent HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\ncontent-length: ${body.length}\r\nlayercode-signature: ${signPayload(body, SECRET)}\r\n\r\n`;
+      client.send(pieces === 1 ? head + body : head);
+      if (pieces === 2) {
+        await served.fetch('/health'); // by now the head has been read
+        client.send(body);
+      }
+      const found = await told.promise;
+      assert.ok(
+        found instanceof Error && /already been read/.test(found.message),
+        String(found),
+      );
+    });
+  }
+
+  it('cuts the stream where a layer has written headers of its own behind next()', async (t) => {
+    const { log, next } = recordLog();
+    const served = await serve(t, {
+      log,
+      setUp: (app) =>
+        app.use(async (context, next) => {
+          await next();
+          const { response } = context;
+          if (response instanceof ServerResponse) response.flushHeaders();
+        }),
+    });
+    const cut = served.fetch('/api/agent', signed(messageEvent())).then((answer) => answer.text());
+    await assert.rejects(cut);
+    assert.equal((await next('a reply could not be sent'))['level'], 'error');
+  });
+
+  it('refuses, and does not end the process, where a layer has given the request an encoding', async (t) => {
+    const served = await serve(t, {
+      setUp: (app) => {
+        app.use((context, next) => {
+          context.request.setEncoding('utf8');
+          return next();
+        });
+        app.post('/encoded', async (context) =>
+          context.text(200, (await context.readRawBody()).toString()),
+        );
+      },
+    });
+    const client = await served.raw();
+    client.send(
+      'POST /encoded HTTP/1.1\r\nhost: x\r\nconnection: close\r\ntransfer-encoding: chunked\r\n\r\n2\r\nhe\r\n3\r\nllo\r\n0\r\n\r\n',
+    );
+    assert.equal((await client.lastAnswer()).status, 500);
+  });
+
+  it('leaves the request a stream for a layer that listens to it', async (t) => {
+    let bytes = 0;
+    const served = await serve(t, {
+      setUp: (app) => {
+        app.use((context, next) => {
+          context.request.on('data', (chunk: Buffer) => (bytes += chunk.length));
+          return next();
+        });
+      },
+    });
+    const body = messageEvent();
+    const client = await served.raw();
+    client.send(
+      `POST /api/agent HTTP/1.1\r\nhost: x\r\nconnection: close\r\ncontent-type: application/json\r\ncontent-length: ${body.length}\r\nlayercode-signature: ${signPayload(body, SECRET)}\r\n\r\n${body}`,
+    );
+    assert.equal((await client.lastAnswer()).status, 200);
+    assert.equal(bytes, body.length);
+  });
+});
+
+describe('context.onClose', () => {
+  it('calls a listener that is added after the end, too', async (t) => {
+    const told = deferred<boolean>();
+    const served = await serve(t, {
+      setUp: (app) =>
+        app.get('/late', (context) => {
+          context.onClose(() =>
+            setImmediate(() => context.onClose((isFinished) => told.resolve(isFinished))),
+          );
+          context.json(200, {});
+        }),
+    });
+    await (await served.fetch('/late')).text();
+    assert.equal(await told.promise, true);
+  });
+});
+
+describe('a webhook whose caller leaves before a layer calls next()', () => {
+  it('is no open stream, and its turn is interrupted', async (t) => {
+    // Was: nobody heard of a close that was before they asked, and MAX_STREAMS such callers closed
+    // the server to all others.
+    const [left, interrupted] = [deferred(), deferred<string>()];
+    const served = await serve(t, {
+      agent: defineAgent({
+        name: 'slow',
+        onMessage: ({ signal }) =>
+          new Promise((_resolve, reject) =>
+            signal.addEventListener('abort', () => reject(signal.reason)),
+          ),
+        onInterrupted: ({ turnId }) => interrupted.resolve(turnId),
+      }),
+      setUp: (app) =>
+        app.use(async (context, next) => {
+          await context.readRawBody();
+          context.onClose(() => setImmediate(left.resolve));
+          client.destroy();
+          await left.promise;
+          await next();
+        }),
+    });
+    const body = messageEvent();
+    const client = await served.raw();
+    client.send(
+      `POST /api/agent HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\ncontent-length: ${body.length}\r\nlayercode-signature: ${signPayload(body, SECRET)}\r\n\r\n${body}`,
+    );
+    assert.equal(await interrupted.promise, 't1');
+    assert.match(await (await served.fetch('/metrics')).text(), /^layercode_open_streams 0$/m);
+  });
+});
+
+describe('a webhook that a layer has answered before', () => {
+  it('begins no turn', async (t) => {
+    const { log, next } = recordLog();
+    const served = await serve(t, {
+      log,
+      setUp: (app) =>
+        app.use((context, next) => {
+          context.json(200, {});
+          return next();
+        }),
+    });
+    await served
+      .fetch('/api/agent', signed(messageEvent()))
+      .then((response) => response.text())
+      .catch(() => undefined);
+    const { error } = await next('request failed');
+    assert.match(JSON.stringify(error), /has already been answered/);
+    assert.deepEqual(
+      [served.app.runningTurns, await served.app.conversations.getHistory('c1')],
+      [0, []],
+    );
+  });
+});

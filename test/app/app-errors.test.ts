@@ -1,0 +1,253 @@
+import assert from 'node:assert/strict';
+import { once } from 'node:events';
+import { createServer } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { describe, it, type TestContext } from 'node:test';
+
+import type { App } from '../../src/app/app.ts';
+import { createApp } from '../../src/app/create-app.ts';
+import { BadRequest, HttpError } from '../../src/http/errors.ts';
+import { deferred, quiet, recordLog, serve, settingsWith } from '../fixtures/kernel.ts';
+
+const INTERNAL = { error: 'Internal server error' };
+
+describe('app.onError', () => {
+  class Gone extends Error {}
+  class LongGone extends Gone {}
+  const failing =
+    (error: unknown) =>
+    (app: App): App =>
+      app.get('/fail', () => {
+        throw error;
+      });
+
+  it('answers for a class', async (t) => {
+    const served = await serve(t, {
+      setUp: (app) =>
+        failing(new Gone('away'))(app).onError(Gone, (error, context) =>
+          context.json(410, { gone: error.message }),
+        ),
+    });
+    const response = await served.fetch('/fail');
+    assert.deepEqual([response.status, await response.json()], [410, { gone: 'away' }]);
+  });
+
+  it('answers for a subclass', async (t) => {
+    const served = await serve(t, {
+      setUp: (app) =>
+        failing(new LongGone())(app).onError(Gone, (_error, context) => context.empty(410)),
+    });
+    assert.equal((await served.fetch('/fail')).status, 410);
+  });
+
+  it('has the nearest class win', async (t) => {
+    const served = await serve(t, {
+      setUp: (app) =>
+        failing(new LongGone())(app)
+          .onError(LongGone, (_error, context) => context.empty(410))
+          .onError(Gone, (_error, context) => context.empty(404))
+          .onError(Error, (_error, context) => context.empty(418)),
+    });
+    assert.equal((await served.fetch('/fail')).status, 410);
+  });
+
+  it("answers for errors of the server's own", async (t) => {
+    const served = await serve(t, {
+      setUp: (app) =>
+        app.onError(HttpError, (error, context) =>
+          context.text(error.status, `custom: ${error.message}`),
+        ),
+    });
+    assert.equal(await (await served.fetch('/nothing')).text(), 'custom: Not found');
+  });
+
+  it('may answer late', async (t) => {
+    const served = await serve(t, {
+      setUp: (app) =>
+        failing(new Gone())(app).onError(Gone, async (_error, context) => {
+          await new Promise((resolve) => setImmediate(resolve));
+          context.empty(410);
+        }),
+    });
+    assert.equal((await served.fetch('/fail')).status, 410);
+  });
+
+  it('is 500 when the error handler itself fails', async (t) => {
+    const served = await serve(t, {
+      setUp: (app) =>
+        failing(new Gone())(app).onError(Gone, () => {
+          throw new Error('again');
+        }),
+    });
+    const response = await served.fetch('/fail');
+    assert.deepEqual([response.status, await response.json()], [500, INTERNAL]);
+  });
+
+  it('is 500 when the error handler answers nothing', async (t) => {
+    const served = await serve(t, {
+      setUp: (app) => failing(new Gone())(app).onError(Gone, () => undefined),
+    });
+    assert.equal((await served.fetch('/fail')).status, 500);
+  });
+});
+
+describe('a handler that fails', () => {
+  it('is no error in the log when its client has left', async (t) => {
+    const begun = deferred();
+    const failed = deferred();
+    const { log, next, records } = recordLog();
+    const served = await serve(t, {
+      log,
+      setUp: (app) =>
+        app.get('/wait', async (context) => {
+          begun.resolve();
+          await new Promise((resolve) => context.callerSignal.addEventListener('abort', resolve));
+          failed.resolve();
+          throw new Error('nobody is there');
+        }),
+    });
+    const client = (await served.raw()).send('GET /wait HTTP/1.1\r\nhost: x\r\n\r\n');
+    await begun.promise;
+    client.destroy();
+    await failed.promise;
+    await next('request');
+    assert.deepEqual(
+      records().filter(({ level }) => level === 'error'),
+      [],
+    );
+  });
+
+  it('is 500 with nothing of its message', async (t) => {
+    const served = await serve(t, {
+      setUp: (app) => app.get('/fail', () => Promise.reject(new Error('db at 10.0.0.7'))),
+    });
+    assert.equal(await (await served.fetch('/fail')).text(), JSON.stringify(INTERNAL));
+  });
+
+  it("is in the log with its message and the request's id", async (t) => {
+    const { log, next } = recordLog();
+    const served = await serve(t, {
+      log,
+      setUp: (app) => app.get('/fail', () => Promise.reject(new Error('db at 10.0.0.7'))),
+    });
+    await served.fetch('/fail', { headers: { 'x-request-id': 'abc' } });
+    const { requestId, error } = await next('request failed');
+    assert.deepEqual(
+      [requestId, (error as { message: string }).message],
+      ['abc', 'db at 10.0.0.7'],
+    );
+  });
+
+  it('has its connection closed when the answer has begun', async (t) => {
+    const served = await serve(t, {
+      setUp: (app) =>
+        app.get('/fail', async ({ response }) => {
+          response.writeHead(200, { 'content-length': '100' });
+          await new Promise((resolve) => response.write('begun', resolve));
+          throw new Error('in the middle');
+        }),
+    });
+    const client = await served.raw();
+    client.send('GET /fail HTTP/1.1\r\nhost: x\r\n\r\n');
+    const { status, body } = await client.lastAnswer();
+    assert.deepEqual([status, body], [200, 'begun']);
+  });
+
+  it('still lets outer layers run their second half', async (t) => {
+    let status: number | undefined;
+    const served = await serve(t, {
+      setUp: (app) =>
+        app
+          .use(async (context, next) => {
+            await next();
+            status = context.response.statusCode;
+          })
+          .get('/fail', () => {
+            throw new BadRequest('x');
+          }),
+    });
+    await served.fetch('/fail');
+    assert.equal(status, 400);
+  });
+
+  it('is 500 when it answers twice, after the first answer went out', async (t) => {
+    const served = await serve(t, {
+      setUp: (app) =>
+        app.get('/twice', (context) => {
+          context.text(200, 'first');
+          context.text(200, 'second');
+        }),
+    });
+    assert.equal(await (await served.fetch('/twice')).text(), 'first');
+  });
+
+  /**
+   * What an app's listener throws in node's face for one request; in a real server that ends the
+   * process.
+   */
+  async function escapes(
+    t: TestContext,
+    setUp: (app: App) => void,
+  ): Promise<{ thrown: unknown; status: number | undefined }> {
+    const app = createApp(settingsWith(), quiet);
+    setUp(app);
+    let thrown: unknown;
+    const server = createServer((request, response) => {
+      try {
+        app.handle(request, response);
+      } catch (error) {
+        thrown = error;
+        response.destroy();
+      }
+    });
+    server.listen(0, '127.0.0.1');
+    await once(server, 'listening');
+    t.after(() => server.close());
+    const response = await fetch(
+      `http://127.0.0.1:${(server.address() as AddressInfo).port}/fail`,
+    ).catch(() => undefined);
+    return { thrown, status: response?.status };
+  }
+
+  const invalid: readonly (readonly [title: string, setUp: (app: App) => void])[] = [
+    [
+      'a header value that HTTP does not allow',
+      (app) =>
+        app.get('/fail', (context) => context.json(200, {}, ['location', 'a\r\nset-cookie: b'])),
+    ],
+    [
+      'a header value outside Latin-1 set beforehand',
+      (app) =>
+        app.get('/fail', (context) => {
+          context.setHeader('x-name', 'Łukasz');
+          context.json(200, {});
+        }),
+    ],
+    [
+      'a status that HTTP does not have',
+      (app) => app.get('/fail', (context) => context.json(42, {})),
+    ],
+    [
+      'an error whose header HTTP does not allow',
+      (app) =>
+        app.get('/fail', () => {
+          throw new HttpError(404, 'x', { headers: ['location', 'a\nb'] });
+        }),
+    ],
+    [
+      'an event stream that is opened and given up before its first event',
+      (app) =>
+        app.get('/fail', (context) => {
+          context.eventStream();
+          throw new Error('no event yet');
+        }),
+    ],
+    ['a value that is not JSON', (app) => app.get('/fail', (context) => context.json(200, 1n))],
+  ];
+  for (const [what, setUp] of invalid) {
+    it(`does not end the process with ${what}`, async (t) =>
+      assert.equal((await escapes(t, setUp)).thrown, undefined));
+    if (!what.startsWith('an event stream'))
+      it(`is 500 for ${what}`, async (t) => assert.equal((await escapes(t, setUp)).status, 500));
+  }
+});

@@ -1,0 +1,135 @@
+// The script that the playground exports, played again.
+
+import assert from 'node:assert/strict';
+import { after, before, describe, it, type TestContext } from 'node:test';
+
+import type { Agent } from '../../src/agents/agent.ts';
+import { defineAgent } from '../../src/agents/define-agent.ts';
+import { playScript } from '../../src/cli/talk/play-script.ts';
+import { parseTalkScript } from '../../src/cli/talk/talk-script.ts';
+import { RecordedTerminal } from '../cli/terminal/recorded-terminal.ts';
+import { fired } from '../fixtures/app.ts';
+import { SECRET } from '../fixtures/kernel.ts';
+import { LONG, openPlayground, Playground, serveWithPlayground } from './playground-stage.ts';
+import { Browser } from './webdriver.ts';
+
+describe('the playground', () => {
+  const browser = new Browser({ size: { width: 1_280, height: 900 } });
+  before(() => browser.start());
+  after(() => browser.close());
+
+  describe('Export as script', () => {
+    /** Deterministic, and with all that a script can expect. */
+    const shop = defineAgent({
+      name: 'shop',
+      welcome: 'Welcome!  What can I\nget you?',
+      async *onMessage({ text, signal }, reply) {
+        if (text === 'A story') {
+          for (const word of LONG.split(' ')) yield `${word} `;
+          await fired(signal);
+        } else if (text === 'Bread') {
+          void reply.data({ order: ['bread'], note: 'a  b' });
+          yield '/Bread/ # 2  # ok';
+        } else yield `You said: ${text}`;
+      },
+    });
+
+    /** What the page hands to the browser to be saved. */
+    async function exported(page: Playground): Promise<string> {
+      await browser.run(`
+        const { createObjectURL } = URL;
+        URL.createObjectURL = (blob) => createObjectURL.call(URL, globalThis.exported = blob);
+      `);
+      await page.press('export');
+      await page.shows('transcript', [
+        'plain notice: Saved as talk.txt. To play it: talk --script talk.txt',
+      ]);
+      return browser.runAsync('return globalThis.exported.text()');
+    }
+
+    async function talkToShop(t: TestContext, agent: Agent = shop): Promise<Playground> {
+      const { app, origin } = await serveWithPlayground(agent);
+      t.after(async () => {
+        await browser.open('about:blank');
+        await app.close();
+      });
+      const page = new Playground({ browser, app, origin });
+      await browser.open(`${origin}/playground`);
+      await page.becomes('#connection', 'connected');
+      return page;
+    }
+
+    it('is a file that talk --script plays to the same agent without a failure', async (t) => {
+      const page = await talkToShop(t);
+      await page.say('Hello   there #1');
+      await page.shows('transcript', ['Agent: You said: Hello   there #1']);
+      await page.say('Bread');
+      await page.shows('turns', ['3 Bread: completed']);
+      await page.say('A story');
+      await page.shows('transcript', [/^Agent: The night train .* <streaming>$/]);
+      await page.hearSomeWords();
+      await page.say('Stop');
+      await page.shows('turns', ['5 Stop: completed']);
+
+      const script = await exported(page);
+      assert.deepEqual(script.replace(/after \d+ words?/, 'after N words').split('\n'), [
+        '# A talk with the agent shop, exported from the playground.',
+        '',
+        'expect Welcome! What can I get you?',
+        '',
+        'say Hello there #1',
+        'expect You said: Hello there #1',
+        '',
+        'say Bread',
+        'expect /Bread/ # 2 # ok',
+        'expect-data {"order":["bread"],"note":"a b"}',
+        '',
+        'say A story',
+        'interrupt after N words',
+        '',
+        'say Stop',
+        'expect You said: Stop',
+        '',
+      ]);
+      const terminal = new RecordedTerminal();
+      t.after(() => terminal.clear());
+      const target = { webhookUrl: `${page.origin}/api/agent`, secret: SECRET };
+      assert.equal(
+        await playScript(parseTalkScript(script, 'talk.txt'), target, 'played', 10_000, terminal),
+        0,
+        terminal.out,
+      );
+    });
+
+    it('expects a hang-up', async (t) => {
+      const page = await openPlayground(t, browser);
+      await page.say('Bye');
+      (await page.nextAsked()).hangUp('Goodbye!');
+      await page.becomes('#connection', 'closed');
+      assert.match(await exported(page), /\nsay Bye\nexpect Goodbye!\nexpect-hangup\n$/);
+    });
+
+    it('has what a model said in comments: it is worded anew each time', async (t) => {
+      const ready = JSON.stringify({ ready: true, agent: 'tested', model: 'test:model' });
+      const page = await openPlayground(t, browser, {
+        script: `const { fetch } = globalThis; globalThis.fetch = (url, ...rest) =>
+          url === '/ready' ? Promise.resolve(new Response(${JSON.stringify(ready)})) : fetch(url, ...rest);`,
+      });
+      await page.exchange('Hello', 'Yes?');
+      const script = await exported(page);
+      assert.match(script, /\n# expect Hi!\n\nsay Hello\n# expect Yes\?\n$/);
+      assert.equal(parseTalkScript(script, 'talk.txt').length, 1);
+    });
+
+    it("leaves a failed turn's apology out, and begins anew with a conversation", async (t) => {
+      const page = await openPlayground(t, browser);
+      await page.say('Fail');
+      (await page.nextAsked()).fail('the oven is cold');
+      await page.shows('transcript', [/^bad notice/]);
+      assert.match(await exported(page), /\nsay Fail\n# this turn failed\n$/);
+      await page.press('new-conversation');
+      await page.shows('history', ['assistant: Hi!']);
+      assert.doesNotMatch(await exported(page), /Fail/);
+    });
+  });
+});

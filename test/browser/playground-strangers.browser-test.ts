@@ -1,0 +1,157 @@
+// What the playground keeps from pages of other sites.
+
+import assert from 'node:assert/strict';
+import { once } from 'node:events';
+import { createServer } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { after, before, describe, it, type TestContext } from 'node:test';
+
+import { within } from '../fixtures/app.ts';
+import { openPlayground, Playground } from './playground-stage.ts';
+import { Browser } from './webdriver.ts';
+
+describe('the playground and strangers', () => {
+  /** What a browser asks for beside a page that names none. */
+  const FAVICON = /favicon\.ico/;
+  const browser = new Browser({
+    // As a name server of theirs would answer: https://en.wikipedia.org/wiki/DNS_rebinding
+    args: [
+      '--host-resolver-rules=MAP rebound.example 127.0.0.1, MAP other.example 127.0.0.1, MAP * ~NOTFOUND, EXCLUDE 127.0.0.1, EXCLUDE localhost',
+    ],
+  });
+  const other = createServer((_request, response) => {
+    response
+      .writeHead(200, { 'content-type': 'text/html' })
+      .end('<!doctype html><link rel="icon" href="data:,">');
+  });
+  let elsewhere = '';
+
+  before(async () => {
+    other.listen(0, '127.0.0.1');
+    await once(other, 'listening');
+    elsewhere = `http://other.example:${(other.address() as AddressInfo).port}/`;
+    await browser.start();
+  });
+
+  after(async () => {
+    other.close();
+    other.closeAllConnections();
+    await browser.close();
+  });
+
+  /** A page of another site, and a key that it might have got somewhere. */
+  async function openElsewhere(t: TestContext): Promise<Playground & { readonly key: string }> {
+    const page = await openPlayground(t, browser, { path: false });
+    page.expectError(
+      / 403 \(Forbidden\)/,
+      /WebSocket connection to .* failed/,
+      /blocked by CORS policy/,
+      /net::ERR_/,
+      /frame-ancestors/,
+    );
+    const body = '{"agent_id":"playground","conversation_id":"known"}';
+    const response = await fetch(`${page.origin}/playground/session`, { method: 'POST', body });
+    const { client_session_key: key } = (await response.json()) as { client_session_key: string };
+    await page.app.conversations.addMessage('known', { role: 'user', content: 'A secret' });
+    await browser.open(elsewhere);
+    return Object.assign(page, { key });
+  }
+
+  /** What becomes of a socket that the page opens: `open`, or the status of the refusal. */
+  async function openSocket(page: Playground, origin: string, key: string): Promise<unknown> {
+    const isOpen = await browser.runAsync<boolean>(
+      `
+      const socket = new WebSocket(arguments[0]);
+      return new Promise((resolve) => {
+        socket.onopen = () => resolve(true);
+        socket.onerror = () => resolve(false);
+      });
+    `,
+      `${origin.replace('http', 'ws')}/v1/agents/web/websocket?client_session_key=${key}&trace=true`,
+    );
+    if (isOpen) return 'open';
+    // a socket that is open is not yet
+    const lines = await within(page.log.wait('request', 2), 'the key and the socket are logged');
+    return lines.find(({ path }) => path === '/v1/agents/web/websocket')?.['status'];
+  }
+
+  it('is refused to a name that was rebound to this machine', async (t) => {
+    const page = await openPlayground(t, browser, { path: false });
+    page.expectError(/ 403 \(Forbidden\)/, FAVICON);
+    await browser.open(`${page.origin.replace('127.0.0.1', 'rebound.example')}/playground`);
+    assert.match(
+      await browser.text('body'),
+      /this route serves only this machine: the host header is not localhost/,
+    );
+  });
+
+  it('is open by the name of localhost', async (t) => {
+    const page = await openPlayground(t, browser, { path: false });
+    await browser.open(`${page.origin.replace('127.0.0.1', 'localhost')}/playground`);
+    await page.shows('transcript', ['Agent: Hi!']);
+  });
+
+  it('opens no socket to a page of another site', async (t) => {
+    const page = await openElsewhere(t);
+    assert.equal(await openSocket(page, page.origin, page.key), 403);
+  });
+
+  it('opens no socket by a name that was rebound', async (t) => {
+    const page = await openElsewhere(t);
+    assert.equal(
+      await openSocket(page, page.origin.replace('127.0.0.1', 'rebound.example'), page.key),
+      403,
+    );
+  });
+
+  it('opens a socket with that key to a page of its own', async (t) => {
+    const page = await openElsewhere(t);
+    page.expectError(FAVICON);
+    await browser.open(`${page.origin}/playground/page.css`);
+    // else the tests before prove nothing
+    assert.equal(await openSocket(page, page.origin, page.key), 'open');
+  });
+
+  it('gives a page of another site no key and no history', async (t) => {
+    const page = await openElsewhere(t);
+    const answers = await browser.runAsync<string[]>(
+      `
+      const ask = (path, init) => fetch(arguments[0] + path, init).then((response) => response.text(), String);
+      return [
+        await ask('/playground/session', { method: 'POST', body: '{"agent_id":"playground"}' }),
+        await ask('/playground/session', { method: 'POST', body: '{"agent_id":"playground"}', headers: { 'content-type': 'application/json' } }),
+        await ask('/playground/history/known'),
+        await ask('/playground'),
+      ];
+    `,
+      page.origin,
+    );
+    for (const answer of answers) {
+      assert.match(answer, /this route serves only this machine|Failed to fetch/);
+    }
+  });
+
+  it('is neither framed nor loaded by a page of another site', async (t) => {
+    const page = await openElsewhere(t);
+    const isLoaded = await browser.runAsync<boolean>(
+      `
+      const [origin] = arguments;
+      const settle = (name, attributes) => new Promise((resolve) => {
+        const element = Object.assign(document.createElement(name), attributes);
+        element.onload = () => resolve(true);
+        element.onerror = () => resolve(false);
+        document.body.append(element);
+      });
+      await settle('iframe', { src: origin + '/playground' });
+      return settle('script', { src: origin + '/playground/page.js' });
+    `,
+      page.origin,
+    );
+    assert.equal(isLoaded, false);
+    assert.match((await browser.consoleErrors()).join('\n'), /frame-ancestors/);
+    assert.deepEqual(
+      page.log.records().filter(({ path }) => path === '/playground/page.css'),
+      [],
+    ); // the page did not come to life
+  });
+});

@@ -1,0 +1,498 @@
+// A talk in the playground, as a caller has it: a real Chromium, a real server, and an agent that
+// says what the test says, when the test says it.
+
+import assert from 'node:assert/strict';
+import { after, before, describe, it } from 'node:test';
+
+import type { Agent } from '../../src/agents/agent.ts';
+import { defineAgent } from '../../src/agents/define-agent.ts';
+import { artefact } from './artefact.ts';
+import { openPlayground, Playground, serveWithPlayground } from './playground-stage.ts';
+import { Browser } from './webdriver.ts';
+
+describe('the playground', () => {
+  const browser = new Browser({ size: { width: 1_280, height: 900 } });
+  before(() => browser.start());
+  after(() => browser.close());
+
+  describe('a talk', () => {
+    it('begins with the welcome, and says who answers', async (t) => {
+      const page = await openPlayground(t, browser);
+      assert.deepEqual((await page.view()).transcript, ['Agent: Hi!']);
+      assert.deepEqual(
+        [await browser.text('#agent'), await browser.text('#model')],
+        ['tested', 'no model'],
+      );
+      assert.match(await browser.text('#conversation'), /^[0-9a-f-]{36}$/);
+    });
+
+    it('has no agents to choose from where there is one', async (t) => {
+      await openPlayground(t, browser);
+      assert.equal(await (await browser.find('#agent-choice')).isDisplayed(), false);
+    });
+
+    it('lets one choose among several agents, each with its conversation', async (t) => {
+      const welcoming = (name: string): Agent =>
+        defineAgent({
+          name: 'any',
+          welcome: `This is ${name}.`,
+          onMessage: ({ text }) => `${name} heard: ${text}`,
+        });
+      const agents = { sales: welcoming('Sales'), support: welcoming('Support') };
+      const { app, origin } = await serveWithPlayground(agents);
+      t.after(() => app.close());
+      const page = new Playground({ browser, app, origin });
+      await browser.open(`${origin}/playground`);
+      await page.shows('history', ['assistant: This is Sales.']);
+      assert.equal(await browser.text('#agent-choice option:checked'), 'sales');
+      await browser.click('#agent-choice option[value=support]');
+      await page.shows('transcript', ['Agent: This is Support.']);
+      await page.say('Hello');
+      await page.shows('transcript', ['You: Hello', 'Agent: Support heard: Hello']);
+      await page.press('tab-history');
+      await page.shows('history', [
+        'assistant: This is Support.', 'user: Hello', 'assistant: Support heard: Hello',
+      ]);
+      await browser.screenshot(artefact('playground-several-agents'), { isFullPage: false });
+      await page.checkConsole();
+      await browser.open('about:blank');
+    });
+
+    it('names the agents of a turn in which the conversation was handed over', async (t) => {
+      const sales = defineAgent({
+        name: 'any',
+        welcome: 'This is Sales.',
+        onMessage: async ({ journal }) => {
+          await journal.runTools([{ id: 'c', name: 'transfer', args: '{}' }], () => ({
+            run: async ({ toolCallId }) => {
+              await journal.handOver(toolCallId, 'billing');
+              return '"handed over"';
+            },
+          }));
+        },
+      });
+      const billing = defineAgent({ name: 'any', onMessage: ({ text }) => `Billing: ${text}` });
+      const { app, origin } = await serveWithPlayground({ sales, billing });
+      t.after(() => app.close());
+      const page = new Playground({ browser, app, origin });
+      await browser.open(`${origin}/playground`);
+      await page.shows('transcript', ['Agent: This is Sales.']);
+      await page.say('One');
+      const first = ['Agent: This is Sales.', 'You: One', 'sales → billing: Billing: One'];
+      await page.shows('transcript', first);
+      await page.say('Two');
+      await page.shows('transcript', [...first, 'You: Two', 'billing: Billing: Two']);
+      await page.checkConsole();
+      await browser.open('about:blank');
+    });
+
+    it('shows a reply piece by piece while it streams', async (t) => {
+      const page = await openPlayground(t, browser);
+      await page.say('Hello');
+      const asked = await page.nextAsked();
+      assert.equal(asked.text, 'Hello');
+      asked.say('One ');
+      await page.shows('transcript', ['You: Hello', 'Agent: One  <streaming>']);
+      assert.equal(await browser.text('#activity'), 'The agent is replying');
+      asked.say('two, ');
+      await page.shows('transcript', ['You: Hello', 'Agent: One two,  <streaming>']);
+      asked.say('three.').end();
+      await page.shows('transcript', ['You: Hello', 'Agent: One two, three.']);
+      await page.becomes('#activity', '');
+    });
+
+    it('clears the field and keeps the keyboard in it, with Send too', async (t) => {
+      const page = await openPlayground(t, browser);
+      await browser.type('#say', 'Hello');
+      await page.press('send');
+      assert.equal((await page.nextAsked()).text, 'Hello');
+      assert.equal(await (await browser.find('#say')).property('value'), '');
+      assert.equal(await page.focusedId(), 'say');
+    });
+
+    it('says nothing where nothing is in the field', async (t) => {
+      const page = await openPlayground(t, browser);
+      await page.say('  ');
+      await (await browser.find('#say')).clear();
+      await page.exchange('Hello', 'Yes?');
+      assert.deepEqual((await page.view()).transcript, ['Agent: Hi!', 'You: Hello', 'Agent: Yes?']);
+    });
+
+    it('lists each turn with its figures and how it ended', async (t) => {
+      const page = await openPlayground(t, browser);
+      await page.say('Hello');
+      const asked = await page.nextAsked();
+      asked.noteUsage({ firstDeltaMs: 1.5 }).say('Yes?');
+      await page.shows('turns', ['1 start of the session: completed', '2 Hello: running']);
+      asked.end();
+      await page.shows('turns', ['1 start of the session: completed', '2 Hello: completed']);
+      const cells = `return [...document.querySelector('#timeline').rows[arguments[0]].querySelectorAll('.ms')].map((cell) => cell.textContent)`;
+      const figures = (row: number): Promise<string[]> => browser.run(cells, row);
+      const [token, speech, end] = await browser.until("the server's figures", async () => {
+        const found = await figures(1);
+        return found[0] !== '–' && found;
+      });
+      assert.equal(token, '1.5');
+      for (const ms of [speech, end]) assert.match(ms ?? '', /^[\d,]+(\.\d)?$/);
+      assert.equal((await figures(0))[0], '–'); // no model was asked for a welcome
+    });
+
+    it('draws each turn on one scale, from the request to its end', async (t) => {
+      const page = await openPlayground(t, browser);
+      await page.exchange('One', 'Yes.');
+      await page.exchange('Two', 'Yes.');
+      const rows = await browser.run<
+        { width: number; ends: number[] }[]
+      >(`return [...document.querySelectorAll('#timeline svg')].map((svg) => ({
+        width: svg.getBoundingClientRect().width,
+        ends: [...svg.querySelectorAll('rect:not(.grid)')].map((rect) => rect.getBoundingClientRect().right - svg.getBoundingClientRect().left),
+      }))`);
+      assert.equal(rows.length, 3);
+      for (const { width, ends } of rows) {
+        assert.ok(
+          width > 100 && ends.every((end) => end >= -1 && end <= width + 2),
+          `${width}: ${ends.join()}`,
+        );
+      }
+    });
+
+    it('shows the history as the model will read it', async (t) => {
+      const page = await openPlayground(t, browser);
+      await page.exchange('Hello', 'Yes?');
+      await page.press('tab-history');
+      await page.shows('history', ['assistant: Hi!', 'user: Hello', 'assistant: Yes?']);
+      assert.equal(await browser.text('#history'), 'assistant\nHi!\nuser\nHello\nassistant\nYes?');
+      assert.equal(await browser.text('#history-count'), '3');
+    });
+
+    for (const [what, requests, shown] of [
+      ['all requests', [{ inputTokens: 1_000, outputTokens: 7 }, { inputTokens: 204, outputTokens: 80, cachedTokens: 100 }],
+        ', 1,204 tokens in (100 cached), 87 out'],
+      ['a count that no vendor reported', [{ outputTokens: 7 }], ', ? tokens in, 7 out'],
+      ['no tokens', [{}], ''],
+    ] as const) {
+      it(`counts the tokens of a turn: ${what}`, async (t) => {
+        const page = await openPlayground(t, browser);
+        await page.say('Hello');
+        const asked = await page.nextAsked();
+        for (const usage of requests) asked.noteUsage(usage);
+        asked.say('Yes?').end();
+        await page.shows('turns', ['1 start of the session: completed', '2 Hello: completed']);
+        const { events } = await page.view();
+        assert.equal(events.at(-1)?.replace(/[\d.]+ ms/, '… ms'), `∑ turn completed … ms${shown}`);
+      });
+    }
+
+    it('shows every frame, and its JSON when it is opened', async (t) => {
+      const page = await openPlayground(t, browser);
+      await page.exchange('Hello', 'Yes?');
+      const { events } = await page.view();
+      const from = events.indexOf('→ message Hello');
+      assert.deepEqual(
+        events.slice(from).map((line) => line.replace(/[\d.]+ ms/, '… ms')),
+        [
+          '→ message Hello',
+          '← HTTP 200',
+          '← response.tts Yes?',
+          '← response.end',
+          '■ ended',
+          '∑ turn completed … ms',
+        ],
+      );
+      await browser.click('#events > li:last-child summary.frame');
+      await page.becomes('#events > li:last-child', /durationMs: [\d.]+/);
+    });
+
+    it('folds the words of one reply into one row, until something else comes', async (t) => {
+      const page = await openPlayground(t, browser);
+      await page.say('Hello');
+      const asked = await page.nextAsked();
+      asked.say('One ').say('two ').say('three. ').data({ four: 4 }).say('Five ').say('six.').end();
+      await page.shows('turns', ['2 Hello: completed']);
+      const { events } = await page.view();
+      const from = events.indexOf('→ message Hello');
+      assert.deepEqual(events.slice(from + 2, from + 6), [
+        '← response.tts × 3 One two three.',
+        '← response.data {"four":4}',
+        '← response.tts × 2 Five six.',
+        '← response.end',
+      ]);
+      await browser.click('#events > li:nth-last-child(4) summary.frame');
+      await page.becomes(
+        '#events > li:nth-last-child(4)',
+        /\[2\]\n0: \{ type, content, turn_id \}\n1: \{ type, content, turn_id \}$/,
+      );
+    });
+
+    it('opens the row of a reply that still streams, and goes on with it', async (t) => {
+      const page = await openPlayground(t, browser);
+      await page.say('Hello');
+      const asked = await page.nextAsked();
+      asked.say('One ').say('two ');
+      await page.shows('events', ['← response.tts × 2 One two']);
+      await browser.click('#events > li:last-child summary.frame');
+      await page.becomes('#events > li:last-child', /\[2\]/);
+      asked.say('three.');
+      await page.becomes('#events > li:last-child', /\[3\]/);
+      asked.end();
+      await page.shows('turns', ['2 Hello: completed']);
+    });
+
+    it('lets through the frames of this turn, or those with errors', async (t) => {
+      const page = await openPlayground(t, browser);
+      await page.exchange('One', 'Yes.');
+      await page.exchange('Two', 'Yes.');
+      await page.press('filter-turn');
+      const { events } = await page.view();
+      assert.equal(events[0], '→ message Two');
+      assert.ok(!events.includes('→ message One'));
+      await page.press('filter-errors');
+      await page.shows('events', []);
+      await page.press('filter-all');
+      assert.ok((await page.view()).events.includes('→ message One'));
+      await page.press('clear-events');
+      assert.deepEqual((await page.view()).events, []);
+    });
+
+    it('shows HTML as the text that it is', async (t) => {
+      const html = '<img src=x onerror="document.title = \'pwned\'"><b>bold</b> &amp;';
+      const page = await openPlayground(t, browser, { agent: { name: '<i>tested</i>' } });
+      await page.say(html);
+      (await page.nextAsked())
+        .data({ [html]: html })
+        .say(html)
+        .end();
+      await page.shows('transcript', [`You: ${html}`, `Agent: ${html}`]);
+      await page.press('tab-history');
+      await page.shows('history', [`user: ${html}`, `assistant: ${html}`]);
+      assert.equal(await browser.text('#agent'), '<i>tested</i>');
+      assert.match((await page.view()).data[0] ?? '', /<b>bold<\/b>/);
+      for (const row of await browser.findAll('#events summary.frame')) {
+        if (await row.isDisplayed()) await row.click();
+      }
+      const made = `return document.querySelectorAll('img, #transcript b, #data b, #history b, #events b, #timeline b').length`;
+      assert.equal(await browser.run(made), 0);
+      assert.equal(await browser.title(), 'Playground');
+    });
+
+    it('cuts a reply that would fill the page', async (t) => {
+      const page = await openPlayground(t, browser);
+      await page.say('Hello');
+      (await page.nextAsked()).say('a'.repeat(15_000)).say('b'.repeat(15_000)).end();
+      await page.shows('transcript', [
+        'You: Hello',
+        /^Agent: a{15000}b{5000}… \(30,000 characters\)$/,
+      ]);
+    });
+
+    it('keeps the newest words in sight, until the reader scrolls away', async (t) => {
+      const page = await openPlayground(t, browser);
+      const top = (): Promise<number> =>
+        browser.run(`return document.querySelector('#transcript').scrollTop`);
+      await page.say('Hello');
+      const asked = await page.nextAsked();
+      asked.say('Yes.\n'.repeat(100));
+      await browser.until('the end is in sight', async () => (await top()) > 1_000);
+      await browser.run(`document.querySelector('#transcript').scrollTop = 100`);
+      await browser.runAsync(
+        'await new Promise((resolve) => requestAnimationFrame(() => requestAnimationFrame(resolve)))',
+      ); // the page has seen it
+      asked.say('And no.').end();
+      await page.shows('transcript', [/And no\.$/]);
+      assert.equal(await top(), 100);
+    });
+
+    it("hands out the conversation's id, for the clipboard or selected", async (t) => {
+      const page = await openPlayground(t, browser);
+      await page.press('copy');
+      // a browser without a window may refuse its clipboard
+      await page.becomes('#copy', /^(?:Copied|Selected)$/);
+      if ((await browser.text('#copy')) === 'Copied') return;
+      assert.equal(
+        await browser.run('return String(getSelection())'),
+        await browser.text('#conversation'),
+      );
+    });
+
+    it('has nothing left of it in a new conversation', async (t) => {
+      const page = await openPlayground(t, browser);
+      await page.say('Hello');
+      (await page.nextAsked()).data({ one: 1 }).say('Yes?').end();
+      await page.shows('transcript', ['Agent: Hi!', 'You: Hello', 'Agent: Yes?']);
+      const conversation = await browser.text('#conversation');
+      await page.press('new-conversation');
+      await page.becomes('#connection', 'connected');
+      await page.shows('transcript', ['Agent: Hi!']);
+      await page.shows('history', ['assistant: Hi!']);
+      const { transcript, turns, data, history } = await page.view();
+      assert.deepEqual(
+        [transcript.length, turns, data, history.length],
+        [1, ['1 start of the session: completed'], [], 1],
+      );
+      assert.notEqual(await browser.text('#conversation'), conversation);
+      assert.equal(await page.focusedId(), 'say');
+    });
+  });
+
+  describe("the caller's fields", () => {
+    it('go to the agent with every event of the next conversation', async (t) => {
+      const page = await openPlayground(t, browser);
+      await page.press('caller');
+      await browser.type('#caller-number', '+31201234567');
+      await browser.type('#custom-metadata', '{"plan": "gold"}');
+      await page.say('Before');
+      const before = await page.nextAsked();
+      assert.deepEqual(
+        [before.event['from_phone_number'], before.event['custom_metadata']],
+        [undefined, undefined],
+      );
+      before.end();
+      await page.press('new-conversation');
+      await page.shows('history', ['assistant: Hi!']);
+      await page.say('After');
+      const after = await page.nextAsked();
+      assert.deepEqual(
+        [after.event['from_phone_number'], after.event['custom_metadata']],
+        ['+31201234567', { plan: 'gold' }],
+      );
+      after.end();
+    });
+
+    for (const text of ['{"plan": ', '[1]', 'gold']) {
+      it(`are refused as ${text}, and the talk stays as it was`, async (t) => {
+        const page = await openPlayground(t, browser);
+        await page.exchange('One', 'Yes.');
+        await page.press('caller');
+        await browser.type('#custom-metadata', text);
+        await page.press('new-conversation');
+        await page.shows('transcript', [
+          'Agent: Hi!',
+          'You: One',
+          'Agent: Yes.',
+          /^bad notice: Not connected: custom_metadata must be a JSON object, for example/,
+        ]);
+        assert.deepEqual(
+          [await page.focusedId(), await browser.text('#connection')],
+          ['custom-metadata', 'connected'],
+        );
+        assert.equal(
+          await (await browser.find('#custom-metadata')).attribute('aria-invalid'),
+          'true',
+        );
+        await page.exchange('Two', 'No.');
+      });
+    }
+  });
+
+  describe('a session', () => {
+    it('ends with 200, and a reconnection goes on with the conversation', async (t) => {
+      const page = await openPlayground(t, browser);
+      await page.exchange('One', 'Yes.');
+      const conversation = await browser.text('#conversation');
+      await page.press('end-session');
+      await page.shows('transcript', [
+        "plain notice: The session's end was delivered: 200.",
+        'plain notice: The connection is closed: the session ended, code 1000. Reconnect continues this conversation.',
+      ]);
+      await page.becomes('#connection', 'closed');
+      await page.press('reconnect');
+      await page.shows('transcript', ['Agent: Welcome back.']);
+      assert.deepEqual(
+        [await browser.text('#connection'), await browser.text('#conversation')],
+        ['connected', conversation],
+      );
+      assert.equal(await page.focusedId(), 'say');
+      await page.exchange('Two', 'No.');
+      await page.shows('history', [
+        'assistant: Hi!',
+        'user: One',
+        'assistant: Yes.',
+        'assistant: Welcome back.',
+        'user: Two',
+        'assistant: No.',
+      ]);
+    });
+
+    it('says that nothing can be sent when it is over, and keeps the words', async (t) => {
+      const page = await openPlayground(t, browser);
+      await page.press('end-session');
+      await page.becomes('#connection', 'closed');
+      await page.say('Hello?');
+      await page.shows('transcript', [
+        'bad notice: Not connected: press Reconnect or New conversation.',
+      ]);
+      assert.equal(await (await browser.find('#say')).property('value'), 'Hello?');
+    });
+
+    it('is over when the agent hangs up', async (t) => {
+      const page = await openPlayground(t, browser);
+      await page.say('Bye');
+      (await page.nextAsked()).hangUp('Goodbye!');
+      await page.shows('transcript', [
+        'You: Bye',
+        'Agent: Goodbye!',
+        'plain notice: The agent hangs up.',
+        'plain notice: The connection is closed: the agent hung up, code 1000. Reconnect continues this conversation.',
+      ]);
+      await page.becomes('#connection', 'closed');
+    });
+
+    it('ends a reply that streams', async (t) => {
+      const page = await openPlayground(t, browser);
+      await page.say('When?');
+      const asked = await page.nextAsked();
+      asked.say('At ten ');
+      await page.shows('transcript', ['Agent: At ten  <streaming>']);
+      await page.press('end-session');
+      await asked.aborted();
+      await page.becomes('#connection', 'closed');
+      await page.shows('turns', ['2 When?: interrupted']);
+      assert.match((await page.view()).transcript[2] ?? '', /^Agent: .* <interrupted/);
+    });
+
+    it('goes on by itself when the server was restarted', async (t) => {
+      const page = await openPlayground(t, browser);
+      await page.exchange('One', 'Yes.');
+      const conversation = await browser.text('#conversation');
+      page.expectError(/ERR_CONNECTION_(?:REFUSED|RESET)/);
+      await page.app.close();
+      await page.shows('transcript', [
+        'bad notice: The connection is lost: the server is shutting down, code 1001. The page connects again when the server is back.',
+      ]);
+      await page.becomes('#connection', 'waiting for the server');
+
+      const restarted = defineAgent({
+        name: 'restarted',
+        welcome: 'Hello again!',
+        onMessage: ({ text }) => `You said: ${text}`,
+      });
+      const { app } = await serveWithPlayground(restarted, {
+        port: Number(new URL(page.origin).port),
+      });
+      t.after(() => app.close());
+      await page.shows('transcript', [
+        'plain notice: The server is back, and the conversation continues.',
+        'Agent: Hello again!',
+      ]);
+      await page.becomes('#agent', 'restarted');
+      assert.deepEqual(
+        [await browser.text('#connection'), await browser.text('#conversation')],
+        ['connected', conversation],
+      );
+      await page.say('Two');
+      await page.shows('transcript', ['You: Two', 'Agent: You said: Two']);
+      await browser.open('about:blank');
+    });
+
+    it('waits no longer for the server when the caller asks for another connection', async (t) => {
+      const page = await openPlayground(t, browser);
+      page.expectError(/ERR_CONNECTION_(?:REFUSED|RESET)/);
+      await page.app.close();
+      await page.becomes('#connection', 'waiting for the server');
+      await page.press('reconnect');
+      await page.becomes('#connection', 'failed');
+      await page.shows('transcript', ['bad notice: The server does not answer. Is it running?']);
+      await page.becomes('#warnings', /^The server does not answer at \/ready/);
+    });
+  });
+});

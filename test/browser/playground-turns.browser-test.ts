@@ -1,0 +1,359 @@
+// What a caller sees of turns: their data, tools, interruptions, failures, and deliveries that the
+// playground repeats or drops.
+
+import assert from 'node:assert/strict';
+import { after, before, describe, it, type TestContext } from 'node:test';
+
+import { openBakery } from './playground-scene.ts';
+import { LONG, openPlayground, Playground, serveWithPlayground } from './playground-stage.ts';
+import { Browser } from './webdriver.ts';
+
+/** Where some was heard, or nothing: that is a matter of time. */
+const STRUCK = /^Agent: .*~.+~ <interrupted, (?:the rest was not|nothing was) heard>$/;
+const APOLOGY = 'Sorry, something went wrong. Could you say that again?';
+
+describe('the playground', () => {
+  const browser = new Browser({ size: { width: 1_280, height: 900 } });
+  before(() => browser.start());
+  after(() => browser.close());
+
+  describe('data', () => {
+    it('is a tree that opens level by level, the newest on top', async (t) => {
+      const page = await openPlayground(t, browser);
+      await page.say('Hello');
+      const asked = await page.nextAsked();
+      asked.data({ order: { items: ['bread', null], total: 7.5, isPaid: false }, empty: {} });
+      asked.data('plain').say('Yes.').end();
+      await page.shows('data', [/^data 2: "plain"$/, /^data 1: \{ order, empty \}/]);
+      assert.equal(await browser.text('#data-count'), '2');
+      await page.press('tab-data');
+      assert.equal(
+        await browser.text('#data > li:last-child'),
+        'data 1: { order, empty }\norder: { items, total, isPaid }\nempty: {}',
+      );
+      const branch = '.json-entries > details > summary';
+      await browser.click(`#data > li:last-child ${branch}`);
+      await (await browser.appears(`#data > li:last-child .json-entries ${branch}`)).click();
+      await browser.appears('#data > li:last-child .json-entries .json-entries .json-entries');
+      assert.equal(
+        await browser.text('#data > li:last-child'),
+        [
+          'data 1: { order, empty }',
+          'order: { items, total, isPaid }',
+          'items: [2]',
+          '0: "bread"',
+          '1: null',
+          'total: 7.5',
+          'isPaid: false',
+          'empty: {}',
+        ].join('\n'),
+      );
+    });
+  });
+
+  describe('a tool call', () => {
+    async function order(t: TestContext): Promise<void> {
+      const bakery = openBakery();
+      const { app, origin } = await serveWithPlayground(bakery.agent);
+      t.after(async () => {
+        await browser.open('about:blank');
+        await app.close();
+      });
+      await browser.open(`${origin}/playground`);
+      const page = new Playground({ browser, app, origin });
+      await page.shows('transcript', [/^Agent: Good morning/]);
+      await page.say('Two please, for Ada');
+      await page.shows('turns', ['2 Two please, for Ada: completed']);
+      await page.press('tab-history');
+      await page.shows('history', [/^tool: /, /^assistant: That is two/]);
+    }
+
+    it('is a tree in the history, and so is its result', async (t) => {
+      await order(t);
+      const [call, result] = await browser.findAll('#history .tool');
+      assert.match((await call?.text()) ?? '', /^calls make_order \(.+\): \{ name, items \}$/);
+      assert.match(
+        (await result?.text()) ?? '',
+        /^result of .+: \{ order_number, name, items, total, currency \}$/,
+      );
+      await browser.click('#history .tool summary');
+      await browser.until('the tree is open', async () =>
+        /\nname: "Ada"\nitems: \[1\]$/.test((await call?.text()) ?? ''),
+      );
+    });
+
+    it('has its time on the bar of its turn, and in words', async (t) => {
+      await order(t);
+      const row = '#timeline > tr:last-child';
+      const title = (await (await browser.find(`${row} td.picture`)).attribute('title')) ?? '';
+      const [, ms] = /^tools: make_order ([\d.]+) ms$/.exec(title) ?? [];
+      assert.ok(Number(ms) < 200, title); // not until the end of the reply, which takes longer
+      assert.equal(
+        await browser.run(`return document.querySelector('${row} .picture .sr-only').textContent`),
+        title,
+      );
+      const [from, to, end] = await browser.run<number[]>(`
+        const { left, right } = document.querySelector('${row} rect.tool').getBoundingClientRect();
+        return [left, right, document.querySelector('${row} rect.end').getBoundingClientRect().right];
+      `);
+      assert.ok((from ?? 0) <= (to ?? 0) && (to ?? 0) <= (end ?? 0), `${from} ${to} ${end}`);
+    });
+  });
+
+  describe('an interruption', () => {
+    it('by typing over a reply strikes what was not heard, everywhere', async (t) => {
+      const page = await openPlayground(t, browser);
+      await page.say('When?');
+      const asked = await page.nextAsked();
+      asked.say(LONG);
+      await page.shows('transcript', ['You: When?', `Agent: ${LONG} <streaming>`]);
+      await page.hearSomeWords();
+      await page.say('Stop!');
+      await asked.aborted();
+
+      const next = await page.nextAsked();
+      const { previous_turn_interrupted, text_heard, words_heard, assistant_turn_id } =
+        next.interruption ?? {};
+      const heard = String(text_heard);
+      assert.deepEqual(
+        [previous_turn_interrupted, assistant_turn_id],
+        [true, asked.event['turn_id']],
+      );
+      assert.ok(
+        Number(words_heard) > 0 &&
+          heard !== '' &&
+          heard.length < LONG.length &&
+          LONG.startsWith(heard),
+        heard,
+      );
+
+      next.say('Sorry.').end();
+      const struck = `Agent: ${heard} ~${LONG.slice(heard.length).trimStart()}~ <interrupted, the rest was not heard>`;
+      await page.shows('transcript', ['You: When?', struck, 'You: Stop!', 'Agent: Sorry.']);
+      await page.shows('turns', ['2 When?: interrupted', '3 Stop!: completed']);
+      await page.shows('history', [
+        'user: When?',
+        `assistant: ${heard} [interrupted]`,
+        'user: Stop!',
+        'assistant: Sorry.',
+      ]);
+      const line = await (
+        await browser.find('#transcript s.unheard')
+      ).style('text-decoration-line');
+      assert.equal(line, 'line-through');
+      await page.press('tab-history');
+      assert.equal(await browser.text('#history mark'), '[interrupted]');
+    });
+
+    for (const [way, interrupt] of [
+      ['Escape', () => browser.keys('Escape')],
+      ['the Interrupt button', () => browser.click('#interrupt')],
+    ] as const) {
+      it(`by ${way} ends the reply at once, and the next message tells of it`, async (t) => {
+        const page = await openPlayground(t, browser);
+        await page.say('When?');
+        const asked = await page.nextAsked();
+        asked.say(LONG);
+        await page.shows('transcript', [`Agent: ${LONG} <streaming>`]);
+        await interrupt();
+        await asked.aborted();
+        await page.shows('transcript', [`Agent: ${LONG} <interrupted>`]);
+        await page.shows('turns', ['2 When?: interrupted']);
+        // nobody has told the server what was heard
+        await page.shows('history', ['user: When?', `assistant: ${LONG} [interrupted]`]);
+        await browser.until(
+          'the button is gone',
+          async () => !(await (await browser.find('#interrupt')).isDisplayed()),
+        );
+        assert.equal(await page.focusedId(), 'say');
+
+        await page.say('Stop!');
+        const next = await page.nextAsked();
+        assert.equal(next.interruption?.['assistant_turn_id'], asked.event['turn_id']);
+        next.say('Sorry.').end();
+        await page.shows('transcript', ['You: When?', STRUCK, 'You: Stop!', 'Agent: Sorry.']);
+      });
+    }
+
+    it("before the first word leaves the caller's words alone", async (t) => {
+      const page = await openPlayground(t, browser);
+      await page.say('When?');
+      const asked = await page.nextAsked();
+      await page.shows('turns', ['2 When?: running']);
+      await browser.keys('Escape');
+      await asked.aborted();
+      await page.shows('turns', ['2 When?: interrupted']);
+      await page.shows('history', ['assistant: Hi!', 'user: When?']);
+      assert.deepEqual((await page.view()).transcript, ['Agent: Hi!', 'You: When?']);
+    });
+
+    it('by Escape means nothing where nobody speaks', async (t) => {
+      const page = await openPlayground(t, browser);
+      await page.exchange('One', 'Yes.');
+      assert.equal(await (await browser.find('#interrupt')).isDisplayed(), false);
+      await browser.keys('Escape');
+      await page.say('Two');
+      assert.equal((await page.nextAsked()).interruption, undefined);
+    });
+
+    it('is none when the reply was heard to its end', async (t) => {
+      const page = await openPlayground(t, browser);
+      await page.exchange('One', LONG); // without a voice a reply is heard as soon as it is there
+      await page.say('Two');
+      assert.equal((await page.nextAsked()).interruption, undefined);
+    });
+  });
+
+  describe('Deliver twice', () => {
+    it('after the end gets the stored reply, and the agent is asked once', async (t) => {
+      const page = await openPlayground(t, browser);
+      await page.exchange('Hello', 'Yes?');
+      await page.press('redeliver');
+      await page.shows('transcript', [
+        'You: Hello',
+        'Agent: Yes?',
+        'good notice: Delivered twice: the stored reply was sent again, and the model was not asked.',
+      ]);
+      await page.shows('turns', ['2 Hello: completed', '3 again: Hello: replayed']);
+      await page.shows('history', ['user: Hello', 'assistant: Yes?']);
+      const { events } = await page.view();
+      assert.equal(events.filter((line) => line === '← response.tts Yes?').length, 2);
+      assert.equal(page.asked.length, 1);
+    });
+
+    it('while a reply streams takes it over, and no word comes twice', async (t) => {
+      const page = await openPlayground(t, browser);
+      await page.say('Hello');
+      const asked = await page.nextAsked();
+      asked.data({ one: 1 }).say('One ');
+      await page.shows('transcript', ['You: Hello', 'Agent: One  <streaming>']);
+      await page.press('redeliver');
+      const notice =
+        'good notice: Delivered twice: the second delivery took over the stream. The model was asked once.';
+      await page.shows('transcript', ['You: Hello', 'Agent: One  <streaming>', notice]);
+      asked.say('two.').end();
+      await page.shows('transcript', ['You: Hello', 'Agent: One two.', notice]);
+      await page.shows('turns', ['2 Hello: taken over', '3 again: Hello: completed']);
+      await page.shows('history', ['user: Hello', 'assistant: One two.']);
+      assert.deepEqual([(await page.view()).data.length, page.asked.length], [1, 1]);
+    });
+
+    it('after an interruption runs the turn anew', async (t) => {
+      const page = await openPlayground(t, browser);
+      await page.say('Hello');
+      (await page.nextAsked()).say('One ');
+      await page.shows('transcript', ['Agent: One  <streaming>']);
+      await browser.keys('Escape');
+      await page.shows('turns', ['2 Hello: interrupted']);
+      await page.press('redeliver');
+      (await page.nextAsked()).say('Two.').end();
+      await page.shows('transcript', [
+        'Agent: Two.',
+        'good notice: Delivered again: the turn was not complete, so it ran again.',
+      ]);
+      await page.shows('history', ['user: Hello', 'assistant: Two.']);
+    });
+
+    it('says that there is nothing to deliver yet', async (t) => {
+      const page = await openPlayground(t, browser);
+      await page.press('redeliver');
+      await page.shows('transcript', [
+        'bad notice: There is no turn to deliver twice: say something first.',
+      ]);
+    });
+  });
+
+  describe('a failing agent', () => {
+    it('is heard to apologise, and the page says why its turn failed', async (t) => {
+      const page = await openPlayground(t, browser);
+      await page.say('Hello');
+      (await page.nextAsked()).fail('the oven is cold');
+      await page.shows('turns', ['2 Hello: failed']);
+      await page.shows('transcript', [
+        `Agent: ${APOLOGY} <failed>`,
+        'bad notice: The turn failed: the oven is cold. The caller heard the apology.',
+      ]);
+      await page.press('filter-errors');
+      await page.shows('events', [/^∑ turn failed/]);
+    });
+
+    it('keeps what it said before', async (t) => {
+      const page = await openPlayground(t, browser);
+      await page.say('Hello');
+      const asked = await page.nextAsked();
+      asked.say('One moment');
+      await page.shows('transcript', ['Agent: One moment <streaming>']);
+      asked.fail('the oven is cold');
+      await page.shows('transcript', [
+        `Agent: One moment ${APOLOGY} <failed>`,
+        /^bad notice: The turn failed/,
+      ]);
+      await page.exchange('Again', 'Yes.');
+    });
+  });
+
+  describe('a forged message', () => {
+    for (const [id, name] of [
+      ['forge-wrong', 'Bad signature'],
+      ['forge-stale', 'Stale signature'],
+    ] as const) {
+      it(`of ${id} is refused with 401, which is told as right`, async (t) => {
+        const page = await openPlayground(t, browser);
+        await page.press(id);
+        await page.shows('transcript', [
+          `good notice: ${name}: 401 Invalid signature: refused, as it should be.`,
+        ]);
+        await page.press('filter-errors');
+        await page.shows('events', [
+          '← HTTP 401',
+          '← JSON {"error":"Invalid signature"}',
+          '■ failed 401 Invalid signature',
+        ]);
+        const { turns, history } = await page.view();
+        assert.deepEqual(
+          [page.asked.length, turns, history],
+          [0, ['1 start of the session: completed'], ['assistant: Hi!']],
+        );
+      });
+    }
+
+    it('leaves a talk as it was', async (t) => {
+      const page = await openPlayground(t, browser);
+      await page.exchange('One', 'Yes.');
+      await page.press('forge-wrong', 'forge-stale');
+      await page.shows('transcript', [
+        'You: One',
+        'Agent: Yes.',
+        /^good notice: Bad/,
+        /^good notice: Stale/,
+      ]);
+      await page.exchange('Two', 'No.');
+      await page.shows('turns', ['2 One: completed', '3 Two: completed']);
+      assert.equal(page.asked.length, 2);
+    });
+  });
+
+  describe('Drop in the middle', () => {
+    it("ends the agent's turn and keeps what was sent", async (t) => {
+      const page = await openPlayground(t, browser);
+      await page.say('When?');
+      const asked = await page.nextAsked();
+      asked.say('At ten ');
+      await page.shows('transcript', ['Agent: At ten  <streaming>']);
+      await page.press('drop');
+      await asked.aborted();
+      await page.shows('transcript', [
+        'Agent: At ten  <interrupted>',
+        'plain notice: Dropped in the middle. The history keeps what was sent, marked [interrupted].',
+      ]);
+      await page.shows('turns', ['2 When?: interrupted']);
+      await page.shows('history', ['user: When?', 'assistant: At ten [interrupted]']);
+    });
+
+    it('says that nothing streams', async (t) => {
+      const page = await openPlayground(t, browser);
+      await page.press('drop');
+      await page.shows('transcript', [/^bad notice: There is no reply to drop/]);
+    });
+  });
+});

@@ -1,0 +1,208 @@
+// The playground's voice: what is spoken, and what is heard.
+
+import assert from 'node:assert/strict';
+import { after, before, describe, it } from 'node:test';
+
+import { FakeVoice } from './fake-voice.ts';
+import { LONG, openPlayground, Playground } from './playground-stage.ts';
+import { Browser } from './webdriver.ts';
+
+/** Where some was heard, or nothing: that is a matter of time. */
+const STRUCK = /^Agent: .*~.+~ <interrupted, (?:the rest was not|nothing was) heard>$/;
+
+describe('the playground', () => {
+  const browser = new Browser({ size: { width: 1_280, height: 900 } });
+  before(() => browser.start());
+  after(() => browser.close());
+
+  describe('the voice', () => {
+    it('speaks a reply sentence by sentence while it streams', async (t) => {
+      const page = await openPlayground(t, browser);
+      const voice = await FakeVoice.install(browser);
+      await page.say('Hello');
+      const asked = await page.nextAsked();
+      asked.say('One is here. Tw');
+      await browser.until(
+        'the first sentence is spoken',
+        async () => (await voice.spoken()).length === 1,
+      );
+      asked.say('o comes. And three');
+      await browser.until(
+        'the second sentence is spoken',
+        async () => (await voice.spoken()).length === 2,
+      );
+      asked.say(' too').end();
+      await page.shows('transcript', ['Agent: One is here. Two comes. And three too']);
+      assert.deepEqual(
+        (await voice.spoken()).map((sentence) => sentence.trim()),
+        ['One is here.', 'Two comes.', 'And three too'],
+      );
+    });
+
+    it('ends before the platform is told that the reply was heard', async (t) => {
+      const page = await openPlayground(t, browser);
+      const voice = await FakeVoice.install(browser);
+      await page.say('When?');
+      const asked = await page.nextAsked();
+      asked.say(`Soon. ${LONG}`).end();
+      await page.shows('turns', ['2 When?: completed']);
+      assert.equal(await browser.text('#activity'), 'The agent is speaking');
+      await voice.endSentence();
+      assert.deepEqual(await voice.sent('trigger.response.audio.replay_finished'), []);
+      await voice.endSentence();
+      assert.deepEqual(await voice.sent('trigger.response.audio.replay_finished'), [
+        {
+          type: 'trigger.response.audio.replay_finished',
+          reason: 'completed',
+          turn_id: asked.event['turn_id'],
+        },
+      ]);
+      await page.becomes('#activity', '');
+      await page.say('Thanks');
+      assert.equal((await page.nextAsked()).interruption, undefined);
+    });
+
+    const ways: readonly (readonly [
+      what: string,
+      interrupt: (page: Playground, voice: FakeVoice) => Promise<void>,
+    ])[] = [
+      ['the caller types', (page) => page.say('Stop!')],
+      ['the caller strikes Escape', () => browser.keys('Escape')],
+      [
+        'the microphone hears the caller begin',
+        async (page, voice) => {
+          await page.press('microphone');
+          await voice.beginSpeech();
+        },
+      ],
+    ];
+    for (const [what, interrupt] of ways) {
+      it(`falls silent when ${what}, and the rest counts as not heard`, async (t) => {
+        const page = await openPlayground(t, browser);
+        const voice = await FakeVoice.install(browser);
+        await page.say('When?');
+        const asked = await page.nextAsked();
+        asked.say(LONG).end();
+        await page.shows('turns', ['2 When?: completed']);
+        await interrupt(page, voice);
+        await browser.until(
+          'the voice is silent',
+          async () => (await voice.unspoken()).length === 0,
+        );
+        if (page.asked.length === 1) await page.say('Stop!');
+        const next = await page.nextAsked();
+        assert.equal(next.interruption?.['assistant_turn_id'], asked.event['turn_id']);
+        next.end();
+        await page.shows('transcript', [STRUCK, 'You: Stop!', 'Agent:  <said nothing>']);
+        assert.deepEqual(
+          (await voice.sent('trigger.response.audio.replay_finished')).map(
+            ({ turn_id }) => turn_id,
+          ),
+          [next.event['turn_id']],
+        );
+      });
+    }
+
+    it('does not go on with a reply that the caller spoke over', async (t) => {
+      const page = await openPlayground(t, browser);
+      const voice = await FakeVoice.install(browser);
+      await page.say('When?');
+      const asked = await page.nextAsked();
+      asked.say('Soon. It');
+      await browser.until('a sentence is spoken', async () => (await voice.spoken()).length === 1);
+      await page.press('microphone');
+      await voice.beginSpeech();
+      await asked.aborted();
+      await page.shows('transcript', ['Agent: Soon. It <interrupted>']);
+      assert.deepEqual([await voice.spoken(), await voice.unspoken()], [['Soon. '], []]);
+    });
+
+    it('hears the caller: what seems to be said is shown, and what was said is sent', async (t) => {
+      const page = await openPlayground(t, browser);
+      const voice = await FakeVoice.install(browser);
+      await page.press('microphone');
+      await page.becomes('#activity', 'Listening…');
+      assert.equal(await (await browser.find('#microphone')).attribute('aria-pressed'), 'true');
+      await voice.beginSpeech();
+      await voice.recognize('good mor', { isFinal: false });
+      await page.becomes('#activity', 'Hearing: good mor');
+      assert.equal(page.asked.length, 0);
+      await voice.recognize(' Good morning ', { isFinal: true });
+      assert.equal((await page.nextAsked()).text, 'Good morning');
+      await page.shows('transcript', ['Agent: Hi!', 'You: Good morning']);
+      await page.press('microphone');
+      await browser.until(
+        'nobody listens',
+        async () =>
+          (await (await browser.find('#microphone')).attribute('aria-pressed')) === 'false',
+      );
+    });
+
+    it('says in words why nothing is heard', async (t) => {
+      const page = await openPlayground(t, browser);
+      const voice = await FakeVoice.install(browser);
+      await page.press('microphone');
+      await voice.deafen('not-allowed');
+      await page.shows('transcript', [
+        'bad notice: The browser may not use the microphone: allow it in the address bar.',
+      ]);
+      assert.equal(await (await browser.find('#microphone')).attribute('aria-pressed'), 'false');
+    });
+
+    it('is switched off in mid-sentence, which counts as heard', async (t) => {
+      const page = await openPlayground(t, browser);
+      const voice = await FakeVoice.install(browser);
+      await page.exchange('One', 'Yes.');
+      assert.deepEqual(await voice.unspoken(), ['Yes.']);
+      await page.press('speak-replies');
+      assert.deepEqual(await voice.unspoken(), []);
+      assert.equal((await voice.sent('trigger.response.audio.replay_finished')).length, 1);
+      await page.exchange('Two', 'No.');
+      assert.deepEqual(await voice.spoken(), ['Yes.']);
+    });
+
+    it('that fails leaves the talk alone', async (t) => {
+      const page = await openPlayground(t, browser);
+      const voice = await FakeVoice.install(browser);
+      await page.exchange('One', 'Yes.');
+      await voice.endSentence('error');
+      await page.becomes('#activity', '');
+      assert.equal((await voice.sent('trigger.response.audio.replay_finished')).length, 1);
+    });
+
+    it('says goodbye to the end when the agent has hung up', async (t) => {
+      const page = await openPlayground(t, browser);
+      const voice = await FakeVoice.install(browser);
+      await page.say('Bye');
+      (await page.nextAsked()).hangUp('Goodbye!');
+      await page.becomes('#connection', 'closed');
+      assert.deepEqual(await voice.unspoken(), ['Goodbye!']);
+      assert.equal(await browser.text('#activity'), 'The agent is speaking');
+      await voice.endSentence();
+      await page.becomes('#activity', '');
+    });
+
+    it('is told to be missing where the browser has none', async (t) => {
+      await openPlayground(t, browser);
+      assert.equal(await browser.text('#voice-note'), 'This browser has no voice.');
+      assert.equal(await (await browser.find('#speak-replies')).isEnabled(), false);
+      await FakeVoice.install(browser);
+      await browser.until(
+        'the voice is found',
+        async () => await (await browser.find('#speak-replies')).isEnabled(),
+      );
+      assert.equal(await (await browser.find('#voice-note')).isDisplayed(), false);
+    });
+
+    it('is told to have no ear where the browser recognizes no speech', async (t) => {
+      await openPlayground(t, browser, {
+        script: 'delete globalThis.SpeechRecognition; delete globalThis.webkitSpeechRecognition;',
+      });
+      assert.equal(await (await browser.find('#microphone')).isDisplayed(), false);
+      assert.equal(
+        await browser.text('#microphone-note'),
+        'This browser has no speech recognition: type instead.',
+      );
+    });
+  });
+});

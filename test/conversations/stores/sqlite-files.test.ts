@@ -1,0 +1,453 @@
+import assert from 'node:assert/strict';
+import { execFileSync } from 'node:child_process';
+import { once } from 'node:events';
+import {
+  chmodSync,
+  copyFileSync,
+  existsSync,
+  mkdirSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  statSync,
+  symlinkSync,
+  truncateSync,
+  writeFileSync,
+} from 'node:fs';
+import { join } from 'node:path';
+import { describe, it, type TestContext } from 'node:test';
+import { Worker } from 'node:worker_threads';
+
+import type { Awaitable } from '../../../src/base/awaitable.ts';
+import { loadSqlite, type Database } from '../../../src/conversations/stores/sqlite-library.ts';
+import { SqliteStore } from '../../../src/conversations/stores/sqlite-store.ts';
+import { StoreError } from '../../../src/conversations/stores/store-error.ts';
+import { until } from '../../fixtures/app.ts';
+import { mockTimers } from '../../fixtures/clock.ts';
+import { WITHOUT_SQLITE } from '../../fixtures/sqlite.ts';
+import { push } from '../store-contract.ts';
+import {
+  change,
+  clock,
+  connection,
+  folder,
+  HOUR_MS,
+  newPath,
+  number,
+  open,
+  opened,
+  sharing,
+} from './sqlite-stage.ts';
+
+const isRoot = process.geteuid?.() === 0;
+const NOBODY = 65_534;
+
+/** Grows the log of a store by 40 MB while another connection reads. Returns that connection. */
+function outgrowLog(t: TestContext, store: SqliteStore, path: string): Database {
+  store.write('c', change('v0'));
+  const reader = connection(t, path);
+  reader.exec('BEGIN; SELECT count(*) FROM part');
+  // SQLite writes no page that stays the same
+  const text = (n: number): string => JSON.stringify(String(n % 10).repeat(1_000_000));
+  for (let n = 1; n <= 40; n++)
+    store.write('c', change(`v${n}`, { from: `v${n - 1}`, text: text(n) }));
+  return reader;
+}
+
+/** A thread that has the write lock of a file for a moment, and says so. */
+const LOCKS_FOR_100_MS = `
+  const { parentPort, workerData } = require('node:worker_threads');
+  const { DatabaseSync } = require('node:sqlite');
+  const database = new DatabaseSync(workerData);
+  database.exec('BEGIN IMMEDIATE');
+  parentPort.postMessage('locked');
+  Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 100);
+  database.exec('COMMIT');
+  database.close();
+`;
+
+const WITHOUT_PRLIMIT = 'needs prlimit, which Linux has';
+
+function limitFiles(bytes: string): void {
+  execFileSync('prlimit', [`--fsize=${bytes}:`, '--pid', String(process.pid)]);
+}
+
+/** As on a full disk: this process can make no file longer. False where that cannot be arranged. */
+async function withFilesUpTo(bytes: number, act: () => Awaitable<void>): Promise<boolean> {
+  try {
+    limitFiles(String(bytes));
+  } catch {
+    return false;
+  }
+  try {
+    await act();
+  } finally {
+    limitFiles('unlimited');
+  }
+  return true;
+}
+
+/** Opens a file that cannot be used; the reason, without what is the same in all. */
+function refusal(path: string): string {
+  try {
+    open(path).close();
+  } catch (error) {
+    assert.ok(error instanceof StoreError, String(error));
+    assert.equal(error.code, 'STORE_UNAVAILABLE');
+    const start = `the conversations in ${path} cannot be used: `;
+    assert.ok(error.message.startsWith(start), error.message);
+    return error.message.slice(start.length);
+  }
+  return assert.fail('it was opened');
+}
+
+describe("SqliteStore's files", { skip: WITHOUT_SQLITE }, () => {
+  const modes = (path: string): string[] =>
+    ['', '-wal', '-shm'].map((end) => (statSync(path + end).mode & 0o777).toString(8));
+
+  it('are closed to other users', (t) => {
+    const before = process.umask(0);
+    t.after(() => process.umask(before));
+    const path = newPath();
+    opened(t, path).write('c', change('v1'));
+    assert.deepEqual(modes(path), ['600', '600', '600']);
+  });
+
+  it('are closed to other users when a copy comes with another mode', (t) => {
+    const path = newPath();
+    open(path).close();
+    chmodSync(path, 0o644);
+    opened(t, path).write('c', change('v1'));
+    assert.deepEqual(modes(path), ['600', '600', '600']);
+  });
+
+  it('hold nothing of what was removed or has expired', () => {
+    const path = newPath();
+    const store = open(path);
+    for (const id of ['removed', 'expired', 'changed', 'kept'])
+      store.write(id, change('v1', { text: JSON.stringify(`${id}-words `.repeat(2_000)) }));
+    store.write('removed', { ...change('v1'), from: 'v1', to: undefined, set: new Map() });
+    store.write('changed', change('v2', { from: 'v1', ttlMs: 3 * HOUR_MS }));
+    store.write('kept', { ...change('v2', { from: 'v1', ttlMs: 3 * HOUR_MS }), set: new Map() });
+    clock.nowMs += 2 * HOUR_MS;
+    store.keepUp();
+    store.close();
+    const bytes = readFileSync(path, 'latin1');
+    const found = ['removed', 'expired', 'changed', 'kept'].filter((id) =>
+      bytes.includes(`${id}-words`),
+    );
+    assert.deepEqual([found, existsSync(`${path}-wal`)], [['kept'], false]);
+  });
+
+  it('do not grow with writes', (t) => {
+    const path = newPath();
+    const store = opened(t, path);
+    let from: string | undefined;
+    for (let round = 0; round < 40; round++) {
+      for (let n = 0; n < 100; n++) {
+        const to = `${round}-${n}`;
+        store.write('c', change(to, from === undefined ? {} : { from }));
+        from = to;
+      }
+      store.keepUp();
+    }
+    const sizes = ['', '-wal'].map((end) => statSync(path + end).size);
+    assert.ok(sizes.every((size) => size < 2_000_000), String(sizes));
+  });
+
+  it('become small again after another process has read for long', (t) => {
+    const path = newPath();
+    const store = opened(t, path, { timeoutMs: 10_000 });
+    const reader = outgrowLog(t, store, path);
+    const began = performance.now();
+    store.keepUp();
+    assert.ok(performance.now() - began < 5_000, 'it waited for the reader');
+    assert.ok(statSync(`${path}-wal`).size > 33_600_000);
+    reader.exec('COMMIT');
+    store.write('c', change('v41', { from: 'v40' }));
+    store.keepUp();
+    assert.equal(statSync(`${path}-wal`).size, 0);
+  });
+
+  it('wait for a lock again after another process has read for long', async (t) => {
+    const path = newPath();
+    const store = opened(t, path, { timeoutMs: 10_000 });
+    const reader = outgrowLog(t, store, path);
+    store.keepUp();
+    reader.exec('COMMIT');
+    const other = new Worker(LOCKS_FOR_100_MS, { eval: true, workerData: path });
+    const ended = once(other, 'exit');
+    await once(other, 'message');
+    assert.equal(store.write('c', change('v41', { from: 'v40' })), true);
+    await ended;
+  });
+
+  it('lose expired conversations that are stored behind a thousand others', (t) => {
+    const path = newPath();
+    const store = opened(t, path);
+    for (let n = 0; n < 1_100; n++) store.write(`young ${n}`, change('v1', { ttlMs: 3 * HOUR_MS }));
+    store.write('old', change('v1'));
+    clock.nowMs += 2 * HOUR_MS;
+    const database = connection(t, path);
+    for (let pieces = 0; pieces < 2; pieces++) store.keepUp();
+    assert.equal(number(database, 'SELECT count(*) FROM conversation'), 1_100);
+  });
+
+  it('lose expired conversations, whoever wrote them, and give their place back', (t) => {
+    const path = newPath();
+    const store = opened(t, path);
+    const text = JSON.stringify('x'.repeat(20_000));
+    for (let n = 0; n < 300; n++) store.write(`old ${n}`, change('v1', { text }));
+    store.write('young', change('v1', { ttlMs: 3 * HOUR_MS }));
+    const other = opened(t, path);
+    const database = connection(t, path);
+    const pages = (): number => number(database, 'PRAGMA page_count');
+    const before = pages();
+    store.close();
+    clock.nowMs += 2 * HOUR_MS;
+    while (other.keepUp());
+    assert.deepEqual(
+      [number(database, 'SELECT count(*) FROM conversation'), other.count()],
+      [1, 1],
+    );
+    assert.equal(number(database, 'SELECT count(*) FROM part'), 2);
+    assert.ok(pages() < before / 2, `${before} pages before, ${pages()} after`);
+  });
+
+  it('that another tool has rewritten are not emptied in vain', (t) => {
+    const path = newPath();
+    open(path).close();
+    const tool = new (loadSqlite().DatabaseSync)(path);
+    tool.exec('PRAGMA journal_mode = DELETE; PRAGMA auto_vacuum = NONE; VACUUM');
+    tool.close();
+    const store = opened(t, path);
+    const text = JSON.stringify('x'.repeat(20_000));
+    for (let n = 0; n < 100; n++) store.write(`c${n}`, change('v1', { text }));
+    clock.nowMs += 2 * HOUR_MS;
+    let pieces = 0;
+    while (store.keepUp() && pieces < 1_000) pieces += 1;
+    assert.ok(pieces < 1_000, 'it never ends');
+  });
+
+  it('can be copied while they are written', (t) => {
+    const path = newPath();
+    const store = opened(t, path);
+    store.write('c', change('v1'));
+    const copy = newPath();
+    connection(t, path).exec(`VACUUM INTO '${copy}'`);
+    store.write('c', change('v2', { from: 'v1' }));
+    assert.equal(opened(t, copy).read('c', 'v1'), 'unchanged');
+  });
+});
+
+describe('a file that cannot be used is refused', { skip: WITHOUT_SQLITE }, () => {
+  it('with the folder that is missing', () => {
+    const path = join(folder, 'missing', 'calls.db');
+    assert.equal(
+      refusal(path), `the folder ${join(folder, 'missing')} does not exist; create it`,
+    );
+  });
+
+  it('when the folder is a file', () => {
+    const file = newPath();
+    writeFileSync(file, '');
+    assert.equal(refusal(join(file, 'calls.db')), `${file} is not a folder`);
+  });
+
+  it('when it is a directory', () => {
+    const path = newPath();
+    mkdirSync(path);
+    assert.equal(refusal(path), 'it is a directory; name a file in it');
+  });
+
+  it('when it is a link that leads nowhere', () => {
+    const path = newPath();
+    symlinkSync(newPath(), path);
+    assert.equal(refusal(path), 'it is a link that leads nowhere; remove it, or name another file');
+  });
+
+  it('when it is a device', () => {
+    assert.equal(refusal('/dev/null'), 'it is not a regular file');
+  });
+
+  it('when it is no database', () => {
+    const path = newPath();
+    writeFileSync(path, 'These are my notes.\n'.repeat(1_000));
+    const said = '(SQLite: file is not a database)';
+    assert.equal(refusal(path), `it is not an SQLite database; name another file ${said}`);
+    assert.match(readFileSync(path, 'utf8'), /^These are my notes/);
+  });
+
+  it('when it is the database of another program, which stays as it is', (t) => {
+    const path = newPath();
+    const database = connection(t, path);
+    database.exec('CREATE TABLE customers (name TEXT)');
+    assert.equal(
+      refusal(path), 'it is the database of another program; name another file',
+    );
+    assert.equal(number(database, 'SELECT count(*) FROM sqlite_schema'), 1);
+  });
+
+  it('when a newer version has written it', (t) => {
+    const path = newPath();
+    open(path).close();
+    connection(t, path).exec('PRAGMA user_version = 7');
+    assert.equal(
+      refusal(path),
+      'a newer version has written it (its schema is 7, this version knows 1); run that one',
+    );
+  });
+
+  it('when it was cut off, and when something was written into it', () => {
+    const whole = newPath();
+    const store = open(whole);
+    for (let n = 0; n < 100; n++)
+      store.write(`c${n}`, change('v1', { text: JSON.stringify('x'.repeat(500)) }));
+    store.close();
+    const cut = newPath();
+    copyFileSync(whole, cut);
+    truncateSync(cut, statSync(cut).size - 3 * 4_096);
+    assert.match(refusal(cut), /^it is damaged; put a backup in its place, or move it away to/);
+    const overwritten = newPath();
+    const bytes = readFileSync(whole);
+    bytes.fill(0x5a, bytes.length - 3 * 4_096, bytes.length - 2 * 4_096);
+    writeFileSync(overwritten, bytes);
+    assert.match(refusal(overwritten), /^it is damaged; put a backup in its place/);
+  });
+
+  it('when another process keeps it locked', (t) => {
+    const path = newPath();
+    open(path).close();
+    connection(t, path).exec('BEGIN IMMEDIATE');
+    assert.equal(
+      refusal(path), 'another process keeps it locked (SQLite: database is locked)',
+    );
+  });
+
+  /** Root may write everywhere, so another user tries. */
+  const asNobody = <T>(act: () => T): T => {
+    if (!isRoot) return act();
+    process.seteuid?.(NOBODY);
+    try {
+      return act();
+    } finally {
+      process.seteuid?.(0);
+    }
+  };
+  const WINDOWS = process.geteuid === undefined ? 'Windows has no such modes' : false;
+
+  it('when this user may not write it', { skip: WINDOWS }, (t) => {
+    chmodSync(folder, 0o755);
+    t.after(() => chmodSync(folder, 0o700));
+    const path = newPath();
+    open(path).close();
+    chmodSync(path, 0o444);
+    // A file of the user's own is opened to them again.
+    if (isRoot)
+      assert.equal(
+        asNobody(() => refusal(path)),
+        'it cannot be written; look at its owner and mode, and those of its folder '
+          + '(SQLite: attempt to write a readonly database)',
+      );
+    else open(path).close();
+  });
+
+  it('when this user may not write in its folder', { skip: WINDOWS }, (t) => {
+    chmodSync(folder, 0o555);
+    t.after(() => chmodSync(folder, 0o700));
+    const path = newPath();
+    assert.equal(
+      asNobody(() => refusal(path)),
+      `this user may not create files in ${folder}; change its owner, or name another folder`,
+    );
+  });
+
+  it('when the disk takes no more', async (t) => {
+    const path = newPath();
+    let reason = '';
+    const isLimited = await withFilesUpTo(20_000, () => {
+      reason = refusal(path);
+    });
+    if (!isLimited) return t.skip(WITHOUT_PRLIMIT);
+    assert.equal(reason, 'the disk failed or is full (SQLite: disk I/O error)');
+  });
+
+  it('and is let go: another one can be opened', (t) => {
+    const path = newPath();
+    writeFileSync(path, 'no database');
+    refusal(path);
+    rmSync(path);
+    assert.equal(opened(t, path).count(), 0);
+  });
+});
+
+describe('in mid-call', { skip: WITHOUT_SQLITE, timeout: 30_000 }, () => {
+  it('a file that was removed is reported, and begun anew', (t) => {
+    const path = newPath();
+    const store = opened(t, path);
+    store.write('c', change('v1'));
+    for (const end of ['', '-wal', '-shm']) rmSync(path + end);
+    store.keepUp();
+    assert.throws(() => store.read('c'), {
+      message: `the conversations in ${path} cannot be used: `
+        + 'the file was removed or replaced while the server ran',
+    });
+    assert.equal(store.read('c'), undefined);
+    assert.equal(store.write('c', change('v2')), true);
+    assert.ok(existsSync(path));
+  });
+
+  it('a file that was put in its place is reported, and used', (t) => {
+    const path = newPath();
+    const store = opened(t, path);
+    const backup = newPath();
+    const other = open(backup);
+    other.write('c', change('v7'));
+    other.close();
+    for (const end of ['-wal', '-shm']) rmSync(path + end);
+    renameSync(backup, path);
+    store.keepUp();
+    assert.throws(() => store.read('c'), /removed or replaced/);
+    assert.equal(store.read('c', 'v7'), 'unchanged');
+  });
+
+  it('a process adds what it remembers to a file that was begun anew', async (t) => {
+    const clock = mockTimers(t, ['setTimeout']);
+    const path = newPath();
+    const parts = open(path);
+    const store = sharing(parts);
+    t.after(() => store.close());
+    const turn = (id: string): Parameters<typeof push>[0] =>
+      ({ id, state: 'completed', runId: 1, words: id, reply: null });
+    await store.update('c', push(turn('t1')));
+    for (const end of ['', '-wal', '-shm']) rmSync(path + end);
+    parts.keepUp();
+    await store.update('c', push(turn('t2')));
+    assert.equal(store.health().isDegraded, true);
+    clock.tick(250);
+    await until(() => !store.health().isDegraded && store.health().turnsWaiting === 0, 'the file');
+    await store.update('c', push(turn('t3')));
+    const kept = await sharing(opened(t, path)).read('c');
+    assert.deepEqual(kept?.turns.map(({ id }) => id), ['t1', 't2', 't3']);
+  });
+
+  it('a disk that is full costs no turn, and has them all once there is room', async (t) => {
+    const path = newPath();
+    const store = sharing(open(path));
+    t.after(() => store.close());
+    const words = 'x'.repeat(10_000);
+    const say = async (id: string): Promise<number> =>
+      store.update('c', push({ id, state: 'completed', runId: 1, words, reply: null }));
+    await say('t0');
+    const isLimited = await withFilesUpTo(statSync(`${path}-wal`).size, async () => {
+      for (let n = 1; n <= 5; n++) assert.equal(await say(`t${n}`), n + 1);
+      assert.deepEqual(
+        [store.health().isDegraded, store.health().turnsWaiting], [true, 5],
+      );
+    });
+    if (!isLimited) return t.skip(WITHOUT_PRLIMIT);
+    await until(() => store.health().turnsWaiting === 0, 'room', 5_000);
+    const kept = await sharing(opened(t, path)).read('c');
+    assert.deepEqual(kept?.turns.map(({ id }) => id), ['t0', 't1', 't2', 't3', 't4', 't5']);
+  });
+});

@@ -1,0 +1,63 @@
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { after, type TestContext } from 'node:test';
+
+import { noLog } from '../../../src/app/create-app.ts';
+import type { PartsChange, PartStore } from '../../../src/conversations/stores/part-store.ts';
+import { SharedStore } from '../../../src/conversations/stores/shared-store.ts';
+import { loadSqlite, type Database } from '../../../src/conversations/stores/sqlite-library.ts';
+import { SqliteStore } from '../../../src/conversations/stores/sqlite-store.ts';
+import { openSqliteThread } from '../../../src/conversations/stores/sqlite-thread.ts';
+
+export const HOUR_MS = 3_600_000;
+
+export const folder = mkdtempSync(join(tmpdir(), 'layercode-sqlite-'));
+after(() => rmSync(folder, { recursive: true }));
+
+let files = 0;
+/** A path where no file is. */
+export function newPath(): string {
+  files += 1;
+  return join(folder, `${files}.db`);
+}
+
+export const clock = { nowMs: Date.now() };
+
+export function open(path = newPath(), more = {}): SqliteStore {
+  const now = (): number => clock.nowMs;
+  return new SqliteStore({ path, synchronous: 'normal', timeoutMs: 250, now, ...more });
+}
+
+export function opened(t: TestContext, path = newPath(), more = {}): SqliteStore {
+  const store = open(path, more);
+  t.after(() => store.close());
+  return store;
+}
+
+export function openThread(path = newPath(), more = {}): Promise<PartStore> {
+  return openSqliteThread({ path, synchronous: 'normal', timeoutMs: 250, ...more });
+}
+
+export function sharing(parts: PartStore): SharedStore {
+  const options = { ttlMs: HOUR_MS, maxRemembered: 1_000, timeoutMs: 250, log: noLog() };
+  return new SharedStore(parts, options);
+}
+
+/** A connection of the test's own. */
+export function connection(t: TestContext, path: string): Database {
+  const database = new (loadSqlite().DatabaseSync)(path);
+  t.after(() => database.close());
+  return database;
+}
+
+export function number(database: Database, sql: string): number {
+  return Number(Object.values(database.prepare(sql).get() ?? {})[0]);
+}
+
+/** A change that begins a conversation, or goes on from a version. */
+export function change(to: string, { from, text = '"text"', ttlMs = HOUR_MS }: {
+  from?: string; text?: string; ttlMs?: number;
+} = {}): PartsChange {
+  return { from, to, set: new Map([['head', '{}'], ['0', text]]), remove: [], ttlMs };
+}

@@ -1,0 +1,299 @@
+// What the package hands out, and what package.json says of it.
+
+import assert from 'node:assert/strict';
+import { existsSync, readdirSync, readFileSync } from 'node:fs';
+import { join, sep } from 'node:path';
+import { describe, it } from 'node:test';
+import { fileURLToPath } from 'node:url';
+
+import * as main from '../src/index.ts';
+import * as platform from '../src/platform.ts';
+import * as testing from '../src/testing.ts';
+
+const ROOT = fileURLToPath(new URL('..', import.meta.url));
+const SRC = join(ROOT, 'src');
+
+interface Package {
+  readonly type: string;
+  readonly dependencies?: object;
+  readonly optionalDependencies?: object;
+  readonly devDependencies: Readonly<Record<string, string>>;
+  readonly exports: Readonly<Record<string, string | Readonly<Record<string, string>>>>;
+  readonly bin: Readonly<Record<string, string>>;
+  readonly scripts: Readonly<Record<string, string>>;
+  readonly engines: { readonly node: string };
+}
+
+describe('package.json', () => {
+  const manifest = JSON.parse(readFileSync(join(ROOT, 'package.json'), 'utf8')) as Package;
+
+  it('has no dependencies', () => {
+    assert.deepEqual(
+      [Object.keys(manifest.dependencies ?? {}), Object.keys(manifest.optionalDependencies ?? {})],
+      [[], []],
+    );
+  });
+
+  it('is developed with what design.md allows', () => {
+    const allowed = ['@types/node', 'esbuild', 'redis', 'tsx', 'typescript'];
+    assert.deepEqual(
+      Object.keys(manifest.devDependencies).filter((name) => !allowed.includes(name)),
+      [],
+    );
+  });
+
+  it('has every test file in a script that CI runs', () => {
+    const ci = readFileSync(join(ROOT, '.ci/run'), 'utf8');
+    const isCalled = (name: string): boolean =>
+      new RegExp(`\\bnpm (?:run --silent )?${name}$`, 'm').test(ci);
+    const patterns = Object.entries(manifest.scripts)
+      .filter(([name]) => isCalled(name))
+      .flatMap(([, script]) => script.split(' ').filter((word) => word.startsWith('test/')))
+      .map((glob) => new RegExp(`^${glob.replaceAll('.', '\\.').replaceAll('*', '[^/]*')}$`));
+    const tests = readdirSync(join(ROOT, 'test'), { recursive: true, encoding: 'utf8' })
+      .map((path) => `test/${path.split(sep).join('/')}`)
+      .filter((path) => path.endsWith('test.ts') && !path.includes('node_modules'));
+    assert.ok(tests.length > 200);
+    const forgotten = tests.filter((path) => !patterns.some((pattern) => pattern.test(path)));
+    assert.deepEqual(forgotten, []);
+  });
+
+  it('asks for the Node version of design.md', () =>
+    assert.equal(manifest.engines.node, '>=20.12'));
+
+  it('points to files that the build makes', () => {
+    const targets = [
+      ...Object.values(manifest.bin),
+      ...Object.values(manifest.exports).flatMap((target) =>
+        typeof target === 'string' ? target : Object.values(target),
+      ),
+    ];
+    const sources = targets
+      .filter((target) => target.includes('dist/'))
+      .map((target) => target.replace(/^(\.\/)?dist\//, '').replace(/(\.d\.ts|\.js)$/, '.ts'));
+    assert.deepEqual(
+      sources.filter((source) => !existsSync(join(SRC, source))),
+      [],
+    );
+  });
+});
+
+/** What a package exports, types included, in the order of the alphabet. */
+function exportedBy(file: string): string[] {
+  const source = readFileSync(join(SRC, file), 'utf8');
+  return [...source.matchAll(/^export (?:type )?\{([^}]+)\}/gm)]
+    .flatMap(([, names = '']) =>
+      names
+        .split(',')
+        .map((name) => name.trim().replace(/^.* as /, ''))
+        .filter(Boolean),
+    )
+    .sort();
+}
+
+describe('layercode-microserver', () => {
+  it('exports these values', () => {
+    assert.deepEqual(Object.keys(main).sort(), [
+      'AgentError',
+      'BadRequest',
+      'ConversationManager',
+      'Counter',
+      'EventError',
+      'Gauge',
+      'Histogram',
+      'HttpError',
+      'InvalidSignature',
+      'MemoryStore',
+      'ModelError',
+      'NotDone',
+      'ServiceUnavailable',
+      'SettingsError',
+      'SpeakableText',
+      'SseEncoder',
+      'StateError',
+      'StoreError',
+      'UnknownValueError',
+      'cardNumbers',
+      'createApp',
+      'createLogger',
+      'defineAgent',
+      'defineState',
+      'emailAddresses',
+      'emptyConversation',
+      'encodeEvent',
+      'fromIoredis',
+      'getAgent',
+      'handOver',
+      'hangUp',
+      'listAgents',
+      'loadAgent',
+      'loadSettings',
+      'openCallRecords',
+      'openModel',
+      'openStore',
+      'parseEvent',
+      'parseSettings',
+      'signPayload',
+      'tool',
+      'transferTo',
+      'verifySignature',
+    ]);
+  });
+
+  it('exports these types', () => {
+    assert.deepEqual(
+      exportedBy('index.ts').filter((name) => !Object.hasOwn(main, name)),
+      [
+        'Agent',
+        'AgentDefinition',
+        'AgentResources',
+        'App',
+        'AppOptions',
+        'ArgumentsOf',
+        'BoundAgent',
+        'CallEndedEvent',
+        'CallEvent',
+        'CallRecord',
+        'CallRecordSettings',
+        'CallRecords',
+        'CallReportEvent',
+        'CallStartedEvent',
+        'Caller',
+        'ChatMessage',
+        'ChatModel',
+        'CompletionEvent',
+        'Context',
+        'Conversation',
+        'ConversationStore',
+        'DataContext',
+        'DataEvent',
+        'EndedCall',
+        'EventContext',
+        'Finder',
+        'FoundValue',
+        'HandOver',
+        'Handler',
+        'InterruptedTurn',
+        'InterruptionContext',
+        'IoredisClient',
+        'Json',
+        'JsonObject',
+        'LayercodeEvent',
+        'LoadSettingsOptions',
+        'Logger',
+        'LoggerOptions',
+        'MemoryStoreOptions',
+        'Message',
+        'MessageEvent',
+        'MessageTurn',
+        'Metrics',
+        'Middleware',
+        'ModelAgentDefinition',
+        'ModelDelta',
+        'ModelUsage',
+        'NamedAgents',
+        'NewMessage',
+        'Next',
+        'OnceCall',
+        'OnceContext',
+        'OpenStoreOptions',
+        'Redact',
+        'RedisClient',
+        'RedisPublisher',
+        'RedisScriptCall',
+        'RedisSubscriber',
+        'Reply',
+        'Schema',
+        'ServedAgent',
+        'SessionEndContext',
+        'SessionEndEvent',
+        'SessionEvent',
+        'SessionStartEvent',
+        'SessionUpdateEvent',
+        'Settings',
+        'Spoken',
+        'SseEncoderOptions',
+        'SseEvent',
+        'StandardSchema',
+        'StartTurn',
+        'State',
+        'StoreHealth',
+        'StoreSettings',
+        'TellBrowser',
+        'TextRedactor',
+        'Tool',
+        'ToolCall',
+        'ToolCallContext',
+        'ToolCallState',
+        'ToolContext',
+        'ToolDefinition',
+        'ToolOutcome',
+        'ToolRun',
+        'TranscriptEvent',
+        'Turn',
+        'TurnJournal',
+        'TurnPoint',
+        'TurnState',
+        'UnknownEvent',
+        'UpdateOptions',
+        'UserInterruptedEvent',
+      ],
+    );
+  });
+});
+
+describe('layercode-microserver/platform', () => {
+  it('exports these values', () => assert.deepEqual(Object.keys(platform), ['LocalPlatform']));
+
+  it('exports these types', () => {
+    assert.deepEqual(
+      exportedBy('platform.ts').filter((name) => !Object.hasOwn(platform, name)),
+      ['LocalPlatformOptions'],
+    );
+  });
+});
+
+describe('layercode-microserver/testing', () => {
+  it('exports these values', () =>
+    assert.deepEqual(Object.keys(testing).sort(), [
+      'RecordingError',
+      'ScenarioError',
+      'ScriptError',
+      'TestClient',
+      'TestReply',
+      'createTestClient',
+      'runScenario',
+      'scriptedModel',
+      'withModel',
+    ]));
+
+  it('exports these types', () => {
+    assert.deepEqual(
+      exportedBy('testing.ts').filter((name) => !Object.hasOwn(testing, name)),
+      [
+        'CompletionsClientOptions',
+        'LayercodeClientOptions',
+        'PlayedTurn',
+        'PostOptions',
+        'RunScenarioOptions',
+        'ScenarioFailure',
+        'ScenarioResult',
+        'Script',
+        'ScriptedAnswer',
+        'ScriptedCall',
+        'ScriptedFailure',
+        'ScriptedFunction',
+        'ScriptedModel',
+        'ScriptedPart',
+        'ScriptedRequest',
+        'ScriptedWait',
+        'TestClientOptions',
+        'TestEvent',
+        'TestToolCall',
+        'Tokens',
+        'ToolRunSeen',
+        'TurnOptions',
+      ],
+    );
+  });
+});

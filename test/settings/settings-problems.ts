@@ -1,0 +1,21 @@
+import assert from 'node:assert/strict';
+
+import type { Environment } from '../../src/base/environment.ts';
+import { parseSettings } from '../../src/settings/parse-settings.ts';
+import { SettingsError } from '../../src/settings/settings.ts';
+
+export const secret = 'whsec_4f1d0c2b9a8e7f60';
+
+/** What `parseSettings` finds wrong, or nothing. */
+export function problemsOf(
+  environment: Environment,
+  argv: readonly string[] = [],
+): readonly string[] {
+  try {
+    parseSettings(environment, argv);
+  } catch (error) {
+    assert.ok(error instanceof SettingsError, String(error));
+    return error.problems;
+  }
+  return [];
+}

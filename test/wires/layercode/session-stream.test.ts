@@ -1,0 +1,298 @@
+import assert from 'node:assert/strict';
+import { describe, it } from 'node:test';
+
+import {
+  contentsOf,
+  deferred,
+  fired,
+  Listener,
+  messageEvent,
+  rawRequest,
+  serve,
+  Told,
+  typesOf,
+  until,
+  within,
+} from '../../fixtures/app.ts';
+import { wireBody } from '../../fixtures/wire.ts';
+import { mockTimers } from '../../fixtures/clock.ts';
+
+describe("the session dialect's stream", () => {
+  it('is written as single data lines of JSON, with turn_id in every object', async (t) => {
+    const { client } = serve(t, {
+      onMessage(_turn, reply) {
+        reply.say('Hi.\nBye.');
+        reply.data({ a: ['\n', null] });
+        reply.hangup();
+      },
+    });
+    const text = await (await client.post(messageEvent())).response.text();
+    const blocks = text.split('\n\n');
+    assert.deepEqual(
+      [
+        blocks.pop(),
+        blocks.map((block) => [
+          block.startsWith('data: {'),
+          block.includes('\n'),
+          JSON.parse(block.slice(6)),
+        ]),
+      ],
+      [
+        '',
+        [
+          [true, false, { type: 'response.tts', content: 'Hi.\nBye.', turn_id: 't-1' }],
+          [true, false, { type: 'response.data', content: { a: ['\n', null] }, turn_id: 't-1' }],
+          [true, false, { type: 'response.hangup', turn_id: 't-1' }],
+          [true, false, { type: 'response.end', turn_id: 't-1' }],
+        ],
+      ],
+    );
+  });
+
+  it('holds no turn_id where the event had none', async (t) => {
+    const { client } = serve(t, {
+      onMessage: (_turn, reply) => {
+        reply.say('Hi.');
+        reply.data(1);
+        reply.hangup();
+      },
+    });
+    const events = await (await client.post(messageEvent({ turn_id: undefined }))).events();
+    assert.deepEqual(
+      [typesOf(events), events.filter((event) => 'turn_id' in event)],
+      [['response.tts', 'response.data', 'response.hangup', 'response.end'], []],
+    );
+  });
+
+  it('escapes a turn_id that needs it', async (t) => {
+    const { client } = serve(t, {});
+    const turnId = '"},{\\ \u2028é';
+    const events = await (await client.post(messageEvent({ turn_id: turnId }))).events();
+    assert.deepEqual(
+      events.map((event) => event.turn_id),
+      [turnId, turnId],
+    );
+  });
+
+  it('has exactly the headers that keep proxies from buffering and compressing', async (t) => {
+    const { client } = serve(t, {});
+    const { headers } = (
+      await client.post(messageEvent(), { headers: { 'accept-encoding': 'gzip, br' } })
+    ).response;
+    const named = ['content-type', 'cache-control', 'x-accel-buffering', 'content-encoding'].map(
+      (name) => headers.get(name),
+    );
+    assert.deepEqual(named, ['text/event-stream', 'no-cache, no-transform', 'no', null]);
+  });
+
+  it("carries the request's id", async (t) => {
+    const { client } = serve(t, {});
+    const reply = await client.post(messageEvent(), { headers: { 'x-request-id': 'req-1' } });
+    assert.equal(reply.response.headers.get('x-request-id'), 'req-1');
+  });
+
+  it('begins with headers and first event in one packet', async (t) => {
+    const begun = deferred();
+    const first = deferred();
+    const { raw, client } = serve(t, {
+      async *onMessage({ signal }) {
+        begun.resolve();
+        await first.promise;
+        yield 'One.';
+        await fired(signal);
+      },
+    });
+    const connection = await raw();
+    connection.write(rawRequest(messageEvent()));
+    await within(begun.promise, 'the agent');
+    // while it comes and goes, headers that were sent alone would arrive
+    await (await client.post(wireBody('data'))).json();
+    first.resolve();
+    await connection.read((text) => text.includes('\r\n\r\n'), 'headers');
+    assert.match(
+      connection.chunks[0]?.toString() ?? '',
+      /^HTTP\/1\.1 200 [^]*text\/event-stream[^]*"content":"One\."/,
+    );
+  });
+
+  it('has the first piece on the wire before the second exists', async (t) => {
+    const asked = deferred();
+    let secondExists = false;
+    const { raw } = serve(t, {
+      async *onMessage() {
+        yield 'One.';
+        await asked.promise;
+        secondExists = true;
+        yield 'Two.';
+      },
+    });
+    const connection = await raw();
+    connection.write(rawRequest(messageEvent()));
+    await connection.read((text) => text.includes('One.'), 'the first piece');
+    assert.equal(secondExists, false);
+  });
+
+  it('sends each piece by itself, as it comes', async (t) => {
+    const { client } = serve(t, { onMessage: () => ['A', 'B ', 'C'] });
+    assert.deepEqual(contentsOf(await (await client.post(messageEvent())).events()), [
+      'A',
+      'B ',
+      'C',
+    ]);
+  });
+
+  it('holds no comment by default', async (t) => {
+    const clock = mockTimers(t, ['setInterval']);
+    const { client } = serve(t, {
+      onMessage: async (_turn, { say }) => {
+        say('Well. ');
+        clock.tick(600_000);
+        await new Promise((resolve) => setImmediate(resolve));
+        say('At last.');
+      },
+    });
+    assert.doesNotMatch(await (await client.post(messageEvent())).response.text(), /^:/m);
+  });
+
+  it('holds comments while nothing is said, where they are turned on', async (t) => {
+    const gate = deferred();
+    const { raw } = serve(
+      t,
+      {
+        onMessage: async () => {
+          await gate.promise;
+          return 'At last.';
+        },
+      },
+      { environment: { HEARTBEAT_SECONDS: '0.05' } },
+    );
+    const connection = await raw();
+    connection.write(rawRequest(messageEvent()));
+    await connection.read((text) => (text.match(/^:/gm)?.length ?? 0) >= 2, 'two comments');
+    gate.resolve();
+    assert.match(
+      await connection.read((text) => text.includes('response.end'), 'the end'),
+      /At last\./,
+    );
+  });
+
+  it('keeps the connection for the next turn', async (t) => {
+    const { raw } = serve(t, {});
+    const connection = await raw();
+    connection.write(rawRequest(messageEvent({ turn_id: 't-1' })));
+    await connection.read((text) => text.includes('response.end'), 'the first reply');
+    connection.write(rawRequest(messageEvent({ turn_id: 't-2' })));
+    await connection.read((text) => text.split('response.end').length === 3, 'the second reply');
+    assert.equal(connection.socket.destroyed, false);
+  });
+
+  it('delivers a long reply whole', async (t) => {
+    const { client } = serve(t, { onMessage: () => 'word '.repeat(100_000) });
+    assert.equal((await (await client.post(messageEvent())).text()).length, 500_000);
+  });
+});
+
+describe('MAX_STREAMS', () => {
+  const one = { environment: { MAX_STREAMS: '1' } };
+  const holding = (
+    t: Parameters<typeof serve>[0],
+    told = new Told<string>(),
+  ): ReturnType<typeof serve> & { told: Told<string> } => ({
+    told,
+    ...serve(
+      t,
+      {
+        async *onMessage({ text, signal }) {
+          told.tell(text);
+          yield 'Well,';
+          await fired(signal);
+        },
+      },
+      one,
+    ),
+  });
+
+  it('refuses a turn beyond it with 503 and Retry-After', async (t) => {
+    const { client } = holding(t);
+    await new Listener(await client.say('first', { conversation_id: 'c-1' })).next();
+    const reply = await client.say('second', { conversation_id: 'c-2' });
+    assert.deepEqual(
+      [reply.status, Number(reply.response.headers.get('retry-after')) > 0],
+      [503, true],
+    );
+  });
+
+  it('answers the refused turn with JSON that says why', async (t) => {
+    const { client } = holding(t);
+    await new Listener(await client.say('first')).next();
+    const reply = await client.say('second');
+    assert.match(((await reply.json()) as { error: string }).error, /no more streams/);
+  });
+
+  it('refuses before the agent is asked', async (t) => {
+    const { client, told } = holding(t);
+    await new Listener(await client.say('first')).next();
+    await client.say('second');
+    assert.deepEqual(told.all, ['first']);
+  });
+
+  it('refuses before anything is written to history', async (t) => {
+    const { client, history } = holding(t);
+    await new Listener(await client.say('first')).next();
+    await client.say('second');
+    assert.deepEqual(await history(), [
+      ['user', 'first'],
+      ['assistant', '', 'open'],
+    ]);
+  });
+
+  it('refuses before the running turn is interrupted', async (t) => {
+    const { client, interrupted } = holding(t);
+    await new Listener(await client.say('first')).next();
+    await client.say('second');
+    assert.deepEqual(interrupted.all, []);
+  });
+
+  it('lets as many stream as it says', async (t) => {
+    const { client } = serve(
+      t,
+      {
+        async *onMessage({ signal }) {
+          yield 'Well,';
+          await fired(signal);
+        },
+      },
+      { environment: { MAX_STREAMS: '2' } },
+    );
+    await new Listener(await client.say('1', { conversation_id: 'c-1' })).next();
+    const second = await client.say('2', { conversation_id: 'c-2' });
+    const third = await client.say('3', { conversation_id: 'c-3' });
+    assert.deepEqual([second.status, third.status], [200, 503]);
+  });
+
+  it('has room again once a stream has ended', async (t) => {
+    const { client, metric } = serve(t, {}, one);
+    for (let turn = 0; turn < 3; turn++) {
+      const reply = await client.say('again');
+      await reply.text();
+      await until(() => metric('layercode_open_streams') === 0, 'the stream to be closed');
+      assert.equal(reply.status, 200);
+    }
+  });
+
+  it('has room again once a stream was dropped', async (t) => {
+    const { client, interrupted, metric } = holding(t);
+    const reply = await client.say('first');
+    await new Listener(reply).next();
+    reply.drop();
+    await interrupted.next();
+    await until(() => metric('layercode_open_streams') === 0, 'the stream to be closed');
+    assert.equal((await client.say('second')).status, 200);
+  });
+
+  it('does not refuse data', async (t) => {
+    const { client } = holding(t);
+    await new Listener(await client.say('first')).next();
+    assert.equal((await client.post(wireBody('data'))).status, 200);
+  });
+});
