@@ -346,7 +346,7 @@ export function hearTold(conversation: Conversation, turn: TurnRecord): void {
 /**
  * Takes from the front of `told` what is about the reply of a turn. `covered`: how much of it that
  * is, in UTF-16 code units. `isAny` is false if nothing was about it. A text that begins like a
- * `later` reply of the same exchange is no rewriting of this one.
+ * `later` reply of the same exchange, and has as much of it, is no rewriting of this one.
  */
 function takeCovered(
   told: string[], turn: TurnRecord, later: readonly string[],
@@ -358,9 +358,7 @@ function takeCovered(
     const text = withoutFiller(told[index] ?? '', isAny ? undefined : turn.filler);
     const rest = reply.slice(covered);
     const more = text === '' ? 0 : rest === '' ? undefined : coveredBy(text, rest);
-    const isOfLater = (): boolean =>
-      !beginsLike(text, rest) && later.some((reply) => beginsLike(text, reply));
-    if (more === undefined || (text !== '' && isOfLater())) {
+    if (more === undefined || (text !== '' && isOfLater(text, rest, more, later))) {
       index += 1;
       continue;
     }
@@ -369,6 +367,13 @@ function takeCovered(
     told.splice(index, 1);
   }
   return { covered, isAny };
+}
+
+function isOfLater(
+  text: string, rest: string, covered: number, later: readonly string[],
+): boolean {
+  if (beginsLike(text, rest)) return false;
+  return later.some((reply) => beginsLike(text, reply) && (coveredBy(text, reply) ?? 0) >= covered);
 }
 
 /** '' if a filler is all it says. */

@@ -42,6 +42,20 @@ describe('what was heard of a reply', () => {
     assert.equal(shown(conversation).some((text) => text.includes('Line 1')), false);
   });
 
+  // Seed 376 of the random platforms: the caller heard the first word of the second reply.
+  it('is a rewritten reply, though the next one ended at the word that both begin with', () => {
+    const [first, second] = ['We open at nine today.', 'We'];
+    const conversation = callOf(`Hours? > ${first}`);
+    const rewritten = 'agent: We open at 9 today.';
+    open(conversation, { turnId: 't2', text: '', lines: ['user: Hours?', rewritten] });
+    settle(conversation, 't2', 'interrupted', second);
+    const lines = ['user: Hours?', rewritten, `agent: ${second}`];
+    open(conversation, { turnId: 't3', text: 'Thanks', lines });
+    assert.deepEqual(shown(conversation).slice(0, 4), [
+      'user: Hours?', `assistant(completed): ${first}`, 'user: ', 'assistant(interrupted): We',
+    ]);
+  });
+
   it('is never more than we said', () => {
     const conversation = callOf('Hours? > We open at nine.');
     const lines = ['user: Hours?', `agent: ${HOURS}`];
