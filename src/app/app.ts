@@ -243,7 +243,7 @@ export class App {
     request: Request,
     { clientAddress }: { readonly clientAddress?: string | undefined } = {},
   ): Promise<Response> => {
-    const { FetchExchange } = await import('../http/fetch-exchange.ts');
+    const { FetchExchange } = await loadFetchExchange();
     const exchange = new FetchExchange(request, clientAddress);
     const { request: asked, response } = exchange;
     this.#fetched.add(response);
@@ -374,6 +374,13 @@ export class App {
         match satisfies never;
     }
   };
+}
+
+let fetchExchange: Promise<typeof import('../http/fetch-exchange.ts')> | undefined;
+
+/** Imports once: a loader of TypeScript resolves a module at every `import()`. */
+function loadFetchExchange(): Promise<typeof import('../http/fetch-exchange.ts')> {
+  return (fetchExchange ??= import('../http/fetch-exchange.ts'));
 }
 
 function served({ name, path, agent, conversations }: RoutedAgent): ServedAgent {
