@@ -106,6 +106,7 @@ function pairsFromEnd(
   for (; i >= 0 && j >= 0; i--, j--) {
     const [their, our, newer] = [theirs[i], ours[j], theirs[i + 1]];
     if (their === undefined || our === undefined) return undefined;
+    if (i === 0 && pairs.length > 0 && isCutBehindWords(their, our)) return pairs;
     if (!isSame(their, our) || !repliesAgree(their, our)) return undefined;
     pairs.unshift([i, j]);
     if (newer === undefined || isSame(their, newer)) continue;
@@ -204,6 +205,11 @@ function beginsInside(
   const [their, our, before] = [theirs[0], ours[first[1]], ours[second[1] - 1]];
   if (their === undefined || our === undefined || before === undefined) return false;
   return !their.hasWords && similarity(their, before) > similarity(their, our);
+}
+
+/** Whether their list was cut in front between the caller's words and the replies to them. */
+function isCutBehindWords(their: Compared, our: Compared): boolean {
+  return !their.hasWords && our.hasWords && similarity(their, our) > 0;
 }
 
 function isSame(a: Compared, b: Compared): boolean {

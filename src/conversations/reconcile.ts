@@ -81,7 +81,8 @@ export function compare(
   const aligned = ends === undefined
     ? alignAll(theirs, ownExchangesOf(earlier, saidIn))
     : { theirs, ours: recent, pairs: ends };
-  const { ours, pairs } = aligned;
+  const { ours } = aligned;
+  const pairs = isMoreThanGreeting(aligned.theirs, ours) ? [] : aligned.pairs;
   const newest = ours.at(-1);
   const rest = restOf(aligned.theirs, ours, pairs, text);
   const isBeforeNewest = known === undefined && rest === 1;
@@ -90,7 +91,7 @@ export function compare(
     && newest?.words !== undefined
     && mayBeWanted(newest.turns)
     && saysLess(text, newest.words);
-  return { ...aligned, transcript, text, rest, known, isLate };
+  return { ...aligned, pairs, transcript, text, rest, known, isLate };
 }
 
 type Aligned = Pick<Comparison, 'theirs' | 'ours' | 'pairs'>;
@@ -160,8 +161,29 @@ function restOf(
     return saysSame(worded.map(({ words }) => words).join(' '), text) ? worded.length : -1;
   const [only] = worded;
   const [first] = theirs;
-  const isOurReply = only !== undefined && first !== undefined && repliesAreAlike(first, only);
-  return isOurReply ? 0 : worded.length;
+  if (first === undefined) return worded.length;
+  if (only !== undefined && repliesAreAlike(first, only)) return 0;
+  return isMoreThanGreeting(theirs, ours) ? -1 : worded.length;
+}
+
+/**
+ * Whether theirs was cut in front up to the replies to our newest words, which may be another
+ * process's and not known yet: no words of the caller's are left, and not each of the texts is
+ * about our greeting.
+ */
+function isMoreThanGreeting(theirs: readonly Exchange[], ours: readonly Exchange[]): boolean {
+  const [[first, second], [greeting]] = [theirs, ours];
+  if (first === undefined || first.words !== undefined || second !== undefined) return false;
+  return greeting?.words === undefined && !areAbout(first.replies, greeting?.replies);
+}
+
+/** Whether each of their texts is about one of ours or a part of it, as far as ours are known. */
+function areAbout(told: readonly string[], said: readonly string[] = []): boolean {
+  const all = lettersOf(said.join(' '));
+  if (all === '') return true;
+  return told.every((text) =>
+    all.includes(lettersOf(text)) || said.some((reply) => coveredBy(text, reply) !== undefined),
+  );
 }
 
 /** The turns that the request asks to replace: those behind what the platform tells. */

@@ -47,6 +47,13 @@ const CASES: readonly Case[] = [
     pairs: ['0=2', '1=3'],
   },
   {
+    // Seed 36796 of the random platforms.
+    name: 'finds words that repeat by the replies before them, of which theirs was cut to',
+    theirs: ['> Sure. | One moment.', 'Yes >', 'Yes >'],
+    ours: ['A > Sure. | One moment.', 'Yes >', 'Yes >', 'Yes > Fine.'],
+    pairs: ['1=1', '2=2'],
+  },
+  {
     name: 'finds the place where ours is cut in front',
     theirs: ['A > a', 'B > b', 'C > c', 'D > d'],
     ours: ['C > c', 'D > d'],

@@ -87,6 +87,21 @@ describe("the platform's greeting", () => {
     exchange(conversation, 't2', 'A and B', 'b', ['agent: Welcome']);
     assert.equal(shown(conversation)[0], 'assistant(interrupted): Welcome');
   });
+
+  // Seeds 36422 and 43813 of the random platforms.
+  for (const known of ['', 'Tea is one euro.']) {
+    const what = known === '' ? 'another process has not told yet' : 'it has';
+    it(`is not all that is left of a call which was cut to a reply that ${what}`, () => {
+      const conversation = emptyConversation('c');
+      open(conversation, { turnId: 't1', text: 'Tea?', lines: ['agent: Line 1 of the bakery.'] });
+      if (known !== '') settle(conversation, 't1', 'completed', known);
+      const lines = ['agent: Tea is one', 'agent: Line 2 of the bakery.'];
+      open(conversation, { turnId: 't2', text: 'And milk?', lines });
+      const words = shown(conversation).filter((line) => line.startsWith('user'));
+      assert.deepEqual(words, ['user: Tea?', 'user: And milk?']);
+      assert.equal(conversation.turns.some(({ isDiscarded }) => isDiscarded), false);
+    });
+  }
 });
 
 describe('a request for another reply to the newest words', () => {
