@@ -1,10 +1,12 @@
 // npm run torture -- --seconds N | --seed S [--talks N]
 //                    [--store memory|promised|thenable|shared|sqlite|machines|fleet|platforms]
+//                    [--redis]
 // Plays random talks against the server until the time is up, or the talk of the given seed and,
 // with --talks, those of the seeds after it: the same ones each time. Each talk chooses a store
 // unless one is named. With fleet, two or three processes share one that fails, forgets and
 // restarts. With platforms, those that send the whole call with each request call one process or
-// two. If a talk goes wrong, prints it and its seed, and exits with 1.
+// two: with --redis always two, which share a real one. If a talk goes wrong, prints it and its
+// seed, and exits with 1. A real Redis may answer in another order when the talk is played again.
 
 import { randomInt } from 'node:crypto';
 import { parseArgs } from 'node:util';
@@ -14,6 +16,7 @@ import { composeFleetTalk } from '../test/turns/fleet/talk.ts';
 import {
   PlatformError, playPlatformTalk, shrinkPlatformTalk,
 } from '../test/turns/platform-model/play.ts';
+import { SharedRedis } from '../test/turns/platform-model/shared-redis.ts';
 import { composePlatformTalk } from '../test/turns/platform-model/talk.ts';
 import { playTalk, TalkError } from '../test/turns/play-talk.ts';
 import { composeTalk } from '../test/turns/talk.ts';
@@ -25,12 +28,14 @@ const { values } = parseArgs({
     seed: { type: 'string' },
     talks: { type: 'string', default: '1' },
     store: { type: 'string' },
+    redis: { type: 'boolean', default: false },
   },
 });
 const kinds = [...STORE_KINDS, 'fleet', 'platforms'] as const;
 const store = kinds.find((kind) => kind === values.store);
 if (store === undefined && values.store !== undefined)
   throw new Error(`--store must be one of ${kinds.join(', ')}, got ${values.store}`);
+if (values.redis && store !== 'platforms') throw new Error('--redis needs --store platforms');
 const end = performance.now() + Number(values.seconds) * 1_000;
 const first = values.seed === undefined ? randomInt(2 ** 31) : Number(values.seed);
 
@@ -48,17 +53,18 @@ async function play(seed: number): Promise<number> {
 
 /** A talk that goes wrong is played again without what it does not need. */
 async function playPlatforms(seed: number): Promise<number> {
-  const talk = composePlatformTalk(seed);
+  const talk = composePlatformTalk(seed, redis?.processes.length);
   try {
-    await playPlatformTalk(talk);
+    await playPlatformTalk(talk, redis);
   } catch (error) {
     if (!(error instanceof PlatformError)) throw error;
-    await playPlatformTalk(await shrinkPlatformTalk(talk));
+    await playPlatformTalk(await shrinkPlatformTalk(talk, redis), redis);
     throw error;
   }
   return talk.steps.length;
 }
 
+const redis = values.redis ? await SharedRedis.start('redis-server') : undefined;
 let talks = 0;
 let steps = 0;
 try {
@@ -69,7 +75,9 @@ try {
 } catch (error) {
   const isWrong = [TalkError, FleetError, PlatformError].some((kind) => error instanceof kind);
   console.error(isWrong ? (error as Error).message : error);
-  const again = store === undefined ? '' : ` --store ${store}`;
+  const again = (store === undefined ? '' : ` --store ${store}`) + (values.redis ? ' --redis' : '');
   console.error(`Again: npm run torture -- --seed ${first + talks}${again}`);
   process.exitCode = 1;
+} finally {
+  await redis?.stop();
 }

@@ -9,6 +9,7 @@ import { PlatformModel } from './model.ts';
 import {
   CONVERSATION, KEY, PlatformStage, SETTLE_MS, type Message, type MessageTurn, type Reply,
 } from './stage.ts';
+import type { SharedRedis } from './shared-redis.ts';
 import type {
   Asking, ModelOp, OldConnections, PlatformStep, PlatformTalk, ProfileName, Telling,
 } from './talk.ts';
@@ -35,26 +36,31 @@ export class PlatformError extends Error {
   }
 }
 
-export async function playPlatformTalk(talk: PlatformTalk): Promise<void> {
-  await new Play(talk).run();
+/** Two processes share a store in memory, unless a Redis is given. */
+export async function playPlatformTalk(talk: PlatformTalk, redis?: SharedRedis): Promise<void> {
+  await new Play(talk, redis).run();
 }
 
 /** The talk without the steps that it goes wrong without, in the same way. */
-export async function shrinkPlatformTalk(talk: PlatformTalk): Promise<PlatformTalk> {
-  const kind = await kindOfFailure(talk);
+export async function shrinkPlatformTalk(
+  talk: PlatformTalk, redis?: SharedRedis,
+): Promise<PlatformTalk> {
+  const kind = await kindOfFailure(talk, redis);
   let shortest = talk;
   for (let index = talk.steps.length - 1; index >= 0; index--) {
     const steps = shortest.steps.filter((_step, at) => at !== index);
     const shorter = { ...shortest, steps };
-    if ((await kindOfFailure(shorter)) === kind) shortest = shorter;
+    if ((await kindOfFailure(shorter, redis)) === kind) shortest = shorter;
   }
   return shortest;
 }
 
 /** What goes wrong in it, without its numbers and texts. Undefined if nothing does. */
-async function kindOfFailure(talk: PlatformTalk): Promise<string | undefined> {
+async function kindOfFailure(
+  talk: PlatformTalk, redis: SharedRedis | undefined,
+): Promise<string | undefined> {
   try {
-    await playPlatformTalk(talk);
+    await playPlatformTalk(talk, redis);
     return undefined;
   } catch (error) {
     if (!(error instanceof PlatformError)) throw error;
@@ -75,7 +81,7 @@ class Play {
   readonly #transcript: string[] = [];
   readonly #wrongs: string[] = [];
 
-  constructor(talk: PlatformTalk) {
+  constructor(talk: PlatformTalk, redis: SharedRedis | undefined) {
     this.#talk = talk;
     this.#call = new PlatformCall(talk.profile, talk.greets);
     this.#model = new PlatformModel(this.#ledger, {
@@ -89,7 +95,7 @@ class Play {
       },
       talk.fates,
     );
-    this.#stage = new PlatformStage(talk, this.#cast.agent);
+    this.#stage = new PlatformStage(talk, redis);
   }
 
   async run(): Promise<void> {
@@ -97,6 +103,7 @@ class Play {
       void this.#wrongs.push(`an unhandled rejection: ${String(reason)}`);
     process.on('unhandledRejection', onUnhandled);
     try {
+      await this.#stage.open(this.#cast.agent);
       for (const step of this.#talk.steps) {
         await this.#take(step);
         await this.#stage.quiet();

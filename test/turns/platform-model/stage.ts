@@ -1,5 +1,5 @@
-// Where a talk with a platform is played: one app, or two over one database. No other file of this
-// model imports from src/.
+// Where a talk with a platform is played: one app, or two over one database in memory or one Redis.
+// No other file of this model imports from src/.
 
 import type { Agent, MessageTurn, Reply } from '../../../src/agents/agent.ts';
 import { defineAgent } from '../../../src/agents/define-agent.ts';
@@ -8,9 +8,11 @@ import type { App } from '../../../src/app/app.ts';
 import { createApp } from '../../../src/app/create-app.ts';
 import type { Channel } from '../../../src/base/channel.ts';
 import type { Message } from '../../../src/conversations/message.ts';
-import { createLogger } from '../../../src/log.ts';
+import { openStore } from '../../../src/conversations/stores/open-store.ts';
+import { createLogger, type Logger } from '../../../src/log.ts';
 import type { ChatMessage, ChatModel, ModelDelta } from '../../../src/models/model.ts';
 import { parseSettings } from '../../../src/settings/parse-settings.ts';
+import type { Settings } from '../../../src/settings/settings.ts';
 import { NotDone } from '../../../src/tools/tool-not-done.ts';
 import { hangUp, tool, type Tool, type ToolContext } from '../../../src/tools/tool.ts';
 import { sharing } from '../../conversations/stores/machines.ts';
@@ -18,6 +20,7 @@ import { PartsInMemory, type SharedParts } from '../../conversations/stores/part
 import { FleetClock } from '../fleet/clock.ts';
 import { nextRound } from '../talk-stage.ts';
 import { Connection } from './connection.ts';
+import type { SharedRedis } from './shared-redis.ts';
 import type { PlatformTalk } from './talk.ts';
 
 export { defineAgent, defineState, hangUp, NotDone, tool };
@@ -60,15 +63,25 @@ export class PlatformStage {
   /** The messages that were logged as errors. */
   readonly errors: string[] = [];
   readonly clock = new FleetClock([0]);
-  readonly #apps: readonly App[];
-  readonly #database: SharedParts = new Map();
+  readonly #talk: PlatformTalk;
+  readonly #redis: SharedRedis | undefined;
   readonly #connections: Connection[] = [];
+  #apps: readonly App[] = [];
   #activity = 0;
 
-  constructor({ profile, processes, fillerAfterMs }: PlatformTalk, agent: Agent) {
+  /** Two processes share the Redis, if one is given. */
+  constructor(talk: PlatformTalk, redis?: SharedRedis) {
+    this.#talk = talk;
+    this.#redis = redis;
+  }
+
+  /** From now on time passes when the talk says so. */
+  async open(agent: Agent): Promise<void> {
     this.clock.install();
     // In whole milliseconds, so that a timer fires when what it waits for is due.
     performance.now = () => START_MS + this.clock.nowMs;
+    if (this.#redis !== undefined) this.#redis.onNews = this.news;
+    const { profile, fillerAfterMs, processes } = this.#talk;
     const settings = parseSettings(
       {
         CHAT_COMPLETIONS_KEYS: KEY,
@@ -85,14 +98,28 @@ export class PlatformStage {
       level: 'error',
       write: (line) => this.errors.push((JSON.parse(line) as { readonly msg: string }).msg),
     });
+    if (processes === 1) this.#apps = [createApp(settings, agent, { log })];
+    else if (this.#redis === undefined) this.#apps = this.#overMemory(settings, agent, log);
+    else this.#apps = await this.#overRedis(this.#redis, settings, agent, log);
+  }
+
+  #overMemory(settings: Settings, agent: Agent, log: Logger): readonly App[] {
     const post = new Post(this.news);
-    const open = (place: number): App => {
-      if (processes === 1) return createApp(settings, agent, { log });
-      const parts = new PartsInMemory(this.#database, { isSlow: true, onCall: this.news });
+    const database: SharedParts = new Map();
+    return Array.from({ length: this.#talk.processes }, (_, place) => {
+      const parts = new PartsInMemory(database, { isSlow: true, onCall: this.news });
       const store = sharing(parts, { ttlMs: TTL_MS, log });
       return createApp(settings, agent, { store, log, channel: post.open(`p${place}`) });
-    };
-    this.#apps = Array.from({ length: processes }, (_, place) => open(place));
+    });
+  }
+
+  /** As in production: its store, and its channel between processes. */
+  async #overRedis(
+    { processes }: SharedRedis, settings: Settings, agent: Agent, log: Logger,
+  ): Promise<readonly App[]> {
+    const stores = processes.map((redis) =>
+      openStore(settings, { log, redis, redisSubscriber: redis }));
+    return (await Promise.all(stores)).map((store) => createApp(settings, agent, { store, log }));
   }
 
   /** Something happened, so it is not quiet yet. */
@@ -121,7 +148,8 @@ export class PlatformStage {
     for (let still = 0; still < QUIET_ROUNDS;) {
       await nextRound();
       const isArriving = this.#connections.some(({ isArriving }) => isArriving);
-      still = isArriving || seen !== this.#activity ? 0 : still + 1;
+      const isBusy = isArriving || this.#redis?.isBusy === true;
+      still = isBusy || seen !== this.#activity ? 0 : still + 1;
       seen = this.#activity;
     }
   };
@@ -148,6 +176,7 @@ export class PlatformStage {
     });
     await this.passUntil(() => isClosed);
     await closed;
+    await this.#redis?.clear();
     this.clock.restore();
   }
 }

@@ -84,12 +84,14 @@ export interface PlatformTalk {
   readonly steps: readonly PlatformStep[];
 }
 
-export function composePlatformTalk(seed: number): PlatformTalk {
+/** `given`: the number of processes, if the seed does not choose. */
+export function composePlatformTalk(seed: number, given?: number): PlatformTalk {
   const random = randomFrom(seed);
   const chance = (part: number): boolean => random() < part;
   const below = (count: number): number => Math.floor(random() * count);
   const one = <T>(choices: readonly T[]): T => choices[below(choices.length)] as T;
-  const processes = chance(0.4) ? 2 : 1;
+  const drawn = chance(0.4) ? 2 : 1;
+  const processes = given ?? drawn;
   const at = (): number => below(processes);
   const profile = one(PROFILE_NAMES);
   const saysYes = one([0, 0.1, 0.3, 0.9]);

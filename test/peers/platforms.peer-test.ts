@@ -1,0 +1,23 @@
+// Random talks with platforms whose two processes share a real server of Redis or Valkey. Needs
+// `npm ci` in this folder, and Debian's packages of the servers, which `.ci/run` installs.
+// `npm run torture -- --store platforms --redis` plays others.
+
+import { describe, it } from 'node:test';
+
+import { isMissing, REDIS_PROGRAMS } from '../fixtures/redis-server.ts';
+import { playPlatformTalk } from '../turns/platform-model/play.ts';
+import { SharedRedis } from '../turns/platform-model/shared-redis.ts';
+import { composePlatformTalk } from '../turns/platform-model/talk.ts';
+
+const TALKS = 120;
+
+for (const program of REDIS_PROGRAMS) {
+  describe(`two processes that share ${program}`, { skip: isMissing(program) }, () => {
+    it('answer platforms that send the whole call with each request as promised', async (t) => {
+      const redis = await SharedRedis.start(program);
+      t.after(() => redis.stop());
+      for (let seed = 1; seed <= TALKS; seed++)
+        await playPlatformTalk(composePlatformTalk(seed, redis.processes.length), redis);
+    });
+  });
+}

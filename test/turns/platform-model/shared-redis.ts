@@ -1,0 +1,156 @@
+// A real Redis that the processes of a talk share, as their conversations and for messages between
+// them. Needs `npm ci` in test/peers, and Debian's package redis-server or valkey-server.
+
+import { createRequire } from 'node:module';
+import { join } from 'node:path';
+
+import { PEERS } from '../../fixtures/pages.ts';
+import { RedisServer, type RedisProgram } from '../../fixtures/redis-server.ts';
+
+interface ScriptCall {
+  keys: string[];
+  arguments: string[];
+}
+
+/** What is used of a client of the package `redis`. */
+interface PackageClient {
+  connect(): Promise<unknown>;
+  destroy(): void;
+  on(event: 'error', listener: (error: Error) => void): unknown;
+  eval(script: string, call: ScriptCall): Promise<unknown>;
+  evalSha(sha1: string, call: ScriptCall): Promise<unknown>;
+  dbSize(): Promise<unknown>;
+  publish(channel: string, message: string): Promise<unknown>;
+  subscribe(channel: string, listener: (message: string) => void): Promise<unknown>;
+  unsubscribe(channel: string): Promise<unknown>;
+  flushDb(): Promise<unknown>;
+}
+
+/** The clients of one process. They count what is under way. */
+class RedisOfProcess {
+  readonly #commands: PackageClient;
+  readonly #messages: PackageClient;
+  readonly #channels = new Set<string>();
+  /** Commands without an answer. */
+  #waiting = 0;
+  /** How many listeners were sent a message, as Redis says, and how many messages came here. */
+  sent = 0;
+  received = 0;
+  onNews = (): void => undefined;
+
+  constructor(open: () => PackageClient) {
+    this.#commands = open();
+    this.#messages = open();
+  }
+
+  async connect(): Promise<this> {
+    await Promise.all([this.#commands.connect(), this.#messages.connect()]);
+    return this;
+  }
+
+  get isWaiting(): boolean {
+    return this.#waiting > 0;
+  }
+
+  eval(script: string, call: ScriptCall): Promise<unknown> {
+    return this.#watch(this.#commands.eval(script, call));
+  }
+
+  evalSha(sha1: string, call: ScriptCall): Promise<unknown> {
+    return this.#watch(this.#commands.evalSha(sha1, call));
+  }
+
+  dbSize(): Promise<unknown> {
+    return this.#watch(this.#commands.dbSize());
+  }
+
+  async publish(channel: string, message: string): Promise<unknown> {
+    return this.#watch(this.#commands.publish(channel, message).then((listeners) => {
+      this.sent += Number(listeners);
+      return listeners;
+    }));
+  }
+
+  async subscribe(channel: string, listener: (message: string) => void): Promise<unknown> {
+    this.#channels.add(channel);
+    return this.#messages.subscribe(channel, (message) => {
+      this.received += 1;
+      this.onNews();
+      listener(message);
+    });
+  }
+
+  /** For the next talk. */
+  async clear(): Promise<void> {
+    for (const channel of this.#channels) await this.#messages.unsubscribe(channel);
+    this.#channels.clear();
+    [this.sent, this.received] = [0, 0];
+    await this.#commands.flushDb();
+  }
+
+  destroy(): void {
+    this.#commands.destroy();
+    this.#messages.destroy();
+  }
+
+  async #watch<T>(answer: Promise<T>): Promise<T> {
+    this.#waiting += 1;
+    this.onNews();
+    try {
+      return await answer;
+    } finally {
+      this.#waiting -= 1;
+      this.onNews();
+    }
+  }
+}
+
+/** A server, and clients of each process. One talk after another has them. */
+export class SharedRedis {
+  readonly processes: readonly RedisOfProcess[];
+  readonly #server: RedisServer;
+
+  private constructor(server: RedisServer, processes: readonly RedisOfProcess[]) {
+    this.#server = server;
+    this.processes = processes;
+  }
+
+  static async start(program: RedisProgram, processes = 2): Promise<SharedRedis> {
+    const require = createRequire(join(PEERS, 'package.json'));
+    const { createClient } = require('redis') as {
+      createClient: (options: { url: string }) => PackageClient;
+    };
+    const server = await RedisServer.start(program);
+    const open = (): PackageClient => {
+      const client = createClient({ url: server.url });
+      client.on('error', () => undefined); // its command rejects
+      return client;
+    };
+    const clients = Array.from({ length: processes }, () => new RedisOfProcess(open).connect());
+    return new SharedRedis(server, await Promise.all(clients));
+  }
+
+  set onNews(onNews: () => void) {
+    for (const process of this.processes) process.onNews = onNews;
+  }
+
+  /** Whether an answer or a message has not arrived. */
+  get isBusy(): boolean {
+    const sum = (count: (process: RedisOfProcess) => number): number =>
+      this.processes.reduce((total, process) => total + count(process), 0);
+    return (
+      this.processes.some(({ isWaiting }) => isWaiting)
+      || sum(({ received }) => received) < sum(({ sent }) => sent)
+    );
+  }
+
+  /** Forgets all conversations and who listens. */
+  async clear(): Promise<void> {
+    for (const process of this.processes) await process.clear();
+  }
+
+  async stop(): Promise<void> {
+    for (const process of this.processes) process.destroy();
+    await this.#server.remove();
+  }
+}
