@@ -216,8 +216,9 @@ export class ConversationManager {
       this.#store.update(
         conversationId,
         (conversation) => {
-          const messages = this.#numbered(conversation, progress.messages);
-          return noteProgress(current(conversation), { ...progress, messages }, this.#bounds);
+          const { messages, filler } = progress;
+          const said = this.#numbered(conversation, { messages, filler });
+          return noteProgress(current(conversation), { ...progress, ...said }, this.#bounds);
         },
         options,
       ),

@@ -14,7 +14,7 @@ import { cutTo, type HeardTurn } from './heard.ts';
 import { countOfLastParts, joinedAs } from './joined-words.ts';
 import type { Message } from './message.ts';
 import {
-  beginsLike, coveredBy, lettersOf, saysLess, saysSame, withoutLetters,
+  countOfWordsIn, coveredBy, lettersOf, saysLess, saysSame, withoutLetters,
 } from './spoken-words.ts';
 import {
   leadingMessages, newTurn, ownMessages, replyText, setPlain, toldId, type TurnRecord,
@@ -300,10 +300,11 @@ class Changes implements Reconciled {
         continue;
       }
       const reply = replyText(turn);
-      if (turn.isUnknown === true && turn === turns.at(-1) && goesOn(told.join(' '), reply)) {
+      const own = withoutFiller(told.join(' '), turn.filler);
+      if (turn.isUnknown === true && turn === turns.at(-1) && goesOn(own, reply)) {
         // Its process is gone, and the platform knows better, or it has not been told yet.
         const texts = told.splice(0);
-        this.#cut(turn, texts.join(' '));
+        this.#cut(turn, own);
         turn.isUnknown = true;
         setTold(this.#conversation, turn, { texts, isHeard });
         continue;
@@ -367,8 +368,8 @@ export function hearTold(conversation: Conversation, turn: TurnRecord): void {
 
 /**
  * Takes from the front of `told` what is about the reply of a turn. `covered`: how much of it that
- * is, in UTF-16 code units. `isAny` is false if nothing was about it. A text that begins like a
- * `later` reply of the same exchange, and has as much of it, is no rewriting of this one.
+ * is, in UTF-16 code units. `isAny` is false if nothing was about it. A text that has more words of
+ * a `later` reply of the same exchange is about that one.
  */
 function takeCovered(
   told: string[], turn: TurnRecord, later: readonly string[],
@@ -380,7 +381,7 @@ function takeCovered(
     const text = withoutFiller(told[index] ?? '', isAny ? undefined : turn.filler);
     const rest = reply.slice(covered);
     const more = text === '' ? 0 : rest === '' ? undefined : coveredBy(text, rest);
-    if (more === undefined || (text !== '' && isOfLater(text, rest, more, later))) {
+    if (more === undefined || (text !== '' && isOfLater(text, rest, later))) {
       index += 1;
       continue;
     }
@@ -391,11 +392,10 @@ function takeCovered(
   return { covered, isAny };
 }
 
-function isOfLater(
-  text: string, rest: string, covered: number, later: readonly string[],
-): boolean {
-  if (beginsLike(text, rest)) return false;
-  return later.some((reply) => beginsLike(text, reply) && (coveredBy(text, reply) ?? 0) >= covered);
+function isOfLater(text: string, rest: string, later: readonly string[]): boolean {
+  if (later.length === 0) return false;
+  const count = countOfWordsIn(rest, text);
+  return later.some((reply) => countOfWordsIn(reply, text) > count);
 }
 
 /** '' if a filler is all it says. */

@@ -48,10 +48,10 @@ export function coveredBy(told: string, reply: string): number | undefined {
   return endOfRewritten(told, reply);
 }
 
-/** Whether one of two texts says the beginning of the other, or both say the same. */
-export function beginsLike(a: string, b: string): boolean {
-  const [short, long] = [lettersOf(a), lettersOf(b)].sort((x, y) => x.length - y.length);
-  return short !== undefined && short !== '' && long?.startsWith(short) === true;
+/** How many of a platform's words are those of a reply, in order. 0 if most are others. */
+export function countOfWordsIn(reply: string, told: string): number {
+  const wordsOf = (text: string): string[] => [...wordsIn(text)].map(({ letters }) => letters);
+  return mostOf(wordsOf(told), wordsOf(reply)).found;
 }
 
 /** The text behind its first `count` letters and what is attached to them. */
@@ -95,14 +95,17 @@ function endOfRewritten(told: string, reply: string): number | undefined {
 /** Of a longer end it is not certain that it was only rewritten, in words. */
 const LONGEST_REWRITTEN_END = 3;
 
-/**
- * How many of a reply's words a platform's text covers, if most of its own are there, in order;
- * otherwise 0. `isRestRewritten`: both go on after that for a word or two, such as "at 9:00" for
- * "at nine".
- */
-function mostOf(
-  told: readonly string[], said: readonly string[],
-): { readonly count: number; readonly isRestRewritten: boolean } {
+interface Found {
+  /** How many of the platform's words are the reply's. */
+  readonly found: number;
+  /** How many of the reply's words the platform's text covers. */
+  readonly count: number;
+  /** Whether both go on after that for a word or two, such as "at 9:00" for "at nine". */
+  readonly isRestRewritten: boolean;
+}
+
+/** What of a reply a platform's text has, if most of its words are there, in order. */
+function mostOf(told: readonly string[], said: readonly string[]): Found {
   let [next, found, lastFound] = [0, 0, -1];
   for (const [place, word] of told.entries()) {
     const end = Math.min(said.length, next + MOST_SKIPPED + 1);
@@ -114,10 +117,10 @@ function mostOf(
       break;
     }
   }
-  if (found * 2 <= told.length) return { count: 0, isRestRewritten: false };
+  if (found * 2 <= told.length) return { found: 0, count: 0, isRestRewritten: false };
   const rest = said.length - next;
   const isRestRewritten = lastFound < told.length - 1 && rest <= LONGEST_REWRITTEN_END;
-  return { count: next, isRestRewritten };
+  return { found, count: next, isRestRewritten };
 }
 
 /** The beginning of a text, so that it can be compared with many others. */

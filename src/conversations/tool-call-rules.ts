@@ -28,6 +28,8 @@ import { UNFINISHED_RESULTS } from './unfinished-tool-results.ts';
 /** What a run has said and called so far, recorded before its calls run. */
 export interface TurnProgress extends Claimer {
   readonly messages: readonly Message[];
+  /** See `TurnRecord.filler`. */
+  readonly filler?: string | undefined;
   /** Calls that act once per conversation, and are about to start. */
   readonly claims?: readonly OnceClaim[] | undefined;
   /** The agent's state, as JSON text. */
@@ -77,12 +79,13 @@ export function noteProgress(
   progress: TurnProgress,
   bounds: ConversationBounds,
 ): NotedProgress {
-  const { turnId, runId, messages, claims = [], agentState } = progress;
+  const { turnId, runId, messages, filler, claims = [], agentState } = progress;
   const record = findTurn(conversation, turnId);
   const unclaimed = { claims: NO_CLAIMS, isStateKept: true } as const;
   if (record === undefined) return { ownership: 'forgotten', ...unclaimed };
   if (record.runId !== runId) return { ownership: 'taken over', ...unclaimed };
   keepHandOver(conversation, record, messages);
+  if (filler !== undefined) record.filler = filler;
   const leading = leadingMessages(record);
   const isOpen = record.state === 'open';
   const own = isOpen

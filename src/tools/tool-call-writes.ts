@@ -70,7 +70,7 @@ function progressOf(turn: ToolCallingTurn, { process }: ToolHost): TurnProgress 
   const { conversationId, turnId, runId, spoken, liveState, log } = turn;
   const messages = spoken.messages(turnId, 'open');
   const agentState = liveState?.textToStore(log, conversationId);
-  return { turnId, runId, process, messages, agentState };
+  return { turnId, runId, process, messages, filler: spoken.filler, agentState };
 }
 
 /** The newer turn or run may be another process's, whose message has not arrived. */

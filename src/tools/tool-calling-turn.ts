@@ -41,6 +41,8 @@ export interface ToolCallingTurn {
   readonly spoken: {
     /** The agent that speaks. Undefined is the path's own. */
     readonly speaker: string | undefined;
+    /** All fillers of the turn. Undefined if there was none. */
+    readonly filler: string | undefined;
     /** Notes calls that a model made together. */
     noteCalls(calls: readonly SpokenToolCall[]): void;
     /** The reply as history holds it. */

@@ -2,7 +2,9 @@ import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 
 import { emptyConversation, findTurn } from '../../src/conversations/conversation.ts';
-import { settle, shown } from './checked-rules.ts';
+import type { Message } from '../../src/conversations/message.ts';
+import { noteProgress } from '../../src/conversations/tool-call-rules.ts';
+import { BOUNDS, runs, settle, shown } from './checked-rules.ts';
 import { booking, callOf, exchange, open, settleLate, soFar } from './reconciling.ts';
 
 const HOURS = 'We open at nine. We close at six.';
@@ -53,6 +55,21 @@ describe('what was heard of a reply', () => {
     open(conversation, { turnId: 't3', text: 'Thanks', lines });
     assert.deepEqual(shown(conversation).slice(0, 4), [
       'user: Hours?', `assistant(completed): ${first}`, 'user: ', 'assistant(interrupted): We',
+    ]);
+  });
+
+  // Seed 41933 of the random platforms.
+  it('is of the reply that is most like it, though both were rewritten', () => {
+    const [first, second] = ['Line 1 closes at nine today.', 'Line 2 closes at nine today.'];
+    const conversation = callOf(`Which line? > ${first}`);
+    const silence = { turnId: 't2', text: '', lines: ['user: Which line?', `agent: ${first}`] };
+    open(conversation, silence);
+    settle(conversation, 't2', 'completed', second);
+    const lines = ['user: Which line?', 'agent: Line 2 closes at 9 today.'];
+    open(conversation, { turnId: 't3', text: 'Thanks', lines });
+    assert.deepEqual(shown(conversation).slice(0, 4), [
+      'user: Which line?', `assistant(completed): ${first}`,
+      'user: ', `assistant(completed): ${second}`,
     ]);
   });
 
@@ -196,6 +213,21 @@ describe('a reply that is not known, as its process is gone', () => {
     open(conversation, { turnId: 't2', text: 'And Sunday?', lines });
     assert.equal(shown(conversation)[1], `assistant(interrupted): ${HOURS}`);
   });
+
+  // Seeds 40102 and 43298 of the random platforms.
+  for (const words of ['', 'Let me see.'])
+    it(`is nothing if half a filler was heard, and "${words}" was stored with a call`, () => {
+      const conversation = emptyConversation('c');
+      open(conversation, { turnId: 't1', text: 'A table?' });
+      const messages = booking('t1', 'running').slice(0, 2).map((message): Message =>
+        message.role === 'assistant' ? { ...message, content: words } : message);
+      const progress = { turnId: 't1', runId: runs, messages, filler: 'One moment, please.' };
+      noteProgress(conversation, progress, BOUNDS);
+      const lines = ['user: A table?', 'agent: One mo'];
+      open(conversation, { turnId: 't2', text: 'Hello?', lines, told: { isHeard: true } });
+      const said = shown(conversation).filter((line) => /^assistant\(interrupted/.test(line));
+      assert.deepEqual(said, ['assistant(interrupted):  [book]']);
+    });
 
   it('is nothing if the caller spoke twice in a row', () => {
     const conversation = emptyConversation('c');
