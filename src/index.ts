@@ -74,7 +74,7 @@ export type {
   SessionUpdateEvent, TranscriptEvent, UnknownEvent, UserInterruptedEvent,
 } from './wires/layercode/events.ts';
 export type { Json, JsonObject } from './base/json.ts';
-export type { TurnPoint } from './turns/turn-points.ts';
+export type { TurnPoint } from './turns/work/turn-points.ts';
 export { signPayload, verifySignature } from './wires/layercode/signature.ts';
 export { openModel } from './models/open-model.ts';
 export { ModelError } from './models/model.ts';

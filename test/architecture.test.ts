@@ -21,8 +21,8 @@ const HOUSE: readonly (readonly [room: string, mayImport: readonly string[]])[] 
   [
     'index.ts',
     [
-      'app', 'wires/chat-completions', 'wires/layercode', 'wires', 'turns', 'agents/built-in',
-      'agents', 'agents/state', 'tools', 'schema', 'models', 'records',
+      'app', 'wires/chat-completions', 'wires/layercode', 'wires', 'turns/work',
+      'agents/built-in', 'agents', 'agents/state', 'tools', 'schema', 'models', 'records',
       'conversations/stores', 'conversations', 'redaction', 'calls', 'http', 'sse', 'speech',
       'settings', 'log.ts', 'metrics.ts', 'base',
     ],
@@ -71,14 +71,15 @@ const HOUSE: readonly (readonly [room: string, mayImport: readonly string[]])[] 
     'app',
     [
       'observers', 'routes', 'wires/chat-completions', 'wires/layercode', 'wires', 'middleware',
-      'turns', 'agents/built-in', 'agents', 'agents/state', 'tools', 'models', 'records',
+      'turns', 'turns/work', 'agents/built-in', 'agents', 'agents/state', 'tools', 'models',
+      'records',
       'conversations', 'redaction', 'calls', 'http', 'settings', 'log.ts', 'metrics.ts', 'base',
     ],
   ],
   [
     'observers',
     [
-      'wires/chat-completions', 'wires/layercode', 'wires', 'turns', 'agents', 'records',
+      'wires/chat-completions', 'wires/layercode', 'wires', 'turns/work', 'agents', 'records',
       'conversations', 'calls', 'http', 'log.ts', 'metrics.ts', 'base',
     ],
   ],
@@ -98,8 +99,12 @@ const HOUSE: readonly (readonly [room: string, mayImport: readonly string[]])[] 
   ['middleware', ['http', 'base']],
   [
     'turns',
-    ['agents', 'agents/state', 'tools', 'conversations', 'redaction', 'calls', 'log.ts', 'base'],
+    [
+      'turns/work', 'agents', 'agents/state', 'tools', 'conversations', 'redaction', 'calls',
+      'log.ts', 'base',
+    ],
   ],
+  ['turns/work', ['agents', 'tools', 'conversations', 'calls', 'base']],
   ['agents/built-in', ['agents', 'agents/state', 'tools', 'models', 'base']],
   [
     'agents',

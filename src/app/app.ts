@@ -35,8 +35,8 @@ import type { CallRecords } from '../records/call-recorder.ts';
 import type { Settings } from '../settings/settings.ts';
 import type { CallLimits } from '../turns/call-limits.ts';
 import type { AppPlatform } from './app-platform.ts';
-import type { Tracing } from '../turns/turn-trace.ts';
-import type { CostOf } from '../turns/turn-work.ts';
+import type { Tracing } from '../turns/work/turn-trace.ts';
+import type { CostOf } from '../turns/work/turn-work.ts';
 import type { Prices } from './prices.ts';
 import {
   routeAgents, type GivenAgents, type RoutedAgent, type RoutedAgents,

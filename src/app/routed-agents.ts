@@ -15,9 +15,9 @@ import { Redaction } from '../redaction/redaction.ts';
 import { agentPath } from '../settings/named-agents.ts';
 import type { Settings } from '../settings/settings.ts';
 import { onceToolsOf } from '../tools/tool-once.ts';
-import type { Tracing } from '../turns/turn-trace.ts';
+import type { Tracing } from '../turns/work/turn-trace.ts';
 import type { CallLimits } from '../turns/call-limits.ts';
-import type { CostOf } from '../turns/turn-work.ts';
+import type { CostOf } from '../turns/work/turn-work.ts';
 import { Turns } from '../turns/turns.ts';
 import { agentChannels } from './agent-channels.ts';
 

@@ -9,7 +9,7 @@ import { localOnly } from '../middleware/local-only.ts';
 import { rateLimit } from '../middleware/rate-limit.ts';
 import { signed, signedIfAtAll } from '../wires/layercode/signed.ts';
 import type { AppPlatform, PlatformAgent } from './app-platform.ts';
-import type { CostOf } from '../turns/turn-work.ts';
+import type { CostOf } from '../turns/work/turn-work.ts';
 import type { RoutedAgent, RoutedAgents } from './routed-agents.ts';
 import { turnMetrics } from '../observers/turn-metrics.ts';
 import { authorize } from '../wires/layercode/authorize.ts';

@@ -120,3 +120,23 @@ export type CallEvent =
 
 /** An event that a reply answers. */
 export type TurnEvent = CallStart | CallerMessage;
+
+/** The caller's words. Undefined for a turn that does not begin with the caller speaking. */
+export function textOf(event: TurnEvent): string | undefined {
+  return event.type === 'message' ? event.text : undefined;
+}
+
+/** Whether its turn leaves nothing in history. */
+export function isBeside(event: TurnEvent): boolean {
+  return event.type === 'start' ? event.isBeside : event.transcript?.isAnonymous === true;
+}
+
+/** Whether both deliver the same turn: its id, event type and words are the same. */
+export function isSameTurn(a: TurnEvent, b: TurnEvent): boolean {
+  return (
+    a.turnId !== undefined &&
+    a.turnId === b.turnId &&
+    a.type === b.type &&
+    textOf(a) === textOf(b)
+  );
+}

@@ -1,4 +1,4 @@
-import type { TracedTurn, TurnEnded } from '../turns/turn-points.ts';
+import type { TracedTurn, TurnEnded } from '../turns/work/turn-points.ts';
 import type { OtelSpanContext } from './open-telemetry.ts';
 
 /** A run of a turn that links may lead to. */

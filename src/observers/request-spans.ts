@@ -2,12 +2,12 @@ import type { ModelAnswer, ModelTokens } from '../agents/agent.ts';
 import { sumOfKnown } from '../base/sum-of-known.ts';
 import type {
   ModelBegan, ModelCompleted, ModelFailed, ModelReplaced, ModelRetried, ModelSent,
-} from '../turns/turn-points.ts';
+} from '../turns/work/turn-points.ts';
 import type { OpenSpan } from './open-span.ts';
 import { SPAN_KINDS, type OtelAttributes } from './open-telemetry.ts';
 import { answeredMessage, promptMessages } from './span-messages.ts';
 import { ATTRIBUTES as A, EVENTS, OPERATIONS, providerAndModel } from './span-names.ts';
-import type { CostOf } from '../turns/turn-work.ts';
+import type { CostOf } from '../turns/work/turn-work.ts';
 
 /** The spans of a turn's requests to models. */
 export class RequestSpans {

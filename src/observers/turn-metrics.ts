@@ -3,14 +3,14 @@ import type { ModelTokens, ModelUsage } from '../agents/agent.ts';
 import type { TurnEvent } from '../calls/call-event.ts';
 import type { LogFields } from '../log.ts';
 import { Counter, Histogram, type Count, type Metrics } from '../metrics.ts';
-import { TURN_OUTCOMES, type TurnOutcome } from '../turns/delivery.ts';
-import type { CostOf, CutUsage, TurnWork } from '../turns/turn-work.ts';
+import type { CostOf, CutUsage, TurnWork } from '../turns/work/turn-work.ts';
 import { WIRE as CHAT_COMPLETIONS } from '../wires/chat-completions/call-events.ts';
 import { WIRE as LAYERCODE } from '../wires/layercode/call-events.ts';
 import { EVENT_FIELDS } from '../wires/layercode/events.ts';
 import type { TurnObserver } from '../wires/reply-stream.ts';
-import { failureReasonOf } from '../turns/failure-reason.ts';
+import { failureReasonOf } from '../turns/work/failure-reason.ts';
 import { WAIT_BUCKETS_SECONDS } from './wait-buckets.ts';
+import { TURN_OUTCOMES, type TurnOutcome } from '../turns/work/turn-points.ts';
 
 /** Counts deliveries of turns by outcome, and adds the outcome to the request's log line. */
 export function turnMetrics(metrics: Metrics, costOf: CostOf = () => undefined): TurnObserver {

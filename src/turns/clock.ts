@@ -1,20 +1,5 @@
 import type { TurnRun } from './turn-run.ts';
-
-/** A turn has taken too long: to its end, or to its `first word`. */
-export class TurnTimeout extends Error {
-  override readonly name = 'TurnTimeout';
-  readonly code = 'ERR_TURN_TIMEOUT';
-  readonly limit: 'turn' | 'first word';
-
-  constructor(limit: TurnTimeout['limit'], ms: number) {
-    super(
-      limit === 'turn'
-        ? `the turn took longer than ${ms} ms`
-        : `nothing was spoken for ${ms} ms`,
-    );
-    this.limit = limit;
-  }
-}
+import { TurnTimeout } from './work/failure-reason.ts';
 
 /**
  * Starts the timer of a turn. One timer serves both limits: it is set for the first word, and set

@@ -6,23 +6,8 @@ import type { TurnEvent } from '../calls/call-event.ts';
 import type { ReplyEvent, SentEvent } from '../calls/reply-event.ts';
 import type { Logger } from '../log.ts';
 import type { StreamEnd } from './machine.ts';
-import type { TurnWork } from './turn-work.ts';
-
-/**
- * How a delivery was answered. `replayed`: the turn had completed before, and its reply was sent
- * again. `taken over`: a newer delivery of the same turn got the reply, here or from another
- * process. `stale`: an older turn that had not completed was delivered again while a newer one ran,
- * and got only the end of the stream.
- */
-export const TURN_OUTCOMES = [
-  'completed',
-  'interrupted',
-  'failed',
-  'replayed',
-  'taken over',
-  'stale',
-] as const;
-export type TurnOutcome = (typeof TURN_OUTCOMES)[number];
+import type { TurnOutcome } from './work/turn-points.ts';
+import type { TurnWork } from './work/turn-work.ts';
 
 export interface TurnReport {
   readonly outcome: TurnOutcome;
@@ -90,24 +75,4 @@ export interface Delivery {
   end(when?: StreamEnd): boolean;
   /** Called once, as soon as it is known how the delivery was answered. */
   onOutcome(report: TurnReport): void;
-}
-
-/** The caller's words. Undefined for a turn that does not begin with the caller speaking. */
-export function textOf(event: TurnEvent): string | undefined {
-  return event.type === 'message' ? event.text : undefined;
-}
-
-/** Whether its turn leaves nothing in history. */
-export function isBeside(event: TurnEvent): boolean {
-  return event.type === 'start' ? event.isBeside : event.transcript?.isAnonymous === true;
-}
-
-/** Whether both deliver the same turn: its id, event type and words are the same. */
-export function isSameTurn(a: TurnEvent, b: TurnEvent): boolean {
-  return (
-    a.turnId !== undefined &&
-    a.turnId === b.turnId &&
-    a.type === b.type &&
-    textOf(a) === textOf(b)
-  );
 }

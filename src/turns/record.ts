@@ -1,17 +1,16 @@
 import type { LiveState } from '../agents/state/live-state.ts';
 import { andThen, type Awaitable } from '../base/awaitable.ts';
 import { mayLive } from '../base/process-address.ts';
-import type { TurnEvent } from '../calls/call-event.ts';
+import { textOf, type TurnEvent } from '../calls/call-event.ts';
 import type { KnownCaller } from '../conversations/conversation.ts';
 import type { KnownConversation } from '../conversations/manager.ts';
 import { OPENING_DELAYS_MS, persist, WRITE_DELAYS_MS } from '../conversations/persist.ts';
 import type { TurnOpening, TurnOpeningResult, TurnSettlement } from '../conversations/rules.ts';
 import type { Redaction } from '../redaction/redaction.ts';
 import type { Answers } from '../tools/tool-question.ts';
-import { textOf } from './delivery.ts';
-import { figuresAtEnd, figuresAtStart } from './figures.ts';
 import type { Ending } from './machine.ts';
 import type { TurnHost, TurnRun } from './turn-run.ts';
+import { figuresAtEnd, figuresAtStart } from './work/figures.ts';
 
 /** What the store says of a turn's record. `beside`: of a turn that leaves nothing in history. */
 export type Opening =

@@ -15,12 +15,6 @@ export interface RedactedValues extends Redactor {
   event(event: SentEvent): SentEvent;
 }
 
-/** A turn has said more than `MAX_REPLY_LENGTH`. */
-export class ReplyTooLong extends RangeError {
-  override readonly name = 'ReplyTooLong';
-  readonly code = 'ERR_REPLY_TOO_LONG';
-}
-
 const NOTHING_SENT: SentEvent[] = [];
 const NO_CALLS: readonly SpokenToolCall[] = [];
 

@@ -5,7 +5,9 @@ import type { Agent, ModelUsage } from '../agents/agent.ts';
 import type { LiveState } from '../agents/state/live-state.ts';
 import { andThen, soon, type Awaitable } from '../base/awaitable.ts';
 import { atMost } from '../base/time-limit.ts';
-import type { Caller, Transcript, TurnEvent } from '../calls/call-event.ts';
+import {
+  type Caller, isBeside, textOf, type Transcript, type TurnEvent,
+} from '../calls/call-event.ts';
 import type { SentEvent } from '../calls/reply-event.ts';
 import type { Message } from '../conversations/message.ts';
 import { OPENING_DELAYS_MS, persist } from '../conversations/persist.ts';
@@ -16,7 +18,7 @@ import { noteUnknown, type ToolCalls } from '../tools/tool-calls.ts';
 import type { Answers } from '../tools/tool-question.ts';
 import { AgentRun } from './agent-run.ts';
 import { startClock } from './clock.ts';
-import { isBeside, textOf, type DeliveredTurn, type Delivery } from './delivery.ts';
+import type { DeliveredTurn, Delivery } from './delivery.ts';
 import { apologyOf, tellInterrupted } from './hooks.ts';
 import {
   isAnswered, isOver, moveFor,
@@ -26,11 +28,12 @@ import {
   correctSettlement, openRecord, settlementOf, storeSettlement, type Opening,
 } from './record.ts';
 import { apologise, sendHalfCharacter } from './reply.ts';
-import { MAX_REPLY_LENGTH, ReplyTooLong, SpokenReply } from './spoken-reply.ts';
+import { MAX_REPLY_LENGTH, SpokenReply } from './spoken-reply.ts';
 import type { TurnHost, TurnRun } from './turn-run.ts';
-import { traceOf, type TurnTrace } from './turn-trace.ts';
-import { TurnWork } from './turn-work.ts';
 import { Values } from './values.ts';
+import { ReplyTooLong } from './work/failure-reason.ts';
+import { traceOf, type TurnTrace } from './work/turn-trace.ts';
+import { TurnWork } from './work/turn-work.ts';
 
 /** A process that leaves so many questions unanswered is taken for dead. It may only be busy. */
 const MAX_QUESTIONS = 3;

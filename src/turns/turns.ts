@@ -23,7 +23,9 @@ import type { LiveStates } from '../agents/state/live-state.ts';
 import { andThen, type Awaitable } from '../base/awaitable.ts';
 import type { Channel } from '../base/channel.ts';
 import { atMost } from '../base/time-limit.ts';
-import type { CallEnd, CallEvent, TurnEvent } from '../calls/call-event.ts';
+import {
+  type CallEnd, type CallEvent, isBeside, isSameTurn, type TurnEvent,
+} from '../calls/call-event.ts';
 import { callerIn } from '../conversations/conversation.ts';
 import type { ConversationManager, Snapshot } from '../conversations/manager.ts';
 import type { RunElsewhere } from '../conversations/turn-record.ts';
@@ -32,13 +34,13 @@ import { redactedEvent } from '../redaction/redacted-event.ts';
 import type { Redaction } from '../redaction/redaction.ts';
 import { RunningToolCalls } from '../tools/tool-calls-running.ts';
 import type { CallLimits } from './call-limits.ts';
-import { type Delivery, isBeside, isSameTurn } from './delivery.ts';
+import type { Delivery } from './delivery.ts';
 import { OtherProcesses, type OwnTurns, type TurnsToEnd } from './other-processes.ts';
 import type { TurnHost } from './turn-run.ts';
-import { NOT_TRACED, type Tracing } from './turn-trace.ts';
-import type { CostOf, WorkObserver } from './turn-work.ts';
 import { Turn } from './turn.ts';
 import { numbered } from './values.ts';
+import { NOT_TRACED, type Tracing } from './work/turn-trace.ts';
+import type { CostOf, WorkObserver } from './work/turn-work.ts';
 
 export interface TurnsOptions {
   /** A channel to the processes that share the conversations. Default: there are none. */

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 
 import { RecentRuns, type RecentRun } from '../../src/observers/recent-runs.ts';
-import type { TracedTurn } from '../../src/turns/turn-points.ts';
+import type { TracedTurn } from '../../src/turns/work/turn-points.ts';
 
 function turnOf(number: number, agent = 'waiter'): TracedTurn {
   return { conversationId: `c-${number}`, turnId: `t-${number}`, wire: 'layercode', agent };

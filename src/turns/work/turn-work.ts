@@ -4,9 +4,9 @@
 import type {
   ModelAnswer, ModelRequestFailure, ModelTokens, ModelUsage, RequestEvent, ToolCallOutcome,
   UsedTokens,
-} from '../agents/agent.ts';
-import type { ToolCall } from '../conversations/message.ts';
-import type { ToolEnd } from '../tools/tool-calling-turn.ts';
+} from '../../agents/agent.ts';
+import type { ToolCall } from '../../conversations/message.ts';
+import type { ToolEnd } from '../../tools/tool-calling-turn.ts';
 
 /**
  * `toolBegan`: a call starts to run. It has `toolEnded` once it returns, even if its turn is over

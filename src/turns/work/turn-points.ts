@@ -5,10 +5,25 @@ import { channel } from 'node:diagnostics_channel';
 
 import type {
   ModelAnswer, ModelRequestFailure, ModelTokens, ModelUsage,
-} from '../agents/agent.ts';
-import type { TurnEvent } from '../calls/call-event.ts';
-import type { ToolEnd } from '../tools/tool-calling-turn.ts';
-import type { TurnOutcome } from './delivery.ts';
+} from '../../agents/agent.ts';
+import type { TurnEvent } from '../../calls/call-event.ts';
+import type { ToolEnd } from '../../tools/tool-calling-turn.ts';
+
+/**
+ * How a delivery was answered. `replayed`: the turn had completed before, and its reply was sent
+ * again. `taken over`: a newer delivery of the same turn got the reply, here or from another
+ * process. `stale`: an older turn that had not completed was delivered again while a newer one ran,
+ * and got only the end of the stream.
+ */
+export const TURN_OUTCOMES = [
+  'completed',
+  'interrupted',
+  'failed',
+  'replayed',
+  'taken over',
+  'stale',
+] as const;
+export type TurnOutcome = (typeof TURN_OUTCOMES)[number];
 
 /** One run of a turn. All its points hold the same object. */
 export interface TracedTurn {

@@ -1,12 +1,12 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 
-import type { ModelTokens, ModelUsage } from '../../src/agents/agent.ts';
-import type { TurnEvent } from '../../src/calls/call-event.ts';
+import type { ModelTokens, ModelUsage } from '../../../src/agents/agent.ts';
+import type { TurnEvent } from '../../../src/calls/call-event.ts';
 import {
   figuresAtEnd, figuresAtStart, MAX_FIGURES, type MeasuredTurn,
-} from '../../src/turns/figures.ts';
-import { TurnWork } from '../../src/turns/turn-work.ts';
+} from '../../../src/turns/work/figures.ts';
+import { TurnWork } from '../../../src/turns/work/turn-work.ts';
 
 const EVENT = { type: 'message', sessionId: 's-1' } as TurnEvent; // all that is read of it
 

@@ -1,9 +1,8 @@
 import type { IncomingHttpHeaders } from 'node:http';
 
-import type { ModelRequestFailure, ModelUsage } from '../agents/agent.ts';
-import type { Speakers } from '../agents/speakers.ts';
-import type { TurnEvent } from '../calls/call-event.ts';
-import { isBeside, textOf } from './delivery.ts';
+import type { ModelRequestFailure, ModelUsage } from '../../agents/agent.ts';
+import type { Speakers } from '../../agents/speakers.ts';
+import { isBeside, textOf, type TurnEvent } from '../../calls/call-event.ts';
 import {
   TURN_CHANNEL, type TracedTurn, type TurnEnded, type TurnHappening,
 } from './turn-points.ts';

@@ -1,9 +1,9 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 
-import { failureReasonOf } from '../../src/turns/failure-reason.ts';
-import { TurnTimeout } from '../../src/turns/clock.ts';
-import { ReplyTooLong } from '../../src/turns/spoken-reply.ts';
+import {
+  failureReasonOf, ReplyTooLong, TurnTimeout,
+} from '../../../src/turns/work/failure-reason.ts';
 
 function named(name: string, cause?: unknown): Error {
   return Object.assign(new Error('secret words', { cause }), { name });

@@ -1,13 +1,13 @@
 // The figures of a turn, for the record of its call.
 
-import type { ModelTokens, ModelUsage } from '../agents/agent.ts';
-import { framesOf } from '../base/stack-frames.ts';
-import { withoutMessage } from '../base/without-message.ts';
-import type { TurnEvent } from '../calls/call-event.ts';
-import { captured } from '../conversations/captured-requests.ts';
+import type { ModelTokens, ModelUsage } from '../../agents/agent.ts';
+import { framesOf } from '../../base/stack-frames.ts';
+import { withoutMessage } from '../../base/without-message.ts';
+import type { TurnEvent } from '../../calls/call-event.ts';
+import { captured } from '../../conversations/captured-requests.ts';
 import type {
   CostFigures, FailureFigures, ModelFigures, RequestFigures, ToolFigures, TurnFigures,
-} from '../conversations/turn-figures.ts';
+} from '../../conversations/turn-figures.ts';
 import { failureReasonOf } from './failure-reason.ts';
 import type { CostOf, CutUsage, TurnWork, WorkCall, WorkRequest } from './turn-work.ts';
 

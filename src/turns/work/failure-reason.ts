@@ -1,5 +1,24 @@
-import { TurnTimeout } from './clock.ts';
-import { ReplyTooLong } from './spoken-reply.ts';
+/** A turn has taken too long: to its end, or to its `first word`. */
+export class TurnTimeout extends Error {
+  override readonly name = 'TurnTimeout';
+  readonly code = 'ERR_TURN_TIMEOUT';
+  readonly limit: 'turn' | 'first word';
+
+  constructor(limit: TurnTimeout['limit'], ms: number) {
+    super(
+      limit === 'turn'
+        ? `the turn took longer than ${ms} ms`
+        : `nothing was spoken for ${ms} ms`,
+    );
+    this.limit = limit;
+  }
+}
+
+/** A turn has said more than a reply may hold. */
+export class ReplyTooLong extends RangeError {
+  override readonly name = 'ReplyTooLong';
+  readonly code = 'ERR_REPLY_TOO_LONG';
+}
 
 /** Why turns fail, as far as it helps to look in the right place. */
 export const FAILURE_REASONS = [
@@ -7,7 +26,7 @@ export const FAILURE_REASONS = [
 ] as const;
 export type FailureReason = (typeof FAILURE_REASONS)[number];
 
-/** Errors by their names: those of other rooms, and of users' own models and stores. */
+/** Errors by their names, as users' own models and stores throw them too. */
 const BY_NAME: Readonly<Record<string, FailureReason>> = {
   ModelError: 'model', StoreError: 'store',
 };

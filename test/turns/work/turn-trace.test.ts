@@ -4,17 +4,17 @@ import assert from 'node:assert/strict';
 import { subscribe, unsubscribe } from 'node:diagnostics_channel';
 import { describe, it, type TestContext } from 'node:test';
 
-import { defineAgent } from '../../src/agents/define-agent.ts';
-import { withModel } from '../../src/agents/with-model.ts';
-import { scriptedModel } from '../../src/models/scripted-model.ts';
-import { tool } from '../../src/tools/tool.ts';
-import { cardNumbers } from '../../src/redaction/card-numbers.ts';
-import type { TurnPoint } from '../../src/turns/turn-points.ts';
-import { traceOf, NOT_TRACED } from '../../src/turns/turn-trace.ts';
+import { defineAgent } from '../../../src/agents/define-agent.ts';
+import { withModel } from '../../../src/agents/with-model.ts';
+import { scriptedModel } from '../../../src/models/scripted-model.ts';
+import { tool } from '../../../src/tools/tool.ts';
+import { cardNumbers } from '../../../src/redaction/card-numbers.ts';
+import type { TurnPoint } from '../../../src/turns/work/turn-points.ts';
+import { traceOf, NOT_TRACED } from '../../../src/turns/work/turn-trace.ts';
 import {
   deferred, fired, Listener, serve, until, within, type TestAgent,
-} from '../fixtures/app.ts';
-import { callerMessage } from '../fixtures/turns.ts';
+} from '../../fixtures/app.ts';
+import { callerMessage } from '../../fixtures/turns.ts';
 
 const CHANNEL = 'layercode-microserver:turn';
 
