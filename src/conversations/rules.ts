@@ -19,14 +19,14 @@ import {
   type KnownCaller,
 } from './conversation.ts';
 import { withinCall } from './captured-requests.ts';
-import { cutOf, noteHeard, type CutTurn } from './heard.ts';
+import { cutOf, noteHeard, type CutTurn, type HeardTurn } from './heard.ts';
 import type { Message, ToolMessage, TurnState } from './message.ts';
 import { loseOnceCalls, type Claimer } from './once-rules.ts';
 import {
   callsAtPlace, nextNumber, numberOfReplaced, takePlace, type EarlierToolCall,
 } from './discarded-turns.ts';
 import {
-  compare, hearTold, reconcile, replacedBy, type Comparison,
+  compare, hearTold, reconcile, replacedBy, type Comparison, type Reconciled,
 } from './reconcile.ts';
 import {
   cameWith, forgetRun, idOfNth, isBegunBy, isLaterRun, isPlainReply, leadingMessages, messagesOf,
@@ -83,6 +83,16 @@ export type IsCallRunning = (
   sinceMs: number | undefined,
 ) => boolean;
 
+/** What a turn has found in its conversation: see `OpenedTurn`. */
+interface FoundByTurn extends Pick<
+  OpenedTurn,
+  'isResumed' | 'cut' | 'earlierCalls' | 'takenOver' | 'lostCalls' | 'hasGoneBack' | 'wasElsewhere'
+  | 'mayAct'
+> {
+  /** All runs of open turns in other processes, `takenOver` among them. */
+  readonly openElsewhere: readonly RunElsewhere[];
+}
+
 /** An opened turn as its run sees it. Exposes no record the run could change. */
 export class OpenedTurn {
   readonly kind = 'opened';
@@ -122,32 +132,21 @@ export class OpenedTurn {
   readonly #conversation: Conversation;
   readonly #record: TurnRecord;
 
-  constructor(
-    conversation: Conversation,
-    record: TurnRecord,
-    isResumed: boolean,
-    cut: CutTurn | undefined,
-    earlierCalls: readonly EarlierToolCall[],
-    openElsewhere: readonly RunElsewhere[],
-    takenOver: RunElsewhere | undefined,
-    lostCalls: readonly LostCall[],
-    hasGoneBack: boolean,
-    wasElsewhere: boolean,
-    mayAct: boolean,
-  ) {
+  constructor(conversation: Conversation, record: TurnRecord, found: FoundByTurn) {
+    const { openElsewhere, takenOver } = found;
     this.turnId = record.id;
-    this.isResumed = isResumed;
-    this.cut = cut;
-    this.earlierCalls = earlierCalls;
+    this.isResumed = found.isResumed;
+    this.cut = found.cut;
+    this.earlierCalls = found.earlierCalls;
     this.endedElsewhere =
       takenOver === undefined ? openElsewhere : openElsewhere.filter((run) => run !== takenOver);
     this.takenOver = takenOver;
-    this.lostCalls = lostCalls;
+    this.lostCalls = found.lostCalls;
     // No id of a platform's has a control character.
     this.place = record.number === undefined ? record.id : `\u0000${record.number}`;
-    this.hasGoneBack = hasGoneBack;
-    this.wasElsewhere = wasElsewhere;
-    this.mayAct = mayAct;
+    this.hasGoneBack = found.hasGoneBack;
+    this.wasElsewhere = found.wasElsewhere;
+    this.mayAct = found.mayAct;
     this.erasedAt = conversation.erasedAt ?? 0;
     this.#conversation = conversation;
     this.#record = record;
@@ -242,7 +241,6 @@ export function openTurn(
   opening: TurnOpening,
   bounds: ConversationBounds,
 ): TurnOpeningResult {
-  const { running = [], isCallRunning = () => false, process } = opening;
   const { id: turnId, record: known } = turnOf(conversation, opening);
   if (known?.state === 'completed') {
     settleForGood(conversation, known); // the newer delivery gets all of it
@@ -250,67 +248,125 @@ export function openTurn(
   }
   const newer = newerThan(conversation, opening);
   const comparison = comparisonFor(conversation, opening, known);
-  if (opening.isOver?.() === true) {
-    if (known === undefined)
-      addOver(conversation, turnId, opening, { newer, comparison }, bounds);
-    return { kind: 'over' };
-  }
-  if (newer !== undefined) {
-    if (known === undefined)
-      addOver(conversation, turnId, opening, { newer, comparison }, bounds);
-    return { kind: 'stale' };
+  const arrived = { turnId, known, newer, comparison };
+  return refuse(conversation, opening, arrived, bounds)
+    ?? openArrived(conversation, opening, arrived, bounds);
+}
+
+/** How a delivery that has not completed finds its conversation. */
+interface Arrived {
+  readonly turnId: string;
+  /** The record of its turn. Undefined for a new turn. */
+  readonly known: TurnRecord | undefined;
+  /** See `newerThan`. */
+  readonly newer: TurnRecord | undefined;
+  /** See `comparisonFor`. */
+  readonly comparison: Comparison | undefined;
+}
+
+/**
+ * Why the turn must not run, or not yet. Undefined if it may. If it is over, or a newer turn was
+ * opened meanwhile, the caller's words get their place in history all the same.
+ */
+function refuse(
+  conversation: Conversation,
+  opening: TurnOpening,
+  arrived: Arrived,
+  bounds: ConversationBounds,
+): Exclude<TurnOpeningResult, OpenedTurn> | undefined {
+  const { known, newer, comparison } = arrived;
+  const { process } = opening;
+  const isOver = opening.isOver?.() === true;
+  if (isOver || newer !== undefined) {
+    if (known === undefined) addOver(conversation, opening, arrived, bounds);
+    return { kind: isOver ? 'over' : 'stale' };
   }
   if (comparison?.isLate === true) return { kind: 'stale' };
+  const again = known?.state === 'open' ? undefined : known;
   if (process !== undefined && opening.isAlive === undefined) {
-    const isAgain = known !== undefined && known.state !== 'open';
-    const elsewhere = askedFirst(conversation, process, isAgain ? known : undefined);
+    const elsewhere = askedFirst(conversation, process, again);
     if (elsewhere !== undefined) return elsewhere;
   }
-  if (known !== undefined && known.state !== 'open' && runsAfter(conversation, known, opening))
-    return { kind: 'stale' };
+  if (again !== undefined && runsAfter(conversation, again, opening)) return { kind: 'stale' };
+  return undefined;
+}
 
+function openArrived(
+  conversation: Conversation,
+  opening: TurnOpening,
+  { turnId, known, comparison }: Arrived,
+  bounds: ConversationBounds,
+): OpenedTurn {
+  const { process, running = [], isCallRunning = () => false } = opening;
   const isResumed = conversation.turns.length > (known === undefined ? 0 : 1);
   const openElsewhere =
     process === undefined ? NO_RUNS : openRunsElsewhere(conversation, process);
-  const takenOver = openElsewhere.find(({ runId: other }) => known?.runId === other);
-  if (running.length > 0) settleLeaving(conversation, running);
-  const closed = conversation.openTurns > 0 ? closeOpenTurns(conversation, running) : NO_TURNS;
-  const lost = lostCallsOf(conversation, isCallRunning);
+  const takenOver = openElsewhere.find(({ runId }) => known?.runId === runId);
+  const closed = endOpenTurns(conversation, running);
+  const lostCalls = lostCallsOf(conversation, isCallRunning);
   const told = comparison === undefined ? undefined : reconcile(conversation, comparison);
-  const heard =
-    opening.interruption === undefined
-      ? told?.cut
-      : noteHeard(conversation, opening.interruption, turnId);
-  // Their runs may still be sending and know best what was sent, unless the platform has reported
-  // what was heard.
-  const decided = opening.interruption?.textHeard === undefined ? undefined : heard?.record;
-  for (const turn of closed)
-    if (turn !== decided && told?.decided.has(turn) !== true) turn.isUnknown = true;
+  const heard = cutToHeard(conversation, turnId, opening.interruption, told, closed);
 
   const record = known ?? newTurn(turnId, 'open', opening.runId);
   if (known === undefined) addTurn(conversation, record);
-  const hasEarlier = begin(conversation, record, opening, known !== undefined);
+  const hasEarlierCalls = begin(conversation, record, opening, known !== undefined);
   const place =
     told === undefined ? undefined : takePlace(conversation, record, told.discarded);
   keepCaller(conversation, opening.caller);
-  const { stateOwner } = conversation;
-  if (process !== undefined) conversation.stateOwner = process;
+  const wasElsewhere = takeState(conversation, process);
   trim(conversation, bounds);
-  return new OpenedTurn(
-    conversation,
-    record,
+
+  const ownCalls = hasEarlierCalls ? toolMessagesOf(record) : NO_CALLS;
+  return new OpenedTurn(conversation, record, {
     isResumed,
-    heard === undefined ? undefined : cutOf(heard),
-    place === undefined
-      ? hasEarlier ? toolMessagesOf(record) : NO_CALLS
-      : callsAtPlace(conversation, record, place),
+    cut: heard === undefined ? undefined : cutOf(heard),
+    earlierCalls: place === undefined ? ownCalls : callsAtPlace(conversation, record, place),
     openElsewhere,
     takenOver,
-    lost,
-    place?.hasGoneBack === true,
-    stateOwner !== undefined && stateOwner !== process,
-    comparison === undefined || !isLateCopy(conversation, opening, record),
-  );
+    lostCalls,
+    hasGoneBack: place?.hasGoneBack === true,
+    wasElsewhere,
+    mayAct: comparison === undefined || !isLateCopy(conversation, opening, record),
+  });
+}
+
+/**
+ * Ends the turns that are open, because another one begins. Returns those that run in this process,
+ * whose sent text so far is known.
+ */
+function endOpenTurns(
+  conversation: Conversation, running: readonly TurnSettlement[],
+): readonly TurnRecord[] {
+  if (running.length > 0) settleLeaving(conversation, running);
+  return conversation.openTurns > 0 ? closeOpenTurns(conversation, running) : NO_TURNS;
+}
+
+/**
+ * Cuts an older turn to what the caller heard of it, as the interruption reports it or, without
+ * one, the transcript. The runs of `closed` turns may still be sending and know best what was sent,
+ * unless the platform has reported what was heard.
+ */
+function cutToHeard(
+  conversation: Conversation,
+  turnId: string,
+  interruption: Interruption | undefined,
+  told: Reconciled | undefined,
+  closed: readonly TurnRecord[],
+): HeardTurn | undefined {
+  const heard = interruption === undefined
+    ? told?.cut
+    : noteHeard(conversation, interruption, turnId);
+  const decided = interruption?.textHeard === undefined ? undefined : heard?.record;
+  for (const turn of closed)
+    if (turn !== decided && told?.decided.has(turn) !== true) turn.isUnknown = true;
+  return heard;
+}
+
+/** The state is this process's from now on. True if another process had it. */
+function takeState(conversation: Conversation, process: string | undefined): boolean {
+  const { stateOwner } = conversation;
+  if (process !== undefined) conversation.stateOwner = process;
+  return stateOwner !== undefined && stateOwner !== process;
 }
 
 /** Whether a turn that completed has followed the same request since, or has replaced it. */
@@ -469,12 +525,8 @@ function isErasedSince(
  */
 function addOver(
   conversation: Conversation,
-  turnId: string,
   opening: TurnOpening,
-  { newer, comparison }: {
-    readonly newer: TurnRecord | undefined;
-    readonly comparison: Comparison | undefined;
-  },
+  { turnId, newer, comparison }: Arrived,
   bounds: ConversationBounds,
 ): void {
   if (isErasedSince(conversation, opening)) return;
@@ -661,10 +713,7 @@ function runsAfter(
   return false;
 }
 
-/**
- * Closes the open turns because another one begins. Returns those that run in this process, whose
- * sent text so far is known.
- */
+/** See `endOpenTurns`. */
 function closeOpenTurns(
   conversation: Conversation,
   running: readonly TurnSettlement[],
