@@ -17,15 +17,26 @@ function textOf(effect: Effect): string {
   return 'as' in effect ? `${what} (${effect.as})` : what;
 }
 
-/** The rows of one state, as the page has them. */
-function rowsOf(state: TurnState, isShared: boolean): string[] {
+/**
+ * The rows of the page: by what happens, with the states in which the same follows. A state that
+ * other processes share has rows of its own where it differs.
+ */
+function rows(): string[] {
+  const states = TURN_STATES.flatMap((state) => [[state, false], [state, true]] as const);
   return HAPPENINGS.flatMap((happening) => {
-    const move = moveFor(state, happening, isShared);
-    if (move === undefined) return [];
-    if (isShared && move === moveFor(state, happening, false)) return [];
-    const from = isShared ? `${state}, shared` : state;
-    const done = move.effects.map(textOf).join(', ');
-    return [`| ${[from, happening, move.to, done].join(' | ')} |`.replaceAll('  ', ' ')];
+    const same = new Map<string, string[]>();
+    for (const [state, isShared] of states) {
+      const move = moveFor(state, happening, isShared);
+      if (move === undefined) continue;
+      if (isShared && move === moveFor(state, happening, false)) continue;
+      const next = move.to === state ? 'the same' : move.to;
+      const follows = `| ${next} | ${move.effects.map(textOf).join(', ')} |`;
+      const found = same.get(follows) ?? [];
+      same.set(follows, [...found, isShared ? `${state}, shared` : state]);
+    }
+    return [...same].map(([follows, from]) =>
+      `| ${happening} | ${from.join('; ')} ${follows}`.replaceAll('  ', ' '),
+    );
   });
 }
 
@@ -60,13 +71,10 @@ describe('the states of a turn', () => {
 
   it('stand in the page as the machine has them', () => {
     const page = readFileSync(PAGE, 'utf8').split('\n');
-    const begin = page.indexOf('| state | what happens | next state | what is done |');
+    const begin = page.indexOf('| what happens | in the state | next state | what is done |');
     assert.ok(begin > 0, 'the page has no table of states');
     const end = page.indexOf('', begin);
-    const rows = [false, true].flatMap((isShared) =>
-      TURN_STATES.flatMap((state) => rowsOf(state, isShared)),
-    );
-    assert.deepEqual(page.slice(begin + 2, end), rows);
+    assert.deepEqual(page.slice(begin + 2, end), rows());
   });
 
   it('can all be reached from the first', () => {
