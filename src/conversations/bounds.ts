@@ -1,4 +1,5 @@
-import { removeTurn, type Conversation } from './conversation.ts';
+import { makeWhole } from './captured-calls.ts';
+import { findTurn, removeTurn, type Conversation } from './conversation.ts';
 
 /** How much a conversation may hold. Beyond that the oldest turns are removed, never the newest. */
 export interface ConversationBounds {
@@ -18,6 +19,13 @@ const KEPT_SHARE = 3 / 4;
  */
 export function trim(conversation: Conversation, bounds: ConversationBounds): void {
   if (isWithin(conversation, bounds)) return;
+  const before = conversation.capturedBytes === undefined ? undefined : [...conversation.turns];
+  removeOldest(conversation, bounds);
+  if (before !== undefined)
+    makeWhole(conversation, before, (turnId) => findTurn(conversation, turnId) === undefined);
+}
+
+function removeOldest(conversation: Conversation, bounds: ConversationBounds): void {
   const { turns, textLength } = conversation;
   const share = {
     maxMessages: bounds.maxMessages * shareOf(countOf(conversation), bounds.maxMessages),

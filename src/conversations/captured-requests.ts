@@ -1,13 +1,13 @@
-// What models were sent and answered in a turn: each request as the difference from the one before.
+// What models were sent and answered in a turn: each request as the difference from the one before,
+// the first one as the difference from the last one of an earlier turn.
+
+import { createHash } from 'node:crypto';
 
 import { isObject } from '../base/fields.ts';
 import { parseJson, type Json, type JsonObject } from '../base/json.ts';
 
 /** Most of one turn, as bytes of JSON. Requests that go beyond it are left out. */
 export const MAX_CAPTURED_PER_TURN = 262_144;
-/** Most of all turns of a session, as bytes of JSON. */
-export const MAX_CAPTURED_PER_CALL = 4_194_304;
-
 /** One request to a model, and its answer. */
 export interface CapturedRequest {
   /** Its place among the turn's `requests`, from 0. */
@@ -25,6 +25,11 @@ export interface CapturedRequest {
 
 /** What was captured of a turn. */
 export interface CapturedTurn {
+  /**
+   * Whose last request the first one differs from: an earlier turn of the same session. Missing:
+   * nobody's, so that it is whole.
+   */
+  readonly after?: { readonly turnId: string; readonly hash: string };
   /** Of the JSON of all requests. */
   readonly bytes: number;
   readonly requests: readonly CapturedRequest[];
@@ -40,79 +45,86 @@ export interface SentRequest {
   readonly answer: object | undefined;
 }
 
-/** A request to a model, and its answer. */
-export interface Exchange {
-  readonly turnId: string;
-  /** The request's body. */
-  readonly sent: JsonObject;
-  /** Null if nothing came. */
-  readonly answered: Json;
-}
-
-/** As much of a turn's record as is needed here. */
-interface TurnWithRequests {
-  readonly id: string;
-  readonly figures?: { readonly captured?: CapturedTurn | undefined };
-}
-
-interface Body {
+/** A request's body in two parts. */
+export interface Body {
   readonly fields: Readonly<Record<string, Json>>;
   readonly messages: readonly Json[];
 }
 
-const NOTHING: Body = { fields: {}, messages: [] };
-
-/** What models were sent in these turns and answered, in order, whole again. */
-export function exchangesIn(turns: readonly TurnWithRequests[]): readonly Exchange[] {
-  return turns.flatMap(({ id: turnId, figures }) => {
-    const turn = figures?.captured;
-    if (turn === undefined) return [];
-    const bodies = wholeRequests(turn);
-    return turn.requests.map(({ answer = null }, index) => ({
-      turnId, sent: bodies[index] ?? {}, answered: answer,
-    }));
-  });
+/** A request that can be told without those before it. */
+export interface WholeRequest {
+  /** Its place among the turn's `requests`, from 0. */
+  readonly request: number;
+  readonly body: Body;
+  readonly answer?: Json;
 }
 
-/** Undefined if there is nothing to capture. */
+const NOTHING: Body = { fields: {}, messages: [] };
+
+/** All of it, however long. Undefined if there is nothing to capture. */
 export function captured(requests: readonly SentRequest[]): CapturedTurn | undefined {
-  const kept: CapturedRequest[] = [];
-  let [before, bytes, leftOut] = [NOTHING, 0, 0];
-  for (const [request, { body, answer }] of requests.entries()) {
-    const sent = bodyIn(body);
-    if (sent === undefined) continue;
-    const difference = { request, ...differenceOf(sent, before), ...answerOf(answer) };
+  const whole = requests.flatMap(({ body: text, answer }, request): WholeRequest[] => {
+    const body = bodyIn(text);
+    return body === undefined ? [] : [{ request, body, ...answerOf(answer) }];
+  });
+  return whole.length === 0 ? undefined : capturedTurn(whole, undefined, Infinity);
+}
+
+/**
+ * Each request as the difference from the one before, the first one from `base`. Leaves out those
+ * that have no room in so many bytes.
+ */
+export function capturedTurn(
+  whole: readonly WholeRequest[],
+  base: { readonly turnId: string; readonly body: Body } | undefined,
+  maxBytes: number,
+): CapturedTurn {
+  const requests: CapturedRequest[] = [];
+  let [before, bytes, leftOut] = [base?.body ?? NOTHING, 0, 0];
+  for (const { request, body, answer } of whole) {
+    const words = answer === undefined ? {} : { answer };
+    const difference = { request, ...differenceOf(body, before), ...words };
     const size = Buffer.byteLength(JSON.stringify(difference));
-    if (bytes + size > MAX_CAPTURED_PER_TURN) {
+    if (bytes + size > maxBytes) {
       leftOut += 1;
       continue;
     }
     bytes += size;
-    kept.push(difference);
-    before = sent;
+    requests.push(difference);
+    before = body;
   }
-  if (kept.length + leftOut === 0) return undefined;
-  return { bytes, requests: kept, ...(leftOut === 0 ? {} : { leftOut }) };
+  const after = base && { turnId: base.turnId, hash: hashOf(base.body) };
+  return {
+    ...(after === undefined || requests.length === 0 ? {} : { after }),
+    bytes, requests,
+    ...(leftOut === 0 ? {} : { leftOut }),
+  };
 }
 
-/** The same, without its requests, if the session has no room for them. */
-export function withinCall(turn: CapturedTurn, bytesOfOthers: number): CapturedTurn {
-  const { bytes, requests, leftOut = 0 } = turn;
-  if (bytes + bytesOfOthers <= MAX_CAPTURED_PER_CALL) return turn;
-  return { bytes: 0, requests: [], leftOut: leftOut + requests.length };
-}
-
-/** The whole bodies again, in order. */
-export function wholeRequests({ requests }: CapturedTurn): readonly JsonObject[] {
-  let before = NOTHING;
-  return requests.map(({ fields = {}, withoutFields = [], sameMessages = 0, messages }) => {
+/**
+ * The whole requests again, in order. `base`: the last body of the turn that it comes after. If
+ * that is missing or is another one by now, they lack what they had in common with it.
+ */
+export function wholeRequests(
+  { after, requests }: CapturedTurn, base: Body | undefined,
+): readonly WholeRequest[] {
+  const isBase = after !== undefined && base !== undefined && hashOf(base) === after.hash;
+  let before = isBase ? base : NOTHING;
+  return requests.map((each) => {
+    const { request, fields = {}, withoutFields = [], sameMessages = 0, messages, answer } = each;
     const kept = Object.entries(before.fields).filter(([name]) => !withoutFields.includes(name));
     before = {
       fields: { ...Object.fromEntries(kept), ...fields },
       messages: [...before.messages.slice(0, sameMessages), ...messages],
     };
-    return { ...before.fields, messages: before.messages };
+    return { request, body: before, ...(answer === undefined ? {} : { answer }) };
   });
+}
+
+function hashOf({ fields, messages }: Body): string {
+  const sorted = Object.entries(fields).sort(([one], [other]) => (one < other ? -1 : 1));
+  const text = JSON.stringify([sorted, messages]);
+  return createHash('sha1').update(text).digest('base64url').slice(0, 12);
 }
 
 function bodyIn(text: string | undefined): Body | undefined {

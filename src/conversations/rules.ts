@@ -18,7 +18,7 @@ import {
   type Conversation,
   type KnownCaller,
 } from './conversation.ts';
-import { withinCall } from './captured-requests.ts';
+import { makeWhole, withinBounds } from './captured-calls.ts';
 import { cutOf, noteHeard, type CutTurn, type HeardTurn } from './heard.ts';
 import type { Message, ToolMessage, TurnState } from './message.ts';
 import { loseOnceCalls, type Claimer } from './once-rules.ts';
@@ -440,6 +440,7 @@ function begin(
     record.arrivedAt = Math.round(Date.now() - (waitedMs?.() ?? 0));
   }
   if (isAgain) forgetRun(record);
+  makeFollowersWhole(conversation, record);
   subtract(conversation, record);
   if (figures !== undefined) record.figures = figures;
   if (earlier.length === 0)
@@ -619,6 +620,7 @@ function settle(
   if (isLeaving === true) record.isLeaving = true;
   else if (record.isLeaving !== undefined) delete record.isLeaving;
   if (filler !== undefined) record.filler = filler;
+  if (figures !== undefined) makeFollowersWhole(conversation, record);
   subtract(conversation, record);
   if (figures !== undefined) record.figures = withinBounds(figures, conversation, record);
   if (record.messages === undefined && messages.length <= 1 && messages.every(isPlainReply)) {
@@ -758,14 +760,8 @@ function abandon(conversation: Conversation, record: TurnRecord): void {
   rewrite(conversation, record, [...leading, ...own], leading.length);
 }
 
-/** All turns of a session together may keep so much of what models were sent. */
-function withinBounds(
-  figures: TurnFigures, { turns }: Conversation, record: TurnRecord,
-): TurnFigures {
-  if (figures.captured === undefined) return figures;
-  let bytesOfOthers = 0;
-  for (const turn of turns)
-    if (turn !== record && turn.figures?.sessionId === figures.sessionId)
-      bytesOfOthers += turn.figures.captured?.bytes ?? 0;
-  return { ...figures, captured: withinCall(figures.captured, bytesOfOthers) };
+/** Before the turn gets other figures. */
+function makeFollowersWhole(conversation: Conversation, { id }: TurnRecord): void {
+  if (conversation.capturedBytes === undefined) return;
+  makeWhole(conversation, conversation.turns, (turnId) => turnId === id);
 }

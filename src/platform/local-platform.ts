@@ -9,7 +9,7 @@ import type { Awaitable } from '../base/awaitable.ts';
 import { BoundedMap } from '../base/bounded-map.ts';
 import { isObject } from '../base/fields.ts';
 import type { JsonObject } from '../base/json.ts';
-import { exchangesIn } from '../conversations/captured-requests.ts';
+import { exchangesIn } from '../conversations/captured-calls.ts';
 import { afterChecks, type Handler, type Route } from '../http/compose.ts';
 import type { Context } from '../http/context.ts';
 import { BadRequest, HttpError, ServiceUnavailable } from '../http/errors.ts';

@@ -1,0 +1,117 @@
+// What models were sent and answered over the turns of a call. The first request of a turn is kept
+// as the difference from the last one of the turn before.
+
+import type { Json, JsonObject } from '../base/json.ts';
+import {
+  capturedTurn, MAX_CAPTURED_PER_TURN, wholeRequests, type Body, type CapturedTurn,
+  type WholeRequest,
+} from './captured-requests.ts';
+import { add, subtract, type Conversation } from './conversation.ts';
+import type { TurnFigures } from './turn-figures.ts';
+import type { TurnRecord } from './turn-record.ts';
+
+/** Most of all turns of a session, as bytes of JSON. */
+export const MAX_CAPTURED_PER_CALL = 4_194_304;
+
+/** A request to a model, and its answer. */
+export interface Exchange {
+  readonly turnId: string;
+  /** The request's body. */
+  readonly sent: JsonObject;
+  /** Null if nothing came. */
+  readonly answered: Json;
+}
+
+/** As much of a turn's record as is needed to tell its requests. */
+interface TurnWithRequests {
+  readonly id: string;
+  readonly figures?: { readonly captured?: CapturedTurn | undefined } | undefined;
+}
+
+/** What models were sent in these turns and answered, in order, whole again. */
+export function exchangesIn(turns: readonly TurnWithRequests[]): readonly Exchange[] {
+  return [...wholeTurns(turns)].flatMap(([{ id: turnId }, whole]) =>
+    whole.map(({ body: { fields, messages }, answer = null }) => ({
+      turnId, sent: { ...fields, messages }, answered: answer,
+    })),
+  );
+}
+
+/** The figures of a turn that is settled, as they are kept: within the bounds. */
+export function withinBounds(
+  figures: TurnFigures, { turns }: Conversation, record: TurnRecord,
+): TurnFigures {
+  const { captured, sessionId } = figures;
+  if (captured === undefined) return figures;
+  const index = turns.indexOf(record);
+  const before = ofSession(turns.slice(0, index === -1 ? turns.length : index), sessionId);
+  const base = lastOf(wholeTurns(before));
+  const kept = capturedTurn(wholeRequests(captured, undefined), base, MAX_CAPTURED_PER_TURN);
+  return { ...figures, captured: withinCall(kept, turns, record, sessionId) };
+}
+
+/**
+ * Makes requests whole that differ from one in a turn which `isGone`: its requests will be others,
+ * or it was removed. `before` are the turns as they were.
+ */
+export function makeWhole(
+  conversation: Conversation, before: readonly TurnRecord[], isGone: (turnId: string) => boolean,
+): void {
+  const { turns } = conversation;
+  const orphans = turns.filter(({ figures }) => {
+    const after = figures?.captured?.after;
+    return after !== undefined && isGone(after.turnId);
+  });
+  if (orphans.length === 0) return;
+  const whole = wholeTurns(before);
+  for (const turn of orphans) {
+    const { figures } = turn;
+    const requests = whole.get(turn);
+    if (figures?.captured === undefined || requests === undefined) continue;
+    const kept = capturedTurn(requests, undefined, MAX_CAPTURED_PER_TURN);
+    const { leftOut = 0 } = figures.captured;
+    const all = leftOut === 0 ? kept : { ...kept, leftOut: leftOut + (kept.leftOut ?? 0) };
+    subtract(conversation, turn);
+    turn.figures = { ...figures, captured: withinCall(all, turns, turn, figures.sessionId) };
+    add(conversation, turn);
+  }
+}
+
+/** The same, without its requests, if the session has no room for them. */
+function withinCall(
+  kept: CapturedTurn, turns: readonly TurnRecord[], record: TurnRecord, sessionId: string,
+): CapturedTurn {
+  let bytes = kept.bytes;
+  for (const turn of ofSession(turns, sessionId))
+    if (turn !== record) bytes += turn.figures?.captured?.bytes ?? 0;
+  if (bytes <= MAX_CAPTURED_PER_CALL) return kept;
+  return { bytes: 0, requests: [], leftOut: kept.requests.length + (kept.leftOut ?? 0) };
+}
+
+function ofSession(turns: readonly TurnRecord[], sessionId: string): readonly TurnRecord[] {
+  return turns.filter(({ figures }) => figures?.sessionId === sessionId);
+}
+
+/** The requests of each turn that has some. A turn comes after that from which it differs. */
+function wholeTurns<T extends TurnWithRequests>(
+  turns: readonly T[],
+): Map<T, readonly WholeRequest[]> {
+  const lastBodies = new Map<string, Body | undefined>();
+  const whole = new Map<T, readonly WholeRequest[]>();
+  for (const turn of turns) {
+    const captured = turn.figures?.captured;
+    if (captured === undefined || captured.requests.length === 0) continue;
+    const requests = wholeRequests(captured, lastBodies.get(captured.after?.turnId ?? ''));
+    lastBodies.set(turn.id, requests.at(-1)?.body);
+    whole.set(turn, requests);
+  }
+  return whole;
+}
+
+function lastOf(
+  whole: ReadonlyMap<TurnWithRequests, readonly WholeRequest[]>,
+): { readonly turnId: string; readonly body: Body } | undefined {
+  const [turn, requests = []] = [...whole].at(-1) ?? [];
+  const body = requests.at(-1)?.body;
+  return turn === undefined || body === undefined ? undefined : { turnId: turn.id, body };
+}

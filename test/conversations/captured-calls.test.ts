@@ -1,0 +1,146 @@
+import assert from 'node:assert/strict';
+import { describe, it } from 'node:test';
+
+import type { JsonObject } from '../../src/base/json.ts';
+import {
+  exchangesIn, MAX_CAPTURED_PER_CALL,
+} from '../../src/conversations/captured-calls.ts';
+import { captured, type CapturedTurn } from '../../src/conversations/captured-requests.ts';
+import {
+  clearTurns, emptyConversation, lengthOf, tally, type Conversation,
+} from '../../src/conversations/conversation.ts';
+import { openTurn, settleTurn } from '../../src/conversations/rules.ts';
+import type { TurnFigures } from '../../src/conversations/turn-figures.ts';
+
+const BOUNDS = { maxMessages: 200, maxTextLength: 100_000 };
+const SYSTEM = { role: 'system', content: 'You sell bread. '.repeat(100) };
+
+type Body = { readonly messages: readonly JsonObject[] };
+
+function said(content: string): JsonObject {
+  return { role: 'user', content };
+}
+
+/** A turn that has sent these bodies, of a session. */
+function turn(
+  conversation: Conversation, turnId: string, bodies: readonly Body[],
+  { runId = 1, bounds = BOUNDS, sessionId = 's' } = {},
+): CapturedTurn | undefined {
+  const sent = bodies.map((body) => ({ body: JSON.stringify(body), answer: { text: turnId } }));
+  const figures: TurnFigures = { sessionId, startedAt: 1, captured: captured(sent) };
+  const atStart = { sessionId, startedAt: 1 };
+  openTurn(conversation, { turnId, runId, text: 'Hi', figures: atStart }, bounds);
+  settleTurn(conversation, { turnId, runId, state: 'completed', messages: [], figures }, bounds);
+  return conversation.turns.find(({ id }) => id === turnId)?.figures?.captured;
+}
+
+/** The request of the nth turn of a call, in which the prompt grows. */
+function bodyOf(n: number): Body {
+  return { messages: [SYSTEM, ...Array.from({ length: n }, (_, index) => said(`line ${index}`))] };
+}
+
+function sentIn({ turns }: Conversation): readonly unknown[] {
+  return exchangesIn(turns).map(({ sent }) => sent);
+}
+
+describe('what was captured of a call', () => {
+  it('is kept as the difference from the last request of the turn before', () => {
+    const conversation = emptyConversation('c');
+    turn(conversation, 't-1', [bodyOf(1), bodyOf(2)]);
+    const second = turn(conversation, 't-2', [bodyOf(3)]);
+    assert.equal(second?.after?.turnId, 't-1');
+    assert.deepEqual(second.requests, [
+      { request: 0, sameMessages: 3, messages: [said('line 2')], answer: { text: 't-2' } },
+    ]);
+    assert.ok(second.bytes < 200);
+    assert.deepEqual(sentIn(conversation), [bodyOf(1), bodyOf(2), bodyOf(3)]);
+  });
+
+  it('is whole again where the turns before it are trimmed', () => {
+    const conversation = emptyConversation('c');
+    const bounds = { ...BOUNDS, maxMessages: 8 };
+    for (let n = 1; n <= 9; n += 1) turn(conversation, `t-${n}`, [bodyOf(n)], { bounds });
+    const [oldest, ...others] = conversation.turns.map(({ figures }) => figures?.captured);
+    assert.ok(oldest !== undefined && others.length > 1);
+    assert.equal(oldest.after, undefined);
+    assert.ok(others.every((each) => each?.after !== undefined));
+    const left = conversation.turns.map(({ id }) => bodyOf(Number(id.slice(2))));
+    assert.deepEqual(sentIn(conversation), left);
+    const bytes = lengthOf(conversation) - conversation.textLength;
+    tally(conversation);
+    assert.equal(lengthOf(conversation) - conversation.textLength, bytes);
+  });
+
+  it('is whole again where the turn before it runs anew', () => {
+    const conversation = emptyConversation('c');
+    turn(conversation, 't-1', [bodyOf(1)]);
+    turn(conversation, 't-2', [bodyOf(2)]);
+    const [first] = conversation.turns;
+    assert.ok(first !== undefined);
+    first.state = 'interrupted';
+    turn(conversation, 't-1', [{ messages: [said('something else')] }], { runId: 2 });
+    assert.deepEqual(sentIn(conversation), [{ messages: [said('something else')] }, bodyOf(2)]);
+  });
+
+  it('does not reach over to another session', () => {
+    const conversation = emptyConversation('c');
+    turn(conversation, 't-1', [bodyOf(1)]);
+    const second = turn(conversation, 't-2', [bodyOf(2)], { sessionId: 's-2' });
+    assert.equal(second?.after, undefined);
+    assert.deepEqual(second?.requests[0]?.messages, bodyOf(2).messages);
+  });
+
+  it('lacks only what it had in common where a store has lost or changed the turn before', () => {
+    const conversation = emptyConversation('c');
+    turn(conversation, 't-1', [bodyOf(1)]);
+    turn(conversation, 't-2', [bodyOf(2)]);
+    const [, second] = conversation.turns;
+    assert.ok(second !== undefined);
+    const rest = { messages: [said('line 1')] };
+    assert.deepEqual(exchangesIn([second]).map(({ sent }) => sent), [rest]);
+    const other = { id: 't-1', figures: { captured: captured([{ body: '{"a":1}', answer: {} }]) } };
+    assert.deepEqual(exchangesIn([other, second]).map(({ sent }) => sent).at(1), rest);
+  });
+
+  it('of older versions is read as before', () => {
+    const older = [1, 2].map((n) => ({
+      id: `t-${n}`,
+      figures: { captured: { bytes: 9, requests: [{ request: 0, messages: bodyOf(n).messages }] } },
+    }));
+    assert.deepEqual(exchangesIn(older).map(({ sent }) => sent), [bodyOf(1), bodyOf(2)]);
+  });
+
+  it('has room for a long prompt in every turn', () => {
+    const conversation = emptyConversation('c');
+    const long = { role: 'system', content: 'x'.repeat(200_000) };
+    for (let n = 1; n <= 50; n += 1)
+      turn(conversation, `t-${n}`, [{ messages: [long, said(`line ${n}`)] }]);
+    const kept = conversation.turns.map(({ figures }) => figures?.captured?.bytes ?? 0);
+    assert.ok(kept.every((bytes) => bytes > 0));
+    assert.ok(lengthOf(conversation) < 220_000);
+  });
+
+  it('is bounded over all its turns, and counts for the store', () => {
+    const conversation = emptyConversation('c');
+    for (let n = 1; n <= 25; n += 1) {
+      const content = String(n % 10).repeat(200_000);
+      turn(conversation, `t-${n}`, [{ messages: [said(content)] }]);
+    }
+    const kept = conversation.turns.map((record) => record.figures?.captured?.bytes ?? 0);
+    const sum = kept.reduce((all, bytes) => all + bytes, 0);
+    assert.ok(sum <= MAX_CAPTURED_PER_CALL && sum > MAX_CAPTURED_PER_CALL - 250_000, String(sum));
+    assert.equal(conversation.turns.at(-1)?.figures?.captured?.leftOut, 1);
+    assert.equal(lengthOf(conversation) - conversation.textLength, sum);
+    tally(conversation);
+    assert.equal(lengthOf(conversation) - conversation.textLength, sum);
+  });
+
+  it('is forgotten with the conversation', () => {
+    const conversation = emptyConversation('c');
+    turn(conversation, 't-1', [bodyOf(1)]);
+    clearTurns(conversation);
+    const second = turn(conversation, 't-2', [{ messages: [said('new')] }]);
+    assert.equal(second?.after, undefined);
+    assert.doesNotMatch(JSON.stringify(conversation), /bread/);
+  });
+});
