@@ -1,15 +1,11 @@
 #!/usr/bin/env node
 // `layercode-microserver <command>`: finds the command, and turns its outcome into an exit code.
 
+import { version } from './base/version.ts';
 import {
-  CommandError,
-  EXIT,
-  UsageError,
-  type Command,
-  type Terminal,
+  CommandError, EXIT, UsageError, type Command, type Terminal,
 } from './cli/terminal/command.ts';
 import { SettingsError } from './settings/settings.ts';
-import { version } from './base/version.ts';
 
 /** Each command is loaded only when it is used. */
 const COMMANDS: Readonly<Record<string, () => Promise<Command>>> = {

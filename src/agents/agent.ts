@@ -2,7 +2,7 @@ import type { IncomingHttpHeaders } from 'node:http';
 
 import type { Awaitable } from '../base/awaitable.ts';
 import type { Json, JsonObject } from '../base/json.ts';
-import type { CallEvent, Caller } from '../calls/call-event.ts';
+import type { Caller, CallEvent } from '../calls/call-event.ts';
 import type { RawEvent } from '../calls/raw-event.ts';
 import type { Reply } from '../calls/reply.ts';
 import type { Message, ToolCall } from '../conversations/message.ts';
@@ -154,7 +154,10 @@ export interface TurnJournal {
    * must be one of the agent's tools. `toolCallId` says which call of `runTools` it is.
    */
   noteToolOutcome(
-    tool: string, outcome: ToolCallOutcome, durationMs?: number, toolCallId?: string,
+    tool: string,
+    outcome: ToolCallOutcome,
+    durationMs?: number,
+    toolCallId?: string,
   ): void;
   /**
    * Sends the browser a report of a tool call, as `Reply.data` would. On a wire without browsers it

@@ -108,7 +108,8 @@ export function defineAgent<S = undefined>(definition: AgentDefinition<S>): Agen
 }
 
 function greet<S>(
-  agentName: string, welcome: PerTurn<string, StartTurn<S>>,
+  agentName: string,
+  welcome: PerTurn<string, StartTurn<S>>,
 ): (turn: StartTurn<S>) => Awaitable<string> {
   if (typeof welcome === 'string') return ({ isResumed }) => (isResumed ? WELCOME_BACK : welcome);
   const place = `agent "${agentName}": its welcome`;

@@ -11,7 +11,9 @@ export type PerTurn<T, Turn> = T | ((turn: Turn) => Awaitable<T>);
  * original message, which may quote the caller.
  */
 export async function makeForTurn<T, Turn>(
-  place: string, make: (turn: Turn) => Awaitable<T>, turn: Turn,
+  place: string,
+  make: (turn: Turn) => Awaitable<T>,
+  turn: Turn,
 ): Promise<T> {
   try {
     return await make(turn);

@@ -81,8 +81,8 @@ function resultsAfter(
   const results = new Map<string, string>();
   for (const message of history.slice(index + 1)) {
     if (
-      message.turnId !== turnId ||
-      (message.role === 'assistant' && message.toolCalls !== undefined)
+      message.turnId !== turnId
+      || (message.role === 'assistant' && message.toolCalls !== undefined)
     )
       break;
     if (message.role === 'tool' && !results.has(message.toolCallId))

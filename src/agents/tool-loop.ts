@@ -1,8 +1,6 @@
 import { toAwaitable } from '../base/awaitable.ts';
 import type { ToolCall } from '../conversations/message.ts';
-import type {
-  ChatModel, ModelOptions, ModelStreamOptions, ToolChoice,
-} from '../models/model.ts';
+import type { ChatModel, ModelOptions, ModelStreamOptions, ToolChoice } from '../models/model.ts';
 import { CheckBudget } from '../schema/schema.ts';
 import { toolRun } from '../tools/tool-request.ts';
 import type { Tool } from '../tools/tool.ts';
@@ -82,7 +80,8 @@ export async function runToolLoop<S>(
  * so before the model is asked: it would be told that their outcome is unknown.
  */
 function lostCalls<S>(
-  { history, turnId }: MessageTurn<S>, tools: readonly Tool<S>[],
+  { history, turnId }: MessageTurn<S>,
+  tools: readonly Tool<S>[],
 ): readonly ToolCall[] {
   if (!tools.some(({ repeatable }) => repeatable === true)) return [];
   const own = history.filter((message) => message.turnId === turnId);

@@ -8,7 +8,7 @@ import type { ConversationManager } from '../conversations/manager.ts';
 import type { ConversationStore } from '../conversations/store.ts';
 import { BodyBudget, isBodyArriving } from '../http/body.ts';
 import {
-  compose, type Handler, type Middleware, type Observer, passChecks, type Route,
+  compose, passChecks, type Handler, type Middleware, type Observer, type Route,
 } from '../http/compose.ts';
 import { Context, type ContextDependencies } from '../http/context.ts';
 import { ErrorBoundary, type ErrorClass, type ErrorHandler } from '../http/error-boundary.ts';
@@ -34,9 +34,9 @@ import { openTracing } from '../observers/tracing.ts';
 import type { CallRecords } from '../records/call-recorder.ts';
 import type { Settings } from '../settings/settings.ts';
 import type { CallLimits } from '../turns/call-limits.ts';
-import type { AppPlatform } from './app-platform.ts';
 import type { Tracing } from '../turns/work/turn-trace.ts';
 import type { CostOf } from '../turns/work/turn-work.ts';
+import type { AppPlatform } from './app-platform.ts';
 import type { Prices } from './prices.ts';
 import {
   routeAgents, type GivenAgents, type RoutedAgent, type RoutedAgents,
@@ -388,7 +388,9 @@ function served({ name, path, agent, conversations }: RoutedAgent): ServedAgent 
 }
 
 function sharedByRequests(
-  { maxBodyBytes, trustProxy }: Settings, log: Logger, processes: number,
+  { maxBodyBytes, trustProxy }: Settings,
+  log: Logger,
+  processes: number,
 ): ContextDependencies {
   const bodiesBytes = Math.max(Math.ceil(MIN_BODIES_BYTES / processes), 2 * maxBodyBytes);
   return { log, maxBodyBytes, trustProxy, bodies: new BodyBudget(bodiesBytes) };
@@ -400,7 +402,9 @@ function openSessionsToWaitFor(settings: Settings): OpenSessions | undefined {
 }
 
 function requestObservers(
-  { accessLog: isWanted }: Settings, log: Logger, metrics: Metrics,
+  { accessLog: isWanted }: Settings,
+  log: Logger,
+  metrics: Metrics,
 ): readonly Observer[] {
   const hasAccessLog = isWanted && log.isEnabled('info');
   return [requestMetrics(metrics), ...(hasAccessLog ? [accessLog(log)] : [])];

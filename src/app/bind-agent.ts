@@ -18,7 +18,10 @@ export interface BindingOptions {
 
 /** Gives an agent its models if it uses any. Other agents are returned unchanged. */
 export function bindAgent(
-  agent: Agent, settings: Settings, log: Logger, options: BindingOptions = {},
+  agent: Agent,
+  settings: Settings,
+  log: Logger,
+  options: BindingOptions = {},
 ): BoundAgent {
   return agent.bind?.(resourcesFor(settings, log, options)) ?? agent;
 }
@@ -29,7 +32,9 @@ export function bindAgent(
 const FALLBACK_MODEL = 'openai:gpt-6-luna';
 
 function resourcesFor(
-  settings: Settings, log: Logger, { prices, limits, fetch }: BindingOptions,
+  settings: Settings,
+  log: Logger,
+  { prices, limits, fetch }: BindingOptions,
 ): AgentResources {
   const { environment, models, fastModel, slowModel, fillerAfterMs } = settings;
   const { temperature, maxOutputTokens } = settings;

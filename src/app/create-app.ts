@@ -137,7 +137,9 @@ function checkSecrets({ name, secrets, keys }: GivenAgent): void {
 
 /** Tools that act once do so as long as the conversation is remembered. */
 function warnOfForgetting(
-  agents: readonly BoundAgent[], store: ConversationStore, log: Logger,
+  agents: readonly BoundAgent[],
+  store: ConversationStore,
+  log: Logger,
 ): void {
   if (!(store instanceof MemoryStore)) return;
   const tools = onceToolsOf(agents);

@@ -56,8 +56,8 @@ function hintOf(error: unknown): string {
 
 function isUnknownExtension(error: unknown): boolean {
   return (
-    error instanceof Error &&
-    'code' in error &&
-    (error.code === 'ERR_UNKNOWN_FILE_EXTENSION' || error.code === 'ERR_UNKNOWN_MODULE_FORMAT')
+    error instanceof Error
+    && 'code' in error
+    && (error.code === 'ERR_UNKNOWN_FILE_EXTENSION' || error.code === 'ERR_UNKNOWN_MODULE_FORMAT')
   );
 }

@@ -69,7 +69,8 @@ function throwMissing(names: readonly string[]): void {
 
 /** Undefined if the settings have no limit. */
 export function callLimits(
-  { maxCostPerCall: cost, maxTokensPerCall: tokens }: Settings, prices: Prices,
+  { maxCostPerCall: cost, maxTokensPerCall: tokens }: Settings,
+  prices: Prices,
 ): CallLimits | undefined {
   if (cost === undefined && tokens === undefined) return undefined;
   return new CallLimits({

@@ -8,17 +8,17 @@ import { ConversationManager } from '../conversations/manager.ts';
 import type { ConversationStore } from '../conversations/store.ts';
 import type { Logger } from '../log.ts';
 import type { Metrics } from '../metrics.ts';
-import type { CallRecords } from '../records/call-recorder.ts';
 import { workMetrics } from '../observers/work-metrics.ts';
+import type { CallRecords } from '../records/call-recorder.ts';
 import { kindsIn } from '../redaction/finder.ts';
 import { Redaction } from '../redaction/redaction.ts';
 import { agentPath } from '../settings/named-agents.ts';
 import type { Settings } from '../settings/settings.ts';
 import { onceToolsOf } from '../tools/tool-once.ts';
-import type { Tracing } from '../turns/work/turn-trace.ts';
 import type { CallLimits } from '../turns/call-limits.ts';
-import type { CostOf } from '../turns/work/turn-work.ts';
 import { Turns } from '../turns/turns.ts';
+import type { Tracing } from '../turns/work/turn-trace.ts';
+import type { CostOf } from '../turns/work/turn-work.ts';
 import { agentChannels } from './agent-channels.ts';
 
 /** An agent, with the name and secrets it is served under. */
@@ -68,7 +68,8 @@ export interface SharedByAgents {
 
 /** Undefined for an agent that redacts nothing. */
 function redactionFor(
-  { name = '', agent, secrets, keys }: GivenAgent, log: Logger,
+  { name = '', agent, secrets, keys }: GivenAgent,
+  log: Logger,
 ): Redaction | undefined {
   if (agent.redact === undefined) return undefined;
   return new Redaction({

@@ -1,30 +1,30 @@
 // Every route a client can reach, and what it needs to get there.
 
-import type { CallRecords } from '../records/call-recorder.ts';
+import type { OpenSessions } from '../calls/open-sessions.ts';
 import type { StoreHealth } from '../conversations/store.ts';
 import { afterChecks, type Handler, type Route } from '../http/compose.ts';
-import { RestClient } from '../wires/layercode/rest-client.ts';
 import { Gauge, type Metrics, type SumMetrics } from '../metrics.ts';
 import { localOnly } from '../middleware/local-only.ts';
 import { rateLimit } from '../middleware/rate-limit.ts';
-import { signed, signedIfAtAll } from '../wires/layercode/signed.ts';
-import type { AppPlatform, PlatformAgent } from './app-platform.ts';
-import type { CostOf } from '../turns/work/turn-work.ts';
-import type { RoutedAgent, RoutedAgents } from './routed-agents.ts';
 import { turnMetrics } from '../observers/turn-metrics.ts';
-import { authorize } from '../wires/layercode/authorize.ts';
+import type { CallRecords } from '../records/call-recorder.ts';
 import { health } from '../routes/health.ts';
 import { metrics as metricsRoute } from '../routes/metrics.ts';
-import type { OpenSessions } from '../calls/open-sessions.ts';
 import { openApi, type CompletionRoute } from '../routes/openapi.ts';
 import { ready } from '../routes/ready.ts';
-import { webhook } from '../wires/layercode/webhook.ts';
+import type { Settings } from '../settings/settings.ts';
+import type { CostOf } from '../turns/work/turn-work.ts';
 import { completions } from '../wires/chat-completions/completions.ts';
 import { hasCredentials } from '../wires/chat-completions/keys.ts';
 import { reports } from '../wires/chat-completions/reports.ts';
+import { authorize } from '../wires/layercode/authorize.ts';
+import { RestClient } from '../wires/layercode/rest-client.ts';
 import { SIGNATURE_HEADER } from '../wires/layercode/signature.ts';
+import { signed, signedIfAtAll } from '../wires/layercode/signed.ts';
+import { webhook } from '../wires/layercode/webhook.ts';
 import { deliveryReport, type OpenRequests, type TurnObserver } from '../wires/reply-stream.ts';
-import type { Settings } from '../settings/settings.ts';
+import type { AppPlatform, PlatformAgent } from './app-platform.ts';
+import type { RoutedAgent, RoutedAgents } from './routed-agents.ts';
 
 /**
  * Only a warning: calls are still accepted, because that serves callers better than refusing them.
@@ -106,9 +106,7 @@ interface AgentRoute extends Route {
 }
 
 /** The routes of every agent, and for the first one those of the agent route as well. */
-function webhookRoutes(
-  dependencies: RouteDependencies, open: OpenRequests,
-): readonly AgentRoute[] {
+function webhookRoutes(dependencies: RouteDependencies, open: OpenRequests): readonly AgentRoute[] {
   const { settings, agents, metrics, openSessions } = dependencies;
   const streams = (): number => open.streams;
   const turns = (): number => agents.reduce((sum, { turns }) => sum + turns.count, 0);
@@ -218,7 +216,9 @@ function naming(agentName: string, handler: Handler): Handler {
 }
 
 function turnObserver(
-  metrics: Metrics, costOf: CostOf, platform: AppPlatform | undefined,
+  metrics: Metrics,
+  costOf: CostOf,
+  platform: AppPlatform | undefined,
 ): TurnObserver {
   const observe = turnMetrics(metrics, costOf);
   if (platform === undefined) return observe;
@@ -229,7 +229,8 @@ function turnObserver(
 }
 
 function platformAgents(
-  dependencies: RouteDependencies, open: OpenRequests,
+  dependencies: RouteDependencies,
+  open: OpenRequests,
 ): readonly [PlatformAgent, ...PlatformAgent[]] {
   const toPlatform = (routed: RoutedAgent): PlatformAgent => {
     const { name, path, agent, secrets: [secret = ''], conversations } = routed;

@@ -19,7 +19,10 @@ export interface JsonRules {
  * left out.
  */
 export function jsonFaultOf(
-  given: unknown, path: string, rules: JsonRules, parents: readonly unknown[] = [],
+  given: unknown,
+  path: string,
+  rules: JsonRules,
+  parents: readonly unknown[] = [],
 ): JsonFault | undefined {
   const value = rules.takesToJson && hasToJson(given) ? given.toJSON(path) : given;
   if (value === null || typeof value === 'string' || typeof value === 'boolean') return undefined;

@@ -2,7 +2,9 @@
 
 /** The known name that is nearest to a wrong one, if it takes at most so many edits. */
 export function nearestName(
-  wrong: string, known: readonly string[], maxEdits: number,
+  wrong: string,
+  known: readonly string[],
+  maxEdits: number,
 ): string | undefined {
   const [nearest] = known
     .filter((name) => Math.abs(name.length - wrong.length) <= maxEdits)

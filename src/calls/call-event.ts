@@ -134,9 +134,9 @@ export function isBeside(event: TurnEvent): boolean {
 /** Whether both deliver the same turn: its id, event type and words are the same. */
 export function isSameTurn(a: TurnEvent, b: TurnEvent): boolean {
   return (
-    a.turnId !== undefined &&
-    a.turnId === b.turnId &&
-    a.type === b.type &&
-    textOf(a) === textOf(b)
+    a.turnId !== undefined
+    && a.turnId === b.turnId
+    && a.type === b.type
+    && textOf(a) === textOf(b)
   );
 }

@@ -77,7 +77,8 @@ function compared(exchange: Exchange): Compared {
  * undefined. Indices in `ours` are counted from the end of what is given.
  */
 export function alignEnds(
-  theirs: readonly Exchange[], ours: readonly Exchange[],
+  theirs: readonly Exchange[],
+  ours: readonly Exchange[],
 ): readonly Pair[] | undefined {
   const [i, j] = [theirs.length - 1, ours.length - 1];
   const pairs = [[theirs[i - 1], ours[j - 1]], [theirs[i], ours[j]]] as const;
@@ -144,16 +145,16 @@ function areMoreLikeNewer(theirs: readonly Compared[], ours: readonly Compared[]
 
 /** Whether one exchange of ours with the same words is more like theirs than another one. */
 function isMoreLike(
-  their: Compared | undefined, one: Compared | undefined, other: Compared | undefined,
+  their: Compared | undefined,
+  one: Compared | undefined,
+  other: Compared | undefined,
 ): boolean {
   if (their === undefined || one === undefined || other === undefined) return false;
   return isSame(their, one) && similarity(their, one) > similarity(their, other);
 }
 
 /** Whether no other exchange with the same words is as much like either. */
-function fitsOnly(
-  [i, j]: Pair, theirs: readonly Compared[], ours: readonly Compared[],
-): boolean {
+function fitsOnly([i, j]: Pair, theirs: readonly Compared[], ours: readonly Compared[]): boolean {
   const [their, our] = [theirs[i], ours[j]];
   if (their?.hasWords !== true || our === undefined) return false;
   const likeness = similarity(their, our);
@@ -167,7 +168,9 @@ function fitsOnly(
 
 /** The pairs from the place on that is certain. */
 function fromAnchor(
-  found: readonly Pair[], theirs: readonly Compared[], ours: readonly Compared[],
+  found: readonly Pair[],
+  theirs: readonly Compared[],
+  ours: readonly Compared[],
 ): readonly Pair[] {
   const pairs = inARow(beginsInside(found, theirs, ours) ? found.slice(1) : found, theirs, ours);
   const newest = pairs.findLastIndex((_pair, index) => isAnchor(pairs, index));
@@ -181,7 +184,9 @@ function fromAnchor(
 
 /** Of equal exchanges of ours the first one behind the pair before: then none is lacking there. */
 function inARow(
-  pairs: readonly Pair[], theirs: readonly Compared[], ours: readonly Compared[],
+  pairs: readonly Pair[],
+  theirs: readonly Compared[],
+  ours: readonly Compared[],
 ): readonly Pair[] {
   const moved: Pair[] = [];
   for (const [i, j] of pairs) {
@@ -199,7 +204,9 @@ function inARow(
  * begins with were said before the next pair, and not at the beginning of the call.
  */
 function beginsInside(
-  [first, second]: readonly Pair[], theirs: readonly Compared[], ours: readonly Compared[],
+  [first, second]: readonly Pair[],
+  theirs: readonly Compared[],
+  ours: readonly Compared[],
 ): boolean {
   if (first?.[0] !== 0 || second?.[0] !== 1 || second[1] === first[1] + 1) return false;
   const [their, our, before] = [theirs[0], ours[first[1]], ours[second[1] - 1]];
@@ -227,9 +234,7 @@ function repliesAgree(their: Compared, our: Compared): boolean {
 }
 
 /** How much the most similar replies are alike. -1 if none are, 0 if one side says nothing. */
-function similarity(
-  { beginnings: told }: Compared, { beginnings: said }: Compared,
-): -1 | Likeness {
+function similarity({ beginnings: told }: Compared, { beginnings: said }: Compared): -1 | Likeness {
   if (told.length === 0 || said.length === 0) return 0;
   let most: Likeness = 0;
   for (const a of told) {
@@ -252,9 +257,7 @@ function gainOf(hasWords: boolean, alike: -1 | Likeness): number {
 }
 
 /** The most pairs that are in order. Of several such lists the one with the newest pairs. */
-function longestCommon(
-  theirs: readonly Compared[], ours: readonly Compared[],
-): readonly Pair[] {
+function longestCommon(theirs: readonly Compared[], ours: readonly Compared[]): readonly Pair[] {
   const width = ours.length + 1;
   /** The best count for what comes before theirs[i] and ours[j], at i * width + j. */
   const best = new Int32Array((theirs.length + 1) * width);

@@ -57,7 +57,8 @@ function countOf({ messageCount, turns }: Conversation): number {
 }
 
 function isWithin(
-  conversation: Conversation, { maxMessages, maxTextLength }: ConversationBounds,
+  conversation: Conversation,
+  { maxMessages, maxTextLength }: ConversationBounds,
 ): boolean {
   return countOf(conversation) <= maxMessages && conversation.textLength <= maxTextLength;
 }

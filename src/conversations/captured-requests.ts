@@ -135,7 +135,8 @@ function bodyIn(text: string | undefined): Body | undefined {
 }
 
 function differenceOf(
-  sent: Body, before: Body,
+  sent: Body,
+  before: Body,
 ): Pick<CapturedRequest, 'fields' | 'withoutFields' | 'sameMessages' | 'messages'> {
   const isSame = (one: Json | undefined, other: Json | undefined): boolean =>
     JSON.stringify(one) === JSON.stringify(other);

@@ -5,15 +5,8 @@ import type { Message } from './message.ts';
 import { lengthOfOnceCalls, type OnceCalls } from './once-call.ts';
 import type { SpentEntry } from './spending.ts';
 import {
-  callsOfDiscarded,
-  countMessages,
-  countRunningCalls,
-  leadingMessages,
-  messagesOf,
-  messagesWithRuns,
-  setMessages,
-  textLengthOf,
-  type TurnRecord,
+  callsOfDiscarded, countMessages, countRunningCalls, leadingMessages, messagesOf, messagesWithRuns,
+  setMessages, textLengthOf, type TurnRecord,
 } from './turn-record.ts';
 import { UNFINISHED_RESULTS } from './unfinished-tool-results.ts';
 
@@ -231,9 +224,7 @@ export function add(conversation: Conversation, record: TurnRecord): void {
   if (record.messages !== undefined) conversation.runningCalls += countRunningCalls(record);
 }
 
-function countCaptured(
-  conversation: Conversation, { figures }: TurnRecord, sign: 1 | -1,
-): void {
+function countCaptured(conversation: Conversation, { figures }: TurnRecord, sign: 1 | -1): void {
   if (figures?.captured === undefined) return;
   const { bytes } = figures.captured;
   conversation.capturedBytes = (conversation.capturedBytes ?? 0) + sign * bytes;

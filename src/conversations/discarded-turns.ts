@@ -62,7 +62,9 @@ export interface EarlierToolCall extends ToolMessage {
  * noted in the state is gone.
  */
 export function callsAtPlace(
-  { turns }: Conversation, record: TurnRecord, { isNew, hasGoneBack }: Place,
+  { turns }: Conversation,
+  record: TurnRecord,
+  { isNew, hasGoneBack }: Place,
 ): readonly EarlierToolCall[] {
   if (isNew) return [];
   return turnsAtPlace(turns, record)
@@ -76,9 +78,7 @@ export function callsAtPlace(
 }
 
 /** The turn and those that it replaces. Several are replaced if their words come joined. */
-function turnsAtPlace(
-  turns: readonly TurnRecord[], record: TurnRecord,
-): readonly TurnRecord[] {
+function turnsAtPlace(turns: readonly TurnRecord[], record: TurnRecord): readonly TurnRecord[] {
   const { number: first = 0 } = record;
   const own = turns.indexOf(record);
   const next = turns.slice(own + 1).find(
@@ -93,9 +93,7 @@ function turnsAtPlace(
   });
 }
 
-function callsOf(
-  { messages = [] }: TurnRecord, isOtherPlace: boolean,
-): readonly EarlierToolCall[] {
+function callsOf({ messages = [] }: TurnRecord, isOtherPlace: boolean): readonly EarlierToolCall[] {
   let asked: AssistantMessage | undefined;
   return messages.flatMap((message): EarlierToolCall[] => {
     if (message.role === 'assistant') asked = message;
@@ -117,7 +115,9 @@ function certaintyOf({ state, joins }: ToolMessage): number {
  * a turn of the transcript follows. `record` is the turn itself, if it is there yet.
  */
 export function numberOfReplaced(
-  turns: readonly TurnRecord[], discarded: readonly TurnRecord[], record?: TurnRecord,
+  turns: readonly TurnRecord[],
+  discarded: readonly TurnRecord[],
+  record?: TurnRecord,
 ): number | undefined {
   if (discarded.length === 0) return undefined;
   let lastKept = 0;

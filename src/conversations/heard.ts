@@ -4,11 +4,7 @@ import { trim, type ConversationBounds } from './bounds.ts';
 import { rewrite, settleForGood, type Conversation } from './conversation.ts';
 import type { AssistantMessage, Message } from './message.ts';
 import {
-  cameWith,
-  leadingMessages,
-  ownMessages,
-  replyText,
-  type TurnRecord,
+  cameWith, leadingMessages, ownMessages, replyText, type TurnRecord,
 } from './turn-record.ts';
 
 /** What the platform reports after an interruption. */
@@ -123,9 +119,7 @@ function markInterrupted(
  * Cuts the reply to what was heard, for good. Tool calls stay even if none of their text was heard,
  * because a result needs its call.
  */
-export function cutTo(
-  conversation: Conversation, record: TurnRecord, heard: string,
-): HeardTurn {
+export function cutTo(conversation: Conversation, record: TurnRecord, heard: string): HeardTurn {
   const isKnown = record.isUnknown !== true;
   let rest = heard.trim() === '' ? '' : heard;
   const own = ownMessages(record);

@@ -29,7 +29,9 @@ export function joinedAs<T extends Exchange>(
 }
 
 function countOfParts<T extends Exchange>(
-  list: readonly T[], wanted: ReadonlySet<string>, mayGoOn: (part: T) => boolean,
+  list: readonly T[],
+  wanted: ReadonlySet<string>,
+  mayGoOn: (part: T) => boolean,
 ): number {
   let key = '';
   for (const [index, part] of list.slice(0, MOST_PARTS).entries()) {

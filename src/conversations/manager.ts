@@ -19,11 +19,7 @@ import type { RunWrite } from './run-write.ts';
 import { spend, type Spending, type SpendingLimits, type Spent } from './spending.ts';
 import type { ConversationStore, UpdateOptions } from './store.ts';
 import {
-  noteProgress,
-  noteToolResult,
-  type NotedProgress,
-  type ToolResult,
-  type TurnProgress,
+  noteProgress, noteToolResult, type NotedProgress, type ToolResult, type TurnProgress,
 } from './tool-call-rules.ts';
 import type { RunElsewhere } from './turn-record.ts';
 
@@ -288,9 +284,7 @@ export class ConversationManager {
   }
 
   /** See `spend` in spending.ts. */
-  spend(
-    conversationId: string, spending: Spending, limits?: SpendingLimits,
-  ): Awaitable<Spent> {
+  spend(conversationId: string, spending: Spending, limits?: SpendingLimits): Awaitable<Spent> {
     return toAwaitable(
       this.#store.update(conversationId, (conversation) =>
         spend(current(conversation), spending, limits),

@@ -1,14 +1,9 @@
 import {
-  add,
-  addTurn,
-  findTurn,
-  moveLastTurn,
-  subtract,
-  type Conversation,
+  add, addTurn, findTurn, moveLastTurn, subtract, type Conversation,
 } from './conversation.ts';
 import { hearTold } from './reconcile.ts';
-import { forgetRun, isLaterRun, messagesOf, setMessages, type TurnRecord } from './turn-record.ts';
 import { withCallsOf, withResultsOf, type MergedMessages } from './tool-call-merge.ts';
+import { forgetRun, isLaterRun, messagesOf, setMessages, type TurnRecord } from './turn-record.ts';
 
 /**
  * Merges turns this process remembers into a conversation that others may have changed since.
@@ -95,7 +90,9 @@ export function turnsLostBy(
  * before all that is left.
  */
 function isTrimmed(
-  { addedAt }: TurnRecord, { trimmedTo = 0 }: Conversation, isBeforeKnown: boolean,
+  { addedAt }: TurnRecord,
+  { trimmedTo = 0 }: Conversation,
+  isBeforeKnown: boolean,
 ): boolean {
   return addedAt === undefined ? isBeforeKnown : addedAt <= trimmedTo;
 }
@@ -136,7 +133,9 @@ function replace(conversation: Conversation, theirs: TurnRecord, ours: TurnRecor
 }
 
 function keep(
-  conversation: Conversation, theirs: TurnRecord, merged: MergedMessages | undefined,
+  conversation: Conversation,
+  theirs: TurnRecord,
+  merged: MergedMessages | undefined,
 ): void {
   if (merged === undefined) return;
   subtract(conversation, theirs);

@@ -17,7 +17,9 @@ export function numbered<T>(conversation: Conversation, kinds: Kinds, value: T):
 
 /** The same for what a turn begins with. */
 export function numberedOpening(
-  conversation: Conversation, kinds: Kinds, opening: TurnOpening,
+  conversation: Conversation,
+  kinds: Kinds,
+  opening: TurnOpening,
 ): TurnOpening {
   const { interruption, transcript, text, running } = opening;
   // In the order in which they were said.
@@ -34,7 +36,9 @@ export function numberedOpening(
 
 /** The same for what a turn ends with. */
 export function numberedSettlement(
-  conversation: Conversation, kinds: Kinds, settlement: TurnSettlement,
+  conversation: Conversation,
+  kinds: Kinds,
+  settlement: TurnSettlement,
 ): TurnSettlement {
   const { messages, sent, filler } = settlement;
   return { ...settlement, ...numbered(conversation, kinds, { messages, sent, filler }) };

@@ -134,7 +134,8 @@ const RECENT_TURNS = 4;
 
 /** Without the rest of an exchange that began before. */
 function recentOf(
-  turns: readonly TurnRecord[], saidIn: (turn: TurnRecord) => Said,
+  turns: readonly TurnRecord[],
+  saidIn: (turn: TurnRecord) => Said,
 ): readonly OwnTurns[] {
   const recent = ownExchangesOf(turns.slice(-RECENT_TURNS), saidIn);
   const isCut = turns.length > RECENT_TURNS && recent[0]?.words === undefined;
@@ -339,9 +340,7 @@ class Changes implements Reconciled {
   }
 }
 
-function setTold(
-  conversation: Conversation, turn: TurnRecord, told: TurnRecord['told'],
-): void {
+function setTold(conversation: Conversation, turn: TurnRecord, told: TurnRecord['told']): void {
   subtract(conversation, turn);
   if (told === undefined) delete turn.told;
   else turn.told = told;
@@ -372,7 +371,9 @@ export function hearTold(conversation: Conversation, turn: TurnRecord): void {
  * a `later` reply of the same exchange is about that one.
  */
 function takeCovered(
-  told: string[], turn: TurnRecord, later: readonly string[],
+  told: string[],
+  turn: TurnRecord,
+  later: readonly string[],
 ): { readonly covered: number; readonly isAny: boolean } {
   const reply = replyText(turn);
   let covered = 0;
@@ -471,7 +472,8 @@ function exchangesOf(lines: readonly TranscriptLine[]): readonly Exchange[] {
 
 /** A turn that the caller did not begin belongs to the one before. */
 function ownExchangesOf(
-  turns: readonly TurnRecord[], saidIn: (turn: TurnRecord) => Said,
+  turns: readonly TurnRecord[],
+  saidIn: (turn: TurnRecord) => Said,
 ): readonly OwnTurns[] {
   const exchanges: { words: string | undefined; replies: string[]; turns: TurnRecord[] }[] = [];
   for (const turn of turns) {

@@ -81,7 +81,8 @@ export function isReached({ tokens, cost }: Spent, limits: SpendingLimits): bool
 
 /** Brings in what another copy of the conversation knew. Of two entries the later one counts. */
 export function mergeSpent(
-  conversation: SpendingConversation, remembered: readonly SpentEntry[] | undefined,
+  conversation: SpendingConversation,
+  remembered: readonly SpentEntry[] | undefined,
 ): void {
   if (remembered === undefined) return;
   const entries = [...(conversation.spent ?? [])];

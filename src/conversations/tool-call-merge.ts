@@ -39,7 +39,9 @@ export function withResultsOf(other: TurnRecord, record: TurnRecord): MergedMess
 }
 
 function withCalls(
-  other: TurnRecord, theirs: readonly Call[], record: TurnRecord,
+  other: TurnRecord,
+  theirs: readonly Call[],
+  record: TurnRecord,
 ): MergedMessages | undefined {
   if (theirs.length === 0) return undefined;
   const own = messagesOf(record);

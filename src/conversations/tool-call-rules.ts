@@ -7,21 +7,12 @@ import {
 } from './conversation.ts';
 import type { Message, ToolCallState, ToolMessage } from './message.ts';
 import {
-  claimOnce,
-  settleOnce,
-  type Claimer,
-  type ClaimOutcome,
-  type OnceClaim,
-  type OnceResult,
+  claimOnce, settleOnce, type Claimer, type ClaimOutcome, type OnceClaim, type OnceResult,
 } from './once-rules.ts';
 import { ALL_KEPT, NOTHING_KEPT, STATE_DROPPED, type RunWrite } from './run-write.ts';
 import { roundsOf } from './tool-rounds.ts';
 import {
-  indexOfCall,
-  leadingMessages,
-  messagesWithRuns,
-  ownMessages,
-  type TurnRecord,
+  indexOfCall, leadingMessages, messagesWithRuns, ownMessages, type TurnRecord,
 } from './turn-record.ts';
 import { UNFINISHED_RESULTS } from './unfinished-tool-results.ts';
 
@@ -107,7 +98,9 @@ function isOfAnother(outcome: ClaimOutcome | undefined): boolean {
 
 /** These calls do not act: another one does, or did, which has claimed their key. */
 function noteJoining(
-  conversation: Conversation, record: TurnRecord, claims: readonly OnceClaim[],
+  conversation: Conversation,
+  record: TurnRecord,
+  claims: readonly OnceClaim[],
 ): void {
   const { messages = [], runId } = record;
   for (const { toolCallId } of claims) {
@@ -169,7 +162,9 @@ function isLost(
 
 /** Puts the call back among those of earlier runs. */
 function putBack(
-  conversation: Conversation, record: TurnRecord, { toolCallId, messages = [] }: ToolResult,
+  conversation: Conversation,
+  record: TurnRecord,
+  { toolCallId, messages = [] }: ToolResult,
 ): void {
   const isIt = (result: ToolMessage): boolean => result.toolCallId === toolCallId;
   const round = roundsOf(messages, isIt, { content: '', state: 'interrupted' });

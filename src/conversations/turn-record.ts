@@ -4,7 +4,7 @@ import { randomInt } from 'node:crypto';
 
 import type { SentEvent } from '../calls/reply-event.ts';
 import {
-  type AssistantMessage, type Message, type ToolCallId, type ToolMessage, TURN_STATES,
+  TURN_STATES, type AssistantMessage, type Message, type ToolCallId, type ToolMessage,
   type TurnState,
 } from './message.ts';
 import { roundsOf } from './tool-rounds.ts';
@@ -89,14 +89,14 @@ export function isTurnRecord(value: object): value is TurnRecord {
   const { id, state, runId, words, reply, messages, sent = [], addedAt = 0 } = part;
   const isText = (text: unknown): boolean => text === null || typeof text === 'string';
   return (
-    typeof id === 'string' &&
-    TURN_STATES.some((known) => known === state) &&
-    typeof runId === 'number' &&
-    isText(words) &&
-    isText(reply) &&
-    Array.isArray(sent) &&
-    typeof addedAt === 'number' &&
-    (messages === undefined || (Array.isArray(messages) && messages.every(isMessage)))
+    typeof id === 'string'
+    && TURN_STATES.some((known) => known === state)
+    && typeof runId === 'number'
+    && isText(words)
+    && isText(reply)
+    && Array.isArray(sent)
+    && typeof addedAt === 'number'
+    && (messages === undefined || (Array.isArray(messages) && messages.every(isMessage)))
   );
 }
 
@@ -235,7 +235,9 @@ export function isPlainReply(message: Message): message is AssistantMessage {
  * such a call in front of the current run: nobody knows.
  */
 export function runOfCall(
-  { runId, kept = 0 }: TurnRecord, result: ToolMessage, index: number,
+  { runId, kept = 0 }: TurnRecord,
+  result: ToolMessage,
+  index: number,
 ): number | undefined {
   return result.runId ?? (index < kept ? undefined : runId);
 }
@@ -261,9 +263,9 @@ export function messagesWithRuns(record: TurnRecord): Message[] {
 export function indexOfCall(record: TurnRecord, { runId, toolCallId }: ToolCallId): number {
   return (record.messages ?? []).findLastIndex(
     (message, index) =>
-      message.role === 'tool' &&
-      message.toolCallId === toolCallId &&
-      runOfCall(record, message, index) === runId,
+      message.role === 'tool'
+      && message.toolCallId === toolCallId
+      && runOfCall(record, message, index) === runId,
   );
 }
 

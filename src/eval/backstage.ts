@@ -1,5 +1,4 @@
 import type { Agent } from '../agents/agent.ts';
-import type { Tool } from '../tools/tool.ts';
 import type { App, ServedAgent } from '../app/app.ts';
 import { createApp, isAgent, type NamedAgents } from '../app/create-app.ts';
 import type { JsonObject } from '../base/json.ts';
@@ -9,6 +8,7 @@ import { createLogger } from '../log.ts';
 import { DEFAULT_PRICES } from '../models/prices.ts';
 import type { ScriptedAnswer } from '../models/scripted-answer.ts';
 import { agentPath } from '../settings/named-agents.ts';
+import type { Tool } from '../tools/tool.ts';
 import { describeLogLine } from './log-line.ts';
 import { observed, ScenarioModel } from './observed-model.ts';
 import type { Cast, PlayOptions } from './play-options.ts';

@@ -25,7 +25,8 @@ const MIN_REPEATED_WORDS = 4;
 
 /** Why what the step expects is not so, in lines. Undefined if it is. */
 export function faultOf(
-  step: Exclude<CheckStep, StepOf<'judge'>>, { turns, state }: Seen,
+  step: Exclude<CheckStep, StepOf<'judge'>>,
+  { turns, state }: Seen,
 ): readonly string[] | undefined {
   const last = turns.at(-1) ?? turns[0];
   switch (step.name) {
@@ -83,13 +84,17 @@ export function titleOf({ said, lineNumber }: PlayedTurn): string {
 }
 
 function unless(
-  isSo: boolean, { written }: Expectation, instead: readonly string[],
+  isSo: boolean,
+  { written }: Expectation,
+  instead: readonly string[],
 ): readonly string[] | undefined {
   return isSo ? undefined : [`expected  ${shown(written)}`, ...instead];
 }
 
 function when(
-  isSo: boolean, { written }: Expectation, instead: readonly string[],
+  isSo: boolean,
+  { written }: Expectation,
+  instead: readonly string[],
 ): readonly string[] | undefined {
   return isSo ? [`forbidden ${shown(written)}`, ...instead] : undefined;
 }
@@ -115,7 +120,9 @@ function sameTurn(turns: Seen['turns']): readonly PlayedTurn[] {
 }
 
 function promptFault(
-  expectation: Expectation, isWanted: boolean, turns: readonly PlayedTurn[],
+  expectation: Expectation,
+  isWanted: boolean,
+  turns: readonly PlayedTurn[],
 ): readonly string[] | undefined {
   const prompts = turns.flatMap((turn) => turn.prompts);
   const texts = prompts.map((messages) =>
@@ -129,9 +136,7 @@ function promptFault(
   return (isWanted ? unless : when)(isThere, expectation, asked);
 }
 
-function toolFault(
-  expected: ToolExpectation, turns: Seen['turns'],
-): readonly string[] | undefined {
+function toolFault(expected: ToolExpectation, turns: Seen['turns']): readonly string[] | undefined {
   const runs = (expected.isInAll ? turns : sameTurn(turns))
     .flatMap(({ tools }) => tools)
     .filter(({ tool }) => tool === expected.tool);
@@ -183,14 +188,17 @@ export function runText({ tool, args, state, result }: ToolRunSeen): string {
 }
 
 function timeFault(
-  what: string, ms: number | undefined, limitMs: number,
+  what: string,
+  ms: number | undefined,
+  limitMs: number,
 ): readonly string[] | undefined {
   if (ms === undefined) return ['the reply had no words'];
   return ms <= limitMs ? undefined : [`${what} took ${Math.round(ms)} ms`];
 }
 
 function tokensFault(
-  { tokens: limit, isInAll }: StepOf<'within-tokens'>, turns: Seen['turns'],
+  { tokens: limit, isInAll }: StepOf<'within-tokens'>,
+  turns: Seen['turns'],
 ): readonly string[] | undefined {
   const counted = (isInAll ? turns : sameTurn(turns)).flatMap(({ tokens }) => tokens ?? []);
   if (counted.length === 0) return ['the model reported no tokens'];

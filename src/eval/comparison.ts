@@ -1,8 +1,6 @@
 // Whether a change made scenarios better or worse, and what only looks like it.
 
-import {
-  MISSING, percent, shown, shownCost, table, type ScenarioFigures,
-} from './figures.ts';
+import { MISSING, percent, shown, shownCost, table, type ScenarioFigures } from './figures.ts';
 import { fisherExact, holmCorrection, type Passes } from './statistics.ts';
 
 /**
@@ -25,7 +23,8 @@ const SIGNIFICANT = 0.05;
 
 /** In the order of `now`, then what only `before` has. By Fisher's exact test at 0.05. */
 export function compare(
-  before: readonly ScenarioFigures[], now: readonly ScenarioFigures[],
+  before: readonly ScenarioFigures[],
+  now: readonly ScenarioFigures[],
 ): readonly ComparedScenario[] {
   const known = new Map(before.map((figures) => [figures.file, figures]));
   const pairs = now.flatMap((figures): readonly Pair[] => {
@@ -105,7 +104,9 @@ function rateOf({ passed, failed }: ScenarioFigures): string {
 }
 
 function verdictOf(
-  difference: Difference | undefined, p: number | undefined, before: ScenarioFigures | undefined,
+  difference: Difference | undefined,
+  p: number | undefined,
+  before: ScenarioFigures | undefined,
 ): string {
   if (difference === undefined) return before === undefined ? 'new' : 'not played';
   if (p === undefined || difference === 'too few runs') return difference;

@@ -26,7 +26,9 @@ export function openEvalModel(name: string, option: string, settings: Settings):
 
 /** Why models that the scenario would ask cannot answer, one line each. */
 export function problemsOfModels(
-  { isScripted, steps }: Scenario, cast: Cast, evalModel: ChatModel | undefined,
+  { isScripted, steps }: Scenario,
+  cast: Cast,
+  evalModel: ChatModel | undefined,
 ): readonly string[] {
   const asking = steps.find(({ name }) => name === 'judge' || name === 'caller');
   return [

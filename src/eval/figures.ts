@@ -42,7 +42,8 @@ function firstWordOf(turns: readonly PlayedTurn[]): Pick<ScenarioFigures, 'first
 }
 
 function tokensOf(
-  turns: readonly PlayedTurn[], runs: number,
+  turns: readonly PlayedTurn[],
+  runs: number,
 ): Pick<ScenarioFigures, 'tokens' | 'cost'> {
   const counted = turns.flatMap(({ tokens }) => tokens ?? []);
   if (counted.length === 0) return {};
@@ -96,7 +97,8 @@ export function shownCost(cost: number | undefined): string {
 
 /** Columns of equal width. */
 export function table(
-  heading: readonly string[], rows: readonly (readonly string[])[],
+  heading: readonly string[],
+  rows: readonly (readonly string[])[],
 ): readonly string[] {
   const all = [heading, ...rows];
   const widths = heading.map((_, column) =>

@@ -1,5 +1,5 @@
-import { messageOf } from '../base/message-of.ts';
 import type { Json } from '../base/json.ts';
+import { messageOf } from '../base/message-of.ts';
 import { SpokenText, type Heard } from '../platform/spoken-text.ts';
 import { spokenIn, type TestEvent } from '../platform/test-wire.ts';
 import type { PlayedTurn } from './result.ts';
@@ -96,7 +96,8 @@ export class Hearing {
   }
 
   async #readAll(
-    open: (signal: AbortSignal) => Promise<AsyncIterable<TestEvent>>, signal: AbortSignal,
+    open: (signal: AbortSignal) => Promise<AsyncIterable<TestEvent>>,
+    signal: AbortSignal,
   ): Promise<void> {
     for await (const event of await open(signal)) {
       if (this.#cut !== undefined) continue; // the caller does not listen any more

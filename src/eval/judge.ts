@@ -36,7 +36,9 @@ export function modelJudge(model: ChatModel, { signal }: JudgeOptions = {}): Jud
 
   /** Asks until most verdicts agree. */
   async function decide(
-    { question, times }: Question, call: readonly string[], reply: string,
+    { question, times }: Question,
+    call: readonly string[],
+    reply: string,
   ): Promise<Verdict> {
     const verdicts: Verdict[] = [];
     for (let asked = 0; asked < times; asked += 1) {
@@ -81,7 +83,9 @@ export function modelJudge(model: ChatModel, { signal }: JudgeOptions = {}): Jud
 }
 
 async function ask(
-  model: ChatModel, messages: readonly ChatMessage[], signal: AbortSignal | undefined,
+  model: ChatModel,
+  messages: readonly ChatMessage[],
+  signal: AbortSignal | undefined,
 ): Promise<Verdict> {
   try {
     return await askForJson(model, { messages, parse: verdictIn, again: AGAIN, signal });
@@ -103,7 +107,9 @@ function undecided(reason: string): Verdict {
 }
 
 function questionAbout(
-  question: string, call: readonly string[], reply: string,
+  question: string,
+  call: readonly string[],
+  reply: string,
 ): readonly ChatMessage[] {
   const content = [
     'The call so far, one JSON object per line:',

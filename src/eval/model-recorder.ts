@@ -1,6 +1,4 @@
-import type {
-  ChatMessage, ChatModel, ModelDelta, ModelStreamOptions,
-} from '../models/model.ts';
+import type { ChatMessage, ChatModel, ModelDelta, ModelStreamOptions } from '../models/model.ts';
 import { modelRequestOf, type ModelRequest } from './model-request.ts';
 import type { RecordedPart, RecordedReply, RecordedUsage } from './recording.ts';
 

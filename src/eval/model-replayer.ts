@@ -1,6 +1,4 @@
-import type {
-  ChatMessage, ChatModel, ModelDelta, ModelStreamOptions,
-} from '../models/model.ts';
+import type { ChatMessage, ChatModel, ModelDelta, ModelStreamOptions } from '../models/model.ts';
 import { toWords } from '../models/scripted-model.ts';
 import {
   comparable, modelRequestOf, type ComparableRequest, type ModelRequest,
@@ -64,7 +62,9 @@ export class ModelReplayer {
   }
 
   async *#stream(
-    name: string, messages: readonly ChatMessage[], options: ModelStreamOptions,
+    name: string,
+    messages: readonly ChatMessage[],
+    options: ModelStreamOptions,
   ): AsyncGenerator<ModelDelta, void, undefined> {
     const { signal, onFailedRequest } = options;
     if (signal.aborted) return;

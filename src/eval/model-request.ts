@@ -81,7 +81,8 @@ export function comparable(request: ModelRequest): ComparableRequest {
 
 /** A copy with other texts. Names of models, tools and fields stay, and so do options. */
 export function withTexts(
-  { tools, messages, ...others }: ModelRequest, change: (text: string) => string,
+  { tools, messages, ...others }: ModelRequest,
+  change: (text: string) => string,
 ): ModelRequest {
   return {
     ...others,

@@ -1,17 +1,13 @@
 import type { ModelPrices } from '../base/model-price.ts';
-import type {
-  ChatMessage, ChatModel, ModelDelta,
-} from '../models/model.ts';
-import { scriptedModel, type ScriptedModel } from '../models/scripted-model.ts';
-import type { ScriptedAnswer } from '../models/scripted-answer.ts';
+import type { ChatMessage, ChatModel, ModelDelta } from '../models/model.ts';
 import { costOf } from '../models/prices.ts';
+import type { ScriptedAnswer } from '../models/scripted-answer.ts';
+import { scriptedModel, type ScriptedModel } from '../models/scripted-model.ts';
 import type { Tokens } from './result.ts';
 import type { OnSight } from './sight.ts';
 
 /** The model, which tells what it was shown and what it used. */
-export function observed(
-  model: ChatModel, prices: ModelPrices, onSight: OnSight,
-): ChatModel {
+export function observed(model: ChatModel, prices: ModelPrices, onSight: OnSight): ChatModel {
   return {
     name: model.name,
     stream(messages, options) {
@@ -48,7 +44,8 @@ async function* watch(
 }
 
 function tokensOf(
-  usage: Extract<ModelDelta, { type: 'usage' }>, prices: ModelPrices,
+  usage: Extract<ModelDelta, { type: 'usage' }>,
+  prices: ModelPrices,
 ): Tokens | undefined {
   const { model, inputTokens, outputTokens } = usage;
   if (inputTokens === undefined && outputTokens === undefined) return undefined;

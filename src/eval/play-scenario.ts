@@ -14,10 +14,10 @@ import type { CallerMove } from './played-caller.ts';
 import { remedyFor } from './problems.ts';
 import type { PlayedTurn, ScenarioFailure, ScenarioResult } from './result.ts';
 import type { Act, CheckStep, Exchange, Scenario, TroubleAt } from './scenario.ts';
-import type { StepOf } from './step.ts';
-import type { Address, Stage } from './stage.ts';
 import { StageLost } from './stage-process.ts';
 import { stageSettings } from './stage-settings.ts';
+import type { Address, Stage } from './stage.ts';
+import type { StepOf } from './step.ts';
 import { WatchedStore } from './watched-store.ts';
 
 /** Longest wait for what follows at once, unless something is broken. */
@@ -28,7 +28,9 @@ const SOON_MS = 2_000;
  * have found nothing. Rejects with the reason of `signal`.
  */
 export async function playScenario(
-  scenario: Scenario, cast: Cast, options: PlayOptions,
+  scenario: Scenario,
+  cast: Cast,
+  options: PlayOptions,
 ): Promise<ScenarioResult> {
   const secret = `whsec_${randomBytes(32).toString('base64url')}`;
   const access = { secret, key: randomBytes(32).toString('base64url') };
@@ -362,7 +364,8 @@ class Play {
   }
 
   async #askJudge(
-    step: Extract<CheckStep, { name: 'judge' }>, turns: readonly PlayedTurn[],
+    step: Extract<CheckStep, { name: 'judge' }>,
+    turns: readonly PlayedTurn[],
   ): Promise<void> {
     const { judge } = this.#options;
     if (judge === undefined) throw new Error('a judge line needs a judge');

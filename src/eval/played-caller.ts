@@ -37,7 +37,8 @@ const AGAIN =
 
 /** A caller whose words this model finds. */
 export function modelCaller(
-  model: ChatModel, { signal }: { readonly signal?: AbortSignal | undefined } = {},
+  model: ChatModel,
+  { signal }: { readonly signal?: AbortSignal | undefined } = {},
 ): PlayedCaller {
   return ({ persona, goal }, turns) => {
     const heard = turns.flatMap(({ said, heard, ending }) => [

@@ -1,10 +1,10 @@
 // What makes a scenario impossible to play. Asked of all scenarios before the first one runs.
 
 import type { Agent } from '../agents/agent.ts';
-import type { Tool } from '../tools/tool.ts';
 import { bindAgent } from '../app/bind-agent.ts';
 import { isAgent, noLog } from '../app/create-app.ts';
 import { nearestName } from '../base/nearest-name.ts';
+import type { Tool } from '../tools/tool.ts';
 import type { Cast, PlayOptions } from './play-options.ts';
 import type { Scenario } from './scenario.ts';
 import { problemsOfSettings } from './stage-settings.ts';
@@ -13,7 +13,9 @@ import { hasEffects, isTool } from './tool-stand-ins.ts';
 
 /** One line for each problem, with its line number. */
 export function problemsOf(
-  scenario: Scenario, cast: Cast, options: PlayOptions,
+  scenario: Scenario,
+  cast: Cast,
+  options: PlayOptions,
 ): readonly string[] {
   const agents = agentsOf(cast);
   const known = knownTools(agents, cast);

@@ -43,7 +43,9 @@ export interface ScenarioModels {
 
 /** `path` is that of the recording. Throws a `RecordingError` for one that cannot be replayed. */
 export function scenarioModels(
-  path: string, source: ReplySource, options: RunModelsOptions,
+  path: string,
+  source: ReplySource,
+  options: RunModelsOptions,
 ): ScenarioModels {
   const replies = source === 'recording' ? readRecording(path) : undefined;
   if (replies !== undefined) {
@@ -65,9 +67,7 @@ export function liveModels({ evalModel, signal }: RunModelsOptions): RunModels {
  * Models that are asked, whose replies are written to `path`. If one of them fails, or the file
  * cannot be written, the run fails and an earlier recording stays.
  */
-export function recordedModels(
-  path: string, { evalModel, signal }: RunModelsOptions,
-): RunModels {
+export function recordedModels(path: string, { evalModel, signal }: RunModelsOptions): RunModels {
   const recorder = new ModelRecorder();
   return {
     ...helpersBy(evalModel && recorder.record(evalModel), signal),
@@ -94,7 +94,8 @@ export function recordedModels(
  * fails for that reason alone: what follows from a missing reply says nothing about the agent.
  */
 export function replayedModels(
-  replies: readonly RecordedReply[], { evalModel, signal }: RunModelsOptions,
+  replies: readonly RecordedReply[],
+  { evalModel, signal }: RunModelsOptions,
 ): RunModels {
   const replayer = new ModelReplayer(replies);
   return {
@@ -122,7 +123,8 @@ export function readRecording(path: string): readonly RecordedReply[] | undefine
 }
 
 function helpersBy(
-  model: ChatModel | undefined, signal: AbortSignal | undefined,
+  model: ChatModel | undefined,
+  signal: AbortSignal | undefined,
 ): Pick<PlayOptions, 'judge' | 'playedCaller'> {
   if (model === undefined) return {};
   return { judge: modelJudge(model, { signal }), playedCaller: modelCaller(model, { signal }) };
@@ -137,7 +139,9 @@ function reasonsOf({ diff }: Miss): readonly string[] {
 }
 
 function failed(
-  result: ScenarioResult, written: string, reasons: readonly string[],
+  result: ScenarioResult,
+  written: string,
+  reasons: readonly string[],
 ): ScenarioResult {
   const failure: ScenarioFailure = {
     kind: 'course', lineNumber: undefined, written, reasons, turn: undefined,

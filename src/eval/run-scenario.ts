@@ -51,7 +51,9 @@ export class ScenarioError extends Error {
  * line if it cannot be played, and with a `RecordingError` for a broken recording.
  */
 export async function runScenario(
-  file: string | URL, app: App, options: RunScenarioOptions = {},
+  file: string | URL,
+  app: App,
+  options: RunScenarioOptions = {},
 ): Promise<ScenarioResult> {
   const { timeoutMs = 30_000, realTools: allowsRealTools = false, signal, evalModel } = options;
   const path = file instanceof URL ? fileURLToPath(file) : file;

@@ -144,13 +144,15 @@ export function scenarioOf(steps: readonly Step[], file: string): Scenario {
 type TellFault = (step: Pick<Step, 'lineNumber'>, text: string) => void;
 
 function isOneOf<Name extends ActionName>(
-  names: readonly Name[], step: Step,
+  names: readonly Name[],
+  step: Step,
 ): step is Step & StepOf<Name> {
   return (names as readonly ActionName[]).includes(step.name);
 }
 
 function allOf<Name extends ActionName>(
-  steps: readonly Step[], name: Name,
+  steps: readonly Step[],
+  name: Name,
 ): readonly StepOf<Name>[] {
   return steps.filter((step): step is Step & StepOf<Name> => isOneOf([name], step));
 }

@@ -2,15 +2,15 @@
 
 import { isObject } from '../base/fields.ts';
 import { parseJson, type JsonObject } from '../base/json.ts';
-import { isToolName } from '../models/well-formed-call.ts';
 import { oneLine } from '../cli/terminal/one-line.ts';
+import { isToolName } from '../models/well-formed-call.ts';
 import { parseCallerLine } from './caller-line.ts';
 import { parseExpectation } from './expectation.ts';
 import { Fault } from './fault.ts';
 import { parseMock, parseModelLine } from './stand-in-lines.ts';
+import type { Action, Check, Moment } from './step.ts';
 import { parseTime } from './time.ts';
 import { parseToolExpectation } from './tool-line.ts';
-import type { Action, Check, Moment } from './step.ts';
 
 /** Most questions to a judge about one line. */
 const MAX_ASKED = 21;

@@ -1,7 +1,7 @@
 // The language of scenarios and of `talk --script`, one step per line: docs/evals.md.
 
-import { oneLine } from '../cli/terminal/one-line.ts';
 import { nearestName } from '../base/nearest-name.ts';
+import { oneLine } from '../cli/terminal/one-line.ts';
 import { Fault } from './fault.ts';
 import { WORDS } from './script-words.ts';
 import type { Step } from './step.ts';

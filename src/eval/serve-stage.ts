@@ -8,11 +8,11 @@ import { Backstage } from './backstage.ts';
 import type { Staged } from './play-all.ts';
 import type { PlayOptions } from './play-options.ts';
 import type { Sight } from './sight.ts';
-import type { Stage } from './stage.ts';
 import {
   STAGE_VARIABLE, type StageAccess, type StageAnswer, type StageCall,
 } from './stage-process.ts';
 import { stageSettings } from './stage-settings.ts';
+import type { Stage } from './stage.ts';
 import type { Mock } from './step.ts';
 import { WatchedStore } from './watched-store.ts';
 

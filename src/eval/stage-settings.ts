@@ -7,7 +7,10 @@ import type { Scenario } from './scenario.ts';
 
 /** The settings, with what the scenario sets. `problemsOfSettings` must have found nothing. */
 export function stageSettings(
-  settings: Settings, scenario: Scenario, secret: string, key: string,
+  settings: Settings,
+  scenario: Scenario,
+  secret: string,
+  key: string,
 ): Settings {
   const changed = changesOf(scenario).flatMap(({ name, value }) =>
     value instanceof Refusal ? [] : [[name, value] as const]);

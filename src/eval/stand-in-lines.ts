@@ -2,8 +2,8 @@
 
 import { isObject } from '../base/fields.ts';
 import { parseJson } from '../base/json.ts';
-import { isToolName } from '../models/well-formed-call.ts';
 import type { ScriptedPart } from '../models/scripted-answer.ts';
+import { isToolName } from '../models/well-formed-call.ts';
 import { Fault } from './fault.ts';
 import type { Mock, MockOutcome, ModelLine } from './step.ts';
 import { parseTime } from './time.ts';

@@ -10,7 +10,8 @@ import type { ToolExpectation } from './step.ts';
 const TIMES: Readonly<Record<string, number>> = { once: 1, twice: 2 };
 
 export function parseToolExpectation(
-  name: 'expect-tool' | 'expect-no-tool', written: string,
+  name: 'expect-tool' | 'expect-no-tool',
+  written: string,
 ): ToolExpectation {
   const [tool = ''] = written.split(/\s/, 1);
   if (!isToolName(tool)) {

@@ -1,8 +1,8 @@
 import type { KnownTool } from '../agents/agent.ts';
+import { messageOf } from '../base/message-of.ts';
 import { handOver } from '../tools/tool-hand-over.ts';
 import { NotDone } from '../tools/tool-not-done.ts';
 import type { Tool, ToolContext } from '../tools/tool.ts';
-import { messageOf } from '../base/message-of.ts';
 import type { OnSight } from './sight.ts';
 import type { Mock } from './step.ts';
 

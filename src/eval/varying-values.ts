@@ -46,7 +46,8 @@ const ANY = new RegExp(PATTERNS.map(([, source]) => `(${source})`).join('|'), 'g
 
 /** The text with each varying value replaced. */
 export function replaceVarying(
-  text: string, replace: (value: string, kind: VaryingKind) => string,
+  text: string,
+  replace: (value: string, kind: VaryingKind) => string,
 ): string {
   return text.replace(ANY, (value: string, ...groups: readonly unknown[]) => {
     const [kind] = PATTERNS[groups.findIndex((group) => group !== undefined)] ?? [];

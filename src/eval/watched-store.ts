@@ -19,7 +19,9 @@ export class WatchedStore implements ConversationStore {
   }
 
   async update<T>(
-    id: string, change: (conversation: Conversation) => T, options?: UpdateOptions,
+    id: string,
+    change: (conversation: Conversation) => T,
+    options?: UpdateOptions,
   ): Promise<T> {
     const result = await this.#store.update(id, change, options);
     this.#watchers.changed();

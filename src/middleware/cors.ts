@@ -1,4 +1,4 @@
-import { type Check, type Middleware, SERVED_METHODS } from '../http/compose.ts';
+import { SERVED_METHODS, type Check, type Middleware } from '../http/compose.ts';
 
 export interface CorsOptions {
   /** `['*']`, or origins spelled as browsers send them. */

@@ -1,6 +1,6 @@
-import { HttpError } from '../http/errors.ts';
 import type { Check } from '../http/compose.ts';
 import type { Context } from '../http/context.ts';
+import { HttpError } from '../http/errors.ts';
 
 /**
  * Serves only programs on this machine and pages it hosts. Anything else gets 403 with the reason.
@@ -50,9 +50,9 @@ function isForwarded(context: Context): boolean {
       ?.split(',')
       .map((value) => value.trim()) ?? [];
   return (
-    PROXY_HEADERS.some((name) => context.header(name) !== undefined) ||
-    CLIENT_ADDRESS_HEADERS.some((name) => !values(name).every(isLoopbackAddress)) ||
-    !values('x-forwarded-host').every(isLoopbackAuthority)
+    PROXY_HEADERS.some((name) => context.header(name) !== undefined)
+    || CLIENT_ADDRESS_HEADERS.some((name) => !values(name).every(isLoopbackAddress))
+    || !values('x-forwarded-host').every(isLoopbackAuthority)
   );
 }
 
@@ -76,9 +76,9 @@ function isLoopbackOrigin(origin: string): boolean {
 function isLoopbackAuthority(authority: string): boolean {
   const host = /^([\w.-]+|\[::1\])(?::\d{1,5})?$/.exec(authority)?.[1]?.toLowerCase() ?? '';
   return (
-    host === 'localhost' ||
-    host.endsWith('.localhost') ||
-    host === '[::1]' ||
-    isLoopbackAddress(host)
+    host === 'localhost'
+    || host.endsWith('.localhost')
+    || host === '[::1]'
+    || isLoopbackAddress(host)
   );
 }

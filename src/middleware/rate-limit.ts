@@ -1,6 +1,6 @@
 import { BoundedMap } from '../base/bounded-map.ts';
-import { HttpError } from '../http/errors.ts';
 import type { Check } from '../http/compose.ts';
+import { HttpError } from '../http/errors.ts';
 
 export interface RateLimitOptions {
   /** Requests a client may make per minute, all at once or spread out. */

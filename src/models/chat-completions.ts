@@ -1,17 +1,10 @@
 // One model on the Chat Completions wire: https://platform.openai.com/docs/api-reference/chat
 
-import {
-  openEventStream, readBoundedText, readTrailer, type BodyReader,
-} from './connection.ts';
+import { openEventStream, readBoundedText, readTrailer, type BodyReader } from './connection.ts';
 import { FieldRefused, type ModelAccess } from './failure.ts';
 import {
-  ModelError,
-  type ChatMessage,
-  type ChatModel,
-  type DefaultOptions,
-  type ModelDelta,
-  type ModelStreamOptions,
-  type RequestFailure,
+  ModelError, type ChatMessage, type ChatModel, type DefaultOptions, type ModelDelta,
+  type ModelStreamOptions, type RequestFailure,
 } from './model.ts';
 import type { Provider } from './providers.ts';
 import { ReplyAssembler } from './reply-assembler.ts';

@@ -3,9 +3,7 @@
 
 import { openReader } from '../base/abortable-body.ts';
 import { parseJson } from '../base/json.ts';
-import {
-  failureOfEvent, failureOfResponse, refusedField, type ModelAccess,
-} from './failure.ts';
+import { failureOfEvent, failureOfResponse, refusedField, type ModelAccess } from './failure.ts';
 import { asRecord, asText } from './json.ts';
 import { ModelError } from './model.ts';
 

@@ -16,7 +16,8 @@ export function estimatedTokens(characters: number): number {
 
 /** Characters of what a model is sent, without the names of fields. */
 export function charactersSent(
-  messages: readonly ChatMessage[], tools: readonly ToolDefinition[] = [],
+  messages: readonly ChatMessage[],
+  tools: readonly ToolDefinition[] = [],
 ): number {
   let characters = 0;
   for (const message of messages) {

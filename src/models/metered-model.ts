@@ -69,7 +69,9 @@ class MeteredRequest {
   }
 
   stream(
-    model: ChatModel, messages: readonly ChatMessage[], options: ModelStreamOptions,
+    model: ChatModel,
+    messages: readonly ChatMessage[],
+    options: ModelStreamOptions,
   ): AsyncGenerator<ModelDelta, void, undefined> {
     this.#isAsked = true;
     const { onRequest, onFailedRequest } = options;

@@ -1,13 +1,11 @@
 // Turns names and environment variables into the model an agent uses: each model with retries, all
 // of them with fallbacks.
 
-import {
-  ModelError, type ChatModel, type DefaultOptions, type ModelErrorCode,
-} from './model.ts';
 import type { Environment } from '../base/environment.ts';
+import { metered, type Meter } from './metered-model.ts';
+import { ModelError, type ChatModel, type DefaultOptions, type ModelErrorCode } from './model.ts';
 import { loadedOnDemand } from './on-demand.ts';
 import { baseUrlName, findKey, parseModelName, type ModelName } from './providers.ts';
-import { metered, type Meter } from './metered-model.ts';
 import type { RetryOptions } from './retry.ts';
 import type { Timeouts } from './timeouts.ts';
 

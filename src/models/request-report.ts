@@ -1,9 +1,9 @@
+import type { ToolCall } from '../conversations/message.ts';
 import { charactersAnswered, tokensOfCut } from './estimated-tokens.ts';
 import {
   ModelError, type ModelAnswer, type ModelDelta, type ModelStreamOptions, type ModelTokens,
   type RequestFailure, type UsedTokens,
 } from './model.ts';
-import type { ToolCall } from '../conversations/message.ts';
 
 type Listeners = Pick<
   ModelStreamOptions, 'onRequest' | 'onFailedRequest' | 'runRequest' | 'attempt'

@@ -141,7 +141,8 @@ function compile(script: Script): PartsFor {
 
 /** A copy, because an agent adds calls and results to the list it passed. */
 function snapshot(
-  messages: readonly ChatMessage[], { tools = [] }: ModelStreamOptions,
+  messages: readonly ChatMessage[],
+  { tools = [] }: ModelStreamOptions,
 ): ScriptedRequest {
   return {
     messages: structuredClone(messages),

@@ -3,11 +3,11 @@ import { sumOfKnown } from '../base/sum-of-known.ts';
 import type {
   ModelBegan, ModelCompleted, ModelFailed, ModelReplaced, ModelRetried, ModelSent,
 } from '../turns/work/turn-points.ts';
+import type { CostOf } from '../turns/work/turn-work.ts';
 import type { OpenSpan } from './open-span.ts';
 import { SPAN_KINDS, type OtelAttributes } from './open-telemetry.ts';
 import { answeredMessage, promptMessages } from './span-messages.ts';
 import { ATTRIBUTES as A, EVENTS, OPERATIONS, providerAndModel } from './span-names.ts';
-import type { CostOf } from '../turns/work/turn-work.ts';
 
 /** The spans of a turn's requests to models. */
 export class RequestSpans {

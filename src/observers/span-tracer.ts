@@ -4,6 +4,7 @@ import { withoutMessage } from '../base/without-message.ts';
 import type { Logger } from '../log.ts';
 import type { TracedTurn } from '../turns/work/turn-points.ts';
 import type { TracedRequest, Tracer, TurnFollower } from '../turns/work/turn-trace.ts';
+import type { CostOf } from '../turns/work/turn-work.ts';
 import { OpenSpan } from './open-span.ts';
 import {
   SPAN_KINDS, type OpenTelemetry, type OtelContext, type OtelSpanContext, type OtelSpanOptions,
@@ -11,7 +12,6 @@ import {
 } from './open-telemetry.ts';
 import { RecentRuns, type RecentRun } from './recent-runs.ts';
 import { ATTRIBUTES as A, OPERATIONS } from './span-names.ts';
-import type { CostOf } from '../turns/work/turn-work.ts';
 import { TurnSpan } from './turn-span.ts';
 
 type Link = NonNullable<OtelSpanOptions['links']>[number];

@@ -1,9 +1,9 @@
 import type { Environment } from '../base/environment.ts';
 import type { Logger } from '../log.ts';
 import type { Tracer, Tracing } from '../turns/work/turn-trace.ts';
+import type { CostOf } from '../turns/work/turn-work.ts';
 import { hasSdk, loadOpenTelemetry } from './open-telemetry.ts';
 import { SpanTracer } from './span-tracer.ts';
-import type { CostOf } from '../turns/work/turn-work.ts';
 
 /** The conventions' own switch for what callers, agents and tools say. */
 const CAPTURE = 'OTEL_INSTRUMENTATION_GENAI_CAPTURE_MESSAGE_CONTENT';

@@ -1,16 +1,16 @@
-import { sumOfKnown } from '../base/sum-of-known.ts';
 import type { ModelTokens, ModelUsage } from '../agents/agent.ts';
+import { sumOfKnown } from '../base/sum-of-known.ts';
 import type { TurnEvent } from '../calls/call-event.ts';
 import type { LogFields } from '../log.ts';
 import { Counter, Histogram, type Count, type Metrics } from '../metrics.ts';
+import { failureReasonOf } from '../turns/work/failure-reason.ts';
+import { TURN_OUTCOMES, type TurnOutcome } from '../turns/work/turn-points.ts';
 import type { CostOf, CutUsage, TurnWork } from '../turns/work/turn-work.ts';
 import { WIRE as CHAT_COMPLETIONS } from '../wires/chat-completions/call-events.ts';
 import { WIRE as LAYERCODE } from '../wires/layercode/call-events.ts';
 import { EVENT_FIELDS } from '../wires/layercode/events.ts';
 import type { TurnObserver } from '../wires/reply-stream.ts';
-import { failureReasonOf } from '../turns/work/failure-reason.ts';
 import { WAIT_BUCKETS_SECONDS } from './wait-buckets.ts';
-import { TURN_OUTCOMES, type TurnOutcome } from '../turns/work/turn-points.ts';
 
 /** Counts deliveries of turns by outcome, and adds the outcome to the request's log line. */
 export function turnMetrics(metrics: Metrics, costOf: CostOf = () => undefined): TurnObserver {
@@ -73,7 +73,8 @@ const HAND_OVER_HELP =
   'Turns in which another agent than that of the path spoke, by agent that spoke.';
 
 function noteWaits(
-  logFields: Record<string, unknown>, { storeMs, toolMs, slowestTool }: TurnWork,
+  logFields: Record<string, unknown>,
+  { storeMs, toolMs, slowestTool }: TurnWork,
 ): void {
   if (storeMs >= SHOWN_MS) logFields['storeMs'] = rounded(storeMs);
   if (slowestTool === undefined) return;
@@ -119,7 +120,8 @@ function outcomeCounts(outcomes: Counter): OutcomeCounts {
  * they are safe as labels.
  */
 function usageMetrics(
-  metrics: Metrics, costOf: CostOf,
+  metrics: Metrics,
+  costOf: CostOf,
 ): (usage: readonly ModelUsage[], cut: readonly CutUsage[]) => LogFields {
   const help = 'Tokens by model and direction, as vendors report them.';
   const labels = ['model', 'direction'] as const;

@@ -1,14 +1,14 @@
+import { failureReasonOf } from '../turns/work/failure-reason.ts';
 import type {
   ToolEnded, ToolStarted, TracedTurn, TurnEnded, TurnHappening,
 } from '../turns/work/turn-points.ts';
-import { failureReasonOf } from '../turns/work/failure-reason.ts';
 import type { TurnFollower } from '../turns/work/turn-trace.ts';
+import type { CostOf } from '../turns/work/turn-work.ts';
 import { errorTypeOf, type OpenSpan } from './open-span.ts';
 import { SPAN_KINDS } from './open-telemetry.ts';
 import { RequestSpans } from './request-spans.ts';
 import { spokenMessage } from './span-messages.ts';
 import { ATTRIBUTES as A, EVENTS, OPERATIONS } from './span-names.ts';
-import type { CostOf } from '../turns/work/turn-work.ts';
 
 /** Follows a run of a turn with a span, and with one for each request to a model and tool call. */
 export class TurnSpan implements TurnFollower {

@@ -1,6 +1,6 @@
 import { Counter, Histogram, type Metrics } from '../metrics.ts';
-import { WAIT_BUCKETS_SECONDS } from './wait-buckets.ts';
 import type { WorkObserver } from '../turns/work/turn-work.ts';
+import { WAIT_BUCKETS_SECONDS } from './wait-buckets.ts';
 
 /**
  * Counts model requests and tool calls. Model names come from the settings and the agent, tool

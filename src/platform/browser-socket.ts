@@ -2,13 +2,7 @@ import type { Duplex } from 'node:stream';
 
 import type { Awaitable } from '../base/awaitable.ts';
 import {
-  isObject,
-  isTooDeep,
-  object,
-  objectOf,
-  optional,
-  string,
-  type Field,
+  isObject, isTooDeep, object, objectOf, optional, string, type Field,
 } from '../base/fields.ts';
 import { parseJson } from '../base/json.ts';
 import type { DeliveryReport } from '../wires/reply-stream.ts';

@@ -87,7 +87,9 @@ export class CompletionCall {
    * replace its own. The words are not kept: a platform may guess them before they are said.
    */
   request(
-    words: string | undefined, facts: CallFacts = {}, fields: object = {},
+    words: string | undefined,
+    facts: CallFacts = {},
+    fields: object = {},
   ): CompletionRequest {
     const { conversationId } = this.#options;
     const request: CompletionRequest = {

@@ -24,7 +24,8 @@ export type CompletionPart =
 
 /** The events of an answer. None for one that is no completion, which is left unread. */
 export async function* completionEvents(
-  response: Response, signal: AbortSignal,
+  response: Response,
+  signal: AbortSignal,
 ): AsyncGenerator<CompletionPart, void, undefined> {
   if (isEventStream(response)) {
     for await (const { data } of decodeEvents(readBody(response, signal))) yield* eventsIn(data);

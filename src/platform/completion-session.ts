@@ -202,7 +202,9 @@ export class CompletionSession implements CallerSession {
   }
 
   #sender(
-    number: number, request: CompletionRequest, signature: SignatureKind,
+    number: number,
+    request: CompletionRequest,
+    signature: SignatureKind,
   ): DeliveryOptions['send'] {
     const { url, key } = this.#options;
     const headers = { ...request.headers, 'x-request-id': requestIdOf(this.id, number) };

@@ -2,7 +2,7 @@
 // "Frontend WebSocket API". Types that begin with `local.` are our own: they show what happens,
 // and provoke what is hard to provoke by hand.
 
-import type { JsonObject, Json } from '../base/json.ts';
+import type { Json, JsonObject } from '../base/json.ts';
 
 /** From the server to the front end. */
 export type ServerFrame =

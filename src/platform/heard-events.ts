@@ -18,7 +18,8 @@ export interface HeardEvents {
  * events, and no interruption.
  */
 export async function hearWords(
-  reply: AsyncIterable<TestEvent>, words: number,
+  reply: AsyncIterable<TestEvent>,
+  words: number,
 ): Promise<HeardEvents> {
   const spoken = new SpokenText(WORDS_PER_MINUTE);
   const events: TestEvent[] = [];
@@ -45,7 +46,8 @@ export async function hearWords(
  * the reply ends before that: all events, and no interruption.
  */
 export async function hearUntil(
-  reply: AsyncIterable<TestEvent> & { drop(): void }, signal: AbortSignal,
+  reply: AsyncIterable<TestEvent> & { drop(): void },
+  signal: AbortSignal,
 ): Promise<HeardEvents> {
   const spoken = new SpokenText(WORDS_PER_MINUTE);
   const events: TestEvent[] = [];

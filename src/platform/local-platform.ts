@@ -17,7 +17,6 @@ import { localOnly } from '../middleware/local-only.ts';
 import { PROFILE_NAMES, type ProfileName } from '../wires/chat-completions/profiles.ts';
 import { authorize } from '../wires/layercode/authorize.ts';
 import type { DeliveryReport } from '../wires/reply-stream.ts';
-import { acceptHeaders, checkHandshake } from './websocket/handshake.ts';
 import { BrowserSocket, type SessionListener } from './browser-socket.ts';
 import type { CallerSession } from './caller-session.ts';
 import { CompletionCall } from './completion-call.ts';
@@ -26,6 +25,7 @@ import { isTraceFrame } from './frames.ts';
 import { PAGE, pageFile } from './playground-files.ts';
 import { SessionKeys, type SessionGrant } from './session-keys.ts';
 import { TextSession } from './text-session.ts';
+import { acceptHeaders, checkHandshake } from './websocket/handshake.ts';
 
 /** Most requests to models that the page shows. */
 const MOST_REQUESTS = 20;
@@ -191,7 +191,10 @@ export class LocalPlatform implements AppPlatform {
   }
 
   #openSession(
-    grant: SessionGrant, origin: string, isTraced: boolean, listener: SessionListener,
+    grant: SessionGrant,
+    origin: string,
+    isTraced: boolean,
+    listener: SessionListener,
   ): CallerSession {
     const { conversationId, fromPhoneNumber: from, profile } = grant;
     const agent = this.#agentFor(grant.agentId);

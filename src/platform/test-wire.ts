@@ -55,7 +55,10 @@ export interface TestWire {
   /** A request whose body the test has written. */
   byHand(body: string | Uint8Array): TestRequest;
   post(
-    url: string, request: TestRequest, options: PostOptions, signal: AbortSignal,
+    url: string,
+    request: TestRequest,
+    options: PostOptions,
+    signal: AbortSignal,
   ): Promise<Response>;
   /** Whether the event ends the call. */
   isHangUp(event: TestEvent): boolean;

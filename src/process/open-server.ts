@@ -6,18 +6,18 @@ import { echo } from '../agents/built-in/echo.ts';
 import type { App } from '../app/app.ts';
 import { createApp, type NamedAgents } from '../app/create-app.ts';
 import type { Channel } from '../base/channel.ts';
-import type { CallRecords } from '../records/call-recorder.ts';
+import { messageOf } from '../base/message-of.ts';
+import { version } from '../base/version.ts';
 import type { ConversationStore } from '../conversations/store.ts';
-import { openDevelopmentSecret, type DevelopmentSecret } from './development-secret.ts';
 import { createLogger, type Logger } from '../log.ts';
 import type { SumMetrics } from '../metrics.ts';
 import { openModel } from '../models/open-model.ts';
 import { defaultModelName } from '../models/providers.ts';
+import type { CallRecords } from '../records/call-recorder.ts';
 import { secretsOfAgent } from '../settings/named-agents.ts';
 import { shortSecretsIn } from '../settings/secrets.ts';
 import { SettingsError, type Settings } from '../settings/settings.ts';
-import { messageOf } from '../base/message-of.ts';
-import { version } from '../base/version.ts';
+import { openDevelopmentSecret, type DevelopmentSecret } from './development-secret.ts';
 
 export interface OpenServerOptions {
   /** The folder for agent modules and the development secret. */
@@ -167,7 +167,8 @@ async function agentProblems(settings: Settings, directory: string): Promise<rea
 
 /** Opens the agent, or several by name. Rejects with the problems of all of them. */
 export async function openAgents(
-  settings: Settings, directory: string,
+  settings: Settings,
+  directory: string,
 ): Promise<Agent | NamedAgents> {
   shareEnvironment(settings);
   const { agent: only, agents } = settings;

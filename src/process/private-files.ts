@@ -3,18 +3,8 @@
 
 import { randomBytes } from 'node:crypto';
 import {
-  chmodSync,
-  closeSync,
-  constants,
-  fstatSync,
-  lstatSync,
-  mkdirSync,
-  openSync,
-  readFileSync,
-  renameSync,
-  rmSync,
-  writeFileSync,
-  type Stats,
+  chmodSync, closeSync, constants, fstatSync, lstatSync, mkdirSync, openSync, readFileSync,
+  renameSync, rmSync, writeFileSync, type Stats,
 } from 'node:fs';
 import { join } from 'node:path';
 

@@ -3,11 +3,11 @@
 import { availableParallelism } from 'node:os';
 
 import { informationFor, readSettings } from '../settings/load-settings.ts';
+import type { ReadSettings } from '../settings/parse-settings.ts';
+import { SettingsError } from '../settings/settings.ts';
 import { Closing, type RunOptions } from './closing.ts';
 import { LogOutput } from './log-output.ts';
 import { openServer } from './open-server.ts';
-import type { ReadSettings } from '../settings/parse-settings.ts';
-import { SettingsError } from '../settings/settings.ts';
 import { described, tell, welcome } from './welcome.ts';
 import { takeWorkerMark } from './worker-mark.ts';
 

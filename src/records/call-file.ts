@@ -3,10 +3,10 @@ import { open, readdir, unlink, type FileHandle } from 'node:fs/promises';
 import { join, parse } from 'node:path';
 
 import { codeOf } from '../base/code-of.ts';
-import { isOf, type CallArchive, type CallKey } from './call-archive.ts';
-import { parseCallRecord, type CallRecord } from './call-record.ts';
 import { reasonNotCreated } from '../conversations/stores/file-failure.ts';
 import { StoreError } from '../conversations/stores/store-error.ts';
+import { isOf, type CallArchive, type CallKey } from './call-archive.ts';
+import { parseCallRecord, type CallRecord } from './call-record.ts';
 
 export interface CallFileOptions {
   /** `calls.jsonl` stands for `calls-2026-11-25.jsonl` and the files of other days. */
@@ -101,7 +101,8 @@ export class CallFile implements CallArchive {
   }
 
   async *erase(
-    text: string, isMeant = (record: CallRecord): boolean => isOf(record, text),
+    text: string,
+    isMeant = (record: CallRecord): boolean => isOf(record, text),
   ): AsyncGenerator<CallRecord, void, undefined> {
     for (const path of await this.#paths()) {
       const file = await openIfThere(path, constants.O_RDWR);

@@ -4,9 +4,9 @@
 import { isObject } from '../base/fields.ts';
 import { parseJson, type Json } from '../base/json.ts';
 import { sumOfKnown } from '../base/sum-of-known.ts';
+import type { CapturedTurn } from '../conversations/captured-requests.ts';
 import { callerIn, type Conversation } from '../conversations/conversation.ts';
 import type { Message, ToolCall, ToolCallState, TurnState } from '../conversations/message.ts';
-import type { CapturedTurn } from '../conversations/captured-requests.ts';
 import type {
   FailureFigures, FillerFigures, ModelFigures, RequestFigures, ToolFigures,
 } from '../conversations/turn-figures.ts';
@@ -162,7 +162,8 @@ export function callRecordOf(
 
 /** The session's last turn. Undefined if the conversation has none of it. */
 export function lastTurnOf(
-  conversation: Conversation | undefined, sessionId: string,
+  conversation: Conversation | undefined,
+  sessionId: string,
 ): TurnRecord | undefined {
   return conversation === undefined ? undefined : turnsOf(conversation, sessionId).at(-1);
 }

@@ -3,6 +3,7 @@ import { setMaxListeners } from 'node:events';
 import type { Awaitable } from '../base/awaitable.ts';
 import { BoundedMap } from '../base/bounded-map.ts';
 import { within } from '../base/time-limit.ts';
+import type { Conversation } from '../conversations/conversation.ts';
 import type { Logger } from '../log.ts';
 import type { CallArchive } from './call-archive.ts';
 import {
@@ -10,7 +11,6 @@ import {
   type RecordedCall,
 } from './call-record.ts';
 import { IdleCalls } from './idle-calls.ts';
-import type { Conversation } from '../conversations/conversation.ts';
 
 type Read = () => Awaitable<Conversation | undefined>;
 
@@ -234,8 +234,8 @@ export class CallRecorder implements CallRecords {
     this.#queue.push({ call, record, characters });
     this.#charactersWaiting += characters;
     while (
-      this.#queue.length > this.#maxWaiting ||
-      (this.#charactersWaiting > this.#maxCharactersWaiting && this.#queue.length > 1)
+      this.#queue.length > this.#maxWaiting
+      || (this.#charactersWaiting > this.#maxCharactersWaiting && this.#queue.length > 1)
     )
       this.#loseOldest();
     if (this.#retry === undefined) void this.#write();

@@ -1,8 +1,8 @@
 import { createHash } from 'node:crypto';
 
+import type { PartStore, StoredConversation } from '../conversations/stores/part-store.ts';
 import { isOf, type CallArchive, type CallKey } from './call-archive.ts';
 import { parseCallRecord, type CallRecord } from './call-record.ts';
-import type { PartStore, StoredConversation } from '../conversations/stores/part-store.ts';
 
 /** Prefix of record ids. Conversation ids contain no control characters. */
 const PREFIX = 'call\t';
@@ -62,7 +62,8 @@ export class CallStore implements CallArchive {
   }
 
   async *erase(
-    id: string, isMeant = (record: CallRecord): boolean => isOf(record, id),
+    id: string,
+    isMeant = (record: CallRecord): boolean => isOf(record, id),
   ): AsyncGenerator<CallRecord, void, undefined> {
     for await (const [recordId, stored] of this.#stored()) {
       const record = recordIn(stored);

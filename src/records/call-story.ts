@@ -186,7 +186,8 @@ function answeredAt(requests: readonly RequestFigures[], afterMs: number): numbe
 }
 
 function resultLine(
-  { content, state, toolCallId }: RecordedMessage, byId: ReadonlyMap<string, ToolFigures>,
+  { content, state, toolCallId }: RecordedMessage,
+  byId: ReadonlyMap<string, ToolFigures>,
 ): StoryLine {
   const outcome = byId.get(toolCallId ?? '')?.outcome ?? state;
   const isPlain = outcome === undefined || outcome === 'completed';

@@ -1,14 +1,11 @@
 import { resolve } from 'node:path';
 
-import type { CallArchive } from './call-archive.ts';
-import { CallRecorder, type CallRecords } from './call-recorder.ts';
 import {
-  openAllParts,
-  openParts,
-  type OpenStoreOptions,
-  type StoreSettings,
+  openAllParts, openParts, type OpenStoreOptions, type StoreSettings,
 } from '../conversations/stores/open-store.ts';
 import { StoreError } from '../conversations/stores/store-error.ts';
+import type { CallArchive } from './call-archive.ts';
+import { CallRecorder, type CallRecords } from './call-recorder.ts';
 
 /** The settings of call records. */
 export interface CallRecordSettings extends StoreSettings {

@@ -196,7 +196,12 @@ class RunReader {
   }
 
   #push(
-    digit: number, start: number, end: number, isFirst: boolean, isLast: boolean, isInLong: boolean,
+    digit: number,
+    start: number,
+    end: number,
+    isFirst: boolean,
+    isLast: boolean,
+    isInLong: boolean,
   ): void {
     const run = this.#run;
     run.digits.push(digit);

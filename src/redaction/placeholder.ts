@@ -42,7 +42,9 @@ export function marksIn(text: string, kinds: Kinds): string[] {
 
 /** Replaces the marks that have a name. */
 export function withNames(
-  text: string, kinds: Kinds, nameOf: (letters: string, kind: string) => string | undefined,
+  text: string,
+  kinds: Kinds,
+  nameOf: (letters: string, kind: string) => string | undefined,
 ): string {
   if (!text.includes('[')) return text;
   return text.replace(MARK, (mark, kind: string, letters: string) => {

@@ -43,7 +43,10 @@ function redacted(error: unknown, redact: (text: string) => string, depth: numbe
 
 /** Undefined for what cannot be known to hold no value. */
 function withoutValues(
-  name: string | symbol, given: unknown, redact: (text: string) => string, depth: number,
+  name: string | symbol,
+  given: unknown,
+  redact: (text: string) => string,
+  depth: number,
 ): unknown {
   if (name === 'errors' && Array.isArray(given)) {
     if (depth >= MAX_CAUSES) return undefined;

@@ -1,4 +1,4 @@
-import type { CallEvent, CallerMessage, Transcript } from '../calls/call-event.ts';
+import type { CallerMessage, CallEvent, Transcript } from '../calls/call-event.ts';
 import type { Redaction } from './redaction.ts';
 
 /**
@@ -19,7 +19,10 @@ export function redactedEvent(event: CallEvent, redaction: Redaction): CallEvent
 }
 
 function withoutValues(
-  event: CallEvent, raw: CallEvent['raw'], all: <T>(value: T) => T, redaction: Redaction,
+  event: CallEvent,
+  raw: CallEvent['raw'],
+  all: <T>(value: T) => T,
+  redaction: Redaction,
 ): CallEvent {
   switch (event.type) {
     case 'message':

@@ -8,7 +8,7 @@ import { CallValues } from './call-values.ts';
 import { kindsIn, redactorsIn, type Finder, type FoundValue, type Redact } from './finder.ts';
 import { startOfPart } from './heard-part.ts';
 import {
-  lettersOf, marksIn, markOf, withNames, withoutPlaceholders, type Kinds, type Placeholders,
+  lettersOf, markOf, marksIn, withNames, withoutPlaceholders, type Kinds, type Placeholders,
 } from './placeholder.ts';
 import { withJsonTexts, withTexts } from './texts.ts';
 

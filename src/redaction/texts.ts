@@ -1,5 +1,5 @@
-import { parseJson } from '../base/json.ts';
 import { isPlain } from '../base/json-value.ts';
+import { parseJson } from '../base/json.ts';
 
 /** Deeper values become `TOO_DEEP`: they would exhaust the stack. */
 const MAX_DEPTH = 500;

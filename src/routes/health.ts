@@ -1,5 +1,5 @@
-import type { Handler } from '../http/compose.ts';
 import { version } from '../base/version.ts';
+import type { Handler } from '../http/compose.ts';
 
 /** The liveness check: the answer itself shows that the process is alive. */
 export function health(): Handler {

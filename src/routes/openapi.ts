@@ -1,11 +1,11 @@
 import { objectSchema } from '../base/fields.ts';
 import type { JsonObject } from '../base/json.ts';
-import type { Handler } from '../http/compose.ts';
-import { EVENT_FIELDS } from '../wires/layercode/events.ts';
-import { SIGNATURE_HEADER } from '../wires/layercode/signature.ts';
 import { version } from '../base/version.ts';
+import type { Handler } from '../http/compose.ts';
 import { ROLES } from '../wires/chat-completions/request.ts';
 import { AUTHORIZE_REQUEST } from '../wires/layercode/authorize.ts';
+import { EVENT_FIELDS } from '../wires/layercode/events.ts';
+import { SIGNATURE_HEADER } from '../wires/layercode/signature.ts';
 
 export interface OpenApiOptions {
   /** The paths of LayerCode's webhooks. */

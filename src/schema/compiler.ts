@@ -122,7 +122,10 @@ function stepsOf(ref: string, place: string): readonly string[] {
 }
 
 function follow(
-  root: unknown, steps: readonly string[], ref: string, place: string,
+  root: unknown,
+  steps: readonly string[],
+  ref: string,
+  place: string,
 ): { readonly schema: unknown; readonly isElsewhere: boolean } {
   let schema = root;
   let isElsewhere = false;

@@ -58,7 +58,9 @@ export function propertiesOf(given: Given, budget: CheckBudget): readonly [strin
 }
 
 export function firstFault(
-  rules: readonly Rule[], given: unknown, budget: CheckBudget,
+  rules: readonly Rule[],
+  given: unknown,
+  budget: CheckBudget,
 ): Fault | undefined {
   for (const rule of rules) {
     const found = rule(given, budget);
@@ -108,7 +110,9 @@ export function listOf(value: unknown, keyword: string, site: Site): readonly un
 }
 
 export function entriesOf(
-  value: unknown, keyword: string, site: Site,
+  value: unknown,
+  keyword: string,
+  site: Site,
 ): readonly [string, unknown][] {
   expect(isObject(value), keyword, site);
   return Object.entries(value as object);

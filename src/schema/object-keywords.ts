@@ -78,7 +78,9 @@ function propertiesIn(given: unknown, budget: CheckBudget): number | undefined {
 }
 
 function firstMissing(
-  given: Given, names: readonly string[], budget: CheckBudget,
+  given: Given,
+  names: readonly string[],
+  budget: CheckBudget,
 ): Fault | undefined {
   budget.spend(names.length);
   const name = names.find((asked) => !Object.hasOwn(given, asked));

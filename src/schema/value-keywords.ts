@@ -5,8 +5,8 @@ import { isObject } from '../base/fields.ts';
 import type { CheckBudget } from './check-budget.ts';
 import type { SchemaType } from './json-schema.ts';
 import {
-  expect, fault, listOf, numberOf, patternOf, propertiesOf, sizeBound,
-  type KeywordTable, type Rule, type Site,
+  expect, fault, listOf, numberOf, patternOf, propertiesOf, sizeBound, type KeywordTable, type Rule,
+  type Site,
 } from './keyword.ts';
 
 const TYPES: Readonly<Record<SchemaType, (value: unknown) => boolean>> = {

@@ -3,12 +3,13 @@
 import { readFileSync } from 'node:fs';
 import { resolve } from 'node:path';
 import { parseEnv } from 'node:util';
+
+import type { Environment } from '../base/environment.ts';
+import { version } from '../base/version.ts';
 import { parseCommandLine } from './command-line.ts';
 import { settingsHelp } from './help.ts';
-import type { Environment } from '../base/environment.ts';
 import { checkSettings, type ReadSettings } from './parse-settings.ts';
 import { SettingsError, type Settings } from './settings.ts';
-import { version } from '../base/version.ts';
 
 export interface LoadSettingsOptions {
   /** Flags. Default: the process's arguments. */

@@ -86,7 +86,8 @@ interface AgentKeys {
 
 /** The keys for an agent: its own, or the common ones if it has none. */
 export function keysOfAgent(
-  { chatCompletionsKeys, agentKeys }: AgentKeys, name: string,
+  { chatCompletionsKeys, agentKeys }: AgentKeys,
+  name: string,
 ): readonly string[] {
   return (Object.hasOwn(agentKeys, name) ? agentKeys[name] : undefined) ?? chatCompletionsKeys;
 }

@@ -66,7 +66,8 @@ export function checkSettings(
   }
   /** What agents have of their own, by name. */
   function readByAgent(
-    row: Setting<readonly string[]>, agentOf: (variable: string) => string | undefined,
+    row: Setting<readonly string[]>,
+    agentOf: (variable: string) => string | undefined,
   ): Readonly<Record<string, readonly string[]>> {
     const entries = Object.keys(values).flatMap((variable) => {
       const name = agentOf(variable);
@@ -103,7 +104,8 @@ const MIN_MISSPELT_LENGTH = 5;
 
 /** One problem for each variable that is one edit away from one that is not set. */
 function misspeltVariables(
-  values: Readonly<Record<string, string>>, nameOf: NameOf,
+  values: Readonly<Record<string, string>>,
+  nameOf: NameOf,
 ): readonly string[] {
   const variables = settingRows.map(({ variable }) => variable);
   const known = new Set([...variables, ...OTHER_VARIABLES]);

@@ -2,29 +2,9 @@
 // follow from it: a row's key is the name of its value in `Settings`.
 
 import {
-  apiKey,
-  daySeconds,
-  decimal,
-  host,
-  httpUrl,
-  integer,
-  listOf,
-  model,
-  oneOf,
-  origins,
-  production,
-  records,
-  Refusal,
-  route,
-  seconds,
-  store,
-  tenYearsSeconds,
-  text,
-  webhookSecret,
-  word,
-  workers,
-  yesOrNo,
-  type Kind,
+  apiKey, daySeconds, decimal, host, httpUrl, integer, listOf, model, oneOf, origins, production,
+  records, Refusal, route, seconds, store, tenYearsSeconds, text, webhookSecret, word, workers,
+  yesOrNo, type Kind,
 } from './kinds.ts';
 import { modelPrices } from './model-prices.ts';
 import { namedAgents } from './named-agents.ts';

@@ -1,6 +1,4 @@
-import {
-  isAsciiWord, isBlank, isDigit, isPunctuation, isUnspaced, isWord,
-} from './characters.ts';
+import { isAsciiWord, isBlank, isDigit, isPunctuation, isUnspaced, isWord } from './characters.ts';
 
 /**
  * Tells runs of `*`, `_` and `~` that mark emphasis from those that are meant literally: `2*3`,

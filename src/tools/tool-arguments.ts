@@ -56,7 +56,8 @@ export function checkByStandard({ '~standard': standard }: StandardSchema): Argu
  * with the signal's reason when that fires, so that nobody waits for a validator that hangs.
  */
 export async function checkedInTime(
-  checking: Awaitable<Checked>, signal: AbortSignal,
+  checking: Awaitable<Checked>,
+  signal: AbortSignal,
 ): Promise<Checked> {
   if (!(checking instanceof Promise)) return checking;
   let timer: NodeJS.Timeout | undefined;

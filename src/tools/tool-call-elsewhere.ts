@@ -35,7 +35,9 @@ export interface OtherToolCalls {
    * Asks processes which tool calls they run: `calls` has the keys by the address of the process.
    */
   ask(
-    conversationId: string, calls: ReadonlyMap<string, readonly string[]>, tries?: number,
+    conversationId: string,
+    calls: ReadonlyMap<string, readonly string[]>,
+    tries?: number,
   ): Promise<Answers>;
   /** Calls `listener` when another process says that its call with that key has ended. */
   awaitCall(key: string, listener: () => void): void;

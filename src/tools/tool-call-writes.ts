@@ -54,7 +54,9 @@ async function rememberProgress(turn: ToolCallingTurn, host: ToolHost): Promise<
 }
 
 function noteProgress(
-  turn: ToolCallingTurn, host: ToolHost, options?: UpdateOptions,
+  turn: ToolCallingTurn,
+  host: ToolHost,
+  options?: UpdateOptions,
 ): Awaitable<void> {
   const { conversationId, liveState, log } = turn;
   return andThen(
@@ -162,7 +164,8 @@ function callOf({ spoken: { call } }: NotedToolCall, process: string): OnceCall 
 }
 
 function claimOf(
-  { key, running, tool, spoken: { call } }: NotedToolCall, host: ToolHost,
+  { key, running, tool, spoken: { call } }: NotedToolCall,
+  host: ToolHost,
 ): OnceClaim {
   return {
     key,

@@ -1,7 +1,7 @@
 import type { EarlierToolCall } from '../conversations/discarded-turns.ts';
 import type { ToolCall } from '../conversations/message.ts';
 import { canonicalArguments } from './tool-call-key.ts';
-import type { ToolCallResult, RunningToolCalls } from './tool-calls-running.ts';
+import type { RunningToolCalls, ToolCallResult } from './tool-calls-running.ts';
 
 /** A call that was made before, which the same call of this run does not repeat. */
 export interface KnownToolCall {

@@ -136,9 +136,9 @@ export class NotedToolCalls {
     // meant, and in it the first call without a result.
     const open = this.#calls.filter(
       (call) =>
-        call.givenId === givenId &&
-        call.whenInterrupted === undefined &&
-        call.spoken.state !== 'completed',
+        call.givenId === givenId
+        && call.whenInterrupted === undefined
+        && call.spoken.state !== 'completed',
     );
     return open.find(({ round }) => round === open.at(-1)?.round);
   }

@@ -268,9 +268,9 @@ export class ToolCalls {
     }
     const earlier = call.earlier ?? this.#earlierOf(call); // one may have been learnt since
     const outcome =
-      (await this.#host.calls.outcomeBefore(key, running)) ??
-      (await earlier?.outcome) ??
-      (earlier === undefined ? undefined : await this.#outcomeOfEarlier(call, earlier.message));
+      (await this.#host.calls.outcomeBefore(key, running))
+      ?? (await earlier?.outcome)
+      ?? (earlier === undefined ? undefined : await this.#outcomeOfEarlier(call, earlier.message));
     const isFinal = outcome?.state === 'completed' || outcome?.state === 'running';
     if (isFinal || (outcome?.state === 'unknown' && tool.repeatable !== true)) return outcome;
     delete spoken.joins;

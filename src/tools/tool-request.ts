@@ -34,7 +34,10 @@ export interface RequestingTurn<S = unknown> extends OnceContext<S> {
     reveal<T>(value: T): T;
     conceal<T>(value: T): T;
     noteToolOutcome(
-      tool: string, outcome: ToolCallOutcome, durationMs?: number, toolCallId?: string,
+      tool: string,
+      outcome: ToolCallOutcome,
+      durationMs?: number,
+      toolCallId?: string,
     ): void;
   };
 }
@@ -204,7 +207,8 @@ class RequestedToolCall<S> {
 
 /** With the values that placeholders stand for. */
 function revealed(
-  parsed: Checked<JsonObject>, journal: RequestingTurn['journal'],
+  parsed: Checked<JsonObject>,
+  journal: RequestingTurn['journal'],
 ): Checked<JsonObject> {
   if ('problem' in parsed) return parsed;
   try {
@@ -224,9 +228,7 @@ function refusal(problem: string): string {
   return JSON.stringify({ error: problem });
 }
 
-function refuseUnknown(
-  name: string, toolCallId: string, { journal }: RequestingTurn,
-): string {
+function refuseUnknown(name: string, toolCallId: string, { journal }: RequestingTurn): string {
   journal.noteToolOutcome(UNKNOWN_TOOL, 'failed', undefined, toolCallId);
   const isName = isToolName(name);
   journal.tellBrowser({ tool: isName ? name : INVALID_NAME, status: 'failed' });

@@ -36,7 +36,8 @@ export function isStandardSchema(value: unknown): value is StandardSchema {
 
 /** The schema's JSON Schema. If it has none, throws a `TypeError` that says what to use instead. */
 export function jsonSchemaOf(
-  schema: StandardSchema, place: string,
+  schema: StandardSchema,
+  place: string,
 ): Readonly<Record<string, unknown>> {
   const standard: Partial<StandardSchema['~standard']> = schema['~standard'];
   const vendor = String(standard.vendor);

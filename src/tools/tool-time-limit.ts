@@ -11,7 +11,9 @@ export class ToolTimeout extends Error {
  * rejects with a `ToolTimeout`, whether or not `run` listens. The signal also fires with `outer`.
  */
 export async function inTime<T>(
-  ms: number, outer: AbortSignal, run: (signal: AbortSignal) => Awaitable<T>,
+  ms: number,
+  outer: AbortSignal,
+  run: (signal: AbortSignal) => Awaitable<T>,
 ): Promise<T> {
   // Not `AbortSignal.any`: on Node 20 it may be collected before it fires.
   const controller = new AbortController();

@@ -196,9 +196,7 @@ function checkChoice(value: string, choices: readonly string[], place: string): 
   throw new TypeError(`${place} must be ${listed}, got ${JSON.stringify(value)}`);
 }
 
-function argumentsFor(
-  parameters: AnySchema, name: string,
-): Pick<Tool, 'parameters' | 'check'> {
+function argumentsFor(parameters: AnySchema, name: string): Pick<Tool, 'parameters' | 'check'> {
   const place = `tool ${name}: parameters`;
   if (isStandardSchema(parameters)) {
     const schema = jsonSchemaOf(parameters, place);

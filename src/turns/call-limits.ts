@@ -48,7 +48,8 @@ export class CallLimits {
 
   /** See `Meter`. A request outside of turns is not limited. */
   open(
-    model: string, inputTokens: number,
+    model: string,
+    inputTokens: number,
   ): Awaitable<{ close(model: string, tokens: ModelTokens | undefined): void } | undefined> {
     const turn = this.#turns.getStore();
     if (turn === undefined) return FREE;
@@ -112,7 +113,8 @@ export class CallLimits {
 }
 
 function spendingOf(
-  { event: { sessionId }, host: { process } }: TurnRun, { tokens, cost }: Spent,
+  { event: { sessionId }, host: { process } }: TurnRun,
+  { tokens, cost }: Spent,
 ): Spending {
   return { sessionId, process, tokens, cost };
 }

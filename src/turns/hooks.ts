@@ -4,7 +4,7 @@ import type { IncomingHttpHeaders } from 'node:http';
 
 import type { Agent, MessageTurn, Spoken, StartTurn, TurnJournal } from '../agents/agent.ts';
 import { DEFAULT_APOLOGY, DEFAULT_LIMIT_REACHED } from '../agents/phrases.ts';
-import { type Awaitable, isThenable } from '../base/awaitable.ts';
+import { isThenable, type Awaitable } from '../base/awaitable.ts';
 import type { JsonObject } from '../base/json.ts';
 import type { Caller, CallerMessage, CallStart, TurnEvent } from '../calls/call-event.ts';
 import type { CutTurn } from '../conversations/heard.ts';
@@ -35,9 +35,7 @@ export function callAgent(
  * Tells the agent that a call has begun in which the platform greets: its reply is over before it
  * begins. Never throws or rejects: a failure is logged.
  */
-export function tellStarted(
-  agent: Agent, start: CallStart, turn: TurnRun,
-): Awaitable<void> {
+export function tellStarted(agent: Agent, start: CallStart, turn: TurnRun): Awaitable<void> {
   const failed = (error: unknown): void =>
     turn.log.error('onSessionStart failed', { agent: agent.name, error });
   const reply = new TurnReply({

@@ -1,11 +1,5 @@
 import type {
-  ModelRequestFailure,
-  ModelUsage,
-  RequestEvent,
-  ToolCallOutcome,
-  ToolOutcome,
-  ToolRun,
-  TurnJournal,
+  ModelRequestFailure, ModelUsage, RequestEvent, ToolCallOutcome, ToolOutcome, ToolRun, TurnJournal,
 } from '../agents/agent.ts';
 import { checkHandOver } from '../agents/speakers.ts';
 import { StateError, TAKEN_ON } from '../agents/state/live-state.ts';
@@ -113,7 +107,10 @@ export class Journal implements TurnJournal {
   }
 
   noteToolOutcome(
-    tool: string, outcome: ToolCallOutcome, durationMs?: number, toolCallId?: string,
+    tool: string,
+    outcome: ToolCallOutcome,
+    durationMs?: number,
+    toolCallId?: string,
   ): void {
     this.#turn.work.noteToolOutcome(tool, outcome, durationMs, toolCallId);
   }

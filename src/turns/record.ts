@@ -50,7 +50,9 @@ export function openRecord(turn: TurnRun, answers?: Answers): Awaitable<Opening>
 
 /** The values of a turn that stores nothing are numbered in the order in which they were said. */
 function numberAnonymous(
-  event: TurnEvent, redaction: Redaction | undefined, known: KnownConversation | undefined,
+  event: TurnEvent,
+  redaction: Redaction | undefined,
+  known: KnownConversation | undefined,
 ): void {
   if (redaction === undefined) return;
   redaction.learn(event.conversationId, known?.placeholders);
@@ -146,9 +148,7 @@ export function settlementOf(turn: TurnRun, state: Ending): TurnSettlement {
  * settlement that cannot be stored is logged. A shutdown waits for the write. `isLeaving`: the last
  * events have not left yet. If they do not, `correctSettlement` must follow.
  */
-export function storeSettlement(
-  turn: TurnRun, state: Ending, isLeaving?: true,
-): Awaitable<void> {
+export function storeSettlement(turn: TurnRun, state: Ending, isLeaving?: true): Awaitable<void> {
   const { liveState } = turn;
   const settled = settlementOf(turn, state);
   const settlement = isLeaving === undefined ? settled : { ...settled, isLeaving };
@@ -168,7 +168,9 @@ export function correctSettlement(turn: TurnRun): void {
 
 /** Returns at once if the store does. Never rejects. */
 function store(
-  turn: TurnRun, settlement: TurnSettlement, liveState: LiveState | undefined,
+  turn: TurnRun,
+  settlement: TurnSettlement,
+  liveState: LiveState | undefined,
 ): Awaitable<void> {
   const { conversationId, log, host: { conversations } } = turn;
   const stored = andThen(

@@ -6,7 +6,7 @@ import type { LiveState } from '../agents/state/live-state.ts';
 import { andThen, soon, type Awaitable } from '../base/awaitable.ts';
 import { atMost } from '../base/time-limit.ts';
 import {
-  type Caller, isBeside, textOf, type Transcript, type TurnEvent,
+  isBeside, textOf, type Caller, type Transcript, type TurnEvent,
 } from '../calls/call-event.ts';
 import type { SentEvent } from '../calls/reply-event.ts';
 import type { Message } from '../conversations/message.ts';
@@ -21,8 +21,8 @@ import { startClock } from './clock.ts';
 import type { DeliveredTurn, Delivery } from './delivery.ts';
 import { apologyOf, tellInterrupted } from './hooks.ts';
 import {
-  isAnswered, isOver, moveFor,
-  type Effect, type Ending, type Happening, type StreamEnd, type TurnState,
+  isAnswered, isOver, moveFor, type Effect, type Ending, type Happening, type StreamEnd,
+  type TurnState,
 } from './machine.ts';
 import {
   correctSettlement, openRecord, settlementOf, storeSettlement, type Opening,

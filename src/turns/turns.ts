@@ -16,7 +16,7 @@
 // is `AgentRun.letNextSpeak`.
 
 import {
-  type Agent, type EventContext, type SessionEndContext, TurnAbortedError,
+  TurnAbortedError, type Agent, type EventContext, type SessionEndContext,
 } from '../agents/agent.ts';
 import { Speakers } from '../agents/speakers.ts';
 import type { LiveStates } from '../agents/state/live-state.ts';
@@ -24,7 +24,7 @@ import { andThen, type Awaitable } from '../base/awaitable.ts';
 import type { Channel } from '../base/channel.ts';
 import { atMost } from '../base/time-limit.ts';
 import {
-  type CallEnd, type CallEvent, isBeside, isSameTurn, type TurnEvent,
+  isBeside, isSameTurn, type CallEnd, type CallEvent, type TurnEvent,
 } from '../calls/call-event.ts';
 import { callerIn } from '../conversations/conversation.ts';
 import type { ConversationManager, Snapshot } from '../conversations/manager.ts';

@@ -6,7 +6,9 @@ import type { ConversationManager } from '../conversations/manager.ts';
  * The caller has spoken over a reply that was sent whole. The platform does not say what was heard.
  */
 export function cutReply(
-  conversationId: string, conversations: ConversationManager, agent: Agent,
+  conversationId: string,
+  conversations: ConversationManager,
+  agent: Agent,
 ): Awaitable<void> {
   return andThen(
     conversations.cutTurn(conversationId, { textHeard: undefined, turnId: undefined }),

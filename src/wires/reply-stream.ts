@@ -5,7 +5,7 @@ import type { Awaitable } from '../base/awaitable.ts';
 import type { TurnEvent } from '../calls/call-event.ts';
 import type { ReplyEvent, SentEvent } from '../calls/reply-event.ts';
 import type { Context } from '../http/context.ts';
-import { type Departing, departTogether } from '../http/departures.ts';
+import { departTogether, type Departing } from '../http/departures.ts';
 import { ServiceUnavailable } from '../http/errors.ts';
 import type { EventWriter, EventWriterListener } from '../http/event-writer.ts';
 import { startHeartbeat } from '../http/heartbeat.ts';

@@ -2,14 +2,14 @@ import { setTimeout as wait } from 'node:timers/promises';
 
 import type { ChatMessage, ChatModel } from '../../models/model.ts';
 import type { Agent, AgentResources, BoundAgent, MessageTurn, Reply } from '../agent.ts';
-import { readPrompt } from './assets.ts';
 import { defineAgent } from '../define-agent.ts';
-import { EagerStream } from './eager-stream.ts';
 import { withFiller } from '../filler.ts';
 import { streamTexts } from '../model-agent.ts';
 import { DEFAULT_FILLER, WELCOME_BACK } from '../phrases.ts';
 import { toChatMessages } from '../prompt.ts';
 import { Voice } from '../voice.ts';
+import { readPrompt } from './assets.ts';
+import { EagerStream } from './eager-stream.ts';
 
 /**
  * How two models share a turn. `echo`: the fast one acknowledges while the slow one thinks.

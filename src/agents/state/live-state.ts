@@ -41,7 +41,8 @@ export class LiveStates<S = unknown> {
 
   /** The conversation's state. Each `enter` must be followed by a `leave`. */
   enter(
-    conversationId: string, { state, isResumed, hasGoneBack, wasElsewhere }: StoredState,
+    conversationId: string,
+    { state, isResumed, hasGoneBack, wasElsewhere }: StoredState,
   ): LiveState<S> {
     const known = this.#live.get(conversationId);
     // After a clear the conversation starts afresh, even if one of its tools is still running.

@@ -1,22 +1,22 @@
 // `layercode-microserver calls`: reads and erases the records of calls that CALL_RECORDS keeps.
 
 import { StoreError } from '../../conversations/stores/store-error.ts';
+import { createLogger } from '../../log.ts';
 import { isOf, type CallArchive } from '../../records/call-archive.ts';
 import { isMeant, type CallFilter } from '../../records/call-filter.ts';
 import { CALL_OUTCOMES, type CallRecord } from '../../records/call-record.ts';
 import type { CallRecordSettings } from '../../records/open-call-records.ts';
-import { createLogger } from '../../log.ts';
 import { loadSettings } from '../../settings/load-settings.ts';
 import type { Settings } from '../../settings/settings.ts';
-import { callPage } from './call-page.ts';
-import { describedCall } from './described-call.ts';
-import { eraseCaller, eraseId, noRecordOf } from './erase-calls.ts';
 import {
   CommandError, EXIT, UsageError, type Command, type Terminal,
 } from '../terminal/command.ts';
 import { parseFlags } from '../terminal/flags.ts';
 import { interruptedError, withBrokenPipes, write } from '../terminal/output.ts';
 import { printable } from '../terminal/printable.ts';
+import { callPage } from './call-page.ts';
+import { describedCall } from './described-call.ts';
+import { eraseCaller, eraseId, noRecordOf } from './erase-calls.ts';
 
 /** Passed on to `loadSettings`, which checks their values. */
 const SETTINGS_FLAGS = ['--call-records', '--conversation-store', '--settings-file'] as const;

@@ -149,7 +149,9 @@ scenario are wrong, and nothing was played.
 
 /** Each scenario gets a process of this same program, which is told to serve that scenario. */
 function stageProcesses(
-  flags: Readonly<Record<string, string>>, switches: ReadonlySet<string>, { directory }: Terminal,
+  flags: Readonly<Record<string, string>>,
+  switches: ReadonlySet<string>,
+  { directory }: Terminal,
 ): OpenStage {
   if (!isBuiltin('node:sqlite')) {
     const here = `this is Node ${process.versions.node}`;

@@ -1,8 +1,8 @@
-import { RestClient } from '../../wires/layercode/rest-client.ts';
-import type { OpenServer } from '../../process/open-server.ts';
 import type { Companion } from '../../process/closing.ts';
+import type { OpenServer } from '../../process/open-server.ts';
 import { runServer } from '../../process/run-server.ts';
 import { settingsHelp } from '../../settings/help.ts';
+import { RestClient } from '../../wires/layercode/rest-client.ts';
 import { CommandError, UsageError, type Command, type Terminal } from '../terminal/command.ts';
 import { openTunnel } from '../tunnel/tunnel.ts';
 

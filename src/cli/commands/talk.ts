@@ -7,19 +7,17 @@ import { resolve } from 'node:path';
 import { messageOf } from '../../base/message-of.ts';
 import { WORDS_PER_MINUTE } from '../../platform/spoken-text.ts';
 import { openTarget, TARGET_FLAGS } from '../talk/call-target.ts';
+import { CALLER_FLAGS, parseCallerFlags } from '../talk/caller-flags.ts';
+import { playScript } from '../talk/play-script.ts';
+import { talkByLines } from '../talk/talk-by-lines.ts';
+import { TerminalTalk } from '../talk/talk-on-terminal.ts';
+import { parseTalkScript, type TalkStep } from '../talk/talk-script.ts';
+import { parseWireFlags, PROFILE_NAMES, WIRE_FLAGS, WIRE_SWITCHES } from '../talk/wire-flags.ts';
 import { paintFor } from '../terminal/colour.ts';
 import { EXIT, UsageError, type Command } from '../terminal/command.ts';
 import { parseFlags } from '../terminal/flags.ts';
 import { oneLine, shellWord } from '../terminal/one-line.ts';
 import { interruptedError, withBrokenPipes } from '../terminal/output.ts';
-import { playScript } from '../talk/play-script.ts';
-import { talkByLines } from '../talk/talk-by-lines.ts';
-import { TerminalTalk } from '../talk/talk-on-terminal.ts';
-import { parseTalkScript, type TalkStep } from '../talk/talk-script.ts';
-import { CALLER_FLAGS, parseCallerFlags } from '../talk/caller-flags.ts';
-import {
-  parseWireFlags, PROFILE_NAMES, WIRE_FLAGS, WIRE_SWITCHES,
-} from '../talk/wire-flags.ts';
 import { parseConversation } from './turn.ts';
 
 const FLAGS = [

@@ -1,9 +1,9 @@
 // `layercode-microserver turn`: says one thing, and prints the reply as it is spoken.
 
 import { isId, MAX_ID_LENGTH } from '../../base/fields.ts';
-import { Call } from '../talk/call.ts';
 import { describeFailure } from '../talk/call-failure.ts';
 import { findTarget, TARGET_FLAGS } from '../talk/call-target.ts';
+import { Call } from '../talk/call.ts';
 import { paintFor } from '../terminal/colour.ts';
 import { CommandError, EXIT, UsageError, type Command } from '../terminal/command.ts';
 import { parseFlags } from '../terminal/flags.ts';

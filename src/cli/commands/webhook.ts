@@ -1,21 +1,17 @@
 // `layercode-microserver webhook`: shows or sets where LayerCode posts an agent's events.
 
 import { isId } from '../../base/fields.ts';
-import { PlatformError, RestClient } from '../../wires/layercode/rest-client.ts';
 import { loadSettings } from '../../settings/load-settings.ts';
 import type { Settings } from '../../settings/settings.ts';
 import { show } from '../../settings/shown-value.ts';
+import { PlatformError, RestClient } from '../../wires/layercode/rest-client.ts';
 import {
-  CommandError,
-  EXIT,
-  UsageError,
-  type Command,
-  type Terminal,
+  CommandError, EXIT, UsageError, type Command, type Terminal,
 } from '../terminal/command.ts';
 import { parseFlags } from '../terminal/flags.ts';
 import { oneLine } from '../terminal/one-line.ts';
-import { describePlatformError } from '../tunnel/platform-failure.ts';
 import { NO_WEBHOOK } from '../tunnel/borrowed-webhook.ts';
+import { describePlatformError } from '../tunnel/platform-failure.ts';
 
 /** Passed on to `loadSettings`, which checks their values. */
 const SETTINGS_FLAGS = [

@@ -8,7 +8,7 @@ import type { Staged } from '../../eval/play-all.ts';
 import type { Cast, PlayOptions } from '../../eval/play-options.ts';
 import { problemsOf } from '../../eval/problems.ts';
 import { readScenario } from '../../eval/read-scenario.ts';
-import { recordingPath, RecordingError } from '../../eval/recording.ts';
+import { RecordingError, recordingPath } from '../../eval/recording.ts';
 import {
   scenarioModels, type ReplySource, type RunModelsOptions, type ScenarioModels,
 } from '../../eval/run-models.ts';
@@ -107,7 +107,9 @@ export async function stageAll(
 
 /** A scenario may name an agent of the settings, a built-in one, or a module beside it. */
 async function castFor(
-  { agent: named, file }: Scenario, settings: Settings, directory: string,
+  { agent: named, file }: Scenario,
+  settings: Settings,
+  directory: string,
 ): Promise<Cast> {
   const isServed = settings.agents.some(({ name }) => name === named);
   if (named === undefined || isServed)
@@ -118,7 +120,10 @@ async function castFor(
 
 /** Throws a `UsageError` for a recording that cannot be replayed. */
 function modelsFor(
-  { file }: Scenario, source: ReplySource, options: RunModelsOptions, directory: string,
+  { file }: Scenario,
+  source: ReplySource,
+  options: RunModelsOptions,
+  directory: string,
 ): ScenarioModels {
   try {
     return scenarioModels(recordingPath(resolve(directory, file)), source, options);

@@ -71,7 +71,9 @@ export function findTarget(flags: TargetFlags, terminal: Terminal): LayercodeTar
 
 /** The same over Chat Completions. */
 export function findCompletionsTarget(
-  flags: TargetFlags, wire: CompletionsFlags, terminal: Terminal,
+  flags: TargetFlags,
+  wire: CompletionsFlags,
+  terminal: Terminal,
 ): CompletionsTarget {
   const settings = settingsOf(flags, terminal);
   const { profile = settings().chatCompletionsProfile, ...others } = wire;

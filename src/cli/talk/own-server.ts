@@ -1,7 +1,7 @@
 import { randomBytes } from 'node:crypto';
 
-import type { Settings } from '../../settings/settings.ts';
 import { describeLogLine } from '../../eval/log-line.ts';
+import type { Settings } from '../../settings/settings.ts';
 import { oneLine } from '../terminal/one-line.ts';
 
 /** The server that `talk` starts if it finds none. */

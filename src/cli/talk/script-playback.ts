@@ -1,7 +1,7 @@
 import { oneLine } from '../terminal/one-line.ts';
-import { Call, END_TIMEOUT_MS, type Answer } from './call.ts';
 import { describeFailure } from './call-failure.ts';
 import type { CallTarget } from './call-target.ts';
+import { Call, END_TIMEOUT_MS, type Answer } from './call.ts';
 import type { TalkStep } from './talk-script.ts';
 
 /** Longest text in a report, in UTF-16 code units. */

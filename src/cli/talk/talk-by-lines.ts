@@ -2,13 +2,13 @@
 
 import { createInterface } from 'node:readline';
 
-import { Call, END_TIMEOUT_MS, type Answer } from './call.ts';
-import { describeFailure } from './call-failure.ts';
-import type { CallTarget } from './call-target.ts';
 import { paintFor } from '../terminal/colour.ts';
 import { EXIT, type Terminal } from '../terminal/command.ts';
 import { interruptedError, write } from '../terminal/output.ts';
 import { printable } from '../terminal/printable.ts';
+import { describeFailure } from './call-failure.ts';
+import type { CallTarget } from './call-target.ts';
+import { Call, END_TIMEOUT_MS, type Answer } from './call.ts';
 
 /**
  * Prints one reply per line on stdout, and everything else on stderr. Stops at the first turn that

@@ -1,22 +1,17 @@
 // `talk` for a person at a terminal: a prompt, replies as they arrive, and barge-in.
 
 import {
-  clearScreenDown,
-  createInterface,
-  cursorTo,
-  moveCursor,
-  type Interface,
-  type Key,
+  clearScreenDown, createInterface, cursorTo, moveCursor, type Interface, type Key,
 } from 'node:readline';
 
 import type { Awaitable } from '../../base/awaitable.ts';
-import { Call, END_TIMEOUT_MS, type Answer } from './call.ts';
-import { describeFailure } from './call-failure.ts';
-import type { CallTarget } from './call-target.ts';
 import { paintFor, type Paint } from '../terminal/colour.ts';
 import type { Terminal } from '../terminal/command.ts';
 import { write } from '../terminal/output.ts';
 import { printable } from '../terminal/printable.ts';
+import { describeFailure } from './call-failure.ts';
+import type { CallTarget } from './call-target.ts';
+import { Call, END_TIMEOUT_MS, type Answer } from './call.ts';
 
 const AGENT = 'agent› ';
 const YOU = 'you  › ';

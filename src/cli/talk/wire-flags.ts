@@ -32,7 +32,8 @@ export const PROFILE_NAMES: readonly string[] = Object.keys(PROFILES);
  * flag of the other wire.
  */
 export function parseWireFlags(
-  flags: WireFlags, switches: WireSwitches,
+  flags: WireFlags,
+  switches: WireSwitches,
 ): CompletionsFlags | undefined {
   const { '--wire': wire = 'layercode', '--profile': profile, '--key': key } = flags;
   if (!WIRES.includes(wire)) refuse('--wire', wire, WIRES);

@@ -1,9 +1,9 @@
 // `run --tunnel`: a public URL for a server on this machine, for as long as it runs.
 
 import type { RestClient } from '../../wires/layercode/rest-client.ts';
+import type { Terminal } from '../terminal/command.ts';
 import { borrowWebhook, type BorrowedWebhook } from './borrowed-webhook.ts';
 import { startCloudflared } from './cloudflared.ts';
-import type { Terminal } from '../terminal/command.ts';
 
 export interface TunnelOptions {
   /** Where the tunnel leads, for example `http://localhost:8000`. */

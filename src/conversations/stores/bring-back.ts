@@ -10,7 +10,9 @@ import type { Memory, PartedConversation } from './parted-conversation.ts';
  * An erasure is not a loss. The mark it leaves tells which of the two is from before it.
  */
 export function bringBack(
-  latest: PartedConversation, kept: PartedConversation, memory: Memory,
+  latest: PartedConversation,
+  kept: PartedConversation,
+  memory: Memory,
 ): void {
   const { erasedAt: theirs = 0 } = latest.conversation;
   if (memory.erasedAt < theirs) return latest.takeErasedCallsOf(kept, memory);

@@ -9,7 +9,8 @@ const CONTROL = /\p{Cc}/u;
  * stored, page by page, so it takes time where there is much.
  */
 export async function* conversationsOfCaller(
-  parts: PartStore, number: string,
+  parts: PartStore,
+  number: string,
 ): AsyncGenerator<string, void, undefined> {
   const seen = new Set<string>(); // Redis may list a key twice
   for (let after: string | undefined = ''; after !== undefined;) {

@@ -99,7 +99,8 @@ export function openParts(settings: StoreSettings, options: OpenStoreOptions): P
 
 /** The same, for a command that reads or erases everything: with all nodes of a Redis cluster. */
 export function openAllParts(
-  settings: StoreSettings, options: OpenStoreOptions,
+  settings: StoreSettings,
+  options: OpenStoreOptions,
 ): Promise<PartStore> {
   return open(settings, options, async (url, redisOptions) => {
     const { openWholeRedis } = await import('./redis-open.ts');

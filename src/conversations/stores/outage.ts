@@ -74,7 +74,8 @@ export class Outage {
 
   /** For a command that has failed alone before: if it fails again, that says nothing new. */
   askAgain<T>(
-    command: () => Awaitable<T>, failed: (error: unknown) => void,
+    command: () => Awaitable<T>,
+    failed: (error: unknown) => void,
   ): Awaitable<T | typeof FAILED> {
     return this.#send(command, failed);
   }
@@ -86,7 +87,8 @@ export class Outage {
   }
 
   #send<T>(
-    command: () => Awaitable<T>, failed: (error: unknown) => void,
+    command: () => Awaitable<T>,
+    failed: (error: unknown) => void,
   ): Awaitable<T | typeof FAILED> {
     const fail = (error: unknown): typeof FAILED => {
       this.#failures += 1;

@@ -5,20 +5,8 @@ import { randomBytes } from 'node:crypto';
 
 import { parseJson } from '../../base/json.ts';
 import {
-  clearTurns,
-  emptyConversation,
-  forgetHead,
-  hasOpenTurn,
-  isEmpty,
-  keepAgent,
-  keepCaller,
-  keepState,
-  lengthOf,
-  putBackState,
-  removeTurn,
-  tally,
-  type Conversation,
-  type KnownCaller,
+  clearTurns, emptyConversation, forgetHead, hasOpenTurn, isEmpty, keepAgent, keepCaller, keepState,
+  lengthOf, putBackState, removeTurn, tally, type Conversation, type KnownCaller,
 } from '../conversation.ts';
 import { placeOf } from '../merge-turns.ts';
 import { isSpent, mergeSpent } from '../spending.ts';

@@ -2,13 +2,7 @@ import {
   ERASED, type IdPage, type PartsChange, type PartStore, type StoredConversation,
 } from './part-store.ts';
 import {
-  checkDatabase,
-  failureOf,
-  identityOf,
-  openDatabase,
-  pragma,
-  refused,
-  type Synchronous,
+  checkDatabase, failureOf, identityOf, openDatabase, pragma, refused, type Synchronous,
 } from './sqlite-file.ts';
 import { isBusy, type Database, type Statement } from './sqlite-library.ts';
 

@@ -40,7 +40,9 @@ export function figuresAtStart(event: TurnEvent, startedAtMs: number): TurnFigur
 
 /** Figures of a turn that ends now. `capturesRequests`: with what its models were sent. */
 export function figuresAtEnd(
-  turn: MeasuredTurn, hasFailed: boolean, capturesRequests = false,
+  turn: MeasuredTurn,
+  hasFailed: boolean,
+  capturesRequests = false,
 ): TurnFigures {
   const { event, startedAtMs, firstSpeechMs, firstWordMs, workSoFar: work, error } = turn;
   const nowMs = performance.now() - startedAtMs;
@@ -94,7 +96,9 @@ function requestFigures(request: WorkRequest, nowMs: number, costOf: CostOf): Re
 }
 
 function costIn(
-  model: string, tokens: ModelTokens | undefined, costOf: CostOf,
+  model: string,
+  tokens: ModelTokens | undefined,
+  costOf: CostOf,
 ): number | undefined {
   const isKnown = tokens?.inputTokens !== undefined || tokens?.outputTokens !== undefined;
   return tokens !== undefined && isKnown ? costOf(model, tokens) : undefined;
@@ -135,7 +139,8 @@ function rounded(ms: number | undefined): number | undefined {
 
 /** Undefined if there were none. */
 function byModel(
-  requests: readonly (ModelUsage | CutUsage)[], costOf: CostOf,
+  requests: readonly (ModelUsage | CutUsage)[],
+  costOf: CostOf,
 ): ModelFigures[] | undefined {
   const figures = new Map<string, ModelFigures>();
   for (const request of requests) {

@@ -280,7 +280,10 @@ export class TurnWork {
 
   /** See `TurnJournal.noteToolOutcome`. */
   noteToolOutcome(
-    tool: string, outcome: ToolCallOutcome, ms: number | undefined, id: string | undefined,
+    tool: string,
+    outcome: ToolCallOutcome,
+    ms: number | undefined,
+    id: string | undefined,
   ): void {
     this.#observer?.toolCall(tool, outcome, ms);
     if (id !== undefined) this.#outcomes.set(id, outcome);

@@ -31,9 +31,7 @@ export class OfferedActions implements CallActions {
   readonly #offered: ReadonlySet<string>;
   readonly #warnOnce: (what: string) => void;
 
-  constructor(
-    profile: Profile, offered: ReadonlySet<string>, warnOnce: (what: string) => void,
-  ) {
+  constructor(profile: Profile, offered: ReadonlySet<string>, warnOnce: (what: string) => void) {
     this.#profile = profile;
     this.#offered = offered;
     this.#warnOnce = warnOnce;

@@ -16,7 +16,8 @@ export type CompletionPart =
 
 /** Undefined for what this wire has no word for, or this platform no tool. */
 export function partOf(
-  event: ReplyEvent, { actions, fillerEnd, id }: PartOptions,
+  event: ReplyEvent,
+  { actions, fillerEnd, id }: PartOptions,
 ): CompletionPart | undefined {
   switch (event.type) {
     case 'say': {

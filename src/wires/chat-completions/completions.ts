@@ -6,7 +6,7 @@ import type { Context } from '../../http/context.ts';
 import type { Turns } from '../../turns/turns.ts';
 import { checkJsonType } from '../json-body.ts';
 import {
-  checkRoomForStream, type OpenRequests, StreamDelivery, type TurnObserver,
+  checkRoomForStream, StreamDelivery, type OpenRequests, type TurnObserver,
 } from '../reply-stream.ts';
 import { isCallAction, OfferedActions } from './call-actions.ts';
 import { turnEventOf, type Seal } from './call-events.ts';
@@ -132,7 +132,10 @@ class CompletionServer {
   }
 
   #startTurn(
-    context: Context, event: TurnEvent, raw: CompletionEvent, options: ChunkOptions,
+    context: Context,
+    event: TurnEvent,
+    raw: CompletionEvent,
+    options: ChunkOptions,
   ): Awaitable<void> {
     const { open, maxStreams, heartbeatMs, turns, onTurnEnd, openSessions } = this.#options;
     checkRoomForStream(open, maxStreams);

@@ -82,9 +82,7 @@ export type ProfileName = keyof typeof PROFILES;
 export const PROFILE_NAMES = Object.keys(PROFILES) as readonly ProfileName[];
 
 /** The first text that could be an id or a number. Undefined if there is none. */
-export function firstId(
-  places: readonly Place[], request: ProfiledRequest,
-): string | undefined {
+export function firstId(places: readonly Place[], request: ProfiledRequest): string | undefined {
   for (const place of places) {
     const value = valueAt(place, request);
     if (isId(value)) return value;

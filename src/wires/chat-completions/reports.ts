@@ -63,7 +63,10 @@ export function reports(options: ReportsOptions): Handler {
 }
 
 function answer(
-  context: Context, report: Report, ends: CallEnds, options: ReportsOptions,
+  context: Context,
+  report: Report,
+  ends: CallEnds,
+  options: ReportsOptions,
 ): Awaitable<void> {
   const { conversationId } = report;
   Object.assign(context.logFields, { event: report.raw.type, wire: WIRE, conversationId });
@@ -89,7 +92,8 @@ function answer(
  * a reply that has not begun is not meant.
  */
 function interrupt(
-  conversationId: string, { turns, conversations, agent }: ReportsOptions,
+  conversationId: string,
+  { turns, conversations, agent }: ReportsOptions,
 ): Awaitable<void> {
   if (turns.interruptSpeaking(conversationId, 'the caller spoke over the reply')) return;
   return cutReply(conversationId, conversations, agent);
@@ -143,7 +147,9 @@ type ReportFields =
   Omit<CallerInterruption, 'type' | 'caller' | 'raw'> & { readonly raw: CallReportEvent };
 
 function fieldsOf(
-  raw: Readonly<Record<string, unknown>>, conversationId: string, metadata: unknown,
+  raw: Readonly<Record<string, unknown>>,
+  conversationId: string,
+  metadata: unknown,
 ): ReportFields {
   const event = { type: 'call.report', body: raw as JsonObject } as const;
   return {

@@ -130,7 +130,10 @@ export function wantsUsage({ stream_options: options }: CompletionEvent): boolea
 }
 
 function optionally(
-  path: string, expected: string, value: unknown, accepts: (value: unknown) => boolean,
+  path: string,
+  expected: string,
+  value: unknown,
+  accepts: (value: unknown) => boolean,
 ): void {
   if (value !== undefined && value !== null && !accepts(value)) refuse(path, expected, value);
 }

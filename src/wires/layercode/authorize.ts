@@ -3,9 +3,9 @@ import type { JsonObject } from '../../base/json.ts';
 import type { Handler } from '../../http/compose.ts';
 import type { Context } from '../../http/context.ts';
 import { BadRequest, ContentTooLarge, HttpError } from '../../http/errors.ts';
+import { isAllowedOrigin } from '../../middleware/cors.ts';
 import { EventError, parseJsonObject } from '../json-body.ts';
 import { PlatformError } from './rest-client.ts';
-import { isAllowedOrigin } from '../../middleware/cors.ts';
 
 /** LayerCode or a stand-in. Rejects with a `PlatformError` or an `HttpError`. */
 export interface SessionAuthority {

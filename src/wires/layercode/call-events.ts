@@ -1,24 +1,13 @@
 // Translates the platform's events, of both dialects, into what happened in the call.
 
-import type {
-  Caller,
-  CallEnd,
-  CallEvent,
-  CallStart,
-  CallerMessage,
-  Interruption,
-} from '../../calls/call-event.ts';
 import { isId } from '../../base/fields.ts';
 import type { JsonObject } from '../../base/json.ts';
+import type {
+  CallEnd, Caller, CallerMessage, CallEvent, CallStart, Interruption,
+} from '../../calls/call-event.ts';
 import {
-  isCallEvent,
-  type CallEndedEvent,
-  type CallStartedEvent,
-  type LayercodeEvent,
-  type MessageEvent,
-  type SessionEndEvent,
-  type SessionStartEvent,
-  type TranscriptEvent,
+  isCallEvent, type CallEndedEvent, type CallStartedEvent, type LayercodeEvent, type MessageEvent,
+  type SessionEndEvent, type SessionStartEvent, type TranscriptEvent,
 } from './events.ts';
 
 /** The name of this wire in logs, metrics and records. */

@@ -1,4 +1,4 @@
-import { signPayload, SIGNATURE_HEADER } from './signature.ts';
+import { SIGNATURE_HEADER, signPayload } from './signature.ts';
 
 export interface PostEventOptions {
   /** The webhook secret to sign with. */

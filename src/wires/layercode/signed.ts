@@ -2,9 +2,9 @@ import { andThen, type Awaitable } from '../../base/awaitable.ts';
 import type { Handler } from '../../http/compose.ts';
 import type { Context } from '../../http/context.ts';
 import { InvalidSignature } from '../../http/errors.ts';
+import { countHeaders } from '../../middleware/well-formed.ts';
 import { SIGNATURE_HEADER, SignatureVerifier } from './signature.ts';
 import type { SignatureFault } from './signature.ts';
-import { countHeaders } from '../../middleware/well-formed.ts';
 
 export interface SignatureOptions {
   /** Any of these may have signed. Without one every request is refused. */

@@ -2,9 +2,7 @@ import type { Agent, EventContext } from '../../agents/agent.ts';
 import { untilAborted } from '../../base/abort.ts';
 import { andThen, type Awaitable } from '../../base/awaitable.ts';
 import type { Json } from '../../base/json.ts';
-import type {
-  CallEnd, CallerInterruption, CallEvent, TurnEvent,
-} from '../../calls/call-event.ts';
+import type { CallEnd, CallerInterruption, CallEvent, TurnEvent } from '../../calls/call-event.ts';
 import type { OpenSessions } from '../../calls/open-sessions.ts';
 import type { ConversationManager } from '../../conversations/manager.ts';
 import type { Context } from '../../http/context.ts';
@@ -18,17 +16,12 @@ import { hookContext } from '../hook-context.ts';
 import { checkJsonType, EventError } from '../json-body.ts';
 import type { ReplyEncoder } from '../reply-encoder.ts';
 import {
-  checkRoomForStream, type OpenRequests, ReplyStream, StreamDelivery, type TurnObserver,
+  checkRoomForStream, ReplyStream, StreamDelivery, type OpenRequests, type TurnObserver,
 } from '../reply-stream.ts';
 import { callEncoder } from './call-encoder.ts';
 import { callEventOf } from './call-events.ts';
 import {
-  EVENT_FIELDS,
-  isCallEvent,
-  isKnownEvent,
-  parseEvent,
-  type LayercodeEvent,
-  type UnknownEvent,
+  EVENT_FIELDS, isCallEvent, isKnownEvent, parseEvent, type LayercodeEvent, type UnknownEvent,
 } from './events.ts';
 import { SessionEncoder } from './session-encoder.ts';
 import type { SignedHandler } from './signed.ts';
