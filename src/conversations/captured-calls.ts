@@ -39,7 +39,9 @@ export function exchangesIn(turns: readonly TurnWithRequests[]): readonly Exchan
 
 /** The figures of a turn that is settled, as they are kept: within the bounds. */
 export function withinBounds(
-  figures: TurnFigures, { turns }: Conversation, record: TurnRecord,
+  figures: TurnFigures,
+  { turns }: Conversation,
+  record: TurnRecord,
 ): TurnFigures {
   const { captured, sessionId } = figures;
   if (captured === undefined) return figures;
@@ -55,7 +57,9 @@ export function withinBounds(
  * or it was removed. `before` are the turns as they were.
  */
 export function makeWhole(
-  conversation: Conversation, before: readonly TurnRecord[], isGone: (turnId: string) => boolean,
+  conversation: Conversation,
+  before: readonly TurnRecord[],
+  isGone: (turnId: string) => boolean,
 ): void {
   const { turns } = conversation;
   const orphans = turns.filter(({ figures }) => {
@@ -79,7 +83,10 @@ export function makeWhole(
 
 /** The same, without its requests, if the session has no room for them. */
 function withinCall(
-  kept: CapturedTurn, turns: readonly TurnRecord[], record: TurnRecord, sessionId: string,
+  kept: CapturedTurn,
+  turns: readonly TurnRecord[],
+  record: TurnRecord,
+  sessionId: string,
 ): CapturedTurn {
   let bytes = kept.bytes;
   for (const turn of ofSession(turns, sessionId))

@@ -106,7 +106,8 @@ export function capturedTurn(
  * that is missing or is another one by now, they lack what they had in common with it.
  */
 export function wholeRequests(
-  { after, requests }: CapturedTurn, base: Body | undefined,
+  { after, requests }: CapturedTurn,
+  base: Body | undefined,
 ): readonly WholeRequest[] {
   const isBase = after !== undefined && base !== undefined && hashOf(base) === after.hash;
   let before = isBase ? base : NOTHING;

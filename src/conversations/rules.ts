@@ -3,36 +3,20 @@
 import type { Interruption, Transcript } from '../calls/call-event.ts';
 import type { SentEvent } from '../calls/reply-event.ts';
 import { trim, type ConversationBounds } from './bounds.ts';
-import {
-  add,
-  addTurn,
-  callerIn,
-  findTurn,
-  historyUpTo,
-  keepCaller,
-  keepState,
-  moveLastTurn,
-  rewrite,
-  settleForGood,
-  subtract,
-  type Conversation,
-  type KnownCaller,
-} from './conversation.ts';
 import { makeWhole, withinBounds } from './captured-calls.ts';
+import {
+  add, addTurn, callerIn, findTurn, historyUpTo, keepCaller, keepState, moveLastTurn, rewrite,
+  settleForGood, subtract, type Conversation, type KnownCaller,
+} from './conversation.ts';
+import {
+  callsAtPlace, nextNumber, numberOfReplaced, takePlace, type EarlierToolCall,
+} from './discarded-turns.ts';
 import { cutOf, noteHeard, type CutTurn, type HeardTurn } from './heard.ts';
 import type { Message, ToolMessage, TurnState } from './message.ts';
 import { loseOnceCalls, type Claimer } from './once-rules.ts';
 import {
-  callsAtPlace, nextNumber, numberOfReplaced, takePlace, type EarlierToolCall,
-} from './discarded-turns.ts';
-import {
   compare, hearTold, reconcile, replacedBy, type Comparison, type Reconciled,
 } from './reconcile.ts';
-import {
-  cameWith, forgetRun, idOfNth, isBegunBy, isLaterRun, isPlainReply, leadingMessages, messagesOf,
-  newTurn, ownMessages, replyText, type RunElsewhere, sentEvents, setMessages, setPlain,
-  toolMessagesOf, type TurnRecord,
-} from './turn-record.ts';
 import {
   ALL_KEPT, NOTHING_KEPT, ONLY_STATE_KEPT, STATE_DROPPED, type RunWrite,
 } from './run-write.ts';
@@ -40,6 +24,11 @@ import {
   earlierRounds, forgetLostCalls, keepHandOver, withKnownResults,
 } from './tool-call-rules.ts';
 import type { TurnFigures } from './turn-figures.ts';
+import {
+  cameWith, forgetRun, idOfNth, isBegunBy, isLaterRun, isPlainReply, leadingMessages, messagesOf,
+  newTurn, ownMessages, replyText, sentEvents, setMessages, setPlain, toolMessagesOf,
+  type RunElsewhere, type TurnRecord,
+} from './turn-record.ts';
 
 export interface TurnOpening {
   readonly turnId: string;
@@ -335,7 +324,8 @@ function openArrived(
  * whose sent text so far is known.
  */
 function endOpenTurns(
-  conversation: Conversation, running: readonly TurnSettlement[],
+  conversation: Conversation,
+  running: readonly TurnSettlement[],
 ): readonly TurnRecord[] {
   if (running.length > 0) settleLeaving(conversation, running);
   return conversation.openTurns > 0 ? closeOpenTurns(conversation, running) : NO_TURNS;
@@ -371,7 +361,9 @@ function takeState(conversation: Conversation, process: string | undefined): boo
 
 /** Whether a turn that completed has followed the same request since, or has replaced it. */
 function isLateCopy(
-  { turns }: Conversation, { turnId, text }: TurnOpening, record: TurnRecord,
+  { turns }: Conversation,
+  { turnId, text }: TurnOpening,
+  record: TurnRecord,
 ): boolean {
   const first = turns.findIndex((turn) => cameWith(turn, turnId) && isBegunBy(turn, text));
   return turns.slice(first + 1).some((turn) => turn !== record && turn.state === 'completed');
@@ -514,7 +506,8 @@ function newerThan(
 
 /** Whether everything has been forgotten since the turn arrived, by the clock of this process. */
 function isErasedSince(
-  { erasedAt = 0 }: Conversation, { waitedMs = () => 0 }: TurnOpening,
+  { erasedAt = 0 }: Conversation,
+  { waitedMs = () => 0 }: TurnOpening,
 ): boolean {
   const now = Date.now();
   return erasedAt > Math.ceil(now - waitedMs()) && erasedAt <= now;
