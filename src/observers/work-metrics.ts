@@ -4,8 +4,8 @@ import { WAIT_BUCKETS_SECONDS } from './wait-buckets.ts';
 
 /**
  * Counts model requests and tool calls. Model names come from the settings and the agent, tool
- * names from the agent, so they are safe as labels. The unknown outcomes of `onceTools` begin at 0:
- * `increase` of Prometheus does not see the first sample of a counter.
+ * names from the agent, so they are safe as labels. The unknown outcomes of `onceTools`, and limits
+ * that are reached, begin at 0: `increase` of Prometheus does not see the first sample of a counter.
  */
 export function workMetrics(metrics: Metrics, onceTools: readonly string[]): WorkObserver {
   const requests = metrics.add(
@@ -40,6 +40,7 @@ export function workMetrics(metrics: Metrics, onceTools: readonly string[]): Wor
       'tool',
     ),
   );
+  for (const limit of ['cost', 'tokens']) limits.increment([limit], 0);
   for (const tool of onceTools) unknown.increment([tool], 0);
   return {
     modelRequest: (model, outcome) => requests.increment([model, outcome]),

@@ -47,6 +47,13 @@ const TOOL_CALLS = 'layercode_tool_calls_total';
 const UNKNOWN = 'layercode_tool_outcomes_unknown_total';
 const MODEL_REQUESTS = 'layercode_model_requests_total';
 
+describe('layercode_call_limits_reached_total', () => {
+  it('begins at 0 for both limits, so that an alert sees the first call', (t) => {
+    const samples = samplesOf(withScript(t, 'Hello.'), 'layercode_call_limits_reached_total');
+    assert.deepEqual(samples, ['{limit="cost"} 0', '{limit="tokens"} 0']);
+  });
+});
+
 describe(TOOL_CALLS, () => {
   const outcomes: readonly (readonly [what: string, call: ScriptedAnswer, sample: string])[] = [
     ['a call that returned', { call: 'act' }, '{tool="act",outcome="completed"} 1'],

@@ -96,19 +96,31 @@ describe('examples/deploy', () => {
     ];
   }
 
-  for (const [what, within3s, later, fires] of [
-    ['one caller in twelve waits 8 s', 11, 1, true],
-    ['everybody waits 1.2 s', 12, 0, false],
+  const LATE = { summary: 'More than one answer in twenty comes later than 3 s.' };
+  const LIMIT = {
+    summary: 'A call was ended by MAX_COST_PER_CALL or MAX_TOKENS_PER_CALL. See docs/costs.md.',
+  };
+  const limitsReached = (times: number): readonly object[] =>
+    ['cost', 'tokens'].map((limit) => ({
+      series: `layercode_call_limits_reached_total{limit="${limit}"}`,
+      values: limit === 'cost' ? `0x10 ${times}x20` : '0x31',
+    }));
+  for (const [what, alertname, input_series, exp_alerts] of [
+    [
+      'one caller in twelve waits 8 s', 'FirstWordsAreLate', answers(11, 1),
+      [{ exp_annotations: LATE }],
+    ],
+    ['everybody waits 1.2 s', 'FirstWordsAreLate', answers(12, 0), []],
+    [
+      'one call reaches its limit', 'CallsReachTheirLimit', limitsReached(1),
+      [{ exp_labels: { limit: 'cost' }, exp_annotations: LIMIT }],
+    ],
+    ['no call reaches its limit', 'CallsReachTheirLimit', limitsReached(0), []],
   ] as const) {
-    it(`${fires ? 'alerts' : 'does not alert'} if ${what}`, { skip: isMissing('promtool') }, (t) => {
-      const exp_alerts = fires
-        ? [{ exp_annotations: { summary: 'More than one answer in twenty comes later than 3 s.' } }]
-        : [];
-      const test = {
-        interval: '1m',
-        input_series: answers(within3s, later),
-        alert_rule_test: [{ eval_time: '20m', alertname: 'FirstWordsAreLate', exp_alerts }],
-      };
+    const verb = exp_alerts.length > 0 ? 'alerts' : 'does not alert';
+    it(`${verb} if ${what}`, { skip: isMissing('promtool') }, (t) => {
+      const alert_rule_test = [{ eval_time: '20m', alertname, exp_alerts }];
+      const test = { interval: '1m', input_series, alert_rule_test };
       const path = join(folder(t), 'alerts-test.yaml');
       const rules = { rule_files: [join(FOLDER, 'alerts.yaml')], tests: [test] };
       writeFileSync(path, yaml.stringify(rules));
