@@ -392,6 +392,49 @@ describe('bench', () => {
   });
 });
 
+/** Sorts before those of the imports that stand below it. */
+function rankOf(path: string): string {
+  return path.startsWith('.') ? `1 ${9 - path.split('../').length} ${path}` : `0 ${path}`;
+}
+
+const PARAMETERS =
+  /^( *)(?:(?:export|async|static|function\*?|get|set) )*#?\w+(?:<.*>)?\(\n((?:\1 .*\n)+)\1\)(?::| \{)/gm;
+
+describe('how src is laid out', () => {
+  const sources = files.map((file) => ({ file, text: readFileSync(join(SRC, file), 'utf8') }));
+  const wrong = (isWrong: (text: string) => boolean): string[] =>
+    sources.filter(({ text }) => isWrong(text)).map(({ file }) => file);
+
+  it("imports Node's modules, then, after a blank line, the nearest files last, by path", () => {
+    assert.deepEqual(wrong((text) => {
+      const [block = ''] = /^import\b[^;]*;\n(?:\n?import\b[^;]*;\n)*/m.exec(text) ?? [];
+      const groups = block.split('\n\n').map((group) =>
+        [...group.matchAll(/'([^']+)'(?: with [^;]*)?;/g)].map(([, path = '']) => rankOf(path)));
+      const ranks = groups.flat().sort();
+      const expected = ['0', '1'].map((kind) => ranks.filter((rank) => rank.startsWith(kind)));
+      return groups.join('\n') !== expected.filter(({ length }) => length > 0).join('\n');
+    }), []);
+  });
+
+  it('imports values, then types, each by the alphabet', () => {
+    assert.deepEqual(wrong((text) =>
+      [...text.matchAll(/^import (?:type )?\{([^}]*)\}/gm)].some(([, names = '']) => {
+        const ranks = names.split(',').map((name) => name.trim()).filter(Boolean)
+          .map((name) => `${name.startsWith('type ') ? 1 : 0} ${name.toLowerCase()}`);
+        return ranks.join() !== ranks.toSorted().join();
+      })), []);
+  });
+
+  it('begins a line with an operator, and ends none with it', () =>
+    assert.deepEqual(wrong((text) => /^(?! *(?:\*|\/\/)).* (?:&&|\|\||\?\?)$/m.test(text)), []));
+
+  it('has all parameters beside the name, or one on each line', () => {
+    const isShared = /^ *(?:\w+|\{.*\})\??: [^,<({]*, ./m;
+    assert.deepEqual(wrong((text) =>
+      [...text.matchAll(PARAMETERS)].some(([, , lines = '']) => isShared.test(lines))), []);
+  });
+});
+
 /** A text in quotes, or a regular expression. */
 const LITERAL =
   /'(?:[^'\\]|\\.)*'|"(?:[^"\\]|\\.)*"|`(?:[^`\\]|\\.)*`|\/(?![/*])(?:[^/\\\[]|\\.|\[(?:[^\]\\]|\\.)*\])+\//g;

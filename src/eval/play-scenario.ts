@@ -87,7 +87,10 @@ class Play {
   #conversation = 0;
 
   constructor(
-    scenario: Scenario, options: PlayOptions, stage: Stage, notebook: Notebook,
+    scenario: Scenario,
+    options: PlayOptions,
+    stage: Stage,
+    notebook: Notebook,
     access: { readonly secret: string; readonly key: string },
   ) {
     this.#scenario = scenario;

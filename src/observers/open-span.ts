@@ -12,7 +12,10 @@ export class OpenSpan {
   readonly #context: OtelContext;
 
   constructor(
-    api: OpenTelemetry, tracer: OtelTracer, parent: OtelContext, name: string,
+    api: OpenTelemetry,
+    tracer: OtelTracer,
+    parent: OtelContext,
+    name: string,
     options: OtelSpanOptions,
   ) {
     this.#api = api;

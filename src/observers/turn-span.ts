@@ -22,7 +22,10 @@ export class TurnSpan implements TurnFollower {
 
   /** `attempt` calls what may throw. `ended` is told of the end. */
   constructor(
-    turn: TracedTurn, self: OpenSpan, costOf: CostOf, attempt: (step: () => void) => void,
+    turn: TracedTurn,
+    self: OpenSpan,
+    costOf: CostOf,
+    attempt: (step: () => void) => void,
     ended: (outcome: TurnEnded['outcome']) => void,
   ) {
     this.#turn = turn;
