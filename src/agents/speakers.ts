@@ -1,16 +1,17 @@
 import { redactorsIn } from '../redaction/finder.ts';
-import type { Agent } from './agent.ts';
+import { HandOverError } from '../tools/tool-hand-over-error.ts';
+import type { BoundAgent } from './agent.ts';
 
 /** The agents that may speak in the turns of one path. */
 export class Speakers {
   /** The path's own agent. It speaks unless the conversation was handed over. */
-  readonly own: Agent;
+  readonly own: BoundAgent;
   /** The name that it is served under. Undefined for an app's only agent. */
   readonly ownName: string | undefined;
   /** All agents of the server, by name. */
-  readonly all: ReadonlyMap<string, Agent>;
+  readonly all: ReadonlyMap<string, BoundAgent>;
 
-  constructor(own: Agent, ownName?: string, all: ReadonlyMap<string, Agent> = new Map()) {
+  constructor(own: BoundAgent, ownName?: string, all: ReadonlyMap<string, BoundAgent> = new Map()) {
     this.own = own;
     this.ownName = ownName;
     this.all = all;
@@ -20,25 +21,25 @@ export class Speakers {
    * The agent of that name, if a conversation can be handed over to it: it has the state of the
    * path's own agent, or none, and redacts nothing that this one does not. Undefined for any other.
    */
-  find(name: string): Agent | undefined {
+  find(name: string): BoundAgent | undefined {
     const agent = this.all.get(name);
     const fits = agent === undefined || (this.sharesState(agent) && this.redactsFor(agent));
     return fits ? agent : undefined;
   }
 
   /** Whether the agent has the state of the path's own agent, or none. */
-  sharesState({ state }: Agent): boolean {
+  sharesState({ state }: BoundAgent): boolean {
     return state === undefined || state === this.own.state;
   }
 
   /** Whether the path's own agent redacts what this one wants to have redacted. */
-  redactsFor({ redact }: Agent): boolean {
+  redactsFor({ redact }: BoundAgent): boolean {
     const own = redactorsIn(this.own.redact);
     return redactorsIn(redact).every((redactor) => own.includes(redactor));
   }
 
   /** The agent that speaks under a name. */
-  named(name: string): Agent {
+  named(name: string): BoundAgent {
     return this.find(name) ?? this.own;
   }
 }
@@ -47,23 +48,6 @@ export class Speakers {
 export const MAX_HAND_OVERS = 3;
 
 const MAX_SHOWN_LENGTH = 64;
-
-type Code =
-  | 'ERR_HAND_OVER_AGENT'
-  | 'ERR_HAND_OVER_STATE'
-  | 'ERR_HAND_OVER_REDACT'
-  | 'ERR_HAND_OVER_REPEATED';
-
-/** A hand-over was refused: the agent that speaks continues. Its model is told the message. */
-export class HandOverError extends Error {
-  override readonly name = 'HandOverError';
-  readonly code: Code;
-
-  constructor(code: Code, message: string) {
-    super(message);
-    this.code = code;
-  }
-}
 
 /** The agent that speaks in a turn, and the hand-overs of that turn. */
 export interface HandOverStanding {
@@ -86,7 +70,11 @@ export function checkHandOver(
   if (next === undefined) {
     const shown = JSON.stringify(agent.slice(0, MAX_SHOWN_LENGTH));
     const others = all.size === 0 ? 'this one is the only one' : listed(all, speaker);
-    throw new HandOverError('ERR_HAND_OVER_AGENT', `there is no agent ${shown}; ${others}`);
+    throw new HandOverError(
+      'ERR_HAND_OVER_AGENT',
+      `there is no agent ${shown}; ${others}`,
+      `there is no agent of that name; ${others}`,
+    );
   }
   if (agent === speaker) throw repeated(`you are the agent "${agent}" yourself`);
   if (!speakers.sharesState(next)) {

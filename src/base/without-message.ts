@@ -1,6 +1,7 @@
 import { framesOf } from './stack-frames.ts';
 
 const MAX_CAUSES = 4;
+const NOT_SHOWN = '[not shown: it may quote the caller]';
 /**
  * A stack line that names a place in code. Lines of a message may look like the beginning of one.
  */
@@ -8,23 +9,23 @@ const FRAME = /^at .*[:(](?:\d+:\d+|native|<anonymous>)\)?$/;
 
 /**
  * The loggable part of an error thrown by user code: its name, code and stack, and those of its
- * causes. Never its message, which may quote the caller. Undefined for anything that is not an
- * error, and for one whose fields throw when they are read.
+ * causes. As its own message may quote the caller, `message` takes its place. Undefined for
+ * anything that is not an error, and for one whose fields throw when they are read.
  */
-export function withoutMessage(error: unknown): Error | undefined {
+export function withoutMessage(error: unknown, message: string = NOT_SHOWN): Error | undefined {
   try {
-    return partsOf(error, 0);
+    return partsOf(error, message, 0);
   } catch {
     return undefined; // the failure of user code is reported, whatever it threw
   }
 }
 
-function partsOf(error: unknown, depth: number): Error | undefined {
+function partsOf(error: unknown, message: string, depth: number): Error | undefined {
   if (!(error instanceof Error)) return undefined;
-  const bare: Error & { code?: unknown } = new Error('');
+  const bare: Error & { code?: unknown } = new Error(message);
   bare.name = String(error.name);
   if ('code' in error) bare.code = error.code;
   bare.stack = framesOf(error).filter((line) => FRAME.test(line)).join('\n');
-  if (depth < MAX_CAUSES) bare.cause = partsOf(error.cause, depth + 1);
+  if (depth < MAX_CAUSES) bare.cause = partsOf(error.cause, NOT_SHOWN, depth + 1);
   return bare;
 }

@@ -546,7 +546,7 @@ function addOver(
 
 /** A tool call whose outcome is unknown. */
 export interface LostCall {
-  /** Undefined unless it acts once: a model may have called any other by any words. */
+  /** For a call that does not act once, what the model called: it may have made up the name. */
   readonly tool: string | undefined;
   /** Undefined if its arguments were not JSON. */
   readonly idempotencyKey: string | undefined;
@@ -575,8 +575,17 @@ function lostCallsOf(
       (key, process) => isClaimed(key) || isRunning(key, process, turn.arrivedAt),
     ))
       if (!lost.has(message.key))
-        lost.set(message.key ?? message, { tool: undefined, idempotencyKey: message.key });
+        lost.set(message.key ?? message, {
+          tool: calledIn(turn, message.toolCallId), idempotencyKey: message.key,
+        });
   return [...lost.values()];
+}
+
+function calledIn({ messages = [] }: TurnRecord, toolCallId: string): string | undefined {
+  const calls = messages.flatMap((message) =>
+    message.role === 'assistant' ? (message.toolCalls ?? []) : [],
+  );
+  return calls.findLast(({ id }) => id === toolCallId)?.name;
 }
 
 /**

@@ -14,6 +14,7 @@ import type { ToolCallingTurn, ToolHost } from './tool-calling-turn.ts';
 import { EarlierToolCalls, type KnownToolCall } from './tool-calls-earlier.ts';
 import { NotedToolCalls, toolNameOf, type NotedToolCall } from './tool-calls-noted.ts';
 import type { ToolCallResult } from './tool-calls-running.ts';
+import { HandOverError } from './tool-hand-over-error.ts';
 import { NotDone } from './tool-not-done.ts';
 import { ToolResultError } from './tool-result.ts';
 import type { ToolOutcome, ToolRun } from './tool-run.ts';
@@ -372,8 +373,9 @@ export class ToolCalls {
   #failed(call: NotedToolCall, error: unknown): ToolCallResult {
     const { conversationId, turnId, log } = this.#turn;
     call.failure ??= { error };
-    const logged = { conversationId, turnId, tool: toolNameOf(call), reason: reasonOf(error) };
-    log.warn('tool failed', { ...logged, error: withoutMessage(error) });
+    const reason = reasonOf(error);
+    const logged = { conversationId, turnId, tool: toolNameOf(call), reason };
+    log.warn('tool failed', { ...logged, error: withoutMessage(error, reason) });
     return {
       state: 'completed',
       content: JSON.stringify({ error: messageOf(error) }),
@@ -415,7 +417,7 @@ export function noteUnknown(
 
 /** In words, if the error is one of ours. Any other may quote the caller. */
 function reasonOf(error: unknown): string | undefined {
-  if (error instanceof ToolResultError) return error.loggable;
+  if (error instanceof ToolResultError || error instanceof HandOverError) return error.loggable;
   return error instanceof ToolTimeout || error instanceof StateError ? error.message : undefined;
 }
 

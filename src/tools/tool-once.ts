@@ -1,4 +1,4 @@
-// Checks of an app's agents that concern tools which act once per conversation.
+// What is known of the tools of an app's agents, above all of those that act once.
 
 /** What an app has to know about a tool. */
 export interface KnownTool {
@@ -32,6 +32,12 @@ export function checkOnceTools(agents: Iterable<ToolOwner>): void {
     const cure = 'share one, or give them different names';
     throw new TypeError(`two tools are called "${tool.name}", and one acts once: ${cure}`);
   }
+}
+
+/** Whether one of the agents has a tool of that name, as far as is known. */
+export function hasTool(agents: Iterable<ToolOwner>, name: string): boolean {
+  for (const tool of toolsOf(agents)) if (tool.name === name) return true;
+  return false;
 }
 
 function* toolsOf(agents: Iterable<ToolOwner>): Generator<KnownTool> {

@@ -15,6 +15,7 @@ import type { OpenedTurn, TurnClaim, TurnSettlement } from '../conversations/rul
 import { nextRunId } from '../conversations/turn-record.ts';
 import type { Logger } from '../log.ts';
 import { noteUnknown, type ToolCalls } from '../tools/tool-calls.ts';
+import { hasTool } from '../tools/tool-once.ts';
 import type { Answers } from '../tools/tool-question.ts';
 import { AgentRun } from './agent-run.ts';
 import { startClock } from './clock.ts';
@@ -473,8 +474,11 @@ export class Turn implements TurnRun, DeliveredTurn {
     }
     for (const run of opened.endedElsewhere) host.others?.interrupt(conversationId, run);
     if (opened.takenOver !== undefined) host.others?.takeOver(conversationId, opened.takenOver);
-    for (const { tool = 'unknown', idempotencyKey } of opened.lostCalls)
+    for (const { tool: called = '', idempotencyKey } of opened.lostCalls) {
+      const { own, all } = host.speakers;
+      const tool = hasTool([own, ...all.values()], called) ? called : 'unknown';
       noteUnknown(host, this.log, { conversationId, tool, idempotencyKey });
+    }
     this.liveState = host.states?.enter(conversationId, opened);
     this.#restoreSpeaker(opened.agent);
     // The platform reports that a completed turn was cut. Any other cut was told at the time.

@@ -220,7 +220,7 @@ describe('a call that goes wrong', () => {
     assert.equal(lines.length, 1);
     assert.match(
       lines[0] ?? '',
-      /"tool":"weather","error":\{"name":"Error","message":"","stack":"at .*tool-loop-failures\.test\.ts:\d+/,
+      /"tool":"weather","error":\{"name":"Error","message":"\[not shown: it may quote the caller\]","stack":"at .*tool-loop-failures\.test\.ts:\d+/,
     );
   });
 

@@ -375,6 +375,8 @@ describe('a hand-over that cannot be', () => {
       assert.match((JSON.parse(content) as { error: string }).error, error);
       const failed = await log.next('tool failed');
       assert.deepEqual((failed['error'] as { code?: unknown }).code, code);
+      const reason = /^(there is no agent of that name|the agent "stranger"|you are the agent)/;
+      assert.match(String(failed['reason']), reason);
       assert.equal(await says(caller, 'And?'), 'Still me.');
     });
   }

@@ -326,6 +326,9 @@ describe('a call whose process died', () => {
     assert.match(await ended(await served.deliver()), /outcome unknown/);
     assert.equal(served.runs.all.length, 0);
     assert.deepEqual((await served.results())[0], ['unknown', '{"error":"outcome unknown"}']);
+    // Nobody knows the agent's tools, and what the model called may be a caller's words.
+    const line = served.logLines.find((one) => one.includes('tool call is unknown')) ?? '';
+    assert.match(line, /"tool":"unknown"/);
   });
 
   it('is started again under the same key where its tool is repeatable', async (t) => {
@@ -355,10 +358,12 @@ describe('a call whose process died', () => {
         return results.at(-1)?.content ?? 'no result';
       });
       const agent = defineAgent({ name: 'cashier', prompt: 'Be brief.', model, tools: [pay] });
-      const { client } = serve(t, agent, { store });
+      const { client, logLines } = serve(t, agent, { store });
       const said = await (await client.post(messageEvent({ text: 'pay' }))).text();
       assert.equal(said.includes('paid'), repeatable);
       assert.deepEqual(keys, repeatable ? [key] : []);
+      const line = logLines.find((one) => one.includes('tool call is unknown')) ?? '';
+      assert.match(line, /"tool":"pay"/);
     });
   }
 });
