@@ -19,7 +19,9 @@ import { contentsOf, typesOf, within } from './fixtures/app.ts';
 import { TYPESCRIPT } from './fixtures/typescript.ts';
 import { calls, dataOf, outline, toolNames } from './agents/model-app.ts';
 
-import '../examples/agent.test.ts'; // its tests are tests of this file
+// Their tests are tests of this file.
+import '../examples/agent.test.ts';
+import '../examples/cashier.test.ts';
 
 const SECRET = 'whsec_examples_0123456789';
 
@@ -50,7 +52,10 @@ describe('examples/', () => {
   const triedWithPeers = ['ai-sdk.ts', 'pizza.test.ts', 'pizza.ts'];
 
   it('holds no file that is not tried here or by npm run test:peers', () => {
-    const triedHere = ['agent.test.ts', 'custom-server.ts', 'model-agent.ts', 'my-agent.ts'];
+    const triedHere = [
+      'agent.test.ts', 'bank.ts', 'cashier.test.ts', 'cashier.ts', 'custom-server.ts',
+      'model-agent.ts', 'my-agent.ts',
+    ];
     assert.deepEqual(files.toSorted(), [...triedHere, ...triedWithPeers].toSorted());
   });
 
