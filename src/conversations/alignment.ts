@@ -1,4 +1,4 @@
-// Finds the exchanges of a platform's transcript among ours.
+// Matches the exchanges of a platform's transcript with our own.
 
 import {
   beginningOf, lettersOf, likenessOf, saysSame, type Beginning, type Likeness,
@@ -8,24 +8,24 @@ import {
 export interface Exchange {
   /** Undefined for what was said before the caller's first words. */
   readonly words: string | undefined;
-  /** One of ours is '' for a turn that said nothing, or nothing yet. */
+  /** In ours, '' stands for a turn that has said nothing, or nothing yet. */
   readonly replies: readonly string[];
 }
 
 /** Indices of an exchange of theirs and of the same one of ours. */
 export type Pair = readonly [theirs: number, ours: number];
 
-/** More of ours are not looked at. */
+/** How many of our last exchanges are compared. */
 const MOST_OURS = 60;
 
 /**
- * The exchanges that are in both lists, oldest first: from the last one back to the first place
- * that is certain. That is two exchanges in a row, or one that is the first of both lists. Without
- * such a place, it is the oldest exchange whose words are there once in each. Empty if no place is
+ * Pairs the exchanges that are in both lists, oldest first. The pairs begin at the newest place
+ * that is certainly the same in both: two exchanges in a row, or the first one of both lists.
+ * Without such a place, they begin at the oldest exchange that fits no other. Empty if no place is
  * certain.
  *
- * `ours` and `theirs` are in order. What the caller said decides; where words repeat, so do the
- * replies.
+ * Both lists are in order. Exchanges are compared by the caller's words and, where these repeat, by
+ * the replies.
  */
 export function align(theirs: readonly Exchange[], ours: readonly Exchange[]): readonly Pair[] {
   const skipped = Math.max(0, ours.length - MOST_OURS);
@@ -53,13 +53,13 @@ class Compared {
     return this.#exchange.words !== undefined;
   }
 
-  /** A text that is equal for exchanges with the same words. '' for one without. */
+  /** Equal for exchanges with the same words. '' for one without words. */
   get key(): string {
     const { words = '' } = this.#exchange;
     return (this.#key ??= lettersOf(words) || words);
   }
 
-  /** How each reply begins that has a word. */
+  /** The beginning of each reply that has a word. */
   get beginnings(): readonly Beginning[] {
     return (this.#beginnings ??= this.#exchange.replies
       .map(beginningOf)
@@ -72,9 +72,9 @@ function compared(exchange: Exchange): Compared {
 }
 
 /**
- * The last two exchanges, if both lists end with the same two, and the caller's words differ in
- * them. So it is nearly always, and only the end of the lists has to be looked at. Otherwise
- * undefined. Indices in `ours` are counted from the end of what is given.
+ * Pairs the last two exchanges, if both lists end with the same two and the caller's words differ
+ * between them. This is nearly always so, and needs only the ends of the lists. Otherwise
+ * undefined.
  */
 export function alignEnds(
   theirs: readonly Exchange[],
@@ -93,8 +93,8 @@ export function alignEnds(
 }
 
 /**
- * Compares one by one from the end, without the last `behind` of ours. Words that repeat are not
- * enough: they may have been said once more in one list.
+ * Pairs one by one from the end, without the last `behind` of ours. Repeated words alone prove
+ * nothing: one list may have them once more.
  */
 function pairsFromEnd(
   theirs: readonly Compared[],
@@ -111,7 +111,7 @@ function pairsFromEnd(
     if (!isSame(their, our) || !repliesAgree(their, our)) return undefined;
     pairs.unshift([i, j]);
     if (newer === undefined || isSame(their, newer)) continue;
-    // Without our newest exchange, the two in a row may be others than those that were said last.
+    // If our newest exchange is left out, two in a row may be earlier ones with the same words.
     const isCertain =
       behind === 0 || pairs.slice(0, 2).some((pair) => fitsOnly(pair, theirs, ours));
     if (isCertain) return pairs;
@@ -129,7 +129,7 @@ function isAnchor(pairs: readonly Pair[], index: number): boolean {
 }
 
 /**
- * Whether replies to equal words at the end of theirs are more like those at the end of ours than
+ * Whether the last replies of theirs to repeated words are more like the last ones of ours than
  * like those before.
  */
 function areMoreLikeNewer(theirs: readonly Compared[], ours: readonly Compared[]): boolean {
@@ -143,7 +143,7 @@ function areMoreLikeNewer(theirs: readonly Compared[], ours: readonly Compared[]
   return gain > 0;
 }
 
-/** Whether one exchange of ours with the same words is more like theirs than another one. */
+/** Whether `one` has the same words as `their`, and replies more like its than those of `other`. */
 function isMoreLike(
   their: Compared | undefined,
   one: Compared | undefined,
@@ -153,7 +153,7 @@ function isMoreLike(
   return isSame(their, one) && similarity(their, one) > similarity(their, other);
 }
 
-/** Whether no other exchange with the same words is as much like either. */
+/** Whether the two are more alike than either is like any other with the same words. */
 function fitsOnly([i, j]: Pair, theirs: readonly Compared[], ours: readonly Compared[]): boolean {
   const [their, our] = [theirs[i], ours[j]];
   if (their?.hasWords !== true || our === undefined) return false;
@@ -166,7 +166,7 @@ function fitsOnly([i, j]: Pair, theirs: readonly Compared[], ours: readonly Comp
   );
 }
 
-/** The pairs from the place on that is certain. */
+/** The pairs from the certain place on: see `align`. */
 function fromAnchor(
   found: readonly Pair[],
   theirs: readonly Compared[],
@@ -177,12 +177,12 @@ function fromAnchor(
   const anchor = newest >= 0 ? newest : pairs.findIndex((pair) => fitsOnly(pair, theirs, ours));
   if (anchor >= 0) return pairs.slice(anchor);
   const [their, our] = [theirs[0], ours[0]];
-  // Equal words were paired with later ones.
+  // They may have been paired with later exchanges that have the same words.
   const areFirst = their?.hasWords === true && our !== undefined && isSame(their, our);
   return areFirst && repliesAgree(their, our) ? [[0, 0]] : [];
 }
 
-/** Of equal exchanges of ours the first one behind the pair before: then none is lacking there. */
+/** If several of ours are equal, pairs the one that directly follows the pair before. */
 function inARow(
   pairs: readonly Pair[],
   theirs: readonly Compared[],
@@ -200,8 +200,9 @@ function inARow(
 }
 
 /**
- * Whether their list was cut in front behind words of the caller's: the agent's words that it
- * begins with were said before the next pair, and not at the beginning of the call.
+ * Whether the beginning of their list was cut off, up to some words of the caller's. Then the
+ * agent's words that it begins with belong just before the second pair, and not to the beginning of
+ * the call.
  */
 function beginsInside(
   [first, second]: readonly Pair[],
@@ -214,7 +215,7 @@ function beginsInside(
   return !their.hasWords && similarity(their, before) > similarity(their, our);
 }
 
-/** Whether their list was cut in front between the caller's words and the replies to them. */
+/** Whether the beginning of their list was cut off between the caller's words and the replies. */
 function isCutBehindWords(their: Compared, our: Compared): boolean {
   return !their.hasWords && our.hasWords && similarity(their, our) > 0;
 }
@@ -228,7 +229,7 @@ export function repliesAreAlike(their: Exchange, our: Exchange): boolean {
   return similarity(compared(their), compared(our)) > 0;
 }
 
-/** False if the replies are certain to be others: then the words were said twice. */
+/** False if the replies certainly differ: then the caller said the same words twice. */
 function repliesAgree(their: Compared, our: Compared): boolean {
   return similarity(their, our) >= 0;
 }
@@ -248,18 +249,20 @@ function similarity({ beginnings: told }: Compared, { beginnings: said }: Compar
 
 /** Agreeing words count more than any replies. */
 const WORDS_COUNT = 8;
-/** What replies count that differ, that say nothing, and those that are more and more alike. */
+/** What replies add to a score: different ones, empty ones, and two degrees of likeness. */
 const REPLIES_COUNT = { '-1': -4, 0: 0, 1: 2, 2: 6 } as const;
 
-/** What a pair counts. Without words only replies say that two exchanges are the same. */
+/** The score of a pair. Without words, only replies show that two exchanges are the same. */
 function gainOf(hasWords: boolean, alike: -1 | Likeness): number {
   return !hasWords && alike < 1 ? 0 : WORDS_COUNT + REPLIES_COUNT[alike];
 }
 
-/** The most pairs that are in order. Of several such lists the one with the newest pairs. */
+/**
+ * The best-scoring list of pairs in order. Of several equal lists, the one with the newest pairs.
+ */
 function longestCommon(theirs: readonly Compared[], ours: readonly Compared[]): readonly Pair[] {
   const width = ours.length + 1;
-  /** The best count for what comes before theirs[i] and ours[j], at i * width + j. */
+  /** The best score for what comes before theirs[i] and ours[j], at i * width + j. */
   const best = new Int32Array((theirs.length + 1) * width);
   const gains = new Int8Array(best.length);
   for (const [i, their] of theirs.entries()) {

@@ -42,7 +42,7 @@ function removeOldest(conversation: Conversation, bounds: ConversationBounds): v
   }
 }
 
-/** What a platform has discarded goes first, the oldest before the others. */
+/** Removes turns that the platform has discarded, the oldest first. */
 function forgetDiscarded(conversation: Conversation, bounds: ConversationBounds): void {
   const { turns } = conversation;
   for (let index = 0; index < turns.length - 1 && !isWithin(conversation, bounds); ) {
@@ -51,7 +51,7 @@ function forgetDiscarded(conversation: Conversation, bounds: ConversationBounds)
   }
 }
 
-/** Turns count too, because a turn without messages still takes room. */
+/** Turns count too, because a turn without messages still takes space. */
 function countOf({ messageCount, turns }: Conversation): number {
   return Math.max(messageCount, turns.length);
 }

@@ -1,5 +1,5 @@
-// What models were sent and answered over the turns of a call. The first request of a turn is kept
-// as the difference from the last one of the turn before.
+// What models were sent, and what they answered, over the turns of a call. The first request of a
+// turn is kept as the difference from the last one of the turn before.
 
 import type { Json, JsonObject } from '../base/json.ts';
 import {
@@ -10,7 +10,7 @@ import { add, subtract, type Conversation } from './conversation.ts';
 import type { TurnFigures } from './turn-figures.ts';
 import type { TurnRecord } from './turn-record.ts';
 
-/** Most of all turns of a session, as bytes of JSON. */
+/** The most that is kept for all turns of a session together, in bytes of JSON. */
 export const MAX_CAPTURED_PER_CALL = 4_194_304;
 
 /** A request to a model, and its answer. */
@@ -22,13 +22,13 @@ export interface Exchange {
   readonly answered: Json;
 }
 
-/** As much of a turn's record as is needed to tell its requests. */
+/** The part of a turn's record that its requests are read from. */
 interface TurnWithRequests {
   readonly id: string;
   readonly figures?: { readonly captured?: CapturedTurn | undefined } | undefined;
 }
 
-/** What models were sent in these turns and answered, in order, whole again. */
+/** The requests of these turns and their answers, in order, whole again. */
 export function exchangesIn(turns: readonly TurnWithRequests[]): readonly Exchange[] {
   return [...wholeTurns(turns)].flatMap(([{ id: turnId }, whole]) =>
     whole.map(({ body: { fields, messages }, answer = null }) => ({
@@ -37,7 +37,7 @@ export function exchangesIn(turns: readonly TurnWithRequests[]): readonly Exchan
   );
 }
 
-/** The figures of a turn that is settled, as they are kept: within the bounds. */
+/** The figures of a settled turn, cut to the bounds. */
 export function withinBounds(
   figures: TurnFigures,
   { turns }: Conversation,
@@ -53,8 +53,8 @@ export function withinBounds(
 }
 
 /**
- * Makes requests whole that differ from one in a turn which `isGone`: its requests will be others,
- * or it was removed. `before` are the turns as they were.
+ * Makes requests whole that are kept as the difference from a turn which `isGone`: it was removed,
+ * or its requests are about to change. `before` are the turns as they were.
  */
 export function makeWhole(
   conversation: Conversation,
@@ -81,7 +81,7 @@ export function makeWhole(
   }
 }
 
-/** The same, without its requests, if the session has no room for them. */
+/** What is kept of a turn, without its requests if the session has no room for them. */
 function withinCall(
   kept: CapturedTurn,
   turns: readonly TurnRecord[],
@@ -99,7 +99,7 @@ function ofSession(turns: readonly TurnRecord[], sessionId: string): readonly Tu
   return turns.filter(({ figures }) => figures?.sessionId === sessionId);
 }
 
-/** The requests of each turn that has some. A turn comes after that from which it differs. */
+/** The whole requests of each turn that has any. What a turn differs from comes before it. */
 function wholeTurns<T extends TurnWithRequests>(
   turns: readonly T[],
 ): Map<T, readonly WholeRequest[]> {

@@ -1,12 +1,12 @@
-// What models were sent and answered in a turn: each request as the difference from the one before,
-// the first one as the difference from the last one of an earlier turn.
+// What models were sent in a turn, and what they answered. Each request is kept as the difference
+// from the one before, the first one as the difference from the last request of an earlier turn.
 
 import { createHash } from 'node:crypto';
 
 import { isObject } from '../base/fields.ts';
 import { parseJson, type Json, type JsonObject } from '../base/json.ts';
 
-/** Most of one turn, as bytes of JSON. Requests that go beyond it are left out. */
+/** The most that is kept of one turn, in bytes of JSON. Requests beyond that are left out. */
 export const MAX_CAPTURED_PER_TURN = 262_144;
 /** One request to a model, and its answer. */
 export interface CapturedRequest {
@@ -16,7 +16,7 @@ export interface CapturedRequest {
   readonly fields?: JsonObject;
   /** Fields that the request before had. */
   readonly withoutFields?: readonly string[];
-  /** How many messages it begins with as the request before. Missing: none. */
+  /** How many messages at its beginning are those of the request before. Missing: none. */
   readonly sameMessages?: number;
   /** The messages that follow. */
   readonly messages: readonly Json[];
@@ -26,8 +26,8 @@ export interface CapturedRequest {
 /** What was captured of a turn. */
 export interface CapturedTurn {
   /**
-   * Whose last request the first one differs from: an earlier turn of the same session. Missing:
-   * nobody's, so that it is whole.
+   * The earlier turn of the same session whose last request the first one here differs from.
+   * Missing if the first one is whole.
    */
   readonly after?: { readonly turnId: string; readonly hash: string };
   /** Of the JSON of all requests. */
@@ -41,7 +41,7 @@ export interface CapturedTurn {
 export interface SentRequest {
   /** JSON. Undefined if that is not known. */
   readonly body: string | undefined;
-  /** What the model has answered, as far as it came. */
+  /** The model's answer, as far as it arrived. */
   readonly answer: object | undefined;
 }
 
@@ -51,7 +51,7 @@ export interface Body {
   readonly messages: readonly Json[];
 }
 
-/** A request that can be told without those before it. */
+/** A request that can be read without those before it. */
 export interface WholeRequest {
   /** Its place among the turn's `requests`, from 0. */
   readonly request: number;
@@ -72,7 +72,7 @@ export function captured(requests: readonly SentRequest[]): CapturedTurn | undef
 
 /**
  * Each request as the difference from the one before, the first one from `base`. Leaves out those
- * that have no room in so many bytes.
+ * that do not fit into `maxBytes`.
  */
 export function capturedTurn(
   whole: readonly WholeRequest[],
@@ -102,8 +102,8 @@ export function capturedTurn(
 }
 
 /**
- * The whole requests again, in order. `base`: the last body of the turn that it comes after. If
- * that is missing or is another one by now, they lack what they had in common with it.
+ * The whole requests again, in order. `base` is the last body of the turn that `after` names. If it
+ * is missing or has changed, they lack what they had in common with it.
  */
 export function wholeRequests(
   { after, requests }: CapturedTurn,

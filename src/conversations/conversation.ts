@@ -60,8 +60,8 @@ export interface Conversation {
    */
   stateOwner?: string;
   /**
-   * The state and the agent before the newest turn, which the platform may discard. Only where it
-   * asks for replies that it may never speak.
+   * The state and the agent before the newest turn, which the platform may discard. Only for
+   * platforms that ask for replies which they may never speak.
    */
   before?: { readonly turnId: string; readonly state?: string; readonly agent?: string };
   /** The caller of the last telephone call. */
@@ -177,7 +177,7 @@ export function removeTurn(conversation: Conversation, index: number): void {
   conversation.touched?.add(record);
   subtract(conversation, record);
   if (index === 0) {
-    // As `splice` would, without its arrays of what was removed.
+    // `splice` would allocate an array for what it removes.
     conversation.turns.shift();
     conversation.turnHashes.shift();
   } else {
@@ -199,7 +199,7 @@ export function rewrite(
   add(conversation, record);
 }
 
-/** What was heard of the turn is decided: its run has no say in it any more. */
+/** What was heard of the turn is final: its run can no longer change it. */
 export function settleForGood(conversation: Conversation, record: TurnRecord): void {
   if (record.isUnknown === undefined && record.isLeaving === undefined) return;
   delete record.isUnknown;
@@ -271,8 +271,8 @@ export function forgetHead(conversation: Conversation): void {
 }
 
 /**
- * Replaces the agent's state, unless `state` is undefined. False if another process has it by now:
- * state goes forward only.
+ * Replaces the agent's state, unless `state` is undefined. False if another process owns it by now:
+ * its state is newer.
  */
 export function keepState(
   conversation: Conversation,
@@ -286,7 +286,7 @@ export function keepState(
   return true;
 }
 
-/** The state and the agent are again those before a turn. */
+/** Restores the state and the agent from before a turn. */
 export function goBack(
   conversation: Conversation,
   { state, agent }: NonNullable<Conversation['before']>,
@@ -299,8 +299,8 @@ export function goBack(
 }
 
 /**
- * Puts back a state that a store has lost, unless it is undefined. Whoever opened the newest turn
- * may write it from now on.
+ * Puts back a state that a store has lost, unless it is undefined. From now on, the process that
+ * opened the newest turn may write it.
  */
 export function putBackState(conversation: Conversation, state: string | undefined): void {
   if (state === undefined) return;
@@ -379,7 +379,7 @@ function copyOf(message: Message): Message {
   return { ...message, toolCalls: message.toolCalls.map((call) => ({ ...call })) };
 }
 
-/** Whether an older version has written it. One of a newer version is left as it is. */
+/** Whether an older version wrote it. A conversation of a newer version is left as it is. */
 export function isOutdated({ format = 0 }: Partial<Conversation>): boolean {
   return format < FORMAT;
 }

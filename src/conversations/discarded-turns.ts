@@ -8,14 +8,14 @@ import { toolMessagesOf, type TurnRecord } from './turn-record.ts';
 export interface Place {
   /** Whether no other run and no other turn was there before. */
   readonly isNew: boolean;
-  /** Whether the state is again that before a discarded turn. */
+  /** Whether the state has gone back to what it was before a discarded turn. */
   readonly hasGoneBack: boolean;
 }
 
 /**
- * Gives a turn its number: that of the first turn that it replaces, otherwise the next one. It does
- * not replace a discarded turn that others follow. The state and the agent go back to those before
- * the newest turn, if that was discarded and none of its tools has changed anything.
+ * Gives a turn its number: that of the first turn it replaces, otherwise the next one. A discarded
+ * turn that others follow is not replaced. If the newest turn was discarded, the state and the
+ * agent go back to those before it, unless a tool of a discarded turn has changed anything.
  */
 export function takePlace(
   conversation: Conversation,
@@ -45,7 +45,7 @@ export function takePlace(
 export interface EarlierToolCall extends ToolMessage {
   /**
    * Set on a wire whose turns replace others: what was called, by which agent, and whether by a
-   * turn of another place. That gave it another key than the same call has now.
+   * turn of another place. Such a call had a different key from the one it would have now.
    */
   readonly of?: {
     readonly call: ToolCall;
@@ -56,10 +56,10 @@ export interface EarlierToolCall extends ToolMessage {
 
 /**
  * The calls that were made in a turn's place, by its earlier runs and by the turns it replaces.
- * Interrupted ones are left out. Of equal calls the last one says what is known.
+ * Interrupted ones are left out. Of equal calls, the most certain comes last.
  *
- * Where the state `hasGoneBack`, calls of replaced turns that may run again do so: what they have
- * noted in the state is gone.
+ * If the state `hasGoneBack`, repeatable calls of replaced turns are left out, too, and so run
+ * again: what they noted in the state is gone.
  */
 export function callsAtPlace(
   { turns }: Conversation,
@@ -77,7 +77,7 @@ export function callsAtPlace(
     .sort((a, b) => certaintyOf(a) - certaintyOf(b));
 }
 
-/** The turn and those that it replaces. Several are replaced if their words come joined. */
+/** The turn and those it replaces: several, if the platform has joined their words. */
 function turnsAtPlace(turns: readonly TurnRecord[], record: TurnRecord): readonly TurnRecord[] {
   const { number: first = 0 } = record;
   const own = turns.indexOf(record);
@@ -104,15 +104,16 @@ function callsOf({ messages = [] }: TurnRecord, isOtherPlace: boolean): readonly
   });
 }
 
-/** A call that only waits for an equal one knows less than that. */
+/** A call that only waits for an equal one is less certain than that one. */
 function certaintyOf({ state, joins }: ToolMessage): number {
   if (state === 'completed') return 2;
   return joins === true ? 0 : 1;
 }
 
 /**
- * Undefined if it replaces none. A discarded turn that others follow is not replaced, nor one that
- * a turn of the transcript follows. `record` is the turn itself, if it is there yet.
+ * The number of the turn that another one replaces. Undefined if it replaces none. A discarded turn
+ * is not replaced if others follow it, even if only the transcript reports them. `record` is the
+ * other turn itself, if it has been added.
  */
 export function numberOfReplaced(
   turns: readonly TurnRecord[],
@@ -133,8 +134,9 @@ export function numberOfReplaced(
 }
 
 /**
- * Looks back to the last but one turn that was kept: their numbers grow, and no discarded turn
- * before that has a greater one. The newest turns are never trimmed.
+ * The number after the greatest so far. It is enough to look back to the last but one turn that was
+ * kept: numbers of kept turns grow, and no discarded turn before that has a greater one. The newest
+ * turns are never trimmed.
  */
 export function nextNumber(turns: readonly TurnRecord[]): number {
   let [last, kept] = [0, 0];
@@ -147,8 +149,8 @@ export function nextNumber(turns: readonly TurnRecord[]): number {
 }
 
 /**
- * Whether one of its tools has changed something outside, or may have. Handing over has not, as the
- * agent goes back. Nor has a call that only waited for another turn's.
+ * Whether a tool of the turn has changed something outside, or may have. A hand-over does not
+ * count, as the agent goes back. Nor does a call that only waited for another turn's.
  */
 function hasChangedThings(turn: TurnRecord): boolean {
   return toolMessagesOf(turn).some(

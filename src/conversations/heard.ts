@@ -43,7 +43,7 @@ export function noteHeard(
   const { turns } = conversation;
   const newest = newestBefore(conversation, beforeTurnId);
   const named = indexOf(conversation, interruption.turnId);
-  // An id that is not known here may be that of a newer turn, which another process added.
+  // An unknown id may be that of a newer turn, which another process added.
   if (named === -1 && interruption.turnId !== undefined && conversation.isBehind === true)
     return undefined;
   if (interruption.textHeard === undefined) return markInterrupted(conversation, turns[newest]);
@@ -87,7 +87,7 @@ export function cutOf({ record, wasCompleted }: HeardTurn): CutTurn | undefined 
   return wasCompleted ? { turnId: record.id, text: replyText(record) } : undefined;
 }
 
-/** Of several turns that came with the id, the platform means the newest. -1: it is not known. */
+/** Of several turns that came with the id, the platform means the newest. -1 if it is unknown. */
 function indexOf({ turns }: Conversation, turnId: string | undefined): number {
   return turnId === undefined ? -1 : turns.findLastIndex((turn) => cameWith(turn, turnId));
 }

@@ -1,16 +1,17 @@
-// Words that the caller said in several turns, and that come joined to one text; or the other way.
+// Words that the caller said in several turns and that the platform sends as one text, or the other
+// way round.
 
 import type { Exchange } from './alignment.ts';
 import { lettersOf } from './spoken-words.ts';
 
-/** More parts of one text are not looked for. */
+/** How many parts of one text are looked for. */
 const MOST_PARTS = 4;
-/** Nor are parts further back in a list than that. */
+/** How far back in a list they are looked for. */
 const MOST_EXCHANGES = 60;
 
 /**
- * The list with exchanges in a row joined whose words are one exchange's in the other list, but
- * only if each `mayGoOn` but the last. The list itself if there are none.
+ * Joins exchanges in a row whose words together are those of one exchange in the other list. All of
+ * them but the last must be ones that `mayGoOn`. Returns the list itself if there are none.
  */
 export function joinedAs<T extends Exchange>(
   list: readonly T[],
@@ -44,7 +45,7 @@ function countOfParts<T extends Exchange>(
   return 1;
 }
 
-/** How many of the last exchanges have parts of the words, if together they have all of them. */
+/** How many of the last exchanges say these words together. 0 if none do, or if one alone does. */
 export function countOfLastParts(words: string, list: readonly Exchange[]): number {
   const wanted = lettersOf(words);
   let key = '';

@@ -261,7 +261,7 @@ export class ConversationManager {
   }
 
   /**
-   * Stores the agent's state, as JSON text. False if another process has it by now, or if the
+   * Stores the agent's state, as JSON text. False if another process owns it by now, or if the
    * conversation was cleared. Rejects if the store does not confirm it.
    */
   saveState(

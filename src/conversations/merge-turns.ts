@@ -38,9 +38,9 @@ export function mergeTurns(conversation: Conversation, remembered: readonly Turn
 }
 
 /**
- * The same for turns that a change in vain has altered. Whatever becomes of that change, two things
- * are true: what tools returned, and how the run of a turn ended, unless the turn was still `open`
- * before the change, which then has ended it.
+ * The same for turns that were altered by a change which the store did not take. Two things are
+ * true even so: what tools returned, and how the run of a turn ended. But a turn that was still
+ * `open` before may have been ended by that change itself.
  */
 export function mergeAltered(
   conversation: Conversation,
@@ -58,8 +58,8 @@ export function mergeAltered(
 }
 
 /**
- * Where a turn belongs among others: after the last one that was added before it. Also after all
- * that do not say when they were added: older versions did not note it.
+ * The index at which a turn belongs among others: after the last one that was added before it, and
+ * after all without a time, which older versions did not note.
  */
 export function placeOf(turn: TurnRecord, turns: readonly TurnRecord[]): number {
   const before = ({ addedAt }: TurnRecord): boolean =>
@@ -68,9 +68,9 @@ export function placeOf(turn: TurnRecord, turns: readonly TurnRecord[]): number 
 }
 
 /**
- * The turns that a store has lost, such as its last writes in a failover: those that it has not
- * and nobody trimmed. Turns both know are included as well, except open ones, which may have
- * continued elsewhere, and `touched` ones, which a failed change has altered.
+ * The turns that a store has lost, such as its last writes in a failover: those that it lacks and
+ * nobody trimmed. Turns that both know are included, except open ones, which may have continued
+ * elsewhere, and `touched` ones, which a failed change has altered.
  */
 export function turnsLostBy(
   conversation: Conversation,
@@ -86,8 +86,8 @@ export function turnsLostBy(
 }
 
 /**
- * Older versions noted neither when turns were added nor what they trimmed: it was what came
- * before all that is left.
+ * Older versions noted neither when turns were added nor what they trimmed. There, trimmed turns
+ * are those before all that are left.
  */
 function isTrimmed(
   { addedAt }: TurnRecord,

@@ -60,9 +60,9 @@ export interface ToolMessage {
   readonly handOver?: string;
 }
 
-/** Tells a tool call from others of its turn. Models repeat ids in other runs. */
+/** Identifies a tool call within its turn. Models repeat ids in other runs. */
 export interface ToolCallId {
-  /** Undefined: a run that nobody knows. */
+  /** Undefined if the run is not known. */
   readonly runId: number | undefined;
   readonly toolCallId: string;
 }

@@ -1,5 +1,5 @@
-// Gives the values of a conversation their numbers, in the write that stores them. So no two
-// processes give one number to two values.
+// Gives the values of a conversation their numbers, in the write that stores them, so that two
+// processes never give one number to two values.
 
 import {
   MOST_NUMBERED, nextName, withNames, withoutPlaceholders, type Kinds,

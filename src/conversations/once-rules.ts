@@ -20,7 +20,7 @@ export interface OnceClaim {
   readonly isRepeatable: boolean;
   /** Whether another call with that key runs in this process. */
   readonly isRunningHere: () => boolean;
-  /** Whether this process has claimed the key and was never told so, so that nothing began. */
+  /** Whether this process has claimed the key and got no confirmation, so that nothing began. */
   readonly isUnconfirmed: () => boolean;
 }
 
@@ -66,7 +66,7 @@ export function claimOnce(
   } else if (!isSameCall(known, { runId: claimer.runId, toolCallId })) {
     if (known.process !== claimer.process || claim.isRunningHere())
       return { kind: 'running', call: known };
-    // Its process is this one, which does not run it: it never began, or its result was lost.
+    // This process claimed it and does not run it: it never began, or its result was lost.
     if (!claim.isUnconfirmed() && !claim.isRepeatable)
       return { kind: 'ended', call: markLost(conversation, key, known) };
   }
@@ -104,7 +104,7 @@ export function settleOnce(
   else releaseOnce(conversation, key);
 }
 
-/** Takes a claim back under which nothing began, if it is still that call's. */
+/** Withdraws a claim under which nothing began, if it is still that call's. */
 export function withdrawOnce(
   conversation: Conversation,
   key: string,
@@ -120,7 +120,7 @@ export function loseOnce(conversation: Conversation, key: string, call: ToolCall
   if (known?.state === 'running' && isSameCall(call, known)) markLost(conversation, key, known);
 }
 
-/** Marks the calls that no living process runs as having an unknown outcome. Returns these. */
+/** Marks the calls that no living process runs as having an unknown outcome. Returns them. */
 export function loseOnceCalls(
   conversation: Conversation,
   isRunning: (key: string, call: OnceCall) => boolean,

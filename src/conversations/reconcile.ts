@@ -1,6 +1,6 @@
-// What a platform's transcript says about a conversation, where a platform sends the whole call
-// with each request. The caller's words are its to know, what tools did is ours. Its texts of the
-// agent may cut our replies, and never make them longer.
+// Makes a conversation agree with a platform's transcript, if the platform sends the whole call
+// with each request. The platform knows best what the caller said, and we know what tools did. Its
+// texts of the agent may shorten our replies, but never lengthen them.
 
 import { createHash } from 'node:crypto';
 
@@ -27,7 +27,7 @@ export interface Comparison {
   readonly text: string;
   readonly theirs: readonly Exchange[];
   readonly ours: readonly OwnTurns[];
-  /** Empty if nothing in one is certain to be in the other. */
+  /** Empty if no exchange is certain to be in both. */
   readonly pairs: readonly Pair[];
   /** How many of ours follow the last exchange of theirs. -1 if that is not known. */
   readonly rest: number;
@@ -55,16 +55,16 @@ export interface Said {
 export interface Reconciled {
   /** Turns that the platform has discarded, oldest first. */
   readonly discarded: readonly TurnRecord[];
-  /** Turns of which the transcript says how much was heard. */
+  /** Turns for which the transcript says how much was heard. */
   readonly decided: ReadonlySet<TurnRecord>;
-  /** The newest one of those that were cut. */
+  /** The newest of those that were cut. */
   readonly cut: HeardTurn | undefined;
 }
 
 /**
- * Compares the call so far, as the platform tells it, with ours. `text` is what the caller says
- * now, and `known` its turn, if there is one that runs again. `saidIn` returns what a turn has
- * said, also while it runs.
+ * Compares the platform's account of the call so far with ours. `text` is what the caller says now,
+ * and `known` its turn, if that runs again. `saidIn` returns what a turn has said, even while it
+ * runs.
  */
 export function compare(
   conversation: Conversation,
@@ -96,7 +96,10 @@ export function compare(
 
 type Aligned = Pick<Comparison, 'theirs' | 'ours' | 'pairs'>;
 
-/** Words that one list lacks may be parts of those in the other one, or have them as parts. */
+/**
+ * Words that one list lacks may be part of an exchange in the other, or several of its exchanges
+ * joined.
+ */
 function alignAll(theirs: readonly Exchange[], ours: readonly OwnTurns[]): Aligned {
   const pairs = align(theirs, ours);
   const paired = new Set(pairs.map(([their]) => their));
@@ -129,10 +132,10 @@ function mayBeWanted(turns: readonly TurnRecord[]): boolean {
   return state === 'open' || state === 'completed';
 }
 
-/** Among these are nearly always the last two exchanges. */
+/** Nearly always enough for the last two exchanges. */
 const RECENT_TURNS = 4;
 
-/** Without the rest of an exchange that began before. */
+/** Leaves out the rest of an exchange that began earlier. */
 function recentOf(
   turns: readonly TurnRecord[],
   saidIn: (turn: TurnRecord) => Said,
@@ -143,9 +146,10 @@ function recentOf(
 }
 
 /**
- * How many of ours follow the last exchange of theirs. -1 if that is not one of ours: unless both
- * begin with the caller's first words now, with those that our only turn answers, or with those of
- * all our turns joined to one `text`. The agent's words that come first must not be our reply.
+ * How many of ours follow the last exchange of theirs. -1 if that is not known. Without a pair it
+ * is known only if theirs has no words of the caller's. Then all of ours follow, if only one has
+ * words or if `text` has the words of all of them. None follow if theirs begins with our only
+ * reply.
  */
 function restOf(
   theirs: readonly Exchange[],
@@ -168,9 +172,9 @@ function restOf(
 }
 
 /**
- * Whether theirs was cut in front up to the replies to our newest words, which may be another
- * process's and not known yet: no words of the caller's are left, and not each of the texts is
- * about our greeting.
+ * Whether theirs was cut off up to the replies to our newest words, which may have come from
+ * another process and are not known here yet. Then no words of the caller's are left, and not all
+ * of the texts are about our greeting.
  */
 function isMoreThanGreeting(theirs: readonly Exchange[], ours: readonly Exchange[]): boolean {
   const [[first, second], [greeting]] = [theirs, ours];
@@ -187,7 +191,7 @@ function areAbout(told: readonly string[], said: readonly string[] = []): boolea
   );
 }
 
-/** The turns that the request asks to replace: those behind what the platform tells. */
+/** The turns that the request asks to replace: those after the end of the transcript. */
 export function replacedBy({ ours, rest }: Comparison): readonly TurnRecord[] {
   return rest > 0 ? ours.slice(-rest).flatMap(({ turns }) => turns) : [];
 }
@@ -224,7 +228,7 @@ class Changes implements Reconciled {
   walk(): void {
     const { theirs, ours, pairs } = this.#comparison;
     let [i, j] = pairs[0] ?? this.#beginnings();
-    /** What is added next comes behind it. */
+    /** What is added next comes after it. */
     let last = ours[j - 1]?.turns.at(-1);
     for (const [pairI, pairJ] of [...pairs, [theirs.length, ours.length] as const]) {
       for (const { turns } of ours.slice(j, pairJ))
@@ -237,7 +241,7 @@ class Changes implements Reconciled {
     }
   }
 
-  /** Without a pair: what follows the words of the agent that were said first, if any were. */
+  /** Where to begin without a pair: after the agent's first words, if the call begins with any. */
   #beginnings(): Pair {
     const { theirs, ours, rest } = this.#comparison;
     const newest = ours.at(-1);
@@ -255,8 +259,8 @@ class Changes implements Reconciled {
   }
 
   /**
-   * Nothing is certain: what was said since the agent spoke last is new, if we lack it. Words that
-   * come joined now replace the turns of their parts.
+   * For lists without a certain pair. What was said since the agent last spoke is new, if we lack
+   * it. Words that now come joined replace the turns of their parts.
    */
   addLastWords(): void {
     const { theirs, text } = this.#comparison;
@@ -284,7 +288,7 @@ class Changes implements Reconciled {
     return turn;
   }
 
-  /** What was heard of the replies of an exchange. Returns its last turn. */
+  /** Cuts the replies of an exchange to what was heard. Returns its last turn. */
   #hear({ replies }: Exchange, { turns }: OwnTurns): TurnRecord | undefined {
     const { transcript: { isHeard } } = this.#comparison;
     for (const turn of turns) this.#forgetEarlierWords(turn);
@@ -303,7 +307,8 @@ class Changes implements Reconciled {
       const reply = replyText(turn);
       const own = withoutFiller(told.join(' '), turn.filler);
       if (turn.isUnknown === true && turn === turns.at(-1) && goesOn(own, reply)) {
-        // Its process is gone, and the platform knows better, or it has not been told yet.
+        // Its process is gone and the platform knows better, or that process has not settled it
+        // yet.
         const texts = told.splice(0);
         this.#cut(turn, own);
         turn.isUnknown = true;
@@ -321,7 +326,7 @@ class Changes implements Reconciled {
     return last;
   }
 
-  /** The transcript is about what a turn's last run has said. Its calls stay. */
+  /** The transcript reports only what a turn's last run said. Calls of earlier runs stay. */
   #forgetEarlierWords(turn: TurnRecord): void {
     if (turn.kept === undefined) return;
     const leading = leadingMessages(turn);
@@ -348,8 +353,8 @@ function setTold(conversation: Conversation, turn: TurnRecord, told: TurnRecord[
 }
 
 /**
- * A run has settled its turn, of which a transcript has told before anything was known of its
- * reply: what was told is a part of the reply, or the platform has said it.
+ * For a run that has settled its turn after a transcript reported texts of its reply. Each of them
+ * is a part of the reply, or words of the platform's own.
  */
 export function hearTold(conversation: Conversation, turn: TurnRecord): void {
   if (turn.told === undefined) return;
@@ -366,9 +371,9 @@ export function hearTold(conversation: Conversation, turn: TurnRecord): void {
 }
 
 /**
- * Takes from the front of `told` what is about the reply of a turn. `covered`: how much of it that
- * is, in UTF-16 code units. `isAny` is false if nothing was about it. A text that has more words of
- * a `later` reply of the same exchange is about that one.
+ * Takes from `told` the texts that are about the reply of a turn. `covered` is how much of the
+ * reply they cover, in UTF-16 code units. `isAny` is false if there were none. A text that has more
+ * words of a `later` reply of the same exchange is about that one.
  */
 function takeCovered(
   told: string[],
@@ -403,7 +408,7 @@ function isOfLater(text: string, rest: string, later: readonly string[]): boolea
 function withoutFiller(text: string, filler: string | undefined): string {
   if (filler === undefined) return text;
   const [letters, said] = [lettersOf(filler), lettersOf(text)];
-  if (said !== '' && letters.startsWith(said)) return ''; // it was cut itself
+  if (said !== '' && letters.startsWith(said)) return ''; // the filler itself was cut
   if (letters === '' || !said.startsWith(letters)) return text;
   return said === letters ? '' : withoutLetters(text, letters.length);
 }
@@ -414,9 +419,9 @@ function goesOn(told: string, reply: string): boolean {
 }
 
 /**
- * Adds what the platform knows and we do not, behind a turn. If that is undefined: in front of
- * `before`, or at the end. Its id is made of its place and its words, so that trying twice adds it
- * once. Returns the turn.
+ * Adds a turn that only the platform knows, after another one. If `after` is undefined, it is added
+ * before `before`, or at the end. Its id is made from its place and its words, so that trying twice
+ * adds it once. Returns the turn.
  */
 function insert(
   conversation: Conversation,
@@ -457,7 +462,7 @@ function saySame(told: readonly Exchange[], ours: readonly Exchange[]): boolean 
   });
 }
 
-/** Texts of one side that follow each other belong together. */
+/** Each text of the caller's begins an exchange. The agent's texts after it are the replies. */
 function exchangesOf(lines: readonly TranscriptLine[]): readonly Exchange[] {
   const exchanges: { words: string | undefined; replies: string[] }[] = [];
   for (const { role, text } of lines) {

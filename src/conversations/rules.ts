@@ -36,7 +36,7 @@ export interface TurnOpening {
   /** The caller's words. Undefined if the caller did not begin the turn. */
   readonly text?: string | undefined;
   readonly interruption?: Interruption | undefined;
-  /** Where the platform sends the whole call with each request. */
+  /** Set if the platform sends the whole call with each request. */
   readonly transcript?: Transcript | undefined;
   /** Set if the event names a telephone caller. */
   readonly caller?: KnownCaller | undefined;
@@ -58,7 +58,7 @@ export interface TurnOpening {
   readonly waitedMs?: (() => number) | undefined;
   /** Whether the turn has ended while it waited for the store. Default: it has not. */
   readonly isOver?: (() => boolean) | undefined;
-  /** Where calls are recorded. */
+  /** Set if calls are recorded. */
   readonly figures?: TurnFigures | undefined;
 }
 
@@ -99,7 +99,9 @@ export class OpenedTurn {
    * outcome.
    */
   readonly earlierCalls: readonly EarlierToolCall[];
-  /** Runs of older turns in other processes that this turn has ended. They are not told yet. */
+  /**
+   * Runs of older turns in other processes that this turn has ended. They have not been told yet.
+   */
   readonly endedElsewhere: readonly RunElsewhere[];
   /** The run of this turn in another process, if it ran there. It has not been told yet. */
   readonly takenOver: RunElsewhere | undefined;
@@ -107,9 +109,9 @@ export class OpenedTurn {
   readonly lostCalls: readonly LostCall[];
   /** What names the turn in the keys of its tool calls: see `TurnRecord.number`. */
   readonly place: string;
-  /** Whether the state is that before a turn which the platform has discarded. */
+  /** Whether the state has gone back to what it was before a discarded turn. */
   readonly hasGoneBack: boolean;
-  /** Whether another process had the state before this turn. */
+  /** Whether another process owned the state before this turn. */
   readonly wasElsewhere: boolean;
   /**
    * False if the request is a late copy of one that another turn has followed or replaced, which
@@ -200,7 +202,7 @@ export interface TurnSettlement extends Claimer {
   readonly filler?: string | undefined;
   /** The agent's state, as JSON text. Kept even if something else closed the turn. */
   readonly agentState?: string | undefined;
-  /** Where calls are recorded. */
+  /** Set if calls are recorded. */
   readonly figures?: TurnFigures | undefined;
   /** Whether the last events may not have left yet: the run settles again if they do not. */
   readonly isLeaving?: true | undefined;
@@ -369,7 +371,7 @@ function isLateCopy(
   return turns.slice(first + 1).some((turn) => turn !== record && turn.state === 'completed');
 }
 
-/** Undefined on a wire that tells each thing once. */
+/** Undefined on a wire that reports each thing once. */
 function comparisonFor(
   conversation: Conversation,
   { transcript, text = '', running = [] }: TurnOpening,
@@ -390,9 +392,9 @@ function textOfReply(messages: readonly Message[]): string {
 }
 
 /**
- * The turn that the delivery belongs to. If a turn with other words has taken the wire's id, or one
- * that the platform has discarded since, it has an id of our own. A repeated delivery has the same
- * words and finds the same id.
+ * The turn that the delivery belongs to. If the wire's id is taken, by a turn with other words or
+ * by a discarded one, it has an id of our own. A repeated delivery has the same words and finds the
+ * same id.
  */
 function turnOf(
   conversation: Conversation,
@@ -412,9 +414,8 @@ function turnOf(
 type BegunRun = Pick<TurnOpening, 'runId' | 'text' | 'process' | 'figures' | 'waitedMs'>;
 
 /**
- * The record, of a turn that is not open, belongs to this run from now on. Of an earlier run, which
- * only a turn that begins `again` had, it keeps the calls that cannot be undone. True if there are
- * any.
+ * Gives the record of a turn that is not open to this run. If the turn ran before, it keeps the
+ * earlier calls that cannot be undone. Returns whether there are any.
  */
 function begin(
   conversation: Conversation,
@@ -453,10 +454,9 @@ function begin(
 }
 
 /**
- * Whether a run that another delivery of its turn wants to continue may do so. `owned`: yes, the
- * record is this run's. It is taken back from a run of another process that has not completed, and
- * `earlierCalls` are what that run has called. `closed`: a newer turn has begun. `completed`:
- * another run has said all.
+ * Whether a run may continue for another delivery of its turn. `owned`: yes, the record is this
+ * run's. If a run in another process had it and did not complete, `earlierCalls` are that run's.
+ * `closed`: no, a newer turn has begun. `completed`: no, another run has said everything.
  */
 export type TurnClaim =
   | { readonly kind: 'owned'; readonly earlierCalls: readonly ToolMessage[] }
@@ -464,7 +464,7 @@ export type TurnClaim =
 
 const OWNED: TurnClaim = { kind: 'owned', earlierCalls: NO_CALLS };
 
-/** Claims the record of a turn for a run that has begun it, and goes on for another delivery. */
+/** Claims the record of a turn for the run that began it, to continue for another delivery. */
 export function claimTurn(
   conversation: Conversation,
   { turnId, runId, text, process }: Claimer & Pick<TurnOpening, 'text'>,
@@ -481,12 +481,12 @@ export function claimTurn(
 }
 
 /**
- * The first of the turns that arrived after this one and were opened before it. Either had to wait:
- * for the store, or for the answers of other processes. Undefined if there is none. A turn that was
- * in history by then and only runs again is no newer.
+ * The first of the turns that arrived after this one and were opened before it, because one of the
+ * two waited for the store or for other processes. Undefined if there is none. A turn that was
+ * already in history and only runs again is not newer.
  *
- * A process counts its runs as they arrive. Times of other processes count only for a turn that
- * waited for `PROMPT_MS`, and a time in the future is that of a wrong clock.
+ * Within a process the run ids decide, which grow. Times of other processes count only if this turn
+ * has waited for `PROMPT_MS`. A time in the future comes from a wrong clock and does not count.
  */
 function newerThan(
   { turns }: Conversation,
@@ -515,7 +515,7 @@ function isErasedSince(
 
 /**
  * Adds a turn that does not run any more, in front of `newer` or at the end, unless it was erased
- * before it could be added. Its run may still say what it has sent: an apology.
+ * before it could be added. Its run may still record what it has sent: an apology.
  */
 function addOver(
   conversation: Conversation,
@@ -553,8 +553,8 @@ export interface LostCall {
 }
 
 /**
- * Marks calls that no living process runs. A call that acts once is lost with its claim, and so are
- * those of other turns that wait for it.
+ * Marks the calls that no living process runs, and returns them. A call that acts once is lost with
+ * its claim, and so are those of other turns that wait for it.
  */
 function lostCallsOf(
   conversation: Conversation,
@@ -666,9 +666,8 @@ export function openRunsElsewhere(
 }
 
 /**
- * What other processes have to be asked: which of the calls that run they run, and, for a turn that
- * was delivered `again`, whether they live that run a newer one. Undefined if there is nothing to
- * ask.
+ * What to ask other processes: which of the running calls they run and, for a turn delivered
+ * `again`, whether those that run a newer turn are alive. Undefined if there is nothing to ask.
  */
 function askedFirst(
   conversation: Conversation,
@@ -762,7 +761,7 @@ function abandon(conversation: Conversation, record: TurnRecord): void {
   rewrite(conversation, record, [...leading, ...own], leading.length);
 }
 
-/** Before the turn gets other figures. */
+/** Call it before the turn's figures change. */
 function makeFollowersWhole(conversation: Conversation, { id }: TurnRecord): void {
   if (conversation.capturedBytes === undefined) return;
   makeWhole(conversation, conversation.turns, (turnId) => turnId === id);

@@ -2,7 +2,7 @@
 // entry of its own, so that two copies of a conversation can be merged without counting twice.
 
 export interface Spent {
-  /** Of input and output. */
+  /** Input and output together. */
   readonly tokens: number;
   /** In the currency of the prices. */
   readonly cost: number;
@@ -36,7 +36,7 @@ export interface SpendingLimits {
 
 export const NOTHING_SPENT: Spent = { tokens: 0, cost: 0 };
 
-/** Entries kept of other sessions than the one that spends. The oldest are forgotten first. */
+/** How many entries of other sessions are kept. The oldest are removed first. */
 const MAX_OTHER_ENTRIES = 32;
 
 /**
@@ -79,7 +79,7 @@ export function isReached({ tokens, cost }: Spent, limits: SpendingLimits): bool
   return tokens >= (limits.tokens ?? Infinity) || cost >= (limits.cost ?? Infinity);
 }
 
-/** Brings in what another copy of the conversation knew. Of two entries the later one counts. */
+/** Adds what another copy of the conversation knew. Of two entries, the later revision counts. */
 export function mergeSpent(
   conversation: SpendingConversation,
   remembered: readonly SpentEntry[] | undefined,

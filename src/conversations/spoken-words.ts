@@ -1,7 +1,7 @@
-// Compares a text with what a platform says of it. Platforms rewrite texts for speech, so only
+// Compares a text with a platform's version of it. Platforms rewrite texts for speech, so only
 // letters and digits count, and case does not.
 
-/** Beyond that texts are not compared, in UTF-16 code units: it takes minutes to say them. */
+/** How much of a text is compared, in UTF-16 code units. It takes minutes to say that much. */
 const LONGEST = 8_192;
 /** How many words may be missing before one that is found. */
 const MOST_SKIPPED = 12;
@@ -35,9 +35,9 @@ export function saysLess(start: string, text: string): boolean {
 
 /**
  * How much of a reply a platform's text covers, in UTF-16 code units: all of it if the text says
- * the same and perhaps more, otherwise up to the last word of it. A text that was rewritten covers
- * the reply up to the last word found, if most of its words are there, in order. Undefined if the
- * text is not about this reply.
+ * the same or more, otherwise up to the text's last word. A text that was rewritten for speech
+ * covers the reply up to the last word that is found, if most of its words are there in order.
+ * Undefined if the text is not about this reply.
  */
 export function coveredBy(told: string, reply: string): number | undefined {
   if (told === reply) return reply.length;
@@ -54,12 +54,15 @@ export function countOfWordsIn(reply: string, told: string): number {
   return mostOf(wordsOf(told), wordsOf(reply)).found;
 }
 
-/** The text behind its first `count` letters and what is attached to them. */
+/** The text after its first `count` letters and the signs that follow them. */
 export function withoutLetters(text: string, count: number): string {
   return text.slice(endOfLetters(text, count)).trimStart();
 }
 
-/** Where the word ends that has the letter of this number, counted from 1. */
+/**
+ * Where letter number `count` ends, counted from 1. If it is the last of its word, where the word
+ * ends.
+ */
 function endOfLetters(text: string, count: number): number {
   let letters = 0;
   for (const word of wordsIn(text)) {
@@ -74,7 +77,7 @@ function endOfLetters(text: string, count: number): number {
   return text.length;
 }
 
-/** The same in a word that was cut. Signs in it do not count, and marks belong to their letter. */
+/** The same inside a word. Signs do not count, and marks belong to their letter. */
 function endInWord(word: string, count: number): number {
   let letters = 0;
   for (const { 0: character, index } of word.matchAll(/\P{M}\p{M}*/gu)) {
@@ -92,7 +95,7 @@ function endOfRewritten(told: string, reply: string): number | undefined {
   return count === ours.length || isRestRewritten ? reply.length : ours[count - 1]?.end;
 }
 
-/** Of a longer end it is not certain that it was only rewritten, in words. */
+/** In words. A longer end may have been left out, not rewritten. */
 const LONGEST_REWRITTEN_END = 3;
 
 interface Found {
@@ -104,7 +107,7 @@ interface Found {
   readonly isRestRewritten: boolean;
 }
 
-/** What of a reply a platform's text has, if most of its words are there, in order. */
+/** How much of a reply a platform's text has, if most of its words are there in order. */
 function mostOf(told: readonly string[], said: readonly string[]): Found {
   let [next, found, lastFound] = [0, 0, -1];
   for (const [place, word] of told.entries()) {
@@ -131,7 +134,7 @@ export interface Beginning {
   readonly isCut: boolean;
 }
 
-/** How many UTF-16 code units tell replies apart that follow the same words. */
+/** In UTF-16 code units: enough to tell replies to the same words apart. */
 const BEGINNING_LENGTH = 400;
 
 export function beginningOf(text: string): Beginning {
@@ -142,10 +145,13 @@ export function beginningOf(text: string): Beginning {
   return { letters: words.join(''), words, isCut: text.length > BEGINNING_LENGTH };
 }
 
-/** 0 for other words. 1 if one goes on behind ours or was rewritten for speech. 2 for no more. */
+/**
+ * 0: other words. 1: theirs goes on after ours, or was rewritten for speech. 2: theirs is ours or
+ * its beginning.
+ */
 export type Likeness = 0 | 1 | 2;
 
-/** How much a platform's text begins as ours does. */
+/** How much the beginnings of a platform's text and of ours are alike. */
 export function likenessOf(told: Beginning, said: Beginning): Likeness {
   if (said.letters.startsWith(told.letters)) return 2;
   if (told.letters.startsWith(said.letters)) return said.isCut ? 2 : 1;
@@ -160,7 +166,7 @@ interface Word {
   readonly end: number;
 }
 
-/** Chinese and Japanese, where no spaces part the words. */
+/** Chinese and Japanese, where no spaces separate words. */
 const UNSPACED = /[\p{sc=Han}\p{sc=Hira}\p{sc=Kana}]/u;
 /** A Chinese character, letters of a kana in a row, or what is neither. */
 const UNSPACED_PART =

@@ -52,9 +52,9 @@ export interface ConversationStore {
 
 export interface UpdateOptions {
   /**
-   * Rejects with a `StoreError` unless the store has confirmed the change. If it is known before
-   * that the store does not answer, nothing is changed. After a time-out the change may have been
-   * made, and is kept in memory like any other. Default false: calls continue from memory.
+   * Rejects with a `StoreError` unless the store has confirmed the change. If the store is already
+   * known not to answer, nothing is changed. After a time-out the change may have been made, and is
+   * kept in memory like any other. Default false: calls continue from memory.
    */
   readonly mustBeStored?: boolean;
 }

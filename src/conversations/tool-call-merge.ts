@@ -16,7 +16,10 @@ interface Call {
   readonly runId: number | undefined;
 }
 
-/** Of one call. Only its own run writes `interrupted`, and so knows better than `unknown`. */
+/**
+ * Of two copies of a call the greater is right. Only its own run writes `interrupted`, and so knows
+ * better than `unknown`.
+ */
 const TRUTH = {
   running: 0, unknown: 1, interrupted: 2, completed: 3,
 } as const satisfies Record<ToolCallState, number>;
@@ -32,7 +35,7 @@ export function withCallsOf(other: TurnRecord, record: TurnRecord): MergedMessag
   return withCalls(other, callsOf(other), record);
 }
 
-/** The same, of what `other` knows only results. */
+/** The same, but takes only results from `other`. */
 export function withResultsOf(other: TurnRecord, record: TurnRecord): MergedMessages | undefined {
   const results = callsOf(other).filter(({ result }) => result.state === 'completed');
   return withCalls(other, results, record);

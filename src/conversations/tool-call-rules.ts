@@ -148,8 +148,8 @@ export function noteToolResult(
 }
 
 /**
- * Whether the store has lost the call of a run that no longer owns the turn. A run that does
- * settles it with all its calls.
+ * Whether the store has lost the call of a run that no longer owns the turn. A run that still owns
+ * it settles it with all its calls.
  */
 function isLost(
   { erasedAt: erasedNow = 0 }: Conversation,
@@ -174,8 +174,8 @@ function putBack(
 }
 
 /**
- * Calls of the turn that were waiting for this one have its result. Those that ran themselves keep
- * their own. In other turns only calls that act once wait for it.
+ * Gives the result of a call to those of the turn that were waiting for it. Those that ran
+ * themselves keep their own. In other turns only calls that act once wait for it.
  */
 function completeJoined(
   conversation: Conversation,
@@ -196,7 +196,7 @@ function completeJoined(
 
 /**
  * Marks calls that no living process runs as having an unknown outcome, and returns them.
- * `isRunning` is told the key and the process of a call.
+ * `isRunning` takes the key and the process of a call.
  */
 export function forgetLostCalls(
   conversation: Conversation,
@@ -228,7 +228,7 @@ export function forgetLostCalls(
  * a completed one is kept, otherwise the first.
  */
 export function earlierRounds(record: TurnRecord): Message[] {
-  const messages = messagesWithRuns(record); // that of the record changes now
+  const messages = messagesWithRuns(record); // the record's run changes next
   const kept = new Map<string, ToolMessage>();
   for (const message of messages) {
     if (message.role !== 'tool' || message.state === 'interrupted') continue;

@@ -1,4 +1,4 @@
-// A round of tool calls: the message in which the model asks for them, and the results behind it.
+// A round of tool calls: the message in which the model asks for them, and the results that follow.
 
 import type { AssistantMessage, Message, ToolMessage } from './message.ts';
 

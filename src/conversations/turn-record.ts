@@ -50,8 +50,8 @@ export interface TurnRecord {
   /** Only if calls are recorded. */
   figures?: TurnFigures;
   /**
-   * Only where the platform sends the whole call with each request: the caller's place in the
-   * call, counted from 1. A turn that replaces another one has the same number.
+   * Only where the platform sends the whole call with each request: the turn's place in the call,
+   * counted from 1. A turn that replaces another one has the same number.
    */
   number?: number;
   /**
@@ -60,14 +60,14 @@ export interface TurnRecord {
    */
   isDiscarded?: true;
   /**
-   * There, too: what the platform has told of the reply before its run, in another process, has
-   * said what was sent. Until then the reply is these texts. `isHeard`: see `Transcript`.
+   * There, too: what the platform reported of the reply before its run, in another process, has
+   * said what was sent. Until then these texts are the reply. `isHeard`: see `Transcript`.
    */
   told?: { readonly texts: readonly string[]; readonly isHeard: boolean };
   /**
    * Only where several processes may share the conversation: when the turn was added, in
-   * milliseconds since the epoch, but always later than the turn before it. So the order holds
-   * though clocks differ, and a turn that another process adds later finds its place.
+   * milliseconds since the epoch, but always later than the turn before it. This keeps the order
+   * even if clocks differ, and gives a turn that another process adds later its place.
    */
   addedAt?: number;
   /**
@@ -110,12 +110,15 @@ export function newTurn(id: string, state: TurnState, runId: number): TurnRecord
   return { id, state, runId, words: null, reply: null };
 }
 
-/** An id for a turn that a platform's transcript tells of. `hash` is of its place and words. */
+/**
+ * The id of a turn that only a platform's transcript reports. `hash` is made from its place and
+ * words.
+ */
 export function toldId(hash: string): string {
   return `told-${hash}`;
 }
 
-/** Whether a platform's transcript has told us of the turn. */
+/** Whether the turn is known only from a platform's transcript. */
 export function isTold({ id, runId }: TurnRecord): boolean {
   return runId === 0 && id.startsWith('told-');
 }
@@ -230,9 +233,9 @@ export function isPlainReply(message: Message): message is AssistantMessage {
 }
 
 /**
- * The run that made the call whose result is at that index. A version that writes format 1 notes no
- * run, even where the rest of the conversation has format 2: it was the current one. Undefined for
- * such a call in front of the current run: nobody knows.
+ * The run that made the call whose result is at that index. Versions that write format 1 note no
+ * run, even if the rest of the conversation has format 2: it was the current one. Undefined for
+ * such a call before the current run.
  */
 export function runOfCall(
   { runId, kept = 0 }: TurnRecord,

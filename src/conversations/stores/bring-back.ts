@@ -4,10 +4,10 @@ import type { Memory, PartedConversation } from './parted-conversation.ts';
 
 /**
  * Brings back what a store has lost and this process remembers, such as its last writes in a
- * failover. `latest` is what the store has now, and `kept` the remembered conversation, of which
- * `memory` is what counts: without what an attempt in vain has added.
+ * failover. `latest` is what the store has now, and `kept` the remembered conversation. `memory` is
+ * what it was before a change that the store did not take.
  *
- * An erasure is not a loss. The mark it leaves tells which of the two is from before it.
+ * An erasure is not a loss. The mark it leaves shows which of the two is older than it.
  */
 export function bringBack(
   latest: PartedConversation,
@@ -16,7 +16,7 @@ export function bringBack(
 ): void {
   const { erasedAt: theirs = 0 } = latest.conversation;
   if (memory.erasedAt < theirs) return latest.takeErasedCallsOf(kept, memory);
-  // If theirs is the older mark, the store has lost an erasure, or has not been told.
+  // If the store has the older mark, it has lost an erasure, or has not been told of it.
   const isErased = memory.erasedAt > theirs;
   if (isErased) latest.erase(memory.erasedAt);
   const { conversation } = latest;

@@ -1,12 +1,12 @@
 import type { PartStore } from './part-store.ts';
 import { PartedConversation } from './parted-conversation.ts';
 
-/** Keys with it hold something else than a conversation, such as a record of a call. */
+/** A key with such a character holds something other than a conversation, such as a call record. */
 const CONTROL = /\p{Cc}/u;
 
 /**
- * The keys of the conversations whose last telephone call came from this number. Reads all that is
- * stored, page by page, so it takes time where there is much.
+ * The keys of the conversations whose last telephone call came from this number. Reads everything
+ * that is stored, page by page, so it is slow on a large store.
  */
 export async function* conversationsOfCaller(
   parts: PartStore,

@@ -6,7 +6,7 @@ import { StoreError } from './store-error.ts';
 const MAX_CONFLICTS = 20;
 
 /**
- * Erases a conversation from outside of the servers that use the store. The mark is left even if
+ * Erases a conversation from outside the servers that use the store. The mark is left even if
  * nothing is stored: a server may remember what the store has lost, or keep it until the store
  * answers again. False if nothing was stored.
  */

@@ -4,14 +4,14 @@ import { isOnceCall, isTruer, type OnceCall, type OnceCalls } from '../once-call
 type Calls = OnceCalls | undefined;
 
 const NAME = /^once-([0-9a-f]{64})$/;
-/** Calls that are over. Beyond this the oldest are forgotten. */
+/** How many calls that are over are remembered. Beyond this the oldest are forgotten. */
 const MAX_OVER = 1_000;
 
 /**
  * The `once` calls of one conversation, each a part with its key in the name.
  *
- * A call that frees its key is gone like one that the store has lost. The process that claimed it
- * can tell the two apart, so it alone puts back a call that has no result.
+ * A call that has freed its key looks like one that the store has lost. Only the process that
+ * claimed it can tell the two apart, so only that one puts back a call without a result.
  */
 export class OnceParts {
   readonly #conversation: Conversation;
@@ -29,7 +29,7 @@ export class OnceParts {
     return NAME.test(name);
   }
 
-  /** Reads a stored part. False if it is none of these. `allRead` must follow. */
+  /** Reads a stored part. False if it is not a `once` call. Call `allRead` after the last one. */
   read(name: string, part: object): boolean {
     const key = NAME.exec(name)?.[1];
     if (key === undefined || !isOnceCall(part)) return false;
@@ -56,7 +56,7 @@ export class OnceParts {
     return this.#over;
   }
 
-  /** Brings in what another copy of the conversation knew: its calls, and which are over. */
+  /** Adds what another copy of the conversation knew: its calls, and which are over. */
   merge(calls: Calls, over: ReadonlySet<string>, other: OnceParts): void {
     this.#over = new Set([...this.#over, ...over]);
     this.#own = new Set([...this.#own, ...other.#own]);
@@ -70,8 +70,8 @@ export class OnceParts {
   }
 
   /**
-   * Brings in what a copy from before an erasure knows, but none of its words: which calls are
-   * over, and which of its own may still act or have acted.
+   * Adds what a copy from before an erasure knows, but none of its words: which calls are over, and
+   * which of its own may still act or have acted.
    */
   mergeErased(calls: Calls, over: ReadonlySet<string>, other: OnceParts): void {
     this.merge(unfinishedCalls(calls), over, other);
@@ -110,7 +110,7 @@ export class OnceParts {
     return keys.length !== this.#stored.size || keys.some(isNew);
   }
 
-  /** Adds to a change what has to be written. */
+  /** Adds to a change what must be written. */
   addTo(set: Map<string, string>, remove: string[]): void {
     const { onceCalls = {} } = this.#conversation;
     for (const [key, call] of Object.entries(onceCalls))

@@ -97,7 +97,7 @@ export function openParts(settings: StoreSettings, options: OpenStoreOptions): P
   });
 }
 
-/** The same, for a command that reads or erases everything: with all nodes of a Redis cluster. */
+/** The same with all nodes of a Redis cluster, for commands that read or erase everything. */
 export function openAllParts(
   settings: StoreSettings,
   options: OpenStoreOptions,

@@ -9,23 +9,23 @@ export interface OutageOptions {
   /** A command that takes longer counts as failed. */
   readonly timeoutMs: number;
   readonly log: Logger;
-  /** Called when the store answers again. Resolves when what could be written is written. */
+  /** Called when the store answers again. Resolves when everything that can be written has been. */
   readonly recovered: () => Promise<void>;
 }
 
 /** Between attempts to reach a store that did not answer. */
 const FIRST_RETRY_MS = 250;
 const LONGEST_RETRY_MS = 2_000;
-/** Should the process die between the two commands of a probe. */
+/** Removes what a probe leaves if the process dies between its two commands. */
 const PROBE_TTL_MS = 60_000;
 
 /** The result of a command that failed or took too long. */
 export const FAILED = Symbol('failed');
 
 /**
- * Sends commands to a store that may fail. After a failure the store is degraded, and nothing
- * should be asked, until a probe of our own tells whether the store fails or only that command:
- * one bad key must not stand for all others.
+ * Sends commands to a store that may fail. After a failure the store is degraded and should not be
+ * used until a probe of our own has found whether the store fails or only that command. One bad key
+ * must not stop all others.
  */
 export class Outage {
   readonly #parts: PartStore;
@@ -33,7 +33,7 @@ export class Outage {
   readonly #log: Logger;
   readonly #recovered: () => Promise<void>;
   #isDegraded = false;
-  /** From the first failed probe until all that waited is written. */
+  /** From the first failed probe until everything that waited is written. */
   #isOutage = false;
   #isRecovering = false;
   #probe: Promise<void> | undefined;
@@ -42,7 +42,7 @@ export class Outage {
   #failures = 0;
   /** What made the store degraded. */
   #cause: unknown;
-  /** To be told if the store works without their commands. */
+  /** Called if the store works after all: then only their commands failed. */
   #suspects: (() => void)[] = [];
   #isClosed = false;
 
@@ -62,7 +62,7 @@ export class Outage {
     return this.#failures;
   }
 
-  /** `isAlone` is called if the command fails although the store takes others. */
+  /** `isAlone` is called if the command fails although the store accepts others. */
   ask<T>(command: () => Awaitable<T>, isAlone?: () => void): Awaitable<T | typeof FAILED> {
     return this.#send(command, (error) => {
       this.#cause = error;
@@ -72,7 +72,7 @@ export class Outage {
     });
   }
 
-  /** For a command that has failed alone before: if it fails again, that says nothing new. */
+  /** For a command that failed alone before. If it fails again, the store is not suspected. */
   askAgain<T>(
     command: () => Awaitable<T>,
     failed: (error: unknown) => void,
@@ -139,8 +139,8 @@ export class Outage {
   }
 
   /**
-   * Writes and removes a conversation that nobody has: a full disk answers reads. Each time under
-   * another id, which may be on another shard of a cluster.
+   * Writes and removes a conversation that nobody uses, because a full disk still answers reads.
+   * Each time under a new id, which may be on another shard of a cluster.
    */
   async #isWorking(): Promise<boolean> {
     const id = `\tprobe\t${randomUUID()}`;

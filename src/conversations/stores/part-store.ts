@@ -8,7 +8,7 @@ export interface StoredConversation {
   readonly parts: ReadonlyMap<string, string>;
 }
 
-/** Versions of what is left after an erasure begin with it: such conversations are not counted. */
+/** Begins the version of a conversation that has been erased. Those are not counted. */
 export const ERASED = '~';
 
 /** One change to a conversation. */
@@ -36,7 +36,7 @@ export interface IdPage {
  * neither what is in a part nor the rules of turns. Several processes may share what is stored.
  *
  * Methods return their result or a promise of it. They throw or reject if the store cannot be
- * reached. A write that failed may have been made all the same.
+ * reached. A write that failed may have been made nevertheless.
  */
 export interface PartStore {
   /** For the log, such as `sqlite`. Contains no user, password or path. */
@@ -62,7 +62,7 @@ export interface PartStore {
    */
   list(prefix: string, after: string): Awaitable<IdPage>;
 
-  /** How many are stored, without marks of erasures if the store can tell. */
+  /** How many are stored, without erased ones if the store can tell. */
   count(): Awaitable<number>;
 
   /** Closes files and connections. */

@@ -19,7 +19,7 @@ const HEAD = 'head';
 /** The agent's state, which may be long and seldom changes. */
 const STATE = 'state';
 
-/** A conversation with an open turn is kept longer by this. */
+/** How much longer a conversation with an open turn is kept. */
 const OPEN_TURN_MS = 3_600_000;
 
 /** The name of a turn's part. */
@@ -36,13 +36,13 @@ export interface Memory {
   readonly caller: KnownCaller | undefined;
   /** How often state and agent had been changed. */
   readonly revision: number;
-  /** Without those that were added since. Older ones may have changed since. */
+  /** Without those that were added later. The others may have changed since. */
   readonly turns: () => readonly TurnRecord[];
   /** Those that were open. */
   readonly open: readonly TurnRecord[];
   readonly onceCalls: Conversation['onceCalls'];
   readonly spent: Conversation['spent'];
-  /** Ids of `once` calls that are over, so that a copy which has them is older. */
+  /** Ids of `once` calls that are over. A copy that still has them is older. */
   readonly over: ReadonlySet<string>;
   /** 0 if nothing was ever erased. */
   readonly erasedAt: number;
@@ -68,19 +68,19 @@ export class PartedConversation {
   #erasedAt: number | undefined;
   /** How often state and agent were changed. A store with a smaller number has lost a change. */
   #revision = 0;
-  /** When it was last known to be stored, and when it last changed. `performance.now()`. */
+  /** When it was last known to be stored, and when it last changed, by `performance.now()`. */
   #confirmedAtMs = performance.now();
   #changedAtMs = performance.now();
-  /** Whether the store has lost it whole. */
+  /** Whether the store has lost all of it. */
   #isGone = false;
-  /** Whether a write has failed, which may have been made all the same. */
+  /** Whether a write has failed that may have been made nevertheless. */
   #isUncertain = false;
   /** Whether a change has been made whose time is not noted yet. */
   #isFresh = false;
-  /** Names of parts that this version cannot read. They go with an erasure only. */
+  /** Names of parts that this version cannot read. Only an erasure removes them. */
   #others: string[] = [];
 
-  /** Parts that should be one of ours, but are not. They are ignored and left alone. */
+  /** Parts with a name of ours and unknown contents. They are ignored and left alone. */
   readonly unreadable: string[] = [];
 
   /** Without `stored` the conversation is new. */
@@ -159,21 +159,24 @@ export class PartedConversation {
     );
   }
 
-  /** Whether it has been erased by somebody who did not tell the other copy. */
+  /** Whether it was erased after the other copy was made. */
   isErasedSince({ conversation }: PartedConversation): boolean {
     return (this.conversation.erasedAt ?? 0) > (conversation.erasedAt ?? 0);
   }
 
   /**
-   * How long it is kept without further changes, in milliseconds. Somebody is on the line of an
-   * open turn. And what a process remembers from before an erasure may have had an open turn.
+   * How long it is kept without further changes, in milliseconds. Longer if a turn is open, as a
+   * caller is on the line, and after an erasure, as another process may remember an open turn from
+   * before it.
    */
   lifetimeMs(ttlMs: number): number {
     const isLonger = hasOpenTurn(this.conversation) || this.conversation.erasedAt !== undefined;
     return isLonger ? longestLifetimeMs(ttlMs) : ttlMs;
   }
 
-  /** Whether that has passed, by the clock of whoever changed it last or by our own. */
+  /**
+   * Whether that time has passed, by the clock of the process that changed it last or by our own.
+   */
   isExpired(ttlMs: number): boolean {
     const ageMs = Math.max(
       Date.now() - this.conversation.updatedAt, performance.now() - this.#changedAtMs,
@@ -206,9 +209,8 @@ export class PartedConversation {
   }
 
   /**
-   * Takes over a state, an agent, a caller and spending that were stored and lost. One that is
-   * missing is lost, unless the state and the agent have gone back since to those before a turn:
-   * `before`.
+   * Restores a state, an agent, a caller and spending that were stored and lost. A missing one was
+   * lost, unless state and agent have since gone back to those before a turn: `before`.
    */
   takeLostHead(lost: Memory, isErased: boolean): void {
     const isLost = isErased || this.#revision < lost.revision;
@@ -222,7 +224,7 @@ export class PartedConversation {
     this.#revision = Math.max(this.#revision, lost.revision);
   }
 
-  /** The store has lost it whole: everything has to be written again. */
+  /** The store has lost all of it: everything must be written again. */
   putBack(): void {
     this.version = undefined;
     this.#isGone = true;
@@ -232,8 +234,8 @@ export class PartedConversation {
   }
 
   /**
-   * Forgets what the mark of an erasure would not outlive: if the store has not answered for that
-   * long, only younger turns are certain not to have been erased.
+   * Forgets what may have been erased while the store did not answer. If that was longer than the
+   * mark of an erasure is kept, only turns younger than that are certain not to have been erased.
    */
   forgetDoubtful(ttlMs: number): void {
     const longestMs = longestLifetimeMs(ttlMs);
@@ -257,7 +259,7 @@ export class PartedConversation {
     this.#once.mergeErased(onceCalls, over, other.#once);
   }
 
-  /** Erases all that is there, as another copy was. */
+  /** Erases everything here, as another copy was erased. */
   erase(erasedAt: number): void {
     const { onceCalls } = this.conversation;
     clearTurns(this.conversation, erasedAt);
@@ -279,7 +281,7 @@ export class PartedConversation {
     return isTouched || this.#isGone || this.#isUncertain || this.#newHead() !== this.#head;
   }
 
-  /** What is known now, whatever later changes make of it. */
+  /** What is known now. Turns that are added later are not in it. */
   memory(): Memory {
     const { turns, openTurns, onceCalls, erasedAt, state, agent, caller } = this.conversation;
     const { spent } = this.conversation;
@@ -327,9 +329,7 @@ export class PartedConversation {
       if (!turns.has(record) && !this.#names.has(record)) this.touched.delete(record);
   }
 
-  /**
-   * What has to be written; undefined if nothing has changed. Each call makes another version.
-   */
+  /** What must be written. Undefined if nothing has changed. Each call makes a new version. */
   change(ttlMs: number): PartsChange | undefined {
     const { version: from, conversation } = this;
     if (!this.hasChanged) return undefined;
@@ -351,7 +351,7 @@ export class PartedConversation {
     return { from, to: `${erased}${PROCESS}${versions.toString(36)}`, set, remove, ttlMs };
   }
 
-  /** The store has not answered to a change. */
+  /** Call it when the store has not answered a change. */
   failed(): void {
     this.#isUncertain = true;
   }

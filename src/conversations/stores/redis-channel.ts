@@ -7,7 +7,7 @@ import type { RedisPublisher } from './redis-client.ts';
 
 /** Prefix of every process's address. */
 const PREFIX = 'layercode:process:';
-/** Messages that the server has not confirmed yet. Beyond it new ones are dropped. */
+/** How many messages may wait for the server's confirmation. Beyond this new ones are dropped. */
 const MAX_WAITING = 1_000;
 /** Their total length in UTF-16 code units. */
 const MAX_WAITING_CHARACTERS = 8_388_608;
@@ -71,7 +71,7 @@ export class RedisChannel implements Channel {
     try {
       await this.#publisher.publish(PREFIX + address, message);
     } catch {
-      // Messages may be lost. That the server fails is reported by the store's own commands.
+      // Messages may be lost. The store's own commands report that the server fails.
     }
   }
 }

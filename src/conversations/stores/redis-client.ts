@@ -13,7 +13,7 @@ export interface RedisPublisher {
 
 /** Receives messages from other processes. */
 export interface RedisSubscriber {
-  /** Must subscribe again by itself after its connection was lost. */
+  /** Must subscribe again by itself after it has lost its connection. */
   subscribe(channel: string, listener: (message: string) => void): Promise<unknown>;
 }
 
@@ -28,7 +28,7 @@ export interface RedisClient extends RedisPublisher {
   dbSize(): Promise<unknown>;
 }
 
-/** What is used of an `ioredis` client: a `Redis` or a `Cluster`. */
+/** The part of an `ioredis` client that is used: a `Redis` or a `Cluster`. */
 export interface IoredisClient {
   eval(script: string, keyCount: number, ...keysAndArguments: string[]): Promise<unknown>;
   evalsha(sha1: string, keyCount: number, ...keysAndArguments: string[]): Promise<unknown>;

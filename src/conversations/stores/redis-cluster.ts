@@ -12,7 +12,7 @@ export interface ClusterNode {
   readonly connection: RedisConnection;
 }
 
-/** Whom the cluster was found by. */
+/** The node that named all others. */
 export interface AskedNode {
   /** Asks again. */
   slots(): Promise<readonly SlotRange[]>;
@@ -20,15 +20,15 @@ export interface AskedNode {
 }
 
 /**
- * Conversations in all nodes of a Redis cluster, for a command that reads or erases everything: the
- * slots stay where they were when it was opened. Errors name the node.
+ * Conversations on all nodes of a Redis cluster, for a command that reads or erases everything.
+ * Slots must not move to other nodes while it is open. Errors name the node.
  */
 export class RedisCluster implements PartStore {
   readonly name = 'redis';
   readonly #nodes: readonly (ClusterNode & { readonly store: RedisStore })[];
   readonly #ranges: readonly SlotRange[];
   readonly #asked: AskedNode;
-  /** Why nodes could not be listed, this time. */
+  /** Why nodes could not be listed in the current listing. */
   #failures: string[] = [];
 
   /** Closing the store closes the connections. */
@@ -95,7 +95,7 @@ export class RedisCluster implements PartStore {
   }
 }
 
-/** Of the node that serves these slots. */
+/** The name of the node that serves these slots: `host:port`. */
 export function nodeName({ address: { host, port } }: SlotRange): string {
   return host.includes(':') ? `[${host}]:${port}` : `${host}:${port}`;
 }

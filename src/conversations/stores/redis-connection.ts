@@ -3,7 +3,7 @@ import type { RedisClient, RedisScriptCall, RedisSubscriber } from './redis-clie
 import type { RedisAddress, RedisTarget } from './redis-url.ts';
 import { StoreError } from './store-error.ts';
 
-/** What is used of a client of the package `redis`. */
+/** The part of a client of the package `redis` that is used. */
 export interface PackageClient extends RedisClient, RedisSubscriber {
   connect(): Promise<unknown>;
   destroy(): void;
@@ -11,7 +11,7 @@ export interface PackageClient extends RedisClient, RedisSubscriber {
   on(event: 'error', listener: (error: Error) => void): unknown;
 }
 
-/** What is used of the package `redis`. */
+/** The part of the package `redis` that is used. */
 export interface RedisPackage {
   createClient(options: object): PackageClient;
 }
@@ -23,22 +23,22 @@ export interface RedisTls {
   readonly key?: Buffer;
 }
 
-/** A connection without an answer for this long is given up. */
+/** A connection that does not answer for this long is given up. */
 const DEAD_MS = 5_000;
 /** How long connecting may take. Logging in has the rest of `DEAD_MS`. */
 const CONNECT_MS = DEAD_MS / 2;
-/** Between attempts to connect. */
+/** Pauses between attempts to connect. */
 const FIRST_RETRY_MS = 50;
 const LONGEST_RETRY_MS = 2_000;
-/** Between pings on a connection that only listens. */
+/** Time between pings on a connection that only listens. */
 const PING_MS = 2_000;
-/** Commands that wait for their answers. Beyond it new ones are refused. */
+/** How many commands may wait for their answers. Beyond this new ones are refused. */
 const MAX_WAITING = 10_000;
 
 /**
- * A connection that is opened again whenever it is lost, each time with a new client. Sentinels are
- * then asked for the address again. Commands never wait for a connection: without one they fail at
- * once.
+ * A connection that is reopened whenever it is lost, each time with a new client and, with
+ * sentinels, at the address that they name then. Commands never wait for a connection: without one
+ * they fail at once.
  *
  * The clients of `redis` can reconnect by themselves. But if the other machine vanishes, they wait
  * until the kernel gives up, which takes minutes.
@@ -54,7 +54,7 @@ export class RedisConnection implements RedisClient, RedisSubscriber {
   #failure: Error | undefined;
   #retry: NodeJS.Timeout | undefined;
   #retryMs = FIRST_RETRY_MS;
-  /** When the first command after the last answer was sent. `performance.now()`. */
+  /** When the first command after the last answer was sent, by `performance.now()`. */
   #silentSince: number | undefined;
   #subscription: ((client: PackageClient) => Promise<unknown>) | undefined;
   #pings: NodeJS.Timeout | undefined;
@@ -71,7 +71,7 @@ export class RedisConnection implements RedisClient, RedisSubscriber {
     return this.#send((client) => client.eval(script, call));
   }
 
-  /** As a plain command, on the path of every turn: `client.evalSha` adds two promises. */
+  /** Sent as a plain command, because every turn does it and `client.evalSha` adds two promises. */
   evalSha(sha1: string, { keys, arguments: others }: RedisScriptCall): Promise<unknown> {
     const command = ['EVALSHA', sha1, String(keys.length), ...keys, ...others];
     return this.#send((client) => client.sendCommand(command));
@@ -99,7 +99,7 @@ export class RedisConnection implements RedisClient, RedisSubscriber {
     this.#pings = setInterval(ping, PING_MS).unref();
   }
 
-  /** Rejects if the first attempt fails. More follow all the same, until `close()`. */
+  /** Rejects if the first attempt fails. Attempts go on nevertheless, until `close()`. */
   async connect(): Promise<void> {
     await this.#connect();
     if (this.#client === undefined) throw this.#offline();
@@ -129,7 +129,7 @@ export class RedisConnection implements RedisClient, RedisSubscriber {
     } catch (error) {
       const failure = this.#withoutUser(error);
       if (client === this.#client && isAnswer(failure)) this.#silentSince = undefined;
-      // Another server may be the writable one by now: ask for the address again.
+      // Another server may be the writable one now: connect again.
       if (failure.message.startsWith('READONLY ')) this.#lose(client, failure);
       throw failure;
     }
@@ -151,7 +151,8 @@ export class RedisConnection implements RedisClient, RedisSubscriber {
 
   #connectLater(): void {
     if (this.#isClosed) return;
-    const ms = this.#retryMs * (0.5 + Math.random() / 2); // or all processes would come at once
+    // Random, so that processes do not all connect at once.
+    const ms = this.#retryMs * (0.5 + Math.random() / 2);
     this.#retry = setTimeout(() => void this.#connect(), ms).unref();
     this.#retryMs = Math.min(2 * this.#retryMs, LONGEST_RETRY_MS);
   }

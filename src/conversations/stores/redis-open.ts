@@ -1,4 +1,4 @@
-// Opens the store that the operator's URL names, with the package `redis` of their project.
+// Opens the store that the operator's URL names, with the package `redis` from their project.
 
 import { readFileSync } from 'node:fs';
 import module from 'node:module';
@@ -22,7 +22,7 @@ const INSTALL = 'npm install redis@6';
 /** The oldest major version that has all options used here. */
 const OLDEST_MAJOR = 6;
 
-/** Errors that pass by themselves. */
+/** Errors that may go away by themselves. */
 const PASSING =
   /^(LOADING|BUSY|OOM|MISCONF|NOREPLICAS|MASTERDOWN|CLUSTERDOWN|TRYAGAIN|ERR max number)\b/;
 
@@ -35,7 +35,7 @@ export interface RedisOpenOptions {
 /**
  * Opens `redis://`, `rediss://` or `redis+sentinel://`.
  *
- * A server that cannot be reached yet is not an error: that is logged, and tried again. Rejects
+ * A server that cannot be reached yet is not an error: this is logged, and tried again. Rejects
  * with a `StoreError` if the URL is wrong, a file or the package is missing, or the server refuses
  * to serve: a wrong password, database or permissions, a replica, or a node of a cluster.
  */
@@ -52,9 +52,8 @@ export async function openRedisStore(
 }
 
 /**
- * Opens all that is stored, for a command that reads or erases everything. Like `openRedisStore`,
- * but where the server is a node of a cluster, it opens all its nodes. A node that cannot be
- * reached is no error until something is asked of it.
+ * Like `openRedisStore`, for a command that reads or erases everything: if the server is a node of
+ * a cluster, opens all nodes. A node that cannot be reached is not an error until it is needed.
  */
 export async function openWholeRedis(url: string, options: RedisOpenOptions): Promise<PartStore> {
   const { target, tls, loaded } = await wayTo(url, options.directory);
@@ -72,7 +71,7 @@ export async function openWholeRedis(url: string, options: RedisOpenOptions): Pr
     ranges = await slotsNow();
   } catch {
     asked.close();
-    return openRedisStore(url, options); // it is no cluster, or says there why it does not serve
+    return openRedisStore(url, options); // not a cluster; if it refuses to serve, this says why
   }
   const addresses = new Map(ranges.map((range) => [nodeName(range), range.address]));
   const nodes = [...addresses].map(([name, at]) => ({ name, connection: open(at) }));
@@ -81,8 +80,8 @@ export async function openWholeRedis(url: string, options: RedisOpenOptions): Pr
 }
 
 /**
- * Opens the channel between the processes that use that store, on a connection of its own. Rejects
- * as `openRedisStore` does.
+ * Opens the channel between the processes that use the store, on a connection of its own. Rejects
+ * like `openRedisStore`.
  */
 export async function openRedisChannel(
   url: string,
@@ -114,7 +113,7 @@ async function wayTo(url: string, directory: string): Promise<WayToRedis> {
   return { target, tls, loaded: await loadRedis(directory) };
 }
 
-/** Why it cannot be used yet. If the server refuses to serve, closes it and rejects. */
+/** Why the connection cannot be used yet. If the server refuses to serve, closes it and rejects. */
 async function failureToBegin(
   connection: RedisConnection,
   check: () => Promise<void>,

@@ -11,7 +11,7 @@ export interface SlotRange {
   readonly address: RedisAddress;
 }
 
-/** The slot of a key without braces: those would choose a part of it. CRC-16/XMODEM. */
+/** The slot of a key without braces, which would select a part of it. CRC-16/XMODEM. */
 export function slotOf(key: string): number {
   let crc = 0;
   for (const byte of Buffer.from(key)) {
@@ -23,8 +23,8 @@ export function slotOf(key: string): number {
 }
 
 /**
- * Reads the answer to `CLUSTER SLOTS`. `asked`: whom it came from, as a node may not know the name
- * under which it is reached. Throws a `TypeError` for anything else.
+ * Reads the answer to `CLUSTER SLOTS`. `asked` is the node that answered: it may not know the name
+ * under which it is reached. Throws a `TypeError` for any other answer.
  */
 export function parseSlots(answer: unknown, asked: RedisAddress): readonly SlotRange[] {
   if (!Array.isArray(answer)) throw new TypeError('CLUSTER SLOTS was not answered with a list');

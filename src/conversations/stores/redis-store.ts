@@ -14,10 +14,10 @@ const VERSION = '@version';
 const NO_VERSION = ' ';
 
 /**
- * Compare and swap on one hash. Arguments: the version to change, the version that results, how
- * many milliseconds to keep it, the number of arguments with fields and values, these arguments,
- * and the fields to remove. An empty version stands for no conversation. Returns 1, or all fields
- * and values.
+ * Compare and swap on one hash. Arguments: the version to change, the resulting version, how many
+ * milliseconds to keep it, the number of arguments with fields and values, those arguments, and the
+ * fields to remove. An empty version stands for no conversation. Returns 1, or all fields and
+ * values.
  *
  * Fields are set before others are removed: a server that is out of memory refuses a script only if
  * its first write needs memory. `unpack` takes at most 7,999 values.
@@ -42,9 +42,10 @@ return 1
 `;
 
 /**
- * Returns a cursor for the next call, and some of the keys that begin with `KEYS[1]`, without that
- * beginning. A script, because a client's own prefix is put in front of keys, but not of patterns.
- * A node of a cluster takes no key that belongs to another: it gets the beginning as an argument.
+ * Returns a cursor for the next call and some of the keys that begin with `KEYS[1]`, without that
+ * beginning. It is a script because clients put their own prefix in front of keys, but not of
+ * patterns. A node of a cluster accepts no key that belongs to another node, so it gets the
+ * beginning as an argument.
  */
 const LIST_SCRIPT = `
 local begun = KEYS[1] or ARGV[2]
@@ -54,7 +55,7 @@ for index, key in ipairs(found[2]) do found[2][index] = string.sub(key, #begun +
 return found
 `;
 
-/** A script, and the hash by which a server that has seen it finds it. */
+/** A script, and the hash under which a server remembers it. */
 interface Script {
   readonly text: string;
   readonly sha1: string;
@@ -101,12 +102,12 @@ export class RedisStore implements PartStore {
     return this.#list(prefix, { keys: [redisKeyOf(prefix)], arguments: [after || '0'] });
   }
 
-  /** Lists what is on this one node of a cluster. The client must not put a prefix in front. */
+  /** Lists the keys on this one node of a cluster. The client must not add a prefix. */
   listNode(prefix: string, after: string): Promise<IdPage> {
     return this.#list(prefix, { keys: [], arguments: [after || '0', redisKeyOf(prefix)] });
   }
 
-  /** Counts all keys of the database: the server knows that number without a scan. */
+  /** The number of all keys in the database, which the server knows without a scan. */
   async count(): Promise<number> {
     return Number(await this.#client.dbSize());
   }
@@ -151,7 +152,7 @@ export function redisKeyOf(id: string): string {
 }
 
 /**
- * Different ids have different keys, whatever characters they contain. Braces would choose a
+ * Different ids have different keys, whatever characters they contain. Braces would select a
  * cluster's slot, and a lone surrogate has no UTF-8.
  */
 function keyOf(id: string): string {

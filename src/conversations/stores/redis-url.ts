@@ -14,7 +14,7 @@ export interface RedisTlsFiles {
 
 /** A Redis or Valkey server, as a URL describes it. */
 export interface RedisTarget {
-  /** Of the server or, with `sentinelName`, of its sentinels. At least one. */
+  /** The server's or, with `sentinelName`, those of its sentinels. At least one. */
   readonly addresses: readonly RedisAddress[];
   readonly sentinelName: string | undefined;
   readonly username: string | undefined;
@@ -24,7 +24,7 @@ export interface RedisTarget {
   readonly tls: RedisTlsFiles | undefined;
 }
 
-// Not `URL`: that takes one host.
+// Not parsed with `URL`, which accepts only one host.
 const FORM =
   /^redis(s?)(\+sentinel)?:\/\/(?:([^/?#]*)@)?([^/?#@]*)(?:\/([^?#@]*))?(?:\?([^#@]*))?$/;
 const FORMS =

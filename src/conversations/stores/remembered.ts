@@ -5,7 +5,7 @@ export interface RememberedBounds {
   readonly maxConversations: number;
   /** UTF-16 code units of all their texts. */
   readonly maxCharacters: number;
-  /** A conversation is forgotten when the store has dropped it: see `lifetimeMs`. */
+  /** A conversation is forgotten when the store drops it: see `lifetimeMs`. */
   readonly ttlMs: number;
 }
 

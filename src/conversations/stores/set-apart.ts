@@ -1,20 +1,20 @@
 import type { Logger } from '../../log.ts';
 
-/** Between attempts to store a conversation that cannot be stored. */
+/** Pauses between attempts to store a conversation that cannot be stored. */
 const FIRST_RETRY_MS = 250;
 const LONGEST_RETRY_MS = 60_000;
-/** Beyond this the oldest is forgotten, and found anew the next time it fails. */
+/** Beyond this the oldest is forgotten, and added again the next time it fails. */
 const MAX_APART = 1_000;
 
 interface Entry {
   readonly retryMs: number;
   /** `performance.now()` of the next attempt. */
   readonly nextAtMs: number;
-  /** Whether the log says so. */
+  /** Whether this has been logged. */
   readonly isSaid: boolean;
 }
 
-/** Conversations that a store refuses though it takes others. Each has a back-off of its own. */
+/** Conversations that a store refuses although it accepts others. Each has its own back-off. */
 export class SetApart {
   readonly #entries = new Map<string, Entry>();
   readonly #log: Logger;
@@ -62,7 +62,7 @@ export class SetApart {
     });
   }
 
-  /** The store has answered for it. */
+  /** Call it when the store has answered for the conversation. */
   delete(id: string): void {
     const entry = this.#entries.get(id);
     this.#entries.delete(id);

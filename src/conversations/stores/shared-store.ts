@@ -26,16 +26,16 @@ export interface SharedStoreOptions {
   /** A command that takes longer counts as failed. */
   readonly timeoutMs: number;
   readonly log: Logger;
-  /** To the other processes that use the store. Default: no messages are exchanged. */
+  /** The channel to the other processes that use the store. Default: no messages are exchanged. */
   readonly channel?: Channel | undefined;
   /** Bounds of what is kept for a store that does not answer. Default 10,000 and 67,108,864. */
   readonly maxTurnsWaiting?: number;
   readonly maxCharactersWaiting?: number;
 }
 
-/** Per change. There are more only if other processes write the conversation all the time. */
+/** How often a change is repeated. More are needed only if other processes write constantly. */
 const MAX_CONFLICTS = 20;
-/** How long closing may write what is waiting. */
+/** How long closing may take to write what is waiting. */
 const CLOSING_MS = 2_000;
 
 const MAX_CHARACTERS = 67_108_864;
@@ -49,11 +49,11 @@ interface Attempt<T> {
 }
 
 /**
- * Conversations in a store of parts, which other processes may share.
+ * Conversations in a store of parts that other processes may share.
  *
- * A change costs one round trip, as this process remembers what it saw last: the parts that the
- * change touched are written if the conversation still has that version. If not, the answer
- * contains the current one, and the change is made again on that.
+ * A change costs one round trip, because this process remembers what it saw last. The parts that
+ * the change touched are written if the stored version is still that one. If not, the answer
+ * contains the stored conversation, and the change is made again on that.
  *
  * A store that fails or answers late holds up no caller. Changes are then made on what is
  * remembered. When the store answers again, the turns they touched are merged into the stored
@@ -165,7 +165,7 @@ export class SharedStore implements ConversationStore {
     return this.#waiting.get(id) ?? this.#remembered.get(id);
   }
 
-  /** As it is stored or, if the store does not answer, as it is remembered. */
+  /** The conversation as stored or, if the store does not answer, as remembered. */
   #latest(id: string): Awaitable<PartedConversation | undefined> {
     const known = this.#known(id);
     if (this.#isAway(id)) return known;
@@ -194,7 +194,7 @@ export class SharedStore implements ConversationStore {
     return kept;
   }
 
-  /** What the store has, with what it has lost. */
+  /** What the store has, together with what it has lost. */
   #merged(
     id: string,
     found: StoredConversation | undefined,
@@ -232,12 +232,12 @@ export class SharedStore implements ConversationStore {
   ): Awaitable<T> {
     const answered = (found: StoredConversation | undefined): Awaitable<T> => {
       if (conflicts === MAX_CONFLICTS) {
-        this.#remembered.delete(id); // it has the change, which was not stored
+        this.#remembered.delete(id); // it contains the change, which was not stored
         throw new StoreError(`other processes changed the conversation ${MAX_CONFLICTS} times`);
       }
       this.#conflicts += 1;
       if (found !== undefined) return again(found);
-      kept.putBack(); // with the change, which was made on the latest that anybody knows
+      kept.putBack(); // with the change, which was made on the latest version anyone has
       const next = { mustBeStored, isLatest: true, conflicts: conflicts + 1, change };
       return this.#store(id, kept, result, next, again);
     };
@@ -282,7 +282,7 @@ export class SharedStore implements ConversationStore {
     });
   }
 
-  /** Writes everything that waits, except what has been refused a moment ago. */
+  /** Writes everything that waits, except what was refused a moment ago. */
   async #writeBack(): Promise<void> {
     for (const id of this.#waiting.ids()) {
       if (this.#closed === undefined && this.#apart.isResting(id)) continue;
@@ -322,7 +322,7 @@ export class SharedStore implements ConversationStore {
     );
   }
 
-  /** For what still waits though the store works. */
+  /** For conversations that still wait although the store works. */
   #retryLater(): void {
     if (this.#waiting.size === 0 || this.#closed !== undefined) return;
     this.#retry ??= setTimeout(() => {

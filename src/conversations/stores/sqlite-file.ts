@@ -86,8 +86,8 @@ export function identityOf(path: string): string | undefined {
 }
 
 /**
- * Finds out what is wrong where SQLite only says "unable to open database file". Makes sure that
- * other users cannot read the file: SQLite gives the files beside it the same mode.
+ * Says what is wrong where SQLite only reports "unable to open database file". Makes sure that
+ * other users cannot read the file. SQLite gives the files beside it the same mode.
  *
  * Never opens a file that exists: closing it would release all locks that this process has on it
  * (https://www.sqlite.org/howtocorrupt.html, 2.2).
@@ -108,14 +108,14 @@ function prepareFile(path: string): void {
   for (const file of [path, `${path}-wal`, `${path}-shm`]) closeToOthers(file);
 }
 
-/** A restored copy is often readable by everybody. */
+/** A restored copy is often readable by everyone. */
 function closeToOthers(file: string): void {
   const stats = statSync(file, { throwIfNoEntry: false });
   const isOurs = stats !== undefined && stats.uid === process.geteuid?.();
   if (isOurs && (stats.mode & 0o777 & ~PRIVATE) !== 0) chmodSync(file, PRIVATE);
 }
 
-/** Several processes may try at once. One does it, and the others find it done. */
+/** If several processes try at once, one migrates and the others find nothing left to do. */
 function migrate(database: Database, path: string): void {
   database.exec('BEGIN IMMEDIATE');
   const version = pragma(database, 'user_version');
@@ -127,7 +127,7 @@ function migrate(database: Database, path: string): void {
     throw refused(path, `a newer version has written it (${schemas}); run that one`);
   }
   for (const step of MIGRATIONS.slice(version)) database.exec(step);
-  // Written every time, so that a disk that cannot be written shows now and not in a call.
+  // Written every time, so that a disk that cannot be written fails now and not during a call.
   database.exec(`
     PRAGMA application_id = ${APPLICATION_ID};
     PRAGMA user_version = ${MIGRATIONS.length};

@@ -1,4 +1,4 @@
-// What is used of `node:sqlite`. The types of Node 20 do not have it.
+// The part of `node:sqlite` that is used. The types of Node 20 do not have it.
 
 type Value = string | number;
 
@@ -29,7 +29,7 @@ const EXTENDED_BITS = 8;
 
 let library: Sqlite | undefined;
 
-/** Node has it from 22.13 on. */
+/** Available from Node 22.13 on. */
 export function loadSqlite(): Sqlite {
   return (library ??= withoutWarning(() => process.getBuiltinModule('node:sqlite') as Sqlite));
 }

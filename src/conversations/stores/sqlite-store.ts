@@ -22,7 +22,7 @@ export interface SqliteStoreOptions {
 
 /** How long the start waits for another process's lock. */
 const OPENING_MS = 2_000;
-/** How long commands may have to wait for a sweep. */
+/** How long a sweep may make commands wait. */
 const SWEEP_MS = 5;
 const ROWS_SWEPT = 1_000;
 const PAGES_VACUUMED = 16;
@@ -91,7 +91,7 @@ interface Opened {
 }
 
 /**
- * Conversations in an SQLite file, which processes of one machine may share. Every method blocks
+ * Conversations in an SQLite file that processes of one machine may share. Every method blocks
  * until the disk has answered and locks are free: a server runs it in a thread, `SqliteThread`.
  *
  * The constructor throws a `StoreError` if the file cannot be used.
@@ -104,7 +104,7 @@ export class SqliteStore implements PartStore {
   readonly #now: () => number;
   #opened: Opened | undefined;
   #isClosed = false;
-  /** What failed outside of commands. The next one reports it. */
+  /** What failed outside commands. The next command reports it. */
   #problem: Error | undefined;
   #writes = 0;
   /** The last key that was checked for expiry. */
@@ -138,7 +138,7 @@ export class SqliteStore implements PartStore {
     return this.writeAll([[id, change]])[0];
   }
 
-  /** In one transaction, which costs more than the writes in it. All are made, or none. */
+  /** Writes all of them or none, in one transaction, which costs more than the writes in it. */
   writeAll(writes: readonly (readonly [id: string, change: PartsChange])[]): WriteAnswer[] {
     return this.#run(({ statements }) => {
       const answers = this.#inTransaction(statements, statements.beginWrite, () =>
@@ -169,7 +169,7 @@ export class SqliteStore implements PartStore {
     this.#letGo();
   }
 
-  /** Whether so much was written that `keepUp` is due early. */
+  /** Whether so much has been written that `keepUp` is due early. */
   get isBehind(): boolean {
     return this.#writes >= WRITES_PER_CHECKPOINT;
   }
@@ -177,7 +177,7 @@ export class SqliteStore implements PartStore {
   /**
    * Maintenance, due every second or so: checks that the file is still there, copies the log into
    * the database, removes expired conversations and frees unused pages. Takes a few milliseconds,
-   * plus what the disk takes. True if there is more to remove. Failures are reported by the next
+   * plus the time for the disk. True if there is more to remove. Failures are reported by the next
    * command.
    */
   keepUp(): boolean {
@@ -260,13 +260,13 @@ export class SqliteStore implements PartStore {
     this.#opened = undefined;
   }
 
-  /** Passive: it copies what it can, and holds up no process. */
+  /** Passive: copies what it can without holding up any process. */
   #checkpoint({ database, statements }: Opened): void {
     this.#writes = 0;
     const { log } = statements.checkpoint.get() as { readonly log: number };
     if (log <= MAX_LOG_PAGES) return;
-    // Constant writes never let it finish, and the log would grow without end. But do not wait for
-    // a reader, which may be a long backup.
+    // Under constant writes it never finishes, and the log would grow without end. But do not wait
+    // for a reader, which may be a long backup.
     database.exec('PRAGMA busy_timeout = 0');
     try {
       database.exec('PRAGMA wal_checkpoint(TRUNCATE)');
@@ -302,7 +302,7 @@ export class SqliteStore implements PartStore {
       database.exec(`PRAGMA incremental_vacuum(${PAGES_VACUUMED})`);
       this.#writes += 1;
       const left = manyFreePages(database);
-      if (left >= free) break; // in a file that another tool has rewritten
+      if (left >= free) break; // another tool has rewritten the file
       free = left;
       isDone = performance.now() < endsAtMs;
     }

@@ -29,8 +29,8 @@ interface Write extends Waiting<WriteAnswer> {
 }
 
 /**
- * An SQLite file with a thread of its own, so that neither the disk nor a lock of another process
- * holds up the event loop. Writes made in one turn of the event loop share a transaction.
+ * An SQLite file in a thread of its own, so that neither the disk nor another process's lock holds
+ * up the event loop. Writes made in one turn of the event loop share a transaction.
  *
  * A thread that dies is started again. Calls are rejected until it has opened the file.
  */
@@ -38,7 +38,7 @@ class SqliteThread implements PartStore {
   readonly name = 'sqlite';
   readonly #options: SqliteStoreOptions;
   readonly #backOff = new BackOff();
-  /** What the thread has not answered yet. */
+  /** Calls that the thread has not answered yet. */
   readonly #calls: Waiting<never>[] = [];
   #worker: Worker | undefined;
   /** Resolves when the thread has ended. */
@@ -88,7 +88,7 @@ class SqliteThread implements PartStore {
     clearTimeout(this.#restart);
     if (this.#isOpen) await this.#call('close');
     else await this.#worker?.terminate();
-    this.#worker?.ref(); // or the process could end first, in the middle of an await
+    this.#worker?.ref(); // otherwise the process could end first, during an await
     await this.#ended;
   }
 
@@ -129,7 +129,7 @@ class SqliteThread implements PartStore {
     try {
       await this.open();
     } catch (error) {
-      this.#failure = error as StoreError; // as every rejection here is one
+      this.#failure = error as StoreError; // every rejection here is one
     }
   }
 
@@ -140,7 +140,7 @@ class SqliteThread implements PartStore {
       const answers = await this.#call('writeAll', writes.map(({ id, change }) => [id, change]));
       for (const [index, { resolve }] of writes.entries()) resolve(answers[index]);
     } catch (error) {
-      for (const { reject } of writes) reject(error as Error); // a StoreError, as all are
+      for (const { reject } of writes) reject(error as Error); // always a StoreError
     }
   }
 

@@ -59,7 +59,7 @@ export class WaitingChanges {
   set(id: string, kept: PartedConversation): void {
     this.delete(id);
     kept.forgetUnsaved();
-    const turns = Math.max(kept.touched.size, 1); // a state or a caller alone takes room, too
+    const turns = Math.max(kept.touched.size, 1); // a state or a caller alone also takes space
     const { characters } = kept;
     this.#entries.set(id, { kept, turns, characters });
     this.#turns += turns;
@@ -76,7 +76,7 @@ export class WaitingChanges {
     }
   }
 
-  /** An erasure is given up last: what it erased would return. */
+  /** Erasures are given up last: what they erased would return. */
   #oldestExcept(latest: string): string | undefined {
     let erased: string | undefined;
     for (const [id, { kept }] of this.#entries) {
