@@ -7,7 +7,7 @@ export interface Departing {
   depart(): void;
 }
 
-/** No more wait than these, so that the first does not wait for long. */
+/** At most this many wait, so that the first does not wait for long. */
 export const MOST_TOGETHER = 64;
 
 interface Waiting {
@@ -19,8 +19,8 @@ interface Waiting {
 let waiting: Waiting[] = [];
 
 /**
- * Calls `depart` later, once the event loop has handled all that had arrived, or when one more
- * comes than may wait. What became ready meanwhile is written in one go:
+ * Calls `depart` later, once the event loop has handled everything that had arrived, or when too
+ * many wait. What became ready meanwhile is written in one go:
  * docs/decisions/012-replies-depart-together.md.
  */
 export function departTogether(departing: Departing): void {

@@ -1,6 +1,6 @@
 // Every field of Node's objects that this project uses without Node documenting it: what for, and
-// what is lost where a Node no longer has it. test/http/node-internals.test.ts fails on such a
-// Node. None of them is for speed: docs/decisions/008-what-a-turn-does-not-pay-for.md.
+// what is lost if Node no longer has it. test/http/node-internals.test.ts fails on such a Node.
+// None of them is for speed: docs/decisions/008-what-a-turn-does-not-pay-for.md.
 
 import { IncomingMessage, type ServerResponse } from 'node:http';
 
@@ -16,7 +16,7 @@ export function responseUnderWay(socket: object): ServerResponse | undefined {
 
 /**
  * `socket._handle.writeQueueSize`: the bytes that the operating system has not accepted yet.
- * Undefined for an object that is no open socket of Node's.
+ * Undefined for an object that is not an open socket of Node's.
  *
  * All public figures of a socket count a chunk as a whole, and `drain` comes only when all of it
  * has left. So neither shows that a slow client is reading. Node's own socket timeouts use this

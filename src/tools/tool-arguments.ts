@@ -53,7 +53,7 @@ export function checkByStandard({ '~standard': standard }: StandardSchema): Argu
 
 /**
  * The outcome of a check. A validator that does not answer within 5 s counts as a problem. Rejects
- * with the signal's reason when that fires, so that nobody waits for a validator that hangs.
+ * with the signal's reason when that fires, so that a validator that hangs holds nothing up.
  */
 export async function checkedInTime(
   checking: Awaitable<Checked>,

@@ -12,13 +12,13 @@ import type { Answers } from './tool-question.ts';
 /** How often the record is read while another process runs a call. */
 const READ_MS = 1_000;
 
-/** A process is taken for dead if it leaves so many questions in a row unanswered. */
+/** A process counts as dead after this many unanswered questions in a row. */
 const MAX_SILENT = 3;
 
 const LOST: ToolCallResult = { state: 'unknown', content: UNFINISHED_RESULTS.unknown };
 const STILL_RUNNING: ToolCallResult = { state: 'running', content: UNFINISHED_RESULTS.running };
 
-/** A call that another process runs, as the record has it. */
+/** A call that another process runs, according to the record. */
 export interface ToolCallElsewhere extends ToolCallId {
   readonly conversationId: string;
   readonly turnId: string;
@@ -94,7 +94,10 @@ export async function outcomeElsewhere(
   }
 }
 
-/** As the record has it. A call that acts once is told by its claim, too: turns are trimmed. */
+/**
+ * The outcome according to the record. For a call that acts once, its claim counts first: the turn
+ * may have been trimmed.
+ */
 function outcomeIn(conversation: Conversation, call: ToolCallElsewhere): ToolCallResult {
   const claim = call.isOnce ? conversation.onceCalls?.[call.key] : undefined;
   const isOf = (of: OnceCall): boolean => of.process === call.process || of.state === 'completed';

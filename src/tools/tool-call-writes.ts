@@ -1,4 +1,4 @@
-// What is stored of tool calls: that they begin, and what they returned.
+// Stores that tool calls begin, and what they returned.
 
 import { andThen, type Awaitable } from '../base/awaitable.ts';
 import type { OnceCall } from '../conversations/once-call.ts';
@@ -82,8 +82,8 @@ function own(turn: ToolCallingTurn, ownership: Ownership): void {
 }
 
 /**
- * Stores progress and claims in one compare-and-swap. `hasOthers`: the model has asked for calls
- * beside them that may run unprotected.
+ * Stores progress and claims in one compare-and-swap. `hasOthers`: the round also has calls that
+ * may run unprotected.
  */
 async function storeClaims(
   turn: ToolCallingTurn,
@@ -117,8 +117,8 @@ async function storeClaims(
 }
 
 /**
- * The calls that no other process of the conversation says it runs. The store may have lost their
- * claims, which such a process still knows: it is asked, and its call is waited for.
+ * The calls that no other process of the conversation says it runs. The store may have lost a claim
+ * that such a process still knows. So it is asked, and its call is waited for.
  */
 async function notRunningElsewhere(
   { conversationId, log }: ToolCallingTurn,
@@ -142,7 +142,7 @@ async function notRunningElsewhere(
       const claim = claims[index];
       const claimer = claim?.state === 'running' ? claim.process : undefined;
       if (claimer === own) return true; // the others may wait for this one
-      // The claim says whom to wait for: the others that run the call may wait for it, too.
+      // The claim names the process to wait for: others that run the call may be waiting, too.
       const isClaimed = claimer !== undefined && answers.isAlive(claimer);
       call.claim = {
         kind: 'running', call: claim !== undefined && isClaimed ? claim : callOf(call, process),
@@ -156,7 +156,7 @@ async function notRunningElsewhere(
   }
 }
 
-/** A call of another process, of which the record says nothing. */
+/** A call of another process that is not in the record. */
 function callOf({ spoken: { call } }: NotedToolCall, process: string): OnceCall {
   const identity = { turnId: '', runId: 0, toolCallId: '', process };
   const { running } = UNFINISHED_RESULTS;
@@ -181,8 +181,8 @@ function claimOf(
 const WITHDRAWAL_DELAYS_MS = [250, 1_000, 4_000, 16_000, ...Array<number>(60).fill(60_000)];
 
 /**
- * The store may have the claims though it did not say so. They are taken back as soon as it
- * answers. Until then this process says that it runs the calls, so that nobody takes them for lost.
+ * The store may have the claims although it did not confirm them. Withdraws them as soon as it
+ * answers. Until then this process says that it runs the calls, so that they do not count as lost.
  */
 async function withdrawLater(
   { conversationId, runId, log }: ToolCallingTurn,

@@ -49,9 +49,9 @@ export interface ToolCallingTurn {
     messages(turnId: string, state: 'open'): Message[];
   };
   readonly work: ToolWork;
-  /** The same, without creating it. */
+  /** Undefined until `work` has been asked for. */
   readonly workSoFar: ToolWork | undefined;
-  /** Undefined if nobody follows the turn. */
+  /** Undefined if the turn is not traced. */
   readonly trace: ToolTrace | undefined;
   /** The agent's state, which calls may change. Undefined for an agent without one. */
   readonly liveState: LiveState | undefined;
@@ -64,14 +64,14 @@ export interface ToolCallingTurn {
 
 /** What tools did for a turn. */
 interface ToolWork {
-  /** It has waited for the store. */
+  /** The turn has waited for the store. */
   noteStore(ms: number): void;
   toolBegan(tool: string, call: ToolCall): void;
   /** `content` is what the model is told, `error` why it failed. */
   toolEnded(id: string, outcome: ToolEnd, content: string, error: unknown): void;
 }
 
-/** Those who follow a turn. */
+/** What traces a turn. */
 interface ToolTrace {
   /** Runs a step of the call that has this id. What the step sets off belongs to the call. */
   runTool<T>(toolCallId: string, step: () => T): T;
@@ -80,7 +80,7 @@ interface ToolTrace {
 /** What all calls share. */
 export interface ToolHost {
   readonly conversations: ConversationManager;
-  /** Those of all turns. */
+  /** The running calls of all turns. */
   readonly calls: RunningToolCalls;
   /** Undefined if no messages are exchanged with other processes. */
   readonly others: OtherToolCalls | undefined;

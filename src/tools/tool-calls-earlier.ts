@@ -15,7 +15,7 @@ export interface KnownToolCall {
  * one call of this run.
  */
 export class EarlierToolCalls {
-  /** By key. Of several with one key the last one says what is known. */
+  /** By key. Of several with one key, the last one counts. */
   readonly #known = new Map<string, KnownToolCall>();
   readonly #taken = new Set<string>();
   readonly #running: RunningToolCalls;
@@ -26,8 +26,8 @@ export class EarlierToolCalls {
   }
 
   /**
-   * A call that still runs here is waited for from now on: it may be gone from the running calls
-   * before the new run asks for it.
+   * Waits for a call that still runs here from now on: it may be gone from the running calls before
+   * the new run asks for it.
    */
   learn(calls: readonly EarlierToolCall[]): void {
     for (const message of calls) {
@@ -39,8 +39,8 @@ export class EarlierToolCalls {
   }
 
   /**
-   * The call with this key. Otherwise an equal one that cannot have this key: of a replaced turn of
-   * another place, or of another agent, to which such a turn had not yet handed over.
+   * The call with this key. Otherwise an equal call of a replaced turn that has another key: the
+   * turn had another place in the call, or had not yet handed over to this agent.
    */
   take(key: string, call: ToolCall, agent: string | undefined): KnownToolCall | undefined {
     const known = this.#known.get(key) ?? this.#equal(call, agent);

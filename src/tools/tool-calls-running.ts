@@ -3,8 +3,8 @@
 import type { ToolCallState } from '../conversations/message.ts';
 
 /**
- * How a call ended. An `interrupted` one may run again. `running`: it waited for the same call of
- * another process, which runs on.
+ * How a call ended. An `interrupted` one may run again. `running`: it waited for the same call in
+ * another process, which is still running.
  */
 export interface ToolCallResult {
   readonly state: ToolCallState;
@@ -58,10 +58,10 @@ export class RunningToolCalls {
   readonly #calls = new Map<string, readonly RunningToolCall[]>();
   /** Claims that the store has not confirmed, under which nothing began: see `isUnconfirmed`. */
   readonly #unconfirmed = new Set<string>();
-  /** To be told when the result of a call is stored. */
+  /** Called when the result of a call is stored. */
   readonly #listeners = new Map<string, Set<() => void>>();
 
-  /** Whether nobody may take the call for lost. */
+  /** Whether the call must not count as lost. */
   readonly isRunning = (key: string): boolean => this.#calls.has(key) || this.#unconfirmed.has(key);
 
   /**
@@ -76,12 +76,12 @@ export class RunningToolCalls {
     return first === undefined ? undefined : firstCompleted(first, others);
   }
 
-  /** To be called before the call is stored. While it is here, nobody takes it for lost. */
+  /** Call it before the call is stored. While it is here, it does not count as lost. */
   add(key: string, call: RunningToolCall): void {
     this.#calls.set(key, [...(this.#calls.get(key) ?? []), call]);
   }
 
-  /** To be called once the result is stored. Until then the store says that the call runs. */
+  /** Call it once the result is stored. Until then the store says that the call runs. */
   remove(key: string, call: RunningToolCall): void {
     const others = this.#calls.get(key)?.filter((other) => other !== call) ?? [];
     if (others.length > 0) return void this.#calls.set(key, others);
@@ -97,7 +97,10 @@ export class RunningToolCalls {
     this.#listeners.set(key, listeners.add(listener));
   }
 
-  /** A claim may be in the store, though the store has not said so. Nothing has begun under it. */
+  /**
+   * A claim may be in the store, although the store has not confirmed it. Nothing has begun under
+   * it.
+   */
   noteUnconfirmed(key: string): void {
     this.#unconfirmed.add(key);
   }
@@ -107,7 +110,7 @@ export class RunningToolCalls {
     return this.#unconfirmed.has(key);
   }
 
-  /** The claim is confirmed, or is in the store no more. */
+  /** The claim is confirmed, or no longer in the store. */
   forgetUnconfirmed(key: string): void {
     this.#unconfirmed.delete(key);
   }

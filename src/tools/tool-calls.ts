@@ -95,10 +95,7 @@ export class ToolCalls {
     if (call !== undefined) this.#end(call, { state: 'completed', content });
   }
 
-  /**
-   * Nothing of the agent runs any more. Calls that it runs itself and that have no result end as
-   * interrupted.
-   */
+  /** The agent has ended. Calls that it runs itself and that have no result end as interrupted. */
   agentEnded(): void {
     for (const call of this.#noted.running)
       if (call.whenInterrupted === undefined && call.tool === undefined)
@@ -182,7 +179,10 @@ export class ToolCalls {
     return atMost(restMs, aborted(signal));
   }
 
-  /** Until then the calls have not begun, for history and for other processes. */
+  /**
+   * Waits until the calls may have effects. Until then they have not begun, for history and for
+   * other processes.
+   */
   async #settled(calls: readonly NotedToolCall[]): Promise<void> {
     const waiting = this.#unchallenged();
     if (waiting === undefined) return;
@@ -198,7 +198,7 @@ export class ToolCalls {
     }
   }
 
-  /** The turn ended while they waited: they neither claim anything nor wait for anybody. */
+  /** The turn ended while they waited: they claim nothing and wait for nothing. */
   #neverBegun(calls: readonly NotedToolCall[]): readonly ToolOutcome[] {
     return calls.map(({ key, running, spoken }) => {
       this.#host.calls.remove(key, running);
@@ -231,7 +231,7 @@ export class ToolCalls {
     }
   }
 
-  /** Its key names what it does, and not the turn. */
+  /** From now on its key names what it does, not the turn. */
   #becomeOnce(call: NotedToolCall, text: string): void {
     const { calls } = this.#host;
     calls.remove(call.key, call.running);
@@ -332,7 +332,7 @@ export class ToolCalls {
     return outcomeElsewhere({ ...of, conversationId }, this.#host, call.running.signal);
   }
 
-  /** The process of a claimed call is gone: its outcome is unknown for everybody. */
+  /** The process of a claimed call is gone: its outcome is unknown for every process. */
   async #noteLost(call: NotedToolCall, lost: OnceCall): Promise<void> {
     const { key } = call;
     const { conversationId, log } = this.#turn;
@@ -361,7 +361,7 @@ export class ToolCalls {
     }
   }
 
-  /** It may have acted before it failed. */
+  /** For a call that may have acted before it failed. */
   #unknown(call: NotedToolCall, error: unknown): ToolCallResult {
     const { conversationId, turnId, log } = this.#turn;
     const ids = { conversationId, turnId, tool: toolNameOf(call), idempotencyKey: call.key };
@@ -382,7 +382,7 @@ export class ToolCalls {
     };
   }
 
-  /** Gives the result to all who wait for it, and then stores it. */
+  /** Passes the result to whatever waits for it, and then stores it. */
   #end(call: NotedToolCall, outcome: ToolCallResult): void {
     const { spoken, running, key } = call;
     spoken.state = outcome.state;
@@ -405,7 +405,7 @@ export class ToolCalls {
   }
 }
 
-/** Reports a call whose outcome is unknown: somebody has to look. */
+/** Reports a call whose outcome is unknown: someone has to look into it. */
 export function noteUnknown(
   { observer }: Pick<ToolHost, 'observer'>,
   log: ToolCallingTurn['log'],
@@ -415,7 +415,7 @@ export function noteUnknown(
   observer?.unknownOutcome(fields.tool);
 }
 
-/** In words, if the error is one of ours. Any other may quote the caller. */
+/** The error's message, if it is one of ours. Any other may quote the caller. */
 function reasonOf(error: unknown): string | undefined {
   if (error instanceof ToolResultError || error instanceof HandOverError) return error.loggable;
   return error instanceof ToolTimeout || error instanceof StateError ? error.message : undefined;

@@ -20,8 +20,9 @@ export function onceToolsOf(agents: Iterable<ToolOwner>): readonly string[] {
 }
 
 /**
- * Throws a `TypeError` if two different tools have one name, and one of them acts once: its key has
- * the tool's name, so that it holds across a hand-over, and would be that of the other one, too.
+ * Throws a `TypeError` if two different tools have one name, and one of them acts once. The keys of
+ * its calls hold across a hand-over because they name the tool, not the agent, so the two would
+ * share keys.
  */
 export function checkOnceTools(agents: Iterable<ToolOwner>): void {
   const known = new Map<string, KnownTool>();

@@ -1,7 +1,7 @@
 /** How long one question waits for answers. */
 const ANSWER_MS = 150;
 
-/** Which of the calls that it was asked about a process runs. */
+/** Which of the calls in a question a process runs. */
 export interface ToolAnswer {
   /** The address of the process. */
   readonly from: string;
@@ -22,16 +22,16 @@ export interface Answers {
   ) => boolean;
   /** The process that runs the call of that key. */
   readonly runnerOf: (key: string) => string | undefined;
-  /** Whether the process lives: it has answered. */
+  /** Whether the process is alive: it has answered. */
   readonly isAlive: (process: string) => boolean;
 }
 
 /**
  * A question to other processes: which tool calls they run. A process that was not asked, or not
- * about that call, has begun something meanwhile: so it lives, and runs it.
+ * about that call, has begun it meanwhile, so it is alive and runs it.
  */
 export class Question implements Answers {
-  /** Who runs which calls, by key, as far as answers have come. */
+  /** The process that runs each call, by key, as answered so far. */
   readonly #runners = new Map<string, string>();
   /** Keys of the calls that were asked about. */
   readonly #asked: ReadonlySet<string>;

@@ -74,9 +74,9 @@ export function toolRun<S>(
 class RequestedToolCall<S> {
   readonly #tool: Tool<S>;
   readonly #json: string;
-  /** As the model has written them, with placeholders. */
+  /** The arguments as the model wrote them, with placeholders. */
   readonly #parsed: Checked<JsonObject>;
-  /** What the tool gets, before it is checked. */
+  /** What the tool gets, before the check. */
   readonly #given: Checked<JsonObject>;
   readonly #turn: RequestingTurn<S>;
   readonly #reply: Reply;
@@ -159,7 +159,7 @@ class RequestedToolCall<S> {
     }
   }
 
-  /** What is about to be cut has placeholders first: half a value would not be recognised. */
+  /** Puts placeholders into a text that will be cut: half a value would not be recognised. */
   #withoutHalves(text: string): string {
     return text.length > MAX_RESULT_LENGTH ? this.#turn.journal.conceal(text) : text;
   }

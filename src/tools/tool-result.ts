@@ -18,7 +18,7 @@ export class ToolResultError extends TypeError {
 
 /**
  * The result as JSON text. Dates and anything else with a `toJSON` are accepted, and undefined
- * properties are left out. For anything else throws a `ToolResultError` that names the place.
+ * properties are left out. Throws a `ToolResultError` that names the place of anything else.
  */
 export function resultText(result: unknown): string {
   if (result === undefined) return '{"status":"ok"}';

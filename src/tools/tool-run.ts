@@ -16,9 +16,7 @@ export interface ToolCallContext {
 
 /** How to run one tool call. */
 export interface ToolRun {
-  /**
-   * The tool's name for logs and metrics. Default `unknown`: a model may call a tool by any words.
-   */
+  /** The tool's name for logs and metrics. Default `unknown`: a model may invent names. */
   readonly name?: string | undefined;
   /** Returns JSON text for the model. An error it throws is reported to the model. */
   run(context: ToolCallContext): Awaitable<string>;
@@ -34,8 +32,8 @@ export interface ToolRun {
    */
   readonly repeatable?: boolean | undefined;
   /**
-   * Whether it acts on the reply of its own turn alone, as hanging up does: then it runs in each
-   * turn, though another one that this turn replaces has made the same call. Default false.
+   * Whether it acts only on the reply of its own turn, as hanging up does. Then it runs in each
+   * turn, even if a turn that this one replaces has made the same call. Default false.
    */
   readonly isOfTurn?: boolean | undefined;
   /**

@@ -94,8 +94,8 @@ export interface ToolDefinition<P extends AnySchema, S = unknown> extends Behavi
    */
   readonly raw?: boolean | undefined;
   /**
-   * Longest time of one call, in milliseconds, at most a day. Then its signal fires, and the model
-   * is told; of a tool that acts once the outcome is unknown. Default: the turn's time.
+   * Longest time of one call, in milliseconds, at most a day. Then its signal fires and the model
+   * gets an error. If the tool acts once, its outcome is then unknown. Default: the turn's time.
    */
   readonly timeoutMs?: number | undefined;
   /**
@@ -127,7 +127,7 @@ export interface Tool<in S = unknown> extends Behaviour {
   readonly run: (args: unknown, context: ToolContext<S>) => unknown;
 }
 
-/** Longer timers of Node's fire at once. */
+/** Node fires much longer timers at once. */
 const DAY_MS = 86_400_000;
 
 /** A definition may be a made tool with other fields: `tool({ ...look, name: 'peek' })`. */
@@ -209,9 +209,9 @@ function argumentsFor(parameters: AnySchema, name: string): Pick<Tool, 'paramete
 }
 
 /**
- * Lets the model transfer the call. `destinations`: where to, by a name that tells the model what
- * it is for, such as `{ sales: '+49 30 111' }`. The model never chooses a number of its own. Throws
- * a `TypeError` if there is none, or an empty one.
+ * Lets the model transfer the call. `destinations` has the numbers, each under a name that tells
+ * the model what it is for, such as `{ sales: '+49 30 111' }`. The model never chooses a number of
+ * its own. Throws a `TypeError` if there is none, or an empty one.
  */
 export function transferTo(destinations: Readonly<Record<string, string>>): Tool {
   const names = Object.keys(destinations);
