@@ -35,8 +35,32 @@ export function align(theirs: readonly Exchange[], ours: readonly Exchange[]): r
   const pairs =
     pairsFromEnd(told, own, 0)
     ?? pairsFromEnd(told, own, 1)
-    ?? fromAnchor(longestCommon(told, own), told, own);
+    ?? fromLikeness(told, own);
   return skipped === 0 ? pairs : pairs.map(([i, j]) => [i, skipped + j]);
+}
+
+/**
+ * Where words repeat, replies that are only alike are no reason to lose several of our newest
+ * exchanges, if these may be theirs, too.
+ */
+function fromLikeness(theirs: readonly Compared[], ours: readonly Compared[]): readonly Pair[] {
+  const pairs = fromAnchor(longestCommon(theirs, ours), theirs, ours);
+  const rest = ours.length - 1 - (pairs.at(-1)?.[1] ?? ours.length - 1);
+  return rest > 1 ? (allFromEnd(theirs, ours) ?? pairs) : pairs;
+}
+
+/** All of theirs, if they may be our last ones. Two in a row or more. */
+function allFromEnd(
+  theirs: readonly Compared[],
+  ours: readonly Compared[],
+): readonly Pair[] | undefined {
+  const before = ours.length - theirs.length;
+  if (theirs.length < 2 || before < 0) return undefined;
+  const may = theirs.every((their, i) => {
+    const our = ours[before + i];
+    return our !== undefined && isSame(their, our) && repliesAgree(their, our);
+  });
+  return may ? theirs.map((_their, i) => [i, before + i]) : undefined;
 }
 
 /** An exchange whose texts are prepared once, for many comparisons. */
@@ -57,6 +81,10 @@ class Compared {
   get key(): string {
     const { words = '' } = this.#exchange;
     return (this.#key ??= lettersOf(words) || words);
+  }
+
+  get says(): boolean {
+    return this.beginnings.length > 0;
   }
 
   /** The beginning of each reply that has a word. */
@@ -107,7 +135,7 @@ function pairsFromEnd(
   for (; i >= 0 && j >= 0; i--, j--) {
     const [their, our, newer] = [theirs[i], ours[j], theirs[i + 1]];
     if (their === undefined || our === undefined) return undefined;
-    if (i === 0 && pairs.length > 0 && isCutBehindWords(their, our)) return pairs;
+    if (i === 0 && pairs.length > 0 && isCutBehindWords(their, our, ours[0])) return pairs;
     if (!isSame(their, our) || !repliesAgree(their, our)) return undefined;
     pairs.unshift([i, j]);
     if (newer === undefined || isSame(their, newer)) continue;
@@ -138,6 +166,8 @@ function areMoreLikeNewer(theirs: readonly Compared[], ours: readonly Compared[]
     const [their, newer, our] = [theirs.at(-back), ours.at(-back), ours.at(-back - 1)];
     if (their === undefined || newer === undefined || our === undefined) break;
     if (!isSame(their, newer) || !isSame(their, our)) break;
+    // What we do not know was said after our newest request, which told all before.
+    if (back === 1 && their.says && !newer.says && !our.says) return true;
     gain += REPLIES_COUNT[similarity(their, newer)] - REPLIES_COUNT[similarity(their, our)];
   }
   return gain > 0;
@@ -215,9 +245,20 @@ function beginsInside(
   return !their.hasWords && similarity(their, before) > similarity(their, our);
 }
 
-/** Whether the beginning of their list was cut off between the caller's words and the replies. */
-function isCutBehindWords(their: Compared, our: Compared): boolean {
-  return !their.hasWords && our.hasWords && similarity(their, our) > 0;
+/**
+ * Whether the beginning of their list was cut off between the caller's words and the replies: these
+ * are more like the replies of ours than what was said first.
+ */
+function isCutBehindWords(
+  their: Compared,
+  our: Compared,
+  first: Compared | undefined,
+): boolean {
+  if (their.hasWords || !our.hasWords) return false;
+  const likeness = similarity(their, our);
+  const isGreeting =
+    first !== undefined && !first.hasWords && similarity(their, first) >= likeness;
+  return likeness > 0 && !isGreeting;
 }
 
 function isSame(a: Compared, b: Compared): boolean {

@@ -54,6 +54,34 @@ const CASES: readonly Case[] = [
     pairs: ['1=1', '2=2'],
   },
   {
+    // Seed 49442.
+    name: 'finds the newest of words that repeat by the replies before them, too',
+    theirs: ['> Sure. | One moment.', 'Yes > Wh'],
+    ours: ['Yes > Sure. | One moment.', 'Yes >'],
+    pairs: ['1=1'],
+  },
+  {
+    // Seeds 59357 and 62332.
+    name: 'does not take a greeting for the end of replies that are like it',
+    theirs: ['> Line 1 is open.', 'Yes > Sure. | Line 2 is open.'],
+    ours: ['> Line 1 is open.', 'Yes > Sure. | Line 2 is open.', 'Yes >'],
+    pairs: ['0=0', '1=1'],
+  },
+  {
+    // Seed 49740.
+    name: 'takes a reply that is new for one to the newest of equal words',
+    theirs: ['Yes >', 'Yes > Sure.'],
+    ours: ['Yes >', 'Yes >', 'Yes >'],
+    pairs: ['0=1', '1=2'],
+  },
+  {
+    // The same one.
+    name: 'does not lose several exchanges with equal words for a reply that is only alike',
+    theirs: ['Yes >', 'Yes >', 'Yes > Line 6 is busy.'],
+    ours: ['Yes >', 'Yes >', 'Yes > Line 3 is busy.', 'Yes >', 'Yes >', 'Yes >'],
+    pairs: ['0=3', '1=4', '2=5'],
+  },
+  {
     name: 'finds the place where ours is cut in front',
     theirs: ['A > a', 'B > b', 'C > c', 'D > d'],
     ours: ['C > c', 'D > d'],
