@@ -141,7 +141,7 @@ export function beginningOf(text: string): Beginning {
   const words = plain(text.slice(0, BEGINNING_LENGTH))
     .split(/[^\p{L}\p{M}\p{N}]+/u)
     .filter((word) => word !== '')
-    .flatMap((word) => (UNSPACED.test(word) ? (word.match(UNSPACED_PART) ?? []) : word));
+    .flatMap((word) => (UNSPACED.test(word) ? [...partsOf(word)].map(({ part }) => part) : word));
   return { letters: words.join(''), words, isCut: text.length > BEGINNING_LENGTH };
 }
 
@@ -166,8 +166,11 @@ interface Word {
   readonly end: number;
 }
 
-/** Chinese and Japanese, where no spaces separate words. */
-const UNSPACED = /[\p{sc=Han}\p{sc=Hira}\p{sc=Kana}]/u;
+/** Thai, Lao, Khmer and Burmese, whose words only a dictionary can tell apart. */
+const IN_DICTIONARY = /[\p{sc=Thai}\p{sc=Laoo}\p{sc=Khmr}\p{sc=Mymr}]/u;
+/** These, Chinese and Japanese, where no spaces part the words. */
+const UNSPACED =
+  /[\p{sc=Thai}\p{sc=Laoo}\p{sc=Khmr}\p{sc=Mymr}\p{sc=Han}\p{sc=Hira}\p{sc=Kana}]/u;
 /** A Chinese character, letters of a kana in a row, or what is neither. */
 const UNSPACED_PART =
   /\p{sc=Han}\p{M}*|[\p{sc=Hira}\p{sc=Kana}\u30fc\p{M}]+|[^\p{sc=Han}\p{sc=Hira}\p{sc=Kana}]+/gu;
@@ -177,18 +180,30 @@ function* wordsIn(text: string): Generator<Word, void, undefined> {
   for (const { 0: word, index } of text.slice(0, LONGEST).matchAll(WORD)) {
     const letters = lettersOf(word);
     if (letters === '') continue;
-    if (UNSPACED.test(word)) yield* partsOf(word, index);
-    else yield { letters, start: index, end: index + word.length };
+    if (!UNSPACED.test(word)) yield { letters, start: index, end: index + word.length };
+    else
+      for (const { part, start } of partsOf(word)) {
+        const own = lettersOf(part);
+        const from = index + start;
+        if (own !== '') yield { letters: own, start: from, end: from + part.length };
+      }
   }
 }
 
 /** A tag, or what stands between spaces. */
 const WORD = /<\/?\p{L}[^<>]*>|[^\s<]+|</gu;
 
-function* partsOf(word: string, offset: number): Generator<Word, void, undefined> {
-  for (const { 0: part, index } of word.matchAll(UNSPACED_PART)) {
-    const letters = lettersOf(part);
-    const start = offset + index;
-    if (letters !== '') yield { letters, start, end: start + part.length };
+let segmenter: Intl.Segmenter | undefined;
+
+/** The words between two spaces, and where each begins. */
+function* partsOf(text: string): Generator<{ part: string; start: number }, void, undefined> {
+  for (const { 0: part, index: start } of text.matchAll(UNSPACED_PART)) {
+    if (!IN_DICTIONARY.test(part)) {
+      yield { part, start };
+      continue;
+    }
+    segmenter ??= new Intl.Segmenter('en', { granularity: 'word' });
+    for (const { segment, index } of segmenter.segment(part))
+      yield { part: segment, start: start + index };
   }
 }
