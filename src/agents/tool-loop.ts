@@ -12,7 +12,7 @@ import { Voice } from './voice.ts';
  * Most rounds of tool calls in a turn. After that the model is asked once more without being
  * allowed to call tools, so it must speak.
  */
-export const MAX_TOOL_ROUNDS = 8;
+const MAX_TOOL_ROUNDS = 8;
 
 export interface ToolLoopOptions<S> {
   readonly prompt: string;

@@ -34,7 +34,7 @@ export function charactersAnswered(answer: ModelAnswer): number {
   return answer.text.length + charactersOfCalls(answer.calls);
 }
 
-export function charactersOfCalls(calls: readonly ToolCall[] = []): number {
+function charactersOfCalls(calls: readonly ToolCall[] = []): number {
   return calls.reduce((sum, { name, args }) => sum + name.length + args.length, 0);
 }
 

@@ -10,9 +10,9 @@ import { ModelError, type ModelDelta } from './model.ts';
 import { ToolCallParts } from './tool-call-parts.ts';
 import { vendorWord } from './vendor-words.ts';
 
-export const MAX_TOOL_CALLS = 64;
+const MAX_TOOL_CALLS = 64;
 /** Longest arguments of all calls of a reply together, in UTF-16 code units. */
-export const MAX_ARGUMENTS_LENGTH = 262_144;
+const MAX_ARGUMENTS_LENGTH = 262_144;
 
 const NONE: readonly ModelDelta[] = [];
 

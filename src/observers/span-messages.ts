@@ -5,7 +5,7 @@ import { isObject } from '../base/fields.ts';
 import { parseJson } from '../base/json.ts';
 
 /** Most characters of a prompt in a span. Beyond that it loses its oldest messages. */
-export const MAX_PROMPT_LENGTH = 262_144;
+const MAX_PROMPT_LENGTH = 262_144;
 
 /** One message that was spoken, as JSON text. */
 export function spokenMessage(role: 'user' | 'assistant', content: string): string {

@@ -7,7 +7,7 @@ export class TooCostly extends Error {
 }
 
 /** Processor time in which all the arguments of one round of tool calls must be checked. */
-export const MAX_CHECK_MS = 50;
+const MAX_CHECK_MS = 50;
 /** Steps between two looks at the clock. */
 const STEPS_PER_LOOK = 500;
 /** Deepest nesting of schemas while one value is checked. */

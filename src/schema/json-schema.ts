@@ -41,7 +41,7 @@ export interface UntypedSchema {
 export type Subschema = Schema | boolean;
 
 /** Keywords that contain schemas, and how: one, a list, one or a list, or one per name. */
-export const SUBSCHEMAS: Readonly<Record<string, 'one' | 'list' | 'oneOrList' | 'map'>> = {
+const SUBSCHEMAS: Readonly<Record<string, 'one' | 'list' | 'oneOrList' | 'map'>> = {
   properties: 'map', patternProperties: 'map', dependentSchemas: 'map', dependencies: 'map',
   $defs: 'map', definitions: 'map',
   additionalProperties: 'one', propertyNames: 'one', additionalItems: 'one', contains: 'one',

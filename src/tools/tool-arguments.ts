@@ -18,7 +18,7 @@ export type Checked<T = unknown> = { readonly args: T } | { readonly problem: st
 export type ArgumentsCheck = (args: JsonObject, budget?: CheckBudget) => Awaitable<Checked>;
 
 /** Longest wait for a validator, in milliseconds. */
-export const MAX_CHECK_WAIT_MS = 5_000;
+const MAX_CHECK_WAIT_MS = 5_000;
 const MAX_PROBLEM_LENGTH = 2_000;
 const TOO_LONG = { problem: 'the arguments take too long to check' };
 

@@ -17,7 +17,7 @@ import { inTime } from './tool-time-limit.ts';
 import type { OnceContext, Tool } from './tool.ts';
 
 /** Longest tool result sent to the model, in UTF-16 code units. */
-export const MAX_RESULT_LENGTH = 65_536;
+const MAX_RESULT_LENGTH = 65_536;
 
 type CallStatus = 'running' | ToolCallOutcome;
 

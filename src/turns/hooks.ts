@@ -117,7 +117,7 @@ export function startTurn(
 }
 
 /** What `onMessage` is told. */
-export function messageTurn(event: CallerMessage, turn: TurnRun): MessageTurn {
+function messageTurn(event: CallerMessage, turn: TurnRun): MessageTurn {
   return new MessageTurnView(event, turn);
 }
 

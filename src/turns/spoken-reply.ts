@@ -309,7 +309,7 @@ function by(agent: string | undefined, message: AssistantMessage): AssistantMess
  * Names of the agents that spoke, in order. The path's own agent, named `own`, is the first if the
  * reply begins with it: then the first break is the call that handed over.
  */
-export function speakersIn(breaks: readonly Break[], own: string | undefined): string[] {
+function speakersIn(breaks: readonly Break[], own: string | undefined): string[] {
   const names = breaks.map(({ change }, index) => {
     if (change !== undefined) return change.agent ?? own;
     return index === 0 ? own : undefined;
@@ -318,7 +318,7 @@ export function speakersIn(breaks: readonly Break[], own: string | undefined): s
 }
 
 /** The words of agents among the events from `from` up to `to`, without fillers. */
-export function ownText(events: readonly SentEvent[], from: number, to: number): string {
+function ownText(events: readonly SentEvent[], from: number, to: number): string {
   let text = '';
   for (let index = from; index < Math.min(to, events.length); index++) {
     const event = events[index];
@@ -331,7 +331,7 @@ export function ownText(events: readonly SentEvent[], from: number, to: number):
  * What to send if the turn is delivered again after it has completed: the same events, with
  * adjacent texts joined and without fillers. Undefined if the messages alone give the same.
  */
-export function replayOf(sent: readonly SentEvent[]): SentEvent[] | undefined {
+function replayOf(sent: readonly SentEvent[]): SentEvent[] | undefined {
   if (sent.every(isOwnText)) return undefined;
   const replay: SentEvent[] = [];
   for (const event of sent) {
@@ -345,6 +345,6 @@ export function replayOf(sent: readonly SentEvent[]): SentEvent[] | undefined {
 }
 
 /** Whether the event is text of an agent, and no filler. */
-export function isOwnText(event: SentEvent): event is Extract<SentEvent, { type: 'say' }> {
+function isOwnText(event: SentEvent): event is Extract<SentEvent, { type: 'say' }> {
   return event.type === 'say' && event.isFiller !== true;
 }

@@ -318,7 +318,7 @@ interface Place {
  * its history. The older one keeps speaking only while a slow store opens a newer one, which has it
  * as `older`.
  */
-export class RunningTurns {
+class RunningTurns {
   /** By conversation. */
   readonly #places = new Map<string, Place>();
   /**

@@ -16,7 +16,7 @@ export interface ErasingPlace {
   readonly terminal: Terminal;
 }
 
-export function nothingOf(id: string): string {
+function nothingOf(id: string): string {
   return `nothing is known here about ${JSON.stringify(printable(id, ' ').slice(0, 256))}`;
 }
 

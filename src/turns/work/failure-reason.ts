@@ -21,7 +21,7 @@ export class ReplyTooLong extends RangeError {
 }
 
 /** Why turns fail, as far as it helps to look in the right place. */
-export const FAILURE_REASONS = [
+const FAILURE_REASONS = [
   'model', 'first_word_timeout', 'turn_timeout', 'store', 'reply_too_long', 'agent',
 ] as const;
 export type FailureReason = (typeof FAILURE_REASONS)[number];

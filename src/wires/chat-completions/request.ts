@@ -6,7 +6,7 @@ import { EventError, got, parseJsonObject } from '../json-body.ts';
 import type { CompletionEvent, CompletionMessage } from './events.ts';
 
 /** More lines of a call are not looked at. */
-export const MOST_LINES = 50;
+const MOST_LINES = 50;
 /** Deeper JSON is refused before it is parsed. */
 const MAX_DEPTH = 200;
 
