@@ -45,7 +45,7 @@ export class Speakers {
 }
 
 /** Most hand-overs in one turn. One more is refused, and the agent that speaks continues. */
-export const MAX_HAND_OVERS = 3;
+const MAX_HAND_OVERS = 3;
 
 const MAX_SHOWN_LENGTH = 64;
 

@@ -59,7 +59,7 @@ export function scenarioModels(
 }
 
 /** Models that are asked. */
-export function liveModels({ evalModel, signal }: RunModelsOptions): RunModels {
+function liveModels({ evalModel, signal }: RunModelsOptions): RunModels {
   return { ...helpersBy(evalModel, signal), finish: (result) => Promise.resolve(result) };
 }
 
@@ -67,7 +67,7 @@ export function liveModels({ evalModel, signal }: RunModelsOptions): RunModels {
  * Models that are asked, whose replies are written to `path`. If one of them fails, or the file
  * cannot be written, the run fails and an earlier recording stays.
  */
-export function recordedModels(path: string, { evalModel, signal }: RunModelsOptions): RunModels {
+function recordedModels(path: string, { evalModel, signal }: RunModelsOptions): RunModels {
   const recorder = new ModelRecorder();
   return {
     ...helpersBy(evalModel && recorder.record(evalModel), signal),
@@ -93,7 +93,7 @@ export function recordedModels(path: string, { evalModel, signal }: RunModelsOpt
  * Models that answer from a recording, without a key. A run in which one is asked something else
  * fails for that reason alone: what follows from a missing reply says nothing about the agent.
  */
-export function replayedModels(
+function replayedModels(
   replies: readonly RecordedReply[],
   { evalModel, signal }: RunModelsOptions,
 ): RunModels {
@@ -111,7 +111,7 @@ export function replayedModels(
 }
 
 /** Undefined if there is no file. Throws a `RecordingError` for one that cannot be replayed. */
-export function readRecording(path: string): readonly RecordedReply[] | undefined {
+function readRecording(path: string): readonly RecordedReply[] | undefined {
   let text: string;
   try {
     text = readFileSync(path, 'utf8');
