@@ -8,6 +8,9 @@ export const OPERATIONS = {
   tool: 'execute_tool',
 } as const;
 
+/** What the spans of waits for the store are called, for which the conventions have no name. */
+export const STORE_SPAN = 'store';
+
 export const ATTRIBUTES = {
   operation: 'gen_ai.operation.name',
   provider: 'gen_ai.provider.name',
@@ -35,6 +38,7 @@ export const ATTRIBUTES = {
   reason: 'layercode.reason',
   speakers: 'layercode.speakers',
   storeMs: 'layercode.store_ms',
+  storeStep: 'layercode.store_step',
   afterMs: 'layercode.after_ms',
   attempt: 'layercode.attempt',
   fallback: 'layercode.fallback',

@@ -1,6 +1,6 @@
 import { failureReasonOf } from '../turns/work/failure-reason.ts';
 import type {
-  ToolEnded, ToolStarted, TracedTurn, TurnEnded, TurnHappening,
+  StoreWaited, ToolEnded, ToolStarted, TracedTurn, TurnEnded, TurnHappening,
 } from '../turns/work/turn-points.ts';
 import type { TurnFollower } from '../turns/work/turn-trace.ts';
 import type { CostOf } from '../turns/work/turn-work.ts';
@@ -8,7 +8,7 @@ import { errorTypeOf, type OpenSpan } from './open-span.ts';
 import { SPAN_KINDS } from './open-telemetry.ts';
 import { RequestSpans } from './request-spans.ts';
 import { spokenMessage } from './span-messages.ts';
-import { ATTRIBUTES as A, EVENTS, OPERATIONS } from './span-names.ts';
+import { ATTRIBUTES as A, EVENTS, OPERATIONS, STORE_SPAN } from './span-names.ts';
 
 /** Follows a run of a turn with a span, and with one for each request to a model and tool call. */
 export class TurnSpan implements TurnFollower {
@@ -86,6 +86,8 @@ export class TurnSpan implements TurnFollower {
         return this.#startTool(happening);
       case 'toolEnded':
         return this.#endTool(happening);
+      case 'storeWaited':
+        return this.#waited(happening);
       default:
         happening satisfies never;
     }
@@ -107,6 +109,15 @@ export class TurnSpan implements TurnFollower {
       this.#self.fail(errorTypeOf(error));
     }
     span.end();
+  }
+
+  /** It is over: whether there is a wait is only known when the store has not answered at once. */
+  #waited({ step, durationMs }: StoreWaited): void {
+    this.#self.child(`${STORE_SPAN} ${step}`, {
+      kind: SPAN_KINDS.internal,
+      attributes: { [A.conversation]: this.#turn.conversationId, [A.storeStep]: step },
+      startTime: Date.now() - durationMs,
+    }).span.end();
   }
 
   #startTool({ tool, toolCallId, args }: ToolStarted): void {

@@ -64,8 +64,8 @@ export interface ToolCallingTurn {
 
 /** What tools did for a turn. */
 interface ToolWork {
-  /** The turn has waited for the store. */
-  noteStore(ms: number): void;
+  /** The turn has waited for the store since then, on the clock of `performance.now()`. */
+  noteStore(step: 'tool_calls', fromMs: number): void;
   toolBegan(tool: string, call: ToolCall): void;
   /** `content` is what the model is told, `error` why it failed. */
   toolEnded(id: string, outcome: ToolEnd, content: string, error: unknown): void;

@@ -57,9 +57,7 @@ export class ToolCalls {
     await this.#prepare(noted, toolFor);
     if (noted.some(mayHaveEffects)) await this.#settled(noted);
     if (this.#turn.mayBeReplaced && this.#turn.isOver) return this.#neverBegun(noted);
-    const storedFromMs = performance.now();
-    await storeCalls(this.#turn, this.#host, noted);
-    this.#turn.work.noteStore(performance.now() - storedFromMs);
+    await this.#store(noted);
     return Promise.all(
       noted.map(async (call) => {
         const outcome = await this.#outcomeOf(call);
@@ -80,8 +78,15 @@ export class ToolCalls {
       if (mayBeReplaced && isOver) signal.throwIfAborted();
       const noted = this.#note(calls);
       for (const call of noted) this.#turn.work.toolBegan(toolNameOf(call), call.spoken.call);
-      return storeCalls(this.#turn, this.#host, noted);
+      return this.#store(noted);
     });
+  }
+
+  #store(noted: readonly NotedToolCall[]): Awaitable<void> {
+    const fromMs = performance.now();
+    const stored = storeCalls(this.#turn, this.#host, noted);
+    if (!(stored instanceof Promise)) return;
+    return stored.then(() => this.#turn.work.noteStore('tool_calls', fromMs)); // it never rejects
   }
 
   /** Calls that another run of the turn has made since this one began. */

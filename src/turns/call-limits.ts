@@ -73,9 +73,10 @@ export class CallLimits {
     const { conversations } = turn.host;
     const reserve = (): Awaitable<Spent> =>
       conversations.spend(turn.conversationId, spending, this.#limits);
+    const fromMs = performance.now();
     const before = persist(reserve, []);
     if (!(before instanceof Promise)) return before;
-    return before.catch((error: unknown) => {
+    return before.finally(() => turn.work.noteStore('limits', fromMs)).catch((error: unknown) => {
       logFailure(turn, error);
       return NOTHING_SPENT; // a store that fails ends no calls
     });

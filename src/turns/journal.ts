@@ -69,11 +69,15 @@ export class Journal implements TurnJournal {
   }
 
   async saveState(): Promise<void> {
-    const { conversationId, turnId, host, isStored, liveState } = this.#turn;
+    const { conversationId, turnId, host, isStored, liveState, work } = this.#turn;
     if (liveState === undefined) throw new StateError('the agent has no state');
     if (!isStored) throw new StateError('this turn leaves nothing behind, its state neither');
     const text = liveState.textNow();
-    const isKept = await host.conversations.saveState(conversationId, turnId, text, host.process);
+    const fromMs = performance.now();
+    const saved = host.conversations.saveState(conversationId, turnId, text, host.process);
+    const isKept = saved instanceof Promise
+      ? await saved.finally(() => work.noteStore('state', fromMs))
+      : saved;
     if (!isKept) throw new StateError(TAKEN_ON);
     liveState.written(true, this.#turn.log, conversationId);
   }

@@ -428,10 +428,16 @@ export class Turn implements TurnRun, DeliveredTurn {
       if (!(opening instanceof Promise)) return this.#openingIs(opening);
       const fromMs = performance.now();
       this.host.track(opening);
-      const opened = opening.then((result) => {
-        this.work.noteStore(performance.now() - fromMs);
-        this.#openingIs(result);
-      });
+      const opened = opening.then(
+        (result) => {
+          this.work.noteStore('open', fromMs);
+          this.#openingIs(result);
+        },
+        (error: unknown) => {
+          this.work.noteStore('open', fromMs);
+          throw error;
+        },
+      );
       opened.catch((error: unknown) => this.fail(error));
     } catch (error) {
       this.fail(error);
@@ -559,9 +565,13 @@ export class Turn implements TurnRun, DeliveredTurn {
   /** A slow store delays the end of the stream no longer than its time-out. */
   #storeFirst(ending: Ending): void {
     this.#storedAs = ending;
+    const fromMs = performance.now();
     const stored = storeSettlement(this, ending, true);
     if (!(stored instanceof Promise)) return this.#happens('stored');
-    void atMost(this.host.storeTimeoutMs, stored).then(() => this.#happens('stored'));
+    void atMost(this.host.storeTimeoutMs, stored).then(() => {
+      this.work.noteStore('end', fromMs);
+      this.#happens('stored');
+    });
   }
 
   #settle(as: Ending | 'as it left'): void {
@@ -570,7 +580,7 @@ export class Turn implements TurnRun, DeliveredTurn {
     if (this.opened !== undefined) this.#store(ending);
     host.ended(this);
     this.delivery.turn = undefined;
-    this.trace?.end({ outcome: ending, speakers, storeMs: work?.storeMs, error });
+    this.trace?.end({ outcome: ending, speakers, storeMs: work?.storeMs || undefined, error });
     this.delivery.onOutcome({
       outcome: ending, firstSpeechMs, firstWordMs, speakers, work, error,
     });

@@ -15,6 +15,7 @@ export interface ValuedTurn {
   /** False for a turn that leaves nothing in history. */
   readonly isStored: boolean;
   readonly log: Logger;
+  readonly work?: { noteStore(step: 'values', fromMs: number): void } | undefined;
 }
 
 /** What is needed to give values their numbers. */
@@ -140,9 +141,10 @@ export class Values {
  */
 export function numbered<T>(
   { redaction, conversations }: Numbering,
-  { conversationId, isStored, log }: ValuedTurn,
+  turn: ValuedTurn,
   value: T,
 ): Awaitable<T> {
+  const { conversationId, isStored, log } = turn;
   const known = redaction.named(conversationId, value);
   if (!redaction.hasUnnamed(conversationId, known)) return known;
   if (!isStored) return redaction.numberedHere(conversationId, known);
@@ -151,11 +153,13 @@ export function numbered<T>(
     return known;
   };
   try {
+    const fromMs = performance.now();
     const numbered = andThen(conversations.numberValues(conversationId, known), (placeholders) => {
       redaction.learn(conversationId, placeholders);
       return redaction.named(conversationId, known);
     });
-    return numbered instanceof Promise ? numbered.catch(failed) : numbered;
+    if (!(numbered instanceof Promise)) return numbered;
+    return numbered.finally(() => turn.work?.noteStore('values', fromMs)).catch(failed);
   } catch (error) {
     return failed(error);
   }

@@ -9,7 +9,7 @@ import { createServer as createTcpServer, type AddressInfo } from 'node:net';
 import { join } from 'node:path';
 import { after, afterEach, beforeEach, describe, it } from 'node:test';
 
-import { ATTRIBUTES, EVENTS, OPERATIONS } from '../../src/observers/span-names.ts';
+import { ATTRIBUTES, EVENTS, OPERATIONS, STORE_SPAN } from '../../src/observers/span-names.ts';
 import { createTestClient, type TestClient } from '../../src/test-client.ts';
 import { calls } from '../agents/model-app.ts';
 import {
@@ -190,6 +190,7 @@ describe('docs/tracing.md', LIMIT, () => {
   it('has all names that spans and events have, and those of all attributes', () => {
     const names = [
       ...Object.values(ATTRIBUTES), ...Object.values(EVENTS), ...Object.values(OPERATIONS),
+      STORE_SPAN,
     ];
     assert.deepEqual(names.filter((name) => !new RegExp(`\`${name}[\` ]`).test(PAGE)), []);
   });
@@ -202,9 +203,8 @@ describe('a traced turn', LIMIT, () => {
     const { attributes, events, kind, scope } = await receiver.span('invoke_agent waiter');
     assert.equal(kind, 1); // internal, as OTLP counts
     assert.equal(scope, 'layercode-microserver');
-    const { 'layercode.store_ms': storeMs, 'layercode.cost': cost, ...others } = attributes;
+    const { 'layercode.cost': cost, ...others } = attributes;
     assert.ok(Number(cost) > 0);
-    assert.ok(Number(storeMs) >= 0);
     assert.deepEqual(others, {
       'gen_ai.operation.name': 'invoke_agent',
       'gen_ai.agent.name': 'waiter',
@@ -219,6 +219,23 @@ describe('a traced turn', LIMIT, () => {
       'layercode.outcome': 'completed',
     });
     assert.deepEqual(events.map(({ name }) => name), ['layercode.first_word']);
+  });
+
+  it('has a span for each wait for the store', { skip: isMissing('redis-server') }, async (t) => {
+    const redis = await RedisServer.start('redis-server');
+    t.after(() => redis.remove());
+    const { client } = await serve('./tracing.mjs', { CONVERSATION_STORE: redis.url });
+    await (await client.post(message('t-1'))).text();
+    const turn = await receiver.span('invoke_agent waiter');
+    const waits = receiver.spans.filter(({ name }) => name.startsWith('store '));
+    assert.deepEqual(waits.map(({ name }) => name), ['store open', 'store tool_calls', 'store end']);
+    for (const { parentSpanId, attributes, name } of waits) {
+      assert.equal(parentSpanId, turn.spanId);
+      assert.deepEqual(attributes, {
+        'gen_ai.conversation.id': 'c-1', 'layercode.store_step': name.slice('store '.length),
+      });
+    }
+    assert.ok(Number(turn.attributes['layercode.store_ms']) > 0);
   });
 
   it('has a span for each request to its model', async () => {

@@ -151,6 +151,20 @@ export interface ToolStarted {
 }
 
 /**
+ * What a turn waits for the store for: to open its record; to store tool calls before they run; to
+ * ask what the call has used of its limits; `saveState()`; numbers for redacted values; to store a
+ * reply before its stream ends.
+ */
+export type StoreStep = 'open' | 'tool_calls' | 'limits' | 'state' | 'values' | 'end';
+
+/** It has waited for the store. A store that answers at once is not waited for. */
+export interface StoreWaited {
+  readonly type: 'storeWaited';
+  readonly step: StoreStep;
+  readonly durationMs: number;
+}
+
+/**
  * A tool call is over. `failed`: it threw, or its arguments were refused. `unknown`: it may have
  * acted.
  */
@@ -181,7 +195,8 @@ export type TurnHappening =
   | ModelRetried
   | ModelReplaced
   | ToolStarted
-  | ToolEnded;
+  | ToolEnded
+  | StoreWaited;
 
 /** What subscribers of the channel `layercode-microserver:turn` are told. */
 export type TurnPoint = TurnHappening & { readonly turn: TracedTurn };

@@ -7,6 +7,7 @@ import type {
 } from '../../agents/agent.ts';
 import type { ToolCall } from '../../conversations/message.ts';
 import type { ToolEnd } from '../../tools/tool-calling-turn.ts';
+import type { StoreStep, StoreWaited } from './turn-points.ts';
 
 /**
  * `toolBegan`: a call starts to run. It has `toolEnded` once it returns, even if its turn is over
@@ -42,6 +43,7 @@ export interface WorkingTurn {
 
 /** Told at once, as an observer is. */
 export interface WorkTrace {
+  note(happening: StoreWaited): void;
   noteWork(event: WorkEvent): void;
   /** For models that tell nothing else of a request. */
   noteUsage(usage: ModelUsage): void;
@@ -113,7 +115,7 @@ export type CostOf = (model: string, tokens: ModelTokens) => number | undefined;
 
 /** Created when a turn first waits for something: one that answers at once needs none. */
 export class TurnWork {
-  /** Waits for the store: to open its record, and to store its tool calls. */
+  /** Waits for the store, in milliseconds. */
   storeMs = 0;
   /** Of all its tools together. They may have run at the same time. */
   toolMs = 0;
@@ -147,8 +149,11 @@ export class TurnWork {
     this.costOf = costOf;
   }
 
-  noteStore(ms: number): void {
-    this.storeMs += ms;
+  /** `fromMs`: since when it has waited, on the clock of `performance.now()`. */
+  noteStore(step: StoreStep, fromMs: number): void {
+    const durationMs = performance.now() - fromMs;
+    this.storeMs += durationMs;
+    this.#turn.trace?.note({ type: 'storeWaited', step, durationMs });
   }
 
   noteFiller(text: string): void {

@@ -85,7 +85,7 @@ describe('figuresAtEnd', () => {
   it('keeps fillers, the wait for the store, and no more than the first requests', () => {
     const work = workOf(...Array.from({ length: MAX_FIGURES + 1 }, () => usageOf('a', {})));
     work.noteFiller('One moment. ');
-    work.noteStore(40.2);
+    work.storeMs = 40.2;
     const { fillers, storeMs, requests } = figuresAtEnd(turnOf({ workSoFar: work }), false);
     assert.deepEqual([fillers?.[0]?.text, storeMs, requests?.length], ['One moment.', 40, 100]);
   });

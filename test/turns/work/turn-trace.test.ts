@@ -10,6 +10,8 @@ import { scriptedModel } from '../../../src/models/scripted-model.ts';
 import { tool } from '../../../src/tools/tool.ts';
 import { cardNumbers } from '../../../src/redaction/card-numbers.ts';
 import type { TurnPoint } from '../../../src/turns/work/turn-points.ts';
+import { MemoryStore } from '../../../src/conversations/memory-store.ts';
+import { PromisedStore } from '../../conversations/promised-store.ts';
 import { traceOf, NOT_TRACED } from '../../../src/turns/work/turn-trace.ts';
 import {
   deferred, fired, Listener, serve, until, within, type TestAgent,
@@ -101,6 +103,20 @@ describe('the channel layercode-microserver:turn', () => {
     await ended(points);
     assert.deepEqual(typesOf(points), ['turnStarted', 'filler', 'firstWord', 'turnEnded']);
     assert.ok(only(points, 'filler').afterMs <= only(points, 'firstWord').afterMs);
+  });
+
+  it('says what the turn has waited for the store for', async (t) => {
+    const points = subscribed(t);
+    const memory = new MemoryStore({ ttlMs: 60_000, maxConversations: 10 });
+    const store = new PromisedStore(memory);
+    const { client } = serve(t, looking(() => 'A table.'), { store });
+    await (await client.say('Look!')).text();
+    await ended(points);
+    const waits = points.flatMap((point) => (point.type === 'storeWaited' ? [point] : []));
+    assert.deepEqual(waits.map(({ step }) => step), ['open', 'tool_calls']);
+    assert.ok(waits.every(({ durationMs }) => durationMs > 0));
+    const { storeMs } = only(points, 'turnEnded');
+    assert.equal(storeMs, waits.reduce((sum, { durationMs }) => sum + durationMs, 0));
   });
 
   it('says what failed, and that the caller heard the apology', async (t) => {
