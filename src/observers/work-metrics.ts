@@ -5,7 +5,7 @@ import { WAIT_BUCKETS_SECONDS } from './wait-buckets.ts';
 /**
  * Counts model requests and tool calls. Model names come from the settings and the agent, tool
  * names from the agent, so they are safe as labels. The unknown outcomes of `onceTools`, and limits
- * that are reached, begin at 0: `increase` of Prometheus does not see the first sample of a counter.
+ * that are reached, begin at 0: Prometheus's `increase` does not see the first sample of a counter.
  */
 export function workMetrics(metrics: Metrics, onceTools: readonly string[]): WorkObserver {
   const requests = metrics.add(
