@@ -18,7 +18,7 @@ const REASONS: Readonly<Record<Ending | 'taken over', string>> = {
 
 /**
  * The agents of one run of a turn: which of them speaks, how its words are spoken, and how it is
- * stopped. Its turn decides when, and is told of each end: `end`, `handOver` or `fail`.
+ * stopped. Its turn decides when, and learns of each end through `end`, `handOver` or `fail`.
  */
 export class AgentRun implements TextOwner {
   readonly #turn: TurnRun;
@@ -60,8 +60,8 @@ export class AgentRun implements TextOwner {
   }
 
   /**
-   * The turn begins: the agent is told of a call that has no event for its start, and speaks.
-   * `after` is awaited first, if it is given.
+   * Begins the turn: tells the agent that the call has begun, if no event has said so, and lets it
+   * speak. `after` is awaited first, if it is given.
    */
   begin(isResumed: boolean, after?: Promise<void>): void {
     const { told: event } = this.#turn;
@@ -73,7 +73,7 @@ export class AgentRun implements TextOwner {
     });
   }
 
-  /** The agent that the conversation was handed over to continues. */
+  /** Lets the agent speak that the conversation was handed over to. */
   letNextSpeak(): void {
     const name = this.#calls?.takeNextAgent();
     const { spoken, turnId, host: { speakers }, opened } = this.#turn;
@@ -125,7 +125,7 @@ export class AgentRun implements TextOwner {
     this.#hasPaused();
   }
 
-  /** Something of an agent has ended: nothing of it may run any more. */
+  /** Something of the agent has ended. Perhaps nothing of it runs any more. */
   #hasPaused(): void {
     if (this.#steps === 0 && this.#text === undefined) this.#calls?.agentEnded();
   }

@@ -3,7 +3,7 @@ import { soon } from '../base/awaitable.ts';
 import { say } from './reply.ts';
 import type { TurnRun } from './turn-run.ts';
 
-/** After so many empty pieces in a row, timers and sockets get a chance to run. */
+/** After this many empty pieces in a row, timers and sockets get a chance to run. */
 const MAX_EMPTY_PIECES = 100;
 
 type Texts = Iterator<unknown> | AsyncIterator<unknown>;

@@ -14,7 +14,7 @@ import { TurnReply } from './reply.ts';
 import type { TurnRun } from './turn-run.ts';
 
 export interface CallLimitsOptions extends SpendingLimits {
-  /** What a request to the model `asked` has spent, which the model `answered` has answered. */
+  /** What a request has spent that was sent to the model `asked` and answered by `answered`. */
   readonly spentBy: (asked: string, answered: string, tokens: ModelTokens) => Spent;
 }
 
@@ -24,16 +24,16 @@ const FREE = { close: () => undefined };
  * Ends a call before a request to a model if its session has reached a limit. The agent's
  * `limitReached` is spoken, and the agent hangs up.
  *
- * A request counts with an estimate of its input from before it begins, so that requests which run
- * at the same time, here or in another process, see each other. The call may exceed its limit by
- * what the last ones use beyond that.
+ * Before a request begins, an estimate of its input is counted, so that requests at the same time,
+ * here or in another process, see each other. The call may exceed its limit by what the last
+ * requests use beyond their estimates.
  */
 export class CallLimits {
   readonly #limits: SpendingLimits;
   readonly #spentBy: CallLimitsOptions['spentBy'];
   /** The turn that the running code works for, whatever options it passes to a model. */
   readonly #turns = new AsyncLocalStorage<TurnRun>();
-  /** Of turns that leave nothing in history: each stands alone. */
+  /** For turns that leave nothing in history: each counts alone. */
   readonly #alone = new WeakMap<TurnRun, Spent>();
 
   constructor({ spentBy, ...limits }: CallLimitsOptions) {
@@ -66,7 +66,7 @@ export class CallLimits {
     });
   }
 
-  /** What was spent before. If that is the limit, nothing is reserved. */
+  /** Returns what was spent before. If that has reached a limit, nothing is reserved. */
   #reserve(turn: TurnRun, spent: Spent): Awaitable<Spent> {
     const spending = spendingOf(turn, spent);
     if (!turn.isStored) return this.#spendAlone(turn, spent, this.#limits);
@@ -78,7 +78,7 @@ export class CallLimits {
     if (!(before instanceof Promise)) return before;
     return before.finally(() => turn.work.noteStore('limits', fromMs)).catch((error: unknown) => {
       logFailure(turn, error);
-      return NOTHING_SPENT; // a store that fails ends no calls
+      return NOTHING_SPENT; // a failing store ends no calls
     });
   }
 

@@ -26,7 +26,7 @@ export interface TurnReport {
   readonly error?: unknown;
 }
 
-/** A turn, as far as the stream of its delivery has something to tell it. */
+/** What the stream of a delivery tells its turn. */
 export interface DeliveredTurn {
   /** One entry for each request to a model so far. */
   readonly usage: readonly ModelUsage[] | undefined;
@@ -52,8 +52,8 @@ export interface Delivery {
   /** Whether the platform passes data on to a browser. Default true. */
   readonly hasBrowser?: boolean;
   /**
-   * Whether the platform has no word for the event, so that it is neither sent nor part of what was
-   * said. Default: it has one for all.
+   * Whether the platform has no word for the event. It is then neither sent nor part of what was
+   * said. Default: false for all.
    */
   drops?(event: SentEvent): boolean;
   /** True until the stream has ended or its connection is gone. */

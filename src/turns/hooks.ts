@@ -1,4 +1,4 @@
-// The hooks of an agent, and what they are told of their turn. It does not show the engine.
+// The hooks of an agent, and what they are told of their turn, which does not expose the engine.
 
 import type { IncomingHttpHeaders } from 'node:http';
 
@@ -32,8 +32,8 @@ export function callAgent(
 }
 
 /**
- * Tells the agent that a call has begun in which the platform greets: its reply is over before it
- * begins. Never throws or rejects: a failure is logged.
+ * Tells the agent that a call has begun in which the platform greets. The reply is already over.
+ * Never throws or rejects: a failure is logged.
  */
 export function tellStarted(agent: Agent, start: CallStart, turn: TurnRun): Awaitable<void> {
   const failed = (error: unknown): void =>

@@ -1,14 +1,14 @@
 // The states of one run of a turn, and what follows when something happens to it. Pure: it knows no
 // socket, store, timer or agent. `Turn` performs what it says.
 //
-// A voice that is cut off after its turn was settled is not told here: the next message says so,
-// and the conversation's record of the turn is cut (`CutTurn` in conversations/heard.ts).
+// A voice that is cut off after its turn was settled is not in this table: the next message says
+// so, and the conversation's record of the turn is cut (`CutTurn` in conversations/heard.ts).
 
 /** How a run ends. */
 export type Ending = 'completed' | 'failed' | 'interrupted';
 
 /**
- * - `opening`: the store opens its record. The agent was not asked yet.
+ * - `opening`: the store opens its record. The agent has not been asked yet.
  * - `failed early`, `cut early`: it has ended, and its caller was answered, but the store has not
  *   opened its record yet. If that is what failed, it stays here, and history has nothing of it.
  * - `speaking`: the agent was asked.
@@ -168,8 +168,8 @@ const MOVES: Readonly<Record<TurnState, Moves>> = {
 };
 
 /**
- * Where other processes share the conversation, what the caller has heard must be in the next
- * prompt, whichever of them gets it. So the record is settled before the last event leaves.
+ * If other processes share the conversation, what the caller has heard must be in the next prompt,
+ * whichever process makes it. So the record is settled before the last event leaves.
  */
 const SHARED_SPEAKING: Moves = {
   ...MOVES.speaking,

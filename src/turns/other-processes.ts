@@ -29,7 +29,7 @@ export interface OwnTurns {
 /**
  * The processes that share conversations with this one. This process tells them that a turn of
  * theirs is over, and asks what they still run. Messages are hints: a lost one costs tokens or
- * time, but no word.
+ * time, but no words.
  */
 export class OtherProcesses {
   readonly #channel: Channel;
@@ -37,7 +37,7 @@ export class OtherProcesses {
   readonly #log: Logger;
   /** By the id of the question. */
   readonly #questions = new Map<string, Question>();
-  /** Who waits here for a call of another process, by its key. */
+  /** What waits here for calls of other processes, by key. */
   readonly #awaiting = new Map<string, Set<() => void>>();
   /** Processes that wait for a call of this one, by its key. */
   readonly #waiting = new Map<string, Set<string>>();

@@ -51,7 +51,7 @@ const MESSAGES: Readonly<Record<ProcessMessage['type'], field.Field>> = {
 
 /**
  * Undefined for a message of a type that this version does not know: a newer or an older one may
- * have sent it. Throws a `TypeError` for anything else that is no message.
+ * have sent it. Throws a `TypeError` for anything else that is not a message.
  */
 export function parseProcessMessage(json: string): ProcessMessage | undefined {
   const value = parseJson(json);

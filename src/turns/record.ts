@@ -66,14 +66,14 @@ function beside(known: KnownConversation | undefined): Opening {
 }
 
 /**
- * Where no messages are exchanged, a process is taken to run its calls as long as it may live, but
- * no longer than an hour.
+ * If no messages are exchanged, a process counts as running its calls as long as it may be alive,
+ * but for an hour at most.
  */
 function withoutMessages({ others }: TurnHost): Answers | undefined {
   return others === undefined ? SILENT : undefined;
 }
 
-/** As long as a conversation with an open turn is kept beyond its time. */
+/** The time by which a conversation with an open turn is kept longer. */
 const LONGEST_SILENCE_MS = 3_600_000;
 
 const SILENT: Answers = {
@@ -121,8 +121,8 @@ function knownCaller({ caller, sessionId }: TurnEvent): KnownCaller | undefined 
 }
 
 /**
- * What history will hold of a turn that ends like this. Of an interrupted reply only the events
- * that have left this process count: those that still wait here were never sent.
+ * What history will hold of a turn that ends like this. For an interrupted reply, only events that
+ * have left this process count: those that still wait here were never sent.
  */
 export function settlementOf(turn: TurnRun, state: Ending): TurnSettlement {
   const { turnId, runId, spoken } = turn;
@@ -159,7 +159,7 @@ export function storeSettlement(turn: TurnRun, state: Ending, isLeaving?: true):
   return done;
 }
 
-/** A turn that was stored as complete was not heard to its end. State and figures stay. */
+/** Corrects a turn that was stored as complete and then cut. State and figures stay. */
 export function correctSettlement(turn: TurnRun): void {
   const settlement = { ...settlementOf(turn, 'interrupted'), figures: undefined };
   const stored = store(turn, settlement, undefined);

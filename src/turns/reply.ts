@@ -86,7 +86,7 @@ function transfer(turn: SpeakingTurn, to: string, words: string | undefined): bo
   return true;
 }
 
-/** Says the last words, and what becomes of the call. */
+/** Says the last words, then ends or transfers the call. */
 function endCall(turn: SpeakingTurn, event: SentEvent, goodbye: string | undefined): void {
   // Models often write a goodbye and then pass it to `hang_up` as well.
   const isSaid = goodbye !== undefined && endsWithWords(turn.spoken.text(), goodbye);

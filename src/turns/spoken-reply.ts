@@ -39,7 +39,7 @@ export class SpokenReply {
   /** How many events left on earlier deliveries of the turn. */
   #sentEarlier = 0;
 
-  /** With `values`, whatever is not sent to the caller comes without them. */
+  /** With `values`, everything that is not sent to the caller has placeholders for them. */
   constructor(values?: RedactedValues) {
     this.#values = values;
   }

@@ -16,8 +16,8 @@ import type { Tracing, TurnTrace } from './work/turn-trace.ts';
 import type { CostOf, TurnWork, WorkObserver } from './work/turn-work.ts';
 
 /**
- * One run of a turn, as its parts see it: its record, its clock, its agents and what they are
- * told. `Turn` is made of them, and imports of a room form no circle, so they cannot name it.
+ * One run of a turn, as its parts see it: its record, its clock, its agents and what they are told.
+ * `Turn` is made of these parts. As imports must not form a circle, they cannot import it.
  */
 export interface TurnRun extends ToolCallingTurn, SpeakingTurn {
   readonly host: TurnHost;
@@ -58,7 +58,7 @@ export interface TurnRun extends ToolCallingTurn, SpeakingTurn {
   readonly work: TurnWork;
   /** The same, without creating it. */
   readonly workSoFar: TurnWork | undefined;
-  /** Undefined if nobody follows the turn. */
+  /** Undefined if the turn is not traced. */
   readonly trace: TurnTrace | undefined;
   /** Undefined for an agent that redacts nothing. */
   readonly values: Values | undefined;
@@ -84,8 +84,8 @@ export interface TurnHost extends ToolHost {
   /** Undefined if no messages are exchanged with other processes. */
   readonly others: OtherProcesses | undefined;
   /**
-   * How long a turn that the platform may replace must have stood before its tools change
-   * anything, in milliseconds.
+   * How long a turn that the platform may replace must last before its tools may change anything,
+   * in milliseconds.
    */
   readonly settleMs: number;
   /** How long the end of a reply may wait for the store, in milliseconds. */
@@ -100,7 +100,7 @@ export interface TurnHost extends ToolHost {
   readonly redaction: Redaction | undefined;
   /** Whether turns store figures for the record of their call. */
   readonly recordsCalls: boolean;
-  /** Whether turns store what their models were sent and answered. */
+  /** Whether turns store what their models were sent, and what they answered. */
   readonly capturesRequests: boolean;
   /** Begins a turn. */
   start(delivery: Delivery): void;

@@ -36,10 +36,13 @@ import { ReplyTooLong } from './work/failure-reason.ts';
 import { traceOf, type TurnTrace } from './work/turn-trace.ts';
 import { TurnWork } from './work/turn-work.ts';
 
-/** A process that leaves so many questions unanswered is taken for dead. It may only be busy. */
+/**
+ * A process that leaves this many questions unanswered counts as dead. One is not enough: the
+ * process may only be busy.
+ */
 const MAX_QUESTIONS = 3;
 
-/** What the machine is told of an answer of the store. */
+/** What each answer of the store is to the machine. */
 const HAPPENING_OF: Readonly<Record<Opening['kind'], Happening>> = {
   opened: 'opened',
   beside: 'opened',
@@ -50,8 +53,8 @@ const HAPPENING_OF: Readonly<Record<Opening['kind'], Happening>> = {
 };
 
 /**
- * One run of a turn. What happens to it is told to the machine, and what the machine says is done
- * here: the record, the stream, the agent and the clock are told. It knows nothing of HTTP.
+ * One run of a turn. Tells the machine what happens to it, and does what the machine says with the
+ * record, the stream, the agent and the clock. Knows nothing of HTTP.
  */
 export class Turn implements TurnRun, DeliveredTurn {
   readonly runId = nextRunId();
@@ -59,7 +62,7 @@ export class Turn implements TurnRun, DeliveredTurn {
   readonly spoken: SpokenReply;
   /** See `TurnRun`. */
   declare readonly values: Values | undefined;
-  /** Undefined if nobody follows it. */
+  /** Undefined if the turn is not traced. */
   readonly trace: TurnTrace | undefined;
   /** On the clock of `performance.now()`. */
   readonly startedAtMs = performance.now();
@@ -87,7 +90,7 @@ export class Turn implements TurnRun, DeliveredTurn {
   #newer: Delivery | undefined;
   /** Why it failed. */
   error: unknown;
-  /** Whether tool calls of older turns were aborted that have not ended yet. */
+  /** Whether aborted tool calls of older turns have not ended yet. */
   #areCallsEnding = false;
   /** Set if its settlement was stored before its last event left. */
   #storedAs: Ending | undefined;
@@ -449,7 +452,7 @@ export class Turn implements TurnRun, DeliveredTurn {
     this.#happens(HAPPENING_OF[opening.kind]);
   }
 
-  /** Other processes may run tools that would otherwise be taken for lost. */
+  /** Other processes may run tool calls that would otherwise count as lost. */
   #askOthers(): void {
     if (this.#opening?.kind !== 'elsewhere') return;
     const { calls } = this.#opening;
@@ -489,7 +492,7 @@ export class Turn implements TurnRun, DeliveredTurn {
     this.#restoreSpeaker(opened.agent);
     // The platform reports that a completed turn was cut. Any other cut was told at the time.
     if (opened.cut !== undefined) tellInterrupted(host.speakers.own, this, opened.cut);
-    // From now on calls of earlier runs that still run are waited for.
+    // Begins to wait for calls of earlier runs that are still running.
     if (opened.earlierCalls.length > 0) void this.calls;
   }
 
@@ -529,7 +532,7 @@ export class Turn implements TurnRun, DeliveredTurn {
     older.turn = undefined;
     this.delivery = newer;
     newer.turn = this;
-    older.end('cut short'); // what it was sent by now still leaves
+    older.end('cut short'); // anything already queued is still sent
     this.spoken.noteTakeOver(older.unsent);
     for (const event of this.spoken.events) void newer.send(event);
     older.onOutcome({ outcome: 'taken over' });

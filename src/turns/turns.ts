@@ -108,7 +108,7 @@ export class Turns implements TurnHost, OwnTurns {
   readonly others: OtherProcesses | undefined;
   readonly #limits: CallLimits | undefined;
   readonly #running = new RunningTurns();
-  /** How many writes are not done. */
+  /** How many writes are under way. */
   #writes = 0;
   #whenWritten: (() => void)[] = [];
 
@@ -145,21 +145,21 @@ export class Turns implements TurnHost, OwnTurns {
   // What the wires ask for.
 
   /**
-   * An event without the values that the agent redacts. Every event comes by here, as soon as its
-   * wire has understood it.
+   * An event without the values that the agent redacts. Every event passes through here as soon as
+   * its wire has understood it.
    */
   redacted<E extends CallEvent>(event: E): E {
     return this.redaction === undefined ? event : redactedEvent(event, this.redaction);
   }
 
-  /** The same event as a hook is told it that does not speak: with the numbers of values. */
+  /** The same event for a hook that does not speak: with numbers for its values. */
   told<E extends CallEvent>(event: E, log: Logger): Awaitable<E> {
     const { redaction, conversations } = this;
     if (redaction === undefined) return event;
     const { conversationId, type } = event;
     const turn = { conversationId, isStored: true, log };
     if (type === 'data') return numbered({ redaction, conversations }, turn, event);
-    // The others tell of what turns have said. After an erasure they must leave nothing behind.
+    // The others report what turns have said. After an erasure they must leave nothing behind.
     if (!redaction.hasUnnamed(conversationId, redaction.named(conversationId, event)))
       return redaction.named(conversationId, event);
     return andThen(conversations.known(conversationId), (known) => {
@@ -298,7 +298,7 @@ export class Turns implements TurnHost, OwnTurns {
     this.#running.remove(turn);
     const { event } = turn;
     if (turn.isStored) this.#onTurnOver?.(event, this.process);
-    // No other turn has a conversation that has no name.
+    // An anonymous conversation has no other turn.
     if (event.type === 'message' && event.transcript?.isAnonymous === true)
       this.redaction?.forget(event.conversationId, event.sessionId);
   }
@@ -314,22 +314,22 @@ interface Place {
 }
 
 /**
- * The turns that run in this process. A conversation has one, beside turns that leave nothing in
- * its history. The older one keeps speaking only while a slow store opens a newer one, which has it
- * as `older`.
+ * The turns that run in this process. A conversation has one, apart from turns that leave nothing
+ * in its history. An older one keeps speaking only while a slow store opens a newer one, which has
+ * it as `older`.
  */
 class RunningTurns {
   /** By conversation. */
   readonly #places = new Map<string, Place>();
   /**
-   * Turns that ended while they began, and whose replies wait to depart with others. In that order.
-   * They wait for less than a round of the event loop, so they are few.
+   * Turns that ended while they began, and whose replies wait to depart with others, in order. They
+   * wait for less than a round of the event loop, so they are few.
    */
   readonly #departing: Turn[] = [];
   /** Turns that run beside their conversation: see `isBeside`. */
   readonly #beside = new Set<Turn>();
 
-  /** A complete reply of the conversation leaves first, so that its turn no longer runs. */
+  /** Makes a complete reply of the conversation leave first, so that its turn no longer runs. */
   newestOf(conversationId: string): Turn | undefined {
     for (const turn of this.#departing) {
       if (turn.conversationId !== conversationId) continue;

@@ -45,7 +45,7 @@ export class Values {
 
   /**
    * The same for the first `length` characters of a text, the rest of which was not sent. A value
-   * that was sent in part counts.
+   * that was sent in part is replaced, too.
    */
   beginning(text: string, length: number): string {
     if (length >= text.length) return this.text(text);
@@ -53,7 +53,7 @@ export class Values {
     let end = 0;
     while (end < cut.length && cut[end] === whole[end]) end += 1;
     if (end === cut.length) return cut;
-    // The placeholder that stands there, perhaps with a part of its value that looks like another.
+    // Ends with the placeholder that stands there. A part of its value may look like another value.
     const start = whole.lastIndexOf('[', end);
     const last = start === -1 ? -1 : whole.indexOf(']', start);
     return whole.slice(0, last >= end ? last + 1 : end);

@@ -20,7 +20,7 @@ export interface CallEndsOptions {
   readonly records?: CallRecords | undefined;
 }
 
-/** What the end of a call leads to: its turn ends, it is recorded, and the agent is told. */
+/** What follows the end of a call: its turn ends, it is recorded, and the agent is told. */
 export class CallEnds {
   readonly #options: CallEndsOptions;
   readonly #ended = new EndedSessions();
@@ -47,8 +47,8 @@ export class CallEnds {
   }
 
   /**
-   * Tells the agent. If its hook fails, the end counts as not known, so that a repeated one is told
-   * again.
+   * Tells the agent. If its hook fails, the end counts as not known, so that a repeated report is
+   * passed on again.
    */
   tell(event: CallEnd, told: EventContext<CallEnd['raw']>): Awaitable<void> {
     this.#options.turns.forgetValues(event);
@@ -64,7 +64,7 @@ export class CallEnds {
     }
   }
 
-  /** Reads the conversation only for an agent that wants to know. */
+  /** Reads the conversation only for an agent that has the hook. */
   #tell(event: CallEnd, told: EventContext<CallEnd['raw']>): Awaitable<void> {
     const { agent, conversations, turns } = this.#options;
     if (agent.onSessionEnd === undefined) return;

@@ -3,7 +3,8 @@ import { andThen, type Awaitable } from '../base/awaitable.ts';
 import type { ConversationManager } from '../conversations/manager.ts';
 
 /**
- * The caller has spoken over a reply that was sent whole. The platform does not say what was heard.
+ * Cuts a reply that was sent whole, because the caller has spoken over it. The platform does not
+ * say what was heard.
  */
 export function cutReply(
   conversationId: string,

@@ -9,7 +9,7 @@ export interface ReplyEncoder {
   readonly hasBrowser?: boolean;
   /** See `Delivery.drops`. Default: none. */
   drops?(event: SentEvent): boolean;
-  /** What begins the reply, and leaves at once. '' for a wire without such a thing. */
+  /** What begins the reply, and leaves at once. '' if the wire has no such thing. */
   readonly start: string;
   /**
    * The event as text, or '' if this wire cannot express it, or if a newer version stored it for a

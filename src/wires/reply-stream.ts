@@ -105,11 +105,11 @@ export class ReplyStream implements EventWriterListener, Departing {
       else if (this.end()) this.finished();
       else this.delayed();
     } catch (error) {
-      this.#notSent(error); // nobody else is there to catch it
+      this.#notSent(error); // nothing else would catch it
     }
   }
 
-  /** Where a layer has written headers of its own, the writer throws. It is destroyed by then. */
+  /** The writer throws if a layer has written headers of its own. It is destroyed by then. */
   #notSent(error: unknown): void {
     this.context.log.error('a reply could not be sent', { error });
   }
@@ -229,7 +229,7 @@ export class StreamDelivery extends ReplyStream implements Delivery {
 
   /**
    * A stream counts as open until its connection closes, but not while its complete reply waits for
-   * others. Those that arrive meanwhile would be refused for it.
+   * others. Otherwise requests that arrive meanwhile could be refused.
    */
   #count(): void {
     if (this.#isClosed || this.#isCounted !== this.isWaiting) return;
@@ -262,7 +262,7 @@ export interface OpenRequests {
   hooks: number;
 }
 
-/** Throws a `ServiceUnavailable` if as many streams are open as may be. */
+/** Throws a `ServiceUnavailable` if no more streams may be opened. */
 export function checkRoomForStream({ streams }: OpenRequests, maxStreams: number): void {
   if (streams < maxStreams) return;
   throw new ServiceUnavailable(`no more streams can be opened: the limit is ${maxStreams}`, 1);

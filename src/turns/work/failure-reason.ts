@@ -30,10 +30,10 @@ export type FailureReason = (typeof FAILURE_REASONS)[number];
 const BY_NAME: Readonly<Record<string, FailureReason>> = {
   ModelError: 'model', StoreError: 'store',
 };
-/** Deeper causes are not looked at. */
+/** How many causes of an error are looked at. */
 const MOST_CAUSES = 5;
 
-/** Why a turn failed. `agent` if none of the others: something in its own code. */
+/** Why a turn failed. `agent` if it is none of the others: something in the agent's own code. */
 export function failureReasonOf(error: unknown): FailureReason {
   if (error instanceof TurnTimeout)
     return error.limit === 'turn' ? 'turn_timeout' : 'first_word_timeout';

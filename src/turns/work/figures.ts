@@ -122,7 +122,7 @@ function toolFigures({ call, tool, startedMs, durationMs, outcome }: WorkCall): 
   };
 }
 
-/** Where an error comes from says what to look at. What it says may quote the caller. */
+/** Says where an error comes from, and not what it says: that may quote the caller. */
 function failureFigures(error: unknown): FailureFigures {
   const reason = failureReasonOf(error);
   const bare = withoutMessage(error);

@@ -1,5 +1,4 @@
-// What is told of a turn while it happens, to tracers and to the subscribers of a channel:
-// docs/tracing.md.
+// What tracers and the subscribers of a channel are told while a turn runs: docs/tracing.md.
 
 import { channel } from 'node:diagnostics_channel';
 

@@ -12,7 +12,7 @@ import type { WorkEvent, WorkTrace } from './turn-work.ts';
 export interface Tracer {
   /** Called in the async context of the turn's request. Undefined for a turn that is not traced. */
   start(turn: TracedTurn, request: TracedRequest): TurnFollower | undefined;
-  /** Hands on what it has collected. Resolves after 2 s at the latest, and never rejects. */
+  /** Exports what it has collected. Resolves after 2 s at the latest, and never rejects. */
   flush(): Promise<void>;
 }
 
@@ -59,13 +59,15 @@ export interface FollowedTurn {
   readonly spoken: { text(): string };
 }
 
-/** The trace of a run that begins. Undefined if nobody follows it: it then costs no more. */
+/** The trace of a run that begins. Undefined if nobody follows it, so that it costs nothing. */
 export function traceOf(turn: FollowedTurn): TurnTrace | undefined {
   if (turn.host.tracing.tracer === undefined && !TURN_CHANNEL.hasSubscribers) return undefined;
   return new TurnTrace(turn);
 }
 
-/** Tells those who follow a run what happens in it, and runs its steps in their context. */
+/**
+ * Tells tracers and subscribers what happens in a run, and runs its steps in the tracer's context.
+ */
 export class TurnTrace implements WorkTrace {
   readonly #turn: FollowedTurn;
   readonly #shown: TracedTurn;
@@ -103,7 +105,7 @@ export class TurnTrace implements WorkTrace {
   }
 
   end(end: Omit<TurnEnded, 'type' | 'text'>): void {
-    const text = this.#hasWords ? this.#turn.spoken.text() : undefined; // it is put together
+    const text = this.#hasWords ? this.#turn.spoken.text() : undefined; // built only if needed
     this.note({ type: 'turnEnded', ...end, text });
   }
 

@@ -10,7 +10,7 @@ import type { ToolEnd } from '../../tools/tool-calling-turn.ts';
 import type { StoreStep, StoreWaited } from './turn-points.ts';
 
 /**
- * `toolBegan`: a call starts to run. It has `toolEnded` once it returns, even if its turn is over
+ * `toolBegan`: a call starts to run. `toolEnded` follows once it returns, even if its turn is over
  * by then. `tool` is its name for logs and metrics; `call` is what the model has written.
  */
 export type ToolEvent =
@@ -45,7 +45,7 @@ export interface WorkingTurn {
 export interface WorkTrace {
   note(happening: StoreWaited): void;
   noteWork(event: WorkEvent): void;
-  /** For models that tell nothing else of a request. */
+  /** For models that report nothing else about a request. */
   noteUsage(usage: ModelUsage): void;
   /** The same for a request without a complete answer. */
   noteFailure(model: string, failure: ModelRequestFailure): void;
@@ -72,9 +72,9 @@ export interface WorkRequest {
   readonly model: string;
   /** From the start of the turn. */
   readonly startedMs: number;
-  /** 1 for the first to this model. Undefined for a model that tells only its usage. */
+  /** 1 for the first to this model. Undefined for a model that reports only its usage. */
   readonly attempt: number | undefined;
-  /** What the model was sent, as JSON. Undefined for a model that tells only its usage. */
+  /** What the model was sent, as JSON. Undefined for a model that reports only its usage. */
   body: string | undefined;
   firstDeltaMs: number | undefined;
   /** Undefined while it runs. */
@@ -85,7 +85,7 @@ export interface WorkRequest {
   answer: ModelAnswer | undefined;
   /**
    * What it has used by now, if it gets no complete answer. Undefined for a model that does not
-   * tell, and once it was answered.
+   * report it, and once it was answered.
    */
   used: (() => UsedTokens | undefined) | undefined;
   /** Set if the same model was asked again, this much later. */
@@ -134,7 +134,7 @@ export class TurnWork {
   #slowestMs = 0;
   /** By the number in their events. */
   readonly #running = new Map<number, WorkRequest>();
-  /** So that an agent which notes it, too, adds no second request. */
+  /** Usage that was counted already: an agent may note it, too. */
   readonly #noted = new WeakSet<ModelUsage>();
   /** Outcomes that are more exact than what the model is told. */
   readonly #outcomes = new Map<string, ToolCallOutcome>();
@@ -194,7 +194,7 @@ export class TurnWork {
     this.#tell(event);
   }
 
-  /** What a model tells that does not tell of its requests. Does nothing for any other. */
+  /** For a model that does not report its requests. Does nothing for any other. */
   noteUsage(usage: ModelUsage): void {
     if (this.#noted.has(usage)) return;
     const { model, firstDeltaMs, durationMs = firstDeltaMs } = usage;
@@ -253,8 +253,8 @@ export class TurnWork {
   }
 
   /**
-   * What requests without a complete answer have used by now, also those that still run. Estimated
-   * where the vendor has not said.
+   * What requests without a complete answer have used by now, including those that still run.
+   * Estimated if the vendor has not reported it.
    */
   get cut(): readonly CutUsage[] {
     return this.requests.flatMap(({ model, used }) => {

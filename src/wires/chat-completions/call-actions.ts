@@ -1,5 +1,5 @@
-// Hanging up and transferring: on this wire these are tools of the platform's, which it offers with
-// each request and we ask it to call.
+// On this wire, hanging up and transferring are tools of the platform. It offers them with each
+// request, and we ask it to call them.
 
 import type { SentEvent } from '../../calls/reply-event.ts';
 import type { PlatformTool, Profile } from './profiles.ts';
@@ -16,10 +16,10 @@ export type CallAction = Extract<SentEvent, { type: 'hangup' | 'transfer' }>;
 
 /** What a reply can ask the platform to do. */
 export interface CallActions {
-  /** The call that does it. Undefined if the platform offers no such tool. */
+  /** The tool call that does it. Undefined if the platform offers no such tool. */
   callFor(event: CallAction, turnId: string): CompletionToolCall | undefined;
   readonly canTransfer: boolean;
-  /** Whether the platform has no word for the event. Says so once. */
+  /** Whether the platform has no word for the event. Warns once. */
   drops(event: SentEvent): boolean;
 }
 

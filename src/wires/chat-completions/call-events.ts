@@ -17,9 +17,9 @@ export const WIRE = 'chat-completions';
 export type Seal = <T>(conversationId: string, value: T) => T;
 
 /**
- * What the request means: the caller's words, or the start of the call if nobody has said
- * anything. A caller who stays silent says ''. The id of the turn is a hash of what was said: with
- * `seal`, without the values, which could be guessed from it.
+ * What the request means: the caller's words, or the start of the call if nobody has said anything.
+ * A caller who stays silent says ''. The id of the turn is a hash of what was said. `seal` takes
+ * values out first, as they could be guessed from it.
  */
 export function turnEventOf(
   raw: CompletionEvent,
@@ -78,7 +78,7 @@ function turnIdOf(
   else if (words?.trim() === '') told = 'silence';
   // The last lines of a long call may be the same words again and again.
   if (!isWhole) told += ` ${messages.length}`;
-  // The length keeps two texts from hashing like one.
+  // The length keeps two texts from having the same hash as one.
   for (const { role, text } of lines) told += ` ${role} ${text.length} ${text}`;
   return hash('sha256', told, 'hex').slice(0, 32);
 }

@@ -2,7 +2,7 @@ import type { ReplyEvent } from '../../calls/reply-event.ts';
 import type { CallActions, CompletionToolCall } from './call-actions.ts';
 
 export interface PartOptions {
-  /** The turn's, or the conversation's where turns have none. */
+  /** The turn's, or the conversation's if its turns have none. */
   readonly id: string;
   /** What ends a filler. */
   readonly fillerEnd: string;
@@ -39,7 +39,7 @@ export function partOf(
   }
 }
 
-/** A filler as the platform speaks it at once. */
+/** A filler with an ending that makes the platform speak it at once. */
 function fillerText(text: string, end: string): string {
   return end === ' ' ? text : `${text.trimEnd().replace(/[.…!]+$/, '')}${end}`;
 }

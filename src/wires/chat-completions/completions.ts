@@ -60,7 +60,7 @@ export function completions(options: CompletionsOptions): Completions {
   };
 }
 
-/** How often the same warning is given: once. */
+/** Gives each warning once. */
 class Warnings {
   readonly #given = new Set<string>();
 
@@ -111,7 +111,10 @@ class CompletionServer {
     });
   }
 
-  /** The platform tells how hanging up or transferring went. The turn that asked for it is over. */
+  /**
+   * Whether the platform reports how hanging up or transferring went. The turn that asked for it is
+   * over.
+   */
   #isAfterAction({ last, continues }: ToldCall): boolean {
     return last === 'tool' && continues.some((name) => isCallAction(this.#profile, name));
   }
@@ -139,7 +142,7 @@ class CompletionServer {
   ): Awaitable<void> {
     const { open, maxStreams, heartbeatMs, turns, onTurnEnd, openSessions } = this.#options;
     checkRoomForStream(open, maxStreams);
-    // No report names a call that has no name, so its end would be waited for in vain.
+    // No report can name an anonymous call, so waiting for its end would be in vain.
     if (event.turnId !== undefined) openSessions?.start(event.sessionId);
     if (raw.stream !== true) {
       const delivery = new JsonDelivery(context, event, options, onTurnEnd, open);

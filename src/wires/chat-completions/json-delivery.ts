@@ -119,7 +119,7 @@ export function completionOf(
   const message = {
     role: 'assistant', content: text, ...(called ? { tool_calls: calls } : {}),
   };
-  // What this wire calls an incomplete text: nobody takes the reply for all of it.
+  // `length` is this wire's word for an incomplete text. Nobody must take it for the whole reply.
   const reason = isCut ? 'length' : called ? 'tool_calls' : 'stop';
   return {
     id: `chatcmpl-${id}`,

@@ -6,13 +6,13 @@ import type { IncomingHttpHeaders } from 'node:http';
 import { isId, isObject } from '../../base/fields.ts';
 import type { Caller } from '../../calls/call-event.ts';
 
-/** A request, as far as a profile looks at it. */
+/** The part of a request that profiles look at. */
 export interface ProfiledRequest {
   readonly body: Readonly<Record<string, unknown>>;
   readonly headers: IncomingHttpHeaders;
 }
 
-/** Where a value stands: a path in the body, or the name of a header. */
+/** Where a value is found: a path in the body, or the name of a header. */
 type Place = readonly string[] | string;
 
 /** A tool of a platform's that acts on the call. */
@@ -57,7 +57,7 @@ const COMMON = {
   ],
 } as const;
 
-/** Vapi tells who calls, so headers are ignored: a browser may have chosen them. */
+/** Vapi says who calls, so headers are ignored: a browser may have chosen them. */
 const VAPI = {
   conversationId: [['call', 'id'], ['call', 'callId'], 'x-conversation-id'],
   from: [['customer', 'number'], ['call', 'customer', 'number']],

@@ -1,4 +1,4 @@
-// What platforms post about a call beside its turns: that it has ended, or that the caller spoke
+// What platforms post about a call besides its turns: that it has ended, or that the caller spoke
 // over a reply.
 
 import { createHmac, timingSafeEqual } from 'node:crypto';
@@ -33,7 +33,7 @@ export interface ReportsOptions extends CallEndsOptions {
   readonly now?: () => number;
 }
 
-/** A report, as far as we act on it. */
+/** A report that we act on. */
 type Report = CallEnd | CallerInterruption;
 
 const STATUS_OK = { status: 'ok' } as const;
@@ -88,8 +88,8 @@ function answer(
 }
 
 /**
- * How much was heard of the reply is told with the next words, if at all. A report may be late, so
- * a reply that has not begun is not meant.
+ * How much was heard of the reply comes with the caller's next words, if at all. A report may be
+ * late, so it does not concern a reply that has not begun.
  */
 function interrupt(
   conversationId: string,
@@ -99,7 +99,7 @@ function interrupt(
   return cutReply(conversationId, conversations, agent);
 }
 
-/** Vapi's server messages (docs.vapi.ai, "Server events"). Undefined for those that say nothing. */
+/** Vapi's server messages (docs.vapi.ai, "Server events"). Undefined for those that we ignore. */
 function vapiReport(raw: Readonly<Record<string, unknown>>): Report | undefined {
   const { message: body } = raw;
   if (!isObject(body)) return undefined;
@@ -163,7 +163,7 @@ function fieldsOf(
   };
 }
 
-/** Milliseconds since the epoch. Undefined if it is no time. */
+/** Milliseconds since the epoch. Undefined if the value is not a time. */
 function timeIn(value: unknown): number | undefined {
   if (typeof value !== 'string' && typeof value !== 'number') return undefined;
   const ms = new Date(value).getTime();

@@ -19,7 +19,7 @@ export interface ToldCall {
   readonly lines: readonly TranscriptLine[];
   /** False if older lines were left out. */
   readonly isWhole: boolean;
-  /** How the call stands: who spoke last. `nobody` if nothing was said. */
+  /** Who spoke last. `nobody` if nothing was said. */
   readonly last: 'user' | 'assistant' | 'tool' | 'nobody';
   /** The caller's last words. Undefined if somebody else, or nobody, came last. '' for silence. */
   readonly words: string | undefined;
@@ -44,8 +44,8 @@ export function parseCompletion(body: Buffer): CompletionEvent {
 }
 
 /**
- * The JSON object in a body. Throws an `EventError` if it is none, is not in UTF-8, or is nested
- * more than 200 levels deep.
+ * The JSON object in a body. Throws an `EventError` if there is none, if it is not in UTF-8, or is
+ * nested more than 200 levels deep.
  */
 export function parseBody(body: Buffer): Readonly<Record<string, unknown>> {
   if (isDeeperThan(MAX_DEPTH, body)) {
@@ -89,7 +89,7 @@ export function toldBy({ messages }: CompletionEvent): ToldCall {
   return { lines: newestFirst.reverse(), isWhole, last, words, result, continues };
 }
 
-/** The text of a message. Parts of other kinds than text are left out. */
+/** The text of a message. Parts that are not text are left out. */
 function textOf({ content }: CompletionMessage, path: string): string {
   if (typeof content === 'string') return content;
   if (content === undefined || content === null) return '';
@@ -147,7 +147,7 @@ const [QUOTE, BACKSLASH, OPEN_ARRAY, CLOSE_ARRAY, OPEN_OBJECT, CLOSE_OBJECT] =
 
 /** Whether JSON text has more levels of arrays and objects. */
 function isDeeperThan(levels: number, json: Buffer): boolean {
-  if (!beginsMoreThan(levels, json)) return false; // as nearly always
+  if (!beginsMoreThan(levels, json)) return false; // nearly always
   let depth = 0;
   for (let index = 0; index < json.length; index++) {
     const byte = json[index];
