@@ -40,10 +40,11 @@ export function problemsOfModels(
 }
 
 function problemsOfAgents(cast: Cast): readonly string[] {
-  return agentsOf(cast).flatMap((agent) => {
+  const problems = agentsOf(cast).flatMap((agent) => {
     const { model } = bindAgent(agent, cast.settings, noLog());
     if (model === undefined || model.isUsable()) return [];
     const remedy = 'set it once to record replies (--record), or write them in "model" lines';
     return [`${model.problems().join('; ')}; ${remedy}`];
   });
+  return [...new Set(problems)]; // several agents may share a model
 }

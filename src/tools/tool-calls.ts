@@ -1,4 +1,3 @@
-import { StateError } from '../agents/state/live-state.ts';
 import { aborted, isAbort } from '../base/abort.ts';
 import { andThen, soon, type Awaitable } from '../base/awaitable.ts';
 import { messageOf } from '../base/message-of.ts';
@@ -14,11 +13,9 @@ import type { ToolCallingTurn, ToolHost } from './tool-calling-turn.ts';
 import { EarlierToolCalls, type KnownToolCall } from './tool-calls-earlier.ts';
 import { NotedToolCalls, toolNameOf, type NotedToolCall } from './tool-calls-noted.ts';
 import type { ToolCallResult } from './tool-calls-running.ts';
-import { HandOverError } from './tool-hand-over-error.ts';
+import { logFailure } from './tool-failure.ts';
 import { NotDone } from './tool-not-done.ts';
-import { ToolResultError } from './tool-result.ts';
 import type { ToolOutcome, ToolRun } from './tool-run.ts';
-import { ToolTimeout } from './tool-time-limit.ts';
 
 const INTERRUPTED: ToolCallResult = {
   state: 'interrupted', content: UNFINISHED_RESULTS.interrupted,
@@ -378,9 +375,7 @@ export class ToolCalls {
   #failed(call: NotedToolCall, error: unknown): ToolCallResult {
     const { conversationId, turnId, log } = this.#turn;
     call.failure ??= { error };
-    const reason = reasonOf(error);
-    const logged = { conversationId, turnId, tool: toolNameOf(call), reason };
-    log.warn('tool failed', { ...logged, error: withoutMessage(error, reason) });
+    logFailure(log, { conversationId, turnId, tool: toolNameOf(call) }, error);
     return {
       state: 'completed',
       content: JSON.stringify({ error: messageOf(error) }),
@@ -418,12 +413,6 @@ export function noteUnknown(
 ): void {
   log.error('the outcome of a tool call is unknown', fields);
   observer?.unknownOutcome(fields.tool);
-}
-
-/** The error's message, if it is one of ours. Any other may quote the caller. */
-function reasonOf(error: unknown): string | undefined {
-  if (error instanceof ToolResultError || error instanceof HandOverError) return error.loggable;
-  return error instanceof ToolTimeout || error instanceof StateError ? error.message : undefined;
 }
 
 /** Whether it may change something outside, as far as is known. */

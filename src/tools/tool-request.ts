@@ -10,6 +10,7 @@ import { INVALID_NAME, isToolName } from '../models/well-formed-call.ts';
 import { UnknownValueError } from '../redaction/redaction.ts';
 import type { CheckBudget } from '../schema/schema.ts';
 import { checkedInTime, parseArguments, type Checked } from './tool-arguments.ts';
+import { logFailure } from './tool-failure.ts';
 import { HandOver } from './tool-hand-over.ts';
 import { resultText } from './tool-result.ts';
 import type { ToolCallContext, ToolCallOutcome, ToolRun } from './tool-run.ts';
@@ -155,6 +156,8 @@ class RequestedToolCall<S> {
     } catch (error) {
       if (this.#tool.once === undefined) throw error;
       this.#report('failed', { args });
+      const { conversationId, turnId, log } = this.#turn;
+      logFailure(log, { conversationId, turnId, tool: this.#tool.name }, error);
       return refusal(messageOf(error));
     }
   }
@@ -190,6 +193,7 @@ class RequestedToolCall<S> {
 
   #refuse(problem: string): string {
     this.#report('failed', { args: this.#json });
+    logRefusal(this.#turn, this.#tool.name, 'its arguments were refused');
     return refusal(problem);
   }
 
@@ -228,7 +232,15 @@ function refusal(problem: string): string {
   return JSON.stringify({ error: problem });
 }
 
-function refuseUnknown(name: string, toolCallId: string, { journal }: RequestingTurn): string {
+/** Without the arguments, and without a name that a model may have made up. */
+function logRefusal(turn: RequestingTurn, tool: string, reason: string): void {
+  const { conversationId, turnId, log } = turn;
+  log.warn('tool call refused', { conversationId, turnId, tool, reason });
+}
+
+function refuseUnknown(name: string, toolCallId: string, turn: RequestingTurn): string {
+  const { journal } = turn;
+  logRefusal(turn, UNKNOWN_TOOL, 'there is no such tool');
   journal.noteToolOutcome(UNKNOWN_TOOL, 'failed', undefined, toolCallId);
   const isName = isToolName(name);
   journal.tellBrowser({ tool: isName ? name : INVALID_NAME, status: 'failed' });

@@ -213,6 +213,39 @@ describe('a call that goes wrong', () => {
     assert.equal(runs, 0);
   });
 
+  for (const [what, name, logged, reason] of [
+    ['its arguments were refused', 'weather', 'weather', 'its arguments were refused'],
+    ['there is no such tool', 'xanadu', 'unknown', 'there is no such tool'],
+  ] as const) {
+    it(`is logged where ${what}, without a word of the model`, async (t) => {
+      const { client, logLines } = await serveModel(t, sunny, [
+        calls([['call_1', name, '{"xanadu":"Paris"}']]),
+        says('Which city?'),
+      ]);
+      await spoken(client.say('Paris?'));
+      const line = logLines.find((text) => text.includes('"tool call refused"')) ?? '';
+      assert.ok(line.includes(`"tool":"${logged}","reason":"${reason}"`), line);
+      assert.doesNotMatch(logLines.join(''), /xanadu/);
+    });
+  }
+
+  for (const once of [false, true]) {
+    it(`is logged, with the place, where the result of a ${once ? 'once ' : ''}tool is not JSON`,
+      async (t) => {
+        const look = tool({
+          name: 'weather',
+          description: 'The weather of a city.',
+          parameters: { type: 'object' },
+          once,
+          run: () => ({ cities: new Map() }),
+        });
+        const { client, logLines } = await serveModel(t, agentWith(look), [asksParis, says('No.')]);
+        await spoken(client.say('Paris?'));
+        const line = logLines.find((text) => text.includes('"tool failed"')) ?? '';
+        assert.match(line, /"tool":"weather","reason":"result\.cities is an instance of Map/);
+      });
+  }
+
   it('is logged where its tool threw', async (t) => {
     const { client, logLines } = await serveModel(t, failing, [asksParis, says('Sorry.')]);
     await spoken(client.say('Paris?'));

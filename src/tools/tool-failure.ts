@@ -1,0 +1,25 @@
+// What the log says of a tool call that failed.
+
+import { StateError } from '../agents/state/live-state.ts';
+import { withoutMessage } from '../base/without-message.ts';
+import type { Logger } from '../log.ts';
+import { HandOverError } from './tool-hand-over-error.ts';
+import { ToolResultError } from './tool-result.ts';
+import { ToolTimeout } from './tool-time-limit.ts';
+
+interface FailedToolCall {
+  readonly conversationId: string;
+  readonly turnId: string;
+  readonly tool: string;
+}
+
+export function logFailure(log: Logger, call: FailedToolCall, error: unknown): void {
+  const reason = reasonOf(error);
+  log.warn('tool failed', { ...call, reason, error: withoutMessage(error, reason) });
+}
+
+/** The error's message, if it is one of ours. Any other may quote the caller. */
+function reasonOf(error: unknown): string | undefined {
+  if (error instanceof ToolResultError || error instanceof HandOverError) return error.loggable;
+  return error instanceof ToolTimeout || error instanceof StateError ? error.message : undefined;
+}
