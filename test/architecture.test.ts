@@ -426,7 +426,7 @@ describe('how src is laid out', () => {
   });
 
   it('begins a line with an operator, and ends none with it', () =>
-    assert.deepEqual(wrong((text) => /^(?! *(?:\*|\/\/)).* (?:&&|\|\||\?\?)$/m.test(text)), []));
+    assert.deepEqual(wrong((text) => /^(?! *(?:\*|\/\/)).* (?:&&|\|\||\?\?|\+)$/m.test(text)), []));
 
   it('has all parameters beside the name, or one on each line', () => {
     const isShared = /^ *(?:\w+|\{.*\})\??: [^,<({]*, ./m;

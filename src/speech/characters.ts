@@ -41,8 +41,8 @@ export function isSilent(c: string): boolean {
 }
 
 const SILENT = new RegExp(
-  '^[\\p{Cc}\\u00ad\\u061c\\u200e\\u200f\\u2028-\\u202e\\u2061-\\u2064\\u2066-\\u206f' +
-    '\\ufeff\\ufff9-\\ufffc\\u{e0001}\\u{e0020}-\\u{e007f}]$',
+  '^[\\p{Cc}\\u00ad\\u061c\\u200e\\u200f\\u2028-\\u202e\\u2061-\\u2064\\u2066-\\u206f'
+    + '\\ufeff\\ufff9-\\ufffc\\u{e0001}\\u{e0020}-\\u{e007f}]$',
   'u',
 );
 const SPACE = /^\s$/;

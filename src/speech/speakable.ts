@@ -99,9 +99,9 @@ function isPlain(text: string): boolean {
 
 /** Matches what may be a mark, the start of a URL or part of an emoji, and all rare characters. */
 const NOT_PLAIN = new RegExp(
-  '[^\\p{L}\\p{M}\\p{Nd} .,;:?\'"()%$€£¥/=@+’‘“”…—–。，、！？-]' +
-    '|[\\ufe0e\\ufe0f\\u20e3\\u2139\\u{10000}-\\u{10ffff}]' +
-    '|(?<![A-Za-z0-9])[hHwW]',
+  '[^\\p{L}\\p{M}\\p{Nd} .,;:?\'"()%$€£¥/=@+’‘“”…—–。，、！？-]'
+    + '|[\\ufe0e\\ufe0f\\u20e3\\u2139\\u{10000}-\\u{10ffff}]'
+    + '|(?<![A-Za-z0-9])[hHwW]',
   'u',
 );
 

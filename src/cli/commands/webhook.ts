@@ -130,16 +130,16 @@ function onlyAgent({ layercodeAgentIds }: Settings): string {
   if (others.length === 0) return agentId;
   const choice = oneLine(layercodeAgentIds.join(', '), 200);
   throw new UsageError(
-    `LAYERCODE_AGENT_ID names ${layercodeAgentIds.length} agents: ` +
-      `choose one with ${AGENT_FLAG} (${choice})`,
+    `LAYERCODE_AGENT_ID names ${layercodeAgentIds.length} agents: `
+      + `choose one with ${AGENT_FLAG} (${choice})`,
   );
 }
 
 function openClient({ layercodeApiKey: apiKey, layercodeApiUrl: url }: Settings): RestClient {
   if (apiKey !== undefined) return new RestClient({ url, apiKey });
   throw new CommandError(
-    'LAYERCODE_API_KEY is not set: ' +
-      'copy it from https://dash.layercode.com/settings into .env or the environment',
+    'LAYERCODE_API_KEY is not set: '
+      + 'copy it from https://dash.layercode.com/settings into .env or the environment',
   );
 }
 
@@ -196,14 +196,14 @@ function parseWebhookUrl(
   }
   if (isHere) {
     terminal.stderr.write(
-      `LayerCode cannot reach ${url.host}, which is this machine; ` +
-        '"run --tunnel" gives it a public URL\n',
+      `LayerCode cannot reach ${url.host}, which is this machine; `
+        + '"run --tunnel" gives it a public URL\n',
     );
   }
   if (url.pathname === '/' && agentRoute !== '/') {
     terminal.stderr.write(
-      `this URL has no path, and the server takes events at ${agentRoute}; ` +
-        `did you mean ${url.origin}${agentRoute}${url.search}?\n`,
+      `this URL has no path, and the server takes events at ${agentRoute}; `
+        + `did you mean ${url.origin}${agentRoute}${url.search}?\n`,
     );
   }
   return text;

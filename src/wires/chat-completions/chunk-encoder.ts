@@ -31,8 +31,8 @@ export class ChunkEncoder implements ReplyEncoder {
     this.canTransfer = options.actions.canTransfer;
     const created = Math.floor(now / 1_000);
     this.#head =
-      `data: {"id":${jsonText(`chatcmpl-${id}`)},"object":"chat.completion.chunk",` +
-      `"created":${created},"model":${jsonText(model)},"choices":[`;
+      `data: {"id":${jsonText(`chatcmpl-${id}`)},"object":"chat.completion.chunk",`
+      + `"created":${created},"model":${jsonText(model)},"choices":[`;
     this.start = this.#chunk('{"role":"assistant","content":""}', 'null');
   }
 
