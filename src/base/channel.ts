@@ -1,5 +1,8 @@
 import type { Awaitable } from './awaitable.ts';
 
+/** The address of all processes that share conversations. */
+export const EVERYONE = '*';
+
 /**
  * Messages between processes that share conversations. They are only hints: any may be late or
  * lost, and what must be true is in the store.
@@ -7,7 +10,10 @@ import type { Awaitable } from './awaitable.ts';
 export interface Channel {
   /** The address at which other processes reach this one. */
   readonly address: string;
-  /** Sends a text to the process at that address. Never throws: a message that fails is lost. */
+  /**
+   * Sends a text to the process at that address, or to `EVERYONE`, perhaps with this process. Never
+   * throws: a message that fails is lost.
+   */
   send(address: string, message: string): void;
   /** Sets the only listener, which is called with each incoming message. It must not throw. */
   listen(listener: (message: string) => void): void;

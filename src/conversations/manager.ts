@@ -137,6 +137,11 @@ export class ConversationManager {
     );
   }
 
+  /** See `recall` in store.ts. */
+  recall(conversationId: string): Awaitable<Conversation | undefined> {
+    return toAwaitable(this.#store.recall?.(conversationId));
+  }
+
   /** The conversation's history, state and caller. Empty for an unknown id. */
   snapshot(conversationId: string): Awaitable<Snapshot> {
     return andThen(toAwaitable(this.#store.read(conversationId)), (conversation) => {
@@ -351,6 +356,7 @@ function storeOf(agentName: string, store: ConversationStore): ConversationStore
   return {
     ...(store.isShared === undefined ? {} : { isShared: store.isShared }),
     read: (id) => store.read(keyOf(agentName, id)),
+    recall: (id) => store.recall?.(keyOf(agentName, id)),
     update: (id, change, options) => store.update(keyOf(agentName, id), change, options),
     count: () => store.count(),
     close: () => store.close(),

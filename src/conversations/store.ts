@@ -40,6 +40,12 @@ export interface ConversationStore {
     options?: UpdateOptions,
   ): Awaitable<T>;
 
+  /**
+   * Only where processes share a store that may lose what it had: puts back what is lost of the
+   * conversation, if this process remembers it, and returns what it remembers.
+   */
+  recall?(id: string): Awaitable<Conversation | undefined>;
+
   /** The number of conversations. */
   count(): Awaitable<number>;
 

@@ -57,7 +57,8 @@ function withCalls(
   }
   const missing = theirs.filter(
     (their) =>
-      their.result.state !== 'interrupted' && !calls.some((call) => isSameCall(call, their)),
+      their.result.state !== 'interrupted'
+      && !calls.some((call) => isSameCall(call, their) || isSameResult(call, their)),
   );
   if (truer.size === 0 && missing.length === 0) return undefined;
   const messages = own.map((message) => truer.get(message) ?? message);
@@ -77,6 +78,12 @@ function callsOf(record: TurnRecord): Call[] {
       ? [{ result: message, runId: runOfCall(record, message, index) }]
       : [],
   );
+}
+
+/** Whether one of them waited for the other. A later run keeps only one. */
+function isSameResult({ result: a }: Call, { result: b }: Call): boolean {
+  const isSameKey = a.key !== undefined && a.key === b.key;
+  return isSameKey && a.state === 'completed' && b.state === a.state && a.content === b.content;
 }
 
 function isSameCall(a: Call, b: Call): boolean {

@@ -3,6 +3,7 @@
 
 import { isatty } from 'node:tty';
 
+import { EVERYONE } from '../base/channel.ts';
 import { atMost } from '../base/time-limit.ts';
 import { asText, Gauge, Metrics } from '../metrics.ts';
 import { addLogMetrics } from '../observers/log-metrics.ts';
@@ -129,8 +130,10 @@ class Post {
   take(message: MessageToPrimary, from: WorkerProcess): void {
     switch (message.type) {
       case 'text': {
-        const to = this.#workers.all.find(({ address }) => address === message.to);
-        to?.outbox.sendText({ type: 'text', text: message.text });
+        const { to, text } = message;
+        for (const worker of this.#workers.all)
+          if (worker.address === to || (to === EVERYONE && worker !== from))
+            worker.outbox.sendText({ type: 'text', text });
         return;
       }
       case 'counted':

@@ -7,7 +7,7 @@ import { isSameCall, type OnceCall } from '../conversations/once-call.ts';
 import { indexOfCall } from '../conversations/turn-record.ts';
 import { UNFINISHED_RESULTS } from '../conversations/unfinished-tool-results.ts';
 import type { ToolCallResult } from './tool-calls-running.ts';
-import type { Answers } from './tool-question.ts';
+import type { Answers, AnswersOfAll } from './tool-question.ts';
 
 /** How often the record is read while another process runs a call. */
 const READ_MS = 1_000;
@@ -39,6 +39,15 @@ export interface OtherToolCalls {
     calls: ReadonlyMap<string, readonly string[]>,
     tries?: number,
   ): Promise<Answers>;
+  /**
+   * Asks all processes, and these for certain, which of the calls they run or have claimed. Each
+   * first puts back what the store has lost of the conversation.
+   */
+  askAll(
+    conversationId: string,
+    keys: readonly string[],
+    known: ReadonlySet<string>,
+  ): Promise<AnswersOfAll>;
   /** Calls `listener` when another process says that its call with that key has ended. */
   awaitCall(key: string, listener: () => void): void;
   stopAwaiting(key: string, listener: () => void): void;

@@ -95,6 +95,7 @@ async function storeClaims(
   if (turn.isOver) return;
   const claiming = await notRunningElsewhere(turn, host, calls);
   const claims = claiming.map((call) => claimOf(call, host));
+  for (const { running } of claiming) running.isClaimer = true;
   try {
     const { ownership, claims: outcomes, isStateKept } = await host.conversations.noteProgress(
       conversationId,
@@ -104,21 +105,26 @@ async function storeClaims(
     liveState?.written(isStateKept, log, conversationId);
     for (const [index, call] of claiming.entries()) {
       call.claim = outcomes[index];
+      call.running.isClaimer = call.claim?.kind === 'claimed';
       if (call.claim?.kind === 'claimed') host.calls.forgetUnconfirmed(call.key);
     }
     own(turn, ownership);
   } catch (error) {
     const message = 'tool calls that act once were not started, as the store did not confirm them';
     log.error(message, { conversationId, turnId, error });
-    for (const { key } of claiming) host.calls.noteUnconfirmed(key);
+    for (const { key, running } of claiming) {
+      running.isClaimer = false;
+      host.calls.noteUnconfirmed(key);
+    }
     void withdrawLater(turn, host, claiming);
     await (hasOthers ? storeProgress(turn, host) : rememberProgress(turn, host));
   }
 }
 
 /**
- * The calls that no other process of the conversation says it runs. The store may have lost a claim
- * that such a process still knows. So it is asked, and its call is waited for.
+ * The calls that no other process says it runs. The store may have lost claims that such a process
+ * still knows. So all are asked, and put them back. A call that runs is waited for. A claim that
+ * cannot be put back still holds.
  */
 async function notRunningElsewhere(
   { conversationId, log }: ToolCallingTurn,
@@ -131,14 +137,18 @@ async function notRunningElsewhere(
     const conversation = await conversations.read(conversationId);
     const { turns = [], onceCalls } = conversation ?? {};
     const claims = keys.map((key) => onceCalls?.[key]);
-    const processes = new Set([...turns, ...claims].map((owned) => owned?.process));
-    const asked = [...processes].filter((process) => process !== undefined && process !== own);
-    if (asked.length === 0) return calls;
-    const questions = asked.map((process) => [String(process), keys] as const);
-    const answers = await others.ask(conversationId, new Map(questions));
+    const processes = [...turns, ...claims].map((owned) => owned?.process);
+    const known = processes.filter((process) => process !== undefined && process !== own);
+    const answers = await others.askAll(conversationId, keys, new Set(known as string[]));
+    const isClaimed = keys.some(answers.isClaimed);
+    const kept = isClaimed ? await conversations.read(conversationId) : undefined;
     return calls.filter((call, index) => {
       const process = answers.runnerOf(call.key);
-      if (process === undefined) return true;
+      if (process === undefined) {
+        const isLost = answers.isClaimed(call.key) && kept?.onceCalls?.[call.key] === undefined;
+        if (isLost) call.claim = { kind: 'refused' };
+        return !isLost;
+      }
       const claim = claims[index];
       const claimer = claim?.state === 'running' ? claim.process : undefined;
       if (claimer === own) return true; // the others may wait for this one

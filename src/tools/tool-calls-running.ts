@@ -20,6 +20,8 @@ export interface ToolCallResult {
 export class RunningToolCall {
   /** Never rejects. */
   readonly outcome: Promise<ToolCallResult>;
+  /** Whether it is claiming its key, or has: it does not wait for another call. */
+  isClaimer = false;
   readonly #controller = new AbortController();
   #settle!: (outcome: ToolCallResult) => void;
   #deadline: NodeJS.Timeout | undefined;
@@ -63,6 +65,10 @@ export class RunningToolCalls {
 
   /** Whether the call must not count as lost. */
   readonly isRunning = (key: string): boolean => this.#calls.has(key) || this.#unconfirmed.has(key);
+
+  /** Whether a call with that key acts, or is about to, and waits for no other one. */
+  readonly isClaimed = (key: string): boolean =>
+    this.#calls.get(key)?.some(({ isClaimer }) => isClaimer) === true || this.isUnconfirmed(key);
 
   /**
    * The outcome of the calls with that key that were added before `call`, or of all of them: that

@@ -7,6 +7,8 @@ export interface ToolAnswer {
   readonly from: string;
   /** Keys. */
   readonly calls: readonly string[];
+  /** Keys that the process remembers to have claimed. */
+  readonly claimed?: readonly string[] | undefined;
 }
 
 /** What other processes answered in time. */
@@ -26,22 +28,32 @@ export interface Answers {
   readonly isAlive: (process: string) => boolean;
 }
 
+/** What they answered to a question to everyone. */
+export interface AnswersOfAll extends Answers {
+  /** Whether a process remembers that it has claimed that key. */
+  readonly isClaimed: (key: string) => boolean;
+}
+
 /**
  * A question to other processes: which tool calls they run. A process that was not asked, or not
  * about that call, has begun it meanwhile, so it is alive and runs it.
  */
-export class Question implements Answers {
+export class Question implements AnswersOfAll {
   /** The process that runs each call, by key, as answered so far. */
   readonly #runners = new Map<string, string>();
+  readonly #claimed = new Set<string>();
   /** Keys of the calls that were asked about. */
   readonly #asked: ReadonlySet<string>;
   /** Processes that have not answered. */
   readonly #silent: Set<string>;
   #done = (): void => undefined;
 
-  /** `calls`: keys by the address of the process that may run them. */
-  constructor(calls: ReadonlyMap<string, readonly string[]>) {
-    this.#asked = new Set([...calls.values()].flat());
+  /** `calls`: keys by the address of the process that may run them. `keys`: all of them. */
+  constructor(
+    calls: ReadonlyMap<string, readonly string[]>,
+    keys: Iterable<string> = [...calls.values()].flat(),
+  ) {
+    this.#asked = new Set(keys);
     this.#silent = new Set(calls.keys());
   }
 
@@ -67,11 +79,14 @@ export class Question implements Answers {
 
   readonly runnerOf = (key: string): string | undefined => this.#runners.get(key);
 
+  readonly isClaimed = (key: string): boolean => this.#claimed.has(key);
+
   readonly isAlive = (process: string): boolean => !this.#silent.has(process);
 
-  answer({ from, calls }: ToolAnswer): void {
-    if (!this.#silent.delete(from)) return;
+  /** Whoever was not asked by name may answer, too: a question may be everyone's. */
+  answer({ from, calls, claimed = [] }: ToolAnswer): void {
     for (const key of calls) this.#runners.set(key, from);
-    if (this.#silent.size === 0) this.#done();
+    for (const key of claimed) this.#claimed.add(key);
+    if (this.#silent.delete(from) && this.#silent.size === 0) this.#done();
   }
 }

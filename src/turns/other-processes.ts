@@ -1,10 +1,10 @@
 import { randomUUID } from 'node:crypto';
 
 import type { Awaitable } from '../base/awaitable.ts';
-import type { Channel } from '../base/channel.ts';
+import { EVERYONE, type Channel } from '../base/channel.ts';
 import type { RunElsewhere } from '../conversations/turn-record.ts';
 import type { Logger } from '../log.ts';
-import { Question, type Answers } from '../tools/tool-question.ts';
+import { Question, type Answers, type AnswersOfAll } from '../tools/tool-question.ts';
 import { parseProcessMessage, type MessageOf, type ProcessMessage } from './process-message.ts';
 
 /** Which turns another process wants to end. */
@@ -22,9 +22,21 @@ export interface OwnTurns {
   /** Another process runs the turn of that run from now on. */
   giveAway(conversationId: string, runId: number): void;
   isCallRunning(key: string): boolean;
+  /** The same, but false for a call that waits for one of another process. */
+  isCallClaimed(key: string): boolean;
+  /**
+   * Puts back what the store has lost of a conversation. Returns those of the keys that this
+   * process remembers to have claimed.
+   */
+  claimedOf(conversationId: string, keys: readonly string[]): Awaitable<readonly string[]>;
   /** Calls `listener` once the results of the calls with that key are stored. */
   whenStored(key: string, listener: () => void): void;
 }
+
+/** Questions to everyone before a process is taken for dead that leaves them unanswered. */
+const MAX_TRIES = 3;
+/** Beyond this no more processes are expected to answer questions to everyone. */
+const MAX_PEERS = 1_000;
 
 /**
  * The processes that share conversations with this one. This process tells them that a turn of
@@ -39,6 +51,11 @@ export class OtherProcesses {
   readonly #questions = new Map<string, Question>();
   /** What waits here for calls of other processes, by key. */
   readonly #awaiting = new Map<string, Set<() => void>>();
+  /**
+   * Processes that answer questions to everyone: each one asks everyone at its start, so that it
+   * and the others get to know each other.
+   */
+  readonly #peers = new Set<string>();
   /** Processes that wait for a call of this one, by its key. */
   readonly #waiting = new Map<string, Set<string>>();
 
@@ -47,6 +64,7 @@ export class OtherProcesses {
     this.#turns = turns;
     this.#log = log;
     channel.listen((text) => this.#receive(text));
+    this.#askEveryone(randomUUID(), '', []);
   }
 
   get ownAddress(): string {
@@ -100,6 +118,40 @@ export class OtherProcesses {
     return question;
   }
 
+  /** See `OtherToolCalls`. */
+  async askAll(
+    conversationId: string,
+    keys: readonly string[],
+    known: ReadonlySet<string>,
+  ): Promise<AnswersOfAll> {
+    const peers = this.#peers;
+    const asked = new Map([...peers, ...known].map((process) => [process, keys] as const));
+    const id = randomUUID();
+    const question = new Question(asked, keys);
+    this.#questions.set(id, question);
+    const strangers = [...known].filter((process) => !peers.has(process));
+    for (let count = 0; count < MAX_TRIES; count++) {
+      this.#askEveryone(id, conversationId, keys, count === 0 ? strangers : []);
+      await question.answered();
+      if (![...question.silent].some((process) => peers.has(process))) break;
+    }
+    this.#questions.delete(id);
+    for (const process of question.silent) peers.delete(process);
+    return question;
+  }
+
+  /** `others` do not hear what is said to everyone. */
+  #askEveryone(
+    id: string,
+    conversationId: string,
+    calls: readonly string[],
+    others: readonly string[] = [],
+  ): void {
+    const from = this.ownAddress;
+    for (const process of [EVERYONE, ...others])
+      this.#send(process, { type: 'ask', id, from, conversationId, calls, isClaiming: true });
+  }
+
   /** Calls `listener` when another process says that its call with that key has ended. */
   awaitCall(key: string, listener: () => void): void {
     this.#awaiting.set(key, (this.#awaiting.get(key) ?? new Set()).add(listener));
@@ -134,6 +186,7 @@ export class OtherProcesses {
       case 'ask':
         return this.#answer(message);
       case 'answer':
+        if (message.claimed !== undefined) this.#notePeer(message.from);
         return this.#questions.get(message.id)?.answer(message);
       case 'call ended':
         for (const listener of [...(this.#awaiting.get(message.key) ?? [])]) listener();
@@ -145,11 +198,35 @@ export class OtherProcesses {
     }
   }
 
-  #answer({ id, from, calls }: MessageOf<'ask'>): void {
-    const running = calls.filter((key) => this.#turns.isCallRunning(key));
-    for (const key of running) this.#noteWaiting(key, from);
-    const answer = { type: 'answer', id, from: this.ownAddress, calls: running } as const;
-    this.#send(from, { ...answer, isFollowing: false });
+  #answer({ id, from, conversationId, calls, isClaiming }: MessageOf<'ask'>): void {
+    if (from === this.ownAddress) return;
+    const answer = (claimed?: readonly string[]): void => {
+      const running = calls.filter((key) =>
+        isClaiming === true ? this.#turns.isCallClaimed(key) : this.#turns.isCallRunning(key),
+      );
+      for (const key of running) this.#noteWaiting(key, from);
+      const own = this.ownAddress;
+      this.#send(from, {
+        type: 'answer', id, from: own, calls: running, claimed, isFollowing: false,
+      });
+    };
+    if (isClaiming !== true) return answer();
+    this.#notePeer(from);
+    void this.#claimedOf(conversationId, calls).then(answer);
+  }
+
+  async #claimedOf(conversationId: string, keys: readonly string[]): Promise<readonly string[]> {
+    if (keys.length === 0) return keys;
+    try {
+      return await this.#turns.claimedOf(conversationId, keys);
+    } catch (error) {
+      this.#log.warn('a conversation could not be put back', { conversationId, error });
+      return [];
+    }
+  }
+
+  #notePeer(process: string): void {
+    if (this.#peers.size < MAX_PEERS) this.#peers.add(process);
   }
 
   /** The process is told when the call's result is stored. */

@@ -20,12 +20,16 @@ export type ProcessMessage =
       readonly from: string;
       readonly conversationId: string;
       readonly calls: readonly string[];
+      /** Whether the sender is about to claim them, so that no claim must be overlooked. */
+      readonly isClaiming?: boolean | undefined;
     }
   | {
       readonly type: 'answer';
       readonly id: string;
       readonly from: string;
       readonly calls: readonly string[];
+      /** Those that the sender has claimed, as far as it remembers. */
+      readonly claimed?: readonly string[] | undefined;
       /** Always false. Older versions could pass a stream on, and still read this. */
       readonly isFollowing: false;
     }
@@ -44,8 +48,16 @@ const MESSAGES: Readonly<Record<ProcessMessage['type'], field.Field>> = {
     sessionId: field.optional(text),
     isTakenOver: field.optional(field.boolean),
   }),
-  ask: field.objectOf({ id: text, from: text, conversationId: text, calls: texts }),
-  answer: field.objectOf({ id: text, from: text, calls: texts }),
+  ask: field.objectOf({
+    id: text,
+    from: text,
+    conversationId: text,
+    calls: texts,
+    isClaiming: field.optional(field.boolean),
+  }),
+  answer: field.objectOf({
+    id: text, from: text, calls: texts, claimed: field.optional(texts),
+  }),
   'call ended': field.objectOf({ key: text }),
 };
 

@@ -253,6 +253,17 @@ export class Turns implements TurnHost, OwnTurns {
     return this.calls.isRunning(key);
   }
 
+  isCallClaimed(key: string): boolean {
+    return this.calls.isClaimed(key);
+  }
+
+  claimedOf(conversationId: string, keys: readonly string[]): Awaitable<readonly string[]> {
+    return andThen(this.conversations.recall(conversationId), (conversation) => {
+      const claims = conversation?.onceCalls ?? {};
+      return keys.filter((key) => claims[key]?.process === this.process);
+    });
+  }
+
   whenStored(key: string, listener: () => void): void {
     this.calls.whenStored(key, listener);
   }

@@ -188,13 +188,13 @@ for (const program of REDIS_PROGRAMS) {
       assert.deepEqual(b.runs, ['hold']);
     });
 
-    it('have one subscription each, which ends with them', async (t) => {
+    it('have one subscription each, and one together, which end with them', async (t) => {
       const server = await start(t);
       const subscriptions = async (): Promise<string[]> =>
         (await server.command('PUBSUB', 'CHANNELS', 'layercode:*')).split('\n').filter(Boolean);
       const apps = [await machine(t, server.url), await machine(t, server.url)];
       for (const app of apps) await says(app, 'Hello');
-      assert.equal((await subscriptions()).length, 2);
+      assert.equal((await subscriptions()).length, 3);
       for (const { app } of apps) await app.close();
       while ((await subscriptions()).length > 0);
     });

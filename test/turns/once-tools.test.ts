@@ -154,7 +154,8 @@ class Bank {
 
 /** One each for the turn that opens, for the claim, and for each look of a call that waits. */
 function answersIn({ messages }: Post): number {
-  return messages.filter((text) => text.includes('"answer"')).length;
+  const answers = messages.filter((text) => text.includes('"answer"'));
+  return answers.filter((text) => !text.includes('"calls":[]')).length;
 }
 
 /** How often the process has asked others. */
@@ -337,10 +338,11 @@ describe('a once tool', () => {
 describe('a once tool of two processes', () => {
   it('acts once though the other process gets what the caller says next', async (t) => {
     const bank = new Bank();
-    const { a, b } = machines(t, () => payTool(bank.pay));
+    const { a, b, post } = machines(t, () => payTool(bank.pay));
     const first = a.says('pay 5');
     await bank.begun();
     const second = b.says('pay 5');
+    await until(() => answersIn(post) === 3, 'a call that waits');
     await until(() => a.logLines.join('').includes('"outcome":"interrupted"'), 'the barge-in');
     bank.answer(5);
     assert.equal(await second, '{"paid":5}');
@@ -375,6 +377,33 @@ describe('a once tool of two processes', () => {
     setTimeout(() => bank.answer(5), 300);
     assert.equal(await second, '{"paid":5}');
     await first;
+    assert.deepEqual(bank.calls, [5]);
+  });
+
+  it('is not made again though the store has lost that it was made', async (t) => {
+    const bank = new Bank();
+    const { a, b, shared } = machines(t, () => payTool(bank.pay));
+    const first = a.says('pay 5');
+    await bank.begun();
+    bank.answer(5);
+    assert.equal(await first, '{"paid":5}');
+    shared.clear();
+    assert.match(await b.says('pay 5'), /"done before"/);
+    assert.deepEqual(bank.calls, [5]);
+  });
+
+  it('does not start while its process cannot put back what the store has lost', async (t) => {
+    const bank = new Bank();
+    const { a, b, shared, parts: [store] } = machines(t, () => payTool(bank.pay));
+    const first = a.says('pay 5');
+    await bank.begun();
+    bank.answer(5);
+    await first;
+    shared.clear();
+    store.failWith = new Error('the store does not answer');
+    assert.match(await b.says('pay 5'), /not started/);
+    store.failWith = undefined;
+    await paysAtLast(b, (reply) => reply.includes('"done before"'));
     assert.deepEqual(bank.calls, [5]);
   });
 

@@ -1,5 +1,6 @@
 import { mergeAltered, mergeTurns, turnsLostBy } from '../merge-turns.ts';
 import { takeNames } from '../numbering.ts';
+import type { TurnRecord } from '../turn-record.ts';
 import type { Memory, PartedConversation } from './parted-conversation.ts';
 
 /**
@@ -23,7 +24,10 @@ export function bringBack(
   takeNames(conversation, kept.conversation);
   const turns = memory.turns();
   mergeTurns(conversation, turnsLostBy(conversation, turns, kept.touched));
-  mergeAltered(conversation, turns.filter((turn) => kept.touched.has(turn)), memory.open);
+  // Of an open turn, which may have gone on elsewhere, only what tools returned is certain.
+  const isUncertain = (turn: TurnRecord): boolean =>
+    turn.state === 'open' || kept.touched.has(turn);
+  mergeAltered(conversation, turns.filter(isUncertain), memory.open);
   latest.takeOnceCallsOf(kept, memory);
   latest.takeLostHead(memory, isErased);
 }

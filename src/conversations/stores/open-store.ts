@@ -81,7 +81,8 @@ async function openChannel(
     if (redisSubscriber === undefined) return undefined;
     const { RedisChannel } = await import('./redis-channel.ts');
     const channel = new RedisChannel(redis);
-    await redisSubscriber.subscribe(channel.subscription, channel.receive);
+    for (const subscription of channel.subscriptions)
+      await redisSubscriber.subscribe(subscription, channel.receive);
     return channel;
   }
   if (conversationStore.startsWith(SQLITE)) return undefined;

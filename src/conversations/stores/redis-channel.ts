@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto';
 
 import type { Awaitable } from '../../base/awaitable.ts';
-import type { Channel } from '../../base/channel.ts';
+import { EVERYONE, type Channel } from '../../base/channel.ts';
 import { atMost } from '../../base/time-limit.ts';
 import type { RedisPublisher } from './redis-client.ts';
 
@@ -15,8 +15,8 @@ const MAX_WAITING_CHARACTERS = 8_388_608;
 const CLOSING_MS = 250;
 
 /**
- * Messages between processes over Redis or Valkey pub/sub. Each process subscribes only to its own
- * address.
+ * Messages between processes over Redis or Valkey pub/sub. Each process subscribes to its own
+ * address and to that of everyone.
  */
 export class RedisChannel implements Channel {
   readonly address = randomUUID();
@@ -33,11 +33,11 @@ export class RedisChannel implements Channel {
   }
 
   /** What a client must subscribe to for messages to reach this process. */
-  get subscription(): string {
-    return PREFIX + this.address;
+  get subscriptions(): readonly string[] {
+    return [PREFIX + this.address, PREFIX + EVERYONE];
   }
 
-  /** The listener for that subscription. */
+  /** The listener for these subscriptions. */
   readonly receive = (message: string): void => this.#listener?.(message);
 
   send(address: string, message: string): void {

@@ -56,7 +56,7 @@ export class RedisConnection implements RedisClient, RedisSubscriber {
   #retryMs = FIRST_RETRY_MS;
   /** When the first command after the last answer was sent, by `performance.now()`. */
   #silentSince: number | undefined;
-  #subscription: ((client: PackageClient) => Promise<unknown>) | undefined;
+  readonly #subscriptions: ((client: PackageClient) => Promise<unknown>)[] = [];
   #pings: NodeJS.Timeout | undefined;
   #isClosed = false;
 
@@ -90,13 +90,13 @@ export class RedisConnection implements RedisClient, RedisSubscriber {
     return this.#send((client) => client.publish(channel, message));
   }
 
-  /** Call it once, before `connect()`. */
+  /** Call it before `connect()`. */
   async subscribe(channel: string, listener: (message: string) => void): Promise<void> {
-    this.#subscription = (client) => client.subscribe(channel, listener);
+    this.#subscriptions.push((client) => client.subscribe(channel, listener));
     // A connection that only listens would not notice that the other machine is gone.
     const ping = (): void =>
       void this.#send((client) => client.sendCommand(['PING'])).catch(() => undefined);
-    this.#pings = setInterval(ping, PING_MS).unref();
+    this.#pings ??= setInterval(ping, PING_MS).unref();
   }
 
   /** Rejects if the first attempt fails. Attempts go on nevertheless, until `close()`. */
@@ -166,7 +166,9 @@ export class RedisConnection implements RedisClient, RedisSubscriber {
         ...(username === undefined ? {} : { username }),
         ...(password === undefined ? {} : { password }),
       };
-      const client = await this.#open(address, { ...login, database }, this.#subscription);
+      const subscribe = (opened: PackageClient): Promise<unknown> =>
+        Promise.all(this.#subscriptions.map((subscription) => subscription(opened)));
+      const client = await this.#open(address, { ...login, database }, subscribe);
       if (this.#isClosed) return client.destroy();
       this.#client = client;
       this.#silentSince = undefined;

@@ -89,7 +89,8 @@ export async function openRedisChannel(
 ): Promise<RedisChannel> {
   const connection = await connectionTo(url, directory);
   const channel = new RedisChannel(connection, () => connection.close());
-  await connection.subscribe(channel.subscription, channel.receive);
+  for (const subscription of channel.subscriptions)
+    await connection.subscribe(subscription, channel.receive);
   const failure = await failureToBegin(connection, () => channel.check());
   if (failure !== undefined)
     log.warn('messages of other processes do not arrive yet', { error: failure });

@@ -106,6 +106,10 @@ export class SharedStore implements ConversationStore {
     );
   }
 
+  recall(id: string): Awaitable<Conversation | undefined> {
+    return this.#known(id) === undefined ? undefined : this.read(id);
+  }
+
   update<T>(
     id: string,
     change: (conversation: Conversation) => T,

@@ -335,8 +335,10 @@ export class FleetModel {
 }
 
 /** Whether a call that acts once may act again after this one. */
-function mayActAgain({ ended, isLost, isCleared }: Act): boolean {
-  return ended === 'did nothing' || isLost || (isCleared && ended !== 'not yet');
+function mayActAgain({ ended, isLost, isCleared, process }: Act): boolean {
+  return (
+    ended === 'did nothing' || (isLost && process.isDead) || (isCleared && ended === 'returned')
+  );
 }
 
 /** Whether the run's process got the turn again after the newest run had begun elsewhere. */

@@ -6,7 +6,7 @@ import type { Reply } from '../../../src/agents/agent.ts';
 import { defineAgent } from '../../../src/agents/define-agent.ts';
 import type { App } from '../../../src/app/app.ts';
 import { createApp, type NamedAgents } from '../../../src/app/create-app.ts';
-import type { Channel } from '../../../src/base/channel.ts';
+import { EVERYONE, type Channel } from '../../../src/base/channel.ts';
 import type { Conversation } from '../../../src/conversations/conversation.ts';
 import type { Message } from '../../../src/conversations/message.ts';
 import type { OnceCall } from '../../../src/conversations/once-call.ts';
@@ -120,7 +120,8 @@ class FleetPost {
         if (!this.#listeners.has(address)) return; // the dead are silent
         const arrive = (): void => {
           this.#onNews();
-          this.#listeners.get(to)?.(message);
+          const all = to === EVERYONE ? [...this.#listeners.keys()] : [to];
+          for (const each of all) this.#listeners.get(each)?.(message);
         };
         if (this.condition === 'well') setImmediate(arrive);
         else if (this.condition === 'late') this.#late.push(arrive);
