@@ -261,7 +261,7 @@ function prettyLine(
     : `${visibleLine.slice(0, MAX_LINE_LENGTH - 1)}…`;
 }
 
-/** Escapes control characters, so that text from outside cannot draw on somebody's terminal. */
+/** Escapes control characters, so that text from outside cannot control someone's terminal. */
 function visible(text: string): string {
   return text.replace(
     /[\u0000-\u001f\u007f-\u009f\u2028\u2029]/g,

@@ -29,7 +29,9 @@ export interface EventContext<E = CallEvent['raw']> {
   readonly conversationId: string;
   /** The name of the wire that the event came over: `layercode`. */
   readonly wire: string;
-  /** A BCP 47 tag such as `en-GB`. Undefined if the platform does not say, as LayerCode. */
+  /**
+   * A BCP 47 tag such as `en-GB`. Undefined if the platform does not say, which LayerCode does not.
+   */
   readonly language: string | undefined;
   /**
    * What the platform knows about the call. On LayerCode: the event's `metadata` and

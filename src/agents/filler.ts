@@ -9,8 +9,8 @@ export type Filler<S = unknown> = string | ((turn: MessageTurn<S>) => string);
 const FIRST_PAUSE_MS = 5_000;
 
 /**
- * Says the filler if `speak` has not spoken within `afterMs` milliseconds, and again at a growing
- * distance until it has. 0 turns it off.
+ * Says the filler if `speak` has not spoken within `afterMs` milliseconds, and again after longer
+ * and longer pauses until it has. 0 turns it off.
  */
 export async function withFiller<S>(
   turn: MessageTurn<S>,

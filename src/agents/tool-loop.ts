@@ -76,8 +76,8 @@ export async function runToolLoop<S>(
 }
 
 /**
- * Calls of an earlier run of this turn whose process died, and whose tools may run again. They do
- * so before the model is asked: it would be told that their outcome is unknown.
+ * Calls of an earlier run of this turn whose process died, and whose tools may run again. They run
+ * before the model is asked. Otherwise it would be told that their outcome is unknown.
  */
 function lostCalls<S>(
   { history, turnId }: MessageTurn<S>,

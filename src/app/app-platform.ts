@@ -13,7 +13,7 @@ export interface PlatformAgent {
   /** Signs them. */
   readonly secret: string;
   readonly conversations: ConversationManager;
-  /** Serves the agent to a caller of the platform's own, who sends this key. */
+  /** Serves the agent to the platform's own callers, who send this key. */
   completions(key: string, profile: ProfileName): Handler;
 }
 

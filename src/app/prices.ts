@@ -53,7 +53,7 @@ export class Prices {
     throwMissing(missing);
   }
 
-  /** A model of somebody's own may have several names, joined by commas. */
+  /** A user's own model may have several names, joined by commas. */
   #priceOf(model: string): ModelPrice | undefined {
     return this.#prices.get(model) ?? this.#prices.get(model.split(',')[0] ?? '');
   }
@@ -78,7 +78,7 @@ export function callLimits(
     tokens,
     spentBy: (asked, answered, used) => ({
       tokens: sumOfTokens(used),
-      // A model of somebody's own may report any name.
+      // A user's own model may report any name.
       cost: prices.costOf(answered, used) ?? prices.costOf(asked, used) ?? 0,
     }),
   });

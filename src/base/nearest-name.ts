@@ -1,4 +1,4 @@
-// Finds the name that somebody who misspelt it meant.
+// Finds the name that a misspelt one probably meant.
 
 /** The known name that is nearest to a wrong one, if it takes at most so many edits. */
 export function nearestName(

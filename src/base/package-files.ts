@@ -37,7 +37,7 @@ function findRoot(): URL | undefined {
     const manifest: unknown = JSON.parse(readFileSync(new URL('package.json', folder), 'utf8'));
     return isOurs(manifest) ? folder : undefined;
   } catch {
-    return undefined; // no package.json there, or one of somebody else
+    return undefined; // no package.json there, or another package's
   }
 }
 

@@ -5,7 +5,7 @@ import { hostname } from 'node:os';
 
 import { codeOf } from './code-of.ts';
 
-/** Those of this process, which may hold several servers. */
+/** Addresses of this process, which may hold several servers. */
 const own = new Set<string>();
 
 /** An address that others on the same machine can look up: see `mayLive`. */
@@ -16,8 +16,8 @@ export function processAddress(): string {
 }
 
 /**
- * Whether the process of that address may still live. False only for one of this machine, or of a
- * container of the same name, whose process id nobody has now, or this process.
+ * Whether the process of that address may still be alive. False only for a process of this machine,
+ * or of a container with the same name, whose process id is free now or is this process's own.
  */
 export function mayLive(address: string): boolean {
   const [, id, host] = /^(\d+)@(.*)#/.exec(address) ?? [];
@@ -28,6 +28,6 @@ export function mayLive(address: string): boolean {
     process.kill(pid, 0); // sends nothing
     return true;
   } catch (error) {
-    return codeOf(error) === 'EPERM'; // it is somebody else's
+    return codeOf(error) === 'EPERM'; // it is another user's
   }
 }

@@ -17,7 +17,7 @@ export async function atMost(ms: number, done: Promise<unknown>): Promise<void> 
  * turn.
  */
 export function within<T>(ms: number, promise: Promise<T>): Promise<T> {
-  // Every command of a store comes by here: `Promise.race` would cost two more promises.
+  // Every command of a store passes through here: `Promise.race` would cost two more promises.
   return new Promise((resolve, reject) => {
     const isLate = (): void => reject(new Error(`no answer in ${ms} ms`));
     const timer = setTimeout(() => setImmediate(isLate), ms);

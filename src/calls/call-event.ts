@@ -81,7 +81,7 @@ export interface CallerMessage extends EventFields {
   readonly text: string;
   /** Set if the caller interrupted the reply before. */
   readonly interruption: Interruption | undefined;
-  /** Undefined on a wire that tells each thing once. */
+  /** Undefined on a wire that reports each thing once. */
   readonly transcript: Transcript | undefined;
 }
 

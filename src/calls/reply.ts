@@ -25,7 +25,7 @@ export interface Reply {
   /**
    * Transfers the call to a number or name that the platform knows, and ends the turn, after
    * speaking `say` if given. Returns false, and says nothing, if the platform offers no transfer,
-   * as LayerCode.
+   * which LayerCode does not.
    */
   transfer(options: { readonly to: string; readonly say?: string }): boolean;
   /** Ends the turn. A turn also ends when the agent's hook returns. */

@@ -1,12 +1,12 @@
-// Tokens of requests whose vendor has not said how many they were: usually because the request was
-// cut off, as most vendors say it at the end.
+// Tokens of requests whose vendor has not reported them, usually because the request was cut off:
+// most vendors report them at the end.
 
 import type { ToolCall } from '../conversations/message.ts';
 import type {
   ChatMessage, ModelAnswer, ModelTokens, RequestFailure, ToolDefinition, UsedTokens,
 } from './model.ts';
 
-/** About what English has. Other languages have fewer, so that their tokens are underestimated. */
+/** About right for English. Other languages have fewer, so their tokens are underestimated. */
 const CHARACTERS_PER_TOKEN = 4;
 
 /** Tokens of a text of so many characters, rounded up. */
@@ -47,7 +47,7 @@ export interface CutRequest {
   readonly tokens?: ModelTokens | undefined;
 }
 
-/** What a request has used that got no complete answer. Undefined: nothing, as it was refused. */
+/** What a request without a complete answer has used. Undefined: nothing, as it was refused. */
 export function tokensOfCut(request: CutRequest): UsedTokens | undefined {
   const { failure, tokens: { inputTokens, outputTokens, cachedTokens } = NO_TOKENS } = request;
   const isReported = inputTokens !== undefined || outputTokens !== undefined;

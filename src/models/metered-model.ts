@@ -58,7 +58,7 @@ class MeteredRequest {
   #sent: number;
   #answered = 0;
   #isAsked = false;
-  /** Undefined while nothing has told. */
+  /** Undefined until something has reported it. */
   #used: ModelTokens | undefined;
 
   /** `characters` are those that the model is sent. */

@@ -78,7 +78,7 @@ export interface ModelTokens {
 
 /** What a request has used. */
 export interface UsedTokens extends ModelTokens {
-  /** Whether the vendor has not said all of it. */
+  /** Whether the vendor has not reported all of them. */
   readonly isEstimated: boolean;
 }
 

@@ -33,15 +33,15 @@ export function costOf(
   return ((all - cached) * input + cached * cachedInput + count(outputTokens) * output) / MILLION;
 }
 
-/** Of input and output. */
+/** Input and output together. */
 export function sumOfTokens({ inputTokens, outputTokens }: ModelTokens): number {
   return count(inputTokens) + count(outputTokens);
 }
 
-/** No request has so many. */
+/** More than any request has. */
 const MAX_TOKENS = 1e12;
 
-/** A model of somebody's own may report anything. */
+/** A user's own model may report anything. */
 function count(tokens: number | undefined): number {
   return tokens !== undefined && tokens > 0 && tokens < MAX_TOKENS ? tokens : 0;
 }

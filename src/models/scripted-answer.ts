@@ -62,7 +62,7 @@ const MAX_WAIT_MS = 2_147_483_647; // beyond it, Node's timers fire at once
 
 const KINDS = 'a text, { call, args }, { waitMs }, { fail } or a list of these';
 
-/** The fields of each kind of part, by the one that tells it from the others. */
+/** The fields of each kind of part, by the field that identifies the kind. */
 const FIELDS: Readonly<Record<string, readonly string[]>> = {
   call: ['call', 'args'],
   waitMs: ['waitMs'],

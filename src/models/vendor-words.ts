@@ -1,4 +1,4 @@
-// What of a vendor's answer may be shown: words that can quote nobody.
+// The part of a vendor's answer that may be shown: words that can quote nobody.
 
 import { asText } from './json.ts';
 

@@ -32,7 +32,10 @@ export class OpenSpan {
     return this.#api.context.with(this.#context, step);
   }
 
-  /** Marks it as failed. `message` must be safe to show: those of most errors quote somebody. */
+  /**
+   * Marks it as failed. `message` must be safe to show, unlike the messages of most errors, which
+   * may quote someone.
+   */
   fail(errorType: string, message?: string): void {
     this.span.setAttributes({ [A.errorType]: errorType });
     this.span.setStatus({ code: STATUS_ERROR, message });

@@ -9,7 +9,7 @@ export interface RecentRun {
   outcome: TurnEnded['outcome'] | undefined;
 }
 
-/** At least so many runs are known. Of keys there are at most four times as many. */
+/** At least this many runs are known, under at most four times as many keys. */
 const MIN_KNOWN = 10_000;
 
 /** The runs that later turns interrupt or repeat. */
@@ -17,8 +17,8 @@ export class RecentRuns {
   /** By conversation, and by turn. */
   #young = new Map<string, RecentRun>();
   /**
-   * Those before. A Map that loses its oldest entry each time would become slow: it has to look for
-   * the first one that is left.
+   * The entries before those. A Map whose oldest entry is removed each time becomes slow: it has to
+   * look for the first one that is left.
    */
   #old = new Map<string, RecentRun>();
 
@@ -31,7 +31,7 @@ export class RecentRuns {
     this.#young.set(turnOf(turn), run);
   }
 
-  /** The run of the same turn before. */
+  /** The earlier run of the same turn. */
   sameTurn(turn: TracedTurn): RecentRun | undefined {
     return this.#get(turnOf(turn));
   }

@@ -16,7 +16,7 @@ export class RequestSpans {
   /** Those that run, by number. */
   readonly #open = new Map<number, OpenSpan>();
   readonly #costOf: CostOf;
-  /** Of those that are over. */
+  /** What requests that are over have used. */
   readonly #used: { readonly tokens: ModelTokens; readonly cost: number | undefined }[] = [];
 
   constructor(turn: OpenSpan, conversationId: string, costOf: CostOf) {

@@ -57,7 +57,7 @@ export const EVENTS = {
   fallback: 'layercode.fallback',
 } as const;
 
-/** Names of providers, where the conventions have another than ours. */
+/** Names of providers that differ from ours in the conventions. */
 const PROVIDERS: Readonly<Record<string, string>> = {
   google: 'gcp.gemini', mistral: 'mistral_ai', xai: 'x_ai',
 };

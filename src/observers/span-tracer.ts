@@ -92,14 +92,16 @@ export class SpanTracer implements Tracer {
     return new TurnSpan(turn, self, this.#costOf, attempt, (outcome) => (run.outcome = outcome));
   }
 
-  /** The request's span, otherwise that which the webhook's headers name, otherwise none. */
+  /** The request's span, otherwise the one that the webhook's headers name, otherwise none. */
   #parent(headers: TracedRequest['headers']): OtelContext {
     const { context, propagation, trace } = this.#api;
     const active = context.active();
     return trace.getSpan(active) === undefined ? propagation.extract(active, headers) : active;
   }
 
-  /** To the run of the same turn before, and to the reply that the caller has interrupted. */
+  /**
+   * Links to the earlier run of the same turn, and to the reply that the caller has interrupted.
+   */
   #linksOf(turn: TracedTurn, interrupts: boolean): Link[] {
     const links: Link[] = [];
     const link = (context: OtelSpanContext, how: 'interrupts' | 'repeats'): void =>

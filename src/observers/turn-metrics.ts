@@ -181,7 +181,7 @@ function usageMetrics(
   };
 }
 
-/** Without the long tails of sums of fractions. */
+/** Rounds off the long tails that sums of fractions get. */
 function roundedCost(cost: number | undefined): number | undefined {
   return cost === undefined ? undefined : Number(cost.toFixed(9));
 }

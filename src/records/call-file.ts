@@ -78,7 +78,10 @@ export class CallFile implements CallArchive {
     }
   }
 
-  /** Reads the files of today and yesterday: the call has just ended. Agents look alike there. */
+  /**
+   * Reads only the files of today and yesterday: the call has just ended. Does not tell agents
+   * apart.
+   */
   async has({ sessionId }: CallKey): Promise<boolean> {
     const recent = new CallFile({ path: this.#path, days: 1, now: this.#now });
     for await (const record of recent.all()) if (record.sessionId === sessionId) return true;
@@ -201,7 +204,9 @@ interface RegularFile {
   readonly stats: Stats;
 }
 
-/** Follows no link, and waits for no FIFO. Rejects with a `StoreError` if it is no regular file. */
+/**
+ * Follows no link, and waits for no FIFO. Rejects with a `StoreError` unless it is a regular file.
+ */
 async function openRegular(path: string, flags: number): Promise<RegularFile> {
   // Without O_NONBLOCK a FIFO would block here. Windows lacks both.
   const { O_NOFOLLOW = 0, O_NONBLOCK = 0 } = constants;

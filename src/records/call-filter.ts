@@ -1,6 +1,6 @@
 import type { CallOutcome, CallRecord } from './call-record.ts';
 
-/** Which calls are meant. What is undefined does not matter. */
+/** Which calls are meant. An undefined field excludes none. */
 export interface CallFilter {
   /** The caller's number. */
   readonly from?: string | undefined;

@@ -51,7 +51,7 @@ export interface RecordedMessage {
   readonly toolCalls?: readonly ToolCall[];
   readonly toolCallId?: string;
   readonly state?: ToolCallState;
-  /** The agent that spoke, if it is another one than the call's. */
+  /** The agent that spoke, if it is not the call's. */
   readonly agent?: string;
 }
 
@@ -230,8 +230,8 @@ function isListOf(value: unknown, isItem: (item: Fields) => boolean): boolean {
 
 /**
  * A turn without figures belongs to the session of the turn before it: it was added by a hook, or
- * by a process that keeps no records. What the platform has told of the beginning belongs to the
- * first session.
+ * by a process that keeps no records. What only the platform reported of the beginning belongs to
+ * the first session.
  */
 function turnsOf({ turns }: Conversation, sessionId: string): TurnRecord[] {
   const first = turns.find(({ figures }) => figures !== undefined)?.figures?.sessionId;
@@ -242,7 +242,7 @@ function turnsOf({ turns }: Conversation, sessionId: string): TurnRecord[] {
   });
 }
 
-/** Without the long tails of sums of fractions. */
+/** Rounds off the long tails that sums of fractions get. */
 function roundedCost(cost: number | undefined): number | undefined {
   return cost === undefined ? undefined : Number(cost.toFixed(9));
 }

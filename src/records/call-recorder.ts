@@ -155,7 +155,7 @@ export class CallRecorder implements CallRecords {
     );
   }
 
-  /** The process that runs a call's last turn records it: others have no timer that is as late. */
+  /** The process that runs a call's last turn records it: the timers of others fire earlier. */
   async #ofSilent(silent: SilentCall): Promise<void> {
     const { call, process, read } = silent;
     try {
@@ -226,7 +226,7 @@ export class CallRecorder implements CallRecords {
   }
 
   #add(call: EndedCall, record: CallRecord): void {
-    // Silence or an end has told this before, and nothing was said since.
+    // Recorded before, after a silence or an end, and nothing was said since.
     const key = keyOf(call);
     if (this.#idle !== undefined && this.#turnsRecorded.get(key) === record.turns.length) return;
     this.#turnsRecorded.set(key, record.turns.length);

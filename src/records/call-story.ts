@@ -4,14 +4,14 @@ import type { CapturedRequest } from '../conversations/captured-requests.ts';
 import type { RequestFigures, ToolFigures } from '../conversations/turn-figures.ts';
 import type { CallRecord, RecordedMessage, RecordedTurn } from './call-record.ts';
 
-/** What a line tells of. */
+/** What a line is about. */
 export type StoryKind =
   | 'caller' | 'agent' | 'filler' | 'tool' | 'result' | 'model' | 'store' | 'failure';
 
 export interface StoryLine {
   readonly kind: StoryKind;
   readonly text: string;
-  /** The agent that spoke, if it is another one than the call's. */
+  /** The agent that spoke, if it is not the call's. */
   readonly speaker?: string | undefined;
   /** From the start of the turn, in milliseconds. Undefined if the record does not say. */
   readonly atMs: number | undefined;
@@ -52,7 +52,7 @@ export function slowestOf({ turns }: CallRecord, count: number): readonly SlowTh
   return all.sort((one, other) => other.durationMs - one.durationMs).slice(0, count);
 }
 
-/** The name of a model or a tool, without what else its line says. */
+/** The name of a model or a tool, without the rest of its line. */
 function shortly({ kind, text }: StoryLine): string {
   return kind === 'store' ? 'the store' : `${kind} ${/^[^ ,]*/.exec(text)?.[0] ?? ''}`;
 }

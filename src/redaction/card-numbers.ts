@@ -3,7 +3,7 @@ import type { Finder, FoundValue } from './finder.ts';
 
 const SHORTEST = 13;
 const LONGEST = 19;
-/** In the order in which they are tried where no issuer's rule says how long a number is. */
+/** In the order in which they are tried if no issuer's rule says how long a number is. */
 const LENGTHS: readonly number[] = [16, 15, 14, 19, 18, 17, 13];
 /** By issuer. Made once: a long text asks for them very often. */
 const VISA: readonly number[] = [16, 19, 13];

@@ -14,7 +14,7 @@ export interface DigitRun {
   readonly hasPlus: boolean;
 }
 
-/** More characters than these do not stand between two groups of one number. */
+/** At most this many characters stand between two groups of one number. */
 const MOST_BETWEEN = 8;
 /** A longer group may be several numbers that were written together. */
 const LONG_GROUP = 16;
@@ -88,7 +88,7 @@ class RunReader {
   #between = 0;
   /** Where the last escape ended: its letter belongs to no word. */
   #escapeEnd = -1;
-  /** `double` was said: what comes next counts so often. */
+  /** `double` was said: what comes next counts this many times. */
   #times = 1;
   #timesStart: number | undefined;
   /** `forty` was said: a unit may follow. */
@@ -256,7 +256,7 @@ function isWordCharacter(code: number): boolean {
   return isLetter(code) || isDigit(code) || code === 0x5f;
 }
 
-/** White space, dashes, points, commas, slashes, brackets, asterisks, and what nobody sees. */
+/** White space, dashes, points, commas, slashes, brackets, asterisks, and invisible characters. */
 const SEPARATOR = new RegExp(
   String.raw`[\s.,/()*\u00ad\u00b7\u060c\u066b\u066c\u200b-\u200f\u2010-\u2015\u2022\u2026`
   + String.raw`\u202a-\u202e\u2060\u2066-\u2069\u2212\u3001\u3002\uff0c-\uff0e-]`,

@@ -19,7 +19,7 @@ export const emailAddresses: Finder = {
       let end = at + 1;
       while (end < text.length && isInDomain(text.charCodeAt(end))) end += 1;
       from = text.charCodeAt(end) === AT ? at + 1 : end;
-      // A full stop behind the address belongs to the sentence.
+      // A full stop after the address belongs to the sentence.
       while (end > at + 1 && !isAlphanumeric(text.charCodeAt(end - 1))) end -= 1;
       if (start === at || !isDomain(text.slice(at + 1, end))) continue;
       found.push({ start, end, value: text.slice(start, end).toLowerCase() });
@@ -28,13 +28,13 @@ export const emailAddresses: Finder = {
   },
 };
 
-/** Names with a point in them, of which the last has no digits only. */
+/** Names separated by points. The last one must not consist of digits alone. */
 function isDomain(domain: string): boolean {
   const last = domain.slice(domain.lastIndexOf('.') + 1);
   return domain.includes('.') && isAlphanumeric(domain.charCodeAt(0)) && /[^\d-]./.test(last);
 }
 
-/** What may stand in front of the `@`, without signs that hardly anybody uses. */
+/** What may stand in front of the `@`, without signs that hardly anyone uses. */
 function isInName(code: number): boolean {
   return isInDomain(code) || IN_NAME.has(code);
 }

@@ -17,7 +17,7 @@ export interface Finder {
   find(text: string): Iterable<FoundValue>;
 }
 
-/** Returns a text without the values, for which nothing can stand in later. */
+/** Returns a text without the values, which cannot be restored later. */
 export type TextRedactor = (text: string) => string;
 
 /** What `redact` of `defineAgent` accepts: a finder, a function of text, or a list of them. */

@@ -1,11 +1,11 @@
 /** A shorter part of a value could be anything. */
 const SHORTEST_PART = 4;
-/** A digit and the signs before it. More of a text is not looked at, as it may be long. */
+/** A digit and the signs before it. Only this much of a text is searched, as it may be long. */
 const MOST_PER_DIGIT = 16;
 
 /**
- * Where the beginning of a value starts that a text ends with, because the caller spoke over the
- * rest: `it is 4242 42`. -1 if it ends otherwise, or with all of the value.
+ * If a text ends with only the beginning of a value, because the caller spoke over the rest (`it is
+ * 4242 42`), where that starts. -1 if it ends otherwise, or with all of the value.
  */
 export function startOfPart(text: string, value: string): number {
   return /^\d+$/.test(value) ? startOfDigits(text, value) : startOfText(text, value);

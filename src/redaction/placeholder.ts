@@ -1,10 +1,10 @@
-// What stands for a value. At first that is a mark, `[card hqkzmvbtwpxa]`, whose letters are made
-// of the value by a keyed hash, so that every process makes the same. The write that stores it in
-// its conversation gives it a number: `[card 1]`.
+// What stands for a value. At first that is a mark, `[card hqkzmvbtwpxa]`, whose letters are a
+// keyed hash of the value, so that every process makes the same. The write that stores it in its
+// conversation gives it a number: `[card 1]`.
 
 /**
  * The names of a conversation's values, such as `card 1`, by the letters of their marks. Stored
- * with the conversation: only who has the key can tell whether a value is among them.
+ * with the conversation: without the key nobody can find out whether a value is among them.
  */
 export type Placeholders = Readonly<Record<string, string>>;
 

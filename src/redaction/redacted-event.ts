@@ -3,7 +3,7 @@ import type { Redaction } from './redaction.ts';
 
 /**
  * An event without the values in its texts. Its ids, the caller's numbers and the metadata stay as
- * they are: they are the platform's, not what somebody said.
+ * they are: they are the platform's, not what someone said.
  */
 export function redactedEvent<E extends CallEvent>(event: E, redaction: Redaction): E;
 export function redactedEvent(event: CallEvent, redaction: Redaction): CallEvent {
@@ -61,6 +61,6 @@ function redactedTranscript(
       : redaction.sealHeard(conversationId, text);
     return { role, text: sealed };
   });
-  const start = { ...transcript.start, raw } as Transcript['start']; // one request tells both
+  const start = { ...transcript.start, raw } as Transcript['start']; // one request reports both
   return { ...transcript, lines, start };
 }

@@ -35,7 +35,7 @@ export class UnknownValueError extends Error {
 export const FAILED_TEXT = '[redaction failed]';
 
 const MOST_CONVERSATIONS = 10_000;
-/** As long as a conversation with an open turn is kept beyond its time. */
+/** The time by which a conversation with an open turn is kept longer. */
 const KEPT_MS = 3_600_000;
 
 /**
@@ -48,7 +48,7 @@ export class Redaction {
   readonly #key: string;
   readonly #onFailure: (error: unknown) => void;
   readonly #now: () => number;
-  /** The one that was used longest ago comes first. */
+  /** The least recently used comes first. */
   readonly #calls = new Map<string, CallValues>();
   #sweep: NodeJS.Timeout | undefined;
 

@@ -43,7 +43,7 @@ function changedNumber(value: number, change: (text: string) => string): unknown
   return copy === text ? value : copy;
 }
 
-/** The same for JSON text, or for a text that is none. */
+/** The same for JSON text, or for a text that is not JSON. */
 export function withJsonTexts(text: string, change: (text: string) => string): string {
   const rounded = parseJson(text);
   if (rounded === undefined) return change(text);

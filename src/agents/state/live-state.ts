@@ -91,7 +91,7 @@ export class LiveState<S = unknown> {
   #text: string | undefined;
   /** What was read last, or is known to be stored. */
   #stored: string | undefined;
-  /** What was given to the store last. It may have it, though it did not say so. */
+  /** What was given to the store last, which may have it without having confirmed it. */
   #given: string | undefined;
   #made: { readonly value: S } | undefined;
   #users = 0;
@@ -116,7 +116,7 @@ export class LiveState<S = unknown> {
     return text === this.#stored || text === this.#given;
   }
 
-  /** Whether it has changed and that is not known to be stored. */
+  /** Whether it has changes that are not known to be stored. */
   get hasNews(): boolean {
     if (this.#made === undefined) return false;
     try {
@@ -165,7 +165,7 @@ export class LiveState<S = unknown> {
     return (this.#given = this.#text = this.#textOf(this.value));
   }
 
-  /** What became of the last text: logs, once, that the store has not taken it. */
+  /** Call it with what became of the last text. Logs, once, that the store has not taken it. */
   written(isKept: boolean, log: Logger, conversationId: string): void {
     if (isKept) this.#stored = this.#given;
     else if (!this.#hasLoggedDrop) {

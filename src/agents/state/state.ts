@@ -28,8 +28,8 @@ export function stateMadeBy<S>(create: () => S): State<S> {
 }
 
 /**
- * Throws a `TypeError` if two agents have one function, but two states that it makes. They look as
- * if they shared a state, and no conversation could be handed over between them.
+ * Throws a `TypeError` if two agents have one function, but each has a state of its own made from
+ * it. They look as if they shared a state, but no conversation could be handed over between them.
  */
 export function checkStates(
   agents: Iterable<readonly [name: string, agent: { readonly state?: State }]>,
