@@ -65,7 +65,7 @@ export function createApp(
   prices.started();
   checkStates(given.map(({ name, agent }) => [name ?? agent.name, agent]));
   const store = options.store ?? memoryStoreFor(settings);
-  warnOfForgetting(agents, store, log);
+  noteForgetting(agents, store, log, settings.production ? 'warn' : 'info');
   const app = new App(settings, [first, ...others], { ...options, log, store, prices, limits });
   PARTS.set(app, { settings, agent });
   return app;
@@ -136,15 +136,16 @@ function checkSecrets({ name, secrets, keys }: GivenAgent): void {
 }
 
 /** Tools that act once do so as long as the conversation is remembered. */
-function warnOfForgetting(
+function noteForgetting(
   agents: readonly BoundAgent[],
   store: ConversationStore,
   log: Logger,
+  level: 'info' | 'warn',
 ): void {
   if (!(store instanceof MemoryStore)) return;
   const tools = onceToolsOf(agents);
   if (tools.length === 0) return;
-  log.warn('tools that act once may act again after a restart', {
+  log[level]('tools that act once may act again after a restart', {
     tools: tools.join(', '),
     hint: 'keep conversations in SQLite or Redis (CONVERSATION_STORE)',
   });

@@ -321,9 +321,12 @@ describe('a once tool', () => {
     assert.doesNotThrow(() => app(other, payTool(() => 3, { once: false })));
   });
 
-  it('warns at the start that memory forgets', (t) => {
+  it('says at the start that memory forgets, in production as a warning', (t) => {
     const { logLines } = shop(t, payTool(() => 1));
-    assert.match(logLines.join(''), /tools that act once may act again after a restart/);
+    const said = /"level":"info","msg":"tools that act once may act again after a restart"/;
+    assert.match(logLines.join(''), said);
+    const production = shop(t, payTool(() => 1), { environment: { NODE_ENV: 'production' } });
+    assert.match(production.logLines.join(''), new RegExp(said.source.replace('info', 'warn')));
     const kept = shop(t, payTool(() => 1, { once: false }));
     assert.doesNotMatch(kept.logLines.join(''), /may act again/);
   });
