@@ -49,7 +49,7 @@ describe('examples/', () => {
   const files = readdirSync(folder).filter((name) => name.endsWith('.ts'));
 
   /** They need packages that are not installed here: test/peers/ai and pizza. */
-  const triedWithPeers = ['ai-sdk.ts', 'pizza.test.ts', 'pizza.ts'];
+  const triedWithPeers = ['ai-model.ts', 'ai-sdk.ts', 'pizza.test.ts', 'pizza.ts'];
 
   it('holds no file that is not tried here or by npm run test:peers', () => {
     const triedHere = [

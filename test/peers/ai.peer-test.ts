@@ -89,7 +89,7 @@ function lastInput(): readonly { readonly role: string; readonly content: unknow
 }
 
 const directory = mkdtempSync(join(tmpdir(), 'peers-'));
-const examples = ['ai-sdk.ts'];
+const examples = ['ai-model.ts', 'ai-sdk.ts'];
 const files = new Map([
   ...wholeFiles({ needsPeers: false }), // some of which the others import
   ...wholeFiles({ needsPeers: true }),
