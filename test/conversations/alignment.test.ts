@@ -82,6 +82,12 @@ const CASES: readonly Case[] = [
     pairs: ['0=3', '1=4', '2=5'],
   },
   {
+    name: 'loses several exchanges whose replies are certain to be others',
+    theirs: ['A > a', 'Yes > Sure.'],
+    ours: ['A > a', 'Yes > Sure.', 'A > b', 'Yes > Never.'],
+    pairs: ['0=0', '1=1'],
+  },
+  {
     name: 'finds the place where ours is cut in front',
     theirs: ['A > a', 'B > b', 'C > c', 'D > d'],
     ours: ['C > c', 'D > d'],

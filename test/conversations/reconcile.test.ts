@@ -88,6 +88,16 @@ describe("the platform's greeting", () => {
     assert.equal(shown(conversation)[0], 'assistant(interrupted): Welcome');
   });
 
+  it('is known in two pieces, too, when the first words are corrected', () => {
+    const conversation = emptyConversation('c');
+    const long = 'Welcome to the bakery in the old mill by the river, just behind the town hall.';
+    exchange(conversation, 't1', 'A', 'a', [`agent: ${long} How can I help?`]);
+    const pieces = [`agent: ${long}`, 'agent: How can I help?'];
+    exchange(conversation, 't2', 'A and B', 'b', pieces);
+    const words = shown(conversation).filter((line) => line.startsWith('user'));
+    assert.deepEqual(words, ['user: A and B']);
+  });
+
   // Seeds 36422 and 43813 of the random platforms.
   for (const known of ['', 'Tea is one euro.']) {
     const what = known === '' ? 'another process has not told yet' : 'it has';
