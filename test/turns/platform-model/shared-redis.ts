@@ -1,11 +1,13 @@
 // A real Redis that the processes of a talk share, as their conversations and for messages between
 // them. Needs `npm ci` in test/peers, and Debian's package redis-server or valkey-server.
 
+import assert from 'node:assert/strict';
+import { existsSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { join } from 'node:path';
 
 import { PEERS } from '../../fixtures/pages.ts';
-import { RedisServer, type RedisProgram } from '../../fixtures/redis-server.ts';
+import { isMissing, RedisServer, type RedisProgram } from '../../fixtures/redis-server.ts';
 
 interface ScriptCall {
   keys: string[];
@@ -116,6 +118,9 @@ export class SharedRedis {
   }
 
   static async start(program: RedisProgram, processes = 2): Promise<SharedRedis> {
+    const missing = isMissing(program);
+    if (missing !== false) throw new Error(missing);
+    assert.ok(existsSync(join(PEERS, 'node_modules/redis')), 'npm ci in test/peers first');
     const require = createRequire(join(PEERS, 'package.json'));
     const { createClient } = require('redis') as {
       createClient: (options: { url: string }) => PackageClient;
