@@ -147,10 +147,7 @@ export class App {
     this.#userSecrets = [...new Set(given.flatMap(({ secrets }) => secrets))];
     this.#observers = requestObservers(settings, log, metrics);
     this.#middleware = ownLayers(settings, this.#shutdown, platform?.webSocketPaths);
-    addStoreMetrics(metrics, store);
-    if (records !== undefined) addCallRecordMetrics(metrics, records);
-    addLogMetrics(metrics, log);
-    if (settings.metrics) addProcessMetrics(metrics);
+    addOwnMetrics(metrics, settings, parts);
     const routes = createRoutes({
       settings,
       agents: this.#routed,
@@ -399,6 +396,18 @@ function sharedByRequests(
 function openSessionsToWaitFor(settings: Settings): OpenSessions | undefined {
   const { drainCallsSeconds, conversationTtlSeconds } = settings;
   return drainCallsSeconds > 0 ? new OpenSessions(conversationTtlSeconds * 1_000) : undefined;
+}
+
+/** Those that belong to no agent and no request. */
+function addOwnMetrics(
+  metrics: Metrics,
+  settings: Settings,
+  { log, store, records }: AppParts,
+): void {
+  addStoreMetrics(metrics, store);
+  if (records !== undefined) addCallRecordMetrics(metrics, records);
+  addLogMetrics(metrics, log);
+  if (settings.metrics) addProcessMetrics(metrics);
 }
 
 function requestObservers(

@@ -25,7 +25,7 @@ export interface BackstageOptions extends Cast, Pick<PlayOptions, 'allowsRealToo
   readonly onSight: OnSight;
 }
 
-/** The agent's side of a scenario: an app that tells what goes on in it. */
+/** The agent's side of a scenario: an app that reports what happens in it. */
 export class Backstage implements Stage {
   readonly #options: BackstageOptions;
   readonly #model: ScenarioModel;
@@ -132,7 +132,7 @@ export class Backstage implements Stage {
     return Object.fromEntries(entries);
   }
 
-  /** The agent, with models and tools that tell. */
+  /** The agent, with models and tools that report what they do. */
   #watched(agent: Agent): Agent {
     const { scenario, settings, modelFor = (own) => own, onSight } = this.#options;
     const { modelPrices = DEFAULT_PRICES } = settings;

@@ -1,4 +1,4 @@
-// Whether what a line expects is so. Pure: everything was seen before.
+// Whether a line's expectation is met. Pure: everything was seen before.
 
 import type { JsonObject } from '../base/json.ts';
 import { oneLine } from '../cli/terminal/one-line.ts';
@@ -23,7 +23,7 @@ const MAX_PROMPT_SHOWN = 300;
 /** A shorter sentence, such as "Yes, please.", may be said again. */
 const MIN_REPEATED_WORDS = 4;
 
-/** Why what the step expects is not so, in lines. Undefined if it is. */
+/** Why a step's expectation is not met, in lines. Undefined if it is met. */
 export function faultOf(
   step: Exclude<CheckStep, StepOf<'judge'>>,
   { turns, state }: Seen,

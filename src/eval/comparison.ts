@@ -5,7 +5,7 @@ import { fisherExact, holmCorrection, type Passes } from './statistics.ts';
 
 /**
  * `no difference seen`: there may be one, too small for these runs. `too few runs`: so few that
- * not even all against none would have been told from chance.
+ * even all against none could be chance.
  */
 export type Difference = 'better' | 'worse' | 'no difference seen' | 'too few runs';
 

@@ -12,7 +12,7 @@ import type { Scenario } from './scenario.ts';
 
 /**
  * Opens `provider:model`. `option` is what it was given as, for the `UsageError` that an unknown
- * name throws. A missing key is no error: a recording needs none.
+ * name throws. A missing key is not an error: a recording needs none.
  */
 export function openEvalModel(name: string, option: string, settings: Settings): ChatModel {
   const { environment } = settings;

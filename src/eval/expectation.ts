@@ -52,7 +52,7 @@ export function plain(text: string): string {
   return text.normalize('NFC').toLowerCase().replace(/\s+/g, ' ').trim();
 }
 
-/** Whether the value has at least what `wanted` has. Lists must be of one length. */
+/** Whether the value has at least what `wanted` has. Lists must have the same length. */
 export function hasFields(value: unknown, wanted: unknown): boolean {
   if (Array.isArray(wanted)) {
     return Array.isArray(value)

@@ -48,7 +48,7 @@ export class Hearing {
     return this.#isOver;
   }
 
-  /** Has the reading pause at that word. 0: as soon as the reply begins. */
+  /** Makes the reading pause at that word. 0: as soon as the reply begins. */
   stopAfter(words: number): void {
     this.#stopsAfter = words;
   }
@@ -73,7 +73,10 @@ export class Hearing {
     });
   }
 
-  /** Resolves with true once this is so, asked whenever something comes; with false in vain. */
+  /**
+   * Resolves with true once `isSo` holds, which is checked whenever something arrives; with false
+   * after the timeout.
+   */
   until(isSo: () => boolean, timeoutMs: number): Promise<boolean> {
     return this.#watchers.until(isSo, timeoutMs);
   }

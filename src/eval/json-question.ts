@@ -8,7 +8,7 @@ import type { PlayedTurn } from './result.ts';
 
 export interface JsonQuestion<T> {
   readonly messages: readonly ChatMessage[];
-  /** Undefined if the object is none that was asked for. */
+  /** Undefined if the object is not of the form that was asked for. */
   parse(object: Readonly<Record<string, unknown>>): T | undefined;
   /** What is said to a model that has answered something else. */
   readonly again: string;
@@ -22,8 +22,8 @@ const MAX_QUOTED_LENGTH = 80;
 const MAX_ENTRY_LENGTH = 4_000;
 
 /**
- * Asks once more if the answer is none. Rejects with the model's error, with the reason of
- * `signal`, and with an error for a second answer that is none.
+ * Asks once more if the answer is not of that form. Rejects with the model's error, with the reason
+ * of `signal`, and with an error if the second answer is not of that form either.
  */
 export async function askForJson<T>(model: ChatModel, question: JsonQuestion<T>): Promise<T> {
   const { messages, again } = question;

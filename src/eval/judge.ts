@@ -29,7 +29,7 @@ const AGAIN =
 /**
  * A judge that asks this model. Before its first verdict about a scenario it is asked about the
  * scenario's examples: every `good` one must meet all questions of the scenario, every `bad` one
- * must miss at least one. If the model sees one of them otherwise, nothing is decided.
+ * must miss at least one. If the model judges one of them otherwise, nothing is decided.
  */
 export function modelJudge(model: ChatModel, { signal }: JudgeOptions = {}): Judge {
   const faults = new Map<Scenario, Promise<string | undefined>>();

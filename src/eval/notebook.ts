@@ -18,7 +18,7 @@ export class Notebook {
   readonly #entries: Entry[] = [];
   readonly #runs = new Map<number, Run>();
   readonly #watchers = new Watchers();
-  /** Tools with effects that were called, and nothing says what they may do. */
+  /** Tools with effects that were called although nothing says what they may do. */
   readonly barred = new Set<string>();
   /** How often a scripted model was asked once more than there are answers. */
   unscripted = 0;
@@ -114,7 +114,10 @@ export class Notebook {
     this.#runs.clear();
   }
 
-  /** Resolves with true once this is so, asked whenever something is seen; with false in vain. */
+  /**
+   * Resolves with true once `isSo` holds, which is checked whenever something is seen; with false
+   * after the timeout.
+   */
   until(isSo: () => boolean, timeoutMs: number): Promise<boolean> {
     return this.#watchers.until(isSo, timeoutMs);
   }

@@ -6,7 +6,7 @@ import { scriptedModel, type ScriptedModel } from '../models/scripted-model.ts';
 import type { Tokens } from './result.ts';
 import type { OnSight } from './sight.ts';
 
-/** The model, which tells what it was shown and what it used. */
+/** The model, which reports what it was shown and what it used. */
 export function observed(model: ChatModel, prices: ModelPrices, onSight: OnSight): ChatModel {
   return {
     name: model.name,

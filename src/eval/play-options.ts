@@ -28,7 +28,7 @@ export type Judge = (
   question: Question, turns: readonly PlayedTurn[], scenario: Scenario,
 ) => Promise<Verdict>;
 
-/** Opens another stage than one in this process. */
+/** Opens a stage other than one in this process. */
 export type OpenStage = (
   scenario: Scenario,
   access: { readonly secret: string; readonly key: string },

@@ -79,7 +79,7 @@ export async function runScenario(
   return result;
 }
 
-/** A scenario for another agent than the app's only one. A path may be that of any agent. */
+/** A scenario for an agent other than the app's only one. A path may be that of any agent. */
 function problemOfOther({ agent: named, steps }: Scenario, { agent }: Cast): readonly string[] {
   if (named === undefined || !isAgent(agent) || agent.name === named) return [];
   if (/[/\\]|\.[cm]?[jt]s$/.test(named)) return [];

@@ -29,7 +29,7 @@ export type Sight =
    * told that it runs.
    */
   | { readonly type: 'tool-held'; readonly tool: string; readonly isTold: boolean }
-  /** A tool with effects was called, and nothing says what it may do. It did not run. */
+  /** A tool with effects was called although nothing says what it may do. It did not run. */
   | { readonly type: 'tool-barred'; readonly tool: string }
   | { readonly type: 'asked'; readonly messages: readonly ChatMessage[] }
   /** A scripted model was asked once more than there are answers. */

@@ -19,7 +19,7 @@ type ActionOf<A, Name> = A extends { readonly name: infer Known }
 
 /** When something goes wrong: while the reply is spoken, or while a tool runs. */
 export type Moment =
-  /** So many words have been heard. 0: as soon as the reply begins. */
+  /** This many words have been heard. 0: as soon as the reply begins. */
   | { readonly words: number }
   | { readonly tool: string };
 

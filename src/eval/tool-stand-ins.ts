@@ -20,8 +20,8 @@ export function hasEffects({ once, repeatable }: Pick<Tool, 'once' | 'repeatable
 }
 
 /**
- * Tools that tell when they run. A mock replaces only `run`: arguments are still checked, and what
- * acts once, times out or is interrupted does so as ever.
+ * Tools that report when they run. A mock replaces only `run`: arguments are still checked, and
+ * what acts once, times out or is interrupted does so as ever.
  */
 export class ToolStandIns {
   readonly #options: StandInOptions;
@@ -110,7 +110,7 @@ export class ToolStandIns {
     }
   }
 
-  /** What the tool does is done; that it is, nobody learns before the trouble. */
+  /** The tool has done its work, but nobody learns that before the trouble. */
   async #hold(tool: Tool, { signal }: ToolContext): Promise<void> {
     const held = this.#held;
     if (held?.tool !== tool.name) return;

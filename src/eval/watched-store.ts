@@ -3,7 +3,7 @@ import type { Conversation } from '../conversations/conversation.ts';
 import type { ConversationStore, UpdateOptions } from '../conversations/store.ts';
 import { Watchers } from './watchers.ts';
 
-/** A store that tells of each change, and stays open when the app that uses it closes. */
+/** A store that reports each change, and stays open when the app that uses it closes. */
 export class WatchedStore implements ConversationStore {
   declare readonly isShared?: true;
   readonly #store: ConversationStore;
@@ -32,7 +32,10 @@ export class WatchedStore implements ConversationStore {
     return this.#store.count();
   }
 
-  /** Resolves with true once this is so, asked after each change; with false after the time. */
+  /**
+   * Resolves with true once `isSo` holds, which is checked after each change; with false after the
+   * timeout.
+   */
   until(isSo: () => Awaitable<boolean>, timeoutMs: number): Promise<boolean> {
     return this.#watchers.until(isSo, timeoutMs);
   }

@@ -1,12 +1,12 @@
 import { andThen, toAwaitable, type Awaitable } from '../base/awaitable.ts';
 
-/** Waits for something to become so, without looking at it all the time. */
+/** Waits for conditions to hold, without polling them. */
 export class Watchers {
   readonly #watching = new Set<() => void>();
 
   /**
-   * Resolves with true once this is so, asked at each `changed`; with false after the time. Rejects
-   * as `isSo` does.
+   * Resolves with true once `isSo` holds, which is checked at each `changed`; with false after the
+   * timeout. Rejects as `isSo` does.
    */
   until(isSo: () => Awaitable<boolean>, timeoutMs: number): Promise<boolean> {
     return new Promise((resolve, reject) => {

@@ -13,7 +13,7 @@ export interface CompletionCallOptions {
   readonly tools?: readonly string[] | undefined;
 }
 
-/** What a platform knows about a call beside what was said. */
+/** What a platform knows about a call besides what was said. */
 export interface CallFacts {
   readonly from?: unknown;
   readonly to?: unknown;
@@ -57,7 +57,7 @@ export class CompletionTurn {
     this.#heard = heard;
   }
 
-  /** A reply of which nothing was heard has no message. */
+  /** A reply has no message if nothing of it was heard. */
   get messages(): readonly Message[] {
     const calls = this.#toolCalls;
     const content = this.#heard.trim() === '' ? null : this.#heard;

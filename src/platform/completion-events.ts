@@ -22,7 +22,7 @@ export type CompletionPart =
   | { readonly type: 'usage' | 'error'; readonly content: JsonObject }
   | { readonly type: 'done' };
 
-/** The events of an answer. None for one that is no completion, which is left unread. */
+/** The events of an answer. None for one that is not a completion, which is left unread. */
 export async function* completionEvents(
   response: Response,
   signal: AbortSignal,

@@ -245,7 +245,7 @@ export class CompletionSession implements CallerSession {
     }
     if (part.type !== 'tool_call') return;
     said.take(part);
-    // What the platform does beside hanging up is shown to the person who talks.
+    // What the platform does besides hanging up is shown to the person who talks.
     if (!this.#call.isHangUp(part.content)) {
       const { name, arguments: args } = part.content;
       await turn.take({ type: 'response.data', content: { [name]: parseJson(args) ?? args } });

@@ -74,7 +74,7 @@ export class Delivery {
   }
 }
 
-/** The id of a request of a session, which tells its delivery. */
+/** The id of a request of a session, which identifies its delivery. */
 export function requestIdOf(sessionId: string, number: number): string {
   return `${sessionId}-${number}`;
 }

@@ -14,7 +14,9 @@ export interface LayercodeTestWireOptions {
   readonly conversationId: string;
 }
 
-/** Plays LayerCode for the test client: signs events, and tells what was heard with the next. */
+/**
+ * Plays LayerCode for the test client: signs events, and reports what was heard with the next one.
+ */
 export class LayercodeTestWire implements TestWire {
   readonly path: string;
   readonly #options: LayercodeTestWireOptions;

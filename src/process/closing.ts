@@ -88,7 +88,7 @@ export class Closing {
   }
 
   /**
-   * Opens a companion. If that fails, or if the companion ends unexpectedly, tells why and closes.
+   * Opens a companion. If that fails, or if the companion ends unexpectedly, logs why and closes.
    */
   async accompany(
     open: (closing: AbortSignal) => Promise<Companion>,

@@ -77,7 +77,7 @@ export interface RecordedTurn {
   readonly models?: readonly ModelFigures[];
   readonly requests?: readonly RequestFigures[];
   readonly tools?: readonly ToolFigures[];
-  /** What models were sent and answered, with `CAPTURE_MODEL_REQUESTS`. */
+  /** What models were sent, and what they answered, with `CAPTURE_MODEL_REQUESTS`. */
   readonly captured?: CapturedTurn;
   readonly messages: readonly RecordedMessage[];
 }
@@ -120,7 +120,7 @@ export interface CallRecord {
 export interface RecordContents {
   /** The agent's state. Default false. */
   readonly hasState?: boolean | undefined;
-  /** What models were sent and answered. Default false. */
+  /** What models were sent, and what they answered. Default false. */
   readonly hasRequests?: boolean | undefined;
 }
 

@@ -28,7 +28,7 @@ export interface Schema {
 }
 
 /**
- * A schema of which TypeScript knows the type alone, such as `inputSchema` of an MCP server's tool.
+ * A schema whose keywords TypeScript does not know, such as `inputSchema` of an MCP server's tool.
  * Its keywords are checked when the tool is defined.
  */
 export interface UntypedSchema {

@@ -1,4 +1,4 @@
-// Regular expressions in schemas. Matching one can take longer than anybody will wait.
+// Regular expressions in schemas. Matching one can take longer than anyone will wait.
 
 import { createContext, Script, type Context } from 'node:vm';
 
@@ -96,7 +96,7 @@ function testInSandbox(pattern: RegExp, text: string, budget: CheckBudget): bool
   }
 }
 
-/** Checks only the code: the error comes from the script's realm, which has another `Error`. */
+/** Checks only the code: the error comes from the script's realm, which has its own `Error`. */
 function isTimeout(error: unknown): boolean {
   if (typeof error !== 'object' || error === null || !('code' in error)) return false;
   return error.code === 'ERR_SCRIPT_EXECUTION_TIMEOUT';

@@ -329,7 +329,7 @@ const conversations = {
     yesOrNo,
     'CAPTURE_MODEL_REQUESTS',
     'false',
-    'Whether records hold what each model was sent and answered.',
+    'Whether records hold what each model was sent, and what it answered.',
   ),
   /** Undefined: half of the time that conversations are kept, but at most 900. */
   callRecordsIdleSeconds: optional(

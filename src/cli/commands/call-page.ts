@@ -37,7 +37,7 @@ const POLICY = [
 
 /** The width of a timeline, in units of its own. */
 const WIDTH = 1_000;
-/** Something that took no time is shown as wide. */
+/** The width of something that took no time. */
 const MOMENT = 4;
 
 /**
@@ -104,7 +104,7 @@ function row(line: StoryLine, lengthMs: number, hasRequests: boolean): string {
   ].join('');
 }
 
-/** Where the line's thing stands in its turn. Empty if that is not known. */
+/** The bar of a line in the timeline of its turn. Empty if its time is not known. */
 function bar({ atMs, durationMs }: StoryLine, lengthMs: number): string {
   if (atMs === undefined) return '';
   const unit = (ms: number): number => Math.round((msOf(ms) / lengthMs) * WIDTH);

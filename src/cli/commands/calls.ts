@@ -215,7 +215,7 @@ async function* recordsOf(
 
 const HEADINGS = ['started', 'seconds', 'turns', 'outcome', 'conversation', 'session', 'from'];
 
-/** Lists what can be read, also if that is not all. */
+/** Lists what can be read, even if that is not everything. */
 async function list(place: Place): Promise<void> {
   const rows: string[][] = [];
   let failure: StoreError | undefined;

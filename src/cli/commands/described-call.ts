@@ -61,7 +61,7 @@ function lineOf(line: StoryLine): string {
   return `${labelOf(line)}${kind === 'store' ? '' : `: ${text}`}${took}`;
 }
 
-/** An agent's line has the name of the agent that spoke, if it is another one than the call's. */
+/** An agent's line has the name of the agent that spoke, if it is not the call's. */
 export function labelOf({ kind, speaker, atMs }: StoryLine): string {
   switch (kind) {
     case 'agent':

@@ -52,7 +52,7 @@ class Erasure {
     }
   }
 
-  /** Says what is not erased. Throws if that is more than what nobody could reach. */
+  /** Says what is not erased. Throws if any of it should have been in reach. */
   async end(id: string, number?: string): Promise<void> {
     const failures = [...this.#failures];
     const { settings, terminal } = this.#place;

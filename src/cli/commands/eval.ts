@@ -171,7 +171,10 @@ function sourceOf(switches: ReadonlySet<string>, runs: number): ReplySource {
   return 'record';
 }
 
-/** What an earlier `--json` has of each scenario. Throws a `UsageError` if it is none. */
+/**
+ * The figures of each scenario in what an earlier `--json` printed. Throws a `UsageError` for any
+ * other file.
+ */
 function readComparison(path: string, directory: string): readonly ScenarioFigures[] {
   const file = shellWord(oneLine(path, 200));
   let text: string;

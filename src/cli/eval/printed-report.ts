@@ -1,4 +1,4 @@
-// What `eval` prints: a line for each run as it ends, and at last what was not as expected.
+// What `eval` prints: a line for each run as it ends, and finally what was not as expected.
 
 import type { ScenarioRuns } from '../../eval/play-all.ts';
 import { reportOf } from '../../eval/report.ts';
