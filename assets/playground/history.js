@@ -12,7 +12,7 @@ import { jsonTree } from './json-tree.js';
  */
 
 /**
- * What a model was sent and answered.
+ * What a model was sent, and what it answered.
  *
  * @typedef {object} Exchange
  * @property {string} turnId

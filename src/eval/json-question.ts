@@ -38,7 +38,7 @@ export async function askForJson<T>(model: ChatModel, question: JsonQuestion<T>)
     question,
   );
   if (found !== undefined) return found;
-  throw new Error(`twice no answer of the form asked for; the first was ${quoted(first)}`);
+  throw new Error(`neither of two answers had the form asked for; the first was ${quoted(first)}`);
 }
 
 async function answerOf(

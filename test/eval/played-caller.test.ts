@@ -49,7 +49,7 @@ describe('modelCaller', () => {
       const again = scriptedModel([nonsense, '{"say": "Two."}']);
       assert.deepEqual(await modelCaller(again)(ADA, []), { say: 'Two.' });
       await assert.rejects(
-        modelCaller(scriptedModel([nonsense, nonsense]))(ADA, []), /^Error: twice no answer/,
+        modelCaller(scriptedModel([nonsense, nonsense]))(ADA, []), /^Error: neither of two answers/,
       );
     });
   }
