@@ -2,12 +2,12 @@
 // no JavaScript API.
 
 import assert from 'node:assert/strict';
-import { readdirSync, readFileSync } from 'node:fs';
-import { dirname, join, relative, sep } from 'node:path';
+import { readFileSync } from 'node:fs';
+import { dirname, join, sep } from 'node:path';
 import { describe, it } from 'node:test';
-import { fileURLToPath } from 'node:url';
 
-const ROOT = fileURLToPath(new URL('..', import.meta.url));
+import { filesBelow, ROOT } from './fixtures/source-files.ts';
+
 const SRC = join(ROOT, 'src');
 
 /**
@@ -190,15 +190,9 @@ interface Import {
   readonly isDynamic: boolean;
 }
 
-function filesBelow(directory: string): string[] {
-  return readdirSync(directory, { withFileTypes: true }).flatMap((entry) => {
-    const path = join(directory, entry.name);
-    if (entry.name === 'node_modules') return [];
-    return entry.isDirectory() ? filesBelow(path) : [relative(SRC, path).split(sep).join('/')];
-  });
-}
-
-const files = filesBelow(SRC).filter((file) => file.endsWith('.ts'));
+const files = filesBelow('src')
+  .filter((file) => file.endsWith('.ts'))
+  .map((file) => file.slice('src/'.length));
 
 function importsOf(file: string): Import[] {
   const source = readFileSync(join(SRC, file), 'utf8').replace(/\/\*[^]*?\*\/|^\s*\/\/.*$/gm, '');
@@ -385,7 +379,9 @@ describe('src', () => {
 
 describe('bench', () => {
   it('has no cycle between files', () => {
-    const bench = filesBelow(join(ROOT, 'bench')).filter((file) => file.endsWith('.ts'));
+    const bench = filesBelow('bench')
+      .filter((file) => file.endsWith('.ts'))
+      .map((file) => `../${file}`);
     const imported = bench.flatMap(importsOf);
     assert.ok(imported.some(({ to }) => bench.includes(to)));
     assert.deepEqual(cyclesIn(bench, imported), []);
@@ -462,10 +458,8 @@ function wideLines(file: string): string[] {
 describe('a line of code', () => {
   for (const folder of ['src', 'test', 'bench', 'scripts', 'examples', 'assets/templates']) {
     it(`of ${folder} ends by column ${MAX_COLUMNS}`, () => {
-      const paths = readdirSync(join(ROOT, folder), { recursive: true, encoding: 'utf8' })
-        .map((path) => `${folder}/${path.split(sep).join('/')}`)
-        .filter((path) => /\.(?:ts|mjs)$/.test(path) && !path.includes('node_modules'))
-        .filter((path) => !HOLDS_TEXTS.test(path));
+      const paths = filesBelow(folder)
+        .filter((path) => /\.(?:ts|mjs)$/.test(path) && !HOLDS_TEXTS.test(path));
       assert.ok(paths.length > 0);
       assert.deepEqual(paths.flatMap(wideLines), []);
     });

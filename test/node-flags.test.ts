@@ -6,7 +6,7 @@ import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, it } from 'node:test';
 
-import { ROOT } from './fixtures/pages.ts';
+import { ROOT } from './fixtures/source-files.ts';
 
 function read(path: string): string {
   return readFileSync(join(ROOT, path), 'utf8');

@@ -1,16 +1,15 @@
 // What the package hands out, and what package.json says of it.
 
 import assert from 'node:assert/strict';
-import { existsSync, readdirSync, readFileSync } from 'node:fs';
-import { join, sep } from 'node:path';
+import { existsSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { describe, it } from 'node:test';
-import { fileURLToPath } from 'node:url';
 
 import * as main from '../src/index.ts';
 import * as platform from '../src/platform.ts';
 import * as testing from '../src/testing.ts';
+import { filesBelow, ROOT } from './fixtures/source-files.ts';
 
-const ROOT = fileURLToPath(new URL('..', import.meta.url));
 const SRC = join(ROOT, 'src');
 
 interface Package {
@@ -50,9 +49,7 @@ describe('package.json', () => {
       .filter(([name]) => isCalled(name))
       .flatMap(([, script]) => script.split(' ').filter((word) => word.startsWith('test/')))
       .map((glob) => new RegExp(`^${glob.replaceAll('.', '\\.').replaceAll('*', '[^/]*')}$`));
-    const tests = readdirSync(join(ROOT, 'test'), { recursive: true, encoding: 'utf8' })
-      .map((path) => `test/${path.split(sep).join('/')}`)
-      .filter((path) => path.endsWith('test.ts') && !path.includes('node_modules'));
+    const tests = filesBelow('test').filter((path) => path.endsWith('test.ts'));
     assert.ok(tests.length > 200);
     const forgotten = tests.filter((path) => !patterns.some((pattern) => pattern.test(path)));
     assert.deepEqual(forgotten, []);

@@ -21,9 +21,9 @@ import { parseSettings } from '../src/settings/parse-settings.ts';
 import { settingRows } from '../src/settings/table.ts';
 import { createTestClient } from '../src/test-client.ts';
 import {
-  codeBlocks, pages, proseOf, readPage, ROOT, typeErrors, wholeFiles, writeProject,
-  type CodeBlock,
+  codeBlocks, pages, proseOf, readPage, typeErrors, wholeFiles, writeProject, type CodeBlock,
 } from './fixtures/pages.ts';
+import { filesBelow, ROOT } from './fixtures/source-files.ts';
 import { TYPESCRIPT } from './fixtures/typescript.ts';
 
 const SECRET = 'whsec_pages';
@@ -41,20 +41,13 @@ const observabilityPage = readPage('docs/observability.md');
 const settingsPage = readPage('docs/settings.md');
 const wirePage = readPage('docs/wire.md');
 
-function sourceFiles(directory: string): string[] {
-  return readdirSync(directory, { withFileTypes: true }).flatMap((entry) => {
-    const path = join(directory, entry.name);
-    return entry.isDirectory() ? sourceFiles(path) : [path];
-  });
-}
-
 function readSource(path: string): string {
   return readFileSync(join(SRC, path), 'utf8');
 }
 
-const source = sourceFiles(SRC)
+const source = filesBelow('src')
   .filter((path) => path.endsWith('.ts'))
-  .map((path) => readFileSync(path, 'utf8'))
+  .map((path) => readFileSync(join(ROOT, path), 'utf8'))
   .join('\n');
 
 /** What is read of a command of the command line. */

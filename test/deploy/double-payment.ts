@@ -8,7 +8,8 @@ import { pathToFileURL } from 'node:url';
 
 import { UNFINISHED_RESULTS } from '../../src/conversations/unfinished-tool-results.ts';
 import { createTestClient, type TestEvent, type TestReply } from '../../src/test-client.ts';
-import { PEERS, ROOT } from '../fixtures/pages.ts';
+import { PEERS } from '../fixtures/pages.ts';
+import { ROOT } from '../fixtures/source-files.ts';
 import { SECRET, Workplace, type SpawnedServer } from '../fixtures/spawned-server.ts';
 
 export interface PaymentPlan {

@@ -6,7 +6,8 @@ import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, it } from 'node:test';
 
-import { readPage, ROOT } from '../fixtures/pages.ts';
+import { readPage } from '../fixtures/pages.ts';
+import { ROOT } from '../fixtures/source-files.ts';
 import { queriesOf, readDashboard } from './grafana.ts';
 
 function read(path: string): string {

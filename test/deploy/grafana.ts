@@ -2,8 +2,8 @@
 
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { ROOT } from '../fixtures/source-files.ts';
 
-import { ROOT } from '../fixtures/pages.ts';
 
 export interface Panel {
   readonly id: number;

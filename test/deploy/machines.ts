@@ -12,8 +12,9 @@ import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { pathToFileURL } from 'node:url';
 
-import { PEERS, ROOT } from '../fixtures/pages.ts';
+import { PEERS } from '../fixtures/pages.ts';
 import { freePort } from '../fixtures/redis-server.ts';
+import { ROOT } from '../fixtures/source-files.ts';
 import { SpawnedServer, Workplace } from '../fixtures/spawned-server.ts';
 import { agentModule } from './agent-words.ts';
 

@@ -2,7 +2,8 @@ import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
 import { describe, it } from 'node:test';
 
-import { readPage, ROOT } from '../fixtures/pages.ts';
+import { readPage } from '../fixtures/pages.ts';
+import { ROOT } from '../fixtures/source-files.ts';
 import { TYPESCRIPT } from '../fixtures/typescript.ts';
 import { limitsOfOne, plan, type Assumptions, type Inputs } from '../../bench/scale-model.ts';
 import { waitsIn, type Crowd } from '../../bench/scale-queue.ts';

@@ -13,7 +13,8 @@ import { createTestClient, type TestClient } from 'layercode-microserver/testing
 import { openStream, startModelServer, type Answer } from '../faults/model-server.ts';
 import { event } from '../faults/wire-shapes.ts';
 import { contentsOf, within } from '../fixtures/app.ts';
-import { PEERS, ROOT, typeErrors, wholeFiles, writeProject } from '../fixtures/pages.ts';
+import { PEERS, typeErrors, wholeFiles, writeProject } from '../fixtures/pages.ts';
+import { ROOT } from '../fixtures/source-files.ts';
 
 const SECRET = 'whsec_peers_0123456789';
 const APOLOGY = 'Sorry, something went wrong. Could you say that again?';

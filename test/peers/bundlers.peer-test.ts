@@ -22,8 +22,9 @@ import webpack from 'webpack';
 import { createTestClient } from 'layercode-microserver/testing';
 
 import { within } from '../fixtures/app.ts';
-import { PEERS, ROOT } from '../fixtures/pages.ts';
+import { PEERS } from '../fixtures/pages.ts';
 import { freePort } from '../fixtures/redis-server.ts';
+import { ROOT } from '../fixtures/source-files.ts';
 import { SECRET, SpawnedServer } from '../fixtures/spawned-server.ts';
 
 assert.ok(existsSync(join(ROOT, 'dist/index.js')), 'npm run build first');

@@ -15,8 +15,9 @@ import { parseSettings } from '../../src/settings/parse-settings.ts';
 import { settingRows } from '../../src/settings/table.ts';
 import { createTestClient } from '../../src/test-client.ts';
 import { queriesOf, readDashboard } from '../deploy/grafana.ts';
-import { PEERS, readPage, ROOT } from '../fixtures/pages.ts';
+import { PEERS, readPage } from '../fixtures/pages.ts';
 import { RedisServer } from '../fixtures/redis-server.ts';
+import { ROOT } from '../fixtures/source-files.ts';
 import { SECRET, SpawnedServer } from '../fixtures/spawned-server.ts';
 
 assert.ok(existsSync(join(PEERS, 'node_modules/yaml')), 'npm ci in test/peers first');

@@ -4,8 +4,8 @@ import { execFileSync } from 'node:child_process';
 import { mkdtempSync, rmSync, symlinkSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { ROOT } from '../fixtures/source-files.ts';
 
-import { ROOT } from '../fixtures/pages.ts';
 
 export interface EarlierVersion {
   readonly server: string;

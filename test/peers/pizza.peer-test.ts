@@ -7,7 +7,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, describe, it } from 'node:test';
 
-import { PEERS, ROOT, typeErrors, writeProject } from '../fixtures/pages.ts';
+import { PEERS, typeErrors, writeProject } from '../fixtures/pages.ts';
+import { ROOT } from '../fixtures/source-files.ts';
 
 assert.ok(existsSync(join(PEERS, 'node_modules/zod')), 'npm ci in test/peers first');
 

@@ -12,8 +12,9 @@ import { pathToFileURL } from 'node:url';
 import type { Message } from '../../src/conversations/message.ts';
 import { createTestClient, type TestClient } from '../../src/test-client.ts';
 import { HeldReply, spoken } from '../conversations/asking-back.ts';
-import { PEERS, ROOT } from '../fixtures/pages.ts';
+import { PEERS } from '../fixtures/pages.ts';
 import { isMissing, RedisServer } from '../fixtures/redis-server.ts';
+import { ROOT } from '../fixtures/source-files.ts';
 import { SECRET, SERVER, Workplace, type SpawnedServer } from '../fixtures/spawned-server.ts';
 import { buildEarlier, isOutOfReach, type EarlierVersion } from './earlier-version.ts';
 

@@ -16,8 +16,9 @@ import {
   rateLimits, refuses, says, startModelServer, type ModelServer,
 } from '../faults/model-server.ts';
 import { Told } from '../fixtures/app.ts';
-import { codeBlocks, PEERS, readPage, ROOT } from '../fixtures/pages.ts';
+import { codeBlocks, PEERS, readPage } from '../fixtures/pages.ts';
 import { isMissing, RedisServer } from '../fixtures/redis-server.ts';
+import { ROOT } from '../fixtures/source-files.ts';
 import { SECRET, Workplace, type SpawnedServer } from '../fixtures/spawned-server.ts';
 import { SpanReceiver, type ReceivedSpan } from './span-receiver.ts';
 

@@ -6,7 +6,7 @@ import { describe, it, type TestContext } from 'node:test';
 import { evalCommand } from '../../../src/cli/commands/eval.ts';
 import { UsageError } from '../../../src/cli/terminal/command.ts';
 import type { ScenarioResult } from '../../../src/eval/result.ts';
-import { ROOT } from '../../fixtures/pages.ts';
+import { ROOT } from '../../fixtures/source-files.ts';
 import { RecordedTerminal } from '../terminal/recorded-terminal.ts';
 
 const GOOD = 'agent echo\nsay Hello there\nexpect You said: Hello there\n';

@@ -9,7 +9,7 @@ import { evalCommand } from '../../../src/cli/commands/eval.ts';
 import { loadSettings } from '../../../src/settings/load-settings.ts';
 import { settingRows } from '../../../src/settings/table.ts';
 import template from '../../../assets/templates/agent.ts';
-import { ROOT } from '../../fixtures/pages.ts';
+import { ROOT } from '../../fixtures/source-files.ts';
 import { RecordedTerminal } from '../terminal/recorded-terminal.ts';
 import { FILES, folder, manifestIn, read, run, type Manifest } from './init-project.ts';
 
