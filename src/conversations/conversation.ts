@@ -5,8 +5,8 @@ import type { Message } from './message.ts';
 import { lengthOfOnceCalls, type OnceCalls } from './once-call.ts';
 import type { SpentEntry } from './spending.ts';
 import {
-  callsOfDiscarded, countMessages, countRunningCalls, leadingMessages, messagesOf, messagesWithRuns,
-  setMessages, textLengthOf, type TurnRecord,
+  callsOfDiscarded, cameWith, countMessages, countRunningCalls, isBegunBy, leadingMessages,
+  messagesOf, messagesWithRuns, setMessages, textLengthOf, type TurnRecord,
 } from './turn-record.ts';
 import { UNFINISHED_RESULTS } from './unfinished-tool-results.ts';
 
@@ -141,13 +141,35 @@ export function findTurn({ turns, turnHashes }: Conversation, id: string): TurnR
   return undefined;
 }
 
-/** FNV-1a over the UTF-16 code units, in the 31 bits that V8 keeps as a small integer. */
+/**
+ * The index of the first turn that was delivered under that id and begun by these words. -1 if
+ * there is none.
+ */
+export function indexOfDelivered(
+  { turns, turnHashes }: Conversation,
+  turnId: string,
+  text: string | undefined,
+): number {
+  const hash = hashOf(turnId);
+  return turns.findIndex((turn, index) =>
+    turnHashes[index] === hash && cameWith(turn, turnId) && isBegunBy(turn, text));
+}
+
+/**
+ * FNV-1a over the UTF-16 code units, in the 31 bits that V8 keeps as a small integer. Equal for all
+ * turns delivered under one id: see `idOfNth`.
+ */
 function hashOf(id: string): number {
   let hash = 0x811c9dc5;
-  for (let index = 0; index < id.length; index++)
-    hash = Math.imul(hash ^ id.charCodeAt(index), 0x01000193);
+  for (let index = 0; index < id.length; index++) {
+    const unit = id.charCodeAt(index);
+    if (unit === TILDE) break;
+    hash = Math.imul(hash ^ unit, 0x01000193);
+  }
   return hash >>> 1;
 }
+
+const TILDE = 0x7e;
 
 /** Adds an empty turn at the end. */
 export function addTurn(conversation: Conversation, turn: TurnRecord): void {

@@ -25,6 +25,7 @@ export interface Comparison {
   readonly transcript: Transcript;
   /** What the caller says now. */
   readonly text: string;
+  /** All exchanges, or the last two of both sides if those are the same. */
   readonly theirs: readonly Exchange[];
   readonly ours: readonly OwnTurns[];
   /** Empty if no exchange is certain to be in both. */
@@ -73,25 +74,35 @@ export function compare(
   known: TurnRecord | undefined,
   saidIn: (turn: TurnRecord) => Said,
 ): Comparison {
-  const theirs = exchangesOf(transcript.lines);
+  const { lines } = transcript;
   const { turns } = conversation;
+  if (turns.length === 0) return ofNewCall(transcript, text);
   const earlier = known === undefined ? turns : turns.slice(0, turns.indexOf(known));
   const recent = recentOf(earlier, saidIn);
-  const ends = alignEnds(theirs, recent);
+  const last = exchangesOf(lastLinesOf(lines));
+  const ends = alignEnds(last, recent);
   const aligned = ends === undefined
-    ? alignAll(theirs, ownExchangesOf(earlier, saidIn))
-    : { theirs, ours: recent, pairs: ends };
-  const { ours } = aligned;
-  const pairs = isMoreThanGreeting(aligned.theirs, ours) ? [] : aligned.pairs;
+    ? alignAll(exchangesOf(lines), ownExchangesOf(earlier, saidIn))
+    : { theirs: last, ours: recent, pairs: ends };
+  const { theirs, ours } = aligned;
+  const pairs = isMoreThanGreeting(theirs, ours) ? [] : aligned.pairs;
   const newest = ours.at(-1);
-  const rest = restOf(aligned.theirs, ours, pairs, text);
+  const rest = restOf(theirs, ours, pairs, text);
   const isBeforeNewest = known === undefined && rest === 1;
   const isLate =
     isBeforeNewest
     && newest?.words !== undefined
     && mayBeWanted(newest.turns)
     && saysLess(text, newest.words);
-  return { ...aligned, pairs, transcript, text, rest, known, isLate };
+  return { transcript, text, theirs, ours, pairs, rest, known, isLate };
+}
+
+/** There is nothing to compare with. */
+function ofNewCall(transcript: Transcript, text: string): Comparison {
+  const theirs = exchangesOf(transcript.lines);
+  return {
+    transcript, text, theirs, ours: [], pairs: [], rest: 0, known: undefined, isLate: false,
+  };
 }
 
 type Aligned = Pick<Comparison, 'theirs' | 'ours' | 'pairs'>;
@@ -135,13 +146,20 @@ function mayBeWanted(turns: readonly TurnRecord[]): boolean {
 /** Nearly always enough for the last two exchanges. */
 const RECENT_TURNS = 4;
 
-/** Leaves out the rest of an exchange that began earlier. */
+/** The last two exchanges. Leaves out the rest of one that began earlier. */
 function recentOf(
   turns: readonly TurnRecord[],
   saidIn: (turn: TurnRecord) => Said,
 ): readonly OwnTurns[] {
-  const recent = ownExchangesOf(turns.slice(-RECENT_TURNS), saidIn);
-  const isCut = turns.length > RECENT_TURNS && recent[0]?.words === undefined;
+  const first = Math.max(0, turns.length - RECENT_TURNS);
+  let start = turns.length;
+  for (let found = 0; found < 2 && start > first; ) {
+    start -= 1;
+    const turn = turns[start];
+    if (turn?.isDiscarded !== true && turn !== undefined && wordsOf(turn) !== undefined) found += 1;
+  }
+  const recent = ownExchangesOf(turns.slice(start), saidIn);
+  const isCut = start > 0 && recent[0]?.words === undefined;
   return isCut ? recent.slice(1) : recent;
 }
 
@@ -473,6 +491,16 @@ function exchangesOf(lines: readonly TranscriptLine[]): readonly Exchange[] {
     }
   }
   return exchanges;
+}
+
+/** The lines of the last two exchanges. All lines if there are no more. */
+function lastLinesOf(lines: readonly TranscriptLine[]): readonly TranscriptLine[] {
+  let start = lines.length;
+  for (let found = 0; found < 2 && start > 0; ) {
+    start -= 1;
+    if (lines[start]?.role === 'user') found += 1;
+  }
+  return start === 0 ? lines : lines.slice(start);
 }
 
 /** A turn that the caller did not begin belongs to the one before. */

@@ -5,8 +5,8 @@ import type { SentEvent } from '../calls/reply-event.ts';
 import { trim, type ConversationBounds } from './bounds.ts';
 import { makeWhole, withinBounds } from './captured-calls.ts';
 import {
-  add, addTurn, callerIn, findTurn, historyUpTo, keepCaller, keepState, moveLastTurn, rewrite,
-  settleForGood, subtract, type Conversation, type KnownCaller,
+  add, addTurn, callerIn, findTurn, historyUpTo, indexOfDelivered, keepCaller, keepState,
+  moveLastTurn, rewrite, settleForGood, subtract, type Conversation, type KnownCaller,
 } from './conversation.ts';
 import {
   callsAtPlace, nextNumber, numberOfReplaced, takePlace, type EarlierToolCall,
@@ -25,9 +25,9 @@ import {
 } from './tool-call-rules.ts';
 import type { TurnFigures } from './turn-figures.ts';
 import {
-  cameWith, forgetRun, idOfNth, isBegunBy, isLaterRun, isPlainReply, leadingMessages, messagesOf,
-  newTurn, ownMessages, replyText, sentEvents, setMessages, setPlain, toolMessagesOf,
-  type RunElsewhere, type TurnRecord,
+  forgetRun, idOfNth, isBegunBy, isLaterRun, isPlainReply, leadingMessages, messagesOf, newTurn,
+  ownMessages, replyText, sentEvents, setMessages, setPlain, toolMessagesOf, type RunElsewhere,
+  type TurnRecord,
 } from './turn-record.ts';
 
 export interface TurnOpening {
@@ -363,12 +363,12 @@ function takeState(conversation: Conversation, process: string | undefined): boo
 
 /** Whether a turn that completed has followed the same request since, or has replaced it. */
 function isLateCopy(
-  { turns }: Conversation,
+  conversation: Conversation,
   { turnId, text }: TurnOpening,
   record: TurnRecord,
 ): boolean {
-  const first = turns.findIndex((turn) => cameWith(turn, turnId) && isBegunBy(turn, text));
-  return turns.slice(first + 1).some((turn) => turn !== record && turn.state === 'completed');
+  const later = conversation.turns.slice(indexOfDelivered(conversation, turnId, text) + 1);
+  return later.some((turn) => turn !== record && turn.state === 'completed');
 }
 
 /** Undefined on a wire that reports each thing once. */

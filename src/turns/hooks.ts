@@ -11,7 +11,8 @@ import type { CutTurn } from '../conversations/heard.ts';
 import type { Message } from '../conversations/message.ts';
 import type { LogFields, Logger } from '../log.ts';
 import { Journal } from './journal.ts';
-import { TurnReply } from './reply.ts';
+import { TurnReply, type SpeakingTurn } from './reply.ts';
+import type { SpokenReply } from './spoken-reply.ts';
 import type { TurnRun } from './turn-run.ts';
 
 /** Calls the hook that answers the turn's event. Returns undefined if the agent has none. */
@@ -38,22 +39,40 @@ export function callAgent(
 export function tellStarted(agent: Agent, start: CallStart, turn: TurnRun): Awaitable<void> {
   const failed = (error: unknown): void =>
     turn.log.error('onSessionStart failed', { agent: agent.name, error });
-  const reply = new TurnReply({
-    isOver: true,
-    canTransfer: false,
-    get signal() {
-      return turn.signal; // created when it is first asked for
-    },
-    spoken: turn.spoken,
-    send: () => false,
-    end: () => undefined,
-  });
+  const reply = new TurnReply(new OverTurn(turn));
   try {
     const told: unknown = agent.onSessionStart?.(startTurn(start, turn, false), reply);
     if (isThenable(told)) return Promise.resolve(told).then(() => undefined, failed);
   } catch (error) {
     failed(error);
   }
+}
+
+/**
+ * A turn in which nothing can be said. Not a literal with a getter: V8 would make each a hidden
+ * class of its own, and keep the turn with it. See decision 8, "Objects that outlive it".
+ */
+class OverTurn implements SpeakingTurn {
+  readonly isOver = true;
+  readonly canTransfer = false;
+  readonly spoken: SpokenReply;
+  readonly #turn: TurnRun;
+
+  constructor(turn: TurnRun) {
+    this.spoken = turn.spoken;
+    this.#turn = turn;
+  }
+
+  /** Created when it is first asked for. */
+  get signal(): AbortSignal {
+    return this.#turn.signal;
+  }
+
+  send(): boolean {
+    return false;
+  }
+
+  end(): void {}
 }
 
 /** What the agent says when a turn fails. Never throws: a failure is logged. */

@@ -4,11 +4,15 @@ import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 
 import {
+  addTurn,
   clearTurns,
   emptyConversation,
+  findTurn,
+  indexOfDelivered,
   keepAgent,
   type Conversation,
 } from '../../src/conversations/conversation.ts';
+import { newTurn, setPlain } from '../../src/conversations/turn-record.ts';
 import {
   openTurn,
   settleTurn,
@@ -27,6 +31,37 @@ import {
   settle,
   shown,
 } from './checked-rules.ts';
+
+describe('indexOfDelivered', () => {
+  /** Turns by id and words. */
+  function conversationOf(
+    ...turns: readonly (readonly [id: string, words: string])[]
+  ): Conversation {
+    const conversation = emptyConversation('conv_1');
+    for (const [id, words] of turns) {
+      const turn = newTurn(id, 'completed', 0);
+      setPlain(turn, words, null);
+      addTurn(conversation, turn);
+    }
+    return conversation;
+  }
+  const conversation = conversationOf(
+    ['a', 'Hi'], ['b', 'Yes'], ['b~2', 'No'], ['b~3', 'Yes'], ['b~x', 'No'], ['b~2~2', 'Hm'],
+  );
+  const cases: readonly (readonly [id: string, words: string, index: number])[] = [
+    ['a', 'Hi', 0], ['b', 'Yes', 1], ['b', 'No', 2], ['b', 'Hm', -1], ['b~2', 'No', 2],
+    ['b~2', 'Hm', 5], ['b~x', 'No', 4], ['c', 'Hi', -1],
+  ];
+  for (const [id, words, index] of cases)
+    it(`finds ${index} for ${id} with "${words}"`, () => {
+      assert.equal(indexOfDelivered(conversation, id, words), index);
+    });
+
+  it('leaves each turn to be found by its own id', () => {
+    for (const turn of conversation.turns) assert.equal(findTurn(conversation, turn.id), turn);
+    assert.equal(findTurn(conversation, 'b~4'), undefined);
+  });
+});
 
 describe("the agent's state", () => {
   /** Settles a turn with a state. */

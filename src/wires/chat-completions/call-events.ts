@@ -73,14 +73,15 @@ function turnIdOf(
 ): string {
   const key = headers['idempotency-key'];
   if (isId(key)) return key;
-  let told: string = last;
-  if (last === 'tool') told = JSON.stringify(result);
-  else if (words?.trim() === '') told = 'silence';
+  let state: string = last;
+  if (last === 'tool') state = JSON.stringify(result);
+  else if (words?.trim() === '') state = 'silence';
+  const told: (string | number)[] = [state];
   // The last lines of a long call may be the same words again and again.
-  if (!isWhole) told += ` ${messages.length}`;
+  if (!isWhole) told.push(messages.length);
   // The length keeps two texts from having the same hash as one.
-  for (const { role, text } of lines) told += ` ${role} ${text.length} ${text}`;
-  return hash('sha256', told, 'hex').slice(0, 32);
+  for (const { role, text } of lines) told.push(role, text.length, text);
+  return hash('sha256', told.join(' '), 'hex').slice(0, 32);
 }
 
 const NO_METADATA: JsonObject = Object.freeze({});

@@ -64,25 +64,23 @@ export function toldBy({ messages }: CompletionEvent): ToldCall {
   let index = messages.length - 1;
   for (; index >= 0 && newestFirst.length <= MOST_LINES; index--) {
     const message: unknown = messages[index];
-    const path = `messages[${index}]`;
-    if (!isObject(message)) refuse(path, 'an object', message);
+    if (!isObject(message)) refuse(`messages[${index}]`, 'an object', message);
     const { role } = message;
-    if (typeof role !== 'string' || !ROLES.includes(role)) {
-      refuse(`${path}.role`, `one of ${ROLES.join(', ')}`, role);
-    }
     if (role === 'system' || role === 'developer') continue;
     const isTool = role === 'tool' || role === 'function';
-    if (last === 'nobody') last = isTool ? 'tool' : (role as 'user' | 'assistant');
+    if (!isTool && role !== 'user' && role !== 'assistant')
+      refuse(`messages[${index}].role`, `one of ${ROLES.join(', ')}`, role);
+    if (last === 'nobody') last = isTool ? 'tool' : role;
     if (isTool) {
       result ??= last === 'tool' ? (message as CompletionMessage) : undefined;
       continue;
     }
-    const text = textOf(message as CompletionMessage, path);
+    const text = textOf(message as CompletionMessage, index);
     if (last === 'user') words ??= text;
     const isBeforeResult = last === 'tool' && newestFirst.length + continues.length === 0;
     if (isBeforeResult && role === 'assistant')
       continues = toolsCalledIn(message as CompletionMessage);
-    if (/\S/.test(text)) newestFirst.push({ role: role as 'user' | 'assistant', text });
+    if (/\S/.test(text)) newestFirst.push({ role, text });
   }
   const isWhole = index < 0 && newestFirst.length <= MOST_LINES;
   if (!isWhole) newestFirst.length = MOST_LINES;
@@ -90,16 +88,17 @@ export function toldBy({ messages }: CompletionEvent): ToldCall {
 }
 
 /** The text of a message. Parts that are not text are left out. */
-function textOf({ content }: CompletionMessage, path: string): string {
+function textOf({ content }: CompletionMessage, index: number): string {
   if (typeof content === 'string') return content;
   if (content === undefined || content === null) return '';
-  if (!Array.isArray(content)) refuse(`${path}.content`, 'a string or an array', content);
+  const path = `messages[${index}].content`;
+  if (!Array.isArray(content)) refuse(path, 'a string or an array', content);
   let text = '';
-  for (const [index, part] of content.entries()) {
-    if (!isObject(part)) refuse(`${path}.content[${index}]`, 'an object', part);
+  for (const [place, part] of content.entries()) {
+    if (!isObject(part)) refuse(`${path}[${place}]`, 'an object', part);
     if (part['type'] !== 'text') continue;
     if (typeof part['text'] !== 'string')
-      refuse(`${path}.content[${index}].text`, 'a string', part['text']);
+      refuse(`${path}[${place}].text`, 'a string', part['text']);
     text += part['text'];
   }
   return text;
@@ -118,9 +117,11 @@ function nameOfTool(tool: unknown): string | undefined {
 
 /** The names of the tools that the platform offers. */
 export function toolsOffered({ tools }: CompletionEvent): ReadonlySet<string> {
-  const offered = Array.isArray(tools) ? tools.slice(0, MOST_TOOLS) : [];
-  return new Set(offered.flatMap((tool: unknown) => nameOfTool(tool) ?? []));
+  if (!Array.isArray(tools)) return NO_TOOLS;
+  return new Set(tools.slice(0, MOST_TOOLS).flatMap((tool: unknown) => nameOfTool(tool) ?? []));
 }
+
+const NO_TOOLS: ReadonlySet<string> = new Set();
 
 const MOST_TOOLS = 128;
 
