@@ -164,6 +164,7 @@ export class PlatformStage {
     for (let seconds = 0; !isDone(); seconds++) {
       if (seconds === MOST_SECONDS) return false;
       await this.pass(1_000);
+      await this.quiet(); // also if no timer was due
     }
     return true;
   }
