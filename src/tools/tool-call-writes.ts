@@ -31,7 +31,7 @@ export function storeCalls(
 function storeProgress(turn: ToolCallingTurn, host: ToolHost): Awaitable<void> {
   const failed = (error: unknown): Awaitable<void> => {
     const { conversationId, turnId, log } = turn;
-    const message = 'tool calls could not be stored and run unprotected';
+    const message = 'tool calls could not be stored; they run unprotected';
     log.error(message, { conversationId, turnId, error });
     return rememberProgress(turn, host);
   };

@@ -158,7 +158,7 @@ describe('a call', () => {
     delivery.turn?.dropped();
     await until(() => (clock.tick(1_000), process.errors.length === 2), 'the store to be given up');
     assert.deepEqual(process.errors, [
-      'tool calls could not be stored and run unprotected',
+      'tool calls could not be stored; they run unprotected',
       'history not written',
     ]);
     store.failWith = undefined;

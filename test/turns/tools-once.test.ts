@@ -380,7 +380,7 @@ describe('a call that cannot be kept', () => {
     };
     assert.match(await ended(await served.deliver()), /paid/);
     const isSaid = (line: string): boolean =>
-      line.includes('tool calls could not be stored and run unprotected');
+      line.includes('tool calls could not be stored; they run unprotected');
     assert.ok(served.logLines.some(isSaid));
   });
 

@@ -93,7 +93,7 @@ export async function openRedisChannel(
     await connection.subscribe(subscription, channel.receive);
   const failure = await failureToBegin(connection, () => channel.check());
   if (failure !== undefined)
-    log.warn('messages of other processes do not arrive yet', { error: failure });
+    log.warn('messages from other processes do not arrive yet', { error: failure });
   return channel;
 }
 
