@@ -9,6 +9,7 @@ import { framesOf } from './base/stack-frames.ts';
 export type LogLevel = 'debug' | 'info' | 'warn' | 'error';
 export type LogFields = Readonly<Record<string, unknown>>;
 
+/** Where log lines go. Made by `createLogger`. One of your own must never throw. */
 export interface Logger {
   debug(message: string, fields?: LogFields): void;
   info(message: string, fields?: LogFields): void;
@@ -21,6 +22,7 @@ export interface Logger {
   linesDropped?(): number;
 }
 
+/** Options of `createLogger`. */
 export interface LoggerOptions {
   /** Minimum level logged; `silent` logs nothing. Default `info`. */
   readonly level?: LogLevel | 'silent';

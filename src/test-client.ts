@@ -48,6 +48,7 @@ export interface CompletionsClientOptions extends CommonOptions {
   readonly tools?: readonly string[];
 }
 
+/** Options of `createTestClient`, by the platform that the client plays. */
 export type TestClientOptions = LayercodeClientOptions | CompletionsClientOptions;
 
 /**

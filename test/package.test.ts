@@ -88,6 +88,29 @@ function exportedBy(file: string): string[] {
     .sort();
 }
 
+/** What a door hands out without a docstring at its declaration, as `file: name`. */
+function withoutDocstring(door: string): string[] {
+  const exported = readFileSync(join(SRC, door), 'utf8')
+    .matchAll(/^export (?:type )?\{([^}]+)\} from '([^']+)'/gm);
+  return [...exported].flatMap(([, names = '', file = '']) => {
+    const source = readFileSync(join(SRC, file), 'utf8');
+    const isBare = (name: string): boolean => {
+      const kind = '(?:const|(?:async )?function|class|interface|type)';
+      const declared = new RegExp(`(\\*/\\n)?^export ${kind} ${name}\\b`, 'm').exec(source);
+      return declared !== null && declared[1] === undefined;
+    };
+    return names.split(',').map((name) => name.trim().replace(/ as .*$/, ''))
+      .filter((name) => name !== '' && isBare(name)).map((name) => `${file}: ${name}`);
+  });
+}
+
+describe('a door of the package', () => {
+  for (const door of ['index.ts', 'testing.ts', 'platform.ts']) {
+    it(`${door} hands out nothing without a docstring`, () =>
+      assert.deepEqual(withoutDocstring(door), []));
+  }
+});
+
 describe('layercode-microserver', () => {
   it('exports these values', () => {
     assert.deepEqual(Object.keys(main).sort(), [

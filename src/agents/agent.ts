@@ -72,6 +72,7 @@ export interface Turn<E = CallEvent['raw'], S = unknown>
   readonly journal: TurnJournal;
 }
 
+/** What an answered request to a model took: see `ModelDelta`. */
 export type ModelUsage = Extract<ModelDelta, { type: 'usage' }>;
 
 /** Why a request to a model got no complete answer. */
@@ -173,6 +174,7 @@ export interface TurnJournal {
   sayFiller(text: string): boolean;
 }
 
+/** What `onSessionStart` receives. */
 export interface StartTurn<S = unknown> extends Turn<RawEvent<'start'>, S> {
   /**
    * Whether the conversation existed before: the caller reconnected and has been welcomed already.
@@ -180,16 +182,19 @@ export interface StartTurn<S = unknown> extends Turn<RawEvent<'start'>, S> {
   readonly isResumed: boolean;
 }
 
+/** What `onMessage` receives. */
 export interface MessageTurn<S = unknown> extends Turn<RawEvent<'message'>, S> {
   /** The caller's words. */
   readonly text: string;
 }
 
+/** What `onData` receives. */
 export interface DataContext extends EventContext<RawEvent<'data'>> {
   /** What the browser sent. */
   readonly data: JsonObject;
 }
 
+/** What `onSessionEnd` receives. */
 export interface SessionEndContext<S = unknown>
   extends EventContext<RawEvent<'end'>> {
   /** The whole conversation, in turn order. */

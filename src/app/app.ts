@@ -43,6 +43,7 @@ import {
 } from './routed-agents.ts';
 import { createRoutes, createUserRoute } from './routes.ts';
 
+/** Options of `createApp`. */
 export interface AppOptions {
   /** Default: no logging. */
   readonly log?: Logger;

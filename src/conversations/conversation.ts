@@ -96,6 +96,7 @@ export interface Conversation {
   isBehind?: true;
 }
 
+/** A conversation without turns, for a store that has nothing under this id. */
 export function emptyConversation(id: string): Conversation {
   return {
     id,

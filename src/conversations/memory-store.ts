@@ -4,6 +4,7 @@ import {
 } from './conversation.ts';
 import type { ConversationStore } from './store.ts';
 
+/** Options of `MemoryStore`. */
 export interface MemoryStoreOptions {
   /** A conversation that has not changed for this long is dropped. */
   readonly ttlMs: number;

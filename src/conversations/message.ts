@@ -1,5 +1,6 @@
 /** The state of a turn. `open` marks a running turn, and its placeholder in history. */
 export const TURN_STATES = ['open', 'completed', 'interrupted', 'failed'] as const;
+/** `open` while a turn runs, then how it ended. */
 export type TurnState = (typeof TURN_STATES)[number];
 
 /** A tool call as the model requested it. `args` is the model's JSON text, unchecked. */

@@ -56,6 +56,7 @@ export interface ConversationStore {
   health?(): StoreHealth;
 }
 
+/** Options of `ConversationStore.update`. */
 export interface UpdateOptions {
   /**
    * Rejects with a `StoreError` unless the store has confirmed the change. If the store is already

@@ -63,9 +63,10 @@ export interface PlayedTurn {
   readonly log: readonly string[];
 }
 
+/** One reason why a scenario did not pass. */
 export interface ScenarioFailure {
   /**
-   * `expectation`: something that the scenario names is not so. `judge`: the same, in a judge's
+   * `expectation`: something that the scenario expects is not so. `judge`: the same, in a judge's
    * opinion. `course`: the call could not go on as the scenario has it, for example because the
    * reply had fewer words than an interruption needs.
    */

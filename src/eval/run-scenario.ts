@@ -17,6 +17,7 @@ import { scenarioModels } from './run-models.ts';
 import type { Scenario } from './scenario.ts';
 import { ScriptError } from './script.ts';
 
+/** Options of `runScenario`. */
 export interface RunScenarioOptions {
   /** The longest a reply may take, in milliseconds. Default 30,000. */
   readonly timeoutMs?: number;

@@ -4,6 +4,7 @@ import type { Awaitable } from '../base/awaitable.ts';
 import { encodeEvent, type SseEvent } from '../sse/encode.ts';
 import { EventWriter, type EventWriterOptions, type SseDestination } from './event-writer.ts';
 
+/** Options of `SseEncoder`. */
 export type SseEncoderOptions = EventWriterOptions;
 
 type WriteCallback = (error?: Error | null) => void;

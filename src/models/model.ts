@@ -184,6 +184,7 @@ export interface ModelStreamOptions extends ModelOptions {
   readonly signal: AbortSignal;
 }
 
+/** A language model, as agents ask it. Implement it to use one of your own. */
 export interface ChatModel {
   /** `provider:model`, or several joined by commas, with the later ones as fallbacks. */
   readonly name: string;

@@ -27,6 +27,7 @@ export interface ScriptedFailure {
   readonly fail: number | ModelErrorCode;
 }
 
+/** A part of an answer. A string is text. */
 export type ScriptedPart = string | ScriptedCall | ScriptedWait | ScriptedFailure;
 
 /**

@@ -24,6 +24,7 @@ export type ScriptedFunction = (request: ScriptedRequest) => ScriptedAnswer;
 /** The answers in order, one per request, or a function that answers every request. */
 export type Script = readonly (ScriptedAnswer | ScriptedFunction)[] | ScriptedFunction;
 
+/** Made by `scriptedModel`. */
 export interface ScriptedModel extends ChatModel {
   /** All requests so far, oldest first. */
   readonly requests: readonly ScriptedRequest[];

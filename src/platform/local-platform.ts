@@ -30,6 +30,7 @@ import { acceptHeaders, checkHandshake } from './websocket/handshake.ts';
 /** Most requests to models that the page shows. */
 const MOST_REQUESTS = 20;
 
+/** Options of `LocalPlatform`. */
 export interface LocalPlatformOptions {
   /** Whether the page is served. If so, `/` redirects to it. */
   readonly playground: boolean;

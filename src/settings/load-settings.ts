@@ -11,6 +11,7 @@ import { settingsHelp } from './help.ts';
 import { checkSettings, type ReadSettings } from './parse-settings.ts';
 import { SettingsError, type Settings } from './settings.ts';
 
+/** Options of `loadSettings`. */
 export interface LoadSettingsOptions {
   /** Flags. Default: the process's arguments. */
   readonly argv?: readonly string[];

@@ -23,6 +23,7 @@ export interface StoreSettings {
   readonly sqliteSynchronous: 'normal' | 'full';
 }
 
+/** Options of `openStore`. */
 export interface OpenStoreOptions {
   readonly log: Logger;
   /** Base of relative paths in the settings. Default: the working directory. */

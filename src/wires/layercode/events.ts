@@ -30,10 +30,12 @@ export interface InterruptionContext {
   readonly assistant_turn_id?: string | null;
 }
 
+/** A session begins: a new call, or a caller who returns. */
 export interface SessionStartEvent extends SessionFields {
   readonly type: 'session.start';
 }
 
+/** The caller said something. */
 export interface MessageEvent extends SessionFields {
   readonly type: 'message';
   /** The caller's words. */
@@ -41,12 +43,14 @@ export interface MessageEvent extends SessionFields {
   readonly interruption_context?: InterruptionContext | null;
 }
 
+/** The caller's browser sent data. */
 export interface DataEvent extends SessionFields {
   readonly type: 'data';
   /** What the browser sent. */
   readonly data: JsonObject;
 }
 
+/** Something about the session changed, such as its recording. */
 export interface SessionUpdateEvent extends SessionFields {
   readonly type: 'session.update';
   readonly recording_status?: string | null;
@@ -64,6 +68,7 @@ export interface TranscriptEntry {
   readonly [unlisted: string]: unknown;
 }
 
+/** The session is over. */
 export interface SessionEndEvent extends SessionFields {
   readonly type: 'session.end';
   readonly agent_id?: string | null;
@@ -91,28 +96,35 @@ export interface CallFields {
   readonly [unlisted: string]: unknown;
 }
 
+/** The call dialect: a call begins. */
 export interface CallStartedEvent extends CallFields {
   readonly type: 'call_started';
 }
 
+/** The call dialect: the caller said something. */
 export interface TranscriptEvent extends CallFields {
   readonly type: 'transcript';
   /** The caller's words. */
   readonly transcript: string;
 }
 
+/** The call dialect: the caller spoke over the reply. */
 export interface UserInterruptedEvent extends CallFields {
   readonly type: 'user_interrupted';
 }
 
+/** The call dialect: the call is over. */
 export interface CallEndedEvent extends CallFields {
   readonly type: 'call_ended';
 }
 
+/** Any event of the session dialect. */
 export type SessionEvent =
   SessionStartEvent | MessageEvent | DataEvent | SessionUpdateEvent | SessionEndEvent;
+/** Any event of the call dialect. */
 export type CallDialectEvent =
   CallStartedEvent | TranscriptEvent | UserInterruptedEvent | CallEndedEvent;
+/** Any event of LayerCode that this version knows, in either dialect. */
 export type LayercodeEvent = SessionEvent | CallDialectEvent;
 
 declare module '../../calls/raw-event.ts' {
