@@ -5,6 +5,7 @@ import { pathToFileURL } from 'node:url';
 import type { Agent } from '../agents/agent.ts';
 import { AgentError, getAgent } from '../agents/built-in/registry.ts';
 import { defineAgent, type AgentDefinition } from '../agents/define-agent.ts';
+import { isObject } from '../base/fields.ts';
 import { messageOf } from '../base/message-of.ts';
 
 /** What V8 says if an ES module is read as CommonJS. */
@@ -31,33 +32,43 @@ export async function loadAgent(
     const { href } = pathToFileURL(path);
     loaded = (await import(/* webpackIgnore: true */ href)) as { readonly default?: unknown };
   } catch (cause) {
-    const reason = `failed to load: ${messageOf(cause)}${hintOf(cause)}`;
+    const reason = `failed to load: ${messageOf(cause)}${hintOf(cause, path)}`;
     throw new AgentError(`agent module ${path} ${reason}`, { cause });
   }
-  if (loaded.default === undefined)
+  const agent = compiledDefault(loaded.default);
+  if (agent === undefined)
     throw new AgentError(
       `agent module ${path} has no default export; write "export default defineAgent({ … })"`,
     );
   try {
-    return defineAgent(loaded.default as AgentDefinition); // checks every field
+    return defineAgent(agent as AgentDefinition); // checks every field
   } catch (cause) {
     throw new AgentError(`agent module ${path}: ${messageOf(cause)}`, { cause });
   }
 }
 
-function hintOf(error: unknown): string {
+/** In CommonJS, compilers make a property of `export default`, and mark `module.exports`. */
+function compiledDefault(exported: unknown): unknown {
+  return isObject(exported) && exported['__esModule'] === true ? exported['default'] : exported;
+}
+
+function hintOf(error: unknown, path: string): string {
   if (isUnknownExtension(error)) {
     const { node } = process.versions;
     return `; Node ${node} does not load TypeScript: compile it, or use Node 22.18 or later`;
   }
+  if (codeOf(error) === 'ERR_REQUIRE_ESM')
+    return '; or use Node 20.19, 22.12 or later, in which require() loads ES modules';
   const isScript = error instanceof SyntaxError && IN_A_SCRIPT.test(error.message);
-  return isScript ? '; name it .mjs, or run: npm pkg set type=module' : '';
+  const name = path.endsWith('ts') ? '.mts' : '.mjs';
+  return isScript ? `; name it ${name}, or run: npm pkg set type=module` : '';
 }
 
 function isUnknownExtension(error: unknown): boolean {
-  return (
-    error instanceof Error
-    && 'code' in error
-    && (error.code === 'ERR_UNKNOWN_FILE_EXTENSION' || error.code === 'ERR_UNKNOWN_MODULE_FORMAT')
-  );
+  const code = codeOf(error);
+  return code === 'ERR_UNKNOWN_FILE_EXTENSION' || code === 'ERR_UNKNOWN_MODULE_FORMAT';
+}
+
+function codeOf(error: unknown): unknown {
+  return error instanceof Error && 'code' in error ? error.code : undefined;
 }

@@ -159,6 +159,13 @@ describe('loadAgent', () => {
     );
   });
 
+  it('loads what a compiler has made of a default export in CommonJS', async () => {
+    const mark = `Object.defineProperty(exports, '__esModule', { value: true });`;
+    const good = write(`${mark}\nexports.default = { name: 'old', onMessage: () => 'x' };`, 'cjs');
+    assert.equal((await loadAgent(good, root)).name, 'old');
+    assert.match((await failure(write(mark, 'cjs'))).message, /has no default export/);
+  });
+
   it('loads a module with an await at its top', async () => {
     assert.equal(
       (
@@ -238,6 +245,11 @@ describe('loadAgent', () => {
 
   for (const [title, source, message] of [
     ['throws', `throw new Error('no database');`, /failed to load: no database$/],
+    [
+      'requires the package, which Node cannot yet',
+      `throw Object.assign(new Error('ES Module'), { code: 'ERR_REQUIRE_ESM' });`,
+      /failed to load: ES Module; or use Node 20\.19, 22\.12 or later/,
+    ],
     ['throws no error', `throw 'a text';`, /failed to load: a text$/],
     ['throws what has no text', 'throw Object.create(null);', /failed to load: something without/],
     ['is no JavaScript', 'export default {', /failed to load: /],
