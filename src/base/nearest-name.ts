@@ -1,6 +1,6 @@
 // Finds the name that a misspelt one probably meant.
 
-/** The known name that is nearest to a wrong one, if it takes at most so many edits. */
+/** The known name that is nearest to a wrong one, if it is at most `maxEdits` edits away. */
 export function nearestName(
   wrong: string,
   known: readonly string[],

@@ -40,7 +40,7 @@ export interface Transcript {
    * in history, and what it knows of the call is this transcript.
    */
   readonly isAnonymous: boolean;
-  /** What the agent is told of the start of the call, for which this wire has no event. */
+  /** The start of the call, as the agent is told it: this wire has no event for it. */
   readonly start: CallStart;
 }
 

@@ -40,8 +40,8 @@ export function align(theirs: readonly Exchange[], ours: readonly Exchange[]): r
 }
 
 /**
- * Where words repeat, replies that are only alike are no reason to lose several of our newest
- * exchanges, if these may be theirs, too.
+ * If words repeat, replies that are merely alike must not cost several of our newest exchanges, as
+ * long as these may be theirs, too.
  */
 function fromLikeness(theirs: readonly Compared[], ours: readonly Compared[]): readonly Pair[] {
   const pairs = fromAnchor(longestCommon(theirs, ours), theirs, ours);

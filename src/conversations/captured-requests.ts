@@ -30,7 +30,7 @@ export interface CapturedTurn {
    * Missing if the first one is whole.
    */
   readonly after?: { readonly turnId: string; readonly hash: string };
-  /** Of the JSON of all requests. */
+  /** The size of all requests as JSON. */
   readonly bytes: number;
   readonly requests: readonly CapturedRequest[];
   /** How many more requests there were. */

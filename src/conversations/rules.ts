@@ -257,7 +257,7 @@ interface Arrived {
 
 /**
  * Why the turn must not run, or not yet. Undefined if it may. If it is over, or a newer turn was
- * opened meanwhile, the caller's words get their place in history all the same.
+ * opened meanwhile, the caller's words still get their place in history.
  */
 function refuse(
   conversation: Conversation,

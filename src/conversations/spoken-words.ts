@@ -30,8 +30,8 @@ export function saysSame(a: string, b: string): boolean {
 }
 
 /**
- * The same letter by letter, as far as texts are in ASCII and without tags. Undefined beyond that.
- * Texts mostly differ after a few letters, and to prepare them takes far longer.
+ * The same letter by letter, for texts in ASCII without tags. Undefined for any other. Most texts
+ * differ after a few letters, and preparing them takes far longer.
  */
 function saysSamePlainly(a: string, b: string): boolean | undefined {
   let [i, j, count] = [0, 0, 0];

@@ -22,7 +22,7 @@ export interface ScenarioRuns {
 const MAX_AT_ONCE = 8;
 
 /**
- * Plays each scenario so many times, several at once. `onResult` gets each run as it ends. Resolves
+ * Plays each scenario `runs` times, several at once. `onResult` gets each run as it ends. Resolves
  * in the given order.
  */
 export async function playAll(

@@ -204,7 +204,7 @@ function actsOf(steps: readonly Step[], fault: TellFault): readonly Act[] {
   return [...mocks, ...acts.filter((act) => !mocks.includes(act))];
 }
 
-/** What follows calls or a failure, and is no call, is the answer to the next request. */
+/** After calls or a failure, anything but another call is the answer to the next request. */
 function addPart(answers: ScriptedPart[][], { part, isNext }: StepOf<'model'>): void {
   const last = answers.at(-1);
   const isCall = typeof part === 'object' && 'call' in part;

@@ -258,7 +258,7 @@ export class Context {
   }
 
   #beginStream(): EventWriterOptions {
-    // A caller who has left is no error here: their words must still be processed and stored.
+    // A caller who has left is not an error here: their words must still be processed and stored.
     if (this.#isAnswered || this.response.headersSent) throw this.#answeredBefore();
     this.#isAnswered = true;
     return {

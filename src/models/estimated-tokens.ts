@@ -9,7 +9,7 @@ import type {
 /** About right for English. Other languages have fewer, so their tokens are underestimated. */
 const CHARACTERS_PER_TOKEN = 4;
 
-/** Tokens of a text of so many characters, rounded up. */
+/** Tokens of a text of this many characters, rounded up. */
 export function estimatedTokens(characters: number): number {
   return Math.ceil(characters / CHARACTERS_PER_TOKEN);
 }

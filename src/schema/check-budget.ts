@@ -44,7 +44,7 @@ export class CheckBudget {
     return this.#leftMs - Math.min((user + system) / 1_000, performance.now() - this.#begunMs);
   }
 
-  /** To be called along with work of so many steps, each well below a microsecond. */
+  /** Call it along with work of this many steps, each well below a microsecond. */
   spend(steps: number): void {
     this.#steps += steps;
     if (this.#steps < STEPS_PER_LOOK) return;
@@ -52,7 +52,7 @@ export class CheckBudget {
     if (this.leftMs <= 0) throw new TooCostly('checking takes too long');
   }
 
-  /** To be called before each schema, and `leave` after it. */
+  /** Call it before each schema, and `leave` after it. */
   enter(): void {
     this.spend(1);
     if (++this.#depth > MAX_DEPTH) throw new TooCostly('schemas are nested too deeply');

@@ -81,7 +81,7 @@ export class TagReader {
     return undefined;
   }
 
-  /** At the end of the paragraph or text: if this is no tag, its text is given back. */
+  /** At the end of the paragraph or text: if this is not a tag, its text is given back. */
   #breakOff(c: string): AngleBracket {
     const again = c === '' ? '' : '\n\n';
     if (this.#stage === 'value') return this.#tag(again);

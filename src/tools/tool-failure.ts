@@ -1,4 +1,4 @@
-// What the log says of a tool call that failed.
+// What the log says about a failed tool call.
 
 import { StateError } from '../agents/state/live-state.ts';
 import { withoutMessage } from '../base/without-message.ts';

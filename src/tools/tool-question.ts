@@ -83,7 +83,7 @@ export class Question implements AnswersOfAll {
 
   readonly isAlive = (process: string): boolean => !this.#silent.has(process);
 
-  /** Whoever was not asked by name may answer, too: a question may be everyone's. */
+  /** A process that was not asked by name may answer, too: a question may go to everyone. */
   answer({ from, calls, claimed = [] }: ToolAnswer): void {
     for (const key of calls) this.#runners.set(key, from);
     for (const key of claimed) this.#claimed.add(key);

@@ -25,15 +25,15 @@ export interface OwnTurns {
   /** The same, but false for a call that waits for one of another process. */
   isCallClaimed(key: string): boolean;
   /**
-   * Puts back what the store has lost of a conversation. Returns those of the keys that this
-   * process remembers to have claimed.
+   * Puts back what the store has lost of a conversation. Returns the keys that this process
+   * remembers having claimed.
    */
   claimedOf(conversationId: string, keys: readonly string[]): Awaitable<readonly string[]>;
   /** Calls `listener` once the results of the calls with that key are stored. */
   whenStored(key: string, listener: () => void): void;
 }
 
-/** Questions to everyone before a process is taken for dead that leaves them unanswered. */
+/** How many questions to everyone a process leaves unanswered before it counts as dead. */
 const MAX_TRIES = 3;
 /** Beyond this no more processes are expected to answer questions to everyone. */
 const MAX_PEERS = 1_000;

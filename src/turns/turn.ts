@@ -86,7 +86,7 @@ export class Turn implements TurnRun, DeliveredTurn {
   readonly #run = new AgentRun(this);
   /** What the store has answered. */
   #opening: Opening | undefined;
-  /** The delivery that the stream passes on to. */
+  /** The delivery that takes over the stream. */
   #newer: Delivery | undefined;
   /** Why it failed. */
   error: unknown;

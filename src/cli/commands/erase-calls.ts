@@ -41,7 +41,7 @@ class Erasure {
     this.#stopIfInterrupted();
   }
 
-  /** A store may fail for a part of what it holds: the rest is erased all the same. */
+  /** A store may fail for a part of what it holds. The rest is erased nevertheless. */
   async attempt(step: () => Promise<void>): Promise<void> {
     this.#stopIfInterrupted();
     try {

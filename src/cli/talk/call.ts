@@ -52,7 +52,7 @@ export class Answer {
   /** Whether its last event has arrived. */
   #isWhole = false;
 
-  /** `lastEvent`: the type of the event that ends a reply; undefined if it is no reply. */
+  /** `lastEvent`: the type of the event that ends a reply; undefined if it is not a reply. */
   constructor(lastEvent: string | undefined) {
     this.#lastEvent = lastEvent;
   }

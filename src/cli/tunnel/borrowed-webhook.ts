@@ -88,7 +88,7 @@ class WebhookLoan implements BorrowedWebhook {
       );
     } catch (error) {
       const isRefused = error instanceof PlatformError && error.kind === 'refused';
-      // Without an answer it may be set all the same.
+      // Without an answer it may have been set nevertheless.
       if (isAsked && !isRefused) await this.giveBack();
       else if (isAsked && this.#before === this.#old) this.#forget();
       if (interrupted.aborted) {
