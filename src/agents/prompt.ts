@@ -21,7 +21,7 @@ export function toChatMessages(prompt: string, history: readonly Message[]): Cha
   let said: AssistantMessage | undefined;
   for (const [index, message] of history.entries()) {
     if (said !== undefined && said.turnId !== message.turnId) {
-      if (isCutBehindCalls(said)) messages.push({ role: 'assistant', content: MARK });
+      if (isCutAfterCalls(said)) messages.push({ role: 'assistant', content: MARK });
       said = undefined;
     }
     if (message.role === 'user') addUser(messages, message.content);
@@ -42,7 +42,7 @@ function marked({ content, state }: AssistantMessage): string {
 }
 
 /** Whether a turn was interrupted after it had spoken and called tools. */
-function isCutBehindCalls({ state, content, toolCalls }: AssistantMessage): boolean {
+function isCutAfterCalls({ state, content, toolCalls }: AssistantMessage): boolean {
   return state === 'interrupted' && toolCalls !== undefined && content.trim() !== '';
 }
 

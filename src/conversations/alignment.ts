@@ -135,7 +135,7 @@ function pairsFromEnd(
   for (; i >= 0 && j >= 0; i--, j--) {
     const [their, our, newer] = [theirs[i], ours[j], theirs[i + 1]];
     if (their === undefined || our === undefined) return undefined;
-    if (i === 0 && pairs.length > 0 && isCutBehindWords(their, our, ours[0])) return pairs;
+    if (i === 0 && pairs.length > 0 && isCutAfterWords(their, our, ours[0])) return pairs;
     if (!isSame(their, our) || !repliesAgree(their, our)) return undefined;
     pairs.unshift([i, j]);
     if (newer === undefined || isSame(their, newer)) continue;
@@ -249,7 +249,7 @@ function beginsInside(
  * Whether the beginning of their list was cut off between the caller's words and the replies: these
  * are more like the replies of ours than what was said first.
  */
-function isCutBehindWords(
+function isCutAfterWords(
   their: Compared,
   our: Compared,
   first: Compared | undefined,

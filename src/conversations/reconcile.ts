@@ -268,12 +268,12 @@ class Changes implements Reconciled {
       this.#hear(theirs[0], newest);
       return [theirs.length, ours.length];
     }
-    const behindFirst = (list: readonly Exchange[]): number =>
+    const afterFirst = (list: readonly Exchange[]): number =>
       list[0] !== undefined && list[0].words === undefined ? 1 : 0;
     const [their, our] = [theirs[0], ours[0]];
     if (their?.words === undefined && our !== undefined && our.words === undefined)
       this.#hear(their ?? { words: undefined, replies: [] }, our);
-    return [behindFirst(theirs), behindFirst(ours)];
+    return [afterFirst(theirs), afterFirst(ours)];
   }
 
   /**

@@ -14,7 +14,7 @@ export function roundsOf(
   const rounds: Message[] = [];
   for (const [index, message] of messages.entries()) {
     if (message.role !== 'assistant' || message.toolCalls === undefined) continue;
-    const results = resultsBehind(messages, index).filter(isWanted);
+    const results = resultsAfter(messages, index).filter(isWanted);
     if (results.length === 0) continue;
     const ids = new Set(results.map(({ toolCallId }) => toolCallId));
     const toolCalls = message.toolCalls.filter(({ id }) => ids.has(id));
@@ -24,7 +24,7 @@ export function roundsOf(
 }
 
 /** The results that follow the message at this index. */
-function resultsBehind(messages: readonly Message[], index: number): readonly ToolMessage[] {
+function resultsAfter(messages: readonly Message[], index: number): readonly ToolMessage[] {
   const results: ToolMessage[] = [];
   for (const message of messages.slice(index + 1)) {
     if (message.role !== 'tool') break;

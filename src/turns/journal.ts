@@ -2,7 +2,7 @@ import type {
   ModelRequestFailure, ModelUsage, RequestEvent, ToolCallOutcome, ToolOutcome, ToolRun, TurnJournal,
 } from '../agents/agent.ts';
 import { checkHandOver } from '../agents/speakers.ts';
-import { StateError, TAKEN_ON } from '../agents/state/live-state.ts';
+import { STATE_IS_TAKEN, StateError } from '../agents/state/live-state.ts';
 import type { Awaitable } from '../base/awaitable.ts';
 import type { JsonObject } from '../base/json.ts';
 import type { Message, ToolCall } from '../conversations/message.ts';
@@ -78,7 +78,7 @@ export class Journal implements TurnJournal {
     const isKept = saved instanceof Promise
       ? await saved.finally(() => work.noteStore('state', fromMs))
       : saved;
-    if (!isKept) throw new StateError(TAKEN_ON);
+    if (!isKept) throw new StateError(STATE_IS_TAKEN);
     liveState.written(true, this.#turn.log, conversationId);
   }
 

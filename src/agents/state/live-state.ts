@@ -161,7 +161,7 @@ export class LiveState<S = unknown> {
    * has the conversation's state by now.
    */
   textNow(): string {
-    if (this.#isSuperseded) throw new StateError(TAKEN_ON);
+    if (this.#isSuperseded) throw new StateError(STATE_IS_TAKEN);
     return (this.#given = this.#text = this.#textOf(this.value));
   }
 
@@ -196,7 +196,7 @@ export class LiveState<S = unknown> {
 }
 
 /** Why a turn may not write the state any more. */
-export const TAKEN_ON = 'a newer turn has the state, here or in another process';
+export const STATE_IS_TAKEN = 'a newer turn has the state, here or in another process';
 
 function parse<S>(text: string): S {
   try {
