@@ -20,7 +20,7 @@ const { AlwaysOffSampler, NodeTracerProvider } = require('@opentelemetry/sdk-tra
 new NodeTracerProvider({ sampler: new AlwaysOffSampler() }).register();
 const log = createLogger({ level: 'silent', write: () => undefined });
 const tracer = new SpanTracer(loadOpenTelemetry(), log, () => undefined);
-const request = { headers: { host: 'localhost' }, interrupts: false, isBeside: false };
+const headers = { host: 'localhost' };
 const step = (): void => undefined;
 
 /** As the engine does, for a turn without a model. */
@@ -32,7 +32,7 @@ function takeTurn(number: number): void {
       wire: 'layercode',
       agent: 'echo',
     },
-    request,
+    headers,
   );
   follower?.note({ type: 'turnStarted', event: 'message' });
   follower?.run(step);

@@ -113,7 +113,7 @@ function replace(conversation: Conversation, theirs: TurnRecord, ours: TurnRecor
   const { messages, kept } = withCallsOf(theirs, ours) ?? {
     messages: messagesOf(ours), kept: ours.kept,
   };
-  const { state, runId, process, arrivedAt, filler, sent, isUnknown, isLeaving } = ours;
+  const { state, runId, process, arrivedAt, filler, sent, isUnknown, isLeaving, trace } = ours;
   const { told = theirs.runId === runId ? theirs.told : undefined } = ours;
   subtract(conversation, theirs);
   conversation.openTurns += Number(state === 'open') - Number(theirs.state === 'open');
@@ -125,6 +125,7 @@ function replace(conversation: Conversation, theirs: TurnRecord, ours: TurnRecor
   setMessages(theirs, messages, kept);
   if (filler !== undefined) theirs.filler = filler;
   if (sent !== undefined) theirs.sent = sent;
+  if (trace !== undefined) theirs.trace = trace;
   if (isUnknown !== undefined) theirs.isUnknown = isUnknown;
   if (isLeaving !== undefined) theirs.isLeaving = isLeaving;
   if (told !== undefined) theirs.told = told;

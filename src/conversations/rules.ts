@@ -3,6 +3,7 @@
 import type { Interruption, Transcript } from '../calls/call-event.ts';
 import type { SentEvent } from '../calls/reply-event.ts';
 import { trim, type ConversationBounds } from './bounds.ts';
+import { linksOf, type RunLinks, type TracePlace } from './run-links.ts';
 import { makeWhole, withinBounds } from './captured-calls.ts';
 import {
   add, addTurn, callerIn, findTurn, historyUpTo, indexOfDelivered, keepCaller, keepState,
@@ -60,6 +61,8 @@ export interface TurnOpening {
   readonly isOver?: (() => boolean) | undefined;
   /** Set if calls are recorded. */
   readonly figures?: TurnFigures | undefined;
+  /** Set if the run is traced. */
+  readonly trace?: TracePlace | undefined;
 }
 
 /**
@@ -76,7 +79,7 @@ export type IsCallRunning = (
 interface FoundByTurn extends Pick<
   OpenedTurn,
   'isResumed' | 'cut' | 'earlierCalls' | 'takenOver' | 'lostCalls' | 'hasGoneBack' | 'wasElsewhere'
-  | 'mayAct'
+  | 'links' | 'mayAct'
 > {
   /** All runs of open turns in other processes, `takenOver` among them. */
   readonly openElsewhere: readonly RunElsewhere[];
@@ -118,6 +121,8 @@ export class OpenedTurn {
    * has completed. It is answered, but its tools must not change anything.
    */
   readonly mayAct: boolean;
+  /** Undefined if it is not traced. */
+  readonly links: RunLinks | undefined;
   /** When the conversation was last erased. 0: never. */
   readonly erasedAt: number;
   readonly #conversation: Conversation;
@@ -138,6 +143,7 @@ export class OpenedTurn {
     this.hasGoneBack = found.hasGoneBack;
     this.wasElsewhere = found.wasElsewhere;
     this.mayAct = found.mayAct;
+    this.links = found.links;
     this.erasedAt = conversation.erasedAt ?? 0;
     this.#conversation = conversation;
     this.#record = record;
@@ -172,7 +178,11 @@ export class OpenedTurn {
 export type TurnOpeningResult =
   | OpenedTurn
   /** The same delivery has already completed: its reply can be sent again. */
-  | { readonly kind: 'completed before'; readonly sent: readonly SentEvent[] }
+  | {
+      readonly kind: 'completed before';
+      readonly sent: readonly SentEvent[];
+      readonly links?: RunLinks;
+    }
   /**
    * A newer turn runs, or was opened while this one waited for the store: say nothing. The caller's
    * words have their place in history.
@@ -235,13 +245,24 @@ export function openTurn(
   const { id: turnId, record: known } = turnOf(conversation, opening);
   if (known?.state === 'completed') {
     settleForGood(conversation, known); // the newer delivery gets all of it
-    return { kind: 'completed before', sent: sentEvents(known) };
+    const links = linksFor(conversation, opening, known);
+    return {
+      kind: 'completed before', sent: sentEvents(known), ...(links === undefined ? {} : { links }),
+    };
   }
   const newer = newerThan(conversation, opening);
   const comparison = comparisonFor(conversation, opening, known);
   const arrived = { turnId, known, newer, comparison };
   return refuse(conversation, opening, arrived, bounds)
     ?? openArrived(conversation, opening, arrived, bounds);
+}
+
+function linksFor(
+  conversation: Conversation, { trace, interruption }: TurnOpening, known: TurnRecord | undefined,
+): RunLinks | undefined {
+  return trace === undefined
+    ? undefined
+    : linksOf(conversation, known, interruption !== undefined);
 }
 
 /** How a delivery that has not completed finds its conversation. */
@@ -289,6 +310,7 @@ function openArrived(
   bounds: ConversationBounds,
 ): OpenedTurn {
   const { process, running = [], isCallRunning = () => false } = opening;
+  const links = linksFor(conversation, opening, known);
   const isResumed = conversation.turns.length > (known === undefined ? 0 : 1);
   const openElsewhere =
     process === undefined ? NO_RUNS : openRunsElsewhere(conversation, process);
@@ -317,6 +339,7 @@ function openArrived(
     lostCalls,
     hasGoneBack: place?.hasGoneBack === true,
     wasElsewhere,
+    links,
     mayAct: comparison === undefined || !isLateCopy(conversation, opening, record),
   });
 }
@@ -411,7 +434,8 @@ function turnOf(
   return { id, record };
 }
 
-type BegunRun = Pick<TurnOpening, 'runId' | 'text' | 'process' | 'figures' | 'waitedMs'>;
+type BegunRun =
+  Pick<TurnOpening, 'runId' | 'text' | 'process' | 'figures' | 'trace' | 'waitedMs'>;
 
 /**
  * Gives the record of a turn that is not open to this run. If the turn ran before, it keeps the
@@ -420,7 +444,7 @@ type BegunRun = Pick<TurnOpening, 'runId' | 'text' | 'process' | 'figures' | 'wa
 function begin(
   conversation: Conversation,
   record: TurnRecord,
-  { runId, text, process, figures, waitedMs }: BegunRun,
+  { runId, text, process, figures, trace, waitedMs }: BegunRun,
   isAgain: boolean,
 ): boolean {
   const { id: turnId } = record;
@@ -433,6 +457,7 @@ function begin(
     record.arrivedAt = Math.round(Date.now() - (waitedMs?.() ?? 0));
   }
   if (isAgain) forgetRun(record);
+  if (trace !== undefined) record.trace = trace;
   makeFollowersWhole(conversation, record);
   subtract(conversation, record);
   if (figures !== undefined) record.figures = figures;

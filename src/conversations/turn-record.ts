@@ -7,6 +7,7 @@ import {
   TURN_STATES, type AssistantMessage, type Message, type ToolCallId, type ToolMessage,
   type TurnState,
 } from './message.ts';
+import type { TracePlace } from './run-links.ts';
 import { roundsOf } from './tool-rounds.ts';
 import type { TurnFigures } from './turn-figures.ts';
 
@@ -49,6 +50,8 @@ export interface TurnRecord {
   process?: string;
   /** Only if calls are recorded. */
   figures?: TurnFigures;
+  /** Only if its run is traced. */
+  trace?: TracePlace;
   /**
    * Only where the platform sends the whole call with each request: the turn's place in the call,
    * counted from 1. A turn that replaces another one has the same number.
@@ -210,6 +213,7 @@ export function forgetRun(record: TurnRecord): void {
   if (record.isUnknown !== undefined) delete record.isUnknown;
   if (record.isLeaving !== undefined) delete record.isLeaving;
   if (record.told !== undefined) delete record.told;
+  if (record.trace !== undefined) delete record.trace;
 }
 
 /** Replaces all messages. The first `kept` of them come before the current run. */

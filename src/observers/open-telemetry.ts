@@ -21,6 +21,11 @@ export interface OtelSpan {
   isRecording(): boolean;
   setAttributes(attributes: OtelAttributes): unknown;
   addEvent(name: string, attributes?: OtelAttributes): unknown;
+  /** Since version 1.9 of the API. */
+  addLink?(link: {
+    readonly context: OtelSpanContext;
+    readonly attributes: OtelAttributes;
+  }): unknown;
   setStatus(status: { readonly code: number; readonly message?: string | undefined }): unknown;
   end(): void;
 }
@@ -30,10 +35,6 @@ export interface OtelSpanOptions {
   readonly attributes: OtelAttributes;
   /** Milliseconds since the epoch. Default: now. */
   readonly startTime?: number;
-  readonly links?: readonly {
-    readonly context: OtelSpanContext;
-    readonly attributes: OtelAttributes;
-  }[];
 }
 
 export interface OtelTracer {

@@ -1,26 +1,25 @@
+import type { IncomingHttpHeaders } from 'node:http';
+
 import { atMost } from '../base/time-limit.ts';
 import { version } from '../base/version.ts';
 import { withoutMessage } from '../base/without-message.ts';
 import type { Logger } from '../log.ts';
 import type { TracedTurn } from '../turns/work/turn-points.ts';
-import type { TracedRequest, Tracer, TurnFollower } from '../turns/work/turn-trace.ts';
+import type { Tracer, TurnFollower } from '../turns/work/turn-trace.ts';
 import type { CostOf } from '../turns/work/turn-work.ts';
 import { OpenSpan } from './open-span.ts';
 import {
-  SPAN_KINDS, type OpenTelemetry, type OtelContext, type OtelSpanContext, type OtelSpanOptions,
-  type OtelTracer,
+  SPAN_KINDS, type OpenTelemetry, type OtelContext, type OtelTracer,
 } from './open-telemetry.ts';
-import { RecentRuns, type RecentRun } from './recent-runs.ts';
 import { ATTRIBUTES as A, OPERATIONS } from './span-names.ts';
 import { TurnSpan } from './turn-span.ts';
-
-type Link = NonNullable<OtelSpanOptions['links']>[number];
 
 /** For the last spans of a process. */
 const FLUSH_MS = 2_000;
 
 /** A turn whose span nobody collects: only its context is passed on. */
 class UnsampledTurn implements TurnFollower {
+  readonly place = undefined;
   readonly #self: OpenSpan;
 
   constructor(self: OpenSpan) {
@@ -40,6 +39,8 @@ class UnsampledTurn implements TurnFollower {
   }
 
   note(): void {}
+
+  link(): void {}
 }
 
 /** Traces turns with the SDK that has registered itself. If that throws, it costs spans. */
@@ -48,7 +49,6 @@ export class SpanTracer implements Tracer {
   readonly #log: Logger;
   readonly #costOf: CostOf;
   readonly #tracer: OtelTracer;
-  readonly #recent = new RecentRuns();
   #hasFailed = false;
 
   constructor(api: OpenTelemetry, log: Logger, costOf: CostOf) {
@@ -58,8 +58,8 @@ export class SpanTracer implements Tracer {
     this.#tracer = api.trace.getTracer('layercode-microserver', version);
   }
 
-  start(turn: TracedTurn, request: TracedRequest): TurnFollower | undefined {
-    return this.#attempt(() => this.#start(turn, request));
+  start(turn: TracedTurn, headers: IncomingHttpHeaders): TurnFollower | undefined {
+    return this.#attempt(() => this.#start(turn, headers));
   }
 
   async flush(): Promise<void> {
@@ -69,7 +69,7 @@ export class SpanTracer implements Tracer {
     await atMost(FLUSH_MS, Promise.resolve(flushed).catch(() => undefined));
   }
 
-  #start(turn: TracedTurn, { headers, interrupts, isBeside }: TracedRequest): TurnFollower {
+  #start(turn: TracedTurn, headers: IncomingHttpHeaders): TurnFollower {
     const { conversationId, turnId, agent, wire } = turn;
     const self = new OpenSpan(
       this.#api, this.#tracer, this.#parent(headers), `${OPERATIONS.turn} ${agent}`,
@@ -82,36 +82,17 @@ export class SpanTracer implements Tracer {
           [A.turn]: turnId,
           [A.wire]: wire,
         },
-        links: isBeside ? [] : this.#linksOf(turn, interrupts),
       },
     );
     if (!self.span.isRecording()) return new UnsampledTurn(self);
-    const run: RecentRun = { turnId, span: self.span.spanContext(), outcome: undefined };
-    if (!isBeside) this.#recent.add(turn, run);
-    const attempt = (step: () => void): void => this.#attempt(step);
-    return new TurnSpan(turn, self, this.#costOf, attempt, (outcome) => (run.outcome = outcome));
+    return new TurnSpan(turn, self, this.#costOf, (step) => this.#attempt(step));
   }
 
   /** The request's span, otherwise the one that the webhook's headers name, otherwise none. */
-  #parent(headers: TracedRequest['headers']): OtelContext {
+  #parent(headers: IncomingHttpHeaders): OtelContext {
     const { context, propagation, trace } = this.#api;
     const active = context.active();
     return trace.getSpan(active) === undefined ? propagation.extract(active, headers) : active;
-  }
-
-  /**
-   * Links to the earlier run of the same turn, and to the reply that the caller has interrupted.
-   */
-  #linksOf(turn: TracedTurn, interrupts: boolean): Link[] {
-    const links: Link[] = [];
-    const link = (context: OtelSpanContext, how: 'interrupts' | 'repeats'): void =>
-      void links.push({ context, attributes: { [A.link]: how } });
-    const same = this.#recent.sameTurn(turn);
-    if (same !== undefined) link(same.span, 'repeats');
-    const before = this.#recent.turnBefore(turn);
-    const isCut = before?.outcome === undefined || before.outcome === 'interrupted';
-    if (before !== undefined && (isCut || interrupts)) link(before.span, 'interrupts');
-    return links;
   }
 
   /** What a step returns. Undefined if it throws. */

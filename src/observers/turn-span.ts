@@ -1,3 +1,4 @@
+import type { RunLinks, TracePlace } from '../conversations/run-links.ts';
 import { failureReasonOf } from '../turns/work/failure-reason.ts';
 import type {
   StoreWaited, ToolEnded, ToolStarted, TracedTurn, TurnEnded, TurnHappening,
@@ -12,27 +13,36 @@ import { ATTRIBUTES as A, EVENTS, OPERATIONS, STORE_SPAN } from './span-names.ts
 
 /** Follows a run of a turn with a span, and with one for each request to a model and tool call. */
 export class TurnSpan implements TurnFollower {
+  readonly place: TracePlace;
   readonly #turn: TracedTurn;
   readonly #self: OpenSpan;
   readonly #requests: RequestSpans;
   /** Those that run, by id. */
   readonly #tools = new Map<string, OpenSpan>();
   readonly #attempt: (step: () => void) => void;
-  readonly #ended: (outcome: TurnEnded['outcome']) => void;
 
-  /** `attempt` calls what may throw. `ended` is told of the end. */
+  /** `attempt` calls what may throw. */
   constructor(
     turn: TracedTurn,
     self: OpenSpan,
     costOf: CostOf,
     attempt: (step: () => void) => void,
-    ended: (outcome: TurnEnded['outcome']) => void,
   ) {
     this.#turn = turn;
     this.#self = self;
     this.#requests = new RequestSpans(self, turn.conversationId, costOf);
     this.#attempt = attempt;
-    this.#ended = ended;
+    const { traceId, spanId, traceFlags } = self.span.spanContext();
+    this.place = { traceId, spanId, traceFlags };
+  }
+
+  /** Does nothing if the SDK is too old to add links to a span that has begun. */
+  link({ repeats, interrupts }: RunLinks): void {
+    this.#attempt(() => {
+      const { span } = this.#self;
+      for (const [how, context] of Object.entries({ repeats, interrupts }))
+        if (context !== undefined) span.addLink?.({ context, attributes: { [A.link]: how } });
+    });
   }
 
   run<T>(step: () => T): T {
@@ -48,7 +58,6 @@ export class TurnSpan implements TurnFollower {
   }
 
   note(happening: TurnHappening): void {
-    if (happening.type === 'turnEnded') this.#ended(happening.outcome);
     const isIdle = this.#tools.size + this.#requests.count === 0;
     if (isIdle && !this.#self.span.isRecording()) return; // it is over
     this.#attempt(() => this.#note(happening));

@@ -105,6 +105,7 @@ function openingOf(turn: TurnRun, answers: Answers | undefined): TurnOpening {
     waitedMs: () => performance.now() - startedAtMs,
     isOver: () => turn.isOver,
     figures: recordsCalls ? figuresAtStart(event, startedAtMs) : undefined,
+    trace: turn.trace?.place,
   };
 }
 

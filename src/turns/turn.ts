@@ -449,6 +449,7 @@ export class Turn implements TurnRun, DeliveredTurn {
 
   #openingIs(opening: Opening): void {
     this.#opening = opening;
+    if ('links' in opening && opening.links !== undefined) this.trace?.link(opening.links);
     this.#happens(HAPPENING_OF[opening.kind]);
   }
 

@@ -12,6 +12,7 @@ import { SpanTracer } from '../../src/observers/span-tracer.ts';
 import type { TurnFollower } from '../../src/turns/work/turn-trace.ts';
 
 interface FakeSpan extends OtelSpan {
+  readonly links: unknown[];
   readonly name: string;
   readonly options: OtelSpanOptions;
   readonly calls: string[];
@@ -24,13 +25,16 @@ interface FakeSdk {
 
 interface Behaviour {
   readonly isSampled?: boolean;
+  readonly hasNoLinks?: boolean;
   /** Of a span. */
   readonly failing?: 'startSpan' | 'addEvent' | 'end';
   readonly flush?: () => Promise<void>;
 }
 
 /** The least SDK that there can be. */
-function fakeSdk({ isSampled = true, failing, flush }: Behaviour = {}): FakeSdk {
+function fakeSdk(
+  { isSampled = true, hasNoLinks = false, failing, flush }: Behaviour = {},
+): FakeSdk {
   const spans: FakeSpan[] = [];
   const root: OtelContext = {};
   let active = root;
@@ -42,7 +46,10 @@ function fakeSdk({ isSampled = true, failing, flush }: Behaviour = {}): FakeSdk 
       calls.push(call);
     };
     const id = String(spans.length);
+    const links: unknown[] = [];
     const span: FakeSpan = {
+      links,
+      ...(hasNoLinks ? {} : { addLink: (link: unknown) => links.push(link) }),
       name,
       options,
       calls,
@@ -87,7 +94,7 @@ function fakeSdk({ isSampled = true, failing, flush }: Behaviour = {}): FakeSdk 
 interface Followed extends FakeSdk {
   readonly tracer: SpanTracer;
   readonly logLines: string[];
-  start(turnId: string, more?: { interrupts?: boolean; isBeside?: boolean }): TurnFollower;
+  start(turnId: string): TurnFollower;
 }
 
 function following(behaviour?: Behaviour): Followed {
@@ -99,20 +106,13 @@ function following(behaviour?: Behaviour): Followed {
     ...sdk,
     tracer,
     logLines,
-    start(turnId, { interrupts = false, isBeside = false } = {}) {
+    start(turnId) {
       const turn = { conversationId: 'c-1', turnId, wire: 'layercode', agent: 'waiter' };
-      const follower = tracer.start(turn, { headers: {}, interrupts, isBeside });
+      const follower = tracer.start(turn, {});
       assert.ok(follower);
       return follower;
     },
   };
-}
-
-/** The turns that a span has links to, and how. */
-function linksOf({ options }: FakeSpan | undefined = { options: { kind: 0 } } as FakeSpan) {
-  return (options.links ?? []).map(({ context, attributes }) => [
-    context.spanId, attributes['layercode.link'],
-  ]);
 }
 
 const COMPLETED = { type: 'turnEnded', outcome: 'completed' } as const;
@@ -120,52 +120,28 @@ const INTERRUPTED = { type: 'turnEnded', outcome: 'interrupted' } as const;
 const CALL = { tool: 'look', toolCallId: 'call-1' } as const;
 
 describe('the span of a turn', () => {
-  it('has no links where nothing was interrupted', () => {
+  it('says where it is found, and has links to the runs that the store knows', () => {
     const { spans, start } = following();
-    start('t-1').note(COMPLETED);
-    start('t-2');
-    assert.deepEqual(spans.map(linksOf), [[], []]);
+    const place = start('t-1').place;
+    assert.deepEqual(place, { traceId: 'trace', spanId: '0', traceFlags: 0 });
+    start('t-2').link({ interrupts: place });
+    assert.deepEqual(spans[1]?.links, [
+      { context: place, attributes: { 'layercode.link': 'interrupts' } },
+    ]);
   });
 
-  it('has a link to a turn that still ran', () => {
-    const { spans, start } = following();
-    start('t-1');
-    start('t-2');
-    assert.deepEqual(linksOf(spans[1]), [['0', 'interrupts']]);
-  });
-
-  it('has a link to a turn that was interrupted before it came', () => {
-    const { spans, start } = following();
-    start('t-1').note(INTERRUPTED);
-    start('t-2');
-    assert.deepEqual(linksOf(spans[1]), [['0', 'interrupts']]);
-  });
-
-  it('has a link to a turn that was complete, if the platform says that it was cut', () => {
-    const { spans, start } = following();
-    start('t-1').note(COMPLETED);
-    start('t-2', { interrupts: true });
-    assert.deepEqual(linksOf(spans[1]), [['0', 'interrupts']]);
-  });
-
-  it('has a link to the run before, and not as if it interrupted itself', () => {
-    const { spans, start } = following();
-    start('t-1').note(INTERRUPTED);
-    start('t-1');
-    assert.deepEqual(linksOf(spans[1]), [['0', 'repeats']]);
-  });
-
-  it('has none if it runs beside its conversation, and none leads to it', () => {
-    const { spans, start } = following();
-    start('t-1');
-    start('t-2', { isBeside: true });
-    start('t-3');
-    assert.deepEqual(spans.map(linksOf), [[], [], [['0', 'interrupts']]]);
+  it('costs nothing but its links if the SDK cannot add them later', () => {
+    const { logLines, start } = following({ hasNoLinks: true });
+    const turn = start('t-1');
+    turn.link({ repeats: turn.place });
+    assert.deepEqual(logLines, []);
   });
 
   it('gets nothing and no children if it is not sampled, but is still passed on', () => {
     const { api, spans, start } = following({ isSampled: false });
     const turn = start('t-1');
+    assert.equal(turn.place, undefined);
+    turn.link({ repeats: { traceId: 'trace', spanId: '9', traceFlags: 1 } });
     turn.note({ type: 'firstWord', afterMs: 1 });
     turn.note({ type: 'toolStarted', ...CALL });
     const within = turn.run(() =>
@@ -173,7 +149,7 @@ describe('the span of a turn', () => {
     turn.note({ type: 'toolEnded', ...CALL, outcome: 'completed', durationMs: 1 });
     turn.note(COMPLETED);
     assert.equal(spans.length, 1);
-    assert.deepEqual(spans[0]?.calls, []);
+    assert.deepEqual([spans[0]?.calls, spans[0]?.links], [[], []]);
     assert.equal((within as { readonly span?: unknown }).span, spans[0]);
   });
 
@@ -191,8 +167,7 @@ describe('an SDK that throws', () => {
   it('costs the span of a turn that begins', () => {
     const { tracer, logLines } = following({ failing: 'startSpan' });
     const turn = { conversationId: 'c-1', turnId: 't-1', wire: 'layercode', agent: 'waiter' };
-    const request = { headers: {}, interrupts: false, isBeside: false };
-    assert.equal(tracer.start(turn, request), undefined);
+    assert.equal(tracer.start(turn, {}), undefined);
     assert.match(logLines.join(''), /"level":"warn".*"msg":"tracing failed"/);
   });
 

@@ -437,6 +437,34 @@ describe('a server with workers', { ...LIMIT, skip: isMissing('redis-server') },
     assert.equal(turn.traceId, TRACE_ID);
     assert.deepEqual(ancestors(fetched), ['GET', 'execute_tool look_up', 'invoke_agent waiter']);
   });
+
+  it('links a turn to one that it interrupts elsewhere, and to its own run there', async (t) => {
+    const redis = await RedisServer.start('redis-server');
+    t.after(() => redis.remove());
+    const store = { CONVERSATION_STORE: redis.url, STORE_TIMEOUT_MS: '5000' };
+    const [here, there] = [
+      await serve('./tracing.mjs', store), await serve('./tracing.mjs', store),
+    ];
+    answersAtOnce = false;
+    const first = here.client.post(message('t-1'), PARENT);
+    const { answer } = await asked.next();
+    await (await there.client.post(message('t-2'))).text();
+    await (await first).text().catch(() => undefined); // its stream ended
+    answer();
+    await (await here.client.post(message('t-2'))).text();
+    const ofTurn = (turnId: string) => ({ attributes }: ReceivedSpan) =>
+      attributes['layercode.turn.id'] === turnId;
+    const cut = await receiver.span('invoke_agent waiter', ofTurn('t-1'));
+    const [next, again] = await receiver.received(2, (span) =>
+      span.name === 'invoke_agent waiter' && ofTurn('t-2')(span));
+    assert.deepEqual(next?.links, [
+      { traceId: TRACE_ID, spanId: cut.spanId, attributes: { 'layercode.link': 'interrupts' } },
+    ]);
+    assert.deepEqual(again?.links, [
+      { traceId: next.traceId, spanId: next.spanId, attributes: { 'layercode.link': 'repeats' } },
+    ]);
+    assert.equal(again.attributes['layercode.outcome'], 'replayed');
+  });
 });
 
 /** Collectors that take no spans: where they listen. */

@@ -2,7 +2,8 @@ import type { IncomingHttpHeaders } from 'node:http';
 
 import type { ModelRequestFailure, ModelUsage } from '../../agents/agent.ts';
 import type { Speakers } from '../../agents/speakers.ts';
-import { isBeside, textOf, type TurnEvent } from '../../calls/call-event.ts';
+import { textOf, type TurnEvent } from '../../calls/call-event.ts';
+import type { RunLinks, TracePlace } from '../../conversations/run-links.ts';
 import {
   TURN_CHANNEL, type TracedTurn, type TurnEnded, type TurnHappening,
 } from './turn-points.ts';
@@ -11,22 +12,17 @@ import type { WorkEvent, WorkTrace } from './turn-work.ts';
 /** Follows turns, for instance with the spans of a trace. */
 export interface Tracer {
   /** Called in the async context of the turn's request. Undefined for a turn that is not traced. */
-  start(turn: TracedTurn, request: TracedRequest): TurnFollower | undefined;
+  start(turn: TracedTurn, headers: IncomingHttpHeaders): TurnFollower | undefined;
   /** Exports what it has collected. Resolves after 2 s at the latest, and never rejects. */
   flush(): Promise<void>;
 }
 
-/** What a turn's request says about its place among others. */
-export interface TracedRequest {
-  readonly headers: IncomingHttpHeaders;
-  /** Whether the platform says that the caller has interrupted the reply before. */
-  readonly interrupts: boolean;
-  /** Whether the turn runs beside its conversation. See `isBeside`. */
-  readonly isBeside: boolean;
-}
-
 /** Follows one run of a turn. Must not throw, except for what a step throws. */
 export interface TurnFollower {
+  /** Where later runs find it. Undefined if nobody collects it. */
+  readonly place: TracePlace | undefined;
+  /** Runs of any process that it belongs to. */
+  link(links: RunLinks): void;
   /** Runs a step of the turn. What the step sets off belongs to the turn. */
   run<T>(step: () => T): T;
   /** Runs a step of the request to a model that has this number. */
@@ -87,11 +83,18 @@ export class TurnTrace implements WorkTrace {
       wire: event.wire,
       agent: host.speakers.ownName ?? host.speakers.own.name,
     };
-    const interrupts = event.type === 'message' && event.interruption !== undefined;
-    this.#follower = tracer?.start(this.#shown, {
-      headers: delivery.headers, interrupts, isBeside: isBeside(event),
-    });
+    this.#follower = tracer?.start(this.#shown, delivery.headers);
     this.note({ type: 'turnStarted', event: event.type, text: this.#words(textOf(event)) });
+  }
+
+  /** What is stored of the run, so that others can link to it. */
+  get place(): TracePlace | undefined {
+    return this.#follower?.place;
+  }
+
+  /** The store has said which runs came before it. */
+  link(links: RunLinks): void {
+    this.#follower?.link(links);
   }
 
   /** Runs a step of the turn. */

@@ -1,0 +1,91 @@
+import assert from 'node:assert/strict';
+import { describe, it } from 'node:test';
+
+import { emptyConversation, type Conversation } from '../../src/conversations/conversation.ts';
+import { openTurn, settleTurn, type TurnOpening } from '../../src/conversations/rules.ts';
+import type { RunLinks, TracePlace } from '../../src/conversations/run-links.ts';
+
+const BOUNDS = { maxMessages: 200, maxTextLength: 100_000 };
+
+function placeOf(n: number): TracePlace {
+  const id = String(n).padStart(32, '0');
+  return { traceId: id, spanId: id.slice(16), traceFlags: 1 };
+}
+
+/** Opens a turn as the nth run, and returns its links. */
+function open(
+  conversation: Conversation, turnId: string, n: number, more: Partial<TurnOpening> = {},
+): RunLinks | undefined {
+  const opening = { turnId, runId: n, text: 'Hi', trace: placeOf(n), ...more };
+  const opened = openTurn(conversation, opening, BOUNDS);
+  assert.ok('links' in opened, opened.kind);
+  return opened.links;
+}
+
+function settle(
+  conversation: Conversation, turnId: string, runId: number,
+  state: 'completed' | 'interrupted' | 'failed' = 'completed',
+): void {
+  const messages = [{ role: 'assistant', content: 'Hello', turnId, state }] as const;
+  settleTurn(conversation, { turnId, runId, state, messages }, BOUNDS);
+}
+
+describe('the links of a run', () => {
+  for (const state of ['completed', 'failed'] as const)
+    it(`are none if the turn before has ${state}`, () => {
+      const conversation = emptyConversation('c');
+      assert.deepEqual(open(conversation, 't-1', 1), {});
+      settle(conversation, 't-1', 1, state);
+      assert.deepEqual(open(conversation, 't-2', 2), {});
+    });
+
+  it('lead to a turn that still runs, perhaps in another process', () => {
+    const conversation = emptyConversation('c');
+    open(conversation, 't-1', 1);
+    assert.deepEqual(open(conversation, 't-2', 2), { interrupts: placeOf(1) });
+  });
+
+  it('lead to a turn that was interrupted before it came', () => {
+    const conversation = emptyConversation('c');
+    open(conversation, 't-1', 1);
+    settle(conversation, 't-1', 1, 'interrupted');
+    assert.deepEqual(open(conversation, 't-2', 2), { interrupts: placeOf(1) });
+  });
+
+  it('lead to a complete turn if the platform says that the caller spoke over it', () => {
+    const conversation = emptyConversation('c');
+    open(conversation, 't-1', 1);
+    settle(conversation, 't-1', 1);
+    const interruption = { turnId: 't-1', textHeard: 'Hel' };
+    assert.deepEqual(open(conversation, 't-2', 2, { interruption }), { interrupts: placeOf(1) });
+  });
+
+  it('lead to the run before, whether it has completed or not', () => {
+    const conversation = emptyConversation('c');
+    open(conversation, 't-1', 1);
+    settle(conversation, 't-1', 1, 'interrupted');
+    assert.deepEqual(open(conversation, 't-1', 2), { repeats: placeOf(1) });
+    settle(conversation, 't-1', 2);
+    assert.deepEqual(open(conversation, 't-1', 3), { repeats: placeOf(2) });
+  });
+
+  it('lead to no run that nobody has traced, nor to what is no place in a trace', () => {
+    const conversation = emptyConversation('c');
+    open(conversation, 't-1', 1, { trace: undefined });
+    assert.deepEqual(open(conversation, 't-2', 2), { interrupts: undefined });
+    const place = placeOf(1);
+    for (const trace of [{}, 'x', { ...place, traceId: 'x' }, { ...place, traceFlags: '' }]) {
+      const before = conversation.turns.at(-1);
+      Reflect.set(before ?? {}, 'trace', trace);
+      const n = conversation.turns.length + 1;
+      assert.deepEqual(open(conversation, `t-${n}`, n), { interrupts: undefined });
+    }
+  });
+
+  it('are neither looked for nor stored where a run is not traced', () => {
+    const conversation = emptyConversation('c');
+    open(conversation, 't-1', 1);
+    assert.equal(open(conversation, 't-1', 2, { trace: undefined }), undefined);
+    assert.doesNotMatch(JSON.stringify(conversation), /trace/);
+  });
+});
