@@ -3,7 +3,9 @@ import {
 } from './conversation.ts';
 import { hearTold } from './reconcile.ts';
 import { withCallsOf, withResultsOf, type MergedMessages } from './tool-call-merge.ts';
-import { forgetRun, isLaterRun, messagesOf, setMessages, type TurnRecord } from './turn-record.ts';
+import {
+  forgetRun, isLaterRun, messagesOf, ownMessages, setMessages, type TurnRecord,
+} from './turn-record.ts';
 
 /**
  * Merges turns this process remembers into a conversation that others may have changed since.
@@ -13,7 +15,7 @@ import { forgetRun, isLaterRun, messagesOf, setMessages, type TurnRecord } from 
  * - If both know the same run, this process has the newer copy, unless what was heard has been
  *   decided by now.
  * - If they know different runs, a completed one wins, otherwise the later one of one process. Of
- *   two processes the stored one stays.
+ *   two processes the stored one stays, unless it is over and ours goes on and arrived later.
  * - A tool call never loses its true result, and never gets another call's: a call belongs to a
  *   run.
  */
@@ -53,6 +55,7 @@ export function mergeAltered(
     const isOver = ours.state !== 'open' && !open.includes(ours);
     const isTold = theirs.state !== 'open' && theirs.runId === ours.runId; // by their run itself
     if (isOver && !isTold && isNewer(ours, theirs)) replace(conversation, theirs, ours);
+    else if (hasGoneOn(theirs, ours)) replace(conversation, theirs, ours);
     else keep(conversation, theirs, withResultsOf(ours, theirs));
   }
 }
@@ -101,12 +104,22 @@ function isNewer(ours: TurnRecord, theirs: TurnRecord): boolean {
   if (ours.runId !== theirs.runId) {
     const isCompleted = ours.state === 'completed';
     if (isCompleted !== (theirs.state === 'completed')) return isCompleted;
-    const isOfOneProcess = ours.process !== undefined && ours.process === theirs.process;
-    return !isCompleted && isOfOneProcess && isLaterRun(ours.runId, theirs.runId);
+    if (isCompleted) return false;
+    if (ours.process !== undefined && ours.process === theirs.process)
+      return isLaterRun(ours.runId, theirs.runId);
+    const { arrivedAt = 0 } = theirs; // without one it has never run
+    return ours.state === 'open' && theirs.state !== 'open' && (ours.arrivedAt ?? 0) > arrivedAt;
   }
   if (ours.isUnknown === true) return false;
   const isOpen = theirs.isUnknown === true || (theirs.isLeaving === true && !ours.isLeaving);
   return theirs.state === 'open' || (isOpen && ours.state !== 'open');
+}
+
+/** Whether the second copy of a turn knows more of the same run. */
+function hasGoneOn(theirs: TurnRecord, ours: TurnRecord): boolean {
+  const isSameRun = ours.runId === theirs.runId;
+  const areOpen = ours.state === 'open' && theirs.state === 'open';
+  return isSameRun && areOpen && ownMessages(ours).length > ownMessages(theirs).length;
 }
 
 function replace(conversation: Conversation, theirs: TurnRecord, ours: TurnRecord): void {

@@ -26,8 +26,8 @@ const TRUTH = {
 
 /**
  * The messages of `record`, with what `other`, a copy of the same turn, knows about tool calls:
- * truer results of calls that both have, and in front the calls that `record` lacks, unless they
- * were interrupted. Undefined if there is nothing to take over.
+ * truer results of calls that both have, and in front, but behind those of earlier runs, the calls
+ * that `record` lacks, unless they were interrupted. Undefined if there is nothing to take over.
  *
  * Calls are the same if run and id are, because models repeat ids in other runs.
  */
@@ -62,13 +62,20 @@ function withCalls(
   );
   if (truer.size === 0 && missing.length === 0) return undefined;
   const messages = own.map((message) => truer.get(message) ?? message);
-  const lacking = new Set(missing.map(({ result }) => result));
-  const rounds = roundsOf(messagesOf(other), (result) => lacking.has(result), {
-    state: 'interrupted',
-  });
-  if (rounds.length === 0) return { messages, kept: record.kept };
+  const roundsWith = (
+    calls: readonly Call[], content: { readonly content?: string },
+  ): Message[] => {
+    const results = new Set(calls.map(({ result }) => result));
+    const isWanted = (result: ToolMessage): boolean => results.has(result);
+    return roundsOf(messagesOf(other), isWanted, { ...content, state: 'interrupted' });
+  };
+  // What the current run has said, it may still say itself.
+  const isCurrent = ({ runId }: Call): boolean => runId === record.runId;
+  const rounds = roundsWith(missing.filter((call) => !isCurrent(call)), {});
+  const current = roundsWith(missing.filter(isCurrent), { content: '' });
+  if (rounds.length + current.length === 0) return { messages, kept: record.kept };
   const leading = record.kept ?? own.filter(({ role }) => role === 'user').length;
-  messages.splice(leading, 0, ...rounds);
+  messages.splice(leading, 0, ...rounds, ...current);
   return { messages, kept: leading + rounds.length };
 }
 

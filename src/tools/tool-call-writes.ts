@@ -114,7 +114,7 @@ async function storeClaims(
     log.error(message, { conversationId, turnId, error });
     for (const { key, running } of claiming) {
       running.isClaimer = false;
-      host.calls.noteUnconfirmed(key);
+      host.calls.noteUnconfirmed(key, running);
     }
     void withdrawLater(turn, host, claiming);
     await (hasOthers ? storeProgress(turn, host) : rememberProgress(turn, host));
@@ -201,12 +201,12 @@ async function withdrawLater(
 ): Promise<void> {
   for (const ms of WITHDRAWAL_DELAYS_MS) {
     await new Promise((resolve) => setTimeout(resolve, ms).unref());
-    const waiting = claiming.filter(({ key }) => calls.isUnconfirmed(key));
+    const waiting = claiming.filter(({ key, running }) => calls.isUnconfirmed(key, running));
     if (waiting.length === 0) return;
     const claims = waiting.map(({ key, spoken }) => ({ key, runId, toolCallId: spoken.call.id }));
     try {
       await conversations.withdrawClaims(conversationId, claims);
-      for (const { key } of waiting) calls.forgetUnconfirmed(key);
+      for (const { key, running } of waiting) calls.forgetUnconfirmed(key, running);
       return;
     } catch (error) {
       log.debug('claims of tool calls could not be taken back yet', { conversationId, error });

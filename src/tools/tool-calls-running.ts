@@ -58,8 +58,11 @@ export class RunningToolCall {
  */
 export class RunningToolCalls {
   readonly #calls = new Map<string, readonly RunningToolCall[]>();
-  /** Claims that the store has not confirmed, under which nothing began: see `isUnconfirmed`. */
-  readonly #unconfirmed = new Set<string>();
+  /**
+   * Calls whose claims the store has not confirmed, under which nothing began, by key. Each claim
+   * is taken back by itself: the store has at most the last one.
+   */
+  readonly #unconfirmed = new Map<string, Set<RunningToolCall>>();
   /** Called when the result of a call is stored. */
   readonly #listeners = new Map<string, Set<() => void>>();
 
@@ -103,22 +106,25 @@ export class RunningToolCalls {
     this.#listeners.set(key, listeners.add(listener));
   }
 
+  /** A claim may be in the store, though the store has not said so. Nothing has begun under it. */
+  noteUnconfirmed(key: string, call: RunningToolCall): void {
+    this.#unconfirmed.set(key, (this.#unconfirmed.get(key) ?? new Set()).add(call));
+  }
+
   /**
-   * A claim may be in the store, although the store has not confirmed it. Nothing has begun under
-   * it.
+   * Whether this process may start a call though a claim of its own, of that call or any, is still
+   * in the store.
    */
-  noteUnconfirmed(key: string): void {
-    this.#unconfirmed.add(key);
+  isUnconfirmed(key: string, call?: RunningToolCall): boolean {
+    const calls = this.#unconfirmed.get(key);
+    return call === undefined ? calls !== undefined : calls?.has(call) === true;
   }
 
-  /** Whether this process may start the call of a claim that is still in the store. */
-  isUnconfirmed(key: string): boolean {
-    return this.#unconfirmed.has(key);
-  }
-
-  /** The claim is confirmed, or no longer in the store. */
-  forgetUnconfirmed(key: string): void {
-    this.#unconfirmed.delete(key);
+  /** The claim of that call is in the store no more, or one with its key is confirmed. */
+  forgetUnconfirmed(key: string, call?: RunningToolCall): void {
+    const calls = this.#unconfirmed.get(key);
+    if (call !== undefined) calls?.delete(call);
+    if (call === undefined || calls?.size === 0) this.#unconfirmed.delete(key);
   }
 
   abortAll(reason: Error): void {

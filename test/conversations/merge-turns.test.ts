@@ -8,7 +8,7 @@ import {
   tally,
   type Conversation,
 } from '../../src/conversations/conversation.ts';
-import { mergeTurns, placeOf, turnsLostBy } from '../../src/conversations/merge-turns.ts';
+import { mergeAltered, mergeTurns, placeOf, turnsLostBy } from '../../src/conversations/merge-turns.ts';
 import type { Message, ToolCallState } from '../../src/conversations/message.ts';
 import type { TurnRecord } from '../../src/conversations/turn-record.ts';
 
@@ -64,6 +64,13 @@ const CASES: readonly (readonly [string, TurnRecord, TurnRecord, TurnRecord])[] 
     { ...open, runId: 2, process: 'p' }],
   ['of two unfinished runs of two processes the one that is there stays',
     { ...open, process: 'p' }, { ...cut, runId: 2, process: 'q' }, { ...open, process: 'p' }],
+  // Seed 511498 of the fleet: the words had ended elsewhere before a slow store took them.
+  ['a run that goes on wins over one of another process that ended before it',
+    { ...closed, runId: 2, process: 'p' }, { ...open, process: 'q', arrivedAt: 1 },
+    { ...open, process: 'q', arrivedAt: 1 }],
+  ['a run that goes on is no news of a later one of another process',
+    { ...cut, runId: 2, process: 'p', arrivedAt: 2 }, { ...open, process: 'q', arrivedAt: 1 },
+    { ...cut, runId: 2, process: 'p', arrivedAt: 2 }],
   ['a completed run brings its process', { ...cut, process: 'p', arrivedAt: 1 },
     { ...settled, runId: 2, process: 'q', arrivedAt: 2 },
     { ...settled, runId: 2, process: 'q', arrivedAt: 2 }],
@@ -198,6 +205,29 @@ describe('a merge of remembered turns', () => {
     const conversation = holding({ ...there, messages: withCall('running', 'wait') });
     mergeTurns(conversation, [{ ...there, messages: withCall('completed', '42') }]);
     assert.deepEqual(conversation, holding({ ...there, messages: withCall('completed', '42') }));
+  });
+
+  // Seed 520181 of the fleet: what the run says itself stood twice.
+  it('puts a lost call of the run that owns the turn where that run replaces it', () => {
+    const there = record('t', { ...closed, words: 'a', reply: null });
+    const conversation = holding(there);
+    const known = { ...there, state: 'open', words: null, reply: null } as const;
+    const said = withCall('completed', '42').map((message) =>
+      message.role === 'assistant' ? { ...message, content: 'One moment.' } : message);
+    mergeAltered(conversation, [{ ...known, messages: said }], []);
+    const [merged] = conversation.turns;
+    assert.deepEqual(merged?.messages, withCall('completed', '42'));
+    assert.equal(merged?.kept, 1);
+  });
+
+  it('takes of an open turn what the same run has said since', () => {
+    const said = withCall('running', 'wait');
+    const more = { ...open, words: null, reply: null, messages: said };
+    const conversation = holding(open);
+    mergeAltered(conversation, structuredClone([more]), [more]);
+    assert.deepEqual(conversation.turns[0]?.messages, said);
+    mergeAltered(conversation, structuredClone([open]), [open]); // an older copy
+    assert.deepEqual(conversation.turns[0]?.messages, said);
   });
 
   it('leaves a result to a turn that is replaced', () => {

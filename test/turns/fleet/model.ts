@@ -60,11 +60,20 @@ export class FleetModel {
         yield `act ${act.n} has the key of act ${other.n}, which is another call`;
       else if (!isOnce(act) && (other.agent !== act.agent || other.turnId !== act.turnId))
         yield `act ${act.n} has the key of act ${other.n}, of another agent or turn`;
-      else if (isOnce(act) ? !mayActAgain(other) : !this.#mayRepeat(other))
+      else if (isOnce(act) ? !this.#mayActAgain(other) : !this.#mayRepeat(other))
         yield `act ${act.n} repeats act ${other.n}: ${act.tool} ${act.args}`;
     }
     if (isOnce(act) && !act.process.isDead && !/"state":"running"/.test(claim ?? ''))
       yield `act ${act.n} began, and the store has no claim of it: ${claim}`;
+  }
+
+  /**
+   * Whether a call that acts once may act again after this one. Processes whose messages are lost
+   * do not hear what only one of them remembers.
+   */
+  #mayActAgain({ ended, isLost, isCleared, process }: Act): boolean {
+    if (ended === 'did nothing' || (isCleared && ended === 'returned')) return true;
+    return isLost && (process.isDead || !this.#without('post'));
   }
 
   /** Whether an ordinary call may run again in a later run of its turn. */
@@ -332,13 +341,6 @@ export class FleetModel {
     const n = returned ?? threw;
     return n === undefined ? undefined : this.#ledger.acts.find((act) => act.n === Number(n));
   }
-}
-
-/** Whether a call that acts once may act again after this one. */
-function mayActAgain({ ended, isLost, isCleared, process }: Act): boolean {
-  return (
-    ended === 'did nothing' || (isLost && process.isDead) || (isCleared && ended === 'returned')
-  );
 }
 
 /** Whether the run's process got the turn again after the newest run had begun elsewhere. */
