@@ -11,8 +11,8 @@ export interface Channel {
   /** The address at which other processes reach this one. */
   readonly address: string;
   /**
-   * Sends a text to the process at that address, or to `EVERYONE`, perhaps with this process. Never
-   * throws: a message that fails is lost.
+   * Sends a text to the process at that address, or to `EVERYONE`, which may include this process.
+   * Never throws: a message that fails is lost.
    */
   send(address: string, message: string): void;
   /** Sets the only listener, which is called with each incoming message. It must not throw. */

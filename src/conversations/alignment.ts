@@ -166,7 +166,7 @@ function areMoreLikeNewer(theirs: readonly Compared[], ours: readonly Compared[]
     const [their, newer, our] = [theirs.at(-back), ours.at(-back), ours.at(-back - 1)];
     if (their === undefined || newer === undefined || our === undefined) break;
     if (!isSame(their, newer) || !isSame(their, our)) break;
-    // What we do not know was said after our newest request, which told all before.
+    // A reply we do not know came after our newest request, which listed all earlier ones.
     if (back === 1 && their.says && !newer.says && !our.says) return true;
     gain += REPLIES_COUNT[similarity(their, newer)] - REPLIES_COUNT[similarity(their, our)];
   }

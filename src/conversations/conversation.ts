@@ -143,7 +143,7 @@ export function findTurn({ turns, turnHashes }: Conversation, id: string): TurnR
 }
 
 /**
- * The index of the first turn that was delivered under that id and begun by these words. -1 if
+ * The index of the first turn that was delivered under that id and began with that text. -1 if
  * there is none.
  */
 export function indexOfDelivered(

@@ -40,9 +40,9 @@ export function mergeTurns(conversation: Conversation, remembered: readonly Turn
 }
 
 /**
- * The same for open turns, and for those that were altered by a change which the store did not
- * take. Two things are true even so: what tools returned, and how the run of a turn ended. But a
- * turn that was still `open` before may have been ended by that change itself.
+ * The same for open turns, and for those altered by a change that the store did not take. Two
+ * things hold anyway: what tools returned, and how the run of a turn ended. But a turn that was
+ * `open` before may have been ended by that very change.
  */
 export function mergeAltered(
   conversation: Conversation,

@@ -87,7 +87,7 @@ function callsOf(record: TurnRecord): Call[] {
   );
 }
 
-/** Whether one of them waited for the other. A later run keeps only one. */
+/** Whether one of the calls waited for the other. A later run keeps only one of their results. */
 function isSameResult({ result: a }: Call, { result: b }: Call): boolean {
   const isSameKey = a.key !== undefined && a.key === b.key;
   return isSameKey && a.state === 'completed' && b.state === a.state && a.content === b.content;

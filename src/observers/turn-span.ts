@@ -120,7 +120,7 @@ export class TurnSpan implements TurnFollower {
     span.end();
   }
 
-  /** It is over: whether there is a wait is only known when the store has not answered at once. */
+  /** The span is added once the wait is over, as most steps do not wait at all. */
   #waited({ step, durationMs }: StoreWaited): void {
     this.#self.child(`${STORE_SPAN} ${step}`, {
       kind: SPAN_KINDS.internal,

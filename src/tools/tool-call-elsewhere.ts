@@ -40,8 +40,8 @@ export interface OtherToolCalls {
     tries?: number,
   ): Promise<Answers>;
   /**
-   * Asks all processes, and these for certain, which of the calls they run or have claimed. Each
-   * first puts back what the store has lost of the conversation.
+   * Asks all processes which of the calls they run or have claimed. Those in `known` are asked by
+   * name, too. Each first puts back what the store has lost of the conversation.
    */
   askAll(
     conversationId: string,

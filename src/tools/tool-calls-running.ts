@@ -20,7 +20,7 @@ export interface ToolCallResult {
 export class RunningToolCall {
   /** Never rejects. */
   readonly outcome: Promise<ToolCallResult>;
-  /** Whether it is claiming its key, or has: it does not wait for another call. */
+  /** Whether it has claimed its key or is about to, so that it does not wait for another call. */
   isClaimer = false;
   readonly #controller = new AbortController();
   #settle!: (outcome: ToolCallResult) => void;
@@ -69,7 +69,7 @@ export class RunningToolCalls {
   /** Whether the call must not count as lost. */
   readonly isRunning = (key: string): boolean => this.#calls.has(key) || this.#unconfirmed.has(key);
 
-  /** Whether a call with that key acts, or is about to, and waits for no other one. */
+  /** Whether a call with that key acts or is about to, rather than wait for another one. */
   readonly isClaimed = (key: string): boolean =>
     this.#calls.get(key)?.some(({ isClaimer }) => isClaimer) === true || this.isUnconfirmed(key);
 

@@ -35,7 +35,7 @@ export interface OwnTurns {
 
 /** How many questions to everyone a process leaves unanswered before it counts as dead. */
 const MAX_TRIES = 3;
-/** Beyond this no more processes are expected to answer questions to everyone. */
+/** The most processes that are expected to answer questions to everyone. */
 const MAX_PEERS = 1_000;
 
 /**
@@ -140,7 +140,9 @@ export class OtherProcesses {
     return question;
   }
 
-  /** `others` do not hear what is said to everyone. */
+  /**
+   * `others`: processes that may not receive messages to everyone, so that each is asked by name.
+   */
   #askEveryone(
     id: string,
     conversationId: string,

@@ -150,13 +150,13 @@ export interface ToolStarted {
 }
 
 /**
- * What a turn waits for the store for: to open its record; to store tool calls before they run; to
- * ask what the call has used of its limits; `saveState()`; numbers for redacted values; to store a
- * reply before its stream ends.
+ * Why a turn waits for the store: to open its record; to store tool calls before they run; to learn
+ * what the call has used of its limits; for `saveState()`; for numbers of redacted values; to store
+ * a reply before its stream ends.
  */
 export type StoreStep = 'open' | 'tool_calls' | 'limits' | 'state' | 'values' | 'end';
 
-/** It has waited for the store. A store that answers at once is not waited for. */
+/** The turn has waited for the store. Not emitted if the store answered at once. */
 export interface StoreWaited {
   readonly type: 'storeWaited';
   readonly step: StoreStep;
