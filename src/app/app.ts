@@ -36,6 +36,7 @@ import type { Settings } from '../settings/settings.ts';
 import type { CallLimits } from '../turns/call-limits.ts';
 import type { Tracing } from '../turns/work/turn-trace.ts';
 import type { CostOf } from '../turns/work/turn-work.ts';
+import { formErrorBody } from '../wires/chat-completions/error-body.ts';
 import type { AppPlatform } from './app-platform.ts';
 import type { Prices } from './prices.ts';
 import {
@@ -255,8 +256,10 @@ export class App {
     for (const observer of this.#observers) observer(isFinished, context);
   };
 
-  readonly #onError = (error: unknown, context: Context): Awaitable<void> =>
-    this.#boundary.handle(error, context);
+  readonly #onError = (error: unknown, context: Context): Awaitable<void> => {
+    if (this.#routed.some(({ keys }) => keys.length > 0)) formErrorBody(context);
+    return this.#boundary.handle(error, context);
+  };
 
   readonly #serve = (context: Context): void => {
     this.#shutdown.enter();

@@ -1,5 +1,6 @@
 import { andThen, type Awaitable } from '../../base/awaitable.ts';
 import type { Handler } from '../../http/compose.ts';
+import type { Context } from '../../http/context.ts';
 import { BadRequest, HttpError } from '../../http/errors.ts';
 import { EventError } from '../json-body.ts';
 
@@ -17,6 +18,16 @@ export function withErrorBody(handler: Handler): Handler {
       return failed(error);
     }
   };
+}
+
+/** Only clients of this wire ask for such a path, whichever agent is in front of it. */
+const OWN_PATH = /\/chat\/completions\/?$/;
+
+/**
+ * The same for an error that comes before a handler: an unknown path, a wrong method, a shutdown.
+ */
+export function formErrorBody(context: Context): void {
+  if (OWN_PATH.test(context.path)) context.errorBody = errorBody;
 }
 
 function failed(error: unknown): never {
