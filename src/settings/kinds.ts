@@ -2,6 +2,8 @@
 
 import { isIPv6 } from 'node:net';
 
+import { nearestName } from '../base/nearest-name.ts';
+
 export class Refusal {
   readonly reason: string;
   constructor(reason: string) {
@@ -118,12 +120,17 @@ export function listOf<T>(
 
 const invisible = /[\s\p{Cc}\p{Cf}]/u;
 export const text = matching('a line of text', (value) => !/\p{Cc}/u.test(value));
-/** Of `NODE_ENV`: whether it is the one name that matters here. */
+const PRODUCTION = 'production';
+/** Of `NODE_ENV`: whether it is the one name that matters here. A misspelt one is refused. */
 export const production: Kind<boolean> = {
   takes: text.takes,
   parse(name) {
     const parsed = text.parse(name);
-    return parsed instanceof Refusal ? parsed : parsed === 'production';
+    if (parsed instanceof Refusal) return parsed;
+    const lower = parsed.toLowerCase();
+    const isMeant = lower === 'prod' || nearestName(lower, [PRODUCTION], 2) !== undefined;
+    const isExact = parsed === PRODUCTION;
+    return isMeant && !isExact ? new Refusal('must be production, if that is meant') : isExact;
   },
 };
 export const word = matching('one word', (value) => !invisible.test(value));

@@ -79,7 +79,7 @@ describe('parseSettings', () => {
       expected: unknown,
     ])[] = [
       ['NODE_ENV', 'test', 'production', false],
-      ['NODE_ENV', 'Production', 'production', false],
+      ['NODE_ENV', 'staging', 'production', false],
       ['HOST', '127.0.0.1', 'host', '127.0.0.1'],
       ['HOST', '::', 'host', '::'],
       ['HOST', '[::1]', 'host', '::1'],
@@ -194,6 +194,9 @@ describe('parseSettings', () => {
       ['CALL_RECORDS', 'file:a/', 'name a file, not a folder'],
       ['CALL_RECORDS', 'file:..', 'name a file, not a folder'],
       ['CALL_RECORDS_DAYS', '0', 'be 1–3650 days'],
+      ['NODE_ENV', 'prod', 'be production, if that is meant'],
+      ['NODE_ENV', 'Production', 'be production, if that is meant'],
+      ['NODE_ENV', 'prodcution', 'be production, if that is meant'],
       ['PORT', '80a', 'be 0–65535'],
       ['PORT', '65536', 'be 0–65535'],
       ['PORT', '-1', 'be 0–65535'],
