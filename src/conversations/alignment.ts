@@ -242,7 +242,9 @@ function beginsInside(
   if (first?.[0] !== 0 || second?.[0] !== 1 || second[1] === first[1] + 1) return false;
   const [their, our, before] = [theirs[0], ours[first[1]], ours[second[1] - 1]];
   if (their === undefined || our === undefined || before === undefined) return false;
-  return !their.hasWords && similarity(their, before) > similarity(their, our);
+  // If it is as much like either, what was said in between is not lost.
+  const likeness = similarity(their, before);
+  return !their.hasWords && likeness > 0 && likeness >= similarity(their, our);
 }
 
 /**

@@ -82,6 +82,13 @@ const CASES: readonly Case[] = [
     pairs: ['0=3', '1=4', '2=5'],
   },
   {
+    // Seed 85981.
+    name: 'loses no exchanges for what is as much like a greeting as like a reply',
+    theirs: ['> Line 3 is open. | Trains 9 run to Rome.', 'C >'],
+    ours: ['> Line 1 is open.', 'A >', 'B > Trains 2 run to Rome.', 'C >'],
+    pairs: ['1=3'],
+  },
+  {
     name: 'loses several exchanges whose replies are certain to be others',
     theirs: ['A > a', 'Yes > Sure.'],
     ours: ['A > a', 'Yes > Sure.', 'A > b', 'Yes > Never.'],

@@ -30,6 +30,8 @@ export interface Attempt {
   readonly body: string;
   readonly headers: Readonly<Record<string, string>>;
   readonly told: ToldHistory;
+  /** How many messages come before its words. */
+  readonly lines: number;
   /** The attempt whose words it corrects. */
   readonly corrects: Attempt | undefined;
   readonly deliveries: Delivery[];
@@ -103,6 +105,15 @@ export function wantsReply({ kind }: Attempt): boolean {
 export function isUnclear({ told: { all, sent }, words }: Attempt): boolean {
   const said = [...all.map((told) => told.words), words];
   return sent < all.length && new Set(said).size < said.length;
+}
+
+/**
+ * Whether nobody can say for certain if a request corrects words or comes behind them: all that it
+ * tells are the same words, without a reply, and older ones are left out.
+ */
+export function mayComeBehind({ told: { all, sent }, lines, corrects }: Attempt): boolean {
+  if (corrects === undefined || sent === all.length || lines > sent) return false;
+  return all.slice(-sent).every((told) => told.words === corrects.words && told.lines === 0);
 }
 
 export function hasEffects({ tool }: Pick<Act, 'tool'>): boolean {

@@ -3,7 +3,7 @@
 
 import { FILLER, lettersOf, ownLettersOf } from './call.ts';
 import {
-  hasEffects, isUnclear, wantsReply, wasOpenElsewhere,
+  hasEffects, isUnclear, mayComeBehind, wantsReply, wasOpenElsewhere,
   type Act, type Attempt, type Delivery, type PlatformLedger, type Run, type ToldHistory,
 } from './ledger.ts';
 import type { Message } from './stage.ts';
@@ -103,7 +103,9 @@ export class PlatformModel {
     const known = this.#options.isAnonymous ? all.slice(all.length - sent) : all;
     const said = known.map((told) => told.words);
     // If the platform leaves out older messages, words that repeat do not tell where it begins.
-    if (sent < said.length && new Set(words).size < words.length) {
+    const isUncertain = sent < said.length && new Set(words).size < words.length;
+    const hasMore = words.length > said.length && this.#ledger.attempts.some(mayComeBehind);
+    if (isUncertain || hasMore) {
       if (!isWithin(said, words))
         yield `${JSON.stringify(said)} is not in ${JSON.stringify(words)}`;
     } else if (words.join('|') !== said.join('|'))

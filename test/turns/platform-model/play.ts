@@ -299,7 +299,8 @@ class Play {
     );
     const sent = messages.filter(({ role }) => role === 'user').length;
     const attempt: Attempt = {
-      n, kind, utterance, words, ops, corrects, told: { all, sent }, deliveries: [], runs: [],
+      n, kind, utterance, words, ops, corrects, told: { all, sent }, lines: messages.length,
+      deliveries: [], runs: [],
       body: JSON.stringify({
         stream: true,
         messages: [
