@@ -8,18 +8,21 @@ export { parseSettings } from './settings/parse-settings.ts';
 export { SettingsError } from './settings/settings.ts';
 export type { Settings } from './settings/settings.ts';
 export { createLogger } from './log.ts';
-export type { Logger, LoggerOptions } from './log.ts';
+export type { LogFields, Logger, LoggerOptions, LogLevel } from './log.ts';
 export { Counter, Gauge, Histogram } from './metrics.ts';
-export type { Metrics } from './metrics.ts';
+export type { Metrics, SumMetrics } from './metrics.ts';
 
 export { defineAgent } from './agents/define-agent.ts';
 export type { AgentDefinition } from './agents/define-agent.ts';
 export type {
   Agent, AgentResources, BoundAgent, DataContext, EventContext, InterruptedTurn, MessageTurn,
-  ModelUsage, Reply, SessionEndContext, Spoken, StartTurn, ToolCallContext, ToolOutcome, ToolRun,
-  Turn, TurnJournal,
+  ModelAnswer, ModelRequestFailure, ModelTokens, ModelUsage, Reply, RequestEvent,
+  SessionEndContext, Spoken, StartTurn, ToolCallContext, ToolCallOutcome, ToolOutcome, ToolRun,
+  Turn, TurnJournal, UsedTokens,
 } from './agents/agent.ts';
 export type { ModelAgentDefinition } from './agents/model-agent.ts';
+export type { Filler } from './agents/filler.ts';
+export type { PerTurn } from './agents/per-turn.ts';
 export { defineState } from './agents/state/state.ts';
 export type { State } from './agents/state/state.ts';
 export { handOver } from './tools/tool-hand-over.ts';
@@ -35,7 +38,9 @@ export { emailAddresses } from './redaction/email-addresses.ts';
 export { UnknownValueError } from './redaction/redaction.ts';
 export type { Finder, FoundValue, Redact, TextRedactor } from './redaction/finder.ts';
 export type { Schema } from './schema/schema.ts';
-export type { StandardSchema } from './tools/tool-standard-schema.ts';
+export type {
+  StandardIssue, StandardResult, StandardSchema,
+} from './tools/tool-standard-schema.ts';
 export { AgentError, getAgent, listAgents } from './agents/built-in/registry.ts';
 export { loadAgent } from './app/load-agent.ts';
 
@@ -52,33 +57,47 @@ export type { OpenStoreOptions, StoreSettings } from './conversations/stores/ope
 export { openCallRecords } from './records/open-call-records.ts';
 export type { CallRecordSettings } from './records/open-call-records.ts';
 export type { CallRecords } from './records/call-recorder.ts';
-export type { CallRecord, EndedCall } from './records/call-record.ts';
+export type {
+  CallOutcome, CallRecord, EndedCall, RecordedCall, RecordedMessage, RecordedTokens, RecordedTurn,
+} from './records/call-record.ts';
 export { fromIoredis } from './conversations/stores/redis-client.ts';
 export type {
   IoredisClient, RedisClient, RedisPublisher, RedisScriptCall, RedisSubscriber,
 } from './conversations/stores/redis-client.ts';
 export { StoreError } from './conversations/stores/store-error.ts';
-export type { Message, ToolCall, ToolCallState, TurnState } from './conversations/message.ts';
+export type {
+  AssistantMessage, Message, ToolCall, ToolCallState, ToolMessage, TurnState, UserMessage,
+} from './conversations/message.ts';
 
 export { BadRequest, HttpError, InvalidSignature, ServiceUnavailable } from './http/errors.ts';
 export type { Handler, Middleware, Next } from './http/compose.ts';
 export type { Context } from './http/context.ts';
 
 export type { Caller } from './calls/call-event.ts';
-export type { CallReportEvent, CompletionEvent } from './wires/chat-completions/events.ts';
+export type {
+  CallReportEvent, CompletionEvent, CompletionMessage,
+} from './wires/chat-completions/events.ts';
 export { EventError } from './wires/json-body.ts';
 export { parseEvent } from './wires/layercode/events.ts';
 export type {
   CallDialectEvent as CallEvent, CallEndedEvent, CallStartedEvent, DataEvent, InterruptionContext,
   LayercodeEvent, MessageEvent, SessionEndEvent, SessionEvent, SessionStartEvent,
-  SessionUpdateEvent, TranscriptEvent, UnknownEvent, UserInterruptedEvent,
+  SessionUpdateEvent, TranscriptEntry, TranscriptEvent, UnknownEvent, UserInterruptedEvent,
 } from './wires/layercode/events.ts';
+export type { Awaitable } from './base/awaitable.ts';
+export type { Channel } from './base/channel.ts';
+export type { Environment } from './base/environment.ts';
 export type { Json, JsonObject } from './base/json.ts';
-export type { TurnPoint } from './turns/work/turn-points.ts';
+export type { TracedTurn, TurnHappening, TurnPoint } from './turns/work/turn-points.ts';
 export { signPayload, verifySignature } from './wires/layercode/signature.ts';
+export type { SignOptions, VerifyOptions } from './wires/layercode/signature.ts';
 export { openModel } from './models/open-model.ts';
+export type { OpenedModel, OpenModelOptions } from './models/open-model.ts';
 export { ModelError } from './models/model.ts';
-export type { ChatMessage, ChatModel, ModelDelta } from './models/model.ts';
+export type {
+  ChatMessage, ChatModel, ModelDelta, ModelErrorCode, ModelOptions, ModelStreamOptions,
+  RequestFailure, ToolChoice, ToolDefinition as ModelTool,
+} from './models/model.ts';
 export { SpeakableText } from './speech/speakable.ts';
 export { encodeEvent } from './sse/encode.ts';
 export type { SseEvent } from './sse/encode.ts';

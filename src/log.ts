@@ -6,7 +6,9 @@ import { messageOf } from './base/message-of.ts';
 import { originalFrame } from './base/source-positions.ts';
 import { framesOf } from './base/stack-frames.ts';
 
+/** From the least important to the most. */
 export type LogLevel = 'debug' | 'info' | 'warn' | 'error';
+/** What a line holds beside its message. Secrets are removed when it is written. */
 export type LogFields = Readonly<Record<string, unknown>>;
 
 /** Where log lines go. Made by `createLogger`. One of your own must never throw. */

@@ -5,7 +5,7 @@ export { runScenario, ScenarioError } from './eval/run-scenario.ts';
 export type { RunScenarioOptions } from './eval/run-scenario.ts';
 export { ScriptError } from './eval/script.ts';
 export type {
-  PlayedTurn, ScenarioFailure, ScenarioResult, Tokens, ToolRunSeen,
+  Outcome, PlayedTurn, ScenarioFailure, ScenarioResult, Tokens, ToolRunSeen,
 } from './eval/result.ts';
 export { scriptedModel } from './models/scripted-model.ts';
 export type {
@@ -19,3 +19,4 @@ export type {
   CompletionsClientOptions, LayercodeClientOptions, PostOptions, TestClientOptions, TestEvent,
   TestToolCall, TurnOptions,
 } from './test-client.ts';
+export type { ProfileName } from './wires/chat-completions/profiles.ts';

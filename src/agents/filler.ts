@@ -3,6 +3,7 @@
 import { withoutMessage } from '../base/without-message.ts';
 import type { MessageTurn } from './agent.ts';
 
+/** A filler, or a function that chooses one for a turn. */
 export type Filler<S = unknown> = string | ((turn: MessageTurn<S>) => string);
 
 /** From the first filler to the second. Each later pause is twice as long. */

@@ -17,12 +17,14 @@ export interface ToolCall {
  */
 export type ToolCallState = 'running' | 'completed' | 'interrupted' | 'unknown';
 
+/** What the caller said. */
 export interface UserMessage {
   readonly role: 'user';
   readonly content: string;
   readonly turnId: string;
 }
 
+/** What the agent said, and the tools that its model called. */
 export interface AssistantMessage {
   readonly role: 'assistant';
   /**
@@ -37,6 +39,7 @@ export interface AssistantMessage {
   readonly agent?: string;
 }
 
+/** What came of one tool call. */
 export interface ToolMessage {
   readonly role: 'tool';
   /** JSON text: the tool's result, or what stands in for it, such as `UNFINISHED_RESULTS`. */

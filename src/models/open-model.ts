@@ -9,6 +9,7 @@ import { baseUrlName, findKey, parseModelName, type ModelName } from './provider
 import type { RetryOptions } from './retry.ts';
 import type { Timeouts } from './timeouts.ts';
 
+/** Which models to open, and what their requests use. */
 export interface OpenModelOptions {
   /** `provider:model`, at least one. The later ones are fallbacks. */
   readonly names: readonly string[];
@@ -28,6 +29,7 @@ export interface OpenModelOptions {
   readonly retry?: RetryOptions;
 }
 
+/** One model that stands for all names, and what it lacks. */
 export interface OpenedModel {
   readonly model: ChatModel;
   /**

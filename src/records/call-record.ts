@@ -37,11 +37,11 @@ export interface EndedCall extends RecordedCall {
   readonly isReportedAgain?: boolean;
 }
 
+export const CALL_OUTCOMES = ['hung up', 'ended', 'not reported'] as const;
 /**
  * `hung up`: ended by the agent. `ended`: ended by the caller or the platform. `not reported`: the
  * platform has never said that it ended.
  */
-export const CALL_OUTCOMES = ['hung up', 'ended', 'not reported'] as const;
 export type CallOutcome = (typeof CALL_OUTCOMES)[number];
 
 /** One entry of the transcript. Tool calls, arguments and results are as in history. */
@@ -55,6 +55,7 @@ export interface RecordedMessage {
   readonly agent?: string;
 }
 
+/** One turn of a call, with its messages. */
 export interface RecordedTurn {
   readonly turnId: string;
   readonly outcome: TurnState;

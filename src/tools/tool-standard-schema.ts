@@ -16,10 +16,12 @@ export interface StandardSchema<Input = unknown, Output = Input> {
   };
 }
 
+/** A valid value, or what is wrong with one. */
 export type StandardResult<Output> =
   | { readonly value: Output; readonly issues?: undefined }
   | { readonly issues: readonly StandardIssue[] };
 
+/** One thing that is wrong with a value, and where. */
 export interface StandardIssue {
   readonly message: string;
   readonly path?: readonly (PropertyKey | { readonly key: PropertyKey })[] | undefined;

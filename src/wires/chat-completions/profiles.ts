@@ -77,6 +77,7 @@ export const PROFILES = {
   cartesia: { ...COMMON, hasIdempotencyKey: true },
 } as const satisfies Readonly<Record<string, Profile>>;
 
+/** The platforms of `CHAT_COMPLETIONS_PROFILE`. */
 export type ProfileName = keyof typeof PROFILES;
 
 export const PROFILE_NAMES = Object.keys(PROFILES) as readonly ProfileName[];

@@ -60,6 +60,7 @@ export interface SessionUpdateEvent extends SessionFields {
   readonly error_message?: string | null;
 }
 
+/** One entry of the transcript that the platform sends when a session ends. */
 export interface TranscriptEntry {
   readonly role: string;
   readonly text: string;

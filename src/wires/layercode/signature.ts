@@ -13,6 +13,7 @@ export const SIGNATURE_TOLERANCE_SECONDS = 300;
 
 export const SIGNATURE_HEADER = 'layercode-signature';
 
+/** When a body is signed. */
 export interface SignOptions {
   /** Unix seconds. Default: now. */
   readonly time?: number;
@@ -35,6 +36,7 @@ export function signPayload(
 /** Why a signature was refused. For the log only: the client is not told. */
 export type SignatureFault = 'missing' | 'malformed' | 'stale' | 'wrong';
 
+/** When a signature is checked. */
 export interface VerifyOptions {
   /** Unix seconds. Default: now. */
   readonly now?: number;

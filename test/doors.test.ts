@@ -1,0 +1,104 @@
+// Whoever implements or receives a type of the package can name the types that it is made of.
+// Reads the declarations of dist/ as text: TypeScript 7 has no JavaScript API.
+
+import assert from 'node:assert/strict';
+import { readFileSync } from 'node:fs';
+import { dirname, join, resolve } from 'node:path';
+import { describe, it } from 'node:test';
+
+import { ROOT } from './fixtures/source-files.ts';
+
+const DOORS = ['index', 'platform', 'testing'];
+
+/**
+ * Types that nobody needs to name: parts of a type or members of a union that is exported whole,
+ * what a type is computed from, and what the engine passes to itself.
+ */
+const INNER = [
+  'AnySchema', 'AppPlatform', 'ArgumentsCheck', 'Behaviour', 'CALL_OUTCOMES', 'CallEvent',
+  'CallFields', 'CapturedTurn', 'CommonOptions', 'DefaultOptions', 'EventWriterOptions',
+  'FailureFigures', 'FillerFigures', 'HookDefinition', 'JsonFields', 'JsonSchemaObject',
+  'KnownCaller', 'KnownTool', 'LiveStates', 'Meter', 'ModelBegan', 'ModelCompleted',
+  'ModelFailed', 'ModelFigures', 'ModelReplaced', 'ModelRetried', 'ModelSent', 'OnceCalls',
+  'OutputOf', 'Placeholders', 'PROFILES', 'PromptDefinition', 'RawEvent', 'Read',
+  'RequestFigures', 'RetryOptions', 'SchemaType', 'SessionFields', 'SettingValues', 'Shorthands',
+  'SpentEntry', 'StateRedactor', 'StoreWaited', 'Subschema', 'TELLINGS', 'Timeouts', 'ToolEnded',
+  'ToolFigures', 'ToolStarted', 'TURN_STATES', 'TurnApologised', 'TurnEnded', 'TurnInterrupted',
+  'TurnRecord', 'TurnSpoke', 'TurnStarted', 'ValueOf', 'Written',
+];
+
+interface Place {
+  readonly file: string;
+  readonly name: string;
+}
+
+function read(file: string): string {
+  return readFileSync(file, 'utf8').replace(/\/\*[^]*?\*\//g, '');
+}
+
+/** The names that `export { … } from` or `import { … } from` of a file mention, by their own name. */
+function mentioned(file: string, verb: 'import' | 'export'): Map<string, Place> {
+  const pattern = new RegExp(`^${verb} (?:type )?\\{([^}]*)\\} from '(\\.[^']+)\\.[jt]s'`, 'gm');
+  return new Map(
+    [...read(file).matchAll(pattern)].flatMap(([, names = '', from = '']) =>
+      names.split(',').map((text) => text.trim().replace(/^type /, '')).filter(Boolean)
+        .map((text): [string, Place] => {
+          const [theirs = '', ours = theirs] = text.split(' as ');
+          return [ours, { file: resolve(dirname(file), `${from}.d.ts`), name: theirs }];
+        })),
+  );
+}
+
+/** The text of a declaration, or undefined if the file does not have it. */
+function declared({ file, name }: Place): string | undefined {
+  const start = `(?:export )?(?:declare )?(?:const|function|class|interface|type) ${name}\\b`;
+  return new RegExp(`^${start}[^]*?(?=^(?:export|declare|interface|type|import)\\b|(?![^]))`, 'm')
+    .exec(read(file))?.[0];
+}
+
+/** Where a name that a file uses is declared. Undefined for the names of TypeScript and Node. */
+function homeOf(place: Place): Place | undefined {
+  if (declared(place) !== undefined) return place;
+  const { file, name } = place;
+  const next = mentioned(file, 'export').get(name) ?? mentioned(file, 'import').get(name);
+  return next && homeOf(next);
+}
+
+function key({ file, name }: Place): string {
+  return `${file} ${name}`;
+}
+
+describe('the types of the package', () => {
+  const doors = DOORS.flatMap((door) => [
+    ...mentioned(join(ROOT, 'dist', `${door}.d.ts`), 'export').values(),
+  ]);
+  const exported = doors.flatMap((place) => homeOf(place) ?? []);
+  const names = new Set(exported.map(key));
+  /** The types that a declaration names, without those of a class: only we construct one. */
+  const namedBy = (place: Place): Place[] => {
+    const text = (declared(place) ?? '').replaceAll(/'[^']*'/g, '');
+    if (/^export declare class/.test(text)) return [];
+    const words = new Set(text.match(/(?<![.\w$])[A-Z]\w*/g));
+    words.delete(place.name);
+    return [...words].flatMap((name) => homeOf({ file: place.file, name }) ?? []);
+  };
+
+  it('are found where they are declared', () => {
+    assert.ok(doors.length > 100);
+    assert.equal(exported.length, doors.length);
+  });
+
+  it('name no type that is not exported, too', () => {
+    const missing = exported.flatMap((place) =>
+      namedBy(place)
+        .filter((used) => !names.has(key(used)) && !INNER.includes(used.name))
+        .map((used) => `${place.name} names ${used.name}`));
+    assert.deepEqual(missing, []);
+  });
+
+  it('have no exception that they do not need', () => {
+    const used = new Set(exported.flatMap(namedBy).filter((place) => !names.has(key(place)))
+      .map(({ name }) => name));
+    assert.deepEqual(INNER.filter((name) => !used.has(name)), []);
+  });
+});
