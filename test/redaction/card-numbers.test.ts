@@ -48,6 +48,10 @@ describe('cardNumbers', () => {
     ['behind a line break in JSON in JSON', `{"a":"Card:\\n${CARD}\\u00a0"}`, CARD],
     ['behind a line break in JSON, deeper', `Card:\\\\n4242\\\\t4242 4242 4242`, CARD],
     ['with 15 digits in groups of 4, 6 and 5', '3782 822463 10005', '378282246310005'],
+    ['with 15 digits, as its issuer has, and one behind them that fits',
+      '3782 822463 10005 2 1227', '378282246310005'],
+    ['with 14 digits, as its issuer has, and one behind them that fits',
+      '3056 930902 5904 9 12270', '30569309025904'],
     ['with "double" before a digit', '4242 4242 4242 4 double 0 2', '4242424242424002'],
   ] as const) {
     it(`finds a number ${title}`, () => assert.deepEqual(digitsFound(text), [value]));
