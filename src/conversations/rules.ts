@@ -3,7 +3,6 @@
 import type { Interruption, Transcript } from '../calls/call-event.ts';
 import type { SentEvent } from '../calls/reply-event.ts';
 import { trim, type ConversationBounds } from './bounds.ts';
-import { linksOf, type RunLinks, type TracePlace } from './run-links.ts';
 import { makeWhole, withinBounds } from './captured-calls.ts';
 import {
   add, addTurn, callerIn, findTurn, historyUpTo, indexOfDelivered, keepCaller, keepState,
@@ -18,12 +17,14 @@ import { loseOnceCalls, type Claimer } from './once-rules.ts';
 import {
   compare, hearTold, reconcile, replacedBy, type Comparison, type Reconciled,
 } from './reconcile.ts';
+import { linksOf, type RunLinks } from './run-links.ts';
 import {
   ALL_KEPT, NOTHING_KEPT, ONLY_STATE_KEPT, STATE_DROPPED, type RunWrite,
 } from './run-write.ts';
 import {
   earlierRounds, forgetLostCalls, keepHandOver, withKnownResults,
 } from './tool-call-rules.ts';
+import type { TracePlace } from './trace-place.ts';
 import type { TurnFigures } from './turn-figures.ts';
 import {
   forgetRun, idOfNth, isBegunBy, isLaterRun, isPlainReply, leadingMessages, messagesOf, newTurn,
@@ -258,7 +259,9 @@ export function openTurn(
 }
 
 function linksFor(
-  conversation: Conversation, { trace, interruption }: TurnOpening, known: TurnRecord | undefined,
+  conversation: Conversation,
+  { trace, interruption }: TurnOpening,
+  known: TurnRecord | undefined,
 ): RunLinks | undefined {
   return trace === undefined
     ? undefined

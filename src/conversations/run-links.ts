@@ -1,16 +1,8 @@
-// What a run of a turn is linked to in traces. Only where runs are traced is anything stored for it.
+// The earlier runs that a run is linked to in traces. Only stored if runs are traced.
 
 import type { Conversation } from './conversation.ts';
+import type { TracePlace } from './trace-place.ts';
 import type { TurnRecord } from './turn-record.ts';
-
-/** Where a run is found in traces: https://www.w3.org/TR/trace-context/ */
-export interface TracePlace {
-  /** 32 hexadecimal digits. */
-  readonly traceId: string;
-  /** 16 hexadecimal digits. */
-  readonly spanId: string;
-  readonly traceFlags: number;
-}
 
 /** The earlier runs, of whichever process, that a run belongs to. */
 export interface RunLinks {
@@ -21,11 +13,13 @@ export interface RunLinks {
 }
 
 /**
- * Of a run that has not begun yet. `known`: the record of its turn, if there is one.
- * `hasSpokenOver`: the platform says so.
+ * The links of a run that has not begun yet. `known`: the record of its turn, if there is one.
+ * `hasSpokenOver`: whether the platform says that the caller spoke over the reply before.
  */
 export function linksOf(
-  { turns }: Conversation, known: TurnRecord | undefined, hasSpokenOver: boolean,
+  { turns }: Conversation,
+  known: TurnRecord | undefined,
+  hasSpokenOver: boolean,
 ): RunLinks {
   if (known !== undefined) return { repeats: placeIn(known) };
   const before = turns.at(-1);
@@ -33,7 +27,7 @@ export function linksOf(
   return before !== undefined && (isCut || hasSpokenOver) ? { interrupts: placeIn(before) } : {};
 }
 
-/** What is stored may be from another version. */
+/** Undefined also for what another version stored in another form. */
 function placeIn({ trace }: TurnRecord): TracePlace | undefined {
   const { traceId, spanId, traceFlags }: Partial<TracePlace> = trace ?? {};
   const isPlace = /^[\da-f]{32}$/.test(String(traceId)) && /^[\da-f]{16}$/.test(String(spanId));

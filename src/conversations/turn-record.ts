@@ -7,8 +7,8 @@ import {
   TURN_STATES, type AssistantMessage, type Message, type ToolCallId, type ToolMessage,
   type TurnState,
 } from './message.ts';
-import type { TracePlace } from './run-links.ts';
 import { roundsOf } from './tool-rounds.ts';
+import type { TracePlace } from './trace-place.ts';
 import type { TurnFigures } from './turn-figures.ts';
 
 /**

@@ -1,4 +1,5 @@
-import type { RunLinks, TracePlace } from '../conversations/run-links.ts';
+import type { RunLinks } from '../conversations/run-links.ts';
+import type { TracePlace } from '../conversations/trace-place.ts';
 import { failureReasonOf } from '../turns/work/failure-reason.ts';
 import type {
   StoreWaited, ToolEnded, ToolStarted, TracedTurn, TurnEnded, TurnHappening,

@@ -8,7 +8,12 @@ import {
   tally,
   type Conversation,
 } from '../../src/conversations/conversation.ts';
-import { mergeAltered, mergeTurns, placeOf, turnsLostBy } from '../../src/conversations/merge-turns.ts';
+import {
+  mergeAltered,
+  mergeTurns,
+  placeOf,
+  turnsLostBy,
+} from '../../src/conversations/merge-turns.ts';
 import type { Message, ToolCallState } from '../../src/conversations/message.ts';
 import type { TurnRecord } from '../../src/conversations/turn-record.ts';
 

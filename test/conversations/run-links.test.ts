@@ -3,7 +3,8 @@ import { describe, it } from 'node:test';
 
 import { emptyConversation, type Conversation } from '../../src/conversations/conversation.ts';
 import { openTurn, settleTurn, type TurnOpening } from '../../src/conversations/rules.ts';
-import type { RunLinks, TracePlace } from '../../src/conversations/run-links.ts';
+import type { RunLinks } from '../../src/conversations/run-links.ts';
+import type { TracePlace } from '../../src/conversations/trace-place.ts';
 
 const BOUNDS = { maxMessages: 200, maxTextLength: 100_000 };
 

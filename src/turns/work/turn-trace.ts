@@ -3,7 +3,8 @@ import type { IncomingHttpHeaders } from 'node:http';
 import type { ModelRequestFailure, ModelUsage } from '../../agents/agent.ts';
 import type { Speakers } from '../../agents/speakers.ts';
 import { textOf, type TurnEvent } from '../../calls/call-event.ts';
-import type { RunLinks, TracePlace } from '../../conversations/run-links.ts';
+import type { RunLinks } from '../../conversations/run-links.ts';
+import type { TracePlace } from '../../conversations/trace-place.ts';
 import {
   TURN_CHANNEL, type TracedTurn, type TurnEnded, type TurnHappening,
 } from './turn-points.ts';

@@ -10,8 +10,8 @@ const TALKS = 80;
 /**
  * In these talks something went wrong once: a claim that nobody took back, a wait for a waiter, the
  * late result of a call that the store had lost, words that returned after an erasure, a payment
- * that  * that only its process remembered, and so did a result of an open turn; words that stood twice, a
- * reply that had run elsewhere before, and one of two claims that was not taken back.
+ * that only its process remembered, the same with a result of an open turn, words that stood twice,
+ * a reply that had run elsewhere before, and one of two claims that was not taken back.
  */
 const FAULTY = [89, 512, 200_345, 401_212, 1_600, 1_320, 520_181, 511_498, 513_008];
 

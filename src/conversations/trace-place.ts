@@ -1,0 +1,8 @@
+/** Where a run is found in traces: https://www.w3.org/TR/trace-context/ */
+export interface TracePlace {
+  /** 32 hexadecimal digits. */
+  readonly traceId: string;
+  /** 16 hexadecimal digits. */
+  readonly spanId: string;
+  readonly traceFlags: number;
+}
