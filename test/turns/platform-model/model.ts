@@ -82,8 +82,15 @@ export class PlatformModel {
     const isAffected = this.#ledger.acts.some(
       (act) => hasEffects(act) && act.run.attempt.utterance === attempt.utterance,
     );
-    if (!isAffected)
+    if (!isAffected && !this.#mayHaveStored(corrects, attempt))
       yield `run ${n} is shown the state of request ${corrects.n}, which it replaces`;
+  }
+
+  /** Whether a call was stored and about to begin when the turn was replaced. */
+  #mayHaveStored({ ops, deliveries: [first] }: Attempt, { deliveries }: Attempt): boolean {
+    const passedMs = (deliveries[0]?.arrivedAtMs ?? 0) - (first?.arrivedAtMs ?? 0);
+    const isPlanned = ops.some((op) => op.do === 'call' && op.calls.some(hasEffects));
+    return isPlanned && passedMs >= this.#options.settleMs;
   }
 
   /**
