@@ -33,6 +33,7 @@ describe('cardNumbers', () => {
     ['with both written together with it', `${CARD}1226123`, CARD],
     ['behind other digits', `card 1, 4242 4242 4242 4242`, CARD],
     ['behind an oh that is no digit', `Oh, 4242 4242 4242 4242`, CARD],
+    ['behind a +, as phone numbers are shorter', `+${CARD}`, CARD],
     ['in brackets and quotes', `("${CARD}")`, CARD],
     ['in JSON', `{"card":${CARD},"n":1}`, CARD],
     ['over two lines', '4242 4242\n4242 4242', CARD],
