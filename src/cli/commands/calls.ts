@@ -80,7 +80,7 @@ Exit codes: 0 success; 1 no such id, or records cannot be read; 2 wrong argument
     const { directory } = terminal;
     const settings = loadSettings({ argv: settingsArgv, environment, directory });
     try {
-      const archive = await openArchive(settings, directory);
+      const archive = (await openArchive(settings, directory)) ?? withoutRecords(action, settings);
       try {
         await run(action, id, { archive, settings, terminal, filter, hasRequests, isPage });
       } finally {
@@ -94,8 +94,11 @@ Exit codes: 0 success; 1 no such id, or records cannot be read; 2 wrong argument
   },
 };
 
+/** What is used of the records. */
+type CallSource = Pick<CallArchive, 'all' | 'erase' | 'close'>;
+
 interface Place {
-  readonly archive: CallArchive;
+  readonly archive: CallSource;
   readonly settings: Settings;
   readonly terminal: Terminal;
   /** Empty unless calls are listed or erased. */
@@ -191,10 +194,23 @@ function filterOf(
   };
 }
 
-async function openArchive(settings: CallRecordSettings, directory: string): Promise<CallArchive> {
+async function openArchive(
+  settings: CallRecordSettings,
+  directory: string,
+): Promise<CallArchive | undefined> {
   const { openCallArchive } = await import('../../records/open-call-records.ts');
-  const archive = await openCallArchive(settings, { log: noLog(), directory });
-  if (archive !== undefined) return archive;
+  return openCallArchive(settings, { log: noLog(), directory });
+}
+
+const NO_RECORDS: CallSource = {
+  async *all() {},
+  async *erase() {},
+  async close() {},
+};
+
+/** Conversations can be erased where no records are kept. */
+function withoutRecords(action: Action, { conversationStore }: Settings): CallSource {
+  if (action === 'erase' && conversationStore !== 'memory') return NO_RECORDS;
   throw new CommandError('CALL_RECORDS is not set; use the same settings as the server');
 }
 

@@ -11,7 +11,7 @@ import { printable } from '../terminal/printable.ts';
 
 /** Where calls are erased. */
 export interface ErasingPlace {
-  readonly archive: CallArchive;
+  readonly archive: Pick<CallArchive, 'erase'>;
   readonly settings: Settings;
   readonly terminal: Terminal;
 }

@@ -309,6 +309,21 @@ describe('calls', () => {
     await assert.rejects(run('list'), /CALL_RECORDS is not set/);
   });
 
+  it('erases conversations where no records are kept', { skip: WITHOUT_SQLITE }, async () => {
+    const environment = { CONVERSATION_STORE: 'sqlite:calls.db' };
+    use(environment);
+    const { directory } = terminal;
+    const store = await openStore(parseSettings(environment, []), { log, directory });
+    await store.update('c-1', (conversation) => {
+      conversation.turns.push({ id: 't', state: 'completed', runId: 1, words: 'Hi', reply: 'Hi' });
+      conversation.caller = { sessionId: 's', from: '+1', to: '+2' };
+    });
+    await store.close();
+    assert.equal(await run('erase', '--from', '+1'), 0);
+    assert.match(terminal.out, /^erased the conversation c-1$/m);
+    await assert.rejects(run('erase', 'c-2'), /nothing is known here about "c-2"/);
+  });
+
   it('creates no file, and reads nothing where there is none', async () => {
     use({ CALL_RECORDS: 'file:calls.jsonl' });
     assert.equal(await run('list'), 0);
