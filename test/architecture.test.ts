@@ -27,7 +27,7 @@ const HOUSE: readonly (readonly [room: string, mayImport: readonly string[]])[] 
       'settings', 'log.ts', 'metrics.ts', 'base',
     ],
   ],
-  ['testing.ts', ['test-client.ts', 'eval', 'agents', 'models']],
+  ['testing.ts', ['test-client.ts', 'eval', 'wires/chat-completions', 'agents', 'models']],
   ['test-client.ts', ['platform', 'app', 'wires/chat-completions', 'conversations', 'base']],
   ['platform.ts', ['platform']],
   [

@@ -36,7 +36,7 @@ function read(file: string): string {
   return readFileSync(file, 'utf8').replace(/\/\*[^]*?\*\//g, '');
 }
 
-/** The names that `export { … } from` or `import { … } from` of a file mention, by their own name. */
+/** The names in `export { … } from` or `import { … } from` of a file, by their own name. */
 function mentioned(file: string, verb: 'import' | 'export'): Map<string, Place> {
   const pattern = new RegExp(`^${verb} (?:type )?\\{([^}]*)\\} from '(\\.[^']+)\\.[jt]s'`, 'gm');
   return new Map(
