@@ -3,6 +3,8 @@
 
 /** How much of a text is compared, in UTF-16 code units. It takes minutes to say that much. */
 const LONGEST = 8_192;
+/** The same where words without spaces between them have to be found, which takes long. */
+const LONGEST_UNSPACED = 512;
 /** How many words may be missing before one that is found. */
 const MOST_SKIPPED = 12;
 
@@ -82,7 +84,7 @@ export function coveredBy(told: string, reply: string): number | undefined {
 
 /** How many of a platform's words are those of a reply, in order. 0 if most are others. */
 export function countOfWordsIn(reply: string, told: string): number {
-  const wordsOf = (text: string): string[] => [...wordsIn(text)].map(({ letters }) => letters);
+  const wordsOf = (text: string): string[] => comparedWordsIn(text).map(({ letters }) => letters);
   return mostOf(wordsOf(told), wordsOf(reply)).found;
 }
 
@@ -120,8 +122,8 @@ function endInWord(word: string, count: number): number {
 }
 
 function endOfRewritten(told: string, reply: string): number | undefined {
-  const ours = [...wordsIn(reply)];
-  const theirs = [...wordsIn(told)].map(({ letters }) => letters);
+  const ours = comparedWordsIn(reply);
+  const theirs = comparedWordsIn(told).map(({ letters }) => letters);
   const { count, isRestRewritten } = mostOf(theirs, ours.map(({ letters }) => letters));
   if (count === 0) return undefined;
   return count === ours.length || isRestRewritten ? reply.length : ours[count - 1]?.end;
@@ -168,13 +170,17 @@ export interface Beginning {
 
 /** In UTF-16 code units: enough to tell replies to the same words apart. */
 const BEGINNING_LENGTH = 400;
+/** The same where there are no spaces between words. */
+const BEGINNING_LENGTH_UNSPACED = 100;
 
 export function beginningOf(text: string): Beginning {
-  const words = plain(text.slice(0, BEGINNING_LENGTH))
+  const start = text.slice(0, BEGINNING_LENGTH);
+  const most = UNSPACED.test(start) ? BEGINNING_LENGTH_UNSPACED : BEGINNING_LENGTH;
+  const words = plain(start.slice(0, most))
     .split(/[^\p{L}\p{M}\p{N}]+/u)
     .filter((word) => word !== '')
     .flatMap((word) => (UNSPACED.test(word) ? [...partsOf(word)].map(({ part }) => part) : word));
-  return { letters: words.join(''), words, isCut: text.length > BEGINNING_LENGTH };
+  return { letters: words.join(''), words, isCut: text.length > most };
 }
 
 /**
@@ -206,6 +212,11 @@ const UNSPACED =
 /** A Chinese character, letters of a kana in a row, or what is neither. */
 const UNSPACED_PART =
   /\p{sc=Han}\p{M}*|[\p{sc=Hira}\p{sc=Kana}\u30fc\p{M}]+|[^\p{sc=Han}\p{sc=Hira}\p{sc=Kana}]+/gu;
+
+/** The words of a text that are looked for in another one, as far as it is compared. */
+function comparedWordsIn(text: string): readonly Word[] {
+  return [...wordsIn(UNSPACED.test(text) ? text.slice(0, LONGEST_UNSPACED) : text)];
+}
 
 /** The words of a text that have letters, in order. */
 function* wordsIn(text: string): Generator<Word, void, undefined> {

@@ -6,7 +6,7 @@ import { describe, it } from 'node:test';
 import type { Transcript } from '../../src/calls/call-event.ts';
 import { emptyConversation, type Conversation } from '../../src/conversations/conversation.ts';
 import {
-  openTurn, OpenedTurn, settleTurn, type TurnOpeningResult,
+  appendMessage, openTurn, OpenedTurn, settleTurn, type TurnOpeningResult,
 } from '../../src/conversations/rules.ts';
 import { coveredBy, lettersOf } from '../../src/conversations/spoken-words.ts';
 import { processorMs } from '../fixtures/processor-time.ts';
@@ -278,4 +278,32 @@ describe('drafts of the same words', () => {
       exchange(conversation, `d${draft}`, `book ${draft}`, `Booked ${draft}.`, lines);
     assert.equal(conversation.turns[0]?.id, 'first');
   });
+});
+
+describe('a call in a script without spaces', () => {
+  const WIDE = { maxMessages: 200, maxTextLength: 1_048_576 };
+  for (const [script, part] of [
+    ['Thai', 'สวัสดีครับวันนี้อากาศดีมาก'],
+    ['Khmer', 'សួស្តីថ្ងៃនេះអាកាសធាតុល្អណាស់'],
+    ['Chinese', '今天天气很好我们去公园吧'],
+  ] as const)
+    it(`costs less than 50 ms, though each long ${script} reply was rewritten`, () => {
+      const textOf = (index: number): string => `${part}${index}`.repeat(700).slice(0, 16_000);
+      const replies = Array.from({ length: 24 }, (_, index) => textOf(index));
+      const lines = replies.flatMap((reply) => ['user: Yes.', `agent: oh ${reply.slice(3)}`]);
+      const costs = [1, 2, 3].map(() => {
+        const conversation = emptyConversation('c');
+        for (const [index, reply] of replies.entries()) {
+          appendMessage(conversation, { role: 'user', content: 'Yes.', turnId: `t${index}` }, WIDE);
+          const said = { role: 'assistant', state: 'completed', content: reply } as const;
+          appendMessage(conversation, { ...said, turnId: `t${index}` }, WIDE);
+        }
+        const transcript = transcriptOf(lines);
+        const opening = { turnId: 'next', runId: nextRun(), text: 'And?', transcript };
+        const before = process.cpuUsage();
+        openTurn(conversation, opening, WIDE);
+        return processorMs(before);
+      });
+      assert.ok(Math.min(...costs) < 50, `${costs.join(', ')} ms`); // the first loads a dictionary
+    });
 });
