@@ -6,13 +6,15 @@ import { describe, it, type TestContext } from 'node:test';
 
 import { defineAgent } from '../../../src/agents/define-agent.ts';
 import { withModel } from '../../../src/agents/with-model.ts';
+import { MemoryStore } from '../../../src/conversations/memory-store.ts';
+import { withFallbacks } from '../../../src/models/retry.ts';
 import { scriptedModel } from '../../../src/models/scripted-model.ts';
 import { tool } from '../../../src/tools/tool.ts';
 import { cardNumbers } from '../../../src/redaction/card-numbers.ts';
+import { createTestClient } from '../../../src/testing.ts';
 import type { TurnPoint } from '../../../src/turns/work/turn-points.ts';
-import { MemoryStore } from '../../../src/conversations/memory-store.ts';
-import { PromisedStore } from '../../conversations/promised-store.ts';
 import { traceOf, NOT_TRACED } from '../../../src/turns/work/turn-trace.ts';
+import { PromisedStore } from '../../conversations/promised-store.ts';
 import {
   deferred, fired, Listener, serve, until, within, type TestAgent,
 } from '../../fixtures/app.ts';
@@ -237,6 +239,27 @@ describe('the channel layercode-microserver:turn', () => {
     await ended(points);
     assert.equal(only(points, 'retry').afterMs, 200);
     assert.equal(only(points, 'fallback').to, 'b');
+  });
+
+  it('tells the same over Chat Completions', async (t) => {
+    const points = subscribed(t);
+    const key = 'key-of-the-client';
+    const environment = { CHAT_COMPLETIONS_KEYS: key, SETTLE_MS: '0' };
+    const failing = scriptedModel([{ fail: 'rate_limited' }]);
+    const model = withFallbacks([failing, scriptedModel(['It rains.'])]);
+    const agent = withModel(defineAgent({ name: 'weather', prompt: 'Tell.' }), model);
+    const { app } = serve(t, agent, { environment });
+    const client = createTestClient(app, { wire: 'chat-completions', key });
+    t.after(() => client.close());
+    await (await client.say('Rain?')).text();
+    await ended(points);
+    const told = typesOf(points).filter((type) => type !== 'modelSent');
+    assert.deepEqual(told, [
+      'turnStarted', 'modelFailed', 'fallback', 'firstToken', 'firstWord', 'modelCompleted',
+      'turnEnded',
+    ]);
+    assert.equal(points[0]?.turn.wire, 'chat-completions');
+    assert.equal(only(points, 'fallback').failure, 'rate_limited');
   });
 
   it('has no word of the caller, the agent or a tool', async (t) => {
