@@ -33,8 +33,10 @@ export function align(theirs: readonly Exchange[], ours: readonly Exchange[]): r
   const own = ours.slice(skipped).map(compared);
   // Nearly always their last exchange is our last one, or the one before.
   const pairs =
-    pairsFromEnd(told, own, 0)
-    ?? pairsFromEnd(told, own, 1)
+    pairsFromEnd(told, own, 0, 2)
+    ?? pairsFromEnd(told, own, 1, 2)
+    ?? pairsFromEnd(told, own, 0, 1)
+    ?? pairsFromEnd(told, own, 1, 1)
     ?? fromLikeness(told, own);
   return skipped === 0 ? pairs : pairs.map(([i, j]) => [i, skipped + j]);
 }
@@ -122,12 +124,14 @@ export function alignEnds(
 
 /**
  * Pairs one by one from the end, without the last `behind` of ours. Repeated words alone prove
- * nothing: one list may have them once more.
+ * nothing: one list may have them once more. Replies that their list begins with, after it was cut,
+ * must be alike in that degree, at `least`.
  */
 function pairsFromEnd(
   theirs: readonly Compared[],
   ours: readonly Compared[],
   behind: number,
+  least: Likeness,
 ): readonly Pair[] | undefined {
   const pairs: Pair[] = [];
   let [i, j] = [theirs.length - 1, ours.length - 1 - behind];
@@ -135,7 +139,8 @@ function pairsFromEnd(
   for (; i >= 0 && j >= 0; i--, j--) {
     const [their, our, newer] = [theirs[i], ours[j], theirs[i + 1]];
     if (their === undefined || our === undefined) return undefined;
-    if (i === 0 && pairs.length > 0 && isCutAfterWords(their, our, ours[0])) return pairs;
+    if (i === 0 && pairs.length > 0 && isCutAfterWords(their, our, ours[0], least))
+      return pairs;
     if (!isSame(their, our) || !repliesAgree(their, our)) return undefined;
     pairs.unshift([i, j]);
     if (newer === undefined || isSame(their, newer)) continue;
@@ -255,12 +260,13 @@ function isCutAfterWords(
   their: Compared,
   our: Compared,
   first: Compared | undefined,
+  least: Likeness,
 ): boolean {
   if (their.hasWords || !our.hasWords) return false;
   const likeness = similarity(their, our);
   const isGreeting =
     first !== undefined && !first.hasWords && similarity(their, first) >= likeness;
-  return likeness > 0 && !isGreeting;
+  return likeness >= least && !isGreeting;
 }
 
 function isSame(a: Compared, b: Compared): boolean {

@@ -401,11 +401,15 @@ function takeCovered(
   const reply = replyText(turn);
   let covered = 0;
   let isAny = false;
+  let isBehindLater = false;
   for (let index = 0; index < told.length; ) {
     const text = withoutFiller(told[index] ?? '', isAny ? undefined : turn.filler);
     const rest = reply.slice(covered);
     const more = text === '' ? 0 : rest === '' ? undefined : coveredBy(text, rest);
-    if (more === undefined || (text !== '' && isOfLater(text, rest, later))) {
+    const isLater: boolean =
+      text !== '' && isOfLater(text, rest, later, isBehindLater);
+    if (more === undefined || isLater) {
+      isBehindLater ||= isLater;
       index += 1;
       continue;
     }
@@ -416,10 +420,16 @@ function takeCovered(
   return { covered, isAny };
 }
 
-function isOfLater(text: string, rest: string, later: readonly string[]): boolean {
+/** `isBehindLater`: whether it comes behind another one that is. Then as many words are enough. */
+function isOfLater(
+  text: string,
+  rest: string,
+  later: readonly string[],
+  isBehindLater: boolean,
+): boolean {
   if (later.length === 0) return false;
-  const count = countOfWordsIn(rest, text);
-  return later.some((reply) => countOfWordsIn(reply, text) > count);
+  const least = Math.max(1, countOfWordsIn(rest, text) + (isBehindLater ? 0 : 1));
+  return later.some((reply) => countOfWordsIn(reply, text) >= least);
 }
 
 /** '' if a filler is all it says. */

@@ -61,6 +61,13 @@ const CASES: readonly Case[] = [
     pairs: ['1=1'],
   },
   {
+    // Seed 98168.
+    name: 'takes the place where the replies before words that repeat are most like ours',
+    theirs: ['> Line 1 is open.', 'Yes > Line 2 is open.', 'Yes >'],
+    ours: ['Yes > Line 1 is open.', 'Yes > Line 2 is open.', 'Yes >', 'Yes > Sure.'],
+    pairs: ['1=1', '2=2'],
+  },
+  {
     // Seeds 59357 and 62332.
     name: 'does not take a greeting for the end of replies that are like it',
     theirs: ['> Line 1 is open.', 'Yes > Sure. | Line 2 is open.'],

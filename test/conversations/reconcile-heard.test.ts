@@ -73,6 +73,20 @@ describe('what was heard of a reply', () => {
     ]);
   });
 
+  // Seed 98157: a text that comes behind what was said later is not about the first reply.
+  it('is of the reply behind the line of the platform that it comes behind', () => {
+    const [first, second] = ['We open at nine today.', 'We close at six today.'];
+    const conversation = callOf(`Hours? > ${first}`);
+    const lines = ['user: Hours?', 'agent: Please hold the line.'];
+    open(conversation, { turnId: 't2', text: '', lines });
+    settle(conversation, 't2', 'completed', second);
+    open(conversation, { turnId: 't3', text: 'Thanks', lines: [...lines, 'agent: We'] });
+    assert.deepEqual(shown(conversation).slice(0, 5), [
+      'user: Hours?', `assistant(completed): ${first}`,
+      'assistant(completed): Please hold the line.', 'user: ', 'assistant(interrupted): We',
+    ]);
+  });
+
   it('is never more than we said', () => {
     const conversation = callOf('Hours? > We open at nine.');
     const lines = ['user: Hours?', `agent: ${HOURS}`];
