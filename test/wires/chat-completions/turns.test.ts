@@ -8,6 +8,7 @@ import { withModel } from '../../../src/agents/with-model.ts';
 import { scriptedModel } from '../../../src/models/scripted-model.ts';
 import { tool } from '../../../src/tools/tool.ts';
 import { fired, Told, until, within } from '../../fixtures/app.ts';
+import { mockTimers } from '../../fixtures/clock.ts';
 import {
   asking, CONVERSATION, echo, halting, requestLines, serveCompletions, type Fields,
 } from '../../fixtures/completions.ts';
@@ -279,7 +280,9 @@ describe('a newer request of the same conversation', () => {
   });
 
   it('starts no tool of the older one that changes anything', async (t) => {
+    const clock = mockTimers(t, ['setTimeout']);
     const ran = new Told<string>();
+    const asked = new Told<string>();
     const book = tool({
       name: 'book', description: 'Books.',
       parameters: { type: 'object', properties: { for: { type: 'string' } }, required: ['for'] },
@@ -287,13 +290,18 @@ describe('a newer request of the same conversation', () => {
     });
     const model = scriptedModel(({ messages }) => {
       const last = messages.at(-1);
+      if (last?.role === 'user') asked.tell(last.content);
       return last?.role === 'user' ? [{ call: 'book', args: { for: last.content } }] : 'Booked.';
     });
-    const agent = withModel(defineAgent({ name: 'm', prompt: 'Be brief.', tools: [book] }), model);
-    const environment = { SETTLE_MS: '100' };
+    const definition = { name: 'm', prompt: 'Be brief.', tools: [book], filler: '' };
+    const agent = withModel(defineAgent(definition), model);
+    const environment = { SETTLE_MS: '5000' }; // longer than a busy machine takes
     const { platform, logLines } = serveCompletions(t, agent, { environment });
     const older = await platform.ask(['user: A table']);
-    assert.equal(await platform.hear(['user: A table for two']), 'Booked.');
+    const newer = await platform.ask(['user: A table for two']);
+    while ((await asked.next()) !== 'A table for two');
+    await until(() => (clock.tick(100), ran.all.length > 0), 'a tool runs');
+    assert.equal(await newer.text(), 'Booked.');
     await older.text();
     await requestLines(logLines, 2);
     assert.deepEqual(ran.all, ['A table for two']);
