@@ -526,7 +526,7 @@ function newerThan(
   const from = now - waited;
   return turns.find((turn) => {
     const { arrivedAt = 0, addedAt } = turn;
-    if (addedAt !== undefined && addedAt <= from) return false;
+    if (addedAt !== undefined && addedAt < from) return false;
     if (turn.process === process) return isLaterRun(turn.runId, runId);
     return waited >= PROMPT_MS && arrivedAt > from && arrivedAt <= now;
   });

@@ -158,6 +158,7 @@ async function notRunningElsewhere(
         kind: 'running', call: claim !== undefined && isClaimed ? claim : callOf(call, process),
       };
       call.spoken.joins = true;
+      call.spoken.runner = process;
       return false;
     });
   } catch (error) {

@@ -282,10 +282,11 @@ export function messagesOf(
 }
 
 function resultOf(
-  { call, key, owner: { runId, process }, joins, isRepeatable, state, content, handOver }:
-    SpokenToolCall,
+  { call, key, owner, runner, joins, isRepeatable, state, content, handOver }: SpokenToolCall,
   turnId: string,
 ): Message {
+  const { runId } = owner;
+  const process = runner ?? owner.process;
   return {
     role: 'tool',
     content,

@@ -410,6 +410,26 @@ describe('a once tool of two processes', () => {
     assert.deepEqual(bank.calls, [5]);
   });
 
+  // Seed 1337 of the fleet: that process has no claim in what it remembers.
+  it('is not unknown to a process that joined it without the store', async (t) => {
+    const bank = new Bank();
+    const { a, b, post, parts: [, store] } = machines(t, () => payTool(bank.pay));
+    await b.says('Hello');
+    const first = a.says('pay 5');
+    await bank.begun();
+    store.failWith = new Error('the store does not answer');
+    const second = b.says('pay 5').catch(() => undefined);
+    await until(() => answersIn(post) > 1, 'a call that waits');
+    await b.says('Well?'); // ends the turn that waits
+    await b.says('Hm.');
+    const history = await b.app.conversations.getHistory('c');
+    const calls = history.filter((message) => message.role === 'tool');
+    assert.deepEqual(calls.map(({ state }) => state), ['running']);
+    store.failWith = undefined;
+    bank.answer(5);
+    await Promise.all([first, second]);
+  });
+
   it('ends the calls that wait for it when it did nothing', async (t) => {
     const bank = new Bank();
     const { a, b, post } = machines(t, () => payTool(bank.pay));

@@ -354,15 +354,14 @@ function isTakenBack({ deliveries, runs }: FleetTurn, n: number): boolean {
 /**
  * Whether the turn arrived before the other one, and must stand before it: in another process one
  * that arrived a moment before may open a moment later, and one that was delivered again may open
- * only then. Which delivery has opened the other one is known only if it was the first.
+ * only then. Which delivery has opened the other one, perhaps in a process that died, is known only
+ * if it was the first.
  */
 function isOlder({ deliveries }: FleetTurn, than: FleetTurn): boolean {
   const own = deliveries.at(-1);
-  // A process may die before it has opened the turn.
-  const others = than.deliveries.filter(({ process, run }) => !process.isDead || run !== undefined);
-  const first = others.findIndex(({ run }) => run !== undefined);
-  const opening = first === -1 ? others : others.slice(0, first + 1);
-  if (own === undefined || opening.length === 0) return false;
+  const first = than.deliveries.findIndex(({ run }) => run !== undefined);
+  const opening = first === -1 ? than.deliveries : than.deliveries.slice(0, first + 1);
+  if (own === undefined) return false;
   return opening.every((other) =>
     own.process === other.process
       ? own.step < other.step
