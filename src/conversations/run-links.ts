@@ -4,7 +4,7 @@ import type { Conversation } from './conversation.ts';
 import type { TracePlace } from './trace-place.ts';
 import type { TurnRecord } from './turn-record.ts';
 
-/** The earlier runs, of whichever process, that a run belongs to. */
+/** The earlier runs, in any process, that a run belongs to. */
 export interface RunLinks {
   /** The last run of the same turn. */
   readonly repeats?: TracePlace | undefined;

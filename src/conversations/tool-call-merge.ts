@@ -26,8 +26,9 @@ const TRUTH = {
 
 /**
  * The messages of `record`, with what `other`, a copy of the same turn, knows about tool calls:
- * truer results of calls that both have, and in front, but behind those of earlier runs, the calls
- * that `record` lacks, unless they were interrupted. Undefined if there is nothing to take over.
+ * truer results of calls that both have, and the calls that `record` lacks, unless they were
+ * interrupted. These are put first, but after those of earlier runs. Undefined if there is nothing
+ * to take over.
  *
  * Calls are the same if run and id are, because models repeat ids in other runs.
  */
@@ -69,7 +70,7 @@ function withCalls(
     const isWanted = (result: ToolMessage): boolean => results.has(result);
     return roundsOf(messagesOf(other), isWanted, { ...content, state: 'interrupted' });
   };
-  // What the current run has said, it may still say itself.
+  // The current run may still write its own words.
   const isCurrent = ({ runId }: Call): boolean => runId === record.runId;
   const rounds = roundsWith(missing.filter((call) => !isCurrent(call)), {});
   const current = roundsWith(missing.filter(isCurrent), { content: '' });

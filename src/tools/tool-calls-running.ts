@@ -112,15 +112,15 @@ export class RunningToolCalls {
   }
 
   /**
-   * Whether this process may start a call though a claim of its own, of that call or any, is still
-   * in the store.
+   * Whether a claim under that key, of `call` or of any, may still be in the store without having
+   * been confirmed.
    */
   isUnconfirmed(key: string, call?: RunningToolCall): boolean {
     const calls = this.#unconfirmed.get(key);
     return call === undefined ? calls !== undefined : calls?.has(call) === true;
   }
 
-  /** The claim of that call is in the store no more, or one with its key is confirmed. */
+  /** The claim of that call is no longer in the store, or one with its key is confirmed. */
   forgetUnconfirmed(key: string, call?: RunningToolCall): void {
     const calls = this.#unconfirmed.get(key);
     if (call !== undefined) calls?.delete(call);

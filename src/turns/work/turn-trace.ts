@@ -22,7 +22,7 @@ export interface Tracer {
 export interface TurnFollower {
   /** Where later runs find it. Undefined if nobody collects it. */
   readonly place: TracePlace | undefined;
-  /** Runs of any process that it belongs to. */
+  /** Links it to earlier runs, in any process. */
   link(links: RunLinks): void;
   /** Runs a step of the turn. What the step sets off belongs to the turn. */
   run<T>(step: () => T): T;
