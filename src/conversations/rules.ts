@@ -24,6 +24,7 @@ import {
 import {
   earlierRounds, forgetLostCalls, keepHandOver, withKnownResults,
 } from './tool-call-rules.ts';
+import { roundsOf } from './tool-rounds.ts';
 import type { TracePlace } from './trace-place.ts';
 import type { TurnFigures } from './turn-figures.ts';
 import {
@@ -467,13 +468,16 @@ function begin(
   if (earlier.length === 0)
     setPlain(record, text ?? null, ''); // the placeholder
   else {
+    // A run that takes its turn back writes its own calls again.
+    const isOwn = (call: ToolMessage): boolean => call.runId === runId;
     const leading: Message[] = [
       ...(text === undefined ? [] : [{ role: 'user', content: text, turnId } as const]),
-      ...earlier,
+      ...roundsOf(earlier, (call) => !isOwn(call), {}),
     ];
+    const own = roundsOf(earlier, isOwn, {});
     setMessages(
       record,
-      [...leading, { role: 'assistant', content: '', turnId, state: 'open' }],
+      [...leading, ...own, { role: 'assistant', content: '', turnId, state: 'open' }],
       leading.length,
     );
   }

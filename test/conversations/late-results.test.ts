@@ -7,8 +7,12 @@ import {
   clearTurns, emptyConversation, historyOf, type Conversation,
 } from '../../src/conversations/conversation.ts';
 import type { Message } from '../../src/conversations/message.ts';
-import { openTurn } from '../../src/conversations/rules.ts';
-import { noteToolResult, type ToolResult } from '../../src/conversations/tool-call-rules.ts';
+import {
+  claimTurn, openTurn, settleTurn, type TurnOpening,
+} from '../../src/conversations/rules.ts';
+import {
+  noteProgress, noteToolResult, type ToolResult,
+} from '../../src/conversations/tool-call-rules.ts';
 
 const BOUNDS = { maxMessages: 200, maxTextLength: 1_048_576 };
 const PAID = { role: 'tool', turnId: 't1', toolCallId: 'a', runId: 1, key: 'key' } as const;
@@ -22,9 +26,15 @@ const CALLED: readonly Message[] = [
   { ...PAID, content: '{"paid":1}', state: 'completed' },
 ];
 
-function open(conversation: Conversation, turnId: string, runId: number, process: string): void {
+function open(
+  conversation: Conversation,
+  turnId: string,
+  runId: number,
+  process: string,
+  more: Partial<TurnOpening> = {},
+): void {
   const isAlive = (): boolean => true;
-  openTurn(conversation, { turnId, runId, text: turnId, process, isAlive }, BOUNDS);
+  openTurn(conversation, { turnId, runId, text: turnId, process, isAlive, ...more }, BOUNDS);
 }
 
 function returns(conversation: Conversation, more: Partial<ToolResult> = {}): boolean {
@@ -75,6 +85,24 @@ describe('the result of a call that the store has lost', () => {
     open(conversation, 't1', 2, 'b');
     assert.equal(returns(conversation, { erasedAt: 0 }), false);
     assert.equal(returns(conversation, { erasedAt: conversation.erasedAt }), true);
+    assert.deepEqual(paid(conversation), ['{"paid":1}']);
+  });
+});
+
+describe('a run that takes its turn back from another process', () => {
+  // Seed 540099 of the fleet: its words stood twice.
+  it('has its calls once, and those of the other run in front', () => {
+    const conversation = emptyConversation('c');
+    open(conversation, 't1', 1, 'a');
+    const running = CALLED.map((message): Message =>
+      message.role === 'tool' ? { ...message, state: 'running', process: 'a' } : message);
+    noteProgress(conversation, { turnId: 't1', runId: 1, process: 'a', messages: running }, BOUNDS);
+    const isCallRunning = (): boolean => true;
+    open(conversation, 't1', 2, 'b', { isCallRunning });
+    const claim = { turnId: 't1', runId: 1, process: 'a', text: 't1' };
+    assert.equal(claimTurn(conversation, claim).kind, 'owned');
+    const settlement = { turnId: 't1', runId: 1, state: 'completed', messages: CALLED } as const;
+    settleTurn(conversation, settlement, BOUNDS);
     assert.deepEqual(paid(conversation), ['{"paid":1}']);
   });
 });
