@@ -240,10 +240,14 @@ export class Turn implements TurnRun, DeliveredTurn {
     return this.spoken.speakers(this.host.speakers.ownName);
   }
 
+  /** Whether it has failed, and only the store delays its end. */
+  get #hasApologised(): boolean {
+    return this.#state === 'storing a failure';
+  }
+
   /** What history would hold if the turn were interrupted now. */
   soFar(): TurnSettlement {
-    const ending = this.#state === 'storing a failure' ? 'failed' : 'interrupted';
-    return settlementOf(this, ending);
+    return settlementOf(this, this.#hasApologised ? 'failed' : 'interrupted');
   }
 
   // What happens to it.
@@ -536,6 +540,7 @@ export class Turn implements TurnRun, DeliveredTurn {
     older.end('cut short'); // anything already queued is still sent
     this.spoken.noteTakeOver(older.unsent);
     for (const event of this.spoken.events) void newer.send(event);
+    if (this.#hasApologised) void newer.send({ type: 'error' });
     older.onOutcome({ outcome: 'taken over' });
   }
 
