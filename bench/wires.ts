@@ -11,10 +11,11 @@ import { judge } from './verdict.ts';
 const BARE = fileURLToPath(new URL('completions-bare.mjs', import.meta.url));
 
 /**
- * Turns in each conversation before the warm-up: on a busy machine a warm-up of seconds ends before
- * V8 has compiled much.
+ * Turns before the warm-up, of each conversation or as many new ones: on a busy machine a warm-up
+ * of seconds ends before V8 has compiled much.
  */
 const FILL = 25;
+
 /** By how many messages a request holds at most: the limit of CPU per turn, against bare. */
 const LIMITS = [[1, 1.4], [50, 1.8]] as const;
 

@@ -156,7 +156,8 @@ function recentOf(
   for (let found = 0; found < 2 && start > first; ) {
     start -= 1;
     const turn = turns[start];
-    if (turn?.isDiscarded !== true && turn !== undefined && wordsOf(turn) !== undefined) found += 1;
+    if (turn === undefined || turn.isDiscarded === true) continue;
+    if (wordsOf(turn) !== undefined) found += 1;
   }
   const recent = ownExchangesOf(turns.slice(start), saidIn);
   const isCut = start > 0 && recent[0]?.words === undefined;
