@@ -62,21 +62,22 @@ export function makeWhole(
   isGone: (turnId: string) => boolean,
 ): void {
   const { turns } = conversation;
-  const orphans = turns.filter(({ figures }) => {
-    const after = figures?.captured?.after;
-    return after !== undefined && isGone(after.turnId);
-  });
-  if (orphans.length === 0) return;
-  const whole = wholeTurns(before);
-  for (const turn of orphans) {
+  const cut = new Set<string>(); // those that have no room for all of it
+  let whole: ReturnType<typeof wholeTurns<TurnRecord>> | undefined;
+  for (const turn of turns) {
     const { figures } = turn;
+    const after = figures?.captured?.after;
+    if (after === undefined || !(isGone(after.turnId) || cut.has(after.turnId))) continue;
+    whole ??= wholeTurns(before);
     const requests = whole.get(turn);
     if (figures?.captured === undefined || requests === undefined) continue;
     const kept = capturedTurn(requests, undefined, MAX_CAPTURED_PER_TURN);
     const { leftOut = 0 } = figures.captured;
     const all = leftOut === 0 ? kept : { ...kept, leftOut: leftOut + (kept.leftOut ?? 0) };
+    const captured = withinCall(all, turns, turn, figures.sessionId);
+    if (captured.requests.length < requests.length) cut.add(turn.id);
     subtract(conversation, turn);
-    turn.figures = { ...figures, captured: withinCall(all, turns, turn, figures.sessionId) };
+    turn.figures = { ...figures, captured };
     add(conversation, turn);
   }
 }

@@ -71,6 +71,20 @@ describe('what was captured of a call', () => {
     assert.equal(lengthOf(conversation) - conversation.textLength, bytes);
   });
 
+  it('is left out where it has no room any more, and what follows is never told in part', () => {
+    const conversation = emptyConversation('c');
+    const bounds = { ...BOUNDS, maxMessages: 6 };
+    const [long, longer] = [said('x'.repeat(200_000)), said('y'.repeat(100_000))];
+    turn(conversation, 't-1', [{ messages: [long] }], { bounds });
+    for (const n of [2, 3, 4, 5])
+      turn(conversation, `t-${n}`, [{ messages: [long, longer, said(`${n}`)] }], { bounds });
+    turn(conversation, 't-6', [{ messages: [long, said('short')] }], { bounds });
+    assert.deepEqual(conversation.turns.map(({ id }) => id), ['t-4', 't-5', 't-6']);
+    assert.deepEqual(sentIn(conversation), [{ messages: [long, said('short')] }]);
+    const leftOut = conversation.turns.map(({ figures }) => figures?.captured?.leftOut);
+    assert.deepEqual(leftOut, [1, 1, undefined]);
+  });
+
   it('is whole again where the turn before it runs anew', () => {
     const conversation = emptyConversation('c');
     turn(conversation, 't-1', [bodyOf(1)]);
