@@ -19,7 +19,7 @@ import { parseSettings } from '../../src/settings/parse-settings.ts';
 import {
   askingBack, hold, HeldReply, spoken, type AskingBack,
 } from '../conversations/asking-back.ts';
-import { SECRET, until, within } from '../fixtures/app.ts';
+import { SECRET, until, within, type TestAgent } from '../fixtures/app.ts';
 import { CuttingProxy } from '../fixtures/cutting-proxy.ts';
 import { PEERS } from '../fixtures/pages.ts';
 import { freePort, isMissing, REDIS_PROGRAMS, RedisServer } from '../fixtures/redis-server.ts';
@@ -77,12 +77,17 @@ async function ioredis(t: TestContext, url: string): Promise<Clients> {
 const CLIENTS = { 'the package redis': nodeRedis, ioredis } as const;
 
 /** An app of its own on the store of that URL, as each machine has one. */
-async function machine(t: TestContext, url: string, clients?: Clients): Promise<AskingBack> {
+async function machine(
+  t: TestContext,
+  url: string,
+  clients?: Clients,
+  agent?: TestAgent,
+): Promise<AskingBack> {
   const settings = parseSettings(
     { LAYERCODE_WEBHOOK_SECRET: SECRET, CONVERSATION_STORE: url, STORE_TIMEOUT_MS: '1000' },
     [],
   );
-  return askingBack(t, await openStore(settings, { directory: PEERS, log, ...clients }));
+  return askingBack(t, await openStore(settings, { directory: PEERS, log, ...clients }), agent);
 }
 
 function says({ client }: AskingBack, words: string): Promise<string> {
@@ -186,6 +191,30 @@ for (const program of REDIS_PROGRAMS) {
       b.go('hold');
       assert.deepEqual(await moved.rest(), [' Done.', 'response.end']);
       assert.deepEqual(b.runs, ['hold']);
+    });
+
+    it('pay once though the server has forgotten everything', async (t) => {
+      const server = await start(t);
+      let payments = 0;
+      const agent: TestAgent = {
+        async onMessage({ text, journal }, reply) {
+          if (text === 'Hello') return void reply.say('Yes.');
+          const call = { id: 'x', name: 'pay', args: '{}' };
+          const run = (): string => JSON.stringify({ payment: ++payments });
+          const pay = { name: 'pay', once: () => 'all of it', run };
+          const [outcome] = await journal.runTools([call], () => pay);
+          reply.say(outcome?.content ?? '');
+        },
+      };
+      const [a, b] = [
+        await machine(t, server.url, undefined, agent),
+        await machine(t, server.url, undefined, agent),
+      ];
+      assert.equal(await says(b, 'Hello'), 'Yes.');
+      assert.equal(await says(a, 'Pay'), '{"payment":1}');
+      await server.command('FLUSHALL');
+      assert.match(await says(b, 'Pay again'), /"done before"/);
+      assert.equal(payments, 1);
     });
 
     it('have one subscription each, and one together, which end with them', async (t) => {
