@@ -12,6 +12,7 @@ import { createTestClient, type TestClient } from '../src/testing.ts';
 import {
   contentsOf, fired, Listener, SECRET, serve, Told, typesOf, type TestAgent,
 } from './fixtures/app.ts';
+import { itDropsReplies } from './fixtures/dropped-reply.ts';
 import { wireBody } from './fixtures/wire.ts';
 
 /** What a client sent: the request and its bytes. */
@@ -548,18 +549,7 @@ describe('TestReply', () => {
     assert.deepEqual(await (await client.post(wireBody('data'))).json(), { a: 1 });
   });
 
-  it('.drop closes the connection, as LayerCode does', async (t) => {
-    const { client, interrupted } = serve(t, {
-      async *onMessage({ signal }) {
-        yield 'One.';
-        await fired(signal);
-      },
-    });
-    const reply = await client.say('Hello?');
-    await new Listener(reply).next();
-    reply.drop();
-    assert.equal((await interrupted.next()).text, 'One.');
-  });
+  itDropsReplies(serve);
 
   it('of an empty answer has no events', async (t) => {
     const { client } = await clientOf(t, (_request, response) => response.writeHead(204).end());

@@ -4,11 +4,11 @@
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
-import type { AddressInfo } from 'node:net';
 import { finished } from 'node:stream/promises';
 import { describe, it, type TestContext } from 'node:test';
 
 import { BodyBudget, isBodyArriving, readRawBody } from '../../src/http/body.ts';
+import { connectTo } from '../fixtures/connect-to.ts';
 import { deferred, RawConnection } from '../fixtures/kernel.ts';
 
 type Serve = (request: IncomingMessage, response: ServerResponse) => void;
@@ -28,14 +28,7 @@ async function open(
       served.resolve();
     });
   });
-  server.listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  const client = await RawConnection.open((server.address() as AddressInfo).port);
-  t.after(() => {
-    client.destroy();
-    server.closeAllConnections();
-    server.close();
-  });
+  const client = await connectTo(t, server);
   return { client, served: served.promise };
 }
 

@@ -1,13 +1,13 @@
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import { createServer, type IncomingMessage } from 'node:http';
-import type { AddressInfo } from 'node:net';
 import { describe, it, type TestContext } from 'node:test';
 
 import * as body from '../../src/http/body.ts';
 import { within } from '../fixtures/app.ts';
-import { deferred, RawConnection } from '../fixtures/kernel.ts';
 import { mockTimers } from '../fixtures/clock.ts';
+import { connectTo } from '../fixtures/connect-to.ts';
+import { deferred, RawConnection } from '../fixtures/kernel.ts';
 
 /** As a promise, whenever the body is there. */
 async function readRawBody(
@@ -35,14 +35,7 @@ async function open(
     'clientError',
     (_error, socket) => socket.destroy(),
   );
-  server.listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  const client = await RawConnection.open((server.address() as AddressInfo).port);
-  t.after(() => {
-    client.destroy();
-    server.closeAllConnections();
-    server.close();
-  });
+  const client = await connectTo(t, server);
   client.send(head);
   return { request: await arrived.promise, client };
 }

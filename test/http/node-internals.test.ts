@@ -1,28 +1,16 @@
 // Each test fails on a Node where the field is gone, or no longer says what it is read for.
 
 import assert from 'node:assert/strict';
-import { once } from 'node:events';
 import { createServer, IncomingMessage, ServerResponse, type Server } from 'node:http';
-import { Socket, type AddressInfo } from 'node:net';
-import { describe, it, type TestContext } from 'node:test';
+import { Socket } from 'node:net';
+import { describe, it } from 'node:test';
 
 import {
   bytesNotAccepted, flattenHead, isUpgraded, requestsUpgradedIf, responseUnderWay,
 } from '../../src/http/node-internals.ts';
-import { RawConnection, deferred } from '../fixtures/kernel.ts';
+import { connectTo } from '../fixtures/connect-to.ts';
 import { collectGarbage } from '../fixtures/garbage.ts';
-
-async function connectTo(t: TestContext, server: Server): Promise<RawConnection> {
-  server.listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  const client = await RawConnection.open((server.address() as AddressInfo).port);
-  t.after(() => {
-    client.destroy();
-    server.closeAllConnections();
-    server.close();
-  });
-  return client;
-}
+import { deferred } from '../fixtures/kernel.ts';
 
 const GET = 'GET / HTTP/1.1\r\nhost: x\r\n\r\n';
 

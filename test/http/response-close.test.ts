@@ -1,13 +1,14 @@
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import { createServer, ServerResponse, type IncomingMessage } from 'node:http';
-import type { AddressInfo, Socket } from 'node:net';
+import type { Socket } from 'node:net';
 import { PassThrough } from 'node:stream';
 import { describe, it, type TestContext } from 'node:test';
 
 import { ResponseClose } from '../../src/http/response-close.ts';
 import { within } from '../fixtures/app.ts';
-import { deferred, RawConnection } from '../fixtures/kernel.ts';
+import { connectTo } from '../fixtures/connect-to.ts';
+import { deferred } from '../fixtures/kernel.ts';
 
 const GET = 'GET / HTTP/1.1\r\nhost: x\r\n\r\n';
 
@@ -19,14 +20,7 @@ async function open(t: TestContext, requests = 1) {
     responses.push(response);
     if (responses.length === requests) arrived.resolve();
   });
-  server.listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  const client = await RawConnection.open((server.address() as AddressInfo).port);
-  t.after(() => {
-    client.destroy();
-    server.closeAllConnections();
-    server.close();
-  });
+  const client = await connectTo(t, server);
   client.send(GET.repeat(requests));
   await arrived.promise;
   const [response] = responses;

@@ -10,9 +10,8 @@ import {
   createTestClient, type CompletionsClientOptions, type TestClient, type TestClientOptions,
 } from '../../src/testing.ts';
 import type { ProfileName } from '../../src/wires/chat-completions/profiles.ts';
-import {
-  fired, Listener, serve, Told, typesOf, type Served, type TestAgent,
-} from '../fixtures/app.ts';
+import { serve, Told, typesOf, type Served, type TestAgent } from '../fixtures/app.ts';
+import { itDropsReplies } from '../fixtures/dropped-reply.ts';
 
 const KEY = 'key-of-the-client';
 const REPLY = 'data: {"choices":[{"delta":{"content":"One, two three"}}]}\n\ndata: [DONE]\n\n';
@@ -308,18 +307,7 @@ describe('a reply over Chat Completions', () => {
     assert.equal(answer.error.param, 'messages');
   });
 
-  it('drops the connection, and the agent is told', async (t) => {
-    const { client, interrupted } = served(t, {
-      async *onMessage({ signal }) {
-        yield 'One.';
-        await fired(signal);
-      },
-    });
-    const reply = await client.say('Hello?');
-    await new Listener(reply).next();
-    reply.drop();
-    assert.equal((await interrupted.next()).text, 'One.');
-  });
+  itDropsReplies(served);
 
   it('lists the tool calls of its turn, also delivered again', async (t) => {
     const { client } = served(t, {
