@@ -140,8 +140,8 @@ async function notRunningElsewhere(
     const processes = [...turns, ...claims].map((owned) => owned?.process);
     const known = processes.filter((process) => process !== undefined && process !== own);
     const answers = await others.askAll(conversationId, keys, new Set(known as string[]));
-    const isClaimed = keys.some(answers.isClaimed);
-    const kept = isClaimed ? await conversations.read(conversationId) : undefined;
+    const isAnyClaimed = keys.some(answers.isClaimed);
+    const kept = isAnyClaimed ? await conversations.read(conversationId) : undefined;
     return calls.filter((call, index) => {
       const process = answers.runnerOf(call.key);
       if (process === undefined) {
