@@ -362,7 +362,7 @@ describe('src', () => {
     );
   });
 
-  it("imports no package but node's own, of which it says so", () => {
+  it("imports no package but Node's own, with the prefix node:", () => {
     assert.deepEqual(
       imports.filter(({ isRelative, to }) => !isRelative && !to.startsWith('node:')).map(arrow),
       [],

@@ -149,7 +149,7 @@ for (const file of ['Dockerfile', 'examples/deploy/Dockerfile']) {
       assert.deepEqual(readdirSync(app), before);
     });
 
-    it('has a health check of the server on PORT, which fails where there is none', () => {
+    it('has a health check of the server on PORT, which fails if none listens', () => {
       const [check = ''] = textsOf(runtime, 'HEALTHCHECK');
       const [, ...command] = execForm(check.slice(check.indexOf('CMD ') + 4));
       const run = (port: string): number => {

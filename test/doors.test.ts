@@ -88,7 +88,7 @@ describe('the types of the package', () => {
     assert.equal(exported.length, doors.length);
   });
 
-  it('name no type that is not exported, too', () => {
+  it('name no type that is not exported too', () => {
     const missing = exported.flatMap((place) =>
       namedBy(place)
         .filter((used) => !names.has(key(used)) && !INNER.includes(used.name))

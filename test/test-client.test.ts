@@ -218,7 +218,7 @@ describe('interruptAfterWords', () => {
     ]);
   });
 
-  it('cuts a reply of which nothing is heard', async (t) => {
+  it('cuts a reply that nobody heard', async (t) => {
     const { client, history } = serve(t, {
       *onMessage({ text }) {
         yield ' ';

@@ -89,7 +89,7 @@ describe('toChatMessages', () => {
   });
 
   for (const empty of ['', ' ', '\n\t']) {
-    it(`leaves out ${JSON.stringify(empty)}, whoever said it`, () => {
+    it(`leaves out ${JSON.stringify(empty)}, regardless of who said it`, () => {
       assert.deepEqual(
         promptOf(user(empty), agent(empty), user('Hi.', 't-2'), agent(empty, 't-2')),
         [['user', 'Hi.']],
@@ -152,7 +152,7 @@ describe('toChatMessages', () => {
     );
   });
 
-  it('does not mark the last turn behind its calls: it runs anew', () => {
+  it('does not mark the last turn behind its calls: it runs again', () => {
     assert.deepEqual(promptOf(calling(['a'], 't-1', 'Let me', 'interrupted'), result('a', '1')), [
       ['assistant', 'Let me', ['a']],
       ['tool', 'a', '1'],

@@ -173,7 +173,7 @@ describe('context.readRawBody', () => {
 });
 
 describe('context.onClose', () => {
-  it('calls a listener that is added after the end, too', async (t) => {
+  it('calls a listener that is added after the end too', async (t) => {
     const told = deferred<boolean>();
     const served = await serve(t, {
       setUp: (app) =>

@@ -56,7 +56,7 @@ describe('readBody', () => {
     await within(closed, 'the end of the connection');
   });
 
-  it('closes the connection when whoever reads it stops', async (t) => {
+  it('closes the connection when its reader stops', async (t) => {
     const { url, response } = await serveOneByte(t);
     const chunks = await post(url, new AbortController().signal);
     await chunks.next();

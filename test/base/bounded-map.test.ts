@@ -38,7 +38,7 @@ describe('BoundedMap', () => {
     assert.deepEqual([held(map), map.size], [['a', 'c'], 2]);
   });
 
-  it('drops an entry whose key is undefined, too', () => {
+  it('drops an entry whose key is undefined too', () => {
     const map = new BoundedMap<string | undefined, number>(1);
     map.set(undefined, 1);
     map.set('a', 2);

@@ -1,6 +1,6 @@
 // The playground by keyboard, by screen reader, and to the eye.
 //
-// Pictures of a talk are kept as artefacts (artefact.ts). README's is one of them; to take it again:
+// Pictures of a talk are kept as artefacts (artefact.ts), README's too. To take that one again:
 //   README_PICTURE=1 node --import tsx --test --test-name-pattern='a picture' \
 //     test/browser/playground-access.browser-test.ts
 
@@ -185,7 +185,7 @@ describe('the playground', () => {
   });
 
   describe('a screen reader', () => {
-    it('has a name for everything that can be used', async (t) => {
+    it('has a name foreverything that can be used', async (t) => {
       const page = await openPlayground(t, browser);
       await page.say('Hello');
       (await page.nextAsked()).data({ order: [1] }).say(LONG); // with the Interrupt button

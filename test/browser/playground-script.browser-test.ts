@@ -109,7 +109,7 @@ describe('the playground', () => {
       assert.match(await exported(page), /\nsay Bye\nexpect Goodbye!\nexpect-hangup\n$/);
     });
 
-    it('has what a model said in comments: it is worded anew each time', async (t) => {
+    it('has what a model said in comments: it is worded again each time', async (t) => {
       const ready = JSON.stringify({ ready: true, agent: 'tested', model: 'test:model' });
       const page = await openPlayground(t, browser, {
         script: `const { fetch } = globalThis; globalThis.fetch = (url, ...rest) =>
@@ -121,7 +121,7 @@ describe('the playground', () => {
       assert.equal(parseTalkScript(script, 'talk.txt').length, 1);
     });
 
-    it("leaves a failed turn's apology out, and begins anew with a conversation", async (t) => {
+    it("leaves a failed turn's apology out, and starts again with a conversation", async (t) => {
       const page = await openPlayground(t, browser);
       await page.say('Fail');
       (await page.nextAsked()).fail('the oven is cold');

@@ -238,7 +238,7 @@ describe('the playground', () => {
       assert.deepEqual([(await page.view()).data.length, page.asked.length], [1, 1]);
     });
 
-    it('after an interruption runs the turn anew', async (t) => {
+    it('after an interruption runs the turn again', async (t) => {
       const page = await openPlayground(t, browser);
       await page.say('Hello');
       (await page.nextAsked()).say('One ');

@@ -85,7 +85,7 @@ describe('what was captured of a call', () => {
     assert.deepEqual(leftOut, [1, 1, undefined]);
   });
 
-  it('is whole again where the turn before it runs anew', () => {
+  it('is whole again where the turn before it runs again', () => {
     const conversation = emptyConversation('c');
     turn(conversation, 't-1', [bodyOf(1)]);
     turn(conversation, 't-2', [bodyOf(2)]);

@@ -139,7 +139,7 @@ describe('cutTurn', () => {
     assert.deepEqual(shown(conversation), ['user: One']);
   });
 
-  it('makes a turn that was cut run anew when it is delivered again', () => {
+  it('makes a turn that was cut run again when it is delivered again', () => {
     const conversation = emptyConversation('c');
     exchange(conversation, 't1', 'One', 'First.');
     cut(conversation, 'Fi');

@@ -219,7 +219,7 @@ describe('a text heard', () => {
     );
   });
 
-  it('begins at the newest turn where the id is none of ours', () => {
+  it('begins at the newest turn where the id is not ours', () => {
     assert.deepEqual(after([{ said: 'Zero.' }, { said: 'One.' }], 'On', 'an id of the platform'), [
       't1: Zero.',
       't2: On *',
@@ -311,7 +311,7 @@ describe('a text heard', () => {
   });
 });
 
-describe('an interruption of which it is not known what was heard', () => {
+describe('an interruption without word of what was heard', () => {
   for (const [title, past, left] of [
     ['marks the newest turn', [{ said: 'One.' }], ['t1: One. *']],
     [

@@ -155,7 +155,7 @@ describe('words that are joined in one list', () => {
     return conversation;
   }
 
-  it('are those of two turns of ours, of which the first one was not heard', () => {
+  it('are those of two turns of ours, the first of them unheard', () => {
     const conversation = inTwo();
     const lines = [...HELLO, 'user: I want a table, for four.', `agent: ${FOUR}`];
     open(conversation, 't4', 'Thanks', lines);

@@ -88,7 +88,7 @@ for (const [kind, create] of [
       assert.equal(await manager.count(), 2);
     });
 
-    it('clears one conversation, and begins it anew afterwards', async () => {
+    it('clears one conversation, and starts it again afterwards', async () => {
       const manager = create();
       await manager.addMessage('a', { role: 'user', content: 'of a' });
       await manager.addMessage('b', { role: 'user', content: 'of b' });

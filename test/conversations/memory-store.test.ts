@@ -96,7 +96,7 @@ describe('MemoryStore', () => {
       assert.deepEqual(held(store, 'a'), []);
     });
 
-    it('begins a conversation anew whose time is up', () => {
+    it('starts a conversation again whose time is up', () => {
       const store = create();
       change(store, 'a');
       time += 1_001;
@@ -329,7 +329,7 @@ describe('MemoryStore', () => {
       assert.deepEqual(held(store, 'b', 'c'), ['c']);
     });
 
-    it('begins anew when it is closed', () => {
+    it('starts again when it is closed', () => {
       const store = create({ maxCharacters: 30 });
       fill(store, 'a', 30);
       store.close();

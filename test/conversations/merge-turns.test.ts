@@ -305,7 +305,7 @@ describe('the turns that a store has lost', () => {
     assert.deepEqual(turnsLostBy(holding(t2), [t1, t2, t3], NONE), [t2, t3]);
   });
 
-  it('are all where the store has begun anew', () => {
+  it('are all where the store has started again', () => {
     assert.deepEqual(turnsLostBy(holding(record('x')), [t1, t2], NONE), [t1, t2]);
   });
 
@@ -313,7 +313,7 @@ describe('the turns that a store has lost', () => {
     assert.deepEqual(turnsLostBy(holding(t1), [t1, running], NONE), [t1, running]);
   });
 
-  it('are not those that a change in vain has touched, unless they are gone', () => {
+  it('are not those that a failed change has touched, unless they are gone', () => {
     assert.deepEqual(turnsLostBy(holding(t1, t2), [t1, t2, t3], new Set([t2, t3])), [t1, t3]);
   });
 

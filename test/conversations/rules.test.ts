@@ -187,7 +187,7 @@ describe('openTurn', () => {
     assert.deepEqual(told, { turnId: 't1', text: 'Fi' });
   });
 
-  it('cuts none of the turns that are newer than the one that it runs anew', () => {
+  it('cuts none of the turns that are newer than the one that it runs again', () => {
     // The platform speaks of the turn right before; a late delivery of t1 knows nothing of t2.
     const conversation = emptyConversation('c');
     exchange(conversation, 't0', 'Zero', 'Zeroth.');
@@ -234,20 +234,20 @@ describe('openTurn of a turn that was interrupted, while another stands behind i
     assert.deepEqual(conversation, before);
   });
 
-  it('runs it anew where no living process runs that one', () => {
+  it('runs it again where no living process runs that one', () => {
     const { conversation } = begin();
     open(conversation, 't1', 'One');
     assert.deepEqual(shown(conversation), ['user: One', 'assistant(open): ', 'user: Two']);
   });
 
-  it('runs it anew where that one has ended', () => {
+  it('runs it again where that one has ended', () => {
     const { conversation, newer } = begin();
     settle(conversation, 't2', 'completed', 'Second.');
     const again = { turnId: 't1', runId: nextRun(), text: 'One', running: [newer] };
     assert.equal(openTurn(conversation, again, BOUNDS).kind, 'opened');
   });
 
-  it('runs it anew where it is the one behind that still runs', () => {
+  it('runs it again where it is the one behind that still runs', () => {
     const { conversation, newer } = begin();
     const again = { turnId: 't2', runId: nextRun(), text: 'Two', running: [newer] };
     assert.equal(openTurn(conversation, again, BOUNDS).kind, 'opened');
@@ -337,7 +337,7 @@ describe('settleTurn', () => {
     assert.deepEqual(conversation, emptyConversation('c'));
   });
 
-  it('does nothing for an older run of a turn that runs anew', () => {
+  it('does nothing for an older run of a turn that runs again', () => {
     const conversation = emptyConversation('c');
     open(conversation, 't1', 'One', undefined, BOUNDS, 1_001);
     open(conversation, 't1', 'One', undefined, BOUNDS, 1_002);

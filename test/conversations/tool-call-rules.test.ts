@@ -164,7 +164,7 @@ describe('what a run writes down before its calls', () => {
     assert.deepEqual(results(conversation), ['a completed {"paid":1}']);
   });
 
-  it('is kept nowhere where the turn runs anew, and the run is told', () => {
+  it('is kept nowhere where the turn runs again, and the run is told', () => {
     const conversation = emptyConversation('c');
     open(conversation, 't1', 1);
     open(conversation, 't1', 2);
@@ -197,7 +197,7 @@ describe('the result of a call', () => {
     assert.equal(conversation.runningCalls, 0);
   });
 
-  it('takes the place of "unknown": whoever knows it was not dead after all', () => {
+  it('takes the place of "unknown": the process that knows it was not dead after all', () => {
     const conversation = emptyConversation('c');
     open(conversation, 't1', 1);
     progress(conversation, 't1', 1, round('t1', 'a'));
@@ -265,7 +265,7 @@ describe('the result of a call', () => {
       return conversation;
     }
 
-    it('is its result, too', () => {
+    it('is its result too', () => {
       const conversation = joined();
       const [state, content] = ['completed', '{"paid":1}'] as const;
       const once = { key, tool: 'pay', state, content };
@@ -317,7 +317,7 @@ describe('the result of a call', () => {
   });
 });
 
-describe('a turn that runs anew', () => {
+describe('a turn that runs again', () => {
   /** A turn whose first run made calls of these states. */
   function withCalls(
     states: Readonly<Record<string, ToolCallState>>,

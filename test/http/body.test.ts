@@ -207,7 +207,7 @@ describe('the budget of all bodies', () => {
 });
 
 describe('readRawBody a second time', () => {
-  it('rejects, where it would wait for ever', async (t) => {
+  it('rejects where it would wait forever', async (t) => {
     const { request, client } = await open(
       t,
       'POST / HTTP/1.1\r\nhost: x\r\ncontent-length: 2\r\n\r\n',

@@ -120,7 +120,7 @@ describe('context.url', () => {
     assert.equal(context.url.href, 'https://x/a');
   });
 
-  it('is 400 for a malformed host header, of which the answer shows no more than 100 characters', async (t) => {
+  it('is 400 for a malformed host header, and shows at most 100 characters of it', async (t) => {
     const served = await serve(t, {
       setUp: (app) => app.get('/url', (context) => context.text(200, context.url.href)),
     });

@@ -207,7 +207,7 @@ describe('the body limit', () => {
     assert.match(await client.until(/\}$/), /^HTTP\/1\.1 413 /);
   });
 
-  it('does not wait for ever for a client that declares more than it sends', async (t) => {
+  it('does not wait forever for a client that declares more than it sends', async (t) => {
     const served = await serve(t);
     const client = await served.raw();
     client.send(`${webhookHead('', { 'content-length': 100 })}{"type":`);

@@ -101,7 +101,7 @@ describe('ResponseClose', () => {
     assert.equal(response.listenerCount('close') - before, 1);
   });
 
-  it('tells in a later tick whoever asks after the end', async (t) => {
+  it('tells a listener that is added after the end in a later tick', async (t) => {
     const { response } = await open(t);
     const close = new ResponseClose(response, 'owner');
     const first = told(close);

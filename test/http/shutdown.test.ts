@@ -107,7 +107,7 @@ describe('Shutdown', () => {
     assert.deepEqual(counts, [0, 'refusing', 1, 'refusing', 1, 'refusing', 1, 'closed']);
   });
 
-  it('waits for whoever has to be told before it refuses', async () => {
+  it('waits until all are told before it refuses', async () => {
     const shutdown = new Shutdown();
     let told!: () => void;
     const closed = shutdown.close(undefined, {

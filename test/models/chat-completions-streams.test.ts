@@ -104,7 +104,7 @@ describe('the clocks of a stream', () => {
   });
 
   for (const thought of [{ content: '<think>hm' }, { reasoning_content: 'hm' }]) {
-    it(`start anew while it thinks after it (${Object.keys(thought).join()})`, async (t) => {
+    it(`start again while it thinks after it (${Object.keys(thought).join()})`, async (t) => {
       const { send, pass, reading } = byHand(t);
       await send(chunk({ content: 'Yes. ' }));
       await pass(99);
@@ -166,7 +166,7 @@ describe('the clocks of a stream', () => {
   }
 
   for (const field of ['reasoning_content', 'reasoning']) {
-    it(`start anew while it thinks in ${field} behind a finish that was none`, async (t) => {
+    it(`start again while it thinks in ${field} behind a finish that was none`, async (t) => {
       const { send, pass, reading } = byHand(t);
       await send(chunk({ content: 'Yes. ' }, 'stop'));
       await pass(9);

@@ -96,7 +96,7 @@ describe('ChatCompletionsModel', () => {
     });
   });
 
-  it('sends no tools, no effort, no stream options and no key where there is none', async () => {
+  it('sends no tools, effort, stream options or key if there are none', async () => {
     const server = await serve(says('Hi'));
     await read(modelAt(server.url, { name: 'mistral:mistral-small-latest', key: undefined }));
     const { headers, body } = await server.request(0);

@@ -57,7 +57,7 @@ describe('loadedOnDemand', () => {
     );
   });
 
-  it('says to whoever asks that it cannot be loaded, and to nobody who warms it', async () => {
+  it('says that it cannot be loaded when it is asked, and not when it is warmed', async () => {
     const model = loadedOnDemand('x', () => Promise.reject(new Error('a file is missing')));
     await model.warm(signal);
     await assert.rejects(read(model), /a file is missing/);

@@ -50,7 +50,7 @@ describe('the time of a model', () => {
     assert.deepEqual(expired.map(({ code }) => code), ['total_timeout']);
   });
 
-  it('begins anew with each stage, and stands still between them', (t) => {
+  it('starts again with each stage, and stands still between them', (t) => {
     const { clock, expired, pass } = clockOf(t);
     clock.start('idle');
     pass(14_999);

@@ -49,7 +49,7 @@ describe('a store that fails', () => {
 });
 
 describe('the metrics of a store that can fail', () => {
-  it('are read anew each time, and are the worst or the sum across workers', () => {
+  it('are read again each time, and are the worst or the sum across workers', () => {
     const metrics = new Metrics();
     let health = { isDegraded: true, turnsWaiting: 2, failures: 3, conflicts: 4 };
     const store = new MemoryStore({ ttlMs: 1_000, maxConversations: 1 });

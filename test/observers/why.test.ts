@@ -110,7 +110,7 @@ describe('a turn that fails', () => {
   });
 });
 
-describe('a tool of which something is wrong', () => {
+describe('a tool with a mistake in its definition', () => {
   it('has the reason in the log where the error is ours', async (t) => {
     const odd = tool({ ...named, name: 'odd', run: () => ({ when: { 'Anna Smith': () => 1 } }) });
     const served = serve(t, withModel([{ call: 'odd', args: {} }, 'Sorry.'], { tools: [odd] }));

@@ -180,7 +180,7 @@ for (const program of REDIS_PROGRAMS) {
       assert.deepEqual([a.runs, b.runs], [['hold'], ['hold']]);
     });
 
-    it('run a turn anew whose process does not answer', async (t) => {
+    it('run a turn again whose process does not answer', async (t) => {
       const server = await start(t);
       const proxy = await proxied(t, server);
       const [a, b] = [await machine(t, urlOf(proxy)), await machine(t, server.url)];

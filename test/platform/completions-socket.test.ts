@@ -83,7 +83,7 @@ describe('a socket whose session speaks Chat Completions', () => {
     assert.deepEqual(said, ['One', 'You said: One', 'Two']);
   });
 
-  it('sends a trace to whoever asks for one, with the figures of a turn', async (t) => {
+  it('sends a trace to a client that asks for one, with the figures of a turn', async (t) => {
     const { open } = await stage(t);
     const browser = await open({ profile: 'livekit' }, '&trace=true');
     browser.send({ type: 'client.response.text', content: 'Hello' });

@@ -137,7 +137,7 @@ describe('the local platform of several agents', () => {
     });
   }
 
-  it('shows whoever asks for a trace which of them spoke, after a hand-over', async (t) => {
+  it('shows a client that asks for a trace which of them spoke, after a hand-over', async (t) => {
     const origin = await stageTwo(t, async ({ journal }) => {
       await journal.runTools([{ id: 'c', name: 'transfer', args: '{}' }], () => ({
         run: async ({ toolCallId }) => {

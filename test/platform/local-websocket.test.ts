@@ -62,7 +62,7 @@ describe('the local WebSocket', () => {
     );
   });
 
-  it("shows whoever asks for a trace the webhook's events and the server's own figures", async (t) => {
+  it("shows a client that asks for a trace the webhook's events and the server's figures", async (t) => {
     const { open } = await stage(t);
     const browser = await open('&trace=true');
     const startedAtMs = performance.now();
@@ -125,7 +125,7 @@ describe('the local WebSocket', () => {
     );
   });
 
-  describe('tells whoever asks for a trace why a turn failed', () => {
+  describe('tells a client that asks for a trace why a turn failed', () => {
     const failing: Partial<Agent> = {
       onMessage: () => {
         throw new Error('the oven is cold', { cause: new Error('no gas') });

@@ -327,7 +327,7 @@ describe('TextSession provoking', () => {
     );
   });
 
-  it('redelivers a dropped turn as a turn that runs anew', async (t) => {
+  it('redelivers a dropped turn as a turn that runs again', async (t) => {
     const { session, next, posted, frames } = await call(t, {
       onMessage: ({ signal }) =>
         messages.length === 0 ? (messages.push(''), held(signal)) : 'Anew.',

@@ -142,7 +142,7 @@ describe('a log', () => {
     );
   });
 
-  it('may lose its stderr, too', LIMIT, async () => {
+  it('may lose its stderr too', LIMIT, async () => {
     const server = serve('return turn.text;');
     const url = await server.url();
     server.process.stdout?.destroy();

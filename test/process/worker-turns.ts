@@ -156,7 +156,7 @@ export function workerTurnsContract(
       }
     });
 
-    it('run anew elsewhere when their worker is killed', limit, async () => {
+    it('run again elsewhere when their worker is killed', limit, async () => {
       const { url } = await serve();
       const message = messageOf('hold');
       // On a connection that will close, `fetch` takes a broken body for a whole one.

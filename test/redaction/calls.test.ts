@@ -203,7 +203,7 @@ describe('redact', () => {
     assert.deepEqual(cut, ['assistant', 'Card [card 1] for', 'interrupted']);
   });
 
-  it('gives the hooks of other events placeholders, too', async (t) => {
+  it('gives the hooks of other events placeholders too', async (t) => {
     const told = new Told<unknown>();
     const served = redacting(t, {
       onMessage: ({ text }) => text,

@@ -81,7 +81,7 @@ describe('a value', () => {
     assert.deepEqual(names.map((name) => name.slice(2)).toSorted(), ['[card 1]', '[card 2]']);
   });
 
-  it('has it in the transcript of a session that ends elsewhere, too', async (t) => {
+  it('has it in the transcript of a session that ends elsewhere too', async (t) => {
     const told = new Told<unknown>();
     const { a, b } = machines(t, {
       ...echo, onSessionEnd: ({ event }) => told.tell('transcript' in event && event.transcript),

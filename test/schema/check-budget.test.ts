@@ -164,7 +164,7 @@ describe('a CheckBudget', () => {
     assert.equal(check(1, budget), undefined);
   });
 
-  it('counts depth for each check anew, also after one that was too costly', () => {
+  it('counts depth again for each check, also after one that was too costly', () => {
     const deep = recursive((itself) => ({ items: itself }));
     const check = compileSchema(deep, 'schema');
     const budget = new CheckBudget();

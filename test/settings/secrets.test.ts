@@ -7,7 +7,7 @@ import { parseSettings } from '../../src/settings/parse-settings.ts';
 import { problemsOf, secret } from './settings-problems.ts';
 
 describe('parseSettings: secrets', () => {
-  it('hides a secret that was put into another variable, too', () => {
+  it('hides a secret that was put into another variable too', () => {
     const given = { OPENAI_API_KEY: 'sk-misplaced', PORT: 'sk-misplaced80' };
     assert.deepEqual(problemsOf(given), ['PORT must be 0–65535, got "…80"']);
   });

@@ -154,7 +154,7 @@ describe('SpeakableText', () => {
     }
   });
 
-  it('is as good as new after a flush', () => {
+  it('is like a new one after a flush', () => {
     const random = createRandom(4);
     const used = new SpeakableText();
     for (let round = 0; round < TEXTS / 4; round++) {

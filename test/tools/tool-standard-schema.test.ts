@@ -45,7 +45,7 @@ function toolWith(
 }
 
 describe('a tool with a Standard Schema', () => {
-  it('sends the model its JSON Schema of draft 2020-12, of which no word is refused', () => {
+  it('sends the model its JSON Schema of draft 2020-12, with no word refused', () => {
     const targets: string[] = [];
     const input = (options: { readonly target: string }): Record<string, unknown> => {
       targets.push(options.target);

@@ -199,7 +199,7 @@ describe('a reply of the longest length', () => {
     });
   }
 
-  it('arrives whole the second time, too', async (t) => {
+  it('arrives whole the second time too', async (t) => {
     const { client } = serve(t, {
       async *onMessage() {
         for (const piece of kilobytes(1_024)) {

@@ -316,7 +316,7 @@ describe('a call with MAX_COST_PER_CALL', () => {
     assert.deepEqual(await spent(served, 's'), { tokens: 10, cost: 0.046 });
   });
 
-  it('is refused at the start for models without a price, all of which are named', (t) => {
+  it('is refused at the start if models have no price, and names them all', (t) => {
     const unknown = { ...ownModel(), name: 'own:other,own:third' };
     const limits = { MAX_COST_PER_CALL: '1', MODEL_PRICES: PRICES };
     assert.throws(() => limited(t, asking(unknown), limits), (error) => {

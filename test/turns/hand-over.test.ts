@@ -539,7 +539,7 @@ function sharedStore(): SharedStore {
   });
 }
 
-describe('a turn that was handed over and runs anew in another process', () => {
+describe('a turn that was handed over and runs again in another process', () => {
   it('is spoken there by the agent that it was handed over to', async (t) => {
     const listeners = new Map<string, (message: string) => void>();
     const channel = (address: string): Channel => ({

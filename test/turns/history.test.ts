@@ -134,7 +134,7 @@ describe('history', () => {
     );
   });
 
-  it('is written to a store that answers later, too', async (t) => {
+  it('is written to a store that answers later too', async (t) => {
     const { client, history } = serve(t, {}, { store: slowStore() });
     await (await client.say('Hello?')).text();
     assert.deepEqual(await history(), [

@@ -57,7 +57,7 @@ describe('interruption_context', () => {
     ]);
   });
 
-  it('cuts the newest turn if assistant_turn_id is none of ours', async (t) => {
+  it('cuts the newest turn if assistant_turn_id is not ours', async (t) => {
     const served = holding(t);
     await (await served.client.say('One', { turn_id: 't-1' })).text();
     await (await served.client.say('Two', { turn_id: 't-2' })).text();

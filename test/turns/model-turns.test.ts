@@ -239,7 +239,7 @@ describe('a caller who leaves', () => {
     );
   });
 
-  it('does not show the model a reply of which nothing was heard', async (t) => {
+  it('does not show the model a reply that nobody heard', async (t) => {
     const { client, server } = await serveModel(t, plain, [says('It rains.'), says('Yes.')]);
     await spoken(client.say('Rain?', { turn_id: 't-1' }));
     await spoken(client.say('Stop.', heard('', 't-1')));

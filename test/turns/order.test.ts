@@ -69,7 +69,7 @@ describe('an opening that waited for the store', () => {
   });
 
   // Two callers' words reach two processes, and each has to ask a third one, which is gone.
-  it('yields only to turns that arrived later, where those waited, too', (t) => {
+  it('yields only to turns that arrived later, where those waited too', (t) => {
     const now = Date.now();
     t.mock.method(Date, 'now', () => now);
     for (const [waitedMs, outcome] of [[200, 'opened'], [300, 'stale']] as const) {

@@ -173,7 +173,7 @@ describe('a turn', () => {
     assert.equal(turn.history, turn.history);
   });
 
-  it('of a session\'s start says whether the caller is back, too', async (t) => {
+  it('of a session\'s start says whether the caller is back too', async (t) => {
     const told = new Told<StartTurn>();
     const { client } = serve(t, { onSessionStart: (turn) => told.tell(turn) });
     await (await client.start()).text();

@@ -178,7 +178,7 @@ describe('time-outs of a turn', () => {
     assert.equal(app.runningTurns, 0);
   });
 
-  it('end an agent that yields empty texts for ever, which holds up no other turn', async (t) => {
+  it('end an agent that yields empty texts forever, which holds up no other turn', async (t) => {
     const { client, app } = serve(
       t,
       {

@@ -123,7 +123,7 @@ describe('EagerStream', () => {
     await within(ended.promise, 'the end of the source');
   });
 
-  it('is cancelled a second time, and after its end, in vain', async () => {
+  it('ignores being cancelled a second time, or after its end', async () => {
     const stream = new EagerStream(
       (async function* () {
         yield 'One';

@@ -74,7 +74,7 @@ describe('LiveStates', () => {
     assert.notEqual(states.enter('c', KNOWN).value, first.value);
   });
 
-  it('begins anew after a conversation was cleared, though the old state is in use', () => {
+  it('starts again after a conversation was cleared, though the old state is in use', () => {
     const states = order();
     const old = states.enter('c', NEW);
     old.value.cart.push('funghi');

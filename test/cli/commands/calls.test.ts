@@ -324,7 +324,7 @@ describe('calls', () => {
     await assert.rejects(run('erase', 'c-2'), /nothing is known here about "c-2"/);
   });
 
-  it('creates no file, and reads nothing where there is none', async () => {
+  it('creates no file, and reads nothing if there is none', async () => {
     use({ CALL_RECORDS: 'file:calls.jsonl' });
     assert.equal(await run('list'), 0);
     assert.deepEqual(readdirSync(terminal.directory), []);

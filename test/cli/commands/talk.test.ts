@@ -304,7 +304,7 @@ describe('talk with whom', () => {
     assert.match(terminal.err, /^Talking with the agent "back", on a server of its own\.$/m);
   });
 
-  it('takes another program on that port for none of ours', async (t) => {
+  it('takes another program on that port for not ours', async (t) => {
     keepEnvironment(t);
     const stranger = createServer((_request, response) => response.end('{"status":"fine"}')).listen(
       0,

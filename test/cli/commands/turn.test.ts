@@ -123,7 +123,7 @@ describe('turn', () => {
     assert.equal(await turn.run(['Hello', '--url', await client.origin()], terminal), 0);
   });
 
-  it('asks for a secret where there is none', async (t) => {
+  it('asks for a secret if there is none', async (t) => {
     await assert.rejects(turn.run(['Hello'], openTerminal(t, {})), {
       name: 'CommandError',
       message: /^no webhook secret: .*--secret/,

@@ -102,7 +102,7 @@ describe('the secret that talk and turn sign with', () => {
     });
   });
 
-  it('may come from a flag alone in production, too', (t) => {
+  it('may come from a flag alone in production too', (t) => {
     const terminal = terminalOf(t, { NODE_ENV: 'production', OPENAI_API_KEY: 'sk-key' });
     assert.equal(findTarget({ '--secret': 's' }, terminal).secret, 's');
   });

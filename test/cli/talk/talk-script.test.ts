@@ -51,7 +51,7 @@ describe('parseTalkScript', () => {
     it(`reads ${JSON.stringify(line)}`, () => assert.deepEqual(parse(line), [step]));
   }
 
-  it('numbers the lines, of which blank ones and comments are nothing', () => {
+  it('numbers the lines, and skips blank ones and comments', () => {
     const numbers = parseTalkScript('# a script\r\n\r\nsay one\n   # more\nsay two\n', 'a.txt').map(
       ({ lineNumber }) => lineNumber,
     );

@@ -181,7 +181,7 @@ describe('a conversation that the store has lost', () => {
     assert.deepEqual((await texts(b.store, 'c')).slice(0, 5), spoken);
   });
 
-  it('is joined with what another process has begun anew', async (t) => {
+  it('is joined with what another process has started again', async (t) => {
     const [a, b, shared] = two(t);
     const pass = clock(t, a, b);
     await turn(a.store, 'c', 't1');
@@ -235,7 +235,7 @@ describe('a conversation that the store has lost', () => {
     );
   });
 
-  it('gets a state back that is missing, whoever wrote it', async (t) => {
+  it('gets a missing state back, regardless of who wrote it', async (t) => {
     const [a, b, shared] = two(t);
     await turn(a.store, 'c', 't1');
     const replica = new Map(shared);

@@ -177,7 +177,7 @@ describe('the once calls of a conversation in a shared store', () => {
     assert.deepEqual(await calls(b.store), { [KEY]: next });
   });
 
-  it('are put back with their results, whoever made the calls', async (t) => {
+  it('are put back with their results, regardless of who made the calls', async (t) => {
     const shared: SharedParts = new Map();
     const [a, b] = machines(t, 2, {}, shared);
     assert.ok(a && b);
@@ -208,7 +208,7 @@ describe('the once calls of a conversation in a shared store', () => {
     assert.equal(parts.over.has('1099 call-1'), true);
   });
 
-  it('of an attempt in vain are not taken for stored ones', async (t) => {
+  it('of a failed attempt are not taken for stored ones', async (t) => {
     const [a, b] = two(t);
     await turn(a.store, 'c', 't1');
     await set(b.store, KEY, onceCall({ runId: 2 }));

@@ -250,7 +250,7 @@ describe('a store that does not answer', () => {
     assert.equal(await sharing(parts).read('c'), undefined);
   });
 
-  it('forgets the state of a conversation that was cleared and began anew', async (t) => {
+  it('forgets the state of a conversation that was cleared and started again', async (t) => {
     const timers = mockTimers(t, ['setTimeout']);
     const { parts, store } = machine(t);
     await turn(store, 'c', 't1');

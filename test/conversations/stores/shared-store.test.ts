@@ -132,7 +132,7 @@ describe('a conversation that several processes change', () => {
     assert.deepEqual(kept?.turns.map(({ id }) => id), ['t1']);
   });
 
-  it('is read anew by a change that changes nothing', async (t) => {
+  it('is read again by a change that changes nothing', async (t) => {
     const [a, b] = machines(t, 2);
     assert.ok(a && b);
     await turn(a.store, 'c', 't1');
@@ -141,7 +141,7 @@ describe('a conversation that several processes change', () => {
     assert.equal(seen, 2);
   });
 
-  it('is not what a change in vain has made of it when the change is made again', async (t) => {
+  it('is not what a failed change has made of it when the change is made again', async (t) => {
     const [a, b] = machines(t, 2);
     assert.ok(a && b);
     const open = (store: SharedStore, turnId: string, runId: number, process: string, more = {}) =>
@@ -238,7 +238,7 @@ describe('a stored conversation with a part that this version cannot read', () =
   }
 });
 
-describe('a stored conversation of which this version can read nothing', () => {
+describe('a stored conversation that this version cannot read at all', () => {
   async function strange(t: TestContext): Promise<Machine> {
     const only = machine(t);
     const set = new Map([['head', '{"format":2}'], ['0', '{"id":"t9","state":"paused"}']]);
@@ -270,7 +270,7 @@ describe('what a shared store remembers', () => {
     id: turnId, state: 'completed', runId: 1, words: 'a'.repeat(1_000), reply: 'b',
   });
 
-  it('has a bound in characters: the least recently used is read anew', async (t) => {
+  it('has a bound in characters: the least recently used is read again', async (t) => {
     const { parts, store } = machine(t, { maxCharacters: 2_500 });
     for (const id of ['c', 'd', 'e']) await store.update(id, long('t1'));
     parts.calls.length = 0;

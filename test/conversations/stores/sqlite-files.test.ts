@@ -193,7 +193,7 @@ describe("SqliteStore's files", { skip: WITHOUT_SQLITE }, () => {
     assert.equal(number(database, 'SELECT count(*) FROM conversation'), 1_100);
   });
 
-  it('lose expired conversations, whoever wrote them, and give their place back', (t) => {
+  it('lose expired conversations, regardless of who wrote them, and free their space', (t) => {
     const path = newPath();
     const store = opened(t, path);
     const text = JSON.stringify('x'.repeat(20_000));
@@ -214,7 +214,7 @@ describe("SqliteStore's files", { skip: WITHOUT_SQLITE }, () => {
     assert.ok(pages() < before / 2, `${before} pages before, ${pages()} after`);
   });
 
-  it('that another tool has rewritten are not emptied in vain', (t) => {
+  it('that another tool has rewritten are not emptied for nothing', (t) => {
     const path = newPath();
     open(path).close();
     const tool = new (loadSqlite().DatabaseSync)(path);
@@ -382,7 +382,7 @@ describe('a file that cannot be used is refused', { skip: WITHOUT_SQLITE }, () =
 });
 
 describe('in mid-call', { skip: WITHOUT_SQLITE, timeout: 30_000 }, () => {
-  it('a file that was removed is reported, and begun anew', (t) => {
+  it('a file that was removed is reported, and started again', (t) => {
     const path = newPath();
     const store = opened(t, path);
     store.write('c', change('v1'));
@@ -411,7 +411,7 @@ describe('in mid-call', { skip: WITHOUT_SQLITE, timeout: 30_000 }, () => {
     assert.equal(store.read('c', 'v7'), 'unchanged');
   });
 
-  it('a process adds what it remembers to a file that was begun anew', async (t) => {
+  it('a process adds what it remembers to a file that was started again', async (t) => {
     const clock = mockTimers(t, ['setTimeout']);
     const path = newPath();
     const parts = open(path);

@@ -163,7 +163,7 @@ describe('processes that share a file', { skip: WITHOUT_SQLITE, timeout: 60_000 
     assert.equal(new Set(kept?.turns.map(({ id }) => id)).size, 300);
   });
 
-  it('do not wait for ever', async (t) => {
+  it('do not wait forever', async (t) => {
     const path = newPath();
     const store = opened(t, path, { timeoutMs: 30 });
     const other = connection(t, path);

@@ -91,7 +91,7 @@ describe('WebSocketConnection, of a peer that breaks the rules', { timeout: 20_0
     assert.equal((await closes.next()).code, 1002);
   });
 
-  it('does not wait for that end for ever', async (t) => {
+  it('does not wait for that end forever', async (t) => {
     const { peer, closes } = await open(t, { closeTimeoutMs: 20 }, { allowHalfOpen: true });
     peer.send(text('', { mask: undefined }));
     assert.equal((await closes.next()).code, 1002);

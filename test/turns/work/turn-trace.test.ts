@@ -288,7 +288,7 @@ describe('the channel layercode-microserver:turn', () => {
     assert.deepEqual(answers, ['', 'Seen.']);
   });
 
-  it('has no value that the agent redacts, whoever says it', async (t) => {
+  it('has no value that the agent redacts, regardless of who says it', async (t) => {
     const points = subscribed(t);
     const card = '4111 1111 1111 1111';
     const pay = tool({

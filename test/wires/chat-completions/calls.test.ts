@@ -197,14 +197,14 @@ describe('a request that names no conversation', () => {
     assert.deepEqual(warningsIn(logLines), [NOBODY]);
   });
 
-  it('is answered anew each time: two callers may say the same', async (t) => {
+  it('is answered again each time: two callers may say the same', async (t) => {
     const { agent, turns } = echo();
     const { platform } = serveCompletions(t, agent);
     const texts = await Promise.all([1, 2].map(() => platform.hear(HELLO, unnamed)));
     assert.deepEqual([texts, turns.all.length], [['You said Hello?', 'You said Hello?'], 2]);
   });
 
-  it('is answered anew with the same Idempotency-Key', async (t) => {
+  it('is answered again with the same Idempotency-Key', async (t) => {
     const { agent, turns } = echo();
     const { platform } = serveCompletions(t, agent);
     const headers = { 'idempotency-key': 'k-1' };

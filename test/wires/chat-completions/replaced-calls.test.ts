@@ -63,7 +63,7 @@ describe('words that come joined, and were said in two turns before', () => {
 });
 
 describe('a discarded turn that comes back', () => {
-  it('is answered anew, and does nothing twice', async (t) => {
+  it('is answered again, and does nothing twice', async (t) => {
     const { tools, booked } = booking();
     const script = [book(4), 'Four.', book(5), 'Five.', book(4), 'Four again.'];
     const { platform } = serveCompletions(t, modelAgent(script, { tools }));

@@ -178,7 +178,7 @@ describe('an error of a request', () => {
   const broken = '{"messages":';
 
   for (const path of ['/api/nobody/chat/completions', '/api/agent/v2/chat/completions/'])
-    it(`for ${path}, which is not there, is an object, too`, async (t) => {
+    it(`for ${path}, which is not there, is an object too`, async (t) => {
       const { platform } = serveCompletions(t, {});
       const answer = await platform.ask(HELLO, { path });
       assert.deepEqual([answer.status, await answer.json()], [404, errorBody('Not found')]);
@@ -190,14 +190,14 @@ describe('an error of a request', () => {
     assert.deepEqual([answer.status, await answer.json()], [404, { error: 'Not found' }]);
   });
 
-  it('of a wrong method is an object, too', async (t) => {
+  it('of a wrong method is an object too', async (t) => {
     const { platform } = serveCompletions(t, {});
     const answer = await platform.get(PATH, { authorization: `Bearer ${KEY}` });
     const expected = errorBody(`${PATH} only allows POST, OPTIONS`);
     assert.deepEqual([answer.status, await answer.json()], [405, expected]);
   });
 
-  it('of a shutdown is an object, too', async (t) => {
+  it('of a shutdown is an object too', async (t) => {
     const { app } = serveCompletions(t, {});
     await app.close();
     const request = new Request(`http://localhost${PATH}`, { method: 'POST', body: '{}' });

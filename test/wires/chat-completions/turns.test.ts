@@ -26,7 +26,7 @@ describe('a request whose last message of the caller has no words', () => {
   });
 });
 
-describe('what the platform has no word for', () => {
+describe('what the platform cannot express', () => {
   it('is no part of what was said: a call that cannot be hung up was not', async (t) => {
     const { platform, app } = serveCompletions(t, {
       onMessage: (_turn, reply) => {
@@ -72,7 +72,7 @@ describe('a request that comes again with the same bytes', () => {
     });
   }
 
-  it('is answered anew where the connection was dropped', async (t) => {
+  it('is answered again where the connection was dropped', async (t) => {
     const { agent, open } = halting();
     const { platform, interrupted, history } = serveCompletions(t, agent);
     const dropped = await platform.ask(HELLO);
@@ -86,7 +86,7 @@ describe('a request that comes again with the same bytes', () => {
     ]);
   });
 
-  it('is answered anew where the agent had failed', async (t) => {
+  it('is answered again where the agent had failed', async (t) => {
     let isFirst = true;
     const { platform } = serveCompletions(t, {
       onMessage: () => {

@@ -310,7 +310,7 @@ describe('a caller that stops reading', () => {
     assert.equal(await within((await client.say('other')).text(), 'the other call'), 'Yes.');
   });
 
-  it("is apologised to in vain at the turn's timeout, and the turn fails", async (t) => {
+  it("cannot hear the apology at the turn's timeout, and the turn fails", async (t) => {
     const { speak, stuck } = waiting();
     const { history, app } = await unread(t, speak, { TURN_TIMEOUT_SECONDS: '0.3' });
     await stuck.next();

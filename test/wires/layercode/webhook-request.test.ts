@@ -137,7 +137,7 @@ describe('webhook signature', () => {
   });
 
   const joined = notByFetch('Headers joins them, and together they are right');
-  it('refuses two headers of which the first holds the time and the second the digest', joined, async (t) => {
+  it('refuses two headers that hold the time and the digest', joined, async (t) => {
     const connection = await serve(t, {}).raw();
     const { t: time, v1 } = parts(BODY);
     connection.write(
