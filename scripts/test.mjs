@@ -13,15 +13,18 @@ const FILES_PER_PROCESS = 12;
 
 const GROUPS = join(COMPILED, 'groups');
 
-/** Hooks at the top of a file would run for the tests of all files in its process. */
-function hasHooksForAll(file) {
-  return /^(?:before|after)Each\(/m.test(readFileSync(file, 'utf8'));
+/**
+ * Hooks at the top of a file would run for the tests of all files in its process, and what others
+ * have left behind would be measured as memory.
+ */
+function standsAlone(file) {
+  return /^(?:before|after)Each\(|process\.memoryUsage\(/m.test(readFileSync(file, 'utf8'));
 }
 
 function groupsOf(files) {
   const folders = new Map();
   for (const file of files) {
-    const key = hasHooksForAll(file) ? file : dirname(file);
+    const key = standsAlone(file) ? file : dirname(file);
     folders.set(key, [...(folders.get(key) ?? []), file]);
   }
   return [...folders.values()].flatMap((group) => {
