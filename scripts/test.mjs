@@ -11,7 +11,8 @@ import { COMPILED, ROOT } from './typescript/transform.mjs';
 /** Many, as each process costs its start. Few enough for all processes to end at about one time. */
 const FILES_PER_PROCESS = 12;
 
-const GROUPS = join(COMPILED, 'groups');
+/** Of this run: another one may run in the same folder. */
+const GROUPS = join(COMPILED, `groups-${process.pid}`);
 
 /**
  * Hooks at the top of a file would run for the tests of all files in its process, and what others
@@ -43,11 +44,13 @@ function writeGroup(files, index) {
 }
 
 const files = process.argv.slice(2);
-rmSync(GROUPS, { recursive: true, force: true });
 mkdirSync(GROUPS, { recursive: true });
 const groups = groupsOf(files).sort((a, b) => b.length - a.length).map(writeGroup);
 const flags = ['--import', './scripts/typescript/register.mjs', '--test', '--test-concurrency=3'];
 spawn(process.execPath, [...flags, ...groups], { cwd: ROOT, stdio: 'inherit' }).on(
   'exit',
-  (code) => (process.exitCode = code ?? 1),
+  (code) => {
+    rmSync(GROUPS, { recursive: true, force: true });
+    process.exitCode = code ?? 1;
+  },
 );
