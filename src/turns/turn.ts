@@ -287,9 +287,9 @@ export class Turn implements TurnRun, DeliveredTurn {
       if (claim.earlierCalls.length > 0) this.calls.learn(claim.earlierCalls);
       return this.#continueFor(delivery);
     }
-    if (!delivery.isOpen) return delivery.onOutcome({ outcome: 'interrupted' });
     if (claim.kind === 'completed') this.giveAway();
     else this.interrupt('a newer turn began');
+    if (!delivery.isOpen) return delivery.onOutcome({ outcome: 'interrupted' });
     this.host.start(delivery);
   }
 

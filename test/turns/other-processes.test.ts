@@ -6,7 +6,7 @@ import { describe, it } from 'node:test';
 
 import { parseProcessMessage } from '../../src/turns/process-message.ts';
 import { hold, HeldReply, type AskingBack } from '../conversations/asking-back.ts';
-import { deferred, until } from '../fixtures/app.ts';
+import { deferred, messageEvent, rawRequest, until } from '../fixtures/app.ts';
 import { ID, machines, says } from './machines.ts';
 
 describe('a newer turn on another process', () => {
@@ -50,6 +50,23 @@ describe('a newer turn on another process', () => {
     const history = await b.history('c');
     assert.deepEqual(history.at(-1), ['assistant', 'Stop?', 'completed']);
     assert.deepEqual(history[0], ['user', 'hold']);
+  });
+
+  it('ends the older run that is delivered again, though that request is dropped', async (t) => {
+    const { a, b, post } = machines(t);
+    post.loses = () => true;
+    const held = await hold(a, 'hold', 'hold', ID);
+    await says(b, 'Stop');
+    a.parts.hold();
+    const { length } = a.parts.calls;
+    const connection = await a.raw();
+    connection.write(rawRequest(messageEvent({ text: 'hold', turn_id: 'hold', ...ID })));
+    await until(() => a.parts.calls.length > length, 'the claim');
+    connection.socket.destroy();
+    await until(() => a.logLines.some((line) => line.includes('"isCutShort":true')), 'the drop');
+    a.parts.release();
+    assert.deepEqual(await held.rest(), ['response.end']);
+    assert.deepEqual(a.aborted, ['hold']);
   });
 });
 
