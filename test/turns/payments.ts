@@ -1,0 +1,177 @@
+// An agent that pays, in one process or in several that share a store. Its model calls `pay` with
+// the amount that the caller names, and says what it got back.
+
+import assert from 'node:assert/strict';
+import type { TestContext } from 'node:test';
+
+import type { Agent } from '../../src/agents/agent.ts';
+import { defineAgent } from '../../src/agents/define-agent.ts';
+import { SharedStore } from '../../src/conversations/stores/shared-store.ts';
+import { createLogger } from '../../src/log.ts';
+import type { ChatModel } from '../../src/models/model.ts';
+import { tool, type Tool, type ToolContext } from '../../src/tools/tool.ts';
+import { spoken } from '../conversations/asking-back.ts';
+import { PartsInMemory, type SharedParts } from '../conversations/stores/parts-in-memory.ts';
+import { deferred, serve, Told, type Deferred, type Served } from '../fixtures/app.ts';
+import { Post } from '../fixtures/post.ts';
+
+export const ID = { conversation_id: 'c' } as const;
+
+type Amount = { readonly amount: number };
+type Pay = (args: Amount, context: ToolContext) => unknown;
+
+/** Calls `pay` for "pay 5" and "pay 5 with x", and says the result; says "Yes." to other words. */
+const payer: ChatModel = {
+  name: 'test:payer',
+  async *stream(messages) {
+    const last = messages.at(-1);
+    if (last?.role === 'tool') yield { type: 'text', text: last.content };
+    else {
+      const [, amount] = /^pay (\d+)/.exec(String(last?.content)) ?? [];
+      if (amount === undefined) yield { type: 'text', text: 'Yes.' };
+      else {
+        const call = { id: 'call_1', name: 'pay', args: `{"amount":${amount}}` };
+        yield { type: 'toolCall', call };
+      }
+    }
+  },
+  warm: () => Promise.resolve(),
+  problems: () => [],
+  isUsable: () => true,
+};
+
+export function payTool(run: Pay, more: Partial<Parameters<typeof tool>[0]> = {}): Tool {
+  return tool({
+    name: 'pay',
+    description: 'Pays.',
+    parameters: {
+      type: 'object',
+      properties: { amount: { type: 'number' } },
+      required: ['amount'],
+    },
+    once: true,
+    ...more,
+    run: (args, context) => run(args as Amount, context as ToolContext),
+  });
+}
+
+export function payAgent(pay: Tool): Agent {
+  return defineAgent({ name: 'shop', prompt: 'Pay.', model: payer, tools: [pay] });
+}
+
+export interface Shop extends Served {
+  /** Says it in a turn of its own, and returns the reply. */
+  says(words: string, fields?: Readonly<Record<string, unknown>>): Promise<string>;
+}
+
+let shops = 0;
+
+export function shop(
+  t: TestContext,
+  pay: Tool,
+  options: Parameters<typeof serve>[2] = {},
+): Shop {
+  const served = serve(t, payAgent(pay), options);
+  shops += 1;
+  const name = `shop ${shops}`;
+  let turns = 0;
+  return {
+    ...served,
+    says: (words, fields = {}) =>
+      spoken(served.client.say(words, { turn_id: `${name}, turn ${++turns}`, ...ID, ...fields })),
+  };
+}
+
+interface Machines {
+  readonly a: Shop;
+  readonly b: Shop;
+  readonly c: Shop;
+  readonly post: Post;
+  readonly shared: SharedParts;
+  /** The database's way to each process. */
+  readonly parts: readonly [PartsInMemory, PartsInMemory];
+}
+
+/** Three processes over one store. Without `hasChannel` they exchange no messages. */
+export function machines(t: TestContext, pay: () => Tool, { hasChannel = true } = {}): Machines {
+  const shared: SharedParts = new Map();
+  const post = new Post();
+  const parts = [0, 1, 2].map(() => new PartsInMemory(shared, { isSlow: true }));
+  const open = (index: number): Shop => {
+    const store = new SharedStore(parts[index] as PartsInMemory, {
+      ttlMs: 3_600_000,
+      maxRemembered: 100,
+      timeoutMs: 5_000,
+      log: createLogger({ level: 'silent', write: () => undefined }),
+    });
+    const channel = hasChannel ? { channel: post.channel(`p${index}`) } : {};
+    return shop(t, pay(), { store, ...channel });
+  };
+  const [first, second] = parts as [PartsInMemory, PartsInMemory];
+  return { a: open(0), b: open(1), c: open(2), post, shared, parts: [first, second] };
+}
+
+/** A tool whose calls the test ends, by the amount. */
+export class Bank {
+  readonly calls: number[] = [];
+  readonly keys = new Set<string>();
+  readonly #begun = new Told<number>();
+  readonly #gates = new Map<number, Deferred<() => unknown>>();
+
+  readonly pay: Pay = ({ amount }, { idempotencyKey }) => {
+    this.calls.push(amount);
+    this.keys.add(idempotencyKey);
+    this.#begun.tell(amount);
+    return this.#gate(amount).promise.then((end) => end());
+  };
+
+  begun(): Promise<number> {
+    return this.#begun.next('the payment');
+  }
+
+  answer(amount: number, value: unknown = { paid: amount }): void {
+    this.#gate(amount).resolve(() => value);
+  }
+
+  fail(amount: number, error: Error): void {
+    this.#gate(amount).resolve(() => {
+      throw error;
+    });
+  }
+
+  #gate(amount: number): Deferred<() => unknown> {
+    const gate = this.#gates.get(amount) ?? deferred<() => unknown>();
+    this.#gates.set(amount, gate);
+    return gate;
+  }
+}
+
+/** One each for the turn that opens, for the claim, and for each look of a call that waits. */
+export function answersIn({ messages }: Post): number {
+  const answers = messages.filter((text) => text.includes('"answer"'));
+  return answers.filter((text) => !text.includes('"calls":[]')).length;
+}
+
+/** How often the process has asked others. */
+export function questionsOf(process: string, { messages }: Post): number {
+  const questions = messages.filter((text) => text.includes(`"from":"${process}"`));
+  return new Set(questions.filter((text) => text.startsWith('{"type":"ask"'))).size;
+}
+
+/** Asks for a payment until the reply is right, but not for ever. */
+export async function paysAtLast(from: Shop, isRight: (reply: string) => boolean): Promise<void> {
+  const replies = new Set<string>();
+  const deadline = performance.now() + 5_000;
+  while (performance.now() < deadline) {
+    const reply = await from.says('pay 5');
+    if (isRight(reply)) return;
+    replies.add(reply);
+  }
+  assert.fail(`the replies were ${[...replies].join(', ')}`);
+}
+
+export function errorsOf({ logLines }: Served, msg: string): Record<string, unknown>[] {
+  return logLines
+    .map((line) => JSON.parse(line) as Record<string, unknown>)
+    .filter((line) => line['level'] === 'error' && line['msg'] === msg);
+}
