@@ -111,7 +111,7 @@ async function storeClaims(
     own(turn, ownership);
   } catch (error) {
     const message = 'tool calls that act once were not started, as the store did not confirm them';
-    log.error(message, { conversationId, turnId, error });
+    if (claiming.length > 0) log.error(message, { conversationId, turnId, error }); // others wait
     for (const { key, running } of claiming) {
       running.isClaimer = false;
       host.calls.noteUnconfirmed(key, running);

@@ -259,6 +259,8 @@ describe('a once tool of two processes', () => {
     const history = await b.app.conversations.getHistory('c');
     const calls = history.filter((message) => message.role === 'tool');
     assert.deepEqual(calls.map(({ state }) => state), ['running']);
+    const wrong = 'tool calls that act once were not started, as the store did not confirm them';
+    assert.deepEqual(errorsOf(b, wrong), []);
     store.failWith = undefined;
     bank.answer(5);
     await Promise.all([first, second]);
