@@ -140,6 +140,10 @@ for (const program of REDIS_PROGRAMS) {
       const [done = '', rest = ''] = out.split('not reached:\n');
       assert.ok((done.match(/^erased the conversation /gm)?.length ?? 0) > 1);
       assert.match(rest, lost);
+      const { out: left } = await run(nodes[0].url, 'list');
+      const kept = (left.match(/ c-\d+ /g) ?? []).map((id) => id.trim());
+      assert.ok(kept.length > 1, 'no record names a conversation of the other node');
+      for (const id of kept) assert.ok(id === 'c-24' || slotOf(`layercode:${id}`) >= 8_192, id);
     });
 
     it('of a cluster that moves slots meanwhile are not taken for all', async (t) => {

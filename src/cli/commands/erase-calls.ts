@@ -2,7 +2,7 @@
 
 import { StoreError } from '../../conversations/stores/store-error.ts';
 import { createLogger } from '../../log.ts';
-import type { CallArchive } from '../../records/call-archive.ts';
+import { isOf, type CallArchive } from '../../records/call-archive.ts';
 import type { CallRecord } from '../../records/call-record.ts';
 import type { Settings } from '../../settings/settings.ts';
 import { CommandError, type Terminal } from '../terminal/command.ts';
@@ -11,7 +11,7 @@ import { printable } from '../terminal/printable.ts';
 
 /** Where calls are erased. */
 export interface ErasingPlace {
-  readonly archive: Pick<CallArchive, 'erase'>;
+  readonly archive: Pick<CallArchive, 'all' | 'erase'>;
   readonly settings: Settings;
   readonly terminal: Terminal;
 }
@@ -38,12 +38,12 @@ class Erasure {
   async erased(what: string): Promise<void> {
     this.#count += 1;
     await write(this.#place.terminal.stdout, `erased ${what}\n`);
-    this.#stopIfInterrupted();
+    this.stopIfInterrupted();
   }
 
   /** A store may fail for a part of what it holds. The rest is erased nevertheless. */
   async attempt(step: () => Promise<void>): Promise<void> {
-    this.#stopIfInterrupted();
+    this.stopIfInterrupted();
     try {
       await step();
     } catch (error) {
@@ -62,7 +62,7 @@ class Erasure {
     if (this.#count === 0) throw new CommandError(nothingOf(id));
   }
 
-  #stopIfInterrupted(): void {
+  stopIfInterrupted(): void {
     const { interrupted } = this.#place.terminal;
     if (interrupted.aborted) throw interruptedError(interrupted);
   }
@@ -70,17 +70,15 @@ class Erasure {
 
 /** Erases the records of a conversation or a session, and the conversation, at every agent. */
 export async function eraseId(id: string, place: ErasingPlace): Promise<void> {
-  const erasure = new Erasure(place);
-  const conversationIds = new Set([id]);
-  await erasure.attempt(async () => {
-    for await (const record of place.archive.erase(id)) {
-      conversationIds.add(record.conversationId);
-      await erasure.erased(nameOf(record));
-    }
-  });
   const agents = place.settings.agents.map(({ name }) => `${name}/`);
-  const keys = [...conversationIds].flatMap((one) => [one, ...agents.map((agent) => agent + one)]);
-  await eraseConversations(keys, undefined, place, erasure);
+  const keysAtAgents = (one: string): string[] => [one, ...agents.map((agent) => agent + one)];
+  const erasure = new Erasure(place);
+  await erase(place, erasure, {
+    text: id,
+    keys: keysAtAgents(id),
+    isMeant: (record) => isOf(record, id),
+    keysOf: ({ conversationId }) => keysAtAgents(conversationId),
+  });
   await erasure.end(id);
 }
 
@@ -89,33 +87,74 @@ export async function eraseId(id: string, place: ErasingPlace): Promise<void> {
  * last call came from it.
  */
 export async function eraseCaller(number: string, place: ErasingPlace): Promise<void> {
-  const { archive, settings } = place;
+  const { agents } = place.settings;
   const erasure = new Erasure(place);
-  const keys = new Set<string>();
+  await erase(place, erasure, {
+    text: number,
+    number,
+    keys: [],
+    isMeant: ({ from }) => from === number,
+    keysOf: ({ agent, conversationId }) => {
+      const isOneOfSeveral = agents.some(({ name }) => name === agent);
+      return [isOneOfSeveral ? `${agent}/${conversationId}` : conversationId];
+    },
+  });
+  await erasure.end(number, number);
+}
+
+/** What is to be erased. */
+interface Erased {
+  /** Fragments of records that have it as a value are erased too. */
+  readonly text: string;
+  /** Conversations whose last call came from it are erased too. */
+  readonly number?: string;
+  /** Keys of conversations that may have no record. */
+  readonly keys: readonly string[];
+  readonly isMeant: (record: CallRecord) => boolean;
+  /** The keys of the conversation that the record is about. */
+  readonly keysOf: (record: CallRecord) => readonly string[];
+}
+
+/**
+ * Erases conversations first. A record whose conversation could not be erased is kept: nothing else
+ * may tell which one it is when this is run again.
+ */
+async function erase(
+  place: ErasingPlace,
+  erasure: Erasure,
+  { text, number, keys, isMeant, keysOf }: Erased,
+): Promise<void> {
+  const { archive } = place;
+  const all = new Set(keys);
   await erasure.attempt(async () => {
-    for await (const record of archive.erase(number, ({ from }) => from === number)) {
-      const { agent, conversationId } = record;
-      const isOneOfSeveral = settings.agents.some(({ name }) => name === agent);
-      keys.add(isOneOfSeveral ? `${agent}/${conversationId}` : conversationId);
-      await erasure.erased(nameOf(record));
+    for await (const record of archive.all()) {
+      erasure.stopIfInterrupted();
+      if (isMeant(record)) for (const key of keysOf(record)) all.add(key);
     }
   });
-  await eraseConversations(keys, number, place, erasure);
-  await erasure.end(number, number);
+  const gone = await eraseConversations(all, number, place, erasure);
+  const isLast = (record: CallRecord): boolean =>
+    isMeant(record) && keysOf(record).every((key) => gone.has(key));
+  await erasure.attempt(async () => {
+    for await (const record of archive.erase(text, isLast)) await erasure.erased(nameOf(record));
+  });
 }
 
 function nameOf({ sessionId }: CallRecord): string {
   return `the record of session ${printable(sessionId, ' ')}`;
 }
 
-/** Erases conversations by their keys, and those of a caller if a number is given. */
+/**
+ * Erases conversations by their keys, and those of a caller if a number is given. Returns the keys
+ * of those that are gone.
+ */
 async function eraseConversations(
-  keys: Iterable<string>,
+  keys: ReadonlySet<string>,
   number: string | undefined,
   { settings, terminal: { directory } }: ErasingPlace,
   erasure: Erasure,
-): Promise<void> {
-  if (settings.conversationStore === 'memory') return;
+): Promise<ReadonlySet<string>> {
+  if (settings.conversationStore === 'memory') return keys;
   const [{ openAllParts }, { eraseStored }, { conversationsOfCaller }] = await Promise.all([
     import('../../conversations/stores/open-store.ts'),
     import('../../conversations/stores/erase-stored.ts'),
@@ -124,17 +163,20 @@ async function eraseConversations(
   const log = createLogger({ level: 'silent', write: () => undefined });
   const parts = await openAllParts(settings, { log, directory });
   const ttlMs = settings.conversationTtlSeconds * 1_000;
-  const erase = (key: string): Promise<void> =>
+  const gone = new Set<string>();
+  const eraseOne = (key: string): Promise<void> =>
     erasure.attempt(async () => {
       if (await eraseStored(parts, key, ttlMs))
         await erasure.erased(`the conversation ${printable(key, ' ')}`);
+      gone.add(key);
     });
   try {
-    for (const key of keys) await erase(key);
-    if (number === undefined) return;
+    for (const key of keys) await eraseOne(key);
+    if (number === undefined) return gone;
     await erasure.attempt(async () => {
-      for await (const key of conversationsOfCaller(parts, number)) await erase(key);
+      for await (const key of conversationsOfCaller(parts, number)) await eraseOne(key);
     });
+    return gone;
   } finally {
     await parts.close();
   }

@@ -1,7 +1,9 @@
 // `layercode-microserver calls` over files, and over a store where Node has SQLite.
 
 import assert from 'node:assert/strict';
-import { appendFileSync, readFileSync, readdirSync } from 'node:fs';
+import {
+  appendFileSync, mkdirSync, readFileSync, readdirSync, renameSync, rmdirSync,
+} from 'node:fs';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, it } from 'node:test';
 
@@ -243,6 +245,33 @@ describe('calls erase', () => {
     assert.equal(await again.count(), 1);
     await again.close();
   });
+});
+
+describe('calls erase, once the store works again', { skip: WITHOUT_SQLITE }, () => {
+  for (const argv of [['s-1'], ['--from', '+15550100']]) {
+    it(`reaches the conversations that only records name, of ${argv.join(' ')}`, async () => {
+      const environment = {
+        CALL_RECORDS: 'file:calls.jsonl', CONVERSATION_STORE: 'sqlite:calls.db',
+      };
+      use(environment);
+      await keepCalls();
+      const { directory } = terminal;
+      const store = await openStore(parseSettings(environment, []), { log, directory });
+      await store.update('c-1', ({ turns }) => {
+        turns.push({ id: 't', state: 'completed', runId: 1, words: 'Hello', reply: 'Hi' });
+      });
+      await store.close();
+      const [file, elsewhere] = [join(directory, 'calls.db'), join(directory, 'elsewhere.db')];
+      renameSync(file, elsewhere);
+      mkdirSync(file);
+      await assert.rejects(run('erase', ...argv), /it is a directory|cannot/);
+      rmdirSync(file);
+      renameSync(elsewhere, file);
+      assert.equal(await run('erase', ...argv), 0);
+      assert.match(terminal.out, /^erased the conversation c-1$/m);
+      assert.match(terminal.out, /^erased the record of session s-1$/m);
+    });
+  }
 });
 
 describe('calls erase --from', { skip: WITHOUT_SQLITE }, () => {
