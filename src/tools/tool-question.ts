@@ -47,6 +47,7 @@ export class Question implements AnswersOfAll {
   /** Processes that have not answered. */
   readonly #silent: Set<string>;
   #done = (): void => undefined;
+  #hasAnswers = false;
 
   /** `calls`: keys by the address of the process that may run them. `keys`: all of them. */
   constructor(
@@ -60,6 +61,16 @@ export class Question implements AnswersOfAll {
   /** The processes that have not answered. */
   get silent(): ReadonlySet<string> {
     return this.#silent;
+  }
+
+  /** Whether any process has answered. */
+  get hasAnswers(): boolean {
+    return this.#hasAnswers;
+  }
+
+  /** Resolves after 150 ms: processes that are not known may answer, too. */
+  timeIsUp(): Promise<void> {
+    return new Promise((resolve) => void setTimeout(resolve, ANSWER_MS));
   }
 
   /** Resolves when all have answered, but at the latest after 150 ms. */
@@ -85,6 +96,7 @@ export class Question implements AnswersOfAll {
 
   /** A process that was not asked by name may answer, too: a question may go to everyone. */
   answer({ from, calls, claimed = [] }: ToolAnswer): void {
+    this.#hasAnswers = true;
     for (const key of calls) this.#runners.set(key, from);
     for (const key of claimed) this.#claimed.add(key);
     if (this.#silent.delete(from) && this.#silent.size === 0) this.#done();

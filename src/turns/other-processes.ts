@@ -56,6 +56,8 @@ export class OtherProcesses {
    * and the others get to know each other.
    */
   readonly #peers = new Set<string>();
+  /** Whether messages may have been lost, so that there may be processes that are no peers yet. */
+  #mayLackPeers = true;
   /** Processes that wait for a call of this one, by its key. */
   readonly #waiting = new Map<string, Set<string>>();
 
@@ -130,13 +132,15 @@ export class OtherProcesses {
     const question = new Question(asked, keys);
     this.#questions.set(id, question);
     const strangers = [...known].filter((process) => !peers.has(process));
+    const isOpen = this.#mayLackPeers || asked.size === 0;
     for (let count = 0; count < MAX_TRIES; count++) {
       this.#askEveryone(id, conversationId, keys, count === 0 ? strangers : []);
-      await question.answered();
+      await (isOpen && count === 0 ? question.timeIsUp() : question.answered());
       if (![...question.silent].some((process) => peers.has(process))) break;
     }
     this.#questions.delete(id);
-    for (const process of question.silent) peers.delete(process);
+    const silent = [...question.silent].filter((process) => peers.delete(process));
+    this.#mayLackPeers = silent.length > 0 || !question.hasAnswers;
     return question;
   }
 

@@ -1,0 +1,85 @@
+// What a process learns from all others before a call that acts once.
+
+import assert from 'node:assert/strict';
+import { describe, it } from 'node:test';
+
+import { createLogger } from '../../src/log.ts';
+import { OtherProcesses, type OwnTurns } from '../../src/turns/other-processes.ts';
+import { Post } from '../fixtures/post.ts';
+
+const log = createLogger({ level: 'silent', write: () => undefined });
+const NONE = new Set<string>();
+/** Longer than a process on the same machine takes to answer. */
+const SLOW_MS = 30;
+
+function turns(more: Partial<OwnTurns> = {}): OwnTurns {
+  return {
+    interruptOwn: () => false,
+    giveAway: () => undefined,
+    isCallRunning: () => false,
+    isCallClaimed: () => false,
+    claimedOf: () => [],
+    whenStored: () => undefined,
+    ...more,
+  };
+}
+
+/** Those of a process that remembers all claims. */
+const paid = turns({ claimedOf: (_id, keys) => keys });
+const paidAndSlow = turns({
+  claimedOf: async (_id, keys) => {
+    await new Promise((resolve) => setTimeout(resolve, SLOW_MS));
+    return keys;
+  },
+});
+
+function open(post: Post, address: string, own = turns()): OtherProcesses {
+  return new OtherProcesses(post.channel(address), own, log);
+}
+
+async function isClaimed(by: OtherProcesses): Promise<boolean> {
+  const answers = await by.askAll('c', ['k'], NONE);
+  return answers.isClaimed('k');
+}
+
+describe('a question to all processes', () => {
+  it('reaches those that one before, while no message arrived, did not', async () => {
+    const post = new Post();
+    open(post, 'a', paid);
+    const b = open(post, 'b');
+    post.loses = () => true;
+    assert.equal(await isClaimed(b), false);
+    post.loses = () => false;
+    assert.equal(await isClaimed(b), true);
+  });
+
+  it('reaches those that this process could not greet at its start', async () => {
+    const post = new Post();
+    open(post, 'a', paid);
+    post.loses = () => true;
+    const b = open(post, 'b');
+    post.loses = () => false;
+    assert.equal(await isClaimed(b), true);
+  });
+
+  it('waits for one that was silent before, though another has answered', async () => {
+    const post = new Post();
+    open(post, 'a', paidAndSlow);
+    open(post, 'c');
+    const b = open(post, 'b');
+    assert.equal(await isClaimed(b), true);
+    post.loses = (message) => message.includes('"from":"a"');
+    assert.equal(await isClaimed(b), false);
+    post.loses = () => false;
+    assert.equal(await isClaimed(b), true);
+  });
+
+  it('ends with the last answer once all are known', async (t) => {
+    const post = new Post();
+    open(post, 'a', paid);
+    const b = open(post, 'b');
+    await isClaimed(b);
+    t.mock.timers.enable({ apis: ['setTimeout'] }); // so the time to answer never ends
+    assert.equal(await isClaimed(b), true);
+  });
+});
