@@ -193,7 +193,8 @@ const WITHDRAWAL_DELAYS_MS = [250, 1_000, 4_000, 16_000, ...Array<number>(60).fi
 
 /**
  * The store may have the claims although it did not confirm them. Withdraws them as soon as it
- * answers. Until then this process says that it runs the calls, so that they do not count as lost.
+ * answers. Until then, or until the last try has failed, this process says that it runs the calls,
+ * so that they do not count as lost.
  */
 async function withdrawLater(
   { conversationId, runId, log }: ToolCallingTurn,
@@ -207,12 +208,12 @@ async function withdrawLater(
     const claims = waiting.map(({ key, spoken }) => ({ key, runId, toolCallId: spoken.call.id }));
     try {
       await conversations.withdrawClaims(conversationId, claims);
-      for (const { key, running } of waiting) calls.forgetUnconfirmed(key, running);
-      return;
+      break;
     } catch (error) {
       log.debug('claims of tool calls could not be taken back yet', { conversationId, error });
     }
   }
+  for (const { key, running } of claiming) calls.forgetUnconfirmed(key, running);
 }
 
 /**

@@ -63,7 +63,7 @@ export class RunningToolCalls {
    * is taken back by itself: the store has at most the last one.
    */
   readonly #unconfirmed = new Map<string, Set<RunningToolCall>>();
-  /** Called when the result of a call is stored. */
+  /** Called when a call need not be waited for any more: see `whenStored`. */
   readonly #listeners = new Map<string, Set<() => void>>();
 
   /** Whether the call must not count as lost. */
@@ -95,12 +95,13 @@ export class RunningToolCalls {
     const others = this.#calls.get(key)?.filter((other) => other !== call) ?? [];
     if (others.length > 0) return void this.#calls.set(key, others);
     this.#calls.delete(key);
-    const listeners = this.#listeners.get(key) ?? [];
-    this.#listeners.delete(key);
-    for (const listener of listeners) listener();
+    this.#tellStored(key);
   }
 
-  /** Calls `listener` once the results of the calls with that key are stored. */
+  /**
+   * Calls `listener` once the results of the calls with that key are stored, or the last claim is
+   * gone under which nothing began.
+   */
   whenStored(key: string, listener: () => void): void {
     const listeners = this.#listeners.get(key) ?? new Set();
     this.#listeners.set(key, listeners.add(listener));
@@ -120,11 +121,15 @@ export class RunningToolCalls {
     return call === undefined ? calls !== undefined : calls?.has(call) === true;
   }
 
-  /** The claim of that call is no longer in the store, or one with its key is confirmed. */
+  /**
+   * The claim of that call is no longer in the store, or cannot be taken back, or one with its key
+   * is confirmed.
+   */
   forgetUnconfirmed(key: string, call?: RunningToolCall): void {
     const calls = this.#unconfirmed.get(key);
     if (call !== undefined) calls?.delete(call);
     if (call === undefined || calls?.size === 0) this.#unconfirmed.delete(key);
+    if (!this.isRunning(key)) this.#tellStored(key);
   }
 
   abortAll(reason: Error): void {
@@ -134,6 +139,12 @@ export class RunningToolCalls {
   /** Resolves when all calls that run now have ended. */
   async ended(): Promise<void> {
     await Promise.all(this.#all().map(({ outcome }) => outcome));
+  }
+
+  #tellStored(key: string): void {
+    const listeners = this.#listeners.get(key) ?? [];
+    this.#listeners.delete(key);
+    for (const listener of listeners) listener();
   }
 
   #all(): readonly RunningToolCall[] {

@@ -80,6 +80,34 @@ describe('RunningToolCalls', () => {
     assert.deepEqual([calls.isRunning('k'), calls.isRunning('other')], [true, false]);
   });
 
+  it('tells who waits for a call of which only an unconfirmed claim is left', () => {
+    const calls = new RunningToolCalls();
+    const call = new RunningToolCall();
+    const other = new RunningToolCall();
+    let told = 0;
+    for (const each of [call, other]) calls.noteUnconfirmed('k', each);
+    calls.whenStored('k', () => (told += 1));
+    calls.forgetUnconfirmed('k', call);
+    assert.equal(told, 0);
+    calls.forgetUnconfirmed('k', other);
+    assert.equal(told, 1);
+    calls.forgetUnconfirmed('k', other);
+    assert.equal(told, 1);
+  });
+
+  it('does not tell them of a claim that is confirmed: that call runs', () => {
+    const calls = new RunningToolCalls();
+    const call = new RunningToolCall();
+    let told = 0;
+    calls.noteUnconfirmed('k', new RunningToolCall());
+    calls.add('k', call);
+    calls.whenStored('k', () => (told += 1));
+    calls.forgetUnconfirmed('k');
+    assert.equal(told, 0);
+    calls.remove('k', call);
+    assert.equal(told, 1);
+  });
+
   it('aborts all of them', () => {
     const calls = new RunningToolCalls();
     const all = ['a', 'a', 'b'].map((key) => {
