@@ -1,5 +1,6 @@
 import { createHash } from 'node:crypto';
 
+import { eachStored } from '../conversations/stores/each-stored.ts';
 import type { PartStore, StoredConversation } from '../conversations/stores/part-store.ts';
 import { isOf, type CallArchive, type CallKey } from './call-archive.ts';
 import { parseCallRecord, type CallRecord } from './call-record.ts';
@@ -77,18 +78,8 @@ export class CallStore implements CallArchive {
     await this.#parts.close();
   }
 
-  async *#stored(): AsyncGenerator<[id: string, stored: StoredConversation], void, undefined> {
-    const seen = new Set<string>(); // Redis may list a key twice
-    for (let after: string | undefined = ''; after !== undefined;) {
-      const page = await this.#parts.list(PREFIX, after);
-      for (const id of page.ids) {
-        if (seen.has(id)) continue;
-        seen.add(id);
-        const stored = await this.#parts.read(id);
-        if (typeof stored === 'object') yield [id, stored];
-      }
-      after = page.next;
-    }
+  #stored(): AsyncGenerator<[id: string, stored: StoredConversation], void, undefined> {
+    return eachStored(this.#parts, PREFIX, () => true);
   }
 }
 

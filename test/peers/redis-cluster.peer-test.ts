@@ -126,6 +126,20 @@ for (const program of REDIS_PROGRAMS) {
       assert.deepEqual(left.match(/ s-\d+ /g), [' s-24 ']);
     });
 
+    it('are erased though two keys hold something else, which are named', async (t) => {
+      const { nodes, run } = await filled(t, program);
+      for (const key of ['layercode:x', 'layercode:call%0009x']) {
+        const node = nodes[slotOf(key) < 8_192 ? 0 : 1];
+        await node.command('SET', key, 'not a hash');
+      }
+      const { out, error } = await run(nodes[0].url, 'erase', '--from', ALICE);
+      assert.match(error, /^not everything is erased/);
+      assert.equal(out.match(/^erased the conversation c-\d+$/gm)?.length, COUNT);
+      assert.equal(out.match(/^erased the record of session /gm)?.length, COUNT / 2);
+      assert.match(out, /^ {2}what is stored as "x" cannot be used: .*WRONGTYPE/m);
+      assert.match(out, /^ {2}what is stored as "call\\tx" cannot be used: .*WRONGTYPE/m);
+    });
+
     it('of a node that is down are named as not reached, and the others are erased', async (t) => {
       const { nodes, run } = await filled(t, program);
       await nodes[1].kill();

@@ -117,6 +117,25 @@ describe('CallStore', () => {
     await assert.rejects(keep(store, recordOf('s-1')), /full/);
   });
 
+  it('lists and erases the records beside one that cannot be read, and names it', async () => {
+    const { store, parts } = open();
+    await keep(store, recordOf('s-1'), recordOf('s-2'), recordOf('s-3'));
+    parts.cannotUse = 'call\tc-1\ts-2';
+    for (const records of [store.all(), store.erase('c-1')]) {
+      const found: string[] = [];
+      const reading = (async () => {
+        for await (const { sessionId } of records) found.push(sessionId);
+      })();
+      await assert.rejects(reading, {
+        name: 'StoreError',
+        message: 'what is stored as "call\\tc-1\\ts-2" cannot be used: WRONGTYPE',
+      });
+      assert.deepEqual(found, ['s-1', 's-3']);
+    }
+    parts.cannotUse = undefined;
+    assert.deepEqual(await sessionsIn(store.all()), ['s-2']);
+  });
+
   it('erases a record that is written just then', async () => {
     const shared: SharedParts = new Map();
     const other = open(shared).store;

@@ -196,7 +196,7 @@ function notReached(
   const withoutNumber = 'calls that do not name the number: from a browser, or with it withheld';
   return [
     'not reached:',
-    ...failures.map((failure) => `  ${failure}`),
+    ...failures.map((failure) => `  ${printable(failure, ' ')}`),
     '  log lines, which contain ids and times but no words',
     `  backups and copies ${copies}, and traces of erased data on disk`,
     '  what calls export has printed, and traces that a collector keeps',

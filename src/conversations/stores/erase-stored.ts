@@ -1,16 +1,24 @@
 import { clearTurns } from '../conversation.ts';
 import type { PartStore } from './part-store.ts';
 import { PartedConversation } from './parted-conversation.ts';
-import { StoreError } from './store-error.ts';
+import { failureAt, StoreError } from './store-error.ts';
 
 const MAX_CONFLICTS = 20;
 
 /**
  * Erases a conversation from outside the servers that use the store. The mark is left even if
  * nothing is stored: a server may remember what the store has lost, or keep it until the store
- * answers again. False if nothing was stored.
+ * answers again. False if nothing was stored. Rejects with a `StoreError`.
  */
 export async function eraseStored(parts: PartStore, id: string, ttlMs: number): Promise<boolean> {
+  try {
+    return await erase(parts, id, ttlMs);
+  } catch (error) {
+    throw failureAt(id, error);
+  }
+}
+
+async function erase(parts: PartStore, id: string, ttlMs: number): Promise<boolean> {
   const read = await parts.read(id);
   let stored = read === 'unchanged' ? undefined : read;
   for (let tries = 0; tries <= MAX_CONFLICTS; tries += 1) {

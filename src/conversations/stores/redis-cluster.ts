@@ -90,6 +90,7 @@ export class RedisCluster implements PartStore {
     if (node === undefined)
       return Promise.reject(new StoreError(`no node of the cluster serves slot ${slot}`));
     return step(node.store).catch((cause: unknown) => {
+      if (/\bWRONGTYPE /.test(messageOf(cause))) throw cause; // the key's fault, not the node's
       throw new StoreError(reasonOf(node, cause), { cause });
     });
   }

@@ -1,3 +1,5 @@
+import { messageOf } from '../../base/message-of.ts';
+
 /**
  * A store that cannot be used. The message is one line: which store, what is wrong, and what to do
  * about it where that is known. `code` is `STORE_UNAVAILABLE`.
@@ -5,4 +7,11 @@
 export class StoreError extends Error {
   override readonly name = 'StoreError';
   readonly code = 'STORE_UNAVAILABLE';
+}
+
+/** Why what is stored under an id cannot be used, where the store does not say it itself. */
+export function failureAt(id: string, cause: unknown): StoreError {
+  if (cause instanceof StoreError) return cause;
+  const message = `what is stored as ${JSON.stringify(id)} cannot be used: ${messageOf(cause)}`;
+  return new StoreError(message, { cause });
 }

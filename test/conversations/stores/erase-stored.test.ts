@@ -53,6 +53,14 @@ describe('eraseStored', () => {
     assert.deepEqual(await texts(a.store, 'c'), []);
   });
 
+  it('names what it cannot use', async () => {
+    const parts = new PartsInMemory();
+    parts.cannotUse = 'c';
+    await assert.rejects(eraseStored(parts, 'c', TTL_MS), {
+      name: 'StoreError', message: 'what is stored as "c" cannot be used: WRONGTYPE',
+    });
+  });
+
   it('gives up where the conversation never stands still', async () => {
     const shared: SharedParts = new Map();
     const other = new PartsInMemory(shared);

@@ -1,0 +1,49 @@
+import type { PartStore, StoredConversation } from './part-store.ts';
+import { failureAt, StoreError } from './store-error.ts';
+
+/** The most failures that an error tells. */
+const MAX_TOLD = 20;
+
+/**
+ * Everything stored whose id begins with the prefix and is wanted. Reads it page by page, so it is
+ * slow on a large store. What cannot be read is left out, and a `StoreError` names it in the end.
+ */
+export async function* eachStored(
+  parts: PartStore,
+  prefix: string,
+  isWanted: (id: string) => boolean,
+): AsyncGenerator<[id: string, stored: StoredConversation], void, undefined> {
+  const seen = new Set<string>(); // Redis may list a key twice
+  const failures = new Set<string>();
+  try {
+    for (let after: string | undefined = ''; after !== undefined;) {
+      const page = await parts.list(prefix, after);
+      for (const id of page.ids) {
+        if (seen.has(id) || !isWanted(id)) continue;
+        seen.add(id);
+        const stored = await readAt(id, parts);
+        if (stored instanceof StoreError) failures.add(stored.message);
+        else if (typeof stored === 'object') yield [id, stored];
+      }
+      after = page.next;
+    }
+  } catch (error) {
+    if (!(error instanceof StoreError)) throw error;
+    failures.add(error.message); // of a part of the list
+  }
+  if (failures.size === 0) return;
+  const told = [...failures].slice(0, MAX_TOLD);
+  const others = failures.size - told.length;
+  throw new StoreError(told.join('; ') + (others === 0 ? '' : `; and ${others} more`));
+}
+
+async function readAt(
+  id: string,
+  parts: PartStore,
+): Promise<StoredConversation | 'unchanged' | StoreError | undefined> {
+  try {
+    return await parts.read(id);
+  } catch (error) {
+    return failureAt(id, error);
+  }
+}
