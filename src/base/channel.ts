@@ -8,7 +8,9 @@ export const EVERYONE = '*';
  * lost, and what must be true is in the store.
  */
 export interface Channel {
-  /** The address at which other processes reach this one. */
+  /**
+   * The address at which other processes reach this one: 1 to 256 characters, and not `EVERYONE`.
+   */
   readonly address: string;
   /**
    * Sends a text to the process at that address, or to `EVERYONE`, which may include this process.

@@ -35,7 +35,10 @@ export interface OwnTurns {
 
 /** How many questions to everyone a process leaves unanswered before it counts as dead. */
 const MAX_TRIES = 3;
-/** The most processes that are expected to answer questions to everyone. */
+/**
+ * The most processes that are expected to answer questions to everyone, and that are told of the
+ * end of a call.
+ */
 const MAX_PEERS = 1_000;
 
 /**
@@ -238,7 +241,10 @@ export class OtherProcesses {
   /** The process is told when the call's result is stored. */
   #noteWaiting(key: string, process: string): void {
     const waiting = this.#waiting.get(key);
-    if (waiting !== undefined) return void waiting.add(process);
+    if (waiting !== undefined) {
+      if (waiting.size < MAX_PEERS) waiting.add(process);
+      return;
+    }
     this.#waiting.set(key, new Set([process]));
     this.#turns.whenStored(key, () => {
       for (const address of this.#waiting.get(key) ?? [])

@@ -1,5 +1,6 @@
 // The messages about turns that the processes of one service send each other.
 
+import { EVERYONE } from '../base/channel.ts';
 import * as field from '../base/fields.ts';
 import { parseJson } from '../base/json.ts';
 
@@ -39,6 +40,12 @@ export type ProcessMessage =
 export type MessageOf<T> = Extract<ProcessMessage, { readonly type: T }>;
 
 const text = field.string;
+/** Of one process: what is sent to everyone is never answered to everyone. */
+const address: field.Field = {
+  ...field.id,
+  check: (value) =>
+    value === EVERYONE ? { path: '', expected: 'of one process' } : field.id.check(value),
+};
 const texts = field.arrayOf(field.string);
 
 const MESSAGES: Readonly<Record<ProcessMessage['type'], field.Field>> = {
@@ -50,13 +57,13 @@ const MESSAGES: Readonly<Record<ProcessMessage['type'], field.Field>> = {
   }),
   ask: field.objectOf({
     id: text,
-    from: text,
+    from: address,
     conversationId: text,
     calls: texts,
     isClaiming: field.optional(field.boolean),
   }),
   answer: field.objectOf({
-    id: text, from: text, calls: texts, claimed: field.optional(texts),
+    id: text, from: address, calls: texts, claimed: field.optional(texts),
   }),
   'call ended': field.objectOf({ key: text }),
 };

@@ -200,6 +200,10 @@ describe('a message from another process', () => {
     'JSON that is no object': '["interrupt"]',
     'a missing field': '{"type":"interrupt"}',
     'a field of another type': '{"type":"ask","id":1,"from":"b","conversationId":"c","calls":[]}',
+    'a question of everyone': '{"type":"ask","id":"x","from":"*","conversationId":"c","calls":[]}',
+    'an answer of nobody': '{"type":"answer","id":"x","from":"","calls":[]}',
+    'one with an address of any length':
+      `{"type":"ask","id":"x","from":"${'a'.repeat(257)}","conversationId":"c","calls":[]}`,
   })) {
     it(`is refused where it is ${name}`, () => {
       assert.throws(() => parseProcessMessage(text), TypeError);

@@ -82,4 +82,19 @@ describe('a question to all processes', () => {
     t.mock.timers.enable({ apis: ['setTimeout'] }); // so the time to answer never ends
     assert.equal(await isClaimed(b), true);
   });
+  it('leads to a thousand messages about the end of a call at the most', async () => {
+    const post = new Post();
+    let end = (): void => undefined;
+    const own = turns({
+      isCallRunning: () => true,
+      whenStored: (_key, listener) => (end = listener),
+    });
+    open(post, 'a', own);
+    const question = { type: 'ask', id: 'x', conversationId: 'c', calls: ['k'] };
+    for (let n = 0; n < 1_100; n++)
+      post.forge('a', JSON.stringify({ ...question, from: `forged ${n}` }));
+    end();
+    const ends = post.messages.filter((text) => text.includes('"call ended"'));
+    assert.equal(ends.length, 1_000);
+  });
 });
