@@ -14,7 +14,7 @@ import { cutTo, type HeardTurn } from './heard.ts';
 import { countOfLastParts, joinedAs } from './joined-words.ts';
 import type { Message } from './message.ts';
 import {
-  countOfWordsIn, coveredBy, lettersOf, saysLess, saysSame, withoutLetters,
+  coveredBy, lettersOf, PreparedTexts, saysLess, saysSame, withoutLetters,
 } from './spoken-words.ts';
 import {
   leadingMessages, newTurn, ownMessages, replyText, setPlain, toldId, type TurnRecord,
@@ -205,8 +205,10 @@ function isMoreThanGreeting(theirs: readonly Exchange[], ours: readonly Exchange
 function areAbout(told: readonly string[], said: readonly string[] = []): boolean {
   const all = lettersOf(said.join(' '));
   if (all === '') return true;
+  const texts = new PreparedTexts();
   return told.every((text) =>
-    all.includes(lettersOf(text)) || said.some((reply) => coveredBy(text, reply) !== undefined),
+    all.includes(texts.lettersOf(text))
+    || said.some((reply) => coveredBy(text, reply, texts) !== undefined),
   );
 }
 
@@ -316,6 +318,7 @@ class Changes implements Reconciled {
       if (only.isUnknown !== true && replyText(only) === replies[0]) return only; // nearly always
     }
     const told = [...replies];
+    const texts = new PreparedTexts();
     const begun = turns.findLastIndex((turn) => wordsOf(turn) !== undefined);
     for (const [index, turn] of turns.entries()) {
       if (index < begun) {
@@ -324,18 +327,19 @@ class Changes implements Reconciled {
         continue;
       }
       const reply = replyText(turn);
-      const own = withoutFiller(told.join(' '), turn.filler);
-      if (turn.isUnknown === true && turn === turns.at(-1) && goesOn(own, reply)) {
+      const isUnknown = turn.isUnknown === true && turn === turns.at(-1);
+      const own = isUnknown ? withoutFiller(told.join(' '), turn.filler, texts) : '';
+      if (goesOn(own, reply)) {
         // Its process is gone and the platform knows better, or that process has not settled it
         // yet.
-        const texts = told.splice(0);
+        const all = told.splice(0);
         this.#cut(turn, own);
         turn.isUnknown = true;
-        setTold(this.#conversation, turn, { texts, isHeard });
+        setTold(this.#conversation, turn, { texts: all, isHeard });
         continue;
       }
       const later = turns.slice(index + 1).map(replyText);
-      const { covered, isAny } = takeCovered(told, turn, later);
+      const { covered, isAny } = takeCovered(told, turn, later, texts);
       if (reply === '' || (isAny && covered >= reply.trimEnd().length)) continue;
       const isUnheard = told.length === 0 || isHeard;
       if (isAny || isUnheard) this.#cut(turn, reply.slice(0, covered));
@@ -380,7 +384,7 @@ export function hearTold(conversation: Conversation, turn: TurnRecord): void {
   const { texts, isHeard } = turn.told;
   setTold(conversation, turn, undefined);
   const told = [...texts];
-  const { covered, isAny } = takeCovered(told, turn, []);
+  const { covered, isAny } = takeCovered(told, turn, [], new PreparedTexts());
   const reply = replyText(turn);
   if (reply !== '' && (isAny ? covered < reply.trimEnd().length : isHeard))
     cutTo(conversation, turn, reply.slice(0, covered));
@@ -398,17 +402,18 @@ function takeCovered(
   told: string[],
   turn: TurnRecord,
   later: readonly string[],
+  texts: PreparedTexts,
 ): { readonly covered: number; readonly isAny: boolean } {
   const reply = replyText(turn);
   let covered = 0;
   let isAny = false;
   let isBehindLater = false;
   for (let index = 0; index < told.length; ) {
-    const text = withoutFiller(told[index] ?? '', isAny ? undefined : turn.filler);
+    const text = withoutFiller(told[index] ?? '', isAny ? undefined : turn.filler, texts);
     const rest = reply.slice(covered);
-    const more = text === '' ? 0 : rest === '' ? undefined : coveredBy(text, rest);
+    const more = text === '' ? 0 : rest === '' ? undefined : coveredBy(text, rest, texts);
     const isLater: boolean =
-      text !== '' && isOfLater(text, rest, later, isBehindLater);
+      text !== '' && rest !== '' && isOfLater(text, rest, later, isBehindLater, texts);
     if (more === undefined || isLater) {
       isBehindLater ||= isLater;
       index += 1;
@@ -427,16 +432,21 @@ function isOfLater(
   rest: string,
   later: readonly string[],
   isBehindLater: boolean,
+  texts: PreparedTexts,
 ): boolean {
   if (later.length === 0) return false;
-  const least = Math.max(1, countOfWordsIn(rest, text) + (isBehindLater ? 0 : 1));
-  return later.some((reply) => countOfWordsIn(reply, text) >= least);
+  const least = Math.max(1, texts.countOfWordsIn(rest, text) + (isBehindLater ? 0 : 1));
+  return later.some((reply) => texts.countOfWordsIn(reply, text) >= least);
 }
 
 /** '' if a filler is all it says. */
-function withoutFiller(text: string, filler: string | undefined): string {
+function withoutFiller(
+  text: string,
+  filler: string | undefined,
+  texts: PreparedTexts,
+): string {
   if (filler === undefined) return text;
-  const [letters, said] = [lettersOf(filler), lettersOf(text)];
+  const [letters, said] = [texts.lettersOf(filler), texts.lettersOf(text)];
   if (said !== '' && letters.startsWith(said)) return ''; // the filler itself was cut
   if (letters === '' || !said.startsWith(letters)) return text;
   return said === letters ? '' : withoutLetters(text, letters.length);

@@ -73,19 +73,48 @@ export function saysLess(start: string, text: string): boolean {
  * covers the reply up to the last word that is found, if most of its words are there in order.
  * Undefined if the text is not about this reply.
  */
-export function coveredBy(told: string, reply: string): number | undefined {
+export function coveredBy(
+  told: string,
+  reply: string,
+  texts = new PreparedTexts(),
+): number | undefined {
   if (told === reply) return reply.length;
-  const [theirs, ours] = [lettersOf(told), lettersOf(reply)];
+  const [theirs, ours] = [texts.lettersOf(told), texts.lettersOf(reply)];
   if (theirs === '' || ours === '') return undefined;
   if (theirs.startsWith(ours)) return reply.length;
   if (ours.startsWith(theirs)) return endOfLetters(reply, theirs.length);
-  return endOfRewritten(told, reply);
+  return endOfRewritten(texts.wordsOf(told), texts.wordsOf(reply), reply);
 }
 
-/** How many of a platform's words are those of a reply, in order. 0 if most are others. */
-export function countOfWordsIn(reply: string, told: string): number {
-  const wordsOf = (text: string): string[] => comparedWordsIn(text).map(({ letters }) => letters);
-  return mostOf(wordsOf(told), wordsOf(reply)).found;
+/** Texts that are compared with many others. What a comparison needs is found once. */
+export class PreparedTexts {
+  readonly #letters = new Map<string, string>();
+  readonly #words = new Map<string, ComparedWords>();
+  readonly #counts = new Map<string, Map<string, number>>();
+
+  lettersOf(text: string): string {
+    return foundOnce(this.#letters, text, lettersOf);
+  }
+
+  wordsOf(text: string): ComparedWords {
+    return foundOnce(this.#words, text, comparedWordsIn);
+  }
+
+  /** How many of a platform's words are those of a reply, in order. 0 if most are others. */
+  countOfWordsIn(reply: string, told: string): number {
+    const counts = foundOnce(this.#counts, told, () => new Map<string, number>());
+    return foundOnce(counts, reply, () =>
+      mostOf(this.wordsOf(told).words, this.wordsOf(reply).words).found,
+    );
+  }
+}
+
+function foundOnce<T>(found: Map<string, T>, text: string, find: (text: string) => T): T {
+  const known = found.get(text);
+  if (known !== undefined) return known;
+  const value = find(text);
+  found.set(text, value);
+  return value;
 }
 
 /** The text after its first `count` letters and the signs that follow them. */
@@ -121,12 +150,14 @@ function endInWord(word: string, count: number): number {
   return word.length;
 }
 
-function endOfRewritten(told: string, reply: string): number | undefined {
-  const ours = comparedWordsIn(reply);
-  const theirs = comparedWordsIn(told).map(({ letters }) => letters);
-  const { count, isRestRewritten } = mostOf(theirs, ours.map(({ letters }) => letters));
+function endOfRewritten(
+  theirs: ComparedWords,
+  ours: ComparedWords,
+  reply: string,
+): number | undefined {
+  const { count, isRestRewritten } = mostOf(theirs.words, ours.words);
   if (count === 0) return undefined;
-  return count === ours.length || isRestRewritten ? reply.length : ours[count - 1]?.end;
+  return count === ours.words.length || isRestRewritten ? reply.length : ours.ends[count - 1];
 }
 
 /** In words. A longer end may have been left out, not rewritten. */
@@ -145,6 +176,7 @@ interface Found {
 function mostOf(told: readonly string[], said: readonly string[]): Found {
   let [next, found, lastFound] = [0, 0, -1];
   for (const [place, word] of told.entries()) {
+    if ((found + told.length - place) * 2 <= told.length) break; // the rest is too few
     const end = Math.min(said.length, next + MOST_SKIPPED + 1);
     for (let index = next; index < end; index++) {
       if (said[index] !== word) continue;
@@ -213,9 +245,16 @@ const UNSPACED =
 const UNSPACED_PART =
   /\p{sc=Han}\p{M}*|[\p{sc=Hira}\p{sc=Kana}\u30fc\p{M}]+|[^\p{sc=Han}\p{sc=Hira}\p{sc=Kana}]+/gu;
 
-/** The words of a text that are looked for in another one, as far as it is compared. */
-function comparedWordsIn(text: string): readonly Word[] {
-  return [...wordsIn(UNSPACED.test(text) ? text.slice(0, LONGEST_UNSPACED) : text)];
+/** The words of a text that are looked for in another one, and where each ends. */
+interface ComparedWords {
+  readonly words: readonly string[];
+  readonly ends: readonly number[];
+}
+
+/** As far as a text is compared. */
+function comparedWordsIn(text: string): ComparedWords {
+  const words = [...wordsIn(UNSPACED.test(text) ? text.slice(0, LONGEST_UNSPACED) : text)];
+  return { words: words.map(({ letters }) => letters), ends: words.map(({ end }) => end) };
 }
 
 /** The words of a text that have letters, in order. */

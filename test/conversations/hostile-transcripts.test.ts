@@ -307,3 +307,32 @@ describe('a call in a script without spaces', () => {
       assert.ok(Math.min(...costs) < 50, `${costs.join(', ')} ms`); // the first loads a dictionary
     });
 });
+
+// ElevenLabs asks again whenever the caller is silent. All those turns are one exchange.
+describe('a caller who is silent for fifty turns', () => {
+  const replyOf = (turn: number): string =>
+    `Are you there? This is call ${turn} of the shop. `.repeat(4);
+  for (const [why, toldOf] of [
+    ['as they were said', replyOf],
+    ['rewritten for speech', (turn: number) => replyOf(turn).replaceAll('the shop', 'our shop')],
+    ['in other words', (turn: number) => `Please hold line ${turn}, an agent comes. `.repeat(5)],
+  ] as const)
+    it(`costs less than 50 ms, though all replies are told ${why}`, () => {
+      const turns = Array.from({ length: 50 }, (_, turn) => turn);
+      const lines = ['user: Hello', ...turns.map((turn) => `agent: ${toldOf(turn)}`)];
+      const costs = [1, 2, 3].map(() => {
+        const conversation = emptyConversation('c');
+        for (const turn of turns) {
+          const text = turn === 0 ? 'Hello' : '';
+          openTurn(conversation, { turnId: `t${turn}`, runId: nextRun(), text }, BOUNDS);
+          settle(conversation, `t${turn}`, 'completed', replyOf(turn));
+        }
+        const transcript = transcriptOf(lines);
+        const opening = { turnId: 'next', runId: nextRun(), text: 'And?', transcript };
+        const before = process.cpuUsage();
+        openTurn(conversation, opening, BOUNDS);
+        return processorMs(before);
+      });
+      assert.ok(Math.min(...costs) < 50, `${costs.join(', ')} ms`); // the first is compiled
+    });
+});
