@@ -352,8 +352,8 @@ describe('playScenario', () => {
 
   it('gives up on a reply without an end', async () => {
     const stuck = defineAgent({ name: 'stuck', onMessage: () => new Promise<string>(() => {}) });
-    const result = await play(stuck, 'say Hi\nexpect Hi', { timeoutMs: 50 });
-    assert.deepEqual(failuresOf(result), [[1, 'the reply had no end after 0.05 s']]);
+    const result = await play(stuck, 'say Hi\nexpect Hi', { timeoutMs: 300 });
+    assert.deepEqual(failuresOf(result), [[1, 'the reply had no end after 0.3 s']]);
   });
 
   it('tells the agent who calls, with metadata and data from a page', async () => {
