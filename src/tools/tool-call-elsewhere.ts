@@ -21,6 +21,7 @@ const STILL_RUNNING: ToolCallResult = { state: 'running', content: UNFINISHED_RE
 /** A call that another process runs, according to the record. */
 export interface ToolCallElsewhere extends ToolCallId {
   readonly conversationId: string;
+  /** Empty as long as only its process has told of it. */
   readonly turnId: string;
   readonly key: string;
   /** The address of its process. */
@@ -63,13 +64,16 @@ export interface Waiting {
 /**
  * The outcome of the call, once the record has it. `unknown` if its process says that it does not
  * run it, or does not answer, and the record has no result either. `running` once the signal
- * fires. Reads the record at least once a second; a message of that process only saves time.
+ * fires. Undefined if the process answers that it does not run it, and the record has never had it:
+ * it did nothing. Reads the record at least once a second; a message of that process only saves
+ * time.
  */
 export async function outcomeElsewhere(
-  call: ToolCallElsewhere,
+  waitedFor: ToolCallElsewhere,
   { conversations, others }: Waiting,
   signal: AbortSignal,
-): Promise<ToolCallResult> {
+): Promise<ToolCallResult | undefined> {
+  let call = waitedFor;
   let silent = 0;
   let wake = (): void => undefined;
   const woken = (): void => wake();
@@ -84,15 +88,18 @@ export async function outcomeElsewhere(
       const answer = await others?.ask(call.conversationId, new Map([[call.process, [call.key]]]));
       // After the answer: a process stops running a call once its result is stored.
       const conversation = await conversations.read(call.conversationId);
+      call = namedIn(conversation, call);
       const outcome = conversation === undefined ? LOST : outcomeIn(conversation, call);
       const isRunning = answer?.isCallRunning(call.key, call.process);
       // A store that has lost the record gets it back with the result.
       const isLost = outcome === LOST && isRunning === true;
+      const isAlive = answer?.isAlive(call.process) === true;
+      if (outcome === LOST && !isLost && isAlive && call.turnId === '') return undefined;
       if (outcome.state !== 'running' && !isLost) return outcome;
       if (signal.aborted) return STILL_RUNNING;
       if (answer !== undefined && isRunning === false) {
         silent += 1;
-        if (answer.isAlive(call.process) || silent === MAX_SILENT) return LOST;
+        if (isAlive || silent === MAX_SILENT) return LOST;
       } else silent = 0;
       await next;
     }
@@ -101,6 +108,17 @@ export async function outcomeElsewhere(
     signal.removeEventListener('abort', woken);
     others?.stopAwaiting(call.key, woken);
   }
+}
+
+/** The claim may have been stored, or put back, after the process told of the call. */
+function namedIn(
+  conversation: Conversation | undefined,
+  call: ToolCallElsewhere,
+): ToolCallElsewhere {
+  const claim = conversation?.onceCalls?.[call.key];
+  if (call.turnId !== '' || claim?.process !== call.process) return call;
+  const { turnId, runId, toolCallId } = claim;
+  return { ...call, turnId, runId, toolCallId };
 }
 
 /**

@@ -284,12 +284,13 @@ export class ToolCalls {
     return this.#earlier.take(key, call, this.#turn.spoken.speaker);
   }
 
-  #outcomeOfEarlier(call: NotedToolCall, earlier: ToolMessage): Awaitable<ToolCallResult> {
+  async #outcomeOfEarlier(call: NotedToolCall, earlier: ToolMessage): Promise<ToolCallResult> {
     const { state, content, handOver, process, runId, key = call.key } = earlier;
     if (state !== 'running') return { state, content, handOver };
     if (process === undefined || process === this.#host.process) return UNKNOWN;
     const { turnId, toolCallId } = earlier;
-    return this.#waitElsewhere(call, { turnId, runId, toolCallId, process, key, isOnce: false });
+    const of = { turnId, runId, toolCallId, process, key, isOnce: false };
+    return (await this.#waitElsewhere(call, of)) ?? UNKNOWN;
   }
 
   /** What the claim of a call that acts once says. Undefined if it is to run now. */
@@ -312,10 +313,21 @@ export class ToolCalls {
         if (process === undefined) return UNKNOWN;
         const of = { turnId, runId, toolCallId, process, key, isOnce: true };
         const outcome = await this.#waitElsewhere(call, of);
+        if (outcome === undefined) return this.#claimedAgain(call);
         if (outcome.state === 'unknown') await this.#noteLost(call, claim.call);
         return outcome;
       }
     }
+  }
+
+  /** The call that it waited for has done nothing. */
+  async #claimedAgain(call: NotedToolCall): Promise<ToolCallResult | undefined> {
+    if (call.running.signal.aborted) return INTERRUPTED;
+    call.claim = undefined;
+    delete call.spoken.joins;
+    delete call.spoken.runner;
+    await this.#store([call]);
+    return this.#claimed(call);
   }
 
   /** The model is told that nothing was done now, unless it was this turn that did it. */
@@ -328,7 +340,7 @@ export class ToolCalls {
   async #waitElsewhere(
     call: NotedToolCall,
     of: Omit<ToolCallElsewhere, 'conversationId'>,
-  ): Promise<ToolCallResult> {
+  ): Promise<ToolCallResult | undefined> {
     call.whenInterrupted = 'abort'; // only the waiting ends
     const { conversationId } = this.#turn;
     return outcomeElsewhere({ ...of, conversationId }, this.#host, call.running.signal);

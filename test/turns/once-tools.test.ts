@@ -278,6 +278,36 @@ describe('a once tool of two processes', () => {
     await first;
   });
 
+  it('ends them, too, if the store had lost it when they began to wait', async (t) => {
+    const bank = new Bank();
+    const { a, b, post, shared } = machines(t, () => payTool(bank.pay));
+    const first = a.says('pay 5');
+    await bank.begun();
+    shared.clear();
+    const second = b.says('pay 5');
+    await until(() => answersIn(post) === 3, 'a call that waits');
+    bank.fail(5, new NotDone('card declined'));
+    assert.equal(await second, '{"error":"card declined"}');
+    await first;
+    assert.deepEqual(errorsOf(b, 'the outcome of a tool call is unknown'), []);
+  });
+
+  it('starts where it waited for one that the store has not let start', async (t) => {
+    const bank = new Bank();
+    const { a, b, post, parts: [store] } = machines(t, () => payTool(bank.pay));
+    await a.says('Hello');
+    store.failWith = new Error('down');
+    assert.equal(await a.says('pay 5'), '{"error":"not started"}');
+    bank.answer(5);
+    const second = b.says('pay 5');
+    await until(() => answersIn(post) > 1, 'a call that waits');
+    store.failWith = undefined;
+    assert.match(await second, /\{"paid":5\}$/);
+    assert.deepEqual(bank.calls, [5]);
+    assert.deepEqual(errorsOf(b, 'the outcome of a tool call is unknown'), []);
+    assert.match(await a.says('pay 5'), /"done before"/);
+  });
+
   it('has an unknown outcome once its process is gone', async (t) => {
     const bank = new Bank();
     const { a, b, post } = machines(t, () => payTool(bank.pay));
