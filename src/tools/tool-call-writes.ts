@@ -137,9 +137,13 @@ async function notRunningElsewhere(
     const conversation = await conversations.read(conversationId);
     const { turns = [], onceCalls } = conversation ?? {};
     const claims = keys.map((key) => onceCalls?.[key]);
-    const processes = [...turns, ...claims].map((owned) => owned?.process);
-    const known = processes.filter((process) => process !== undefined && process !== own);
-    const answers = await others.askAll(conversationId, keys, new Set(known as string[]));
+    const running = [
+      ...turns.filter(({ state }) => state === 'open'),
+      ...claims.filter((claim) => claim?.state === 'running'),
+    ];
+    const known = running.flatMap((owned) => owned?.process ?? []);
+    const strangers = new Set(known.filter((process) => process !== own));
+    const answers = await others.askAll(conversationId, keys, strangers);
     const isAnyClaimed = keys.some(answers.isClaimed);
     const kept = isAnyClaimed ? await conversations.read(conversationId) : undefined;
     return calls.filter((call, index) => {

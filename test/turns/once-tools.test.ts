@@ -355,6 +355,19 @@ describe('a once tool of two processes', () => {
     assert.deepEqual(bank.calls, [5]);
   });
 
+  it('asks a process that is gone only once, though history has turns of it', async (t) => {
+    const bank = new Bank();
+    const { a, b, post } = machines(t, () => payTool(bank.pay));
+    await a.says('Hello');
+    post.kill('p0');
+    for (const amount of [5, 6, 7]) bank.answer(amount);
+    await b.says('pay 5');
+    await b.says('pay 6');
+    post.messages.length = 0;
+    await b.says('pay 7');
+    assert.equal(post.messages.filter((text) => text.includes('"ask"')).length, 1);
+  });
+
   it('is waited for though another process has taken its turn over', async (t) => {
     const bank = new Bank();
     const { a, b, c, post } = machines(t, () => payTool(bank.pay));
