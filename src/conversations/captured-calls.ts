@@ -3,7 +3,7 @@
 
 import type { Json, JsonObject } from '../base/json.ts';
 import {
-  capturedTurn, MAX_CAPTURED_PER_TURN, wholeRequests, type Body, type CapturedTurn,
+  capturedTurn, lastOf, MAX_CAPTURED_PER_TURN, wholeRequests, type Base, type CapturedTurn,
   type WholeRequest,
 } from './captured-requests.ts';
 import { add, subtract, type Conversation } from './conversation.ts';
@@ -30,8 +30,8 @@ interface TurnWithRequests {
 
 /** The requests of these turns and their answers, in order, whole again. */
 export function exchangesIn(turns: readonly TurnWithRequests[]): readonly Exchange[] {
-  return [...wholeTurns(turns)].flatMap(([{ id: turnId }, whole]) =>
-    whole.map(({ body: { fields, messages }, answer = null }) => ({
+  return [...wholeTurns(turns)].flatMap(([{ id: turnId }, { requests }]) =>
+    requests.map(({ body: { fields, messages }, answer = null }) => ({
       turnId, sent: { ...fields, messages }, answered: answer,
     })),
   );
@@ -47,7 +47,7 @@ export function withinBounds(
   if (captured === undefined) return figures;
   const index = turns.indexOf(record);
   const before = ofSession(turns.slice(0, index === -1 ? turns.length : index), sessionId);
-  const base = lastOf(wholeTurns(before));
+  const base = baseIn(before);
   const kept = capturedTurn(wholeRequests(captured, undefined), base, MAX_CAPTURED_PER_TURN);
   return { ...figures, captured: withinCall(kept, turns, record, sessionId) };
 }
@@ -69,7 +69,7 @@ export function makeWhole(
     const after = figures?.captured?.after;
     if (after === undefined || !(isGone(after.turnId) || cut.has(after.turnId))) continue;
     whole ??= wholeTurns(before);
-    const requests = whole.get(turn);
+    const requests = whole.get(turn)?.requests;
     if (figures?.captured === undefined || requests === undefined) continue;
     const kept = capturedTurn(requests, undefined, MAX_CAPTURED_PER_TURN);
     const { leftOut = 0 } = figures.captured;
@@ -100,26 +100,28 @@ function ofSession(turns: readonly TurnRecord[], sessionId: string): readonly Tu
   return turns.filter(({ figures }) => figures?.sessionId === sessionId);
 }
 
+interface WholeTurn {
+  readonly requests: readonly WholeRequest[];
+  readonly last: Base | undefined;
+}
+
 /** The whole requests of each turn that has any. What a turn differs from comes before it. */
-function wholeTurns<T extends TurnWithRequests>(
-  turns: readonly T[],
-): Map<T, readonly WholeRequest[]> {
-  const lastBodies = new Map<string, Body | undefined>();
-  const whole = new Map<T, readonly WholeRequest[]>();
+function wholeTurns<T extends TurnWithRequests>(turns: readonly T[]): Map<T, WholeTurn> {
+  const bases = new Map<string, Base | undefined>();
+  const whole = new Map<T, WholeTurn>();
   for (const turn of turns) {
     const captured = turn.figures?.captured;
     if (captured === undefined || captured.requests.length === 0) continue;
-    const requests = wholeRequests(captured, lastBodies.get(captured.after?.turnId ?? ''));
-    lastBodies.set(turn.id, requests.at(-1)?.body);
-    whole.set(turn, requests);
+    const base = bases.get(captured.after?.turnId ?? '');
+    const requests = wholeRequests(captured, base);
+    const last = lastOf(turn.id, captured, base, requests);
+    bases.set(turn.id, last);
+    whole.set(turn, { requests, last });
   }
   return whole;
 }
 
-function lastOf(
-  whole: ReadonlyMap<TurnWithRequests, readonly WholeRequest[]>,
-): { readonly turnId: string; readonly body: Body } | undefined {
-  const [turn, requests = []] = [...whole].at(-1) ?? [];
-  const body = requests.at(-1)?.body;
-  return turn === undefined || body === undefined ? undefined : { turnId: turn.id, body };
+/** The last request of these turns. */
+function baseIn(turns: readonly TurnWithRequests[]): Base | undefined {
+  return [...wholeTurns(turns).values()].at(-1)?.last;
 }

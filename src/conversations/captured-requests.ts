@@ -30,6 +30,8 @@ export interface CapturedTurn {
    * Missing if the first one is whole.
    */
   readonly after?: { readonly turnId: string; readonly hash: string };
+  /** Of the last request. Missing in turns of earlier versions. */
+  readonly hash?: string;
   /** The size of all requests as JSON. */
   readonly bytes: number;
   readonly requests: readonly CapturedRequest[];
@@ -59,6 +61,13 @@ export interface WholeRequest {
   readonly answer?: Json;
 }
 
+/** The last request of a turn, for those that differ from it. */
+export interface Base {
+  readonly turnId: string;
+  readonly body: Body;
+  readonly hash: string;
+}
+
 const NOTHING: Body = { fields: {}, messages: [] };
 
 /** All of it, however long. Undefined if there is nothing to capture. */
@@ -67,7 +76,7 @@ export function captured(requests: readonly SentRequest[]): CapturedTurn | undef
     const body = bodyIn(text);
     return body === undefined ? [] : [{ request, body, ...answerOf(answer) }];
   });
-  return whole.length === 0 ? undefined : capturedTurn(whole, undefined, Infinity);
+  return whole.length === 0 ? undefined : differencesOf(whole, NOTHING, Infinity).kept;
 }
 
 /**
@@ -76,14 +85,26 @@ export function captured(requests: readonly SentRequest[]): CapturedTurn | undef
  */
 export function capturedTurn(
   whole: readonly WholeRequest[],
-  base: { readonly turnId: string; readonly body: Body } | undefined,
+  base: Base | undefined,
   maxBytes: number,
 ): CapturedTurn {
+  const { kept, last } = differencesOf(whole, base?.body ?? NOTHING, maxBytes);
+  if (kept.requests.length === 0) return kept;
+  const after = base && { turnId: base.turnId, hash: base.hash };
+  return { ...(after === undefined ? {} : { after }), hash: hashOf(last), ...kept };
+}
+
+/** `last` is the last body that is kept. */
+function differencesOf(
+  whole: readonly WholeRequest[],
+  base: Body,
+  maxBytes: number,
+): { readonly kept: CapturedTurn; readonly last: Body } {
   const requests: CapturedRequest[] = [];
-  let [before, bytes, leftOut] = [base?.body ?? NOTHING, 0, 0];
+  let [last, bytes, leftOut] = [base, 0, 0];
   for (const { request, body, answer } of whole) {
     const words = answer === undefined ? {} : { answer };
-    const difference = { request, ...differenceOf(body, before), ...words };
+    const difference = { request, ...differenceOf(body, last), ...words };
     const size = Buffer.byteLength(JSON.stringify(difference));
     if (bytes + size > maxBytes) {
       leftOut += 1;
@@ -91,26 +112,20 @@ export function capturedTurn(
     }
     bytes += size;
     requests.push(difference);
-    before = body;
+    last = body;
   }
-  const after = base && { turnId: base.turnId, hash: hashOf(base.body) };
-  return {
-    ...(after === undefined || requests.length === 0 ? {} : { after }),
-    bytes, requests,
-    ...(leftOut === 0 ? {} : { leftOut }),
-  };
+  return { kept: { bytes, requests, ...(leftOut === 0 ? {} : { leftOut }) }, last };
 }
 
 /**
- * The whole requests again, in order. `base` is the last body of the turn that `after` names. If it
- * is missing or has changed, they lack what they had in common with it.
+ * The whole requests again, in order. `base` is the last request of the turn that `after` names. If
+ * it is missing or has changed, they lack what they had in common with it.
  */
 export function wholeRequests(
   { after, requests }: CapturedTurn,
-  base: Body | undefined,
+  base: Base | undefined,
 ): readonly WholeRequest[] {
-  const isBase = after !== undefined && base !== undefined && hashOf(base) === after.hash;
-  let before = isBase ? base : NOTHING;
+  let before = after !== undefined && base?.hash === after.hash ? base.body : NOTHING;
   return requests.map((each) => {
     const { request, fields = {}, withoutFields = [], sameMessages = 0, messages, answer } = each;
     const kept = Object.entries(before.fields).filter(([name]) => !withoutFields.includes(name));
@@ -120,6 +135,23 @@ export function wholeRequests(
     };
     return { request, body: before, ...(answer === undefined ? {} : { answer }) };
   });
+}
+
+/**
+ * What the next turn may differ from: the last of these requests, which `wholeRequests` has made of
+ * the turn and the same base.
+ */
+export function lastOf(
+  turnId: string,
+  { after, hash }: CapturedTurn,
+  base: Base | undefined,
+  whole: readonly WholeRequest[],
+): Base | undefined {
+  const body = whole.at(-1)?.body;
+  if (body === undefined) return undefined;
+  // The turn's own hash is of what was sent, and this may lack what it had in common with the base.
+  const isAsSent = after === undefined || base?.hash === after.hash;
+  return { turnId, body, hash: (isAsSent ? hash : undefined) ?? hashOf(body) };
 }
 
 function hashOf({ fields, messages }: Body): string {

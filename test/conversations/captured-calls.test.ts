@@ -124,6 +124,44 @@ describe('what was captured of a call', () => {
     assert.deepEqual(exchangesIn(older).map(({ sent }) => sent), [bodyOf(1), bodyOf(2)]);
   });
 
+  it('is not told from an incomplete turn, though that has the hash of what was sent', () => {
+    const conversation = emptyConversation('c');
+    for (const n of [1, 2, 3]) turn(conversation, `t-${n}`, [bodyOf(n)]);
+    const [, second, third] = conversation.turns;
+    assert.ok(second !== undefined && third !== undefined);
+    assert.deepEqual(exchangesIn([second, third]).map(({ sent }) => sent), [
+      { messages: [said('line 1')] }, { messages: [said('line 2')] },
+    ]);
+  });
+
+  it('goes on after turns of a version that stored no hash', () => {
+    const conversation = emptyConversation('c');
+    for (const n of [1, 2]) {
+      turn(conversation, `t-${n}`, [bodyOf(n)]);
+      const record = conversation.turns.at(-1);
+      assert.ok(record?.figures?.captured !== undefined);
+      const { hash, ...older } = record.figures.captured;
+      assert.ok(hash !== undefined);
+      record.figures = { ...record.figures, captured: older };
+    }
+    const [, second] = conversation.turns;
+    assert.deepEqual(second?.figures?.captured?.after, { turnId: 't-1', hash: '7LeB5PwnzzPY' });
+    const third = turn(conversation, 't-3', [bodyOf(3)]);
+    assert.equal(third?.requests[0]?.sameMessages, 3);
+    assert.deepEqual(sentIn(conversation), [bodyOf(1), bodyOf(2), bodyOf(3)]);
+  });
+
+  it('takes as much work at the end of a long call as at its beginning', (t) => {
+    const conversation = emptyConversation('c');
+    const stringify = t.mock.method(JSON, 'stringify');
+    const counts = Array.from({ length: 40 }, (_, n) => {
+      const before = stringify.mock.callCount();
+      turn(conversation, `t-${n}`, [{ messages: [SYSTEM, said(`line ${n}`)] }]);
+      return stringify.mock.callCount() - before;
+    });
+    assert.equal(counts.at(-1), counts[1]);
+  });
+
   it('has room for a long prompt in every turn', () => {
     const conversation = emptyConversation('c');
     const long = { role: 'system', content: 'x'.repeat(200_000) };
