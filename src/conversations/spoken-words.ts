@@ -5,6 +5,8 @@
 const LONGEST = 8_192;
 /** The same where words without spaces between them have to be found, which takes long. */
 const LONGEST_UNSPACED = 512;
+/** So many letters of such words are found quickly, wherever they stand. */
+const FEW_UNSPACED = 64;
 /** How many words may be missing before one that is found. */
 const MOST_SKIPPED = 12;
 
@@ -103,9 +105,10 @@ export class PreparedTexts {
   /** How many of a platform's words are those of a reply, in order. 0 if most are others. */
   countOfWordsIn(reply: string, told: string): number {
     const counts = foundOnce(this.#counts, told, () => new Map<string, number>());
-    return foundOnce(counts, reply, () =>
-      mostOf(this.wordsOf(told).words, this.wordsOf(reply).words).found,
-    );
+    return foundOnce(counts, reply, () => {
+      const [theirs, ours] = [this.wordsOf(told), this.wordsOf(reply)];
+      return mostOf(wordsUpTo(ours.limit, theirs), wordsUpTo(theirs.limit, ours)).found;
+    });
   }
 }
 
@@ -155,9 +158,10 @@ function endOfRewritten(
   ours: ComparedWords,
   reply: string,
 ): number | undefined {
-  const { count, isRestRewritten } = mostOf(theirs.words, ours.words);
+  const words = wordsUpTo(theirs.limit, ours);
+  const { count, isRestRewritten } = mostOf(wordsUpTo(ours.limit, theirs), words);
   if (count === 0) return undefined;
-  return count === ours.words.length || isRestRewritten ? reply.length : ours.ends[count - 1];
+  return count === words.length || isRestRewritten ? reply.length : ours.ends[count - 1];
 }
 
 /** In words. A longer end may have been left out, not rewritten. */
@@ -241,6 +245,7 @@ const IN_DICTIONARY = /[\p{sc=Thai}\p{sc=Laoo}\p{sc=Khmr}\p{sc=Mymr}]/u;
 /** These, Chinese and Japanese, where no spaces part the words. */
 const UNSPACED =
   /[\p{sc=Thai}\p{sc=Laoo}\p{sc=Khmr}\p{sc=Mymr}\p{sc=Han}\p{sc=Hira}\p{sc=Kana}]/u;
+const UNSPACED_LETTER = new RegExp(UNSPACED, 'gu');
 /** A Chinese character, letters of a kana in a row, or what is neither. */
 const UNSPACED_PART =
   /\p{sc=Han}\p{M}*|[\p{sc=Hira}\p{sc=Kana}\u30fc\p{M}]+|[^\p{sc=Han}\p{sc=Hira}\p{sc=Kana}]+/gu;
@@ -249,12 +254,29 @@ const UNSPACED_PART =
 interface ComparedWords {
   readonly words: readonly string[];
   readonly ends: readonly number[];
+  /** How much of this text, and of one that it is compared with, in UTF-16 code units. */
+  readonly limit: number;
 }
 
-/** As far as a text is compared. */
 function comparedWordsIn(text: string): ComparedWords {
-  const words = [...wordsIn(UNSPACED.test(text) ? text.slice(0, LONGEST_UNSPACED) : text)];
-  return { words: words.map(({ letters }) => letters), ends: words.map(({ end }) => end) };
+  const limit = limitOf(text);
+  const found = [...wordsIn(text.slice(0, limit))];
+  const [words, ends] = [found.map(({ letters }) => letters), found.map(({ end }) => end)];
+  return { words, ends, limit };
+}
+
+/** Up to the letter after the few that are found quickly. */
+function limitOf(text: string): number {
+  let count = 0;
+  for (const { index } of text.slice(0, LONGEST).matchAll(UNSPACED_LETTER)) {
+    if (count === FEW_UNSPACED) return Math.max(LONGEST_UNSPACED, index);
+    count += 1;
+  }
+  return LONGEST;
+}
+
+function wordsUpTo(limit: number, { words, ends, limit: own }: ComparedWords): readonly string[] {
+  return limit < own ? words.filter((_word, index) => (ends[index] ?? 0) <= limit) : words;
 }
 
 /** The words of a text that have letters, in order. */

@@ -140,6 +140,21 @@ describe('coveredBy', () => {
   for (const [why, told, reply] of foreign)
     it(`is undefined for ${why}`, () => assert.equal(covered(told, reply), undefined));
 
+  // One such word once ended the comparison after 512 characters, but only in the reply.
+  for (const [script, dish] of [['Chinese', '寿司'], ['Japanese', 'すし'], ['Thai', 'ซูชิ']] as const)
+    it(`covers all of a long rewritten reply with one ${script} word`, () => {
+      const courses = Array.from({ length: 40 }, (_, course) => `Item ${course} costs $${course}.`);
+      const reply = `${courses.join(' ')} The last one is ${dish}.`;
+      const told = reply.replaceAll('$', '').replace(dish, 'sushi');
+      assert.equal(covered(told.replaceAll('.', ' dollars.'), reply), reply);
+    });
+
+  it('compares a long reply with many such words as far as the other text', () => {
+    const courses = Array.from({ length: 120 }, (_, course) => `Course ${course} has `);
+    const reply = courses.map((text, course) => text + (course < 35 ? '寿司. ' : 'tea. ')).join('');
+    assert.notEqual(coveredBy(reply.replaceAll('寿司', 'sushi'), reply), undefined);
+  });
+
   it('never covers more than the reply', () => {
     assert.equal(coveredBy(`${HOURS} ${HOURS}`, HOURS), HOURS.length);
   });
