@@ -228,6 +228,16 @@ for (const program of REDIS_PROGRAMS) {
       while ((await subscriptions()).length > 0);
     });
 
+    it('reach none of another database, also through clients that a program brings', async (t) => {
+      const server = await start(t);
+      const url = `${server.url}/1`;
+      await machine(t, server.url);
+      await machine(t, url);
+      for (const connect of Object.values(CLIENTS)) await machine(t, url, await connect(t, url));
+      const list = await server.command('PUBSUB', 'NUMSUB', 'layercode:process:*/1');
+      assert.equal(list.split('\n').at(-1), '3');
+    });
+
     it('are served though none of their messages arrives', async (t) => {
       const { url } = await start(t);
       const clients = await nodeRedis(t, url);

@@ -81,7 +81,8 @@ async function openChannel(
   if (redis !== undefined) {
     if (redisSubscriber === undefined) return undefined;
     const { RedisChannel } = await import('./redis-channel.ts');
-    const channel = new RedisChannel(redis);
+    const { scopeOf } = await import('./redis-client.ts');
+    const channel = new RedisChannel(redis, scopeOf(redis));
     for (const subscription of channel.subscriptions)
       await redisSubscriber.subscribe(subscription, channel.receive);
     return channel;

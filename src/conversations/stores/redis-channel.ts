@@ -21,20 +21,25 @@ const CLOSING_MS = 250;
 export class RedisChannel implements Channel {
   readonly address = randomUUID();
   readonly #publisher: RedisPublisher;
+  readonly #scope: string;
   readonly #closeClient: (() => Awaitable<void>) | undefined;
   #listener: ((message: string) => void) | undefined;
   readonly #waiting = new Set<Promise<void>>();
   #waitingCharacters = 0;
 
-  /** `closeClient` is called when the channel is closed. */
-  constructor(publisher: RedisPublisher, closeClient?: () => Awaitable<void>) {
+  /**
+   * `scope`: what sets the deployment apart from others on the server. `closeClient` is called when
+   * the channel is closed.
+   */
+  constructor(publisher: RedisPublisher, scope: string, closeClient?: () => Awaitable<void>) {
     this.#publisher = publisher;
+    this.#scope = scope;
     this.#closeClient = closeClient;
   }
 
   /** What a client must subscribe to for messages to reach this process. */
   get subscriptions(): readonly string[] {
-    return [PREFIX + this.address, PREFIX + EVERYONE];
+    return [this.#nameOf(this.address), this.#nameOf(EVERYONE)];
   }
 
   /** The listener for these subscriptions. */
@@ -69,9 +74,14 @@ export class RedisChannel implements Channel {
 
   async #publish(address: string, message: string): Promise<void> {
     try {
-      await this.#publisher.publish(PREFIX + address, message);
+      await this.#publisher.publish(this.#nameOf(address), message);
     } catch {
       // Messages may be lost. The store's own commands report that the server fails.
     }
+  }
+
+  /** Pub/sub knows no databases. The address of one process is unique without the scope. */
+  #nameOf(address: string): string {
+    return PREFIX + address + (address === EVERYONE ? this.#scope : '');
   }
 }

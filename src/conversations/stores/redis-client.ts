@@ -1,5 +1,7 @@
 // The Redis and Valkey clients that a store can use.
 
+import { isObject } from '../../base/fields.ts';
+
 /** Keys and arguments of a script. */
 export interface RedisScriptCall {
   keys: string[];
@@ -38,9 +40,21 @@ export interface IoredisClient {
   on(event: 'message', listener: (channel: string, message: string) => void): unknown;
 }
 
+/**
+ * What sets a deployment apart from others on the same server: `/1` for database 1, and `:` and the
+ * prefix of the keys. Empty for a client that tells neither.
+ */
+export function scopeOf(client: object): string {
+  const options = 'options' in client && isObject(client.options) ? client.options : {};
+  const { database, db = database, keyPrefix } = options;
+  const prefix = String(keyPrefix ?? '');
+  return (Number(db) > 0 ? `/${String(db)}` : '') + (prefix === '' ? '' : `:${prefix}`);
+}
+
 /** Adapts an `ioredis` client. */
 export function fromIoredis(client: IoredisClient): RedisClient & RedisSubscriber {
   return {
+    ...('options' in client ? { options: client.options } : {}),
     eval: (script, { keys, arguments: rest }) => client.eval(script, keys.length, ...keys, ...rest),
     evalSha: (sha1, { keys, arguments: rest }) =>
       client.evalsha(sha1, keys.length, ...keys, ...rest),

@@ -9,6 +9,7 @@ import { codeOf } from '../../base/code-of.ts';
 import type { Logger } from '../../log.ts';
 import type { PartStore } from './part-store.ts';
 import { RedisChannel } from './redis-channel.ts';
+import { scopeOf } from './redis-client.ts';
 import { nodeName, RedisCluster } from './redis-cluster.ts';
 import { isAnswer, RedisConnection, type RedisPackage, type RedisTls } from './redis-connection.ts';
 import { parseSlots, type SlotRange } from './redis-slots.ts';
@@ -88,7 +89,8 @@ export async function openRedisChannel(
   { directory, log }: RedisOpenOptions,
 ): Promise<RedisChannel> {
   const connection = await connectionTo(url, directory);
-  const channel = new RedisChannel(connection, () => connection.close());
+  const scope = scopeOf({ options: parseRedisUrl(url) });
+  const channel = new RedisChannel(connection, scope, () => connection.close());
   for (const subscription of channel.subscriptions)
     await connection.subscribe(subscription, channel.receive);
   const failure = await failureToBegin(connection, () => channel.check());

@@ -5,19 +5,22 @@ import assert from 'node:assert/strict';
 import { EventEmitter, once } from 'node:events';
 import { describe, it } from 'node:test';
 
+import { EVERYONE } from '../../../src/base/channel.ts';
 import { RedisChannel } from '../../../src/conversations/stores/redis-channel.ts';
+import {
+  fromIoredis, scopeOf, type IoredisClient,
+} from '../../../src/conversations/stores/redis-client.ts';
 
 const MIB = 1_048_576;
 
 describe('RedisChannel', () => {
   it('loses messages when too many characters wait for a server that does not answer', () => {
     let published = 0;
-    const channel = new RedisChannel({
-      publish: () => {
-        published += 1;
-        return new Promise(() => undefined);
-      },
-    });
+    const publish = (): Promise<unknown> => {
+      published += 1;
+      return new Promise(() => undefined);
+    };
+    const channel = new RedisChannel({ publish }, '');
     for (let n = 0; n < 100; n++) channel.send('b', 'x'.repeat(MIB));
     assert.equal(published, 8);
   });
@@ -32,6 +35,7 @@ describe('RedisChannel', () => {
           done.push('published');
         },
       },
+      '',
       () => void done.push('closed'),
     );
     channel.send('b', 'x');
@@ -43,13 +47,37 @@ describe('RedisChannel', () => {
 
   it('takes messages again once those have left', async () => {
     const published: string[] = [];
-    const channel = new RedisChannel({
-      publish: async (_address, message) => void published.push(message.slice(0, 1)),
-    });
+    const publish = async (_address: string, message: string): Promise<void> =>
+      void published.push(message.slice(0, 1));
+    const channel = new RedisChannel({ publish }, '');
     for (let n = 0; n < 3; n++) {
       channel.send('b', 'x'.repeat(8 * MIB));
       await new Promise((resolve) => setImmediate(resolve));
     }
     assert.deepEqual(published, ['x', 'x', 'x']);
+  });
+
+  for (const [name, client, everyone] of [
+    ['the first database', { options: { database: 0 } }, '*'],
+    ['another database', { options: { database: 1 } }, '*/1'],
+    ['another database of ioredis', { options: { db: 1, keyPrefix: '' } }, '*/1'],
+    ['a prefix', { options: { db: 0, keyPrefix: 'staging:' } }, '*:staging:'],
+    ['a client that tells nothing', {}, '*'],
+  ] as const) {
+    it(`reaches everyone of one deployment only: ${name}`, () => {
+      const published: string[] = [];
+      const publish = async (channel: string): Promise<void> => void published.push(channel);
+      const channel = new RedisChannel({ publish }, scopeOf(client));
+      channel.send(EVERYONE, 'x');
+      channel.send('b', 'x');
+      const names = [`layercode:process:${everyone}`, 'layercode:process:b'];
+      assert.deepEqual(published, names);
+      assert.equal(channel.subscriptions[1], names[0]);
+    });
+  }
+
+  it('learns of the prefix of an ioredis client through its adapter', () => {
+    const client = { options: { db: 2, keyPrefix: Buffer.from('a:') } } as unknown as IoredisClient;
+    assert.equal(scopeOf(fromIoredis(client)), '/2:a:');
   });
 });
