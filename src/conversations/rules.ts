@@ -25,7 +25,7 @@ import {
   earlierRounds, forgetLostCalls, keepHandOver, withKnownResults,
 } from './tool-call-rules.ts';
 import { roundsOf } from './tool-rounds.ts';
-import type { TracePlace } from './trace-place.ts';
+import type { TracedRun } from './trace-place.ts';
 import type { TurnFigures } from './turn-figures.ts';
 import {
   forgetRun, idOfNth, isBegunBy, isLaterRun, isPlainReply, leadingMessages, messagesOf, newTurn,
@@ -64,7 +64,7 @@ export interface TurnOpening {
   /** Set if calls are recorded. */
   readonly figures?: TurnFigures | undefined;
   /** Set if the run is traced. */
-  readonly trace?: TracePlace | undefined;
+  readonly trace?: TracedRun | undefined;
 }
 
 /**
@@ -266,7 +266,7 @@ function linksFor(
 ): RunLinks | undefined {
   return trace === undefined
     ? undefined
-    : linksOf(conversation, known, interruption !== undefined);
+    : linksOf(conversation, known, interruption !== undefined, trace.sessionId);
 }
 
 /** How a delivery that has not completed finds its conversation. */
@@ -499,7 +499,7 @@ const OWNED: TurnClaim = { kind: 'owned', earlierCalls: NO_CALLS };
 /** Claims the record of a turn for the run that began it, to continue for another delivery. */
 export function claimTurn(
   conversation: Conversation,
-  { turnId, runId, text, process }: Claimer & Pick<TurnOpening, 'text'>,
+  { turnId, runId, text, process, trace }: Claimer & Pick<TurnOpening, 'text' | 'trace'>,
 ): TurnClaim {
   const record = findTurn(conversation, turnId);
   if (record === undefined) return OWNED; // it was cleared: the run goes on, unrecorded
@@ -507,7 +507,7 @@ export function claimTurn(
     return record.state === 'open' || record.isLeaving === true ? OWNED : { kind: 'closed' };
   if (record.state === 'completed') return { kind: 'completed' };
   if (record.state === 'open') conversation.openTurns -= 1;
-  if (!begin(conversation, record, { runId, text, process }, true)) return OWNED;
+  if (!begin(conversation, record, { runId, text, process, trace }, true)) return OWNED;
   const others = toolMessagesOf(record).filter((call) => call.runId !== runId);
   return { kind: 'owned', earlierCalls: others };
 }

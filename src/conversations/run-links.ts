@@ -8,22 +8,28 @@ import type { TurnRecord } from './turn-record.ts';
 export interface RunLinks {
   /** The last run of the same turn. */
   readonly repeats?: TracePlace | undefined;
-  /** The turn before, if it still runs, was interrupted, or the caller spoke over its reply. */
+  /**
+   * The turn before, if it still runs, was interrupted in the same session, or the caller spoke
+   * over its reply.
+   */
   readonly interrupts?: TracePlace | undefined;
 }
 
 /**
- * The links of a run that has not begun yet. `known`: the record of its turn, if there is one.
- * `hasSpokenOver`: whether the platform says that the caller spoke over the reply before.
+ * The links of a run of that session that has not begun yet. `known`: the record of its turn, if
+ * there is one. `hasSpokenOver`: whether the platform says that the caller spoke over the reply
+ * before.
  */
 export function linksOf(
   { turns }: Conversation,
   known: TurnRecord | undefined,
   hasSpokenOver: boolean,
+  sessionId: string | undefined,
 ): RunLinks {
   if (known !== undefined) return { repeats: placeIn(known) };
   const before = turns.at(-1);
-  const isCut = before?.state === 'open' || before?.state === 'interrupted';
+  const isSameSession = before?.trace?.sessionId === sessionId;
+  const isCut = before?.state === 'open' || (before?.state === 'interrupted' && isSameSession);
   return before !== undefined && (isCut || hasSpokenOver) ? { interrupts: placeIn(before) } : {};
 }
 
@@ -31,5 +37,6 @@ export function linksOf(
 function placeIn({ trace }: TurnRecord): TracePlace | undefined {
   const { traceId, spanId, traceFlags }: Partial<TracePlace> = trace ?? {};
   const isPlace = /^[\da-f]{32}$/.test(String(traceId)) && /^[\da-f]{16}$/.test(String(spanId));
-  return isPlace && typeof traceFlags === 'number' ? trace : undefined;
+  if (!isPlace || typeof traceFlags !== 'number') return undefined;
+  return { traceId: String(traceId), spanId: String(spanId), traceFlags };
 }

@@ -6,3 +6,9 @@ export interface TracePlace {
   readonly spanId: string;
   readonly traceFlags: number;
 }
+
+/** What is stored of a traced run. */
+export interface TracedRun extends TracePlace {
+  /** Older versions did not store it. */
+  readonly sessionId?: string;
+}

@@ -8,7 +8,7 @@ import {
   type TurnState,
 } from './message.ts';
 import { roundsOf } from './tool-rounds.ts';
-import type { TracePlace } from './trace-place.ts';
+import type { TracedRun } from './trace-place.ts';
 import type { TurnFigures } from './turn-figures.ts';
 
 /**
@@ -51,7 +51,7 @@ export interface TurnRecord {
   /** Only if calls are recorded. */
   figures?: TurnFigures;
   /** Only if its run is traced. */
-  trace?: TracePlace;
+  trace?: TracedRun;
   /**
    * Only where the platform sends the whole call with each request: the turn's place in the call,
    * counted from 1. A turn that replaces another one has the same number.

@@ -268,7 +268,7 @@ export class Turn implements TurnRun, DeliveredTurn {
     const { process, conversations } = this.host;
     if (process === undefined || this.opened === undefined) return this.#continueFor(delivery);
     const { conversationId, turnId, runId } = this;
-    const claim = { turnId, runId, process, text: textOf(this.event) };
+    const claim = { turnId, runId, process, text: textOf(this.event), trace: this.trace?.place };
     const claimed = andThen(
       persist(() => conversations.claimTurn(conversationId, claim), OPENING_DELAYS_MS),
       (outcome) => this.#claimed(outcome, delivery),

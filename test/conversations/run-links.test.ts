@@ -2,7 +2,9 @@ import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 
 import { emptyConversation, type Conversation } from '../../src/conversations/conversation.ts';
-import { openTurn, settleTurn, type TurnOpening } from '../../src/conversations/rules.ts';
+import {
+  claimTurn, openTurn, settleTurn, type TurnOpening,
+} from '../../src/conversations/rules.ts';
 import type { RunLinks } from '../../src/conversations/run-links.ts';
 import type { TracePlace } from '../../src/conversations/trace-place.ts';
 
@@ -68,6 +70,30 @@ describe('the links of a run', () => {
     assert.deepEqual(open(conversation, 't-1', 2), { repeats: placeOf(1) });
     settle(conversation, 't-1', 2);
     assert.deepEqual(open(conversation, 't-1', 3), { repeats: placeOf(2) });
+  });
+
+  it('lead to a run that has taken its turn back from another process', () => {
+    const conversation = emptyConversation('c');
+    open(conversation, 't-1', 1, { process: 'a' });
+    open(conversation, 't-1', 2, { process: 'b', isAlive: () => true });
+    const claim = { turnId: 't-1', runId: 1, process: 'a', text: 'Hi', trace: placeOf(1) };
+    assert.equal(claimTurn(conversation, claim).kind, 'owned');
+    const again = open(conversation, 't-1', 3, { process: 'b', isAlive: () => true });
+    assert.deepEqual(again, { repeats: placeOf(1) });
+  });
+
+  it('lead from a new session only to what it has ended itself', () => {
+    const ofSession = (n: number, sessionId: string): Partial<TurnOpening> =>
+      ({ trace: { ...placeOf(n), sessionId } });
+    const conversation = emptyConversation('c');
+    open(conversation, 't-1', 1, ofSession(1, 'yesterday'));
+    settle(conversation, 't-1', 1, 'interrupted');
+    assert.deepEqual(open(conversation, 't-2', 2, ofSession(2, 'today')), {});
+    const other = open(conversation, 't-3', 3, ofSession(3, 'another'));
+    assert.deepEqual(other, { interrupts: placeOf(2) });
+    settle(conversation, 't-3', 3, 'interrupted');
+    const same = open(conversation, 't-4', 4, ofSession(4, 'another'));
+    assert.deepEqual(same, { interrupts: placeOf(3) });
   });
 
   it('lead to no run that nobody has traced, nor to what is no place in a trace', () => {

@@ -4,7 +4,7 @@ import type { ModelRequestFailure, ModelUsage } from '../../agents/agent.ts';
 import type { Speakers } from '../../agents/speakers.ts';
 import { textOf, type TurnEvent } from '../../calls/call-event.ts';
 import type { RunLinks } from '../../conversations/run-links.ts';
-import type { TracePlace } from '../../conversations/trace-place.ts';
+import type { TracedRun, TracePlace } from '../../conversations/trace-place.ts';
 import {
   TURN_CHANNEL, type TracedTurn, type TurnEnded, type TurnHappening,
 } from './turn-points.ts';
@@ -89,8 +89,9 @@ export class TurnTrace implements WorkTrace {
   }
 
   /** What is stored of the run, so that others can link to it. */
-  get place(): TracePlace | undefined {
-    return this.#follower?.place;
+  get place(): TracedRun | undefined {
+    const place = this.#follower?.place;
+    return place === undefined ? undefined : { ...place, sessionId: this.#turn.event.sessionId };
   }
 
   /** The store has said which runs came before it. */
