@@ -4,17 +4,17 @@ import type { Awaitable } from './awaitable.ts';
 export const EVERYONE = '*';
 
 /**
- * Messages between processes that share conversations. They are only hints: any may be late or
- * lost, and what must be true is in the store.
+ * Messages between processes that share conversations. Any may be late or lost: what must be true
+ * is in the store. Only what the store itself has lost is learnt from messages alone.
  */
 export interface Channel {
   /**
-   * The address at which other processes reach this one: 1 to 256 characters, and not `EVERYONE`.
+   * The address at which other processes reach this one: 1 to 256 characters, and not `*`.
    */
   readonly address: string;
   /**
-   * Sends a text to the process at that address, or to `EVERYONE`, which may include this process.
-   * Never throws: a message that fails is lost.
+   * Sends a text to the process at that address, or with the address `*` to all, which may include
+   * this process. Never throws: a message that fails is lost.
    */
   send(address: string, message: string): void;
   /** Sets the only listener, which is called with each incoming message. It must not throw. */

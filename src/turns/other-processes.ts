@@ -44,7 +44,7 @@ const MAX_PEERS = 1_000;
 /**
  * The processes that share conversations with this one. This process tells them that a turn of
  * theirs is over, and asks what they still run. Messages are hints: a lost one costs tokens or
- * time, but no words.
+ * time, but no words. If the store has lost a claim as well, a lost answer can cost a second act.
  */
 export class OtherProcesses {
   readonly #channel: Channel;
