@@ -143,7 +143,7 @@ describe('coveredBy', () => {
   // One such word once ended the comparison after 512 characters, but only in the reply.
   for (const [script, dish] of [['Chinese', '寿司'], ['Japanese', 'すし'], ['Thai', 'ซูชิ']] as const)
     it(`covers all of a long rewritten reply with one ${script} word`, () => {
-      const courses = Array.from({ length: 40 }, (_, course) => `Item ${course} costs $${course}.`);
+      const courses = Array.from({ length: 80 }, (_, course) => `Item ${course} costs $${course}.`);
       const reply = `${courses.join(' ')} The last one is ${dish}.`;
       const told = reply.replaceAll('$', '').replace(dish, 'sushi');
       assert.equal(covered(told.replaceAll('.', ' dollars.'), reply), reply);
