@@ -15,11 +15,12 @@ const FILES_PER_PROCESS = 12;
 const GROUPS = join(COMPILED, `groups-${process.pid}`);
 
 /**
- * Hooks at the top of a file would run for the tests of all files in its process, and what others
- * have left behind would be measured as memory.
+ * Hooks at the top of a file would run for the tests of all files in its process, what others have
+ * left behind would be measured as memory, and their threads would be taken for its own.
  */
 function standsAlone(file) {
-  return /^(?:before|after)Each\(|process\.memoryUsage\(/m.test(readFileSync(file, 'utf8'));
+  const source = readFileSync(file, 'utf8');
+  return /^(?:before|after)Each\(|process\.memoryUsage\(|once\(process, 'worker'\)/m.test(source);
 }
 
 function groupsOf(files) {
