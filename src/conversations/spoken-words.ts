@@ -4,7 +4,7 @@
 /** How much of a text is compared, in UTF-16 code units. It takes minutes to say that much. */
 const LONGEST = 8_192;
 /** The same where words without spaces between them have to be found, which takes long. */
-const LONGEST_UNSPACED = 512;
+const LONGEST_UNSPACED = 256;
 /** So many letters of such words are found quickly, wherever they stand. */
 const FEW_UNSPACED = 64;
 /** How many words may be missing before one that is found. */
