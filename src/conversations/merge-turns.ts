@@ -15,7 +15,8 @@ import {
  * - If both know the same run, this process has the newer copy, unless what was heard has been
  *   decided by now.
  * - If they know different runs, a completed one wins, otherwise the later one of one process. Of
- *   two processes the stored one stays, unless it was over before it could run and ours goes on.
+ *   two processes the stored one stays, unless it is over, and ours goes on, arrived later and was
+ *   not taken over by it.
  * - A tool call never loses its true result, and never gets another call's: a call belongs to a
  *   run.
  */
@@ -107,9 +108,11 @@ function isNewer(ours: TurnRecord, theirs: TurnRecord): boolean {
     if (isCompleted) return false;
     if (ours.process !== undefined && ours.process === theirs.process)
       return isLaterRun(ours.runId, theirs.runId);
-    // Without the time of an arrival it has never run. Two times may come from different clocks.
-    const hasNeverRun = theirs.arrivedAt === undefined && ours.arrivedAt !== undefined;
-    return hasNeverRun && ours.state === 'open' && theirs.state !== 'open';
+    // A run that was added with ours took the turn over from it, whatever the clocks say.
+    const isTakenOver = ours.addedAt === theirs.addedAt;
+    const goesOn = ours.state === 'open' && theirs.state !== 'open';
+    const { arrivedAt = 0 } = theirs; // without one it has never run
+    return goesOn && !isTakenOver && (ours.arrivedAt ?? 0) > arrivedAt;
   }
   if (ours.isUnknown === true) return false;
   const isOpen = theirs.isUnknown === true || (theirs.isLeaving === true && !ours.isLeaving);
