@@ -13,7 +13,7 @@ import { newTurn } from '../../src/conversations/turn-record.ts';
 import type { ChatModel } from '../../src/models/model.ts';
 import { cardNumbers } from '../../src/redaction/card-numbers.ts';
 import { markOf } from '../../src/redaction/placeholder.ts';
-import { Told, type TestAgent } from '../fixtures/app.ts';
+import { Told, until, type TestAgent } from '../fixtures/app.ts';
 import { ID, machines, says } from '../turns/machines.ts';
 
 const CARD = '4242 4242 4242 4242';
@@ -150,13 +150,11 @@ describe('a number that a process gave before its store failed', () => {
     assert.equal(await says(a, CARD), '[card 1]'); // the write that gave it has failed
     assert.equal(await says(b, OTHER), '[card 1]');
     a.parts.failWith = undefined;
-    const cards = async (): Promise<string[]> =>
-      (await c.messages('c')).flatMap(({ role, content }) =>
-        role === 'user' && content.startsWith('[card') ? [content] : []);
-    // What was said while the store failed is written later.
-    for (let tries = 0; (await cards()).length < 2 && tries < 100; tries++)
-      await says(a, `Again ${tries}.`);
-    assert.deepEqual((await cards()).toSorted(), ['[card 1]', '[card 2]']);
+    await until(() => !a.store.health().isDegraded, 'the store to answer again');
+    await until(() => a.store.health().turnsWaiting === 0, 'what was said to be written');
+    const cards = (await c.messages('c')).flatMap(({ role, content }) =>
+      role === 'user' && content.startsWith('[card') ? [content] : []);
+    assert.deepEqual(cards.toSorted(), ['[card 1]', '[card 2]']);
     assert.equal(await says(c, `It was ${CARD}, then ${OTHER}`), 'It was [card 2], then [card 1]');
   });
 });

@@ -14,6 +14,7 @@ export const ID = { conversation_id: 'c' } as const;
 /** A process, and its way to the database. */
 export interface Machine extends AskingBack {
   readonly parts: PartsInMemory;
+  readonly store: SharedStore;
 }
 
 export interface Machines {
@@ -38,7 +39,7 @@ export function machines(
       timeoutMs: 5_000,
       log: createLogger({ level: 'silent', write: () => undefined }),
     });
-    return { ...askingBack(t, store, agent, post.channel(address), environment), parts };
+    return { ...askingBack(t, store, agent, post.channel(address), environment), parts, store };
   };
   return { a: open('a'), b: open('b'), c: open('c'), post };
 }
