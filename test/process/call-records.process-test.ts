@@ -162,7 +162,7 @@ describe('the server with CALL_RECORDS=store', () => {
     await server.exit;
     const { code, stdout } = await calls(['erase', 'c-1'], STORE);
     assert.equal(code, 0);
-    assert.match(stdout, /^erased the record of session s-c-1\nerased the conversation c-1\n/);
+    assert.match(stdout, /^erased the conversation c-1\nerased the record of session s-c-1\n/);
     const again = await calls(['erase', 'c-1'], STORE);
     assert.equal(again.code, 1);
     assert.match(again.stderr, /nothing is known here about "c-1"/);
