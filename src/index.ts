@@ -88,7 +88,7 @@ export type { Awaitable } from './base/awaitable.ts';
 export type { Channel } from './base/channel.ts';
 export type { Environment } from './base/environment.ts';
 export type { Json, JsonObject } from './base/json.ts';
-export type { TracedTurn, TurnHappening, TurnPoint } from './turns/work/turn-points.ts';
+export type { TracedTurn, TurnHappening, TurnPoint } from './turns/report/turn-points.ts';
 export { signPayload, verifySignature } from './wires/layercode/signature.ts';
 export type { SignOptions, VerifyOptions } from './wires/layercode/signature.ts';
 export { openModel } from './models/open-model.ts';

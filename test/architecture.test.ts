@@ -21,7 +21,7 @@ const HOUSE: readonly (readonly [room: string, mayImport: readonly string[]])[] 
   [
     'index.ts',
     [
-      'app', 'wires/chat-completions', 'wires/layercode', 'wires', 'turns/work',
+      'app', 'wires/chat-completions', 'wires/layercode', 'wires', 'turns/report',
       'agents/built-in', 'agents', 'agents/state', 'tools', 'schema', 'models', 'records',
       'conversations/stores', 'conversations', 'redaction', 'calls', 'http', 'sse', 'speech',
       'settings', 'log.ts', 'metrics.ts', 'base',
@@ -71,7 +71,7 @@ const HOUSE: readonly (readonly [room: string, mayImport: readonly string[]])[] 
     'app',
     [
       'observers', 'routes', 'wires/chat-completions', 'wires/layercode', 'wires', 'middleware',
-      'turns', 'turns/work', 'agents/built-in', 'agents', 'agents/state', 'tools', 'models',
+      'turns', 'turns/report', 'agents/built-in', 'agents', 'agents/state', 'tools', 'models',
       'records',
       'conversations', 'redaction', 'calls', 'http', 'settings', 'log.ts', 'metrics.ts', 'base',
     ],
@@ -79,7 +79,7 @@ const HOUSE: readonly (readonly [room: string, mayImport: readonly string[]])[] 
   [
     'observers',
     [
-      'wires/chat-completions', 'wires/layercode', 'wires', 'turns/work', 'agents', 'records',
+      'wires/chat-completions', 'wires/layercode', 'wires', 'turns/report', 'agents', 'records',
       'conversations', 'calls', 'http', 'log.ts', 'metrics.ts', 'base',
     ],
   ],
@@ -100,11 +100,11 @@ const HOUSE: readonly (readonly [room: string, mayImport: readonly string[]])[] 
   [
     'turns',
     [
-      'turns/work', 'agents', 'agents/state', 'tools', 'conversations', 'redaction', 'calls',
+      'turns/report', 'agents', 'agents/state', 'tools', 'conversations', 'redaction', 'calls',
       'log.ts', 'base',
     ],
   ],
-  ['turns/work', ['agents', 'tools', 'conversations', 'calls', 'base']],
+  ['turns/report', ['agents', 'tools', 'conversations', 'calls', 'base']],
   ['agents/built-in', ['agents', 'agents/state', 'tools', 'models', 'base']],
   [
     'agents',

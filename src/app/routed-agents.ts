@@ -16,9 +16,9 @@ import { agentPath } from '../settings/named-agents.ts';
 import type { Settings } from '../settings/settings.ts';
 import { onceToolsOf } from '../tools/tool-once.ts';
 import type { CallLimits } from '../turns/call-limits.ts';
+import type { Tracing } from '../turns/report/turn-trace.ts';
+import type { CostOf } from '../turns/report/turn-work.ts';
 import { Turns } from '../turns/turns.ts';
-import type { Tracing } from '../turns/work/turn-trace.ts';
-import type { CostOf } from '../turns/work/turn-work.ts';
 import { agentChannels } from './agent-channels.ts';
 
 /** An agent, with the name and secrets it is served under. */

@@ -13,7 +13,7 @@ import { metrics as metricsRoute } from '../routes/metrics.ts';
 import { openApi, type CompletionRoute } from '../routes/openapi.ts';
 import { ready } from '../routes/ready.ts';
 import type { Settings } from '../settings/settings.ts';
-import type { CostOf } from '../turns/work/turn-work.ts';
+import type { CostOf } from '../turns/report/turn-work.ts';
 import { completions } from '../wires/chat-completions/completions.ts';
 import { hasCredentials } from '../wires/chat-completions/keys.ts';
 import { reports } from '../wires/chat-completions/reports.ts';

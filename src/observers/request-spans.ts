@@ -2,8 +2,8 @@ import type { ModelAnswer, ModelTokens } from '../agents/agent.ts';
 import { sumOfKnown } from '../base/sum-of-known.ts';
 import type {
   ModelBegan, ModelCompleted, ModelFailed, ModelReplaced, ModelRetried, ModelSent,
-} from '../turns/work/turn-points.ts';
-import type { CostOf } from '../turns/work/turn-work.ts';
+} from '../turns/report/turn-points.ts';
+import type { CostOf } from '../turns/report/turn-work.ts';
 import type { OpenSpan } from './open-span.ts';
 import { SPAN_KINDS, type OtelAttributes } from './open-telemetry.ts';
 import { answeredMessage, promptMessages } from './span-messages.ts';

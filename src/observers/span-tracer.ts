@@ -4,9 +4,9 @@ import { atMost } from '../base/time-limit.ts';
 import { version } from '../base/version.ts';
 import { withoutMessage } from '../base/without-message.ts';
 import type { Logger } from '../log.ts';
-import type { TracedTurn } from '../turns/work/turn-points.ts';
-import type { Tracer, TurnFollower } from '../turns/work/turn-trace.ts';
-import type { CostOf } from '../turns/work/turn-work.ts';
+import type { TracedTurn } from '../turns/report/turn-points.ts';
+import type { Tracer, TurnFollower } from '../turns/report/turn-trace.ts';
+import type { CostOf } from '../turns/report/turn-work.ts';
 import { OpenSpan } from './open-span.ts';
 import {
   SPAN_KINDS, type OpenTelemetry, type OtelContext, type OtelTracer,

@@ -1,7 +1,7 @@
 import type { Environment } from '../base/environment.ts';
 import type { Logger } from '../log.ts';
-import type { Tracer, Tracing } from '../turns/work/turn-trace.ts';
-import type { CostOf } from '../turns/work/turn-work.ts';
+import type { Tracer, Tracing } from '../turns/report/turn-trace.ts';
+import type { CostOf } from '../turns/report/turn-work.ts';
 import { hasSdk, loadOpenTelemetry } from './open-telemetry.ts';
 import { SpanTracer } from './span-tracer.ts';
 

@@ -1,11 +1,11 @@
 import type { RunLinks } from '../conversations/run-links.ts';
 import type { TracePlace } from '../conversations/trace-place.ts';
-import { failureReasonOf } from '../turns/work/failure-reason.ts';
+import { failureReasonOf } from '../turns/report/failure-reason.ts';
 import type {
   StoreWaited, ToolEnded, ToolStarted, TracedTurn, TurnEnded, TurnHappening,
-} from '../turns/work/turn-points.ts';
-import type { TurnFollower } from '../turns/work/turn-trace.ts';
-import type { CostOf } from '../turns/work/turn-work.ts';
+} from '../turns/report/turn-points.ts';
+import type { TurnFollower } from '../turns/report/turn-trace.ts';
+import type { CostOf } from '../turns/report/turn-work.ts';
 import { errorTypeOf, type OpenSpan } from './open-span.ts';
 import { SPAN_KINDS } from './open-telemetry.ts';
 import { RequestSpans } from './request-spans.ts';

@@ -1,5 +1,5 @@
 import { Counter, Histogram, type Metrics } from '../metrics.ts';
-import type { WorkObserver } from '../turns/work/turn-work.ts';
+import type { WorkObserver } from '../turns/report/turn-work.ts';
 import { WAIT_BUCKETS_SECONDS } from './wait-buckets.ts';
 
 /**

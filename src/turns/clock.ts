@@ -1,5 +1,5 @@
+import { TurnTimeout } from './report/failure-reason.ts';
 import type { TurnRun } from './turn-run.ts';
-import { TurnTimeout } from './work/failure-reason.ts';
 
 /**
  * Starts the timer of a turn. One timer serves both limits: it is set for the first word, and set

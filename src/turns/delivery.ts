@@ -6,8 +6,8 @@ import type { TurnEvent } from '../calls/call-event.ts';
 import type { ReplyEvent, SentEvent } from '../calls/reply-event.ts';
 import type { Logger } from '../log.ts';
 import type { StreamEnd } from './machine.ts';
-import type { TurnOutcome } from './work/turn-points.ts';
-import type { TurnWork } from './work/turn-work.ts';
+import type { TurnOutcome } from './report/turn-points.ts';
+import type { TurnWork } from './report/turn-work.ts';
 
 export interface TurnReport {
   readonly outcome: TurnOutcome;

@@ -9,8 +9,8 @@ import type { TurnOpening, TurnOpeningResult, TurnSettlement } from '../conversa
 import type { Redaction } from '../redaction/redaction.ts';
 import type { Answers } from '../tools/tool-question.ts';
 import type { Ending } from './machine.ts';
+import { figuresAtEnd, figuresAtStart } from './report/figures.ts';
 import type { TurnHost, TurnRun } from './turn-run.ts';
-import { figuresAtEnd, figuresAtStart } from './work/figures.ts';
 
 /** What the store says of a turn's record. `beside`: of a turn that leaves nothing in history. */
 export type Opening =

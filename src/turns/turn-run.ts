@@ -10,10 +10,10 @@ import type { ToolCalls } from '../tools/tool-calls.ts';
 import type { Delivery } from './delivery.ts';
 import type { OtherProcesses } from './other-processes.ts';
 import type { SpeakingTurn } from './reply.ts';
+import type { Tracing, TurnTrace } from './report/turn-trace.ts';
+import type { CostOf, TurnWork, WorkObserver } from './report/turn-work.ts';
 import type { SpokenReply } from './spoken-reply.ts';
 import type { Values } from './values.ts';
-import type { Tracing, TurnTrace } from './work/turn-trace.ts';
-import type { CostOf, TurnWork, WorkObserver } from './work/turn-work.ts';
 
 /**
  * One run of a turn, as its parts see it: its record, its clock, its agents and what they are told.

@@ -29,12 +29,12 @@ import {
   correctSettlement, openRecord, settlementOf, storeSettlement, type Opening,
 } from './record.ts';
 import { apologise, sendHalfCharacter } from './reply.ts';
+import { ReplyTooLong } from './report/failure-reason.ts';
+import { traceOf, type TurnTrace } from './report/turn-trace.ts';
+import { TurnWork } from './report/turn-work.ts';
 import { MAX_REPLY_LENGTH, SpokenReply } from './spoken-reply.ts';
 import type { TurnHost, TurnRun } from './turn-run.ts';
 import { Values } from './values.ts';
-import { ReplyTooLong } from './work/failure-reason.ts';
-import { traceOf, type TurnTrace } from './work/turn-trace.ts';
-import { TurnWork } from './work/turn-work.ts';
 
 /**
  * A process that leaves this many questions unanswered counts as dead. One is not enough: the

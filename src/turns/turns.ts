@@ -36,11 +36,11 @@ import { RunningToolCalls } from '../tools/tool-calls-running.ts';
 import type { CallLimits } from './call-limits.ts';
 import type { Delivery } from './delivery.ts';
 import { OtherProcesses, type OwnTurns, type TurnsToEnd } from './other-processes.ts';
+import { NOT_TRACED, type Tracing } from './report/turn-trace.ts';
+import type { CostOf, WorkObserver } from './report/turn-work.ts';
 import type { TurnHost } from './turn-run.ts';
 import { Turn } from './turn.ts';
 import { numbered } from './values.ts';
-import { NOT_TRACED, type Tracing } from './work/turn-trace.ts';
-import type { CostOf, WorkObserver } from './work/turn-work.ts';
 
 export interface TurnsOptions {
   /** A channel to the processes that share the conversations. Default: there are none. */

@@ -9,7 +9,7 @@ import type {
 } from '../../src/observers/open-telemetry.ts';
 import { openTracing } from '../../src/observers/tracing.ts';
 import { SpanTracer } from '../../src/observers/span-tracer.ts';
-import type { TurnFollower } from '../../src/turns/work/turn-trace.ts';
+import type { TurnFollower } from '../../src/turns/report/turn-trace.ts';
 
 interface FakeSpan extends OtelSpan {
   readonly links: unknown[];

@@ -3,7 +3,7 @@ import { describe, it } from 'node:test';
 
 import {
   failureReasonOf, ReplyTooLong, TurnTimeout,
-} from '../../../src/turns/work/failure-reason.ts';
+} from '../../../src/turns/report/failure-reason.ts';
 
 function named(name: string, cause?: unknown): Error {
   return Object.assign(new Error('secret words', { cause }), { name });

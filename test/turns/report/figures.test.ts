@@ -5,8 +5,8 @@ import type { ModelTokens, ModelUsage } from '../../../src/agents/agent.ts';
 import type { TurnEvent } from '../../../src/calls/call-event.ts';
 import {
   figuresAtEnd, figuresAtStart, MAX_FIGURES, type MeasuredTurn,
-} from '../../../src/turns/work/figures.ts';
-import { TurnWork } from '../../../src/turns/work/turn-work.ts';
+} from '../../../src/turns/report/figures.ts';
+import { TurnWork } from '../../../src/turns/report/turn-work.ts';
 
 const EVENT = { type: 'message', sessionId: 's-1' } as TurnEvent; // all that is read of it
 

@@ -2,7 +2,9 @@ import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 
 import type { ModelUsage } from '../../../src/agents/agent.ts';
-import { TurnWork, type WorkEvent, type WorkObserver } from '../../../src/turns/work/turn-work.ts';
+import {
+  TurnWork, type WorkEvent, type WorkObserver,
+} from '../../../src/turns/report/turn-work.ts';
 
 const usage: ModelUsage = {
   type: 'usage', model: 'a:b', inputTokens: 5, outputTokens: 7, firstDeltaMs: 30, durationMs: 90,

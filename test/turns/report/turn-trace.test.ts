@@ -12,8 +12,8 @@ import { scriptedModel } from '../../../src/models/scripted-model.ts';
 import { tool } from '../../../src/tools/tool.ts';
 import { cardNumbers } from '../../../src/redaction/card-numbers.ts';
 import { createTestClient } from '../../../src/testing.ts';
-import type { TurnPoint } from '../../../src/turns/work/turn-points.ts';
-import { traceOf, NOT_TRACED } from '../../../src/turns/work/turn-trace.ts';
+import type { TurnPoint } from '../../../src/turns/report/turn-points.ts';
+import { traceOf, NOT_TRACED } from '../../../src/turns/report/turn-trace.ts';
 import { PromisedStore } from '../../conversations/promised-store.ts';
 import {
   deferred, fired, Listener, serve, until, within, type TestAgent,
