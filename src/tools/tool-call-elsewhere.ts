@@ -7,13 +7,10 @@ import { isSameCall, type OnceCall } from '../conversations/once-call.ts';
 import { indexOfCall } from '../conversations/turn-record.ts';
 import { UNFINISHED_RESULTS } from '../conversations/unfinished-tool-results.ts';
 import type { ToolCallResult } from './tool-calls-running.ts';
-import type { Answers, AnswersOfAll } from './tool-question.ts';
+import { MAX_UNANSWERED, type Answers, type AnswersOfAll } from './tool-question.ts';
 
 /** How often the record is read while another process runs a call. */
 const READ_MS = 1_000;
-
-/** A process counts as dead after this many unanswered questions in a row. */
-const MAX_SILENT = 3;
 
 const LOST: ToolCallResult = { state: 'unknown', content: UNFINISHED_RESULTS.unknown };
 const STILL_RUNNING: ToolCallResult = { state: 'running', content: UNFINISHED_RESULTS.running };
@@ -99,7 +96,7 @@ export async function outcomeElsewhere(
       if (signal.aborted) return STILL_RUNNING;
       if (answer !== undefined && isRunning === false) {
         silent += 1;
-        if (isAlive || silent === MAX_SILENT) return LOST;
+        if (isAlive || silent === MAX_UNANSWERED) return LOST;
       } else silent = 0;
       await next;
     }

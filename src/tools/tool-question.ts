@@ -1,6 +1,12 @@
 /** How long one question waits for answers. */
 const ANSWER_MS = 150;
 
+/**
+ * A process counts as dead after this many unanswered questions in a row. After fewer it may only
+ * be busy.
+ */
+export const MAX_UNANSWERED = 3;
+
 /** Which of the calls in a question a process runs. */
 export interface ToolAnswer {
   /** The address of the process. */
@@ -68,16 +74,15 @@ export class Question implements AnswersOfAll {
     return this.#hasAnswers;
   }
 
-  /** Resolves after 150 ms: processes that are not known may answer, too. */
-  timeIsUp(): Promise<void> {
-    return new Promise((resolve) => void setTimeout(resolve, ANSWER_MS));
-  }
-
-  /** Resolves when all have answered, but at the latest after 150 ms. */
-  answered(): Promise<void> {
-    if (this.#silent.size === 0) return Promise.resolve();
+  /**
+   * Resolves when all have answered, but at the latest after 150 ms. If the question `isOpen`, not
+   * before: processes that are not known may answer, too.
+   */
+  answered(isOpen = false): Promise<void> {
+    if (!isOpen && this.#silent.size === 0) return Promise.resolve();
     return new Promise((resolve) => {
       const timer = setTimeout(resolve, ANSWER_MS);
+      if (isOpen) return;
       this.#done = () => {
         clearTimeout(timer);
         resolve();

@@ -4,7 +4,9 @@ import type { Awaitable } from '../base/awaitable.ts';
 import { EVERYONE, type Channel } from '../base/channel.ts';
 import type { RunElsewhere } from '../conversations/turn-record.ts';
 import type { Logger } from '../log.ts';
-import { Question, type Answers, type AnswersOfAll } from '../tools/tool-question.ts';
+import {
+  MAX_UNANSWERED, Question, type Answers, type AnswersOfAll,
+} from '../tools/tool-question.ts';
 import { parseProcessMessage, type MessageOf, type ProcessMessage } from './process-message.ts';
 
 /** Which turns another process wants to end. */
@@ -33,8 +35,6 @@ export interface OwnTurns {
   whenStored(key: string, listener: () => void): void;
 }
 
-/** How many questions to everyone a process leaves unanswered before it counts as dead. */
-const MAX_TRIES = 3;
 /**
  * The most processes that are expected to answer questions to everyone, and that are told of the
  * end of a call.
@@ -136,9 +136,9 @@ export class OtherProcesses {
     this.#questions.set(id, question);
     const strangers = [...known].filter((process) => !peers.has(process));
     const isOpen = this.#mayLackPeers || asked.size === 0;
-    for (let count = 0; count < MAX_TRIES; count++) {
+    for (let count = 0; count < MAX_UNANSWERED; count++) {
       this.#askEveryone(id, conversationId, keys, count === 0 ? strangers : []);
-      await (isOpen && count === 0 ? question.timeIsUp() : question.answered());
+      await question.answered(isOpen && count === 0);
       if (![...question.silent].some((process) => peers.has(process))) break;
     }
     this.#questions.delete(id);

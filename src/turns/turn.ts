@@ -16,7 +16,7 @@ import { nextRunId } from '../conversations/turn-record.ts';
 import type { Logger } from '../log.ts';
 import { noteUnknown, type ToolCalls } from '../tools/tool-calls.ts';
 import { hasTool } from '../tools/tool-once.ts';
-import type { Answers } from '../tools/tool-question.ts';
+import { MAX_UNANSWERED, type Answers } from '../tools/tool-question.ts';
 import { AgentRun } from './agent-run.ts';
 import { startClock } from './clock.ts';
 import type { DeliveredTurn, Delivery } from './delivery.ts';
@@ -35,12 +35,6 @@ import { TurnWork } from './report/turn-work.ts';
 import { MAX_REPLY_LENGTH, SpokenReply } from './spoken-reply.ts';
 import type { TurnHost, TurnRun } from './turn-run.ts';
 import { Values } from './values.ts';
-
-/**
- * A process that leaves this many questions unanswered counts as dead. One is not enough: the
- * process may only be busy.
- */
-const MAX_QUESTIONS = 3;
 
 /** What each answer of the store is to the machine. */
 const HAPPENING_OF: Readonly<Record<Opening['kind'], Happening>> = {
@@ -461,7 +455,7 @@ export class Turn implements TurnRun, DeliveredTurn {
   #askOthers(): void {
     if (this.#opening?.kind !== 'elsewhere') return;
     const { calls } = this.#opening;
-    const asked = this.host.others?.ask(this.conversationId, calls, MAX_QUESTIONS);
+    const asked = this.host.others?.ask(this.conversationId, calls, MAX_UNANSWERED);
     void Promise.resolve(asked).then((answers) => this.#open(answers)); // neither rejects
   }
 
