@@ -127,11 +127,7 @@ export function tellInterrupted(
 }
 
 /** What `onSessionStart` is told. */
-export function startTurn(
-  event: CallStart,
-  turn: TurnRun,
-  isResumed: boolean,
-): StartTurn {
+function startTurn(event: CallStart, turn: TurnRun, isResumed: boolean): StartTurn {
   return new StartTurnView(event, turn, isResumed);
 }
 

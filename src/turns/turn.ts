@@ -429,16 +429,8 @@ export class Turn implements TurnRun, DeliveredTurn {
       if (!(opening instanceof Promise)) return this.#openingIs(opening);
       const fromMs = performance.now();
       this.host.track(opening);
-      const opened = opening.then(
-        (result) => {
-          this.work.noteStore('open', fromMs);
-          this.#openingIs(result);
-        },
-        (error: unknown) => {
-          this.work.noteStore('open', fromMs);
-          throw error;
-        },
-      );
+      const noted = opening.finally(() => this.work.noteStore('open', fromMs));
+      const opened = noted.then((result) => this.#openingIs(result));
       opened.catch((error: unknown) => this.fail(error));
     } catch (error) {
       this.fail(error);
