@@ -209,19 +209,22 @@ export class OtherProcesses {
 
   #answer({ id, from, conversationId, calls, isClaiming }: MessageOf<'ask'>): void {
     if (from === this.ownAddress) return;
-    const answer = (claimed?: readonly string[]): void => {
-      const running = calls.filter((key) =>
-        isClaiming === true ? this.#turns.isCallClaimed(key) : this.#turns.isCallRunning(key),
-      );
+    const answer = (running: readonly string[], claimed?: readonly string[]): void => {
       for (const key of running) this.#noteWaiting(key, from);
       const own = this.ownAddress;
       this.#send(from, {
         type: 'answer', id, from: own, calls: running, claimed, isFollowing: false,
       });
     };
-    if (isClaiming !== true) return answer();
+    if (isClaiming !== true)
+      return answer(calls.filter((key) => this.#turns.isCallRunning(key)));
     this.#notePeer(from);
-    void this.#claimedOf(conversationId, calls).then(answer);
+    const acting = (): string[] => calls.filter((key) => this.#turns.isCallClaimed(key));
+    const claimed = this.#claimedOf(conversationId, calls);
+    const now = acting();
+    // If all of them run here, the answer need not wait for the store: it could only say the same.
+    if (now.length > 0 && now.length === calls.length) answer(now, []);
+    else void claimed.then((keys) => answer(acting(), keys));
   }
 
   async #claimedOf(conversationId: string, keys: readonly string[]): Promise<readonly string[]> {

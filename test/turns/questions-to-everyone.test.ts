@@ -82,6 +82,15 @@ describe('a question to all processes', () => {
     t.mock.timers.enable({ apis: ['setTimeout'] }); // so the time to answer never ends
     assert.equal(await isClaimed(b), true);
   });
+
+  it('is answered at once by a process that runs the call, though its store hangs', async () => {
+    const post = new Post();
+    const hanging = new Promise<readonly string[]>(() => {});
+    open(post, 'a', turns({ isCallClaimed: () => true, claimedOf: () => hanging }));
+    const b = open(post, 'b');
+    assert.equal((await b.askAll('c', ['k'], NONE)).runnerOf('k'), 'a');
+  });
+
   it('leads to a thousand messages about the end of a call at the most', async () => {
     const post = new Post();
     let end = (): void => undefined;
