@@ -8,6 +8,7 @@ import { parseJson, type Json, type JsonObject } from '../base/json.ts';
 
 /** The most that is kept of one turn, in bytes of JSON. Requests beyond that are left out. */
 export const MAX_CAPTURED_PER_TURN = 262_144;
+
 /** One request to a model, and its answer. */
 export interface CapturedRequest {
   /** Its place among the turn's `requests`, from 0. */

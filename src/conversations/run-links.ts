@@ -24,7 +24,7 @@ export function linksOf(
   { turns }: Conversation,
   known: TurnRecord | undefined,
   hasSpokenOver: boolean,
-  sessionId: string | undefined,
+  sessionId: string,
 ): RunLinks {
   if (known !== undefined) return { repeats: placeIn(known) };
   const before = turns.at(-1);

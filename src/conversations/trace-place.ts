@@ -9,6 +9,6 @@ export interface TracePlace {
 
 /** What is stored of a traced run. */
 export interface TracedRun extends TracePlace {
-  /** Older versions did not store it. */
-  readonly sessionId?: string;
+  /** The session that its event came in. */
+  readonly sessionId: string;
 }

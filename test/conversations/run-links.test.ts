@@ -6,7 +6,7 @@ import {
   claimTurn, openTurn, settleTurn, type TurnOpening,
 } from '../../src/conversations/rules.ts';
 import type { RunLinks } from '../../src/conversations/run-links.ts';
-import type { TracePlace } from '../../src/conversations/trace-place.ts';
+import type { TracedRun, TracePlace } from '../../src/conversations/trace-place.ts';
 
 const BOUNDS = { maxMessages: 200, maxTextLength: 100_000 };
 
@@ -15,11 +15,15 @@ function placeOf(n: number): TracePlace {
   return { traceId: id, spanId: id.slice(16), traceFlags: 1 };
 }
 
+function tracedRun(n: number, sessionId = 's'): TracedRun {
+  return { ...placeOf(n), sessionId };
+}
+
 /** Opens a turn as the nth run, and returns its links. */
 function open(
   conversation: Conversation, turnId: string, n: number, more: Partial<TurnOpening> = {},
 ): RunLinks | undefined {
-  const opening = { turnId, runId: n, text: 'Hi', trace: placeOf(n), ...more };
+  const opening = { turnId, runId: n, text: 'Hi', trace: tracedRun(n), ...more };
   const opened = openTurn(conversation, opening, BOUNDS);
   assert.ok('links' in opened, opened.kind);
   return opened.links;
@@ -76,7 +80,7 @@ describe('the links of a run', () => {
     const conversation = emptyConversation('c');
     open(conversation, 't-1', 1, { process: 'a' });
     open(conversation, 't-1', 2, { process: 'b', isAlive: () => true });
-    const claim = { turnId: 't-1', runId: 1, process: 'a', text: 'Hi', trace: placeOf(1) };
+    const claim = { turnId: 't-1', runId: 1, process: 'a', text: 'Hi', trace: tracedRun(1) };
     assert.equal(claimTurn(conversation, claim).kind, 'owned');
     const again = open(conversation, 't-1', 3, { process: 'b', isAlive: () => true });
     assert.deepEqual(again, { repeats: placeOf(1) });
@@ -84,7 +88,7 @@ describe('the links of a run', () => {
 
   it('lead from a new session only to what it has ended itself', () => {
     const ofSession = (n: number, sessionId: string): Partial<TurnOpening> =>
-      ({ trace: { ...placeOf(n), sessionId } });
+      ({ trace: tracedRun(n, sessionId) });
     const conversation = emptyConversation('c');
     open(conversation, 't-1', 1, ofSession(1, 'yesterday'));
     settle(conversation, 't-1', 1, 'interrupted');

@@ -21,10 +21,8 @@ export class ReplyTooLong extends RangeError {
 }
 
 /** Why turns fail, as far as it helps to look in the right place. */
-const FAILURE_REASONS = [
-  'model', 'first_word_timeout', 'turn_timeout', 'store', 'reply_too_long', 'agent',
-] as const;
-export type FailureReason = (typeof FAILURE_REASONS)[number];
+type FailureReason =
+  | 'model' | 'first_word_timeout' | 'turn_timeout' | 'store' | 'reply_too_long' | 'agent';
 
 /** Errors by their names, as users' own models and stores throw them too. */
 const BY_NAME: Readonly<Record<string, FailureReason>> = {
