@@ -143,8 +143,9 @@ for (const program of REDIS_PROGRAMS) {
     it('of a node that is down are named as not reached, and the others are erased', async (t) => {
       const { nodes, run } = await filled(t, program);
       await nodes[1].kill();
-      const lost = new RegExp(`the node 127\\.0\\.0\\.1:${nodes[1].port} of the cluster cannot be `
-        + 'reached: .*ECONNREFUSED');
+      const lost = new RegExp(
+        `the node 127\\.0\\.0\\.1:${nodes[1].port} of the cluster failed: .*ECONNREFUSED`,
+      );
       const listed = await run(nodes[0].url, 'list');
       assert.match(listed.error, lost);
       const here = listed.out.match(/ s-\d+ /g) ?? [];

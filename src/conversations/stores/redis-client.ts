@@ -54,7 +54,7 @@ export function scopeOf(client: object): string {
 /** Adapts an `ioredis` client. */
 export function fromIoredis(client: IoredisClient): RedisClient & RedisSubscriber {
   return {
-    ...('options' in client ? { options: client.options } : {}),
+    ...('options' in client ? { options: client.options } : {}), // for `scopeOf`
     eval: (script, { keys, arguments: rest }) => client.eval(script, keys.length, ...keys, ...rest),
     evalSha: (sha1, { keys, arguments: rest }) =>
       client.evalsha(sha1, keys.length, ...keys, ...rest),

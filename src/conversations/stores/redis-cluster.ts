@@ -108,5 +108,5 @@ function reasonOf({ name }: ClusterNode, error: unknown): string {
   for (let one = error; one instanceof Error; one = one.cause) causes.push(messageOf(one));
   const isMoving = causes.some((message) => /\b(MOVED|ASK|TRYAGAIN) /.test(message));
   if (isMoving) return MOVING;
-  return `the node ${name} of the cluster cannot be reached: ${causes.at(-1) ?? messageOf(error)}`;
+  return `the node ${name} of the cluster failed: ${causes.at(-1) ?? messageOf(error)}`;
 }
