@@ -6,6 +6,7 @@ import type { ToolCallState } from '../../src/conversations/message.ts';
 import { scenarioOf } from '../../src/eval/scenario.ts';
 import { parseScript } from '../../src/eval/script.ts';
 import type { CallRecord, RecordedMessage, RecordedTurn } from '../../src/records/call-record.ts';
+import { handOver } from '../../src/tools/tool-hand-over.ts';
 
 function call(turns: readonly RecordedTurn[], fields: Partial<CallRecord> = {}): CallRecord {
   return {
@@ -95,7 +96,7 @@ describe('callScenario', () => {
     ['a call that was interrupted',
       turn([USER('Hi'), ...used('look', '{"error":"interrupted"}', 'interrupted')]), ['say Hi']],
     ['a hand-over',
-      turn([USER('Hi'), ...used('pass_on', '{"status":"handed over","agent":"billing"}')]),
+      turn([USER('Hi'), ...used('pass_on', JSON.stringify(handOver('billing')))]),
       ['mock pass_on hands-over billing', 'say Hi']],
     ['a hand-over to what is no name',
       turn([USER('Hi'), ...used('pass_on', '{"status":"handed over","agent":"a b"}')]),

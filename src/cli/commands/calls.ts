@@ -94,7 +94,7 @@ Exit codes: 0 success; 1 no such id, or records cannot be read; 2 wrong argument
   },
 };
 
-/** What is used of the records. */
+/** The part of the records that is used. */
 type CallSource = Pick<CallArchive, 'all' | 'erase' | 'close'>;
 
 interface Place {
@@ -242,7 +242,8 @@ async function list(place: Place): Promise<void> {
     if (!(error instanceof StoreError)) throw error;
     failure = error;
   }
-  if (rows.length === 0) place.terminal.stderr.write('No calls found. A record is made when a call is over.\n');
+  if (rows.length === 0 && failure === undefined)
+    place.terminal.stderr.write('No calls found. A record is made when a call is over.\n');
   rows.sort(([a = ''], [b = '']) => (a < b ? -1 : Number(a > b)));
   rows.unshift(HEADINGS);
   const widths = HEADINGS.map((_, column) =>

@@ -133,15 +133,12 @@ async function erase(
     }
   });
   const gone = await eraseConversations(all, number, place, erasure);
-  const isLast = (record: CallRecord): boolean =>
+  const isErasable = (record: CallRecord): boolean =>
     isMeant(record) && keysOf(record).every((key) => gone.has(key));
   await erasure.attempt(async () => {
-    for await (const record of archive.erase(text, isLast)) await erasure.erased(nameOf(record));
+    for await (const { sessionId } of archive.erase(text, isErasable))
+      await erasure.erased(`the record of session ${printable(sessionId, ' ')}`);
   });
-}
-
-function nameOf({ sessionId }: CallRecord): string {
-  return `the record of session ${printable(sessionId, ' ')}`;
 }
 
 /**
