@@ -406,6 +406,17 @@ describe('a line of the pages', () => {
   }
 });
 
+describe('a paragraph of the pages', () => {
+  it('stands only once in its page', () => {
+    for (const page of pages) {
+      const parts = proseOf(page).split(/\n\s*\n/);
+      const paragraphs = parts.filter((text) => text !== '' && !text.startsWith('#'));
+      const again = paragraphs.filter((text, index) => paragraphs.indexOf(text) < index);
+      assert.deepEqual(again, [], page);
+    }
+  });
+});
+
 describe('the commands of the pages', () => {
   it('give the server flags that are there', () => {
     const own = ['--settings-file', '--help', '--version'];
