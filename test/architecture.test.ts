@@ -320,7 +320,7 @@ describe('src', () => {
     });
   }
 
-  it('has a server that loads nothing of the local platform, and what only models need with an agent that has one', () => {
+  it('has a server that loads the local platform, and what models need, only on demand', () => {
     const reached = new Set<string>();
     const visit = (file: string): void => {
       if (reached.has(file)) return;
@@ -393,8 +393,10 @@ function rankOf(path: string): string {
   return path.startsWith('.') ? `1 ${9 - path.split('../').length} ${path}` : `0 ${path}`;
 }
 
-const PARAMETERS =
-  /^( *)(?:(?:export|async|static|function\*?|get|set) )*#?\w+(?:<.*>)?\(\n((?:\1 .*\n)+)\1\)(?::| \{)/gm;
+const MODIFIERS = /(?:(?:export|async|static|function\*?|get|set) )*/.source;
+const PARAMETERS = new RegExp(
+  String.raw`^( *)${MODIFIERS}#?\w+(?:<.*>)?\(\n((?:\1 .*\n)+)\1\)(?::| \{)`, 'gm',
+);
 
 describe('how src is laid out', () => {
   const sources = files.map((file) => ({ file, text: readFileSync(join(SRC, file), 'utf8') }));
@@ -432,8 +434,10 @@ describe('how src is laid out', () => {
 });
 
 /** A text in quotes, or a regular expression. */
-const LITERAL =
-  /'(?:[^'\\]|\\.)*'|"(?:[^"\\]|\\.)*"|`(?:[^`\\]|\\.)*`|\/(?![/*])(?:[^/\\\[]|\\.|\[(?:[^\]\\]|\\.)*\])+\//g;
+const LITERAL = new RegExp([
+  /'(?:[^'\\]|\\.)*'/, /"(?:[^"\\]|\\.)*"/, /`(?:[^`\\]|\\.)*`/,
+  /\/(?![/*])(?:[^/\\\[]|\\.|\[(?:[^\]\\]|\\.)*\])+\//,
+].map(({ source }) => source).join('|'), 'g');
 
 /** Lines of these hold pages' scripts, types to compare, or what another program prints. */
 const HOLDS_TEXTS = /^(?:test\/browser|test\/types|bench\/model|test\/cli\/tunnel\/fake-)/;

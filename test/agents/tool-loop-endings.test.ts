@@ -63,7 +63,8 @@ describe('a tool that hangs up', () => {
     ['Au revoir. À bientôt !', 'à bientôt', 'Au revoir. À bientôt !'],
   ];
   for (const [text, goodbye, heard] of goodbyes) {
-    it(`says ${JSON.stringify(goodbye)} after ${JSON.stringify(text)} only if that is new`, async (t) => {
+    const [last, before] = [JSON.stringify(goodbye), JSON.stringify(text)];
+    it(`says ${last} after ${before} only if that is new`, async (t) => {
       const { client } = await serveModel(t, agentWith(hangUp), [asksToHangUp(goodbye, text)]);
       assert.equal((await spoken(client.say('Bye.'))).replace(/\s+/g, ' '), heard);
     });
@@ -131,7 +132,7 @@ describe('an interruption in mid-tool', () => {
     'Let me see.',
   );
 
-  it('leaves each call exactly one result in the next prompt: the real one, or that it was interrupted', async (t) => {
+  it('gives each call exactly one result in the next prompt, interrupted ones too', async (t) => {
     const served = await serveModel(t, stuck, [asksTwo, says('Yes.')]);
     const listener = new Listener(await served.client.say('Oslo and Paris?', { turn_id: 't-1' }));
     let data: unknown;

@@ -2,12 +2,36 @@ import assert from 'node:assert/strict';
 import { ServerResponse } from 'node:http';
 import { describe, it } from 'node:test';
 
-import { defineAgent } from '../../src/index.ts';
+import { defineAgent, type Agent } from '../../src/index.ts';
 import { signPayload } from '../../src/wires/layercode/signature.ts';
 import { deferred, messageEvent, recordLog, SECRET, serve, signed } from '../fixtures/kernel.ts';
 
+/** The head of a signed webhook as it is sent. */
+function headOf(body: string, ...more: readonly string[]): string {
+  const lines = [
+    'POST /api/agent HTTP/1.1', 'host: x', ...more, 'content-type: application/json',
+    `content-length: ${body.length}`, `layercode-signature: ${signPayload(body, SECRET)}`,
+  ];
+  return `${lines.join('\r\n')}\r\n\r\n`;
+}
+
+/** One whose reply has begun and waits for its end. */
+function holding(): { agent: Agent; begun: Promise<void>; release: () => void } {
+  const [begun, release] = [deferred(), deferred()];
+  const agent = defineAgent({
+    name: 'holding',
+    async *onMessage() {
+      yield 'One.';
+      begun.resolve();
+      await release.promise;
+      yield ' Two.';
+    },
+  });
+  return { agent, begun: begun.promise, release: () => release.resolve() };
+}
+
 describe('context.readRawBody', () => {
-  it('gives the same bytes however often it is asked, at once from the second time on', async (t) => {
+  it('gives the same bytes each time it is asked, at once from the second time on', async (t) => {
     const served = await serve(t, {
       setUp: (app) =>
         app.post('/twice', async (context) => {
@@ -50,23 +74,16 @@ describe('context.readRawBody', () => {
     );
   });
 
-  it('gives it again to a layer behind next() that asked before, though the turn still speaks', async (t) => {
-    const [begun, told, release] = [deferred(), deferred<string>(), deferred()];
+  it('gives it again behind next() to a layer that asked before, even in mid-turn', async (t) => {
+    const { agent, begun, release } = holding();
+    const told = deferred<string>();
     const served = await serve(t, {
-      agent: defineAgent({
-        name: 'holding',
-        async *onMessage() {
-          yield 'One.';
-          begun.resolve();
-          await release.promise;
-          yield ' Two.';
-        },
-      }),
+      agent,
       setUp: (app) =>
         app.use(async (context, next) => {
           await context.readRawBody();
           await next();
-          await begun.promise;
+          await begun;
           told.resolve((await context.readRawBody()).toString());
         }),
     });
@@ -74,36 +91,30 @@ describe('context.readRawBody', () => {
       .fetch('/api/agent', signed(messageEvent()))
       .then((response) => response.text());
     assert.equal(await told.promise, messageEvent());
-    release.resolve();
+    release();
     assert.match(await reply, /One\.[^]*Two\.[^]*response\.end/);
   });
 
   for (const pieces of [1, 2]) {
-    it(`is kept by no open turn that nobody had asked for it before, having come in ${pieces}`, async (t) => {
-      const [begun, told, release] = [deferred(), deferred<unknown>(), deferred()];
+    it(`is gone once a turn is open, unless asked for before; pieces: ${pieces}`, async (t) => {
+      const { agent, begun, release } = holding();
+      t.after(release);
+      const told = deferred<unknown>();
       const served = await serve(t, {
-        agent: defineAgent({
-          name: 'holding',
-          async *onMessage() {
-            yield 'One.';
-            begun.resolve();
-            await release.promise;
-          },
-        }),
+        agent,
         setUp: (app) =>
           app.use(async (context, next) => {
             await next();
             if (context.method === 'GET') return;
-            await begun.promise;
+            await begun;
             told.resolve(
               await Promise.resolve(context.readRawBody()).catch((error: unknown) => error),
             );
           }),
       });
-      t.after(() => release.resolve());
       const body = messageEvent();
       const client = await served.raw();
-      const head = `POST /api/agent HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\ncontent-length: ${body.length}\r\nlayercode-signature: ${signPayload(body, SECRET)}\r\n\r\n`;
+      const head = headOf(body);
       client.send(pieces === 1 ? head + body : head);
       if (pieces === 2) {
         await served.fetch('/health'); // by now the head has been read
@@ -133,7 +144,7 @@ describe('context.readRawBody', () => {
     assert.equal((await next('a reply could not be sent'))['level'], 'error');
   });
 
-  it('refuses, and does not end the process, where a layer has given the request an encoding', async (t) => {
+  it('refuses if a layer has set an encoding of the request, and the server goes on', async (t) => {
     const served = await serve(t, {
       setUp: (app) => {
         app.use((context, next) => {
@@ -147,7 +158,8 @@ describe('context.readRawBody', () => {
     });
     const client = await served.raw();
     client.send(
-      'POST /encoded HTTP/1.1\r\nhost: x\r\nconnection: close\r\ntransfer-encoding: chunked\r\n\r\n2\r\nhe\r\n3\r\nllo\r\n0\r\n\r\n',
+      'POST /encoded HTTP/1.1\r\nhost: x\r\nconnection: close\r\ntransfer-encoding: chunked\r\n\r\n'
+        + '2\r\nhe\r\n3\r\nllo\r\n0\r\n\r\n',
     );
     assert.equal((await client.lastAnswer()).status, 500);
   });
@@ -164,9 +176,7 @@ describe('context.readRawBody', () => {
     });
     const body = messageEvent();
     const client = await served.raw();
-    client.send(
-      `POST /api/agent HTTP/1.1\r\nhost: x\r\nconnection: close\r\ncontent-type: application/json\r\ncontent-length: ${body.length}\r\nlayercode-signature: ${signPayload(body, SECRET)}\r\n\r\n${body}`,
-    );
+    client.send(headOf(body, 'connection: close') + body);
     assert.equal((await client.lastAnswer()).status, 200);
     assert.equal(bytes, body.length);
   });
@@ -214,9 +224,7 @@ describe('a webhook whose caller leaves before a layer calls next()', () => {
     });
     const body = messageEvent();
     const client = await served.raw();
-    client.send(
-      `POST /api/agent HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\ncontent-length: ${body.length}\r\nlayercode-signature: ${signPayload(body, SECRET)}\r\n\r\n${body}`,
-    );
+    client.send(headOf(body) + body);
     assert.equal(await interrupted.promise, 't1');
     assert.match(await (await served.fetch('/metrics')).text(), /^layercode_open_streams 0$/m);
   });

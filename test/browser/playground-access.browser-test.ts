@@ -29,7 +29,8 @@ describe('the playground', () => {
     /** The element that has it, by its id or class. */
     const focused = (): Promise<string> =>
       browser.run(
-        'const { id, className, tagName } = document.activeElement; return id || className || tagName',
+        'const { id, className, tagName } = document.activeElement;'
+          + 'return id || className || tagName',
       );
 
     /** Strikes until that element has the keyboard; what had it on the way. */
@@ -157,11 +158,13 @@ describe('the playground', () => {
       for (const key of ['ArrowRight', 'ArrowRight', 'ArrowRight', 'ArrowLeft', 'Home', 'End']) {
         await browser.keys(key);
         chosen.push(
-          await browser.run(`return [
-          document.activeElement.id,
-          [...document.querySelectorAll('[role="tab"][aria-selected="true"]')].map(({ id }) => id).join(),
-          [...document.querySelectorAll('[role="tabpanel"]')].filter((panel) => panel.checkVisibility()).map(({ id }) => id).join(),
-        ]`),
+          await browser.run(`
+            const selected = [...document.querySelectorAll('[role="tab"][aria-selected="true"]')];
+            const panels = [...document.querySelectorAll('[role="tabpanel"]')];
+            const shown = panels.filter((panel) => panel.checkVisibility());
+            const idsOf = (elements) => elements.map(({ id }) => id).join();
+            return [document.activeElement.id, idsOf(selected), idsOf(shown)];
+          `),
         );
       }
       const names = ['data', 'history', 'events', 'history', 'events', 'history'];
@@ -226,10 +229,12 @@ describe('the playground', () => {
       const page = await openPlayground(t, browser);
       await browser.run(`
         globalThis.told = [];
-        for (const region of document.querySelectorAll('[aria-live], [role="status"], [role="alert"], [role="log"]')) {
+        const live = '[aria-live], [role="status"], [role="alert"], [role="log"]';
+        for (const region of document.querySelectorAll(live)) {
           if (region.getAttribute('aria-live') === 'off') continue;
-          new MutationObserver(() => told.push(region.lastElementChild?.textContent ?? region.textContent))
-            .observe(region, { childList: true, subtree: true, characterData: true });
+          const tell = () => told.push(region.lastElementChild?.textContent ?? region.textContent);
+          const changes = { childList: true, subtree: true, characterData: true };
+          new MutationObserver(tell).observe(region, changes);
         }
       `);
       await page.say('Hello');
@@ -273,7 +278,9 @@ describe('the playground', () => {
       const ready = JSON.stringify({ ready: true, agent: 'tested', model: null, warnings });
       await openPlayground(t, browser, {
         script: `const { fetch } = globalThis; globalThis.fetch = (url, ...rest) =>
-          url === '/ready' ? Promise.resolve(new Response(${JSON.stringify(ready)})) : fetch(url, ...rest);`,
+          url === '/ready'
+            ? Promise.resolve(new Response(${JSON.stringify(ready)}))
+            : fetch(url, ...rest);`,
       });
       await browser.appears('#warnings > li');
       const tree = await browser.accessibilityTree();
@@ -455,17 +462,22 @@ describe('the playground', () => {
       it(`has every control within a finger's reach on a phone that is ${width} wide`, async () => {
         await browser.emulatePhone({ width, height });
         const faults = await browser.run<string[]>(`
-          return [...document.querySelectorAll('button, input, summary')].filter((control) => control.checkVisibility()).flatMap((control) => {
+          const controls = [...document.querySelectorAll('button, input, summary')];
+          const seen = controls.filter((control) => control.checkVisibility());
+          return seen.flatMap((control) => {
             control.scrollIntoView({ block: 'center', behavior: 'instant' });
             // A box is ticked by its label as well.
             const target = control.closest('label') ?? control;
             const { left, right, top, bottom, width, height } = target.getBoundingClientRect();
             const hit = document.elementFromPoint((left + right) / 2, (top + bottom) / 2);
             const name = control.id || control.textContent.trim().slice(0, 40);
+            const isCutOff = left < 0 || right > innerWidth;
+            const isCovered = hit === null || !target.contains(hit);
+            const isSmall = !control.matches('summary') && (width < 24 || height < 24);
             return [
-              ...(left < 0 || right > innerWidth ? [name + ' is cut off: ' + left + '–' + right] : []),
-              ...(hit === null || !target.contains(hit) ? [name + ' is covered by ' + hit?.outerHTML.slice(0, 80)] : []),
-              ...(control.matches('summary') || (width >= 24 && height >= 24) ? [] : [name + ' is small: ' + width + ' × ' + height]),
+              ...(isCutOff ? [name + ' is cut off: ' + left + '–' + right] : []),
+              ...(isCovered ? [name + ' is covered by ' + hit?.outerHTML.slice(0, 80)] : []),
+              ...(isSmall ? [name + ' is small: ' + width + ' × ' + height] : []),
             ];
           });
         `);

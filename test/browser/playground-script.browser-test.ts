@@ -113,7 +113,9 @@ describe('the playground', () => {
       const ready = JSON.stringify({ ready: true, agent: 'tested', model: 'test:model' });
       const page = await openPlayground(t, browser, {
         script: `const { fetch } = globalThis; globalThis.fetch = (url, ...rest) =>
-          url === '/ready' ? Promise.resolve(new Response(${JSON.stringify(ready)})) : fetch(url, ...rest);`,
+          url === '/ready'
+            ? Promise.resolve(new Response(${JSON.stringify(ready)}))
+            : fetch(url, ...rest);`,
       });
       await page.exchange('Hello', 'Yes?');
       const script = await exported(page);

@@ -16,7 +16,8 @@ describe('the playground and strangers', () => {
   const browser = new Browser({
     // As a name server of theirs would answer: https://en.wikipedia.org/wiki/DNS_rebinding
     args: [
-      '--host-resolver-rules=MAP rebound.example 127.0.0.1, MAP other.example 127.0.0.1, MAP * ~NOTFOUND, EXCLUDE 127.0.0.1, EXCLUDE localhost',
+      '--host-resolver-rules=MAP rebound.example 127.0.0.1, MAP other.example 127.0.0.1, '
+        + 'MAP * ~NOTFOUND, EXCLUDE 127.0.0.1, EXCLUDE localhost',
     ],
   });
   const other = createServer((_request, response) => {
@@ -59,6 +60,7 @@ describe('the playground and strangers', () => {
 
   /** What becomes of a socket that the page opens: `open`, or the status of the refusal. */
   async function openSocket(page: Playground, origin: string, key: string): Promise<unknown> {
+    const wires = `${origin.replace('http', 'ws')}/v1/agents/web/websocket`;
     const isOpen = await browser.runAsync<boolean>(
       `
       const socket = new WebSocket(arguments[0]);
@@ -67,7 +69,7 @@ describe('the playground and strangers', () => {
         socket.onerror = () => resolve(false);
       });
     `,
-      `${origin.replace('http', 'ws')}/v1/agents/web/websocket?client_session_key=${key}&trace=true`,
+      `${wires}?client_session_key=${key}&trace=true`,
     );
     if (isOpen) return 'open';
     // a socket that is open is not yet
@@ -116,10 +118,13 @@ describe('the playground and strangers', () => {
     const page = await openElsewhere(t);
     const answers = await browser.runAsync<string[]>(
       `
-      const ask = (path, init) => fetch(arguments[0] + path, init).then((response) => response.text(), String);
+      const ask = (path, init) =>
+        fetch(arguments[0] + path, init).then((response) => response.text(), String);
+      const post = { method: 'POST', body: '{"agent_id":"playground"}' };
+      const headers = { 'content-type': 'application/json' };
       return [
-        await ask('/playground/session', { method: 'POST', body: '{"agent_id":"playground"}' }),
-        await ask('/playground/session', { method: 'POST', body: '{"agent_id":"playground"}', headers: { 'content-type': 'application/json' } }),
+        await ask('/playground/session', post),
+        await ask('/playground/session', { ...post, headers }),
         await ask('/playground/history/known'),
         await ask('/playground'),
       ];

@@ -126,7 +126,10 @@ describe('the playground', () => {
       await page.shows('turns', ['1 start of the session: completed', '2 Hello: running']);
       asked.end();
       await page.shows('turns', ['1 start of the session: completed', '2 Hello: completed']);
-      const cells = `return [...document.querySelector('#timeline').rows[arguments[0]].querySelectorAll('.ms')].map((cell) => cell.textContent)`;
+      const cells = `
+        const row = document.querySelector('#timeline').rows[arguments[0]];
+        return [...row.querySelectorAll('.ms')].map((cell) => cell.textContent);
+      `;
       const figures = (row: number): Promise<string[]> => browser.run(cells, row);
       const [token, speech, end] = await browser.until("the server's figures", async () => {
         const found = await figures(1);
@@ -141,12 +144,13 @@ describe('the playground', () => {
       const page = await openPlayground(t, browser);
       await page.exchange('One', 'Yes.');
       await page.exchange('Two', 'Yes.');
-      const rows = await browser.run<
-        { width: number; ends: number[] }[]
-      >(`return [...document.querySelectorAll('#timeline svg')].map((svg) => ({
-        width: svg.getBoundingClientRect().width,
-        ends: [...svg.querySelectorAll('rect:not(.grid)')].map((rect) => rect.getBoundingClientRect().right - svg.getBoundingClientRect().left),
-      }))`);
+      const rows = await browser.run<{ width: number; ends: number[] }[]>(`
+        return [...document.querySelectorAll('#timeline svg')].map((svg) => {
+          const { left, width } = svg.getBoundingClientRect();
+          const bars = [...svg.querySelectorAll('rect:not(.grid)')];
+          return { width, ends: bars.map((bar) => bar.getBoundingClientRect().right - left) };
+        });
+      `);
       assert.equal(rows.length, 3);
       for (const { width, ends } of rows) {
         assert.ok(
@@ -165,9 +169,10 @@ describe('the playground', () => {
       assert.equal(await browser.text('#history-count'), '3');
     });
 
+    const first = { inputTokens: 1_000, outputTokens: 7 };
+    const second = { inputTokens: 204, outputTokens: 80, cachedTokens: 100 };
     for (const [what, requests, shown] of [
-      ['all requests', [{ inputTokens: 1_000, outputTokens: 7 }, { inputTokens: 204, outputTokens: 80, cachedTokens: 100 }],
-        ', 1,204 tokens in (100 cached), 87 out'],
+      ['all requests', [first, second], ', 1,204 tokens in (100 cached), 87 out'],
       ['a count that no vendor reported', [{ outputTokens: 7 }], ', ? tokens in, 7 out'],
       ['no tokens', [{}], ''],
     ] as const) {
@@ -270,8 +275,9 @@ describe('the playground', () => {
       for (const row of await browser.findAll('#events summary.frame')) {
         if (await row.isDisplayed()) await row.click();
       }
-      const made = `return document.querySelectorAll('img, #transcript b, #data b, #history b, #events b, #timeline b').length`;
-      assert.equal(await browser.run(made), 0);
+      const bold = ['transcript', 'data', 'history', 'events', 'timeline'].map((id) => `#${id} b`);
+      const made = `return document.querySelectorAll(arguments[0]).length`;
+      assert.equal(await browser.run(made, ['img', ...bold].join()), 0);
       assert.equal(await browser.title(), 'Playground');
     });
 
@@ -295,7 +301,7 @@ describe('the playground', () => {
       await browser.until('the end is in sight', async () => (await top()) > 1_000);
       await browser.run(`document.querySelector('#transcript').scrollTop = 100`);
       await browser.runAsync(
-        'await new Promise((resolve) => requestAnimationFrame(() => requestAnimationFrame(resolve)))',
+        'const frame = () => new Promise(requestAnimationFrame); await frame(); await frame();',
       ); // the page has seen it
       asked.say('And no.').end();
       await page.shows('transcript', [/And no\.$/]);
@@ -392,7 +398,8 @@ describe('the playground', () => {
       await page.press('end-session');
       await page.shows('transcript', [
         "plain notice: The session's end was delivered: 200.",
-        'plain notice: The connection is closed: the session ended, code 1000. Reconnect continues this conversation.',
+        'plain notice: The connection is closed: the session ended, code 1000. '
+          + 'Reconnect continues this conversation.',
       ]);
       await page.becomes('#connection', 'closed');
       await page.press('reconnect');
@@ -432,7 +439,8 @@ describe('the playground', () => {
         'You: Bye',
         'Agent: Goodbye!',
         'plain notice: The agent hangs up.',
-        'plain notice: The connection is closed: the agent hung up, code 1000. Reconnect continues this conversation.',
+        'plain notice: The connection is closed: the agent hung up, code 1000. '
+          + 'Reconnect continues this conversation.',
       ]);
       await page.becomes('#connection', 'closed');
     });
@@ -457,7 +465,8 @@ describe('the playground', () => {
       page.expectError(/ERR_CONNECTION_(?:REFUSED|RESET)/);
       await page.app.close();
       await page.shows('transcript', [
-        'bad notice: The connection is lost: the server is shutting down, code 1001. The page connects again when the server is back.',
+        'bad notice: The connection is lost: the server is shutting down, code 1001. '
+          + 'The page connects again when the server is back.',
       ]);
       await page.becomes('#connection', 'waiting for the server');
 

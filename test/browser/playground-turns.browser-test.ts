@@ -94,7 +94,8 @@ describe('the playground', () => {
       );
       const [from, to, end] = await browser.run<number[]>(`
         const { left, right } = document.querySelector('${row} rect.tool').getBoundingClientRect();
-        return [left, right, document.querySelector('${row} rect.end').getBoundingClientRect().right];
+        const end = document.querySelector('${row} rect.end').getBoundingClientRect();
+        return [left, right, end.right];
       `);
       assert.ok((from ?? 0) <= (to ?? 0) && (to ?? 0) <= (end ?? 0), `${from} ${to} ${end}`);
     });
@@ -128,7 +129,8 @@ describe('the playground', () => {
       );
 
       next.say('Sorry.').end();
-      const struck = `Agent: ${heard} ~${LONG.slice(heard.length).trimStart()}~ <interrupted, the rest was not heard>`;
+      const unheard = LONG.slice(heard.length).trimStart();
+      const struck = `Agent: ${heard} ~${unheard}~ <interrupted, the rest was not heard>`;
       await page.shows('transcript', ['You: When?', struck, 'You: Stop!', 'Agent: Sorry.']);
       await page.shows('turns', ['2 When?: interrupted', '3 Stop!: completed']);
       await page.shows('history', [
@@ -212,7 +214,8 @@ describe('the playground', () => {
       await page.shows('transcript', [
         'You: Hello',
         'Agent: Yes?',
-        'good notice: Delivered twice: the stored reply was sent again, and the model was not asked.',
+        'good notice: Delivered twice: the stored reply was sent again, '
+          + 'and the model was not asked.',
       ]);
       await page.shows('turns', ['2 Hello: completed', '3 again: Hello: replayed']);
       await page.shows('history', ['user: Hello', 'assistant: Yes?']);
@@ -229,7 +232,8 @@ describe('the playground', () => {
       await page.shows('transcript', ['You: Hello', 'Agent: One  <streaming>']);
       await page.press('redeliver');
       const notice =
-        'good notice: Delivered twice: the second delivery took over the stream. The model was asked once.';
+        'good notice: Delivered twice: the second delivery took over the stream. '
+        + 'The model was asked once.';
       await page.shows('transcript', ['You: Hello', 'Agent: One  <streaming>', notice]);
       asked.say('two.').end();
       await page.shows('transcript', ['You: Hello', 'Agent: One two.', notice]);
@@ -344,7 +348,8 @@ describe('the playground', () => {
       await asked.aborted();
       await page.shows('transcript', [
         'Agent: At ten  <interrupted>',
-        'plain notice: Dropped in the middle. The history keeps what was sent, marked [interrupted].',
+        'plain notice: Dropped in the middle. '
+          + 'The history keeps what was sent, marked [interrupted].',
       ]);
       await page.shows('turns', ['2 When?: interrupted']);
       await page.shows('history', ['user: When?', 'assistant: At ten [interrupted]']);

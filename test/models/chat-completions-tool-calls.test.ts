@@ -62,7 +62,7 @@ describe('tool calls', () => {
     );
   });
 
-  it('get an id where neither id nor index was sent, also when arguments follow without either', async () => {
+  it('get an id if neither id nor index was sent, even if arguments follow without', async () => {
     const { deltas } = await read(
       modelAt(
         (
@@ -83,7 +83,7 @@ describe('tool calls', () => {
     assert.deepEqual([delta.call.name, delta.call.args], ['a', '{}']);
   });
 
-  it('go back to Google with the signature they came with, calls of other models with the stand-in', async () => {
+  it('go back to Google with their signature, those of others with the stand-in', async () => {
     const server = await serve(
       stream(
         googleToolCall('call_1', 'a', '{}', 'c2ln'),

@@ -181,7 +181,8 @@ describe('docs/tracing.md', LIMIT, () => {
 
   it('installs what its set-up imports', () => {
     const imported = [...LIGHT.matchAll(/ from '(@[^']+)'/g)].map(([, name = '']) => name);
-    const commands = [...PAGE.matchAll(/npm install (?:\\\n|[^`\n])*/g)].map(([command]) => command);
+    const installs = PAGE.matchAll(/npm install (?:\\\n|[^`\n])*/g);
+    const commands = [...installs].map(([command]) => command);
     const light = commands.filter((command) => command.includes('exporter-trace'));
     assert.equal(light.length, 2); // and in Docker
     for (const command of light)
@@ -229,7 +230,8 @@ describe('a traced turn', LIMIT, () => {
     await (await client.post(message('t-1'))).text();
     const turn = await receiver.span('invoke_agent waiter');
     const waits = receiver.spans.filter(({ name }) => name.startsWith('store '));
-    assert.deepEqual(waits.map(({ name }) => name), ['store open', 'store tool_calls', 'store end']);
+    const names = waits.map(({ name }) => name);
+    assert.deepEqual(names, ['store open', 'store tool_calls', 'store end']);
     for (const { parentSpanId, attributes, name } of waits) {
       assert.equal(parentSpanId, turn.spanId);
       assert.deepEqual(attributes, {
@@ -329,7 +331,7 @@ describe('a traced turn', LIMIT, () => {
 });
 
 describe('a turn that interrupts another', LIMIT, () => {
-  it('is a trace of its own, with a link; the tool of the other goes on in its own trace', async () => {
+  it('is a trace of its own, with a link; the tool of the other stays in its trace', async () => {
     answersAtOnce = false;
     const { client } = await serve('./tracing.mjs');
     const first = client.post(message('t-1'), PARENT);

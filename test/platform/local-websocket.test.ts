@@ -62,7 +62,7 @@ describe('the local WebSocket', () => {
     );
   });
 
-  it("shows a client that asks for a trace the webhook's events and the server's figures", async (t) => {
+  it("shows the webhook's events and the server's figures to a client that asks", async (t) => {
     const { open } = await stage(t);
     const browser = await open('&trace=true');
     const startedAtMs = performance.now();
@@ -77,7 +77,7 @@ describe('the local WebSocket', () => {
     assert.ok((turn.firstSpeechMs ?? Infinity) <= turn.durationMs);
   });
 
-  it("shows what each of a turn's requests to models took, its times to a tenth of a ms", async (t) => {
+  it("shows what each of a turn's requests to models took, to a tenth of a ms", async (t) => {
     const { open } = await stage(t, {
       onMessage: ({ journal }) => {
         const tokens = { inputTokens: 1_204, outputTokens: undefined, cachedTokens: 1_024 };
@@ -149,7 +149,7 @@ describe('the local WebSocket', () => {
       assert.equal(JSON.stringify(others).includes('oven'), false);
     });
 
-    it('with a bounded text for a message that is long, and for an error that is its own cause', async (t) => {
+    it('with a bounded text, if the message is long or the error its own cause', async (t) => {
       const error = new Error('x'.repeat(10_000));
       error.cause = error;
       const { open } = await stage(t, { onMessage: () => Promise.reject(error) });
@@ -212,7 +212,7 @@ describe('the local WebSocket', () => {
     await aborted.promise;
   });
 
-  it('goes on when the official client says in mid-reply, and of no turn, that it played it', async (t) => {
+  it('goes on if the official client says mid-reply, of no turn, that it played it', async (t) => {
     const gate = deferred();
     const { open } = await stage(t, {
       async *onMessage() {
@@ -263,7 +263,7 @@ describe('the local WebSocket', () => {
     assert.equal(await browser.closed, 1000);
   });
 
-  it('closes with 1001 when the server goes away, and the agent knows before it does', async (t) => {
+  it('closes with 1001 when the server goes away, after the agent knows', async (t) => {
     const ends: string[] = [];
     const { open, app } = await stage(t, {
       onSessionEnd: ({ event }) => void ends.push(event.type),
@@ -295,7 +295,7 @@ describe('the local WebSocket', () => {
     await closing;
   });
 
-  it('passes a text on that is nearly as long as a message may be, and all that is traced of it', async (t) => {
+  it('passes on a text nearly as long as a message may be, with all that is traced', async (t) => {
     const { open } = await stage(t, { onMessage: ({ text }) => String(text.length) });
     const browser = await open('&trace=true');
     browser.send({ type: 'client.response.text', content: 'x'.repeat(1_040_000) });
@@ -439,8 +439,10 @@ describe('a WebSocket behind a request that is still being answered', () => {
     const { raw, fetch } = await stage(t);
     const connection = await raw();
     connection.send(
-      'GET /playground HTTP/1.1\r\nhost: localhost\r\n\r\nGET /v1/agents/web/websocket HTTP/1.1\r\nhost: localhost\r\n' +
-        'connection: Upgrade\r\nupgrade: websocket\r\nsec-websocket-version: 13\r\nsec-websocket-key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n',
+      'GET /playground HTTP/1.1\r\nhost: localhost\r\n\r\n'
+        + 'GET /v1/agents/web/websocket HTTP/1.1\r\nhost: localhost\r\n'
+        + 'connection: Upgrade\r\nupgrade: websocket\r\nsec-websocket-version: 13\r\n'
+        + 'sec-websocket-key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n',
     );
     await connection.closed;
     assert.equal((await fetch('/health')).status, 200);
@@ -452,7 +454,8 @@ describe('an upgrade to another protocol', () => {
     const { raw } = await stage(t);
     const connection = await raw();
     connection.send(
-      'GET /health HTTP/1.1\r\nhost: x\r\nconnection: Upgrade, HTTP2-Settings\r\nupgrade: h2c\r\nhttp2-settings: AAMAAABk\r\n\r\n',
+      'GET /health HTTP/1.1\r\nhost: x\r\nconnection: Upgrade, HTTP2-Settings\r\n'
+        + 'upgrade: h2c\r\nhttp2-settings: AAMAAABk\r\n\r\n',
     );
     await connection.until(/healthy/);
     connection.send('GET /ready HTTP/1.1\r\nhost: x\r\n\r\n');
@@ -464,7 +467,8 @@ describe('an upgrade to another protocol', () => {
     const connection = await raw();
 
     connection.send(
-      'POST /api/agent HTTP/1.1\r\nhost: x\r\nconnection: Upgrade\r\nupgrade: h2c\r\ncontent-length: 2\r\n\r\n{}',
+      'POST /api/agent HTTP/1.1\r\nhost: x\r\nconnection: Upgrade\r\nupgrade: h2c\r\n'
+        + 'content-length: 2\r\n\r\n{}',
     );
     await connection.until(/Invalid signature/);
   });

@@ -1,9 +1,10 @@
 import assert from 'node:assert/strict';
-import { describe, it } from 'node:test';
+import { describe, it, type TestContext } from 'node:test';
 
+import type { TextSession } from '../../src/platform/text-session.ts';
+import { deferred, fired, within } from '../fixtures/app.ts';
 import { jumpingClock } from '../fixtures/clock.ts';
 import { collectGarbage } from '../fixtures/garbage.ts';
-import { deferred, fired, within } from '../fixtures/app.ts';
 import {
   AT_ONCE,
   call,
@@ -14,39 +15,38 @@ import {
   startWebhook,
 } from './text-caller.ts';
 
+/** A call in which the agent has said a part of its reply, and waits for its signal. */
+async function speaking(t: TestContext): Promise<{
+  session: TextSession; said: Promise<void>; signal: AbortSignal;
+}> {
+  const signal = deferred<AbortSignal>();
+  const { session, next } = await call(t, {
+    onMessage: async function* (turn) {
+      signal.resolve(turn.signal);
+      yield 'One two ';
+      await fired(turn.signal);
+    },
+  });
+  const said = session.say('Hello?');
+  await next('response.text.delta');
+  return { session, said, signal: await signal.promise };
+}
+
 describe('TextSession at a barge-in', () => {
   it("drops the request, and the agent's signal fires", async (t) => {
-    const signal = deferred<AbortSignal>();
-    const { session, next } = await call(t, {
-      onMessage: async function* (turn) {
-        signal.resolve(turn.signal);
-        yield 'One two ';
-        await fired(turn.signal);
-      },
-    });
-    const said = session.say('Hello?');
-    await next('response.text.delta');
+    const { session, said, signal } = await speaking(t);
     session.interrupt();
-    await within(fired(await signal.promise), 'the signal');
+    await within(fired(signal), 'the signal');
     await said;
   });
 
   // fetch forgets its signal with a garbage collection (test/base/abortable-body.test.ts): the
   // reply went on, and say() never came back.
   it('drops the request when a garbage collection came between', async (t) => {
-    const signal = deferred<AbortSignal>();
-    const { session, next } = await call(t, {
-      onMessage: async function* (turn) {
-        signal.resolve(turn.signal);
-        yield 'One two ';
-        await fired(turn.signal);
-      },
-    });
-    const said = session.say('Hello?');
-    await next('response.text.delta');
+    const { session, said, signal } = await speaking(t);
     await collectGarbage();
     session.interrupt();
-    await within(fired(await signal.promise), 'the signal');
+    await within(fired(signal), 'the signal');
     await within(said, 'the end of say()');
   });
 
@@ -123,7 +123,7 @@ describe('TextSession at a barge-in', () => {
     assert.equal(posted[1]?.interruption_context, undefined);
   });
 
-  it('counts as one while the voice would still be speaking, though the text is all there', async (t) => {
+  it('counts as one while the voice would still speak, though the text is all there', async (t) => {
     const { session, posted } = await call(t, {}, { wordsPerMinute: NEVER });
     await session.say('Hello?');
     await session.say('And?');

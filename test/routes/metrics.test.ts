@@ -88,10 +88,8 @@ describe('GET /metrics', () => {
   it('ends with a line break', async (t) => assert.equal((await busy(t)).endsWith('\n'), true));
 
   it('counts turns by event and outcome', async (t) => {
-    assert.equal(
-      sample(await busy(t), 'layercode_turns_total{event="message",outcome="completed",wire="layercode"}'),
-      1,
-    );
+    const labels = 'event="message",outcome="completed",wire="layercode"';
+    assert.equal(sample(await busy(t), `layercode_turns_total{${labels}}`), 1);
   });
 
   it('counts a failed turn as failed', async (t) => {
@@ -99,10 +97,8 @@ describe('GET /metrics', () => {
       agent: defineAgent({ name: 'failing', onMessage: () => Promise.reject(new Error('x')) }),
     });
     await (await served.fetch('/api/agent', signed(messageEvent()))).text();
-    assert.equal(
-      sample(await metricsOf(served), 'layercode_turns_total{event="message",outcome="failed",wire="layercode"}'),
-      1,
-    );
+    const labels = 'event="message",outcome="failed",wire="layercode"';
+    assert.equal(sample(await metricsOf(served), `layercode_turns_total{${labels}}`), 1);
   });
 
   it('counts events of unknown types together', async (t) => {
@@ -121,9 +117,8 @@ describe('GET /metrics', () => {
     assert.equal((await busy(t)).includes('swordfish'), false));
 
   it('counts each first speech in every bucket above it', async (t) => {
-    const counts = [
-      ...(await busy(t)).matchAll(/^layercode_first_speech_seconds_bucket\{event="message",le="(\S+)"\} (\d+)$/gm),
-    ].map(([, , count]) => Number(count));
+    const bucket = /^layercode_first_speech_seconds_bucket\{event="message",le="\S+"\} (\d+)$/gm;
+    const counts = [...(await busy(t)).matchAll(bucket)].map(([, count]) => Number(count));
     assert.deepEqual(
       [
         counts.length,

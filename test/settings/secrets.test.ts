@@ -26,7 +26,7 @@ describe('parseSettings: secrets', () => {
     assert.equal(environment['OPENAI_API_KEY'], '--sk-1');
   });
 
-  it('collects every secret value of six characters and more for the log, the longest first', () => {
+  it('collects secret values of six characters and more for the log, the longest first', () => {
     const { secrets } = parseSettings(
       {
         LAYERCODE_WEBHOOK_SECRET: `${secret},second-secret`,
@@ -60,7 +60,7 @@ describe('parseSettings: secrets', () => {
     assert.deepEqual(secretsOf('redis://host:6379/1'), []);
   });
 
-  it('hands models the environment with flags merged in, values trimmed and empty ones left out', () => {
+  it('hands models the environment with flags, values trimmed and empty ones left out', () => {
     const { environment } = parseSettings(
       {
         OPENAI_API_KEY: 'from-environment',

@@ -43,7 +43,7 @@ describe('interruption_context', () => {
     assert.deepEqual((await served.history())[0], ['assistant', 'Hello', 'interrupted']);
   });
 
-  it('begins at the turn that assistant_turn_id names, and leaves the newer one alone', async (t) => {
+  it('begins at the turn that assistant_turn_id names, and keeps the newer one', async (t) => {
     const served = holding(t);
     await (await served.client.say('On Tuesday', { turn_id: 't-1' })).text();
     await (await served.client.say('Anything else', { turn_id: 't-2' })).text();
@@ -72,7 +72,7 @@ describe('interruption_context', () => {
     ]);
   });
 
-  it('cuts no earlier turn that assistant_turn_id names, if that said something else', async (t) => {
+  it('cuts no earlier turn that assistant_turn_id names, if it said other words', async (t) => {
     const served = holding(t);
     await (await served.client.say('One', { turn_id: 't-1' })).text();
     await (await served.client.say('Two', { turn_id: 't-2' })).text();

@@ -56,7 +56,7 @@ describe('talk on a terminal', () => {
     await person.exitCode;
   });
 
-  it('holds the reply back while the caller types over it, and goes on when all is deleted', async (t) => {
+  it('holds the reply back while the caller types over it, until all is deleted', async (t) => {
     const [first, second] = [deferred(), deferred()];
     const person = await Person.talksTo(t, {
       async *onMessage(_turn, reply) {

@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { describe, it } from 'node:test';
+import { describe, it, type TestContext } from 'node:test';
 
 import {
   clearTurns,
@@ -8,6 +8,7 @@ import {
   keepState,
 } from '../../../src/conversations/conversation.ts';
 import { openTurn, settleTurn } from '../../../src/conversations/rules.ts';
+import type { SharedStore } from '../../../src/conversations/stores/shared-store.ts';
 import { mockTimers } from '../../fixtures/clock.ts';
 import {
   BOUNDS,
@@ -172,7 +173,10 @@ describe('a store that does not answer', () => {
     assert.deepEqual(await texts(sharing(parts), 'c'), said('t1', 't2'));
   });
 
-  it('gets a conversation back that it lost in a restart', async (t) => {
+  /** A store that has written a turn of c, and lost it in a restart, during which another came. */
+  async function restarted(
+    t: TestContext, ...meanwhile: readonly [id: string, turnId: string]
+  ): Promise<{ readonly parts: PartsInMemory; readonly store: SharedStore }> {
     const timers = mockTimers(t, ['setTimeout']);
     const shared: SharedParts = new Map();
     const parts = new PartsInMemory(shared, { isSlow: true });
@@ -180,28 +184,22 @@ describe('a store that does not answer', () => {
     t.after(() => store.close());
     await turn(store, 'c', 't1');
     parts.failWith = down;
-    await turn(store, 'd', 't1');
+    await turn(store, ...meanwhile);
     shared.clear();
     parts.failWith = undefined;
     timers.tick(250);
     await written(store);
+    return { parts, store };
+  }
+
+  it('gets a conversation back that it lost in a restart', async (t) => {
+    const { parts, store } = await restarted(t, 'd', 't1');
     await turn(store, 'c', 't2');
     assert.deepEqual(await texts(sharing(parts), 'c'), said('t1', 't2'));
   });
 
   it('gets all of a conversation back that went on during the restart', async (t) => {
-    const timers = mockTimers(t, ['setTimeout']);
-    const shared: SharedParts = new Map();
-    const parts = new PartsInMemory(shared, { isSlow: true });
-    const store = sharing(parts);
-    t.after(() => store.close());
-    await turn(store, 'c', 't1');
-    parts.failWith = down;
-    await turn(store, 'c', 't2');
-    shared.clear();
-    parts.failWith = undefined;
-    timers.tick(250);
-    await written(store);
+    const { parts } = await restarted(t, 'c', 't2');
     assert.deepEqual(await texts(sharing(parts), 'c'), said('t1', 't2'));
   });
 
@@ -281,7 +279,7 @@ describe('a store that does not answer', () => {
     assert.deepEqual(await texts(store, 'c'), said('t1'));
   });
 
-  it('loses no turn of a conversation that goes on while it waits to be written back', async (t) => {
+  it('loses no turn of a conversation that goes on before it is written back', async (t) => {
     const timers = mockTimers(t, ['setTimeout']);
     const [a, b] = machines(t, 2);
     assert.ok(a && b);
@@ -314,7 +312,7 @@ describe('a store that does not answer', () => {
     assert.deepEqual(await texts(other, 'd'), said('t1'));
   });
 
-  it('may hold the turn that was interrupted: a reply that is known here stays whole', async (t) => {
+  it('may hold the turn that was interrupted: a reply known here stays whole', async (t) => {
     const [a, b] = machines(t, 2);
     assert.ok(a && b);
     await turn(a.store, 'c', 't1');

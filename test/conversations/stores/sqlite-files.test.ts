@@ -28,7 +28,6 @@ import { WITHOUT_SQLITE } from '../../fixtures/sqlite.ts';
 import { push } from '../store-contract.ts';
 import {
   change,
-  clock,
   connection,
   folder,
   HOUR_MS,
@@ -123,13 +122,14 @@ describe("SqliteStore's files", { skip: WITHOUT_SQLITE }, () => {
 
   it('hold nothing of what was removed or has expired', () => {
     const path = newPath();
-    const store = open(path);
+    let nowMs = Date.now();
+    const store = open(path, { now: () => nowMs });
     for (const id of ['removed', 'expired', 'changed', 'kept'])
       store.write(id, change('v1', { text: JSON.stringify(`${id}-words `.repeat(2_000)) }));
     store.write('removed', { ...change('v1'), from: 'v1', to: undefined, set: new Map() });
     store.write('changed', change('v2', { from: 'v1', ttlMs: 3 * HOUR_MS }));
     store.write('kept', { ...change('v2', { from: 'v1', ttlMs: 3 * HOUR_MS }), set: new Map() });
-    clock.nowMs += 2 * HOUR_MS;
+    nowMs += 2 * HOUR_MS;
     store.keepUp();
     store.close();
     const bytes = readFileSync(path, 'latin1');
@@ -184,10 +184,11 @@ describe("SqliteStore's files", { skip: WITHOUT_SQLITE }, () => {
 
   it('lose expired conversations that are stored behind a thousand others', (t) => {
     const path = newPath();
-    const store = opened(t, path);
+    let nowMs = Date.now();
+    const store = opened(t, path, { now: () => nowMs });
     for (let n = 0; n < 1_100; n++) store.write(`young ${n}`, change('v1', { ttlMs: 3 * HOUR_MS }));
     store.write('old', change('v1'));
-    clock.nowMs += 2 * HOUR_MS;
+    nowMs += 2 * HOUR_MS;
     const database = connection(t, path);
     for (let pieces = 0; pieces < 2; pieces++) store.keepUp();
     assert.equal(number(database, 'SELECT count(*) FROM conversation'), 1_100);
@@ -195,16 +196,18 @@ describe("SqliteStore's files", { skip: WITHOUT_SQLITE }, () => {
 
   it('lose expired conversations, regardless of who wrote them, and free their space', (t) => {
     const path = newPath();
-    const store = opened(t, path);
+    let nowMs = Date.now();
+    const now = (): number => nowMs;
+    const store = opened(t, path, { now });
     const text = JSON.stringify('x'.repeat(20_000));
     for (let n = 0; n < 300; n++) store.write(`old ${n}`, change('v1', { text }));
     store.write('young', change('v1', { ttlMs: 3 * HOUR_MS }));
-    const other = opened(t, path);
+    const other = opened(t, path, { now });
     const database = connection(t, path);
     const pages = (): number => number(database, 'PRAGMA page_count');
     const before = pages();
     store.close();
-    clock.nowMs += 2 * HOUR_MS;
+    nowMs += 2 * HOUR_MS;
     while (other.keepUp());
     assert.deepEqual(
       [number(database, 'SELECT count(*) FROM conversation'), other.count()],
@@ -220,10 +223,11 @@ describe("SqliteStore's files", { skip: WITHOUT_SQLITE }, () => {
     const tool = new (loadSqlite().DatabaseSync)(path);
     tool.exec('PRAGMA journal_mode = DELETE; PRAGMA auto_vacuum = NONE; VACUUM');
     tool.close();
-    const store = opened(t, path);
+    let nowMs = Date.now();
+    const store = opened(t, path, { now: () => nowMs });
     const text = JSON.stringify('x'.repeat(20_000));
     for (let n = 0; n < 100; n++) store.write(`c${n}`, change('v1', { text }));
-    clock.nowMs += 2 * HOUR_MS;
+    nowMs += 2 * HOUR_MS;
     let pieces = 0;
     while (store.keepUp() && pieces < 1_000) pieces += 1;
     assert.ok(pieces < 1_000, 'it never ends');

@@ -22,11 +22,8 @@ export function newPath(): string {
   return join(folder, `${files}.db`);
 }
 
-export const clock = { nowMs: Date.now() };
-
 export function open(path = newPath(), more = {}): SqliteStore {
-  const now = (): number => clock.nowMs;
-  return new SqliteStore({ path, synchronous: 'normal', timeoutMs: 250, now, ...more });
+  return new SqliteStore({ path, synchronous: 'normal', timeoutMs: 250, ...more });
 }
 
 export function opened(t: TestContext, path = newPath(), more = {}): SqliteStore {

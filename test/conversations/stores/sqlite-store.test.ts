@@ -15,7 +15,6 @@ import { storeContract } from '../store-contract.ts';
 import { turnContract } from '../turn-contract.ts';
 import {
   change,
-  clock,
   connection,
   HOUR_MS,
   newPath,
@@ -36,8 +35,9 @@ describe('on a Node without node:sqlite', { skip: WITHOUT_SQLITE === false }, ()
 });
 
 describe('on this Node', { skip: WITHOUT_SQLITE }, () => {
-  partStoreContract('SqliteStore', open, (ms) => {
-    clock.nowMs += ms;
+  let nowMs = Date.now();
+  partStoreContract('SqliteStore', () => open(newPath(), { now: () => nowMs }), (ms) => {
+    nowMs += ms;
   });
   storeContract('SharedStore over SqliteStore', () => sharing(open()));
   turnContract('SharedStore over SqliteStore', () => sharing(open()));
@@ -77,7 +77,7 @@ describe('SqliteStore', { skip: WITHOUT_SQLITE, timeout: 30_000 }, () => {
     const flags = [...TYPESCRIPT, '--input-type=module', '-e', child];
     const [, signal] = (await once(spawn(process.execPath, flags), 'exit')) as unknown[];
     assert.equal(signal, 'SIGKILL');
-    assert.equal(opened(t, path, { now: Date.now }).read('c', 'v1'), 'unchanged');
+    assert.equal(opened(t, path).read('c', 'v1'), 'unchanged');
   });
 
   it('makes all writes of a group, or none, and goes on', (t) => {
@@ -159,7 +159,7 @@ describe('processes that share a file', { skip: WITHOUT_SQLITE, timeout: 60_000 
     for (const { stdin } of children) stdin.end('go');
     assert.deepEqual((await Promise.all(exits)).map(([code]) => code as unknown), [0, 0, 0]);
     assert.equal(errors, '');
-    const kept = await sharing(opened(t, path, { now: Date.now })).read('c');
+    const kept = await sharing(opened(t, path)).read('c');
     assert.equal(new Set(kept?.turns.map(({ id }) => id)).size, 300);
   });
 
@@ -176,9 +176,10 @@ describe('processes that share a file', { skip: WITHOUT_SQLITE, timeout: 60_000 
 
   it('sweep later what another one has locked', (t) => {
     const path = newPath();
-    const store = opened(t, path, { timeoutMs: 10 });
+    let nowMs = Date.now();
+    const store = opened(t, path, { timeoutMs: 10, now: () => nowMs });
     store.write('c', change('v1'));
-    clock.nowMs += 2 * HOUR_MS;
+    nowMs += 2 * HOUR_MS;
     const other = connection(t, path);
     other.exec('BEGIN IMMEDIATE');
     store.keepUp();

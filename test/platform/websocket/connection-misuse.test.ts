@@ -66,7 +66,7 @@ describe('WebSocketConnection, of a peer that breaks the rules', { timeout: 20_0
     ]);
   });
 
-  it('closes from the header of a message too long, so that the peer learns why before it has sent all of it', async (t) => {
+  it('closes at the header of a message too long, not after it: the peer learns why', async (t) => {
     const { peer, closes } = await open(t);
     peer.send(text('', { length: 2n ** 40n }));
     assert.deepEqual(await peer.rest(), [
@@ -76,7 +76,7 @@ describe('WebSocketConnection, of a peer that breaks the rules', { timeout: 20_0
     assert.equal((await closes.next()).code, 1009);
   });
 
-  it('reads on and throws away until the peer ends its side, lest a reset cost it the close frame', async (t) => {
+  it('reads on until the peer ends its side, lest a reset cost it the close frame', async (t) => {
     const { peer, closes, socket } = await open(
       t,
       { closeTimeoutMs: FAR_AWAY_MS },
@@ -116,7 +116,7 @@ describe('WebSocketConnection, whose onText fails', { timeout: 20_000 }, () => {
     ],
     ['rejects', (error: Error) => Promise.reject(error)],
   ] as const) {
-    it(`closes with 1011 when it ${what}, tells the peer nothing of the error and its owner all`, async (t) => {
+    it(`closes with 1011 when it ${what}, and tells the error to its owner only`, async (t) => {
       const error = new Error('secret');
       const heard: string[] = [];
       const { peer, closes } = await open(t, {

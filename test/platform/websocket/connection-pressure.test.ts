@@ -131,7 +131,7 @@ describe('WebSocketConnection, under back-pressure', { timeout: 20_000 }, () => 
     assert.equal(await sent, false);
   });
 
-  it('destroys the connection of a peer that does not read, beyond exactly the bound', async (t) => {
+  it('destroys the connection of a peer that does not read, just beyond the bound', async (t) => {
     const { connection, peer, socket, closes } = await open(t, { maxUnsentBytes: 300_000 });
     peer.socket.pause();
     const senders = [connection.send('x'.repeat(65_536))];
@@ -159,7 +159,7 @@ describe('WebSocketConnection, under back-pressure', { timeout: 20_000 }, () => 
     assert.equal((await peer.next()).length, 'text '.length + message.length);
   });
 
-  it('stops reading a peer that floods it with pings and takes no pongs, then goes on', async (t) => {
+  it('stops reading a peer that sends many pings and takes no pongs, then goes on', async (t) => {
     const { connection, peer, socket } = await openFlooded(t);
     while (!socket.isPaused()) await turns(1);
     await turns();
@@ -264,7 +264,7 @@ describe('WebSocketConnection, pinging', { timeout: 20_000 }, () => {
     assert.deepEqual([await peer.next(), connection.isOpen], ['ping', true]);
   });
 
-  it('does not take a peer for gone that floods it with pings and then takes the pongs', async (t) => {
+  it('does not take a peer for gone that sends many pings, then takes the pongs', async (t) => {
     const pings = pingsByHand(t);
     const { connection, peer, socket } = await openFlooded(t);
     while (!socket.isPaused()) await turns(1);
@@ -276,7 +276,7 @@ describe('WebSocketConnection, pinging', { timeout: 20_000 }, () => {
     assert.equal(connection.isOpen, true);
   });
 
-  it('destroys the connection of a peer that floods it with pings and takes nothing for a whole pause', async (t) => {
+  it('destroys the connection of a peer that only sends pings for a whole pause', async (t) => {
     const pings = pingsByHand(t);
     const { socket, closes } = await openFlooded(t);
     while (!socket.isPaused()) await turns(1);

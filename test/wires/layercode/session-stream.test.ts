@@ -14,8 +14,8 @@ import {
   until,
   within,
 } from '../../fixtures/app.ts';
-import { wireBody } from '../../fixtures/wire.ts';
 import { mockTimers } from '../../fixtures/clock.ts';
+import { wireBody } from '../../fixtures/wire.ts';
 
 describe("the session dialect's stream", () => {
   it('is written as single data lines of JSON, with turn_id in every object', async (t) => {
