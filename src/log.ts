@@ -8,7 +8,7 @@ import { framesOf } from './base/stack-frames.ts';
 
 /** From the least important to the most. */
 export type LogLevel = 'debug' | 'info' | 'warn' | 'error';
-/** What a line holds beside its message. Secrets are removed when it is written. */
+/** What a line holds besides its message. Secrets are removed when it is written. */
 export type LogFields = Readonly<Record<string, unknown>>;
 
 /** Where log lines go. Made by `createLogger`. One of your own must never throw. */

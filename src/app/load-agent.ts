@@ -5,11 +5,13 @@ import { pathToFileURL } from 'node:url';
 import type { Agent } from '../agents/agent.ts';
 import { AgentError, getAgent } from '../agents/built-in/registry.ts';
 import { defineAgent, type AgentDefinition } from '../agents/define-agent.ts';
+import { codeOf } from '../base/code-of.ts';
 import { isObject } from '../base/fields.ts';
 import { messageOf } from '../base/message-of.ts';
 
 /** What V8 says if an ES module is read as CommonJS. */
-const IN_A_SCRIPT = /^Cannot use import statement outside a module|^Unexpected token 'export'/;
+const READ_AS_COMMONJS =
+  /^Cannot use import statement outside a module|^Unexpected token 'export'/;
 
 /**
  * Loads a built-in agent by name, or the default export of a module by path (with a slash, or
@@ -47,7 +49,7 @@ export async function loadAgent(
   }
 }
 
-/** In CommonJS, compilers make a property of `export default`, and mark `module.exports`. */
+/** Compilers to CommonJS make `export default` a property, and mark `module.exports`. */
 function compiledDefault(exported: unknown): unknown {
   return isObject(exported) && exported['__esModule'] === true ? exported['default'] : exported;
 }
@@ -59,16 +61,12 @@ function hintOf(error: unknown, path: string): string {
   }
   if (codeOf(error) === 'ERR_REQUIRE_ESM')
     return '; or use Node 20.19, 22.12 or later, in which require() loads ES modules';
-  const isScript = error instanceof SyntaxError && IN_A_SCRIPT.test(error.message);
+  const isReadAsCommonJs = error instanceof SyntaxError && READ_AS_COMMONJS.test(error.message);
   const name = path.endsWith('ts') ? '.mts' : '.mjs';
-  return isScript ? `; name it ${name}, or run: npm pkg set type=module` : '';
+  return isReadAsCommonJs ? `; name it ${name}, or run: npm pkg set type=module` : '';
 }
 
 function isUnknownExtension(error: unknown): boolean {
   const code = codeOf(error);
   return code === 'ERR_UNKNOWN_FILE_EXTENSION' || code === 'ERR_UNKNOWN_MODULE_FORMAT';
-}
-
-function codeOf(error: unknown): unknown {
-  return error instanceof Error && 'code' in error ? error.code : undefined;
 }

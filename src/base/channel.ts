@@ -9,7 +9,8 @@ export const EVERYONE = '*';
  */
 export interface Channel {
   /**
-   * The address at which other processes reach this one: 1 to 256 characters, and not `*`.
+   * The address at which other processes reach this one: 1 to 256 characters without control
+   * characters, and not `*`.
    */
   readonly address: string;
   /**

@@ -85,7 +85,7 @@ class Compared {
     return (this.#key ??= lettersOf(words) || words);
   }
 
-  get says(): boolean {
+  get hasReplies(): boolean {
     return this.beginnings.length > 0;
   }
 
@@ -124,8 +124,8 @@ export function alignEnds(
 
 /**
  * Pairs one by one from the end, without the last `behind` of ours. Repeated words alone prove
- * nothing: one list may have them once more. Replies that their list begins with, after it was cut,
- * must be alike in that degree, at `least`.
+ * nothing: one list may have them once more. If their list was cut and begins with replies, those
+ * must be alike to the degree `least` or more.
  */
 function pairsFromEnd(
   theirs: readonly Compared[],
@@ -172,7 +172,7 @@ function areMoreLikeNewer(theirs: readonly Compared[], ours: readonly Compared[]
     if (their === undefined || newer === undefined || our === undefined) break;
     if (!isSame(their, newer) || !isSame(their, our)) break;
     // A reply we do not know came after our newest request, which listed all earlier ones.
-    if (back === 1 && their.says && !newer.says && !our.says) return true;
+    if (back === 1 && their.hasReplies && !newer.hasReplies && !our.hasReplies) return true;
     gain += REPLIES_COUNT[similarity(their, newer)] - REPLIES_COUNT[similarity(their, our)];
   }
   return gain > 0;

@@ -407,15 +407,15 @@ function takeCovered(
   const reply = replyText(turn);
   let covered = 0;
   let isAny = false;
-  let isBehindLater = false;
+  let followsLater = false;
   for (let index = 0; index < told.length; ) {
     const text = withoutFiller(told[index] ?? '', isAny ? undefined : turn.filler, texts);
     const rest = reply.slice(covered);
     const more = text === '' ? 0 : rest === '' ? undefined : coveredBy(text, rest, texts);
     const isLater: boolean =
-      text !== '' && rest !== '' && isOfLater(text, rest, later, isBehindLater, texts);
+      text !== '' && rest !== '' && isOfLater(text, rest, later, followsLater, texts);
     if (more === undefined || isLater) {
-      isBehindLater ||= isLater;
+      followsLater ||= isLater;
       index += 1;
       continue;
     }
@@ -426,16 +426,19 @@ function takeCovered(
   return { covered, isAny };
 }
 
-/** `isBehindLater`: whether it comes behind another one that is. Then as many words are enough. */
+/**
+ * Whether a text has more words of a `later` reply than of this one's `rest`. As many are enough if
+ * it follows another text that is about a later reply.
+ */
 function isOfLater(
   text: string,
   rest: string,
   later: readonly string[],
-  isBehindLater: boolean,
+  followsLater: boolean,
   texts: PreparedTexts,
 ): boolean {
   if (later.length === 0) return false;
-  const least = Math.max(1, texts.countOfWordsIn(rest, text) + (isBehindLater ? 0 : 1));
+  const least = Math.max(1, texts.countOfWordsIn(rest, text) + (followsLater ? 0 : 1));
   return later.some((reply) => texts.countOfWordsIn(reply, text) >= least);
 }
 

@@ -3,9 +3,9 @@
 
 /** How much of a text is compared, in UTF-16 code units. It takes minutes to say that much. */
 const LONGEST = 8_192;
-/** The same where words without spaces between them have to be found, which takes long. */
+/** The same for a text with many words that no spaces part: finding those is slow. */
 const LONGEST_UNSPACED = 256;
-/** So many letters of such words are found quickly, wherever they stand. */
+/** Up to this many letters of such words are found quickly, wherever they are. */
 const FEW_UNSPACED = 64;
 /** How many words may be missing before one that is found. */
 const MOST_SKIPPED = 12;
@@ -265,7 +265,7 @@ function comparedWordsIn(text: string): ComparedWords {
   return { words, ends, limit };
 }
 
-/** Up to the letter after the few that are found quickly. */
+/** How much of a text is compared: less of one with more than a few letters of unspaced words. */
 function limitOf(text: string): number {
   let count = 0;
   for (const { index } of text.slice(0, LONGEST).matchAll(UNSPACED_LETTER)) {

@@ -153,7 +153,7 @@ export type RequestEvent =
       readonly to: string;
     };
 
-/** What a request to a model may say beside its messages. */
+/** What a request to a model may say besides its messages. */
 export interface ModelStreamOptions extends ModelOptions {
   readonly tools?: readonly ToolDefinition[] | undefined;
   /** Default `auto`. */
