@@ -82,7 +82,6 @@ class Play {
         await this.#take(step);
         await this.#stage.quiet();
         await this.#stage.pass(step.passesMs);
-        await this.#stage.quiet();
         this.#look();
         this.#check();
       }
