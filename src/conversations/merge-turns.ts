@@ -111,8 +111,8 @@ function isNewer(ours: TurnRecord, theirs: TurnRecord): boolean {
     // A run that was added with ours took the turn over from it, whatever the clocks say.
     const isTakenOver = ours.addedAt === theirs.addedAt;
     const goesOn = ours.state === 'open' && theirs.state !== 'open';
-    const { arrivedAt = 0 } = theirs; // without one it has never run
-    return goesOn && !isTakenOver && (ours.arrivedAt ?? 0) > arrivedAt;
+    if (!goesOn || isTakenOver) return false;
+    return theirs.hasNeverRun === true || (ours.arrivedAt ?? 0) > (theirs.arrivedAt ?? 0);
   }
   if (ours.isUnknown === true) return false;
   const isOpen = theirs.isUnknown === true || (theirs.isLeaving === true && !ours.isLeaving);
@@ -130,7 +130,8 @@ function replace(conversation: Conversation, theirs: TurnRecord, ours: TurnRecor
   const { messages, kept } = withCallsOf(theirs, ours) ?? {
     messages: messagesOf(ours), kept: ours.kept,
   };
-  const { state, runId, process, arrivedAt, filler, sent, isUnknown, isLeaving, trace } = ours;
+  const { state, runId, process, arrivedAt, filler, sent, trace } = ours;
+  const { isUnknown, isLeaving, hasNeverRun } = ours;
   const { told = theirs.runId === runId ? theirs.told : undefined } = ours;
   subtract(conversation, theirs);
   conversation.openTurns += Number(state === 'open') - Number(theirs.state === 'open');
@@ -145,6 +146,7 @@ function replace(conversation: Conversation, theirs: TurnRecord, ours: TurnRecor
   if (trace !== undefined) theirs.trace = trace;
   if (isUnknown !== undefined) theirs.isUnknown = isUnknown;
   if (isLeaving !== undefined) theirs.isLeaving = isLeaving;
+  if (hasNeverRun !== undefined) theirs.hasNeverRun = hasNeverRun;
   if (told !== undefined) theirs.told = told;
   add(conversation, theirs);
   if (state !== 'open' && isUnknown === undefined) hearTold(conversation, theirs);

@@ -274,8 +274,8 @@ interface Arrived {
   readonly turnId: string;
   /** The record of its turn. Undefined for a new turn. */
   readonly known: TurnRecord | undefined;
-  /** See `newerThan`. */
-  readonly newer: TurnRecord | undefined;
+  /** The turns that are newer and there before it, the first one first: see `newerThan`. */
+  readonly newer: readonly TurnRecord[];
   /** See `comparisonFor`. */
   readonly comparison: Comparison | undefined;
 }
@@ -293,7 +293,7 @@ function refuse(
   const { known, newer, comparison } = arrived;
   const { process } = opening;
   const isOver = opening.isOver?.() === true;
-  if (isOver || newer !== undefined) {
+  if (isOver || newer.some(({ hasNeverRun }) => hasNeverRun !== true)) {
     if (known === undefined) addOver(conversation, opening, arrived, bounds);
     return { kind: isOver ? 'over' : 'stale' };
   }
@@ -310,7 +310,7 @@ function refuse(
 function openArrived(
   conversation: Conversation,
   opening: TurnOpening,
-  { turnId, known, comparison }: Arrived,
+  { turnId, known, newer, comparison }: Arrived,
   bounds: ConversationBounds,
 ): OpenedTurn {
   const { process, running = [], isCallRunning = () => false } = opening;
@@ -325,7 +325,7 @@ function openArrived(
   const heard = cutToHeard(conversation, turnId, opening.interruption, told, closed);
 
   const record = known ?? newTurn(turnId, 'open', opening.runId);
-  if (known === undefined) addTurn(conversation, record);
+  if (known === undefined) addBefore(conversation, record, newer);
   const hasEarlierCalls = begin(conversation, record, opening, known !== undefined);
   const place =
     told === undefined ? undefined : takePlace(conversation, record, told.discarded);
@@ -456,10 +456,7 @@ function begin(
   conversation.openTurns += 1;
   record.state = 'open';
   record.runId = runId;
-  if (process !== undefined) {
-    record.process = process;
-    record.arrivedAt = Math.round(Date.now() - (waitedMs?.() ?? 0));
-  }
+  if (process !== undefined) noteArrival(record, process, { waitedMs });
   if (isAgain) forgetRun(record);
   if (trace !== undefined) record.trace = trace;
   makeFollowersWhole(conversation, record);
@@ -483,6 +480,15 @@ function begin(
   }
   add(conversation, record);
   return earlier.length > 0;
+}
+
+function noteArrival(
+  record: TurnRecord,
+  process: string,
+  { waitedMs = () => 0 }: Pick<TurnOpening, 'waitedMs'>,
+): void {
+  record.process = process;
+  record.arrivedAt = Math.round(Date.now() - waitedMs());
 }
 
 /**
@@ -513,9 +519,9 @@ export function claimTurn(
 }
 
 /**
- * The first of the turns that arrived after this one and were opened before it, because one of the
- * two waited for the store or for other processes. Undefined if there is none. A turn that was
- * already in history and only runs again is not newer.
+ * The turns that arrived after this one and were added before it, because one of the two waited for
+ * the store or for other processes. A turn that was already in history and only runs again is not
+ * newer.
  *
  * Within a process the run ids decide, which grow. Times of other processes count only if this turn
  * has waited for `PROMPT_MS`. A time in the future comes from a wrong clock and does not count.
@@ -523,12 +529,12 @@ export function claimTurn(
 function newerThan(
   { turns }: Conversation,
   { process, runId, waitedMs }: TurnOpening,
-): TurnRecord | undefined {
-  if (process === undefined || waitedMs === undefined) return undefined;
+): readonly TurnRecord[] {
+  if (process === undefined || waitedMs === undefined) return NO_TURNS;
   const now = Date.now();
   const waited = waitedMs();
   const from = now - waited;
-  return turns.find((turn) => {
+  return turns.filter((turn) => {
     const { arrivedAt = 0, addedAt } = turn;
     if (addedAt !== undefined && addedAt < from) return false;
     if (turn.process === process) return isLaterRun(turn.runId, runId);
@@ -545,9 +551,21 @@ function isErasedSince(
   return erasedAt > Math.ceil(now - waitedMs()) && erasedAt <= now;
 }
 
+/** Adds a turn in front of those that are newer, or at the end. */
+function addBefore(
+  conversation: Conversation,
+  record: TurnRecord,
+  [newer]: readonly TurnRecord[],
+): void {
+  addTurn(conversation, record);
+  if (newer === undefined) return;
+  record.addedAt = (newer.addedAt ?? 1) - 1;
+  moveLastTurn(conversation, conversation.turns.indexOf(newer));
+}
+
 /**
- * Adds a turn that does not run any more, in front of `newer` or at the end, unless it was erased
- * before it could be added. Its run may still record what it has sent: an apology.
+ * Adds a turn that does not run any more, unless it was erased before it could be added. Its run
+ * may still record what it has sent: an apology.
  */
 function addOver(
   conversation: Conversation,
@@ -559,7 +577,8 @@ function addOver(
   const { runId, text, process, figures } = opening;
   const record = newTurn(turnId, 'interrupted', runId);
   record.isUnknown = true;
-  if (process !== undefined) record.process = process;
+  record.hasNeverRun = true;
+  if (process !== undefined) noteArrival(record, process, opening);
   if (figures !== undefined) record.figures = figures;
   setPlain(record, text ?? null, null);
   if (comparison !== undefined) {
@@ -567,11 +586,7 @@ function addOver(
     // It keeps the number if it runs again, and then replaces those turns.
     record.number = numberOfReplaced(turns, replacedBy(comparison)) ?? nextNumber(turns);
   }
-  addTurn(conversation, record);
-  if (newer !== undefined) {
-    record.addedAt = (newer.addedAt ?? 1) - 1;
-    moveLastTurn(conversation, conversation.turns.indexOf(newer));
-  }
+  addBefore(conversation, record, newer);
   add(conversation, record);
   trim(conversation, bounds);
 }

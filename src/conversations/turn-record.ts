@@ -41,6 +41,8 @@ export interface TurnRecord {
   sent?: readonly SentEvent[];
   /** Set if something other than its run closed the turn, so what was sent is unknown here. */
   isUnknown?: true;
+  /** Set if the turn was over before it could open: it only has its place in history. */
+  hasNeverRun?: true;
   /**
    * Set if the turn was settled before its last events left: its run may still say that they did
    * not.
@@ -74,8 +76,8 @@ export interface TurnRecord {
    */
   addedAt?: number;
   /**
-   * There, too: when the delivery of its last run arrived, by that process's clock, in milliseconds
-   * since the epoch.
+   * There, too: when the delivery of its last run arrived, or the one that never ran, by that
+   * process's clock, in milliseconds since the epoch.
    */
   arrivedAt?: number;
 }
@@ -211,6 +213,7 @@ export function forgetRun(record: TurnRecord): void {
   if (record.sent !== undefined) delete record.sent;
   if (record.filler !== undefined) delete record.filler;
   if (record.isUnknown !== undefined) delete record.isUnknown;
+  if (record.hasNeverRun !== undefined) delete record.hasNeverRun;
   if (record.isLeaving !== undefined) delete record.isLeaving;
   if (record.told !== undefined) delete record.told;
   if (record.trace !== undefined) delete record.trace;

@@ -81,6 +81,12 @@ const CASES: readonly Case[] = [
     { ...open, process: 'q', arrivedAt: 1, addedAt: 2 },
     { ...cut, runId: 2, process: 'p', arrivedAt: 2, addedAt: 1 }],
   // The clock of the other process may be an hour fast or slow.
+  [
+    'a turn that never ran is no news of one that goes on, whenever it arrived',
+    { ...cut, runId: 2, process: 'p', arrivedAt: 2, addedAt: 1, hasNeverRun: true },
+    { ...open, process: 'q', arrivedAt: 1, addedAt: 2 },
+    { ...open, process: 'q', arrivedAt: 1, addedAt: 1 },
+  ],
   ...[1, 2, 3].map((arrivedAt): Case => [
     `a run that goes on is no news of one that took its turn over, its clock at ${arrivedAt}`,
     { ...cut, runId: 2, process: 'p', arrivedAt: 2, addedAt: 1 },

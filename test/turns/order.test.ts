@@ -108,6 +108,31 @@ describe('an opening that waited for the store', () => {
     assert.equal(conversation.openTurns, 1);
   });
 
+  // Seed 540764 of the fleet: neither of two such turns knew when the other one had arrived.
+  it('stands before a later one of another process if neither could open', (t) => {
+    const now = Date.now();
+    t.mock.method(Date, 'now', () => now);
+    const isOver = (): boolean => true;
+    for (const [waitedMs, order] of [[200, ['b', 'a']], [300, ['a', 'b']]] as const) {
+      const conversation = emptyConversation('c');
+      open(conversation, 'b', 'b', { isOver, waitedMs: () => 250 });
+      open(conversation, 'a', 'a', { isOver, waitedMs: () => waitedMs });
+      assert.deepEqual(conversation.turns.map(({ id }) => id), order);
+    }
+  });
+
+  it('opens in its place before a newer turn that was over before it could open', (t) => {
+    const now = Date.now();
+    t.mock.method(Date, 'now', () => now);
+    for (const process of ['a', 'b']) {
+      const conversation = emptyConversation('c');
+      const runId = (runs += 1);
+      open(conversation, 'newer', process, { isOver: () => true, waitedMs: () => 250 });
+      assert.equal(open(conversation, 'a', 'a', { runId, waitedMs: () => 300 }), 'opened');
+      assert.deepEqual(outline(conversation), ['a open', 'newer interrupted']);
+    }
+  });
+
   // Seed 401212 of the fleet: the words waited for a store, and stood in what was erased meanwhile.
   it('leaves no words in a conversation that was erased after they arrived', (t) => {
     const now = Date.now();

@@ -112,9 +112,10 @@ export class FleetModel {
   *wrongsOfAbort(run: FleetRun): Wrongs {
     if (run.abortReason !== 'a newer turn began') return;
     const { deliveries } = this.#ledger;
-    // A delivery that joins the turn does not make it newer.
+    // The turn does not become newer by a delivery that joins it, or that lets it run again.
     const place = deliveries.findIndex(
-      ({ turn, process }) => turn === run.turn && process === run.process,
+      ({ turn, process, run: begun }) =>
+        turn === run.turn && (process === run.process || begun !== undefined),
     );
     const isEarlier = ({ n }: FleetRun): boolean => n < run.n;
     const isOfAnother = ({ turn }: FleetDelivery): boolean => turn !== run.turn;
@@ -354,12 +355,12 @@ function isTakenBack({ deliveries, runs }: FleetTurn, n: number): boolean {
 /**
  * Whether the turn arrived before the other one, and must stand before it: in another process one
  * that arrived a moment before may open a moment later, and one that was delivered again may open
- * only then. Which delivery has opened the other one, perhaps in a process that died, is known only
- * if it was the first.
+ * only then. The other one was opened by the delivery of its first run at the latest: one before
+ * may have opened it in a process that died.
  */
 function isOlder({ deliveries }: FleetTurn, than: FleetTurn): boolean {
   const own = deliveries.at(-1);
-  const first = than.deliveries.findIndex(({ run }) => run !== undefined);
+  const first = than.deliveries.findIndex(({ run }) => run !== undefined && run === than.runs[0]);
   const opening = first === -1 ? than.deliveries : than.deliveries.slice(0, first + 1);
   if (own === undefined) return false;
   return opening.every((other) =>
