@@ -167,10 +167,10 @@ describe('examples/custom-server.ts', () => {
         if (port !== undefined) resolve(Number(port));
       });
     });
-    const port = await within(listening, 'the port', 8_000);
+    const port = await within(listening, 'the port');
     assert.equal((await fetch(`http://127.0.0.1:${port}/health`)).status, 200);
     child.kill('SIGTERM');
-    const [code] = (await within(once(child, 'exit'), 'the end of the process', 4_000)) as [
+    const [code] = (await within(once(child, 'exit'), 'the end of the process')) as [
       number | null,
     ];
     assert.equal(code, 0);

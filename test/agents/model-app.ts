@@ -165,19 +165,11 @@ export function dataOf(events: readonly TestEvent[]): Json[] {
 
 /** The reply's whole text; fails when it takes too long. */
 export async function spoken(reply: Promise<TestReply>): Promise<string> {
-  return within(
-    reply.then((there) => there.text()),
-    'the end of the reply',
-    4_000,
-  );
+  return within(reply.then((there) => there.text()), 'the end of the reply');
 }
 
 export async function eventsOf(reply: Promise<TestReply>): Promise<TestEvent[]> {
-  return within(
-    reply.then((there) => there.events()),
-    'the end of the reply',
-    4_000,
-  );
+  return within(reply.then((there) => there.events()), 'the end of the reply');
 }
 
 /** The tools an agent offers its model, to be run by hand. */

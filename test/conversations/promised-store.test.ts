@@ -65,7 +65,7 @@ async function arrived({ metric }: Served, count: number): Promise<void> {
   await until(() => metric('layercode_events_total{event="message"}') === count, 'the message');
 }
 
-describe('turns while a store is asked', { timeout: 10_000 }, () => {
+describe('turns while a store is asked', { timeout: 60_000 }, () => {
   it('do not ask the agent before the caller\'s words are stored', async (t) => {
     const { client, store, runs } = begin(t);
     store.hold();

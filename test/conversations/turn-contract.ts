@@ -69,7 +69,7 @@ export function turnContract(name: string, open: () => ConversationStore): void 
     return { ...askingBack(t, store, agent), store };
   };
 
-  describe(`turns over ${name}`, { timeout: 10_000 }, () => {
+  describe(`turns over ${name}`, { timeout: 60_000 }, () => {
     it('answer, and remember', async (t) => {
       const { client, history } = begin(t, {
         onMessage: (turn) => `${turn.history.length}: ${turn.text}`,
@@ -228,7 +228,7 @@ export function turnContract(name: string, open: () => ConversationStore): void 
     });
   });
 
-  describe(`turns while ${name} fails`, { timeout: 10_000 }, () => {
+  describe(`turns while ${name} fails`, { timeout: 60_000 }, () => {
     const gone = new Error('connection refused');
 
     it('end in the apology, and the next one is well when the store is', async (t) => {

@@ -136,7 +136,7 @@ describe('a request whose body was returned', () => {
   };
 
   for (const [name, wait] of Object.entries(waysToWait)) {
-    it(`ends like any other: ${name}`, { timeout: 3_000 }, async (t) => {
+    it(`ends like any other: ${name}`, { timeout: 10_000 }, async (t) => {
       const { client } = await open(t, (request, response) => {
         void read(request);
         void wait(request).then(() => response.end('[ended]'));

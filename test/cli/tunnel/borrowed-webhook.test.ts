@@ -322,7 +322,7 @@ describe('giveBack', () => {
   }
 
   it('waits no longer than the client does for a platform that is silent', async () => {
-    const borrowed = await borrow({ timeoutMs: 60 });
+    const borrowed = await borrow({ timeoutMs: 500 });
     rest.fault = () => neverAnswers;
     await borrowed.giveBack();
     assert.match(terminal.err, /IS NOT PUT BACK/);

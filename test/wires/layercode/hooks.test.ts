@@ -65,7 +65,7 @@ const COLLECTED = `
     await new Promise((resolve) => setTimeout(resolve, 20));
     globalThis.gc();
   }
-  const late = new Promise((resolve) => setTimeout(resolve, 4_000, { status: 'no answer' }));
+  const late = new Promise((resolve) => setTimeout(resolve, 9_000, { status: 'no answer' }));
   const answers = await Promise.all(asked.map((one) => Promise.race([one, late])));
   console.log(JSON.stringify(answers.map(({ status }) => status)));
   process.exit();
