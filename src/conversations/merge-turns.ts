@@ -54,7 +54,9 @@ export function mergeAltered(
     const theirs = findTurn(conversation, ours.id);
     if (theirs === undefined) continue;
     const isOver = ours.state !== 'open' && !open.includes(ours);
-    const isTold = theirs.state !== 'open' && theirs.runId === ours.runId; // by their run itself
+    // By their run itself: one that others have closed waits for its word.
+    const isTold =
+      theirs.state !== 'open' && theirs.isUnknown !== true && theirs.runId === ours.runId;
     if (isOver && !isTold && isNewer(ours, theirs)) replace(conversation, theirs, ours);
     else if (hasGoneOn(theirs, ours)) replace(conversation, theirs, ours);
     else keep(conversation, theirs, withResultsOf(ours, theirs));

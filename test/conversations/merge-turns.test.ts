@@ -252,6 +252,23 @@ describe('a merge of remembered turns', () => {
     assert.deepEqual(conversation.turns[0]?.messages, said);
   });
 
+  // Seed 3004716 of the fleet: a store lost everything, and a process that knew the turn as open
+  // was the first to put it back.
+  it('takes the end of a run whose turn others have closed meanwhile', () => {
+    const conversation = holding(closed);
+    mergeAltered(conversation, structuredClone([settled]), []);
+    assert.deepEqual(conversation, holding(settled));
+  });
+
+  it('leaves a turn that its run has ended, or that a failed change had closed', () => {
+    const cases = [[cut, settled, []], [closed, cut, [cut]]] as const;
+    for (const [theirs, ours, before] of cases) {
+      const conversation = holding(theirs);
+      mergeAltered(conversation, [ours], before);
+      assert.deepEqual(conversation, holding(theirs));
+    }
+  });
+
   it('leaves a result to a turn that is replaced', () => {
     const there = record('t', { ...open, words: null, reply: null });
     const conversation = holding({ ...there, messages: withCall('completed', '42') });

@@ -137,6 +137,7 @@ export class FleetCast {
           const isOwn = called === 'act' || called === 'keep';
           const args = JSON.stringify({ n: isOwn ? run.turn.number * 10 + n : n });
           this.#director.note(`  run ${run.n} calls ${called} ${args} as ${name}`);
+          run.calls.add(`${called} ${args}`);
           yield { type: 'toolCall', call: { id: `call_${index}`, name: called, args } };
         }
         return;

@@ -41,6 +41,8 @@ export interface FleetRun {
   readonly turnId: string;
   /** What its models said. What they said when it was over counts, too. */
   readonly pieces: string[];
+  /** The calls that its models made: a tool's name and arguments each. */
+  readonly calls: Set<string>;
   hasFailed: boolean;
   /** Why its signal fired. */
   abortReason: string | undefined;

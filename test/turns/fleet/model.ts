@@ -97,7 +97,13 @@ export class FleetModel {
       if (act !== undefined && (act.tool !== call.name || act.args !== call.args)) yield shown;
       if (message.content !== '{"error":"outcome unknown"}') continue;
       if (!this.#without('post', 'losses', 'clear')) continue;
-      // If there are several such calls, it may be the result of one that does not run.
+      // If there are several such calls, it may be the result of one that does not run, or did not
+      // begin to act before its process was gone.
+      const isOfTheDead = this.#ledger.runs.some(
+        ({ process, calls: made }) =>
+          process.isDead && made.has(`${call.name} ${call.args}`),
+      );
+      if (isOfTheDead) continue;
       const acts = this.#ledger.acts.filter(
         ({ tool, args }) => tool === call.name && args === call.args,
       );

@@ -280,6 +280,7 @@ class Play {
       startedAtMs: this.#stage.clock.nowMs,
       turnId: turn.turnId,
       pieces: [],
+      calls: new Set(),
       hasFailed: false,
       abortReason: undefined,
       isOver: () => reply.isOver,
