@@ -124,11 +124,12 @@ export class FleetModel {
         turn === run.turn && (process === run.process || begun !== undefined),
     );
     const isEarlier = ({ n }: FleetRun): boolean => n < run.n;
-    const isOfAnother = ({ turn }: FleetDelivery): boolean => turn !== run.turn;
     const later = deliveries.filter(
       (other, index) =>
-        isOfAnother(other) &&
-        (index > place || other.arrivedAtMs + PROMPT_MS > run.startedAtMs),
+        other.turn !== run.turn &&
+        (index > place
+          || other.arrivedAtMs + PROMPT_MS > run.startedAtMs
+          || isAtOnce(other, deliveries[place])),
     );
     if (later.length === 0 && this.#without('clocks'))
       yield `run ${run.n} was ended by a turn that is not newer`;
@@ -365,15 +366,21 @@ function isTakenBack({ deliveries, runs }: FleetTurn, n: number): boolean {
  * may have opened it in a process that died.
  */
 function isOlder({ deliveries }: FleetTurn, than: FleetTurn): boolean {
-  const own = deliveries.at(-1);
   const first = than.deliveries.findIndex(({ run }) => run !== undefined && run === than.runs[0]);
   const opening = first === -1 ? than.deliveries : than.deliveries.slice(0, first + 1);
-  if (own === undefined) return false;
-  return opening.every((other) =>
-    own.process === other.process
-      ? own.step < other.step
-      : own.arrivedAtMs + PROMPT_MS <= other.arrivedAtMs,
+  // Any delivery may have opened this one.
+  return deliveries.every((own) =>
+    opening.every((other) =>
+      own.process === other.process
+        ? own.step < other.step
+        : own.arrivedAtMs + PROMPT_MS <= other.arrivedAtMs,
+    ),
   );
+}
+
+/** Whether two processes got them in the same millisecond, so that nobody knows which was first. */
+function isAtOnce(a: FleetDelivery, b: FleetDelivery | undefined): boolean {
+  return a.process !== b?.process && a.arrivedAtMs === b?.arrivedAtMs;
 }
 
 function messagesOf({ words }: FleetTurn, history: readonly Message[]): readonly Message[] {
