@@ -108,7 +108,7 @@ export async function openServer(given: Settings, options: OpenServerOptions): P
   });
   const problemsOfModels = new Set(models.flatMap((model) => model.problems()));
   for (const problem of problemsOfModels) log.warn('model', { problem });
-  // A warning only: containers are tried out with a short one.
+  // For all other agents than `echo` they were refused.
   if (settings.production) {
     for (const variable of shortSecretsIn(settings)) log.warn('a secret is short', { variable });
   }

@@ -3,6 +3,7 @@
 import {
   agentPath, keysOfAgent, keysVariableOf, secretsOfAgent, secretVariableOf,
 } from './named-agents.ts';
+import { MIN_UNGUESSED_LENGTH, shortSecretsIn } from './secrets.ts';
 import type { Settings } from './settings.ts';
 import { show } from './shown-value.ts';
 import { rows } from './table.ts';
@@ -18,6 +19,7 @@ const RULES: readonly Rule[] = [
   agentsAreGivenOnce,
   agentSecretsHaveAnAgent,
   agentsHaveASecret,
+  secretsAreNotGuessed,
   workersShareAStore,
   workersHaveNoPlayground,
   recordsOutliveTheProcess,
@@ -80,6 +82,18 @@ function* agentsHaveASecret(settings: Settings): Generator<string> {
     if (secretsOfAgent(settings, name).length > 0) continue;
     if (keysOfAgent(settings, name).length > 0) continue;
     yield `${secretVariableOf(name)} or ${variable} ${rule}`;
+  }
+}
+
+/**
+ * The echo agent is excepted, as containers are tried out with it and a word for a secret. The
+ * server warns of that.
+ */
+function* secretsAreNotGuessed(settings: Settings, nameOf: NameOf): Generator<string> {
+  if (!settings.production || settings.agent === 'echo') return;
+  for (const variable of shortSecretsIn(settings)) {
+    const rule = `must have at least ${MIN_UNGUESSED_LENGTH} characters in production`;
+    yield `${nameOf(variable)} ${rule}: a shorter secret can be guessed`;
   }
 }
 

@@ -22,7 +22,7 @@ export function secretsIn(values: Readonly<Record<string, string>>): readonly st
 }
 
 /** Shortest secret that is hard to guess, in UTF-16 code units. */
-const MIN_UNGUESSED_LENGTH = 16;
+export const MIN_UNGUESSED_LENGTH = 16;
 
 /** The variables that hold a secret which is short enough to be guessed. */
 export function shortSecretsIn(settings: Settings): readonly string[] {

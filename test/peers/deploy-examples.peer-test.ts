@@ -208,7 +208,7 @@ interface Blueprint {
 
 /** Of a secret, and of what the platform fills in. */
 const FILLED_IN: Readonly<Record<string, string>> = {
-  LAYERCODE_WEBHOOK_SECRET: 'whsec_of_nobody',
+  LAYERCODE_WEBHOOK_SECRET: 'whsec_of_nobody_',
   OPENAI_API_KEY: 'sk-of-nobody',
   CONVERSATION_STORE: 'redis://nobody:6379',
 };
@@ -268,7 +268,7 @@ const DEPLOYMENTS: Readonly<Record<string, () => Deployment>> = {
     const pairs = lines.flatMap((line) => [...line.matchAll(/(\w+)=(\S+)/g)]);
     return {
       environment: {
-        LAYERCODE_WEBHOOK_SECRET: 'whsec_of_nobody',
+        LAYERCODE_WEBHOOK_SECRET: 'whsec_of_nobody_',
         ...Object.fromEntries(pairs.map(([, name = '', value = '']) => [name, value])),
       },
       graceSeconds: Number(/^TimeoutStopSec=(\d+)$/m.exec(unit)?.[1]),

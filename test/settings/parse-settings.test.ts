@@ -334,6 +334,30 @@ describe('parseSettings', () => {
     ]);
   });
 
+  it('refuses every secret of fewer than 16 characters in production, whoever made it', () => {
+    const short = 'whsec_15_chars_';
+    const given = {
+      LAYERCODE_WEBHOOK_SECRET: `${secret},${short}`,
+      CHAT_COMPLETIONS_KEYS: short,
+      VAPI_WEBHOOK_SECRET: short,
+      ELEVENLABS_WEBHOOK_SECRET: short,
+      LAYERCODE_WEBHOOK_SECRET_SALES: short,
+      DESK_CHAT_COMPLETIONS_KEYS: short,
+    };
+    const AGENTS = 'sales=echo,desk=echo';
+    const problems = problemsOf({ NODE_ENV: 'production', AGENTS, ...given });
+    const rule = 'must have at least 16 characters in production: a shorter secret can be guessed';
+    assert.deepEqual(problems, Object.keys(given).map((variable) => `${variable} ${rule}`));
+    const long = Object.fromEntries(Object.keys(given).map((name) => [name, `${short}_`]));
+    for (const accepted of [
+      { NODE_ENV: 'production', AGENTS, ...long },
+      { AGENTS, ...given },
+      { NODE_ENV: 'production', AGENT: 'echo', LAYERCODE_WEBHOOK_SECRET: short },
+    ]) {
+      parseSettings(accepted, []);
+    }
+  });
+
   it('demands a webhook secret in production, and drains for five seconds there', () => {
     assert.deepEqual(problemsOf({ NODE_ENV: 'production', LAYERCODE_WEBHOOK_SECRET: ' ' }), [
       "LAYERCODE_WEBHOOK_SECRET must be set in production: copy it from the agent's webhook settings in LayerCode, " +
