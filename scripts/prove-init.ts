@@ -20,10 +20,10 @@ import { tmpdir } from 'node:os';
 import { basename, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
+import { messageOf } from '../src/base/thrown-values.ts';
+import { version } from '../src/base/version.ts';
 import { settingRows } from '../src/settings/table.ts';
 import { createTestClient, type TestClient } from '../src/testing.ts';
-import { messageOf } from '../src/base/message-of.ts';
-import { version } from '../src/base/version.ts';
 
 const PACKAGE = 'layercode-microserver';
 const CLI = `node_modules/${PACKAGE}/dist/cli.js`;

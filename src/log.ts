@@ -2,9 +2,8 @@
 
 import { isThenable } from './base/awaitable.ts';
 import { jsonText } from './base/json-text.ts';
-import { messageOf } from './base/message-of.ts';
 import { originalFrame } from './base/source-positions.ts';
-import { framesOf } from './base/stack-frames.ts';
+import { framesOf, messageOf } from './base/thrown-values.ts';
 
 /** From the least important to the most. */
 export type LogLevel = 'debug' | 'info' | 'warn' | 'error';

@@ -1,6 +1,6 @@
 // What is said while there is nothing to say yet.
 
-import { withoutMessage } from '../base/without-message.ts';
+import { withoutMessage } from '../base/thrown-values.ts';
 import type { MessageTurn } from './agent.ts';
 
 /** A filler, or a function that chooses one for a turn. */

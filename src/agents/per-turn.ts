@@ -1,7 +1,7 @@
 // What an agent may choose for each turn.
 
 import type { Awaitable } from '../base/awaitable.ts';
-import { withoutMessage } from '../base/without-message.ts';
+import { withoutMessage } from '../base/thrown-values.ts';
 
 /** A value, or a function that makes it for a turn. */
 export type PerTurn<T, Turn> = T | ((turn: Turn) => Awaitable<T>);

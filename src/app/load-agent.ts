@@ -5,9 +5,8 @@ import { pathToFileURL } from 'node:url';
 import type { Agent } from '../agents/agent.ts';
 import { AgentError, getAgent } from '../agents/built-in/registry.ts';
 import { defineAgent, type AgentDefinition } from '../agents/define-agent.ts';
-import { codeOf } from '../base/code-of.ts';
 import { isObject } from '../base/fields.ts';
-import { messageOf } from '../base/message-of.ts';
+import { codeOf, messageOf } from '../base/thrown-values.ts';
 
 /** What V8 says if an ES module is read as CommonJS. */
 const READ_AS_COMMONJS =

@@ -3,7 +3,7 @@
 import type { BoundAgent } from '../agents/agent.ts';
 import type { Channel } from '../base/channel.ts';
 import { processAddress } from '../base/process-address.ts';
-import { withoutMessage } from '../base/without-message.ts';
+import { withoutMessage } from '../base/thrown-values.ts';
 import { ConversationManager } from '../conversations/manager.ts';
 import type { ConversationStore } from '../conversations/store.ts';
 import type { Logger } from '../log.ts';

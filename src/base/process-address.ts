@@ -3,7 +3,7 @@
 import { randomUUID } from 'node:crypto';
 import { hostname } from 'node:os';
 
-import { codeOf } from './code-of.ts';
+import { codeOf } from './thrown-values.ts';
 
 /** Addresses of this process, which may hold several servers. */
 const own = new Set<string>();

@@ -2,7 +2,7 @@
 
 import { isObject } from '../base/fields.ts';
 import { parseJson } from '../base/json.ts';
-import { messageOf } from '../base/message-of.ts';
+import { messageOf } from '../base/thrown-values.ts';
 import { oneLine } from '../cli/terminal/one-line.ts';
 import { Fault } from './fault.ts';
 

@@ -1,5 +1,5 @@
 import type { Json } from '../base/json.ts';
-import { messageOf } from '../base/message-of.ts';
+import { messageOf } from '../base/thrown-values.ts';
 import { SpokenText, type Heard } from '../platform/spoken-text.ts';
 import { spokenIn, type TestEvent } from '../platform/test-wire.ts';
 import type { PlayedTurn } from './result.ts';

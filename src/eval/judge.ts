@@ -1,6 +1,6 @@
 // A model that decides whether a reply is as a scenario asks.
 
-import { messageOf } from '../base/message-of.ts';
+import { messageOf } from '../base/thrown-values.ts';
 import { oneLine } from '../cli/terminal/one-line.ts';
 import type { ChatMessage, ChatModel } from '../models/model.ts';
 import { askForJson, toldLine, toldOf } from './json-question.ts';

@@ -1,7 +1,7 @@
 import { randomBytes } from 'node:crypto';
 
 import { isObject } from '../base/fields.ts';
-import { messageOf } from '../base/message-of.ts';
+import { messageOf } from '../base/thrown-values.ts';
 import { oneLine } from '../cli/terminal/one-line.ts';
 import { MemoryStore } from '../conversations/memory-store.ts';
 import { Backstage } from './backstage.ts';

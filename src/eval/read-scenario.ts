@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { resolve } from 'node:path';
 
-import { messageOf } from '../base/message-of.ts';
+import { messageOf } from '../base/thrown-values.ts';
 import { oneLine, shellWord } from '../cli/terminal/one-line.ts';
 import { scenarioOf, type Scenario } from './scenario.ts';
 import { parseScript, ScriptError } from './script.ts';

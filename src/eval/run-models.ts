@@ -3,8 +3,7 @@
 import { readFileSync } from 'node:fs';
 import { rename, rm, writeFile } from 'node:fs/promises';
 
-import { codeOf } from '../base/code-of.ts';
-import { messageOf } from '../base/message-of.ts';
+import { codeOf, messageOf } from '../base/thrown-values.ts';
 import type { ChatModel } from '../models/model.ts';
 import { modelJudge } from './judge.ts';
 import { ModelRecorder } from './model-recorder.ts';

@@ -1,6 +1,6 @@
 // The other end of `StageProcess`: serves one scenario's agent until the parent is gone.
 
-import { messageOf } from '../base/message-of.ts';
+import { messageOf } from '../base/thrown-values.ts';
 import { openStore } from '../conversations/stores/open-store.ts';
 import { createLogger } from '../log.ts';
 import type { ScriptedAnswer } from '../models/scripted-answer.ts';

@@ -1,5 +1,5 @@
 import type { KnownTool } from '../agents/agent.ts';
-import { messageOf } from '../base/message-of.ts';
+import { messageOf } from '../base/thrown-values.ts';
 import { handOver } from '../tools/tool-hand-over.ts';
 import { NotDone } from '../tools/tool-not-done.ts';
 import type { Tool, ToolContext } from '../tools/tool.ts';

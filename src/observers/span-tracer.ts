@@ -1,8 +1,8 @@
 import type { IncomingHttpHeaders } from 'node:http';
 
+import { withoutMessage } from '../base/thrown-values.ts';
 import { atMost } from '../base/time-limit.ts';
 import { version } from '../base/version.ts';
-import { withoutMessage } from '../base/without-message.ts';
 import type { Logger } from '../log.ts';
 import type { TracedTurn } from '../turns/report/turn-points.ts';
 import type { Tracer, TurnFollower } from '../turns/report/turn-trace.ts';

@@ -1,7 +1,7 @@
 import { readFile } from 'node:fs/promises';
 
-import { codeOf } from '../base/code-of.ts';
 import { packageFile } from '../base/package-files.ts';
+import { codeOf } from '../base/thrown-values.ts';
 import type { Context } from '../http/context.ts';
 import { HttpError } from '../http/errors.ts';
 

@@ -2,7 +2,7 @@
 // alongside.
 
 import { isAbort } from '../base/abort.ts';
-import { messageOf } from '../base/message-of.ts';
+import { messageOf } from '../base/thrown-values.ts';
 import type { LogFields, Logger } from '../log.ts';
 import type { OpenServer } from './open-server.ts';
 

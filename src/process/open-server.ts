@@ -6,7 +6,7 @@ import { echo } from '../agents/built-in/echo.ts';
 import type { App } from '../app/app.ts';
 import { createApp, type NamedAgents } from '../app/create-app.ts';
 import type { Channel } from '../base/channel.ts';
-import { messageOf } from '../base/message-of.ts';
+import { messageOf } from '../base/thrown-values.ts';
 import { version } from '../base/version.ts';
 import type { ConversationStore } from '../conversations/store.ts';
 import { createLogger, type Logger } from '../log.ts';

@@ -8,7 +8,7 @@ import {
 } from 'node:fs';
 import { join } from 'node:path';
 
-import { codeOf } from '../base/code-of.ts';
+import { codeOf } from '../base/thrown-values.ts';
 
 /** The path of a file in the folder, whether it exists or not. */
 export function privateFile(directory: string, name: string): string {

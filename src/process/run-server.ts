@@ -2,6 +2,7 @@
 
 import { availableParallelism } from 'node:os';
 
+import { codeOf, messageOf } from '../base/thrown-values.ts';
 import { informationFor, readSettings } from '../settings/load-settings.ts';
 import type { ReadSettings } from '../settings/parse-settings.ts';
 import { SettingsError } from '../settings/settings.ts';
@@ -33,8 +34,8 @@ export async function runServer(argv: readonly string[], options: RunOptions = {
       error instanceof SettingsError
         ? error.problems
         : [isExpected ? (error as Error).message : unexpected];
-    if (error instanceof Error && 'code' in error && error.code === 'EADDRINUSE') {
-      lines = [`${error.message}; set another PORT, 0 picks a free one`];
+    if (codeOf(error) === 'EADDRINUSE') {
+      lines = [`${messageOf(error)}; set another PORT, 0 picks a free one`];
     }
     // `exit`, because an agent's module may keep the process alive with a timer or a connection.
     process.exitCode = 1;

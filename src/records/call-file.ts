@@ -2,7 +2,7 @@ import { constants, type Stats } from 'node:fs';
 import { open, readdir, unlink, type FileHandle } from 'node:fs/promises';
 import { join, parse } from 'node:path';
 
-import { codeOf } from '../base/code-of.ts';
+import { codeOf } from '../base/thrown-values.ts';
 import { reasonNotCreated } from '../conversations/stores/file-failure.ts';
 import { StoreError } from '../conversations/stores/store-error.ts';
 import { isOf, type CallArchive, type CallKey } from './call-archive.ts';

@@ -1,4 +1,4 @@
-import { messageOf } from '../base/message-of.ts';
+import { messageOf } from '../base/thrown-values.ts';
 import { withTexts } from './texts.ts';
 
 /** Deeper causes are left out. They may even form a cycle. */

@@ -5,6 +5,7 @@ import { resolve } from 'node:path';
 import { parseEnv } from 'node:util';
 
 import type { Environment } from '../base/environment.ts';
+import { codeOf } from '../base/thrown-values.ts';
 import { version } from '../base/version.ts';
 import { parseCommandLine } from './command-line.ts';
 import { settingsHelp } from './help.ts';
@@ -71,7 +72,7 @@ function readSettingsFile(file: string, isRequired: boolean): Environment {
   try {
     content = readFileSync(file, 'utf8');
   } catch (error) {
-    const code = codeOf(error);
+    const code = String(codeOf(error) ?? error);
     if (code === 'ENOENT' && !isRequired) return {};
     throw new SettingsError(
       [`settings file ${file} ${reasons[code] ?? `cannot be read (${code})`}`],
@@ -100,7 +101,3 @@ const reasons: Readonly<Record<string, string>> = {
   EISDIR: 'is a directory, not a file',
   EACCES: 'cannot be read: permission denied',
 };
-
-function codeOf(error: unknown): string {
-  return error instanceof Error && 'code' in error ? String(error.code) : String(error);
-}

@@ -1,8 +1,7 @@
 import { aborted, isAbort } from '../base/abort.ts';
 import { andThen, soon, type Awaitable } from '../base/awaitable.ts';
-import { messageOf } from '../base/message-of.ts';
+import { messageOf, withoutMessage } from '../base/thrown-values.ts';
 import { atMost } from '../base/time-limit.ts';
-import { withoutMessage } from '../base/without-message.ts';
 import type { EarlierToolCall } from '../conversations/discarded-turns.ts';
 import type { ToolCall, ToolMessage } from '../conversations/message.ts';
 import type { OnceCall } from '../conversations/once-call.ts';

@@ -1,7 +1,7 @@
 // What the log says about a failed tool call.
 
 import { StateError } from '../agents/state/live-state.ts';
-import { withoutMessage } from '../base/without-message.ts';
+import { withoutMessage } from '../base/thrown-values.ts';
 import type { Logger } from '../log.ts';
 import { HandOverError } from './tool-hand-over-error.ts';
 import { ToolResultError } from './tool-result.ts';

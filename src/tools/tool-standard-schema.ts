@@ -1,7 +1,7 @@
 // Schemas from other libraries. https://standardschema.dev, https://standardschema.dev/json-schema
 
 import { isObject } from '../base/fields.ts';
-import { messageOf } from '../base/message-of.ts';
+import { messageOf } from '../base/thrown-values.ts';
 
 /** The interface of schemas from Zod 4.2, ArkType 2.1.28 and Valibot's `toStandardJsonSchema()`. */
 export interface StandardSchema<Input = unknown, Output = Input> {

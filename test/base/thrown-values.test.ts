@@ -3,8 +3,7 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 
-import { messageOf } from '../../src/base/message-of.ts';
-import { withoutMessage } from '../../src/base/without-message.ts';
+import { messageOf, withoutMessage } from '../../src/base/thrown-values.ts';
 
 const NO_TEXT = 'something without a text was thrown';
 

@@ -6,7 +6,7 @@ import { resolve } from 'node:path';
 
 import { isObject } from '../../base/fields.ts';
 import { parseJson } from '../../base/json.ts';
-import { messageOf } from '../../base/message-of.ts';
+import { messageOf } from '../../base/thrown-values.ts';
 import { compare, comparisonTable, type ComparedScenario } from '../../eval/comparison.ts';
 import {
   figuresOf, figuresTable, isScenarioFigures, type ScenarioFigures,

@@ -4,7 +4,7 @@ import { randomUUID } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import { resolve } from 'node:path';
 
-import { messageOf } from '../../base/message-of.ts';
+import { messageOf } from '../../base/thrown-values.ts';
 import { WORDS_PER_MINUTE } from '../../platform/spoken-text.ts';
 import { openTarget, TARGET_FLAGS } from '../talk/call-target.ts';
 import { CALLER_FLAGS, parseCallerFlags } from '../talk/caller-flags.ts';

@@ -1,6 +1,6 @@
 // An agent's webhook for as long as a tunnel runs: set to the tunnel, then put back.
 
-import { messageOf } from '../../base/message-of.ts';
+import { messageOf } from '../../base/thrown-values.ts';
 import { PlatformError, type RestClient } from '../../wires/layercode/rest-client.ts';
 import { CommandError, type Terminal } from '../terminal/command.ts';
 import { oneLine, shellWord } from '../terminal/one-line.ts';

@@ -6,7 +6,7 @@ import { once } from 'node:events';
 import { devNull } from 'node:os';
 import type { Readable } from 'node:stream';
 
-import { codeOf } from '../../base/code-of.ts';
+import { codeOf } from '../../base/thrown-values.ts';
 import { CommandError, type Terminal } from '../terminal/command.ts';
 import { oneLine } from '../terminal/one-line.ts';
 

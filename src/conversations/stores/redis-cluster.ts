@@ -1,4 +1,4 @@
-import { messageOf } from '../../base/message-of.ts';
+import { messageOf } from '../../base/thrown-values.ts';
 import type { IdPage, PartsChange, PartStore, StoredConversation } from './part-store.ts';
 import type { RedisConnection } from './redis-connection.ts';
 import { slotOf, type SlotRange } from './redis-slots.ts';

@@ -1,4 +1,4 @@
-import { messageOf } from '../../base/message-of.ts';
+import { messageOf } from '../../base/thrown-values.ts';
 import type { RedisClient, RedisScriptCall, RedisSubscriber } from './redis-client.ts';
 import type { RedisAddress, RedisTarget } from './redis-url.ts';
 import { StoreError } from './store-error.ts';

@@ -5,7 +5,7 @@ import module from 'node:module';
 import { join, resolve } from 'node:path';
 import { pathToFileURL } from 'node:url';
 
-import { codeOf } from '../../base/code-of.ts';
+import { codeOf } from '../../base/thrown-values.ts';
 import type { Logger } from '../../log.ts';
 import type { PartStore } from './part-store.ts';
 import { RedisChannel } from './redis-channel.ts';

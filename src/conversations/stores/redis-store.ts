@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto';
 
 import type { Awaitable } from '../../base/awaitable.ts';
-import { messageOf } from '../../base/message-of.ts';
+import { messageOf } from '../../base/thrown-values.ts';
 import type { IdPage, PartsChange, PartStore, StoredConversation } from './part-store.ts';
 import type { RedisClient, RedisScriptCall } from './redis-client.ts';
 import { StoreError } from './store-error.ts';

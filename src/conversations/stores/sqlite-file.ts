@@ -1,7 +1,6 @@
 import { chmodSync, closeSync, openSync, statSync } from 'node:fs';
 
-import { codeOf } from '../../base/code-of.ts';
-import { messageOf } from '../../base/message-of.ts';
+import { codeOf, messageOf } from '../../base/thrown-values.ts';
 import { reasonNotCreated } from './file-failure.ts';
 import { isBusy, loadSqlite, resultCodeOf, type Database } from './sqlite-library.ts';
 import { StoreError } from './store-error.ts';

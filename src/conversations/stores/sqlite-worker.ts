@@ -2,7 +2,7 @@
 
 import { parentPort, workerData } from 'node:worker_threads';
 
-import { messageOf } from '../../base/message-of.ts';
+import { messageOf } from '../../base/thrown-values.ts';
 import { SqliteStore, type SqliteStoreOptions } from './sqlite-store.ts';
 import type { Call, Reply } from './sqlite-thread.ts';
 

@@ -1,4 +1,4 @@
-import { messageOf } from '../../base/message-of.ts';
+import { messageOf } from '../../base/thrown-values.ts';
 
 /**
  * A store that cannot be used. The message is one line: which store, what is wrong, and what to do

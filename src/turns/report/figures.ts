@@ -1,8 +1,7 @@
 // The figures of a turn, for the record of its call.
 
 import type { ModelTokens, ModelUsage } from '../../agents/agent.ts';
-import { framesOf } from '../../base/stack-frames.ts';
-import { withoutMessage } from '../../base/without-message.ts';
+import { framesOf, withoutMessage } from '../../base/thrown-values.ts';
 import type { TurnEvent } from '../../calls/call-event.ts';
 import { captured } from '../../conversations/captured-requests.ts';
 import type {

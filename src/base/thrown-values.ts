@@ -1,4 +1,5 @@
-import { framesOf } from './stack-frames.ts';
+// What can be said of a thrown value. JavaScript can throw anything: objects without a prototype,
+// which cannot become text, and errors whose message is not a text.
 
 const MAX_CAUSES = 4;
 const NOT_SHOWN = '[not shown: it may quote the caller]';
@@ -6,6 +7,32 @@ const NOT_SHOWN = '[not shown: it may quote the caller]';
  * A stack line that names a place in code. Lines of a message may look like the beginning of one.
  */
 const FRAME = /^at .*[:(](?:\d+:\d+|native|<anonymous>)\)?$/;
+
+/** What a thrown value says. */
+export function messageOf(thrown: unknown): string {
+  try {
+    return String(thrown instanceof Error ? thrown.message : thrown);
+  } catch {
+    return 'something without a text was thrown';
+  }
+}
+
+/** The code of a system error, such as `ENOENT`, or of one of Node's. Undefined for all others. */
+export function codeOf(thrown: unknown): unknown {
+  return thrown instanceof Error && 'code' in thrown ? thrown.code : undefined;
+}
+
+/**
+ * The lines of an error's stack that are calls, without the space in front. The message, which may
+ * have several lines, comes before them.
+ */
+export function framesOf({ stack, message }: Pick<Error, 'stack' | 'message'>): string[] {
+  if (typeof stack !== 'string') return [];
+  const text = String(message);
+  const start = stack.indexOf(text);
+  const lines = (start === -1 ? stack : stack.slice(start + text.length)).split('\n');
+  return lines.map((line) => line.trim()).filter((line) => line.startsWith('at '));
+}
 
 /**
  * The loggable part of an error thrown by user code: its name, code and stack, and those of its
