@@ -1,11 +1,13 @@
-/** Resolves or rejects with the promise, or resolves after `ms` milliseconds. */
-export async function atMost(ms: number, done: Promise<unknown>): Promise<void> {
+import type { Awaitable } from './awaitable.ts';
+
+/** Resolves or rejects with the promise, or resolves with undefined after `ms` milliseconds. */
+export async function atMost<T>(ms: number, done: Awaitable<T>): Promise<T | undefined> {
   let timer: NodeJS.Timeout | undefined;
-  const late = new Promise<void>((resolve) => {
-    timer = setTimeout(resolve, ms);
+  const late = new Promise<undefined>((resolve) => {
+    timer = setTimeout(resolve, ms, undefined);
   });
   try {
-    await Promise.race([done, late]);
+    return await Promise.race([done, late]);
   } finally {
     clearTimeout(timer);
   }
