@@ -124,10 +124,7 @@ export function arrayOf(item: Field): Field {
       for (const [index, entry] of value.entries()) {
         const fault = item.check(entry);
         if (fault !== undefined) {
-          return {
-            path: `[${index}]${fault.path === '' ? '' : `.${fault.path}`}`,
-            expected: fault.expected,
-          };
+          return { path: joinPath(`[${index}]`, fault.path), expected: fault.expected };
         }
       }
       return undefined;

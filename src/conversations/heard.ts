@@ -1,19 +1,12 @@
 // How much of a reply the caller heard, as the platform reports it after an interruption.
 
+import type { Interruption } from '../calls/call-event.ts';
 import { trim, type ConversationBounds } from './bounds.ts';
 import { rewrite, settleForGood, type Conversation } from './conversation.ts';
 import type { AssistantMessage, Message } from './message.ts';
 import {
   cameWith, leadingMessages, ownMessages, replyText, type TurnRecord,
 } from './turn-record.ts';
-
-/** What the platform reports after an interruption. */
-export interface Interruption {
-  /** Undefined if the platform did not say. */
-  readonly textHeard: string | undefined;
-  /** The interrupted assistant turn. This server may never have seen the id. */
-  readonly turnId: string | undefined;
-}
 
 /**
  * A turn that completed and was interrupted afterwards: all its text was sent, but the platform's

@@ -13,7 +13,6 @@ import {
   isStandardSchema, jsonSchemaOf, type OutputOf, type StandardSchema,
 } from './tool-standard-schema.ts';
 
-
 /** What a tool receives besides its arguments. */
 export interface ToolContext<S = unknown> extends ToolCallContext {
   /** The same as `Turn.state` if the tool was defined with the agent's `state`, or undefined. */

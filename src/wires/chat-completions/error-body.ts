@@ -1,4 +1,3 @@
-import { andThen, type Awaitable } from '../../base/awaitable.ts';
 import type { Handler } from '../../http/compose.ts';
 import type { Context } from '../../http/context.ts';
 import { BadRequest, HttpError } from '../../http/errors.ts';
@@ -12,7 +11,7 @@ export function withErrorBody(handler: Handler): Handler {
   return (context) => {
     context.errorBody = errorBody;
     try {
-      const answered: Awaitable<void> = andThen(handler(context), () => undefined);
+      const answered = handler(context);
       return answered instanceof Promise ? answered.catch(failed) : answered;
     } catch (error) {
       return failed(error);
