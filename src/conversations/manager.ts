@@ -101,11 +101,8 @@ export class ConversationManager {
   ): Awaitable<void> {
     const message: Message =
       role === 'user' ? { role, content, turnId } : { role, content, turnId, state: 'completed' };
-    return toAwaitable(
-      this.#store.update(conversationId, (conversation) =>
-        rules.appendMessage(current(conversation), message, this.#bounds),
-      ),
-    );
+    return this.#update(conversationId, (conversation) =>
+      rules.appendMessage(conversation, message, this.#bounds));
   }
 
   /**
@@ -113,9 +110,8 @@ export class ConversationManager {
    * id.
    */
   getHistory(conversationId: string): Awaitable<Message[]> {
-    return andThen(toAwaitable(this.#store.read(conversationId)), (conversation) =>
-      conversation === undefined ? [] : historyOf(toRead(conversation)),
-    );
+    return andThen(this.read(conversationId), (conversation) =>
+      conversation === undefined ? [] : historyOf(conversation));
   }
 
   /**
@@ -123,18 +119,16 @@ export class ConversationManager {
    * the end of each turn. Undefined if none is stored.
    */
   getState(conversationId: string): Awaitable<JsonObject | undefined> {
-    return andThen(toAwaitable(this.#store.read(conversationId)), (conversation) =>
+    return andThen(this.read(conversationId), (conversation) =>
       conversation?.state === undefined
         ? undefined
-        : (JSON.parse(conversation.state) as JsonObject),
-    );
+        : (JSON.parse(conversation.state) as JsonObject));
   }
 
   /** The current conversation. Do not change it. Undefined for an unknown id. */
   read(conversationId: string): Awaitable<Conversation | undefined> {
     return andThen(toAwaitable(this.#store.read(conversationId)), (conversation) =>
-      conversation === undefined ? undefined : toRead(conversation),
-    );
+      conversation === undefined ? undefined : toRead(conversation));
   }
 
   /** See `recall` in store.ts. */
@@ -144,19 +138,17 @@ export class ConversationManager {
 
   /** The conversation's history, state and caller. Empty for an unknown id. */
   snapshot(conversationId: string): Awaitable<Snapshot> {
-    return andThen(toAwaitable(this.#store.read(conversationId)), (conversation) => {
+    return andThen(this.read(conversationId), (conversation) => {
       if (conversation === undefined) return { history: [], state: undefined };
       const { state, caller } = conversation;
-      const history = historyOf(toRead(conversation));
+      const history = historyOf(conversation);
       return { history, state, ...(caller === undefined ? {} : { caller }) };
     });
   }
 
   /** Forgets the conversation and its state. A running turn carries on, but is not recorded. */
   clear(conversationId: string): Awaitable<void> {
-    return toAwaitable(
-      this.#store.update(conversationId, (conversation) => clearTurns(conversation)),
-    );
+    return this.#update(conversationId, (conversation) => clearTurns(conversation));
   }
 
   /** The number of conversations in the store, including those of other agents that share it. */
@@ -169,30 +161,25 @@ export class ConversationManager {
    * one.
    */
   known(conversationId: string): Awaitable<KnownConversation | undefined> {
-    return andThen(toAwaitable(this.#store.read(conversationId)), (conversation) =>
-      conversation?.turns.length === 0 ? undefined : conversation,
-    );
+    return andThen(this.read(conversationId), (conversation) =>
+      conversation?.turns.length === 0 ? undefined : conversation);
   }
 
   /** See `openTurn` in rules.ts. */
   openTurn(conversationId: string, opening: TurnOpening): Awaitable<TurnOpeningResult> {
     const kinds = this.#kinds;
-    return toAwaitable(
-      this.#store.update(conversationId, (conversation) =>
-        rules.openTurn(
-          current(conversation),
-          kinds === undefined ? opening : numberedOpening(conversation, kinds, opening),
-          this.#bounds,
-        ),
-      ),
-    );
+    return this.#update(conversationId, (conversation) =>
+      rules.openTurn(
+        conversation,
+        kinds === undefined ? opening : numberedOpening(conversation, kinds, opening),
+        this.#bounds,
+      ));
   }
 
   /** The turns that run in processes other than `own`. */
   openRunsElsewhere(conversationId: string, own: string): Awaitable<readonly RunElsewhere[]> {
-    return andThen(toAwaitable(this.#store.read(conversationId)), (conversation) =>
-      conversation === undefined ? [] : rules.openRunsElsewhere(conversation, own),
-    );
+    return andThen(this.read(conversationId), (conversation) =>
+      conversation === undefined ? [] : rules.openRunsElsewhere(conversation, own));
   }
 
   /** See `claimTurn` in rules.ts. */
@@ -200,11 +187,8 @@ export class ConversationManager {
     conversationId: string,
     claim: Parameters<typeof rules.claimTurn>[1],
   ): Awaitable<rules.TurnClaim> {
-    return toAwaitable(
-      this.#store.update(conversationId, (conversation) =>
-        rules.claimTurn(current(conversation), this.#numbered(conversation, claim)),
-      ),
-    );
+    return this.#update(conversationId, (conversation) =>
+      rules.claimTurn(conversation, this.#numbered(conversation, claim)));
   }
 
   /** See `noteProgress` in tool-call-rules.ts. */
@@ -213,28 +197,18 @@ export class ConversationManager {
     progress: TurnProgress,
     options?: UpdateOptions,
   ): Awaitable<NotedProgress> {
-    return toAwaitable(
-      this.#store.update(
-        conversationId,
-        (conversation) => {
-          const { messages, filler } = progress;
-          const said = this.#numbered(conversation, { messages, filler });
-          return noteProgress(current(conversation), { ...progress, ...said }, this.#bounds);
-        },
-        options,
-      ),
-    );
+    const { messages, filler } = progress;
+    const change = (conversation: Conversation): NotedProgress => {
+      const said = this.#numbered(conversation, { messages, filler });
+      return noteProgress(conversation, { ...progress, ...said }, this.#bounds);
+    };
+    return this.#update(conversationId, change, options);
   }
 
   /** See `noteToolResult` in tool-call-rules.ts. */
   noteToolResult(conversationId: string, result: ToolResult): Awaitable<RunWrite> {
-    return toAwaitable(
-      this.#store.update(conversationId, (conversation) =>
-        noteToolResult(
-          current(conversation), this.#numbered(conversation, result), this.#bounds,
-        ),
-      ),
-    );
+    return this.#update(conversationId, (conversation) =>
+      noteToolResult(conversation, this.#numbered(conversation, result), this.#bounds));
   }
 
   /**
@@ -245,24 +219,15 @@ export class ConversationManager {
     conversationId: string,
     claims: readonly (ToolCallId & { readonly key: string })[],
   ): Awaitable<void> {
-    return toAwaitable(
-      this.#store.update(
-        conversationId,
-        (conversation) => {
-          for (const claim of claims) withdrawOnce(current(conversation), claim.key, claim);
-        },
-        { mustBeStored: true },
-      ),
-    );
+    const change = (conversation: Conversation): void => {
+      for (const claim of claims) withdrawOnce(conversation, claim.key, claim);
+    };
+    return this.#update(conversationId, change, { mustBeStored: true });
   }
 
   /** See `loseOnce` in once-rules.ts. */
   loseClaim(conversationId: string, key: string, call: ToolCallId): Awaitable<void> {
-    return toAwaitable(
-      this.#store.update(conversationId, (conversation) =>
-        loseOnce(current(conversation), key, call),
-      ),
-    );
+    return this.#update(conversationId, (conversation) => loseOnce(conversation, key, call));
   }
 
   /**
@@ -275,49 +240,34 @@ export class ConversationManager {
     state: string,
     process: string | undefined,
   ): Awaitable<boolean> {
-    return toAwaitable(
-      this.#store.update(
-        conversationId,
-        (conversation) => {
-          const turn = findTurn(conversation, turnId);
-          const mayWrite = turn !== undefined && turn.isDiscarded !== true;
-          return mayWrite && keepState(current(conversation), state, process);
-        },
-        { mustBeStored: true },
-      ),
-    );
+    const change = (conversation: Conversation): boolean => {
+      const turn = findTurn(conversation, turnId);
+      const mayWrite = turn !== undefined && turn.isDiscarded !== true;
+      return mayWrite && keepState(conversation, state, process);
+    };
+    return this.#update(conversationId, change, { mustBeStored: true });
   }
 
   /** See `spend` in spending.ts. */
   spend(conversationId: string, spending: Spending, limits?: SpendingLimits): Awaitable<Spent> {
-    return toAwaitable(
-      this.#store.update(conversationId, (conversation) =>
-        spend(current(conversation), spending, limits),
-      ),
-    );
+    return this.#update(conversationId, (conversation) => spend(conversation, spending, limits));
   }
 
   /** See `settleTurn` in rules.ts. */
   settleTurn(conversationId: string, settlement: TurnSettlement): Awaitable<RunWrite> {
     const kinds = this.#kinds;
-    return toAwaitable(
-      this.#store.update(conversationId, (conversation) =>
-        rules.settleTurn(
-          current(conversation),
-          kinds === undefined ? settlement : numberedSettlement(conversation, kinds, settlement),
-          this.#bounds,
-        ),
-      ),
-    );
+    return this.#update(conversationId, (conversation) =>
+      rules.settleTurn(
+        conversation,
+        kinds === undefined ? settlement : numberedSettlement(conversation, kinds, settlement),
+        this.#bounds,
+      ));
   }
 
   /** See `cutTurn` in heard.ts. */
   cutTurn(conversationId: string, interruption: Interruption): Awaitable<CutTurn | undefined> {
-    return toAwaitable(
-      this.#store.update(conversationId, (conversation) =>
-        cutTurn(current(conversation), interruption, this.#bounds),
-      ),
-    );
+    return this.#update(conversationId, (conversation) =>
+      cutTurn(conversation, interruption, this.#bounds));
   }
 
   /**
@@ -325,16 +275,21 @@ export class ConversationManager {
    * conversation. Rejects if the store does not confirm them.
    */
   numberValues(conversationId: string, texts: unknown): Awaitable<Conversation['placeholders']> {
-    return toAwaitable(
-      this.#store.update(
-        conversationId,
-        (conversation) => {
-          this.#numbered(conversation, texts);
-          return conversation.placeholders;
-        },
-        { mustBeStored: true },
-      ),
-    );
+    const change = (conversation: Conversation): Conversation['placeholders'] => {
+      this.#numbered(conversation, texts);
+      return conversation.placeholders;
+    };
+    return this.#update(conversationId, change, { mustBeStored: true });
+  }
+
+  /** Changes the conversation. `change` gets it in the current format. */
+  #update<T>(
+    conversationId: string,
+    change: (conversation: Conversation) => T,
+    options?: UpdateOptions,
+  ): Awaitable<T> {
+    const changeCurrent = (conversation: Conversation): T => change(current(conversation));
+    return toAwaitable(this.#store.update(conversationId, changeCurrent, options));
   }
 
   #numbered<T>(conversation: Conversation, value: T): T {
