@@ -2,14 +2,14 @@
 
 import type { IncomingHttpHeaders } from 'node:http';
 
-import type { Agent, MessageTurn, Spoken, StartTurn, TurnJournal } from '../agents/agent.ts';
+import type { Agent, Spoken, TurnJournal } from '../agents/agent.ts';
 import { DEFAULT_APOLOGY, DEFAULT_LIMIT_REACHED } from '../agents/phrases.ts';
 import { isThenable, type Awaitable } from '../base/awaitable.ts';
 import type { JsonObject } from '../base/json.ts';
 import type { Caller, CallerMessage, CallStart, TurnEvent } from '../calls/call-event.ts';
 import type { CutTurn } from '../conversations/heard.ts';
 import type { Message } from '../conversations/message.ts';
-import type { LogFields, Logger } from '../log.ts';
+import type { Logger } from '../log.ts';
 import { Journal } from './journal.ts';
 import { TurnReply, type SpeakingTurn } from './reply.ts';
 import type { SpokenReply } from './spoken-reply.ts';
@@ -24,9 +24,9 @@ export function callAgent(
   const { told: event } = turn;
   switch (event.type) {
     case 'start':
-      return agent.onSessionStart?.(startTurn(event, turn, isResumed), new TurnReply(turn));
+      return agent.onSessionStart?.(new StartTurnView(event, turn, isResumed), new TurnReply(turn));
     case 'message':
-      return agent.onMessage(messageTurn(event, turn), new TurnReply(turn));
+      return agent.onMessage(new MessageTurnView(event, turn), new TurnReply(turn));
     default:
       return event satisfies never;
   }
@@ -41,7 +41,7 @@ export function tellStarted(agent: Agent, start: CallStart, turn: TurnRun): Awai
     turn.log.error('onSessionStart failed', { agent: agent.name, error });
   const reply = new TurnReply(new OverTurn(turn));
   try {
-    const told: unknown = agent.onSessionStart?.(startTurn(start, turn, false), reply);
+    const told: unknown = agent.onSessionStart?.(new StartTurnView(start, turn, false), reply);
     if (isThenable(told)) return Promise.resolve(told).then(() => undefined, failed);
   } catch (error) {
     failed(error);
@@ -77,35 +77,32 @@ class OverTurn implements SpeakingTurn {
 
 /** What the agent says when a turn fails. Never throws: a failure is logged. */
 export function apologyOf(agent: Agent, turn: TurnRun): string {
-  const { name, apology = DEFAULT_APOLOGY } = agent;
-  const failed = (why: LogFields): void =>
-    turn.log.error('apology failed', { agent: name, ...why });
-  return phraseOf(apology, turn, failed) ?? DEFAULT_APOLOGY;
+  return phraseOf(agent, agent.apology, turn, 'apology failed') ?? DEFAULT_APOLOGY;
 }
 
 /** What the agent says when the call has reached its limit. Never throws: a failure is logged. */
 export function limitTextOf(agent: Agent, turn: TurnRun): string {
-  const { name, limitReached = DEFAULT_LIMIT_REACHED } = agent;
-  const failed = (why: LogFields): void =>
-    turn.log.error('limitReached failed', { agent: name, ...why });
-  return phraseOf(limitReached, turn, failed) ?? DEFAULT_LIMIT_REACHED;
+  return phraseOf(agent, agent.limitReached, turn, 'limitReached failed') ?? DEFAULT_LIMIT_REACHED;
 }
 
-/** Undefined if it is a function that threw, or that returned no text. */
+/** Undefined if the agent has no such phrase, or a function that threw or returned no text. */
 function phraseOf(
-  phrase: string | ((turn: StartTurn | MessageTurn) => string),
+  { name }: Agent,
+  phrase: Agent['apology'],
   turn: TurnRun,
-  failed: (why: LogFields) => void,
+  failure: string,
 ): string | undefined {
-  if (typeof phrase === 'string') return phrase;
-  const { told: event } = turn;
+  if (typeof phrase !== 'function') return phrase;
+  const { told: event, log } = turn;
   try {
-    const view = event.type === 'start' ? startTurn(event, turn, true) : messageTurn(event, turn);
+    const view = event.type === 'start'
+      ? new StartTurnView(event, turn, true)
+      : new MessageTurnView(event, turn);
     const text: unknown = phrase(view);
     if (typeof text === 'string') return text;
-    failed({ got: typeof text });
+    log.error(failure, { agent: name, got: typeof text });
   } catch (error) {
-    failed({ error });
+    log.error(failure, { agent: name, error });
   }
   return undefined;
 }
@@ -124,16 +121,6 @@ export function tellInterrupted(
   } catch (error) {
     failed(error);
   }
-}
-
-/** What `onSessionStart` is told. */
-function startTurn(event: CallStart, turn: TurnRun, isResumed: boolean): StartTurn {
-  return new StartTurnView(event, turn, isResumed);
-}
-
-/** What `onMessage` is told. */
-function messageTurn(event: CallerMessage, turn: TurnRun): MessageTurn {
-  return new MessageTurnView(event, turn);
 }
 
 /** Signal, log and history are created when they are read, as most agents read none of them. */
@@ -179,6 +166,7 @@ class TurnView<E extends TurnEvent> {
   }
 }
 
+/** What `onSessionStart` is told. */
 class StartTurnView extends TurnView<CallStart> {
   readonly isResumed: boolean;
 
@@ -188,6 +176,7 @@ class StartTurnView extends TurnView<CallStart> {
   }
 }
 
+/** What `onMessage` is told. */
 class MessageTurnView extends TurnView<CallerMessage> {
   readonly text: string;
 
