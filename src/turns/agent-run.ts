@@ -1,9 +1,8 @@
 import { TurnAbortedError, type Spoken } from '../agents/agent.ts';
-import { andThen, isThenable, type Awaitable } from '../base/awaitable.ts';
+import { andThen, isThenable, soon, type Awaitable } from '../base/awaitable.ts';
 import type { CallStart, TurnEvent } from '../calls/call-event.ts';
 import type { Message } from '../conversations/message.ts';
 import { ToolCalls } from '../tools/tool-calls.ts';
-import { AgentText, textsOf, type TextOwner } from './agent-text.ts';
 import { callAgent, tellStarted } from './hooks.ts';
 import type { Ending } from './machine.ts';
 import { say } from './reply.ts';
@@ -16,16 +15,23 @@ const REASONS: Readonly<Record<Ending | 'taken over', string>> = {
   'taken over': 'another process runs the turn',
 };
 
+/** After this many empty pieces in a row, timers and sockets get a chance to run. */
+const MAX_EMPTY_PIECES = 100;
+
+type Texts = Iterator<unknown> | AsyncIterator<unknown>;
+
 /**
  * The agents of one run of a turn: which of them speaks, how its words are spoken, and how it is
  * stopped. Its turn decides when, and learns of each end through `end`, `handOver` or `fail`.
  */
-export class AgentRun implements TextOwner {
+export class AgentRun {
   readonly #turn: TurnRun;
   #history: readonly Message[] | undefined;
   #calls: ToolCalls | undefined;
-  /** What the hook of an agent yields. Undefined when none runs. */
-  #text: AgentText | undefined;
+  /** What the hook of an agent yields. Undefined once it has ended, or was stopped. */
+  #texts: Texts | undefined;
+  /** Whether something of that still runs. */
+  #isYielding = false;
   /** How many steps of `#attempt` are under way: a hand-over begins one within another. */
   #steps = 0;
   #controller: AbortController | undefined;
@@ -96,7 +102,7 @@ export class AgentRun implements TextOwner {
     if (ending === 'completed') return;
     this.#abortReason = aborted;
     this.#controller?.abort(aborted);
-    this.#text?.release().catch((error: unknown) => this.#turn.fail(error));
+    this.#releaseTexts().catch((error: unknown) => this.#turn.fail(error));
   }
 
   #tell(start: CallStart): Awaitable<void> {
@@ -127,7 +133,7 @@ export class AgentRun implements TextOwner {
 
   /** Something of the agent has ended. Perhaps nothing of it runs any more. */
   #hasPaused(): void {
-    if (this.#steps === 0 && this.#text === undefined) this.#calls?.agentEnded();
+    if (this.#steps === 0 && !this.#isYielding) this.#calls?.agentEnded();
   }
 
   /** Calls the hook of the agent, and speaks what it returns. */
@@ -144,19 +150,56 @@ export class AgentRun implements TextOwner {
       return this.#agentIsDone();
     }
     if (isThenable(spoken)) return Promise.resolve(spoken).then((value) => this.#speak(value));
-    this.#text = new AgentText(textsOf(spoken, turn.agent.name), turn, this);
-    void this.#text.speak();
+    void this.#speakTexts(textsOf(spoken, turn.agent.name));
   }
 
-  /** The agent has no more to say: the next one continues, or the turn is over. */
-  #agentIsDone(): void {
-    if (this.#calls?.isHandedOver === true) this.#turn.handOver();
-    else this.#turn.end();
+  /**
+   * Speaks texts piece by piece, as fast as the caller's connection takes them. Never rejects. It
+   * is not awaited: functions that wait would be kept for as long as the stream is open.
+   */
+  async #speakTexts(texts: Texts): Promise<void> {
+    const turn = this.#turn;
+    this.#texts = texts;
+    this.#isYielding = true;
+    try {
+      let emptyPieces = 0;
+      while (!turn.isOver) {
+        const { done, value } = await texts.next();
+        if (done === true) {
+          this.#texts = undefined;
+          this.#textsEnded();
+          break;
+        }
+        if (typeof value !== 'string') {
+          throw new TypeError(
+            `agent "${turn.agent.name}" must yield strings, got ${typeof value}`,
+          );
+        }
+        const taken = say(turn, value);
+        if (taken instanceof Promise) await taken;
+        emptyPieces = value === '' ? emptyPieces + 1 : 0;
+        if (emptyPieces % MAX_EMPTY_PIECES === MAX_EMPTY_PIECES - 1) await soon();
+      }
+      await this.#releaseTexts();
+    } catch (error) {
+      turn.fail(error);
+    } finally {
+      this.#textsReleased();
+    }
   }
 
-  // See `TextOwner`.
+  /**
+   * Stops the iterable, so that an agent that nobody hears does not go on paying for a model. Does
+   * nothing the second time, or if the texts have ended by themselves.
+   */
+  async #releaseTexts(): Promise<void> {
+    const texts = this.#texts;
+    this.#texts = undefined;
+    await texts?.return?.();
+  }
 
-  textEnded(): void {
+  /** The texts have ended by themselves. */
+  #textsEnded(): void {
     const { isOver, spoken, agent } = this.#turn;
     if (isOver) return;
     if (this.#calls?.isHandedOver === true) return; // the next one speaks when this is released
@@ -166,12 +209,32 @@ export class AgentRun implements TextOwner {
     );
   }
 
-  textReleased(): void {
-    this.#text = undefined;
+  /** Nothing of the agent's iterable runs any more. */
+  #textsReleased(): void {
+    this.#texts = undefined;
+    this.#isYielding = false;
     if (!this.#turn.isOver && this.#calls?.isHandedOver === true)
       this.#attempt(() => this.#agentIsDone());
     else this.#hasPaused();
   }
+
+  /** The agent has no more to say: the next one continues, or the turn is over. */
+  #agentIsDone(): void {
+    if (this.#calls?.isHandedOver === true) this.#turn.handOver();
+    else this.#turn.end();
+  }
+}
+
+/** The texts of an iterable that a hook returned. Throws a `TypeError` for anything else. */
+function textsOf(spoken: Exclude<Spoken, string | void>, agentName: string): Texts {
+  const given: unknown = spoken; // an agent may be written without types
+  if (typeof given === 'object' && given !== null) {
+    if (Symbol.asyncIterator in spoken) return spoken[Symbol.asyncIterator]();
+    if (Symbol.iterator in spoken) return spoken[Symbol.iterator]();
+  }
+  throw new TypeError(
+    `agent "${agentName}" must return a string or an iterable of strings, got ${typeof spoken}`,
+  );
 }
 
 /** The call up to the caller's words, for a turn that stands alone. */

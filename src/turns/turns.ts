@@ -5,7 +5,7 @@
 //       machine.ts             what follows from what happens to it
 //       openRecord             stores the caller's words and a placeholder for the reply
 //       AgentRun.begin         calls the hook of the agent
-//         TurnReply, AgentText → Turn.send → Delivery.send
+//         TurnReply, AgentRun → Turn.send → Delivery.send
 //       Turn.end               the machine says: the stream ends, the record is settled
 //         storeSettlement      stores what was said
 //         AgentRun.stop        aborts the agent and its tools
