@@ -2,18 +2,13 @@ import { apart } from '../base/apart.ts';
 import type { SentEvent } from '../calls/reply-event.ts';
 import type { AssistantMessage, Message } from '../conversations/message.ts';
 import type { SpokenToolCall } from '../tools/tool-calls-noted.ts';
+import type { Values } from './values.ts';
 
 /**
  * Longest reply of a turn, inclusive: text and data together, in UTF-16 code units. A longer one
  * fails the turn.
  */
 export const MAX_REPLY_LENGTH = 1_048_576;
-
-/** Takes the values that the agent redacts out of what was said. */
-export interface RedactedValues extends Redactor {
-  text(text: string): string;
-  event(event: SentEvent): SentEvent;
-}
 
 const NOTHING_SENT: SentEvent[] = [];
 const NO_CALLS: readonly SpokenToolCall[] = [];
@@ -24,7 +19,7 @@ const NO_CALLS: readonly SpokenToolCall[] = [];
  * when it was sent.
  */
 export class SpokenReply {
-  readonly #values: RedactedValues | undefined;
+  readonly #values: Values | undefined;
   #sent: SentEvent[] = NOTHING_SENT;
   #length = 0;
   #hasSpoken = false;
@@ -40,7 +35,7 @@ export class SpokenReply {
   #sentEarlier = 0;
 
   /** With `values`, everything that is not sent to the caller has placeholders for them. */
-  constructor(values?: RedactedValues) {
+  constructor(values?: Values) {
     this.#values = values;
   }
 
@@ -165,14 +160,40 @@ export class SpokenReply {
 
   /** The agent's own words among the first `count` events. */
   text(count = this.#sent.length): string {
-    const text = ownText(this.#sent, 0, count);
-    if (this.#values === undefined) return text;
-    return this.#values.beginning(ownText(this.#sent, 0, this.#sent.length), text.length);
+    return this.#words(0, this.#sent.length, count);
   }
 
-  /** The reply as history holds it, as far as its first `count` events. */
+  /**
+   * The reply as history holds it, as far as its first `count` events: texts and tool calls in
+   * order, each call with its result.
+   */
   messages(turnId: string, state: AssistantMessage['state'], count = this.#sent.length): Message[] {
-    return messagesOf(this.#sent, this.#breaks, turnId, state, count, this.#values);
+    const messages: Message[] = [];
+    let from = 0;
+    let agent: string | undefined;
+    for (const { calls, sentBefore, change } of this.#breaks ?? NO_BREAKS) {
+      const content = this.#words(from, sentBefore, count);
+      from = sentBefore;
+      if (change !== undefined) {
+        if (content !== '') messages.push(by(agent, { role: 'assistant', content, turnId, state }));
+        agent = change.agent;
+        continue;
+      }
+      const toolCalls = calls.map(({ call }) => call);
+      messages.push(by(agent, { role: 'assistant', content, turnId, state, toolCalls }));
+      for (const call of calls) messages.push(resultOf(call, turnId));
+    }
+    const rest = this.#words(from, this.#sent.length, count);
+    if (rest !== '') messages.push(by(agent, { role: 'assistant', content: rest, turnId, state }));
+    return messages;
+  }
+
+  /** Agents' words among the events from `from` up to `to`, as far as the first `count` events. */
+  #words(from: number, to: number, count: number): string {
+    const words = ownText(this.#sent, from, Math.min(to, count));
+    if (this.#values === undefined) return words;
+    // A value may have been sent in part.
+    return this.#values.beginning(ownText(this.#sent, from, to), words.length);
   }
 
   /** What the agent that speaks has said and called so far. */
@@ -218,7 +239,7 @@ export class SpokenReply {
 }
 
 /** From here on another agent speaks. */
-export interface SpeakerChange {
+interface SpeakerChange {
   /** Its name. Undefined is the path's own agent. */
   readonly agent: string | undefined;
   /** How many messages of the reply are those of the agents before it. */
@@ -227,7 +248,7 @@ export interface SpeakerChange {
 }
 
 /** A break in the reply: calls that a model made together, or a change of speaker. */
-export interface Break {
+interface Break {
   readonly calls: readonly SpokenToolCall[];
   /** How many events had been sent before. */
   readonly sentBefore: number;
@@ -235,51 +256,6 @@ export interface Break {
 }
 
 const NO_BREAKS: readonly Break[] = [];
-
-/** Takes values out of the beginning of a text. */
-export interface Redactor {
-  /** The first `length` characters, without values that begin in them. */
-  beginning(text: string, length: number): string;
-}
-
-/**
- * The messages of a reply up to its first `count` events: texts and tool calls in order, each call
- * with its result.
- */
-export function messagesOf(
-  sent: readonly SentEvent[],
-  breaks: readonly Break[] | undefined,
-  turnId: string,
-  state: AssistantMessage['state'],
-  count: number,
-  redactor?: Redactor,
-): Message[] {
-  const wordsOf = (from: number, to: number): string => {
-    const words = ownText(sent, from, Math.min(to, count));
-    // A value may have been sent in part.
-    return redactor === undefined
-      ? words
-      : redactor.beginning(ownText(sent, from, to), words.length);
-  };
-  const messages: Message[] = [];
-  let from = 0;
-  let agent: string | undefined;
-  for (const { calls, sentBefore, change } of breaks ?? NO_BREAKS) {
-    const content = wordsOf(from, sentBefore);
-    from = sentBefore;
-    if (change !== undefined) {
-      if (content !== '') messages.push(by(agent, { role: 'assistant', content, turnId, state }));
-      agent = change.agent;
-      continue;
-    }
-    const toolCalls = calls.map(({ call }) => call);
-    messages.push(by(agent, { role: 'assistant', content, turnId, state, toolCalls }));
-    for (const call of calls) messages.push(resultOf(call, turnId));
-  }
-  const rest = wordsOf(from, sent.length);
-  if (rest !== '') messages.push(by(agent, { role: 'assistant', content: rest, turnId, state }));
-  return messages;
-}
 
 function resultOf(
   { call, key, owner, runner, joins, isRepeatable, state, content, handOver }: SpokenToolCall,
