@@ -34,6 +34,7 @@ export class ReplyStream implements EventWriterListener, Departing {
     this.#encoder = encoder;
     if (encoder.start !== '') void this.#writer.sendComment(encoder.start);
     this.#heartbeat = startHeartbeat(this.#writer, heartbeatMs);
+    context.onClose(closed, this);
   }
 
   /** True until the stream has ended or its connection is gone. */
@@ -119,7 +120,7 @@ export class ReplyStream implements EventWriterListener, Departing {
     return undefined;
   }
 
-  /** Call it when the response is over. The writer knows whether all of it has left. */
+  /** The response is over. The writer knows whether all of it has left. */
   closed(): void {
     clearInterval(this.#heartbeat);
     this.#writer.destroy();
@@ -133,6 +134,11 @@ export class ReplyStream implements EventWriterListener, Departing {
 
   /** See `EventWriterListener`. */
   destroyed(): void {}
+}
+
+/** Not a closure, as it would live as long as the stream. */
+function closed(_isFinished: boolean, _context: Context, stream: ReplyStream): void {
+  stream.closed();
 }
 
 /** A delivery as its observers see it. */
@@ -168,7 +174,7 @@ export class StreamDelivery extends ReplyStream implements Delivery {
   turn: DeliveredTurn | undefined;
   readonly #encoder: ReplyEncoder;
   readonly #observer: TurnObserver;
-  readonly #open: { streams: number };
+  readonly #open: OpenRequests;
   #isCounted = true;
   #isClosed = false;
 
@@ -178,7 +184,7 @@ export class StreamDelivery extends ReplyStream implements Delivery {
     encoder: ReplyEncoder,
     heartbeatMs: number,
     observer: TurnObserver,
-    open: { streams: number },
+    open: OpenRequests,
   ) {
     super(context, encoder, heartbeatMs);
     this.event = event;

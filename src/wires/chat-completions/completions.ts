@@ -151,7 +151,6 @@ class CompletionServer {
     }
     const encoder = new ChunkEncoder(options);
     const delivery = new StreamDelivery(context, event, encoder, heartbeatMs, onTurnEnd, open);
-    context.onClose(streamClosed, delivery);
     delivery.begin(turns);
   }
 
@@ -163,8 +162,4 @@ class CompletionServer {
     }
     context.json(200, completionOf(options, SILENT, undefined));
   }
-}
-
-function streamClosed(_isFinished: boolean, _context: Context, delivery: StreamDelivery): void {
-  delivery.closed();
 }

@@ -121,7 +121,6 @@ class Webhook {
     const { open, maxStreams, heartbeatMs, turns, onTurnEnd, openSessions } = this.#options;
     checkRoomForStream(open, maxStreams);
     const delivery = new StreamDelivery(context, event, encoder, heartbeatMs, onTurnEnd, open);
-    context.onClose(streamClosed, delivery);
     if (event.type === 'start') openSessions?.start(event.sessionId);
     else openSessions?.use(event.sessionId);
     delivery.begin(turns);
@@ -178,7 +177,6 @@ class Webhook {
     handle: () => Awaitable<void>,
   ): Awaitable<void> {
     const reply = new ReplyStream(context, encoderFor(raw), this.#options.heartbeatMs);
-    context.onClose(streamClosed, reply);
     reply.flush();
     const failed = (error: unknown): void => {
       context.log.error(`${raw.type} failed`, { error });
@@ -216,10 +214,6 @@ class Webhook {
 
 function encoderFor(event: LayercodeEvent): ReplyEncoder {
   return isCallEvent(event) ? callEncoder : new SessionEncoder(event.turn_id ?? undefined);
-}
-
-function streamClosed(_isFinished: boolean, _context: Context, stream: ReplyStream): void {
-  stream.closed();
 }
 
 function readEvent(context: Context, body: Buffer): LayercodeEvent | UnknownEvent {

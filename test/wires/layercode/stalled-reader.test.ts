@@ -34,7 +34,10 @@ const isWhole = (text: string): boolean =>
   text.length > 6 * PIECES * PIECE.length && text.includes('response.end');
 
 function streamOver(destination: Destination, heartbeatMs: number): ReplyStream {
-  const context = { eventWriter: () => new EventWriter(destination) } as unknown as Context;
+  const context = {
+    eventWriter: () => new EventWriter(destination),
+    onClose: () => undefined,
+  } as unknown as Context;
   return new ReplyStream(context, new SessionEncoder('t-1'), heartbeatMs);
 }
 
