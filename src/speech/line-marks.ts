@@ -17,7 +17,9 @@ export interface LineMark {
 export class LineMarkReader {
   #held: string;
   /** Where we are in the definition of a link. */
-  #definition: 'none' | 'address' | 'gap' | 'title' = 'none';
+  #definition: 'none' | 'address' | 'gap' | 'title' | 'next line' = 'none';
+  /** The line after a definition without a title: it may be the title. */
+  #nextLine = '';
 
   constructor(first: string) {
     this.#held = first;
@@ -72,8 +74,10 @@ export class LineMarkReader {
 
   /** `[label]: https://example.com "Title"`, unless more text follows than a title. */
   #readDefinition(c: string): LineMark | undefined {
-    if (c === '' || c === '\n') return this.#end('rule', c);
-    if (this.#definition === 'address') {
+    if (this.#definition === 'next line') return this.#readNextLine(c);
+    if (c === '' || (c === '\n' && this.#definition === 'title')) return this.#end('rule', c);
+    if (c === '\n') this.#definition = 'next line';
+    else if (this.#definition === 'address') {
       if (c !== ' ') return this.#more(c);
       this.#definition = 'gap';
     } else if (this.#definition === 'gap' && c !== ' ') {
@@ -81,6 +85,17 @@ export class LineMarkReader {
       this.#definition = 'title';
     }
     return undefined;
+  }
+
+  #readNextLine(c: string): LineMark | undefined {
+    const line = this.#nextLine + c;
+    const isEnd = c === '' || c === '\n';
+    if (!isEnd && TITLE_BEGINNING.test(line)) {
+      this.#nextLine = line;
+      return undefined;
+    }
+    const isTitle = isEnd && TITLE_LINE.test(this.#nextLine);
+    return this.#end('rule', isTitle ? c : `\n${line}`);
   }
 
   #runKind(c: string): LineMark['kind'] {
@@ -120,6 +135,9 @@ const TARGET = /^[^\]]*\]: *(.+)$/;
 /** Not CommonMark's rule, which would take `[Chorus]: Hallelujah` for a definition. */
 const ADDRESSES = ['https://', 'http://', '<https://', '<http://', 'www.', 'mailto:', '/'];
 const TITLE = `"'(`;
+/** A line that has only the title of a link, and what may become one. */
+const TITLE_LINE = /^[ >]*(?:"[^"]*"|'[^']*'|\([^()]*\)) *$/;
+const TITLE_BEGINNING = /^[ >]{0,16}(?:"[^"]{0,100}"?|'[^']{0,100}'?|\([^()]{0,100}\)?)? {0,16}$/;
 const TASK = /^\[[ xX]\]$/;
 const SOURCE = /^\[\d{1,3}\]:(\s[^]*)$/;
 const MAX_HELD = 80;

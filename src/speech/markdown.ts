@@ -174,9 +174,9 @@ export class Markdown {
 
   /** Drops the line break of a line that has become empty: it would cause a longer pause. */
   #leaveOutLineBreak(again: string): string {
-    if (again !== '\n') return again;
+    if (!again.startsWith('\n')) return again;
     this.#endLine();
-    return '';
+    return again.slice(1);
   }
 
   #endLine(): void {

@@ -25,6 +25,7 @@ const SAMPLES = [
   '*a *b* c* _a __b__ c_ __a _b___ **a *b*** *(*a*)* # b ####',
   '> - a\n>   ```js\n>   x\n> - b\n> ```\n>> y\n\n1. c\n   ~~~\n   x\n\ty\n2) # d\n  ```\nx\n  ```',
   '[a]: https://a.example/b "t"\n[b]: <http://c>\nx\n[Home]: www.a.example is\n[c]: /d (e\n[1]: f',
+  '[a]: /b\n"c"\n[d]: www.e\n > \'f\ng\n[h]: /i\n(j) k\n[l]: /m\n\t"n"\n[o]: /p\n"q',
   '<div\n class="x"\n>a</div\n> <a href="b\n\nc <!-- d\n \n e <b\n\n f',
   '~~a~~ ~b __init__ _c_d_ ***e*** f*** **g* h** *2*3* `` i`j `` `k\n*l',
 ];

@@ -282,6 +282,21 @@ describe('SpeakableText', () => {
       ['[the docs]: <https://a.example/b> "The docs"\n> [b]: /c  (d)\n\nBye', 'Bye'],
       ['[a]:www.a.example\n[b]:  MAILTO:a@b.example \'c d\'', ''],
       [`[a]: https://a.example/${'b'.repeat(200)}`, ''],
+      ['[a]: https://a.example/b\n"The docs"\n[c]: /d \n  (e)\nBye', 'Bye'],
+      ["Hi\n> [a]: /b\n> 'c d'  \nBye", 'Hi\nBye'],
+    ]);
+  });
+
+  it('speaks the line after a definition unless it is a title and nothing else', () => {
+    const a = (length: number): string => 'a'.repeat(length);
+    check([
+      ['[a]: /b\n"Hi," she said.', '"Hi," she said.'],
+      ['[a]: /b "c"\n"Hi."', '"Hi."'],
+      ['[a]: /b\n\n"Hi."', '"Hi."'],
+      ['[a]: /b\n(and so', '(and so'],
+      ['[a]: /b\n- "c"\n# d', '"c"\nd'],
+      [`[a]: /b\n"${a(100)}"\nBye`, 'Bye'],
+      [`[a]: /b\n"${a(101)}"\nBye`, `"${a(101)}"\nBye`],
     ]);
   });
 
