@@ -52,18 +52,41 @@ class Cards {
   addTo(found: FoundValue[]): void {
     const { digits, hasPlus } = this.#run;
     if (hasPlus && digits.length <= LONGEST_PHONE) return;
-    if (this.#isNumber(0, digits.length)) return void found.push(this.#value(0, digits.length));
-    // Numbers of known issuers first: what stands beside them may look like the beginning of one.
+    // A group that is a number itself has no part of one that is written beside it.
     let from = 0;
-    for (let start = 0; start + SHORTEST <= digits.length; start++) {
-      const end = this.#endOfIssued(start, from);
+    for (let start = 0; start < digits.length;) {
+      const end = this.#endOfGroup(start);
+      if (this.#isNumber(start, end)) {
+        this.#addBetween(from, start, found);
+        found.push(this.#value(start, end));
+        from = end;
+      }
+      start = end;
+    }
+    this.#addBetween(from, digits.length, found);
+  }
+
+  #endOfGroup(start: number): number {
+    const { digits, isFirst } = this.#run;
+    let end = start + 1;
+    while (end < digits.length && isFirst[end] !== true) end += 1;
+    return end;
+  }
+
+  /** Numbers between two places. */
+  #addBetween(first: number, to: number, found: FoundValue[]): void {
+    if (this.#isNumber(first, to)) return void found.push(this.#value(first, to));
+    // Numbers of known issuers first: what stands beside them may look like the beginning of one.
+    let from = first;
+    for (let start = first; start + SHORTEST <= to; start++) {
+      const end = this.#endOfIssued(start, from, to);
       if (end === undefined) continue;
       this.#addOthers(from, start, found);
       found.push(this.#value(start, end));
       from = end;
       start = end - 1;
     }
-    this.#addOthers(from, digits.length, found);
+    this.#addOthers(from, to, found);
   }
 
   /** Numbers of no known issuer between two places. */
@@ -86,13 +109,13 @@ class Cards {
   }
 
   /** Another number may stand before it, up to `from`, and be written together with it. */
-  #endOfIssued(start: number, from: number): number | undefined {
+  #endOfIssued(start: number, from: number, to: number): number | undefined {
     const { isFirst, isInLong } = this.#run;
     const isBehind = start === from && isInLong[start] === true;
     if (isFirst[start] !== true && !isBehind) return undefined;
     for (const length of this.#lengthsAt(start)) {
       const end = start + length;
-      if (end > this.#run.digits.length || !this.#passes(start, end)) continue;
+      if (end > to || !this.#passes(start, end)) continue;
       const isLast = this.#run.isLast[end - 1] === true || this.#run.isInLong[end - 1] === true;
       if (isLast) return end;
     }

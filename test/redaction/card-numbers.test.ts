@@ -62,6 +62,25 @@ describe('cardNumbers', () => {
     assert.deepEqual(digitsFound(`${CARD}5555555555554444`), [CARD, '5555555555554444']);
   });
 
+  // A tool's "6277370585329648489 and …" became "[card 1]48489 and …": 14 of its digits pass, too.
+  for (const between of [' and ', ', ', ' ', '/']) {
+    it(`finds 500 numbers in one group each, listed with "${between}" between them`, () => {
+      const numbers = cardNumbersOf(500);
+      const wrong = numbers.filter((number, index) => {
+        const listed = [number, ...numbers.slice(0, index)].slice(0, 3);
+        const digits = digitsFound(`Of ${listed.join(between)}.`);
+        return digits.join() !== listed.join();
+      });
+      assert.deepEqual(wrong, []);
+    });
+  }
+
+  it('finds 500 numbers in one group each, with a date and a code behind them', () => {
+    const wrong = cardNumbersOf(500).filter((number) =>
+      digitsFound(`It is ${number}, 12 26, 123.`).join() !== number);
+    assert.deepEqual(wrong, []);
+  });
+
   it('finds several numbers, and leaves what is between them', () => {
     const text = 'Not 4242 4242 4242 4242, but 5555 5555 5555 4444!';
     assert.deepEqual(found(text), [
