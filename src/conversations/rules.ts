@@ -505,15 +505,16 @@ const OWNED: TurnClaim = { kind: 'owned', earlierCalls: NO_CALLS };
 /** Claims the record of a turn for the run that began it, to continue for another delivery. */
 export function claimTurn(
   conversation: Conversation,
-  { turnId, runId, text, process, trace }: Claimer & Pick<TurnOpening, 'text' | 'trace'>,
+  claim: Claimer & Pick<TurnOpening, 'text' | 'trace' | 'figures'>,
 ): TurnClaim {
+  const { turnId, runId } = claim;
   const record = findTurn(conversation, turnId);
   if (record === undefined) return OWNED; // it was cleared: the run goes on, unrecorded
   if (record.runId === runId)
     return record.state === 'open' || record.isLeaving === true ? OWNED : { kind: 'closed' };
   if (record.state === 'completed') return { kind: 'completed' };
   if (record.state === 'open') conversation.openTurns -= 1;
-  if (!begin(conversation, record, { runId, text, process, trace }, true)) return OWNED;
+  if (!begin(conversation, record, claim, true)) return OWNED;
   const others = toolMessagesOf(record).filter((call) => call.runId !== runId);
   return { kind: 'owned', earlierCalls: others };
 }
@@ -593,6 +594,8 @@ function addOver(
 
 /** A tool call whose outcome is unknown. */
 export interface LostCall {
+  /** The turn that has made it. */
+  readonly turnId: string;
   /** For a call that does not act once, what the model called: it may have made up the name. */
   readonly tool: string | undefined;
   /** Undefined if its arguments were not JSON. */
@@ -610,10 +613,10 @@ function lostCallsOf(
   const { runningCalls, onceCalls, turns } = conversation;
   if (runningCalls === 0 && onceCalls === undefined) return NO_LOST_CALLS;
   const lost = new Map<unknown, LostCall>();
-  for (const [key, { tool }] of loseOnceCalls(conversation, (key, { process, claimedAt }) =>
+  for (const [key, { tool, turnId }] of loseOnceCalls(conversation, (key, { process, claimedAt }) =>
     isRunning(key, process, claimedAt),
   ))
-    lost.set(key, { tool, idempotencyKey: key });
+    lost.set(key, { turnId, tool, idempotencyKey: key });
   const isClaimed = (key: string): boolean => conversation.onceCalls?.[key]?.state === 'running';
   for (const turn of turns)
     for (const message of forgetLostCalls(
@@ -623,6 +626,7 @@ function lostCallsOf(
     ))
       if (!lost.has(message.key))
         lost.set(message.key ?? message, {
+          turnId: turn.id,
           tool: calledIn(turn, message.toolCallId), idempotencyKey: message.key,
         });
   return [...lost.values()];

@@ -4,6 +4,7 @@ import { StateError } from '../agents/state/live-state.ts';
 import { withoutMessage } from '../base/thrown-values.ts';
 import type { Logger } from '../log.ts';
 import { HandOverError } from './tool-hand-over-error.ts';
+import { NotDone } from './tool-not-done.ts';
 import { ToolResultError } from './tool-result.ts';
 import { ToolTimeout } from './tool-time-limit.ts';
 
@@ -14,6 +15,8 @@ interface FailedToolCall {
 }
 
 export function logFailure(log: Logger, call: FailedToolCall, error: unknown): void {
+  // What a tool decides is no fault of its code, so its stack explains nothing.
+  if (error instanceof NotDone) return log.info('a tool has done nothing', { ...call });
   const reason = reasonOf(error);
   log.warn('tool failed', { ...call, reason, error: withoutMessage(error, reason) });
 }

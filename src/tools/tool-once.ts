@@ -5,6 +5,8 @@ export interface KnownTool {
   readonly name: string;
   /** Set if it acts once per conversation. */
   readonly once: unknown;
+  /** Whether a call with an unknown outcome may run again. Default false. */
+  readonly repeatable?: boolean | undefined;
 }
 
 /** An agent, as far as its tools are known. */
@@ -35,10 +37,10 @@ export function checkOnceTools(agents: Iterable<ToolOwner>): void {
   }
 }
 
-/** Whether one of the agents has a tool of that name, as far as is known. */
-export function hasTool(agents: Iterable<ToolOwner>, name: string): boolean {
-  for (const tool of toolsOf(agents)) if (tool.name === name) return true;
-  return false;
+/** The tool of that name. Undefined if none of the agents is known to have one. */
+export function toolNamed(agents: Iterable<ToolOwner>, name: string): KnownTool | undefined {
+  for (const tool of toolsOf(agents)) if (tool.name === name) return tool;
+  return undefined;
 }
 
 function* toolsOf(agents: Iterable<ToolOwner>): Generator<KnownTool> {

@@ -83,13 +83,24 @@ const SILENT: Answers = {
   isAlive: mayLive,
 };
 
+/** What the store is told of a run, when it opens its turn or takes it back. */
+export function runOf(
+  { event, startedAtMs, host, trace }: TurnRun,
+): Pick<TurnOpening, 'text' | 'figures' | 'trace'> {
+  return {
+    text: textOf(event),
+    figures: host.recordsCalls ? figuresAtStart(event, startedAtMs) : undefined,
+    trace: trace?.place,
+  };
+}
+
 function openingOf(turn: TurnRun, answers: Answers | undefined): TurnOpening {
   const { turnId, runId, event, startedAtMs, older } = turn;
-  const { calls, process, recordsCalls } = turn.host;
+  const { calls, process } = turn.host;
   return {
+    ...runOf(turn),
     turnId,
     runId,
-    text: textOf(event),
     caller: knownCaller(event),
     interruption: event.type === 'message' ? event.interruption : undefined,
     transcript: event.type === 'message' ? event.transcript : undefined,
@@ -104,8 +115,6 @@ function openingOf(turn: TurnRun, answers: Answers | undefined): TurnOpening {
     isAlive: answers?.isAlive,
     waitedMs: () => performance.now() - startedAtMs,
     isOver: () => turn.isOver,
-    figures: recordsCalls ? figuresAtStart(event, startedAtMs) : undefined,
-    trace: turn.trace?.place,
   };
 }
 

@@ -5,17 +5,15 @@ import type { Agent, ModelUsage } from '../agents/agent.ts';
 import type { LiveState } from '../agents/state/live-state.ts';
 import { andThen, soon, type Awaitable } from '../base/awaitable.ts';
 import { atMost } from '../base/time-limit.ts';
-import {
-  isBeside, textOf, type Caller, type Transcript, type TurnEvent,
-} from '../calls/call-event.ts';
+import { isBeside, type Caller, type Transcript, type TurnEvent } from '../calls/call-event.ts';
 import type { SentEvent } from '../calls/reply-event.ts';
 import type { Message } from '../conversations/message.ts';
 import { OPENING_DELAYS_MS, persist } from '../conversations/persist.ts';
-import type { OpenedTurn, TurnClaim, TurnSettlement } from '../conversations/rules.ts';
+import type { LostCall, OpenedTurn, TurnClaim, TurnSettlement } from '../conversations/rules.ts';
 import { nextRunId } from '../conversations/turn-record.ts';
 import type { Logger } from '../log.ts';
 import { noteUnknown, type ToolCalls } from '../tools/tool-calls.ts';
-import { hasTool } from '../tools/tool-once.ts';
+import { toolNamed } from '../tools/tool-once.ts';
 import { MAX_UNANSWERED, type Answers } from '../tools/tool-question.ts';
 import { AgentRun } from './agent-run.ts';
 import { startClock } from './clock.ts';
@@ -26,7 +24,7 @@ import {
   type TurnState,
 } from './machine.ts';
 import {
-  correctSettlement, openRecord, settlementOf, storeSettlement, type Opening,
+  correctSettlement, openRecord, runOf, settlementOf, storeSettlement, type Opening,
 } from './record.ts';
 import { apologise, sendHalfCharacter } from './reply.ts';
 import { ReplyTooLong } from './report/failure-reason.ts';
@@ -262,7 +260,7 @@ export class Turn implements TurnRun, DeliveredTurn {
     const { process, conversations } = this.host;
     if (process === undefined || this.opened === undefined) return this.#continueFor(delivery);
     const { conversationId, turnId, runId } = this;
-    const claim = { turnId, runId, process, text: textOf(this.event), trace: this.trace?.place };
+    const claim = { turnId, runId, process, ...runOf(this) };
     const claimed = andThen(
       persist(() => conversations.claimTurn(conversationId, claim), OPENING_DELAYS_MS),
       (outcome) => this.#claimed(outcome, delivery),
@@ -474,17 +472,23 @@ export class Turn implements TurnRun, DeliveredTurn {
     }
     for (const run of opened.endedElsewhere) host.others?.interrupt(conversationId, run);
     if (opened.takenOver !== undefined) host.others?.takeOver(conversationId, opened.takenOver);
-    for (const { tool: called = '', idempotencyKey } of opened.lostCalls) {
-      const { own, all } = host.speakers;
-      const tool = hasTool([own, ...all.values()], called) ? called : 'unknown';
-      noteUnknown(host, this.log, { conversationId, tool, idempotencyKey });
-    }
+    for (const lost of opened.lostCalls) this.#noteLost(lost);
     this.liveState = host.states?.enter(conversationId, opened);
     this.#restoreSpeaker(opened.agent);
     // The platform reports that a completed turn was cut. Any other cut was told at the time.
     if (opened.cut !== undefined) tellInterrupted(host.speakers.own, this, opened.cut);
     // Begins to wait for calls of earlier runs that are still running.
     if (opened.earlierCalls.length > 0) void this.calls;
+  }
+
+  /** Not counted if it runs again now, or may run again as often as anybody likes. */
+  #noteLost({ turnId, tool: called = '', idempotencyKey }: LostCall): void {
+    const { conversationId, host } = this;
+    const { own, all } = host.speakers;
+    const tool = toolNamed([own, ...all.values()], called);
+    const isHarmless = tool?.once === undefined || turnId === this.turnId;
+    if (tool?.repeatable === true && isHarmless) return;
+    noteUnknown(host, this.log, { conversationId, tool: tool?.name ?? 'unknown', idempotencyKey });
   }
 
   /** Continues with the agent that an earlier turn handed the conversation over to, if one did. */

@@ -5,6 +5,7 @@ import { describe, it, type TestContext } from 'node:test';
 
 import { soon } from '../../src/base/awaitable.ts';
 import type { JsonObject } from '../../src/base/json.ts';
+import { NotDone } from '../../src/tools/tool-not-done.ts';
 import type { StandardResult } from '../../src/tools/tool-standard-schema.ts';
 import { tool, type Tool } from '../../src/tools/tool.ts';
 import { says } from '../faults/model-server.ts';
@@ -259,6 +260,16 @@ describe('a call that goes wrong', () => {
     assert.deepEqual(rest, { name: 'Error', message: '[not shown: it may quote the caller]' });
     assert.match(stack, /^at .*tool-loop-failures\.test\.ts:\d+/);
   });
+
+  it('is logged as an answer, and without a stack, where its tool says that it did nothing',
+    async (t) => {
+      const full = weather(() => { throw new NotDone('that day is full'); });
+      const { client, logLines } = await serveModel(t, agentWith(full), [asksParis, says('Full.')]);
+      await spoken(client.say('Paris?'));
+      assert.doesNotMatch(logLines.join(''), /tool failed|stack|that day/);
+      const line = logLines.find((text) => text.includes('a tool has done nothing')) ?? '';
+      assert.match(line, /"level":"info".*"conversationId":.*"turnId":.*"tool":"weather"/);
+    });
 
   it("leaves no word of its error in the log: it may be a caller's", async (t) => {
     const fails = weather(({ city }) => {

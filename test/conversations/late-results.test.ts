@@ -105,6 +105,22 @@ describe('a run that takes its turn back from another process', () => {
     settleTurn(conversation, settlement, BOUNDS);
     assert.deepEqual(paid(conversation), ['{"paid":1}']);
   });
+
+  it('has figures of its own, and not those of the other run', () => {
+    const conversation = emptyConversation('c');
+    const figures = { sessionId: 's', startedAt: 1 };
+    open(conversation, 't1', 1, 'a', { figures });
+    open(conversation, 't1', 2, 'b', { figures: { sessionId: 's', startedAt: 2 } });
+    const others = { sessionId: 's', startedAt: 2, durationMs: 9, failure: { reason: 'model' } };
+    settleTurn(
+      conversation,
+      { turnId: 't1', runId: 2, state: 'failed', messages: [], figures: others },
+      BOUNDS,
+    );
+    const claim = { turnId: 't1', runId: 1, process: 'a', text: 't1', figures };
+    assert.equal(claimTurn(conversation, claim).kind, 'owned');
+    assert.deepEqual(conversation.turns.map((turn) => turn.figures), [figures]);
+  });
 });
 
 /** History does not tell which run made a call. */

@@ -303,7 +303,8 @@ describe('the result of a call', () => {
           ? 'call_0 running {"status":"still running"}'
           : 'call_0 unknown {"error":"outcome unknown"}';
         assert.deepEqual(results(conversation), [state, state]);
-        assert.deepEqual(lostCalls, isAlive ? [] : [{ tool: 'pay', idempotencyKey: key }]);
+        const lost = { turnId: 't1', tool: 'pay', idempotencyKey: key };
+        assert.deepEqual(lostCalls, isAlive ? [] : [lost]);
       });
   });
 
