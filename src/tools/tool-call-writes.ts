@@ -220,18 +220,22 @@ async function withdrawLater(
   for (const { key, running } of claiming) calls.forgetUnconfirmed(key, running);
 }
 
-/**
- * Stores the result of a call, and tries again if the store fails. `done` is called when it is
- * stored, or lost. A shutdown waits for the write.
- */
+interface StoreResultOptions {
+  /** The state to store with it. Undefined if the call may not change it any more. */
+  readonly liveState: ToolCallingTurn['liveState'];
+  /** Called when it is stored, or lost. */
+  readonly done?: () => void;
+}
+
+/** Stores the result of a call, and tries again if the store fails. A shutdown waits for it. */
 export function storeResult(
   turn: ToolCallingTurn,
   host: ToolHost,
   call: NotedToolCall,
   outcome: ToolCallResult,
-  done: () => void,
+  { liveState, done = () => undefined }: StoreResultOptions,
 ): void {
-  const { conversationId, turnId, runId, erasedAt, liveState, log, isStored } = turn;
+  const { conversationId, turnId, runId, erasedAt, log, isStored } = turn;
   const { spoken: { call: { id } }, key } = call;
   const { state, content, handOver } = outcome;
   if (!isStored || state === 'running') return done();

@@ -368,7 +368,11 @@ export class ToolCalls {
       return { state: 'completed', content, handOver: noted.handOver };
     } catch (error) {
       if (error instanceof NotDone) return { ...this.#failed(noted, error), isNotDone: true };
-      if (isOnce) return this.#unknown(noted, error);
+      if (isOnce) {
+        const late = tool.late?.();
+        if (late !== undefined) void this.#endLate(noted, late);
+        return this.#unknown(noted, error);
+      }
       if (signal.aborted && isAbort(error, signal.reason)) return INTERRUPTED;
       throw error;
     }
@@ -380,6 +384,25 @@ export class ToolCalls {
     const ids = { conversationId, turnId, tool: toolNameOf(call), idempotencyKey: call.key };
     noteUnknown(this.#host, log, { ...ids, error: withoutMessage(error) });
     return UNKNOWN;
+  }
+
+  /**
+   * The time of a call that acts once was up, so its outcome is unknown until the tool ends after
+   * all. Never rejects.
+   */
+  async #endLate(call: NotedToolCall, late: Promise<string>): Promise<void> {
+    let outcome: ToolCallResult;
+    try {
+      outcome = { state: 'completed', content: await late };
+    } catch (error) {
+      if (!(error instanceof NotDone)) return; // it stays unknown
+      outcome = { ...this.#failed(call, error), isNotDone: true };
+    }
+    const { conversationId, turnId, log } = this.#turn;
+    const ids = { conversationId, turnId, tool: toolNameOf(call), idempotencyKey: call.key };
+    log.info('a tool call whose outcome was unknown has ended', ids);
+    Object.assign(call.spoken, { state: outcome.state, content: outcome.content });
+    storeResult(this.#turn, this.#host, call, outcome, { liveState: undefined });
   }
 
   /** A failure is a result too: the model explains it to the caller. */
@@ -409,10 +432,11 @@ export class ToolCalls {
       const error: unknown = call.failure?.error;
       workSoFar?.toolEnded(spoken.call.id, end, outcome.content, error);
     }
-    storeResult(this.#turn, this.#host, call, outcome, () => {
+    const done = (): void => {
       this.#host.calls.remove(key, running);
       liveState?.leave();
-    });
+    };
+    storeResult(this.#turn, this.#host, call, outcome, { liveState, done });
   }
 }
 

@@ -14,7 +14,7 @@ import { logFailure } from './tool-failure.ts';
 import { HandOver } from './tool-hand-over.ts';
 import { resultText } from './tool-result.ts';
 import type { ToolCallContext, ToolCallOutcome, ToolRun } from './tool-run.ts';
-import { inTime } from './tool-time-limit.ts';
+import { inTime, ToolTimeout } from './tool-time-limit.ts';
 import type { OnceContext, Tool } from './tool.ts';
 
 /** Longest tool result sent to the model, in UTF-16 code units. */
@@ -68,6 +68,7 @@ export function toolRun<S>(
     isOfTurn,
     ...(tool.once === undefined ? {} : { once: (signal) => requested.onceText(signal) }),
     run: (context) => requested.run(context),
+    late: () => requested.late,
   };
 }
 
@@ -86,6 +87,7 @@ class RequestedToolCall<S> {
   /** When it began to run, on the clock of `performance.now()`. */
   #startedAtMs: number | undefined;
   #toolCallId: string | undefined;
+  #late: Promise<string> | undefined;
 
   constructor(
     tool: Tool<S>,
@@ -117,6 +119,11 @@ class RequestedToolCall<S> {
     throw new TypeError(`tool ${name}: once must return a text, got ${kindOf(text)}`);
   }
 
+  /** See `ToolRun.late`. */
+  get late(): Promise<string> | undefined {
+    return this.#late;
+  }
+
   async run(call: ToolCallContext): Promise<string> {
     this.#toolCallId = call.toolCallId;
     const parsed = this.#parsed;
@@ -141,6 +148,8 @@ class RequestedToolCall<S> {
       // The browser does not learn why: a tool's error may name hosts and keys.
       const isInterrupted = call.signal.aborted && isAbort(error, call.signal.reason);
       this.#report(isInterrupted ? 'interrupted' : 'failed', { args });
+      if (error instanceof ToolTimeout && this.#tool.once !== undefined)
+        this.#late = this.#lateText(error.late);
       throw error;
     }
   }
@@ -159,6 +168,15 @@ class RequestedToolCall<S> {
       const { conversationId, turnId, log } = this.#turn;
       logFailure(log, { conversationId, turnId, tool: this.#tool.name }, error);
       return refusal(messageOf(error));
+    }
+  }
+
+  async #lateText(late: Promise<unknown>): Promise<string> {
+    const result = await late;
+    try {
+      return cut(this.#withoutHalves(resultText(result)));
+    } catch (error) {
+      return refusal(messageOf(error)); // it has acted by now, whatever it returned
     }
   }
 

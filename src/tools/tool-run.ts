@@ -21,6 +21,11 @@ export interface ToolRun {
   /** Returns JSON text for the model. An error it throws is reported to the model. */
   run(context: ToolCallContext): Awaitable<string>;
   /**
+   * What the tool still returns after `run` has rejected because its time was up, as JSON text.
+   * Undefined if it has ended. Asked only for a call that acts once per conversation.
+   */
+  readonly late?: (() => Promise<string> | undefined) | undefined;
+  /**
    * `abort` (default): the signal fires when the turn ends. `finish`: it fires only at
    * `TURN_TIMEOUT_SECONDS` and at the end of a drain, so the tool can finish after the caller has
    * left.

@@ -4,6 +4,13 @@ import type { Awaitable } from '../base/awaitable.ts';
 export class ToolTimeout extends Error {
   override readonly name = 'TimeoutError';
   readonly code = 'ERR_TOOL_TIMEOUT';
+  /** What the tool still returns or throws. */
+  readonly late: Promise<unknown>;
+
+  constructor(message: string, late: Promise<unknown>) {
+    super(message);
+    this.late = late;
+  }
 }
 
 /**
@@ -21,15 +28,16 @@ export async function inTime<T>(
   outer.addEventListener('abort', onAbort);
   if (outer.aborted) onAbort();
   let timer: NodeJS.Timeout | undefined;
+  const result = (async () => run(controller.signal))();
   const late = new Promise<never>((_, reject) => {
     timer = setTimeout(() => {
-      const error = new ToolTimeout(`the tool took longer than ${ms} ms`);
+      const error = new ToolTimeout(`the tool took longer than ${ms} ms`, result);
       controller.abort(error);
       reject(error);
     }, ms);
   });
   try {
-    return await Promise.race([run(controller.signal), late]);
+    return await Promise.race([result, late]);
   } finally {
     clearTimeout(timer);
     outer.removeEventListener('abort', onAbort);

@@ -10,7 +10,7 @@ import type { ConversationStore } from '../../src/conversations/store.ts';
 import { parseSettings } from '../../src/settings/parse-settings.ts';
 import { NotDone } from '../../src/tools/tool-not-done.ts';
 import type { Tool } from '../../src/tools/tool.ts';
-import { serve, until } from '../fixtures/app.ts';
+import { deferred, serve, until } from '../fixtures/app.ts';
 import { mockTimers } from '../fixtures/clock.ts';
 import {
   answersIn, Bank, errorsOf, ID, machines, payAgent, paysAtLast, payTool, questionsOf, shop,
@@ -117,6 +117,33 @@ describe('a once tool', () => {
     assert.match(await served.says('pay 5'), /^\{"error":"result\.big/);
     assert.match(await served.says('pay 5'), /"done before"/);
     assert.equal(runs, 1);
+  });
+
+  it('counts what it returns after its time limit, for good', async (t) => {
+    const bank = new Bank();
+    const served = shop(t, payTool(bank.pay, { timeoutMs: 20 }));
+    assert.equal(await served.says('pay 5'), '{"error":"outcome unknown"}');
+    bank.answer(5);
+    await until(() => served.logLines.join('').includes('has ended'), 'the late result');
+    assert.equal(await served.says('pay 5'), '{"status":"done before","result":{"paid":5}}');
+    assert.deepEqual(bank.calls, [5]);
+    const history = await served.app.conversations.getHistory('c');
+    assert.equal(history.find(({ role }) => role === 'tool')?.content, '{"paid":5}');
+  });
+
+  it('may act again if it throws NotDone after its time limit', async (t) => {
+    const declined = deferred();
+    let tries = 0;
+    const served = shop(t, payTool(async () => {
+      tries += 1;
+      if (tries > 1) return 'paid';
+      await declined.promise;
+      throw new NotDone('card declined');
+    }, { timeoutMs: 20 }));
+    assert.equal(await served.says('pay 5'), '{"error":"outcome unknown"}');
+    declined.resolve();
+    await until(() => served.logLines.join('').includes('has ended'), 'the late error');
+    assert.equal(await served.says('pay 5'), '"paid"');
   });
 
   it('does not start in a turn that history does not keep', async (t) => {

@@ -13,6 +13,12 @@ export interface OutageOptions {
   readonly recovered: () => Promise<void>;
 }
 
+/** A command that may fail alone, although the store works. */
+interface Suspect {
+  readonly refused?: (error: unknown) => void;
+  readonly isAlone?: () => void;
+}
+
 /** Between attempts to reach a store that did not answer. */
 const FIRST_RETRY_MS = 250;
 const LONGEST_RETRY_MS = 2_000;
@@ -62,9 +68,16 @@ export class Outage {
     return this.#failures;
   }
 
-  /** `isAlone` is called if the command fails although the store accepts others. */
-  ask<T>(command: () => Awaitable<T>, isAlone?: () => void): Awaitable<T | typeof FAILED> {
+  /**
+   * `refused` is called if the error says that only this command fails, `isAlone` if a probe finds
+   * out.
+   */
+  ask<T>(
+    command: () => Awaitable<T>,
+    { refused, isAlone }: Suspect = {},
+  ): Awaitable<T | typeof FAILED> {
     return this.#send(command, (error) => {
+      if (refused !== undefined && this.#parts.isOfOne?.(error) === true) return refused(error);
       this.#cause = error;
       this.#isDegraded = true;
       if (isAlone !== undefined) this.#suspects.push(isAlone);

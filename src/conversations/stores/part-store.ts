@@ -62,6 +62,12 @@ export interface PartStore {
    */
   list(prefix: string, after: string): Awaitable<IdPage>;
 
+  /**
+   * Whether an error of `read` or `write` is the store's answer about that one conversation, so
+   * that it works for others. Without this a test write finds out.
+   */
+  isOfOne?(error: unknown): boolean;
+
   /** How many are stored, without erased ones if the store can tell. */
   count(): Awaitable<number>;
 

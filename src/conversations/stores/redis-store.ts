@@ -98,6 +98,11 @@ export class RedisStore implements PartStore {
     return this.#run(id, args);
   }
 
+  /** Something else is stored under the key. Redis 6 has more words in front. */
+  isOfOne(error: unknown): boolean {
+    return error instanceof Error && /\bWRONGTYPE\b/.test(error.message);
+  }
+
   list(prefix: string, after: string): Promise<IdPage> {
     return this.#list(prefix, { keys: [redisKeyOf(prefix)], arguments: [after || '0'] });
   }

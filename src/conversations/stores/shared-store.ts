@@ -262,6 +262,7 @@ export class SharedStore implements ConversationStore {
         if (answer === FAILED) {
           kept.failed();
           this.#wait(id, kept);
+          if (!this.#outage.isDegraded) this.#retryLater();
           return mustBeStored ? notStored() : result;
         }
         if (answer !== true) return answered(answer);
@@ -278,8 +279,10 @@ export class SharedStore implements ConversationStore {
   }
 
   #ask<T>(id: string, command: () => Awaitable<T>): Awaitable<T | typeof FAILED> {
-    if (!this.#apart.has(id)) return this.#outage.ask(command, () => this.#apart.add(id));
-    const answer = this.#outage.askAgain(command, (error) => this.#apart.failedAgain(id, error));
+    const refused = (error: unknown): void => this.#apart.failedAgain(id, error);
+    if (!this.#apart.has(id))
+      return this.#outage.ask(command, { refused, isAlone: () => this.#apart.add(id) });
+    const answer = this.#outage.askAgain(command, refused);
     return andThen(answer, (result) => {
       if (result !== FAILED) this.#apart.delete(id);
       return result;

@@ -26,6 +26,8 @@ export class PartsInMemory implements PartStore {
   refuses: string | undefined;
   /** A conversation that it neither reads nor writes. */
   cannotUse: string | undefined;
+  /** Whether it says of that error that the conversation is alone, as Redis can. */
+  saysAlone = false;
   /** Whether it takes nothing more, as on a full disk. */
   isFull = false;
   /** Whether a write that fails is done all the same, as by a database whose answer got lost. */
@@ -53,6 +55,10 @@ export class PartsInMemory implements PartStore {
   /** Goes on with a copy that nobody else sees. */
   leave(): void {
     this.#shared = new Map(this.#shared);
+  }
+
+  isOfOne(error: unknown): boolean {
+    return this.saysAlone && error instanceof Error && error.message === 'WRONGTYPE';
   }
 
   hold(): void {

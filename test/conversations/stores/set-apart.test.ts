@@ -117,6 +117,23 @@ describe('a conversation that the store refuses', () => {
     assert.equal(lines.length, 3);
   });
 
+  it('keeps no other from the store, not even for a moment, if the error says so', async (t) => {
+    const pass = passing(t);
+    const { parts, store, lines } = machine(t);
+    Object.assign(parts, { saysAlone: true, cannotUse: 'bad' });
+    const changing = turn(store, 'bad', 't1');
+    assert.equal(store.health().isDegraded, false);
+    assert.equal(await store.update('c', () => 1, { mustBeStored: true }), 1);
+    await changing;
+    assert.deepEqual(lines.map((line) => (JSON.parse(line) as { msg: string }).msg), [
+      'the store fails for one conversation, which continues from memory',
+    ]);
+    parts.cannotUse = undefined;
+    await pass(60_000);
+    await written(store);
+    assert.deepEqual(await texts(sharing(parts), 'bad'), said('t1'));
+  });
+
   it('is logged once, also where others failed with it and the store works again', async (t) => {
     const pass = passing(t);
     const { parts, store, lines } = machine(t);
