@@ -5,7 +5,7 @@ import type { ConversationManager } from '../conversations/manager.ts';
 import type { ToolCallId } from '../conversations/message.ts';
 import { isSameCall, type OnceCall } from '../conversations/once-call.ts';
 import { indexOfCall } from '../conversations/turn-record.ts';
-import { UNFINISHED_RESULTS } from '../conversations/unfinished-tool-results.ts';
+import { NOT_STARTED, UNFINISHED_RESULTS } from '../conversations/unfinished-tool-results.ts';
 import type { ToolCallResult } from './tool-calls-running.ts';
 import { MAX_UNANSWERED, type Answers, type AnswersOfAll } from './tool-question.ts';
 
@@ -13,7 +13,14 @@ import { MAX_UNANSWERED, type Answers, type AnswersOfAll } from './tool-question
 const READ_MS = 1_000;
 
 const LOST: ToolCallResult = { state: 'unknown', content: UNFINISHED_RESULTS.unknown };
+const REFUSED: ToolCallResult = { state: 'interrupted', content: NOT_STARTED };
 const STILL_RUNNING: ToolCallResult = { state: 'running', content: UNFINISHED_RESULTS.running };
+
+/**
+ * How often a process may say that nothing began under its claim. It takes the claim back as soon
+ * as the store answers it.
+ */
+const MAX_IDLE = 2;
 
 /** A call that another process runs, according to the record. */
 export interface ToolCallElsewhere extends ToolCallId {
@@ -62,8 +69,9 @@ export interface Waiting {
  * The outcome of the call, once the record has it. `unknown` if its process says that it does not
  * run it, or does not answer, and the record has no result either. `running` once the signal
  * fires. Undefined if the process answers that it does not run it, and the record has never had it:
- * it did nothing. Reads the record at least once a second; a message of that process only saves
- * time.
+ * it did nothing. So did a call whose claim the store has not confirmed: `interrupted`, if the
+ * record goes on having that claim. Reads the record at least once a second; a message of that
+ * process only saves time.
  */
 export async function outcomeElsewhere(
   waitedFor: ToolCallElsewhere,
@@ -72,6 +80,7 @@ export async function outcomeElsewhere(
 ): Promise<ToolCallResult | undefined> {
   let call = waitedFor;
   let silent = 0;
+  let idle = 0;
   let wake = (): void => undefined;
   const woken = (): void => wake();
   const interval = setInterval(woken, READ_MS);
@@ -88,12 +97,16 @@ export async function outcomeElsewhere(
       call = namedIn(conversation, call);
       const outcome = conversation === undefined ? LOST : outcomeIn(conversation, call);
       const isRunning = answer?.isCallRunning(call.key, call.process);
+      const isIdle = answer?.isIdle(call.key) === true;
       // A store that has lost the record gets it back with the result.
       const isLost = outcome === LOST && isRunning === true;
+      if (isLost && isIdle) return undefined;
       const isAlive = answer?.isAlive(call.process) === true;
       if (outcome === LOST && !isLost && isAlive && call.turnId === '') return undefined;
       if (outcome.state !== 'running' && !isLost) return outcome;
       if (signal.aborted) return STILL_RUNNING;
+      idle = isIdle ? idle + 1 : 0;
+      if (idle === MAX_IDLE) return REFUSED;
       if (answer !== undefined && isRunning === false) {
         silent += 1;
         if (isAlive || silent === MAX_UNANSWERED) return LOST;

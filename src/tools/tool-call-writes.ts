@@ -192,8 +192,11 @@ function claimOf(
   };
 }
 
-/** Pauses before each try to take claims back. Together they take about an hour. */
-const WITHDRAWAL_DELAYS_MS = [250, 1_000, 4_000, 16_000, ...Array<number>(60).fill(60_000)];
+/**
+ * Pauses before each try to take claims back, an hour in all. A try costs nothing while the store
+ * is degraded, and others wait for these claims as soon as it is not.
+ */
+const WITHDRAWAL_DELAYS_MS = [250, 1_000, ...Array<number>(1_800).fill(2_000)];
 
 /**
  * The store may have the claims although it did not confirm them. Withdraws them as soon as it

@@ -71,7 +71,10 @@ export class RunningToolCalls {
 
   /** Whether a call with that key acts or is about to, rather than wait for another one. */
   readonly isClaimed = (key: string): boolean =>
-    this.#calls.get(key)?.some(({ isClaimer }) => isClaimer) === true || this.isUnconfirmed(key);
+    this.#calls.get(key)?.some(({ isClaimer }) => isClaimer) === true;
+
+  /** Whether there is only a claim under which nothing began. */
+  readonly isIdle = (key: string): boolean => !this.isClaimed(key) && this.isUnconfirmed(key);
 
   /**
    * The outcome of the calls with that key that were added before `call`, or of all of them: that

@@ -314,6 +314,7 @@ export class ToolCalls {
         const outcome = await this.#waitElsewhere(call, of);
         if (outcome === undefined) return this.#claimedAgain(call);
         if (outcome.state === 'unknown') await this.#noteLost(call, claim.call);
+        if (outcome.state === 'interrupted') delete spoken.joins;
         return outcome;
       }
     }

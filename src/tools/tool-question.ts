@@ -15,6 +15,11 @@ export interface ToolAnswer {
   readonly calls: readonly string[];
   /** Keys that the process remembers to have claimed. */
   readonly claimed?: readonly string[] | undefined;
+  /**
+   * Those of `calls` under which nothing began or will: the store has not confirmed the claim, and
+   * may have it.
+   */
+  readonly idle?: readonly string[] | undefined;
 }
 
 /** What other processes answered in time. */
@@ -28,6 +33,8 @@ export interface Answers {
     process: string | undefined,
     sinceMs?: number,
   ) => boolean;
+  /** Whether a process has only claimed that key, and nothing began. */
+  readonly isIdle: (key: string) => boolean;
   /** The process that runs the call of that key. */
   readonly runnerOf: (key: string) => string | undefined;
   /** Whether the process is alive: it has answered. */
@@ -48,6 +55,7 @@ export class Question implements AnswersOfAll {
   /** The process that runs each call, by key, as answered so far. */
   readonly #runners = new Map<string, string>();
   readonly #claimed = new Set<string>();
+  readonly #idle = new Set<string>();
   /** Keys of the calls that were asked about. */
   readonly #asked: ReadonlySet<string>;
   /** Processes that have not answered. */
@@ -95,15 +103,18 @@ export class Question implements AnswersOfAll {
 
   readonly runnerOf = (key: string): string | undefined => this.#runners.get(key);
 
+  readonly isIdle = (key: string): boolean => this.#idle.has(key);
+
   readonly isClaimed = (key: string): boolean => this.#claimed.has(key);
 
   readonly isAlive = (process: string): boolean => !this.#silent.has(process);
 
   /** A process that was not asked by name may answer, too: a question may go to everyone. */
-  answer({ from, calls, claimed = [] }: ToolAnswer): void {
+  answer({ from, calls, claimed = [], idle = [] }: ToolAnswer): void {
     this.#hasAnswers = true;
     for (const key of calls) this.#runners.set(key, from);
     for (const key of claimed) this.#claimed.add(key);
+    for (const key of idle) this.#idle.add(key);
     if (this.#silent.delete(from) && this.#silent.size === 0) this.#done();
   }
 }

@@ -26,6 +26,8 @@ export interface OwnTurns {
   isCallRunning(key: string): boolean;
   /** The same, but false for a call that waits for one of another process. */
   isCallClaimed(key: string): boolean;
+  /** Whether nothing began under the key, though its claim may be in the store. */
+  isCallIdle(key: string): boolean;
   /**
    * Puts back what the store has lost of a conversation. Returns the keys that this process
    * remembers having claimed.
@@ -212,8 +214,9 @@ export class OtherProcesses {
     const answer = (running: readonly string[], claimed?: readonly string[]): void => {
       for (const key of running) this.#noteWaiting(key, from);
       const own = this.ownAddress;
+      const idle = running.filter((key) => this.#turns.isCallIdle(key));
       this.#send(from, {
-        type: 'answer', id, from: own, calls: running, claimed, isFollowing: false,
+        type: 'answer', id, from: own, calls: running, claimed, idle, isFollowing: false,
       });
     };
     if (isClaiming !== true)

@@ -31,6 +31,8 @@ export type ProcessMessage =
       readonly calls: readonly string[];
       /** Those that the sender has claimed, as far as it remembers. */
       readonly claimed?: readonly string[] | undefined;
+      /** Those of `calls` under which nothing began: see `ToolAnswer`. */
+      readonly idle?: readonly string[] | undefined;
       /** Always false. Older versions could pass a stream on, and still read this. */
       readonly isFollowing: false;
     }
@@ -63,7 +65,11 @@ const MESSAGES: Readonly<Record<ProcessMessage['type'], field.Field>> = {
     isClaiming: field.optional(field.boolean),
   }),
   answer: field.objectOf({
-    id: text, from: address, calls: texts, claimed: field.optional(texts),
+    id: text,
+    from: address,
+    calls: texts,
+    claimed: field.optional(texts),
+    idle: field.optional(texts),
   }),
   'call ended': field.objectOf({ key: text }),
 };

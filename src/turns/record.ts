@@ -79,6 +79,7 @@ const LONGEST_SILENCE_MS = 3_600_000;
 const SILENT: Answers = {
   isCallRunning: (_key, process, sinceMs = 0) =>
     process !== undefined && mayLive(process) && Date.now() - sinceMs < LONGEST_SILENCE_MS,
+  isIdle: () => false,
   runnerOf: () => undefined,
   isAlive: mayLive,
 };

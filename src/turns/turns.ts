@@ -257,10 +257,15 @@ export class Turns implements TurnHost, OwnTurns {
     return this.calls.isClaimed(key);
   }
 
+  isCallIdle(key: string): boolean {
+    return this.calls.isIdle(key);
+  }
+
   claimedOf(conversationId: string, keys: readonly string[]): Awaitable<readonly string[]> {
     return andThen(this.conversations.recall(conversationId), (conversation) => {
       const claims = conversation?.onceCalls ?? {};
-      return keys.filter((key) => claims[key]?.process === this.process);
+      return keys.filter((key) =>
+        claims[key]?.process === this.process && !this.calls.isIdle(key));
     });
   }
 

@@ -18,6 +18,7 @@ function turns(more: Partial<OwnTurns> = {}): OwnTurns {
     giveAway: () => undefined,
     isCallRunning: () => false,
     isCallClaimed: () => false,
+    isCallIdle: () => false,
     claimedOf: () => [],
     whenStored: () => undefined,
     ...more,
