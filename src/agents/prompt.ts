@@ -4,6 +4,8 @@ import type { ChatMessage } from '../models/model.ts';
 
 /** Tells the model that the caller did not hear the rest. */
 const MARK = '[interrupted]';
+/** For a caller who stays silent. Many models refuse a prompt that ends with their own words. */
+const SILENCE = '(the caller says nothing)';
 
 /**
  * A history in the form models accept: the system prompt first, consecutive messages of the caller
@@ -47,11 +49,13 @@ function isCutAfterCalls({ state, content, toolCalls }: AssistantMessage): boole
 }
 
 function addUser(messages: ChatMessage[], content: string): void {
-  if (content.trim() === '') return;
+  const isSilent = content.trim() === '';
   const last = messages.at(-1);
-  if (last?.role === 'user')
-    messages[messages.length - 1] = { role: 'user', content: `${last.content}\n${content}` };
-  else messages.push({ role: 'user', content });
+  if (last?.role !== 'user') messages.push({ role: 'user', content: isSilent ? SILENCE : content });
+  else if (!isSilent) {
+    const all = last.content === SILENCE ? content : `${last.content}\n${content}`;
+    messages[messages.length - 1] = { role: 'user', content: all };
+  }
 }
 
 /** Adds the calls, each with its result. */

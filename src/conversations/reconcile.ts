@@ -239,6 +239,7 @@ class Changes implements Reconciled {
   cut: HeardTurn | undefined;
   readonly #conversation: Conversation;
   readonly #comparison: Comparison;
+  readonly #texts = new PreparedTexts();
 
   constructor(conversation: Conversation, comparison: Comparison) {
     this.#conversation = conversation;
@@ -318,7 +319,7 @@ class Changes implements Reconciled {
       if (only.isUnknown !== true && replyText(only) === replies[0]) return only; // nearly always
     }
     const told = [...replies];
-    const texts = new PreparedTexts();
+    const texts = this.#texts;
     const begun = turns.findLastIndex((turn) => wordsOf(turn) !== undefined);
     for (const [index, turn] of turns.entries()) {
       if (index < begun) {

@@ -5,6 +5,8 @@
 const LONGEST = 8_192;
 /** The same for a text with many words that no spaces part: finding those is slow. */
 const LONGEST_UNSPACED = 256;
+/** Texts of that kind are compared as far as others, as long as they have no more than this. */
+const MOST_UNSPACED = 8_192;
 /** Up to this many letters of such words are found quickly, wherever they are. */
 const FEW_UNSPACED = 64;
 /** How many words may be missing before one that is found. */
@@ -93,13 +95,25 @@ export class PreparedTexts {
   readonly #letters = new Map<string, string>();
   readonly #words = new Map<string, ComparedWords>();
   readonly #counts = new Map<string, Map<string, number>>();
+  /** In UTF-16 code units. */
+  #unspacedLeft = MOST_UNSPACED;
 
   lettersOf(text: string): string {
     return foundOnce(this.#letters, text, lettersOf);
   }
 
   wordsOf(text: string): ComparedWords {
-    return foundOnce(this.#words, text, comparedWordsIn);
+    return foundOnce(this.#words, text, () => comparedWordsIn(text, this.#limitOf(text)));
+  }
+
+  /** Up to where the words of a text are compared. */
+  #limitOf(text: string): number {
+    const limit = limitOf(text);
+    if (text.length <= limit) return LONGEST;
+    const length = Math.min(text.length, LONGEST);
+    if (limit === LONGEST || length > this.#unspacedLeft) return limit;
+    this.#unspacedLeft -= length;
+    return LONGEST;
   }
 
   /** How many of a platform's words are those of a reply, in order. 0 if most are others. */
@@ -246,6 +260,8 @@ const IN_DICTIONARY = /[\p{sc=Thai}\p{sc=Laoo}\p{sc=Khmr}\p{sc=Mymr}]/u;
 const UNSPACED =
   /[\p{sc=Thai}\p{sc=Laoo}\p{sc=Khmr}\p{sc=Mymr}\p{sc=Han}\p{sc=Hira}\p{sc=Kana}]/u;
 const UNSPACED_LETTER = new RegExp(UNSPACED, 'gu');
+/** Chinese characters that no form of Unicode changes. */
+const PLAIN_HAN = /^[\u3400-\u9fff]$/;
 /** A Chinese character, letters of a kana in a row, or what is neither. */
 const UNSPACED_PART =
   /\p{sc=Han}\p{M}*|[\p{sc=Hira}\p{sc=Kana}\u30fc\p{M}]+|[^\p{sc=Han}\p{sc=Hira}\p{sc=Kana}]+/gu;
@@ -258,8 +274,7 @@ interface ComparedWords {
   readonly limit: number;
 }
 
-function comparedWordsIn(text: string): ComparedWords {
-  const limit = limitOf(text);
+function comparedWordsIn(text: string, limit: number): ComparedWords {
   const found = [...wordsIn(text.slice(0, limit))];
   const [words, ends] = [found.map(({ letters }) => letters), found.map(({ end }) => end)];
   return { words, ends, limit };
@@ -287,7 +302,7 @@ function* wordsIn(text: string): Generator<Word, void, undefined> {
     if (!UNSPACED.test(word)) yield { letters, start: index, end: index + word.length };
     else
       for (const { part, start } of partsOf(word)) {
-        const own = lettersOf(part);
+        const own = PLAIN_HAN.test(part) ? part : lettersOf(part);
         const from = index + start;
         if (own !== '') yield { letters: own, start: from, end: from + part.length };
       }

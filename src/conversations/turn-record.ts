@@ -169,12 +169,13 @@ export function ownMessages(record: TurnRecord): Message[] {
 }
 
 /**
- * What a discarded turn leaves in history: calls that have changed something, without its words.
+ * What a discarded turn leaves in history: calls that have changed something, without its words. A
+ * call that only took the result of an equal one has changed nothing.
  */
 export function callsOfDiscarded(record: TurnRecord): Message[] {
   if (record.messages === undefined) return [];
-  const isDone = ({ state, isRepeatable }: ToolMessage): boolean =>
-    state !== 'interrupted' && isRepeatable !== true;
+  const isDone = ({ state, isRepeatable, joins }: ToolMessage): boolean =>
+    state !== 'interrupted' && isRepeatable !== true && joins !== true;
   return roundsOf(record.messages, isDone, { content: '', state: 'interrupted' });
 }
 

@@ -102,6 +102,25 @@ describe('toChatMessages', () => {
     });
   }
 
+  it('says that the caller is silent, so that no prompt ends with words of the agent', () => {
+    const silent = ['user', '(the caller says nothing)'];
+    assert.deepEqual(promptOf(user('')), [silent]);
+    const greeted = [user('Hi.'), agent('Hello.'), user(' ', 't-2')];
+    const said = [['user', 'Hi.'], ['assistant', 'Hello.'], silent];
+    assert.deepEqual(promptOf(...greeted), said);
+    assert.deepEqual(
+      promptOf(...greeted, agent('Are you there?', 't-2')),
+      [...said, ['assistant', 'Are you there?']],
+    );
+  });
+
+  it('forgets a silence that the caller broke before anybody spoke', () => {
+    assert.deepEqual(
+      promptOf(agent('Hello.'), user('', 't-2'), user('Yes.', 't-3'), user('', 't-4')),
+      [['assistant', 'Hello.'], ['user', 'Yes.']],
+    );
+  });
+
   it('marks an interrupted reply, and only that', () => {
     assert.deepEqual(
       promptOf(

@@ -4,7 +4,7 @@ import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 
 import {
-  coveredBy, lettersOf, saysLess, saysSame, withoutLetters,
+  coveredBy, lettersOf, PreparedTexts, saysLess, saysSame, withoutLetters,
 } from '../../src/conversations/spoken-words.ts';
 
 const HOURS = 'We open at nine. We close at six.';
@@ -153,6 +153,28 @@ describe('coveredBy', () => {
     const courses = Array.from({ length: 120 }, (_, course) => `Course ${course} has `);
     const reply = courses.map((text, course) => text + (course < 35 ? '寿司. ' : 'tea. ')).join('');
     assert.notEqual(coveredBy(reply.replaceAll('寿司', 'sushi'), reply), undefined);
+  });
+
+  /** Hours of so many shops, as they are written and as they are said. */
+  const hours = (count: number): { readonly reply: string; readonly told: string } => {
+    const shops = Array.from({ length: count }, (_, shop) => String.fromCharCode(0x4e10 + shop));
+    const reply = shops.map((shop) => `${shop}店9点开门。`).join('');
+    return { reply, told: reply.replaceAll('9', '九') };
+  };
+
+  for (const heard of [30, 60])
+    it(`ends a long Chinese reply where ${heard} of its 80 rewritten sentences end`, () => {
+      const { reply, told } = hours(80);
+      const sentence = told.length / 80;
+      assert.equal(coveredBy(told.slice(0, heard * sentence), reply), heard * sentence - 1);
+    });
+
+  it('looks at the beginning of Chinese texts once many were compared', () => {
+    const texts = new PreparedTexts();
+    const [long, next] = [hours(580), hours(81)];
+    assert.equal(coveredBy(long.told, long.reply, texts), long.reply.length);
+    for (const length of [300, 600])
+      assert.equal(coveredBy(next.told.slice(0, length), next.reply, texts), next.reply.length);
   });
 
   it('never covers more than the reply', () => {

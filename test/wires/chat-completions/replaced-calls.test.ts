@@ -4,6 +4,7 @@ import assert from 'node:assert/strict';
 import { describe, it, type TestContext } from 'node:test';
 
 import { defineAgent } from '../../../src/agents/define-agent.ts';
+import { withModel } from '../../../src/agents/with-model.ts';
 import { handOver } from '../../../src/tools/tool-hand-over.ts';
 import { tool, type Tool } from '../../../src/tools/tool.ts';
 import { scriptedModel, type Script } from '../../../src/models/scripted-model.ts';
@@ -59,6 +60,20 @@ describe('words that come joined, and were said in two turns before', () => {
   it('call what neither has called', async (t) => {
     const script = ['For how many?', book(4), 'Booked.', book(5), 'Booked.'];
     assert.deepEqual(await joined(t, script), ['table 4', 'table 5']);
+  });
+});
+
+describe('turns that are discarded one after the other, with the same call', () => {
+  it('are shown to the model with what was done, once', async (t) => {
+    const { tools, booked } = booking();
+    const model = scriptedModel([book(4), 'Booked.', book(4), 'Booked.', 'It is booked.']);
+    const { platform } = serveCompletions(t, withModel(
+      defineAgent({ name: 'once', prompt: 'Be brief.', tools }), model,
+    ));
+    for (const words of ['Book', 'Book it', 'Book it please']) await platform.hear([`user: ${words}`]);
+    const results = model.requests.at(-1)?.messages.filter(({ role }) => role === 'tool') ?? [];
+    assert.deepEqual(booked, ['table 4']);
+    assert.deepEqual(results.map(({ content }) => content), ['"booked"']);
   });
 });
 
