@@ -5,6 +5,7 @@ import { fileURLToPath } from 'node:url';
 
 import { packageFile } from '../base/package-files.ts';
 import { version } from '../base/version.ts';
+import { keysOfAgent } from '../settings/named-agents.ts';
 import type { Settings } from '../settings/settings.ts';
 import { rows } from '../settings/table.ts';
 import type { OpenServer } from './open-server.ts';
@@ -26,6 +27,11 @@ function talkCommand(origin: string): string {
   return `npx layercode-microserver talk${url === '' ? '' : ` ${url}`}`;
 }
 
+/** Lines of which only the first has the label. */
+function listed(label: string, lines: readonly string[]): readonly string[] {
+  return lines.map((line, index) => `  ${(index === 0 ? label : '').padEnd(12)}${line}`);
+}
+
 /** For a person, so it goes to stderr: stdout belongs to the log. */
 export function welcome(
   given: Settings,
@@ -36,19 +42,22 @@ export function welcome(
   const names = app.agents.map(({ name }) => `"${name}"`);
   const agents = `the agent${names.length === 1 ? '' : 's'} ${names.join(', ')}`;
   const speaker = [agents, ...modelNames].join(' and ');
-  const paths = app.agents.map(({ path }) => path);
-  const ownPaths = paths.filter((path) => path !== settings.agentRoute);
+  /** The first agent also has the agent route itself. */
+  const urls = app.agents.flatMap(({ name, path }, index) =>
+    [...new Set(index === 0 ? [settings.agentRoute, path] : [path])].map((route) => ({
+      url: `${origin}${route}`, hasKeys: keysOfAgent(settings, name).length > 0,
+    })),
+  );
+  const webhooks = urls.map(({ url }) => url);
+  const customLlms = urls.filter(({ hasKeys }) => hasKeys).map(({ url }) => url);
   const lines = [
     '',
     `  layercode-microserver ${version} answers calls with ${speaker}.`,
     '',
     ...(settings.playground ? [`  talk to it  ${origin}/playground`] : []),
     `  ${settings.playground ? 'or here    ' : 'talk to it '} ${talkCommand(origin)}`,
-    `  webhook     ${origin}${settings.agentRoute}`,
-    ...ownPaths.map((path) => `              ${origin}${path}`),
-    ...(settings.chatCompletionsKeys.length > 0
-      ? [`  custom LLM  ${origin}${settings.agentRoute} (${settings.chatCompletionsProfile})`]
-      : []),
+    ...listed('webhook', webhooks),
+    ...listed('custom LLM', customLlms.map((url) => `${url} (${settings.chatCompletionsProfile})`)),
     `  health      ${origin}/health`,
     '',
   ];

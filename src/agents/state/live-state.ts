@@ -94,6 +94,8 @@ export class LiveState<S = unknown> {
   /** What was given to the store last, which may have it without having confirmed it. */
   #given: string | undefined;
   #made: { readonly value: S } | undefined;
+  /** What a new state began with. */
+  #created: string | undefined;
   #users = 0;
   /** Set once another process has changed the stored state. */
   #isSuperseded = false;
@@ -152,7 +154,7 @@ export class LiveState<S = unknown> {
       log.error('state not kept', { conversationId, error });
     }
     if (!this.#isSuperseded) return (this.#given = this.#text);
-    if (this.#text !== this.#stored) this.written(false, log, conversationId);
+    this.written(false, log, conversationId);
     return undefined;
   }
 
@@ -165,10 +167,11 @@ export class LiveState<S = unknown> {
     return (this.#given = this.#text = this.#textOf(this.value));
   }
 
-  /** Call it with what became of the last text. Logs, once, that the store has not taken it. */
+  /** Call it with what became of the last text. Logs, once, that the store has not taken changes. */
   written(isKept: boolean, log: Logger, conversationId: string): void {
+    const isChanged = this.#text !== (this.#stored ?? this.#created);
     if (isKept) this.#stored = this.#given;
-    else if (!this.#hasLoggedDrop) {
+    else if (isChanged && !this.#hasLoggedDrop) {
       this.#hasLoggedDrop = true;
       log.warn('changes of the state were dropped: a newer turn has it', { conversationId });
     }
@@ -185,7 +188,7 @@ export class LiveState<S = unknown> {
 
   #createNew(): S {
     const value = this.#create();
-    this.#text = this.#textOf(value);
+    this.#text = this.#created = this.#textOf(value);
     return value;
   }
 

@@ -41,6 +41,22 @@ describe('defineState', () => {
 });
 
 describe('LiveStates', () => {
+  it('logs that changes are dropped, and nothing for a state that is as it was', () => {
+    const lines: string[] = [];
+    const log = createLogger({ level: 'warn', format: 'json', write: (line) => lines.push(line) });
+    for (const [stored, item] of [
+      [undefined, undefined], ['{"cart":["a"]}', undefined], [undefined, 'b'], ['{"cart":[]}', 'b'],
+    ] as const) {
+      const live = order().enter('c', { state: stored, isResumed: true });
+      if (item === undefined) assert.ok(live.value);
+      else live.value.cart.push(item);
+      live.supersede();
+      assert.equal(live.textToStore(log, 'c'), undefined);
+      live.written(false, log, 'c');
+      assert.equal(lines.splice(0).length, item === undefined ? 0 : 1, `${stored}, ${item}`);
+    }
+  });
+
   it('makes a state when it is first looked at, and no earlier', () => {
     let made = 0;
     const states = defineState(() => ({ number: (made += 1) })).open();

@@ -67,7 +67,7 @@ export class PlatformModel {
     const isKnown = (n: number): boolean => !wasOpenElsewhere(n, attempt);
     for (const wrong of this.#wrongsOfHistory(history.slice(0, place), attempt.told, isKnown))
       yield `run ${run.n} is shown a wrong history: ${wrong}`;
-    yield* this.#wrongsOfState(run, answered);
+    yield* this.#wrongsOfState(run, history, answered);
   }
 
   /** Of a request that stands alone nobody knows whether it is late. */
@@ -76,21 +76,23 @@ export class PlatformModel {
     return attempt.kind === 'late' && (this.#options.isAnonymous || isUnclear(attempt));
   }
 
-  *#wrongsOfState({ n, attempt }: Run, answered: readonly number[]): Wrongs {
+  *#wrongsOfState(
+    { n, attempt }: Run, history: readonly Message[], answered: readonly number[],
+  ): Wrongs {
     const { corrects } = attempt;
     if (corrects === undefined || !answered.includes(corrects.n) || isUnclear(attempt)) return;
     const isAffected = this.#ledger.acts.some(
       (act) => hasEffects(act) && act.run.attempt.utterance === attempt.utterance,
     );
-    if (!isAffected && !this.#mayHaveStored(corrects, attempt))
+    // As long as history says that a call runs, nobody can say whether it will change anything.
+    const mayBeAffected = history.some(
+      (message) =>
+        message.role === 'tool'
+        && message.state === 'running'
+        && corrects.runs.some(({ turnId }) => turnId === message.turnId),
+    );
+    if (!isAffected && !mayBeAffected)
       yield `run ${n} is shown the state of request ${corrects.n}, which it replaces`;
-  }
-
-  /** Whether a call was stored and about to begin when the turn was replaced. */
-  #mayHaveStored({ ops, deliveries: [first] }: Attempt, { deliveries }: Attempt): boolean {
-    const passedMs = (deliveries[0]?.arrivedAtMs ?? 0) - (first?.arrivedAtMs ?? 0);
-    const isPlanned = ops.some((op) => op.do === 'call' && op.calls.some(hasEffects));
-    return isPlanned && passedMs >= this.#options.settleMs;
   }
 
   /**
@@ -111,11 +113,11 @@ export class PlatformModel {
     const said = known.map((told) => told.words);
     // If the platform leaves out older messages, words that repeat do not tell where it begins.
     const isUncertain = sent < said.length && new Set(words).size < words.length;
-    const hasMore = words.length > said.length && this.#ledger.attempts.some(mayComeBehind);
-    if (isUncertain || hasMore) {
+    if (isUncertain) {
       if (!isWithin(said, words))
         yield `${JSON.stringify(said)} is not in ${JSON.stringify(words)}`;
-    } else if (words.join('|') !== said.join('|'))
+    } else if (words.length > said.length && this.#mayHaveMore(said, words)) return;
+    else if (words.join('|') !== said.join('|'))
       yield `the caller said ${JSON.stringify(said)}, history has ${JSON.stringify(words)}`;
     else
       for (const [back, { heard, words: spoken }] of all.toReversed().entries()) {
@@ -127,6 +129,23 @@ export class PlatformModel {
         if (group?.own !== heard)
           yield `after ${JSON.stringify(spoken)} ${heard} was heard, history has ${group?.own}`;
       }
+  }
+
+  /** Whether history has nothing more than words of which nobody could say if they were corrected. */
+  #mayHaveMore(said: readonly string[], words: readonly string[]): boolean {
+    const unclear = this.#ledger.attempts.filter(mayComeBehind);
+    const spare = unclear.map(({ corrects }) => corrects?.words);
+    const left = [...words];
+    for (const each of said) {
+      const place = left.indexOf(each);
+      if (place >= 0) left.splice(place, 1);
+    }
+    const isExplained = left.every((each) => {
+      const place = spare.indexOf(each);
+      if (place >= 0) spare.splice(place, 1);
+      return place >= 0;
+    });
+    return isExplained && isWithin(said, words);
   }
 
   // When everything is over.
