@@ -6,7 +6,7 @@ const LONGEST = 8_192;
 /** The same for a text with many words that no spaces part: finding those is slow. */
 const LONGEST_UNSPACED = 256;
 /** Texts of that kind are compared as far as others, as long as they have no more than this. */
-const MOST_UNSPACED = 8_192;
+const MOST_UNSPACED = 4_096;
 /** Up to this many letters of such words are found quickly, wherever they are. */
 const FEW_UNSPACED = 64;
 /** How many words may be missing before one that is found. */

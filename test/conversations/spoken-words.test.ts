@@ -171,7 +171,7 @@ describe('coveredBy', () => {
 
   it('looks at the beginning of Chinese texts once many were compared', () => {
     const texts = new PreparedTexts();
-    const [long, next] = [hours(580), hours(81)];
+    const [long, next] = [hours(290), hours(81)];
     assert.equal(coveredBy(long.told, long.reply, texts), long.reply.length);
     for (const length of [300, 600])
       assert.equal(coveredBy(next.told.slice(0, length), next.reply, texts), next.reply.length);

@@ -167,7 +167,7 @@ export class LiveState<S = unknown> {
     return (this.#given = this.#text = this.#textOf(this.value));
   }
 
-  /** Call it with what became of the last text. Logs, once, that the store has not taken changes. */
+  /** Call it with what became of the last text. Logs, once, that changes were not taken. */
   written(isKept: boolean, log: Logger, conversationId: string): void {
     const isChanged = this.#text !== (this.#stored ?? this.#created);
     if (isKept) this.#stored = this.#given;

@@ -93,7 +93,6 @@ class CompletionServer {
     const event = turns.redacted(turnEventOf(raw, told, context.headers, this.#profile, seal));
     const { logFields } = context;
     logFields['event'] = raw.type;
-    logFields['wire'] = event.wire;
     logFields['conversationId'] = event.conversationId;
     if (event.turnId === undefined) this.#warnOfAnonymous(context);
     else logFields['turnId'] = event.turnId;

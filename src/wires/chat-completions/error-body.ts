@@ -2,14 +2,16 @@ import type { Handler } from '../../http/compose.ts';
 import type { Context } from '../../http/context.ts';
 import { BadRequest, HttpError } from '../../http/errors.ts';
 import { EventError } from '../json-body.ts';
+import { WIRE } from './call-events.ts';
 
 /**
- * A handler whose errors are answered as clients of this wire expect: an object, with a type. A
- * handler of the user's for the error's class comes first, as everywhere.
+ * A handler whose log lines name this wire, and whose errors are answered as its clients expect: an
+ * object, with a type. A handler of the user's for the error's class comes first, as everywhere.
  */
 export function withErrorBody(handler: Handler): Handler {
   return (context) => {
     context.errorBody = errorBody;
+    context.logFields['wire'] = WIRE;
     try {
       const answered = handler(context);
       return answered instanceof Promise ? answered.catch(failed) : answered;

@@ -69,7 +69,7 @@ function answer(
   options: ReportsOptions,
 ): Awaitable<void> {
   const { conversationId } = report;
-  Object.assign(context.logFields, { event: report.raw.type, wire: WIRE, conversationId });
+  Object.assign(context.logFields, { event: report.raw.type, conversationId });
   const done = (): void => {
     if (!context.isAnswered) context.json(200, STATUS_OK);
   };

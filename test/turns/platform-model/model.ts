@@ -131,7 +131,7 @@ export class PlatformModel {
       }
   }
 
-  /** Whether history has nothing more than words of which nobody could say if they were corrected. */
+  /** Whether history has besides only words of which nobody could say if they were corrected. */
   #mayHaveMore(said: readonly string[], words: readonly string[]): boolean {
     const unclear = this.#ledger.attempts.filter(mayComeBehind);
     const spare = unclear.map(({ corrects }) => corrects?.words);

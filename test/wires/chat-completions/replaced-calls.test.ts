@@ -70,7 +70,8 @@ describe('turns that are discarded one after the other, with the same call', () 
     const { platform } = serveCompletions(t, withModel(
       defineAgent({ name: 'once', prompt: 'Be brief.', tools }), model,
     ));
-    for (const words of ['Book', 'Book it', 'Book it please']) await platform.hear([`user: ${words}`]);
+    for (const words of ['Book', 'Book it', 'Book it please'])
+      await platform.hear([`user: ${words}`]);
     const results = model.requests.at(-1)?.messages.filter(({ role }) => role === 'tool') ?? [];
     assert.deepEqual(booked, ['table 4']);
     assert.deepEqual(results.map(({ content }) => content), ['"booked"']);

@@ -294,6 +294,17 @@ describe('a key', () => {
     assert.ok(!logLines.join('').includes('wrong-key-5f7a'));
   });
 
+  it('that is wrong is logged with the wire, as is all that this wire answers', async (t) => {
+    const { platform, logLines } = serveCompletions(t, {});
+    await platform.ask(HELLO, { key: 'wrong' });
+    await platform.ask('{');
+    await platform.get('/api/agent/models', { authorization: `Bearer ${KEY}` });
+    const lines = await requestLines(logLines, 3);
+    assert.deepEqual(lines.map(({ status, wire }) => [status, wire]), [
+      [401, 'chat-completions'], [400, 'chat-completions'], [200, 'chat-completions'],
+    ]);
+  });
+
   it('that is missing is told apart from a wrong one in the log', async (t) => {
     const { platform, logLines } = serveCompletions(t, {});
     await platform.ask(HELLO, { key: null });
