@@ -9,7 +9,7 @@ import {
   appendMessage, openTurn, OpenedTurn, settleTurn, type TurnOpeningResult,
 } from '../../src/conversations/rules.ts';
 import { coveredBy, lettersOf } from '../../src/conversations/spoken-words.ts';
-import { processorMs } from '../fixtures/processor-time.ts';
+import { leastMs, processorMs } from '../fixtures/processor-time.ts';
 import { transcriptOf } from '../fixtures/transcript.ts';
 import { BOUNDS, check, nextRun, runs, settle, shown } from './checked-rules.ts';
 
@@ -291,7 +291,7 @@ describe('a call in a script without spaces', () => {
       const textOf = (index: number): string => `${part}${index}`.repeat(700).slice(0, 16_000);
       const replies = Array.from({ length: 24 }, (_, index) => textOf(index));
       const lines = replies.flatMap((reply) => ['user: Yes.', `agent: oh ${reply.slice(3)}`]);
-      const costs = [1, 2, 3].map(() => {
+      const costMs = leastMs(50, () => {
         const conversation = emptyConversation('c');
         for (const [index, reply] of replies.entries()) {
           appendMessage(conversation, { role: 'user', content: 'Yes.', turnId: `t${index}` }, WIDE);
@@ -304,7 +304,7 @@ describe('a call in a script without spaces', () => {
         openTurn(conversation, opening, WIDE);
         return processorMs(before);
       });
-      assert.ok(Math.min(...costs) < 50, `${costs.join(', ')} ms`); // the first loads a dictionary
+      assert.ok(costMs < 50, `${costMs} ms`); // the first try loads a dictionary
     });
 });
 
@@ -320,7 +320,7 @@ describe('a caller who is silent for fifty turns', () => {
     it(`costs less than 50 ms, though all replies are told ${why}`, () => {
       const turns = Array.from({ length: 50 }, (_, turn) => turn);
       const lines = ['user: Hello', ...turns.map((turn) => `agent: ${toldOf(turn)}`)];
-      const costs = [1, 2, 3].map(() => {
+      const costMs = leastMs(50, () => {
         const conversation = emptyConversation('c');
         for (const turn of turns) {
           const text = turn === 0 ? 'Hello' : '';
@@ -333,6 +333,6 @@ describe('a caller who is silent for fifty turns', () => {
         openTurn(conversation, opening, BOUNDS);
         return processorMs(before);
       });
-      assert.ok(Math.min(...costs) < 50, `${costs.join(', ')} ms`); // the first is compiled
+      assert.ok(costMs < 50, `${costMs} ms`); // the first try is compiled
     });
 });
