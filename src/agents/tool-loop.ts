@@ -1,6 +1,8 @@
 import { toAwaitable } from '../base/awaitable.ts';
 import type { ToolCall } from '../conversations/message.ts';
-import type { ChatModel, ModelOptions, ModelStreamOptions, ToolChoice } from '../models/model.ts';
+import {
+  ModelError, type ChatModel, type ModelOptions, type ModelStreamOptions, type ToolChoice,
+} from '../models/model.ts';
 import { CheckBudget } from '../schema/schema.ts';
 import { toolRun } from '../tools/tool-request.ts';
 import type { Tool } from '../tools/tool.ts';
@@ -28,7 +30,7 @@ export interface ToolLoopOptions<S> {
 /**
  * Streams the model's reply, runs the tools it calls and returns their results to it, until it has
  * spoken. Ends quietly if the turn is over or a tool hands the conversation over. Throws the
- * model's errors, and an error if nothing in the reply can be spoken.
+ * model's errors, and one with the code `empty_reply` if nothing in the reply can be spoken.
  */
 export async function runToolLoop<S>(
   turn: MessageTurn<S>,
@@ -39,6 +41,7 @@ export async function runToolLoop<S>(
   const offered = turn.journal.mayActOnce ? tools : tools.filter(({ once }) => once === undefined);
   const again = lostCalls(turn, offered);
   if (again.length > 0 && (await runCalls(again))) return;
+  let hasCalled = false; // in its last answer
   for (let round = 0; !reply.isOver; round++) {
     const calls: ToolCall[] = [];
     // Rebuilt from what history will hold, so that later turns begin with the same bytes.
@@ -59,11 +62,15 @@ export async function runToolLoop<S>(
     }
     if (reply.isOver) return;
     await voice.finish();
-    if (calls.length === 0 || round === MAX_TOOL_ROUNDS) break; // calls beyond the limit do not run
+    hasCalled = calls.length > 0;
+    if (!hasCalled || round === MAX_TOOL_ROUNDS) break; // calls beyond the limit do not run
     if (await runCalls(calls)) return;
   }
   if (!reply.isOver && voice.spoken.trim() === '') {
-    throw new Error(`nothing in the reply of model ${model.name} can be spoken`);
+    const message = hasCalled
+      ? `model ${model.name} calls tools, and says nothing`
+      : `nothing in the reply of model ${model.name} can be spoken`;
+    throw new ModelError('empty_reply', message);
   }
 
   /** True if one of them hands the conversation over. */

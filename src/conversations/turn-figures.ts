@@ -35,6 +35,8 @@ export interface RequestFigures extends CostFigures {
   readonly attempt?: number | undefined;
   /** Why there was no complete answer: the code of a `ModelError`, `interrupted` or `failed`. */
   readonly failure?: string | undefined;
+  /** The same in one sentence, if there is one. It quotes nothing. */
+  readonly reason?: string | undefined;
   /** The same model was asked again, this much later. */
   readonly retriedAfterMs?: number | undefined;
   /** The model that was asked instead. */
@@ -86,6 +88,8 @@ export interface TurnFigures {
   /** Waited for the store. */
   readonly storeMs?: number | undefined;
   readonly failure?: FailureFigures | undefined;
+  /** The limit of its call that has ended it. */
+  readonly limit?: 'cost' | 'tokens' | undefined;
   readonly models?: readonly ModelFigures[] | undefined;
   readonly requests?: readonly RequestFigures[] | undefined;
   readonly tools?: readonly ToolFigures[] | undefined;

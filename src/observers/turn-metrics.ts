@@ -1,11 +1,11 @@
-import type { ModelTokens, ModelUsage } from '../agents/agent.ts';
+import type { ModelTokens } from '../agents/agent.ts';
 import { sumOfKnown } from '../base/sum-of-known.ts';
 import type { TurnEvent } from '../calls/call-event.ts';
 import type { LogFields } from '../log.ts';
 import { Counter, Histogram, type Count, type Metrics } from '../metrics.ts';
 import { failureReasonOf } from '../turns/report/failure-reason.ts';
 import { TURN_OUTCOMES, type TurnOutcome } from '../turns/report/turn-points.ts';
-import type { CostOf, CutUsage, TurnWork } from '../turns/report/turn-work.ts';
+import type { AnsweredUsage, CostOf, CutUsage, TurnWork } from '../turns/report/turn-work.ts';
 import { WIRE as CHAT_COMPLETIONS } from '../wires/chat-completions/call-events.ts';
 import { WIRE as LAYERCODE } from '../wires/layercode/call-events.ts';
 import { EVENT_FIELDS } from '../wires/layercode/events.ts';
@@ -74,9 +74,20 @@ const HAND_OVER_HELP =
 
 function noteWaits(
   logFields: Record<string, unknown>,
-  { storeMs, toolMs, slowestTool }: TurnWork,
+  { storeMs, toolMs, slowestTool, limit, requests }: TurnWork,
 ): void {
   if (storeMs >= SHOWN_MS) logFields['storeMs'] = rounded(storeMs);
+  if (limit !== undefined) logFields['limit'] = limit;
+  const failed = requests.filter(
+    ({ failure }) => failure !== undefined && failure !== 'interrupted',
+  );
+  if (failed.length > 0) {
+    logFields['modelFailures'] = failed.length;
+    logFields['modelFailureMs'] = Math.round(
+      failed.reduce((sum, { durationMs = 0, retriedAfterMs = 0 }) =>
+        sum + durationMs + retriedAfterMs, 0),
+    );
+  }
   if (slowestTool === undefined) return;
   logFields['toolMs'] = rounded(toolMs);
   logFields['slowestTool'] = slowestTool;
@@ -122,14 +133,14 @@ function outcomeCounts(outcomes: Counter): OutcomeCounts {
 function usageMetrics(
   metrics: Metrics,
   costOf: CostOf,
-): (usage: readonly ModelUsage[], cut: readonly CutUsage[]) => LogFields {
+): (usage: readonly AnsweredUsage[], cut: readonly CutUsage[]) => LogFields {
   const help = 'Tokens by model and direction, as vendors report them.';
   const labels = ['model', 'direction'] as const;
   const tokens = metrics.add(new Counter('layercode_model_tokens_total', help, labels));
   const estimated = metrics.add(
     new Counter(
       'layercode_model_estimated_tokens_total',
-      'Tokens of requests that were cut off, estimated as the vendor has not reported them.',
+      'Tokens that the vendor has not reported, estimated.',
       labels,
     ),
   );
@@ -162,7 +173,7 @@ function usageMetrics(
   }
   return (usage, cut) => {
     for (const used of usage) {
-      count(tokens, used.model, used);
+      count(used.isEstimated === true ? estimated : tokens, used.model, used);
       firstDelta.observe(used.firstDeltaMs / 1_000, used.model);
     }
     for (const used of cut) count(used.isEstimated ? estimated : tokens, used.model, used);
@@ -173,7 +184,7 @@ function usageMetrics(
       inputTokens: sumOfKnown(all.map(({ inputTokens }) => inputTokens)),
       outputTokens: sumOfKnown(all.map(({ outputTokens }) => outputTokens)),
       cachedTokens: sumOfKnown(all.map(({ cachedTokens }) => cachedTokens)),
-      tokensEstimated: cut.some(({ isEstimated }) => isEstimated) || undefined,
+      tokensEstimated: all.some(({ isEstimated }) => isEstimated) || undefined,
       cost: roundedCost(sumOfKnown(all.map((used) => costIn(used.model, used)))),
       firstTokenMs: roundedIfKnown(usage[0]?.firstDeltaMs),
       modelMs: roundedIfKnown(sumOfKnown(usage.map(({ durationMs }) => durationMs))),

@@ -69,6 +69,8 @@ export interface RecordedTurn {
   /** Waited for the store. */
   readonly storeMs?: number;
   readonly failure?: FailureFigures;
+  /** The limit of the call that has ended the turn: the agent hung up. */
+  readonly limit?: 'cost' | 'tokens';
   /** Set if the platform has asked for another reply instead, and never spoke this one. */
   readonly isDiscarded?: true;
   /** What was said before the agent's first word. */
@@ -271,6 +273,7 @@ function recordedTurn(record: TurnRecord, hasRequests: boolean): RecordedTurn {
       firstTokenMs: figures?.firstTokenMs,
       storeMs: figures?.storeMs,
       failure: figures?.failure,
+      limit: figures?.limit,
       isDiscarded,
       filler: filler === '' ? undefined : filler,
       fillers: fillers?.map(copyOf),

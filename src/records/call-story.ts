@@ -6,7 +6,7 @@ import type { CallRecord, RecordedMessage, RecordedTurn } from './call-record.ts
 
 /** What a line is about. */
 export type StoryKind =
-  | 'caller' | 'agent' | 'filler' | 'tool' | 'result' | 'model' | 'store' | 'failure';
+  | 'caller' | 'agent' | 'filler' | 'tool' | 'result' | 'model' | 'store' | 'limit' | 'failure';
 
 export interface StoryLine {
   readonly kind: StoryKind;
@@ -39,15 +39,19 @@ export function storyOf({ turns }: CallRecord): readonly ToldTurn[] {
   return turns.map((turn) => ({ heading: headingOf(turn), lines: linesOf(turn) }));
 }
 
-/** What took longest in a call: requests to models, tools, and waits for the store. */
+/**
+ * What took longest in a call: requests to models, waits before they were made again, tools, and
+ * waits for the store.
+ */
 export function slowestOf({ turns }: CallRecord, count: number): readonly SlowThing[] {
   const all = turns.flatMap((turn) => {
-    const at = timeOf(turn);
-    return linesOf(turn).flatMap((line) =>
-      line.durationMs === undefined
-        ? []
-        : [{ what: shortly(line), durationMs: line.durationMs, turn: at }],
-    );
+    const known = (what: string, durationMs: number | undefined): readonly SlowThing[] =>
+      durationMs === undefined ? [] : [{ what, durationMs, turn: timeOf(turn) }];
+    return [
+      ...linesOf(turn).flatMap((line) => known(shortly(line), line.durationMs)),
+      ...(turn.requests ?? []).flatMap(({ model, retriedAfterMs }) =>
+        known(`the wait before model ${model} was asked again`, retriedAfterMs)),
+    ];
   });
   return all.sort((one, other) => other.durationMs - one.durationMs).slice(0, count);
 }
@@ -62,11 +66,11 @@ function timeOf({ startedAt }: RecordedTurn): string {
 }
 
 function headingOf(turn: RecordedTurn): string {
-  const { outcome, fillers, isDiscarded } = turn;
+  const { outcome, durationMs, fillers, isDiscarded } = turn;
   const { firstSpeechMs: soundMs } = turn;
   const wordMs = turn.firstWordMs ?? (fillers === undefined ? soundMs : undefined);
   return [
-    `[${timeOf(turn)}] ${outcome}`,
+    `[${timeOf(turn)}] ${outcome}${durationMs === undefined ? '' : ` after ${durationMs} ms`}`,
     ...(soundMs === wordMs ? [] : [`first sound after ${soundMs ?? '?'} ms`]),
     ...(wordMs === undefined ? [] : [`first word after ${wordMs} ms`]),
     ...(isDiscarded === true ? ['discarded by the platform'] : []),
@@ -98,7 +102,7 @@ function isBefore({ kind, atMs }: StoryLine, message: StoryLine): boolean {
 }
 
 function timedLines({
-  requests = [], fillers, filler, storeMs, failure, captured,
+  requests = [], fillers, filler, storeMs, limit, failure, captured,
 }: RecordedTurn): StoryLine[] {
   const spoken = fillers ?? (filler === undefined ? [] : [{ text: filler, afterMs: undefined }]);
   const store: StoryLine[] = storeMs === undefined
@@ -113,6 +117,10 @@ function timedLines({
     ...spoken.map(({ text, afterMs }): StoryLine => ({ kind: 'filler', text, atMs: afterMs })),
   ];
   lines.sort((one, other) => (one.atMs ?? 0) - (other.atMs ?? 0));
+  if (limit !== undefined) {
+    const text = `the call has reached its limit of ${limit}`;
+    return [...lines, { kind: 'limit', text, atMs: undefined }];
+  }
   if (failure === undefined) return lines;
   const { reason, detail } = failure;
   const text = detail === undefined ? reason : `${reason}: ${detail}`;
@@ -133,17 +141,18 @@ function detailsOf({
 }
 
 function requestLine(request: RequestFigures): StoryLine {
-  const { model, startedMs, firstTokenMs, durationMs, attempt, failure } = request;
+  const { model, startedMs, firstTokenMs, durationMs, attempt, failure, reason = '' } = request;
   const { retriedAfterMs, fellBackTo, inputTokens, outputTokens, isEstimated } = request;
   const tokens = inputTokens === undefined && outputTokens === undefined
     ? []
     : [`${inputTokens ?? '?'} in`, `${outputTokens ?? '?'} out`];
   if (isEstimated === true) tokens.push('estimated');
+  const why = reason.startsWith(`${model} `) ? reason.slice(model.length + 1) : reason;
   const text = [
     model,
     ...(attempt === undefined ? [] : [`attempt ${attempt}`]),
     ...(firstTokenMs === undefined ? [] : [`first token after ${firstTokenMs} ms`]),
-    ...(failure === undefined ? [] : [failure]),
+    ...(failure === undefined ? [] : [failure + (why === '' ? '' : `: ${why}`)]),
     ...(retriedAfterMs === undefined ? [] : [`asked again after ${retriedAfterMs} ms`]),
     ...(fellBackTo === undefined ? [] : [`${fellBackTo} was asked instead`]),
     ...tokens,
@@ -152,7 +161,7 @@ function requestLine(request: RequestFigures): StoryLine {
 }
 
 function messageLines(turn: RecordedTurn): readonly StoryLine[] {
-  const { messages, tools = [], requests = [], firstSpeechMs, firstWordMs } = turn;
+  const { messages, tools = [], requests = [] } = turn;
   const byId = new Map(tools.map((tool) => [tool.toolCallId, tool]));
   let nowMs = 0;
   let hasSpoken = false;
@@ -162,7 +171,7 @@ function messageLines(turn: RecordedTurn): readonly StoryLine[] {
     if (role === 'tool') return [resultLine(message, byId)];
     const lines: StoryLine[] = [];
     if (content !== '') {
-      const atMs = hasSpoken ? answeredAt(requests, nowMs) : (firstWordMs ?? firstSpeechMs);
+      const atMs = hasSpoken ? answeredAt(requests, nowMs) : wordsAt(turn);
       hasSpoken = true;
       nowMs = Math.max(nowMs, atMs ?? 0);
       lines.push({ kind: 'agent', text: content, speaker: message.agent, atMs });
@@ -175,6 +184,13 @@ function messageLines(turn: RecordedTurn): readonly StoryLine[] {
     }
     return lines;
   });
+}
+
+/** When the agent's first text was spoken: if it said none of its own, it ends with the apology. */
+function wordsAt(turn: RecordedTurn): number | undefined {
+  const { outcome, firstWordMs, firstSpeechMs, fillers, durationMs } = turn;
+  const isApology = outcome === 'failed' && (fillers !== undefined || firstSpeechMs === undefined);
+  return firstWordMs ?? (isApology ? durationMs : firstSpeechMs);
 }
 
 /** When the first request that began after that was answered. */

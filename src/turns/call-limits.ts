@@ -109,6 +109,7 @@ export class CallLimits {
     const limit = tokens >= (this.#limits.tokens ?? Infinity) ? 'tokens' : 'cost';
     log.warn('a call has reached its limit', { conversationId, turnId, limit, tokens, cost });
     host.observer?.limitReached(limit);
+    turn.work.limit = limit;
     new TurnReply(turn).hangup({ say: limitTextOf(agent, turn) });
   }
 }

@@ -438,14 +438,16 @@ describe('the rounds of a turn', () => {
 
   it('end though the model calls a tool that it may not call', async (t) => {
     let runs = 0;
-    const { client, server } = await serveModel(
+    const { client, server, logLines } = await serveModel(
       t,
       agentWith(weather(() => (runs += 1))),
       [asksParis],
-      { TURN_TIMEOUT_SECONDS: '2', FIRST_WORD_TIMEOUT_SECONDS: '2' },
     );
     assert.equal(await spoken(client.say('Paris?')), APOLOGY);
     assert.deepEqual([server.requests.length, runs], [9, 8]);
+    const log = logLines.join('');
+    assert.match(log, /"model openai:gpt-6-luna calls tools, and says nothing","code":"empty_reply"/);
+    assert.match(log, /"failure":"model"/); // and not the agent's own code
   });
 
   it('end with the apology where nothing was said in the end', async (t) => {

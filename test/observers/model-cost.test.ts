@@ -120,6 +120,23 @@ describe('a request that was cut off', () => {
     assert.deepEqual(samples(text, 'layercode_model_tokens_total'), []);
   });
 
+  // The limits of calls counted such answers, and nothing else did: they ended at 0 tokens.
+  it('counts with an estimate if its vendor has reported nothing in the end', async (t) => {
+    const unreported = stream(chunk({ content: 'Hello there' }), chunk({}, 'stop'), DONE);
+    const server = await modelServer(t, unreported);
+    const served = serveAgent(t, agent, { openai: server }, environment);
+    await spoken(served.client.say('one'));
+    const [line] = turnLines(served.logLines);
+    const sent = Math.ceil(JSON.stringify(server.requests[0]?.body).length / 4);
+    assert.deepEqual([line?.['inputTokens'], line?.['outputTokens']], [sent, 3]);
+    assert.equal(line?.['modelRequests'], 1);
+    assert.equal(line?.['tokensEstimated'], true);
+    assert.equal(line?.['cost'], sent / 1_000 + 3 / 100);
+    const text = served.app.metrics.text();
+    assert.deepEqual(samples(text, 'layercode_model_tokens_total'), []);
+    assert.equal(samples(text, 'layercode_model_estimated_tokens_total').length, 2);
+  });
+
   it('counts what the vendor had said by then, which is no estimate', async (t) => {
     const said = chunk({ content: 'Hello' }).replace('"choices"',
       '"usage":{"prompt_tokens":9,"completion_tokens":2},"choices"');

@@ -11,14 +11,18 @@ import { scriptedModel, type Script } from '../../src/models/scripted-model.ts';
 import { createTestClient } from '../../src/test-client.ts';
 import { handOver } from '../../src/tools/tool-hand-over.ts';
 import { tool } from '../../src/tools/tool.ts';
+import { modelServer, serveAgent } from '../agents/model-app.ts';
+import { fails, says as answers } from '../faults/model-server.ts';
 import { serve, until, type Served } from '../fixtures/app.ts';
 import { jumpingClock } from '../fixtures/clock.ts';
 import { SECRET, settingsWith } from '../fixtures/kernel.ts';
 
 const named = { description: 'Does something.', parameters: { type: 'object' } } as const;
 
+type SpokenTo = Pick<Served, 'client' | 'logLines'>;
+
 /** The access-log line of the only turn. */
-async function lineOf({ logLines }: Served): Promise<Record<string, unknown>> {
+async function lineOf({ logLines }: SpokenTo): Promise<Record<string, unknown>> {
   const isThere = (line: string): boolean => line.includes('"msg":"request"');
   await until(() => logLines.some(isThere), 'the line');
   return JSON.parse(logLines.find(isThere) ?? '') as Record<string, unknown>;
@@ -29,7 +33,7 @@ function withModel(script: Script, more: Partial<AgentDefinition>): Agent {
   return defineAgent({ name: 'tested', prompt: 'Be brief.', model, ...more } as AgentDefinition);
 }
 
-async function says(served: Served, text = 'Hello?'): Promise<Record<string, unknown>> {
+async function says(served: SpokenTo, text = 'Hello?'): Promise<Record<string, unknown>> {
   await (await served.client.say(text)).text();
   return lineOf(served);
 }
@@ -98,6 +102,15 @@ describe('a turn that fails', () => {
     const { failure } = await says(served);
     assert.equal(failure, 'model');
     assert.equal(served.metric('layercode_turn_failures_total{reason="model"}'), 1);
+  });
+
+  it('says how often its models failed, and how long that took', async (t) => {
+    const openai = await modelServer(t, fails(500, '{}'), answers('Yes.'));
+    const served = serveAgent(t, defineAgent({ name: 'x', prompt: 'Be brief.' }), { openai });
+    const { outcome, modelFailures, modelFailureMs, firstSpeechMs } = await says(served);
+    assert.deepEqual([outcome, modelFailures], ['completed', 1]);
+    assert.ok(Number(modelFailureMs) >= 100, String(modelFailureMs)); // with the wait behind it
+    assert.ok(Number(modelFailureMs) <= Number(firstSpeechMs) + 1, String(firstSpeechMs));
   });
 
   it('says so of an agent without a word', async (t) => {

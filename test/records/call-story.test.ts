@@ -57,8 +57,8 @@ describe('storyOf', () => {
 
   it('says how late the first sound and the first word were', () => {
     const [first] = storyOf(recordOf(TURN));
-    const heading = '[12:00:07] completed, first sound after 900 ms, first word after 5400 ms';
-    assert.equal(first?.heading, heading);
+    const times = 'first sound after 900 ms, first word after 5400 ms';
+    assert.equal(first?.heading, `[12:00:07] completed after 6000 ms, ${times}`);
   });
 
   it('puts words between two tool calls after the request that they answer', () => {
@@ -96,6 +96,45 @@ describe('storyOf', () => {
     assert.deepEqual(told(turn), ['failure agent: TypeError at pick']);
   });
 
+  it('says what a vendor has answered instead of a reply', () => {
+    const refused = { model: 'm', startedMs: 0, durationMs: 9, failure: 'http_error' } as const;
+    const turn: RecordedTurn = {
+      turnId: 't', outcome: 'failed', messages: [],
+      requests: [{ ...refused, reason: 'm answered HTTP 500', retriedAfterMs: 200 }, refused],
+    };
+    assert.deepEqual(told(turn), [
+      'model m, http_error: answered HTTP 500, asked again after 200 ms', 'model m, http_error',
+    ]);
+  });
+
+  // The apology stood between the requests that it apologises for.
+  for (const [title, more] of [
+    ['', {}],
+    [', behind a filler', { firstSpeechMs: 90, fillers: [{ text: 'One moment.', afterMs: 90 }] }],
+  ] as const)
+    it(`has the apology behind the requests that failed${title}`, () => {
+      const failed = { model: 'm', durationMs: 9, failure: 'http_error' };
+      const turn: RecordedTurn = {
+        turnId: 't', outcome: 'failed', durationMs: 210, ...more,
+        requests: [{ ...failed, startedMs: 0, retriedAfterMs: 190 }, { ...failed, startedMs: 200 }],
+        failure: { reason: 'model' },
+        messages: [{ role: 'user', content: 'Hi' }, { role: 'assistant', content: 'Sorry.' }],
+      };
+      const kinds = told(turn).map((line) => line.split(' ')[0]);
+      assert.deepEqual(kinds.filter((kind) => kind !== 'filler'), [
+        'caller', 'model', 'model', 'agent', 'failure',
+      ]);
+    });
+
+  it('says in front of the goodbye that the call has reached a limit', () => {
+    const turn: RecordedTurn = {
+      turnId: 't', outcome: 'completed', firstSpeechMs: 5, firstWordMs: 5, limit: 'tokens',
+      messages: [{ role: 'user', content: 'Hi' }, { role: 'assistant', content: 'Goodbye.' }],
+    };
+    const limit = 'limit the call has reached its limit of tokens';
+    assert.deepEqual(told(turn), ['caller Hi', limit, 'agent Goodbye.']);
+  });
+
   it('tells a record of format 1, whose filler has no time', () => {
     const turn: RecordedTurn = {
       turnId: 't', outcome: 'completed', firstSpeechMs: 50, filler: 'One moment.',
@@ -125,6 +164,19 @@ describe('slowestOf', () => {
       ['tool stock', 4_400, '12:00:07'], ['tool stock', 4_400, '12:00:07'],
       ['model b:c', 700, '12:00:07'],
     ]);
+  });
+
+  it('counts the waits between the requests to a model', () => {
+    const turn: RecordedTurn = {
+      turnId: 't', outcome: 'completed', startedAt: '2026-11-25T12:00:07.120Z', messages: [],
+      requests: [
+        { model: 'm', startedMs: 0, durationMs: 9, failure: 'rate_limited', retriedAfterMs: 1_000 },
+        { model: 'm', startedMs: 1_009, firstTokenMs: 5, durationMs: 30 },
+      ],
+    };
+    assert.deepEqual(slowestOf(recordOf(turn), 1), [{
+      what: 'the wait before model m was asked again', durationMs: 1_000, turn: '12:00:07',
+    }]);
   });
 
   it('is empty for a record of format 1, which has no times', () => {

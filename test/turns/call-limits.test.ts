@@ -126,6 +126,8 @@ describe('a call with MAX_TOKENS_PER_CALL', () => {
     const lines = served.logLines.filter((line) => line.includes('a call has reached its limit'));
     assert.equal(lines.length, 2);
     assert.match(lines[0] ?? '', /"limit":"tokens","tokens":20,"cost":0/);
+    const ended = served.logLines.filter((line) => /"msg":"request".*"limit":"tokens"/.test(line));
+    assert.equal(ended.length, 2);
   });
 
   it('is ended in the middle of a turn, after what was said', async (t) => {

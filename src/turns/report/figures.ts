@@ -1,6 +1,7 @@
 // The figures of a turn, for the record of its call.
 
 import type { ModelTokens, ModelUsage } from '../../agents/agent.ts';
+import { originalFrame } from '../../base/source-positions.ts';
 import { framesOf, withoutMessage } from '../../base/thrown-values.ts';
 import type { TurnEvent } from '../../calls/call-event.ts';
 import { captured } from '../../conversations/captured-requests.ts';
@@ -61,6 +62,7 @@ function figuresOf(work: TurnWork, nowMs: number): Partial<TurnFigures> {
   const answered = requests.find(({ firstDeltaMs }) => firstDeltaMs !== undefined);
   return {
     firstTokenMs: rounded(answered?.firstDeltaMs),
+    limit: work.limit,
     storeMs: Math.round(work.storeMs) || undefined,
     models: byModel([...usage, ...work.cut], work.costOf),
     requests: first(requests, (request) => requestFigures(request, nowMs, work.costOf)),
@@ -87,10 +89,13 @@ function requestFigures(request: WorkRequest, nowMs: number, costOf: CostOf): Re
     durationMs: rounded(isOver ? durationMs : nowMs - startedMs),
     attempt: attempt === 1 ? undefined : attempt,
     failure: isOver ? request.failure : 'interrupted',
+    reason: request.reason,
     retriedAfterMs: rounded(request.retriedAfterMs),
     fellBackTo: request.fellBackTo,
     inputTokens, outputTokens, cachedTokens,
-    ...costFigures(costIn(model, tokens, costOf), cut?.isEstimated === true),
+    ...costFigures(
+      costIn(model, tokens, costOf), (cut ?? request.tokens)?.isEstimated === true,
+    ),
   };
 }
 
@@ -128,7 +133,7 @@ function failureFigures(error: unknown): FailureFigures {
   if (bare === undefined) return { reason };
   const code = 'code' in bare ? ` ${String(bare.code)}` : '';
   const [frame] = framesOf(bare);
-  const detail = `${bare.name}${code}${frame === undefined ? '' : ` ${frame}`}`;
+  const detail = `${bare.name}${code}${frame === undefined ? '' : ` ${originalFrame(frame)}`}`;
   return { reason, detail: detail.replace(/\s+/g, ' ').slice(0, MAX_DETAIL_LENGTH) };
 }
 

@@ -81,7 +81,9 @@ export interface WorkRequest {
   durationMs: number | undefined;
   /** Undefined while it runs, and if it was answered. */
   failure: ModelRequestFailure | undefined;
-  tokens: ModelTokens | undefined;
+  /** The same in one sentence that is safe to log, if there is one. */
+  reason: string | undefined;
+  tokens: (ModelTokens & { readonly isEstimated?: true }) | undefined;
   answer: ModelAnswer | undefined;
   /**
    * What it has used by now, if it gets no complete answer. Undefined for a model that does not
@@ -98,6 +100,12 @@ export interface WorkRequest {
 export interface CutUsage extends UsedTokens {
   readonly model: string;
 }
+
+/** Tokens of an answered request. */
+export type AnsweredUsage = ModelUsage & {
+  /** Set if the vendor has not reported them. */
+  readonly isEstimated?: true;
+};
 
 /** A tool call that has begun to run. Times are in milliseconds. */
 export interface WorkCall {
@@ -120,8 +128,10 @@ export class TurnWork {
   /** Of all its tools together. They may have run at the same time. */
   toolMs = 0;
   slowestTool: string | undefined;
+  /** The limit of its call that has ended the turn. */
+  limit: 'cost' | 'tokens' | undefined;
   /** One entry per request that was answered while the turn ran. Undefined before the first. */
-  usage: ModelUsage[] | undefined;
+  usage: AnsweredUsage[] | undefined;
   /** In the order in which they were sent. */
   readonly requests: WorkRequest[] = [];
   /** In the order in which they began. */
@@ -226,19 +236,20 @@ export class TurnWork {
   #completed({ request: number, usage, answer }: Extract<RequestEvent, { type: 'completed' }>) {
     const request = this.#ended(number, usage.model);
     const { firstDeltaMs, durationMs = this.#sinceStart() - request.startedMs } = usage;
-    Object.assign(request, { firstDeltaMs, durationMs, tokens: usage, answer, used: undefined });
+    const tokens = withEstimate(usage, request.used);
+    Object.assign(request, { firstDeltaMs, durationMs, tokens, answer, used: undefined });
     this.#noted.add(usage);
-    this.#used(usage);
+    this.#used(tokens);
   }
 
-  #used(usage: ModelUsage): void {
+  #used(usage: AnsweredUsage): void {
     this.#observer?.modelRequest(usage.model, 'completed');
     if (!this.#turn.isOver) (this.usage ??= []).push(usage);
   }
 
   #failed(event: Extract<RequestEvent, { type: 'failed' }>): void {
-    const { request: number, model, failure, durationMs, tokens, answer, used } = event;
-    const ended = { failure, durationMs, tokens, answer, used: () => used };
+    const { request: number, model, failure, reason, durationMs, tokens, answer, used } = event;
+    const ended = { failure, reason, durationMs, tokens, answer, used: () => used };
     Object.assign(this.#ended(number, model), ended);
     this.#observer?.modelRequest(model, failure);
   }
@@ -309,11 +320,19 @@ export class TurnWork {
   }
 }
 
+/** What the vendor has not reported of an answered request is estimated, as of one cut off. */
+function withEstimate(usage: ModelUsage, used: WorkRequest['used']): AnsweredUsage {
+  const { inputTokens, outputTokens } = usage;
+  if (inputTokens !== undefined && outputTokens !== undefined) return usage;
+  const estimate = used?.();
+  return estimate === undefined ? usage : { ...usage, ...estimate, isEstimated: true };
+}
+
 function newRequest(model: string, startedMs: number, attempt?: number): WorkRequest {
   return {
     model, startedMs: Math.max(0, startedMs), attempt,
     body: undefined, firstDeltaMs: undefined, durationMs: undefined, failure: undefined,
-    tokens: undefined, answer: undefined, used: undefined, retriedAfterMs: undefined,
-    fellBackTo: undefined,
+    reason: undefined, tokens: undefined, answer: undefined, used: undefined,
+    retriedAfterMs: undefined, fellBackTo: undefined,
   };
 }
