@@ -4,7 +4,7 @@ import {
 import { hearTold } from './reconcile.ts';
 import { withCallsOf, withResultsOf, type MergedMessages } from './tool-call-merge.ts';
 import {
-  forgetRun, isLaterRun, messagesOf, ownMessages, setMessages, type TurnRecord,
+  countRuns, forgetRun, isLaterRun, messagesOf, ownMessages, setMessages, type TurnRecord,
 } from './turn-record.ts';
 
 /**
@@ -14,9 +14,9 @@ import {
  * - A turn the conversation lacks is added in its place.
  * - If both know the same run, this process has the newer copy, unless what was heard has been
  *   decided by now.
- * - If they know different runs, a completed one wins, otherwise the later one of one process. Of
- *   two processes the stored one stays, unless it is over, and ours goes on, arrived later and was
- *   not taken over by it.
+ * - If they know different runs, a completed one wins, otherwise the later one. Of runs in two
+ *   processes that began without knowing of each other none is the later one: then the stored one
+ *   stays, unless it is over, and ours goes on and arrived later.
  * - A tool call never loses its true result, and never gets another call's: a call belongs to a
  *   run.
  */
@@ -40,27 +40,43 @@ export function mergeTurns(conversation: Conversation, remembered: readonly Turn
   }
 }
 
+/** A turn that was open, and the run that it had then. */
+export interface OpenRun {
+  readonly turn: TurnRecord;
+  readonly runId: number;
+}
+
 /**
- * The same for open turns, and for those altered by a change that the store did not take. Two
- * things hold anyway: what tools returned, and how the run of a turn ended. But a turn that was
- * `open` before may have been ended by that very change.
+ * The same for open turns, and for those altered by a change that the store did not take. Three
+ * things hold anyway: what tools returned, how the run of a turn ended, and which run is the later
+ * one. But a turn that was `open` before may have been ended by that very change, or given to
+ * another run.
  */
 export function mergeAltered(
   conversation: Conversation,
   altered: readonly TurnRecord[],
-  open: readonly TurnRecord[],
+  open: readonly OpenRun[],
 ): void {
   for (const ours of altered) {
     const theirs = findTurn(conversation, ours.id);
     if (theirs === undefined) continue;
-    const isOver = ours.state !== 'open' && !open.includes(ours);
-    // By their run itself: one that others have closed waits for its word.
-    const isTold =
-      theirs.state !== 'open' && theirs.isUnknown !== true && theirs.runId === ours.runId;
-    if (isOver && !isTold && isNewer(ours, theirs)) replace(conversation, theirs, ours);
+    const before = open.find(({ turn }) => turn === ours);
+    const isCertain = ours.state === 'open'
+      ? before?.runId === ours.runId && !isSameRun(ours, theirs)
+      : before === undefined && !isTold(ours, theirs);
+    if (isCertain && isNewer(ours, theirs)) replace(conversation, theirs, ours);
     else if (hasGoneOn(theirs, ours)) replace(conversation, theirs, ours);
     else keep(conversation, theirs, withResultsOf(ours, theirs));
   }
+}
+
+function isSameRun(ours: TurnRecord, theirs: TurnRecord): boolean {
+  return ours.runId === theirs.runId;
+}
+
+/** Whether the run itself has said how it ended. If others have closed its turn, it still may. */
+function isTold(ours: TurnRecord, theirs: TurnRecord): boolean {
+  return theirs.state !== 'open' && theirs.isUnknown !== true && isSameRun(ours, theirs);
 }
 
 /**
@@ -104,28 +120,28 @@ function isTrimmed(
 }
 
 function isNewer(ours: TurnRecord, theirs: TurnRecord): boolean {
-  if (ours.runId !== theirs.runId) {
-    const isCompleted = ours.state === 'completed';
-    if (isCompleted !== (theirs.state === 'completed')) return isCompleted;
-    if (isCompleted) return false;
-    if (ours.process !== undefined && ours.process === theirs.process)
-      return isLaterRun(ours.runId, theirs.runId);
-    // A run that was added with ours took the turn over from it, whatever the clocks say.
-    const isTakenOver = ours.addedAt === theirs.addedAt;
-    const goesOn = ours.state === 'open' && theirs.state !== 'open';
-    if (!goesOn || isTakenOver) return false;
-    return theirs.hasNeverRun === true || (ours.arrivedAt ?? 0) > (theirs.arrivedAt ?? 0);
-  }
+  if (!isSameRun(ours, theirs)) return isOfNewerRun(ours, theirs);
   if (ours.isUnknown === true) return false;
   const isOpen = theirs.isUnknown === true || (theirs.isLeaving === true && !ours.isLeaving);
   return theirs.state === 'open' || (isOpen && ours.state !== 'open');
 }
 
+/** For copies of different runs. */
+function isOfNewerRun(ours: TurnRecord, theirs: TurnRecord): boolean {
+  const isCompleted = ours.state === 'completed';
+  if (isCompleted !== (theirs.state === 'completed')) return isCompleted;
+  const ahead = countRuns(ours) - countRuns(theirs);
+  if (ahead !== 0 || isCompleted) return ahead > 0;
+  if (ours.process !== undefined && ours.process === theirs.process)
+    return isLaterRun(ours.runId, theirs.runId);
+  const goesOn = ours.state === 'open' && theirs.state !== 'open';
+  return goesOn && (ours.arrivedAt ?? 0) > (theirs.arrivedAt ?? 0);
+}
+
 /** Whether the second copy of a turn knows more of the same run. */
 function hasGoneOn(theirs: TurnRecord, ours: TurnRecord): boolean {
-  const isSameRun = ours.runId === theirs.runId;
   const areOpen = ours.state === 'open' && theirs.state === 'open';
-  return isSameRun && areOpen && ownMessages(ours).length > ownMessages(theirs).length;
+  return isSameRun(ours, theirs) && areOpen && ownMessages(ours).length > ownMessages(theirs).length;
 }
 
 function replace(conversation: Conversation, theirs: TurnRecord, ours: TurnRecord): void {
@@ -133,12 +149,14 @@ function replace(conversation: Conversation, theirs: TurnRecord, ours: TurnRecor
     messages: messagesOf(ours), kept: ours.kept,
   };
   const { state, runId, process, arrivedAt, filler, sent, trace } = ours;
-  const { isUnknown, isLeaving, hasNeverRun } = ours;
+  const { isUnknown, isLeaving, runs } = ours;
   const { told = theirs.runId === runId ? theirs.told : undefined } = ours;
   subtract(conversation, theirs);
   conversation.openTurns += Number(state === 'open') - Number(theirs.state === 'open');
   theirs.state = state;
   theirs.runId = runId;
+  if (runs !== undefined) theirs.runs = runs;
+  else if (theirs.runs !== undefined) delete theirs.runs;
   if (process !== undefined) theirs.process = process;
   if (arrivedAt !== undefined) theirs.arrivedAt = arrivedAt;
   forgetRun(theirs);
@@ -148,7 +166,6 @@ function replace(conversation: Conversation, theirs: TurnRecord, ours: TurnRecor
   if (trace !== undefined) theirs.trace = trace;
   if (isUnknown !== undefined) theirs.isUnknown = isUnknown;
   if (isLeaving !== undefined) theirs.isLeaving = isLeaving;
-  if (hasNeverRun !== undefined) theirs.hasNeverRun = hasNeverRun;
   if (told !== undefined) theirs.told = told;
   add(conversation, theirs);
   if (state !== 'open' && isUnknown === undefined) hearTold(conversation, theirs);

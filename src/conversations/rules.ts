@@ -28,7 +28,7 @@ import { roundsOf } from './tool-rounds.ts';
 import type { TracedRun } from './trace-place.ts';
 import type { TurnFigures } from './turn-figures.ts';
 import {
-  forgetRun, idOfNth, isBegunBy, isLaterRun, isPlainReply, leadingMessages, messagesOf, newTurn,
+  countRuns, forgetRun, idOfNth, isBegunBy, isLaterRun, isPlainReply, leadingMessages, messagesOf, newTurn,
   ownMessages, replyText, sentEvents, setMessages, setPlain, toolMessagesOf, type RunElsewhere,
   type TurnRecord,
 } from './turn-record.ts';
@@ -293,7 +293,7 @@ function refuse(
   const { known, newer, comparison } = arrived;
   const { process } = opening;
   const isOver = opening.isOver?.() === true;
-  if (isOver || newer.some(({ hasNeverRun }) => hasNeverRun !== true)) {
+  if (isOver || newer.some((turn) => countRuns(turn) > 0)) {
     if (known === undefined) addOver(conversation, opening, arrived, bounds);
     return { kind: isOver ? 'over' : 'stale' };
   }
@@ -457,7 +457,10 @@ function begin(
   record.state = 'open';
   record.runId = runId;
   if (process !== undefined) noteArrival(record, process, { waitedMs });
-  if (isAgain) forgetRun(record);
+  if (isAgain) {
+    record.runs = countRuns(record) + 1;
+    forgetRun(record);
+  }
   if (trace !== undefined) record.trace = trace;
   makeFollowersWhole(conversation, record);
   subtract(conversation, record);
@@ -578,7 +581,7 @@ function addOver(
   const { runId, text, process, figures } = opening;
   const record = newTurn(turnId, 'interrupted', runId);
   record.isUnknown = true;
-  record.hasNeverRun = true;
+  record.runs = 0;
   if (process !== undefined) noteArrival(record, process, opening);
   if (figures !== undefined) record.figures = figures;
   setPlain(record, text ?? null, null);

@@ -22,6 +22,11 @@ export interface TurnRecord {
    * The run that owns the record. If the turn runs again, the old run may no longer write words.
    */
   runId: number;
+  /**
+   * How many runs the turn has had, if not one. Of two copies the one with more has the later run.
+   * 0: it was over before it could open, and only has its place in history.
+   */
+  runs?: number;
   /** The caller's words and the reply, or null. Most turns need only these two. */
   words: string | null;
   reply: string | null;
@@ -41,8 +46,6 @@ export interface TurnRecord {
   sent?: readonly SentEvent[];
   /** Set if something other than its run closed the turn, so what was sent is unknown here. */
   isUnknown?: true;
-  /** Set if the turn was over before it could open: it only has its place in history. */
-  hasNeverRun?: true;
   /**
    * Set if the turn was settled before its last events left: its run may still say that they did
    * not.
@@ -86,6 +89,11 @@ export interface TurnRecord {
 export interface RunElsewhere {
   readonly process: string;
   readonly runId: number;
+}
+
+/** See `TurnRecord.runs`. */
+export function countRuns({ runs = 1 }: TurnRecord): number {
+  return runs;
 }
 
 /** Whether a stored value is a turn. Anything else must not break the calls of its conversation. */
@@ -214,7 +222,6 @@ export function forgetRun(record: TurnRecord): void {
   if (record.sent !== undefined) delete record.sent;
   if (record.filler !== undefined) delete record.filler;
   if (record.isUnknown !== undefined) delete record.isUnknown;
-  if (record.hasNeverRun !== undefined) delete record.hasNeverRun;
   if (record.isLeaving !== undefined) delete record.isLeaving;
   if (record.told !== undefined) delete record.told;
   if (record.trace !== undefined) delete record.trace;

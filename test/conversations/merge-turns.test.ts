@@ -83,16 +83,22 @@ const CASES: readonly Case[] = [
   // The clock of the other process may be an hour fast or slow.
   [
     'a turn that never ran is no news of one that goes on, whenever it arrived',
-    { ...cut, runId: 2, process: 'p', arrivedAt: 2, addedAt: 1, hasNeverRun: true },
+    { ...cut, runId: 2, process: 'p', arrivedAt: 2, addedAt: 1, runs: 0 },
     { ...open, process: 'q', arrivedAt: 1, addedAt: 2 },
     { ...open, process: 'q', arrivedAt: 1, addedAt: 1 },
   ],
   ...[1, 2, 3].map((arrivedAt): Case => [
     `a run that goes on is no news of one that took its turn over, its clock at ${arrivedAt}`,
-    { ...cut, runId: 2, process: 'p', arrivedAt: 2, addedAt: 1 },
-    { ...open, process: 'q', arrivedAt, addedAt: 1 },
-    { ...cut, runId: 2, process: 'p', arrivedAt: 2, addedAt: 1 },
+    { ...cut, runId: 2, process: 'p', arrivedAt: 2, runs: 2 },
+    { ...open, process: 'q', arrivedAt },
+    { ...cut, runId: 2, process: 'p', arrivedAt: 2, runs: 2 },
   ]),
+  ['a run that took its turn over wins', { ...open, process: 'p' },
+    { ...cut, runId: 2, process: 'q', runs: 2 }, { ...cut, runId: 2, process: 'q', runs: 2 }],
+  ['of two runs that were completed the later one wins', settled,
+    { ...settled, reply: 'b', runId: 2, runs: 2 }, { ...settled, reply: 'b', runId: 2, runs: 2 }],
+  ['of two runs that were completed the earlier one is no news', { ...settled, runs: 2 },
+    { ...settled, reply: 'b', runId: 2 }, { ...settled, runs: 2 }],
   ['a completed run brings its process', { ...cut, process: 'p', arrivedAt: 1 },
     { ...settled, runId: 2, process: 'q', arrivedAt: 2 },
     { ...settled, runId: 2, process: 'q', arrivedAt: 2 }],
@@ -246,10 +252,20 @@ describe('a merge of remembered turns', () => {
     const said = withCall('running', 'wait');
     const more = { ...open, words: null, reply: null, messages: said };
     const conversation = holding(open);
-    mergeAltered(conversation, structuredClone([more]), [more]);
+    mergeAltered(conversation, structuredClone([more]), []);
     assert.deepEqual(conversation.turns[0]?.messages, said);
-    mergeAltered(conversation, structuredClone([open]), [open]); // an older copy
+    mergeAltered(conversation, structuredClone([open]), []); // an older copy
     assert.deepEqual(conversation.turns[0]?.messages, said);
+  });
+
+  // Seed 7000232 of the fleet: the run that a store had lost was not the turn's any more.
+  it('knows a later run that goes on, unless a change that failed has begun it', () => {
+    const later = { ...open, runId: 2, runs: 2 };
+    for (const [runId, expected] of [[2, later], [1, open]] as const) {
+      const conversation = holding(open);
+      mergeAltered(conversation, [later], [{ turn: later, runId }]);
+      assert.deepEqual(conversation, holding(expected));
+    }
   });
 
   // Seed 3004716 of the fleet: a store lost everything, and a process that knew the turn as open
@@ -261,7 +277,7 @@ describe('a merge of remembered turns', () => {
   });
 
   it('leaves a turn that its run has ended, or that a failed change had closed', () => {
-    const cases = [[cut, settled, []], [closed, cut, [cut]]] as const;
+    const cases = [[cut, settled, []], [closed, cut, [{ turn: cut, runId: 1 }]]] as const;
     for (const [theirs, ours, before] of cases) {
       const conversation = holding(theirs);
       mergeAltered(conversation, [ours], before);

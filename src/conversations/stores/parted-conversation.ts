@@ -8,7 +8,7 @@ import {
   clearTurns, emptyConversation, forgetHead, hasOpenTurn, isEmpty, keepAgent, keepCaller, keepState,
   lengthOf, putBackState, removeTurn, tally, type Conversation, type KnownCaller,
 } from '../conversation.ts';
-import { placeOf } from '../merge-turns.ts';
+import { placeOf, type OpenRun } from '../merge-turns.ts';
 import { isSpent, mergeSpent } from '../spending.ts';
 import { isTurnRecord, type TurnRecord } from '../turn-record.ts';
 import { OnceParts } from './once-parts.ts';
@@ -38,8 +38,8 @@ export interface Memory {
   readonly revision: number;
   /** Without those that were added later. The others may have changed since. */
   readonly turns: () => readonly TurnRecord[];
-  /** Those that were open. */
-  readonly open: readonly TurnRecord[];
+  /** Those that were open, and their runs. */
+  readonly open: readonly OpenRun[];
   readonly onceCalls: Conversation['onceCalls'];
   readonly spent: Conversation['spent'];
   /** Ids of `once` calls that are over. A copy that still has them is older. */
@@ -48,7 +48,7 @@ export interface Memory {
   readonly erasedAt: number;
 }
 
-const NO_TURNS: readonly TurnRecord[] = [];
+const NO_RUNS: readonly OpenRun[] = [];
 
 /** A conversation in memory that knows which of its parts are not stored yet. */
 export class PartedConversation {
@@ -292,7 +292,9 @@ export class PartedConversation {
       caller,
       revision: this.#revision,
       turns: () => known,
-      open: openTurns === 0 ? NO_TURNS : turns.filter((turn) => turn.state === 'open'),
+      open: openTurns === 0 ? NO_RUNS : turns.flatMap((turn) =>
+        turn.state === 'open' ? [{ turn, runId: turn.runId }] : [],
+      ),
       onceCalls,
       spent,
       over: this.#once.over,

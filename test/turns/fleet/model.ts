@@ -219,8 +219,7 @@ export class FleetModel {
       yield `says ${JSON.stringify(text)}; run ${current} said ${JSON.stringify(saidBy(run))}`;
     if (last?.state === 'completed' && text !== saidBy(run))
       yield `is complete with ${JSON.stringify(text)} of ${JSON.stringify(saidBy(run))}`;
-    if (last?.state === 'open' && newest?.process.isDead !== true && !this.#mayConfuseRuns(turn))
-      yield 'is still open';
+    if (last?.state === 'open' && newest?.process.isDead !== true) yield 'is still open';
     for (const delivery of turn.deliveries) yield* this.#wrongsOfHeard(delivery, text, last?.state);
   }
 
@@ -234,14 +233,17 @@ export class FleetModel {
     if (turn.runs.some(({ n }) => n > run.n)) return;
     if (this.#ledger.clearings.some((clearing) => clearing.step >= step)) return;
     if (!this.#mustBeKept(turn)) return;
-    if (this.#mayConfuseRuns(turn)) return;
+    if (state === 'completed' && text !== heard && this.#mayConfuseRuns(turn)) return;
     // While its store is slow, the next turn may have closed it.
     const isWhole = state === 'completed' || !this.#without('slow', 'down');
     if (text !== heard || !isWhole)
       yield `was heard whole, ${JSON.stringify(heard)}, and is ${state}: ${JSON.stringify(text)}`;
   }
 
-  /** A store that fails or forgets does not know which of the runs in two processes was later. */
+  /**
+   * Whether another run of the turn may be in its place, if that has completed, too: a store that
+   * fails or forgets does not know which of the runs in two processes was later.
+   */
   #mayConfuseRuns({ runs }: FleetTurn): boolean {
     const processes = new Set(runs.map(({ process }) => process));
     return processes.size > 1 && !this.#without('losses', 'slow', 'down');
