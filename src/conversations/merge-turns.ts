@@ -1,6 +1,7 @@
 import {
   add, addTurn, findTurn, moveLastTurn, subtract, type Conversation,
 } from './conversation.ts';
+import type { Message } from './message.ts';
 import { hearTold } from './reconcile.ts';
 import { withCallsOf, withResultsOf, type MergedMessages } from './tool-call-merge.ts';
 import {
@@ -60,14 +61,33 @@ export function mergeAltered(
   for (const ours of altered) {
     const theirs = findTurn(conversation, ours.id);
     if (theirs === undefined) continue;
-    const before = open.find(({ turn }) => turn === ours);
-    const isCertain = ours.state === 'open'
-      ? before?.runId === ours.runId && !isSameRun(ours, theirs)
-      : before === undefined && !isTold(ours, theirs);
-    if (isCertain && isNewer(ours, theirs)) replace(conversation, theirs, ours);
+    const certain = certainOf(ours, theirs, open.find(({ turn }) => turn === ours));
+    if (certain !== undefined && isNewer(certain, theirs)) replace(conversation, theirs, certain);
     else if (hasGoneOn(theirs, ours)) replace(conversation, theirs, ours);
     else keep(conversation, theirs, withResultsOf(ours, theirs));
   }
+}
+
+/** What of an altered turn does not come from the change. Undefined if that is not known. */
+function certainOf(
+  ours: TurnRecord,
+  theirs: TurnRecord,
+  before: OpenRun | undefined,
+): TurnRecord | undefined {
+  if (before === undefined)
+    return ours.state === 'open' || isTold(ours, theirs) ? undefined : ours;
+  if (before.runId !== ours.runId || isSameRun(ours, theirs)) return undefined;
+  return ours.state === 'open' ? ours : reopened(ours);
+}
+
+/** The turn while its run went on. That run still has to say what was sent. */
+function reopened(ended: TurnRecord): TurnRecord {
+  const { isUnknown: _closed, isLeaving: _leaving, sent: _sent, ...turn } = ended;
+  const { kept = 0 } = turn;
+  const messages = turn.messages?.map((message, index): Message =>
+    message.role === 'assistant' && index >= kept ? { ...message, state: 'open' } : message,
+  );
+  return { ...turn, state: 'open', ...(messages === undefined ? {} : { messages }) };
 }
 
 function isSameRun(ours: TurnRecord, theirs: TurnRecord): boolean {

@@ -268,6 +268,25 @@ describe('a merge of remembered turns', () => {
     }
   });
 
+  // Seed 7000311 of the fleet: the change that found the loss was the end of the later run.
+  it('opens a later run again if a change that failed has ended it', () => {
+    const later = { ...open, runId: 2, runs: 2 };
+    const said = { ...later, words: null, reply: null, messages: withCall('completed', '42') };
+    for (const [ended, reply] of [
+      [{ ...later, state: 'completed', reply: 'b', isLeaving: true }, 'b'],
+      [{ ...later, state: 'interrupted', reply: null, isUnknown: true }, null],
+    ] as const) {
+      const conversation = holding(closed);
+      mergeAltered(conversation, [ended], [{ turn: ended, runId: 2 }]);
+      assert.deepEqual(conversation, holding({ ...later, reply }));
+    }
+    const conversation = holding(closed);
+    const ended = { ...said, state: 'interrupted' } as const;
+    mergeAltered(conversation, [ended], [{ turn: ended, runId: 2 }]);
+    assert.deepEqual(conversation.turns[0]?.messages?.map((message) =>
+      message.role === 'assistant' ? message.state : message.role), ['user', 'open', 'tool']);
+  });
+
   // Seed 3004716 of the fleet: a store lost everything, and a process that knew the turn as open
   // was the first to put it back.
   it('takes the end of a run whose turn others have closed meanwhile', () => {
