@@ -160,8 +160,8 @@ function isOfNewerRun(ours: TurnRecord, theirs: TurnRecord): boolean {
 
 /** Whether the second copy of a turn knows more of the same run. */
 function hasGoneOn(theirs: TurnRecord, ours: TurnRecord): boolean {
-  const areOpen = ours.state === 'open' && theirs.state === 'open';
-  return isSameRun(ours, theirs) && areOpen && ownMessages(ours).length > ownMessages(theirs).length;
+  if (!isSameRun(ours, theirs) || ours.state !== 'open' || theirs.state !== 'open') return false;
+  return ownMessages(ours).length > ownMessages(theirs).length;
 }
 
 function replace(conversation: Conversation, theirs: TurnRecord, ours: TurnRecord): void {

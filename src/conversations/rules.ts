@@ -28,9 +28,9 @@ import { roundsOf } from './tool-rounds.ts';
 import type { TracedRun } from './trace-place.ts';
 import type { TurnFigures } from './turn-figures.ts';
 import {
-  countRuns, forgetRun, idOfNth, isBegunBy, isLaterRun, isPlainReply, leadingMessages, messagesOf, newTurn,
-  ownMessages, replyText, sentEvents, setMessages, setPlain, toolMessagesOf, type RunElsewhere,
-  type TurnRecord,
+  countRuns, forgetRun, idOfNth, isBegunBy, isLaterRun, isPlainReply, leadingMessages, messagesOf,
+  newTurn, ownMessages, replyText, sentEvents, setMessages, setPlain, toolMessagesOf,
+  type RunElsewhere, type TurnRecord,
 } from './turn-record.ts';
 
 export interface TurnOpening {
