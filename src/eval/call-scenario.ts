@@ -19,9 +19,13 @@ const HANDED_OVER = /^\{"status":"handed over","agent":"([a-z][a-z0-9-]{0,63})"\
 /**
  * The text of a scenario in which the caller says what they said in the call, and tools return what
  * they returned. It expects that no turn fails, that nothing acts twice and that nothing is said
- * twice. Ids, numbers and e-mail addresses are invented.
+ * twice. Ids, numbers and e-mail addresses are invented. `agents`: the names in `AGENTS`, as a
+ * scenario cannot name the agent of a server that has only one.
  */
-export function callScenario({ agent, wire, from, to, turns }: CallRecord): string {
+export function callScenario(
+  { agent, wire, from, to, turns }: CallRecord,
+  agents: readonly string[] = [],
+): string {
   const { in: invented } = new InventedValues();
   const spoken = turns.filter(({ isDiscarded, messages }) =>
     isDiscarded !== true && messages.length > 0,
@@ -29,6 +33,7 @@ export function callScenario({ agent, wire, from, to, turns }: CallRecord): stri
   const lines = [
     `# A recorded call of the agent "${oneLine(agent, 80)}". Ids and numbers are invented.`,
     '# Add what it should have said and done: docs/evals.md lists the words.',
+    ...(agents.includes(agent) ? [`agent ${agent}`] : []),
     ...(wire === 'chat-completions' ? [`wire ${wire}`] : []),
     ...(from === undefined ? [] : [`from ${oneLine(invented(from), 100)}`]),
     ...(to === undefined ? [] : [`to ${oneLine(invented(to), 100)}`]),
@@ -51,7 +56,8 @@ function real(turns: readonly RecordedTurn[]): readonly string[] {
 
 type Change = (text: string) => string;
 
-function linesOf({ messages, outcome }: RecordedTurn, invented: Change): readonly string[] {
+function linesOf(turn: RecordedTurn, invented: Change): readonly string[] {
+  const { messages, outcome } = turn;
   const said = messages
     .filter(({ role }) => role === 'user')
     .map(({ content }) => oneSpaced(content))
@@ -61,17 +67,20 @@ function linesOf({ messages, outcome }: RecordedTurn, invented: Change): readonl
     .filter(({ role, content }) => role === 'assistant' && content.trim() !== '')
     .map(({ content }) => oneSpaced(content))
     .join(' ');
-  const words = heard === '' ? 0 : heard.split(' ').length;
-  const interruption = outcome === 'interrupted' && words > 0
-    ? [`interrupt after ${words} ${words === 1 ? 'word' : 'words'}`]
-    : [];
   return [
     ...mocksOf(messages, invented),
     ...(said === '' ? [] : [`say ${invented(said)}`]),
     ...(heard === '' ? [] : [`# heard: ${oneLine(invented(heard), MAX_COMMENT_LENGTH)}`]),
     ...(outcome === 'failed' ? ['# this turn failed'] : []),
-    ...interruption,
+    ...(outcome === 'interrupted' ? interruption(turn, heard) : []),
   ];
+}
+
+/** None if the caller interrupted a silence: a scenario interrupts only what has begun. */
+function interruption({ firstSpeechMs }: RecordedTurn, heard: string): readonly string[] {
+  if (heard === '') return firstSpeechMs === undefined ? [] : ['interrupt']; // it was a filler
+  const words = heard.split(' ').length;
+  return [`interrupt after ${words} ${words === 1 ? 'word' : 'words'}`];
 }
 
 /** One for each tool that returned something; the last result, if it was called several times. */

@@ -1,3 +1,4 @@
+import { isSameNumber } from '../base/phone-number.ts';
 import type { CallOutcome, CallRecord } from './call-record.ts';
 
 /** Which calls are meant. An undefined field excludes none. */
@@ -24,8 +25,8 @@ export function isMeant(record: CallRecord, filter: CallFilter): boolean {
   const { from, to, startedAt, turns } = record;
   const messages = turns.flatMap((turn) => turn.messages);
   return (
-    (filter.from === undefined || from === filter.from)
-    && (number === undefined || from === number || to === number)
+    (filter.from === undefined || isSameNumber(filter.from, from))
+    && (number === undefined || isSameNumber(number, from) || isSameNumber(number, to))
     && (day === undefined || startedAt.startsWith(`${day}T`))
     && (outcome === undefined || record.outcome === outcome)
     && (agent === undefined

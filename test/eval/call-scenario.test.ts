@@ -79,6 +79,9 @@ describe('callScenario', () => {
   const cases: readonly (readonly [what: string, RecordedTurn, expected: readonly string[]])[] = [
     ['an interruption', turn([USER('Go on'), AGENT('One two  three')], { outcome: 'interrupted' }),
       ['say Go on', '# heard: One two three', 'interrupt after 3 words']],
+    ['an interruption of a filler',
+      turn([USER('Go on')], { outcome: 'interrupted', firstSpeechMs: 900 }),
+      ['say Go on', 'interrupt']],
     ['an interruption before the first word', turn([USER('Go on')], { outcome: 'interrupted' }),
       ['say Go on']],
     ['a failed turn', turn([USER('Go on'), AGENT('Sorry.')], { outcome: 'failed' }),

@@ -25,6 +25,7 @@ const cases: readonly (readonly [CallFilter, boolean])[] = [
   [{}, true],
   [{ from: '+1' }, true], [{ from: '+2' }, false],
   [{ number: '+1' }, true], [{ number: '+2' }, true], [{ number: '+' }, false],
+  [{ from: ' 1' }, true], [{ number: '(2)' }, true],
   [{ day: '2026-11-25' }, true], [{ day: '2026-11-26' }, false],
   [{ outcome: 'hung up' }, true], [{ outcome: 'ended' }, false],
   [{ agent: 'bakery' }, true], [{ agent: 'stockist' }, true], [{ agent: 'bake' }, false],

@@ -176,7 +176,7 @@ function filterOf(
   flags: Readonly<Partial<Record<(typeof FILTER_FLAGS)[number], string>>>,
 ): CallFilter {
   const { '--day': day, '--outcome': outcome, '--slower-than': slowerThan } = flags;
-  if (day !== undefined && !/^\d{4}-\d\d-\d\d$/.test(day))
+  if (day !== undefined && !isDay(day))
     throw new UsageError('--day takes a day such as 2026-11-25');
   const known = CALL_OUTCOMES.find((one) => one === outcome);
   if (outcome !== undefined && known === undefined)
@@ -192,6 +192,11 @@ function filterOf(
     tool: flags['--tool'],
     slowerThanMs: slowerThan === undefined ? undefined : Number(slowerThan),
   };
+}
+
+function isDay(text: string): boolean {
+  const time = /^\d{4}-\d\d-\d\d$/.test(text) ? Date.parse(text) : NaN;
+  return !Number.isNaN(time) && new Date(time).toISOString().startsWith(text);
 }
 
 async function openArchive(
@@ -303,5 +308,6 @@ async function printScenario(id: string, place: Place): Promise<void> {
     const sessions = records.map(({ sessionId }) => printable(sessionId, ' ')).join(', ');
     throw new CommandError(`this conversation has ${records.length} calls; name one: ${sessions}`);
   }
-  await write(place.terminal.stdout, callScenario(record));
+  const { agents } = place.settings;
+  await write(place.terminal.stdout, callScenario(record, agents.map(({ name }) => name)));
 }

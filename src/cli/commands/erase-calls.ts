@@ -1,5 +1,6 @@
 // `calls erase`: what is erased of an id or of a caller, and what cannot be reached.
 
+import { isSameNumber } from '../../base/phone-number.ts';
 import { StoreError } from '../../conversations/stores/store-error.ts';
 import { createLogger } from '../../log.ts';
 import { isOf, type CallArchive } from '../../records/call-archive.ts';
@@ -93,7 +94,7 @@ export async function eraseCaller(number: string, place: ErasingPlace): Promise<
     text: number,
     number,
     keys: [],
-    isMeant: ({ from }) => from === number,
+    isMeant: ({ from }) => isSameNumber(number, from),
     keysOf: ({ agent, conversationId }) => {
       const isOneOfSeveral = agents.some(({ name }) => name === agent);
       return [isOneOfSeveral ? `${agent}/${conversationId}` : conversationId];

@@ -1,3 +1,4 @@
+import { isSameNumber } from '../../base/phone-number.ts';
 import { eachStored } from './each-stored.ts';
 import type { PartStore } from './part-store.ts';
 import { PartedConversation } from './parted-conversation.ts';
@@ -15,6 +16,6 @@ export async function* conversationsOfCaller(
 ): AsyncGenerator<string, void, undefined> {
   for await (const [id, stored] of eachStored(parts, '', (one) => !CONTROL.test(one))) {
     const { caller } = new PartedConversation(id, stored).apply((conversation) => conversation);
-    if (caller?.from === number) yield id;
+    if (isSameNumber(number, caller?.from)) yield id;
   }
 }

@@ -105,7 +105,7 @@ for (const [place, environment, skip] of PLACES) {
       await run('list', '--day', '2026-11-25', '--slower-than', '611', '--agent', 'stockist');
       assert.equal(terminal.out.split('\n').length, 5);
       const before = terminal.out;
-      await run('list', '--number', '+15550100', '--tool', 'order');
+      await run('list', '--number', '+1 555-0100', '--tool', 'order');
       assert.equal(terminal.out.slice(before.length).split('\n').length, 2);
     });
 
@@ -168,7 +168,7 @@ for (const [place, environment, skip] of PLACES) {
       const other = { ...recordOf('s-4', 'c-4', '2026-11-25T15:00:00.000Z'), from: '+15550199' };
       await archive?.keep({ conversationKey: 'c-4', sessionId: 's-4' }, other);
       await archive?.close();
-      assert.equal(await run('erase', '--from', '+15550100'), 0);
+      assert.equal(await run('erase', '--from', '+1 (555) 0100'), 0);
       assert.equal(terminal.out.match(/^erased the record of session/gm)?.length, 3);
       assert.match(terminal.out, /calls that do not name the number/);
       const before = terminal.out;
@@ -313,6 +313,7 @@ describe('calls', () => {
     [['erase', 'a', 'b'], /takes one id/],
     [['list', '--port', '1'], /--port is not a flag of calls/],
     [['list', '--day', 'today'], /--day takes a day such as 2026-11-25/],
+    [['list', '--day', '2026-02-30'], /--day takes a day/],
     [['list', '--outcome', 'lost'], /--outcome takes "hung up", "ended", "not reported"/],
     [['list', '--slower-than', '3s'], /--slower-than takes milliseconds/],
     [['list', '--requests'], /--requests is for calls show/],
@@ -364,10 +365,18 @@ describe('calls', () => {
     await keepCalls();
     assert.equal(await run('scenario', 's-3'), 0);
     assert.match(terminal.out, /^# A recorded call of the agent "bakery"\.[^]*\nnever-fails\n/);
+    assert.doesNotMatch(terminal.out, /^agent/m); // the settings have one agent, and name no other
     await assert.rejects(run('scenario', 'c-1'), {
       name: 'CommandError', message: 'this conversation has 2 calls; name one: s-2, s-1',
     });
     await assert.rejects(run('scenario', 'c-9'), /nothing is known here about "c-9"/);
+  });
+
+  it('names in a scenario the agent that was called, if there are several', async () => {
+    use({ CALL_RECORDS: 'file:calls.jsonl', AGENTS: 'sales=echo,bakery=echo' });
+    await keepCalls();
+    assert.equal(await run('scenario', 's-3'), 0);
+    assert.match(terminal.out, /^agent bakery$/m);
   });
 
   it('takes its settings as flags', async () => {
