@@ -239,7 +239,8 @@ class Changes implements Reconciled {
   cut: HeardTurn | undefined;
   readonly #conversation: Conversation;
   readonly #comparison: Comparison;
-  readonly #texts = new PreparedTexts();
+  /** Most turns need none. */
+  #texts: PreparedTexts | undefined;
 
   constructor(conversation: Conversation, comparison: Comparison) {
     this.#conversation = conversation;
@@ -319,7 +320,7 @@ class Changes implements Reconciled {
       if (only.isUnknown !== true && replyText(only) === replies[0]) return only; // nearly always
     }
     const told = [...replies];
-    const texts = this.#texts;
+    const texts = (this.#texts ??= new PreparedTexts());
     const begun = turns.findLastIndex((turn) => wordsOf(turn) !== undefined);
     for (const [index, turn] of turns.entries()) {
       if (index < begun) {

@@ -144,7 +144,7 @@ describe('CompletionSession', () => {
     await session.say('A person, please.');
     const data = frames.all.find(({ type }) => type === 'response.data');
     assert.deepEqual(data?.type === 'response.data' && data.content, {
-      transfer_to_number: { transfer_number: '+4930333' },
+      transfer_to_number: { transfer_number: '+4930333', client_message: '', agent_message: '' },
     });
     assert.equal(hangUps.all.length, 1);
   });

@@ -40,14 +40,18 @@ export class OfferedActions implements CallActions {
   callFor(event: CallAction, turnId: string): CompletionToolCall | undefined {
     const tool = this.#toolFor(event.type);
     if (tool === undefined) return undefined;
+    const { name, argument = 'destination', messages = [] } = tool;
     const args =
       event.type === 'hangup'
         ? { reason: 'the agent has said goodbye' }
-        : { [tool.argument ?? 'destination']: event.to };
+        : {
+            [argument]: event.to,
+            ...Object.fromEntries(messages.map((message) => [message, ''])),
+          };
     return {
       id: `call_${turnId.slice(0, 32)}`,
       type: 'function',
-      function: { name: tool.name, arguments: JSON.stringify(args) },
+      function: { name, arguments: JSON.stringify(args) },
     };
   }
 

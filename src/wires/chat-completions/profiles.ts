@@ -20,6 +20,8 @@ export interface PlatformTool {
   readonly name: string;
   /** The argument that takes the number or name to transfer to. */
   readonly argument?: string;
+  /** Texts that it requires for others to speak. They are empty: the agent speaks for itself. */
+  readonly messages?: readonly string[];
 }
 
 export interface Profile {
@@ -51,7 +53,11 @@ const COMMON = {
   fillerEnd: ' ',
   hangUp: [{ name: 'end_call' }, { name: 'endCall' }],
   transfer: [
-    { name: 'transfer_to_number', argument: 'transfer_number' },
+    {
+      name: 'transfer_to_number',
+      argument: 'transfer_number',
+      messages: ['client_message', 'agent_message'],
+    },
     { name: 'transferCall', argument: 'destination' },
     { name: 'transfer_call', argument: 'destination' },
   ],

@@ -384,14 +384,15 @@ for (const [form, ask] of FORMS) {
       assert.deepEqual(withoutId(reply), ['Bye.', 'tool_calls', [call]]);
     });
 
-    for (const [name, argument] of [
-      ['transferCall', 'destination'],
-      ['transfer_call', 'destination'],
-      ['transfer_to_number', 'transfer_number'],
+    const to = '+4930111';
+    for (const [name, args] of [
+      ['transferCall', { destination: to }],
+      ['transfer_call', { destination: to }],
+      ['transfer_to_number', { transfer_number: to, client_message: '', agent_message: '' }],
     ] as const) {
       it(`is a tool call that transfers the call, where ${name} is offered`, async (t) => {
         const { reply } = await ask(t, transferring, offering(name));
-        const call = called(name, { [argument]: '+4930111' });
+        const call = called(name, args);
         assert.deepEqual(withoutId(reply), ['One moment.', 'tool_calls', [call]]);
       });
     }
