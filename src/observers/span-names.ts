@@ -39,6 +39,7 @@ export const ATTRIBUTES = {
   speakers: 'layercode.speakers',
   storeMs: 'layercode.store_ms',
   storeStep: 'layercode.store_step',
+  limit: 'layercode.limit',
   afterMs: 'layercode.after_ms',
   attempt: 'layercode.attempt',
   fallback: 'layercode.fallback',

@@ -579,7 +579,8 @@ export class Turn implements TurnRun, DeliveredTurn {
     if (this.opened !== undefined) this.#store(ending);
     host.ended(this);
     this.delivery.turn = undefined;
-    this.trace?.end({ outcome: ending, speakers, storeMs: work?.storeMs || undefined, error });
+    const storeMs = work?.storeMs || undefined;
+    this.trace?.end({ outcome: ending, speakers, storeMs, limit: work?.limit, error });
     this.delivery.onOutcome({
       outcome: ending, firstSpeechMs, firstWordMs, speakers, work, error,
     });

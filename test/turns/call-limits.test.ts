@@ -1,6 +1,7 @@
 // A call that has used what it may ends before its next request to a model.
 
 import assert from 'node:assert/strict';
+import { subscribe, unsubscribe } from 'node:diagnostics_channel';
 import { describe, it, type TestContext } from 'node:test';
 
 import type { Agent } from '../../src/agents/agent.ts';
@@ -17,6 +18,7 @@ import type { ChatModel } from '../../src/models/model.ts';
 import { scriptedModel } from '../../src/models/scripted-model.ts';
 import { parseSettings } from '../../src/settings/parse-settings.ts';
 import { SettingsError } from '../../src/settings/settings.ts';
+import type { TurnPoint } from '../../src/turns/report/turn-points.ts';
 import { modelServer, serveAgent } from '../agents/model-app.ts';
 import { HeldReply } from '../conversations/asking-back.ts';
 import { sharing } from '../conversations/stores/machines.ts';
@@ -114,6 +116,13 @@ const CALL = { ...SESSION, conversation_id: 'c' };
 
 describe('a call with MAX_TOKENS_PER_CALL', () => {
   it('ends before the next request, politely, as do all later turns', async (t) => {
+    const limits: unknown[] = [];
+    const listener = (point: unknown): void => {
+      const { type, limit } = point as TurnPoint & { limit?: string };
+      if (type === 'turnEnded') limits.push(limit);
+    };
+    subscribe('layercode-microserver:turn', listener);
+    t.after(() => unsubscribe('layercode-microserver:turn', listener));
     const model = ownModel();
     const served = limited(t, asking(model), { MAX_TOKENS_PER_CALL: '20' });
     assert.deepEqual(await hear(served, 'one', SESSION), { text: 'Yes.', hangsUp: false });
@@ -128,6 +137,7 @@ describe('a call with MAX_TOKENS_PER_CALL', () => {
     assert.match(lines[0] ?? '', /"limit":"tokens","tokens":20,"cost":0/);
     const ended = served.logLines.filter((line) => /"msg":"request".*"limit":"tokens"/.test(line));
     assert.equal(ended.length, 2);
+    assert.deepEqual(limits, [undefined, undefined, 'tokens', 'tokens']);
   });
 
   it('is ended in the middle of a turn, after what was said', async (t) => {

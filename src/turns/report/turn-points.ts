@@ -69,6 +69,8 @@ export interface TurnEnded {
   readonly speakers?: readonly string[] | undefined;
   /** How long it waited for the store, in milliseconds. */
   readonly storeMs?: number | undefined;
+  /** The limit of its call that has ended it: the agent hung up. */
+  readonly limit?: 'cost' | 'tokens' | undefined;
   /** Why it failed. */
   readonly error?: unknown;
   /** What the agent has said. */

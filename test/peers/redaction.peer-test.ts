@@ -1,0 +1,53 @@
+// What a caller's card numbers leave in a real Redis. Needs `npm ci` in this folder.
+
+import assert from 'node:assert/strict';
+import { existsSync } from 'node:fs';
+import { createRequire } from 'node:module';
+import { join } from 'node:path';
+import { describe, it } from 'node:test';
+
+import { PEERS } from '../fixtures/pages.ts';
+import { isMissing, REDIS_PROGRAMS, RedisServer } from '../fixtures/redis-server.ts';
+import { assertNowhere } from '../redaction/said-cards.ts';
+
+assert.ok(existsSync(join(PEERS, 'node_modules/redis')), 'npm ci in test/peers first');
+
+interface Client {
+  connect(): Promise<unknown>;
+  keys(pattern: string): Promise<string[]>;
+  hGetAll(key: string): Promise<Readonly<Record<string, string>>>;
+  destroy(): void;
+}
+
+const { createClient } = createRequire(join(PEERS, 'package.json'))('redis') as {
+  createClient: (options: { url: string }) => Client;
+};
+
+/** Everything that the server holds. */
+async function contentsOf(url: string): Promise<string> {
+  const client = createClient({ url });
+  await client.connect();
+  try {
+    const keys = await client.keys('*');
+    assert.equal(keys.length, 10, 'one for each conversation');
+    const stored = await Promise.all(keys.map((key) => client.hGetAll(key)));
+    const text = JSON.stringify([keys, stored]);
+    assert.match(text, /\[card 50\]/);
+    return text;
+  } finally {
+    client.destroy();
+  }
+}
+
+describe('500 card numbers', () => {
+  for (const program of REDIS_PROGRAMS)
+    it(`are only in what the caller says and hears: ${program}`, { skip: isMissing(program) },
+      async (t) => {
+        const server = await RedisServer.start(program);
+        t.after(() => server.remove());
+        const { url } = server;
+        await assertNowhere(t, {
+          store: () => url, directory: PEERS, contents: () => contentsOf(url),
+        });
+      });
+});
