@@ -22,10 +22,6 @@ export class BoundedMap<K, V> {
     this.#maxEntries = maxEntries;
   }
 
-  get size(): number {
-    return this.#entries.size;
-  }
-
   get(key: K): V | undefined {
     return this.#entries.get(key)?.value;
   }

@@ -8,7 +8,6 @@ import { createLogger } from '../log.ts';
 import { DEFAULT_PRICES } from '../models/prices.ts';
 import type { ScriptedAnswer } from '../models/scripted-answer.ts';
 import { agentPath } from '../settings/named-agents.ts';
-import type { Tool } from '../tools/tool.ts';
 import { describeLogLine } from './log-line.ts';
 import { observed, ScenarioModel } from './observed-model.ts';
 import type { Cast, PlayOptions } from './play-options.ts';
@@ -43,11 +42,6 @@ export class Backstage implements Stage {
     this.#app = this.#createApp();
     const { port } = await this.#app.listen({ host: '127.0.0.1', port: 0 });
     return { origin: `http://127.0.0.1:${port}`, route: this.#served(this.#app).path };
-  }
-
-  /** The tools that the agent has for each turn, by name. */
-  get knownTools(): ReadonlyMap<string, Tool> {
-    return this.#tools.tools;
   }
 
   prepare(answers: readonly ScriptedAnswer[]): void {

@@ -28,8 +28,6 @@ export class ToolStandIns {
   readonly #mocks = new Map<string, Mock>();
   /** One per tool: agents that share a tool must go on sharing it. */
   readonly #made = new WeakMap<object, object>();
-  /** The tools seen so far, by name. */
-  readonly tools = new Map<string, Tool>();
   #runs = 0;
   #held: { readonly tool: string; readonly released: Promise<void> } | undefined;
   #release: (() => void) | undefined;
@@ -63,7 +61,6 @@ export class ToolStandIns {
     if (!isTool(tool)) return tool;
     const made = this.#made.get(tool) ?? { ...tool, ...this.#standIn(tool) };
     this.#made.set(tool, made);
-    this.tools.set(tool.name, tool);
     return made as T;
   };
 

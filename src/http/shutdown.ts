@@ -43,11 +43,6 @@ export class Shutdown {
     return this.#state === 'ready' || this.#state === 'replaced';
   }
 
-  /** The number of open responses. */
-  get openResponses(): number {
-    return this.#open;
-  }
-
   /** Counts a response. Call `leave` when it is over. */
   enter(): void {
     this.#open += 1;
