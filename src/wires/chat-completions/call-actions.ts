@@ -12,21 +12,12 @@ export interface CompletionToolCall {
 }
 
 /** What ends a reply by acting on the call. */
-export type CallAction = Extract<SentEvent, { type: 'hangup' | 'transfer' }>;
-
-/** What a reply can ask the platform to do. */
-export interface CallActions {
-  /** The tool call that does it. Undefined if the platform offers no such tool. */
-  callFor(event: CallAction, turnId: string): CompletionToolCall | undefined;
-  readonly canTransfer: boolean;
-  /** Whether the platform has no word for the event. Warns once. */
-  drops(event: SentEvent): boolean;
-}
+type CallAction = Extract<SentEvent, { type: 'hangup' | 'transfer' }>;
 
 const WHAT = { data: 'data for a browser', hangup: 'hanging up', transfer: 'a transfer' } as const;
 
-/** The tools that a platform has offered with a request. */
-export class OfferedActions implements CallActions {
+/** What a reply can ask the platform to do, with the tools that came with the request. */
+export class OfferedActions {
   readonly #profile: Profile;
   readonly #offered: ReadonlySet<string>;
   readonly #warnOnce: (what: string) => void;
@@ -37,6 +28,7 @@ export class OfferedActions implements CallActions {
     this.#warnOnce = warnOnce;
   }
 
+  /** The tool call that does it. Undefined if the platform offers no such tool. */
   callFor(event: CallAction, turnId: string): CompletionToolCall | undefined {
     const tool = this.#toolFor(event.type);
     if (tool === undefined) return undefined;
@@ -59,6 +51,7 @@ export class OfferedActions implements CallActions {
     return this.#toolFor('transfer') !== undefined;
   }
 
+  /** Whether the platform has no word for the event. Warns once. */
   drops({ type }: SentEvent): boolean {
     if (type === 'say') return false;
     const isOffered = type !== 'data' && this.#toolFor(type) !== undefined;

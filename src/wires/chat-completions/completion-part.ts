@@ -1,12 +1,12 @@
 import type { ReplyEvent } from '../../calls/reply-event.ts';
-import type { CallActions, CompletionToolCall } from './call-actions.ts';
+import type { CompletionToolCall, OfferedActions } from './call-actions.ts';
 
 export interface PartOptions {
   /** The turn's, or the conversation's if its turns have none. */
   readonly id: string;
   /** What ends a filler. */
   readonly fillerEnd: string;
-  readonly actions: CallActions;
+  readonly actions: OfferedActions;
 }
 
 /** What an event of a reply is in a completion, streamed or whole. */
