@@ -18,12 +18,11 @@ import type { ReplyEncoder } from '../reply-encoder.ts';
 import {
   checkRoomForStream, ReplyStream, StreamDelivery, type OpenRequests, type TurnObserver,
 } from '../reply-stream.ts';
-import { callEncoder } from './call-encoder.ts';
 import { callEventOf } from './call-events.ts';
+import { encoderFor } from './encoders.ts';
 import {
   EVENT_FIELDS, isCallEvent, isKnownEvent, parseEvent, type LayercodeEvent, type UnknownEvent,
 } from './events.ts';
-import { SessionEncoder } from './session-encoder.ts';
 import type { SignedHandler } from './signed.ts';
 
 export interface WebhookOptions {
@@ -210,10 +209,6 @@ class Webhook {
     const { signal } = hookContext(event, context, timeoutMs);
     return untilAborted(cutReply(conversationId, conversations, agent), signal);
   }
-}
-
-function encoderFor(event: LayercodeEvent): ReplyEncoder {
-  return isCallEvent(event) ? callEncoder : new SessionEncoder(event.turn_id ?? undefined);
 }
 
 function readEvent(context: Context, body: Buffer): LayercodeEvent | UnknownEvent {

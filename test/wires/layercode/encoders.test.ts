@@ -2,8 +2,7 @@ import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 
 import type { ReplyEvent } from '../../../src/calls/reply-event.ts';
-import { callEncoder } from '../../../src/wires/layercode/call-encoder.ts';
-import { SessionEncoder } from '../../../src/wires/layercode/session-encoder.ts';
+import { callEncoder, SessionEncoder } from '../../../src/wires/layercode/encoders.ts';
 import { SseDecoder, type DecodedEvent } from '../../../src/sse/decode.ts';
 
 const session = (event: ReplyEvent, turnId?: string): string =>

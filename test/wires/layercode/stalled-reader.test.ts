@@ -5,7 +5,7 @@ import { describe, it, type TestContext } from 'node:test';
 
 import type { Reply } from '../../../src/agents/agent.ts';
 import type { Delivery } from '../../../src/turns/delivery.ts';
-import { SessionEncoder } from '../../../src/wires/layercode/session-encoder.ts';
+import { SessionEncoder } from '../../../src/wires/layercode/encoders.ts';
 import type { Context } from '../../../src/http/context.ts';
 import { ReplyStream } from '../../../src/wires/reply-stream.ts';
 import { createLogger } from '../../../src/log.ts';
