@@ -1,7 +1,7 @@
 // The log: one record per line, as JSON for machines or formatted for people.
 
 import { isThenable } from './base/awaitable.ts';
-import { jsonText } from './base/json-text.ts';
+import { jsonText } from './base/json.ts';
 import { originalFrame } from './base/source-positions.ts';
 import { framesOf, messageOf } from './base/thrown-values.ts';
 

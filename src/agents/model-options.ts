@@ -1,8 +1,7 @@
 import { isObject } from '../base/fields.ts';
 import { jsonFaultOf } from '../base/json-value.ts';
-import { FIXED_FIELDS } from '../models/fixed-fields.ts';
 import type { ModelOptions, ToolChoice } from '../models/model.ts';
-import { PROVIDERS } from '../models/providers.ts';
+import { FIXED_FIELDS, PROVIDERS } from '../models/providers.ts';
 
 type Options = ModelOptions & { readonly toolChoice?: ToolChoice | undefined };
 

@@ -1,4 +1,4 @@
-// What JSON can hold, and what a text holds as JSON.
+// What JSON can hold, how it is read, and how texts are written as JSON.
 
 /** A value that JSON can hold. */
 export type Json =
@@ -14,3 +14,18 @@ export function parseJson(text: string): Json | undefined {
     return undefined;
   }
 }
+
+/**
+ * The text as JSON: the same as `JSON.stringify`, but faster. Most of what is said and logged is
+ * printable ASCII without `"` and `\`, which needs no escaping.
+ */
+export function jsonText(text: string): string {
+  return text.length <= MAX_PLAIN_LENGTH && !NOT_PLAIN.test(text)
+    ? `"${text}"`
+    : JSON.stringify(text);
+}
+
+/** Matching one character outside the set is faster than matching all characters inside it. */
+const NOT_PLAIN = /[^ !#-[\]-~]/;
+/** Longer texts usually contain a character that is not plain. */
+const MAX_PLAIN_LENGTH = 256;

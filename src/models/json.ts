@@ -1,12 +1,12 @@
 // Reads JSON from outside without trusting its shape.
 
+import { isObject } from '../base/fields.ts';
+
 export type JsonRecord = Readonly<Record<string, unknown>>;
 
 /** The value as an object with fields, or undefined. */
 export function asRecord(value: unknown): JsonRecord | undefined {
-  return typeof value === 'object' && value !== null && !Array.isArray(value)
-    ? (value as JsonRecord)
-    : undefined;
+  return isObject(value) ? value : undefined;
 }
 
 /** The value as a list; an empty one for anything else. */

@@ -41,6 +41,9 @@ export interface Provider {
   readonly signsToolCalls?: (model: string) => boolean;
 }
 
+/** Fields that `providerOptions` cannot set, because the request is built around them. */
+export const FIXED_FIELDS: readonly string[] = ['model', 'messages', 'tools', 'stream'];
+
 /**
  * Values by version, each confirmed by a vendor's refusal:
  *

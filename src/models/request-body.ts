@@ -3,9 +3,8 @@
 import { createHash } from 'node:crypto';
 
 import { alternateRoles } from './alternating-roles.ts';
-import { FIXED_FIELDS } from './fixed-fields.ts';
 import type { ChatMessage, ModelStreamOptions, ToolDefinition } from './model.ts';
-import type { Provider } from './providers.ts';
+import { FIXED_FIELDS, type Provider } from './providers.ts';
 import type { ToolCallSignatures } from './tool-call-signatures.ts';
 import { wellFormedCall } from './well-formed-call.ts';
 

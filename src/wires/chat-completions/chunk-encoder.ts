@@ -1,5 +1,5 @@
 import type { ModelUsage } from '../../agents/agent.ts';
-import { jsonText } from '../../base/json-text.ts';
+import { jsonText } from '../../base/json.ts';
 import type { ReplyEvent, SentEvent } from '../../calls/reply-event.ts';
 import type { ReplyEncoder } from '../reply-encoder.ts';
 import { partOf, type PartOptions } from './completion-part.ts';

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 
-import { jsonText } from '../../src/base/json-text.ts';
+import { jsonText } from '../../src/base/json.ts';
 
 describe('jsonText', () => {
   it('writes every text as JSON.stringify does', () => {
