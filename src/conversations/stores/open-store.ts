@@ -7,7 +7,6 @@ import { MemoryStore } from '../memory-store.ts';
 import type { ConversationStore } from '../store.ts';
 import type { PartStore } from './part-store.ts';
 import type { RedisClient, RedisSubscriber } from './redis-client.ts';
-import type { RedisOpenOptions } from './redis-open.ts';
 import { SharedStore } from './shared-store.ts';
 
 const SQLITE = 'sqlite:';
@@ -94,10 +93,7 @@ async function openChannel(
 
 /** Opens any store except memory. Each kind is loaded on demand. */
 export function openParts(settings: StoreSettings, options: OpenStoreOptions): Promise<PartStore> {
-  return open(settings, options, async (url, redisOptions) => {
-    const { openRedisStore } = await import('./redis-open.ts');
-    return openRedisStore(url, redisOptions);
-  });
+  return open(settings, options, 'openRedisStore');
 }
 
 /** The same with all nodes of a Redis cluster, for commands that read or erase everything. */
@@ -105,23 +101,22 @@ export function openAllParts(
   settings: StoreSettings,
   options: OpenStoreOptions,
 ): Promise<PartStore> {
-  return open(settings, options, async (url, redisOptions) => {
-    const { openWholeRedis } = await import('./redis-open.ts');
-    return openWholeRedis(url, redisOptions);
-  });
+  return open(settings, options, 'openWholeRedis');
 }
 
 async function open(
   { conversationStore, sqliteSynchronous: synchronous, storeTimeoutMs: timeoutMs }: StoreSettings,
   { log, directory = process.cwd(), redis }: OpenStoreOptions,
-  openRedis: (url: string, options: RedisOpenOptions) => Promise<PartStore>,
+  redisOpener: 'openRedisStore' | 'openWholeRedis',
 ): Promise<PartStore> {
   if (redis !== undefined) {
     const { RedisStore } = await import('./redis-store.ts');
     return new RedisStore(redis);
   }
-  if (!conversationStore.startsWith(SQLITE))
-    return openRedis(conversationStore, { directory, log });
+  if (!conversationStore.startsWith(SQLITE)) {
+    const redis = await import('./redis-open.ts');
+    return redis[redisOpener](conversationStore, { directory, log });
+  }
   const { openSqliteThread } = await import('./sqlite-thread.ts');
   const path = resolve(directory, conversationStore.slice(SQLITE.length));
   return openSqliteThread({ path, synchronous, timeoutMs });

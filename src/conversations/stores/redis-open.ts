@@ -27,7 +27,7 @@ const OLDEST_MAJOR = 6;
 const PASSING =
   /^(LOADING|BUSY|OOM|MISCONF|NOREPLICAS|MASTERDOWN|CLUSTERDOWN|TRYAGAIN|ERR max number)\b/;
 
-export interface RedisOpenOptions {
+interface RedisOpenOptions {
   /** Where the package `redis` is looked for, and the base of relative file paths. */
   readonly directory: string;
   readonly log: Logger;
