@@ -1,4 +1,5 @@
 import type { Awaitable } from '../base/awaitable.ts';
+import { encodeEvent } from '../sse/encode.ts';
 import { bytesNotAccepted } from './node-internals.ts';
 
 /** Where a writer writes: the part of `http.ServerResponse` that it needs. */
@@ -78,6 +79,7 @@ export class EventWriter {
   #isDestroyed = false;
   /** Set while the connection has no room. */
   #waiting: Waiting | undefined;
+  #heartbeat: NodeJS.Timeout | undefined;
   readonly #listener: EventWriterListener | undefined;
 
   constructor(
@@ -97,11 +99,6 @@ export class EventWriter {
    */
   get isOpen(): boolean {
     return !this.#isFinished && !this.#isDestroyed && !this.#destination.destroyed;
-  }
-
-  /** False while the connection accepts nothing. Events sent now wait here. */
-  get hasRoom(): boolean {
-    return this.#waiting === undefined;
   }
 
   /** Bytes passed to the destination. */
@@ -136,8 +133,22 @@ export class EventWriter {
     return this.#send(block, 0);
   }
 
+  /**
+   * From now on sends a comment after each `intervalMs` without an event, so that proxies do not
+   * close a silent stream. Does nothing for 0.
+   */
+  beatEvery(intervalMs: number): void {
+    if (intervalMs > 0) this.#heartbeat = setInterval(EventWriter.#beat, intervalMs, this);
+  }
+
+  /** A stream without room is not silent: bytes wait to leave, and this would add to them. */
+  static #beat(this: void, writer: EventWriter): void {
+    if (writer.#waiting === undefined) writer.sendComment(HEARTBEAT);
+  }
+
   #send(block: string, events: number): Awaitable<boolean> {
     if (!this.isOpen) return false;
+    if (events > 0) this.#heartbeat?.refresh();
     this.#queue += block;
     this.#queuedEvents += events;
     if (this.#waiting === undefined) {
@@ -160,6 +171,7 @@ export class EventWriter {
    * Idempotent: a later call changes nothing and returns the current state.
    */
   finish(last = ''): boolean {
+    clearInterval(this.#heartbeat);
     if (this.isOpen) {
       this.#queue += last;
       this.#isFinished = true;
@@ -238,6 +250,7 @@ export class EventWriter {
   destroy(): void {
     if (this.#isDestroyed || this.#isSent) return;
     this.#isDestroyed = true;
+    clearInterval(this.#heartbeat);
     this.#destination.destroy();
     const waiting = this.#waiting;
     if (waiting !== undefined) {
@@ -316,6 +329,8 @@ function queuedBytes({ req, writableLength }: SseDestination): number {
  * connection without room is 16,384 bytes.
  */
 const MAX_QUEUE_LENGTH = 16_384;
+
+const HEARTBEAT = encodeEvent({ comment: '' });
 
 function flush(writer: EventWriter): void {
   writer.flush();

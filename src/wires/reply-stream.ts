@@ -8,7 +8,6 @@ import type { Context } from '../http/context.ts';
 import { departTogether, type Departing } from '../http/departures.ts';
 import { ServiceUnavailable } from '../http/errors.ts';
 import type { EventWriter, EventWriterListener } from '../http/event-writer.ts';
-import { startHeartbeat } from '../http/heartbeat.ts';
 import type { Logger } from '../log.ts';
 import type { DeliveredTurn, Delivery, TurnReport } from '../turns/delivery.ts';
 import type { StreamEnd } from '../turns/machine.ts';
@@ -20,7 +19,6 @@ export class ReplyStream implements EventWriterListener, Departing {
   readonly context: Context;
   readonly #writer: EventWriter;
   readonly #encoder: ReplyEncoder;
-  readonly #heartbeat: NodeJS.Timeout | undefined;
   /** Whether its first events wait to depart with others. */
   #isDeparting = false;
   #hasDeparted = false;
@@ -33,7 +31,7 @@ export class ReplyStream implements EventWriterListener, Departing {
     this.#writer = context.eventWriter(this);
     this.#encoder = encoder;
     if (encoder.start !== '') void this.#writer.sendComment(encoder.start);
-    this.#heartbeat = startHeartbeat(this.#writer, heartbeatMs);
+    this.#writer.beatEvery(heartbeatMs);
     context.onClose(closed, this);
   }
 
@@ -55,7 +53,6 @@ export class ReplyStream implements EventWriterListener, Departing {
   /** Returns the same as `EventWriter.send`. */
   send(event: ReplyEvent): Awaitable<boolean> {
     if (!this.isOpen) return false;
-    this.#heartbeat?.refresh();
     return this.#writer.send(this.#encoder.event(event));
   }
 
@@ -81,7 +78,6 @@ export class ReplyStream implements EventWriterListener, Departing {
    * `destroyed` is called, if it was not yet.
    */
   end(when: StreamEnd = 'now'): boolean {
-    clearInterval(this.#heartbeat);
     this.#isComplete = true;
     if (when === 'with others' && !this.#hasDeparted) {
       this.flush();
@@ -122,7 +118,6 @@ export class ReplyStream implements EventWriterListener, Departing {
 
   /** The response is over. The writer knows whether all of it has left. */
   closed(): void {
-    clearInterval(this.#heartbeat);
     this.#writer.destroy();
   }
 

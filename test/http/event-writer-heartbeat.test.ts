@@ -2,7 +2,6 @@ import assert from 'node:assert/strict';
 import { describe, it, type TestContext } from 'node:test';
 
 import { EventWriter } from '../../src/http/event-writer.ts';
-import { startHeartbeat } from '../../src/http/heartbeat.ts';
 import { Destination, tick } from './destination.ts';
 import { mockTimers, type Clock } from '../fixtures/clock.ts';
 
@@ -13,16 +12,16 @@ function open(
   clock: Clock;
   destination: Destination;
   writer: EventWriter;
-  timer: NodeJS.Timeout | undefined;
 } {
   const clock = mockTimers(t, ['setInterval']);
   const destination = new Destination();
   const writer = new EventWriter(destination);
   writer.flush();
-  return { clock, destination, writer, timer: startHeartbeat(writer, intervalMs) };
+  writer.beatEvery(intervalMs);
+  return { clock, destination, writer };
 }
 
-describe('startHeartbeat', () => {
+describe('the heartbeat of an EventWriter', () => {
   it('sends a comment after each interval, which is no event', async (t) => {
     const { clock, destination, writer } = open(t, 1_000);
     clock.tick(999);
@@ -36,8 +35,24 @@ describe('startHeartbeat', () => {
     assert.deepEqual(destination.calls, ['write : \n\n', 'write : \n\n']);
   });
 
-  it('is off at 0', (t) => {
-    assert.equal(open(t, 0).timer, undefined);
+  it('is off at 0', async (t) => {
+    const { clock, destination } = open(t, 0);
+    clock.tick(3_600_000);
+    await tick();
+    assert.deepEqual(destination.calls, []);
+  });
+
+  it('waits anew after each event, and not after a comment', async (t) => {
+    const { clock, destination, writer } = open(t, 1_000);
+    clock.tick(999);
+    void writer.send('data: a\n\n');
+    clock.tick(999);
+    await tick();
+    assert.deepEqual(destination.calls, ['write data: a\n\n']);
+    void writer.sendComment(': b\n\n');
+    clock.tick(1);
+    await tick();
+    assert.deepEqual(destination.calls.slice(1), ['write : b\n\n: \n\n']);
   });
 
   it('adds nothing to what waits for a client that does not read', async (t) => {
