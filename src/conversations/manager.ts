@@ -84,6 +84,11 @@ export class ConversationManager {
     this.#kinds = kinds;
   }
 
+  /** Whether calls continue from what this process remembers, as the store does not answer. */
+  get isStoreAway(): boolean {
+    return this.#store.health?.().isDegraded === true;
+  }
+
   /** The store's key for the conversation. No other agent's conversation has the same key. */
   keyOf(conversationId: string): string {
     return this.#agentName === undefined

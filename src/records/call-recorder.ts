@@ -23,10 +23,11 @@ export interface CallRecords {
    */
   turnEnded?(call: RecordedCall, process: string | undefined, read: Read): void;
   /**
-   * Call it when the call's session has ended. `read` reads its conversation. Returns at once and
-   * never throws: a record that cannot be written must not affect callers.
+   * Call it when the call's session has ended. `read` reads its conversation. `isStoreAway`: whether
+   * it reads what this process remembers, as the store does not answer; default: never. Returns at
+   * once and never throws: a record that cannot be written must not affect callers.
    */
-  ended(call: EndedCall, read: Read): void;
+  ended(call: EndedCall, read: Read, isStoreAway?: () => boolean): void;
   /**
    * The end of a call is reported again, with its times. They are those of its record, if that
    * waits for them: see `EndedCall.isReportedAgain`.
@@ -124,22 +125,30 @@ export class CallRecorder implements CallRecords {
     this.#idle?.add({ key: keyOf(call), call, process, read });
   }
 
-  ended(call: EndedCall, read: Read): void {
+  ended(call: EndedCall, read: Read, isStoreAway?: () => boolean): void {
     this.#idle?.remove(keyOf(call));
     const isComplete = call.isReportedAgain !== true || this.#settling.size >= MAX_SETTLING;
-    this.#track(isComplete ? this.#keep(call, read) : this.#keepCompleted(call, read));
+    this.#track(
+      isComplete
+        ? this.#keep(call, read, isStoreAway)
+        : this.#keepCompleted(call, read, isStoreAway),
+    );
   }
 
   completed(call: EndedCall): void {
     this.#incomplete.get(keyOf(call))?.(call);
   }
 
-  async #keepCompleted(call: EndedCall, read: Read): Promise<void> {
+  async #keepCompleted(
+    call: EndedCall,
+    read: Read,
+    isStoreAway: (() => boolean) | undefined,
+  ): Promise<void> {
     const key = keyOf(call);
     const again = new Promise<EndedCall>((resolve) => this.#incomplete.set(key, resolve));
     const known = await Promise.race([again, this.#pause(REPORTED_AGAIN_MS).then(() => call)]);
     this.#incomplete.delete(key);
-    await this.#keep(known, read);
+    await this.#keep(known, read, isStoreAway);
   }
 
   /** A shutdown waits for it. It must not reject. */
@@ -148,8 +157,8 @@ export class CallRecorder implements CallRecords {
     void work.finally(() => this.#settling.delete(work));
   }
 
-  #keep(call: EndedCall, read: Read): Promise<void> {
-    return this.#settled(call, read).then(
+  #keep(call: EndedCall, read: Read, isStoreAway?: () => boolean): Promise<void> {
+    return this.#settled(call, read, isStoreAway).then(
       (record) => this.#add(call, record),
       (error: unknown) => this.#lose(call, error),
     );
@@ -197,15 +206,20 @@ export class CallRecorder implements CallRecords {
 
   /**
    * The record, as soon as nothing of the call is running any more, or as it is when time is up.
+   * Once the store answers again, other processes get some time to write what they remember.
    */
   async #settled(
     call: EndedCall,
     read: Read,
+    isStoreAway: () => boolean = never,
   ): Promise<CallRecord> {
+    let wasAway = false;
     for (const ms of SETTLING_DELAYS_MS) {
       const record = callRecordOf(call, await read(), this.#contents);
       const isTooLate = this.#closing.signal.aborted || this.#settling.size > MAX_SETTLING;
-      if (isTooLate || isSettled(record)) return record;
+      const isAway = isStoreAway();
+      if (isTooLate || (isSettled(record) && !isAway && !wasAway)) return record;
+      wasAway = isAway;
       await this.#pause(ms);
     }
     return callRecordOf(call, await read(), this.#contents);
@@ -291,6 +305,10 @@ export class CallRecorder implements CallRecords {
     this.#lost += 1;
     this.#log.error('call record lost', { conversationId, sessionId, error });
   }
+}
+
+function never(): boolean {
+  return false;
 }
 
 function keyOf({ conversationKey, sessionId }: RecordedCall): string {

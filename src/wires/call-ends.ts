@@ -75,7 +75,11 @@ export class CallEnds {
 
   #keepRecord(event: CallEnd): void {
     const { records, conversations } = this.#options;
-    records?.ended(this.#callOf(event), () => conversations.read(event.conversationId));
+    records?.ended(
+      this.#callOf(event),
+      () => conversations.read(event.conversationId),
+      () => conversations.isStoreAway,
+    );
   }
 
   #callOf({
