@@ -23,9 +23,9 @@ export interface CallRecords {
    */
   turnEnded?(call: RecordedCall, process: string | undefined, read: Read): void;
   /**
-   * Call it when the call's session has ended. `read` reads its conversation. `isStoreAway`: whether
-   * it reads what this process remembers, as the store does not answer; default: never. Returns at
-   * once and never throws: a record that cannot be written must not affect callers.
+   * Call it when the call's session has ended. `read` reads its conversation; while `isStoreAway`,
+   * from what this process remembers (default: never). Returns at once and never throws: a record
+   * that cannot be written must not affect callers.
    */
   ended(call: EndedCall, read: Read, isStoreAway?: () => boolean): void;
   /**

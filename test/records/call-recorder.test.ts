@@ -93,7 +93,7 @@ describe('CallRecorder', () => {
     assert.equal((await archive.kept.next()).turns[0]?.outcome, 'completed');
   });
 
-  // Another process remembered half of the turns, and wrote them a moment after the record was made.
+  // Another process remembered half of the turns, and wrote them right after the record was made.
   it('waits for a store that is away, and then for what other processes write', async (t) => {
     const clock = mockTimers(t, ['setTimeout']);
     const { recorder, archive } = open();
