@@ -141,6 +141,11 @@ export class ConversationManager {
     return toAwaitable(this.#store.recall?.(conversationId));
   }
 
+  /** See `remembered` in store.ts. */
+  remembered(conversationId: string): Conversation | undefined {
+    return this.#store.remembered?.(conversationId);
+  }
+
   /** The conversation's history, state and caller. Empty for an unknown id. */
   snapshot(conversationId: string): Awaitable<Snapshot> {
     return andThen(this.read(conversationId), (conversation) => {
@@ -317,6 +322,7 @@ function storeOf(agentName: string, store: ConversationStore): ConversationStore
     ...(store.isShared === undefined ? {} : { isShared: store.isShared }),
     read: (id) => store.read(keyOf(agentName, id)),
     recall: (id) => store.recall?.(keyOf(agentName, id)),
+    remembered: (id) => store.remembered?.(keyOf(agentName, id)),
     update: (id, change, options) => store.update(keyOf(agentName, id), change, options),
     count: () => store.count(),
     close: () => store.close(),

@@ -46,6 +46,9 @@ export interface ConversationStore {
    */
   recall?(id: string): Awaitable<Conversation | undefined>;
 
+  /** Beside `recall`: what this process remembers, without asking the store. Do not change it. */
+  remembered?(id: string): Conversation | undefined;
+
   /** The number of conversations. */
   count(): Awaitable<number>;
 

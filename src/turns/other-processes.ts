@@ -2,6 +2,7 @@ import { randomUUID } from 'node:crypto';
 
 import type { Awaitable } from '../base/awaitable.ts';
 import { EVERYONE, type Channel } from '../base/channel.ts';
+import { atMost } from '../base/time-limit.ts';
 import type { RunElsewhere } from '../conversations/turn-record.ts';
 import type { Logger } from '../log.ts';
 import {
@@ -33,6 +34,8 @@ export interface OwnTurns {
    * remembers having claimed.
    */
   claimedOf(conversationId: string, keys: readonly string[]): Awaitable<readonly string[]>;
+  /** The same keys, at once: what the store has lost is not back yet. */
+  rememberedClaims(conversationId: string, keys: readonly string[]): readonly string[];
   /** Calls `listener` once the results of the calls with that key are stored. */
   whenStored(key: string, listener: () => void): void;
 }
@@ -42,6 +45,12 @@ export interface OwnTurns {
  * end of a call.
  */
 const MAX_PEERS = 1_000;
+
+/**
+ * How long an answer waits until the store has back what it has lost. Shorter than a question waits
+ * for answers, so that a process whose store hangs still says what it knows.
+ */
+const PUT_BACK_MS = 100;
 
 /**
  * The processes that share conversations with this one. This process tells them that a turn of
@@ -227,7 +236,10 @@ export class OtherProcesses {
     const now = acting();
     // If all of them run here, the answer need not wait for the store: it could only say the same.
     if (now.length > 0 && now.length === calls.length) answer(now, []);
-    else void claimed.then((keys) => answer(acting(), keys));
+    else {
+      void atMost(PUT_BACK_MS, claimed).then((keys) =>
+        answer(acting(), keys ?? this.#turns.rememberedClaims(conversationId, calls)));
+    }
   }
 
   async #claimedOf(conversationId: string, keys: readonly string[]): Promise<readonly string[]> {
@@ -236,7 +248,7 @@ export class OtherProcesses {
       return await this.#turns.claimedOf(conversationId, keys);
     } catch (error) {
       this.#log.warn('a conversation could not be put back', { conversationId, error });
-      return [];
+      return this.#turns.rememberedClaims(conversationId, keys);
     }
   }
 

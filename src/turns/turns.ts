@@ -26,7 +26,7 @@ import { atMost } from '../base/time-limit.ts';
 import {
   isBeside, isSameTurn, type CallEnd, type CallEvent, type TurnEvent,
 } from '../calls/call-event.ts';
-import { callerIn } from '../conversations/conversation.ts';
+import { callerIn, type Conversation } from '../conversations/conversation.ts';
 import type { ConversationManager, Snapshot } from '../conversations/manager.ts';
 import type { RunElsewhere } from '../conversations/turn-record.ts';
 import type { Logger } from '../log.ts';
@@ -262,11 +262,17 @@ export class Turns implements TurnHost, OwnTurns {
   }
 
   claimedOf(conversationId: string, keys: readonly string[]): Awaitable<readonly string[]> {
-    return andThen(this.conversations.recall(conversationId), (conversation) => {
-      const claims = conversation?.onceCalls ?? {};
-      return keys.filter((key) =>
-        claims[key]?.process === this.process && !this.calls.isIdle(key));
-    });
+    return andThen(this.conversations.recall(conversationId), (conversation) =>
+      this.#ownClaims(conversation, keys));
+  }
+
+  rememberedClaims(conversationId: string, keys: readonly string[]): readonly string[] {
+    return this.#ownClaims(this.conversations.remembered(conversationId), keys);
+  }
+
+  #ownClaims(conversation: Conversation | undefined, keys: readonly string[]): readonly string[] {
+    const claims = conversation?.onceCalls ?? {};
+    return keys.filter((key) => claims[key]?.process === this.process && !this.calls.isIdle(key));
   }
 
   whenStored(key: string, listener: () => void): void {

@@ -271,6 +271,19 @@ describe('a once tool of two processes', () => {
     assert.deepEqual(bank.calls, [5]);
   });
 
+  it('does not start while the store of its process hangs, and has lost it', async (t) => {
+    const bank = new Bank();
+    const { a, b, shared, parts: [store] } = machines(t, () => payTool(bank.pay));
+    bank.answer(5);
+    assert.equal(await a.says('pay 5'), '{"paid":5}');
+    shared.clear();
+    store.hold();
+    assert.match(await b.says('pay 5'), /not started/);
+    store.release();
+    await paysAtLast(b, (reply) => reply.includes('"done before"'));
+    assert.deepEqual(bank.calls, [5]);
+  });
+
   // Seed 1337 of the fleet: that process has no claim in what it remembers.
   it('is not unknown to a process that joined it without the store', async (t) => {
     const bank = new Bank();

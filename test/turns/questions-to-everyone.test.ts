@@ -20,6 +20,7 @@ function turns(more: Partial<OwnTurns> = {}): OwnTurns {
     isCallClaimed: () => false,
     isCallIdle: () => false,
     claimedOf: () => [],
+    rememberedClaims: () => [],
     whenStored: () => undefined,
     ...more,
   };
@@ -90,6 +91,21 @@ describe('a question to all processes', () => {
     open(post, 'a', turns({ isCallClaimed: () => true, claimedOf: () => hanging }));
     const b = open(post, 'b');
     assert.equal((await b.askAll('c', ['k'], NONE)).runnerOf('k'), 'a');
+  });
+
+  it('is answered from memory by a process whose store hangs', async () => {
+    const post = new Post();
+    const hanging = new Promise<readonly string[]>(() => {});
+    const own = turns({ claimedOf: () => hanging, rememberedClaims: (_id, keys) => keys });
+    open(post, 'a', own);
+    assert.equal(await isClaimed(open(post, 'b')), true);
+  });
+
+  it('is answered from memory by one whose store cannot put anything back', async () => {
+    const post = new Post();
+    const fails = (): Promise<never> => Promise.reject(new Error('down'));
+    open(post, 'a', turns({ claimedOf: fails, rememberedClaims: (_id, keys) => keys }));
+    assert.equal(await isClaimed(open(post, 'b')), true);
   });
 
   it('leads to a thousand messages about the end of a call at the most', async () => {

@@ -110,6 +110,10 @@ export class SharedStore implements ConversationStore {
     return this.#known(id) === undefined ? undefined : this.read(id);
   }
 
+  remembered(id: string): Conversation | undefined {
+    return this.#known(id)?.conversation;
+  }
+
   update<T>(
     id: string,
     change: (conversation: Conversation) => T,
