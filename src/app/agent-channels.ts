@@ -6,16 +6,25 @@ import type { Channel } from '../base/channel.ts';
  */
 export function agentChannels(channel: Channel): (agentName: string) => Channel {
   const listeners = new Map<string, (message: string) => void>();
-  channel.listen((text) => {
-    const end = text.indexOf(' '); // agent names contain no space
-    listeners.get(text.slice(0, Math.max(0, end)))?.(text.slice(end + 1));
-  });
+  const reopening = new Map<string, () => void>();
+  channel.listen(
+    (text) => {
+      const end = text.indexOf(' '); // agent names contain no space
+      listeners.get(text.slice(0, Math.max(0, end)))?.(text.slice(end + 1));
+    },
+    () => {
+      for (const reopened of reopening.values()) reopened();
+    },
+  );
   return (agentName) => ({
     get address() {
       return channel.address;
     },
     send: (address, message) => channel.send(address, `${agentName} ${message}`),
-    listen: (listener) => void listeners.set(agentName, listener),
+    listen: (listener, reopened) => {
+      listeners.set(agentName, listener);
+      if (reopened !== undefined) reopening.set(agentName, reopened);
+    },
     close: () => undefined,
   });
 }

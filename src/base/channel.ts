@@ -18,7 +18,11 @@ export interface Channel {
    * this process. Never throws: a message that fails is lost.
    */
   send(address: string, message: string): void;
-  /** Sets the only listener, which is called with each incoming message. It must not throw. */
-  listen(listener: (message: string) => void): void;
+  /**
+   * Sets the only listener, which is called with each incoming message, and what is called when
+   * messages arrive again after some may have been lost. Neither may throw. A channel that cannot
+   * tell never calls `reopened`.
+   */
+  listen(listener: (message: string) => void, reopened?: () => void): void;
   close(): Awaitable<void>;
 }

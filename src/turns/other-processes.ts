@@ -66,8 +66,8 @@ export class OtherProcesses {
   /** What waits here for calls of other processes, by key. */
   readonly #awaiting = new Map<string, Set<() => void>>();
   /**
-   * Processes that answer questions to everyone: each one asks everyone at its start, so that it
-   * and the others get to know each other.
+   * Processes that answer questions to everyone: each one asks everyone at its start, and when
+   * messages may have been lost, so that it and the others get to know each other.
    */
   readonly #peers = new Set<string>();
   /** Whether messages may have been lost, so that there may be processes that are no peers yet. */
@@ -79,12 +79,17 @@ export class OtherProcesses {
     this.#channel = channel;
     this.#turns = turns;
     this.#log = log;
-    channel.listen((text) => this.#receive(text));
-    this.#askEveryone(randomUUID(), '', []);
+    channel.listen((text) => this.#receive(text), () => this.#greet());
+    this.#greet();
   }
 
   get ownAddress(): string {
     return this.#channel.address;
+  }
+
+  #greet(): void {
+    this.#mayLackPeers = true;
+    this.#askEveryone(randomUUID(), '', []);
   }
 
   /** Tells a process to end one of its runs. */

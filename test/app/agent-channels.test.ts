@@ -15,8 +15,11 @@ class Loop implements Channel {
     for (const listener of this.listeners) listener(message);
   }
 
-  listen(listener: (message: string) => void): void {
+  reopened: (() => void) | undefined;
+
+  listen(listener: (message: string) => void, reopened?: () => void): void {
     this.listeners.push(listener);
+    this.reopened = reopened;
   }
 
   close(): void {
@@ -38,6 +41,16 @@ describe('agentChannels', () => {
     sales?.send('there', '{"a": "b c"}');
     assert.deepEqual(heard, ['sales heard {"a": "b c"}']);
     assert.deepEqual([loop.sent, loop.listeners.length], [['there: sales {"a": "b c"}'], 1]);
+  });
+
+  it('tell all agents that messages may have been lost', () => {
+    const loop = new Loop();
+    const channelFor = agentChannels(loop);
+    const told: string[] = [];
+    for (const name of ['sales', 'support'])
+      channelFor(name).listen(() => undefined, () => told.push(name));
+    loop.reopened?.();
+    assert.deepEqual(told, ['sales', 'support']);
   });
 
   it('drop what is for no agent of this process', () => {

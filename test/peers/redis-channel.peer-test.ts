@@ -30,7 +30,7 @@ interface NodeRedis extends RedisClient, RedisSubscriber {
   connect(): Promise<unknown>;
   destroy(): void;
   duplicate(): NodeRedis;
-  on(event: 'error', listener: (error: Error) => void): this;
+  on(event: 'error' | 'ready', listener: (error: Error) => void): this;
 }
 
 interface Ioredis extends IoredisClient {
@@ -216,6 +216,26 @@ for (const program of REDIS_PROGRAMS) {
       assert.match(await says(b, 'Pay again'), /"done before"/);
       assert.equal(payments, 1);
     });
+
+    const ownClients = async (): Promise<undefined> => undefined;
+    for (const [name, connect] of [...Object.entries(CLIENTS), ['of ours', ownClients] as const]) {
+      it(`greet each other again after ${name} lost the subscriptions`, async (t) => {
+        const server = await start(t);
+        const greetings: string[] = [];
+        const spy = createClient({ url: server.url });
+        spy.on('error', () => undefined);
+        await spy.connect();
+        t.after(() => spy.destroy());
+        for (let n = 0; n < 2; n++)
+          await machine(t, server.url, await connect(t, server.url));
+        const list = await server.command('CLIENT', 'LIST', 'TYPE', 'pubsub');
+        await spy.subscribe('layercode:process:*', (message) => greetings.push(message));
+        for (const [, id = ''] of list.matchAll(/\bid=(\d+)/g))
+          await server.command('CLIENT', 'KILL', 'ID', id);
+        const from = (text: string): string => /"from":"([^"]+)"/.exec(text)?.[1] ?? '';
+        await until(() => new Set(greetings.map(from)).size === 2, 'both greetings');
+      });
+    }
 
     it('have one subscription each, and one together, which end with them', async (t) => {
       const server = await start(t);

@@ -76,6 +76,24 @@ describe('a question to all processes', () => {
     assert.equal(await isClaimed(b), true);
   });
 
+  it('goes also to one that has greeted by itself after its messages were lost', async (t) => {
+    const post = new Post();
+    post.loses = (message) => message.includes('"from":"a"');
+    open(post, 'a', paid);
+    open(post, 'c');
+    const b = open(post, 'b');
+    assert.equal(await isClaimed(b), false);
+    post.loses = () => false;
+    post.reopen('a');
+    await new Promise((resolve) => setTimeout(resolve, SLOW_MS));
+    post.delays = (message) => message.includes('"from":"a"'); // it takes long to answer
+    t.mock.timers.enable({ apis: ['setTimeout'] });
+    const claimed = isClaimed(b);
+    for (let turns = 0; turns < 20; turns++) await new Promise((resolve) => setImmediate(resolve));
+    post.deliver();
+    assert.equal(await claimed, true);
+  });
+
   it('ends with the last answer once all are known', async (t) => {
     const post = new Post();
     open(post, 'a', paid);

@@ -84,6 +84,7 @@ async function openChannel(
     const channel = new RedisChannel(redis, scopeOf(redis));
     for (const subscription of channel.subscriptions)
       await redisSubscriber.subscribe(subscription, channel.receive);
+    redisSubscriber.on?.('ready', channel.open);
     return channel;
   }
   if (conversationStore.startsWith(SQLITE)) return undefined;

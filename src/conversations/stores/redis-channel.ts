@@ -24,6 +24,7 @@ export class RedisChannel implements Channel {
   readonly #scope: string;
   readonly #closeClient: (() => Awaitable<void>) | undefined;
   #listener: ((message: string) => void) | undefined;
+  #reopened: (() => void) | undefined;
   readonly #waiting = new Set<Promise<void>>();
   #waitingCharacters = 0;
 
@@ -45,6 +46,9 @@ export class RedisChannel implements Channel {
   /** The listener for these subscriptions. */
   readonly receive = (message: string): void => this.#listener?.(message);
 
+  /** The listener for the beginning of each connection that has these subscriptions. */
+  readonly open = (): void => this.#reopened?.();
+
   send(address: string, message: string): void {
     const { length } = message;
     if (this.#waiting.size >= MAX_WAITING) return;
@@ -57,12 +61,13 @@ export class RedisChannel implements Channel {
     this.#waiting.add(done);
   }
 
-  listen(listener: (message: string) => void): void {
+  listen(listener: (message: string) => void, reopened?: () => void): void {
     this.#listener = listener;
+    this.#reopened = reopened;
   }
 
   async close(): Promise<void> {
-    this.#listener = undefined;
+    this.#listener = this.#reopened = undefined;
     if (this.#waiting.size > 0) await atMost(CLOSING_MS, Promise.all(this.#waiting));
     await this.#closeClient?.();
   }

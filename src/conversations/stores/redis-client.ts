@@ -17,6 +17,8 @@ export interface RedisPublisher {
 export interface RedisSubscriber {
   /** Must subscribe again by itself after it has lost its connection. */
   subscribe(channel: string, listener: (message: string) => void): Promise<unknown>;
+  /** Calls the listener whenever it has connected. */
+  on?(event: 'ready', listener: () => void): unknown;
 }
 
 /**
@@ -38,6 +40,7 @@ export interface IoredisClient {
   publish(channel: string, message: string): Promise<unknown>;
   subscribe(channel: string): Promise<unknown>;
   on(event: 'message', listener: (channel: string, message: string) => void): unknown;
+  on(event: 'ready', listener: () => void): unknown;
 }
 
 /**
@@ -66,5 +69,6 @@ export function fromIoredis(client: IoredisClient): RedisClient & RedisSubscribe
       });
       return client.subscribe(channel);
     },
+    on: (event, listener) => client.on(event, listener),
   };
 }

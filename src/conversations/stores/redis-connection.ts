@@ -4,7 +4,7 @@ import type { RedisAddress, RedisTarget } from './redis-url.ts';
 import { StoreError } from './store-error.ts';
 
 /** The part of a client of the package `redis` that is used. */
-export interface PackageClient extends RedisClient, RedisSubscriber {
+export interface PackageClient extends RedisClient, Omit<RedisSubscriber, 'on'> {
   connect(): Promise<unknown>;
   destroy(): void;
   sendCommand(command: string[]): Promise<unknown>;
@@ -57,6 +57,7 @@ export class RedisConnection implements RedisClient, RedisSubscriber {
   /** When the first command after the last answer was sent, by `performance.now()`. */
   #silentSince: number | undefined;
   readonly #subscriptions: ((client: PackageClient) => Promise<unknown>)[] = [];
+  readonly #ready: (() => void)[] = [];
   #pings: NodeJS.Timeout | undefined;
   #isClosed = false;
 
@@ -97,6 +98,11 @@ export class RedisConnection implements RedisClient, RedisSubscriber {
     const ping = (): void =>
       void this.#send((client) => client.sendCommand(['PING'])).catch(() => undefined);
     this.#pings ??= setInterval(ping, PING_MS).unref();
+  }
+
+  /** Calls the listener whenever there is a connection, with its subscriptions. */
+  on(_event: 'ready', listener: () => void): void {
+    this.#ready.push(listener);
   }
 
   /** Rejects if the first attempt fails. Attempts go on nevertheless, until `close()`. */
@@ -173,6 +179,7 @@ export class RedisConnection implements RedisClient, RedisSubscriber {
       this.#client = client;
       this.#silentSince = undefined;
       this.#retryMs = FIRST_RETRY_MS;
+      for (const listener of this.#ready) listener();
     } catch (error) {
       this.#failure = this.#withoutUser(error);
       this.#connectLater();
