@@ -170,7 +170,9 @@ function areMoreLikeNewer(theirs: readonly Compared[], ours: readonly Compared[]
   for (let back = 1; back <= theirs.length; back++) {
     const [their, newer, our] = [theirs.at(-back), ours.at(-back), ours.at(-back - 1)];
     if (their === undefined || newer === undefined || our === undefined) break;
-    if (!isSame(their, newer) || !isSame(their, our)) break;
+    // The replies that a list begins with, after it was cut, tell as much.
+    const isCut = !their.hasWords && back === theirs.length;
+    if (!isCut && (!isSame(their, newer) || !isSame(their, our))) break;
     // A reply we do not know came after our newest request, which listed all earlier ones.
     if (back === 1 && their.hasReplies && !newer.hasReplies && !our.hasReplies) return true;
     gain += REPLIES_COUNT[similarity(their, newer)] - REPLIES_COUNT[similarity(their, our)];

@@ -89,6 +89,13 @@ const CASES: readonly Case[] = [
     pairs: ['0=3', '1=4', '2=5'],
   },
   {
+    // Seed 501002.
+    name: 'counts the replies that a cut list begins with, where its last one is a foreign one',
+    theirs: ['> Line 2 is', 'Yes > Line 3 is open.', 'Yes >', 'Yes > Please hold.'],
+    ours: ['Yes > Line 1 is open.', 'Yes > Line 2 is', 'Yes > Line 3 is open.', 'Yes >', 'Yes > I.'],
+    pairs: ['2=3', '3=4'],
+  },
+  {
     // Seed 85981.
     name: 'loses no exchanges for what is as much like a greeting as like a reply',
     theirs: ['> Line 3 is open. | Trains 9 run to Rome.', 'C >'],
