@@ -92,7 +92,7 @@ const CASES: readonly Case[] = [
     // Seed 501002.
     name: 'counts the replies that a cut list begins with, where its last one is a foreign one',
     theirs: ['> Line 2 is', 'Yes > Line 3 is open.', 'Yes >', 'Yes > Please hold.'],
-    ours: ['Yes > Line 1 is open.', 'Yes > Line 2 is', 'Yes > Line 3 is open.', 'Yes >', 'Yes > I.'],
+    ours: ['Yes > Line 1 is open.', 'Yes > Line 2 is', 'Yes > Line 3 is open.', 'Yes >', 'Yes > I'],
     pairs: ['2=3', '3=4'],
   },
   {
