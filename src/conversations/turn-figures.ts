@@ -87,6 +87,8 @@ export interface TurnFigures {
   readonly firstTokenMs?: number | undefined;
   /** Waited for the store. */
   readonly storeMs?: number | undefined;
+  /** Waited until tools may have effects, as the platform might have replaced the turn. */
+  readonly settleMs?: number | undefined;
   readonly failure?: FailureFigures | undefined;
   /** The limit of its call that has ended it. */
   readonly limit?: 'cost' | 'tokens' | undefined;

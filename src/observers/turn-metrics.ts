@@ -74,9 +74,10 @@ const HAND_OVER_HELP =
 
 function noteWaits(
   logFields: Record<string, unknown>,
-  { storeMs, toolMs, slowestTool, limit, requests }: TurnWork,
+  { storeMs, settleMs, toolMs, slowestTool, limit, requests }: TurnWork,
 ): void {
   if (storeMs >= SHOWN_MS) logFields['storeMs'] = rounded(storeMs);
+  if (settleMs >= SHOWN_MS) logFields['settleMs'] = rounded(settleMs);
   if (limit !== undefined) logFields['limit'] = limit;
   const failed = requests.filter(
     ({ failure }) => failure !== undefined && failure !== 'interrupted',
@@ -93,7 +94,7 @@ function noteWaits(
   logFields['slowestTool'] = slowestTool;
 }
 
-/** Shorter waits for the store explain nothing. */
+/** Shorter waits explain nothing. */
 const SHOWN_MS = 1;
 
 function roundedIfKnown(ms: number | undefined): number | undefined {

@@ -68,6 +68,8 @@ export interface RecordedTurn {
   readonly firstTokenMs?: number;
   /** Waited for the store. */
   readonly storeMs?: number;
+  /** Waited until tools may have effects, as the platform might have replaced the turn. */
+  readonly settleMs?: number;
   readonly failure?: FailureFigures;
   /** The limit of the call that has ended the turn: the agent hung up. */
   readonly limit?: 'cost' | 'tokens';
@@ -272,6 +274,7 @@ function recordedTurn(record: TurnRecord, hasRequests: boolean): RecordedTurn {
       firstWordMs: figures?.firstWordMs,
       firstTokenMs: figures?.firstTokenMs,
       storeMs: figures?.storeMs,
+      settleMs: figures?.settleMs,
       failure: figures?.failure,
       limit: figures?.limit,
       isDiscarded,

@@ -6,7 +6,8 @@ import type { CallRecord, RecordedMessage, RecordedTurn } from './call-record.ts
 
 /** What a line is about. */
 export type StoryKind =
-  | 'caller' | 'agent' | 'filler' | 'tool' | 'result' | 'model' | 'store' | 'limit' | 'failure';
+  | 'caller' | 'agent' | 'filler' | 'tool' | 'result' | 'model' | 'store' | 'settling' | 'limit'
+  | 'failure';
 
 export interface StoryLine {
   readonly kind: StoryKind;
@@ -58,6 +59,7 @@ export function slowestOf({ turns }: CallRecord, count: number): readonly SlowTh
 
 /** The name of a model or a tool, without the rest of its line. */
 function shortly({ kind, text }: StoryLine): string {
+  if (kind === 'settling') return 'the wait for SETTLE_MS';
   return kind === 'store' ? 'the store' : `${kind} ${/^[^ ,]*/.exec(text)?.[0] ?? ''}`;
 }
 
@@ -102,14 +104,14 @@ function isBefore({ kind, atMs }: StoryLine, message: StoryLine): boolean {
 }
 
 function timedLines({
-  requests = [], fillers, filler, storeMs, limit, failure, captured,
+  requests = [], fillers, filler, storeMs, settleMs, limit, failure, captured,
 }: RecordedTurn): StoryLine[] {
   const spoken = fillers ?? (filler === undefined ? [] : [{ text: filler, afterMs: undefined }]);
-  const store: StoryLine[] = storeMs === undefined
-    ? []
-    : [{ kind: 'store', text: '', atMs: 0, durationMs: storeMs }];
+  const wait = (kind: 'store' | 'settling', durationMs: number | undefined): StoryLine[] =>
+    durationMs === undefined ? [] : [{ kind, text: '', atMs: 0, durationMs }];
   const lines: StoryLine[] = [
-    ...store,
+    ...wait('store', storeMs),
+    ...wait('settling', settleMs),
     ...requests.map((request, index) => ({
       ...requestLine(request),
       details: captured?.requests.filter((one) => one.request === index).flatMap(detailsOf),

@@ -177,7 +177,8 @@ export class ToolCalls {
     const { mayBeReplaced, settlesAtMs, signal, isOver } = this.#turn;
     const restMs = mayBeReplaced && !isOver ? settlesAtMs - performance.now() : 0;
     if (restMs <= 0) return undefined;
-    return atMost(restMs, aborted(signal));
+    const fromMs = performance.now();
+    return atMost(restMs, aborted(signal)).then(() => this.#turn.work.noteSettling(fromMs));
   }
 
   /**

@@ -166,6 +166,16 @@ describe('slowestOf', () => {
     ]);
   });
 
+  it('counts the wait of tools with effects', () => {
+    const turn: RecordedTurn = {
+      turnId: 't', outcome: 'completed', startedAt: '2026-11-25T12:00:07.120Z', messages: [],
+      settleMs: 690,
+    };
+    assert.deepEqual(slowestOf(recordOf(turn), 1), [{
+      what: 'the wait for SETTLE_MS', durationMs: 690, turn: '12:00:07',
+    }]);
+  });
+
   it('counts the waits between the requests to a model', () => {
     const turn: RecordedTurn = {
       turnId: 't', outcome: 'completed', startedAt: '2026-11-25T12:00:07.120Z', messages: [],

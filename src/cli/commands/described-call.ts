@@ -56,9 +56,9 @@ function toldLines({ heading, lines }: ToldTurn, hasRequests: boolean): readonly
 }
 
 function lineOf(line: StoryLine): string {
-  const { kind, text, durationMs } = line;
+  const { text, durationMs } = line;
   const took = durationMs === undefined ? '' : ` (${durationMs} ms)`;
-  return `${labelOf(line)}${kind === 'store' ? '' : `: ${text}`}${took}`;
+  return `${labelOf(line)}${text === '' ? '' : `: ${text}`}${took}`;
 }
 
 /** An agent's line has the name of the agent that spoke, if it is not the call's. */
@@ -72,6 +72,8 @@ export function labelOf({ kind, speaker, atMs }: StoryLine): string {
       return 'failed';
     case 'store':
       return 'waited for the store';
+    case 'settling':
+      return 'waited for SETTLE_MS';
     default:
       return kind;
   }

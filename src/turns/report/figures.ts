@@ -64,6 +64,7 @@ function figuresOf(work: TurnWork, nowMs: number): Partial<TurnFigures> {
     firstTokenMs: rounded(answered?.firstDeltaMs),
     limit: work.limit,
     storeMs: Math.round(work.storeMs) || undefined,
+    settleMs: Math.round(work.settleMs) || undefined,
     models: byModel([...usage, ...work.cut], work.costOf),
     requests: first(requests, (request) => requestFigures(request, nowMs, work.costOf)),
     tools: first(calls, toolFigures),

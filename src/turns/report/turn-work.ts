@@ -125,6 +125,8 @@ export type CostOf = (model: string, tokens: ModelTokens) => number | undefined;
 export class TurnWork {
   /** Waits for the store, in milliseconds. */
   storeMs = 0;
+  /** Waits until tools may have effects, in milliseconds: see `SETTLE_MS`. */
+  settleMs = 0;
   /** Of all its tools together. They may have run at the same time. */
   toolMs = 0;
   slowestTool: string | undefined;
@@ -164,6 +166,10 @@ export class TurnWork {
     const durationMs = performance.now() - fromMs;
     this.storeMs += durationMs;
     this.#turn.trace?.note({ type: 'storeWaited', step, durationMs });
+  }
+
+  noteSettling(fromMs: number): void {
+    this.settleMs += performance.now() - fromMs;
   }
 
   noteFiller(text: string): void {
