@@ -157,7 +157,8 @@ export function settlementOf(turn: TurnRun, state: Ending): TurnSettlement {
 /**
  * Stores the settlement of a turn, and tries again if the store fails. Never throws or rejects: a
  * settlement that cannot be stored is logged. A shutdown waits for the write. `isLeaving`: the last
- * events have not left yet. If they do not, `correctSettlement` must follow.
+ * events have not left yet. If they do not, or a newer turn has stored what it has said so far,
+ * `correctSettlement` must follow.
  */
 export function storeSettlement(turn: TurnRun, state: Ending, isLeaving?: true): Awaitable<void> {
   const { liveState } = turn;
@@ -170,9 +171,12 @@ export function storeSettlement(turn: TurnRun, state: Ending, isLeaving?: true):
   return done;
 }
 
-/** Corrects a turn that was stored as complete and then cut. State and figures stay. */
-export function correctSettlement(turn: TurnRun): void {
-  const settlement = { ...settlementOf(turn, 'interrupted'), figures: undefined };
+/**
+ * Corrects a turn that was stored as complete and then cut, or as cut by a newer turn and then left
+ * whole. State and figures stay.
+ */
+export function correctSettlement(turn: TurnRun, ending: Ending): void {
+  const settlement = { ...settlementOf(turn, ending), figures: undefined };
   const stored = store(turn, settlement, undefined);
   if (stored instanceof Promise) turn.host.track(stored);
 }

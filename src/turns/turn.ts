@@ -86,6 +86,8 @@ export class Turn implements TurnRun, DeliveredTurn {
   #areCallsEnding = false;
   /** Set if its settlement was stored before its last event left. */
   #storedAs: Ending | undefined;
+  /** Whether a newer turn may have stored since that it was interrupted. */
+  #mayBeCut = false;
   /**
    * The async context of its request, for `onInterrupted`: the turn is interrupted in the context
    * of another request, or of none. Undefined if the agent has no such hook.
@@ -239,6 +241,7 @@ export class Turn implements TurnRun, DeliveredTurn {
 
   /** What history would hold if the turn were interrupted now. */
   soFar(): TurnSettlement {
+    this.#mayBeCut = this.#storedAs !== undefined;
     return settlementOf(this, this.#hasApologised ? 'failed' : 'interrupted');
   }
 
@@ -593,7 +596,7 @@ export class Turn implements TurnRun, DeliveredTurn {
 
   #store(ending: Ending): void {
     if (this.#storedAs === undefined) void storeSettlement(this, ending);
-    else if (this.#storedAs !== ending) correctSettlement(this);
+    else if (this.#storedAs !== ending || this.#mayBeCut) correctSettlement(this, ending);
   }
 
   /** The turn ended while a slow store opened its record. At most it has said an apology. */

@@ -248,6 +248,24 @@ describe('a reply that is complete', () => {
     assert.deepEqual((await b.history('c')).at(-1), ['assistant', 'hold? Done.', 'completed']);
   });
 
+  // Seed 5003328 of the fleet: history had all of it, as interrupted.
+  it('stays complete if the next turn begins while it leaves', async (t) => {
+    const { a } = machines(t);
+    await says(a, 'Hello');
+    const held = await hold(a, 'hold', 'hold', ID);
+    a.parts.hold();
+    a.go('hold');
+    assert.equal(await held.next(), ' Done.');
+    await until(() => a.app.runningTurns === 0, 'the end of the turn');
+    const next = says(a, 'next');
+    await until(() => a.app.runningTurns === 1, 'the next turn');
+    a.parts.release();
+    assert.deepEqual(await held.rest(), ['response.end']);
+    await next;
+    const replies = (await a.history('c')).filter(([role]) => role === 'assistant');
+    assert.deepEqual(replies[1], ['assistant', 'hold? Done.', 'completed']);
+  });
+
   it('ends though the store does not answer, after STORE_TIMEOUT_MS', async (t) => {
     const { a } = machines(t, {}, { STORE_TIMEOUT_MS: '50' });
     await says(a, 'Hello');

@@ -230,7 +230,7 @@ export class FleetModel {
     const run = turn.runs.findLast((candidate) => saidBy(candidate) === heard);
     if (heard === '' || caller?.hasEnded !== true || process.isDead) return;
     if (run?.process !== process || run.hasFailed || run.abortReason !== undefined) return;
-    if (turn.runs.some(({ n }) => n > run.n)) return;
+    if (turn.runs.some(({ n }) => n > run.n || (n !== run.n && isTakenBack(turn, n)))) return;
     if (this.#ledger.clearings.some((clearing) => clearing.step >= step)) return;
     if (!this.#mustBeKept(turn)) return;
     if (state === 'completed' && text !== heard && this.#mayConfuseRuns(turn)) return;
