@@ -17,7 +17,7 @@ import {
  *   decided by now.
  * - If they know different runs, a completed one wins, otherwise the later one. Of runs in two
  *   processes that began without knowing of each other none is the later one: then the stored one
- *   stays, unless it is over, and ours goes on and arrived later.
+ *   stays, unless it is over and ours goes on.
  * - A tool call never loses its true result, and never gets another call's: a call belongs to a
  *   run.
  */
@@ -154,8 +154,7 @@ function isOfNewerRun(ours: TurnRecord, theirs: TurnRecord): boolean {
   if (ahead !== 0 || isCompleted) return ahead > 0;
   if (ours.process !== undefined && ours.process === theirs.process)
     return isLaterRun(ours.runId, theirs.runId);
-  const goesOn = ours.state === 'open' && theirs.state !== 'open';
-  return goesOn && (ours.arrivedAt ?? 0) > (theirs.arrivedAt ?? 0);
+  return ours.state === 'open' && theirs.state !== 'open';
 }
 
 /** Whether the second copy of a turn knows more of the same run. */

@@ -30,6 +30,10 @@ function open(
 
 let runs = 0;
 
+const RUNNING = {
+  state: 'running', tool: 'pay', runId: 1, turnId: 't', toolCallId: 'x', claimedAt: 0, content: '',
+} as const;
+
 function outline(conversation: Conversation): string[] {
   return conversation.turns.map(({ id, state }) => `${id} ${state}`);
 }
@@ -249,16 +253,20 @@ describe('a reply that is complete', () => {
   });
 
   // Seed 5003328 of the fleet: history had all of it, as interrupted.
-  it('stays complete if the next turn begins while it leaves', async (t) => {
-    const { a } = machines(t);
+  it('stays complete if the next turn opens while it leaves', async (t) => {
+    const { a } = machines(t, {}, { STORE_TIMEOUT_MS: '5000' });
     await says(a, 'Hello');
     const held = await hold(a, 'hold', 'hold', ID);
+    await a.store.update('c', (conversation) => {
+      conversation.onceCalls = { k: { ...RUNNING, process: 'gone' } };
+    });
+    const { mock: updates } = t.mock.method(a.store, 'update');
+    const next = says(a, 'next');
+    await until(() => updates.callCount() === 1, 'the question to the other process');
     a.parts.hold();
     a.go('hold');
     assert.equal(await held.next(), ' Done.');
-    await until(() => a.app.runningTurns === 0, 'the end of the turn');
-    const next = says(a, 'next');
-    await until(() => a.app.runningTurns === 1, 'the next turn');
+    await until(() => updates.callCount() === 3, 'the end of the first, the opening of the next');
     a.parts.release();
     assert.deepEqual(await held.rest(), ['response.end']);
     await next;
