@@ -190,7 +190,7 @@ export type TurnOpeningResult =
    * words have their place in history.
    */
   | { readonly kind: 'stale' }
-  /** The turn ended while it waited for the store. It ends no other turn. */
+  /** The turn ended while it waited for the store. It ends no turn of another process. */
   | { readonly kind: 'over' }
   /**
    * Other processes may be running tool calls that this turn would count as lost, or a newer turn.
@@ -292,13 +292,14 @@ function refuse(
 ): Exclude<TurnOpeningResult, OpenedTurn> | undefined {
   const { known, newer, comparison } = arrived;
   const { process } = opening;
+  const again = known?.state === 'open' ? undefined : known;
   const isOver = opening.isOver?.() === true;
   if (isOver || newer.some((turn) => countRuns(turn) > 0)) {
     if (known === undefined) addOver(conversation, opening, arrived, bounds);
-    return { kind: isOver ? 'over' : 'stale' };
+    const isLate = again !== undefined && runsAfter(conversation, again, opening);
+    return { kind: isOver && !isLate ? 'over' : 'stale' };
   }
   if (comparison?.isLate === true) return { kind: 'stale' };
-  const again = known?.state === 'open' ? undefined : known;
   if (process !== undefined && opening.isAlive === undefined) {
     const elsewhere = askedFirst(conversation, process, again);
     if (elsewhere !== undefined) return elsewhere;

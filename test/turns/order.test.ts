@@ -137,6 +137,19 @@ describe('an opening that waited for the store', () => {
     }
   });
 
+  // Seed 5005994 of the fleet: the caller of a late delivery left, and the newer turn was ended.
+  it('is stale as a late delivery, though it is over, and ends no turn of its process', () => {
+    for (const [isRunning, outcome] of [[true, 'stale'], [false, 'over']] as const) {
+      const conversation = emptyConversation('c');
+      open(conversation, 'old', 'a');
+      open(conversation, 'new', 'a');
+      const settlement = { turnId: 'new', runId: runs, state: 'interrupted', messages: [] } as const;
+      const running = isRunning ? [settlement] : [];
+      assert.equal(open(conversation, 'old', 'a', { isOver: () => true, running }), outcome);
+      assert.deepEqual(outline(conversation), ['old interrupted', 'new open']);
+    }
+  });
+
   // Seed 401212 of the fleet: the words waited for a store, and stood in what was erased meanwhile.
   it('leaves no words in a conversation that was erased after they arrived', (t) => {
     const now = Date.now();

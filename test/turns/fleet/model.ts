@@ -97,13 +97,15 @@ export class FleetModel {
       if (act !== undefined && (act.tool !== call.name || act.args !== call.args)) yield shown;
       if (message.content !== '{"error":"outcome unknown"}') continue;
       if (!this.#without('post', 'losses', 'clear')) continue;
-      // If there are several such calls, it may be the result of one that does not run, or did not
-      // begin to act before its process was gone.
-      const isOfTheDead = this.#ledger.runs.some(
-        ({ process, calls: made }) =>
-          process.isDead && made.has(`${call.name} ${call.args}`),
+      // If there are several such calls, it may be the result of one that does not run: that did not
+      // begin to act before its process was gone, or whose end a process without its store missed.
+      const isOfAnother = this.#ledger.runs.some(
+        (other) =>
+          other !== run
+          && (other.process.isDead || (run.process.isAway && other.isOver()))
+          && other.calls.has(`${call.name} ${call.args}`),
       );
-      if (isOfTheDead) continue;
+      if (isOfAnother) continue;
       const acts = this.#ledger.acts.filter(
         ({ tool, args }) => tool === call.name && args === call.args,
       );
