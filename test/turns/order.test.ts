@@ -143,8 +143,8 @@ describe('an opening that waited for the store', () => {
       const conversation = emptyConversation('c');
       open(conversation, 'old', 'a');
       open(conversation, 'new', 'a');
-      const settlement = { turnId: 'new', runId: runs, state: 'interrupted', messages: [] } as const;
-      const running = isRunning ? [settlement] : [];
+      const ended = { turnId: 'new', runId: runs, state: 'interrupted', messages: [] } as const;
+      const running = isRunning ? [ended] : [];
       assert.equal(open(conversation, 'old', 'a', { isOver: () => true, running }), outcome);
       assert.deepEqual(outline(conversation), ['old interrupted', 'new open']);
     }

@@ -52,15 +52,22 @@ export class FleetModel {
 
   // While it happens.
 
-  /** A tool begins to act. `claim` is the part of the database that says so, if any. */
-  *wrongsOfAct(act: Act, claim: string | undefined): Wrongs {
+  /**
+   * A tool begins to act. `claim` is the part of the database that says so, if any. `isStored`:
+   * whether the database has an earlier call in its turn.
+   */
+  *wrongsOfAct(
+    act: Act,
+    claim: string | undefined,
+    isStored: (other: Act) => boolean,
+  ): Wrongs {
     const earlier = this.#ledger.acts.filter((other) => other.key === act.key && other !== act);
     for (const other of earlier) {
       if (other.tool !== act.tool || other.args !== act.args)
         yield `act ${act.n} has the key of act ${other.n}, which is another call`;
       else if (!isOnce(act) && (other.agent !== act.agent || other.turnId !== act.turnId))
         yield `act ${act.n} has the key of act ${other.n}, of another agent or turn`;
-      else if (isOnce(act) ? !this.#mayActAgain(other) : !this.#mayRepeat(other))
+      else if (isOnce(act) ? !this.#mayActAgain(other) : !mayRepeat(other, act, isStored(other)))
         yield `act ${act.n} repeats act ${other.n}: ${act.tool} ${act.args}`;
     }
     if (isOnce(act) && !act.process.isDead && !/"state":"running"/.test(claim ?? ''))
@@ -74,11 +81,6 @@ export class FleetModel {
   #mayActAgain({ ended, isLost, isCleared, process }: Act): boolean {
     if (ended === 'did nothing' || (isCleared && ended === 'returned')) return true;
     return isLost && (process.isDead || !this.#without('post'));
-  }
-
-  /** Whether an ordinary call may run again in a later run of its turn. */
-  #mayRepeat({ ended }: Act): boolean {
-    return ended === 'interrupted' || !this.#without('slow', 'down', 'losses', 'clear');
   }
 
   /** A model is asked. */
@@ -97,8 +99,8 @@ export class FleetModel {
       if (act !== undefined && (act.tool !== call.name || act.args !== call.args)) yield shown;
       if (message.content !== '{"error":"outcome unknown"}') continue;
       if (!this.#without('post', 'losses', 'clear')) continue;
-      // If there are several such calls, it may be the result of one that does not run: that did not
-      // begin to act before its process was gone, or whose end a process without its store missed.
+      // If there are several such calls, it may be the result of one that does not run: that did
+      // not begin before its process was gone, or whose end a process without its store missed.
       const isOfAnother = this.#ledger.runs.some(
         (other) =>
           other !== run
@@ -239,9 +241,7 @@ export class FleetModel {
     if (this.#ledger.clearings.some((clearing) => clearing.step >= step)) return;
     if (!this.#mustBeKept(turn)) return;
     if (state === 'completed' && text !== heard && this.#mayConfuseRuns(turn)) return;
-    // While its store is slow, the next turn may have closed it.
-    const isWhole = state === 'completed' || !this.#without('slow', 'down');
-    if (text !== heard || !isWhole)
+    if (text !== heard || state !== 'completed')
       yield `was heard whole, ${JSON.stringify(heard)}, and is ${state}: ${JSON.stringify(text)}`;
   }
 
@@ -356,6 +356,15 @@ export class FleetModel {
     const n = returned ?? threw;
     return n === undefined ? undefined : this.#ledger.acts.find((act) => act.n === Number(n));
   }
+}
+
+/**
+ * Whether an ordinary call may run again in a later run of its turn: if it was interrupted, if its
+ * conversation was cleared, and where the later run cannot know of it, because the store has no
+ * record of it or does not answer. Such calls "run unprotected", as the log says.
+ */
+function mayRepeat({ ended, isCleared }: Act, again: Act, isStored: boolean): boolean {
+  return ended === 'interrupted' || isCleared || !isStored || again.process.isAway;
 }
 
 /** Whether the run's process got the turn again after the newest run had begun elsewhere. */

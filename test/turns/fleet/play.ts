@@ -25,6 +25,12 @@ import type { FleetEvent, FleetOp, FleetStep, FleetTalk } from './talk.ts';
 /** For what nobody waits for: questions to dead processes, and claims that are taken back. */
 const SETTLING_MS = 90_000;
 
+/** As much of a turn as is looked at in the database. */
+interface StoredTurn {
+  readonly process?: string;
+  readonly messages?: readonly { readonly key?: string; readonly process?: string }[];
+}
+
 /** A talk went wrong. The message has the transcript. */
 export class FleetError extends Error {
   override readonly name = 'FleetError';
@@ -331,7 +337,8 @@ class Play {
     this.#note(`  act ${act.n} begins in process ${process.place}: ${tool} ${args} of ${turnId}`);
     if (process.isDead) return { ...act, n: -1 };
     const claim = this.#stage.stored.get(`once-${key}`);
-    this.#wrongs.push(...this.#model.wrongsOfAct(act, claim));
+    const isStored = (other: Act): boolean => this.#hasCall(other);
+    this.#wrongs.push(...this.#model.wrongsOfAct(act, claim, isStored));
     this.#ledger.acts.push(act);
     return act;
   }
@@ -353,6 +360,16 @@ class Play {
 
   #hasWords({ words }: FleetTurn): boolean {
     return [...this.#stage.stored.values()].some((part) => part.includes(`"${words}"`));
+  }
+
+  /** Whether the database has the call as one of that process. */
+  #hasCall({ key, process }: Act): boolean {
+    return [...this.#stage.stored].some(([name, part]) => {
+      if (!/^\d+$/.test(name) || !part.includes(key)) return false;
+      const { messages = [], process: owner } = JSON.parse(part) as StoredTurn;
+      const { address } = process.channel;
+      return messages.some((call) => call.key === key && (call.process ?? owner) === address);
+    });
   }
 
   #hasMark({ mark }: { readonly mark: number }): boolean {
