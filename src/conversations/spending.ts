@@ -72,7 +72,7 @@ export function spentIn({ spent = [] }: SpendingConversation, sessionId: string)
     tokens += entry.tokens;
     cost += entry.cost;
   }
-  return { tokens, cost };
+  return { tokens, cost: rounded(cost) };
 }
 
 export function isReached({ tokens, cost }: Spent, limits: SpendingLimits): boolean {

@@ -235,7 +235,9 @@ async function openIfThere(path: string, flags: number): Promise<FileHandle | un
   try {
     return (await openRegular(path, flags)).file;
   } catch (error) {
-    if (codeOf(error) === 'ENOENT') return undefined;
+    const code = codeOf(error);
+    if (code === 'ENOENT') return undefined;
+    if (code === 'EACCES') throw refused(path, 'only the user of the server may read it', error);
     throw error;
   }
 }

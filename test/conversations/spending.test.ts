@@ -26,6 +26,12 @@ describe('spend', () => {
     assert.deepEqual(spentIn(conversation, 'other'), { tokens: 100, cost: 9 });
   });
 
+  it('adds up fractions without a tail', () => {
+    const conversation = emptyConversation('c');
+    for (const process of ['a', 'b', 'c']) spend(conversation, used(1, 0.1, { process }));
+    assert.equal(spentIn(conversation, 's').cost, 0.3);
+  });
+
   it('returns what was used before', () => {
     const conversation = emptyConversation('c');
     assert.deepEqual(spend(conversation, used(10, 0.5)), { tokens: 0, cost: 0 });

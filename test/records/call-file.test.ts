@@ -279,6 +279,13 @@ describe('CallFile', () => {
     });
   }
 
+  const skip = process.getuid?.() === 0 ? 'root may read everything' : false;
+  it('says who may read a file, where it may not', { skip }, async () => {
+    writeFileSync(today, '', { mode: 0 });
+    const reads = open().all().next();
+    await assert.rejects(reads, /cannot be used: only the user of the server may read it$/);
+  });
+
   const wrong: readonly (readonly [what: string, make: () => string, says: RegExp])[] = [
     ['a folder that is not there', () => join(folder, 'no/calls.jsonl'), /does not exist; create/],
     ['a directory of that name', () => (mkdirSync(today), path), /it is a directory/],
