@@ -1,5 +1,5 @@
 import { isSameNumber } from '../base/phone-number.ts';
-import type { CallOutcome, CallRecord } from './call-record.ts';
+import { waitForWords, type CallOutcome, type CallRecord } from './call-record.ts';
 
 /** Which calls are meant. An undefined field excludes none. */
 export interface CallFilter {
@@ -14,7 +14,7 @@ export interface CallFilter {
   readonly agent?: string | undefined;
   /** A tool that was called. */
   readonly tool?: string | undefined;
-  /** A turn took longer than this to its first word without fillers, in milliseconds. */
+  /** A turn took longer than this to its first word without fillers, or had none: milliseconds. */
   readonly slowerThanMs?: number | undefined;
   /** A turn failed. */
   readonly hasFailed?: boolean | undefined;
@@ -33,8 +33,8 @@ export function isMeant(record: CallRecord, filter: CallFilter): boolean {
       || record.agent === agent || messages.some((message) => message.agent === agent))
     && (tool === undefined
       || messages.some(({ toolCalls = [] }) => toolCalls.some(({ name }) => name === tool)))
-    && (slowerThanMs === undefined || turns.some(({ firstWordMs, firstSpeechMs = 0 }) =>
-      (firstWordMs ?? firstSpeechMs) > slowerThanMs))
+    && (slowerThanMs === undefined
+      || turns.some((turn) => (waitForWords(turn) ?? 0) > slowerThanMs))
     && (hasFailed !== true || turns.some((turn) => turn.outcome === 'failed'))
   );
 }

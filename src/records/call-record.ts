@@ -173,6 +173,17 @@ export function lastTurnOf(
   return conversation === undefined ? undefined : turnsOf(conversation, sessionId).at(-1);
 }
 
+/**
+ * How long the caller waited for words of the agent's own, in milliseconds. If there were none: for
+ * the apology, or for the end of the turn. Undefined if the record does not say.
+ */
+export function waitForWords(
+  { firstWordMs, firstSpeechMs, fillers, durationMs }: RecordedTurn,
+): number | undefined {
+  const isFiller = firstSpeechMs === undefined || fillers !== undefined;
+  return firstWordMs ?? (isFiller ? durationMs : firstSpeechMs);
+}
+
 /** Whether no turn or tool of the call is running any more. */
 export function isSettled({ turns }: CallRecord): boolean {
   return turns.every(

@@ -2,7 +2,9 @@
 
 import type { CapturedRequest } from '../conversations/captured-requests.ts';
 import type { RequestFigures, ToolFigures } from '../conversations/turn-figures.ts';
-import type { CallRecord, RecordedMessage, RecordedTurn } from './call-record.ts';
+import {
+  waitForWords, type CallRecord, type RecordedMessage, type RecordedTurn,
+} from './call-record.ts';
 
 /** What a line is about. */
 export type StoryKind =
@@ -173,7 +175,7 @@ function messageLines(turn: RecordedTurn): readonly StoryLine[] {
     if (role === 'tool') return [resultLine(message, byId)];
     const lines: StoryLine[] = [];
     if (content !== '') {
-      const atMs = hasSpoken ? answeredAt(requests, nowMs) : wordsAt(turn);
+      const atMs = hasSpoken ? answeredAt(requests, nowMs) : waitForWords(turn);
       hasSpoken = true;
       nowMs = Math.max(nowMs, atMs ?? 0);
       lines.push({ kind: 'agent', text: content, speaker: message.agent, atMs });
@@ -186,13 +188,6 @@ function messageLines(turn: RecordedTurn): readonly StoryLine[] {
     }
     return lines;
   });
-}
-
-/** When the agent's first text was spoken: if it said none of its own, it ends with the apology. */
-function wordsAt(turn: RecordedTurn): number | undefined {
-  const { outcome, firstWordMs, firstSpeechMs, fillers, durationMs } = turn;
-  const isApology = outcome === 'failed' && (fillers !== undefined || firstSpeechMs === undefined);
-  return firstWordMs ?? (isApology ? durationMs : firstSpeechMs);
 }
 
 /** When the first request that began after that was answered. */

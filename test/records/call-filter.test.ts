@@ -46,6 +46,19 @@ describe('isMeant', () => {
     assert.equal(isMeant({ ...RECORD, turns }, { hasFailed: true }), false);
   });
 
+  // The caller had waited for 4 s, and heard a filler and the apology, or nothing at all.
+  for (const more of [
+    { outcome: 'failed', firstSpeechMs: 1_200, fillers: [{ text: 'Hm.', afterMs: 1_200 }] },
+    { outcome: 'failed' },
+    { outcome: 'interrupted' },
+  ] as const)
+    it(`takes the end for the first word where there was none: ${JSON.stringify(more)}`, () => {
+      const turn = { turnId: 'a', durationMs: 4_000, messages: [], ...more };
+      const record: CallRecord = { ...RECORD, turns: [turn] };
+      assert.equal(isMeant(record, { slowerThanMs: 3_999 }), true);
+      assert.equal(isMeant(record, { slowerThanMs: 4_000 }), false);
+    });
+
   it('takes the first sound for the first word in a record of format 1', () => {
     const turn = { turnId: 'a', outcome: 'completed', firstSpeechMs: 100, messages: [] } as const;
     const old: CallRecord = { ...RECORD, format: 1, turns: [turn] };
