@@ -20,6 +20,9 @@ export function agentChannels(channel: Channel): (agentName: string) => Channel 
     get address() {
       return channel.address;
     },
+    get isOpen() {
+      return channel.isOpen;
+    },
     send: (address, message) => channel.send(address, `${agentName} ${message}`),
     listen: (listener, reopened) => {
       listeners.set(agentName, listener);

@@ -13,6 +13,8 @@ export interface Channel {
    * characters, and not `*`.
    */
   readonly address: string;
+  /** False while messages do not arrive, as far as the channel knows. Default true. */
+  readonly isOpen?: boolean | undefined;
   /**
    * Sends a text to the process at that address, or with the address `*` to all, which may include
    * this process. Never throws: a message that fails is lost.

@@ -127,7 +127,7 @@ async function storeClaims(
  * cannot be put back still holds.
  */
 async function notRunningElsewhere(
-  { conversationId, log }: ToolCallingTurn,
+  { conversationId, turnId, log }: ToolCallingTurn,
   { conversations, others, process: own }: ToolHost,
   calls: readonly NotedToolCall[],
 ): Promise<readonly NotedToolCall[]> {
@@ -149,6 +149,12 @@ async function notRunningElsewhere(
     return calls.filter((call, index) => {
       const process = answers.runnerOf(call.key);
       if (process === undefined) {
+        if (answers.areDoubtful) {
+          call.claim = { kind: 'refused' };
+          const ids = { conversationId, turnId, tool: toolNameOf(call) };
+          log.warn('a tool call that acts once was not started, as others may not hear us', ids);
+          return false;
+        }
         const isLost = answers.isClaimed(call.key) && kept?.onceCalls?.[call.key] === undefined;
         if (isLost) call.claim = { kind: 'refused' };
         return !isLost;

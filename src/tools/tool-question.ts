@@ -37,12 +37,17 @@ export interface Answers {
   readonly isIdle: (key: string) => boolean;
   /** The process that runs the call of that key. */
   readonly runnerOf: (key: string) => string | undefined;
-  /** Whether the process is alive: it has answered. */
+  /** Whether the process is alive: it has answered, or there is doubt. */
   readonly isAlive: (process: string) => boolean;
 }
 
 /** What they answered to a question to everyone. */
 export interface AnswersOfAll extends Answers {
+  /**
+   * Whether a process that did not answer may live: it, or this process, may not be connected again
+   * after an outage.
+   */
+  readonly areDoubtful: boolean;
   /** Whether a process remembers that it has claimed that key. */
   readonly isClaimed: (key: string) => boolean;
 }
@@ -62,6 +67,8 @@ export class Question implements AnswersOfAll {
   readonly #silent: Set<string>;
   #done = (): void => undefined;
   #hasAnswers = false;
+  /** Set if a process that did not answer may live: see `AnswersOfAll`. */
+  areDoubtful = false;
 
   /** `calls`: keys by the address of the process that may run them. `keys`: all of them. */
   constructor(
@@ -98,8 +105,11 @@ export class Question implements AnswersOfAll {
     });
   }
 
-  readonly isCallRunning = (key: string, process: string | undefined): boolean =>
-    this.#runners.has(key) || (process !== undefined && !this.#asked.has(key));
+  readonly isCallRunning = (key: string, process: string | undefined): boolean => {
+    if (this.#runners.has(key)) return true;
+    if (process === undefined) return false;
+    return !this.#asked.has(key) || (this.areDoubtful && this.#silent.has(process));
+  };
 
   readonly runnerOf = (key: string): string | undefined => this.#runners.get(key);
 
@@ -107,7 +117,8 @@ export class Question implements AnswersOfAll {
 
   readonly isClaimed = (key: string): boolean => this.#claimed.has(key);
 
-  readonly isAlive = (process: string): boolean => !this.#silent.has(process);
+  readonly isAlive = (process: string): boolean =>
+    this.areDoubtful || !this.#silent.has(process);
 
   /** A process that was not asked by name may answer, too: a question may go to everyone. */
   answer({ from, calls, claimed = [], idle = [] }: ToolAnswer): void {

@@ -52,6 +52,9 @@ const MAX_PEERS = 1_000;
  */
 const PUT_BACK_MS = 100;
 
+/** How long after this process others may need until they are connected again. */
+const RECONNECT_MS = 5_000;
+
 /**
  * The processes that share conversations with this one. This process tells them that a turn of
  * theirs is over, and asks what they still run. Messages are hints: a lost one costs tokens or
@@ -72,6 +75,7 @@ export class OtherProcesses {
   readonly #peers = new Set<string>();
   /** Whether messages may have been lost, so that there may be processes that are no peers yet. */
   #mayLackPeers = true;
+  #reopenedAtMs = -RECONNECT_MS;
   /** Processes that wait for a call of this one, by its key. */
   readonly #waiting = new Map<string, Set<string>>();
 
@@ -79,12 +83,26 @@ export class OtherProcesses {
     this.#channel = channel;
     this.#turns = turns;
     this.#log = log;
-    channel.listen((text) => this.#receive(text), () => this.#greet());
+    channel.listen((text) => this.#receive(text), () => this.#reopened());
     this.#greet();
   }
 
   get ownAddress(): string {
     return this.#channel.address;
+  }
+
+  /**
+   * Whether silence proves nothing: no message arrives here, or others may not be connected again
+   * yet, after an outage that has hit all.
+   */
+  #isDoubtful(areAnySilent: boolean): boolean {
+    if (this.#channel.isOpen === false) return true;
+    return areAnySilent && performance.now() < this.#reopenedAtMs + RECONNECT_MS;
+  }
+
+  #reopened(): void {
+    this.#reopenedAtMs = performance.now();
+    this.#greet();
   }
 
   #greet(): void {
@@ -136,6 +154,7 @@ export class OtherProcesses {
       await question.answered();
     }
     this.#questions.delete(id);
+    question.areDoubtful = this.#isDoubtful(question.silent.size > 0);
     return question;
   }
 
@@ -158,8 +177,10 @@ export class OtherProcesses {
       if (![...question.silent].some((process) => peers.has(process))) break;
     }
     this.#questions.delete(id);
-    const silent = [...question.silent].filter((process) => peers.delete(process));
+    const silent = [...question.silent].filter((process) => peers.has(process));
     this.#mayLackPeers = silent.length > 0 || !question.hasAnswers;
+    question.areDoubtful = this.#isDoubtful(silent.length > 0);
+    if (!question.areDoubtful) for (const process of silent) peers.delete(process);
     return question;
   }
 

@@ -284,6 +284,21 @@ describe('a once tool of two processes', () => {
     assert.deepEqual(bank.calls, [5]);
   });
 
+  it('does not start before all are connected again, where the store came back empty', async (t) => {
+    const bank = new Bank();
+    const { a, b, shared, post } = machines(t, () => payTool(bank.pay));
+    bank.answer(5);
+    assert.equal(await a.says('pay 5'), '{"paid":5}');
+    for (const address of ['p0', 'p1']) post.close(address);
+    shared.clear();
+    assert.match(await b.says('pay 5'), /not started/);
+    post.reopen('p1');
+    assert.match(await b.says('pay 5'), /not started/);
+    post.reopen('p0');
+    await paysAtLast(b, (reply) => reply.includes('"done before"'));
+    assert.deepEqual(bank.calls, [5]);
+  });
+
   // Seed 1337 of the fleet: that process has no claim in what it remembers.
   it('is not unknown to a process that joined it without the store', async (t) => {
     const bank = new Bank();

@@ -94,6 +94,46 @@ describe('a question to all processes', () => {
     assert.equal(await claimed, true);
   });
 
+  it('is doubtful while no answer can arrive, and then as long as another is silent', async (t) => {
+    const post = new Post();
+    open(post, 'a', paid);
+    const b = open(post, 'b');
+    assert.equal(await isClaimed(b), true);
+    for (const address of ['a', 'b']) post.close(address);
+    const isDoubtful = async (): Promise<boolean> =>
+      (await b.askAll('c', ['k'], NONE)).areDoubtful;
+    assert.equal(await isDoubtful(), true);
+    const now = performance.now();
+    t.mock.method(performance, 'now', () => now);
+    post.reopen('b');
+    assert.equal(await isDoubtful(), true);
+    post.reopen('a');
+    assert.equal(await isDoubtful(), false);
+    post.close('a');
+    assert.equal(await isDoubtful(), true);
+    t.mock.method(performance, 'now', () => now + 5_000);
+    assert.equal(await isDoubtful(), false);
+  });
+
+  it('leaves a call running whose process may not be connected again yet', async (t) => {
+    const post = new Post();
+    open(post, 'a');
+    const b = open(post, 'b');
+    const isRunning = async (): Promise<boolean> =>
+      (await b.ask('c', new Map([['a', ['k']]]), 3)).isCallRunning('k', 'a');
+    assert.equal(await isRunning(), false); // it says so
+    post.close('a');
+    assert.equal(await isRunning(), false);
+    post.close('b');
+    assert.equal(await isRunning(), true);
+    const now = performance.now();
+    t.mock.method(performance, 'now', () => now);
+    post.reopen('b');
+    assert.equal(await isRunning(), true);
+    t.mock.method(performance, 'now', () => now + 5_000);
+    assert.equal(await isRunning(), false);
+  });
+
   it('ends with the last answer once all are known', async (t) => {
     const post = new Post();
     open(post, 'a', paid);

@@ -82,9 +82,7 @@ async function openChannel(
     const { RedisChannel } = await import('./redis-channel.ts');
     const { scopeOf } = await import('./redis-client.ts');
     const channel = new RedisChannel(redis, scopeOf(redis));
-    for (const subscription of channel.subscriptions)
-      await redisSubscriber.subscribe(subscription, channel.receive);
-    redisSubscriber.on?.('ready', channel.open);
+    await channel.subscribe(redisSubscriber);
     return channel;
   }
   if (conversationStore.startsWith(SQLITE)) return undefined;

@@ -3,7 +3,7 @@ import { randomUUID } from 'node:crypto';
 import type { Awaitable } from '../../base/awaitable.ts';
 import { EVERYONE, type Channel } from '../../base/channel.ts';
 import { atMost } from '../../base/time-limit.ts';
-import type { RedisPublisher } from './redis-client.ts';
+import type { RedisPublisher, RedisSubscriber } from './redis-client.ts';
 
 /** Prefix of every process's address. */
 const PREFIX = 'layercode:process:';
@@ -25,6 +25,7 @@ export class RedisChannel implements Channel {
   readonly #closeClient: (() => Awaitable<void>) | undefined;
   #listener: ((message: string) => void) | undefined;
   #reopened: (() => void) | undefined;
+  #subscriber: RedisSubscriber | undefined;
   readonly #waiting = new Set<Promise<void>>();
   #waitingCharacters = 0;
 
@@ -38,16 +39,18 @@ export class RedisChannel implements Channel {
     this.#closeClient = closeClient;
   }
 
-  /** What a client must subscribe to for messages to reach this process. */
-  get subscriptions(): readonly string[] {
-    return [this.#nameOf(this.address), this.#nameOf(EVERYONE)];
+  get isOpen(): boolean {
+    return this.#subscriber?.isReady !== false;
   }
 
-  /** The listener for these subscriptions. */
-  readonly receive = (message: string): void => this.#listener?.(message);
-
-  /** The listener for the beginning of each connection that has these subscriptions. */
-  readonly open = (): void => this.#reopened?.();
+  /** Receives messages through that client. */
+  async subscribe(subscriber: RedisSubscriber): Promise<void> {
+    this.#subscriber = subscriber;
+    const receive = (message: string): void => this.#listener?.(message);
+    for (const address of [this.address, EVERYONE])
+      await subscriber.subscribe(this.#nameOf(address), receive);
+    subscriber.on?.('ready', () => this.#reopened?.());
+  }
 
   send(address: string, message: string): void {
     const { length } = message;

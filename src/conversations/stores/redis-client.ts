@@ -19,6 +19,8 @@ export interface RedisSubscriber {
   subscribe(channel: string, listener: (message: string) => void): Promise<unknown>;
   /** Calls the listener whenever it has connected. */
   on?(event: 'ready', listener: () => void): unknown;
+  /** False without a connection. */
+  readonly isReady?: boolean | undefined;
 }
 
 /**
@@ -41,6 +43,8 @@ export interface IoredisClient {
   subscribe(channel: string): Promise<unknown>;
   on(event: 'message', listener: (channel: string, message: string) => void): unknown;
   on(event: 'ready', listener: () => void): unknown;
+  /** `ready` if it is connected. */
+  readonly status?: string | undefined;
 }
 
 /**
@@ -70,5 +74,8 @@ export function fromIoredis(client: IoredisClient): RedisClient & RedisSubscribe
       return client.subscribe(channel);
     },
     on: (event, listener) => client.on(event, listener),
+    get isReady() {
+      return client.status === undefined || client.status === 'ready';
+    },
   };
 }

@@ -68,6 +68,10 @@ export class RedisConnection implements RedisClient, RedisSubscriber {
     this.#addresses = target.addresses;
   }
 
+  get isReady(): boolean {
+    return this.#client !== undefined;
+  }
+
   eval(script: string, call: RedisScriptCall): Promise<unknown> {
     return this.#send((client) => client.eval(script, call));
   }

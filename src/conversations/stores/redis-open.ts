@@ -91,9 +91,7 @@ export async function openRedisChannel(
   const connection = await connectionTo(url, directory);
   const scope = scopeOf({ options: parseRedisUrl(url) });
   const channel = new RedisChannel(connection, scope, () => connection.close());
-  for (const subscription of channel.subscriptions)
-    await connection.subscribe(subscription, channel.receive);
-  connection.on('ready', channel.open);
+  await channel.subscribe(connection);
   const failure = await failureToBegin(connection, () => channel.check());
   if (failure !== undefined)
     log.warn('messages from other processes do not arrive yet', { error: failure });

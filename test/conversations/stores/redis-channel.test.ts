@@ -64,7 +64,7 @@ describe('RedisChannel', () => {
     ['a prefix', { options: { db: 0, keyPrefix: 'staging:' } }, '*:staging:'],
     ['a client that tells nothing', {}, '*'],
   ] as const) {
-    it(`reaches everyone of one deployment only: ${name}`, () => {
+    it(`reaches everyone of one deployment only: ${name}`, async () => {
       const published: string[] = [];
       const publish = async (channel: string): Promise<void> => void published.push(channel);
       const channel = new RedisChannel({ publish }, scopeOf(client));
@@ -72,9 +72,23 @@ describe('RedisChannel', () => {
       channel.send('b', 'x');
       const names = [`layercode:process:${everyone}`, 'layercode:process:b'];
       assert.deepEqual(published, names);
-      assert.equal(channel.subscriptions[1], names[0]);
+      const subscribed: string[] = [];
+      await channel.subscribe({ subscribe: async (to) => void subscribed.push(to) });
+      assert.equal(subscribed[1], names[0]);
     });
   }
+
+  it('is open as long as its subscriber is ready, and for one that does not say', async () => {
+    const channel = new RedisChannel({ publish: async () => undefined }, '');
+    const subscribe = async (): Promise<void> => undefined;
+    const subscriber = { subscribe, isReady: false };
+    await channel.subscribe(subscriber);
+    assert.equal(channel.isOpen, false);
+    subscriber.isReady = true;
+    assert.equal(channel.isOpen, true);
+    await channel.subscribe({ subscribe });
+    assert.equal(channel.isOpen, true);
+  });
 
   it('learns of the prefix of an ioredis client through its adapter', () => {
     const client = { options: { db: 2, keyPrefix: Buffer.from('a:') } } as unknown as IoredisClient;
