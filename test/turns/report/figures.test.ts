@@ -1,5 +1,8 @@
 import assert from 'node:assert/strict';
+import { existsSync, readdirSync } from 'node:fs';
+import { join } from 'node:path';
 import { describe, it } from 'node:test';
+import { pathToFileURL } from 'node:url';
 
 import type { ModelTokens, ModelUsage } from '../../../src/agents/agent.ts';
 import type { TurnEvent } from '../../../src/calls/call-event.ts';
@@ -7,7 +10,10 @@ import {
   figuresAtEnd, figuresAtStart, MAX_FIGURES, type MeasuredTurn,
 } from '../../../src/turns/report/figures.ts';
 import { TurnWork } from '../../../src/turns/report/turn-work.ts';
+import { ROOT } from '../../fixtures/source-files.ts';
 
+const CHUNKS = join(ROOT, 'dist/chunks');
+const WITHOUT_BUILD = existsSync(CHUNKS) ? false : 'needs npm run build';
 const EVENT = { type: 'message', sessionId: 's-1' } as TurnEvent; // all that is read of it
 
 function usageOf(model: string, fields: Partial<ModelUsage>): ModelUsage {
@@ -96,6 +102,14 @@ describe('figuresAtEnd', () => {
     assert.equal(failure?.reason, 'agent');
     assert.match(failure.detail ?? '', /^TypeError at .*figures\.test/);
     assert.equal(figuresAtEnd(turnOf({ error }), false).failure, undefined);
+  });
+
+  it('names the place in the source, as the log does', { skip: WITHOUT_BUILD }, () => {
+    const [chunk = ''] = readdirSync(CHUNKS).filter((name) => name.endsWith('.js'));
+    const error = new TypeError('x');
+    error.stack = `TypeError: x\n    at pick (${pathToFileURL(join(CHUNKS, chunk)).href}:40:3)`;
+    const { failure } = figuresAtEnd(turnOf({ error }), true);
+    assert.match(failure?.detail ?? '', /^TypeError at pick \(src\/[\w/-]+\.ts:\d+:\d+\)$/);
   });
 
   it('names the code of an error that has one', () => {
