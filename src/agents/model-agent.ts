@@ -1,4 +1,5 @@
 import { BoundedMap } from '../base/bounded-map.ts';
+import { endingAtOnce } from '../base/end-at-once.ts';
 import type {
   ChatMessage, ChatModel, ModelDelta, ModelOptions, ToolChoice,
 } from '../models/model.ts';
@@ -130,15 +131,7 @@ export function streamTexts(
   turn: MessageTurn,
 ): AsyncGenerator<string, void, undefined> {
   const deltas = model.stream(messages, streamOptionsOf(turn));
-  const texts = textsOf(deltas, turn);
-  const finish = texts.return.bind(texts);
-  // A generator handles `return()` only after its pending `await`. Returning the model's own
-  // generator ends that `await` at once.
-  texts.return = (value) => {
-    void deltas.return();
-    return finish(value);
-  };
-  return texts;
+  return endingAtOnce(textsOf(deltas, turn), () => void deltas.return());
 }
 
 async function* textsOf(

@@ -1,3 +1,4 @@
+import { endingAtOnce } from '../base/end-at-once.ts';
 import type { ChatMessage, ChatModel, ModelDelta, ModelStreamOptions } from '../models/model.ts';
 import { modelRequestOf, type ModelRequest } from './model-request.ts';
 import type { RecordedPart, RecordedReply, RecordedUsage } from './recording.ts';
@@ -22,14 +23,7 @@ export class ModelRecorder {
       name: model.name,
       stream: (messages, options) => {
         const end = new AbortController();
-        const deltas = this.#stream(model, messages, options, end);
-        const finish = deltas.return.bind(deltas);
-        // A generator handles `return()` only after its pending `await`. The abort ends that.
-        deltas.return = (value) => {
-          end.abort();
-          return finish(value);
-        };
-        return deltas;
+        return endingAtOnce(this.#stream(model, messages, options, end), () => end.abort());
       },
       warm: (signal) => model.warm(signal),
       problems: () => model.problems(),

@@ -1,3 +1,4 @@
+import { endingAtOnce } from '../base/end-at-once.ts';
 import type { ModelPrices } from '../base/model-price.ts';
 import type { ChatMessage, ChatModel, ModelDelta } from '../models/model.ts';
 import { costOf } from '../models/prices.ts';
@@ -12,14 +13,7 @@ export function observed(model: ChatModel, prices: ModelPrices, onSight: OnSight
     name: model.name,
     stream(messages, options) {
       const deltas = model.stream(messages, options);
-      const seen = watch(deltas, messages, prices, onSight);
-      const finish = seen.return.bind(seen);
-      // A generator handles `return()` only after its pending `await`. The model's own ends that.
-      seen.return = (value) => {
-        void deltas.return();
-        return finish(value);
-      };
-      return seen;
+      return endingAtOnce(watch(deltas, messages, prices, onSight), () => void deltas.return());
     },
     warm: (signal) => model.warm(signal),
     problems: () => model.problems(),

@@ -1,5 +1,6 @@
 // One model on the Chat Completions wire: https://platform.openai.com/docs/api-reference/chat
 
+import { endingAtOnce } from '../base/end-at-once.ts';
 import { openEventStream, readBoundedText, readTrailer, type BodyReader } from './connection.ts';
 import { FieldRefused, type ModelAccess } from './failure.ts';
 import {
@@ -76,15 +77,9 @@ export class ChatCompletionsModel implements ChatModel {
     options: ModelStreamOptions,
   ): AsyncGenerator<ModelDelta, void, undefined> {
     const request: OpenRequest = { connection: new AbortController(), isOver: false };
-    const stream = this.#request(messages, options, request);
-    const finish = stream.return.bind(stream);
-    // A generator handles `return()` only after its pending `await`, which can take as long as a
-    // model's timeout. The abort ends that `await`.
-    stream.return = (value) => {
+    return endingAtOnce(this.#request(messages, options, request), () => {
       if (!request.isOver) request.connection.abort();
-      return finish(value);
-    };
-    return stream;
+    });
   }
 
   async warm(signal: AbortSignal): Promise<void> {

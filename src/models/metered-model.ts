@@ -1,4 +1,5 @@
 import type { Awaitable } from '../base/awaitable.ts';
+import { endingAtOnce } from '../base/end-at-once.ts';
 import { DeferredStream } from './deferred-stream.ts';
 import {
   charactersAnswered, charactersSent, estimatedTokens, tokensOfCut,
@@ -83,14 +84,7 @@ class MeteredRequest {
         else if (event.type === 'failed') onFailedRequest?.(event.model, event.failure);
       },
     });
-    const seen = this.#seen(deltas);
-    const finish = seen.return.bind(seen);
-    // A generator handles `return()` only after its pending `await`, which this ends.
-    seen.return = (value) => {
-      void deltas.return();
-      return finish(value);
-    };
-    return seen;
+    return endingAtOnce(this.#seen(deltas), () => void deltas.return());
   }
 
   /** Call it when the first delta has come, or nothing will. */

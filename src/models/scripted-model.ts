@@ -1,5 +1,6 @@
 // The model for tests: it answers by script and records what it was shown.
 
+import { endingAtOnce } from '../base/end-at-once.ts';
 import { failureOfResponse } from './failure.ts';
 import {
   ModelError, type ChatMessage, type ChatModel, type ModelDelta, type ModelStreamOptions,
@@ -99,14 +100,7 @@ export function scriptedModel(script: Script): ScriptedModel {
     requests,
     stream(messages, options) {
       const end = new AbortController();
-      const deltas = answer(messages, options, end);
-      const finish = deltas.return.bind(deltas);
-      // A generator handles `return()` only after its pending `await`. The abort ends a wait.
-      deltas.return = (value) => {
-        end.abort();
-        return finish(value);
-      };
-      return deltas;
+      return endingAtOnce(answer(messages, options, end), () => end.abort());
     },
     warm: () => Promise.resolve(),
     problems: () => [],

@@ -1,0 +1,15 @@
+/**
+ * The generator, whose reader need not wait for what it awaits. A generator handles `return()` only
+ * after its pending `await`, which can take as long as a model thinks. `end` ends that `await`.
+ */
+export function endingAtOnce<T>(
+  generator: AsyncGenerator<T, void, undefined>,
+  end: () => void,
+): AsyncGenerator<T, void, undefined> {
+  const finish = generator.return.bind(generator);
+  generator.return = (value) => {
+    end();
+    return finish(value);
+  };
+  return generator;
+}
