@@ -13,8 +13,8 @@ import { handOver } from '../../src/tools/tool-hand-over.ts';
 import { tool } from '../../src/tools/tool.ts';
 import { modelServer, serveAgent } from '../agents/model-app.ts';
 import { fails, says as answers } from '../faults/model-server.ts';
-import { serve, until, type Served } from '../fixtures/app.ts';
-import { jumpingClock } from '../fixtures/clock.ts';
+import { serve, Told, until, type Served } from '../fixtures/app.ts';
+import { jumpingClock, mockTimers } from '../fixtures/clock.ts';
 import { serveCompletions } from '../fixtures/completions.ts';
 import { SECRET, settingsWith } from '../fixtures/kernel.ts';
 
@@ -68,13 +68,21 @@ describe('a turn that waits for tools', () => {
 describe('a turn that the platform may replace', () => {
   // A turn that took 715 ms had 4 ms of its model and 0.1 ms of its tool in the line.
   it('says how long its tools waited', async (t) => {
-    const tools = [tool({ ...named, name: 'book', run: () => 'done' })];
+    const [clock, pass] = [mockTimers(t, ['setTimeout']), jumpingClock(t)];
+    const asked = new Told<string>();
+    const once = (): string => (asked.tell('the call'), 'x'); // right before it waits
+    const tools = [tool({ ...named, name: 'book', once, run: () => 'done' })];
     const agent = withModel([{ call: 'book', args: {} }, 'Done.'], { tools });
-    const served = serveCompletions(t, agent, { environment: { SETTLE_MS: '60' } });
-    await served.platform.hear(['user: Book!'], { conversationId: 'c' });
-    const { settleMs, toolMs, firstSpeechMs } = await lineOf(served);
-    assert.ok(Number(settleMs) > 20 && Number(toolMs) < Number(settleMs), String(settleMs));
-    assert.ok(Number(settleMs) <= Number(firstSpeechMs), String(firstSpeechMs));
+    const served = serveCompletions(t, agent, { environment: { SETTLE_MS: '9000' } });
+    const heard = served.platform.hear(['user: Book!'], { conversationId: 'c' });
+    await asked.next();
+    for (let round = 0; round < 5; round += 1) await new Promise((done) => setImmediate(done));
+    pass(8_000);
+    clock.tick(9_000);
+    await heard;
+    const { settleMs, toolMs } = await lineOf(served);
+    assert.ok(Number(settleMs) >= 8_000, String(settleMs));
+    assert.ok(Number(toolMs) < 8_000, String(toolMs));
   });
 });
 
