@@ -2,7 +2,7 @@
 
 import type { Message, ToolCallState, ToolMessage } from './message.ts';
 import { roundsOf } from './tool-rounds.ts';
-import { messagesOf, runOfCall, type TurnRecord } from './turn-record.ts';
+import { countRuns, messagesOf, runOfCall, type TurnRecord } from './turn-record.ts';
 
 /** The messages of a turn. The first `kept` come before its current run. */
 export interface MergedMessages {
@@ -27,8 +27,9 @@ const TRUTH = {
 /**
  * The messages of `record`, with what `other`, a copy of the same turn, knows about tool calls:
  * truer results of calls that both have, and the calls that `record` lacks, unless they were
- * interrupted. These are put first, but after those of earlier runs. Undefined if there is nothing
- * to take over.
+ * interrupted. A later run of the turn knew what ran before it and forgot what was interrupted: so
+ * only results are new to it. These are put first, but after those of earlier runs. Undefined if
+ * there is nothing to take over.
  *
  * Calls are the same if run and id are, because models repeat ids in other runs.
  */
@@ -56,9 +57,12 @@ function withCalls(
     if (found !== undefined && TRUTH[found.state] > TRUTH[call.result.state])
       truer.set(call.result, found);
   }
+  const isOfEarlierRun = countRuns(other) < countRuns(record);
+  const isWanted = ({ state }: ToolMessage): boolean =>
+    state === 'completed' || (state !== 'interrupted' && !isOfEarlierRun);
   const missing = theirs.filter(
     (their) =>
-      their.result.state !== 'interrupted'
+      isWanted(their.result)
       && !calls.some((call) => isSameCall(call, their) || isSameResult(call, their)),
   );
   if (truer.size === 0 && missing.length === 0) return undefined;
@@ -67,8 +71,8 @@ function withCalls(
     calls: readonly Call[], content: { readonly content?: string },
   ): Message[] => {
     const results = new Set(calls.map(({ result }) => result));
-    const isWanted = (result: ToolMessage): boolean => results.has(result);
-    return roundsOf(messagesOf(other), isWanted, { ...content, state: 'interrupted' });
+    const isAmong = (result: ToolMessage): boolean => results.has(result);
+    return roundsOf(messagesOf(other), isAmong, { ...content, state: 'interrupted' });
   };
   // The current run may still write its own words.
   const isCurrent = ({ runId }: Call): boolean => runId === record.runId;

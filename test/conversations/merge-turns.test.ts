@@ -158,6 +158,18 @@ const CALLS: readonly (readonly [string, TurnRecord, TurnRecord, TurnRecord])[] 
     run(2, 'completed', [SAID]), run(1, 'interrupted', round({ runId: 1, state: 'running' })),
     run(2, 'completed', [SAID], round({ runId: 1, state: 'running' })),
   ],
+  // Seed 10002632 of the fleet: an interrupted call came back from a third process, as running.
+  [
+    'a call that a later run has forgotten was interrupted',
+    { ...run(2, 'completed', [SAID]), runs: 2 },
+    run(1, 'interrupted', round({ runId: 1, state: 'running' })),
+    { ...run(2, 'completed', [SAID]), runs: 2 },
+  ],
+  [
+    'a result is kept, though a later run did not know the call',
+    { ...run(2, 'completed', [SAID]), runs: 2 }, run(1, 'interrupted', pays10),
+    { ...run(2, 'completed', [SAID], pays10), runs: 2 },
+  ],
   [
     'what was interrupted need not be kept',
     run(2, 'completed', [SAID]), run(1, 'interrupted', round({ runId: 1, state: 'interrupted' })),

@@ -66,7 +66,10 @@ export interface Act {
   ended: 'not yet' | 'returned' | 'threw' | 'did nothing' | 'interrupted';
   /** JSON text for the model, once it has one of its own. */
   result: string | undefined;
-  /** Whether the store has lost its claim, and has not got it back. */
+  /**
+   * Whether the store has lost its claim, and has not got it back. For an ordinary call, whether
+   * the store has ever lost it.
+   */
   isLost: boolean;
   /** Whether the conversation was cleared since it began. */
   isCleared: boolean;

@@ -155,7 +155,7 @@ export class FleetModel {
     }
     yield* this.#wrongsOfResults(history);
     yield* this.#wrongsOfOnceCalls(onceCalls);
-    yield* this.#wrongsOnTheWire();
+    yield* this.#wrongsOnTheWire(history);
   }
 
   *#wrongsOfWords(history: readonly Message[]): Wrongs {
@@ -319,7 +319,7 @@ export class FleetModel {
     }
   }
 
-  *#wrongsOnTheWire(): Wrongs {
+  *#wrongsOnTheWire(history: readonly Message[]): Wrongs {
     for (const delivery of this.#ledger.deliveries) {
       const { turn, caller } = delivery;
       const heard = heardOn(delivery);
@@ -332,6 +332,9 @@ export class FleetModel {
     }
     const newest = this.#ledger.turns.at(-1)?.deliveries.at(-1);
     if (newest === undefined || isCutOff(newest)) return;
+    // An older turn is the newest if its process was gone before the turn could be stored.
+    const last = history.findLast(({ role }) => role === 'user');
+    if (last?.content !== newest.turn.words) return;
     if (!this.#without('slow', 'down', 'post', 'losses', 'clear', 'clocks')) return;
     // An older turn that waits for less than that is the newest, too.
     const isAlone = this.#ledger.deliveries.every(
@@ -360,11 +363,11 @@ export class FleetModel {
 
 /**
  * Whether an ordinary call may run again in a later run of its turn: if it was interrupted, if its
- * conversation was cleared, and where the later run cannot know of it, because the store has no
+ * conversation was cleared, and where the later run cannot know of it, because the store had no
  * record of it or does not answer. Such calls "run unprotected", as the log says.
  */
-function mayRepeat({ ended, isCleared }: Act, again: Act, isStored: boolean): boolean {
-  return ended === 'interrupted' || isCleared || !isStored || again.process.isAway;
+function mayRepeat({ ended, isCleared, isLost }: Act, again: Act, isStored: boolean): boolean {
+  return ended === 'interrupted' || isCleared || isLost || !isStored || again.process.isAway;
 }
 
 /** Whether the run's process got the turn again after the newest run had begun elsewhere. */

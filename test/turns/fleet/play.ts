@@ -248,7 +248,8 @@ class Play {
     this.#note(`the store loses ${what}`);
     if (what === 'everything') this.#stage.loseEverything();
     else this.#stage.loseLastWrites();
-    for (const act of this.#ledger.acts) act.isLost ||= isOnce(act) && !this.#hasClaim(act);
+    for (const act of this.#ledger.acts)
+      act.isLost ||= isOnce(act) ? !this.#hasClaim(act) : !this.#hasCall(act);
     for (const turn of this.#ledger.turns) turn.isStored &&= this.#hasWords(turn);
     for (const clearing of this.#ledger.clearings) clearing.isStored &&= this.#hasMark(clearing);
   }
@@ -355,7 +356,7 @@ class Play {
         delivery.wasAway ||= delivery.process.isAway;
     for (const turn of this.#ledger.turns) turn.isStored ||= this.#hasWords(turn);
     for (const clearing of this.#ledger.clearings) clearing.isStored ||= this.#hasMark(clearing);
-    for (const act of this.#ledger.acts) act.isLost &&= !this.#hasClaim(act);
+    for (const act of this.#ledger.acts) act.isLost &&= !(isOnce(act) && this.#hasClaim(act));
   }
 
   #hasWords({ words }: FleetTurn): boolean {
