@@ -51,17 +51,21 @@ export interface OpenRun {
  * The same for open turns, and for those altered by a change that the store did not take. Three
  * things hold anyway: what tools returned, how the run of a turn ended, and which run is the later
  * one. But a turn that was `open` before may have been ended by that very change, or given to
- * another run.
+ * another run; and a run of another process than `own` may be over by now.
  */
 export function mergeAltered(
   conversation: Conversation,
   altered: readonly TurnRecord[],
   open: readonly OpenRun[],
+  own?: string,
 ): void {
   for (const ours of altered) {
     const theirs = findTurn(conversation, ours.id);
     if (theirs === undefined) continue;
-    const certain = certainOf(ours, theirs, open.find(({ turn }) => turn === ours));
+    const before = open.find(({ turn }) => turn === ours);
+    const mayBeOver = countRuns(ours) <= countRuns(theirs) && ours.process !== own;
+    const certain =
+      before !== undefined && mayBeOver ? undefined : certainOf(ours, theirs, before);
     if (certain !== undefined && isNewer(certain, theirs)) replace(conversation, theirs, certain);
     else if (hasGoneOn(theirs, ours)) replace(conversation, theirs, ours);
     else keep(conversation, theirs, withResultsOf(ours, theirs));

@@ -276,6 +276,17 @@ describe('a merge of remembered turns', () => {
     }
   });
 
+  // Seed 10007382 of the fleet: a third process opened a turn again that nobody ran.
+  it('does not open a turn again for a run of another process, which may be over', () => {
+    const theirs = { ...closed, runId: 2, process: 'p' };
+    const ours = { ...open, process: 'q' };
+    for (const [own, expected] of [['q', ours], ['r', theirs]] as const) {
+      const conversation = holding(theirs);
+      mergeAltered(conversation, [ours], [{ turn: ours, runId: 1 }], own);
+      assert.deepEqual(conversation, holding(expected));
+    }
+  });
+
   // Seed 7000311 of the fleet: the change that found the loss was the end of the later run.
   it('opens a later run again if a change that failed has ended it', () => {
     const later = { ...open, runId: 2, runs: 2 };

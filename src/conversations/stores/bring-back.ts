@@ -6,7 +6,8 @@ import type { Memory, PartedConversation } from './parted-conversation.ts';
 /**
  * Brings back what a store has lost and this process remembers, such as its last writes in a
  * failover. `latest` is what the store has now, and `kept` the remembered conversation. `memory` is
- * what it was before a change that the store did not take.
+ * what it was before a change that the store did not take. `own` is the address of this process, if
+ * it has one.
  *
  * An erasure is not a loss. The mark it leaves shows which of the two is older than it.
  */
@@ -14,6 +15,7 @@ export function bringBack(
   latest: PartedConversation,
   kept: PartedConversation,
   memory: Memory,
+  own: string | undefined,
 ): void {
   const { erasedAt: theirs = 0 } = latest.conversation;
   if (memory.erasedAt < theirs) return latest.takeErasedCallsOf(kept, memory);
@@ -27,7 +29,7 @@ export function bringBack(
   // For an open turn, which may have gone on elsewhere, only what tools returned is certain.
   const isUncertain = (turn: TurnRecord): boolean =>
     turn.state === 'open' || kept.touched.has(turn);
-  mergeAltered(conversation, turns.filter(isUncertain), memory.open);
+  mergeAltered(conversation, turns.filter(isUncertain), memory.open, own);
   latest.takeOnceCallsOf(kept, memory);
   latest.takeLostHead(memory, isErased);
 }

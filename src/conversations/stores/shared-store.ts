@@ -214,7 +214,7 @@ export class SharedStore implements ConversationStore {
       return kept;
     }
     const latest = this.#load(id, found);
-    bringBack(latest, kept, memory);
+    bringBack(latest, kept, memory, this.channel?.address);
     return latest;
   }
 

@@ -169,8 +169,8 @@ export class FleetStage {
       const parts = new PartsInMemory(this.#database, { isSlow: true, onCall: this.news });
       const logLines: string[] = [];
       const log = createLogger({ level: 'debug', write: (line) => logLines.push(line) });
-      const store = sharing(parts, { ttlMs: TTL_MS, log });
       const channel = this.post.open(place);
+      const store = sharing(parts, { ttlMs: TTL_MS, log, channel });
       const app = createApp(parseSettings(SETTINGS, []), this.#agents, { store, log, channel });
       const { port } = await app.listen({ host: '127.0.0.1', port: 0 });
       this.#connections.watch(port);
