@@ -272,7 +272,12 @@ export class Turns implements TurnHost, OwnTurns {
 
   #ownClaims(conversation: Conversation | undefined, keys: readonly string[]): readonly string[] {
     const claims = conversation?.onceCalls ?? {};
-    return keys.filter((key) => claims[key]?.process === this.process && !this.calls.isIdle(key));
+    return keys.filter((key) => {
+      const { process, state } = claims[key] ?? {};
+      if (process === undefined || process !== this.process) return false;
+      // A call that the store does not let begin says nothing of one that is over.
+      return state !== 'running' || !this.calls.isIdle(key);
+    });
   }
 
   whenStored(key: string, listener: () => void): void {

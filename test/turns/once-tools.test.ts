@@ -271,6 +271,22 @@ describe('a once tool of two processes', () => {
     assert.deepEqual(bank.calls, [5]);
   });
 
+  // Seed 20000723 of the fleet: the second call, which never began, hid the first one.
+  it('does not start though its process has tried again meanwhile, without the store', async (t) => {
+    const bank = new Bank();
+    const { a, b, shared, parts: [store] } = machines(t, () => payTool(bank.pay));
+    bank.answer(5);
+    assert.equal(await a.says('pay 5'), '{"paid":5}');
+    shared.clear();
+    store.failWith = new Error('the store does not answer');
+    assert.match(await a.says('pay 5'), /not started/);
+    bank.answer(5);
+    assert.match(await b.says('pay 5'), /not started/);
+    store.failWith = undefined;
+    await paysAtLast(b, (reply) => reply.includes('"done before"'));
+    assert.deepEqual(bank.calls, [5]);
+  });
+
   it('does not start while the store of its process hangs, and has lost it', async (t) => {
     const bank = new Bank();
     const { a, b, shared, parts: [store] } = machines(t, () => payTool(bank.pay));
