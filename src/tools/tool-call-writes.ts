@@ -93,7 +93,9 @@ async function storeClaims(
 ): Promise<void> {
   const { conversationId, turnId, liveState, log } = turn;
   if (turn.isOver) return;
+  for (const { running } of calls) running.isAsking = true;
   const claiming = await notRunningElsewhere(turn, host, calls);
+  for (const { running } of calls) running.isAsking = false;
   const claims = claiming.map((call) => claimOf(call, host));
   for (const { running } of claiming) running.isClaimer = true;
   try {

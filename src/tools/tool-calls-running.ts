@@ -22,6 +22,8 @@ export class RunningToolCall {
   readonly outcome: Promise<ToolCallResult>;
   /** Whether it has claimed its key or is about to, so that it does not wait for another call. */
   isClaimer = false;
+  /** Whether other processes are being asked before it claims its key. */
+  isAsking = false;
   readonly #controller = new AbortController();
   #settle!: (outcome: ToolCallResult) => void;
   #deadline: NodeJS.Timeout | undefined;
@@ -72,6 +74,10 @@ export class RunningToolCalls {
   /** Whether a call with that key acts or is about to, rather than wait for another one. */
   readonly isClaimed = (key: string): boolean =>
     this.#calls.get(key)?.some(({ isClaimer }) => isClaimer) === true;
+
+  /** Whether a call with that key is about to find out whether it may claim it. */
+  readonly isAsking = (key: string): boolean =>
+    this.#calls.get(key)?.some((call) => call.isAsking) === true;
 
   /** Whether there is only a claim under which nothing began. */
   readonly isIdle = (key: string): boolean => !this.isClaimed(key) && this.isUnconfirmed(key);

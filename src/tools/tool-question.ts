@@ -120,6 +120,11 @@ export class Question implements AnswersOfAll {
   readonly isAlive = (process: string): boolean =>
     this.areDoubtful || !this.#silent.has(process);
 
+  /** Another process is about to claim that key, and this one lets it go first. */
+  letAhead(process: string, key: string): void {
+    this.#runners.set(key, process);
+  }
+
   /** A process that was not asked by name may answer, too: a question may go to everyone. */
   answer({ from, calls, claimed = [], idle = [] }: ToolAnswer): void {
     this.#hasAnswers = true;

@@ -27,6 +27,8 @@ export interface OwnTurns {
   isCallRunning(key: string): boolean;
   /** The same, but false for a call that waits for one of another process. */
   isCallClaimed(key: string): boolean;
+  /** Whether others are being asked about a call, which may claim its key then. */
+  isCallAsking(key: string): boolean;
   /** Whether nothing began under the key, though its claim may be in the store. */
   isCallIdle(key: string): boolean;
   /**
@@ -66,6 +68,8 @@ export class OtherProcesses {
   readonly #log: Logger;
   /** By the id of the question. */
   readonly #questions = new Map<string, Question>();
+  /** The open questions to everyone, by the keys that are to be claimed. */
+  readonly #claiming = new Map<string, Question>();
   /** What waits here for calls of other processes, by key. */
   readonly #awaiting = new Map<string, Set<() => void>>();
   /**
@@ -169,6 +173,7 @@ export class OtherProcesses {
     const id = randomUUID();
     const question = new Question(asked, keys);
     this.#questions.set(id, question);
+    for (const key of keys) this.#claiming.set(key, question);
     const strangers = [...known].filter((process) => !peers.has(process));
     const isOpen = this.#mayLackPeers || asked.size === 0;
     for (let count = 0; count < MAX_UNANSWERED; count++) {
@@ -177,6 +182,9 @@ export class OtherProcesses {
       if (![...question.silent].some((process) => peers.has(process))) break;
     }
     this.#questions.delete(id);
+    for (const key of keys) {
+      if (this.#claiming.get(key) === question) this.#claiming.delete(key);
+    }
     const silent = [...question.silent].filter((process) => peers.has(process));
     this.#mayLackPeers = silent.length > 0 || !question.hasAnswers;
     question.areDoubtful = this.#isDoubtful(silent.length > 0);
@@ -257,7 +265,10 @@ export class OtherProcesses {
     if (isClaiming !== true)
       return answer(calls.filter((key) => this.#turns.isCallRunning(key)));
     this.#notePeer(from);
-    const acting = (): string[] => calls.filter((key) => this.#turns.isCallClaimed(key));
+    const ahead = this.#letAhead(from, calls);
+    const isActing = (key: string): boolean =>
+      this.#turns.isCallClaimed(key) || (this.#turns.isCallAsking(key) && !ahead.has(key));
+    const acting = (): string[] => calls.filter(isActing);
     const claimed = this.#claimedOf(conversationId, calls);
     const now = acting();
     // If all of them run here, the answer need not wait for the store: it could only say the same.
@@ -266,6 +277,17 @@ export class OtherProcesses {
       void atMost(PUT_BACK_MS, claimed).then((keys) =>
         answer(acting(), keys ?? this.#turns.rememberedClaims(conversationId, calls)));
     }
+  }
+
+  /**
+   * Of two processes that ask at the same time before they claim a key, the one with the lower
+   * address goes first. The other waits for its call: both claims could succeed if the store lost
+   * the first. Returns the keys that this process leaves to the other.
+   */
+  #letAhead(process: string, keys: readonly string[]): ReadonlySet<string> {
+    const left = process < this.ownAddress ? keys.filter((key) => this.#claiming.has(key)) : [];
+    for (const key of left) this.#claiming.get(key)?.letAhead(process, key);
+    return new Set(left);
   }
 
   async #claimedOf(conversationId: string, keys: readonly string[]): Promise<readonly string[]> {

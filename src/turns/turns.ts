@@ -257,6 +257,10 @@ export class Turns implements TurnHost, OwnTurns {
     return this.calls.isClaimed(key);
   }
 
+  isCallAsking(key: string): boolean {
+    return this.calls.isAsking(key);
+  }
+
   isCallIdle(key: string): boolean {
     return this.calls.isIdle(key);
   }

@@ -19,6 +19,7 @@ function turns(more: Partial<OwnTurns> = {}): OwnTurns {
     isCallRunning: () => false,
     isCallClaimed: () => false,
     isCallIdle: () => false,
+    isCallAsking: () => false,
     claimedOf: () => [],
     rememberedClaims: () => [],
     whenStored: () => undefined,
@@ -132,6 +133,30 @@ describe('a question to all processes', () => {
     assert.equal(await isRunning(), true);
     t.mock.method(performance, 'now', () => now + 5_000);
     assert.equal(await isRunning(), false);
+  });
+
+  for (const [what, order] of [
+    ['the first', ['a', 'b']], ['the second', ['b', 'a']],
+  ] as const) {
+    it(`lets the lower address go first if both are to claim a key, and it asks as ${what}`, async () => {
+      const post = new Post();
+      const asking = new Set<string>();
+      const opened = new Map(['a', 'b'].map((address) =>
+        [address, open(post, address, turns({ isCallAsking: () => asking.has(address) }))]));
+      const runners = await Promise.all(order.map(async (address) => {
+        asking.add(address);
+        const answers = await opened.get(address)?.askAll('c', ['k'], NONE);
+        return [address, answers?.runnerOf('k')] as const;
+      }));
+      assert.deepEqual(Object.fromEntries(runners), { a: undefined, b: 'a' });
+    });
+  }
+
+  it('finds a process that has asked before, and is to claim the key next', async () => {
+    const post = new Post();
+    open(post, 'b', turns({ isCallAsking: () => true })); // its own question is over
+    const answers = await open(post, 'a').askAll('c', ['k'], NONE);
+    assert.equal(answers.runnerOf('k'), 'b');
   });
 
   it('ends with the last answer once all are known', async (t) => {
