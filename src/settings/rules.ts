@@ -92,8 +92,8 @@ function* agentsHaveASecret(settings: Settings): Generator<string> {
 function* secretsAreNotGuessed(settings: Settings, nameOf: NameOf): Generator<string> {
   if (!settings.production || settings.agent === 'echo') return;
   for (const variable of shortSecretsIn(settings)) {
-    const rule = `must have at least ${MIN_UNGUESSED_LENGTH} characters in production`;
-    yield `${nameOf(variable)} ${rule}: a shorter secret can be guessed`;
+    const rule = `must have no secret of under ${MIN_UNGUESSED_LENGTH} characters in production`;
+    yield `${nameOf(variable)} ${rule}: it can be guessed`;
   }
 }
 
