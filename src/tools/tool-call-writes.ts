@@ -151,7 +151,8 @@ async function notRunningElsewhere(
     return calls.filter((call, index) => {
       const process = answers.runnerOf(call.key);
       if (process === undefined) {
-        if (answers.areDoubtful) {
+        // Only claims that are not in the store are in doubt.
+        if (answers.areDoubtful && claims[index] === undefined) {
           call.claim = { kind: 'refused' };
           const ids = { conversationId, turnId, tool: toolNameOf(call) };
           log.warn('a tool call that acts once was not started, as others may not hear us', ids);
@@ -165,9 +166,9 @@ async function notRunningElsewhere(
       const claimer = claim?.state === 'running' ? claim.process : undefined;
       if (claimer === own) return true; // the others may wait for this one
       // The claim names the process to wait for: others that run the call may be waiting, too.
-      const isClaimed = claimer !== undefined && answers.isAlive(claimer);
+      const mayLive = claimer !== undefined && (answers.areDoubtful || answers.isAlive(claimer));
       call.claim = {
-        kind: 'running', call: claim !== undefined && isClaimed ? claim : callOf(call, process),
+        kind: 'running', call: claim !== undefined && mayLive ? claim : callOf(call, process),
       };
       call.spoken.joins = true;
       call.spoken.runner = process;

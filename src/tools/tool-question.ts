@@ -37,7 +37,7 @@ export interface Answers {
   readonly isIdle: (key: string) => boolean;
   /** The process that runs the call of that key. */
   readonly runnerOf: (key: string) => string | undefined;
-  /** Whether the process is alive: it has answered, or there is doubt. */
+  /** Whether the process has answered, so that it is alive. */
   readonly isAlive: (process: string) => boolean;
 }
 
@@ -117,8 +117,7 @@ export class Question implements AnswersOfAll {
 
   readonly isClaimed = (key: string): boolean => this.#claimed.has(key);
 
-  readonly isAlive = (process: string): boolean =>
-    this.areDoubtful || !this.#silent.has(process);
+  readonly isAlive = (process: string): boolean => !this.#silent.has(process);
 
   /** Another process is about to claim that key, and this one lets it go first. */
   letAhead(process: string, key: string): void {
@@ -126,11 +125,12 @@ export class Question implements AnswersOfAll {
   }
 
   /** A process that was not asked by name may answer, too: a question may go to everyone. */
-  answer({ from, calls, claimed = [], idle = [] }: ToolAnswer): void {
+  answer({ from, calls, claimed, idle }: ToolAnswer): void {
     this.#hasAnswers = true;
     for (const key of calls) this.#runners.set(key, from);
-    for (const key of claimed) this.#claimed.add(key);
-    for (const key of idle) this.#idle.add(key);
+    // A message may have null there.
+    for (const key of claimed ?? []) this.#claimed.add(key);
+    for (const key of idle ?? []) this.#idle.add(key);
     if (this.#silent.delete(from) && this.#silent.size === 0) this.#done();
   }
 }

@@ -177,9 +177,10 @@ export class OtherProcesses {
     const strangers = [...known].filter((process) => !peers.has(process));
     const isOpen = this.#mayLackPeers || asked.size === 0;
     for (let count = 0; count < MAX_UNANSWERED; count++) {
-      this.#askEveryone(id, conversationId, keys, count === 0 ? strangers : []);
+      const silent = strangers.filter((process) => question.silent.has(process));
+      this.#askEveryone(id, conversationId, keys, silent);
       await question.answered(isOpen && count === 0);
-      if (![...question.silent].some((process) => peers.has(process))) break;
+      if (question.silent.size === 0) break;
     }
     this.#questions.delete(id);
     for (const key of keys) {
@@ -187,7 +188,7 @@ export class OtherProcesses {
     }
     const silent = [...question.silent].filter((process) => peers.has(process));
     this.#mayLackPeers = silent.length > 0 || !question.hasAnswers;
-    question.areDoubtful = this.#isDoubtful(silent.length > 0);
+    question.areDoubtful = this.#isDoubtful(question.silent.size > 0);
     if (!question.areDoubtful) for (const process of silent) peers.delete(process);
     return question;
   }

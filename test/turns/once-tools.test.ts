@@ -272,7 +272,7 @@ describe('a once tool of two processes', () => {
   });
 
   // Seed 20000723 of the fleet: the second call, which never began, hid the first one.
-  it('does not start though its process has tried again meanwhile, without the store', async (t) => {
+  it('does not start though its process has tried again since, without the store', async (t) => {
     const bank = new Bank();
     const { a, b, shared, parts: [store] } = machines(t, () => payTool(bank.pay));
     bank.answer(5);
@@ -300,7 +300,16 @@ describe('a once tool of two processes', () => {
     assert.deepEqual(bank.calls, [5]);
   });
 
-  it('does not start before all are connected again, where the store came back empty', async (t) => {
+  it('has the stored result for later calls, though no message arrives', async (t) => {
+    const bank = new Bank();
+    const { a, b, post } = machines(t, () => payTool(bank.pay));
+    bank.answer(5);
+    await a.says('pay 5');
+    for (const address of ['p0', 'p1']) post.close(address);
+    assert.equal(await b.says('pay 5'), '{"status":"done before","result":{"paid":5}}');
+  });
+
+  it('does not start before all are connected again, if the store came back empty', async (t) => {
     const bank = new Bank();
     const { a, b, shared, post } = machines(t, () => payTool(bank.pay));
     bank.answer(5);

@@ -120,8 +120,11 @@ describe('a question to all processes', () => {
     const post = new Post();
     open(post, 'a');
     const b = open(post, 'b');
-    const isRunning = async (): Promise<boolean> =>
-      (await b.ask('c', new Map([['a', ['k']]]), 3)).isCallRunning('k', 'a');
+    const isRunning = async (): Promise<boolean> => {
+      const answers = await b.ask('c', new Map([['a', ['k']]]), 3);
+      if (post.isClosed('a')) assert.equal(answers.isAlive('a'), false); // it has not answered
+      return answers.isCallRunning('k', 'a');
+    };
     assert.equal(await isRunning(), false); // it says so
     post.close('a');
     assert.equal(await isRunning(), false);
@@ -138,7 +141,7 @@ describe('a question to all processes', () => {
   for (const [what, order] of [
     ['the first', ['a', 'b']], ['the second', ['b', 'a']],
   ] as const) {
-    it(`lets the lower address go first if both are to claim a key, and it asks as ${what}`, async () => {
+    it(`lets the lower address go first if both are to claim, and it asks as ${what}`, async () => {
       const post = new Post();
       const asking = new Set<string>();
       const opened = new Map(['a', 'b'].map((address) =>
@@ -157,6 +160,28 @@ describe('a question to all processes', () => {
     open(post, 'b', turns({ isCallAsking: () => true })); // its own question is over
     const answers = await open(post, 'a').askAll('c', ['k'], NONE);
     assert.equal(answers.runnerOf('k'), 'b');
+  });
+
+  it('is put three times to a process that only the record names, and may be away', async () => {
+    const post = new Post();
+    const b = open(post, 'b');
+    open(post, 'a');
+    await isClaimed(b);
+    post.messages.length = 0;
+    post.reopen('b');
+    const { areDoubtful } = await b.askAll('c', ['k'], new Set(['c']));
+    const asked = post.messages.filter((text) => text.includes('"calls":["k"],"isClaiming":true'));
+    assert.deepEqual([areDoubtful, asked.length], [true, 6]); // everyone, and that process
+  });
+
+  it('may be answered with null where a list is missing', async () => {
+    const post = new Post();
+    const b = open(post, 'b');
+    const claimed = isClaimed(b);
+    const { id } = JSON.parse(post.messages.at(-1) ?? '') as { readonly id: string };
+    const answer = { type: 'answer', id, from: 'x', calls: [], claimed: null, idle: null };
+    assert.doesNotThrow(() => post.forge('b', JSON.stringify(answer)));
+    assert.equal(await claimed, false);
   });
 
   it('ends with the last answer once all are known', async (t) => {
