@@ -55,10 +55,12 @@ class Cards {
     // A group that is a number itself has no part of one that is written beside it.
     let from = 0;
     for (let start = 0; start < digits.length;) {
-      const end = this.#endOfGroup(start);
+      let end = this.#endOfGroup(start);
       if (this.#isNumber(start, end)) {
-        this.#addBetween(from, start, found);
-        found.push(this.#value(start, end));
+        const first = this.#startOfIssued(from, start, end);
+        if (first === start) end = this.#endOfWhole(start, end);
+        this.#addBetween(from, first, found);
+        found.push(this.#value(first, end));
         from = end;
       }
       start = end;
@@ -71,6 +73,29 @@ class Cards {
     let end = start + 1;
     while (end < digits.length && isFirst[end] !== true) end += 1;
     return end;
+  }
+
+  /**
+   * Where the number begins whose last group passes by itself. Numbers of 19 digits are printed as
+   * 6 and 13, and one in ten of the latter passes.
+   */
+  #startOfIssued(from: number, start: number, end: number): number {
+    if (end - start > SHORTEST && this.#isIssued(start, end)) return start;
+    for (let first = Math.max(from, end - LONGEST); first < start; first++)
+      if (this.#isNumber(first, end) && this.#isIssued(first, end)) return first;
+    return start;
+  }
+
+  /** Where the number ends whose first group passes by itself. */
+  #endOfWhole(start: number, end: number): number {
+    if (this.#isIssued(start, end)) return end;
+    for (let to = Math.min(start + LONGEST, this.#run.digits.length); to > end; to--)
+      if (this.#isNumber(start, to) && this.#isIssued(start, to)) return to;
+    return end;
+  }
+
+  #isIssued(start: number, end: number): boolean {
+    return this.#lengthsAt(start).includes(end - start);
   }
 
   /** Numbers between two places. */

@@ -53,6 +53,8 @@ describe('cardNumbers', () => {
       '3782 822463 10005 2 1227', '378282246310005'],
     ['with 14 digits, as its issuer has, and one behind them that fits',
       '3056 930902 5904 9 12270', '30569309025904'],
+    ['in one group behind digits with which it passes as another', `430 ${CARD}`, CARD],
+    ['whose first group passes, but is of no issuer', '5555555550001 003', '5555555550001003'],
     ['with "double" before a digit', '4242 4242 4242 4 double 0 2', '4242424242424002'],
   ] as const) {
     it(`finds a number ${title}`, () => assert.deepEqual(digitsFound(text), [value]));
@@ -80,6 +82,24 @@ describe('cardNumbers', () => {
       digitsFound(`It is ${number}, 12 26, 123.`).join() !== number);
     assert.deepEqual(wrong, []);
   });
+
+  // Of those that are printed as 6 and 13 digits one in ten passes without the 6.
+  for (const [title, before, behind] of [
+    ['a date and a code behind them', '', ', 12 26, 123'],
+    ['a one in front of them', '1, ', ''],
+    ['a number in one group behind them', '', ` and ${CARD}`],
+  ] as const) {
+    it(`finds numbers in groups of 6 and 13 digits, with ${title}`, () => {
+      const numbers = cardNumbersOf(3_000).filter(({ length }) => length === 19);
+      const others = behind.endsWith(CARD) ? [CARD] : [];
+      const wrong = numbers.filter((number) => {
+        const written = `${number.slice(0, 6)} ${number.slice(6)}`;
+        const digits = digitsFound(`It is ${before}${written}${behind}.`);
+        return digits.join() !== [number, ...others].join();
+      });
+      assert.deepEqual(wrong, []);
+    });
+  }
 
   it('finds several numbers, and leaves what is between them', () => {
     const text = 'Not 4242 4242 4242 4242, but 5555 5555 5555 4444!';

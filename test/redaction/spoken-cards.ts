@@ -44,6 +44,8 @@ export const WAYS: Readonly<Record<string, (number: string) => string>> = {
   'one group': (number) => number,
   'groups of four': (number) => number.match(/.{1,4}/g)?.join(' ') ?? number,
   'dashes': (number) => number.match(/.{1,4}/g)?.join('-') ?? number,
+  'six digits and the others': (number) => `${number.slice(0, 6)} ${number.slice(6)}`,
+  'six digits, a dash and the others': (number) => `${number.slice(0, 6)}-${number.slice(6)}`,
   'groups and commas': (number) => number.match(/.{1,4}/g)?.join(', ') ?? number,
   'points': (number) => number.match(/.{1,4}/g)?.join('. ') ?? number,
   'single digits': (number) => [...number].join(' '),
