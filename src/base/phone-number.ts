@@ -3,10 +3,25 @@ export function isSameNumber(one: string, other: string | undefined): boolean {
   return other !== undefined && (one === other || plain(one) === plain(other));
 }
 
+/**
+ * Whether two texts are the same phone number beyond doubt. With a `+` or without, the same digits
+ * may be numbers of two countries; with points or slashes and no `+` they may be an address.
+ */
+export function isSurelySameNumber(one: string, other: string | undefined): boolean {
+  if (other === undefined || !isSameNumber(one, other)) return false;
+  const [a, b] = [one, other].map((text) => text.replace(/[\s()-]/g, ''));
+  return a === b || (hasPlus(one) && hasPlus(other));
+}
+
+function hasPlus(text: string): boolean {
+  return text.trimStart().startsWith('+');
+}
+
 /** The digits of a number. Any other text, such as a SIP address, is left as it is. */
 function plain(text: string): string {
   const digits = WRITTEN.test(text) ? text.replace(/\D/g, '') : '';
   return digits === '' ? text : digits;
 }
 
-const WRITTEN = /^\s*\+?[\d\s()./-]*$/;
+/** Linear in the text, also in one of many spaces. */
+const WRITTEN = /^\s*(?:[+\d()./-][\d\s()./-]*)?$/;

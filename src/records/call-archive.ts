@@ -18,11 +18,15 @@ export interface CallArchive {
   all(): AsyncIterable<CallRecord>;
 
   /**
-   * Erases the records that are meant, and fragments left by a full disk that have the text as a
-   * value. Default: the records of a conversation or a session, at whichever agent. Yields each
-   * erased record.
+   * Erases the records that are meant, and fragments left by a full disk that have as a value the
+   * text, or the same written otherwise. Default: the records of a conversation or a session, at
+   * whichever agent. Yields each erased record.
    */
-  erase(text: string, isMeant?: (record: CallRecord) => boolean): AsyncIterable<CallRecord>;
+  erase(
+    text: string,
+    isMeant?: (record: CallRecord) => boolean,
+    isSame?: (value: string) => boolean,
+  ): AsyncIterable<CallRecord>;
 
   close(): Promise<void>;
 }

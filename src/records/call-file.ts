@@ -106,7 +106,11 @@ export class CallFile implements CallArchive {
   async *erase(
     text: string,
     isMeant = (record: CallRecord): boolean => isOf(record, text),
+    isSame: (value: string) => boolean = () => false,
   ): AsyncGenerator<CallRecord, void, undefined> {
+    // A fragment may begin anywhere, so which of its quotes open a value is not known.
+    const isInFragment = (written: string): boolean =>
+      written.includes(JSON.stringify(text)) || written.split('"').some(isSame);
     for (const path of await this.#paths()) {
       const file = await openIfThere(path, constants.O_RDWR);
       if (file === undefined) continue;
@@ -114,8 +118,7 @@ export class CallFile implements CallArchive {
         for await (const line of linesOf(file, path)) {
           const written = line.bytes.toString();
           const record = parseCallRecord(written);
-          const isErased =
-            record === undefined ? written.includes(JSON.stringify(text)) : isMeant(record);
+          const isErased = record === undefined ? isInFragment(written) : isMeant(record);
           if (!isErased) continue;
           const spaces = Buffer.alloc(line.bytes.length, SPACE);
           await file.write(spaces, 0, spaces.length, line.offset);
@@ -237,7 +240,11 @@ async function openIfThere(path: string, flags: number): Promise<FileHandle | un
   } catch (error) {
     const code = codeOf(error);
     if (code === 'ENOENT') return undefined;
-    if (code === 'EACCES') throw refused(path, 'only the user of the server may read it', error);
+    if (code === 'EACCES') {
+      const access = flags === constants.O_RDONLY ? 'read the file' : 'read and write the file';
+      const reason = `this user may not ${access}; run this as its owner, or change its owner`;
+      throw refused(path, reason, error);
+    }
     throw error;
   }
 }

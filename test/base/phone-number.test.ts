@@ -1,7 +1,8 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 
-import { isSameNumber } from '../../src/base/phone-number.ts';
+import { isSameNumber, isSurelySameNumber } from '../../src/base/phone-number.ts';
+import { processorMs } from '../fixtures/processor-time.ts';
 
 const cases: readonly (readonly [one: string, other: string | undefined, isSame: boolean])[] = [
   ['+15550100', '+15550100', true],
@@ -21,4 +22,33 @@ describe('isSameNumber', () => {
   for (const [one, other, isSame] of cases)
     it(`is ${isSame} for ${JSON.stringify(one)} and ${JSON.stringify(other)}`, () =>
       assert.equal(isSameNumber(one, other), isSame));
+
+  it('reads a megabyte of spaces in less than a second of processor time', () => {
+    const since = process.cpuUsage();
+    assert.equal(isSameNumber('+15550100', `${' '.repeat(1_000_000)}x`), false);
+    assert.ok(processorMs(since) < 1_000);
+  });
+});
+
+const sureCases: typeof cases = [
+  ['+15550100', '+15550100', true],
+  ['+1 (555) 01-00', '+15550100', true],
+  ['+1.555.0100', ' +1 555/0100', true],
+  ['(555) 01-00', '555 0100', true],
+  ['555.0100', '555.0100', true],
+  // A number in Singapore, and one in Tampa without its +1.
+  ['+65 6234 5678', '6562345678', false],
+  ['6562345678', '+65 6234 5678', false],
+  ['10.0.1.23', '100.1.23', false],
+  ['555.0100', '5550100', false],
+  ['+15550100', '+15550101', false],
+  ['sip:ann@example.com', 'sip:ann@example.com', true],
+  ['sip:1-2@a', 'sip:12@a', false],
+  ['+15550100', undefined, false],
+];
+
+describe('isSurelySameNumber', () => {
+  for (const [one, other, isSame] of sureCases)
+    it(`is ${isSame} for ${JSON.stringify(one)} and ${JSON.stringify(other)}`, () =>
+      assert.equal(isSurelySameNumber(one, other), isSame));
 });

@@ -55,6 +55,17 @@ function recordOf(sessionId: string, conversationId = 'c-1', words = 'Hello'): C
   };
 }
 
+/** Root may read and write everything. */
+async function asNobody(run: () => Promise<void>): Promise<void> {
+  if (process.geteuid?.() !== 0) return run();
+  process.seteuid?.(65_534);
+  try {
+    await run();
+  } finally {
+    process.seteuid?.(0);
+  }
+}
+
 async function sessionsIn(records: AsyncIterable<CallRecord>): Promise<string[]> {
   const ids: string[] = [];
   for await (const { sessionId } of records) ids.push(sessionId);
@@ -279,12 +290,21 @@ describe('CallFile', () => {
     });
   }
 
-  const skip = process.getuid?.() === 0 ? 'root may read everything' : false;
-  it('says who may read a file, where it may not', { skip }, async () => {
-    writeFileSync(today, '', { mode: 0 });
-    const reads = open().all().next();
-    await assert.rejects(reads, /cannot be used: only the user of the server may read it$/);
-  });
+  for (const [mode, access, use] of [
+    [0, 'read', (file: CallFile) => file.all()],
+    [0o444, 'read and write', (file: CallFile) => file.erase('s-1')],
+  ] as const) {
+    it(`says whose it is if this user may not ${access} a file`, async () => {
+      writeFileSync(today, '');
+      chmodSync(today, mode);
+      chmodSync(folder, 0o755);
+      await asNobody(() => assert.rejects(sessionsIn(use(open())), {
+        name: 'StoreError',
+        message: `the call records in ${today} cannot be used: this user may not ${access} the `
+          + 'file; run this as its owner, or change its owner',
+      }));
+    });
+  }
 
   const wrong: readonly (readonly [what: string, make: () => string, says: RegExp])[] = [
     ['a folder that is not there', () => join(folder, 'no/calls.jsonl'), /does not exist; create/],

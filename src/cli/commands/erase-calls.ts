@@ -1,6 +1,6 @@
 // `calls erase`: what is erased of an id or of a caller, and what cannot be reached.
 
-import { isSameNumber } from '../../base/phone-number.ts';
+import { isSameNumber, isSurelySameNumber } from '../../base/phone-number.ts';
 import { StoreError } from '../../conversations/stores/store-error.ts';
 import { createLogger } from '../../log.ts';
 import { isOf, type CallArchive } from '../../records/call-archive.ts';
@@ -54,10 +54,10 @@ class Erasure {
   }
 
   /** Says what is not erased. Throws if any of it should have been in reach. */
-  async end(id: string, number?: string): Promise<void> {
+  async end(id: string, caller?: Caller): Promise<void> {
     const failures = [...this.#failures];
     const { settings, terminal } = this.#place;
-    await write(terminal.stdout, notReached(settings, failures, number));
+    await write(terminal.stdout, notReached(settings, failures, caller));
     if (failures.length > 0)
       throw new CommandError('not everything is erased: run this again when the store works');
     if (this.#count === 0) throw new CommandError(nothingOf(id));
@@ -67,6 +67,22 @@ class Erasure {
     const { interrupted } = this.#place.terminal;
     if (interrupted.aborted) throw interruptedError(interrupted);
   }
+}
+
+/** A caller's number, and those found that may be the same written otherwise. */
+class Caller {
+  readonly number: string;
+  readonly similar = new Set<string>();
+
+  constructor(number: string) {
+    this.number = number;
+  }
+
+  readonly is = (from: string | undefined): boolean => {
+    if (isSurelySameNumber(this.number, from)) return true;
+    if (from !== undefined && isSameNumber(this.number, from)) this.similar.add(from);
+    return false;
+  };
 }
 
 /** Erases the records of a conversation or a session, and the conversation, at every agent. */
@@ -90,25 +106,26 @@ export async function eraseId(id: string, place: ErasingPlace): Promise<void> {
 export async function eraseCaller(number: string, place: ErasingPlace): Promise<void> {
   const { agents } = place.settings;
   const erasure = new Erasure(place);
+  const caller = new Caller(number);
   await erase(place, erasure, {
     text: number,
-    number,
+    caller,
     keys: [],
-    isMeant: ({ from }) => isSameNumber(number, from),
+    isMeant: ({ from }) => caller.is(from),
     keysOf: ({ agent, conversationId }) => {
       const isOneOfSeveral = agents.some(({ name }) => name === agent);
       return [isOneOfSeveral ? `${agent}/${conversationId}` : conversationId];
     },
   });
-  await erasure.end(number, number);
+  await erasure.end(number, caller);
 }
 
 /** What is to be erased. */
 interface Erased {
   /** Fragments of records that have it as a value are erased too. */
   readonly text: string;
-  /** Conversations whose last call came from it are erased too. */
-  readonly number?: string;
+  /** Conversations whose last call came from them, and such fragments, are erased too. */
+  readonly caller?: Caller;
   /** Keys of conversations that may have no record. */
   readonly keys: readonly string[];
   readonly isMeant: (record: CallRecord) => boolean;
@@ -123,7 +140,7 @@ interface Erased {
 async function erase(
   place: ErasingPlace,
   erasure: Erasure,
-  { text, number, keys, isMeant, keysOf }: Erased,
+  { text, caller, keys, isMeant, keysOf }: Erased,
 ): Promise<void> {
   const { archive } = place;
   const all = new Set(keys);
@@ -133,22 +150,22 @@ async function erase(
       if (isMeant(record)) for (const key of keysOf(record)) all.add(key);
     }
   });
-  const gone = await eraseConversations(all, number, place, erasure);
+  const gone = await eraseConversations(all, caller, place, erasure);
   const isErasable = (record: CallRecord): boolean =>
     isMeant(record) && keysOf(record).every((key) => gone.has(key));
   await erasure.attempt(async () => {
-    for await (const { sessionId } of archive.erase(text, isErasable))
+    for await (const { sessionId } of archive.erase(text, isErasable, caller?.is))
       await erasure.erased(`the record of session ${printable(sessionId, ' ')}`);
   });
 }
 
 /**
- * Erases conversations by their keys, and those of a caller if a number is given. Returns the keys
- * of those that are gone.
+ * Erases conversations by their keys, and those of a caller if one is given. Returns the keys of
+ * those that are gone.
  */
 async function eraseConversations(
   keys: ReadonlySet<string>,
-  number: string | undefined,
+  caller: Caller | undefined,
   { settings, terminal: { directory } }: ErasingPlace,
   erasure: Erasure,
 ): Promise<ReadonlySet<string>> {
@@ -170,9 +187,9 @@ async function eraseConversations(
     });
   try {
     for (const key of keys) await eraseOne(key);
-    if (number === undefined) return gone;
+    if (caller === undefined) return gone;
     await erasure.attempt(async () => {
-      for await (const key of conversationsOfCaller(parts, number)) await eraseOne(key);
+      for await (const key of conversationsOfCaller(parts, caller.is)) await eraseOne(key);
     });
     return gone;
   } finally {
@@ -183,7 +200,7 @@ async function eraseConversations(
 function notReached(
   { callRecords, conversationStore, conversationTtlSeconds }: Settings,
   failures: readonly string[],
-  number?: string,
+  caller?: Caller,
 ): string {
   const copies = callRecords === 'store' ? 'of the store' : 'of the files';
   const memory =
@@ -199,7 +216,9 @@ function notReached(
     `  backups and copies ${copies}, and traces of erased data on disk`,
     '  what calls export has printed, and traces that a collector keeps',
     `  ${memory}`,
-    ...(number === undefined ? [] : [`  ${withoutNumber}`]),
+    ...(caller === undefined ? [] : [`  ${withoutNumber}`]),
+    ...[...(caller?.similar ?? [])].map((one) => `  calls from ${printable(one, ' ')}, `
+      + 'which may be another number: to erase them, give it to --from as it is written here'),
     "  LayerCode's own records: transcripts, recordings, the call's entry in the dashboard",
     '  data sent to models, tools and other services',
   ].join('\n') + '\n';

@@ -1,4 +1,3 @@
-import { isSameNumber } from '../../base/phone-number.ts';
 import { eachStored } from './each-stored.ts';
 import type { PartStore } from './part-store.ts';
 import { PartedConversation } from './parted-conversation.ts';
@@ -7,15 +6,15 @@ import { PartedConversation } from './parted-conversation.ts';
 const CONTROL = /\p{Cc}/u;
 
 /**
- * The keys of the conversations whose last telephone call came from this number. What cannot be
- * read is left out, and a `StoreError` names it in the end.
+ * The keys of the conversations whose last telephone call came from a number that is meant. What
+ * cannot be read is left out, and a `StoreError` names it in the end.
  */
 export async function* conversationsOfCaller(
   parts: PartStore,
-  number: string,
+  isMeant: (from: string) => boolean,
 ): AsyncGenerator<string, void, undefined> {
   for await (const [id, stored] of eachStored(parts, '', (one) => !CONTROL.test(one))) {
     const { caller } = new PartedConversation(id, stored).apply((conversation) => conversation);
-    if (isSameNumber(number, caller?.from)) yield id;
+    if (caller?.from !== undefined && isMeant(caller.from)) yield id;
   }
 }

@@ -65,6 +65,15 @@ async function keepCalls(): Promise<void> {
   await archive.close();
 }
 
+/** Keeps a call whose session is named as its caller's number. */
+async function keepCallFrom(from: string): Promise<void> {
+  const { environment, directory } = terminal;
+  const archive = await openCallArchive(parseSettings(environment, []), { log, directory });
+  const record = { ...recordOf(from, from, '2026-11-25T12:00:00.000Z'), from };
+  await archive?.keep({ conversationKey: from, sessionId: from }, record);
+  await archive?.close();
+}
+
 async function run(...argv: string[]): Promise<number> {
   return calls.run(argv, terminal);
 }
@@ -178,6 +187,23 @@ for (const [place, environment, skip] of PLACES) {
       await assert.rejects(run('erase', '--from', '+15550100'), /nothing is known here about/);
     });
 
+    // A number in Singapore, and one in Tampa without its +1.
+    it('erases by number no call of another country, but names it', async () => {
+      const before = terminal.out;
+      await keepCallFrom('+6562345678');
+      await keepCallFrom('6562345678');
+      assert.equal(await run('erase', '--from', '+65 6234 5678'), 0);
+      const said = terminal.out.slice(before.length);
+      assert.deepEqual(said.match(/^erased .*$/gm), ['erased the record of session +6562345678']);
+      assert.deepEqual(said.match(/^ {2}calls from .*$/gm), [
+        '  calls from 6562345678, which may be another number: to erase them, give it to --from as '
+        + 'it is written here',
+      ]);
+      await assert.rejects(run('erase', '--from', '+65 6234 5678'), /nothing is known here about/);
+      assert.equal(await run('erase', '--from', '6562345678'), 0);
+      assert.match(terminal.out, /^erased the record of session 6562345678$/m);
+    });
+
     it('erases by number no call of another caller whose ids are the same', async () => {
       const { environment, directory } = terminal;
       const archive = await openCallArchive(parseSettings(environment, []), { log, directory });
@@ -221,8 +247,20 @@ describe('calls erase', () => {
     const [name = ''] = readdirSync(terminal.directory);
     const record = JSON.stringify(recordOf('s-9', 'c-9', '2026-11-25T12:00:00.000Z'));
     appendFileSync(join(terminal.directory, name), record.slice(0, -20));
-    await run('erase', '--from', '+15550100');
+    await run('erase', '--from', '+1 (555) 0100');
     assert.match(readFileSync(join(terminal.directory, name), 'utf8'), /^[ \n]*$/);
+  });
+
+  it('leaves the cut line of a caller whose number differs by its +, and names it', async () => {
+    use({ CALL_RECORDS: 'file:calls.jsonl' });
+    await keepCalls();
+    const [name = ''] = readdirSync(terminal.directory);
+    const record = JSON.stringify(recordOf('s-9', 'c-9', '2026-11-25T12:00:00.000Z'));
+    const cut = record.replace('+15550100', '15550100').slice(0, -20);
+    appendFileSync(join(terminal.directory, name), cut);
+    await run('erase', '--from', '+15550100');
+    assert.equal(readFileSync(join(terminal.directory, name), 'utf8').trim(), cut);
+    assert.match(terminal.out, /^ {2}calls from 15550100, which may be another number: /m);
   });
 
   it('erases the conversation from the store, of every agent', { skip: WITHOUT_SQLITE }, async () => {
@@ -281,7 +319,8 @@ describe('calls erase --from', { skip: WITHOUT_SQLITE }, () => {
     const { directory } = terminal;
     const settings = parseSettings(environment, []);
     const store = await openStore(settings, { log, directory });
-    for (const [id, from] of [['c-1', '+1'], ['sales/c-2', '+1'], ['c-3', '+12']] as const)
+    const callers = [['c-1', '+1'], ['sales/c-2', '+1'], ['c-3', '+12'], ['c-4', '1']] as const;
+    for (const [id, from] of callers)
       await store.update(id, (conversation) => {
         conversation.turns.push(
           { id: 't', state: 'completed', runId: 1, words: 'Hello', reply: 'Hi' },
@@ -297,8 +336,9 @@ describe('calls erase --from', { skip: WITHOUT_SQLITE }, () => {
     const parts = await openParts(settings, { log, directory });
     const marked = await parts.read('c-1');
     assert.ok(typeof marked === 'object' && marked.version.startsWith('~'));
-    assert.equal(await parts.count(), 1);
+    assert.equal(await parts.count(), 2);
     await parts.close();
+    assert.match(terminal.out, /^ {2}calls from 1, which may be another number: /m);
   });
 });
 
