@@ -4,7 +4,6 @@ import { untilAborted } from '../base/abort.ts';
 import { andThen, toAwaitable, type Awaitable } from '../base/awaitable.ts';
 import { isTooDeep } from '../base/fields.ts';
 import type { JsonObject } from '../base/json.ts';
-import { atMost } from '../base/time-limit.ts';
 import { parseArguments as parseObject } from '../models/well-formed-call.ts';
 import { CheckBudget, compileSchema, TooCostly } from '../schema/schema.ts';
 import { issuesText, type StandardSchema } from './tool-standard-schema.ts';
@@ -61,7 +60,15 @@ export async function checkedInTime(
   signal: AbortSignal,
 ): Promise<Checked> {
   if (!(checking instanceof Promise)) return checking;
-  return (await atMost(MAX_CHECK_WAIT_MS, untilAborted(checking, signal))) ?? TOO_LONG;
+  let timer: NodeJS.Timeout | undefined;
+  const late = new Promise<Checked>((resolve) => {
+    timer = setTimeout(resolve, MAX_CHECK_WAIT_MS, TOO_LONG);
+  });
+  try {
+    return await untilAborted(Promise.race([checking, late]), signal);
+  } finally {
+    clearTimeout(timer);
+  }
 }
 
 function problem(text: string): { readonly problem: string } {

@@ -315,10 +315,17 @@ export class ToolCalls {
         const outcome = await this.#waitElsewhere(call, of);
         if (outcome === undefined) return this.#claimedAgain(call);
         if (outcome.state === 'unknown') await this.#noteLost(call, claim.call);
-        if (outcome.state === 'interrupted') delete spoken.joins;
+        if (outcome.state === 'interrupted') await this.#noteRefused(call);
         return outcome;
       }
     }
+  }
+
+  /** It waits no longer: what the other call still does is not its result any more. */
+  #noteRefused({ spoken }: NotedToolCall): Awaitable<void> {
+    delete spoken.joins;
+    delete spoken.runner;
+    return this.#store([]);
   }
 
   /** The call that it waited for has done nothing. */

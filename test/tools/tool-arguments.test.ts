@@ -59,13 +59,15 @@ describe('checkedInTime', () => {
   it('counts a validator that does not answer within 5 s as a problem', async (t) => {
     t.mock.timers.enable({ apis: ['setTimeout'] });
     const outcomes: Checked[] = [];
-    void checkedInTime(never, new AbortController().signal).then((one) => outcomes.push(one));
+    const { signal } = new AbortController();
+    void checkedInTime(never, signal).then((one) => outcomes.push(one));
     t.mock.timers.tick(4_999);
     await soon();
     assert.deepEqual(outcomes, []);
     t.mock.timers.tick(1);
     await soon();
     assert.deepEqual(outcomes, [TOO_LONG]);
+    assert.equal(getEventListeners(signal, 'abort').length, 0);
   });
 
   for (const [when, abort] of [
