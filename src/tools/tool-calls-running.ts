@@ -16,6 +16,9 @@ export interface ToolCallResult {
   readonly isNotDone?: true;
 }
 
+/** How many tools whose time was up are waited for. Beyond this the oldest stays unknown. */
+const MAX_LATE = 1_000;
+
 /** A call that runs in this process. */
 export class RunningToolCall {
   /** Never rejects. */
@@ -65,6 +68,8 @@ export class RunningToolCalls {
    * is taken back by itself: the store has at most the last one.
    */
   readonly #unconfirmed = new Map<string, Set<RunningToolCall>>();
+  /** Tools whose time was up, oldest first, and how to forget each. */
+  readonly #late = new Map<Promise<void>, () => void>();
   /** Called when a call need not be waited for any more: see `whenStored`. */
   readonly #listeners = new Map<string, Set<() => void>>();
 
@@ -141,13 +146,33 @@ export class RunningToolCalls {
     if (!this.isRunning(key)) this.#tellStored(key);
   }
 
-  abortAll(reason: Error): void {
-    for (const call of this.#all()) call.abort(reason);
+  /**
+   * For a tool whose time was up. `end` waits for it and must not reject. It stops waiting when
+   * `forgotten` resolves: 1,000 newer ones are late, or all calls are aborted.
+   */
+  addLate(end: (forgotten: Promise<undefined>) => Promise<void>): void {
+    let forget = (): void => undefined;
+    const forgotten = new Promise<undefined>((resolve) => {
+      forget = () => resolve(undefined);
+    });
+    const ended = end(forgotten).then(() => void this.#late.delete(ended));
+    this.#late.set(ended, forget);
+    const [oldest] = this.#late;
+    if (oldest === undefined || this.#late.size <= MAX_LATE) return;
+    this.#late.delete(oldest[0]);
+    oldest[1]();
   }
 
-  /** Resolves when all calls that run now have ended. */
+  /** Nor are tools waited for any more whose time was up. */
+  abortAll(reason: Error): void {
+    for (const call of this.#all()) call.abort(reason);
+    for (const forget of this.#late.values()) forget();
+  }
+
+  /** Resolves when all calls that run now have ended, and tools whose time was up by then. */
   async ended(): Promise<void> {
     await Promise.all(this.#all().map(({ outcome }) => outcome));
+    while (this.#late.size > 0) await Promise.all(this.#late.keys());
   }
 
   #tellStored(key: string): void {

@@ -379,7 +379,8 @@ export class ToolCalls {
       if (error instanceof NotDone) return { ...this.#failed(noted, error), isNotDone: true };
       if (isOnce) {
         const late = tool.late?.();
-        if (late !== undefined) void this.#endLate(noted, late);
+        if (late !== undefined)
+          this.#host.calls.addLate((forgotten) => this.#endLate(noted, late, forgotten));
         return this.#unknown(noted, error);
       }
       if (signal.aborted && isAbort(error, signal.reason)) return INTERRUPTED;
@@ -399,16 +400,26 @@ export class ToolCalls {
    * The time of a call that acts once was up, so its outcome is unknown until the tool ends after
    * all. Never rejects.
    */
-  async #endLate(call: NotedToolCall, late: Promise<string>): Promise<void> {
-    let outcome: ToolCallResult;
-    try {
-      outcome = { state: 'completed', content: await late };
-    } catch (error) {
-      if (!(error instanceof NotDone)) return; // it stays unknown
-      outcome = { ...this.#failed(call, error), isNotDone: true };
-    }
+  async #endLate(
+    call: NotedToolCall,
+    late: Promise<string>,
+    forgotten: Promise<undefined>,
+  ): Promise<void> {
     const { conversationId, turnId, log } = this.#turn;
     const ids = { conversationId, turnId, tool: toolNameOf(call), idempotencyKey: call.key };
+    let outcome: ToolCallResult;
+    try {
+      const content = await Promise.race([late, forgotten]);
+      if (content === undefined)
+        return log.warn('a tool call whose outcome is unknown is not waited for any more', ids);
+      outcome = { state: 'completed', content };
+    } catch (error) {
+      if (!(error instanceof NotDone)) {
+        const message = 'a tool call whose outcome is unknown has failed';
+        return log.error(message, { ...ids, error: withoutMessage(error) });
+      }
+      outcome = { ...this.#failed(call, error), isNotDone: true };
+    }
     log.info('a tool call whose outcome was unknown has ended', ids);
     Object.assign(call.spoken, { state: outcome.state, content: outcome.content });
     storeResult(this.#turn, this.#host, call, outcome, { liveState: undefined });

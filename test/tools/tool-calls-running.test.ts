@@ -120,6 +120,22 @@ describe('RunningToolCalls', () => {
     assert.deepEqual(all.map(({ signal }) => signal.reason), [reason, reason, reason]);
   });
 
+  it('forgets the oldest of more than 1,000 tools whose time is up, and all in the end', async () => {
+    const calls = new RunningToolCalls();
+    const forgotten: number[] = [];
+    const add = (index: number): void => {
+      const end = (told: Promise<undefined>): Promise<void> =>
+        told.then(() => void forgotten.push(index));
+      calls.addLate(end);
+    };
+    for (let index = 0; index < 1_001; index++) add(index);
+    await new Promise((resolve) => setImmediate(resolve));
+    assert.deepEqual(forgotten, [0]);
+    calls.abortAll(new Error('over'));
+    await calls.ended();
+    assert.equal(forgotten.length, 1_001);
+  });
+
   it('has ended when each of them has', async () => {
     const calls = new RunningToolCalls();
     const [first, second] = [new RunningToolCall(), new RunningToolCall()];
@@ -130,7 +146,12 @@ describe('RunningToolCalls', () => {
     first.end({ state: 'completed', content: '1' });
     await new Promise((resolve) => setImmediate(resolve));
     assert.equal(hasEnded, false);
+    let end = (): void => undefined;
+    calls.addLate(() => new Promise((resolve) => (end = resolve))); // its time is up meanwhile
     second.end({ state: 'interrupted', content: '2' });
+    await new Promise((resolve) => setImmediate(resolve));
+    assert.equal(hasEnded, false);
+    end();
     await ended;
   });
 });

@@ -1,0 +1,44 @@
+// Tools that act once per conversation and go on after their `timeoutMs`.
+
+import assert from 'node:assert/strict';
+import { describe, it } from 'node:test';
+
+import { MemoryStore } from '../../src/conversations/memory-store.ts';
+import { until, within } from '../fixtures/app.ts';
+import { Bank, errorsOf, payTool, shop } from './payments.ts';
+
+describe('a once tool whose time was up', () => {
+  it('is logged with its key if it fails, without its message', async (t) => {
+    const bank = new Bank();
+    const served = shop(t, payTool(bank.pay, { timeoutMs: 20 }));
+    assert.equal(await served.says('pay 5'), '{"error":"outcome unknown"}');
+    bank.fail(5, new Error('card 4111 refused'));
+    const wrong = 'a tool call whose outcome is unknown has failed';
+    await until(() => errorsOf(served, wrong).length > 0, 'the late error');
+    assert.equal(errorsOf(served, wrong)[0]?.['idempotencyKey'], [...bank.keys][0]);
+    assert.doesNotMatch(served.logLines.join(''), /4111/);
+  });
+
+  it('is waited for by a shutdown as long as there is time', async (t) => {
+    const bank = new Bank();
+    const store = new MemoryStore({ ttlMs: 3_600_000, maxConversations: 10 });
+    const environment = { SHUTDOWN_TIMEOUT_SECONDS: '60' };
+    const served = shop(t, payTool(bank.pay, { timeoutMs: 20 }), { store, environment });
+    assert.equal(await served.says('pay 5'), '{"error":"outcome unknown"}');
+    const closed = served.app.close();
+    for (let turns = 0; turns < 20; turns++) await new Promise((resolve) => setImmediate(resolve));
+    const kept = store.read('c');
+    bank.answer(5);
+    await within(closed, 'the end of the server');
+    const [claim] = Object.values(kept?.onceCalls ?? {});
+    assert.deepEqual([claim?.state, claim?.content], ['completed', '{"paid":5}']);
+  });
+
+  it('is not waited for by a shutdown that has no time', async (t) => {
+    const bank = new Bank();
+    const served = shop(t, payTool(bank.pay, { timeoutMs: 20 }));
+    assert.equal(await served.says('pay 5'), '{"error":"outcome unknown"}');
+    await within(served.app.close(), 'the end of the server');
+    assert.match(served.logLines.join(''), /is not waited for any more/);
+  });
+});
