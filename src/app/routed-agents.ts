@@ -94,7 +94,8 @@ export function routeAgents(
   const channelOf =
     channel === undefined || agents.size === 0 ? () => channel : agentChannels(channel);
   // Without a channel, the other processes that use the store still need to know whose a turn is.
-  const address = channel === undefined && store.isShared ? processAddress() : undefined;
+  const address = channel?.address ?? (store.isShared ? processAddress() : undefined);
+  if (address !== undefined) store.runsAt?.(address);
 
   function route({ name, agent, secrets, keys }: GivenAgent): RoutedAgent {
     const { agentRoute, maxMessages } = settings;
@@ -106,7 +107,7 @@ export function routeAgents(
       kinds: agent.redact === undefined ? undefined : kindsIn(agent.redact),
     });
     const turns = new Turns({
-      process: own?.address ?? address,
+      process: address,
       agent,
       ownName: name,
       agents,

@@ -47,23 +47,26 @@ export interface OpenRun {
   readonly runId: number;
 }
 
+const NO_ADDRESSES: ReadonlySet<string> = new Set();
+
 /**
  * The same for open turns, and for those altered by a change that the store did not take. Three
  * things hold anyway: what tools returned, how the run of a turn ended, and which run is the later
  * one. But a turn that was `open` before may have been ended by that very change, or given to
- * another run; and a run of another process than `own` may be over by now.
+ * another run; and a run of a process that is not among `own` may be over by now.
  */
 export function mergeAltered(
   conversation: Conversation,
   altered: readonly TurnRecord[],
   open: readonly OpenRun[],
-  own?: string,
+  own: ReadonlySet<string> = NO_ADDRESSES,
 ): void {
   for (const ours of altered) {
     const theirs = findTurn(conversation, ours.id);
     if (theirs === undefined) continue;
     const before = open.find(({ turn }) => turn === ours);
-    const mayBeOver = countRuns(ours) <= countRuns(theirs) && ours.process !== own;
+    const isOurRun = ours.process === undefined || own.has(ours.process);
+    const mayBeOver = countRuns(ours) <= countRuns(theirs) && !isOurRun;
     const certain =
       before !== undefined && mayBeOver ? undefined : certainOf(ours, theirs, before);
     if (certain !== undefined && isNewer(certain, theirs)) replace(conversation, theirs, certain);
@@ -172,7 +175,7 @@ function replace(conversation: Conversation, theirs: TurnRecord, ours: TurnRecor
     messages: messagesOf(ours), kept: ours.kept,
   };
   const { state, runId, process, arrivedAt, filler, sent, trace } = ours;
-  const { isUnknown, isLeaving, runs } = ours;
+  const { isUnknown, isLeaving, runs, countedRun } = ours;
   const { told = theirs.runId === runId ? theirs.told : undefined } = ours;
   subtract(conversation, theirs);
   conversation.openTurns += Number(state === 'open') - Number(theirs.state === 'open');
@@ -180,6 +183,8 @@ function replace(conversation: Conversation, theirs: TurnRecord, ours: TurnRecor
   theirs.runId = runId;
   if (runs !== undefined) theirs.runs = runs;
   else if (theirs.runs !== undefined) delete theirs.runs;
+  if (countedRun !== undefined) theirs.countedRun = countedRun;
+  else if (theirs.countedRun !== undefined) delete theirs.countedRun;
   if (process !== undefined) theirs.process = process;
   if (arrivedAt !== undefined) theirs.arrivedAt = arrivedAt;
   forgetRun(theirs);

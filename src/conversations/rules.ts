@@ -456,11 +456,14 @@ function begin(
   const earlier = isAgain ? earlierRounds(record) : [];
   conversation.openTurns += 1;
   record.state = 'open';
-  record.runId = runId;
-  if (process !== undefined) noteArrival(record, process, { waitedMs });
   if (isAgain) {
     record.runs = countRuns(record) + 1;
     forgetRun(record);
+  }
+  record.runId = runId;
+  if (process !== undefined) {
+    noteProcess(record, process);
+    record.arrivedAt = arrivalOf({ waitedMs });
   }
   if (trace !== undefined) record.trace = trace;
   makeFollowersWhole(conversation, record);
@@ -486,13 +489,13 @@ function begin(
   return earlier.length > 0;
 }
 
-function noteArrival(
-  record: TurnRecord,
-  process: string,
-  { waitedMs = () => 0 }: Pick<TurnOpening, 'waitedMs'>,
-): void {
+function noteProcess(record: TurnRecord, process: string): void {
   record.process = process;
-  record.arrivedAt = Math.round(Date.now() - waitedMs());
+  record.countedRun = record.runId;
+}
+
+function arrivalOf({ waitedMs = () => 0 }: Pick<TurnOpening, 'waitedMs'>): number {
+  return Math.round(Date.now() - waitedMs());
 }
 
 /**
@@ -540,7 +543,7 @@ function newerThan(
   const waited = waitedMs();
   const from = now - waited;
   return turns.filter((turn) => {
-    const { arrivedAt = 0, addedAt } = turn;
+    const { missedAt = 0, arrivedAt = missedAt, addedAt } = turn;
     if (addedAt !== undefined && addedAt < from) return false;
     if (turn.process === process) return isLaterRun(turn.runId, runId);
     return waited >= PROMPT_MS && arrivedAt > from && arrivedAt <= now;
@@ -583,7 +586,10 @@ function addOver(
   const record = newTurn(turnId, 'interrupted', runId);
   record.isUnknown = true;
   record.runs = 0;
-  if (process !== undefined) noteArrival(record, process, opening);
+  if (process !== undefined) {
+    noteProcess(record, process);
+    record.missedAt = arrivalOf(opening);
+  }
   if (figures !== undefined) record.figures = figures;
   setPlain(record, text ?? null, null);
   if (comparison !== undefined) {

@@ -27,6 +27,11 @@ export interface TurnRecord {
    * 0: it was over before it could open, and only has its place in history.
    */
   runs?: number;
+  /**
+   * Only where several processes may share the conversation: the last run that `runs` counts. Older
+   * versions leave both alone, so if `runId` is another one, they have run the turn since.
+   */
+  countedRun?: number;
   /** The caller's words and the reply, or null. Most turns need only these two. */
   words: string | null;
   reply: string | null;
@@ -79,10 +84,15 @@ export interface TurnRecord {
    */
   addedAt?: number;
   /**
-   * There, too: when the delivery of its last run arrived, or the one that never ran, by that
-   * process's clock, in milliseconds since the epoch.
+   * There, too: when the delivery of its last run arrived, by that process's clock, in milliseconds
+   * since the epoch.
    */
   arrivedAt?: number;
+  /**
+   * The same for a turn that had not run when it was added. Older versions take every turn with
+   * `arrivedAt` for one that ran.
+   */
+  missedAt?: number;
 }
 
 /** A run in another process. */
@@ -91,15 +101,15 @@ export interface RunElsewhere {
   readonly runId: number;
 }
 
-/** See `TurnRecord.runs`. */
-export function countRuns({ runs = 1 }: TurnRecord): number {
-  return runs;
+/** See `TurnRecord.runs`. At least so many, if older versions have run the turn. */
+export function countRuns({ runs = 1, runId, countedRun = runId }: TurnRecord): number {
+  return countedRun === runId ? runs : runs + 1;
 }
 
 /** Whether a stored value is a turn. Anything else must not break the calls of its conversation. */
 export function isTurnRecord(value: object): value is TurnRecord {
   const part: Partial<Record<string, unknown>> = { ...value };
-  const { id, state, runId, words, reply, messages, sent = [], addedAt = 0 } = part;
+  const { id, state, runId, words, reply, messages, sent = [], addedAt = 0, runs = 1 } = part;
   const isText = (text: unknown): boolean => text === null || typeof text === 'string';
   return (
     typeof id === 'string'
@@ -109,6 +119,8 @@ export function isTurnRecord(value: object): value is TurnRecord {
     && isText(reply)
     && Array.isArray(sent)
     && typeof addedAt === 'number'
+    && Number.isSafeInteger(runs)
+    && Number(runs) >= 0
     && (messages === undefined || (Array.isArray(messages) && messages.every(isMessage)))
   );
 }

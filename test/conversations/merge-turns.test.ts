@@ -15,7 +15,8 @@ import {
   turnsLostBy,
 } from '../../src/conversations/merge-turns.ts';
 import type { Message, ToolCallState } from '../../src/conversations/message.ts';
-import type { TurnRecord } from '../../src/conversations/turn-record.ts';
+import { openTurn } from '../../src/conversations/rules.ts';
+import { isTurnRecord, type TurnRecord } from '../../src/conversations/turn-record.ts';
 
 function record(id: string, more: Partial<TurnRecord> = {}): TurnRecord {
   return { id, state: 'completed', runId: 1, words: `words of ${id}`, reply: `of ${id}`, ...more };
@@ -91,6 +92,11 @@ const CASES: readonly Case[] = [
   ]),
   ['a run that took its turn over wins', { ...open, process: 'p' },
     { ...cut, runId: 2, process: 'q', runs: 2 }, { ...cut, runId: 2, process: 'q', runs: 2 }],
+  // An older version has run the turn and left what newer ones count.
+  ['a run that is not counted is later than the one that is', { ...cut, runId: 3, countedRun: 2 },
+    { ...open, runId: 2, countedRun: 2 }, { ...cut, runId: 3, countedRun: 2 }],
+  ['a run that was counted after it is later still', { ...cut, runId: 3, countedRun: 2 },
+    { ...cut, runId: 4, countedRun: 4, runs: 3 }, { ...cut, runId: 4, countedRun: 4, runs: 3 }],
   ['of two runs that were completed the later one wins', settled,
     { ...settled, reply: 'b', runId: 2, runs: 2 }, { ...settled, reply: 'b', runId: 2, runs: 2 }],
   ['of two runs that were completed the earlier one is no news', { ...settled, runs: 2 },
@@ -282,9 +288,20 @@ describe('a merge of remembered turns', () => {
     const ours = { ...open, process: 'q' };
     for (const [own, expected] of [['q', ours], ['r', theirs]] as const) {
       const conversation = holding(theirs);
-      mergeAltered(conversation, [ours], [{ turn: ours, runId: 1 }], own);
+      mergeAltered(conversation, [ours], [{ turn: ours, runId: 1 }], new Set([own]));
       assert.deepEqual(conversation, holding(expected));
     }
+  });
+
+  it('knows that a version which does not count runs has taken a turn over, and spoken', () => {
+    const known = holding();
+    const opening = { turnId: 't', text: 'words of t', runId: 1, process: 'p' };
+    openTurn(known, opening, { maxMessages: 200, maxTextLength: 1_048_576 });
+    const [ours = assert.fail()] = known.turns;
+    const theirs = { ...ours, ...cut, runId: 2, process: 'q', arrivedAt: Date.now() };
+    const conversation = holding(theirs);
+    mergeAltered(conversation, [ours], [{ turn: ours, runId: 1 }], new Set(['p']));
+    assert.deepEqual(conversation, holding(theirs));
   });
 
   // Seed 7000311 of the fleet: the change that found the loss was the end of the later run.
@@ -350,6 +367,14 @@ describe('a merge of remembered turns', () => {
     other.touched = new Set();
     mergeTurns(other, structuredClone([calling]));
     assert.equal(other.touched.size, 0);
+  });
+});
+
+describe('a stored turn', () => {
+  it('has a whole number of runs, or is none', () => {
+    for (const runs of [undefined, 0, 1, 2]) assert.equal(isTurnRecord({ ...open, runs }), true);
+    for (const runs of ['2', {}, null, -1, 0.5, NaN, 1e300])
+      assert.equal(isTurnRecord({ ...open, runs }), false, String(runs));
   });
 });
 

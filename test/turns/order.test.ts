@@ -9,7 +9,10 @@ import {
   clearTurns, emptyConversation, historyOf, type Conversation,
 } from '../../src/conversations/conversation.ts';
 import { openTurn, PROMPT_MS, type TurnOpening } from '../../src/conversations/rules.ts';
-import { hold, HeldReply } from '../conversations/asking-back.ts';
+import { SharedStore } from '../../src/conversations/stores/shared-store.ts';
+import { createLogger } from '../../src/log.ts';
+import { askingBack, hold, HeldReply, type AskingBack } from '../conversations/asking-back.ts';
+import { PartsInMemory, type SharedParts } from '../conversations/stores/parts-in-memory.ts';
 import { messageEvent, rawRequest, until } from '../fixtures/app.ts';
 import { jumpingClock } from '../fixtures/clock.ts';
 import { ID, machines, says } from './machines.ts';
@@ -135,6 +138,21 @@ describe('an opening that waited for the store', () => {
       assert.equal(open(conversation, 'a', 'a', { runId, waitedMs: () => 300 }), 'opened');
       assert.deepEqual(outline(conversation), ['a open', 'newer interrupted']);
     }
+  });
+
+  // During a rolling deploy: older versions run a turn again without counting its runs, and take
+  // one for run that has `arrivedAt`.
+  it('yields to a newer turn that was over, but that an older version has run since', (t) => {
+    const now = Date.now();
+    t.mock.method(Date, 'now', () => now);
+    const conversation = emptyConversation('c');
+    open(conversation, 'newer', 'b', { isOver: () => true, waitedMs: () => 250 });
+    const [newer = assert.fail()] = conversation.turns;
+    assert.equal(newer.arrivedAt, undefined);
+    Object.assign(newer, { state: 'open', runId: ++runs, process: 'old', arrivedAt: now - 200 });
+    conversation.openTurns += 1;
+    assert.equal(open(conversation, 'a', 'a', { waitedMs: () => 300 }), 'stale');
+    assert.deepEqual(outline(conversation), ['a interrupted', 'newer open']);
   });
 
   // Seed 5005994 of the fleet: the caller of a late delivery left, and the newer turn was ended.
@@ -310,6 +328,30 @@ describe('a reply that is complete', () => {
     await until(() => a.app.runningTurns === 0, 'the end');
     await a.app.conversations.getHistory('c');
     assert.deepEqual((await b.history('c')).at(-1), ['assistant', 'hold? Done.', 'interrupted']);
+  });
+});
+
+describe('a reply that a store has lost while it was spoken', () => {
+  it('is put back over a run elsewhere that is over, without messages', async (t) => {
+    const shared: SharedParts = new Map();
+    const log = createLogger({ level: 'silent', write: () => undefined });
+    const serveOne = (): AskingBack => {
+      const parts = new PartsInMemory(shared, { isSlow: true });
+      const options = { ttlMs: HOUR, maxRemembered: 100, timeoutMs: 5_000, log };
+      return askingBack(t, new SharedStore(parts, options));
+    };
+    const [a, b] = [serveOne(), serveOne()];
+    const held = await hold(a, 'hold', 'hold', ID);
+    shared.clear();
+    const again = await hold(b, 'hold', 'hold', ID);
+    again.drop();
+    await until(() => b.outcomes()['interrupted'] === 1, 'the drop');
+    await until(() => b.app.runningTurns === 0, 'its end');
+    a.go('hold');
+    assert.deepEqual(await held.rest(), [' Done.', 'response.end']);
+    assert.deepEqual(
+      await b.history('c'), [['user', 'hold'], ['assistant', 'hold? Done.', 'completed']],
+    );
   });
 });
 

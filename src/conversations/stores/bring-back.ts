@@ -6,8 +6,7 @@ import type { Memory, PartedConversation } from './parted-conversation.ts';
 /**
  * Brings back what a store has lost and this process remembers, such as its last writes in a
  * failover. `latest` is what the store has now, and `kept` the remembered conversation. `memory` is
- * what it was before a change that the store did not take. `own` is the address of this process, if
- * it has one.
+ * what it was before a change that the store did not take. `own` are the addresses of this process.
  *
  * An erasure is not a loss. The mark it leaves shows which of the two is older than it.
  */
@@ -15,7 +14,7 @@ export function bringBack(
   latest: PartedConversation,
   kept: PartedConversation,
   memory: Memory,
-  own: string | undefined,
+  own: ReadonlySet<string>,
 ): void {
   const { erasedAt: theirs = 0 } = latest.conversation;
   if (memory.erasedAt < theirs) return latest.takeErasedCallsOf(kept, memory);

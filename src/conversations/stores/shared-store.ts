@@ -73,6 +73,7 @@ export class SharedStore implements ConversationStore {
   readonly #remembered: Remembered;
   readonly #waiting: WaitingChanges;
   readonly #order = new SerialByKey();
+  readonly #own = new Set<string>();
   #retry: NodeJS.Timeout | undefined;
   #conflicts = 0;
   #closed: Promise<void> | undefined;
@@ -96,6 +97,10 @@ export class SharedStore implements ConversationStore {
     this.#remembered = new Remembered({
       maxConversations: options.maxRemembered, maxCharacters, ttlMs,
     });
+  }
+
+  runsAt(address: string): void {
+    this.#own.add(address);
   }
 
   read(id: string): Awaitable<Conversation | undefined> {
@@ -214,7 +219,7 @@ export class SharedStore implements ConversationStore {
       return kept;
     }
     const latest = this.#load(id, found);
-    bringBack(latest, kept, memory, this.channel?.address);
+    bringBack(latest, kept, memory, this.#own);
     return latest;
   }
 
