@@ -26,6 +26,10 @@ export class RedisChannel implements Channel {
   #listener: ((message: string) => void) | undefined;
   #reopened: (() => void) | undefined;
   #subscriber: RedisSubscriber | undefined;
+  readonly #receive = (message: unknown): void => {
+    if (typeof message === 'string') this.#listener?.(message);
+  };
+  readonly #ready = (): void => this.#reopened?.();
   readonly #waiting = new Set<Promise<void>>();
   #waitingCharacters = 0;
 
@@ -46,10 +50,9 @@ export class RedisChannel implements Channel {
   /** Receives messages through that client. */
   async subscribe(subscriber: RedisSubscriber): Promise<void> {
     this.#subscriber = subscriber;
-    const receive = (message: string): void => this.#listener?.(message);
     for (const address of [this.address, EVERYONE])
-      await subscriber.subscribe(this.#nameOf(address), receive);
-    subscriber.on?.('ready', () => this.#reopened?.());
+      await subscriber.subscribe(this.#nameOf(address), this.#receive);
+    subscriber.on?.('ready', this.#ready);
   }
 
   send(address: string, message: string): void {
@@ -72,7 +75,19 @@ export class RedisChannel implements Channel {
   async close(): Promise<void> {
     this.#listener = this.#reopened = undefined;
     if (this.#waiting.size > 0) await atMost(CLOSING_MS, Promise.all(this.#waiting));
+    if (this.#subscriber !== undefined) await atMost(CLOSING_MS, this.#leave(this.#subscriber));
     await this.#closeClient?.();
+  }
+
+  /** A client of the user's own lives on, and may serve another channel. */
+  async #leave(subscriber: RedisSubscriber): Promise<void> {
+    subscriber.off?.('ready', this.#ready);
+    const names = [this.address, EVERYONE].map((address) => this.#nameOf(address));
+    try {
+      await Promise.all(names.map((name) => subscriber.unsubscribe?.(name, this.#receive)));
+    } catch {
+      // It has no connection, so that there is nothing to leave.
+    }
   }
 
   /** Rejects if the server refuses messages. */

@@ -17,8 +17,11 @@ export interface RedisPublisher {
 export interface RedisSubscriber {
   /** Must subscribe again by itself after it has lost its connection. */
   subscribe(channel: string, listener: (message: string) => void): Promise<unknown>;
-  /** Calls the listener whenever it has connected. */
+  /** Takes that listener away. Some clients have listeners of bytes, too. */
+  unsubscribe?(channel: string, listener: (message: unknown) => void): Promise<unknown>;
+  /** Calls the listener whenever it has connected, with its subscriptions. */
   on?(event: 'ready', listener: () => void): unknown;
+  off?(event: 'ready', listener: () => void): unknown;
   /** False without a connection. */
   readonly isReady?: boolean | undefined;
 }
@@ -43,6 +46,8 @@ export interface IoredisClient {
   subscribe(channel: string): Promise<unknown>;
   on(event: 'message', listener: (channel: string, message: string) => void): unknown;
   on(event: 'ready', listener: () => void): unknown;
+  off?(event: 'message', listener: (channel: string, message: string) => void): unknown;
+  off?(event: 'ready', listener: () => void): unknown;
   /** `ready` if it is connected. */
   readonly status?: string | undefined;
 }
@@ -60,6 +65,24 @@ export function scopeOf(client: object): string {
 
 /** Adapts an `ioredis` client. */
 export function fromIoredis(client: IoredisClient): RedisClient & RedisSubscriber {
+  const listeners = new Map<string, Set<(message: string) => void>>();
+  const receive = (channel: string, message: string): void => {
+    for (const listener of listeners.get(channel) ?? []) listener(message);
+  };
+  const whenReady = new Set<() => void>();
+  let isSubscribed = true;
+  /** It says `ready` before it has subscribed again: the answers to a greeting would be lost. */
+  const subscribeAgain = async (): Promise<void> => {
+    isSubscribed = false;
+    try {
+      await Promise.all([...listeners.keys()].map((channel) => client.subscribe(channel)));
+    } catch {
+      return; // it has lost the connection, and will say `ready` again
+    }
+    isSubscribed = true;
+    for (const listener of whenReady) listener();
+  };
+  const onReady = (): void => void subscribeAgain();
   return {
     ...('options' in client ? { options: client.options } : {}), // for `scopeOf`
     eval: (script, { keys, arguments: rest }) => client.eval(script, keys.length, ...keys, ...rest),
@@ -68,14 +91,27 @@ export function fromIoredis(client: IoredisClient): RedisClient & RedisSubscribe
     dbSize: () => client.dbsize(),
     publish: (channel, message) => client.publish(channel, message),
     subscribe(channel, listener) {
-      client.on('message', (from, message) => {
-        if (from === channel) listener(message);
-      });
+      if (listeners.size === 0) client.on('message', receive);
+      listeners.set(channel, (listeners.get(channel) ?? new Set()).add(listener));
       return client.subscribe(channel);
     },
-    on: (event, listener) => client.on(event, listener),
+    // The subscription itself stays: the client may have it for others, too.
+    async unsubscribe(channel, listener) {
+      const left = listeners.get(channel);
+      left?.delete(listener);
+      if (left?.size === 0) listeners.delete(channel);
+      if (listeners.size === 0) client.off?.('message', receive);
+    },
+    on(event, listener) {
+      if (whenReady.size === 0) client.on(event, onReady);
+      whenReady.add(listener);
+    },
+    off(event, listener) {
+      whenReady.delete(listener);
+      if (whenReady.size === 0) client.off?.(event, onReady);
+    },
     get isReady() {
-      return client.status === undefined || client.status === 'ready';
+      return isSubscribed && (client.status === undefined || client.status === 'ready');
     },
   };
 }

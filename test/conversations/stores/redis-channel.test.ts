@@ -90,6 +90,67 @@ describe('RedisChannel', () => {
     assert.equal(channel.isOpen, true);
   });
 
+  it('leaves nothing behind on a client that lives on', async () => {
+    const client = new EventEmitter();
+    const subscriptions = new Map<string, unknown>();
+    const subscriber = Object.assign(client, {
+      subscribe: async (to: string, listener: unknown) => void subscriptions.set(to, listener),
+      unsubscribe: async (from: string, listener: unknown) => {
+        if (subscriptions.get(from) === listener) subscriptions.delete(from);
+      },
+    });
+    const channel = new RedisChannel({ publish: async () => undefined }, '');
+    await channel.subscribe(subscriber);
+    assert.deepEqual([subscriptions.size, client.listenerCount('ready')], [2, 1]);
+    await channel.close();
+    assert.deepEqual([subscriptions.size, client.listenerCount('ready')], [0, 0]);
+  });
+
+  it('is closed though its subscriber has been closed before', async () => {
+    const channel = new RedisChannel({ publish: async () => undefined }, '');
+    await channel.subscribe({
+      subscribe: async () => undefined,
+      unsubscribe: () => Promise.reject(new Error('The client is closed')),
+    });
+    await channel.close();
+  });
+
+  it('leaves nothing behind on a client of ioredis that another channel uses', async () => {
+    const client = new EventEmitter() as EventEmitter & IoredisClient;
+    client.subscribe = async () => undefined;
+    const subscriber = fromIoredis(client);
+    const [first, second] = [0, 1].map(() => new RedisChannel({ publish: async () => 0 }, ''));
+    assert.ok(first !== undefined && second !== undefined);
+    for (const channel of [first, second]) await channel.subscribe(subscriber);
+    const received: string[] = [];
+    second.listen((message) => received.push(message));
+    await first.close();
+    client.emit('message', 'layercode:process:*', 'x');
+    assert.deepEqual(received, ['x']);
+    await second.close();
+    assert.deepEqual(['message', 'ready'].map((name) => client.listenerCount(name)), [0, 0]);
+  });
+
+  it('is open again on a client of ioredis once that has subscribed again', async () => {
+    const confirmed = new EventEmitter();
+    const client = new EventEmitter() as EventEmitter & IoredisClient;
+    client.subscribe = async () => undefined;
+    const channel = new RedisChannel({ publish: async () => 0 }, '');
+    await channel.subscribe(fromIoredis(client));
+    let reopened = 0;
+    channel.listen(() => undefined, () => (reopened += 1));
+    client.subscribe = () => Promise.reject(new Error('the connection is lost'));
+    client.emit('ready');
+    await new Promise((resolve) => setImmediate(resolve));
+    client.subscribe = () => once(confirmed, 'go');
+    client.emit('ready');
+    await new Promise((resolve) => setImmediate(resolve));
+    assert.deepEqual([channel.isOpen, reopened], [false, 0]);
+    confirmed.emit('go');
+    await new Promise((resolve) => setImmediate(resolve));
+    assert.deepEqual([channel.isOpen, reopened], [true, 1]);
+  });
+
   it('learns of the prefix of an ioredis client through its adapter', () => {
     const client = { options: { db: 2, keyPrefix: Buffer.from('a:') } } as unknown as IoredisClient;
     assert.equal(scopeOf(fromIoredis(client)), '/2:a:');
