@@ -127,7 +127,12 @@ export function routeAgents(
             const agentName = name ?? agent.name;
             const ids = { conversationId, sessionId, conversationKey };
             const call = { ...ids, agent: agentName, wire, caller };
-            records.turnEnded?.(call, process, () => conversations.read(conversationId));
+            records.turnEnded?.(
+              call,
+              process,
+              () => conversations.read(conversationId),
+              () => conversations.isStoreAway,
+            );
           },
       tracing,
       limits,

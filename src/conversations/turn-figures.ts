@@ -89,6 +89,8 @@ export interface TurnFigures {
   readonly storeMs?: number | undefined;
   /** Waited until tools may have effects, as the platform might have replaced the turn. */
   readonly settleMs?: number | undefined;
+  /** From the start of the turn to the beginning of that wait. */
+  readonly settlingFromMs?: number | undefined;
   readonly failure?: FailureFigures | undefined;
   /** The limit of its call that has ended it. */
   readonly limit?: 'cost' | 'tokens' | undefined;

@@ -72,10 +72,8 @@ export function turnMetrics(metrics: Metrics, costOf: CostOf = () => undefined):
 const HAND_OVER_HELP =
   'Turns in which another agent than that of the path spoke, by agent that spoke.';
 
-function noteWaits(
-  logFields: Record<string, unknown>,
-  { storeMs, settleMs, toolMs, slowestTool, limit, requests }: TurnWork,
-): void {
+function noteWaits(logFields: Record<string, unknown>, work: TurnWork): void {
+  const { storeMs, settleMs, toolMs, slowestTool, limit, requests } = work;
   if (storeMs >= SHOWN_MS) logFields['storeMs'] = rounded(storeMs);
   if (settleMs >= SHOWN_MS) logFields['settleMs'] = rounded(settleMs);
   if (limit !== undefined) logFields['limit'] = limit;
@@ -84,10 +82,9 @@ function noteWaits(
   );
   if (failed.length > 0) {
     logFields['modelFailures'] = failed.length;
-    logFields['modelFailureMs'] = Math.round(
-      failed.reduce((sum, { durationMs = 0, retriedAfterMs = 0 }) =>
-        sum + durationMs + retriedAfterMs, 0),
-    );
+    logFields['modelFailureMs'] = roundedIfKnown(sumOfKnown(
+      failed.flatMap((request) => [request.durationMs, work.waitedAfter(request)]),
+    ));
   }
   if (slowestTool === undefined) return;
   logFields['toolMs'] = rounded(toolMs);

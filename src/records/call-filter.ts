@@ -1,5 +1,7 @@
 import { isSameNumber } from '../base/phone-number.ts';
-import { waitForWords, type CallOutcome, type CallRecord } from './call-record.ts';
+import {
+  waitForWords, type CallOutcome, type CallRecord, type RecordedTurn,
+} from './call-record.ts';
 
 /** Which calls are meant. An undefined field excludes none. */
 export interface CallFilter {
@@ -14,7 +16,10 @@ export interface CallFilter {
   readonly agent?: string | undefined;
   /** A tool that was called. */
   readonly tool?: string | undefined;
-  /** A turn took longer than this to its first word without fillers, or had none: milliseconds. */
+  /**
+   * A turn had no first word within this time, fillers excluded: milliseconds. One whose process
+   * died counts, if it has said nothing.
+   */
   readonly slowerThanMs?: number | undefined;
   /** A turn failed. */
   readonly hasFailed?: boolean | undefined;
@@ -34,7 +39,13 @@ export function isMeant(record: CallRecord, filter: CallFilter): boolean {
     && (tool === undefined
       || messages.some(({ toolCalls = [] }) => toolCalls.some(({ name }) => name === tool)))
     && (slowerThanMs === undefined
-      || turns.some((turn) => (waitForWords(turn) ?? 0) > slowerThanMs))
+      || turns.some((turn) => (waitForWords(turn) ?? waitWithoutEnd(turn)) > slowerThanMs))
     && (hasFailed !== true || turns.some((turn) => turn.outcome === 'failed'))
   );
+}
+
+/** The wait in a turn without times: it still runs, or its process died. */
+function waitWithoutEnd({ outcome, messages }: RecordedTurn): number {
+  const hasSpoken = messages.some(({ role, content }) => role === 'assistant' && content !== '');
+  return outcome === 'open' && !hasSpoken ? Infinity : 0;
 }

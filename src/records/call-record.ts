@@ -70,6 +70,8 @@ export interface RecordedTurn {
   readonly storeMs?: number;
   /** Waited until tools may have effects, as the platform might have replaced the turn. */
   readonly settleMs?: number;
+  /** From the start of the turn to the beginning of that wait. */
+  readonly settlingFromMs?: number;
   readonly failure?: FailureFigures;
   /** The limit of the call that has ended the turn: the agent hung up. */
   readonly limit?: 'cost' | 'tokens';
@@ -286,6 +288,7 @@ function recordedTurn(record: TurnRecord, hasRequests: boolean): RecordedTurn {
       firstTokenMs: figures?.firstTokenMs,
       storeMs: figures?.storeMs,
       settleMs: figures?.settleMs,
+      settlingFromMs: figures?.settlingFromMs,
       failure: figures?.failure,
       limit: figures?.limit,
       isDiscarded,

@@ -19,9 +19,14 @@ export interface CallRecords {
   /**
    * Call it when a turn of the call is over. If nothing else happens for some time, the call gets
    * its record without an end. `process` is the address of this process, if several share the
-   * conversation. Returns at once and never throws.
+   * conversation. For `read` and `isStoreAway` see `ended`. Returns at once and never throws.
    */
-  turnEnded?(call: RecordedCall, process: string | undefined, read: Read): void;
+  turnEnded?(
+    call: RecordedCall,
+    process: string | undefined,
+    read: Read,
+    isStoreAway?: () => boolean,
+  ): void;
   /**
    * Call it when the call's session has ended. `read` reads its conversation; while `isStoreAway`,
    * from what this process remembers (default: never). Returns at once and never throws: a record
@@ -75,6 +80,7 @@ interface SilentCall {
   readonly call: RecordedCall;
   readonly process: string | undefined;
   readonly read: Read;
+  readonly isStoreAway: (() => boolean) | undefined;
 }
 
 /** Records that are remembered, so that silence or a late end does not repeat them. */
@@ -121,8 +127,13 @@ export class CallRecorder implements CallRecords {
     this.#idle = new IdleCalls({ idleMs, onIdle });
   }
 
-  turnEnded(call: RecordedCall, process: string | undefined, read: Read): void {
-    this.#idle?.add({ key: keyOf(call), call, process, read });
+  turnEnded(
+    call: RecordedCall,
+    process: string | undefined,
+    read: Read,
+    isStoreAway?: () => boolean,
+  ): void {
+    this.#idle?.add({ key: keyOf(call), call, process, read, isStoreAway });
   }
 
   ended(call: EndedCall, read: Read, isStoreAway?: () => boolean): void {
@@ -166,7 +177,7 @@ export class CallRecorder implements CallRecords {
 
   /** The process that runs a call's last turn records it: the timers of others fire earlier. */
   async #ofSilent(silent: SilentCall): Promise<void> {
-    const { call, process, read } = silent;
+    const { call, process, read, isStoreAway } = silent;
     try {
       const conversation = await read();
       const last = lastTurnOf(conversation, call.sessionId);
@@ -177,7 +188,7 @@ export class CallRecorder implements CallRecords {
       if (process !== undefined && (await this.#archive.has(call))) return;
       const { startedAt, durationMs = 0 } = last.figures;
       const ended = { startedAt: undefined, endedAt: startedAt + durationMs, isReported: false };
-      await this.#keep({ ...call, ...ended }, read);
+      await this.#keep({ ...call, ...ended }, read, isStoreAway);
     } catch (error) {
       this.#lose(call, error);
     }

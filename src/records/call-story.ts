@@ -106,29 +106,34 @@ function isBefore({ kind, atMs }: StoryLine, message: StoryLine): boolean {
 }
 
 function timedLines({
-  requests = [], fillers, filler, storeMs, settleMs, limit, failure, captured,
+  requests = [], fillers, filler, storeMs, settleMs, settlingFromMs, limit, failure, captured,
 }: RecordedTurn): StoryLine[] {
   const spoken = fillers ?? (filler === undefined ? [] : [{ text: filler, afterMs: undefined }]);
-  const wait = (kind: 'store' | 'settling', durationMs: number | undefined): StoryLine[] =>
-    durationMs === undefined ? [] : [{ kind, text: '', atMs: 0, durationMs }];
+  const wait = (
+    kind: 'store' | 'settling',
+    durationMs: number | undefined,
+    atMs = 0,
+  ): StoryLine[] => (durationMs === undefined ? [] : [{ kind, text: '', atMs, durationMs }]);
   const lines: StoryLine[] = [
     ...wait('store', storeMs),
-    ...wait('settling', settleMs),
     ...requests.map((request, index) => ({
       ...requestLine(request),
       details: captured?.requests.filter((one) => one.request === index).flatMap(detailsOf),
     })),
+    ...wait('settling', settleMs, settlingFromMs),
     ...spoken.map(({ text, afterMs }): StoryLine => ({ kind: 'filler', text, atMs: afterMs })),
   ];
   lines.sort((one, other) => (one.atMs ?? 0) - (other.atMs ?? 0));
   if (limit !== undefined) {
     const text = `the call has reached its limit of ${limit}`;
-    return [...lines, { kind: 'limit', text, atMs: undefined }];
+    lines.push({ kind: 'limit', text, atMs: undefined });
   }
-  if (failure === undefined) return lines;
-  const { reason, detail } = failure;
-  const text = detail === undefined ? reason : `${reason}: ${detail}`;
-  return [...lines, { kind: 'failure', text, atMs: undefined }];
+  if (failure !== undefined) {
+    const { reason, detail } = failure;
+    const text = detail === undefined ? reason : `${reason}: ${detail}`;
+    lines.push({ kind: 'failure', text, atMs: undefined });
+  }
+  return lines;
 }
 
 /** Messages that the request before had, too, are only counted. */

@@ -66,8 +66,9 @@ export interface ToolCallingTurn {
 interface ToolWork {
   /** The turn has waited for the store since then, on the clock of `performance.now()`. */
   noteStore(step: 'tool_calls', fromMs: number): void;
-  /** The same for a wait until calls may have effects. */
-  noteSettling(fromMs: number): void;
+  /** It waits until calls may have effects. */
+  settlingBegan(): void;
+  settlingEnded(): void;
   toolBegan(tool: string, call: ToolCall): void;
   /** `content` is what the model is told, `error` why it failed. */
   toolEnded(id: string, outcome: ToolEnd, content: string, error: unknown): void;

@@ -177,8 +177,9 @@ export class ToolCalls {
     const { mayBeReplaced, settlesAtMs, signal, isOver } = this.#turn;
     const restMs = mayBeReplaced && !isOver ? settlesAtMs - performance.now() : 0;
     if (restMs <= 0) return undefined;
-    const fromMs = performance.now();
-    return atMost(restMs, aborted(signal)).then(() => this.#turn.work.noteSettling(fromMs));
+    const { work } = this.#turn;
+    work.settlingBegan();
+    return atMost(restMs, aborted(signal)).then(() => work.settlingEnded());
   }
 
   /**

@@ -12,10 +12,10 @@ import { createTestClient } from '../../src/test-client.ts';
 import { handOver } from '../../src/tools/tool-hand-over.ts';
 import { tool } from '../../src/tools/tool.ts';
 import { modelServer, serveAgent } from '../agents/model-app.ts';
-import { fails, says as answers } from '../faults/model-server.ts';
-import { serve, Told, until, type Served } from '../fixtures/app.ts';
+import { fails, rateLimits, says as answers } from '../faults/model-server.ts';
+import { serve, until, type Served } from '../fixtures/app.ts';
 import { jumpingClock, mockTimers } from '../fixtures/clock.ts';
-import { serveCompletions } from '../fixtures/completions.ts';
+import { requestLines, serveCompletions, type ServedPlatform } from '../fixtures/completions.ts';
 import { SECRET, settingsWith } from '../fixtures/kernel.ts';
 
 const named = { description: 'Does something.', parameters: { type: 'object' } } as const;
@@ -66,23 +66,41 @@ describe('a turn that waits for tools', () => {
 });
 
 describe('a turn that the platform may replace', () => {
-  // A turn that took 715 ms had 4 ms of its model and 0.1 ms of its tool in the line.
-  it('says how long its tools waited', async (t) => {
-    const [clock, pass] = [mockTimers(t, ['setTimeout']), jumpingClock(t)];
-    const asked = new Told<string>();
-    const once = (): string => (asked.tell('the call'), 'x'); // right before it waits
-    const tools = [tool({ ...named, name: 'book', once, run: () => 'done' })];
+  interface Waiting extends ServedPlatform {
+    readonly heard: Promise<string>;
+    /** Lets time pass, for the clock and for timers. */
+    readonly pass: (ms: number) => void;
+  }
+
+  /** Its tool waits, for up to 9 s. */
+  async function waiting(t: TestContext): Promise<Waiting> {
+    const [clock, jump] = [mockTimers(t, ['setTimeout']), jumpingClock(t)];
+    const tools = [tool({ ...named, name: 'book', once: () => 'x', run: () => 'done' })];
     const agent = withModel([{ call: 'book', args: {} }, 'Done.'], { tools });
     const served = serveCompletions(t, agent, { environment: { SETTLE_MS: '9000' } });
     const heard = served.platform.hear(['user: Book!'], { conversationId: 'c' });
-    await asked.next();
-    for (let round = 0; round < 5; round += 1) await new Promise((done) => setImmediate(done));
-    pass(8_000);
-    clock.tick(9_000);
+    await until(() => clock.isSet(8_000, 9_000), 'the wait');
+    return { ...served, heard, pass: (ms) => (jump(ms), clock.tick(ms)) };
+  }
+
+  // A turn that took 715 ms had 4 ms of its model and 0.1 ms of its tool in the line.
+  it('says how long its tools waited', async (t) => {
+    const { heard, pass, ...served } = await waiting(t);
+    pass(9_000);
     await heard;
     const { settleMs, toolMs } = await lineOf(served);
     assert.ok(Number(settleMs) >= 8_000, String(settleMs));
     assert.ok(Number(toolMs) < 8_000, String(toolMs));
+  });
+
+  it('says so too if it is replaced while they wait', async (t) => {
+    const { heard, pass, ...served } = await waiting(t);
+    pass(650);
+    await served.platform.hear(['user: Book!', 'user: Now!'], { conversationId: 'c' });
+    await heard;
+    const [line] = await requestLines(served.logLines);
+    assert.equal(line?.['outcome'], 'interrupted');
+    assert.ok(Number(line['settleMs']) >= 650, String(line['settleMs']));
   });
 });
 
@@ -129,10 +147,33 @@ describe('a turn that fails', () => {
   it('says how often its models failed, and how long that took', async (t) => {
     const openai = await modelServer(t, fails(500, '{}'), answers('Yes.'));
     const served = serveAgent(t, defineAgent({ name: 'x', prompt: 'Be brief.' }), { openai });
-    const { outcome, modelFailures, modelFailureMs, firstSpeechMs } = await says(served);
+    const { outcome, modelFailures, modelFailureMs } = await says(served);
     assert.deepEqual([outcome, modelFailures], ['completed', 1]);
     assert.ok(Number(modelFailureMs) >= 100, String(modelFailureMs)); // with the wait behind it
-    assert.ok(Number(modelFailureMs) <= Number(firstSpeechMs) + 1, String(firstSpeechMs));
+  });
+
+  it('counts of the wait for another try what has passed when the caller goes on', async (t) => {
+    const openai = await modelServer(t, rateLimits({ 'retry-after': '3' }), answers('Yes.'));
+    const served = serveAgent(t, defineAgent({ name: 'x', prompt: 'Be brief.' }), { openai });
+    const first = served.client.say('Hello?');
+    await until(() => served.logLines.some((line) => line.includes('asking again')), 'the wait');
+    await (await served.client.say('Are you there?')).text();
+    await (await first).text();
+    const [line] = await requestLines(served.logLines, 2);
+    assert.deepEqual([line?.['outcome'], line?.['modelFailures']], ['interrupted', 1]);
+    const [failureMs, durationMs] = [line?.['modelFailureMs'], line?.['durationMs']];
+    assert.ok(Number(failureMs) <= Number(durationMs) + 1, String(failureMs));
+  });
+
+  it('says nothing of a time that its model does not tell', async (t) => {
+    const served = serve(t, {
+      onMessage({ journal }) {
+        journal.noteFailedRequest('my:model', 'failed');
+        return 'Yes.';
+      },
+    });
+    const line = await says(served);
+    assert.deepEqual([line['modelFailures'], 'modelFailureMs' in line], [1, false]);
   });
 
   it('says so of an agent without a word', async (t) => {

@@ -59,6 +59,14 @@ describe('isMeant', () => {
       assert.equal(isMeant(record, { slowerThanMs: 4_000 }), false);
     });
 
+  it('finds a turn that has said nothing when its process died, and no other without times', () => {
+    const silent = { turnId: 'a', outcome: 'open', messages: [] } as const;
+    const hello = { role: 'assistant', content: 'Hello.' } as const;
+    const found = [silent, { ...silent, messages: [hello] }].map((turn) =>
+      isMeant({ ...RECORD, turns: [turn] }, { slowerThanMs: 999_999_999 }));
+    assert.deepEqual(found, [true, false]);
+  });
+
   it('takes the first sound for the first word in a record of format 1', () => {
     const turn = { turnId: 'a', outcome: 'completed', firstSpeechMs: 100, messages: [] } as const;
     const old: CallRecord = { ...RECORD, format: 1, turns: [turn] };

@@ -135,6 +135,30 @@ describe('storyOf', () => {
     assert.deepEqual(told(turn), ['caller Hi', limit, 'agent Goodbye.']);
   });
 
+  // The log had the limit before the goodbye was spoken, and the store failed after it.
+  it('says both that a limit was reached and why the turn failed', () => {
+    const turn: RecordedTurn = {
+      turnId: 't', outcome: 'failed', limit: 'cost', failure: { reason: 'store' }, messages: [],
+    };
+    const limit = 'limit the call has reached its limit of cost';
+    assert.deepEqual(told(turn), [limit, 'failure store']);
+  });
+
+  it('has the wait for SETTLE_MS in front of the tool, and behind the model that calls it', () => {
+    const turn: RecordedTurn = {
+      turnId: 't', outcome: 'completed', settleMs: 690, settlingFromMs: 11,
+      requests: [{ model: 'm', startedMs: 2, firstTokenMs: 5, durationMs: 8 }],
+      tools: [{ toolCallId: 'x', tool: 'book', startedMs: 701, durationMs: 90 }],
+      messages: [
+        { role: 'user', content: 'Book!' },
+        { role: 'assistant', content: '', toolCalls: [{ id: 'x', name: 'book', args: '{}' }] },
+      ],
+    };
+    assert.deepEqual(told(turn).map((line) => line.split(' ')[0]), [
+      'caller', 'model', 'settling', 'tool',
+    ]);
+  });
+
   it('tells a record of format 1, whose filler has no time', () => {
     const turn: RecordedTurn = {
       turnId: 't', outcome: 'completed', firstSpeechMs: 50, filler: 'One moment.',

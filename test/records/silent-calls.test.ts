@@ -59,6 +59,21 @@ describe('a call whose end is never reported', () => {
     assert.equal(endedAt, new Date(5_700).toISOString());
   });
 
+  // Another process remembered half of the turns, and wrote them right after the record was made.
+  it('waits for a store that is away, and for what other processes write then', async (t) => {
+    const { recorder, archive } = open(t);
+    const conversation = spoken();
+    let asked = 0;
+    const isAway = (): boolean => {
+      asked += 1;
+      if (asked === 2) addTurn(conversation, 't-2', 's-1');
+      return asked === 1;
+    };
+    recorder.turnEnded(callOf('s-1'), undefined, () => conversation, isAway);
+    const { turns } = await archive.kept.next();
+    assert.deepEqual([turns.length, asked], [2, 3]);
+  });
+
   it('gets none while its end may still come, and one when it does', async (t) => {
     const { recorder, archive } = open(t, 60_000);
     recorder.turnEnded(callOf('s-1'), undefined, () => spoken());

@@ -54,7 +54,7 @@ conversations in the store that CONVERSATION_STORE names, and lists what it cann
   --outcome OUTCOME          list: "hung up", "ended" or "not reported".
   --agent NAME               list: calls in which this agent spoke.
   --tool NAME                list: calls in which this tool was called.
-  --slower-than MS           list: calls with a first word that came later, or not at all, fillers
+  --slower-than MS           list: calls with a turn that had no first word in that time, fillers
                              excluded.
   --failed                   list: calls in which a turn failed.
   --requests                 show: what models were sent, with CAPTURE_MODEL_REQUESTS.

@@ -64,12 +64,17 @@ function figuresOf(work: TurnWork, nowMs: number): Partial<TurnFigures> {
     firstTokenMs: rounded(answered?.firstDeltaMs),
     limit: work.limit,
     storeMs: Math.round(work.storeMs) || undefined,
-    settleMs: Math.round(work.settleMs) || undefined,
+    ...settling(work),
     models: byModel([...usage, ...work.cut], work.costOf),
-    requests: first(requests, (request) => requestFigures(request, nowMs, work.costOf)),
+    requests: first(requests, (request) => requestFigures(request, nowMs, work)),
     tools: first(calls, toolFigures),
     fillers: first(fillers, ({ text, afterMs }) => ({ text, afterMs: Math.round(afterMs) })),
   };
+}
+
+function settling({ settlingFromMs, settleMs }: TurnWork): Partial<TurnFigures> {
+  const waitedMs = Math.round(settleMs);
+  return waitedMs === 0 ? {} : { settleMs: waitedMs, settlingFromMs: rounded(settlingFromMs) };
 }
 
 function first<T, U>(all: readonly T[], figures: (one: T) => U): readonly U[] | undefined {
@@ -77,7 +82,11 @@ function first<T, U>(all: readonly T[], figures: (one: T) => U): readonly U[] | 
 }
 
 /** A request that still runs ends with its turn, which may not have heard of that yet. */
-function requestFigures(request: WorkRequest, nowMs: number, costOf: CostOf): RequestFigures {
+function requestFigures(
+  request: WorkRequest,
+  nowMs: number,
+  { requests, costOf }: TurnWork,
+): RequestFigures {
   const { model, startedMs, attempt, firstDeltaMs, durationMs } = request;
   const cut = request.used?.();
   const tokens = cut ?? request.tokens;
@@ -91,13 +100,19 @@ function requestFigures(request: WorkRequest, nowMs: number, costOf: CostOf): Re
     attempt: attempt === 1 ? undefined : attempt,
     failure: isOver ? request.failure : 'interrupted',
     reason: request.reason,
-    retriedAfterMs: rounded(request.retriedAfterMs),
+    retriedAfterMs: wasAskedAgain(request, requests) ? rounded(request.retriedAfterMs) : undefined,
     fellBackTo: request.fellBackTo,
     inputTokens, outputTokens, cachedTokens,
     ...costFigures(
       costIn(model, tokens, costOf), (cut ?? request.tokens)?.isEstimated === true,
     ),
   };
+}
+
+/** A turn can end during the wait before that. */
+function wasAskedAgain(request: WorkRequest, all: readonly WorkRequest[]): boolean {
+  const next = all.slice(all.indexOf(request) + 1);
+  return next.some(({ model }) => model === request.model);
 }
 
 function costIn(

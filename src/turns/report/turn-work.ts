@@ -90,7 +90,7 @@ export interface WorkRequest {
    * report it, and once it was answered.
    */
   used: (() => UsedTokens | undefined) | undefined;
-  /** Set if the same model was asked again, this much later. */
+  /** Set if the same model is to be asked again, this much later. */
   retriedAfterMs: number | undefined;
   /** Set if this model was asked instead. */
   fellBackTo: string | undefined;
@@ -125,8 +125,8 @@ export type CostOf = (model: string, tokens: ModelTokens) => number | undefined;
 export class TurnWork {
   /** Waits for the store, in milliseconds. */
   storeMs = 0;
-  /** Waits until tools may have effects, in milliseconds: see `SETTLE_MS`. */
-  settleMs = 0;
+  /** When its tools began to wait for `SETTLE_MS`, from the start in milliseconds. */
+  settlingFromMs: number | undefined;
   /** Of all its tools together. They may have run at the same time. */
   toolMs = 0;
   slowestTool: string | undefined;
@@ -144,6 +144,8 @@ export class TurnWork {
   readonly #turn: WorkingTurn;
   readonly #observer: WorkObserver | undefined;
   #slowestMs = 0;
+  /** When that wait was over. */
+  #settledAtMs: number | undefined;
   /** By the number in their events. */
   readonly #running = new Map<number, WorkRequest>();
   /** Usage that was counted already: an agent may note it, too. */
@@ -168,8 +170,18 @@ export class TurnWork {
     this.#turn.trace?.note({ type: 'storeWaited', step, durationMs });
   }
 
-  noteSettling(fromMs: number): void {
-    this.settleMs += performance.now() - fromMs;
+  settlingBegan(): void {
+    this.settlingFromMs ??= this.#sinceStart();
+  }
+
+  settlingEnded(): void {
+    this.#settledAtMs = this.#sinceStart();
+  }
+
+  /** How long its tools have waited for `SETTLE_MS` by now, in milliseconds. */
+  get settleMs(): number {
+    const untilMs = this.#settledAtMs ?? this.#sinceStart();
+    return this.settlingFromMs === undefined ? 0 : untilMs - this.settlingFromMs;
   }
 
   noteFiller(text: string): void {
@@ -278,6 +290,15 @@ export class TurnWork {
       const tokens = used?.();
       return tokens === undefined ? [] : [{ model, ...tokens }];
     });
+  }
+
+  /**
+   * How much of the wait has passed after which a request that failed is made again, in
+   * milliseconds. Undefined if it is not made again.
+   */
+  waitedAfter({ startedMs, durationMs = 0, retriedAfterMs }: WorkRequest): number | undefined {
+    if (retriedAfterMs === undefined) return undefined;
+    return Math.min(retriedAfterMs, this.#sinceStart() - startedMs - durationMs);
   }
 
   // Tool calls.

@@ -10,8 +10,7 @@ import { WIRE } from './call-events.ts';
  */
 export function withErrorBody(handler: Handler): Handler {
   return (context) => {
-    context.errorBody = errorBody;
-    context.logFields['wire'] = WIRE;
+    belongsToWire(context);
     try {
       const answered = handler(context);
       return answered instanceof Promise ? answered.catch(failed) : answered;
@@ -28,7 +27,12 @@ const OWN_PATH = /\/chat\/completions\/?$/;
  * The same for an error that comes before a handler: an unknown path, a wrong method, a shutdown.
  */
 export function formErrorBody(context: Context): void {
-  if (OWN_PATH.test(context.path)) context.errorBody = errorBody;
+  if (OWN_PATH.test(context.path)) belongsToWire(context);
+}
+
+function belongsToWire(context: Context): void {
+  context.errorBody = errorBody;
+  context.logFields['wire'] = WIRE;
 }
 
 function failed(error: unknown): never {

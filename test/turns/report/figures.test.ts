@@ -10,6 +10,7 @@ import {
   figuresAtEnd, figuresAtStart, MAX_FIGURES, type MeasuredTurn,
 } from '../../../src/turns/report/figures.ts';
 import { TurnWork } from '../../../src/turns/report/turn-work.ts';
+import { jumpingClock } from '../../fixtures/clock.ts';
 import { ROOT } from '../../fixtures/source-files.ts';
 
 const CHUNKS = join(ROOT, 'dist/chunks');
@@ -86,6 +87,36 @@ describe('figuresAtEnd', () => {
       requests?.map(({ attempt, failure }) => [attempt, failure]), [[2, 'interrupted']],
     );
     assert.deepEqual(tools?.map(({ tool, outcome }) => [tool, outcome]), [['look', undefined]]);
+  });
+
+  it('says that a model was asked again only if it was', () => {
+    const work = workOf();
+    const retry = { type: 'retry', model: 'a:b', failure: 'rate_limited', afterMs: 3_000 } as const;
+    const retried = (): unknown => {
+      const { requests = [] } = figuresAtEnd(turnOf({ workSoFar: work }), false);
+      return requests.map(({ retriedAfterMs }) => retriedAfterMs);
+    };
+    work.noteFailure('a:b', 'rate_limited');
+    work.noteRequest(retry);
+    assert.deepEqual(retried(), [undefined]); // the turn ends while it waits
+    work.noteRequest({ type: 'sent', request: 2, model: 'a:b', attempt: 2, body: '{}' });
+    assert.deepEqual(retried(), [3_000, undefined]);
+  });
+
+  it('says since when tools have waited for SETTLE_MS, and how long', (t) => {
+    const pass = jumpingClock(t);
+    const work = workOf();
+    pass(11);
+    work.settlingBegan();
+    pass(600);
+    const waiting = figuresAtEnd(turnOf({ workSoFar: work }), false); // replaced meanwhile
+    pass(90);
+    work.settlingEnded();
+    pass(1_000);
+    const waited = figuresAtEnd(turnOf({ workSoFar: work }), false);
+    const all = [waiting.settlingFromMs, waiting.settleMs, waited.settlingFromMs, waited.settleMs];
+    for (const [index, ms] of [11, 600, 11, 690].entries())
+      assert.ok(Math.abs((all[index] ?? NaN) - ms) < 10, all.join(' '));
   });
 
   it('keeps fillers, the wait for the store, and no more than the first requests', () => {

@@ -179,31 +179,35 @@ describe('an error of a request', () => {
 
   for (const path of ['/api/nobody/chat/completions', '/api/agent/v2/chat/completions/'])
     it(`for ${path}, which is not there, is an object too`, async (t) => {
-      const { platform } = serveCompletions(t, {});
+      const { platform, logLines } = serveCompletions(t, {});
       const answer = await platform.ask(HELLO, { path });
       assert.deepEqual([answer.status, await answer.json()], [404, errorBody('Not found')]);
+      assert.equal((await requestLines(logLines))[0]?.['wire'], 'chat-completions');
     });
 
   it('for a path of no wire stays a text', async (t) => {
-    const { platform } = serveCompletions(t, {});
+    const { platform, logLines } = serveCompletions(t, {});
     const answer = await platform.ask(HELLO, { path: '/api/nobody' });
     assert.deepEqual([answer.status, await answer.json()], [404, { error: 'Not found' }]);
+    assert.equal((await requestLines(logLines))[0]?.['wire'], undefined);
   });
 
   it('of a wrong method is an object too', async (t) => {
-    const { platform } = serveCompletions(t, {});
+    const { platform, logLines } = serveCompletions(t, {});
     const answer = await platform.get(PATH, { authorization: `Bearer ${KEY}` });
     const expected = errorBody(`${PATH} only allows POST, OPTIONS`);
     assert.deepEqual([answer.status, await answer.json()], [405, expected]);
+    assert.equal((await requestLines(logLines))[0]?.['wire'], 'chat-completions');
   });
 
   it('of a shutdown is an object too', async (t) => {
-    const { app } = serveCompletions(t, {});
+    const { app, logLines } = serveCompletions(t, {});
     await app.close();
     const request = new Request(`http://localhost${PATH}`, { method: 'POST', body: '{}' });
     const answer = await app.fetch(request);
     const { error } = (await answer.json()) as { readonly error: Fields };
     assert.deepEqual([answer.status, error['type']], [503, 'server_error']);
+    assert.equal((await requestLines(logLines))[0]?.['wire'], 'chat-completions');
   });
 
   it("is answered by the app's own handler, if there is one for its class", async (t) => {
