@@ -9,7 +9,7 @@ import type { Ownership, TurnProgress } from '../conversations/tool-call-rules.t
 import { UNFINISHED_RESULTS } from '../conversations/unfinished-tool-results.ts';
 import type { ToolCallingTurn, ToolHost } from './tool-calling-turn.ts';
 import { toolNameOf, type NotedToolCall } from './tool-calls-noted.ts';
-import type { ToolCallResult } from './tool-calls-running.ts';
+import type { ToolCallResult, Withdrawal } from './tool-calls-running.ts';
 
 /**
  * Stores what the turn has said and called so far, before the calls begin. If a newer turn or a
@@ -201,35 +201,50 @@ function claimOf(
   };
 }
 
+/** The first pause before a try to take claims back. It doubles up to the longest. */
+const FIRST_WITHDRAWAL_MS = 250;
 /**
- * Pauses before each try to take claims back, an hour in all. A try costs nothing while the store
- * is degraded, and others wait for these claims as soon as it is not.
+ * A try costs nothing while the store is degraded, and others wait for these claims as soon as it
+ * is not.
  */
-const WITHDRAWAL_DELAYS_MS = [250, 1_000, ...Array<number>(1_800).fill(2_000)];
+const LONGEST_WITHDRAWAL_MS = 2_000;
+/** How long it is tried to take a claim back. */
+const WITHDRAWN_FOR_MS = 3_600_000;
 
 /**
  * The store may have the claims although it did not confirm them. Withdraws them as soon as it
- * answers. Until then, or until the last try has failed, this process says that it runs the calls,
- * so that they do not count as lost.
+ * answers, all of a conversation at once. Until then, or until the last try has failed, this
+ * process says that it runs the calls, so that they do not count as lost.
  */
 async function withdrawLater(
   { conversationId, runId, log }: ToolCallingTurn,
   { conversations, calls }: ToolHost,
   claiming: readonly NotedToolCall[],
 ): Promise<void> {
-  for (const ms of WITHDRAWAL_DELAYS_MS) {
+  const untilMs = performance.now() + WITHDRAWN_FOR_MS;
+  const added = claiming.map(({ key, running, spoken }): Withdrawal =>
+    ({ key, runId, toolCallId: spoken.call.id, running, untilMs }));
+  const { withdrawals } = calls;
+  const others = withdrawals.get(conversationId);
+  if (others !== undefined) return void others.push(...added);
+  withdrawals.set(conversationId, added);
+  const unconfirmed = (): Withdrawal[] =>
+    (withdrawals.get(conversationId) ?? []).filter(({ key, running }) =>
+      calls.isUnconfirmed(key, running));
+  for (let ms = FIRST_WITHDRAWAL_MS; ; ms = Math.min(2 * ms, LONGEST_WITHDRAWAL_MS)) {
+    const left = unconfirmed();
+    if (left.length === 0) return void withdrawals.delete(conversationId);
+    withdrawals.set(conversationId, left); // to which others may be added
     await new Promise((resolve) => setTimeout(resolve, ms).unref());
-    const waiting = claiming.filter(({ key, running }) => calls.isUnconfirmed(key, running));
-    if (waiting.length === 0) return;
-    const claims = waiting.map(({ key, spoken }) => ({ key, runId, toolCallId: spoken.call.id }));
+    let over = unconfirmed();
     try {
-      await conversations.withdrawClaims(conversationId, claims);
-      break;
+      if (over.length > 0) await conversations.withdrawClaims(conversationId, over);
     } catch (error) {
       log.debug('claims of tool calls could not be taken back yet', { conversationId, error });
+      over = over.filter((claim) => claim.untilMs <= performance.now());
     }
+    for (const { key, running } of over) calls.forgetUnconfirmed(key, running);
   }
-  for (const { key, running } of claiming) calls.forgetUnconfirmed(key, running);
 }
 
 interface StoreResultOptions {

@@ -1,6 +1,6 @@
 // Tool calls that run in this process: which of them are the same call, and when they are aborted.
 
-import type { ToolCallState } from '../conversations/message.ts';
+import type { ToolCallId, ToolCallState } from '../conversations/message.ts';
 
 /**
  * How a call ended. An `interrupted` one may run again. `running`: it waited for the same call in
@@ -57,6 +57,14 @@ export class RunningToolCall {
   }
 }
 
+/** A claim that is to be taken back. */
+export interface Withdrawal extends ToolCallId {
+  readonly key: string;
+  readonly running: RunningToolCall;
+  /** When to give up, on the clock of `performance.now()`. */
+  readonly untilMs: number;
+}
+
 /**
  * All calls that run in this process, by key. A key may have several: nothing keeps an agent from
  * running a call twice itself.
@@ -68,6 +76,8 @@ export class RunningToolCalls {
    * is taken back by itself: the store has at most the last one.
    */
   readonly #unconfirmed = new Map<string, Set<RunningToolCall>>();
+  /** Unconfirmed claims that are being taken back, by conversation. */
+  readonly withdrawals = new Map<string, Withdrawal[]>();
   /** Tools whose time was up, oldest first, and how to forget each. */
   readonly #late = new Map<Promise<void>, () => void>();
   /** Called when a call need not be waited for any more: see `whenStored`. */

@@ -8,11 +8,12 @@ import { storeCalls } from '../../src/tools/tool-call-writes.ts';
 import type { ToolCallingTurn, ToolHost } from '../../src/tools/tool-calling-turn.ts';
 import { NotedToolCalls } from '../../src/tools/tool-calls-noted.ts';
 import { RunningToolCalls } from '../../src/tools/tool-calls-running.ts';
-import { mockTimers } from '../fixtures/clock.ts';
+import { jumpingClock, mockTimers } from '../fixtures/clock.ts';
 
 describe('a claim that the store has not confirmed', () => {
   it('counts as running for an hour in which it cannot be taken back, and no longer', async (t) => {
     const clock = mockTimers(t, ['setTimeout']);
+    const jump = jumpingClock(t);
     const down = (): Promise<never> => Promise.reject(new Error('down'));
     const withdrawClaims = t.mock.fn(down);
     const conversations = { noteProgress: down, withdrawClaims, keyOf: (id: string) => id };
@@ -25,20 +26,31 @@ describe('a claim that the store has not confirmed', () => {
     const host = { conversations, calls, track: () => undefined } as unknown as ToolHost;
     const owner = { runId: 1, process: undefined };
     const noted = new NotedToolCalls(turn, owner, host.conversations, []);
-    const [call] = noted.add([{ id: 'x', name: 'pay', args: '{}' }]);
-    assert.ok(call !== undefined);
-    call.isOnce = true;
-    await storeCalls(turn, host, [call]);
-    for (let seconds = 0; seconds < 3_600; seconds += 2) {
-      assert.equal(calls.isRunning(call.key), true, `after ${seconds} seconds`);
-      clock.tick(2_000);
+    const pass = async (ms: number): Promise<void> => {
+      jump(ms);
+      clock.tick(ms);
       await new Promise((resolve) => setImmediate(resolve));
-    }
-    for (let more = 0; more < 5; more++) {
-      clock.tick(2_000);
-      await new Promise((resolve) => setImmediate(resolve));
-    }
-    assert.equal(withdrawClaims.mock.callCount(), 1_802);
-    assert.equal(calls.isRunning(call.key), false);
+    };
+    const refused = async (id: string): Promise<string> => {
+      const [call] = noted.add([{ id, name: 'pay', args: `{"order":"${id}"}` }]);
+      assert.ok(call !== undefined);
+      call.isOnce = true;
+      await storeCalls(turn, host, [call]);
+      return call.key;
+    };
+    const first = await refused('x');
+    for (let minutes = 0; minutes < 59; minutes++) await pass(60_000);
+    const later = await refused('y');
+    const triesBefore = withdrawClaims.mock.callCount();
+    await pass(2_000);
+    assert.equal(withdrawClaims.mock.callCount(), triesBefore + 1, 'one try for both');
+    assert.deepEqual([calls.isRunning(first), calls.isRunning(later)], [true, true]);
+    await pass(60_000);
+    await pass(2_000);
+    assert.deepEqual([calls.isRunning(first), calls.isRunning(later)], [false, true]);
+    withdrawClaims.mock.mockImplementation(() => Promise.resolve() as Promise<never>);
+    await pass(2_000);
+    assert.equal(calls.isRunning(later), false);
+    assert.equal(calls.withdrawals.size, 0);
   });
 });
