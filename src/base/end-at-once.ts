@@ -1,6 +1,6 @@
 /**
- * The generator, whose reader need not wait for what it awaits. A generator handles `return()` only
- * after its pending `await`, which can take as long as a model thinks. `end` ends that `await`.
+ * Makes `return()` of the generator take effect at once. A generator handles it only after its
+ * pending `await`, which can take as long as a model thinks. `end` ends that `await`.
  */
 export function endingAtOnce<T>(
   generator: AsyncGenerator<T, void, undefined>,

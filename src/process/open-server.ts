@@ -108,7 +108,7 @@ export async function openServer(given: Settings, options: OpenServerOptions): P
   });
   const problemsOfModels = new Set(models.flatMap((model) => model.problems()));
   for (const problem of problemsOfModels) log.warn('model', { problem });
-  // For all other agents than `echo` they were refused.
+  // Settings with any other agent than `echo` refuse them.
   if (settings.production) {
     for (const variable of shortSecretsIn(settings)) log.warn('a secret is short', { variable });
   }

@@ -93,7 +93,7 @@ describe('a tool call', () => {
     ],
     ['nothing', []],
   ] as const) {
-    it(`is told to the browser without arguments and result where tellBrowser is ${tellBrowser}`, async (t) => {
+    it(`is told to the browser without details with tellBrowser ${tellBrowser}`, async (t) => {
       const run = (): string => 'a customer record';
       const look = tool({
         name: 'look',
@@ -110,7 +110,7 @@ describe('a tool call', () => {
     });
   }
 
-  it('is offered with its name, description and schema alone: vendors refuse other fields', async (t) => {
+  it('is offered with name, description and schema alone: vendors refuse more', async (t) => {
     const pay = tool({
       name: 'pay',
       description: 'Pays.',
@@ -446,7 +446,7 @@ describe('the rounds of a turn', () => {
     assert.equal(await spoken(client.say('Paris?')), APOLOGY);
     assert.deepEqual([server.requests.length, runs], [9, 8]);
     const log = logLines.join('');
-    assert.match(log, /"model openai:gpt-6-luna calls tools, and says nothing","code":"empty_reply"/);
+    assert.match(log, /-luna calls tools, and says nothing","code":"empty_reply"/);
     assert.match(log, /"failure":"model"/); // and not the agent's own code
   });
 

@@ -41,7 +41,7 @@ describe('openServer in production', () => {
   const short = 'whsec_15_chars_';
   const production = { NODE_ENV: 'production', AGENT: 'echo', DRAIN_DELAY_SECONDS: '0' };
 
-  it('warns of a secret of fewer than 16 characters where the echo agent is tried out', async (t) => {
+  it('warns of a secret of under 16 characters where the echo agent is tried out', async (t) => {
     const { lines } = await open(t, { ...production, LAYERCODE_WEBHOOK_SECRET: short });
     assert.deepEqual(shortSecrets(lines), ['LAYERCODE_WEBHOOK_SECRET']);
     assert.ok(!lines.join('').includes(short));

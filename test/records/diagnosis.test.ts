@@ -60,7 +60,7 @@ class SlowStore extends MemoryStore {
 const SIGNS: Readonly<Record<Cause, RegExp>> = {
   'slow tool': /^slowest\n +6\d{4} ms {2}tool stock/m,
   'slow model': /^slowest\n +6\d{4} ms {2}model openai:slow/m,
-  'fall-back': /^model: openai:broken, http_error: answered HTTP 400, openai:luna was asked instead/m,
+  'fall-back': /^model: openai:broken, .* answered HTTP 400, openai:luna was asked instead/m,
   'degraded store': /^slowest\n +\d{5,} ms {2}the store, in the turn/m,
   'wrong prompt': /sent: \{"role":"system","content":"You sell shoes\."\}/,
 };
