@@ -78,7 +78,7 @@ export class ConversationManager {
   ) {
     if (!Number.isInteger(maxMessages) || maxMessages < 2)
       throw new RangeError(`maxMessages must be an integer of at least 2, got ${maxMessages}`);
-    this.#store = agentName === undefined ? store : storeOf(agentName, store);
+    this.#store = store;
     this.#bounds = { maxMessages, maxTextLength };
     this.#agentName = agentName;
     this.#kinds = kinds;
@@ -89,11 +89,12 @@ export class ConversationManager {
     return this.#store.health?.().isDegraded === true;
   }
 
-  /** The store's key for the conversation. No other agent's conversation has the same key. */
+  /**
+   * The store's key for the conversation. Agent names contain no slash, so no other agent's
+   * conversation has the same key.
+   */
   keyOf(conversationId: string): string {
-    return this.#agentName === undefined
-      ? conversationId
-      : keyOf(this.#agentName, conversationId);
+    return this.#agentName === undefined ? conversationId : `${this.#agentName}/${conversationId}`;
   }
 
   /**
@@ -132,18 +133,18 @@ export class ConversationManager {
 
   /** The current conversation. Do not change it. Undefined for an unknown id. */
   read(conversationId: string): Awaitable<Conversation | undefined> {
-    return andThen(toAwaitable(this.#store.read(conversationId)), (conversation) =>
+    return andThen(toAwaitable(this.#store.read(this.keyOf(conversationId))), (conversation) =>
       conversation === undefined ? undefined : toRead(conversation));
   }
 
   /** See `recall` in store.ts. */
   recall(conversationId: string): Awaitable<Conversation | undefined> {
-    return toAwaitable(this.#store.recall?.(conversationId));
+    return toAwaitable(this.#store.recall?.(this.keyOf(conversationId)));
   }
 
   /** See `remembered` in store.ts. */
   remembered(conversationId: string): Conversation | undefined {
-    return this.#store.remembered?.(conversationId);
+    return this.#store.remembered?.(this.keyOf(conversationId));
   }
 
   /** The conversation's history, state and caller. Empty for an unknown id. */
@@ -299,7 +300,8 @@ export class ConversationManager {
     options?: UpdateOptions,
   ): Awaitable<T> {
     const changeCurrent = (conversation: Conversation): T => change(current(conversation));
-    return toAwaitable(this.#store.update(conversationId, changeCurrent, options));
+    const key = this.keyOf(conversationId);
+    return toAwaitable(this.#store.update(key, changeCurrent, options));
   }
 
   #numbered<T>(conversation: Conversation, value: T): T {
@@ -309,24 +311,6 @@ export class ConversationManager {
   close(): Awaitable<void> {
     return toAwaitable(this.#store.close());
   }
-}
-
-/** Agent names contain no slash, so two agents never share a key. */
-function keyOf(agentName: string, conversationId: string): string {
-  return `${agentName}/${conversationId}`;
-}
-
-/** The part of a store that belongs to one agent. */
-function storeOf(agentName: string, store: ConversationStore): ConversationStore {
-  return {
-    ...(store.isShared === undefined ? {} : { isShared: store.isShared }),
-    read: (id) => store.read(keyOf(agentName, id)),
-    recall: (id) => store.recall?.(keyOf(agentName, id)),
-    remembered: (id) => store.remembered?.(keyOf(agentName, id)),
-    update: (id, change, options) => store.update(keyOf(agentName, id), change, options),
-    count: () => store.count(),
-    close: () => store.close(),
-  };
 }
 
 /** A draft of a change, upgraded in place to the current format. */

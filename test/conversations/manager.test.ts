@@ -6,6 +6,7 @@ import {
   type ConversationManagerOptions,
 } from '../../src/conversations/manager.ts';
 import { MemoryStore } from '../../src/conversations/memory-store.ts';
+import type { ConversationStore } from '../../src/conversations/store.ts';
 import { PromisedStore } from './promised-store.ts';
 
 const stores: MemoryStore[] = [];
@@ -203,6 +204,19 @@ describe('ConversationManager', () => {
     );
     await assert.rejects(async () => manager.getHistory('c'), failure);
     await assert.rejects(async () => manager.openTurn('c', { turnId: 't', runId: 1 }), failure);
+  });
+
+  // Was: false for ever where agents have names.
+  it('says that its store is away, also to one of several agents', () => {
+    const store: ConversationStore = memory();
+    let isDegraded = true;
+    store.health = () => ({ isDegraded, turnsWaiting: 0, failures: 0, conflicts: 0 });
+    const managers = [
+      new ConversationManager(store), new ConversationManager(store, { agentName: 'a' }),
+    ];
+    assert.deepEqual(managers.map(({ isStoreAway }) => isStoreAway), [true, true]);
+    isDegraded = false;
+    assert.deepEqual(managers.map(({ isStoreAway }) => isStoreAway), [false, false]);
   });
 
   it('closes its store', async () => {
