@@ -46,16 +46,14 @@ export class SetApart {
   add(id: string): void {
     if (this.#entries.has(id)) return;
     const nextAtMs = performance.now();
-    this.#entries.set(id, { retryMs: FIRST_RETRY_MS, nextAtMs, isSaid: false });
-    const [oldest] = this.#entries.keys();
-    if (oldest !== undefined && this.#entries.size > MAX_APART) this.#entries.delete(oldest);
+    this.#set(id, { retryMs: FIRST_RETRY_MS, nextAtMs, isSaid: false });
   }
 
   failedAgain(id: string, error: unknown): void {
     const { retryMs, isSaid } = this.#entries.get(id) ?? { retryMs: FIRST_RETRY_MS, isSaid: false };
     const nextAtMs = performance.now() + retryMs;
     const nextRetryMs = Math.min(2 * retryMs, LONGEST_RETRY_MS);
-    this.#entries.set(id, { retryMs: nextRetryMs, nextAtMs, isSaid: true });
+    this.#set(id, { retryMs: nextRetryMs, nextAtMs, isSaid: true });
     if (isSaid) return;
     this.#log.error('the store fails for one conversation, which continues from memory', {
       store: this.#store, conversationId: id, error,
@@ -70,5 +68,11 @@ export class SetApart {
     this.#log.info('the store works again for that conversation', {
       store: this.#store, conversationId: id,
     });
+  }
+
+  #set(id: string, entry: Entry): void {
+    this.#entries.set(id, entry);
+    const [oldest] = this.#entries.keys();
+    if (oldest !== undefined && this.#entries.size > MAX_APART) this.#entries.delete(oldest);
   }
 }

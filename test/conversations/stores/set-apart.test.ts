@@ -209,4 +209,10 @@ describe('SetApart', () => {
     for (let n = 0; n <= 1_000; n++) apart.add(`c${n}`);
     assert.deepEqual([apart.has('c0'), apart.has('c1'), apart.has('c1000')], [false, true, true]);
   });
+
+  it('has it, too, where the store itself says that each is alone', () => {
+    const apart = new SetApart('test', noLog());
+    for (let n = 0; n <= 1_000; n++) apart.failedAgain(`c${n}`, new Error('no'));
+    assert.deepEqual([apart.has('c0'), apart.has('c1'), apart.has('c1000')], [false, true, true]);
+  });
 });
