@@ -2,7 +2,7 @@ import { messageOf } from '../../base/thrown-values.ts';
 import type { IdPage, PartsChange, PartStore, StoredConversation } from './part-store.ts';
 import type { RedisConnection } from './redis-connection.ts';
 import { slotOf, type SlotRange } from './redis-slots.ts';
-import { redisKeyOf, RedisStore } from './redis-store.ts';
+import { isWrongType, redisKeyOf, RedisStore } from './redis-store.ts';
 import { StoreError } from './store-error.ts';
 
 /** A node that serves slots. */
@@ -44,6 +44,10 @@ export class RedisCluster implements PartStore {
 
   write(id: string, change: PartsChange): Promise<true | StoredConversation | undefined> {
     return this.#at(id, (store) => store.write(id, change));
+  }
+
+  isOfOne(error: unknown): boolean {
+    return isWrongType(error);
   }
 
   /**
@@ -90,7 +94,7 @@ export class RedisCluster implements PartStore {
     if (node === undefined)
       return Promise.reject(new StoreError(`no node of the cluster serves slot ${slot}`));
     return step(node.store).catch((cause: unknown) => {
-      if (/\bWRONGTYPE /.test(messageOf(cause))) throw cause; // the key's fault, not the node's
+      if (this.isOfOne(cause)) throw cause; // the key's fault, not the node's
       throw new StoreError(reasonOf(node, cause), { cause });
     });
   }

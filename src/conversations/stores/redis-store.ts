@@ -98,9 +98,8 @@ export class RedisStore implements PartStore {
     return this.#run(id, args);
   }
 
-  /** Something else is stored under the key. Redis 6 has more words in front. */
   isOfOne(error: unknown): boolean {
-    return error instanceof Error && /\bWRONGTYPE\b/.test(error.message);
+    return isWrongType(error);
   }
 
   list(prefix: string, after: string): Promise<IdPage> {
@@ -149,6 +148,11 @@ export class RedisStore implements PartStore {
       return this.#client.eval(text, call).then(read); // the server remembers it from now on
     });
   }
+}
+
+/** Whether something else is stored under the key. Redis 6 has more words in front. */
+export function isWrongType(error: unknown): boolean {
+  return error instanceof Error && /\bWRONGTYPE\b/.test(error.message);
 }
 
 /** The key of a conversation's hash. */
