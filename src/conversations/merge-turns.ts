@@ -20,8 +20,14 @@ import {
  *   stays, unless it is over and ours goes on.
  * - A tool call never loses its true result, and never gets another call's: a call belongs to a
  *   run.
+ *
+ * `own` are the addresses of this process.
  */
-export function mergeTurns(conversation: Conversation, remembered: readonly TurnRecord[]): void {
+export function mergeTurns(
+  conversation: Conversation,
+  remembered: readonly TurnRecord[],
+  own: ReadonlySet<string> = NO_ADDRESSES,
+): void {
   for (const ours of remembered) {
     const theirs = findTurn(conversation, ours.id);
     if (theirs === undefined) {
@@ -33,7 +39,7 @@ export function mergeTurns(conversation: Conversation, remembered: readonly Turn
       continue;
     }
     if (isNewer(ours, theirs)) replace(conversation, theirs, ours);
-    else keep(conversation, theirs, withCallsOf(ours, theirs));
+    else keep(conversation, theirs, withCallsOf(ours, theirs, own));
     if (ours.isDiscarded === true && theirs.isDiscarded !== true) {
       theirs.isDiscarded = true;
       conversation.touched?.add(theirs);

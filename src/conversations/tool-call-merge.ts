@@ -28,13 +28,18 @@ const TRUTH = {
  * The messages of `record`, with what `other`, a copy of the same turn, knows about tool calls:
  * truer results of calls that both have, and the calls that `record` lacks, unless they were
  * interrupted. A later run of the turn knew what ran before it and forgot what was interrupted: so
- * only results are new to it. These are put first, but after those of earlier runs. Undefined if
- * there is nothing to take over.
+ * only results are new to it, and what still runs at these `addresses` of this process, which may
+ * have begun while the store did not answer. These are put first, but after those of earlier runs.
+ * Undefined if there is nothing to take over.
  *
  * Calls are the same if run and id are, because models repeat ids in other runs.
  */
-export function withCallsOf(other: TurnRecord, record: TurnRecord): MergedMessages | undefined {
-  return withCalls(other, callsOf(other), record);
+export function withCallsOf(
+  other: TurnRecord,
+  record: TurnRecord,
+  addresses?: ReadonlySet<string>,
+): MergedMessages | undefined {
+  return withCalls(other, callsOf(other), record, addresses);
 }
 
 /** The same, but takes only results from `other`. */
@@ -47,6 +52,7 @@ function withCalls(
   other: TurnRecord,
   theirs: readonly Call[],
   record: TurnRecord,
+  addresses?: ReadonlySet<string>,
 ): MergedMessages | undefined {
   if (theirs.length === 0) return undefined;
   const own = messagesOf(record);
@@ -58,8 +64,12 @@ function withCalls(
       truer.set(call.result, found);
   }
   const isOfEarlierRun = countRuns(other) < countRuns(record);
-  const isWanted = ({ state }: ToolMessage): boolean =>
-    state === 'completed' || (state !== 'interrupted' && !isOfEarlierRun);
+  const runsHere = ({ state, process, joins }: ToolMessage): boolean =>
+    state === 'running' && joins !== true && process !== undefined
+    && addresses?.has(process) === true;
+  const isWanted = (call: ToolMessage): boolean =>
+    call.state === 'completed'
+    || (isOfEarlierRun ? runsHere(call) : call.state !== 'interrupted');
   const missing = theirs.filter(
     (their) =>
       isWanted(their.result)

@@ -14,7 +14,7 @@ import {
   placeOf,
   turnsLostBy,
 } from '../../src/conversations/merge-turns.ts';
-import type { Message, ToolCallState } from '../../src/conversations/message.ts';
+import type { Message, ToolCallState, ToolMessage } from '../../src/conversations/message.ts';
 import { openTurn } from '../../src/conversations/rules.ts';
 import { isTurnRecord, type TurnRecord } from '../../src/conversations/turn-record.ts';
 
@@ -356,6 +356,30 @@ describe('a merge of remembered turns', () => {
       assert.deepEqual(conversation, holding(expected), 'the second time');
     });
   }
+
+  // Was: a payment that began while the store was away was made again by the next turn.
+  it('brings a call of an earlier run that still runs in this process, and of no other', () => {
+    const paying = (more: Partial<ToolMessage>): TurnRecord => ({
+      ...run(1, 'interrupted', []),
+      messages: [ASKED, ...round({ runId: 1, state: 'running' }).map((message): Message =>
+        message.role === 'tool' ? { ...message, process: 'q', ...more } : message)],
+    });
+    const theirs = { ...run(2, 'completed', [SAID]), runs: 2 };
+    const [, ...call] = paying({}).messages ?? [];
+    const both = { ...run(2, 'completed', [SAID], call), runs: 2 };
+    for (const [ours, own, expected] of [
+      [paying({}), ['q'], both],
+      [paying({}), ['r'], theirs],
+      [paying({}), [], theirs],
+      [paying({ joins: true }), ['q'], theirs],
+      [paying({ state: 'unknown' }), ['q'], theirs],
+    ] as const) {
+      const conversation = holding(theirs);
+      mergeTurns(conversation, structuredClone([ours]), new Set(own));
+      mergeTurns(conversation, structuredClone([ours]), new Set(own));
+      assert.deepEqual(conversation, holding(expected));
+    }
+  });
 
   it('touches nothing that stays as it is', () => {
     const conversation = holding(settled, record('t2'));

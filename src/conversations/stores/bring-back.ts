@@ -24,7 +24,7 @@ export function bringBack(
   const { conversation } = latest;
   takeNames(conversation, kept.conversation);
   const turns = memory.turns();
-  mergeTurns(conversation, turnsLostBy(conversation, turns, kept.touched));
+  mergeTurns(conversation, turnsLostBy(conversation, turns, kept.touched), own);
   // For an open turn, which may have gone on elsewhere, only what tools returned is certain.
   const isUncertain = (turn: TurnRecord): boolean =>
     turn.state === 'open' || kept.touched.has(turn);

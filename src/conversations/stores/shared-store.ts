@@ -328,7 +328,7 @@ export class SharedStore implements ConversationStore {
         const latest = this.#merged(id, answer, kept, kept.memory());
         if (latest !== kept && !latest.isErasedSince(kept)) {
           takeNames(latest.conversation, kept.conversation);
-          mergeTurns(latest.conversation, kept.waitingTurns());
+          mergeTurns(latest.conversation, kept.waitingTurns(), this.#own);
           latest.takeNewHeadOf(kept);
         }
         latest.noteTime();
