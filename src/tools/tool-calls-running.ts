@@ -94,8 +94,9 @@ export class RunningToolCalls {
   readonly isAsking = (key: string): boolean =>
     this.#calls.get(key)?.some((call) => call.isAsking) === true;
 
-  /** Whether there is only a claim under which nothing began. */
-  readonly isIdle = (key: string): boolean => !this.isClaimed(key) && this.isUnconfirmed(key);
+  /** Whether there is only a claim under which nothing began or is about to. */
+  readonly isIdle = (key: string): boolean =>
+    !this.isClaimed(key) && !this.isAsking(key) && this.isUnconfirmed(key);
 
   /**
    * The outcome of the calls with that key that were added before `call`, or of all of them: that

@@ -72,6 +72,17 @@ describe('RunningToolCalls', () => {
     assert.equal(await calls.outcomeBefore('k'), interrupted);
   });
 
+  it('has no idle claim while another call with its key is about to claim it', () => {
+    const calls = new RunningToolCalls();
+    const [unconfirmed, next] = [new RunningToolCall(), new RunningToolCall()];
+    calls.noteUnconfirmed('k', unconfirmed);
+    calls.add('k', next);
+    next.isAsking = true;
+    assert.equal(calls.isIdle('k'), false);
+    next.isAsking = false;
+    assert.equal(calls.isIdle('k'), true);
+  });
+
   it('leaves the calls of other keys alone', () => {
     const calls = new RunningToolCalls();
     const call = new RunningToolCall();

@@ -13,11 +13,13 @@ const TALKS = 80;
  * that only its process remembered, the same with a result of an open turn, words that stood twice,
  * a reply that had run elsewhere before, one of two claims that was not taken back, two turns that
  * were over before they opened, a reply whose turn another process had closed or opened first, one
- * that left while the next turn began, and a payment that its process denied.
+ * that left while the next turn began, a payment that its process denied, two claims at one moment,
+ * and a process that asked without end.
  */
 const FAULTY = [
   89, 512, 200_345, 401_212, 1_600, 1_320, 520_181, 511_498, 513_008, 540_764, 3_004_716, 7_000_232,
   7_000_311, 5_003_328, 5_003_524, 5_005_994, 10_002_632, 10_007_382, 20_000_723,
+  30_010_946, 50_010_552,
 ];
 
 describe('a fleet', () => {
