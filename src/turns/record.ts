@@ -98,10 +98,12 @@ export function runOf(
 function openingOf(turn: TurnRun, answers: Answers | undefined): TurnOpening {
   const { turnId, runId, event, startedAtMs, older } = turn;
   const { calls, process } = turn.host;
+  const { text, figures, trace } = runOf(turn);
+  // Not spread: Node 20 would give each object a hidden class of its own. See decision 8.
   return {
-    ...runOf(turn),
     turnId,
     runId,
+    text,
     caller: knownCaller(event),
     interruption: event.type === 'message' ? event.interruption : undefined,
     transcript: event.type === 'message' ? event.transcript : undefined,
@@ -116,6 +118,8 @@ function openingOf(turn: TurnRun, answers: Answers | undefined): TurnOpening {
     isAlive: answers?.isAlive,
     waitedMs: () => performance.now() - startedAtMs,
     isOver: () => turn.isOver,
+    figures,
+    trace,
   };
 }
 
