@@ -86,7 +86,7 @@ export class Turn implements TurnRun, DeliveredTurn {
   #areCallsEnding = false;
   /** Set if its settlement was stored before its last event left. */
   #storedAs: Ending | undefined;
-  /** Whether a newer turn may have stored since that it was interrupted. */
+  /** Set once a newer turn knows what it has said so far, and may store that after its end. */
   #mayBeCut = false;
   /**
    * The async context of its request, for `onInterrupted`: the turn is interrupted in the context
@@ -241,7 +241,7 @@ export class Turn implements TurnRun, DeliveredTurn {
 
   /** What history would hold if the turn were interrupted now. */
   soFar(): TurnSettlement {
-    this.#mayBeCut = this.#storedAs !== undefined;
+    this.#mayBeCut = true;
     return settlementOf(this, this.#hasApologised ? 'failed' : 'interrupted');
   }
 

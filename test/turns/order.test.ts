@@ -13,7 +13,7 @@ import { SharedStore } from '../../src/conversations/stores/shared-store.ts';
 import { createLogger } from '../../src/log.ts';
 import { askingBack, hold, HeldReply, type AskingBack } from '../conversations/asking-back.ts';
 import { PartsInMemory, type SharedParts } from '../conversations/stores/parts-in-memory.ts';
-import { messageEvent, rawRequest, until } from '../fixtures/app.ts';
+import { deferred, messageEvent, rawRequest, until } from '../fixtures/app.ts';
 import { jumpingClock } from '../fixtures/clock.ts';
 import { ID, machines, says } from './machines.ts';
 
@@ -140,8 +140,8 @@ describe('an opening that waited for the store', () => {
     }
   });
 
-  // During a rolling deploy: older versions run a turn again without counting its runs, and take
-  // one for run that has `arrivedAt`.
+  // During a rolling deploy: older versions run a turn again without counting its runs, and think
+  // that a turn with `arrivedAt` has run.
   it('yields to a newer turn that was over, but that an older version has run since', (t) => {
     const now = Date.now();
     t.mock.method(Date, 'now', () => now);
@@ -304,6 +304,32 @@ describe('a reply that is complete', () => {
     const replies = (await a.history('c')).filter(([role]) => role === 'assistant');
     assert.deepEqual(replies[1], ['assistant', 'hold? Done.', 'completed']);
   });
+
+  it('stays complete though the next turn, whose opening failed at first, saw it speak',
+    async (t) => {
+      const { a } = machines(t, {}, { STORE_TIMEOUT_MS: '5000' });
+      await says(a, 'Hello');
+      const held = await hold(a, 'hold', 'hold', ID);
+      const failing = deferred();
+      const { mock: updates } = t.mock.method(a.store, 'update');
+      updates.mockImplementationOnce(async () => {
+        await failing.promise;
+        throw new Error('too many conflicts');
+      });
+      const next = says(a, 'next');
+      await until(() => updates.callCount() === 1, 'the opening of the next');
+      a.parts.hold();
+      a.go('hold');
+      assert.equal(await held.next(), ' Done.');
+      await until(() => updates.callCount() === 2, 'the end of the first');
+      failing.resolve();
+      await until(() => updates.callCount() === 3, 'the opening of the next again');
+      a.parts.release();
+      assert.deepEqual(await held.rest(), ['response.end']);
+      await next;
+      const replies = (await a.history('c')).filter(([role]) => role === 'assistant');
+      assert.deepEqual(replies[1], ['assistant', 'hold? Done.', 'completed']);
+    });
 
   it('ends though the store does not answer, after STORE_TIMEOUT_MS', async (t) => {
     const { a } = machines(t, {}, { STORE_TIMEOUT_MS: '50' });
