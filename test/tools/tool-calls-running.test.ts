@@ -53,7 +53,7 @@ describe('RunningToolCalls', () => {
     assert.deepEqual([calls.outcomeBefore('k'), calls.isRunning('k')], [undefined, false]);
   });
 
-  it('waits for each of them until one has completed: a newer one may never have begun', async () => {
+  it('waits for each until one has completed: a newer one may never have begun', async () => {
     const calls = new RunningToolCalls();
     const all = [new RunningToolCall(), new RunningToolCall(), new RunningToolCall()] as const;
     for (const call of all) calls.add('k', call);
@@ -131,7 +131,7 @@ describe('RunningToolCalls', () => {
     assert.deepEqual(all.map(({ signal }) => signal.reason), [reason, reason, reason]);
   });
 
-  it('forgets the oldest of more than 1,000 tools whose time is up, and all in the end', async () => {
+  it('forgets the oldest of over 1,000 tools whose time is up, and all in the end', async () => {
     const calls = new RunningToolCalls();
     const forgotten: number[] = [];
     const add = (index: number): void => {

@@ -1,7 +1,7 @@
 // Tools that act once per conversation: in one process, and in two that share a store.
 
 import assert from 'node:assert/strict';
-import { describe, it } from 'node:test';
+import { describe, it, type TestContext } from 'node:test';
 
 import type { Agent } from '../../src/agents/agent.ts';
 import { createApp } from '../../src/app/create-app.ts';
@@ -14,6 +14,7 @@ import { deferred, serve, until } from '../fixtures/app.ts';
 import { mockTimers } from '../fixtures/clock.ts';
 import {
   answersIn, Bank, errorsOf, ID, machines, payAgent, paysAtLast, payTool, questionsOf, shop,
+  type Machines, type Shop,
 } from './payments.ts';
 
 describe('a once tool', () => {
@@ -201,6 +202,22 @@ describe('a once tool', () => {
 });
 
 describe('a once tool of two processes', () => {
+  /** The first process has paid, and the store has lost that. */
+  async function paidAndLost(t: TestContext): Promise<Machines & { readonly bank: Bank }> {
+    const bank = new Bank();
+    const all = machines(t, () => payTool(bank.pay));
+    bank.answer(5);
+    assert.equal(await all.a.says('pay 5'), '{"paid":5}');
+    all.shared.clear();
+    return { ...all, bank };
+  }
+
+  /** In the end the process knows of the payment, which was made once. */
+  async function learnsAtLast(shop: Shop, bank: Bank): Promise<void> {
+    await paysAtLast(shop, (reply) => reply.includes('"done before"'));
+    assert.deepEqual(bank.calls, [5]);
+  }
+
   it('acts once though the other process gets what the caller says next', async (t) => {
     const bank = new Bank();
     const { a, b, post } = machines(t, () => payTool(bank.pay));
@@ -246,59 +263,35 @@ describe('a once tool of two processes', () => {
   });
 
   it('is not made again though the store has lost that it was made', async (t) => {
-    const bank = new Bank();
-    const { a, b, shared } = machines(t, () => payTool(bank.pay));
-    const first = a.says('pay 5');
-    await bank.begun();
-    bank.answer(5);
-    assert.equal(await first, '{"paid":5}');
-    shared.clear();
+    const { b, bank } = await paidAndLost(t);
     assert.match(await b.says('pay 5'), /"done before"/);
     assert.deepEqual(bank.calls, [5]);
   });
 
   it('does not start while its process cannot put back what the store has lost', async (t) => {
-    const bank = new Bank();
-    const { a, b, shared, parts: [store] } = machines(t, () => payTool(bank.pay));
-    const first = a.says('pay 5');
-    await bank.begun();
-    bank.answer(5);
-    await first;
-    shared.clear();
+    const { b, bank, parts: [store] } = await paidAndLost(t);
     store.failWith = new Error('the store does not answer');
     assert.match(await b.says('pay 5'), /not started/);
     store.failWith = undefined;
-    await paysAtLast(b, (reply) => reply.includes('"done before"'));
-    assert.deepEqual(bank.calls, [5]);
+    await learnsAtLast(b, bank);
   });
 
   // Seed 20000723 of the fleet: the second call, which never began, hid the first one.
   it('does not start though its process has tried again since, without the store', async (t) => {
-    const bank = new Bank();
-    const { a, b, shared, parts: [store] } = machines(t, () => payTool(bank.pay));
-    bank.answer(5);
-    assert.equal(await a.says('pay 5'), '{"paid":5}');
-    shared.clear();
+    const { a, b, bank, parts: [store] } = await paidAndLost(t);
     store.failWith = new Error('the store does not answer');
     assert.match(await a.says('pay 5'), /not started/);
-    bank.answer(5);
     assert.match(await b.says('pay 5'), /not started/);
     store.failWith = undefined;
-    await paysAtLast(b, (reply) => reply.includes('"done before"'));
-    assert.deepEqual(bank.calls, [5]);
+    await learnsAtLast(b, bank);
   });
 
   it('does not start while the store of its process hangs, and has lost it', async (t) => {
-    const bank = new Bank();
-    const { a, b, shared, parts: [store] } = machines(t, () => payTool(bank.pay));
-    bank.answer(5);
-    assert.equal(await a.says('pay 5'), '{"paid":5}');
-    shared.clear();
+    const { b, bank, parts: [store] } = await paidAndLost(t);
     store.hold();
     assert.match(await b.says('pay 5'), /not started/);
     store.release();
-    await paysAtLast(b, (reply) => reply.includes('"done before"'));
-    assert.deepEqual(bank.calls, [5]);
+    await learnsAtLast(b, bank);
   });
 
   it('has the stored result for later calls, though no message arrives', async (t) => {
@@ -311,18 +304,13 @@ describe('a once tool of two processes', () => {
   });
 
   it('does not start before all are connected again, if the store came back empty', async (t) => {
-    const bank = new Bank();
-    const { a, b, shared, post } = machines(t, () => payTool(bank.pay));
-    bank.answer(5);
-    assert.equal(await a.says('pay 5'), '{"paid":5}');
+    const { b, bank, post } = await paidAndLost(t);
     for (const address of ['p0', 'p1']) post.close(address);
-    shared.clear();
     assert.match(await b.says('pay 5'), /not started/);
     post.reopen('p1');
     assert.match(await b.says('pay 5'), /not started/);
     post.reopen('p0');
-    await paysAtLast(b, (reply) => reply.includes('"done before"'));
-    assert.deepEqual(bank.calls, [5]);
+    await learnsAtLast(b, bank);
   });
 
   // Seed 1337 of the fleet: that process has no claim in what it remembers.
@@ -384,8 +372,7 @@ describe('a once tool of two processes', () => {
     store.failWith = undefined;
     assert.deepEqual(bank.calls, [5]);
     assert.deepEqual(errorsOf(b, 'the outcome of a tool call is unknown'), []);
-    await paysAtLast(a, (reply) => reply.includes('"done before"'));
-    assert.deepEqual(bank.calls, [5]);
+    await learnsAtLast(a, bank);
   });
 
   it('waits for nobody while the store lets none start it', async (t) => {

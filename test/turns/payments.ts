@@ -82,7 +82,7 @@ export function shop(
   };
 }
 
-interface Machines {
+export interface Machines {
   readonly a: Shop;
   readonly b: Shop;
   readonly c: Shop;
