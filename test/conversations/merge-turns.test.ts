@@ -80,10 +80,10 @@ const CASES: readonly Case[] = [
     { ...open, process: 'q', arrivedAt: 2, addedAt: 2 },
     { ...open, process: 'q', arrivedAt: 2, addedAt: 1 },
   ]),
-  // The clock of the other process may be an hour fast or slow.
   ['a turn that never ran is no news of one that was cut off',
     { ...closed, runId: 2, process: 'p', runs: 0 }, { ...cut, process: 'q' },
     { ...cut, process: 'q' }],
+  // The clock of the other process may be an hour fast or slow.
   ...[1, 2, 3].map((arrivedAt): Case => [
     `a run that goes on is no news of one that took its turn over, its clock at ${arrivedAt}`,
     { ...cut, runId: 2, process: 'p', arrivedAt: 2, runs: 2 },

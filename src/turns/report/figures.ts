@@ -88,8 +88,7 @@ function requestFigures(
   { requests, costOf }: TurnWork,
 ): RequestFigures {
   const { model, startedMs, attempt, firstDeltaMs, durationMs } = request;
-  const cut = request.used?.();
-  const tokens = cut ?? request.tokens;
+  const tokens = request.used?.() ?? request.tokens;
   const { inputTokens, outputTokens, cachedTokens } = tokens ?? {};
   const isOver = durationMs !== undefined || request.failure !== undefined;
   return {
@@ -103,9 +102,7 @@ function requestFigures(
     retriedAfterMs: wasAskedAgain(request, requests) ? rounded(request.retriedAfterMs) : undefined,
     fellBackTo: request.fellBackTo,
     inputTokens, outputTokens, cachedTokens,
-    ...costFigures(
-      costIn(model, tokens, costOf), (cut ?? request.tokens)?.isEstimated === true,
-    ),
+    ...costFigures(costIn(model, tokens, costOf), tokens?.isEstimated === true),
   };
 }
 
