@@ -102,12 +102,14 @@ describe('a server without any configuration', () => {
     assert.ok(server.stderr.includes(line), server.stderr);
   });
 
-  it('says so for each agent that has a key', LIMIT, async () => {
+  it('says so for each agent that has a key, and where each gets its events', LIMIT, async () => {
     const env = { SALES_CHAT_COMPLETIONS_KEYS: 'key', AGENTS: 'front=echo,sales=slow' };
     const server = spawn({ env });
     const url = `${await server.url()}/api/agent`;
-    const models = /custom LLM[^]*(?=\n  health)/.exec(server.stderr)?.[0] ?? server.stderr;
-    assert.equal(models, `custom LLM  ${url}/sales (generic)`);
+    const said = /webhook[^]*(?=\n  health)/.exec(server.stderr)?.[0] ?? server.stderr;
+    assert.deepEqual(said.split('\n').map((line) => line.trim()), [
+      `webhook     ${url}`, `${url}/front`, `${url}/sales`, `custom LLM  ${url}/sales (generic)`,
+    ]);
   });
 
   it(

@@ -7,6 +7,7 @@ import type { Channel } from '../../src/base/channel.ts';
 /** Hears itself what it sends. */
 class Loop implements Channel {
   readonly address = 'here';
+  isOpen: boolean | undefined;
   readonly sent: string[] = [];
   readonly listeners: ((message: string) => void)[] = [];
 
@@ -51,6 +52,13 @@ describe('agentChannels', () => {
       channelFor(name).listen(() => undefined, () => told.push(name));
     loop.reopened?.();
     assert.deepEqual(told, ['sales', 'support']);
+  });
+
+  it('are as open as the channel that they share', () => {
+    const loop = new Loop();
+    const channel = agentChannels(loop)('sales');
+    const seen = [undefined, false, true].map((isOpen) => ((loop.isOpen = isOpen), channel.isOpen));
+    assert.deepEqual(seen, [undefined, false, true]);
   });
 
   it('drop what is for no agent of this process', () => {

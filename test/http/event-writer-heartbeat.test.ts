@@ -73,4 +73,16 @@ describe('the heartbeat of an EventWriter', () => {
     await tick();
     assert.deepEqual(destination.calls, ['end ']);
   });
+
+  for (const end of ['finish', 'destroy'] as const)
+    it(`leaves no timer after ${end}()`, () => {
+      const timers = (): number =>
+        process.getActiveResourcesInfo().filter((kind) => kind === 'Timeout').length;
+      const before = timers();
+      const writer = new EventWriter(new Destination());
+      writer.beatEvery(1_000);
+      assert.equal(timers(), before + 1);
+      writer[end]();
+      assert.equal(timers(), before);
+    });
 });

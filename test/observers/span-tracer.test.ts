@@ -5,7 +5,7 @@ import { describe, it } from 'node:test';
 
 import { createLogger } from '../../src/log.ts';
 import type {
-  OpenTelemetry, OtelContext, OtelSpan, OtelSpanOptions,
+  OpenTelemetry, OtelAttributes, OtelContext, OtelSpan, OtelSpanOptions,
 } from '../../src/observers/open-telemetry.ts';
 import { openTracing } from '../../src/observers/tracing.ts';
 import { SpanTracer } from '../../src/observers/span-tracer.ts';
@@ -16,6 +16,8 @@ interface FakeSpan extends OtelSpan {
   readonly name: string;
   readonly options: OtelSpanOptions;
   readonly calls: string[];
+  /** All that were set after its start. */
+  readonly attributes: OtelAttributes;
 }
 
 interface FakeSdk {
@@ -46,6 +48,7 @@ function fakeSdk(
       calls.push(call);
     };
     const id = String(spans.length);
+    const attributes: OtelAttributes = {};
     const links: unknown[] = [];
     const span: FakeSpan = {
       links,
@@ -55,7 +58,11 @@ function fakeSdk(
       calls,
       spanContext: () => ({ traceId: 'trace', spanId: id, traceFlags: 0 }),
       isRecording: () => isSampled,
-      setAttributes: note('setAttributes'),
+      attributes,
+      setAttributes(more) {
+        note('setAttributes')();
+        Object.assign(attributes, more);
+      },
       addEvent: note('addEvent'),
       setStatus: note('setStatus'),
       end: note('end'),
@@ -151,6 +158,12 @@ describe('the span of a turn', () => {
     assert.equal(spans.length, 1);
     assert.deepEqual([spans[0]?.calls, spans[0]?.links], [[], []]);
     assert.equal((within as { readonly span?: unknown }).span, spans[0]);
+  });
+
+  it('names the limit that its call had reached', () => {
+    const { spans, start } = following();
+    start('t-1').note({ ...COMPLETED, limit: 'cost' });
+    assert.equal(spans[0]?.attributes['layercode.limit'], 'cost');
   });
 
   it('ends before a tool that goes on, whose span ends later', () => {

@@ -51,9 +51,10 @@ describe('a turn that waits for tools', () => {
   }
 
   it('names the slowest of them in its line, and the time of all', async (t) => {
-    const { slowestTool, toolMs } = await says(serveTools(t));
+    const { slowestTool, toolMs, ...line } = await says(serveTools(t));
     assert.equal(slowestTool, 'slow');
     assert.ok(Number(toolMs) >= 4_000, String(toolMs));
+    assert.equal('settleMs' in line, false);
   });
 
   it('has their times in /metrics', async (t) => {
@@ -169,6 +170,7 @@ describe('a turn that fails', () => {
     const served = serve(t, {
       onMessage({ journal }) {
         journal.noteFailedRequest('my:model', 'failed');
+        journal.noteFailedRequest('my:model', 'interrupted'); // which is no failure
         return 'Yes.';
       },
     });

@@ -94,27 +94,29 @@ describe('CallRecorder', () => {
   });
 
   // Another process remembered half of the turns, and wrote them right after the record was made.
-  it('waits for a store that is away, and then for what other processes write', async (t) => {
-    const clock = mockTimers(t, ['setTimeout']);
-    const { recorder, archive } = open();
-    const { conversation, settle } = running();
-    settle();
-    let reads = 0;
-    let isAway = true;
-    const read = (): Conversation => ((reads += 1), conversation);
-    recorder.ended(callOf('s-1'), read, () => isAway);
-    await settled(() => reads === 1 && recorder.counts().waiting === 1);
-    isAway = false;
-    clock.tick(50);
-    await settled(() => reads === 2);
-    await new Promise((resolve) => setImmediate(resolve));
-    assert.equal(archive.tries, 0);
-    openTurn(conversation, { turnId: 't-2', runId: 2, text: 'Late' }, BOUNDS);
-    const late = { turnId: 't-2', runId: 2, state: 'completed', messages: [] } as const;
-    settleTurn(conversation, late, BOUNDS);
-    clock.tick(250);
-    assert.equal((await archive.kept.next()).turns.length, 2);
-  });
+  for (const isReportedAgain of [false, true])
+    it(`waits for a store, then for other processes; told twice: ${isReportedAgain}`, async (t) => {
+      const clock = mockTimers(t, ['setTimeout']);
+      const { recorder, archive } = open();
+      const { conversation, settle } = running();
+      settle();
+      let reads = 0;
+      let isAway = true;
+      const read = (): Conversation => ((reads += 1), conversation);
+      recorder.ended({ ...callOf('s-1'), isReportedAgain }, read, () => isAway);
+      if (isReportedAgain) recorder.completed(callOf('s-1'));
+      await settled(() => reads === 1 && recorder.counts().waiting === 1);
+      isAway = false;
+      clock.tick(50);
+      await settled(() => reads === 2);
+      await new Promise((resolve) => setImmediate(resolve));
+      assert.equal(archive.tries, 0);
+      openTurn(conversation, { turnId: 't-2', runId: 2, text: 'Late' }, BOUNDS);
+      const late = { turnId: 't-2', runId: 2, state: 'completed', messages: [] } as const;
+      settleTurn(conversation, late, BOUNDS);
+      clock.tick(250);
+      assert.equal((await archive.kept.next()).turns.length, 2);
+    });
 
   it('writes a call as it is when its turn has not ended half a minute later', async (t) => {
     const clock = mockTimers(t, ['setTimeout']);

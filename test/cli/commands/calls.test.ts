@@ -394,6 +394,13 @@ describe('calls', () => {
     await assert.rejects(run('erase', 'c-2'), /nothing is known here about "c-2"/);
   });
 
+  it('says that a file cannot be read, and not that there are no calls', async () => {
+    use({ CALL_RECORDS: 'file:calls.jsonl' });
+    mkdirSync(join(terminal.directory, 'calls-2026-11-25.jsonl'));
+    await assert.rejects(run('list'), /it is not a regular file/);
+    assert.equal(terminal.err, '');
+  });
+
   it('creates no file, and reads nothing if there is none', async () => {
     use({ CALL_RECORDS: 'file:calls.jsonl' });
     assert.equal(await run('list'), 0);

@@ -201,6 +201,23 @@ describe('the end of a session, where calls are recorded', () => {
     assert.equal(metric('layercode_call_records_written_total'), 0);
   });
 
+  it('tells the records of a turn and of its call that the store is away', async (t) => {
+    const said: boolean[] = [];
+    const isDegraded = { isDegraded: true, turnsWaiting: 0, failures: 0, conflicts: 0 };
+    const { client } = serve(t, {}, {
+      store: Object.assign(slowStore(), { health: () => isDegraded }),
+      records: {
+        turnEnded: (_call, _process, _read, isStoreAway) => said.push(isStoreAway?.() === true),
+        ended: (_call, _read, isStoreAway) => said.push(isStoreAway?.() === true),
+        counts: () => ({ written: 0, lost: 0, waiting: 0 }),
+        close: () => Promise.resolve(),
+      },
+    });
+    await (await client.post(messageEvent())).text();
+    await client.post({ type: 'session.end', ...ids });
+    assert.deepEqual(said, [true, true]);
+  });
+
   it('writes no word of it into the log', async (t) => {
     const { client, end, logLines } = record(t, { onMessage: () => 'A secret answer.' });
     await (await client.post(messageEvent({ text: 'A secret question.' }))).text();
