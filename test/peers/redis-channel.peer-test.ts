@@ -218,7 +218,9 @@ for (const program of REDIS_PROGRAMS) {
     });
 
     const ownClients = async (): Promise<undefined> => undefined;
-    for (const [name, connect] of [...Object.entries(CLIENTS), ['of ours', ownClients] as const]) {
+    for (const [name, connect] of [
+      ...Object.entries(CLIENTS), ['our own client', ownClients] as const,
+    ]) {
       it(`greet each other again after ${name} lost the subscriptions`, async (t) => {
         const server = await start(t);
         const greetings: string[] = [];
