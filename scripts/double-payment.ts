@@ -27,6 +27,7 @@ export async function tryDoublePayments(): Promise<readonly string[]> {
   for (const { name, processes, isOnce } of PLANS) {
     const redis = await RedisServer.start('redis-server');
     try {
+      await redis.hasRunForLong();
       const plan = { storeUrl: redis.url, processes, isOnce, callers: CALLERS };
       const verdict = await playDoublePayments(plan);
       const { elsewhere, doubled, unknown, faults } = verdict;

@@ -1,5 +1,5 @@
 /** How long one question waits for answers. */
-const ANSWER_MS = 150;
+export const ANSWER_MS = 150;
 
 /**
  * A process counts as dead after this many unanswered questions in a row. After fewer it may only

@@ -6,7 +6,7 @@ import { atMost } from '../base/time-limit.ts';
 import type { RunElsewhere } from '../conversations/turn-record.ts';
 import type { Logger } from '../log.ts';
 import {
-  MAX_UNANSWERED, Question, type Answers, type AnswersOfAll,
+  ANSWER_MS, MAX_UNANSWERED, Question, type Answers, type AnswersOfAll,
 } from '../tools/tool-question.ts';
 import { parseProcessMessage, type MessageOf, type ProcessMessage } from './process-message.ts';
 
@@ -80,6 +80,12 @@ export class OtherProcesses {
   /** Whether messages may have been lost, so that there may be processes that are no peers yet. */
   #mayLackPeers = true;
   #reopenedAtMs = -RECONNECT_MS;
+  /**
+   * Whether others have had the time to greet this process or to answer its greeting. Before that,
+   * it cannot know who is missing after an outage.
+   */
+  #isAcquainted = false;
+  #acquainted: NodeJS.Timeout | undefined;
   /** Processes that wait for a call of this one, by its key. */
   readonly #waiting = new Map<string, Set<string>>();
 
@@ -88,7 +94,7 @@ export class OtherProcesses {
     this.#turns = turns;
     this.#log = log;
     channel.listen((text) => this.#receive(text), () => this.#reopened());
-    this.#greet();
+    this.#greet(ANSWER_MS);
   }
 
   get ownAddress(): string {
@@ -97,21 +103,28 @@ export class OtherProcesses {
 
   /**
    * Whether silence proves nothing: no message arrives here, or others may not be connected again
-   * yet, after an outage that has hit all.
+   * yet, after an outage that has hit all. A process that began in it does not know of whom.
    */
   #isDoubtful(areAnySilent: boolean): boolean {
     if (this.#channel.isOpen === false) return true;
-    return areAnySilent && performance.now() < this.#reopenedAtMs + RECONNECT_MS;
+    const areAllKnown = this.#isAcquainted && !areAnySilent;
+    return !areAllKnown && performance.now() < this.#reopenedAtMs + RECONNECT_MS;
   }
 
   #reopened(): void {
     this.#reopenedAtMs = performance.now();
-    this.#greet();
+    this.#greet(RECONNECT_MS);
   }
 
-  #greet(): void {
+  /** `answeredMs`: how long all others may need to greet as well, or to answer. */
+  #greet(answeredMs: number): void {
     this.#mayLackPeers = true;
     this.#askEveryone(randomUUID(), '', []);
+    if (this.#isAcquainted) return;
+    clearTimeout(this.#acquainted);
+    this.#acquainted = setTimeout(() => {
+      this.#isAcquainted = this.#channel.isOpen !== false;
+    }, answeredMs).unref();
   }
 
   /** Tells a process to end one of its runs. */

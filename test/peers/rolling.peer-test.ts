@@ -104,6 +104,7 @@ describe('a server beside one that writes records of format 1', { timeout: 120_0
     symlinkSync(PACKAGES, join(workplace.directory, 'node_modules'));
     workplace.write('package.json', '{}');
     payments = workplace.write('payments', '');
+    await redis.hasRunForLong();
     old = serve('old.mjs', earlier.library, earlier.server);
     young = serve('young.mjs', join(ROOT, 'dist/index.js'), SERVER);
     await Promise.all([old.url(), young.url()]);

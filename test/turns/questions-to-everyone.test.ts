@@ -116,6 +116,33 @@ describe('a question to all processes', () => {
     assert.equal(await isDoubtful(), false);
   });
 
+  it('is doubtful after an outage in which this process began: who is missing?', async (t) => {
+    const post = new Post();
+    open(post, 'a', paid);
+    open(post, 'c');
+    for (const address of ['a', 'b', 'c']) post.close(address);
+    const b = open(post, 'b');
+    post.reopen('b');
+    const isDoubtful = async (): Promise<boolean> =>
+      (await b.askAll('c', ['k'], NONE)).areDoubtful;
+    assert.equal(await isDoubtful(), true);
+    post.reopen('c');
+    assert.equal(await isDoubtful(), true); // it knows one of the two
+    post.reopen('a');
+    const now = performance.now();
+    t.mock.method(performance, 'now', () => now + 5_000);
+    assert.equal(await isDoubtful(), false);
+    assert.equal(await isClaimed(b), true);
+  });
+
+  it('is not doubtful where this process began before, though nobody answers', async () => {
+    const post = new Post();
+    const b = open(post, 'b');
+    assert.equal((await b.askAll('c', ['k'], NONE)).areDoubtful, false);
+    post.reopen('b'); // it has had the time to get to know the others
+    assert.equal((await b.askAll('c', ['k'], NONE)).areDoubtful, false);
+  });
+
   it('leaves a call running whose process may not be connected again yet', async (t) => {
     const post = new Post();
     open(post, 'a');

@@ -32,6 +32,8 @@ export class RedisChannel implements Channel {
   readonly #ready = (): void => this.#reopened?.();
   readonly #waiting = new Set<Promise<void>>();
   #waitingCharacters = 0;
+  /** Set if the server has just begun, so that others may not be connected again yet. */
+  mayLackOthers = false;
 
   /**
    * `scope`: what sets the deployment apart from others on the server. `closeClient` is called when
@@ -70,6 +72,8 @@ export class RedisChannel implements Channel {
   listen(listener: (message: string) => void, reopened?: () => void): void {
     this.#listener = listener;
     this.#reopened = reopened;
+    // Later, as an app whose agents share the channel is not complete yet.
+    if (this.mayLackOthers) queueMicrotask(this.#ready);
   }
 
   async close(): Promise<void> {

@@ -91,6 +91,11 @@ export class RedisConnection implements RedisClient, RedisSubscriber {
     return this.#send((client) => client.sendCommand(['CLUSTER', 'SLOTS']));
   }
 
+  /** What the server says about itself, as text. */
+  info(): Promise<unknown> {
+    return this.#send((client) => client.sendCommand(['INFO', 'server']));
+  }
+
   publish(channel: string, message: string): Promise<unknown> {
     return this.#send((client) => client.publish(channel, message));
   }

@@ -92,10 +92,26 @@ export async function openRedisChannel(
   const scope = scopeOf({ options: parseRedisUrl(url) });
   const channel = new RedisChannel(connection, scope, () => connection.close());
   await channel.subscribe(connection);
-  const failure = await failureToBegin(connection, () => channel.check());
+  const failure = await failureToBegin(connection, async () => {
+    await channel.check();
+    channel.mayLackOthers = await hasJustBegun(connection);
+  });
   if (failure !== undefined)
     log.warn('messages from other processes do not arrive yet', { error: failure });
   return channel;
+}
+
+/** After a restart all processes connect again within 5 s. */
+const RECONNECT_SECONDS = 5;
+
+/** False if the server does not say since when it runs: it may not permit `INFO`. */
+async function hasJustBegun(connection: RedisConnection): Promise<boolean> {
+  try {
+    const seconds = /^uptime_in_seconds:(\d+)/m.exec(String(await connection.info()))?.[1];
+    return Number(seconds ?? Infinity) < RECONNECT_SECONDS;
+  } catch {
+    return false;
+  }
 }
 
 async function connectionTo(url: string, directory: string): Promise<RedisConnection> {

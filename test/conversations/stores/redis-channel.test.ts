@@ -25,6 +25,19 @@ describe('RedisChannel', () => {
     assert.equal(published, 8);
   });
 
+  it('says that messages may be lost where the server has just begun, once all listen', async () => {
+    const told: string[] = [];
+    for (const mayLackOthers of [true, false]) {
+      const channel = new RedisChannel({ publish: async () => undefined }, '');
+      channel.mayLackOthers = mayLackOthers;
+      let listener = 'the first';
+      channel.listen(() => undefined, () => told.push(`${listener}, ${mayLackOthers}`));
+      listener = 'the last';
+      await Promise.resolve();
+    }
+    assert.deepEqual(told, ['the last, true']);
+  });
+
   it('waits for messages that are being published before it is closed', async () => {
     const done: string[] = [];
     const published = new EventEmitter();
