@@ -52,6 +52,11 @@ export function withinBounds(
   return { ...figures, captured: withinCall(kept, turns, record, sessionId) };
 }
 
+/** Call it before a turn's figures change, if anything was captured. */
+export function makeFollowersWhole(conversation: Conversation, { id }: TurnRecord): void {
+  makeWhole(conversation, conversation.turns, (turnId) => turnId === id);
+}
+
 /**
  * Makes requests whole that are kept as the difference from a turn which `isGone`: it was removed,
  * or its requests are about to change. `before` are the turns as they were.

@@ -4,24 +4,27 @@ import { andThen, toAwaitable, type Awaitable } from '../base/awaitable.ts';
 import type { JsonObject } from '../base/json.ts';
 import type { Interruption } from '../calls/call-event.ts';
 import type { Kinds } from '../redaction/placeholder.ts';
-import type { ConversationBounds } from './bounds.ts';
+import { trim, type ConversationBounds } from './bounds.ts';
 import {
-  clearTurns, findTurn, historyOf, isOutdated, keepState, upgrade, type Conversation,
-  type KnownCaller,
+  addTurn, clearTurns, findTurn, historyOf, isOutdated, keepState, rewrite, upgrade,
+  type Conversation, type KnownCaller,
 } from './conversation.ts';
+import { openRunsElsewhere } from './elsewhere.ts';
 import { cutTurn, type CutTurn } from './heard.ts';
 import type { Message, ToolCallId } from './message.ts';
 import { numbered, numberedOpening, numberedSettlement } from './numbering.ts';
 import { loseOnce, withdrawOnce } from './once-rules.ts';
-import * as rules from './rules.ts';
-import type { TurnOpening, TurnOpeningResult, TurnSettlement } from './rules.ts';
 import type { RunWrite } from './run-write.ts';
 import { spend, type Spending, type SpendingLimits, type Spent } from './spending.ts';
 import type { ConversationStore, UpdateOptions } from './store.ts';
 import {
   noteProgress, noteToolResult, type NotedProgress, type ToolResult, type TurnProgress,
 } from './tool-call-rules.ts';
-import type { RunElsewhere } from './turn-record.ts';
+import {
+  claimTurn, openTurn, type TurnClaim, type TurnOpening, type TurnOpeningResult,
+} from './turn-opening.ts';
+import { messagesOf, newTurn, type RunElsewhere } from './turn-record.ts';
+import { settleTurn, type TurnSettlement } from './turn-settlement.ts';
 
 export interface ConversationManagerOptions {
   /** Most messages per conversation, at least 2. Default 200. */
@@ -108,7 +111,7 @@ export class ConversationManager {
     const message: Message =
       role === 'user' ? { role, content, turnId } : { role, content, turnId, state: 'completed' };
     return this.#update(conversationId, (conversation) =>
-      rules.appendMessage(conversation, message, this.#bounds));
+      appendMessage(conversation, message, this.#bounds));
   }
 
   /**
@@ -176,11 +179,11 @@ export class ConversationManager {
       conversation?.turns.length === 0 ? undefined : conversation);
   }
 
-  /** See `openTurn` in rules.ts. */
+  /** See `openTurn` in turn-opening.ts. */
   openTurn(conversationId: string, opening: TurnOpening): Awaitable<TurnOpeningResult> {
     const kinds = this.#kinds;
     return this.#update(conversationId, (conversation) =>
-      rules.openTurn(
+      openTurn(
         conversation,
         kinds === undefined ? opening : numberedOpening(conversation, kinds, opening),
         this.#bounds,
@@ -190,16 +193,16 @@ export class ConversationManager {
   /** The turns that run in processes other than `own`. */
   openRunsElsewhere(conversationId: string, own: string): Awaitable<readonly RunElsewhere[]> {
     return andThen(this.read(conversationId), (conversation) =>
-      conversation === undefined ? [] : rules.openRunsElsewhere(conversation, own));
+      conversation === undefined ? [] : openRunsElsewhere(conversation, own));
   }
 
-  /** See `claimTurn` in rules.ts. */
+  /** See `claimTurn` in turn-opening.ts. */
   claimTurn(
     conversationId: string,
-    claim: Parameters<typeof rules.claimTurn>[1],
-  ): Awaitable<rules.TurnClaim> {
+    claim: Parameters<typeof claimTurn>[1],
+  ): Awaitable<TurnClaim> {
     return this.#update(conversationId, (conversation) =>
-      rules.claimTurn(conversation, this.#numbered(conversation, claim)));
+      claimTurn(conversation, this.#numbered(conversation, claim)));
   }
 
   /** See `noteProgress` in tool-call-rules.ts. */
@@ -264,11 +267,11 @@ export class ConversationManager {
     return this.#update(conversationId, (conversation) => spend(conversation, spending, limits));
   }
 
-  /** See `settleTurn` in rules.ts. */
+  /** See `settleTurn` in turn-settlement.ts. */
   settleTurn(conversationId: string, settlement: TurnSettlement): Awaitable<RunWrite> {
     const kinds = this.#kinds;
     return this.#update(conversationId, (conversation) =>
-      rules.settleTurn(
+      settleTurn(
         conversation,
         kinds === undefined ? settlement : numberedSettlement(conversation, kinds, settlement),
         this.#bounds,
@@ -322,4 +325,19 @@ function current(conversation: Conversation): Conversation {
 /** A conversation that was read must not be changed, so an older format is upgraded on a copy. */
 function toRead(conversation: Conversation): Conversation {
   return isOutdated(conversation) ? current(structuredClone(conversation)) : conversation;
+}
+
+/** Appends a message to its turn if known, otherwise as a completed turn of its own. */
+export function appendMessage(
+  conversation: Conversation,
+  message: Message,
+  bounds: ConversationBounds,
+): void {
+  let record = findTurn(conversation, message.turnId);
+  if (record === undefined) {
+    record = newTurn(message.turnId, 'completed', 0);
+    addTurn(conversation, record);
+  }
+  rewrite(conversation, record, [...messagesOf(record), message], record.kept);
+  trim(conversation, bounds);
 }

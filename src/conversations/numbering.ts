@@ -6,7 +6,8 @@ import {
 } from '../redaction/placeholder.ts';
 import { withTexts } from '../redaction/texts.ts';
 import type { Conversation } from './conversation.ts';
-import type { TurnOpening, TurnSettlement } from './rules.ts';
+import type { TurnOpening } from './turn-opening.ts';
+import type { TurnSettlement } from './turn-settlement.ts';
 
 /** A copy of a JSON value in which marks have become placeholders: `[card 1]`. */
 export function numbered<T>(conversation: Conversation, kinds: Kinds, value: T): T {

@@ -3,8 +3,8 @@ import type { Channel } from '../base/channel.ts';
 import type { Conversation } from './conversation.ts';
 
 /**
- * Where conversations are kept. A store keeps plain data and knows nothing about turns. Their
- * rules are in rules.ts and reach it as `change`.
+ * Where conversations are kept. A store keeps plain data and knows nothing about turns. Their rules
+ * are pure functions, such as `openTurn`, and reach it as `change`.
  *
  * For one conversation, reads and changes are answered in the order they were requested.
  *

@@ -4,7 +4,8 @@ import { describe, it } from 'node:test';
 import type { ConversationBounds } from '../../src/conversations/bounds.ts';
 import { emptyConversation, type Conversation } from '../../src/conversations/conversation.ts';
 import { cutTurn } from '../../src/conversations/heard.ts';
-import { appendMessage, openTurn } from '../../src/conversations/rules.ts';
+import { appendMessage } from '../../src/conversations/manager.ts';
+import { openTurn } from '../../src/conversations/turn-opening.ts';
 import type { TurnState } from '../../src/conversations/message.ts';
 import { BOUNDS, check, exchange, nextRun, open, settle, toolMessages } from './checked-rules.ts';
 

@@ -9,7 +9,8 @@ import { captured, type CapturedTurn } from '../../src/conversations/captured-re
 import {
   clearTurns, emptyConversation, lengthOf, tally, type Conversation,
 } from '../../src/conversations/conversation.ts';
-import { openTurn, settleTurn } from '../../src/conversations/rules.ts';
+import { openTurn } from '../../src/conversations/turn-opening.ts';
+import { settleTurn } from '../../src/conversations/turn-settlement.ts';
 import type { TurnFigures } from '../../src/conversations/turn-figures.ts';
 
 const BOUNDS = { maxMessages: 200, maxTextLength: 100_000 };

@@ -13,12 +13,8 @@ import {
   type Conversation,
 } from '../../src/conversations/conversation.ts';
 import { newTurn, setPlain } from '../../src/conversations/turn-record.ts';
-import {
-  openTurn,
-  settleTurn,
-  OpenedTurn,
-  type TurnSettlement,
-} from '../../src/conversations/rules.ts';
+import { openTurn, OpenedTurn } from '../../src/conversations/turn-opening.ts';
+import { settleTurn, type TurnSettlement } from '../../src/conversations/turn-settlement.ts';
 import type { Message } from '../../src/conversations/message.ts';
 import {
   assertErased,

@@ -5,9 +5,11 @@ import { describe, it } from 'node:test';
 
 import type { Transcript } from '../../src/calls/call-event.ts';
 import { emptyConversation, type Conversation } from '../../src/conversations/conversation.ts';
+import { appendMessage } from '../../src/conversations/manager.ts';
 import {
-  appendMessage, openTurn, OpenedTurn, settleTurn, type TurnOpeningResult,
-} from '../../src/conversations/rules.ts';
+  openTurn, OpenedTurn, type TurnOpeningResult,
+} from '../../src/conversations/turn-opening.ts';
+import { settleTurn } from '../../src/conversations/turn-settlement.ts';
 import { coveredBy, lettersOf } from '../../src/conversations/spoken-words.ts';
 import { leastMs, processorMs } from '../fixtures/processor-time.ts';
 import { transcriptOf } from '../fixtures/transcript.ts';

@@ -15,7 +15,7 @@ import {
   turnsLostBy,
 } from '../../src/conversations/merge-turns.ts';
 import type { Message, ToolCallState, ToolMessage } from '../../src/conversations/message.ts';
-import { openTurn } from '../../src/conversations/rules.ts';
+import { openTurn } from '../../src/conversations/turn-opening.ts';
 import { isTurnRecord, type TurnRecord } from '../../src/conversations/turn-record.ts';
 
 function record(id: string, more: Partial<TurnRecord> = {}): TurnRecord {

@@ -4,13 +4,9 @@ import type { Transcript } from '../../src/calls/call-event.ts';
 import { emptyConversation, type Conversation } from '../../src/conversations/conversation.ts';
 import type { Message, ToolCallState } from '../../src/conversations/message.ts';
 import {
-  openTurn,
-  OpenedTurn,
-  settleTurn,
-  type TurnOpening,
-  type TurnOpeningResult,
-  type TurnSettlement,
-} from '../../src/conversations/rules.ts';
+  openTurn, OpenedTurn, type TurnOpening, type TurnOpeningResult,
+} from '../../src/conversations/turn-opening.ts';
+import { settleTurn, type TurnSettlement } from '../../src/conversations/turn-settlement.ts';
 import type { RunWrite } from '../../src/conversations/run-write.ts';
 import { transcriptOf } from '../fixtures/transcript.ts';
 import { BOUNDS, check, nextRun, runs, settle } from './checked-rules.ts';

@@ -12,7 +12,8 @@ import {
   subtract,
   type Conversation,
 } from '../../src/conversations/conversation.ts';
-import { openTurn, settleTurn } from '../../src/conversations/rules.ts';
+import { openTurn } from '../../src/conversations/turn-opening.ts';
+import { settleTurn } from '../../src/conversations/turn-settlement.ts';
 import type { TurnRecord } from '../../src/conversations/turn-record.ts';
 import type { ConversationStore } from '../../src/conversations/store.ts';
 import { onceCall, onceKey } from './once-calls.ts';

@@ -14,13 +14,8 @@ import {
 } from '../../src/conversations/conversation.ts';
 import { noteHeard } from '../../src/conversations/heard.ts';
 import type { Message, ToolCallState, ToolMessage } from '../../src/conversations/message.ts';
-import {
-  openTurn,
-  OpenedTurn,
-  settleTurn,
-  type TurnOpening,
-  type TurnSettlement,
-} from '../../src/conversations/rules.ts';
+import { openTurn, OpenedTurn, type TurnOpening } from '../../src/conversations/turn-opening.ts';
+import { settleTurn, type TurnSettlement } from '../../src/conversations/turn-settlement.ts';
 import {
   noteProgress, noteToolResult, type Ownership,
 } from '../../src/conversations/tool-call-rules.ts';

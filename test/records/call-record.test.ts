@@ -8,7 +8,9 @@ import { emptyConversation, type Conversation } from '../../src/conversations/co
 import type { Message } from '../../src/conversations/message.ts';
 import type { ModelFigures } from '../../src/conversations/turn-figures.ts';
 import { newTurn } from '../../src/conversations/turn-record.ts';
-import { appendMessage, openTurn, settleTurn } from '../../src/conversations/rules.ts';
+import { appendMessage } from '../../src/conversations/manager.ts';
+import { openTurn } from '../../src/conversations/turn-opening.ts';
+import { settleTurn } from '../../src/conversations/turn-settlement.ts';
 
 const BOUNDS = { maxMessages: 200, maxTextLength: 100_000 };
 const MODEL = {

@@ -4,7 +4,8 @@ import assert from 'node:assert/strict';
 import { describe, it, type TestContext } from 'node:test';
 
 import { emptyConversation, type Conversation } from '../../src/conversations/conversation.ts';
-import { openTurn, settleTurn } from '../../src/conversations/rules.ts';
+import { openTurn } from '../../src/conversations/turn-opening.ts';
+import { settleTurn } from '../../src/conversations/turn-settlement.ts';
 import { createLogger } from '../../src/log.ts';
 import type { RecordedCall } from '../../src/records/call-record.ts';
 import { CallRecorder } from '../../src/records/call-recorder.ts';

@@ -8,7 +8,8 @@ import { soon } from '../../src/base/awaitable.ts';
 import {
   clearTurns, emptyConversation, historyOf, type Conversation,
 } from '../../src/conversations/conversation.ts';
-import { openTurn, PROMPT_MS, type TurnOpening } from '../../src/conversations/rules.ts';
+import { openTurn, type TurnOpening } from '../../src/conversations/turn-opening.ts';
+import { PROMPT_MS } from '../../src/conversations/turn-order.ts';
 import { SharedStore } from '../../src/conversations/stores/shared-store.ts';
 import { createLogger } from '../../src/log.ts';
 import { askingBack, hold, HeldReply, type AskingBack } from '../conversations/asking-back.ts';

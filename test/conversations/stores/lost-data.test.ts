@@ -7,7 +7,8 @@ import {
   clearTurns, goBack, historyOf, keepAgent, keepCaller, keepState, type Conversation,
 } from '../../../src/conversations/conversation.ts';
 import type { Message } from '../../../src/conversations/message.ts';
-import { openTurn, settleTurn } from '../../../src/conversations/rules.ts';
+import { openTurn } from '../../../src/conversations/turn-opening.ts';
+import { settleTurn } from '../../../src/conversations/turn-settlement.ts';
 import { noteProgress, noteToolResult } from '../../../src/conversations/tool-call-rules.ts';
 import { mockTimers } from '../../fixtures/clock.ts';
 import { freeKey, onceCall, onceKey } from '../once-calls.ts';

@@ -7,7 +7,8 @@ import {
   keepCaller,
   keepState,
 } from '../../../src/conversations/conversation.ts';
-import { openTurn, settleTurn } from '../../../src/conversations/rules.ts';
+import { openTurn } from '../../../src/conversations/turn-opening.ts';
+import { settleTurn } from '../../../src/conversations/turn-settlement.ts';
 import type { SharedStore } from '../../../src/conversations/stores/shared-store.ts';
 import { mockTimers } from '../../fixtures/clock.ts';
 import {

@@ -5,7 +5,7 @@ import assert from 'node:assert/strict';
 import { describe, it, type TestContext } from 'node:test';
 
 import { clearTurns, keepState } from '../../../src/conversations/conversation.ts';
-import { openTurn } from '../../../src/conversations/rules.ts';
+import { openTurn } from '../../../src/conversations/turn-opening.ts';
 import type { SharedStore } from '../../../src/conversations/stores/shared-store.ts';
 import { mockTimers } from '../../fixtures/clock.ts';
 import {

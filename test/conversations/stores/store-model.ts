@@ -9,7 +9,8 @@ import {
   add, clearTurns, findTurn, keepState, subtract, type Conversation,
 } from '../../../src/conversations/conversation.ts';
 import type { Message } from '../../../src/conversations/message.ts';
-import { openTurn, settleTurn } from '../../../src/conversations/rules.ts';
+import { openTurn } from '../../../src/conversations/turn-opening.ts';
+import { settleTurn } from '../../../src/conversations/turn-settlement.ts';
 import { StoreError } from '../../../src/conversations/stores/store-error.ts';
 import { messagesOf, setMessages, toolMessagesOf } from '../../../src/conversations/turn-record.ts';
 import { mockTimers, type Clock } from '../../fixtures/clock.ts';

@@ -8,7 +8,9 @@ import {
   historyOf,
   type Conversation,
 } from '../../src/conversations/conversation.ts';
-import { appendMessage, openTurn, type TurnSettlement } from '../../src/conversations/rules.ts';
+import { appendMessage } from '../../src/conversations/manager.ts';
+import { openTurn } from '../../src/conversations/turn-opening.ts';
+import type { TurnSettlement } from '../../src/conversations/turn-settlement.ts';
 import {
   BOUNDS,
   check,

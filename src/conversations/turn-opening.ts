@@ -1,41 +1,40 @@
-// The rules of a conversation: pure functions over plain data, the same for every store.
+// How a turn begins in its conversation, or goes on for another delivery.
 
 import type { Interruption, Transcript } from '../calls/call-event.ts';
 import type { SentEvent } from '../calls/reply-event.ts';
 import { trim, type ConversationBounds } from './bounds.ts';
-import { makeWhole, withinBounds } from './captured-calls.ts';
+import { makeFollowersWhole } from './captured-calls.ts';
 import {
-  add, addTurn, callerIn, findTurn, historyUpTo, indexOfDelivered, keepCaller, keepState,
-  moveLastTurn, rewrite, settleForGood, subtract, type Conversation, type KnownCaller,
+  add, addTurn, callerIn, findTurn, historyUpTo, indexOfDelivered, keepCaller, settleForGood,
+  subtract, type Conversation, type KnownCaller,
 } from './conversation.ts';
 import {
   callsAtPlace, nextNumber, numberOfReplaced, takePlace, type EarlierToolCall,
 } from './discarded-turns.ts';
-import { cutOf, noteHeard, type CutTurn, type HeardTurn } from './heard.ts';
-import type { Message, ToolMessage, TurnState } from './message.ts';
-import { loseOnceCalls, type Claimer } from './once-rules.ts';
 import {
-  compare, hearTold, reconcile, replacedBy, type Comparison, type Reconciled,
+  askedFirst, lostCallsOf, openRunsElsewhere, runsAfter, type AskedFirst, type KnownRuns,
+  type LostCall,
+} from './elsewhere.ts';
+import { cutOf, noteHeard, type CutTurn, type HeardTurn } from './heard.ts';
+import type { Message, ToolMessage } from './message.ts';
+import type { Claimer } from './once-rules.ts';
+import {
+  compare, reconcile, replacedBy, type Comparison, type Reconciled,
 } from './reconcile.ts';
 import { linksOf, type RunLinks } from './run-links.ts';
-import {
-  ALL_KEPT, NOTHING_KEPT, ONLY_STATE_KEPT, STATE_DROPPED, type RunWrite,
-} from './run-write.ts';
-import {
-  earlierRounds, forgetLostCalls, keepHandOver, withKnownResults,
-} from './tool-call-rules.ts';
+import { earlierRounds } from './tool-call-rules.ts';
 import { roundsOf } from './tool-rounds.ts';
 import type { TracedRun } from './trace-place.ts';
 import type { TurnFigures } from './turn-figures.ts';
+import { arrivalOf, isErasedSince, moveBefore, newerThan, type Arrival } from './turn-order.ts';
 import {
-  countRuns, forgetRun, idOfNth, isBegunBy, isLaterRun, isPlainReply, leadingMessages, messagesOf,
-  newTurn, ownMessages, replyText, sentEvents, setMessages, setPlain, toolMessagesOf,
-  type RunElsewhere, type TurnRecord,
+  countRuns, forgetRun, idOfNth, isBegunBy, newTurn, replyText, sentEvents, setMessages, setPlain,
+  toolMessagesOf, type RunElsewhere, type TurnRecord,
 } from './turn-record.ts';
+import { endOpenTurns, type TurnSettlement } from './turn-settlement.ts';
 
-export interface TurnOpening {
+export interface TurnOpening extends Arrival, KnownRuns {
   readonly turnId: string;
-  readonly runId: number;
   /** The caller's words. Undefined if the caller did not begin the turn. */
   readonly text?: string | undefined;
   readonly interruption?: Interruption | undefined;
@@ -48,17 +47,6 @@ export interface TurnOpening {
    * them.
    */
   readonly running?: readonly TurnSettlement[] | undefined;
-  /** Whether a living process runs the tool call. Default: none does. */
-  readonly isCallRunning?: IsCallRunning | undefined;
-  /** The address of this process, if it shares the conversation with others. */
-  readonly process?: string | undefined;
-  /**
-   * Whether a process is known to live. Undefined until the others have been asked what they run:
-   * until then nothing is taken from them.
-   */
-  readonly isAlive?: ((process: string) => boolean) | undefined;
-  /** How long ago the turn arrived, on a monotonic clock, in milliseconds. Default 0. */
-  readonly waitedMs?: (() => number) | undefined;
   /** Whether the turn has ended while it waited for the store. Default: it has not. */
   readonly isOver?: (() => boolean) | undefined;
   /** Set if calls are recorded. */
@@ -66,16 +54,6 @@ export interface TurnOpening {
   /** Set if the run is traced. */
   readonly trace?: TracedRun | undefined;
 }
-
-/**
- * Whether the process of this address runs the call with this key, which began at that time, in
- * milliseconds since the epoch.
- */
-export type IsCallRunning = (
-  key: string,
-  process: string | undefined,
-  sinceMs: number | undefined,
-) => boolean;
 
 /** What a turn has found in its conversation: see `OpenedTurn`. */
 interface FoundByTurn extends Pick<
@@ -192,44 +170,12 @@ export type TurnOpeningResult =
   | { readonly kind: 'stale' }
   /** The turn ended while it waited for the store. It ends no turn of another process. */
   | { readonly kind: 'over' }
-  /**
-   * Other processes may be running tool calls that this turn would count as lost, or a newer turn.
-   * Ask them first; nothing has changed.
-   */
-  | {
-      readonly kind: 'elsewhere';
-      /** Keys of tool calls, by the process that may be running them. */
-      readonly calls: ReadonlyMap<string, readonly string[]>;
-    };
-
-/** How a run ended. */
-export interface TurnSettlement extends Claimer {
-  readonly state: Exclude<TurnState, 'open'>;
-  /**
-   * What the run said and called. In history this follows the caller's words and the calls of
-   * earlier runs.
-   */
-  readonly messages: readonly Message[];
-  readonly sent?: readonly SentEvent[] | undefined;
-  readonly filler?: string | undefined;
-  /** The agent's state, as JSON text. Kept even if something else closed the turn. */
-  readonly agentState?: string | undefined;
-  /** Set if calls are recorded. */
-  readonly figures?: TurnFigures | undefined;
-  /** Whether the last events may not have left yet: the run settles again if they do not. */
-  readonly isLeaving?: true | undefined;
-}
+  | AskedFirst;
 
 const NO_CALLS: readonly ToolMessage[] = [];
 const NO_TURNS: readonly TurnRecord[] = [];
 const NO_RUNS: readonly RunElsewhere[] = [];
 const NO_LOST_CALLS: readonly LostCall[] = [];
-
-/**
- * A turn whose opening waited for less than this, in milliseconds, is the newest, whatever other
- * clocks say.
- */
-export const PROMPT_MS = 100;
 
 /**
  * Begins a turn: ends the open ones, cuts an older one to what was heard, and stores the caller's
@@ -252,11 +198,11 @@ export function openTurn(
       kind: 'completed before', sent: sentEvents(known), ...(links === undefined ? {} : { links }),
     };
   }
-  const newer = newerThan(conversation, opening);
+  const newer = opening.process === undefined ? NO_TURNS : newerThan(conversation, opening);
   const comparison = comparisonFor(conversation, opening, known);
-  const arrived = { turnId, known, newer, comparison };
-  return refuse(conversation, opening, arrived, bounds)
-    ?? openArrived(conversation, opening, arrived, bounds);
+  const situation = { turnId, known, newer, comparison };
+  return refuse(conversation, opening, situation, bounds)
+    ?? openNow(conversation, opening, situation, bounds);
 }
 
 function linksFor(
@@ -270,7 +216,7 @@ function linksFor(
 }
 
 /** How a delivery that has not completed finds its conversation. */
-interface Arrived {
+interface Situation {
   readonly turnId: string;
   /** The record of its turn. Undefined for a new turn. */
   readonly known: TurnRecord | undefined;
@@ -287,15 +233,15 @@ interface Arrived {
 function refuse(
   conversation: Conversation,
   opening: TurnOpening,
-  arrived: Arrived,
+  situation: Situation,
   bounds: ConversationBounds,
 ): Exclude<TurnOpeningResult, OpenedTurn> | undefined {
-  const { known, newer, comparison } = arrived;
+  const { known, newer, comparison } = situation;
   const { process } = opening;
   const again = known?.state === 'open' ? undefined : known;
   const isOver = opening.isOver?.() === true;
   if (isOver || newer.some((turn) => countRuns(turn) > 0)) {
-    if (known === undefined) addOver(conversation, opening, arrived, bounds);
+    if (known === undefined) addOver(conversation, opening, situation, bounds);
     const isLate = again !== undefined && runsAfter(conversation, again, opening);
     return { kind: isOver && !isLate ? 'over' : 'stale' };
   }
@@ -308,10 +254,10 @@ function refuse(
   return undefined;
 }
 
-function openArrived(
+function openNow(
   conversation: Conversation,
   opening: TurnOpening,
-  { turnId, known, newer, comparison }: Arrived,
+  { turnId, known, newer, comparison }: Situation,
   bounds: ConversationBounds,
 ): OpenedTurn {
   const { process, running = [], isCallRunning = () => false } = opening;
@@ -321,12 +267,14 @@ function openArrived(
     process === undefined ? NO_RUNS : openRunsElsewhere(conversation, process);
   const takenOver = openElsewhere.find(({ runId }) => known?.runId === runId);
   const closed = endOpenTurns(conversation, running);
-  const lostCalls = lostCallsOf(conversation, isCallRunning);
+  const { runningCalls, onceCalls } = conversation;
+  const mayBeLost = runningCalls > 0 || onceCalls !== undefined;
+  const lostCalls = mayBeLost ? lostCallsOf(conversation, isCallRunning) : NO_LOST_CALLS;
   const told = comparison === undefined ? undefined : reconcile(conversation, comparison);
   const heard = cutToHeard(conversation, turnId, opening.interruption, told, closed);
 
   const record = known ?? newTurn(turnId, 'open', opening.runId);
-  if (known === undefined) addBefore(conversation, record, newer);
+  if (known === undefined) addInOrder(conversation, record, newer);
   const hasEarlierCalls = begin(conversation, record, opening, known !== undefined);
   const place =
     told === undefined ? undefined : takePlace(conversation, record, told.discarded);
@@ -350,18 +298,6 @@ function openArrived(
 }
 
 /**
- * Ends the turns that are open, because another one begins. Returns those that run in this process,
- * whose sent text so far is known.
- */
-function endOpenTurns(
-  conversation: Conversation,
-  running: readonly TurnSettlement[],
-): readonly TurnRecord[] {
-  if (running.length > 0) settleLeaving(conversation, running);
-  return conversation.openTurns > 0 ? closeOpenTurns(conversation, running) : NO_TURNS;
-}
-
-/**
  * Cuts an older turn to what the caller heard of it, as the interruption reports it or, without
  * one, the transcript. The runs of `closed` turns may still be sending and know best what was sent,
  * unless the platform has reported what was heard.
@@ -380,6 +316,15 @@ function cutToHeard(
   for (const turn of closed)
     if (turn !== decided && told?.decided.has(turn) !== true) turn.isUnknown = true;
   return heard;
+}
+
+function addInOrder(
+  conversation: Conversation,
+  record: TurnRecord,
+  [newer]: readonly TurnRecord[],
+): void {
+  addTurn(conversation, record);
+  if (newer !== undefined) moveBefore(conversation, record, newer);
 }
 
 /** The state is this process's from now on. True if another process had it. */
@@ -466,7 +411,7 @@ function begin(
     record.arrivedAt = arrivalOf({ waitedMs });
   }
   if (trace !== undefined) record.trace = trace;
-  makeFollowersWhole(conversation, record);
+  if (conversation.capturedBytes !== undefined) makeFollowersWhole(conversation, record);
   subtract(conversation, record);
   if (figures !== undefined) record.figures = figures;
   if (earlier.length === 0)
@@ -494,8 +439,35 @@ function noteProcess(record: TurnRecord, process: string): void {
   record.countedRun = record.runId;
 }
 
-function arrivalOf({ waitedMs = () => 0 }: Pick<TurnOpening, 'waitedMs'>): number {
-  return Math.round(Date.now() - waitedMs());
+/**
+ * Adds a turn that does not run any more, unless it was erased before it could be added. Its run
+ * may still record what it has sent: an apology.
+ */
+function addOver(
+  conversation: Conversation,
+  opening: TurnOpening,
+  { turnId, newer, comparison }: Situation,
+  bounds: ConversationBounds,
+): void {
+  if (isErasedSince(conversation, opening)) return;
+  const { runId, text, process, figures } = opening;
+  const record = newTurn(turnId, 'interrupted', runId);
+  record.isUnknown = true;
+  record.runs = 0;
+  if (process !== undefined) {
+    noteProcess(record, process);
+    record.missedAt = arrivalOf(opening);
+  }
+  if (figures !== undefined) record.figures = figures;
+  setPlain(record, text ?? null, null);
+  if (comparison !== undefined) {
+    const { turns } = conversation;
+    // It keeps the number if it runs again, and then replaces those turns.
+    record.number = numberOfReplaced(turns, replacedBy(comparison)) ?? nextNumber(turns);
+  }
+  addInOrder(conversation, record, newer);
+  add(conversation, record);
+  trim(conversation, bounds);
 }
 
 /**
@@ -524,306 +496,4 @@ export function claimTurn(
   if (!begin(conversation, record, claim, true)) return OWNED;
   const others = toolMessagesOf(record).filter((call) => call.runId !== runId);
   return { kind: 'owned', earlierCalls: others };
-}
-
-/**
- * The turns that arrived after this one and were added before it, because one of the two waited for
- * the store or for other processes. A turn that was already in history and only runs again is not
- * newer.
- *
- * Within a process the run ids decide, which grow. Times of other processes count only if this turn
- * has waited for `PROMPT_MS`. A time in the future comes from a wrong clock and does not count.
- */
-function newerThan(
-  { turns }: Conversation,
-  { process, runId, waitedMs }: TurnOpening,
-): readonly TurnRecord[] {
-  if (process === undefined || waitedMs === undefined) return NO_TURNS;
-  const now = Date.now();
-  const waited = waitedMs();
-  const from = now - waited;
-  return turns.filter((turn) => {
-    const { missedAt = 0, arrivedAt = missedAt, addedAt } = turn;
-    if (addedAt !== undefined && addedAt < from) return false;
-    if (turn.process === process) return isLaterRun(turn.runId, runId);
-    return waited >= PROMPT_MS && arrivedAt > from && arrivedAt <= now;
-  });
-}
-
-/** Whether everything has been forgotten since the turn arrived, by the clock of this process. */
-function isErasedSince(
-  { erasedAt = 0 }: Conversation,
-  { waitedMs = () => 0 }: TurnOpening,
-): boolean {
-  const now = Date.now();
-  return erasedAt > Math.ceil(now - waitedMs()) && erasedAt <= now;
-}
-
-/** Adds a turn in front of those that are newer, or at the end. */
-function addBefore(
-  conversation: Conversation,
-  record: TurnRecord,
-  [newer]: readonly TurnRecord[],
-): void {
-  addTurn(conversation, record);
-  if (newer === undefined) return;
-  record.addedAt = (newer.addedAt ?? 1) - 1;
-  moveLastTurn(conversation, conversation.turns.indexOf(newer));
-}
-
-/**
- * Adds a turn that does not run any more, unless it was erased before it could be added. Its run
- * may still record what it has sent: an apology.
- */
-function addOver(
-  conversation: Conversation,
-  opening: TurnOpening,
-  { turnId, newer, comparison }: Arrived,
-  bounds: ConversationBounds,
-): void {
-  if (isErasedSince(conversation, opening)) return;
-  const { runId, text, process, figures } = opening;
-  const record = newTurn(turnId, 'interrupted', runId);
-  record.isUnknown = true;
-  record.runs = 0;
-  if (process !== undefined) {
-    noteProcess(record, process);
-    record.missedAt = arrivalOf(opening);
-  }
-  if (figures !== undefined) record.figures = figures;
-  setPlain(record, text ?? null, null);
-  if (comparison !== undefined) {
-    const { turns } = conversation;
-    // It keeps the number if it runs again, and then replaces those turns.
-    record.number = numberOfReplaced(turns, replacedBy(comparison)) ?? nextNumber(turns);
-  }
-  addBefore(conversation, record, newer);
-  add(conversation, record);
-  trim(conversation, bounds);
-}
-
-/** A tool call whose outcome is unknown. */
-export interface LostCall {
-  /** The turn that has made it. */
-  readonly turnId: string;
-  /** For a call that does not act once, what the model called: it may have made up the name. */
-  readonly tool: string | undefined;
-  /** Undefined if its arguments were not JSON. */
-  readonly idempotencyKey: string | undefined;
-}
-
-/**
- * Marks the calls that no living process runs, and returns them. A call that acts once is lost with
- * its claim, and so are those of other turns that wait for it.
- */
-function lostCallsOf(
-  conversation: Conversation,
-  isRunning: IsCallRunning,
-): readonly LostCall[] {
-  const { runningCalls, onceCalls, turns } = conversation;
-  if (runningCalls === 0 && onceCalls === undefined) return NO_LOST_CALLS;
-  const lost = new Map<unknown, LostCall>();
-  for (const [key, { tool, turnId }] of loseOnceCalls(conversation, (key, { process, claimedAt }) =>
-    isRunning(key, process, claimedAt),
-  ))
-    lost.set(key, { turnId, tool, idempotencyKey: key });
-  const isClaimed = (key: string): boolean => conversation.onceCalls?.[key]?.state === 'running';
-  for (const turn of turns)
-    for (const message of forgetLostCalls(
-      conversation,
-      turn,
-      (key, process) => isClaimed(key) || isRunning(key, process, turn.arrivedAt),
-    ))
-      if (!lost.has(message.key))
-        lost.set(message.key ?? message, {
-          turnId: turn.id,
-          tool: calledIn(turn, message.toolCallId), idempotencyKey: message.key,
-        });
-  return [...lost.values()];
-}
-
-function calledIn({ messages = [] }: TurnRecord, toolCallId: string): string | undefined {
-  const calls = messages.flatMap((message) =>
-    message.role === 'assistant' ? (message.toolCalls ?? []) : [],
-  );
-  return calls.findLast(({ id }) => id === toolCallId)?.name;
-}
-
-/**
- * Ends a run, once. `isKept` is false if the run no longer owns the turn: it was settled, cut to
- * what was heard, run again or cleared. A run whose turn was closed by a newer one still settles
- * it, because only that run knows what was sent.
- */
-export function settleTurn(
-  conversation: Conversation,
-  settlement: TurnSettlement,
-  bounds: ConversationBounds,
-): RunWrite {
-  const record = findTurn(conversation, settlement.turnId);
-  if (record?.runId !== settlement.runId) return NOTHING_KEPT;
-  const isStateKept =
-    record.isDiscarded !== true
-    && keepState(conversation, settlement.agentState, settlement.process);
-  const isDecided = record.isUnknown !== true && record.isLeaving !== true;
-  if (record.state !== 'open' && isDecided)
-    return isStateKept ? ONLY_STATE_KEPT : NOTHING_KEPT;
-  settle(conversation, record, settlement);
-  trim(conversation, bounds);
-  return isStateKept ? ALL_KEPT : STATE_DROPPED;
-}
-
-function settle(
-  conversation: Conversation,
-  record: TurnRecord,
-  { state, messages, sent, filler, figures, isLeaving }: TurnSettlement,
-): void {
-  if (record.state === 'open') conversation.openTurns -= 1;
-  record.state = state;
-  if (record.isUnknown !== undefined) delete record.isUnknown;
-  if (isLeaving === true) record.isLeaving = true;
-  else if (record.isLeaving !== undefined) delete record.isLeaving;
-  if (filler !== undefined) record.filler = filler;
-  if (figures !== undefined) makeFollowersWhole(conversation, record);
-  subtract(conversation, record);
-  if (figures !== undefined) record.figures = withinBounds(figures, conversation, record);
-  if (record.messages === undefined && messages.length <= 1 && messages.every(isPlainReply)) {
-    setPlain(record, record.words, messages[0]?.content ?? null);
-  } else {
-    keepHandOver(conversation, record, messages);
-    const leading = leadingMessages(record);
-    setMessages(record, leading.concat(withKnownResults(record, messages)), leading.length);
-  }
-  if (sent !== undefined) record.sent = sent;
-  // `delete` is a slow call into V8, even if the property does not exist.
-  else if (record.sent !== undefined) delete record.sent;
-  add(conversation, record);
-  hearTold(conversation, record);
-}
-
-/** Appends a message to its turn if known, otherwise as a completed turn of its own. */
-export function appendMessage(
-  conversation: Conversation,
-  message: Message,
-  bounds: ConversationBounds,
-): void {
-  let record = findTurn(conversation, message.turnId);
-  if (record === undefined) {
-    record = newTurn(message.turnId, 'completed', 0);
-    addTurn(conversation, record);
-  }
-  rewrite(conversation, record, [...messagesOf(record), message], record.kept);
-  trim(conversation, bounds);
-}
-
-/** The turns that run in other processes, as far as the conversation knows. */
-export function openRunsElsewhere(
-  { turns, openTurns }: Conversation,
-  own: string,
-): readonly RunElsewhere[] {
-  if (openTurns === 0) return NO_RUNS;
-  return turns.flatMap(({ state, process, runId }) =>
-    state === 'open' && process !== undefined && process !== own ? [{ process, runId }] : [],
-  );
-}
-
-/**
- * What to ask other processes: which of the running calls they run and, for a turn delivered
- * `again`, whether those that run a newer turn are alive. Undefined if there is nothing to ask.
- */
-function askedFirst(
-  conversation: Conversation,
-  own: string,
-  again: TurnRecord | undefined,
-): Extract<TurnOpeningResult, { readonly kind: 'elsewhere' }> | undefined {
-  const { turns, runningCalls, onceCalls } = conversation;
-  const calls = new Map<string, Set<string>>();
-  const keysOf = (process: string): Set<string> => {
-    const keys = calls.get(process) ?? new Set();
-    calls.set(process, keys);
-    return keys;
-  };
-  if (runningCalls > 0) {
-    for (const turn of turns)
-      for (const { state, key, process = turn.process } of toolMessagesOf(turn))
-        if (state === 'running' && key !== undefined && isOther(process, own))
-          keysOf(process).add(key);
-  }
-  for (const [key, { state, process }] of Object.entries(onceCalls ?? {}))
-    if (state === 'running' && isOther(process, own)) keysOf(process).add(key);
-  if (again !== undefined && conversation.openTurns > 0)
-    for (const { state, process } of turns.slice(turns.indexOf(again) + 1))
-      if (state === 'open' && isOther(process, own)) keysOf(process);
-  if (calls.size === 0) return undefined;
-  const listed = [...calls].map(([process, keys]) => [process, [...keys]] as const);
-  return { kind: 'elsewhere', calls: new Map(listed) };
-}
-
-function isOther(process: string | undefined, own: string): process is string {
-  return process !== undefined && process !== own;
-}
-
-/** Whether a turn after this one runs: here, or in another process that lives. */
-function runsAfter(
-  { turns }: Conversation,
-  record: TurnRecord,
-  { running = [], process: own, isAlive = () => false }: TurnOpening,
-): boolean {
-  for (let index = turns.length - 1; index >= 0 && turns[index] !== record; index--) {
-    const turn = turns[index];
-    if (turn?.state !== 'open') continue;
-    if (running.some(({ runId }) => runId === turn.runId)) return true;
-    if (own !== undefined && isOther(turn.process, own) && isAlive(turn.process)) return true;
-  }
-  return false;
-}
-
-/** See `endOpenTurns`. */
-function closeOpenTurns(
-  conversation: Conversation,
-  running: readonly TurnSettlement[],
-): readonly TurnRecord[] {
-  const closed: TurnRecord[] = [];
-  for (const record of conversation.turns) {
-    if (record.state !== 'open') continue;
-    const soFar = running.find(({ runId }) => runId === record.runId);
-    if (soFar === undefined) abandon(conversation, record);
-    else {
-      settle(conversation, record, soFar);
-      closed.push(record);
-    }
-  }
-  return closed;
-}
-
-/** Complete replies of this process that have not left yet end as they are now. */
-function settleLeaving(
-  conversation: Conversation,
-  running: readonly TurnSettlement[],
-): void {
-  for (const soFar of running) {
-    const record = findTurn(conversation, soFar.turnId);
-    if (record?.isLeaving !== true || record.runId !== soFar.runId) continue;
-    settle(conversation, record, { ...soFar, isLeaving: true }); // its run still has the last word
-  }
-}
-
-/** The turn's run is gone, perhaps with its process, so what it sent is unknown here. */
-function abandon(conversation: Conversation, record: TurnRecord): void {
-  conversation.openTurns -= 1;
-  record.state = 'interrupted';
-  record.isUnknown = true;
-  const leading = leadingMessages(record);
-  const own = ownMessages(record).flatMap((message): Message[] => {
-    if (message.role !== 'assistant') return [message];
-    return message.content === '' && message.toolCalls === undefined
-      ? []
-      : [{ ...message, state: 'interrupted' }];
-  });
-  rewrite(conversation, record, [...leading, ...own], leading.length);
-}
-
-/** Call it before the turn's figures change. */
-function makeFollowersWhole(conversation: Conversation, { id }: TurnRecord): void {
-  if (conversation.capturedBytes === undefined) return;
-  makeWhole(conversation, conversation.turns, (turnId) => turnId === id);
 }

@@ -1,0 +1,150 @@
+// What a conversation says of turns and tool calls in other processes.
+
+import type { Conversation } from './conversation.ts';
+import { loseOnceCalls } from './once-rules.ts';
+import { forgetLostCalls } from './tool-call-rules.ts';
+import { toolMessagesOf, type RunElsewhere, type TurnRecord } from './turn-record.ts';
+
+/**
+ * Whether the process of this address runs the call with this key, which began at that time, in
+ * milliseconds since the epoch.
+ */
+export type IsCallRunning = (
+  key: string,
+  process: string | undefined,
+  sinceMs: number | undefined,
+) => boolean;
+
+/** What is known of runs, here and in other processes. */
+export interface KnownRuns {
+  /** The address of this process, if it shares the conversation with others. */
+  readonly process?: string | undefined;
+  /** The turns that run in this process. */
+  readonly running?: readonly { readonly runId: number }[] | undefined;
+  /** Whether a living process runs the tool call. Default: none does. */
+  readonly isCallRunning?: IsCallRunning | undefined;
+  /**
+   * Whether a process is known to live. Undefined until the others have been asked what they run:
+   * until then nothing is taken from them.
+   */
+  readonly isAlive?: ((process: string) => boolean) | undefined;
+}
+
+/** A tool call whose outcome is unknown. */
+export interface LostCall {
+  /** The turn that has made it. */
+  readonly turnId: string;
+  /** For a call that does not act once, what the model called: it may have made up the name. */
+  readonly tool: string | undefined;
+  /** Undefined if its arguments were not JSON. */
+  readonly idempotencyKey: string | undefined;
+}
+
+/**
+ * Other processes may be running tool calls that this turn would count as lost, or a newer turn.
+ * Ask them first; nothing has changed.
+ */
+export interface AskedFirst {
+  readonly kind: 'elsewhere';
+  /** Keys of tool calls, by the process that may be running them. */
+  readonly calls: ReadonlyMap<string, readonly string[]>;
+}
+
+const NO_RUNS: readonly RunElsewhere[] = [];
+
+/** The turns that run in other processes, as far as the conversation knows. */
+export function openRunsElsewhere(
+  { turns, openTurns }: Conversation,
+  own: string,
+): readonly RunElsewhere[] {
+  if (openTurns === 0) return NO_RUNS;
+  return turns.flatMap(({ state, process, runId }) =>
+    state === 'open' && process !== undefined && process !== own ? [{ process, runId }] : [],
+  );
+}
+
+/**
+ * What to ask other processes: which of the running calls they run and, for a turn delivered
+ * `again`, whether those that run a newer turn are alive. Undefined if there is nothing to ask.
+ */
+export function askedFirst(
+  conversation: Conversation,
+  own: string,
+  again: TurnRecord | undefined,
+): AskedFirst | undefined {
+  const { turns, runningCalls, onceCalls } = conversation;
+  const calls = new Map<string, Set<string>>();
+  const keysOf = (process: string): Set<string> => {
+    const keys = calls.get(process) ?? new Set();
+    calls.set(process, keys);
+    return keys;
+  };
+  if (runningCalls > 0) {
+    for (const turn of turns)
+      for (const { state, key, process = turn.process } of toolMessagesOf(turn))
+        if (state === 'running' && key !== undefined && isOther(process, own))
+          keysOf(process).add(key);
+  }
+  for (const [key, { state, process }] of Object.entries(onceCalls ?? {}))
+    if (state === 'running' && isOther(process, own)) keysOf(process).add(key);
+  if (again !== undefined && conversation.openTurns > 0)
+    for (const { state, process } of turns.slice(turns.indexOf(again) + 1))
+      if (state === 'open' && isOther(process, own)) keysOf(process);
+  if (calls.size === 0) return undefined;
+  const listed = [...calls].map(([process, keys]) => [process, [...keys]] as const);
+  return { kind: 'elsewhere', calls: new Map(listed) };
+}
+
+function isOther(process: string | undefined, own: string): process is string {
+  return process !== undefined && process !== own;
+}
+
+/** Whether a turn after this one runs: here, or in another process that lives. */
+export function runsAfter(
+  { turns }: Conversation,
+  record: TurnRecord,
+  { running = [], process: own, isAlive = () => false }: KnownRuns,
+): boolean {
+  for (let index = turns.length - 1; index >= 0 && turns[index] !== record; index--) {
+    const turn = turns[index];
+    if (turn?.state !== 'open') continue;
+    if (running.some(({ runId }) => runId === turn.runId)) return true;
+    if (own !== undefined && isOther(turn.process, own) && isAlive(turn.process)) return true;
+  }
+  return false;
+}
+
+/**
+ * Marks the calls that no living process runs, and returns them. A call that acts once is lost with
+ * its claim, and so are those of other turns that wait for it.
+ */
+export function lostCallsOf(
+  conversation: Conversation,
+  isRunning: IsCallRunning,
+): readonly LostCall[] {
+  const lost = new Map<unknown, LostCall>();
+  for (const [key, { tool, turnId }] of loseOnceCalls(conversation, (key, { process, claimedAt }) =>
+    isRunning(key, process, claimedAt),
+  ))
+    lost.set(key, { turnId, tool, idempotencyKey: key });
+  const isClaimed = (key: string): boolean => conversation.onceCalls?.[key]?.state === 'running';
+  for (const turn of conversation.turns)
+    for (const message of forgetLostCalls(
+      conversation,
+      turn,
+      (key, process) => isClaimed(key) || isRunning(key, process, turn.arrivedAt),
+    ))
+      if (!lost.has(message.key))
+        lost.set(message.key ?? message, {
+          turnId: turn.id,
+          tool: calledIn(turn, message.toolCallId), idempotencyKey: message.key,
+        });
+  return [...lost.values()];
+}
+
+function calledIn({ messages = [] }: TurnRecord, toolCallId: string): string | undefined {
+  const calls = messages.flatMap((message) =>
+    message.role === 'assistant' ? (message.toolCalls ?? []) : [],
+  );
+  return calls.findLast(({ id }) => id === toolCallId)?.name;
+}

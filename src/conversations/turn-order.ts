@@ -1,0 +1,69 @@
+// The order of turns: that of arrival, in every process.
+
+import { moveLastTurn, type Conversation } from './conversation.ts';
+import { isLaterRun, type TurnRecord } from './turn-record.ts';
+
+/** Where and when the delivery of a turn has arrived. */
+export interface Arrival {
+  readonly runId: number;
+  /** The address of this process, if it shares the conversation with others. */
+  readonly process?: string | undefined;
+  /** How long ago the turn arrived, on a monotonic clock, in milliseconds. Default 0. */
+  readonly waitedMs?: (() => number) | undefined;
+}
+
+const NO_TURNS: readonly TurnRecord[] = [];
+
+/**
+ * A turn whose opening waited for less than this, in milliseconds, is the newest, whatever other
+ * clocks say.
+ */
+export const PROMPT_MS = 100;
+
+/**
+ * The turns that arrived after this one and were added before it, because one of the two waited for
+ * the store or for other processes. A turn that was already in history and only runs again is not
+ * newer.
+ *
+ * Within a process the run ids decide, which grow. Times of other processes count only if this turn
+ * has waited for `PROMPT_MS`. A time in the future comes from a wrong clock and does not count.
+ */
+export function newerThan(
+  { turns }: Conversation,
+  { process, runId, waitedMs }: Arrival,
+): readonly TurnRecord[] {
+  if (process === undefined || waitedMs === undefined) return NO_TURNS;
+  const now = Date.now();
+  const waited = waitedMs();
+  const from = now - waited;
+  return turns.filter((turn) => {
+    const { missedAt = 0, arrivedAt = missedAt, addedAt } = turn;
+    if (addedAt !== undefined && addedAt < from) return false;
+    if (turn.process === process) return isLaterRun(turn.runId, runId);
+    return waited >= PROMPT_MS && arrivedAt > from && arrivedAt <= now;
+  });
+}
+
+/** When it arrived, by the clock of this process, in milliseconds since the epoch. */
+export function arrivalOf({ waitedMs = () => 0 }: Pick<Arrival, 'waitedMs'>): number {
+  return Math.round(Date.now() - waitedMs());
+}
+
+/** Whether everything has been forgotten since the turn arrived, by the clock of this process. */
+export function isErasedSince(
+  { erasedAt = 0 }: Conversation,
+  { waitedMs = () => 0 }: Arrival,
+): boolean {
+  const now = Date.now();
+  return erasedAt > Math.ceil(now - waitedMs()) && erasedAt <= now;
+}
+
+/** Gives the turn that was just added its place in front of a newer one. */
+export function moveBefore(
+  conversation: Conversation,
+  record: TurnRecord,
+  newer: TurnRecord,
+): void {
+  record.addedAt = (newer.addedAt ?? 1) - 1;
+  moveLastTurn(conversation, conversation.turns.indexOf(newer));
+}

@@ -1,0 +1,148 @@
+// How a turn ends in its conversation.
+
+import type { SentEvent } from '../calls/reply-event.ts';
+import { trim, type ConversationBounds } from './bounds.ts';
+import { makeFollowersWhole, withinBounds } from './captured-calls.ts';
+import {
+  add, findTurn, keepState, rewrite, subtract, type Conversation,
+} from './conversation.ts';
+import type { Message, TurnState } from './message.ts';
+import type { Claimer } from './once-rules.ts';
+import { hearTold } from './reconcile.ts';
+import {
+  ALL_KEPT, NOTHING_KEPT, ONLY_STATE_KEPT, STATE_DROPPED, type RunWrite,
+} from './run-write.ts';
+import { keepHandOver, withKnownResults } from './tool-call-rules.ts';
+import type { TurnFigures } from './turn-figures.ts';
+import {
+  isPlainReply, leadingMessages, ownMessages, setMessages, setPlain, type TurnRecord,
+} from './turn-record.ts';
+
+/** How a run ended. */
+export interface TurnSettlement extends Claimer {
+  readonly state: Exclude<TurnState, 'open'>;
+  /**
+   * What the run said and called. In history this follows the caller's words and the calls of
+   * earlier runs.
+   */
+  readonly messages: readonly Message[];
+  readonly sent?: readonly SentEvent[] | undefined;
+  readonly filler?: string | undefined;
+  /** The agent's state, as JSON text. Kept even if something else closed the turn. */
+  readonly agentState?: string | undefined;
+  /** Set if calls are recorded. */
+  readonly figures?: TurnFigures | undefined;
+  /** Whether the last events may not have left yet: the run settles again if they do not. */
+  readonly isLeaving?: true | undefined;
+}
+
+const NO_TURNS: readonly TurnRecord[] = [];
+
+/**
+ * Ends a run, once. `isKept` is false if the run no longer owns the turn: it was settled, cut to
+ * what was heard, run again or cleared. A run whose turn was closed by a newer one still settles
+ * it, because only that run knows what was sent.
+ */
+export function settleTurn(
+  conversation: Conversation,
+  settlement: TurnSettlement,
+  bounds: ConversationBounds,
+): RunWrite {
+  const record = findTurn(conversation, settlement.turnId);
+  if (record?.runId !== settlement.runId) return NOTHING_KEPT;
+  const isStateKept =
+    record.isDiscarded !== true
+    && keepState(conversation, settlement.agentState, settlement.process);
+  const isDecided = record.isUnknown !== true && record.isLeaving !== true;
+  if (record.state !== 'open' && isDecided)
+    return isStateKept ? ONLY_STATE_KEPT : NOTHING_KEPT;
+  settle(conversation, record, settlement);
+  trim(conversation, bounds);
+  return isStateKept ? ALL_KEPT : STATE_DROPPED;
+}
+
+function settle(
+  conversation: Conversation,
+  record: TurnRecord,
+  { state, messages, sent, filler, figures, isLeaving }: TurnSettlement,
+): void {
+  if (record.state === 'open') conversation.openTurns -= 1;
+  record.state = state;
+  if (record.isUnknown !== undefined) delete record.isUnknown;
+  if (isLeaving === true) record.isLeaving = true;
+  else if (record.isLeaving !== undefined) delete record.isLeaving;
+  if (filler !== undefined) record.filler = filler;
+  if (figures !== undefined && conversation.capturedBytes !== undefined)
+    makeFollowersWhole(conversation, record);
+  subtract(conversation, record);
+  if (figures !== undefined) record.figures = withinBounds(figures, conversation, record);
+  if (record.messages === undefined && messages.length <= 1 && messages.every(isPlainReply)) {
+    setPlain(record, record.words, messages[0]?.content ?? null);
+  } else {
+    keepHandOver(conversation, record, messages);
+    const leading = leadingMessages(record);
+    setMessages(record, leading.concat(withKnownResults(record, messages)), leading.length);
+  }
+  if (sent !== undefined) record.sent = sent;
+  // `delete` is a slow call into V8, even if the property does not exist.
+  else if (record.sent !== undefined) delete record.sent;
+  add(conversation, record);
+  hearTold(conversation, record);
+}
+
+/**
+ * Ends the turns that are open, because another one begins. Returns those that run in this process,
+ * whose sent text so far is known.
+ */
+export function endOpenTurns(
+  conversation: Conversation,
+  running: readonly TurnSettlement[],
+): readonly TurnRecord[] {
+  if (running.length > 0) settleLeaving(conversation, running);
+  return conversation.openTurns > 0 ? closeOpenTurns(conversation, running) : NO_TURNS;
+}
+
+/** Complete replies of this process that have not left yet end as they are now. */
+function settleLeaving(
+  conversation: Conversation,
+  running: readonly TurnSettlement[],
+): void {
+  for (const soFar of running) {
+    const record = findTurn(conversation, soFar.turnId);
+    if (record?.isLeaving !== true || record.runId !== soFar.runId) continue;
+    settle(conversation, record, { ...soFar, isLeaving: true }); // its run still has the last word
+  }
+}
+
+/** See `endOpenTurns`. */
+function closeOpenTurns(
+  conversation: Conversation,
+  running: readonly TurnSettlement[],
+): readonly TurnRecord[] {
+  const closed: TurnRecord[] = [];
+  for (const record of conversation.turns) {
+    if (record.state !== 'open') continue;
+    const soFar = running.find(({ runId }) => runId === record.runId);
+    if (soFar === undefined) abandon(conversation, record);
+    else {
+      settle(conversation, record, soFar);
+      closed.push(record);
+    }
+  }
+  return closed;
+}
+
+/** The turn's run is gone, perhaps with its process, so what it sent is unknown here. */
+function abandon(conversation: Conversation, record: TurnRecord): void {
+  conversation.openTurns -= 1;
+  record.state = 'interrupted';
+  record.isUnknown = true;
+  const leading = leadingMessages(record);
+  const own = ownMessages(record).flatMap((message): Message[] => {
+    if (message.role !== 'assistant') return [message];
+    return message.content === '' && message.toolCalls === undefined
+      ? []
+      : [{ ...message, state: 'interrupted' }];
+  });
+  rewrite(conversation, record, [...leading, ...own], leading.length);
+}
