@@ -40,6 +40,12 @@ const CLOSING_MS = 2_000;
 
 const MAX_CHARACTERS = 67_108_864;
 
+/**
+ * The store's answer to a write: true if it has the change, otherwise what it has instead.
+ * Undefined if it has lost the conversation.
+ */
+type Answer = true | StoredConversation | undefined | typeof FAILED;
+
 interface Attempt<T> {
   readonly change: (conversation: Conversation) => T;
   readonly mustBeStored: boolean;
@@ -227,56 +233,45 @@ export class SharedStore implements ConversationStore {
   #try<T>(id: string, kept: PartedConversation, attempt: Attempt<T>): Awaitable<T> {
     const memory = kept.memory();
     const result = kept.apply(attempt.change);
-    return this.#store(id, kept, result, attempt, (found) => {
-      const latest = this.#merged(id, found, kept, memory);
-      return this.#try(id, latest, {
-        ...attempt, isLatest: true, conflicts: attempt.conflicts + 1,
-      });
-    });
-  }
-
-  /** Writes the change that had this result. `again` makes it on what the store has instead. */
-  #store<T>(
-    id: string,
-    kept: PartedConversation,
-    result: T,
-    { mustBeStored, isLatest, conflicts, change }: Attempt<T>,
-    again: (found: StoredConversation) => Awaitable<T>,
-  ): Awaitable<T> {
-    const answered = (found: StoredConversation | undefined): Awaitable<T> => {
+    const answered = (answer: Answer, conflicts: number): Awaitable<T> => {
+      if (answer === true) return result;
+      if (answer === FAILED) return attempt.mustBeStored ? notStored() : result;
       if (conflicts === MAX_CONFLICTS) {
         this.#remembered.delete(id); // it contains the change, which was not stored
         throw new StoreError(`other processes changed the conversation ${MAX_CONFLICTS} times`);
       }
       this.#conflicts += 1;
-      if (found !== undefined) return again(found);
+      if (answer !== undefined) {
+        const latest = this.#merged(id, answer, kept, memory);
+        return this.#try(id, latest, { ...attempt, isLatest: true, conflicts: conflicts + 1 });
+      }
       kept.putBack(); // with the change, which was made on the latest version anyone has
-      const next = { mustBeStored, isLatest: true, conflicts: conflicts + 1, change };
-      return this.#store(id, kept, result, next, again);
+      return andThen(this.#write(id, kept, true), (next) => answered(next, conflicts + 1));
     };
+    return andThen(this.#write(id, kept, attempt.isLatest), (answer) =>
+      answered(answer, attempt.conflicts));
+  }
+
+  /** Writes what has changed. If nothing has, asks whether the version is the latest. */
+  #write(id: string, kept: PartedConversation, isLatest: boolean): Awaitable<Answer> {
     const parts = kept.change(kept.lifetimeMs(this.#ttlMs));
     if (parts === undefined) {
-      if (isLatest) return result;
+      if (isLatest) return true;
       return andThen(
         this.#ask(id, () => this.#parts.read(id, kept.version)),
-        (found) => {
-          if (found === FAILED) return mustBeStored ? notStored() : result;
-          return found === 'unchanged' ? result : answered(found);
-        },
+        (found) => (found === 'unchanged' ? true : found),
       );
     }
     return andThen(
       this.#ask(id, () => this.#parts.write(id, parts)),
       (answer) => {
-        if (answer === FAILED) {
+        if (answer === true) this.#written(id, kept, parts);
+        else if (answer === FAILED) {
           kept.failed();
           this.#wait(id, kept);
           if (!this.#outage.isDegraded) this.#retryLater();
-          return mustBeStored ? notStored() : result;
         }
-        if (answer !== true) return answered(answer);
-        this.#written(id, kept, parts);
-        return result;
+        return answer;
       },
     );
   }
