@@ -28,6 +28,10 @@ export class WatchedStore implements ConversationStore {
     return result;
   }
 
+  runsAt(address: string): void {
+    this.#store.runsAt?.(address);
+  }
+
   count(): Awaitable<number> {
     return this.#store.count();
   }

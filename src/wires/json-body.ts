@@ -22,14 +22,27 @@ export class EventError extends Error {
   }
 }
 
-/** Throws an `HttpError` (415) unless the request says that its body is JSON. */
+/** Throws an `HttpError` (415) unless the request says that its body is JSON, not compressed. */
 export function checkJsonType(context: Context): void {
+  const encoding = context.header('content-encoding');
+  if (encoding !== undefined) checkEncoding(encoding);
   const contentType = context.header('content-type');
   if (contentType === JSON_TYPE) return;
   const type = contentType?.split(';', 1)[0]?.trim().toLowerCase();
   if (type === JSON_TYPE) return;
-  const got = type ? JSON.stringify(type.slice(0, 100)) : 'none';
+  const got = type ? quoted(type) : 'none';
   throw new HttpError(415, `content-type must be application/json, got ${got}`);
+}
+
+/** The answer says what is accepted (RFC 9110 §15.5.16). */
+function checkEncoding(encoding: string): void {
+  if (/^\s*(?:identity\s*)?$/i.test(encoding)) return;
+  const message = `the body must not be encoded, got content-encoding ${quoted(encoding)}`;
+  throw new HttpError(415, message, { headers: ['accept-encoding', 'identity'] });
+}
+
+function quoted(value: string): string {
+  return JSON.stringify(value.slice(0, 100));
 }
 
 /** The body as a JSON object. Throws an `EventError` that says why it is not one. */

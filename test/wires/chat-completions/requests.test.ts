@@ -401,6 +401,15 @@ describe('a body', () => {
     assert.deepEqual(await answer.json(), errorBody(message));
   });
 
+  it('of another encoding is refused, and the message names it', async (t) => {
+    const { platform } = serveCompletions(t, {});
+    const answer = await platform.ask(HELLO, { headers: { 'content-encoding': 'gzip' } });
+    const message = 'the body must not be encoded, got content-encoding "gzip"';
+    assert.deepEqual([answer.status, await answer.json()], [415, errorBody(message)]);
+    const plain = await platform.ask(HELLO, { headers: { 'content-encoding': 'identity' } });
+    assert.equal(plain.status, 200);
+  });
+
   it('of exactly the limit is taken, and one byte more is refused with 413', async (t) => {
     const body = JSON.stringify(HELLO);
     const environment = { MAX_BODY_BYTES: String(Buffer.byteLength(body)) };

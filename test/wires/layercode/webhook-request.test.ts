@@ -2,6 +2,7 @@
 
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
+import { gzipSync } from 'node:zlib';
 
 import { createApp } from '../../../src/app/create-app.ts';
 import { signPayload } from '../../../src/wires/layercode/signature.ts';
@@ -321,6 +322,16 @@ describe('webhook body', () => {
     const { error } = (await response.json()) as { error: string };
     const expected = `content-type must be application/json, got "text/${'x'.repeat(95)}"`;
     assert.deepEqual([response.status, error], [415, expected]);
+  });
+
+  it('is refused with a content encoding, and the answer names it', async (t) => {
+    const { client } = serve(t, {});
+    const headers = { 'content-encoding': 'gzip' };
+    const { response } = await client.post(gzipSync(JSON.stringify(messageEvent())), { headers });
+    const { error } = (await response.json()) as { error: string };
+    const expected = 'the body must not be encoded, got content-encoding "gzip"';
+    assert.deepEqual([response.status, error], [415, expected]);
+    assert.equal(response.headers.get('accept-encoding'), 'identity');
   });
 
   it("is not quoted in the refusal: it may be a caller's words", async (t) => {
