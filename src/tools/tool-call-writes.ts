@@ -8,7 +8,7 @@ import type { UpdateOptions } from '../conversations/store.ts';
 import type { Ownership, TurnProgress } from '../conversations/tool-call-rules.ts';
 import { UNFINISHED_RESULTS } from '../conversations/unfinished-tool-results.ts';
 import type { ToolCallingTurn, ToolHost } from './tool-calling-turn.ts';
-import { toolNameOf, type NotedToolCall } from './tool-calls-noted.ts';
+import { BEGUN, NOT_BEGUN, toolNameOf, type NotedToolCall } from './tool-calls-noted.ts';
 import type { ToolCallResult, Withdrawal } from './tool-calls-running.ts';
 
 /**
@@ -22,10 +22,9 @@ export function storeCalls(
   calls: readonly NotedToolCall[],
 ): Awaitable<void> {
   if (!turn.isStored) return;
-  const once = calls.filter(({ isOnce }) => isOnce);
-  return once.length === 0
-    ? storeProgress(turn, host)
-    : storeClaims(turn, host, once, once.length < calls.length);
+  return calls.some(({ isOnce }) => isOnce)
+    ? storeClaims(turn, host, calls)
+    : storeProgress(turn, host);
 }
 
 function storeProgress(turn: ToolCallingTurn, host: ToolHost): Awaitable<void> {
@@ -82,20 +81,23 @@ function own(turn: ToolCallingTurn, ownership: Ownership): void {
 }
 
 /**
- * Stores progress and claims in one compare-and-swap. `hasOthers`: the round also has calls that
- * may run unprotected.
+ * Stores progress and claims in one compare-and-swap. While others are asked before, no call of the
+ * round has begun.
  */
 async function storeClaims(
   turn: ToolCallingTurn,
   host: ToolHost,
   calls: readonly NotedToolCall[],
-  hasOthers: boolean,
 ): Promise<void> {
   const { conversationId, turnId, liveState, log } = turn;
   if (turn.isOver) return;
-  for (const { running } of calls) running.isAsking = true;
-  const claiming = await notRunningElsewhere(turn, host, calls);
-  for (const { running } of calls) running.isAsking = false;
+  const once = calls.filter(({ isOnce }) => isOnce);
+  for (const { running } of once) running.isAsking = true;
+  for (const { spoken } of calls) Object.assign(spoken, NOT_BEGUN);
+  const claiming = await notRunningElsewhere(turn, host, once);
+  for (const { running } of once) running.isAsking = false;
+  if (turn.isOver) return;
+  for (const { spoken } of calls) Object.assign(spoken, BEGUN);
   const claims = claiming.map((call) => claimOf(call, host));
   for (const { running } of claiming) running.isClaimer = true;
   try {
@@ -119,6 +121,7 @@ async function storeClaims(
       host.calls.noteUnconfirmed(key, running);
     }
     void withdrawLater(turn, host, claiming);
+    const hasOthers = once.length < calls.length; // which may run unprotected
     await (hasOthers ? storeProgress(turn, host) : rememberProgress(turn, host));
   }
 }

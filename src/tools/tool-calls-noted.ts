@@ -56,6 +56,13 @@ export interface NotedToolCall {
   handOver: string | undefined;
 }
 
+/** What history says of a call that runs, or is about to. */
+export const BEGUN = { state: 'running', content: UNFINISHED_RESULTS.running } as const;
+/** What history says of a call that waits until it may begin. */
+export const NOT_BEGUN = {
+  state: 'interrupted', content: UNFINISHED_RESULTS.interrupted,
+} as const;
+
 /** The name of the tool for logs and metrics: not the one that the model wrote. */
 export function toolNameOf({ tool }: NotedToolCall): string {
   return tool?.name ?? 'unknown';
@@ -102,9 +109,8 @@ export class NotedToolCalls {
     const noted = calls.map((given): NotedToolCall => {
       const call = { id: this.#uniqueId(given.id), name: given.name, args: given.args };
       const key = this.#keyOf(call);
-      const { running } = UNFINISHED_RESULTS;
       return {
-        spoken: { call, key, owner: this.#owner, state: 'running', content: running },
+        spoken: { call, key, owner: this.#owner, ...BEGUN },
         givenId: given.id,
         key: key ?? uniqueKey(),
         round: this.#rounds,

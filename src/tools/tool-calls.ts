@@ -10,15 +10,15 @@ import { outcomeElsewhere, type ToolCallElsewhere } from './tool-call-elsewhere.
 import { storeCalls, storeResult } from './tool-call-writes.ts';
 import type { ToolCallingTurn, ToolHost } from './tool-calling-turn.ts';
 import { EarlierToolCalls, type KnownToolCall } from './tool-calls-earlier.ts';
-import { NotedToolCalls, toolNameOf, type NotedToolCall } from './tool-calls-noted.ts';
+import {
+  BEGUN, NOT_BEGUN, NotedToolCalls, toolNameOf, type NotedToolCall,
+} from './tool-calls-noted.ts';
 import type { ToolCallResult } from './tool-calls-running.ts';
 import { logFailure } from './tool-failure.ts';
 import { NotDone } from './tool-not-done.ts';
 import type { ToolOutcome, ToolRun } from './tool-run.ts';
 
-const INTERRUPTED: ToolCallResult = {
-  state: 'interrupted', content: UNFINISHED_RESULTS.interrupted,
-};
+const INTERRUPTED: ToolCallResult = NOT_BEGUN;
 const UNKNOWN: ToolCallResult = { state: 'unknown', content: UNFINISHED_RESULTS.unknown };
 const REFUSED: ToolCallResult = { state: 'interrupted', content: NOT_STARTED };
 
@@ -189,7 +189,6 @@ export class ToolCalls {
   async #settled(calls: readonly NotedToolCall[]): Promise<void> {
     const waiting = this.#unchallenged();
     if (waiting === undefined) return;
-    const running = { state: 'running', content: UNFINISHED_RESULTS.running } as const;
     for (const { key, running: call, spoken } of calls) {
       this.#host.calls.remove(key, call);
       Object.assign(spoken, INTERRUPTED);
@@ -197,7 +196,7 @@ export class ToolCalls {
     await waiting;
     for (const { key, running: call, spoken } of calls) {
       this.#host.calls.add(key, call);
-      Object.assign(spoken, running);
+      Object.assign(spoken, BEGUN);
     }
   }
 

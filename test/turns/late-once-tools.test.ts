@@ -1,11 +1,11 @@
-// Tools that act once per conversation and go on after their `timeoutMs`.
+// Tools that act once per conversation: they go on after their `timeoutMs`, or never begin.
 
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 
 import { MemoryStore } from '../../src/conversations/memory-store.ts';
 import { until, within } from '../fixtures/app.ts';
-import { Bank, errorsOf, payTool, shop } from './payments.ts';
+import { Bank, errorsOf, machines, paysAtLast, payTool, shop } from './payments.ts';
 
 describe('a once tool whose time was up', () => {
   it('is logged with its key if it fails, without its message', async (t) => {
@@ -40,5 +40,29 @@ describe('a once tool whose time was up', () => {
     assert.equal(await served.says('pay 5'), '{"error":"outcome unknown"}');
     await within(served.app.close(), 'the end of the server');
     assert.match(served.logLines.join(''), /is not waited for any more/);
+  });
+});
+
+describe('a once tool whose turn ends while others are asked', () => {
+  // It was said to run for as long as others were asked, and its key was claimed then.
+  it('has not begun: it is interrupted, and claims nothing', async (t) => {
+    const bank = new Bank();
+    const { a, post } = machines(t, () => payTool(bank.pay));
+    await a.says('Hello');
+    post.loses = (message) => message.includes('"answer"');
+    const paying = a.says('pay 5');
+    const isAsked = (text: string): boolean => /^\{"type":"ask".*"calls":\["/.test(text);
+    await until(() => post.messages.some(isAsked), 'the question');
+    assert.equal(await a.says('Well?'), 'Yes.');
+    const conversation = await a.app.conversations.read('c');
+    const [, turn] = conversation?.turns ?? [];
+    const results = turn?.messages?.flatMap((message) =>
+      message.role === 'tool' ? [message.content] : []);
+    assert.deepEqual(results, ['{"error":"interrupted"}']);
+    await paying;
+    post.loses = () => false;
+    bank.answer(5);
+    await paysAtLast(a, (reply) => reply === '{"paid":5}');
+    assert.deepEqual(bank.calls, [5]);
   });
 });
