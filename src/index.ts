@@ -43,6 +43,7 @@ export type {
 } from './tools/tool-standard-schema.ts';
 export { AgentError, getAgent, listAgents } from './agents/built-in/registry.ts';
 export { loadAgent } from './app/load-agent.ts';
+export { openAgents } from './app/open-agents.ts';
 
 export { ConversationManager } from './conversations/manager.ts';
 export type { NewMessage } from './conversations/manager.ts';

@@ -39,7 +39,7 @@ const HOUSE: readonly (readonly [room: string, mayImport: readonly string[]])[] 
     ],
   ],
   ['cli/tunnel', ['cli/terminal', 'process', 'wires/layercode', 'base']],
-  ['cli/eval', ['eval', 'cli/terminal', 'process', 'settings']],
+  ['cli/eval', ['eval', 'cli/terminal', 'app', 'settings']],
   [
     'cli/talk',
     ['eval', 'cli/terminal', 'process', 'platform', 'wires/chat-completions', 'settings', 'base'],
@@ -55,8 +55,8 @@ const HOUSE: readonly (readonly [room: string, mayImport: readonly string[]])[] 
   [
     'process',
     [
-      'platform', 'app', 'observers', 'agents/built-in', 'agents', 'models', 'records',
-      'conversations/stores', 'conversations', 'settings', 'log.ts', 'metrics.ts', 'base',
+      'platform', 'app', 'observers', 'records', 'conversations/stores', 'conversations',
+      'settings', 'log.ts', 'metrics.ts', 'base',
     ],
   ],
   [

@@ -148,6 +148,7 @@ describe('layercode-microserver', () => {
       'listAgents',
       'loadAgent',
       'loadSettings',
+      'openAgents',
       'openCallRecords',
       'openModel',
       'openStore',

@@ -1,18 +1,15 @@
 // Turns settings into a server that answers calls: secret, log, agent, app, and the local platform
 // outside production.
 
-import type { Agent } from '../agents/agent.ts';
-import { echo } from '../agents/built-in/echo.ts';
 import type { App } from '../app/app.ts';
-import { createApp, type NamedAgents } from '../app/create-app.ts';
+import { createApp } from '../app/create-app.ts';
+import { openAgents } from '../app/open-agents.ts';
 import type { Channel } from '../base/channel.ts';
 import { messageOf } from '../base/thrown-values.ts';
 import { version } from '../base/version.ts';
 import type { ConversationStore } from '../conversations/store.ts';
 import { createLogger, type Logger } from '../log.ts';
 import type { SumMetrics } from '../metrics.ts';
-import { openModel } from '../models/open-model.ts';
-import { defaultModelName } from '../models/providers.ts';
 import type { CallRecords } from '../records/call-recorder.ts';
 import { secretsOfAgent } from '../settings/named-agents.ts';
 import { shortSecretsIn } from '../settings/secrets.ts';
@@ -136,23 +133,6 @@ function hostOf(address: string): string {
   return address.includes(':') ? `[${address}]` : address;
 }
 
-/**
- * `starter` if a model has a key, otherwise `echo`. In production a missing key is an error
- * instead: no caller should hear the echo agent.
- */
-function defaultAgent(settings: Settings): string {
-  if (settings.production) return 'starter';
-  const { environment, models } = settings;
-  const names = models.length > 0 ? models : [defaultModelName(environment) ?? []].flat();
-  if (names.length === 0) return echo.name;
-  return openModel({ names, environment }).model.isUsable() ? 'starter' : echo.name;
-}
-
-/** A user's agent reads its variables from `process.env`; they may come from .env. */
-function shareEnvironment({ environment }: Settings): void {
-  for (const [name, value] of Object.entries(environment)) process.env[name] ||= value;
-}
-
 async function agentProblems(settings: Settings, directory: string): Promise<readonly string[]> {
   const { agent, agents } = settings;
   if (agent === undefined && agents.length === 0) return [];
@@ -163,34 +143,6 @@ async function agentProblems(settings: Settings, directory: string): Promise<rea
     if (error instanceof SettingsError) return error.problems;
     return [messageOf(error)];
   }
-}
-
-/** Opens the agent, or several by name. Rejects with the problems of all of them. */
-export async function openAgents(
-  settings: Settings,
-  directory: string,
-): Promise<Agent | NamedAgents> {
-  shareEnvironment(settings);
-  const { agent: only, agents } = settings;
-  if (agents.length === 0) return openAgent(only ?? defaultAgent(settings), directory);
-  const opened: Record<string, Agent> = {};
-  const problems: string[] = [];
-  for (const { name, agent } of agents) {
-    try {
-      opened[name] = await openAgent(agent, directory);
-    } catch (error) {
-      problems.push(`agent ${name}: ${messageOf(error)}`);
-    }
-  }
-  if (problems.length > 0) throw new SettingsError(problems);
-  return opened;
-}
-
-/** The code that other agents need to talk to a model is loaded with them, because it is large. */
-async function openAgent(nameOrPath: string, directory: string): Promise<Agent> {
-  if (nameOrPath === echo.name) return echo;
-  const { loadAgent } = await import('../app/load-agent.ts');
-  return loadAgent(nameOrPath, directory);
 }
 
 /** Production loads no file of the local platform unless it serves the playground. */

@@ -3,6 +3,7 @@
 import { readdirSync, statSync } from 'node:fs';
 import { dirname, join, resolve } from 'node:path';
 
+import { openAgents } from '../../app/open-agents.ts';
 import { openEvalModel, problemsOfModels } from '../../eval/eval-model.ts';
 import type { Staged } from '../../eval/play-all.ts';
 import type { Cast, PlayOptions } from '../../eval/play-options.ts';
@@ -14,7 +15,6 @@ import {
 } from '../../eval/run-models.ts';
 import type { Scenario } from '../../eval/scenario.ts';
 import { ScriptError } from '../../eval/script.ts';
-import { openAgents } from '../../process/open-server.ts';
 import { loadSettings } from '../../settings/load-settings.ts';
 import { withAgent } from '../../settings/named-agents.ts';
 import type { Settings } from '../../settings/settings.ts';

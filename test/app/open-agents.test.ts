@@ -1,0 +1,50 @@
+import assert from 'node:assert/strict';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { after, before, describe, it } from 'node:test';
+
+import { getAgent } from '../../src/agents/built-in/registry.ts';
+import { openAgents } from '../../src/app/open-agents.ts';
+import { parseSettings } from '../../src/settings/parse-settings.ts';
+
+let directory = '';
+before(() => {
+  directory = mkdtempSync(join(tmpdir(), 'open-agents-'));
+  const source = "export default { name: process.env.SHOP, onMessage: () => 'Yes.' };";
+  writeFileSync(join(directory, 'shop.mjs'), source);
+});
+after(() => rmSync(directory, { recursive: true, force: true }));
+
+const opened = (variables: Readonly<Record<string, string>>): ReturnType<typeof openAgents> =>
+  openAgents(parseSettings({ SHOP: 'florist', ...variables }, []), directory);
+
+describe('openAgents', () => {
+  it('opens the agent of the settings, by a path from the directory', async (t) => {
+    t.after(() => delete process.env['SHOP']);
+    // The name is a variable of the agent's own, which may come from .env.
+    assert.equal((await opened({ AGENT: './shop.mjs' })).name, 'florist');
+  });
+
+  it('opens several agents by name', async () => {
+    const agents = await opened({ AGENTS: 'one=echo,two=slow' });
+    assert.deepEqual(agents, { one: getAgent('echo'), two: getAgent('slow') });
+  });
+
+  it('opens the starter if a model has a key, otherwise the echo agent', async (t) => {
+    t.after(() => delete process.env['OPENAI_API_KEY']);
+    assert.equal((await opened({})).name, 'echo');
+    assert.equal((await opened({ OPENAI_API_KEY: 'sk-1' })).name, 'starter');
+    const secret = 'whsec_0123456789';
+    const production = { NODE_ENV: 'production', LAYERCODE_WEBHOOK_SECRET: secret };
+    assert.equal((await opened(production)).name, 'starter');
+  });
+
+  it('reports what is wrong with each of several agents', async () => {
+    await assert.rejects(opened({ AGENTS: 'one=./none.mjs,two=nobody' }), (error: Error) => {
+      assert.equal(error.name, 'SettingsError');
+      assert.match(error.message, /agent one: cannot read .*agent two: .*nobody/s);
+      return true;
+    });
+  });
+});
