@@ -33,7 +33,7 @@ const HOUSE: readonly (readonly [room: string, mayImport: readonly string[]])[] 
   [
     'cli/commands',
     [
-      'cli/tunnel', 'cli/talk', 'cli/eval', 'eval', 'cli/terminal', 'process', 'platform',
+      'cli/tunnel', 'cli/talk', 'cli/eval', 'eval', 'cli/terminal', 'process', 'platform', 'app',
       'wires/layercode', 'agents/built-in', 'records', 'conversations/stores', 'settings',
       'log.ts', 'base',
     ],

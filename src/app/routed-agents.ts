@@ -105,6 +105,7 @@ export function routeAgents(
       maxMessages,
       ...(name === undefined ? {} : { agentName: name }),
       kinds: agent.redact === undefined ? undefined : kindsIn(agent.redact),
+      onCleared: (conversationId) => turns.others?.erased(conversationId),
     });
     const turns = new Turns({
       process: address,

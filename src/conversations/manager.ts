@@ -38,6 +38,8 @@ export interface ConversationManagerOptions {
   readonly agentName?: string;
   /** The kinds of values whose marks in texts are to get numbers. Default: none. */
   readonly kinds?: Kinds | undefined;
+  /** Called when a conversation was cleared. Must not throw. Default: nobody is told. */
+  readonly onCleared?: ((conversationId: string) => void) | undefined;
 }
 
 /** A message to add. Without `turnId` it becomes a turn of its own. */
@@ -72,11 +74,12 @@ export class ConversationManager {
   readonly #bounds: ConversationBounds;
   readonly #agentName: string | undefined;
   readonly #kinds: Kinds | undefined;
+  readonly #onCleared: ConversationManagerOptions['onCleared'];
 
   constructor(
     store: ConversationStore,
     {
-      maxMessages = 200, maxTextLength = 1_048_576, agentName, kinds,
+      maxMessages = 200, maxTextLength = 1_048_576, agentName, kinds, onCleared,
     }: ConversationManagerOptions = {},
   ) {
     if (!Number.isInteger(maxMessages) || maxMessages < 2)
@@ -85,6 +88,7 @@ export class ConversationManager {
     this.#bounds = { maxMessages, maxTextLength };
     this.#agentName = agentName;
     this.#kinds = kinds;
+    this.#onCleared = onCleared;
   }
 
   /** Whether calls continue from what this process remembers, as the store does not answer. */
@@ -162,7 +166,10 @@ export class ConversationManager {
 
   /** Forgets the conversation and its state. A running turn carries on, but is not recorded. */
   clear(conversationId: string): Awaitable<void> {
-    return this.#update(conversationId, (conversation) => clearTurns(conversation));
+    return andThen(
+      this.#update(conversationId, (conversation) => clearTurns(conversation)),
+      () => this.#onCleared?.(conversationId),
+    );
   }
 
   /** The number of conversations in the store, including those of other agents that share it. */

@@ -38,6 +38,11 @@ export interface OwnTurns {
   claimedOf(conversationId: string, keys: readonly string[]): Awaitable<readonly string[]>;
   /** The same keys, at once: what the store has lost is not back yet. */
   rememberedClaims(conversationId: string, keys: readonly string[]): readonly string[];
+  /**
+   * Reads a conversation that this process remembers, and puts back what the store has lost of it,
+   * the mark of an erasure too. Resolves with whether this process knows of one.
+   */
+  knowsErasure(conversationId: string): Awaitable<boolean>;
   /** Calls `listener` once the results of the calls with that key are stored. */
   whenStored(key: string, listener: () => void): void;
 }
@@ -53,6 +58,9 @@ const MAX_PEERS = 1_000;
  * for answers, so that a process whose store hangs still says what it knows.
  */
 const PUT_BACK_MS = 100;
+
+/** How many erasures are remembered. Beyond this the oldest is left to the store alone. */
+const MAX_ERASED = 1_000;
 
 /** How long after this process others may need until they are connected again. */
 const RECONNECT_MS = 5_000;
@@ -89,6 +97,9 @@ export class OtherProcesses {
   /** Processes that wait for a call of this one, by its key. */
   readonly #waiting = new Map<string, Set<string>>();
 
+  /** Conversations with the mark of an erasure, which the store may lose. */
+  readonly #erased = new Set<string>();
+
   constructor(channel: Channel, turns: OwnTurns, log: Logger) {
     this.#channel = channel;
     this.#turns = turns;
@@ -114,6 +125,9 @@ export class OtherProcesses {
   #reopened(): void {
     this.#reopenedAtMs = performance.now();
     this.#greet(RECONNECT_MS);
+    this.#keepErased();
+    // Then the store is connected again, and others have put back what they remember.
+    setTimeout(() => this.#keepErased(), RECONNECT_MS).unref();
   }
 
   /** `answeredMs`: how long all others may need to greet as well, or to answer. */
@@ -125,6 +139,36 @@ export class OtherProcesses {
     this.#acquainted = setTimeout(() => {
       this.#isAcquainted = this.#channel.isOpen !== false;
     }, answeredMs).unref();
+  }
+
+  /**
+   * A conversation was erased here. All others read the mark at once: a store that lost it would
+   * get the conversation back from what they remember.
+   */
+  erased(conversationId: string): void {
+    this.#noteErased(conversationId);
+    this.#send(EVERYONE, { type: 'erased', conversationId });
+  }
+
+  /** Puts marks of erasures back if the store has lost them. */
+  #keepErased(): void {
+    for (const conversationId of [...this.#erased]) void this.#keepErasure(conversationId);
+  }
+
+  async #keepErasure(conversationId: string): Promise<void> {
+    try {
+      if (await this.#turns.knowsErasure(conversationId)) this.#noteErased(conversationId);
+      else this.#erased.delete(conversationId);
+    } catch (error) {
+      this.#log.warn('a conversation could not be put back', { conversationId, error });
+    }
+  }
+
+  #noteErased(conversationId: string): void {
+    this.#erased.delete(conversationId);
+    this.#erased.add(conversationId);
+    const [oldest] = this.#erased;
+    if (oldest !== undefined && this.#erased.size > MAX_ERASED) this.#erased.delete(oldest);
   }
 
   /** Tells a process to end one of its runs. */
@@ -259,6 +303,8 @@ export class OtherProcesses {
       case 'call ended':
         for (const listener of [...(this.#awaiting.get(message.key) ?? [])]) listener();
         return;
+      case 'erased':
+        return void this.#keepErasure(message.conversationId);
       case undefined:
         return; // of another version
       default:

@@ -37,7 +37,9 @@ export type ProcessMessage =
       readonly isFollowing: false;
     }
   /** The result of a tool call that the receiver has asked about is stored. */
-  | { readonly type: 'call ended'; readonly key: string };
+  | { readonly type: 'call ended'; readonly key: string }
+  /** The conversation was erased: its mark in the store should be read before it is lost. */
+  | { readonly type: 'erased'; readonly conversationId: string };
 
 export type MessageOf<T> = Extract<ProcessMessage, { readonly type: T }>;
 
@@ -72,6 +74,7 @@ const MESSAGES: Readonly<Record<ProcessMessage['type'], field.Field>> = {
     idle: field.optional(texts),
   }),
   'call ended': field.objectOf({ key: text }),
+  erased: field.objectOf({ conversationId: text }),
 };
 
 /**

@@ -274,6 +274,12 @@ export class Turns implements TurnHost, OwnTurns {
     return this.#ownClaims(this.conversations.remembered(conversationId), keys);
   }
 
+  knowsErasure(conversationId: string): Awaitable<boolean> {
+    const { conversations } = this;
+    return andThen(conversations.recall(conversationId), () =>
+      conversations.remembered(conversationId)?.erasedAt !== undefined);
+  }
+
   #ownClaims(conversation: Conversation | undefined, keys: readonly string[]): readonly string[] {
     const claims = conversation?.onceCalls ?? {};
     return keys.filter((key) => {

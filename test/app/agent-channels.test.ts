@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 
-import { agentChannels } from '../../src/app/agent-channels.ts';
+import { agentChannels, tellErased } from '../../src/app/agent-channels.ts';
 import type { Channel } from '../../src/base/channel.ts';
 
 /** Hears itself what it sends. */
@@ -72,5 +72,32 @@ describe('agentChannels', () => {
     const channel = agentChannels(new Loop())('sales');
     void channel.close();
     assert.equal(channel.address, 'here');
+  });
+});
+
+describe('tellErased', () => {
+  for (const [key, heard] of [
+    ['sales/c 1', ['sales: c 1']], ['support/c', ['support: c']], ['c', []], ['other/c', []],
+  ] as const) {
+    it(`reaches the agent whose conversation it was: ${key}`, () => {
+      const loop = new Loop();
+      const channelFor = agentChannels(loop);
+      const names = ['sales', 'support'];
+      const told: string[] = [];
+      for (const name of names)
+        channelFor(name).listen((text) => {
+          const { type, conversationId } = JSON.parse(text) as Record<string, string>;
+          assert.equal(type, 'erased');
+          told.push(`${name}: ${conversationId}`);
+        });
+      tellErased(loop, names.map((name) => ({ name })), key);
+      assert.deepEqual(told, heard);
+    });
+  }
+
+  it('reaches a server of one agent', () => {
+    const loop = new Loop();
+    tellErased(loop, [], 'c/d');
+    assert.deepEqual(loop.sent, ['*: {"type":"erased","conversationId":"c/d"}']);
   });
 });

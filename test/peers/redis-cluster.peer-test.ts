@@ -9,12 +9,14 @@ import { describe, it, type TestContext } from 'node:test';
 import { calls } from '../../src/cli/commands/calls.ts';
 import { openStore } from '../../src/conversations/stores/open-store.ts';
 import type { RedisClient } from '../../src/conversations/stores/redis-client.ts';
+import { openRedisChannel } from '../../src/conversations/stores/redis-open.ts';
 import { slotOf } from '../../src/conversations/stores/redis-slots.ts';
 import { createLogger } from '../../src/log.ts';
 import type { CallRecord } from '../../src/records/call-record.ts';
 import { openCallArchive } from '../../src/records/open-call-records.ts';
 import { parseSettings } from '../../src/settings/parse-settings.ts';
 import { RecordedTerminal } from '../cli/terminal/recorded-terminal.ts';
+import { until } from '../fixtures/app.ts';
 import { PEERS } from '../fixtures/pages.ts';
 import { isMissing, REDIS_PROGRAMS, RedisServer } from '../fixtures/redis-server.ts';
 
@@ -105,6 +107,10 @@ for (const program of REDIS_PROGRAMS) {
 
     it('are erased by number on every node, without a record too, and marked', async (t) => {
       const { nodes, run } = await filled(t, program);
+      const server = await openRedisChannel(nodes[0].url, { directory: PEERS, log });
+      t.after(() => server.close());
+      const told = new Set<string>();
+      server.listen((text) => told.add(text));
       const { out, error } = await run(nodes[1].url, 'erase', '--from', ALICE);
       assert.equal(error, '');
       assert.equal(out.match(/^erased the record of session /gm)?.length, COUNT / 2);
@@ -124,6 +130,8 @@ for (const program of REDIS_PROGRAMS) {
       assert.equal(lower.size + upper.size, COUNT + 1);
       const { out: left } = await run(nodes[0].url, 'list');
       assert.deepEqual(left.match(/ s-\d+ /g), [' s-24 ']);
+      await until(() => told.size === COUNT, 'a message for each');
+      assert.ok(told.has('{"type":"erased","conversationId":"c-0"}'));
     });
 
     it('are erased though two keys hold something else, which are named', async (t) => {

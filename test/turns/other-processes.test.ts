@@ -226,7 +226,7 @@ describe('a message from another process', () => {
   });
 
   // Other tenants of a Redis can write whatever they like.
-  for (const type of ['interrupt', 'ask', 'answer', 'call ended', 'end', 'event']) {
+  for (const type of ['interrupt', 'ask', 'answer', 'call ended', 'erased', 'end', 'event']) {
     it(`of the type ${type}, with any fields, ends no process and no turn of others`, async (t) => {
       const { a, post } = machines(t);
       const held = await hold(a, 'hold', 'hold', ID);
@@ -271,9 +271,10 @@ describe('a message from another process', () => {
     paid.resolve();
     assert.deepEqual(await taken.rest(), ['response.end']);
     await says(a, 'spoken, too');
+    await a.app.conversations.clear('c');
     const sent = post.messages.map((text) => JSON.parse(text) as { readonly type: string });
     const types = new Set(sent.map(({ type }) => type));
-    assert.deepEqual([...types].sort(), ['answer', 'ask', 'call ended', 'interrupt']);
+    assert.deepEqual([...types].sort(), ['answer', 'ask', 'call ended', 'erased', 'interrupt']);
     for (const text of post.messages) assert.doesNotMatch(text, /spoken/);
   });
 

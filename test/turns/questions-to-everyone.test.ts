@@ -22,6 +22,7 @@ function turns(more: Partial<OwnTurns> = {}): OwnTurns {
     isCallAsking: () => false,
     claimedOf: () => [],
     rememberedClaims: () => [],
+    knowsErasure: () => false,
     whenStored: () => undefined,
     ...more,
   };

@@ -170,13 +170,21 @@ async function eraseConversations(
   erasure: Erasure,
 ): Promise<ReadonlySet<string>> {
   if (settings.conversationStore === 'memory') return keys;
-  const [{ openAllParts }, { eraseStored }, { conversationsOfCaller }] = await Promise.all([
+  const [
+    { openAllParts, openChannel }, { eraseStored }, { conversationsOfCaller }, { tellErased },
+  ] = await Promise.all([
     import('../../conversations/stores/open-store.ts'),
     import('../../conversations/stores/erase-stored.ts'),
     import('../../conversations/stores/conversations-of-caller.ts'),
+    import('../../app/agent-channels.ts'),
   ]);
   const log = createLogger({ level: 'silent', write: () => undefined });
   const parts = await openAllParts(settings, { log, directory });
+  // Without messages the servers find the mark with the next turn of the conversation.
+  const channel = await openChannel(settings, { log, directory }).catch((error: unknown) => {
+    if (error instanceof StoreError) return undefined;
+    throw error;
+  });
   const ttlMs = settings.conversationTtlSeconds * 1_000;
   const gone = new Set<string>();
   const eraseOne = (key: string): Promise<void> =>
@@ -184,6 +192,7 @@ async function eraseConversations(
       if (await eraseStored(parts, key, ttlMs))
         await erasure.erased(`the conversation ${printable(key, ' ')}`);
       gone.add(key);
+      if (channel !== undefined) tellErased(channel, settings.agents, key);
     });
   try {
     for (const key of keys) await eraseOne(key);
@@ -193,6 +202,7 @@ async function eraseConversations(
     });
     return gone;
   } finally {
+    await channel?.close();
     await parts.close();
   }
 }

@@ -72,8 +72,11 @@ export async function openStore(
   }
 }
 
-/** Undefined if the store has no channel of its own. */
-async function openChannel(
+/**
+ * Opens the channel between the servers that use the store. Undefined if the store has none of its
+ * own.
+ */
+export async function openChannel(
   { conversationStore }: StoreSettings,
   { log, directory = process.cwd(), redis, redisSubscriber }: OpenStoreOptions,
 ): Promise<Channel | undefined> {

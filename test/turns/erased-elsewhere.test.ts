@@ -1,0 +1,55 @@
+// A conversation that was erased in one process does not return from what another one remembers.
+
+import assert from 'node:assert/strict';
+import { describe, it, type TestContext } from 'node:test';
+
+import { until } from '../fixtures/app.ts';
+import { machines, payTool, type Machines, type Shop } from './payments.ts';
+
+/** Both processes remember it. */
+async function told(t: TestContext): Promise<Machines> {
+  const all = machines(t, () => payTool(() => undefined));
+  await all.a.says('My PIN is 1234');
+  await all.b.says('Hello');
+  await all.a.says('Hello');
+  return all;
+}
+
+async function textsOf({ app }: Shop): Promise<string[]> {
+  const history = await app.conversations.getHistory('c');
+  return history.map(({ content }) => content);
+}
+
+describe('a conversation that was erased in another process', () => {
+  it('stays erased though the store loses the mark at once', async (t) => {
+    const { a, b, shared, parts: [, toStore] } = await told(t);
+    const { length } = toStore.calls;
+    await a.app.conversations.clear('c');
+    await until(() => toStore.calls.length > length, 'the other to read the mark');
+    await b.app.conversations.getHistory('c'); // behind that
+    shared.clear();
+    assert.equal(await b.says('Well?'), 'Yes.');
+    for (const shop of [b, a]) assert.deepEqual(await textsOf(shop), ['Well?', 'Yes.']);
+  });
+
+  it('is erased again if one that did not hear of it has put it back', async (t) => {
+    const { a, b, post, shared } = await told(t);
+    post.loses = (message) => message.includes('"erased"');
+    await a.app.conversations.clear('c');
+    shared.clear();
+    await b.says('Well?');
+    assert.ok((await textsOf(b)).includes('My PIN is 1234'));
+    post.reopen('p0'); // Redis was away, and its data is lost
+    const deadline = performance.now() + 5_000;
+    while ((await textsOf(b)).includes('My PIN is 1234')) assert.ok(performance.now() < deadline);
+  });
+
+  it('is read by nobody who does not remember it', async (t) => {
+    const { a, post, parts: [, toStore] } = machines(t, () => payTool(() => undefined));
+    await a.says('My PIN is 1234');
+    await a.app.conversations.clear('c');
+    await until(() => post.messages.some((text) => text.includes('"erased"')), 'the message');
+    for (let turns = 0; turns < 5; turns++) await new Promise((resolve) => setImmediate(resolve));
+    assert.deepEqual(toStore.calls, []);
+  });
+});
