@@ -103,6 +103,18 @@ describe('SessionEncoder', () => {
   });
 });
 
+for (const [name, encode] of [['SessionEncoder', session], ['callEncoder', call]] as const) {
+  describe(name, () => {
+    it('has no word for a transfer: the turn may have run on another wire before', () => {
+      assert.equal(encode({ type: 'transfer', to: '+15550100' }), '');
+    });
+
+    it('has no word for what a newer server stored of a reply', () => {
+      assert.equal(encode({ type: 'newer' } as unknown as ReplyEvent), '');
+    });
+  });
+}
+
 describe('callEncoder', () => {
   it('speaks', () =>
     assert.equal(call({ type: 'say', text: 'Hi.' }), 'event: message\ndata: Hi.\n\n'));
