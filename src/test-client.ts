@@ -1,6 +1,7 @@
 import { randomUUID } from 'node:crypto';
 
 import type { App } from './app/app.ts';
+import { aborted } from './base/abort.ts';
 import { isEventStream } from './base/abortable-body.ts';
 import { parseJson, type JsonObject } from './base/json.ts';
 import type { Message, ToolMessage } from './conversations/message.ts';
@@ -147,7 +148,7 @@ export class TestClient {
       throw new TypeError('a reply is interrupted once: interruptAfterWords or interruptWhen');
     const request = this.#wire.turn(words, { ...this.#facts, ...fields });
     this.#lastTurn = request;
-    const reply = await this.#send(request);
+    const reply = await this.#send(request, {}, interruptWhen);
     if (!isEventStream(reply.response)) return reply;
     if (interruptAfterWords === undefined && interruptWhen === undefined) return reply;
     const { events, heard } = interruptWhen === undefined
@@ -164,12 +165,20 @@ export class TestClient {
     });
   }
 
-  async #send(request: TestRequest, options: PostOptions = {}): Promise<TestReply> {
+  async #send(
+    request: TestRequest,
+    options: PostOptions = {},
+    interruptWhen?: AbortSignal,
+  ): Promise<TestReply> {
     const { path = this.#wire.path } = options;
     const controller = new AbortController();
     const { signal } = controller;
     const url = (await this.origin()) + path;
-    const response = await this.#wire.post(url, request, options, signal);
+    const answer = this.#wire.post(url, request, options, signal);
+    // The headers come with the first event, so an interruption before it has no response.
+    const response = await (interruptWhen === undefined
+      ? answer
+      : Promise.race([answer, aborted(interruptWhen).then(emptyStream)]));
     return new TestReply(response, {
       events: () => request.events(response, signal),
       drop: () => controller.abort(),
@@ -198,6 +207,10 @@ export class TestClient {
  */
 export function createTestClient(target: App | string, options: TestClientOptions): TestClient {
   return new TestClient(target, options);
+}
+
+function emptyStream(): Response {
+  return new Response(null, { headers: { 'content-type': 'text/event-stream' } });
 }
 
 const WITHOUT_APP = 'with an origin, read app.conversations.getHistory(id)';
