@@ -5,6 +5,7 @@ import { describe, it } from 'node:test';
 
 import { createLogger } from '../../src/log.ts';
 import { OtherProcesses, type OwnTurns } from '../../src/turns/other-processes.ts';
+import { quickClock } from '../fixtures/clock.ts';
 import { Post } from '../fixtures/post.ts';
 
 const log = createLogger({ level: 'silent', write: () => undefined });
@@ -47,7 +48,8 @@ async function isClaimed(by: OtherProcesses): Promise<boolean> {
 }
 
 describe('a question to all processes', () => {
-  it('reaches those that one before, while no message arrived, did not', async () => {
+  it('reaches those that one before, while no message arrived, did not', async (t) => {
+    quickClock(t);
     const post = new Post();
     open(post, 'a', paid);
     const b = open(post, 'b');
@@ -57,7 +59,8 @@ describe('a question to all processes', () => {
     assert.equal(await isClaimed(b), true);
   });
 
-  it('reaches those that this process could not greet at its start', async () => {
+  it('reaches those that this process could not greet at its start', async (t) => {
+    quickClock(t);
     const post = new Post();
     open(post, 'a', paid);
     post.loses = () => true;
@@ -66,7 +69,8 @@ describe('a question to all processes', () => {
     assert.equal(await isClaimed(b), true);
   });
 
-  it('waits for one that was silent before, though another has answered', async () => {
+  it('waits for one that was silent before, though another has answered', async (t) => {
+    quickClock(t);
     const post = new Post();
     open(post, 'a', paidAndSlow);
     open(post, 'c');
@@ -97,6 +101,7 @@ describe('a question to all processes', () => {
   });
 
   it('is doubtful while no answer can arrive, and then as long as another is silent', async (t) => {
+    const pass = quickClock(t);
     const post = new Post();
     open(post, 'a', paid);
     const b = open(post, 'b');
@@ -105,15 +110,13 @@ describe('a question to all processes', () => {
     const isDoubtful = async (): Promise<boolean> =>
       (await b.askAll('c', ['k'], NONE)).areDoubtful;
     assert.equal(await isDoubtful(), true);
-    const now = performance.now();
-    t.mock.method(performance, 'now', () => now);
     post.reopen('b');
     assert.equal(await isDoubtful(), true);
     post.reopen('a');
     assert.equal(await isDoubtful(), false);
     post.close('a');
     assert.equal(await isDoubtful(), true);
-    t.mock.method(performance, 'now', () => now + 5_000);
+    pass(5_000);
     assert.equal(await isDoubtful(), false);
   });
 
@@ -145,6 +148,7 @@ describe('a question to all processes', () => {
   });
 
   it('leaves a call running whose process may not be connected again yet', async (t) => {
+    const pass = quickClock(t);
     const post = new Post();
     open(post, 'a');
     const b = open(post, 'b');
@@ -158,18 +162,17 @@ describe('a question to all processes', () => {
     assert.equal(await isRunning(), false);
     post.close('b');
     assert.equal(await isRunning(), true);
-    const now = performance.now();
-    t.mock.method(performance, 'now', () => now);
     post.reopen('b');
     assert.equal(await isRunning(), true);
-    t.mock.method(performance, 'now', () => now + 5_000);
+    pass(5_000);
     assert.equal(await isRunning(), false);
   });
 
   for (const [what, order] of [
-    ['the first', ['a', 'b']], ['the second', ['b', 'a']],
+    ['first', ['a', 'b']], ['second', ['b', 'a']],
   ] as const) {
-    it(`lets the lower address go first if both are to claim, and it asks as ${what}`, async () => {
+    it(`lets the lower address go first if both are to claim, and it asks ${what}`, async (t) => {
+      quickClock(t);
       const post = new Post();
       const asking = new Set<string>();
       const opened = new Map(['a', 'b'].map((address) =>
@@ -183,14 +186,16 @@ describe('a question to all processes', () => {
     });
   }
 
-  it('finds a process that has asked before, and is to claim the key next', async () => {
+  it('finds a process that has asked before, and is to claim the key next', async (t) => {
+    quickClock(t);
     const post = new Post();
     open(post, 'b', turns({ isCallAsking: () => true })); // its own question is over
     const answers = await open(post, 'a').askAll('c', ['k'], NONE);
     assert.equal(answers.runnerOf('k'), 'b');
   });
 
-  it('is put three times to a process that only the record names, and may be away', async () => {
+  it('is put three times to a process that only the record names, and may be away', async (t) => {
+    quickClock(t);
     const post = new Post();
     const b = open(post, 'b');
     open(post, 'a');
@@ -202,7 +207,8 @@ describe('a question to all processes', () => {
     assert.deepEqual([areDoubtful, asked.length], [true, 6]); // everyone, and that process
   });
 
-  it('may be answered with null where a list is missing', async () => {
+  it('may be answered with null where a list is missing', async (t) => {
+    quickClock(t);
     const post = new Post();
     const b = open(post, 'b');
     const claimed = isClaimed(b);
@@ -221,7 +227,8 @@ describe('a question to all processes', () => {
     assert.equal(await isClaimed(b), true);
   });
 
-  it('is answered at once by a process that runs the call, though its store hangs', async () => {
+  it('is answered at once by a process that runs the call, though its store hangs', async (t) => {
+    quickClock(t);
     const post = new Post();
     const hanging = new Promise<readonly string[]>(() => {});
     open(post, 'a', turns({ isCallClaimed: () => true, claimedOf: () => hanging }));
@@ -229,7 +236,8 @@ describe('a question to all processes', () => {
     assert.equal((await b.askAll('c', ['k'], NONE)).runnerOf('k'), 'a');
   });
 
-  it('is answered from memory by a process whose store hangs', async () => {
+  it('is answered from memory by a process whose store hangs', async (t) => {
+    quickClock(t);
     const post = new Post();
     const hanging = new Promise<readonly string[]>(() => {});
     const own = turns({ claimedOf: () => hanging, rememberedClaims: (_id, keys) => keys });
@@ -237,7 +245,8 @@ describe('a question to all processes', () => {
     assert.equal(await isClaimed(open(post, 'b')), true);
   });
 
-  it('is answered from memory by one whose store cannot put anything back', async () => {
+  it('is answered from memory by one whose store cannot put anything back', async (t) => {
+    quickClock(t);
     const post = new Post();
     const fails = (): Promise<never> => Promise.reject(new Error('down'));
     open(post, 'a', turns({ claimedOf: fails, rememberedClaims: (_id, keys) => keys }));
