@@ -136,12 +136,13 @@ describe('figuresAtEnd', () => {
   });
 
   it('names the place in the source, as the log does', { skip: WITHOUT_BUILD }, () => {
-    const chunks = readdirSync(CHUNKS).filter((name) => name.endsWith('.js'));
-    const chunk = join(CHUNKS, chunks[0] ?? '');
-    const lines = readFileSync(chunk, 'utf8').split('\n');
-    const line = lines.findIndex((text) => text.startsWith('function ')) + 1;
+    const functions = readdirSync(CHUNKS).filter((name) => name.endsWith('.js')).flatMap((name) => {
+      const lines = readFileSync(join(CHUNKS, name), 'utf8').split('\n');
+      const line = lines.findIndex((text) => text.startsWith('function ')) + 1;
+      return line > 0 ? [`${pathToFileURL(join(CHUNKS, name)).href}:${line}:10`] : [];
+    });
     const error = new TypeError('x');
-    error.stack = `TypeError: x\n    at pick (${pathToFileURL(chunk).href}:${line}:10)`;
+    error.stack = `TypeError: x\n    at pick (${functions[0]})`;
     const { failure } = figuresAtEnd(turnOf({ error }), true);
     assert.match(failure?.detail ?? '', /^TypeError at pick \(src\/[\w/-]+\.ts:\d+:\d+\)$/);
   });
