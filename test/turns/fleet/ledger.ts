@@ -66,12 +66,9 @@ export interface Act {
   ended: 'not yet' | 'returned' | 'threw' | 'did nothing' | 'interrupted';
   /** JSON text for the model, once it has one of its own. */
   result: string | undefined;
-  /**
-   * Whether the store has lost its claim, and has not got it back. For an ordinary call, whether
-   * the store has ever lost it.
-   */
+  /** Whether the store has lost its claim, and has not got it back. */
   isLost: boolean;
-  /** Whether the conversation was cleared since it began. */
+  /** Whether the conversation was cleared since its run began. */
   isCleared: boolean;
 }
 

@@ -104,7 +104,7 @@ export class FleetModel {
       const isOfAnother = this.#ledger.runs.some(
         (other) =>
           other !== run
-          && (other.process.isDead || (run.process.isAway && other.isOver()))
+          && other.process.isDead
           && other.calls.has(`${call.name} ${call.args}`),
       );
       if (isOfAnother) continue;
@@ -366,8 +366,8 @@ export class FleetModel {
  * conversation was cleared, and where the later run cannot know of it, because the store had no
  * record of it or does not answer. Such calls "run unprotected", as the log says.
  */
-function mayRepeat({ ended, isCleared, isLost }: Act, again: Act, isStored: boolean): boolean {
-  return ended === 'interrupted' || isCleared || isLost || !isStored || again.process.isAway;
+function mayRepeat({ ended, isCleared }: Act, again: Act, isStored: boolean): boolean {
+  return ended === 'interrupted' || isCleared || !isStored || again.process.isAway;
 }
 
 /** Whether the run's process got the turn again after the newest run had begun elsewhere. */
@@ -387,11 +387,16 @@ function isTakenBack({ deliveries, runs }: FleetTurn, n: number): boolean {
 function isOlder({ deliveries }: FleetTurn, than: FleetTurn): boolean {
   const first = than.deliveries.findIndex(({ run }) => run !== undefined && run === than.runs[0]);
   const opening = first === -1 ? than.deliveries : than.deliveries.slice(0, first + 1);
+  // Within a process the order of two requests is known, but what another one notes of a turn that
+  // it runs again is a time in milliseconds.
+  const hasMoved = than.runs.some(({ process }) => process !== opening[0]?.process);
+  const isBefore = (own: FleetDelivery, other: FleetDelivery): boolean =>
+    own.step < other.step && !(hasMoved && own.arrivedAtMs === other.arrivedAtMs);
   // Any delivery may have opened this one.
   return deliveries.every((own) =>
     opening.every((other) =>
       own.process === other.process
-        ? own.step < other.step
+        ? isBefore(own, other)
         : own.arrivedAtMs + PROMPT_MS <= other.arrivedAtMs,
     ),
   );

@@ -249,7 +249,7 @@ class Play {
     if (what === 'everything') this.#stage.loseEverything();
     else this.#stage.loseLastWrites();
     for (const act of this.#ledger.acts)
-      act.isLost ||= isOnce(act) ? !this.#hasClaim(act) : !this.#hasCall(act);
+      act.isLost ||= isOnce(act) && !this.#hasClaim(act);
     for (const turn of this.#ledger.turns) turn.isStored &&= this.#hasWords(turn);
     for (const clearing of this.#ledger.clearings) clearing.isStored &&= this.#hasMark(clearing);
   }
@@ -333,7 +333,7 @@ class Play {
       ended: 'not yet',
       result: undefined,
       isLost: false,
-      isCleared: false,
+      isCleared: this.#isUnrecorded(turnId, process),
     };
     this.#note(`  act ${act.n} begins in process ${process.place}: ${tool} ${args} of ${turnId}`);
     if (process.isDead) return { ...act, n: -1 };
@@ -342,6 +342,12 @@ class Play {
     this.#wrongs.push(...this.#model.wrongsOfAct(act, claim, isStored));
     this.#ledger.acts.push(act);
     return act;
+  }
+
+  /** Whether the run of a turn goes on although the conversation was cleared since it began. */
+  #isUnrecorded(turnId: string, process: Process): boolean {
+    const run = this.#ledger.runs.findLast((of) => of.turnId === turnId && of.process === process);
+    return this.#ledger.clearings.some(({ step }) => run !== undefined && step > run.step);
   }
 
   #note(line: string): void {
@@ -356,7 +362,7 @@ class Play {
         delivery.wasAway ||= delivery.process.isAway;
     for (const turn of this.#ledger.turns) turn.isStored ||= this.#hasWords(turn);
     for (const clearing of this.#ledger.clearings) clearing.isStored ||= this.#hasMark(clearing);
-    for (const act of this.#ledger.acts) act.isLost &&= !(isOnce(act) && this.#hasClaim(act));
+    for (const act of this.#ledger.acts) act.isLost &&= !this.#hasClaim(act);
   }
 
   #hasWords({ words }: FleetTurn): boolean {
