@@ -121,6 +121,7 @@ export function runsAfter(
 export function lostCallsOf(
   conversation: Conversation,
   isRunning: IsCallRunning,
+  { process: own, isAlive = () => false }: KnownRuns,
 ): readonly LostCall[] {
   const lost = new Map<unknown, LostCall>();
   for (const [key, { tool, turnId }] of loseOnceCalls(conversation, (key, { process, claimedAt }) =>
@@ -133,6 +134,7 @@ export function lostCallsOf(
       conversation,
       turn,
       (key, process) => isClaimed(key) || isRunning(key, process, turn.arrivedAt),
+      (process) => process === own || isAlive(process),
     ))
       if (!lost.has(message.key))
         lost.set(message.key ?? message, {

@@ -23,7 +23,7 @@ import {
 import {
   claimTurn, openTurn, type TurnClaim, type TurnOpening, type TurnOpeningResult,
 } from './turn-opening.ts';
-import { messagesOf, newTurn, type RunElsewhere } from './turn-record.ts';
+import { hasEndedCall, messagesOf, newTurn, type RunElsewhere } from './turn-record.ts';
 import { settleTurn, type TurnSettlement } from './turn-settlement.ts';
 
 export interface ConversationManagerOptions {
@@ -152,6 +152,15 @@ export class ConversationManager {
   /** See `remembered` in store.ts. */
   remembered(conversationId: string): Conversation | undefined {
     return this.#store.remembered?.(this.keyOf(conversationId));
+  }
+
+  /**
+   * Whether a call of this process has ended, and the store has not taken that yet, as it does not
+   * answer.
+   */
+  isEndUnstored(conversationId: string, key: string, process: string | undefined): boolean {
+    const { turns = [] } = this.#store.unstored?.(this.keyOf(conversationId)) ?? {};
+    return turns.some((turn) => hasEndedCall(turn, key, process));
   }
 
   /** The conversation's history, state and caller. Empty for an unknown id. */

@@ -5,8 +5,10 @@ import type { Message } from './message.ts';
 import { hearTold } from './reconcile.ts';
 import { withCallsOf, withResultsOf, type MergedMessages } from './tool-call-merge.ts';
 import {
-  countRuns, forgetRun, isLaterRun, messagesOf, ownMessages, setMessages, type TurnRecord,
+  countRuns, forgetRun, hasFollowed, isLaterRun, leadingMessages, messagesOf, ownMessages,
+  setMessages, type TurnRecord,
 } from './turn-record.ts';
+import { abandon } from './turn-settlement.ts';
 
 /**
  * Merges turns this process remembers into a conversation that others may have changed since.
@@ -15,9 +17,9 @@ import {
  * - A turn the conversation lacks is added in its place.
  * - If both know the same run, this process has the newer copy, unless what was heard has been
  *   decided by now.
- * - If they know different runs, a completed one wins, otherwise the later one. Of runs in two
- *   processes that began without knowing of each other none is the later one: then the stored one
- *   stays, unless it is over and ours goes on.
+ * - If they know different runs, a completed one wins, otherwise the one that knew of the other. Of
+ *   runs in two processes that began without knowing of each other, the one that goes on wins. If
+ *   both do, that is the one whose delivery arrived later.
  * - A tool call never loses its true result, and never gets another call's: a call belongs to a
  *   run.
  *
@@ -28,6 +30,7 @@ export function mergeTurns(
   remembered: readonly TurnRecord[],
   own: ReadonlySet<string> = NO_ADDRESSES,
 ): void {
+  const added = new Set<TurnRecord>();
   for (const ours of remembered) {
     const theirs = findTurn(conversation, ours.id);
     if (theirs === undefined) {
@@ -36,6 +39,7 @@ export function mergeTurns(
       moveLastTurn(conversation, place);
       if (ours.state === 'open') conversation.openTurns += 1;
       add(conversation, ours);
+      added.add(ours);
       continue;
     }
     if (isNewer(ours, theirs)) replace(conversation, theirs, ours);
@@ -44,6 +48,31 @@ export function mergeTurns(
       theirs.isDiscarded = true;
       conversation.touched?.add(theirs);
     }
+  }
+  if (added.size > 0 && conversation.openTurns > 0) closeOvertaken(conversation, added, own);
+}
+
+/**
+ * A turn closes those that are open when it begins. If it began while the store did not answer, or
+ * the store has lost one of the two, it does so when they meet. Runs of this process know by
+ * themselves.
+ */
+function closeOvertaken(
+  conversation: Conversation,
+  added: ReadonlySet<TurnRecord>,
+  own: ReadonlySet<string>,
+): void {
+  const { turns } = conversation;
+  for (const [index, turn] of turns.entries()) {
+    const { state, process, arrivedAt = 0 } = turn;
+    if (state !== 'open' || process === undefined || own.has(process)) continue;
+    const isOvertaken = turns.slice(index + 1).some(
+      (later) =>
+        (added.has(turn) || added.has(later))
+        && countRuns(later) > 0
+        && arrivedAt <= (later.arrivedAt ?? 0),
+    );
+    if (isOvertaken) abandon(conversation, turn);
   }
 }
 
@@ -72,7 +101,7 @@ export function mergeAltered(
     if (theirs === undefined) continue;
     const before = open.find(({ turn }) => turn === ours);
     const isOurRun = ours.process === undefined || own.has(ours.process);
-    const mayBeOver = countRuns(ours) <= countRuns(theirs) && !isOurRun;
+    const mayBeOver = !isOurRun && !hasFollowed(ours, theirs);
     const certain =
       before !== undefined && mayBeOver ? undefined : certainOf(ours, theirs, before);
     if (certain !== undefined && isNewer(certain, theirs)) replace(conversation, theirs, certain);
@@ -91,6 +120,29 @@ function certainOf(
     return ours.state === 'open' || isTold(ours, theirs) ? undefined : ours;
   if (before.runId !== ours.runId || isSameRun(ours, theirs)) return undefined;
   return ours.state === 'open' ? ours : reopened(ours);
+}
+
+/**
+ * A turn as it was before a change that the store did not take, as far as that is known. `open` has
+ * the turns that were open then.
+ */
+export function beforeChange(turn: TurnRecord, open: readonly OpenRun[]): TurnRecord {
+  const wasOpen = open.some((run) => run.turn === turn && run.runId === turn.runId);
+  if (turn.state === 'open') return wasOpen ? turn : notBegun(turn);
+  return wasOpen && turn.isUnknown === true ? reopened(turn) : turn;
+}
+
+/** The turn before it ran again. What its run before had said is gone, but that may be told. */
+function notBegun(begun: TurnRecord): TurnRecord {
+  const { process: _process, arrivedAt: _arrivedAt, earlierRuns = [], ...turn } = begun;
+  const runId = earlierRuns.at(-1) ?? turn.runId;
+  const messages = leadingMessages(begun);
+  const before = { ...turn, runId, runs: countRuns(begun) - 1, countedRun: runId };
+  const closed: TurnRecord = {
+    ...before, earlierRuns: earlierRuns.slice(0, -1), state: 'interrupted', isUnknown: true,
+  };
+  setMessages(closed, messages, messages.length);
+  return closed;
 }
 
 /** The turn while its run went on. That run still has to say what was sent. */
@@ -163,11 +215,22 @@ function isNewer(ours: TurnRecord, theirs: TurnRecord): boolean {
 function isOfNewerRun(ours: TurnRecord, theirs: TurnRecord): boolean {
   const isCompleted = ours.state === 'completed';
   if (isCompleted !== (theirs.state === 'completed')) return isCompleted;
-  const ahead = countRuns(ours) - countRuns(theirs);
-  if (ahead !== 0 || isCompleted) return ahead > 0;
+  if (hasFollowed(ours, theirs)) return true;
+  if (hasFollowed(theirs, ours) || isCompleted) return false;
+  const [runs, others] = [countRuns(ours), countRuns(theirs)];
+  if (runs === 0 || others === 0) return runs > 0;
   if (ours.process !== undefined && ours.process === theirs.process)
     return isLaterRun(ours.runId, theirs.runId);
-  return ours.state === 'open' && theirs.state !== 'open';
+  if (ours.state !== 'open' || theirs.state !== 'open') return ours.state === 'open';
+  return hasArrivedLater(ours, theirs);
+}
+
+/** A time in the future comes from a wrong clock and does not count. */
+function hasArrivedLater(
+  { arrivedAt: own = 0 }: TurnRecord,
+  { arrivedAt: other = 0 }: TurnRecord,
+): boolean {
+  return own > other || other > Date.now();
 }
 
 /** Whether the second copy of a turn knows more of the same run. */
@@ -181,7 +244,7 @@ function replace(conversation: Conversation, theirs: TurnRecord, ours: TurnRecor
     messages: messagesOf(ours), kept: ours.kept,
   };
   const { state, runId, process, arrivedAt, filler, sent, trace } = ours;
-  const { isUnknown, isLeaving, runs, countedRun } = ours;
+  const { isUnknown, isLeaving, runs, countedRun, earlierRuns } = ours;
   const { told = theirs.runId === runId ? theirs.told : undefined } = ours;
   subtract(conversation, theirs);
   conversation.openTurns += Number(state === 'open') - Number(theirs.state === 'open');
@@ -191,6 +254,8 @@ function replace(conversation: Conversation, theirs: TurnRecord, ours: TurnRecor
   else if (theirs.runs !== undefined) delete theirs.runs;
   if (countedRun !== undefined) theirs.countedRun = countedRun;
   else if (theirs.countedRun !== undefined) delete theirs.countedRun;
+  if (earlierRuns !== undefined) theirs.earlierRuns = earlierRuns;
+  else if (theirs.earlierRuns !== undefined) delete theirs.earlierRuns;
   if (process !== undefined) theirs.process = process;
   if (arrivedAt !== undefined) theirs.arrivedAt = arrivedAt;
   forgetRun(theirs);

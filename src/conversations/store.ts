@@ -49,6 +49,9 @@ export interface ConversationStore {
   /** Beside `recall`: what this process remembers, without asking the store. Do not change it. */
   remembered?(id: string): Conversation | undefined;
 
+  /** The same, if the store has not taken all of it yet. */
+  unstored?(id: string): Conversation | undefined;
+
   /**
    * Tells a shared store the address that turns of this process are stored with. Each app that uses
    * the store tells its own, before its first turn.

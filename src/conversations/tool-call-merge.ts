@@ -2,7 +2,7 @@
 
 import type { Message, ToolCallState, ToolMessage } from './message.ts';
 import { roundsOf } from './tool-rounds.ts';
-import { countRuns, messagesOf, runOfCall, type TurnRecord } from './turn-record.ts';
+import { hasFollowed, messagesOf, runOfCall, type TurnRecord } from './turn-record.ts';
 
 /** The messages of a turn. The first `kept` come before its current run. */
 export interface MergedMessages {
@@ -63,7 +63,7 @@ function withCalls(
     if (found !== undefined && TRUTH[found.state] > TRUTH[call.result.state])
       truer.set(call.result, found);
   }
-  const isOfEarlierRun = countRuns(other) < countRuns(record);
+  const isOfEarlierRun = hasFollowed(record, other);
   const runsHere = ({ state, process, joins }: ToolMessage): boolean =>
     state === 'running' && joins !== true && process !== undefined
     && addresses?.has(process) === true;

@@ -39,6 +39,11 @@ export interface NotedProgress {
   readonly claims: readonly ClaimOutcome[];
   /** See `RunWrite`. */
   readonly isStateKept: boolean;
+  /**
+   * The calls of other runs of the turn, which the run may not know of: it may have begun while the
+   * store did not answer its process.
+   */
+  readonly earlierCalls: readonly ToolMessage[];
 }
 
 export interface ToolResult extends Claimer {
@@ -72,7 +77,7 @@ export function noteProgress(
 ): NotedProgress {
   const { turnId, runId, messages, filler, claims = [], agentState } = progress;
   const record = findTurn(conversation, turnId);
-  const unclaimed = { claims: NO_CLAIMS, isStateKept: true } as const;
+  const unclaimed = { claims: NO_CLAIMS, isStateKept: true, earlierCalls: NO_MESSAGES } as const;
   if (record === undefined) return { ownership: 'forgotten', ...unclaimed };
   if (record.runId !== runId) return { ownership: 'taken over', ...unclaimed };
   keepHandOver(conversation, record, messages);
@@ -89,7 +94,15 @@ export function noteProgress(
   const outcomes = claims.map((claim) => claimOnce(conversation, progress, claim));
   const joining = claims.filter((_claim, index) => isOfAnother(outcomes[index]));
   if (joining.length > 0) noteJoining(conversation, record, joining);
-  return { ownership: 'noted', claims: outcomes, isStateKept };
+  const earlierCalls = progress.process === undefined ? NO_MESSAGES : callsOfOthers(record);
+  return { ownership: 'noted', claims: outcomes, isStateKept, earlierCalls };
+}
+
+function callsOfOthers(record: TurnRecord): readonly ToolMessage[] {
+  if (record.kept === undefined || record.kept < 2) return NO_MESSAGES;
+  return earlierRounds(record).filter(
+    (message) => message.role === 'tool' && message.runId !== record.runId,
+  ) as ToolMessage[];
 }
 
 function isOfAnother(outcome: ClaimOutcome | undefined): boolean {
@@ -196,27 +209,38 @@ function completeJoined(
 
 /**
  * Marks calls that no living process runs as having an unknown outcome, and returns them.
- * `isRunning` takes the key and the process of a call.
+ * `isRunning` takes the key and the process of a call. A call that has only waited for one of a
+ * process that `isAlive`, and that has left no trace, is interrupted: neither has begun.
  */
 export function forgetLostCalls(
   conversation: Conversation,
   record: TurnRecord,
   isRunning: (key: string, process: string | undefined) => boolean,
+  isAlive: (process: string) => boolean,
 ): readonly ToolMessage[] {
   const { messages } = record;
   if (messages === undefined) return NO_MESSAGES;
   const running = messages.filter(
     (message) => message.role === 'tool' && message.state === 'running',
   ) as ToolMessage[];
-  const isAlive = ({ key, process = record.process }: ToolMessage): boolean =>
+  const runs = ({ key, process = record.process }: ToolMessage): boolean =>
     key !== undefined && isRunning(key, process);
   // A call that waits for another run's is lost with that one, and not before.
-  const alive = new Set(running.filter(isAlive).map(({ key }) => key));
-  const lost = running.filter(({ key }) => key === undefined || !alive.has(key));
-  for (const message of lost) {
+  const alive = new Set(running.filter(runs).map(({ key }) => key));
+  const over = running.filter(({ key }) => key === undefined || !alive.has(key));
+  const hasTrace = (key: string | undefined): boolean =>
+    (key !== undefined && conversation.onceCalls?.[key] !== undefined)
+    || messages.some((message) =>
+      message.role === 'tool' && message.key === key && message.joins !== true
+      && message.state !== 'interrupted');
+  const hasBegun = ({ key, joins, process = record.process }: ToolMessage): boolean =>
+    joins !== true || process === undefined || !isAlive(process) || hasTrace(key);
+  const lost = over.filter(hasBegun);
+  for (const message of over) {
     subtract(conversation, record);
-    const { unknown } = UNFINISHED_RESULTS;
-    messages[messages.indexOf(message)] = { ...message, state: 'unknown', content: unknown };
+    const state = lost.includes(message) ? 'unknown' : 'interrupted';
+    const content = UNFINISHED_RESULTS[state];
+    messages[messages.indexOf(message)] = { ...message, state, content };
     add(conversation, record);
   }
   return lost;

@@ -3,10 +3,9 @@
 import type { Interruption, Transcript } from '../calls/call-event.ts';
 import type { SentEvent } from '../calls/reply-event.ts';
 import { trim, type ConversationBounds } from './bounds.ts';
-import { makeFollowersWhole } from './captured-calls.ts';
 import {
   add, addTurn, callerIn, findTurn, historyUpTo, indexOfDelivered, keepCaller, settleForGood,
-  subtract, type Conversation, type KnownCaller,
+  type Conversation, type KnownCaller,
 } from './conversation.ts';
 import {
   callsAtPlace, nextNumber, numberOfReplaced, takePlace, type EarlierToolCall,
@@ -22,21 +21,16 @@ import {
   compare, reconcile, replacedBy, type Comparison, type Reconciled,
 } from './reconcile.ts';
 import { linksOf, type RunLinks } from './run-links.ts';
-import { earlierRounds } from './tool-call-rules.ts';
-import { roundsOf } from './tool-rounds.ts';
-import type { TracedRun } from './trace-place.ts';
-import type { TurnFigures } from './turn-figures.ts';
-import { arrivalOf, isErasedSince, moveBefore, newerThan, type Arrival } from './turn-order.ts';
+import { begin, noteProcess, type BegunRun } from './turn-begin.ts';
+import { arrivalOf, isErasedSince, moveBefore, newerThan } from './turn-order.ts';
 import {
-  countRuns, forgetRun, idOfNth, isBegunBy, newTurn, replyText, sentEvents, setMessages, setPlain,
+  countRuns, idOfNth, isBegunBy, newTurn, replyText, sentEvents, setPlain,
   toolMessagesOf, type RunElsewhere, type TurnRecord,
 } from './turn-record.ts';
 import { endOpenTurns, type TurnSettlement } from './turn-settlement.ts';
 
-export interface TurnOpening extends Arrival, KnownRuns {
+export interface TurnOpening extends BegunRun, KnownRuns {
   readonly turnId: string;
-  /** The caller's words. Undefined if the caller did not begin the turn. */
-  readonly text?: string | undefined;
   readonly interruption?: Interruption | undefined;
   /** Set if the platform sends the whole call with each request. */
   readonly transcript?: Transcript | undefined;
@@ -49,10 +43,6 @@ export interface TurnOpening extends Arrival, KnownRuns {
   readonly running?: readonly TurnSettlement[] | undefined;
   /** Whether the turn has ended while it waited for the store. Default: it has not. */
   readonly isOver?: (() => boolean) | undefined;
-  /** Set if calls are recorded. */
-  readonly figures?: TurnFigures | undefined;
-  /** Set if the run is traced. */
-  readonly trace?: TracedRun | undefined;
 }
 
 /** What a turn has found in its conversation: see `OpenedTurn`. */
@@ -269,7 +259,8 @@ function openNow(
   const closed = endOpenTurns(conversation, running);
   const { runningCalls, onceCalls } = conversation;
   const mayBeLost = runningCalls > 0 || onceCalls !== undefined;
-  const lostCalls = mayBeLost ? lostCallsOf(conversation, isCallRunning) : NO_LOST_CALLS;
+  const lostCalls =
+    mayBeLost ? lostCallsOf(conversation, isCallRunning, opening) : NO_LOST_CALLS;
   const told = comparison === undefined ? undefined : reconcile(conversation, comparison);
   const heard = cutToHeard(conversation, turnId, opening.interruption, told, closed);
 
@@ -382,61 +373,6 @@ function turnOf(
     record = findTurn(conversation, id);
   }
   return { id, record };
-}
-
-type BegunRun =
-  Pick<TurnOpening, 'runId' | 'text' | 'process' | 'figures' | 'trace' | 'waitedMs'>;
-
-/**
- * Gives the record of a turn that is not open to this run. If the turn ran before, it keeps the
- * earlier calls that cannot be undone. Returns whether there are any.
- */
-function begin(
-  conversation: Conversation,
-  record: TurnRecord,
-  { runId, text, process, figures, trace, waitedMs }: BegunRun,
-  isAgain: boolean,
-): boolean {
-  const { id: turnId } = record;
-  const earlier = isAgain ? earlierRounds(record) : [];
-  conversation.openTurns += 1;
-  record.state = 'open';
-  if (isAgain) {
-    record.runs = countRuns(record) + 1;
-    forgetRun(record);
-  }
-  record.runId = runId;
-  if (process !== undefined) {
-    noteProcess(record, process);
-    record.arrivedAt = arrivalOf({ waitedMs });
-  }
-  if (trace !== undefined) record.trace = trace;
-  if (conversation.capturedBytes !== undefined) makeFollowersWhole(conversation, record);
-  subtract(conversation, record);
-  if (figures !== undefined) record.figures = figures;
-  if (earlier.length === 0)
-    setPlain(record, text ?? null, ''); // the placeholder
-  else {
-    // A run that takes its turn back writes its own calls again.
-    const isOwn = (call: ToolMessage): boolean => call.runId === runId;
-    const leading: Message[] = [
-      ...(text === undefined ? [] : [{ role: 'user', content: text, turnId } as const]),
-      ...roundsOf(earlier, (call) => !isOwn(call), {}),
-    ];
-    const own = roundsOf(earlier, isOwn, {});
-    setMessages(
-      record,
-      [...leading, ...own, { role: 'assistant', content: '', turnId, state: 'open' }],
-      leading.length,
-    );
-  }
-  add(conversation, record);
-  return earlier.length > 0;
-}
-
-function noteProcess(record: TurnRecord, process: string): void {
-  record.process = process;
-  record.countedRun = record.runId;
 }
 
 /**

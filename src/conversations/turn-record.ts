@@ -32,6 +32,11 @@ export interface TurnRecord {
    * versions leave both alone, so if `runId` is another one, they have run the turn since.
    */
   countedRun?: number;
+  /**
+   * There, too: the runs that the current one knew of when it began, the latest last. A run that is
+   * not among them may be the later one.
+   */
+  earlierRuns?: readonly number[];
   /** The caller's words and the reply, or null. Most turns need only these two. */
   words: string | null;
   reply: string | null;
@@ -101,9 +106,33 @@ export interface RunElsewhere {
   readonly runId: number;
 }
 
+/** What tells the runs of a turn apart. */
+type NotedRuns = Pick<TurnRecord, 'runId' | 'runs' | 'countedRun' | 'earlierRuns'>;
+
 /** See `TurnRecord.runs`. At least so many, if older versions have run the turn. */
-export function countRuns({ runs = 1, runId, countedRun = runId }: TurnRecord): number {
+export function countRuns({ runs = 1, runId, countedRun = runId }: NotedRuns): number {
   return countedRun === runId ? runs : runs + 1;
+}
+
+/** Most runs that are noted as earlier ones of a turn. */
+const MAX_EARLIER_RUNS = 16;
+
+/** What the next run notes as `earlierRuns`. Call it before `runs` changes. */
+export function earlierRunsOf({ earlierRuns = [], runId }: TurnRecord): readonly number[] {
+  return [...earlierRuns, runId].slice(-MAX_EARLIER_RUNS);
+}
+
+/**
+ * Whether the run that has this record began after `other`, and knew of it. The one that counts
+ * more runs did if not all earlier ones are noted, or if a run has taken its turn back, so that
+ * each knew of the other.
+ */
+export function hasFollowed(record: NotedRuns, other: NotedRuns): boolean {
+  const { earlierRuns = [] } = record;
+  const isAhead = countRuns(record) > countRuns(other);
+  if (earlierRuns.includes(other.runId))
+    return isAhead || other.earlierRuns?.includes(record.runId) !== true;
+  return isAhead && earlierRuns.length + 1 < countRuns(record);
 }
 
 /** Whether a stored value is a turn. Anything else must not break the calls of its conversation. */
@@ -301,6 +330,18 @@ export function indexOfCall(record: TurnRecord, { runId, toolCallId }: ToolCallI
 
 export function toolMessagesOf({ messages }: TurnRecord): ToolMessage[] {
   return messages === undefined ? [] : messages.filter((message) => message.role === 'tool');
+}
+
+/** Whether a call with that key has ended that this process has made. */
+export function hasEndedCall(
+  record: TurnRecord,
+  key: string,
+  own: string | undefined,
+): boolean {
+  return toolMessagesOf(record).some(
+    ({ key: known, state, process = record.process }) =>
+      known === key && state !== 'running' && process === own,
+  );
 }
 
 export function countMessages({ words, reply, messages }: TurnRecord): number {

@@ -13,9 +13,11 @@ import {
   ALL_KEPT, NOTHING_KEPT, ONLY_STATE_KEPT, STATE_DROPPED, type RunWrite,
 } from './run-write.ts';
 import { keepHandOver, withKnownResults } from './tool-call-rules.ts';
+import { begin } from './turn-begin.ts';
 import type { TurnFigures } from './turn-figures.ts';
 import {
-  isPlainReply, leadingMessages, ownMessages, setMessages, setPlain, type TurnRecord,
+  hasFollowed, isPlainReply, leadingMessages, messagesOf, ownMessages, setMessages, setPlain,
+  type TurnRecord,
 } from './turn-record.ts';
 
 /** How a run ended. */
@@ -32,6 +34,8 @@ export interface TurnSettlement extends Claimer {
   readonly agentState?: string | undefined;
   /** Set if calls are recorded. */
   readonly figures?: TurnFigures | undefined;
+  /** See `OpenedTurn`. Default 0. */
+  readonly erasedAt?: number | undefined;
   /** Whether the last events may not have left yet: the run settles again if they do not. */
   readonly isLeaving?: true | undefined;
 }
@@ -49,7 +53,11 @@ export function settleTurn(
   bounds: ConversationBounds,
 ): RunWrite {
   const record = findTurn(conversation, settlement.turnId);
-  if (record?.runId !== settlement.runId) return NOTHING_KEPT;
+  if (record === undefined) return NOTHING_KEPT;
+  if (record.runId !== settlement.runId) {
+    if (!hasSaidMore(conversation, record, settlement)) return NOTHING_KEPT;
+    takeBack(conversation, record, settlement);
+  }
   const isStateKept =
     record.isDiscarded !== true
     && keepState(conversation, settlement.agentState, settlement.process);
@@ -59,6 +67,31 @@ export function settleTurn(
   settle(conversation, record, settlement);
   trim(conversation, bounds);
   return isStateKept ? ALL_KEPT : STATE_DROPPED;
+}
+
+/**
+ * Whether a complete reply replaces one that is not, of a run that did not know of its run: while a
+ * store fails or forgets, two processes may run one turn. The caller has heard this reply whole.
+ */
+function hasSaidMore(
+  { erasedAt: erasedNow = 0 }: Conversation,
+  record: TurnRecord,
+  { state, runId, process, erasedAt = 0 }: TurnSettlement,
+): boolean {
+  if (state !== 'completed' || process === undefined || erasedNow > erasedAt) return false;
+  return record.state !== 'completed' && record.isDiscarded !== true
+    && !hasFollowed(record, { runId });
+}
+
+/** Gives the record back to the run, together with the calls of the one that had it. */
+function takeBack(
+  conversation: Conversation,
+  record: TurnRecord,
+  { runId, process, figures }: TurnSettlement,
+): void {
+  const text = messagesOf(record).find(({ role }) => role === 'user')?.content;
+  if (record.state === 'open') conversation.openTurns -= 1;
+  begin(conversation, record, { runId, text, process, figures }, true);
 }
 
 function settle(
@@ -133,7 +166,7 @@ function closeOpenTurns(
 }
 
 /** The turn's run is gone, perhaps with its process, so what it sent is unknown here. */
-function abandon(conversation: Conversation, record: TurnRecord): void {
+export function abandon(conversation: Conversation, record: TurnRecord): void {
   conversation.openTurns -= 1;
   record.state = 'interrupted';
   record.isUnknown = true;

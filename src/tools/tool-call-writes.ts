@@ -60,8 +60,9 @@ function noteProgress(
   const { conversationId, liveState, log } = turn;
   return andThen(
     host.conversations.noteProgress(conversationId, progressOf(turn, host), options),
-    ({ ownership, isStateKept }) => {
+    ({ ownership, isStateKept, earlierCalls }) => {
       liveState?.written(isStateKept, log, conversationId);
+      if (earlierCalls.length > 0) turn.learn(earlierCalls);
       own(turn, ownership);
     },
   );
@@ -101,12 +102,14 @@ async function storeClaims(
   const claims = claiming.map((call) => claimOf(call, host));
   for (const { running } of claiming) running.isClaimer = true;
   try {
-    const { ownership, claims: outcomes, isStateKept } = await host.conversations.noteProgress(
+    const noted = await host.conversations.noteProgress(
       conversationId,
       { ...progressOf(turn, host), claims },
       { mustBeStored: true },
     );
+    const { ownership, claims: outcomes, isStateKept, earlierCalls } = noted;
     liveState?.written(isStateKept, log, conversationId);
+    if (earlierCalls.length > 0) turn.learn(earlierCalls);
     for (const [index, call] of claiming.entries()) {
       call.claim = outcomes[index];
       call.running.isClaimer = call.claim?.kind === 'claimed';

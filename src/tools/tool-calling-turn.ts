@@ -2,7 +2,7 @@
 
 import type { LiveState } from '../agents/state/live-state.ts';
 import type { ConversationManager } from '../conversations/manager.ts';
-import type { Message, ToolCall } from '../conversations/message.ts';
+import type { Message, ToolCall, ToolMessage } from '../conversations/message.ts';
 import type { Logger } from '../log.ts';
 import type { OtherToolCalls } from './tool-call-elsewhere.ts';
 import type { SpokenToolCall } from './tool-calls-noted.ts';
@@ -56,6 +56,8 @@ export interface ToolCallingTurn {
   /** The agent's state, which calls may change. Undefined for an agent without one. */
   readonly liveState: LiveState | undefined;
   readonly log: Logger;
+  /** Calls of other runs of the turn, which this one may not know of. */
+  learn(calls: readonly ToolMessage[]): void;
   /** Ends it, if it is not over. */
   interrupt(reason: string): void;
   /** Ends it, as another process runs it from now on. */

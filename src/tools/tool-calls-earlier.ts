@@ -1,7 +1,7 @@
 import type { EarlierToolCall } from '../conversations/discarded-turns.ts';
 import type { ToolCall } from '../conversations/message.ts';
 import { canonicalArguments } from './tool-call-key.ts';
-import type { RunningToolCalls, ToolCallResult } from './tool-calls-running.ts';
+import type { RunningToolCall, RunningToolCalls, ToolCallResult } from './tool-calls-running.ts';
 
 /** A call that was made before, which the same call of this run does not repeat. */
 export interface KnownToolCall {
@@ -22,20 +22,33 @@ export class EarlierToolCalls {
 
   constructor(running: RunningToolCalls, calls: readonly EarlierToolCall[]) {
     this.#running = running;
-    this.learn(calls);
+    for (const message of calls) this.#note(message);
+  }
+
+  /**
+   * Calls of other runs that this run learns of while it goes on. `ownCall` returns its own call
+   * with a key, which does not wait for itself.
+   */
+  learn(
+    calls: readonly EarlierToolCall[],
+    ownCall: (key: string) => RunningToolCall | undefined,
+  ): void {
+    for (const message of calls) {
+      const { key, state } = message;
+      if (key === undefined || (this.#known.has(key) && state !== 'completed')) continue;
+      this.#note(message, ownCall(key));
+    }
   }
 
   /**
    * Waits for a call that still runs here from now on: it may be gone from the running calls before
    * the new run asks for it.
    */
-  learn(calls: readonly EarlierToolCall[]): void {
-    for (const message of calls) {
-      const { key, state } = message;
-      if (key === undefined) continue;
-      const outcome = state === 'running' ? this.#running.outcomeBefore(key) : undefined;
-      this.#known.set(key, { message, outcome });
-    }
+  #note(message: EarlierToolCall, ownCall?: RunningToolCall): void {
+    const { key, state } = message;
+    if (key === undefined) return;
+    const outcome = state === 'running' ? this.#running.outcomeBefore(key, ownCall) : undefined;
+    this.#known.set(key, { message, outcome });
   }
 
   /**

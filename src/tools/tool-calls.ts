@@ -85,9 +85,10 @@ export class ToolCalls {
     return stored.then(() => this.#turn.work.noteStore('tool_calls', fromMs)); // it never rejects
   }
 
-  /** Calls that another run of the turn has made since this one began. */
+  /** Calls of other runs of the turn that this one did not know of when it began. */
   learn(calls: readonly ToolMessage[]): void {
-    this.#earlier.learn(calls);
+    this.#earlier.learn(calls, (key) =>
+      this.#noted.running.find((call) => call.key === key)?.running);
   }
 
   /** The result of a call that the agent ran itself. `givenId` is the model's id. */
@@ -270,14 +271,24 @@ export class ToolCalls {
       return undefined;
     }
     const earlier = call.earlier ?? this.#earlierOf(call); // one may have been learnt since
-    const outcome =
-      (await this.#host.calls.outcomeBefore(key, running))
-      ?? (await earlier?.outcome)
-      ?? (earlier === undefined ? undefined : await this.#outcomeOfEarlier(call, earlier.message));
+    const here =
+      (await this.#host.calls.outcomeBefore(key, running)) ?? (await earlier?.outcome);
+    // What was interrupted here says nothing of the same call in another process.
+    const isKnown = here?.state === 'completed' || (here !== undefined && this.#isHere(earlier));
+    const outcome = earlier === undefined || isKnown
+      ? here
+      : await this.#outcomeOfEarlier(call, earlier.message);
     const isFinal = outcome?.state === 'completed' || outcome?.state === 'running';
     if (isFinal || (outcome?.state === 'unknown' && tool.repeatable !== true)) return outcome;
     delete spoken.joins;
     return undefined;
+  }
+
+  /** Whether the call is one that this process runs, or ran when it was stored. */
+  #isHere(known: KnownToolCall | undefined): boolean {
+    if (known?.message.state !== 'running') return false;
+    const { process } = known.message;
+    return process === undefined || process === this.#host.process;
   }
 
   #earlierOf({ key, spoken: { call } }: NotedToolCall): KnownToolCall | undefined {

@@ -25,6 +25,8 @@ export interface OwnTurns {
   /** Another process runs the turn of that run from now on. */
   giveAway(conversationId: string, runId: number): void;
   isCallRunning(key: string): boolean;
+  /** Whether such a call has ended, and the store does not say so yet. */
+  isEndUnstored(conversationId: string, key: string): boolean;
   /** The same, but false for a call that waits for one of another process. */
   isCallClaimed(key: string): boolean;
   /** Whether others are being asked about a call, which may claim its key then. */
@@ -315,15 +317,19 @@ export class OtherProcesses {
   #answer({ id, from, conversationId, calls, isClaiming }: MessageOf<'ask'>): void {
     if (from === this.ownAddress) return;
     const answer = (running: readonly string[], claimed?: readonly string[]): void => {
-      for (const key of running) this.#noteWaiting(key, from);
+      for (const key of running)
+        if (this.#turns.isCallRunning(key)) this.#noteWaiting(key, from);
       const own = this.ownAddress;
       const idle = running.filter((key) => this.#turns.isCallIdle(key));
       this.#send(from, {
         type: 'answer', id, from: own, calls: running, claimed, idle, isFollowing: false,
       });
     };
-    if (isClaiming !== true)
-      return answer(calls.filter((key) => this.#turns.isCallRunning(key)));
+    if (isClaiming !== true) {
+      // Until its end is stored, a call must not count as lost.
+      return answer(calls.filter((key) =>
+        this.#turns.isCallRunning(key) || this.#turns.isEndUnstored(conversationId, key)));
+    }
     this.#notePeer(from);
     const ahead = this.#letAhead(from, calls);
     const isActing = (key: string): boolean =>

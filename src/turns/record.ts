@@ -141,7 +141,7 @@ function knownCaller({ caller, sessionId }: TurnEvent): KnownCaller | undefined 
  * have left this process count: those that still wait here were never sent.
  */
 export function settlementOf(turn: TurnRun, state: Ending): TurnSettlement {
-  const { turnId, runId, spoken } = turn;
+  const { turnId, runId, spoken, erasedAt } = turn;
   const { recordsCalls, capturesRequests, process } = turn.host;
   const count =
     state === 'interrupted' ? spoken.countSent(turn.delivery.unsent) : spoken.events.length;
@@ -149,6 +149,7 @@ export function settlementOf(turn: TurnRun, state: Ending): TurnSettlement {
     turnId,
     runId,
     process,
+    erasedAt,
     state,
     messages: spoken.messages(turnId, state, count),
     filler: spoken.filler,

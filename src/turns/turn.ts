@@ -8,7 +8,7 @@ import { atMost } from '../base/time-limit.ts';
 import { isBeside, type Caller, type Transcript, type TurnEvent } from '../calls/call-event.ts';
 import type { SentEvent } from '../calls/reply-event.ts';
 import type { LostCall } from '../conversations/elsewhere.ts';
-import type { Message } from '../conversations/message.ts';
+import type { Message, ToolMessage } from '../conversations/message.ts';
 import { OPENING_DELAYS_MS, persist } from '../conversations/persist.ts';
 import type { OpenedTurn, TurnClaim } from '../conversations/turn-opening.ts';
 import { nextRunId } from '../conversations/turn-record.ts';
@@ -281,7 +281,7 @@ export class Turn implements TurnRun, DeliveredTurn {
 
   #claimed(claim: TurnClaim, delivery: Delivery): void {
     if (claim.kind === 'owned') {
-      if (claim.earlierCalls.length > 0) this.calls.learn(claim.earlierCalls);
+      if (claim.earlierCalls.length > 0) this.learn(claim.earlierCalls);
       return this.#continueFor(delivery);
     }
     if (claim.kind === 'completed') this.giveAway();
@@ -326,6 +326,11 @@ export class Turn implements TurnRun, DeliveredTurn {
    */
   giveAway(): void {
     this.#happens('taken over');
+  }
+
+  /** See `ToolCallingTurn`. */
+  learn(calls: readonly ToolMessage[]): void {
+    this.calls.learn(calls);
   }
 
   /** A complete reply leaves now, if it still waits for others. */

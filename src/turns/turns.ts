@@ -253,6 +253,10 @@ export class Turns implements TurnHost, OwnTurns {
     return this.calls.isRunning(key);
   }
 
+  isEndUnstored(conversationId: string, key: string): boolean {
+    return this.conversations.isEndUnstored(conversationId, key, this.process);
+  }
+
   isCallClaimed(key: string): boolean {
     return this.calls.isClaimed(key);
   }

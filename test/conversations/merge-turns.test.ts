@@ -9,6 +9,7 @@ import {
   type Conversation,
 } from '../../src/conversations/conversation.ts';
 import {
+  beforeChange,
   mergeAltered,
   mergeTurns,
   placeOf,
@@ -80,6 +81,30 @@ const CASES: readonly Case[] = [
     { ...open, process: 'q', arrivedAt: 2, addedAt: 2 },
     { ...open, process: 'q', arrivedAt: 2, addedAt: 1 },
   ]),
+  // Seeds 30007306, 30008978 and 30017158: both went on, and only one of them had a caller.
+  ['of two runs that go on the one whose delivery arrived later wins',
+    { ...open, runId: 2, process: 'p', arrivedAt: 1 }, { ...open, process: 'q', arrivedAt: 2 },
+    { ...open, process: 'q', arrivedAt: 2 }],
+  ['of two runs that go on the one whose delivery arrived before is no news',
+    { ...open, runId: 2, process: 'p', arrivedAt: 2 }, { ...open, process: 'q', arrivedAt: 1 },
+    { ...open, runId: 2, process: 'p', arrivedAt: 2 }],
+  ['of two runs that go on one with a time in the future stays behind',
+    { ...open, runId: 2, process: 'p', arrivedAt: 8e15 }, { ...open, process: 'q', arrivedAt: 1 },
+    { ...open, process: 'q', arrivedAt: 1 }],
+  // Seed 60004244: a store that fails does not know what the others have run.
+  ['a run that goes on wins over several that did not know of it',
+    { ...cut, runId: 3, process: 'p', runs: 2, earlierRuns: [2] }, { ...open, process: 'q' },
+    { ...open, process: 'q' }],
+  ['a run that goes on is no news of several of which one took its turn over',
+    { ...cut, runId: 3, process: 'p', runs: 3, earlierRuns: [1, 2] }, { ...open, process: 'q' },
+    { ...cut, runId: 3, process: 'p', runs: 3, earlierRuns: [1, 2] }],
+  // Seed 62002113: run 1 was taken over by run 2, and then took its turn back.
+  ['a run that has taken its turn back wins over the one that had it meanwhile',
+    { ...cut, runId: 2, runs: 2, earlierRuns: [1] }, { ...cut, runs: 3, earlierRuns: [1, 2] },
+    { ...cut, runs: 3, earlierRuns: [1, 2] }],
+  ['a run from which its turn was taken back is no news',
+    { ...cut, runs: 3, earlierRuns: [1, 2] }, { ...cut, runId: 2, runs: 2, earlierRuns: [1] },
+    { ...cut, runs: 3, earlierRuns: [1, 2] }],
   ['a turn that never ran is no news of one that was cut off',
     { ...closed, runId: 2, process: 'p', runs: 0 }, { ...cut, process: 'q' },
     { ...cut, process: 'q' }],
@@ -456,5 +481,66 @@ describe('the turns that a store has lost', () => {
 
   it('are not those that run and are known: they may have gone on elsewhere', () => {
     assert.deepEqual(turnsLostBy(holding(t1, running), [t1, running], NONE), [t1]);
+  });
+});
+
+describe('turns that meet in a merge', () => {
+  const before = record('a', { state: 'open', reply: '', process: 'p', arrivedAt: 1, addedAt: 1 });
+  const after = record('b', { process: 'q', arrivedAt: 2, addedAt: 2 });
+  const stateOf = (conversation: Conversation, id: string): string | undefined =>
+    conversation.turns.find((turn) => turn.id === id)?.state;
+
+  // Seeds 62001352 and 62001278 of the fleet: nobody closed it any more.
+  for (const [there, put] of [[before, after], [after, before]] as const)
+    it(`leave none open that another one follows, though "${put.id}" is new there`, () => {
+      const conversation = holding(there);
+      mergeTurns(conversation, [structuredClone(put)], new Set(['q']));
+      assert.equal(stateOf(conversation, 'a'), 'interrupted');
+      assert.equal(conversation.openTurns, 0);
+    });
+
+  for (const [what, more, own] of [
+    ['runs again since', { arrivedAt: 3 }, 'q'],
+    ['runs in this process, which knows by itself', {}, 'p'],
+  ] as const)
+    it(`leave one open that ${what}`, () => {
+      const conversation = holding({ ...before, ...more });
+      mergeTurns(conversation, [structuredClone(after)], new Set([own]));
+      assert.equal(stateOf(conversation, 'a'), 'open');
+      assert.equal(conversation.openTurns, 1);
+    });
+
+  it('leave one open that is followed by one that never ran', () => {
+    const conversation = holding(before);
+    mergeTurns(conversation, [{ ...after, state: 'interrupted', runs: 0 }], new Set(['q']));
+    assert.equal(stateOf(conversation, 'a'), 'open');
+  });
+});
+
+describe('a turn before a change that the store did not take', () => {
+  // Seed 63000925 of the fleet: the change was refused when it was made again.
+  it('did not run again', () => {
+    const again = record('t', {
+      state: 'open', reply: '', runId: 3, countedRun: 3, runs: 2, earlierRuns: [2], process: 'p',
+      arrivedAt: 5,
+    });
+    const { state, runId, isUnknown, process, reply } = beforeChange(again, []);
+    assert.deepEqual({ state, runId, isUnknown, process, reply },
+      { state: 'interrupted', runId: 2, isUnknown: true, process: undefined, reply: null });
+    const conversation = holding(beforeChange(again, []));
+    mergeTurns(conversation, [record('t', { runId: 2, state: 'failed', reply: 'Sorry.' })]);
+    assert.equal(conversation.turns[0]?.reply, 'Sorry.'); // its own run knows what it said
+  });
+
+  it('was open if the change has closed it', () => {
+    const turn = structuredClone(closed);
+    assert.equal(beforeChange(turn, [{ turn, runId: 1 }]).state, 'open');
+    assert.equal(beforeChange(turn, [{ turn, runId: 2 }]).state, 'interrupted');
+  });
+
+  it('is left alone if the change was not about it', () => {
+    const turns = [structuredClone(open), settled, cut];
+    const [turn = open] = turns;
+    for (const kept of turns) assert.equal(beforeChange(kept, [{ turn, runId: 1 }]), kept);
   });
 });

@@ -301,6 +301,23 @@ describe('the result of a call', () => {
         const lost = { turnId: 't1', tool: 'pay', idempotencyKey: key };
         assert.deepEqual(lostCalls, isAlive ? [] : [lost]);
       });
+
+    // Seed 60008423: it was said to have an unknown outcome, though nothing had ever begun.
+    for (const isAlive of [true, false])
+      it(`is ${isAlive ? 'interrupted' : 'unknown'} if the other left no trace and its process ${
+        isAlive ? 'lives' : 'is gone'}`, () => {
+        const conversation = joined();
+        delete conversation.onceCalls;
+        result(conversation, 't1', 'call_0', '{"error":"interrupted"}', 'interrupted');
+        const isCallRunning = (): boolean => false;
+        const { lostCalls } = open(conversation, 't3', 3, {
+          process: 'c', isAlive: () => isAlive, isCallRunning,
+        });
+        assert.equal(results(conversation)[1], isAlive
+          ? 'call_0 interrupted {"error":"interrupted"}'
+          : 'call_0 unknown {"error":"outcome unknown"}');
+        assert.equal(lostCalls.length, isAlive ? 0 : 1);
+      });
   });
 
   it('is kept nowhere where the turn or the call is not known', () => {

@@ -1,13 +1,15 @@
-// What a call leaves in the record when it has waited for one that another process may still make.
+// Calls that wait for one of another process: what they are told, and what the record keeps.
 
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 
+import { emptyConversation } from '../../src/conversations/conversation.ts';
 import { UNFINISHED_RESULTS } from '../../src/conversations/unfinished-tool-results.ts';
 import { createLogger } from '../../src/log.ts';
+import { callKey } from '../../src/tools/tool-call-key.ts';
 import type { ToolCallingTurn, ToolHost } from '../../src/tools/tool-calling-turn.ts';
 import type { SpokenToolCall } from '../../src/tools/tool-calls-noted.ts';
-import { RunningToolCalls } from '../../src/tools/tool-calls-running.ts';
+import { RunningToolCall, RunningToolCalls } from '../../src/tools/tool-calls-running.ts';
 import { ToolCalls } from '../../src/tools/tool-calls.ts';
 
 /** The store says that process `p` has claimed the key. */
@@ -16,21 +18,25 @@ const CLAIM = {
   turnId: 'other', runId: 1, toolCallId: 'x', process: 'p',
 } as const;
 
+function turnSaying(spoken: SpokenToolCall[]): ToolCallingTurn {
+  return {
+    conversationId: 'c', turnId: 't', place: 't', runId: 1, isStored: true, isOver: false,
+    mayAct: true, mayBeReplaced: false,
+    spoken: {
+      speaker: undefined, filler: undefined,
+      noteCalls: (calls: readonly SpokenToolCall[]) => void spoken.push(...calls),
+      messages: () => spoken.map((call) => ({ ...call })),
+    },
+    work: { noteStore: () => undefined, toolBegan: () => undefined },
+    log: createLogger({ level: 'silent', write: () => undefined }),
+  } as unknown as ToolCallingTurn;
+}
+
 describe('a call that has waited for a claim under which nothing begins', () => {
   it('is refused, and no longer joins the other call in the record', async () => {
     const spoken: SpokenToolCall[] = [];
     const stored: SpokenToolCall[] = [];
-    const turn = {
-      conversationId: 'c', turnId: 't', place: 't', runId: 1, isStored: true, isOver: false,
-      mayAct: true, mayBeReplaced: false,
-      spoken: {
-        speaker: undefined, filler: undefined,
-        noteCalls: (calls: readonly SpokenToolCall[]) => void spoken.push(...calls),
-        messages: () => spoken.map((call) => ({ ...call })),
-      },
-      work: { noteStore: () => undefined },
-      log: createLogger({ level: 'silent', write: () => undefined }),
-    } as unknown as ToolCallingTurn;
+    const turn = turnSaying(spoken);
     const conversations = {
       keyOf: (id: string) => id,
       read: (): unknown => ({ turns: [], onceCalls: { [spoken[0]?.key ?? '']: CLAIM } }),
@@ -40,7 +46,7 @@ describe('a call that has waited for a claim under which nothing begins', () => 
       ) => {
         stored.splice(0, stored.length, ...messages);
         const outcomes = claims.map(() => ({ kind: 'running', call: CLAIM }));
-        return { ownership: 'noted', claims: outcomes, isStateKept: true };
+        return { ownership: 'noted', claims: outcomes, isStateKept: true, earlierCalls: [] };
       },
       noteToolResult: () => ({ isKept: true, isStateKept: true }),
     };
@@ -65,4 +71,49 @@ describe('a call that has waited for a claim under which nothing begins', () => 
     const [call] = stored;
     assert.deepEqual([call?.call.id, call?.joins, call?.runner], ['y', undefined, undefined]);
   });
+});
+
+// Seeds 60001698 and 60004921 of the fleet: a run that was asking others lost its turn to another
+// process, which made the call, and then the turn came back.
+describe('a call that another process has made or makes', () => {
+  const key = callKey('c', 't', 'pay', '{}', 0, undefined);
+  const made = {
+    role: 'tool', turnId: 't', toolCallId: 'x', runId: 2, process: 'b', key,
+  } as const;
+  const running = { ...made, state: 'running', content: UNFINISHED_RESULTS.running } as const;
+  const paid = { ...made, state: 'completed', content: '"paid by b"' } as const;
+  const lives = { isCallRunning: () => true, isIdle: () => false, isAlive: () => true };
+
+  for (const earlier of [running, paid])
+    it(`is not made again where it is ${earlier.state}, though one was interrupted here`, async () => {
+      const acts: string[] = [];
+      const calls = new RunningToolCalls();
+      const before = new RunningToolCall();
+      calls.add(key, before); // its end is not stored yet
+      const conversations = {
+        keyOf: (id: string) => id,
+        read: (): unknown => ({
+          ...emptyConversation('c'), turns: [{ id: 't', runId: 3, messages: [paid], kept: 1 }],
+        }),
+        noteProgress: () =>
+          ({ ownership: 'noted', claims: [], isStateKept: true, earlierCalls: [] }),
+        noteToolResult: () => ({ isKept: true, isStateKept: true }),
+      };
+      const others = {
+        ask: () => Promise.resolve(lives),
+        awaitCall: () => undefined,
+        stopAwaiting: () => undefined,
+      };
+      const host = {
+        conversations, others, calls, process: 'a', observer: undefined, track: () => undefined,
+      } as unknown as ToolHost;
+      const run = new ToolCalls(turnSaying([]), host, [earlier]).run(
+        [{ id: 'y', name: 'pay', args: '{}' }],
+        () => ({ name: 'pay', run: () => (acts.push('a'), '"paid by a"') }),
+      );
+      before.end({ state: 'interrupted', content: UNFINISHED_RESULTS.interrupted });
+      const [outcome] = await run;
+      assert.equal(outcome?.content, '"paid by b"');
+      assert.deepEqual(acts, []);
+    });
 });

@@ -6,7 +6,9 @@ import { describe, it } from 'node:test';
 
 import { parseProcessMessage } from '../../src/turns/process-message.ts';
 import { hold, HeldReply, type AskingBack } from '../conversations/asking-back.ts';
-import { deferred, messageEvent, rawRequest, until } from '../fixtures/app.ts';
+import {
+  deferred, messageEvent, rawRequest, until, type TestAgent,
+} from '../fixtures/app.ts';
 import { ID, machines, says } from './machines.ts';
 
 describe('a newer turn on another process', () => {
@@ -162,9 +164,9 @@ describe('a turn that is delivered again to another process', () => {
 });
 
 describe('a tool call that another process runs', () => {
-  it('is not taken for lost by a newer turn, and its result is kept', async (t) => {
-    const gate = new EventEmitter();
-    const { a, b } = machines(t, {
+  /** An agent that pays, from when it emits `begun` until the test emits `paid`. */
+  function paying(gate: EventEmitter): TestAgent {
+    return {
       async *onMessage({ text, journal }) {
         yield `${text}?`;
         if (!text.startsWith('hold')) return;
@@ -178,7 +180,12 @@ describe('a tool call that another process runs', () => {
           },
         }));
       },
-    });
+    };
+  }
+
+  it('is not taken for lost by a newer turn, and its result is kept', async (t) => {
+    const gate = new EventEmitter();
+    const { a, b } = machines(t, paying(gate));
     const begun = once(gate, 'begun');
     await hold(a, 'hold', 'hold', ID);
     await begun;
@@ -191,6 +198,27 @@ describe('a tool call that another process runs', () => {
     const after = (await b.messages('c')).find(({ role }) => role === 'tool');
     assert.deepEqual(after?.role === 'tool' && [after.state, after.content],
       ['completed', '{"paid":true}']);
+  });
+
+  // Seed 60004307 of the fleet: the process answered that it did not run the call any more.
+  it('is not taken for lost after its end, which its process cannot store yet', async (t) => {
+    const gate = new EventEmitter();
+    const { a, b } = machines(t, paying(gate));
+    const begun = once(gate, 'begun');
+    const held = await hold(a, 'hold', 'hold', ID);
+    await begun;
+    a.parts.failWith = new Error('the store does not answer');
+    gate.emit('paid');
+    await held.rest();
+    await until(() => a.store.health().isDegraded, 'the outage');
+    assert.equal(await says(b, 'Next'), 'Next?');
+    const called = async (): Promise<string | undefined> =>
+      (await b.messages('c')).find(({ role }) => role === 'tool')?.content;
+    assert.equal(await called(), '{"status":"still running"}');
+    assert.doesNotMatch(b.logLines.join(''), /the outcome of a tool call is unknown/);
+    a.parts.failWith = undefined;
+    await until(() => a.store.health().turnsWaiting === 0, 'the writes');
+    assert.equal(await called(), '{"paid":true}');
   });
 });
 

@@ -18,6 +18,7 @@ function turns(more: Partial<OwnTurns> = {}): OwnTurns {
     interruptOwn: () => false,
     giveAway: () => undefined,
     isCallRunning: () => false,
+    isEndUnstored: () => false,
     isCallClaimed: () => false,
     isCallIdle: () => false,
     isCallAsking: () => false,

@@ -1,18 +1,25 @@
-// A turn goes to another process and back, while its run still goes on in the first one.
+// A turn goes to another process and back, while its run still goes on in the first one, or runs in
+// two processes of which one has no store.
 
 import assert from 'node:assert/strict';
 import { describe, it, type TestContext } from 'node:test';
 
 import type { MessageTurn } from '../../src/agents/agent.ts';
+import type { SharedStore } from '../../src/conversations/stores/shared-store.ts';
 import { sharing } from '../conversations/stores/machines.ts';
 import { PartsInMemory, type SharedParts } from '../conversations/stores/parts-in-memory.ts';
-import { deferred, serve, Told, type Deferred, type Served } from '../fixtures/app.ts';
+import {
+  deferred, serve, Told, until, type Deferred, type Served,
+} from '../fixtures/app.ts';
 
 const BOOK = { id: 'call-1', name: 'book', args: '{"table":4}' };
 const EVENT = { turn_id: 't1', conversation_id: 'c' } as const;
 
 /** A process whose agent says a word, and books when the test lets it. It ends on `end`. */
 interface Machine extends Served {
+  readonly parts: PartsInMemory;
+  readonly store: SharedStore;
+  readonly begun: Told<string>;
   readonly booked: Told<string>;
   readonly mayBook: Deferred<void>;
   readonly end: Deferred<void>;
@@ -21,13 +28,14 @@ interface Machine extends Served {
 }
 
 function machine(t: TestContext, name: string, shared: SharedParts): Machine {
-  const [booked, results] = [new Told<string>(), new Told<string>()];
+  const [begun, booked, results] = [new Told<string>(), new Told<string>(), new Told<string>()];
   const [mayBook, end] = [deferred(), deferred()];
   const book = (): Promise<string> => {
     booked.tell(name);
     return Promise.resolve(JSON.stringify(`booked by ${name}`));
   };
   const onMessage = async function* ({ journal }: MessageTurn): AsyncGenerator<string> {
+    begun.tell(name);
     yield 'Let me see. ';
     await mayBook.promise;
     const [outcome] = await journal.runTools([BOOK], () => ({ run: book }));
@@ -35,8 +43,10 @@ function machine(t: TestContext, name: string, shared: SharedParts): Machine {
     await end.promise;
     yield 'Done.';
   };
-  const store = sharing(new PartsInMemory(shared));
-  return { ...serve(t, { onMessage }, { store }), booked, results, mayBook, end };
+  const parts = new PartsInMemory(shared, { isSlow: true });
+  const store = sharing(parts);
+  const served = serve(t, { onMessage }, { store });
+  return { ...served, parts, store, begun, booked, results, mayBook, end };
 }
 
 /** Both use one database, and no messages go between them. */
@@ -58,5 +68,45 @@ describe('a turn that comes back to a process', () => {
     assert.equal(a.booked.all.length, 0);
     for (const { end } of [a, b]) end.resolve();
     await Promise.all([first, second, third].map((reply) => reply.text()));
+  });
+});
+
+describe('a turn that began while the store did not answer its process', () => {
+  // Seeds 50000644, 50002789 and 30006428 of the fleet: the calls were made again.
+  it('has the results of the calls that the other one has made, once it answers', async (t) => {
+    const [a, b] = two(t);
+    const first = await a.client.say('Book', EVENT);
+    a.mayBook.resolve();
+    assert.equal(await a.results.next('the booking'), '"booked by a"');
+    b.parts.failWith = new Error('the store does not answer');
+    const second = await b.client.say('Book', EVENT);
+    await b.begun.next('the run');
+    b.parts.failWith = undefined;
+    await until(() => b.store.health().turnsWaiting === 0, 'the writes');
+    b.mayBook.resolve();
+    assert.equal(await b.results.next('the booking'), '"booked by a"');
+    assert.equal(b.booked.all.length, 0);
+    for (const { end } of [a, b]) end.resolve();
+    await Promise.all([first, second].map((reply) => reply.text()));
+  });
+
+  // Seeds 30007306 and 30008978: the reply was heard whole, and in no prompt.
+  it('has its reply in history, which came later', async (t) => {
+    const [a, b] = two(t);
+    const first = await a.client.say('Book', EVENT);
+    await a.begun.next('the run');
+    b.parts.failWith = new Error('the store does not answer');
+    const second = await b.client.say('Book', EVENT);
+    await b.begun.next('the run');
+    b.parts.failWith = undefined;
+    await until(() => b.store.health().turnsWaiting === 0, 'the writes');
+    first.drop();
+    await until(() => a.app.runningTurns === 0, 'the interruption');
+    for (const gate of [b.mayBook, b.end]) gate.resolve();
+    await second.text();
+    await until(() => b.app.runningTurns === 0, 'the end');
+    const history = await b.app.conversations.getHistory('c');
+    const spoken = history.map(({ role, content }) => `${role} ${content}`);
+    assert.deepEqual([spoken[0], spoken.at(-1)], ['user Book', 'assistant Done.']);
   });
 });

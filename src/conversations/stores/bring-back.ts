@@ -1,4 +1,4 @@
-import { mergeAltered, mergeTurns, turnsLostBy } from '../merge-turns.ts';
+import { beforeChange, mergeAltered, mergeTurns, turnsLostBy } from '../merge-turns.ts';
 import { takeNames } from '../numbering.ts';
 import type { TurnRecord } from '../turn-record.ts';
 import type { Memory, PartedConversation } from './parted-conversation.ts';
@@ -24,7 +24,8 @@ export function bringBack(
   const { conversation } = latest;
   takeNames(conversation, kept.conversation);
   const turns = memory.turns();
-  mergeTurns(conversation, turnsLostBy(conversation, turns, kept.touched), own);
+  const lost = turnsLostBy(conversation, turns, kept.touched);
+  mergeTurns(conversation, lost.map((turn) => beforeChange(turn, memory.open)), own);
   // For an open turn, which may have gone on elsewhere, only what tools returned is certain.
   const isUncertain = (turn: TurnRecord): boolean =>
     turn.state === 'open' || kept.touched.has(turn);

@@ -125,6 +125,10 @@ export class SharedStore implements ConversationStore {
     return this.#known(id)?.conversation;
   }
 
+  unstored(id: string): Conversation | undefined {
+    return this.#waiting.get(id)?.conversation;
+  }
+
   update<T>(
     id: string,
     change: (conversation: Conversation) => T,
