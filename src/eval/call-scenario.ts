@@ -13,6 +13,10 @@ const MAX_COMMENT_LENGTH = 200;
 const DIRECTIONS = /[\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]/g;
 /** Tools that act on the call itself, and do so in a scenario, too. */
 const CALL_TOOLS: readonly string[] = ['hang_up', 'transfer_call'];
+const STATE_NOTE =
+  '# A mock changes no state. Where another tool needs it, write "real NAME" instead of the mock.';
+/** What begins the result of a call whose tool had acted earlier in the conversation. */
+const DONE_BEFORE = '{"status":"done before","result":';
 /** The result of a call that handed over, as history has it. */
 const HANDED_OVER = /^\{"status":"handed over","agent":"([a-z][a-z0-9-]{0,63})"\}$/;
 
@@ -30,6 +34,7 @@ export function callScenario(
   const spoken = turns.filter(({ isDiscarded, messages }) =>
     isDiscarded !== true && messages.length > 0,
   );
+  const body = spoken.flatMap((turn) => ['', ...linesOf(turn, invented)]);
   const lines = [
     `# A recorded call of the agent "${oneLine(agent, 80)}". Ids and numbers are invented.`,
     '# Add what it should have said and done: docs/evals.md lists the words.',
@@ -38,10 +43,11 @@ export function callScenario(
     ...(from === undefined ? [] : [`from ${oneLine(invented(from), 100)}`]),
     ...(to === undefined ? [] : [`to ${oneLine(invented(to), 100)}`]),
     ...real(spoken),
+    ...(body.some((line) => line.startsWith('mock ')) ? [STATE_NOTE] : []),
     'never-fails',
     'never-acts-twice',
     'never-repeats',
-    ...spoken.flatMap((turn) => ['', ...linesOf(turn, invented)]),
+    ...body,
   ];
   return `${lines.join('\n').replace(DIRECTIONS, '')}\n`;
 }
@@ -98,7 +104,9 @@ function mocksOf(messages: readonly RecordedMessage[], invented: Change): readon
 }
 
 /** A tool that threw has left an object with nothing but `error`. */
-function mocked(content: string): string {
+function mocked(result: string): string {
+  const hadActed = result.startsWith(DONE_BEFORE) && result.endsWith('}');
+  const content = hadActed ? result.slice(DONE_BEFORE.length, -1) : result;
   const value: unknown = parseJson(content);
   if (isObject(value) && Object.keys(value).length === 1) {
     const { error } = value;

@@ -1,11 +1,14 @@
 import { oneLine } from '../cli/terminal/one-line.ts';
 
-/** A log record as one line: the message, and what went wrong. */
+/** A log record as one line: the message, the tool that it is about, and what went wrong. */
 export function describeLogLine(line: string): string {
-  const { msg, error, problem } = JSON.parse(line) as {
+  const { msg, tool, error, problem, reason } = JSON.parse(line) as {
     msg: string;
+    tool?: string;
     error?: { message?: string };
     problem?: string;
+    reason?: string;
   };
-  return oneLine([msg, error?.message ?? problem].filter((part) => part !== undefined).join(': '));
+  const parts = [msg, tool, error?.message ?? problem ?? reason];
+  return oneLine(parts.filter((part) => part !== undefined).join(': '));
 }

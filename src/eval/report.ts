@@ -1,5 +1,7 @@
 // What came of scenarios, for a person to read.
 
+import { isObject } from '../base/fields.ts';
+import { parseJson } from '../base/json.ts';
 import { oneLine } from '../cli/terminal/one-line.ts';
 import { runText, titleOf } from './checks.ts';
 import type { PlayedTurn, ScenarioFailure, ScenarioResult } from './result.ts';
@@ -52,8 +54,27 @@ function turnLines(turn: PlayedTurn | undefined): readonly string[] {
   return [
     `caller  ${opening}${isAgain ? ' [delivered again]' : ''}`,
     ...tools.map((run) => `tool    ${oneLine(runText(run), MAX_SHOWN)}`),
+    ...refusals(turn).map((text) => `tool    ${oneLine(text, MAX_SHOWN)}`),
     `agent   ${heard.trim() === '' ? '(nothing)' : oneLine(heard, MAX_SHOWN)}${ENDINGS[ending]}`,
     ...(hangsUp ? ['        [hangs up]'] : []),
     ...log.map((line) => `log     ${oneLine(line, MAX_SHOWN)}`),
   ];
+}
+
+/** Calls that failed before a tool began, such as one of a tool that the agent does not have. */
+function refusals({ prompts, tools }: PlayedTurn): readonly string[] {
+  const shown = prompts.at(-1) ?? [];
+  const ofTurn = shown.slice(shown.findLastIndex(({ role }) => role === 'user') + 1);
+  const calls = ofTurn.flatMap((message) => ('toolCalls' in message ? message.toolCalls : []));
+  return calls.flatMap(({ id, name, args }) => {
+    if (tools.some(({ tool }) => tool === name)) return [];
+    const result = ofTurn.find((message) => message.role === 'tool' && message.toolCallId === id);
+    const error = result === undefined ? undefined : errorIn(result.content);
+    return error === undefined ? [] : [`${name} ${args} did not run: ${error}`];
+  });
+}
+
+function errorIn(content: string): string | undefined {
+  const result = parseJson(content);
+  return isObject(result) && typeof result['error'] === 'string' ? result['error'] : undefined;
 }

@@ -42,6 +42,12 @@ function linesOf(record: CallRecord): readonly string[] {
   return text.trimEnd().split('\n');
 }
 
+/** Those of a call with one turn. */
+function linesOfTurn(only: RecordedTurn): readonly string[] {
+  const lines = linesOf(call([only]));
+  return lines.slice(lines.indexOf('') + 1);
+}
+
 describe('callScenario', () => {
   it('has no line that the record does not stand for, whatever names and words hold', () => {
     const lines = linesOf(call([
@@ -60,6 +66,7 @@ describe('callScenario', () => {
       '# A recorded call of the agent "bakery". Ids and numbers are invented.',
       '# Add what it should have said and done: docs/evals.md lists the words.',
       'from +15550001',
+      '# A mock changes no state. Where another tool needs it, write "real NAME" instead of the mock.',
       'never-fails',
       'never-acts-twice',
       'never-repeats',
@@ -98,6 +105,12 @@ describe('callScenario', () => {
       ['mock look returns 2', 'say Hi']],
     ['a call that was interrupted',
       turn([USER('Hi'), ...used('look', '{"error":"interrupted"}', 'interrupted')]), ['say Hi']],
+    ['a call whose tool had acted before',
+      turn([USER('Hi'), ...used('pay', '{"status":"done before","result":{"receipt":"r-1"}}')]),
+      ['mock pay returns {"receipt":"r-1"}', 'say Hi']],
+    ['a call whose tool had failed to return JSON before',
+      turn([USER('Hi'), ...used('pay', '{"status":"done before","result":{"error":"no JSON"}}')]),
+      ['mock pay fails no JSON', 'say Hi']],
     ['a hand-over',
       turn([USER('Hi'), ...used('pass_on', JSON.stringify(handOver('billing')))]),
       ['mock pass_on hands-over billing', 'say Hi']],
@@ -109,7 +122,7 @@ describe('callScenario', () => {
   ];
   for (const [what, given, expected] of cases) {
     it(`writes ${what}`, () => {
-      assert.deepEqual(linesOf(call([given])).slice(6), expected);
+      assert.deepEqual(linesOfTurn(given), expected);
     });
   }
 

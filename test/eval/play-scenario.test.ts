@@ -5,6 +5,7 @@ import { defineAgent } from '../../src/agents/define-agent.ts';
 import { defineState } from '../../src/agents/state/state.ts';
 import { hangUp, tool } from '../../src/tools/tool.ts';
 import type { Judge } from '../../src/eval/play-options.ts';
+import { reportOf } from '../../src/eval/report.ts';
 import { failuresOf, play } from './eval-stage.ts';
 
 const echo = defineAgent({
@@ -121,6 +122,22 @@ describe('playScenario', () => {
       [6, 'expected  pay at least once, and it ran like this never', ran],
       [7, 'expected  pay never, and it ran like this once', ran],
     ]);
+  });
+
+  it('reports calls of which nothing ran, with what the model was told', async () => {
+    const free = defineAgent({ name: 'free', prompt: 'Sell.', tools: () => [look] });
+    const result = await play(free, `
+      say Hello
+        model calls steal {"cents": 5}
+        model then calls look
+        model says Done.
+      expect-tool steal
+    `);
+    assert.deepEqual(reportOf(result).filter((line) => line.startsWith('tool ')), [
+      'tool    look {} → {"open":true}',
+      'tool    steal {"cents":5} did not run: there is no tool "steal"',
+    ]);
+    assert.ok(result.turns[1]?.log.includes('tool call refused: unknown: there is no such tool'));
   });
 
   it('mocks what a tool does, and nothing else of it', async () => {
