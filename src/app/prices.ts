@@ -1,7 +1,7 @@
 import type { ModelPrice, ModelPrices } from '../base/model-price.ts';
 import type { Logger } from '../log.ts';
 import type { ModelTokens } from '../models/model.ts';
-import { costOf, DEFAULT_PRICES, sumOfTokens } from '../models/prices.ts';
+import { costOf, DEFAULT_PRICES, SCRIPTED_MODEL, sumOfTokens } from '../models/prices.ts';
 import { SettingsError, type Settings } from '../settings/settings.ts';
 import { CallLimits } from '../turns/call-limits.ts';
 
@@ -27,12 +27,16 @@ export class Prices {
   costOf(model: string, tokens: ModelTokens): number | undefined {
     const price = this.#priceOf(model);
     if (price !== undefined) return costOf(price, tokens);
-    if (!this.#unpriced.has(model) && this.#unpriced.size < MAX_NAMED && sumOfTokens(tokens) > 0) {
-      this.#unpriced.add(model);
-      const hint = 'add it to MODEL_PRICES';
-      this.#log.warn('a model has no price, so its cost is not counted', { model, hint });
-    }
+    if (sumOfTokens(tokens) > 0) this.#warnOf(model);
     return undefined;
+  }
+
+  #warnOf(model: string): void {
+    if (model === SCRIPTED_MODEL) return;
+    if (this.#unpriced.has(model) || this.#unpriced.size === MAX_NAMED) return;
+    this.#unpriced.add(model);
+    const hint = 'add it to MODEL_PRICES';
+    this.#log.warn('a model has no price, so its cost is not counted', { model, hint });
   }
 
   /**

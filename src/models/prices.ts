@@ -18,6 +18,9 @@ export const DEFAULT_PRICES: ModelPrices = new Map<string, ModelPrice>([
   ['anthropic:claude-haiku-4-5', { input: 1, cachedInput: 0.1, output: 5 }],
 ]);
 
+/** The name of the model for tests. Nobody asks what it cost. */
+export const SCRIPTED_MODEL = 'scripted:model';
+
 const MILLION = 1_000_000;
 
 /**

@@ -6,6 +6,7 @@ import {
   ModelError, type ChatMessage, type ChatModel, type ModelDelta, type ModelStreamOptions,
   type RequestFailure, type ToolDefinition,
 } from './model.ts';
+import { SCRIPTED_MODEL } from './prices.ts';
 import { failureOf, RequestReport } from './request-report.ts';
 import {
   IS_RETRYABLE, parseAnswer, type ScriptedAnswer, type ScriptedFailure, type ScriptedPart,
@@ -31,8 +32,7 @@ export interface ScriptedModel extends ChatModel {
   readonly requests: readonly ScriptedRequest[];
 }
 
-const NAME = 'scripted:model';
-const ACCESS = { name: NAME, keyNames: ['SCRIPTED_API_KEY'], key: 'scripted' };
+const ACCESS = { name: SCRIPTED_MODEL, keyNames: ['SCRIPTED_API_KEY'], key: 'scripted' };
 
 /**
  * A model for tests. Each request gets the next answer of the script. A request after the last one
@@ -64,7 +64,7 @@ export function scriptedModel(script: Script): ScriptedModel {
     if (signal.aborted) return;
     const abort = (): void => end.abort();
     signal.addEventListener('abort', abort, { once: true });
-    const report = new RequestReport(NAME, options, () => NO_TOKENS);
+    const report = new RequestReport(SCRIPTED_MODEL, options, () => NO_TOKENS);
     let firstDeltaAt: number | undefined;
     let failure: RequestFailure = 'interrupted'; // until something else is known
     let cause: unknown;
@@ -96,7 +96,7 @@ export function scriptedModel(script: Script): ScriptedModel {
   }
 
   return {
-    name: NAME,
+    name: SCRIPTED_MODEL,
     requests,
     stream(messages, options) {
       const end = new AbortController();
@@ -162,14 +162,14 @@ export function toWords(text: string): readonly ModelDelta[] {
 const NO_TOKENS = { inputTokens: undefined, outputTokens: undefined };
 
 function usage(firstDeltaMs: number): Extract<ModelDelta, { readonly type: 'usage' }> {
-  return { type: 'usage', model: NAME, ...NO_TOKENS, firstDeltaMs };
+  return { type: 'usage', model: SCRIPTED_MODEL, ...NO_TOKENS, firstDeltaMs };
 }
 
 /** In the form that vendors get. */
 function bodyOf({ messages, tools }: ScriptedRequest): string {
   const offered = tools.map((tool) => ({ type: 'function', function: tool }));
   const more = tools.length === 0 ? {} : { tools: offered };
-  return JSON.stringify({ model: NAME, messages, ...more });
+  return JSON.stringify({ model: SCRIPTED_MODEL, messages, ...more });
 }
 
 /** The error that a vendor's model would throw. */
@@ -177,7 +177,7 @@ function toError(fail: ScriptedFailure['fail']): ModelError {
   if (typeof fail === 'number') {
     return failureOfResponse(ACCESS, fail, new Headers(), '', Date.now());
   }
-  const message = `${NAME} failed with ${fail}, as its script says`;
+  const message = `${SCRIPTED_MODEL} failed with ${fail}, as its script says`;
   return new ModelError(fail, message, { retryable: IS_RETRYABLE[fail] });
 }
 

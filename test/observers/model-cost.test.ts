@@ -6,6 +6,7 @@ import { describe, it } from 'node:test';
 import { defineAgent } from '../../src/agents/define-agent.ts';
 import { withModel } from '../../src/agents/with-model.ts';
 import type { ChatModel, ModelTokens } from '../../src/models/model.ts';
+import { scriptedModel } from '../../src/models/scripted-model.ts';
 import { callOver, modelServer, serveAgent, spoken } from '../agents/model-app.ts';
 import { fails, rateLimits, silentAfter, stream } from '../faults/model-server.ts';
 import { chunk, DONE, OPENAI_REFUSED, usageChunk } from '../faults/wire-shapes.ts';
@@ -83,6 +84,13 @@ describe('the cost of a turn', () => {
     assert.equal(told.length, 1);
     assert.match(told[0] ?? '', /"model":"own:model","hint":"add it to MODEL_PRICES"/);
     assert.deepEqual(samples(served.app.metrics.text(), 'layercode_model_cost_total'), []);
+  });
+
+  it('is not asked for where a script speaks', async (t) => {
+    const served = serve(t, withModel(agent, scriptedModel(['One.'])));
+    await spoken(served.client.say('one'));
+    assert.equal(turnLines(served.logLines)[0]?.['tokensEstimated'], true);
+    assert.doesNotMatch(served.logLines.join(''), /no price/);
   });
 
   it('is not asked for where a model reports no tokens', async (t) => {

@@ -368,7 +368,8 @@ describe('the package redis', () => {
     t.after(() => rmSync(directory, { recursive: true }));
     await assert.rejects(openRedisStore('redis://x', { directory, log: new Lines().log }), {
       name: 'StoreError',
-      message: 'CONVERSATION_STORE=redis://… needs the package redis: npm install redis@6',
+      message:
+        `CONVERSATION_STORE=redis://… needs the package redis in ${directory}: npm install redis@6`,
     });
   });
 });

@@ -182,7 +182,7 @@ async function loadRedis(directory: string): Promise<RedisPackage> {
   try {
     path = require.resolve('redis');
   } catch (cause) {
-    const needed = 'CONVERSATION_STORE=redis://… needs the package redis';
+    const needed = `CONVERSATION_STORE=redis://… needs the package redis in ${resolve(directory)}`;
     throw new StoreError(`${needed}: ${INSTALL}`, { cause });
   }
   const { version }: { version: string } = require('redis/package.json');

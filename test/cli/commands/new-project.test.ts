@@ -46,12 +46,13 @@ describe('a project', () => {
     assert.deepEqual([isPrivate, engines], [true, { node: '>=20.12' }]);
   });
 
-  it('builds before it starts and before its tests', async (t) => {
+  it('builds before it starts, and tests its source, so no test of a removed file', async (t) => {
     const { scripts } = manifestIn(await made(t));
     assert.deepEqual(
       [scripts['prestart'], scripts['pretest'], scripts['build']],
-      ['npm run --silent build', 'npm run --silent build', 'tsc'],
+      ['npm run --silent build', 'tsc --noEmit', 'tsc'],
     );
+    assert.match(scripts['test'] ?? '', / \*\.test\.ts$/);
   });
 
   it('has scenarios that pass without a key, and tests with a time limit', async (t) => {
