@@ -5,7 +5,7 @@ import { describe, it } from 'node:test';
 
 import { MemoryStore } from '../../src/conversations/memory-store.ts';
 import { until, within } from '../fixtures/app.ts';
-import { Bank, errorsOf, machines, paysAtLast, payTool, shop } from './payments.ts';
+import { answersIn, Bank, errorsOf, machines, paysAtLast, payTool, shop } from './payments.ts';
 
 describe('a once tool whose time was up', () => {
   it('is logged with its key if it fails, without its message', async (t) => {
@@ -64,5 +64,26 @@ describe('a once tool whose turn ends while others are asked', () => {
     bank.answer(5);
     await paysAtLast(a, (reply) => reply === '{"paid":5}');
     assert.deepEqual(bank.calls, [5]);
+  });
+});
+
+describe('a once tool that ends while the store of its process fails', () => {
+  // The others were told that the outcome is unknown, though a living process knew it.
+  it('runs for all others until its result is stored', async (t) => {
+    const bank = new Bank();
+    const { a, b, post, parts: [store] } = machines(t, () => payTool(bank.pay));
+    await b.says('Hello');
+    const first = a.says('pay 5');
+    await bank.begun();
+    const second = b.says('pay 5');
+    await until(() => answersIn(post) === 3, 'a call that waits');
+    store.failWith = new Error('full');
+    bank.answer(5);
+    await until(() => post.messages.some((text) => text.includes('"call ended"')), 'the end');
+    await until(() => answersIn(post) > 3, 'another look');
+    store.failWith = undefined;
+    assert.equal(await second, '{"paid":5}');
+    await first;
+    assert.deepEqual(errorsOf(b, 'the outcome of a tool call is unknown'), []);
   });
 });
