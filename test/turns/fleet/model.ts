@@ -192,9 +192,11 @@ export class FleetModel {
 
   #mustBeGone({ deliveries, runs }: FleetTurn): boolean {
     const { clearings } = this.#ledger;
-    // An erasure is marked with a time. The mark of a process that does without the store may be an
-    // hour ahead of one that another process makes later, or behind one that it made before.
-    const areApart = this.#troubles.has('clocks') && clearings.some(({ wasAway }) => wasAway);
+    // Of several erasures the latest mark counts. That of a process that does without the store may
+    // be an hour ahead of one that another process makes later, or behind one that it made before.
+    const areApart =
+      this.#troubles.has('clocks') && clearings.length > 1
+      && clearings.some(({ wasAway }) => wasAway);
     return !areApart && clearings.some(
       ({ step, process, isStored }) =>
         (isStored || !process.isDead) &&
@@ -363,11 +365,12 @@ export class FleetModel {
 
 /**
  * Whether an ordinary call may run again in a later run of its turn: if it was interrupted, if its
- * conversation was cleared, and where the later run cannot know of it, because the store had no
+ * conversation was cleared, and in another process that cannot know of it, because the store has no
  * record of it or does not answer. Such calls "run unprotected", as the log says.
  */
-function mayRepeat({ ended, isCleared }: Act, again: Act, isStored: boolean): boolean {
-  return ended === 'interrupted' || isCleared || !isStored || again.process.isAway;
+function mayRepeat({ ended, isCleared, process }: Act, again: Act, isStored: boolean): boolean {
+  if (ended === 'interrupted' || isCleared) return true;
+  return process !== again.process && (!isStored || again.process.isAway);
 }
 
 /** Whether the run's process got the turn again after the newest run had begun elsewhere. */
