@@ -14,7 +14,7 @@ const DIRECTIONS = /[\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]/g;
 /** Tools that act on the call itself, and do so in a scenario, too. */
 const CALL_TOOLS: readonly string[] = ['hang_up', 'transfer_call'];
 const STATE_NOTE =
-  '# A mock changes no state. Where another tool needs it, write "real NAME" instead of the mock.';
+  '# A mock changes no state. Where another tool needs it, write "real NAME" instead of it.';
 /** What begins the result of a call whose tool had acted earlier in the conversation. */
 const DONE_BEFORE = '{"status":"done before","result":';
 /** The result of a call that handed over, as history has it. */

@@ -81,10 +81,11 @@ export function hasSdk(): boolean {
 export function loadOpenTelemetry(directory: string = process.cwd()): OpenTelemetry {
   // Not imported by name: webpack warns of a `createRequire` whose path it cannot know.
   const fromProject = module.createRequire(join(directory, 'package.json'));
-  const fromHere = module.createRequire(import.meta.url);
   try {
     return fromProject('@opentelemetry/api') as OpenTelemetry;
-  } catch {
-    return fromHere('@opentelemetry/api') as OpenTelemetry;
+  } catch (error) {
+    const here: string | undefined = import.meta.url; // undefined in a bundle that is CommonJS
+    if (here === undefined) throw error;
+    return module.createRequire(here)('@opentelemetry/api') as OpenTelemetry;
   }
 }

@@ -66,7 +66,7 @@ describe('callScenario', () => {
       '# A recorded call of the agent "bakery". Ids and numbers are invented.',
       '# Add what it should have said and done: docs/evals.md lists the words.',
       'from +15550001',
-      '# A mock changes no state. Where another tool needs it, write "real NAME" instead of the mock.',
+      '# A mock changes no state. Where another tool needs it, write "real NAME" instead of it.',
       'never-fails',
       'never-acts-twice',
       'never-repeats',

@@ -44,6 +44,8 @@ import {
 } from 'layercode-microserver';
 
 export async function openVoice() {
+  // Where version 1 of OpenTelemetry's API keeps the provider that an SDK has registered.
+  if (process.env.SDK) globalThis[Symbol.for('opentelemetry.js.api.1')] = { trace: {} };
   const settings = loadSettings();
   const log = createLogger({ write: (lines) => process.stdout.write(lines) });
   const agent = defineAgent({
@@ -181,6 +183,31 @@ for (const [name, bundle] of Object.entries(BUNDLERS)) {
     });
   }
 }
+
+describe('a bundle beside an OpenTelemetry SDK', () => {
+  for (const format of ['esm', 'cjs'] as const) {
+    it(`loads the API from its folder, as ${format}`, async (t) => {
+      const folder = newPlace();
+      await BUNDLERS['esbuild']?.(format, folder);
+      const type = format === 'esm' ? 'module' : 'commonjs';
+      writeFileSync(join(folder, 'package.json'), JSON.stringify({ ...JSON.parse(OTHER), type }));
+      mkdirSync(join(folder, 'node_modules'));
+      const api = 'node_modules/@opentelemetry';
+      symlinkSync(join(PEERS, api), join(folder, api));
+      const server = new SpawnedServer({
+        server: join(folder, 'server.js'),
+        directory: folder,
+        env: { LAYERCODE_WEBHOOK_SECRET: SECRET, SDK: 'true' },
+      });
+      t.after(async () => {
+        server.kill('SIGKILL');
+        await server.exit;
+      });
+      await within(server.says(/listening on/), 'a port', SLOW_MS);
+      assert.doesNotMatch(server.stdout, /no spans/);
+    });
+  }
+});
 
 /** A route handler for all paths. */
 const ROUTE = `
