@@ -25,8 +25,14 @@ export function describeFailure({ status, reason }: CallFailure, target: CallTar
     return `the answer of ${origin}${pathname} (${status}) is not a complete reply: ${what}; `
       + `check that this is ${ADDRESSES[wire]}, and see the server's log`;
   }
-  return `${origin}${pathname} refused: ${what}; ${remedyFor(status, wire)}`;
+  const remedy = status === 401 && wire === 'layercode' && ASKS_FOR_KEY.test(what)
+    ? 'the server has no webhook secret, only keys: use talk --wire chat-completions'
+    : remedyFor(status, wire);
+  return `${origin}${pathname} refused: ${what}; ${remedy}`;
 }
+
+/** What a webhook answers that speaks Chat Completions only. */
+const ASKS_FOR_KEY = /API key/;
 
 /** What is called on each wire. */
 const ADDRESSES = {

@@ -27,6 +27,12 @@ describe('describeFailure', () => {
       `${PLACE} refused: Invalid signature; `
         + 'the server has another webhook secret (see --secret), or one of the clocks is wrong',
     ],
+    [
+      401,
+      'Incorrect API key provided',
+      `${PLACE} refused: Incorrect API key provided; `
+        + 'the server has no webhook secret, only keys: use talk --wire chat-completions',
+    ],
     [404, 'x', `${PLACE} refused: x; is that the path of a webhook? See --url and AGENT_ROUTE`],
     [405, 'x', `${PLACE} refused: x; is that the path of a webhook? See --url and AGENT_ROUTE`],
     [413, 'x', `${PLACE} refused: x; send less, or raise the server's MAX_BODY_BYTES`],
