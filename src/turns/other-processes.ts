@@ -101,6 +101,8 @@ export class OtherProcesses {
 
   /** Conversations with the mark of an erasure, which the store may lose. */
   readonly #erased = new Set<string>();
+  /** Conversations that are being read for that, and whether a message has come since. */
+  readonly #reading = new Map<string, 'latest' | 'outdated'>();
 
   constructor(channel: Channel, turns: OwnTurns, log: Logger) {
     this.#channel = channel;
@@ -157,7 +159,19 @@ export class OtherProcesses {
     for (const conversationId of [...this.#erased]) void this.#keepErasure(conversationId);
   }
 
+  /** One read at a time, however many messages come: turns of the conversation wait behind it. */
   async #keepErasure(conversationId: string): Promise<void> {
+    const isReading = this.#reading.has(conversationId);
+    this.#reading.set(conversationId, 'outdated');
+    if (isReading) return;
+    while (this.#reading.get(conversationId) === 'outdated') {
+      this.#reading.set(conversationId, 'latest');
+      await this.#readErasure(conversationId);
+    }
+    this.#reading.delete(conversationId);
+  }
+
+  async #readErasure(conversationId: string): Promise<void> {
     try {
       if (await this.#turns.knowsErasure(conversationId)) this.#noteErased(conversationId);
       else this.#erased.delete(conversationId);

@@ -44,6 +44,15 @@ describe('a conversation that was erased in another process', () => {
     while ((await textsOf(b)).includes('My PIN is 1234')) assert.ok(performance.now() < deadline);
   });
 
+  it('is read once, and once more, for any number of messages that come together', async (t) => {
+    const { b, post, parts: [, toStore] } = await told(t);
+    const { length } = toStore.calls;
+    for (let n = 0; n < 1_000; n++) post.forge('p1', '{"type":"erased","conversationId":"c"}');
+    assert.equal(await b.says('Well?'), 'Yes.');
+    assert.ok(toStore.calls.length < length + 20, `${toStore.calls.length - length} commands`);
+    assert.ok((await textsOf(b)).includes('My PIN is 1234'), 'a forger has erased it');
+  });
+
   it('is read by nobody who does not remember it', async (t) => {
     const { a, post, parts: [, toStore] } = machines(t, () => payTool(() => undefined));
     await a.says('My PIN is 1234');
