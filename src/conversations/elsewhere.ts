@@ -48,6 +48,8 @@ export interface AskedFirst {
   readonly kind: 'elsewhere';
   /** Keys of tool calls, by the process that may be running them. */
   readonly calls: ReadonlyMap<string, readonly string[]>;
+  /** When the conversation was last erased. 0: never. */
+  readonly erasedAt: number;
 }
 
 const NO_RUNS: readonly RunElsewhere[] = [];
@@ -72,7 +74,7 @@ export function askedFirst(
   own: string,
   again: TurnRecord | undefined,
 ): AskedFirst | undefined {
-  const { turns, runningCalls, onceCalls } = conversation;
+  const { turns, runningCalls, onceCalls, erasedAt = 0 } = conversation;
   const calls = new Map<string, Set<string>>();
   const keysOf = (process: string): Set<string> => {
     const keys = calls.get(process) ?? new Set();
@@ -92,7 +94,7 @@ export function askedFirst(
       if (state === 'open' && isOther(process, own)) keysOf(process);
   if (calls.size === 0) return undefined;
   const listed = [...calls].map(([process, keys]) => [process, [...keys]] as const);
-  return { kind: 'elsewhere', calls: new Map(listed) };
+  return { kind: 'elsewhere', calls: new Map(listed), erasedAt };
 }
 
 function isOther(process: string | undefined, own: string): process is string {

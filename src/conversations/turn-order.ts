@@ -10,6 +10,11 @@ export interface Arrival {
   readonly process?: string | undefined;
   /** How long ago the turn arrived, on a monotonic clock, in milliseconds. Default 0. */
   readonly waitedMs?: (() => number) | undefined;
+  /**
+   * When the conversation was last erased, as read before other processes were asked. Default: they
+   * were not.
+   */
+  readonly erasedAt?: number | undefined;
 }
 
 const NO_TURNS: readonly TurnRecord[] = [];
@@ -49,11 +54,15 @@ export function arrivalOf({ waitedMs = () => 0 }: Pick<Arrival, 'waitedMs'>): nu
   return Math.round(Date.now() - waitedMs());
 }
 
-/** Whether everything has been forgotten since the turn arrived, by the clock of this process. */
+/**
+ * Whether everything has been forgotten since the turn arrived. Until it has read the conversation
+ * once, that is decided by the clock of this process.
+ */
 export function isErasedSince(
   { erasedAt = 0 }: Conversation,
-  { waitedMs = () => 0 }: Arrival,
+  { waitedMs = () => 0, erasedAt: before = Infinity }: Arrival,
 ): boolean {
+  if (erasedAt > before) return true;
   const now = Date.now();
   return erasedAt > Math.ceil(now - waitedMs()) && erasedAt <= now;
 }

@@ -26,10 +26,15 @@ export type Opening =
 
 /**
  * Opens the record of a turn: stores the caller's words and a placeholder for the reply. `answers`
- * are those of other processes, once they were asked. For a turn that leaves nothing in history the
- * conversation is only read. Rejects if the last try of the write fails too.
+ * are those of other processes, once they were asked, and `erasedAt` what the conversation said
+ * before. For a turn that leaves nothing in history the conversation is only read. Rejects if the
+ * last try of the write fails too.
  */
-export function openRecord(turn: TurnRun, answers?: Answers): Awaitable<Opening> {
+export function openRecord(
+  turn: TurnRun,
+  answers?: Answers,
+  erasedAt?: number,
+): Awaitable<Opening> {
   const { conversationId, host } = turn;
   const { conversations, redaction } = host;
   if (!turn.isStored) {
@@ -38,7 +43,7 @@ export function openRecord(turn: TurnRun, answers?: Answers): Awaitable<Opening>
       return beside(known);
     });
   }
-  const opening = openingOf(turn, answers ?? withoutMessages(host));
+  const opening = openingOf(turn, answers ?? withoutMessages(host), erasedAt);
   const opened = persist(
     () => conversations.openTurn(conversationId, opening), OPENING_DELAYS_MS,
   );
@@ -96,7 +101,11 @@ export function runOf(
   };
 }
 
-function openingOf(turn: TurnRun, answers: Answers | undefined): TurnOpening {
+function openingOf(
+  turn: TurnRun,
+  answers: Answers | undefined,
+  erasedAt: number | undefined,
+): TurnOpening {
   const { turnId, runId, event, startedAtMs, older } = turn;
   const { calls, process } = turn.host;
   const { text, figures, trace } = runOf(turn);
@@ -118,6 +127,7 @@ function openingOf(turn: TurnRun, answers: Answers | undefined): TurnOpening {
     process,
     isAlive: answers?.isAlive,
     waitedMs: () => performance.now() - startedAtMs,
+    erasedAt,
     isOver: () => turn.isOver,
     figures,
     trace,

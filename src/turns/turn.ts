@@ -431,9 +431,9 @@ export class Turn implements TurnRun, DeliveredTurn {
   // The beginning: the record is opened, older turns are interrupted, the agent is asked.
 
   /** `answers` of other processes: undefined before they are asked. */
-  #open(answers?: Answers): void {
+  #open(answers?: Answers, erasedAt?: number): void {
     try {
-      const opening = openRecord(this, answers);
+      const opening = openRecord(this, answers, erasedAt);
       if (!(opening instanceof Promise)) return this.#openingIs(opening);
       const fromMs = performance.now();
       this.host.track(opening);
@@ -454,9 +454,9 @@ export class Turn implements TurnRun, DeliveredTurn {
   /** Other processes may run tool calls that would otherwise count as lost. */
   #askOthers(): void {
     if (this.#opening?.kind !== 'elsewhere') return;
-    const { calls } = this.#opening;
+    const { calls, erasedAt } = this.#opening;
     const asked = this.host.others?.ask(this.conversationId, calls, MAX_UNANSWERED);
-    void Promise.resolve(asked).then((answers) => this.#open(answers)); // neither rejects
+    void Promise.resolve(asked).then((answers) => this.#open(answers, erasedAt)); // neither rejects
   }
 
   #interruptOlder(): void {

@@ -67,7 +67,9 @@ export class FleetModel {
         yield `act ${act.n} has the key of act ${other.n}, which is another call`;
       else if (!isOnce(act) && (other.agent !== act.agent || other.turnId !== act.turnId))
         yield `act ${act.n} has the key of act ${other.n}, of another agent or turn`;
-      else if (isOnce(act) ? !this.#mayActAgain(other) : !mayRepeat(other, act, isStored(other)))
+      else if (isOnce(act)
+        ? !this.#mayActAgain(other)
+        : !this.#mayEraseLate() && !mayRepeat(other, act, isStored(other)))
         yield `act ${act.n} repeats act ${other.n}: ${act.tool} ${act.args}`;
     }
     if (isOnce(act) && !act.process.isDead && !/"state":"running"/.test(claim ?? ''))
@@ -179,15 +181,21 @@ export class FleetModel {
 
   /** Whether a living process remembers it, or the store had it and has not lost it. */
   #mustBeKept({ deliveries, isStored }: FleetTurn): boolean {
-    // An erasure that waited for the store, or that it has lost, takes all with it that is there by
-    // then; and a process that was away does not know of it.
+    if (this.#mayEraseLate()) return false;
     const cleared = Math.max(-1, ...this.#ledger.clearings.map(({ step }) => step));
-    if (cleared !== -1 && !this.#without('losses', 'slow', 'down')) return false;
     if (cleared === -1) return isStored || deliveries.some(({ process }) => !process.isDead);
     const since = deliveries.filter(({ step }) => step > cleared);
     if (isStored && since.length === deliveries.length) return true;
     // A turn that ran on is not recorded.
     return since.some(({ process, run }) => !process.isDead && run !== undefined);
+  }
+
+  /**
+   * An erasure that waited for the store, or that it has lost, takes all with it that is there by
+   * then; and a process that was away does not know of it.
+   */
+  #mayEraseLate(): boolean {
+    return this.#ledger.clearings.length > 0 && !this.#without('losses', 'slow', 'down');
   }
 
   #mustBeGone({ deliveries, runs }: FleetTurn): boolean {
@@ -228,8 +236,18 @@ export class FleetModel {
       yield `says ${JSON.stringify(text)}; run ${current} said ${JSON.stringify(saidBy(run))}`;
     if (last?.state === 'completed' && text !== saidBy(run))
       yield `is complete with ${JSON.stringify(text)} of ${JSON.stringify(saidBy(run))}`;
-    if (last?.state === 'open' && newest?.process.isDead !== true) yield 'is still open';
+    if (last?.state === 'open' && newest?.process.isDead !== true && !this.#mayBeOpen(turn))
+      yield 'is still open';
     for (const delivery of turn.deliveries) yield* this.#wrongsOfHeard(delivery, text, last?.state);
+  }
+
+  /**
+   * A turn of a process that has died is closed by the next one. But one that began without the
+   * store meets it only afterwards, and if clocks are apart, it may have a place in front of it.
+   */
+  #mayBeOpen({ runs }: FleetTurn): boolean {
+    return this.#troubles.has('clocks') && !this.#without('slow', 'down')
+      && runs.some(({ process }) => process.isDead);
   }
 
   /** A reply that somebody heard whole is in history, unless it has run again since. */
@@ -306,8 +324,7 @@ export class FleetModel {
       );
       if (state === 'running' && isAlive) yield `${tool} is said to run, and does not`;
     }
-    const isErased =
-      this.#ledger.clearings.length > 0 && !this.#without('slow', 'down', 'losses');
+    const isErased = this.#mayEraseLate();
     for (const act of this.#ledger.acts) {
       if (!isOnce(act) || act.process.isDead || act.isCleared || isErased) continue;
       const call = calls[act.key];
