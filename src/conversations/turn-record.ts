@@ -139,6 +139,7 @@ export function hasFollowed(record: NotedRuns, other: NotedRuns): boolean {
 export function isTurnRecord(value: object): value is TurnRecord {
   const part: Partial<Record<string, unknown>> = { ...value };
   const { id, state, runId, words, reply, messages, sent = [], addedAt = 0, runs = 1 } = part;
+  const { earlierRuns = [] } = part;
   const isText = (text: unknown): boolean => text === null || typeof text === 'string';
   return (
     typeof id === 'string'
@@ -147,6 +148,7 @@ export function isTurnRecord(value: object): value is TurnRecord {
     && isText(words)
     && isText(reply)
     && Array.isArray(sent)
+    && Array.isArray(earlierRuns)
     && typeof addedAt === 'number'
     && Number.isSafeInteger(runs)
     && Number(runs) >= 0

@@ -425,6 +425,13 @@ describe('a stored turn', () => {
     for (const runs of ['2', {}, null, -1, 0.5, NaN, 1e300])
       assert.equal(isTurnRecord({ ...open, runs }), false, String(runs));
   });
+
+  it('has a list of earlier runs, or is none', () => {
+    for (const earlierRuns of [undefined, [], [1]])
+      assert.equal(isTurnRecord({ ...open, earlierRuns }), true);
+    for (const earlierRuns of [null, 1, '1', {}])
+      assert.equal(isTurnRecord({ ...open, earlierRuns }), false, String(earlierRuns));
+  });
 });
 
 describe('the place of a turn', () => {
