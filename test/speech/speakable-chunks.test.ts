@@ -5,7 +5,7 @@ import { SpeakableText } from '../../src/speech/speakable.ts';
 import { IS_LONG } from '../fixtures/long.ts';
 
 /** How many texts without sense are tried. */
-const TEXTS = IS_LONG ? 20_000 : 4_000;
+const TEXTS = IS_LONG ? 20_000 : 1_500;
 
 /** What models write, and every mark at least once where it counts. */
 const SAMPLES = [

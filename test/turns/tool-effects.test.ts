@@ -20,7 +20,7 @@ import { PromisedStore } from '../conversations/promised-store.ts';
 import { mockTimers, type Clock } from '../fixtures/clock.ts';
 import { IS_LONG } from '../fixtures/long.ts';
 
-const SEEDS = Number(process.env['SEEDS'] ?? (IS_LONG ? 5_000 : 400));
+const SEEDS = Number(process.env['SEEDS'] ?? (IS_LONG ? 5_000 : 150));
 const STEPS = 14;
 const CONVERSATION = 'c-1';
 /** Longer than all pauses between the tries of a write. */

@@ -10,10 +10,10 @@ import { playTalk } from './play-talk.ts';
 import { composeTalk, type Talk } from './talk.ts';
 
 /** In the long run, enough to show most of the rules of turns if they are broken. */
-const FIXED_TALKS = IS_LONG ? 320 : 70;
+const FIXED_TALKS = IS_LONG ? 320 : 40;
 const RANDOM_TALKS = IS_LONG ? 200 : 20;
 
-const SQLITE_TALKS = IS_LONG ? 100 : 20;
+const SQLITE_TALKS = IS_LONG ? 100 : 10;
 
 async function play(first: number, count: number, more: Partial<Talk> = {}): Promise<void> {
   for (let seed = first; seed < first + count; seed++)

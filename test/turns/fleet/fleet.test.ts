@@ -1,12 +1,13 @@
-// A quick run of the model of a fleet. `npm run torture -- --store fleet` plays as many talks as
-// there is time for.
+// A quick run of the model of a fleet. `npm run test:long` plays more talks, and `npm run torture --
+// --store fleet` plays as many as there is time for.
 
 import { describe, it } from 'node:test';
 
+import { IS_LONG } from '../../fixtures/long.ts';
 import { playFleetTalk } from './play.ts';
 import { composeFleetTalk } from './talk.ts';
 
-const TALKS = 80;
+const TALKS = IS_LONG ? 400 : 20;
 /**
  * In these talks something went wrong once: a claim that nobody took back, a wait for a waiter, the
  * late result of a call that the store had lost, words that returned after an erasure, a payment

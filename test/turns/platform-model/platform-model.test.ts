@@ -1,5 +1,6 @@
 // A quick run of the model of platforms that send the whole call with each request. `npm run
-// torture -- --store platforms` plays as many talks as there is time for.
+// test:long` plays more talks, and `npm run torture -- --store platforms` as many as there is time
+// for.
 
 import { describe, it } from 'node:test';
 
@@ -7,7 +8,7 @@ import { IS_LONG } from '../../fixtures/long.ts';
 import { playPlatformTalk } from './play.ts';
 import { composePlatformTalk } from './talk.ts';
 
-const TALKS = IS_LONG ? 5_000 : 180;
+const TALKS = IS_LONG ? 2_000 : 60;
 /**
  * In these talks something went wrong once: the state of a turn whose calls never began, a reply
  * that was only a filler, half a filler, the words of an earlier run, "Yes." said twice, words that
