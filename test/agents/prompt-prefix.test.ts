@@ -13,7 +13,7 @@ import { IS_LONG } from '../fixtures/long.ts';
 import { serveAgent, spoken, type ModelApp } from './model-app.ts';
 
 /** Enough to be trimmed. */
-const TURNS = IS_LONG ? 500 : 150;
+const TURNS = IS_LONG ? 500 : 100;
 const RUNNING = '{"status":"still running"}';
 
 /** What happens in a turn. The caller says it, and the model does it. */

@@ -10,9 +10,13 @@ import type { ConversationStore } from '../../src/conversations/store.ts';
 import { PromisedStore } from './promised-store.ts';
 
 const stores: MemoryStore[] = [];
-afterEach(() => {
-  for (const store of stores.splice(0)) store.close();
-});
+
+/** Call it in a `describe`, for each of its tests. */
+function closeStores(): void {
+  afterEach(() => {
+    for (const store of stores.splice(0)) store.close();
+  });
+}
 
 function memory(): MemoryStore {
   const store = new MemoryStore({ ttlMs: 3_600_000, maxConversations: 100 });
@@ -176,6 +180,8 @@ for (const [kind, create] of [
 }
 
 describe('ConversationManager', () => {
+  closeStores();
+
   it('answers at once where its store does', () => {
     const manager = new ConversationManager(memory());
     assert.equal(manager.addMessage('c', { role: 'user', content: 'a' }), undefined);

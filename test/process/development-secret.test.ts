@@ -32,12 +32,16 @@ let folder = '';
 let file = '';
 let count = 0;
 
-beforeEach(() => {
-  directory = join(root, String(count++));
-  folder = join(directory, '.layercode');
-  file = join(folder, 'webhook-secret');
-  mkdirSync(directory);
-});
+/** Call it in a `describe`, for each of its tests. */
+function useFolder(): void {
+  beforeEach(() => {
+    directory = join(root, String(count++));
+    folder = join(directory, '.layercode');
+    file = join(folder, 'webhook-secret');
+    mkdirSync(directory);
+  });
+}
+
 after(() => rmSync(root, { recursive: true }));
 
 function plant(content: string, mode = 0o600): void {
@@ -51,6 +55,8 @@ function modeOf(path: string): number {
 }
 
 describe('openDevelopmentSecret', () => {
+  useFolder();
+
   it('makes a secret, readable by nobody else and hidden from git', () => {
     const made = openDevelopmentSecret(directory);
     assert.match(made.secret, /^whsec_[\w-]{43}$/);
@@ -233,6 +239,8 @@ describe('openDevelopmentSecret', () => {
 });
 
 describe('readDevelopmentSecret', () => {
+  useFolder();
+
   it('finds what openDevelopmentSecret stored, and makes nothing itself', () => {
     assert.equal(readDevelopmentSecret(directory), undefined);
     assert.deepEqual(readdirSync(directory), []);

@@ -28,15 +28,18 @@ let path: string;
 let today: string;
 const opened: CallFile[] = [];
 
-beforeEach(() => {
-  folder = mkdtempSync(join(tmpdir(), 'call-file-'));
-  path = join(folder, 'calls.jsonl');
-  today = join(folder, 'calls-2026-11-25.jsonl');
-});
-afterEach(async () => {
-  for (const file of opened.splice(0)) await file.close();
-  rmSync(folder, { recursive: true, force: true });
-});
+/** Call it in a `describe`, for each of its tests. */
+function useFolder(): void {
+  beforeEach(() => {
+    folder = mkdtempSync(join(tmpdir(), 'call-file-'));
+    path = join(folder, 'calls.jsonl');
+    today = join(folder, 'calls-2026-11-25.jsonl');
+  });
+  afterEach(async () => {
+    for (const file of opened.splice(0)) await file.close();
+    rmSync(folder, { recursive: true, force: true });
+  });
+}
 
 function open(now: () => number = () => NOON, days = 30, at = path): CallFile {
   const file = new CallFile({ path: at, days, now });
@@ -73,6 +76,8 @@ async function sessionsIn(records: AsyncIterable<CallRecord>): Promise<string[]>
 }
 
 describe('CallFile', () => {
+  useFolder();
+
   it('appends one line of JSON per record to the file of the day', async () => {
     const file = open();
     await file.keep(KEY, recordOf('s-1'));

@@ -2,7 +2,6 @@ import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 
 import { cardNumbers } from '../../src/redaction/card-numbers.ts';
-import { processorMs } from '../fixtures/processor-time.ts';
 import { cardNumbersOf, WAYS } from './spoken-cards.ts';
 
 const CARD = '4242424242424242';
@@ -120,15 +119,4 @@ describe('cardNumbers', () => {
     ['nothing', ''],
   ] as const)
     it(`finds nothing in ${title}`, () => assert.deepEqual(found(text), []));
-
-  it('reads a megabyte of anything in less than two seconds of processor time', () => {
-    const groups = '4242 4242 4242 4242 ';
-    for (const part of ['4 ', '4', 'four ', 'double ', 'forty ', groups, '- ', '+4.']) {
-      const text = part.repeat(1_000_000 / part.length);
-      const since = process.cpuUsage();
-      void [...cardNumbers.find(text)];
-      const ms = processorMs(since);
-      assert.ok(ms < 2_000, `${part}: ${ms} ms`);
-    }
-  });
 });

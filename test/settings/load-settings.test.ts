@@ -11,10 +11,14 @@ const root = mkdtempSync(join(tmpdir(), 'load-settings-'));
 let directory = '';
 let count = 0;
 
-beforeEach(() => {
-  directory = join(root, String(count++));
-  mkdirSync(directory);
-});
+/** Call it in a `describe`, for each of its tests. */
+function useFolder(): void {
+  beforeEach(() => {
+    directory = join(root, String(count++));
+    mkdirSync(directory);
+  });
+}
+
 after(() => rmSync(root, { recursive: true }));
 
 function load(environment: Environment = {}, argv: readonly string[] = []): Settings {
@@ -32,6 +36,8 @@ function problemsOf(...input: Parameters<typeof load>): readonly string[] {
 }
 
 describe('loadSettings', () => {
+  useFolder();
+
   it('needs no file and no options', () => {
     assert.equal(load().port, 8000);
     assert.equal(typeof loadSettings({ argv: [] }).port, 'number');
@@ -141,6 +147,8 @@ describe('loadSettings', () => {
 });
 
 describe('informationFor', () => {
+  useFolder();
+
   it('answers --help and --version, whatever else is wrong', () => {
     assert.match(informationFor(['--port=x', '--help']) ?? '', /^Usage: .*\n[^]*--port/);
     assert.match(informationFor(['-h']) ?? '', /^Usage: /);

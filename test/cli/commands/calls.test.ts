@@ -20,7 +20,11 @@ import { RecordedTerminal } from '../terminal/recorded-terminal.ts';
 const log = createLogger({ level: 'silent', write: () => undefined });
 
 let terminal: RecordedTerminal;
-afterEach(() => terminal.clear());
+
+/** Call it in a `describe`, for each of its tests. */
+function clearTerminal(): void {
+  afterEach(() => terminal.clear());
+}
 
 function use(environment: Readonly<Record<string, string>>): void {
   terminal = new RecordedTerminal(environment);
@@ -232,6 +236,8 @@ for (const [place, environment, skip] of PLACES) {
 }
 
 describe('calls erase', () => {
+  clearTerminal();
+
   it('leaves no word of the caller in the file', async () => {
     use({ CALL_RECORDS: 'file:calls.jsonl' });
     await keepCalls();
@@ -286,6 +292,8 @@ describe('calls erase', () => {
 });
 
 describe('calls erase, once the store works again', { skip: WITHOUT_SQLITE }, () => {
+  clearTerminal();
+
   for (const argv of [['s-1'], ['--from', '+15550100']]) {
     it(`reaches the conversations that only records name, of ${argv.join(' ')}`, async () => {
       const environment = {
@@ -313,6 +321,8 @@ describe('calls erase, once the store works again', { skip: WITHOUT_SQLITE }, ()
 });
 
 describe('calls erase --from', { skip: WITHOUT_SQLITE }, () => {
+  clearTerminal();
+
   it('finds the conversations of a caller that have no record, and marks them erased', async () => {
     const environment = { CALL_RECORDS: 'store', CONVERSATION_STORE: 'sqlite:calls.db' };
     use(environment);
@@ -343,6 +353,8 @@ describe('calls erase --from', { skip: WITHOUT_SQLITE }, () => {
 });
 
 describe('calls', () => {
+  clearTerminal();
+
   const wrong: readonly (readonly [argv: readonly string[], says: RegExp])[] = [
     [[], /calls takes list, show, export, scenario or erase$/],
     [['delete'], /got "delete"/],

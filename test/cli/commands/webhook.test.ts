@@ -25,14 +25,17 @@ const OTHER = 'https://other.example/api/agent?region=eu';
 let rest: RestServer;
 let terminal: RecordedTerminal;
 
-beforeEach(async () => {
-  rest = await startRestServer({ 'ag-1': PRODUCTION, 'ag-2': OTHER, 'ag-none': null });
-  terminal = openTerminal();
-});
-afterEach(async () => {
-  terminal.clear();
-  await rest.close();
-});
+/** Call it in a `describe`, for each of its tests. */
+function useRestServer(): void {
+  beforeEach(async () => {
+    rest = await startRestServer({ 'ag-1': PRODUCTION, 'ag-2': OTHER, 'ag-none': null });
+    terminal = openTerminal();
+  });
+  afterEach(async () => {
+    terminal.clear();
+    await rest.close();
+  });
+}
 
 function openTerminal(environment: Readonly<Record<string, string>> = {}): RecordedTerminal {
   return new RecordedTerminal({
@@ -72,6 +75,8 @@ async function failureOf(
 }
 
 describe('webhook', () => {
+  useRestServer();
+
   it('has help that names all it takes, and no line over 100 characters', () => {
     for (const word of [
       'get',
@@ -262,6 +267,8 @@ describe('webhook', () => {
 });
 
 describe('webhook get', () => {
+  useRestServer();
+
   it('prints the URL alone on stdout', async () => {
     assert.deepEqual([await run('get'), terminal.out, terminal.err], [0, `${PRODUCTION}\n`, '']);
   });
@@ -298,6 +305,8 @@ describe('webhook get', () => {
 });
 
 describe('webhook set', () => {
+  useRestServer();
+
   it('sets the URL as it was given, and prints what it was and is', async () => {
     assert.equal(await run('set', OTHER), 0);
     assert.equal(rest.webhooks.get('ag-1'), OTHER);

@@ -35,14 +35,17 @@ const DEAD = 'https://of-a-killed-run.trycloudflare.com/api/agent';
 let rest: RestServer;
 let terminal: RecordedTerminal;
 
-beforeEach(async () => {
-  rest = await startRestServer({ 'ag-1': PRODUCTION });
-  terminal = new RecordedTerminal();
-});
-afterEach(async () => {
-  terminal.clear();
-  await rest.close();
-});
+/** Call it in a `describe`, for each of its tests. */
+function useRestServer(): void {
+  beforeEach(async () => {
+    rest = await startRestServer({ 'ag-1': PRODUCTION });
+    terminal = new RecordedTerminal();
+  });
+  afterEach(async () => {
+    terminal.clear();
+    await rest.close();
+  });
+}
 
 interface BorrowChanges {
   readonly timeoutMs?: number;
@@ -98,6 +101,8 @@ function setInVain(becomes: () => void): void {
 }
 
 describe('borrowWebhook', () => {
+  useRestServer();
+
   it('sets the webhook, and says what it was', async () => {
     await borrow();
     assert.equal(rest.webhooks.get('ag-1'), OURS);
@@ -133,6 +138,8 @@ describe('borrowWebhook', () => {
 });
 
 describe('borrowWebhook of an agent whose webhook is unclear', () => {
+  useRestServer();
+
   const agents: readonly (readonly [what: string, agent: object, why: RegExp])[] = [
     [
       'answers with a hosted model',
@@ -202,6 +209,8 @@ describe('borrowWebhook of an agent whose webhook is unclear', () => {
 });
 
 describe('giveBack', () => {
+  useRestServer();
+
   for (const [place, shape] of Object.entries(SHAPES)) {
     for (const old of [PRODUCTION, null]) {
       it(`puts ${old ?? 'none'} back where LayerCode keeps it in ${place}`, async () => {
@@ -330,6 +339,8 @@ describe('giveBack', () => {
 });
 
 describe('.layercode/webhook-url', () => {
+  useRestServer();
+
   it('holds the old webhook before the new one is set, for this user alone, and is gone when it was put back', async () => {
     let whenSet: unknown;
     rest.fault = ({ method, body }) => {

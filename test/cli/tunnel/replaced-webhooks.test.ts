@@ -13,11 +13,14 @@ import { ReplacedWebhooks } from '../../../src/cli/tunnel/replaced-webhooks.ts';
 let directory: string;
 let kept: ReplacedWebhooks;
 
-beforeEach(() => {
-  directory = mkdtempSync(join(tmpdir(), 'replaced-webhooks-'));
-  kept = new ReplacedWebhooks(directory);
-});
-afterEach(() => rmSync(directory, { recursive: true, force: true }));
+/** Call it in a `describe`, for each of its tests. */
+function useFolder(): void {
+  beforeEach(() => {
+    directory = mkdtempSync(join(tmpdir(), 'replaced-webhooks-'));
+    kept = new ReplacedWebhooks(directory);
+  });
+  afterEach(() => rmSync(directory, { recursive: true, force: true }));
+}
 
 const URL = 'https://voice.example/api/agent';
 
@@ -26,6 +29,8 @@ function filesOfWebhooks(): string[] {
 }
 
 describe('ReplacedWebhooks', () => {
+  useFolder();
+
   it('knows nothing of an agent whose webhook was never set', () => {
     assert.equal(kept.get('ag-1'), undefined);
     assert.equal(existsSync(join(directory, '.layercode')), false);

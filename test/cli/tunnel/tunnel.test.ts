@@ -35,14 +35,17 @@ const OURS = `${URL_OF_TUNNEL}/api/agent`;
 let fakes: FakeCloudflared;
 let terminal: RecordedTerminal;
 
-beforeEach(async () => {
-  fakes = await FakeCloudflared.open();
-  terminal = new RecordedTerminal();
-});
-afterEach(() => {
-  fakes.clear();
-  terminal.clear();
-});
+/** Call it in a `describe`, for each of its tests. */
+function useFakes(): void {
+  beforeEach(async () => {
+    fakes = await FakeCloudflared.open();
+    terminal = new RecordedTerminal();
+  });
+  afterEach(() => {
+    fakes.clear();
+    terminal.clear();
+  });
+}
 
 function open(options: Partial<TunnelOptions> = {}): Promise<Tunnel> {
   const opening = openTunnel({
@@ -90,6 +93,8 @@ async function turnsOfTheEventLoop(): Promise<void> {
 }
 
 describe('openTunnel', () => {
+  useFakes();
+
   it("runs cloudflared for the origin, and without the user's config", async () => {
     const { fake } = await opened();
     assert.deepEqual(fake.argv, [
@@ -276,6 +281,8 @@ describe('openTunnel', () => {
 });
 
 describe('a tunnel', () => {
+  useFakes();
+
   it('ends with cloudflared, whose last lines are the reason', async () => {
     const { tunnel, fake } = await opened();
     fake.exit(3, 'ERR lost\u001b[31m it\n');
@@ -343,6 +350,8 @@ describe('a tunnel', () => {
 });
 
 describe('a tunnel with --update-webhook', () => {
+  useFakes();
+
   const PRODUCTION = 'https://voice.example/api/agent';
   let rest: RestServer;
 

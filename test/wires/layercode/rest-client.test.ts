@@ -22,11 +22,14 @@ const PRODUCTION = 'https://voice.example/api/agent';
 let rest: RestServer;
 let client: RestClient;
 
-beforeEach(async () => {
-  rest = await startRestServer({ 'ag-1': PRODUCTION, 'ag-none': null });
-  client = new RestClient({ url: rest.url, apiKey: REST_KEY });
-});
-afterEach(() => rest.close());
+/** Call it in a `describe`, for each of its tests. */
+function useRestServer(): void {
+  beforeEach(async () => {
+    rest = await startRestServer({ 'ag-1': PRODUCTION, 'ag-none': null });
+    client = new RestClient({ url: rest.url, apiKey: REST_KEY });
+  });
+  afterEach(() => rest.close());
+}
 
 async function failureOf(promise: Promise<unknown>): Promise<PlatformError> {
   try {
@@ -39,6 +42,8 @@ async function failureOf(promise: Promise<unknown>): Promise<PlatformError> {
 }
 
 describe('webhookUrl', () => {
+  useRestServer();
+
   for (const [place, shape] of Object.entries(SHAPES)) {
     it(`is read from ${place}`, async () => {
       rest.shape = shape;
@@ -185,6 +190,8 @@ describe('webhookUrl', () => {
 });
 
 describe('setWebhookUrl', () => {
+  useRestServer();
+
   it('posts webhook_url alone, with the key, and reads it again', async () => {
     await client.setWebhookUrl('ag-none', PRODUCTION);
     assert.deepEqual(
