@@ -36,6 +36,8 @@ for (const [kind, create] of [
   ],
 ] as const) {
   describe(`ConversationManager over ${kind}`, () => {
+    closeStores();
+
     it('adds messages and gives them back in order', async () => {
       const manager = create();
       await manager.addMessage('c', { role: 'user', content: 'Hello' });

@@ -84,6 +84,7 @@ describe('a question to all processes', () => {
   });
 
   it('goes also to one that has greeted by itself after its messages were lost', async (t) => {
+    const { stop } = quickClock(t);
     const post = new Post();
     post.loses = (message) => message.includes('"from":"a"');
     open(post, 'a', paid);
@@ -94,7 +95,7 @@ describe('a question to all processes', () => {
     post.reopen('a');
     await new Promise((resolve) => setImmediate(resolve)); // its greeting arrives
     post.delays = (message) => message.includes('"from":"a"'); // it takes long to answer
-    t.mock.timers.enable({ apis: ['setTimeout'] });
+    stop();
     const claimed = isClaimed(b);
     for (let turns = 0; turns < 20; turns++) await new Promise((resolve) => setImmediate(resolve));
     post.deliver();
@@ -102,7 +103,7 @@ describe('a question to all processes', () => {
   });
 
   it('is doubtful while no answer can arrive, and then as long as another is silent', async (t) => {
-    const pass = quickClock(t);
+    const { pass } = quickClock(t);
     const post = new Post();
     open(post, 'a', paid);
     const b = open(post, 'b');
@@ -149,7 +150,7 @@ describe('a question to all processes', () => {
   });
 
   it('leaves a call running whose process may not be connected again yet', async (t) => {
-    const pass = quickClock(t);
+    const { pass } = quickClock(t);
     const post = new Post();
     open(post, 'a');
     const b = open(post, 'b');
@@ -220,11 +221,12 @@ describe('a question to all processes', () => {
   });
 
   it('ends with the last answer once all are known', async (t) => {
+    const { stop } = quickClock(t);
     const post = new Post();
     open(post, 'a', paid);
     const b = open(post, 'b');
     await isClaimed(b);
-    t.mock.timers.enable({ apis: ['setTimeout'] }); // so the time to answer never ends
+    stop(); // so the time to answer never ends
     assert.equal(await isClaimed(b), true);
   });
 

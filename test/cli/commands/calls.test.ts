@@ -93,6 +93,8 @@ const PLACES = [
 
 for (const [place, environment, skip] of PLACES) {
   describe(`calls, with CALL_RECORDS=${place}`, { skip }, () => {
+    clearTerminal();
+
     beforeEach(async () => {
       use(environment);
       await keepCalls();

@@ -14,15 +14,43 @@ import {
 const MIB = 1_048_576;
 
 describe('RedisChannel', () => {
-  it('loses messages when too many characters wait for a server that does not answer', () => {
-    let published = 0;
-    const publish = (): Promise<unknown> => {
-      published += 1;
-      return new Promise(() => undefined);
+  for (const [what, sent, most] of [
+    ['characters', 'x'.repeat(MIB), 8], ['messages', 'x', 1_000],
+  ] as const)
+    it(`loses messages when too many ${what} wait for a server that does not answer`, () => {
+      let published = 0;
+      const publish = (): Promise<unknown> => {
+        published += 1;
+        return new Promise(() => undefined);
+      };
+      const channel = new RedisChannel({ publish }, '');
+      for (let n = 0; n < 1_100; n++) channel.send('b', sent);
+      assert.equal(published, most);
+    });
+
+  it('takes only texts for messages, from clients that also give bytes', async () => {
+    const heard: string[] = [];
+    const channel = new RedisChannel({ publish: async () => undefined }, '');
+    channel.listen((message) => heard.push(message));
+    const subscribe = async (_to: string, listener: unknown): Promise<void> => {
+      for (const message of [Buffer.from('bytes'), 'text'])
+        (listener as (message: unknown) => void)(message);
     };
-    const channel = new RedisChannel({ publish }, '');
-    for (let n = 0; n < 100; n++) channel.send('b', 'x'.repeat(MIB));
-    assert.equal(published, 8);
+    await channel.subscribe({ subscribe });
+    assert.deepEqual(heard, ['text', 'text']); // on its own address, and on that of everyone
+  });
+
+  it('tells nobody of a connection that comes back once it is closed', async () => {
+    const client = new EventEmitter();
+    const channel = new RedisChannel({ publish: async () => undefined }, '');
+    let reopened = 0;
+    channel.listen(() => undefined, () => (reopened += 1));
+    const { on } = client;
+    await channel.subscribe({ subscribe: async () => undefined, on: on.bind(client) });
+    client.emit('ready');
+    await channel.close(); // of a client without `off`
+    client.emit('ready');
+    assert.equal(reopened, 1);
   });
 
   it('says that messages may be lost where the server has just begun, once all listen', async () => {

@@ -252,6 +252,8 @@ const calls = {
 
 for (const [name, call] of Object.entries(calls)) {
   describe(`a failure of ${name}`, () => {
+    useRestServer();
+
     it('has the status and the platform\'s own words when it is refused', async () => {
       rest.fault = () => answerJson(429, { error: 'Slow down' }, { 'retry-after': '17' });
       const { kind, status, reason, retryAfter } = await failureOf(call(client));

@@ -1,0 +1,78 @@
+// What a call that waits for one of another process makes of its answers and of the record.
+
+import assert from 'node:assert/strict';
+import { describe, it, type TestContext } from 'node:test';
+
+import { emptyConversation, type Conversation } from '../../src/conversations/conversation.ts';
+import type { OnceCall } from '../../src/conversations/once-call.ts';
+import { outcomeElsewhere } from '../../src/tools/tool-call-elsewhere.ts';
+import type { ToolCallResult } from '../../src/tools/tool-calls-running.ts';
+import type { Answers } from '../../src/tools/tool-question.ts';
+import { quickClock } from '../fixtures/clock.ts';
+
+const CALL = {
+  conversationId: 'c', turnId: 't', runId: 1, toolCallId: 'x', key: 'k', process: 'a',
+  isOnce: true,
+} as const;
+const CLAIM: OnceCall = {
+  turnId: 't', runId: 1, toolCallId: 'x', process: 'a', tool: 'pay', claimedAt: 0,
+  state: 'running', content: '{"status":"still running"}',
+};
+const RUNS = { isRunning: true, isAlive: true };
+const SILENT = { isRunning: false, isAlive: false };
+
+/** The outcome, if its process answers so, and the record then has these claims, in that order. */
+function outcomeOf(
+  t: TestContext,
+  answers: readonly (typeof RUNS)[],
+  claims: readonly Partial<OnceCall>[],
+): Promise<ToolCallResult | undefined> {
+  quickClock(t);
+  let asked = 0;
+  const ask = async (): Promise<Answers> => {
+    const { isRunning, isAlive } = answers[asked] ?? SILENT;
+    asked += 1;
+    return {
+      isCallRunning: () => isRunning, isAlive: () => isAlive, isIdle: () => false,
+      runnerOf: () => undefined,
+    };
+  };
+  const read = async (): Promise<Conversation> => ({
+    ...emptyConversation('c'),
+    onceCalls: { k: { ...CLAIM, ...claims[Math.min(asked, claims.length) - 1] } },
+  });
+  const others = {
+    ask,
+    askAll: () => assert.fail('only its process is asked'),
+    awaitCall: () => undefined,
+    stopAwaiting: () => undefined,
+  };
+  const { signal } = new AbortController();
+  return outcomeElsewhere(CALL, { conversations: { read }, others }, signal);
+}
+
+const PAID = { state: 'completed', content: '"paid"' } as const;
+
+describe('outcomeElsewhere', () => {
+  it('is unknown once the process was silent three times in a row', async (t) => {
+    const outcome = await outcomeOf(t, [SILENT, SILENT, SILENT], [{}, {}, {}, PAID]);
+    assert.equal(outcome?.state, 'unknown');
+  });
+
+  it('counts the silence anew after each answer', async (t) => {
+    const outcome = await outcomeOf(t, [SILENT, SILENT, RUNS, SILENT], [{}, {}, {}, {}, PAID]);
+    assert.equal(outcome?.content, '"paid"');
+  });
+
+  it('is that of another run under the same key once that is final', async (t) => {
+    const other = { ...PAID, turnId: 'u', runId: 2, process: 'b' };
+    const outcome = await outcomeOf(t, [RUNS, RUNS], [{}, other]);
+    assert.equal(outcome?.content, '"paid"');
+  });
+
+  it('is unknown while another process only runs it', async (t) => {
+    const other = { turnId: 'u', runId: 2, process: 'b' };
+    const outcome = await outcomeOf(t, [RUNS, { ...SILENT, isAlive: true }], [{}, other]);
+    assert.equal(outcome?.state, 'unknown');
+  });
+});
