@@ -69,10 +69,4 @@ describe('outcomeElsewhere', () => {
     const outcome = await outcomeOf(t, [RUNS, RUNS], [{}, other]);
     assert.equal(outcome?.content, '"paid"');
   });
-
-  it('is unknown while another process only runs it', async (t) => {
-    const other = { turnId: 'u', runId: 2, process: 'b' };
-    const outcome = await outcomeOf(t, [RUNS, { ...SILENT, isAlive: true }], [{}, other]);
-    assert.equal(outcome?.state, 'unknown');
-  });
 });
