@@ -320,6 +320,14 @@ describe('interruptAfterWords', () => {
     assert.deepEqual((await history())[1], ['assistant', 'One two.', 'completed']);
   });
 
+  it('has no text of a request that was refused, but says why', async (t) => {
+    const { client } = await clientOf(t, (_request, response) => {
+      response.writeHead(401, { 'content-type': 'application/json' }).end('{"error":"no"}');
+    });
+    const message = 'the request was refused with status 401: {"error":"no"}';
+    await assert.rejects((await client.say('Hello?')).text(), { message });
+  });
+
   it('leaves an answer that is no stream to be read', async (t) => {
     const { client } = await clientOf(t, (_request, response) => {
       response.writeHead(503, { 'content-type': 'application/json' }).end('{"error":"full"}');

@@ -1,6 +1,7 @@
 import type { Agent, BoundAgent } from '../agents/agent.ts';
 import { checkStates } from '../agents/state/state.ts';
 import { checkFields, type FieldNames } from '../base/check-fields.ts';
+import { isObject } from '../base/fields.ts';
 import { MemoryStore } from '../conversations/memory-store.ts';
 import type { ConversationStore } from '../conversations/store.ts';
 import { createLogger, type Logger } from '../log.ts';
@@ -38,6 +39,7 @@ export function createApp(
   agent: Agent | NamedAgents,
   options: AppOptions = {},
 ): App {
+  checkGiven(agent);
   checkFields('the options of createApp', options, OPTIONS);
   checkOpened(settings, options);
   const { log = noLog(), fetch } = options;
@@ -114,6 +116,12 @@ function memoryStoreFor(settings: Settings): ConversationStore {
 /** An agent always has `onMessage`, which is not a valid agent name. */
 export function isAgent(given: Agent | NamedAgents): given is Agent {
   return typeof given.onMessage === 'function';
+}
+
+/** A module without the export that was imported gives undefined to a program in JavaScript. */
+function checkGiven(agent: unknown): void {
+  if (isObject(agent)) return;
+  throw new TypeError(`createApp needs an agent, or several by name, got ${String(agent)}`);
 }
 
 function checkNamed(name: string, agent: Agent): void {

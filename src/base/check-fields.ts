@@ -5,10 +5,15 @@ import { nearestName } from './nearest-name.ts';
 export type FieldNames<T> = Readonly<Record<keyof T, true>>;
 
 /**
- * Throws a `TypeError` for a field that does not exist, and names the one that was probably meant:
- * a misspelt option would be ignored silently. Instances of a class may have any fields.
+ * Throws a `TypeError` for what is no object, and for a field that does not exist, as a misspelt
+ * option would be ignored silently. It names the one that was probably meant. Instances of a class
+ * may have any fields.
  */
-export function checkFields(place: string, given: object, known: object): void {
+export function checkFields(place: string, given: unknown, known: object): void {
+  if (typeof given !== 'object' || given === null) {
+    const kind = given === null ? 'null' : typeof given;
+    throw new TypeError(`${place} must be an object, got ${kind}`);
+  }
   if (!isPlain(given)) return;
   const wrong = Object.keys(given).find((field) => !Object.hasOwn(known, field));
   if (wrong === undefined) return;

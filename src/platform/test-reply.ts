@@ -50,10 +50,19 @@ export class TestReply implements AsyncIterable<TestEvent> {
     return (this.#events ??= listOf(this));
   }
 
-  /** Everything that was spoken, once the stream has ended, or up to the interruption. */
+  /**
+   * Everything that was spoken, once the stream has ended, or up to the interruption. Rejects if
+   * the request was refused, with what the server said.
+   */
   async text(): Promise<string> {
+    if (!this.response.ok) throw new Error(await this.#refusal());
     const events = await this.events();
     return events.map(spokenIn).join('');
+  }
+
+  async #refusal(): Promise<string> {
+    const reason = this.response.bodyUsed ? '' : `: ${await this.response.text()}`;
+    return `the request was refused with status ${this.status}${reason}`;
   }
 
   /** Whether the agent hangs up with this reply, once the stream has ended. */

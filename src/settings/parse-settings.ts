@@ -27,7 +27,7 @@ export interface ReadSettings {
  */
 export function parseSettings(
   environment: Environment,
-  argv: readonly string[],
+  argv: readonly string[] = [],
   nameOf?: (variable: string) => string,
 ): Settings {
   const { settings, problems } = checkSettings(environment, argv, nameOf);
@@ -47,7 +47,7 @@ export function checkSettings(
   const { flags, problems: flagProblems } = parseCommandLine(argv);
   const values: Record<string, string> = {};
   for (const [variable, value] of Object.entries(environment)) {
-    const trimmed = value?.trim() ?? '';
+    const trimmed = textOf(variable, value).trim();
     if (trimmed !== '') values[variable] = trimmed;
   }
   for (const [variable, { value }] of flags) values[variable] = value;
@@ -116,4 +116,12 @@ function misspeltVariables(
     if (meant === undefined) return [];
     return [`${nameOf(variable)} is not a setting; did you mean ${meant}?`];
   });
+}
+
+/** Somebody's own program may pass a number. */
+function textOf(variable: string, value: unknown): string {
+  if (value === undefined) return '';
+  if (typeof value === 'string') return value;
+  throw new TypeError(`parseSettings takes texts, as an environment has them: ${variable} is a `
+    + typeof value);
 }

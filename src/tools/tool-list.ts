@@ -17,8 +17,10 @@ export function checkTools(agentName: string, tools: unknown, state: State | und
     if (names.has(name)) throw new TypeError(`${agent} has two tools named "${name}"`);
     names.add(name);
     if (given.state !== undefined && given.state !== state) {
+      const fault =
+        state === undefined ? 'has a state, and the agent has none' : 'has another state';
       const cure = 'pass the same defineState result to both';
-      throw new TypeError(`${agent}: its tool ${name} has another state; ${cure}`);
+      throw new TypeError(`${agent}: its tool ${name} ${fault}; ${cure}`);
     }
   }
 }

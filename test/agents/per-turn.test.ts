@@ -159,7 +159,7 @@ describe('a function of the turn that fails', () => {
     const definition = { ...part, tools: () => [other] } as unknown as AgentDefinition;
     const { client, logLines } = await serveModel(t, defineAgent(definition), [says('Yes.')]);
     assert.equal(await spoken(client.say('Hi')), APOLOGY);
-    assert.ok(logLines.join().includes('its tool look has another state'));
+    assert.ok(logLines.join().includes('its tool look has a state, and the agent has none'));
   });
 });
 

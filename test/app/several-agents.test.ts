@@ -47,6 +47,7 @@ async function serveAgents(
 describe('createApp with several agents', () => {
   const wrong: readonly (readonly [what: string, agents: unknown, message: RegExp])[] = [
     ['no agent', {}, /needs at least one agent/],
+    ['what a module does not export', undefined, /needs an agent, or several .*, got undefined/],
     ['a name with a capital', { Sales: two['sales'] }, /name must begin with .*, got "Sales"/],
     ['a name that begins with a digit', { '1st': two['sales'] }, /got "1st"/],
     ['a name with a slash', { 'a/b': two['sales'] }, /got "a\/b"/],

@@ -27,6 +27,13 @@ describe('checkFields', () => {
     });
   }
 
+  it('refuses what is no object', () => {
+    for (const [given, kind] of [[undefined, 'undefined'], [null, 'null'], ['x', 'string']]) {
+      const message = `it must be an object, got ${kind}`;
+      assert.throws(() => checkFields('it', given, KNOWN), { name: 'TypeError', message });
+    }
+  });
+
   it('accepts any fields of an instance of a class', () => {
     class Named {
       readonly name = 'x';

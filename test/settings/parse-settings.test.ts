@@ -317,6 +317,15 @@ describe('parseSettings', () => {
     );
   });
 
+  it('needs no command line, and takes texts only, as a program in JavaScript may not know', () => {
+    assert.equal(parseSettings({ FILLER_AFTER_MS: '50' }).fillerAfterMs, 50);
+    const variables = { FILLER_AFTER_MS: 50 } as unknown as Record<string, string>;
+    assert.throws(() => parseSettings(variables), {
+      name: 'TypeError',
+      message: 'parseSettings takes texts, as an environment has them: FILLER_AFTER_MS is a number',
+    });
+  });
+
   it('takes an empty variable for one that is not set', () => {
     const empty = Object.fromEntries(settingRows.map(({ variable }) => [variable, ' \t']));
     assert.deepEqual(
