@@ -14,7 +14,7 @@ import { createLogger } from '../../src/log.ts';
 import type { Delivery } from '../../src/turns/delivery.ts';
 import { Turns } from '../../src/turns/turns.ts';
 import { deferred, Told, until, type Deferred } from '../fixtures/app.ts';
-import { jumpingClock, mockTimers } from '../fixtures/clock.ts';
+import { jumpingClock, mockTimers, type Clock } from '../fixtures/clock.ts';
 import { transcriptOf } from '../fixtures/transcript.ts';
 import { callerMessage } from '../fixtures/turns.ts';
 
@@ -258,13 +258,21 @@ describe('a turn whose call was done by another turn before', () => {
   });
 });
 
+/** A call whose first turn calls the tool, and waits for its settling time. */
+async function askedToBook(t: TestContext, more: Partial<ToolRun> = {}): Promise<{
+  clock: Clock; booking: Booking; call: Call;
+}> {
+  const clock = mockTimers(t, ['setTimeout']);
+  const booking = new Booking();
+  const call = new Call(t, { onMessage: booksWith(booking, more) }, SETTLE_MS);
+  call.ask({ turnId: 't1', text: 'Book' });
+  await idle();
+  return { clock, booking, call };
+}
+
 describe('a tool with effects', () => {
   it('starts when its turn has stood for the settling time', async (t) => {
-    const clock = mockTimers(t, ['setTimeout']);
-    const booking = new Booking();
-    const call = new Call(t, { onMessage: booksWith(booking) }, SETTLE_MS);
-    call.ask({ turnId: 't1', text: 'Book' });
-    await idle();
+    const { clock, booking } = await askedToBook(t);
     clock.tick(SETTLE_MS - 300);
     await idle();
     const tooEarly = booking.works.length;
@@ -274,21 +282,13 @@ describe('a tool with effects', () => {
   });
 
   it('waits also if it acts once', async (t) => {
-    mockTimers(t, ['setTimeout']);
-    const booking = new Booking();
     const more = { once: () => 'table 4', repeatable: true };
-    const call = new Call(t, { onMessage: booksWith(booking, more) }, SETTLE_MS);
-    call.ask({ turnId: 't1', text: 'Book' });
-    await idle();
+    const { booking } = await askedToBook(t, more);
     assert.equal(booking.works.length, 0);
   });
 
   it('never starts if a newer turn arrives meanwhile', async (t) => {
-    const clock = mockTimers(t, ['setTimeout']);
-    const booking = new Booking();
-    const call = new Call(t, { onMessage: booksWith(booking) }, SETTLE_MS);
-    call.ask({ turnId: 't1', text: 'Book' });
-    await idle();
+    const { clock, booking, call } = await askedToBook(t);
     call.ask({ turnId: 't2', text: 'No, wait' });
     clock.tick(SETTLE_MS);
     await idle();
@@ -312,11 +312,7 @@ describe('a tool with effects', () => {
   });
 
   it('never starts if the caller leaves meanwhile', async (t) => {
-    const clock = mockTimers(t, ['setTimeout']);
-    const booking = new Booking();
-    const call = new Call(t, { onMessage: booksWith(booking) }, SETTLE_MS);
-    call.ask({ turnId: 't1', text: 'Book' });
-    await idle();
+    const { clock, booking, call } = await askedToBook(t);
     call.turns.interrupt(CONVERSATION, 'the caller left');
     clock.tick(SETTLE_MS);
     await idle();
@@ -324,11 +320,7 @@ describe('a tool with effects', () => {
   });
 
   it('does not keep the turn that replaces it waiting for longer than its own time', async (t) => {
-    const clock = mockTimers(t, ['setTimeout']);
-    const booking = new Booking();
-    const call = new Call(t, { onMessage: booksWith(booking) }, SETTLE_MS);
-    call.ask({ turnId: 't1', text: 'Book' });
-    await idle();
+    const { clock, booking, call } = await askedToBook(t);
     clock.tick(SETTLE_MS - 300);
     call.ask({ turnId: 't2', text: 'Book it' });
     await idle();
@@ -390,11 +382,7 @@ describe('a tool with effects', () => {
 
 describe('a tool that may run again', () => {
   it('starts at once', async (t) => {
-    mockTimers(t, ['setTimeout']);
-    const booking = new Booking();
-    const call = new Call(t, { onMessage: booksWith(booking, { repeatable: true }) }, SETTLE_MS);
-    call.ask({ turnId: 't1', text: 'Book' });
-    await idle();
+    const { booking } = await askedToBook(t, { repeatable: true });
     assert.equal(booking.works.length, 1);
   });
 });
