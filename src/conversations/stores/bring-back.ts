@@ -17,7 +17,7 @@ export function bringBack(
   own: ReadonlySet<string>,
 ): void {
   const { erasedAt: theirs = 0 } = latest.conversation;
-  if (memory.erasedAt < theirs) return latest.takeErasedCallsOf(kept, memory);
+  if (memory.erasedAt < theirs) return latest.takeErasedCallsOf(memory);
   // If the store has the older mark, it has lost an erasure, or has not been told of it.
   const isErased = memory.erasedAt > theirs;
   if (isErased) latest.erase(memory.erasedAt);
@@ -30,6 +30,6 @@ export function bringBack(
   const isUncertain = (turn: TurnRecord): boolean =>
     turn.state === 'open' || kept.touched.has(turn);
   mergeAltered(conversation, turns.filter(isUncertain), memory.open, own);
-  latest.takeOnceCallsOf(kept, memory);
+  latest.takeOnceCallsOf(memory);
   latest.takeLostHead(memory, isErased);
 }

@@ -52,14 +52,21 @@ export class OnceParts {
     this.#noteOver(Object.values(before ?? {}).filter((call) => !present.has(idOf(call))));
   }
 
+  get own(): ReadonlySet<string> {
+    return this.#own;
+  }
+
   get over(): ReadonlySet<string> {
     return this.#over;
   }
 
-  /** Adds what another copy of the conversation knew: its calls, and which are over. */
-  merge(calls: Calls, over: ReadonlySet<string>, other: OnceParts): void {
+  /**
+   * Adds what another copy of the conversation knew: its calls, which are over, and which this
+   * process has claimed.
+   */
+  merge(calls: Calls, over: ReadonlySet<string>, own: ReadonlySet<string>): void {
     this.#over = new Set([...this.#over, ...over]);
-    this.#own = new Set([...this.#own, ...other.#own]);
+    this.#own = new Set([...this.#own, ...own]);
     const merged = this.#withoutOver(this.#conversation.onceCalls);
     for (const [key, ours] of Object.entries(this.#withoutOver(calls))) {
       const theirs = merged[key];
@@ -73,8 +80,8 @@ export class OnceParts {
    * Adds what a copy from before an erasure knows, but none of its words: which calls are over, and
    * which of its own may still act or have acted.
    */
-  mergeErased(calls: Calls, over: ReadonlySet<string>, other: OnceParts): void {
-    this.merge(unfinishedCalls(calls), over, other);
+  mergeErased(calls: Calls, over: ReadonlySet<string>, own: ReadonlySet<string>): void {
+    this.merge(unfinishedCalls(calls), over, own);
     this.forgetCompleted(calls);
   }
 

@@ -41,6 +41,8 @@ export interface Memory {
   /** Those that were open, and their runs. */
   readonly open: readonly OpenRun[];
   readonly onceCalls: Conversation['onceCalls'];
+  /** Ids of the `once` calls that this process had claimed. */
+  readonly claimed: ReadonlySet<string>;
   readonly spent: Conversation['spent'];
   /** Ids of `once` calls that are over. A copy that still has them is older. */
   readonly over: ReadonlySet<string>;
@@ -250,13 +252,13 @@ export class PartedConversation {
   }
 
   /** Takes over what was known about `once` calls. */
-  takeOnceCallsOf(other: PartedConversation, { onceCalls, over }: Memory): void {
-    this.#once.merge(onceCalls, over, other.#once);
+  takeOnceCallsOf({ onceCalls, over, claimed }: Memory): void {
+    this.#once.merge(onceCalls, over, claimed);
   }
 
   /** The same, if the other copy is from before an erasure. */
-  takeErasedCallsOf(other: PartedConversation, { onceCalls, over }: Memory): void {
-    this.#once.mergeErased(onceCalls, over, other.#once);
+  takeErasedCallsOf({ onceCalls, over, claimed }: Memory): void {
+    this.#once.mergeErased(onceCalls, over, claimed);
   }
 
   /** Erases everything here, as another copy was erased. */
@@ -297,6 +299,7 @@ export class PartedConversation {
       ),
       onceCalls,
       spent,
+      claimed: this.#once.own,
       over: this.#once.over,
       erasedAt: erasedAt ?? 0,
     };

@@ -130,6 +130,21 @@ describe('the once calls of a conversation in a shared store', () => {
     assert.deepEqual(await calls(sharing(parts)) ?? {}, {});
   });
 
+  // Seed 67000532 of the fleet: another process put the claim back, as one of unknown outcome.
+  it('stay freed where the store had lost the claim before', async (t) => {
+    const shared: SharedParts = new Map();
+    const [a] = machines(t, 1, {}, shared);
+    assert.ok(a);
+    await turn(a.store, 'c', 't1');
+    await set(a.store, KEY, onceCall());
+    const stored = shared.get('c');
+    assert.ok(stored);
+    shared.set('c', emptied(stored));
+    await a.store.update('c', freed(KEY));
+    shared.set('c', { ...stored, version: 'put back' });
+    assert.deepEqual(await calls(a.store) ?? {}, {});
+  });
+
   it('can be claimed again by the run that freed them', async (t) => {
     const [a, b] = two(t);
     await turn(a.store, 'c', 't1');
