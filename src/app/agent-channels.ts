@@ -37,14 +37,23 @@ function messageOf(agentName: string, message: string): string {
   return `${agentName} ${message}`;
 }
 
-/** Tells servers from outside that the conversation with that key in the store was erased. */
+/**
+ * Tells servers from outside that the conversation with that key in the store was erased. `agents`
+ * are those of the settings. Without any, a program may still have several of its own: then what
+ * stands before the first slash is told as an agent's name, too.
+ */
 export function tellErased(
   channel: Channel,
   agents: readonly { readonly name: string }[],
   key: string,
 ): void {
-  const name = agents.find((agent) => key.startsWith(`${agent.name}/`))?.name;
-  const conversationId = name === undefined ? key : key.slice(name.length + 1);
-  const message = JSON.stringify({ type: 'erased', conversationId } satisfies ProcessMessage);
-  channel.send(EVERYONE, name === undefined ? message : messageOf(name, message));
+  const [first = ''] = key.split('/', 1);
+  const isNamed = agents.length === 0 || agents.some(({ name }) => name === first);
+  const mayBeAgent = first !== key && isNamed;
+  if (mayBeAgent) channel.send(EVERYONE, messageOf(first, erased(key.slice(first.length + 1))));
+  if (!mayBeAgent || agents.length === 0) channel.send(EVERYONE, erased(key));
+}
+
+function erased(conversationId: string): string {
+  return JSON.stringify({ type: 'erased', conversationId } satisfies ProcessMessage);
 }

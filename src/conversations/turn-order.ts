@@ -37,7 +37,7 @@ export function newerThan(
   { turns }: Conversation,
   { process, runId, waitedMs }: Arrival,
 ): readonly TurnRecord[] {
-  if (process === undefined || waitedMs === undefined) return NO_TURNS;
+  if (waitedMs === undefined) return NO_TURNS;
   const now = Date.now();
   const waited = waitedMs();
   const from = now - waited;

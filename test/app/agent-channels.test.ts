@@ -97,7 +97,16 @@ describe('tellErased', () => {
 
   it('reaches a server of one agent', () => {
     const loop = new Loop();
-    tellErased(loop, [], 'c/d');
-    assert.deepEqual(loop.sent, ['*: {"type":"erased","conversationId":"c/d"}']);
+    tellErased(loop, [], 'c');
+    assert.deepEqual(loop.sent, ['*: {"type":"erased","conversationId":"c"}']);
+  });
+
+  it('reaches a program with several agents of its own, which no setting names', () => {
+    const loop = new Loop();
+    tellErased(loop, [], 'sales/c');
+    assert.deepEqual(loop.sent, [
+      '*: sales {"type":"erased","conversationId":"c"}',
+      '*: {"type":"erased","conversationId":"sales/c"}',
+    ]);
   });
 });

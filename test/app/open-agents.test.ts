@@ -8,20 +8,24 @@ import { getAgent } from '../../src/agents/built-in/registry.ts';
 import { openAgents } from '../../src/app/open-agents.ts';
 import { parseSettings } from '../../src/settings/parse-settings.ts';
 
+const environment = { ...process.env };
 let directory = '';
 before(() => {
   directory = mkdtempSync(join(tmpdir(), 'open-agents-'));
   const source = "export default { name: process.env.SHOP, onMessage: () => 'Yes.' };";
   writeFileSync(join(directory, 'shop.mjs'), source);
 });
-after(() => rmSync(directory, { recursive: true, force: true }));
+after(() => {
+  for (const name of Object.keys(process.env)) delete process.env[name];
+  Object.assign(process.env, environment);
+  rmSync(directory, { recursive: true, force: true });
+});
 
 const opened = (variables: Readonly<Record<string, string>>): ReturnType<typeof openAgents> =>
   openAgents(parseSettings({ SHOP: 'florist', ...variables }, []), directory);
 
 describe('openAgents', () => {
-  it('opens the agent of the settings, by a path from the directory', async (t) => {
-    t.after(() => delete process.env['SHOP']);
+  it('opens the agent of the settings, by a path from the directory', async () => {
     // The name is a variable of the agent's own, which may come from .env.
     assert.equal((await opened({ AGENT: './shop.mjs' })).name, 'florist');
   });
@@ -31,8 +35,7 @@ describe('openAgents', () => {
     assert.deepEqual(agents, { one: getAgent('echo'), two: getAgent('slow') });
   });
 
-  it('opens the starter if a model has a key, otherwise the echo agent', async (t) => {
-    t.after(() => delete process.env['OPENAI_API_KEY']);
+  it('opens the starter if a model has a key, otherwise the echo agent', async () => {
     assert.equal((await opened({})).name, 'echo');
     assert.equal((await opened({ OPENAI_API_KEY: 'sk-1' })).name, 'starter');
     const secret = 'whsec_0123456789';

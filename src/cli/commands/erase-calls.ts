@@ -1,5 +1,6 @@
 // `calls erase`: what is erased of an id or of a caller, and what cannot be reached.
 
+import type { Channel } from '../../base/channel.ts';
 import { isSameNumber, isSurelySameNumber } from '../../base/phone-number.ts';
 import { StoreError } from '../../conversations/stores/store-error.ts';
 import { createLogger } from '../../log.ts';
@@ -180,11 +181,7 @@ async function eraseConversations(
   ]);
   const log = createLogger({ level: 'silent', write: () => undefined });
   const parts = await openAllParts(settings, { log, directory });
-  // Without messages the servers find the mark with the next turn of the conversation.
-  const channel = await openChannel(settings, { log, directory }).catch((error: unknown) => {
-    if (error instanceof StoreError) return undefined;
-    throw error;
-  });
+  let channel: Channel | undefined;
   const ttlMs = settings.conversationTtlSeconds * 1_000;
   const gone = new Set<string>();
   const eraseOne = (key: string): Promise<void> =>
@@ -195,6 +192,11 @@ async function eraseConversations(
       if (channel !== undefined) tellErased(channel, settings.agents, key);
     });
   try {
+    // Without messages the servers find the mark with the next turn of the conversation.
+    channel = await openChannel(settings, { log, directory }).catch((error: unknown) => {
+      if (error instanceof StoreError) return undefined;
+      throw error;
+    });
     for (const key of keys) await eraseOne(key);
     if (caller === undefined) return gone;
     await erasure.attempt(async () => {
