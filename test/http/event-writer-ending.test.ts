@@ -323,10 +323,10 @@ describe('EventWriter on an HTTP response', () => {
     { timeout: 10_000 },
     async (t) => {
       // More than twice the stall time, in steps that take a fraction of it.
-      const ended = endingOf(t, { stallTimeoutMs: 150 }, (client) => {
+      const ended = endingOf(t, { stallTimeoutMs: 400 }, (client) => {
         const read = (): void => {
           client.read(393_216);
-          if (!client.destroyed) setTimeout(read, 10);
+          if (!client.destroyed) setTimeout(read, 25);
         };
         client.on('readable', () => undefined);
         read();
