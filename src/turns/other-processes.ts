@@ -96,6 +96,7 @@ export class OtherProcesses {
    */
   #isAcquainted = false;
   #acquainted: NodeJS.Timeout | undefined;
+  #reconnected: NodeJS.Timeout | undefined;
   /** Processes that wait for a call of this one, by its key. */
   readonly #waiting = new Map<string, Set<string>>();
 
@@ -131,7 +132,14 @@ export class OtherProcesses {
     this.#greet(RECONNECT_MS);
     this.#keepErased();
     // Then the store is connected again, and others have put back what they remember.
-    setTimeout(() => this.#keepErased(), RECONNECT_MS).unref();
+    clearTimeout(this.#reconnected);
+    this.#reconnected = setTimeout(() => this.#keepErased(), RECONNECT_MS).unref();
+  }
+
+  /** Reads no conversation any more. The channel is closed by its owner. */
+  close(): void {
+    clearTimeout(this.#acquainted);
+    clearTimeout(this.#reconnected);
   }
 
   /** `answeredMs`: how long all others may need to greet as well, or to answer. */

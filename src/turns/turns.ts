@@ -280,8 +280,12 @@ export class Turns implements TurnHost, OwnTurns {
 
   knowsErasure(conversationId: string): Awaitable<boolean> {
     const { conversations } = this;
-    return andThen(conversations.recall(conversationId), () =>
-      conversations.remembered(conversationId)?.erasedAt !== undefined);
+    return andThen(conversations.recall(conversationId), () => {
+      const remembered = conversations.remembered(conversationId);
+      // While the store does not answer, its mark may be there or follow.
+      const mayHaveIt = remembered !== undefined && conversations.isStoreAway;
+      return mayHaveIt || remembered?.erasedAt !== undefined;
+    });
   }
 
   #ownClaims(conversation: Conversation | undefined, keys: readonly string[]): readonly string[] {
@@ -320,6 +324,7 @@ export class Turns implements TurnHost, OwnTurns {
     if (lastMs > 0) await atMost(lastMs, this.calls.ended());
     this.interruptAll('the server is shutting down');
     await atMost(LAST_WRITES_MS, this.settled());
+    this.others?.close();
   }
 
   track(write: Promise<unknown>): void {

@@ -29,10 +29,16 @@ export class RedisChannel implements Channel {
   readonly #receive = (message: unknown): void => {
     if (typeof message === 'string') this.#listener?.(message);
   };
-  readonly #ready = (): void => this.#reopened?.();
+  readonly #ready = (): void => {
+    if (this.#reopened === undefined) this.mayLackOthers = true; // nobody listens yet
+    else this.#reopened();
+  };
   readonly #waiting = new Set<Promise<void>>();
   #waitingCharacters = 0;
-  /** Set if the server has just begun, so that others may not be connected again yet. */
+  /**
+   * Set if the server has just begun, or was away until a moment ago, so that others may not be
+   * connected again yet.
+   */
   mayLackOthers = false;
 
   /**

@@ -94,7 +94,7 @@ export async function openRedisChannel(
   await channel.subscribe(connection);
   const failure = await failureToBegin(connection, async () => {
     await channel.check();
-    channel.mayLackOthers = await hasJustBegun(connection);
+    channel.mayLackOthers = await hasJustBegun(connection, log);
   });
   if (failure !== undefined)
     log.warn('messages from other processes do not arrive yet', { error: failure });
@@ -105,11 +105,12 @@ export async function openRedisChannel(
 const RECONNECT_SECONDS = 5;
 
 /** False if the server does not say since when it runs: it may not permit `INFO`. */
-async function hasJustBegun(connection: RedisConnection): Promise<boolean> {
+async function hasJustBegun(connection: RedisConnection, log: Logger): Promise<boolean> {
   try {
     const seconds = /^uptime_in_seconds:(\d+)/m.exec(String(await connection.info()))?.[1];
     return Number(seconds ?? Infinity) < RECONNECT_SECONDS;
-  } catch {
+  } catch (error) {
+    log.warn('Redis does not say how long it has run', { error });
     return false;
   }
 }

@@ -66,6 +66,15 @@ describe('RedisChannel', () => {
     assert.deepEqual(told, ['the last, true']);
   });
 
+  it('says so too where the connection came back before anybody listened', async () => {
+    const client = new EventEmitter();
+    const channel = new RedisChannel({ publish: async () => undefined }, '');
+    await channel.subscribe({ subscribe: async () => undefined, on: client.on.bind(client) });
+    client.emit('ready');
+    const reopened = new Promise<void>((resolve) => channel.listen(() => undefined, resolve));
+    await reopened;
+  });
+
   it('waits for messages that are being published before it is closed', async () => {
     const done: string[] = [];
     const published = new EventEmitter();
