@@ -8,7 +8,7 @@ import { IS_LONG } from '../../fixtures/long.ts';
 import { playPlatformTalk } from './play.ts';
 import { composePlatformTalk } from './talk.ts';
 
-const TALKS = IS_LONG ? 2_000 : 60;
+const TALKS = IS_LONG ? 1_000 : 60;
 /**
  * In these talks something went wrong once: the state of a turn whose calls never began, a reply
  * that was only a filler, half a filler, the words of an earlier run, "Yes." said twice, words that
