@@ -27,7 +27,7 @@ export class EarlierToolCalls {
 
   /**
    * Calls of other runs that this run learns of while it goes on. `ownCall` returns its own call
-   * with a key, which does not wait for itself.
+   * with a key, which does not wait for itself. They come without `of`: what was known is kept.
    */
   learn(
     calls: readonly EarlierToolCall[],
@@ -35,8 +35,10 @@ export class EarlierToolCalls {
   ): void {
     for (const message of calls) {
       const { key, state } = message;
-      if (key === undefined || (this.#known.has(key) && state !== 'completed')) continue;
-      this.#note(message, ownCall(key));
+      if (key === undefined) continue;
+      const known = this.#known.get(key)?.message;
+      if (known?.state === 'completed' || (known !== undefined && state !== 'completed')) continue;
+      this.#note(known?.of === undefined ? message : { ...message, of: known.of }, ownCall(key));
     }
   }
 
