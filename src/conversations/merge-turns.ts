@@ -217,8 +217,7 @@ function isOfNewerRun(ours: TurnRecord, theirs: TurnRecord): boolean {
   if (isCompleted !== (theirs.state === 'completed')) return isCompleted;
   if (hasFollowed(ours, theirs)) return true;
   if (hasFollowed(theirs, ours) || isCompleted) return false;
-  const [runs, others] = [countRuns(ours), countRuns(theirs)];
-  if (runs === 0 || others === 0) return runs > 0;
+  if (countRuns(ours) === 0) return false;
   if (ours.process !== undefined && ours.process === theirs.process)
     return isLaterRun(ours.runId, theirs.runId);
   if (ours.state !== 'open' || theirs.state !== 'open') return ours.state === 'open';

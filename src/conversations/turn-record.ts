@@ -118,21 +118,28 @@ export function countRuns({ runs = 1, runId, countedRun = runId }: NotedRuns): n
 const MAX_EARLIER_RUNS = 16;
 
 /** What the next run notes as `earlierRuns`. Call it before `runs` changes. */
-export function earlierRunsOf({ earlierRuns = [], runId }: TurnRecord): readonly number[] {
+export function earlierRunsOf(record: TurnRecord): readonly number[] {
+  const { earlierRuns = [], runId } = record;
+  if (countRuns(record) === 0) return earlierRuns;
   return [...earlierRuns, runId].slice(-MAX_EARLIER_RUNS);
 }
 
 /**
- * Whether the run that has this record began after `other`, and knew of it. The one that counts
- * more runs did if not all earlier ones are noted, or if a run has taken its turn back, so that
- * each knew of the other.
+ * Whether the run that has this record began after `other`, and knew of it. If a run has taken its
+ * turn back, each knew of the other. Then the one that counts more runs was later.
  */
 export function hasFollowed(record: NotedRuns, other: NotedRuns): boolean {
+  return mayKnow(record, other)
+    && (countRuns(record) > countRuns(other) || !mayKnow(other, record));
+}
+
+/** With more runs it may if not all earlier ones are noted, as older versions note none. */
+function mayKnow(record: NotedRuns, other: NotedRuns): boolean {
   const { earlierRuns = [] } = record;
-  const isAhead = countRuns(record) > countRuns(other);
-  if (earlierRuns.includes(other.runId))
-    return isAhead || other.earlierRuns?.includes(record.runId) !== true;
-  return isAhead && earlierRuns.length + 1 < countRuns(record);
+  const [runs, others] = [countRuns(record), countRuns(other)];
+  const isAhead = runs > others;
+  return earlierRuns.includes(other.runId)
+    || (isAhead && (others === 0 || earlierRuns.length + 1 < runs));
 }
 
 /** Whether a stored value is a turn. Anything else must not break the calls of its conversation. */

@@ -105,6 +105,16 @@ const CASES: readonly Case[] = [
   ['a run from which its turn was taken back is no news',
     { ...cut, runs: 3, earlierRuns: [1, 2] }, { ...cut, runId: 2, runs: 2, earlierRuns: [1] },
     { ...cut, runs: 3, earlierRuns: [1, 2] }],
+  // An older version notes no runs when one takes its turn back.
+  ...(['completed', 'open'] as const).flatMap((state): Case[] => {
+    const before = { ...open, state, runId: 2, process: 'q', runs: 2, countedRun: 2,
+      earlierRuns: [1] };
+    const after = { ...open, state, process: 'p', runs: 3, countedRun: 1, earlierRuns: [1] };
+    return [
+      [`a run that took its turn back in an older version wins, ${state}`, before, after, after],
+      [`a run that lost its turn to an older version is no news, ${state}`, after, before, after],
+    ];
+  }),
   ['a turn that never ran is no news of one that was cut off',
     { ...closed, runId: 2, process: 'p', runs: 0 }, { ...cut, process: 'q' },
     { ...cut, process: 'q' }],

@@ -115,6 +115,17 @@ describe('a reply that is complete, in a turn that another run has', () => {
     assert.equal(settle(conversation, 1, 'a', 'completed'), false);
   });
 
+  it('is not kept if an older version took over the first run of a turn that came too late', () => {
+    const conversation = emptyConversation('c');
+    const late = { turnId: 't1', runId: 1, text: 't1', process: 'a', isOver: () => true };
+    openTurn(conversation, late, BOUNDS);
+    open(conversation, 't1', 2, 'b');
+    Object.assign(findTurn(conversation, 't1') ?? assert.fail(), {
+      runId: 3, countedRun: 3, runs: 2, process: 'c',
+    });
+    assert.equal(settle(conversation, 2, 'b', 'completed'), false);
+  });
+
   it('is not kept if it was not complete, or if the conversation was erased meanwhile', () => {
     const conversation = emptyConversation('c');
     clearTurns(conversation);
