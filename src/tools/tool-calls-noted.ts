@@ -138,6 +138,11 @@ export class NotedToolCalls {
     return this.#calls.filter(({ spoken }) => spoken.state === 'running');
   }
 
+  /** The first call with that key, whether or not it has begun. */
+  withKey(key: string): NotedToolCall | undefined {
+    return this.#calls.find((call) => call.key === key);
+  }
+
   /** The call that the agent runs itself and that a result is for. `givenId` is the model's id. */
   awaiting(givenId: string): NotedToolCall | undefined {
     // Some vendors begin to count in each reply, so ids repeat. The newest round with the id is

@@ -87,8 +87,7 @@ export class ToolCalls {
 
   /** Calls of other runs of the turn that this one did not know of when it began. */
   learn(calls: readonly ToolMessage[]): void {
-    this.#earlier.learn(calls, (key) =>
-      this.#noted.running.find((call) => call.key === key)?.running);
+    this.#earlier.learn(calls, (key) => this.#noted.withKey(key)?.running);
   }
 
   /** The result of a call that the agent ran itself. `givenId` is the model's id. */

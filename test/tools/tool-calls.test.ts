@@ -117,3 +117,51 @@ describe('a call that another process has made or makes', () => {
       assert.deepEqual(acts, []);
     });
 });
+
+// The turn came back from another process while this one still asked who makes the payment.
+describe('a call that another process runs, and that the run learns of before its own begins', () => {
+  it('waits for that one, not for itself', async () => {
+    const key = callKey('c', 't', 'book', '{}', 0, undefined);
+    const booked = {
+      role: 'tool', turnId: 't', toolCallId: 'x', runId: 2, process: 'b', key,
+      state: 'completed', content: '"booked by b"',
+    } as const;
+    const running = { ...booked, state: 'running', content: UNFINISHED_RESULTS.running } as const;
+    const conversations = {
+      keyOf: (id: string) => id,
+      read: (): unknown => ({
+        ...emptyConversation('c'), turns: [{ id: 't', runId: 1, messages: [booked], kept: 1 }],
+      }),
+      noteProgress: (_id: string, { claims = [] }: { claims?: readonly unknown[] }) => {
+        const outcomes = claims.map(() => ({ kind: 'claimed' }));
+        return { ownership: 'noted', claims: outcomes, isStateKept: true, earlierCalls: [] };
+      },
+      noteToolResult: () => ({ isKept: true, isStateKept: true }),
+    };
+    const lives = { isCallRunning: () => true, isIdle: () => false, isAlive: () => true };
+    const others = {
+      ask: () => Promise.resolve(lives),
+      askAll: () => {
+        calls.learn([running]);
+        return Promise.resolve({
+          ...lives, runnerOf: () => undefined, isClaimed: () => false, areDoubtful: false,
+        });
+      },
+      awaitCall: () => undefined,
+      stopAwaiting: () => undefined,
+    };
+    const host = {
+      conversations, others, calls: new RunningToolCalls(), process: 'a', observer: undefined,
+      track: () => undefined,
+    } as unknown as ToolHost;
+    const calls = new ToolCalls(turnSaying([]), host, []);
+    const outcomes = await calls.run(
+      [{ id: 'y', name: 'book', args: '{}' }, { id: 'z', name: 'pay', args: '{}' }],
+      ({ name }) => ({
+        name, run: () => '"done by a"', ...(name === 'pay' ? { once: () => 'it' } : {}),
+      }),
+    );
+    assert.deepEqual(outcomes.map(({ content }) => content), ['"booked by b"', '"done by a"']);
+    assert.equal(host.calls.isRunning(key), false);
+  });
+});
