@@ -104,7 +104,7 @@ function markInterrupted(
 ): HeardTurn | undefined {
   if (record === undefined || replyText(record) === '') return undefined;
   if (record.state === 'open') record.isUnknown = true;
-  else if (record.state === 'completed') settleForGood(conversation, record);
+  else if (record.state === 'completed') settleAsReported(conversation, record);
   return rewriteOwn(conversation, record, ownMessages(record));
 }
 
@@ -128,8 +128,13 @@ export function cutTo(conversation: Conversation, record: TurnRecord, heard: str
   });
   if (rest.trim() !== '')
     cut.push({ role: 'assistant', content: rest, turnId: record.id, state: 'interrupted' });
-  settleForGood(conversation, record); // by this report
+  settleAsReported(conversation, record);
   return rewriteOwn(conversation, record, cut);
+}
+
+function settleAsReported(conversation: Conversation, record: TurnRecord): void {
+  settleForGood(conversation, record);
+  if (record.process !== undefined) record.isReported = true;
 }
 
 function rewriteOwn(

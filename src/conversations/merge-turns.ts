@@ -243,7 +243,7 @@ function replace(conversation: Conversation, theirs: TurnRecord, ours: TurnRecor
     messages: messagesOf(ours), kept: ours.kept,
   };
   const { state, runId, process, arrivedAt, filler, sent, trace } = ours;
-  const { isUnknown, isLeaving, runs, countedRun, earlierRuns } = ours;
+  const { isUnknown, isLeaving, isReported, runs, countedRun, earlierRuns } = ours;
   const { told = theirs.runId === runId ? theirs.told : undefined } = ours;
   subtract(conversation, theirs);
   conversation.openTurns += Number(state === 'open') - Number(theirs.state === 'open');
@@ -264,6 +264,7 @@ function replace(conversation: Conversation, theirs: TurnRecord, ours: TurnRecor
   if (trace !== undefined) theirs.trace = trace;
   if (isUnknown !== undefined) theirs.isUnknown = isUnknown;
   if (isLeaving !== undefined) theirs.isLeaving = isLeaving;
+  if (isReported !== undefined) theirs.isReported = isReported;
   if (told !== undefined) theirs.told = told;
   add(conversation, theirs);
   if (state !== 'open' && isUnknown === undefined) hearTold(conversation, theirs);

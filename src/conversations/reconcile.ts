@@ -337,6 +337,7 @@ class Changes implements Reconciled {
         const all = told.splice(0);
         this.#cut(turn, own);
         turn.isUnknown = true;
+        delete turn.isReported;
         setTold(this.#conversation, turn, { texts: all, isHeard });
         continue;
       }

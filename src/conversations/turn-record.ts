@@ -61,6 +61,11 @@ export interface TurnRecord {
    * not.
    */
   isLeaving?: true;
+  /**
+   * Only where several processes may share the conversation: set if the platform has reported what
+   * was heard of the reply, or that it was cut off after its end. No run can change that.
+   */
+  isReported?: true;
   /** The address of the process that runs the turn, if several share the conversation. */
   process?: string;
   /** Only if calls are recorded. */
@@ -273,6 +278,7 @@ export function forgetRun(record: TurnRecord): void {
   if (record.filler !== undefined) delete record.filler;
   if (record.isUnknown !== undefined) delete record.isUnknown;
   if (record.isLeaving !== undefined) delete record.isLeaving;
+  if (record.isReported !== undefined) delete record.isReported;
   if (record.told !== undefined) delete record.told;
   if (record.trace !== undefined) delete record.trace;
 }

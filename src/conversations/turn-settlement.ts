@@ -71,7 +71,8 @@ export function settleTurn(
 
 /**
  * Whether a complete reply replaces one that is not, of a run that did not know of its run: while a
- * store fails or forgets, two processes may run one turn. The caller has heard this reply whole.
+ * store fails or forgets, two processes may run one turn. The caller has heard this reply whole,
+ * unless the platform has reported otherwise.
  */
 function hasSaidMore(
   { erasedAt: erasedNow = 0 }: Conversation,
@@ -80,7 +81,7 @@ function hasSaidMore(
 ): boolean {
   if (state !== 'completed' || process === undefined || erasedNow > erasedAt) return false;
   return record.state !== 'completed' && record.isDiscarded !== true
-    && !hasFollowed(record, { runId });
+    && record.isReported !== true && !hasFollowed(record, { runId });
 }
 
 /** Gives the record back to the run, together with the calls of the one that had it. */

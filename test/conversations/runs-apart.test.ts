@@ -126,6 +126,33 @@ describe('a reply that is complete, in a turn that another run has', () => {
     assert.equal(settle(conversation, 2, 'b', 'completed'), false);
   });
 
+  it('is not kept if the platform has reported what was heard of the other one', () => {
+    const opening = {
+      turnId: 't2', runId: 3, text: 't2', process: 'c', isAlive: () => true,
+      interruption: { turnId: 't1', textHeard: 'by' },
+    };
+    for (const state of [undefined, 'interrupted'] as const) {
+      const conversation = emptyConversation('c');
+      open(conversation, 't1', 2, 'b');
+      if (state !== undefined) settle(conversation, 2, 'b', state);
+      openTurn(conversation, opening, BOUNDS);
+      assert.equal(settle(conversation, 1, 'a', 'completed'), false);
+      assert.deepEqual(said(conversation)[0], ['by', 'interrupted']);
+    }
+  });
+
+  it('is not kept if the other one was complete, and then cut off', () => {
+    const conversation = emptyConversation('c');
+    open(conversation, 't1', 2, 'b');
+    settle(conversation, 2, 'b', 'completed');
+    openTurn(conversation, {
+      turnId: 't2', runId: 3, text: 't2', process: 'c', isAlive: () => true,
+      interruption: { turnId: 't1', textHeard: undefined },
+    }, BOUNDS);
+    assert.equal(settle(conversation, 1, 'a', 'completed'), false);
+    assert.deepEqual(said(conversation)[0], ['by b', 'interrupted']);
+  });
+
   it('is not kept if it was not complete, or if the conversation was erased meanwhile', () => {
     const conversation = emptyConversation('c');
     clearTurns(conversation);
