@@ -8,7 +8,6 @@ import {
   countRuns, forgetRun, hasFollowed, isLaterRun, leadingMessages, messagesOf, ownMessages,
   setMessages, type TurnRecord,
 } from './turn-record.ts';
-import { abandon } from './turn-settlement.ts';
 
 /**
  * Merges turns this process remembers into a conversation that others may have changed since.
@@ -20,6 +19,8 @@ import { abandon } from './turn-settlement.ts';
  * - If they know different runs, a completed one wins, otherwise the one that knew of the other. Of
  *   runs in two processes that began without knowing of each other, the one that goes on wins. If
  *   both do, that is the one whose delivery arrived later.
+ * - A turn stays open even if one behind it began in a process whose store did not answer. Clocks
+ *   may be apart, so it may be the newer one. If its process is gone, the next opening closes it.
  * - A tool call never loses its true result, and never gets another call's: a call belongs to a
  *   run.
  *
@@ -30,7 +31,6 @@ export function mergeTurns(
   remembered: readonly TurnRecord[],
   own: ReadonlySet<string> = NO_ADDRESSES,
 ): void {
-  const added = new Set<TurnRecord>();
   for (const ours of remembered) {
     const theirs = findTurn(conversation, ours.id);
     if (theirs === undefined) {
@@ -39,7 +39,6 @@ export function mergeTurns(
       moveLastTurn(conversation, place);
       if (ours.state === 'open') conversation.openTurns += 1;
       add(conversation, ours);
-      added.add(ours);
       continue;
     }
     if (isNewer(ours, theirs)) replace(conversation, theirs, ours);
@@ -48,31 +47,6 @@ export function mergeTurns(
       theirs.isDiscarded = true;
       conversation.touched?.add(theirs);
     }
-  }
-  if (added.size > 0 && conversation.openTurns > 0) closeOvertaken(conversation, added, own);
-}
-
-/**
- * A turn closes those that are open when it begins. If it began while the store did not answer, or
- * the store has lost one of the two, it does so when they meet. Runs of this process know by
- * themselves.
- */
-function closeOvertaken(
-  conversation: Conversation,
-  added: ReadonlySet<TurnRecord>,
-  own: ReadonlySet<string>,
-): void {
-  const { turns } = conversation;
-  for (const [index, turn] of turns.entries()) {
-    const { state, process, arrivedAt = 0 } = turn;
-    if (state !== 'open' || process === undefined || own.has(process)) continue;
-    const isOvertaken = turns.slice(index + 1).some(
-      (later) =>
-        (added.has(turn) || added.has(later))
-        && countRuns(later) > 0
-        && arrivedAt <= (later.arrivedAt ?? 0),
-    );
-    if (isOvertaken) abandon(conversation, turn);
   }
 }
 

@@ -243,11 +243,10 @@ export class FleetModel {
 
   /**
    * A turn of a process that has died is closed by the next one. But one that began without the
-   * store meets it only afterwards, and if clocks are apart, it may have a place in front of it.
+   * store meets it only afterwards, and leaves it to the one after that, as clocks may be apart.
    */
   #mayBeOpen({ runs }: FleetTurn): boolean {
-    return this.#troubles.has('clocks') && !this.#without('slow', 'down')
-      && runs.some(({ process }) => process.isDead);
+    return !this.#without('slow', 'down') && runs.some(({ process }) => process.isDead);
   }
 
   /** A reply that somebody heard whole is in history, unless it has run again since. */
