@@ -49,7 +49,10 @@ export interface ToolMessage {
   readonly toolCallId: string;
   /** The run that made the call. Absent where format 1 was written: see `runOfCall`. */
   readonly runId?: number;
-  /** The address of the process that runs the call, if several share the conversation. */
+  /**
+   * The address of the process that runs the call, if several share the conversation. For one that
+   * `joins` a claimed call: of the process that has claimed it.
+   */
   readonly process?: string;
   readonly state: ToolCallState;
   /**

@@ -92,8 +92,7 @@ export function noteProgress(
   if (!isOpen) return { ownership: 'closed', ...unclaimed };
   const isStateKept = keepState(conversation, agentState, progress.process);
   const outcomes = claims.map((claim) => claimOnce(conversation, progress, claim));
-  const joining = claims.filter((_claim, index) => isOfAnother(outcomes[index]));
-  if (joining.length > 0) noteJoining(conversation, record, joining);
+  noteJoining(conversation, record, claims, outcomes);
   const earlierCalls = progress.process === undefined ? NO_MESSAGES : callsOfOthers(record);
   return { ownership: 'noted', claims: outcomes, isStateKept, earlierCalls };
 }
@@ -105,22 +104,25 @@ function callsOfOthers(record: TurnRecord): readonly ToolMessage[] {
   ) as ToolMessage[];
 }
 
-function isOfAnother(outcome: ClaimOutcome | undefined): boolean {
-  return outcome?.kind === 'running' || outcome?.kind === 'ended';
-}
-
-/** These calls do not act: another one does, or did, which has claimed their key. */
+/**
+ * Calls whose key another one has claimed do not act. Each names the process of that one: if it is
+ * gone, so is what they wait for.
+ */
 function noteJoining(
   conversation: Conversation,
   record: TurnRecord,
   claims: readonly OnceClaim[],
+  outcomes: readonly ClaimOutcome[],
 ): void {
   const { messages = [], runId } = record;
-  for (const { toolCallId } of claims) {
+  for (const [place, { toolCallId }] of claims.entries()) {
+    const outcome = outcomes[place];
+    if (outcome?.kind !== 'running' && outcome?.kind !== 'ended') continue;
     const index = indexOfCall(record, { runId, toolCallId });
     const call = messages[index];
     if (call?.role !== 'tool') continue;
-    messages[index] = { ...call, joins: true };
+    const { process = call.process } = outcome.call;
+    messages[index] = { ...call, joins: true, ...(process === undefined ? {} : { process }) };
     conversation.touched?.add(record);
   }
 }

@@ -177,7 +177,7 @@ async function notRunningElsewhere(
         kind: 'running', call: claim !== undefined && mayLive ? claim : callOf(call, process),
       };
       call.spoken.joins = true;
-      call.spoken.runner = process;
+      call.spoken.runner = mayLive ? claimer : process;
       return false;
     });
   } catch (error) {

@@ -21,7 +21,7 @@ export interface SpokenToolCall {
   readonly owner: ToolCallOwner;
   /** Whether it waits for a call with the same key, instead of running itself. */
   joins?: boolean;
-  /** The process that runs that call, if it is known to be another one and no claim says so. */
+  /** The process of that call, if it is known. */
   runner?: string;
   /** See `ToolMessage.isRepeatable`. */
   isRepeatable?: true;

@@ -316,10 +316,11 @@ export class ToolCalls {
         return this.#endedBefore(claim.call);
       case 'running': {
         if (this.#turn.isOver) return INTERRUPTED;
+        const { turnId, runId, toolCallId, process } = claim.call;
         spoken.joins = true;
+        if (process !== undefined) spoken.runner = process;
         const here = this.#host.calls.outcomeBefore(key, running);
         if (here !== undefined) return here;
-        const { turnId, runId, toolCallId, process } = claim.call;
         if (process === undefined) return UNKNOWN;
         const of = { turnId, runId, toolCallId, process, key, isOnce: true };
         const outcome = await this.#waitElsewhere(call, of);

@@ -254,7 +254,7 @@ describe('the result of a call', () => {
       noteProgress(conversation, { ...run, messages, claims: [claim] }, BOUNDS);
       open(conversation, 't2', 2, { process: 'b', isAlive: () => true });
       const waiting = round('t2', 'call_0', { key }).map((message): Message =>
-        message.role === 'tool' ? { ...message, joins: true, runId: 2, process: 'b' } : message,
+        message.role === 'tool' ? { ...message, joins: true, runId: 2, process } : message,
       );
       settle(conversation, 't2', 2, 'interrupted', waiting);
       return conversation;
@@ -283,7 +283,8 @@ describe('the result of a call', () => {
       const run = { turnId: 't3', runId: 3, process: 'b', messages };
       noteProgress(conversation, { ...run, claims: [claim] }, BOUNDS);
       const call = findTurn(conversation, 't3')?.messages?.find(({ role }) => role === 'tool');
-      assert.equal(call?.role === 'tool' && call.joins, true);
+      assert.ok(call?.role === 'tool');
+      assert.deepEqual([call.joins, call.process], [true, 'a']);
     });
 
     for (const isAlive of [true, false])
@@ -311,7 +312,7 @@ describe('the result of a call', () => {
         result(conversation, 't1', 'call_0', '{"error":"interrupted"}', 'interrupted');
         const isCallRunning = (): boolean => false;
         const { lostCalls } = open(conversation, 't3', 3, {
-          process: 'c', isAlive: () => isAlive, isCallRunning,
+          process: 'c', isAlive: (process) => isAlive || process !== 'a', isCallRunning,
         });
         assert.equal(results(conversation)[1], isAlive
           ? 'call_0 interrupted {"error":"interrupted"}'

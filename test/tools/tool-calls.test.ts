@@ -11,6 +11,7 @@ import type { ToolCallingTurn, ToolHost } from '../../src/tools/tool-calling-tur
 import type { SpokenToolCall } from '../../src/tools/tool-calls-noted.ts';
 import { RunningToolCall, RunningToolCalls } from '../../src/tools/tool-calls-running.ts';
 import { ToolCalls } from '../../src/tools/tool-calls.ts';
+import type { ToolOutcome } from '../../src/tools/tool-run.ts';
 
 /** The store says that process `p` has claimed the key. */
 const CLAIM = {
@@ -32,45 +33,73 @@ function turnSaying(spoken: SpokenToolCall[]): ToolCallingTurn {
   } as unknown as ToolCallingTurn;
 }
 
+/** A host whose store says that `p` has claimed the key, and what it is given of the calls. */
+function claimedByOther(
+  spoken: readonly SpokenToolCall[],
+  stored: SpokenToolCall[],
+  runner: string | undefined,
+  asked = (): void => undefined,
+): ToolHost {
+  const conversations = {
+    keyOf: (id: string) => id,
+    read: (): unknown => ({ turns: [], onceCalls: { [spoken[0]?.key ?? '']: CLAIM } }),
+    noteProgress: (
+      _id: string,
+      { messages, claims = [] }: { messages: SpokenToolCall[]; claims?: readonly unknown[] },
+    ) => {
+      stored.splice(0, stored.length, ...messages);
+      const outcomes = claims.map(() => ({ kind: 'running', call: CLAIM }));
+      return { ownership: 'noted', claims: outcomes, isStateKept: true, earlierCalls: [] };
+    },
+    noteToolResult: () => ({ isKept: true, isStateKept: true }),
+  };
+  const idle = { isCallRunning: () => true, isIdle: () => true, isAlive: () => true };
+  const others = {
+    ask: () => (asked(), Promise.resolve(idle)),
+    askAll: () => Promise.resolve({ ...idle, runnerOf: () => runner, isClaimed: () => false }),
+    awaitCall: (_key: string, listener: () => void) => {
+      setImmediate(() => setImmediate(listener)); // it need not wait for the next look
+    },
+    stopAwaiting: () => undefined,
+  };
+  return {
+    conversations, others, calls: new RunningToolCalls(), process: 'own', observer: undefined,
+    track: () => undefined,
+  } as unknown as ToolHost;
+}
+
+function pays(turn: ToolCallingTurn, host: ToolHost): Promise<readonly ToolOutcome[]> {
+  return new ToolCalls(turn, host, []).run(
+    [{ id: 'y', name: 'pay', args: '{}' }],
+    () => ({ name: 'pay', once: () => 'it', run: () => '"paid"' }),
+  );
+}
+
 describe('a call that has waited for a claim under which nothing begins', () => {
   it('is refused, and no longer joins the other call in the record', async () => {
     const spoken: SpokenToolCall[] = [];
     const stored: SpokenToolCall[] = [];
-    const turn = turnSaying(spoken);
-    const conversations = {
-      keyOf: (id: string) => id,
-      read: (): unknown => ({ turns: [], onceCalls: { [spoken[0]?.key ?? '']: CLAIM } }),
-      noteProgress: (
-        _id: string,
-        { messages, claims = [] }: { messages: SpokenToolCall[]; claims?: readonly unknown[] },
-      ) => {
-        stored.splice(0, stored.length, ...messages);
-        const outcomes = claims.map(() => ({ kind: 'running', call: CLAIM }));
-        return { ownership: 'noted', claims: outcomes, isStateKept: true, earlierCalls: [] };
-      },
-      noteToolResult: () => ({ isKept: true, isStateKept: true }),
-    };
-    const idle = { isCallRunning: () => true, isIdle: () => true, isAlive: () => true };
-    const others = {
-      ask: () => Promise.resolve(idle),
-      askAll: () => Promise.resolve({ ...idle, runnerOf: () => 'p', isClaimed: () => false }),
-      awaitCall: (_key: string, listener: () => void) => {
-        setImmediate(() => setImmediate(listener)); // it need not wait for the next look
-      },
-      stopAwaiting: () => undefined,
-    };
-    const host = {
-      conversations, others, calls: new RunningToolCalls(), process: 'own', observer: undefined,
-      track: () => undefined,
-    } as unknown as ToolHost;
-    const [outcome] = await new ToolCalls(turn, host, []).run(
-      [{ id: 'y', name: 'pay', args: '{}' }],
-      () => ({ name: 'pay', once: () => 'it', run: () => '"paid"' }),
-    );
+    const [outcome] = await pays(turnSaying(spoken), claimedByOther(spoken, stored, 'p'));
     assert.equal(outcome?.content, '{"error":"not started"}');
     const [call] = stored;
     assert.deepEqual([call?.call.id, call?.joins, call?.runner], ['y', undefined, undefined]);
   });
+});
+
+// Else an unknown outcome would seem to be a call that nobody has begun: its own process lives.
+describe('a call that waits for a claim of another process', () => {
+  for (const [who, runner] of [
+    ['which says so', 'p'],
+    ['and for which a third one waits', 'q'],
+    ['which has not answered', undefined],
+  ] as const)
+    it(`names that process, ${who}`, async () => {
+      const spoken: SpokenToolCall[] = [];
+      const names: unknown[] = [];
+      const asked = (): void => void names.push(spoken[0]?.runner);
+      await pays(turnSaying(spoken), claimedByOther(spoken, [], runner, asked));
+      assert.deepEqual(new Set(names), new Set(['p']));
+    });
 });
 
 // Seeds 60001698 and 60004921 of the fleet: a run that was asking others lost its turn to another
