@@ -148,7 +148,7 @@ describe('a call that another process has made or makes', () => {
 });
 
 // The turn came back from another process while this one still asked who makes the payment.
-describe('a call that another process runs, and that the run learns of before its own begins', () => {
+describe('a call of another process that the run learns of before its own equal one begins', () => {
   it('waits for that one, not for itself', async () => {
     const key = callKey('c', 't', 'book', '{}', 0, undefined);
     const booked = {
