@@ -50,10 +50,10 @@ export function mergeTurns(
   }
 }
 
-/** A turn that was open, and the run that it had then. */
+/** A turn that was open, and a copy of what it was then. */
 export interface OpenRun {
   readonly turn: TurnRecord;
-  readonly runId: number;
+  readonly was: TurnRecord;
 }
 
 const NO_ADDRESSES: ReadonlySet<string> = new Set();
@@ -92,7 +92,7 @@ function certainOf(
 ): TurnRecord | undefined {
   if (before === undefined)
     return ours.state === 'open' || isTold(ours, theirs) ? undefined : ours;
-  if (before.runId !== ours.runId || isSameRun(ours, theirs)) return undefined;
+  if (before.was.runId !== ours.runId || isSameRun(ours, theirs)) return undefined;
   return ours.state === 'open' ? ours : reopened(ours);
 }
 
@@ -101,14 +101,17 @@ function certainOf(
  * the turns that were open then.
  */
 export function beforeChange(turn: TurnRecord, open: readonly OpenRun[]): TurnRecord {
-  const wasOpen = open.some((run) => run.turn === turn && run.runId === turn.runId);
-  if (turn.state === 'open') return wasOpen ? turn : notBegun(turn);
+  const was = open.find((run) => run.turn === turn)?.was;
+  const wasOpen = was?.runId === turn.runId;
+  if (turn.state === 'open') return wasOpen ? turn : (was ?? notBegun(turn));
   return wasOpen && turn.isUnknown === true ? reopened(turn) : turn;
 }
 
 /** The turn before it ran again. What its run before had said is gone, but that may be told. */
 function notBegun(begun: TurnRecord): TurnRecord {
-  const { process: _process, arrivedAt: _arrivedAt, earlierRuns = [], ...turn } = begun;
+  const {
+    process: _process, arrivedAt: _arrivedAt, trace: _trace, earlierRuns = [], ...turn
+  } = begun;
   const runId = earlierRuns.at(-1) ?? turn.runId;
   const messages = leadingMessages(begun);
   const before = { ...turn, runId, runs: countRuns(begun) - 1, countedRun: runId };

@@ -312,7 +312,7 @@ describe('a merge of remembered turns', () => {
     const later = { ...open, runId: 2, runs: 2 };
     for (const [runId, expected] of [[2, later], [1, open]] as const) {
       const conversation = holding(open);
-      mergeAltered(conversation, [later], [{ turn: later, runId }]);
+      mergeAltered(conversation, [later], [{ turn: later, was: { ...open, runId } }]);
       assert.deepEqual(conversation, holding(expected));
     }
   });
@@ -323,7 +323,7 @@ describe('a merge of remembered turns', () => {
     const ours = { ...open, process: 'q' };
     for (const [own, expected] of [['q', ours], ['r', theirs]] as const) {
       const conversation = holding(theirs);
-      mergeAltered(conversation, [ours], [{ turn: ours, runId: 1 }], new Set([own]));
+      mergeAltered(conversation, [ours], [{ turn: ours, was: open }], new Set([own]));
       assert.deepEqual(conversation, holding(expected));
     }
   });
@@ -335,7 +335,7 @@ describe('a merge of remembered turns', () => {
     const [ours = assert.fail()] = known.turns;
     const theirs = { ...ours, ...cut, runId: 2, process: 'q', arrivedAt: Date.now() };
     const conversation = holding(theirs);
-    mergeAltered(conversation, [ours], [{ turn: ours, runId: 1 }], new Set(['p']));
+    mergeAltered(conversation, [ours], [{ turn: ours, was: open }], new Set(['p']));
     assert.deepEqual(conversation, holding(theirs));
   });
 
@@ -348,12 +348,12 @@ describe('a merge of remembered turns', () => {
       [{ ...later, state: 'interrupted', reply: null, isUnknown: true }, null],
     ] as const) {
       const conversation = holding(closed);
-      mergeAltered(conversation, [ended], [{ turn: ended, runId: 2 }]);
+      mergeAltered(conversation, [ended], [{ turn: ended, was: { ...open, runId: 2 } }]);
       assert.deepEqual(conversation, holding({ ...later, reply }));
     }
     const conversation = holding(closed);
     const ended = { ...said, state: 'interrupted' } as const;
-    mergeAltered(conversation, [ended], [{ turn: ended, runId: 2 }]);
+    mergeAltered(conversation, [ended], [{ turn: ended, was: { ...open, runId: 2 } }]);
     assert.deepEqual(conversation.turns[0]?.messages?.map((message) =>
       message.role === 'assistant' ? message.state : message.role), ['user', 'open', 'tool']);
   });
@@ -367,7 +367,7 @@ describe('a merge of remembered turns', () => {
   });
 
   it('leaves a turn that its run has ended, or that a failed change had closed', () => {
-    const cases = [[cut, settled, []], [closed, cut, [{ turn: cut, runId: 1 }]]] as const;
+    const cases = [[cut, settled, []], [closed, cut, [{ turn: cut, was: open }]]] as const;
     for (const [theirs, ours, before] of cases) {
       const conversation = holding(theirs);
       mergeAltered(conversation, [ours], before);
@@ -521,11 +521,13 @@ describe('a turn before a change that the store did not take', () => {
   it('did not run again', () => {
     const again = record('t', {
       state: 'open', reply: '', runId: 3, countedRun: 3, runs: 2, earlierRuns: [2], process: 'p',
-      arrivedAt: 5,
+      arrivedAt: 5, trace: { traceId: 'a', spanId: 'b', traceFlags: 1, sessionId: 's' },
     });
-    const { state, runId, isUnknown, process, reply } = beforeChange(again, []);
-    assert.deepEqual({ state, runId, isUnknown, process, reply },
-      { state: 'interrupted', runId: 2, isUnknown: true, process: undefined, reply: null });
+    const { state, runId, isUnknown, process, reply, trace } = beforeChange(again, []);
+    assert.deepEqual({ state, runId, isUnknown, process, reply, trace }, {
+      state: 'interrupted', runId: 2, isUnknown: true, process: undefined, reply: null,
+      trace: undefined,
+    });
     const conversation = holding(beforeChange(again, []));
     mergeTurns(conversation, [record('t', { runId: 2, state: 'failed', reply: 'Sorry.' })]);
     assert.equal(conversation.turns[0]?.reply, 'Sorry.'); // its own run knows what it said
@@ -533,13 +535,19 @@ describe('a turn before a change that the store did not take', () => {
 
   it('was open if the change has closed it', () => {
     const turn = structuredClone(closed);
-    assert.equal(beforeChange(turn, [{ turn, runId: 1 }]).state, 'open');
-    assert.equal(beforeChange(turn, [{ turn, runId: 2 }]).state, 'interrupted');
+    assert.equal(beforeChange(turn, [{ turn, was: open }]).state, 'open');
+    assert.equal(beforeChange(turn, [{ turn, was: { ...open, runId: 2 } }]).state, 'interrupted');
+  });
+
+  it('was that of the run from which the change has taken it', () => {
+    const was = { ...open, process: 'p', arrivedAt: 1, reply: 'a' };
+    const turn = { ...open, runId: 2, runs: 2, process: 'q', arrivedAt: 2, earlierRuns: [1] };
+    assert.equal(beforeChange(turn, [{ turn, was }]), was);
   });
 
   it('is left alone if the change was not about it', () => {
     const turns = [structuredClone(open), settled, cut];
     const [turn = open] = turns;
-    for (const kept of turns) assert.equal(beforeChange(kept, [{ turn, runId: 1 }]), kept);
+    for (const kept of turns) assert.equal(beforeChange(kept, [{ turn, was: open }]), kept);
   });
 });

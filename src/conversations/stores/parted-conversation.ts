@@ -295,7 +295,7 @@ export class PartedConversation {
       revision: this.#revision,
       turns: () => known,
       open: openTurns === 0 ? NO_RUNS : turns.flatMap((turn) =>
-        turn.state === 'open' ? [{ turn, runId: turn.runId }] : [],
+        turn.state === 'open' ? [{ turn, was: { ...turn } }] : [],
       ),
       onceCalls,
       spent,

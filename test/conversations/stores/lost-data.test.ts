@@ -7,7 +7,7 @@ import {
   clearTurns, goBack, historyOf, keepAgent, keepCaller, keepState, type Conversation,
 } from '../../../src/conversations/conversation.ts';
 import type { Message } from '../../../src/conversations/message.ts';
-import { openTurn } from '../../../src/conversations/turn-opening.ts';
+import { openTurn, type TurnOpeningResult } from '../../../src/conversations/turn-opening.ts';
 import { settleTurn } from '../../../src/conversations/turn-settlement.ts';
 import { noteProgress, noteToolResult } from '../../../src/conversations/tool-call-rules.ts';
 import { mockTimers } from '../../fixtures/clock.ts';
@@ -180,6 +180,22 @@ describe('a conversation that the store has lost', () => {
     await a.store.update('c', returned('x'));
     const spoken = ['words of t1', '', '"x"', 'reply to t1', 'words of t2'];
     assert.deepEqual((await texts(b.store, 'c')).slice(0, 5), spoken);
+  });
+
+  it('says whose a turn was that another process takes over', async (t) => {
+    const [a, b, shared] = two(t);
+    const opened = (
+      { store }: Machine, runId: number, process: string,
+    ): Promise<TurnOpeningResult> => Promise.resolve(store.update('c', (conversation) =>
+      openTurn(conversation, { turnId: 't2', runId, text: 'x', process }, BOUNDS)));
+    await turn(a.store, 'c', 't1');
+    const replica = new Map(shared);
+    await opened(a, 2, 'a');
+    await b.store.read('c');
+    restore(shared, replica);
+    const result = await opened(b, 3, 'b');
+    assert.ok(result.kind === 'opened');
+    assert.deepEqual(result.takenOver, { process: 'a', runId: 2 });
   });
 
   it('is joined with what another process has started again', async (t) => {
