@@ -13,6 +13,7 @@ import {
   ALL_KEPT, NOTHING_KEPT, ONLY_STATE_KEPT, STATE_DROPPED, type RunWrite,
 } from './run-write.ts';
 import { keepHandOver, withKnownResults } from './tool-call-rules.ts';
+import type { TracedRun } from './trace-place.ts';
 import { begin } from './turn-begin.ts';
 import type { TurnFigures } from './turn-figures.ts';
 import {
@@ -34,6 +35,8 @@ export interface TurnSettlement extends Claimer {
   readonly agentState?: string | undefined;
   /** Set if calls are recorded. */
   readonly figures?: TurnFigures | undefined;
+  /** Set if the run is traced. */
+  readonly trace?: TracedRun | undefined;
   /** See `OpenedTurn`. Default 0. */
   readonly erasedAt?: number | undefined;
   /** Whether the last events may not have left yet: the run settles again if they do not. */
@@ -88,11 +91,11 @@ function hasSaidMore(
 function takeBack(
   conversation: Conversation,
   record: TurnRecord,
-  { runId, process, figures }: TurnSettlement,
+  { runId, process, figures, trace }: TurnSettlement,
 ): void {
   const text = messagesOf(record).find(({ role }) => role === 'user')?.content;
   if (record.state === 'open') conversation.openTurns -= 1;
-  begin(conversation, record, { runId, text, process, figures }, true);
+  begin(conversation, record, { runId, text, process, figures, trace }, true);
 }
 
 function settle(

@@ -167,6 +167,7 @@ export function settlementOf(turn: TurnRun, state: Ending): TurnSettlement {
     figures: recordsCalls || (capturesRequests && turn.workSoFar !== undefined)
       ? figuresAtEnd(turn, state === 'failed', capturesRequests)
       : undefined,
+    trace: turn.trace?.place,
   };
 }
 

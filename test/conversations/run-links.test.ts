@@ -85,6 +85,16 @@ describe('the links of a run', () => {
     assert.deepEqual(again, { repeats: placeOf(1) });
   });
 
+  it('lead to a run that has taken its turn back with its reply, from one it knew nothing of', () => {
+    const conversation = emptyConversation('c');
+    open(conversation, 't-1', 2, { process: 'b' });
+    const reply = { role: 'assistant', content: 'Hi', turnId: 't-1', state: 'completed' } as const;
+    const run = { turnId: 't-1', runId: 1, process: 'a', trace: tracedRun(1) };
+    const settlement = { ...run, state: 'completed', messages: [reply] } as const;
+    assert.equal(settleTurn(conversation, settlement, BOUNDS).isKept, true);
+    assert.deepEqual(open(conversation, 't-1', 3), { repeats: placeOf(1) });
+  });
+
   it('lead from a new session only to what it has ended itself', () => {
     const ofSession = (n: number, sessionId: string): Partial<TurnOpening> =>
       ({ trace: tracedRun(n, sessionId) });
