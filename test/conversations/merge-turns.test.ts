@@ -60,6 +60,8 @@ const CASES: readonly Case[] = [
   ['a turn closed by another process takes what its run had said', closed, settled, settled],
   ['a turn closed by another process is not opened again', closed, open, closed],
   ['what was heard stays decided', cut, settled, cut],
+  ['an open turn takes what was reported of it', open, { ...cut, isReported: true },
+    { ...cut, isReported: true }],
   ['what this process closed for another is no news of it', open, closed, open],
   ['a completed run wins over one that was not', { ...cut, runId: 2 }, settled, settled],
   ['a completed run stays', settled, { ...cut, runId: 2 }, settled],

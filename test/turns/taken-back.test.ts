@@ -5,12 +5,19 @@ import assert from 'node:assert/strict';
 import { describe, it, type TestContext } from 'node:test';
 
 import type { MessageTurn } from '../../src/agents/agent.ts';
+import { defineAgent } from '../../src/agents/define-agent.ts';
+import { ConversationManager } from '../../src/conversations/manager.ts';
+import { MemoryStore } from '../../src/conversations/memory-store.ts';
 import type { SharedStore } from '../../src/conversations/stores/shared-store.ts';
+import { createLogger } from '../../src/log.ts';
+import type { TurnFollower } from '../../src/turns/report/turn-trace.ts';
+import { Turns } from '../../src/turns/turns.ts';
 import { sharing } from '../conversations/stores/machines.ts';
 import { PartsInMemory, type SharedParts } from '../conversations/stores/parts-in-memory.ts';
 import {
   deferred, serve, Told, until, type Deferred, type Served,
 } from '../fixtures/app.ts';
+import { callerMessage } from '../fixtures/turns.ts';
 
 const BOOK = { id: 'call-1', name: 'book', args: '{"table":4}' };
 const EVENT = { turn_id: 't1', conversation_id: 'c' } as const;
@@ -68,6 +75,47 @@ describe('a turn that comes back to a process', () => {
     assert.equal(a.booked.all.length, 0);
     for (const { end } of [a, b]) end.resolve();
     await Promise.all([first, second, third].map((reply) => reply.text()));
+  });
+});
+
+describe('a run that takes its turn back with its reply', () => {
+  it('leaves its place in the traces', async () => {
+    const place = { traceId: 'a'.repeat(32), spanId: 'b'.repeat(16), traceFlags: 1 };
+    const follower: TurnFollower = {
+      place, link: () => undefined, note: () => undefined,
+      run: (step) => step(), runRequest: (_request, step) => step(),
+      runTool: (_toolCallId, step) => step(),
+    };
+    const store = new MemoryStore({ ttlMs: 60_000, maxConversations: 1 });
+    const [begun, end, ended] = [deferred(), deferred(), deferred()];
+    const agent = defineAgent({
+      name: 'traced',
+      async onMessage() {
+        begun.resolve();
+        await end.promise;
+        return 'Done.';
+      },
+    });
+    const turns = new Turns({
+      agent, conversations: new ConversationManager(store), process: 'a',
+      tracing: { tracer: { start: () => follower, flush: () => Promise.resolve() }, hasWords: false },
+      turnTimeoutMs: 3_000, firstWordTimeoutMs: 3_000, storeTimeoutMs: 3_000,
+    });
+    turns.start({
+      event: callerMessage('t1', 'Hello'), headers: {}, unsent: 0, isOpen: true, turn: undefined,
+      log: createLogger({ level: 'silent', write: () => undefined }),
+      send: () => true, end: () => true, onOutcome: () => ended.resolve(),
+    });
+    await begun.promise;
+    // As another process stores it that does not know of this run.
+    store.update('c-1', ({ turns: [record = assert.fail()] }) => {
+      Object.assign(record, { runId: 0, countedRun: 0, process: 'b' });
+      delete record.trace;
+    });
+    end.resolve();
+    await ended.promise;
+    const [record = assert.fail()] = store.read('c-1')?.turns ?? [];
+    assert.deepEqual([record.reply, record.trace], ['Done.', { ...place, sessionId: 's-1' }]);
   });
 });
 
