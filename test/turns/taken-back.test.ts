@@ -86,6 +86,7 @@ describe('a run that takes its turn back with its reply', () => {
       run: (step) => step(), runRequest: (_request, step) => step(),
       runTool: (_toolCallId, step) => step(),
     };
+    const tracer = { start: () => follower, flush: () => Promise.resolve() };
     const store = new MemoryStore({ ttlMs: 60_000, maxConversations: 1 });
     const [begun, end, ended] = [deferred(), deferred(), deferred()];
     const agent = defineAgent({
@@ -98,7 +99,7 @@ describe('a run that takes its turn back with its reply', () => {
     });
     const turns = new Turns({
       agent, conversations: new ConversationManager(store), process: 'a',
-      tracing: { tracer: { start: () => follower, flush: () => Promise.resolve() }, hasWords: false },
+      tracing: { tracer, hasWords: false },
       turnTimeoutMs: 3_000, firstWordTimeoutMs: 3_000, storeTimeoutMs: 3_000,
     });
     turns.start({
