@@ -408,14 +408,17 @@ function addOver(
 
 /**
  * Whether a run may continue for another delivery of its turn. `owned`: yes, the record is this
- * run's. If a run in another process had it and did not complete, `earlierCalls` are that run's.
+ * run's. If a run in another process had it and did not complete, `earlierCalls` are that run's,
+ * and `earlierRuns` has its id.
  * `closed`: no, a newer turn has begun. `completed`: no, another run has said everything.
  */
 export type TurnClaim =
-  | { readonly kind: 'owned'; readonly earlierCalls: readonly ToolMessage[] }
+  | {
+      readonly kind: 'owned';
+      readonly earlierCalls: readonly ToolMessage[];
+      readonly earlierRuns: readonly number[] | undefined;
+    }
   | { readonly kind: 'closed' | 'completed' };
-
-const OWNED: TurnClaim = { kind: 'owned', earlierCalls: NO_CALLS };
 
 /** Claims the record of a turn for the run that began it, to continue for another delivery. */
 export function claimTurn(
@@ -424,12 +427,19 @@ export function claimTurn(
 ): TurnClaim {
   const { turnId, runId } = claim;
   const record = findTurn(conversation, turnId);
-  if (record === undefined) return OWNED; // it was cleared: the run goes on, unrecorded
-  if (record.runId === runId)
-    return record.state === 'open' || record.isLeaving === true ? OWNED : { kind: 'closed' };
+  // It was cleared: the run goes on, unrecorded.
+  if (record === undefined) return owned(NO_CALLS, undefined);
+  if (record.runId === runId) {
+    const isOurs = record.state === 'open' || record.isLeaving === true;
+    return isOurs ? owned(NO_CALLS, record) : { kind: 'closed' };
+  }
   if (record.state === 'completed') return { kind: 'completed' };
   if (record.state === 'open') conversation.openTurns -= 1;
-  if (!begin(conversation, record, claim, true)) return OWNED;
-  const others = toolMessagesOf(record).filter((call) => call.runId !== runId);
-  return { kind: 'owned', earlierCalls: others };
+  const hasCalls = begin(conversation, record, claim, true);
+  const calls = hasCalls ? toolMessagesOf(record) : NO_CALLS;
+  return owned(calls.filter((call) => call.runId !== runId), record);
+}
+
+function owned(earlierCalls: readonly ToolMessage[], record: TurnRecord | undefined): TurnClaim {
+  return { kind: 'owned', earlierCalls, earlierRuns: record?.earlierRuns };
 }

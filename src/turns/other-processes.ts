@@ -22,8 +22,8 @@ export interface TurnsToEnd {
 export interface OwnTurns {
   /** Interrupts turns of a conversation. */
   interruptOwn(conversationId: string, reason: string, only: TurnsToEnd): boolean;
-  /** Another process runs the turn of that run from now on. */
-  giveAway(conversationId: string, runId: number): void;
+  /** Another process runs the turn of that run from now on: its run is `by`, if it says so. */
+  giveAway(conversationId: string, runId: number, by: number | undefined): void;
   isCallRunning(key: string): boolean;
   /** Whether such a call has ended, and the store does not say so yet. */
   isEndUnstored(conversationId: string, key: string): boolean;
@@ -200,9 +200,9 @@ export class OtherProcesses {
     this.#send(process, { type: 'interrupt', conversationId, runId, sessionId });
   }
 
-  /** Tells a process that this one runs the turn of one of its runs from now on. */
-  takeOver(conversationId: string, { process, runId }: RunElsewhere): void {
-    this.#send(process, { type: 'interrupt', conversationId, runId, isTakenOver: true });
+  /** Tells a process that the run `by` of this one has the turn of one of its runs from now on. */
+  takeOver(conversationId: string, { process, runId }: RunElsewhere, by: number): void {
+    this.#send(process, { type: 'interrupt', conversationId, runId, isTakenOver: true, by });
   }
 
   /** Tells all processes to end their turns of a conversation, or of one of its sessions. */
@@ -313,9 +313,9 @@ export class OtherProcesses {
     }
     switch (message?.type) {
       case 'interrupt': {
-        const { conversationId, runId, sessionId, isTakenOver } = message;
+        const { conversationId, runId, sessionId, isTakenOver, by } = message;
         if (isTakenOver === true && runId !== undefined)
-          this.#turns.giveAway(conversationId, runId);
+          this.#turns.giveAway(conversationId, runId, by);
         else this.#turns.interruptOwn(conversationId, 'a newer turn began', { runId, sessionId });
         return;
       }

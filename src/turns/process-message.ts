@@ -13,6 +13,8 @@ export type ProcessMessage =
       readonly sessionId?: string | undefined;
       /** Whether the sender runs the turn of that run from now on. Default: it is interrupted. */
       readonly isTakenOver?: boolean | undefined;
+      /** The run that has taken it over. Older versions do not say it. */
+      readonly by?: number | undefined;
     }
   /** Asks which of these tool calls the receiver runs. */
   | {
@@ -58,6 +60,7 @@ const MESSAGES: Readonly<Record<ProcessMessage['type'], field.Field>> = {
     runId: field.optional(field.number),
     sessionId: field.optional(text),
     isTakenOver: field.optional(field.boolean),
+    by: field.optional(field.number),
   }),
   ask: field.objectOf({
     id: text,

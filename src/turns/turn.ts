@@ -86,6 +86,8 @@ export class Turn implements TurnRun, DeliveredTurn {
   error: unknown;
   /** Whether aborted tool calls of older turns have not ended yet. */
   #areCallsEnding = false;
+  /** The runs that had its record when it was last claimed for another delivery. */
+  #takenFrom: readonly number[] | undefined;
   /** Set if its settlement was stored before its last event left. */
   #storedAs: Ending | undefined;
   /** Set once a newer turn knows what it has said so far, and may store that after its end. */
@@ -281,6 +283,7 @@ export class Turn implements TurnRun, DeliveredTurn {
 
   #claimed(claim: TurnClaim, delivery: Delivery): void {
     if (claim.kind === 'owned') {
+      this.#takenFrom = claim.earlierRuns;
       if (claim.earlierCalls.length > 0) this.learn(claim.earlierCalls);
       return this.#continueFor(delivery);
     }
@@ -321,10 +324,13 @@ export class Turn implements TurnRun, DeliveredTurn {
   }
 
   /**
-   * Another process runs the turn from now on. The stream ends, and nothing is stored, as the
-   * record is that run's. Tool calls go on, so that the other run gets their results.
+   * Another process runs the turn from now on, with the run `by`, if that is known. The stream
+   * ends, and nothing is stored, as the record is that run's. Tool calls go on, so that the other
+   * run gets their results. Does nothing if this run has taken the record back from that one: the
+   * message comes late.
    */
-  giveAway(): void {
+  giveAway(by?: number): void {
+    if (by !== undefined && this.#takenFrom?.includes(by) === true) return;
     this.#happens('taken over');
   }
 
@@ -481,7 +487,8 @@ export class Turn implements TurnRun, DeliveredTurn {
       this.turnId = storedAs;
     }
     for (const run of opened.endedElsewhere) host.others?.interrupt(conversationId, run);
-    if (opened.takenOver !== undefined) host.others?.takeOver(conversationId, opened.takenOver);
+    if (opened.takenOver !== undefined)
+      host.others?.takeOver(conversationId, opened.takenOver, this.runId);
     for (const lost of opened.lostCalls) this.#noteLost(lost);
     this.liveState = host.states?.enter(conversationId, opened);
     this.#restoreSpeaker(opened.agent);

@@ -245,8 +245,8 @@ export class Turns implements TurnHost, OwnTurns {
     return wasRunning;
   }
 
-  giveAway(conversationId: string, runId: number): void {
-    this.#running.of(conversationId).find((turn) => turn.runId === runId)?.giveAway();
+  giveAway(conversationId: string, runId: number, by: number | undefined): void {
+    this.#running.of(conversationId).find((turn) => turn.runId === runId)?.giveAway(by);
   }
 
   isCallRunning(key: string): boolean {

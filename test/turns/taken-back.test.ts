@@ -6,6 +6,7 @@ import { describe, it, type TestContext } from 'node:test';
 
 import type { MessageTurn } from '../../src/agents/agent.ts';
 import { defineAgent } from '../../src/agents/define-agent.ts';
+import type { Channel } from '../../src/base/channel.ts';
 import { ConversationManager } from '../../src/conversations/manager.ts';
 import { MemoryStore } from '../../src/conversations/memory-store.ts';
 import type { SharedStore } from '../../src/conversations/stores/shared-store.ts';
@@ -17,6 +18,7 @@ import { PartsInMemory, type SharedParts } from '../conversations/stores/parts-i
 import {
   deferred, serve, Told, until, type Deferred, type Served,
 } from '../fixtures/app.ts';
+import { Post } from '../fixtures/post.ts';
 import { callerMessage } from '../fixtures/turns.ts';
 
 const BOOK = { id: 'call-1', name: 'book', args: '{"table":4}' };
@@ -34,7 +36,12 @@ interface Machine extends Served {
   readonly results: Told<string>;
 }
 
-function machine(t: TestContext, name: string, shared: SharedParts): Machine {
+function machine(
+  t: TestContext,
+  name: string,
+  shared: SharedParts,
+  channel?: Channel,
+): Machine {
   const [begun, booked, results] = [new Told<string>(), new Told<string>(), new Told<string>()];
   const [mayBook, end] = [deferred(), deferred()];
   const book = (): Promise<string> => {
@@ -52,7 +59,7 @@ function machine(t: TestContext, name: string, shared: SharedParts): Machine {
   };
   const parts = new PartsInMemory(shared, { isSlow: true });
   const store = sharing(parts);
-  const served = serve(t, { onMessage }, { store });
+  const served = serve(t, { onMessage }, { store, ...(channel && { channel }) });
   return { ...served, parts, store, begun, booked, results, mayBook, end };
 }
 
@@ -75,6 +82,28 @@ describe('a turn that comes back to a process', () => {
     assert.equal(a.booked.all.length, 0);
     for (const { end } of [a, b]) end.resolve();
     await Promise.all([first, second, third].map((reply) => reply.text()));
+  });
+});
+
+describe('a run that has taken its turn back', () => {
+  it('goes on when the message arrives late that another run had it', async (t) => {
+    const shared: SharedParts = new Map();
+    const post = new Post();
+    const [a, b] = ['a', 'b'].map((name) => machine(t, name, shared, post.channel(name)));
+    assert.ok(a && b);
+    post.delays = (message) => message.includes('"isTakenOver"');
+    const first = await a.client.say('Book', EVENT);
+    const second = await b.client.say('Book', EVENT);
+    const third = await a.client.say('Book', EVENT); // its headers come once it has the record
+    post.deliver();
+    for (const { mayBook, end } of [a, b]) {
+      mayBook.resolve();
+      end.resolve();
+    }
+    assert.equal(await third.text(), 'Let me see. Done.');
+    await Promise.all([first, second].map((reply) => reply.text()));
+    const [, ...replies] = await a.app.conversations.getHistory('c');
+    assert.equal(replies.at(-1)?.content, 'Done.');
   });
 });
 
