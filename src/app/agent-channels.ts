@@ -39,8 +39,8 @@ function messageOf(agentName: string, message: string): string {
 
 /**
  * Tells servers from outside that the conversation with that key in the store was erased. `agents`
- * are those of the settings. Without any, a program may still have several of its own: then what
- * stands before the first slash is told as an agent's name, too.
+ * are those of the settings. If there are none, the servers may still have agents of their own, so
+ * what stands before the first slash may be an agent's name.
  */
 export function tellErased(
   channel: Channel,

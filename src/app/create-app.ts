@@ -118,7 +118,7 @@ export function isAgent(given: Agent | NamedAgents): given is Agent {
   return typeof given.onMessage === 'function';
 }
 
-/** A module without the export that was imported gives undefined to a program in JavaScript. */
+/** In JavaScript an agent may be undefined, such as a property that the imported module lacks. */
 function checkGiven(agent: unknown): void {
   if (isObject(agent)) return;
   throw new TypeError(`createApp needs an agent, or several by name, got ${String(agent)}`);

@@ -5,9 +5,9 @@ import { nearestName } from './nearest-name.ts';
 export type FieldNames<T> = Readonly<Record<keyof T, true>>;
 
 /**
- * Throws a `TypeError` for what is no object, and for a field that does not exist, as a misspelt
- * option would be ignored silently. It names the one that was probably meant. Instances of a class
- * may have any fields.
+ * Throws a `TypeError` unless `given` is an object whose fields are all known: a misspelt option
+ * would be ignored silently. The error names the field that was probably meant. Instances of a
+ * class may have any fields.
  */
 export function checkFields(place: string, given: unknown, known: object): void {
   if (typeof given !== 'object' || given === null) {

@@ -409,8 +409,8 @@ function addOver(
 /**
  * Whether a run may continue for another delivery of its turn. `owned`: yes, the record is this
  * run's. If a run in another process had it and did not complete, `earlierCalls` are that run's,
- * and `earlierRuns` has its id.
- * `closed`: no, a newer turn has begun. `completed`: no, another run has said everything.
+ * and `earlierRuns` has its id. `closed`: no, a newer turn has begun. `completed`: no, another run
+ * has said everything.
  */
 export type TurnClaim =
   | {

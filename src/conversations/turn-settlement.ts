@@ -170,7 +170,7 @@ function closeOpenTurns(
 }
 
 /** The turn's run is gone, perhaps with its process, so what it sent is unknown here. */
-export function abandon(conversation: Conversation, record: TurnRecord): void {
+function abandon(conversation: Conversation, record: TurnRecord): void {
   conversation.openTurns -= 1;
   record.state = 'interrupted';
   record.isUnknown = true;

@@ -99,7 +99,6 @@ export class OtherProcesses {
   #reconnected: NodeJS.Timeout | undefined;
   /** Processes that wait for a call of this one, by its key. */
   readonly #waiting = new Map<string, Set<string>>();
-
   /** Conversations with the mark of an erasure, which the store may lose. */
   readonly #erased = new Set<string>();
   /** Conversations that are being read for that, and whether a message has come since. */

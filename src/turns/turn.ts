@@ -90,7 +90,7 @@ export class Turn implements TurnRun, DeliveredTurn {
   #takenFrom: readonly number[] | undefined;
   /** Set if its settlement was stored before its last event left. */
   #storedAs: Ending | undefined;
-  /** Set once a newer turn knows what it has said so far, and may store that after its end. */
+  /** Set once a newer turn knows what this one has said so far. It may store that later. */
   #mayBeCut = false;
   /**
    * The async context of its request, for `onInterrupted`: the turn is interrupted in the context

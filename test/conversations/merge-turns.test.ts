@@ -509,7 +509,7 @@ describe('turns that meet in a merge', () => {
   const ahead = record('b', { process: 'q', arrivedAt: 3_600_000, addedAt: 3_600_000 });
 
   for (const [there, put] of [[open, ahead], [ahead, open]] as const)
-    it(`leave an open one to its process, which may be the newer one, if "${put.id}" is new`, () => {
+    it(`leave an open one to its process: it may be the newer one, if "${put.id}" is new`, () => {
       const conversation = holding(there);
       mergeTurns(conversation, [structuredClone(put)], new Set(['q']));
       assert.deepEqual(conversation.turns.map(({ id, state }) => [id, state]),

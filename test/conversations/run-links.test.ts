@@ -85,7 +85,7 @@ describe('the links of a run', () => {
     assert.deepEqual(again, { repeats: placeOf(1) });
   });
 
-  it('lead to a run that has taken its turn back with its reply, from one it knew nothing of', () => {
+  it('lead to a run that took its turn back with its reply, from one it knew nothing of', () => {
     const conversation = emptyConversation('c');
     open(conversation, 't-1', 2, { process: 'b' });
     const reply = { role: 'assistant', content: 'Hi', turnId: 't-1', state: 'completed' } as const;

@@ -114,7 +114,7 @@ describe('a call that another process has made or makes', () => {
   const lives = { isCallRunning: () => true, isIdle: () => false, isAlive: () => true };
 
   for (const earlier of [running, paid])
-    it(`is not made again where it is ${earlier.state}, though one was interrupted here`, async () => {
+    it(`is not made again where it is ${earlier.state}, though interrupted here`, async () => {
       const acts: string[] = [];
       const calls = new RunningToolCalls();
       const before = new RunningToolCall();

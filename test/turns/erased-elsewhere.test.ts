@@ -44,6 +44,36 @@ describe('a conversation that was erased in another process', () => {
     while ((await textsOf(b)).includes('My PIN is 1234')) assert.ok(performance.now() < deadline);
   });
 
+  it('stays erased where the store did not answer when it was told', async (t) => {
+    const { a, b, post, shared, parts: [, toStore] } = await told(t);
+    const { conversations } = b.app;
+    toStore.failWith = new Error('it does not answer');
+    await conversations.addMessage('another', { role: 'user', content: 'Hello' });
+    assert.ok(conversations.isStoreAway);
+    await a.app.conversations.clear('c');
+    await until(() => post.messages.some((text) => text.includes('"erased"')), 'the message');
+    for (let turns = 0; turns < 5; turns++) await new Promise((resolve) => setImmediate(resolve));
+    toStore.failWith = undefined;
+    await until(() => !conversations.isStoreAway, 'the store');
+    const { length } = toStore.calls;
+    post.reopen('p1');
+    await until(() => toStore.calls.length > length, 'it to read the mark');
+    await conversations.getHistory('c'); // behind that
+    shared.clear();
+    assert.equal(await b.says('Well?'), 'Yes.');
+    assert.deepEqual(await textsOf(b), ['Well?', 'Yes.']);
+  });
+
+  it('is not read by a process that has closed since', async (t) => {
+    const { a, post, parts: [toStore] } = await told(t);
+    await a.app.conversations.clear('c');
+    post.reopen('p0');
+    await a.app.close();
+    const { length } = toStore.calls;
+    await new Promise((resolve) => setTimeout(resolve, 6_000)); // time passes quickly
+    assert.equal(toStore.calls.length, length);
+  });
+
   it('is read once, and once more, for any number of messages that come together', async (t) => {
     const { b, post, parts: [, toStore] } = await told(t);
     const { length } = toStore.calls;

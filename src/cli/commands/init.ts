@@ -213,7 +213,7 @@ function manifest(name: string, spec: string): object {
       talk: `${PACKAGE} talk`,
       // The tests run from source: dist/ keeps those whose source was removed.
       pretest: 'tsc --noEmit',
-      // Without a limit a call that hangs would block the tests. It is one for whole files, too.
+      // Without a limit a call that hangs would block the tests. It also holds for a whole file.
       test: 'node --import tsx --test --test-timeout=60000 *.test.ts',
       preeval: 'npm run --silent build',
       eval: `${PACKAGE} eval --agent ./dist/agent.js`,

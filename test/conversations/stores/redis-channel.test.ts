@@ -53,7 +53,7 @@ describe('RedisChannel', () => {
     assert.equal(reopened, 1);
   });
 
-  it('says that messages may be lost where the server has just begun, once all listen', async () => {
+  it('says that messages may be lost if the server has just begun, once all listen', async () => {
     const told: string[] = [];
     for (const mayLackOthers of [true, false]) {
       const channel = new RedisChannel({ publish: async () => undefined }, '');

@@ -1,5 +1,5 @@
-// A quick run of the model of a fleet. `npm run test:long` plays more talks, and `npm run torture --
-// --store fleet` plays as many as there is time for.
+// A quick run of the model of a fleet. `npm run test:long` plays more talks, and
+// `npm run torture -- --store fleet` as many as there is time for.
 
 import { describe, it } from 'node:test';
 
