@@ -219,7 +219,7 @@ function replace(conversation: Conversation, theirs: TurnRecord, ours: TurnRecor
   const { messages, kept } = withCallsOf(theirs, ours) ?? {
     messages: messagesOf(ours), kept: ours.kept,
   };
-  const { state, runId, process, arrivedAt, filler, sent, trace } = ours;
+  const { state, runId, process, arrivedAt, firstArrivedAt, filler, sent, trace } = ours;
   const { isUnknown, isLeaving, isReported, runs, countedRun, earlierRuns } = ours;
   const { told = theirs.runId === runId ? theirs.told : undefined } = ours;
   subtract(conversation, theirs);
@@ -234,6 +234,7 @@ function replace(conversation: Conversation, theirs: TurnRecord, ours: TurnRecor
   else if (theirs.earlierRuns !== undefined) delete theirs.earlierRuns;
   if (process !== undefined) theirs.process = process;
   if (arrivedAt !== undefined) theirs.arrivedAt = arrivedAt;
+  if (firstArrivedAt !== undefined) theirs.firstArrivedAt = firstArrivedAt;
   forgetRun(theirs);
   setMessages(theirs, messages, kept);
   if (filler !== undefined) theirs.filler = filler;

@@ -38,6 +38,7 @@ export function begin(
   record.state = 'open';
   if (isAgain) {
     if (process !== undefined) record.earlierRuns = earlierRunsOf(record);
+    if (record.arrivedAt !== undefined) record.firstArrivedAt ??= record.arrivedAt;
     record.runs = countRuns(record) + 1;
     forgetRun(record);
   }

@@ -392,7 +392,7 @@ function addOver(
   record.runs = 0;
   if (process !== undefined) {
     noteProcess(record, process);
-    record.missedAt = arrivalOf(opening);
+    record.firstArrivedAt = arrivalOf(opening);
   }
   if (figures !== undefined) record.figures = figures;
   setPlain(record, text ?? null, null);

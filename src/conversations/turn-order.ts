@@ -28,10 +28,11 @@ export const PROMPT_MS = 100;
 /**
  * The turns that arrived after this one and were added before it, because one of the two waited for
  * the store or for other processes. A turn that was already in history and only runs again is not
- * newer.
+ * newer, and one that has run again since came with the delivery that added it.
  *
- * Within a process the run ids decide, which grow. Times of other processes count only if this turn
- * has waited for `PROMPT_MS`. A time in the future comes from a wrong clock and does not count.
+ * Within a process the run ids decide, which grow, unless the turn has run again. Times count only
+ * if this turn has waited for `PROMPT_MS`. A time in the future comes from a wrong clock and does
+ * not count.
  */
 export function newerThan(
   { turns }: Conversation,
@@ -42,10 +43,12 @@ export function newerThan(
   const waited = waitedMs();
   const from = now - waited;
   return turns.filter((turn) => {
-    const { missedAt = 0, arrivedAt = missedAt, addedAt } = turn;
+    const { arrivedAt, firstArrivedAt, addedAt } = turn;
     if (addedAt !== undefined && addedAt < from) return false;
-    if (turn.process === process) return isLaterRun(turn.runId, runId);
-    return waited >= PROMPT_MS && arrivedAt > from && arrivedAt <= now;
+    const isOfFirst = arrivedAt === undefined || firstArrivedAt === undefined;
+    if (isOfFirst && turn.process === process) return isLaterRun(turn.runId, runId);
+    const cameAt = firstArrivedAt ?? arrivedAt ?? 0;
+    return waited >= PROMPT_MS && cameAt > from && cameAt <= now;
   });
 }
 

@@ -99,10 +99,11 @@ export interface TurnRecord {
    */
   arrivedAt?: number;
   /**
-   * The same for a turn that had not run when it was added. Older versions take every turn with
-   * `arrivedAt` for one that ran.
+   * The same of the delivery that added it, if that one is not the last run's: the turn has run
+   * again, or had not run when it was added. Older versions take every turn with `arrivedAt` for
+   * one that ran.
    */
-  missedAt?: number;
+  firstArrivedAt?: number;
 }
 
 /** A run in another process. */

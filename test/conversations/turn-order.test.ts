@@ -32,3 +32,25 @@ describe('a turn that is over before it can be added', () => {
       assert.equal(conversation.turns.length, turns);
     });
 });
+
+describe('a turn that has waited', () => {
+  // Seed 81011473 of the fleet: five turns asked a process that was gone, and the first one was
+  // delivered again before the last ones had their answers.
+  for (const again of ['a', 'b'])
+    it(`stands behind an older one that has waited, too, and has run again in ${again}`, () => {
+      const conversation = emptyConversation('c');
+      const open = (text: string, runId: number, process: string, waited: number): void => {
+        const opening = { turnId: text, text, runId, process, waitedMs: () => waited };
+        assert.equal(openTurn(conversation, opening, BOUNDS).kind, 'opened');
+      };
+      open('first', 1, 'a', 450);
+      const [first] = conversation.turns;
+      assert.ok(first !== undefined);
+      first.state = 'interrupted';
+      conversation.openTurns = 0;
+      open('first', 3, again, 0);
+      open('second', 2, 'a', 400);
+      assert.deepEqual(conversation.turns.map(({ words }) => words), ['first', 'second']);
+      assert.deepEqual(conversation.turns.map(({ state }) => state), ['interrupted', 'open']);
+    });
+});

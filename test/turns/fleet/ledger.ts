@@ -23,6 +23,8 @@ export interface FleetDelivery {
   /** The number of the step. */
   readonly step: number;
   readonly arrivedAtMs: number;
+  /** Whether the database had its words already. */
+  readonly isKnown: boolean;
   /** Whether its process did without the store before the stream ended. */
   wasAway: boolean;
   caller: Caller | undefined;

@@ -124,10 +124,12 @@ export class FleetModel {
   *wrongsOfAbort(run: FleetRun): Wrongs {
     if (run.abortReason !== 'a newer turn began') return;
     const { deliveries } = this.#ledger;
-    // The turn does not become newer by a delivery that joins it, or that lets it run again.
+    // The turn does not become newer by a delivery that joins it, or that lets it run again, even
+    // if it has not run before: it was over when it got its place.
+    const { isKnown } = run.delivery;
     const place = deliveries.findIndex(
       ({ turn, process, run: begun }) =>
-        turn === run.turn && (process === run.process || begun !== undefined),
+        turn === run.turn && (process === run.process || begun !== undefined || isKnown),
     );
     const isEarlier = ({ n }: FleetRun): boolean => n < run.n;
     const later = deliveries.filter(

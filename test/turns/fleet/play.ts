@@ -232,6 +232,7 @@ class Play {
       process,
       step: this.#step,
       arrivedAtMs: this.#stage.clock.nowMs,
+      isKnown: this.#hasWords(turn),
       wasAway: process.isAway,
       caller: undefined,
       run: undefined,
@@ -352,7 +353,7 @@ class Play {
 
   #note(line: string): void {
     this.#stage.news();
-    this.#transcript.push(line);
+    this.#transcript.push(`${String(this.#stage.clock.nowMs).padStart(6)} ${line}`);
   }
 
   /** Looks at what the database has now. */
