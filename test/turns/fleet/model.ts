@@ -27,6 +27,7 @@ const UNFINISHED = new Set([
 const PROMPT_MS = 100;
 /** From then on a call may be out of time: its turn began before it. */
 const TURN_TIMEOUT_MS = 110_000;
+const TAKEN_OVER = 'another process runs the turn';
 
 type Wrongs = Generator<string, void, undefined>;
 
@@ -245,10 +246,14 @@ export class FleetModel {
 
   /**
    * A turn of a process that has died is closed by the next one. But one that began without the
-   * store meets it only afterwards, and leaves it to the one after that, as clocks may be apart.
+   * store meets it only afterwards, and leaves it to the one after that, as clocks may be apart. A
+   * run that was taken over stores nothing, so its process remembers it as open: if the store loses
+   * what came after, that is what it gets back, and the next turn closes it.
    */
   #mayBeOpen({ runs }: FleetTurn): boolean {
-    return !this.#without('slow', 'down') && runs.some(({ process }) => process.isDead);
+    const isDead = runs.some(({ process }) => process.isDead);
+    const isGivenAway = runs.some(({ abortReason }) => abortReason === TAKEN_OVER);
+    return (isDead && !this.#without('slow', 'down')) || (isGivenAway && !this.#without('losses'));
   }
 
   /** A reply that somebody heard whole is in history, unless it has run again since. */
