@@ -1,7 +1,7 @@
 // What becomes of a turn that the platform has discarded, and of the one that replaces it.
 
 import { goBack, type Conversation } from './conversation.ts';
-import type { AssistantMessage, ToolCall, ToolMessage } from './message.ts';
+import type { AssistantMessage, Message, ToolCall, ToolMessage } from './message.ts';
 import { toolMessagesOf, type TurnRecord } from './turn-record.ts';
 
 /** What a turn finds in its place in the call. */
@@ -69,7 +69,7 @@ export function callsAtPlace(
   if (isNew) return [];
   return turnsAtPlace(turns, record)
     .flatMap((turn) =>
-      callsOf(turn, turn.number !== record.number).filter(
+      callsIn(turn.messages ?? [], turn.number !== record.number).filter(
         ({ isRepeatable }) => turn === record || !hasGoneBack || isRepeatable !== true,
       ),
     )
@@ -93,7 +93,16 @@ function turnsAtPlace(turns: readonly TurnRecord[], record: TurnRecord): readonl
   });
 }
 
-function callsOf({ messages = [] }: TurnRecord, isOtherPlace: boolean): readonly EarlierToolCall[] {
+/** The calls among the messages of a turn, for a later run of it. */
+export function earlierCallsIn(
+  { number }: TurnRecord,
+  messages: readonly Message[],
+): readonly EarlierToolCall[] {
+  if (number !== undefined) return callsIn(messages, false);
+  return messages.filter((message) => message.role === 'tool');
+}
+
+function callsIn(messages: readonly Message[], isOtherPlace: boolean): readonly EarlierToolCall[] {
   let asked: AssistantMessage | undefined;
   return messages.flatMap((message): EarlierToolCall[] => {
     if (message.role === 'assistant') asked = message;

@@ -5,6 +5,7 @@ import { trim, type ConversationBounds } from './bounds.ts';
 import {
   add, findTurn, keepAgent, keepState, rewrite, subtract, type Conversation,
 } from './conversation.ts';
+import { earlierCallsIn, type EarlierToolCall } from './discarded-turns.ts';
 import type { Message, ToolCallState, ToolMessage } from './message.ts';
 import {
   claimOnce, settleOnce, type Claimer, type ClaimOutcome, type OnceClaim, type OnceResult,
@@ -43,7 +44,7 @@ export interface NotedProgress {
    * The calls of other runs of the turn, which the run may not know of: it may have begun while the
    * store did not answer its process.
    */
-  readonly earlierCalls: readonly ToolMessage[];
+  readonly earlierCalls: readonly EarlierToolCall[];
 }
 
 export interface ToolResult extends Claimer {
@@ -97,11 +98,11 @@ export function noteProgress(
   return { ownership: 'noted', claims: outcomes, isStateKept, earlierCalls };
 }
 
-function callsOfOthers(record: TurnRecord): readonly ToolMessage[] {
+function callsOfOthers(record: TurnRecord): readonly EarlierToolCall[] {
   if (record.kept === undefined || record.kept < 2) return NO_MESSAGES;
-  return earlierRounds(record).filter(
-    (message) => message.role === 'tool' && message.runId !== record.runId,
-  ) as ToolMessage[];
+  return earlierCallsIn(record, earlierRounds(record)).filter(
+    ({ runId }) => runId !== record.runId,
+  );
 }
 
 /**

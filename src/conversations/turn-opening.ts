@@ -8,7 +8,7 @@ import {
   type Conversation, type KnownCaller,
 } from './conversation.ts';
 import {
-  callsAtPlace, nextNumber, numberOfReplaced, takePlace, type EarlierToolCall,
+  callsAtPlace, earlierCallsIn, nextNumber, numberOfReplaced, takePlace, type EarlierToolCall,
 } from './discarded-turns.ts';
 import {
   askedFirst, lostCallsOf, openRunsElsewhere, runsAfter, type AskedFirst, type KnownRuns,
@@ -24,7 +24,7 @@ import { linksOf, type RunLinks } from './run-links.ts';
 import { begin, noteProcess, type BegunRun } from './turn-begin.ts';
 import { arrivalOf, isErasedSince, moveBefore, newerThan } from './turn-order.ts';
 import {
-  countRuns, idOfNth, isBegunBy, newTurn, replyText, sentEvents, setPlain,
+  countRuns, idOfNth, isBegunBy, messagesOf, newTurn, replyText, sentEvents, setPlain,
   toolMessagesOf, type RunElsewhere, type TurnRecord,
 } from './turn-record.ts';
 import { endOpenTurns, type TurnSettlement } from './turn-settlement.ts';
@@ -415,7 +415,7 @@ function addOver(
 export type TurnClaim =
   | {
       readonly kind: 'owned';
-      readonly earlierCalls: readonly ToolMessage[];
+      readonly earlierCalls: readonly EarlierToolCall[];
       readonly earlierRuns: readonly number[] | undefined;
     }
   | { readonly kind: 'closed' | 'completed' };
@@ -436,10 +436,13 @@ export function claimTurn(
   if (record.state === 'completed') return { kind: 'completed' };
   if (record.state === 'open') conversation.openTurns -= 1;
   const hasCalls = begin(conversation, record, claim, true);
-  const calls = hasCalls ? toolMessagesOf(record) : NO_CALLS;
+  const calls = hasCalls ? earlierCallsIn(record, messagesOf(record)) : NO_CALLS;
   return owned(calls.filter((call) => call.runId !== runId), record);
 }
 
-function owned(earlierCalls: readonly ToolMessage[], record: TurnRecord | undefined): TurnClaim {
+function owned(
+  earlierCalls: readonly EarlierToolCall[],
+  record: TurnRecord | undefined,
+): TurnClaim {
   return { kind: 'owned', earlierCalls, earlierRuns: record?.earlierRuns };
 }

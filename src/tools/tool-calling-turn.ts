@@ -1,8 +1,9 @@
 // What tool calls need of the turn that makes them, and of what all turns share.
 
 import type { LiveState } from '../agents/state/live-state.ts';
+import type { EarlierToolCall } from '../conversations/discarded-turns.ts';
 import type { ConversationManager } from '../conversations/manager.ts';
-import type { Message, ToolCall, ToolMessage } from '../conversations/message.ts';
+import type { Message, ToolCall } from '../conversations/message.ts';
 import type { Logger } from '../log.ts';
 import type { OtherToolCalls } from './tool-call-elsewhere.ts';
 import type { SpokenToolCall } from './tool-calls-noted.ts';
@@ -57,7 +58,7 @@ export interface ToolCallingTurn {
   readonly liveState: LiveState | undefined;
   readonly log: Logger;
   /** Calls of other runs of the turn, which this one may not know of. */
-  learn(calls: readonly ToolMessage[]): void;
+  learn(calls: readonly EarlierToolCall[]): void;
   /** Ends it, if it is not over. */
   interrupt(reason: string): void;
   /** Ends it, as another process runs it from now on. */

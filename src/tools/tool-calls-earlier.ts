@@ -27,7 +27,7 @@ export class EarlierToolCalls {
 
   /**
    * Calls of other runs that this run learns of while it goes on. `ownCall` returns its own call
-   * with a key, which does not wait for itself. They come without `of`: what was known is kept.
+   * with a key. It does not wait for itself, and the learnt one stands for no other.
    */
   learn(
     calls: readonly EarlierToolCall[],
@@ -38,7 +38,9 @@ export class EarlierToolCalls {
       if (key === undefined) continue;
       const known = this.#known.get(key)?.message;
       if (known?.state === 'completed' || (known !== undefined && state !== 'completed')) continue;
-      this.#note(known?.of === undefined ? message : { ...message, of: known.of }, ownCall(key));
+      const own = ownCall(key);
+      if (own !== undefined) this.#taken.add(key);
+      this.#note(message, own);
     }
   }
 

@@ -86,7 +86,7 @@ export class ToolCalls {
   }
 
   /** Calls of other runs of the turn that this one did not know of when it began. */
-  learn(calls: readonly ToolMessage[]): void {
+  learn(calls: readonly EarlierToolCall[]): void {
     this.#earlier.learn(calls, (key) => this.#noted.withKey(key)?.running);
   }
 

@@ -7,8 +7,9 @@ import { andThen, soon, type Awaitable } from '../base/awaitable.ts';
 import { atMost } from '../base/time-limit.ts';
 import { isBeside, type Caller, type Transcript, type TurnEvent } from '../calls/call-event.ts';
 import type { SentEvent } from '../calls/reply-event.ts';
+import type { EarlierToolCall } from '../conversations/discarded-turns.ts';
 import type { LostCall } from '../conversations/elsewhere.ts';
-import type { Message, ToolMessage } from '../conversations/message.ts';
+import type { Message } from '../conversations/message.ts';
 import { OPENING_DELAYS_MS, persist } from '../conversations/persist.ts';
 import type { OpenedTurn, TurnClaim } from '../conversations/turn-opening.ts';
 import { nextRunId } from '../conversations/turn-record.ts';
@@ -335,7 +336,7 @@ export class Turn implements TurnRun, DeliveredTurn {
   }
 
   /** See `ToolCallingTurn`. */
-  learn(calls: readonly ToolMessage[]): void {
+  learn(calls: readonly EarlierToolCall[]): void {
     this.calls.learn(calls);
   }
 

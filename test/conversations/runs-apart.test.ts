@@ -184,6 +184,17 @@ describe('a run that notes its calls', () => {
       [runId, process, state]), [[1, 'a', 'running']]);
   });
 
+  it('learns what they called, on a wire whose turns replace others', () => {
+    const conversation = joined();
+    const [record = assert.fail()] = conversation.turns;
+    record.number = 1;
+    const run = { turnId: 't1', runId: 2, process: 'b' };
+    const noted = noteProgress(conversation, { ...run, messages: round(2, 'b') }, BOUNDS);
+    assert.deepEqual(noted.earlierCalls.map(({ of }) => of), [
+      { call: { id: 'x', name: 'book', args: '{}' }, agent: undefined, isOtherPlace: false },
+    ]);
+  });
+
   it('learns of none if no other process shares the conversation', () => {
     const run = { turnId: 't1', runId: 2 };
     const noted = noteProgress(joined(), { ...run, messages: round(2, 'b') }, BOUNDS);

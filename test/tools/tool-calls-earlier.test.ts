@@ -7,7 +7,7 @@ import type { EarlierToolCall } from '../../src/conversations/discarded-turns.ts
 import type { ToolMessage } from '../../src/conversations/message.ts';
 import { UNFINISHED_RESULTS } from '../../src/conversations/unfinished-tool-results.ts';
 import { EarlierToolCalls } from '../../src/tools/tool-calls-earlier.ts';
-import { RunningToolCalls } from '../../src/tools/tool-calls-running.ts';
+import { RunningToolCall, RunningToolCalls } from '../../src/tools/tool-calls-running.ts';
 
 const CALL = { id: 'x', name: 'book', args: '{"day":1}' } as const;
 const RUNNING: ToolMessage = {
@@ -17,14 +17,23 @@ const RUNNING: ToolMessage = {
 const BOOKED: ToolMessage = { ...RUNNING, state: 'completed', content: '"booked"' };
 const OF = { call: CALL, agent: 'reception', isOtherPlace: false } as const;
 
+const LEARNT: EarlierToolCall = { ...BOOKED, of: OF };
+const ASKED = { ...CALL, id: 'y' } as const;
+
 // Billing's own key of the call is another one: a key has the name of the agent.
-describe('a call of another agent that the run knew of when it began', () => {
-  for (const known of [BOOKED, RUNNING])
-    it(`is still found by what it called, once its result is learnt: ${known.state}`, () => {
-      const found: EarlierToolCall = { ...known, of: OF };
-      const earlier = new EarlierToolCalls(new RunningToolCalls(), [found]);
-      earlier.learn([BOOKED], () => undefined);
-      const taken = earlier.take('of billing', { ...CALL, id: 'y' }, 'billing');
+describe('a call of another agent that the run learns of', () => {
+  for (const known of [[{ ...BOOKED, of: OF }], [{ ...RUNNING, of: OF }], []])
+    it(`is found by what it called, known before: ${known[0]?.state ?? 'no'}`, () => {
+      const earlier = new EarlierToolCalls(new RunningToolCalls(), known);
+      earlier.learn([LEARNT], () => undefined);
+      const taken = earlier.take('of billing', ASKED, 'billing');
       assert.equal(taken?.message.content, '"booked"');
     });
+
+  it('stands for the call with its key that the run has made itself, and for no other', () => {
+    const earlier = new EarlierToolCalls(new RunningToolCalls(), []);
+    earlier.learn([LEARNT], () => new RunningToolCall());
+    assert.equal(earlier.take('of billing', ASKED, 'billing'), undefined);
+    assert.equal(earlier.take('of reception', ASKED, undefined)?.message.content, '"booked"');
+  });
 });

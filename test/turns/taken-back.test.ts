@@ -4,7 +4,7 @@
 import assert from 'node:assert/strict';
 import { describe, it, type TestContext } from 'node:test';
 
-import type { MessageTurn } from '../../src/agents/agent.ts';
+import type { Agent, MessageTurn, ToolCallContext } from '../../src/agents/agent.ts';
 import { defineAgent } from '../../src/agents/define-agent.ts';
 import type { Channel } from '../../src/base/channel.ts';
 import { ConversationManager } from '../../src/conversations/manager.ts';
@@ -19,6 +19,7 @@ import {
   deferred, serve, Told, until, type Deferred, type Served,
 } from '../fixtures/app.ts';
 import { Post } from '../fixtures/post.ts';
+import { transcriptOf } from '../fixtures/transcript.ts';
 import { callerMessage } from '../fixtures/turns.ts';
 
 const BOOK = { id: 'call-1', name: 'book', args: '{"table":4}' };
@@ -104,6 +105,62 @@ describe('a run that has taken its turn back', () => {
     await Promise.all([first, second].map((reply) => reply.text()));
     const [, ...replies] = await a.app.conversations.getHistory('c');
     assert.equal(replies.at(-1)?.content, 'Done.');
+  });
+});
+
+describe('a run that takes its turn back and hands the conversation over', () => {
+  // A platform that sends the whole call: there, equal calls of other agents are the same call.
+  it('does not repeat a call that the other run has made for the agent before', async (t) => {
+    const store = new MemoryStore({ ttlMs: 60_000, maxConversations: 1 });
+    const booked: string[] = [];
+    const book = async (agent: string, { journal }: MessageTurn): Promise<string> => {
+      const run = (): string => JSON.stringify(booked.push(agent));
+      const [outcome] = await journal.runTools([BOOK], () => ({ run }));
+      return outcome?.content ?? '';
+    };
+    const ended = new Told<string>();
+    const process = (name: string, onMessage: Agent['onMessage']): ((to: string) => void) => {
+      const reception = defineAgent({ name: 'reception', onMessage });
+      const billing = defineAgent({ name: 'billing', onMessage: (turn) => book('billing', turn) });
+      const turns = new Turns({
+        agent: reception, ownName: 'reception',
+        agents: new Map(Object.entries({ reception, billing })),
+        conversations: new ConversationManager(store), process: name, settleMs: 0,
+        turnTimeoutMs: 3_000, firstWordTimeoutMs: 3_000, storeTimeoutMs: 3_000,
+      });
+      t.after(() => turns.interruptAll('the test is over'));
+      return (to) => turns.start({
+        event: { ...callerMessage('t1', 'Book'), transcript: transcriptOf([]) },
+        headers: {}, unsent: 0, isOpen: true, turn: undefined,
+        log: createLogger({ level: 'silent', write: () => undefined }),
+        send: () => true, end: () => true,
+        onOutcome: ({ outcome }) => ended.tell(`${to} ${outcome}`),
+      });
+    };
+    const mayHandOver = deferred();
+    const a = process('a', async (turn) => {
+      await mayHandOver.promise;
+      const transfer = { id: 'call-1', name: 'transfer', args: '{}' };
+      const run = async ({ toolCallId }: ToolCallContext): Promise<string> => {
+        await turn.journal.handOver(toolCallId, 'billing');
+        return '{}';
+      };
+      await turn.journal.runTools([transfer], () => ({ run, isOfTurn: true }));
+    });
+    const begun = deferred();
+    const b = process('b', async (turn) => {
+      await book('reception', turn);
+      begun.resolve();
+      await new Promise(() => undefined);
+    });
+    a('first');
+    b('second');
+    await begun.promise;
+    a('third');
+    mayHandOver.resolve();
+    assert.equal(await ended.next('the older delivery'), 'first taken over');
+    assert.equal(await ended.next('the end'), 'third completed');
+    assert.deepEqual(booked, ['reception']);
   });
 });
 
