@@ -16,9 +16,9 @@ import {
  * - A turn the conversation lacks is added in its place.
  * - If both know the same run, this process has the newer copy, unless what was heard has been
  *   decided by now.
- * - If they know different runs, a completed one wins, otherwise the one that knew of the other. Of
- *   runs in two processes that began without knowing of each other, the one that goes on wins. If
- *   both do, that is the one whose delivery arrived later.
+ * - If they know different runs, the one that knew of the other wins. If neither did, that is one
+ *   that the platform has reported of, then a completed one, then the one that goes on. If both go
+ *   on in two processes, it is the one whose delivery arrived later.
  * - A turn stays open even if one behind it began in a process whose store did not answer. Clocks
  *   may be apart, so it may be the newer one. If its process is gone, the next opening closes it.
  * - A tool call never loses its true result, and never gets another call's: a call belongs to a
@@ -184,21 +184,28 @@ function isTrimmed(
 function isNewer(ours: TurnRecord, theirs: TurnRecord): boolean {
   if (!isSameRun(ours, theirs)) return isOfNewerRun(ours, theirs);
   if (ours.isUnknown === true) return false;
+  if (ours.isReported === true && theirs.isReported !== true) return true;
   const isOpen = theirs.isUnknown === true || (theirs.isLeaving === true && !ours.isLeaving);
   return theirs.state === 'open' || (isOpen && ours.state !== 'open');
 }
 
 /** For copies of different runs. */
 function isOfNewerRun(ours: TurnRecord, theirs: TurnRecord): boolean {
-  const isCompleted = ours.state === 'completed';
-  if (isCompleted !== (theirs.state === 'completed')) return isCompleted;
   if (hasFollowed(ours, theirs)) return true;
-  if (hasFollowed(theirs, ours) || isCompleted) return false;
-  if (countRuns(ours) === 0) return false;
+  if (hasFollowed(theirs, ours)) return false;
+  const [own, other] = [certaintyOf(ours), certaintyOf(theirs)];
+  if (own !== other) return own > other;
+  if (own > 0 || countRuns(ours) === 0) return false;
   if (ours.process !== undefined && ours.process === theirs.process)
     return isLaterRun(ours.runId, theirs.runId);
   if (ours.state !== 'open' || theirs.state !== 'open') return ours.state === 'open';
   return hasArrivedLater(ours, theirs);
+}
+
+/** How much is known of what the caller heard: the platform knows best, then a complete reply. */
+function certaintyOf({ state, isReported }: TurnRecord): number {
+  if (isReported === true) return 2;
+  return state === 'completed' ? 1 : 0;
 }
 
 /** A time in the future comes from a wrong clock and does not count. */

@@ -62,9 +62,30 @@ const CASES: readonly Case[] = [
   ['what was heard stays decided', cut, settled, cut],
   ['an open turn takes what was reported of it', open, { ...cut, isReported: true },
     { ...cut, isReported: true }],
+  ['a complete turn takes what was reported of it', settled, { ...cut, isReported: true },
+    { ...cut, isReported: true }],
+  ['what was reported stays', { ...cut, isReported: true }, settled, { ...cut, isReported: true }],
+  ['what was reported first stays', { ...cut, isReported: true },
+    { ...cut, reply: 'o', isReported: true }, { ...cut, isReported: true }],
   ['what this process closed for another is no news of it', open, closed, open],
   ['a completed run wins over one that was not', { ...cut, runId: 2 }, settled, settled],
   ['a completed run stays', settled, { ...cut, runId: 2 }, settled],
+  // As where the store answers: see `hasSaidMore` in turn-settlement.ts.
+  ['a completed run is no news of one that the platform has reported of',
+    { ...cut, runId: 2, isReported: true }, settled, { ...cut, runId: 2, isReported: true }],
+  ['a run that the platform has reported of wins over one that completed',
+    settled, { ...cut, runId: 2, isReported: true }, { ...cut, runId: 2, isReported: true }],
+  ['a completed run wins over one that it followed, though that was reported',
+    { ...cut, isReported: true }, { ...settled, runId: 2, runs: 2, earlierRuns: [1] },
+    { ...settled, runId: 2, runs: 2, earlierRuns: [1] }],
+  ...[{ ...open, runId: 2 }, { ...cut, runId: 2 }].map((later): Case => {
+    const followed = { ...later, runs: 2, earlierRuns: [1] };
+    const was = later.state === 'open' ? 'goes on' : 'is over';
+    return [
+      `a completed run is no news of one that took its turn over and ${was}`,
+      followed, settled, followed,
+    ];
+  }),
   ['of two unfinished runs the one that is there stays', { ...open, runId: 2 }, cut,
     { ...open, runId: 2 }],
   // The store has the first run, though its answer got lost: the process has gone on without it.
