@@ -3,8 +3,9 @@
 import assert from 'node:assert/strict';
 import { describe, it, type TestContext } from 'node:test';
 
+import type { SharedParts } from '../conversations/stores/parts-in-memory.ts';
 import { until } from '../fixtures/app.ts';
-import { machines, payTool, type Machines, type Shop } from './payments.ts';
+import { Bank, machines, payTool, type Machines, type Shop } from './payments.ts';
 
 /** Both processes remember it. */
 async function told(t: TestContext): Promise<Machines> {
@@ -18,6 +19,10 @@ async function told(t: TestContext): Promise<Machines> {
 async function textsOf({ app }: Shop): Promise<string[]> {
   const history = await app.conversations.getHistory('c');
   return history.map(({ content }) => content);
+}
+
+function isMarked(shared: SharedParts): boolean {
+  return shared.get('c')?.parts.get('head')?.includes('erasedAt') === true;
 }
 
 describe('a conversation that was erased in another process', () => {
@@ -90,5 +95,19 @@ describe('a conversation that was erased in another process', () => {
     await until(() => post.messages.some((text) => text.includes('"erased"')), 'the message');
     for (let turns = 0; turns < 5; turns++) await new Promise((resolve) => setImmediate(resolve));
     assert.deepEqual(toStore.calls, []);
+  });
+
+  // Seed 81001743 of the fleet.
+  it('stays paid, though an erasure from before reaches the store only then', async (t) => {
+    const bank = new Bank();
+    const { a, b, shared, parts: [toStore] } = machines(t, () => payTool(bank.pay));
+    toStore.failWith = new Error('it does not answer');
+    await a.app.conversations.clear('c');
+    bank.answer(5);
+    assert.equal(await b.says('pay 5'), '{"paid":5}');
+    toStore.failWith = undefined;
+    await until(() => isMarked(shared), 'the mark');
+    assert.equal(await b.says('pay 5'), '{"status":"done before","result":null}');
+    assert.deepEqual(bank.calls, [5]);
   });
 });

@@ -20,7 +20,7 @@ export function bringBack(
   if (memory.erasedAt < theirs) return latest.takeErasedCallsOf(memory);
   // If the store has the older mark, it has lost an erasure, or has not been told of it.
   const isErased = memory.erasedAt > theirs;
-  if (isErased) latest.erase(memory.erasedAt);
+  if (isErased) latest.erase(memory);
   const { conversation } = latest;
   takeNames(conversation, kept.conversation);
   const turns = memory.turns();

@@ -1,5 +1,8 @@
 import { unfinishedCalls, type Conversation } from '../conversation.ts';
-import { isOnceCall, isTruer, type OnceCall, type OnceCalls } from '../once-call.ts';
+import {
+  isOnceCall, isSameCall, isTruer, type OnceCall, type OnceCalls,
+} from '../once-call.ts';
+import { ERASED_RESULT } from '../unfinished-tool-results.ts';
 
 type Calls = OnceCalls | undefined;
 
@@ -78,17 +81,37 @@ export class OnceParts {
 
   /**
    * Adds what a copy from before an erasure knows, but none of its words: which calls are over, and
-   * which of its own may still act or have acted.
+   * which of its own may still act or have acted. One that has completed was forgotten, unless the
+   * erasure cannot have known that: it has the call unfinished, or was made before the claim.
    */
   mergeErased(calls: Calls, over: ReadonlySet<string>, own: ReadonlySet<string>): void {
     this.merge(unfinishedCalls(calls), over, own);
-    this.forgetCompleted(calls);
+    const { onceCalls = {}, erasedAt = 0 } = this.#conversation;
+    const completed = Object.entries(calls ?? {}).filter(([, { state }]) => state === 'completed');
+    const isKept = ([key, call]: readonly [string, OnceCall]): boolean =>
+      call.claimedAt > erasedAt || isSameCall(call, onceCalls[key]);
+    this.#noteOver(completed.filter((entry) => !isKept(entry)).map(([, call]) => call));
+    this.#keepDone(completed.filter(isKept));
+    this.#replace(this.#withoutOver(this.#conversation.onceCalls));
   }
 
-  /** Forgets those of the calls that have completed by now, in an erased conversation. */
-  forgetCompleted(calls: Calls): void {
-    this.#noteOver(Object.values(calls ?? {}).filter(({ state }) => state === 'completed'));
-    this.#replace(this.#withoutOver(this.#conversation.onceCalls));
+  /**
+   * Call it with the calls of a conversation that was erased here because another copy was, whose
+   * calls were `over`. Others may have been claimed since. Clocks may be apart, so they do not say
+   * which: what has acted stays, without its result.
+   */
+  keepUnknownTo(over: ReadonlySet<string>, calls: Calls): void {
+    this.#keepDone(Object.entries(calls ?? {}).filter(
+      ([, call]) => call.state === 'completed' && !over.has(idOf(call)),
+    ));
+  }
+
+  #keepDone(completed: readonly (readonly [key: string, call: OnceCall])[]): void {
+    const { onceCalls = {} } = this.#conversation;
+    const done = completed
+      .filter(([key]) => onceCalls[key]?.state !== 'completed')
+      .map(([key, call]) => [key, { ...call, content: ERASED_RESULT }] as const);
+    if (done.length > 0) this.#replace({ ...onceCalls, ...Object.fromEntries(done) });
   }
 
   /** A copy. */

@@ -262,10 +262,10 @@ export class PartedConversation {
   }
 
   /** Erases everything here, as another copy was erased. */
-  erase(erasedAt: number): void {
+  erase({ erasedAt, over }: Memory): void {
     const { onceCalls } = this.conversation;
     clearTurns(this.conversation, erasedAt);
-    this.#once.forgetCompleted(onceCalls);
+    this.#once.keepUnknownTo(over, onceCalls);
   }
 
   get hasNewState(): boolean {

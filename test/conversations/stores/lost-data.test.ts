@@ -7,6 +7,7 @@ import {
   clearTurns, goBack, historyOf, keepAgent, keepCaller, keepState, type Conversation,
 } from '../../../src/conversations/conversation.ts';
 import type { Message } from '../../../src/conversations/message.ts';
+import type { OnceCalls } from '../../../src/conversations/once-call.ts';
 import { openTurn, type TurnOpeningResult } from '../../../src/conversations/turn-opening.ts';
 import { settleTurn } from '../../../src/conversations/turn-settlement.ts';
 import { noteProgress, noteToolResult } from '../../../src/conversations/tool-call-rules.ts';
@@ -57,6 +58,10 @@ async function back(timers: Timers, { parts, store }: Machine): Promise<void> {
   parts.failWith = undefined;
   timers.tick(2_000);
   await written(store);
+}
+
+function setOnce(onceCalls: OnceCalls): (conversation: Conversation) => void {
+  return (conversation) => void Object.assign(conversation, { onceCalls });
 }
 
 function open(turnId: string, runId: number): (conversation: Conversation) => unknown {
@@ -546,6 +551,50 @@ describe('a conversation that was erased', () => {
     await b.store.update('c', clearTurns);
     await turn(a.store, 'c', 't2');
     assert.deepEqual((await b.store.read('c'))?.onceCalls, { [onceKey(1)]: onceCall() });
+  });
+
+  // Seed 81001743 of the fleet: a payment that was made meanwhile was made again.
+  it('keeps that calls have acted, if an erasure that waited did not know of them', async (t) => {
+    const timers = mockTimers(t, ['setTimeout']);
+    const [a, b] = two(t);
+    const before = onceCall({ state: 'completed', content: '"before"' });
+    await a.store.update('c', setOnce({ [onceKey(1)]: before }));
+    a.parts.failWith = down;
+    await a.store.update('c', clearTurns);
+    const since = onceCall({ toolCallId: 'b', state: 'completed', content: '"since"' });
+    await b.store.update('c', setOnce({ [onceKey(1)]: before, [onceKey(2)]: since }));
+    await back(timers, a);
+    const kept = await b.store.read('c');
+    assert.deepEqual(kept?.onceCalls, { [onceKey(2)]: { ...since, content: 'null' } });
+  });
+
+  it('keeps that a call has acted which it left as running', async (t) => {
+    const timers = mockTimers(t, ['setTimeout']);
+    const [a, b] = two(t);
+    await a.store.update('c', setOnce({ [onceKey(1)]: onceCall() }));
+    a.parts.failWith = down;
+    await a.store.update('c', setOnce({ [onceKey(1)]: onceCall({ state: 'completed' }) }));
+    await b.store.update('c', clearTurns);
+    await back(timers, a);
+    assert.deepEqual((await b.store.read('c'))?.onceCalls, {
+      [onceKey(1)]: onceCall({ state: 'completed', content: 'null' }),
+    });
+  });
+
+  it('keeps that a call has acted which was claimed later and which the store lost', async (t) => {
+    const timers = mockTimers(t, ['setTimeout']);
+    const [a, b, shared] = two(t);
+    await turn(a.store, 'c', 't1');
+    a.parts.failWith = down;
+    await a.store.update('c', clearTurns);
+    const { erasedAt = 0 } = a.store.remembered('c') ?? {};
+    const since = onceCall({ state: 'completed', claimedAt: erasedAt + 1 });
+    await b.store.update('c', setOnce({ [onceKey(1)]: since }));
+    shared.clear();
+    await back(timers, a);
+    await turn(b.store, 'c', 't2');
+    const kept = await a.store.read('c');
+    assert.deepEqual(kept?.onceCalls, { [onceKey(1)]: { ...since, content: 'null' } });
   });
 
   it('leaves nothing of what a later version wrote', async (t) => {

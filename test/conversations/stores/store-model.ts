@@ -9,6 +9,7 @@ import {
   add, clearTurns, findTurn, keepState, subtract, type Conversation,
 } from '../../../src/conversations/conversation.ts';
 import type { Message } from '../../../src/conversations/message.ts';
+import type { OnceCall } from '../../../src/conversations/once-call.ts';
 import { openTurn } from '../../../src/conversations/turn-opening.ts';
 import { settleTurn } from '../../../src/conversations/turn-settlement.ts';
 import { StoreError } from '../../../src/conversations/stores/store-error.ts';
@@ -37,6 +38,8 @@ interface Claim extends Made {
   readonly machine: Machine;
   /** The step in which it had its result or freed its key. */
   overAt: number | undefined;
+  /** Whether its result was kept. */
+  isDone: boolean;
 }
 
 interface Erasure {
@@ -240,14 +243,17 @@ export class Play {
         const { turns, onceCalls } = conversation;
         if (turns.length === 0 || onceCalls?.[key] !== undefined) return;
         mark = conversation.erasedAt ?? 0;
-        conversation.onceCalls = { ...onceCalls, [key]: onceCall({ runId }) };
+        const claimed = onceCall({ runId, claimedAt: Date.now() });
+        conversation.onceCalls = { ...onceCalls, [key]: claimed };
       }, { mustBeStored: true });
     } catch (error) {
       assert.ok(error instanceof StoreError);
       this.#note(machine, `${id}: claim ${runId} was not confirmed`);
     }
     if (mark === undefined) return;
-    this.#claims.push({ id, step, mark, key, runId, machine, overAt: undefined });
+    this.#claims.push({
+      id, step, mark, key, runId, machine, overAt: undefined, isDone: false,
+    });
     this.#note(machine, `${id}: claim ${runId} of ${key.at(-1)}`);
   }
 
@@ -261,9 +267,11 @@ export class Play {
     this.#note(machine, `${id}: ${isFreed ? 'frees' : 'finishes'} ${runId}`);
     await machine.store.update(id, (conversation) => {
       const { onceCalls } = conversation;
-      if (onceCalls?.[key]?.runId !== runId) return;
+      const known = onceCalls?.[key];
+      claim.isDone = !isFreed && known?.runId === runId;
+      if (known?.runId !== runId) return;
       if (isFreed) return freeKey(conversation, key);
-      const completed = onceCall({ runId, state: 'completed', content: `once ${runId}` });
+      const completed: OnceCall = { ...known, state: 'completed', content: `once ${runId}` };
       conversation.onceCalls = { ...onceCalls, [key]: completed };
     });
   }
@@ -329,7 +337,7 @@ export class Play {
       for (const { state, content, runId } of toolMessagesOf(record))
         if (state === 'completed') assert.equal(content, `result ${runId}`);
     this.#checkState(id, conversation?.state, latest);
-    this.#checkClaims(id, conversation);
+    this.#checkClaims(id, conversation, latest);
   }
 
   #checkTurns(
@@ -354,11 +362,15 @@ export class Play {
       assert.ok(Number(state) >= latest.step, 'the state has returned');
   }
 
-  #checkClaims(id: string, conversation: Conversation | undefined): void {
+  #checkClaims(
+    id: string, conversation: Conversation | undefined, latest: Erasure | undefined,
+  ): void {
     for (const key of KEYS) {
       const claims = this.#claims.filter((claim) => claim.id === id && claim.key === key);
       const call = conversation?.onceCalls?.[key];
-      if (call?.state === 'completed') assert.equal(call.content, `once ${call.runId}`);
+      const isErased = latest !== undefined && call?.content === 'null';
+      if (call?.state === 'completed' && !isErased)
+        assert.equal(call.content, `once ${call.runId}`);
       if (call !== undefined)
         assert.ok(claims.some(({ runId }) => runId === call.runId), 'nobody claimed it');
       // Of two that a loss let claim one key, one stays.
@@ -366,6 +378,8 @@ export class Play {
         claims.every((other) => other === claim || (other.overAt ?? Infinity) < claim.step);
       if (claims.some((claim) => claim.overAt === undefined && isAlone(claim)))
         assert.notEqual(call, undefined, `a claim of ${key.at(-1)} is lost`);
+      if (claims.some(({ isDone, step }) => isDone && step > (latest?.step ?? 0)))
+        assert.equal(call?.state, 'completed', `a result of ${key.at(-1)} is lost`);
       const owner = claims.find(({ runId }) => runId === call?.runId);
       if (call?.state === 'running') assert.equal(owner?.overAt, undefined, 'a freed key is stuck');
     }

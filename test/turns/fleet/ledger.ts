@@ -62,6 +62,7 @@ export interface Act {
   /** The idempotency key. */
   readonly key: string;
   readonly turnId: string;
+  readonly delivery: FleetDelivery;
   readonly process: Process;
   readonly step: number;
   readonly beganAtMs: number;
@@ -81,8 +82,13 @@ export interface Clearing {
   readonly mark: number;
   /** Whether its process did without the store. */
   readonly wasAway: boolean;
-  /** Whether the database had the erasure when it was last looked at. */
-  isStored: boolean;
+  /**
+   * The step by which the database had it for good, as far as it was looked at. Infinity while it
+   * lacks it.
+   */
+  storedBy: number;
+  /** Whether the database ever had it. Before that, it dies with its process. */
+  wasStored: boolean;
 }
 
 export interface FleetLedger {
@@ -98,6 +104,11 @@ export const ONCE_TOOLS: readonly ToolName[] = ['pay', 'order'];
 
 export function isOnce({ tool }: Act): boolean {
   return ONCE_TOOLS.includes(tool);
+}
+
+/** Whether the erasure still takes what is there when the database gets it. */
+export function isPending({ storedBy, wasStored, process }: Clearing): boolean {
+  return storedBy === Infinity && (wasStored || !process.isDead);
 }
 
 /** All that the run said. */

@@ -5,6 +5,7 @@ import {
   heardOn,
   isCutOff,
   isOnce,
+  isPending,
   saidBy,
   type Act,
   type FleetDelivery,
@@ -23,6 +24,7 @@ const UNFINISHED = new Set([
   '{"error":"outcome unknown"}',
   '{"error":"not started"}',
 ]);
+const ERASED = new Set(['null', '{"status":"done before","result":null}']);
 /** A turn that waited for less is the newest, whoever else came meanwhile. */
 const PROMPT_MS = 100;
 /** From then on a call may be out of time: its turn began before it. */
@@ -70,7 +72,7 @@ export class FleetModel {
         yield `act ${act.n} has the key of act ${other.n}, of another agent or turn`;
       else if (isOnce(act)
         ? !this.#mayActAgain(other)
-        : !this.#mayEraseLate() && !mayRepeat(other, act, isStored(other)))
+        : !this.#mayBeErased(other.delivery) && !mayRepeat(other, act, isStored(other)))
         yield `act ${act.n} repeats act ${other.n}: ${act.tool} ${act.args}`;
     }
     if (isOnce(act) && !act.process.isDead && !/"state":"running"/.test(claim ?? ''))
@@ -184,21 +186,22 @@ export class FleetModel {
 
   /** Whether a living process remembers it, or the store had it and has not lost it. */
   #mustBeKept({ deliveries, isStored }: FleetTurn): boolean {
-    if (this.#mayEraseLate()) return false;
-    const cleared = Math.max(-1, ...this.#ledger.clearings.map(({ step }) => step));
-    if (cleared === -1) return isStored || deliveries.some(({ process }) => !process.isDead);
-    const since = deliveries.filter(({ step }) => step > cleared);
+    const since = deliveries.filter((delivery) => !this.#mayBeErased(delivery));
     if (isStored && since.length === deliveries.length) return true;
-    // A turn that ran on is not recorded.
-    return since.some(({ process, run }) => !process.isDead && run !== undefined);
+    // A turn that ran on through an erasure is not recorded.
+    const hasBegun = ({ run }: FleetDelivery): boolean =>
+      run !== undefined || this.#ledger.clearings.length === 0;
+    return since.some((delivery) => !delivery.process.isDead && hasBegun(delivery));
   }
 
   /**
-   * An erasure that waited for the store, or that it has lost, takes all with it that is there by
-   * then; and a process that was away does not know of it.
+   * An erasure takes what is there when the store gets it, for the first time or again after a
+   * loss, and what a process has recorded that was away and did not know of it.
    */
-  #mayEraseLate(): boolean {
-    return this.#ledger.clearings.length > 0 && !this.#without('losses', 'slow', 'down');
+  #mayBeErased({ step, wasAway }: FleetDelivery): boolean {
+    return this.#ledger.clearings.some((clearing) =>
+      wasAway || step <= clearing.step || isPending(clearing)
+      || (clearing.wasStored && step <= clearing.storedBy));
   }
 
   #mustBeGone({ deliveries, runs }: FleetTurn): boolean {
@@ -209,8 +212,8 @@ export class FleetModel {
       this.#troubles.has('clocks') && clearings.length > 1
       && clearings.some(({ wasAway }) => wasAway);
     return !areApart && clearings.some(
-      ({ step, process, isStored }) =>
-        (isStored || !process.isDead) &&
+      ({ step, process, storedBy }) =>
+        (storedBy < Infinity || !process.isDead) &&
         runs.length > 0 &&
         runs.every((run) => run.step < step) &&
         deliveries.every((delivery) => delivery.step < step),
@@ -258,14 +261,13 @@ export class FleetModel {
 
   /** A reply that somebody heard whole is in history, unless it has run again since. */
   *#wrongsOfHeard(delivery: FleetDelivery, text: string, state: string | undefined): Wrongs {
-    const { turn, process, step, caller } = delivery;
+    const { turn, process, caller } = delivery;
     const heard = heardOn(delivery);
     const run = turn.runs.findLast((candidate) => saidBy(candidate) === heard);
     if (heard === '' || caller?.hasEnded !== true || process.isDead) return;
     if (run?.process !== process || run.hasFailed || run.abortReason !== undefined) return;
     if (turn.runs.some(({ n }) => n > run.n || (n !== run.n && isTakenBack(turn, n)))) return;
-    if (this.#ledger.clearings.some((clearing) => clearing.step >= step)) return;
-    if (!this.#mustBeKept(turn)) return;
+    if (this.#mayBeErased(delivery) || !this.#mustBeKept(turn)) return;
     if (state === 'completed' && text !== heard && this.#mayConfuseRuns(turn)) return;
     if (text !== heard || state !== 'completed')
       yield `was heard whole, ${JSON.stringify(heard)}, and is ${state}: ${JSON.stringify(text)}`;
@@ -291,6 +293,7 @@ export class FleetModel {
         }
         const has = `has ${result.content} for ${call.name} ${call.args}`;
         if (call.name === 'transfer' || UNFINISHED.has(result.content)) continue;
+        if (this.#isErasedResult(result.content)) continue;
         const act = this.#actOf(result.content);
         if (act === undefined) yield `${has}, which nobody returned`;
         else if (act.tool !== call.name || act.args !== call.args || act.key !== result.key)
@@ -308,9 +311,9 @@ export class FleetModel {
 
   /** What a tool returned in a process that lives is in its turn. */
   *#wrongsOfResults(history: readonly Message[]): Wrongs {
-    if (this.#ledger.clearings.length > 0) return; // a turn that ran on is not recorded
     for (const act of this.#ledger.acts) {
       if (isOnce(act) || act.result === undefined || act.process.isDead) continue;
+      if (act.isCleared || this.#mayBeErased(act.delivery)) continue; // it was not recorded
       if (!history.some(({ turnId }) => turnId === act.turnId)) continue;
       const found = history.filter(
         (message) => message.role === 'tool' && message.key === act.key,
@@ -323,16 +326,17 @@ export class FleetModel {
   *#wrongsOfOnceCalls(calls: Readonly<Record<string, OnceCall>>): Wrongs {
     for (const [key, { state, content, tool, process }] of Object.entries(calls)) {
       const acts = this.#ledger.acts.filter((act) => act.key === key);
-      if (state === 'completed' && !acts.some(({ result }) => result === content))
+      const hasReturned = acts.some(({ ended }) => ended === 'returned');
+      const isErased = hasReturned && this.#isErasedResult(content);
+      if (state === 'completed' && !isErased && !acts.some(({ result }) => result === content))
         yield `${tool} has the result ${content}, which nobody returned`;
       const isAlive = this.#ledger.deliveries.some(
         (delivery) => !delivery.process.isDead && delivery.process.channel.address === process,
       );
       if (state === 'running' && isAlive) yield `${tool} is said to run, and does not`;
     }
-    const isErased = this.#mayEraseLate();
     for (const act of this.#ledger.acts) {
-      if (!isOnce(act) || act.process.isDead || act.isCleared || isErased) continue;
+      if (!isOnce(act) || act.process.isDead || act.isCleared) continue;
       const call = calls[act.key];
       if (act.ended === 'returned' && call?.state !== 'completed')
         yield `the result of act ${act.n} is not final: ${JSON.stringify(call)}`;
@@ -375,6 +379,11 @@ export class FleetModel {
         || (saidBy(run) === heard && heard !== ''),
     );
     if (!isWhole) yield `${newest.turn.words}: the last caller heard ${JSON.stringify(heard)}`;
+  }
+
+  /** Of a call that acts once, an erasure may leave only that it has acted. */
+  #isErasedResult(content: string): boolean {
+    return this.#ledger.clearings.length > 0 && ERASED.has(content);
   }
 
   /** The act whose result the text is. */

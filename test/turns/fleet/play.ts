@@ -252,7 +252,8 @@ class Play {
     for (const act of this.#ledger.acts)
       act.isLost ||= isOnce(act) && !this.#hasClaim(act);
     for (const turn of this.#ledger.turns) turn.isStored &&= this.#hasWords(turn);
-    for (const clearing of this.#ledger.clearings) clearing.isStored &&= this.#hasMark(clearing);
+    for (const clearing of this.#ledger.clearings)
+      if (!this.#hasMark(clearing)) clearing.storedBy = Infinity;
   }
 
   async #clear(process: Process): Promise<void> {
@@ -266,13 +267,13 @@ class Play {
     await this.#stage.quiet();
     await clock.pass(1_000, this.#stage.quiet); // a store that is slow times out
     await cleared;
-    const conversation = await clock.as(process.place, () => process.conversation());
     this.#ledger.clearings.push({
       step: this.#step,
       process,
-      mark: conversation?.erasedAt ?? 0,
+      mark: process.app.conversations.remembered(CONVERSATION)?.erasedAt ?? 0,
       wasAway: process.isAway,
-      isStored: false,
+      storedBy: Infinity,
+      wasStored: false,
     });
     noteCleared();
   }
@@ -317,10 +318,11 @@ class Play {
 
   #act(
     { tool, args, agent, key, turnId }: Pick<Act, 'tool' | 'args' | 'agent' | 'key' | 'turnId'>,
-    delivery: number,
+    number: number,
   ): Act {
-    const process = this.#ledger.deliveries[delivery]?.process;
-    if (process === undefined) throw new Error('a tool was called for no delivery');
+    const delivery = this.#ledger.deliveries[number];
+    if (delivery === undefined) throw new Error('a tool was called for no delivery');
+    const { process } = delivery;
     const act: Act = {
       n: this.#ledger.acts.length,
       tool,
@@ -328,6 +330,7 @@ class Play {
       agent,
       key,
       turnId,
+      delivery,
       process,
       step: this.#step,
       beganAtMs: this.#stage.clock.nowMs,
@@ -362,7 +365,11 @@ class Play {
       if (delivery.step === this.#step || delivery.caller?.hasEnded !== true)
         delivery.wasAway ||= delivery.process.isAway;
     for (const turn of this.#ledger.turns) turn.isStored ||= this.#hasWords(turn);
-    for (const clearing of this.#ledger.clearings) clearing.isStored ||= this.#hasMark(clearing);
+    for (const clearing of this.#ledger.clearings) {
+      if (clearing.storedBy < Infinity || !this.#hasMark(clearing)) continue;
+      clearing.storedBy = this.#step;
+      clearing.wasStored = true;
+    }
     for (const act of this.#ledger.acts) act.isLost &&= !this.#hasClaim(act);
   }
 
