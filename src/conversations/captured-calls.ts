@@ -37,8 +37,23 @@ export function exchangesIn(turns: readonly TurnWithRequests[]): readonly Exchan
   );
 }
 
-/** The figures of a settled turn, cut to the bounds. */
-export function withinBounds(
+/**
+ * Keeps the figures of a turn, cut to the bounds. What later turns only have as a difference from
+ * its requests becomes whole first.
+ */
+export function keepFigures(
+  conversation: Conversation,
+  record: TurnRecord,
+  figures: TurnFigures,
+): void {
+  if (conversation.capturedBytes !== undefined)
+    makeWhole(conversation, conversation.turns, (turnId) => turnId === record.id);
+  subtract(conversation, record);
+  record.figures = withinBounds(figures, conversation, record);
+  add(conversation, record);
+}
+
+function withinBounds(
   figures: TurnFigures,
   { turns }: Conversation,
   record: TurnRecord,
@@ -50,11 +65,6 @@ export function withinBounds(
   const base = baseIn(before);
   const kept = capturedTurn(wholeRequests(captured, undefined), base, MAX_CAPTURED_PER_TURN);
   return { ...figures, captured: withinCall(kept, turns, record, sessionId) };
-}
-
-/** Call it before a turn's figures change, if anything was captured. */
-export function makeFollowersWhole(conversation: Conversation, { id }: TurnRecord): void {
-  makeWhole(conversation, conversation.turns, (turnId) => turnId === id);
 }
 
 /**

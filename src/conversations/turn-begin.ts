@@ -1,6 +1,6 @@
 // Gives a turn to a run.
 
-import { makeFollowersWhole } from './captured-calls.ts';
+import { keepFigures } from './captured-calls.ts';
 import { add, subtract, type Conversation } from './conversation.ts';
 import type { Message, ToolMessage } from './message.ts';
 import { earlierRounds } from './tool-call-rules.ts';
@@ -23,8 +23,8 @@ export interface BegunRun extends Arrival {
 }
 
 /**
- * Gives the record of a turn that is not open to this run. If the turn ran before, it keeps the
- * earlier calls that cannot be undone. Returns whether there are any.
+ * Gives the record of a turn to this run. If the turn ran before, it keeps the earlier calls that
+ * cannot be undone. Returns whether there are any.
  */
 export function begin(
   conversation: Conversation,
@@ -34,7 +34,7 @@ export function begin(
 ): boolean {
   const { id: turnId } = record;
   const earlier = isAgain ? earlierRounds(record) : [];
-  conversation.openTurns += 1;
+  if (!isAgain || record.state !== 'open') conversation.openTurns += 1;
   record.state = 'open';
   if (isAgain) {
     if (process !== undefined) record.earlierRuns = earlierRunsOf(record);
@@ -48,9 +48,8 @@ export function begin(
     record.arrivedAt = arrivalOf({ waitedMs });
   }
   if (trace !== undefined) record.trace = trace;
-  if (conversation.capturedBytes !== undefined) makeFollowersWhole(conversation, record);
+  if (figures !== undefined) keepFigures(conversation, record, figures);
   subtract(conversation, record);
-  if (figures !== undefined) record.figures = figures;
   if (earlier.length === 0)
     setPlain(record, text ?? null, ''); // the placeholder
   else {

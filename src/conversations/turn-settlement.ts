@@ -2,7 +2,7 @@
 
 import type { SentEvent } from '../calls/reply-event.ts';
 import { trim, type ConversationBounds } from './bounds.ts';
-import { makeFollowersWhole, withinBounds } from './captured-calls.ts';
+import { keepFigures } from './captured-calls.ts';
 import {
   add, findTurn, keepState, rewrite, subtract, type Conversation,
 } from './conversation.ts';
@@ -94,7 +94,6 @@ function takeBack(
   { runId, process, figures, trace }: TurnSettlement,
 ): void {
   const text = messagesOf(record).find(({ role }) => role === 'user')?.content;
-  if (record.state === 'open') conversation.openTurns -= 1;
   begin(conversation, record, { runId, text, process, figures, trace }, true);
 }
 
@@ -109,10 +108,8 @@ function settle(
   if (isLeaving === true) record.isLeaving = true;
   else if (record.isLeaving !== undefined) delete record.isLeaving;
   if (filler !== undefined) record.filler = filler;
-  if (figures !== undefined && conversation.capturedBytes !== undefined)
-    makeFollowersWhole(conversation, record);
+  if (figures !== undefined) keepFigures(conversation, record, figures);
   subtract(conversation, record);
-  if (figures !== undefined) record.figures = withinBounds(figures, conversation, record);
   if (record.messages === undefined && messages.length <= 1 && messages.every(isPlainReply)) {
     setPlain(record, record.words, messages[0]?.content ?? null);
   } else {
