@@ -6,7 +6,7 @@ import { lengthOfOnceCalls, type OnceCalls } from './once-call.ts';
 import type { SpentEntry } from './spending.ts';
 import {
   callsOfDiscarded, cameWith, countMessages, countRunningCalls, isBegunBy, leadingMessages,
-  messagesOf, messagesWithRuns, setMessages, textLengthOf, type TurnRecord,
+  messagesOf, messagesWithRuns, newTurn, setMessages, textLengthOf, type TurnRecord,
 } from './turn-record.ts';
 import { UNFINISHED_RESULTS } from './unfinished-tool-results.ts';
 
@@ -220,6 +220,16 @@ export function rewrite(
   setMessages(record, messages, kept);
   if (record.sent !== undefined) delete record.sent;
   add(conversation, record);
+}
+
+/** Adds a message to its turn if that is known, otherwise as a completed turn at the end. */
+export function addMessage(conversation: Conversation, message: Message): void {
+  let record = findTurn(conversation, message.turnId);
+  if (record === undefined) {
+    record = newTurn(message.turnId, 'completed', 0);
+    addTurn(conversation, record);
+  }
+  rewrite(conversation, record, [...messagesOf(record), message], record.kept);
 }
 
 /** What was heard of the turn is final: its run can no longer change it. */

@@ -6,8 +6,8 @@ import type { Interruption } from '../calls/call-event.ts';
 import type { Kinds } from '../redaction/placeholder.ts';
 import { trim, type ConversationBounds } from './bounds.ts';
 import {
-  addTurn, clearTurns, findTurn, historyOf, isOutdated, keepState, rewrite, upgrade,
-  type Conversation, type KnownCaller,
+  addMessage, clearTurns, findTurn, historyOf, isOutdated, keepState, upgrade, type Conversation,
+  type KnownCaller,
 } from './conversation.ts';
 import { openRunsElsewhere } from './elsewhere.ts';
 import { cutTurn, type CutTurn } from './heard.ts';
@@ -20,10 +20,9 @@ import type { ConversationStore, UpdateOptions } from './store.ts';
 import {
   noteProgress, noteToolResult, type NotedProgress, type ToolResult, type TurnProgress,
 } from './tool-call-rules.ts';
-import {
-  claimTurn, openTurn, type TurnClaim, type TurnOpening, type TurnOpeningResult,
-} from './turn-opening.ts';
-import { hasEndedCall, messagesOf, newTurn, type RunElsewhere } from './turn-record.ts';
+import { claimTurn, type TurnClaim } from './turn-claim.ts';
+import { openTurn, type TurnOpening, type TurnOpeningResult } from './turn-opening.ts';
+import { hasEndedCall, type RunElsewhere } from './turn-record.ts';
 import { settleTurn, type TurnSettlement } from './turn-settlement.ts';
 
 export interface ConversationManagerOptions {
@@ -114,8 +113,10 @@ export class ConversationManager {
   ): Awaitable<void> {
     const message: Message =
       role === 'user' ? { role, content, turnId } : { role, content, turnId, state: 'completed' };
-    return this.#update(conversationId, (conversation) =>
-      appendMessage(conversation, message, this.#bounds));
+    return this.#update(conversationId, (conversation) => {
+      addMessage(conversation, message);
+      trim(conversation, this.#bounds);
+    });
   }
 
   /**
@@ -212,7 +213,7 @@ export class ConversationManager {
       conversation === undefined ? [] : openRunsElsewhere(conversation, own));
   }
 
-  /** See `claimTurn` in turn-opening.ts. */
+  /** See `claimTurn` in turn-claim.ts. */
   claimTurn(
     conversationId: string,
     claim: Parameters<typeof claimTurn>[1],
@@ -341,19 +342,4 @@ function current(conversation: Conversation): Conversation {
 /** A conversation that was read must not be changed, so an older format is upgraded on a copy. */
 function toRead(conversation: Conversation): Conversation {
   return isOutdated(conversation) ? current(structuredClone(conversation)) : conversation;
-}
-
-/** Appends a message to its turn if known, otherwise as a completed turn of its own. */
-export function appendMessage(
-  conversation: Conversation,
-  message: Message,
-  bounds: ConversationBounds,
-): void {
-  let record = findTurn(conversation, message.turnId);
-  if (record === undefined) {
-    record = newTurn(message.turnId, 'completed', 0);
-    addTurn(conversation, record);
-  }
-  rewrite(conversation, record, [...messagesOf(record), message], record.kept);
-  trim(conversation, bounds);
 }

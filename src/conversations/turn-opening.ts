@@ -1,31 +1,27 @@
-// How a turn begins in its conversation, or goes on for another delivery.
+// How a turn begins in its conversation.
 
 import type { Interruption, Transcript } from '../calls/call-event.ts';
 import type { SentEvent } from '../calls/reply-event.ts';
 import { trim, type ConversationBounds } from './bounds.ts';
 import {
-  add, addTurn, callerIn, findTurn, historyUpTo, indexOfDelivered, keepCaller, settleForGood,
-  type Conversation, type KnownCaller,
+  add, addTurn, findTurn, indexOfDelivered, keepCaller, settleForGood, type Conversation,
+  type KnownCaller,
 } from './conversation.ts';
-import {
-  callsAtPlace, earlierCallsIn, nextNumber, numberOfReplaced, takePlace, type EarlierToolCall,
-} from './discarded-turns.ts';
+import { callsAtPlace, nextNumber, numberOfReplaced, takePlace } from './discarded-turns.ts';
 import {
   askedFirst, lostCallsOf, openRunsElsewhere, runsAfter, type AskedFirst, type KnownRuns,
   type LostCall,
 } from './elsewhere.ts';
-import { cutOf, noteHeard, type CutTurn, type HeardTurn } from './heard.ts';
+import { cutOf, noteHeard, type HeardTurn } from './heard.ts';
 import type { Message, ToolMessage } from './message.ts';
-import type { Claimer } from './once-rules.ts';
-import {
-  compare, reconcile, replacedBy, type Comparison, type Reconciled,
-} from './reconcile.ts';
+import { OpenedTurn } from './opened-turn.ts';
+import { compare, reconcile, replacedBy, type Comparison, type Reconciled } from './reconcile.ts';
 import { linksOf, type RunLinks } from './run-links.ts';
 import { begin, noteProcess, type BegunRun } from './turn-begin.ts';
 import { arrivalOf, isErasedSince, moveBefore, newerThan } from './turn-order.ts';
 import {
-  countRuns, idOfNth, isBegunBy, messagesOf, newTurn, replyText, sentEvents, setPlain,
-  toolMessagesOf, type RunElsewhere, type TurnRecord,
+  countRuns, idOfNth, isBegunBy, newTurn, replyText, sentEvents, setPlain, toolMessagesOf,
+  type RunElsewhere, type TurnRecord,
 } from './turn-record.ts';
 import { endOpenTurns, type TurnSettlement } from './turn-settlement.ts';
 
@@ -43,106 +39,6 @@ export interface TurnOpening extends BegunRun, KnownRuns {
   readonly running?: readonly TurnSettlement[] | undefined;
   /** Whether the turn has ended while it waited for the store. Default: it has not. */
   readonly isOver?: (() => boolean) | undefined;
-}
-
-/** What a turn has found in its conversation: see `OpenedTurn`. */
-interface FoundByTurn extends Pick<
-  OpenedTurn,
-  'isResumed' | 'cut' | 'earlierCalls' | 'takenOver' | 'lostCalls' | 'hasGoneBack' | 'wasElsewhere'
-  | 'links' | 'mayAct'
-> {
-  /** All runs of open turns in other processes, `takenOver` among them. */
-  readonly openElsewhere: readonly RunElsewhere[];
-}
-
-/** An opened turn as its run sees it. Exposes no record the run could change. */
-export class OpenedTurn {
-  readonly kind = 'opened';
-  /**
-   * The opening's `turnId`, or an id of our own if other words have already begun a turn with that
-   * id.
-   */
-  readonly turnId: string;
-  /** Whether the conversation existed before this turn. */
-  readonly isResumed: boolean;
-  /** An older turn, cut to what the caller heard. */
-  readonly cut: CutTurn | undefined;
-  /**
-   * Calls by earlier runs of this turn that have completed, are still running, or have an unknown
-   * outcome.
-   */
-  readonly earlierCalls: readonly EarlierToolCall[];
-  /**
-   * Runs of older turns in other processes that this turn has ended. They have not been told yet.
-   */
-  readonly endedElsewhere: readonly RunElsewhere[];
-  /** The run of this turn in another process, if it ran there. It has not been told yet. */
-  readonly takenOver: RunElsewhere | undefined;
-  /** Tool calls whose outcome is unknown from now on, as their process is gone. */
-  readonly lostCalls: readonly LostCall[];
-  /** What names the turn in the keys of its tool calls: see `TurnRecord.number`. */
-  readonly place: string;
-  /** Whether the state has gone back to what it was before a discarded turn. */
-  readonly hasGoneBack: boolean;
-  /** Whether another process owned the state before this turn. */
-  readonly wasElsewhere: boolean;
-  /**
-   * False if the request is a late copy of one that another turn has followed or replaced, which
-   * has completed. It is answered, but its tools must not change anything.
-   */
-  readonly mayAct: boolean;
-  /** Undefined if it is not traced. */
-  readonly links: RunLinks | undefined;
-  /** When the conversation was last erased. 0: never. */
-  readonly erasedAt: number;
-  readonly #conversation: Conversation;
-  readonly #record: TurnRecord;
-
-  constructor(conversation: Conversation, record: TurnRecord, found: FoundByTurn) {
-    const { openElsewhere, takenOver } = found;
-    this.turnId = record.id;
-    this.isResumed = found.isResumed;
-    this.cut = found.cut;
-    this.earlierCalls = found.earlierCalls;
-    this.endedElsewhere =
-      takenOver === undefined ? openElsewhere : openElsewhere.filter((run) => run !== takenOver);
-    this.takenOver = takenOver;
-    this.lostCalls = found.lostCalls;
-    // No id of a platform's has a control character.
-    this.place = record.number === undefined ? record.id : `\u0000${record.number}`;
-    this.hasGoneBack = found.hasGoneBack;
-    this.wasElsewhere = found.wasElsewhere;
-    this.mayAct = found.mayAct;
-    this.links = found.links;
-    this.erasedAt = conversation.erasedAt ?? 0;
-    this.#conversation = conversation;
-    this.#record = record;
-  }
-
-  /** Copies of the current messages up to the caller's words and the calls of earlier runs. */
-  history(): Message[] {
-    return historyUpTo(this.#conversation, this.#record);
-  }
-
-  /** The agent's state, as JSON text. Undefined if none is stored. */
-  get state(): string | undefined {
-    return this.#conversation.state;
-  }
-
-  /** The agent that the conversation was last handed over to. */
-  get agent(): string | undefined {
-    return this.#conversation.agent;
-  }
-
-  /** The names of the conversation's values. Undefined if it has none. */
-  get placeholders(): Conversation['placeholders'] {
-    return this.#conversation.placeholders;
-  }
-
-  /** Who called in that session, if known. */
-  callerIn(sessionId: string): ReturnType<typeof callerIn> {
-    return callerIn(this.#conversation, sessionId);
-  }
 }
 
 export type TurnOpeningResult =
@@ -404,45 +300,4 @@ function addOver(
   addInOrder(conversation, record, newer);
   add(conversation, record);
   trim(conversation, bounds);
-}
-
-/**
- * Whether a run may continue for another delivery of its turn. `owned`: yes, the record is this
- * run's. If a run in another process had it and did not complete, `earlierCalls` are that run's,
- * and `earlierRuns` has its id. `closed`: no, a newer turn has begun. `completed`: no, another run
- * has said everything.
- */
-export type TurnClaim =
-  | {
-      readonly kind: 'owned';
-      readonly earlierCalls: readonly EarlierToolCall[];
-      readonly earlierRuns: readonly number[] | undefined;
-    }
-  | { readonly kind: 'closed' | 'completed' };
-
-/** Claims the record of a turn for the run that began it, to continue for another delivery. */
-export function claimTurn(
-  conversation: Conversation,
-  claim: Claimer & Pick<TurnOpening, 'text' | 'trace' | 'figures'>,
-): TurnClaim {
-  const { turnId, runId } = claim;
-  const record = findTurn(conversation, turnId);
-  // It was cleared: the run goes on, unrecorded.
-  if (record === undefined) return owned(NO_CALLS, undefined);
-  if (record.runId === runId) {
-    const isOurs = record.state === 'open' || record.isLeaving === true;
-    return isOurs ? owned(NO_CALLS, record) : { kind: 'closed' };
-  }
-  if (record.state === 'completed') return { kind: 'completed' };
-  if (record.state === 'open') conversation.openTurns -= 1;
-  const hasCalls = begin(conversation, record, claim, true);
-  const calls = hasCalls ? earlierCallsIn(record, messagesOf(record)) : NO_CALLS;
-  return owned(calls.filter((call) => call.runId !== runId), record);
-}
-
-function owned(
-  earlierCalls: readonly EarlierToolCall[],
-  record: TurnRecord | undefined,
-): TurnClaim {
-  return { kind: 'owned', earlierCalls, earlierRuns: record?.earlierRuns };
 }

@@ -3,7 +3,7 @@ import type { Speakers } from '../agents/speakers.ts';
 import type { LiveState, LiveStates } from '../agents/state/live-state.ts';
 import type { Caller, TurnEvent } from '../calls/call-event.ts';
 import type { Message } from '../conversations/message.ts';
-import type { OpenedTurn } from '../conversations/turn-opening.ts';
+import type { OpenedTurn } from '../conversations/opened-turn.ts';
 import type { TurnSettlement } from '../conversations/turn-settlement.ts';
 import type { Redaction } from '../redaction/redaction.ts';
 import type { ToolCallingTurn, ToolHost } from '../tools/tool-calling-turn.ts';

@@ -1,10 +1,11 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 
-import type { ConversationBounds } from '../../src/conversations/bounds.ts';
-import { emptyConversation, type Conversation } from '../../src/conversations/conversation.ts';
+import { trim, type ConversationBounds } from '../../src/conversations/bounds.ts';
+import {
+  addMessage, emptyConversation, type Conversation,
+} from '../../src/conversations/conversation.ts';
 import { cutTurn } from '../../src/conversations/heard.ts';
-import { appendMessage } from '../../src/conversations/manager.ts';
 import { openTurn } from '../../src/conversations/turn-opening.ts';
 import type { TurnState } from '../../src/conversations/message.ts';
 import { BOUNDS, check, exchange, nextRun, open, settle, toolMessages } from './checked-rules.ts';
@@ -109,11 +110,9 @@ describe('the bounds of a conversation', () => {
     const conversation = emptyConversation('c');
     open(conversation, 't1', 'One', undefined, bounds);
     for (let count = 0; count < 5; count++) {
-      appendMessage(
-        conversation,
-        { role: 'user', content: `note ${count}`, turnId: `n${count}` },
-        bounds,
-      );
+      const note = { role: 'user', content: `note ${count}`, turnId: `n${count}` } as const;
+      addMessage(conversation, note);
+      trim(conversation, bounds);
       check(conversation);
     }
     assert.deepEqual(ids(conversation), ['t1', 'n4']);
@@ -197,7 +196,8 @@ describe('the bounds of a conversation', () => {
             );
             break;
           default:
-            appendMessage(conversation, { role: 'user', content: words, turnId }, bounds);
+            addMessage(conversation, { role: 'user', content: words, turnId });
+            trim(conversation, bounds);
         }
         check(conversation);
         const newest = conversation.turns.at(-1);

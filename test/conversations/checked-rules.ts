@@ -13,7 +13,8 @@ import {
   type Conversation,
 } from '../../src/conversations/conversation.ts';
 import { cutTurn } from '../../src/conversations/heard.ts';
-import { openTurn, OpenedTurn } from '../../src/conversations/turn-opening.ts';
+import { OpenedTurn } from '../../src/conversations/opened-turn.ts';
+import { openTurn } from '../../src/conversations/turn-opening.ts';
 import { settleTurn, type TurnSettlement } from '../../src/conversations/turn-settlement.ts';
 import type { Message } from '../../src/conversations/message.ts';
 import { messagesOf } from '../../src/conversations/turn-record.ts';

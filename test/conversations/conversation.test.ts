@@ -4,6 +4,7 @@ import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 
 import {
+  addMessage,
   addTurn,
   clearTurns,
   emptyConversation,
@@ -13,7 +14,8 @@ import {
   type Conversation,
 } from '../../src/conversations/conversation.ts';
 import { newTurn, setPlain } from '../../src/conversations/turn-record.ts';
-import { openTurn, OpenedTurn } from '../../src/conversations/turn-opening.ts';
+import { OpenedTurn } from '../../src/conversations/opened-turn.ts';
+import { openTurn } from '../../src/conversations/turn-opening.ts';
 import { settleTurn, type TurnSettlement } from '../../src/conversations/turn-settlement.ts';
 import type { Message } from '../../src/conversations/message.ts';
 import {
@@ -27,6 +29,35 @@ import {
   settle,
   shown,
 } from './checked-rules.ts';
+
+describe('addMessage', () => {
+  it('makes a turn of a message whose turn is not known', () => {
+    const conversation = emptyConversation('c');
+    addMessage(conversation, { role: 'user', content: 'a', turnId: 'x' });
+    check(conversation);
+    assert.deepEqual(
+      conversation.turns.map(({ id, state }) => [id, state]),
+      [['x', 'completed']],
+    );
+  });
+
+  it('appends to the turn where that is known', () => {
+    const conversation = emptyConversation('c');
+    exchange(conversation, 't1', 'One', 'First.');
+    exchange(conversation, 't2', 'Two', 'Second.');
+    addMessage(conversation, {
+      role: 'assistant', content: 'PS', turnId: 't1', state: 'completed',
+    });
+    check(conversation);
+    assert.deepEqual(shown(conversation), [
+      'user: One',
+      'assistant(completed): First.',
+      'assistant(completed): PS',
+      'user: Two',
+      'assistant(completed): Second.',
+    ]);
+  });
+});
 
 describe('indexOfDelivered', () => {
   /** Turns by id and words. */

@@ -11,7 +11,8 @@ import {
   type Conversation,
 } from '../../src/conversations/conversation.ts';
 import { isPrefix, noteHeard, withoutPrefix } from '../../src/conversations/heard.ts';
-import { OpenedTurn, openTurn } from '../../src/conversations/turn-opening.ts';
+import { OpenedTurn } from '../../src/conversations/opened-turn.ts';
+import { openTurn } from '../../src/conversations/turn-opening.ts';
 import { settleTurn, type TurnSettlement } from '../../src/conversations/turn-settlement.ts';
 import { noteProgress } from '../../src/conversations/tool-call-rules.ts';
 

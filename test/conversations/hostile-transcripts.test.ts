@@ -4,11 +4,11 @@ import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 
 import type { Transcript } from '../../src/calls/call-event.ts';
-import { emptyConversation, type Conversation } from '../../src/conversations/conversation.ts';
-import { appendMessage } from '../../src/conversations/manager.ts';
 import {
-  openTurn, OpenedTurn, type TurnOpeningResult,
-} from '../../src/conversations/turn-opening.ts';
+  addMessage, emptyConversation, type Conversation,
+} from '../../src/conversations/conversation.ts';
+import { OpenedTurn } from '../../src/conversations/opened-turn.ts';
+import { openTurn, type TurnOpeningResult } from '../../src/conversations/turn-opening.ts';
 import { settleTurn } from '../../src/conversations/turn-settlement.ts';
 import { coveredBy, lettersOf } from '../../src/conversations/spoken-words.ts';
 import { leastMs, processorMs } from '../fixtures/processor-time.ts';
@@ -296,9 +296,9 @@ describe('a call in a script without spaces', () => {
       const costMs = leastMs(50, () => {
         const conversation = emptyConversation('c');
         for (const [index, reply] of replies.entries()) {
-          appendMessage(conversation, { role: 'user', content: 'Yes.', turnId: `t${index}` }, WIDE);
+          addMessage(conversation, { role: 'user', content: 'Yes.', turnId: `t${index}` });
           const said = { role: 'assistant', state: 'completed', content: reply } as const;
-          appendMessage(conversation, { ...said, turnId: `t${index}` }, WIDE);
+          addMessage(conversation, { ...said, turnId: `t${index}` });
         }
         const transcript = transcriptOf(lines);
         const opening = { turnId: 'next', runId: nextRun(), text: 'And?', transcript };

@@ -7,7 +7,8 @@ import {
   clearTurns, emptyConversation, historyOf, type Conversation,
 } from '../../src/conversations/conversation.ts';
 import type { Message } from '../../src/conversations/message.ts';
-import { claimTurn, openTurn, type TurnOpening } from '../../src/conversations/turn-opening.ts';
+import { claimTurn } from '../../src/conversations/turn-claim.ts';
+import { openTurn, type TurnOpening } from '../../src/conversations/turn-opening.ts';
 import { settleTurn } from '../../src/conversations/turn-settlement.ts';
 import {
   noteProgress, noteToolResult, type ToolResult,

@@ -8,7 +8,7 @@ import {
   type Conversation,
 } from '../../src/conversations/conversation.ts';
 import type { Message } from '../../src/conversations/message.ts';
-import { OpenedTurn } from '../../src/conversations/turn-opening.ts';
+import { OpenedTurn } from '../../src/conversations/opened-turn.ts';
 import { noteToolResult } from '../../src/conversations/tool-call-rules.ts';
 import { BOUNDS, check, runs, settle, shown } from './checked-rules.ts';
 import {

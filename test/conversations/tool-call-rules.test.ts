@@ -14,7 +14,8 @@ import {
 } from '../../src/conversations/conversation.ts';
 import { noteHeard } from '../../src/conversations/heard.ts';
 import type { Message, ToolCallState, ToolMessage } from '../../src/conversations/message.ts';
-import { openTurn, OpenedTurn, type TurnOpening } from '../../src/conversations/turn-opening.ts';
+import { OpenedTurn } from '../../src/conversations/opened-turn.ts';
+import { openTurn, type TurnOpening } from '../../src/conversations/turn-opening.ts';
 import { settleTurn, type TurnSettlement } from '../../src/conversations/turn-settlement.ts';
 import {
   noteProgress, noteToolResult, type Ownership,

@@ -3,12 +3,12 @@ import { describe, it } from 'node:test';
 
 import type { SentEvent } from '../../src/calls/reply-event.ts';
 import {
+  addMessage,
   emptyConversation,
   findTurn,
   historyOf,
   type Conversation,
 } from '../../src/conversations/conversation.ts';
-import { appendMessage } from '../../src/conversations/manager.ts';
 import { openTurn } from '../../src/conversations/turn-opening.ts';
 import type { TurnSettlement } from '../../src/conversations/turn-settlement.ts';
 import {
@@ -269,11 +269,9 @@ describe('a turn', () => {
   it('is kept as messages where a second reply was added, in their order', () => {
     const conversation = emptyConversation('c');
     exchange(conversation, 't1', 'Asked', 'Said.');
-    appendMessage(
-      conversation,
-      { role: 'assistant', content: 'And more.', turnId: 't1', state: 'completed' },
-      BOUNDS,
-    );
+    addMessage(conversation, {
+      role: 'assistant', content: 'And more.', turnId: 't1', state: 'completed',
+    });
     assert.deepEqual(shown(conversation), [
       'user: Asked',
       'assistant(completed): Said.',
@@ -287,7 +285,7 @@ describe('a turn', () => {
     const conversation = emptyConversation('c');
     open(conversation, 't1');
     settle(conversation, 't1', 'completed', 'Welcome.');
-    appendMessage(conversation, { role: 'user', content: 'Hello', turnId: 't1' }, BOUNDS);
+    addMessage(conversation, { role: 'user', content: 'Hello', turnId: 't1' });
     assert.deepEqual(shown(conversation), ['assistant(completed): Welcome.', 'user: Hello']);
     check(conversation);
   });
@@ -387,43 +385,12 @@ describe('settleTurn', () => {
   it('leaves a turn that ends late in its place', () => {
     const conversation = emptyConversation('c');
     open(conversation, 't1', 'One');
-    appendMessage(conversation, { role: 'user', content: 'Note', turnId: 'note' }, BOUNDS);
+    addMessage(conversation, { role: 'user', content: 'Note', turnId: 'note' });
     settle(conversation, 't1', 'completed', 'First.');
     assert.deepEqual(shown(conversation), [
       'user: One',
       'assistant(completed): First.',
       'user: Note',
-    ]);
-  });
-});
-
-describe('appendMessage', () => {
-  it('makes a turn of a message whose turn is not known', () => {
-    const conversation = emptyConversation('c');
-    appendMessage(conversation, { role: 'user', content: 'a', turnId: 'x' }, BOUNDS);
-    check(conversation);
-    assert.deepEqual(
-      conversation.turns.map(({ id, state }) => [id, state]),
-      [['x', 'completed']],
-    );
-  });
-
-  it('appends to the turn where that is known', () => {
-    const conversation = emptyConversation('c');
-    exchange(conversation, 't1', 'One', 'First.');
-    exchange(conversation, 't2', 'Two', 'Second.');
-    appendMessage(
-      conversation,
-      { role: 'assistant', content: 'PS', turnId: 't1', state: 'completed' },
-      BOUNDS,
-    );
-    check(conversation);
-    assert.deepEqual(shown(conversation), [
-      'user: One',
-      'assistant(completed): First.',
-      'assistant(completed): PS',
-      'user: Two',
-      'assistant(completed): Second.',
     ]);
   });
 });

@@ -4,11 +4,12 @@ import { describe, it } from 'node:test';
 import {
   callRecordOf, isSettled, parseCallRecord, type EndedCall,
 } from '../../src/records/call-record.ts';
-import { emptyConversation, type Conversation } from '../../src/conversations/conversation.ts';
+import {
+  addMessage, emptyConversation, type Conversation,
+} from '../../src/conversations/conversation.ts';
 import type { Message } from '../../src/conversations/message.ts';
 import type { ModelFigures } from '../../src/conversations/turn-figures.ts';
 import { newTurn } from '../../src/conversations/turn-record.ts';
-import { appendMessage } from '../../src/conversations/manager.ts';
 import { openTurn } from '../../src/conversations/turn-opening.ts';
 import { settleTurn } from '../../src/conversations/turn-settlement.ts';
 
@@ -94,9 +95,9 @@ describe('callRecordOf', () => {
   it('counts what a hook has added to the session of the turn before it', () => {
     const conversation = emptyConversation('c-1');
     const added = { role: 'user', content: 'A note.' } as const;
-    appendMessage(conversation, { ...added, turnId: 'too early' }, BOUNDS);
+    addMessage(conversation, { ...added, turnId: 'too early' });
     addTurn(conversation, 'a', 's-1');
-    appendMessage(conversation, { ...added, turnId: 'added' }, BOUNDS);
+    addMessage(conversation, { ...added, turnId: 'added' });
     addTurn(conversation, 'b', 's-2');
     assert.deepEqual(turnIds(conversation), ['a', 'added']);
   });

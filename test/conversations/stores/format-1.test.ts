@@ -8,7 +8,8 @@ import { describe, it } from 'node:test';
 
 import { FORMAT, type Conversation } from '../../../src/conversations/conversation.ts';
 import { ConversationManager } from '../../../src/conversations/manager.ts';
-import type { OpenedTurn, TurnOpening } from '../../../src/conversations/turn-opening.ts';
+import type { OpenedTurn } from '../../../src/conversations/opened-turn.ts';
+import type { TurnOpening } from '../../../src/conversations/turn-opening.ts';
 import { toolMessagesOf } from '../../../src/conversations/turn-record.ts';
 import { sharing } from './machines.ts';
 import { PartsInMemory } from './parts-in-memory.ts';

@@ -1,0 +1,107 @@
+import { callerIn, historyUpTo, type Conversation } from './conversation.ts';
+import type { EarlierToolCall } from './discarded-turns.ts';
+import type { LostCall } from './elsewhere.ts';
+import type { CutTurn } from './heard.ts';
+import type { Message } from './message.ts';
+import type { RunLinks } from './run-links.ts';
+import type { RunElsewhere, TurnRecord } from './turn-record.ts';
+
+/** What a turn has found in its conversation: see `OpenedTurn`. */
+export interface FoundByTurn extends Pick<
+  OpenedTurn,
+  'isResumed' | 'cut' | 'earlierCalls' | 'takenOver' | 'lostCalls' | 'hasGoneBack' | 'wasElsewhere'
+  | 'links' | 'mayAct'
+> {
+  /** All runs of open turns in other processes, `takenOver` among them. */
+  readonly openElsewhere: readonly RunElsewhere[];
+}
+
+/** An opened turn as its run sees it. Exposes no record the run could change. */
+export class OpenedTurn {
+  readonly kind = 'opened';
+  /**
+   * The opening's `turnId`, or an id of our own if other words have already begun a turn with that
+   * id.
+   */
+  readonly turnId: string;
+  /** Whether the conversation existed before this turn. */
+  readonly isResumed: boolean;
+  /** An older turn, cut to what the caller heard. */
+  readonly cut: CutTurn | undefined;
+  /**
+   * Calls by earlier runs of this turn that have completed, are still running, or have an unknown
+   * outcome.
+   */
+  readonly earlierCalls: readonly EarlierToolCall[];
+  /**
+   * Runs of older turns in other processes that this turn has ended. They have not been told yet.
+   */
+  readonly endedElsewhere: readonly RunElsewhere[];
+  /** The run of this turn in another process, if it ran there. It has not been told yet. */
+  readonly takenOver: RunElsewhere | undefined;
+  /** Tool calls whose outcome is unknown from now on, as their process is gone. */
+  readonly lostCalls: readonly LostCall[];
+  /** What names the turn in the keys of its tool calls: see `TurnRecord.number`. */
+  readonly place: string;
+  /** Whether the state has gone back to what it was before a discarded turn. */
+  readonly hasGoneBack: boolean;
+  /** Whether another process owned the state before this turn. */
+  readonly wasElsewhere: boolean;
+  /**
+   * False if the request is a late copy of one that another turn has followed or replaced, which
+   * has completed. It is answered, but its tools must not change anything.
+   */
+  readonly mayAct: boolean;
+  /** Undefined if it is not traced. */
+  readonly links: RunLinks | undefined;
+  /** When the conversation was last erased. 0: never. */
+  readonly erasedAt: number;
+  readonly #conversation: Conversation;
+  readonly #record: TurnRecord;
+
+  constructor(conversation: Conversation, record: TurnRecord, found: FoundByTurn) {
+    const { openElsewhere, takenOver } = found;
+    this.turnId = record.id;
+    this.isResumed = found.isResumed;
+    this.cut = found.cut;
+    this.earlierCalls = found.earlierCalls;
+    this.endedElsewhere =
+      takenOver === undefined ? openElsewhere : openElsewhere.filter((run) => run !== takenOver);
+    this.takenOver = takenOver;
+    this.lostCalls = found.lostCalls;
+    // No id of a platform's has a control character.
+    this.place = record.number === undefined ? record.id : `\u0000${record.number}`;
+    this.hasGoneBack = found.hasGoneBack;
+    this.wasElsewhere = found.wasElsewhere;
+    this.mayAct = found.mayAct;
+    this.links = found.links;
+    this.erasedAt = conversation.erasedAt ?? 0;
+    this.#conversation = conversation;
+    this.#record = record;
+  }
+
+  /** Copies of the current messages up to the caller's words and the calls of earlier runs. */
+  history(): Message[] {
+    return historyUpTo(this.#conversation, this.#record);
+  }
+
+  /** The agent's state, as JSON text. Undefined if none is stored. */
+  get state(): string | undefined {
+    return this.#conversation.state;
+  }
+
+  /** The agent that the conversation was last handed over to. */
+  get agent(): string | undefined {
+    return this.#conversation.agent;
+  }
+
+  /** The names of the conversation's values. Undefined if it has none. */
+  get placeholders(): Conversation['placeholders'] {
+    return this.#conversation.placeholders;
+  }
+
+  /** Who called in that session, if known. */
+  callerIn(sessionId: string): ReturnType<typeof callerIn> {
+    return callerIn(this.#conversation, sessionId);
+  }
+}

@@ -1,0 +1,49 @@
+// How a turn goes on for another delivery.
+
+import { findTurn, type Conversation } from './conversation.ts';
+import { earlierCallsIn, type EarlierToolCall } from './discarded-turns.ts';
+import type { Claimer } from './once-rules.ts';
+import { begin, type BegunRun } from './turn-begin.ts';
+import { messagesOf, type TurnRecord } from './turn-record.ts';
+
+/**
+ * Whether a run may continue for another delivery of its turn. `owned`: yes, the record is this
+ * run's. If a run in another process had it and did not complete, `earlierCalls` are that run's,
+ * and `earlierRuns` has its id. `closed`: no, a newer turn has begun. `completed`: no, another run
+ * has said everything.
+ */
+export type TurnClaim =
+  | {
+      readonly kind: 'owned';
+      readonly earlierCalls: readonly EarlierToolCall[];
+      readonly earlierRuns: readonly number[] | undefined;
+    }
+  | { readonly kind: 'closed' | 'completed' };
+
+const NO_CALLS: readonly EarlierToolCall[] = [];
+
+/** Claims the record of a turn for the run that began it, to continue for another delivery. */
+export function claimTurn(
+  conversation: Conversation,
+  claim: Claimer & Pick<BegunRun, 'text' | 'trace' | 'figures'>,
+): TurnClaim {
+  const { turnId, runId } = claim;
+  const record = findTurn(conversation, turnId);
+  // It was cleared: the run goes on, unrecorded.
+  if (record === undefined) return owned(NO_CALLS, undefined);
+  if (record.runId === runId) {
+    const isOurs = record.state === 'open' || record.isLeaving === true;
+    return isOurs ? owned(NO_CALLS, record) : { kind: 'closed' };
+  }
+  if (record.state === 'completed') return { kind: 'completed' };
+  const hasCalls = begin(conversation, record, claim, true);
+  const calls = hasCalls ? earlierCallsIn(record, messagesOf(record)) : NO_CALLS;
+  return owned(calls.filter((call) => call.runId !== runId), record);
+}
+
+function owned(
+  earlierCalls: readonly EarlierToolCall[],
+  record: TurnRecord | undefined,
+): TurnClaim {
+  return { kind: 'owned', earlierCalls, earlierRuns: record?.earlierRuns };
+}
