@@ -40,16 +40,16 @@ export function begin(
     if (process !== undefined) record.earlierRuns = earlierRunsOf(record);
     if (record.arrivedAt !== undefined) record.firstArrivedAt ??= record.arrivedAt;
     record.runs = countRuns(record) + 1;
-    forgetRun(record);
   }
   record.runId = runId;
   if (process !== undefined) {
     noteProcess(record, process);
     record.arrivedAt = arrivalOf({ waitedMs });
   }
-  if (trace !== undefined) record.trace = trace;
   if (figures !== undefined) keepFigures(conversation, record, figures);
   subtract(conversation, record);
+  if (isAgain) forgetRun(record);
+  if (trace !== undefined) record.trace = trace;
   if (earlier.length === 0)
     setPlain(record, text ?? null, ''); // the placeholder
   else {

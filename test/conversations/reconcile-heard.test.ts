@@ -243,6 +243,16 @@ describe('a reply that is not known, as its process is gone', () => {
       assert.deepEqual(said, ['assistant(interrupted):  [book]']);
     });
 
+  // It was taken away before the turn's length was: the conversation seemed too long from then on.
+  it('is gone, and counts no longer, once the turn runs again', () => {
+    const conversation = emptyConversation('c');
+    open(conversation, { turnId: 't1', text: 'Hours?' });
+    open(conversation, { turnId: 't2', text: 'Yes', lines: ['user: Hours?', `agent: ${HOURS}`] });
+    assert.deepEqual(conversation.turns[0]?.told?.texts, [HOURS]);
+    open(conversation, { turnId: 't1', text: 'Hours?' });
+    assert.equal(conversation.turns[0]?.told, undefined);
+  });
+
   it('is nothing if the caller spoke twice in a row', () => {
     const conversation = emptyConversation('c');
     open(conversation, { turnId: 't1', text: 'Hours?' });
