@@ -1,6 +1,7 @@
 // What a conversation says of turns and tool calls in other processes.
 
 import type { Conversation } from './conversation.ts';
+import type { OnceCall } from './once-call.ts';
 import { loseOnceCalls } from './once-rules.ts';
 import { forgetLostCalls } from './tool-call-rules.ts';
 import { toolMessagesOf, type RunElsewhere, type TurnRecord } from './turn-record.ts';
@@ -118,7 +119,8 @@ export function runsAfter(
 
 /**
  * Marks the calls that no living process runs, and returns them. A call that acts once is lost with
- * its claim, and so are those of other turns that wait for it.
+ * its claim, and so are those of other turns that wait for it: if the claim is lost already, so
+ * that has been told.
  */
 export function lostCallsOf(
   conversation: Conversation,
@@ -130,15 +132,15 @@ export function lostCallsOf(
     isRunning(key, process, claimedAt),
   ))
     lost.set(key, { turnId, tool, idempotencyKey: key });
-  const isClaimed = (key: string): boolean => conversation.onceCalls?.[key]?.state === 'running';
+  const stateOf = (key = ''): OnceCall['state'] | undefined => conversation.onceCalls?.[key]?.state;
   for (const turn of conversation.turns)
     for (const message of forgetLostCalls(
       conversation,
       turn,
-      (key, process) => isClaimed(key) || isRunning(key, process, turn.arrivedAt),
+      (key, process) => stateOf(key) === 'running' || isRunning(key, process, turn.arrivedAt),
       (process) => process === own || isAlive(process),
     ))
-      if (!lost.has(message.key))
+      if (!lost.has(message.key) && stateOf(message.key) === undefined)
         lost.set(message.key ?? message, {
           turnId: turn.id,
           tool: calledIn(turn, message.toolCallId), idempotencyKey: message.key,

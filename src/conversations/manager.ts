@@ -18,7 +18,8 @@ import type { RunWrite } from './run-write.ts';
 import { spend, type Spending, type SpendingLimits, type Spent } from './spending.ts';
 import type { ConversationStore, UpdateOptions } from './store.ts';
 import {
-  noteProgress, noteToolResult, type NotedProgress, type ToolResult, type TurnProgress,
+  noteProgress, noteToolResult, type NotedProgress, type NotedResult, type ToolResult,
+  type TurnProgress,
 } from './tool-call-rules.ts';
 import { claimTurn, type TurnClaim } from './turn-claim.ts';
 import { openTurn, type TurnOpening, type TurnOpeningResult } from './turn-opening.ts';
@@ -237,7 +238,7 @@ export class ConversationManager {
   }
 
   /** See `noteToolResult` in tool-call-rules.ts. */
-  noteToolResult(conversationId: string, result: ToolResult): Awaitable<RunWrite> {
+  noteToolResult(conversationId: string, result: ToolResult): Awaitable<NotedResult> {
     return this.#update(conversationId, (conversation) =>
       noteToolResult(conversation, this.#numbered(conversation, result), this.#bounds));
   }
@@ -257,7 +258,7 @@ export class ConversationManager {
   }
 
   /** See `loseOnce` in once-rules.ts. */
-  loseClaim(conversationId: string, key: string, call: ToolCallId): Awaitable<void> {
+  loseClaim(conversationId: string, key: string, call: ToolCallId): Awaitable<boolean> {
     return this.#update(conversationId, (conversation) => loseOnce(conversation, key, call));
   }
 

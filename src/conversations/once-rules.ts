@@ -33,12 +33,13 @@ export interface Claimer {
 }
 
 /**
- * `claimed`: the call may start, once this is stored. `running`: another call with that key runs,
- * perhaps in another process. `ended`: one has completed, or its outcome is unknown. `refused`: the
- * conversation has no room for another key.
+ * `claimed`: the call may start, once this is stored; `isRepeat`: it is one whose outcome was
+ * unknown. `running`: another call with that key runs, perhaps in another process. `ended`: one has
+ * completed, or its outcome is unknown. `refused`: the conversation has no room for another key.
  */
 export type ClaimOutcome =
-  | { readonly kind: 'claimed' | 'refused' }
+  | { readonly kind: 'claimed'; readonly isRepeat: boolean }
+  | { readonly kind: 'refused' }
   | { readonly kind: 'running' | 'ended'; readonly call: OnceCall };
 
 /** How a claimed call ended. `not done`: it had no effect, so that another may act. */
@@ -77,7 +78,7 @@ export function claimOnce(
     claimedAt: Date.now(),
     content: UNFINISHED_RESULTS.running,
   });
-  return { kind: 'claimed' };
+  return { kind: 'claimed', isRepeat: known?.state === 'unknown' };
 }
 
 /**
@@ -114,10 +115,16 @@ export function withdrawOnce(
   if (known?.state !== 'completed' && isSameCall(call, known)) releaseOnce(conversation, key);
 }
 
-/** The process of a claimed call is gone: its outcome is unknown, unless a result has come. */
-export function loseOnce(conversation: Conversation, key: string, call: ToolCallId): void {
+/**
+ * The process of a claimed call is gone: its outcome is unknown, unless a result has come. Returns
+ * whether that is news: the claim was not lost before, and no other call has the key.
+ */
+export function loseOnce(conversation: Conversation, key: string, call: ToolCallId): boolean {
   const known = conversation.onceCalls?.[key];
-  if (known?.state === 'running' && isSameCall(call, known)) markLost(conversation, key, known);
+  if (known === undefined) return true;
+  if (known.state !== 'running' || !isSameCall(call, known)) return false;
+  markLost(conversation, key, known);
+  return true;
 }
 
 /** Marks the calls that no living process runs as having an unknown outcome. Returns them. */

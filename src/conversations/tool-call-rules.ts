@@ -13,7 +13,7 @@ import {
 import { ALL_KEPT, NOTHING_KEPT, STATE_DROPPED, type RunWrite } from './run-write.ts';
 import { roundsOf } from './tool-rounds.ts';
 import {
-  indexOfCall, leadingMessages, messagesWithRuns, ownMessages, type TurnRecord,
+  indexOfCall, leadingMessages, messagesWithRuns, ownMessages, toolMessagesOf, type TurnRecord,
 } from './turn-record.ts';
 import { UNFINISHED_RESULTS } from './unfinished-tool-results.ts';
 
@@ -128,6 +128,11 @@ function noteJoining(
   }
 }
 
+export interface NotedResult extends RunWrite {
+  /** Whether the claim of the call was lost before, so that its outcome was unknown until now. */
+  readonly wasUnknown: boolean;
+}
+
 /**
  * Records the result of a call, the only thing a run may write after its end. It changes no words
  * or order. `isKept` is false if the turn was trimmed or cleared, or has no such call.
@@ -136,15 +141,30 @@ export function noteToolResult(
   conversation: Conversation,
   result: ToolResult,
   bounds: ConversationBounds,
-): RunWrite {
-  const { turnId, runId, toolCallId, state, content, agentState, handOver, once } = result;
+): NotedResult {
+  const { turnId, toolCallId, state, content, once } = result;
   const record = findTurn(conversation, turnId);
+  let wasUnknown = false;
   if (once !== undefined) {
+    const claimBefore = conversation.onceCalls?.[once.key];
     settleOnce(conversation, result, toolCallId, once, record !== undefined);
+    const claim = conversation.onceCalls?.[once.key];
+    wasUnknown = claimBefore?.state === 'unknown' && claim?.state !== 'unknown';
     if (state === 'completed')
       for (const turn of conversation.turns) completeJoined(conversation, turn, once.key, content);
   }
-  if (record === undefined) return NOTHING_KEPT;
+  const written =
+    record === undefined ? NOTHING_KEPT : writeResult(conversation, record, result, bounds);
+  return { ...written, wasUnknown };
+}
+
+function writeResult(
+  conversation: Conversation,
+  record: TurnRecord,
+  result: ToolResult,
+  bounds: ConversationBounds,
+): RunWrite {
+  const { runId, toolCallId, state, content, agentState, handOver } = result;
   if (isLost(conversation, record, result)) putBack(conversation, record, result);
   const { messages = [] } = record;
   const index = indexOfCall(record, { runId, toolCallId });
@@ -223,9 +243,8 @@ export function forgetLostCalls(
 ): readonly ToolMessage[] {
   const { messages } = record;
   if (messages === undefined) return NO_MESSAGES;
-  const running = messages.filter(
-    (message) => message.role === 'tool' && message.state === 'running',
-  ) as ToolMessage[];
+  takeKnownResults(conversation, record);
+  const running = toolMessagesOf(record).filter(({ state }) => state === 'running');
   const runs = ({ key, process = record.process }: ToolMessage): boolean =>
     key !== undefined && isRunning(key, process);
   // A call that waits for another run's is lost with that one, and not before.
@@ -247,6 +266,17 @@ export function forgetLostCalls(
     add(conversation, record);
   }
   return lost;
+}
+
+/** A call may have been stored after the result that it waited for. */
+function takeKnownResults(conversation: Conversation, record: TurnRecord): void {
+  const calls = toolMessagesOf(record);
+  for (const { key, state, joins } of calls) {
+    if (state !== 'running' || joins !== true || key === undefined) continue;
+    const made = [conversation.onceCalls?.[key], ...calls.filter((call) => call.key === key)];
+    const known = made.find((call) => call?.state === 'completed');
+    if (known !== undefined) completeJoined(conversation, record, key, known.content);
+  }
 }
 
 /**

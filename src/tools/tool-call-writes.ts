@@ -283,9 +283,14 @@ export function storeResult(
     const agentState = liveState?.textToStore(log, conversationId);
     return host.conversations.noteToolResult(conversationId, { ...result, agentState });
   }, WRITE_DELAYS_MS);
-  const written = andThen(write, ({ isKept, isStateKept }) => {
+  const isRepeat = call.claim?.kind === 'claimed' && call.claim.isRepeat;
+  const written = andThen(write, ({ isKept, isStateKept, wasUnknown }) => {
     done();
     liveState?.written(isStateKept, log, conversationId);
+    if (wasUnknown || (isRepeat && state === 'completed')) {
+      const message = 'a tool call whose outcome was unknown has ended';
+      log.info(message, { ...logged, idempotencyKey: key });
+    }
     if (!isKept) log.info('a tool result came too late to be kept', logged);
   });
   if (!(written instanceof Promise)) return;

@@ -325,7 +325,10 @@ export class ToolCalls {
         const of = { turnId, runId, toolCallId, process, key, isOnce: true };
         const outcome = await this.#waitElsewhere(call, of);
         if (outcome === undefined) return this.#claimedAgain(call);
-        if (outcome.state === 'unknown') await this.#noteLost(call, claim.call);
+        if (outcome.state === 'unknown') {
+          await this.#noteLost(call, claim.call);
+          if (call.tool?.repeatable === true) return this.#claimedAgain(call);
+        }
         if (outcome.state === 'interrupted') await this.#noteRefused(call);
         return outcome;
       }
@@ -339,7 +342,7 @@ export class ToolCalls {
     return this.#store([]);
   }
 
-  /** The call that it waited for has done nothing. */
+  /** The call that it waited for has done nothing, or may be repeated. */
   async #claimedAgain(call: NotedToolCall): Promise<ToolCallResult | undefined> {
     if (call.running.signal.aborted) return INTERRUPTED;
     call.claim = undefined;
@@ -369,7 +372,7 @@ export class ToolCalls {
   async #noteLost(call: NotedToolCall, lost: OnceCall): Promise<void> {
     const { key } = call;
     const { conversationId, log } = this.#turn;
-    await this.#host.conversations.loseClaim(conversationId, key, lost);
+    if (!(await this.#host.conversations.loseClaim(conversationId, key, lost))) return;
     noteUnknown(this.#host, log, {
       conversationId,
       tool: toolNameOf(call),
@@ -431,7 +434,6 @@ export class ToolCalls {
       }
       outcome = { ...this.#failed(call, error), isNotDone: true };
     }
-    log.info('a tool call whose outcome was unknown has ended', ids);
     Object.assign(call.spoken, { state: outcome.state, content: outcome.content });
     storeResult(this.#turn, this.#host, call, outcome, { liveState: undefined });
   }

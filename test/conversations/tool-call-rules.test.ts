@@ -304,6 +304,25 @@ describe('the result of a call', () => {
         assert.deepEqual(lostCalls, isAlive ? [] : [lost]);
       });
 
+    // A store without replicas took the result before the turn that had waited for it.
+    it('is its result though that was stored before the other turn', () => {
+      const conversation = joined();
+      const waiting = findTurn(conversation, 't2')?.messages?.map((message) => ({ ...message }));
+      const [state, content] = ['completed', '{"paid":1}'] as const;
+      const once = { key, tool: 'pay', state, content };
+      const call = { turnId: 't1', runId: 1, process: 'a', toolCallId: 'call_0' };
+      noteToolResult(conversation, { ...call, state, content, once }, BOUNDS);
+      Object.assign(findTurn(conversation, 't2') ?? {}, { messages: waiting });
+      conversation.runningCalls += 1;
+      const { lostCalls } = open(conversation, 't3', 3, {
+        process: 'b', isAlive: () => true, isCallRunning: () => false,
+      });
+      const paid = 'call_0 completed {"paid":1}';
+      assert.deepEqual(results(conversation), [paid, paid]);
+      assert.deepEqual(lostCalls, []);
+      assert.equal(conversation.runningCalls, 0);
+    });
+
     // Seed 60008423: it was said to have an unknown outcome, though nothing had ever begun.
     for (const isAlive of [true, false])
       it(`is ${isAlive ? 'interrupted' : 'unknown'} if the other left no trace and its process ${

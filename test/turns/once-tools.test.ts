@@ -13,9 +13,17 @@ import type { Tool } from '../../src/tools/tool.ts';
 import { deferred, serve, until } from '../fixtures/app.ts';
 import { mockTimers } from '../fixtures/clock.ts';
 import {
-  answersIn, Bank, errorsOf, ID, machines, payAgent, paysAtLast, payTool, questionsOf, shop,
-  type Machines, type Shop,
+  answersIn, Bank, errorsOf, ID, linesOf, machines, payAgent, paysAtLast, payTool, questionsOf,
+  shop, type Machines, type Shop,
 } from './payments.ts';
+
+const UNKNOWN = 'the outcome of a tool call is unknown';
+const ENDED = 'a tool call whose outcome was unknown has ended';
+
+/** The idempotency keys in the lines of the log that say so. */
+function keysOf(shop: Shop, msg: string): unknown[] {
+  return linesOf(shop, msg).map(({ idempotencyKey }) => idempotencyKey);
+}
 
 describe('a once tool', () => {
   it('acts once for the same arguments, and marks the result for later calls', async (t) => {
@@ -84,7 +92,7 @@ describe('a once tool', () => {
     assert.equal(await served.says('pay 5'), '{"error":"outcome unknown"}');
     assert.equal(await served.says('pay 5'), '{"error":"outcome unknown"}');
     assert.deepEqual(bank.calls, [5]);
-    const [line, ...more] = errorsOf(served, 'the outcome of a tool call is unknown');
+    const [line, ...more] = errorsOf(served, UNKNOWN);
     assert.deepEqual(more, []);
     assert.equal(line?.['idempotencyKey'], [...bank.keys][0]);
     assert.equal(served.metric('layercode_tool_outcomes_unknown_total{tool="pay"}'), 1);
@@ -358,7 +366,7 @@ describe('a once tool of two processes', () => {
     bank.fail(5, new NotDone('card declined'));
     assert.match(await second, /\{"error":"card declined"\}$/); // perhaps after a filler
     await first;
-    assert.deepEqual(errorsOf(b, 'the outcome of a tool call is unknown'), []);
+    assert.deepEqual(errorsOf(b, UNKNOWN), []);
   });
 
   it('starts although the store has not let another process start it', async (t) => {
@@ -371,7 +379,7 @@ describe('a once tool of two processes', () => {
     assert.equal(await b.says('pay 5'), '{"paid":5}');
     store.failWith = undefined;
     assert.deepEqual(bank.calls, [5]);
-    assert.deepEqual(errorsOf(b, 'the outcome of a tool call is unknown'), []);
+    assert.deepEqual(errorsOf(b, UNKNOWN), []);
     await learnsAtLast(a, bank);
   });
 
@@ -418,11 +426,60 @@ describe('a once tool of two processes', () => {
     assert.equal(await b.says('pay 5'), '{"error":"outcome unknown"}');
     assert.equal(await b.says('pay 5'), '{"error":"outcome unknown"}');
     assert.deepEqual(bank.calls, [5]);
-    assert.equal(errorsOf(b, 'the outcome of a tool call is unknown').length, 1);
+    assert.equal(errorsOf(b, UNKNOWN).length, 1);
     bank.answer(5); // the process was only frozen
     await first;
     await paysAtLast(b, (reply) => reply.includes('"done before"'));
   });
+
+  // The next turn told once more of the call that another one had waited for.
+  it('is said to have an unknown outcome once if its process dies while another waits',
+    async (t) => {
+      const bank = new Bank();
+      const { a, b, c, post } = machines(t, () => payTool(bank.pay));
+      const first = a.says('pay 5').catch(() => undefined);
+      await bank.begun();
+      const second = b.says('pay 5');
+      await until(() => answersIn(post) === 3, 'a call that waits');
+      post.kill('p0');
+      assert.match(await second, /\{"error":"outcome unknown"\}$/); // perhaps after a filler
+      for (const shop of [b, c]) assert.equal(await shop.says('Hello'), 'Yes.');
+      assert.deepEqual([b, c].flatMap((shop) => keysOf(shop, UNKNOWN)), [...bank.keys]);
+      bank.answer(5);
+      await first;
+    });
+
+  it('is repeated by a call that has waited for it if it is repeatable', async (t) => {
+    const [lost, bank] = [new Bank(), new Bank()];
+    const pays = [lost.pay, bank.pay, bank.pay].values();
+    const { a, b, post } = machines(t, () =>
+      payTool(pays.next().value ?? bank.pay, { repeatable: true }));
+    const first = a.says('pay 5').catch(() => undefined);
+    await lost.begun();
+    const second = b.says('pay 5');
+    await until(() => answersIn(post) === 3, 'a call that waits');
+    post.kill('p0');
+    bank.answer(5);
+    assert.match(await second, /\{"paid":5\}$/); // perhaps after a filler
+    assert.deepEqual([...bank.keys], [...lost.keys]);
+    assert.deepEqual(keysOf(b, ENDED), keysOf(b, UNKNOWN));
+    lost.answer(5);
+    await first;
+  });
+
+  it('is said to have ended when its process, which was only frozen, stores the result',
+    async (t) => {
+      const bank = new Bank();
+      const { a, b, post } = machines(t, () => payTool(bank.pay));
+      const first = a.says('pay 5').catch(() => undefined);
+      await bank.begun();
+      post.kill('p0');
+      await b.says('pay 5');
+      bank.answer(5);
+      await first;
+      await until(() => keysOf(a, ENDED).length > 0, 'the line');
+      assert.deepEqual(keysOf(a, ENDED), keysOf(b, UNKNOWN));
+    });
 
   it('does not start while the store does not answer, and burns nothing', async (t) => {
     const bank = new Bank();

@@ -175,8 +175,13 @@ export async function paysAtLast(from: Shop, isRight: (reply: string) => boolean
   assert.fail(`the replies were ${[...replies].join(', ')}`);
 }
 
-export function errorsOf({ logLines }: Served, msg: string): Record<string, unknown>[] {
+export function errorsOf(served: Served, msg: string): Record<string, unknown>[] {
+  return linesOf(served, msg).filter((line) => line['level'] === 'error');
+}
+
+/** The lines of the log that say so. */
+export function linesOf({ logLines }: Served, msg: string): Record<string, unknown>[] {
   return logLines
     .map((line) => JSON.parse(line) as Record<string, unknown>)
-    .filter((line) => line['level'] === 'error' && line['msg'] === msg);
+    .filter((line) => line['msg'] === msg);
 }
