@@ -20,8 +20,6 @@ import { Shutdown } from '../http/shutdown.ts';
 import type { Logger } from '../log.ts';
 import { Metrics, type SumMetrics } from '../metrics.ts';
 import { cors, preflight } from '../middleware/cors.ts';
-import { draining } from '../middleware/draining.ts';
-import { requestId } from '../middleware/request-id.ts';
 import { wellFormed } from '../middleware/well-formed.ts';
 import type { ChatModel } from '../models/model.ts';
 import { accessLog } from '../observers/access-log.ts';
@@ -429,8 +427,6 @@ function ownLayers(
   shutdown: Shutdown,
   webSocketPaths: readonly string[] = [],
 ): Middleware[] {
-  const checks = [
-    requestId(), cors({ origins }), draining(shutdown), wellFormed({ webSocketPaths }),
-  ];
+  const checks = [cors({ origins }), shutdown.check, wellFormed({ webSocketPaths })];
   return [passChecks(checks), preflight({ origins })];
 }

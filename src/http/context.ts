@@ -1,3 +1,4 @@
+import { randomBytes } from 'node:crypto';
 import { IncomingMessage, STATUS_CODES, type IncomingHttpHeaders } from 'node:http';
 import type { Socket } from 'node:net';
 
@@ -29,15 +30,17 @@ const NO_PARAMS: Params = Object.freeze({});
 const NO_HEADERS: readonly string[] = [];
 const JSON_TYPE = 'application/json; charset=utf-8';
 
-export const REQUEST_ID_HEADER = 'x-request-id';
+const REQUEST_ID_HEADER = 'x-request-id';
 
 /**
  * Anyone may send one, and it is logged and sent back. So it must be short and use only safe
  * characters.
  */
-export function isRequestId(id: string): boolean {
-  return /^[\w.-]{1,128}$/.test(id);
-}
+const REQUEST_ID = /^[\w.-]{1,128}$/;
+
+/** Unique across processes by its random prefix, within one by its counter. Faster than a UUID. */
+const idPrefix = `${randomBytes(9).toString('base64url')}-`;
+let lastId = 0;
 
 /** One request on its way through the middleware to its handler, and the methods to answer it. */
 export class Context {
@@ -59,6 +62,7 @@ export class Context {
   /** `performance.now()` when the request's headers had arrived, in milliseconds. */
   readonly receivedAtMs = performance.now();
   readonly #shared: ContextDependencies;
+  /** '' until it is first read. */
   #requestId = '';
   #headers: readonly string[] = NO_HEADERS;
   readonly #close: ResponseClose<Context>;
@@ -88,13 +92,20 @@ export class Context {
     this.#close = new ResponseClose<Context>(response, this);
   }
 
-  /** Sent with the answer as `x-request-id`. Setting an invalid one throws a `TypeError`. */
+  /**
+   * Sent with the answer as `x-request-id`: the client's, if it has sent one of 1–128 characters of
+   * `A-Za-z0-9._-`, otherwise a new one. Setting an invalid one throws a `TypeError`.
+   */
   get requestId(): string {
+    if (this.#requestId === '') {
+      const given = this.header(REQUEST_ID_HEADER) ?? '';
+      this.#requestId = REQUEST_ID.test(given) ? given : idPrefix + (++lastId).toString(36);
+    }
     return this.#requestId;
   }
 
   set requestId(id: string) {
-    if (!isRequestId(id)) {
+    if (!REQUEST_ID.test(id)) {
       const rule = 'a request id must be 1–128 characters of A-Za-z0-9._-';
       throw new TypeError(`${rule}, got ${JSON.stringify(id)}`);
     }
@@ -267,7 +278,7 @@ export class Context {
           'content-type', 'text/event-stream',
           'cache-control', 'no-cache, no-transform',
           'x-accel-buffering', 'no',
-          REQUEST_ID_HEADER, this.#requestId,
+          REQUEST_ID_HEADER, this.requestId,
         ];
         for (const part of this.#headers) headers.push(part);
         // A short reply needs no chunks.
@@ -300,7 +311,7 @@ export class Context {
   }
 
   #allHeaders(): readonly string[] {
-    return [REQUEST_ID_HEADER, this.#requestId, ...this.#headers];
+    return [REQUEST_ID_HEADER, this.requestId, ...this.#headers];
   }
 
   #answer(

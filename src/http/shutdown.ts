@@ -1,6 +1,9 @@
 import type { Server } from 'node:http';
 import { Server as NetServer } from 'node:net';
 
+import type { Check } from './compose.ts';
+import { ServiceUnavailable } from './errors.ts';
+
 export type ServingState = 'ready' | 'draining' | 'replaced' | 'refusing' | 'closed';
 
 export interface ShutdownOptions {
@@ -42,6 +45,15 @@ export class Shutdown {
   get isReady(): boolean {
     return this.#state === 'ready' || this.#state === 'replaced';
   }
+
+  /** While the server shuts down, answers close their connection; later they are all 503. */
+  readonly check: Check = (context) => {
+    if (this.#state === 'ready') return;
+    context.setHeader('connection', 'close');
+    if (this.#state !== 'draining' && this.#state !== 'replaced') {
+      throw new ServiceUnavailable('the server is shutting down', 1);
+    }
+  };
 
   /** Counts a response. Call `leave` when it is over. */
   enter(): void {

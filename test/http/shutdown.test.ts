@@ -4,7 +4,6 @@ import { describe, it } from 'node:test';
 import type { Context } from '../../src/http/context.ts';
 import { HttpError } from '../../src/http/errors.ts';
 import { Shutdown, type ServingState, type ShutdownOptions } from '../../src/http/shutdown.ts';
-import { draining } from '../../src/middleware/draining.ts';
 import { mockTimers } from '../fixtures/clock.ts';
 
 const AT_ONCE: ShutdownOptions = {
@@ -22,7 +21,7 @@ function ask(shutdown: Shutdown): { error: HttpError | undefined; headers: strin
     setHeader: (name: string, value: string) => headers.push(`${name}: ${value}`),
   } as unknown as Context;
   try {
-    draining(shutdown)(context);
+    shutdown.check(context);
     return { error: undefined, headers };
   } catch (error) {
     assert.ok(error instanceof HttpError);
