@@ -38,7 +38,10 @@ export interface ConversationManagerOptions {
   readonly agentName?: string;
   /** The kinds of values whose marks in texts are to get numbers. Default: none. */
   readonly kinds?: Kinds | undefined;
-  /** Called when a conversation was cleared. Must not throw. Default: nobody is told. */
+  /**
+   * Called when a conversation was cleared and, if that was without the store, again when the store
+   * has the mark of the erasure. Must not throw. Default: nobody is told.
+   */
   readonly onCleared?: ((conversationId: string) => void) | undefined;
 }
 
@@ -179,7 +182,11 @@ export class ConversationManager {
   clear(conversationId: string): Awaitable<void> {
     return andThen(
       this.#update(conversationId, (conversation) => clearTurns(conversation)),
-      () => this.#onCleared?.(conversationId),
+      () => {
+        const told = (): void => this.#onCleared?.(conversationId);
+        told();
+        this.#store.whenStored?.(this.keyOf(conversationId), told);
+      },
     );
   }
 

@@ -52,6 +52,9 @@ export interface ConversationStore {
   /** The same, if the store has not taken all of it yet. */
   unstored?(id: string): Conversation | undefined;
 
+  /** Beside `unstored`: calls `listener` once the store has taken all of it, if it has not yet. */
+  whenStored?(id: string, listener: () => void): void;
+
   /**
    * Tells a shared store the address that turns of this process are stored with. Each app that uses
    * the store tells its own, before its first turn.

@@ -69,6 +69,22 @@ describe('a conversation that was erased in another process', () => {
     assert.deepEqual(await textsOf(b), ['Well?', 'Yes.']);
   });
 
+  it('stays erased though it was without the store, which loses the mark as soon as it has it',
+    async (t) => {
+      const { a, b, shared, parts: [first, second] } = await told(t);
+      first.failWith = new Error('it does not answer');
+      await a.app.conversations.clear('c');
+      await b.app.conversations.getHistory('c');
+      first.failWith = undefined;
+      await until(() => isMarked(shared), 'the mark');
+      const { length } = second.calls;
+      await until(() => second.calls.length > length, 'the other to read the mark');
+      await b.app.conversations.getHistory('c'); // behind that
+      shared.clear();
+      assert.equal(await b.says('Well?'), 'Yes.');
+      assert.deepEqual(await textsOf(b), ['Well?', 'Yes.']);
+    });
+
   it('is not read by a process that has closed since', async (t) => {
     const { a, post, parts: [toStore] } = await told(t);
     await a.app.conversations.clear('c');

@@ -129,6 +129,10 @@ export class SharedStore implements ConversationStore {
     return this.#waiting.get(id)?.conversation;
   }
 
+  whenStored(id: string, listener: () => void): void {
+    this.#waiting.whenStored(id, listener);
+  }
+
   update<T>(
     id: string,
     change: (conversation: Conversation) => T,
@@ -311,7 +315,7 @@ export class SharedStore implements ConversationStore {
     const kept = this.#waiting.get(id);
     if (kept === undefined) return;
     const parts = kept.change(kept.lifetimeMs(this.#ttlMs));
-    if (parts === undefined) return this.#waiting.delete(id);
+    if (parts === undefined) return this.#waiting.stored(id);
     return andThen(
       this.#ask(id, () => this.#parts.write(id, parts)),
       (answer) => {
@@ -321,7 +325,7 @@ export class SharedStore implements ConversationStore {
         }
         if (answer === true) {
           this.#written(id, kept, parts);
-          return this.#waiting.delete(id);
+          return this.#waiting.stored(id);
         }
         kept.forgetDoubtful(this.#ttlMs);
         const latest = this.#merged(id, answer, kept, kept.memory());

@@ -13,6 +13,8 @@ interface Entry {
   readonly kept: PartedConversation;
   readonly turns: number;
   readonly characters: number;
+  /** Called when it is stored. */
+  readonly listeners: (() => void)[];
 }
 
 /**
@@ -57,11 +59,12 @@ export class WaitingChanges {
 
   /** Moves the conversation to the end. Call it after each change: the length is measured here. */
   set(id: string, kept: PartedConversation): void {
+    const listeners = this.#entries.get(id)?.listeners ?? [];
     this.delete(id);
     kept.forgetUnsaved();
     const turns = Math.max(kept.touched.size, 1); // a state or a caller alone also takes space
     const { characters } = kept;
-    this.#entries.set(id, { kept, turns, characters });
+    this.#entries.set(id, { kept, turns, characters, listeners });
     this.#turns += turns;
     this.#characters += characters;
     while (this.#turns > this.#bounds.maxTurns || this.#characters > this.#bounds.maxCharacters) {
@@ -85,6 +88,18 @@ export class WaitingChanges {
       erased ??= id;
     }
     return erased;
+  }
+
+  /** Calls `listener` when the conversation is stored, if it waits. */
+  whenStored(id: string, listener: () => void): void {
+    if (this.has(id)) this.#entries.get(id)?.listeners.push(listener);
+  }
+
+  /** Call it when the store has all of the conversation. */
+  stored(id: string): void {
+    const listeners = this.#entries.get(id)?.listeners ?? [];
+    this.delete(id);
+    for (const listener of listeners) listener();
   }
 
   delete(id: string): void {
