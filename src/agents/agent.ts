@@ -9,12 +9,12 @@ import type { Message, ToolCall } from '../conversations/message.ts';
 import type { Logger } from '../log.ts';
 import type { ChatModel, ModelDelta, RequestEvent, RequestFailure } from '../models/model.ts';
 import type { Redact } from '../redaction/finder.ts';
-import type { KnownTool } from '../tools/tool-once.ts';
+import type { KnownTool } from '../tools/tool-list.ts';
 import type { ToolCallOutcome, ToolOutcome, ToolRun } from '../tools/tool-run.ts';
 import type { State } from './state/state.ts';
 
 export type { Reply } from '../calls/reply.ts';
-export type { KnownTool } from '../tools/tool-once.ts';
+export type { KnownTool } from '../tools/tool-list.ts';
 export type {
   ToolCallContext, ToolCallOutcome, ToolOutcome, ToolRun,
 } from '../tools/tool-run.ts';

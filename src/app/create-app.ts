@@ -9,7 +9,7 @@ import {
   faultOfAgentName, keysOfAgent, secretsOfAgent, secretVariableOf,
 } from '../settings/named-agents.ts';
 import type { Settings } from '../settings/settings.ts';
-import { checkOnceTools, onceToolsOf } from '../tools/tool-once.ts';
+import { checkOnceTools, onceToolsOf } from '../tools/tool-list.ts';
 import { App, type AppOptions } from './app.ts';
 import { bindAgent } from './bind-agent.ts';
 import { callLimits, Prices } from './prices.ts';

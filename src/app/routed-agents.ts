@@ -14,7 +14,7 @@ import { kindsIn } from '../redaction/finder.ts';
 import { Redaction } from '../redaction/redaction.ts';
 import { agentPath } from '../settings/named-agents.ts';
 import type { Settings } from '../settings/settings.ts';
-import { onceToolsOf } from '../tools/tool-once.ts';
+import { onceToolsOf } from '../tools/tool-list.ts';
 import type { CallLimits } from '../turns/call-limits.ts';
 import type { Tracing } from '../turns/report/turn-trace.ts';
 import type { CostOf } from '../turns/report/turn-work.ts';

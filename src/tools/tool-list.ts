@@ -1,3 +1,5 @@
+// The tools of an agent, and what is known of those of all agents of an app.
+
 import type { State } from '../agents/state/state.ts';
 import type { Tool } from './tool.ts';
 
@@ -23,4 +25,51 @@ export function checkTools(agentName: string, tools: unknown, state: State | und
       throw new TypeError(`${agent}: its tool ${name} ${fault}; ${cure}`);
     }
   }
+}
+
+/** What an app has to know about a tool. */
+export interface KnownTool {
+  readonly name: string;
+  /** Set if it acts once per conversation. */
+  readonly once: unknown;
+  /** Whether a call with an unknown outcome may run again. Default false. */
+  readonly repeatable?: boolean | undefined;
+}
+
+/** An agent, as far as its tools are known. */
+interface ToolOwner {
+  /** Undefined if each turn makes its own. */
+  readonly tools?: readonly KnownTool[];
+}
+
+/** Names of the tools that act once. Tools that each turn makes for itself are not known. */
+export function onceToolsOf(agents: Iterable<ToolOwner>): readonly string[] {
+  const names = [...toolsOf(agents)].filter(({ once }) => once !== undefined);
+  return [...new Set(names.map(({ name }) => name))];
+}
+
+/**
+ * Throws a `TypeError` if two different tools have one name, and one of them acts once. The keys of
+ * its calls hold across a hand-over because they name the tool, not the agent, so the two would
+ * share keys.
+ */
+export function checkOnceTools(agents: Iterable<ToolOwner>): void {
+  const known = new Map<string, KnownTool>();
+  for (const tool of toolsOf(agents)) {
+    const other = known.get(tool.name) ?? tool;
+    known.set(tool.name, other);
+    if (other === tool || (other.once === undefined && tool.once === undefined)) continue;
+    const cure = 'share one, or give them different names';
+    throw new TypeError(`two tools are called "${tool.name}", and one acts once: ${cure}`);
+  }
+}
+
+/** The tool of that name. Undefined if none of the agents is known to have one. */
+export function toolNamed(agents: Iterable<ToolOwner>, name: string): KnownTool | undefined {
+  for (const tool of toolsOf(agents)) if (tool.name === name) return tool;
+  return undefined;
+}
+
+function* toolsOf(agents: Iterable<ToolOwner>): Generator<KnownTool> {
+  for (const { tools = [] } of agents) yield* tools;
 }

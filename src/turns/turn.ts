@@ -17,7 +17,7 @@ import { nextRunId } from '../conversations/turn-record.ts';
 import type { TurnSettlement } from '../conversations/turn-settlement.ts';
 import type { Logger } from '../log.ts';
 import { noteUnknown, type ToolCalls } from '../tools/tool-calls.ts';
-import { toolNamed } from '../tools/tool-once.ts';
+import { toolNamed } from '../tools/tool-list.ts';
 import { MAX_UNANSWERED, type Answers } from '../tools/tool-question.ts';
 import { AgentRun } from './agent-run.ts';
 import { startClock } from './clock.ts';
