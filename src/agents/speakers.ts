@@ -1,5 +1,5 @@
 import { redactorsIn } from '../redaction/finder.ts';
-import { HandOverError } from '../tools/tool-hand-over.ts';
+import { HandOverError } from '../tools/tool-hand-over-error.ts';
 import type { BoundAgent } from './agent.ts';
 
 /** The agents that may speak in the turns of one path. */

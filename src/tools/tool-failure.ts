@@ -3,7 +3,7 @@
 import { StateError } from '../agents/state/live-state.ts';
 import { withoutMessage } from '../base/thrown-values.ts';
 import type { Logger } from '../log.ts';
-import { HandOverError } from './tool-hand-over.ts';
+import { HandOverError } from './tool-hand-over-error.ts';
 import { NotDone } from './tool-not-done.ts';
 import { ToolResultError } from './tool-result.ts';
 import { ToolTimeout } from './tool-time-limit.ts';

@@ -1,4 +1,4 @@
-// How a tool hands the conversation over to another agent.
+// What a tool returns to hand the conversation over to another agent.
 
 import type { JsonObject } from '../base/json.ts';
 
@@ -26,22 +26,4 @@ export function handOver(agent: string): HandOver {
   if (typeof agent === 'string' && agent !== '') return new HandOver(agent);
   const given = agent === '' ? 'an empty string' : typeof agent;
   throw new TypeError(`handOver takes the name of an agent, got ${given}`);
-}
-
-/** A hand-over was refused: the agent that speaks continues. Its model is told the message. */
-export class HandOverError extends Error {
-  override readonly name = 'HandOverError';
-  readonly code:
-    | 'ERR_HAND_OVER_AGENT'
-    | 'ERR_HAND_OVER_STATE'
-    | 'ERR_HAND_OVER_REDACT'
-    | 'ERR_HAND_OVER_REPEATED';
-  /** The message without a name that a model may have made up. */
-  readonly loggable: string;
-
-  constructor(code: HandOverError['code'], message: string, loggable: string = message) {
-    super(message);
-    this.code = code;
-    this.loggable = loggable;
-  }
 }
