@@ -1,0 +1,231 @@
+// What becomes of calls whose turn may not act, was replaced, or is over; and of calls that were
+// made before.
+
+import assert from 'node:assert/strict';
+import { describe, it, type TestContext } from 'node:test';
+
+import type { EarlierToolCall } from '../../src/conversations/discarded-turns.ts';
+import { UNFINISHED_RESULTS } from '../../src/conversations/unfinished-tool-results.ts';
+import { createLogger } from '../../src/log.ts';
+import { callKey } from '../../src/tools/tool-call-key.ts';
+import type { ToolCallingTurn, ToolHost } from '../../src/tools/tool-calling-turn.ts';
+import type { SpokenToolCall } from '../../src/tools/tool-calls-noted.ts';
+import { RunningToolCalls } from '../../src/tools/tool-calls-running.ts';
+import { ToolCalls } from '../../src/tools/tool-calls.ts';
+import type { ToolRun } from '../../src/tools/tool-run.ts';
+import { deferred } from '../fixtures/app.ts';
+import { mockTimers } from '../fixtures/clock.ts';
+
+const NOT_STARTED = '{"error":"not started"}';
+/** The key of the call that every test makes. */
+const KEY = callKey('c', 't', 'pay', '{}', 0, undefined);
+
+/** A run of turn `t` in process `own`, and what its calls have done and stored. */
+class Stage {
+  readonly acts: string[] = [];
+  readonly spoken: SpokenToolCall[] = [];
+  readonly lost: unknown[] = [];
+  readonly unknown: string[] = [];
+  /** How many claims each write has made. */
+  readonly progress: number[] = [];
+  readonly running = new RunningToolCalls();
+  readonly abort = new AbortController();
+  /** What the store says of each claim. */
+  claim: Record<string, unknown> = { kind: 'claimed' };
+  /** What process `p` answers. */
+  answer = { isCallRunning: () => true, isIdle: () => false, isAlive: () => true };
+  asked = 0;
+  isOver = false;
+
+  calls(turn: Partial<ToolCallingTurn>, earlier: readonly EarlierToolCall[] = []): ToolCalls {
+    const stage = this;
+    const run = {
+      conversationId: 'c', turnId: 't', place: 't', runId: 1, isStored: true,
+      mayAct: true, mayBeReplaced: false, settlesAtMs: 0, signal: this.abort.signal,
+      get isOver() {
+        return stage.isOver;
+      },
+      spoken: {
+        speaker: undefined, filler: undefined,
+        noteCalls: (calls: readonly SpokenToolCall[]) => void this.spoken.push(...calls),
+        messages: () => [],
+      },
+      work: {
+        noteStore: () => undefined, toolBegan: () => undefined,
+        settlingBegan: () => undefined, settlingEnded: () => undefined,
+      },
+      log: createLogger({ level: 'silent', write: () => undefined }),
+      learn: () => undefined,
+    };
+    const told = Object.defineProperties({}, {
+      ...Object.getOwnPropertyDescriptors(run), ...Object.getOwnPropertyDescriptors(turn),
+    }) as ToolCallingTurn;
+    return new ToolCalls(told, this.#host(), earlier);
+  }
+
+  #host(): ToolHost {
+    const conversations = {
+      keyOf: (id: string) => id,
+      read: () => undefined,
+      noteProgress: (_id: string, { claims = [] }: { claims?: readonly unknown[] }) => {
+        this.progress.push(claims.length);
+        const outcomes = claims.map(() => this.claim);
+        return { ownership: 'noted', claims: outcomes, isStateKept: true, earlierCalls: [] };
+      },
+      noteToolResult: () => ({ isKept: true, isStateKept: true, wasUnknown: false }),
+      loseClaim: (_id: string, key: string) => this.lost.push(key) > 0,
+    };
+    const others = {
+      ask: () => {
+        this.asked += 1;
+        return Promise.resolve(this.answer);
+      },
+      askAll: () => Promise.resolve({
+        ...this.answer, runnerOf: () => undefined, isClaimed: () => false, areDoubtful: false,
+      }),
+      awaitCall: () => undefined,
+      stopAwaiting: () => undefined,
+    };
+    const observer = { unknownOutcome: (tool: string) => void this.unknown.push(tool) };
+    return {
+      conversations, others, calls: this.running, process: 'own', observer, track: () => undefined,
+    } as unknown as ToolHost;
+  }
+
+  /** Makes the call, and resolves with what the model is told. */
+  async pays(calls: ToolCalls, tool: Partial<ToolRun> = {}): Promise<string | undefined> {
+    const run = (): string => {
+      this.acts.push('paid');
+      return '"paid"';
+    };
+    const [outcome] = await calls.run(
+      [{ id: 'y', name: 'pay', args: '{}' }], () => ({ name: 'pay', run, ...tool }),
+    );
+    return outcome?.content;
+  }
+}
+
+/** Other rounds of the event loop, in which everything happens that waits for nothing. */
+async function rounds(): Promise<void> {
+  for (let count = 0; count < 5; count += 1) await new Promise((resolve) => setImmediate(resolve));
+}
+
+describe('a call of a late copy of a request', () => {
+  it('is not started', async () => {
+    const stage = new Stage();
+    assert.equal(await stage.pays(stage.calls({ mayAct: false })), NOT_STARTED);
+    assert.deepEqual(stage.acts, []);
+  });
+
+  it('is started if it may be repeated: it changes nothing', async () => {
+    const stage = new Stage();
+    const calls = stage.calls({ mayAct: false });
+    assert.equal(await stage.pays(calls, { repeatable: true }), '"paid"');
+  });
+});
+
+describe('a call of a turn that the platform may replace', () => {
+  function settling(t: TestContext): { readonly stage: Stage; readonly calls: ToolCalls } {
+    mockTimers(t, ['setTimeout']);
+    const stage = new Stage();
+    const settlesAtMs = performance.now() + 60_000;
+    return { stage, calls: stage.calls({ mayBeReplaced: true, settlesAtMs }) };
+  }
+
+  it('has not begun before the turn has stood for its time, for others and for history', async (t) => {
+    const { stage, calls } = settling(t);
+    const paid = stage.pays(calls);
+    await rounds();
+    assert.equal(stage.running.isRunning(KEY), false);
+    assert.deepEqual(stage.spoken.map(({ state }) => state), ['interrupted']);
+    stage.abort.abort();
+    assert.equal(await paid, '"paid"'); // the turn itself goes on
+  });
+
+  for (const [what, tool] of [['', {}], [', though it acts once', { once: () => 'it' }]] as const)
+    it(`is not stored if the turn was replaced by then${what}`, async (t) => {
+      const { stage, calls } = settling(t);
+      const paid = stage.pays(calls, tool);
+      await rounds();
+      stage.isOver = true;
+      stage.abort.abort();
+      assert.equal(await paid, UNFINISHED_RESULTS.interrupted);
+      assert.deepEqual([stage.acts, stage.progress], [[], []]);
+      assert.equal(stage.spoken.some(({ key }) => stage.running.isRunning(key ?? '')), false);
+    });
+});
+
+describe('a call that acts once', () => {
+  const once = { once: () => 'it' } as const;
+
+  it('that its own turn has made has its result, and not one from before', async () => {
+    const stage = new Stage();
+    stage.claim = { kind: 'ended', call: { state: 'completed', content: '7', turnId: 't' } };
+    assert.equal(await stage.pays(stage.calls({}), once), '7');
+  });
+
+  it('that another turn has made was done before', async () => {
+    const stage = new Stage();
+    stage.claim = { kind: 'ended', call: { state: 'completed', content: '7', turnId: 'other' } };
+    const told = await stage.pays(stage.calls({}), once);
+    assert.equal(told, '{"status":"done before","result":7}');
+  });
+
+  it('goes on when its turn ends, whatever the agent says of it', async () => {
+    const stage = new Stage();
+    const calls = stage.calls({});
+    const [begun, ended] = [deferred<AbortSignal>(), deferred<string>()];
+    const run: ToolRun['run'] = ({ signal }) => {
+      begun.resolve(signal);
+      return ended.promise;
+    };
+    const paid = stage.pays(calls, { ...once, run, whenInterrupted: 'abort' });
+    const signal = await begun.promise;
+    calls.turnEnded(new Error('the turn ended'), 60_000, false);
+    assert.equal(signal.aborted, false);
+    ended.resolve('"paid late"');
+    assert.equal(await paid, '"paid late"');
+  });
+
+  const running = {
+    state: 'running', content: UNFINISHED_RESULTS.running, tool: 'pay', claimedAt: 0,
+    turnId: 'other', runId: 1, toolCallId: 'x', process: 'p',
+  };
+
+  it('has an unknown outcome for all if the process that made it is gone', async () => {
+    const stage = new Stage();
+    stage.claim = { kind: 'running', call: running };
+    stage.answer = { ...stage.answer, isCallRunning: () => false };
+    assert.equal(await stage.pays(stage.calls({}), once), UNFINISHED_RESULTS.unknown);
+    assert.deepEqual([stage.lost, stage.unknown], [stage.spoken.map(({ key }) => key), ['pay']]);
+  });
+
+  it('is not claimed again after its turn has ended, though the one it waited for did nothing', async () => {
+    const stage = new Stage();
+    const calls = stage.calls({});
+    stage.claim = { kind: 'running', call: running };
+    stage.answer = {
+      ...stage.answer,
+      isIdle: () => {
+        calls.turnEnded(new Error('the turn ended'), 0, false);
+        return true;
+      },
+    };
+    assert.equal(await stage.pays(calls, once), UNFINISHED_RESULTS.interrupted);
+    assert.deepEqual([stage.acts, stage.progress], [[], [1]]);
+  });
+});
+
+describe('a call that an earlier run of the turn has made', () => {
+  const earlier: EarlierToolCall = {
+    role: 'tool', turnId: 't', toolCallId: 'x', runId: 2, key: KEY, process: 'own',
+    state: 'running', content: UNFINISHED_RESULTS.running,
+  };
+
+  it('has an unknown outcome if it should run here and does not: nobody else is asked', async () => {
+    const stage = new Stage();
+    const told = await stage.pays(stage.calls({}, [earlier]));
+    assert.equal(told, UNFINISHED_RESULTS.unknown);
+    assert.deepEqual([stage.acts, stage.asked], [[], 0]);
+  });
+});
