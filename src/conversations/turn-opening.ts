@@ -18,7 +18,7 @@ import { OpenedTurn } from './opened-turn.ts';
 import { compare, reconcile, replacedBy, type Comparison, type Reconciled } from './reconcile.ts';
 import { linksOf, type RunLinks } from './run-links.ts';
 import { begin, noteProcess, type BegunRun } from './turn-begin.ts';
-import { arrivalOf, isErasedSince, moveBefore, newerThan } from './turn-order.ts';
+import { arrivalOf, isErasedSince, moveBefore, newerThan, type Arrival } from './turn-order.ts';
 import {
   countRuns, idOfNth, isBegunBy, newTurn, replyText, sentEvents, setPlain, toolMessagesOf,
   type RunElsewhere, type TurnRecord,
@@ -37,9 +37,13 @@ export interface TurnOpening extends BegunRun, KnownRuns {
    * them.
    */
   readonly running?: readonly TurnSettlement[] | undefined;
+  /** The turns of this process that arrived before this one and have not been opened yet. */
+  readonly waiting?: readonly WaitingTurn[] | undefined;
   /** Whether the turn has ended while it waited for the store. Default: it has not. */
   readonly isOver?: (() => boolean) | undefined;
 }
+
+export type WaitingTurn = Arrival & Pick<TurnOpening, 'turnId' | 'text'>;
 
 export type TurnOpeningResult =
   | OpenedTurn
@@ -128,16 +132,32 @@ function refuse(
   const isOver = opening.isOver?.() === true;
   if (isOver || newer.some((turn) => countRuns(turn) > 0)) {
     if (known === undefined) addOver(conversation, opening, situation, bounds);
-    const isLate = again !== undefined && runsAfter(conversation, again, opening);
-    return { kind: isOver && !isLate ? 'over' : 'stale' };
+    return { kind: isOver && !isOvertaken(conversation, again, opening) ? 'over' : 'stale' };
   }
   if (comparison?.isLate === true) return { kind: 'stale' };
   if (process !== undefined && opening.isAlive === undefined) {
     const elsewhere = askedFirst(conversation, process, again);
     if (elsewhere !== undefined) return elsewhere;
   }
-  if (again !== undefined && runsAfter(conversation, again, opening)) return { kind: 'stale' };
-  return undefined;
+  return isOvertaken(conversation, again, opening) ? { kind: 'stale' } : undefined;
+}
+
+/** Whether a newer turn than this one, which is over, runs or waits to be opened here. */
+function isOvertaken(
+  conversation: Conversation,
+  again: TurnRecord | undefined,
+  opening: TurnOpening,
+): boolean {
+  if (again === undefined) return false;
+  if (runsAfter(conversation, again, opening)) return true;
+  const { waiting = [] } = opening;
+  const { turns } = conversation;
+  return waiting.some((turn) => {
+    const { record } = turnOf(conversation, turn);
+    return record === undefined
+      ? !newerThan(conversation, turn).includes(again)
+      : turns.indexOf(record) > turns.indexOf(again);
+  });
 }
 
 function openNow(
@@ -258,7 +278,7 @@ function textOfReply(messages: readonly Message[]): string {
  */
 function turnOf(
   conversation: Conversation,
-  { turnId, text }: TurnOpening,
+  { turnId, text }: Pick<TurnOpening, 'turnId' | 'text'>,
 ): { readonly id: string; readonly record: TurnRecord | undefined } {
   let id = turnId;
   let record = findTurn(conversation, id);

@@ -5,7 +5,9 @@ import { textOf, type TurnEvent } from '../calls/call-event.ts';
 import type { KnownCaller } from '../conversations/conversation.ts';
 import type { KnownConversation } from '../conversations/manager.ts';
 import { OPENING_DELAYS_MS, persist, WRITE_DELAYS_MS } from '../conversations/persist.ts';
-import type { TurnOpening, TurnOpeningResult } from '../conversations/turn-opening.ts';
+import type {
+  TurnOpening, TurnOpeningResult, WaitingTurn,
+} from '../conversations/turn-opening.ts';
 import type { TurnSettlement } from '../conversations/turn-settlement.ts';
 import type { Redaction } from '../redaction/redaction.ts';
 import type { Answers } from '../tools/tool-question.ts';
@@ -120,6 +122,7 @@ function openingOf(
     // They settle again when this turn interrupts them. That is refused if the platform has
     // already said what was heard.
     running: older === undefined ? undefined : settlementsOf(older),
+    waiting: older === undefined ? undefined : waitingAmong(older),
     isCallRunning: (key, owner, sinceMs) =>
       owner === process
         ? calls.isRunning(key)
@@ -140,6 +143,18 @@ function settlementsOf(newest: TurnRun): TurnSettlement[] {
   for (let turn: TurnRun | undefined = newest; turn !== undefined; turn = turn.older)
     settlements.push(turn.soFar());
   return settlements;
+}
+
+/** These turns that have not been opened yet, the newest first. */
+function waitingAmong(newest: TurnRun): WaitingTurn[] {
+  const waiting: WaitingTurn[] = [];
+  for (let turn: TurnRun | undefined = newest; turn !== undefined; turn = turn.older) {
+    const { turnId, runId, event, startedAtMs, host: { process } } = turn;
+    if (turn.opened !== undefined || turn.isOver) continue;
+    const waitedMs = (): number => performance.now() - startedAtMs;
+    waiting.push({ turnId, text: textOf(event), runId, process, waitedMs });
+  }
+  return waiting;
 }
 
 function knownCaller({ caller, sessionId }: TurnEvent): KnownCaller | undefined {

@@ -8,6 +8,7 @@ import { soon } from '../../src/base/awaitable.ts';
 import {
   clearTurns, emptyConversation, historyOf, type Conversation,
 } from '../../src/conversations/conversation.ts';
+import type { OnceCall } from '../../src/conversations/once-call.ts';
 import { openTurn, type TurnOpening } from '../../src/conversations/turn-opening.ts';
 import { PROMPT_MS } from '../../src/conversations/turn-order.ts';
 import { SharedStore } from '../../src/conversations/stores/shared-store.ts';
@@ -208,6 +209,47 @@ describe('a turn that was interrupted and is delivered again', () => {
     b.go('hold new');
     assert.deepEqual(await held.rest(), [' Done.', 'response.end']);
     assert.deepEqual([a.outcomes()['stale'], b.aborted], [1, []]);
+  });
+
+  it('leaves the newer turn alone that asks others before it opens here', async (t) => {
+    const { a, b, post } = machines(t);
+    const old = await hold(a, 'hold old', 'hold old', ID);
+    old.drop();
+    await until(() => a.outcomes()['interrupted'] === 1, 'the drop');
+    const key = 'f'.repeat(64);
+    const note = (state: OnceCall['state']): unknown =>
+      b.store.update('c', (conversation) => {
+        conversation.onceCalls = { [key]: { ...RUNNING, state, process: 'gone' } };
+      });
+    await note('running');
+    const newer = says(a, 'newer');
+    await until(() => post.messages.some((message) => message.includes(key)), 'the question');
+    await note('completed');
+    const again = new HeldReply(await a.client.say('hold old', { turn_id: 'hold old', ...ID }));
+    assert.equal(await again.next(), 'response.end');
+    assert.equal(await newer, 'newer?');
+    assert.deepEqual([a.outcomes()['stale'], a.aborted], [1, ['hold old']]);
+  });
+
+  it('is stale behind turns of its process that wait only if they are newer', (t) => {
+    const now = Date.now();
+    t.mock.method(Date, 'now', () => now);
+    const waiting = (text: string, waitedMs: number): Partial<TurnOpening> => ({
+      waiting: [{ turnId: text, text, runId: 0, process: 'a', waitedMs: () => waitedMs }],
+    });
+    const cases = [
+      [waiting('new words', 250), 'stale'], [waiting('newer', 250), 'stale'],
+      [waiting('older', 250), 'opened'], [waiting('words before it', 350), 'opened'],
+    ] as const;
+    for (const [more, outcome] of cases) {
+      const conversation = emptyConversation('c');
+      for (const turn of ['older', 'it', 'newer'])
+        open(conversation, turn, 'b', { waitedMs: () => 300 });
+      const [, , newer = assert.fail()] = conversation.turns;
+      Object.assign(newer, { state: 'interrupted', isUnknown: true });
+      conversation.openTurns = 0;
+      assert.equal(open(conversation, 'it', 'a', more), outcome);
+    }
   });
 
   it('runs again if the process of the newer one is gone', async (t) => {
