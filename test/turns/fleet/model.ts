@@ -8,12 +8,13 @@ import {
   isPending,
   saidBy,
   type Act,
+  type Clearing,
   type FleetDelivery,
   type FleetLedger,
   type FleetRun,
   type FleetTurn,
 } from './ledger.ts';
-import type { ChatMessage, Message, OnceCall } from './stage.ts';
+import type { ChatMessage, Message, OnceCall, Process } from './stage.ts';
 import type { Trouble } from './talk.ts';
 
 const APOLOGY = 'Sorry, something went wrong. Could you say that again?';
@@ -103,7 +104,7 @@ export class FleetModel {
       const act = this.#actOf(message.content);
       if (act !== undefined && (act.tool !== call.name || act.args !== call.args)) yield shown;
       if (message.content !== '{"error":"outcome unknown"}') continue;
-      if (!this.#without('post', 'losses', 'clear')) continue;
+      if (!this.#without('post', 'losses')) continue;
       // If there are several such calls, it may be the result of one that does not run: that did
       // not begin before its process was gone, or whose end a process without its store missed.
       const isOfAnother = this.#ledger.runs.some(
@@ -134,7 +135,9 @@ export class FleetModel {
       ({ turn, process, run: begun }) =>
         turn === run.turn && (process === run.process || begun !== undefined || isKnown),
     );
-    const isEarlier = ({ n }: FleetRun): boolean => n < run.n;
+    // A turn that was erased is new when it is delivered again.
+    const isEarlier = ({ n, delivery }: FleetRun): boolean =>
+      n < run.n && !this.#mayBeErased(delivery);
     const later = deliveries.filter(
       (other, index) =>
         other.turn !== run.turn &&
@@ -146,7 +149,7 @@ export class FleetModel {
       yield `run ${run.n} was ended by a turn that is not newer`;
     else if (
       later.every(({ turn }) => turn.number < run.turn.number && turn.runs.some(isEarlier)) &&
-      this.#without('slow', 'down', 'losses', 'post', 'clear', 'clocks')
+      this.#without('slow', 'down', 'losses', 'post', 'clocks')
     )
       yield `run ${run.n} was ended by a late delivery of an older turn`;
   }
@@ -177,7 +180,7 @@ export class FleetModel {
       if (isThere && this.#mustBeGone(turn)) yield `${turn.words} has returned after an erasure`;
     }
     // Clocks that are apart do not say which of two turns that had to wait arrived first.
-    if (!this.#without('slow', 'down', 'losses', 'clear', 'clocks')) return;
+    if (!this.#without('slow', 'down', 'losses', 'clocks')) return;
     const order = spoken.flatMap((words) => turns.filter((turn) => turn.words === words));
     for (const [index, turn] of order.entries())
       if (order.slice(index + 1).some((later) => isOlder(later, turn)))
@@ -198,10 +201,20 @@ export class FleetModel {
    * An erasure takes what is there when the store gets it, for the first time or again after a
    * loss, and what a process has recorded that was away and did not know of it.
    */
-  #mayBeErased({ step, wasAway }: FleetDelivery): boolean {
+  #mayBeErased({ process, step, wasAway }: FleetDelivery): boolean {
     return this.#ledger.clearings.some((clearing) =>
-      wasAway || step <= clearing.step || isPending(clearing)
-      || (clearing.wasStored && step <= clearing.storedBy));
+      step <= clearing.step || isPending(clearing)
+      || (clearing.wasStored && step <= clearing.storedBy)
+      || (wasAway && !this.#hasRead(process, clearing, step)));
+  }
+
+  /** Whether the process knew of an erasure before that step. */
+  #hasRead(reader: Process, { process, storedBy }: Clearing, before: number): boolean {
+    return reader === process || this.#ledger.deliveries.some(
+      (delivery) =>
+        delivery.process === reader && delivery.run !== undefined && !delivery.wasAway
+        && delivery.step > storedBy && delivery.step < before,
+    );
   }
 
   #mustBeGone({ deliveries, runs }: FleetTurn): boolean {
@@ -233,7 +246,7 @@ export class FleetModel {
     if (others.length > 0) yield `has the words of several runs: ${[current, ...others].join(' ')}`;
     const last = replies.at(-1);
     const newest = turn.runs.at(-1);
-    const isSteady = this.#without('slow', 'down', 'losses', 'clear');
+    const isSteady = this.#without('slow', 'down', 'losses');
     if (current !== undefined && current !== newest?.n && isSteady && !isTakenBack(turn, current))
       yield `has the words of run ${current}, and run ${newest?.n} is the newest`;
     const run = turn.runs.find(({ n }) => n === current);
@@ -364,7 +377,7 @@ export class FleetModel {
     // An older turn is the newest if its process was gone before the turn could be stored.
     const last = history.findLast(({ role }) => role === 'user');
     if (last?.content !== newest.turn.words) return;
-    if (!this.#without('slow', 'down', 'post', 'losses', 'clear', 'clocks')) return;
+    if (!this.#without('slow', 'down', 'post', 'losses', 'clocks')) return;
     // An older turn that waits for less than that is the newest, too.
     const isAlone = this.#ledger.deliveries.every(
       ({ turn, arrivedAtMs }) =>
