@@ -195,7 +195,7 @@ function isOfNewerRun(ours: TurnRecord, theirs: TurnRecord): boolean {
   if (hasFollowed(theirs, ours)) return false;
   const [own, other] = [certaintyOf(ours), certaintyOf(theirs)];
   if (own !== other) return own > other;
-  if (own > 0 || countRuns(ours) === 0) return false;
+  if (own > 0) return false;
   if (ours.process !== undefined && ours.process === theirs.process)
     return isLaterRun(ours.runId, theirs.runId);
   if (ours.state !== 'open' || theirs.state !== 'open') return ours.state === 'open';

@@ -106,6 +106,16 @@ describe('a reply that is complete, in a turn that another run has', () => {
     }
   });
 
+  it('is not kept if the platform has discarded the turn', () => {
+    const conversation = emptyConversation('c');
+    open(conversation, 't1', 2, 'b');
+    settle(conversation, 2, 'b', 'interrupted');
+    const [record] = conversation.turns;
+    assert.ok(record !== undefined);
+    record.isDiscarded = true;
+    assert.equal(settle(conversation, 1, 'a', 'completed'), false);
+  });
+
   it('is not kept if an older version took the turn over, which notes no runs', () => {
     const conversation = emptyConversation('c');
     open(conversation, 't1', 1, 'a');

@@ -238,6 +238,16 @@ describe('the result of a call', () => {
     assert.equal(conversation.agent, 'sales');
   });
 
+  it('hands the conversation over at the end of its run if the store has lost it', () => {
+    const conversation = emptyConversation('c');
+    open(conversation, 't1', 1);
+    const own = round('t1', 'a', { state: 'completed' }).map((message): Message =>
+      message.role === 'tool' ? { ...message, handOver: 'billing' } : message,
+    );
+    settle(conversation, 't1', 1, 'completed', own);
+    assert.equal(conversation.agent, 'billing');
+  });
+
   describe('that acts once, for a call of another turn that waits for it', () => {
     const key = 'k'.repeat(64);
 

@@ -9,8 +9,10 @@ import {
   historyOf,
   type Conversation,
 } from '../../src/conversations/conversation.ts';
+import type { AssistantMessage } from '../../src/conversations/message.ts';
+import { noteProgress } from '../../src/conversations/tool-call-rules.ts';
 import { openTurn } from '../../src/conversations/turn-opening.ts';
-import type { TurnSettlement } from '../../src/conversations/turn-settlement.ts';
+import { settleTurn, type TurnSettlement } from '../../src/conversations/turn-settlement.ts';
 import {
   BOUNDS,
   check,
@@ -394,3 +396,67 @@ describe('settleTurn', () => {
     ]);
   });
 });
+
+describe('a turn that was stored before its last events left', () => {
+  it('stays complete once it was delivered again: the newer delivery has all of it', () => {
+    const conversation = emptyConversation('c');
+    open(conversation, 't1', 'One');
+    const end = { turnId: 't1', runId: runs, messages: [said('t1', 'completed')] } as const;
+    settleTurn(conversation, { ...end, state: 'completed', isLeaving: true }, BOUNDS);
+    const again = openTurn(conversation, { turnId: 't1', runId: nextRun(), text: 'One' }, BOUNDS);
+    assert.equal(again.kind, 'completed before');
+    const cutShort = { ...end, state: 'interrupted', messages: [] } as const;
+    assert.equal(settleTurn(conversation, cutShort, BOUNDS).isKept, false);
+    assert.deepEqual(shown(conversation), ['user: One', 'assistant(completed): Said.']);
+  });
+});
+
+describe('a turn of a conversation that several processes share', () => {
+  const b = { process: 'b', isAlive: () => true } as const;
+
+  it('is not opened before its process has asked which calls the others run', () => {
+    const conversation = emptyConversation('c');
+    openTurn(conversation, { turnId: 't1', runId: 1, text: 'One', ...b }, BOUNDS);
+    const call = { id: 'x', name: 'pay', args: '{}' };
+    const result = { content: '{}', toolCallId: 'x', key: 'key', state: 'running' } as const;
+    noteProgress(conversation, {
+      turnId: 't1', runId: 1, process: 'b',
+      messages: [
+        { ...said('t1', 'open'), toolCalls: [call] }, { role: 'tool', turnId: 't1', ...result },
+      ],
+    }, BOUNDS);
+    const before = structuredClone(conversation);
+    const opening = { turnId: 't2', runId: 2, text: 'Two', process: 'a' };
+    const asks = openTurn(conversation, opening, BOUNDS);
+    assert.deepEqual(asks, { kind: 'elsewhere', calls: new Map([['b', ['key']]]), erasedAt: 0 });
+    assert.deepEqual(conversation, before);
+  });
+
+  it('takes the state: the process that had it writes none any more', () => {
+    const conversation = emptyConversation('c');
+    const a = { process: 'a', isAlive: () => true } as const;
+    openTurn(conversation, { turnId: 't1', runId: 1, text: 'One', ...a }, BOUNDS);
+    openTurn(conversation, { turnId: 't2', runId: 2, text: 'Two', ...b }, BOUNDS);
+    for (const [turnId, runId, process, isStateKept] of [
+      ['t1', 1, 'a', false], ['t2', 2, 'b', true],
+    ] as const) {
+      const end = { turnId, runId, process, state: 'completed', messages: [] } as const;
+      const agentState = `{"of":"${process}"}`;
+      const written = settleTurn(conversation, { ...end, agentState }, BOUNDS);
+      assert.equal(written.isStateKept, isStateKept);
+    }
+    assert.equal(conversation.state, '{"of":"b"}');
+  });
+
+  it('counts its runs', () => {
+    const conversation = emptyConversation('c');
+    for (const [runId, runs] of [[1, undefined], [2, 2], [3, 3]] as const) {
+      openTurn(conversation, { turnId: 't1', runId, text: 'One', ...b }, BOUNDS);
+      assert.equal(conversation.turns[0]?.runs, runs);
+    }
+  });
+});
+
+function said(turnId: string, state: 'completed' | 'open'): AssistantMessage {
+  return { role: 'assistant', content: 'Said.', turnId, state };
+}

@@ -3,8 +3,12 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 
-import { emptyConversation } from '../../src/conversations/conversation.ts';
-import { openTurn } from '../../src/conversations/turn-opening.ts';
+import {
+  addTurn, emptyConversation, type Conversation,
+} from '../../src/conversations/conversation.ts';
+import { openTurn, type TurnOpening } from '../../src/conversations/turn-opening.ts';
+import { newerThan } from '../../src/conversations/turn-order.ts';
+import { newTurn } from '../../src/conversations/turn-record.ts';
 
 const BOUNDS = { maxMessages: 200, maxTextLength: 1_048_576 };
 const HOUR_MS = 3_600_000;
@@ -53,4 +57,65 @@ describe('a turn that has waited', () => {
       assert.deepEqual(conversation.turns.map(({ words }) => words), ['first', 'second']);
       assert.deepEqual(conversation.turns.map(({ state }) => state), ['interrupted', 'open']);
     });
+});
+
+describe('a turn that waits for the store', () => {
+  const late: TurnOpening = {
+    turnId: 'late', runId: 1, text: 'late', process: 'a', waitedMs: () => 500,
+    isAlive: () => true,
+  };
+
+  /** A turn that another one has overtaken, and that never ran. */
+  function withOvertaken(): Conversation {
+    const conversation = emptyConversation('c');
+    const overtaken = { turnId: 'over', text: 'over', runId: 2, process: 'a', isOver: () => true };
+    assert.equal(openTurn(conversation, overtaken, BOUNDS).kind, 'over');
+    return conversation;
+  }
+
+  it('runs, though a newer one was over before it could open: that one silences nobody', () => {
+    assert.equal(openTurn(withOvertaken(), late, BOUNDS).kind, 'opened');
+  });
+
+  it('stands in front of a newer one that was over before it could open', () => {
+    const conversation = withOvertaken();
+    openTurn(conversation, late, BOUNDS);
+    assert.deepEqual(conversation.turns.map(({ id }) => id), ['late', 'over']);
+  });
+
+  for (const [waited, count] of [[99, 0], [100, 1]] as const)
+    it(`of ${waited} ms sees ${count} newer turns of another process, by its clock`, () => {
+      const conversation = emptyConversation('c');
+      const other = { ...newTurn('b', 'open', 7), process: 'b', arrivedAt: Date.now() - 50 };
+      addTurn(conversation, other);
+      const newer = newerThan(conversation, { process: 'a', runId: 1, waitedMs: () => waited });
+      assert.equal(newer.length, count);
+    });
+
+  it('sees no newer turn in one whose time is in the future: its clock is wrong', () => {
+    const conversation = emptyConversation('c');
+    const other = { ...newTurn('b', 'open', 7), process: 'b', arrivedAt: Date.now() + HOUR_MS };
+    addTurn(conversation, other);
+    const newer = newerThan(conversation, { process: 'a', runId: 1, waitedMs: () => 500 });
+    assert.deepEqual(newer, []);
+  });
+
+  it('sees no newer turn in one that older versions ran again, as it was there before', () => {
+    const conversation = emptyConversation('c');
+    const again = { ...newTurn('t', 'open', 2), process: 'a', addedAt: Date.now() - 60_000 };
+    addTurn(conversation, again);
+    const newer = newerThan(conversation, { process: 'a', runId: 1, waitedMs: () => 500 });
+    assert.deepEqual(newer, []);
+  });
+
+  it('is stale if it is over and a newer turn runs: it must not cut that one', () => {
+    const conversation = emptyConversation('c');
+    const opening = { text: 'Hello', process: 'a', isAlive: () => true };
+    openTurn(conversation, { turnId: 't1', runId: 1, ...opening }, BOUNDS);
+    openTurn(conversation, { turnId: 't2', runId: 2, ...opening }, BOUNDS);
+    const again = { turnId: 't1', runId: 3, ...opening, isOver: () => true };
+    const running = [{ turnId: 't2', runId: 2, state: 'interrupted', messages: [] }] as const;
+    assert.equal(openTurn(conversation, { ...again, running }, BOUNDS).kind, 'stale');
+    assert.equal(openTurn(conversation, again, BOUNDS).kind, 'over');
+  });
 });

@@ -1,0 +1,102 @@
+// Whether a run may go on for another delivery of its turn, in processes that share a conversation.
+
+import assert from 'node:assert/strict';
+import { describe, it } from 'node:test';
+
+import { clearTurns, emptyConversation } from '../../src/conversations/conversation.ts';
+import type { Message } from '../../src/conversations/message.ts';
+import { noteProgress, noteToolResult } from '../../src/conversations/tool-call-rules.ts';
+import { claimTurn } from '../../src/conversations/turn-claim.ts';
+import { openTurn } from '../../src/conversations/turn-opening.ts';
+import { settleTurn } from '../../src/conversations/turn-settlement.ts';
+import { BOUNDS, check } from './checked-rules.ts';
+
+const A = { turnId: 't', runId: 1, process: 'a' } as const;
+const B = { turnId: 't', runId: 2, process: 'b' } as const;
+type Run = typeof A | typeof B;
+
+/** Turn `t`, begun by the first run and taken over by the others. */
+class Talk {
+  readonly conversation = emptyConversation('c');
+
+  constructor(...runs: readonly Run[]) {
+    for (const run of runs)
+      openTurn(this.conversation, { ...run, text: 'Hello', isAlive: () => true }, BOUNDS);
+  }
+
+  settle(run: Run, state: 'completed' | 'interrupted', isLeaving?: true): void {
+    const messages: Message[] = [{ role: 'assistant', content: 'Hi.', turnId: 't', state }];
+    settleTurn(this.conversation, { ...run, state, messages, isLeaving }, BOUNDS);
+  }
+
+  /** The run has called a tool, which has returned. */
+  call({ runId, ...run }: Run): void {
+    const key = `key of ${runId}`;
+    const toolCalls = [{ id: 'x', name: 'pay', args: '{}' }];
+    const messages: Message[] = [
+      { role: 'assistant', content: '', turnId: 't', state: 'open', toolCalls },
+      { role: 'tool', content: '', turnId: 't', toolCallId: 'x', state: 'running', key, runId },
+    ];
+    noteProgress(this.conversation, { ...run, runId, messages }, BOUNDS);
+    const result = { toolCallId: 'x', state: 'completed', content: '"paid"' } as const;
+    noteToolResult(this.conversation, { ...run, runId, ...result }, BOUNDS);
+  }
+
+  claim(run: Run): ReturnType<typeof claimTurn> {
+    const claim = claimTurn(this.conversation, { ...run, text: 'Hello' });
+    check(this.conversation);
+    return claim;
+  }
+}
+
+describe('a turn that is claimed for another delivery', () => {
+  it('is owned by its run while it is open', () => {
+    assert.equal(new Talk(A).claim(A).kind, 'owned');
+  });
+
+  it('is owned by its run while its last events leave', () => {
+    const talk = new Talk(A);
+    talk.settle(A, 'completed', true);
+    assert.equal(talk.claim(A).kind, 'owned');
+  });
+
+  it('is closed once its run has settled it, or a newer turn has ended it', () => {
+    const [settled, ended] = [new Talk(A), new Talk(A)];
+    settled.settle(A, 'completed');
+    const newer = { turnId: 'newer', runId: 3, process: 'b', isAlive: () => true };
+    openTurn(ended.conversation, newer, BOUNDS);
+    assert.deepEqual([settled.claim(A).kind, ended.claim(A).kind], ['closed', 'closed']);
+  });
+
+  it('is taken back from another run that goes on', () => {
+    const talk = new Talk(A, B);
+    assert.deepEqual(talk.claim(A), { kind: 'owned', earlierCalls: [], earlierRuns: [1, 2] });
+    assert.equal(talk.conversation.turns[0]?.process, 'a');
+  });
+
+  it('is not taken back from another run that has said everything', () => {
+    const talk = new Talk(A, B);
+    talk.settle(B, 'completed');
+    assert.equal(talk.claim(A).kind, 'completed');
+    assert.equal(talk.conversation.turns[0]?.process, 'b');
+  });
+
+  it('is taken back with the calls of the other run, and not those that it has made itself', () => {
+    const talk = new Talk(A);
+    talk.call(A);
+    openTurn(talk.conversation, { ...B, text: 'Hello', isAlive: () => true }, BOUNDS);
+    talk.call(B);
+    const claim = talk.claim(A);
+    assert.ok(claim.kind === 'owned');
+    assert.deepEqual(claim.earlierCalls.map(({ key }) => key), ['key of 2']);
+  });
+
+  it('goes on unrecorded if its conversation was erased', () => {
+    const talk = new Talk(A);
+    clearTurns(talk.conversation);
+    assert.deepEqual(talk.claim(A), {
+      kind: 'owned', earlierCalls: [], earlierRuns: undefined,
+    });
+    assert.deepEqual(talk.conversation.turns, []);
+  });
+});
