@@ -378,10 +378,10 @@ export class FleetModel {
     const last = history.findLast(({ role }) => role === 'user');
     if (last?.content !== newest.turn.words) return;
     if (!this.#without('slow', 'down', 'post', 'losses', 'clocks')) return;
-    // An older turn that waits for less than that is the newest, too.
+    // An older turn that waits for less than that is the newest, too, unless it has its place.
     const isAlone = this.#ledger.deliveries.every(
-      ({ turn, arrivedAtMs }) =>
-        turn === newest.turn || arrivedAtMs + PROMPT_MS <= newest.arrivedAtMs,
+      ({ turn, arrivedAtMs, isKnown }) =>
+        turn === newest.turn || isKnown || arrivedAtMs + PROMPT_MS <= newest.arrivedAtMs,
     );
     if (!isAlone) return;
     const heard = heardOn(newest);
