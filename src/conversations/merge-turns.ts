@@ -191,9 +191,11 @@ function isNewer(ours: TurnRecord, theirs: TurnRecord): boolean {
 
 /** For copies of different runs. */
 function isOfNewerRun(ours: TurnRecord, theirs: TurnRecord): boolean {
-  if (hasFollowed(ours, theirs)) return true;
   if (hasFollowed(theirs, ours)) return false;
   const [own, other] = [certaintyOf(ours), certaintyOf(theirs)];
+  // Where the store has the other one as complete, ours took the turn over without knowing that.
+  const mayHaveTaken = own > 0 || theirs.state !== 'completed';
+  if (mayHaveTaken && hasFollowed(ours, theirs)) return true;
   if (own !== other) return own > other;
   if (own > 0) return false;
   if (ours.process !== undefined && ours.process === theirs.process)

@@ -95,6 +95,9 @@ const CASES: readonly Case[] = [
       followed, settled, followed,
     ];
   }),
+  // Seed 85201039 of the fleet: its process had no store, and remembered the first one as open.
+  ['a run that took over one which had completed by then is no news of it',
+    settled, { ...cut, runId: 2, runs: 2, earlierRuns: [1] }, settled],
   ['of two unfinished runs the one that is there stays', { ...open, runId: 2 }, cut,
     { ...open, runId: 2 }],
   // The store has the first run, though its answer got lost: the process has gone on without it.
