@@ -1,0 +1,201 @@
+// A turn that is delivered again while it runs, in processes that share its conversation: the run
+// claims the record before it goes on for the newer delivery.
+
+import assert from 'node:assert/strict';
+import { describe, it, type TestContext } from 'node:test';
+
+import type { Agent } from '../../src/agents/agent.ts';
+import { defineAgent } from '../../src/agents/define-agent.ts';
+import { ConversationManager } from '../../src/conversations/manager.ts';
+import { MemoryStore } from '../../src/conversations/memory-store.ts';
+import { createLogger } from '../../src/log.ts';
+import type { Delivery } from '../../src/turns/delivery.ts';
+import { Turns } from '../../src/turns/turns.ts';
+import { deferred, Told, type Deferred } from '../fixtures/app.ts';
+import { callerMessage } from '../fixtures/turns.ts';
+
+/** A delivery whose client takes everything at once. */
+class Client {
+  isOpen = true;
+  said = '';
+  readonly outcome = deferred<string>();
+  readonly delivery: Delivery;
+  readonly lines: string[] = [];
+
+  constructor(turnId: string) {
+    const client = this;
+    this.delivery = {
+      event: callerMessage(turnId, `words of ${turnId}`),
+      headers: {}, unsent: 0, turn: undefined,
+      log: createLogger({ level: 'warn', write: (line) => void this.lines.push(line) }),
+      get isOpen() {
+        return client.isOpen;
+      },
+      send(event) {
+        if (event.type === 'say') client.said += event.text;
+        return true;
+      },
+      end: () => true,
+      onOutcome: ({ outcome }) => this.outcome.resolve(outcome),
+    };
+  }
+}
+
+/** A process whose agent says "Well, ", and "done." once it may. */
+interface Process {
+  readonly turns: Turns;
+  readonly conversations: ConversationManager;
+  readonly mayEnd: Deferred<void>;
+  readonly interrupted: Told<string>;
+  /** Delivers a turn, and returns what its client hears of it. */
+  deliver(turnId: string): Client;
+}
+
+function processOf(t: TestContext, name: string, store: MemoryStore): Process {
+  const mayEnd = deferred();
+  const interrupted = new Told<string>();
+  const onMessage: Agent['onMessage'] = async function* () {
+    yield 'Well, ';
+    await mayEnd.promise;
+    yield 'done.';
+  };
+  const conversations = new ConversationManager(store);
+  const turns = new Turns({
+    agent: defineAgent({
+      name: 'slow', onMessage, onInterrupted: ({ text }) => interrupted.tell(text),
+    }),
+    conversations, process: name,
+    turnTimeoutMs: 3_000, firstWordTimeoutMs: 3_000, storeTimeoutMs: 3_000,
+  });
+  t.after(() => turns.interruptAll('the test is over'));
+  return {
+    turns, conversations, mayEnd, interrupted,
+    deliver: (turnId) => {
+      const client = new Client(turnId);
+      turns.start(client.delivery);
+      return client;
+    },
+  };
+}
+
+function two(t: TestContext): readonly [Process, Process] {
+  const store = new MemoryStore({ ttlMs: 60_000, maxConversations: 1 });
+  t.after(() => store.close());
+  return [processOf(t, 'a', store), processOf(t, 'b', store)];
+}
+
+/** What is due happens: nothing waits for a clock. */
+async function rounds(): Promise<void> {
+  for (let count = 0; count < 5; count += 1) await new Promise((resolve) => setImmediate(resolve));
+}
+
+/** Claims get their answer when the test lets them. */
+function holdClaims(t: TestContext, { conversations }: Process): Deferred<void> {
+  const mayAnswer = deferred();
+  const claim = conversations.claimTurn.bind(conversations);
+  t.mock.method(conversations, 'claimTurn', async (...given: Parameters<typeof claim>) => {
+    await mayAnswer.promise;
+    return claim(...given);
+  });
+  return mayAnswer;
+}
+
+describe('a turn that is delivered again to the process that runs it', () => {
+  it('goes on for the newer delivery though the store fails, and the log says so', async (t) => {
+    const [a] = two(t);
+    t.mock.timers.enable({ apis: ['setTimeout'] }); // three tries
+    const claims = t.mock.method(a.conversations, 'claimTurn', () => {
+      throw new Error('the store is down');
+    });
+    const [older, newer] = [a.deliver('t1'), a.deliver('t1')];
+    while (claims.mock.callCount() < 3) {
+      await rounds();
+      t.mock.timers.tick(250);
+    }
+    assert.equal(await older.outcome.promise, 'taken over');
+    a.mayEnd.resolve();
+    assert.equal(await newer.outcome.promise, 'completed');
+    assert.equal(newer.said, 'Well, done.');
+    assert.match(older.lines.join(''), /continues for another delivery, but could not be claimed/);
+  });
+
+  it('is sent again from the store if another process has completed it', async (t) => {
+    const [a, b] = two(t);
+    const older = a.deliver('t1');
+    await rounds();
+    const elsewhere = b.deliver('t1');
+    b.mayEnd.resolve();
+    assert.equal(await elsewhere.outcome.promise, 'completed');
+    const newer = a.deliver('t1');
+    assert.equal(await newer.outcome.promise, 'replayed');
+    assert.equal(newer.said, 'Well, done.');
+    assert.equal(await older.outcome.promise, 'taken over');
+    assert.deepEqual(a.interrupted.all, []); // the caller has spoken over nothing
+  });
+
+  it('is interrupted if another process has begun a newer one', async (t) => {
+    const [a, b] = two(t);
+    const older = a.deliver('t1');
+    await rounds();
+    b.deliver('t2');
+    await rounds();
+    a.deliver('t1');
+    assert.equal(await older.outcome.promise, 'interrupted');
+    assert.deepEqual(a.interrupted.all, ['Well, ']);
+  });
+
+  it('goes on for the older delivery if the newer one is gone before the claim', async (t) => {
+    const [a] = two(t);
+    const mayAnswer = holdClaims(t, a);
+    const [older, newer] = [a.deliver('t1'), a.deliver('t1')];
+    newer.isOpen = false;
+    mayAnswer.resolve();
+    assert.equal(await newer.outcome.promise, 'interrupted');
+    a.mayEnd.resolve();
+    assert.equal(await older.outcome.promise, 'completed');
+    assert.equal(older.said, 'Well, done.');
+  });
+
+  it('is sent again from the store if it has ended before the claim', async (t) => {
+    const [a] = two(t);
+    const mayAnswer = holdClaims(t, a);
+    const [older, newer] = [a.deliver('t1'), a.deliver('t1')];
+    a.mayEnd.resolve();
+    assert.equal(await older.outcome.promise, 'completed');
+    mayAnswer.resolve();
+    assert.equal(await newer.outcome.promise, 'replayed');
+    assert.equal(newer.said, 'Well, done.');
+  });
+
+  it('is sent again from the store if it has ended before the claim has failed', async (t) => {
+    const [a] = two(t);
+    t.mock.timers.enable({ apis: ['setTimeout'] });
+    const claims = t.mock.method(a.conversations, 'claimTurn', () => {
+      throw new Error('the store is down');
+    });
+    const [older, newer] = [a.deliver('t1'), a.deliver('t1')];
+    a.mayEnd.resolve();
+    assert.equal(await older.outcome.promise, 'completed');
+    while (claims.mock.callCount() < 3) {
+      t.mock.timers.tick(250);
+      await rounds();
+    }
+    assert.equal(await newer.outcome.promise, 'replayed');
+    assert.equal(newer.said, 'Well, done.');
+  });
+
+  it('does not begin again for a delivery that is gone before the claim is refused', async (t) => {
+    const [a, b] = two(t);
+    const mayAnswer = holdClaims(t, a);
+    a.deliver('t1');
+    await rounds();
+    const elsewhere = b.deliver('t1');
+    const newer = a.deliver('t1');
+    b.mayEnd.resolve();
+    await elsewhere.outcome.promise;
+    newer.isOpen = false;
+    mayAnswer.resolve();
+    assert.equal(await newer.outcome.promise, 'interrupted');
+    assert.equal(newer.said, '');
+  });
+});
