@@ -7,6 +7,7 @@ import {
 } from '../../src/conversations/manager.ts';
 import { MemoryStore } from '../../src/conversations/memory-store.ts';
 import type { ConversationStore } from '../../src/conversations/store.ts';
+import { transcriptOf } from '../fixtures/transcript.ts';
 import { PromisedStore } from './promised-store.ts';
 
 const stores: MemoryStore[] = [];
@@ -52,6 +53,24 @@ for (const [kind, create] of [
       );
       assert.equal(new Set(history.map(({ turnId }) => turnId)).size, 2);
       assert.equal(history[1]?.role === 'assistant' && history[1].state, 'completed');
+    });
+
+    it('keeps the state that a turn saves, unless the conversation was cleared', async () => {
+      const manager = create();
+      await manager.openTurn('c', { turnId: 't', runId: 1, text: 'Hello' });
+      assert.equal(await manager.saveState('c', 't', '{"n":1}', undefined), true);
+      await manager.clear('c');
+      assert.equal(await manager.saveState('c', 't', '{"n":2}', undefined), false);
+      assert.equal(await manager.getState('c'), undefined);
+    });
+
+    it('keeps no state of a turn that the platform has discarded', async () => {
+      const manager = create();
+      const transcript = transcriptOf([]);
+      await manager.openTurn('c', { turnId: 't1', runId: 1, text: 'Hel', transcript });
+      await manager.openTurn('c', { turnId: 't2', runId: 2, text: 'Hello', transcript });
+      assert.equal(await manager.saveState('c', 't1', '{"n":1}', undefined), false);
+      assert.equal(await manager.saveState('c', 't2', '{"n":2}', undefined), true);
     });
 
     it('keeps order when nobody waits in between', async () => {

@@ -214,6 +214,17 @@ describe('the result of a call', () => {
     });
   }
 
+  it('is not that of another call with its key that runs, too', () => {
+    const conversation = emptyConversation('c');
+    open(conversation, 't1', 1);
+    const rounds = ['a', 'b'].flatMap((id) => round('t1', id, { key: 'key' }));
+    progress(conversation, 't1', 1, rounds);
+    result(conversation, 't1', 'a');
+    assert.deepEqual(
+      results(conversation), ['a completed {"paid":1}', 'b running {"status":"still running"}'],
+    );
+  });
+
   it('does not go back to running when the run ends', () => {
     const conversation = emptyConversation('c');
     open(conversation, 't1', 1);

@@ -432,6 +432,42 @@ describe('a turn of a conversation that several processes share', () => {
     assert.deepEqual(conversation, before);
   });
 
+  it('is not opened before it is known which calls that act once the others run', () => {
+    const conversation = emptyConversation('c');
+    const claim = { turnId: 'gone', runId: 1, toolCallId: 'x', tool: 'pay', claimedAt: 0 };
+    const running = { ...claim, state: 'running', content: '{}' } as const;
+    conversation.onceCalls = {
+      theirs: { ...running, process: 'b' }, ours: { ...running, process: 'a' },
+    };
+    const opening = { turnId: 't2', runId: 2, text: 'Two', process: 'a' };
+    const asks = openTurn(conversation, opening, BOUNDS);
+    assert.deepEqual(
+      asks, { kind: 'elsewhere', calls: new Map([['b', ['theirs']]]), erasedAt: 0 },
+    );
+  });
+
+  for (const [isAlive, kind] of [[true, 'stale'], [false, 'opened']] as const)
+    it(`is ${kind} for a late delivery if the process of a newer one ${isAlive ? 'lives' : 'is gone'}`, () => {
+      const conversation = emptyConversation('c');
+      for (const [turnId, runId] of [['t1', 1], ['t2', 2]] as const)
+        openTurn(conversation, { turnId, runId, text: turnId, ...b }, BOUNDS);
+      const late = { turnId: 't1', runId: 3, text: 't1', process: 'a', isAlive: () => isAlive };
+      assert.equal(openTurn(conversation, late, BOUNDS).kind, kind);
+    });
+
+  it('has the runs of other processes ended, and not those of its own', () => {
+    const conversation = emptyConversation('c');
+    for (const [turnId, runId, process] of [['t1', 1, 'a'], ['t2', 2, 'b']] as const)
+      openTurn(conversation, { ...b, turnId, runId, text: turnId, process }, BOUNDS);
+    const [first, second] = conversation.turns;
+    assert.ok(first !== undefined && second !== undefined);
+    first.state = 'open'; // two processes of which one had no store
+    conversation.openTurns = 2;
+    const opened = openTurn(conversation, { ...b, turnId: 't3', runId: 3, process: 'a' }, BOUNDS);
+    assert.ok(opened.kind === 'opened');
+    assert.deepEqual(opened.endedElsewhere, [{ process: 'b', runId: 2 }]);
+  });
+
   it('takes the state: the process that had it writes none any more', () => {
     const conversation = emptyConversation('c');
     const a = { process: 'a', isAlive: () => true } as const;
