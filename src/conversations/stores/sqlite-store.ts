@@ -79,6 +79,7 @@ const SQL = {
     LIMIT ${ROWS_SWEPT}`,
   removeExpired: 'DELETE FROM conversation WHERE key = ? AND expires_at <= ?',
   checkpoint: 'PRAGMA wal_checkpoint(PASSIVE)',
+  truncate: 'PRAGMA wal_checkpoint(TRUNCATE)',
 } as const;
 
 export type WriteAnswer = true | StoredConversation | undefined;
@@ -107,6 +108,8 @@ export class SqliteStore implements PartStore {
   /** What failed outside commands. The next command reports it. */
   #problem: Error | undefined;
   #writes = 0;
+  /** Whether the log may still hold what was erased. */
+  #hasErased = false;
   /** The last key that was checked for expiry. */
   #sweptTo = 0;
 
@@ -166,7 +169,13 @@ export class SqliteStore implements PartStore {
 
   close(): void {
     this.#isClosed = true;
-    this.#letGo();
+    try {
+      if (this.#opened !== undefined && this.#hasErased) this.#checkpoint(this.#opened);
+    } catch (error) {
+      if (!isBusy(error)) throw failureOf(this.#path, error);
+    } finally {
+      this.#letGo();
+    }
   }
 
   /** Whether so much has been written that `keepUp` is due early. */
@@ -188,7 +197,7 @@ export class SqliteStore implements PartStore {
         this.#letGo();
         throw refused(this.#path, 'the file was removed or replaced while the server ran');
       }
-      if (this.#writes > 0) this.#checkpoint(opened);
+      if (this.#writes > 0 || this.#hasErased) this.#checkpoint(opened);
       return this.#sweep(opened);
     } catch (error) {
       if (!isBusy(error)) this.#problem = failureOf(this.#path, error);
@@ -205,6 +214,7 @@ export class SqliteStore implements PartStore {
     const row = statements.find.get(id, now) as Row | undefined;
     if (row?.version === to) return true;
     if (row?.version !== from) return row === undefined ? undefined : stored(statements, row);
+    if (to === undefined || to.startsWith(ERASED)) this.#hasErased = true;
     if (to === undefined) return row === undefined || removeAll(statements, row);
     let key = row?.key;
     if (key === undefined) {
@@ -260,16 +270,17 @@ export class SqliteStore implements PartStore {
     this.#opened = undefined;
   }
 
-  /** Passive: copies what it can without holding up any process. */
+  /** Copies what it can without holding up any process. */
   #checkpoint({ database, statements }: Opened): void {
     this.#writes = 0;
     const { log } = statements.checkpoint.get() as { readonly log: number };
-    if (log <= MAX_LOG_PAGES) return;
-    // Under constant writes it never finishes, and the log would grow without end. But do not wait
-    // for a reader, which may be a long backup.
+    if (log <= MAX_LOG_PAGES && !this.#hasErased) return;
+    // Under constant writes it never finishes, and the log would grow without end. What was erased
+    // would stay in it, too. But do not wait for a reader, which may be a long backup.
     database.exec('PRAGMA busy_timeout = 0');
     try {
-      database.exec('PRAGMA wal_checkpoint(TRUNCATE)');
+      const { busy } = statements.truncate.get() as { readonly busy: number };
+      if (busy === 0) this.#hasErased = false;
     } finally {
       this.#waitForLocks(database);
     }
