@@ -131,7 +131,7 @@ export function routeAgents(
             records.turnEnded?.(
               call,
               process,
-              () => conversations.read(conversationId),
+              () => conversations.readOrMark(conversationId),
               () => conversations.isStoreAway,
             );
           },

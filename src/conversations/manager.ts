@@ -149,6 +149,12 @@ export class ConversationManager {
       conversation === undefined ? undefined : toRead(conversation));
   }
 
+  /** The same, but of an erased conversation the mark: an empty one with `erasedAt`. */
+  readOrMark(conversationId: string): Awaitable<Conversation | undefined> {
+    return andThen(this.read(conversationId), (conversation) =>
+      conversation ?? this.remembered(conversationId));
+  }
+
   /** See `recall` in store.ts. */
   recall(conversationId: string): Awaitable<Conversation | undefined> {
     return toAwaitable(this.#store.recall?.(this.keyOf(conversationId)));

@@ -28,9 +28,10 @@ export interface CallRecords {
     isStoreAway?: () => boolean,
   ): void;
   /**
-   * Call it when the call's session has ended. `read` reads its conversation; while `isStoreAway`,
-   * from what this process remembers (default: never). Returns at once and never throws: a record
-   * that cannot be written must not affect callers.
+   * Call it when the call's session has ended. `read` reads its conversation, and of an erased one
+   * the mark; while `isStoreAway`, from what this process remembers (default: never). What was
+   * erased gets no record. Returns at once and never throws: a record that cannot be written must
+   * not affect callers.
    */
   ended(call: EndedCall, read: Read, isStoreAway?: () => boolean): void;
   /**
@@ -68,9 +69,15 @@ const WRITE_TIMEOUT_MS = 5_000;
 const RETRY_MS = 2_000;
 const CLOSING_MS = 2_000;
 
-interface Waiting {
-  readonly call: EndedCall;
+interface Made {
   readonly record: CallRecord;
+  /** When the conversation had been erased last. 0: never. */
+  readonly erasedAt: number;
+}
+
+interface Waiting extends Made {
+  readonly call: EndedCall;
+  readonly read: Read;
   readonly characters: number;
 }
 
@@ -170,7 +177,9 @@ export class CallRecorder implements CallRecords {
 
   #keep(call: EndedCall, read: Read, isStoreAway?: () => boolean): Promise<void> {
     return this.#settled(call, read, isStoreAway).then(
-      (record) => this.#add(call, record),
+      (made) => {
+        if (made !== undefined) this.#add(call, read, made);
+      },
       (error: unknown) => this.#lose(call, error),
     );
   }
@@ -218,22 +227,31 @@ export class CallRecorder implements CallRecords {
   /**
    * The record, as soon as nothing of the call is running any more, or as it is when time is up.
    * Once the store answers again, other processes get some time to write what they remember.
+   * Undefined if the call was erased.
    */
   async #settled(
     call: EndedCall,
     read: Read,
     isStoreAway: () => boolean = never,
-  ): Promise<CallRecord> {
+  ): Promise<Made | undefined> {
     let wasAway = false;
     for (const ms of SETTLING_DELAYS_MS) {
-      const record = callRecordOf(call, await read(), this.#contents);
+      const made = this.#made(call, await read());
+      if (made === undefined) return undefined;
       const isTooLate = this.#closing.signal.aborted || this.#settling.size > MAX_SETTLING;
       const isAway = isStoreAway();
-      if (isTooLate || (isSettled(record) && !isAway && !wasAway)) return record;
+      if (isTooLate || (isSettled(made.record) && !isAway && !wasAway)) return made;
       wasAway = isAway;
       await this.#pause(ms);
     }
-    return callRecordOf(call, await read(), this.#contents);
+    return this.#made(call, await read());
+  }
+
+  /** Undefined if the conversation was erased, and nothing was said in the call since. */
+  #made(call: EndedCall, conversation: Conversation | undefined): Made | undefined {
+    const { erasedAt = 0 } = conversation ?? {};
+    if (erasedAt > 0 && lastTurnOf(conversation, call.sessionId) === undefined) return undefined;
+    return { record: callRecordOf(call, conversation, this.#contents), erasedAt };
   }
 
   /** Ends early if the recorder closes. */
@@ -250,13 +268,13 @@ export class CallRecorder implements CallRecords {
     });
   }
 
-  #add(call: EndedCall, record: CallRecord): void {
+  #add(call: EndedCall, read: Read, { record, erasedAt }: Made): void {
     // Recorded before, after a silence or an end, and nothing was said since.
     const key = keyOf(call);
     if (this.#idle !== undefined && this.#turnsRecorded.get(key) === record.turns.length) return;
     this.#turnsRecorded.set(key, record.turns.length);
     const characters = JSON.stringify(record).length;
-    this.#queue.push({ call, record, characters });
+    this.#queue.push({ call, read, record, erasedAt, characters });
     this.#charactersWaiting += characters;
     while (
       this.#queue.length > this.#maxWaiting
@@ -289,16 +307,30 @@ export class CallRecorder implements CallRecords {
   async #writeAll(): Promise<void> {
     if (this.#retry !== undefined) return;
     for (let next = this.#queue[0]; next !== undefined; next = this.#queue[0]) {
+      let isKept: boolean;
       try {
-        await within(WRITE_TIMEOUT_MS, this.#archive.keep(next.call, next.record));
+        isKept = await within(WRITE_TIMEOUT_MS, this.#writeOne(next));
       } catch (error) {
         this.#failed(error);
         return;
       }
-      if (this.#leaveQueue(next)) this.#written += 1;
+      if (this.#leaveQueue(next) && isKept) this.#written += 1;
       if (this.#isFailing) this.#log.info('call records can be written again');
       this.#isFailing = false;
     }
+  }
+
+  /**
+   * False if there is nothing to write: it may have waited for long, and its conversation may have
+   * been erased meanwhile.
+   */
+  async #writeOne({ call, read, ...waiting }: Waiting): Promise<boolean> {
+    const conversation = await read();
+    const isErased = (conversation?.erasedAt ?? 0) > waiting.erasedAt;
+    const made = isErased ? this.#made(call, conversation) : waiting;
+    if (made === undefined) return false;
+    await this.#archive.keep(call, made.record);
+    return true;
   }
 
   #failed(error: unknown): void {

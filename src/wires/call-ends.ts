@@ -77,7 +77,7 @@ export class CallEnds {
     const { records, conversations } = this.#options;
     records?.ended(
       this.#callOf(event),
-      () => conversations.read(event.conversationId),
+      () => conversations.readOrMark(event.conversationId),
       () => conversations.isStoreAway,
     );
   }

@@ -3,7 +3,7 @@ import { describe, it, type TestContext } from 'node:test';
 
 import type { EndedCall } from '../../src/records/call-record.ts';
 import { CallRecorder, type CallRecorderOptions } from '../../src/records/call-recorder.ts';
-import { emptyConversation, type Conversation } from '../../src/conversations/conversation.ts';
+import { clearTurns, emptyConversation, type Conversation } from '../../src/conversations/conversation.ts';
 import { openTurn } from '../../src/conversations/turn-opening.ts';
 import { settleTurn } from '../../src/conversations/turn-settlement.ts';
 import { createLogger } from '../../src/log.ts';
@@ -192,6 +192,53 @@ describe('CallRecorder', () => {
     assert.deepEqual(logged(), [
       'error call records cannot be written', 'info call records can be written again',
     ]);
+  });
+
+  describe('of a conversation that is erased', () => {
+    /** An ended turn, and what erases it. */
+    function ended(): { readonly conversation: Conversation; erase(): void } {
+      const { conversation, settle } = running();
+      settle();
+      return { conversation, erase: () => clearTurns(conversation) };
+    }
+
+    it('is not written if a tool or turn ran until then', async (t) => {
+      mockTimers(t, ['setTimeout']);
+      const { recorder, archive } = open();
+      const { conversation } = running();
+      recorder.ended(callOf('s-1'), () => conversation);
+      await settled(() => recorder.counts().waiting === 1);
+      clearTurns(conversation);
+      await recorder.close();
+      assert.deepEqual([archive.kept.all, recorder.counts().lost], [[], 0]);
+    });
+
+    it('is not written if it could not be written before', async (t) => {
+      const clock = mockTimers(t, ['setTimeout']);
+      const { recorder, archive } = open();
+      archive.failWith = FULL;
+      const { conversation, erase } = ended();
+      recorder.ended(callOf('s-1'), () => conversation);
+      await settled(() => archive.tries === 1);
+      erase();
+      archive.failWith = undefined;
+      clock.tick(2_000);
+      await settled(() => recorder.counts().waiting === 0);
+      assert.deepEqual([archive.kept.all, recorder.counts().written], [[], 0]);
+    });
+
+    it('has what was said since', async () => {
+      const { recorder, archive } = open();
+      const { conversation, erase } = ended();
+      erase();
+      const figures = { sessionId: 's-1', startedAt: 3_000 };
+      openTurn(conversation, { turnId: 't-2', runId: 2, text: 'Again', figures }, BOUNDS);
+      const settlement = { turnId: 't-2', runId: 2, state: 'completed', messages: [] } as const;
+      settleTurn(conversation, settlement, BOUNDS);
+      recorder.ended(callOf('s-1'), () => conversation);
+      const { turns } = await archive.kept.next();
+      assert.deepEqual(turns.map(({ turnId }) => turnId), ['t-2']);
+    });
   });
 
   it('gives up the oldest of too many records, counted and logged', async (t) => {
