@@ -3,7 +3,9 @@ import { describe, it, type TestContext } from 'node:test';
 
 import type { EndedCall } from '../../src/records/call-record.ts';
 import { CallRecorder, type CallRecorderOptions } from '../../src/records/call-recorder.ts';
-import { clearTurns, emptyConversation, type Conversation } from '../../src/conversations/conversation.ts';
+import {
+  clearTurns, emptyConversation, type Conversation,
+} from '../../src/conversations/conversation.ts';
 import { openTurn } from '../../src/conversations/turn-opening.ts';
 import { settleTurn } from '../../src/conversations/turn-settlement.ts';
 import { createLogger } from '../../src/log.ts';
