@@ -18,7 +18,9 @@ import { OpenedTurn } from './opened-turn.ts';
 import { compare, reconcile, replacedBy, type Comparison, type Reconciled } from './reconcile.ts';
 import { linksOf, type RunLinks } from './run-links.ts';
 import { begin, noteProcess, type BegunRun } from './turn-begin.ts';
-import { arrivalOf, isErasedSince, moveBefore, newerThan, type Arrival } from './turn-order.ts';
+import {
+  arrivalOf, isDeliveredSince, isErasedSince, moveBefore, newerThan, type Arrival,
+} from './turn-order.ts';
 import {
   countRuns, idOfNth, isBegunBy, newTurn, replyText, sentEvents, setPlain, toolMessagesOf,
   type RunElsewhere, type TurnRecord,
@@ -130,7 +132,8 @@ function refuse(
   const { process } = opening;
   const again = known?.state === 'open' ? undefined : known;
   const isOver = opening.isOver?.() === true;
-  if (isOver || newer.some((turn) => countRuns(turn) > 0)) {
+  const isOlder = known !== undefined && isDeliveredSince(known, opening);
+  if (isOver || isOlder || newer.some((turn) => countRuns(turn) > 0)) {
     if (known === undefined) addOver(conversation, opening, situation, bounds);
     return { kind: isOver && !isOvertaken(conversation, again, opening) ? 'over' : 'stale' };
   }

@@ -34,22 +34,27 @@ export const PROMPT_MS = 100;
  * if this turn has waited for `PROMPT_MS`. A time in the future comes from a wrong clock and does
  * not count.
  */
-export function newerThan(
-  { turns }: Conversation,
-  { process, runId, waitedMs }: Arrival,
-): readonly TurnRecord[] {
-  if (waitedMs === undefined) return NO_TURNS;
-  const now = Date.now();
-  const waited = waitedMs();
-  const from = now - waited;
+export function newerThan({ turns }: Conversation, arrival: Arrival): readonly TurnRecord[] {
+  if (arrival.waitedMs === undefined) return NO_TURNS;
+  const from = Date.now() - arrival.waitedMs();
   return turns.filter((turn) => {
     const { arrivedAt, firstArrivedAt, addedAt } = turn;
     if (addedAt !== undefined && addedAt < from) return false;
     const isOfFirst = arrivedAt === undefined || firstArrivedAt === undefined;
-    if (isOfFirst && turn.process === process) return isLaterRun(turn.runId, runId);
-    const cameAt = firstArrivedAt ?? arrivedAt ?? 0;
-    return waited >= PROMPT_MS && cameAt > from && cameAt <= now;
+    if (isOfFirst && turn.process === arrival.process) return isLaterRun(turn.runId, arrival.runId);
+    return isLaterTime(firstArrivedAt ?? arrivedAt, arrival);
   });
+}
+
+/** Whether a later delivery of the same turn has run it, in another process. */
+export function isDeliveredSince({ process, arrivedAt }: TurnRecord, arrival: Arrival): boolean {
+  return process !== arrival.process && isLaterTime(arrivedAt, arrival);
+}
+
+function isLaterTime(time = 0, { waitedMs = () => 0 }: Arrival): boolean {
+  const now = Date.now();
+  const waited = waitedMs();
+  return waited >= PROMPT_MS && time > now - waited && time <= now;
 }
 
 /** When it arrived, by the clock of this process, in milliseconds since the epoch. */

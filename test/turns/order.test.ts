@@ -188,6 +188,29 @@ describe('an opening that waited for the store', () => {
   });
 });
 
+describe('a turn that another process got later', () => {
+  it('is left to that one by a delivery that waited', (t) => {
+    const now = Date.now();
+    t.mock.method(Date, 'now', () => now);
+    for (const isNew of [true, false])
+      for (const [laterMs, outcome] of [[0, 'stale'], [200, 'stale'], [350, 'opened']] as const) {
+        const conversation = emptyConversation('c');
+        if (!isNew) open(conversation, 'it', 'c', { waitedMs: () => 1_000 });
+        for (const turn of conversation.turns) turn.addedAt = now - 1_000;
+        open(conversation, 'it', 'b', { waitedMs: () => laterMs });
+        assert.equal(open(conversation, 'it', 'a', { waitedMs: () => 300 }), outcome);
+        const [record] = conversation.turns;
+        assert.equal(record?.process, outcome === 'stale' ? 'b' : 'a');
+      }
+  });
+
+  it('runs here if it was over there before it could open', () => {
+    const conversation = emptyConversation('c');
+    open(conversation, 'it', 'b', { isOver: () => true, waitedMs: () => 0 });
+    assert.equal(open(conversation, 'it', 'a', { waitedMs: () => 300 }), 'opened');
+  });
+});
+
 describe('a turn that was interrupted and is delivered again', () => {
   it('is stale while a newer turn runs in another process that lives', () => {
     for (const isAlive of [true, false]) {
