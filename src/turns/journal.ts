@@ -70,8 +70,8 @@ export class Journal implements TurnJournal {
 
   async saveState(): Promise<void> {
     const { conversationId, turnId, host, isStored, liveState, work } = this.#turn;
-    if (liveState === undefined) throw new StateError('the agent has no state');
     if (!isStored) throw new StateError('this turn stores nothing, not even its state');
+    if (liveState === undefined) throw new StateError('the agent has no state');
     const text = liveState.textNow();
     const fromMs = performance.now();
     const saved = host.conversations.saveState(conversationId, turnId, text, host.process);

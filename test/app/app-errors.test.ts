@@ -153,6 +153,25 @@ describe('a handler that fails', () => {
     assert.deepEqual([status, body], [200, 'begun']);
   });
 
+  it('has its connection closed if not even the error can be answered, and is in the log', async (t) => {
+    const { log, next } = recordLog();
+    const served = await serve(t, {
+      log,
+      setUp: (app) =>
+        app.get('/fail', (context) => {
+          context.errorBody = () => {
+            throw new Error('no body either');
+          };
+          throw new HttpError(418, 'short and stout');
+        }),
+    });
+    await assert.rejects(served.fetch('/fail'), TypeError);
+    const { error, requestId } = await next('request failed beyond its error boundary');
+    assert.match(JSON.stringify(error), /no body either/);
+    assert.match(String(requestId), /\S/);
+    assert.equal((await served.fetch('/health')).status, 200);
+  });
+
   it('still lets outer layers run their second half', async (t) => {
     let status: number | undefined;
     const served = await serve(t, {

@@ -198,6 +198,13 @@ describe("a user's route below /api/", () => {
     assert.equal(response.status, 200);
   });
 
+  it('is 401 with any signature if the app has no webhook secret', async (t) => {
+    const settings = { webhookSecrets: [], chatCompletionsKeys: ['a key of the other wire'] };
+    const served = await serve(t, { setUp: addRoutes, settings });
+    for (const init of [{ method: 'POST', body: '{}' }, signed('{}')])
+      assert.equal((await served.fetch('/api/mine', init)).status, 401);
+  });
+
   it('is 401 through a pattern that reaches there', async (t) => {
     assert.equal((await (await serve(t, { setUp: addRoutes })).fetch('/api/x')).status, 401);
   });

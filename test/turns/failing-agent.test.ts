@@ -157,6 +157,16 @@ describe('an agent that fails', () => {
     assert.equal(await (await client.start()).text(), DEFAULT_APOLOGY);
   });
 
+  it("at the session's start speaks its own apology, which is told that event", async (t) => {
+    const { client } = serve(t, {
+      apology: (turn) => `Sorry, ${'text' in turn ? 'message' : 'start'} of ${turn.wire}.`,
+      onSessionStart: () => {
+        throw new Error('x');
+      },
+    });
+    assert.equal(await (await client.start()).text(), 'Sorry, start of layercode.');
+  });
+
   it('logs the detail', async (t) => {
     const { client, logLines } = serve(t, {
       onMessage: () => {

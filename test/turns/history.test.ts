@@ -4,7 +4,10 @@ import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 
 import type { Message } from '../../src/conversations/message.ts';
+import { createLogger } from '../../src/log.ts';
+import type { Delivery } from '../../src/turns/delivery.ts';
 import { deferred, Listener, serve, slowStore, Told } from '../fixtures/app.ts';
+import { callerMessage, turnsOf } from '../fixtures/turns.ts';
 import { historyAfter } from './single-message.ts';
 
 describe('history', () => {
@@ -118,6 +121,27 @@ describe('history', () => {
       ['user', 'Hello?'],
       ['assistant', 'Bye.', 'completed'],
     ]);
+  });
+
+  it('holds no word that the connection has refused, as it is gone', async () => {
+    const { turns, conversations } = turnsOf(() => ['One. ', 'Two.']);
+    const outcome = deferred<string>();
+    const delivery: Delivery = {
+      event: callerMessage('t1', 'Hello?'),
+      headers: {}, unsent: 0, isOpen: true, turn: undefined,
+      log: createLogger({ level: 'silent', write: () => undefined }),
+      send(event) {
+        if (event.type === 'say' && event.text === 'One. ') return true;
+        queueMicrotask(() => delivery.turn?.dropped());
+        return false;
+      },
+      end: () => true,
+      onOutcome: (report) => outcome.resolve(report.outcome),
+    };
+    turns.start(delivery);
+    assert.equal(await outcome.promise, 'interrupted');
+    const messages = await conversations.getHistory('c-1');
+    assert.deepEqual(messages.map(({ content }) => content), ['Hello?', 'One. ']);
   });
 
   it('holds MAX_MESSAGES at the most', async (t) => {

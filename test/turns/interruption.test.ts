@@ -214,19 +214,22 @@ describe('a dropped request', () => {
     assert.deepEqual((await history())[1], ['assistant', 'One.', 'interrupted']);
   });
 
-  it('survives an onInterrupted that throws, and logs it', async (t) => {
-    const told = deferred();
-    const served = holding(t, undefined, {
-      onInterrupted: () => {
-        told.resolve();
-        throw new Error('x');
-      },
+  for (const [what, fail] of [
+    ['throws', () => { throw new Error('x'); }], ['rejects', () => Promise.reject(new Error('x'))],
+  ] as const)
+    it(`survives an onInterrupted that ${what}, and logs it`, async (t) => {
+      const told = deferred();
+      const served = holding(t, undefined, {
+        onInterrupted: () => {
+          told.resolve();
+          return fail();
+        },
+      });
+      (await hold(served)).drop();
+      await within(told.promise, 'onInterrupted');
+      assert.equal(await (await served.client.say('next')).text(), 'next!');
+      assert.match(served.logLines.join(''), /"level":"error","msg":"onInterrupted failed"/);
     });
-    (await hold(served)).drop();
-    await within(told.promise, 'onInterrupted');
-    assert.equal(await (await served.client.say('next')).text(), 'next!');
-    assert.match(served.logLines.join(''), /"level":"error","msg":"onInterrupted failed"/);
-  });
 
   it('after the end changes nothing', async (t) => {
     const { client, history, interrupted } = serve(t, {});

@@ -135,6 +135,23 @@ describe('a turn', () => {
     ]]);
   });
 
+  it('runs and notes no calls once the turn is over', async (t) => {
+    const told = new Told<unknown>();
+    const { client, messages } = serve(t, {
+      async onMessage({ journal }, reply) {
+        reply.say('Bye.');
+        reply.end();
+        const calls = [{ id: 'c1', name: 'look', args: '{}' }];
+        const [outcome] = await journal.runTools(calls, () => ({ run: () => '"seen"' }));
+        await journal.noteToolCalls(calls);
+        told.tell(outcome?.content);
+      },
+    });
+    await (await client.say('Hello?')).text();
+    assert.equal(await told.next(), '{"error":"interrupted"}');
+    assert.deepEqual((await messages()).map(({ role }) => role), ['user', 'assistant']);
+  });
+
   it('has a frozen history, calls and results included', async (t) => {
     const { client, messages } = serve(t, {
       async onMessage({ history, journal, text }) {

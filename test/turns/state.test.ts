@@ -5,6 +5,7 @@ import { describe, it, type TestContext } from 'node:test';
 
 import type { Agent, MessageTurn, SessionEndContext } from '../../src/agents/agent.ts';
 import { defineAgent } from '../../src/agents/define-agent.ts';
+import { StateError } from '../../src/agents/state/live-state.ts';
 import { defineState, type State } from '../../src/agents/state/state.ts';
 import { MemoryStore } from '../../src/conversations/memory-store.ts';
 import { scriptedModel } from '../../src/models/scripted-model.ts';
@@ -56,6 +57,29 @@ function withTool(
     },
   });
 }
+
+describe('saveState', () => {
+  for (const [what, agent, words, message] of [
+    ['an agent without a state', {}, {}, 'the agent has no state'],
+    [
+      'a turn that leaves nothing in history', { state: order }, { turn_id: null },
+      'this turn stores nothing, not even its state',
+    ],
+  ] as const)
+    it(`rejects for ${what}`, async (t) => {
+      const told = new Told<unknown>();
+      const save = ({ journal }: Pick<MessageTurn, 'journal'>): Promise<void> =>
+        journal.saveState().then(() => told.tell('saved'), told.tell);
+      const { client } = serve(t, {
+        ...agent, onMessage: (turn) => save(turn), onSessionStart: (turn) => save(turn),
+      });
+      if ('turn_id' in words) await (await client.start(words)).text();
+      else await (await client.say('Hello')).text();
+      const error = await told.next();
+      assert.ok(error instanceof StateError);
+      assert.equal(error.message, message);
+    });
+});
 
 describe('turn.state', () => {
   it('is kept from turn to turn', async (t) => {
