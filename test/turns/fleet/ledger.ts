@@ -27,6 +27,8 @@ export interface FleetDelivery {
   readonly isKnown: boolean;
   /** Whether its process did without the store before the stream ended. */
   wasAway: boolean;
+  /** Whether the stream had ended when it was last looked at. */
+  isOver: boolean;
   caller: Caller | undefined;
   run: FleetRun | undefined;
 }

@@ -234,6 +234,7 @@ class Play {
       arrivedAtMs: this.#stage.clock.nowMs,
       isKnown: this.#hasWords(turn),
       wasAway: process.isAway,
+      isOver: false,
       caller: undefined,
       run: undefined,
     };
@@ -361,9 +362,11 @@ class Play {
 
   /** Looks at what the database has now. */
   #look(): void {
-    for (const delivery of this.#ledger.deliveries)
-      if (delivery.step === this.#step || delivery.caller?.hasEnded !== true)
-        delivery.wasAway ||= delivery.process.isAway;
+    for (const delivery of this.#ledger.deliveries) {
+      if (delivery.isOver) continue;
+      delivery.wasAway ||= delivery.process.isAway;
+      delivery.isOver = delivery.caller?.hasEnded === true;
+    }
     for (const turn of this.#ledger.turns) turn.isStored ||= this.#hasWords(turn);
     for (const clearing of this.#ledger.clearings) {
       if (clearing.storedBy < Infinity || !this.#hasMark(clearing)) continue;
