@@ -15,8 +15,9 @@ import {
 import { cutOf, noteHeard, type HeardTurn } from './heard.ts';
 import type { Message, ToolMessage } from './message.ts';
 import { OpenedTurn } from './opened-turn.ts';
-import { compare, reconcile, replacedBy, type Comparison, type Reconciled } from './reconcile.ts';
+import { reconcile, type Reconciled } from './reconcile.ts';
 import { linksOf, type RunLinks } from './run-links.ts';
+import { compare, replacedBy, type Comparison } from './transcript-comparison.ts';
 import { begin, noteProcess, type BegunRun } from './turn-begin.ts';
 import {
   arrivalOf, isDeliveredSince, isErasedSince, moveBefore, newerThan, type Arrival,

@@ -1,0 +1,244 @@
+// Compares the call as a platform tells it with the call as it is stored, and changes nothing.
+
+import type { Transcript, TranscriptLine } from '../calls/call-event.ts';
+import { align, alignEnds, repliesAreAlike, type Exchange, type Pair } from './alignment.ts';
+import type { Conversation } from './conversation.ts';
+import { joinedAs } from './joined-words.ts';
+import { coveredBy, lettersOf, PreparedTexts, saysLess, saysSame } from './spoken-words.ts';
+import type { TurnRecord } from './turn-record.ts';
+
+/** How a transcript compares with a conversation. Nothing has changed yet. */
+export interface Comparison {
+  readonly transcript: Transcript;
+  /** What the caller says now. */
+  readonly text: string;
+  /** All exchanges, or the last two of both sides if those are the same. */
+  readonly theirs: readonly Exchange[];
+  readonly ours: readonly OwnTurns[];
+  /** Empty if no exchange is certain to be in both. */
+  readonly pairs: readonly Pair[];
+  /** How many of ours follow the last exchange of theirs. -1 if that is not known. */
+  readonly rest: number;
+  /** The turn of the request, if it runs again. */
+  readonly known: TurnRecord | undefined;
+  /**
+   * Whether the request comes late: its words are the beginning of what the newest turn answers,
+   * and the call before is the same.
+   */
+  readonly isLate: boolean;
+}
+
+/** An exchange of ours, and its turns. */
+export interface OwnTurns extends Exchange {
+  readonly turns: readonly TurnRecord[];
+}
+
+/** What the caller can have heard of a turn. */
+export interface Said {
+  readonly reply: string;
+  readonly filler: string | undefined;
+}
+
+/**
+ * Compares the platform's account of the call so far with ours. `text` is what the caller says now,
+ * and `known` its turn, if that runs again. `saidIn` returns what a turn has said, even while it
+ * runs.
+ */
+export function compare(
+  conversation: Conversation,
+  transcript: Transcript,
+  text: string,
+  known: TurnRecord | undefined,
+  saidIn: (turn: TurnRecord) => Said,
+): Comparison {
+  const { lines } = transcript;
+  const { turns } = conversation;
+  if (turns.length === 0) return ofNewCall(transcript, text);
+  const earlier = known === undefined ? turns : turns.slice(0, turns.indexOf(known));
+  const recent = recentOf(earlier, saidIn);
+  const last = exchangesOf(lastLinesOf(lines));
+  const ends = alignEnds(last, recent);
+  const aligned = ends === undefined
+    ? alignAll(exchangesOf(lines), ownExchangesOf(earlier, saidIn))
+    : { theirs: last, ours: recent, pairs: ends };
+  const { theirs, ours } = aligned;
+  const pairs = isMoreThanGreeting(theirs, ours) ? [] : aligned.pairs;
+  const newest = ours.at(-1);
+  const rest = restOf(theirs, ours, pairs, text);
+  const isBeforeNewest = known === undefined && rest === 1;
+  const isLate =
+    isBeforeNewest
+    && newest?.words !== undefined
+    && mayBeWanted(newest.turns)
+    && saysLess(text, newest.words);
+  return { transcript, text, theirs, ours, pairs, rest, known, isLate };
+}
+
+/** There is nothing to compare with. */
+function ofNewCall(transcript: Transcript, text: string): Comparison {
+  const theirs = exchangesOf(transcript.lines);
+  return {
+    transcript, text, theirs, ours: [], pairs: [], rest: 0, known: undefined, isLate: false,
+  };
+}
+
+type Aligned = Pick<Comparison, 'theirs' | 'ours' | 'pairs'>;
+
+/**
+ * Words that one list lacks may be part of an exchange in the other, or several of its exchanges
+ * joined.
+ */
+function alignAll(theirs: readonly Exchange[], ours: readonly OwnTurns[]): Aligned {
+  const pairs = align(theirs, ours);
+  const paired = new Set(pairs.map(([their]) => their));
+  const first = pairs[0]?.[0] ?? 0;
+  const isLacking = theirs.some(
+    ({ words }, index) => words !== undefined && index >= first && !paired.has(index),
+  );
+  if (!isLacking) return { theirs, ours, pairs };
+  const joined = {
+    theirs: joinedAs(theirs, ours, ({ replies }) => replies.length === 0, (parts) => ({
+      words: wordsOfAll(parts), replies: parts.flatMap(({ replies }) => replies),
+    })),
+    ours: joinedAs(ours, theirs, () => true, (parts) => ({
+      words: wordsOfAll(parts),
+      replies: parts.flatMap(({ replies }) => replies),
+      turns: parts.flatMap(({ turns }) => turns),
+    })),
+  };
+  const isSame = joined.theirs === theirs && joined.ours === ours;
+  return { ...joined, pairs: isSame ? pairs : align(joined.theirs, joined.ours) };
+}
+
+function wordsOfAll(parts: readonly Exchange[]): string {
+  return parts.map(({ words }) => words).join(' ');
+}
+
+/** A dropped connection proves that nobody wants the reply: what comes then is not late. */
+function mayBeWanted(turns: readonly TurnRecord[]): boolean {
+  const { state } = turns[0] ?? {};
+  return state === 'open' || state === 'completed';
+}
+
+/** Nearly always enough for the last two exchanges. */
+const RECENT_TURNS = 4;
+
+/** The last two exchanges. Leaves out the rest of one that began earlier. */
+function recentOf(
+  turns: readonly TurnRecord[],
+  saidIn: (turn: TurnRecord) => Said,
+): readonly OwnTurns[] {
+  const first = Math.max(0, turns.length - RECENT_TURNS);
+  let start = turns.length;
+  for (let found = 0; found < 2 && start > first; ) {
+    start -= 1;
+    const turn = turns[start];
+    if (turn === undefined || turn.isDiscarded === true) continue;
+    if (wordsOf(turn) !== undefined) found += 1;
+  }
+  const recent = ownExchangesOf(turns.slice(start), saidIn);
+  const isCut = start > 0 && recent[0]?.words === undefined;
+  return isCut ? recent.slice(1) : recent;
+}
+
+/**
+ * How many of ours follow the last exchange of theirs. -1 if that is not known. Without a pair it
+ * is known only if theirs has no words of the caller's. Then all of ours follow, if only one has
+ * words or if `text` has the words of all of them. None follow if theirs begins with our only
+ * reply.
+ */
+function restOf(
+  theirs: readonly Exchange[],
+  ours: readonly Exchange[],
+  pairs: readonly Pair[],
+  text: string,
+): number {
+  const last = pairs.at(-1);
+  if (last !== undefined) return last[0] === theirs.length - 1 ? ours.length - 1 - last[1] : -1;
+  const isEmpty = theirs.every(({ words }) => words === undefined);
+  const worded = ours.filter(({ words }) => words !== undefined);
+  if (!isEmpty) return -1;
+  if (worded.length > 1)
+    return saysSame(worded.map(({ words }) => words).join(' '), text) ? worded.length : -1;
+  const [only] = worded;
+  const [first] = theirs;
+  if (first === undefined) return worded.length;
+  if (only !== undefined && repliesAreAlike(first, only)) return 0;
+  return isMoreThanGreeting(theirs, ours) ? -1 : worded.length;
+}
+
+/**
+ * Whether theirs was cut off up to the replies to our newest words, which may have come from
+ * another process and are not known here yet. Then no words of the caller's are left, and not all
+ * of the texts are about our greeting.
+ */
+function isMoreThanGreeting(theirs: readonly Exchange[], ours: readonly Exchange[]): boolean {
+  const [[first, second], [greeting]] = [theirs, ours];
+  if (first === undefined || first.words !== undefined || second !== undefined) return false;
+  return greeting?.words === undefined && !areAbout(first.replies, greeting?.replies);
+}
+
+/** Whether each of their texts is about one of ours or a part of it, as far as ours are known. */
+function areAbout(told: readonly string[], said: readonly string[] = []): boolean {
+  const all = lettersOf(said.join(' '));
+  if (all === '') return true;
+  const texts = new PreparedTexts();
+  return told.every((text) =>
+    all.includes(texts.lettersOf(text))
+    || said.some((reply) => coveredBy(text, reply, texts) !== undefined),
+  );
+}
+
+/** The turns that the request asks to replace: those after the end of the transcript. */
+export function replacedBy({ ours, rest }: Comparison): readonly TurnRecord[] {
+  return rest > 0 ? ours.slice(-rest).flatMap(({ turns }) => turns) : [];
+}
+
+/** Each text of the caller's begins an exchange. The agent's texts after it are the replies. */
+function exchangesOf(lines: readonly TranscriptLine[]): readonly Exchange[] {
+  const exchanges: { words: string | undefined; replies: string[] }[] = [];
+  for (const { role, text } of lines) {
+    if (role === 'user') exchanges.push({ words: text, replies: [] });
+    else {
+      if (exchanges.length === 0) exchanges.push({ words: undefined, replies: [] });
+      exchanges.at(-1)?.replies.push(text);
+    }
+  }
+  return exchanges;
+}
+
+/** The lines of the last two exchanges. All lines if there are no more. */
+function lastLinesOf(lines: readonly TranscriptLine[]): readonly TranscriptLine[] {
+  let start = lines.length;
+  for (let found = 0; found < 2 && start > 0; ) {
+    start -= 1;
+    if (lines[start]?.role === 'user') found += 1;
+  }
+  return start === 0 ? lines : lines.slice(start);
+}
+
+/** A turn that the caller did not begin belongs to the one before. */
+function ownExchangesOf(
+  turns: readonly TurnRecord[],
+  saidIn: (turn: TurnRecord) => Said,
+): readonly OwnTurns[] {
+  const exchanges: { words: string | undefined; replies: string[]; turns: TurnRecord[] }[] = [];
+  for (const turn of turns) {
+    if (turn.isDiscarded === true) continue;
+    const words = wordsOf(turn);
+    if (words !== undefined || exchanges.length === 0)
+      exchanges.push({ words, replies: [], turns: [] });
+    const { reply, filler } = saidIn(turn);
+    exchanges.at(-1)?.replies.push(reply);
+    if (filler !== undefined) exchanges.at(-1)?.replies.push(`${filler} ${reply}`);
+    exchanges.at(-1)?.turns.push(turn);
+  }
+  return exchanges;
+}
+
+/** Undefined for a turn that the caller did not begin, or began with silence. */
+export function wordsOf(turn: TurnRecord): string | undefined {
+  const { words, messages } = turn;
+  const said = words ?? messages?.find(({ role }) => role === 'user')?.content;
+  return said !== undefined && /\S/.test(said) ? said : undefined;
+}
