@@ -20,7 +20,7 @@ export type NamedAgents = Readonly<Record<string, Agent>>;
 
 const OPTIONS: FieldNames<AppOptions> = {
   log: true, store: true, records: true, channel: true, fetch: true, platform: true,
-  processes: true, sumMetrics: true,
+  processes: 'internal', sumMetrics: 'internal',
 };
 
 /**

@@ -1,8 +1,11 @@
 import { isPlain } from './json-value.ts';
 import { nearestName } from './nearest-name.ts';
 
-/** The names of fields in a form in which the compiler finds forgotten ones. */
-export type FieldNames<T> = Readonly<Record<keyof T, true>>;
+/**
+ * The names of fields in a form in which the compiler finds forgotten ones. `internal` ones are
+ * accepted, but not offered: no user needs them.
+ */
+export type FieldNames<T> = Readonly<Record<keyof T, true | 'internal'>>;
 
 /**
  * Throws a `TypeError` unless `given` is an object whose fields are all known: a misspelt option
@@ -17,7 +20,7 @@ export function checkFields(place: string, given: unknown, known: object): void 
   if (!isPlain(given)) return;
   const wrong = Object.keys(given).find((field) => !Object.hasOwn(known, field));
   if (wrong === undefined) return;
-  const names = Object.keys(known);
+  const names = Object.entries(known).flatMap(([name, kind]) => (kind === true ? [name] : []));
   const meant = nearestName(wrong, names, wrong.length / 3);
   const remedy =
     meant === undefined ? `known fields: ${names.join(', ')}` : `did you mean "${meant}"?`;

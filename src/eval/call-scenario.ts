@@ -22,9 +22,9 @@ const HANDED_OVER = /^\{"status":"handed over","agent":"([a-z][a-z0-9-]{0,63})"\
 
 /**
  * The text of a scenario in which the caller says what they said in the call, and tools return what
- * they returned. It expects that no turn fails, that nothing acts twice and that nothing is said
- * twice. Ids, numbers and e-mail addresses are invented. `agents`: the names in `AGENTS`, as a
- * scenario cannot name the agent of a server that has only one.
+ * they returned. It expects that no turn fails, that nothing is said twice and, if tools were
+ * called, that none acts twice. Ids, numbers and e-mail addresses are invented. `agents`: the names
+ * in `AGENTS`, as a scenario cannot name the agent of a server that has only one.
  */
 export function callScenario(
   { agent, wire, from, to, turns }: CallRecord,
@@ -34,6 +34,9 @@ export function callScenario(
   const spoken = turns.filter(({ isDiscarded, messages }) =>
     isDiscarded !== true && messages.length > 0,
   );
+  const called = new Set(spoken.flatMap(({ messages }) =>
+    messages.flatMap(({ toolCalls = [] }) => toolCalls.map(({ name }) => name)),
+  ));
   const body = spoken.flatMap((turn) => ['', ...linesOf(turn, invented)]);
   const lines = [
     `# A recorded call of the agent "${oneLine(agent, 80)}". Ids and numbers are invented.`,
@@ -42,20 +45,17 @@ export function callScenario(
     ...(wire === 'chat-completions' ? [`wire ${wire}`] : []),
     ...(from === undefined ? [] : [`from ${oneLine(invented(from), 100)}`]),
     ...(to === undefined ? [] : [`to ${oneLine(invented(to), 100)}`]),
-    ...real(spoken),
+    ...real(called),
     ...(body.some((line) => line.startsWith('mock ')) ? [STATE_NOTE] : []),
     'never-fails',
-    'never-acts-twice',
+    ...(called.size === 0 ? [] : ['never-acts-twice']),
     'never-repeats',
     ...body,
   ];
   return `${lines.join('\n').replace(DIRECTIONS, '')}\n`;
 }
 
-function real(turns: readonly RecordedTurn[]): readonly string[] {
-  const called = new Set(turns.flatMap(({ messages }) =>
-    messages.flatMap(({ toolCalls = [] }) => toolCalls.map(({ name }) => name)),
-  ));
+function real(called: ReadonlySet<string>): readonly string[] {
   const names = CALL_TOOLS.filter((name) => called.has(name));
   return names.length === 0 ? [] : [`real ${names.join(' ')}`];
 }

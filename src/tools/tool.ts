@@ -133,7 +133,7 @@ const DAY_MS = 86_400_000;
 const FIELDS: FieldNames<ToolDefinition<Schema> & Tool> = {
   name: true, description: true, parameters: true, state: true, tellBrowser: true,
   whenInterrupted: true, repeatable: true, isOfTurn: true, once: true, raw: true, timeoutMs: true,
-  run: true, check: true,
+  run: true, check: 'internal',
 };
 
 /**

@@ -3,11 +3,11 @@ import { describe, it } from 'node:test';
 
 import { checkFields } from '../../src/base/check-fields.ts';
 
-const KNOWN = { name: true, tellBrowser: true };
+const KNOWN = { name: true, tellBrowser: true, check: 'internal' };
 
 describe('checkFields', () => {
   it('accepts some or all of the fields, and none', () => {
-    for (const given of [{}, { name: 1 }, { name: undefined, tellBrowser: 2 }])
+    for (const given of [{}, { name: 1 }, { name: undefined, tellBrowser: 2 }, { check: 1 }])
       checkFields('it', given, KNOWN);
   });
 
@@ -17,6 +17,7 @@ describe('checkFields', () => {
     ['tell_browser', 'did you mean "tellBrowser"?'],
     ['nmae', 'did you mean "name"?'],
     ['cheese', 'known fields: name, tellBrowser'],
+    ['chek', 'known fields: name, tellBrowser'],
     ['toString', 'known fields: name, tellBrowser'],
   ] as const) {
     it(`refuses ${wrong}, and says what was meant or what there is`, () => {

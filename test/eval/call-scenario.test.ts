@@ -133,9 +133,16 @@ describe('callScenario', () => {
     assert.ok(!lines.some((line) => line.startsWith('mock')));
   });
 
+  it('expects that no tool acts twice if one was called', () => {
+    const isExpected = (messages: readonly RecordedMessage[]): boolean =>
+      linesOf(call([turn(messages)])).includes('never-acts-twice');
+    assert.equal(isExpected([USER('Rye?'), ...used('stock', '{"loaves": 3}')]), true);
+    assert.equal(isExpected([USER('Rye?'), AGENT('Yes.')]), false);
+  });
+
   it('leaves out what the platform discarded', () => {
     const turns = [turn([USER('A ta')], { isDiscarded: true }), turn([USER('A table')])];
-    assert.deepEqual(linesOf(call(turns)).slice(6), ['say A table']);
+    assert.deepEqual(linesOf(call(turns)).slice(5), ['say A table']);
   });
 
   it('invents ids, numbers and addresses, the same for the same', () => {

@@ -319,6 +319,21 @@ for (const program of REDIS_PROGRAMS) {
       await new Inbox(b).getsFrom(a, b, 'one');
     });
 
+    it('says once that nothing acts once yet, if its server has just begun', async (t) => {
+      const server = await start(t);
+      const said = async (): Promise<string[]> => {
+        const lines: string[] = [];
+        const told = createLogger({ level: 'info', write: (line) => lines.push(line) });
+        const opened = await openRedisChannel(server.url, { directory: PEERS, log: told });
+        await opened.close();
+        return lines.map((line) => String((JSON.parse(line) as { msg: unknown }).msg));
+      };
+      assert.deepEqual(await said(),
+        ['Redis has just begun: for 5 s no tool that acts once starts here']);
+      await server.hasRunForLong();
+      assert.deepEqual(await said(), []);
+    });
+
     it('is refused to a user who may not use it, and needs no more than this', async (t) => {
       const open = async (...more: string[]): Promise<void> => {
         const { port } = await start(t, '--user', 'bot', 'on', '>pw', 'resetchannels', ...more);

@@ -95,6 +95,8 @@ export async function openRedisChannel(
   const failure = await failureToBegin(connection, async () => {
     await channel.check();
     channel.mayLackOthers = await hasJustBegun(connection, log);
+    if (channel.mayLackOthers)
+      log.info('Redis has just begun: for 5 s no tool that acts once starts here');
   });
   if (failure !== undefined)
     log.warn('messages from other processes do not arrive yet', { error: failure });
