@@ -4,7 +4,7 @@ import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 
 import {
-  addTurn, emptyConversation, type Conversation,
+  addTurn, emptyConversation, historyOf, type Conversation,
 } from '../../src/conversations/conversation.ts';
 import { callsAtPlace, takePlace } from '../../src/conversations/discarded-turns.ts';
 import type { Message, ToolMessage } from '../../src/conversations/message.ts';
@@ -54,6 +54,16 @@ describe('the calls of a turn that was replaced', () => {
 ${hasGoneBack ? '' : 'not '}gone back`, () => {
       assert.deepEqual(idsOf([{ isRepeatable: true }, {}], hasGoneBack), ids);
     });
+});
+
+describe('the history of a turn that was replaced', () => {
+  it('has the calls that have changed something, or may have, and no others', () => {
+    const { conversation } = replaced([
+      {}, { state: 'unknown' }, { state: 'interrupted' }, { isRepeatable: true }, { joins: true },
+    ]);
+    const results = historyOf(conversation).filter((message) => message.role === 'tool');
+    assert.deepEqual(results.map(({ toolCallId }) => toolCallId), ['call-0', 'call-1']);
+  });
 });
 
 describe('the state of a turn that was replaced', () => {

@@ -1,13 +1,14 @@
-// What becomes of calls whose turn may not act, was replaced, or is over; and of calls that were
-// made before.
+// What becomes of calls whose turn may not act, was replaced, or is over; of calls that were made
+// before; and of those whose claims others know of.
 
 import assert from 'node:assert/strict';
 import { describe, it, type TestContext } from 'node:test';
 
+import { emptyConversation } from '../../src/conversations/conversation.ts';
 import type { EarlierToolCall } from '../../src/conversations/discarded-turns.ts';
 import { UNFINISHED_RESULTS } from '../../src/conversations/unfinished-tool-results.ts';
 import { createLogger } from '../../src/log.ts';
-import { callKey } from '../../src/tools/tool-call-key.ts';
+import { callKey, onceKey } from '../../src/tools/tool-call-key.ts';
 import type { ToolCallingTurn, ToolHost } from '../../src/tools/tool-calling-turn.ts';
 import type { SpokenToolCall } from '../../src/tools/tool-calls-noted.ts';
 import { RunningToolCalls } from '../../src/tools/tool-calls-running.ts';
@@ -34,7 +35,15 @@ class Stage {
   claim: Record<string, unknown> = { kind: 'claimed' };
   /** What process `p` answers. */
   answer = { isCallRunning: () => true, isIdle: () => false, isAlive: () => true };
-  asked = 0;
+  /** The process that says it runs the call, if one does. */
+  runner: string | undefined;
+  /** What the store says of claims before it is asked for one, by key. */
+  claims: Readonly<Record<string, unknown>> = {};
+  asked: string[] = [];
+  /** Whether the call was known to be asking while all others were asked. */
+  wasAsking: boolean | undefined;
+  /** The results that were stored. */
+  readonly results: Record<string, unknown>[] = [];
   isOver = false;
 
   calls(turn: Partial<ToolCallingTurn>, earlier: readonly EarlierToolCall[] = []): ToolCalls {
@@ -66,23 +75,29 @@ class Stage {
   #host(): ToolHost {
     const conversations = {
       keyOf: (id: string) => id,
-      read: () => undefined,
+      read: () => ({ ...emptyConversation('c'), onceCalls: this.claims }),
       noteProgress: (_id: string, { claims = [] }: { claims?: readonly unknown[] }) => {
         this.progress.push(claims.length);
         const outcomes = claims.map(() => this.claim);
         return { ownership: 'noted', claims: outcomes, isStateKept: true, earlierCalls: [] };
       },
-      noteToolResult: () => ({ isKept: true, isStateKept: true, wasUnknown: false }),
+      noteToolResult: (_id: string, result: Record<string, unknown>) => {
+        this.results.push(result);
+        return { isKept: true, isStateKept: true, wasUnknown: false };
+      },
       loseClaim: (_id: string, key: string) => this.lost.push(key) > 0,
     };
     const others = {
-      ask: () => {
-        this.asked += 1;
+      ask: (_id: string, calls: ReadonlyMap<string, unknown>) => {
+        this.asked.push(...calls.keys());
         return Promise.resolve(this.answer);
       },
-      askAll: () => Promise.resolve({
-        ...this.answer, runnerOf: () => undefined, isClaimed: () => false, areDoubtful: false,
-      }),
+      askAll: (_id: string, [key = '']: readonly string[]) => {
+        this.wasAsking = this.running.isAsking(key);
+        return Promise.resolve({
+          ...this.answer, runnerOf: () => this.runner, isClaimed: () => false, areDoubtful: false,
+        });
+      },
       awaitCall: () => undefined,
       stopAwaiting: () => undefined,
     };
@@ -216,6 +231,56 @@ describe('a call that acts once', () => {
   });
 });
 
+describe('a call that acts once, which other processes know of', () => {
+  const once = { once: () => 'it' } as const;
+  const key = onceKey('c', 'pay', 'it');
+  const running = {
+    state: 'running', content: UNFINISHED_RESULTS.running, tool: 'pay', claimedAt: 0,
+    turnId: 't', runId: 1, toolCallId: 'y',
+  } as const;
+
+  it('counts as asking while it asks them: of two that do, only one may go ahead', async () => {
+    const stage = new Stage();
+    await stage.pays(stage.calls({}), once);
+    assert.deepEqual([stage.wasAsking, stage.running.isAsking(key)], [true, false]);
+  });
+
+  it('acts if the claim is its own: the others may be waiting for this process', async () => {
+    const stage = new Stage();
+    stage.claims = { [key]: { ...running, process: 'own' } };
+    stage.runner = 'q';
+    assert.equal(await stage.pays(stage.calls({}), once), '"paid"');
+    assert.deepEqual(stage.asked, []);
+  });
+
+  for (const [what, isAlive, awaited] of [
+    ['the process of the claim', true, 'p'],
+    ['a process that runs it, if that of the claim is gone', false, 'q'],
+  ] as const)
+    it(`waits for ${what}`, async () => {
+      const stage = new Stage();
+      stage.claims = { [key]: { ...running, turnId: 'other', process: 'p' } };
+      stage.runner = 'q';
+      const calls = stage.calls({});
+      const ends = (): boolean => {
+        calls.turnEnded(new Error('the turn ended'), 0, false);
+        return false;
+      };
+      stage.answer = { ...stage.answer, isAlive: () => isAlive, isIdle: ends };
+      await stage.pays(calls, once);
+      assert.deepEqual(new Set(stage.asked), new Set([awaited]));
+      assert.equal(stage.spoken[0]?.runner, awaited);
+    });
+});
+
+describe('the result of a call', () => {
+  it('says which erasure its turn has seen: what was erased since does not come back', async () => {
+    const stage = new Stage();
+    await stage.pays(stage.calls({ erasedAt: 7 }));
+    assert.deepEqual(stage.results.map(({ erasedAt }) => erasedAt), [7]);
+  });
+});
+
 describe('a call that an earlier run of the turn has made', () => {
   const earlier: EarlierToolCall = {
     role: 'tool', turnId: 't', toolCallId: 'x', runId: 2, key: KEY, process: 'own',
@@ -226,6 +291,6 @@ describe('a call that an earlier run of the turn has made', () => {
     const stage = new Stage();
     const told = await stage.pays(stage.calls({}, [earlier]));
     assert.equal(told, UNFINISHED_RESULTS.unknown);
-    assert.deepEqual([stage.acts, stage.asked], [[], 0]);
+    assert.deepEqual([stage.acts, stage.asked], [[], []]);
   });
 });
