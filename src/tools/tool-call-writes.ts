@@ -18,24 +18,21 @@ import type { ToolCallResult, Withdrawal } from './tool-calls-running.ts';
  */
 export function storeCalls(
   turn: ToolCallingTurn,
-  host: ToolHost,
   calls: readonly NotedToolCall[],
 ): Awaitable<void> {
   if (!turn.isStored) return;
-  return calls.some(({ isOnce }) => isOnce)
-    ? storeClaims(turn, host, calls)
-    : storeProgress(turn, host);
+  return calls.some(({ isOnce }) => isOnce) ? storeClaims(turn, calls) : storeProgress(turn);
 }
 
-function storeProgress(turn: ToolCallingTurn, host: ToolHost): Awaitable<void> {
+function storeProgress(turn: ToolCallingTurn): Awaitable<void> {
   const failed = (error: unknown): Awaitable<void> => {
     const { conversationId, turnId, log } = turn;
     const message = 'tool calls could not be stored; they run unprotected';
     log.error(message, { conversationId, turnId, error });
-    return rememberProgress(turn, host);
+    return rememberProgress(turn);
   };
   try {
-    const stored = noteProgress(turn, host, { mustBeStored: true });
+    const stored = noteProgress(turn, { mustBeStored: true });
     return stored instanceof Promise ? stored.catch(failed) : stored;
   } catch (error) {
     return failed(error);
@@ -43,23 +40,19 @@ function storeProgress(turn: ToolCallingTurn, host: ToolHost): Awaitable<void> {
 }
 
 /** For a store that has not confirmed the calls, but may remember them until it can write. */
-async function rememberProgress(turn: ToolCallingTurn, host: ToolHost): Promise<void> {
+async function rememberProgress(turn: ToolCallingTurn): Promise<void> {
   try {
-    await noteProgress(turn, host);
+    await noteProgress(turn);
   } catch (error) {
     const { conversationId, turnId, log } = turn;
     log.debug('tool calls are not remembered either', { conversationId, turnId, error });
   }
 }
 
-function noteProgress(
-  turn: ToolCallingTurn,
-  host: ToolHost,
-  options?: UpdateOptions,
-): Awaitable<void> {
-  const { conversationId, liveState, log } = turn;
+function noteProgress(turn: ToolCallingTurn, options?: UpdateOptions): Awaitable<void> {
+  const { conversationId, host, liveState, log } = turn;
   return andThen(
-    host.conversations.noteProgress(conversationId, progressOf(turn, host), options),
+    host.conversations.noteProgress(conversationId, progressOf(turn), options),
     ({ ownership, isStateKept, earlierCalls }) => {
       liveState?.written(isStateKept, log, conversationId);
       if (earlierCalls.length > 0) turn.learn(earlierCalls);
@@ -68,8 +61,8 @@ function noteProgress(
   );
 }
 
-function progressOf(turn: ToolCallingTurn, { process }: ToolHost): TurnProgress {
-  const { conversationId, turnId, runId, spoken, liveState, log } = turn;
+function progressOf(turn: ToolCallingTurn): TurnProgress {
+  const { conversationId, turnId, runId, host: { process }, spoken, liveState, log } = turn;
   const messages = spoken.messages(turnId, 'open');
   const agentState = liveState?.textToStore(log, conversationId);
   return { turnId, runId, process, messages, filler: spoken.filler, agentState };
@@ -87,15 +80,14 @@ function own(turn: ToolCallingTurn, ownership: Ownership): void {
  */
 async function storeClaims(
   turn: ToolCallingTurn,
-  host: ToolHost,
   calls: readonly NotedToolCall[],
 ): Promise<void> {
-  const { conversationId, turnId, liveState, log } = turn;
+  const { conversationId, turnId, host, liveState, log } = turn;
   if (turn.isOver) return;
   const once = calls.filter(({ isOnce }) => isOnce);
   for (const { running } of once) running.isAsking = true;
   for (const { spoken } of calls) Object.assign(spoken, NOT_BEGUN);
-  const claiming = await notRunningElsewhere(turn, host, once);
+  const claiming = await notRunningElsewhere(turn, once);
   for (const { running } of once) running.isAsking = false;
   if (turn.isOver) return;
   for (const { spoken } of calls) Object.assign(spoken, BEGUN);
@@ -104,7 +96,7 @@ async function storeClaims(
   try {
     const noted = await host.conversations.noteProgress(
       conversationId,
-      { ...progressOf(turn, host), claims },
+      { ...progressOf(turn), claims },
       { mustBeStored: true },
     );
     const { ownership, claims: outcomes, isStateKept, earlierCalls } = noted;
@@ -123,9 +115,9 @@ async function storeClaims(
       running.isClaimer = false;
       host.calls.noteUnconfirmed(key, running);
     }
-    void withdrawLater(turn, host, claiming);
+    void withdrawLater(turn, claiming);
     const hasOthers = once.length < calls.length; // which may run unprotected
-    await (hasOthers ? storeProgress(turn, host) : rememberProgress(turn, host));
+    await (hasOthers ? storeProgress(turn) : rememberProgress(turn));
   }
 }
 
@@ -135,10 +127,10 @@ async function storeClaims(
  * cannot be put back still holds.
  */
 async function notRunningElsewhere(
-  { conversationId, turnId, log }: ToolCallingTurn,
-  { conversations, others, process: own }: ToolHost,
+  { conversationId, turnId, host, log }: ToolCallingTurn,
   calls: readonly NotedToolCall[],
 ): Promise<readonly NotedToolCall[]> {
+  const { conversations, others, process: own } = host;
   if (others === undefined) return calls;
   const keys = calls.map(({ key }) => key);
   try {
@@ -223,8 +215,7 @@ const WITHDRAWN_FOR_MS = 3_600_000;
  * process says that it runs the calls, so that they do not count as lost.
  */
 async function withdrawLater(
-  { conversationId, runId, log }: ToolCallingTurn,
-  { conversations, calls }: ToolHost,
+  { conversationId, runId, host: { conversations, calls }, log }: ToolCallingTurn,
   claiming: readonly NotedToolCall[],
 ): Promise<void> {
   const untilMs = performance.now() + WITHDRAWN_FOR_MS;
@@ -263,12 +254,11 @@ interface StoreResultOptions {
 /** Stores the result of a call, and tries again if the store fails. A shutdown waits for it. */
 export function storeResult(
   turn: ToolCallingTurn,
-  host: ToolHost,
   call: NotedToolCall,
   outcome: ToolCallResult,
   { liveState, done = () => undefined }: StoreResultOptions,
 ): void {
-  const { conversationId, turnId, runId, erasedAt, log, isStored } = turn;
+  const { conversationId, turnId, runId, host, erasedAt, log, isStored } = turn;
   const { spoken: { call: { id } }, key } = call;
   const { state, content, handOver } = outcome;
   if (!isStored || state === 'running') return done();

@@ -15,6 +15,7 @@ export type ToolEnd = ToolCallOutcome | 'unknown';
 
 /** A turn whose agent calls tools. */
 export interface ToolCallingTurn {
+  readonly host: ToolHost;
   readonly conversationId: string;
   readonly turnId: string;
   /** What names the turn in the keys of its calls. */
@@ -83,7 +84,7 @@ interface ToolTrace {
   runTool<T>(toolCallId: string, step: () => T): T;
 }
 
-/** What all calls share. */
+/** What the calls of all turns share. */
 export interface ToolHost {
   readonly conversations: ConversationManager;
   /** The running calls of all turns. */

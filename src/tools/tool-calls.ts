@@ -29,19 +29,21 @@ const REFUSED: ToolCallResult = { state: 'interrupted', content: NOT_STARTED };
  */
 export class ToolCalls {
   readonly #turn: ToolCallingTurn;
-  readonly #host: ToolHost;
   readonly #noted: NotedToolCalls;
   readonly #earlier: EarlierToolCalls;
   /** Name of the agent that speaks next. */
   #nextAgent: string | undefined;
   #handOvers = 0;
 
-  constructor(turn: ToolCallingTurn, host: ToolHost, earlierCalls: readonly EarlierToolCall[]) {
+  constructor(turn: ToolCallingTurn, earlierCalls: readonly EarlierToolCall[]) {
+    const { runId, host: { process, conversations, calls } } = turn;
     this.#turn = turn;
-    this.#host = host;
-    const owner = { runId: turn.runId, process: host.process };
-    this.#noted = new NotedToolCalls(turn, owner, host.conversations, earlierCalls);
-    this.#earlier = new EarlierToolCalls(host.calls, earlierCalls);
+    this.#noted = new NotedToolCalls(turn, { runId, process }, conversations, earlierCalls);
+    this.#earlier = new EarlierToolCalls(calls, earlierCalls);
+  }
+
+  get #host(): ToolHost {
+    return this.#turn.host;
   }
 
   /** Stores calls and runs them, all at the same time. Never rejects. */
@@ -80,7 +82,7 @@ export class ToolCalls {
 
   #store(noted: readonly NotedToolCall[]): Awaitable<void> {
     const fromMs = performance.now();
-    const stored = storeCalls(this.#turn, this.#host, noted);
+    const stored = storeCalls(this.#turn, noted);
     if (!(stored instanceof Promise)) return;
     return stored.then(() => this.#turn.work.noteStore('tool_calls', fromMs)); // it never rejects
   }
@@ -435,7 +437,7 @@ export class ToolCalls {
       outcome = { ...this.#failed(call, error), isNotDone: true };
     }
     Object.assign(call.spoken, { state: outcome.state, content: outcome.content });
-    storeResult(this.#turn, this.#host, call, outcome, { liveState: undefined });
+    storeResult(this.#turn, call, outcome, { liveState: undefined });
   }
 
   /** A failure is a result too: the model explains it to the caller. */
@@ -469,7 +471,7 @@ export class ToolCalls {
       this.#host.calls.remove(key, running);
       liveState?.leave();
     };
-    storeResult(this.#turn, this.#host, call, outcome, { liveState, done });
+    storeResult(this.#turn, call, outcome, { liveState, done });
   }
 }
 

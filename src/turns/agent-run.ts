@@ -62,7 +62,7 @@ export class AgentRun {
 
   get calls(): ToolCalls {
     const turn = this.#turn;
-    return (this.#calls ??= new ToolCalls(turn, turn.host, turn.opened?.earlierCalls ?? []));
+    return (this.#calls ??= new ToolCalls(turn, turn.opened?.earlierCalls ?? []));
   }
 
   /**

@@ -153,7 +153,7 @@ describe('a handler that fails', () => {
     assert.deepEqual([status, body], [200, 'begun']);
   });
 
-  it('has its connection closed if not even the error can be answered, and is in the log', async (t) => {
+  it('closes its connection and is logged if not even the error can be answered', async (t) => {
     const { log, next } = recordLog();
     const served = await serve(t, {
       log,

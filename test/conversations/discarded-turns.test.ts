@@ -43,7 +43,7 @@ describe('the calls of a turn that was replaced', () => {
     return calls.map(({ toolCallId }) => toolCallId);
   }
 
-  it('are ordered by what is known of them: one that only waits for an equal one comes first', () => {
+  it('are ordered by what is known: one that waits for an equal one comes first', () => {
     const running = { state: 'running' } as const;
     const results = [{}, running, { ...running, joins: true }] as const;
     assert.deepEqual(idsOf(results, false), ['call-2', 'call-1', 'call-0']);

@@ -446,8 +446,10 @@ describe('a turn of a conversation that several processes share', () => {
     );
   });
 
-  for (const [isAlive, kind] of [[true, 'stale'], [false, 'opened']] as const)
-    it(`is ${kind} for a late delivery if the process of a newer one ${isAlive ? 'lives' : 'is gone'}`, () => {
+  for (const [isAlive, kind, what] of [
+    [true, 'stale', 'lives'], [false, 'opened', 'is gone'],
+  ] as const)
+    it(`is ${kind} for a late delivery if the process of a newer one ${what}`, () => {
       const conversation = emptyConversation('c');
       for (const [turnId, runId] of [['t1', 1], ['t2', 2]] as const)
         openTurn(conversation, { turnId, runId, text: turnId, ...b }, BOUNDS);

@@ -18,12 +18,13 @@ describe('a claim that the store has not confirmed', () => {
     const withdrawClaims = t.mock.fn(down);
     const conversations = { noteProgress: down, withdrawClaims, keyOf: (id: string) => id };
     const calls = new RunningToolCalls();
+    const host = { conversations, calls, track: () => undefined } as unknown as ToolHost;
     const turn = {
+      host,
       conversationId: 'c', turnId: 't', place: 't', runId: 1, isStored: true, isOver: false,
       spoken: { speaker: undefined, filler: undefined, messages: () => [] },
       log: createLogger({ level: 'silent', write: () => undefined }),
     } as unknown as ToolCallingTurn;
-    const host = { conversations, calls, track: () => undefined } as unknown as ToolHost;
     const owner = { runId: 1, process: undefined };
     const noted = new NotedToolCalls(turn, owner, host.conversations, []);
     const pass = async (ms: number): Promise<void> => {
@@ -35,7 +36,7 @@ describe('a claim that the store has not confirmed', () => {
       const [call] = noted.add([{ id, name: 'pay', args: `{"order":"${id}"}` }]);
       assert.ok(call !== undefined);
       call.isOnce = true;
-      await storeCalls(turn, host, [call]);
+      await storeCalls(turn, [call]);
       return call.key;
     };
     const first = await refused('x');

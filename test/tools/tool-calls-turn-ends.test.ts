@@ -49,6 +49,7 @@ class Stage {
   calls(turn: Partial<ToolCallingTurn>, earlier: readonly EarlierToolCall[] = []): ToolCalls {
     const stage = this;
     const run = {
+      host: this.#host(),
       conversationId: 'c', turnId: 't', place: 't', runId: 1, isStored: true,
       mayAct: true, mayBeReplaced: false, settlesAtMs: 0, signal: this.abort.signal,
       get isOver() {
@@ -69,7 +70,7 @@ class Stage {
     const told = Object.defineProperties({}, {
       ...Object.getOwnPropertyDescriptors(run), ...Object.getOwnPropertyDescriptors(turn),
     }) as ToolCallingTurn;
-    return new ToolCalls(told, this.#host(), earlier);
+    return new ToolCalls(told, earlier);
   }
 
   #host(): ToolHost {
@@ -147,7 +148,7 @@ describe('a call of a turn that the platform may replace', () => {
     return { stage, calls: stage.calls({ mayBeReplaced: true, settlesAtMs }) };
   }
 
-  it('has not begun before the turn has stood for its time, for others and for history', async (t) => {
+  it('has not begun, for others and for history, before the turn has stood', async (t) => {
     const { stage, calls } = settling(t);
     const paid = stage.pays(calls);
     await rounds();
@@ -215,7 +216,7 @@ describe('a call that acts once', () => {
     assert.deepEqual([stage.lost, stage.unknown], [stage.spoken.map(({ key }) => key), ['pay']]);
   });
 
-  it('is not claimed again after its turn has ended, though the one it waited for did nothing', async () => {
+  it('is not claimed again after its turn, though what it waited for did nothing', async () => {
     const stage = new Stage();
     const calls = stage.calls({});
     stage.claim = { kind: 'running', call: running };
@@ -287,7 +288,7 @@ describe('a call that an earlier run of the turn has made', () => {
     state: 'running', content: UNFINISHED_RESULTS.running,
   };
 
-  it('has an unknown outcome if it should run here and does not: nobody else is asked', async () => {
+  it('has an unknown outcome if it should run here and does not', async () => {
     const stage = new Stage();
     const told = await stage.pays(stage.calls({}, [earlier]));
     assert.equal(told, UNFINISHED_RESULTS.unknown);

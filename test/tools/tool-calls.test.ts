@@ -19,8 +19,9 @@ const CLAIM = {
   turnId: 'other', runId: 1, toolCallId: 'x', process: 'p',
 } as const;
 
-function turnSaying(spoken: SpokenToolCall[]): ToolCallingTurn {
+function turnSaying(spoken: SpokenToolCall[], host: ToolHost): ToolCallingTurn {
   return {
+    host,
     conversationId: 'c', turnId: 't', place: 't', runId: 1, isStored: true, isOver: false,
     mayAct: true, mayBeReplaced: false,
     spoken: {
@@ -68,8 +69,11 @@ function claimedByOther(
   } as unknown as ToolHost;
 }
 
-function pays(turn: ToolCallingTurn, host: ToolHost): Promise<readonly ToolOutcome[]> {
-  return new ToolCalls(turn, host, []).run(
+function pays(
+  spoken: SpokenToolCall[],
+  host: ToolHost,
+): Promise<readonly ToolOutcome[]> {
+  return new ToolCalls(turnSaying(spoken, host), []).run(
     [{ id: 'y', name: 'pay', args: '{}' }],
     () => ({ name: 'pay', once: () => 'it', run: () => '"paid"' }),
   );
@@ -79,7 +83,7 @@ describe('a call that has waited for a claim under which nothing begins', () => 
   it('is refused, and no longer joins the other call in the record', async () => {
     const spoken: SpokenToolCall[] = [];
     const stored: SpokenToolCall[] = [];
-    const [outcome] = await pays(turnSaying(spoken), claimedByOther(spoken, stored, 'p'));
+    const [outcome] = await pays(spoken, claimedByOther(spoken, stored, 'p'));
     assert.equal(outcome?.content, '{"error":"not started"}');
     const [call] = stored;
     assert.deepEqual([call?.call.id, call?.joins, call?.runner], ['y', undefined, undefined]);
@@ -97,7 +101,7 @@ describe('a call that waits for a claim of another process', () => {
       const spoken: SpokenToolCall[] = [];
       const names: unknown[] = [];
       const asked = (): void => void names.push(spoken[0]?.runner);
-      await pays(turnSaying(spoken), claimedByOther(spoken, [], runner, asked));
+      await pays(spoken, claimedByOther(spoken, [], runner, asked));
       assert.deepEqual(new Set(names), new Set(['p']));
     });
 });
@@ -136,7 +140,7 @@ describe('a call that another process has made or makes', () => {
       const host = {
         conversations, others, calls, process: 'a', observer: undefined, track: () => undefined,
       } as unknown as ToolHost;
-      const run = new ToolCalls(turnSaying([]), host, [earlier]).run(
+      const run = new ToolCalls(turnSaying([], host), [earlier]).run(
         [{ id: 'y', name: 'pay', args: '{}' }],
         () => ({ name: 'pay', run: () => (acts.push('a'), '"paid by a"') }),
       );
@@ -183,7 +187,7 @@ describe('a call of another process that the run learns of before its own equal 
       conversations, others, calls: new RunningToolCalls(), process: 'a', observer: undefined,
       track: () => undefined,
     } as unknown as ToolHost;
-    const calls = new ToolCalls(turnSaying([]), host, []);
+    const calls = new ToolCalls(turnSaying([], host), []);
     const outcomes = await calls.run(
       [{ id: 'y', name: 'book', args: '{}' }, { id: 'z', name: 'pay', args: '{}' }],
       ({ name }) => ({
