@@ -19,7 +19,10 @@ export function asText(value: unknown): string {
   return typeof value === 'string' ? value : '';
 }
 
-/** A finite number of at least 0, or undefined. */
+/** No request has more tokens. A greater count would hide all others in their sum. */
+const MAX_COUNT = 1_000_000_000;
+
+/** A number from 0 to a billion, or undefined. */
 export function asCount(value: unknown): number | undefined {
-  return typeof value === 'number' && Number.isFinite(value) && value >= 0 ? value : undefined;
+  return typeof value === 'number' && value >= 0 && value <= MAX_COUNT ? value : undefined;
 }

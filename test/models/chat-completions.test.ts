@@ -167,6 +167,16 @@ describe('ChatCompletionsModel', () => {
     );
   });
 
+  for (const wrong of ['-5', '1e300', '1e999', '"7"', '[7]', 'null'])
+    it(`takes ${wrong} for no number of tokens`, async () => {
+      const usage = `{"prompt_tokens":${wrong},"completion_tokens":${wrong}}`;
+      const counted = `data: {"choices":[],"usage":${usage}}\n\n`;
+      const { url } = await serve(stream(chunk({ content: 'Bye.' }, 'stop'), counted, DONE));
+      const told = (await read(modelAt(url))).deltas.at(-1);
+      assert.ok(told?.type === 'usage');
+      assert.deepEqual([told.inputTokens, told.outputTokens], [undefined, undefined]);
+    });
+
   it('accepts a reply without [DONE] when the model has finished', async () => {
     const { text, error, deltas } = await read(
       modelAt((await serve(stream(chunk({ content: 'Bye.' }), chunk({}, 'stop')))).url),

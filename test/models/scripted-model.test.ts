@@ -301,6 +301,17 @@ describe('a scripted model that is late', () => {
     assert.equal(getEventListeners(signal, 'abort').length, 0);
   });
 
+  it('causes no warning of listeners that leak, however often it waits', async () => {
+    const warnings: string[] = [];
+    const warned = ({ name }: Error): void => void warnings.push(name);
+    process.on('warning', warned);
+    const script = Array.from({ length: 12 }, () => [{ waitMs: 1 }, 'word ']).flat();
+    await deltasOf(scriptedModel([script]));
+    await new Promise(setImmediate); // when a warning has been told
+    process.off('warning', warned);
+    assert.deepEqual(warnings.filter((name) => name.startsWith('MaxListeners')), []);
+  });
+
   it('is interrupted by the next words of the caller', async (t) => {
     const model = scriptedModel([[{ waitMs: 60_000 }, 'Too late.'], 'Here.']);
     const { client, app } = serveWith(t, model);
