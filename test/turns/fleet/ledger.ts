@@ -75,6 +75,8 @@ export interface Act {
   isLost: boolean;
   /** Whether the conversation was cleared since its run began. */
   isCleared: boolean;
+  /** Whether it was cleared since the call returned. */
+  isForgotten: boolean;
 }
 
 export interface Clearing {

@@ -84,8 +84,8 @@ export class FleetModel {
    * Whether a call that acts once may act again after this one. Processes whose messages are lost
    * do not hear what only one of them remembers.
    */
-  #mayActAgain({ ended, isLost, isCleared, process }: Act): boolean {
-    if (ended === 'did nothing' || (isCleared && ended === 'returned')) return true;
+  #mayActAgain({ ended, isLost, isForgotten, process }: Act): boolean {
+    if (ended === 'did nothing' || isForgotten) return true;
     return isLost && (process.isDead || !this.#without('post'));
   }
 
@@ -349,7 +349,7 @@ export class FleetModel {
       if (state === 'running' && isAlive) yield `${tool} is said to run, and does not`;
     }
     for (const act of this.#ledger.acts) {
-      if (!isOnce(act) || act.process.isDead || act.isCleared) continue;
+      if (!isOnce(act) || act.process.isDead || act.isForgotten) continue;
       const call = calls[act.key];
       if (act.ended === 'returned' && call?.state !== 'completed')
         yield `the result of act ${act.n} is not final: ${JSON.stringify(call)}`;

@@ -261,7 +261,10 @@ class Play {
     this.#note(`process ${process.place} forgets the conversation`);
     const { clock } = this.#stage;
     const noteCleared = (): void => {
-      for (const act of this.#ledger.acts) act.isCleared = true;
+      for (const act of this.#ledger.acts) {
+        act.isCleared = true;
+        act.isForgotten ||= act.ended === 'returned';
+      }
     };
     noteCleared();
     const cleared = clock.as(process.place, () => process.clear());
@@ -339,6 +342,7 @@ class Play {
       result: undefined,
       isLost: false,
       isCleared: this.#isUnrecorded(turnId, process),
+      isForgotten: false,
     };
     this.#note(`  act ${act.n} begins in process ${process.place}: ${tool} ${args} of ${turnId}`);
     if (process.isDead) return { ...act, n: -1 };
