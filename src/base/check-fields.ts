@@ -20,7 +20,8 @@ export function checkFields(place: string, given: unknown, known: object): void 
   if (!isPlain(given)) return;
   const wrong = Object.keys(given).find((field) => !Object.hasOwn(known, field));
   if (wrong === undefined) return;
-  const names = Object.entries(known).flatMap(([name, kind]) => (kind === 'internal' ? [] : [name]));
+  const names = Object.entries(known).flatMap(([name, kind]) =>
+    kind === 'internal' ? [] : [name]);
   const meant = nearestName(wrong, names, wrong.length / 3);
   const remedy =
     meant === undefined ? `known fields: ${names.join(', ')}` : `did you mean "${meant}"?`;
