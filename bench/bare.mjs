@@ -5,7 +5,8 @@
 //
 // BY_REQUIRE=1 loads node:http as the server does, which is the floor of its start:
 // docs/decisions/010-builtins-by-require.md. SLOW=1 sends the first piece at once and the rest on
-// SIGUSR2, like the server with AGENT=bench/held-agent.mjs.
+// SIGUSR2, like the server with AGENT=bench/held-agent.mjs. With WITH_AGENT=1 it runs that agent: a
+// generator with a signal, which every server of such agents has to hold.
 import { createHmac, createSecretKey, timingSafeEqual } from 'node:crypto';
 import { createRequire } from 'node:module';
 
@@ -24,6 +25,8 @@ const SSE_HEADERS = {
   'x-accel-buffering': 'no',
 };
 const held = [];
+const agent =
+  process.env.WITH_AGENT === '1' ? (await import(process.env.AGENT)).default : undefined;
 
 process.once('SIGTERM', () => process.exit()); // with --cpu-prof, Node writes its profile then
 
@@ -75,13 +78,20 @@ function answer(res, rawBody) {
   }
   const turnId = event.turn_id;
   res.writeHead(200, SSE_HEADERS);
-  if (IS_SLOW) {
+  if (agent !== undefined) void speak(res, turnId);
+  else if (IS_SLOW) {
     res.write(ttsEvent('Hold on.', turnId));
     held.push({ res, turnId });
   } else {
     res.write(ttsEvent(`You said: ${event.text}`, turnId));
     res.end(endEvent(turnId));
   }
+}
+
+async function speak(res, turnId) {
+  const { signal } = new AbortController();
+  for await (const text of agent.onMessage({ signal })) res.write(ttsEvent(text, turnId));
+  res.end(endEvent(turnId));
 }
 
 function ttsEvent(content, turnId) {

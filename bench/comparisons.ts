@@ -199,13 +199,16 @@ async function compareLater(
   };
 }
 
-async function compareStreams({ bare, server }: Contestants, size: BenchSize): Promise<Comparison> {
+async function compareStreams(
+  { bare, bareWithAgent, server }: Contestants,
+  size: BenchSize,
+): Promise<Comparison> {
   const descriptors = execFileSync('sh', ['-c', 'ulimit -n'], { encoding: 'utf8' }).trim();
   const streams =
     descriptors === 'unlimited'
       ? STREAMS
       : Math.min(STREAMS, Number(descriptors) - SPARE_DESCRIPTORS);
-  const contestants = [bare, server];
+  const contestants = [bare, server, bareWithAgent];
   const results = await runRounds(contestants, size.streamRounds, (contestant) =>
     measureStreams(contestant, streams),
   );
@@ -240,7 +243,7 @@ async function compareStreams({ bare, server }: Contestants, size: BenchSize): P
       ];
     }),
   ]);
-  const [bareBytes = [], serverBytes = []] = results.map((rounds) =>
+  const [bareBytes = [], serverBytes = [], agentBytes = []] = results.map((rounds) =>
     rounds.map((result) => result.bytesPerStream),
   );
   return {
@@ -250,6 +253,12 @@ async function compareStreams({ bare, server }: Contestants, size: BenchSize): P
         { what: 'memory of an open stream', limit: 1.15, kind: 'at most' },
         serverBytes,
         bareBytes,
+      ),
+      judge(
+        { what: 'memory of an open stream, against one of its agent', limit: 1.15, kind: 'at most' },
+        serverBytes,
+        agentBytes,
+        'bare with the agent',
       ),
     ],
   };

@@ -18,6 +18,8 @@ export interface Contestants {
   readonly bare: Contestant;
   /** The bare handler, loading `node:http` as the server does. */
   readonly bareRequired: Contestant;
+  /** The bare handler, where streams are held open by the same agent as the server's. */
+  readonly bareWithAgent: Contestant;
   /** With its defaults: access log (to a file), metrics and history. */
   readonly server: Contestant;
   readonly quiet: Contestant;
@@ -50,6 +52,12 @@ export function createContestants(
       name: 'bare node:http, by require',
       script: BARE,
       settings: { BY_REQUIRE: '1' },
+      node,
+    },
+    bareWithAgent: {
+      name: 'bare node:http, with the agent',
+      script: BARE,
+      settings: { WITH_AGENT: '1' },
       node,
     },
     server: { ...ours, name: 'server, defaults', settings: {} },
