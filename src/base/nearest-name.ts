@@ -8,7 +8,7 @@ export function nearestName(
 ): string | undefined {
   const [nearest] = known
     .filter((name) => Math.abs(name.length - wrong.length) <= maxEdits)
-    .map((name) => ({ name, edits: editsBetween(wrong, name) }))
+    .map((name) => ({ name, edits: editsBetween(wrong, name, maxEdits) }))
     .filter(({ edits }) => edits <= maxEdits)
     .sort((a, b) => a.edits - b.edits);
   return nearest?.name;
@@ -16,9 +16,9 @@ export function nearestName(
 
 /**
  * How many edits turn one name into the other: a character added, left out or replaced, or two
- * neighbours exchanged.
+ * neighbours exchanged. `Infinity` if there are more than `max`.
  */
-function editsBetween(a: string, b: string): number {
+function editsBetween(a: string, b: string, max: number): number {
   let beforeLast: readonly number[] = [];
   let last: readonly number[] = Array.from({ length: b.length + 1 }, (_, column) => column);
   for (let i = 1; i <= a.length; i++) {
@@ -31,6 +31,7 @@ function editsBetween(a: string, b: string): number {
     }
     beforeLast = last;
     last = row;
+    if (Math.min(...last, ...beforeLast) > max) return Infinity;
   }
   return last[b.length] ?? 0;
 }

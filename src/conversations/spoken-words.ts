@@ -1,6 +1,8 @@
 // Compares a text with a platform's version of it. Platforms rewrite texts for speech, so only
 // letters and digits count, and case does not.
 
+import { lazyPattern } from '../base/lazy-pattern.ts';
+
 /** How much of a text is compared, in UTF-16 code units. It takes minutes to say that much. */
 const LONGEST = 8_192;
 /** The same for a text with many words that no spaces part: finding those is slow. */
@@ -12,16 +14,23 @@ const FEW_UNSPACED = 64;
 /** How many words may be missing before one that is found. */
 const MOST_SKIPPED = 12;
 
+/** What is no letter, mark or digit. */
+const SIGNS = lazyPattern(String.raw`[^\p{L}\p{M}\p{N}]+`, 'gu');
+const TAG = lazyPattern(String.raw`</?\p{L}[^<>]*>`, 'gu');
+const MANY_MARKS = lazyPattern(String.raw`(\p{M}{8})\p{M}+`, 'gu');
+/** A character and its marks. */
+const MARKED = lazyPattern(String.raw`\P{M}\p{M}*`, 'gu');
+
 /** The letters and digits of a text, in lower case. Tags are left out. */
 export function lettersOf(text: string): string {
-  return plain(text.slice(0, LONGEST)).replace(/[^\p{L}\p{M}\p{N}]+/gu, '');
+  return plain(text.slice(0, LONGEST)).replace(SIGNS(), '');
 }
 
 /** Without tags, in lower case, and in one form of Unicode. */
 function plain(text: string): string {
   return text
-    .replace(/<\/?\p{L}[^<>]*>/gu, ' ')
-    .replace(/(\p{M}{8})\p{M}+/gu, '$1') // many marks take V8 quadratic time below
+    .replace(TAG(), ' ')
+    .replace(MANY_MARKS(), '$1') // many marks take V8 quadratic time below
     .normalize('NFC')
     .toLowerCase();
 }
@@ -55,11 +64,18 @@ function saysSamePlainly(a: string, b: string): boolean | undefined {
 const [SIGN, END] = [0, -1];
 
 /** By code units: letters in lower case and digits, `SIGN` for what does not count. */
-const PLAIN: readonly (number | undefined)[] = Array.from({ length: 128 }, (_, unit) => {
-  const character = String.fromCharCode(unit).toLowerCase();
-  if (character === '<') return undefined;
-  return /[a-z0-9]/.test(character) ? character.charCodeAt(0) : SIGN;
-});
+const PLAIN = plainUnits();
+
+function plainUnits(): readonly (number | undefined)[] {
+  const units = new Array<number | undefined>(128).fill(SIGN);
+  units['<'.charCodeAt(0)] = undefined;
+  for (const character of '0123456789abcdefghijklmnopqrstuvwxyz') {
+    const unit = character.charCodeAt(0);
+    units[unit] = unit;
+    units[character.toUpperCase().charCodeAt(0)] = unit;
+  }
+  return units;
+}
 
 function letterAt(text: string, index: number): number | undefined {
   return index < text.length ? PLAIN[text.charCodeAt(index)] : END;
@@ -160,7 +176,7 @@ function endOfLetters(text: string, count: number): number {
 /** The same inside a word. Signs do not count, and marks belong to their letter. */
 function endInWord(word: string, count: number): number {
   let letters = 0;
-  for (const { 0: character, index } of word.matchAll(/\P{M}\p{M}*/gu)) {
+  for (const { 0: character, index } of word.matchAll(MARKED())) {
     letters += lettersOf(character).length;
     if (letters >= count) return index + character.length;
   }
@@ -225,11 +241,11 @@ const BEGINNING_LENGTH_UNSPACED = 100;
 
 export function beginningOf(text: string): Beginning {
   const start = text.slice(0, BEGINNING_LENGTH);
-  const most = UNSPACED.test(start) ? BEGINNING_LENGTH_UNSPACED : BEGINNING_LENGTH;
+  const most = UNSPACED().test(start) ? BEGINNING_LENGTH_UNSPACED : BEGINNING_LENGTH;
   const words = plain(start.slice(0, most))
-    .split(/[^\p{L}\p{M}\p{N}]+/u)
+    .split(SIGNS())
     .filter((word) => word !== '')
-    .flatMap((word) => (UNSPACED.test(word) ? [...partsOf(word)].map(({ part }) => part) : word));
+    .flatMap((word) => (UNSPACED().test(word) ? [...partsOf(word)].map(({ part }) => part) : word));
   return { letters: words.join(''), words, isCut: text.length > most };
 }
 
@@ -254,17 +270,22 @@ interface Word {
   readonly end: number;
 }
 
+const DICTIONARY_SCRIPTS = String.raw`\p{sc=Thai}\p{sc=Laoo}\p{sc=Khmr}\p{sc=Mymr}`;
+const UNSPACED_LETTER =
+  String.raw`[${DICTIONARY_SCRIPTS}\p{sc=Han}\p{sc=Hira}\p{sc=Kana}]`;
 /** Thai, Lao, Khmer and Burmese, whose words only a dictionary can tell apart. */
-const IN_DICTIONARY = /[\p{sc=Thai}\p{sc=Laoo}\p{sc=Khmr}\p{sc=Mymr}]/u;
+const IN_DICTIONARY = lazyPattern(`[${DICTIONARY_SCRIPTS}]`, 'u');
 /** These, Chinese and Japanese, where no spaces part the words. */
-const UNSPACED =
-  /[\p{sc=Thai}\p{sc=Laoo}\p{sc=Khmr}\p{sc=Mymr}\p{sc=Han}\p{sc=Hira}\p{sc=Kana}]/u;
-const UNSPACED_LETTER = new RegExp(UNSPACED, 'gu');
+const UNSPACED = lazyPattern(UNSPACED_LETTER, 'u');
+const UNSPACED_LETTERS = lazyPattern(UNSPACED_LETTER, 'gu');
 /** Chinese characters that no form of Unicode changes. */
 const PLAIN_HAN = /^[\u3400-\u9fff]$/;
 /** A Chinese character, letters of a kana in a row, or what is neither. */
-const UNSPACED_PART =
-  /\p{sc=Han}\p{M}*|[\p{sc=Hira}\p{sc=Kana}\u30fc\p{M}]+|[^\p{sc=Han}\p{sc=Hira}\p{sc=Kana}]+/gu;
+const UNSPACED_PART = lazyPattern(
+  String.raw`\p{sc=Han}\p{M}*|[\p{sc=Hira}\p{sc=Kana}\u30fc\p{M}]+`
+  + String.raw`|[^\p{sc=Han}\p{sc=Hira}\p{sc=Kana}]+`,
+  'gu',
+);
 
 /** The words of a text that are looked for in another one, and where each ends. */
 interface ComparedWords {
@@ -283,7 +304,7 @@ function comparedWordsIn(text: string, limit: number): ComparedWords {
 /** How much of a text is compared: less of one with more than a few letters of unspaced words. */
 function limitOf(text: string): number {
   let count = 0;
-  for (const { index } of text.slice(0, LONGEST).matchAll(UNSPACED_LETTER)) {
+  for (const { index } of text.slice(0, LONGEST).matchAll(UNSPACED_LETTERS())) {
     if (count === FEW_UNSPACED) return Math.max(LONGEST_UNSPACED, index);
     count += 1;
   }
@@ -296,10 +317,10 @@ function wordsUpTo(limit: number, { words, ends, limit: own }: ComparedWords): r
 
 /** The words of a text that have letters, in order. */
 function* wordsIn(text: string): Generator<Word, void, undefined> {
-  for (const { 0: word, index } of text.slice(0, LONGEST).matchAll(WORD)) {
+  for (const { 0: word, index } of text.slice(0, LONGEST).matchAll(WORD())) {
     const letters = lettersOf(word);
     if (letters === '') continue;
-    if (!UNSPACED.test(word)) yield { letters, start: index, end: index + word.length };
+    if (!UNSPACED().test(word)) yield { letters, start: index, end: index + word.length };
     else
       for (const { part, start } of partsOf(word)) {
         const own = PLAIN_HAN.test(part) ? part : lettersOf(part);
@@ -310,14 +331,14 @@ function* wordsIn(text: string): Generator<Word, void, undefined> {
 }
 
 /** A tag, or what stands between spaces. */
-const WORD = /<\/?\p{L}[^<>]*>|[^\s<]+|</gu;
+const WORD = lazyPattern(String.raw`</?\p{L}[^<>]*>|[^\s<]+|<`, 'gu');
 
 let segmenter: Intl.Segmenter | undefined;
 
 /** The words between two spaces, and where each begins. */
 function* partsOf(text: string): Generator<{ part: string; start: number }, void, undefined> {
-  for (const { 0: part, index: start } of text.matchAll(UNSPACED_PART)) {
-    if (!IN_DICTIONARY.test(part)) {
+  for (const { 0: part, index: start } of text.matchAll(UNSPACED_PART())) {
+    if (!IN_DICTIONARY().test(part)) {
       yield { part, start };
       continue;
     }

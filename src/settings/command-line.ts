@@ -1,4 +1,4 @@
-import { parseArgs } from 'node:util';
+import util from 'node:util';
 
 import { nearestName } from '../base/nearest-name.ts';
 import { shorten } from './shown-value.ts';
@@ -9,16 +9,6 @@ const rowsByFlag = new Map(
 );
 export const settingsFileFlag = '--settings-file';
 const allFlags: readonly string[] = [...rowsByFlag.keys(), settingsFileFlag, '--help', '--version'];
-const parseArgsOptions = {
-  ...Object.fromEntries(
-    [...rowsByFlag.keys(), settingsFileFlag].map((flag) => [
-      flag.slice(2),
-      { type: 'string' as const },
-    ]),
-  ),
-  help: { type: 'boolean' as const, short: 'h' },
-  version: { type: 'boolean' as const },
-};
 
 export interface CommandLine {
   /**
@@ -41,14 +31,7 @@ export function parseCommandLine(argv: readonly string[]): CommandLine {
   let wantsVersion = false;
   let unknownAt: number | undefined;
   let unknownValueAt: number | undefined;
-  // Not `strict`: that throws at the first problem, with the value in its message.
-  const { tokens } = parseArgs({
-    args: argv.map(closeValuelessFlag),
-    options: parseArgsOptions,
-    strict: false,
-    tokens: true,
-  });
-  for (const token of tokens) {
+  for (const token of tokensOf(argv)) {
     if (token.kind === 'positional') {
       // After an unknown flag this is probably the flag's value, which may be a secret.
       if (token.index !== unknownValueAt) {
@@ -70,6 +53,26 @@ export function parseCommandLine(argv: readonly string[]): CommandLine {
     }
   }
   return { flags, settingsFile, wantsHelp, wantsVersion, problems: [...problems] };
+}
+
+function tokensOf(argv: readonly string[]) {
+  // Most servers start so. Reading `util.parseArgs` loads the parser.
+  if (argv.length === 0) return [];
+  const texts = [...rowsByFlag.keys(), settingsFileFlag].map(
+    (flag) => [flag.slice(2), { type: 'string' as const }] as const,
+  );
+  // Not `strict`: that throws at the first problem, with the value in its message.
+  const { tokens } = util.parseArgs({
+    args: argv.map(closeValuelessFlag),
+    options: {
+      ...Object.fromEntries(texts),
+      help: { type: 'boolean', short: 'h' },
+      version: { type: 'boolean' },
+    },
+    strict: false,
+    tokens: true,
+  });
+  return tokens;
 }
 
 /**

@@ -2,6 +2,7 @@
 
 import { isIPv6 } from 'node:net';
 
+import { lazyPattern } from '../base/lazy-pattern.ts';
 import { nearestName } from '../base/nearest-name.ts';
 
 export class Refusal {
@@ -118,8 +119,15 @@ export function listOf<T>(
   };
 }
 
-const invisible = /[\s\p{Cc}\p{Cf}]/u;
-export const text = matching('a line of text', (value) => !/\p{Cc}/u.test(value));
+/** Unicode's category Cc. */
+export const control = /[\0-\x1f\x7f-\x9f]/;
+const invisible = lazyPattern(String.raw`[\s\p{Cc}\p{Cf}]`, 'u');
+
+function hasInvisible(value: string): boolean {
+  return !/^[\x21-\x7e]*$/.test(value) && invisible().test(value);
+}
+
+export const text = matching('a line of text', (value) => !control.test(value));
 const PRODUCTION = 'production';
 /** Of `NODE_ENV`: whether it is the one name that matters here. A misspelt one is refused. */
 export const production: Kind<boolean> = {
@@ -133,7 +141,7 @@ export const production: Kind<boolean> = {
     return isMeant && !isExact ? new Refusal('must be production, if that is meant') : isExact;
   },
 };
-export const word = matching('one word', (value) => !invisible.test(value));
+export const word = matching('one word', (value) => !hasInvisible(value));
 export const model = matching('provider:model, for example openai:gpt-6-luna', (value) =>
   /^[a-z][a-z0-9_-]*:[^\s,]+$/i.test(value),
 );
@@ -169,9 +177,10 @@ export const store: Kind<string> = {
   takes: 'memory, sqlite:<path> or redis://<host>',
   parse(value) {
     if (value.toLowerCase() === 'memory') return 'memory';
-    if (/^rediss?(\+sentinel)?:\/\//.test(value) && !/[\s\p{Cc}]/u.test(value)) return value;
+    if (/^rediss?(\+sentinel)?:\/\//.test(value) && !/[\s\0-\x1f\x7f-\x9f]/.test(value))
+      return value;
     const path = /^sqlite:(.+)$/i.exec(value)?.[1];
-    if (path === undefined || /\p{Cc}/u.test(path)) return new Refusal(`must be ${this.takes}`);
+    if (path === undefined || control.test(path)) return new Refusal(`must be ${this.takes}`);
     if (path.startsWith('//'))
       return new Refusal('must be sqlite:<path>, without //');
     return `sqlite:${path}`;
@@ -184,7 +193,7 @@ export const records: Kind<string> = {
   parse(value) {
     if (value.toLowerCase() === 'store') return 'store';
     const path = /^file:(.+)$/i.exec(value)?.[1];
-    if (path === undefined || /\p{Cc}/u.test(path)) return new Refusal(`must be ${this.takes}`);
+    if (path === undefined || control.test(path)) return new Refusal(`must be ${this.takes}`);
     if (path.startsWith('//')) return new Refusal('must be file:<path>, without //');
     if (/(^|\/)\.{0,2}$/.test(path)) return new Refusal('must name a file, not a folder');
     return `file:${path}`;
@@ -233,7 +242,7 @@ export const origins: Kind<readonly string[]> = {
 };
 
 function refuseAsSecret(value: string): Refusal | undefined {
-  if (invisible.test(value)) {
+  if (hasInvisible(value)) {
     return new Refusal('must not contain spaces, line breaks or invisible characters');
   }
   // `docker run --env-file` passes quotes on as part of the value. Every signature would be wrong.

@@ -1,6 +1,6 @@
 // Several agents on one server: their names, and the paths and variables derived from them.
 
-import { Refusal, type Kind } from './kinds.ts';
+import { control, Refusal, type Kind } from './kinds.ts';
 
 /** An entry of `AGENTS`. */
 export interface NamedAgent {
@@ -33,7 +33,7 @@ export const namedAgents: Kind<readonly NamedAgent[]> = {
       const equals = part.indexOf('=');
       const name = part.slice(0, Math.max(0, equals)).trim();
       const agent = part.slice(equals + 1).trim();
-      if (equals === -1 || agent === '' || /\p{Cc}/u.test(agent)) {
+      if (equals === -1 || agent === '' || control.test(agent)) {
         return new Refusal(`must be ${SHAPE}`);
       }
       const fault = faultOfAgentName(name);

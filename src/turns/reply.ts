@@ -1,6 +1,7 @@
 import type { Reply } from '../agents/agent.ts';
 import type { Awaitable } from '../base/awaitable.ts';
 import type { Json } from '../base/json.ts';
+import { lazyPattern } from '../base/lazy-pattern.ts';
 import type { SentEvent } from '../calls/reply-event.ts';
 import type { Delivery } from './delivery.ts';
 import type { SpokenReply } from './spoken-reply.ts';
@@ -102,9 +103,11 @@ function endsWithWords(text: string, words: string): boolean {
   return end !== ' ' && wordsOf(text).endsWith(end);
 }
 
+const SIGNS = lazyPattern(String.raw`[^\p{L}\p{N}]+`, 'gu');
+
 /** `Well, good-bye!` → ` well good bye` */
 function wordsOf(text: string): string {
-  return ` ${text.toLowerCase().replace(/[^\p{L}\p{N}]+/gu, ' ').trim()}`;
+  return ` ${text.toLowerCase().replace(SIGNS(), ' ').trim()}`;
 }
 
 /** Sends half a character if one still waits for its other half. */

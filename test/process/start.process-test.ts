@@ -1,6 +1,7 @@
 // What a start must not pay for. Times are the bench's; this is what they hang on.
 
 import assert from 'node:assert/strict';
+import { readFileSync } from 'node:fs';
 import { afterEach, beforeEach, describe, it } from 'node:test';
 
 import { createTestClient } from '../../src/test-client.ts';
@@ -33,5 +34,21 @@ describe('the server in production', { timeout: 20_000 }, () => {
     // Node 20 loads modules by fs/promises itself.
     const isNode20 = process.versions.node.startsWith('20.');
     assert.deepEqual(needless.filter(loaded), isNode20 ? ['fs/promises', 'fs/watchers'] : []);
+  });
+});
+
+describe('the code that every start loads', () => {
+  const dist = new URL('../../dist/', import.meta.url);
+  const [, chunk = ''] = /from "(.+)"/.exec(readFileSync(new URL('server.js', dist), 'utf8')) ?? [];
+  const lines = readFileSync(new URL(chunk, dist), 'utf8').split('\n');
+
+  it('has only ASCII, as V8 would keep any other text with two bytes a character', () => {
+    assert.deepEqual(lines.filter((line) => /[^\0-\x7f]/.test(line)), []);
+  });
+
+  it('has no literal for which V8 would ask ICU, even if its function never runs', () => {
+    const code = lines.filter((line) => !/^ *(\/\/|\/?\*)/.test(line));
+    const literals = code.map((line) => line.replace(/String\.raw`.*?`/g, ''));
+    assert.deepEqual(literals.filter((line) => /\\p\{/i.test(line)), []);
   });
 });

@@ -41,5 +41,5 @@ export function partOf(
 
 /** A filler with an ending that makes the platform speak it at once. */
 function fillerText(text: string, end: string): string {
-  return end === ' ' ? text : `${text.trimEnd().replace(/[.…!]+$/, '')}${end}`;
+  return end === ' ' ? text : `${text.trimEnd().replace(/[.\u2026!]+$/, '')}${end}`;
 }
