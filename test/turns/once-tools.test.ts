@@ -467,6 +467,25 @@ describe('a once tool of two processes', () => {
     await first;
   });
 
+  for (const [what, turnId, count] of [
+    ['not said to be unknown if its own turn makes it', 'own', 0],
+    ['said to be unknown if another turn makes it', 'another', 1],
+  ] as const)
+    it(`is repeated after its process has died if it is repeatable, and ${what}`, async (t) => {
+      const [lost, bank] = [new Bank(), new Bank()];
+      const pays = [lost.pay].values();
+      const { a, b, post } = machines(t, () =>
+        payTool(pays.next().value ?? bank.pay, { repeatable: true }));
+      const first = a.says('pay 5', { turn_id: 'own' }).catch(() => undefined);
+      await lost.begun();
+      post.kill('p0');
+      bank.answer(5);
+      assert.match(await b.says('pay 5', { turn_id: turnId }), /\{"paid":5\}$/);
+      assert.equal(errorsOf(b, UNKNOWN).length, count);
+      lost.answer(5);
+      await first;
+    });
+
   it('is said to have ended when its process, which was only frozen, stores the result',
     async (t) => {
       const bank = new Bank();
