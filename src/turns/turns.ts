@@ -43,12 +43,9 @@ import { Turn } from './turn.ts';
 import { numbered } from './values.ts';
 
 export interface TurnsOptions {
-  /** A channel to the processes that share the conversations. Default: there are none. */
+  /** A channel to the processes that share the conversations. Default: there is none. */
   readonly others?: { readonly channel: Channel; readonly log: Logger } | undefined;
-  /**
-   * The address of this process. Default: that of the channel, or none, as no other process shares
-   * the conversations.
-   */
+  /** The address of this process. Default: none, as no other process shares the conversations. */
   readonly process?: string | undefined;
   readonly agent: Agent;
   /** The name that the agent is served under. Default: none, as it is the only one. */
@@ -132,9 +129,9 @@ export class Turns implements TurnHost, OwnTurns {
     this.costOf = options.costOf;
     this.#limits = options.limits;
     this.#onTurnOver = options.onTurnOver;
+    this.process = options.process;
     this.others =
       others === undefined ? undefined : new OtherProcesses(others.channel, this, others.log);
-    this.process = options.process ?? others?.channel.address;
   }
 
   /** How many turns are not over. */
