@@ -6,12 +6,14 @@ import { describe, it, type TestContext } from 'node:test';
 
 import type { Agent } from '../../src/agents/agent.ts';
 import { defineAgent } from '../../src/agents/define-agent.ts';
+import type { Channel } from '../../src/base/channel.ts';
 import { ConversationManager } from '../../src/conversations/manager.ts';
 import { MemoryStore } from '../../src/conversations/memory-store.ts';
 import { createLogger } from '../../src/log.ts';
 import type { Delivery } from '../../src/turns/delivery.ts';
 import { Turns } from '../../src/turns/turns.ts';
 import { deferred, Told, type Deferred } from '../fixtures/app.ts';
+import { Post } from '../fixtures/post.ts';
 import { callerMessage } from '../fixtures/turns.ts';
 
 /** A delivery whose client takes everything at once. */
@@ -51,7 +53,12 @@ interface Process {
   deliver(turnId: string): Client;
 }
 
-function processOf(t: TestContext, name: string, store: MemoryStore): Process {
+function processOf(
+  t: TestContext,
+  name: string,
+  store: MemoryStore,
+  channel?: Channel,
+): Process {
   const mayEnd = deferred();
   const interrupted = new Told<string>();
   const onMessage: Agent['onMessage'] = async function* () {
@@ -65,9 +72,10 @@ function processOf(t: TestContext, name: string, store: MemoryStore): Process {
       name: 'slow', onMessage, onInterrupted: ({ text }) => interrupted.tell(text),
     }),
     conversations, process: name,
+    others: channel && { channel, log: createLogger({ level: 'silent', write: () => undefined }) },
     turnTimeoutMs: 3_000, firstWordTimeoutMs: 3_000, storeTimeoutMs: 3_000,
   });
-  t.after(() => turns.interruptAll('the test is over'));
+  t.after(() => turns.close(0));
   return {
     turns, conversations, mayEnd, interrupted,
     deliver: (turnId) => {
@@ -197,5 +205,40 @@ describe('a turn that is delivered again to the process that runs it', () => {
     mayAnswer.resolve();
     assert.equal(await newer.outcome.promise, 'interrupted');
     assert.equal(newer.said, '');
+  });
+});
+
+// Else it could not be told from one that was erased while the turn ran.
+describe('a turn of a conversation that was erased before it', () => {
+  it('says which erasure it has seen when it stores its reply', async (t) => {
+    const store = new MemoryStore({ ttlMs: 60_000, maxConversations: 1 });
+    t.after(() => store.close());
+    const a = processOf(t, 'a', store);
+    await a.conversations.addMessage('c-1', { role: 'user', content: 'A note.' });
+    store.update('c-1', (conversation) => {
+      conversation.erasedAt = 7;
+    });
+    const settled = t.mock.method(a.conversations, 'settleTurn');
+    const client = a.deliver('t1');
+    a.mayEnd.resolve();
+    assert.equal(await client.outcome.promise, 'completed');
+    assert.deepEqual(settled.mock.calls.map(({ arguments: [, { erasedAt }] }) => erasedAt), [7]);
+  });
+
+  it('says which one it has seen before others were asked when it opens after that', async (t) => {
+    const store = new MemoryStore({ ttlMs: 60_000, maxConversations: 1 });
+    t.after(() => store.close());
+    const a = processOf(t, 'a', store, new Post().channel('a'));
+    const open = a.conversations.openTurn.bind(a.conversations);
+    const seen: unknown[] = [];
+    t.mock.method(a.conversations, 'openTurn', (...given: Parameters<typeof open>) => {
+      seen.push(given[1].erasedAt);
+      const isFirst = seen.length === 1;
+      return isFirst ? { kind: 'elsewhere', calls: new Map(), erasedAt: 7 } : open(...given);
+    });
+    const client = a.deliver('t1');
+    a.mayEnd.resolve();
+    assert.equal(await client.outcome.promise, 'completed');
+    assert.deepEqual(seen, [undefined, 7]);
   });
 });
