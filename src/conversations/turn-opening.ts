@@ -185,7 +185,7 @@ function openNow(
   const heard = cutToHeard(conversation, turnId, opening.interruption, told, closed);
 
   const record = known ?? newTurn(turnId, 'open', opening.runId);
-  if (known === undefined) addInOrder(conversation, record, newer);
+  if (known === undefined) addInOrder(conversation, record, opening, newer);
   const hasEarlierCalls = begin(conversation, record, opening, known !== undefined);
   const place =
     told === undefined ? undefined : takePlace(conversation, record, told.discarded);
@@ -232,10 +232,11 @@ function cutToHeard(
 function addInOrder(
   conversation: Conversation,
   record: TurnRecord,
+  opening: TurnOpening,
   [newer]: readonly TurnRecord[],
 ): void {
   addTurn(conversation, record);
-  if (newer !== undefined) moveBefore(conversation, record, newer);
+  if (newer !== undefined) moveBefore(conversation, record, newer, arrivalOf(opening));
 }
 
 /** The state is this process's from now on. True if another process had it. */
@@ -321,7 +322,7 @@ function addOver(
     // It keeps the number if it runs again, and then replaces those turns.
     record.number = numberOfReplaced(turns, replacedBy(comparison)) ?? nextNumber(turns);
   }
-  addInOrder(conversation, record, newer);
+  addInOrder(conversation, record, opening, newer);
   add(conversation, record);
   trim(conversation, bounds);
 }

@@ -36,10 +36,10 @@ export const PROMPT_MS = 100;
  */
 export function newerThan({ turns }: Conversation, arrival: Arrival): readonly TurnRecord[] {
   if (arrival.waitedMs === undefined) return NO_TURNS;
-  const from = Date.now() - arrival.waitedMs();
+  const arrivedAtMs = arrivalOf(arrival);
   return turns.filter((turn) => {
     const { arrivedAt, firstArrivedAt, addedAt } = turn;
-    if (addedAt !== undefined && addedAt < from) return false;
+    if (addedAt !== undefined && addedAt < arrivedAtMs - 1) return false; // both are rounded
     const isOfFirst = arrivedAt === undefined || firstArrivedAt === undefined;
     if (isOfFirst && turn.process === arrival.process) return isLaterRun(turn.runId, arrival.runId);
     return isLaterTime(firstArrivedAt ?? arrivedAt, arrival);
@@ -80,7 +80,11 @@ export function moveBefore(
   conversation: Conversation,
   record: TurnRecord,
   newer: TurnRecord,
+  arrivedAt: number,
 ): void {
-  record.addedAt = (newer.addedAt ?? 1) - 1;
-  moveLastTurn(conversation, conversation.turns.indexOf(newer));
+  const { turns } = conversation;
+  const index = turns.indexOf(newer);
+  const { addedAt: before = 0 } = turns[index - 1] ?? {};
+  record.addedAt = Math.min(Math.max(arrivedAt, before + 1), (newer.addedAt ?? 1) - 1);
+  moveLastTurn(conversation, index);
 }

@@ -88,9 +88,9 @@ export interface TurnRecord {
    */
   told?: { readonly texts: readonly string[]; readonly isHeard: boolean };
   /**
-   * Only where several processes may share the conversation: when the turn was added, in
-   * milliseconds since the epoch, but always later than the turn before it. This keeps the order
-   * even if clocks differ, and gives a turn that another process adds later its place.
+   * Only where several processes may share the conversation: when the turn arrived, in milliseconds
+   * since the epoch, but always later than the turn before it. This keeps the order even if clocks
+   * differ, and gives a turn that another process adds later its place.
    */
   addedAt?: number;
   /**

@@ -14,6 +14,7 @@ import { PROMPT_MS } from '../../src/conversations/turn-order.ts';
 import { SharedStore } from '../../src/conversations/stores/shared-store.ts';
 import { createLogger } from '../../src/log.ts';
 import { askingBack, hold, HeldReply, type AskingBack } from '../conversations/asking-back.ts';
+import { machines as stores } from '../conversations/stores/machines.ts';
 import { PartsInMemory, type SharedParts } from '../conversations/stores/parts-in-memory.ts';
 import { deferred, messageEvent, rawRequest, until } from '../fixtures/app.ts';
 import { jumpingClock } from '../fixtures/clock.ts';
@@ -307,6 +308,25 @@ describe('a turn that its own slow store holds up', () => {
     const words = users.map(([, text]) => text);
     assert.deepEqual(words, ['Hello', 'Hi', 'slow', 'hold new']);
     assert.deepEqual((await b.history('c')).at(-1), ['assistant', 'hold new? Done.', 'completed']);
+  });
+
+  it('has the place of its arrival, though the store did not answer at all', async (t) => {
+    const now = Date.now();
+    t.mock.method(Date, 'now', () => now);
+    for (const [waitedMs, order] of [[0, ['a', 'c', 'b']], [450, ['b', 'a', 'c']]] as const) {
+      const [a, b] = stores(t, 2);
+      assert.ok(a && b);
+      a.parts.failWith = new Error('the store does not answer');
+      const arrives = ({ store }: typeof a, id: string, ms: number): unknown =>
+        store.update('c', (conversation) => open(conversation, id, id, { waitedMs: () => ms }));
+      await arrives(b, 'c', 200); // newer than b where that has waited for longer
+      await arrives(b, 'b', waitedMs);
+      await arrives(a, 'a', 250);
+      a.parts.failWith = undefined;
+      await until(() => a.store.health().turnsWaiting === 0, 'the writes');
+      const { turns = [] } = (await b.store.read('c')) ?? {};
+      assert.deepEqual(turns.map(({ id }) => id), order);
+    }
   });
 
   it('does not open when its caller has left meanwhile', async (t) => {

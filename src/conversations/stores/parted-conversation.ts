@@ -315,7 +315,10 @@ export class PartedConversation {
     return result;
   }
 
-  /** Notes when new turns were added, which decides their place among other processes' turns. */
+  /**
+   * Notes when new turns arrived, which decides their place among other processes' turns, however
+   * long they had to wait.
+   */
   #noteAdded(): void {
     const { turns } = this.conversation;
     const isKnown = (turn: TurnRecord): boolean =>
@@ -323,8 +326,10 @@ export class PartedConversation {
     const known = turns.findLastIndex(isKnown);
     if (known === turns.length - 1) return;
     let last = turns[known]?.addedAt ?? 0;
-    for (const turn of turns.slice(known + 1))
-      turn.addedAt = last = Math.max(Date.now(), last + 1);
+    for (const turn of turns.slice(known + 1)) {
+      const { firstArrivedAt, arrivedAt = Date.now() } = turn;
+      turn.addedAt = last = Math.max(firstArrivedAt ?? arrivedAt, last + 1);
+    }
   }
 
   /** Drops turns that were added and trimmed before they could be written. */

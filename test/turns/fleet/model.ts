@@ -180,7 +180,7 @@ export class FleetModel {
       if (isThere && this.#mustBeGone(turn)) yield `${turn.words} has returned after an erasure`;
     }
     // Clocks that are apart do not say which of two turns that had to wait arrived first.
-    if (!this.#without('slow', 'down', 'losses', 'clocks')) return;
+    if (!this.#without('losses', 'clocks')) return;
     const order = spoken.flatMap((words) => turns.filter((turn) => turn.words === words));
     for (const [index, turn] of order.entries())
       if (order.slice(index + 1).some((later) => isOlder(later, turn)))
