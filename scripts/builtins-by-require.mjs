@@ -5,8 +5,6 @@
 
 import { readFile } from 'node:fs/promises';
 
-import { withoutDocComments } from './without-doc-comments.mjs';
-
 /** All imports of a built-in module but for types, and of `node:module`, which `require` needs. */
 const IMPORT = /^import (?!type\b)([^'";]+) from '(node:(?!module')[\w/]+)';$/gm;
 
@@ -25,7 +23,7 @@ export const builtinsByRequire = {
     build.onResolve({ filter: /^by-require$/ }, ({ path }) => ({ path, namespace: path }));
     build.onLoad({ filter: /.*/, namespace: 'by-require' }, () => ({ contents: BY_REQUIRE }));
     build.onLoad({ filter: /\.ts$/, namespace: 'file' }, async ({ path }) => {
-      const source = withoutDocComments(await readFile(path, 'utf8'));
+      const source = await readFile(path, 'utf8');
       const contents = source.replace(IMPORT, requirement);
       // Behind the source, so that its lines keep their numbers.
       const isChanged = contents !== source;

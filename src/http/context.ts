@@ -93,7 +93,7 @@ export class Context {
   }
 
   /**
-   * Sent with the answer as `x-request-id`: the client's, if it has sent one of 1–128 characters of
+   * Sent with the answer as `x-request-id`: the client's, if it has sent one of 1 to 128 characters of
    * `A-Za-z0-9._-`, otherwise a new one. Setting an invalid one throws a `TypeError`.
    */
   get requestId(): string {
@@ -106,7 +106,7 @@ export class Context {
 
   set requestId(id: string) {
     if (!REQUEST_ID.test(id)) {
-      const rule = 'a request id must be 1–128 characters of A-Za-z0-9._-';
+      const rule = 'a request id must be 1 to 128 characters of A-Za-z0-9._-';
       throw new TypeError(`${rule}, got ${JSON.stringify(id)}`);
     }
     this.#requestId = id;
