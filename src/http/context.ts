@@ -93,8 +93,8 @@ export class Context {
   }
 
   /**
-   * Sent with the answer as `x-request-id`: the client's, if it has sent one of 1 to 128 characters of
-   * `A-Za-z0-9._-`, otherwise a new one. Setting an invalid one throws a `TypeError`.
+   * Sent with the answer as `x-request-id`: the client's, if it has sent one of 1 to 128 characters
+   * of `A-Za-z0-9._-`, otherwise a new one. Setting an invalid one throws a `TypeError`.
    */
   get requestId(): string {
     if (this.#requestId === '') {
