@@ -255,8 +255,10 @@ export class FleetModel {
       yield `says ${JSON.stringify(text)}; run ${current} said ${JSON.stringify(saidBy(run))}`;
     if (last?.state === 'completed' && text !== saidBy(run))
       yield `is complete with ${JSON.stringify(text)} of ${JSON.stringify(saidBy(run))}`;
-    if (last?.state === 'open' && newest?.process.isDead !== true && !this.#mayBeOpen(turn))
-      yield 'is still open';
+    const hasDied = turn.runs.some(
+      ({ n, process }) => process.isDead && (n === newest?.n || isTakenBack(turn, n)),
+    );
+    if (last?.state === 'open' && !hasDied && !this.#mayBeOpen(turn)) yield 'is still open';
     for (const delivery of turn.deliveries) yield* this.#wrongsOfHeard(delivery, text, last?.state);
   }
 
