@@ -13,6 +13,7 @@ import { createLogger } from '../../src/log.ts';
 import type { Delivery } from '../../src/turns/delivery.ts';
 import { Turns } from '../../src/turns/turns.ts';
 import { deferred, Told, type Deferred } from '../fixtures/app.ts';
+import { mockTimers } from '../fixtures/clock.ts';
 import { Post } from '../fixtures/post.ts';
 import { callerMessage } from '../fixtures/turns.ts';
 
@@ -111,14 +112,14 @@ function holdClaims(t: TestContext, { conversations }: Process): Deferred<void> 
 describe('a turn that is delivered again to the process that runs it', () => {
   it('goes on for the newer delivery though the store fails, and the log says so', async (t) => {
     const [a] = two(t);
-    t.mock.timers.enable({ apis: ['setTimeout'] }); // three tries
+    const clock = mockTimers(t, ['setTimeout']); // three tries
     const claims = t.mock.method(a.conversations, 'claimTurn', () => {
       throw new Error('the store is down');
     });
     const [older, newer] = [a.deliver('t1'), a.deliver('t1')];
     while (claims.mock.callCount() < 3) {
       await rounds();
-      t.mock.timers.tick(250);
+      clock.tick(250);
     }
     assert.equal(await older.outcome.promise, 'taken over');
     a.mayEnd.resolve();
@@ -177,7 +178,7 @@ describe('a turn that is delivered again to the process that runs it', () => {
 
   it('is sent again from the store if it has ended before the claim has failed', async (t) => {
     const [a] = two(t);
-    t.mock.timers.enable({ apis: ['setTimeout'] });
+    const clock = mockTimers(t, ['setTimeout']);
     const claims = t.mock.method(a.conversations, 'claimTurn', () => {
       throw new Error('the store is down');
     });
@@ -185,7 +186,7 @@ describe('a turn that is delivered again to the process that runs it', () => {
     a.mayEnd.resolve();
     assert.equal(await older.outcome.promise, 'completed');
     while (claims.mock.callCount() < 3) {
-      t.mock.timers.tick(250);
+      clock.tick(250);
       await rounds();
     }
     assert.equal(await newer.outcome.promise, 'replayed');
@@ -240,5 +241,18 @@ describe('a turn of a conversation that was erased before it', () => {
     a.mayEnd.resolve();
     assert.equal(await client.outcome.promise, 'completed');
     assert.deepEqual(seen, [undefined, 7]);
+  });
+});
+
+describe('a turn that is delivered again while a newer one waits for the store', () => {
+  it('goes on for that delivery: its run is found behind the newer one', async (t) => {
+    const [a] = two(t);
+    const older = a.deliver('t1');
+    await rounds();
+    t.mock.method(a.conversations, 'openTurn', () => new Promise(() => undefined));
+    a.deliver('t2');
+    const again = a.deliver('t1');
+    assert.equal(await older.outcome.promise, 'taken over');
+    assert.equal(again.said, 'Well, ');
   });
 });
