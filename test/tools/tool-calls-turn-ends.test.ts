@@ -33,6 +33,8 @@ class Stage {
   readonly abort = new AbortController();
   /** What the store says of each claim. */
   claim: Record<string, unknown> = { kind: 'claimed' };
+  /** What the store says of the run. */
+  ownership = 'noted';
   /** What process `p` answers. */
   answer = { isCallRunning: () => true, isIdle: () => false, isAlive: () => true };
   /** The process that says it runs the call, if one does. */
@@ -80,7 +82,7 @@ class Stage {
       noteProgress: (_id: string, { claims = [] }: { claims?: readonly unknown[] }) => {
         this.progress.push(claims.length);
         const outcomes = claims.map(() => this.claim);
-        return { ownership: 'noted', claims: outcomes, isStateKept: true, earlierCalls: [] };
+        return { ownership: this.ownership, claims: outcomes, isStateKept: true, earlierCalls: [] };
       },
       noteToolResult: (_id: string, result: Record<string, unknown>) => {
         this.results.push(result);
@@ -168,6 +170,22 @@ describe('a call of a turn that the platform may replace', () => {
       assert.equal(await paid, UNFINISHED_RESULTS.interrupted);
       assert.deepEqual([stage.acts, stage.progress], [[], []]);
       assert.equal(stage.spoken.some(({ key }) => stage.running.isRunning(key ?? '')), false);
+    });
+});
+
+describe('a call of a run that has lost its turn, as the store says', () => {
+  for (const [ownership, end] of [['taken over', 'giveAway'], ['closed', 'interrupt']] as const)
+    it(`never begins, and its run ends: the turn is ${ownership}`, async () => {
+      const stage = new Stage();
+      stage.ownership = ownership;
+      const ended: string[] = [];
+      const noteEnd = (): void => {
+        ended.push(end);
+        stage.isOver = true;
+      };
+      const told = await stage.pays(stage.calls({ [end]: noteEnd }));
+      assert.equal(told, UNFINISHED_RESULTS.interrupted);
+      assert.deepEqual([ended, stage.acts], [[end], []]);
     });
 });
 
