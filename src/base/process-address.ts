@@ -1,4 +1,4 @@
-// Addresses of processes that share a store, and may not be able to exchange messages.
+// Addresses of servers that share a store and exchange no messages.
 
 import { randomUUID } from 'node:crypto';
 import { hostname } from 'node:os';
@@ -10,14 +10,9 @@ const own = new Set<string>();
 
 /** An address that others on the same machine can look up: see `mayLive`. */
 export function processAddress(): string {
-  const address = addressOf(process.pid);
+  const address = `${process.pid}@${hostname()}#${randomUUID()}`;
   own.add(address);
   return address;
-}
-
-/** The same for another process of this machine. */
-export function addressOf(pid: number | undefined): string {
-  return `${pid ?? 0}@${hostname()}#${randomUUID()}`;
 }
 
 /**
@@ -25,24 +20,14 @@ export function addressOf(pid: number | undefined): string {
  * or of a container with the same name, whose process id is free now or is this process's own.
  */
 export function mayLive(address: string): boolean {
-  return isHere(address) ? livesHere(address) : true;
-}
-
-/** Whether it is a process of this machine, or of a container with the same name, that lives. */
-export function livesHere(address: string): boolean {
-  if (!isHere(address)) return false;
-  const pid = Number.parseInt(address, 10);
+  const [, id, host] = /^(\d+)@(.*)#/.exec(address) ?? [];
+  if (id === undefined || host !== hostname()) return true;
+  const pid = Number(id);
   if (pid === process.pid) return own.has(address);
-  if (pid === 0) return false; // it could not be started
   try {
     process.kill(pid, 0); // sends nothing
     return true;
   } catch (error) {
     return codeOf(error) === 'EPERM'; // it is another user's
   }
-}
-
-function isHere(address: string): boolean {
-  const [, host] = /^\d+@(.*)#/.exec(address) ?? [];
-  return host === hostname();
 }

@@ -1,9 +1,9 @@
 // Starts, replaces and closes the workers of a primary.
 
 import cluster, { type Worker } from 'node:cluster';
+import { randomUUID } from 'node:crypto';
 
 import { BackOff } from '../base/back-off.ts';
-import { addressOf } from '../base/process-address.ts';
 import type { Logger } from '../log.ts';
 import type { MetricText } from '../metrics.ts';
 import type { DevelopmentSecret } from './development-secret.ts';
@@ -53,8 +53,8 @@ interface WorkerExit {
 
 /** A worker as its primary sees it. */
 export class WorkerProcess {
-  /** The address at which other workers reach it. Those of another server only look it up. */
-  readonly address: string;
+  /** The address at which other workers reach it. */
+  readonly address = randomUUID();
   readonly outbox: Outbox;
   /** Resolves with the origin it listens on, or with undefined if it ended before. */
   readonly listening: Promise<string | undefined>;
@@ -73,7 +73,6 @@ export class WorkerProcess {
 
   constructor(worker: Worker, write: (lines: string) => void) {
     this.#worker = worker;
-    this.address = addressOf(worker.process.pid);
     this.outbox = new Outbox((message, callback) => {
       if (worker.isConnected()) worker.send(message, undefined, undefined, callback);
       else callback();

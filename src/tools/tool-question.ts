@@ -1,19 +1,11 @@
-import { livesHere } from '../base/process-address.ts';
-
 /** How long one question waits for answers. */
 export const ANSWER_MS = 150;
 
 /**
- * A process counts as dead after this many unanswered questions in a row, unless it is known to
- * live. After fewer it may only be busy.
+ * A process counts as dead after this many unanswered questions in a row. After fewer it may only
+ * be busy.
  */
 export const MAX_UNANSWERED = 3;
-
-/**
- * How long a process that lives and does not answer counts as running its calls: the time by which
- * a conversation with an open turn is kept longer.
- */
-export const LONGEST_SILENCE_MS = 3_600_000;
 
 /** Which of the calls in a question a process runs. */
 export interface ToolAnswer {
@@ -113,16 +105,10 @@ export class Question implements AnswersOfAll {
     });
   }
 
-  readonly isCallRunning = (
-    key: string, process: string | undefined, sinceMs = Date.now(),
-  ): boolean => {
+  readonly isCallRunning = (key: string, process: string | undefined): boolean => {
     if (this.#runners.has(key)) return true;
     if (process === undefined) return false;
-    if (!this.#asked.has(key)) return true;
-    if (!this.#silent.has(process)) return false;
-    if (this.areDoubtful) return true;
-    // A worker of another server lives, and cannot be asked.
-    return livesHere(process) && Date.now() - sinceMs < LONGEST_SILENCE_MS;
+    return !this.#asked.has(key) || (this.areDoubtful && this.#silent.has(process));
   };
 
   readonly runnerOf = (key: string): string | undefined => this.#runners.get(key);
@@ -131,8 +117,7 @@ export class Question implements AnswersOfAll {
 
   readonly isClaimed = (key: string): boolean => this.#claimed.has(key);
 
-  readonly isAlive = (process: string): boolean =>
-    !this.#silent.has(process) || livesHere(process);
+  readonly isAlive = (process: string): boolean => !this.#silent.has(process);
 
   /** Another process is about to claim that key, and this one lets it go first. */
   letAhead(process: string, key: string): void {

@@ -10,7 +10,7 @@ import type {
 } from '../conversations/turn-opening.ts';
 import type { TurnSettlement } from '../conversations/turn-settlement.ts';
 import type { Redaction } from '../redaction/redaction.ts';
-import { LONGEST_SILENCE_MS, type Answers } from '../tools/tool-question.ts';
+import type { Answers } from '../tools/tool-question.ts';
 import type { Ending } from './machine.ts';
 import { figuresAtEnd, figuresAtStart } from './report/figures.ts';
 import type { TurnHost, TurnRun } from './turn-run.ts';
@@ -80,6 +80,9 @@ function beside(known: KnownConversation | undefined): Opening {
 function withoutMessages({ others }: TurnHost): Answers | undefined {
   return others === undefined ? SILENT : undefined;
 }
+
+/** The time by which a conversation with an open turn is kept longer. */
+const LONGEST_SILENCE_MS = 3_600_000;
 
 const SILENT: Answers = {
   isCallRunning: (_key, process, sinceMs = 0) =>

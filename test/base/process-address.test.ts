@@ -3,7 +3,7 @@ import { spawnSync } from 'node:child_process';
 import { hostname } from 'node:os';
 import { describe, it } from 'node:test';
 
-import { livesHere, mayLive, processAddress } from '../../src/base/process-address.ts';
+import { mayLive, processAddress } from '../../src/base/process-address.ts';
 
 describe('mayLive', () => {
   const { pid: gone } = spawnSync(process.execPath, ['-e', '']);
@@ -18,16 +18,4 @@ describe('mayLive', () => {
   ] as const) {
     it(`is ${isAlive} for ${what}`, () => assert.equal(mayLive(address), isAlive));
   }
-});
-
-describe('livesHere', () => {
-  for (const [what, address, isHere] of [
-    ['an address of this process', processAddress(), true],
-    ['another process that runs', `${process.ppid}@${hostname()}#x`, true],
-    ['an earlier process with its id', `${process.pid}@${hostname()}#x`, false],
-    ['a process that could not be started', `0@${hostname()}#x`, false],
-    ['a process of another machine', `${process.ppid}@another-machine#x`, false],
-    ['an address of another form', 'a channel', false],
-  ] as const)
-    it(`is ${isHere} for ${what}`, () => assert.equal(livesHere(address), isHere));
 });

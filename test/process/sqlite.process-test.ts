@@ -18,27 +18,10 @@ const AGENT = `export default {
   onMessage: ({ text, history }) => \`\${history.length} \${text}\`,
 };`;
 
-/** Says when its one payment begins, which takes longer than three questions, and what it is. */
-const PAYING = `export default {
-  name: 'paying',
-  async onMessage({ journal }, reply) {
-    const call = { id: 'x', name: 'pay', args: '{}' };
-    const run = () => {
-      reply.say('Paying. ');
-      return new Promise((resolve) => setTimeout(resolve, 1_000, '"paid"'));
-    };
-    const [{ content }] = await journal.runTools([call], () => ({ once: () => '4711', run }));
-    reply.say(content);
-  },
-};`;
-
-function serve(
-  store: string, agent = AGENT, env: Readonly<Record<string, string>> = {},
-): SpawnedServer {
-  workplace.write('agent.mjs', agent);
+function serve(store: string): SpawnedServer {
+  workplace.write('agent.mjs', AGENT);
   return workplace.spawn({
     env: {
-      ...env,
       NODE_ENV: 'production',
       DRAIN_DELAY_SECONDS: '0',
       LAYERCODE_WEBHOOK_SECRET: SECRET,
@@ -86,17 +69,6 @@ describe('the server with CONVERSATION_STORE=sqlite:calls.db', () => {
     assert.equal(await say(two, 'Two'), '3 Two');
     await stored(two);
     assert.equal(await say(one, 'Three'), '5 Three');
-  });
-
-  // Workers cannot ask those of another server, and took its payments for lost.
-  it('waits for a payment that a worker of another server makes', LIMIT, async () => {
-    const servers = [1, 2].map(() => serve('sqlite:calls.db', PAYING, { WORKERS: '2' }));
-    const [one, two] = servers as [SpawnedServer, SpawnedServer];
-    for (const server of servers) await server.lines('listening', 2);
-    const caller = createTestClient(await one.url(), { secret: SECRET, conversationId: 'c' });
-    const paying = await caller.say('Pay');
-    assert.equal(await say(two, 'Did you pay?'), '"paid"');
-    paying.drop();
   });
 
   it('writes nothing on stderr, such as that SQLite is experimental', LIMIT, async () => {

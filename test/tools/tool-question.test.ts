@@ -1,10 +1,9 @@
 // What a turn takes from the answers of other processes.
 
 import assert from 'node:assert/strict';
-import { hostname } from 'node:os';
 import { describe, it } from 'node:test';
 
-import { LONGEST_SILENCE_MS, Question } from '../../src/tools/tool-question.ts';
+import { Question } from '../../src/tools/tool-question.ts';
 
 describe('a question to other processes', () => {
   it('is answered by all: a call that nobody runs is lost', async () => {
@@ -32,19 +31,6 @@ describe('a question to other processes', () => {
     const question = new Question(new Map([['a', ['k1']]]));
     await question.answered();
     assert.deepEqual([question.isAlive('a'), question.isCallRunning('k1', 'a')], [false, false]);
-  });
-
-  // Two servers with workers shared an SQLite file: each took the other's payments for lost.
-  it('takes a process that does not answer, but runs on this machine, for alive', async () => {
-    const worker = `${process.ppid}@${hostname()}#x`;
-    const question = new Question(new Map([[worker, ['k1']]]));
-    await question.answered();
-    const isRunning = (sinceMs?: number): boolean => question.isCallRunning('k1', worker, sinceMs);
-    const hourAgo = Date.now() - LONGEST_SILENCE_MS;
-    assert.deepEqual(
-      [question.isAlive(worker), isRunning(), isRunning(Date.now()), isRunning(hourAgo)],
-      [true, true, true, false],
-    );
   });
 
   // Two turns ask a process that is gone. One of them opens, and calls a tool, before the other.
