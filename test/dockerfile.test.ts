@@ -5,7 +5,9 @@ import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, it } from 'node:test';
 
-import { copyOf, execForm, letIn, parseDockerfile, ROOT, textsOf } from './fixtures/dockerfile.ts';
+import {
+  copyOf, execForm, letIn, parseDockerfile, ROOT, textsOf, withItsImports,
+} from './fixtures/dockerfile.ts';
 
 for (const file of ['Dockerfile', 'examples/deploy/Dockerfile']) {
   const stages = parseDockerfile(readFileSync(join(ROOT, file), 'utf8'));
@@ -34,6 +36,16 @@ for (const file of ['Dockerfile', 'examples/deploy/Dockerfile']) {
         .flatMap(({ sources }) => sources);
       const whole = copied.filter((path) => !copied.some((other) => path.startsWith(`${other}/`)));
       assert.deepEqual([...letIn()].toSorted(), [...new Set(whole)].toSorted());
+    });
+
+    it('copies into the build stage all modules of the build', () => {
+      const copied = textsOf(build, 'COPY').flatMap((text) => copyOf(text).sources);
+      const isIn = (paths: readonly string[], module: string): boolean =>
+        paths.some((path) => module === path || module.startsWith(`${path}/`));
+      const modules = withItsImports('scripts/build.mjs');
+      assert.ok(modules.length > 1);
+      assert.deepEqual(modules.filter((module) => !isIn(copied, module)), []);
+      assert.deepEqual(modules.filter((module) => !isIn(letIn(), module)), []);
     });
 
     it('leaves all that the server reads in the image', () => {
