@@ -4,7 +4,7 @@ import { Server as NetServer } from 'node:net';
 import type { Check } from './compose.ts';
 import { ServiceUnavailable } from './errors.ts';
 
-export type ServingState = 'ready' | 'draining' | 'replaced' | 'refusing' | 'closed';
+type ServingState = 'ready' | 'draining' | 'replaced' | 'refusing';
 
 export interface ShutdownOptions {
   /**
@@ -14,7 +14,7 @@ export interface ShutdownOptions {
   readonly isReplaced: boolean;
   /** Called while requests are still served. */
   readonly onDraining: () => Promise<void>;
-  /** How long requests are still served while `state` is `draining`. */
+  /** How long requests are still served before new ones are refused. */
   readonly drainDelayMs: number;
   /** How long open responses may take to finish after that. */
   readonly timeoutMs: number;
@@ -27,7 +27,7 @@ const LAST_WORDS_MS = 1_000;
 /**
  * The state of an app that serves or stops: `ready` → `draining` (announced, still serves) or
  * `replaced` (serves its open connections) → `refusing` (open responses finish, new requests get
- * 503) → `closed`.
+ * 503).
  */
 export class Shutdown {
   #state: ServingState = 'ready';
@@ -36,10 +36,6 @@ export class Shutdown {
   #onIdle: (() => void) | undefined;
   /** Set while a replaced server finishes at leisure. */
   #hurry: ((timeoutMs: number) => void) | undefined;
-
-  get state(): ServingState {
-    return this.#state;
-  }
 
   /** Whether new calls are welcome. */
   get isReady(): boolean {
@@ -92,7 +88,6 @@ export class Shutdown {
     }
     server?.closeAllConnections(); // those without a request, and those that did not end
     await stopped;
-    this.#state = 'closed';
   }
 
   /**
