@@ -255,7 +255,11 @@ async function compareStreams(
         bareBytes,
       ),
       judge(
-        { what: 'memory of an open stream, against one of its agent', limit: 1.15, kind: 'at most' },
+        {
+          what: 'memory of an open stream, against the bare handler with the same agent',
+          limit: 1.15,
+          kind: 'at most',
+        },
         serverBytes,
         agentBytes,
         'bare with the agent',
