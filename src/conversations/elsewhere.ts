@@ -67,13 +67,14 @@ export function openRunsElsewhere(
 }
 
 /**
- * What to ask other processes: which of the running calls they run and, for a turn delivered
- * `again`, whether those that run a newer turn are alive. Undefined if there is nothing to ask.
+ * What to ask other processes: which of the running calls they run, and whether those with an open
+ * turn are alive: while they answer, such a turn may become one that this turn yields to. Undefined
+ * if no call runs there and this turn does not yield yet, as far as `mayYield` says.
  */
 export function askedFirst(
   conversation: Conversation,
   own: string,
-  again: TurnRecord | undefined,
+  mayYield: boolean,
 ): AskedFirst | undefined {
   const { turns, runningCalls, onceCalls, erasedAt = 0 } = conversation;
   const calls = new Map<string, Set<string>>();
@@ -90,9 +91,8 @@ export function askedFirst(
   }
   for (const [key, { state, process }] of Object.entries(onceCalls ?? {}))
     if (state === 'running' && isOther(process, own)) keysOf(process).add(key);
-  if (again !== undefined && conversation.openTurns > 0)
-    for (const { state, process } of turns.slice(turns.indexOf(again) + 1))
-      if (state === 'open' && isOther(process, own)) keysOf(process);
+  if (mayYield || calls.size > 0)
+    for (const { process } of openRunsElsewhere(conversation, own)) keysOf(process);
   if (calls.size === 0) return undefined;
   const listed = [...calls].map(([process, keys]) => [process, [...keys]] as const);
   return { kind: 'elsewhere', calls: new Map(listed), erasedAt };

@@ -13,6 +13,7 @@ import { openRunsElsewhere } from './elsewhere.ts';
 import { cutTurn, type CutTurn } from './heard.ts';
 import type { Message, ToolCallId } from './message.ts';
 import { numbered, numberedOpening, numberedSettlement } from './numbering.ts';
+import type { OnceCall } from './once-call.ts';
 import { loseOnce, withdrawOnce } from './once-rules.ts';
 import type { RunWrite } from './run-write.ts';
 import { spend, type Spending, type SpendingLimits, type Spent } from './spending.ts';
@@ -271,7 +272,7 @@ export class ConversationManager {
   }
 
   /** See `loseOnce` in once-rules.ts. */
-  loseClaim(conversationId: string, key: string, call: ToolCallId): Awaitable<boolean> {
+  loseClaim(conversationId: string, key: string, call: OnceCall): Awaitable<boolean> {
     return this.#update(conversationId, (conversation) => loseOnce(conversation, key, call));
   }
 

@@ -211,11 +211,10 @@ function certaintyOf({ state, isReported }: TurnRecord): number {
 }
 
 /** A time in the future comes from a wrong clock and does not count. */
-function hasArrivedLater(
-  { arrivedAt: own = 0 }: TurnRecord,
-  { arrivedAt: other = 0 }: TurnRecord,
-): boolean {
-  return own > other || other > Date.now();
+function hasArrivedLater(ours: TurnRecord, theirs: TurnRecord): boolean {
+  const now = Date.now();
+  const timeOf = ({ arrivedAt = 0 }: TurnRecord): number => (arrivedAt > now ? 0 : arrivedAt);
+  return timeOf(ours) > timeOf(theirs);
 }
 
 /** Whether the second copy of a turn knows more of the same run. */

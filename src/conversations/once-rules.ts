@@ -35,12 +35,13 @@ export interface Claimer {
 /**
  * `claimed`: the call may start, once this is stored; `isRepeat`: it is one whose outcome was
  * unknown. `running`: another call with that key runs, perhaps in another process. `ended`: one has
- * completed, or its outcome is unknown. `refused`: the conversation has no room for another key.
+ * completed, or its outcome is unknown; `lost`: as of now. `refused`: the conversation has no room
+ * for another key.
  */
 export type ClaimOutcome =
   | { readonly kind: 'claimed'; readonly isRepeat: boolean }
   | { readonly kind: 'refused' }
-  | { readonly kind: 'running' | 'ended'; readonly call: OnceCall };
+  | { readonly kind: 'running' | 'ended' | 'lost'; readonly call: OnceCall };
 
 /** How a claimed call ended. `not done`: it had no effect, so that another may act. */
 export interface OnceResult {
@@ -69,7 +70,7 @@ export function claimOnce(
       return { kind: 'running', call: known };
     // This process claimed it and does not run it: it never began, or its result was lost.
     if (!claim.isUnconfirmed() && !claim.isRepeatable)
-      return { kind: 'ended', call: markLost(conversation, key, known) };
+      return { kind: 'lost', call: markLost(conversation, key, known) };
   }
   keep(conversation, key, {
     ...identityOf(claimer, toolCallId),
@@ -117,11 +118,15 @@ export function withdrawOnce(
 
 /**
  * The process of a claimed call is gone: its outcome is unknown, unless a result has come. Returns
- * whether that is news: the claim was not lost before, and no other call has the key.
+ * whether that is news: the claim was not lost before, and no other call has the key. A call that
+ * is known only from the answer of its process, which has no turn then, gets its claim now.
  */
-export function loseOnce(conversation: Conversation, key: string, call: ToolCallId): boolean {
+export function loseOnce(conversation: Conversation, key: string, call: OnceCall): boolean {
   const known = conversation.onceCalls?.[key];
-  if (known === undefined) return true;
+  if (known === undefined) {
+    if (call.turnId === '') markLost(conversation, key, call);
+    return true;
+  }
   if (known.state !== 'running' || !isSameCall(call, known)) return false;
   markLost(conversation, key, known);
   return true;

@@ -52,7 +52,10 @@ export interface ConversationStore {
   /** The same, if the store has not taken all of it yet. */
   unstored?(id: string): Conversation | undefined;
 
-  /** Beside `unstored`: calls `listener` once the store has taken all of it, if it has not yet. */
+  /**
+   * Beside `unstored`: calls `listener`, and no earlier one, once the store has taken all of it, if
+   * it has not yet.
+   */
   whenStored?(id: string, listener: () => void): void;
 
   /**

@@ -118,7 +118,7 @@ function noteJoining(
   const { messages = [], runId } = record;
   for (const [place, { toolCallId }] of claims.entries()) {
     const outcome = outcomes[place];
-    if (outcome?.kind !== 'running' && outcome?.kind !== 'ended') continue;
+    if (outcome === undefined || !('call' in outcome)) continue;
     const index = indexOfCall(record, { runId, toolCallId });
     const call = messages[index];
     if (call?.role !== 'tool') continue;

@@ -33,12 +33,22 @@ export function claimTurn(
   if (record === undefined) return owned(NO_CALLS, undefined);
   if (record.runId === runId) {
     const isOurs = record.state === 'open' || record.isLeaving === true;
-    return isOurs ? owned(NO_CALLS, record) : { kind: 'closed' };
+    if (!isOurs) return { kind: 'closed' };
+    noteDelivery(conversation, record);
+    return owned(NO_CALLS, record);
   }
   if (record.state === 'completed') return { kind: 'completed' };
   const hasCalls = begin(conversation, record, claim, true);
   const calls = hasCalls ? earlierCallsIn(record, messagesOf(record)) : NO_CALLS;
   return owned(calls.filter((call) => call.runId !== runId), record);
+}
+
+/** Older deliveries that still wait in other processes leave the turn to this one. */
+function noteDelivery({ touched }: Conversation, record: TurnRecord): void {
+  if (record.arrivedAt === undefined) return;
+  record.firstArrivedAt ??= record.arrivedAt;
+  record.arrivedAt = Date.now();
+  touched?.add(record);
 }
 
 function owned(

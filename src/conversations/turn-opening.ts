@@ -91,7 +91,7 @@ export function openTurn(
       kind: 'completed before', sent: sentEvents(known), ...(links === undefined ? {} : { links }),
     };
   }
-  const newer = opening.process === undefined ? NO_TURNS : newerThan(conversation, opening);
+  const newer = opening.process === undefined ? NO_TURNS : newerThan(conversation, opening, known);
   const comparison = comparisonFor(conversation, opening, known);
   const situation = { turnId, known, newer, comparison };
   return refuse(conversation, opening, situation, bounds)
@@ -130,19 +130,26 @@ function refuse(
   bounds: ConversationBounds,
 ): Exclude<TurnOpeningResult, OpenedTurn> | undefined {
   const { known, newer, comparison } = situation;
-  const { process } = opening;
+  const { process, isAlive } = opening;
   const again = known?.state === 'open' ? undefined : known;
+  const later = known?.state === 'open' && isDeliveredSince(known, opening) ? known : undefined;
   const isOver = opening.isOver?.() === true;
-  const isOlder = known !== undefined && isDeliveredSince(known, opening);
-  if (isOver || isOlder || newer.some((turn) => countRuns(turn) > 0)) {
+  if (process !== undefined && isAlive === undefined && !isOver) {
+    const mayYield = again !== undefined || later !== undefined || newer.length > 0;
+    const elsewhere = askedFirst(conversation, process, mayYield);
+    if (elsewhere !== undefined) return elsewhere;
+  }
+  // If its process is gone, nobody else answers the caller.
+  const mayRun = (turn: TurnRecord): boolean =>
+    turn.process === undefined || turn.process === process || isAlive?.(turn.process) !== false;
+  const hasRun = (turn: TurnRecord): boolean =>
+    turn.state === 'open' ? mayRun(turn) : countRuns(turn) > 0;
+  if (isOver || newer.some(hasRun)) {
     if (known === undefined) addOver(conversation, opening, situation, bounds);
     return { kind: isOver && !isOvertaken(conversation, again, opening) ? 'over' : 'stale' };
   }
   if (comparison?.isLate === true) return { kind: 'stale' };
-  if (process !== undefined && opening.isAlive === undefined) {
-    const elsewhere = askedFirst(conversation, process, again);
-    if (elsewhere !== undefined) return elsewhere;
-  }
+  if (later !== undefined && mayRun(later)) return { kind: 'stale' };
   return isOvertaken(conversation, again, opening) ? { kind: 'stale' } : undefined;
 }
 

@@ -28,20 +28,28 @@ export const PROMPT_MS = 100;
 /**
  * The turns that arrived after this one and were added before it, because one of the two waited for
  * the store or for other processes. A turn that was already in history and only runs again is not
- * newer, and one that has run again since came with the delivery that added it.
+ * newer, and one that has run again since came with the delivery that added it. Nor is `known`, the
+ * record of this turn.
  *
  * Within a process the run ids decide, which grow, unless the turn has run again. Times count only
  * if this turn has waited for `PROMPT_MS`. A time in the future comes from a wrong clock and does
  * not count.
  */
-export function newerThan({ turns }: Conversation, arrival: Arrival): readonly TurnRecord[] {
+export function newerThan(
+  { turns }: Conversation,
+  arrival: Arrival,
+  known?: TurnRecord,
+): readonly TurnRecord[] {
   if (arrival.waitedMs === undefined) return NO_TURNS;
   const arrivedAtMs = arrivalOf(arrival);
   return turns.filter((turn) => {
+    if (turn === known) return false;
     const { arrivedAt, firstArrivedAt, addedAt } = turn;
     if (addedAt !== undefined && addedAt < arrivedAtMs - 1) return false; // both are rounded
     const isOfFirst = arrivedAt === undefined || firstArrivedAt === undefined;
-    if (isOfFirst && turn.process === arrival.process) return isLaterRun(turn.runId, arrival.runId);
+    const mayBeNewer = isOfFirst || firstArrivedAt >= arrivedAtMs - 1;
+    if (mayBeNewer && turn.process === arrival.process)
+      return isLaterRun(turn.runId, arrival.runId);
     return isLaterTime(firstArrivedAt ?? arrivedAt, arrival);
   });
 }
@@ -85,6 +93,10 @@ export function moveBefore(
   const { turns } = conversation;
   const index = turns.indexOf(newer);
   const { addedAt: before = 0 } = turns[index - 1] ?? {};
-  record.addedAt = Math.min(Math.max(arrivedAt, before + 1), (newer.addedAt ?? 1) - 1);
+  const { addedAt: after = 1 } = newer;
+  // Behind a turn of a fast clock there is no whole millisecond between two.
+  record.addedAt = after - before > 2
+    ? Math.min(Math.max(arrivedAt, before + 1), after - 1)
+    : (before + after) / 2;
   moveLastTurn(conversation, index);
 }

@@ -90,7 +90,7 @@ export interface TurnRecord {
   /**
    * Only where several processes may share the conversation: when the turn arrived, in milliseconds
    * since the epoch, but always later than the turn before it. This keeps the order even if clocks
-   * differ, and gives a turn that another process adds later its place.
+   * differ, and gives a turn that another process adds later its place. It may be a fraction.
    */
   addedAt?: number;
   /**
@@ -99,9 +99,8 @@ export interface TurnRecord {
    */
   arrivedAt?: number;
   /**
-   * The same of the delivery that added it, if that one is not the last run's: the turn has run
-   * again, or had not run when it was added. Older versions take every turn with `arrivedAt` for
-   * one that ran.
+   * When its first delivery arrived, if a later one has the turn now, or none has run it yet. Older
+   * versions take every turn with `arrivedAt` for one that ran.
    */
   firstArrivedAt?: number;
 }

@@ -316,6 +316,9 @@ export class ToolCalls {
         return REFUSED;
       case 'ended':
         return this.#endedBefore(claim.call);
+      case 'lost':
+        this.#tellUnknown(call);
+        return UNKNOWN;
       case 'running': {
         if (this.#turn.isOver) return INTERRUPTED;
         const { turnId, runId, toolCallId, process } = claim.call;
@@ -372,13 +375,17 @@ export class ToolCalls {
 
   /** The process of a claimed call is gone: its outcome is unknown for every process. */
   async #noteLost(call: NotedToolCall, lost: OnceCall): Promise<void> {
-    const { key } = call;
+    const { conversationId } = this.#turn;
+    if (await this.#host.conversations.loseClaim(conversationId, call.key, lost))
+      this.#tellUnknown(call);
+  }
+
+  #tellUnknown(call: NotedToolCall): void {
     const { conversationId, log } = this.#turn;
-    if (!(await this.#host.conversations.loseClaim(conversationId, key, lost))) return;
     noteUnknown(this.#host, log, {
       conversationId,
       tool: toolNameOf(call),
-      idempotencyKey: key,
+      idempotencyKey: call.key,
     });
   }
 

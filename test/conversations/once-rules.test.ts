@@ -2,8 +2,10 @@ import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 
 import { emptyConversation, type Conversation } from '../../src/conversations/conversation.ts';
+import type { OnceCall } from '../../src/conversations/once-call.ts';
 import {
   claimOnce,
+  loseOnce,
   loseOnceCalls,
   MAX_ONCE_CALLS,
   MAX_ONCE_LENGTH,
@@ -93,8 +95,9 @@ describe('claimOnce', () => {
   it('gives up a call of this process that does not run, unless it never began', () => {
     const lost = emptyConversation('c');
     claim(lost, A);
-    assert.equal(claim(lost, { ...A, runId: 9 }).kind, 'ended');
+    assert.equal(claim(lost, { ...A, runId: 9 }).kind, 'lost');
     assert.equal(stateOf(lost), 'unknown');
+    assert.equal(claim(lost, { ...A, runId: 9 }).kind, 'ended');
     const unconfirmed = emptyConversation('c');
     claim(unconfirmed, A);
     const outcome = claim(unconfirmed, { ...A, runId: 9 }, { isUnconfirmed: () => true });
@@ -184,5 +187,28 @@ describe('loseOnceCalls', () => {
       ['unknown', 'running'],
     );
     assert.deepEqual(loseOnceCalls(emptyConversation('c'), () => false), []);
+  });
+});
+
+describe('loseOnce', () => {
+  it('keeps what only its process knew, so that it is told once and does not act again', () => {
+    const conversation = emptyConversation('c');
+    const call: OnceCall = {
+      turnId: '', runId: 0, toolCallId: '', process: 'a',
+      state: 'running', tool: 'pay', claimedAt: 0, content: '',
+    };
+    assert.ok(loseOnce(conversation, KEY, call));
+    assert.ok(!loseOnce(conversation, KEY, call));
+    assert.equal(claim(conversation, B).kind, 'ended');
+  });
+
+  it('keeps nothing of a call that was erased, or that did nothing', () => {
+    const conversation = emptyConversation('c');
+    claim(conversation, A);
+    const call = conversation.onceCalls?.[KEY];
+    assert.ok(call);
+    settle(conversation, A, 'not done');
+    loseOnce(conversation, KEY, call);
+    assert.equal(claim(conversation, B).kind, 'claimed');
   });
 });

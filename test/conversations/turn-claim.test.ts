@@ -91,6 +91,16 @@ describe('a turn that is claimed for another delivery', () => {
     assert.deepEqual(claim.earlierCalls.map(({ key }) => key), ['key of 2']);
   });
 
+  it('leaves nothing to a delivery that arrived before and still waits in another process', (t) => {
+    t.mock.timers.enable({ apis: ['Date'] });
+    const talk = new Talk(A);
+    t.mock.timers.tick(200);
+    talk.claim(A);
+    t.mock.timers.tick(100);
+    const waiting = { ...B, text: 'Hello', isAlive: () => true, waitedMs: () => 200 };
+    assert.equal(openTurn(talk.conversation, waiting, BOUNDS).kind, 'stale');
+  });
+
   it('goes on unrecorded if its conversation was erased', () => {
     const talk = new Talk(A);
     clearTurns(talk.conversation);

@@ -1,11 +1,12 @@
 // A turn that is added late, while others have changed its conversation.
 
 import assert from 'node:assert/strict';
-import { describe, it } from 'node:test';
+import { describe, it, type TestContext } from 'node:test';
 
 import {
   addTurn, emptyConversation, type Conversation,
 } from '../../src/conversations/conversation.ts';
+import { PartedConversation } from '../../src/conversations/stores/parted-conversation.ts';
 import { openTurn, type TurnOpening } from '../../src/conversations/turn-opening.ts';
 import { newerThan } from '../../src/conversations/turn-order.ts';
 import { newTurn } from '../../src/conversations/turn-record.ts';
@@ -117,5 +118,76 @@ describe('a turn that waits for the store', () => {
     const running = [{ turnId: 't2', runId: 2, state: 'interrupted', messages: [] }] as const;
     assert.equal(openTurn(conversation, { ...again, running }, BOUNDS).kind, 'stale');
     assert.equal(openTurn(conversation, again, BOUNDS).kind, 'over');
+  });
+});
+
+describe('a turn that other processes have been asked for', () => {
+  const T0 = 1_000_000;
+
+  /** Opens turns at the times of the clocks of their processes. */
+  function clocked(t: TestContext): (
+    at: number, turnId: string, process: string, more?: Partial<TurnOpening>,
+  ) => string {
+    let nowMs = T0;
+    let runId = 0;
+    t.mock.method(Date, 'now', () => nowMs);
+    const conversation = emptyConversation('c');
+    return (at, turnId, process, more = {}) => {
+      nowMs = T0 + at;
+      runId += 1;
+      const opening = { turnId, text: turnId, runId, process, waitedMs: () => 0, ...more };
+      const { kind } = openTurn(conversation, opening, BOUNDS);
+      return `${kind} ${conversation.turns.map(({ id, state }) => `${id}:${state}`).join(' ')}`;
+    };
+  }
+
+  it('runs for a later delivery where the process of the first one is gone, whose clock was fast',
+    (t) => {
+      const open = clocked(t);
+      open(20, 't', 'b');
+      const again = { waitedMs: () => 460 };
+      assert.match(open(465, 't', 'a', again), /^elsewhere/);
+      assert.equal(open(465, 't', 'a', { ...again, isAlive: () => true }), 'stale t:open');
+      assert.equal(open(465, 't', 'a', { ...again, isAlive: () => false }), 'opened t:open');
+    });
+
+  it('does not yield to the open turn of a process that is gone, and stands in front of it', (t) => {
+    const open = clocked(t);
+    open(0, 'newer', 'b');
+    const late = { waitedMs: () => 460 };
+    assert.match(open(440, 'older', 'a', late), /^elsewhere/);
+    assert.equal(
+      open(440, 'older', 'a', { ...late, isAlive: () => false }),
+      'opened older:open newer:interrupted',
+    );
+  });
+
+  it('yields to a newer one of its own process that has run again since', (t) => {
+    const open = clocked(t);
+    open(10, 'newer', 'a', { runId: 8 });
+    open(60, 'newer', 'a', { runId: 9 });
+    const older = { runId: 7, waitedMs: () => 90, isAlive: () => true };
+    assert.equal(open(90, 'older', 'a', older), 'stale older:interrupted newer:open');
+  });
+});
+
+describe('turns that waited behind one of a clock that is an hour fast', () => {
+  it('keep their order when they are read again', () => {
+    const kept = new PartedConversation('c');
+    const open = (turnId: string, runId: number, process: string, waited: number): void =>
+      kept.apply((conversation) => {
+        const opening = { turnId, text: turnId, runId, process, isAlive: () => true };
+        openTurn(conversation, { ...opening, waitedMs: () => waited }, BOUNDS);
+      });
+    open('fast', 1, 'b', 0);
+    const [fast] = kept.conversation.turns;
+    assert.ok(fast);
+    fast.addedAt = fast.arrivedAt = Date.now() + HOUR_MS;
+    for (const [turnId, runId, waited] of [['three', 4, 0], ['two', 3, 20], ['one', 2, 40]] as const)
+      open(turnId, runId, 'a', waited);
+    const { to: version = '', set: parts } = kept.change(1_000) ?? assert.fail();
+    const again = new PartedConversation('c', { version, parts });
+    for (const { conversation: { turns } } of [kept, again])
+      assert.deepEqual(turns.map(({ id }) => id), ['fast', 'one', 'two', 'three']);
   });
 });

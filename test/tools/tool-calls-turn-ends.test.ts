@@ -234,6 +234,13 @@ describe('a call that acts once', () => {
     assert.deepEqual([stage.lost, stage.unknown], [stage.spoken.map(({ key }) => key), ['pay']]);
   });
 
+  it('is told as unknown by the claim that finds it lost', async () => {
+    const stage = new Stage();
+    stage.claim = { kind: 'lost', call: { ...running, state: 'unknown' } };
+    assert.equal(await stage.pays(stage.calls({}), once), UNFINISHED_RESULTS.unknown);
+    assert.deepEqual(stage.unknown, ['pay']);
+  });
+
   it('is not claimed again after its turn, though what it waited for did nothing', async () => {
     const stage = new Stage();
     const calls = stage.calls({});

@@ -104,6 +104,18 @@ describe('a conversation that was erased in another process', () => {
     assert.ok((await textsOf(b)).includes('My PIN is 1234'), 'a forger has erased it');
   });
 
+  it('is told once more when the store has the mark, however often it was erased', async (t) => {
+    const { a, post, parts: [toStore] } = await told(t);
+    const count = (): number => post.messages.filter((text) => text.includes('"erased"')).length;
+    toStore.failWith = new Error('it does not answer');
+    for (let n = 0; n < 5; n++) await a.app.conversations.clear('c');
+    const before = count();
+    toStore.failWith = undefined;
+    await until(() => count() > before, 'the message');
+    for (let turns = 0; turns < 5; turns++) await new Promise((resolve) => setImmediate(resolve));
+    assert.equal(count(), before + 1);
+  });
+
   it('is read by nobody who does not remember it', async (t) => {
     const { a, post, parts: [, toStore] } = machines(t, () => payTool(() => undefined));
     await a.says('My PIN is 1234');
