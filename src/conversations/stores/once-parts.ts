@@ -100,7 +100,7 @@ export class OnceParts {
    * calls were `over`. Others may have been claimed since. Clocks may be apart, so they do not say
    * which: what has acted stays, without its result.
    */
-  keepUnknownTo(over: ReadonlySet<string>, calls: Calls): void {
+  keepCompletedSince(over: ReadonlySet<string>, calls: Calls): void {
     this.#keepDone(Object.entries(calls ?? {}).filter(
       ([, call]) => call.state === 'completed' && !over.has(idOf(call)),
     ));

@@ -265,7 +265,7 @@ export class PartedConversation {
   erase({ erasedAt, over }: Memory): void {
     const { onceCalls } = this.conversation;
     clearTurns(this.conversation, erasedAt);
-    this.#once.keepUnknownTo(over, onceCalls);
+    this.#once.keepCompletedSince(over, onceCalls);
   }
 
   get hasNewState(): boolean {
