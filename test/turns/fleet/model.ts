@@ -28,6 +28,8 @@ const UNFINISHED = new Set([
 const ERASED = new Set(['null', '{"status":"done before","result":null}']);
 /** A turn that waited for less is the newest, whoever else came meanwhile. */
 const PROMPT_MS = 100;
+/** A process that answers for so long to no question counts as gone. */
+const SILENCE_MS = 450;
 /** From then on a call may be out of time: its turn began before it. */
 const TURN_TIMEOUT_MS = 110_000;
 const TAKEN_OVER = 'another process runs the turn';
@@ -128,6 +130,11 @@ export class FleetModel {
   *wrongsOfAbort(run: FleetRun): Wrongs {
     if (run.abortReason !== 'a newer turn began') return;
     const { deliveries } = this.#ledger;
+    // If messages are lost, a process that lives may count as gone.
+    const mayThinkItGone = ({ turn, process, arrivedAtMs, run: own }: FleetDelivery): boolean =>
+      turn !== run.turn && process !== run.process
+      && own !== undefined && own.startedAtMs - arrivedAtMs >= SILENCE_MS;
+    if (!this.#without('post') && deliveries.some(mayThinkItGone)) return;
     // The turn does not become newer by a delivery that joins it, or that lets it run again, even
     // if it has not run before: it was over when it got its place.
     const { isKnown } = run.delivery;
