@@ -3,7 +3,7 @@ import { open, readdir, unlink, type FileHandle } from 'node:fs/promises';
 import { join, parse } from 'node:path';
 
 import { codeOf } from '../base/thrown-values.ts';
-import { reasonNotCreated } from '../conversations/stores/file-failure.ts';
+import { reasonNotCreated, SAME_SETTINGS } from '../conversations/stores/file-failure.ts';
 import { StoreError } from '../conversations/stores/store-error.ts';
 import { isOf, type CallArchive, type CallKey } from './call-archive.ts';
 import { parseCallRecord, type CallRecord } from './call-record.ts';
@@ -59,6 +59,13 @@ export class CallFile implements CallArchive {
     // A file that cannot be removed now may be removed in an hour.
     const sweep = (): unknown => this.#sweep().catch(() => undefined);
     this.#sweeping = setInterval(sweep, SWEEP_INTERVAL_MS).unref();
+  }
+
+  /** Rejects with a `StoreError` if no day has a file. */
+  async checkExists(): Promise<void> {
+    if ((await this.#daysKept()).length > 0) return;
+    const { base } = parse(this.#pathOf(this.#today()));
+    throw refused(this.#path, `there is no file such as ${base}; ${SAME_SETTINGS}`);
   }
 
   async keep(_key: CallKey, record: CallRecord): Promise<void> {
@@ -179,6 +186,7 @@ export class CallFile implements CallArchive {
     try {
       names = await readdir(dir);
     } catch (error) {
+      if (codeOf(error) === 'ENOENT') return [];
       throw refused(this.#path, reasonNotCreated(this.#path, codeOf(error)), error);
     }
     return names

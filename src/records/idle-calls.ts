@@ -11,6 +11,14 @@ export interface IdleCallsOptions<Call> {
   readonly onIdle: (call: Call) => void;
 }
 
+/** How long a call without an end waits for its record, in seconds. 0: it gets none. */
+export function idleSecondsOf(settings: {
+  readonly callRecordsIdleSeconds?: number | undefined;
+  readonly conversationTtlSeconds: number;
+}): number {
+  return settings.callRecordsIdleSeconds ?? Math.min(900, settings.conversationTtlSeconds / 2);
+}
+
 /** With more calls than this, the one that has been silent longest is forgotten. */
 const MAX_CALLS = 100_000;
 

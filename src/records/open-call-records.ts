@@ -6,6 +6,7 @@ import {
 import { StoreError } from '../conversations/stores/store-error.ts';
 import type { CallArchive } from './call-archive.ts';
 import { CallRecorder, type CallRecords } from './call-recorder.ts';
+import { idleSecondsOf } from './idle-calls.ts';
 
 /** The settings of call records. */
 export interface CallRecordSettings extends StoreSettings {
@@ -30,41 +31,45 @@ export async function openCallRecords(
   settings: CallRecordSettings,
   options: OpenStoreOptions,
 ): Promise<CallRecords | undefined> {
-  const archive = await open(settings, options, openParts);
+  const archive = await open(settings, options);
   if (archive === undefined) return undefined;
   await archive.begin();
   const { callRecordsState: hasState, captureModelRequests: hasRequests } = settings;
-  const { conversationTtlSeconds } = settings;
-  const { callRecordsIdleSeconds = Math.min(900, conversationTtlSeconds / 2) } = settings;
-  const idleMs = callRecordsIdleSeconds === 0 ? undefined : callRecordsIdleSeconds * 1_000;
+  const idleMs = idleSecondsOf(settings) * 1_000 || undefined;
   const contents = { hasState, hasRequests };
   return new CallRecorder({ archive, log: options.log, idleMs, contents });
 }
 
-/** Like `openCallRecords`, for reading and erasing records: those of all nodes of a cluster. */
+/**
+ * Like `openCallRecords`, for reading and erasing records: those of all nodes of a cluster. Creates
+ * no file: rejects with a `StoreError` if there is none.
+ */
 export function openCallArchive(
   settings: CallRecordSettings,
   options: OpenStoreOptions,
 ): Promise<CallArchive | undefined> {
-  return open(settings, options, openAllParts);
+  return open(settings, options, true);
 }
 
 async function open(
   settings: CallRecordSettings,
   options: OpenStoreOptions,
-  openStored: typeof openParts,
+  mustExist = false,
 ): Promise<CallArchive | undefined> {
   const { callRecords, callRecordsDays: days, conversationStore } = settings;
   if (callRecords === undefined) return undefined;
   if (callRecords.startsWith(FILE)) {
     const { CallFile } = await import('./call-file.ts');
     const { directory = process.cwd() } = options;
-    return new CallFile({ path: resolve(directory, callRecords.slice(FILE.length)), days });
+    const file = new CallFile({ path: resolve(directory, callRecords.slice(FILE.length)), days });
+    if (mustExist) await file.checkExists();
+    return file;
   }
   if (conversationStore === 'memory' && options.redis === undefined) {
     const remedy = 'name a file, or set CONVERSATION_STORE';
     throw new StoreError(`CALL_RECORDS=store needs a store that outlives the process: ${remedy}`);
   }
   const { CallStore } = await import('./call-store.ts');
-  return new CallStore({ parts: await openStored(settings, options), days });
+  const parts = await (mustExist ? openAllParts : openParts)(settings, options);
+  return new CallStore({ parts, days });
 }

@@ -16,7 +16,7 @@ import { interruptedError, withBrokenPipes, write } from '../terminal/output.ts'
 import { printable } from '../terminal/printable.ts';
 import { callPage } from './call-page.ts';
 import { describedCall } from './described-call.ts';
-import { eraseCaller, eraseId, noRecordOf } from './erase-calls.ts';
+import { eraseCaller, eraseId, noRecordOf, whenRecorded } from './erase-calls.ts';
 
 /** Passed on to `loadSettings`, which checks their values. */
 const SETTINGS_FLAGS = ['--call-records', '--conversation-store', '--settings-file'] as const;
@@ -249,7 +249,7 @@ async function list(place: Place): Promise<void> {
     failure = error;
   }
   if (rows.length === 0 && failure === undefined)
-    place.terminal.stderr.write('No calls found. A record is made when a call is over.\n');
+    place.terminal.stderr.write(`No calls found; ${whenRecorded(place.settings)}.\n`);
   rows.sort(([a = ''], [b = '']) => (a < b ? -1 : Number(a > b)));
   rows.unshift(HEADINGS);
   const widths = HEADINGS.map((_, column) =>
@@ -279,13 +279,13 @@ async function show(id: string, place: Place): Promise<void> {
     await write(place.terminal.stdout, `${count === 0 ? '' : '\n'}${told}`);
     count += 1;
   }
-  if (count === 0) throw new CommandError(noRecordOf(id));
+  if (count === 0) throw new CommandError(noRecordOf(id, place.settings));
 }
 
 async function showPage(id: string, place: Place): Promise<void> {
   const records: CallRecord[] = [];
   for await (const record of recordsOf(id, place)) records.push(record);
-  if (records.length === 0) throw new CommandError(noRecordOf(id));
+  if (records.length === 0) throw new CommandError(noRecordOf(id, place.settings));
   await write(place.terminal.stdout, callPage(records, place.hasRequests));
 }
 
@@ -295,7 +295,7 @@ async function exportAll(id: string | undefined, place: Place): Promise<void> {
     await write(place.terminal.stdout, `${JSON.stringify(record)}\n`);
     count += 1;
   }
-  if (count === 0 && id !== undefined) throw new CommandError(noRecordOf(id));
+  if (count === 0 && id !== undefined) throw new CommandError(noRecordOf(id, place.settings));
 }
 
 /** A scenario is one call. */
@@ -304,7 +304,7 @@ async function printScenario(id: string, place: Place): Promise<void> {
   const records: CallRecord[] = [];
   for await (const record of recordsOf(id, place)) records.push(record);
   const [record, second] = records;
-  if (record === undefined) throw new CommandError(noRecordOf(id));
+  if (record === undefined) throw new CommandError(noRecordOf(id, place.settings));
   if (second !== undefined) {
     const sessions = records.map(({ sessionId }) => printable(sessionId, ' ')).join(', ');
     throw new CommandError(`this conversation has ${records.length} calls; name one: ${sessions}`);

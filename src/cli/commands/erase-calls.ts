@@ -6,6 +6,7 @@ import { StoreError } from '../../conversations/stores/store-error.ts';
 import { createLogger } from '../../log.ts';
 import { isOf, type CallArchive } from '../../records/call-archive.ts';
 import type { CallRecord } from '../../records/call-record.ts';
+import { idleSecondsOf } from '../../records/idle-calls.ts';
 import type { Settings } from '../../settings/settings.ts';
 import { CommandError, type Terminal } from '../terminal/command.ts';
 import { interruptedError, write } from '../terminal/output.ts';
@@ -23,8 +24,15 @@ function nothingOf(id: string): string {
 }
 
 /** A conversation may be under way, or its end not reported. */
-export function noRecordOf(id: string): string {
-  return `${nothingOf(id)}; a record is made when the call is over`;
+export function noRecordOf(id: string, settings: Settings): string {
+  return `${nothingOf(id)}; ${whenRecorded(settings)}`;
+}
+
+/** Why a call may have no record yet. */
+export function whenRecorded(settings: Settings): string {
+  const seconds = idleSecondsOf(settings);
+  const late = `, or ${seconds} s after its last turn (CALL_RECORDS_IDLE_SECONDS)`;
+  return `a record is made when the end of a call is reported${seconds === 0 ? '' : late}`;
 }
 
 /** What has been erased, and why that is not all. */

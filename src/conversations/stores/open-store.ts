@@ -1,13 +1,17 @@
+import { lstat } from 'node:fs/promises';
 import { resolve } from 'node:path';
 
 import type { Channel } from '../../base/channel.ts';
 import { checkFields, type FieldNames } from '../../base/check-fields.ts';
+import { codeOf } from '../../base/thrown-values.ts';
 import type { Logger } from '../../log.ts';
 import { MemoryStore } from '../memory-store.ts';
 import type { ConversationStore } from '../store.ts';
+import { SAME_SETTINGS } from './file-failure.ts';
 import type { PartStore } from './part-store.ts';
 import type { RedisClient, RedisSubscriber } from './redis-client.ts';
 import { SharedStore } from './shared-store.ts';
+import { StoreError } from './store-error.ts';
 
 const SQLITE = 'sqlite:';
 
@@ -95,31 +99,44 @@ export async function openChannel(
 
 /** Opens any store except memory. Each kind is loaded on demand. */
 export function openParts(settings: StoreSettings, options: OpenStoreOptions): Promise<PartStore> {
-  return open(settings, options, 'openRedisStore');
+  return open(settings, options);
 }
 
-/** The same with all nodes of a Redis cluster, for commands that read or erase everything. */
+/**
+ * The same for commands that read or erase everything: with all nodes of a Redis cluster, and never
+ * creating a file. Rejects with a `StoreError` if there is none.
+ */
 export function openAllParts(
   settings: StoreSettings,
   options: OpenStoreOptions,
 ): Promise<PartStore> {
-  return open(settings, options, 'openWholeRedis');
+  return open(settings, options, true);
 }
 
 async function open(
   { conversationStore, sqliteSynchronous: synchronous, storeTimeoutMs: timeoutMs }: StoreSettings,
   { log, directory = process.cwd(), redis }: OpenStoreOptions,
-  redisOpener: 'openRedisStore' | 'openWholeRedis',
+  mustExist = false,
 ): Promise<PartStore> {
   if (redis !== undefined) {
     const { RedisStore } = await import('./redis-store.ts');
     return new RedisStore(redis);
   }
   if (!conversationStore.startsWith(SQLITE)) {
-    const redis = await import('./redis-open.ts');
-    return redis[redisOpener](conversationStore, { directory, log });
+    const { openRedisStore, openWholeRedis } = await import('./redis-open.ts');
+    return (mustExist ? openWholeRedis : openRedisStore)(conversationStore, { directory, log });
   }
   const { openSqliteThread } = await import('./sqlite-thread.ts');
   const path = resolve(directory, conversationStore.slice(SQLITE.length));
+  if (mustExist) await checkExists(path);
   return openSqliteThread({ path, synchronous, timeoutMs });
+}
+
+/** What else may be wrong with the file is said when it is opened. */
+async function checkExists(path: string): Promise<void> {
+  await lstat(path).catch((error: unknown) => {
+    if (codeOf(error) !== 'ENOENT') return;
+    const reason = `there is no such file; ${SAME_SETTINGS}`;
+    throw new StoreError(`the conversations in ${path} cannot be used: ${reason}`, { cause: error });
+  });
 }

@@ -10,7 +10,7 @@ import { afterEach, beforeEach, describe, it } from 'node:test';
 import { calls } from '../../../src/cli/commands/calls.ts';
 import { UsageError } from '../../../src/cli/terminal/command.ts';
 import type { CallRecord } from '../../../src/records/call-record.ts';
-import { openCallArchive } from '../../../src/records/open-call-records.ts';
+import { openCallArchive, openCallRecords } from '../../../src/records/open-call-records.ts';
 import { openParts, openStore } from '../../../src/conversations/stores/open-store.ts';
 import { createLogger } from '../../../src/log.ts';
 import { parseSettings } from '../../../src/settings/parse-settings.ts';
@@ -55,7 +55,9 @@ function recordOf(sessionId: string, conversationId: string, startedAt: string):
 /** Keeps three calls, of which the earliest comes last. */
 async function keepCalls(): Promise<void> {
   const { environment, directory } = terminal;
-  const archive = await openCallArchive(parseSettings(environment, []), { log, directory });
+  const settings = parseSettings(environment, []);
+  await (await openCallRecords(settings, { log, directory }))?.close(); // makes the file
+  const archive = await openCallArchive(settings, { log, directory });
   assert.ok(archive !== undefined);
   const records = [
     recordOf('s-2', 'c-1', '2026-11-25T13:00:00.000Z'),
@@ -86,6 +88,9 @@ function exported(): CallRecord[] {
   return terminal.out.split('\n').filter(Boolean).map((line) => JSON.parse(line) as CallRecord);
 }
 
+const WHEN_RECORDED = 'a record is made when the end of a call is reported, or 900 s after its '
+  + 'last turn (CALL_RECORDS_IDLE_SECONDS)';
+
 const PLACES = [
   ['file:calls.jsonl', { CALL_RECORDS: 'file:calls.jsonl' }, false],
   ['store', { CALL_RECORDS: 'store', CONVERSATION_STORE: 'sqlite:calls.db' }, WITHOUT_SQLITE],
@@ -111,9 +116,9 @@ for (const [place, environment, skip] of PLACES) {
       ]);
     });
 
-    it('says so if there are none', async () => {
+    it('says so if there are none, and when a record is made', async () => {
       await run('list', '--from', '+1');
-      assert.match(terminal.err, /^No calls found\. A record is made when a call is over\.$/m);
+      assert.equal(terminal.err, `No calls found; ${WHEN_RECORDED}.\n`);
     });
 
     it('lists only the calls that its flags ask for', async () => {
@@ -225,8 +230,8 @@ for (const [place, environment, skip] of PLACES) {
     });
 
     for (const [action, hint] of [
-      ['show', '; a record is made when the call is over'],
-      ['export', '; a record is made when the call is over'],
+      ['show', `; ${WHEN_RECORDED}`],
+      ['export', `; ${WHEN_RECORDED}`],
       ['erase', ''],
     ] as const) {
       it(`fails where ${action} finds nothing of the id`, async () => {
@@ -273,8 +278,7 @@ describe('calls erase', () => {
 
   it('erases the conversation from the store, of every agent', { skip: WITHOUT_SQLITE }, async () => {
     const environment = {
-      CALL_RECORDS: 'file:calls.jsonl', CONVERSATION_STORE: 'sqlite:calls.db',
-      AGENTS: 'sales=echo,support=echo',
+      CONVERSATION_STORE: 'sqlite:calls.db', AGENTS: 'sales=echo,support=echo',
     };
     use(environment);
     const { directory } = terminal;
@@ -415,10 +419,46 @@ describe('calls', () => {
     assert.equal(terminal.err, '');
   });
 
-  it('creates no file, and reads nothing if there is none', async () => {
-    use({ CALL_RECORDS: 'file:calls.jsonl' });
-    assert.equal(await run('list'), 0);
-    assert.deepEqual(readdirSync(terminal.directory), []);
+  it('promises no record of a call without an end where there will be none', async () => {
+    use({ CALL_RECORDS: 'file:calls.jsonl', CALL_RECORDS_IDLE_SECONDS: '0' });
+    await keepCalls();
+    await run('list', '--from', '+1');
+    assert.match(terminal.err, /^No calls found; a record .* of a call is reported\.$/m);
+  });
+
+  // A misspelt name was made into a file, in which there were no calls.
+  for (const argv of [
+    ['list'], ['show', 'c-1'], ['export'], ['scenario', 'c-1'], ['erase', 'c-1'],
+    ['erase', '--from', '+1'],
+  ])
+    for (const [what, environment, message] of [
+      [
+        'record file', { CALL_RECORDS: 'file:typo.jsonl' },
+        /in \S+typo\.jsonl cannot be used: there is no file such as typo-[\d-]{10}\.jsonl; use the/,
+      ],
+      [
+        'folder of records', { CALL_RECORDS: 'file:typo/calls.jsonl' },
+        /in \S+calls\.jsonl cannot be used: there is no file such as calls-[\d-]{10}\.jsonl; use/,
+      ],
+      [
+        'SQLite file', { CALL_RECORDS: 'store', CONVERSATION_STORE: 'sqlite:typo.db' },
+        /in \S+typo\.db cannot be used: there is no such file; use the settings and the directory/,
+      ],
+    ] as const)
+      it(`creates no ${what} for ${argv.join(' ')}, but says that it is missing`, async () => {
+        use(environment);
+        await assert.rejects(run(...argv), { name: 'StoreError', message });
+        assert.deepEqual([terminal.out, readdirSync(terminal.directory)], ['', []]);
+      });
+
+  it('erases no record while the SQLite file of the conversations is missing', async () => {
+    use({ CALL_RECORDS: 'file:calls.jsonl', CONVERSATION_STORE: 'sqlite:typo.db' });
+    await keepCalls();
+    const before = readdirSync(terminal.directory);
+    await assert.rejects(run('erase', 'c-1'), /typo\.db cannot be used: there is no such file/);
+    assert.deepEqual(readdirSync(terminal.directory), before);
+    await run('export', 'c-1');
+    assert.equal(exported().length, 2);
   });
 
   it('prints one call as a scenario, and names the calls of an id that has several', async () => {
@@ -441,7 +481,9 @@ describe('calls', () => {
   });
 
   it('takes its settings as flags', async () => {
-    use({});
+    use({ CALL_RECORDS: 'file:calls.jsonl' });
+    await keepCalls();
+    terminal = new RecordedTerminal({}, terminal.directory);
     assert.equal(await run('list', '--call-records', 'file:calls.jsonl'), 0);
   });
 
