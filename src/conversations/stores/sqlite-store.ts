@@ -31,6 +31,8 @@ const IDS_LISTED = 1_000;
 const MIN_FREE_PAGES = 256;
 const WRITES_PER_CHECKPOINT = 2_000;
 const MAX_LOG_PAGES = 8_192;
+/** Not with each checkpoint: writers wait while the disk syncs. */
+const EMPTIED_EVERY_MS = 60_000;
 
 interface Row {
   readonly key: number;
@@ -108,8 +110,8 @@ export class SqliteStore implements PartStore {
   /** What failed outside commands. The next command reports it. */
   #problem: Error | undefined;
   #writes = 0;
-  /** Whether the log may still hold what was erased. */
-  #hasErased = false;
+  /** When the log was last emptied, or else the store created. */
+  #emptiedAtMs = performance.now();
   /** The last key that was checked for expiry. */
   #sweptTo = 0;
 
@@ -170,7 +172,7 @@ export class SqliteStore implements PartStore {
   close(): void {
     this.#isClosed = true;
     try {
-      if (this.#opened !== undefined && this.#hasErased) this.#checkpoint(this.#opened);
+      if (this.#opened !== undefined && this.#writes > 0) this.#checkpoint(this.#opened, true);
     } catch (error) {
       if (!isBusy(error)) throw failureOf(this.#path, error);
     } finally {
@@ -185,9 +187,9 @@ export class SqliteStore implements PartStore {
 
   /**
    * Maintenance, due every second or so: checks that the file is still there, copies the log into
-   * the database, removes expired conversations and frees unused pages. Takes a few milliseconds,
-   * plus the time for the disk. True if there is more to remove. Failures are reported by the next
-   * command.
+   * the database, empties it every minute, removes expired conversations and frees unused pages.
+   * Takes a few milliseconds, plus the time for the disk. True if there is more to remove. Failures
+   * are reported by the next command.
    */
   keepUp(): boolean {
     const opened = this.#opened;
@@ -197,7 +199,8 @@ export class SqliteStore implements PartStore {
         this.#letGo();
         throw refused(this.#path, 'the file was removed or replaced while the server ran');
       }
-      if (this.#writes > 0 || this.#hasErased) this.#checkpoint(opened);
+      const isDue = performance.now() - this.#emptiedAtMs >= EMPTIED_EVERY_MS;
+      if (this.#writes > 0 || isDue) this.#checkpoint(opened, isDue);
       return this.#sweep(opened);
     } catch (error) {
       if (!isBusy(error)) this.#problem = failureOf(this.#path, error);
@@ -214,7 +217,6 @@ export class SqliteStore implements PartStore {
     const row = statements.find.get(id, now) as Row | undefined;
     if (row?.version === to) return true;
     if (row?.version !== from) return row === undefined ? undefined : stored(statements, row);
-    if (to === undefined || to.startsWith(ERASED)) this.#hasErased = true;
     if (to === undefined) return row === undefined || removeAll(statements, row);
     let key = row?.key;
     if (key === undefined) {
@@ -270,17 +272,18 @@ export class SqliteStore implements PartStore {
     this.#opened = undefined;
   }
 
-  /** Copies what it can without holding up any process. */
-  #checkpoint({ database, statements }: Opened): void {
+  /** Copies what it can without holding up any process, and empties the log if nobody reads it. */
+  #checkpoint({ database, statements }: Opened, empties: boolean): void {
     this.#writes = 0;
     const { log } = statements.checkpoint.get() as { readonly log: number };
-    if (log <= MAX_LOG_PAGES && !this.#hasErased) return;
-    // Under constant writes it never finishes, and the log would grow without end. What was erased
-    // would stay in it, too. But do not wait for a reader, which may be a long backup.
+    if (log <= MAX_LOG_PAGES && !empties) return;
+    // A log that is written anew from its start keeps what was erased, perhaps by a process that
+    // has ended, and under constant writes it would grow without end. But never wait for a reader,
+    // which may be a long backup: nobody could write meanwhile.
     database.exec('PRAGMA busy_timeout = 0');
     try {
       const { busy } = statements.truncate.get() as { readonly busy: number };
-      if (busy === 0) this.#hasErased = false;
+      if (busy === 0) this.#emptiedAtMs = performance.now();
     } finally {
       this.#waitForLocks(database);
     }
