@@ -105,7 +105,10 @@ export function routeAgents(
       maxMessages,
       ...(name === undefined ? {} : { agentName: name }),
       kinds: agent.redact === undefined ? undefined : kindsIn(agent.redact),
-      onCleared: (conversationId) => turns.others?.erased(conversationId),
+      onCleared: (conversationId, erasedAt) => {
+        records?.erased?.(conversations.keyOf(conversationId), erasedAt);
+        turns.others?.erased(conversationId);
+      },
     });
     const turns = new Turns({
       process: address,

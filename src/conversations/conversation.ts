@@ -264,13 +264,13 @@ function countCaptured(conversation: Conversation, { figures }: TurnRecord, sign
 }
 
 /**
- * Forgets everything, except which `once` calls may still act or have acted, and leaves a mark. A
- * turn that is still running will find nothing to settle.
+ * Forgets everything, except which `once` calls may still act or have acted, and leaves a mark: the
+ * time that it returns. A turn that is still running will find nothing to settle.
  */
 export function clearTurns(
   conversation: Conversation,
   erasedAt: number = Math.max(Date.now(), (conversation.erasedAt ?? 0) + 1),
-): void {
+): number {
   const { id, turns, touched, isBehind, onceCalls } = conversation;
   for (const turn of turns) touched?.add(turn);
   // Fields of a later version may hold words, too.
@@ -280,6 +280,7 @@ export function clearTurns(
   if (isBehind !== undefined) conversation.isBehind = isBehind;
   const left = unfinishedCalls(onceCalls);
   if (left !== undefined) conversation.onceCalls = left;
+  return erasedAt;
 }
 
 /** What an erasure leaves of `once` calls: those that may act or have acted, without words. */

@@ -41,9 +41,9 @@ export interface ConversationManagerOptions {
   readonly kinds?: Kinds | undefined;
   /**
    * Called when a conversation was cleared and, if that was without the store, again when the store
-   * has the mark of the erasure. Must not throw. Default: nobody is told.
+   * has the mark of the erasure, with its time. Must not throw. Default: nobody is told.
    */
-  readonly onCleared?: ((conversationId: string) => void) | undefined;
+  readonly onCleared?: ((conversationId: string, erasedAt: number) => void) | undefined;
 }
 
 /** A message to add. Without `turnId` it becomes a turn of its own. */
@@ -189,8 +189,8 @@ export class ConversationManager {
   clear(conversationId: string): Awaitable<void> {
     return andThen(
       this.#update(conversationId, (conversation) => clearTurns(conversation)),
-      () => {
-        const told = (): void => this.#onCleared?.(conversationId);
+      (erasedAt) => {
+        const told = (): void => this.#onCleared?.(conversationId, erasedAt);
         told();
         this.#store.whenStored?.(this.keyOf(conversationId), told);
       },

@@ -39,6 +39,11 @@ export interface CallRecords {
    * waits for them: see `EndedCall.isReportedAgain`.
    */
   completed?(call: EndedCall): void;
+  /**
+   * Call it when a conversation was erased in this process: the store may keep no mark of it. May
+   * be called again with the same time, in milliseconds since the epoch. Never throws.
+   */
+  erased?(conversationKey: string, erasedAt: number): void;
   /** Counts since the start. `waiting`: ended calls whose record is not written yet. */
   counts(): { readonly written: number; readonly lost: number; readonly waiting: number };
   /** Writes the waiting records if possible. Takes a bounded time. */
@@ -65,6 +70,7 @@ const SETTLING_DELAYS_MS = [50, 250, 1_000, 5_000, 30_000] as const;
 const MAX_SETTLING = 10_000;
 /** How long the record of a call waits for its times. */
 const REPORTED_AGAIN_MS = 60_000;
+const READ_TIMEOUT_MS = 1_000;
 const WRITE_TIMEOUT_MS = 5_000;
 const RETRY_MS = 2_000;
 const CLOSING_MS = 2_000;
@@ -90,7 +96,9 @@ interface SilentCall {
   readonly isStoreAway: (() => boolean) | undefined;
 }
 
-/** Records that are remembered, so that silence or a late end does not repeat them. */
+/**
+ * Records that are remembered, so that silence or a late end does not repeat them, and erasures.
+ */
 const MAX_REMEMBERED = 10_000;
 
 /**
@@ -102,8 +110,10 @@ export class CallRecorder implements CallRecords {
   readonly #log: Logger;
   readonly #contents: RecordContents | undefined;
   readonly #idle: IdleCalls<SilentCall> | undefined;
-  /** How many turns the record of a call has, by key. */
-  readonly #turnsRecorded = new BoundedMap<string, number>(MAX_REMEMBERED);
+  /** Up to where each call is recorded, by key: see `#add`. */
+  readonly #recorded = new BoundedMap<string, string>(MAX_REMEMBERED);
+  /** When conversations were erased in this process, by `conversationKey`. */
+  readonly #erased = new BoundedMap<string, number>(MAX_REMEMBERED);
   readonly #maxWaiting: number;
   readonly #maxCharactersWaiting: number;
   /** Calls whose turns or tools may still be running. */
@@ -155,6 +165,14 @@ export class CallRecorder implements CallRecords {
 
   completed(call: EndedCall): void {
     this.#incomplete.get(keyOf(call))?.(call);
+  }
+
+  erased(conversationKey: string, erasedAt: number): void {
+    this.#erased.set(conversationKey, Math.max(erasedAt, this.#toldAt(conversationKey)));
+    for (const waiting of [...this.#queue]) {
+      const isOlder = waiting.erasedAt < erasedAt;
+      if (isOlder && waiting.call.conversationKey === conversationKey) this.#leaveQueue(waiting);
+    }
   }
 
   async #keepCompleted(
@@ -236,7 +254,7 @@ export class CallRecorder implements CallRecords {
   ): Promise<Made | undefined> {
     let wasAway = false;
     for (const ms of SETTLING_DELAYS_MS) {
-      const made = this.#made(call, await read());
+      const made = await this.#make(call, read);
       if (made === undefined) return undefined;
       const isTooLate = this.#closing.signal.aborted || this.#settling.size > MAX_SETTLING;
       const isAway = isStoreAway();
@@ -244,14 +262,24 @@ export class CallRecorder implements CallRecords {
       wasAway = isAway;
       await this.#pause(ms);
     }
-    return this.#made(call, await read());
+    return this.#make(call, read);
   }
 
-  /** Undefined if the conversation was erased, and nothing was said in the call since. */
-  #made(call: EndedCall, conversation: Conversation | undefined): Made | undefined {
-    const { erasedAt = 0 } = conversation ?? {};
-    if (erasedAt > 0 && lastTurnOf(conversation, call.sessionId) === undefined) return undefined;
+  /**
+   * Undefined if the conversation was erased since the call began, or it is not known when that
+   * was, and nothing was said in the call since.
+   */
+  async #make(call: EndedCall, read: Read): Promise<Made | undefined> {
+    const toldAt = this.#toldAt(call.conversationKey); // before: it may be erased meanwhile
+    const conversation = await read();
+    const erasedAt = Math.max(conversation?.erasedAt ?? 0, toldAt);
+    const mayBeErased = erasedAt > 0 && (call.startedAt ?? 0) <= erasedAt;
+    if (mayBeErased && lastTurnOf(conversation, call.sessionId) === undefined) return undefined;
     return { record: callRecordOf(call, conversation, this.#contents), erasedAt };
+  }
+
+  #toldAt(conversationKey: string): number {
+    return this.#erased.get(conversationKey) ?? 0;
   }
 
   /** Ends early if the recorder closes. */
@@ -269,10 +297,13 @@ export class CallRecorder implements CallRecords {
   }
 
   #add(call: EndedCall, read: Read, { record, erasedAt }: Made): void {
-    // Recorded before, after a silence or an end, and nothing was said since.
+    const { turns } = record;
     const key = keyOf(call);
-    if (this.#idle !== undefined && this.#turnsRecorded.get(key) === record.turns.length) return;
-    this.#turnsRecorded.set(key, record.turns.length);
+    // The number alone may be the same again: an erasure or `MAX_MESSAGES` has removed turns.
+    const upTo = [erasedAt, turns.length, turns.at(-1)?.turnId].join(' ');
+    // Recorded before, after a silence or an end, and nothing was said since.
+    if (this.#idle !== undefined && this.#recorded.get(key) === upTo) return;
+    this.#recorded.set(key, upTo);
     const characters = JSON.stringify(record).length;
     this.#queue.push({ call, read, record, erasedAt, characters });
     this.#charactersWaiting += characters;
@@ -307,30 +338,34 @@ export class CallRecorder implements CallRecords {
   async #writeAll(): Promise<void> {
     if (this.#retry !== undefined) return;
     for (let next = this.#queue[0]; next !== undefined; next = this.#queue[0]) {
-      let isKept: boolean;
+      if (await this.#isErased(next)) this.#leaveQueue(next);
+      if (this.#queue[0] !== next) continue; // erased, or given up meanwhile
       try {
-        isKept = await within(WRITE_TIMEOUT_MS, this.#writeOne(next));
+        await within(WRITE_TIMEOUT_MS, this.#archive.keep(next.call, next.record));
       } catch (error) {
         this.#failed(error);
         return;
       }
-      if (this.#leaveQueue(next) && isKept) this.#written += 1;
+      if (this.#leaveQueue(next)) this.#written += 1;
       if (this.#isFailing) this.#log.info('call records can be written again');
       this.#isFailing = false;
     }
   }
 
   /**
-   * False if there is nothing to write: it may have waited for long, and its conversation may have
-   * been erased meanwhile.
+   * Whether its conversation was erased since the record was made, perhaps by another process: the
+   * record may have waited for long. A store that cannot say so must not hold up all records.
    */
-  async #writeOne({ call, read, ...waiting }: Waiting): Promise<boolean> {
-    const conversation = await read();
-    const isErased = (conversation?.erasedAt ?? 0) > waiting.erasedAt;
-    const made = isErased ? this.#made(call, conversation) : waiting;
-    if (made === undefined) return false;
-    await this.#archive.keep(call, made.record);
-    return true;
+  async #isErased({ call, read, erasedAt }: Waiting): Promise<boolean> {
+    const { conversationId, sessionId, conversationKey } = call;
+    let markedAt = 0;
+    try {
+      const conversation = await within(READ_TIMEOUT_MS, Promise.resolve(read()));
+      markedAt = conversation?.erasedAt ?? 0;
+    } catch (error) {
+      this.#log.warn('call record not checked for erasure', { conversationId, sessionId, error });
+    }
+    return Math.max(markedAt, this.#toldAt(conversationKey)) > erasedAt;
   }
 
   #failed(error: unknown): void {

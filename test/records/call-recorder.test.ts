@@ -9,7 +9,7 @@ import {
 import { openTurn } from '../../src/conversations/turn-opening.ts';
 import { settleTurn } from '../../src/conversations/turn-settlement.ts';
 import { createLogger } from '../../src/log.ts';
-import { until } from '../fixtures/app.ts';
+import { deferred, until } from '../fixtures/app.ts';
 import { mockTimers } from '../fixtures/clock.ts';
 import { CallArchiveInMemory } from './call-archive-in-memory.ts';
 
@@ -35,6 +35,13 @@ function running(): { readonly conversation: Conversation; settle(): void } {
   return { conversation, settle };
 }
 
+/** Another turn of session `s-1`, which has ended. */
+function say(conversation: Conversation, turnId: string): void {
+  const figures = { sessionId: 's-1', startedAt: 3_000 };
+  openTurn(conversation, { turnId, runId: 2, text: 'Again', figures }, BOUNDS);
+  settleTurn(conversation, { turnId, runId: 2, state: 'completed', messages: [] }, BOUNDS);
+}
+
 interface Opened {
   readonly recorder: CallRecorder;
   readonly archive: CallArchiveInMemory;
@@ -58,6 +65,13 @@ const FULL = Object.assign(new Error('no space left on device'), { code: 'ENOSPC
 /** Lets promises settle, while timers are mocked. */
 async function settled(isTrue: () => boolean): Promise<void> {
   await until(isTrue, 'promises to settle');
+}
+
+/** Moves mocked timers on, once promises that may set one have settled. */
+async function ticked(clock: ReturnType<typeof mockTimers>, ms: number): Promise<void> {
+  await new Promise((resolve) => setImmediate(resolve));
+  clock.tick(ms);
+  await new Promise((resolve) => setImmediate(resolve));
 }
 
 describe('CallRecorder', () => {
@@ -233,14 +247,138 @@ describe('CallRecorder', () => {
       const { recorder, archive } = open();
       const { conversation, erase } = ended();
       erase();
-      const figures = { sessionId: 's-1', startedAt: 3_000 };
-      openTurn(conversation, { turnId: 't-2', runId: 2, text: 'Again', figures }, BOUNDS);
-      const settlement = { turnId: 't-2', runId: 2, state: 'completed', messages: [] } as const;
-      settleTurn(conversation, settlement, BOUNDS);
+      say(conversation, 't-2');
       recorder.ended(callOf('s-1'), () => conversation);
       const { turns } = await archive.kept.next();
       assert.deepEqual(turns.map(({ turnId }) => turnId), ['t-2']);
     });
+
+    // The memory store has neither conversation nor mark then.
+    it('is not written if the recorder is told, and the store keeps no mark', async (t) => {
+      const clock = mockTimers(t, ['setTimeout']);
+      const { recorder, archive } = open();
+      archive.failWith = FULL;
+      let { conversation }: { conversation: Conversation | undefined } = ended();
+      recorder.ended(callOf('s-1'), () => conversation);
+      recorder.ended({ ...callOf('s-2'), conversationKey: 'c-2' }, nothing);
+      await settled(() => archive.tries === 1 && recorder.counts().waiting === 2);
+      conversation = undefined;
+      recorder.erased('c-1', 3_000);
+      assert.deepEqual(recorder.counts(), { written: 0, lost: 0, waiting: 1 });
+      archive.failWith = undefined;
+      await ticked(clock, 2_000);
+      assert.equal((await archive.kept.next()).sessionId, 's-2');
+      await recorder.close();
+      assert.equal(archive.kept.all.length, 1);
+    });
+
+    it('is not written if the recorder is told while a turn or tool runs', async (t) => {
+      mockTimers(t, ['setTimeout']);
+      const { recorder, archive } = open();
+      let { conversation }: { conversation: Conversation | undefined } = running();
+      recorder.ended(callOf('s-1'), () => conversation);
+      await settled(() => recorder.counts().waiting === 1);
+      conversation = undefined;
+      recorder.erased('c-1', 3_000);
+      await recorder.close();
+      assert.deepEqual([archive.kept.all, recorder.counts().lost], [[], 0]);
+    });
+
+    it('is not written if the recorder is told while the conversation is read', async () => {
+      const { recorder, archive } = open();
+      const before = deferred<Conversation>();
+      let reads = 0;
+      recorder.ended(callOf('s-1'), () => ((reads += 1) === 1 ? before.promise : undefined));
+      recorder.erased('c-1', 3_000);
+      before.resolve(ended().conversation);
+      await settled(() => recorder.counts().waiting === 0);
+      assert.deepEqual(archive.kept.all, []);
+    });
+
+    it('is not written if the recorder is told once more of an earlier erasure', async () => {
+      const { recorder, archive } = open();
+      recorder.erased('c-1', 3_000);
+      recorder.erased('c-1', 500);
+      recorder.ended(callOf('s-1'), nothing);
+      await settled(() => recorder.counts().waiting === 0);
+      assert.deepEqual(archive.kept.all, []);
+    });
+
+    // A store tells of an erasure again once it has its mark.
+    it('has what was said since, though the recorder is told once more', async (t) => {
+      const clock = mockTimers(t, ['setTimeout']);
+      const { recorder, archive } = open();
+      archive.failWith = FULL;
+      recorder.erased('c-1', 500);
+      recorder.ended(callOf('s-1'), () => ended().conversation);
+      await settled(() => archive.tries === 1);
+      recorder.erased('c-1', 500);
+      archive.failWith = undefined;
+      await ticked(clock, 2_000);
+      assert.equal((await archive.kept.next()).turns.length, 1);
+    });
+
+    it('has as many turns since as it had in its first record', async (t) => {
+      const { recorder, archive } = open({ idleMs: 60_000 });
+      t.after(() => recorder.close());
+      const { conversation, erase } = ended();
+      recorder.ended(callOf('s-1'), () => conversation);
+      await archive.kept.next();
+      erase();
+      say(conversation, 't-1');
+      recorder.ended(callOf('s-1'), () => conversation);
+      assert.equal((await archive.kept.next()).turns.length, 1);
+    });
+
+    it('has a call that began afterwards, even if nothing was said in it', async () => {
+      const { recorder, archive } = open();
+      const { conversation, erase } = ended();
+      erase();
+      recorder.ended({ ...callOf('s-2'), startedAt: Date.now() + 1_000 }, () => conversation);
+      assert.equal((await archive.kept.next()).sessionId, 's-2');
+    });
+
+    it('has no call in which nothing was said since, if its start is not known', async () => {
+      const { recorder, archive } = open();
+      const { conversation, erase } = ended();
+      erase();
+      const call = { ...callOf('s-2'), startedAt: undefined, endedAt: Date.now() + 1_000 };
+      recorder.ended(call, () => conversation);
+      await settled(() => recorder.counts().waiting === 0);
+      assert.deepEqual(archive.kept.all, []);
+    });
+  });
+
+  for (const [kind, read] of [
+    ['fails', () => Promise.reject(new Error('no database'))],
+    ['never answers', () => new Promise<never>(() => undefined)],
+  ] as const)
+    it(`writes what it has of a call whose store ${kind} by then, and says so`, async (t) => {
+      const clock = mockTimers(t, ['setTimeout']);
+      const { recorder, archive, logged } = open();
+      const { conversation, settle } = running();
+      settle();
+      let reads = 0;
+      recorder.ended(callOf('s-1'), () => ((reads += 1) === 1 ? conversation : read()));
+      recorder.ended(callOf('s-2'), nothing);
+      await settled(() => reads === 2);
+      await ticked(clock, 1_000);
+      await settled(() => recorder.counts().written === 2);
+      assert.equal(archive.kept.all[0]?.turns.length, 1);
+      assert.deepEqual(logged(), ['warn call record not checked for erasure']);
+    });
+
+  it('records a call again that has dropped as many turns as were added', async (t) => {
+    const { recorder, archive } = open({ idleMs: 60_000 });
+    t.after(() => recorder.close());
+    const { conversation, settle } = running();
+    settle();
+    recorder.ended(callOf('s-1'), () => conversation);
+    await archive.kept.next();
+    conversation.turns.length = 0;
+    say(conversation, 't-2');
+    recorder.ended(callOf('s-1'), () => conversation);
+    assert.equal((await archive.kept.next()).turns[0]?.turnId, 't-2');
   });
 
   it('gives up the oldest of too many records, counted and logged', async (t) => {

@@ -14,9 +14,10 @@ import { parseSettings } from '../../../src/settings/parse-settings.ts';
 import { createTestClient } from '../../../src/test-client.ts';
 import { tool } from '../../../src/tools/tool.ts';
 import {
-  deferred, Listener, messageEvent, SECRET, serve, slowStore, type Served, type ServeOptions,
+  deferred, Listener, messageEvent, SECRET, serve, slowStore, until, type Served, type ServeOptions,
   type TestAgent,
 } from '../../fixtures/app.ts';
+import { mockTimers } from '../../fixtures/clock.ts';
 import { CallArchiveInMemory } from '../../records/call-archive-in-memory.ts';
 
 const ids = { session_id: 's-1', conversation_id: 'c-1' };
@@ -160,6 +161,24 @@ describe('the end of a session, where calls are recorded', () => {
   it('makes a record of a call in which nothing was said', async (t) => {
     const { end } = record(t, {});
     assert.deepEqual((await end()).turns, []);
+  });
+
+  it('makes none of a conversation that is cleared before it can be written', async (t) => {
+    const clock = mockTimers(t, ['setTimeout']);
+    const archive = new CallArchiveInMemory();
+    const log = createLogger({ level: 'silent', write: () => undefined });
+    const records = new CallRecorder({ archive, log });
+    const { app, client } = serve(t, {}, { records });
+    await (await client.post(messageEvent())).text();
+    archive.failWith = new Error('no space left on device');
+    await client.post({ type: 'session.end', ...ids });
+    await until(() => archive.tries === 1, 'the first try');
+    await new Promise((resolve) => setImmediate(resolve));
+    await app.conversations.clear('c-1');
+    archive.failWith = undefined;
+    clock.tick(2_000);
+    await until(() => records.counts().waiting === 0, 'the second try');
+    assert.deepEqual(archive.kept.all, []);
   });
 
   it('makes one record, however often the end is delivered', async (t) => {
