@@ -183,7 +183,8 @@ describe('turns that waited behind one of a clock that is an hour fast', () => {
     const [fast] = kept.conversation.turns;
     assert.ok(fast);
     fast.addedAt = fast.arrivedAt = Date.now() + HOUR_MS;
-    for (const [turnId, runId, waited] of [['three', 4, 0], ['two', 3, 20], ['one', 2, 40]] as const)
+    const late = [['three', 4, 0], ['two', 3, 20], ['one', 2, 40]] as const;
+    for (const [turnId, runId, waited] of late)
       open(turnId, runId, 'a', waited);
     const { to: version = '', set: parts } = kept.change(1_000) ?? assert.fail();
     const again = new PartedConversation('c', { version, parts });
