@@ -61,8 +61,10 @@ export class Question implements AnswersOfAll {
   readonly #runners = new Map<string, string>();
   readonly #claimed = new Set<string>();
   readonly #idle = new Set<string>();
-  /** Keys of the calls that were asked about. */
-  readonly #asked: ReadonlySet<string>;
+  /** The keys of the calls that each process was asked about. */
+  readonly #asked: ReadonlyMap<string, readonly string[]>;
+  /** Those that all others were asked about. */
+  readonly #askedOfAll: readonly string[];
   /** Processes that have not answered. */
   readonly #silent: Set<string>;
   #done = (): void => undefined;
@@ -70,12 +72,13 @@ export class Question implements AnswersOfAll {
   /** Set if a process that did not answer may live: see `AnswersOfAll`. */
   areDoubtful = false;
 
-  /** `calls`: keys by the address of the process that may run them. `keys`: all of them. */
-  constructor(
-    calls: ReadonlyMap<string, readonly string[]>,
-    keys: Iterable<string> = [...calls.values()].flat(),
-  ) {
-    this.#asked = new Set(keys);
+  /**
+   * `calls`: keys by the address of the process that may run them. `keysOfAll`: those that everyone
+   * else is asked about.
+   */
+  constructor(calls: ReadonlyMap<string, readonly string[]>, keysOfAll: readonly string[] = []) {
+    this.#asked = calls;
+    this.#askedOfAll = keysOfAll;
     this.#silent = new Set(calls.keys());
   }
 
@@ -108,7 +111,8 @@ export class Question implements AnswersOfAll {
   readonly isCallRunning = (key: string, process: string | undefined): boolean => {
     if (this.#runners.has(key)) return true;
     if (process === undefined) return false;
-    return !this.#asked.has(key) || (this.areDoubtful && this.#silent.has(process));
+    const asked = this.#asked.get(process) ?? this.#askedOfAll;
+    return !asked.includes(key) || (this.areDoubtful && this.#silent.has(process));
   };
 
   readonly runnerOf = (key: string): string | undefined => this.#runners.get(key);

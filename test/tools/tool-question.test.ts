@@ -44,4 +44,21 @@ describe('a question to other processes', () => {
     );
     assert.equal(question.isCallRunning('k2', undefined), false);
   });
+
+  // Seed 93004847 of the fleet: several runs had made the call, and another one had its claim now.
+  it('takes nothing from a process for a call about which another one was asked', async () => {
+    const question = new Question(new Map([['a', ['k1']], ['b', []]]));
+    for (const from of ['a', 'b']) question.answer({ from, calls: [] });
+    await question.answered();
+    assert.deepEqual(['a', 'b', 'c'].map((from) => question.isCallRunning('k1', from)), [
+      false, true, true,
+    ]);
+  });
+
+  it('that went to everyone is answered by those that were not known, too', async () => {
+    const question = new Question(new Map([['a', ['k1']]]), ['k1']);
+    question.answer({ from: 'a', calls: [] });
+    await question.answered();
+    assert.equal(question.isCallRunning('k1', 'b'), false);
+  });
 });

@@ -127,13 +127,13 @@ export class FleetModel {
   }
 
   /** The signal of a run has fired. */
-  *wrongsOfAbort(run: FleetRun): Wrongs {
+  *wrongsOfAbort(run: FleetRun, nowMs: number): Wrongs {
     if (run.abortReason !== 'a newer turn began') return;
     const { deliveries } = this.#ledger;
     // If messages are lost, a process that lives may count as gone.
     const mayThinkItGone = ({ turn, process, arrivedAtMs, run: own }: FleetDelivery): boolean =>
       turn !== run.turn && process !== run.process
-      && own !== undefined && own.startedAtMs - arrivedAtMs >= SILENCE_MS;
+      && (own?.startedAtMs ?? nowMs) - arrivedAtMs >= SILENCE_MS;
     if (!this.#without('post') && deliveries.some(mayThinkItGone)) return;
     // The turn does not become newer by a delivery that joins it, or that lets it run again, even
     // if it has not run before: it was over when it got its place.

@@ -305,7 +305,8 @@ class Play {
     turn.signal.addEventListener('abort', () => {
       run.abortReason = (turn.signal.reason as Error).message;
       this.#note(`  run ${run.n} is ended: ${run.abortReason}`);
-      if (!run.process.isDead) this.#wrongs.push(...this.#model.wrongsOfAbort(run));
+      if (run.process.isDead) return;
+      this.#wrongs.push(...this.#model.wrongsOfAbort(run, this.#stage.clock.nowMs));
     });
     this.#ledger.runs.push(run);
     if (run.process.isDead) return run;
