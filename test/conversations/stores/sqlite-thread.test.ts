@@ -140,11 +140,15 @@ describe('SqliteThread', { skip: WITHOUT_SQLITE, timeout: 90_000 }, () => {
 
   it('starts a thread that died again, and fails until it has opened the file', async (t) => {
     const path = newPath();
-    const [thread, died] = await withThread(() => openedThread(t, path));
+    const [thread, died] = await withThread(() => openedThread(t, path, { timeoutMs: 100 }));
     await thread.write('c', change('v1'));
+    const other = connection(t, path);
     const [, next] = await withThread(async () => {
-      const asked = thread.read('c');
+      other.exec('BEGIN IMMEDIATE');
+      // It waits for that, so that it is not answered before the thread ends.
+      const asked = thread.write('c', change('v2', { from: 'v1' }));
       await died.terminate();
+      other.exec('ROLLBACK');
       await assert.rejects(async () => asked, { name: 'StoreError', message: DIED });
       await assert.rejects(async () => thread.read('c'), { name: 'StoreError', message: DIED });
       await assert.rejects(async () => thread.write('c', change('v2', { from: 'v1' })), {
