@@ -96,7 +96,8 @@ export function settleOnce(
 ): void {
   const known = conversation.onceCalls?.[key];
   if (known?.state === 'completed' || (known === undefined && !mayAdd)) return;
-  const isOwn = isSameCall({ runId: claimer.runId, toolCallId }, known);
+  const isNameless = known?.turnId === '' && known.process === claimer.process; // see `loseOnce`
+  const isOwn = isNameless || isSameCall({ runId: claimer.runId, toolCallId }, known);
   if (state === 'completed') {
     const claimedAt = known?.claimedAt ?? Date.now();
     const identity = identityOf(claimer, toolCallId);

@@ -200,6 +200,11 @@ describe('loseOnce', () => {
     assert.ok(loseOnce(conversation, KEY, call));
     assert.ok(!loseOnce(conversation, KEY, call));
     assert.equal(claim(conversation, B).kind, 'ended');
+    // Seed 95038416 of the fleet: its process was not gone.
+    settle(conversation, B, 'not done');
+    assert.equal(stateOf(conversation), 'unknown');
+    settle(conversation, A, 'not done');
+    assert.equal(stateOf(conversation), undefined);
   });
 
   it('keeps nothing of a call that was erased, or that did nothing', () => {
