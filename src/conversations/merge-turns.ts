@@ -192,7 +192,7 @@ function isNewer(ours: TurnRecord, theirs: TurnRecord): boolean {
 /** For copies of different runs. */
 function isOfNewerRun(ours: TurnRecord, theirs: TurnRecord): boolean {
   if (hasFollowed(theirs, ours)) return false;
-  const [own, other] = [certaintyOf(ours), certaintyOf(theirs)];
+  const [own, other] = [rankOf(ours), rankOf(theirs)];
   // Where the store has the other one as complete, ours took the turn over without knowing that.
   const mayHaveTaken = own > 0 || theirs.state !== 'completed';
   if (mayHaveTaken && hasFollowed(ours, theirs)) return true;
@@ -204,8 +204,8 @@ function isOfNewerRun(ours: TurnRecord, theirs: TurnRecord): boolean {
   return hasArrivedLater(ours, theirs);
 }
 
-/** How much is known of what the caller heard: the platform knows best, then a complete reply. */
-function certaintyOf({ state, isReported }: TurnRecord): number {
+/** By what is known of what the caller heard: the platform knows best, then a complete reply. */
+function rankOf({ state, isReported }: TurnRecord): number {
   if (isReported === true) return 2;
   return state === 'completed' ? 1 : 0;
 }

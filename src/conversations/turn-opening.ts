@@ -139,18 +139,20 @@ function refuse(
     const elsewhere = askedFirst(conversation, process, mayYield);
     if (elsewhere !== undefined) return elsewhere;
   }
-  // If its process is gone, nobody else answers the caller.
-  const mayRun = (turn: TurnRecord): boolean =>
-    turn.process === undefined || turn.process === process || isAlive?.(turn.process) !== false;
-  const hasRun = (turn: TurnRecord): boolean =>
-    turn.state === 'open' ? mayRun(turn) : countRuns(turn) > 0;
-  if (isOver || newer.some(hasRun)) {
+  if (isOver || newer.some((turn) => isAnswered(turn, opening))) {
     if (known === undefined) addOver(conversation, opening, situation, bounds);
     return { kind: isOver && !isOvertaken(conversation, again, opening) ? 'over' : 'stale' };
   }
   if (comparison?.isLate === true) return { kind: 'stale' };
-  if (later !== undefined && mayRun(later)) return { kind: 'stale' };
+  if (later !== undefined && isAnswered(later, opening)) return { kind: 'stale' };
   return isOvertaken(conversation, again, opening) ? { kind: 'stale' } : undefined;
+}
+
+/** Whether the turn has run or still runs. An open one does not if its process is gone. */
+function isAnswered(turn: TurnRecord, { process: own, isAlive }: TurnOpening): boolean {
+  const { state, process } = turn;
+  if (state !== 'open') return countRuns(turn) > 0;
+  return process === undefined || process === own || isAlive?.(process) !== false;
 }
 
 /** Whether a newer turn than this one, which is over, runs or waits to be opened here. */

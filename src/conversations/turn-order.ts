@@ -31,9 +31,9 @@ export const PROMPT_MS = 100;
  * newer, and one that has run again since came with the delivery that added it. Nor is `known`, the
  * record of this turn.
  *
- * Within a process the run ids decide, which grow, unless the turn has run again. Times count only
- * if this turn has waited for `PROMPT_MS`. A time in the future comes from a wrong clock and does
- * not count.
+ * Within a process the run ids decide, which grow, unless an older turn has run again. Times count
+ * only if this turn has waited for `PROMPT_MS`. A time in the future comes from a wrong clock and
+ * does not count.
  */
 export function newerThan(
   { turns }: Conversation,
@@ -46,9 +46,9 @@ export function newerThan(
     if (turn === known) return false;
     const { arrivedAt, firstArrivedAt, addedAt } = turn;
     if (addedAt !== undefined && addedAt < arrivedAtMs - 1) return false; // both are rounded
-    const isOfFirst = arrivedAt === undefined || firstArrivedAt === undefined;
-    const mayBeNewer = isOfFirst || firstArrivedAt >= arrivedAtMs - 1;
-    if (mayBeNewer && turn.process === arrival.process)
+    const hasMoved = arrivedAt !== undefined && firstArrivedAt !== undefined;
+    const wasOlder = hasMoved && firstArrivedAt < arrivedAtMs - 1; // the id of its run is newer
+    if (!wasOlder && turn.process === arrival.process)
       return isLaterRun(turn.runId, arrival.runId);
     return isLaterTime(firstArrivedAt ?? arrivedAt, arrival);
   });

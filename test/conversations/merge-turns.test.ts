@@ -410,6 +410,13 @@ describe('a merge of remembered turns', () => {
     }
   });
 
+  it('keeps when the first delivery of a turn arrived, if a later run replaces its run', () => {
+    const conversation = holding({ ...run(1, 'interrupted', [SAID]), arrivedAt: 10 });
+    const again = { arrivedAt: 30, firstArrivedAt: 10, earlierRuns: [1], runs: 2 };
+    mergeTurns(conversation, [{ ...run(2, 'completed', [SAID]), ...again }]);
+    assert.equal(conversation.turns[0]?.firstArrivedAt, 10);
+  });
+
   it('leaves a result to a turn that is replaced', () => {
     const there = record('t', { ...open, words: null, reply: null });
     const conversation = holding({ ...there, messages: withCall('completed', '42') });

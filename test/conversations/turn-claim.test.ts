@@ -101,6 +101,19 @@ describe('a turn that is claimed for another delivery', () => {
     assert.equal(openTurn(talk.conversation, waiting, BOUNDS).kind, 'stale');
   });
 
+  it('stays behind turns that arrived after its first delivery, and is written anew', (t) => {
+    t.mock.timers.enable({ apis: ['Date'] });
+    const talk = new Talk(A);
+    const touched = (talk.conversation.touched = new Set());
+    t.mock.timers.tick(200);
+    claimTurn(talk.conversation, { ...A, text: 'Hello' });
+    assert.deepEqual([...touched], talk.conversation.turns);
+    t.mock.timers.tick(100);
+    const later = { turnId: 'u', runId: 3, process: 'b', text: 'Well?', isAlive: () => true };
+    const opened = openTurn(talk.conversation, { ...later, waitedMs: () => 200 }, BOUNDS);
+    assert.equal(opened.kind, 'opened');
+  });
+
   it('goes on unrecorded if its conversation was erased', () => {
     const talk = new Talk(A);
     clearTurns(talk.conversation);

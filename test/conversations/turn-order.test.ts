@@ -6,13 +6,22 @@ import { describe, it, type TestContext } from 'node:test';
 import {
   addTurn, emptyConversation, type Conversation,
 } from '../../src/conversations/conversation.ts';
+import type { OnceCall } from '../../src/conversations/once-call.ts';
 import { PartedConversation } from '../../src/conversations/stores/parted-conversation.ts';
 import { openTurn, type TurnOpening } from '../../src/conversations/turn-opening.ts';
 import { newerThan } from '../../src/conversations/turn-order.ts';
 import { newTurn } from '../../src/conversations/turn-record.ts';
+import { UNFINISHED_RESULTS } from '../../src/conversations/unfinished-tool-results.ts';
 
 const BOUNDS = { maxMessages: 200, maxTextLength: 1_048_576 };
 const HOUR_MS = 3_600_000;
+const ONCE_KEY = 'k'.repeat(64);
+
+function onceCallOf(process: string): OnceCall {
+  const { running: content } = UNFINISHED_RESULTS;
+  const call = { turnId: 'b', runId: 2, toolCallId: 'x', process };
+  return { ...call, state: 'running', tool: 'pay', claimedAt: 0, content };
+}
 
 describe('a turn that is over before it can be added', () => {
   // Seed 65005645 of the fleet: it had asked other processes meanwhile.
@@ -109,6 +118,32 @@ describe('a turn that waits for the store', () => {
     assert.deepEqual(newer, []);
   });
 
+  it('sees a newer one that arrived in the same millisecond, whichever way both were rounded', () => {
+    const conversation = emptyConversation('c');
+    const now = Date.now();
+    addTurn(conversation, { ...newTurn('b', 'open', 2), process: 'a', addedAt: now - 1 });
+    const newer = newerThan(conversation, { process: 'a', runId: 1, waitedMs: () => 0 });
+    assert.equal(newer.length, 1);
+  });
+
+  it('asks nobody if it is over: its place in history waits for no answer', () => {
+    const conversation = emptyConversation('c');
+    openTurn(conversation, { turnId: 'b', runId: 2, text: 'b', process: 'b' }, BOUNDS);
+    conversation.onceCalls = { [ONCE_KEY]: onceCallOf('b') };
+    const over = { ...late, isAlive: undefined, isOver: () => true };
+    assert.equal(openTurn(conversation, over, BOUNDS).kind, 'over');
+  });
+
+  it('asks whether all processes with an open turn live, if it asks any about its calls', () => {
+    const conversation = emptyConversation('c');
+    openTurn(conversation, { turnId: 'b', runId: 2, text: 'b', process: 'b' }, BOUNDS);
+    conversation.onceCalls = { [ONCE_KEY]: onceCallOf('c') };
+    const asking = { turnId: 'a', runId: 3, text: 'a', process: 'a', waitedMs: () => 0 };
+    const asked = openTurn(conversation, asking, BOUNDS);
+    assert.ok(asked.kind === 'elsewhere');
+    assert.deepEqual([...asked.calls], [['c', [ONCE_KEY]], ['b', []]]);
+  });
+
   it('is stale if it is over and a newer turn runs: it must not cut that one', () => {
     const conversation = emptyConversation('c');
     const opening = { text: 'Hello', process: 'a', isAlive: () => true };
@@ -151,7 +186,15 @@ describe('a turn that other processes have been asked for', () => {
       assert.equal(open(465, 't', 'a', { ...again, isAlive: () => false }), 'opened t:open');
     });
 
-  it('does not yield to the open turn of a process that is gone, and stands in front of it', (t) => {
+  it('is no newer one than itself, though a fast clock says that it ran before it arrived', (t) => {
+    const open = clocked(t);
+    open(20, 't', 'b');
+    open(30, 'next', 'b');
+    const again = { waitedMs: () => 460, isAlive: () => false };
+    assert.equal(open(465, 't', 'a', again), 'opened t:open next:interrupted');
+  });
+
+  it('yields to no open turn of a process that is gone, and stands in front of it', (t) => {
     const open = clocked(t);
     open(0, 'newer', 'b');
     const late = { waitedMs: () => 460 };
@@ -190,5 +233,17 @@ describe('turns that waited behind one of a clock that is an hour fast', () => {
     const again = new PartedConversation('c', { version, parts });
     for (const { conversation: { turns } } of [kept, again])
       assert.deepEqual(turns.map(({ id }) => id), ['fast', 'one', 'two', 'three']);
+  });
+});
+
+describe('the place of a turn', () => {
+  it('is that of its first delivery, also if the turn was over before it could open', (t) => {
+    t.mock.method(Date, 'now', () => 1_000_000);
+    const kept = new PartedConversation('c');
+    kept.apply((conversation) => {
+      const over = { turnId: 't', text: 'Hi', runId: 1, process: 'a', isOver: () => true };
+      openTurn(conversation, { ...over, waitedMs: () => 60 }, BOUNDS);
+    });
+    assert.equal(kept.conversation.turns[0]?.addedAt, 999_940);
   });
 });

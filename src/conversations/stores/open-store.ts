@@ -136,7 +136,7 @@ async function open(
 async function checkExists(path: string): Promise<void> {
   await lstat(path).catch((error: unknown) => {
     if (codeOf(error) !== 'ENOENT') return;
-    const reason = `there is no such file; ${SAME_SETTINGS}`;
-    throw new StoreError(`the conversations in ${path} cannot be used: ${reason}`, { cause: error });
+    const message = `the conversations in ${path} cannot be used: there is no such file`;
+    throw new StoreError(`${message}; ${SAME_SETTINGS}`, { cause: error });
   });
 }

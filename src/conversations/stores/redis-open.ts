@@ -96,7 +96,9 @@ export async function openRedisChannel(
     await channel.check();
     channel.mayLackOthers = await hasJustBegun(connection, log);
     if (channel.mayLackOthers)
-      log.info('Redis has just begun: for 5 s no tool that acts once starts here');
+      log.info('Redis has just begun: no tool that acts once starts here yet', {
+        seconds: RECONNECT_SECONDS,
+      });
   });
   if (failure !== undefined)
     log.warn('messages from other processes do not arrive yet', { error: failure });
