@@ -94,7 +94,8 @@ describe('a turn that waits for the store', () => {
   });
 
   for (const [waited, count] of [[99, 0], [100, 1]] as const)
-    it(`of ${waited} ms sees ${count} newer turns of another process, by its clock`, () => {
+    it(`of ${waited} ms sees ${count} newer turns of another process, by its clock`, (t) => {
+      t.mock.timers.enable({ apis: ['Date'], now: Date.now() });
       const conversation = emptyConversation('c');
       const other = { ...newTurn('b', 'open', 7), process: 'b', arrivedAt: Date.now() - 50 };
       addTurn(conversation, other);
@@ -118,7 +119,8 @@ describe('a turn that waits for the store', () => {
     assert.deepEqual(newer, []);
   });
 
-  it('sees a newer one that arrived in the same millisecond, whichever way both were rounded', () => {
+  it('sees a newer one of the same millisecond, whichever way both were rounded', (t) => {
+    t.mock.timers.enable({ apis: ['Date'], now: Date.now() });
     const conversation = emptyConversation('c');
     const now = Date.now();
     addTurn(conversation, { ...newTurn('b', 'open', 2), process: 'a', addedAt: now - 1 });
