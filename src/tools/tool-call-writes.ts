@@ -85,10 +85,10 @@ async function storeClaims(
   const { conversationId, turnId, host, liveState, log } = turn;
   if (turn.isOver) return;
   const once = calls.filter(({ isOnce }) => isOnce);
-  for (const { running } of once) running.isAsking = true;
+  for (const { running } of once) running.askingTurn = turn;
   for (const { spoken } of calls) Object.assign(spoken, NOT_BEGUN);
   const claiming = await notRunningElsewhere(turn, once);
-  for (const { running } of once) running.isAsking = false;
+  for (const { running } of once) running.askingTurn = undefined;
   if (turn.isOver) return;
   for (const { spoken } of calls) Object.assign(spoken, BEGUN);
   const claims = claiming.map((call) => claimOf(call, host));

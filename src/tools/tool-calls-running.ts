@@ -25,8 +25,8 @@ export class RunningToolCall {
   readonly outcome: Promise<ToolCallResult>;
   /** Whether it has claimed its key or is about to, so that it does not wait for another call. */
   isClaimer = false;
-  /** Whether other processes are being asked before it claims its key. */
-  isAsking = false;
+  /** Its turn, while other processes are asked before it claims its key. */
+  askingTurn: { readonly isOver: boolean } | undefined;
   readonly #controller = new AbortController();
   #settle!: (outcome: ToolCallResult) => void;
   #deadline: NodeJS.Timeout | undefined;
@@ -90,9 +90,12 @@ export class RunningToolCalls {
   readonly isClaimed = (key: string): boolean =>
     this.#calls.get(key)?.some(({ isClaimer }) => isClaimer) === true;
 
-  /** Whether a call with that key is about to find out whether it may claim it. */
+  /**
+   * Whether a call with that key is about to find out whether it may claim it. Not one whose turn
+   * is over: it claims nothing.
+   */
   readonly isAsking = (key: string): boolean =>
-    this.#calls.get(key)?.some((call) => call.isAsking) === true;
+    this.#calls.get(key)?.some(({ askingTurn }) => askingTurn?.isOver === false) === true;
 
   /** Whether there is only a claim under which nothing began or is about to. */
   readonly isIdle = (key: string): boolean =>

@@ -258,7 +258,9 @@ export class OtherProcesses {
     const isOpen = this.#mayLackPeers || asked.size === 0;
     for (let count = 0; count < MAX_UNANSWERED; count++) {
       const silent = strangers.filter((process) => question.silent.has(process));
-      this.#askEveryone(id, conversationId, keys, silent);
+      // Not about a call whose turn is over by now: they would wait for it.
+      const asking = keys.filter((key) => this.#turns.isCallAsking(key));
+      this.#askEveryone(id, conversationId, asking, silent);
       await question.answered(isOpen && count === 0);
       if (question.silent.size === 0) break;
     }

@@ -77,9 +77,9 @@ describe('RunningToolCalls', () => {
     const [unconfirmed, next] = [new RunningToolCall(), new RunningToolCall()];
     calls.noteUnconfirmed('k', unconfirmed);
     calls.add('k', next);
-    next.isAsking = true;
+    next.askingTurn = { isOver: false };
     assert.equal(calls.isIdle('k'), false);
-    next.isAsking = false;
+    next.askingTurn = undefined;
     assert.equal(calls.isIdle('k'), true);
   });
 

@@ -42,7 +42,9 @@ class Stage {
   /** What the store says of claims before it is asked for one, by key. */
   claims: Readonly<Record<string, unknown>> = {};
   asked: string[] = [];
-  /** Whether the call was known to be asking while all others were asked. */
+  /** Happens while all others are asked. */
+  meanwhile = (): void => undefined;
+  /** Whether the call was known to be asking then. */
   wasAsking: boolean | undefined;
   /** The results that were stored. */
   readonly results: Record<string, unknown>[] = [];
@@ -96,6 +98,7 @@ class Stage {
         return Promise.resolve(this.answer);
       },
       askAll: (_id: string, [key = '']: readonly string[]) => {
+        this.meanwhile();
         this.wasAsking = this.running.isAsking(key);
         return Promise.resolve({
           ...this.answer, runnerOf: () => this.runner, isClaimed: () => false, areDoubtful: false,
@@ -269,6 +272,16 @@ describe('a call that acts once, which other processes know of', () => {
     const stage = new Stage();
     await stage.pays(stage.calls({}), once);
     assert.deepEqual([stage.wasAsking, stage.running.isAsking(key)], [true, false]);
+  });
+
+  // Seed 100001532 of the fleet: its process said that it was about to pay, and died.
+  it('does not count as asking if its turn is over by then: it claims nothing', async () => {
+    const stage = new Stage();
+    stage.meanwhile = () => {
+      stage.isOver = true;
+    };
+    assert.equal(await stage.pays(stage.calls({}), once), UNFINISHED_RESULTS.interrupted);
+    assert.equal(stage.wasAsking, false);
   });
 
   it('acts if the claim is its own: the others may be waiting for this process', async () => {

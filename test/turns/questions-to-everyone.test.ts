@@ -30,6 +30,8 @@ function turns(more: Partial<OwnTurns> = {}): OwnTurns {
   };
 }
 
+/** Those of a process that is to claim all calls. */
+const asking = turns({ isCallAsking: () => true });
 /** Those of a process that remembers all claims. */
 const paid = turns({ claimedOf: (_id, keys) => keys });
 const paidAndSlow = turns({
@@ -53,7 +55,7 @@ describe('a question to all processes', () => {
     quickClock(t);
     const post = new Post();
     open(post, 'a', paid);
-    const b = open(post, 'b');
+    const b = open(post, 'b', asking);
     post.loses = () => true;
     assert.equal(await isClaimed(b), false);
     post.loses = () => false;
@@ -65,7 +67,7 @@ describe('a question to all processes', () => {
     const post = new Post();
     open(post, 'a', paid);
     post.loses = () => true;
-    const b = open(post, 'b');
+    const b = open(post, 'b', asking);
     post.loses = () => false;
     assert.equal(await isClaimed(b), true);
   });
@@ -75,7 +77,7 @@ describe('a question to all processes', () => {
     const post = new Post();
     open(post, 'a', paidAndSlow);
     open(post, 'c');
-    const b = open(post, 'b');
+    const b = open(post, 'b', asking);
     assert.equal(await isClaimed(b), true);
     post.loses = (message) => message.includes('"from":"a"');
     assert.equal(await isClaimed(b), false);
@@ -89,7 +91,7 @@ describe('a question to all processes', () => {
     post.loses = (message) => message.includes('"from":"a"');
     open(post, 'a', paid);
     open(post, 'c');
-    const b = open(post, 'b');
+    const b = open(post, 'b', asking);
     assert.equal(await isClaimed(b), false);
     post.loses = () => false;
     post.reopen('a');
@@ -106,7 +108,7 @@ describe('a question to all processes', () => {
     const { pass } = quickClock(t);
     const post = new Post();
     open(post, 'a', paid);
-    const b = open(post, 'b');
+    const b = open(post, 'b', asking);
     assert.equal(await isClaimed(b), true);
     for (const address of ['a', 'b']) post.close(address);
     const isDoubtful = async (): Promise<boolean> =>
@@ -127,7 +129,7 @@ describe('a question to all processes', () => {
     open(post, 'a', paid);
     open(post, 'c');
     for (const address of ['a', 'b', 'c']) post.close(address);
-    const b = open(post, 'b');
+    const b = open(post, 'b', asking);
     post.reopen('b');
     const isDoubtful = async (): Promise<boolean> =>
       (await b.askAll('c', ['k'], NONE)).areDoubtful;
@@ -143,7 +145,7 @@ describe('a question to all processes', () => {
 
   it('is not doubtful where this process began before, though nobody answers', async () => {
     const post = new Post();
-    const b = open(post, 'b');
+    const b = open(post, 'b', asking);
     assert.equal((await b.askAll('c', ['k'], NONE)).areDoubtful, false);
     post.reopen('b'); // it has had the time to get to know the others
     assert.equal((await b.askAll('c', ['k'], NONE)).areDoubtful, false);
@@ -153,7 +155,7 @@ describe('a question to all processes', () => {
     const { pass } = quickClock(t);
     const post = new Post();
     open(post, 'a');
-    const b = open(post, 'b');
+    const b = open(post, 'b', asking);
     const isRunning = async (): Promise<boolean> => {
       const answers = await b.ask('c', new Map([['a', ['k']]]), 3);
       if (post.isClosed('a')) assert.equal(answers.isAlive('a'), false); // it has not answered
@@ -191,15 +193,15 @@ describe('a question to all processes', () => {
   it('finds a process that has asked before, and is to claim the key next', async (t) => {
     quickClock(t);
     const post = new Post();
-    open(post, 'b', turns({ isCallAsking: () => true })); // its own question is over
-    const answers = await open(post, 'a').askAll('c', ['k'], NONE);
+    open(post, 'b', asking); // its own question is over
+    const answers = await open(post, 'a', asking).askAll('c', ['k'], NONE);
     assert.equal(answers.runnerOf('k'), 'b');
   });
 
   it('is put three times to a process that only the record names, and may be away', async (t) => {
     quickClock(t);
     const post = new Post();
-    const b = open(post, 'b');
+    const b = open(post, 'b', asking);
     open(post, 'a');
     await isClaimed(b);
     post.messages.length = 0;
@@ -209,10 +211,24 @@ describe('a question to all processes', () => {
     assert.deepEqual([areDoubtful, asked.length], [true, 6]); // everyone, and that process
   });
 
+  it('is repeated without the calls that are not to be claimed any more', async (t) => {
+    quickClock(t);
+    const post = new Post();
+    let isAsking = true;
+    const a = open(post, 'a', turns({ isCallAsking: () => isAsking }));
+    post.messages.length = 0; // it has greeted
+    const question = a.askAll('c', ['k'], new Set(['gone']));
+    isAsking = false;
+    await question;
+    const calls = post.messages.map((text) => /"calls":(\[.*\])/.exec(text)?.[1]);
+    // To everyone and to that process, three times.
+    assert.deepEqual(calls, ['["k"]', '["k"]', '[]', '[]', '[]', '[]']);
+  });
+
   it('may be answered with null where a list is missing', async (t) => {
     quickClock(t);
     const post = new Post();
-    const b = open(post, 'b');
+    const b = open(post, 'b', asking);
     const claimed = isClaimed(b);
     const { id } = JSON.parse(post.messages.at(-1) ?? '') as { readonly id: string };
     const answer = { type: 'answer', id, from: 'x', calls: [], claimed: null, idle: null };
@@ -224,7 +240,7 @@ describe('a question to all processes', () => {
     const { stop } = quickClock(t);
     const post = new Post();
     open(post, 'a', paid);
-    const b = open(post, 'b');
+    const b = open(post, 'b', asking);
     await isClaimed(b);
     stop(); // so the time to answer never ends
     assert.equal(await isClaimed(b), true);
@@ -235,7 +251,7 @@ describe('a question to all processes', () => {
     const post = new Post();
     const hanging = new Promise<readonly string[]>(() => {});
     open(post, 'a', turns({ isCallClaimed: () => true, claimedOf: () => hanging }));
-    const b = open(post, 'b');
+    const b = open(post, 'b', asking);
     assert.equal((await b.askAll('c', ['k'], NONE)).runnerOf('k'), 'a');
   });
 
@@ -245,7 +261,7 @@ describe('a question to all processes', () => {
     const hanging = new Promise<readonly string[]>(() => {});
     const own = turns({ claimedOf: () => hanging, rememberedClaims: (_id, keys) => keys });
     open(post, 'a', own);
-    assert.equal(await isClaimed(open(post, 'b')), true);
+    assert.equal(await isClaimed(open(post, 'b', asking)), true);
   });
 
   it('is answered from memory by one whose store cannot put anything back', async (t) => {
@@ -253,7 +269,7 @@ describe('a question to all processes', () => {
     const post = new Post();
     const fails = (): Promise<never> => Promise.reject(new Error('down'));
     open(post, 'a', turns({ claimedOf: fails, rememberedClaims: (_id, keys) => keys }));
-    assert.equal(await isClaimed(open(post, 'b')), true);
+    assert.equal(await isClaimed(open(post, 'b', asking)), true);
   });
 
   it('leads to a thousand messages about the end of a call at the most', async () => {

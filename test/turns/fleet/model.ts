@@ -366,10 +366,21 @@ export class FleetModel {
       if (act.ended === 'threw' && isAlone && call?.state !== 'unknown')
         yield `act ${act.n} threw, and its outcome is not unknown: ${JSON.stringify(call)}`;
       // Others may take a process whose messages are lost for gone, and its calls with it.
-      const mayBeLost = !this.#without('post');
+      const mayBeLost = !this.#without('post') || this.#mayHaveBegun(act, call?.process);
       if (act.ended === 'did nothing' && isAlone && call?.state === 'unknown' && !mayBeLost)
         yield `act ${act.n} did nothing, and its outcome is unknown`;
     }
+  }
+
+  /**
+   * Whether a process with that address died while it made the same call: what it had claimed, or
+   * said that it would, may have begun, as far as others know.
+   */
+  #mayHaveBegun({ tool, args }: Act, address: string | undefined): boolean {
+    return this.#ledger.runs.some(
+      ({ process, calls }) =>
+        process.isDead && process.channel.address === address && calls.has(`${tool} ${args}`),
+    );
   }
 
   *#wrongsOnTheWire(history: readonly Message[]): Wrongs {
