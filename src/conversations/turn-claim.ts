@@ -4,13 +4,14 @@ import { findTurn, type Conversation } from './conversation.ts';
 import { earlierCallsIn, type EarlierToolCall } from './discarded-turns.ts';
 import type { Claimer } from './once-rules.ts';
 import { begin, type BegunRun } from './turn-begin.ts';
+import { arrivalOf, isDeliveredSince, type Arrival } from './turn-order.ts';
 import { messagesOf, type TurnRecord } from './turn-record.ts';
 
 /**
  * Whether a run may continue for another delivery of its turn. `owned`: yes, the record is this
  * run's. If a run in another process had it and did not complete, `earlierCalls` are that run's,
- * and `earlierRuns` has its id. `closed`: no, a newer turn has begun. `completed`: no, another run
- * has said everything.
+ * and `earlierRuns` has its id. `closed`: no, a newer turn has begun. `taken`: no, another run has
+ * said everything, or goes on for a later delivery.
  */
 export type TurnClaim =
   | {
@@ -18,14 +19,14 @@ export type TurnClaim =
       readonly earlierCalls: readonly EarlierToolCall[];
       readonly earlierRuns: readonly number[] | undefined;
     }
-  | { readonly kind: 'closed' | 'completed' };
+  | { readonly kind: 'closed' | 'taken' };
 
 const NO_CALLS: readonly EarlierToolCall[] = [];
 
 /** Claims the record of a turn for the run that began it, to continue for another delivery. */
 export function claimTurn(
   conversation: Conversation,
-  claim: Claimer & Pick<BegunRun, 'text' | 'trace' | 'figures'>,
+  claim: Claimer & Pick<BegunRun, 'waitedMs' | 'text' | 'trace' | 'figures'>,
 ): TurnClaim {
   const { turnId, runId } = claim;
   const record = findTurn(conversation, turnId);
@@ -34,20 +35,25 @@ export function claimTurn(
   if (record.runId === runId) {
     const isOurs = record.state === 'open' || record.isLeaving === true;
     if (!isOurs) return { kind: 'closed' };
-    noteDelivery(conversation, record);
+    noteDelivery(conversation, record, claim);
     return owned(NO_CALLS, record);
   }
-  if (record.state === 'completed') return { kind: 'completed' };
+  const isLater = record.state === 'open' && isDeliveredSince(record, claim);
+  if (isLater || record.state === 'completed') return { kind: 'taken' };
   const hasCalls = begin(conversation, record, claim, true);
   const calls = hasCalls ? earlierCallsIn(record, messagesOf(record)) : NO_CALLS;
   return owned(calls.filter((call) => call.runId !== runId), record);
 }
 
 /** Older deliveries that still wait in other processes leave the turn to this one. */
-function noteDelivery({ touched }: Conversation, record: TurnRecord): void {
+function noteDelivery(
+  { touched }: Conversation,
+  record: TurnRecord,
+  claim: Pick<Arrival, 'waitedMs'>,
+): void {
   if (record.arrivedAt === undefined) return;
   record.firstArrivedAt ??= record.arrivedAt;
-  record.arrivedAt = Date.now();
+  record.arrivedAt = arrivalOf(claim);
   touched?.add(record);
 }
 

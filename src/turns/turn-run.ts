@@ -103,8 +103,8 @@ export interface TurnHost extends ToolHost {
   readonly recordsCalls: boolean;
   /** Whether turns store what their models were sent, and what they answered. */
   readonly capturesRequests: boolean;
-  /** Begins a turn. */
-  start(delivery: Delivery): void;
+  /** See `Turns`. */
+  start(delivery: Delivery, arrivedAtMs?: number): void;
   /** The turn is settled. */
   ended(turn: TurnRun): void;
   /** Its complete reply should have departed, but the client has no room for it yet. */

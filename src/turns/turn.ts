@@ -60,8 +60,7 @@ export class Turn implements TurnRun, DeliveredTurn {
   declare readonly values: Values | undefined;
   /** Undefined if the turn is not traced. */
   readonly trace: TurnTrace | undefined;
-  /** On the clock of `performance.now()`. */
-  readonly startedAtMs = performance.now();
+  readonly startedAtMs: number;
   turnId: string;
   /** Another one when the same turn is delivered again. */
   delivery: Delivery;
@@ -100,7 +99,9 @@ export class Turn implements TurnRun, DeliveredTurn {
    */
   readonly #scope: AsyncResource | undefined;
 
-  constructor(delivery: Delivery, host: TurnHost, older: Turn | undefined) {
+  /** `arrivedAtMs`: when the delivery arrived, on the clock of `performance.now()`. */
+  constructor(delivery: Delivery, host: TurnHost, older: Turn | undefined, arrivedAtMs: number) {
+    this.startedAtMs = arrivedAtMs;
     this.delivery = delivery;
     this.host = host;
     this.turnId = delivery.event.turnId ?? randomUUID();
@@ -265,14 +266,15 @@ export class Turn implements TurnRun, DeliveredTurn {
    * The older one ends. Another process may have taken the turn over, and its message may be lost,
    * so a record that others can write is claimed first.
    */
-  takeOver(delivery: Delivery): void {
+  takeOver(delivery: Delivery, arrivedAtMs: number): void {
     const { process, conversations } = this.host;
     if (process === undefined || this.opened === undefined) return this.#continueFor(delivery);
     const { conversationId, turnId, runId } = this;
-    const claim = { turnId, runId, process, ...runOf(this) };
+    const waitedMs = (): number => performance.now() - arrivedAtMs;
+    const claim = { turnId, runId, process, waitedMs, ...runOf(this) };
     const claimed = andThen(
       persist(() => conversations.claimTurn(conversationId, claim), OPENING_DELAYS_MS),
-      (outcome) => this.#claimed(outcome, delivery),
+      (outcome) => this.#claimed(outcome, delivery, arrivedAtMs),
     );
     if (!(claimed instanceof Promise)) return;
     const failed = (error: unknown): void => {
@@ -283,16 +285,16 @@ export class Turn implements TurnRun, DeliveredTurn {
     this.host.track(claimed.catch(failed));
   }
 
-  #claimed(claim: TurnClaim, delivery: Delivery): void {
+  #claimed(claim: TurnClaim, delivery: Delivery, arrivedAtMs: number): void {
     if (claim.kind === 'owned') {
       this.#takenFrom = claim.earlierRuns;
       if (claim.earlierCalls.length > 0) this.learn(claim.earlierCalls);
       return this.#continueFor(delivery);
     }
-    if (claim.kind === 'completed') this.giveAway();
+    if (claim.kind === 'taken') this.giveAway();
     else this.interrupt('a newer turn began');
     if (!delivery.isOpen) return delivery.onOutcome({ outcome: 'interrupted' });
-    this.host.start(delivery);
+    this.host.start(delivery, arrivedAtMs);
   }
 
   #continueFor(delivery: Delivery): void {

@@ -170,15 +170,18 @@ export class Turns implements TurnHost, OwnTurns {
     this.redaction?.forget(conversationId, sessionId);
   }
 
-  /** Begins a turn. If the same turn already runs, the delivery takes over its stream instead. */
-  start(delivery: Delivery): void {
+  /**
+   * Begins a turn. If the same turn already runs, the delivery takes over its stream instead.
+   * `arrivedAtMs`: on the clock of `performance.now()`, by default now.
+   */
+  start(delivery: Delivery, arrivedAtMs = performance.now()): void {
     const { event } = delivery;
-    if (isBeside(event)) return this.#begin(new Turn(delivery, this, undefined));
+    if (isBeside(event)) return this.#begin(new Turn(delivery, this, undefined, arrivedAtMs));
     const newest = this.#running.newestOf(event.conversationId);
     for (let turn = newest; turn !== undefined; turn = turn.older) {
-      if (isSameTurn(turn.event, event)) return turn.takeOver(delivery);
+      if (isSameTurn(turn.event, event)) return turn.takeOver(delivery, arrivedAtMs);
     }
-    this.#begin(new Turn(delivery, this, newest));
+    this.#begin(new Turn(delivery, this, newest, arrivedAtMs));
   }
 
   #begin(turn: Turn): void {

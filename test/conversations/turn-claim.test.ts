@@ -42,8 +42,9 @@ class Talk {
     noteToolResult(this.conversation, { ...run, runId, ...result }, BOUNDS);
   }
 
-  claim(run: Run): ReturnType<typeof claimTurn> {
-    const claim = claimTurn(this.conversation, { ...run, text: 'Hello' });
+  /** `waited`: how long ago the delivery arrived that the turn is claimed for. */
+  claim(run: Run, waited = 0): ReturnType<typeof claimTurn> {
+    const claim = claimTurn(this.conversation, { ...run, text: 'Hello', waitedMs: () => waited });
     check(this.conversation);
     return claim;
   }
@@ -77,7 +78,7 @@ describe('a turn that is claimed for another delivery', () => {
   it('is not taken back from another run that has said everything', () => {
     const talk = new Talk(A, B);
     talk.settle(B, 'completed');
-    assert.equal(talk.claim(A).kind, 'completed');
+    assert.equal(talk.claim(A).kind, 'taken');
     assert.equal(talk.conversation.turns[0]?.process, 'b');
   });
 
@@ -99,6 +100,27 @@ describe('a turn that is claimed for another delivery', () => {
     t.mock.timers.tick(100);
     const waiting = { ...B, text: 'Hello', isAlive: () => true, waitedMs: () => 200 };
     assert.equal(openTurn(talk.conversation, waiting, BOUNDS).kind, 'stale');
+  });
+
+  // The time of the claim counted, so that the last delivery of all was stale.
+  it('is left to a delivery that arrived after its own, however long the claim waited', (t) => {
+    t.mock.timers.enable({ apis: ['Date'] });
+    const talk = new Talk(A);
+    t.mock.timers.tick(400);
+    talk.claim(A, 300);
+    t.mock.timers.tick(50);
+    const later = { ...B, text: 'Hello', isAlive: () => true, waitedMs: () => 200 };
+    assert.equal(openTurn(talk.conversation, later, BOUNDS).kind, 'opened');
+  });
+
+  it('is not taken back from a run that a later delivery has begun meanwhile', (t) => {
+    t.mock.timers.enable({ apis: ['Date'] });
+    const talk = new Talk(A);
+    t.mock.timers.tick(400);
+    openTurn(talk.conversation, { ...B, text: 'Hello', isAlive: () => true }, BOUNDS);
+    t.mock.timers.tick(100);
+    assert.equal(talk.claim(A, 200).kind, 'taken');
+    assert.equal(talk.conversation.turns[0]?.process, 'b');
   });
 
   it('stays behind turns that arrived after its first delivery, and is written anew', (t) => {

@@ -109,6 +109,28 @@ function holdClaims(t: TestContext, { conversations }: Process): Deferred<void> 
   return mayAnswer;
 }
 
+/** The same for the records of turns that begin. */
+function holdOpenings(t: TestContext, { conversations }: Process): Deferred<void> {
+  const mayAnswer = deferred();
+  const open = conversations.openTurn.bind(conversations);
+  t.mock.method(conversations, 'openTurn', async (...given: Parameters<typeof open>) => {
+    await mayAnswer.promise;
+    return open(...given);
+  });
+  return mayAnswer;
+}
+
+/** Time passes only when the test says so. */
+function stoppedClock(t: TestContext): (ms: number) => void {
+  let [monotonic, wall] = [performance.now(), Date.now()];
+  t.mock.method(performance, 'now', () => monotonic);
+  t.mock.method(Date, 'now', () => wall);
+  return (ms) => {
+    monotonic += ms;
+    wall += ms;
+  };
+}
+
 describe('a turn that is delivered again to the process that runs it', () => {
   it('goes on for the newer delivery though the store fails, and the log says so', async (t) => {
     const [a] = two(t);
@@ -206,6 +228,47 @@ describe('a turn that is delivered again to the process that runs it', () => {
     mayAnswer.resolve();
     assert.equal(await newer.outcome.promise, 'interrupted');
     assert.equal(newer.said, '');
+  });
+});
+
+// The order of deliveries is that of their arrival, and not that in which the store answers.
+describe('a turn that is delivered again here, and then elsewhere', () => {
+  it('goes to the last delivery, though the claim for the one before is stored later', async (t) => {
+    const [a, b] = two(t);
+    const pass = stoppedClock(t);
+    const first = a.deliver('t1');
+    await rounds();
+    const mayClaim = holdClaims(t, a);
+    const second = a.deliver('t1');
+    pass(100);
+    const last = b.deliver('t1');
+    await rounds();
+    pass(100);
+    mayClaim.resolve();
+    b.mayEnd.resolve();
+    assert.deepEqual(
+      await Promise.all([first, second, last].map(({ outcome }) => outcome.promise)),
+      ['taken over', 'stale', 'completed'],
+    );
+    assert.equal(last.said, 'Well, done.');
+  });
+
+  it('goes to the last delivery, though that one waits longer for the store', async (t) => {
+    const [a, b] = two(t);
+    const pass = stoppedClock(t);
+    a.deliver('t1');
+    await rounds();
+    const [mayClaim, mayOpen] = [holdClaims(t, a), holdOpenings(t, b)];
+    a.deliver('t1');
+    pass(100);
+    const last = b.deliver('t1');
+    pass(100);
+    mayClaim.resolve();
+    await rounds();
+    mayOpen.resolve();
+    b.mayEnd.resolve();
+    assert.equal(await last.outcome.promise, 'completed');
+    assert.equal(last.said, 'Well, done.');
   });
 });
 
