@@ -1,3 +1,4 @@
+import type { Awaitable } from '../base/awaitable.ts';
 import type { CallRecord } from './call-record.ts';
 
 /** Where call records are kept. Several processes may use one at the same time. */
@@ -27,6 +28,9 @@ export interface CallArchive {
     isMeant?: (record: CallRecord) => boolean,
     isSame?: (value: string) => boolean,
   ): AsyncIterable<CallRecord>;
+
+  /** See `PartStore`. */
+  overwrite?(): Awaitable<boolean>;
 
   close(): Promise<void>;
 }

@@ -1,5 +1,6 @@
 import { createHash } from 'node:crypto';
 
+import type { Awaitable } from '../base/awaitable.ts';
 import { eachStored } from '../conversations/stores/each-stored.ts';
 import type { PartStore, StoredConversation } from '../conversations/stores/part-store.ts';
 import { isOf, type CallArchive, type CallKey } from './call-archive.ts';
@@ -72,6 +73,10 @@ export class CallStore implements CallArchive {
       await remove(this.#parts, recordId);
       yield record;
     }
+  }
+
+  overwrite(): Awaitable<boolean> {
+    return this.#parts.overwrite?.() ?? true;
   }
 
   async close(): Promise<void> {

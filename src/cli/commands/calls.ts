@@ -96,7 +96,7 @@ Exit codes: 0 success; 1 no such id, or records cannot be read; 2 wrong argument
 };
 
 /** The part of the records that is used. */
-type CallSource = Pick<CallArchive, 'all' | 'erase' | 'close'>;
+type CallSource = Pick<CallArchive, 'all' | 'erase' | 'overwrite' | 'close'>;
 
 interface Place {
   readonly archive: CallSource;

@@ -2,6 +2,7 @@
 
 import type { Channel } from '../../base/channel.ts';
 import { isSameNumber, isSurelySameNumber } from '../../base/phone-number.ts';
+import type { PartStore } from '../../conversations/stores/part-store.ts';
 import { StoreError } from '../../conversations/stores/store-error.ts';
 import { createLogger } from '../../log.ts';
 import { isOf, type CallArchive } from '../../records/call-archive.ts';
@@ -14,7 +15,7 @@ import { printable } from '../terminal/printable.ts';
 
 /** Where calls are erased. */
 export interface ErasingPlace {
-  readonly archive: Pick<CallArchive, 'all' | 'erase'>;
+  readonly archive: Pick<CallArchive, 'all' | 'erase' | 'overwrite'>;
   readonly settings: Settings;
   readonly terminal: Terminal;
 }
@@ -35,9 +36,14 @@ export function whenRecorded(settings: Settings): string {
   return `a record is made when the end of a call is reported${seconds === 0 ? '' : late}`;
 }
 
+const HELD =
+  'Another process reads the SQLite file, so what was erased stays in its -wal file: until a '
+  + 'minute after that process has finished or, if no server runs, until you run this again.\n';
+
 /** What has been erased, and why that is not all. */
 class Erasure {
   #count = 0;
+  #isHeld = false;
   readonly #failures = new Set<string>();
   readonly #place: ErasingPlace;
 
@@ -62,11 +68,19 @@ class Erasure {
     }
   }
 
+  /** Call it when all has been erased from the store that can be. */
+  async overwrite(store: Pick<PartStore, 'overwrite'>): Promise<void> {
+    await this.attempt(async () => {
+      if ((await store.overwrite?.()) === false) this.#isHeld = true;
+    });
+  }
+
   /** Says what is not erased. Throws if any of it should have been in reach. */
   async end(id: string, caller?: Caller): Promise<void> {
     const failures = [...this.#failures];
     const { settings, terminal } = this.#place;
     await write(terminal.stdout, notReached(settings, failures, caller));
+    if (this.#isHeld) await write(terminal.stderr, HELD);
     if (failures.length > 0)
       throw new CommandError('not everything is erased: run this again when the store works');
     if (this.#count === 0) throw new CommandError(nothingOf(id));
@@ -166,6 +180,7 @@ async function erase(
     for await (const { sessionId } of archive.erase(text, isErasable, caller?.is))
       await erasure.erased(`the record of session ${printable(sessionId, ' ')}`);
   });
+  await erasure.overwrite(archive);
 }
 
 /**
@@ -206,10 +221,11 @@ async function eraseConversations(
       throw error;
     });
     for (const key of keys) await eraseOne(key);
-    if (caller === undefined) return gone;
-    await erasure.attempt(async () => {
-      for await (const key of conversationsOfCaller(parts, caller.is)) await eraseOne(key);
-    });
+    if (caller !== undefined)
+      await erasure.attempt(async () => {
+        for await (const key of conversationsOfCaller(parts, caller.is)) await eraseOne(key);
+      });
+    await erasure.overwrite(parts);
     return gone;
   } finally {
     await channel?.close();

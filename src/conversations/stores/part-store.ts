@@ -71,6 +71,12 @@ export interface PartStore {
   /** How many are stored, without erased ones if the store can tell. */
   count(): Awaitable<number>;
 
+  /**
+   * Overwrites what was removed. False if that has to wait, as another process still reads it.
+   * Absent: it is overwritten at once, or not by us.
+   */
+  overwrite?(): Awaitable<boolean>;
+
   /** Closes files and connections. */
   close(): Awaitable<void>;
 }

@@ -169,6 +169,17 @@ export class SqliteStore implements PartStore {
     });
   }
 
+  overwrite(): boolean {
+    return this.#run((opened) => {
+      try {
+        return this.#checkpoint(opened, true);
+      } catch (error) {
+        if (isBusy(error)) return false;
+        throw error;
+      }
+    });
+  }
+
   close(): void {
     this.#isClosed = true;
     try {
@@ -272,11 +283,14 @@ export class SqliteStore implements PartStore {
     this.#opened = undefined;
   }
 
-  /** Copies what it can without holding up any process, and empties the log if nobody reads it. */
-  #checkpoint({ database, statements }: Opened, empties: boolean): void {
+  /**
+   * Copies what it can without holding up any process, and empties the log if nobody reads it.
+   * True if the log is empty.
+   */
+  #checkpoint({ database, statements }: Opened, empties: boolean): boolean {
     this.#writes = 0;
     const { log } = statements.checkpoint.get() as { readonly log: number };
-    if (log <= MAX_LOG_PAGES && !empties) return;
+    if (log <= MAX_LOG_PAGES && !empties) return false;
     // A log that is written anew from its start keeps what was erased, perhaps by a process that
     // has ended, and under constant writes it would grow without end. But never wait for a reader,
     // which may be a long backup: nobody could write meanwhile.
@@ -284,6 +298,7 @@ export class SqliteStore implements PartStore {
     try {
       const { busy } = statements.truncate.get() as { readonly busy: number };
       if (busy === 0) this.#emptiedAtMs = performance.now();
+      return busy === 0;
     } finally {
       this.#waitForLocks(database);
     }

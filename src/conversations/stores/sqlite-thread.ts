@@ -7,7 +7,7 @@ import type { SqliteStore, SqliteStoreOptions, WriteAnswer } from './sqlite-stor
 import { sqliteWorker } from './sqlite-worker-script.ts';
 import { StoreError } from './store-error.ts';
 
-type Methods = Pick<SqliteStore, 'read' | 'writeAll' | 'list' | 'count' | 'close'>;
+type Methods = Pick<SqliteStore, 'read' | 'writeAll' | 'list' | 'count' | 'overwrite' | 'close'>;
 
 /** Sent to the thread. */
 export interface Call {
@@ -81,6 +81,10 @@ class SqliteThread implements PartStore {
 
   count(): Promise<number> {
     return this.#call('count');
+  }
+
+  overwrite(): Promise<boolean> {
+    return this.#call('overwrite');
   }
 
   async close(): Promise<void> {

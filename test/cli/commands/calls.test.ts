@@ -12,6 +12,7 @@ import { UsageError } from '../../../src/cli/terminal/command.ts';
 import type { CallRecord } from '../../../src/records/call-record.ts';
 import { openCallArchive, openCallRecords } from '../../../src/records/open-call-records.ts';
 import { openParts, openStore } from '../../../src/conversations/stores/open-store.ts';
+import { loadSqlite } from '../../../src/conversations/stores/sqlite-library.ts';
 import { createLogger } from '../../../src/log.ts';
 import { parseSettings } from '../../../src/settings/parse-settings.ts';
 import { WITHOUT_SQLITE } from '../../fixtures/sqlite.ts';
@@ -294,6 +295,58 @@ describe('calls erase', () => {
     const again = await openStore(parseSettings(environment, []), { log, directory });
     assert.equal(await again.count(), 1);
     await again.close();
+  });
+});
+
+describe('calls erase, while a backup reads the SQLite file', { skip: WITHOUT_SQLITE }, () => {
+  clearTerminal();
+
+  const HELD = /^Another process reads the SQLite file, so what was erased stays .*\.\n$/;
+
+  /** Erases a call, and returns what the command says on stderr. The backup begins with `begin`. */
+  async function said(
+    environment: Readonly<Record<string, string>>,
+    prepare: (begin: () => void) => void,
+  ): Promise<string> {
+    use(environment);
+    const settings = parseSettings(environment, []);
+    if (settings.callRecords !== undefined) await keepCalls();
+    const { directory } = terminal;
+    const server = await openStore(settings, { log, directory });
+    await server.update('c-1', ({ turns }) => {
+      turns.push({ id: 't', state: 'completed', runId: 1, words: 'Hello', reply: 'Hi' });
+    });
+    const backup = new (loadSqlite().DatabaseSync)(join(directory, 'calls.db'));
+    prepare(() => backup.exec('BEGIN; SELECT count(*) FROM part'));
+    assert.equal(await run('erase', 'c-1'), 0);
+    backup.close();
+    await server.close();
+    return terminal.err;
+  }
+
+  it('says that the words are still there, and when they go', async () => {
+    const environment = { CONVERSATION_STORE: 'sqlite:calls.db' };
+    assert.match(await said(environment, (begin) => begin()), HELD);
+  });
+
+  it('says so of records, too, which are erased last', async (t) => {
+    const environment = { CALL_RECORDS: 'store', CONVERSATION_STORE: 'sqlite:calls.db' };
+    const err = await said(environment, (begin) => {
+      const { stdout } = terminal;
+      const write = stdout.write.bind(stdout) as (...given: unknown[]) => boolean;
+      let hasBegun = false;
+      t.mock.method(stdout, 'write', (...given: unknown[]) => {
+        if (!hasBegun && String(given[0]).includes('the record of')) begin();
+        hasBegun ||= String(given[0]).includes('the record of');
+        return write(...given);
+      });
+    });
+    assert.match(err, HELD);
+  });
+
+  it('says nothing if nobody reads it', async () => {
+    const environment = { CALL_RECORDS: 'store', CONVERSATION_STORE: 'sqlite:calls.db' };
+    assert.equal(await said(environment, () => undefined), '');
   });
 });
 
