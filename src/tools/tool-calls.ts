@@ -110,9 +110,11 @@ export class ToolCalls {
     return this.#noted.running.some(({ whenInterrupted }) => whenInterrupted === 'abort');
   }
 
-  /** Whether a call runs that the end of the turn does not abort. */
+  /** Whether a call runs that the end of the turn does not abort, or waits for the same call. */
   get isFinishing(): boolean {
-    return this.#noted.running.some(({ whenInterrupted }) => whenInterrupted === 'finish');
+    return this.#noted.running.some(
+      ({ isOnce, tool }) => isOnce || tool?.whenInterrupted === 'finish',
+    );
   }
 
   /**

@@ -86,4 +86,23 @@ describe('a once tool that ends while the store of its process fails', () => {
     await first;
     assert.deepEqual(errorsOf(b, 'the outcome of a tool call is unknown'), []);
   });
+
+  it('is waited for with fillers until the time of the turn that waits is up', async (t) => {
+    const bank = new Bank();
+    const environment = {
+      TURN_TIMEOUT_SECONDS: '20', FIRST_WORD_TIMEOUT_SECONDS: '10', FILLER_AFTER_MS: '1200',
+    };
+    const { a, b, parts: [store] } = machines(t, () => payTool(bank.pay), { environment });
+    await b.says('Hello');
+    const first = a.says('pay 5');
+    await bank.begun();
+    store.failWith = new Error('full');
+    bank.answer(5);
+    assert.match(await b.says('pay 5'), /^(One moment\. ?){3}Sorry, something went wrong/);
+    const results = (await b.app.conversations.getHistory('c')).flatMap((message) =>
+      message.role === 'tool' ? [message.content] : []);
+    assert.deepEqual(results, ['{"status":"still running"}', '{"status":"still running"}']);
+    store.failWith = undefined;
+    await first;
+  });
 });

@@ -611,6 +611,23 @@ describe('a tool that finishes', () => {
     assert.equal(await reply, '{"paid":5}');
   });
 
+  // The caller was asked to say it again, and the model called once more.
+  it('stops it also for a call that waits for it', async (t) => {
+    const bank = new Bank();
+    const environment = { FIRST_WORD_TIMEOUT_SECONDS: '10' };
+    const served = shop(t, payTool(bank.pay), { environment });
+    await served.client.origin();
+    const clock = mockTimers(t, ['setTimeout']);
+    const first = served.says('pay 5');
+    await bank.begun();
+    const second = served.says('pay 5');
+    await until(() => served.logLines.join('').includes('"outcome":"interrupted"'), 'the barge-in');
+    clock.tick(60_000);
+    bank.answer(5);
+    assert.equal(await second, '{"paid":5}');
+    await first;
+  });
+
   it('does not stop the clock of the turn', async (t) => {
     const bank = new Bank();
     const environment = { TURN_TIMEOUT_SECONDS: '20', FIRST_WORD_TIMEOUT_SECONDS: '10' };

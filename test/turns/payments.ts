@@ -97,7 +97,14 @@ export interface Machines {
  * Three processes over one store, whose time passes quickly: they wait for each other a lot.
  * Without `hasChannel` they exchange no messages.
  */
-export function machines(t: TestContext, pay: () => Tool, { hasChannel = true } = {}): Machines {
+export function machines(
+  t: TestContext,
+  pay: () => Tool,
+  { hasChannel = true, environment = {} }: {
+    readonly hasChannel?: boolean;
+    readonly environment?: Readonly<Record<string, string>>;
+  } = {},
+): Machines {
   quickClock(t);
   const shared: SharedParts = new Map();
   const post = new Post();
@@ -110,7 +117,7 @@ export function machines(t: TestContext, pay: () => Tool, { hasChannel = true } 
       log: createLogger({ level: 'silent', write: () => undefined }),
     });
     const channel = hasChannel ? { channel: post.channel(`p${index}`) } : {};
-    return shop(t, pay(), { store, ...channel });
+    return shop(t, pay(), { store, environment, ...channel });
   };
   const [first, second] = parts as [PartsInMemory, PartsInMemory];
   return { a: open(0), b: open(1), c: open(2), post, shared, parts: [first, second] };
