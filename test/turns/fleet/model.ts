@@ -224,19 +224,22 @@ export class FleetModel {
     );
   }
 
+  /**
+   * Of several erasures the one with the latest mark counts, by the clocks of the processes that
+   * made them. Whoever makes one exceeds the mark that it knows, but not one that the store has
+   * lost, or that it cannot read.
+   */
   #mustBeGone({ deliveries, runs }: FleetTurn): boolean {
     const { clearings } = this.#ledger;
-    // Of several erasures the latest mark counts. That of a process that does without the store may
-    // be an hour ahead of one that another process makes later, or behind one that it made before.
-    const areApart =
-      this.#troubles.has('clocks') && clearings.length > 1
-      && clearings.some(({ wasAway }) => wasAway);
-    return !areApart && clearings.some(
-      ({ step, process, storedBy }) =>
-        (storedBy < Infinity || !process.isDead) &&
+    const isLatest = ({ step, mark }: Clearing): boolean =>
+      clearings.every((other) => other.step >= step || other.mark < mark);
+    return clearings.some(
+      (clearing) =>
+        isLatest(clearing) &&
+        (clearing.storedBy < Infinity || !clearing.process.isDead) &&
         runs.length > 0 &&
-        runs.every((run) => run.step < step) &&
-        deliveries.every((delivery) => delivery.step < step),
+        runs.every((run) => run.step < clearing.step) &&
+        deliveries.every((delivery) => delivery.step < clearing.step),
     );
   }
 
