@@ -3,11 +3,14 @@ import { randomUUID } from 'node:crypto';
 import type { Awaitable } from '../base/awaitable.ts';
 import { EVERYONE, type Channel } from '../base/channel.ts';
 import { atMost } from '../base/time-limit.ts';
+import type { ConversationManager } from '../conversations/manager.ts';
 import type { RunElsewhere } from '../conversations/turn-record.ts';
 import type { Logger } from '../log.ts';
 import {
-  ANSWER_MS, MAX_UNANSWERED, Question, type Answers, type AnswersOfAll,
+  MAX_UNANSWERED, Question, type Answers, type AnswersOfAll,
 } from '../tools/tool-question.ts';
+import { ErasureMarks } from './erasure-marks.ts';
+import { Peers } from './peers.ts';
 import { parseProcessMessage, type MessageOf, type ProcessMessage } from './process-message.ts';
 
 /** Which turns another process wants to end. */
@@ -20,6 +23,7 @@ export interface TurnsToEnd {
 
 /** What other processes may ask of the turns of this process. */
 export interface OwnTurns {
+  readonly conversations: Pick<ConversationManager, 'recall' | 'remembered' | 'isStoreAway'>;
   /** Interrupts turns of a conversation. */
   interruptOwn(conversationId: string, reason: string, only: TurnsToEnd): boolean;
   /** Another process runs the turn of that run from now on: its run is `by`, if it says so. */
@@ -40,32 +44,18 @@ export interface OwnTurns {
   claimedOf(conversationId: string, keys: readonly string[]): Awaitable<readonly string[]>;
   /** The same keys, at once: what the store has lost is not back yet. */
   rememberedClaims(conversationId: string, keys: readonly string[]): readonly string[];
-  /**
-   * Reads a conversation that this process remembers, and puts back what the store has lost of it,
-   * the mark of an erasure too. Resolves with whether this process knows of one.
-   */
-  knowsErasure(conversationId: string): Awaitable<boolean>;
   /** Calls `listener` once the results of the calls with that key are stored. */
   whenStored(key: string, listener: () => void): void;
 }
 
-/**
- * The most processes that are expected to answer questions to everyone, and that are told of the
- * end of a call.
- */
-const MAX_PEERS = 1_000;
+/** The most processes that are told of the end of a call. */
+const MAX_WAITING = 1_000;
 
 /**
  * How long an answer waits until the store has back what it has lost. Shorter than a question waits
  * for answers, so that a process whose store hangs still says what it knows.
  */
 const PUT_BACK_MS = 100;
-
-/** How many erasures are remembered. Beyond this the oldest is left to the store alone. */
-const MAX_ERASED = 1_000;
-
-/** How long after this process others may need until they are connected again. */
-const RECONNECT_MS = 5_000;
 
 /**
  * The processes that share conversations with this one. This process tells them that a turn of
@@ -82,74 +72,33 @@ export class OtherProcesses {
   readonly #claiming = new Map<string, Question>();
   /** What waits here for calls of other processes, by key. */
   readonly #awaiting = new Map<string, Set<() => void>>();
-  /**
-   * Processes that answer questions to everyone: each one asks everyone at its start, and when
-   * messages may have been lost, so that it and the others get to know each other.
-   */
-  readonly #peers = new Set<string>();
-  /** Whether messages may have been lost, so that there may be processes that are no peers yet. */
-  #mayLackPeers = true;
-  #reopenedAtMs = -RECONNECT_MS;
-  /**
-   * Whether others have had the time to greet this process or to answer its greeting. Before that,
-   * it cannot know who is missing after an outage.
-   */
-  #isAcquainted = false;
-  #acquainted: NodeJS.Timeout | undefined;
-  #reconnected: NodeJS.Timeout | undefined;
+  readonly #peers: Peers;
+  readonly #marks: ErasureMarks;
   /** Processes that wait for a call of this one, by its key. */
   readonly #waiting = new Map<string, Set<string>>();
-  /** Conversations with the mark of an erasure, which the store may lose. */
-  readonly #erased = new Set<string>();
-  /** Conversations that are being read for that, and whether a message has come since. */
-  readonly #reading = new Map<string, 'latest' | 'outdated'>();
 
   constructor(channel: Channel, turns: OwnTurns, log: Logger) {
     this.#channel = channel;
     this.#turns = turns;
     this.#log = log;
-    channel.listen((text) => this.#receive(text), () => this.#reopened());
-    this.#greet(ANSWER_MS);
+    this.#peers = new Peers(channel, () => this.#askEveryone(randomUUID(), '', []));
+    this.#marks = new ErasureMarks(turns.conversations, log);
+    const reopened = (): void => {
+      this.#peers.reopened();
+      this.#marks.reopened();
+    };
+    channel.listen((text) => this.#receive(text), reopened);
+    this.#peers.greet();
   }
 
   get ownAddress(): string {
     return this.#channel.address;
   }
 
-  /**
-   * Whether silence proves nothing: no message arrives here, or others may not be connected again
-   * yet, after an outage that has hit all. A process that began in it does not know of whom.
-   */
-  #isDoubtful(areAnySilent: boolean): boolean {
-    if (this.#channel.isOpen === false) return true;
-    const areAllKnown = this.#isAcquainted && !areAnySilent;
-    return !areAllKnown && performance.now() < this.#reopenedAtMs + RECONNECT_MS;
-  }
-
-  #reopened(): void {
-    this.#reopenedAtMs = performance.now();
-    this.#greet(RECONNECT_MS);
-    this.#keepErased();
-    // Then the store is connected again, and others have put back what they remember.
-    clearTimeout(this.#reconnected);
-    this.#reconnected = setTimeout(() => this.#keepErased(), RECONNECT_MS).unref();
-  }
-
-  /** Reads no conversation any more. The channel is closed by its owner. */
+  /** The channel is closed by its owner. */
   close(): void {
-    clearTimeout(this.#acquainted);
-    clearTimeout(this.#reconnected);
-  }
-
-  /** `answeredMs`: how long all others may need to greet as well, or to answer. */
-  #greet(answeredMs: number): void {
-    this.#mayLackPeers = true;
-    this.#askEveryone(randomUUID(), '', []);
-    if (this.#isAcquainted) return;
-    clearTimeout(this.#acquainted);
-    this.#acquainted = setTimeout(() => {
-      this.#isAcquainted = this.#channel.isOpen !== false;
-    }, answeredMs).unref();
+    this.#peers.close();
+    this.#marks.close();
   }
 
   /**
@@ -157,41 +106,8 @@ export class OtherProcesses {
    * get the conversation back from what they remember.
    */
   erased(conversationId: string): void {
-    this.#noteErased(conversationId);
+    this.#marks.note(conversationId);
     this.#send(EVERYONE, { type: 'erased', conversationId });
-  }
-
-  /** Puts marks of erasures back if the store has lost them. */
-  #keepErased(): void {
-    for (const conversationId of [...this.#erased]) void this.#keepErasure(conversationId);
-  }
-
-  /** One read at a time, however many messages come: turns of the conversation wait behind it. */
-  async #keepErasure(conversationId: string): Promise<void> {
-    const isReading = this.#reading.has(conversationId);
-    this.#reading.set(conversationId, 'outdated');
-    if (isReading) return;
-    while (this.#reading.get(conversationId) === 'outdated') {
-      this.#reading.set(conversationId, 'latest');
-      await this.#readErasure(conversationId);
-    }
-    this.#reading.delete(conversationId);
-  }
-
-  async #readErasure(conversationId: string): Promise<void> {
-    try {
-      if (await this.#turns.knowsErasure(conversationId)) this.#noteErased(conversationId);
-      else this.#erased.delete(conversationId);
-    } catch (error) {
-      this.#log.warn('a conversation could not be put back', { conversationId, error });
-    }
-  }
-
-  #noteErased(conversationId: string): void {
-    this.#erased.delete(conversationId);
-    this.#erased.add(conversationId);
-    const [oldest] = this.#erased;
-    if (oldest !== undefined && this.#erased.size > MAX_ERASED) this.#erased.delete(oldest);
   }
 
   /** Tells a process to end one of its runs. */
@@ -238,7 +154,7 @@ export class OtherProcesses {
       await question.answered();
     }
     this.#questions.delete(id);
-    question.areDoubtful = this.#isDoubtful(question.silent.size > 0);
+    question.areDoubtful = this.#peers.isDoubtful(question.silent.size > 0);
     return question;
   }
 
@@ -249,13 +165,13 @@ export class OtherProcesses {
     known: ReadonlySet<string>,
   ): Promise<AnswersOfAll> {
     const peers = this.#peers;
-    const asked = new Map([...peers, ...known].map((process) => [process, keys] as const));
+    const asked = new Map([...peers.all, ...known].map((process) => [process, keys] as const));
     const id = randomUUID();
     const question = new Question(asked, keys);
     this.#questions.set(id, question);
     for (const key of keys) this.#claiming.set(key, question);
-    const strangers = [...known].filter((process) => !peers.has(process));
-    const isOpen = this.#mayLackPeers || asked.size === 0;
+    const strangers = [...known].filter((process) => !peers.all.has(process));
+    const isOpen = peers.mayLackSome || asked.size === 0;
     for (let count = 0; count < MAX_UNANSWERED; count++) {
       const silent = strangers.filter((process) => question.silent.has(process));
       // Not about a call whose turn is over by now: they would wait for it.
@@ -268,10 +184,7 @@ export class OtherProcesses {
     for (const key of keys) {
       if (this.#claiming.get(key) === question) this.#claiming.delete(key);
     }
-    const silent = [...question.silent].filter((process) => peers.has(process));
-    this.#mayLackPeers = silent.length > 0 || !question.hasAnswers;
-    question.areDoubtful = this.#isDoubtful(question.silent.size > 0);
-    if (!question.areDoubtful) for (const process of silent) peers.delete(process);
+    question.areDoubtful = peers.askedAll(question.silent, question.hasAnswers);
     return question;
   }
 
@@ -323,13 +236,13 @@ export class OtherProcesses {
       case 'ask':
         return this.#answer(message);
       case 'answer':
-        if (message.claimed !== undefined) this.#notePeer(message.from);
+        if (message.claimed !== undefined) this.#peers.note(message.from);
         return this.#questions.get(message.id)?.answer(message);
       case 'call ended':
         for (const listener of [...(this.#awaiting.get(message.key) ?? [])]) listener();
         return;
       case 'erased':
-        return void this.#keepErasure(message.conversationId);
+        return void this.#marks.read(message.conversationId);
       case undefined:
         return; // of another version
       default:
@@ -353,7 +266,7 @@ export class OtherProcesses {
       return answer(calls.filter((key) =>
         this.#turns.isCallRunning(key) || this.#turns.isEndUnstored(conversationId, key)));
     }
-    this.#notePeer(from);
+    this.#peers.note(from);
     const ahead = this.#letAhead(from, calls);
     const isActing = (key: string): boolean =>
       this.#turns.isCallClaimed(key) || (this.#turns.isCallAsking(key) && !ahead.has(key));
@@ -389,15 +302,11 @@ export class OtherProcesses {
     }
   }
 
-  #notePeer(process: string): void {
-    if (this.#peers.size < MAX_PEERS) this.#peers.add(process);
-  }
-
   /** The process is told when the call's result is stored. */
   #noteWaiting(key: string, process: string): void {
     const waiting = this.#waiting.get(key);
     if (waiting !== undefined) {
-      if (waiting.size < MAX_PEERS) waiting.add(process);
+      if (waiting.size < MAX_WAITING) waiting.add(process);
       return;
     }
     this.#waiting.set(key, new Set([process]));

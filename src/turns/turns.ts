@@ -278,16 +278,6 @@ export class Turns implements TurnHost, OwnTurns {
     return this.#ownClaims(this.conversations.remembered(conversationId), keys);
   }
 
-  knowsErasure(conversationId: string): Awaitable<boolean> {
-    const { conversations } = this;
-    return andThen(conversations.recall(conversationId), () => {
-      const remembered = conversations.remembered(conversationId);
-      // While the store does not answer, its mark may be there or follow.
-      const mayHaveIt = remembered !== undefined && conversations.isStoreAway;
-      return mayHaveIt || remembered?.erasedAt !== undefined;
-    });
-  }
-
   #ownClaims(conversation: Conversation | undefined, keys: readonly string[]): readonly string[] {
     const claims = conversation?.onceCalls ?? {};
     return keys.filter((key) => {

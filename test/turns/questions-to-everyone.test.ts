@@ -3,6 +3,8 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 
+import { ConversationManager } from '../../src/conversations/manager.ts';
+import { MemoryStore } from '../../src/conversations/memory-store.ts';
 import { createLogger } from '../../src/log.ts';
 import { OtherProcesses, type OwnTurns } from '../../src/turns/other-processes.ts';
 import { quickClock } from '../fixtures/clock.ts';
@@ -14,7 +16,10 @@ const NONE = new Set<string>();
 const SLOW_MS = 30;
 
 function turns(more: Partial<OwnTurns> = {}): OwnTurns {
+  const store = new MemoryStore({ ttlMs: 60_000, maxConversations: 1 });
+  store.close(); // it needs no timer
   return {
+    conversations: new ConversationManager(store),
     interruptOwn: () => false,
     giveAway: () => undefined,
     isCallRunning: () => false,
@@ -24,7 +29,6 @@ function turns(more: Partial<OwnTurns> = {}): OwnTurns {
     isCallAsking: () => false,
     claimedOf: () => [],
     rememberedClaims: () => [],
-    knowsErasure: () => false,
     whenStored: () => undefined,
     ...more,
   };
