@@ -95,9 +95,8 @@ export class OtherProcesses {
     return this.#channel.address;
   }
 
-  /** The channel is closed by its owner. */
+  /** Reads no conversation any more. The channel is closed by its owner. */
   close(): void {
-    this.#peers.close();
     this.#marks.close();
   }
 

@@ -84,8 +84,4 @@ export class Peers {
     const areAllKnown = this.#isAcquainted && !areAnySilent;
     return !areAllKnown && performance.now() < this.#reopenedAtMs + RECONNECT_MS;
   }
-
-  close(): void {
-    clearTimeout(this.#acquainted);
-  }
 }
