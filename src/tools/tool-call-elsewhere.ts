@@ -1,5 +1,6 @@
 // Waiting for a tool call that another process runs.
 
+import { mayLive } from '../base/process-address.ts';
 import { findTurn, type Conversation } from '../conversations/conversation.ts';
 import type { ConversationManager } from '../conversations/manager.ts';
 import type { ToolCallId } from '../conversations/message.ts';
@@ -61,17 +62,17 @@ export interface OtherToolCalls {
 /** What a waiting call needs. */
 export interface Waiting {
   readonly conversations: Pick<ConversationManager, 'read'>;
-  /** Undefined if no messages are exchanged: then nobody can say that the process is gone. */
+  /** Undefined if no messages are exchanged: then only the machine may say who is gone. */
   readonly others: OtherToolCalls | undefined;
 }
 
 /**
  * The outcome of the call, once the record has it. `unknown` if its process says that it does not
- * run it, or does not answer, and the record has no result either. `running` once the signal
- * fires. Undefined if the process answers that it does not run it, and the record has never had it:
- * it did nothing. So did a call whose claim the store has not confirmed: `interrupted`, if the
- * record goes on having that claim. Reads the record at least once a second; a message of that
- * process only saves time.
+ * run it, does not answer three times in a row or is known to be gone, and the record has no result
+ * either. `running` once the signal fires. Undefined if the process answers that it does not run
+ * it, and the record has never had it: it did nothing. So did a call whose claim the store has not
+ * confirmed: `interrupted`, if the record goes on having that claim. Reads the record at least once
+ * a second; a message of that process only saves time.
  */
 export async function outcomeElsewhere(
   waitedFor: ToolCallElsewhere,
@@ -92,25 +93,26 @@ export async function outcomeElsewhere(
         wake = resolve;
       });
       const answer = await others?.ask(call.conversationId, new Map([[call.process, [call.key]]]));
-      // After the answer: a process stops running a call once its result is stored.
+      const isAlive = answer?.isAlive(call.process) ?? mayLive(call.process);
+      // After that: a process stops running a call once its result is stored.
       const conversation = await conversations.read(call.conversationId);
       call = namedIn(conversation, call);
       const outcome = conversation === undefined ? LOST : outcomeIn(conversation, call);
-      const isRunning = answer?.isCallRunning(call.key, call.process);
+      const isRunning = answer?.isCallRunning(call.key, call.process) === true;
       const isIdle = answer?.isIdle(call.key) === true;
       // A store that has lost the record gets it back with the result.
-      const isLost = outcome === LOST && isRunning === true;
+      const isLost = outcome === LOST && isRunning;
       if (isLost && isIdle) return undefined;
-      const isAlive = answer?.isAlive(call.process) === true;
       if (outcome === LOST && !isLost && isAlive && call.turnId === '') return undefined;
-      if (outcome.state !== 'running' && !isLost) return outcome;
+      silent = isAlive || isRunning ? 0 : silent + 1;
+      const isGone = silent >= (answer === undefined ? 1 : MAX_UNANSWERED);
+      // A process that was only busy may have claimed the call meanwhile.
+      const mayCome = outcome === LOST && answer !== undefined && !isAlive && !isGone;
+      if (outcome.state !== 'running' && !isLost && !mayCome) return outcome;
       if (signal.aborted) return STILL_RUNNING;
       idle = isIdle ? idle + 1 : 0;
       if (idle === MAX_IDLE) return REFUSED;
-      if (answer !== undefined && isRunning === false) {
-        silent += 1;
-        if (isAlive || silent === MAX_UNANSWERED) return LOST;
-      } else silent = 0;
+      if (isGone || (answer !== undefined && isAlive && !isRunning)) return LOST;
       await next;
     }
   } finally {

@@ -1,6 +1,8 @@
 // What a call that waits for one of another process makes of its answers and of the record.
 
 import assert from 'node:assert/strict';
+import { spawnSync } from 'node:child_process';
+import { hostname } from 'node:os';
 import { describe, it, type TestContext } from 'node:test';
 
 import { emptyConversation, type Conversation } from '../../src/conversations/conversation.ts';
@@ -21,11 +23,14 @@ const CLAIM: OnceCall = {
 const RUNS = { isRunning: true, isAlive: true };
 const SILENT = { isRunning: false, isAlive: false };
 
-/** The outcome, if its process answers so, and the record then has these claims, in that order. */
+/**
+ * The outcome, if its process answers so, and the record then has these claims, in that order:
+ * null is none.
+ */
 function outcomeOf(
   t: TestContext,
   answers: readonly (typeof RUNS)[],
-  claims: readonly Partial<OnceCall>[],
+  claims: readonly (Partial<OnceCall> | null)[],
 ): Promise<ToolCallResult | undefined> {
   quickClock(t);
   let asked = 0;
@@ -37,10 +42,11 @@ function outcomeOf(
       runnerOf: () => undefined,
     };
   };
-  const read = async (): Promise<Conversation> => ({
-    ...emptyConversation('c'),
-    onceCalls: { k: { ...CLAIM, ...claims[Math.min(asked, claims.length) - 1] } },
-  });
+  const read = async (): Promise<Conversation> => {
+    const claim = claims[Math.min(asked, claims.length) - 1];
+    const onceCalls = claim === null ? {} : { k: { ...CLAIM, ...claim } };
+    return { ...emptyConversation('c'), onceCalls };
+  };
   const others = {
     ask,
     askAll: () => assert.fail('only its process is asked'),
@@ -57,6 +63,30 @@ describe('outcomeElsewhere', () => {
   it('is unknown once the process was silent three times in a row', async (t) => {
     const outcome = await outcomeOf(t, [SILENT, SILENT, SILENT], [{}, {}, {}, PAID]);
     assert.equal(outcome?.state, 'unknown');
+  });
+
+  // A process that another one knew from its answer alone was busy for 150 ms: what had not begun
+  // was unknown for good.
+  it('waits for three silences even if the record has no such call yet', async (t) => {
+    const outcome = await outcomeOf(t, [SILENT, SILENT, RUNS], [null, null, {}, PAID]);
+    assert.equal(outcome?.content, '"paid"');
+  });
+
+  it('is unknown if the record has no such call after three silences', async (t) => {
+    const outcome = await outcomeOf(t, [SILENT, SILENT, SILENT], [null]);
+    assert.equal(outcome?.state, 'unknown');
+  });
+
+  // A caller heard nothing until the turn's time was up: 120 s.
+  it('is unknown without messages once its process on this machine is gone', async () => {
+    const { pid } = spawnSync(process.execPath, ['--version']);
+    const call = { ...CALL, process: `${pid}@${hostname()}#gone` };
+    const read = async (): Promise<Conversation> => ({
+      ...emptyConversation('c'), onceCalls: { k: { ...CLAIM, process: call.process } },
+    });
+    const { signal } = new AbortController();
+    const waiting = { conversations: { read }, others: undefined };
+    assert.equal((await outcomeElsewhere(call, waiting, signal))?.state, 'unknown');
   });
 
   it('counts the silence anew after each answer', async (t) => {
