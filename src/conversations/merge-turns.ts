@@ -50,10 +50,17 @@ export function mergeTurns(
   }
 }
 
-/** A turn that was open, and a copy of what it was then. */
-export interface OpenRun {
+/** A turn of which it was not known how it had ended, and a copy of what it was then. */
+export interface UndecidedTurn {
   readonly turn: TurnRecord;
   readonly was: TurnRecord;
+}
+
+/** The turns that are open, or were closed by something other than their run. */
+export function undecidedAmong(turns: readonly TurnRecord[]): readonly UndecidedTurn[] {
+  return turns
+    .filter(({ state, isUnknown }) => state === 'open' || isUnknown === true)
+    .map((turn) => ({ turn, was: { ...turn } }));
 }
 
 const NO_ADDRESSES: ReadonlySet<string> = new Set();
@@ -61,23 +68,23 @@ const NO_ADDRESSES: ReadonlySet<string> = new Set();
 /**
  * The same for open turns, and for those altered by a change that the store did not take. Three
  * things hold anyway: what tools returned, how the run of a turn ended, and which run is the later
- * one. But a turn that was `open` before may have been ended by that very change, or given to
+ * one. But a turn that was `undecided` before may have been ended by that very change, or given to
  * another run; and a run of a process that is not among `own` may be over by now.
  */
 export function mergeAltered(
   conversation: Conversation,
   altered: readonly TurnRecord[],
-  open: readonly OpenRun[],
+  undecided: readonly UndecidedTurn[],
   own: ReadonlySet<string> = NO_ADDRESSES,
 ): void {
   for (const ours of altered) {
     const theirs = findTurn(conversation, ours.id);
     if (theirs === undefined) continue;
-    const before = open.find(({ turn }) => turn === ours);
+    const was = undecided.find(({ turn }) => turn === ours)?.was;
     const isOurRun = ours.process === undefined || own.has(ours.process);
     const mayBeOver = !isOurRun && !hasFollowed(ours, theirs);
     const certain =
-      before !== undefined && mayBeOver ? undefined : certainOf(ours, theirs, before);
+      was?.state === 'open' && mayBeOver ? undefined : certainOf(ours, theirs, was);
     if (certain !== undefined && isNewer(certain, theirs)) replace(conversation, theirs, certain);
     else if (hasGoneOn(theirs, ours)) replace(conversation, theirs, ours);
     else keep(conversation, theirs, withResultsOf(ours, theirs));
@@ -88,23 +95,28 @@ export function mergeAltered(
 function certainOf(
   ours: TurnRecord,
   theirs: TurnRecord,
-  before: OpenRun | undefined,
+  was: TurnRecord | undefined,
 ): TurnRecord | undefined {
-  if (before === undefined)
-    return ours.state === 'open' || isTold(ours, theirs) ? undefined : ours;
-  if (before.was.runId !== ours.runId || isSameRun(ours, theirs)) return undefined;
+  if (was === undefined) return ours.state === 'open' || isTold(ours, theirs) ? undefined : ours;
+  if (was.runId !== ours.runId || isSameRun(ours, theirs)) return undefined;
+  if (was.state !== 'open') return was;
   return ours.state === 'open' ? ours : reopened(ours);
 }
 
 /**
- * A turn as it was before a change that the store did not take, as far as that is known. `open` has
- * the turns that were open then.
+ * A turn as it was before a change that the store did not take, as far as that is known.
+ * `undecided` has the turns that were so then.
  */
-export function beforeChange(turn: TurnRecord, open: readonly OpenRun[]): TurnRecord {
-  const was = open.find((run) => run.turn === turn)?.was;
-  const wasOpen = was?.runId === turn.runId;
-  if (turn.state === 'open') return wasOpen ? turn : (was ?? notBegun(turn));
-  return wasOpen && turn.isUnknown === true ? reopened(turn) : turn;
+export function beforeChange(
+  turn: TurnRecord,
+  undecided: readonly UndecidedTurn[],
+): TurnRecord {
+  const was = undecided.find((one) => one.turn === turn)?.was;
+  const isSame = was?.runId === turn.runId;
+  if (turn.state === 'open') return isSame ? turn : (was ?? notBegun(turn));
+  if (!isSame) return turn;
+  if (was.state !== 'open') return was;
+  return turn.isUnknown === true ? reopened(turn) : turn;
 }
 
 /** The turn before it ran again. What its run before had said is gone, but that may be told. */

@@ -401,6 +401,14 @@ describe('a merge of remembered turns', () => {
     assert.deepEqual(conversation, holding(settled));
   });
 
+  it('knows a later run that others closed, and nothing that a failed change says of it', () => {
+    const was = { ...closed, runId: 2, runs: 2, earlierRuns: [1] };
+    const heard = { ...cut, runId: 2, runs: 2, earlierRuns: [1], isReported: true as const };
+    const conversation = holding(closed);
+    mergeAltered(conversation, [heard], [{ turn: heard, was }]);
+    assert.deepEqual(conversation, holding(was));
+  });
+
   it('leaves a turn that its run has ended, or that a failed change had closed', () => {
     const cases = [[cut, settled, []], [closed, cut, [{ turn: cut, was: open }]]] as const;
     for (const [theirs, ours, before] of cases) {
@@ -585,6 +593,11 @@ describe('a turn before a change that the store did not take', () => {
     const was = { ...open, process: 'p', arrivedAt: 1, reply: 'a' };
     const turn = { ...open, runId: 2, runs: 2, process: 'q', arrivedAt: 2, earlierRuns: [1] };
     assert.equal(beforeChange(turn, [{ turn, was }]), was);
+  });
+
+  it('was closed by others, though the change has said what was heard of it', () => {
+    const turn = { ...cut, isReported: true as const };
+    assert.equal(beforeChange(turn, [{ turn, was: closed }]), closed);
   });
 
   it('is left alone if the change was not about it', () => {

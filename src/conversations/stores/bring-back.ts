@@ -25,11 +25,11 @@ export function bringBack(
   takeNames(conversation, kept.conversation);
   const turns = memory.turns();
   const lost = turnsLostBy(conversation, turns, kept.touched);
-  mergeTurns(conversation, lost.map((turn) => beforeChange(turn, memory.open)), own);
+  mergeTurns(conversation, lost.map((turn) => beforeChange(turn, memory.undecided)), own);
   // For an open turn, which may have gone on elsewhere, only what tools returned is certain.
   const isUncertain = (turn: TurnRecord): boolean =>
     turn.state === 'open' || kept.touched.has(turn);
-  mergeAltered(conversation, turns.filter(isUncertain), memory.open, own);
+  mergeAltered(conversation, turns.filter(isUncertain), memory.undecided, own);
   latest.takeOnceCallsOf(memory);
   latest.takeLostHead(memory, isErased);
 }

@@ -8,7 +8,7 @@ import {
   clearTurns, emptyConversation, forgetHead, hasOpenTurn, isEmpty, keepAgent, keepCaller, keepState,
   lengthOf, putBackState, removeTurn, tally, type Conversation, type KnownCaller,
 } from '../conversation.ts';
-import { placeOf, type OpenRun } from '../merge-turns.ts';
+import { placeOf, undecidedAmong, type UndecidedTurn } from '../merge-turns.ts';
 import { isSpent, mergeSpent } from '../spending.ts';
 import { isTurnRecord, type TurnRecord } from '../turn-record.ts';
 import { OnceParts } from './once-parts.ts';
@@ -38,8 +38,7 @@ export interface Memory {
   readonly revision: number;
   /** Without those that were added later. The others may have changed since. */
   readonly turns: () => readonly TurnRecord[];
-  /** Those that were open, and their runs. */
-  readonly open: readonly OpenRun[];
+  readonly undecided: readonly UndecidedTurn[];
   readonly onceCalls: Conversation['onceCalls'];
   /** Ids of the `once` calls that this process had claimed. */
   readonly claimed: ReadonlySet<string>;
@@ -49,8 +48,6 @@ export interface Memory {
   /** 0 if nothing was ever erased. */
   readonly erasedAt: number;
 }
-
-const NO_RUNS: readonly OpenRun[] = [];
 
 /** A conversation in memory that knows which of its parts are not stored yet. */
 export class PartedConversation {
@@ -285,7 +282,7 @@ export class PartedConversation {
 
   /** What is known now. Turns that are added later are not in it. */
   memory(): Memory {
-    const { turns, openTurns, onceCalls, erasedAt, state, agent, caller } = this.conversation;
+    const { turns, onceCalls, erasedAt, state, agent, caller } = this.conversation;
     const { spent } = this.conversation;
     const known = [...turns]; // a change may add turns in front of others
     return {
@@ -294,9 +291,7 @@ export class PartedConversation {
       caller,
       revision: this.#revision,
       turns: () => known,
-      open: openTurns === 0 ? NO_RUNS : turns.flatMap((turn) =>
-        turn.state === 'open' ? [{ turn, was: { ...turn } }] : [],
-      ),
+      undecided: undecidedAmong(turns),
       onceCalls,
       spent,
       claimed: this.#once.own,

@@ -6,6 +6,7 @@ import { describe, it, type TestContext } from 'node:test';
 
 import { clearTurns, keepState } from '../../../src/conversations/conversation.ts';
 import { openTurn } from '../../../src/conversations/turn-opening.ts';
+import { settleTurn } from '../../../src/conversations/turn-settlement.ts';
 import type { SharedStore } from '../../../src/conversations/stores/shared-store.ts';
 import { mockTimers } from '../../fixtures/clock.ts';
 import {
@@ -20,7 +21,7 @@ import {
   type Machine,
 } from './machines.ts';
 import { partStoreContract } from './part-store-contract.ts';
-import { PartsInMemory } from './parts-in-memory.ts';
+import { PartsInMemory, type SharedParts } from './parts-in-memory.ts';
 import { push, storeContract } from '../store-contract.ts';
 import { turnContract } from '../turn-contract.ts';
 
@@ -157,6 +158,39 @@ describe('a conversation that several processes change', () => {
       { process: 'b', runId: 901 },
     ]);
   });
+
+  // Seed 98600068 of the torture with machines: what was heard of a reply that this process did not
+  // know of was also taken for that of a turn whose process was gone.
+  for (const isLost of [false, true])
+    it(`has what was heard in the right turn, though the process did not know that one${
+      isLost ? ', and the store has lost the others' : ''}`, async (t) => {
+      const shared: SharedParts = new Map();
+      const [a, b] = machines(t, 2, {}, shared);
+      assert.ok(a && b);
+      const open = (store: SharedStore, turnId: string, runId: number, process: string, more = {}) =>
+        store.update('c', (conversation) => {
+          const opening = { turnId, runId, text: turnId, process, isAlive: () => false, ...more };
+          openTurn(conversation, opening, BOUNDS);
+        });
+      const say = (store: SharedStore, turnId: string, runId: number, words: readonly string[]) =>
+        store.update('c', (conversation) => {
+          const messages = words.map((content) =>
+            ({ role: 'assistant', content, turnId, state: 'completed' }) as const);
+          settleTurn(conversation, { turnId, runId, state: 'completed', messages }, BOUNDS);
+        });
+      await open(b.store, 'crashed', 901, 'gone');
+      await open(a.store, 'silent', 902, 'a');
+      await say(a.store, 'silent', 902, []);
+      if (isLost) shared.clear();
+      await open(b.store, 'speaking', 903, 'b');
+      await say(b.store, 'speaking', 903, ['Well, I think']);
+      const interruption = { textHeard: 'Well, I', turnId: 'an-id-of-the-platform' };
+      await open(a.store, 'next', 904, 'a', { interruption });
+      const { turns = [] } = (await a.store.read('c')) ?? {};
+      assert.deepEqual(turns.flatMap(({ id, reply }) => reply ? [id, reply] : []), [
+        'speaking', 'Well, I',
+      ]);
+    });
 
   it('is gone for all when one of them clears it', async (t) => {
     const [a, b] = machines(t, 2);
