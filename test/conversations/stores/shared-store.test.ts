@@ -167,10 +167,10 @@ describe('a conversation that several processes change', () => {
       const shared: SharedParts = new Map();
       const [a, b] = machines(t, 2, {}, shared);
       assert.ok(a && b);
-      const open = (store: SharedStore, turnId: string, runId: number, process: string, more = {}) =>
+      const open = (store: SharedStore, turnId: string, runId: number, by: string, more = {}) =>
         store.update('c', (conversation) => {
-          const opening = { turnId, runId, text: turnId, process, isAlive: () => false, ...more };
-          openTurn(conversation, opening, BOUNDS);
+          const of = { turnId, runId, text: turnId, process: by, isAlive: () => false };
+          openTurn(conversation, { ...of, ...more }, BOUNDS);
         });
       const say = (store: SharedStore, turnId: string, runId: number, words: readonly string[]) =>
         store.update('c', (conversation) => {
