@@ -2,7 +2,7 @@
 
 import type { Placeholders } from '../redaction/placeholder.ts';
 import type { Message } from './message.ts';
-import { lengthOfOnceCalls, type OnceCalls } from './once-call.ts';
+import { isAnyRunning, lengthOfOnceCalls, type OnceCalls } from './once-call.ts';
 import type { SpentEntry } from './spending.ts';
 import {
   callsOfDiscarded, cameWith, countMessages, countRunningCalls, isBegunBy, leadingMessages,
@@ -126,6 +126,11 @@ export function lengthOf({ textLength, onceCalls, capturedBytes = 0 }: Conversat
 
 export function hasOpenTurn(conversation: Conversation): boolean {
   return conversation.openTurns > 0;
+}
+
+/** Whether it must be kept: a turn is open, or a `once` call runs, whose turn may have ended. */
+export function isInUse(conversation: Conversation): boolean {
+  return hasOpenTurn(conversation) || isAnyRunning(conversation.onceCalls);
 }
 
 /**

@@ -1,18 +1,20 @@
 import { RecencyList, type RecencyEntry } from '../base/recency-list.ts';
 import {
-  emptyConversation, hasOpenTurn, isEmpty, lengthOf, type Conversation,
+  emptyConversation, isEmpty, isInUse, lengthOf, type Conversation,
 } from './conversation.ts';
 import type { ConversationStore } from './store.ts';
 
-/** Options of `MemoryStore`. */
+/**
+ * Options of `MemoryStore`. A conversation is in use while a turn is open or a `once` call runs.
+ */
 export interface MemoryStoreOptions {
   /** A conversation that has not changed for this long is dropped. */
   readonly ttlMs: number;
-  /** Beyond this the least recently changed conversation is dropped, unless it has an open turn. */
+  /** Beyond this the least recently changed conversation is dropped, unless it is in use. */
   readonly maxConversations: number;
   /**
    * Most text of all conversations together, in UTF-16 code units. Beyond this the least recently
-   * changed are dropped, except the latest one and those with an open turn. Default 67,108,864.
+   * changed are dropped, except the latest one and those in use. Default 67,108,864.
    */
   readonly maxCharacters?: number;
   /** Milliseconds on any monotonic clock. Default `performance.now`. */
@@ -21,7 +23,7 @@ export interface MemoryStoreOptions {
 
 const SWEEP_INTERVAL_MS = 60_000;
 
-/** Bounds the search for one to drop when very many conversations have open turns. */
+/** Bounds the search for one to drop when very many conversations are in use. */
 const MAX_EVICTION_STEPS = 100;
 
 interface Entry extends RecencyEntry<Entry> {
@@ -103,7 +105,7 @@ export class MemoryStore implements ConversationStore {
   }
 
   #isExpired({ conversation, lastUsedMs }: Entry, now: number): boolean {
-    return now - lastUsedMs > this.#ttlMs && !hasOpenTurn(conversation);
+    return now - lastUsedMs > this.#ttlMs && !isInUse(conversation);
   }
 
   get #isOverfull(): boolean {
@@ -115,7 +117,7 @@ export class MemoryStore implements ConversationStore {
     for (let steps = 0; this.#isOverfull && steps < MAX_EVICTION_STEPS; steps++) {
       const { oldest } = this.#byLastUse;
       if (oldest === undefined || oldest === kept) return;
-      this.#dropUnlessOpen(oldest, now);
+      this.#dropUnlessUsed(oldest, now);
     }
   }
 
@@ -124,16 +126,16 @@ export class MemoryStore implements ConversationStore {
     for (let candidates = this.#entries.size; candidates > 0; candidates--) {
       const { oldest } = this.#byLastUse;
       if (oldest === undefined || now - oldest.lastUsedMs <= this.#ttlMs) return;
-      this.#dropUnlessOpen(oldest, now);
+      this.#dropUnlessUsed(oldest, now);
     }
   }
 
   /**
-   * A conversation with an open turn moves to the end. Otherwise every change would step over it
+   * A conversation that is in use moves to the end. Otherwise every change would step over it
    * again.
    */
-  #dropUnlessOpen(entry: Entry, now: number): void {
-    if (hasOpenTurn(entry.conversation)) this.#touch(entry, now);
+  #dropUnlessUsed(entry: Entry, now: number): void {
+    if (isInUse(entry.conversation)) this.#touch(entry, now);
     else this.#drop(entry);
   }
 

@@ -55,6 +55,18 @@ export function lengthOfOnceCalls(calls: OnceCalls | undefined): number {
   return length;
 }
 
+/** How long a running call keeps its conversation: one that its process left behind ends never. */
+const KEPT_MS = 3_600_000;
+
+/** Whether one of them runs that was claimed less than an hour ago. */
+export function isAnyRunning(calls: OnceCalls | undefined): boolean {
+  for (const key in calls) {
+    const { state, claimedAt } = calls[key] as OnceCall; // no inherited keys
+    if (state === 'running' && Date.now() - claimedAt < KEPT_MS) return true;
+  }
+  return false;
+}
+
 export function isSameCall(a: ToolCallId, b: ToolCallId | undefined): boolean {
   if (b === undefined) return false;
   return a.runId === b.runId && a.toolCallId === b.toolCallId;

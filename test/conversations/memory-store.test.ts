@@ -125,6 +125,20 @@ describe('MemoryStore', () => {
       store.update('a', ({ turns }) => assert.equal(turns.length, 1));
     });
 
+    it('drops a conversation whose once call has run for an hour: its tool may never end', (t) => {
+      let day = 1_700_000_000_000;
+      t.mock.method(Date, 'now', () => day);
+      const store = create();
+      store.update('a', (conversation) => {
+        conversation.onceCalls = { [onceKey(1)]: onceCall({ claimedAt: day }) };
+      });
+      time += 1_000_000;
+      day += 3_599_999;
+      assert.deepEqual(held(store, 'a'), ['a']);
+      day += 1;
+      assert.deepEqual(held(store, 'a'), []);
+    });
+
     it('gives memory back though nobody asks, and keeps open turns and what is young', (t) => {
       const clock = mockTimers(t, ['setInterval']);
       const store = create();

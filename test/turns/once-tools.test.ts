@@ -85,6 +85,36 @@ describe('a once tool', () => {
     assert.deepEqual(bank.calls, [5]);
   });
 
+  // Two payments ran at once: with the conversation its claim had been dropped.
+  it('acts once though the time of its conversation is up while it runs', async (t) => {
+    let now = 0;
+    const store = new MemoryStore({ ttlMs: 1_000, maxConversations: 10, now: () => now });
+    const bank = new Bank();
+    const served = shop(t, payTool(bank.pay), { store });
+    const first = served.says('pay 5');
+    await bank.begun();
+    await served.says('Hello?');
+    now += 5_000;
+    const second = served.says('pay 5');
+    bank.answer(5);
+    await Promise.all([first, second]);
+    assert.deepEqual(bank.calls, [5]);
+  });
+
+  it('acts once though others need the room of its conversation while it runs', async (t) => {
+    const store = new MemoryStore({ ttlMs: 60_000, maxConversations: 1 });
+    const bank = new Bank();
+    const served = shop(t, payTool(bank.pay), { store });
+    const first = served.says('pay 5');
+    await bank.begun();
+    await served.says('Hello?');
+    await served.says('Hello?', { conversation_id: 'another' });
+    const second = served.says('pay 5');
+    bank.answer(5);
+    await Promise.all([first, second]);
+    assert.deepEqual(bank.calls, [5]);
+  });
+
   it('is not repeated when it throws: the unknown outcome is logged and counted', async (t) => {
     const bank = new Bank();
     const served = shop(t, payTool(bank.pay));

@@ -5,7 +5,7 @@ import { randomBytes } from 'node:crypto';
 
 import { parseJson } from '../../base/json.ts';
 import {
-  clearTurns, emptyConversation, forgetHead, hasOpenTurn, isEmpty, keepAgent, keepCaller, keepState,
+  clearTurns, emptyConversation, forgetHead, isEmpty, isInUse, keepAgent, keepCaller, keepState,
   lengthOf, putBackState, removeTurn, tally, type Conversation, type KnownCaller,
 } from '../conversation.ts';
 import { placeOf, undecidedAmong, type UndecidedTurn } from '../merge-turns.ts';
@@ -19,7 +19,7 @@ const HEAD = 'head';
 /** The agent's state, which may be long and seldom changes. */
 const STATE = 'state';
 
-/** How much longer a conversation with an open turn is kept. */
+/** How much longer a conversation that is in use is kept. */
 const OPEN_TURN_MS = 3_600_000;
 
 /** The name of a turn's part. */
@@ -165,11 +165,11 @@ export class PartedConversation {
 
   /**
    * How long it is kept without further changes, in milliseconds. Longer if a turn is open, as a
-   * caller is on the line, and after an erasure, as another process may remember an open turn from
-   * before it.
+   * caller is on the line, or a `once` call runs, whose claim must not be lost, and after an
+   * erasure, as another process may remember an open turn from before it.
    */
   lifetimeMs(ttlMs: number): number {
-    const isLonger = hasOpenTurn(this.conversation) || this.conversation.erasedAt !== undefined;
+    const isLonger = isInUse(this.conversation) || this.conversation.erasedAt !== undefined;
     return isLonger ? longestLifetimeMs(ttlMs) : ttlMs;
   }
 

@@ -481,6 +481,18 @@ describe('a conversation that was erased', () => {
     assert.deepEqual(b.parts.changes.map(({ ttlMs }) => ttlMs), [TTL_MS + HOUR_MS, TTL_MS]);
   });
 
+  it('keeps a conversation for longer while a once call runs', async (t) => {
+    const [a] = two(t);
+    for (const state of ['running', 'completed'] as const) {
+      const call = onceCall({ state, claimedAt: Date.now() });
+      await a.store.update('c', (conversation) => {
+        conversation.onceCalls = { [onceKey(1)]: call };
+      });
+    }
+    const lives = a.parts.changes.map(({ ttlMs }) => ttlMs);
+    assert.deepEqual(lives, [TTL_MS + HOUR_MS, TTL_MS]);
+  });
+
   it('has a later mark each time, whatever the clock says', async (t) => {
     const [a, b] = two(t);
     let now = 1_764_000_000_000;
