@@ -1,11 +1,11 @@
 import { randomUUID } from 'node:crypto';
 
-import type { Awaitable } from '../base/awaitable.ts';
+import { andThen, type Awaitable } from '../base/awaitable.ts';
 import { EVERYONE, type Channel } from '../base/channel.ts';
-import { atMost } from '../base/time-limit.ts';
-import type { ConversationManager } from '../conversations/manager.ts';
 import type { RunElsewhere } from '../conversations/turn-record.ts';
 import type { Logger } from '../log.ts';
+import { ToolAnswers } from '../tools/tool-answers.ts';
+import type { ToolHost } from '../tools/tool-calling-turn.ts';
 import {
   MAX_UNANSWERED, Question, type Answers, type AnswersOfAll,
 } from '../tools/tool-question.ts';
@@ -22,40 +22,12 @@ export interface TurnsToEnd {
 }
 
 /** What other processes may ask of the turns of this process. */
-export interface OwnTurns {
-  readonly conversations: Pick<ConversationManager, 'recall' | 'remembered' | 'isStoreAway'>;
+export interface OwnTurns extends Pick<ToolHost, 'calls' | 'conversations' | 'process'> {
   /** Interrupts turns of a conversation. */
   interruptOwn(conversationId: string, reason: string, only: TurnsToEnd): boolean;
   /** Another process runs the turn of that run from now on: its run is `by`, if it says so. */
   giveAway(conversationId: string, runId: number, by: number | undefined): void;
-  isCallRunning(key: string): boolean;
-  /** Whether such a call has ended, and the store does not say so yet. */
-  isEndUnstored(conversationId: string, key: string): boolean;
-  /** The same, but false for a call that waits for one of another process. */
-  isCallClaimed(key: string): boolean;
-  /** Whether others are being asked about a call, which may claim its key then. */
-  isCallAsking(key: string): boolean;
-  /** Whether nothing began under the key, though its claim may be in the store. */
-  isCallIdle(key: string): boolean;
-  /**
-   * Puts back what the store has lost of a conversation. Returns the keys that this process
-   * remembers having claimed.
-   */
-  claimedOf(conversationId: string, keys: readonly string[]): Awaitable<readonly string[]>;
-  /** The same keys, at once: what the store has lost is not back yet. */
-  rememberedClaims(conversationId: string, keys: readonly string[]): readonly string[];
-  /** Calls `listener` once the results of the calls with that key are stored. */
-  whenStored(key: string, listener: () => void): void;
 }
-
-/** The most processes that are told of the end of a call. */
-const MAX_WAITING = 1_000;
-
-/**
- * How long an answer waits until the store has back what it has lost. Shorter than a question waits
- * for answers, so that a process whose store hangs still says what it knows.
- */
-const PUT_BACK_MS = 100;
 
 /**
  * The processes that share conversations with this one. This process tells them that a turn of
@@ -73,15 +45,17 @@ export class OtherProcesses {
   /** What waits here for calls of other processes, by key. */
   readonly #awaiting = new Map<string, Set<() => void>>();
   readonly #peers: Peers;
+  readonly #answers: ToolAnswers;
   readonly #marks: ErasureMarks;
-  /** Processes that wait for a call of this one, by its key. */
-  readonly #waiting = new Map<string, Set<string>>();
 
   constructor(channel: Channel, turns: OwnTurns, log: Logger) {
     this.#channel = channel;
     this.#turns = turns;
     this.#log = log;
     this.#peers = new Peers(channel, () => this.#askEveryone(randomUUID(), '', []));
+    this.#answers = new ToolAnswers(
+      turns, (process, key) => this.#send(process, { type: 'call ended', key }), log,
+    );
     this.#marks = new ErasureMarks(turns.conversations, log);
     const reopened = (): void => {
       this.#peers.reopened();
@@ -174,7 +148,7 @@ export class OtherProcesses {
     for (let count = 0; count < MAX_UNANSWERED; count++) {
       const silent = strangers.filter((process) => question.silent.has(process));
       // Not about a call whose turn is over by now: they would wait for it.
-      const asking = keys.filter((key) => this.#turns.isCallAsking(key));
+      const asking = keys.filter(this.#turns.calls.isAsking);
       this.#askEveryone(id, conversationId, asking, silent);
       await question.answered(isOpen && count === 0);
       if (question.silent.size === 0) break;
@@ -249,35 +223,16 @@ export class OtherProcesses {
     }
   }
 
-  #answer({ id, from, conversationId, calls, isClaiming }: MessageOf<'ask'>): void {
+  #answer(question: MessageOf<'ask'>): void {
+    const { id, from, calls, isClaiming = false } = question;
     if (from === this.ownAddress) return;
-    const answer = (running: readonly string[], claimed?: readonly string[]): void => {
-      for (const key of running)
-        if (this.#turns.isCallRunning(key)) this.#noteWaiting(key, from);
-      const own = this.ownAddress;
-      const idle = running.filter((key) => this.#turns.isCallIdle(key));
-      this.#send(from, {
-        type: 'answer', id, from: own, calls: running, claimed, idle, isFollowing: false,
-      });
-    };
-    if (isClaiming !== true) {
-      // Until its end is stored, a call must not count as lost.
-      return answer(calls.filter((key) =>
-        this.#turns.isCallRunning(key) || this.#turns.isEndUnstored(conversationId, key)));
-    }
-    this.#peers.note(from);
-    const ahead = this.#letAhead(from, calls);
-    const isActing = (key: string): boolean =>
-      this.#turns.isCallClaimed(key) || (this.#turns.isCallAsking(key) && !ahead.has(key));
-    const acting = (): string[] => calls.filter(isActing);
-    const claimed = this.#claimedOf(conversationId, calls);
-    const now = acting();
-    // If all of them run here, the answer need not wait for the store: it could only say the same.
-    if (now.length > 0 && now.length === calls.length) answer(now, []);
-    else {
-      void atMost(PUT_BACK_MS, claimed).then((keys) =>
-        answer(acting(), keys ?? this.#turns.rememberedClaims(conversationId, calls)));
-    }
+    if (isClaiming) this.#peers.note(from);
+    const answer = isClaiming
+      ? this.#answers.claimed(question, this.#letAhead(from, calls))
+      : this.#answers.running(question);
+    void andThen(answer, (own) => this.#send(from, {
+      type: 'answer', id, from: this.ownAddress, ...own, isFollowing: false,
+    }));
   }
 
   /**
@@ -289,30 +244,5 @@ export class OtherProcesses {
     const left = process < this.ownAddress ? keys.filter((key) => this.#claiming.has(key)) : [];
     for (const key of left) this.#claiming.get(key)?.letAhead(process, key);
     return new Set(left);
-  }
-
-  async #claimedOf(conversationId: string, keys: readonly string[]): Promise<readonly string[]> {
-    if (keys.length === 0) return keys;
-    try {
-      return await this.#turns.claimedOf(conversationId, keys);
-    } catch (error) {
-      this.#log.warn('a conversation could not be put back', { conversationId, error });
-      return this.#turns.rememberedClaims(conversationId, keys);
-    }
-  }
-
-  /** The process is told when the call's result is stored. */
-  #noteWaiting(key: string, process: string): void {
-    const waiting = this.#waiting.get(key);
-    if (waiting !== undefined) {
-      if (waiting.size < MAX_WAITING) waiting.add(process);
-      return;
-    }
-    this.#waiting.set(key, new Set([process]));
-    this.#turns.whenStored(key, () => {
-      for (const address of this.#waiting.get(key) ?? [])
-        this.#send(address, { type: 'call ended', key });
-      this.#waiting.delete(key);
-    });
   }
 }

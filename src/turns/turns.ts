@@ -26,7 +26,7 @@ import { atMost } from '../base/time-limit.ts';
 import {
   isBeside, isSameTurn, type CallEnd, type CallEvent, type TurnEvent,
 } from '../calls/call-event.ts';
-import { callerIn, type Conversation } from '../conversations/conversation.ts';
+import { callerIn } from '../conversations/conversation.ts';
 import type { ConversationManager, Snapshot } from '../conversations/manager.ts';
 import type { RunElsewhere } from '../conversations/turn-record.ts';
 import type { Logger } from '../log.ts';
@@ -247,49 +247,6 @@ export class Turns implements TurnHost, OwnTurns {
 
   giveAway(conversationId: string, runId: number, by: number | undefined): void {
     this.#running.of(conversationId).find((turn) => turn.runId === runId)?.giveAway(by);
-  }
-
-  isCallRunning(key: string): boolean {
-    return this.calls.isRunning(key);
-  }
-
-  isEndUnstored(conversationId: string, key: string): boolean {
-    return this.conversations.isEndUnstored(conversationId, key, this.process);
-  }
-
-  isCallClaimed(key: string): boolean {
-    return this.calls.isClaimed(key);
-  }
-
-  isCallAsking(key: string): boolean {
-    return this.calls.isAsking(key);
-  }
-
-  isCallIdle(key: string): boolean {
-    return this.calls.isIdle(key);
-  }
-
-  claimedOf(conversationId: string, keys: readonly string[]): Awaitable<readonly string[]> {
-    return andThen(this.conversations.recall(conversationId), (conversation) =>
-      this.#ownClaims(conversation, keys));
-  }
-
-  rememberedClaims(conversationId: string, keys: readonly string[]): readonly string[] {
-    return this.#ownClaims(this.conversations.remembered(conversationId), keys);
-  }
-
-  #ownClaims(conversation: Conversation | undefined, keys: readonly string[]): readonly string[] {
-    const claims = conversation?.onceCalls ?? {};
-    return keys.filter((key) => {
-      const { process, state } = claims[key] ?? {};
-      if (process === undefined || process !== this.process) return false;
-      // A call that the store does not let begin says nothing of one that is over.
-      return state !== 'running' || !this.calls.isIdle(key);
-    });
-  }
-
-  whenStored(key: string, listener: () => void): void {
-    this.calls.whenStored(key, listener);
   }
 
   // The shutdown.

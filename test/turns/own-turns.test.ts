@@ -4,11 +4,9 @@ import assert from 'node:assert/strict';
 import { describe, it, type TestContext } from 'node:test';
 
 import { defineAgent } from '../../src/agents/define-agent.ts';
-import { emptyConversation } from '../../src/conversations/conversation.ts';
 import { ConversationManager } from '../../src/conversations/manager.ts';
 import { MemoryStore } from '../../src/conversations/memory-store.ts';
 import { createLogger } from '../../src/log.ts';
-import { RunningToolCall } from '../../src/tools/tool-calls-running.ts';
 import { Turns } from '../../src/turns/turns.ts';
 import { deferred, fired } from '../fixtures/app.ts';
 import { jumpingClock, mockTimers } from '../fixtures/clock.ts';
@@ -79,30 +77,5 @@ describe('a tool that finishes after its turn', () => {
     assert.equal(signal.aborted, false);
     clock.tick(100);
     assert.equal(signal.aborted, true);
-  });
-});
-
-describe('the claims that a process remembers', () => {
-  it('are its own, but not those under which nothing began', () => {
-    const call = {
-      state: 'running', content: '{}', tool: 'pay', claimedAt: 0, turnId: 't', runId: 1,
-      toolCallId: 'x',
-    } as const;
-    const onceCalls = {
-      own: { ...call, process: 'a' }, idle: { ...call, process: 'a' },
-      done: { ...call, process: 'a', state: 'completed' }, other: { ...call, process: 'b' },
-    } as const;
-    const store = new MemoryStore({ ttlMs: 60_000, maxConversations: 1 });
-    store.close();
-    const remembered = { ...emptyConversation('c'), onceCalls };
-    const turns = new Turns({
-      agent: defineAgent({ name: 'tested', onMessage: () => 'Yes.' }),
-      conversations: new ConversationManager(Object.assign(store, {
-        remembered: () => remembered,
-      })),
-      process: 'a', turnTimeoutMs: 3_000, firstWordTimeoutMs: 3_000,
-    });
-    turns.calls.noteUnconfirmed('idle', new RunningToolCall());
-    assert.deepEqual(turns.rememberedClaims('c', Object.keys(onceCalls)), ['own', 'done']);
   });
 });

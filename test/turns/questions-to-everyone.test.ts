@@ -3,46 +3,54 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 
-import { ConversationManager } from '../../src/conversations/manager.ts';
-import { MemoryStore } from '../../src/conversations/memory-store.ts';
+import type { ConversationManager } from '../../src/conversations/manager.ts';
 import { createLogger } from '../../src/log.ts';
+import { RunningToolCall, RunningToolCalls } from '../../src/tools/tool-calls-running.ts';
 import { OtherProcesses, type OwnTurns } from '../../src/turns/other-processes.ts';
 import { quickClock } from '../fixtures/clock.ts';
 import { Post } from '../fixtures/post.ts';
+import { claim, remembering } from '../tools/claims.ts';
 
 const log = createLogger({ level: 'silent', write: () => undefined });
 const NONE = new Set<string>();
-/** Longer than a process on the same machine takes to answer. */
 const SLOW_MS = 30;
 
-function turns(more: Partial<OwnTurns> = {}): OwnTurns {
-  const store = new MemoryStore({ ttlMs: 60_000, maxConversations: 1 });
-  store.close(); // it needs no timer
+interface Given {
+  /** Whether a call is to claim the key `k`. Default: there is no such call. */
+  readonly isAsking?: () => boolean;
+  readonly conversations?: ConversationManager;
+}
+
+/** The turns of process `a`. */
+function turns({ isAsking, conversations = remembering({}) }: Given = {}): OwnTurns {
+  const calls = new RunningToolCalls();
+  if (isAsking !== undefined) {
+    const call = new RunningToolCall();
+    call.askingTurn = {
+      get isOver() {
+        return !isAsking();
+      },
+    };
+    calls.add('k', call);
+  }
   return {
-    conversations: new ConversationManager(store),
+    calls, conversations, process: 'a',
     interruptOwn: () => false,
     giveAway: () => undefined,
-    isCallRunning: () => false,
-    isEndUnstored: () => false,
-    isCallClaimed: () => false,
-    isCallIdle: () => false,
-    isCallAsking: () => false,
-    claimedOf: () => [],
-    rememberedClaims: () => [],
-    whenStored: () => undefined,
-    ...more,
   };
 }
 
-/** Those of a process that is to claim all calls. */
-const asking = turns({ isCallAsking: () => true });
-/** Those of a process that remembers all claims. */
-const paid = turns({ claimedOf: (_id, keys) => keys });
+/** Those of a process that is to claim the call. */
+const asking = turns({ isAsking: () => true });
+/** Those of a process that remembers having claimed it. */
+const paid = turns({ conversations: remembering({ onceCalls: { k: claim } }) });
+
+/** Those of one that takes longer than a process on the same machine does to answer. */
 const paidAndSlow = turns({
-  claimedOf: async (_id, keys) => {
-    await new Promise((resolve) => setTimeout(resolve, SLOW_MS));
-    return keys;
-  },
+  conversations: remembering(
+    { onceCalls: { k: claim } },
+    () => new Promise((resolve) => setTimeout(resolve, SLOW_MS)),
+  ),
 });
 
 function open(post: Post, address: string, own = turns()): OtherProcesses {
@@ -184,7 +192,7 @@ describe('a question to all processes', () => {
       const post = new Post();
       const asking = new Set<string>();
       const opened = new Map(['a', 'b'].map((address) =>
-        [address, open(post, address, turns({ isCallAsking: () => asking.has(address) }))]));
+        [address, open(post, address, turns({ isAsking: () => asking.has(address) }))]));
       const runners = await Promise.all(order.map(async (address) => {
         asking.add(address);
         const answers = await opened.get(address)?.askAll('c', ['k'], NONE);
@@ -193,6 +201,30 @@ describe('a question to all processes', () => {
       assert.deepEqual(Object.fromEntries(runners), { a: undefined, b: 'a' });
     });
   }
+
+  it('lets it go first even if its answers are lost', async (t) => {
+    quickClock(t);
+    const post = new Post();
+    const [a, b] = ['a', 'b'].map((address) => open(post, address, asking));
+    post.loses = (message) => message.includes('"type":"answer"');
+    const answers = b?.askAll('c', ['k'], NONE);
+    void a?.askAll('c', ['k'], NONE);
+    assert.equal((await answers)?.runnerOf('k'), 'a');
+  });
+
+  it('lets it go first though an older question about the key is over', async (t) => {
+    const { pass } = quickClock(t);
+    const post = new Post();
+    const b = open(post, 'b', asking);
+    const older = b.askAll('c', ['k'], NONE);
+    pass(100);
+    const newer = b.askAll('c', ['k'], NONE);
+    await older;
+    const a = open(post, 'a', turns({ isAsking: () => true }));
+    post.loses = (message) => message.includes('"type":"answer"');
+    void a.askAll('c', ['k'], NONE);
+    assert.equal((await newer).runnerOf('k'), 'a');
+  });
 
   it('finds a process that has asked before, and is to claim the key next', async (t) => {
     quickClock(t);
@@ -215,11 +247,23 @@ describe('a question to all processes', () => {
     assert.deepEqual([areDoubtful, asked.length], [true, 6]); // everyone, and that process
   });
 
+  it('waits for none that has answered only a question by name: it may be older', async (t) => {
+    quickClock(t);
+    const post = new Post();
+    open(post, 'a');
+    const b = open(post, 'b', asking);
+    await isClaimed(b);
+    post.forge('b', '{"type":"answer","id":"x","from":"older","calls":[]}');
+    post.messages.length = 0;
+    await isClaimed(b);
+    assert.equal(post.messages.filter((text) => text.includes('"type":"ask"')).length, 1);
+  });
+
   it('is repeated without the calls that are not to be claimed any more', async (t) => {
     quickClock(t);
     const post = new Post();
     let isAsking = true;
-    const a = open(post, 'a', turns({ isCallAsking: () => isAsking }));
+    const a = open(post, 'a', turns({ isAsking: () => isAsking }));
     post.messages.length = 0; // it has greeted
     const question = a.askAll('c', ['k'], new Set(['gone']));
     isAsking = false;
@@ -248,47 +292,5 @@ describe('a question to all processes', () => {
     await isClaimed(b);
     stop(); // so the time to answer never ends
     assert.equal(await isClaimed(b), true);
-  });
-
-  it('is answered at once by a process that runs the call, though its store hangs', async (t) => {
-    quickClock(t);
-    const post = new Post();
-    const hanging = new Promise<readonly string[]>(() => {});
-    open(post, 'a', turns({ isCallClaimed: () => true, claimedOf: () => hanging }));
-    const b = open(post, 'b', asking);
-    assert.equal((await b.askAll('c', ['k'], NONE)).runnerOf('k'), 'a');
-  });
-
-  it('is answered from memory by a process whose store hangs', async (t) => {
-    quickClock(t);
-    const post = new Post();
-    const hanging = new Promise<readonly string[]>(() => {});
-    const own = turns({ claimedOf: () => hanging, rememberedClaims: (_id, keys) => keys });
-    open(post, 'a', own);
-    assert.equal(await isClaimed(open(post, 'b', asking)), true);
-  });
-
-  it('is answered from memory by one whose store cannot put anything back', async (t) => {
-    quickClock(t);
-    const post = new Post();
-    const fails = (): Promise<never> => Promise.reject(new Error('down'));
-    open(post, 'a', turns({ claimedOf: fails, rememberedClaims: (_id, keys) => keys }));
-    assert.equal(await isClaimed(open(post, 'b', asking)), true);
-  });
-
-  it('leads to a thousand messages about the end of a call at the most', async () => {
-    const post = new Post();
-    let end = (): void => undefined;
-    const own = turns({
-      isCallRunning: () => true,
-      whenStored: (_key, listener) => (end = listener),
-    });
-    open(post, 'a', own);
-    const question = { type: 'ask', id: 'x', conversationId: 'c', calls: ['k'] };
-    for (let n = 0; n < 1_100; n++)
-      post.forge('a', JSON.stringify({ ...question, from: `forged ${n}` }));
-    end();
-    const ends = post.messages.filter((text) => text.includes('"call ended"'));
-    assert.equal(ends.length, 1_000);
   });
 });
