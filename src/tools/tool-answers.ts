@@ -68,7 +68,7 @@ export class ToolAnswers {
     const putBack = this.#putBack(conversationId, keys);
     const acting = keys.filter(isActing);
     // If all of them act here, the answer need not wait for the store: it could only say the same.
-    if (acting.length > 0 && acting.length === keys.length) return this.#answer(from, acting, []);
+    if (acting.length === keys.length) return this.#answer(from, acting, []);
     return atMost(PUT_BACK_MS, putBack).then((claimed) =>
       this.#answer(from, keys.filter(isActing), claimed ?? this.#remembered(conversationId, keys)));
   }
@@ -99,10 +99,10 @@ export class ToolAnswers {
     const { calls, process: own } = this.#host;
     const claims = conversation?.onceCalls ?? {};
     return keys.filter((key) => {
-      const { process, state } = claims[key] ?? {};
-      if (process === undefined || process !== own) return false;
+      const claim = claims[key];
+      if (claim === undefined || claim.process !== own) return false;
       // A call that the store does not let begin says nothing of one that is over.
-      return state !== 'running' || !calls.isIdle(key);
+      return claim.state !== 'running' || !calls.isIdle(key);
     });
   }
 
