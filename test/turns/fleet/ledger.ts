@@ -82,10 +82,10 @@ export interface Act {
 export interface Clearing {
   readonly step: number;
   readonly process: Process;
-  /** The time that it is marked with. */
-  readonly mark: number;
-  /** Whether its process did without the store. */
-  readonly wasAway: boolean;
+  /** The time that it is marked with. 0 until it has ended. */
+  mark: number;
+  /** Whether its process did without the store when it ended. */
+  wasAway: boolean;
   /**
    * The step by which the database had it for good, as far as it was looked at. Infinity while it
    * lacks it.

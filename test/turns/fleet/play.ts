@@ -5,6 +5,7 @@ import {
   isCutOff,
   isOnce,
   type Act,
+  type Clearing,
   type FleetDelivery,
   type FleetLedger,
   type FleetRun,
@@ -267,18 +268,16 @@ class Play {
       }
     };
     noteCleared();
+    const clearing: Clearing = {
+      step: this.#step, process, mark: 0, wasAway: false, storedBy: Infinity, wasStored: false,
+    };
+    this.#ledger.clearings.push(clearing); // turns may open before it has ended
     const cleared = clock.as(process.place, () => process.clear());
     await this.#stage.quiet();
     await clock.pass(1_000, this.#stage.quiet); // a store that is slow times out
     await cleared;
-    this.#ledger.clearings.push({
-      step: this.#step,
-      process,
-      mark: process.app.conversations.remembered(CONVERSATION)?.erasedAt ?? 0,
-      wasAway: process.isAway,
-      storedBy: Infinity,
-      wasStored: false,
-    });
+    clearing.mark = process.app.conversations.remembered(CONVERSATION)?.erasedAt ?? 0;
+    clearing.wasAway = process.isAway;
     noteCleared();
   }
 
