@@ -141,11 +141,11 @@ function refuse(
   }
   if (isOver || newer.some((turn) => isAnswered(turn, opening))) {
     if (known === undefined) addOver(conversation, opening, situation, bounds);
-    return { kind: isOver && !isOvertaken(conversation, again, opening) ? 'over' : 'stale' };
+    return { kind: isOver && !isOvertaken(conversation, known, opening) ? 'over' : 'stale' };
   }
   if (comparison?.isLate === true) return { kind: 'stale' };
   if (later !== undefined && isAnswered(later, opening)) return { kind: 'stale' };
-  return isOvertaken(conversation, again, opening) ? { kind: 'stale' } : undefined;
+  return isOvertaken(conversation, known, opening) ? { kind: 'stale' } : undefined;
 }
 
 /** Whether the turn has run or still runs. An open one does not if its process is gone. */
@@ -155,21 +155,21 @@ function isAnswered(turn: TurnRecord, { process: own, isAlive }: TurnOpening): b
   return process === undefined || process === own || isAlive?.(process) !== false;
 }
 
-/** Whether a newer turn than this one, which is over, runs or waits to be opened here. */
+/** Whether a newer turn than this one, which has its place, runs or waits to be opened here. */
 function isOvertaken(
   conversation: Conversation,
-  again: TurnRecord | undefined,
+  known: TurnRecord | undefined,
   opening: TurnOpening,
 ): boolean {
-  if (again === undefined) return false;
-  if (runsAfter(conversation, again, opening)) return true;
+  if (known === undefined) return false;
+  if (runsAfter(conversation, known, opening)) return true;
   const { waiting = [] } = opening;
   const { turns } = conversation;
   return waiting.some((turn) => {
     const { record } = turnOf(conversation, turn);
     return record === undefined
-      ? !newerThan(conversation, turn).includes(again)
-      : turns.indexOf(record) > turns.indexOf(again);
+      ? !newerThan(conversation, turn).includes(known)
+      : turns.indexOf(record) > turns.indexOf(known);
   });
 }
 

@@ -276,6 +276,19 @@ describe('a turn that was interrupted and is delivered again', () => {
     }
   });
 
+  // Seed 123012020 of the fleet: it ended the newer turn, whose caller heard nothing.
+  it('is left to the process that runs it only if newer turns wait here', (t) => {
+    const now = Date.now();
+    t.mock.method(Date, 'now', () => now);
+    for (const [waited, outcome] of [[250, 'stale'], [350, 'opened']] as const) {
+      const conversation = emptyConversation('c');
+      open(conversation, 'it', 'b', { waitedMs: () => 300 });
+      const text = 'other words';
+      const waiting = [{ turnId: text, text, runId: 0, process: 'a', waitedMs: () => waited }];
+      assert.equal(open(conversation, 'it', 'a', { waiting }), outcome);
+    }
+  });
+
   it('runs again if the process of the newer one is gone', async (t) => {
     const { a, b, post } = machines(t);
     const old = await hold(a, 'hold old', 'hold old', ID);
