@@ -29,7 +29,7 @@ export interface BegunRun extends Arrival {
 export function begin(
   conversation: Conversation,
   record: TurnRecord,
-  { runId, text, process, figures, trace, waitedMs }: BegunRun,
+  { runId, text, process, figures, trace, waitedMs, redeliveredMs }: BegunRun,
   isAgain: boolean,
 ): boolean {
   const { id: turnId } = record;
@@ -45,6 +45,8 @@ export function begin(
   if (process !== undefined) {
     noteProcess(record, process);
     record.arrivedAt = arrivalOf({ waitedMs });
+    const lastMs = redeliveredMs?.();
+    if (lastMs !== undefined) noteRedelivery(record, { waitedMs: () => lastMs });
   }
   if (figures !== undefined) keepFigures(conversation, record, figures);
   subtract(conversation, record);
@@ -68,6 +70,13 @@ export function begin(
   }
   add(conversation, record);
   return earlier.length > 0;
+}
+
+/** Older deliveries that still wait in other processes leave the turn to this one. */
+export function noteRedelivery(record: TurnRecord, delivery: Pick<Arrival, 'waitedMs'>): void {
+  if (record.arrivedAt === undefined) return;
+  record.firstArrivedAt ??= record.arrivedAt;
+  record.arrivedAt = arrivalOf(delivery);
 }
 
 /** Notes the process that has the turn. Call it when its run is set. */

@@ -3,8 +3,8 @@
 import { findTurn, type Conversation } from './conversation.ts';
 import { earlierCallsIn, type EarlierToolCall } from './discarded-turns.ts';
 import type { Claimer } from './once-rules.ts';
-import { begin, type BegunRun } from './turn-begin.ts';
-import { arrivalOf, isDeliveredSince, type Arrival } from './turn-order.ts';
+import { begin, noteRedelivery, type BegunRun } from './turn-begin.ts';
+import { isDeliveredSince } from './turn-order.ts';
 import { messagesOf, type TurnRecord } from './turn-record.ts';
 
 /**
@@ -35,7 +35,8 @@ export function claimTurn(
   if (record.runId === runId) {
     const isOurs = record.state === 'open' || record.isLeaving === true;
     if (!isOurs) return { kind: 'closed' };
-    noteDelivery(conversation, record, claim);
+    noteRedelivery(record, claim);
+    conversation.touched?.add(record);
     return owned(NO_CALLS, record);
   }
   const isLater = record.state === 'open' && isDeliveredSince(record, claim);
@@ -43,18 +44,6 @@ export function claimTurn(
   const hasCalls = begin(conversation, record, claim, true);
   const calls = hasCalls ? earlierCallsIn(record, messagesOf(record)) : NO_CALLS;
   return owned(calls.filter((call) => call.runId !== runId), record);
-}
-
-/** Older deliveries that still wait in other processes leave the turn to this one. */
-function noteDelivery(
-  { touched }: Conversation,
-  record: TurnRecord,
-  claim: Pick<Arrival, 'waitedMs'>,
-): void {
-  if (record.arrivedAt === undefined) return;
-  record.firstArrivedAt ??= record.arrivedAt;
-  record.arrivedAt = arrivalOf(claim);
-  touched?.add(record);
 }
 
 function owned(

@@ -10,6 +10,8 @@ export interface Arrival {
   readonly process?: string | undefined;
   /** How long ago the turn arrived, on a monotonic clock, in milliseconds. Default 0. */
   readonly waitedMs?: (() => number) | undefined;
+  /** The same for its last delivery, if it was delivered here again meanwhile. */
+  readonly redeliveredMs?: (() => number | undefined) | undefined;
   /**
    * When the conversation was last erased, as read before other processes were asked. Default: they
    * were not.
@@ -56,12 +58,15 @@ export function newerThan(
 
 /** Whether a later delivery of the same turn has run it, in another process. */
 export function isDeliveredSince({ process, arrivedAt }: TurnRecord, arrival: Arrival): boolean {
-  return process !== arrival.process && isLaterTime(arrivedAt, arrival);
+  return process !== arrival.process && isLaterTime(arrivedAt, arrival, arrival.redeliveredMs?.());
 }
 
-function isLaterTime(time = 0, { waitedMs = () => 0 }: Arrival): boolean {
+function isLaterTime(
+  time = 0,
+  { waitedMs = () => 0 }: Arrival,
+  waited: number = waitedMs(),
+): boolean {
   const now = Date.now();
-  const waited = waitedMs();
   return waited >= PROMPT_MS && time > now - waited && time <= now;
 }
 

@@ -130,11 +130,16 @@ function openingOf(
     process,
     isAlive: answers?.isAlive,
     waitedMs: () => performance.now() - startedAtMs,
+    redeliveredMs: process === undefined ? undefined : () => redeliveredMs(turn),
     erasedAt,
     isOver: () => turn.isOver,
     figures,
     trace,
   };
+}
+
+function redeliveredMs({ redeliveredAtMs }: TurnRun): number | undefined {
+  return redeliveredAtMs === undefined ? undefined : performance.now() - redeliveredAtMs;
 }
 
 /** What these turns would leave in history if they were interrupted now, the newest first. */

@@ -34,6 +34,8 @@ export interface TurnRun extends ToolCallingTurn, SpeakingTurn {
   readonly opened: OpenedTurn | undefined;
   /** On the clock of `performance.now()`. */
   readonly startedAtMs: number;
+  /** When it was last delivered again, on the same clock. Undefined if it was not. */
+  readonly redeliveredAtMs: number | undefined;
   /** From the start to the first spoken event, in milliseconds. */
   readonly firstSpeechMs: number | undefined;
   /** The same without fillers. */

@@ -61,6 +61,8 @@ export class Turn implements TurnRun, DeliveredTurn {
   /** Undefined if the turn is not traced. */
   readonly trace: TurnTrace | undefined;
   readonly startedAtMs: number;
+  /** See `TurnRun`. */
+  redeliveredAtMs: number | undefined;
   turnId: string;
   /** Another one when the same turn is delivered again. */
   delivery: Delivery;
@@ -268,7 +270,8 @@ export class Turn implements TurnRun, DeliveredTurn {
    */
   takeOver(delivery: Delivery, arrivedAtMs: number): void {
     const { process, conversations } = this.host;
-    if (process === undefined || this.opened === undefined) return this.#continueFor(delivery);
+    if (process === undefined || this.opened === undefined)
+      return this.#continueFor(delivery, arrivedAtMs);
     const { conversationId, turnId, runId } = this;
     const waitedMs = (): number => performance.now() - arrivedAtMs;
     const claim = { turnId, runId, process, waitedMs, ...runOf(this) };
@@ -280,7 +283,7 @@ export class Turn implements TurnRun, DeliveredTurn {
     const failed = (error: unknown): void => {
       const message = 'a turn continues for another delivery, but could not be claimed';
       this.log.warn(message, { conversationId, error });
-      this.#continueFor(delivery);
+      this.#continueFor(delivery, arrivedAtMs);
     };
     this.host.track(claimed.catch(failed));
   }
@@ -289,7 +292,7 @@ export class Turn implements TurnRun, DeliveredTurn {
     if (claim.kind === 'owned') {
       this.#takenFrom = claim.earlierRuns;
       if (claim.earlierCalls.length > 0) this.learn(claim.earlierCalls);
-      return this.#continueFor(delivery);
+      return this.#continueFor(delivery, arrivedAtMs);
     }
     if (claim.kind === 'taken') this.giveAway();
     else this.interrupt('a newer turn began');
@@ -297,9 +300,10 @@ export class Turn implements TurnRun, DeliveredTurn {
     this.host.start(delivery, arrivedAtMs);
   }
 
-  #continueFor(delivery: Delivery): void {
+  #continueFor(delivery: Delivery, arrivedAtMs: number): void {
     if (!delivery.isOpen) return delivery.onOutcome({ outcome: 'interrupted' });
     this.#newer = delivery;
+    this.redeliveredAtMs = arrivedAtMs;
     this.#happens('delivered again');
   }
 

@@ -207,6 +207,14 @@ describe('a turn that other processes have been asked for', () => {
     );
   });
 
+  it('arrives with the last of its own deliveries for others of it, and first for its order', (t) => {
+    const open = clocked(t);
+    const late = { waitedMs: () => 300, isAlive: () => true };
+    assert.equal(open(300, 't', 'a', { ...late, redeliveredMs: () => 100 }), 'opened t:open');
+    assert.equal(open(400, 't', 'b', late), 'stale t:open');
+    assert.equal(open(400, 'newer', 'b', late), 'opened t:interrupted newer:open');
+  });
+
   it('yields to a newer one of its own process that has run again since', (t) => {
     const open = clocked(t);
     open(10, 'newer', 'a', { runId: 8 });

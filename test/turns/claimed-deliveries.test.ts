@@ -272,6 +272,29 @@ describe('a turn that is delivered again here, and then elsewhere', () => {
   });
 });
 
+// Seed 100048200 of the fleet: the first of its own deliveries counted, and the last one was stale.
+describe('a turn that waits for the store when it is delivered again', () => {
+  it('goes to that delivery, though another process has run it meanwhile', async (t) => {
+    const [a, b] = two(t);
+    const pass = stoppedClock(t);
+    const mayOpen = holdOpenings(t, a);
+    const first = a.deliver('t1');
+    pass(100);
+    const elsewhere = b.deliver('t1');
+    await rounds();
+    pass(100);
+    const last = a.deliver('t1');
+    pass(100);
+    mayOpen.resolve();
+    a.mayEnd.resolve();
+    assert.deepEqual(
+      await Promise.all([first, last].map(({ outcome }) => outcome.promise)),
+      ['taken over', 'completed'],
+    );
+    assert.equal(elsewhere.said, 'Well, ');
+  });
+});
+
 // Else it could not be told from one that was erased while the turn ran.
 describe('a turn of a conversation that was erased before it', () => {
   it('says which erasure it has seen when it stores its reply', async (t) => {
