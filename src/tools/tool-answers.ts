@@ -55,22 +55,25 @@ export class ToolAnswers {
 
   /**
    * Which of the calls act here or have been claimed, for a process that is about to claim them.
-   * First puts back what the store has lost of the conversation. `left`: keys that this process was
-   * about to claim, and leaves to that one.
+   * First puts back what the store has lost of the conversation. `letAhead` returns the keys that
+   * this process is about to claim, too, and leaves to that one. It is asked anew for each answer:
+   * a call may have begun meanwhile.
    */
   claimed(
     { from, conversationId, calls: keys }: AskedToolCalls,
-    left: ReadonlySet<string>,
+    letAhead: () => ReadonlySet<string>,
   ): Awaitable<OwnToolAnswer> {
     const { calls } = this.#host;
-    const isActing = (key: string): boolean =>
-      calls.isClaimed(key) || (calls.isAsking(key) && !left.has(key));
+    const actingNow = (): readonly string[] => {
+      const left = letAhead();
+      return keys.filter((key) => calls.isClaimed(key) || (calls.isAsking(key) && !left.has(key)));
+    };
     const putBack = this.#putBack(conversationId, keys);
-    const acting = keys.filter(isActing);
+    const acting = actingNow();
     // If all of them act here, the answer need not wait for the store: it could only say the same.
     if (acting.length === keys.length) return this.#answer(from, acting, []);
     return atMost(PUT_BACK_MS, putBack).then((claimed) =>
-      this.#answer(from, keys.filter(isActing), claimed ?? this.#remembered(conversationId, keys)));
+      this.#answer(from, actingNow(), claimed ?? this.#remembered(conversationId, keys)));
   }
 
   #answer(from: string, running: readonly string[], claimed?: readonly string[]): OwnToolAnswer {

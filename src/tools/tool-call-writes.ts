@@ -85,7 +85,6 @@ async function storeClaims(
   const { conversationId, turnId, host, liveState, log } = turn;
   if (turn.isOver) return;
   const once = calls.filter(({ isOnce }) => isOnce);
-  for (const { running } of once) running.askingTurn = turn;
   for (const { spoken } of calls) Object.assign(spoken, NOT_BEGUN);
   const claiming = await notRunningElsewhere(turn, once);
   for (const { running } of once) running.askingTurn = undefined;
@@ -127,9 +126,10 @@ async function storeClaims(
  * cannot be put back still holds.
  */
 async function notRunningElsewhere(
-  { conversationId, turnId, host, log }: ToolCallingTurn,
+  turn: ToolCallingTurn,
   calls: readonly NotedToolCall[],
 ): Promise<readonly NotedToolCall[]> {
+  const { conversationId, turnId, host, log } = turn;
   const { conversations, others, process: own } = host;
   if (others === undefined) return calls;
   const keys = calls.map(({ key }) => key);
@@ -143,6 +143,8 @@ async function notRunningElsewhere(
     ];
     const known = running.flatMap((owned) => owned?.process ?? []);
     const strangers = new Set(known.filter((process) => process !== own));
+    // Not before: of two that ask, one lets the other go first, but only once it has asked itself.
+    for (const { running } of calls) running.askingTurn = turn;
     const answers = await others.askAll(conversationId, keys, strangers);
     const isAnyClaimed = keys.some(answers.isClaimed);
     const kept = isAnyClaimed ? await conversations.read(conversationId) : undefined;

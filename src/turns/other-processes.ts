@@ -41,7 +41,7 @@ export class OtherProcesses {
   /** By the id of the question. */
   readonly #questions = new Map<string, Question>();
   /** The open questions to everyone, by the keys that are to be claimed. */
-  readonly #claiming = new Map<string, Question>();
+  readonly #claiming = new Map<string, Set<Question>>();
   /** What waits here for calls of other processes, by key. */
   readonly #awaiting = new Map<string, Set<() => void>>();
   readonly #peers: Peers;
@@ -142,7 +142,8 @@ export class OtherProcesses {
     const id = randomUUID();
     const question = new Question(asked, keys);
     this.#questions.set(id, question);
-    for (const key of keys) this.#claiming.set(key, question);
+    for (const key of keys)
+      this.#claiming.set(key, (this.#claiming.get(key) ?? new Set()).add(question));
     const strangers = [...known].filter((process) => !peers.all.has(process));
     const isOpen = peers.mayLackSome || asked.size === 0;
     for (let count = 0; count < MAX_UNANSWERED; count++) {
@@ -155,7 +156,9 @@ export class OtherProcesses {
     }
     this.#questions.delete(id);
     for (const key of keys) {
-      if (this.#claiming.get(key) === question) this.#claiming.delete(key);
+      const open = this.#claiming.get(key);
+      open?.delete(question);
+      if (open?.size === 0) this.#claiming.delete(key);
     }
     question.areDoubtful = peers.askedAll(question.silent, question.hasAnswers);
     return question;
@@ -228,7 +231,7 @@ export class OtherProcesses {
     if (from === this.ownAddress) return;
     if (isClaiming) this.#peers.note(from);
     const answer = isClaiming
-      ? this.#answers.claimed(question, this.#letAhead(from, calls))
+      ? this.#answers.claimed(question, () => this.#letAhead(from, calls))
       : this.#answers.running(question);
     void andThen(answer, (own) => this.#send(from, {
       type: 'answer', id, from: this.ownAddress, ...own, isFollowing: false,
@@ -242,7 +245,8 @@ export class OtherProcesses {
    */
   #letAhead(process: string, keys: readonly string[]): ReadonlySet<string> {
     const left = process < this.ownAddress ? keys.filter((key) => this.#claiming.has(key)) : [];
-    for (const key of left) this.#claiming.get(key)?.letAhead(process, key);
+    for (const key of left)
+      for (const question of this.#claiming.get(key) ?? []) question.letAhead(process, key);
     return new Set(left);
   }
 }

@@ -49,7 +49,7 @@ class Stage {
   }
 
   async claimed(calls: readonly string[], left = NONE): Promise<OwnToolAnswer> {
-    return this.answers.claimed({ from: 'b', conversationId: 'c', calls }, left);
+    return this.answers.claimed({ from: 'b', conversationId: 'c', calls }, () => left);
   }
 
   add(key: string, does?: 'claims' | 'asks'): RunningToolCall {

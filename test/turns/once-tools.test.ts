@@ -399,6 +399,32 @@ describe('a once tool of two processes', () => {
     assert.deepEqual(errorsOf(b, UNKNOWN), []);
   });
 
+  // Both waited until the time of their turns was up: one had said that it was about to act before
+  // it had asked, so that neither went first. An erasure keeps turns from interrupting each other.
+  it('starts in one of two processes that ask each other at the same time', async (t) => {
+    const bank = new Bank();
+    const { a, b, c, post, parts: [, store] } = machines(t, () => payTool(bank.pay));
+    await a.says('Hello');
+    await b.says('Hello');
+    const [reading, held] = [deferred<void>(), deferred<void>()];
+    const read = store.read.bind(store);
+    store.read = async (id, known) => {
+      reading.resolve();
+      await held.promise;
+      return read(id, known);
+    };
+    const second = b.says('pay 5');
+    await reading.promise;
+    await c.app.conversations.clear('c');
+    const first = a.says('pay 5');
+    await until(() => questionsOf('p0', post) > 1, 'the question');
+    held.resolve();
+    bank.answer(5);
+    assert.equal(await first, '{"paid":5}');
+    await second;
+    assert.deepEqual(bank.calls, [5]);
+  });
+
   it('starts although the store has not let another process start it', async (t) => {
     const bank = new Bank();
     const { a, b, parts: [store] } = machines(t, () => payTool(bank.pay));

@@ -226,6 +226,29 @@ describe('a question to all processes', () => {
     assert.equal((await newer).runnerOf('k'), 'a');
   });
 
+  it('lets the lower address go first though the other one asks before it answers', async (t) => {
+    quickClock(t);
+    const post = new Post();
+    let isAsking = false;
+    const a = open(post, 'a', asking);
+    const slow = remembering({}, () => new Promise((resolve) => setTimeout(resolve, SLOW_MS)));
+    const b = open(post, 'b', turns({ isAsking: () => isAsking, conversations: slow }));
+    const first = a.askAll('c', ['k'], NONE);
+    await new Promise((resolve) => setImmediate(resolve)); // it arrives
+    isAsking = true;
+    const second = b.askAll('c', ['k'], NONE);
+    assert.deepEqual([(await first).runnerOf('k'), (await second).runnerOf('k')], [undefined, 'a']);
+  });
+
+  it('is let ahead by all calls of a process that are to claim the key', async (t) => {
+    quickClock(t);
+    const post = new Post();
+    const [a, b] = [open(post, 'a', turns({ isAsking: () => true })), open(post, 'b', asking)];
+    post.loses = (message) => message.includes('"from":"a"') && message.includes('"answer"');
+    const all = await Promise.all([b, b, a].map((each) => each.askAll('c', ['k'], NONE)));
+    assert.deepEqual(all.map((answers) => answers.runnerOf('k')), ['a', 'a', undefined]);
+  });
+
   it('finds a process that has asked before, and is to claim the key next', async (t) => {
     quickClock(t);
     const post = new Post();
