@@ -6,15 +6,14 @@ import type { ConversationManager } from '../conversations/manager.ts';
 import type { ToolCallId } from '../conversations/message.ts';
 import { isSameCall, type OnceCall } from '../conversations/once-call.ts';
 import { indexOfCall } from '../conversations/turn-record.ts';
-import { NOT_STARTED, UNFINISHED_RESULTS } from '../conversations/unfinished-tool-results.ts';
-import type { ToolCallResult } from './tool-calls-running.ts';
+import { UNFINISHED_RESULTS } from '../conversations/unfinished-tool-results.ts';
+import { REFUSED, type ToolCallResult } from './tool-calls-running.ts';
 import { MAX_UNANSWERED, type Answers, type AnswersOfAll } from './tool-question.ts';
 
 /** How often the record is read while another process runs a call. */
 const READ_MS = 1_000;
 
 const LOST: ToolCallResult = { state: 'unknown', content: UNFINISHED_RESULTS.unknown };
-const REFUSED: ToolCallResult = { state: 'interrupted', content: NOT_STARTED };
 const STILL_RUNNING: ToolCallResult = { state: 'running', content: UNFINISHED_RESULTS.running };
 
 /**

@@ -21,7 +21,12 @@ export function storeCalls(
   calls: readonly NotedToolCall[],
 ): Awaitable<void> {
   if (!turn.isStored) return;
-  return calls.some(({ isOnce }) => isOnce) ? storeClaims(turn, calls) : storeProgress(turn);
+  const fromMs = performance.now();
+  const stored = calls.some(({ isOnce }) => isOnce)
+    ? storeClaims(turn, calls)
+    : storeProgress(turn);
+  if (!(stored instanceof Promise)) return;
+  return stored.then(() => turn.work.noteStore('tool_calls', fromMs)); // it never rejects
 }
 
 function storeProgress(turn: ToolCallingTurn): Awaitable<void> {

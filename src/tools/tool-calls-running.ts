@@ -1,6 +1,7 @@
 // Tool calls that run in this process: which of them are the same call, and when they are aborted.
 
 import type { ToolCallId, ToolCallState } from '../conversations/message.ts';
+import { NOT_STARTED, UNFINISHED_RESULTS } from '../conversations/unfinished-tool-results.ts';
 
 /**
  * How a call ended. An `interrupted` one may run again. `running`: it waited for the same call in
@@ -15,6 +16,15 @@ export interface ToolCallResult {
   /** Set if the tool said that it did nothing: it may act again under the same key. */
   readonly isNotDone?: true;
 }
+
+/** It has done nothing, as its turn is over, or its signal ended it. */
+export const INTERRUPTED: ToolCallResult = {
+  state: 'interrupted', content: UNFINISHED_RESULTS.interrupted,
+};
+/** It was not allowed to begin. */
+export const REFUSED: ToolCallResult = { state: 'interrupted', content: NOT_STARTED };
+/** It may have acted, and nobody knows. */
+export const UNKNOWN: ToolCallResult = { state: 'unknown', content: UNFINISHED_RESULTS.unknown };
 
 /** How many tools whose time was up are waited for. Beyond this the oldest stays unknown. */
 const MAX_LATE = 1_000;

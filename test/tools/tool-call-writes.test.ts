@@ -23,6 +23,7 @@ describe('a claim that the store has not confirmed', () => {
       host,
       conversationId: 'c', turnId: 't', place: 't', runId: 1, isStored: true, isOver: false,
       spoken: { speaker: undefined, filler: undefined, messages: () => [] },
+      work: { noteStore: () => undefined },
       log: createLogger({ level: 'silent', write: () => undefined }),
     } as unknown as ToolCallingTurn;
     const owner = { runId: 1, process: undefined };

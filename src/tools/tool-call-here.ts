@@ -1,0 +1,98 @@
+// Runs a tool call in this process.
+
+import { isAbort } from '../base/abort.ts';
+import type { Awaitable } from '../base/awaitable.ts';
+import { messageOf, withoutMessage } from '../base/thrown-values.ts';
+import { storeResult } from './tool-call-writes.ts';
+import type { ToolCallingTurn } from './tool-calling-turn.ts';
+import { toolNameOf, type NotedToolCall } from './tool-calls-noted.ts';
+import { INTERRUPTED, UNKNOWN, type ToolCallResult } from './tool-calls-running.ts';
+import { logFailure, noteUnknown } from './tool-failure.ts';
+import { NotDone } from './tool-not-done.ts';
+import type { ToolRun } from './tool-run.ts';
+
+/** Runs the call. What it throws is its outcome. */
+export async function runHere(
+  turn: ToolCallingTurn,
+  call: NotedToolCall,
+  tool: ToolRun,
+): Promise<ToolCallResult> {
+  const { key, isOnce, running: { signal }, spoken } = call;
+  const { trace } = turn;
+  const run = (): Awaitable<string> =>
+    tool.run({ signal, toolCallId: spoken.call.id, idempotencyKey: key });
+  turn.work.toolBegan(toolNameOf(call), spoken.call);
+  try {
+    const content = await (trace === undefined ? run() : trace.runTool(spoken.call.id, run));
+    return { state: 'completed', content, handOver: call.handOver };
+  } catch (error) {
+    if (error instanceof NotDone) return notDone(turn, call, error);
+    if (isOnce) {
+      const late = tool.late?.();
+      if (late !== undefined)
+        turn.host.calls.addLate((forgotten) => endLate(turn, call, late, forgotten));
+      return unknown(turn, call, error);
+    }
+    if (signal.aborted && isAbort(error, signal.reason)) return INTERRUPTED;
+    return failed(turn, call, error);
+  }
+}
+
+/** A failure is a result too: the model explains it to the caller. */
+export function failed(
+  turn: ToolCallingTurn,
+  call: NotedToolCall,
+  error: unknown,
+): ToolCallResult {
+  const { conversationId, turnId, log } = turn;
+  call.failure ??= { error };
+  logFailure(log, { conversationId, turnId, tool: toolNameOf(call) }, error);
+  return { state: 'completed', content: JSON.stringify({ error: messageOf(error) }) };
+}
+
+function notDone(turn: ToolCallingTurn, call: NotedToolCall, error: NotDone): ToolCallResult {
+  return { ...failed(turn, call, error), isNotDone: true };
+}
+
+/** For a call that may have acted before it failed. */
+function unknown(turn: ToolCallingTurn, call: NotedToolCall, error: unknown): ToolCallResult {
+  noteUnknown(turn.host, turn.log, { ...namesOf(turn, call), error: withoutMessage(error) });
+  return UNKNOWN;
+}
+
+/**
+ * The time of a call that acts once was up, so its outcome is unknown until the tool ends after
+ * all. Never rejects.
+ */
+async function endLate(
+  turn: ToolCallingTurn,
+  call: NotedToolCall,
+  late: Promise<string>,
+  forgotten: Promise<undefined>,
+): Promise<void> {
+  const { log } = turn;
+  const names = namesOf(turn, call);
+  let outcome: ToolCallResult;
+  try {
+    const content = await Promise.race([late, forgotten]);
+    if (content === undefined)
+      return log.warn('a tool call whose outcome is unknown is not waited for any more', names);
+    outcome = { state: 'completed', content };
+  } catch (error) {
+    if (!(error instanceof NotDone)) {
+      const message = 'a tool call whose outcome is unknown has failed';
+      return log.error(message, { ...names, error: withoutMessage(error) });
+    }
+    outcome = notDone(turn, call, error);
+  }
+  Object.assign(call.spoken, { state: outcome.state, content: outcome.content });
+  storeResult(turn, call, outcome, { liveState: undefined });
+}
+
+/** What the log calls it. */
+function namesOf(
+  { conversationId, turnId }: ToolCallingTurn,
+  call: NotedToolCall,
+): Readonly<Record<'conversationId' | 'turnId' | 'tool' | 'idempotencyKey', string>> {
+  return { conversationId, turnId, tool: toolNameOf(call), idempotencyKey: call.key };
+}
