@@ -249,9 +249,8 @@ function beginsInside(
   if (first?.[0] !== 0 || second?.[0] !== 1 || second[1] === first[1] + 1) return false;
   const [their, our, before] = [theirs[0], ours[first[1]], ours[second[1] - 1]];
   if (their === undefined || our === undefined || before === undefined) return false;
-  // If it is as much like either, what was said in between is not lost.
-  const likeness = similarity(their, before);
-  return !their.hasWords && likeness > 0 && likeness >= similarity(their, our);
+  // If nobody can say, what was said in between is not lost.
+  return !their.hasWords && similarity(their, our) <= Math.max(similarity(their, before), 1);
 }
 
 /**
@@ -275,9 +274,9 @@ function isSame(a: Compared, b: Compared): boolean {
   return a.hasWords === b.hasWords && a.key === b.key;
 }
 
-/** Whether some replies begin alike. */
-export function repliesAreAlike(their: Exchange, our: Exchange): boolean {
-  return similarity(compared(their), compared(our)) > 0;
+/** How much the most similar replies begin alike. -1 if none do, 0 if one side says nothing. */
+export function likenessOfReplies(their: Exchange, our: Exchange): -1 | Likeness {
+  return similarity(compared(their), compared(our));
 }
 
 /** False if the replies certainly differ: then the caller said the same words twice. */

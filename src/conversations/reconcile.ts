@@ -42,6 +42,7 @@ export function reconcile(conversation: Conversation, comparison: Comparison): R
   return changes;
 }
 
+const NOTHING_SAID: Exchange = { words: undefined, replies: [] };
 const NOTHING: Reconciled = { discarded: [], decided: new Set(), cut: undefined };
 
 class Changes implements Reconciled {
@@ -75,21 +76,16 @@ class Changes implements Reconciled {
     }
   }
 
-  /** Where to begin without a pair: after the agent's first words, if the call begins with any. */
+  /**
+   * Where to begin without a pair: after all of theirs, which has no words of the caller's. It is
+   * the agent's first words, if any, or the replies that the call was cut to.
+   */
   #beginnings(): Pair {
     const { theirs, ours, rest } = this.#comparison;
-    const newest = ours.at(-1);
-    const isCutToReply = newest?.words !== undefined && rest === 0;
-    if (isCutToReply && theirs[0] !== undefined) {
-      this.#hear(theirs[0], newest);
-      return [theirs.length, ours.length];
-    }
-    const afterFirst = (list: readonly Exchange[]): number =>
-      list[0] !== undefined && list[0].words === undefined ? 1 : 0;
-    const [their, our] = [theirs[0], ours[0]];
-    if (their?.words === undefined && our !== undefined && our.words === undefined)
-      this.#hear(their ?? { words: undefined, replies: [] }, our);
-    return [afterFirst(theirs), afterFirst(ours)];
+    const [their = NOTHING_SAID] = theirs;
+    const our = ours.at(-1 - rest);
+    if (our !== undefined) this.#hear(their, our);
+    return [theirs.length, ours.length - rest];
   }
 
   /**
@@ -123,8 +119,10 @@ class Changes implements Reconciled {
   }
 
   /** Cuts the replies of an exchange to what was heard. Returns its last turn. */
-  #hear({ replies }: Exchange, { turns }: OwnTurns): TurnRecord | undefined {
-    const { transcript: { isHeard } } = this.#comparison;
+  #hear({ words, replies }: Exchange, our: OwnTurns): TurnRecord | undefined {
+    const { turns } = our;
+    const isCutOff = words === undefined && our.words !== undefined;
+    const isHeard = this.#comparison.transcript.isHeard && !isCutOff;
     for (const turn of turns) this.#forgetEarlierWords(turn);
     const [only] = turns;
     if (turns.length === 1 && replies.length === 1 && only !== undefined) {

@@ -1,11 +1,11 @@
 // Compares the call as a platform tells it with the call as it is stored, and changes nothing.
 
 import type { Transcript, TranscriptLine } from '../calls/call-event.ts';
-import { align, alignEnds, repliesAreAlike, type Exchange, type Pair } from './alignment.ts';
+import { align, alignEnds, likenessOfReplies, type Exchange, type Pair } from './alignment.ts';
 import type { Conversation } from './conversation.ts';
 import { joinedAs } from './joined-words.ts';
 import { coveredBy, lettersOf, PreparedTexts, saysLess, saysSame } from './spoken-words.ts';
-import type { TurnRecord } from './turn-record.ts';
+import { isTold, replyText, type TurnRecord } from './turn-record.ts';
 
 /** How a transcript compares with a conversation. Nothing has changed yet. */
 export interface Comparison {
@@ -143,43 +143,63 @@ function recentOf(
 
 /**
  * How many of ours follow the last exchange of theirs. -1 if that is not known. Without a pair it
- * is known only if theirs has no words of the caller's. Then all of ours follow, if only one has
- * words or if `text` has the words of all of them. None follow if theirs begins with our only
- * reply.
+ * is known only if theirs has no words of the caller's. Then all of ours follow if `text` has the
+ * words of all of them, or if only one has words and theirs is about our greeting. Otherwise theirs
+ * may have been cut off up to our last replies, or to those before: the ones it is more like.
  */
 function restOf(
   theirs: readonly Exchange[],
-  ours: readonly Exchange[],
+  ours: readonly OwnTurns[],
   pairs: readonly Pair[],
   text: string,
 ): number {
   const last = pairs.at(-1);
   if (last !== undefined) return last[0] === theirs.length - 1 ? ours.length - 1 - last[1] : -1;
-  const isEmpty = theirs.every(({ words }) => words === undefined);
+  if (theirs.some(({ words }) => words !== undefined)) return -1;
   const worded = ours.filter(({ words }) => words !== undefined);
-  if (!isEmpty) return -1;
-  if (worded.length > 1)
-    return saysSame(worded.map(({ words }) => words).join(' '), text) ? worded.length : -1;
-  const [only] = worded;
+  if (worded.length > 1 && saysSame(wordsOfAll(worded), text)) return worded.length;
   const [first] = theirs;
-  if (first === undefined) return worded.length;
-  if (only !== undefined && repliesAreAlike(first, only)) return 0;
-  return isMoreThanGreeting(theirs, ours) ? -1 : worded.length;
+  if (first !== undefined) {
+    const [newest, before] = [worded.at(-1), worded.at(-2)];
+    const toNewest = newest === undefined ? 0 : likenessTo(newest, first);
+    const toBefore = before === undefined ? 0 : likenessTo(withoutTold(before), first);
+    if (toNewest > toBefore) return 0;
+    if (toBefore > toNewest) return 1;
+  }
+  return worded.length > 1 || isMoreThanGreeting(theirs, ours) ? -1 : worded.length;
+}
+
+/** Greater for replies that have more of their words, in either of two degrees. 0 for others. */
+function likenessTo(our: Exchange, their: Exchange): number {
+  const degree = likenessOfReplies(their, our);
+  if (degree <= 0) return 0;
+  const texts = new PreparedTexts();
+  const words = their.replies.flatMap((told) =>
+    our.replies.map((said) => texts.countOfWordsIn(said, told)));
+  return degree - 1 / (2 + Math.max(...words));
+}
+
+/** Only what we have said. A platform says lines of its own again and again. */
+function withoutTold({ words, turns }: OwnTurns): Exchange {
+  return { words, replies: turns.flatMap((turn) => (isTold(turn) ? [] : replyText(turn))) };
 }
 
 /**
- * Whether theirs was cut off up to the replies to our newest words, which may have come from
- * another process and are not known here yet. Then no words of the caller's are left, and not all
- * of the texts are about our greeting.
+ * Whether theirs was cut off up to replies. Then no words of the caller's are left, and not all of
+ * the texts are about our greeting: they may be about a reply to our newest words which has come
+ * from another process and is not known here yet. If several of ours have words, a text that is
+ * merely like our greeting is not about it.
  */
 function isMoreThanGreeting(theirs: readonly Exchange[], ours: readonly Exchange[]): boolean {
   const [[first, second], [greeting]] = [theirs, ours];
   if (first === undefined || first.words !== undefined || second !== undefined) return false;
-  return greeting?.words === undefined && !areAbout(first.replies, greeting?.replies);
+  if (greeting === undefined || greeting.words !== undefined) return false;
+  if (ours.length > 2 && likenessOfReplies(first, greeting) < 2) return true;
+  return !areAbout(first.replies, greeting.replies);
 }
 
 /** Whether each of their texts is about one of ours or a part of it, as far as ours are known. */
-function areAbout(told: readonly string[], said: readonly string[] = []): boolean {
+function areAbout(told: readonly string[], said: readonly string[]): boolean {
   const all = lettersOf(said.join(' '));
   if (all === '') return true;
   const texts = new PreparedTexts();
