@@ -1,0 +1,119 @@
+// A run of a turn that makes tool calls, and a store and other processes that say what the test says.
+
+import { emptyConversation } from '../../src/conversations/conversation.ts';
+import type { EarlierToolCall } from '../../src/conversations/discarded-turns.ts';
+import { createLogger } from '../../src/log.ts';
+import { callKey } from '../../src/tools/tool-call-key.ts';
+import type { ToolCallingTurn, ToolHost } from '../../src/tools/tool-calling-turn.ts';
+import type { SpokenToolCall } from '../../src/tools/tool-calls-noted.ts';
+import { RunningToolCalls } from '../../src/tools/tool-calls-running.ts';
+import { ToolCalls } from '../../src/tools/tool-calls.ts';
+import type { ToolRun } from '../../src/tools/tool-run.ts';
+
+/** The key of the call that every test makes. */
+export const KEY = callKey('c', 't', 'pay', '{}', 0, undefined);
+
+/** A run of turn `t` in process `own`, and what its calls have done and stored. */
+export class Stage {
+  readonly acts: string[] = [];
+  readonly spoken: SpokenToolCall[] = [];
+  readonly lost: unknown[] = [];
+  readonly unknown: string[] = [];
+  /** How many claims each write has made. */
+  readonly progress: number[] = [];
+  readonly running = new RunningToolCalls();
+  readonly abort = new AbortController();
+  /** What the store says of each claim. */
+  claim: Record<string, unknown> = { kind: 'claimed' };
+  /** What the store says of the run. */
+  ownership = 'noted';
+  /** What process `p` answers. */
+  answer = { isCallRunning: () => true, isIdle: () => false, isAlive: () => true };
+  /** The process that says it runs the call, if one does. */
+  runner: string | undefined;
+  /** What the store says of claims before it is asked for one, by key. */
+  claims: Readonly<Record<string, unknown>> = {};
+  asked: string[] = [];
+  /** Happens while all others are asked. */
+  meanwhile = (): void => undefined;
+  /** Whether the call was known to be asking then. */
+  wasAsking: boolean | undefined;
+  /** The results that were stored. */
+  readonly results: Record<string, unknown>[] = [];
+  isOver = false;
+
+  calls(turn: Partial<ToolCallingTurn>, earlier: readonly EarlierToolCall[] = []): ToolCalls {
+    const stage = this;
+    const run = {
+      host: this.#host(),
+      conversationId: 'c', turnId: 't', place: 't', runId: 1, isStored: true,
+      mayAct: true, mayBeReplaced: false, settlesAtMs: 0, signal: this.abort.signal,
+      get isOver() {
+        return stage.isOver;
+      },
+      spoken: {
+        speaker: undefined, filler: undefined,
+        noteCalls: (calls: readonly SpokenToolCall[]) => void this.spoken.push(...calls),
+        messages: () => [],
+      },
+      work: {
+        noteStore: () => undefined, toolBegan: () => undefined,
+        settlingBegan: () => undefined, settlingEnded: () => undefined,
+      },
+      log: createLogger({ level: 'silent', write: () => undefined }),
+      learn: () => undefined,
+    };
+    const told = Object.defineProperties({}, {
+      ...Object.getOwnPropertyDescriptors(run), ...Object.getOwnPropertyDescriptors(turn),
+    }) as ToolCallingTurn;
+    return new ToolCalls(told, earlier);
+  }
+
+  #host(): ToolHost {
+    const conversations = {
+      keyOf: (id: string) => id,
+      read: () => ({ ...emptyConversation('c'), onceCalls: this.claims }),
+      noteProgress: (_id: string, { claims = [] }: { claims?: readonly unknown[] }) => {
+        this.progress.push(claims.length);
+        const outcomes = claims.map(() => this.claim);
+        return { ownership: this.ownership, claims: outcomes, isStateKept: true, earlierCalls: [] };
+      },
+      noteToolResult: (_id: string, result: Record<string, unknown>) => {
+        this.results.push(result);
+        return { isKept: true, isStateKept: true, wasUnknown: false };
+      },
+      loseClaim: (_id: string, key: string) => this.lost.push(key) > 0,
+    };
+    const others = {
+      ask: (_id: string, calls: ReadonlyMap<string, unknown>) => {
+        this.asked.push(...calls.keys());
+        return Promise.resolve(this.answer);
+      },
+      askAll: (_id: string, [key = '']: readonly string[]) => {
+        this.meanwhile();
+        this.wasAsking = this.running.isAsking(key);
+        return Promise.resolve({
+          ...this.answer, runnerOf: () => this.runner, isClaimed: () => false, areDoubtful: false,
+        });
+      },
+      awaitCall: () => undefined,
+      stopAwaiting: () => undefined,
+    };
+    const observer = { unknownOutcome: (tool: string) => void this.unknown.push(tool) };
+    return {
+      conversations, others, calls: this.running, process: 'own', observer, track: () => undefined,
+    } as unknown as ToolHost;
+  }
+
+  /** Makes the call, and resolves with what the model is told. */
+  async pays(calls: ToolCalls, tool: Partial<ToolRun> = {}): Promise<string | undefined> {
+    const run = (): string => {
+      this.acts.push('paid');
+      return '"paid"';
+    };
+    const [outcome] = await calls.run(
+      [{ id: 'y', name: 'pay', args: '{}' }], () => ({ name: 'pay', run, ...tool }),
+    );
+    return outcome?.content;
+  }
+}
