@@ -6,6 +6,7 @@ import { describe, it } from 'node:test';
 import type { EarlierToolCall } from '../../src/conversations/discarded-turns.ts';
 import { UNFINISHED_RESULTS } from '../../src/conversations/unfinished-tool-results.ts';
 import { onceKey } from '../../src/tools/tool-call-key.ts';
+import { RunningToolCall, type ToolCallResult } from '../../src/tools/tool-calls-running.ts';
 import { KEY, Stage } from './tool-stage.ts';
 
 describe('a call that acts once', () => {
@@ -42,6 +43,56 @@ describe('a call that acts once', () => {
     stage.claim = { kind: 'lost', call: { ...running, state: 'unknown' } };
     assert.equal(await stage.pays(stage.calls({}), once), UNFINISHED_RESULTS.unknown);
     assert.deepEqual(stage.unknown, ['pay']);
+  });
+
+  it('is told as unknown once, by the process that finds it lost first', async () => {
+    const stage = new Stage();
+    stage.claim = { kind: 'running', call: running };
+    stage.isFirst = false;
+    stage.answer = { ...stage.answer, isCallRunning: () => false };
+    assert.equal(await stage.pays(stage.calls({}), once), UNFINISHED_RESULTS.unknown);
+    assert.deepEqual([stage.lost.length, stage.unknown], [1, []]);
+  });
+
+  it('has an unknown outcome if nobody knows which process runs it', async () => {
+    const stage = new Stage();
+    stage.claim = { kind: 'running', call: { ...running, process: undefined } };
+    assert.equal(await stage.pays(stage.calls({}), once), UNFINISHED_RESULTS.unknown);
+    assert.deepEqual([stage.acts, stage.asked], [[], []]);
+  });
+
+  it('says in the record that it waits for the call of another turn', async () => {
+    const stage = new Stage();
+    stage.claim = { kind: 'running', call: running };
+    const joined: unknown[] = [];
+    const isIdle = (): boolean => {
+      joined.push(stage.spoken[0]?.joins);
+      return true;
+    };
+    stage.answer = { ...stage.answer, isIdle, isCallRunning: () => false };
+    await stage.pays(stage.calls({}), once);
+    assert.deepEqual(joined, [true]);
+  });
+
+  it('waits for none if its turn is over by then', async () => {
+    const stage = new Stage();
+    stage.claim = { kind: 'running', call: running };
+    stage.storing = () => {
+      stage.isOver = true;
+    };
+    assert.equal(await stage.pays(stage.calls({}), once), UNFINISHED_RESULTS.interrupted);
+    assert.deepEqual([stage.asked, stage.spoken[0]?.runner], [[], undefined]);
+  });
+
+  it('is not started if the store does not confirm its second claim', async () => {
+    const stage = new Stage();
+    stage.claim = { kind: 'running', call: running };
+    stage.answer = { ...stage.answer, isIdle: () => true };
+    stage.storing = () => {
+      if (stage.progress.length > 1) throw new Error('the store does not answer');
+    };
+    assert.equal(await stage.pays(stage.calls({}), once), '{"error":"not started"}');
+    assert.deepEqual(stage.acts, []);
   });
 
   it('is not claimed again after its turn, though what it waited for did nothing', async () => {
@@ -113,10 +164,73 @@ describe('a call that acts once, which other processes know of', () => {
 });
 
 describe('a call that an earlier run of the turn has made', () => {
-  const earlier: EarlierToolCall = {
-    role: 'tool', turnId: 't', toolCallId: 'x', runId: 2, key: KEY, process: 'own',
+  const unplaced: EarlierToolCall = {
+    role: 'tool', turnId: 't', toolCallId: 'x', runId: 2, key: KEY,
     state: 'running', content: UNFINISHED_RESULTS.running,
   };
+  const earlier = { ...unplaced, process: 'own' };
+
+  const elsewhere = { ...earlier, process: 'p' };
+  const completed = { ...earlier, state: 'completed', content: '"earlier"' } as const;
+  const interrupted = { state: 'interrupted', content: UNFINISHED_RESULTS.interrupted } as const;
+
+  /** The same call runs here, too, and ends so. */
+  function runsHere(stage: Stage, outcome: ToolCallResult): void {
+    const call = new RunningToolCall();
+    stage.running.add(KEY, call);
+    call.end(outcome);
+  }
+
+  it('has the result that it has here, though the record names another process', async () => {
+    const stage = new Stage();
+    runsHere(stage, { state: 'completed', content: '"here"' });
+    assert.equal(await stage.pays(stage.calls({}, [elsewhere])), '"here"');
+    assert.deepEqual([stage.acts, stage.asked], [[], []]);
+  });
+
+  it('has the result of the record, though it was interrupted here', async () => {
+    const stage = new Stage();
+    runsHere(stage, interrupted);
+    assert.equal(await stage.pays(stage.calls({}, [completed])), '"earlier"');
+  });
+
+  for (const [what, known] of [['this process', earlier], ['no process', unplaced]] as const)
+    it(`runs again if it was interrupted here, and the record names ${what}`, async () => {
+      const stage = new Stage();
+      runsHere(stage, interrupted);
+      assert.equal(await stage.pays(stage.calls({}, [known])), '"paid"');
+    });
+
+  it('goes on elsewhere when this turn ends', async () => {
+    const stage = new Stage();
+    const calls = stage.calls({}, [elsewhere]);
+    const isIdle = (): boolean => {
+      calls.turnEnded(new Error('the turn ended'), 0, false);
+      return false;
+    };
+    stage.answer = { ...stage.answer, isIdle };
+    assert.equal(await stage.pays(calls), UNFINISHED_RESULTS.running);
+    assert.deepEqual(stage.acts, []);
+  });
+
+  it('no longer waits for that one in the record if it is repeated', async () => {
+    const stage = new Stage();
+    stage.answer = { ...stage.answer, isCallRunning: () => false };
+    const joins: unknown[] = [];
+    const run = (): string => {
+      joins.push(stage.spoken[0]?.joins);
+      return '"paid"';
+    };
+    await stage.pays(stage.calls({}, [elsewhere]), { repeatable: true, run });
+    assert.deepEqual([stage.asked, joins], [['p'], [undefined]]);
+  });
+
+  it('hands the conversation over again', async () => {
+    const stage = new Stage();
+    const calls = stage.calls({}, [{ ...completed, handOver: 'sales' }]);
+    assert.equal((await stage.outcome(calls))?.handOver, 'sales');
+    assert.equal(calls.takeNextAgent(), 'sales');
+  });
 
   it('has an unknown outcome if it should run here and does not', async () => {
     const stage = new Stage();

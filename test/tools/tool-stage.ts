@@ -1,4 +1,4 @@
-// A run of a turn that makes tool calls, and a store and other processes that say what the test says.
+// A run of a turn that makes tool calls. Its store and other processes say what the test says.
 
 import { emptyConversation } from '../../src/conversations/conversation.ts';
 import type { EarlierToolCall } from '../../src/conversations/discarded-turns.ts';
@@ -8,7 +8,7 @@ import type { ToolCallingTurn, ToolHost } from '../../src/tools/tool-calling-tur
 import type { SpokenToolCall } from '../../src/tools/tool-calls-noted.ts';
 import { RunningToolCalls } from '../../src/tools/tool-calls-running.ts';
 import { ToolCalls } from '../../src/tools/tool-calls.ts';
-import type { ToolRun } from '../../src/tools/tool-run.ts';
+import type { ToolOutcome, ToolRun } from '../../src/tools/tool-run.ts';
 
 /** The key of the call that every test makes. */
 export const KEY = callKey('c', 't', 'pay', '{}', 0, undefined);
@@ -25,6 +25,8 @@ export class Stage {
   readonly abort = new AbortController();
   /** What the store says of each claim. */
   claim: Record<string, unknown> = { kind: 'claimed' };
+  /** Whether this process is the first that finds a claim lost. */
+  isFirst = true;
   /** What the store says of the run. */
   ownership = 'noted';
   /** What process `p` answers. */
@@ -34,16 +36,26 @@ export class Stage {
   /** What the store says of claims before it is asked for one, by key. */
   claims: Readonly<Record<string, unknown>> = {};
   asked: string[] = [];
+  /** Happens while the store is written. */
+  storing = (): void => undefined;
   /** Happens while all others are asked. */
   meanwhile = (): void => undefined;
   /** Whether the call was known to be asking then. */
   wasAsking: boolean | undefined;
   /** The results that were stored. */
   readonly results: Record<string, unknown>[] = [];
+  /** What the work of the turn was told. */
+  readonly noted: string[] = [];
   isOver = false;
 
   calls(turn: Partial<ToolCallingTurn>, earlier: readonly EarlierToolCall[] = []): ToolCalls {
     const stage = this;
+    const work = {
+      noteStore: (step: string) => void this.noted.push(`waited for ${step}`),
+      toolBegan: (tool: string) => void this.noted.push(`${tool} began`),
+      toolEnded: (_id: string, end: string) => void this.noted.push(end),
+      settlingBegan: () => undefined, settlingEnded: () => undefined,
+    };
     const run = {
       host: this.#host(),
       conversationId: 'c', turnId: 't', place: 't', runId: 1, isStored: true,
@@ -56,10 +68,8 @@ export class Stage {
         noteCalls: (calls: readonly SpokenToolCall[]) => void this.spoken.push(...calls),
         messages: () => [],
       },
-      work: {
-        noteStore: () => undefined, toolBegan: () => undefined,
-        settlingBegan: () => undefined, settlingEnded: () => undefined,
-      },
+      work,
+      workSoFar: work,
       log: createLogger({ level: 'silent', write: () => undefined }),
       learn: () => undefined,
     };
@@ -75,6 +85,7 @@ export class Stage {
       read: () => ({ ...emptyConversation('c'), onceCalls: this.claims }),
       noteProgress: (_id: string, { claims = [] }: { claims?: readonly unknown[] }) => {
         this.progress.push(claims.length);
+        this.storing();
         const outcomes = claims.map(() => this.claim);
         return { ownership: this.ownership, claims: outcomes, isStateKept: true, earlierCalls: [] };
       },
@@ -82,7 +93,7 @@ export class Stage {
         this.results.push(result);
         return { isKept: true, isStateKept: true, wasUnknown: false };
       },
-      loseClaim: (_id: string, key: string) => this.lost.push(key) > 0,
+      loseClaim: (_id: string, key: string) => this.lost.push(key) > 0 && this.isFirst,
     };
     const others = {
       ask: (_id: string, calls: ReadonlyMap<string, unknown>) => {
@@ -107,6 +118,10 @@ export class Stage {
 
   /** Makes the call, and resolves with what the model is told. */
   async pays(calls: ToolCalls, tool: Partial<ToolRun> = {}): Promise<string | undefined> {
+    return (await this.outcome(calls, tool))?.content;
+  }
+
+  async outcome(calls: ToolCalls, tool: Partial<ToolRun> = {}): Promise<ToolOutcome | undefined> {
     const run = (): string => {
       this.acts.push('paid');
       return '"paid"';
@@ -114,6 +129,6 @@ export class Stage {
     const [outcome] = await calls.run(
       [{ id: 'y', name: 'pay', args: '{}' }], () => ({ name: 'pay', run, ...tool }),
     );
-    return outcome?.content;
+    return outcome;
   }
 }

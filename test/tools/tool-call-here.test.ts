@@ -1,0 +1,49 @@
+// What is noted of calls that run in this process.
+
+import assert from 'node:assert/strict';
+import { describe, it } from 'node:test';
+
+import { UNFINISHED_RESULTS } from '../../src/conversations/unfinished-tool-results.ts';
+import { deferred } from '../fixtures/app.ts';
+import { Stage } from './tool-stage.ts';
+
+describe('a call that runs here', () => {
+  it('begins and ends in the work of the turn', async () => {
+    const stage = new Stage();
+    await stage.pays(stage.calls({}));
+    assert.deepEqual(stage.noted, ['pay began', 'completed']);
+  });
+
+  it('begins there after the turn has waited for the store to claim it', async () => {
+    const stage = new Stage();
+    await stage.pays(stage.calls({}), { once: () => 'it' });
+    assert.deepEqual(stage.noted, ['waited for tool_calls', 'pay began', 'completed']);
+  });
+
+  it('has failed there if it throws, and the model is told why', async () => {
+    const stage = new Stage();
+    const run = (): never => {
+      throw new Error('declined');
+    };
+    assert.equal(await stage.pays(stage.calls({}), { run }), '{"error":"declined"}');
+    assert.deepEqual(stage.noted, ['pay began', 'failed']);
+  });
+
+  it('has the result in the reply that its tool returned late', async () => {
+    const stage = new Stage();
+    const late = deferred<string>();
+    const run = (): never => {
+      throw new Error('its time was up');
+    };
+    const told = await stage.pays(stage.calls({}), {
+      once: () => 'it', run, late: () => late.promise,
+    });
+    const states = [stage.spoken[0]?.state];
+    late.resolve('"paid late"');
+    await stage.running.ended();
+    states.push(stage.spoken[0]?.state);
+    assert.deepEqual([told, states, stage.spoken[0]?.content], [
+      UNFINISHED_RESULTS.unknown, ['unknown', 'completed'], '"paid late"',
+    ]);
+  });
+});
