@@ -36,9 +36,7 @@ export function noteHeard(
   const { turns } = conversation;
   const newest = newestBefore(conversation, beforeTurnId);
   const named = indexOf(conversation, interruption.turnId);
-  // An unknown id may be that of a newer turn, which another process added.
-  if (named === -1 && interruption.turnId !== undefined && conversation.isBehind === true)
-    return undefined;
+  if (conversation.isBehind === true && mayBeOfNewer(conversation, interruption)) return undefined;
   if (interruption.textHeard === undefined) return markInterrupted(conversation, turns[newest]);
   let heard = interruption.textHeard;
   for (let index = named === -1 ? newest : Math.min(newest, named); index >= 0; index--) {
@@ -53,6 +51,14 @@ export function noteHeard(
     if (said !== '') return isPrefix(heard, said) ? cutTo(conversation, record, heard) : undefined;
   }
   return undefined;
+}
+
+/**
+ * Whether the report is about a turn that is not known. It may be a newer one, which another
+ * process has added.
+ */
+export function mayBeOfNewer(conversation: Conversation, { turnId }: Interruption): boolean {
+  return turnId !== undefined && indexOf(conversation, turnId) === -1;
 }
 
 /**

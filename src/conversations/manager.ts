@@ -10,7 +10,7 @@ import {
   type KnownCaller,
 } from './conversation.ts';
 import { openRunsElsewhere } from './elsewhere.ts';
-import { cutTurn, type CutTurn } from './heard.ts';
+import { cutTurn, mayBeOfNewer, type CutTurn } from './heard.ts';
 import type { Message, ToolCallId } from './message.ts';
 import { numbered, numberedOpening, numberedSettlement } from './numbering.ts';
 import type { OnceCall } from './once-call.ts';
@@ -214,12 +214,13 @@ export class ConversationManager {
   /** See `openTurn` in turn-opening.ts. */
   openTurn(conversationId: string, opening: TurnOpening): Awaitable<TurnOpeningResult> {
     const kinds = this.#kinds;
-    return this.#update(conversationId, (conversation) =>
+    const change = (conversation: Conversation): TurnOpeningResult =>
       openTurn(
         conversation,
         kinds === undefined ? opening : numberedOpening(conversation, kinds, opening),
         this.#bounds,
-      ));
+      );
+    return this.#update(conversationId, change, reportOptions(opening.interruption));
   }
 
   /** The turns that run in processes other than `own`. */
@@ -312,8 +313,9 @@ export class ConversationManager {
 
   /** See `cutTurn` in heard.ts. */
   cutTurn(conversationId: string, interruption: Interruption): Awaitable<CutTurn | undefined> {
-    return this.#update(conversationId, (conversation) =>
-      cutTurn(conversation, interruption, this.#bounds));
+    const change = (conversation: Conversation): CutTurn | undefined =>
+      cutTurn(conversation, interruption, this.#bounds);
+    return this.#update(conversationId, change, reportOptions(interruption));
   }
 
   /**
@@ -346,6 +348,15 @@ export class ConversationManager {
   close(): Awaitable<void> {
     return toAwaitable(this.#store.close());
   }
+}
+
+/**
+ * If the store fails in the very change that brings a report, what this process remembers must not
+ * take words that were heard of a newer turn.
+ */
+function reportOptions(interruption: Interruption | undefined): UpdateOptions | undefined {
+  if (interruption?.turnId === undefined) return undefined;
+  return { needsLatest: (remembered) => mayBeOfNewer(remembered, interruption) };
 }
 
 /** A draft of a change, upgraded in place to the current format. */

@@ -82,6 +82,12 @@ export interface UpdateOptions {
    * kept in memory like any other. Default false: calls continue from memory.
    */
   readonly mustBeStored?: boolean;
+
+  /**
+   * Whether the change cannot be made on what this process remembers. Then the store is asked first
+   * for the latest version. Not called by stores that remember nothing. Default: it can be made.
+   */
+  readonly needsLatest?: (remembered: Conversation) => boolean;
 }
 
 /** The condition of a store that is reached over a network or on disk. */

@@ -136,7 +136,7 @@ export class SharedStore implements ConversationStore {
   update<T>(
     id: string,
     change: (conversation: Conversation) => T,
-    { mustBeStored = false }: UpdateOptions = {},
+    { mustBeStored = false, needsLatest }: UpdateOptions = {},
   ): Awaitable<T> {
     const changeHere = (): Awaitable<T> =>
       mustBeStored ? notStored() : this.#changeHere(id, change);
@@ -144,7 +144,8 @@ export class SharedStore implements ConversationStore {
       if (this.#isAway(id)) return changeHere();
       const attempt = { change, mustBeStored, isLatest: false, conflicts: 0 };
       const remembered = this.#remembered.get(id);
-      if (remembered !== undefined) return this.#try(id, remembered, attempt);
+      if (remembered !== undefined && needsLatest?.(remembered.conversation) !== true)
+        return this.#try(id, remembered, attempt);
       return andThen(this.#latest(id), (latest = new PartedConversation(id)) =>
         this.#isAway(id) ? changeHere() : this.#try(id, latest, { ...attempt, isLatest: true }),
       );

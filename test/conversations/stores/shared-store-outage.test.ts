@@ -7,6 +7,7 @@ import {
   keepCaller,
   keepState,
 } from '../../../src/conversations/conversation.ts';
+import { ConversationManager } from '../../../src/conversations/manager.ts';
 import { openTurn } from '../../../src/conversations/turn-opening.ts';
 import { settleTurn } from '../../../src/conversations/turn-settlement.ts';
 import type { SharedStore } from '../../../src/conversations/stores/shared-store.ts';
@@ -326,6 +327,21 @@ describe('a store that does not answer', () => {
     assert.deepEqual((await texts(a.store, 'c')).slice(0, 2), said('t1'));
     assert.equal('isBehind' in ((await a.store.read('c')) ?? {}), false);
   });
+
+  // Was: only a process that knew of the outage before kept the words from an older reply.
+  for (const report of ['begins a turn', 'begins none'] as const)
+    it(`may hold it though the outage begins with the report, which ${report}`, async (t) => {
+      const [a, b] = machines(t, 2);
+      assert.ok(a && b);
+      await turn(a.store, 'c', 't1');
+      await turn(b.store, 'c', 't2');
+      a.parts.failWith = down;
+      const manager = new ConversationManager(a.store);
+      const interruption = { textHeard: 'I heard', turnId: 't2' };
+      if (report === 'begins none') await manager.cutTurn('c', interruption);
+      else await manager.openTurn('c', { turnId: 't3', runId: 903, text: 't3', interruption });
+      assert.deepEqual((await texts(a.store, 'c')).slice(0, 2), said('t1'));
+    });
 
   // Was: a line every two seconds, as each try to write failed anew.
   it('is one outage while it is read but takes no writes, as on a full disk', async (t) => {
