@@ -33,9 +33,9 @@ export class OnceParts {
   }
 
   /** Reads a stored part. False if it is not a `once` call. Call `allRead` after the last one. */
-  read(name: string, part: object): boolean {
+  read(name: string, part: object | undefined): boolean {
     const key = NAME.exec(name)?.[1];
-    if (key === undefined || !isOnceCall(part)) return false;
+    if (key === undefined || part === undefined || !isOnceCall(part)) return false;
     this.#stored.set(key, part);
     return true;
   }

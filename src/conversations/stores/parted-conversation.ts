@@ -8,11 +8,12 @@ import {
   clearTurns, emptyConversation, forgetHead, isEmpty, isInUse, keepAgent, keepCaller, keepState,
   lengthOf, putBackState, removeTurn, tally, type Conversation, type KnownCaller,
 } from '../conversation.ts';
-import { placeOf, undecidedAmong, type UndecidedTurn } from '../merge-turns.ts';
+import { undecidedAmong, type UndecidedTurn } from '../merge-turns.ts';
 import { isSpent, mergeSpent } from '../spending.ts';
-import { isTurnRecord, type TurnRecord } from '../turn-record.ts';
+import type { TurnRecord } from '../turn-record.ts';
 import { OnceParts } from './once-parts.ts';
 import { ERASED, type PartsChange, type StoredConversation } from './part-store.ts';
+import { TurnParts } from './turn-parts.ts';
 
 /** Everything except turns and state. Fields that this version does not know are kept. */
 const HEAD = 'head';
@@ -21,9 +22,6 @@ const STATE = 'state';
 
 /** How much longer a conversation that is in use is kept. */
 const OPEN_TURN_MS = 3_600_000;
-
-/** The name of a turn's part. */
-const NUMBER = /^\d{1,15}$/;
 
 /** Different in every process, so that no two make the same version. */
 const PROCESS = randomBytes(6).toString('base64url');
@@ -54,11 +52,7 @@ export class PartedConversation {
   readonly conversation: Conversation;
   /** The version that the store had when it last answered. */
   version: string | undefined;
-  /** Turns that were added, changed or removed since the last write. */
-  touched = new Set<TurnRecord>();
-  /** The name of each turn's part: numbers, in the order in which they were written. */
-  readonly #names = new Map<TurnRecord, string>();
-  #nextNumber = 0;
+  readonly #turns: TurnParts;
   readonly #once: OnceParts;
   /** Head, state and agent as they are stored. */
   #head = '';
@@ -86,39 +80,31 @@ export class PartedConversation {
   constructor(id: string, stored?: StoredConversation) {
     this.conversation = emptyConversation(id);
     this.version = stored?.version;
+    this.#turns = new TurnParts(this.conversation);
     this.#once = new OnceParts(this.conversation);
     if (stored !== undefined) this.#join(stored.parts);
-    this.conversation.touched = this.touched;
+    this.#turns.noteChanges();
   }
 
   #join(parts: ReadonlyMap<string, string>): void {
-    const turns = new Map<number, TurnRecord>();
     for (const [name, text] of parts) {
       if (name === STATE) {
         this.conversation.state = this.#state = text;
         continue;
       }
-      const isOurs = name === HEAD || NUMBER.test(name) || OnceParts.isName(name);
-      if (!isOurs) {
+      const isTurn = TurnParts.isName(name);
+      if (name !== HEAD && !isTurn && !OnceParts.isName(name)) {
         this.#others.push(name); // of a later version
         continue;
       }
       const part = parsed(text);
       if (part !== undefined && name === HEAD) this.#takeHead(part);
-      else if (part !== undefined && NUMBER.test(name) && isTurnRecord(part))
-        turns.set(Number(name), part);
-      else if (part === undefined || !this.#once.read(name, part)) this.unreadable.push(name);
+      else if (!(isTurn ? this.#turns.read(name, part) : this.#once.read(name, part)))
+        this.unreadable.push(name);
     }
-    for (const number of [...turns.keys()].sort((a, b) => a - b)) {
-      const record = turns.get(number);
-      if (record === undefined) continue;
-      const { turns: placed } = this.conversation;
-      placed.splice(placeOf(record, placed), 0, record);
-      this.#names.set(record, String(number));
-    }
+    this.#turns.allRead();
     this.#once.allRead();
     this.#others.push(...this.unreadable);
-    this.#nextNumber = 1 + [...parts.keys()].reduce(greatest, -1);
     tally(this.conversation);
     this.#agent = this.conversation.agent;
     this.#head = this.#newHead();
@@ -194,9 +180,14 @@ export class PartedConversation {
     return structuredClone(conversation);
   }
 
+  /** Turns that were added, changed or removed since the last write. */
+  get touched(): ReadonlySet<TurnRecord> {
+    return this.#turns.touched;
+  }
+
   /** Turns that are not stored in their present form. */
   waitingTurns(): readonly TurnRecord[] {
-    return this.conversation.turns.filter((record) => this.touched.has(record));
+    return this.#turns.waiting();
   }
 
   /** Takes over the caller, and a state and an agent that are not stored yet. */
@@ -229,7 +220,7 @@ export class PartedConversation {
     this.#isGone = true;
     this.#others = [];
     this.#once.putBack();
-    for (const turn of this.conversation.turns) this.touched.add(turn);
+    this.#turns.putBack();
   }
 
   /**
@@ -305,33 +296,14 @@ export class PartedConversation {
     const { onceCalls } = this.conversation;
     this.#isFresh = true;
     const result = change(this.conversation);
-    this.#noteAdded();
+    this.#turns.noteAdded();
     this.#once.noteChange(onceCalls);
     return result;
   }
 
-  /**
-   * Notes when new turns arrived, which decides their place among other processes' turns, however
-   * long they had to wait.
-   */
-  #noteAdded(): void {
-    const { turns } = this.conversation;
-    const isKnown = (turn: TurnRecord): boolean =>
-      turn.addedAt !== undefined || this.#names.has(turn);
-    const known = turns.findLastIndex(isKnown);
-    if (known === turns.length - 1) return;
-    let last = turns[known]?.addedAt ?? 0;
-    for (const turn of turns.slice(known + 1)) {
-      const { firstArrivedAt, arrivedAt = Date.now() } = turn;
-      turn.addedAt = last = Math.max(firstArrivedAt ?? arrivedAt, last + 1);
-    }
-  }
-
   /** Drops turns that were added and trimmed before they could be written. */
   forgetUnsaved(): void {
-    const turns = new Set(this.conversation.turns);
-    for (const record of this.touched)
-      if (!turns.has(record) && !this.#names.has(record)) this.touched.delete(record);
+    this.#turns.forgetUnsaved();
   }
 
   /** What must be written. Undefined if nothing has changed. Each call makes a new version. */
@@ -345,10 +317,7 @@ export class PartedConversation {
     if (this.hasNewState && conversation.state === undefined) remove.push(STATE);
     else if (conversation.state !== undefined && (this.hasNewState || this.#isGone))
       set.set(STATE, conversation.state);
-    for (const record of this.touched) {
-      if (!conversation.turns.includes(record)) remove.push(...this.#nameIfAny(record));
-      else set.set(this.#nameOf(record), JSON.stringify(record));
-    }
+    this.#turns.addTo(set, remove);
     this.#once.addTo(set, remove);
     if (this.isErasing) remove.push(...this.#others.filter((name) => !set.has(name)));
     versions += 1;
@@ -379,10 +348,7 @@ export class PartedConversation {
     this.#state = this.conversation.state;
     this.#agent = this.conversation.agent;
     this.#once.written();
-    for (const record of this.touched)
-      if (!this.conversation.turns.includes(record)) this.#names.delete(record);
-    // A Set that is cleared leaves its old table behind: docs/decisions/005-no-map-of-turns.md
-    this.touched = this.conversation.touched = new Set();
+    this.#turns.written();
   }
 
   get #newRevision(): number {
@@ -392,30 +358,11 @@ export class PartedConversation {
   #newHead(): string {
     return JSON.stringify({ ...headOf(this.conversation), revision: this.#newRevision });
   }
-
-  #nameIfAny(record: TurnRecord): readonly string[] {
-    const name = this.#names.get(record);
-    return name === undefined ? [] : [name];
-  }
-
-  #nameOf(record: TurnRecord): string {
-    let name = this.#names.get(record);
-    if (name === undefined) {
-      name = String(this.#nextNumber);
-      this.#nextNumber += 1;
-      this.#names.set(record, name);
-    }
-    return name;
-  }
 }
 
 function parsed(text: string): object | undefined {
   const value: unknown = parseJson(text);
   return typeof value === 'object' && value !== null ? value : undefined;
-}
-
-function greatest(most: number, name: string): number {
-  return NUMBER.test(name) ? Math.max(most, Number(name)) : most;
 }
 
 /** How long anything is kept without further changes, in milliseconds. */

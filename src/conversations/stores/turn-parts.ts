@@ -1,0 +1,122 @@
+import type { Conversation } from '../conversation.ts';
+import { placeOf } from '../merge-turns.ts';
+import { isTurnRecord, type TurnRecord } from '../turn-record.ts';
+
+const NAME = /^\d{1,15}$/;
+
+/**
+ * The turns of one conversation, each a part whose name is a number. Numbers go up in the order in
+ * which turns are first written, which is not always that of history.
+ */
+export class TurnParts {
+  readonly #conversation: Conversation;
+  #touched = new Set<TurnRecord>();
+  readonly #names = new Map<TurnRecord, string>();
+  #nextNumber = 0;
+  /** What was read, by number. */
+  readonly #read = new Map<number, TurnRecord>();
+
+  constructor(conversation: Conversation) {
+    this.#conversation = conversation;
+  }
+
+  static isName(name: string): boolean {
+    return NAME.test(name);
+  }
+
+  /**
+   * Reads a stored part. False if it is not a turn: its name stays taken. Call `allRead` after the
+   * last one.
+   */
+  read(name: string, part: object | undefined): boolean {
+    const number = Number(name);
+    this.#nextNumber = Math.max(this.#nextNumber, number + 1);
+    if (part === undefined || !isTurnRecord(part)) return false;
+    this.#read.set(number, part);
+    return true;
+  }
+
+  /** The conversation gets the turns of all parts. */
+  allRead(): void {
+    const { turns } = this.#conversation;
+    for (const [number, turn] of [...this.#read].sort(([a], [b]) => a - b)) {
+      turns.splice(placeOf(turn, turns), 0, turn);
+      this.#names.set(turn, String(number));
+    }
+    this.#read.clear();
+  }
+
+  /** From now on changes are noted. Before that, counting what was read also touches each turn. */
+  noteChanges(): void {
+    // A Set that is cleared leaves its old table behind: docs/decisions/005-no-map-of-turns.md
+    this.#touched = this.#conversation.touched = new Set();
+  }
+
+  /** Turns that were added, changed or removed since the last write. */
+  get touched(): ReadonlySet<TurnRecord> {
+    return this.#touched;
+  }
+
+  /** Those of history that are not stored in their present form. */
+  waiting(): readonly TurnRecord[] {
+    return this.#conversation.turns.filter((turn) => this.#touched.has(turn));
+  }
+
+  /**
+   * Notes when new turns arrived, which decides their place among other processes' turns, however
+   * long they had to wait. Call it after each change.
+   */
+  noteAdded(): void {
+    const { turns } = this.#conversation;
+    const isKnown = (turn: TurnRecord): boolean =>
+      turn.addedAt !== undefined || this.#names.has(turn);
+    const known = turns.findLastIndex(isKnown);
+    if (known === turns.length - 1) return;
+    let last = turns[known]?.addedAt ?? 0;
+    for (const turn of turns.slice(known + 1)) {
+      const { firstArrivedAt, arrivedAt = Date.now() } = turn;
+      turn.addedAt = last = Math.max(firstArrivedAt ?? arrivedAt, last + 1);
+    }
+  }
+
+  /** Drops turns that were added and trimmed before they could be written. */
+  forgetUnsaved(): void {
+    const turns = new Set(this.#conversation.turns);
+    for (const turn of this.#touched)
+      if (!turns.has(turn) && !this.#names.has(turn)) this.#touched.delete(turn);
+  }
+
+  /** Adds to a change what must be written. */
+  addTo(set: Map<string, string>, remove: string[]): void {
+    const { turns } = this.#conversation;
+    for (const turn of this.#touched) {
+      if (turns.includes(turn)) set.set(this.#nameOf(turn), JSON.stringify(turn));
+      else {
+        const name = this.#names.get(turn);
+        if (name !== undefined) remove.push(name);
+      }
+    }
+  }
+
+  #nameOf(turn: TurnRecord): string {
+    let name = this.#names.get(turn);
+    if (name === undefined) {
+      name = String(this.#nextNumber);
+      this.#nextNumber += 1;
+      this.#names.set(turn, name);
+    }
+    return name;
+  }
+
+  /** Call it when the store has made the change. */
+  written(): void {
+    const { turns } = this.#conversation;
+    for (const turn of this.#touched) if (!turns.includes(turn)) this.#names.delete(turn);
+    this.noteChanges();
+  }
+
+  /** The store has lost all of them. */
+  putBack(): void {
+    for (const turn of this.#conversation.turns) this.#touched.add(turn);
+  }
+}
