@@ -148,6 +148,11 @@ export function ownLettersOf(text: string): string {
   return lettersOf(text).replaceAll(foreign, '').replaceAll(REWRITTEN, 'alpha');
 }
 
+/** Whether the agent has said something of it, and not only a filler. */
+export function isReply(told: string): boolean {
+  return ownPartOf(ownLettersOf(told)) !== '';
+}
+
 /** Without the fillers that come first. They may be cut. */
 function ownPartOf(spoken: string): string {
   const filler = lettersOf(FILLER);

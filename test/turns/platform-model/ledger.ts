@@ -11,6 +11,8 @@ export interface ToldHistory {
   readonly all: readonly ToldUtterance[];
   /** How many of the last ones are in the request. */
   readonly sent: number;
+  /** Whether a reply of the agent's is in the request. */
+  readonly hasReply: boolean;
 }
 
 export interface ToldUtterance {
@@ -100,19 +102,28 @@ export function wantsReply({ kind }: Attempt): boolean {
 
 /**
  * Whether nobody can say for certain what a request is about: older messages are left out, and
- * words repeat.
+ * words repeat or none are left.
  */
-export function isUnclear({ told: { all, sent }, words }: Attempt): boolean {
+export function isUnclear(attempt: Attempt): boolean {
+  const { told: { all, sent }, words } = attempt;
   const said = [...all.map((told) => told.words), words];
-  return sent < all.length && new Set(said).size < said.length;
+  return sent < all.length && (new Set(said).size < said.length || isCutToLines(attempt));
+}
+
+/** Whether all that is left are what may be said again and again: the platform's lines, fillers. */
+function isCutToLines({ told: { all, sent, hasReply } }: Attempt): boolean {
+  return all.length > 0 && sent === 0 && !hasReply;
 }
 
 /**
  * Whether nobody can say for certain if a request corrects words or comes behind them: all that it
- * tells are the same words, without a reply, and older ones are left out.
+ * tells are the same words, without a reply, or only such lines, and older ones are left out.
  */
-export function mayComeBehind({ told: { all, sent }, lines, corrects }: Attempt): boolean {
-  if (corrects === undefined || sent === all.length || lines > sent) return false;
+export function mayComeBehind(attempt: Attempt): boolean {
+  const { told: { all, sent }, lines, corrects } = attempt;
+  if (corrects === undefined || sent === all.length) return false;
+  if (isCutToLines(attempt)) return true;
+  if (lines > sent) return false;
   return all.slice(-sent).every((told) => told.words === corrects.words && told.lines === 0);
 }
 

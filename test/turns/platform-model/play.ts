@@ -1,6 +1,6 @@
 // Plays a talk with a platform, records what can be seen from outside, and has the model check it.
 
-import { PlatformCall, type SentMessage } from './call.ts';
+import { isReply, PlatformCall, type SentMessage } from './call.ts';
 import { PlatformCast, type Gate } from './cast.ts';
 import {
   wantsReply, type Act, type Attempt, type Delivery, type PlatformLedger, type Run,
@@ -298,9 +298,10 @@ class Play {
       ({ words: said, told, heard }) => ({ words: said, lines: told.length, heard }),
     );
     const sent = messages.filter(({ role }) => role === 'user').length;
+    const hasReply = messages.some(({ role, content }) => role === 'assistant' && isReply(content));
     const attempt: Attempt = {
-      n, kind, utterance, words, ops, corrects, told: { all, sent }, lines: messages.length,
-      deliveries: [], runs: [],
+      n, kind, utterance, words, ops, corrects, told: { all, sent, hasReply },
+      lines: messages.length, deliveries: [], runs: [],
       body: JSON.stringify({
         stream: true,
         messages: [
