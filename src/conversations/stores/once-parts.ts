@@ -3,6 +3,7 @@ import {
   isOnceCall, isSameCall, isTruer, type OnceCall, type OnceCalls,
 } from '../once-call.ts';
 import { ERASED_RESULT } from '../unfinished-tool-results.ts';
+import { parsePart } from './part-store.ts';
 
 type Calls = OnceCalls | undefined;
 
@@ -28,12 +29,13 @@ export class OnceParts {
     this.#conversation = conversation;
   }
 
-  static isName(name: string): boolean {
+  hasName(name: string): boolean {
     return NAME.test(name);
   }
 
   /** Reads a stored part. False if it is not a `once` call. Call `allRead` after the last one. */
-  read(name: string, part: object | undefined): boolean {
+  read(name: string, text: string): boolean {
+    const part = parsePart(text);
     const key = NAME.exec(name)?.[1];
     if (key === undefined || part === undefined || !isOnceCall(part)) return false;
     this.#stored.set(key, part);

@@ -1,4 +1,5 @@
 import type { Awaitable } from '../../base/awaitable.ts';
+import { parseJson } from '../../base/json.ts';
 
 /** A conversation as it is stored: in parts. */
 export interface StoredConversation {
@@ -6,6 +7,12 @@ export interface StoredConversation {
   readonly version: string;
   /** JSON texts by the names of the parts. */
   readonly parts: ReadonlyMap<string, string>;
+}
+
+/** The object in a part. Undefined for anything else, such as text that was cut. */
+export function parsePart(text: string): object | undefined {
+  const value: unknown = parseJson(text);
+  return typeof value === 'object' && value !== null ? value : undefined;
 }
 
 /** Begins the version of a conversation that has been erased. Those are not counted. */

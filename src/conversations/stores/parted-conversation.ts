@@ -3,22 +3,16 @@
 
 import { randomBytes } from 'node:crypto';
 
-import { parseJson } from '../../base/json.ts';
 import {
-  clearTurns, emptyConversation, forgetHead, isEmpty, isInUse, keepAgent, keepCaller, keepState,
-  lengthOf, putBackState, removeTurn, tally, type Conversation, type KnownCaller,
+  clearTurns, emptyConversation, forgetHead, isEmpty, isInUse, keepState, lengthOf, removeTurn,
+  tally, type Conversation,
 } from '../conversation.ts';
 import { undecidedAmong, type UndecidedTurn } from '../merge-turns.ts';
-import { isSpent, mergeSpent } from '../spending.ts';
 import type { TurnRecord } from '../turn-record.ts';
+import { HeadParts, type KnownHead } from './head-parts.ts';
 import { OnceParts } from './once-parts.ts';
 import { ERASED, type PartsChange, type StoredConversation } from './part-store.ts';
 import { TurnParts } from './turn-parts.ts';
-
-/** Everything except turns and state. Fields that this version does not know are kept. */
-const HEAD = 'head';
-/** The agent's state, which may be long and seldom changes. */
-const STATE = 'state';
 
 /** How much longer a conversation that is in use is kept. */
 const OPEN_TURN_MS = 3_600_000;
@@ -28,19 +22,13 @@ const PROCESS = randomBytes(6).toString('base64url');
 let versions = 0;
 
 /** What was known of a conversation at one moment. */
-export interface Memory {
-  readonly state: string | undefined;
-  readonly agent: string | undefined;
-  readonly caller: KnownCaller | undefined;
-  /** How often state and agent had been changed. */
-  readonly revision: number;
+export interface Memory extends KnownHead {
   /** Without those that were added later. The others may have changed since. */
   readonly turns: () => readonly TurnRecord[];
   readonly undecided: readonly UndecidedTurn[];
   readonly onceCalls: Conversation['onceCalls'];
   /** Ids of the `once` calls that this process had claimed. */
   readonly claimed: ReadonlySet<string>;
-  readonly spent: Conversation['spent'];
   /** Ids of `once` calls that are over. A copy that still has them is older. */
   readonly over: ReadonlySet<string>;
   /** 0 if nothing was ever erased. */
@@ -52,15 +40,10 @@ export class PartedConversation {
   readonly conversation: Conversation;
   /** The version that the store had when it last answered. */
   version: string | undefined;
+  readonly #head: HeadParts;
   readonly #turns: TurnParts;
   readonly #once: OnceParts;
-  /** Head, state and agent as they are stored. */
-  #head = '';
-  #state: string | undefined;
-  #agent: string | undefined;
   #erasedAt: number | undefined;
-  /** How often state and agent were changed. A store with a smaller number has lost a change. */
-  #revision = 0;
   /** When it was last known to be stored, and when it last changed, by `performance.now()`. */
   #confirmedAtMs = performance.now();
   #changedAtMs = performance.now();
@@ -80,6 +63,7 @@ export class PartedConversation {
   constructor(id: string, stored?: StoredConversation) {
     this.conversation = emptyConversation(id);
     this.version = stored?.version;
+    this.#head = new HeadParts(this.conversation);
     this.#turns = new TurnParts(this.conversation);
     this.#once = new OnceParts(this.conversation);
     if (stored !== undefined) this.#join(stored.parts);
@@ -87,37 +71,18 @@ export class PartedConversation {
   }
 
   #join(parts: ReadonlyMap<string, string>): void {
+    const kinds = [this.#head, this.#turns, this.#once];
     for (const [name, text] of parts) {
-      if (name === STATE) {
-        this.conversation.state = this.#state = text;
-        continue;
-      }
-      const isTurn = TurnParts.isName(name);
-      if (name !== HEAD && !isTurn && !OnceParts.isName(name)) {
-        this.#others.push(name); // of a later version
-        continue;
-      }
-      const part = parsed(text);
-      if (part !== undefined && name === HEAD) this.#takeHead(part);
-      else if (!(isTurn ? this.#turns.read(name, part) : this.#once.read(name, part)))
-        this.unreadable.push(name);
+      const kind = kinds.find((parts) => parts.hasName(name));
+      if (kind === undefined) this.#others.push(name); // of a later version
+      else if (!kind.read(name, text)) this.unreadable.push(name);
     }
     this.#turns.allRead();
     this.#once.allRead();
     this.#others.push(...this.unreadable);
     tally(this.conversation);
-    this.#agent = this.conversation.agent;
-    this.#head = this.#newHead();
+    this.#head.allRead();
     this.#erasedAt = this.conversation.erasedAt;
-  }
-
-  /** What can be counted from the turns is not taken from the head. */
-  #takeHead(head: object): void {
-    const { id, turns, turnHashes } = this.conversation;
-    const { revision = 0, ...fields }: { readonly revision?: unknown } = head;
-    if (typeof revision === 'number') this.#revision = revision;
-    Object.assign(this.conversation, fields, { id, turns, turnHashes });
-    if (!isSpent(this.conversation.spent)) delete this.conversation.spent;
   }
 
   /** Whether there are neither turns nor `once` calls. */
@@ -191,27 +156,13 @@ export class PartedConversation {
   }
 
   /** Takes over the caller, and a state and an agent that are not stored yet. */
-  takeNewHeadOf({ conversation, hasNewState, hasNewAgent }: PartedConversation): void {
-    if (hasNewState) keepState(this.conversation, conversation.state, conversation.stateOwner);
-    if (hasNewAgent) keepAgent(this.conversation, conversation.agent);
-    if (this.conversation.caller === undefined)
-      keepCaller(this.conversation, conversation.caller);
+  takeNewHeadOf(other: PartedConversation): void {
+    this.#head.takeNew(other.#head);
   }
 
-  /**
-   * Restores a state, an agent, a caller and spending that were stored and lost. A missing one was
-   * lost, unless state and agent have since gone back to those before a turn: `before`.
-   */
+  /** Restores what the head of another copy had, and the store has lost. */
   takeLostHead(lost: Memory, isErased: boolean): void {
-    const isLost = isErased || this.#revision < lost.revision;
-    const { state, agent, caller, before } = this.conversation;
-    const mayBeMissing = before !== undefined && this.#revision > lost.revision;
-    const isMissing = (part: string | undefined): boolean => part === undefined && !mayBeMissing;
-    if (isLost || isMissing(state)) putBackState(this.conversation, lost.state);
-    if (isLost || isMissing(agent)) keepAgent(this.conversation, lost.agent);
-    if (isLost || caller === undefined) keepCaller(this.conversation, lost.caller);
-    mergeSpent(this.conversation, lost.spent);
-    this.#revision = Math.max(this.#revision, lost.revision);
+    this.#head.takeLost(lost, isErased);
   }
 
   /** The store has lost all of it: everything must be written again. */
@@ -219,8 +170,9 @@ export class PartedConversation {
     this.version = undefined;
     this.#isGone = true;
     this.#others = [];
-    this.#once.putBack();
+    this.#head.putBack();
     this.#turns.putBack();
+    this.#once.putBack();
   }
 
   /**
@@ -232,7 +184,7 @@ export class PartedConversation {
     if (performance.now() - this.#confirmedAtMs <= longestMs) return;
     const since = Date.now() - longestMs;
     const { state, turns } = this.conversation;
-    const newState = this.hasNewState ? state : undefined;
+    const newState = this.#head.hasNewState ? state : undefined;
     forgetHead(this.conversation);
     keepState(this.conversation, newState);
     for (let index = turns.length - 1; index >= 0; index--)
@@ -256,35 +208,28 @@ export class PartedConversation {
     this.#once.keepCompletedSince(over, onceCalls);
   }
 
-  get hasNewState(): boolean {
-    return this.conversation.state !== this.#state;
-  }
-
-  get hasNewAgent(): boolean {
-    return this.conversation.agent !== this.#agent;
-  }
-
   /** Whether there is something to write. */
   get hasChanged(): boolean {
     if (!this.isKept) return this.version !== undefined && this.#others.length === 0;
-    const isTouched = this.touched.size > 0 || this.hasNewState || this.#once.hasChanged;
-    return isTouched || this.#isGone || this.#isUncertain || this.#newHead() !== this.#head;
+    if (this.touched.size > 0 || this.#once.hasChanged) return true;
+    return this.#isGone || this.#isUncertain || this.#head.hasChanged;
   }
 
   /** What is known now. Turns that are added later are not in it. */
   memory(): Memory {
-    const { turns, onceCalls, erasedAt, state, agent, caller } = this.conversation;
-    const { spent } = this.conversation;
+    const { turns, onceCalls, erasedAt } = this.conversation;
+    // Not spread: Node 20 would give each object a hidden class of its own. See decision 8.
+    const { state, agent, caller, spent, revision } = this.#head.known();
     const known = [...turns]; // a change may add turns in front of others
     return {
       state,
       agent,
       caller,
-      revision: this.#revision,
+      spent,
+      revision,
       turns: () => known,
       undecided: undecidedAmong(turns),
       onceCalls,
-      spent,
       claimed: this.#once.own,
       over: this.#once.over,
       erasedAt: erasedAt ?? 0,
@@ -312,11 +257,9 @@ export class PartedConversation {
     if (!this.hasChanged) return undefined;
     if (!this.isKept) return { from, to: undefined, set: new Map(), remove: [], ttlMs };
     if (this.#isFresh) this.noteTime();
-    const set = new Map([[HEAD, this.#newHead()]]);
+    const set = new Map<string, string>();
     const remove: string[] = [];
-    if (this.hasNewState && conversation.state === undefined) remove.push(STATE);
-    else if (conversation.state !== undefined && (this.hasNewState || this.#isGone))
-      set.set(STATE, conversation.state);
+    this.#head.addTo(set, remove);
     this.#turns.addTo(set, remove);
     this.#once.addTo(set, remove);
     if (this.isErasing) remove.push(...this.#others.filter((name) => !set.has(name)));
@@ -341,50 +284,15 @@ export class PartedConversation {
   written({ to, set }: PartsChange): void {
     this.version = to;
     this.#isGone = this.#isUncertain = false;
-    this.#revision = this.#newRevision;
-    this.#head = set.get(HEAD) ?? '';
     this.#erasedAt = this.conversation.erasedAt;
     this.#confirmedAtMs = performance.now();
-    this.#state = this.conversation.state;
-    this.#agent = this.conversation.agent;
-    this.#once.written();
+    this.#head.written(set);
     this.#turns.written();
+    this.#once.written();
   }
-
-  get #newRevision(): number {
-    return this.#revision + Number(this.hasNewState || this.hasNewAgent);
-  }
-
-  #newHead(): string {
-    return JSON.stringify({ ...headOf(this.conversation), revision: this.#newRevision });
-  }
-}
-
-function parsed(text: string): object | undefined {
-  const value: unknown = parseJson(text);
-  return typeof value === 'object' && value !== null ? value : undefined;
 }
 
 /** How long anything is kept without further changes, in milliseconds. */
 function longestLifetimeMs(ttlMs: number): number {
   return ttlMs + OPEN_TURN_MS;
-}
-
-/** Without what can be counted from the turns. */
-function headOf(conversation: Conversation): object {
-  const {
-    id: _id,
-    turns: _turns,
-    turnHashes: _turnHashes,
-    openTurns: _openTurns,
-    runningCalls: _runningCalls,
-    messageCount: _messageCount,
-    textLength: _textLength,
-    capturedBytes: _capturedBytes,
-    touched: _touched,
-    state: _state,
-    onceCalls: _onceCalls,
-    ...head
-  } = conversation;
-  return head;
 }

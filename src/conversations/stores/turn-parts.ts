@@ -1,6 +1,7 @@
 import type { Conversation } from '../conversation.ts';
 import { placeOf } from '../merge-turns.ts';
 import { isTurnRecord, type TurnRecord } from '../turn-record.ts';
+import { parsePart } from './part-store.ts';
 
 const NAME = /^\d{1,15}$/;
 
@@ -20,7 +21,7 @@ export class TurnParts {
     this.#conversation = conversation;
   }
 
-  static isName(name: string): boolean {
+  hasName(name: string): boolean {
     return NAME.test(name);
   }
 
@@ -28,7 +29,8 @@ export class TurnParts {
    * Reads a stored part. False if it is not a turn: its name stays taken. Call `allRead` after the
    * last one.
    */
-  read(name: string, part: object | undefined): boolean {
+  read(name: string, text: string): boolean {
+    const part = parsePart(text);
     const number = Number(name);
     this.#nextNumber = Math.max(this.#nextNumber, number + 1);
     if (part === undefined || !isTurnRecord(part)) return false;

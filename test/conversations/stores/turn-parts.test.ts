@@ -18,7 +18,8 @@ interface Opened {
 function open(stored: Readonly<Record<string, object | undefined>> = {}): Opened {
   const conversation = emptyConversation('c');
   const parts = new TurnParts(conversation);
-  for (const [name, part] of Object.entries(stored)) parts.read(name, part);
+  for (const [name, part] of Object.entries(stored))
+    parts.read(name, part === undefined ? 'cut' : JSON.stringify(part));
   parts.allRead();
   parts.noteChanges();
   return { conversation, parts };
@@ -82,8 +83,9 @@ describe('the turns that a store has', () => {
   });
 
   it('lose the part of one that is removed, and its name is not used again', () => {
-    const turn = record('a');
-    const opened = open({ '0': turn });
+    const opened = open({ '0': record('a') });
+    const [turn] = opened.conversation.turns;
+    assert.ok(turn !== undefined);
     removeTurn(opened.conversation, 0);
     assert.deepEqual(write(opened), { set: [], removed: ['0'] });
     add(opened, turn); // it was put back
