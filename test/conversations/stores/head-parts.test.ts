@@ -1,0 +1,131 @@
+// How a shared store keeps what is said of a conversation as a whole: its head, and the state.
+
+import assert from 'node:assert/strict';
+import { describe, it } from 'node:test';
+
+import { emptyConversation, type Conversation } from '../../../src/conversations/conversation.ts';
+import { HeadParts, type KnownHead } from '../../../src/conversations/stores/head-parts.ts';
+
+interface Opened {
+  readonly conversation: Conversation;
+  readonly parts: HeadParts;
+}
+
+/** With parts that the store has. */
+function open(stored: Readonly<Record<string, string>> = {}): Opened {
+  const conversation = emptyConversation('c');
+  const parts = new HeadParts(conversation);
+  for (const [name, text] of Object.entries(stored)) assert.ok(parts.read(name, text));
+  parts.allRead();
+  return { conversation, parts };
+}
+
+/** Writes what has changed, and returns the parts. */
+function write({ parts }: Opened): Readonly<Record<string, string>> {
+  const set = new Map<string, string>();
+  parts.addTo(set, []);
+  parts.written(set);
+  return Object.fromEntries(set);
+}
+
+describe('the head of a conversation', () => {
+  it('that cannot be read is none', () => {
+    assert.equal(new HeadParts(emptyConversation('c')).read('head', '{"cut'), false);
+  });
+
+  it('says nothing of turns: they are counted', () => {
+    const head = JSON.stringify({ id: 'other', turns: [1], turnHashes: [1], later: 1 });
+    const { conversation } = open({ head });
+    const { id, turns, turnHashes } = conversation;
+    assert.deepEqual({ id, turns, turnHashes }, { id: 'c', turns: [], turnHashes: [] });
+  });
+
+  it('has not changed when it has been read, nor when it has been written', () => {
+    const opened = open(write(open({ head: '{"agent":"sales"}', state: '{"n":1}' })));
+    assert.equal(opened.parts.hasChanged, false);
+    opened.conversation.agent = 'support';
+    assert.equal(opened.parts.hasChanged, true);
+    write(opened);
+    assert.equal(opened.parts.hasChanged, false);
+  });
+
+  it('counts changes of the state and of the agent, and no others', () => {
+    const opened = open({ head: '{"revision":4,"agent":"sales"}' });
+    const revisions = [opened.parts.known().revision];
+    for (const change of [{ state: '{"n":1}' }, { agent: 'support' }, { updatedAt: 7 }]) {
+      Object.assign(opened.conversation, change);
+      write(opened);
+      revisions.push(opened.parts.known().revision);
+    }
+    assert.deepEqual(revisions, [4, 5, 6, 6]);
+  });
+});
+
+describe('the state in the store', () => {
+  it('is written again once if the store has lost it', () => {
+    const opened = open({ state: '{"n":1}' });
+    opened.parts.putBack();
+    const written = [write(opened), write(opened)].map(({ state }) => state);
+    assert.deepEqual(written, ['{"n":1}', undefined]);
+  });
+});
+
+describe('what another copy has not stored yet', () => {
+  it('is taken over, and nothing that it only knows', () => {
+    const latest = open({ head: '{"agent":"sales"}', state: '{"n":1}' });
+    latest.parts.takeNew(open({ head: '{"agent":"older"}', state: '{"n":0}' }).parts);
+    assert.deepEqual([latest.conversation.agent, latest.conversation.state], ['sales', '{"n":1}']);
+    const other = open();
+    Object.assign(other.conversation, { agent: 'support', state: '{"n":2}' });
+    latest.parts.takeNew(other.parts);
+    assert.deepEqual(
+      [latest.conversation.agent, latest.conversation.state], ['support', '{"n":2}'],
+    );
+  });
+
+  it('names no other caller', () => {
+    const latest = open({ head: '{"caller":{"id":"a"}}' });
+    latest.parts.takeNew(open({ head: '{"caller":{"id":"b"}}' }).parts);
+    assert.deepEqual(latest.conversation.caller, { id: 'a' });
+  });
+});
+
+describe('what a store has lost', () => {
+  const lost: KnownHead = {
+    state: '{"n":2}', agent: 'support', caller: undefined, revision: 2, spent: undefined,
+  };
+  const stored = (revision: number): Opened =>
+    open({ head: JSON.stringify({ agent: 'sales', revision }), state: '{"n":1}' });
+
+  for (const [what, revision, isErased, isTaken] of [
+    ['is put back if the store has fewer changes', 1, false, true],
+    ['is left alone if the store has as many: another process may have made them', 2, false, false],
+    ['is left alone if the store has more', 3, false, false],
+    ['is put back, whatever the store has, if that was erased here', 3, true, true],
+  ] as const)
+    it(what, () => {
+      const { conversation, parts } = stored(revision);
+      parts.takeLost(lost, isErased);
+      assert.deepEqual(
+        [conversation.agent, conversation.state],
+        isTaken ? ['support', '{"n":2}'] : ['sales', '{"n":1}'],
+      );
+    });
+
+  for (const [what, revision, state] of [
+    ['gets a missing state back', 2, '{"n":2}'],
+    ['gets none back if it has gone back to none since', 3, undefined],
+  ] as const)
+    it(`${what}, where a turn may be taken back`, () => {
+      const head = JSON.stringify({ revision, before: { turnId: 't' } });
+      const { conversation, parts } = open({ head });
+      parts.takeLost(lost, false);
+      assert.equal(conversation.state, state);
+    });
+
+  it('does not count as lost again', () => {
+    const { parts } = stored(1);
+    parts.takeLost(lost, false);
+    assert.equal(parts.known().revision, 2);
+  });
+});
