@@ -34,7 +34,7 @@ export class ToolAnswers {
   /** Processes that wait for a call of this one, by its key. */
   readonly #waiting = new Map<string, Set<string>>();
 
-  /** `tellEnded`: tells a process that a call has ended of which it was told that it runs. */
+  /** `tellEnded`: reports the end of a call to a process that was told that it runs. */
   constructor(
     host: Pick<ToolHost, 'calls' | 'conversations' | 'process'>,
     tellEnded: (process: string, key: string) => void,

@@ -23,7 +23,7 @@ export const INTERRUPTED: ToolCallResult = {
 };
 /** It was not allowed to begin. */
 export const REFUSED: ToolCallResult = { state: 'interrupted', content: NOT_STARTED };
-/** It may have acted, and nobody knows. */
+/** Nobody knows whether it acted. */
 export const UNKNOWN: ToolCallResult = { state: 'unknown', content: UNFINISHED_RESULTS.unknown };
 
 /** How many tools whose time was up are waited for. Beyond this the oldest stays unknown. */
@@ -107,7 +107,7 @@ export class RunningToolCalls {
   readonly isAsking = (key: string): boolean =>
     this.#calls.get(key)?.some(({ askingTurn }) => askingTurn?.isOver === false) === true;
 
-  /** Whether there is only a claim under which nothing began or is about to. */
+  /** Whether there is only an unconfirmed claim, under which nothing began or is about to begin. */
   readonly isIdle = (key: string): boolean =>
     !this.isClaimed(key) && !this.isAsking(key) && this.isUnconfirmed(key);
 
@@ -187,7 +187,7 @@ export class RunningToolCalls {
     oldest[1]();
   }
 
-  /** Nor are tools waited for any more whose time was up. */
+  /** Aborts all calls, and stops waiting for tools whose time was up. */
   abortAll(reason: Error): void {
     for (const call of this.#all()) call.abort(reason);
     for (const forget of this.#late.values()) forget();

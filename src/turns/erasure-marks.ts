@@ -75,7 +75,7 @@ export class ErasureMarks {
     for (const conversationId of [...this.#marked]) void this.read(conversationId);
   }
 
-  /** Reads no conversation any more. */
+  /** Stops reading conversations. */
   close(): void {
     clearTimeout(this.#reconnected);
   }

@@ -69,7 +69,7 @@ export class OtherProcesses {
     return this.#channel.address;
   }
 
-  /** Reads no conversation any more. The channel is closed by its owner. */
+  /** Stops reading conversations. The channel is closed by its owner. */
   close(): void {
     this.#marks.close();
   }

@@ -41,7 +41,7 @@ export class Peers {
     return this.#mayLackSome;
   }
 
-  /** Has sent an answer, or a question to everyone. */
+  /** The process has sent an answer, or a question to everyone. */
   note(process: string): void {
     if (this.#known.size < MAX_PEERS) this.#known.add(process);
   }

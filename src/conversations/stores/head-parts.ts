@@ -104,7 +104,7 @@ export class HeadParts {
     this.#revision = Math.max(this.#revision, lost.revision);
   }
 
-  /** Adds to a change what must be written: the head always, as it says when. */
+  /** Adds to a change what must be written. The head always is: it has the time of the change. */
   addTo(set: Map<string, string>, remove: string[]): void {
     const { state } = this.#conversation;
     set.set(HEAD, this.#newHead());
