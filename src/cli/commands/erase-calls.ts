@@ -37,8 +37,8 @@ export function whenRecorded(settings: Settings): string {
 }
 
 const HELD =
-  'Another process reads the SQLite file, so what was erased is not overwritten yet: a running '
-  + 'server does that within a minute after it has finished; without a server, run this again.\n';
+  'Another process uses the SQLite file, so what was erased is not overwritten yet. A server, now '
+  + 'or when it next runs, does that within a minute after that process has finished.\n';
 
 /** What has been erased, and why that is not all. */
 class Erasure {

@@ -301,7 +301,7 @@ describe('calls erase', () => {
 describe('calls erase, while a backup reads the SQLite file', { skip: WITHOUT_SQLITE }, () => {
   clearTerminal();
 
-  const HELD = /^Another process reads the SQLite file, so what was erased is not .*\.\n$/;
+  const HELD = /^Another process uses the SQLite file, so what was erased is not .*\.\n$/;
 
   /** Erases a call, and returns what the command says on stderr. The backup begins with `begin`. */
   async function said(
