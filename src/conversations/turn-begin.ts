@@ -76,7 +76,8 @@ export function begin(
 export function noteRedelivery(record: TurnRecord, delivery: Pick<Arrival, 'waitedMs'>): void {
   if (record.arrivedAt === undefined) return;
   record.firstArrivedAt ??= record.arrivedAt;
-  record.arrivedAt = arrivalOf(delivery);
+  // Claims may be stored in another order than that of their deliveries.
+  record.arrivedAt = Math.max(record.arrivedAt, arrivalOf(delivery));
 }
 
 /** Notes the process that has the turn. Call it when its run is set. */

@@ -303,6 +303,11 @@ export class Turn implements TurnRun, DeliveredTurn {
 
   #continueFor(delivery: Delivery, arrivedAtMs: number): void {
     if (!delivery.isOpen) return delivery.onOutcome({ outcome: 'interrupted' });
+    const { redeliveredAtMs: lastMs = arrivedAtMs } = this;
+    if (arrivedAtMs < lastMs) { // the claim for a later one was answered first
+      delivery.end('cut short');
+      return delivery.onOutcome({ outcome: 'taken over' });
+    }
     this.#newer = delivery;
     this.redeliveredAtMs = arrivedAtMs;
     this.#happens('delivered again');
@@ -562,7 +567,7 @@ export class Turn implements TurnRun, DeliveredTurn {
 
   #beginAgain(): void {
     const newer = this.#takeNewer();
-    if (newer !== undefined) this.host.start(newer);
+    if (newer !== undefined) this.host.start(newer, this.redeliveredAtMs);
   }
 
   #takeNewer(): Delivery | undefined {

@@ -20,8 +20,12 @@ class Talk {
   readonly conversation = emptyConversation('c');
 
   constructor(...runs: readonly Run[]) {
-    for (const run of runs)
-      openTurn(this.conversation, { ...run, text: 'Hello', isAlive: () => true }, BOUNDS);
+    for (const run of runs) this.take(run);
+  }
+
+  /** The run takes the turn over. */
+  take(run: Run): void {
+    openTurn(this.conversation, { ...run, text: 'Hello', isAlive: () => true }, BOUNDS);
   }
 
   settle(run: Run, state: 'completed' | 'interrupted', isLeaving?: true): void {
@@ -85,7 +89,7 @@ describe('a turn that is claimed for another delivery', () => {
   it('is taken back with the calls of the other run, and not those that it has made itself', () => {
     const talk = new Talk(A);
     talk.call(A);
-    openTurn(talk.conversation, { ...B, text: 'Hello', isAlive: () => true }, BOUNDS);
+    talk.take(B);
     talk.call(B);
     const claim = talk.claim(A);
     assert.ok(claim.kind === 'owned');
@@ -117,7 +121,7 @@ describe('a turn that is claimed for another delivery', () => {
     t.mock.timers.enable({ apis: ['Date'] });
     const talk = new Talk(A);
     t.mock.timers.tick(400);
-    openTurn(talk.conversation, { ...B, text: 'Hello', isAlive: () => true }, BOUNDS);
+    talk.take(B);
     t.mock.timers.tick(100);
     assert.equal(talk.claim(A, 200).kind, 'taken');
     assert.equal(talk.conversation.turns[0]?.process, 'b');
@@ -134,6 +138,40 @@ describe('a turn that is claimed for another delivery', () => {
     const later = { turnId: 'u', runId: 3, process: 'b', text: 'Well?', isAlive: () => true };
     const opened = openTurn(talk.conversation, { ...later, waitedMs: () => 200 }, BOUNDS);
     assert.equal(opened.kind, 'opened');
+  });
+
+  it('stays where it first arrived, however often it is delivered again', (t) => {
+    t.mock.timers.enable({ apis: ['Date'] });
+    const talk = new Talk(A);
+    t.mock.timers.tick(200);
+    talk.claim(A);
+    t.mock.timers.tick(200);
+    talk.claim(A);
+    t.mock.timers.tick(100);
+    const later = { turnId: 'u', runId: 3, process: 'b', text: 'Well?', isAlive: () => true };
+    const opened = openTurn(talk.conversation, { ...later, waitedMs: () => 400 }, BOUNDS);
+    assert.equal(opened.kind, 'opened');
+  });
+
+  it('is the last delivery\'s, though a claim for the one before is stored after its own', (t) => {
+    t.mock.timers.enable({ apis: ['Date'] });
+    const talk = new Talk(A);
+    t.mock.timers.tick(400);
+    talk.claim(A);
+    talk.claim(A, 300);
+    t.mock.timers.tick(100);
+    const waiting = { ...B, text: 'Hello', isAlive: () => true, waitedMs: () => 200 };
+    assert.equal(openTurn(talk.conversation, waiting, BOUNDS).kind, 'stale');
+  });
+
+  it('is taken back from a run that was over before it, though that one arrived later', (t) => {
+    t.mock.timers.enable({ apis: ['Date'] });
+    const talk = new Talk(A);
+    t.mock.timers.tick(400);
+    talk.take(B);
+    talk.settle(B, 'interrupted');
+    t.mock.timers.tick(100);
+    assert.equal(talk.claim(A, 200).kind, 'owned');
   });
 
   it('goes on unrecorded if its conversation was erased', () => {

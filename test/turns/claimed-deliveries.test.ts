@@ -20,6 +20,7 @@ import { callerMessage } from '../fixtures/turns.ts';
 /** A delivery whose client takes everything at once. */
 class Client {
   isOpen = true;
+  hasEnded = false;
   said = '';
   readonly outcome = deferred<string>();
   readonly delivery: Delivery;
@@ -38,7 +39,7 @@ class Client {
         if (event.type === 'say') client.said += event.text;
         return true;
       },
-      end: () => true,
+      end: () => (this.hasEnded = true),
       onOutcome: ({ outcome }) => this.outcome.resolve(outcome),
     };
   }
@@ -269,6 +270,64 @@ describe('a turn that is delivered again here, and then elsewhere', () => {
     b.mayEnd.resolve();
     assert.equal(await last.outcome.promise, 'completed');
     assert.equal(last.said, 'Well, done.');
+  });
+
+  // The time at which the claims had failed counted, so that the last delivery of all was stale.
+  it('goes to the last delivery, though the turn had ended when the claims had failed', async (t) => {
+    const [a, b] = two(t);
+    const pass = stoppedClock(t);
+    const clock = mockTimers(t, ['setTimeout']);
+    const first = a.deliver('t1');
+    await rounds();
+    const claims = t.mock.method(a.conversations, 'claimTurn', () => {
+      throw new Error('the store is down');
+    });
+    const mayOpen = holdOpenings(t, b);
+    a.deliver('t1');
+    pass(100);
+    const last = b.deliver('t1');
+    pass(100);
+    first.delivery.turn?.dropped();
+    while (claims.mock.callCount() < 3) {
+      await rounds();
+      clock.tick(250);
+    }
+    await rounds();
+    pass(100);
+    mayOpen.resolve();
+    b.mayEnd.resolve();
+    assert.equal(await last.outcome.promise, 'completed');
+    assert.equal(last.said, 'Well, done.');
+  });
+});
+
+// The store fails for the claim of one delivery, and not for that of the next one.
+describe('a turn that is delivered again twice while it runs', () => {
+  it('goes to the last delivery, though the claim for the one before succeeds later', async (t) => {
+    const [a] = two(t);
+    const pass = stoppedClock(t);
+    const clock = mockTimers(t, ['setTimeout']);
+    const first = a.deliver('t1');
+    await rounds();
+    const claim = a.conversations.claimTurn.bind(a.conversations);
+    let claims = 0;
+    t.mock.method(a.conversations, 'claimTurn', (...given: Parameters<typeof claim>) => {
+      claims += 1;
+      if (claims === 1) throw new Error('the store is down');
+      return claim(...given);
+    });
+    const second = a.deliver('t1');
+    pass(10);
+    const last = a.deliver('t1');
+    await rounds();
+    clock.tick(50);
+    await rounds();
+    a.mayEnd.resolve();
+    assert.deepEqual(
+      await Promise.all([first, second, last].map(({ outcome }) => outcome.promise)),
+      ['taken over', 'taken over', 'completed'],
+    );
+    assert.deepEqual([second.hasEnded, last.said], [true, 'Well, done.']);
   });
 });
 
