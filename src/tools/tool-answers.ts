@@ -56,16 +56,17 @@ export class ToolAnswers {
   /**
    * Which of the calls act here or have been claimed, for a process that is about to claim them.
    * First puts back what the store has lost of the conversation. `letAhead` returns the keys that
-   * this process is about to claim, too, and leaves to that one. It is asked anew for each answer:
-   * a call may have begun meanwhile.
+   * this process is about to claim, too, and leaves to that one. It is asked twice, as a call may
+   * have begun while the store was waited for. What was left once stays so.
    */
   claimed(
     { from, conversationId, calls: keys }: AskedToolCalls,
     letAhead: () => ReadonlySet<string>,
   ): Awaitable<OwnToolAnswer> {
     const { calls } = this.#host;
+    const left = new Set<string>();
     const actingNow = (): readonly string[] => {
-      const left = letAhead();
+      for (const key of letAhead()) left.add(key);
       return keys.filter((key) => calls.isClaimed(key) || (calls.isAsking(key) && !left.has(key)));
     };
     const putBack = this.#putBack(conversationId, keys);

@@ -240,6 +240,25 @@ describe('a question to all processes', () => {
     assert.deepEqual([(await first).runnerOf('k'), (await second).runnerOf('k')], [undefined, 'a']);
   });
 
+  // Both waited for each other until the time of their turns was up.
+  it('lets it go first though its own question is over when it answers', async (t) => {
+    quickClock(t);
+    const post = new Post();
+    let putBack = (): void => undefined;
+    const back = new Promise<void>((resolve) => (putBack = resolve));
+    let isHeld = false;
+    const slow = remembering({}, async () => isHeld ? back : undefined);
+    const [a, b] = [open(post, 'a', asking), open(post, 'b', turns({
+      isAsking: () => true, conversations: slow,
+    }))];
+    for (const each of [a, b]) await isClaimed(each); // they know each other
+    isHeld = true;
+    const [second, first] = [b.askAll('c', ['k'], NONE), a.askAll('c', ['k'], NONE)];
+    const ofB = (await second).runnerOf('k');
+    putBack();
+    assert.deepEqual([(await first).runnerOf('k'), ofB], [undefined, 'a']);
+  });
+
   it('is let ahead by all calls of a process that are to claim the key', async (t) => {
     quickClock(t);
     const post = new Post();
@@ -252,7 +271,7 @@ describe('a question to all processes', () => {
   it('finds a process that has asked before, and is to claim the key next', async (t) => {
     quickClock(t);
     const post = new Post();
-    open(post, 'b', asking); // its own question is over
+    await isClaimed(open(post, 'b', asking)); // its own question is over
     const answers = await open(post, 'a', asking).askAll('c', ['k'], NONE);
     assert.equal(answers.runnerOf('k'), 'b');
   });
