@@ -2,7 +2,7 @@
 
 import type { Placeholders } from '../redaction/placeholder.ts';
 import type { Message } from './message.ts';
-import { isAnyRunning, lengthOfOnceCalls, type OnceCalls } from './once-call.ts';
+import { isAnyIncomplete, lengthOfOnceCalls, type OnceCalls } from './once-call.ts';
 import type { SpentEntry } from './spending.ts';
 import {
   callsOfDiscarded, cameWith, countMessages, countRunningCalls, isBegunBy, leadingMessages,
@@ -128,9 +128,9 @@ export function hasOpenTurn(conversation: Conversation): boolean {
   return conversation.openTurns > 0;
 }
 
-/** Whether it must be kept: a turn is open, or a `once` call runs, whose turn may have ended. */
+/** Whether it must be kept: a turn is open, or a `once` call may still act, after its turn, too. */
 export function isInUse(conversation: Conversation): boolean {
-  return hasOpenTurn(conversation) || isAnyRunning(conversation.onceCalls);
+  return hasOpenTurn(conversation) || isAnyIncomplete(conversation.onceCalls);
 }
 
 /**

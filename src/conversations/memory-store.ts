@@ -5,10 +5,11 @@ import {
 import type { ConversationStore } from './store.ts';
 
 /**
- * Options of `MemoryStore`. A conversation is in use while a turn is open or a `once` call runs.
+ * Options of `MemoryStore`. A conversation is in use while a turn is open, and for an hour after
+ * the claim of a `once` call that has not completed: it runs, or its outcome is unknown.
  */
 export interface MemoryStoreOptions {
-  /** A conversation that has not changed for this long is dropped. */
+  /** A conversation that has not changed for this long is dropped, unless it is in use. */
   readonly ttlMs: number;
   /** Beyond this the least recently changed conversation is dropped, unless it is in use. */
   readonly maxConversations: number;

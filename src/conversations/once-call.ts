@@ -55,14 +55,20 @@ export function lengthOfOnceCalls(calls: OnceCalls | undefined): number {
   return length;
 }
 
-/** How long a running call keeps its conversation: one that its process left behind ends never. */
+/**
+ * How long after its claim a call that has not completed keeps its conversation: one that its
+ * process left behind never ends.
+ */
 const KEPT_MS = 3_600_000;
 
-/** Whether one of them runs that was claimed less than an hour ago. */
-export function isAnyRunning(calls: OnceCalls | undefined): boolean {
+/**
+ * Whether one of them has not completed that was claimed less than an hour ago. An unknown one may
+ * still act: the time of its tool may only have been up.
+ */
+export function isAnyIncomplete(calls: OnceCalls | undefined): boolean {
   for (const key in calls) {
     const { state, claimedAt } = calls[key] as OnceCall; // no inherited keys
-    if (state === 'running' && Date.now() - claimedAt < KEPT_MS) return true;
+    if (state !== 'completed' && Date.now() - claimedAt < KEPT_MS) return true;
   }
   return false;
 }

@@ -125,17 +125,28 @@ describe('MemoryStore', () => {
       store.update('a', ({ turns }) => assert.equal(turns.length, 1));
     });
 
-    it('drops a conversation whose once call has run for an hour: its tool may never end', (t) => {
-      let day = 1_700_000_000_000;
-      t.mock.method(Date, 'now', () => day);
-      const store = create();
-      store.update('a', (conversation) => {
-        conversation.onceCalls = { [onceKey(1)]: onceCall({ claimedAt: day }) };
+    for (const state of ['running', 'unknown'] as const)
+      it(`drops a conversation an hour after the claim of a once call that is ${state}`, (t) => {
+        let day = 1_700_000_000_000;
+        t.mock.method(Date, 'now', () => day);
+        const store = create();
+        store.update('a', (conversation) => {
+          conversation.onceCalls = { [onceKey(1)]: onceCall({ state, claimedAt: day }) };
+        });
+        time += 1_000_000;
+        day += 3_599_999;
+        assert.deepEqual(held(store, 'a'), ['a']);
+        day += 1;
+        assert.deepEqual(held(store, 'a'), []);
       });
-      time += 1_000_000;
-      day += 3_599_999;
-      assert.deepEqual(held(store, 'a'), ['a']);
-      day += 1;
+
+    it('drops a conversation whose once calls have all completed when its time is up', () => {
+      const store = create();
+      const completed = onceCall({ state: 'completed', claimedAt: Date.now() });
+      store.update('a', (conversation) => {
+        conversation.onceCalls = { [onceKey(1)]: completed };
+      });
+      time += 1_001;
       assert.deepEqual(held(store, 'a'), []);
     });
 

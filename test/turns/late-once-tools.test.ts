@@ -19,6 +19,18 @@ describe('a once tool whose time was up', () => {
     assert.doesNotMatch(served.logLines.join(''), /4111/);
   });
 
+  // It was paid twice: its outcome was unknown, though the payment still ran.
+  it('acts once though others need the room of its conversation meanwhile', async (t) => {
+    const store = new MemoryStore({ ttlMs: 60_000, maxConversations: 1 });
+    const bank = new Bank();
+    const served = shop(t, payTool(bank.pay, { timeoutMs: 20 }), { store });
+    assert.equal(await served.says('pay 5'), '{"error":"outcome unknown"}');
+    await served.says('Hello?', { conversation_id: 'another' });
+    assert.equal(await served.says('pay 5'), '{"error":"outcome unknown"}');
+    assert.deepEqual(bank.calls, [5]);
+    bank.answer(5);
+  });
+
   it('is waited for by a shutdown as long as there is time', async (t) => {
     const bank = new Bank();
     const store = new MemoryStore({ ttlMs: 3_600_000, maxConversations: 10 });

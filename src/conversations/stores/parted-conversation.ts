@@ -116,8 +116,8 @@ export class PartedConversation {
 
   /**
    * How long it is kept without further changes, in milliseconds. Longer if a turn is open, as a
-   * caller is on the line, or a `once` call runs, whose claim must not be lost, and after an
-   * erasure, as another process may remember an open turn from before it.
+   * caller is on the line, or a `once` call may still act, whose claim must not be lost, and after
+   * an erasure, as another process may remember an open turn from before it.
    */
   lifetimeMs(ttlMs: number): number {
     const isLonger = isInUse(this.conversation) || this.conversation.erasedAt !== undefined;
