@@ -22,6 +22,10 @@ const CLAIM: OnceCall = {
 };
 const RUNS = { isRunning: true, isAlive: true };
 const SILENT = { isRunning: false, isAlive: false };
+/** It does not run the call. */
+const DENIES = { isRunning: false, isAlive: true };
+/** Its silence proves nothing: after an outage it may not be connected again yet. */
+const DOUBTFUL = { isRunning: true, isAlive: false };
 
 /**
  * The outcome, if its process answers so, and the record then has these claims, in that order:
@@ -81,12 +85,25 @@ describe('outcomeElsewhere', () => {
   it('is unknown without messages once its process on this machine is gone', async () => {
     const { pid } = spawnSync(process.execPath, ['--version']);
     const call = { ...CALL, process: `${pid}@${hostname()}#gone` };
-    const read = async (): Promise<Conversation> => ({
-      ...emptyConversation('c'), onceCalls: { k: { ...CLAIM, process: call.process } },
-    });
+    let reads = 0;
+    const read = async (): Promise<Conversation> => {
+      reads += 1;
+      return { ...emptyConversation('c'), onceCalls: { k: { ...CLAIM, process: call.process } } };
+    };
     const { signal } = new AbortController();
     const waiting = { conversations: { read }, others: undefined };
     assert.equal((await outcomeElsewhere(call, waiting, signal))?.state, 'unknown');
+    assert.equal(reads, 1, 'it is not asked three times: the machine says so for sure');
+  });
+
+  it('is unknown at once if its process says that it does not run it', async (t) => {
+    const outcome = await outcomeOf(t, [DENIES], [{}, PAID]);
+    assert.equal(outcome?.state, 'unknown');
+  });
+
+  it('is waited for as long as the silence of its process proves nothing', async (t) => {
+    const outcome = await outcomeOf(t, [DOUBTFUL, DOUBTFUL, DOUBTFUL], [{}, {}, {}, PAID]);
+    assert.equal(outcome?.content, '"paid"');
   });
 
   it('counts the silence anew after each answer', async (t) => {

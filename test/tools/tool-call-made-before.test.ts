@@ -125,6 +125,22 @@ describe('a call that acts once, which other processes know of', () => {
     assert.deepEqual([stage.wasAsking, stage.running.isAsking(key)], [true, false]);
   });
 
+  // Others would wait for it, which does nothing itself.
+  it('does not count as asking any more while it waits for one of them', async () => {
+    const stage = new Stage();
+    stage.runner = 'p';
+    const asking: boolean[] = [];
+    const calls = stage.calls({});
+    const isIdle = (): boolean => {
+      asking.push(stage.running.isAsking(key));
+      calls.turnEnded(new Error('the turn ended'), 0, false);
+      return false;
+    };
+    stage.answer = { ...stage.answer, isIdle };
+    await stage.pays(calls, once);
+    assert.equal(asking[0], false);
+  });
+
   // Seed 100001532 of the fleet: its process said that it was about to pay, and died.
   it('does not count as asking if its turn is over by then: it claims nothing', async () => {
     const stage = new Stage();

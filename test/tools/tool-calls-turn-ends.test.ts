@@ -78,6 +78,30 @@ describe('a call of a run that has lost its turn, as the store says', () => {
     });
 });
 
+describe('a turn without a word', () => {
+  for (const [what, tool, mayGoOn] of [
+    ['may go on while a tool runs that finishes anyway', { whenInterrupted: 'finish' }, true],
+    ['may not go on while one runs that its end aborts', { whenInterrupted: 'abort' }, false],
+    ['may not go on while one runs that says neither', {}, false],
+    ['may go on while one runs that acts once, and says nothing', { once: () => 'it' }, true],
+  ] as const)
+    it(what, async () => {
+      const stage = new Stage();
+      const calls = stage.calls({});
+      const [begun, ended] = [deferred(), deferred<string>()];
+      const run: ToolRun['run'] = () => {
+        begun.resolve();
+        return ended.promise;
+      };
+      const paid = stage.pays(calls, { ...tool, run });
+      await begun.promise;
+      assert.equal(calls.isFinishing, mayGoOn);
+      ended.resolve('"paid"');
+      await paid;
+      assert.equal(calls.isFinishing, false);
+    });
+});
+
 describe('a call that acts once', () => {
   it('goes on when its turn ends, whatever the agent says of it', async () => {
     const stage = new Stage();
