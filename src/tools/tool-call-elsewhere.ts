@@ -7,13 +7,12 @@ import type { ToolCallId } from '../conversations/message.ts';
 import { isSameCall, type OnceCall } from '../conversations/once-call.ts';
 import { indexOfCall } from '../conversations/turn-record.ts';
 import { UNFINISHED_RESULTS } from '../conversations/unfinished-tool-results.ts';
-import { REFUSED, type ToolCallResult } from './tool-calls-running.ts';
+import { REFUSED, UNKNOWN, type ToolCallResult } from './tool-calls-running.ts';
 import { MAX_UNANSWERED, type Answers, type AnswersOfAll } from './tool-question.ts';
 
 /** How often the record is read while another process runs a call. */
 const READ_MS = 1_000;
 
-const LOST: ToolCallResult = { state: 'unknown', content: UNFINISHED_RESULTS.unknown };
 const STILL_RUNNING: ToolCallResult = { state: 'running', content: UNFINISHED_RESULTS.running };
 
 /**
@@ -96,22 +95,24 @@ export async function outcomeElsewhere(
       // After that: a process stops running a call once its result is stored.
       const conversation = await conversations.read(call.conversationId);
       call = namedIn(conversation, call);
-      const outcome = conversation === undefined ? LOST : outcomeIn(conversation, call);
+      const recorded = conversation === undefined ? undefined : outcomeIn(conversation, call);
+      const isMissing = recorded === undefined;
+      const outcome = recorded ?? UNKNOWN;
       const isRunning = answer?.isCallRunning(call.key, call.process) === true;
       const isIdle = answer?.isIdle(call.key) === true;
       // A store that has lost the record gets it back with the result.
-      const isLost = outcome === LOST && isRunning;
+      const isLost = isMissing && isRunning;
       if (isLost && isIdle) return undefined;
-      if (outcome === LOST && !isLost && isAlive && call.turnId === '') return undefined;
+      if (isMissing && !isLost && isAlive && call.turnId === '') return undefined;
       silent = isAlive || isRunning ? 0 : silent + 1;
       const isGone = silent >= (answer === undefined ? 1 : MAX_UNANSWERED);
       // A process that was only busy may have claimed the call meanwhile.
-      const mayCome = outcome === LOST && answer !== undefined && !isAlive && !isGone;
+      const mayCome = isMissing && !isAlive && !isGone;
       if (outcome.state !== 'running' && !isLost && !mayCome) return outcome;
       if (signal.aborted) return STILL_RUNNING;
       idle = isIdle ? idle + 1 : 0;
       if (idle === MAX_IDLE) return REFUSED;
-      if (isGone || (answer !== undefined && isAlive && !isRunning)) return LOST;
+      if (isGone || (answer !== undefined && isAlive && !isRunning)) return UNKNOWN;
       await next;
     }
   } finally {
@@ -133,10 +134,13 @@ function namedIn(
 }
 
 /**
- * The outcome according to the record. For a call that acts once, its claim counts first: the turn
- * may have been trimmed.
+ * The outcome according to the record. Undefined if it has no such call. For a call that acts once,
+ * its claim counts first: the turn may have been trimmed.
  */
-function outcomeIn(conversation: Conversation, call: ToolCallElsewhere): ToolCallResult {
+function outcomeIn(
+  conversation: Conversation,
+  call: ToolCallElsewhere,
+): ToolCallResult | undefined {
   const claim = call.isOnce ? conversation.onceCalls?.[call.key] : undefined;
   const isOf = (of: OnceCall): boolean => of.process === call.process || of.state === 'completed';
   if (claim !== undefined && (isSameCall(call, claim) || isOf(claim)))
@@ -144,7 +148,7 @@ function outcomeIn(conversation: Conversation, call: ToolCallElsewhere): ToolCal
   const turn = findTurn(conversation, call.turnId);
   const index = turn === undefined ? -1 : indexOfCall(turn, call);
   const message = turn?.messages?.[index];
-  if (message?.role !== 'tool') return LOST;
+  if (message?.role !== 'tool') return undefined;
   const { state, content, handOver } = message;
   return { state, content, handOver };
 }

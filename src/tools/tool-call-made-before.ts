@@ -23,10 +23,10 @@ export async function outcomeInTurn(
   const { key, running, spoken, tool } = call;
   const here = (await host.calls.outcomeBefore(key, running)) ?? (await earlier?.outcome);
   // What was interrupted here says nothing of the same call in another process.
-  const isKnown = here?.state === 'completed' || (here !== undefined && isOf(host, earlier));
+  const isKnown = here?.state === 'completed' || (here !== undefined && isOwnCall(host, earlier));
   const outcome = earlier === undefined || isKnown
     ? here
-    : await outcomeOf(earlier.message, call, conversationId, host);
+    : await outcomeOfEarlier(earlier.message, call, conversationId, host);
   const isFinal = outcome?.state === 'completed' || outcome?.state === 'running';
   if (isFinal || (outcome?.state === 'unknown' && tool?.repeatable !== true)) return outcome;
   delete spoken.joins;
@@ -34,13 +34,13 @@ export async function outcomeInTurn(
 }
 
 /** Whether the call is one that this process runs, or ran when it was stored. */
-function isOf({ process: own }: ToolHost, known: KnownToolCall | undefined): boolean {
+function isOwnCall({ process: own }: ToolHost, known: KnownToolCall | undefined): boolean {
   if (known?.message.state !== 'running') return false;
   const { process } = known.message;
   return process === undefined || process === own;
 }
 
-async function outcomeOf(
+async function outcomeOfEarlier(
   earlier: ToolMessage,
   call: NotedToolCall,
   conversationId: string,

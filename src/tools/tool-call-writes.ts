@@ -8,8 +8,8 @@ import type { UpdateOptions } from '../conversations/store.ts';
 import type { Ownership, TurnProgress } from '../conversations/tool-call-rules.ts';
 import { UNFINISHED_RESULTS } from '../conversations/unfinished-tool-results.ts';
 import type { ToolCallingTurn, ToolHost } from './tool-calling-turn.ts';
-import { BEGUN, NOT_BEGUN, toolNameOf, type NotedToolCall } from './tool-calls-noted.ts';
-import type { ToolCallResult, Withdrawal } from './tool-calls-running.ts';
+import { BEGUN, toolNameOf, type NotedToolCall } from './tool-calls-noted.ts';
+import { INTERRUPTED, type ToolCallResult, type Withdrawal } from './tool-calls-running.ts';
 
 /**
  * Stores what the turn has said and called so far, before the calls begin. If a newer turn or a
@@ -90,7 +90,7 @@ async function storeClaims(
   const { conversationId, turnId, host, liveState, log } = turn;
   if (turn.isOver) return;
   const once = calls.filter(({ isOnce }) => isOnce);
-  for (const { spoken } of calls) Object.assign(spoken, NOT_BEGUN);
+  for (const { spoken } of calls) Object.assign(spoken, INTERRUPTED);
   const claiming = await notRunningElsewhere(turn, once);
   for (const { running } of once) running.askingTurn = undefined;
   if (turn.isOver) return;

@@ -58,10 +58,6 @@ export interface NotedToolCall {
 
 /** What history says of a call that runs, or is about to. */
 export const BEGUN = { state: 'running', content: UNFINISHED_RESULTS.running } as const;
-/** What history says of a call that waits until it may begin. */
-export const NOT_BEGUN = {
-  state: 'interrupted', content: UNFINISHED_RESULTS.interrupted,
-} as const;
 
 /** The name of the tool for logs and metrics: not the one that the model wrote. */
 export function toolNameOf({ tool }: NotedToolCall): string {

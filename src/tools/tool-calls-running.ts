@@ -17,7 +17,7 @@ export interface ToolCallResult {
   readonly isNotDone?: true;
 }
 
-/** It has done nothing, as its turn is over, or its signal ended it. */
+/** It has done nothing: its turn is over, its signal ended it, or it waits until it may begin. */
 export const INTERRUPTED: ToolCallResult = {
   state: 'interrupted', content: UNFINISHED_RESULTS.interrupted,
 };

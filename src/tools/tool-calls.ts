@@ -8,9 +8,7 @@ import { outcomeInTurn, outcomeOfClaim } from './tool-call-made-before.ts';
 import { storeCalls, storeResult } from './tool-call-writes.ts';
 import type { ToolCallingTurn, ToolHost } from './tool-calling-turn.ts';
 import { EarlierToolCalls, type KnownToolCall } from './tool-calls-earlier.ts';
-import {
-  BEGUN, NOT_BEGUN, NotedToolCalls, toolNameOf, type NotedToolCall,
-} from './tool-calls-noted.ts';
+import { BEGUN, NotedToolCalls, toolNameOf, type NotedToolCall } from './tool-calls-noted.ts';
 import { INTERRUPTED, REFUSED, type ToolCallResult } from './tool-calls-running.ts';
 import type { ToolOutcome, ToolRun } from './tool-run.ts';
 
@@ -180,7 +178,7 @@ export class ToolCalls {
     if (waiting === undefined) return;
     for (const { key, running: call, spoken } of calls) {
       this.#host.calls.remove(key, call);
-      Object.assign(spoken, NOT_BEGUN);
+      Object.assign(spoken, INTERRUPTED);
     }
     await waiting;
     for (const { key, running: call, spoken } of calls) {
@@ -193,7 +191,7 @@ export class ToolCalls {
   #neverBegun(calls: readonly NotedToolCall[]): readonly ToolOutcome[] {
     return calls.map(({ key, running, spoken }) => {
       this.#host.calls.remove(key, running);
-      Object.assign(spoken, NOT_BEGUN);
+      Object.assign(spoken, INTERRUPTED);
       running.end(INTERRUPTED);
       this.#turn.liveState?.leave();
       return { call: spoken.call, content: INTERRUPTED.content };

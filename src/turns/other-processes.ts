@@ -69,9 +69,10 @@ export class OtherProcesses {
     return this.#channel.address;
   }
 
-  /** Stops reading conversations. The channel is closed by its owner. */
+  /** Stops reading conversations and clears its timers. The channel is closed by its owner. */
   close(): void {
     this.#marks.close();
+    this.#peers.close();
   }
 
   /**
@@ -148,7 +149,7 @@ export class OtherProcesses {
     const isOpen = peers.mayLackSome || asked.size === 0;
     for (let count = 0; count < MAX_UNANSWERED; count++) {
       const silent = strangers.filter((process) => question.silent.has(process));
-      // Not about a call whose turn is over by now: they would wait for it.
+      // Not about a call whose turn is over by now: other processes would wait for it.
       const asking = keys.filter(this.#turns.calls.isAsking);
       this.#askEveryone(id, conversationId, asking, silent);
       await question.answered(isOpen && count === 0);

@@ -57,6 +57,11 @@ export class Peers {
     }, answeredMs).unref();
   }
 
+  /** Clears its timer. */
+  close(): void {
+    clearTimeout(this.#acquainted);
+  }
+
   /** Messages arrive again after some may have been lost. */
   reopened(): void {
     this.#reopenedAtMs = performance.now();

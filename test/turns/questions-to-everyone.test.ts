@@ -7,7 +7,7 @@ import type { ConversationManager } from '../../src/conversations/manager.ts';
 import { createLogger } from '../../src/log.ts';
 import { RunningToolCall, RunningToolCalls } from '../../src/tools/tool-calls-running.ts';
 import { OtherProcesses, type OwnTurns } from '../../src/turns/other-processes.ts';
-import { quickClock } from '../fixtures/clock.ts';
+import { mockTimers, quickClock } from '../fixtures/clock.ts';
 import { Post } from '../fixtures/post.ts';
 import { claim, remembering } from '../tools/claims.ts';
 
@@ -61,6 +61,17 @@ async function isClaimed(by: OtherProcesses): Promise<boolean> {
   const answers = await by.askAll('c', ['k'], NONE);
   return answers.isClaimed('k');
 }
+
+describe('a process that leaves', () => {
+  it('leaves no timer behind', (t) => {
+    const clock = mockTimers(t, ['setTimeout']);
+    const post = new Post();
+    const a = open(post, 'a');
+    post.reopen('a');
+    a.close();
+    assert.equal(clock.isSet(0, 60_000), false);
+  });
+});
 
 describe('a question to all processes', () => {
   it('reaches those that one before, while no message arrived, did not', async (t) => {
