@@ -7,7 +7,7 @@ import { describe, it, type TestContext } from 'node:test';
 
 import { emptyConversation, type Conversation } from '../../src/conversations/conversation.ts';
 import type { OnceCall } from '../../src/conversations/once-call.ts';
-import { outcomeElsewhere } from '../../src/tools/tool-call-elsewhere.ts';
+import { outcomeElsewhere, type ToolCallElsewhere } from '../../src/tools/tool-call-elsewhere.ts';
 import type { ToolCallResult } from '../../src/tools/tool-calls-running.ts';
 import type { Answers } from '../../src/tools/tool-question.ts';
 import { quickClock } from '../fixtures/clock.ts';
@@ -35,6 +35,7 @@ function outcomeOf(
   t: TestContext,
   answers: readonly (typeof RUNS)[],
   claims: readonly (Partial<OnceCall> | null)[],
+  call: ToolCallElsewhere = CALL,
 ): Promise<ToolCallResult | undefined> {
   quickClock(t);
   let asked = 0;
@@ -58,7 +59,7 @@ function outcomeOf(
     stopAwaiting: () => undefined,
   };
   const { signal } = new AbortController();
-  return outcomeElsewhere(CALL, { conversations: { read }, others }, signal);
+  return outcomeElsewhere(call, { conversations: { read }, others }, signal);
 }
 
 const PAID = { state: 'completed', content: '"paid"' } as const;
@@ -101,9 +102,26 @@ describe('outcomeElsewhere', () => {
     assert.equal(outcome?.state, 'unknown');
   });
 
+  it('is what the record says of its end, though its process is silent', async (t) => {
+    const outcome = await outcomeOf(t, [SILENT], [PAID, null]);
+    assert.equal(outcome?.content, '"paid"');
+  });
+
+  it('is that of another process that has completed it, though its own denies it', async (t) => {
+    const untold = { ...CALL, turnId: '', runId: 0, toolCallId: '' };
+    const outcome = await outcomeOf(t, [DENIES], [{ ...PAID, process: 'b' }], untold);
+    assert.equal(outcome?.content, '"paid"');
+  });
+
   it('is waited for as long as the silence of its process proves nothing', async (t) => {
     const outcome = await outcomeOf(t, [DOUBTFUL, DOUBTFUL, DOUBTFUL], [{}, {}, {}, PAID]);
     assert.equal(outcome?.content, '"paid"');
+  });
+
+  it('is unknown without messages if the record has no such call, on any machine', async () => {
+    const waiting = { conversations: { read: () => emptyConversation('c') }, others: undefined };
+    const { signal } = new AbortController();
+    assert.equal((await outcomeElsewhere(CALL, waiting, signal))?.state, 'unknown');
   });
 
   it('counts the silence anew after each answer', async (t) => {
