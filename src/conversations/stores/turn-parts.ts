@@ -14,8 +14,6 @@ export class TurnParts {
   #touched = new Set<TurnRecord>();
   readonly #names = new Map<TurnRecord, string>();
   #nextNumber = 0;
-  /** What was read, by number. */
-  readonly #read = new Map<number, TurnRecord>();
 
   constructor(conversation: Conversation) {
     this.#conversation = conversation;
@@ -31,21 +29,17 @@ export class TurnParts {
    */
   read(name: string, text: string): boolean {
     const part = parsePart(text);
-    const number = Number(name);
-    this.#nextNumber = Math.max(this.#nextNumber, number + 1);
+    this.#nextNumber = Math.max(this.#nextNumber, Number(name) + 1);
     if (part === undefined || !isTurnRecord(part)) return false;
-    this.#read.set(number, part);
+    this.#names.set(part, name);
     return true;
   }
 
   /** The conversation gets the turns of all parts. */
   allRead(): void {
     const { turns } = this.#conversation;
-    for (const [number, turn] of [...this.#read].sort(([a], [b]) => a - b)) {
+    for (const [turn] of [...this.#names].sort(([, a], [, b]) => Number(a) - Number(b)))
       turns.splice(placeOf(turn, turns), 0, turn);
-      this.#names.set(turn, String(number));
-    }
-    this.#read.clear();
   }
 
   /** From now on changes are noted. Before that, counting what was read also touches each turn. */
