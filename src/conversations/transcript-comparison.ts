@@ -161,22 +161,40 @@ function restOf(
   const [first] = theirs;
   if (first !== undefined) {
     const [newest, before] = [worded.at(-1), worded.at(-2)];
-    const toNewest = newest === undefined ? 0 : likenessTo(newest, first);
-    const toBefore = before === undefined ? 0 : likenessTo(withoutTold(before), first);
-    if (toNewest > toBefore) return 0;
-    if (toBefore > toNewest) return 1;
+    const more = likerOf(first, newest, before === undefined ? undefined : withoutTold(before));
+    if (more !== 0) return more > 0 ? 0 : 1;
   }
   return worded.length > 1 || isMoreThanGreeting(theirs, ours) ? -1 : worded.length;
 }
 
-/** Greater for replies that have more of their words, in either of two degrees. 0 for others. */
-function likenessTo(our: Exchange, their: Exchange): number {
-  const degree = likenessOfReplies(their, our);
-  if (degree <= 0) return 0;
+/**
+ * Positive if texts of theirs are more like those of `one` than those of `other`, negative for the
+ * reverse: degree first, then the most words in common of any pair.
+ */
+function likerOf(theirs: Exchange, one: Exchange | undefined, other: Exchange | undefined): number {
+  const [their, a, b] = [lastTextsOf(theirs), lastTextsOf(one), lastTextsOf(other)];
+  const [toA, toB] = [degreeOf(their, a), degreeOf(their, b)];
+  if (toA !== toB || toA === 0) return toA - toB;
   const texts = new PreparedTexts();
-  const words = their.replies.flatMap((told) =>
+  return mostWordsIn(a, their, texts) - mostWordsIn(b, their, texts);
+}
+
+/** A caller may be silent for fifty turns: each of its texts would be compared with each. */
+const MOST_COMPARED = 10;
+
+function lastTextsOf(exchange: Exchange | undefined): Exchange {
+  return { words: undefined, replies: exchange?.replies.slice(-MOST_COMPARED) ?? [] };
+}
+
+/** 0 if none are alike, or one side says nothing. */
+function degreeOf(their: Exchange, our: Exchange): number {
+  return Math.max(0, likenessOfReplies(their, our));
+}
+
+function mostWordsIn(our: Exchange, their: Exchange, texts: PreparedTexts): number {
+  const counts = their.replies.flatMap((told) =>
     our.replies.map((said) => texts.countOfWordsIn(said, told)));
-  return degree - 1 / (2 + Math.max(...words));
+  return Math.max(...counts);
 }
 
 /** Only what we have said. A platform says lines of its own again and again. */

@@ -54,6 +54,35 @@ describe('a call that was cut to replies', () => {
     assert.deepEqual(discarded(conversation), []);
   });
 
+  for (const [what, told, expected] of [
+    ['older', 'Tea is 1 euro and fifty cents with milk.', ['t2']],
+    ['newer', 'Cake is 1 euro and twenty cents with cream.', []],
+  ] as const)
+    it(`is about the ${what} of two replies that are alike if that one has more of its words`, () => {
+      const conversation = callOf(
+        'Tea? > Tea is one euro and fifty cents, with milk.',
+        'Cake? > Cake is one euro and twenty cents, with cream.',
+      );
+      open(conversation, { turnId: 't3', text: 'Milk?', lines: [`agent: ${told}`] });
+      assert.deepEqual(discarded(conversation), expected);
+    });
+
+  it('replaces nothing though the caller says again what they said before', () => {
+    const conversation = callOf('Yes. > Your tea is on its way.');
+    const lines = ['agent: Your tea is on its way.'];
+    open(conversation, { turnId: 't2', text: 'Yes.', lines });
+    assert.deepEqual(discarded(conversation), []);
+  });
+
+  it('replaces the only turn since the greeting if that is told in other words', () => {
+    const conversation = emptyConversation('c');
+    const lines = ['agent: Welcome to the bakery.'];
+    exchange(conversation, 't1', 'Tea?', 'It costs one euro.', lines);
+    const told = ['agent: Welcome at the bakery.'];
+    open(conversation, { turnId: 't2', text: 'Tea and cake?', lines: told });
+    assert.deepEqual(discarded(conversation), ['t1']);
+  });
+
   it('replaces nothing if it has only what is said again and again', () => {
     const conversation = callOf('Tea? > Tea is one euro.');
     const asked = 'agent: Are you still there?';

@@ -338,3 +338,32 @@ describe('a caller who is silent for fifty turns', () => {
       assert.ok(costMs < 50, `${costMs} ms`); // the first try is compiled
     });
 });
+
+// Each text of the platform's was compared with each of ours, and prepared anew for that.
+describe('a call that was cut to fifty texts of the agent', () => {
+  const textOf = (turn: number): string => {
+    const words = Array.from({ length: 300 }, (_, index) => `w${(index * 7919 + turn * 31) % 97}`);
+    return `Are you there? Call ${turn}. ${words.join(' ')}`;
+  };
+  for (const [why, count, replyOf] of [
+    ['a caller was silent for fifty turns', 50, textOf],
+    ['a reply is very long', 1, (turn: number) => textOf(turn).repeat(80)],
+  ] as const)
+    it(`costs less than 50 ms, though ${why}`, () => {
+      const lines = Array.from({ length: 50 }, (_, turn) => `agent: ${textOf(turn + 1)} yes`);
+      const costMs = leastMs(50, () => {
+        const conversation = emptyConversation('c');
+        for (let turn = 0; turn <= count; turn++) {
+          const text = turn === 0 ? 'Hello' : turn === count ? 'Tea?' : '';
+          openTurn(conversation, { turnId: `t${turn}`, runId: nextRun(), text }, BOUNDS);
+          settle(conversation, `t${turn}`, 'completed', replyOf(turn));
+        }
+        const transcript = transcriptOf(lines);
+        const opening = { turnId: 'next', runId: nextRun(), text: 'And?', transcript };
+        const before = process.cpuUsage();
+        openTurn(conversation, opening, BOUNDS);
+        return processorMs(before);
+      });
+      assert.ok(costMs < 50, `${costMs} ms`); // the first try is compiled
+    });
+});
