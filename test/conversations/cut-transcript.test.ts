@@ -58,7 +58,7 @@ describe('a call that was cut to replies', () => {
     ['older', 'Tea is 1 euro and fifty cents with milk.', ['t2']],
     ['newer', 'Cake is 1 euro and twenty cents with cream.', []],
   ] as const)
-    it(`is about the ${what} of two replies that are alike if that one has more of its words`, () => {
+    it(`is about the ${what} of two replies that are alike if that has more of its words`, () => {
       const conversation = callOf(
         'Tea? > Tea is one euro and fifty cents, with milk.',
         'Cake? > Cake is one euro and twenty cents, with cream.',

@@ -409,6 +409,14 @@ describe('a merge of remembered turns', () => {
     assert.deepEqual(conversation, holding(was));
   });
 
+  it('knows what was reported of a run that was over before, whosever process that is', () => {
+    const was = { ...closed, runId: 2, process: 'q', isReported: true as const };
+    const heard = { ...was, reply: 'o' };
+    const conversation = holding({ ...closed, process: 'p' });
+    mergeAltered(conversation, [heard], [{ turn: heard, was }], new Set(['r']));
+    assert.deepEqual(conversation, holding(was));
+  });
+
   it('leaves a turn that its run has ended, or that a failed change had closed', () => {
     const cases = [[cut, settled, []], [closed, cut, [{ turn: cut, was: open }]]] as const;
     for (const [theirs, ours, before] of cases) {

@@ -30,6 +30,19 @@ describe('what was heard of a reply', () => {
     assert.equal(shown(conversation)[1], 'assistant(interrupted): It costs $5 for two,');
   });
 
+  it('is not the end of a greeting for which the platform has a line of its own', () => {
+    const conversation = emptyConversation('c');
+    const [first, second] = ['Welcome to the bakery.', 'How can I help?'];
+    exchange(conversation, 's1', '', first);
+    exchange(conversation, 's2', '', second, [`agent: ${first}`]);
+    const call = (line: string): string[] => [`agent: ${first}`, `agent: ${line}`];
+    exchange(conversation, 't1', 'Tea?', 'Tea is one euro.', call(second));
+    const lines = [...call('Please hold the line.'), 'user: Tea?', 'agent: Tea is one euro.'];
+    open(conversation, { turnId: 't2', text: 'Thanks', lines, told: { isHeard: true } });
+    const said = shown(conversation).filter((text) => text.startsWith('assistant'));
+    assert.equal(said.some((text) => text.includes(second)), false);
+  });
+
   // Seeds 27488 and 33181 of the random platforms.
   it('is nothing of a reply that is only like the next one, which the caller heard', () => {
     const [first, second] = ['Line 1 of three is busy.', 'Line 2 of three is busy.'];

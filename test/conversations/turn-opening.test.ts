@@ -258,6 +258,21 @@ describe('openTurn of a turn that was interrupted, while another stands behind i
   });
 });
 
+describe('openTurn of a turn that runs elsewhere', () => {
+  for (const [why, isOver] of [['', false], [', though it is over by now', true]] as const)
+    it(`leaves it to that run while a newer turn waits to be opened here${why}`, () => {
+      const conversation = emptyConversation('c');
+      const first = { turnId: 't1', runId: nextRun(), text: 'One', process: 'a' };
+      openTurn(conversation, first, BOUNDS);
+      const before = structuredClone(conversation);
+      const waiting = [{ turnId: 't2', runId: nextRun(), text: 'Two', process: 'b' }];
+      const there = { process: 'b', isAlive: () => true, isOver: () => isOver };
+      const again = { ...first, ...there, runId: nextRun(), waiting };
+      assert.deepEqual(openTurn(conversation, again, BOUNDS), { kind: 'stale' });
+      assert.deepEqual(conversation, before);
+    });
+});
+
 describe('a turn', () => {
   it('is kept as words and a reply where it is no more than that', () => {
     const conversation = emptyConversation('c');

@@ -272,8 +272,28 @@ describe('a turn that is delivered again here, and then elsewhere', () => {
     assert.equal(last.said, 'Well, done.');
   });
 
+  it('goes to the last delivery, though the one before comes here after it', async (t) => {
+    const [a, b] = two(t);
+    const pass = stoppedClock(t);
+    a.deliver('t1');
+    await rounds();
+    pass(100);
+    const before = new Client('t1');
+    const arrivedAtMs = performance.now();
+    pass(100);
+    const last = b.deliver('t1');
+    await rounds();
+    pass(100);
+    a.turns.start(before.delivery, arrivedAtMs);
+    b.mayEnd.resolve();
+    assert.deepEqual(
+      await Promise.all([before, last].map(({ outcome }) => outcome.promise)),
+      ['stale', 'completed'],
+    );
+  });
+
   // The time at which the claims had failed counted, so that the last delivery of all was stale.
-  it('goes to the last delivery, though the turn had ended when the claims had failed', async (t) => {
+  it('goes to the last delivery, though the turn has ended when the claims fail', async (t) => {
     const [a, b] = two(t);
     const pass = stoppedClock(t);
     const clock = mockTimers(t, ['setTimeout']);
