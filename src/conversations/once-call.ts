@@ -56,10 +56,10 @@ export function lengthOfOnceCalls(calls: OnceCalls | undefined): number {
 }
 
 /**
- * How long after its claim a call that has not completed keeps its conversation: one that its
- * process left behind never ends.
+ * How long after its claim a tool call that has not completed may run, and keeps its conversation:
+ * one that its process left behind never ends. In milliseconds.
  */
-const KEPT_MS = 3_600_000;
+export const LONGEST_TOOL_CALL_MS = 3_600_000;
 
 /**
  * Whether one of them has not completed that was claimed less than an hour ago. An unknown one may
@@ -68,7 +68,7 @@ const KEPT_MS = 3_600_000;
 export function isAnyIncomplete(calls: OnceCalls | undefined): boolean {
   for (const key in calls) {
     const { state, claimedAt } = calls[key] as OnceCall; // no inherited keys
-    if (state !== 'completed' && Date.now() - claimedAt < KEPT_MS) return true;
+    if (state !== 'completed' && Date.now() - claimedAt < LONGEST_TOOL_CALL_MS) return true;
   }
   return false;
 }

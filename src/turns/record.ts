@@ -4,6 +4,7 @@ import { mayLive } from '../base/process-address.ts';
 import { textOf, type TurnEvent } from '../calls/call-event.ts';
 import type { KnownCaller } from '../conversations/conversation.ts';
 import type { KnownConversation } from '../conversations/manager.ts';
+import { LONGEST_TOOL_CALL_MS } from '../conversations/once-call.ts';
 import { OPENING_DELAYS_MS, persist, WRITE_DELAYS_MS } from '../conversations/persist.ts';
 import type {
   TurnOpening, TurnOpeningResult, WaitingTurn,
@@ -81,12 +82,9 @@ function withoutMessages({ others }: TurnHost): Answers | undefined {
   return others === undefined ? SILENT : undefined;
 }
 
-/** The time by which a conversation with an open turn is kept longer. */
-const LONGEST_SILENCE_MS = 3_600_000;
-
 const SILENT: Answers = {
   isCallRunning: (_key, process, sinceMs = 0) =>
-    process !== undefined && mayLive(process) && Date.now() - sinceMs < LONGEST_SILENCE_MS,
+    process !== undefined && mayLive(process) && Date.now() - sinceMs < LONGEST_TOOL_CALL_MS,
   isIdle: () => false,
   runnerOf: () => undefined,
   isAlive: mayLive,
