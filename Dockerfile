@@ -8,7 +8,8 @@ COPY tsconfig.json tsconfig.build.json ./
 COPY scripts/build.mjs scripts/builtins-by-require.mjs scripts/embedded.mjs scripts/
 COPY assets assets
 COPY src src
-RUN npm run build
+# Declarations are for programs that import the package.
+RUN npm run build && find dist -name '*.d.ts' -delete
 
 FROM node:26-slim
 WORKDIR /app
