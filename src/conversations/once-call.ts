@@ -56,8 +56,8 @@ export function lengthOfOnceCalls(calls: OnceCalls | undefined): number {
 }
 
 /**
- * How long after its claim a tool call that has not completed may run, and keeps its conversation:
- * one that its process left behind never ends. In milliseconds.
+ * For how many milliseconds after its claim a tool call may still be running, and so keeps its
+ * conversation. There must be an end: a call whose process died never completes.
  */
 export const LONGEST_TOOL_CALL_MS = 3_600_000;
 

@@ -161,8 +161,9 @@ function restOf(
   const [first] = theirs;
   if (first !== undefined) {
     const [newest, before] = [worded.at(-1), worded.at(-2)];
-    const more = likerOf(first, newest, before === undefined ? undefined : withoutTold(before));
-    if (more !== 0) return more > 0 ? 0 : 1;
+    const said = before === undefined ? undefined : withoutTold(before);
+    const order = compareLikeness(first, newest, said);
+    if (order !== 0) return order > 0 ? 0 : 1;
   }
   return worded.length > 1 || isMoreThanGreeting(theirs, ours) ? -1 : worded.length;
 }
@@ -171,7 +172,11 @@ function restOf(
  * Positive if texts of theirs are more like those of `one` than those of `other`, negative for the
  * reverse: degree first, then the most words in common of any pair.
  */
-function likerOf(theirs: Exchange, one: Exchange | undefined, other: Exchange | undefined): number {
+function compareLikeness(
+  theirs: Exchange,
+  one: Exchange | undefined,
+  other: Exchange | undefined,
+): number {
   const [their, a, b] = [lastTextsOf(theirs), lastTextsOf(one), lastTextsOf(other)];
   const [toA, toB] = [degreeOf(their, a), degreeOf(their, b)];
   if (toA !== toB || toA === 0) return toA - toB;
@@ -179,7 +184,7 @@ function likerOf(theirs: Exchange, one: Exchange | undefined, other: Exchange | 
   return mostWordsIn(a, their, texts) - mostWordsIn(b, their, texts);
 }
 
-/** A caller may be silent for fifty turns: each of its texts would be compared with each. */
+/** How many texts of an exchange are compared, the last ones. A silent caller may hear fifty. */
 const MOST_COMPARED = 10;
 
 function lastTextsOf(exchange: Exchange | undefined): Exchange {

@@ -44,6 +44,7 @@ export function newerThan(
 ): readonly TurnRecord[] {
   if (arrival.waitedMs === undefined) return NO_TURNS;
   const arrivedAtMs = arrivalOf(arrival);
+  const waited = arrival.waitedMs();
   return turns.filter((turn) => {
     if (turn === known) return false;
     const { arrivedAt, firstArrivedAt, addedAt } = turn;
@@ -52,22 +53,21 @@ export function newerThan(
     const wasOlder = hasMoved && firstArrivedAt < arrivedAtMs - 1; // the id of its run is newer
     if (!wasOlder && turn.process === arrival.process)
       return isLaterRun(turn.runId, arrival.runId);
-    return isLaterTime(firstArrivedAt ?? arrivedAt, arrival);
+    return isLaterTime(firstArrivedAt ?? arrivedAt, waited);
   });
 }
 
 /** Whether a later delivery of the same turn has run it, in another process. */
 export function isDeliveredSince({ process, arrivedAt }: TurnRecord, arrival: Arrival): boolean {
-  return process !== arrival.process && isLaterTime(arrivedAt, arrival, arrival.redeliveredMs?.());
+  const waited = arrival.redeliveredMs?.() ?? arrival.waitedMs?.() ?? 0;
+  return process !== arrival.process && isLaterTime(arrivedAt, waited);
 }
 
-function isLaterTime(
-  time = 0,
-  { waitedMs = () => 0 }: Arrival,
-  waited: number = waitedMs(),
-): boolean {
+/** Whether it is later than the arrival of what has waited for so many milliseconds. */
+function isLaterTime(time: number | undefined, waited: number): boolean {
+  if (time === undefined || waited < PROMPT_MS) return false;
   const now = Date.now();
-  return waited >= PROMPT_MS && time > now - waited && time <= now;
+  return time > now - waited && time <= now;
 }
 
 /** When it arrived, by the clock of this process, in milliseconds since the epoch. */

@@ -207,7 +207,7 @@ describe('a turn that other processes have been asked for', () => {
     );
   });
 
-  it('arrives with the last of its own deliveries for others of it, and first for its order', (t) => {
+  it('counts as delivered with its last delivery, and has the place of its first', (t) => {
     const open = clocked(t);
     const late = { waitedMs: () => 300, isAlive: () => true };
     assert.equal(open(300, 't', 'a', { ...late, redeliveredMs: () => 100 }), 'opened t:open');

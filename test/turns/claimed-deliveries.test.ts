@@ -234,7 +234,7 @@ describe('a turn that is delivered again to the process that runs it', () => {
 
 // The order of deliveries is that of their arrival, and not that in which the store answers.
 describe('a turn that is delivered again here, and then elsewhere', () => {
-  it('goes to the last delivery, though the claim for the one before is stored later', async (t) => {
+  it('goes to the last delivery, though the claim before it is stored later', async (t) => {
     const [a, b] = two(t);
     const pass = stoppedClock(t);
     const first = a.deliver('t1');

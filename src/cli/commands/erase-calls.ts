@@ -36,9 +36,10 @@ export function whenRecorded(settings: Settings): string {
   return `a record is made when the end of a call is reported${seconds === 0 ? '' : late}`;
 }
 
+/** The log of an SQLite file could not be emptied. */
 const HELD =
-  'Another process uses the SQLite file, so what was erased is not overwritten yet. A server, now '
-  + 'or when it next runs, does that within a minute after that process has finished.\n';
+  'Another process uses the SQLite file, so what was erased is not overwritten yet. A server does '
+  + 'that within a minute after that process has finished; if none runs, the next one does.\n';
 
 /** What has been erased, and why that is not all. */
 class Erasure {

@@ -14,8 +14,8 @@ import { OnceParts } from './once-parts.ts';
 import { ERASED, type PartsChange, type StoredConversation } from './part-store.ts';
 import { TurnParts } from './turn-parts.ts';
 
-/** How much longer a conversation that is in use is kept. */
-const OPEN_TURN_MS = 3_600_000;
+/** How much longer a conversation that is in use is kept, in milliseconds. */
+const IN_USE_MS = 3_600_000;
 
 /** Different in every process, so that no two make the same version. */
 const PROCESS = randomBytes(6).toString('base64url');
@@ -73,7 +73,7 @@ export class PartedConversation {
   #join(parts: ReadonlyMap<string, string>): void {
     const kinds = [this.#head, this.#turns, this.#once];
     for (const [name, text] of parts) {
-      const kind = kinds.find((parts) => parts.hasName(name));
+      const kind = kinds.find((one) => one.hasName(name));
       if (kind === undefined) this.#others.push(name); // of a later version
       else if (!kind.read(name, text)) this.unreadable.push(name);
     }
@@ -294,5 +294,5 @@ export class PartedConversation {
 
 /** How long anything is kept without further changes, in milliseconds. */
 function longestLifetimeMs(ttlMs: number): number {
-  return ttlMs + OPEN_TURN_MS;
+  return ttlMs + IN_USE_MS;
 }
