@@ -128,7 +128,7 @@ export function hasOpenTurn(conversation: Conversation): boolean {
   return conversation.openTurns > 0;
 }
 
-/** Whether it must be kept: a turn is open, or a `once` call may still act, after its turn as well. */
+/** Whether it must be kept: a turn is open, or a `once` call may still act. */
 export function isInUse(conversation: Conversation): boolean {
   return hasOpenTurn(conversation) || isAnyIncomplete(conversation.onceCalls);
 }
