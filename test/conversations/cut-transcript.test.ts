@@ -74,6 +74,13 @@ describe('a call that was cut to replies', () => {
     assert.deepEqual(discarded(conversation), []);
   });
 
+  it('replaces the only turn if its texts are of no reply: a greeting may not be known here', () => {
+    const conversation = callOf('Milk? > It is out.');
+    const lines = ['agent: Please hold the line, an agent comes at once.'];
+    open(conversation, { turnId: 't2', text: 'Milk and tea?', lines });
+    assert.deepEqual(discarded(conversation), ['t1']);
+  });
+
   it('replaces the only turn since the greeting if that is told in other words', () => {
     const conversation = emptyConversation('c');
     const lines = ['agent: Welcome to the bakery.'];
