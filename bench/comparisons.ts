@@ -6,8 +6,8 @@ import type { BenchSize, Compare, Comparison } from './section.ts';
 import { LATER_AGENT } from './servers.ts';
 import { measureStartup } from './startup.ts';
 import { formatSummary } from './stats.ts';
-import { measureStreams } from './streams.ts';
 import { compareStores } from './stores.ts';
+import { measureStreams } from './streams.ts';
 import { printTable } from './table.ts';
 import {
   CONNECTIONS,

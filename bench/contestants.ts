@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs';
 import type { NodeBinary } from './node-binaries.ts';
-import { BARE } from './servers.ts';
 import type { Peer } from './peers.ts';
+import { BARE } from './servers.ts';
 
 export interface Contestant {
   readonly name: string;

@@ -8,9 +8,9 @@ import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 
 import { openStore } from '../src/conversations/stores/open-store.ts';
+import { createTestClient, type TestReply } from '../src/kit/test-client.ts';
 import { createLogger } from '../src/log.ts';
 import { parseSettings } from '../src/settings/parse-settings.ts';
-import { createTestClient, type TestReply } from '../src/test-client.ts';
 import { chunk, textReply } from '../test/faults/wire-shapes.ts';
 import { PEERS } from '../test/fixtures/pages.ts';
 import { RedisServer } from '../test/fixtures/redis-server.ts';

@@ -6,12 +6,12 @@ import { monitorEventLoopDelay } from 'node:perf_hooks';
 import { parseArgs } from 'node:util';
 
 import { MemoryStore } from '../src/conversations/memory-store.ts';
-import { openTurn } from '../src/conversations/turn-opening.ts';
-import { settleTurn } from '../src/conversations/turn-settlement.ts';
 import type { ConversationStore } from '../src/conversations/store.ts';
 import { openParts } from '../src/conversations/stores/open-store.ts';
 import type { PartStore } from '../src/conversations/stores/part-store.ts';
 import { SharedStore } from '../src/conversations/stores/shared-store.ts';
+import { openTurn } from '../src/conversations/turn-opening.ts';
+import { settleTurn } from '../src/conversations/turn-settlement.ts';
 import { createLogger } from '../src/log.ts';
 import { percentile } from './stats.ts';
 

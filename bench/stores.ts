@@ -5,8 +5,8 @@ import { availableParallelism, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
-import { isMissing, RedisServer } from '../test/fixtures/redis-server.ts';
 import { PEERS } from '../test/fixtures/pages.ts';
+import { isMissing, RedisServer } from '../test/fixtures/redis-server.ts';
 import { runRounds, withFlags, type Contestant, type Contestants } from './contestants.ts';
 import type { BenchSize, Comparison } from './section.ts';
 import { formatSummary, median } from './stats.ts';

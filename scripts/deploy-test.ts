@@ -4,15 +4,15 @@
 // rolling restart must lose nothing, and no failure may lose a caller's words. Then callers go on
 // talking while payments run, and nobody may be charged twice.
 
-import { parseArgs } from 'node:util';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { parseArgs } from 'node:util';
 
+import { randomFrom } from '../bench/random.ts';
+import { percentile } from '../bench/stats.ts';
 import { historyOf } from '../src/conversations/conversation.ts';
 import { openStore } from '../src/conversations/stores/open-store.ts';
 import { createLogger } from '../src/log.ts';
 import { parseSettings } from '../src/settings/parse-settings.ts';
-import { randomFrom } from '../bench/random.ts';
-import { percentile } from '../bench/stats.ts';
 import { playCall, type SeenCall } from '../test/deploy/call.ts';
 import { judge, wordsLost } from '../test/deploy/judge.ts';
 import { Nginx, nginxIsMissing, SECRET, Servers } from '../test/deploy/machines.ts';

@@ -7,8 +7,8 @@ import { Session } from 'node:inspector/promises';
 import { relative } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
-import { createApp } from '../src/app/create-app.ts';
 import { getAgent } from '../src/agents/built-in/registry.ts';
+import { createApp } from '../src/app/create-app.ts';
 import { parseSettings } from '../src/settings/parse-settings.ts';
 import { signPayload } from '../src/wires/layercode/signature.ts';
 

@@ -1,5 +1,5 @@
 // npm run eval:defects: breaks agents on purpose, and says which scenarios notice.
-// test/eval/defects/README.md
+// test/kit/eval/defects/README.md
 
 import { spawnSync } from 'node:child_process';
 import { cpSync, mkdtempSync, readdirSync, readFileSync, rmSync, symlinkSync } from 'node:fs';
@@ -8,10 +8,10 @@ import { join, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
 
-import type { ScenarioResult } from '../src/eval/result.ts';
+import type { ScenarioResult } from '../src/kit/eval/result.ts';
 
 const ROOT = fileURLToPath(new URL('..', import.meta.url));
-const FOLDER = join(ROOT, 'test/eval/defects');
+const FOLDER = join(ROOT, 'test/kit/eval/defects');
 const EVALS = 'examples/evals';
 /** What a copy needs to run from its sources. */
 const COPIED = ['src', 'assets', 'examples', 'package.json', 'tsconfig.json'];

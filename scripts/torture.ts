@@ -20,8 +20,8 @@ import {
 import { SharedRedis } from '../test/turns/platform-model/shared-redis.ts';
 import { composePlatformTalk } from '../test/turns/platform-model/talk.ts';
 import { playTalk, TalkError } from '../test/turns/play-talk.ts';
-import { composeTalk } from '../test/turns/talk.ts';
 import { STORE_KINDS } from '../test/turns/talk-stage.ts';
+import { composeTalk } from '../test/turns/talk.ts';
 
 const { values } = parseArgs({
   options: {

@@ -4,19 +4,19 @@
 import { version } from './base/version.ts';
 import {
   CommandError, EXIT, UsageError, type Command, type Terminal,
-} from './cli/terminal/command.ts';
+} from './kit/terminal/command.ts';
 import { SettingsError } from './settings/settings.ts';
 
 /** Each command is loaded only when it is used. */
 const COMMANDS: Readonly<Record<string, () => Promise<Command>>> = {
-  run: async () => (await import('./cli/commands/run.ts')).run,
-  talk: async () => (await import('./cli/commands/talk.ts')).talk,
-  turn: async () => (await import('./cli/commands/turn.ts')).turn,
-  'list-agents': async () => (await import('./cli/commands/list-agents.ts')).listAgents,
-  init: async () => (await import('./cli/commands/init.ts')).init,
-  webhook: async () => (await import('./cli/commands/webhook.ts')).webhook,
-  eval: async () => (await import('./cli/commands/eval.ts')).evalCommand,
-  calls: async () => (await import('./cli/commands/calls.ts')).calls,
+  run: async () => (await import('./kit/commands/run.ts')).run,
+  talk: async () => (await import('./kit/commands/talk.ts')).talk,
+  turn: async () => (await import('./kit/commands/turn.ts')).turn,
+  'list-agents': async () => (await import('./kit/commands/list-agents.ts')).listAgents,
+  init: async () => (await import('./kit/commands/init.ts')).init,
+  webhook: async () => (await import('./kit/commands/webhook.ts')).webhook,
+  eval: async () => (await import('./kit/commands/eval.ts')).evalCommand,
+  calls: async () => (await import('./kit/commands/calls.ts')).calls,
 };
 
 const PROGRAM = 'layercode-microserver';

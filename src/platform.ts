@@ -1,3 +1,3 @@
 // layercode-microserver/platform
-export { LocalPlatform } from './platform/local-platform.ts';
-export type { LocalPlatformOptions } from './platform/local-platform.ts';
+export { LocalPlatform } from './kit/platform/local-platform.ts';
+export type { LocalPlatformOptions } from './kit/platform/local-platform.ts';

@@ -17,7 +17,7 @@ const SRC = join(ROOT, 'src');
  */
 const HOUSE: readonly (readonly [room: string, mayImport: readonly string[]])[] = [
   ['server.ts', ['process']],
-  ['cli.ts', ['cli/commands', 'cli/terminal', 'settings', 'base']],
+  ['cli.ts', ['kit/commands', 'kit/terminal', 'settings', 'base']],
   [
     'index.ts',
     [
@@ -27,46 +27,48 @@ const HOUSE: readonly (readonly [room: string, mayImport: readonly string[]])[] 
       'settings', 'log.ts', 'metrics.ts', 'base',
     ],
   ],
-  ['testing.ts', ['test-client.ts', 'eval', 'wires/chat-completions', 'agents', 'models']],
-  ['test-client.ts', ['platform', 'app', 'wires/chat-completions', 'conversations', 'base']],
-  ['platform.ts', ['platform']],
+  ['testing.ts', ['kit/eval', 'kit', 'wires/chat-completions', 'agents']],
+  ['platform.ts', ['kit/platform']],
   [
-    'cli/commands',
+    'kit/commands',
     [
-      'cli/tunnel', 'cli/talk', 'cli/eval', 'eval', 'cli/terminal', 'process', 'platform', 'app',
+      'kit/tunnel', 'kit/talk', 'kit/eval', 'kit/terminal', 'process', 'kit/platform', 'app',
       'wires/layercode', 'agents/built-in', 'records', 'conversations/stores', 'settings',
       'log.ts', 'base',
     ],
   ],
-  ['cli/tunnel', ['cli/terminal', 'process', 'wires/layercode', 'base']],
-  ['cli/eval', ['eval', 'cli/terminal', 'app', 'settings']],
+  ['kit/tunnel', ['kit/terminal', 'process', 'wires/layercode', 'base']],
   [
-    'cli/talk',
-    ['eval', 'cli/terminal', 'process', 'platform', 'wires/chat-completions', 'settings', 'base'],
+    'kit/talk',
+    [
+      'kit/eval', 'kit/terminal', 'process', 'kit/platform', 'wires/chat-completions', 'settings',
+      'base',
+    ],
   ],
   [
-    'eval',
+    'kit/eval',
     [
-      'cli/terminal', 'platform', 'app', 'agents', 'tools', 'models', 'records',
+      'kit', 'kit/terminal', 'kit/platform', 'app', 'agents', 'tools', 'models', 'records',
       'conversations/stores', 'conversations', 'settings', 'log.ts', 'base',
     ],
   ],
-  ['cli/terminal', ['base']],
+  ['kit', ['kit/platform', 'app', 'wires/chat-completions', 'models', 'conversations', 'base']],
+  ['kit/terminal', ['base']],
   [
     'process',
     [
-      'platform', 'app', 'observers', 'records', 'conversations/stores', 'conversations',
+      'kit/platform', 'app', 'observers', 'records', 'conversations/stores', 'conversations',
       'settings', 'log.ts', 'metrics.ts', 'base',
     ],
   ],
   [
-    'platform',
+    'kit/platform',
     [
-      'platform/websocket', 'app', 'wires/chat-completions', 'wires/layercode', 'wires',
-      'middleware', 'agents', 'conversations', 'http', 'sse', 'base',
+      'websocket', 'app', 'wires/chat-completions', 'wires/layercode', 'wires', 'middleware',
+      'agents', 'conversations', 'http', 'sse', 'base',
     ],
   ],
-  ['platform/websocket', ['base']],
+  ['websocket', ['base']],
   [
     'app',
     [
@@ -142,12 +144,12 @@ const DOORS: readonly (readonly [room: string, door: string])[] = [['schema', 's
 
 const MAX_COLUMNS = 100;
 /** More rooms than this and nobody finds anything. Doors are no rooms. */
-const MAX_ROOMS = 37;
+const MAX_ROOMS = 36;
 
 /** What a server must not load before it is asked for: taken by `import()`, or as types. */
 const LOADED_ON_DEMAND = [
-  'platform',
-  'platform/websocket',
+  'kit/platform',
+  'websocket',
   'speech',
   'http/fetch-exchange.ts',
   'models/wire.ts',
@@ -215,7 +217,7 @@ function importsOf(file: string): Import[] {
 const imports = files.flatMap(importsOf);
 const inner = imports.filter(({ isRelative }) => isRelative);
 
-/** `http/router.ts` → `http`, `cli/talk/call.ts` → `cli/talk`, `log.ts` → `log.ts`. */
+/** `http/router.ts` → `http`, `kit/talk/call.ts` → `kit/talk`, `log.ts` → `log.ts`. */
 function roomOf(file: string): string {
   return file.includes('/') ? dirname(file) : file;
 }
@@ -299,6 +301,17 @@ describe('src', () => {
         below.includes(roomOf(from)) && isWire(roomOf(to)) && roomOf(to) !== roomOf(from),
     );
     assert.deepEqual(wrong.map(arrow), []);
+  });
+
+  it('has a server that knows nothing of the kit, but starts its local platform by import()', () => {
+    const isKit = (file: string): boolean => file.startsWith('kit/');
+    const entering = inner.filter(
+      ({ from, to }) => isKit(to) && !isKit(from) && !ENTRIES.includes(from),
+    );
+    assert.deepEqual(entering.map(arrow), [
+      'process/open-server.ts → kit/platform/local-platform.ts',
+    ]);
+    assert.ok(entering.every(({ isDynamic }) => isDynamic));
   });
 
   for (const [room, door] of DOORS) {
@@ -440,7 +453,7 @@ const LITERAL = new RegExp([
 ].map(({ source }) => source).join('|'), 'g');
 
 /** Lines of these hold pages' scripts, types to compare, or what another program prints. */
-const HOLDS_TEXTS = /^(?:test\/browser|test\/types|bench\/model|test\/cli\/tunnel\/fake-)/;
+const HOLDS_TEXTS = /^(?:test\/browser|test\/types|bench\/model|test\/kit\/tunnel\/fake-)/;
 
 /**
  * Lines that are too wide and could be broken: not links, nor one long text, nor a line of a text.

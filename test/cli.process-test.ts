@@ -6,11 +6,11 @@ import { chmodSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { delimiter, dirname, join } from 'node:path';
 import { describe, it, type TestContext } from 'node:test';
 
+import { version } from '../src/base/version.ts';
+import { createTestClient } from '../src/kit/test-client.ts';
 import { REST_KEY, startRestServer, type RestServer } from './faults/rest-server.ts';
 import { deferred } from './fixtures/kernel.ts';
 import { SECRET, SpawnedServer, Workplace } from './fixtures/spawned-server.ts';
-import { createTestClient } from '../src/test-client.ts';
-import { version } from '../src/base/version.ts';
 
 const CLI = join(import.meta.dirname, '../dist/cli.js');
 

@@ -19,7 +19,7 @@ import { tmpdir } from 'node:os';
 import { basename, dirname, join, resolve } from 'node:path';
 import { after, before, describe, it } from 'node:test';
 
-import { createTestClient } from '../src/test-client.ts';
+import { createTestClient } from '../src/kit/test-client.ts';
 import {
   copyOf, execForm, letIn, parseDockerfile, ROOT, textsOf, type Stage,
 } from './fixtures/dockerfile.ts';

@@ -14,10 +14,10 @@ import { createTestClient, type TestClient } from 'layercode-microserver/testing
 import { createCustomServer } from '../examples/custom-server.ts';
 import modelAgent from '../examples/model-agent.ts';
 import myAgent from '../examples/my-agent.ts';
+import { calls, dataOf, outline, toolNames } from './agents/model-app.ts';
 import { says, startModelServer } from './faults/model-server.ts';
 import { contentsOf, typesOf, within } from './fixtures/app.ts';
 import { TYPESCRIPT } from './fixtures/typescript.ts';
-import { calls, dataOf, outline, toolNames } from './agents/model-app.ts';
 
 // Their tests are tests of this file.
 import '../examples/agent.test.ts';

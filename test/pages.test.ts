@@ -15,12 +15,12 @@ import { listAgents } from '../src/agents/built-in/registry.ts';
 import type { App, AppOptions } from '../src/app/app.ts';
 import { createApp } from '../src/app/create-app.ts';
 import { MemoryStore } from '../src/conversations/memory-store.ts';
-import type { CallRecords } from '../src/records/call-recorder.ts';
-import { addWorkersMetrics } from '../src/process/primary.ts';
+import { createTestClient } from '../src/kit/test-client.ts';
 import { PROVIDERS } from '../src/models/providers.ts';
+import { addWorkersMetrics } from '../src/process/primary.ts';
+import type { CallRecords } from '../src/records/call-recorder.ts';
 import { parseSettings } from '../src/settings/parse-settings.ts';
 import { settingRows } from '../src/settings/table.ts';
-import { createTestClient } from '../src/test-client.ts';
 import {
   codeBlocks, pages, proseOf, readPage, typeErrors, wholeFiles, writeProject, type CodeBlock,
 } from './fixtures/pages.ts';

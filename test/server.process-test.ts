@@ -8,7 +8,7 @@ import { join } from 'node:path';
 import { afterEach, beforeEach, describe, it } from 'node:test';
 
 import packageJson from '../package.json' with { type: 'json' };
-import { createTestClient } from '../src/test-client.ts';
+import { createTestClient } from '../src/kit/test-client.ts';
 import {
   SECRET,
   Workplace,

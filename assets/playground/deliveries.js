@@ -1,4 +1,4 @@
-/** @import { ServerFrame, TraceFrame } from '../../src/platform/frames.ts' */
+/** @import { ServerFrame, TraceFrame } from '../../src/kit/platform/frames.ts' */
 /** @typedef {Extract<TraceFrame, { type: 'local.request' }>} RequestFrame */
 /** @typedef {Extract<TraceFrame, { type: 'local.turn' }>} TurnFigures */
 

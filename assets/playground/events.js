@@ -4,7 +4,7 @@ import { eventField, isWords, requestOf } from './deliveries.js';
 import { jsonTree } from './json-tree.js';
 import { tokenUsage } from './token-usage.js';
 
-/** @import { TraceFrame } from '../../src/platform/frames.ts' */
+/** @import { TraceFrame } from '../../src/kit/platform/frames.ts' */
 /** @import { Delivery } from './deliveries.js' */
 
 const MAX_FRAMES = 500;

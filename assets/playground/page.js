@@ -18,7 +18,7 @@ import { createTimeline } from './timeline.js';
 import { Transcript } from './transcript.js';
 import { verdict } from './verdict.js';
 
-/** @import { ClientFrame, ServerFrame, TraceFrame } from '../../src/platform/frames.ts' */
+/** @import { ClientFrame, ServerFrame, TraceFrame } from '../../src/kit/platform/frames.ts' */
 /** @import { Delivery } from './deliveries.js' */
 
 const CONNECTION_WORDS = {

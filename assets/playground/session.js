@@ -1,4 +1,4 @@
-/** @import { ClientFrame, ServerFrame } from '../../src/platform/frames.ts' */
+/** @import { ClientFrame, ServerFrame } from '../../src/kit/platform/frames.ts' */
 /** @import { Caller } from './caller-form.js' */
 
 /** @typedef {'connecting' | 'open' | 'reconnecting' | 'closed' | 'failed'} ConnectionState */

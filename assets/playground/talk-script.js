@@ -1,5 +1,5 @@
 /** @import { Json } from '../../src/base/json.ts' */
-/** @import { ServerFrame, TraceFrame } from '../../src/platform/frames.ts' */
+/** @import { ServerFrame, TraceFrame } from '../../src/kit/platform/frames.ts' */
 
 import { eventField, isHangUp, requestOf } from './deliveries.js';
 

@@ -1,4 +1,4 @@
-/** @import { TokenUsage } from '../../src/platform/frames.ts' */
+/** @import { TokenUsage } from '../../src/kit/platform/frames.ts' */
 
 const numbers = new Intl.NumberFormat('en');
 

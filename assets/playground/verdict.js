@@ -1,6 +1,6 @@
 import { cutText } from './cut-text.js';
 
-/** @import { TraceFrame } from '../../src/platform/frames.ts' */
+/** @import { TraceFrame } from '../../src/kit/platform/frames.ts' */
 /** @import { Delivery } from './deliveries.js' */
 
 const MAX_REASON_LENGTH = 400;

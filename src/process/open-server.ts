@@ -148,7 +148,7 @@ async function agentProblems(settings: Settings, directory: string): Promise<rea
 /** Production loads no file of the local platform unless it serves the playground. */
 async function openPlatform({ production, playground }: Settings) {
   if (production && !playground) return undefined;
-  const { LocalPlatform } = await import('../platform/local-platform.ts');
+  const { LocalPlatform } = await import('../kit/platform/local-platform.ts');
   return new LocalPlatform({ playground });
 }
 

@@ -3,9 +3,9 @@ import { describe, it } from 'node:test';
 
 import type { MessageTurn } from '../../src/agents/agent.ts';
 import { streamTexts } from '../../src/agents/model-agent.ts';
+import type { ScriptedAnswer } from '../../src/kit/scripted-answer.ts';
+import { scriptedModel } from '../../src/kit/scripted-model.ts';
 import type { ModelDelta } from '../../src/models/model.ts';
-import type { ScriptedAnswer } from '../../src/models/scripted-answer.ts';
-import { scriptedModel } from '../../src/models/scripted-model.ts';
 
 interface Streamed {
   readonly texts: AsyncGenerator<string, void, undefined>;

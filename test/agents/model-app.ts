@@ -11,15 +11,15 @@ import type { App } from '../../src/app/app.ts';
 import { createApp } from '../../src/app/create-app.ts';
 import type { Json, JsonObject } from '../../src/base/json.ts';
 import type { Message } from '../../src/conversations/message.ts';
-import { createLogger } from '../../src/log.ts';
-import type { ChatModel, ToolDefinition } from '../../src/models/model.ts';
-import { parseSettings } from '../../src/settings/parse-settings.ts';
 import {
   createTestClient,
   type TestClient,
   type TestEvent,
   type TestReply,
-} from '../../src/test-client.ts';
+} from '../../src/kit/test-client.ts';
+import { createLogger } from '../../src/log.ts';
+import type { ChatModel, ToolDefinition } from '../../src/models/model.ts';
+import { parseSettings } from '../../src/settings/parse-settings.ts';
 import type { Tool, ToolContext } from '../../src/tools/tool.ts';
 import {
   startModelServer,

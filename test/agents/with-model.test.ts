@@ -3,7 +3,7 @@ import { describe, it } from 'node:test';
 
 import { defineAgent } from '../../src/agents/define-agent.ts';
 import { withModel } from '../../src/agents/with-model.ts';
-import { scriptedModel } from '../../src/models/scripted-model.ts';
+import { scriptedModel } from '../../src/kit/scripted-model.ts';
 import { serve } from '../fixtures/app.ts';
 
 describe('withModel', () => {

@@ -6,9 +6,9 @@ import { defineAgent } from '../../src/agents/define-agent.ts';
 import { defineState, type State } from '../../src/agents/state/state.ts';
 import type { App, AppOptions } from '../../src/app/app.ts';
 import { createApp, type NamedAgents } from '../../src/app/create-app.ts';
+import { createTestClient, type TestClient } from '../../src/kit/test-client.ts';
 import type { ChatModel } from '../../src/models/model.ts';
 import type { Settings } from '../../src/settings/settings.ts';
-import { createTestClient, type TestClient } from '../../src/test-client.ts';
 import { deferred, recordLog, SECRET, settingsWith } from '../fixtures/kernel.ts';
 
 const SALES_SECRET = 'whsec_sales_0123456789';

@@ -11,7 +11,7 @@ import {
   type TestClient,
   type TestEvent,
   type TestReply,
-} from '../../src/test-client.ts';
+} from '../../src/kit/test-client.ts';
 import { SECRET, Workplace, type SpawnedServer } from '../fixtures/spawned-server.ts';
 
 const LIMIT = { timeout: 15_000 };

@@ -7,8 +7,8 @@ import { after, afterEach, describe, it, type TestContext } from 'node:test';
 
 import type { Agent } from '../../src/agents/agent.ts';
 import { defineAgent } from '../../src/agents/define-agent.ts';
+import { LocalPlatform } from '../../src/kit/platform/local-platform.ts';
 import type { MessageEvent, SessionEndEvent } from '../../src/wires/layercode/events.ts';
-import { LocalPlatform } from '../../src/platform/local-platform.ts';
 import { fired, Told, within } from '../fixtures/app.ts';
 import { deferred, serve } from '../fixtures/kernel.ts';
 import { servePages } from './sdk/page-server.ts';

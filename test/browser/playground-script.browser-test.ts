@@ -5,11 +5,11 @@ import { after, before, describe, it, type TestContext } from 'node:test';
 
 import type { Agent } from '../../src/agents/agent.ts';
 import { defineAgent } from '../../src/agents/define-agent.ts';
-import { playScript } from '../../src/cli/talk/play-script.ts';
-import { parseTalkScript } from '../../src/cli/talk/talk-script.ts';
-import { RecordedTerminal } from '../cli/terminal/recorded-terminal.ts';
+import { playScript } from '../../src/kit/talk/play-script.ts';
+import { parseTalkScript } from '../../src/kit/talk/talk-script.ts';
 import { fired } from '../fixtures/app.ts';
 import { SECRET } from '../fixtures/kernel.ts';
+import { RecordedTerminal } from '../kit/terminal/recorded-terminal.ts';
 import { LONG, openPlayground, Playground, serveWithPlayground } from './playground-stage.ts';
 import { Browser } from './webdriver.ts';
 

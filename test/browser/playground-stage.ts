@@ -4,13 +4,13 @@
 import assert from 'node:assert/strict';
 
 import type { Agent, MessageTurn, ModelUsage } from '../../src/agents/agent.ts';
+import type { Reply } from '../../src/agents/agent.ts';
 import { defineAgent } from '../../src/agents/define-agent.ts';
 import type { App } from '../../src/app/app.ts';
 import { createApp, type NamedAgents } from '../../src/app/create-app.ts';
 import type { Json, JsonObject } from '../../src/base/json.ts';
 import type { Middleware } from '../../src/http/compose.ts';
-import type { Reply } from '../../src/agents/agent.ts';
-import { LocalPlatform } from '../../src/platform/local-platform.ts';
+import { LocalPlatform } from '../../src/kit/platform/local-platform.ts';
 import { fired, within } from '../fixtures/app.ts';
 import { deferred, recordLog, settingsWith, type RecordedLog } from '../fixtures/kernel.ts';
 import type { Browser } from './webdriver.ts';

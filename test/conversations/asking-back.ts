@@ -6,7 +6,7 @@ import type { TestContext } from 'node:test';
 
 import type { Channel } from '../../src/base/channel.ts';
 import type { ConversationStore } from '../../src/conversations/store.ts';
-import type { TestReply } from '../../src/test-client.ts';
+import type { TestReply } from '../../src/kit/test-client.ts';
 import { Listener, serve, type Served, type TestAgent } from '../fixtures/app.ts';
 
 export interface AskingBack extends Served {

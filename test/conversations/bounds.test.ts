@@ -6,8 +6,8 @@ import {
   addMessage, emptyConversation, type Conversation,
 } from '../../src/conversations/conversation.ts';
 import { cutTurn } from '../../src/conversations/heard.ts';
-import { openTurn } from '../../src/conversations/turn-opening.ts';
 import type { TurnState } from '../../src/conversations/message.ts';
+import { openTurn } from '../../src/conversations/turn-opening.ts';
 import { BOUNDS, check, exchange, nextRun, open, settle, toolMessages } from './checked-rules.ts';
 
 describe('the bounds of a conversation', () => {

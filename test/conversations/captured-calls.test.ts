@@ -9,9 +9,9 @@ import { captured, type CapturedTurn } from '../../src/conversations/captured-re
 import {
   clearTurns, emptyConversation, lengthOf, tally, type Conversation,
 } from '../../src/conversations/conversation.ts';
+import type { TurnFigures } from '../../src/conversations/turn-figures.ts';
 import { openTurn } from '../../src/conversations/turn-opening.ts';
 import { settleTurn } from '../../src/conversations/turn-settlement.ts';
-import type { TurnFigures } from '../../src/conversations/turn-figures.ts';
 
 const BOUNDS = { maxMessages: 200, maxTextLength: 100_000 };
 const SYSTEM = { role: 'system', content: 'You sell bread. '.repeat(100) };

@@ -13,11 +13,11 @@ import {
   type Conversation,
 } from '../../src/conversations/conversation.ts';
 import { cutTurn } from '../../src/conversations/heard.ts';
+import type { Message } from '../../src/conversations/message.ts';
 import { OpenedTurn } from '../../src/conversations/opened-turn.ts';
 import { openTurn } from '../../src/conversations/turn-opening.ts';
-import { settleTurn, type TurnSettlement } from '../../src/conversations/turn-settlement.ts';
-import type { Message } from '../../src/conversations/message.ts';
 import { messagesOf } from '../../src/conversations/turn-record.ts';
+import { settleTurn, type TurnSettlement } from '../../src/conversations/turn-settlement.ts';
 
 export const BOUNDS: ConversationBounds = { maxMessages: 200, maxTextLength: 1_048_576 };
 /** The id of the newest run. */

@@ -13,11 +13,11 @@ import {
   keepAgent,
   type Conversation,
 } from '../../src/conversations/conversation.ts';
-import { newTurn, setPlain } from '../../src/conversations/turn-record.ts';
+import type { Message } from '../../src/conversations/message.ts';
 import { OpenedTurn } from '../../src/conversations/opened-turn.ts';
 import { openTurn } from '../../src/conversations/turn-opening.ts';
+import { newTurn, setPlain } from '../../src/conversations/turn-record.ts';
 import { settleTurn, type TurnSettlement } from '../../src/conversations/turn-settlement.ts';
-import type { Message } from '../../src/conversations/message.ts';
 import {
   assertErased,
   BOUNDS,

@@ -12,9 +12,9 @@ import {
 } from '../../src/conversations/conversation.ts';
 import { isPrefix, noteHeard, withoutPrefix } from '../../src/conversations/heard.ts';
 import { OpenedTurn } from '../../src/conversations/opened-turn.ts';
+import { noteProgress } from '../../src/conversations/tool-call-rules.ts';
 import { openTurn } from '../../src/conversations/turn-opening.ts';
 import { settleTurn, type TurnSettlement } from '../../src/conversations/turn-settlement.ts';
-import { noteProgress } from '../../src/conversations/tool-call-rules.ts';
 
 const BOUNDS = { maxMessages: 200, maxTextLength: 1_048_576 };
 let runs = 0;

@@ -8,9 +8,9 @@ import {
   addMessage, emptyConversation, type Conversation,
 } from '../../src/conversations/conversation.ts';
 import { OpenedTurn } from '../../src/conversations/opened-turn.ts';
+import { coveredBy, lettersOf } from '../../src/conversations/spoken-words.ts';
 import { openTurn, type TurnOpeningResult } from '../../src/conversations/turn-opening.ts';
 import { settleTurn } from '../../src/conversations/turn-settlement.ts';
-import { coveredBy, lettersOf } from '../../src/conversations/spoken-words.ts';
 import { leastMs, processorMs } from '../fixtures/processor-time.ts';
 import { transcriptOf } from '../fixtures/transcript.ts';
 import { BOUNDS, check, nextRun, runs, settle, shown } from './checked-rules.ts';

@@ -7,12 +7,12 @@ import {
   clearTurns, emptyConversation, historyOf, type Conversation,
 } from '../../src/conversations/conversation.ts';
 import type { Message } from '../../src/conversations/message.ts';
-import { claimTurn } from '../../src/conversations/turn-claim.ts';
-import { openTurn, type TurnOpening } from '../../src/conversations/turn-opening.ts';
-import { settleTurn } from '../../src/conversations/turn-settlement.ts';
 import {
   noteProgress, noteToolResult, type ToolResult,
 } from '../../src/conversations/tool-call-rules.ts';
+import { claimTurn } from '../../src/conversations/turn-claim.ts';
+import { openTurn, type TurnOpening } from '../../src/conversations/turn-opening.ts';
+import { settleTurn } from '../../src/conversations/turn-settlement.ts';
 
 const BOUNDS = { maxMessages: 200, maxTextLength: 1_048_576 };
 const PAID = { role: 'tool', turnId: 't1', toolCallId: 'a', runId: 1, key: 'key' } as const;

@@ -1,11 +1,11 @@
 import assert from 'node:assert/strict';
 import { afterEach, describe, it } from 'node:test';
 
-import type { TurnRecord } from '../../src/conversations/turn-record.ts';
 import { MemoryStore, type MemoryStoreOptions } from '../../src/conversations/memory-store.ts';
+import type { TurnRecord } from '../../src/conversations/turn-record.ts';
+import { mockTimers } from '../fixtures/clock.ts';
 import { onceCall, onceKey } from './once-calls.ts';
 import { storeContract } from './store-contract.ts';
-import { mockTimers } from '../fixtures/clock.ts';
 
 storeContract('MemoryStore', () => new MemoryStore({ ttlMs: 3_600_000, maxConversations: 1_000 }));
 

@@ -4,11 +4,11 @@ import type { Transcript } from '../../src/calls/call-event.ts';
 import { emptyConversation, type Conversation } from '../../src/conversations/conversation.ts';
 import type { Message, ToolCallState } from '../../src/conversations/message.ts';
 import { OpenedTurn } from '../../src/conversations/opened-turn.ts';
+import type { RunWrite } from '../../src/conversations/run-write.ts';
 import {
   openTurn, type TurnOpening, type TurnOpeningResult,
 } from '../../src/conversations/turn-opening.ts';
 import { settleTurn, type TurnSettlement } from '../../src/conversations/turn-settlement.ts';
-import type { RunWrite } from '../../src/conversations/run-write.ts';
 import { transcriptOf } from '../fixtures/transcript.ts';
 import { BOUNDS, check, nextRun, runs, settle } from './checked-rules.ts';
 

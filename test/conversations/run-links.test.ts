@@ -2,11 +2,11 @@ import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 
 import { emptyConversation, type Conversation } from '../../src/conversations/conversation.ts';
+import type { RunLinks } from '../../src/conversations/run-links.ts';
+import type { TracedRun, TracePlace } from '../../src/conversations/trace-place.ts';
 import { claimTurn } from '../../src/conversations/turn-claim.ts';
 import { openTurn, type TurnOpening } from '../../src/conversations/turn-opening.ts';
 import { settleTurn } from '../../src/conversations/turn-settlement.ts';
-import type { RunLinks } from '../../src/conversations/run-links.ts';
-import type { TracedRun, TracePlace } from '../../src/conversations/trace-place.ts';
 
 const BOUNDS = { maxMessages: 200, maxTextLength: 100_000 };
 

@@ -12,10 +12,10 @@ import {
   subtract,
   type Conversation,
 } from '../../src/conversations/conversation.ts';
-import { openTurn } from '../../src/conversations/turn-opening.ts';
-import { settleTurn } from '../../src/conversations/turn-settlement.ts';
-import type { TurnRecord } from '../../src/conversations/turn-record.ts';
 import type { ConversationStore } from '../../src/conversations/store.ts';
+import { openTurn } from '../../src/conversations/turn-opening.ts';
+import type { TurnRecord } from '../../src/conversations/turn-record.ts';
+import { settleTurn } from '../../src/conversations/turn-settlement.ts';
 import { onceCall, onceKey } from './once-calls.ts';
 
 const BOUNDS: ConversationBounds = { maxMessages: 200, maxTextLength: 1_048_576 };

@@ -15,11 +15,11 @@ import {
 import { noteHeard } from '../../src/conversations/heard.ts';
 import type { Message, ToolCallState, ToolMessage } from '../../src/conversations/message.ts';
 import { OpenedTurn } from '../../src/conversations/opened-turn.ts';
-import { openTurn, type TurnOpening } from '../../src/conversations/turn-opening.ts';
-import { settleTurn, type TurnSettlement } from '../../src/conversations/turn-settlement.ts';
 import {
   noteProgress, noteToolResult, type Ownership,
 } from '../../src/conversations/tool-call-rules.ts';
+import { openTurn, type TurnOpening } from '../../src/conversations/turn-opening.ts';
+import { settleTurn, type TurnSettlement } from '../../src/conversations/turn-settlement.ts';
 
 const BOUNDS = { maxMessages: 200, maxTextLength: 1_048_576 };
 

@@ -8,8 +8,8 @@ import type { ConversationStore } from '../../src/conversations/store.ts';
 import {
   errorsIn, messageEvent, rawRequest, typesOf, until, type TestAgent,
 } from '../fixtures/app.ts';
-import { askingBack, hold, spoken, type AskingBack } from './asking-back.ts';
 import { mockTimers, type Clock } from '../fixtures/clock.ts';
+import { askingBack, hold, spoken, type AskingBack } from './asking-back.ts';
 
 /** Another store, whose calls are counted, and which can be made to fail as that one would. */
 class FailingStore implements ConversationStore {

@@ -3,7 +3,7 @@
 
 import { setTimeout as sleep } from 'node:timers/promises';
 
-import { createTestClient, type TestClient, type TestReply } from '../../src/test-client.ts';
+import { createTestClient, type TestClient, type TestReply } from '../../src/kit/test-client.ts';
 import { isToolTurn, replyTo, WELCOME } from './agent-words.ts';
 
 /** A turn as its caller saw it. */

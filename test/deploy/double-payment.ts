@@ -7,7 +7,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { pathToFileURL } from 'node:url';
 
 import { UNFINISHED_RESULTS } from '../../src/conversations/unfinished-tool-results.ts';
-import { createTestClient, type TestEvent, type TestReply } from '../../src/test-client.ts';
+import { createTestClient, type TestEvent, type TestReply } from '../../src/kit/test-client.ts';
 import { PEERS } from '../fixtures/pages.ts';
 import { ROOT } from '../fixtures/source-files.ts';
 import { SECRET, Workplace, type SpawnedServer } from '../fixtures/spawned-server.ts';

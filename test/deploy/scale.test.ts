@@ -2,11 +2,11 @@ import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
 import { describe, it } from 'node:test';
 
+import { limitsOfOne, plan, type Assumptions, type Inputs } from '../../bench/scale-model.ts';
+import { waitsIn, type Crowd } from '../../bench/scale-queue.ts';
 import { readPage } from '../fixtures/pages.ts';
 import { ROOT } from '../fixtures/source-files.ts';
 import { TYPESCRIPT } from '../fixtures/typescript.ts';
-import { limitsOfOne, plan, type Assumptions, type Inputs } from '../../bench/scale-model.ts';
-import { waitsIn, type Crowd } from '../../bench/scale-queue.ts';
 
 const INPUTS: Inputs = {
   serverCpuUsPerTurn: 1_000,

@@ -2,8 +2,8 @@ import assert from 'node:assert/strict';
 import { describe, it, type TestContext } from 'node:test';
 
 import { EventWriter } from '../../src/http/event-writer.ts';
-import { Destination, tick } from './destination.ts';
 import { mockTimers, type Clock } from '../fixtures/clock.ts';
+import { Destination, tick } from './destination.ts';
 
 function open(
   t: TestContext,

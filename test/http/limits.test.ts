@@ -7,6 +7,7 @@ import { describe, it } from 'node:test';
 
 import type { Context } from '../../src/http/context.ts';
 import { defineAgent } from '../../src/index.ts';
+import { signPayload } from '../../src/wires/layercode/signature.ts';
 import { within } from '../fixtures/app.ts';
 import {
   deferred,
@@ -19,7 +20,6 @@ import {
   type RawAnswer,
   type Served,
 } from '../fixtures/kernel.ts';
-import { signPayload } from '../../src/wires/layercode/signature.ts';
 
 const LIMIT = 1_000;
 

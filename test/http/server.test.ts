@@ -9,8 +9,8 @@ import { describe, it, type TestContext } from 'node:test';
 
 import { createHttpServer } from '../../src/http/server.ts';
 import { defineAgent } from '../../src/index.ts';
+import { LocalPlatform } from '../../src/kit/platform/local-platform.ts';
 import { signPayload } from '../../src/wires/layercode/signature.ts';
-import { LocalPlatform } from '../../src/platform/local-platform.ts';
 import {
   deferred,
   messageEvent,

@@ -1,4 +1,4 @@
-// Who is let in by what the request says is tested through a real server in test/platform/local-platform.test.ts. A peer that is not
+// Who is let in by what the request says is tested through a real server in test/kit/platform/local-platform.test.ts. A peer that is not
 // of this machine cannot be had in a test on every machine, so here it is one by name.
 
 import assert from 'node:assert/strict';

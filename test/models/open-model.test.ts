@@ -16,9 +16,9 @@ import {
   type ModelServer,
 } from '../faults/model-server.ts';
 import { chunk, textReply } from '../faults/wire-shapes.ts';
+import { mockTimers } from '../fixtures/clock.ts';
 import { collectGarbage } from '../fixtures/garbage.ts';
 import { HELLO, KEY, read } from './reading.ts';
-import { mockTimers } from '../fixtures/clock.ts';
 
 const servers: ModelServer[] = [];
 after(() => Promise.all(servers.map((server) => server.close())));

@@ -1,9 +1,9 @@
 import assert from 'node:assert/strict';
 import { after, describe, it } from 'node:test';
 
+import { scriptedModel } from '../../src/kit/scripted-model.ts';
 import type { RequestEvent } from '../../src/models/model.ts';
 import { withFallbacks, withRetries } from '../../src/models/retry.ts';
-import { scriptedModel } from '../../src/models/scripted-model.ts';
 import {
   fails, overloaded, says, silentAfter, startModelServer, stream, type Answer,
 } from '../faults/model-server.ts';

@@ -2,9 +2,9 @@ import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 
 import { createApp } from '../../src/app/create-app.ts';
+import { createTestClient } from '../../src/kit/test-client.ts';
 import { createLogger, type Logger } from '../../src/log.ts';
 import { parseSettings } from '../../src/settings/parse-settings.ts';
-import { createTestClient } from '../../src/test-client.ts';
 import { SECRET } from '../fixtures/app.ts';
 
 const NAME = 'layercode_log_lines_dropped_total';

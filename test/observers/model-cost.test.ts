@@ -5,8 +5,8 @@ import { describe, it } from 'node:test';
 
 import { defineAgent } from '../../src/agents/define-agent.ts';
 import { withModel } from '../../src/agents/with-model.ts';
+import { scriptedModel } from '../../src/kit/scripted-model.ts';
 import type { ChatModel, ModelTokens } from '../../src/models/model.ts';
-import { scriptedModel } from '../../src/models/scripted-model.ts';
 import { callOver, modelServer, serveAgent, spoken } from '../agents/model-app.ts';
 import { fails, rateLimits, silentAfter, stream } from '../faults/model-server.ts';
 import { chunk, DONE, OPENAI_REFUSED, usageChunk } from '../faults/wire-shapes.ts';

@@ -7,8 +7,8 @@ import { createLogger } from '../../src/log.ts';
 import type {
   OpenTelemetry, OtelAttributes, OtelContext, OtelSpan, OtelSpanOptions,
 } from '../../src/observers/open-telemetry.ts';
-import { openTracing } from '../../src/observers/tracing.ts';
 import { SpanTracer } from '../../src/observers/span-tracer.ts';
+import { openTracing } from '../../src/observers/tracing.ts';
 import type { TurnFollower } from '../../src/turns/report/turn-trace.ts';
 
 interface FakeSpan extends OtelSpan {

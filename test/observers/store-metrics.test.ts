@@ -4,10 +4,10 @@ import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 
 import { noLog } from '../../src/app/create-app.ts';
-import { Metrics } from '../../src/metrics.ts';
-import { addStoreMetrics } from '../../src/observers/store-metrics.ts';
 import { MemoryStore } from '../../src/conversations/memory-store.ts';
 import { SharedStore } from '../../src/conversations/stores/shared-store.ts';
+import { Metrics } from '../../src/metrics.ts';
+import { addStoreMetrics } from '../../src/observers/store-metrics.ts';
 import { PartsInMemory } from '../conversations/stores/parts-in-memory.ts';
 import { serve } from '../fixtures/app.ts';
 import { mockTimers } from '../fixtures/clock.ts';

@@ -5,10 +5,10 @@ import { describe, it, type TestContext } from 'node:test';
 
 import type { Agent } from '../../src/agents/agent.ts';
 import { defineAgent, type AgentDefinition } from '../../src/agents/define-agent.ts';
-import { withFallbacks } from '../../src/models/retry.ts';
 import { createApp } from '../../src/app/create-app.ts';
-import { scriptedModel, type Script } from '../../src/models/scripted-model.ts';
-import { createTestClient } from '../../src/test-client.ts';
+import { scriptedModel, type Script } from '../../src/kit/scripted-model.ts';
+import { createTestClient } from '../../src/kit/test-client.ts';
+import { withFallbacks } from '../../src/models/retry.ts';
 import { handOver } from '../../src/tools/tool-hand-over.ts';
 import { tool } from '../../src/tools/tool.ts';
 import { modelServer, serveAgent } from '../agents/model-app.ts';

@@ -5,8 +5,8 @@ import { describe, it, type TestContext } from 'node:test';
 
 import { defineAgent } from '../../src/agents/define-agent.ts';
 import { withModel } from '../../src/agents/with-model.ts';
-import type { ScriptedAnswer } from '../../src/models/scripted-answer.ts';
-import { scriptedModel } from '../../src/models/scripted-model.ts';
+import type { ScriptedAnswer } from '../../src/kit/scripted-answer.ts';
+import { scriptedModel } from '../../src/kit/scripted-model.ts';
 import { tool } from '../../src/tools/tool.ts';
 import { calls, serveModel, spoken, type ModelApp } from '../agents/model-app.ts';
 import { fails, refuses, says, silentAfter, type Answer } from '../faults/model-server.ts';

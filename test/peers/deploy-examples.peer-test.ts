@@ -11,9 +11,9 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { describe, it, type TestContext } from 'node:test';
 
+import { createTestClient } from '../../src/kit/test-client.ts';
 import { parseSettings } from '../../src/settings/parse-settings.ts';
 import { settingRows } from '../../src/settings/table.ts';
-import { createTestClient } from '../../src/test-client.ts';
 import { queriesOf, readDashboard } from '../deploy/grafana.ts';
 import { PEERS, readPage } from '../fixtures/pages.ts';
 import { RedisServer } from '../fixtures/redis-server.ts';

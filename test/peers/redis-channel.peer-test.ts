@@ -9,11 +9,11 @@ import { join } from 'node:path';
 import { describe, it, type TestContext } from 'node:test';
 
 import { openStore } from '../../src/conversations/stores/open-store.ts';
-import { openRedisChannel } from '../../src/conversations/stores/redis-open.ts';
+import type { RedisChannel } from '../../src/conversations/stores/redis-channel.ts';
 import {
   fromIoredis, type IoredisClient, type RedisClient, type RedisSubscriber,
 } from '../../src/conversations/stores/redis-client.ts';
-import type { RedisChannel } from '../../src/conversations/stores/redis-channel.ts';
+import { openRedisChannel } from '../../src/conversations/stores/redis-open.ts';
 import { createLogger } from '../../src/log.ts';
 import { parseSettings } from '../../src/settings/parse-settings.ts';
 import {

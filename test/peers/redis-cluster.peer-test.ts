@@ -6,19 +6,19 @@ import { createRequire } from 'node:module';
 import { join } from 'node:path';
 import { describe, it, type TestContext } from 'node:test';
 
-import { calls } from '../../src/cli/commands/calls.ts';
 import { openStore } from '../../src/conversations/stores/open-store.ts';
 import type { RedisClient } from '../../src/conversations/stores/redis-client.ts';
 import { openRedisChannel } from '../../src/conversations/stores/redis-open.ts';
 import { slotOf } from '../../src/conversations/stores/redis-slots.ts';
+import { calls } from '../../src/kit/commands/calls.ts';
 import { createLogger } from '../../src/log.ts';
 import type { CallRecord } from '../../src/records/call-record.ts';
 import { openCallArchive } from '../../src/records/open-call-records.ts';
 import { parseSettings } from '../../src/settings/parse-settings.ts';
-import { RecordedTerminal } from '../cli/terminal/recorded-terminal.ts';
 import { until } from '../fixtures/app.ts';
 import { PEERS } from '../fixtures/pages.ts';
 import { isMissing, REDIS_PROGRAMS, RedisServer } from '../fixtures/redis-server.ts';
+import { RecordedTerminal } from '../kit/terminal/recorded-terminal.ts';
 
 interface ClusterClient extends RedisClient {
   connect(): Promise<unknown>;

@@ -12,9 +12,9 @@ import { setTimeout as sleep } from 'node:timers/promises';
 
 import { openRedisStore } from '../../src/conversations/stores/redis-open.ts';
 import type { RedisStore } from '../../src/conversations/stores/redis-store.ts';
+import { SharedStore } from '../../src/conversations/stores/shared-store.ts';
 import { openTurn } from '../../src/conversations/turn-opening.ts';
 import { settleTurn } from '../../src/conversations/turn-settlement.ts';
-import { SharedStore } from '../../src/conversations/stores/shared-store.ts';
 import { createLogger, type Logger } from '../../src/log.ts';
 import { CuttingProxy } from '../fixtures/cutting-proxy.ts';
 import { PEERS } from '../fixtures/pages.ts';

@@ -13,17 +13,17 @@ import type { App } from '../../src/app/app.ts';
 import {
   fromIoredis, type IoredisClient, type RedisClient,
 } from '../../src/conversations/stores/redis-client.ts';
-import type { CallRecord } from '../../src/records/call-record.ts';
-import { openCallArchive } from '../../src/records/open-call-records.ts';
 import { RedisStore } from '../../src/conversations/stores/redis-store.ts';
 import { SharedStore } from '../../src/conversations/stores/shared-store.ts';
 import { StoreError } from '../../src/conversations/stores/store-error.ts';
+import { createTestClient, type TestClient } from '../../src/kit/test-client.ts';
 import { createLogger } from '../../src/log.ts';
 import { openServer } from '../../src/process/open-server.ts';
+import type { CallRecord } from '../../src/records/call-record.ts';
+import { openCallArchive } from '../../src/records/open-call-records.ts';
 import { parseSettings } from '../../src/settings/parse-settings.ts';
-import { createTestClient, type TestClient } from '../../src/test-client.ts';
-import { partStoreContract } from '../conversations/stores/part-store-contract.ts';
 import { storeContract } from '../conversations/store-contract.ts';
+import { partStoreContract } from '../conversations/stores/part-store-contract.ts';
 import { turnContract } from '../conversations/turn-contract.ts';
 import { PEERS, typeErrors, writeProject } from '../fixtures/pages.ts';
 import { isMissing, REDIS_PROGRAMS, RedisServer } from '../fixtures/redis-server.ts';

@@ -10,7 +10,7 @@ import { after, before, describe, it } from 'node:test';
 import { pathToFileURL } from 'node:url';
 
 import type { Message } from '../../src/conversations/message.ts';
-import { createTestClient, type TestClient } from '../../src/test-client.ts';
+import { createTestClient, type TestClient } from '../../src/kit/test-client.ts';
 import { HeldReply, spoken } from '../conversations/asking-back.ts';
 import { PEERS } from '../fixtures/pages.ts';
 import { isMissing, RedisServer } from '../fixtures/redis-server.ts';

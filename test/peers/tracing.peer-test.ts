@@ -9,8 +9,8 @@ import { createServer as createTcpServer, type AddressInfo } from 'node:net';
 import { join } from 'node:path';
 import { after, afterEach, beforeEach, describe, it } from 'node:test';
 
+import { createTestClient, type TestClient } from '../../src/kit/test-client.ts';
 import { ATTRIBUTES, EVENTS, OPERATIONS, STORE_SPAN } from '../../src/observers/span-names.ts';
-import { createTestClient, type TestClient } from '../../src/test-client.ts';
 import { calls } from '../agents/model-app.ts';
 import {
   rateLimits, refuses, says, startModelServer, type ModelServer,

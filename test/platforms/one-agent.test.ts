@@ -7,11 +7,11 @@ import { createBakery } from '../../src/agents/built-in/bakery.ts';
 import { withModel } from '../../src/agents/with-model.ts';
 import type { App } from '../../src/app/app.ts';
 import { createApp } from '../../src/app/create-app.ts';
-import { scriptedModel, type ScriptedModel } from '../../src/models/scripted-model.ts';
-import { parseSettings } from '../../src/settings/parse-settings.ts';
+import { scriptedModel, type ScriptedModel } from '../../src/kit/scripted-model.ts';
 import {
   createTestClient, type TestClient, type TestClientOptions,
-} from '../../src/test-client.ts';
+} from '../../src/kit/test-client.ts';
+import { parseSettings } from '../../src/settings/parse-settings.ts';
 import { PROFILES, type ProfileName } from '../../src/wires/chat-completions/profiles.ts';
 
 const SECRET = 'whsec_one_agent';

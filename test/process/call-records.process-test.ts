@@ -5,7 +5,7 @@ import { mkdirSync, readdirSync, readFileSync, rmSync, statSync } from 'node:fs'
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, it } from 'node:test';
 
-import { createTestClient, type TestClient } from '../../src/test-client.ts';
+import { createTestClient, type TestClient } from '../../src/kit/test-client.ts';
 import { SECRET, Workplace, type SpawnedServer } from '../fixtures/spawned-server.ts';
 import { WITHOUT_SQLITE } from '../fixtures/sqlite.ts';
 

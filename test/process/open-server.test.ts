@@ -4,9 +4,9 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, describe, it, type TestContext } from 'node:test';
 
+import { createTestClient } from '../../src/kit/test-client.ts';
 import { openServer, type OpenServer } from '../../src/process/open-server.ts';
 import { parseSettings } from '../../src/settings/parse-settings.ts';
-import { createTestClient } from '../../src/test-client.ts';
 
 const COMMON = 'whsec_common_0123456789';
 const OWN = 'whsec_of_support_0123456789';

@@ -7,7 +7,7 @@ import { createServer, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { afterEach, beforeEach, describe, it, type TestContext } from 'node:test';
 
-import { createTestClient, type TestClient } from '../../src/test-client.ts';
+import { createTestClient, type TestClient } from '../../src/kit/test-client.ts';
 import {
   SECRET,
   SERVER,

@@ -3,7 +3,7 @@
 import assert from 'node:assert/strict';
 import { afterEach, beforeEach, describe, it } from 'node:test';
 
-import { createTestClient } from '../../src/test-client.ts';
+import { createTestClient } from '../../src/kit/test-client.ts';
 import { SECRET, Workplace, type SpawnedServer } from '../fixtures/spawned-server.ts';
 import { WITHOUT_SQLITE } from '../fixtures/sqlite.ts';
 

@@ -4,7 +4,7 @@ import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import { afterEach, beforeEach, describe, it } from 'node:test';
 
-import { createTestClient } from '../../src/test-client.ts';
+import { createTestClient } from '../../src/kit/test-client.ts';
 import { SECRET, Workplace } from '../fixtures/spawned-server.ts';
 
 let workplace: Workplace;

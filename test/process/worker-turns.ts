@@ -4,7 +4,7 @@ import assert from 'node:assert/strict';
 import { randomUUID } from 'node:crypto';
 import { describe, it } from 'node:test';
 
-import { createTestClient, type TestEvent, type TestReply } from '../../src/test-client.ts';
+import { createTestClient, type TestEvent, type TestReply } from '../../src/kit/test-client.ts';
 import { SECRET, type SpawnedServer } from '../fixtures/spawned-server.ts';
 
 /** Says which process it runs in, and holds a turn until that process gets SIGUSR2. */

@@ -2,8 +2,8 @@ import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 
 import { WholeLines } from '../../src/process/whole-lines.ts';
-import { shareOf } from '../../src/process/worker.ts';
 import { asMessage, messageIn, Outbox } from '../../src/process/worker-messages.ts';
+import { shareOf } from '../../src/process/worker.ts';
 import { isInspected } from '../../src/process/workers.ts';
 import { parseSettings } from '../../src/settings/parse-settings.ts';
 

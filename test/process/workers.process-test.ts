@@ -10,10 +10,10 @@ import { join } from 'node:path';
 import { afterEach, beforeEach, describe, it } from 'node:test';
 import { setImmediate, setTimeout } from 'node:timers/promises';
 
-import { createTestClient } from '../../src/test-client.ts';
-import { BOX, CONNECTED, URL_OF_TUNNEL } from '../cli/tunnel/fake-cloudflared.ts';
+import { createTestClient } from '../../src/kit/test-client.ts';
 import { SECRET, SERVER, Workplace, type SpawnedServer } from '../fixtures/spawned-server.ts';
 import { WITHOUT_SQLITE } from '../fixtures/sqlite.ts';
+import { BOX, CONNECTED, URL_OF_TUNNEL } from '../kit/tunnel/fake-cloudflared.ts';
 import {
   AGENT, hold, say, sayToNew, serving, workerOf, WORKERS_ENV, workerTurnsContract, type Service,
 } from './worker-turns.ts';

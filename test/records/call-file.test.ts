@@ -11,9 +11,9 @@ import { join } from 'node:path';
 import { afterEach, beforeEach, describe, it } from 'node:test';
 import { promisify } from 'node:util';
 
+import { StoreError } from '../../src/conversations/stores/store-error.ts';
 import { CallFile } from '../../src/records/call-file.ts';
 import type { CallRecord } from '../../src/records/call-record.ts';
-import { StoreError } from '../../src/conversations/stores/store-error.ts';
 import { until } from '../fixtures/app.ts';
 import { mockTimers } from '../fixtures/clock.ts';
 import { TYPESCRIPT } from '../fixtures/typescript.ts';

@@ -2,16 +2,16 @@ import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 
 import {
-  callRecordOf, isSettled, parseCallRecord, type EndedCall,
-} from '../../src/records/call-record.ts';
-import {
   addMessage, emptyConversation, type Conversation,
 } from '../../src/conversations/conversation.ts';
 import type { Message } from '../../src/conversations/message.ts';
 import type { ModelFigures } from '../../src/conversations/turn-figures.ts';
-import { newTurn } from '../../src/conversations/turn-record.ts';
 import { openTurn } from '../../src/conversations/turn-opening.ts';
+import { newTurn } from '../../src/conversations/turn-record.ts';
 import { settleTurn } from '../../src/conversations/turn-settlement.ts';
+import {
+  callRecordOf, isSettled, parseCallRecord, type EndedCall,
+} from '../../src/records/call-record.ts';
 
 const BOUNDS = { maxMessages: 200, maxTextLength: 100_000 };
 const MODEL = {

@@ -1,14 +1,14 @@
 import assert from 'node:assert/strict';
 import { describe, it, type TestContext } from 'node:test';
 
-import type { EndedCall } from '../../src/records/call-record.ts';
-import { CallRecorder, type CallRecorderOptions } from '../../src/records/call-recorder.ts';
 import {
   clearTurns, emptyConversation, type Conversation,
 } from '../../src/conversations/conversation.ts';
 import { openTurn } from '../../src/conversations/turn-opening.ts';
 import { settleTurn } from '../../src/conversations/turn-settlement.ts';
 import { createLogger } from '../../src/log.ts';
+import type { EndedCall } from '../../src/records/call-record.ts';
+import { CallRecorder, type CallRecorderOptions } from '../../src/records/call-recorder.ts';
 import { deferred, until } from '../fixtures/app.ts';
 import { mockTimers } from '../fixtures/clock.ts';
 import { CallArchiveInMemory } from './call-archive-in-memory.ts';

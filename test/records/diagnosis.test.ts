@@ -7,23 +7,23 @@ import { describe, it, type TestContext } from 'node:test';
 import { defineAgent } from '../../src/agents/define-agent.ts';
 import type { App } from '../../src/app/app.ts';
 import { createApp } from '../../src/app/create-app.ts';
-import { calls } from '../../src/cli/commands/calls.ts';
 import type { Conversation } from '../../src/conversations/conversation.ts';
 import { MemoryStore } from '../../src/conversations/memory-store.ts';
+import { calls } from '../../src/kit/commands/calls.ts';
+import { scriptedModel } from '../../src/kit/scripted-model.ts';
+import { createTestClient } from '../../src/kit/test-client.ts';
 import { createLogger } from '../../src/log.ts';
 import type { ChatModel } from '../../src/models/model.ts';
 import { withFallbacks } from '../../src/models/retry.ts';
-import { scriptedModel } from '../../src/models/scripted-model.ts';
 import { openCallRecords } from '../../src/records/open-call-records.ts';
 import { parseSettings } from '../../src/settings/parse-settings.ts';
-import { createTestClient } from '../../src/test-client.ts';
 import { tool } from '../../src/tools/tool.ts';
-import { RecordedTerminal } from '../cli/terminal/recorded-terminal.ts';
 import {
   fails, says, startModelServer, type Answer,
 } from '../faults/model-server.ts';
 import { SECRET, until } from '../fixtures/app.ts';
 import { jumpingClock } from '../fixtures/clock.ts';
+import { RecordedTerminal } from '../kit/terminal/recorded-terminal.ts';
 import { modelAt } from '../models/reading.ts';
 
 const CAUSES = ['slow tool', 'slow model', 'fall-back', 'degraded store', 'wrong prompt'] as const;

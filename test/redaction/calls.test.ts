@@ -7,13 +7,13 @@ import { describe, it, type TestContext } from 'node:test';
 import type { MessageTurn } from '../../src/agents/agent.ts';
 import { defineAgent } from '../../src/agents/define-agent.ts';
 import { stateMadeBy } from '../../src/agents/state/state.ts';
-import { tool } from '../../src/tools/tool.ts';
 import { withModel } from '../../src/agents/with-model.ts';
 import { noLog } from '../../src/app/create-app.ts';
-import { scriptedModel, type Script, type ScriptedModel } from '../../src/models/scripted-model.ts';
+import { scriptedModel, type Script, type ScriptedModel } from '../../src/kit/scripted-model.ts';
+import { CallRecorder } from '../../src/records/call-recorder.ts';
 import { cardNumbers } from '../../src/redaction/card-numbers.ts';
 import { emailAddresses } from '../../src/redaction/email-addresses.ts';
-import { CallRecorder } from '../../src/records/call-recorder.ts';
+import { tool } from '../../src/tools/tool.ts';
 import {
   contentsOf, deferred, errorsIn, fired, Listener, messageEvent, serve, slowStore, Told,
   type Served, type ServeOptions, type TestAgent,

@@ -5,10 +5,10 @@ import { describe, it, type TestContext } from 'node:test';
 
 import type { MessageTurn } from '../../src/agents/agent.ts';
 import { cardNumbers } from '../../src/redaction/card-numbers.ts';
+import { Told, type ServeOptions, type TestAgent } from '../fixtures/app.ts';
 import {
   serveCompletions, type ServedPlatform,
 } from '../fixtures/completions.ts';
-import { Told, type ServeOptions, type TestAgent } from '../fixtures/app.ts';
 
 const CARD = '4242 4242 4242 4242';
 const OTHER = '5555 5555 5555 4444';

@@ -5,7 +5,6 @@ import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 
 import { defineAgent } from '../../src/agents/define-agent.ts';
-import { tool } from '../../src/tools/tool.ts';
 import { withModel } from '../../src/agents/with-model.ts';
 import { emptyConversation, type Conversation } from '../../src/conversations/conversation.ts';
 import { numbered, takeNames } from '../../src/conversations/numbering.ts';
@@ -13,6 +12,7 @@ import { newTurn } from '../../src/conversations/turn-record.ts';
 import type { ChatModel } from '../../src/models/model.ts';
 import { cardNumbers } from '../../src/redaction/card-numbers.ts';
 import { markOf } from '../../src/redaction/placeholder.ts';
+import { tool } from '../../src/tools/tool.ts';
 import { Told, until, type TestAgent } from '../fixtures/app.ts';
 import { ID, machines, says } from '../turns/machines.ts';
 

@@ -8,14 +8,14 @@ import { join } from 'node:path';
 import type { TestContext } from 'node:test';
 
 import { defineAgent } from '../../src/agents/define-agent.ts';
-import { tool } from '../../src/tools/tool.ts';
 import { withModel } from '../../src/agents/with-model.ts';
 import { noLog } from '../../src/app/create-app.ts';
 import { openStore } from '../../src/conversations/stores/open-store.ts';
-import { scriptedModel, type ScriptedFunction } from '../../src/models/scripted-model.ts';
+import { scriptedModel, type ScriptedFunction } from '../../src/kit/scripted-model.ts';
 import { openCallRecords } from '../../src/records/open-call-records.ts';
 import { cardNumbers } from '../../src/redaction/card-numbers.ts';
 import { parseSettings } from '../../src/settings/parse-settings.ts';
+import { tool } from '../../src/tools/tool.ts';
 import { contentsOf, messageEvent, until, type Served } from '../fixtures/app.ts';
 import { serveCompletions } from '../fixtures/completions.ts';
 import { cardNumbersOf, digitsIn, WAYS } from './spoken-cards.ts';

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 
-import { run } from '../../src/cli/commands/run.ts';
+import { run } from '../../src/kit/commands/run.ts';
 import { settingsHelp } from '../../src/settings/help.ts';
 import { settingRows } from '../../src/settings/table.ts';
 import { readPage } from '../fixtures/pages.ts';

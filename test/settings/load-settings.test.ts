@@ -3,8 +3,8 @@ import { chmodSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:f
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, beforeEach, describe, it } from 'node:test';
-import { informationFor, loadSettings } from '../../src/settings/load-settings.ts';
 import type { Environment } from '../../src/base/environment.ts';
+import { informationFor, loadSettings } from '../../src/settings/load-settings.ts';
 import { SettingsError, type Settings } from '../../src/settings/settings.ts';
 
 const root = mkdtempSync(join(tmpdir(), 'load-settings-'));

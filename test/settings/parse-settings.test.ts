@@ -2,9 +2,9 @@ import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 
 import { PROVIDERS } from '../../src/models/providers.ts';
-import { settingRows } from '../../src/settings/table.ts';
 import { parseSettings } from '../../src/settings/parse-settings.ts';
 import { SettingsError, type Settings } from '../../src/settings/settings.ts';
+import { settingRows } from '../../src/settings/table.ts';
 import { problemsOf, secret } from './settings-problems.ts';
 
 describe('parseSettings', () => {

@@ -1,9 +1,9 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 
-import { settingRows } from '../../src/settings/table.ts';
 import type { Environment } from '../../src/base/environment.ts';
 import { parseSettings } from '../../src/settings/parse-settings.ts';
+import { settingRows } from '../../src/settings/table.ts';
 import { problemsOf, secret } from './settings-problems.ts';
 
 describe('parseSettings: secrets', () => {

@@ -5,7 +5,7 @@ import { once } from 'node:events';
 import { describe, it, type TestContext } from 'node:test';
 
 import { defineAgent } from '../../src/agents/define-agent.ts';
-import { scriptedModel } from '../../src/models/scripted-model.ts';
+import { scriptedModel } from '../../src/kit/scripted-model.ts';
 import { ToolTimeout } from '../../src/tools/tool-time-limit.ts';
 import { tool, type Tool, type ToolContext } from '../../src/tools/tool.ts';
 import { serve, type Served } from '../fixtures/app.ts';

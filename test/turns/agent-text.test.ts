@@ -4,7 +4,7 @@ import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 
 import type { Spoken } from '../../src/agents/agent.ts';
-import type { TestReply } from '../../src/test-client.ts';
+import type { TestReply } from '../../src/kit/test-client.ts';
 import {
   Listener, messageEvent, serve, typesOf, until, within,
 } from '../fixtures/app.ts';

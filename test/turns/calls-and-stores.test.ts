@@ -12,10 +12,10 @@ import type { ConversationStore } from '../../src/conversations/store.ts';
 import { createLogger } from '../../src/log.ts';
 import type { Delivery } from '../../src/turns/delivery.ts';
 import { Turns } from '../../src/turns/turns.ts';
-import { callerMessage } from '../fixtures/turns.ts';
 import { PromisedStore } from '../conversations/promised-store.ts';
-import { mockTimers } from '../fixtures/clock.ts';
 import { deferred, until, type Deferred } from '../fixtures/app.ts';
+import { mockTimers } from '../fixtures/clock.ts';
+import { callerMessage } from '../fixtures/turns.ts';
 
 const CALL = { id: 'c1', name: 'pay', args: '{}' };
 

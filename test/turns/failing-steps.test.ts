@@ -4,10 +4,10 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 
+import { IS_LONG } from '../fixtures/long.ts';
 import { playTalk } from './play-talk.ts';
 import type { Failure } from './talk-stage.ts';
 import type { Op, Plan, Step, Talk } from './talk.ts';
-import { IS_LONG } from '../fixtures/long.ts';
 
 const says: Op = { do: 'say' };
 const waits: Op = { do: 'wait' };

@@ -3,9 +3,9 @@
 import assert from 'node:assert/strict';
 import { describe, it, type TestContext } from 'node:test';
 
+import type { Agent } from '../../src/agents/agent.ts';
 import { getAgent } from '../../src/agents/built-in/registry.ts';
 import { defineAgent } from '../../src/agents/define-agent.ts';
-import type { Agent } from '../../src/agents/agent.ts';
 import {
   callOver,
   eventsOf,

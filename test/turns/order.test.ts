@@ -9,9 +9,9 @@ import {
   clearTurns, emptyConversation, historyOf, type Conversation,
 } from '../../src/conversations/conversation.ts';
 import type { OnceCall } from '../../src/conversations/once-call.ts';
+import { SharedStore } from '../../src/conversations/stores/shared-store.ts';
 import { openTurn, type TurnOpening } from '../../src/conversations/turn-opening.ts';
 import { PROMPT_MS } from '../../src/conversations/turn-order.ts';
-import { SharedStore } from '../../src/conversations/stores/shared-store.ts';
 import { createLogger } from '../../src/log.ts';
 import { askingBack, hold, HeldReply, type AskingBack } from '../conversations/asking-back.ts';
 import { machines as stores } from '../conversations/stores/machines.ts';

@@ -3,7 +3,7 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 
-import type { TestReply } from '../../src/test-client.ts';
+import type { TestReply } from '../../src/kit/test-client.ts';
 import {
   contentsOf,
   deferred,

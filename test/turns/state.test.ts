@@ -8,7 +8,7 @@ import { defineAgent } from '../../src/agents/define-agent.ts';
 import { StateError } from '../../src/agents/state/live-state.ts';
 import { defineState, type State } from '../../src/agents/state/state.ts';
 import { MemoryStore } from '../../src/conversations/memory-store.ts';
-import { scriptedModel } from '../../src/models/scripted-model.ts';
+import { scriptedModel } from '../../src/kit/scripted-model.ts';
 import { tool, type Tool } from '../../src/tools/tool.ts';
 import { PromisedStore } from '../conversations/promised-store.ts';
 import {

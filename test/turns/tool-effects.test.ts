@@ -15,10 +15,10 @@ import type { ConversationStore } from '../../src/conversations/store.ts';
 import { createLogger } from '../../src/log.ts';
 import type { Delivery } from '../../src/turns/delivery.ts';
 import { Turns } from '../../src/turns/turns.ts';
-import { callerMessage } from '../fixtures/turns.ts';
 import { PromisedStore } from '../conversations/promised-store.ts';
 import { mockTimers, type Clock } from '../fixtures/clock.ts';
 import { IS_LONG } from '../fixtures/long.ts';
+import { callerMessage } from '../fixtures/turns.ts';
 
 const SEEDS = Number(process.env['SEEDS'] ?? (IS_LONG ? 5_000 : 150));
 const STEPS = 14;

@@ -9,7 +9,7 @@ import { defineAgent } from '../../src/agents/define-agent.ts';
 import { MemoryStore } from '../../src/conversations/memory-store.ts';
 import type { ToolCall } from '../../src/conversations/message.ts';
 import type { ConversationStore } from '../../src/conversations/store.ts';
-import { scriptedModel } from '../../src/models/scripted-model.ts';
+import { scriptedModel } from '../../src/kit/scripted-model.ts';
 import { tool, type Tool } from '../../src/tools/tool.ts';
 import { sharing } from '../conversations/stores/machines.ts';
 import { PartsInMemory } from '../conversations/stores/parts-in-memory.ts';

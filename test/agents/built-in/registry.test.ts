@@ -7,9 +7,9 @@ import { after, describe, it } from 'node:test';
 import { pathToFileURL } from 'node:url';
 
 import type { Agent, MessageTurn, StartTurn } from '../../../src/agents/agent.ts';
+import type { Reply } from '../../../src/agents/agent.ts';
 import { AgentError, getAgent, listAgents } from '../../../src/agents/built-in/registry.ts';
 import { loadAgent } from '../../../src/app/load-agent.ts';
-import type { Reply } from '../../../src/agents/agent.ts';
 
 const root = mkdtempSync(join(tmpdir(), 'registry-'));
 after(() => rmSync(root, { recursive: true }));

@@ -5,10 +5,10 @@ import { describe, it } from 'node:test';
 
 import type { Conversation } from '../../../src/conversations/conversation.ts';
 import { StoreError } from '../../../src/conversations/stores/store-error.ts';
+import { mockTimers } from '../../fixtures/clock.ts';
 import { push } from '../store-contract.ts';
 import { machine, machines, sharing, turn, written } from './machines.ts';
 import { PartsInMemory } from './parts-in-memory.ts';
-import { mockTimers } from '../../fixtures/clock.ts';
 
 const down = new Error('connection refused');
 const MUST = { mustBeStored: true };

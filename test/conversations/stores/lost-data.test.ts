@@ -8,9 +8,9 @@ import {
 } from '../../../src/conversations/conversation.ts';
 import type { Message } from '../../../src/conversations/message.ts';
 import type { OnceCalls } from '../../../src/conversations/once-call.ts';
+import { noteProgress, noteToolResult } from '../../../src/conversations/tool-call-rules.ts';
 import { openTurn, type TurnOpeningResult } from '../../../src/conversations/turn-opening.ts';
 import { settleTurn } from '../../../src/conversations/turn-settlement.ts';
-import { noteProgress, noteToolResult } from '../../../src/conversations/tool-call-rules.ts';
 import { mockTimers } from '../../fixtures/clock.ts';
 import { freeKey, onceCall, onceKey } from '../once-calls.ts';
 import {

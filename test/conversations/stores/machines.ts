@@ -5,9 +5,9 @@ import type { TestContext } from 'node:test';
 
 import { soon } from '../../../src/base/awaitable.ts';
 import { historyOf } from '../../../src/conversations/conversation.ts';
+import { SharedStore } from '../../../src/conversations/stores/shared-store.ts';
 import { openTurn } from '../../../src/conversations/turn-opening.ts';
 import { settleTurn } from '../../../src/conversations/turn-settlement.ts';
-import { SharedStore } from '../../../src/conversations/stores/shared-store.ts';
 import { createLogger } from '../../../src/log.ts';
 import { PartsInMemory, type SharedParts } from './parts-in-memory.ts';
 

@@ -8,9 +8,9 @@ import {
   keepState,
 } from '../../../src/conversations/conversation.ts';
 import { ConversationManager } from '../../../src/conversations/manager.ts';
+import type { SharedStore } from '../../../src/conversations/stores/shared-store.ts';
 import { openTurn } from '../../../src/conversations/turn-opening.ts';
 import { settleTurn } from '../../../src/conversations/turn-settlement.ts';
-import type { SharedStore } from '../../../src/conversations/stores/shared-store.ts';
 import { mockTimers } from '../../fixtures/clock.ts';
 import {
   BOUNDS,

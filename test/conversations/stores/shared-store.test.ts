@@ -5,10 +5,12 @@ import assert from 'node:assert/strict';
 import { describe, it, type TestContext } from 'node:test';
 
 import { clearTurns, keepState } from '../../../src/conversations/conversation.ts';
+import type { SharedStore } from '../../../src/conversations/stores/shared-store.ts';
 import { openTurn } from '../../../src/conversations/turn-opening.ts';
 import { settleTurn } from '../../../src/conversations/turn-settlement.ts';
-import type { SharedStore } from '../../../src/conversations/stores/shared-store.ts';
 import { mockTimers } from '../../fixtures/clock.ts';
+import { push, storeContract } from '../store-contract.ts';
+import { turnContract } from '../turn-contract.ts';
 import {
   BOUNDS,
   machine,
@@ -22,8 +24,6 @@ import {
 } from './machines.ts';
 import { partStoreContract } from './part-store-contract.ts';
 import { PartsInMemory, type SharedParts } from './parts-in-memory.ts';
-import { push, storeContract } from '../store-contract.ts';
-import { turnContract } from '../turn-contract.ts';
 
 storeContract('SharedStore over parts that answer at once', () => sharing(new PartsInMemory()));
 storeContract('SharedStore over parts that answer with promises', () =>

@@ -10,9 +10,9 @@ import { loadSqlite, type Database } from '../../../src/conversations/stores/sql
 import { StoreError } from '../../../src/conversations/stores/store-error.ts';
 import { WITHOUT_SQLITE } from '../../fixtures/sqlite.ts';
 import { TYPESCRIPT } from '../../fixtures/typescript.ts';
-import { partStoreContract } from './part-store-contract.ts';
 import { storeContract } from '../store-contract.ts';
 import { turnContract } from '../turn-contract.ts';
+import { partStoreContract } from './part-store-contract.ts';
 import {
   change,
   connection,

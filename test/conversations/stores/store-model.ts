@@ -10,10 +10,10 @@ import {
 } from '../../../src/conversations/conversation.ts';
 import type { Message } from '../../../src/conversations/message.ts';
 import type { OnceCall } from '../../../src/conversations/once-call.ts';
-import { openTurn } from '../../../src/conversations/turn-opening.ts';
-import { settleTurn } from '../../../src/conversations/turn-settlement.ts';
 import { StoreError } from '../../../src/conversations/stores/store-error.ts';
+import { openTurn } from '../../../src/conversations/turn-opening.ts';
 import { messagesOf, setMessages, toolMessagesOf } from '../../../src/conversations/turn-record.ts';
+import { settleTurn } from '../../../src/conversations/turn-settlement.ts';
 import { mockTimers, type Clock } from '../../fixtures/clock.ts';
 import { randomOf } from '../../fixtures/random.ts';
 import { freeKey, onceCall, onceKey } from '../once-calls.ts';

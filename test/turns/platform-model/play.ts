@@ -6,10 +6,10 @@ import {
   wantsReply, type Act, type Attempt, type Delivery, type PlatformLedger, type Run,
 } from './ledger.ts';
 import { PlatformModel } from './model.ts';
+import type { SharedRedis } from './shared-redis.ts';
 import {
   CONVERSATION, KEY, PlatformStage, SETTLE_MS, type Message, type MessageTurn, type Reply,
 } from './stage.ts';
-import type { SharedRedis } from './shared-redis.ts';
 import type {
   Asking, ModelOp, OldConnections, PlatformStep, PlatformTalk, ProfileName, Telling,
 } from './talk.ts';

@@ -7,7 +7,7 @@ import type { MessageTurn, StartTurn } from '../../../src/agents/agent.ts';
 import { defineAgent } from '../../../src/agents/define-agent.ts';
 import { withModel } from '../../../src/agents/with-model.ts';
 import { MemoryStore } from '../../../src/conversations/memory-store.ts';
-import { scriptedModel } from '../../../src/models/scripted-model.ts';
+import { scriptedModel } from '../../../src/kit/scripted-model.ts';
 import { tool } from '../../../src/tools/tool.ts';
 import { contentsOf, errorsIn, Told, until } from '../../fixtures/app.ts';
 import {

@@ -5,9 +5,9 @@ import { describe, it, type TestContext } from 'node:test';
 
 import { defineAgent } from '../../../src/agents/define-agent.ts';
 import { withModel } from '../../../src/agents/with-model.ts';
+import { scriptedModel, type Script } from '../../../src/kit/scripted-model.ts';
 import { handOver } from '../../../src/tools/tool-hand-over.ts';
 import { tool, type Tool } from '../../../src/tools/tool.ts';
-import { scriptedModel, type Script } from '../../../src/models/scripted-model.ts';
 import { KEY, modelAgent, serveCompletions, serveWith } from '../../fixtures/completions.ts';
 
 /** A tool with effects, and what it has done. */

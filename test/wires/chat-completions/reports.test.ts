@@ -8,7 +8,6 @@ import type { SessionEndContext } from '../../../src/agents/agent.ts';
 import { createLogger } from '../../../src/log.ts';
 import type { CallRecord } from '../../../src/records/call-record.ts';
 import { CallRecorder } from '../../../src/records/call-recorder.ts';
-import { CallArchiveInMemory } from '../../records/call-archive-in-memory.ts';
 import {
   deferred, errorsIn, fired, Told, within, type ServeOptions, type TestAgent,
 } from '../../fixtures/app.ts';
@@ -16,6 +15,7 @@ import {
   asking, CONVERSATION, KEY, requestLines, serveCompletions, serveWith, saying, type Completion,
   type Fields, type ServedPlatform,
 } from '../../fixtures/completions.ts';
+import { CallArchiveInMemory } from '../../records/call-archive-in-memory.ts';
 
 const PATH = '/api/agent/events';
 const VAPI_SECRET = 'vapi-secret-of-the-tests';

@@ -5,7 +5,7 @@ import { describe, it } from 'node:test';
 
 import { defineAgent } from '../../../src/agents/define-agent.ts';
 import { withModel } from '../../../src/agents/with-model.ts';
-import { scriptedModel } from '../../../src/models/scripted-model.ts';
+import { scriptedModel } from '../../../src/kit/scripted-model.ts';
 import { tool } from '../../../src/tools/tool.ts';
 import { fired, Told, until, within } from '../../fixtures/app.ts';
 import { mockTimers } from '../../fixtures/clock.ts';

@@ -6,8 +6,9 @@ import { createServer, type IncomingHttpHeaders, type ServerResponse } from 'nod
 import type { AddressInfo } from 'node:net';
 import { describe, it, type TestContext } from 'node:test';
 
-import { RestClient } from '../../../src/wires/layercode/rest-client.ts';
 import { authorize } from '../../../src/wires/layercode/authorize.ts';
+import { RestClient } from '../../../src/wires/layercode/rest-client.ts';
+import { signPayload } from '../../../src/wires/layercode/signature.ts';
 import { within } from '../../fixtures/app.ts';
 import {
   deferred,
@@ -18,7 +19,6 @@ import {
   type Served,
   type ServeOptions,
 } from '../../fixtures/kernel.ts';
-import { signPayload } from '../../../src/wires/layercode/signature.ts';
 
 const KEY = 'lk_live_0123456789abcdef';
 const SESSION = {

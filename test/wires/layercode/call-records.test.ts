@@ -6,12 +6,12 @@ import { describe, it, type TestContext } from 'node:test';
 import { defineAgent } from '../../../src/agents/define-agent.ts';
 import { withModel } from '../../../src/agents/with-model.ts';
 import { createApp } from '../../../src/app/create-app.ts';
+import { scriptedModel } from '../../../src/kit/scripted-model.ts';
+import { createTestClient } from '../../../src/kit/test-client.ts';
 import { createLogger } from '../../../src/log.ts';
-import { scriptedModel } from '../../../src/models/scripted-model.ts';
 import type { CallRecord, RecordedMessage } from '../../../src/records/call-record.ts';
 import { CallRecorder } from '../../../src/records/call-recorder.ts';
 import { parseSettings } from '../../../src/settings/parse-settings.ts';
-import { createTestClient } from '../../../src/test-client.ts';
 import { tool } from '../../../src/tools/tool.ts';
 import {
   deferred, Listener, messageEvent, SECRET, serve, slowStore, until, type Served, type ServeOptions,

@@ -2,8 +2,8 @@ import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 
 import type { ReplyEvent } from '../../../src/calls/reply-event.ts';
-import { callEncoder, SessionEncoder } from '../../../src/wires/layercode/encoders.ts';
 import { SseDecoder, type DecodedEvent } from '../../../src/sse/decode.ts';
+import { callEncoder, SessionEncoder } from '../../../src/wires/layercode/encoders.ts';
 
 const session = (event: ReplyEvent, turnId?: string): string =>
   new SessionEncoder(turnId).event(event);

@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 
 import { objectOf, string } from '../../../src/base/fields.ts';
+import { EventError, parseJsonObject } from '../../../src/wires/json-body.ts';
 import {
   EVENT_FIELDS,
   isCallEvent,
@@ -9,7 +10,6 @@ import {
   parseEvent,
   type LayercodeEvent,
 } from '../../../src/wires/layercode/events.ts';
-import { EventError, parseJsonObject } from '../../../src/wires/json-body.ts';
 
 type Fields = Readonly<Record<string, unknown>>;
 

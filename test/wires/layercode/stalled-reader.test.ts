@@ -4,12 +4,12 @@ import assert from 'node:assert/strict';
 import { describe, it, type TestContext } from 'node:test';
 
 import type { Reply } from '../../../src/agents/agent.ts';
+import type { Context } from '../../../src/http/context.ts';
+import { EventWriter } from '../../../src/http/event-writer.ts';
+import { createLogger } from '../../../src/log.ts';
 import type { Delivery } from '../../../src/turns/delivery.ts';
 import { SessionEncoder } from '../../../src/wires/layercode/encoders.ts';
-import type { Context } from '../../../src/http/context.ts';
 import { ReplyStream } from '../../../src/wires/reply-stream.ts';
-import { createLogger } from '../../../src/log.ts';
-import { EventWriter } from '../../../src/http/event-writer.ts';
 import {
   deferred,
   fired,

@@ -5,8 +5,8 @@ import { describe, it } from 'node:test';
 import { gzipSync } from 'node:zlib';
 
 import { createApp } from '../../../src/app/create-app.ts';
-import { signPayload } from '../../../src/wires/layercode/signature.ts';
 import { parseSettings } from '../../../src/settings/parse-settings.ts';
+import { signPayload } from '../../../src/wires/layercode/signature.ts';
 import {
   contentsOf,
   errorsIn,

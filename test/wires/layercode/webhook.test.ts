@@ -9,7 +9,7 @@ import type {
   MessageTurn,
   StartTurn,
 } from '../../../src/agents/agent.ts';
-import type { TestClient } from '../../../src/test-client.ts';
+import type { TestClient } from '../../../src/kit/test-client.ts';
 import type { SessionEndEvent, SessionUpdateEvent } from '../../../src/wires/layercode/events.ts';
 import {
   contentsOf,

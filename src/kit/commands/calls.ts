@@ -1,0 +1,314 @@
+// `layercode-microserver calls`: reads and erases the records of calls that CALL_RECORDS keeps.
+
+import { StoreError } from '../../conversations/stores/store-error.ts';
+import { createLogger } from '../../log.ts';
+import { isOf, type CallArchive } from '../../records/call-archive.ts';
+import { isMeant, type CallFilter } from '../../records/call-filter.ts';
+import { CALL_OUTCOMES, type CallRecord } from '../../records/call-record.ts';
+import type { CallRecordSettings } from '../../records/open-call-records.ts';
+import { loadSettings } from '../../settings/load-settings.ts';
+import type { Settings } from '../../settings/settings.ts';
+import {
+  CommandError, EXIT, UsageError, type Command, type Terminal,
+} from '../terminal/command.ts';
+import { parseFlags } from '../terminal/flags.ts';
+import { interruptedError, withBrokenPipes, write } from '../terminal/output.ts';
+import { printable } from '../terminal/printable.ts';
+import { callPage } from './call-page.ts';
+import { describedCall } from './described-call.ts';
+import { eraseCaller, eraseId, noRecordOf, whenRecorded } from './erase-calls.ts';
+
+/** Passed on to `loadSettings`, which checks their values. */
+const SETTINGS_FLAGS = ['--call-records', '--conversation-store', '--settings-file'] as const;
+/** What `list` may be narrowed to. */
+const FILTER_FLAGS = [
+  '--number', '--from', '--day', '--outcome', '--agent', '--tool', '--slower-than',
+] as const;
+const ACTIONS = ['list', 'show', 'export', 'scenario', 'erase'] as const;
+type Action = (typeof ACTIONS)[number];
+
+export const calls: Command = {
+  name: 'calls',
+  summary: 'List, show, export or erase call records.',
+  help: `Usage: layercode-microserver calls list
+       layercode-microserver calls show <id> [--requests] [--html]
+       layercode-microserver calls export [<id>]
+       layercode-microserver calls scenario <id>
+       layercode-microserver calls erase <id>
+       layercode-microserver calls erase --from <number>
+
+Reads the records kept by a server with CALL_RECORDS. It needs the same settings as that server,
+which need not be running. An id names a conversation or a session. Put an id that begins with a
+dash after --.
+
+list prints one line per call, the earliest first; the flags below narrow it down. show tells the
+calls of an id in order: what was said, which models and tools were asked, what failed, and the
+three things that took longest; with --html as a page without scripts, to keep as a file. export
+prints the stored records as lines of JSON. scenario prints a call as a scenario for eval, with
+invented ids and numbers. erase removes the records of an id, or of all calls from a number, and the
+conversations in the store that CONVERSATION_STORE names, and lists what it cannot reach.
+
+  --from NUMBER              list, erase: calls from this number.
+  --number NUMBER            list: calls from or to this number.
+  --day 2026-11-25           list: calls that began on this day (UTC).
+  --outcome OUTCOME          list: "hung up", "ended" or "not reported".
+  --agent NAME               list: calls in which this agent spoke.
+  --tool NAME                list: calls in which this tool was called.
+  --slower-than MS           list: calls with a turn that had no first word in that time, fillers
+                             excluded.
+  --failed                   list: calls in which a turn failed.
+  --requests                 show: what models were sent, with CAPTURE_MODEL_REQUESTS.
+  --html                     show: a page with a timeline of each turn.
+  --call-records WHERE       CALL_RECORDS.
+  --conversation-store URL   CONVERSATION_STORE; other users of the machine can read a flag.
+  --settings-file PATH       Read variables from this file instead of .env.
+
+Examples:
+  layercode-microserver calls list --day 2026-11-25 --failed
+  layercode-microserver calls export > calls.jsonl
+  layercode-microserver calls show sess-1 --html > call.html
+  layercode-microserver calls scenario sess-1 > evals/lost-order.txt
+  layercode-microserver calls erase conv-123
+  layercode-microserver calls erase --from +15550100
+
+Exit codes: 0 success; 1 no such id, or records cannot be read; 2 wrong arguments.
+`,
+  async run(argv, given) {
+    const terminal = withBrokenPipes(given);
+    const { action, id, filter, hasRequests, isPage, settingsArgv } = parseArguments(argv);
+    // This process verifies no webhooks, so it does not need the secret that production requires.
+    const environment = { ...terminal.environment, NODE_ENV: 'development' };
+    const { directory } = terminal;
+    const settings = loadSettings({ argv: settingsArgv, environment, directory });
+    try {
+      const archive = (await openArchive(settings, directory)) ?? withoutRecords(action, settings);
+      try {
+        await run(action, id, { archive, settings, terminal, filter, hasRequests, isPage });
+      } finally {
+        await archive.close();
+      }
+    } catch (error) {
+      const { interrupted } = terminal;
+      throw interrupted.aborted ? interruptedError(interrupted) : error;
+    }
+    return EXIT.OK;
+  },
+};
+
+/** The part of the records that is used. */
+type CallSource = Pick<CallArchive, 'all' | 'erase' | 'overwrite' | 'close'>;
+
+interface Place {
+  readonly archive: CallSource;
+  readonly settings: Settings;
+  readonly terminal: Terminal;
+  /** Empty unless calls are listed or erased. */
+  readonly filter: CallFilter;
+  /** Whether to show what models were sent. */
+  readonly hasRequests: boolean;
+  /** Whether to show a page instead of text. */
+  readonly isPage: boolean;
+}
+
+function run(action: Action, id: string | undefined, place: Place): Promise<void> {
+  switch (action) {
+    case 'list':
+      return list(place);
+    case 'show':
+      return show(id ?? '', place);
+    case 'export':
+      return exportAll(id, place);
+    case 'scenario':
+      return printScenario(id ?? '', place);
+    case 'erase':
+      return id === undefined ? eraseCaller(place.filter.from ?? '', place) : eraseId(id, place);
+  }
+}
+
+interface Arguments {
+  readonly action: Action;
+  readonly id: string | undefined;
+  readonly filter: CallFilter;
+  readonly hasRequests: boolean;
+  readonly isPage: boolean;
+  readonly settingsArgv: readonly string[];
+}
+
+function parseArguments(argv: readonly string[]): Arguments {
+  const known = [...SETTINGS_FLAGS, ...FILTER_FLAGS] as const;
+  const { flags, switches, words } = parseFlags('calls', argv, known, [
+    '--failed', '--requests', '--html',
+  ]);
+  const settingsArgv = SETTINGS_FLAGS.flatMap((flag) =>
+    flags[flag] === undefined ? [] : [`${flag}=${flags[flag]}`],
+  );
+  const [name, id, ...others] = words;
+  const action = ACTIONS.find((known) => known === name);
+  if (action === undefined) {
+    const got = name === undefined ? '' : `, got ${JSON.stringify(name.slice(0, 40))}`;
+    throw new UsageError(`calls takes list, show, export, scenario or erase${got}`);
+  }
+  const mostWords = action === 'list' ? 0 : 1;
+  const isStray = others.length > 0 || (id !== undefined && mostWords === 0);
+  if (isStray) {
+    const takes = mostWords === 0 ? 'only flags' : 'one id and flags';
+    throw new UsageError(`calls ${action} takes ${takes}`);
+  }
+  const erasesCaller = action === 'erase' && flags['--from'] !== undefined;
+  if (id === undefined && action !== 'list' && action !== 'export' && !erasesCaller)
+    throw new UsageError(`calls ${action} takes the id of a conversation or a session`);
+  if (id !== undefined && erasesCaller)
+    throw new UsageError('calls erase takes one id or --from with a number, not both');
+  const hasRequests = switches.has('--requests');
+  if (hasRequests && action !== 'show') throw new UsageError('--requests is for calls show');
+  const isPage = switches.has('--html');
+  if (isPage && action !== 'show') throw new UsageError('--html is for calls show');
+  const narrowing = [
+    ...FILTER_FLAGS.filter((flag) => flags[flag] !== undefined),
+    ...(switches.has('--failed') ? ['--failed'] : []),
+  ];
+  const stray = narrowing.find((flag) => !(erasesCaller && flag === '--from'));
+  if (action !== 'list' && stray !== undefined) throw new UsageError(`${stray} is for calls list`);
+  const filter = { ...filterOf(flags), hasFailed: switches.has('--failed') };
+  return { action, id, filter, hasRequests, isPage, settingsArgv };
+}
+
+function filterOf(
+  flags: Readonly<Partial<Record<(typeof FILTER_FLAGS)[number], string>>>,
+): CallFilter {
+  const { '--day': day, '--outcome': outcome, '--slower-than': slowerThan } = flags;
+  if (day !== undefined && !isDay(day))
+    throw new UsageError('--day takes a day such as 2026-11-25');
+  const known = CALL_OUTCOMES.find((one) => one === outcome);
+  if (outcome !== undefined && known === undefined)
+    throw new UsageError(`--outcome takes ${CALL_OUTCOMES.map((one) => `"${one}"`).join(', ')}`);
+  if (slowerThan !== undefined && !/^\d{1,9}$/.test(slowerThan))
+    throw new UsageError('--slower-than takes milliseconds, such as 3000');
+  return {
+    number: flags['--number'],
+    from: flags['--from'],
+    day,
+    outcome: known,
+    agent: flags['--agent'],
+    tool: flags['--tool'],
+    slowerThanMs: slowerThan === undefined ? undefined : Number(slowerThan),
+  };
+}
+
+function isDay(text: string): boolean {
+  const time = /^\d{4}-\d\d-\d\d$/.test(text) ? Date.parse(text) : NaN;
+  return !Number.isNaN(time) && new Date(time).toISOString().startsWith(text);
+}
+
+async function openArchive(
+  settings: CallRecordSettings,
+  directory: string,
+): Promise<CallArchive | undefined> {
+  const { openCallArchive } = await import('../../records/open-call-records.ts');
+  return openCallArchive(settings, { log: noLog(), directory });
+}
+
+const NO_RECORDS: CallSource = {
+  async *all() {},
+  async *erase() {},
+  async close() {},
+};
+
+/** Conversations can be erased where no records are kept. */
+function withoutRecords(action: Action, { conversationStore }: Settings): CallSource {
+  if (action === 'erase' && conversationStore !== 'memory') return NO_RECORDS;
+  throw new CommandError('CALL_RECORDS is not set; use the same settings as the server');
+}
+
+function noLog(): ReturnType<typeof createLogger> {
+  return createLogger({ level: 'silent', write: () => undefined });
+}
+
+/** The records of the id, or all records. Throws if the command is interrupted. */
+async function* recordsOf(
+  id: string | undefined,
+  { archive, terminal }: Place,
+): AsyncGenerator<CallRecord, void, undefined> {
+  for await (const record of archive.all()) {
+    if (terminal.interrupted.aborted) throw interruptedError(terminal.interrupted);
+    if (id === undefined || isOf(record, id)) yield record;
+  }
+}
+
+const HEADINGS = ['started', 'seconds', 'turns', 'outcome', 'conversation', 'session', 'from'];
+
+/** Lists what can be read, even if that is not everything. */
+async function list(place: Place): Promise<void> {
+  const rows: string[][] = [];
+  let failure: StoreError | undefined;
+  try {
+    for await (const record of recordsOf(undefined, place))
+      if (isMeant(record, place.filter)) rows.push(rowOf(record));
+  } catch (error) {
+    if (!(error instanceof StoreError)) throw error;
+    failure = error;
+  }
+  if (rows.length === 0 && failure === undefined)
+    place.terminal.stderr.write(`No calls found; ${whenRecorded(place.settings)}.\n`);
+  rows.sort(([a = ''], [b = '']) => (a < b ? -1 : Number(a > b)));
+  rows.unshift(HEADINGS);
+  const widths = HEADINGS.map((_, column) =>
+    rows.reduce((width, row) => Math.max(width, row[column]?.length ?? 0), 0),
+  );
+  for (const row of rows) {
+    const line = row.map((cell, column) => cell.padEnd(widths[column] ?? 0)).join('  ');
+    await write(place.terminal.stdout, `${line.trimEnd()}\n`);
+  }
+  if (failure !== undefined) throw failure;
+}
+
+function rowOf(record: CallRecord): string[] {
+  const { startedAt, durationMs, turns, outcome, conversationId, sessionId, from } = record;
+  const cells = [
+    startedAt, String(Math.round(durationMs / 1_000)), String(turns.length), outcome,
+    conversationId, sessionId, from ?? '',
+  ];
+  return cells.map((cell) => printable(cell, ' '));
+}
+
+async function show(id: string, place: Place): Promise<void> {
+  if (place.isPage) return showPage(id, place);
+  let count = 0;
+  for await (const record of recordsOf(id, place)) {
+    const told = describedCall(record, place.hasRequests);
+    await write(place.terminal.stdout, `${count === 0 ? '' : '\n'}${told}`);
+    count += 1;
+  }
+  if (count === 0) throw new CommandError(noRecordOf(id, place.settings));
+}
+
+async function showPage(id: string, place: Place): Promise<void> {
+  const records: CallRecord[] = [];
+  for await (const record of recordsOf(id, place)) records.push(record);
+  if (records.length === 0) throw new CommandError(noRecordOf(id, place.settings));
+  await write(place.terminal.stdout, callPage(records, place.hasRequests));
+}
+
+async function exportAll(id: string | undefined, place: Place): Promise<void> {
+  let count = 0;
+  for await (const record of recordsOf(id, place)) {
+    await write(place.terminal.stdout, `${JSON.stringify(record)}\n`);
+    count += 1;
+  }
+  if (count === 0 && id !== undefined) throw new CommandError(noRecordOf(id, place.settings));
+}
+
+/** A scenario is one call. */
+async function printScenario(id: string, place: Place): Promise<void> {
+  const { callScenario } = await import('../eval/call-scenario.ts');
+  const records: CallRecord[] = [];
+  for await (const record of recordsOf(id, place)) records.push(record);
+  const [record, second] = records;
+  if (record === undefined) throw new CommandError(noRecordOf(id, place.settings));
+  if (second !== undefined) {
+    const sessions = records.map(({ sessionId }) => printable(sessionId, ' ')).join(', ');
+    throw new CommandError(`this conversation has ${records.length} calls; name one: ${sessions}`);
+  }
+  const { agents } = place.settings;
+  await write(place.terminal.stdout, callScenario(record, agents.map(({ name }) => name)));
+}

@@ -1,0 +1,240 @@
+// `layercode-microserver eval`: plays scenarios to an agent, and reports what came of them.
+
+import { readFileSync, writeFileSync } from 'node:fs';
+import { isBuiltin } from 'node:module';
+import { resolve } from 'node:path';
+
+import { isObject } from '../../base/fields.ts';
+import { parseJson } from '../../base/json.ts';
+import { messageOf } from '../../base/thrown-values.ts';
+import { compare, comparisonTable, type ComparedScenario } from '../eval/comparison.ts';
+import {
+  figuresOf, figuresTable, isScenarioFigures, type ScenarioFigures,
+} from '../eval/figures.ts';
+import { junitXml } from '../eval/junit.ts';
+import { playAll, type ScenarioRuns } from '../eval/play-all.ts';
+import type { OpenStage, PlayOptions } from '../eval/play-options.ts';
+import { isPassed, printReport, printTable, Progress } from '../eval/printed-report.ts';
+import type { ScenarioResult } from '../eval/result.ts';
+import type { ReplySource } from '../eval/run-models.ts';
+import { serveStage, takeStageMark } from '../eval/serve-stage.ts';
+import { StageProcess } from '../eval/stage-process.ts';
+import { readAll, stageAll } from '../eval/staged-scenarios.ts';
+import {
+  CommandError, EXIT, UsageError, type Command, type Terminal,
+} from '../terminal/command.ts';
+import { parseFlags } from '../terminal/flags.ts';
+import { oneLine, shellWord } from '../terminal/one-line.ts';
+import { interruptedError, withBrokenPipes } from '../terminal/output.ts';
+
+const FLAGS = [
+  '--agent', '--agents', '--runs', '--timeout', '--eval-model', '--compare', '--junit',
+  '--settings-file',
+] as const;
+const SWITCHES = ['--record', '--live', '--real-tools', '--process', '--json'] as const;
+const DEFAULT_FOLDER = 'evals';
+const DEFAULT_TIMEOUT_SECONDS = 30;
+const MAX_TIMEOUT_SECONDS = 86_400;
+const MAX_RUNS = 1_000;
+
+export const evalCommand: Command = {
+  name: 'eval',
+  summary: 'Play scenarios to an agent, and say which of them passed.',
+  help: `\
+Usage: layercode-microserver eval [--agent AGENT | --agents NAME=AGENT,…] [--runs N]
+                                  [--timeout SECONDS] [--real-tools] [--process]
+                                  [--record | --live] [--eval-model MODEL] [--compare FILE]
+                                  [--json] [--junit FILE] [--settings-file PATH] [FILE | DIR]...
+
+Plays each scenario to the agent, on a server and a store of its own, and reports what was not as
+the scenario expects. A scenario is a text file with one step per line; a directory stands for its
+.txt files. Default: ${DEFAULT_FOLDER}/.
+
+  --agent AGENT        The agent: one of AGENTS, a built-in name or the path of a module. Default:
+                       that of the settings. A scenario that names its agent is played to that one.
+  --agents NAME=AGENT,…
+                       Several agents, as for run. The first one is called, unless a scenario names
+                       another; all of them can be handed over to.
+  --runs N             Plays each scenario this often, and prints pass rates. Default: 1.
+  --timeout SECONDS    The longest a reply may take. Default: ${DEFAULT_TIMEOUT_SECONDS}.
+  --real-tools         Tools with effects run, even if the scenario has no line that allows it.
+  --process            The agent runs in a process of its own, with a SQLite file, so that a
+                       scenario can kill it. Needs Node 22.13 or later.
+  --record             Writes the models' replies beside the scenario, as NAME.recorded.json. From
+                       then on they are replayed, without a key.
+  --live               Asks the models, even if there is a recording.
+  --eval-model MODEL   Decides "judge" lines, and plays callers: provider:model.
+  --compare FILE       Says which scenarios got better or worse since this --json was printed.
+  --json               Prints the results as JSON, and nothing else on stdout.
+  --junit FILE         Also writes the results as JUnit XML.
+  --settings-file PATH Read variables from this file instead of .env.
+
+A scenario:
+
+    from +15550100
+    mock book_table returns {"booking_number": 7}
+    expect Good morning
+    say A table for two, please.
+      model calls book_table {"name": "Ada", "guests": 2, "date": "2026-12-01", "time": "09:00"}
+      model says Booked, Ada.
+    within 2 s
+    expect-tool book_table once with {"guests": 2}
+    never-fails
+
+The lines below a "say" that begin with "model" are what a scripted model answers. Without any the
+agent's own model is asked. docs/evals.md describes all steps.
+
+Examples:
+  layercode-microserver eval
+  layercode-microserver eval --agent ./agent.ts evals/order.txt
+  layercode-microserver eval --runs 20 --junit results.xml
+  layercode-microserver eval --live --runs 20 --compare main.json
+
+Exit codes: 0 all passed; 1 a run failed or is undecided, or a signal ended it; 2 the arguments or a
+scenario are wrong, and nothing was played.
+`,
+  async run(argv, given) {
+    const terminal = withBrokenPipes(given);
+    const { flags, switches, words } = parseFlags('eval', argv, FLAGS, SWITCHES);
+    const runs = parseCount(flags['--runs'], '--runs', MAX_RUNS) ?? 1;
+    const timeoutSeconds =
+      parseSeconds(flags['--timeout']) ?? DEFAULT_TIMEOUT_SECONDS;
+    const options: PlayOptions = {
+      timeoutMs: timeoutSeconds * 1_000,
+      allowsRealTools: switches.has('--real-tools'),
+      openStage: switches.has('--process') ? stageProcesses(flags, switches, terminal) : undefined,
+      signal: terminal.interrupted,
+    };
+    const source = sourceOf(switches, runs);
+    if (source === 'record' && options.openStage !== undefined)
+      throw new UsageError('--record hears only models in this process, so it takes no --process');
+    const compared = flags['--compare'];
+    const before = compared === undefined
+      ? undefined : readComparison(compared, terminal.directory);
+    const scenarios = readAll(words.length === 0 ? [DEFAULT_FOLDER] : words, terminal.directory);
+    const staged = await stageAll(scenarios, flags, source, options, terminal);
+    const [first] = staged;
+    if (first !== undefined && takeStageMark()) {
+      await serveStage(first, options);
+      return EXIT.OK;
+    }
+    if (options.allowsRealTools)
+      terminal.stderr.write('Tools with effects run for real (--real-tools).\n');
+    const isJson = switches.has('--json');
+    const progress = new Progress(terminal, staged.length * runs, isJson);
+    let all: readonly ScenarioRuns[];
+    try {
+      all = await playAll(staged, runs, options, (result) => progress.add(result));
+    } catch (error) {
+      if (terminal.interrupted.aborted) throw interruptedError(terminal.interrupted);
+      throw error;
+    }
+    progress.end();
+    const figures = all.map(({ scenario, results }) => figuresOf(scenario.file, results));
+    const comparison = before === undefined ? undefined : compare(before, figures);
+    if (isJson) {
+      const json = jsonOf(all, figures, comparison);
+      terminal.stdout.write(`${JSON.stringify(json, undefined, 2)}\n`);
+    } else {
+      printReport(all, terminal);
+      if (runs > 1 && comparison === undefined) printTable(figuresTable(figures), terminal);
+      if (comparison !== undefined) printTable(comparisonTable(comparison), terminal);
+    }
+    const junit = flags['--junit'];
+    if (junit !== undefined) writeJunit(junit, all, terminal.directory);
+    const hasPassed = all.every(({ results }) => results.every(isPassed));
+    return hasPassed ? EXIT.OK : EXIT.FAILED;
+  },
+};
+
+/** Each scenario gets a process of this same program, which is told to serve that scenario. */
+function stageProcesses(
+  flags: Readonly<Record<string, string>>,
+  switches: ReadonlySet<string>,
+  { directory }: Terminal,
+): OpenStage {
+  if (!isBuiltin('node:sqlite')) {
+    const here = `this is Node ${process.versions.node}`;
+    throw new UsageError(`--process needs Node 22.13 or later, for SQLite; ${here}`);
+  }
+  const [, program = ''] = process.argv;
+  const given = [...Object.entries(flags).flat(), ...switches];
+  return ({ file }, access, onSight) => new StageProcess({
+    program, argv: ['eval', ...given, '--', file], directory, access, onSight,
+  });
+}
+
+function sourceOf(switches: ReadonlySet<string>, runs: number): ReplySource {
+  if (!switches.has('--record')) return switches.has('--live') ? 'live' : 'recording';
+  if (switches.has('--live')) throw new UsageError('--record asks the models, as --live does');
+  if (runs > 1) throw new UsageError('--record plays each scenario once, so it takes no --runs');
+  return 'record';
+}
+
+/**
+ * The figures of each scenario in what an earlier `--json` printed. Throws a `UsageError` for any
+ * other file.
+ */
+function readComparison(path: string, directory: string): readonly ScenarioFigures[] {
+  const file = shellWord(oneLine(path, 200));
+  let text: string;
+  try {
+    text = readFileSync(resolve(directory, path), 'utf8');
+  } catch (error) {
+    const reason = oneLine(messageOf(error));
+    throw new UsageError(`--compare ${file} cannot be read: ${reason}`, { cause: error });
+  }
+  const json: unknown = parseJson(text);
+  const { format, scenarios }: Readonly<Record<string, unknown>> = isObject(json) ? json : {};
+  if (format === 1 && Array.isArray(scenarios) && scenarios.every(isScenarioFigures))
+    return scenarios;
+  throw new UsageError(`--compare ${file} is not what eval --json prints`);
+}
+
+function parseCount(given: string | undefined, flag: string, max: number): number | undefined {
+  if (given === undefined) return undefined;
+  const count = /^\d{1,9}$/.test(given) ? Number(given) : 0;
+  if (count >= 1 && count <= max) return count;
+  const got = JSON.stringify(oneLine(given, 40));
+  throw new UsageError(`${flag} must be a whole number from 1 to ${max}, got ${got}`);
+}
+
+function parseSeconds(given: string | undefined): number | undefined {
+  if (given === undefined) return undefined;
+  const seconds = /^\d+(\.\d+)?$/.test(given) ? Number(given) : 0;
+  if (seconds > 0 && seconds <= MAX_TIMEOUT_SECONDS) return seconds;
+  const got = JSON.stringify(oneLine(given, 40));
+  throw new UsageError(
+    `--timeout must be a number of seconds above 0 and up to ${MAX_TIMEOUT_SECONDS}, got ${got}`,
+  );
+}
+
+function jsonOf(
+  all: readonly ScenarioRuns[],
+  figures: readonly ScenarioFigures[],
+  comparison: readonly ComparedScenario[] | undefined,
+): object {
+  const results = all.flatMap((runs) => runs.results);
+  const count = (wanted: ScenarioResult['outcome']): number =>
+    results.filter(({ outcome }) => outcome === wanted).length;
+  return {
+    format: 1,
+    passed: count('passed'),
+    failed: count('failed'),
+    undecided: count('undecided'),
+    ...(comparison === undefined ? {} : {
+      comparison: comparison.map(({ file, difference, p }) => ({ file, difference, p })),
+    }),
+    scenarios: all.map(({ scenario: { name }, results: runs }, index) =>
+      ({ name, ...figures[index], runs })),
+  };
+}
+
+function writeJunit(path: string, all: readonly ScenarioRuns[], directory: string): void {
+  try {
+    writeFileSync(resolve(directory, path), junitXml(all));
+  } catch (error) {
+    const reason = oneLine(messageOf(error));
+    throw new CommandError(`--junit ${shellWord(oneLine(path, 200))}: ${reason}`, { cause: error });
+  }
+}

@@ -1,0 +1,150 @@
+import type { Agent } from '../../agents/agent.ts';
+import type { App, ServedAgent } from '../../app/app.ts';
+import { createApp, isAgent, type NamedAgents } from '../../app/create-app.ts';
+import type { JsonObject } from '../../base/json.ts';
+import type { TurnState } from '../../conversations/message.ts';
+import { cameWith } from '../../conversations/turn-record.ts';
+import { createLogger } from '../../log.ts';
+import { DEFAULT_PRICES } from '../../models/prices.ts';
+import { agentPath } from '../../settings/named-agents.ts';
+import type { ScriptedAnswer } from '../scripted-answer.ts';
+import { describeLogLine } from './log-line.ts';
+import { observed, ScenarioModel } from './observed-model.ts';
+import type { Cast, PlayOptions } from './play-options.ts';
+import type { Scenario } from './scenario.ts';
+import type { OnSight } from './sight.ts';
+import type { Address, Stage } from './stage.ts';
+import type { Mock } from './step.ts';
+import { ToolStandIns } from './tool-stand-ins.ts';
+import type { WatchedStore } from './watched-store.ts';
+
+export interface BackstageOptions extends Cast, Pick<PlayOptions, 'allowsRealTools' | 'modelFor'> {
+  readonly scenario: Scenario;
+  readonly store: WatchedStore;
+  readonly onSight: OnSight;
+}
+
+/** The agent's side of a scenario: an app that reports what happens in it. */
+export class Backstage implements Stage {
+  readonly #options: BackstageOptions;
+  readonly #model: ScenarioModel;
+  readonly #tools: ToolStandIns;
+  #app: App | undefined;
+
+  constructor(options: BackstageOptions) {
+    const { scenario, allowsRealTools: allowsAll, onSight } = options;
+    this.#options = options;
+    this.#model = new ScenarioModel(onSight);
+    this.#tools = new ToolStandIns({ realTools: scenario.realTools, allowsAll, onSight });
+  }
+
+  async open(): Promise<Address> {
+    this.#app = this.#createApp();
+    const { port } = await this.#app.listen({ host: '127.0.0.1', port: 0 });
+    return { origin: `http://127.0.0.1:${port}`, route: this.#served(this.#app).path };
+  }
+
+  prepare(answers: readonly ScriptedAnswer[]): void {
+    this.#model.prepare(answers);
+  }
+
+  answersLeft(): number {
+    return this.#model.left;
+  }
+
+  mock(mock: Mock): void {
+    this.#tools.mock(mock);
+  }
+
+  hold(tool: string): void {
+    this.#tools.hold(tool);
+  }
+
+  release(): void {
+    this.#tools.release();
+  }
+
+  settled(conversationId: string, timeoutMs: number): Promise<boolean> {
+    const { conversations } = this.#served(this.#opened());
+    return this.#options.store.until(async () => {
+      const { openTurns = 0 } = (await conversations.read(conversationId)) ?? {};
+      return openTurns === 0;
+    }, timeoutMs);
+  }
+
+  async turnState(conversationId: string, turnId: string): Promise<TurnState | undefined> {
+    const { conversations } = this.#served(this.#opened());
+    const { turns = [] } = (await conversations.read(conversationId)) ?? {};
+    return turns.findLast((turn) => cameWith(turn, turnId))?.state;
+  }
+
+  async state(conversationId: string): Promise<JsonObject | undefined> {
+    return this.#served(this.#opened()).conversations.getState(conversationId);
+  }
+
+  async restart(): Promise<Address> {
+    await this.#closeApp();
+    return this.open();
+  }
+
+  async close(): Promise<void> {
+    await this.#closeApp();
+    await this.#options.store.end();
+  }
+
+  async #closeApp(): Promise<void> {
+    const app = this.#app;
+    this.#app = undefined;
+    await app?.close();
+  }
+
+  #opened(): App {
+    if (this.#app === undefined) throw new Error('the app is not open');
+    return this.#app;
+  }
+
+  #served({ agents }: App): ServedAgent {
+    const { scenario, settings, agent } = this.#options;
+    const name = isAgent(agent) ? undefined : scenario.agent;
+    const path = name === undefined ? settings.agentRoute : agentPath(settings.agentRoute, name);
+    return agents.find((served) => served.path === path) ?? agents[0];
+  }
+
+  #createApp(): App {
+    const { settings, agent, store, onSight } = this.#options;
+    const { logLevel: level, secrets } = settings;
+    const write = (line: string): void =>
+      onSight({ type: 'logged', line: describeLogLine(line) });
+    return createApp(settings, this.#replaced(agent), {
+      log: createLogger({ level, secrets, write }), store,
+    });
+  }
+
+  #replaced(agent: Agent | NamedAgents): Agent | NamedAgents {
+    if (isAgent(agent)) return this.#watched(agent);
+    const entries = Object.entries(agent).map(([name, one]) => [name, this.#watched(one)] as const);
+    return Object.fromEntries(entries);
+  }
+
+  /** The agent, with models and tools that report what they do. */
+  #watched(agent: Agent): Agent {
+    const { scenario, settings, modelFor = (own) => own, onSight } = this.#options;
+    const { modelPrices = DEFAULT_PRICES } = settings;
+    const { bind } = agent;
+    if (bind === undefined) return agent;
+    return {
+      ...agent,
+      bind: (resources) => bind.call(agent, {
+        ...resources,
+        openModel: (given) => observed(
+          scenario.isScripted
+            ? this.#model.model
+            : modelFor(resources.openModel(given), scenario),
+          modelPrices,
+          onSight,
+        ),
+        replaceTool: this.#tools.replace,
+      }),
+    };
+  }
+}

@@ -1,0 +1,124 @@
+// A scenario made from the record of a call.
+
+import { isObject } from '../../base/fields.ts';
+import { parseJson } from '../../base/json.ts';
+import { NOT_STARTED } from '../../conversations/unfinished-tool-results.ts';
+import { isToolName } from '../../models/well-formed-call.ts';
+import type { CallRecord, RecordedMessage, RecordedTurn } from '../../records/call-record.ts';
+import { oneLine } from '../terminal/one-line.ts';
+import { InventedValues } from './invented-values.ts';
+
+const MAX_COMMENT_LENGTH = 200;
+/** Marks that change the writing direction: they could hide from a reader what a line does. */
+const DIRECTIONS = /[\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]/g;
+/** Tools that act on the call itself, and do so in a scenario, too. */
+const CALL_TOOLS: readonly string[] = ['hang_up', 'transfer_call'];
+const STATE_NOTE =
+  '# A mock changes no state. Where another tool needs it, write "real NAME" instead of it.';
+/** What begins the result of a call whose tool had acted earlier in the conversation. */
+const DONE_BEFORE = '{"status":"done before","result":';
+/** The result of a call that handed over, as history has it. */
+const HANDED_OVER = /^\{"status":"handed over","agent":"([a-z][a-z0-9-]{0,63})"\}$/;
+
+/**
+ * The text of a scenario in which the caller says what they said in the call, and tools return what
+ * they returned. It expects that no turn fails, that nothing is said twice and, if tools were
+ * called, that none acts twice. Ids, numbers and e-mail addresses are invented. `agents`: the names
+ * in `AGENTS`, as a scenario cannot name the agent of a server that has only one.
+ */
+export function callScenario(
+  { agent, wire, from, to, turns }: CallRecord,
+  agents: readonly string[] = [],
+): string {
+  const { in: invented } = new InventedValues();
+  const spoken = turns.filter(({ isDiscarded, messages }) =>
+    isDiscarded !== true && messages.length > 0,
+  );
+  const called = new Set(spoken.flatMap(({ messages }) =>
+    messages.flatMap(({ toolCalls = [] }) => toolCalls.map(({ name }) => name)),
+  ));
+  const body = spoken.flatMap((turn) => ['', ...linesOf(turn, invented)]);
+  const lines = [
+    `# A recorded call of the agent "${oneLine(agent, 80)}". Ids and numbers are invented.`,
+    '# Add what it should have said and done: docs/evals.md lists the words.',
+    ...(agents.includes(agent) ? [`agent ${agent}`] : []),
+    ...(wire === 'chat-completions' ? [`wire ${wire}`] : []),
+    ...(from === undefined ? [] : [`from ${oneLine(invented(from), 100)}`]),
+    ...(to === undefined ? [] : [`to ${oneLine(invented(to), 100)}`]),
+    ...real(called),
+    ...(body.some((line) => line.startsWith('mock ')) ? [STATE_NOTE] : []),
+    'never-fails',
+    ...(called.size === 0 ? [] : ['never-acts-twice']),
+    'never-repeats',
+    ...body,
+  ];
+  return `${lines.join('\n').replace(DIRECTIONS, '')}\n`;
+}
+
+function real(called: ReadonlySet<string>): readonly string[] {
+  const names = CALL_TOOLS.filter((name) => called.has(name));
+  return names.length === 0 ? [] : [`real ${names.join(' ')}`];
+}
+
+type Change = (text: string) => string;
+
+function linesOf(turn: RecordedTurn, invented: Change): readonly string[] {
+  const { messages, outcome } = turn;
+  const said = messages
+    .filter(({ role }) => role === 'user')
+    .map(({ content }) => oneSpaced(content))
+    .filter((content) => content !== '')
+    .join(' ');
+  const heard = messages
+    .filter(({ role, content }) => role === 'assistant' && content.trim() !== '')
+    .map(({ content }) => oneSpaced(content))
+    .join(' ');
+  return [
+    ...mocksOf(messages, invented),
+    ...(said === '' ? [] : [`say ${invented(said)}`]),
+    ...(heard === '' ? [] : [`# heard: ${oneLine(invented(heard), MAX_COMMENT_LENGTH)}`]),
+    ...(outcome === 'failed' ? ['# this turn failed'] : []),
+    ...(outcome === 'interrupted' ? interruption(turn, heard) : []),
+  ];
+}
+
+/** None if the caller interrupted a silence: a scenario interrupts only what has begun. */
+function interruption({ firstSpeechMs }: RecordedTurn, heard: string): readonly string[] {
+  if (heard === '') return firstSpeechMs === undefined ? [] : ['interrupt']; // it was a filler
+  const words = heard.split(' ').length;
+  return [`interrupt after ${words} ${words === 1 ? 'word' : 'words'}`];
+}
+
+/** One for each tool that returned something; the last result, if it was called several times. */
+function mocksOf(messages: readonly RecordedMessage[], invented: Change): readonly string[] {
+  const names = new Map(messages.flatMap(({ toolCalls = [] }) =>
+    toolCalls.map(({ id, name }) => [id, name] as const),
+  ));
+  const results = new Map<string, string>();
+  for (const { role, content, toolCallId = '', state } of messages) {
+    const name = names.get(toolCallId);
+    if (role !== 'tool' || state !== 'completed' || !isToolName(name)) continue;
+    if (content !== NOT_STARTED && !CALL_TOOLS.includes(name)) results.set(name, mocked(content));
+  }
+  return [...results].map(([name, result]) => `mock ${name} ${invented(result)}`);
+}
+
+/** A tool that threw has left an object with nothing but `error`. */
+function mocked(result: string): string {
+  const hadActed = result.startsWith(DONE_BEFORE) && result.endsWith('}');
+  const content = hadActed ? result.slice(DONE_BEFORE.length, -1) : result;
+  const value: unknown = parseJson(content);
+  if (isObject(value) && Object.keys(value).length === 1) {
+    const { error } = value;
+    if (typeof error === 'string' && error.trim() !== '') return `fails ${oneSpaced(error)}`;
+  }
+  const [, agent] = HANDED_OVER.exec(content) ?? [];
+  if (agent !== undefined) return `hands-over ${agent}`;
+  const json = JSON.stringify(value === undefined ? content : value);
+  return `returns ${json.replaceAll('  #', '  \\u0023')}`; // else a comment would begin there
+}
+
+/** Two spaces before a # would begin a comment. */
+function oneSpaced(text: string): string {
+  return text.replace(/[\s\p{Cc}]+/gu, ' ').trim();
+}

@@ -1,0 +1,67 @@
+// A text, a pattern, or fields of an object: what a line of a script expects.
+
+import { isObject } from '../../base/fields.ts';
+import { parseJson } from '../../base/json.ts';
+import { messageOf } from '../../base/thrown-values.ts';
+import { oneLine } from '../terminal/one-line.ts';
+import { Fault } from './fault.ts';
+
+export interface Expectation {
+  readonly written: string;
+  matches(text: string): boolean;
+  /** Whether a value that can be written as JSON is as expected. */
+  matchesValue(value: unknown): boolean;
+}
+
+/**
+ * A pattern between slashes, or a text that is compared without regard to case and white space. A
+ * value is compared as its JSON text, without spaces. A text that is a JSON object also matches a
+ * value that has at least its fields.
+ */
+export function parseExpectation(name: string, written: string): Expectation {
+  if (written === '') throw new Fault(`${name} takes a text, or a pattern like /hello|hi/i`);
+  const matches = matcherOf(written);
+  const wanted = parseJson(written);
+  return {
+    written,
+    matches,
+    matchesValue: (value) =>
+      matches(JSON.stringify(value) ?? '') || (isObject(wanted) && hasFields(value, wanted)),
+  };
+}
+
+function matcherOf(written: string): (text: string) => boolean {
+  const [, pattern, flags = ''] = /^\/(.+)\/(\w*)$/.exec(written) ?? [];
+  if (pattern === undefined) {
+    const wanted = plain(written);
+    return (text) => plain(text).includes(wanted);
+  }
+  if (!/^[imsu]*$/.test(flags)) {
+    throw new Fault(`${oneLine(written, 80)} is a pattern whose flags can only be i, m, s and u`);
+  }
+  try {
+    const regExp = new RegExp(pattern, flags);
+    return (text) => regExp.test(text);
+  } catch (error) {
+    throw new Fault(oneLine(messageOf(error)), { cause: error });
+  }
+}
+
+/** Text as it sounds: without regard to case and white space. */
+export function plain(text: string): string {
+  return text.normalize('NFC').toLowerCase().replace(/\s+/g, ' ').trim();
+}
+
+/** Whether the value has at least what `wanted` has. Lists must have the same length. */
+export function hasFields(value: unknown, wanted: unknown): boolean {
+  if (Array.isArray(wanted)) {
+    return Array.isArray(value)
+      && value.length === wanted.length
+      && wanted.every((item, index) => hasFields(value[index], item));
+  }
+  if (!isObject(wanted)) return Object.is(value, wanted);
+  return isObject(value)
+    && Object.entries(wanted).every(
+      ([name, inner]) => Object.hasOwn(value, name) && hasFields(value[name], inner),
+    );
+}

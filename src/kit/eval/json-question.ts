@@ -1,0 +1,81 @@
+// Questions to a model that must be answered with one JSON object.
+
+import { isObject } from '../../base/fields.ts';
+import { parseJson } from '../../base/json.ts';
+import type { ChatMessage, ChatModel } from '../../models/model.ts';
+import { oneLine } from '../terminal/one-line.ts';
+import type { PlayedTurn } from './result.ts';
+
+export interface JsonQuestion<T> {
+  readonly messages: readonly ChatMessage[];
+  /** Undefined if the object is not of the form that was asked for. */
+  parse(object: Readonly<Record<string, unknown>>): T | undefined;
+  /** What is said to a model that has answered something else. */
+  readonly again: string;
+  readonly signal: AbortSignal | undefined;
+}
+
+/** A model that says more than this is not answering. In UTF-16 code units. */
+const MAX_ANSWER_LENGTH = 10_000;
+const MAX_QUOTED_LENGTH = 80;
+/** Longest text of a turn or a tool that a model sees. */
+const MAX_ENTRY_LENGTH = 4_000;
+
+/**
+ * Asks once more if the answer is not of that form. Rejects with the model's error, with the reason
+ * of `signal`, and with an error if the second answer is not of that form either.
+ */
+export async function askForJson<T>(model: ChatModel, question: JsonQuestion<T>): Promise<T> {
+  const { messages, again } = question;
+  const first = await answerOf(model, messages, question.signal);
+  const found = parsed(first, question) ?? parsed(
+    await answerOf(model, [
+      ...messages,
+      // Vendors refuse an empty message.
+      { role: 'assistant', content: first.trim() === '' ? '(nothing)' : first },
+      { role: 'user', content: again },
+    ], question.signal),
+    question,
+  );
+  if (found !== undefined) return found;
+  throw new Error(`neither of two answers had the form asked for; the first was ${quoted(first)}`);
+}
+
+async function answerOf(
+  model: ChatModel,
+  messages: readonly ChatMessage[],
+  signal: AbortSignal = new AbortController().signal,
+): Promise<string> {
+  let text = '';
+  for await (const delta of model.stream(messages, { temperature: 0, signal })) {
+    if (delta.type === 'text') text += delta.text;
+    if (text.length > MAX_ANSWER_LENGTH) break;
+  }
+  signal.throwIfAborted();
+  return text.slice(0, MAX_ANSWER_LENGTH);
+}
+
+function parsed<T>(answer: string, question: JsonQuestion<T>): T | undefined {
+  // Some models put it into a code block.
+  const [, text = answer] = /^\s*```(?:json)?\s*(\{[^]*\})\s*```\s*$/.exec(answer) ?? [];
+  const object: unknown = parseJson(text);
+  return isObject(object) ? question.parse(object) : undefined;
+}
+
+function quoted(answer: string): string {
+  return answer.trim() === '' ? '(nothing)' : JSON.stringify(oneLine(answer, MAX_QUOTED_LENGTH));
+}
+
+/** What was said and done in a turn, one line of JSON each. The agent's words come last. */
+export function toldOf({ said, heard, tools, ending }: PlayedTurn): readonly string[] {
+  return [
+    ...(said === undefined ? [] : [toldLine({ caller: said })]),
+    ...tools.map(({ tool, args, result, state }) => toldLine({ tool, args, result, state })),
+    toldLine({ agent: heard, ...(ending === 'whole' ? {} : { ending }) }),
+  ];
+}
+
+export function toldLine(fields: object): string {
+  const text = JSON.stringify(fields);
+  return text.length <= MAX_ENTRY_LENGTH ? text : `${text.slice(0, MAX_ENTRY_LENGTH)}…`;
+}

@@ -1,0 +1,124 @@
+import type { ChatMessage } from '../../models/model.ts';
+import type { PlayedTurn, Tokens, ToolRunSeen } from './result.ts';
+import type { Sight } from './sight.ts';
+import { Watchers } from './watchers.ts';
+
+type Run = { -readonly [Field in keyof ToolRunSeen]: ToolRunSeen[Field] };
+
+/** What was seen during one delivery of a turn. A tool may go on after it. */
+class Entry {
+  readonly tools: Run[] = [];
+  readonly prompts: (readonly ChatMessage[])[] = [];
+  readonly log: string[] = [];
+  tokens: Tokens | undefined;
+}
+
+/** Writes down what is seen of the agent's side, by the delivery in which it began. */
+export class Notebook {
+  readonly #entries: Entry[] = [];
+  readonly #runs = new Map<number, Run>();
+  readonly #watchers = new Watchers();
+  /** Tools with effects that were called although nothing says what they may do. */
+  readonly barred = new Set<string>();
+  /** How often a scripted model was asked once more than there are answers. */
+  unscripted = 0;
+  #held: Extract<Sight, { readonly type: 'tool-held' }> | undefined;
+
+  /** Begins the entry of the next delivery. */
+  turnPage(): void {
+    this.#entries.push(new Entry());
+    this.#held = undefined;
+  }
+
+  /** What was seen during a delivery so far. */
+  pageOf(delivery: number): Pick<PlayedTurn, 'tools' | 'prompts' | 'log' | 'tokens'> {
+    const { tools, prompts, log, tokens } = this.#entries[delivery] ?? new Entry();
+    const runs = tools.map((run) => ({ ...run }));
+    return { tools: runs, prompts: [...prompts], log: [...log], tokens };
+  }
+
+  /** Whether a run of the tool is kept from returning. */
+  isHeld(tool: string): boolean {
+    return this.#held?.tool === tool;
+  }
+
+  /** Whether the caller's page was told of that run. */
+  get isTold(): boolean {
+    return this.#held?.isTold === true;
+  }
+
+  /** Whether a run that `counts` goes on. */
+  isRunning(counts: (tool: string) => boolean): boolean {
+    return [...this.#runs.values()].some(({ tool, state }) => state === 'running' && counts(tool));
+  }
+
+  readonly take = (sight: Sight): void => {
+    const entry = this.#entries.at(-1);
+    if (entry === undefined) return;
+    switch (sight.type) {
+      case 'tool': {
+        const { id, tool, args, onceKey } = sight;
+        const run: Run = {
+          tool, args, onceKey, state: 'running', result: undefined, hasActed: true,
+        };
+        this.#runs.set(id, run);
+        entry.tools.push(run);
+        break;
+      }
+      case 'tool-refused': {
+        const { tool, args, problem: result } = sight;
+        entry.tools.push({
+          tool, args, result, onceKey: undefined, state: 'refused', hasActed: false,
+        });
+        break;
+      }
+      case 'tool-over': {
+        const { id, state, result, hasActed } = sight;
+        const run = this.#runs.get(id);
+        if (run !== undefined) Object.assign(run, { state, result, hasActed });
+        break;
+      }
+      case 'tool-held':
+        this.#held = sight;
+        break;
+      case 'tool-barred':
+        this.barred.add(sight.tool);
+        break;
+      case 'asked':
+        entry.prompts.push(sight.messages);
+        break;
+      case 'unscripted':
+        this.unscripted += 1;
+        break;
+      case 'used': {
+        const { input, output, cost } = sight.tokens;
+        const { tokens: known = { input: 0, output: 0, cost: 0 } } = entry;
+        entry.tokens = {
+          input: known.input + input,
+          output: known.output + output,
+          cost: cost === undefined || known.cost === undefined ? undefined : known.cost + cost,
+        };
+        break;
+      }
+      case 'logged':
+        entry.log.push(sight.line);
+        break;
+      default:
+        sight satisfies never;
+    }
+    this.#watchers.changed();
+  };
+
+  /** Runs that were under way are lost: their process was killed. */
+  lose(): void {
+    this.#runs.clear();
+  }
+
+  /**
+   * Resolves with true once `isSo` holds, which is checked whenever something is seen; with false
+   * after the timeout.
+   */
+  until(isSo: () => boolean, timeoutMs: number): Promise<boolean> {
+    return this.#watchers.until(isSo, timeoutMs);
+  }
+}

@@ -1,0 +1,77 @@
+import { endingAtOnce } from '../../base/end-at-once.ts';
+import type { ModelPrices } from '../../base/model-price.ts';
+import type { ChatMessage, ChatModel, ModelDelta } from '../../models/model.ts';
+import { costOf } from '../../models/prices.ts';
+import type { ScriptedAnswer } from '../scripted-answer.ts';
+import { scriptedModel, type ScriptedModel } from '../scripted-model.ts';
+import type { Tokens } from './result.ts';
+import type { OnSight } from './sight.ts';
+
+/** The model, which reports what it was shown and what it used. */
+export function observed(model: ChatModel, prices: ModelPrices, onSight: OnSight): ChatModel {
+  return {
+    name: model.name,
+    stream(messages, options) {
+      const deltas = model.stream(messages, options);
+      return endingAtOnce(watch(deltas, messages, prices, onSight), () => void deltas.return());
+    },
+    warm: (signal) => model.warm(signal),
+    problems: () => model.problems(),
+    isUsable: () => model.isUsable(),
+  };
+}
+
+async function* watch(
+  deltas: AsyncGenerator<ModelDelta, void, undefined>,
+  messages: readonly ChatMessage[],
+  prices: ModelPrices,
+  onSight: OnSight,
+): AsyncGenerator<ModelDelta, void, undefined> {
+  onSight({ type: 'asked', messages: structuredClone(messages) });
+  for await (const delta of deltas) {
+    if (delta.type === 'usage') {
+      const tokens = tokensOf(delta, prices);
+      if (tokens !== undefined) onSight({ type: 'used', tokens });
+    }
+    yield delta;
+  }
+}
+
+function tokensOf(
+  usage: Extract<ModelDelta, { type: 'usage' }>,
+  prices: ModelPrices,
+): Tokens | undefined {
+  const { model, inputTokens, outputTokens } = usage;
+  if (inputTokens === undefined && outputTokens === undefined) return undefined;
+  const price = prices.get(model);
+  return {
+    input: inputTokens ?? 0,
+    output: outputTokens ?? 0,
+    cost: price === undefined ? undefined : costOf(price, usage),
+  };
+}
+
+/** A model that gives the answers of a scenario, those of one turn at a time. */
+export class ScenarioModel {
+  readonly model: ScriptedModel;
+  #answers: ScriptedAnswer[] = [];
+
+  constructor(onSight: OnSight) {
+    this.model = scriptedModel(() => {
+      const answer = this.#answers.shift();
+      if (answer !== undefined) return answer;
+      onSight({ type: 'unscripted' });
+      throw new Error('the scenario has no more answers of the model for this turn');
+    });
+  }
+
+  /** What it answers from now on. */
+  prepare(answers: readonly ScriptedAnswer[]): void {
+    this.#answers = [...answers];
+  }
+
+  /** How many have not been asked for. */
+  get left(): number {
+    return this.#answers.length;
+  }
+}

@@ -1,0 +1,53 @@
+// What a scenario is played to, and with what.
+
+import type { Agent } from '../../agents/agent.ts';
+import type { NamedAgents } from '../../app/create-app.ts';
+import type { ChatModel } from '../../models/model.ts';
+import type { Settings } from '../../settings/settings.ts';
+import type { PlayedCaller } from './played-caller.ts';
+import type { PlayedTurn } from './result.ts';
+import type { Scenario } from './scenario.ts';
+import type { OnSight } from './sight.ts';
+import type { Stage } from './stage.ts';
+import type { Question } from './step.ts';
+
+/** What an app is made of. Each scenario gets one of its own. */
+export interface Cast {
+  readonly settings: Settings;
+  readonly agent: Agent | NamedAgents;
+}
+
+/** Whether what was said is as a `judge` line asks. */
+export interface Verdict {
+  readonly outcome: 'passed' | 'failed' | 'undecided';
+  readonly reason: string;
+}
+
+/** `turns` are those played so far; the question is about the last one. */
+export type Judge = (
+  question: Question, turns: readonly PlayedTurn[], scenario: Scenario,
+) => Promise<Verdict>;
+
+/** Opens a stage other than one in this process. */
+export type OpenStage = (
+  scenario: Scenario,
+  access: { readonly secret: string; readonly key: string },
+  onSight: OnSight,
+) => Stage;
+
+export interface PlayOptions {
+  /** The longest a reply may take, in milliseconds. */
+  readonly timeoutMs: number;
+  /** Whether tools with effects run without a line that allows it. */
+  readonly allowsRealTools: boolean;
+  /** Stands in for one of the agent's own models: it records or replays it. */
+  readonly modelFor?: ((own: ChatModel, scenario: Scenario) => ChatModel) | undefined;
+  /** Decides `judge` lines. A scenario that has one is refused without it. */
+  readonly judge?: Judge | undefined;
+  /** Decides what a played caller says. A scenario that has one is refused without it. */
+  readonly playedCaller?: PlayedCaller | undefined;
+  /** Where the agent runs. A scenario that kills its process is refused without it. */
+  readonly openStage?: OpenStage | undefined;
+  /** Ends the run. */
+  readonly signal?: AbortSignal | undefined;
+}

@@ -1,0 +1,80 @@
+// What `eval` prints: a line for each run as it ends, and finally what was not as expected.
+
+import { paintFor } from '../terminal/colour.ts';
+import type { Terminal } from '../terminal/command.ts';
+import { oneLine } from '../terminal/one-line.ts';
+import type { ScenarioRuns } from './play-all.ts';
+import { reportOf } from './report.ts';
+import type { ScenarioResult } from './result.ts';
+
+const MAX_ROW_LENGTH = 1_000;
+
+export function isPassed({ outcome }: ScenarioResult): boolean {
+  return outcome === 'passed';
+}
+
+const MARKS = {
+  passed: ['green', '✓'], failed: ['red', '✗'], undecided: ['cyan', '?'],
+} as const satisfies Record<ScenarioResult['outcome'], readonly [string, string]>;
+
+/** A line for each run as it ends, and on a terminal how many are left. */
+export class Progress {
+  readonly #stream: Terminal['stdout'];
+  readonly #environment: Terminal['environment'];
+  readonly #count: number;
+  #done = 0;
+
+  /** With JSON on stdout the lines go to stderr. */
+  constructor({ stdout, stderr, environment }: Terminal, count: number, isJson: boolean) {
+    this.#stream = isJson ? stderr : stdout;
+    this.#environment = environment;
+    this.#count = count;
+    this.#showLeft();
+  }
+
+  add({ name, outcome, turns, durationMs }: ScenarioResult): void {
+    this.#done += 1;
+    const paint = paintFor(this.#stream, this.#environment);
+    const [colour, mark] = MARKS[outcome];
+    const figures = `${turns.length} turns, ${Math.round(durationMs)} ms`;
+    this.#clear();
+    this.#stream.write(`${paint(colour, mark)} ${oneLine(name, 200)}  ${paint('dim', `(${figures})`)}\n`);
+    this.#showLeft();
+  }
+
+  end(): void {
+    this.#clear();
+  }
+
+  #showLeft(): void {
+    if (this.#stream.isTTY === true) this.#stream.write(`${this.#done} of ${this.#count}`);
+  }
+
+  #clear(): void {
+    if (this.#stream.isTTY === true) this.#stream.write('\r\u001b[K');
+  }
+}
+
+/** What was not as expected, with the transcript around it, and how many passed. */
+export function printReport(all: readonly ScenarioRuns[], { stdout, environment }: Terminal): void {
+  const paint = paintFor(stdout, environment);
+  for (const { results } of all) {
+    const wrong = results.find((result) => !isPassed(result));
+    if (wrong === undefined) continue;
+    const passed = results.filter(isPassed).length;
+    const share = results.length === 1 ? '' : `  ${passed} of ${results.length} runs passed`;
+    const [colour, mark] = MARKS[wrong.outcome];
+    stdout.write(`\n${paint(colour, `${mark} ${oneLine(wrong.file, 200)}`)}${share}\n`);
+    for (const line of reportOf(wrong)) stdout.write(line === '' ? '\n' : `  ${line}\n`);
+  }
+  const passed = all.filter(({ results }) => results.every(isPassed)).length;
+  const sum = `${passed} of ${all.length} scenarios passed`;
+  stdout.write(`\n${paint(passed === all.length ? 'green' : 'red', sum)}.\n`);
+}
+
+/** A heading and rows. */
+export function printTable(lines: readonly string[], { stdout, environment }: Terminal): void {
+  const [heading = '', ...rows] = lines.map((line) => oneLine(line, MAX_ROW_LENGTH));
+  const paint = paintFor(stdout, environment);
+  stdout.write(['', paint('dim', heading), ...rows, ''].join('\n'));
+}

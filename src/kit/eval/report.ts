@@ -1,0 +1,80 @@
+// What came of scenarios, for a person to read.
+
+import { isObject } from '../../base/fields.ts';
+import { parseJson } from '../../base/json.ts';
+import { oneLine } from '../terminal/one-line.ts';
+import { runText, titleOf } from './checks.ts';
+import type { PlayedTurn, ScenarioFailure, ScenarioResult } from './result.ts';
+
+/** Longest line of a transcript, in UTF-16 code units. */
+const MAX_SHOWN = 1_000;
+/** Turns of the transcript that are shown before the one that failed. */
+const TURNS_BEFORE = 1;
+
+/** Why a run did not pass, and the transcript around it. Empty for one that did. */
+export function reportOf(result: ScenarioResult): readonly string[] {
+  const { failures, undecided } = result;
+  const shown = new Set<number>();
+  const reasons = failures.flatMap((failure) => {
+    for (const turn of turnsAround(failure, result)) shown.add(turn);
+    return failureLines(failure);
+  });
+  const transcript = [...shown]
+    .sort((a, b) => a - b)
+    .flatMap((index) => turnLines(result.turns[index]));
+  return [
+    ...reasons,
+    ...undecided.map((reason) => `undecided: ${oneLine(reason, MAX_SHOWN)}`),
+    ...(transcript.length === 0 ? [] : ['', ...transcript]),
+  ];
+}
+
+function failureLines({ lineNumber, written, reasons }: ScenarioFailure): readonly string[] {
+  const place = lineNumber === undefined ? '' : `line ${lineNumber}: `;
+  return [`${place}${oneLine(written, MAX_SHOWN)}`, ...reasons.map((reason) => `  ${reason}`)];
+}
+
+function turnsAround({ turn }: ScenarioFailure, { turns }: ScenarioResult): readonly number[] {
+  const last = turn ?? turns.length - 1;
+  const first = Math.max(0, last - TURNS_BEFORE);
+  return Array.from({ length: last - first + 1 }, (_, index) => first + index);
+}
+
+const ENDINGS = {
+  whole: '',
+  interrupted: ' [interrupted]',
+  dropped: ' [connection dropped]',
+  refused: ' [no reply]',
+} as const satisfies Record<PlayedTurn['ending'], string>;
+
+function turnLines(turn: PlayedTurn | undefined): readonly string[] {
+  if (turn === undefined) return [];
+  const { isAgain, heard, ending, tools, log, hangsUp } = turn;
+  const opening = turn.said === undefined ? 'the call begins' : titleOf(turn);
+  return [
+    `caller  ${opening}${isAgain ? ' [delivered again]' : ''}`,
+    ...tools.map((run) => `tool    ${oneLine(runText(run), MAX_SHOWN)}`),
+    ...refusals(turn).map((text) => `tool    ${oneLine(text, MAX_SHOWN)}`),
+    `agent   ${heard.trim() === '' ? '(nothing)' : oneLine(heard, MAX_SHOWN)}${ENDINGS[ending]}`,
+    ...(hangsUp ? ['        [hangs up]'] : []),
+    ...log.map((line) => `log     ${oneLine(line, MAX_SHOWN)}`),
+  ];
+}
+
+/** Calls that failed before a tool began, such as one of a tool that the agent does not have. */
+function refusals({ prompts, tools }: PlayedTurn): readonly string[] {
+  const shown = prompts.at(-1) ?? [];
+  const ofTurn = shown.slice(shown.findLastIndex(({ role }) => role === 'user') + 1);
+  const calls = ofTurn.flatMap((message) => ('toolCalls' in message ? message.toolCalls : []));
+  return calls.flatMap(({ id, name, args }) => {
+    if (tools.some(({ tool }) => tool === name)) return [];
+    const result = ofTurn.find((message) => message.role === 'tool' && message.toolCallId === id);
+    const error = result === undefined ? undefined : errorIn(result.content);
+    return error === undefined ? [] : [`${name} ${args} did not run: ${error}`];
+  });
+}
+
+function errorIn(content: string): string | undefined {
+  const result = parseJson(content);
+  return isObject(result) && typeof result['error'] === 'string' ? result['error'] : undefined;
+}

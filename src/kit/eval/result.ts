@@ -1,0 +1,93 @@
+// What came of a scenario.
+
+import type { Json } from '../../base/json.ts';
+import type { TurnState } from '../../conversations/message.ts';
+import type { ChatMessage } from '../../models/model.ts';
+
+/** `undecided`: a judge gave no verdict that can be relied on. */
+export type Outcome = 'passed' | 'failed' | 'undecided';
+
+/** Tokens as the model's vendor counted them. */
+export interface Tokens {
+  readonly input: number;
+  readonly output: number;
+  /** In the currency of MODEL_PRICES. Undefined if a model has no price. */
+  readonly cost: number | undefined;
+}
+
+/** A call of a tool, in the order in which they began. */
+export interface ToolRunSeen {
+  readonly tool: string;
+  /** As `run` received them, or as the model sent them if they were refused. */
+  readonly args: unknown;
+  /**
+   * `refused`: the arguments did not fit the schema. `running`: nothing came of it before the
+   * scenario ended.
+   */
+  readonly state: 'running' | 'completed' | 'failed' | 'refused';
+  /** What `run` returned, or the message of what it threw. */
+  readonly result: unknown;
+  /** Equal for calls that must act only once together. Undefined if it may act again. */
+  readonly onceKey: string | undefined;
+  /** False if it was refused, or says that it had no effect. */
+  readonly hasActed: boolean;
+}
+
+/** A delivery of a turn, as the caller and their page saw it. */
+export interface PlayedTurn {
+  /** Of the line that began it. Undefined: the welcome. */
+  readonly lineNumber: number | undefined;
+  /** Of the caller's conversation: the first one's is 0. */
+  readonly conversation: number;
+  /** The caller's words. Undefined: the call begins. */
+  readonly said: string | undefined;
+  /** Whether the turn before was delivered again. */
+  readonly isAgain: boolean;
+  /** What the caller heard. */
+  readonly heard: string;
+  /** `interrupted`: the caller spoke over it. `dropped`: the connection broke. */
+  readonly ending: 'whole' | 'interrupted' | 'dropped' | 'refused';
+  /** As history has it at the end of the call. */
+  readonly state: TurnState | undefined;
+  readonly hangsUp: boolean;
+  readonly data: readonly Json[];
+  readonly tools: readonly ToolRunSeen[];
+  /** What the model was shown, one entry per request. */
+  readonly prompts: readonly (readonly ChatMessage[])[];
+  /** Milliseconds from the request. Undefined if nothing was said. */
+  readonly firstWordMs: number | undefined;
+  readonly durationMs: number;
+  /** Undefined if no vendor reported any. */
+  readonly tokens: Tokens | undefined;
+  /** Warnings and errors that the server logged meanwhile, one line each. */
+  readonly log: readonly string[];
+}
+
+/** One reason why a scenario did not pass. */
+export interface ScenarioFailure {
+  /**
+   * `expectation`: something that the scenario expects is not so. `judge`: the same, in a judge's
+   * opinion. `course`: the call could not go on as the scenario has it, for example because the
+   * reply had fewer words than an interruption needs.
+   */
+  readonly kind: 'expectation' | 'judge' | 'course';
+  /** Of the scenario; undefined if it is about no line. */
+  readonly lineNumber: number | undefined;
+  /** The line as it was written, or what was being done. */
+  readonly written: string;
+  readonly reasons: readonly string[];
+  /** Index of the turn in `turns`; undefined if it is about the whole call. */
+  readonly turn: number | undefined;
+}
+
+/** One run of one scenario. */
+export interface ScenarioResult {
+  readonly file: string;
+  readonly name: string;
+  readonly outcome: Outcome;
+  readonly failures: readonly ScenarioFailure[];
+  /** What a judge could not decide, one line each. */
+  readonly undecided: readonly string[];
+  readonly turns: readonly PlayedTurn[];
+  readonly durationMs: number;
+}

@@ -1,0 +1,89 @@
+// A scenario as a test of `node --test`.
+
+import { fileURLToPath } from 'node:url';
+
+import type { App } from '../../app/app.ts';
+import { isAgent, partsOf } from '../../app/create-app.ts';
+import { shellWord } from '../terminal/one-line.ts';
+import { openEvalModel, problemsOfModels } from './eval-model.ts';
+import type { Cast } from './play-options.ts';
+import { playScenario } from './play-scenario.ts';
+import { problemsOf } from './problems.ts';
+import { readScenario } from './read-scenario.ts';
+import { recordingPath } from './recording.ts';
+import { reportOf } from './report.ts';
+import type { ScenarioResult } from './result.ts';
+import { scenarioModels } from './run-models.ts';
+import type { Scenario } from './scenario.ts';
+import { ScriptError } from './script.ts';
+
+/** Options of `runScenario`. */
+export interface RunScenarioOptions {
+  /** The longest a reply may take, in milliseconds. Default 30,000. */
+  readonly timeoutMs?: number;
+  /** Whether tools with effects run without a line that allows it. Default false. */
+  readonly realTools?: boolean;
+  /** Decides `judge` lines, and plays callers: `provider:model`. */
+  readonly evalModel?: string;
+  /** Asks the models, even if there is a recording. Default false. */
+  readonly live?: boolean;
+  /** Ends the run. */
+  readonly signal?: AbortSignal;
+}
+
+/** A scenario did not pass. The message says why, with the transcript around it. */
+export class ScenarioError extends Error {
+  override readonly name = 'ScenarioError';
+  readonly result: ScenarioResult;
+
+  constructor(result: ScenarioResult) {
+    super([`${result.file} ${result.outcome}`, ...reportOf(result)].join('\n'));
+    this.result = result;
+  }
+}
+
+/**
+ * Plays the scenario in a file: docs/evals.md. It gets an app of its own, with the agents and
+ * settings that `app` was created with, in memory; `app` itself is not used and need not be closed.
+ * Replies are those of the recording beside the file, if there is one. A relative path is one from
+ * the working directory.
+ *
+ * Rejects with a `ScenarioError` if the scenario does not pass, with a `ScriptError` that names the
+ * line if it cannot be played, and with a `RecordingError` for a broken recording.
+ */
+export async function runScenario(
+  file: string | URL,
+  app: App,
+  options: RunScenarioOptions = {},
+): Promise<ScenarioResult> {
+  const { timeoutMs = 30_000, realTools: allowsRealTools = false, signal, evalModel } = options;
+  const path = file instanceof URL ? fileURLToPath(file) : file;
+  const scenario = readScenario(path, process.cwd());
+  const cast = partsOf(app);
+  const opened = evalModel === undefined
+    ? undefined : openEvalModel(evalModel, 'evalModel', cast.settings);
+  const source = options.live === true ? 'live' : 'recording';
+  const { ofRun, isReplayed } = scenarioModels(
+    recordingPath(path), source, { evalModel: opened, signal },
+  );
+  const models = ofRun();
+  const { modelFor, judge, playedCaller } = models;
+  const playOptions = { timeoutMs, allowsRealTools, signal, modelFor, judge, playedCaller };
+  const problems = [
+    ...problemOfOther(scenario, cast),
+    ...problemsOf(scenario, cast, playOptions),
+    ...(isReplayed ? [] : problemsOfModels(scenario, cast, opened)),
+  ];
+  if (problems.length > 0) throw new ScriptError(shellWord(path), problems);
+  const result = await models.finish(await playScenario(scenario, cast, playOptions));
+  if (result.outcome !== 'passed') throw new ScenarioError(result);
+  return result;
+}
+
+/** A scenario for an agent other than the app's only one. A path may be that of any agent. */
+function problemOfOther({ agent: named, steps }: Scenario, { agent }: Cast): readonly string[] {
+  if (named === undefined || !isAgent(agent) || agent.name === named) return [];
+  if (/[/\\]|\.[cm]?[jt]s$/.test(named)) return [];
+  const line = steps.find(({ name }) => name === 'agent')?.lineNumber;
+  return [`line ${line}: the scenario is for ${named}, and the app serves ${agent.name}`];
+}

@@ -1,0 +1,224 @@
+// A script as the runner plays it: what holds for the whole call, and its acts in order.
+
+import { basename } from 'node:path';
+
+import type { JsonObject } from '../../base/json.ts';
+import { groups } from '../../settings/table.ts';
+import type { ScriptedAnswer, ScriptedPart } from '../scripted-answer.ts';
+import { ScriptError } from './script.ts';
+import type { ActionName, Moment, Step, StepOf } from './step.ts';
+
+const SET_UP = [
+  'agent', 'wire', 'from', 'to', 'language', 'metadata', 'set', 'real', 'good', 'bad',
+] as const satisfies readonly ActionName[];
+const CHECKS = [
+  'expect', 'expect-not', 'expect-data', 'expect-no-data', 'expect-hangup', 'expect-tool',
+  'expect-no-tool', 'expect-state', 'expect-prompt', 'expect-no-prompt', 'within',
+  'within-tokens', 'ends-within', 'judge',
+] as const satisfies readonly ActionName[];
+/** These hold for the whole call, wherever they stand. */
+const CHECKS_OF_CALL = [
+  'never', 'never-fails', 'never-repeats', 'never-acts-twice',
+] as const satisfies readonly ActionName[];
+const TROUBLES = [
+  'interrupt', 'drop', 'deliver-again', 'restart', 'kill',
+] as const satisfies readonly ActionName[];
+
+export type CheckStep = StepOf<(typeof CHECKS)[number] | (typeof CHECKS_OF_CALL)[number]>;
+export type TroubleStep = StepOf<(typeof TROUBLES)[number]>;
+
+/** Something that goes wrong in the middle of a reply. */
+export type TroubleAt = TroubleStep & { readonly at: Moment };
+
+/** One delivery of a turn. */
+export interface Exchange {
+  readonly kind: 'exchange';
+  /** Undefined: the call begins. */
+  readonly opening: StepOf<'say' | 'call' | 'deliver-again'> | undefined;
+  /** What a scripted model answers, one per request. */
+  readonly answers: readonly ScriptedAnswer[];
+  readonly trouble: TroubleAt | undefined;
+}
+
+export type Act =
+  | Exchange
+  /** Of the last exchange. */
+  | { readonly kind: 'check'; readonly step: CheckStep }
+  | { readonly kind: 'mock'; readonly step: StepOf<'mock'> }
+  | { readonly kind: 'data'; readonly step: StepOf<'data'> }
+  | { readonly kind: 'caller'; readonly step: StepOf<'caller'> }
+  | { readonly kind: 'restart' | 'kill'; readonly step: TroubleStep };
+
+/** Who calls, and how. */
+export interface Origin {
+  readonly wire: 'layercode' | 'chat-completions';
+  readonly from: string | undefined;
+  readonly to: string | undefined;
+  readonly language: string | undefined;
+  readonly metadata: JsonObject | undefined;
+}
+
+export interface Scenario {
+  /** As it was given. */
+  readonly file: string;
+  /** The file's name without its ending. */
+  readonly name: string;
+  /** A built-in name, or a path relative to the file. Undefined: whatever is evaluated. */
+  readonly agent: string | undefined;
+  readonly origin: Origin;
+  /** By variable. */
+  readonly settings: Readonly<Record<string, string>>;
+  /** Tools with effects that run as they are. */
+  readonly realTools: ReadonlySet<string>;
+  /** Whether a scripted model answers, instead of the agent's own. */
+  readonly isScripted: boolean;
+  /** Words that a judge must let pass, or must not. */
+  readonly examples: { readonly good: readonly string[]; readonly bad: readonly string[] };
+  /** The first one is the welcome. */
+  readonly acts: readonly Act[];
+  /** Of the whole call. */
+  readonly checks: readonly CheckStep[];
+  readonly steps: readonly Step[];
+}
+
+/** Settings that a scenario may change: how long, how many, how soon. */
+const SETTABLE: ReadonlySet<string> = new Set([
+  'FILLER_AFTER_MS', 'SETTLE_MS', 'STORE_TIMEOUT_MS',
+  ...groups
+    .filter(([title]) => title === 'Bounds' || title === 'Times')
+    .flatMap(([, rows]) => Object.values(rows).map(({ variable }) => variable)),
+]);
+
+/** Throws a `ScriptError` for steps that make no sense together. */
+export function scenarioOf(steps: readonly Step[], file: string): Scenario {
+  const problems: string[] = [];
+  const fault: TellFault = ({ lineNumber }, text) =>
+    void problems.push(`line ${lineNumber}: ${text}`);
+  const acts = actsOf(steps, fault);
+  const only = onlyOnce(steps, fault);
+  const origin: Origin = {
+    wire: only('wire')?.wire ?? 'layercode',
+    from: only('from')?.text,
+    to: only('to')?.text,
+    language: only('language')?.text,
+    metadata: only('metadata')?.metadata,
+  };
+  checkWire(steps, origin, fault);
+  const isScripted = allOf(steps, 'model').length > 0;
+  const settings: Record<string, string> = {};
+  for (const step of allOf(steps, 'set')) {
+    if (!SETTABLE.has(step.variable))
+      fault(step, `${step.variable} is not a time or a limit that a scenario can set`);
+    settings[step.variable] = step.value;
+  }
+  for (const step of isScripted ? allOf(steps, 'within-tokens') : [])
+    fault(step, 'a scripted model uses no tokens');
+  for (const step of isScripted ? allOf(steps, 'caller') : [])
+    fault(step, 'nobody knows what a played caller says, so no "model" line can answer it');
+  const examples = {
+    good: allOf(steps, 'good').map(({ text }) => text),
+    bad: allOf(steps, 'bad').map(({ text }) => text),
+  };
+  const example = allOf(steps, 'good')[0] ?? allOf(steps, 'bad')[0];
+  if (example !== undefined && allOf(steps, 'judge').length === 0)
+    fault(example, `${example.name} is an example for judge, and nothing is judged`);
+  const checks = steps.filter((step) => isOneOf(CHECKS_OF_CALL, step));
+  if (checks.length === 0 && !acts.some(({ kind }) => kind === 'check' || kind === 'caller'))
+    problems.push('it expects nothing, so it could never fail: add a line such as expect Hello');
+  if (problems.length > 0) throw new ScriptError(file, problems);
+  return {
+    file,
+    name: basename(file).replace(/\.[^.]+$/, ''),
+    agent: only('agent')?.text,
+    origin,
+    settings,
+    realTools: new Set(allOf(steps, 'real').flatMap(({ tools }) => tools)),
+    isScripted,
+    examples,
+    acts,
+    checks,
+    steps,
+  };
+}
+
+type TellFault = (step: Pick<Step, 'lineNumber'>, text: string) => void;
+
+function isOneOf<Name extends ActionName>(
+  names: readonly Name[],
+  step: Step,
+): step is Step & StepOf<Name> {
+  return (names as readonly ActionName[]).includes(step.name);
+}
+
+function allOf<Name extends ActionName>(
+  steps: readonly Step[],
+  name: Name,
+): readonly StepOf<Name>[] {
+  return steps.filter((step): step is Step & StepOf<Name> => isOneOf([name], step));
+}
+
+function onlyOnce(steps: readonly Step[], fault: TellFault) {
+  return <Name extends ActionName>(name: Name): StepOf<Name> | undefined => {
+    const [first, second] = allOf(steps, name);
+    if (second !== undefined) fault(second, `${name} stands in a scenario once`);
+    return first;
+  };
+}
+
+/** An exchange while its lines are read. */
+interface Draft {
+  readonly kind: 'exchange';
+  readonly opening: Exchange['opening'];
+  readonly answers: ScriptedPart[][];
+  trouble: TroubleAt | undefined;
+}
+
+function actsOf(steps: readonly Step[], fault: TellFault): readonly Act[] {
+  let exchange: Draft = { kind: 'exchange', opening: undefined, answers: [], trouble: undefined };
+  const acts: Act[] = [exchange];
+  for (const step of steps) {
+    if (isOneOf(SET_UP, step)) {
+      if (exchange.opening !== undefined)
+        fault(step, `${step.name} must stand above the first say: it holds for the whole call`);
+    } else if (isOneOf(CHECKS, step)) acts.push({ kind: 'check', step });
+    else if (isOneOf(CHECKS_OF_CALL, step)) continue;
+    else if (step.name === 'mock' || step.name === 'data' || step.name === 'caller') {
+      acts.push({ kind: step.name, step } as Act);
+    } else if (step.name === 'model') addPart(exchange.answers, step);
+    else if (isOneOf(TROUBLES, step) && step.at !== undefined) {
+      if (exchange.trouble !== undefined)
+        fault(step, `line ${exchange.trouble.lineNumber} has ended this reply already`);
+      exchange.trouble = step as TroubleAt;
+    } else if (step.name === 'restart' || step.name === 'kill') {
+      acts.push({ kind: step.name, step });
+    } else {
+      const opening = step as StepOf<'say' | 'call' | 'deliver-again'>;
+      exchange = { kind: 'exchange', opening, answers: [], trouble: undefined };
+      acts.push(exchange);
+    }
+  }
+  // A mock that stands above the first say holds for the welcome, too.
+  const first = acts.findIndex((act) => act.kind === 'exchange' && act.opening !== undefined);
+  const before = acts.slice(1, first === -1 ? acts.length : first);
+  const mocks = before.filter(({ kind }) => kind === 'mock');
+  return [...mocks, ...acts.filter((act) => !mocks.includes(act))];
+}
+
+/** After calls or a failure, anything but another call is the answer to the next request. */
+function addPart(answers: ScriptedPart[][], { part, isNext }: StepOf<'model'>): void {
+  const last = answers.at(-1);
+  const isCall = typeof part === 'object' && 'call' in part;
+  const has = (field: string): boolean =>
+    last?.some((known) => typeof known === 'object' && field in known) === true;
+  const isOver = has('fail') || (has('call') && !isCall);
+  if (last === undefined || isNext || isOver) answers.push([part]);
+  else last.push(part);
+}
+
+function checkWire(steps: readonly Step[], { wire }: Origin, fault: TellFault): void {
+  const [said] = allOf(steps, 'language');
+  if (said !== undefined && wire === 'layercode')
+    fault(said, 'LayerCode names no language; add: wire chat-completions');
+  for (const step of wire === 'layercode' ? [] : allOf(steps, 'data'))
+    fault(step, 'the wire chat-completions has no data from a page');
+}

@@ -1,0 +1,176 @@
+// What each word of a script takes.
+
+import { isObject } from '../../base/fields.ts';
+import { parseJson, type JsonObject } from '../../base/json.ts';
+import { isToolName } from '../../models/well-formed-call.ts';
+import { oneLine } from '../terminal/one-line.ts';
+import { parseCallerLine } from './caller-line.ts';
+import { parseExpectation } from './expectation.ts';
+import { Fault } from './fault.ts';
+import { parseMock, parseModelLine } from './stand-in-lines.ts';
+import type { Action, Check, Moment } from './step.ts';
+import { parseTime } from './time.ts';
+import { parseToolExpectation } from './tool-line.ts';
+
+/** Most questions to a judge about one line. */
+const MAX_ASKED = 21;
+
+/** The words, in the order in which a message lists them. */
+export const WORDS: Readonly<Record<string, (argument: string) => Action>> = {
+  say: (argument) => ({
+    name: 'say', text: text(argument, 'say takes what the caller says: say Hello there'),
+  }),
+  call: parseCall,
+  caller: parseCallerLine,
+  expect: expecting('expect'),
+  'expect-not': expecting('expect-not'),
+  'expect-data': expecting('expect-data'),
+  'expect-no-data': expecting('expect-no-data'),
+  'expect-hangup': alone('expect-hangup'),
+  'expect-tool': (argument) => ({
+    name: 'expect-tool', expected: parseToolExpectation('expect-tool', argument),
+  }),
+  'expect-no-tool': (argument) => ({
+    name: 'expect-no-tool', expected: parseToolExpectation('expect-no-tool', argument),
+  }),
+  'expect-state': expecting('expect-state'),
+  'expect-prompt': expecting('expect-prompt'),
+  'expect-no-prompt': expecting('expect-no-prompt'),
+  never: expecting('never'),
+  'never-fails': alone('never-fails'),
+  'never-repeats': alone('never-repeats'),
+  'never-acts-twice': alone('never-acts-twice'),
+  within: parseWithin,
+  'ends-within': (argument) => ({
+    name: 'ends-within', ms: timeOf(argument, 'ends-within takes a time: ends-within 5 s'),
+  }),
+  judge: parseJudge,
+  good: (argument) => ({ name: 'good', text: text(argument, 'good takes words that pass') }),
+  bad: (argument) => ({ name: 'bad', text: text(argument, 'bad takes words that do not pass') }),
+  interrupt: (argument) => ({
+    name: 'interrupt', at: momentOf('interrupt', argument) ?? { words: 0 },
+  }),
+  drop: (argument) => ({ name: 'drop', at: momentOf('drop', argument) ?? { words: 0 } }),
+  'deliver-again': (argument) => ({
+    name: 'deliver-again', at: momentOf('deliver-again', argument),
+  }),
+  restart: (argument) => ({ name: 'restart', at: momentOf('restart', argument) }),
+  kill: (argument) => ({ name: 'kill', at: momentOf('kill', argument) }),
+  data: (argument) => ({ name: 'data', data: objectOf(argument, 'data', '{"page": 2}') }),
+  model: parseModelLine,
+  mock: parseMock,
+  real: (argument) => ({ name: 'real', tools: toolNames(argument) }),
+  agent: (argument) => ({
+    name: 'agent', text: text(argument, 'agent takes a name, or the path of a module'),
+  }),
+  wire(argument) {
+    if (argument !== 'layercode' && argument !== 'chat-completions')
+      throw new Fault('wire is layercode or chat-completions');
+    return { name: 'wire', wire: argument };
+  },
+  from: (argument) => ({ name: 'from', text: number('from', argument) }),
+  to: (argument) => ({ name: 'to', text: number('to', argument) }),
+  metadata: (argument) => ({
+    name: 'metadata', metadata: objectOf(argument, 'metadata', '{"plan": "gold"}'),
+  }),
+  language(argument) {
+    if (!/^[A-Za-z]{2,3}(-[A-Za-z\d]{1,8})*$/.test(argument))
+      throw new Fault('language takes a tag such as en-GB');
+    return { name: 'language', text: argument };
+  },
+  set(argument) {
+    const [, variable, value] = /^([A-Z][A-Z0-9_]*)(?:\s+|\s*=\s*)(\S.*)$/.exec(argument) ?? [];
+    if (variable === undefined || value === undefined)
+      throw new Fault('set takes a setting and its value: set FIRST_WORD_TIMEOUT_SECONDS 1');
+    return { name: 'set', variable, value };
+  },
+};
+
+function parseCall(argument: string): Action {
+  if (argument === 'again') return { name: 'call', from: undefined };
+  const from = /^from (\S.*)$/.exec(argument)?.[1];
+  if (from === undefined) throw new Fault('call takes: call again, or: call from +15550100');
+  return { name: 'call', from: number('call from', from) };
+}
+
+type Expecting = Extract<Check, { readonly expectation: unknown }>['name'];
+type Alone = 'expect-hangup' | 'never-fails' | 'never-repeats' | 'never-acts-twice';
+
+function expecting(name: Expecting): (argument: string) => Action {
+  return (argument) => ({ name, expectation: parseExpectation(name, argument) });
+}
+
+function alone(name: Alone): (argument: string) => Action {
+  return (argument) => {
+    if (argument !== '') throw new Fault(`${name} stands alone`);
+    return { name };
+  };
+}
+
+function text(argument: string, rule: string): string {
+  if (argument === '') throw new Fault(rule);
+  return argument;
+}
+
+function parseJudge(argument: string): Action {
+  const [, count, rest = argument] = /^(\d{1,4}) times?\s+(.*)$/.exec(argument) ?? [];
+  const times = Number(count ?? 1);
+  if (times < 1 || times > MAX_ASKED || times % 2 === 0)
+    throw new Fault(`judge is asked an odd number of times, up to ${MAX_ASKED}`);
+  const question = text(unquoted(rest), 'judge takes what a reply must be like');
+  return { name: 'judge', question, times };
+}
+
+function unquoted(argument: string): string {
+  return /^"([^"]+)"$/.exec(argument)?.[1] ?? argument;
+}
+
+function number(name: string, argument: string): string {
+  if (argument === '' || argument.length > 100)
+    throw new Fault(`${name} takes a telephone number: ${name} +15550100`);
+  return argument;
+}
+
+function objectOf(argument: string, name: string, example: string): JsonObject {
+  const value = parseJson(argument);
+  if (isObject(value)) return value as JsonObject;
+  throw new Fault(`${name} takes a JSON object: ${name} ${example}`);
+}
+
+function toolNames(argument: string): readonly string[] {
+  const names = argument.split(/[\s,]+/).filter((name) => name !== '');
+  if (names.length === 0) throw new Fault('real takes names of tools: real book_table');
+  const wrong = names.find((name) => !isToolName(name));
+  if (wrong !== undefined) throw new Fault(`${oneLine(wrong, 80)} is not the name of a tool`);
+  return names;
+}
+
+/** Undefined if nothing is said. */
+function momentOf(name: string, argument: string): Moment | undefined {
+  if (argument === '') return undefined;
+  const words = /^after (\d{1,4}) words?$/.exec(argument)?.[1];
+  if (words !== undefined) return { words: Number(words) };
+  const tool = /^during (\S+)$/.exec(argument)?.[1];
+  if (tool !== undefined && isToolName(tool)) return { tool };
+  throw new Fault(
+    `${name} stands alone, or as: ${name} after 3 words, or: ${name} during book_table`,
+  );
+}
+
+function timeOf(argument: string, rule: string): number {
+  const ms = parseTime(argument);
+  if (ms === undefined) throw new Fault(rule);
+  return ms;
+}
+
+function parseWithin(argument: string): Action {
+  const [, tokens, inAll] = /^(\d{1,9}) tokens?( in all)?$/.exec(argument) ?? [];
+  if (tokens !== undefined) {
+    if (Number(tokens) === 0) throw new Fault('within takes at least 1 token');
+    return {
+      name: 'within-tokens', tokens: Number(tokens), isInAll: inAll !== undefined,
+    };
+  }
+  const rule = 'within takes a time: within 2 s, within 800 ms; or tokens: within 900 tokens';
+  return { name: 'within', ms: timeOf(argument, rule) };
+}

@@ -1,0 +1,56 @@
+// The language of scenarios and of `talk --script`, one step per line: docs/evals.md.
+
+import { nearestName } from '../../base/nearest-name.ts';
+import { oneLine } from '../terminal/one-line.ts';
+import { Fault } from './fault.ts';
+import { WORDS } from './script-words.ts';
+import type { Step } from './step.ts';
+
+/** What is wrong with a script: one line for each problem, with its line number. */
+export class ScriptError extends Error {
+  override readonly name = 'ScriptError';
+  readonly file: string;
+  readonly problems: readonly string[];
+
+  constructor(file: string, problems: readonly string[], options?: ErrorOptions) {
+    super(`${file}: ${problems.join('; ')}`, options);
+    this.file = file;
+    this.problems = problems;
+  }
+}
+
+const MAX_PROBLEMS = 20;
+
+/** Throws one `ScriptError` with every problem and its line number. `file` is for the message. */
+export function parseScript(script: string, file: string): readonly Step[] {
+  const steps: Step[] = [];
+  const problems: string[] = [];
+  for (const [index, line] of script.split(/\r\n|\r|\n/).entries()) {
+    // Not just any #: "say Order #5" contains one too.
+    const written = line.replace(/(^\s*|\s{2,}|\t)#.*$/, '').trim();
+    if (written === '') continue;
+    const [name = ''] = written.split(/\s/, 1);
+    try {
+      const parse = Object.hasOwn(WORDS, name) ? WORDS[name] : undefined;
+      if (parse === undefined) throw new Fault(unknown(name));
+      steps.push({ lineNumber: index + 1, written, ...parse(written.slice(name.length).trim()) });
+    } catch (error) {
+      if (!(error instanceof Fault)) throw error;
+      problems.push(`line ${index + 1}: ${error.message}`);
+    }
+  }
+  if (steps.length === 0 && problems.length === 0) problems.push('it contains no steps');
+  if (problems.length > 0) throw new ScriptError(file, atMost(MAX_PROBLEMS, problems));
+  return steps;
+}
+
+function unknown(name: string): string {
+  const meant = nearestName(name, Object.keys(WORDS), Math.floor(name.length / 3));
+  const remedy = meant === undefined ? 'docs/evals.md lists them' : `did you mean ${meant}?`;
+  return `${oneLine(name, 40)} is not a step; ${remedy}`;
+}
+
+function atMost(count: number, problems: readonly string[]): readonly string[] {
+  if (problems.length <= count) return problems;
+  return [...problems.slice(0, count), `and ${problems.length - count} more`];
+}

@@ -1,0 +1,90 @@
+// The other end of `StageProcess`: serves one scenario's agent until the parent is gone.
+
+import { messageOf } from '../../base/thrown-values.ts';
+import { openStore } from '../../conversations/stores/open-store.ts';
+import { createLogger } from '../../log.ts';
+import type { ScriptedAnswer } from '../scripted-answer.ts';
+import { Backstage } from './backstage.ts';
+import type { Staged } from './play-all.ts';
+import type { PlayOptions } from './play-options.ts';
+import type { Sight } from './sight.ts';
+import {
+  STAGE_VARIABLE, type StageAccess, type StageAnswer, type StageCall,
+} from './stage-process.ts';
+import { stageSettings } from './stage-settings.ts';
+import type { Stage } from './stage.ts';
+import type { Mock } from './step.ts';
+import { WatchedStore } from './watched-store.ts';
+
+/** Whether this process is a stage. Removes the mark: programs that the agent starts are not. */
+export function takeStageMark(): boolean {
+  const isStage = process.env[STAGE_VARIABLE] !== undefined && process.send !== undefined;
+  delete process.env[STAGE_VARIABLE];
+  return isStage;
+}
+
+/** Resolves when the parent is gone. */
+export function serveStage(staged: Staged, options: PlayOptions): Promise<void> {
+  let stage: Stage | undefined;
+  const answer = (message: StageAnswer): void => {
+    if (process.connected) process.send?.(message);
+  };
+  process.on('message', (message) => {
+    const { id, method, args } = message as StageCall;
+    const done = async (): Promise<unknown> => {
+      if (method !== 'begin') return perform(stage, method, args);
+      const onSight = (sight: Sight): void => answer({ type: 'sight', sight });
+      stage = await openStage(staged, options, args[0] as StageAccess, onSight);
+      return undefined;
+    };
+    done().then(
+      (value) => answer({ type: 'answer', id, value }),
+      (error: unknown) => answer({ type: 'failure', id, message: messageOf(error) }),
+    );
+  });
+  return new Promise((resolve) => process.once('disconnect', () => resolve()));
+}
+
+async function openStage(
+  { scenario, cast }: Staged,
+  options: PlayOptions,
+  { secret, key, storePath }: StageAccess,
+  onSight: (sight: Sight) => void,
+): Promise<Stage> {
+  const settings = {
+    ...stageSettings(cast.settings, scenario, secret, key),
+    conversationStore: `sqlite:${storePath}`,
+  };
+  const log = createLogger({ level: 'error', write: (line) => process.stderr.write(line) });
+  const store = new WatchedStore(await openStore(settings, { log }));
+  return new Backstage({ ...options, scenario, agent: cast.agent, settings, store, onSight });
+}
+
+type Method = Exclude<StageCall['method'], 'begin'>;
+
+function perform(stage: Stage | undefined, method: Method, args: readonly unknown[]): unknown {
+  if (stage === undefined) throw new Error('the stage has not begun');
+  const [first, second] = args;
+  switch (method) {
+    case 'open':
+    case 'answersLeft':
+    case 'release':
+    case 'restart':
+    case 'close':
+      return stage[method]();
+    case 'prepare':
+      return stage.prepare(first as readonly ScriptedAnswer[]);
+    case 'mock':
+      return stage.mock(first as Mock);
+    case 'hold':
+      return stage.hold(String(first));
+    case 'settled':
+      return stage.settled(String(first), Number(second));
+    case 'turnState':
+      return stage.turnState(String(first), String(second));
+    case 'state':
+      return stage.state(String(first));
+    default:
+      return method satisfies never;
+  }
+}

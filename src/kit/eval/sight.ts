@@ -1,0 +1,40 @@
+// What is seen of the agent's side of a call.
+
+import type { ChatMessage } from '../../models/model.ts';
+import type { Tokens } from './result.ts';
+
+/** Plain JSON: the agent may run in another process. */
+export type Sight =
+  /** A tool begins to run, or would have, with arguments that fit. `id` tells runs apart. */
+  | {
+      readonly type: 'tool';
+      readonly id: number;
+      readonly tool: string;
+      readonly args: unknown;
+      /** Equal for calls that must act only once together. */
+      readonly onceKey: string | undefined;
+    }
+  | { readonly type: 'tool-refused'; readonly tool: string; readonly args: unknown;
+      readonly problem: string }
+  | {
+      readonly type: 'tool-over';
+      readonly id: number;
+      readonly state: 'completed' | 'failed';
+      readonly result: unknown;
+      /** False if the tool says that it had no effect. */
+      readonly hasActed: boolean;
+    }
+  /**
+   * A run is kept from returning until the stage is told to go on. `isTold`: the caller's page was
+   * told that it runs.
+   */
+  | { readonly type: 'tool-held'; readonly tool: string; readonly isTold: boolean }
+  /** A tool with effects was called although nothing says what it may do. It did not run. */
+  | { readonly type: 'tool-barred'; readonly tool: string }
+  | { readonly type: 'asked'; readonly messages: readonly ChatMessage[] }
+  /** A scripted model was asked once more than there are answers. */
+  | { readonly type: 'unscripted' }
+  | { readonly type: 'used'; readonly tokens: Tokens }
+  | { readonly type: 'logged'; readonly line: string };
+
+export type OnSight = (sight: Sight) => void;

@@ -1,0 +1,39 @@
+import type { Awaitable } from '../../base/awaitable.ts';
+import type { JsonObject } from '../../base/json.ts';
+import type { TurnState } from '../../conversations/message.ts';
+import type { ScriptedAnswer } from '../scripted-answer.ts';
+import type { Mock } from './step.ts';
+
+/** Where the agent is called. */
+export interface Address {
+  readonly origin: string;
+  /** Of the agent. */
+  readonly route: string;
+}
+
+/** The agent's side of a scenario, in this process or in one of its own. */
+export interface Stage {
+  /** Serves the agent. */
+  open(): Promise<Address>;
+  /** What a scripted model answers from now on. */
+  prepare(answers: readonly ScriptedAnswer[]): Awaitable<void>;
+  /** The number of answers that have not been asked for. */
+  answersLeft(): Awaitable<number>;
+  /** Replaces what a tool does from now on. */
+  mock(mock: Mock): Awaitable<void>;
+  /** Keeps the next run of the tool from returning, until `release`. */
+  hold(tool: string): Awaitable<void>;
+  release(): Awaitable<void>;
+  /** Waits until no turn of the conversation runs. False if one still does after the time. */
+  settled(conversationId: string, timeoutMs: number): Promise<boolean>;
+  /** How the turn stands. Undefined if it left nothing. */
+  turnState(conversationId: string, turnId: string): Promise<TurnState | undefined>;
+  /** The agent's state, as stored. */
+  state(conversationId: string): Promise<JsonObject | undefined>;
+  /** Closes the app and opens another one over the same store. */
+  restart(): Promise<Address>;
+  /** The same after the process was killed. Undefined if the stage is in this process. */
+  kill?(): Promise<Address>;
+  /** Closes the app and forgets what was stored. */
+  close(): Promise<void>;
+}

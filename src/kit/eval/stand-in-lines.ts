@@ -1,0 +1,80 @@
+// Lines that put something else in the place of a model or a tool.
+
+import { isObject } from '../../base/fields.ts';
+import { parseJson } from '../../base/json.ts';
+import { isToolName } from '../../models/well-formed-call.ts';
+import type { ScriptedPart } from '../scripted-answer.ts';
+import { Fault } from './fault.ts';
+import type { Mock, MockOutcome, ModelLine } from './step.ts';
+import { parseTime } from './time.ts';
+
+const MODEL_RULE =
+  'model takes: says TEXT, calls TOOL {…}, waits 2 s, fails 503, refuses or breaks off; '
+  + '"then" before it begins the next answer';
+const MOCK_RULE =
+  'mock takes a tool and what it does: returns JSON, fails [TEXT], not-done TEXT, '
+  + 'hands-over AGENT or hangs; "after 2 s" may come before it';
+
+export function parseModelLine(written: string): ModelLine {
+  const isNext = /^then\s/.test(written);
+  const line = isNext ? written.slice('then'.length).trim() : written;
+  return { name: 'model', part: parsePart(line), isNext };
+}
+
+function parsePart(line: string): ScriptedPart {
+  const [, word = '', rest = ''] = /^(\S+)(?:\s+(.+))?$/.exec(line) ?? [];
+  if (line === 'refuses') return { fail: 'content_filter' };
+  if (line === 'breaks off') return { fail: 'connection_dropped' };
+  if (word === 'says' && rest !== '') return rest;
+  if (word === 'calls' && rest !== '') return parseCall(rest);
+  if (word === 'waits') {
+    const waitMs = parseTime(rest);
+    if (waitMs === undefined) throw new Fault('model waits takes a time: model waits 2 s');
+    return { waitMs };
+  }
+  if (word === 'fails') {
+    if (!/^[45]\d\d$/.test(rest))
+      throw new Fault('model fails takes a status from 400 to 599: model fails 503');
+    return { fail: Number(rest) };
+  }
+  throw new Fault(MODEL_RULE);
+}
+
+function parseCall(written: string): ScriptedPart {
+  const [call = ''] = written.split(/\s/, 1);
+  const rest = written.slice(call.length).trim();
+  const args = rest === '' ? {} : parseJson(rest);
+  if (!isObject(args))
+    throw new Fault('model calls takes a tool and a JSON object: model calls pay {"cents": 500}');
+  return { call, args };
+}
+
+export function parseMock(written: string): Mock {
+  const [tool = ''] = written.split(/\s/, 1);
+  if (!isToolName(tool)) throw new Fault(MOCK_RULE);
+  let rest = written.slice(tool.length).trim();
+  let afterMs = 0;
+  const delay = /^after (\S+ ?m?s)(?=\s)/.exec(rest);
+  if (delay !== null) {
+    const ms = parseTime(delay[1] ?? '');
+    if (ms === undefined)
+      throw new Fault('after takes a time: mock book_table after 2 s returns {}');
+    afterMs = ms;
+    rest = rest.slice(delay[0].length).trim();
+  }
+  return { name: 'mock', tool, afterMs, outcome: parseMockOutcome(rest) };
+}
+
+function parseMockOutcome(written: string): MockOutcome {
+  const [, word = '', rest = ''] = /^(\S+)(?:\s+(.+))?$/.exec(written) ?? [];
+  if (written === 'hangs') return { kind: 'hangs' };
+  if (word === 'fails') return { kind: 'fails', message: rest === '' ? 'the tool failed' : rest };
+  if (word === 'not-done' && rest !== '') return { kind: 'not-done', message: rest };
+  if (word === 'hands-over' && /^\S+$/.test(rest)) return { kind: 'hands-over', agent: rest };
+  if (word === 'returns') {
+    const value = parseJson(rest);
+    if (value === undefined) throw new Fault('mock … returns takes JSON: returns {"ok": true}');
+    return { kind: 'returns', value };
+  }
+  throw new Fault(MOCK_RULE);
+}

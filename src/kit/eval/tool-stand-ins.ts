@@ -1,0 +1,178 @@
+import type { KnownTool } from '../../agents/agent.ts';
+import { messageOf } from '../../base/thrown-values.ts';
+import { handOver } from '../../tools/tool-hand-over.ts';
+import { NotDone } from '../../tools/tool-not-done.ts';
+import type { Tool, ToolContext } from '../../tools/tool.ts';
+import type { OnSight } from './sight.ts';
+import type { Mock } from './step.ts';
+
+export interface StandInOptions {
+  /** Tools with effects that run as they are. */
+  readonly realTools: ReadonlySet<string>;
+  /** Whether all of them do. */
+  readonly allowsAll: boolean;
+  readonly onSight: OnSight;
+}
+
+/** Whether a call of the tool may change something outside. */
+export function hasEffects({ once, repeatable }: Pick<Tool, 'once' | 'repeatable'>): boolean {
+  return once !== undefined || repeatable !== true;
+}
+
+/**
+ * Tools that report when they run. A mock replaces only `run`: arguments are still checked, and
+ * what acts once, times out or is interrupted does so as ever.
+ */
+export class ToolStandIns {
+  readonly #options: StandInOptions;
+  readonly #mocks = new Map<string, Mock>();
+  /** One per tool: agents that share a tool must go on sharing it. */
+  readonly #made = new WeakMap<object, object>();
+  #runs = 0;
+  #held: { readonly tool: string; readonly released: Promise<void> } | undefined;
+  #release: (() => void) | undefined;
+
+  constructor(options: StandInOptions) {
+    this.#options = options;
+  }
+
+  /** Replaces what a tool does from now on. */
+  mock(mock: Mock): void {
+    this.#mocks.set(mock.tool, mock);
+  }
+
+  /** Keeps the next run of the tool from returning, until `release`. */
+  hold(tool: string): void {
+    this.#held = {
+      tool,
+      released: new Promise((resolve) => {
+        this.#release = resolve;
+      }),
+    };
+  }
+
+  release(): void {
+    this.#held = undefined;
+    this.#release?.();
+  }
+
+  /** For `AgentResources`. */
+  readonly replace = <T extends KnownTool>(tool: T): T => {
+    if (!isTool(tool)) return tool;
+    const made = this.#made.get(tool) ?? { ...tool, ...this.#standIn(tool) };
+    this.#made.set(tool, made);
+    return made as T;
+  };
+
+  #standIn(tool: Tool): Pick<Tool, 'check' | 'run'> {
+    const { onSight } = this.#options;
+    return {
+      check: async (args, budget) => {
+        const checked = await tool.check(args, budget);
+        if ('problem' in checked) {
+          const { problem } = checked;
+          onSight({ type: 'tool-refused', tool: tool.name, args, problem });
+        }
+        return checked;
+      },
+      run: (args, context) => this.#run(tool, args, context),
+    };
+  }
+
+  async #run(tool: Tool, args: unknown, context: ToolContext): Promise<unknown> {
+    const { name } = tool;
+    const { onSight, realTools, allowsAll } = this.#options;
+    const mock = this.#mocks.get(name);
+    if (mock === undefined && hasEffects(tool) && !allowsAll && !realTools.has(name)) {
+      onSight({ type: 'tool-barred', tool: name });
+      throw new NotDone('this tool does not run here');
+    }
+    const id = ++this.#runs;
+    const onceKey = tool.once === undefined ? undefined : `${name} ${context.idempotencyKey}`;
+    onSight({ type: 'tool', id, tool: name, args: structuredClone(args), onceKey });
+    if (mock?.outcome.kind === 'hangs') this.#tellHeld(tool);
+    try {
+      const result = await (mock === undefined
+        ? tool.run(args, context)
+        : runMock(mock, context.signal));
+      await this.#hold(tool, context);
+      const seen = asJson(result);
+      onSight({ type: 'tool-over', id, state: 'completed', result: seen, hasActed: true });
+      return result;
+    } catch (error) {
+      await this.#hold(tool, context);
+      const hasActed = !(error instanceof NotDone);
+      onSight({ type: 'tool-over', id, state: 'failed', result: messageOf(error), hasActed });
+      throw error;
+    }
+  }
+
+  /** The tool has done its work, but nobody learns that before the trouble. */
+  async #hold(tool: Tool, { signal }: ToolContext): Promise<void> {
+    const held = this.#held;
+    if (held?.tool !== tool.name) return;
+    this.#tellHeld(tool);
+    await Promise.race([held.released, fired(signal)]);
+  }
+
+  #tellHeld({ name, tellBrowser }: Tool): void {
+    if (this.#held?.tool !== name) return;
+    this.#options.onSight({ type: 'tool-held', tool: name, isTold: tellBrowser !== 'nothing' });
+  }
+}
+
+/** The result as the model gets it. What cannot be written as JSON fails the call elsewhere. */
+function asJson(result: unknown): unknown {
+  try {
+    return result === undefined ? undefined : JSON.parse(JSON.stringify(result));
+  } catch {
+    return String(result);
+  }
+}
+
+export function isTool(tool: KnownTool): tool is Tool & KnownTool {
+  return 'run' in tool && 'check' in tool;
+}
+
+async function runMock({ afterMs, outcome }: Mock, signal: AbortSignal): Promise<unknown> {
+  if (outcome.kind === 'hangs') {
+    await fired(signal);
+    throw signal.reason;
+  }
+  if (afterMs > 0) await pause(afterMs, signal);
+  switch (outcome.kind) {
+    case 'returns':
+      return structuredClone(outcome.value);
+    case 'fails':
+      throw new Error(outcome.message);
+    case 'not-done':
+      throw new NotDone(outcome.message);
+    case 'hands-over':
+      return handOver(outcome.agent);
+    default:
+      return outcome satisfies never;
+  }
+}
+
+function fired(signal: AbortSignal): Promise<void> {
+  return new Promise((resolve) => {
+    if (signal.aborted) resolve();
+    signal.addEventListener('abort', () => resolve(), { once: true });
+  });
+}
+
+/** Rejects with the signal's reason if it fires first. */
+function pause(ms: number, signal: AbortSignal): Promise<void> {
+  return new Promise((resolve, reject) => {
+    const abort = (): void => {
+      clearTimeout(timer);
+      reject(signal.reason);
+    };
+    const timer = setTimeout(() => {
+      signal.removeEventListener('abort', abort);
+      resolve();
+    }, ms);
+    if (signal.aborted) abort();
+    else signal.addEventListener('abort', abort, { once: true });
+  });
+}

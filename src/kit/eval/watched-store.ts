@@ -1,0 +1,55 @@
+import type { Awaitable } from '../../base/awaitable.ts';
+import type { Conversation } from '../../conversations/conversation.ts';
+import type { ConversationStore, UpdateOptions } from '../../conversations/store.ts';
+import { Watchers } from './watchers.ts';
+
+/** A store that reports each change, and stays open when the app that uses it closes. */
+export class WatchedStore implements ConversationStore {
+  declare readonly isShared?: true;
+  readonly #store: ConversationStore;
+  readonly #watchers = new Watchers();
+
+  constructor(store: ConversationStore) {
+    this.#store = store;
+    if (store.isShared === true) this.isShared = true;
+  }
+
+  read(id: string): Awaitable<Conversation | undefined> {
+    return this.#store.read(id);
+  }
+
+  async update<T>(
+    id: string,
+    change: (conversation: Conversation) => T,
+    options?: UpdateOptions,
+  ): Promise<T> {
+    const result = await this.#store.update(id, change, options);
+    this.#watchers.changed();
+    return result;
+  }
+
+  runsAt(address: string): void {
+    this.#store.runsAt?.(address);
+  }
+
+  count(): Awaitable<number> {
+    return this.#store.count();
+  }
+
+  /**
+   * Resolves with true once `isSo` holds, which is checked after each change; with false after the
+   * timeout.
+   */
+  until(isSo: () => Awaitable<boolean>, timeoutMs: number): Promise<boolean> {
+    return this.#watchers.until(isSo, timeoutMs);
+  }
+
+  close(): void {
+    // The next app goes on with it.
+  }
+
+  /** Closes it for good. */
+  async end(): Promise<void> {
+    await this.#store.close();
+  }
+}

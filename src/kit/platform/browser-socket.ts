@@ -1,0 +1,164 @@
+import type { Duplex } from 'node:stream';
+
+import type { Awaitable } from '../../base/awaitable.ts';
+import {
+  isObject, isTooDeep, object, objectOf, optional, string, type Field,
+} from '../../base/fields.ts';
+import { parseJson } from '../../base/json.ts';
+import { CLOSE_CODES } from '../../websocket/close.ts';
+import { WebSocketConnection } from '../../websocket/connection.ts';
+import type { DeliveryReport } from '../../wires/reply-stream.ts';
+import type { CallerSession } from './caller-session.ts';
+import type { ClientFrame, ServerFrame } from './frames.ts';
+
+/** What a socket's session has to say, and to whom. */
+export interface SessionListener {
+  readonly onFrame: (frame: ServerFrame) => Awaitable<unknown>;
+  readonly onHangUp: () => void;
+}
+
+export interface BrowserSocketOptions {
+  /** The caller's session, on whatever wire. */
+  readonly openSession: (listener: SessionListener) => CallerSession;
+  readonly isTraced: boolean;
+  /** Called when the socket is closed and the agent has been told. */
+  readonly onEnd: () => void;
+}
+
+/** What a frame must contain. Other types are ignored in text mode. */
+const FRAMES: Readonly<Record<ClientFrame['type'], Field>> = {
+  'client.ready': object,
+  'client.response.text': objectOf({ content: string }),
+  'client.response.data': objectOf({ data: object }),
+  'trigger.turn.start': object,
+  'trigger.response.audio.replay_finished': objectOf({
+    reason: optional(string),
+    turn_id: optional(string),
+  }),
+  'local.redeliver': object,
+  'local.drop': object,
+  'local.forge': objectOf({ signature: string }),
+  'local.end': object,
+};
+
+/** The largest message comes back as text in three frames, and as many trace frames. */
+const MAX_UNSENT_BYTES = 8 * 1_048_576;
+
+const MAX_CAUSES = 4;
+const MAX_REASON_LENGTH = 2_000;
+
+/**
+ * The server's end of a browser's WebSocket. Its session with the agent ends when the socket
+ * closes.
+ */
+export class BrowserSocket {
+  readonly #options: BrowserSocketOptions;
+  readonly #connection: WebSocketConnection;
+  readonly #session: CallerSession;
+  #isReady = false;
+
+  constructor(socket: Duplex, options: BrowserSocketOptions) {
+    this.#options = options;
+    this.#session = options.openSession({
+      onFrame: (frame) => this.#send(frame),
+      onHangUp: () => this.#connection.close(CLOSE_CODES.normal, 'the agent hung up'),
+    });
+    this.#connection = new WebSocketConnection(socket, {
+      maxUnsentBytes: MAX_UNSENT_BYTES,
+      onText: (text) => this.#receive(text),
+      onClose: () => void this.#session.end().then(options.onEnd),
+    });
+  }
+
+  /**
+   * Sends the server's own figures of a turn to a traced browser, if the turn belongs to this
+   * session.
+   */
+  turnEnded({ requestId, turnId, error, work, ...figures }: DeliveryReport): void {
+    const delivery = this.#session.deliveryOf(requestId);
+    if (delivery === undefined || turnId === undefined || !this.#options.isTraced) return;
+    const reason = error === undefined ? {} : { reason: reasonOf(error) };
+    const known = { ...figures, usage: work?.usage, ...reason };
+    const frame = { type: 'local.turn', delivery, turn_id: turnId, ...known } as const;
+    this.#connection.send(JSON.stringify(frame satisfies ServerFrame, withTenths));
+  }
+
+  /** The server is shutting down. Resolves when the agent has been told. */
+  async goAway(): Promise<void> {
+    this.#connection.close(CLOSE_CODES.goingAway, 'the server is shutting down');
+    await this.#session.end();
+  }
+
+  #send(frame: ServerFrame): ReturnType<WebSocketConnection['send']> {
+    return this.#connection.send(JSON.stringify(frame));
+  }
+
+  #receive(text: string): void {
+    const frame = parseFrame(text);
+    if (typeof frame === 'string') {
+      this.#connection.close(CLOSE_CODES.policyViolation, frame);
+      return;
+    }
+    if (frame === undefined) return;
+    const session = this.#session;
+    // Replies are not awaited: the next frame may interrupt one. The methods of a session never
+    // reject.
+    switch (frame.type) {
+      case 'client.ready':
+        if (!this.#isReady) void session.start();
+        this.#isReady = true;
+        return;
+      case 'client.response.text':
+        return void session.say(frame.content);
+      case 'client.response.data':
+        return void session.data?.(frame.data);
+      case 'trigger.turn.start':
+        return session.interrupt();
+      case 'trigger.response.audio.replay_finished':
+        return frame.reason === 'interrupted'
+          ? undefined
+          : session.finishPlaying(frame.turn_id ?? undefined);
+      case 'local.redeliver':
+        return void session.redeliver();
+      case 'local.drop':
+        return session.drop();
+      case 'local.forge':
+        return void session.forge(frame.signature === 'stale' ? 'stale' : 'wrong');
+      case 'local.end':
+        return void session
+          .end()
+          .then(() => this.#connection.close(CLOSE_CODES.normal, 'the session ended'));
+      default:
+        frame satisfies never;
+    }
+  }
+}
+
+/** The frame; undefined for an unknown type; a string says what is wrong with it. */
+function parseFrame(text: string): ClientFrame | string | undefined {
+  const value: unknown = parseJson(text);
+  if (value === undefined) return 'a message must be JSON';
+  if (!isObject(value) || typeof value['type'] !== 'string') {
+    return 'a message must be a JSON object with a type';
+  }
+  if (!Object.hasOwn(FRAMES, value['type'])) return undefined;
+  const fault = FRAMES[value['type'] as ClientFrame['type']].check(value);
+  if (fault !== undefined) return `${fault.path} of ${value['type']} must be ${fault.expected}`;
+  return isTooDeep(value) ? 'a message must not be nested too deeply' : (value as ClientFrame);
+}
+
+/** The messages of an error and its causes, from the outside in. */
+function reasonOf(error: unknown): string {
+  const messages: string[] = [];
+  let cause: unknown = error;
+  for (; messages.length < MAX_CAUSES && cause instanceof Error; cause = cause.cause) {
+    messages.push(cause.message || cause.name);
+  }
+  if (messages.length === 0) messages.push(String(error));
+  return messages.join(': ').slice(0, MAX_REASON_LENGTH);
+}
+
+/** For `JSON.stringify`: rounds times to a tenth of a millisecond. */
+function withTenths(name: string, value: unknown): unknown {
+  return name.endsWith('Ms') && typeof value === 'number' ? Math.round(value * 10) / 10 : value;
+}

@@ -1,0 +1,154 @@
+// A call as platforms of Chat Completions keep it: all that was said, sent whole with each request.
+
+import { randomUUID } from 'node:crypto';
+
+import { isObject } from '../../base/fields.ts';
+import { PROFILES, type Profile, type ProfileName } from '../../wires/chat-completions/profiles.ts';
+import type { CompletionPart, PlatformToolCall } from './completion-events.ts';
+
+export interface CompletionCallOptions {
+  readonly profile: ProfileName;
+  readonly conversationId: string;
+  /** Names of the platform's tools. Default: all that hang up or transfer. */
+  readonly tools?: readonly string[] | undefined;
+}
+
+/** What a platform knows about a call besides what was said. */
+export interface CallFacts {
+  readonly from?: unknown;
+  readonly to?: unknown;
+  readonly metadata?: unknown;
+}
+
+export interface CompletionRequest {
+  readonly body: Record<string, unknown>;
+  readonly headers: Record<string, string>;
+}
+
+type Message = Readonly<Record<string, unknown>>;
+
+/** The platform's own prompt, which agents ignore. */
+const SYSTEM: Message = { role: 'system', content: 'You are a voice agent on the phone.' };
+
+/** What the caller said, and what they heard of the reply. */
+export class CompletionTurn {
+  /** Undefined for the welcome. */
+  readonly words: string | undefined;
+  #heard = '';
+  #toolCalls: PlatformToolCall[] = [];
+
+  constructor(words: string | undefined) {
+    this.words = words;
+  }
+
+  /** The reply comes from its beginning. */
+  begin(): void {
+    this.#heard = '';
+    this.#toolCalls = [];
+  }
+
+  take(event: CompletionPart): void {
+    if (event.type === 'content') this.#heard += event.content;
+    else if (event.type === 'tool_call') this.#toolCalls.push(event.content);
+  }
+
+  /** Replaces what was heard. */
+  cutTo(heard: string): void {
+    this.#heard = heard;
+  }
+
+  /** A reply has no message if nothing of it was heard. */
+  get messages(): readonly Message[] {
+    const calls = this.#toolCalls;
+    const content = this.#heard.trim() === '' ? null : this.#heard;
+    const asked = calls.map(({ id, ...called }) => ({ id, type: 'function', function: called }));
+    return [
+      ...(this.words === undefined ? [] : [{ role: 'user', content: this.words }]),
+      ...(content === null && calls.length === 0 ? [] : [{
+        role: 'assistant', content, ...(calls.length === 0 ? {} : { tool_calls: asked }),
+      }]),
+      ...calls.map(({ id }) => ({ role: 'tool', tool_call_id: id, content: 'ok' })),
+    ];
+  }
+}
+
+export class CompletionCall {
+  readonly #options: CompletionCallOptions;
+  readonly #profile: Profile;
+  readonly #turns: CompletionTurn[] = [];
+
+  constructor(options: CompletionCallOptions) {
+    this.#options = options;
+    this.#profile = PROFILES[options.profile];
+  }
+
+  /**
+   * The request that the caller's words make now, or without words that for the welcome. Fields
+   * replace its own. The words are not kept: a platform may guess them before they are said.
+   */
+  request(
+    words: string | undefined,
+    facts: CallFacts = {},
+    fields: object = {},
+  ): CompletionRequest {
+    const { conversationId } = this.#options;
+    const request: CompletionRequest = {
+      body: {
+        model: 'agent',
+        stream: true,
+        messages: [
+          SYSTEM,
+          ...this.#turns.flatMap(({ messages }) => messages),
+          ...new CompletionTurn(words).messages,
+        ],
+        tools: this.#tools().map((name) => ({
+          type: 'function',
+          function: { name, parameters: { type: 'object', properties: {} } },
+        })),
+      },
+      headers: this.#profile.hasIdempotencyKey ? { 'idempotency-key': randomUUID() } : {},
+    };
+    put(this.#profile.conversationId, conversationId, request);
+    put(this.#profile.from, facts.from, request);
+    put(this.#profile.to, facts.to, request);
+    put(this.#profile.metadata, facts.metadata, request);
+    Object.assign(request.body, fields);
+    return request;
+  }
+
+  get hasBegun(): boolean {
+    return this.#turns.length > 0;
+  }
+
+  /** The caller has said this; without words, the call has begun. */
+  say(words: string | undefined): CompletionTurn {
+    const turn = new CompletionTurn(words);
+    this.#turns.push(turn);
+    return turn;
+  }
+
+  isHangUp({ name }: PlatformToolCall): boolean {
+    return this.#profile.hangUp.some((tool) => tool.name === name);
+  }
+
+  #tools(): readonly string[] {
+    const { hangUp, transfer } = this.#profile;
+    return this.#options.tools ?? [...hangUp, ...transfer].map(({ name }) => name);
+  }
+}
+
+/** Puts a value where the profile looks first: into a header, or at a path of the body. */
+function put(places: Profile['conversationId'], value: unknown, request: CompletionRequest): void {
+  const [place] = places;
+  if (place === undefined || value === undefined || value === null) return;
+  if (typeof place === 'string') {
+    request.headers[place] = String(value);
+    return;
+  }
+  let { body } = request;
+  for (const name of place.slice(0, -1)) {
+    const inner = body[name];
+    body = body[name] = isObject(inner) ? { ...inner } : {};
+  }
+  body[place.at(-1) ?? ''] = value;
+}

@@ -1,0 +1,64 @@
+// What a Chat Completion says, streamed or whole.
+
+import { isEventStream, readBody, readText } from '../../base/abortable-body.ts';
+import { isObject } from '../../base/fields.ts';
+import { parseJson, type Json, type JsonObject } from '../../base/json.ts';
+import { decodeEvents } from '../../sse/decode.ts';
+
+/** A type, because an interface is not assignable to JSON. */
+export type PlatformToolCall = {
+  readonly id: string;
+  readonly name: string;
+  /** As the model would write them: JSON, nearly always. */
+  readonly arguments: string;
+};
+
+export type CompletionPart =
+  | { readonly type: 'content'; readonly content: string }
+  /** A tool of the platform's is to be called. Our server sends each call in one piece. */
+  | { readonly type: 'tool_call'; readonly content: PlatformToolCall }
+  /** Why the reply is over: `stop` or `tool_calls`. */
+  | { readonly type: 'finish'; readonly content: string }
+  | { readonly type: 'usage' | 'error'; readonly content: JsonObject }
+  | { readonly type: 'done' };
+
+/** The events of an answer. None for one that is not a completion, which is left unread. */
+export async function* completionEvents(
+  response: Response,
+  signal: AbortSignal,
+): AsyncGenerator<CompletionPart, void, undefined> {
+  if (isEventStream(response)) {
+    for await (const { data } of decodeEvents(readBody(response, signal))) yield* eventsIn(data);
+  } else if (response.ok) yield* eventsIn(await readText(response, signal));
+}
+
+/** What the data of one SSE event says, or a whole completion. */
+export function eventsIn(data: string): readonly CompletionPart[] {
+  if (data === '[DONE]') return [{ type: 'done' }];
+  const chunk: unknown = parseJson(data);
+  if (!isObject(chunk)) return [];
+  const { choices, usage, error } = chunk as JsonObject;
+  const events: CompletionPart[] = [];
+  if (isObject(error)) events.push({ type: 'error', content: error as JsonObject });
+  const [choice] = Array.isArray(choices) ? (choices as readonly Json[]) : [];
+  if (isObject(choice)) events.push(...eventsOfChoice(choice as JsonObject));
+  if (isObject(usage)) events.push({ type: 'usage', content: usage as JsonObject });
+  return events;
+}
+
+function eventsOfChoice({ delta, message, finish_reason: reason }: JsonObject): CompletionPart[] {
+  const events: CompletionPart[] = [];
+  const said: unknown = delta ?? message;
+  const { content, tool_calls: calls } = (isObject(said) ? said : {}) as JsonObject;
+  if (typeof content === 'string' && content !== '') events.push({ type: 'content', content });
+  for (const call of Array.isArray(calls) ? (calls as readonly Json[]) : []) {
+    if (isObject(call)) events.push({ type: 'tool_call', content: toolCallOf(call as JsonObject) });
+  }
+  if (typeof reason === 'string') events.push({ type: 'finish', content: reason });
+  return events;
+}
+
+function toolCallOf({ id, function: called }: JsonObject): PlatformToolCall {
+  const { name, arguments: args } = (isObject(called) ? called : {}) as JsonObject;
+  return { id: String(id), name: String(name), arguments: typeof args === 'string' ? args : '{}' };
+}

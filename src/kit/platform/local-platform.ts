@@ -1,0 +1,322 @@
+// Stands in for LayerCode on a developer's machine: keys for browsers, the browser's WebSocket in
+// text mode, and a page to try both. Production never loads this folder unless it serves the page.
+
+import { randomBytes } from 'node:crypto';
+
+import { toChatMessages } from '../../agents/prompt.ts';
+import type { AppPlatform, PlatformAgent } from '../../app/app-platform.ts';
+import type { Awaitable } from '../../base/awaitable.ts';
+import { BoundedMap } from '../../base/bounded-map.ts';
+import { isObject } from '../../base/fields.ts';
+import type { JsonObject } from '../../base/json.ts';
+import { exchangesIn } from '../../conversations/captured-calls.ts';
+import { afterChecks, type Handler, type Route } from '../../http/compose.ts';
+import type { Context } from '../../http/context.ts';
+import { BadRequest, HttpError, ServiceUnavailable } from '../../http/errors.ts';
+import { localOnly } from '../../middleware/local-only.ts';
+import { acceptHeaders, checkHandshake } from '../../websocket/handshake.ts';
+import { PROFILE_NAMES, type ProfileName } from '../../wires/chat-completions/profiles.ts';
+import { authorize } from '../../wires/layercode/authorize.ts';
+import type { DeliveryReport } from '../../wires/reply-stream.ts';
+import { BrowserSocket, type SessionListener } from './browser-socket.ts';
+import type { CallerSession } from './caller-session.ts';
+import { CompletionCall } from './completion-call.ts';
+import { CompletionSession } from './completion-session.ts';
+import { isTraceFrame } from './frames.ts';
+import { PAGE, pageFile } from './playground-files.ts';
+import { SessionKeys, type SessionGrant } from './session-keys.ts';
+import { TextSession } from './text-session.ts';
+
+/** Most requests to models that the page shows. */
+const MOST_REQUESTS = 20;
+
+/** Options of `LocalPlatform`. */
+export interface LocalPlatformOptions {
+  /** Whether the page is served. If so, `/` redirects to it. */
+  readonly playground: boolean;
+}
+
+const WEBSOCKET_PATH = '/v1/agents/web/websocket';
+const COMPLETIONS_PATH = '/playground/completions';
+/** Beyond this the oldest call is forgotten. */
+const MAX_CALLS = 100;
+/** How long `close` waits for the agents to be told that their sessions are over. */
+const CLOSE_TIMEOUT_MS = 1_000;
+
+/** Stands in for LayerCode. Every route answers this machine only. */
+export class LocalPlatform implements AppPlatform {
+  readonly webSocketPaths: readonly string[] = [WEBSOCKET_PATH];
+  readonly #playground: boolean;
+  readonly showsRequests: boolean;
+  /** The agents of the app that this platform belongs to. */
+  #agents: readonly PlatformAgent[] = [];
+  readonly #keys = new SessionKeys();
+  readonly #sockets = new Set<BrowserSocket>();
+  /** What our own sessions send over Chat Completions. */
+  readonly #key = randomBytes(32).toString('base64url');
+  /** What was said in calls over Chat Completions, for a caller who connects again. */
+  readonly #calls = new BoundedMap<string, CompletionCall>(MAX_CALLS);
+  /** By profile and the agent's place among the agents. */
+  readonly #completions = new Map<string, Handler>();
+  #isClosing = false;
+
+  constructor({ playground }: LocalPlatformOptions) {
+    this.#playground = this.showsRequests = playground;
+  }
+
+  /**
+   * Answers an authorize request as LayerCode does, with a key for one conversation, valid for ten
+   * minutes. With several agents, `agent_id` names the one to call; any other id means the first.
+   * `wire` and `profile` choose what the session speaks: LayerCode's wire by default. Throws
+   * `BadRequest` for a wire or a profile that is not known, and for a phone number or headers that
+   * cannot be sent.
+   */
+  async authorizeSession(request: JsonObject): Promise<JsonObject> {
+    const { key, conversationId } = this.#keys.issue({
+      agentId: String(request['agent_id']),
+      conversationId:
+        typeof request['conversation_id'] === 'string' ? request['conversation_id'] : undefined,
+      fromPhoneNumber: phoneNumberIn(request),
+      metadata: objectIn(request, 'metadata'),
+      customMetadata: objectIn(request, 'custom_metadata'),
+      customHeaders: parseCustomHeaders(objectIn(request, 'custom_headers') ?? {}),
+      profile: profileIn(request),
+    });
+    // Without `config` the official browser client fails. "automatic" is its default.
+    return {
+      client_session_key: key,
+      conversation_id: conversationId,
+      config: { transcription: { trigger: 'automatic' } },
+    };
+  }
+
+  serve(agents: readonly PlatformAgent[]): readonly Route[] {
+    this.#agents = agents;
+    const checks = [localOnly()];
+    const page: readonly Route[] = [
+      {
+        method: 'GET',
+        path: '/',
+        handler: (context) =>
+          context.empty(302, ['location', '/playground', 'cache-control', 'no-store']),
+      },
+      { method: 'GET', path: '/playground', handler: (context) => pageFile(context, PAGE) },
+      {
+        method: 'GET',
+        path: '/playground/:file',
+        handler: (context) => pageFile(context, context.params['file'] ?? ''),
+      },
+      // A route of its own, because the authorize route may lead to LayerCode.
+      {
+        method: 'POST',
+        path: '/playground/session',
+        handler: authorize({ platform: this, agentIds: [], origins: ['*'] }),
+      },
+      {
+        method: 'GET',
+        path: '/playground/history/:conversation',
+        handler: (context) => this.#showHistory(context),
+      },
+    ];
+    const socket: Route = {
+      method: 'GET',
+      path: WEBSOCKET_PATH,
+      handler: (context) => this.#openSocket(context),
+    };
+    const completions: Route = {
+      method: 'POST',
+      path: `${COMPLETIONS_PATH}/:profile/:agent`,
+      handler: (context) => this.#complete(context),
+    };
+    return [socket, completions, ...(this.#playground ? page : [])].map((route) => ({
+      ...route,
+      handler: afterChecks(checks, route.handler),
+    }));
+  }
+
+  /** Sends the figures of a turn to the browser it belongs to. */
+  turnEnded(report: DeliveryReport): void {
+    for (const socket of this.#sockets) socket.turnEnded(report);
+  }
+
+  /**
+   * Ends every session and opens no new ones. Resolves when the agents have been told, or after a
+   * second.
+   */
+  async close(): Promise<void> {
+    this.#isClosing = true;
+    const ended = Promise.all([...this.#sockets].map((socket) => socket.goAway()));
+    await Promise.race([
+      ended,
+      new Promise((resolve) => setTimeout(resolve, CLOSE_TIMEOUT_MS).unref()),
+    ]);
+  }
+
+  #agentFor(agentId: string): PlatformAgent {
+    const agent = this.#agents.find(({ name }) => name === agentId) ?? this.#agents[0];
+    if (agent === undefined) throw new Error('the local platform belongs to no app');
+    return agent;
+  }
+
+  /**
+   * Shows a conversation's history as a model would see it, without the prompt, and the last
+   * requests as models were sent them.
+   */
+  async #showHistory(context: Context): Promise<void> {
+    const agentId = new URLSearchParams(context.query).get('agent_id') ?? '';
+    const { conversations } = this.#agentFor(agentId);
+    const id = context.params['conversation'] ?? '';
+    const messages = toChatMessages('', await conversations.getHistory(id)).slice(1);
+    const { turns = [] } = (await conversations.read(id)) ?? {};
+    const requests = exchangesIn(turns).slice(-MOST_REQUESTS);
+    context.json(200, { messages, ...(requests.length === 0 ? {} : { requests }) }, [
+      'cache-control',
+      'no-store',
+    ]);
+  }
+
+  /** Serves an agent to our own sessions as the platform of a profile would call it. */
+  #complete(context: Context): Awaitable<void> {
+    const { profile = '', agent = '' } = context.params;
+    const place = `${profile}/${agent}`;
+    const known = PROFILE_NAMES.find((name) => name === profile);
+    const called = this.#agents[Number(agent)];
+    if (known === undefined || called === undefined)
+      throw new HttpError(404, 'no such profile or agent');
+    let handler = this.#completions.get(place);
+    if (handler === undefined) {
+      handler = called.completions(this.#key, known);
+      this.#completions.set(place, handler);
+    }
+    return handler(context);
+  }
+
+  #openSession(
+    grant: SessionGrant,
+    origin: string,
+    isTraced: boolean,
+    listener: SessionListener,
+  ): CallerSession {
+    const { conversationId, fromPhoneNumber: from, profile } = grant;
+    const agent = this.#agentFor(grant.agentId);
+    const { path, secret } = agent;
+    if (profile === undefined)
+      return new TextSession({ ...listener, grant, webhookUrl: origin + path, secret, isTraced });
+    const metadata = { ...grant.metadata, ...grant.customMetadata };
+    const { onFrame } = listener;
+    const place = `${profile}/${this.#agents.indexOf(agent)}`;
+    const known = `${place}/${conversationId}`;
+    const call = this.#calls.get(known) ?? new CompletionCall({ profile, conversationId });
+    this.#calls.set(known, call);
+    return new CompletionSession({
+      ...listener,
+      onFrame: (frame) => (isTraced || !isTraceFrame(frame) ? onFrame(frame) : undefined),
+      url: `${origin}${COMPLETIONS_PATH}/${place}`,
+      call,
+      key: this.#key,
+      profile,
+      conversationId,
+      caller: { from, metadata: Object.keys(metadata).length === 0 ? undefined : metadata },
+      isRetrying: false,
+      isSpeculating: false,
+    });
+  }
+
+  #openSocket(context: Context): void {
+    if (this.#isClosing) throw new ServiceUnavailable('the server is shutting down', 1);
+    const refusal = checkHandshake(context.request);
+    if (refusal !== undefined) {
+      throw new HttpError(refusal.status, refusal.reason, { headers: refusal.headers });
+    }
+    const query = new URLSearchParams(context.query);
+    const grant = this.#keys.find(query.get('client_session_key') ?? '');
+    if (grant === undefined) {
+      throw new HttpError(
+        401,
+        'client_session_key is missing, unknown or expired; get a new one from the authorize route',
+      );
+    }
+    const socket = context.switchProtocols(acceptHeaders(context.request));
+    const host = socket.localFamily === 'IPv6' ? `[${socket.localAddress}]` : socket.localAddress;
+    const protocol = 'encrypted' in socket ? 'https' : 'http';
+    // The address this socket has reached the server on, whatever else it listens on.
+    const origin = `${protocol}://${host}:${socket.localPort}`;
+    const isTraced = query.get('trace') === 'true';
+    const browserSocket = new BrowserSocket(socket, {
+      openSession: (listener) => this.#openSession(grant, origin, isTraced, listener),
+      isTraced,
+      onEnd: () => this.#sockets.delete(browserSocket),
+    });
+    this.#sockets.add(browserSocket);
+  }
+}
+
+/** Undefined for LayerCode's wire, which is the default. */
+function profileIn({ wire, profile = 'generic' }: JsonObject): ProfileName | undefined {
+  if (wire === undefined || wire === null || wire === 'layercode') return undefined;
+  if (wire !== 'chat-completions')
+    throw new BadRequest('wire must be "layercode" or "chat-completions"');
+  const found = PROFILE_NAMES.find((name) => name === profile);
+  if (found === undefined)
+    throw new BadRequest(`profile must be one of ${PROFILE_NAMES.join(', ')}`);
+  return found;
+}
+
+const MAX_PHONE_NUMBER_LENGTH = 64;
+
+/** Our own field, for trying an agent as a caller on the telephone. */
+function phoneNumberIn({ from_phone_number: number }: JsonObject): string | undefined {
+  if (number === undefined || number === null) return undefined;
+  if (typeof number === 'string' && number !== '' && number.length <= MAX_PHONE_NUMBER_LENGTH) {
+    return number;
+  }
+  throw new BadRequest(
+    `from_phone_number must be a string of 1 to ${MAX_PHONE_NUMBER_LENGTH} characters`,
+  );
+}
+
+function objectIn(request: JsonObject, name: string): JsonObject | undefined {
+  const value = request[name];
+  return isObject(value) ? (value as JsonObject) : undefined;
+}
+
+/** The delivery itself depends on these headers, so a customer cannot set them. */
+const RESERVED_HEADERS = new Set([
+  'layercode-signature',
+  'content-type',
+  'content-length',
+  'host',
+  'connection',
+  'keep-alive',
+  'transfer-encoding',
+  'te',
+  'trailer',
+  'upgrade',
+  'expect',
+]);
+
+function parseCustomHeaders(headers: JsonObject): Readonly<Record<string, string>> {
+  for (const [name, value] of Object.entries(headers)) {
+    if (RESERVED_HEADERS.has(name.toLowerCase()))
+      throw new BadRequest(`custom_headers must not contain ${name}`);
+    if (typeof value !== 'string') {
+      throw new BadRequest(`custom_headers.${name.slice(0, 100)} must be a string`);
+    }
+    if (!isHeader(name, value)) {
+      throw new BadRequest(`custom_headers.${name.slice(0, 100)} is not a header that HTTP allows`);
+    }
+  }
+  return Object.fromEntries(
+    Object.entries(headers).map(([name, value]) => [name.toLowerCase(), String(value)]),
+  );
+}
+
+/** Hides the error, which quotes the value. */
+function isHeader(name: string, value: string): boolean {
+  try {
+    new Headers([[name, value]]);
+    return true;
+  } catch {
+    return false;
+  }
+}

@@ -1,0 +1,124 @@
+// What a scripted model can be told to do in answer to one request.
+
+import type { ModelErrorCode } from '../models/model.ts';
+
+/** A tool call by the model. */
+export interface ScriptedCall {
+  /** The name of the tool. */
+  readonly call: string;
+  /** Default `{}`. */
+  readonly args?: object;
+}
+
+/** The model is late. What follows in the answer comes after this. */
+export interface ScriptedWait {
+  /** From 0 to 2,147,483,647. The end of the request ends the wait, too. */
+  readonly waitMs: number;
+}
+
+/**
+ * The model fails with a `ModelError`. Nothing follows in the answer.
+ *
+ * - A number is the HTTP status of the vendor's answer, 400 to 599. No text or call precedes it.
+ * - A text is the error's code: `connection_dropped` for a stream that breaks off,
+ *   `content_filter` for a refusal.
+ */
+export interface ScriptedFailure {
+  readonly fail: number | ModelErrorCode;
+}
+
+/** A part of an answer. A string is text. */
+export type ScriptedPart = string | ScriptedCall | ScriptedWait | ScriptedFailure;
+
+/**
+ * The answer to one request: a text, a call, a wait, a failure, or several of them in order. After
+ * calls the model is asked again with their results, and gives its next answer.
+ */
+export type ScriptedAnswer = ScriptedPart | readonly ScriptedPart[];
+
+/** Whether a model that fails like this is worth asking again. */
+export const IS_RETRYABLE: Readonly<Record<ModelErrorCode, boolean>> = {
+  bad_model_name: false,
+  bad_base_url: false,
+  key_missing: false,
+  key_refused: false,
+  rate_limited: true,
+  http_error: false,
+  connect_timeout: false,
+  first_delta_timeout: false,
+  idle_timeout: false,
+  total_timeout: false,
+  connection_failed: true,
+  connection_dropped: true,
+  malformed_stream: true,
+  error_in_stream: true,
+  empty_reply: false,
+  unclosed_thought: false,
+  content_filter: false,
+  reply_too_large: false,
+  limit_reached: false,
+};
+
+const MAX_WAIT_MS = 2_147_483_647; // beyond it, Node's timers fire at once
+
+const KINDS = 'a text, { call, args }, { waitMs }, { fail } or a list of these';
+
+/** The fields of each kind of part, by the field that identifies the kind. */
+const FIELDS: Readonly<Record<string, readonly string[]>> = {
+  call: ['call', 'args'],
+  waitMs: ['waitMs'],
+  fail: ['fail'],
+};
+
+/** The parts of an answer. Throws a `TypeError` that begins with `place` for an invalid one. */
+export function parseAnswer(answer: unknown, place: string): readonly ScriptedPart[] {
+  const given: readonly unknown[] = Array.isArray(answer) ? answer : [answer];
+  const parts = given.map((part) => parsePart(part, place));
+  const failures = parts.map((part) => (typeof part === 'object' && 'fail' in part ? part : null));
+  const index = failures.findIndex((failure) => failure !== null);
+  if (index === -1) return parts;
+  if (index < parts.length - 1) throw new TypeError(`${place}: nothing can follow a failure`);
+  const hasBegun = parts.some((part) => typeof part === 'string' || 'call' in part);
+  if (hasBegun && typeof failures[index]?.fail === 'number') {
+    const rule = 'a status comes before any text or call';
+    throw new TypeError(`${place}: ${rule}; use a code such as "connection_dropped"`);
+  }
+  return parts;
+}
+
+function parsePart(part: unknown, place: string): ScriptedPart {
+  if (typeof part === 'string') return part;
+  const given: Readonly<Record<string, unknown>> =
+    typeof part === 'object' && part !== null ? { ...part } : {};
+  const kind = Object.keys(FIELDS).find((field) => Object.hasOwn(given, field)) ?? '';
+  const { call, args = {}, waitMs, fail } = given;
+  const stray = Object.keys(given).find((field) => FIELDS[kind]?.includes(field) === false);
+  if (stray !== undefined) {
+    const rule = `it may have ${FIELDS[kind]?.join(' and ')}`;
+    throw new TypeError(`${place} has a field "${stray}"; ${rule}`);
+  }
+  if (kind === 'waitMs') return { waitMs: checkWait(waitMs, place) };
+  if (kind === 'fail') return { fail: checkFailure(fail, place) };
+  if (typeof call !== 'string') throw new TypeError(`${place} must be ${KINDS}`);
+  if (typeof args !== 'object' || args === null || Array.isArray(args)) {
+    throw new TypeError(`${place}: args must be an object`);
+  }
+  return { call, args };
+}
+
+function checkWait(value: unknown, place: string): number {
+  const isWait = typeof value === 'number' && value >= 0 && value <= MAX_WAIT_MS;
+  if (!isWait) throw new TypeError(`${place}: waitMs must be 0 to ${MAX_WAIT_MS}`);
+  return value;
+}
+
+function checkFailure(value: unknown, place: string): ScriptedFailure['fail'] {
+  if (Number.isInteger(value) && Number(value) >= 400 && Number(value) < 600) return Number(value);
+  if (isCode(value)) return value;
+  const rule = 'must be a status from 400 to 599 or the code of a ModelError';
+  throw new TypeError(`${place}: fail ${rule}, got ${JSON.stringify(value)}`);
+}
+
+function isCode(value: unknown): value is ModelErrorCode {
+  return typeof value === 'string' && Object.hasOwn(IS_RETRYABLE, value);
+}

@@ -1,0 +1,225 @@
+// Decides which agent is called, over which wire, and with which secret.
+
+import { isObject } from '../../base/fields.ts';
+import { readDevelopmentSecret } from '../../process/development-secret.ts';
+import { loadSettings } from '../../settings/load-settings.ts';
+import { keysOfAgent, secretsOfPlainRoute, withAgent } from '../../settings/named-agents.ts';
+import type { Settings } from '../../settings/settings.ts';
+import { show } from '../../settings/shown-value.ts';
+import type { ProfileName } from '../../wires/chat-completions/profiles.ts';
+import type { CallerFacts } from '../platform/caller-session.ts';
+import { CommandError, UsageError, type Terminal } from '../terminal/command.ts';
+import { oneLine } from '../terminal/one-line.ts';
+import { openOwnServer } from './own-server.ts';
+import type { CompletionsFlags, CompletionsOptions } from './wire-flags.ts';
+
+export const TARGET_FLAGS = ['--url', '--secret', '--settings-file'] as const;
+
+export type TargetFlags = Readonly<Partial<Record<(typeof TARGET_FLAGS)[number], string>>>;
+
+interface CommonTarget {
+  readonly caller?: CallerFacts | undefined;
+}
+
+/** How an agent is called as LayerCode calls it. */
+export interface LayercodeTarget extends CommonTarget {
+  readonly wire?: 'layercode';
+  readonly webhookUrl: string;
+  readonly secret: string;
+}
+
+/** How an agent is called as platforms of Chat Completions do. */
+export interface CompletionsTarget extends CommonTarget, CompletionsOptions {
+  readonly wire: 'chat-completions';
+  /** Where completions are asked for. */
+  readonly webhookUrl: string;
+  readonly key: string;
+  readonly profile: ProfileName;
+}
+
+export type CallTarget = LayercodeTarget | CompletionsTarget;
+
+export type Wire = 'layercode' | 'chat-completions';
+
+export function wireOf({ wire = 'layercode' }: CallTarget): Wire {
+  return wire;
+}
+
+export type OpenTarget = CallTarget & {
+  /** Closes the server if it is ours. */
+  close(): Promise<void>;
+};
+
+export interface OpenTargetOptions extends TargetFlags {
+  /** Starts a server of our own with this agent. */
+  readonly '--agent'?: string;
+}
+
+const HEALTH_TIMEOUT_MS = 500;
+
+/**
+ * The webhook that `--url` names, else the server on this machine. Throws a `UsageError` or a
+ * `CommandError`; neither contains a secret.
+ */
+export function findTarget(flags: TargetFlags, terminal: Terminal): LayercodeTarget {
+  const settings = settingsOf(flags, terminal);
+  return {
+    webhookUrl: findUrl(flags, settings),
+    secret: findSecret(flags, settings, terminal.directory),
+  };
+}
+
+/** The same over Chat Completions. */
+export function findCompletionsTarget(
+  flags: TargetFlags,
+  wire: CompletionsFlags,
+  terminal: Terminal,
+): CompletionsTarget {
+  const settings = settingsOf(flags, terminal);
+  const { profile = settings().chatCompletionsProfile, ...others } = wire;
+  return {
+    ...others,
+    wire: 'chat-completions',
+    webhookUrl: completionsUrl(findUrl(flags, settings)),
+    key: findKey(wire, settings),
+    profile,
+  };
+}
+
+/**
+ * The agent that is called, on a server that is started if `--agent` is given, or if there is no
+ * `--url` and no server answers. `completions` is undefined on LayerCode's wire. `tell` gets a line
+ * that describes the target, then the warnings and errors of the server's log.
+ */
+export async function openTarget(
+  flags: OpenTargetOptions,
+  completions: CompletionsFlags | undefined,
+  terminal: Terminal,
+  tell: (line: string) => void,
+): Promise<OpenTarget> {
+  const settings = settingsOf(flags, terminal);
+  if (flags['--agent'] === undefined) {
+    const isGiven = flags['--url'] !== undefined;
+    if (isGiven || (await isServing(settings()))) {
+      const target = completions === undefined
+        ? findTarget(flags, terminal)
+        : findCompletionsTarget(flags, completions, terminal);
+      if (!isGiven) tell(`Talking with the server at ${localOrigin(settings())}.`);
+      return { ...target, close: async () => undefined };
+    }
+    if (settings().port !== 0) tell(`No server answers at ${localOrigin(settings())}.`);
+  }
+  const { '--agent': agent } = flags;
+  const given = agent === undefined ? settings() : withAgent(settings(), agent);
+  return openOwnTarget(given, completions, terminal.directory, tell);
+}
+
+async function openOwnTarget(
+  given: Settings,
+  completions: CompletionsFlags | undefined,
+  directory: string,
+  tell: (line: string) => void,
+): Promise<OpenTarget> {
+  const { profile = given.chatCompletionsProfile } = completions ?? {};
+  const { origin, secret, key, close } = await openOwnServer(
+    { ...given, chatCompletionsProfile: profile }, directory, tell,
+  );
+  const webhookUrl = origin + given.agentRoute;
+  if (completions === undefined) return { webhookUrl, secret, close };
+  const url = completionsUrl(webhookUrl);
+  return { ...completions, wire: 'chat-completions', webhookUrl: url, profile, key, close };
+}
+
+/** Settings are read only when needed: with a URL and a secret, faults in them do not matter. */
+function settingsOf(
+  { '--settings-file': file }: TargetFlags,
+  { environment, directory }: Terminal,
+): () => Settings {
+  let settings: Settings | undefined;
+  return () => (settings ??= loadSettings({
+    argv: file === undefined ? [] : ['--settings-file', file],
+    // Production would require a secret, which may come from a flag.
+    environment: { ...environment, NODE_ENV: 'development' },
+    directory,
+  }));
+}
+
+function localOrigin({ port }: Settings): string {
+  if (port === 0) {
+    throw new CommandError(
+      'PORT is 0, so the server chose a port itself: pass it with --url http://localhost:<port>',
+    );
+  }
+  return `http://localhost:${port}`;
+}
+
+function findUrl({ '--url': url }: TargetFlags, settings: () => Settings): string {
+  return url === undefined
+    ? `${localOrigin(settings())}${settings().agentRoute}`
+    : parseWebhookUrl(url, () => settings().agentRoute);
+}
+
+/** People enter either form, as on the platforms. */
+function completionsUrl(given: string): string {
+  const url = new URL(given);
+  const path = url.pathname.replace(/\/$/, '');
+  url.pathname = path.endsWith('/chat/completions') ? path : `${path}/chat/completions`;
+  return url.href;
+}
+
+function parseWebhookUrl(given: string, agentRoute: () => string): string {
+  const url = URL.canParse(given) ? new URL(given) : undefined;
+  const fault =
+    url === undefined || !/^https?:$/.test(url.protocol)
+      ? 'be an http:// or https:// URL like http://localhost:8000'
+      : url.username !== '' || url.password !== ''
+        ? 'not contain a user name or password'
+        : undefined;
+  if (url === undefined || fault !== undefined) {
+    throw new UsageError(`--url must ${fault}, got ${oneLine(show(given, []))}`);
+  }
+  if (url.pathname === '/') url.pathname = agentRoute();
+  url.hash = '';
+  return url.href;
+}
+
+function findSecret(
+  { '--secret': given }: TargetFlags,
+  settings: () => Settings,
+  directory: string,
+): string {
+  const secret = given ?? secretsOfPlainRoute(settings())[0] ?? readDevelopmentSecret(directory);
+  if (secret !== undefined) return secret;
+  throw new CommandError(
+    'no webhook secret: start a server in this directory first, '
+      + 'set LAYERCODE_WEBHOOK_SECRET, or pass --secret',
+  );
+}
+
+function findKey({ key: given }: CompletionsFlags, settings: () => Settings): string {
+  const key = given ?? keysOfPlainRoute(settings())[0];
+  if (key !== undefined) return key;
+  throw new CommandError(
+    'no key: set CHAT_COMPLETIONS_KEYS, as the server must have it, or pass --key',
+  );
+}
+
+/** With several agents these are the first one's. */
+function keysOfPlainRoute(settings: Settings): readonly string[] {
+  const [first] = settings.agents;
+  return first === undefined ? settings.chatCompletionsKeys : keysOfAgent(settings, first.name);
+}
+
+async function isServing(settings: Settings): Promise<boolean> {
+  if (settings.port === 0) return false;
+  try {
+    const response = await fetch(`${localOrigin(settings)}/health`, {
+      signal: AbortSignal.timeout(HEALTH_TIMEOUT_MS),
+      redirect: 'error',
+    });
+    const health = await response.json();
+    return isObject(health) && health['status'] === 'healthy';
+  } catch {
+    return false; // nobody answers, or another program does
+  }
+}

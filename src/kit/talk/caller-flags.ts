@@ -1,0 +1,37 @@
+// The flags that say who calls.
+
+import { isObject } from '../../base/fields.ts';
+import { parseJson, type JsonObject } from '../../base/json.ts';
+import type { CallerFacts } from '../platform/caller-session.ts';
+import { UsageError } from '../terminal/command.ts';
+import { oneLine } from '../terminal/one-line.ts';
+
+export const CALLER_FLAGS = ['--from', '--metadata'] as const;
+
+export type CallerFlags = Readonly<Partial<Record<(typeof CALLER_FLAGS)[number], string>>>;
+
+const MAX_NUMBER_LENGTH = 64;
+
+/** Throws a `UsageError` for what no platform would send. */
+export function parseCallerFlags(
+  { '--from': from, '--metadata': metadata }: CallerFlags,
+): CallerFacts {
+  return {
+    from: from === undefined ? undefined : parseNumber(from),
+    metadata: metadata === undefined ? undefined : parseMetadata(metadata),
+  };
+}
+
+/** Some wires put it into a header. */
+function parseNumber(given: string): string {
+  if (/^[ -~]+$/.test(given) && given.length <= MAX_NUMBER_LENGTH) return given;
+  const rule = `a number such as +15550100: at most ${MAX_NUMBER_LENGTH} characters of ASCII`;
+  throw new UsageError(`--from must be ${rule}, got ${JSON.stringify(oneLine(given, 40))}`);
+}
+
+function parseMetadata(given: string): JsonObject {
+  const metadata = parseJson(given);
+  if (isObject(metadata)) return metadata as JsonObject; // it was JSON
+  const got = JSON.stringify(oneLine(given, 40));
+  throw new UsageError(`--metadata must be a JSON object such as {"plan":"gold"}, got ${got}`);
+}

@@ -1,0 +1,276 @@
+import { randomUUID } from 'node:crypto';
+
+import type { App } from '../app/app.ts';
+import { aborted } from '../base/abort.ts';
+import { isEventStream } from '../base/abortable-body.ts';
+import { parseJson, type JsonObject } from '../base/json.ts';
+import type { Message, ToolMessage } from '../conversations/message.ts';
+import { PROFILES, type ProfileName } from '../wires/chat-completions/profiles.ts';
+import { CompletionsTestWire } from './platform/completions-test-wire.ts';
+import { hearUntil, hearWords } from './platform/heard-events.ts';
+import { LayercodeTestWire } from './platform/layercode-test-wire.ts';
+import { TestReply, type TestToolCall } from './platform/test-reply.ts';
+import type { PostOptions, TestRequest, TestWire, TurnIds } from './platform/test-wire.ts';
+
+export { TestReply } from './platform/test-reply.ts';
+export type { TestToolCall } from './platform/test-reply.ts';
+export type { PostOptions, TestEvent } from './platform/test-wire.ts';
+
+interface CommonOptions {
+  /** The agent's path. Default `/api/agent`. */
+  readonly agentRoute?: string;
+  /** Default: a new id. */
+  readonly conversationId?: string;
+  /** The number the caller calls from. Default: none, as from a browser. */
+  readonly from?: string;
+  /** What the platform knows about the call. */
+  readonly metadata?: JsonObject;
+}
+
+/** For a client that plays LayerCode. */
+export interface LayercodeClientOptions extends CommonOptions {
+  /** Default `layercode`. */
+  readonly wire?: 'layercode';
+  /** The webhook secret to sign with. */
+  readonly secret: string;
+}
+
+/** For a client that plays a platform which calls the agent over Chat Completions. */
+export interface CompletionsClientOptions extends CommonOptions {
+  readonly wire: 'chat-completions';
+  /** Which platform, as in the app's CHAT_COMPLETIONS_PROFILE. Default `generic`. */
+  readonly profile?: ProfileName;
+  /** One of the app's CHAT_COMPLETIONS_KEYS. */
+  readonly key: string;
+  /**
+   * Names of the tools that the platform offers the agent. Default: those of the profile that hang
+   * up or transfer the call.
+   */
+  readonly tools?: readonly string[];
+}
+
+/** Options of `createTestClient`, by the platform that the client plays. */
+export type TestClientOptions = LayercodeClientOptions | CompletionsClientOptions;
+
+/**
+ * Options of `say` and `start`. All other fields are added to what is posted, or replace its own.
+ * These have one name on all wires, and are put where the wire has them: `conversation_id`,
+ * `from_phone_number`, `to_phone_number`, `metadata` and `custom_metadata`. They replace the
+ * client's `from` and `metadata`.
+ */
+export interface TurnOptions {
+  /**
+   * The caller speaks over the reply after this many words: the connection is dropped, and the next
+   * message says what was heard. A reply with fewer words is heard to its end.
+   */
+  readonly interruptAfterWords?: number;
+  /**
+   * The caller speaks over the reply when this fires, perhaps before a word, while a tool runs.
+   * They have heard all that came until then.
+   */
+  readonly interruptWhen?: AbortSignal;
+  readonly [field: string]: unknown;
+}
+
+/**
+ * Plays a voice platform in tests: posts what the caller says over a real socket, as the platform
+ * does, and reads the replies.
+ */
+export class TestClient {
+  readonly conversationId: string;
+  readonly #app: App | undefined;
+  readonly #wire: TestWire;
+  /** Fields of every turn. */
+  readonly #facts: Readonly<Record<string, unknown>>;
+  #origin: Promise<string> | undefined;
+  #lastTurn: TestRequest | undefined;
+
+  constructor(target: App | string, options: TestClientOptions) {
+    this.#app = typeof target === 'string' ? undefined : target;
+    if (typeof target === 'string') this.#origin = Promise.resolve(target.replace(/\/$/, ''));
+    this.conversationId = options.conversationId ?? randomUUID();
+    this.#wire = openWire(options, this.conversationId);
+    const { from, metadata } = options;
+    this.#facts = {
+      ...(from === undefined ? {} : { from_phone_number: from }),
+      ...(metadata === undefined ? {} : { metadata }),
+    };
+  }
+
+  /** `http://127.0.0.1:port`. The first call starts the app's server on a free port. */
+  origin(): Promise<string> {
+    this.#origin ??= this.#listen();
+    return this.#origin;
+  }
+
+  /** The caller says something. */
+  say(text: string, options: TurnOptions = {}): Promise<TestReply> {
+    return this.#takeTurn(text, options);
+  }
+
+  /**
+   * The call begins, and the agent welcomes the caller. On LayerCode also when a caller returns. On
+   * Chat Completions a platform that speaks first itself does not ask for a welcome.
+   */
+  start(options: TurnOptions = {}): Promise<TestReply> {
+    return this.#takeTurn(undefined, options);
+  }
+
+  /** Delivers the last turn again with the same bytes, as platforms sometimes do. */
+  async deliverAgain(): Promise<TestReply> {
+    if (this.#lastTurn === undefined) throw new Error('deliverAgain() needs a turn: say something');
+    return this.#send(this.#lastTurn);
+  }
+
+  /**
+   * Posts anything, with the wire's signature or key. An object is sent as JSON, text and bytes as
+   * they are. On Chat Completions the headers name the conversation, if the profile uses headers.
+   */
+  async post(event: object | string | Uint8Array, options: PostOptions = {}): Promise<TestReply> {
+    const isWritten = typeof event === 'string' || event instanceof Uint8Array;
+    return this.#send(this.#wire.byHand(isWritten ? event : JSON.stringify(event)), options);
+  }
+
+  /** Closes the app, if the client was created with one. */
+  async close(): Promise<void> {
+    await this.#app?.close();
+  }
+
+  async #listen(): Promise<string> {
+    const address = await this.#app?.listen({ host: '127.0.0.1', port: 0 });
+    return `http://127.0.0.1:${address?.port}`;
+  }
+
+  async #takeTurn(words: string | undefined, options: TurnOptions): Promise<TestReply> {
+    const { interruptAfterWords, interruptWhen, ...fields } = options;
+    checkWords(interruptAfterWords);
+    if (interruptAfterWords !== undefined && interruptWhen !== undefined)
+      throw new TypeError('a reply is interrupted once: interruptAfterWords or interruptWhen');
+    const request = this.#wire.turn(words, { ...this.#facts, ...fields });
+    this.#lastTurn = request;
+    const reply = await this.#send(request, {}, interruptWhen);
+    if (!isEventStream(reply.response)) return reply;
+    if (interruptAfterWords === undefined && interruptWhen === undefined) return reply;
+    const { events, heard } = interruptWhen === undefined
+      ? await hearWords(reply, interruptAfterWords ?? 0)
+      : await hearUntil(reply, interruptWhen);
+    if (heard !== undefined) request.cutTo(heard);
+    return new TestReply(reply.response, {
+      async *events() {
+        yield* events;
+      },
+      drop: () => reply.drop(),
+      toolCalls: () => reply.toolCalls(),
+      isHangUp: (event) => this.#wire.isHangUp(event),
+    });
+  }
+
+  async #send(
+    request: TestRequest,
+    options: PostOptions = {},
+    interruptWhen?: AbortSignal,
+  ): Promise<TestReply> {
+    const { path = this.#wire.path } = options;
+    const controller = new AbortController();
+    const { signal } = controller;
+    const url = (await this.origin()) + path;
+    const answer = this.#wire.post(url, request, options, signal);
+    // The headers come with the first event, so an interruption before it has no response.
+    const response = await (interruptWhen === undefined
+      ? answer
+      : Promise.race([answer, aborted(interruptWhen).then(emptyStream)]));
+    return new TestReply(response, {
+      events: () => request.events(response, signal),
+      drop: () => controller.abort(),
+      toolCalls: () => this.#toolCallsOf(request.ids),
+      isHangUp: (event) => this.#wire.isHangUp(event),
+    });
+  }
+
+  async #toolCallsOf({ conversationId, turnId }: TurnIds): Promise<readonly TestToolCall[]> {
+    if (this.#app === undefined) {
+      throw new Error(`toolCalls() needs a client of the app itself: ${WITHOUT_APP}`);
+    }
+    if (conversationId === undefined || turnId === undefined) {
+      throw new Error('toolCalls() needs an event with a turn_id');
+    }
+    const history = await this.#app.conversations.getHistory(conversationId);
+    return toolCallsOf(history.filter((message) => message.turnId === turnId));
+  }
+}
+
+/**
+ * Creates a client. Given an app, it serves the app on a free port of 127.0.0.1. Given an origin
+ * like `http://localhost:8000`, it calls the server there.
+ *
+ * Throws a `TypeError` for an unknown wire or profile, and without the secret or key of its wire.
+ */
+export function createTestClient(target: App | string, options: TestClientOptions): TestClient {
+  return new TestClient(target, options);
+}
+
+function emptyStream(): Response {
+  return new Response(null, { headers: { 'content-type': 'text/event-stream' } });
+}
+
+const WITHOUT_APP = 'with an origin, read app.conversations.getHistory(id)';
+
+function openWire(options: TestClientOptions, conversationId: string): TestWire {
+  const { agentRoute = '/api/agent' } = options;
+  switch (options.wire) {
+    case undefined:
+    case 'layercode':
+      checkGiven('secret', options.secret, 'layercode');
+      return new LayercodeTestWire({ secret: options.secret, agentRoute, conversationId });
+    case 'chat-completions': {
+      const { profile = 'generic', key, tools } = options;
+      checkGiven('key', key, options.wire);
+      if (!Object.hasOwn(PROFILES, profile))
+        throw oneOf('profile', profile, Object.keys(PROFILES));
+      return new CompletionsTestWire({ profile, key, tools, agentRoute, conversationId });
+    }
+    default: {
+      const { wire } = options satisfies never as { readonly wire: unknown };
+      throw oneOf('wire', wire, ['layercode', 'chat-completions']);
+    }
+  }
+}
+
+/** Not all tests are type-checked. */
+function checkGiven(name: string, value: unknown, wire: string): void {
+  if (typeof value === 'string' && value !== '') return;
+  throw new TypeError(`createTestClient needs the option ${name} on the wire ${wire}`);
+}
+
+function oneOf(name: string, value: unknown, known: readonly string[]): TypeError {
+  const got = JSON.stringify(value);
+  return new TypeError(
+    `createTestClient: ${name} must be one of ${known.join(', ')}, got ${got}`,
+  );
+}
+
+function checkWords(count: number | undefined): void {
+  if (count === undefined || (Number.isInteger(count) && count >= 0)) return;
+  throw new RangeError(`interruptAfterWords must be an integer of at least 0, got ${count}`);
+}
+
+/** Matches calls with their results, which are separate messages in history. */
+function toolCallsOf(turn: readonly Message[]): readonly TestToolCall[] {
+  const results = new Map<string, ToolMessage>();
+  for (const message of turn) if (message.role === 'tool') results.set(message.toolCallId, message);
+  return turn.flatMap((message) => {
+    const { toolCalls = [] } = message.role === 'assistant' ? message : {};
+    return toolCalls.flatMap(({ id, name, args }) => {
+      const result = results.get(id);
+      if (result === undefined) return [];
+      const { content, state } = result;
+      return [{ tool: name, args: parsed(args), result: parsed(content), state }];
+    });
+  });
+}
+
+/** Parses JSON; returns any other text unchanged. */
+function parsed(text: string): unknown {
+  const value = parseJson(text);
+  return value === undefined ? text : value;
+}

@@ -1,0 +1,64 @@
+import { mkdtempSync, readFileSync, realpathSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { PassThrough } from 'node:stream';
+import type { TestContext } from 'node:test';
+import '../../../assets/templates/agent.test.ts'; // a project's tests are tests of this file
+
+import { init } from '../../../src/kit/commands/init.ts';
+
+export const FILES = [
+  '.dockerignore',
+  '.env.example',
+  '.gitignore',
+  'Dockerfile',
+  'README.md',
+  'agent.test.ts',
+  'agent.ts',
+  'evals/hours.txt',
+  'evals/order.txt',
+  'evals/trouble.txt',
+  'package.json',
+  'tsconfig.json',
+];
+
+export interface Manifest {
+  readonly name: string;
+  readonly private: boolean;
+  readonly scripts: Readonly<Record<string, string>>;
+  readonly dependencies: Readonly<Record<string, string>>;
+  readonly devDependencies: Readonly<Record<string, string>>;
+}
+
+/** A folder of its own, gone after the test. */
+export function folder(t: TestContext): string {
+  const path = realpathSync(mkdtempSync(join(tmpdir(), 'init-')));
+  t.after(() => rmSync(path, { recursive: true }));
+  return path;
+}
+
+interface Outcome {
+  readonly code: number;
+  readonly stdout: string;
+}
+
+export async function run(directory: string, ...argv: string[]): Promise<Outcome> {
+  const [stdin, stdout, stderr] = [new PassThrough(), new PassThrough(), new PassThrough()];
+  const code = await init.run(argv, {
+    stdin,
+    stdout,
+    stderr,
+    environment: {},
+    directory,
+    interrupted: new AbortController().signal,
+  });
+  return { code, stdout: String(stdout.read() ?? '') };
+}
+
+export function read(directory: string, name: string): string {
+  return readFileSync(join(directory, name), 'utf8');
+}
+
+export function manifestIn(directory: string): Manifest {
+  return JSON.parse(read(directory, 'package.json')) as Manifest;
+}

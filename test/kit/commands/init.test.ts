@@ -1,0 +1,376 @@
+import assert from 'node:assert/strict';
+import { lstatSync, mkdirSync, readdirSync, symlinkSync, writeFileSync } from 'node:fs';
+import { dirname, join } from 'node:path';
+import { describe, it } from 'node:test';
+import '../../../assets/templates/agent.test.ts'; // a project's tests are tests of this file
+
+import { CommandError, EXIT, UsageError } from '../../../src/kit/terminal/command.ts';
+import { init, packageSpec, projectName, writeProject } from '../../../src/kit/commands/init.ts';
+import { version } from '../../../src/base/version.ts';
+import { FILES, folder, manifestIn, read, run } from './init-project.ts';
+
+/** What lies in the project's directory itself. */
+const ENTRIES = [...new Set(FILES.map((name) => name.replace(/\/.*/, '')))];
+
+async function refusal(directory: string, ...argv: string[]): Promise<Error> {
+  const error = await run(directory, ...argv).catch((reason: unknown) => reason);
+  assert.ok(error instanceof Error, 'it was not refused');
+  assert.doesNotMatch(error.message, /\n/);
+  return error;
+}
+
+describe('init', () => {
+  it('makes a project in the directory that is named', async (t) => {
+    const directory = folder(t);
+    assert.equal((await run(directory, 'my-agent')).code, EXIT.OK);
+    assert.deepEqual(readdirSync(join(directory, 'my-agent')).sort(), ENTRIES);
+  });
+
+  it('makes it in the working directory by default, named after that', async (t) => {
+    const directory = folder(t);
+    mkdirSync(join(directory, 'Front Desk'));
+    await run(join(directory, 'Front Desk'));
+    assert.equal(manifestIn(join(directory, 'Front Desk')).name, 'front-desk');
+  });
+
+  it('makes the directories above it too', async (t) => {
+    const directory = folder(t);
+    await run(directory, 'a/b/my-agent');
+    assert.deepEqual(readdirSync(join(directory, 'a/b/my-agent')).sort(), ENTRIES);
+  });
+
+  it('leaves other files of the directory alone', async (t) => {
+    const directory = folder(t);
+    mkdirSync(join(directory, '.git'));
+    writeFileSync(join(directory, 'notes.txt'), 'mine');
+    await run(directory);
+    assert.deepEqual(
+      [readdirSync(directory).sort(), read(directory, 'notes.txt')],
+      [['.git', ...ENTRIES, 'notes.txt'].sort(), 'mine'],
+    );
+  });
+
+  it('takes a directory that begins with a dash behind --', async (t) => {
+    const directory = folder(t);
+    const { stdout } = await run(directory, '--', '-agent');
+    assert.match(stdout, /^ {2}cd \.\/-agent$/m);
+  });
+
+  it('says what was made, and the commands to go on with', async (t) => {
+    const { stdout } = await run(folder(t), 'my-agent');
+    for (const name of FILES) {
+      assert.match(stdout, new RegExp(`^  ${name.replaceAll('.', '\\.')} `, 'm'));
+    }
+    assert.match(stdout, /\n {2}cd my-agent\n {2}npm install\n {2}npm run dev .*\n {2}npm run talk/);
+  });
+
+  it('sends nobody to the directory where they are', async (t) => {
+    const directory = folder(t);
+    assert.doesNotMatch((await run(directory)).stdout, /\bcd\b/);
+  });
+
+  for (const [target, quoted] of [
+    ['my agent', "'my agent'"],
+    ["it's", "'it'\\''s'"],
+    ['$HOME-a', "'$HOME-a'"],
+  ] as const) {
+    it(`quotes ${target} for a shell`, async (t) => {
+      const { stdout } = await run(folder(t), target);
+      assert.ok(stdout.includes(`\n  cd ${quoted}\n`), stdout);
+    });
+  }
+
+  it('has a help page of at most 100 columns, and a summary of at most 70 characters', () => {
+    assert.ok(init.help.split('\n').every((line) => line.length <= 100));
+    assert.match(init.help, /\n$/);
+    assert.match(init.summary, /^.{1,69}\.$/);
+  });
+});
+
+describe('what init refuses', () => {
+  const wrong: readonly (readonly [what: string, argv: readonly string[], says: RegExp])[] = [
+    [
+      'a flag that it does not know',
+      ['--force'],
+      /--force is not a flag of init; it takes --package/,
+    ],
+    ['a letter that it does not know', ['-f', 'x'], /-f is not a flag/],
+    ['a second directory', ['one', 'two'], /one directory, but also got two/],
+    ['a directory of no name', [''], /empty/],
+    ['a directory with a line break in it', ['a\nb'], /control characters/],
+    ['a directory that gives no npm name', ['日本'], /'日本' gives no npm name/],
+    ['the root of the file system', ['/'], /\/ gives no npm name/],
+    [
+      'a directory called as this package',
+      ['layercode-microserver'],
+      /cannot be called layercode-microserver/,
+    ],
+    ['a package without a value', ['--package'], /--package needs a value/],
+    ['a package that is a flag', ['--package', '--force'], /--package needs a value/],
+    ['a package of blanks', ['--package= '], /--package needs a value/],
+    [
+      'a package that is not there',
+      ['--package', './none.tgz'],
+      /--package: there is no \S+none\.tgz/,
+    ],
+    [
+      'a package that is the project itself',
+      ['--package', '.'],
+      /must not be the project's own folder/,
+    ],
+    ['a package with an escape sequence in it', ['--package', '^1\u001b[2J'], /control characters/],
+  ];
+  for (const [what, argv, says] of wrong) {
+    it(`${what}, and makes nothing`, async (t) => {
+      const directory = folder(t);
+      const error = await refusal(directory, ...argv);
+      assert.ok(error instanceof UsageError, error.stack);
+      assert.match(error.message, says);
+      assert.deepEqual(readdirSync(directory), []);
+    });
+  }
+
+  for (const name of FILES) {
+    it(`a directory with a ${name}, and writes nothing`, async (t) => {
+      const directory = folder(t);
+      mkdirSync(dirname(join(directory, name)), { recursive: true });
+      writeFileSync(join(directory, name), 'mine');
+      const error = await refusal(directory);
+      assert.ok(error instanceof CommandError, error.stack);
+      assert.ok(error.message.includes(` already has ${name}; nothing was written`), error.message);
+      const [entry = ''] = name.split('/');
+      assert.deepEqual([readdirSync(directory), read(directory, name)], [[entry], 'mine']);
+    });
+  }
+
+  it('a directory with several of its files, and names them all', async (t) => {
+    const directory = folder(t);
+    for (const name of ['agent.ts', '.gitignore']) writeFileSync(join(directory, name), '');
+    assert.match((await refusal(directory)).message, /already has agent\.ts, \.gitignore/);
+  });
+
+  it('a link that leads nowhere in the place of a file, and does not write through it', async (t) => {
+    const directory = folder(t);
+    symlinkSync(join(directory, 'elsewhere'), join(directory, 'agent.ts'));
+    assert.match((await refusal(directory)).message, /already has agent\.ts/);
+    assert.deepEqual(readdirSync(directory), ['agent.ts']);
+  });
+
+  it('a link that leads nowhere in the place of the directory', async (t) => {
+    const directory = folder(t);
+    symlinkSync(join(directory, 'elsewhere'), join(directory, 'my-agent'));
+    const error = await refusal(directory, 'my-agent');
+    assert.ok(error instanceof CommandError, error.stack);
+    assert.match(error.message, /my-agent'; nothing was left behind$/);
+    assert.ok(lstatSync(join(directory, 'my-agent')).isSymbolicLink());
+  });
+
+  it('a file in the place of the directory, and leaves it', async (t) => {
+    const directory = folder(t);
+    writeFileSync(join(directory, 'my-agent'), 'mine');
+    const error = await refusal(directory, 'my-agent');
+    assert.ok(error instanceof CommandError, error.stack);
+    assert.match(
+      error.message,
+      /^the project cannot be created: ENOTDIR.*my-agent\/package\.json'; nothing was left behind$/,
+    );
+    assert.equal(read(directory, 'my-agent'), 'mine');
+  });
+
+  it(
+    'a directory where this user may not write',
+    { skip: process.geteuid?.() === 0 && 'root may write everywhere' },
+    async (t) => {
+      const directory = folder(t);
+      mkdirSync(join(directory, 'locked'), { mode: 0o555 });
+      assert.match(
+        (await refusal(directory, 'locked/my-agent')).message,
+        /^the project cannot be created: EACCES.*locked\/my-agent'; nothing was left behind$/,
+      );
+    },
+  );
+});
+
+describe('projectName', () => {
+  const names: readonly (readonly [directory: string, name: string])[] = [
+    ['my-agent', 'my-agent'],
+    ['My Agent', 'my-agent'],
+    ['Café & Bar!', 'cafe-bar'],
+    ['Müller', 'muller'],
+    ['._hidden', 'hidden'],
+    ['agent.v2_b', 'agent.v2_b'],
+    ['@scope', 'scope'],
+    ['a~b', 'a-b'],
+    ['２４h', '24h'],
+    ['日本-desk', 'desk'],
+    ['x'.repeat(255), 'x'.repeat(214)],
+    [`${'x'.repeat(213)} y`, 'x'.repeat(213)],
+  ];
+  for (const [directory, name] of names) {
+    it(`of ${directory.slice(0, 20)} is ${name.slice(0, 20)}`, () =>
+      assert.equal(projectName(`/somewhere/${directory}`), name));
+  }
+
+  const refused = ['typescript', 'tsx', 'Layercode Microserver', 'node_modules', 'favicon.ico'];
+  for (const directory of refused) {
+    it(`refuses ${directory}, which npm does not install`, () =>
+      assert.throws(() => projectName(`/somewhere/${directory}`), UsageError));
+  }
+});
+
+describe('packageSpec', () => {
+  const spec = (fields: Partial<Parameters<typeof packageSpec>[0]>): string =>
+    packageSpec({
+      given: undefined,
+      from: '/home/ada',
+      directory: '/home/ada/my-agent',
+      packageRoot: '/home/ada/clone/',
+      ...fields,
+    });
+
+  it('is this version where the package was installed', () => {
+    assert.equal(
+      spec({ packageRoot: '/home/ada/.npm/_npx/1f2e/node_modules/layercode-microserver/' }),
+      `^${version}`,
+    );
+  });
+
+  it('is the way to the clone where it is one', () => assert.equal(spec({}), 'file:../clone'));
+
+  it('takes a folder called node_modules-old for no installation', () => {
+    assert.equal(
+      spec({ packageRoot: '/home/ada/node_modules-old/clone/' }),
+      'file:../node_modules-old/clone',
+    );
+  });
+
+  it('leaves a path as it is, as npm does', () =>
+    assert.equal(spec({ packageRoot: '/home/ada/100% #1?/clone/' }), 'file:../100% #1?/clone'));
+
+  const others = [
+    'https://acme.example/fork-1.0.0.tgz',
+    'git+ssh://git@acme.example/fork.git',
+    'npm:@acme/fork@1',
+    'github:acme/fork',
+    'acme/fork',
+  ];
+  for (const given of ['^1.2.3', '1.x', 'latest', ...others]) {
+    it(`is ${given} as it was given`, () => assert.equal(spec({ given }), given));
+  }
+
+  for (const form of [
+    'packed.tgz',
+    './packed.tgz',
+    'file:packed.tgz',
+    'file:./packed.tgz',
+    '../here/packed.tgz',
+  ]) {
+    it(`is the way from the project to ${form}`, (t) => {
+      const from = join(folder(t), 'here');
+      mkdirSync(from);
+      writeFileSync(join(from, 'packed.tgz'), '');
+      assert.equal(
+        spec({ given: form, from, directory: join(from, 'my-agent') }),
+        'file:../packed.tgz',
+      );
+    });
+  }
+
+  it('is the way to a path that was given from the root on', (t) => {
+    const from = folder(t);
+    writeFileSync(join(from, 'packed.tgz'), '');
+    assert.equal(
+      spec({ given: join(from, 'packed.tgz'), directory: join(from, 'a/b') }),
+      'file:../../packed.tgz',
+    );
+  });
+
+  it('is the way to a folder', (t) => {
+    const from = folder(t);
+    mkdirSync(join(from, 'fork'));
+    assert.equal(
+      spec({ given: './fork', from, directory: join(from, 'my-agent') }),
+      'file:../fork',
+    );
+  });
+
+  it('starts from where a linked directory really is, as npm does', async (t) => {
+    const directory = folder(t);
+    mkdirSync(join(directory, 'deep/er'), { recursive: true });
+    symlinkSync(join(directory, 'deep/er'), join(directory, 'link'));
+    writeFileSync(join(directory, 'packed.tgz'), '');
+    await run(directory, 'link/my-agent', '--package', 'packed.tgz');
+    assert.equal(
+      manifestIn(join(directory, 'deep/er/my-agent')).dependencies['layercode-microserver'],
+      'file:../../../packed.tgz',
+    );
+  });
+});
+
+describe('writeProject', () => {
+  it('removes what it wrote when it fails half-way, directories too', (t) => {
+    const directory = folder(t);
+    assert.throws(
+      () =>
+        writeProject(
+          join(directory, 'a/b'),
+          new Map([
+            ['one.txt', '1'],
+            ['one.txt/two.txt', '2'],
+          ]),
+        ),
+      (error) =>
+        error instanceof CommandError &&
+        /^the project cannot be created: ENOTDIR.*two\.txt'; nothing was left behind$/.test(
+          error.message,
+        ),
+    );
+    assert.deepEqual(readdirSync(directory), []);
+  });
+
+  it('keeps a directory that was there', (t) => {
+    const directory = folder(t);
+    assert.throws(
+      () =>
+        writeProject(
+          directory,
+          new Map([
+            ['one.txt', '1'],
+            ['one.txt/two.txt', '2'],
+          ]),
+        ),
+      CommandError,
+    );
+    assert.deepEqual(readdirSync(directory), []);
+  });
+
+  it('writes over no file that has come since it looked', (t) => {
+    const directory = folder(t);
+    const twice = new Map([
+      ['one.txt', '1'],
+      ['./one.txt', '2'],
+    ]);
+    assert.throws(
+      () => writeProject(directory, twice),
+      (error) => error instanceof CommandError && error.message.includes('EEXIST'),
+    );
+  });
+
+  it('names what it could not remove again', (t) => {
+    const directory = join(folder(t), 'my-agent');
+    class Disturbed extends Map<string, string> {
+      override *[Symbol.iterator](): MapIterator<[string, string]> {
+        yield ['one.txt', '1'];
+        writeFileSync(join(directory, 'stranger.txt'), 'not ours');
+        yield ['one.txt/two.txt', '2'];
+      }
+    }
+    assert.throws(
+      () => writeProject(directory, new Disturbed()),
+      (error) =>
+        error instanceof CommandError &&
+        error.message.endsWith(`; these could not be removed: ${directory}`),
+    );
+    assert.deepEqual(readdirSync(directory), ['stranger.txt']);
+  });
+});

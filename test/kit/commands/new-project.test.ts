@@ -1,0 +1,220 @@
+import assert from 'node:assert/strict';
+import { readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { describe, it, type TestContext } from 'node:test';
+import '../../../assets/templates/agent.test.ts'; // a project's tests are tests of this file
+
+import { createApp, parseSettings, type App } from 'layercode-microserver';
+import { evalCommand } from '../../../src/kit/commands/eval.ts';
+import { loadSettings } from '../../../src/settings/load-settings.ts';
+import { settingRows } from '../../../src/settings/table.ts';
+import template from '../../../assets/templates/agent.ts';
+import { ROOT } from '../../fixtures/source-files.ts';
+import { RecordedTerminal } from '../terminal/recorded-terminal.ts';
+import { FILES, folder, manifestIn, read, run, type Manifest } from './init-project.ts';
+
+const ours = JSON.parse(
+  readFileSync(new URL('../../../package.json', import.meta.url), 'utf8'),
+) as Manifest;
+
+describe('a project', () => {
+  async function made(t: TestContext, ...argv: string[]): Promise<string> {
+    const directory = join(folder(t), 'my-agent');
+    await run(join(directory, '..'), 'my-agent', ...argv);
+    return directory;
+  }
+
+  it('depends on this package and nothing else', async (t) => {
+    const directory = await made(t, '--package', '^1.2.3');
+    assert.deepEqual(manifestIn(directory).dependencies, { 'layercode-microserver': '^1.2.3' });
+  });
+
+  it('is built with what this package is built with', async (t) => {
+    const { tsx, typescript, '@types/node': types } = ours.devDependencies;
+    assert.deepEqual(manifestIn(await made(t)).devDependencies, {
+      '@types/node': `^${types}`,
+      tsx: `^${tsx}`,
+      typescript: `^${typescript}`,
+    });
+  });
+
+  it('is private, and runs on the Nodes that this package runs on', async (t) => {
+    const { private: isPrivate, engines } = JSON.parse(read(await made(t), 'package.json')) as {
+      private: boolean;
+      engines: unknown;
+    };
+    assert.deepEqual([isPrivate, engines], [true, { node: '>=20.12' }]);
+  });
+
+  it('builds before it starts, and tests its source, so no test of a removed file', async (t) => {
+    const { scripts } = manifestIn(await made(t));
+    assert.deepEqual(
+      [scripts['prestart'], scripts['pretest'], scripts['build']],
+      ['npm run --silent build', 'tsc --noEmit', 'tsc'],
+    );
+    assert.match(scripts['test'] ?? '', / \*\.test\.ts$/);
+  });
+
+  it('has scenarios that pass without a key, and tests with a time limit', async (t) => {
+    const directory = await made(t);
+    const { scripts } = manifestIn(directory);
+    assert.match(scripts['test'] ?? '', /--test-timeout=\d+/);
+    assert.match(scripts['eval'] ?? '', / eval --agent \.\/dist\/agent\.js$/);
+    const terminal = new RecordedTerminal({}, directory);
+    const agent = join(ROOT, 'assets/templates/agent.ts');
+    assert.equal(await evalCommand.run(['--agent', agent], terminal), 0, terminal.out);
+  });
+
+  it('has an agent of at most 90 lines', async (t) => {
+    assert.ok(
+      read(await made(t), 'agent.ts')
+        .trimEnd()
+        .split('\n').length <= 90,
+    );
+  });
+
+  it('has its name at the head of its README, and no placeholder left', async (t) => {
+    const directory = await made(t);
+    assert.match(read(directory, 'README.md'), /^# my-agent\n/);
+    for (const name of FILES) {
+      assert.doesNotMatch(read(directory, name), /\{\{/, name);
+    }
+  });
+
+  it('has a tsconfig.json of JSON', async (t) => {
+    const { compilerOptions } = JSON.parse(read(await made(t), 'tsconfig.json')) as {
+      compilerOptions: { outDir: string; strict: boolean };
+    };
+    assert.deepEqual([compilerOptions.outDir, compilerOptions.strict], ['dist', true]);
+  });
+
+  it('keeps secrets, calls and what is made out of git and of images', async (t) => {
+    const directory = await made(t);
+    assert.deepEqual(read(directory, '.gitignore').trimEnd().split('\n'), [
+      'node_modules/',
+      'dist/',
+      '.env',
+      '.layercode/',
+      '*.db',
+      '*.db-shm',
+      '*.db-wal',
+      'calls-*.jsonl',
+    ]);
+    // everything, but what is named
+    assert.match(read(directory, '.dockerignore'), /^#.*\n\*\n(!.*\n)+$/);
+    assert.doesNotMatch(read(directory, '.dockerignore'), /env|layercode/);
+  });
+});
+
+describe("a project's .env.example", () => {
+  const text = readFileSync(
+    new URL('../../../assets/templates/env.example', import.meta.url),
+    'utf8',
+  );
+  const assignments = [...text.matchAll(/^# ([A-Z][A-Z0-9_]*)=(.*)$/gm)].map(
+    ([, variable = '', value = '']): [string, string] => [variable, value],
+  );
+
+  it('names variables that are settings, and none twice', () => {
+    const known = settingRows.map(({ variable }) => variable);
+    const names = assignments.map(([variable]) => variable);
+    assert.deepEqual(
+      names.filter((name) => !known.includes(name)),
+      [],
+    );
+    assert.deepEqual([names.length > 5, new Set(names).size], [true, names.length]);
+  });
+
+  it('shows values that are right', () => {
+    assert.doesNotThrow(() => parseSettings(Object.fromEntries(assignments), []));
+  });
+
+  it('changes nothing as it is', (t) => {
+    const directory = folder(t);
+    writeFileSync(join(directory, '.env'), text);
+    assert.deepEqual(loadSettings({ directory, environment: {}, argv: [] }), parseSettings({}, []));
+  });
+});
+
+describe("a project's Dockerfile", () => {
+  const text = readFileSync(
+    new URL('../../../assets/templates/Dockerfile', import.meta.url),
+    'utf8',
+  );
+  const runtime = text
+    .slice(text.lastIndexOf('\nFROM '))
+    .replaceAll('\\\n', '')
+    .split('\n')
+    .filter((line) => line !== '' && !line.startsWith('#'));
+  const of = (keyword: string): string[] =>
+    runtime
+      .filter((line) => line.startsWith(`${keyword} `))
+      .map((line) => line.slice(keyword.length + 1));
+
+  it('has two stages on the slim image', () =>
+    assert.deepEqual(text.match(/^FROM .*$/gm), [
+      'FROM node:26-slim AS build',
+      'FROM node:26-slim',
+    ]));
+
+  it('runs as node, in production, without what only the build needs', () => {
+    assert.deepEqual([of('USER'), of('ENV')], [['node'], ['NODE_ENV=production']]);
+    assert.match(text, /npm prune --omit=dev/);
+  });
+
+  it('has node for process 1, and runs the agent that the build makes', () => {
+    assert.deepEqual(JSON.parse(of('ENTRYPOINT')[0] ?? ''), [
+      'node',
+      'node_modules/layercode-microserver/dist/cli.js',
+      'run',
+      '--agent',
+      './dist/agent.js',
+    ]);
+  });
+
+  it('has a health check of node alone', () => {
+    const [check = ''] = of('HEALTHCHECK');
+    const [command] = JSON.parse(check.slice(check.indexOf('['))) as string[];
+    assert.equal(command, 'node');
+  });
+});
+
+describe("a project's agent", () => {
+  function served(environment: Readonly<Record<string, string>> = {}): App {
+    return createApp(
+      parseSettings({ LAYERCODE_WEBHOOK_SECRET: 'any-secret', ...environment }, []),
+      template,
+    );
+  }
+
+  it('needs no model without a key', () => assert.equal(served().model, undefined));
+
+  it('speaks with a model as soon as it has a key', () => {
+    assert.deepEqual(
+      [
+        served({ OPENAI_API_KEY: 'any-key' }).model?.name,
+        served({ ANTHROPIC_API_KEY: 'any-key' }).model?.isUsable(),
+      ],
+      ['openai:gpt-6-luna', true],
+    );
+  });
+
+  it('insists on its model in production', (t) => {
+    const before = process.env['NODE_ENV'];
+    process.env['NODE_ENV'] = 'production';
+    t.after(() => {
+      if (before === undefined) delete process.env['NODE_ENV'];
+      else process.env['NODE_ENV'] = before;
+    });
+    assert.equal(served().model?.isUsable(), false);
+  });
+
+  it('is the one that init writes', async (t) => {
+    const directory = folder(t);
+    await run(directory, 'x');
+    assert.equal(
+      read(directory, 'x/agent.ts'),
+      readFileSync(new URL('../../../assets/templates/agent.ts', import.meta.url), 'utf8'),
+    );
+  });
+});

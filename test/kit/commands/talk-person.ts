@@ -1,0 +1,112 @@
+import type { TestContext } from 'node:test';
+import { stripVTControlCharacters } from 'node:util';
+
+import type { MessageTurn } from '../../../src/agents/agent.ts';
+import { talk } from '../../../src/kit/commands/talk.ts';
+import {
+  deferred,
+  fired,
+  SECRET,
+  serve,
+  until,
+  within,
+  type ServeOptions,
+  type TestAgent,
+} from '../../fixtures/app.ts';
+import { RecordedTerminal } from '../terminal/recorded-terminal.ts';
+
+export function openTerminal(
+  t: TestContext,
+  environment: Readonly<Record<string, string>> = {},
+): RecordedTerminal {
+  const terminal = new RecordedTerminal({ LAYERCODE_WEBHOOK_SECRET: SECRET, ...environment });
+  t.after(() => terminal.clear());
+  return terminal;
+}
+
+interface PersonOptions extends ServeOptions {
+  /** Of the terminal's environment. */
+  readonly terminal?: Readonly<Record<string, string>>;
+  readonly columns?: number;
+}
+
+/** A person at a terminal, and an agent. */
+export class Person {
+  readonly #terminal: RecordedTerminal;
+  readonly exitCode: Promise<number>;
+  #seen = 0;
+
+  constructor(terminal: RecordedTerminal, argv: readonly string[]) {
+    this.#terminal = terminal;
+    this.exitCode = within(talk.run(argv, terminal), 'the talk to end', 3_000);
+    this.exitCode.catch(() => undefined); // told to whoever awaits it
+  }
+
+  static async talksTo(
+    t: TestContext,
+    agent: TestAgent,
+    { terminal: environment, columns, ...options }: PersonOptions = {},
+  ): Promise<Person> {
+    const { client } = serve(t, agent, options);
+    const terminal = openTerminal(t, environment);
+    for (const stream of [terminal.stdin, terminal.stdout, terminal.stderr]) {
+      Object.assign(stream, { isTTY: true, columns });
+    }
+    return new Person(terminal, ['--url', await client.origin()]);
+  }
+
+  /** All that was written, as it was. */
+  get raw(): string {
+    return this.#terminal.out;
+  }
+
+  /** All that was written, without colours and movements of the cursor. */
+  get out(): string {
+    return stripVTControlCharacters(this.raw).replaceAll('\r', '');
+  }
+
+  type(keys: string): void {
+    this.#terminal.stdin.write(keys);
+  }
+
+  interrupt(): void {
+    this.#terminal.interrupt();
+  }
+
+  /** Waits until this was written, behind what was waited for before. */
+  async sees(text: string): Promise<void> {
+    await until(
+      () => this.out.indexOf(text, this.#seen) !== -1,
+      `${JSON.stringify(text)} in ${JSON.stringify(this.out.slice(this.#seen))}`,
+    );
+    this.#seen = this.out.indexOf(text, this.#seen) + text.length;
+  }
+
+  /** As `sees`, but text that is there for good: it comes last. */
+  async endsWith(text: string): Promise<void> {
+    await until(
+      () => this.out.endsWith(text),
+      `${JSON.stringify(text)} at the end of ${JSON.stringify(this.out)}`,
+    );
+    this.#seen = this.out.length;
+  }
+}
+
+/** Begins a story, and goes on when it is told to. Its turns are noted. */
+export function storyteller() {
+  const turns: MessageTurn[] = [];
+  const goOn = deferred();
+  const agent: TestAgent = {
+    async *onMessage(turn) {
+      turns.push(turn);
+      if (turn.text !== 'story') {
+        yield 'As you like.';
+        return;
+      }
+      yield 'Once upon a time';
+      await Promise.race([goOn.promise, fired(turn.signal)]);
+      yield ' there was an end.';
+    },
+  };
+  return { agent, turns, goOn: () => goOn.resolve() };
+}

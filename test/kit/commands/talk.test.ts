@@ -1,0 +1,367 @@
+import assert from 'node:assert/strict';
+import { once } from 'node:events';
+import { writeFileSync } from 'node:fs';
+import { createServer } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { join } from 'node:path';
+import { describe, it, type TestContext } from 'node:test';
+
+import { talk } from '../../../src/kit/commands/talk.ts';
+import type { SessionEndEvent } from '../../../src/wires/layercode/events.ts';
+import { deferred, fired, serve, until, within, type TestAgent } from '../../fixtures/app.ts';
+import { openTerminal, Person, storyteller } from './talk-person.ts';
+
+/** Serves an agent, and talks to it through a pipe. */
+async function pipe(
+  t: TestContext,
+  agent: TestAgent,
+  input: string,
+  argv: readonly string[] = [],
+  terminal = openTerminal(t),
+) {
+  const { client } = serve(t, agent);
+  terminal.stdin.end(input);
+  const exitCode = await talk.run(['--url', await client.origin(), ...argv], terminal);
+  return { exitCode, out: terminal.out, err: terminal.err };
+}
+
+describe('talk through a pipe', () => {
+  it('prints the welcome and each reply on a line of stdout, and nothing else', async (t) => {
+    const result = await pipe(
+      t,
+      { welcome: 'Hi!', onMessage: ({ text }) => `You said\n${text}.` },
+      'one\n\ntwo',
+    );
+    assert.deepEqual(result, { exitCode: 0, out: 'Hi!\nYou said one.\nYou said two.\n', err: '' });
+  });
+
+  it('says a line when the reply to the one before is over', async (t) => {
+    const terminal = openTerminal(t);
+    const { agent, turns, goOn } = storyteller();
+    const talked = pipe(t, agent, 'story\nmore\n', [], terminal);
+    await until(() => terminal.out !== '', 'the first piece');
+    assert.equal(turns.length, 1);
+    goOn();
+    assert.equal((await talked).out, 'Once upon a time there was an end.\nAs you like.\n');
+    assert.equal(
+      turns[1]?.event.type === 'message' && turns[1].event.interruption_context,
+      undefined,
+    );
+  });
+
+  it('tells the agent at the end that it is over, with all that was said', async (t) => {
+    const ended = deferred<SessionEndEvent>();
+    await pipe(
+      t,
+      {
+        welcome: 'Hello there, caller.',
+        onSessionEnd: ({ event }) => ended.resolve(event as SessionEndEvent),
+      },
+      'one\n',
+    );
+    const { transcript } = await within(ended.promise, 'session.end');
+    assert.deepEqual(
+      transcript?.map(({ role, text }) => [role, text]),
+      [
+        ['assistant', 'Hello there, caller.'],
+        ['user', 'one'],
+        ['assistant', 'Yes.'],
+      ],
+    );
+  });
+
+  it('goes on with a conversation', async (t) => {
+    const { out } = await pipe(t, { onMessage: ({ conversationId }) => conversationId }, 'who\n', [
+      '--conversation',
+      'c-9',
+    ]);
+    assert.equal(out, 'c-9\n');
+  });
+
+  it('tells of data and a hang-up on stderr, and ends with the hang-up', async (t) => {
+    const terminal = openTerminal(t);
+    const { client } = serve(t, {
+      onMessage(_turn, reply) {
+        reply.data({ page: 2 });
+        reply.say('Bye.');
+        reply.hangup();
+      },
+    });
+    terminal.stdin.write('one\ntwo\n'); // and no end
+    assert.equal(await talk.run(['--url', await client.origin()], terminal), 0);
+    assert.deepEqual(
+      [terminal.out, terminal.err],
+      ['Bye.\n', '[data] {"page":2}\n[the agent hung up]\n'],
+    );
+  });
+
+  it('ends with code 1 at the first turn that is refused', async (t) => {
+    const { exitCode, out, err } = await pipe(t, {}, 'one\ntwo\n', ['--secret', 'whsec_another']);
+    assert.deepEqual([exitCode, out], [1, '']);
+    assert.match(err, /^\S+\/api\/agent refused: 401 Invalid signature; the server has another webhook secret \(see --secret\).*\n$/);
+  });
+
+  it('ends with code 1 when the agent cannot be told that it is over', async (t) => {
+    const { exitCode, err } = await pipe(t, {
+      onSessionEnd() {
+        throw new Error('broken');
+      },
+    }, 'one\n');
+    assert.equal(exitCode, 1);
+    assert.match(err, /refused: 500 Internal server error; see the server's log\n$/);
+  });
+
+  it('waits for a reply as long as --timeout says', async (t) => {
+    const { exitCode, out, err } = await pipe(t, storyteller().agent, 'story\nmore\n', [
+      '--timeout',
+      '0.1',
+    ]);
+    assert.deepEqual(
+      [exitCode, out, err],
+      [1, 'Once upon a time\n', 'no end of the answer after 0.1 s; raise --timeout\n'],
+    );
+  });
+
+  it('shows what a terminal would obey', async (t) => {
+    const { out } = await pipe(t, { onMessage: () => 'a\u001b[2Jb\r\u0007' }, 'one\n');
+    assert.equal(out, 'a␛[2Jb ␇\n');
+  });
+
+  it('drops the reply at Ctrl-C, and tells the agent that it is over', async (t) => {
+    const terminal = openTerminal(t);
+    const ended = deferred<void>();
+    const { agent } = storyteller();
+    const { client, interrupted } = serve(t, { ...agent, onSessionEnd: () => ended.resolve() });
+    terminal.stdin.write('story\n');
+    const talked = talk.run(['--url', await client.origin()], terminal);
+    await until(() => terminal.out !== '', 'the first piece');
+    terminal.interrupt();
+    await assert.rejects(within(talked, 'the talk to end'), {
+      name: 'CommandError',
+      message: 'interrupted',
+    });
+    await within(ended.promise, 'session.end');
+    assert.equal(interrupted.all.length, 1);
+  });
+
+  it('is the same on a dumb terminal', async (t) => {
+    const person = await Person.talksTo(
+      t,
+      { onMessage: ({ text }) => text },
+      { terminal: { TERM: 'dumb' } },
+    );
+    person.type('one\n');
+    await person.sees('one\n');
+    person.type('two\n');
+    await person.sees('two\n');
+    person.interrupt();
+    await assert.rejects(person.exitCode, { message: 'interrupted' });
+    assert.equal(person.raw, 'one\ntwo\n');
+  });
+});
+
+describe('talk over Chat Completions', () => {
+  const KEY = 'key-of-the-talk';
+
+  /** Serves an agent with Vapi's profile, and talks to it through a pipe or by a script. */
+  async function platform(
+    t: TestContext,
+    agent: TestAgent,
+    { input = '', script, argv = [] }: {
+      readonly input?: string;
+      readonly script?: string;
+      readonly argv?: readonly string[];
+    },
+  ) {
+    const { client, history, app } = serve(t, agent, {
+      environment: { CHAT_COMPLETIONS_KEYS: KEY, CHAT_COMPLETIONS_PROFILE: 'vapi' },
+    });
+    const terminal = openTerminal(t, { CHAT_COMPLETIONS_KEYS: KEY });
+    terminal.stdin.end(input);
+    const file = join(terminal.directory, 'a.txt');
+    if (script !== undefined) writeFileSync(file, script);
+    const exitCode = await talk.run([
+      '--url', await client.origin(), '--wire', 'chat-completions', '--profile', 'vapi',
+      '--conversation', 'c-1', ...(script === undefined ? [] : ['--script', file]), ...argv,
+    ], terminal);
+    return { exitCode, out: terminal.out, err: terminal.err, history: await history('c-1'), app };
+  }
+
+  for (const argv of [[], ['--retry'], ['--speculate'], ['--speculate', '--retry']]) {
+    it(`prints what it prints on LayerCode ${argv.join(' ')}`, async (t) => {
+      const { exitCode, out, err, history } = await platform(t, {
+        welcome: 'Hi!', onMessage: ({ text }) => `You said\n${text}.`,
+      }, { input: 'one two\n\nthree\n', argv });
+      assert.deepEqual([exitCode, out, err], [0, 'Hi!\nYou said one two.\nYou said three.\n', '']);
+      assert.deepEqual(history.map(([role]) => role), [
+        'assistant', 'user', 'assistant', 'user', 'assistant',
+      ]);
+    });
+  }
+
+  it('plays a script, and says what was heard of a reply that was interrupted', async (t) => {
+    const { exitCode, out, history } = await platform(t, {
+      welcome: 'Hi!',
+      async *onMessage({ text, signal }) {
+        if (text !== 'story') return void (yield 'As you like.');
+        yield 'Once upon a time';
+        await fired(signal);
+      },
+    }, { script: 'expect Hi!\nsay story\ninterrupt after 2 words\nsay stop\nexpect as you like\n' });
+    assert.equal(exitCode, 0, out);
+    assert.match(out, /interrupt after 2 words {2}\(heard 2 words\)/);
+    assert.deepEqual(history.slice(1), [
+      ['user', 'story'], ['assistant', 'Once upon', 'interrupted'],
+      ['user', 'stop'], ['assistant', 'As you like.', 'completed'],
+    ]);
+  });
+
+  it('ends with code 1 where an expectation is not met', async (t) => {
+    const { exitCode, out } = await platform(t, {}, { script: 'say Hello?\nexpect No.\n' });
+    assert.equal(exitCode, 1);
+    assert.match(out, /expected {2}No\.\n.*heard {5}Yes\./);
+  });
+
+  it('ends with the hang-up, which is a tool of the platform', async (t) => {
+    const { exitCode, out, err } = await platform(t, {
+      onMessage: (_turn, reply) => void reply.hangup({ say: 'Bye.' }),
+    }, { input: 'one\ntwo\n' });
+    assert.deepEqual([exitCode, out, err], [0, 'Bye.\n', '[the agent hung up]\n']);
+  });
+
+  it('ends with code 1 at a wrong key, and says where keys are set', async (t) => {
+    const { exitCode, err } = await platform(t, {}, { argv: ['--key', 'another'] });
+    assert.equal(exitCode, 1);
+    assert.match(err, /refused: 401 Incorrect API key provided; the server does not know this key/);
+  });
+
+  it('refuses a script with a step that the wire lacks', async (t) => {
+    await assert.rejects(platform(t, {}, { script: 'say one\n\ndata {"page":2}\n' }), {
+      name: 'UsageError',
+      message: /a\.txt: line 3: the wire chat-completions has no data from a page$/,
+    });
+  });
+});
+
+describe('talk with whom', () => {
+  /** A port of 127.0.0.1 where nobody listens. */
+  async function freePort(): Promise<string> {
+    const server = createServer().listen(0, '127.0.0.1');
+    await once(server, 'listening');
+    const { port } = server.address() as AddressInfo;
+    server.close();
+    await once(server, 'close');
+    return String(port);
+  }
+
+  /** What a server's settings put into the process's environment is taken out again. */
+  function keepEnvironment(t: TestContext): void {
+    const names = Object.keys(process.env);
+    t.after(() => {
+      for (const name of Object.keys(process.env)) {
+        if (!names.includes(name)) delete process.env[name];
+      }
+    });
+  }
+
+  it('finds the server of the settings, and says so', async (t) => {
+    const { client } = serve(t, { welcome: 'Hi!' }, { environment: { AGENT_ROUTE: '/voice' } });
+    const { port } = new URL(await client.origin());
+    const terminal = openTerminal(t, { PORT: port, AGENT_ROUTE: '/voice' });
+    terminal.stdin.end();
+    assert.equal(await talk.run([], terminal), 0);
+    assert.deepEqual(
+      [terminal.out, terminal.err],
+      ['Hi!\n', `Talking with the server at http://localhost:${port}.\n`],
+    );
+  });
+
+  it('starts a server where none answers', async (t) => {
+    keepEnvironment(t);
+    const port = await freePort();
+    const terminal = openTerminal(t, { PORT: port, AGENT: 'echo' });
+    terminal.stdin.end('Hello\n');
+    assert.equal(await talk.run([], terminal), 0);
+    assert.equal(terminal.out, 'Hello! Say something, and I will repeat it.\nYou said: Hello\n');
+    assert.equal(terminal.err, `No server answers at http://localhost:${port}.\nTalking with the agent "echo", on a server of its own.\n`);
+  });
+
+  it('starts a server that speaks Chat Completions, with the profile of the flag', async (t) => {
+    keepEnvironment(t);
+    const terminal = openTerminal(t, { PORT: await freePort(), AGENT: 'echo' });
+    terminal.stdin.end('Hello\n');
+    assert.equal(await talk.run(['--wire', 'chat-completions', '--profile', 'vapi'], terminal), 0);
+    assert.equal(terminal.out, 'Hello! Say something, and I will repeat it.\nYou said: Hello\n');
+    assert.match(terminal.err, /\nTalking with the agent "echo", on a server of its own\.\n$/);
+  });
+
+  it('starts a server on which another agent of AGENTS is called', async (t) => {
+    keepEnvironment(t);
+    const terminal = openTerminal(t, { AGENTS: 'front=slow,back=echo' });
+    terminal.stdin.end('Hello\n');
+    assert.equal(await talk.run(['--agent', 'back'], terminal), 0);
+    assert.equal(terminal.out, 'Hello! Say something, and I will repeat it.\nYou said: Hello\n');
+    assert.match(terminal.err, /^Talking with the agent "back", on a server of its own\.$/m);
+  });
+
+  it('takes another program on that port for not ours', async (t) => {
+    keepEnvironment(t);
+    const stranger = createServer((_request, response) => response.end('{"status":"fine"}')).listen(
+      0,
+      '127.0.0.1',
+    );
+    t.after(() => stranger.close());
+    await once(stranger, 'listening');
+    const terminal = openTerminal(t, {
+      PORT: String((stranger.address() as AddressInfo).port),
+      AGENT: 'echo',
+    });
+    terminal.stdin.end();
+    await talk.run([], terminal);
+    assert.match(terminal.err, /on a server of its own/);
+  });
+
+  it('starts a server with another agent, and tells what fails there', async (t) => {
+    keepEnvironment(t);
+    const { client } = serve(t, {});
+    const terminal = openTerminal(t, { PORT: new URL(await client.origin()).port });
+    writeFileSync(
+      join(terminal.directory, 'fridge.mjs'),
+      'export default { name: "fridge", onMessage() { throw new Error("it is\\nempty"); } };',
+    );
+    terminal.stdin.end('What is there?\n');
+    assert.equal(await talk.run(['--agent', './fridge.mjs'], terminal), 0);
+    assert.equal(terminal.out, 'Sorry, something went wrong. Could you say that again?\n');
+    assert.equal(
+      terminal.err,
+      'Talking with the agent "fridge", on a server of its own.\nturn failed: it is empty\n',
+    );
+  });
+
+  const wrong: readonly (readonly [argv: readonly string[], message: RegExp])[] = [
+    [['Hello'], /turn "Hello there"$/],
+    [['--port', '1'], /^--port is not a flag of talk/],
+    [['--agent', 'echo', '--url', 'http://localhost'], /^--agent starts a server of its own/],
+    [
+      ['--timeout', '0'],
+      /^--timeout must be a number of seconds above 0 and up to 86400, got "0"$/,
+    ],
+    [['--timeout', '1e3'], /^--timeout must be/],
+    [['--conversation', 'x'.repeat(257)], /^--conversation must be an id/],
+    [['--wire', 'vapi'], /^--wire must be one of layercode, chat-completions, got "vapi"$/],
+    [['--retry'], /^--retry needs --wire chat-completions$/],
+    [
+      ['--wire', 'chat-completions', '--agent', 'echo', '--key', 'k'],
+      /^--agent starts a server of its own, so it goes with neither --url nor --key$/,
+    ],
+    [['--script', 'nowhere.txt'], /^--script nowhere\.txt cannot be read: ENOENT/],
+  ];
+  for (const [argv, message] of wrong) {
+    it(`refuses ${JSON.stringify(argv).slice(0, 60)}`, async (t) => {
+      await assert.rejects(talk.run(argv, openTerminal(t)), { name: 'UsageError', message });
+    });
+  }
+
+  it('has a help page of at most 100 columns', () =>
+    assert.ok(talk.help.split('\n').every((line) => line.length <= 100)));
+});

@@ -1,0 +1,426 @@
+// `layercode-microserver webhook` against a LayerCode of our own.
+
+import assert from 'node:assert/strict';
+import { writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { afterEach, beforeEach, describe, it } from 'node:test';
+
+import { webhook } from '../../../src/kit/commands/webhook.ts';
+import { CommandError, UsageError } from '../../../src/kit/terminal/command.ts';
+import { SettingsError } from '../../../src/settings/settings.ts';
+import {
+  answerHtml,
+  answerJson,
+  hangsUp,
+  REST_KEY,
+  SHAPES,
+  startRestServer,
+  type RestServer,
+} from '../../faults/rest-server.ts';
+import { RecordedTerminal } from '../terminal/recorded-terminal.ts';
+
+const PRODUCTION = 'https://voice.example/api/agent';
+const OTHER = 'https://other.example/api/agent?region=eu';
+
+let rest: RestServer;
+let terminal: RecordedTerminal;
+
+/** Call it in a `describe`, for each of its tests. */
+function useRestServer(): void {
+  beforeEach(async () => {
+    rest = await startRestServer({ 'ag-1': PRODUCTION, 'ag-2': OTHER, 'ag-none': null });
+    terminal = openTerminal();
+  });
+  afterEach(async () => {
+    terminal.clear();
+    await rest.close();
+  });
+}
+
+function openTerminal(environment: Readonly<Record<string, string>> = {}): RecordedTerminal {
+  return new RecordedTerminal({
+    LAYERCODE_API_KEY: REST_KEY,
+    LAYERCODE_AGENT_ID: 'ag-1',
+    LAYERCODE_API_URL: rest.url,
+    ...environment,
+  });
+}
+
+/** Another environment, in the place of the one there is. */
+function use(environment: Readonly<Record<string, string>>): void {
+  terminal.clear();
+  terminal = openTerminal(environment);
+}
+
+function run(...argv: string[]): Promise<number> {
+  return webhook.run(argv, terminal);
+}
+
+async function failureOf(
+  promise: Promise<unknown>,
+  type: typeof CommandError | typeof UsageError | typeof SettingsError,
+): Promise<string> {
+  const error = await promise.then(
+    () => undefined,
+    (reason: unknown) => reason,
+  );
+  assert.ok(error instanceof type, String(error instanceof Error ? error.stack : error));
+  assert.equal(error.message.includes('\n'), false, error.message);
+  assert.equal(
+    (error.message + terminal.out + terminal.err).includes(REST_KEY),
+    false,
+    error.message,
+  );
+  return error.message;
+}
+
+describe('webhook', () => {
+  useRestServer();
+
+  it('has help that names all it takes, and no line over 100 characters', () => {
+    for (const word of [
+      'get',
+      'set',
+      'none',
+      '--agent-id',
+      '--layercode-api-key',
+      '--layercode-agent-id',
+      '--layercode-api-url',
+      '--settings-file',
+    ]) {
+      assert.ok(webhook.help.includes(word), word);
+    }
+    assert.ok(
+      webhook.help.endsWith('\n') && webhook.help.split('\n').every((line) => line.length <= 100),
+    );
+    assert.ok(webhook.summary.length <= 70);
+  });
+
+  const wrong: readonly (readonly [argv: readonly string[], says: RegExp])[] = [
+    [[], /get or set$/],
+    [['put'], /get or set, got put/],
+    [['GET'], /get or set/],
+    [['get', 'x'], /webhook get takes only flags/],
+    [['set'], /webhook set takes the URL/],
+    [['set', PRODUCTION, OTHER], /one URL/],
+    [['get', '--agent'], /--agent is not a flag of webhook; it takes --agent-id/],
+    [['get', '--port', '80'], /--port is not a flag/],
+    [['get', '--agent-id'], /--agent-id needs a value/],
+    [['get', '--agent-id='], /--agent-id needs a value/],
+    [['get', '--agent-id', '--settings-file', 'x'], /--agent-id needs a value/],
+    [['get', '--layercode-api-key'], /--layercode-api-key needs a value/],
+    [['get', '--agent-id', '..'], /an agent's id has at most 256 characters/],
+    [['get', '--agent-id', 'a\u001bb'], /an agent's id has at most 256 characters/],
+  ];
+  for (const [argv, says] of wrong) {
+    it(`is used wrongly as ${JSON.stringify(argv.join(' '))}`, async () => {
+      assert.match(await failureOf(run(...argv), UsageError), says);
+      assert.equal(rest.requests.length, 0);
+    });
+  }
+
+  it('shows no argument that may be a key', async () => {
+    await failureOf(run(REST_KEY), UsageError);
+    await failureOf(run('get', `--api-key=${REST_KEY}`), UsageError);
+    await failureOf(run('set', `https://voice.example/${REST_KEY}#`), UsageError);
+  });
+
+  it('says which setting is wrong, as the server does', async () => {
+    assert.match(
+      await failureOf(run('get', '--layercode-api-url', 'ftp://x'), SettingsError),
+      /^--layercode-api-url must be an http:/,
+    );
+    assert.match(
+      await failureOf(run('get', '--settings-file', 'none.env'), SettingsError),
+      /none\.env does not exist/,
+    );
+  });
+
+  it('takes settings from flags, which win over the environment', async () => {
+    use({
+      LAYERCODE_API_KEY: 'wrong-key',
+      LAYERCODE_AGENT_ID: 'ag-none',
+      LAYERCODE_API_URL: 'http://127.0.0.1:1',
+    });
+    assert.equal(
+      await run(
+        `--layercode-api-key=${REST_KEY}`,
+        'get',
+        '--layercode-agent-id',
+        'ag-1',
+        '--layercode-api-url',
+        rest.url,
+      ),
+      0,
+    );
+    assert.equal(terminal.out, `${PRODUCTION}\n`);
+  });
+
+  it('takes a key that begins with a dash', async () => {
+    assert.match(
+      await failureOf(run('--layercode-api-key', '-key-of-another', 'get'), CommandError),
+      /refused the key/,
+    );
+  });
+
+  it('takes settings from the .env of the working directory', async () => {
+    use({ LAYERCODE_AGENT_ID: '' });
+    writeFileSync(join(terminal.directory, '.env'), 'LAYERCODE_AGENT_ID=ag-2\n');
+    await run('get');
+    assert.equal(terminal.out, `${OTHER}\n`);
+  });
+
+  it('takes settings from --settings-file', async () => {
+    use({ LAYERCODE_AGENT_ID: '' });
+    writeFileSync(join(terminal.directory, 'other.env'), 'LAYERCODE_AGENT_ID=ag-2\n');
+    await run('get', '--settings-file', 'other.env');
+    assert.equal(terminal.out, `${OTHER}\n`);
+  });
+
+  it('needs no webhook secret in production: it verifies nothing', async () => {
+    use({ NODE_ENV: 'production' });
+    assert.equal(await run('get'), 0);
+  });
+
+  it('names LAYERCODE_API_KEY, and where it is from, when there is none', async () => {
+    use({ LAYERCODE_API_KEY: '' });
+    assert.match(
+      await failureOf(run('get'), CommandError),
+      /LAYERCODE_API_KEY is not set: .*https:\/\/dash\.layercode\.com/,
+    );
+  });
+
+  it('asks which agent when LAYERCODE_AGENT_ID names none or several', async () => {
+    use({ LAYERCODE_AGENT_ID: '' });
+    assert.match(await failureOf(run('get'), UsageError), /LAYERCODE_AGENT_ID.*--agent-id/);
+    use({ LAYERCODE_AGENT_ID: 'ag-1,ag-2' });
+    assert.match(
+      await failureOf(run('get'), UsageError),
+      /LAYERCODE_AGENT_ID names 2 agents: choose one with --agent-id \(ag-1, ag-2\)/,
+    );
+    assert.equal(rest.requests.length, 0);
+  });
+
+  it('refuses an id in LAYERCODE_AGENT_ID that no agent can have', async () => {
+    use({ LAYERCODE_AGENT_ID: '..' });
+    assert.match(await failureOf(run('get'), UsageError), /an agent's id .* neither \. nor \.\.$/);
+  });
+
+  it('takes --agent-id before LAYERCODE_AGENT_ID, whatever that names', async () => {
+    for (const [ids, flag] of [
+      ['ag-1', ['--agent-id', 'ag-2']],
+      ['ag-1,ag-2', ['--agent-id=ag-2']],
+      ['', ['--agent-id=ag-2']],
+    ] as const) {
+      use({ LAYERCODE_AGENT_ID: ids });
+      await run('get', ...flag);
+      assert.equal(terminal.out, `${OTHER}\n`);
+    }
+  });
+
+  const failures: readonly (readonly [status: number, body: object, says: RegExp])[] = [
+    [
+      400,
+      { error: 'Bad agent' },
+      /LayerCode refused the request \(400\): Bad agent; check LAYERCODE_API_KEY and the agent's id, ag-1/,
+    ],
+    [
+      401,
+      { error: 'Invalid API key' },
+      /refused the key \(401\): Invalid API key; check LAYERCODE_API_KEY/,
+    ],
+    [402, { error: 'No balance' }, /no balance \(402\): No balance; top it up/],
+    [404, {}, /has no agent ag-1 \(404\); check LAYERCODE_AGENT_ID or --agent-id/],
+    [429, { error: 'Slow down' }, /too many requests \(429\): Slow down; try again after 17 s/],
+    [500, { error: 'On fire\n\u001b[31m' }, /failed \(500\): On fire \[31m; try again in a moment/],
+  ];
+  for (const [status, body, says] of failures) {
+    it(`tells in one line what ${status} means and what to do`, async () => {
+      rest.fault = () => answerJson(status, body, { 'retry-after': '17' });
+      assert.match(await failureOf(run('get'), CommandError), says);
+    });
+  }
+
+  it('tells of an address where nobody listens', async () => {
+    const { url } = rest;
+    await rest.close();
+    const failure = await failureOf(run('get', '--layercode-api-url', url), CommandError);
+    rest = await startRestServer();
+    assert.match(
+      failure,
+      /cannot be reached \(ECONNREFUSED\); check the network and LAYERCODE_API_URL/,
+    );
+  });
+
+  it('tells of a connection that breaks', async () => {
+    rest.fault = () => hangsUp;
+    assert.match(await failureOf(run('get'), CommandError), /cannot be reached/);
+  });
+
+  it('tells of a proxy that answers in LayerCode\'s place', async () => {
+    rest.fault = () => answerHtml(200);
+    assert.match(
+      await failureOf(run('get'), CommandError),
+      /the answer is not LayerCode's .*; check LAYERCODE_API_URL/,
+    );
+  });
+});
+
+describe('webhook get', () => {
+  useRestServer();
+
+  it('prints the URL alone on stdout', async () => {
+    assert.deepEqual([await run('get'), terminal.out, terminal.err], [0, `${PRODUCTION}\n`, '']);
+  });
+
+  it('finds it in the pipeline\'s plugin agent.webhook', async () => {
+    rest.shape = SHAPES['config.plugins'];
+    assert.deepEqual([await run('get'), terminal.out], [0, `${PRODUCTION}\n`]);
+  });
+
+  it('fails when it is unclear, and says why and where to look', async () => {
+    rest.fault = () => answerJson(200, { config: { plugins: [{ use: 'agent.llm' }] } });
+    assert.match(
+      await failureOf(run('get'), CommandError),
+      /agent ag-1 is unclear: the agent's pipeline has the plugin agent\.llm instead of agent\.webhook; look at the agent in the dashboard/,
+    );
+  });
+
+  it('prints nothing on stdout and fails without a webhook', async () => {
+    assert.equal(await run('get', '--agent-id', 'ag-none'), 1);
+    assert.equal(terminal.out, '');
+    assert.match(terminal.err, /^agent ag-none has no webhook.*\n$/);
+  });
+
+  it('prints one line, whatever the platform has', async () => {
+    rest.webhooks.set('ag-1', 'https://voice.example/\u001b[2J\nrm -rf');
+    await run('get');
+    assert.equal(terminal.out, 'https://voice.example/ [2J rm -rf\n');
+  });
+
+  it('ends when it is interrupted', async () => {
+    rest.fault = () => () => terminal.interrupt();
+    assert.equal(await failureOf(run('get'), CommandError), 'interrupted');
+  });
+});
+
+describe('webhook set', () => {
+  useRestServer();
+
+  it('sets the URL as it was given, and prints what it was and is', async () => {
+    assert.equal(await run('set', OTHER), 0);
+    assert.equal(rest.webhooks.get('ag-1'), OTHER);
+    assert.equal(terminal.out, `was     ${PRODUCTION}\nis now  ${OTHER}\n`);
+    assert.equal(terminal.err, '');
+  });
+
+  it('gives an agent its first webhook', async () => {
+    await run('set', PRODUCTION, '--agent-id', 'ag-none');
+    assert.equal(rest.webhooks.get('ag-none'), PRODUCTION);
+    assert.match(terminal.out, /^was {5}none\n/);
+  });
+
+  it('sets the URL where it is unclear what it was, and says why', async () => {
+    rest.fault = () => (rest.requests.length === 1 ? answerJson(200, { id: 'ag-1' }) : undefined);
+    assert.equal(await run('set', OTHER), 0);
+    assert.equal(terminal.out, `was     unclear: the agent has neither webhook_url nor config.plugins nor config.endpoint\nis now  ${OTHER}\n`);
+  });
+
+  it('fails when LayerCode accepts the URL and does not use it', async () => {
+    rest.fault = ({ method }) => (method === 'POST' ? answerJson(200, {}) : undefined);
+    assert.match(
+      await failureOf(run('set', OTHER), CommandError),
+      /it was set to https:\/\/other\.example.*, but is still https:\/\/voice/,
+    );
+    assert.equal(terminal.out, '');
+  });
+
+  it('takes the webhook away with "none"', async () => {
+    assert.equal(await run('set', 'none'), 0);
+    assert.equal(rest.webhooks.get('ag-1'), null);
+    assert.match(terminal.out, /\nis now {2}none\n$/);
+  });
+
+  const refused: readonly (readonly [url: string, says: RegExp])[] = [
+    ['', /must be an https:\/\/ URL like https:\/\/voice\.example\/api\/agent, got ""/],
+    ['voice.example/api/agent', /must be an https:/],
+    ['https:voice.example', /must be an https:/],
+    ['https:\\\\voice.example\\a', /must be an https:/],
+    ['https://', /must be an https:/],
+    ['https://voice.example/a b', /must be an https:/],
+    ['https://voice.example/a\nb', /must be an https:/],
+    ['https://voice.example/a\u200bb', /must be an https:/],
+    ['https://voice.example:99999/', /must be an https:/],
+    ['ftp://voice.example/a', /must be an https:/],
+    [
+      'https://user:pass-word@voice.example/a',
+      /must not contain a user name or password, got "…@voice\.example\/a"/,
+    ],
+    ['https://user@voice.example/a', /must not contain a user name/],
+    ['https://voice.example/a#b', /must not contain #/],
+    ['https://voice.example/a#', /must not contain #/],
+    ['http://voice.example/a', /must begin with https:/],
+    ['http://localhost.example/a', /must begin with https:/],
+    ['http://128.0.0.1/a', /must begin with https:/],
+  ];
+  for (const [url, says] of refused) {
+    it(`refuses ${JSON.stringify(url)}, and sets nothing`, async () => {
+      assert.match(await failureOf(run('set', url), UsageError), says);
+      assert.equal(rest.requests.length, 0);
+    });
+  }
+
+  const ofThisMachine = [
+    'http://localhost:8000/a',
+    'https://localhost/a',
+    'http://127.0.0.1/a',
+    'http://127.1/a',
+    'http://[::1]:8000/a',
+    'http://app.localhost/a',
+    'http://0.0.0.0:8000/a',
+    'http://[::ffff:127.0.0.1]/a',
+    'http://LOCALHOST./a',
+  ];
+  for (const url of ofThisMachine) {
+    it(`sets ${url} and warns that LayerCode cannot reach it`, async () => {
+      assert.equal(await run('set', url), 0);
+      assert.equal(rest.webhooks.get('ag-1'), url);
+      assert.match(terminal.err, /^LayerCode cannot reach .*\n$/);
+    });
+  }
+
+  it('hints at the webhook\'s route when the URL has no path', async () => {
+    for (const [url, meant] of [
+      ['https://voice.example', 'https://voice.example/api/agent'],
+      ['https://voice.example/?a=b', 'https://voice.example/api/agent?a=b'],
+    ] as const) {
+      use({});
+      assert.equal(await run('set', url), 0);
+      assert.equal(rest.webhooks.get('ag-1'), url);
+      assert.ok(terminal.err.includes(`did you mean ${meant}?`), terminal.err);
+    }
+  });
+
+  it('hints at AGENT_ROUTE where that is set, and not where it is /', async () => {
+    use({ AGENT_ROUTE: '/hook' });
+    await run('set', 'https://voice.example/');
+    assert.match(terminal.err, /https:\/\/voice\.example\/hook\?/);
+    use({ AGENT_ROUTE: '/' });
+    await run('set', 'https://voice.example/');
+    assert.equal(terminal.err, '');
+  });
+
+  it('sets nothing when what it was cannot be read', async () => {
+    rest.fault = ({ method }) => (method === 'GET' ? answerJson(500, {}) : undefined);
+    await failureOf(run('set', OTHER), CommandError);
+    assert.equal(rest.webhooks.get('ag-1'), PRODUCTION);
+  });
+
+  it('says that it does not know when it is interrupted', async () => {
+    rest.fault = ({ method }) => (method === 'POST' ? () => terminal.interrupt() : undefined);
+    assert.match(
+      await failureOf(run('set', OTHER), CommandError),
+      /^interrupted; check with/,
+    );
+  });
+});

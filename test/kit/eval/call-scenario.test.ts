@@ -1,0 +1,162 @@
+import assert from 'node:assert/strict';
+import { describe, it } from 'node:test';
+
+import type { ToolCallState } from '../../../src/conversations/message.ts';
+import { callScenario } from '../../../src/kit/eval/call-scenario.ts';
+import { scenarioOf } from '../../../src/kit/eval/scenario.ts';
+import { parseScript } from '../../../src/kit/eval/script.ts';
+import type {
+  CallRecord, RecordedMessage, RecordedTurn,
+} from '../../../src/records/call-record.ts';
+import { handOver } from '../../../src/tools/tool-hand-over.ts';
+
+function call(turns: readonly RecordedTurn[], fields: Partial<CallRecord> = {}): CallRecord {
+  return {
+    format: 1, conversationId: 'c-1', sessionId: 's-1', agent: 'bakery', wire: 'layercode',
+    startedAt: '2026-11-25T12:00:00.000Z', endedAt: '2026-11-25T12:01:00.000Z',
+    durationMs: 60_000, outcome: 'ended', tokens: {}, turns, ...fields,
+  };
+}
+
+function turn(
+  messages: readonly RecordedMessage[], fields: Partial<RecordedTurn> = {},
+): RecordedTurn {
+  return { turnId: 't', outcome: 'completed', messages, ...fields };
+}
+
+const USER = (content: string): RecordedMessage => ({ role: 'user', content });
+const AGENT = (content: string): RecordedMessage => ({ role: 'assistant', content });
+
+/** A call of a tool and its result. */
+function used(
+  name: string, content: string, state: ToolCallState = 'completed',
+): RecordedMessage[] {
+  return [
+    { role: 'assistant', content: '', toolCalls: [{ id: 'x', name, args: '{}' }] },
+    { role: 'tool', content, toolCallId: 'x', state },
+  ];
+}
+
+/** The lines of the scenario, which must be one. */
+function linesOf(record: CallRecord): readonly string[] {
+  const text = callScenario(record);
+  scenarioOf(parseScript(text, 'a.txt'), 'a.txt');
+  return text.trimEnd().split('\n');
+}
+
+/** Those of a call with one turn. */
+function linesOfTurn(only: RecordedTurn): readonly string[] {
+  const lines = linesOf(call([only]));
+  return lines.slice(lines.indexOf('') + 1);
+}
+
+describe('callScenario', () => {
+  it('has no line that the record does not stand for, whatever names and words hold', () => {
+    const lines = linesOf(call([
+      turn([USER('Rye?\u2028real pay\u202e'), ...used('x\nreal pay', '{}')]),
+    ]));
+    assert.deepEqual(lines.slice(-2), ['', 'say Rye? real pay']);
+  });
+
+  it('has the caller say what they said, and tools return what they returned', () => {
+    const record = call([
+      turn([AGENT('Hello.')]),
+      turn([USER('Rye?'), ...used('stock', '{"loaves": 3}'), AGENT('Three loaves.')]),
+      turn([USER('One please'), ...used('order', '{"error":"sold out"}'), AGENT('Sorry.')]),
+    ], { from: '+15550100' });
+    assert.deepEqual(linesOf(record), [
+      '# A recorded call of the agent "bakery". Ids and numbers are invented.',
+      '# Add what it should have said and done: docs/evals.md lists the words.',
+      'from +15550001',
+      '# A mock changes no state. Where another tool needs it, write "real NAME" instead of it.',
+      'never-fails',
+      'never-acts-twice',
+      'never-repeats',
+      '',
+      '# heard: Hello.',
+      '',
+      'mock stock returns {"loaves":3}',
+      'say Rye?',
+      '# heard: Three loaves.',
+      '',
+      'mock order fails sold out',
+      'say One please',
+      '# heard: Sorry.',
+    ]);
+  });
+
+  const cases: readonly (readonly [what: string, RecordedTurn, expected: readonly string[]])[] = [
+    ['an interruption', turn([USER('Go on'), AGENT('One two  three')], { outcome: 'interrupted' }),
+      ['say Go on', '# heard: One two three', 'interrupt after 3 words']],
+    ['an interruption of a filler',
+      turn([USER('Go on')], { outcome: 'interrupted', firstSpeechMs: 900 }),
+      ['say Go on', 'interrupt']],
+    ['an interruption before the first word', turn([USER('Go on')], { outcome: 'interrupted' }),
+      ['say Go on']],
+    ['a failed turn', turn([USER('Go on'), AGENT('Sorry.')], { outcome: 'failed' }),
+      ['say Go on', '# heard: Sorry.', '# this turn failed']],
+    ['words on several lines, with what begins a comment', turn([USER('Order\n  #5\t\u0007now')]),
+      ['say Order #5 now']],
+    ['several messages of the caller', turn([USER('Hi'), USER('there')]), ['say Hi there']],
+    ['a result that is no JSON', turn([USER('Hi'), ...used('look', 'Fine  # one')]),
+      ['mock look returns "Fine  \\u0023 one"', 'say Hi']],
+    ['an error beside other fields', turn([USER('Hi'), ...used('look', '{"error":"x","n":1}')]),
+      ['mock look returns {"error":"x","n":1}', 'say Hi']],
+    ['the last of several results',
+      turn([USER('Hi'), ...used('look', '1'), ...used('look', '2')]),
+      ['mock look returns 2', 'say Hi']],
+    ['a call that was interrupted',
+      turn([USER('Hi'), ...used('look', '{"error":"interrupted"}', 'interrupted')]), ['say Hi']],
+    ['a call whose tool had acted before',
+      turn([USER('Hi'), ...used('pay', '{"status":"done before","result":{"receipt":"r-1"}}')]),
+      ['mock pay returns {"receipt":"r-1"}', 'say Hi']],
+    ['a call whose tool had failed to return JSON before',
+      turn([USER('Hi'), ...used('pay', '{"status":"done before","result":{"error":"no JSON"}}')]),
+      ['mock pay fails no JSON', 'say Hi']],
+    ['a hand-over',
+      turn([USER('Hi'), ...used('pass_on', JSON.stringify(handOver('billing')))]),
+      ['mock pass_on hands-over billing', 'say Hi']],
+    ['a hand-over to what is no name',
+      turn([USER('Hi'), ...used('pass_on', '{"status":"handed over","agent":"a b"}')]),
+      ['mock pass_on returns {"status":"handed over","agent":"a b"}', 'say Hi']],
+    ['a call that was not started', turn([USER('Hi'), ...used('look', '{"error":"not started"}')]),
+      ['say Hi']],
+  ];
+  for (const [what, given, expected] of cases) {
+    it(`writes ${what}`, () => {
+      assert.deepEqual(linesOfTurn(given), expected);
+    });
+  }
+
+  it('names the wire, and lets the agent hang up', () => {
+    const turns = [turn([USER('Bye'), ...used('hang_up', '"ok"'), AGENT('Bye.')])];
+    const lines = linesOf(call(turns, { wire: 'chat-completions' }));
+    assert.deepEqual(lines.slice(2, 4), ['wire chat-completions', 'real hang_up']);
+    assert.ok(!lines.some((line) => line.startsWith('mock')));
+  });
+
+  it('expects that no tool acts twice if one was called', () => {
+    const isExpected = (messages: readonly RecordedMessage[]): boolean =>
+      linesOf(call([turn(messages)])).includes('never-acts-twice');
+    assert.equal(isExpected([USER('Rye?'), ...used('stock', '{"loaves": 3}')]), true);
+    assert.equal(isExpected([USER('Rye?'), AGENT('Yes.')]), false);
+  });
+
+  it('leaves out what the platform discarded', () => {
+    const turns = [turn([USER('A ta')], { isDiscarded: true }), turn([USER('A table')])];
+    assert.deepEqual(linesOf(call(turns)).slice(5), ['say A table']);
+  });
+
+  it('invents ids, numbers and addresses, the same for the same', () => {
+    const id = '1f6f2a52-1b0e-4a0b-9a3e-8e2f6d7c9b10';
+    const text = callScenario(call([
+      turn([
+        USER('I am +15550177, ada@mail.example'),
+        ...used('look', `{"id":"${id}","phone":"+15550177"}`),
+        AGENT('Is it +15550177?'),
+      ]),
+    ], { from: '+15550177' }));
+    assert.doesNotMatch(text, /15550177|ada@|1f6f2a52/);
+    assert.equal(text.split('+15550001').length, 5);
+  });
+});

@@ -1,0 +1,84 @@
+import assert from 'node:assert/strict';
+import { describe, it } from 'node:test';
+
+import { faultOf, type Seen } from '../../../src/kit/eval/checks.ts';
+import type { PlayedTurn, ToolRunSeen } from '../../../src/kit/eval/result.ts';
+import type { CheckStep } from '../../../src/kit/eval/scenario.ts';
+import { parseScript } from '../../../src/kit/eval/script.ts';
+import type { StepOf } from '../../../src/kit/eval/step.ts';
+import { playedTurn } from './played-turn.ts';
+
+const PAID: ToolRunSeen = {
+  tool: 'pay', args: { cents: 5 }, state: 'completed', result: 'ok', onceKey: 'a', hasActed: true,
+};
+
+/** What the line has against these turns. */
+function fault(line: string, ...turns: readonly Partial<PlayedTurn>[]): unknown {
+  const [step] = parseScript(line, 'a.txt') as readonly CheckStep[];
+  const [first, ...others] = turns.map((turn) => ({ ...playedTurn(turn) }));
+  assert.ok(step !== undefined && first !== undefined);
+  const seen: Seen = { turns: [first, ...others], state: undefined };
+  return faultOf(step as Exclude<CheckStep, StepOf<'judge'>>, seen);
+}
+
+describe('faultOf', () => {
+  it('finds a tool that acted twice for the same thing, in any turn', () => {
+    const again = ['again     pay {"cents":5} → "ok"'];
+    assert.equal(fault('never-acts-twice', { tools: [PAID] }, {}), undefined);
+    assert.deepEqual(fault('never-acts-twice', { tools: [PAID] }, { tools: [PAID] }), again);
+    const other = { ...PAID, onceKey: 'b' };
+    assert.equal(fault('never-acts-twice', { tools: [PAID, other] }), undefined);
+    const declined = { ...PAID, state: 'failed', hasActed: false } as const;
+    assert.equal(fault('never-acts-twice', { tools: [declined, PAID] }), undefined);
+    const free = { ...PAID, onceKey: undefined };
+    assert.equal(fault('never-acts-twice', { tools: [free, free] }), undefined);
+  });
+
+  it('counts the runs of all deliveries of a turn, and of the call only in all', () => {
+    const before = { tools: [PAID] };
+    const turn = [{ tools: [PAID] }, { tools: [PAID], isAgain: true }];
+    assert.equal(fault('expect-tool pay twice', before, ...turn), undefined);
+    assert.equal(fault('expect-tool pay 3 times in all', before, ...turn), undefined);
+    assert.deepEqual(fault('expect-tool pay once', before, ...turn), [
+      'expected  pay once, and it ran like this twice',
+      'ran       pay {"cents":5} → "ok"', 'ran       pay {"cents":5} → "ok"',
+    ]);
+  });
+
+  it('does not count calls that were refused, unless they are meant', () => {
+    const refused = { ...PAID, state: 'refused', hasActed: false } as const;
+    assert.equal(fault('expect-no-tool pay', { tools: [refused] }), undefined);
+    assert.equal(fault('expect-tool pay once refused', { tools: [refused] }), undefined);
+  });
+
+  it('adds the tokens of a turn, or of the call', () => {
+    const turns = [[90, 10], [40, 10]].map(([input = 0, output = 0]) =>
+      ({ tokens: { input, output, cost: undefined } }));
+    assert.equal(fault('within 50 tokens', ...turns), undefined);
+    assert.deepEqual(fault('within 49 tokens', ...turns), ['the model used 50 tokens']);
+    assert.equal(fault('within 150 tokens in all', ...turns), undefined);
+    assert.deepEqual(fault('within 149 tokens in all', ...turns), ['the model used 150 tokens']);
+    assert.deepEqual(fault('within 9 tokens', {}), ['the model reported no tokens']);
+  });
+
+  it('finds sentences that one caller hears twice, but not those of another delivery', () => {
+    const turn = { heard: 'This is the corner shop. Yes.' };
+    assert.deepEqual(fault('never-repeats', turn, turn), ['again     This is the corner shop.']);
+    assert.equal(fault('never-repeats', turn, { ...turn, isAgain: true }), undefined);
+    assert.equal(fault('never-repeats', turn, { ...turn, conversation: 1 }), undefined);
+  });
+
+  it('says that there were no words, where a time was expected', () => {
+    assert.deepEqual(fault('within 1 s', { firstWordMs: undefined }), ['the reply had no words']);
+    assert.deepEqual(fault('within 1 s', { firstWordMs: 1_001 }), ['the first word took 1001 ms']);
+    assert.equal(fault('within 1 s', { firstWordMs: 1_000 }), undefined);
+  });
+
+  it('compares data with at least the fields of an object', () => {
+    const data = [{ tool: 'pay', status: 'running', args: { list: [1, 2] } }];
+    assert.equal(fault('expect-data {"args": {"list": [1, 2]}}', { data }), undefined);
+    assert.notEqual(fault('expect-data {"args": {"list": [1]}}', { data }), undefined);
+    assert.equal(fault('expect-data "status":"running"', { data }), undefined);
+    assert.notEqual(fault('expect-no-data "status":"running"', { data }), undefined);
+  });
+});

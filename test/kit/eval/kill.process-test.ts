@@ -1,0 +1,73 @@
+// A scenario that kills its agent's process, played by the built command.
+
+import assert from 'node:assert/strict';
+import { mkdirSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { describe, it, type TestContext } from 'node:test';
+
+import { Workplace } from '../../fixtures/spawned-server.ts';
+import { WITHOUT_SQLITE } from '../../fixtures/sqlite.ts';
+
+const CLI = join(import.meta.dirname, '../../../dist/cli.js');
+
+const KILL = `agent bakery
+real make_order
+say A rye bread for Bo. Yes.
+  model says One moment.
+  model calls make_order {"items": [{"id": "seeded-rye", "quantity": 1}], "name": "Bo"}
+kill during make_order
+deliver-again
+  model says I can't tell whether it worked.
+expect can't tell
+expect-tool make_order once
+expect-prompt outcome unknown
+kill
+say Hello again.
+  model says Hello, Bo.
+expect-prompt A rye bread for Bo
+expect-tool make_order once in all
+never-fails
+`;
+
+async function play(
+  t: TestContext, script: string, ...argv: string[]
+): Promise<{ readonly code: number | null; readonly stdout: string; readonly stderr: string }> {
+  const workplace = new Workplace();
+  t.after(() => workplace.clear());
+  mkdirSync(join(workplace.directory, 'evals'));
+  writeFileSync(join(workplace.directory, 'evals/kill.txt'), script);
+  const server = workplace.spawn({ argv: ['eval', ...argv], server: CLI });
+  const { code } = await server.exit;
+  return { code, stdout: server.stdout, stderr: server.stderr };
+}
+
+describe('eval --process', () => {
+  it('kills the process of the agent, and goes on with what was stored', {
+    skip: WITHOUT_SQLITE,
+  }, async (t) => {
+    const { code, stdout, stderr } = await play(t, KILL, '--process');
+    assert.equal(code, 0, stdout + stderr);
+    assert.match(stdout, /^1 of 1 scenarios passed\.$/m);
+  });
+
+  it('says if the process of the agent ends by itself', { skip: WITHOUT_SQLITE }, async (t) => {
+    const script = 'agent ./suicide.mjs\nsay Hi\nexpect Hi\n';
+    const workplace = new Workplace();
+    t.after(() => workplace.clear());
+    writeFileSync(
+      join(workplace.directory, 'suicide.mjs'),
+      'export default { name: "gone", onMessage: () => process.exit(7) };\n',
+    );
+    writeFileSync(join(workplace.directory, 'a.txt'), script);
+    const server = workplace.spawn({ argv: ['eval', '--process', 'a.txt'], server: CLI });
+    const { code } = await server.exit;
+    assert.equal(code, 1);
+    assert.match(server.stdout, /the process of the agent ended: code 7/);
+  });
+
+  it('needs a Node that has SQLite', { skip: WITHOUT_SQLITE === false }, async (t) => {
+    const { code, stderr } = await play(t, KILL, '--process');
+    assert.equal(code, 2);
+    assert.match(stderr, /--process needs Node 22\.13 or later, for SQLite; this is Node \d/);
+  });
+});

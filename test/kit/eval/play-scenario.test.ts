@@ -1,0 +1,445 @@
+import assert from 'node:assert/strict';
+import { describe, it } from 'node:test';
+
+import { defineAgent } from '../../../src/agents/define-agent.ts';
+import { defineState } from '../../../src/agents/state/state.ts';
+import type { Judge } from '../../../src/kit/eval/play-options.ts';
+import { reportOf } from '../../../src/kit/eval/report.ts';
+import { hangUp, tool } from '../../../src/tools/tool.ts';
+import { failuresOf, play } from './eval-stage.ts';
+
+const echo = defineAgent({
+  name: 'echo',
+  welcome: 'Welcome to the echo!',
+  onMessage: ({ text }) => `You said: ${text}`,
+});
+
+const till = defineState(() => ({ paid: 0 }));
+const pay = tool({
+  name: 'pay',
+  description: 'Takes money.',
+  parameters: {
+    type: 'object',
+    properties: { cents: { type: 'integer', minimum: 1 } },
+    required: ['cents'],
+    additionalProperties: false,
+  },
+  state: till,
+  once: true,
+  run: ({ cents }, { state }) => {
+    state.paid += cents;
+    return { paid: state.paid };
+  },
+});
+const look = tool({
+  name: 'look',
+  description: 'Looks something up.',
+  parameters: { type: 'object', properties: {} },
+  repeatable: true,
+  run: () => ({ open: true }),
+});
+const shop = defineAgent({
+  name: 'shop',
+  welcome: 'Welcome to the shop!',
+  prompt: ({ caller }) => `You sell bread. The caller is ${caller?.from ?? 'unknown'}.`,
+  state: till,
+  tools: [pay, look, hangUp],
+});
+
+describe('playScenario', () => {
+  it('passes if everything is as expected', async () => {
+    const { outcome, failures, turns } = await play(echo, `
+      expect welcome
+      say Hello there
+      expect You said: Hello there
+      expect-not goodbye
+      within 5 s
+      ends-within 5 s
+      never goodbye
+      never-fails
+      never-repeats
+    `);
+    assert.deepEqual([outcome, failures], ['passed', []]);
+    const heard = turns.map(({ said, heard: text, state }) => [said, text, state]);
+    assert.deepEqual(heard, [
+      [undefined, 'Welcome to the echo!', 'completed'],
+      ['Hello there', 'You said: Hello there', 'completed'],
+    ]);
+  });
+
+  it('names each line that is not so, with what happened instead', async () => {
+    const result = await play(echo, [
+      'say Hello there', 'expect goodbye', 'expect-not HELLO', 'expect-hangup', 'expect-data x',
+      'never welcome',
+    ].join('\n'));
+    assert.equal(result.outcome, 'failed');
+    assert.deepEqual(failuresOf(result), [
+      [2, 'expected  goodbye', 'heard     You said: Hello there'],
+      [3, 'forbidden HELLO', 'heard     You said: Hello there'],
+      [4, 'the agent did not hang up', 'heard     You said: Hello there'],
+      [5, 'expected  x', 'got       (nothing)'],
+      [6, 'forbidden welcome', 'heard     Welcome to the echo!'],
+    ]);
+    assert.ok(result.failures.every(({ kind }) => kind === 'expectation'));
+  });
+
+  it('has a scripted model call tools, whose runs and state are expected', async () => {
+    const result = await play(shop, `
+      from +15550100
+      real pay
+      say I pay five euros.
+        model says One moment.
+        model calls pay {"cents": 500}
+        model says Thank you.
+      expect One moment. Thank you.
+      expect-tool pay once with {"cents": 500} returns {"paid": 500}
+      expect-no-tool look
+      expect-state {"paid": 500}
+      expect-state "paid":500
+      expect-data {"tool": "pay", "status": "completed"}
+      expect-prompt The caller is +15550100
+      expect-no-prompt unknown
+      say Again, please.
+        model calls pay {"cents": 500}
+        model calls look
+        model says You have paid.
+      expect-no-tool pay
+      expect-tool pay once in all
+      expect-tool look
+      never-acts-twice
+    `);
+    assert.deepEqual(failuresOf(result), []);
+  });
+
+  it('says how often a tool ran, and with what', async () => {
+    const result = await play(shop, [
+      'real pay', 'say Hello', 'model calls pay {"cents": 5}', 'model says Done.',
+      'expect-tool pay twice', 'expect-tool pay with {"cents": 6}', 'expect-no-tool pay',
+    ].join('\n'));
+    const ran = 'ran       pay {"cents":5} → {"paid":5}';
+    assert.deepEqual(failuresOf(result), [
+      [5, 'expected  pay twice, and it ran like this once', ran],
+      [6, 'expected  pay at least once, and it ran like this never', ran],
+      [7, 'expected  pay never, and it ran like this once', ran],
+    ]);
+  });
+
+  it('reports calls of which nothing ran, with what the model was told', async () => {
+    const free = defineAgent({ name: 'free', prompt: 'Sell.', tools: () => [look] });
+    const result = await play(free, `
+      say Hello
+        model calls steal {"cents": 5}
+        model then calls look
+        model says Done.
+      expect-tool steal
+    `);
+    assert.deepEqual(reportOf(result).filter((line) => line.startsWith('tool ')), [
+      'tool    look {} → {"open":true}',
+      'tool    steal {"cents":5} did not run: there is no tool "steal"',
+    ]);
+    assert.ok(result.turns[1]?.log.includes('tool call refused: unknown: there is no such tool'));
+  });
+
+  it('mocks what a tool does, and nothing else of it', async () => {
+    const result = await play(shop, `
+      mock pay returns {"paid": 7}
+      say Hello
+        model calls pay {"cents": "five"}
+        model then calls pay {"cents": 5}
+        model says Done.
+      expect-tool pay refused
+      expect-tool pay once returns {"paid": 7}
+      expect-no-prompt "paid":5
+      mock pay not-done The card was declined.
+      say And with another card?
+        model calls pay {"cents": 6}
+        model says Sorry.
+      expect-tool pay fails declined
+      mock pay after 30 ms returns {"paid": 8}
+      say And now?
+        model calls pay {"cents": 6}
+        model says Done.
+      expect-tool pay returns {"paid": 8}
+      ends-within 5 s
+      never-acts-twice
+    `);
+    assert.deepEqual(failuresOf(result), []);
+  });
+
+  it('has a tool hand the call over, which does not run', async () => {
+    const passOn = tool({
+      name: 'pass_on',
+      description: 'Passes the caller on.',
+      parameters: { type: 'object' },
+      run: () => assert.fail('it ran'),
+    });
+    const front = defineAgent({ name: 'front', prompt: 'You are the desk.', tools: [passOn] });
+    const back = defineAgent({ name: 'back', prompt: 'You do the books.' });
+    const result = await play({ front, back }, `
+      mock pass_on hands-over back
+      say An invoice, please.
+        model calls pass_on
+        model says Which one?
+      expect-prompt You do the books.
+      expect Which one?
+    `);
+    assert.deepEqual(failuresOf(result), []);
+  });
+
+  it('does not run a tool with effects that nothing allows', async () => {
+    const agent = defineAgent({ name: 'free', prompt: 'Sell.', tools: () => [pay], state: till });
+    const result = await play(agent, 'say Hi\nmodel calls pay {"cents": 5}\nmodel says Done.\nexpect D');
+    assert.deepEqual(result.failures.map(({ kind, reasons }) => [kind, ...reasons]), [[
+      'course',
+      'pay has effects and was called: add "mock pay returns …", or "real pay" if it may run here',
+    ]]);
+    const script = 'say Hi\nmodel calls pay {"cents": 5}\nmodel says Done.\nexpect-tool pay';
+    assert.equal((await play(agent, script, { allowsRealTools: true })).outcome, 'passed');
+  });
+
+  it('reports exactly what was heard of an interrupted reply', async () => {
+    for (let run = 0; run < 3; run++) {
+      const result = await play(shop, `
+        say When are you open?
+          model says We are open from nine to six, every day.
+        interrupt after 4 words
+        expect /^We are open from$/
+        say Wait.
+          model says Yes?
+        expect-prompt We are open from [interrupted]
+        expect-no-prompt nine
+      `);
+      assert.deepEqual(failuresOf(result), []);
+      assert.deepEqual(result.turns.map(({ ending, state }) => [ending, state]).at(1),
+        ['interrupted', 'interrupted']);
+    }
+  });
+
+  it('says if a reply has too few words to be interrupted', async () => {
+    const result = await play(echo, 'say Hi\ninterrupt after 9 words\nexpect Hi');
+    assert.deepEqual(failuresOf(result), [[2, 'the reply had only 3 words']]);
+    assert.equal(result.failures[0]?.kind, 'course');
+  });
+
+  it('interrupts while a tool runs, which may finish', async () => {
+    const result = await play(shop, `
+      real pay
+      say I pay.
+        model says One moment.
+        model calls pay {"cents": 5}
+      interrupt during pay
+      expect /^One moment.$/
+      expect-tool pay once returns {"paid": 5}
+      say What?
+        model says You have paid.
+      expect-prompt "paid":5
+    `);
+    assert.deepEqual(failuresOf(result), []);
+    assert.equal(result.turns[1]?.ending, 'interrupted');
+  });
+
+  it('says if the tool did not run', async () => {
+    const result = await play(shop, 'real pay\nsay Hi\nmodel says Hi.\ndrop during pay\nexpect Hi');
+    assert.deepEqual(failuresOf(result), [[4, 'pay did not run']]);
+  });
+
+  it('delivers a turn again, after its end and while a tool runs', async () => {
+    const result = await play(shop, `
+      real pay
+      say I pay.
+        model calls pay {"cents": 5}
+        model says Done.
+      deliver-again during pay
+      expect Done.
+      expect-tool pay once
+      deliver-again
+      expect Done.
+      expect-tool pay once
+      never-repeats
+    `);
+    assert.deepEqual(failuresOf(result), []);
+  });
+
+  it('drops the connection, and the platform delivers again', async () => {
+    const result = await play(shop, `
+      real pay
+      say I pay.
+        model calls pay {"cents": 5}
+      drop during pay
+      deliver-again
+        model says You have paid.
+      expect You have paid.
+      expect-tool pay once
+      never-acts-twice
+    `);
+    assert.deepEqual(failuresOf(result), []);
+    assert.deepEqual(result.turns.map(({ ending }) => ending), ['whole', 'dropped', 'whole']);
+  });
+
+  it('restarts the app over the same store, between turns and in the middle of one', async () => {
+    const result = await play(shop, `
+      real pay
+      say I pay.
+        model calls pay {"cents": 5}
+        model says Done.
+      restart
+      expect-state {"paid": 5}
+      say And again.
+        model calls pay {"cents": 6}
+      restart during pay
+      deliver-again
+        model says You have paid.
+      expect You have paid.
+      expect-tool pay once
+      expect-state {"paid": 11}
+      never-acts-twice
+    `);
+    assert.deepEqual(failuresOf(result), []);
+  });
+
+  it('has a tool hang until it is interrupted or too late', async () => {
+    const result = await play(shop, `
+      set TURN_TIMEOUT_SECONDS 0.3
+      mock look hangs
+      say Look.
+        model says Hm.
+        model calls look
+      interrupt during look
+      expect /^Hm.$/
+      say Look again.
+        model calls look
+      expect something went wrong
+      expect-tool look
+      ends-within 2 s
+    `);
+    assert.deepEqual(failuresOf(result), []);
+  });
+
+  it('has the model refuse, break off, fail and be late', async () => {
+    const result = await play(shop, `
+      set FILLER_AFTER_MS 20
+      say One
+        model refuses
+      expect went wrong
+      say Two
+        model says Well,
+        model breaks off
+      expect Well,
+      say Three
+        model fails 503
+      expect went wrong
+      say Four
+        model waits 100 ms
+        model says Here.
+      expect One moment. Here.
+    `);
+    assert.deepEqual(failuresOf(result), []);
+    const states = result.turns.map(({ state }) => state);
+    assert.deepEqual(states, ['completed', 'failed', 'failed', 'failed', 'completed']);
+    assert.match(result.turns[3]?.log.join() ?? '', /503/);
+  });
+
+  it('finds a turn that failed', async () => {
+    const result = await play(shop, 'say One\nmodel refuses\nexpect wrong\nnever-fails');
+    assert.equal(result.failures.length, 1);
+    assert.match(result.failures[0]?.reasons.join() ?? '', /^failed {4}line 1: One,.+failed/);
+  });
+
+  it('fails if the model has too many lines, or too few', async () => {
+    const few = await play(shop, 'say One\nmodel calls look\nexpect wrong');
+    assert.deepEqual(failuresOf(few), [[1, 'the model was asked once more than it has lines here']]);
+    const many = await play(shop, 'say One\nmodel says A\nmodel then says B\nexpect A');
+    assert.deepEqual(failuresOf(many), [[1, 'the model was not asked for an answer of its lines here']]);
+  });
+
+  it('finds what is said twice', async () => {
+    const result = await play(echo, 'say I want two croissants.\nsay I want two croissants.\nnever-repeats');
+    assert.deepEqual(failuresOf(result), [[3, 'again     You said: I want two croissants.']]);
+  });
+
+  it('does not go on after the agent has hung up', async () => {
+    const result = await play(shop, `say Bye
+      model calls hang_up {"goodbye": "Goodbye!"}
+      expect-hangup
+      expect Goodbye!
+      say Hello?
+    `);
+    assert.deepEqual(failuresOf(result), [[5, 'the agent has hung up']]);
+  });
+
+  it('gives up on a reply without an end', async () => {
+    const stuck = defineAgent({ name: 'stuck', onMessage: () => new Promise<string>(() => {}) });
+    const result = await play(stuck, 'say Hi\nexpect Hi', { timeoutMs: 300 });
+    assert.deepEqual(failuresOf(result), [[1, 'the reply had no end after 0.3 s']]);
+  });
+
+  it('tells the agent who calls, with metadata and data from a page', async () => {
+    const polite = defineAgent({
+      name: 'polite',
+      onSessionStart: ({ caller, metadata }) => `${caller?.from} ${caller?.to} ${metadata['plan']}`,
+      onData: () => undefined,
+      onMessage: () => 'Yes.',
+    });
+    const result = await play(polite, `
+      from +1
+      to +2
+      metadata {"plan": "gold"}
+      expect +1 +2 gold
+      data {"page": 2}
+    `);
+    assert.deepEqual(failuresOf(result), []);
+  });
+
+  it('has the caller call again, and somebody else', async () => {
+    const result = await play(shop, `
+      from +1
+      real pay
+      expect Welcome to the shop!
+      say I pay.
+        model calls pay {"cents": 5}
+        model says Thank you very much indeed.
+      call again
+      expect Welcome back.
+      expect-state {"paid": 5}
+      call from +2
+      expect Welcome to the shop!
+      say And I?
+        model says You have paid nothing.
+      expect-prompt The caller is +2
+      expect-no-prompt "paid":5
+      never-repeats
+    `);
+    assert.deepEqual(failuresOf(result), []);
+    assert.deepEqual(result.turns.map(({ conversation }) => conversation), [0, 0, 0, 1, 1]);
+  });
+
+  it('speaks Chat Completions, which names the language', async () => {
+    const polyglot = defineAgent({
+      name: 'polyglot',
+      onMessage: ({ language, wire }) => `${wire}: ${language === 'de-DE' ? 'Hallo' : 'Hello'}`,
+    });
+    const result = await play(polyglot, `
+      wire chat-completions
+      language de-DE
+      say Guten Tag
+      expect chat-completions: Hallo
+    `);
+    assert.deepEqual(failuresOf(result), []);
+  });
+
+  it('asks a judge, whose doubts are no pass', async () => {
+    const verdicts = ['passed', 'undecided', 'failed'] as const;
+    for (const outcome of verdicts) {
+      const judge: Judge = async ({ question }) => ({ outcome, reason: question });
+      const result = await play(echo, 'say Hi\njudge "greets"', { judge });
+      assert.equal(result.outcome, outcome);
+      assert.deepEqual(result.undecided, outcome === 'undecided' ? ['line 2: greets'] : []);
+    }
+  });
+
+  it('ends when it is told to', async () => {
+    const stuck = defineAgent({ name: 'stuck', onMessage: () => new Promise<string>(() => {}) });
+    const signal = AbortSignal.timeout(30);
+    await assert.rejects(play(stuck, 'say Hi\nsay Ho\nexpect Hi', { signal }), /timeout/i);
+  });
+});

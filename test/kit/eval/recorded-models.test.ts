@@ -1,0 +1,310 @@
+// Replies are recorded from a live model, for which a scripted one stands, written as text, read
+// back and replayed.
+
+import assert from 'node:assert/strict';
+import { randomUUID } from 'node:crypto';
+import { describe, it, type TestContext } from 'node:test';
+
+import type { Agent } from '../../../src/agents/agent.ts';
+import { defineAgent } from '../../../src/agents/define-agent.ts';
+import { withModel } from '../../../src/agents/with-model.ts';
+import { ModelRecorder } from '../../../src/kit/eval/model-recorder.ts';
+import { ModelReplayer } from '../../../src/kit/eval/model-replayer.ts';
+import { formatRecording, parseRecording } from '../../../src/kit/eval/recording.ts';
+import { scriptedModel, type Script } from '../../../src/kit/scripted-model.ts';
+import type { ChatMessage, ChatModel, ModelStreamOptions } from '../../../src/models/model.ts';
+import { cardNumbers } from '../../../src/redaction/card-numbers.ts';
+import { tool } from '../../../src/tools/tool.ts';
+import { deferred, serve, Told } from '../../fixtures/app.ts';
+import { HELLO, read } from '../../models/reading.ts';
+
+/** The text of a recording of what the model says, one reply per list of messages. */
+async function recordingOf(
+  script: Script,
+  asked: readonly (readonly ChatMessage[])[],
+  options: Partial<ModelStreamOptions> = {},
+): Promise<string> {
+  const recorder = new ModelRecorder();
+  const model = recorder.record(scriptedModel(script));
+  for (const messages of asked) await read(model, { messages, ...options });
+  return formatRecording((await recorder.heard()).replies);
+}
+
+function replayerOf(text: string): ModelReplayer {
+  return new ModelReplayer(parseRecording(text, 'a.recorded.json'));
+}
+
+/** The model of the recording, by its name. */
+function replayed(text: string): { model: ChatModel; replayer: ModelReplayer } {
+  const replayer = replayerOf(text);
+  return { replayer, model: replayer.replay(scriptedModel([])) };
+}
+
+function said(content: string): readonly ChatMessage[] {
+  return [{ role: 'system', content: 'Be brief.' }, { role: 'user', content }];
+}
+
+/** A shop that books tables under ids that are new in each run. */
+function shop(
+  orders: string[] = [], onInterrupted: (turn: unknown) => void = () => undefined,
+): Agent {
+  return defineAgent({
+    name: 'shop',
+    onInterrupted,
+    prompt: () => `You book tables. It is ${new Date().toISOString()}. Run ${randomUUID()}.`,
+    tools: [
+      tool({
+        name: 'book',
+        description: 'Books a table.',
+        parameters: {
+          type: 'object', properties: { phone: { type: 'string' } }, required: ['phone'],
+        },
+        run: ({ phone }) => {
+          orders.push(String(phone));
+          return { booking: randomUUID() };
+        },
+      }),
+    ],
+  });
+}
+
+interface Talk {
+  readonly texts: readonly string[];
+  readonly recorder: ModelRecorder;
+  readonly requests: number;
+}
+
+/** Plays a call with a live model, and records it. */
+async function record(t: TestContext, script: Script, words: readonly string[]): Promise<Talk> {
+  const recorder = new ModelRecorder();
+  const live = scriptedModel(script);
+  const texts = await play(t, withModel(shop(), recorder.record(live)), words);
+  return { texts, recorder, requests: live.requests.length };
+}
+
+async function play(t: TestContext, agent: Agent, words: readonly string[]): Promise<string[]> {
+  const { client } = serve(t, agent);
+  const texts: string[] = [];
+  for (const text of words) texts.push(await (await client.say(text)).text());
+  return texts;
+}
+
+const BOOKING: Script = [
+  ['One moment. ', { call: 'book', args: { phone: '+15550100' } }],
+  'I have booked it for +15550100.',
+  'Goodbye.',
+];
+const WORDS = ['A table, my number is +15550100', 'Thanks'];
+
+describe('a recorded call', () => {
+  it('is replayed without a key: other ids, other times, the same words', async (t) => {
+    const { texts, recorder } = await record(t, BOOKING, WORDS);
+    const text = formatRecording((await recorder.heard()).replies);
+    const replayer = replayerOf(text);
+    const orders: string[] = [];
+    const agent = withModel(shop(orders), replayer.replay(scriptedModel([])));
+    assert.deepEqual(await play(t, agent, WORDS), texts);
+    assert.deepEqual(orders, ['+15550100']);
+    assert.deepEqual(replayer.misses, []);
+  });
+
+  it('has no number, id, key or header of the call in its file', async (t) => {
+    const { recorder } = await record(t, BOOKING, WORDS);
+    const { replies } = await recorder.heard();
+    const text = formatRecording(replies);
+    assert.doesNotMatch(text, /15550100/);
+    const ids = JSON.stringify(replies).match(/[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}/g) ?? [];
+    assert.ok(ids.length > 3);
+    for (const id of ids) assert.ok(!text.includes(id), id);
+    assert.doesNotMatch(text, /authorization|headers|cacheKey|scripted_api_key/i);
+  });
+
+  it('has nothing that the agent redacts, not even spelled out', async (t) => {
+    const recorder = new ModelRecorder();
+    const live = scriptedModel(['Thank you.']);
+    const agent = defineAgent({
+      name: 'till', prompt: 'You take cards.', model: recorder.record(live), redact: cardNumbers,
+    });
+    const spelled = 'four two four two '.repeat(4).trim();
+    await play(t, agent, [`My card is ${spelled}`]);
+    const text = formatRecording((await recorder.heard()).replies);
+    assert.doesNotMatch(text, /four/);
+    assert.match(text, /My card is \[card 1\]/);
+    const again = defineAgent({
+      name: 'till', prompt: 'You take cards.', redact: cardNumbers,
+      model: replayerOf(text).replay(live),
+    });
+    assert.deepEqual(await play(t, again, [`My card is ${spelled}`]), ['Thank you.']);
+  });
+
+  it('fails a turn that asks something else, and shows what differs', async (t) => {
+    const { recorder } = await record(t, BOOKING, WORDS);
+    const replayer = replayerOf(formatRecording((await recorder.heard()).replies));
+    const agent = withModel(shop(), replayer.replay(scriptedModel([])));
+    const [answer] = await play(t, agent, ['A table for four, my number is +15550100']);
+    assert.match(answer ?? '', /^Sorry/);
+    assert.deepEqual(replayer.misses.map(({ diff }) => diff), [[
+      ' system: You book tables. It is <time>. Run <id 1>.',
+      '-user: A table, my number is <number 2>',
+      '+user: A table for four, my number is <number 2>',
+    ]]);
+  });
+
+  it('can be interrupted elsewhere: replies are recorded to their end', async (t) => {
+    const goOn = deferred();
+    const told = scriptedModel(['Once upon a time there was an end.']);
+    const live: ChatModel = {
+      ...told,
+      async *stream(messages, options) {
+        let words = 0;
+        for await (const delta of told.stream(messages, options)) {
+          if ((words += 1) === 4) await goOn.promise;
+          yield delta;
+        }
+      },
+    };
+    const recorder = new ModelRecorder();
+    const interrupted = new Told<unknown>();
+    const agent = shop([], interrupted.tell);
+    const { client } = serve(t, withModel(agent, recorder.record(live)));
+    await (await client.say('story', { interruptAfterWords: 2 })).text();
+    await interrupted.next();
+    goOn.resolve();
+    const { replies } = await recorder.heard();
+    assert.deepEqual(replies.map(({ parts }) => parts), [['Once upon a time there was an end.']]);
+  });
+});
+
+describe('ModelRecorder', () => {
+  it('passes on what the model says as it arrives, and its failure', async () => {
+    const recorder = new ModelRecorder();
+    const model = recorder.record(scriptedModel([['One two', { fail: 'connection_dropped' }]]));
+    const { text, error } = await read(model);
+    assert.equal(text, 'One two');
+    assert.equal(error?.code, 'connection_dropped');
+    const { replies, failures } = await recorder.heard();
+    assert.deepEqual(replies, []);
+    assert.deepEqual(failures, [error]);
+  });
+
+  it('ends for its reader at once when the reader stops, while the model is late', async () => {
+    const recorder = new ModelRecorder();
+    const model = recorder.record(scriptedModel([['One', { waitMs: 40 }, ' two']]));
+    const deltas = model.stream(HELLO, { signal: new AbortController().signal });
+    await deltas.next();
+    const waiting = deltas.next();
+    await deltas.return();
+    assert.deepEqual(await waiting, { done: true, value: undefined });
+    assert.deepEqual((await recorder.heard()).replies.map(({ parts }) => parts), [['One two']]);
+  });
+
+  it('does not ask a model on behalf of nobody', async () => {
+    const live = scriptedModel(['One']);
+    await read(new ModelRecorder().record(live), { signal: AbortSignal.abort() });
+    assert.equal(live.requests.length, 0);
+  });
+});
+
+describe('ModelReplayer', () => {
+  const book = {
+    name: 'book', description: 'Books.', parameters: { type: 'object', properties: {} },
+  } as const;
+
+  it('covers the model, its options, the tools and the messages', async () => {
+    const text = await recordingOf(['Yes.'], [HELLO], { temperature: 0.5, tools: [book] });
+    const same = { temperature: 0.5, tools: [book] };
+    assert.equal((await read(replayed(text).model, same)).text, 'Yes.');
+    const others: readonly Parameters<typeof read>[1][] = [
+      { ...same, temperature: 1 },
+      { ...same, maxOutputTokens: 100 },
+      { ...same, reasoningEffort: 'low' },
+      { ...same, providerOptions: { openai: { seed: 1 } } },
+      { ...same, toolChoice: 'none' },
+      { ...same, tools: [] },
+      { ...same, tools: [{ ...book, name: 'order' }] },
+      { ...same, tools: [{ ...book, description: 'Orders.' }] },
+      { ...same, tools: [{ ...book, parameters: { type: 'object' } }] },
+      { ...same, messages: said('Bye') },
+      { ...same, messages: [...HELLO, ...HELLO] },
+    ];
+    for (const other of others)
+      await assert.rejects(read(replayed(text).model, other), /^Error: no recorded reply fits/);
+    const { replayer } = replayed(text);
+    await assert.rejects(read(replayer.replay({ name: 'openai:gpt-6-luna' }), same));
+    assert.match(replayer.misses[0]?.diff[0] ?? '', /^-model: scripted:model$/);
+  });
+
+  it('tells models of different dates apart: their names are no ids', async () => {
+    const recorder = new ModelRecorder();
+    const live = { ...scriptedModel(['Yes.']), name: 'openai:gpt-4o-2024-11-20' };
+    await read(recorder.record(live));
+    const { replies } = await recorder.heard();
+    const replayer = replayerOf(formatRecording(replies));
+    await read(replayer.replay({ name: 'openai:gpt-4o-2024-11-20' }));
+    await assert.rejects(read(replayer.replay({ name: 'openai:gpt-4o-2024-08-06' })));
+  });
+
+  it('puts the present values in place of the recorded ones', async () => {
+    const script = ['On Friday at 19:30, +15550100. Your code is 482913.'];
+    const text = await recordingOf(script, [said('On Friday at 19:30, I am +15550100')]);
+    const { model } = replayed(text);
+    const messages = said('On Monday at 20:15, I am +15550177');
+    assert.equal(
+      (await read(model, { messages })).text,
+      'On Monday at 20:15, +15550177. Your code is 555002.',
+    );
+  });
+
+  it('tells a number that comes again from another one', async () => {
+    const text = await recordingOf(['Yes.'], [said('Is 123456 the same as 123456?')]);
+    await read(replayed(text).model, { messages: said('Is 777777 the same as 777777?') });
+    const other = { messages: said('Is 777777 the same as 888888?') };
+    await assert.rejects(read(replayed(text).model, other));
+  });
+
+  it('gives several replies to one request in their order, then the last one again', async () => {
+    const { model } = replayed(await recordingOf(['One.', 'Two.'], [HELLO, HELLO]));
+    const texts: string[] = [];
+    for (let asked = 0; asked < 3; asked += 1) texts.push((await read(model)).text);
+    assert.deepEqual(texts, ['One.', 'Two.', 'Two.']);
+  });
+
+  it('repeats what the reply cost', async () => {
+    const usage = { inputTokens: 12, outputTokens: 3, cachedTokens: 8 };
+    const live = scriptedModel(['Yes.']);
+    const recorder = new ModelRecorder();
+    await read(recorder.record({
+      ...live,
+      async *stream(messages, options) {
+        for await (const delta of live.stream(messages, options))
+          yield delta.type === 'usage' ? { ...delta, ...usage } : delta;
+      },
+    }));
+    const { replies } = await recorder.heard();
+    const { deltas } = await read(replayed(formatRecording(replies)).model);
+    const last = deltas.at(-1);
+    assert.ok(last?.type === 'usage');
+    const { inputTokens, outputTokens, cachedTokens } = last;
+    assert.deepEqual({ inputTokens, outputTokens, cachedTokens }, usage);
+  });
+
+  it('compares results with the calls they belong to, though a vendor repeats its ids', async () => {
+    const talk = (...ids: readonly string[]): readonly ChatMessage[] => [
+      ...HELLO,
+      ...ids.flatMap((id): readonly ChatMessage[] => [
+        { role: 'assistant', content: '', toolCalls: [{ id, name: 'book', args: '{}' }] },
+        { role: 'tool', toolCallId: id, content: '"ok"' },
+      ]),
+    ];
+    const text = await recordingOf(['Yes.'], [talk('call_0', 'call_0')]);
+    assert.equal((await read(replayed(text).model, { messages: talk('a', 'b') })).text, 'Yes.');
+  });
+
+  it('shows no more than 60 lines of what differs', async () => {
+    const { model, replayer } = replayed(await recordingOf(['Yes.'], [HELLO]));
+    await assert.rejects(read(model, { messages: said('word\n'.repeat(500)) }));
+    const { diff } = replayer.misses[0] ?? { diff: [] };
+    assert.equal(diff.length, 61);
+    assert.match(diff.at(-1) ?? '', /^ … and \d+ more lines$/);
+  });
+});

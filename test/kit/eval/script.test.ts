@@ -1,0 +1,176 @@
+import assert from 'node:assert/strict';
+import { describe, it } from 'node:test';
+
+import { scenarioOf, type Scenario } from '../../../src/kit/eval/scenario.ts';
+import { parseScript, ScriptError } from '../../../src/kit/eval/script.ts';
+
+/** The step without what is the same for all, and expectations as they were written. */
+function parsed(line: string): unknown {
+  const [step] = parseScript(line, 'a.txt');
+  return JSON.parse(JSON.stringify({ ...step, lineNumber: undefined, written: undefined }));
+}
+
+function problemsIn(read: () => unknown): readonly string[] {
+  try {
+    read();
+  } catch (error) {
+    if (error instanceof ScriptError) return error.problems;
+    throw error;
+  }
+  return [];
+}
+
+function scenario(...lines: readonly string[]): Scenario {
+  return scenarioOf(parseScript(lines.join('\n'), 'evals/a.txt'), 'evals/a.txt');
+}
+
+describe('parseScript', () => {
+  const steps: readonly (readonly [line: string, step: object])[] = [
+    ['from +15550100', { name: 'from', text: '+15550100' }],
+    ['to +15550199', { name: 'to', text: '+15550199' }],
+    ['metadata {"plan": "gold"}', { name: 'metadata', metadata: { plan: 'gold' } }],
+    ['language de-DE', { name: 'language', text: 'de-DE' }],
+    ['wire chat-completions', { name: 'wire', wire: 'chat-completions' }],
+    ['set TURN_TIMEOUT_SECONDS 1', { name: 'set', variable: 'TURN_TIMEOUT_SECONDS', value: '1' }],
+    ['set MAX_MESSAGES=4', { name: 'set', variable: 'MAX_MESSAGES', value: '4' }],
+    ['real pay, look', { name: 'real', tools: ['pay', 'look'] }],
+    ['call again', { name: 'call' }],
+    ['call from +1', { name: 'call', from: '+1' }],
+    ['interrupt', { name: 'interrupt', at: { words: 0 } }],
+    ['interrupt after 1 word', { name: 'interrupt', at: { words: 1 } }],
+    ['drop during pay', { name: 'drop', at: { tool: 'pay' } }],
+    ['deliver-again', { name: 'deliver-again' }],
+    ['restart after 3 words', { name: 'restart', at: { words: 3 } }],
+    ['model says Hello there.', { name: 'model', part: 'Hello there.', isNext: false }],
+    ['model then says A', { name: 'model', part: 'A', isNext: true }],
+    ['model calls pay', { name: 'model', part: { call: 'pay', args: {} }, isNext: false }],
+    ['model waits 1.5 s', { name: 'model', part: { waitMs: 1_500 }, isNext: false }],
+    ['model fails 503', { name: 'model', part: { fail: 503 }, isNext: false }],
+    ['model refuses', { name: 'model', part: { fail: 'content_filter' }, isNext: false }],
+    ['model breaks off', { name: 'model', part: { fail: 'connection_dropped' }, isNext: false }],
+    [
+      'mock pay returns [1, null]',
+      { name: 'mock', tool: 'pay', afterMs: 0, outcome: { kind: 'returns', value: [1, null] } },
+    ],
+    [
+      'mock pay after 20 ms not-done Declined',
+      {
+        name: 'mock', tool: 'pay', afterMs: 20, outcome: { kind: 'not-done', message: 'Declined' },
+      },
+    ],
+    ['mock pay hangs', { name: 'mock', tool: 'pay', afterMs: 0, outcome: { kind: 'hangs' } }],
+    ['within 900 tokens in all', { name: 'within-tokens', tokens: 900, isInAll: true }],
+    ['ends-within 5 s', { name: 'ends-within', ms: 5_000 }],
+    ['judge "is polite"', { name: 'judge', question: 'is polite', times: 1 }],
+    [
+      'expect-tool pay twice in all with {"a": {"b": "}"}} returns "ok":true',
+      {
+        name: 'expect-tool',
+        expected: {
+          tool: 'pay', times: 2, isInAll: true, args: { a: { b: '}' } },
+          outcome: { kind: 'returns', expectation: { written: '"ok":true' } },
+        },
+      },
+    ],
+    [
+      'expect-no-tool pay in all',
+      { name: 'expect-no-tool', expected: { tool: 'pay', times: 0, isInAll: true } },
+    ],
+  ];
+  for (const [line, step] of steps) {
+    it(`reads ${JSON.stringify(line)}`, () => assert.deepEqual(parsed(line), step));
+  }
+
+  const faults: readonly (readonly [line: string, problem: RegExp])[] = [
+    ['metadata [1]', /^line 1: metadata takes a JSON object/],
+    ['language English', /^line 1: language takes a tag such as en-GB$/],
+    ['language de_DE', /^line 1: language takes a tag/],
+    ['wire sip', /^line 1: wire is layercode or chat-completions$/],
+    ['set turn_timeout 1', /^line 1: set takes a setting and its value/],
+    ['real', /^line 1: real takes names of tools/],
+    ['real pay!', /^line 1: pay! is not the name of a tool$/],
+    ['call', /^line 1: call takes: call again/],
+    ['drop after many words', /^line 1: drop stands alone, or as: drop after 3 words/],
+    ['model', /^line 1: model takes: says TEXT/],
+    ['model says', /^line 1: model takes: says TEXT/],
+    ['model calls pay [1]', /^line 1: model calls takes a tool and a JSON object/],
+    ['model waits 0 s', /^line 1: model waits takes a time/],
+    ['model fails 200', /^line 1: model fails takes a status from 400 to 599/],
+    ['mock pay', /^line 1: mock takes a tool and what it does/],
+    ['mock pay returns {', /^line 1: mock … returns takes JSON/],
+    ['mock pay after 0 s returns {}', /^line 1: after takes a time/],
+    ['expect-tool', /^line 1: expect-tool takes the name of a tool/],
+    ['expect-tool pay with {a}', /^line 1: with takes a JSON object of arguments/],
+    ['expect-tool pay thrice', /^line 1: after the name of the tool, expect-tool takes once/],
+    ['expect-no-tool pay once', /^line 1: after the name of the tool, expect-no-tool takes in all/],
+    ['never-fails at all', /^line 1: never-fails stands alone$/],
+    ['within 0 tokens', /^line 1: within takes at least 1 token$/],
+    ['interupt', /^line 1: interupt is not a step; did you mean interrupt\?$/],
+  ];
+  for (const [line, problem] of faults) {
+    it(`refuses ${JSON.stringify(line)}`, () => {
+      const [told = ''] = problemsIn(() => parseScript(line, 'a.txt'));
+      assert.match(told, problem);
+    });
+  }
+});
+
+describe('scenarioOf', () => {
+  it('gives each turn the answers of the model below it', () => {
+    const { acts, isScripted } = scenario(
+      'say One', 'model says A', 'model calls pay', 'model calls look', 'model says B',
+      'model then calls pay', 'model then says C', 'expect C',
+      'say Two', 'model refuses', 'model says D',
+    );
+    const answers = acts.flatMap((act) => (act.kind === 'exchange' ? [act.answers] : []));
+    const [pay, look] = ['pay', 'look'].map((call) => ({ call, args: {} }));
+    assert.equal(isScripted, true);
+    assert.deepEqual(answers, [
+      [],
+      [['A', pay, look], ['B'], [pay], ['C']],
+      [[{ fail: 'content_filter' }], ['D']],
+    ]);
+  });
+
+  it('has mocks hold from where they stand, those at the top for the welcome too', () => {
+    const { acts } =
+      scenario('mock pay hangs', 'expect Hi', 'say One', 'mock pay hangs', 'say Two');
+    assert.deepEqual(acts.map(({ kind }) => kind), [
+      'mock', 'exchange', 'check', 'exchange', 'mock', 'exchange',
+    ]);
+  });
+
+  it('is named after its file', () => assert.equal(scenario('expect Hi').name, 'a'));
+
+  const faults: readonly (readonly [lines: readonly string[], problem: string])[] = [
+    [['say Hi'], 'it expects nothing, so it could never fail: add a line such as expect Hello'],
+    [
+      ['say Hi', 'from +1', 'expect Hi'],
+      'line 2: from must stand above the first say: it holds for the whole call',
+    ],
+    [['from +1', 'from +2', 'expect Hi'], 'line 2: from stands in a scenario once'],
+    [
+      ['say Hi', 'interrupt after 1 word', 'drop after 2 words', 'expect Hi'],
+      'line 3: line 2 has ended this reply already',
+    ],
+    [['language de', 'expect Hi'], 'line 1: LayerCode names no language; add: wire chat-completions'],
+    [
+      ['wire chat-completions', 'data {}', 'expect Hi'],
+      'line 2: the wire chat-completions has no data from a page',
+    ],
+    [
+      ['set HOST x', 'expect Hi'],
+      'line 1: HOST is not a time or a limit that a scenario can set',
+    ],
+    [
+      ['say Hi', 'model says Hi', 'within 5 tokens'],
+      'line 3: a scripted model uses no tokens',
+    ],
+    [['good Hi', 'expect Hi'], 'line 1: good is an example for judge, and nothing is judged'],
+  ];
+  for (const [lines, problem] of faults) {
+    it(`refuses ${lines.join(' · ')}`, () => {
+      assert.deepEqual(problemsIn(() => scenario(...lines)), [problem]);
+    });
+  }
+});

@@ -1,0 +1,142 @@
+// The local platform's socket where the session speaks Chat Completions.
+
+import assert from 'node:assert/strict';
+import { describe, it, type TestContext } from 'node:test';
+
+import type { MessageTurn } from '../../../src/agents/agent.ts';
+import { defineAgent } from '../../../src/agents/define-agent.ts';
+import { LocalPlatform } from '../../../src/kit/platform/local-platform.ts';
+import type { CompletionEvent } from '../../../src/wires/chat-completions/events.ts';
+import { recordLog, serve } from '../../fixtures/kernel.ts';
+import { authorize, Browser, connect } from './browser.ts';
+
+interface Stage {
+  readonly turns: MessageTurn[];
+  readonly origin: string;
+  readonly open: (fields: Readonly<Record<string, unknown>>, query?: string) => Promise<Browser>;
+}
+
+/** An agent without a key for Chat Completions. */
+async function stage(t: TestContext): Promise<Stage> {
+  const turns: MessageTurn[] = [];
+  const agent = defineAgent({
+    name: 'the agent / of tests',
+    welcome: 'Hi!',
+    onMessage: (turn) => {
+      turns.push(turn);
+      return `You said: ${turn.text}`;
+    },
+  });
+  const platform = new LocalPlatform({ playground: false });
+  const { origin } = await serve(t, { agent, platform, log: recordLog().log });
+  return {
+    turns,
+    origin,
+    async open(fields, query = '') {
+      const { client_session_key: key } = await authorize(origin, {
+        wire: 'chat-completions', ...fields,
+      });
+      const browser = await connect(origin, `client_session_key=${key}${query}`);
+      assert.ok(browser instanceof Browser, JSON.stringify(browser));
+      t.after(() => browser.destroy());
+      return browser;
+    },
+  };
+}
+
+describe('a socket whose session speaks Chat Completions', () => {
+  it('talks to an agent that has no key for them', async (t) => {
+    const { open, turns } = await stage(t);
+    const browser = await open({ profile: 'vapi', conversation_id: 'call-7' });
+    browser.send({ type: 'client.ready' });
+    assert.equal((await browser.next('response.text')).content, 'Hi!');
+    browser.send({ type: 'client.response.text', content: 'Hello' });
+    assert.equal((await browser.next('user.transcript')).content, 'Hello');
+    assert.equal((await browser.next('response.text')).content, 'You said: Hello');
+    assert.deepEqual(
+      turns.map(({ wire, conversationId, text }) => [wire, conversationId, text]),
+      [['chat-completions', 'call-7', 'Hello']],
+    );
+  });
+
+  it('tells who calls where the profile has a place for it', async (t) => {
+    const { open, turns } = await stage(t);
+    const browser = await open({
+      profile: 'vapi', from_phone_number: '+15550100', custom_metadata: { plan: 'gold' },
+    });
+    browser.send({ type: 'client.response.text', content: 'Hello' });
+    await browser.next('response.text');
+    assert.deepEqual([turns[0]?.caller?.from, turns[0]?.metadata], ['+15550100', { plan: 'gold' }]);
+  });
+
+  it('resends the call to a caller who connects again', async (t) => {
+    const { open, turns } = await stage(t);
+    for (const content of ['One', 'Two']) {
+      const browser = await open({ profile: 'generic', conversation_id: 'call-8' });
+      browser.send({ type: 'client.response.text', content });
+      await browser.next('response.text');
+      browser.send({ type: 'trigger.response.audio.replay_finished' });
+      browser.send({ type: 'local.end' });
+    }
+    const { messages } = turns[1]?.event as CompletionEvent;
+    const said = messages.slice(1).map(({ content }) => content);
+    assert.deepEqual(said, ['One', 'You said: One', 'Two']);
+  });
+
+  it('sends a trace to a client that asks for one, with the figures of a turn', async (t) => {
+    const { open } = await stage(t);
+    const browser = await open({ profile: 'livekit' }, '&trace=true');
+    browser.send({ type: 'client.response.text', content: 'Hello' });
+    const { delivery } = await browser.next('local.request');
+    const turn = await browser.next('local.turn');
+    assert.deepEqual([turn.delivery, turn.outcome], [delivery, 'completed']);
+  });
+
+  it('sends none to others', async (t) => {
+    const { open } = await stage(t);
+    const browser = await open({});
+    browser.send({ type: 'client.response.text', content: 'Hello' });
+    await browser.next('response.end');
+    const traced = browser.frames.all.filter(({ type }) => type.startsWith('local.'));
+    assert.deepEqual(traced, []);
+  });
+
+  it('is refused with another key, and is not answered', async (t) => {
+    const { open, turns } = await stage(t);
+    const browser = await open({}, '&trace=true');
+    browser.send({ type: 'local.forge', signature: 'wrong' });
+    assert.equal((await browser.next('local.answer')).status, 401);
+    assert.equal(turns.length, 0);
+  });
+
+  for (const [fields, message] of [
+    [{ wire: 'pigeon' }, 'wire must be "layercode" or "chat-completions"'],
+    [
+      { profile: 'toString' },
+      'profile must be one of generic, vapi, elevenlabs, livekit, cartesia',
+    ],
+  ] as const)
+    it(`is refused a key for ${JSON.stringify(fields)}`, async (t) => {
+      const { origin } = await stage(t);
+      const response = await fetch(`${origin}/api/authorize`, {
+        method: 'POST',
+        headers: { 'content-type': 'application/json' },
+        body: JSON.stringify({ agent_id: 'a', wire: 'chat-completions', ...fields }),
+      });
+      assert.deepEqual([response.status, await response.json()], [400, { error: message }]);
+    });
+
+  it('is not spoken by a client without the key of the process', async (t) => {
+    const { origin, turns } = await stage(t);
+    const statuses = [];
+    for (const path of ['vapi/0', 'vapi/1', 'vapi/-1', 'pigeon/0']) {
+      const response = await fetch(`${origin}/playground/completions/${path}`, {
+        method: 'POST',
+        headers: { 'content-type': 'application/json', authorization: 'Bearer guessed' },
+        body: '{"messages":[]}',
+      });
+      statuses.push(response.status);
+    }
+    assert.deepEqual([statuses, turns.length], [[401, 404, 404, 404], 0]);
+  });
+});

@@ -1,0 +1,295 @@
+// The local platform through a real server: keys, the socket and what passes over it, who is let
+// in.
+
+import assert from 'node:assert/strict';
+import { describe, it, type TestContext } from 'node:test';
+
+import type { Agent } from '../../../src/agents/agent.ts';
+import { defineAgent } from '../../../src/agents/define-agent.ts';
+import { createApp } from '../../../src/app/create-app.ts';
+import { LocalPlatform } from '../../../src/kit/platform/local-platform.ts';
+import { scriptedModel } from '../../../src/kit/scripted-model.ts';
+import { createTestClient } from '../../../src/kit/test-client.ts';
+import { SECRET, serve, settingsWith } from '../../fixtures/kernel.ts';
+import { authorize, Browser, connect } from './browser.ts';
+import { stage } from './local-stage.ts';
+
+describe('authorize without an API key, outside production', () => {
+  it('answers with a key, a conversation and what the official client needs of the configuration', async (t) => {
+    const { origin } = await stage(t);
+    const { client_session_key, conversation_id, config } = await authorize(origin);
+    // some clients put it into a URL as it is
+    assert.match(client_session_key, /^[A-Za-z0-9._~-]+$/);
+    assert.match(conversation_id, /^[0-9a-f-]{36}$/);
+    assert.deepEqual(config, { transcription: { trigger: 'automatic' } });
+  });
+
+  it('resumes the conversation that it is given', async (t) => {
+    const { origin } = await stage(t);
+    assert.equal(
+      (await authorize(origin, { conversation_id: 'conv-7' })).conversation_id,
+      'conv-7',
+    );
+  });
+
+  it('lets a page of another port of this machine ask', async (t) => {
+    const { fetch } = await stage(t);
+    const preflight = await fetch('/api/authorize', {
+      method: 'OPTIONS',
+      headers: {
+        origin: 'http://localhost:5173',
+        'access-control-request-method': 'POST',
+        'access-control-request-headers': 'content-type',
+      },
+    });
+    assert.deepEqual(
+      [preflight.status, preflight.headers.get('access-control-allow-headers')],
+      [204, 'content-type'],
+    );
+  });
+
+  it('gives a page of another site no key', async (t) => {
+    const { fetch } = await stage(t);
+    const response = await fetch('/api/authorize', {
+      method: 'POST',
+      body: '{"agent_id":"a"}',
+      headers: { origin: 'https://evil.example' },
+    });
+    assert.equal(response.status, 403);
+  });
+
+  const faults: readonly (readonly [fault: string, headers: unknown, message: RegExp])[] = [
+    ['a header that signs', { 'Layercode-Signature': 'x' }, /must not contain Layercode-Signature/],
+    ['a header that frames', { 'content-length': '1' }, /must not contain content-length/],
+    ['a header that is no string', { 'x-a': 1 }, /custom_headers\.x-a must be a string/],
+    ['a header with a line break', { 'x-a': 'b\r\nc: d' }, /custom_headers\.x-a is not a header/],
+    ['a header of a name that is none', { 'x a': 'b' }, /custom_headers\.x a is not a header/],
+  ];
+  for (const number of ['', 7, '+'.repeat(65)]) {
+    it(`refuses the caller's number ${JSON.stringify(number).slice(0, 10)}`, async (t) => {
+      const { fetch } = await stage(t);
+      const response = await fetch('/api/authorize', {
+        method: 'POST',
+        body: JSON.stringify({ agent_id: 'a', from_phone_number: number }),
+      });
+      assert.deepEqual(
+        [response.status, await response.json()],
+        [400, { error: 'from_phone_number must be a string of 1 to 64 characters' }],
+      );
+    });
+  }
+
+  for (const [fault, custom_headers, message] of faults) {
+    it(`refuses ${fault}`, async (t) => {
+      const { fetch } = await stage(t);
+      const response = await fetch('/api/authorize', {
+        method: 'POST',
+        body: JSON.stringify({ agent_id: 'a', custom_headers }),
+      });
+      assert.equal(response.status, 400);
+      assert.match(((await response.json()) as { error: string }).error, message);
+    });
+  }
+});
+
+describe('the local platform of several agents', () => {
+  const OWN_SECRET = 'whsec_of_support_0123456789';
+
+  const agree: Agent['onMessage'] = () => 'Yes.';
+
+  async function stageTwo(t: TestContext, sell = agree): Promise<string> {
+    const agents = Object.fromEntries(
+      ['sales', 'support'].map((name) => [
+        name,
+        defineAgent({
+          name,
+          welcome: `This is ${name}.`,
+          onMessage: name === 'sales' ? sell : agree,
+        }),
+      ]),
+    );
+    const settings = settingsWith({ agentSecrets: { support: [OWN_SECRET] } });
+    const app = createApp(settings, agents, { platform: new LocalPlatform({ playground: true }) });
+    const { port } = await app.listen({ host: '127.0.0.1', port: 0 });
+    t.after(() => app.close());
+    return `http://127.0.0.1:${port}`;
+  }
+
+  for (const [agentId, welcome] of [
+    ['sales', 'This is sales.'],
+    ['support', 'This is support.'],
+    ['any other', 'This is sales.'],
+  ] as const) {
+    it(`calls the agent that agent_id names: ${agentId}`, async (t) => {
+      const origin = await stageTwo(t);
+      const fields = { agent_id: agentId, conversation_id: 'c-1' };
+      const { client_session_key } = await authorize(origin, fields);
+      const browser = await connect(origin, `client_session_key=${client_session_key}`);
+      assert.ok(browser instanceof Browser, JSON.stringify(browser));
+      t.after(() => browser.destroy());
+      browser.send({ type: 'client.ready' });
+      const { content } = await browser.next('response.text');
+      assert.equal(content, welcome);
+      const query = new URLSearchParams({ agent_id: agentId });
+      const history = await fetch(`${origin}/playground/history/c-1?${query}`);
+      const messages = [{ role: 'assistant', content: welcome }];
+      assert.deepEqual(await history.json(), { messages });
+    });
+  }
+
+  it('shows a client that asks for a trace which of them spoke, after a hand-over', async (t) => {
+    const origin = await stageTwo(t, async ({ journal }) => {
+      await journal.runTools([{ id: 'c', name: 'transfer', args: '{}' }], () => ({
+        run: async ({ toolCallId }) => {
+          await journal.handOver(toolCallId, 'support');
+          return 'null';
+        },
+      }));
+    });
+    const { client_session_key } = await authorize(origin, { agent_id: 'sales' });
+    const browser = await connect(origin, `client_session_key=${client_session_key}&trace=true`);
+    assert.ok(browser instanceof Browser, JSON.stringify(browser));
+    t.after(() => browser.destroy());
+    browser.send({ type: 'client.response.text', content: 'Hello' });
+    assert.deepEqual((await browser.next('local.turn')).speakers, ['sales', 'support']);
+  });
+});
+
+describe('authorize with an API key', () => {
+  it('asks LayerCode, and hands out no key of our own', async (t) => {
+    const platform = new LocalPlatform({ playground: true });
+    const { fetch } = await serve(t, {
+      platform,
+      settings: { layercodeApiKey: 'lk_test_0123456789', layercodeApiUrl: 'http://127.0.0.1:9' },
+    });
+    const response = await fetch('/api/authorize', { method: 'POST', body: '{"agent_id":"a"}' });
+    assert.deepEqual(
+      [response.status, await response.json()],
+      [502, { error: 'LayerCode could not authorize the session' }],
+    );
+  });
+});
+
+describe("the playground's routes", () => {
+  it('serve the page with a strict policy', async (t) => {
+    const { fetch } = await stage(t);
+    const response = await fetch('/playground');
+    assert.deepEqual(
+      [
+        response.status,
+        response.headers.get('content-type'),
+        response.headers.get('x-content-type-options'),
+      ],
+      [200, 'text/html; charset=utf-8', 'nosniff'],
+    );
+    const policy = response.headers.get('content-security-policy') ?? '';
+    assert.match(policy, /^default-src 'none'; script-src 'self'; style-src 'self'; /);
+    assert.doesNotMatch(policy, /unsafe|\*/);
+  });
+
+  it('lead to it from the root', async (t) => {
+    const { fetch } = await stage(t);
+    const response = await fetch('/', { redirect: 'manual' });
+    assert.deepEqual(
+      [response.status, response.headers.get('location'), response.headers.get('cache-control')],
+      [302, '/playground', 'no-store'],
+    );
+  });
+
+  it('serve what the page asks for, and nothing outside of it', async (t) => {
+    const { fetch } = await stage(t);
+    const html = await (await fetch('/playground')).text();
+    const files = [...html.matchAll(/(?:src|href)="(\/playground\/[^"]+)"/g)].map(
+      ([, path = '']) => path,
+    );
+    assert.ok(files.length >= 2, html);
+    for (const path of files) assert.equal((await fetch(path)).status, 200, path);
+    for (const name of [
+      'nothing.js',
+      '..%2fpackage.json',
+      '%2e%2e%2f',
+      'tsconfig.json',
+      '.%2Findex.html',
+      'page.js%00',
+      'constructor',
+    ]) {
+      assert.equal((await fetch(`/playground/${name}`)).status, 404, name);
+    }
+  });
+
+  it('give a key though authorize leads elsewhere', async (t) => {
+    const { fetch } = await stage(t);
+    const response = await fetch('/playground/session', {
+      method: 'POST',
+      body: '{"agent_id":"playground","conversation_id":"conv-1"}',
+    });
+    assert.deepEqual(
+      [response.status, ((await response.json()) as { conversation_id: string }).conversation_id],
+      [200, 'conv-1'],
+    );
+  });
+
+  it('show the history as a model is shown it', async (t) => {
+    const { fetch, app } = await stage(t);
+    await app.conversations.addMessage('c/1', { role: 'user', content: 'One' });
+    await app.conversations.addMessage('c/1', { role: 'user', content: 'Two' });
+    const response = await fetch('/playground/history/c%2F1');
+    assert.deepEqual(await response.json(), { messages: [{ role: 'user', content: 'One\nTwo' }] });
+  });
+
+  it('show what models were sent and answered, below the history', async (t) => {
+    const model = scriptedModel(['Yes.']);
+    const agent = defineAgent({ name: 'tested', prompt: 'Sell bread.', model });
+    const { origin } = await serve(t, {
+      agent, platform: new LocalPlatform({ playground: true }),
+    });
+    const client = createTestClient(origin, { secret: SECRET });
+    await (await client.say('Rye?')).text();
+    const response = await fetch(`${origin}/playground/history/${client.conversationId}`);
+    const { requests } = (await response.json()) as { requests: readonly unknown[] };
+    const messages = [
+      { role: 'system', content: 'Sell bread.' }, { role: 'user', content: 'Rye?' },
+    ];
+    assert.deepEqual(requests.map((one) => ({ ...(one as object), turnId: '' })), [{
+      turnId: '',
+      sent: { model: 'scripted:model', messages },
+      answered: { text: 'Yes.', calls: [] },
+    }]);
+  });
+
+  it('are closed to pages of other sites, and to names that were rebound', async (t) => {
+    const { fetch, raw } = await stage(t);
+    assert.equal(
+      (await fetch('/playground/history/c1', { headers: { origin: 'https://evil.example' } }))
+        .status,
+      403,
+    );
+    const connection = await raw();
+    connection.send(
+      'GET /playground HTTP/1.1\r\nhost: evil.example:8000\r\nconnection: close\r\n\r\n',
+    );
+    const { status, body } = await connection.lastAnswer();
+    assert.equal(status, 403);
+    assert.match(body, /the host header is not localhost/);
+  });
+
+  // What `proxy_pass http://127.0.0.1:8000` of nginx before 1.29.7 sends for the whole world.
+  it('are closed to HTTP/1.0, which no browser speaks and an older nginx does', async (t) => {
+    const { raw } = await stage(t);
+    const connection = await raw();
+    connection.send(
+      'GET /playground HTTP/1.0\r\nhost: 127.0.0.1:8000\r\nconnection: close\r\n\r\n',
+    );
+    const { status, body } = await connection.lastAnswer();
+    assert.equal(status, 403);
+    assert.match(body, /HTTP\/1\.0/);
+  });
+
+  it('are not there where the playground is off', async (t) => {
+    const { fetch } = await stage(t, {}, { playground: false });
+    for (const path of ['/', '/playground', '/playground/page.js', '/playground/history/c1']) {
+      assert.equal((await fetch(path)).status, 404);
+    }
+    assert.equal((await fetch('/v1/agents/web/websocket')).status, 426);
+  });
+});

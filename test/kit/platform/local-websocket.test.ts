@@ -1,0 +1,475 @@
+import assert from 'node:assert/strict';
+import { describe, it } from 'node:test';
+
+import type { Agent } from '../../../src/agents/agent.ts';
+import type { SessionEndEvent } from '../../../src/wires/layercode/events.ts';
+import { fired } from '../../fixtures/app.ts';
+import { deferred } from '../../fixtures/kernel.ts';
+import { authorize, Browser, connect, type ConnectOptions, type Refusal } from './browser.ts';
+import { stage } from './local-stage.ts';
+
+async function refused(answer: Promise<Browser | Refusal>): Promise<Refusal> {
+  const refusal = await answer;
+  if (refusal instanceof Browser) {
+    refusal.destroy();
+    throw new Error('the socket was opened');
+  }
+  return refusal;
+}
+
+describe('the local WebSocket', () => {
+  it('welcomes at client.ready, once', async (t) => {
+    const { open } = await stage(t, { welcome: 'Hi!' });
+    const browser = await open();
+    browser.send({ type: 'client.ready' });
+    browser.send({ type: 'client.ready' });
+    assert.equal((await browser.next('response.text')).content, 'Hi!');
+    browser.send({ type: 'client.response.text', content: 'Hello' });
+    assert.equal((await browser.next('response.text')).content, 'You said: Hello');
+  });
+
+  it('says nothing before client.ready', async (t) => {
+    const { open, app } = await stage(t, { welcome: 'Hi!' });
+    const browser = await open();
+    browser.send({ type: 'client.response.text', content: 'Hello' });
+    assert.equal((await browser.next('response.text')).content, 'You said: Hello');
+    assert.equal(await app.conversations.count(), 1);
+  });
+
+  it('ignores frames that mean nothing in text mode', async (t) => {
+    const { open } = await stage(t);
+    const browser = await open();
+    for (const frame of [
+      { type: 'client.audio', content: 'AAAA' },
+      { type: 'vad_events', event: 'vad_start' },
+      { type: 'trigger.turn.end', role: 'user' },
+      { type: '__proto__' },
+    ])
+      browser.send(frame);
+    browser.send({ type: 'client.response.text', content: 'Hello' });
+    assert.equal((await browser.next('response.text')).content, 'You said: Hello');
+  });
+
+  it('sends no trace to a front end that did not ask for one', async (t) => {
+    const { open } = await stage(t);
+    const browser = await open();
+    browser.send({ type: 'client.response.text', content: 'Hello' });
+    await browser.next('turn.end');
+    await browser.next('turn.end');
+    assert.deepEqual(
+      browser.frames.all.filter(({ type }) => type.startsWith('local.')),
+      [],
+    );
+  });
+
+  it("shows the webhook's events and the server's figures to a client that asks", async (t) => {
+    const { open } = await stage(t);
+    const browser = await open('&trace=true');
+    const startedAtMs = performance.now();
+    browser.send({ type: 'client.response.text', content: 'Hello' });
+    const request = await browser.next('local.request');
+    const turn = await browser.next('local.turn');
+    assert.ok(turn.durationMs > 0 && turn.durationMs < performance.now() - startedAtMs);
+    assert.deepEqual(
+      [turn.delivery, turn.turn_id, turn.outcome],
+      [request.delivery, request.event['turn_id'], 'completed'],
+    );
+    assert.ok((turn.firstSpeechMs ?? Infinity) <= turn.durationMs);
+  });
+
+  it("shows what each of a turn's requests to models took, to a tenth of a ms", async (t) => {
+    const { open } = await stage(t, {
+      onMessage: ({ journal }) => {
+        const tokens = { inputTokens: 1_204, outputTokens: undefined, cachedTokens: 1_024 };
+        journal.noteUsage({ type: 'usage', model: 'test:model', ...tokens, firstDeltaMs: 1.234 });
+        return 'Yes?';
+      },
+    });
+    const browser = await open('&trace=true');
+    browser.send({ type: 'client.response.text', content: 'Hello' });
+    const { usage } = await browser.next('local.turn');
+    const tokens = { inputTokens: 1_204, cachedTokens: 1_024 };
+    assert.deepEqual(usage, [{ type: 'usage', model: 'test:model', ...tokens, firstDeltaMs: 1.2 }]);
+  });
+
+  it("gives the agent the caller's number and custom_metadata with every event", async (t) => {
+    const events: Record<string, unknown>[] = [];
+    const note = (event: object): void => void events.push({ ...event });
+    const { open } = await stage(t, {
+      onSessionStart: ({ event }) => note(event),
+      onMessage: ({ event }) => note(event),
+      onSessionEnd: ({ event }) => note(event),
+    });
+    const browser = await open('', {
+      from_phone_number: '+31201234567',
+      custom_metadata: { plan: 'gold' },
+    });
+    browser.send({ type: 'client.ready' });
+    await browser.next('response.end');
+    browser.send({ type: 'client.response.text', content: 'Hello' });
+    await browser.next('response.end');
+    browser.send({ type: 'local.end' });
+    await browser.closed;
+    const seen = events.map(({ type, from_phone_number, custom_metadata }) => [
+      type,
+      from_phone_number,
+      custom_metadata,
+    ]);
+    assert.deepEqual(
+      seen,
+      ['session.start', 'message', 'session.end'].map((type) => [
+        type,
+        '+31201234567',
+        { plan: 'gold' },
+      ]),
+    );
+  });
+
+  describe('tells a client that asks for a trace why a turn failed', () => {
+    const failing: Partial<Agent> = {
+      onMessage: () => {
+        throw new Error('the oven is cold', { cause: new Error('no gas') });
+      },
+    };
+
+    it('with the messages of the error and its causes', async (t) => {
+      const { open } = await stage(t, failing);
+      const browser = await open('&trace=true');
+      browser.send({ type: 'client.response.text', content: 'Hello' });
+      const { outcome, reason } = await browser.next('local.turn');
+      assert.deepEqual([outcome, reason], ['failed', 'the oven is cold: no gas']);
+    });
+
+    it('and not on the wire of LayerCode', async (t) => {
+      const { open } = await stage(t, failing);
+      const browser = await open('&trace=true');
+      browser.send({ type: 'client.response.text', content: 'Hello' });
+      await browser.next('local.turn');
+      const others = browser.frames.all.filter(({ type }) => type !== 'local.turn');
+      assert.equal(JSON.stringify(others).includes('oven'), false);
+    });
+
+    it('with a bounded text, if the message is long or the error its own cause', async (t) => {
+      const error = new Error('x'.repeat(10_000));
+      error.cause = error;
+      const { open } = await stage(t, { onMessage: () => Promise.reject(error) });
+      const browser = await open('&trace=true');
+      browser.send({ type: 'client.response.text', content: 'Hello' });
+      assert.equal((await browser.next('local.turn')).reason?.length, 2_000);
+    });
+
+    it('with a value that is no error', async (t) => {
+      const { open } = await stage(t, { onMessage: () => Promise.reject('out of flour') });
+      const browser = await open('&trace=true');
+      browser.send({ type: 'client.response.text', content: 'Hello' });
+      assert.equal((await browser.next('local.turn')).reason, 'out of flour');
+    });
+
+    it('and gives no reason where it did not fail', async (t) => {
+      const { open } = await stage(t);
+      const browser = await open('&trace=true');
+      browser.send({ type: 'client.response.text', content: 'Hello' });
+      assert.equal('reason' in (await browser.next('local.turn')), false);
+    });
+  });
+
+  it('takes a text over a reply for an interruption', async (t) => {
+    const cut = deferred<unknown>();
+    const { open } = await stage(t, {
+      async *onMessage({ text, event, signal }) {
+        if (text === 'Wait!') {
+          return cut.resolve((event as { interruption_context?: unknown }).interruption_context);
+        }
+        yield 'A long story ';
+        await fired(signal);
+      },
+    });
+    const browser = await open();
+    browser.send({ type: 'client.response.text', content: 'Tell me' });
+    const { turn_id } = await browser.next('response.text.delta');
+    browser.send({ type: 'client.response.text', content: 'Wait!' });
+    assert.deepEqual(await cut.promise, {
+      previous_turn_interrupted: true,
+      words_heard: 0,
+      text_heard: '',
+      assistant_turn_id: turn_id,
+    });
+  });
+
+  it("takes the beginning of the caller's speech for one too", async (t) => {
+    const aborted = deferred();
+    const { open } = await stage(t, {
+      async *onMessage({ signal }) {
+        yield 'A long story ';
+        await fired(signal);
+        aborted.resolve();
+      },
+    });
+    const browser = await open();
+    browser.send({ type: 'client.response.text', content: 'Tell me' });
+    await browser.next('response.text.delta');
+    browser.send({ type: 'trigger.turn.start', role: 'user' });
+    await aborted.promise;
+  });
+
+  it('goes on if the official client says mid-reply, of no turn, that it played it', async (t) => {
+    const gate = deferred();
+    const { open } = await stage(t, {
+      async *onMessage() {
+        yield 'One ';
+        await gate.promise;
+        yield 'two.';
+      },
+    });
+    const browser = await open();
+    browser.send({ type: 'client.response.text', content: 'Hello' });
+    await browser.next('response.text.delta');
+    browser.send({ type: 'trigger.response.audio.replay_finished', reason: 'completed' });
+    gate.resolve();
+    assert.equal((await browser.next('response.text')).content, 'One two.');
+  });
+
+  it('ends the session when the socket closes, and when it is lost', async (t) => {
+    const ends: (string | undefined)[] = [];
+    const both = deferred();
+    const { open } = await stage(t, {
+      onSessionEnd: ({ event }) => {
+        ends.push((event as SessionEndEvent).conversation_id ?? undefined);
+        if (ends.length === 2) both.resolve();
+      },
+    });
+    const closing = await open('', { conversation_id: 'closes' });
+    closing.close();
+    assert.equal(await closing.closed, 1005);
+    (await open('', { conversation_id: 'is lost' })).destroy();
+    await both.promise;
+    assert.deepEqual(ends.toSorted(), ['closes', 'is lost']);
+  });
+
+  it('closes with 1000 behind a hang-up', async (t) => {
+    const { open } = await stage(t, {
+      onMessage: (_turn, reply) => reply.hangup({ say: 'Goodbye!' }),
+    });
+    const browser = await open();
+    browser.send({ type: 'client.response.text', content: 'Bye' });
+    assert.equal(await browser.closed, 1000);
+    assert.equal(browser.frames.all.at(-1)?.type, 'turn.end');
+  });
+
+  it('closes with 1000 when the front end ends the session', async (t) => {
+    const { open } = await stage(t);
+    const browser = await open();
+    browser.send({ type: 'local.end' });
+    assert.equal(await browser.closed, 1000);
+  });
+
+  it('closes with 1001 when the server goes away, after the agent knows', async (t) => {
+    const ends: string[] = [];
+    const { open, app } = await stage(t, {
+      onSessionEnd: ({ event }) => void ends.push(event.type),
+    });
+    const browser = await open();
+    await app.close();
+    assert.deepEqual([await browser.closed, ends], [1001, ['session.end']]);
+  });
+
+  it('is not opened any more while the server goes away, which /ready says at once', async (t) => {
+    const isTold = deferred();
+    const gate = deferred();
+    const { open, app, origin, fetch } = await stage(t, {
+      async onSessionEnd() {
+        isTold.resolve();
+        await gate.promise;
+      },
+    });
+    const { client_session_key } = await authorize(origin);
+    await open();
+    const closing = app.close();
+    await isTold.promise;
+    assert.equal((await fetch('/ready')).status, 503);
+    assert.equal(
+      (await refused(connect(origin, `client_session_key=${client_session_key}`))).status,
+      503,
+    );
+    gate.resolve();
+    await closing;
+  });
+
+  it('passes on a text nearly as long as a message may be, with all that is traced', async (t) => {
+    const { open } = await stage(t, { onMessage: ({ text }) => String(text.length) });
+    const browser = await open('&trace=true');
+    browser.send({ type: 'client.response.text', content: 'x'.repeat(1_040_000) });
+    assert.equal((await browser.next('response.text')).content, '1040000');
+  });
+
+  it('logs one line for a socket, when it is over', async (t) => {
+    const { open, recorded } = await stage(t);
+    const browser = await open();
+    browser.close();
+    await browser.closed;
+    const lines = await recorded.wait('request', 3); // authorize, the socket, session.end
+    const line = lines.find(({ path }) => path === '/v1/agents/web/websocket');
+    assert.deepEqual(
+      [line?.['status'], JSON.stringify(line).includes('client_session_key')],
+      [101, false],
+    );
+  });
+
+  const broken: readonly (readonly [what: string, frame: string])[] = [
+    ['is not JSON', '{'],
+    ['is no object', '[]'],
+    ['has no type', '{}'],
+    ['has a text that is none', '{"type":"client.response.text","content":1}'],
+    ['has data that are no object', '{"type":"client.response.data","data":[]}'],
+    [
+      'is nested too deeply',
+      `{"type":"client.response.data","data":{"a":${'['.repeat(100_000)}${']'.repeat(100_000)}}}`,
+    ],
+  ];
+  for (const [what, frame] of broken) {
+    it(`closes with 1008 for a message that ${what}`, async (t) => {
+      const browser = await (await stage(t)).open();
+      browser.send(frame);
+      assert.equal(await browser.closed, 1008);
+    });
+  }
+});
+
+describe("the local WebSocket's door", () => {
+  const doors: readonly (readonly [
+    who: string,
+    status: number,
+    options: ConnectOptions & { readonly query?: string },
+  ])[] = [
+    ['somebody without a key', 401, { query: '' }],
+    ['somebody with a key of another make', 401, { query: 'client_session_key=abc' }],
+    ['a page of another site', 403, { headers: { origin: 'https://evil.example' } }],
+    ['a page without an origin of its own', 403, { headers: { origin: 'null' } }],
+    [
+      'a page whose name was rebound to this machine',
+      403,
+      { headers: { host: 'evil.example:8000' } },
+    ],
+    ['a page of a name that ends like ours', 403, { headers: { host: 'evil-localhost' } }],
+    ['a caller behind a tunnel', 403, { headers: { 'cf-connecting-ip': '203.0.113.7' } }],
+    ['a caller behind a proxy', 403, { headers: { 'x-forwarded-for': '203.0.113.7, 127.0.0.1' } }],
+    [
+      'a caller behind a proxy that names it otherwise',
+      403,
+      { headers: { 'x-real-ip': '203.0.113.7' } },
+    ],
+    [
+      'a caller behind a proxy that names it in yet another way',
+      403,
+      { headers: { 'true-client-ip': '203.0.113.7' } },
+    ],
+    [
+      'a caller behind a proxy that names both',
+      403,
+      { headers: { forwarded: 'for=127.0.0.1;host=localhost' } },
+    ],
+    ['a caller behind a proxy that names only itself', 403, { headers: { via: '1.1 proxy' } }],
+    [
+      'a caller who asked a proxy for another host',
+      403,
+      { headers: { 'x-forwarded-host': 'agent.example' } },
+    ],
+    ['a host with a user', 403, { headers: { host: 'evil.example@localhost' } }],
+    ['a host with a path', 403, { headers: { host: 'localhost/;script-src *' } }],
+    [
+      'an extension that calls itself localhost',
+      403,
+      { headers: { origin: 'chrome-extension://localhost' } },
+    ],
+    ['a client of an older protocol', 426, { headers: { 'sec-websocket-version': '8' } }],
+    ['a WebSocket of another path', 400, { path: '/health' }],
+  ];
+  for (const [who, status, { query, ...options }] of doors) {
+    it(`is closed with ${status} to ${who}`, async (t) => {
+      const { origin } = await stage(t);
+      const { client_session_key } = await authorize(origin);
+      assert.equal(
+        (
+          await refused(
+            connect(origin, query ?? `client_session_key=${client_session_key}`, options),
+          )
+        ).status,
+        status,
+      );
+    });
+  }
+
+  const friends: readonly (readonly [who: string, headers: Readonly<Record<string, string>>])[] = [
+    ['a page of another port of this machine', { origin: 'http://localhost:5173' }],
+    ['a page of 127.0.0.1', { origin: 'http://127.0.0.1:3000', host: '127.0.0.1:8000' }],
+    ['a page of ::1', { origin: 'http://[::1]:3000', host: '[::1]:8000' }],
+    ['a page of a name below localhost', { origin: 'http://app.localhost:3000' }],
+    ['a proxy of this machine', { 'x-forwarded-for': '127.0.0.1' }],
+    [
+      'a proxy of this machine that names it otherwise',
+      { 'true-client-ip': '127.0.0.1', 'x-real-ip': '::1' },
+    ],
+    [
+      'a client that offers compression, which is declined',
+      { 'sec-websocket-extensions': 'permessage-deflate; client_max_window_bits' },
+    ],
+  ];
+  for (const [who, headers] of friends) {
+    it(`is open to ${who}`, async (t) => {
+      const { origin } = await stage(t);
+      const { client_session_key } = await authorize(origin);
+      const browser = await connect(origin, `client_session_key=${client_session_key}`, {
+        headers,
+      });
+      assert.ok(browser instanceof Browser);
+      browser.destroy();
+    });
+  }
+
+  it('says to an ordinary request that it takes an upgrade', async (t) => {
+    const { fetch } = await stage(t);
+    const response = await fetch('/v1/agents/web/websocket');
+    assert.deepEqual([response.status, response.headers.get('upgrade')], [426, 'websocket']);
+  });
+});
+
+describe('a WebSocket behind a request that is still being answered', () => {
+  // It threw while its response was assigned to the socket, which ended the process.
+  it('is closed, and the server goes on', async (t) => {
+    const { raw, fetch } = await stage(t);
+    const connection = await raw();
+    connection.send(
+      'GET /playground HTTP/1.1\r\nhost: localhost\r\n\r\n'
+        + 'GET /v1/agents/web/websocket HTTP/1.1\r\nhost: localhost\r\n'
+        + 'connection: Upgrade\r\nupgrade: websocket\r\nsec-websocket-version: 13\r\n'
+        + 'sec-websocket-key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n',
+    );
+    await connection.closed;
+    assert.equal((await fetch('/health')).status, 200);
+  });
+});
+
+describe('an upgrade to another protocol', () => {
+  it('is ignored: the request is served, and so is the next one of its connection', async (t) => {
+    const { raw } = await stage(t);
+    const connection = await raw();
+    connection.send(
+      'GET /health HTTP/1.1\r\nhost: x\r\nconnection: Upgrade, HTTP2-Settings\r\n'
+        + 'upgrade: h2c\r\nhttp2-settings: AAMAAABk\r\n\r\n',
+    );
+    await connection.until(/healthy/);
+    connection.send('GET /ready HTTP/1.1\r\nhost: x\r\n\r\n');
+    await connection.until(/"ready":true/);
+  });
+
+  it('is ignored with a body too', async (t) => {
+    const { raw } = await stage(t);
+    const connection = await raw();
+
+    connection.send(
+      'POST /api/agent HTTP/1.1\r\nhost: x\r\nconnection: Upgrade\r\nupgrade: h2c\r\n'
+        + 'content-length: 2\r\n\r\n{}',
+    );
+    await connection.until(/Invalid signature/);
+  });
+});

@@ -1,0 +1,52 @@
+import assert from 'node:assert/strict';
+import { describe, it } from 'node:test';
+
+import { KEY_LIFETIME_MS, SessionKeys } from '../../../src/kit/platform/session-keys.ts';
+
+const GRANT = {
+  agentId: 'ag-1',
+  conversationId: undefined,
+  metadata: undefined,
+  customMetadata: undefined,
+  customHeaders: {},
+};
+
+describe('SessionKeys', () => {
+  it('makes a key of characters that a URL takes as they are', () => {
+    assert.match(new SessionKeys().issue(GRANT).key, /^[A-Za-z0-9._~-]{40,}$/);
+  });
+
+  it('opens the conversation that was asked for', () => {
+    const keys = new SessionKeys();
+    const { key, conversationId } = keys.issue({ ...GRANT, conversationId: 'conv-1' });
+    assert.deepEqual([conversationId, keys.find(key)?.conversationId], ['conv-1', 'conv-1']);
+  });
+
+  it('begins a conversation of its own for each key where none was asked for', () => {
+    const keys = new SessionKeys();
+    assert.notEqual(keys.issue(GRANT).conversationId, keys.issue(GRANT).conversationId);
+  });
+
+  it('knows no key that it did not make', () => {
+    assert.equal(new SessionKeys().find(''), undefined);
+  });
+
+  it('forgets a key when its time is over, and not before', () => {
+    let now = 0;
+    const keys = new SessionKeys(() => now);
+    const { key } = keys.issue(GRANT);
+    now = KEY_LIFETIME_MS - 1;
+    assert.notEqual(keys.find(key), undefined);
+    now = KEY_LIFETIME_MS;
+    assert.equal(keys.find(key), undefined);
+  });
+
+  it('keeps a thousand keys, and the newest of more', () => {
+    const keys = new SessionKeys();
+    const all = Array.from({ length: 1_001 }, () => keys.issue(GRANT).key);
+    assert.deepEqual(
+      [keys.find(all[0] ?? ''), keys.find(all[1] ?? '') !== undefined],
+      [undefined, true],
+    );
+  });
+});

@@ -1,0 +1,376 @@
+import assert from 'node:assert/strict';
+import { describe, it } from 'node:test';
+
+import type { EventContext } from '../../../src/agents/agent.ts';
+import type { ServerFrame } from '../../../src/kit/platform/frames.ts';
+import type { SessionEndEvent } from '../../../src/wires/layercode/events.ts';
+import { deferred, fired, Told, within } from '../../fixtures/app.ts';
+import { jumpingClock } from '../../fixtures/clock.ts';
+import {
+  call,
+  createCaller,
+  GRANT,
+  inTwoParts,
+  NEVER,
+  shapes,
+  startWebhook,
+} from './text-caller.ts';
+
+describe('TextSession', () => {
+  it('tells the welcome as an assistant turn: its start, pieces, the whole, its end', async (t) => {
+    const { session, frames } = await call(t, { onSessionStart: () => ['Hello ', 'there.'] });
+    await session.start();
+    assert.deepEqual(shapes(frames.all), [
+      'turn.start assistant',
+      'response.text.delta "Hello "',
+      'response.text.delta "there."',
+      'response.text "Hello there."',
+      'response.end',
+      'turn.end assistant',
+    ]);
+  });
+
+  it('tells of what the caller says before it tells of the reply', async (t) => {
+    const { session, frames } = await call(t, {});
+    await session.say('Hello?');
+    assert.deepEqual(shapes(frames.all), [
+      'turn.start user',
+      'user.transcript "Hello?"',
+      'turn.end user',
+      'turn.start assistant',
+      'response.text.delta "Yes."',
+      'response.text "Yes."',
+      'response.end',
+      'turn.end assistant',
+    ]);
+  });
+
+  it("speaks of a reply by the turn_id of its webhook, and of the caller's words by another", async (t) => {
+    const { session, frames, posted } = await call(t, {});
+    await session.say('Hello?');
+    const ids = new Set(frames.all.map((frame) => ('turn_id' in frame ? frame.turn_id : '')));
+    assert.deepEqual([ids.size, ids.has(posted[0]?.turn_id ?? 'none')], [2, true]);
+  });
+
+  it('posts nothing for a blank text', async (t) => {
+    const { session, frames } = await call(t, {});
+    await session.say(' \n');
+    assert.deepEqual(frames.all, []);
+  });
+
+  it("begins the assistant's turn with the first text, not before", async (t) => {
+    const asked = deferred();
+    const gate = deferred();
+    const { session, frames } = await call(t, {
+      async onMessage() {
+        asked.resolve();
+        await gate.promise;
+        return 'At last.';
+      },
+    });
+    const said = session.say('Hello?');
+    await asked.promise;
+    assert.equal(shapes(frames.all).at(-1), 'turn.end user');
+    gate.resolve();
+    await said;
+    assert.ok(shapes(frames.all).includes('turn.start assistant'));
+  });
+
+  it('gives a silent turn a beginning and an end', async (t) => {
+    const { session, frames } = await call(t, { onSessionStart: () => '' });
+    await session.start();
+    assert.deepEqual(shapes(frames.all), [
+      'turn.start assistant',
+      'response.end',
+      'turn.end assistant',
+    ]);
+  });
+
+  it('sends audio without sound each second while a reply streams, for clients that wait for the voice', async (t) => {
+    const { gate, onMessage } = inTwoParts();
+    const { session, next, frames } = await call(t, { onMessage });
+    const said = session.say('Hello?');
+    assert.equal((await next('response.audio')).content, '');
+    gate.resolve();
+    await said;
+    assert.equal(shapes(frames.all).at(-1), 'turn.end assistant');
+  });
+
+  it('hands data of the agent to the front end, and data of the front end to the agent', async (t) => {
+    const data: unknown[] = [];
+    const { session, next } = await call(t, {
+      onMessage: (_turn, reply) => void reply.data({ page: 2 }),
+      onData: (occasion) => void data.push(occasion.data),
+    });
+    await session.say('Hello?');
+    assert.deepEqual((await next('response.data')).content, { page: 2 });
+    await session.data({ clicked: true });
+    assert.deepEqual(data, [{ clicked: true }]);
+  });
+
+  it('tells of a hang-up behind the last words', async (t) => {
+    const { session, frames, hangUps } = await call(t, {
+      onMessage: (_turn, reply) => reply.hangup({ say: 'Goodbye!' }),
+    });
+    await session.say('Bye.');
+    assert.deepEqual([shapes(frames.all).at(-1), hangUps.all.length], ['turn.end assistant', 1]);
+  });
+
+  it('sends metadata and custom headers along', async (t) => {
+    const told = deferred<EventContext>();
+    const grant = {
+      ...GRANT,
+      metadata: { a: 1 },
+      customMetadata: { b: 2 },
+      customHeaders: { 'x-tenant': 'blue' },
+    };
+    const { session } = await call(t, { onMessage: (turn) => told.resolve(turn) }, { grant });
+    await session.say('Hello?');
+    const { metadata, headers } = await told.promise;
+    assert.deepEqual([metadata, headers['x-tenant']], [{ a: 1, b: 2 }, 'blue']);
+  });
+
+  it('stops reading while the front end has no room', async (t) => {
+    const room = deferred();
+    const frames: ServerFrame[] = [];
+    const { session } = await call(
+      t,
+      { onMessage: () => ['One. ', 'Two.'] },
+      {
+        onFrame: (frame) => {
+          frames.push(frame);
+          return frame.type === 'response.text.delta' ? room.promise : undefined;
+        },
+      },
+    );
+    const said = session.say('Hello?');
+    while (frames.every(({ type }) => type !== 'response.text.delta'))
+      await new Promise((resolve) => setImmediate(resolve));
+    await new Promise((resolve) => setImmediate(resolve));
+    assert.equal(shapes(frames).at(-1), 'response.text.delta "One. "');
+    room.resolve();
+    await said;
+    assert.equal(shapes(frames).at(-1), 'turn.end assistant');
+  });
+});
+
+describe('TextSession at its end', () => {
+  it('posts session.end once, with who said what', async (t) => {
+    const ends: SessionEndEvent[] = [];
+    const { session } = await call(t, {
+      welcome: 'Hi.',
+      onSessionEnd: ({ event }) => void ends.push(event as SessionEndEvent),
+    });
+    await session.start();
+    await session.say('Hello?');
+    session.finishPlaying();
+    await Promise.all([session.end(), session.end()]);
+    const [end] = ends;
+    assert.deepEqual(
+      [ends.length, end?.agent_id, end?.transcript?.map(({ role, text }) => `${role}: ${text}`)],
+      [1, 'ag-1', ['assistant: Hi.', 'user: Hello?', 'assistant: Yes.']],
+    );
+  });
+
+  it('has in the transcript what was heard of an interrupted reply', async (t) => {
+    const ended = deferred<SessionEndEvent>();
+    const { session, next } = await call(
+      t,
+      {
+        onMessage: inTwoParts().onMessage,
+        onSessionEnd: ({ event }) => ended.resolve(event as SessionEndEvent),
+      },
+      { wordsPerMinute: NEVER },
+    );
+    void session.say('Hello?');
+    await next('response.text.delta');
+    await session.end();
+    assert.deepEqual(
+      (await ended.promise).transcript?.map(({ text }) => text),
+      ['Hello?'],
+    );
+  });
+
+  it('has in the transcript all of the words that the agent hung up with', async (t) => {
+    const ended = deferred<SessionEndEvent>();
+    const { session, hangUps } = await call(
+      t,
+      {
+        onMessage: (_turn, reply) => reply.hangup({ say: 'Goodbye!' }),
+        onSessionEnd: ({ event }) => ended.resolve(event as SessionEndEvent),
+      },
+      { wordsPerMinute: NEVER },
+    );
+    await session.say('Bye.');
+    await hangUps.next();
+    await session.end();
+    assert.deepEqual(
+      (await ended.promise).transcript?.map(({ text }) => text),
+      ['Bye.', 'Goodbye!'],
+    );
+  });
+
+  it('has the newest entries in the transcript where all would be more than a webhook takes', async (t) => {
+    const ended = deferred<SessionEndEvent>();
+    const { session } = await call(t, {
+      onMessage: () => '',
+      onSessionEnd: ({ event }) => ended.resolve(event as SessionEndEvent),
+    });
+    for (const letter of ['a', 'b', 'c']) await session.say(letter.repeat(130_000));
+    await session.end();
+    assert.deepEqual(
+      (await ended.promise).transcript?.map(({ text }) => text[0]),
+      ['b', 'c'],
+    );
+  });
+
+  it('lets go of data that the agent has not answered', async (t) => {
+    const signal = deferred<AbortSignal>();
+    const { session } = await call(t, {
+      async onData(occasion) {
+        signal.resolve(occasion.signal);
+        await fired(occasion.signal);
+      },
+    });
+    const answered = session.data({ a: 1 });
+    const hookSignal = await signal.promise;
+    await session.end();
+    await within(fired(hookSignal), 'the signal');
+    await within(answered, 'the end of data()');
+  });
+
+  it('ends every request when it is abandoned, even one that a redelivery replaced', async (t) => {
+    const requests = new Told<void>();
+    const { session } = createCaller(await startWebhook(t, () => requests.tell()));
+    const said = session.say('Hello?');
+    await requests.next('the first request');
+    const again = session.redeliver();
+    await requests.next('the second request');
+    session.abandon();
+    await within(Promise.all([said, again]), 'the end of both');
+  });
+
+  it('posts nothing afterwards', async (t) => {
+    const { session, posted } = await call(t, { welcome: 'Hi.' });
+    await session.end();
+    await Promise.all([
+      session.start(),
+      session.say('Hello?'),
+      session.data({}),
+      session.redeliver(),
+      session.forge('wrong'),
+    ]);
+    assert.deepEqual(posted, []);
+  });
+});
+
+describe('TextSession provoking', () => {
+  it('redelivers a turn that streams: the agent is asked once, and nothing is told twice', async (t) => {
+    const { gate, onMessage } = inTwoParts();
+    const { session, next, frames, posted } = await call(t, { onMessage }, { isTraced: true });
+    const said = session.say('Hello?');
+    await next('response.text.delta');
+    const again = session.redeliver();
+    await next('local.over'); // the older response ends, as the newer one takes the stream over
+    gate.resolve();
+    await Promise.all([said, again]);
+    assert.equal(posted.length, 1);
+    assert.deepEqual(
+      shapes(frames.all).filter((shape) => String(shape).startsWith('response.')),
+      [
+        'response.text.delta "One two "',
+        'response.text.delta "three."',
+        'response.text "One two three."',
+        'response.end',
+      ],
+    );
+  });
+
+  it('tells data once however often a turn that streams is redelivered', async (t) => {
+    const gate = deferred();
+    const { session, next, frames } = await call(
+      t,
+      {
+        async onMessage(_turn, reply) {
+          for (const page of [1, 2, 3]) void reply.data({ page });
+          reply.say('One ');
+          await gate.promise;
+          void reply.data({ page: 4 });
+          reply.say('two.');
+          reply.end();
+        },
+      },
+      { isTraced: true },
+    );
+    const said = session.say('Hello?');
+    await next('response.text.delta');
+    const deliveries = [session.redeliver(), session.redeliver()];
+    await next('local.over');
+    await next('local.over');
+    gate.resolve();
+    await Promise.all([said, ...deliveries]);
+    assert.deepEqual(
+      frames.all.flatMap((frame) => (frame.type === 'response.data' ? [frame.content] : [])),
+      [{ page: 1 }, { page: 2 }, { page: 3 }, { page: 4 }],
+    );
+  });
+
+  it('redelivers a completed turn for the trace alone', async (t) => {
+    const { session, frames, posted } = await call(t, {}, { isTraced: true });
+    await session.say('Hello?');
+    const before = frames.all.length;
+    await session.redeliver();
+    assert.equal(posted.length, 1);
+    assert.deepEqual(
+      frames.all.slice(before).map(({ type }) => type),
+      ['local.request', 'local.answer', 'local.event', 'local.event', 'local.over'],
+    );
+  });
+
+  it('redelivers a dropped turn as a turn that runs again', async (t) => {
+    const { session, next, posted, frames } = await call(t, {
+      onMessage: ({ signal }) =>
+        messages.length === 0 ? (messages.push(''), held(signal)) : 'Anew.',
+    });
+    const messages: string[] = [];
+    async function* held(signal: AbortSignal) {
+      yield 'One two ';
+      await fired(signal);
+    }
+    const said = session.say('Hello?');
+    await next('response.text.delta');
+    session.drop();
+    await said;
+    await session.redeliver();
+    assert.equal(posted.length, 2);
+    assert.ok(shapes(frames.all).includes('response.text "Anew."'));
+  });
+
+  it('drops a reply without an interruption for the next message to tell of', async (t) => {
+    const pass = jumpingClock(t);
+    const { session, next, posted } = await call(t, { onMessage: inTwoParts().onMessage });
+    const said = session.say('Hello?');
+    await next('response.text.delta');
+    session.drop();
+    await said;
+    pass(1_000);
+    void session.say('And?');
+    await next('response.text.delta');
+    assert.equal(posted[1]?.interruption_context, undefined);
+    await session.end();
+  });
+
+  for (const signature of ['wrong', 'stale'] as const) {
+    it(`forges a ${signature} signature, which is refused`, async (t) => {
+      const { session, next, posted } = await call(t, {}, { isTraced: true });
+      await session.forge(signature);
+      assert.equal((await next('local.request')).signature, signature);
+      assert.equal((await next('local.answer')).status, 401);
+      const over = await next('local.over');
+      assert.deepEqual(
+        [over.outcome, over.reason, posted.length],
+        ['failed', '401 Invalid signature', 0],
+      );
+    });
+  }
+});

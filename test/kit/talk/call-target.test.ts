@@ -1,0 +1,155 @@
+import assert from 'node:assert/strict';
+import { describe, it, type TestContext } from 'node:test';
+
+import {
+  findCompletionsTarget, findTarget, type TargetFlags,
+} from '../../../src/kit/talk/call-target.ts';
+import { CommandError, UsageError } from '../../../src/kit/terminal/command.ts';
+import { openDevelopmentSecret } from '../../../src/process/development-secret.ts';
+import { RecordedTerminal } from '../terminal/recorded-terminal.ts';
+
+const SECRET = 'whsec_call_target';
+
+function terminalOf(
+  t: TestContext,
+  environment: Readonly<Record<string, string>>,
+): RecordedTerminal {
+  const terminal = new RecordedTerminal(environment);
+  t.after(() => terminal.clear());
+  return terminal;
+}
+
+describe('the webhook that talk and turn call', () => {
+  const urls: readonly (readonly [
+    what: string, flags: TargetFlags, environment: Readonly<Record<string, string>>, url: string,
+  ])[] = [
+    ['the server of this machine', {}, {}, 'http://localhost:8000/api/agent'],
+    [
+      'the server of the settings',
+      {},
+      { PORT: '8001', AGENT_ROUTE: '/voice' },
+      'http://localhost:8001/voice',
+    ],
+    [
+      'the agent route of a URL without a path',
+      { '--url': 'https://a.example' },
+      { AGENT_ROUTE: '/voice' },
+      'https://a.example/voice',
+    ],
+    [
+      'the path and query of a URL, without its fragment',
+      { '--url': 'https://a.example/other?b=c#d' },
+      { AGENT_ROUTE: '/voice' },
+      'https://a.example/other?b=c',
+    ],
+  ];
+  for (const [what, flags, environment, url] of urls) {
+    it(`is ${what}`, (t) => {
+      const terminal = terminalOf(t, { LAYERCODE_WEBHOOK_SECRET: SECRET, ...environment });
+      assert.deepEqual(findTarget(flags, terminal), { webhookUrl: url, secret: SECRET });
+    });
+  }
+
+  for (const [url, fault] of [
+    ['localhost:8000', 'be an http:// or https:// URL like http://localhost:8000'],
+    ['ftp://a.example', 'be an http:// or https:// URL like http://localhost:8000'],
+    ['no URL', 'be an http:// or https:// URL like http://localhost:8000'],
+    ['http://me@a.example/', 'not contain a user name or password'],
+    ['http://:secret@a.example/', 'not contain a user name or password'],
+  ] as const) {
+    it(`is not ${url}, and no secret of it is shown`, (t) => {
+      const terminal = terminalOf(t, { LAYERCODE_WEBHOOK_SECRET: SECRET });
+      assert.throws(() => findTarget({ '--url': url }, terminal), (error: unknown) => {
+        assert.ok(error instanceof UsageError);
+        assert.ok(error.message.startsWith(`--url must ${fault}, got "`), error.message);
+        assert.doesNotMatch(error.message, /secret/);
+        return true;
+      });
+    });
+  }
+
+  it('cannot be found where the server chose its port itself', (t) => {
+    const terminal = terminalOf(t, { LAYERCODE_WEBHOOK_SECRET: SECRET, PORT: '0' });
+    assert.throws(() => findTarget({}, terminal), CommandError);
+  });
+});
+
+describe('the secret that talk and turn sign with', () => {
+  it('is the flag, else the first of the settings, else what a server here has made', (t) => {
+    const kept = terminalOf(t, {});
+    assert.throws(() => findTarget({}, kept), /no webhook secret/);
+    const { secret } = openDevelopmentSecret(kept.directory);
+    assert.equal(findTarget({}, kept).secret, secret);
+    const set = new RecordedTerminal({ LAYERCODE_WEBHOOK_SECRET: 'one,two' }, kept.directory);
+    assert.equal(findTarget({}, set).secret, 'one');
+    assert.equal(findTarget({ '--secret': 'given' }, set).secret, 'given');
+  });
+
+  it("is the first agent's where there are several", (t) => {
+    const terminal = terminalOf(t, {
+      AGENTS: 'sales=echo,support=echo',
+      LAYERCODE_WEBHOOK_SECRET: 'common',
+      LAYERCODE_WEBHOOK_SECRET_SALES: 'of-sales',
+    });
+    assert.equal(findTarget({}, terminal).secret, 'of-sales');
+  });
+
+  it('ignores faults in the settings if a URL and a secret are given', (t) => {
+    const terminal = terminalOf(t, { PORT: 'wrong' });
+    const flags = { '--url': 'http://a.example/x', '--secret': 's' };
+    assert.deepEqual(findTarget(flags, terminal), {
+      webhookUrl: 'http://a.example/x', secret: 's',
+    });
+  });
+
+  it('may come from a flag alone in production too', (t) => {
+    const terminal = terminalOf(t, { NODE_ENV: 'production', OPENAI_API_KEY: 'sk-key' });
+    assert.equal(findTarget({ '--secret': 's' }, terminal).secret, 's');
+  });
+});
+
+describe('the agent that talk calls over Chat Completions', () => {
+  const behaviour = { isRetrying: false, isSpeculating: false };
+
+  it('is below the agent route, with the first key and the profile of the settings', (t) => {
+    const terminal = terminalOf(t, {
+      PORT: '8001', CHAT_COMPLETIONS_KEYS: 'one-key,another', CHAT_COMPLETIONS_PROFILE: 'livekit',
+    });
+    assert.deepEqual(findCompletionsTarget({}, behaviour, terminal), {
+      ...behaviour,
+      wire: 'chat-completions',
+      webhookUrl: 'http://localhost:8001/api/agent/chat/completions',
+      key: 'one-key',
+      profile: 'livekit',
+    });
+  });
+
+  for (const [given, url] of [
+    ['https://a.example', 'https://a.example/api/agent/chat/completions'],
+    ['https://a.example/voice/', 'https://a.example/voice/chat/completions'],
+    ['https://a.example/v1/chat/completions', 'https://a.example/v1/chat/completions'],
+    ['https://a.example/x?b=c', 'https://a.example/x/chat/completions?b=c'],
+  ] as const) {
+    it(`is found at ${given}`, (t) => {
+      const wire = { ...behaviour, key: 'k', profile: 'vapi' } as const;
+      const target = findCompletionsTarget({ '--url': given }, wire, terminalOf(t, {}));
+      assert.equal(target.webhookUrl, url);
+    });
+  }
+
+  it('has the key of the first agent where there are several', (t) => {
+    const terminal = terminalOf(t, {
+      AGENTS: 'sales=echo,support=echo',
+      CHAT_COMPLETIONS_KEYS: 'common',
+      SALES_CHAT_COMPLETIONS_KEYS: 'of-sales',
+    });
+    assert.equal(findCompletionsTarget({}, behaviour, terminal).key, 'of-sales');
+  });
+
+  it('cannot be called without a key', (t) => {
+    assert.throws(() => findCompletionsTarget({}, behaviour, terminalOf(t, {})), {
+      name: 'CommandError',
+      message: 'no key: set CHAT_COMPLETIONS_KEYS, as the server must have it, or pass --key',
+    });
+  });
+});

@@ -1,0 +1,504 @@
+import assert from 'node:assert/strict';
+import { writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { describe, it, type TestContext } from 'node:test';
+
+import type { MessageTurn } from '../../../src/agents/agent.ts';
+import { talk } from '../../../src/kit/commands/talk.ts';
+import { parseTalkScript } from '../../../src/kit/talk/talk-script.ts';
+import {
+  deferred,
+  fired,
+  SECRET,
+  serve,
+  until,
+  within,
+  type TestAgent,
+} from '../../fixtures/app.ts';
+import { RecordedTerminal } from '../terminal/recorded-terminal.ts';
+
+/** For what never comes; what does come has this time too, also on a busy machine. */
+const SHORT = ['--timeout', '0.5'];
+
+describe('parseTalkScript', () => {
+  /** The steps without what is the same for all, and patterns as they stand. */
+  function parse(script: string): unknown[] {
+    return parseTalkScript(script, 'a.txt').map(
+      ({ lineNumber: _line, written: _written, ...action }) =>
+        'expectation' in action ? { name: action.name, text: action.expectation.written } : action,
+    );
+  }
+
+  const steps: readonly (readonly [line: string, step: object])[] = [
+    ['say Hello there', { name: 'say', text: 'Hello there' }],
+    ['  say   Hello there  ', { name: 'say', text: 'Hello there' }],
+    ['say Order #5, not # 6', { name: 'say', text: 'Order #5, not # 6' }],
+    ['say Hello  # there', { name: 'say', text: 'Hello' }],
+    ['say Hello\t#there', { name: 'say', text: 'Hello' }],
+    ['expect Welcome', { name: 'expect', text: 'Welcome' }],
+    ['expect /hello|hi/i', { name: 'expect', text: '/hello|hi/i' }],
+    ['expect-data "page":2', { name: 'expect-data', text: '"page":2' }],
+    ['expect-hangup', { name: 'expect-hangup' }],
+    ['interrupt', { name: 'interrupt', words: 0 }],
+    ['interrupt after 3 words', { name: 'interrupt', words: 3 }],
+    ['interrupt after 1 word', { name: 'interrupt', words: 1 }],
+    ['data {"page": 2}', { name: 'data', data: { page: 2 } }],
+    ['within 2 s', { name: 'within', ms: 2_000 }],
+    ['within 1.5s', { name: 'within', ms: 1_500 }],
+    ['within 800 ms', { name: 'within', ms: 800 }],
+  ];
+  for (const [line, step] of steps) {
+    it(`reads ${JSON.stringify(line)}`, () => assert.deepEqual(parse(line), [step]));
+  }
+
+  it('numbers the lines, and skips blank ones and comments', () => {
+    const numbers = parseTalkScript('# a script\r\n\r\nsay one\n   # more\nsay two\n', 'a.txt').map(
+      ({ lineNumber }) => lineNumber,
+    );
+    assert.deepEqual(numbers, [3, 5]);
+  });
+
+  const faults: readonly (readonly [line: string, message: string])[] = [
+    ['tell Hello', 'tell is not a step; docs/evals.md lists them'],
+    ['constructor', 'constructor is not a step; docs/evals.md lists them'],
+    ['expects Hello', 'expects is not a step; did you mean expect?'],
+    ['model says Hello', 'model needs a server of its own: play this with eval'],
+    ['from +15550100', 'talk takes this as a flag: --from'],
+    ['interrupt during pay', 'talk does not see when a tool runs: play this with eval'],
+    ['within 5 tokens', 'within needs a server of its own: play this with eval'],
+    ['say', 'say takes what the caller says: say Hello there'],
+    ['expect', 'expect takes a text, or a pattern like /hello|hi/i'],
+    ['expect /(/', 'Invalid regular expression: /(/: Unterminated group'],
+    ['expect /a/g', '/a/g is a pattern whose flags can only be i, m, s and u'],
+    ['expect-data', 'expect-data takes a text, or a pattern like /hello|hi/i'],
+    ['expect-hangup now', 'expect-hangup stands alone'],
+    [
+      'interrupt after three words',
+      'interrupt stands alone, or as: interrupt after 3 words, or: interrupt during book_table',
+    ],
+    ['data [1]', 'data takes a JSON object: data {"page": 2}'],
+    ['data {page: 2}', 'data takes a JSON object: data {"page": 2}'],
+    [
+      'within 2',
+      'within takes a time: within 2 s, within 800 ms; or tokens: within 900 tokens',
+    ],
+    [
+      'within 0 s',
+      'within takes a time: within 2 s, within 800 ms; or tokens: within 900 tokens',
+    ],
+  ];
+  for (const [line, message] of faults) {
+    it(`refuses ${JSON.stringify(line)}`, () => {
+      assert.throws(
+        () => parseTalkScript(line, 'a.txt'),
+        ({ name, message: told }: Error) => {
+          // V8 has worded it in more than one way.
+          assert.deepEqual(
+            [name, told.replace(/(: \/\(\/)\w*(: )/, '$1$2')],
+            ['UsageError', `a.txt: line 1: ${message}`],
+          );
+          return true;
+        },
+      );
+    });
+  }
+
+  it('tells of all faults at once, in one line', () => {
+    assert.throws(
+      () => parseTalkScript('say\n\nexpect\nsay Hello\n\u001bx', 'a.txt'),
+      /^UsageError: a\.txt: line 1: [^\n]+; line 3: [^\n]+; line 5: x is not a step[^\n]+$/,
+    );
+  });
+
+  it('refuses a script without a step', () => {
+    assert.throws(() => parseTalkScript('# nothing\n', 'a.txt'), {
+      name: 'UsageError',
+      message: 'a.txt: it contains no steps',
+    });
+  });
+
+  const matches: readonly (readonly [expectation: string, text: string, isMatch: boolean])[] = [
+    ['welcome back', 'Hi. WELCOME\n  back!', true],
+    ['welcome', 'Goodbye', false],
+    ['a.c', 'abc', false],
+    ['Caf\u00e9', 'Cafe\u0301', true],
+    ['/a.c/', 'xabcx', true],
+    ['/a.c/', 'ABC', false],
+    ['/a.c/i', 'ABC', true],
+    ['/^b/m', 'a\nb', true],
+  ];
+  for (const [expectation, text, isMatch] of matches) {
+    it(`${isMatch ? 'finds' : 'does not find'} ${expectation} in ${JSON.stringify(text)}`, () => {
+      const [step] = parseTalkScript(`expect ${expectation}`, 'a.txt');
+      assert.equal(step?.name === 'expect' && step.expectation.matches(text), isMatch);
+    });
+  }
+});
+
+describe('talk --script', () => {
+  interface Played {
+    readonly exitCode: number;
+    /** Without times and without blanks at the margins. */
+    readonly lines: readonly string[];
+  }
+
+  /** Plays a script to an agent. */
+  async function play(
+    t: TestContext,
+    agent: TestAgent,
+    script: string,
+    argv: readonly string[] = [],
+    terminal = openTerminal(t),
+  ): Promise<Played> {
+    const { client } = serve(t, agent);
+    writeFileSync(join(terminal.directory, 'script.txt'), script);
+    const exitCode = await talk.run(
+      ['--script', 'script.txt', '--url', await client.origin(), ...argv],
+      terminal,
+    );
+    return {
+      exitCode,
+      lines: terminal.out
+        .trim()
+        .split('\n')
+        .map((line) => line.trim().replace(/(?<=(after|took) )\d+ ms/, '… ms')),
+    };
+  }
+
+  function openTerminal(t: TestContext): RecordedTerminal {
+    const terminal = new RecordedTerminal({ LAYERCODE_WEBHOOK_SECRET: SECRET });
+    t.after(() => terminal.clear());
+    return terminal;
+  }
+
+  const polite: TestAgent = { welcome: 'Welcome!', onMessage: ({ text }) => `You said: ${text}` };
+
+  it('tells how each step went, and ends with code 0', async (t) => {
+    assert.deepEqual(
+      await play(
+        t,
+        polite,
+        'expect welcome\nsay Hello there  # so\nwithin 10 s\nexpect /^You said: Hello there$/\n',
+      ),
+      {
+        exitCode: 0,
+        lines: [
+          '✓    welcome  (first word after … ms)',
+          '✓ 1  expect welcome',
+          '✓ 2  say Hello there  (first word after … ms)',
+          '✓ 3  within 10 s',
+          '✓ 4  expect /^You said: Hello there$/',
+          '',
+          'All 4 steps passed.',
+        ],
+      },
+    );
+  });
+
+  it('tells what must not be heard, in a reply or at all, and how long a reply took', async (t) => {
+    const script = 'never one\nsay One\nexpect-not one\nexpect-no-data x\nends-within 10 s';
+    assert.deepEqual(await play(t, polite, script), {
+      exitCode: 1,
+      lines: [
+        '✓    welcome  (first word after … ms)',
+        '✓ 2  say One  (first word after … ms)',
+        '✗ 3  expect-not one',
+        'forbidden one',
+        'heard     You said: One',
+        '✓ 4  expect-no-data x',
+        '✓ 5  ends-within 10 s',
+        '✗ 1  never one',
+        'forbidden one',
+        'heard     You said: One',
+        '',
+        '2 failures in 5 steps.',
+      ],
+    });
+  });
+
+  it('tells what it heard instead, goes on, and ends with code 1', async (t) => {
+    assert.deepEqual(await play(t, polite, 'say One\nexpect two\nsay Three\nexpect three'), {
+      exitCode: 1,
+      lines: [
+        '✓    welcome  (first word after … ms)',
+        '✓ 1  say One  (first word after … ms)',
+        '✗ 2  expect two',
+        'expected  two',
+        'heard     You said: One',
+        '✓ 3  say Three  (first word after … ms)',
+        '✓ 4  expect three',
+        '',
+        '1 failure in 4 steps.',
+      ],
+    });
+  });
+
+  it('looks into data and for a hang-up', async (t) => {
+    const shop: TestAgent = {
+      onMessage({ text }, reply) {
+        reply.data({ status: 'booked' });
+        reply.say('Done.');
+        if (text === 'bye') reply.hangup();
+      },
+    };
+    const { exitCode, lines } = await play(t, shop, 'say book\nexpect-data "status":"BOOKED"\nexpect-data /lost/\nexpect-hangup\nsay bye\nexpect-hangup');
+    assert.equal(exitCode, 1);
+    assert.deepEqual(lines.slice(2), [
+      '✓ 2  expect-data "status":"BOOKED"',
+      '✗ 3  expect-data /lost/',
+      'expected  data with /lost/',
+      'got       {"status":"booked"}',
+      '✗ 4  expect-hangup',
+      'the agent did not hang up',
+      'heard     Done.',
+      '✓ 5  say bye  (first word after … ms)',
+      '✓ 6  expect-hangup',
+      '',
+      '2 failures in 6 steps.',
+    ]);
+  });
+
+  it('says nothing to an agent that has hung up', async (t) => {
+    const { exitCode, lines } = await play(
+      t,
+      { onMessage: (_turn, reply) => reply.hangup() },
+      'say bye\nsay wait\nexpect x',
+    );
+    assert.deepEqual(
+      [exitCode, lines.slice(-4)],
+      [
+        1,
+        ['✗ 2  say wait', 'the agent has hung up', '', '1 failure in 3 steps; 1 step not played.'],
+      ],
+    );
+  });
+
+  it('says a line when the reply to the one before is over', async (t) => {
+    const terminal = openTerminal(t);
+    const goOn = deferred();
+    const turns: MessageTurn[] = [];
+    const played = play(t, {
+      async *onMessage(turn) {
+        turns.push(turn);
+        yield 'Well, ';
+        await goOn.promise;
+        yield 'yes.';
+      },
+    }, 'say one\nsay two', [], terminal);
+    await until(() => terminal.out.includes('say one'), 'the first word');
+    assert.equal(turns.length, 1);
+    goOn.resolve();
+    assert.equal((await played).exitCode, 0);
+    assert.equal(
+      turns[1]?.event.type === 'message' && turns[1].event.interruption_context,
+      undefined,
+    );
+  });
+
+  it('interrupts a reply as soon as it begins', async (t) => {
+    const dropped = deferred<unknown>();
+    const { exitCode, lines } = await play(t, {
+      async *onMessage({ signal, text }) {
+        if (text !== 'story') return yield* ['Yes.'];
+        yield 'Once upon a time';
+        dropped.resolve(await fired(signal));
+      },
+    }, 'say story\ninterrupt\nsay stop\nexpect yes');
+    assert.equal(exitCode, 0);
+    assert.match(lines[2] ?? '', /^✓ 2 {2}interrupt {2}\(heard \d words?\)$/);
+    await within(dropped.promise, 'the agent to be aborted');
+  });
+
+  it('interrupts what was sent whole, when so many words can have been heard', async (t) => {
+    const turns: MessageTurn[] = [];
+    const { exitCode } = await play(t, {
+      onMessage(turn) {
+        turns.push(turn);
+        return 'One two three four five six seven eight nine ten.';
+      },
+    }, 'say count\ninterrupt after 1 word\nsay stop');
+    assert.equal(exitCode, 0);
+    const { words_heard: words, text_heard: text } =
+      (turns[1]?.event.type === 'message' && turns[1].event.interruption_context) || {};
+    assert.ok(Number(words) >= 1 && Number(words) < 10, String(words));
+    assert.ok(String(text).startsWith('One'), String(text));
+  });
+
+  it('cannot interrupt a reply that is too short', async (t) => {
+    const { exitCode, lines } = await play(
+      t,
+      { welcome: 'One two three.' },
+      'interrupt after 3 words',
+      SHORT,
+    );
+    assert.equal(exitCode, 1);
+    assert.deepEqual(lines.slice(1, 4), [
+      '✗ 1  interrupt after 3 words',
+      'the reply had only 3 words',
+      'heard     One two three.',
+    ]);
+  });
+
+  it('cannot interrupt a reply twice', async (t) => {
+    const { exitCode, lines } = await play(
+      t,
+      { welcome: 'One two three.' },
+      'interrupt\ninterrupt',
+    );
+    assert.equal(exitCode, 1);
+    assert.deepEqual(lines.slice(2, 4), ['✗ 2  interrupt', 'the voice had already stopped']);
+  });
+
+  it('tells when the first word came too late', async (t) => {
+    const { exitCode, lines } = await play(t, polite, 'say Hello\nwithin 0.001 ms');
+    assert.deepEqual(
+      [exitCode, lines.slice(2, 4)],
+      [1, ['✗ 2  within 0.001 ms', 'the first word took … ms']],
+    );
+  });
+
+  it('sends data while a reply comes', async (t) => {
+    const sent = deferred<unknown>();
+    const { exitCode, lines } = await play(t, {
+      async *onMessage() {
+        yield 'Look at page ';
+        yield JSON.stringify(await sent.promise);
+      },
+      onData: ({ data }) => sent.resolve(data),
+    }, 'say show me\ndata {"page": 2}\nexpect page {"page":2}');
+    assert.deepEqual([exitCode, lines[2]], [0, '✓ 2  data {"page": 2}']);
+  });
+
+  it('ends at data that is refused', async (t) => {
+    const { exitCode, lines } = await play(t, {
+      onData() {
+        throw new Error('broken');
+      },
+    }, 'data {}\nsay Hello');
+    assert.equal(exitCode, 1);
+    assert.match(lines[2] ?? '', /refused: 500 Internal server error/);
+    assert.equal(lines.at(-1), '1 failure in 2 steps; 1 step not played.');
+  });
+
+  it('ends at data that is not answered', async (t) => {
+    const { exitCode, lines } = await play(
+      t,
+      { onData: ({ signal }) => fired(signal).then(() => undefined) },
+      'data {}\nsay Hello',
+      SHORT,
+    );
+    assert.equal(exitCode, 1);
+    assert.deepEqual(lines.slice(1, 3), ['✗ 1  data {}', 'no answer after 0.5 s; raise --timeout']);
+  });
+
+  it('ends at the welcome with another secret', async (t) => {
+    const { exitCode, lines } = await play(t, polite, 'say Hello\nexpect hello', [
+      '--secret',
+      'whsec_another',
+    ]);
+    assert.equal(exitCode, 1);
+    assert.equal(lines[0], '✗    welcome');
+    assert.match(lines[1] ?? '', /refused: 401 Invalid signature; .*--secret/);
+    assert.equal(lines.at(-1), '1 failure in 2 steps; 2 steps not played.');
+  });
+
+  it('ends at a reply that does not end', async (t) => {
+    const { exitCode, lines } = await play(t, {
+      async *onMessage({ signal }) {
+        yield 'Hm';
+        await fired(signal);
+      },
+    }, 'say Hello\nexpect hello\nsay more', SHORT);
+    assert.equal(exitCode, 1);
+    assert.deepEqual(lines.slice(2), [
+      '✗ 2  expect hello',
+      'no end of the reply after 0.5 s; raise --timeout',
+      'heard     Hm',
+      '',
+      '1 failure in 3 steps; 1 step not played.',
+    ]);
+  });
+
+  it('ends at a reply that does not begin', async (t) => {
+    const { exitCode, lines } = await play(
+      t,
+      { onMessage: ({ signal }) => fired(signal).then(() => undefined) },
+      'say Hello\nsay more',
+      SHORT,
+    );
+    assert.equal(exitCode, 1);
+    assert.deepEqual(lines.slice(1, 3), [
+      '✗ 1  say Hello',
+      'no word after 0.5 s; raise --timeout',
+    ]);
+  });
+
+  it('finds a last reply that nothing is expected of, and still ends the call', async (t) => {
+    let ends = 0;
+    const { exitCode, lines } = await play(t, {
+      async *onMessage({ signal }) {
+        yield 'Hm';
+        await fired(signal);
+      },
+      onSessionEnd() {
+        ends += 1;
+      },
+    }, 'say Hello', SHORT);
+    assert.deepEqual([exitCode, lines[2], ends], [1, '✗    end', 1]);
+  });
+
+  it('finds that the agent cannot be told that the call is over', async (t) => {
+    const { exitCode, lines } = await play(t, {
+      onSessionEnd() {
+        throw new Error('broken');
+      },
+    }, 'say Hello');
+    assert.deepEqual([exitCode, lines[2]], [1, '✗    end']);
+  });
+
+  it('shows what a terminal would obey in one line', async (t) => {
+    const { lines } = await play(t, { welcome: 'Hi\u001b[2J\nyou' }, 'expect x');
+    assert.equal(lines[3], 'heard     Hi [2J you');
+  });
+
+  it('ends at Ctrl-C', async (t) => {
+    const terminal = openTerminal(t);
+    const played = play(t, {
+      async *onMessage({ signal }) {
+        yield 'Hm';
+        await fired(signal);
+      },
+    }, 'say Hello\nexpect more', [], terminal);
+    await until(() => terminal.out.includes('say Hello'), 'the first word');
+    terminal.interrupt();
+    await assert.rejects(within(played, 'the script to end'), {
+      name: 'CommandError',
+      message: 'interrupted',
+    });
+  });
+
+  it('sends nothing of a script that is wrong', async (t) => {
+    const starts: string[] = [];
+    await assert.rejects(
+      play(
+        t,
+        { onSessionStart: ({ conversationId }) => void starts.push(conversationId) },
+        'say Hello\ntell Hello',
+      ),
+      { name: 'UsageError', message: /^script\.txt: line 2: tell is not a step/ },
+    );
+    assert.deepEqual(starts, []);
+  });
+
+  it('refuses a file that is not UTF-8', async (t) => {
+    const terminal = openTerminal(t);
+    writeFileSync(
+      join(terminal.directory, 'latin.txt'),
+      Buffer.from('say Gr\u00fc\u00dfe', 'latin1'),
+    );
+    await assert.rejects(talk.run(['--script', 'latin.txt'], terminal), {
+      name: 'UsageError',
+      message: '--script latin.txt is not UTF-8 text',
+    });
+  });
+});

@@ -1,0 +1,57 @@
+// A terminal whose output can be read back, in a directory of its own.
+
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { PassThrough, Writable } from 'node:stream';
+
+import type { Terminal } from '../../../src/kit/terminal/command.ts';
+
+export class RecordedTerminal implements Terminal {
+  readonly stdin = new PassThrough();
+  readonly stdout: Writable;
+  readonly stderr: Writable;
+  readonly environment: Readonly<Record<string, string | undefined>>;
+  readonly directory: string;
+  readonly interrupted: AbortSignal;
+  readonly #controller = new AbortController();
+  #written = { out: '', err: '' };
+
+  constructor(
+    environment: Readonly<Record<string, string | undefined>> = {},
+    directory = mkdtempSync(join(tmpdir(), 'terminal-')),
+  ) {
+    this.environment = environment;
+    this.directory = directory;
+    this.interrupted = this.#controller.signal;
+    this.stdout = this.#recorder('out');
+    this.stderr = this.#recorder('err');
+  }
+
+  /** All that was written so far. */
+  get out(): string {
+    return this.#written.out;
+  }
+
+  get err(): string {
+    return this.#written.err;
+  }
+
+  interrupt(): void {
+    this.#controller.abort('SIGINT');
+  }
+
+  clear(): void {
+    rmSync(this.directory, { recursive: true, force: true });
+  }
+
+  #recorder(name: 'out' | 'err'): Writable {
+    return new Writable({
+      decodeStrings: false,
+      write: (text: string, _encoding, done) => {
+        this.#written[name] += text;
+        done();
+      },
+    });
+  }
+}

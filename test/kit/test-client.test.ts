@@ -1,0 +1,568 @@
+// The client that users test their agents with, over a real socket.
+
+import assert from 'node:assert/strict';
+import { createServer, type IncomingMessage, type RequestListener } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { describe, it, type TestContext } from 'node:test';
+
+import type { ToolCall } from '../../src/conversations/message.ts';
+import { createTestClient, type TestClient } from '../../src/testing.ts';
+import { verifySignature } from '../../src/wires/layercode/signature.ts';
+import {
+  contentsOf, deferred, fired, Listener, SECRET, serve, Told, typesOf, type TestAgent,
+} from '../fixtures/app.ts';
+import { itDropsReplies } from '../fixtures/dropped-reply.ts';
+import { wireBody } from '../fixtures/wire.ts';
+
+/** What a client sent: the request and its bytes. */
+interface Sent {
+  readonly request: IncomingMessage;
+  readonly body: string;
+}
+
+/** A client of a server that is none of ours, and what it is sent. */
+async function clientOf(
+  t: TestContext,
+  answer: RequestListener = (_request, response) => response.end(),
+): Promise<{ client: TestClient; sent: Told<Sent>; origin: string }> {
+  const sent = new Told<Sent>();
+  const server = createServer((request, response) => {
+    const chunks: Buffer[] = [];
+    request.on('data', (chunk: Buffer) => chunks.push(chunk));
+    request.on('end', () => {
+      sent.tell({ request, body: Buffer.concat(chunks).toString('utf8') });
+      answer(request, response);
+    });
+  });
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  t.after(() => {
+    server.closeAllConnections();
+    server.close();
+  });
+  const origin = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
+  return { client: createTestClient(origin, { secret: SECRET }), sent, origin };
+}
+
+describe('createTestClient', () => {
+  it('signs the exact bytes that it posts', async (t) => {
+    const { client, sent } = await clientOf(t);
+    await client.say('Grüezi ☂');
+    const { request, body } = await sent.next();
+    assert.equal(
+      verifySignature(body, String(request.headers['layercode-signature']), SECRET),
+      true,
+    );
+  });
+
+  it('posts text and bytes as they are', async (t) => {
+    const { client, sent } = await clientOf(t);
+    await client.post(wireBody('message'));
+    await client.post(Buffer.from(wireBody('message')));
+    assert.deepEqual(
+      [(await sent.next()).body, (await sent.next()).body],
+      [wireBody('message'), wireBody('message')],
+    );
+  });
+
+  it('posts JSON to /api/agent by default', async (t) => {
+    const { client, sent } = await clientOf(t);
+    await client.say('Hello?');
+    const { request } = await sent.next();
+    assert.deepEqual(
+      [request.method, request.url, request.headers['content-type']],
+      ['POST', '/api/agent', 'application/json'],
+    );
+  });
+
+  it('posts to the agentRoute that it is given', async (t) => {
+    const { sent, origin } = await clientOf(t);
+    await createTestClient(`${origin}/`, { secret: SECRET, agentRoute: '/hooks/voice' }).say(
+      'Hello?',
+    );
+    assert.equal((await sent.next()).request.url, '/hooks/voice');
+  });
+
+  it('sends no signature where that is null', async (t) => {
+    const { client, sent } = await clientOf(t);
+    await client.post({}, { signature: null });
+    assert.equal((await sent.next()).request.headers['layercode-signature'], undefined);
+  });
+
+  it("sends headers of the caller's", async (t) => {
+    const { client, sent } = await clientOf(t);
+    await client.post({}, { headers: { 'x-tenant': 'acme' } });
+    assert.equal((await sent.next()).request.headers['x-tenant'], 'acme');
+  });
+
+  it('keeps one conversation, and begins a turn with each event', async (t) => {
+    const { client, sent } = await clientOf(t);
+    await client.start();
+    await client.say('Hello?');
+    const events = [await sent.next(), await sent.next()].map(
+      ({ body }) => JSON.parse(body) as { conversation_id: string; turn_id: string },
+    );
+    assert.deepEqual(
+      [
+        new Set(events.map(({ conversation_id }) => conversation_id)),
+        new Set(events.map(({ turn_id }) => turn_id)).size,
+      ],
+      [new Set([client.conversationId]), 2],
+    );
+  });
+
+  it('replaces fields of the event', async (t) => {
+    const { client, sent } = await clientOf(t);
+    await client.say('Hello?', { turn_id: 't-1', custom_metadata: { plan: 'gold' } });
+    const event = JSON.parse((await sent.next()).body) as Record<string, unknown>;
+    assert.deepEqual(
+      [event['turn_id'], event['custom_metadata'], event['text']],
+      ['t-1', { plan: 'gold' }, 'Hello?'],
+    );
+  });
+
+  it('has another conversation than another client', async () => {
+    const [one, two] = [1, 2].map(() => createTestClient('http://127.0.0.1:9', { secret: SECRET }));
+    assert.notEqual(one?.conversationId, two?.conversationId);
+  });
+
+  it('serves an app on a free port the first time, and once', async (t) => {
+    const { client } = serve(t, {});
+    const [first, second] = await Promise.all([
+      client.say('One'),
+      client.say('Two', { conversation_id: 'another' }),
+    ]);
+    assert.deepEqual([first.status, second.status], [200, 200]);
+  });
+
+  it("gives an app's origin, for requests of one's own", async (t) => {
+    const { client } = serve(t, {});
+    assert.equal((await fetch(`${await client.origin()}/health`)).status, 200);
+  });
+
+  it('closes the app', async (t) => {
+    const { client } = serve(t, {});
+    const origin = await client.origin();
+    await client.close();
+    await assert.rejects(fetch(`${origin}/health`));
+  });
+
+  it('closes an app that was never asked', async (t) => {
+    const { client } = serve(t, {});
+    await client.close();
+  });
+});
+
+/** Speaks for as long as somebody listens. */
+const endless: TestAgent = {
+  async *onMessage({ text, signal }) {
+    if (text !== 'Go on.') {
+      yield 'Yes?';
+      return;
+    }
+    yield 'One two';
+    yield ', three ';
+    yield 'four.';
+    await fired(signal);
+  },
+};
+
+describe('interruptAfterWords', () => {
+  it('cuts the reply after so many words', async (t) => {
+    const { client } = serve(t, endless);
+    const reply = await client.say('Go on.', { interruptAfterWords: 3 });
+    assert.equal(await reply.text(), 'One two, three');
+    assert.deepEqual(contentsOf(await reply.events()), ['One two', ', three']);
+  });
+
+  it('drops the connection', async (t) => {
+    const { client, interrupted } = serve(t, endless);
+    await client.say('Go on.', { interruptAfterWords: 1 });
+    assert.match((await interrupted.next()).text, /^One two/);
+  });
+
+  it('has the next message say what was heard', async (t) => {
+    const { client, sent } = await clientOf(t, (_request, response) => {
+      response.writeHead(200, { 'content-type': 'text/event-stream' });
+      response.end('data: {"type":"response.tts","content":"One, two three"}\n\n');
+    });
+    await client.say('Go on.', { turn_id: 't-1', interruptAfterWords: 1 });
+    await client.say('Wait.');
+    await client.say('Yes.');
+    const contexts = [await sent.next(), await sent.next(), await sent.next()].map(
+      ({ body }) => (JSON.parse(body) as Record<string, unknown>)['interruption_context'],
+    );
+    assert.deepEqual(contexts, [
+      undefined,
+      {
+        previous_turn_interrupted: true,
+        words_heard: 1,
+        text_heard: 'One,',
+        assistant_turn_id: 't-1',
+      },
+      undefined,
+    ]);
+  });
+
+  it('has history end with what was heard, though all had been sent', async (t) => {
+    const { client, history } = serve(t, {
+      onMessage: ({ text }) => (text === 'Hello?' ? 'We are open from nine to six.' : 'Yes?'),
+    });
+    await client.say('Hello?', { interruptAfterWords: 3 });
+    await (await client.say('Wait.')).text();
+    assert.deepEqual(await history(), [
+      ['user', 'Hello?'],
+      ['assistant', 'We are open', 'interrupted'],
+      ['user', 'Wait.'],
+      ['assistant', 'Yes?', 'completed'],
+    ]);
+  });
+
+  it('cuts a reply that nobody heard', async (t) => {
+    const { client, history } = serve(t, {
+      *onMessage({ text }) {
+        yield ' ';
+        yield text;
+      },
+    });
+    const reply = await client.say('One.', { interruptAfterWords: 0 });
+    assert.equal((await reply.text()).trim(), '');
+    await (await client.say('Two.')).text();
+    assert.deepEqual(await history(), [
+      ['user', 'One.'], ['user', 'Two.'], ['assistant', ' Two.', 'completed'],
+    ]);
+  });
+
+  // Was: the client waited for the headers, which come with the first event, so it left only after
+  // a filler or an apology.
+  it('interrupts a turn while a tool runs that says nothing', async (t) => {
+    const running = new AbortController();
+    const stopped = deferred<unknown>();
+    const { client, history } = serve(t, {
+      async onMessage({ text, signal }, reply) {
+        if (text === 'Two.') return void reply.say('Yes.');
+        running.abort();
+        await fired(signal);
+        stopped.resolve(signal.reason);
+      },
+    });
+    const reply = await client.say('One.', { interruptWhen: running.signal });
+    assert.equal(await reply.text(), '');
+    assert.match(String(await stopped.promise), /the caller left/); // nothing else was posted yet
+    await (await client.say('Two.')).text();
+    assert.deepEqual(await history(), [
+      ['user', 'One.'], ['user', 'Two.'], ['assistant', 'Yes.', 'completed'],
+    ]);
+  });
+
+  it('leaves a reply alone that ends before the signal fires', async (t) => {
+    const { client, history } = serve(t, { onMessage: ({ text }) => text });
+    const { signal } = new AbortController();
+    const reply = await client.say('One two.', { interruptWhen: signal });
+    assert.equal(await reply.text(), 'One two.');
+    await (await client.say('Three.')).text();
+    assert.deepEqual((await history())[1], ['assistant', 'One two.', 'completed']);
+  });
+
+  it('refuses two interruptions of one reply', async (t) => {
+    const { client } = serve(t, { onMessage: ({ text }) => text });
+    const { signal } = new AbortController();
+    const both = client.say('One.', { interruptAfterWords: 1, interruptWhen: signal });
+    await assert.rejects(both, /a reply is interrupted once/);
+  });
+
+  it('leaves a reply alone that has fewer words', async (t) => {
+    const { client, history } = serve(t, { onMessage: ({ text }) => text });
+    const reply = await client.say('One two.', { interruptAfterWords: 3 });
+    assert.deepEqual(typesOf(await reply.events()), ['response.tts', 'response.end']);
+    await (await client.say('Three.')).text();
+    assert.deepEqual((await history())[1], ['assistant', 'One two.', 'completed']);
+  });
+
+  it('leaves a turn alone in which nothing is said', async (t) => {
+    const { client } = serve(t, { onMessage: (_turn, reply) => void reply.data('no') });
+    const reply = await client.say('Hello?', { interruptAfterWords: 0 });
+    assert.deepEqual(typesOf(await reply.events()), ['response.data', 'response.end']);
+  });
+
+  it('cuts a welcome too, and says so once the caller speaks', async (t) => {
+    const { client, history } = serve(t, { welcome: 'Hello, this is the shop.' });
+    const welcome = await client.start({ interruptAfterWords: 1 });
+    assert.equal(await welcome.text(), 'Hello,');
+    await (await client.say('Hi.')).text();
+    assert.deepEqual((await history())[0], ['assistant', 'Hello,', 'interrupted']);
+  });
+
+  it('is not told by a session.start, nor by a message after one', async (t) => {
+    const { client, sent } = await clientOf(t, (_request, response) => {
+      response.writeHead(200, { 'content-type': 'text/event-stream' });
+      response.end('data: {"type":"response.tts","content":"One, two three"}\n\n');
+    });
+    await client.say('Go on.', { interruptAfterWords: 1 });
+    await client.start();
+    await client.say('Hi.');
+    const bodies = [await sent.next(), await sent.next(), await sent.next()];
+    assert.ok(bodies.every(({ body }) => !body.includes('interruption_context')));
+  });
+
+  it('is told to the conversation that was interrupted, and to no other', async (t) => {
+    const { client, history } = serve(t, { onMessage: ({ text }) => text });
+    await client.say('One two.', { conversation_id: 'a', interruptAfterWords: 1 });
+    await (await client.say('Three four.', { conversation_id: 'b' })).text();
+    await (await client.say('Five.', { conversation_id: 'a' })).text();
+    assert.deepEqual((await history('a'))[1], ['assistant', 'One', 'interrupted']);
+    assert.deepEqual((await history('b'))[1], ['assistant', 'Three four.', 'completed']);
+  });
+
+  it('yields to an interruption_context of the test', async (t) => {
+    const { client, history } = serve(t, { onMessage: ({ text }) => text });
+    await client.say('One two.', { interruptAfterWords: 1 });
+    await (await client.say('Three.', { interruption_context: null })).text();
+    assert.deepEqual((await history())[1], ['assistant', 'One two.', 'completed']);
+  });
+
+  it('has no text of a request that was refused, but says why', async (t) => {
+    const { client } = await clientOf(t, (_request, response) => {
+      response.writeHead(401, { 'content-type': 'application/json' }).end('{"error":"no"}');
+    });
+    const message = 'the request was refused with status 401: {"error":"no"}';
+    await assert.rejects((await client.say('Hello?')).text(), { message });
+  });
+
+  it('leaves an answer that is no stream to be read', async (t) => {
+    const { client } = await clientOf(t, (_request, response) => {
+      response.writeHead(503, { 'content-type': 'application/json' }).end('{"error":"full"}');
+    });
+    const reply = await client.say('Hello?', { interruptAfterWords: 1 });
+    assert.deepEqual(await reply.json(), { error: 'full' });
+  });
+
+  for (const count of [-1, 1.5, Number.NaN]) {
+    it(`refuses ${count}, before anything is sent`, async (t) => {
+      const { client, sent } = await clientOf(t);
+      await assert.rejects(client.say('Hello?', { interruptAfterWords: count }), {
+        name: 'RangeError',
+        message: `interruptAfterWords must be an integer of at least 0, got ${count}`,
+      });
+      assert.equal(sent.all.length, 0);
+    });
+  }
+});
+
+describe('deliverAgain', () => {
+  it('posts the last turn with the same bytes, whatever else was posted since', async (t) => {
+    const { client, sent } = await clientOf(t);
+    await client.start();
+    await client.say('Hello?', { custom_metadata: { plan: 'gold' } });
+    await client.post({ type: 'data' });
+    await client.deliverAgain();
+    const [, said, , again] = [
+      await sent.next(), await sent.next(), await sent.next(), await sent.next(),
+    ];
+    assert.equal(again?.body, said?.body);
+  });
+
+  it('gets the same reply, and the agent is not asked again', async (t) => {
+    let asked = 0;
+    const { client } = serve(t, { onMessage: () => `Answer ${++asked}.` });
+    assert.equal(await (await client.say('Hello?')).text(), 'Answer 1.');
+    assert.equal(await (await client.deliverAgain()).text(), 'Answer 1.');
+  });
+
+  it('takes over a reply that still streams', async (t) => {
+    const { client } = serve(t, endless);
+    await client.say('Go on.');
+    const again = new Listener(await client.deliverAgain());
+    assert.equal((await again.next())?.content, 'One two');
+  });
+
+  it('fails where there was no turn', async () => {
+    const client = createTestClient('http://127.0.0.1:9', { secret: SECRET });
+    await assert.rejects(client.deliverAgain(), {
+      message: 'deliverAgain() needs a turn: say something',
+    });
+  });
+});
+
+/** Calls tools as a model would, and says how many. */
+function callingAgent(...calls: readonly ToolCall[]): TestAgent {
+  return {
+    async onMessage({ journal }) {
+      const outcomes = await journal.runTools(calls, ({ name }) => ({
+        run: () => {
+          if (name === 'break') throw new Error('broken');
+          return '{"euros":9}';
+        },
+      }));
+      return `${outcomes.length} calls.`;
+    },
+  };
+}
+
+describe('TestReply.toolCalls', () => {
+  const price = { id: 'c', name: 'price', args: '{"stems":3}' };
+
+  it('lists the calls of the turn with what the model wrote and got', async (t) => {
+    const broken = { id: 'c', name: 'break', args: 'stems' };
+    const { client } = serve(t, callingAgent(price, broken));
+    const reply = await client.say('How much?');
+    assert.deepEqual(await reply.toolCalls(), [
+      { tool: 'price', args: { stems: 3 }, result: { euros: 9 }, state: 'completed' },
+      { tool: 'break', args: 'stems', result: { error: 'broken' }, state: 'completed' },
+    ]);
+  });
+
+  it('can be asked before and after the text, and after a loop', async (t) => {
+    const { client } = serve(t, callingAgent(price));
+    const first = await client.say('One.');
+    assert.equal((await first.toolCalls()).length, 1);
+    assert.equal(await first.text(), '1 calls.');
+    const second = await client.say('Two.');
+    assert.equal(await second.text(), '1 calls.');
+    assert.equal((await second.toolCalls()).length, 1);
+    const third = await client.say('Three.');
+    for await (const { type } of third) assert.match(type, /^response\./);
+    assert.equal((await third.toolCalls()).length, 1);
+  });
+
+  it('lists no call of another turn', async (t) => {
+    const { client } = serve(t, { ...callingAgent(price), onSessionStart: () => 'Hello.' });
+    await (await client.say('How much?')).text();
+    assert.deepEqual(await (await client.start()).toolCalls(), []);
+  });
+
+  it('lists the calls of a turn that was delivered again', async (t) => {
+    const { client } = serve(t, callingAgent(price));
+    await (await client.say('How much?')).text();
+    assert.equal((await (await client.deliverAgain()).toolCalls()).length, 1);
+  });
+
+  it('lists the calls of an interrupted turn, and how far each has come', async (t) => {
+    const { client } = serve(t, {
+      async onMessage({ journal }, reply) {
+        reply.say('Let me see.');
+        await journal.runTools([price], () => ({
+          run: ({ signal }) => fired(signal).then((reason) => Promise.reject(reason as Error)),
+        }));
+      },
+    });
+    const reply = await client.say('How much?', { interruptAfterWords: 1 });
+    const [call] = await reply.toolCalls();
+    assert.equal(call?.tool, 'price');
+    await (await client.say('Wait.', { interruptAfterWords: 3 })).text();
+    assert.equal((await reply.toolCalls())[0]?.state, 'interrupted');
+  });
+
+  it('lists the calls of a reply that was dropped', async (t) => {
+    const { client } = serve(t, callingAgent(price));
+    const reply = await client.say('How much?');
+    reply.drop();
+    assert.equal((await reply.toolCalls()).length, 1);
+  });
+
+  it('lists the calls of the call dialect, where the event has a turn_id', async (t) => {
+    const { client } = serve(t, callingAgent(price));
+    const body = JSON.parse(wireBody('transcript')) as object;
+    const reply = await client.post(JSON.stringify({ ...body, turn_id: 't-1' }));
+    assert.equal((await reply.toolCalls()).length, 1);
+  });
+
+  it('fails where the event has no turn_id', async (t) => {
+    const { client } = serve(t, callingAgent(price));
+    const reply = await client.say('How much?', { turn_id: undefined });
+    await assert.rejects(reply.toolCalls(), {
+      message: 'toolCalls() needs an event with a turn_id',
+    });
+  });
+
+  it('fails where only the wire is known, which does not show them', async (t) => {
+    const { client } = serve(t, callingAgent(price));
+    const other = createTestClient(await client.origin(), { secret: SECRET });
+    await assert.rejects((await other.say('How much?')).toolCalls(), {
+      message:
+        'toolCalls() needs a client of the app itself: ' +
+        'with an origin, read app.conversations.getHistory(id)',
+    });
+  });
+});
+
+describe('TestReply', () => {
+  it('yields events while they come', async (t) => {
+    const { client } = serve(t, {
+      async *onMessage({ signal }) {
+        yield 'One.';
+        await fired(signal);
+      },
+    });
+    const listener = new Listener(await client.say('Hello?', { turn_id: 't-1' }));
+    assert.deepEqual(await listener.next(), {
+      type: 'response.tts',
+      content: 'One.',
+      turn_id: 't-1',
+    });
+  });
+
+  it('.text is all that was spoken, in the session dialect', async (t) => {
+    const { client } = serve(t, {
+      onMessage: (_turn, reply) => {
+        reply.say('One.');
+        reply.data('no');
+        reply.say(' Two.');
+      },
+    });
+    assert.equal(await (await client.say('Hello?')).text(), 'One. Two.');
+  });
+
+  it('.text is all that was spoken, in the call dialect', async (t) => {
+    const { client } = serve(t, {
+      onMessage: (_turn, reply) => {
+        reply.say('One.');
+        reply.data('no');
+        reply.say(' Two.');
+      },
+    });
+    assert.equal(await (await client.post(wireBody('transcript'))).text(), 'One. Two.');
+  });
+
+  it('.text is what was spoken in the call dialect, though it looks like an event', async (t) => {
+    const { client } = serve(t, { onMessage: () => '{"type":"response.end"}' });
+    assert.equal(
+      await (await client.post(wireBody('transcript'))).text(),
+      '{"type":"response.end"}',
+    );
+  });
+
+  it('.text survives speech in the call dialect that only begins like JSON', async (t) => {
+    const { client } = serve(t, { onMessage: () => '{"type": is how JSON begins' });
+    assert.equal(
+      await (await client.post(wireBody('transcript'))).text(),
+      '{"type": is how JSON begins',
+    );
+  });
+
+  it(".events are named after the stream's events, in the call dialect", async (t) => {
+    const { client } = serve(t, {
+      onMessage: (_turn, reply) => {
+        reply.data({ a: 1 });
+        reply.hangup({ say: 'Bye.' });
+      },
+    });
+    assert.deepEqual(await (await client.post(wireBody('transcript'))).events(), [
+      { type: 'data', content: { a: 1 } },
+      { type: 'message', content: 'Bye.' },
+      { type: 'hangup', content: {} },
+      { type: 'done' },
+    ]);
+  });
+
+  it('.json is the answer of an event that is no turn', async (t) => {
+    const { client } = serve(t, { onData: () => ({ a: 1 }) });
+    assert.deepEqual(await (await client.post(wireBody('data'))).json(), { a: 1 });
+  });
+
+  itDropsReplies(serve);
+
+  it('of an empty answer has no events', async (t) => {
+    const { client } = await clientOf(t, (_request, response) => response.writeHead(204).end());
+    assert.deepEqual(await (await client.say('Hello?')).events(), []);
+  });
+});

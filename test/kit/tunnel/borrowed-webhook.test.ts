@@ -1,0 +1,484 @@
+// An agent's webhook that is borrowed and given back, against a LayerCode of our own.
+
+import assert from 'node:assert/strict';
+import {
+  chmodSync,
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  statSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs';
+import { join } from 'node:path';
+import { afterEach, beforeEach, describe, it } from 'node:test';
+
+import { CommandError } from '../../../src/kit/terminal/command.ts';
+import { borrowWebhook, type BorrowedWebhook } from '../../../src/kit/tunnel/borrowed-webhook.ts';
+import { RestClient } from '../../../src/wires/layercode/rest-client.ts';
+import {
+  answerJson,
+  hangsUp,
+  neverAnswers,
+  REST_KEY,
+  SHAPES,
+  startRestServer,
+  type RestServer,
+} from '../../faults/rest-server.ts';
+import { RecordedTerminal } from '../terminal/recorded-terminal.ts';
+
+const PRODUCTION = 'https://voice.example/api/agent';
+const OURS = 'https://of-this-run.trycloudflare.com/api/agent';
+const DEAD = 'https://of-a-killed-run.trycloudflare.com/api/agent';
+
+let rest: RestServer;
+let terminal: RecordedTerminal;
+
+/** Call it in a `describe`, for each of its tests. */
+function useRestServer(): void {
+  beforeEach(async () => {
+    rest = await startRestServer({ 'ag-1': PRODUCTION });
+    terminal = new RecordedTerminal();
+  });
+  afterEach(async () => {
+    terminal.clear();
+    await rest.close();
+  });
+}
+
+interface BorrowChanges {
+  readonly timeoutMs?: number;
+  readonly url?: string;
+}
+
+function borrow({ timeoutMs = 2_000, url = OURS }: BorrowChanges = {}): Promise<BorrowedWebhook> {
+  return borrowWebhook({
+    client: new RestClient({ url: rest.url, apiKey: REST_KEY, timeoutMs }),
+    agentId: 'ag-1',
+    url,
+    terminal,
+  });
+}
+
+async function failureOf(promise: Promise<unknown>): Promise<string> {
+  const error = await promise.then(() => undefined, (reason: unknown) => reason);
+  assert.ok(error instanceof CommandError, String(error instanceof Error ? error.stack : error));
+  assert.equal(error.message.includes('\n'), false, error.message);
+  assert.equal((error.message + terminal.err).includes(REST_KEY), false);
+  return error.message;
+}
+
+function folder(): string {
+  return join(terminal.directory, '.layercode');
+}
+
+function file(): string {
+  return join(folder(), 'webhook-url');
+}
+
+function kept(): unknown {
+  return existsSync(file()) ? JSON.parse(readFileSync(file(), 'utf8')) : undefined;
+}
+
+/** What a run that was killed leaves. */
+function leave(urls: unknown, mode = 0o600): void {
+  mkdirSync(folder(), { mode: 0o700 });
+  writeFileSync(file(), JSON.stringify(urls), { mode });
+  chmodSync(file(), mode);
+}
+
+/** Has the webhook set, and the answer to that come to nothing. */
+function setInVain(becomes: () => void): void {
+  rest.fault = ({ method, body }) => {
+    if (method !== 'POST' || !body.includes(OURS)) return undefined;
+    rest.webhooks.set('ag-1', OURS);
+    return (response) => {
+      becomes();
+      hangsUp(response, { method, path: '', headers: {}, body });
+    };
+  };
+}
+
+describe('borrowWebhook', () => {
+  useRestServer();
+
+  it('sets the webhook, and says what it was', async () => {
+    await borrow();
+    assert.equal(rest.webhooks.get('ag-1'), OURS);
+    assert.equal(terminal.err, `  webhook of agent ag-1: was ${PRODUCTION}, is now the tunnel; the old one is put back at the end\n`);
+    assert.equal(terminal.out, '');
+  });
+
+  it('fails when the webhook cannot be read, and keeps nothing', async () => {
+    rest.fault = () => answerJson(401, { error: 'Invalid API key' });
+    assert.match(await failureOf(borrow()), /^the webhook is not set: LayerCode refused the key \(401\): Invalid API key; check LAYERCODE_API_KEY/);
+    assert.equal(kept(), undefined);
+  });
+
+  it('fails when the webhook is refused, and keeps nothing', async () => {
+    rest.fault = ({ method }) =>
+      method === 'POST' ? answerJson(400, { error: 'Bad URL' }) : undefined;
+    assert.match(await failureOf(borrow()), /^the webhook is not set: .*Bad URL/);
+    assert.equal(kept(), undefined);
+    assert.deepEqual(rest.requests.map(({ method }) => method), ['GET', 'POST']);
+  });
+
+  it('fails and puts the old one back when it was set and the answer was lost', async () => {
+    setInVain(() => undefined);
+    assert.match(await failureOf(borrow()), /^the webhook is not set: LayerCode cannot be reached/);
+    assert.deepEqual([rest.webhooks.get('ag-1'), kept()], [PRODUCTION, undefined]);
+  });
+
+  it('fails and puts the old one back when it is interrupted meanwhile', async () => {
+    setInVain(() => terminal.interrupt());
+    assert.match(await failureOf(borrow()), /^interrupted before the webhook was set/);
+    assert.deepEqual([rest.webhooks.get('ag-1'), kept()], [PRODUCTION, undefined]);
+  });
+});
+
+describe('borrowWebhook of an agent whose webhook is unclear', () => {
+  useRestServer();
+
+  const agents: readonly (readonly [what: string, agent: object, why: RegExp])[] = [
+    [
+      'answers with a hosted model',
+      { webhook_url: null, config: { plugins: [{ use: 'agent.llm', options: {} }] } },
+      /plugin agent\.llm instead of agent\.webhook/,
+    ],
+    ['says nothing of a webhook', { id: 'ag-1', name: 'Test agent' }, /neither webhook_url nor/],
+    [
+      'has two',
+      { webhook_url: 'https://a.example', config: { endpoint: 'https://b.example' } },
+      /2 different webhooks/,
+    ],
+  ];
+  for (const [what, agent, why] of agents) {
+    it(`refuses to begin when the agent ${what}, and says why and what to do`, async () => {
+      rest.fault = () => answerJson(200, agent);
+      const message = await failureOf(borrow());
+      assert.match(message, /^the webhook is not set: /);
+      assert.match(message, why);
+      assert.match(message, /look at the agent in the dashboard.* run without --update-webhook, and set the tunnel's URL yourself$/);
+      assert.deepEqual([rest.requests.map(({ method }) => method), kept()], [['GET'], undefined]);
+    });
+  }
+
+  it('fails when LayerCode accepts the URL and does not use it, and sets the old one again', async () => {
+    const posted: unknown[] = [];
+    rest.fault = ({ method, body }) => {
+      if (method !== 'POST') return undefined;
+      posted.push((JSON.parse(body) as { webhook_url: unknown }).webhook_url);
+      return answerJson(200, {});
+    };
+    assert.match(
+      await failureOf(borrow()),
+      /it was set to https:\/\/of-this-run.*, but is still https:\/\/voice\.example/,
+    );
+    assert.deepEqual(
+      [posted, rest.webhooks.get('ag-1'), kept()],
+      [[OURS, PRODUCTION], PRODUCTION, undefined],
+    );
+  });
+
+  it('puts the old one back when ours was set and reading it again is refused', async () => {
+    let isHidden = false;
+    rest.fault = ({ method, body }) => {
+      if (method === 'POST') isHidden = body.includes(OURS);
+      const answer =
+        isHidden && method === 'GET' ? answerJson(500, { error: 'On fire' }) : undefined;
+      if (answer !== undefined) isHidden = false;
+      return answer;
+    };
+    assert.match(await failureOf(borrow()), /it was set to https:\/\/of-this-run.*, but reading it back failed: GET .* was refused with 500/);
+    assert.deepEqual([rest.webhooks.get('ag-1'), kept()], [PRODUCTION, undefined]);
+  });
+
+  // It is set in one place and read from two.
+  it('puts the old one back when setting ours made it unclear', async () => {
+    let webhookUrl: unknown = PRODUCTION;
+    rest.fault = ({ method, body }) => {
+      if (method === 'POST') {
+        webhookUrl = (JSON.parse(body) as { webhook_url: unknown }).webhook_url;
+      }
+      return answerJson(200, { webhook_url: webhookUrl, config: { endpoint: PRODUCTION } });
+    };
+    assert.match(await failureOf(borrow()), /2 different webhooks/);
+    assert.deepEqual([webhookUrl, kept()], [PRODUCTION, undefined]);
+  });
+});
+
+describe('giveBack', () => {
+  useRestServer();
+
+  for (const [place, shape] of Object.entries(SHAPES)) {
+    for (const old of [PRODUCTION, null]) {
+      it(`puts ${old ?? 'none'} back where LayerCode keeps it in ${place}`, async () => {
+        rest.shape = shape;
+        rest.webhooks.set('ag-1', old);
+        const borrowed = await borrow();
+        assert.equal(rest.webhooks.get('ag-1'), OURS);
+        await borrowed.giveBack();
+        assert.deepEqual([rest.webhooks.get('ag-1'), kept()], [old, undefined]);
+        assert.match(terminal.err, new RegExp(`it is ${old ?? 'none'} again\n$`));
+      });
+    }
+  }
+
+  it('sets nothing when somebody has put the old one back already', async () => {
+    const borrowed = await borrow();
+    rest.webhooks.set('ag-1', PRODUCTION);
+    const before = rest.requests.length;
+    await borrowed.giveBack();
+    assert.deepEqual(rest.requests.slice(before).map(({ method }) => method), ['GET']);
+  });
+
+  it('says that it is not put back when LayerCode accepts the old one and does not use it', async () => {
+    const borrowed = await borrow();
+    rest.fault = ({ method }) => (method === 'POST' ? answerJson(200, {}) : undefined);
+    await borrowed.giveBack();
+    assert.match(
+      terminal.err,
+      /IS NOT PUT BACK\..* it was set to https:\/\/voice\.example\/api\/agent, but is still https:\/\/of-this-run/,
+    );
+    assert.match(
+      terminal.err,
+      /webhook set https:\/\/voice\.example\/api\/agent --agent-id ag-1\n\n$/,
+    );
+    assert.deepEqual(kept(), { 'ag-1': PRODUCTION });
+  });
+
+  it('puts the old one back, and says so', async () => {
+    const borrowed = await borrow();
+    await borrowed.giveBack();
+    assert.equal(rest.webhooks.get('ag-1'), PRODUCTION);
+    assert.match(
+      terminal.err,
+      /\n {2}webhook of agent ag-1: it is https:\/\/voice\.example\/api\/agent again\n$/,
+    );
+  });
+
+  it('does so after an interrupt', async () => {
+    const borrowed = await borrow();
+    terminal.interrupt();
+    await borrowed.giveBack();
+    assert.equal(rest.webhooks.get('ag-1'), PRODUCTION);
+  });
+
+  it('does so once', async () => {
+    const borrowed = await borrow();
+    const before = rest.requests.length;
+    await Promise.all([borrowed.giveBack(), borrowed.giveBack()]);
+    await borrowed.giveBack();
+    assert.deepEqual(
+      rest.requests.slice(before).map(({ method }) => method),
+      ['GET', 'POST', 'GET'],
+    );
+  });
+
+  it('takes the webhook away again from an agent that had none', async () => {
+    rest.webhooks.set('ag-1', null);
+    await (await borrow()).giveBack();
+    assert.equal(rest.webhooks.get('ag-1'), null);
+    assert.match(terminal.err, /: was none, .*\n.*: it is none again\n$/);
+  });
+
+  it('leaves a webhook alone that somebody has set meanwhile, and says so', async () => {
+    const borrowed = await borrow();
+    rest.webhooks.set('ag-1', 'https://new.example/hook');
+    await borrowed.giveBack();
+    assert.deepEqual([rest.webhooks.get('ag-1'), kept()], ['https://new.example/hook', undefined]);
+    assert.match(terminal.err, /somebody has set it to https:\/\/new\.example\/hook since, and it stays that way; before the tunnel it was https:\/\/voice/);
+  });
+
+  for (const before of [PRODUCTION, DEAD]) {
+    it(`says nothing when somebody has put the right one back already, and it was ${before}`, async () => {
+      rest.webhooks.set('ag-1', before);
+      leave({ 'ag-1': PRODUCTION });
+      const borrowed = await borrow();
+      const said = terminal.err;
+      rest.webhooks.set('ag-1', PRODUCTION);
+      await borrowed.giveBack();
+      assert.deepEqual([terminal.err, kept()], [said, undefined]);
+    });
+  }
+
+  const commands: readonly (readonly [old: string | null, word: string])[] = [
+    [PRODUCTION, PRODUCTION],
+    [null, 'none'],
+    ['https://voice.example/?a=1&b=\'$(id)', '\'https://voice.example/?a=1&b=\'\\\'\'$(id)\''],
+    ['https://voice.example/\n$(id)\u001b[2J', '\'https://voice.example/ $(id) [2J\''],
+  ];
+  for (const [old, word] of commands) {
+    it(`tells the command that puts ${JSON.stringify(old)} back when it cannot, and keeps it`, async () => {
+      rest.webhooks.set('ag-1', old);
+      const borrowed = await borrow();
+      const before = kept();
+      rest.fault = () => answerJson(503, { error: 'On fire' });
+      await borrowed.giveBack();
+      assert.match(
+        terminal.err,
+        /THE WEBHOOK OF AGENT ag-1 IS NOT PUT BACK\. .*: LayerCode failed \(503\): On fire; .*\. Run:\n/,
+      );
+      assert.ok(
+        terminal.err.endsWith(
+          `\n    layercode-microserver webhook set ${word} --agent-id ag-1\n\n`,
+        ),
+        terminal.err,
+      );
+      assert.deepEqual(kept(), before);
+    });
+  }
+
+  it('waits no longer than the client does for a platform that is silent', async () => {
+    const borrowed = await borrow({ timeoutMs: 500 });
+    rest.fault = () => neverAnswers;
+    await borrowed.giveBack();
+    assert.match(terminal.err, /IS NOT PUT BACK/);
+  });
+});
+
+describe('.layercode/webhook-url', () => {
+  useRestServer();
+
+  it('holds the old webhook before the new one is set, for this user alone, and is gone when it was put back', async () => {
+    let whenSet: unknown;
+    rest.fault = ({ method, body }) => {
+      if (method === 'POST' && body.includes(OURS)) whenSet = kept();
+      return undefined;
+    };
+    const borrowed = await borrow();
+    assert.deepEqual(whenSet, { 'ag-1': PRODUCTION });
+    assert.deepEqual(
+      [statSync(file()).mode & 0o777, statSync(folder()).mode & 0o777],
+      [0o600, 0o700],
+    );
+    assert.equal(readFileSync(join(folder(), '.gitignore'), 'utf8'), '*\n');
+    await borrowed.giveBack();
+    assert.deepEqual(readdirSync(folder()), ['.gitignore']);
+  });
+
+  it('has what a killed run replaced put back, rather than that run\'s tunnel', async () => {
+    rest.webhooks.set('ag-1', DEAD);
+    leave({ 'ag-1': PRODUCTION });
+    const borrowed = await borrow();
+    assert.match(terminal.err, /it is https:\/\/of-a-killed-run\.trycloudflare\.com\/api\/agent, left by a run that was killed; what it was before that is put back/);
+    await borrowed.giveBack();
+    assert.deepEqual([rest.webhooks.get('ag-1'), kept()], [PRODUCTION, undefined]);
+  });
+
+  it('has none put back where a killed run replaced none', async () => {
+    rest.webhooks.set('ag-1', DEAD);
+    leave({ 'ag-1': null });
+    await (await borrow()).giveBack();
+    assert.equal(rest.webhooks.get('ag-1'), null);
+  });
+
+  it('outlives two runs that are killed', async () => {
+    await borrow({ url: DEAD });
+    await borrow({ url: 'https://of-a-second.trycloudflare.com/api/agent' });
+    await (await borrow()).giveBack();
+    assert.deepEqual([rest.webhooks.get('ag-1'), kept()], [PRODUCTION, undefined]);
+  });
+
+  it('counts for nothing when the webhook was set right since', async () => {
+    leave({ 'ag-1': 'https://old.example/hook' });
+    await (await borrow()).giveBack();
+    assert.deepEqual([rest.webhooks.get('ag-1'), kept()], [PRODUCTION, undefined]);
+  });
+
+  it('counts for no other agent, and keeps what another one had', async () => {
+    rest.webhooks.set('ag-1', DEAD);
+    leave({ 'ag-2': 'https://of-agent-2.example/hook' });
+    await (await borrow()).giveBack();
+    assert.deepEqual(
+      [rest.webhooks.get('ag-1'), kept()],
+      [DEAD, { 'ag-2': 'https://of-agent-2.example/hook' }],
+    );
+  });
+
+  it('is kept when another run has the webhook at the end: that one may need it', async () => {
+    const borrowed = await borrow();
+    rest.webhooks.set('ag-1', DEAD);
+    await borrowed.giveBack();
+    assert.deepEqual([rest.webhooks.get('ag-1'), kept()], [DEAD, { 'ag-1': PRODUCTION }]);
+  });
+
+  for (const [what, fault] of [
+    ['refused', answerJson(400, {})],
+    ['not answered', hangsUp],
+  ] as const) {
+    it(`is kept when a run after a killed one is ${what}, and nobody is blamed`, async () => {
+      rest.webhooks.set('ag-1', DEAD);
+      leave({ 'ag-1': PRODUCTION });
+      rest.fault = ({ method }) => (method === 'POST' ? fault : undefined);
+      await failureOf(borrow());
+      assert.deepEqual(kept(), { 'ag-1': PRODUCTION });
+      assert.doesNotMatch(terminal.err, /somebody/);
+    });
+  }
+
+  const unbelievable: readonly (readonly [what: string, plant: () => void])[] = [
+    ['that others may write', () => leave({ 'ag-1': 'https://evil.example' }, 0o622)],
+    ['that others may read', () => leave({ 'ag-1': 'https://evil.example' }, 0o644)],
+    [
+      'in a folder that others may write',
+      () => {
+        leave({ 'ag-1': 'https://evil.example' });
+        chmodSync(folder(), 0o777);
+      },
+    ],
+    [
+      'that is a link',
+      () => {
+        const target = join(terminal.directory, 'target');
+        mkdirSync(folder(), { mode: 0o700 });
+        writeFileSync(target, '{"ag-1":"https://evil.example"}', { mode: 0o600 });
+        symlinkSync(target, file());
+      },
+    ],
+    [
+      'that is too long',
+      () => leave({ 'ag-1': 'https://evil.example', 'ag-2': `https://${'x'.repeat(70_000)}` }),
+    ],
+    [
+      'that is not JSON',
+      () => {
+        leave({});
+        writeFileSync(file(), 'https://evil.example');
+      },
+    ],
+    ['that is an array', () => leave(['https://evil.example'])],
+    ['with something else than URLs', () => leave({ 'ag-1': 7 })],
+    ['with a URL of another kind', () => leave({ 'ag-1': 'javascript:alert(1)' })],
+  ];
+  for (const [what, plant] of unbelievable) {
+    it(`is not believed as a file ${what}, and the dead tunnel's URL is named`, async () => {
+      rest.webhooks.set('ag-1', DEAD);
+      plant();
+      const borrowed = await borrow();
+      assert.match(terminal.err, /it is https:\/\/of-a-killed-run\.trycloudflare\.com\/api\/agent, another tunnel, perhaps left by a run that was killed/);
+      await borrowed.giveBack();
+      assert.equal(rest.webhooks.get('ag-1'), DEAD);
+    });
+  }
+
+  it('does not follow a link in the place of the folder', async () => {
+    const target = join(terminal.directory, 'target');
+    mkdirSync(target, { mode: 0o700 });
+    symlinkSync(target, folder());
+    await (await borrow()).giveBack();
+    assert.deepEqual(readdirSync(target), []);
+  });
+
+  it('is missed, and no more than that, where it cannot be written', async () => {
+    writeFileSync(folder(), 'a file');
+    const borrowed = await borrow();
+    assert.match(
+      terminal.err,
+      /webhook-url cannot be written \(.*\): if this run is killed, the webhook is not put back/,
+    );
+    await borrowed.giveBack();
+    assert.equal(rest.webhooks.get('ag-1'), PRODUCTION);
+  });
+});

@@ -1,0 +1,426 @@
+// `run --tunnel` with a program in cloudflared's place and a LayerCode of our own.
+
+import assert from 'node:assert/strict';
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { writeFileSync } from 'node:fs';
+import { devNull } from 'node:os';
+import { dirname, join } from 'node:path';
+import { afterEach, beforeEach, describe, it } from 'node:test';
+
+import { CommandError } from '../../../src/kit/terminal/command.ts';
+import { openTunnel, type Tunnel, type TunnelOptions } from '../../../src/kit/tunnel/tunnel.ts';
+import { RestClient } from '../../../src/wires/layercode/rest-client.ts';
+import {
+  answerJson,
+  REST_KEY,
+  startRestServer,
+  type RestServer,
+} from '../../faults/rest-server.ts';
+import { mockTimers } from '../../fixtures/clock.ts';
+import { TYPESCRIPT } from '../../fixtures/typescript.ts';
+import { RecordedTerminal } from '../terminal/recorded-terminal.ts';
+import {
+  BOX,
+  CONNECTED,
+  FakeCloudflared,
+  REFUSED,
+  URL_OF_TUNNEL,
+  type RunningFake,
+} from './fake-cloudflared.ts';
+
+const ORIGIN = 'http://localhost:8000';
+const OURS = `${URL_OF_TUNNEL}/api/agent`;
+
+let fakes: FakeCloudflared;
+let terminal: RecordedTerminal;
+
+/** Call it in a `describe`, for each of its tests. */
+function useFakes(): void {
+  beforeEach(async () => {
+    fakes = await FakeCloudflared.open();
+    terminal = new RecordedTerminal();
+  });
+  afterEach(() => {
+    fakes.clear();
+    terminal.clear();
+  });
+}
+
+function open(options: Partial<TunnelOptions> = {}): Promise<Tunnel> {
+  const opening = openTunnel({
+    origin: ORIGIN,
+    agentRoute: '/api/agent',
+    terminal,
+    program: fakes.program,
+    ...options,
+  });
+  opening.catch(() => undefined); // asked for later
+  return opening;
+}
+
+/** The program, once it runs; a failure when it comes to nothing. */
+function running(opening: Promise<Tunnel>): Promise<RunningFake> {
+  return Promise.race([fakes.running(), opening.then(() => fakes.running())]);
+}
+
+interface Opened {
+  readonly tunnel: Tunnel;
+  readonly fake: RunningFake;
+}
+
+/** A tunnel that stands. */
+async function opened(options: Partial<TunnelOptions> = {}): Promise<Opened> {
+  const opening = open(options);
+  const fake = await running(opening);
+  await fake.say(BOX + CONNECTED);
+  return { tunnel: await opening, fake };
+}
+
+async function failureOf(promise: Promise<unknown>): Promise<string> {
+  const error = await promise.then(
+    () => undefined,
+    (reason: unknown) => reason,
+  );
+  assert.ok(error instanceof CommandError, String(error instanceof Error ? error.stack : error));
+  assert.equal(error.message.includes('\n'), false, error.message);
+  return error.message;
+}
+
+/** Long enough for what is in a pipe to be read. */
+async function turnsOfTheEventLoop(): Promise<void> {
+  for (let turn = 0; turn < 5; turn++) await new Promise((resolve) => setImmediate(resolve));
+}
+
+describe('openTunnel', () => {
+  useFakes();
+
+  it("runs cloudflared for the origin, and without the user's config", async () => {
+    const { fake } = await opened();
+    assert.deepEqual(fake.argv, [
+      'tunnel',
+      '--config',
+      devNull,
+      '--no-autoupdate',
+      '--url',
+      ORIGIN,
+    ]);
+  });
+
+  it('gives cloudflared what it needs of the environment, and no key or secret', async () => {
+    const needed = {
+      PATH: dirname(process.execPath),
+      HOME: terminal.directory,
+      TMPDIR: terminal.directory,
+      LANG: 'C.UTF-8',
+      LC_ALL: 'C.UTF-8',
+      TZ: 'UTC',
+      https_proxy: 'http://proxy.example:3128',
+      HTTP_PROXY: 'http://proxy.example:3128',
+      ALL_PROXY: 'http://proxy.example:3128',
+      NO_PROXY: '.example',
+      SSL_CERT_FILE: '/etc/ssl/own.pem',
+      SSL_CERT_DIR: '/etc/ssl/own',
+      TUNNEL_TRANSPORT_PROTOCOL: 'http2',
+      TUNNEL_EDGE_IP_VERSION: '4',
+    };
+    const secret = {
+      LAYERCODE_API_KEY: 'a',
+      LAYERCODE_WEBHOOK_SECRET: 'b',
+      OPENAI_API_KEY: 'c',
+      DATABASE_URL: 'd',
+      TUNNEL_TOKEN: 'e',
+      AWS_SECRET_ACCESS_KEY: 'f',
+      MY_PATH: 'g',
+      PATH_KEY: 'h',
+      NODE_OPTIONS: '--no-deprecation',
+    };
+    const opening = openTunnel({
+      origin: ORIGIN,
+      agentRoute: '/',
+      program: fakes.program,
+      terminal: new RecordedTerminal({ ...secret, ...needed }, terminal.directory),
+    });
+    const fake = await running(opening);
+    await fake.say(BOX + CONNECTED);
+    await opening;
+    const { __CF_USER_TEXT_ENCODING: _added, ...environment } = fake.environment; // macOS adds it
+    assert.deepEqual(environment, needed);
+  });
+
+  it("gives the webhook's public URL and prints it, with the command that sets it", async () => {
+    const { tunnel } = await opened();
+    assert.equal(tunnel.webhookUrl, OURS);
+    assert.equal(
+      terminal.err,
+      `  tunnel      ${OURS}\n` +
+        `  To get LayerCode's calls, run: npx layercode-microserver webhook set ${OURS}\n` +
+        '  Next time, --update-webhook does it for you.\n',
+    );
+    assert.equal(terminal.out, '');
+  });
+
+  it('reads stdout as well', async () => {
+    const opening = open();
+    await (await running(opening)).print(BOX + CONNECTED);
+    assert.equal((await opening).webhookUrl, OURS);
+  });
+
+  it('waits until it is connected', async () => {
+    const opening = open();
+    const fake = await running(opening);
+    await fake.say(BOX);
+    assert.equal(
+      await Promise.race([opening.then(() => 'open'), turnsOfTheEventLoop().then(() => 'waiting')]),
+      'waiting',
+    );
+    await fake.say(CONNECTED);
+    assert.equal((await opening).webhookUrl, OURS);
+  });
+
+  it('goes on after 30 s when it does not say that it is connected, and says so', async (t) => {
+    const clock = mockTimers(t, ['setTimeout']);
+    const opening = open();
+    await (await running(opening)).say(BOX);
+    await turnsOfTheEventLoop();
+    clock.tick(30_000);
+    assert.equal((await opening).webhookUrl, OURS);
+    assert.match(terminal.err, /not connected yet/);
+  });
+
+  it('says where to get cloudflared when it is not there', async () => {
+    const nowhere = join(terminal.directory, 'cloudflared');
+    assert.match(
+      await failureOf(open({ program: nowhere })),
+      /cloudflared is not installed, or not in PATH; get it from https:\/\/developers\.cloudflare\.com\/cloudflare-one\/connections\/connect-networks\/downloads\/$/,
+    );
+  });
+
+  it('says why when it cannot be started', async () => {
+    const program = join(terminal.directory, 'cloudflared');
+    writeFileSync(program, '', { mode: 0o600 });
+    assert.match(await failureOf(open({ program })), /cannot be started \(EACCES\)/);
+  });
+
+  it("looks in the terminal's PATH", async () => {
+    const withPath = new RecordedTerminal({ PATH: dirname(fakes.program) }, terminal.directory);
+    const opening = openTunnel({ origin: ORIGIN, agentRoute: '/', terminal: withPath });
+    await (await running(opening)).say(BOX + CONNECTED);
+    assert.equal((await opening).webhookUrl, `${URL_OF_TUNNEL}/`);
+  });
+
+  it('fails with its last lines when it ends early', async () => {
+    const opening = open();
+    (await running(opening)).exit(1, REFUSED);
+    assert.match(
+      await failureOf(opening),
+      /^no tunnel: .*cloudflared ended with code 1: .* \| failed to request quick Tunnel: .* no such host$/,
+    );
+  });
+
+  it('fails when it ends between its URL and its connection', async () => {
+    const opening = open();
+    const fake = await running(opening);
+    await fake.say(BOX);
+    fake.exit(2, 'edge is gone\n');
+    assert.match(await failureOf(opening), /ended with code 2: .* \| edge is gone$/);
+  });
+
+  it('fails when there is no URL in time, and ends cloudflared', async (t) => {
+    const clock = mockTimers(t, ['setTimeout']);
+    const opening = open({ timeoutMs: 500 });
+    const fake = await running(opening);
+    await fake.say('INF Requesting new quick Tunnel\n');
+    await turnsOfTheEventLoop();
+    clock.tick(500);
+    assert.match(
+      await failureOf(opening),
+      /had no public URL in 500 ms: INF Requesting new quick Tunnel; check that this machine reaches api\.trycloudflare\.com$/,
+    );
+    await fake.gone;
+  });
+
+  it('fails when it is interrupted, and ends cloudflared', async () => {
+    const opening = open();
+    const fake = await running(opening);
+    terminal.interrupt();
+    assert.match(await failureOf(opening), /^interrupted/);
+    await fake.gone;
+  });
+
+  it('leaves no listener at the process', async () => {
+    const before = process.listenerCount('exit');
+    const { tunnel } = await opened();
+    assert.equal(process.listenerCount('exit'), before + 1);
+    await tunnel.close();
+    assert.equal(process.listenerCount('exit'), before);
+  });
+
+  it('leaves no cloudflared to a process that ends by an uncaught exception', async () => {
+    const module = new URL('../../../src/kit/tunnel/tunnel.ts', import.meta.url).href;
+    const script = `import { openTunnel } from '${module}';
+      const { stdin, stdout, stderr, env } = process;
+      const terminal = { stdin, stdout, stderr, environment: env, directory: '.', interrupted: new AbortController().signal };
+      await openTunnel({ origin: 'x', agentRoute: '/', terminal, program: process.argv[1] });
+      setImmediate(() => { throw new Error('on purpose'); });`;
+    const child = spawn(
+      process.execPath,
+      [...TYPESCRIPT, '--input-type=module', '-e', script, fakes.program],
+      { stdio: 'ignore' },
+    );
+    const ended = once(child, 'exit');
+    const fake = await Promise.race([
+      fakes.running(),
+      ended.then(() => Promise.reject(new Error('it ended before'))),
+    ]);
+    await fake.defy();
+    await fake.say(BOX + CONNECTED);
+    await fake.gone;
+    assert.equal((await ended)[0], 1);
+  });
+});
+
+describe('a tunnel', () => {
+  useFakes();
+
+  it('ends with cloudflared, whose last lines are the reason', async () => {
+    const { tunnel, fake } = await opened();
+    fake.exit(3, 'ERR lost\u001b[31m it\n');
+    assert.match(
+      (await tunnel.ended).reason ?? '',
+      /^the tunnel is gone: .*cloudflared ended with code 3: .* \| ERR lost \[31m it$/,
+    );
+  });
+
+  it('ends with the signal that killed cloudflared as the reason', async () => {
+    const { tunnel, fake } = await opened();
+    process.kill(fake.pid, 'SIGKILL');
+    assert.match((await tunnel.ended).reason ?? '', /cloudflared ended with SIGKILL/);
+  });
+
+  it('ends without a reason when it is closed', async () => {
+    const { tunnel, fake } = await opened();
+    await tunnel.close();
+    await fake.gone;
+    assert.deepEqual(await tunnel.ended, { reason: undefined });
+  });
+
+  it('ends without a reason when a Ctrl-C reaches cloudflared first', async () => {
+    const { tunnel, fake } = await opened();
+    terminal.interrupt();
+    fake.exit(0);
+    assert.deepEqual(await tunnel.ended, { reason: undefined });
+  });
+
+  it('may be closed again, and after it died', async () => {
+    const { tunnel, fake } = await opened();
+    fake.exit(3);
+    await tunnel.ended;
+    await Promise.all([tunnel.close(), tunnel.close()]);
+    await tunnel.close();
+  });
+
+  it('asks cloudflared to end, and kills it 3 s later when it does not', async (t) => {
+    const { tunnel, fake } = await opened();
+    await fake.defy();
+    const clock = mockTimers(t, ['setTimeout']);
+    const closing = tunnel.close();
+    assert.equal(await fake.told(), 'SIGTERM');
+    clock.tick(2_999);
+    await fake.say('Still here.\n');
+    clock.tick(1);
+    await closing;
+    await fake.gone;
+  });
+
+  it('is closed although a process that cloudflared left holds its output open', async () => {
+    const { tunnel, fake } = await opened();
+    const pid = await fake.leaveChild();
+    try {
+      await tunnel.close();
+    } finally {
+      process.kill(pid, 'SIGKILL');
+    }
+  });
+
+  it('reads all that cloudflared says while it runs', async () => {
+    const { fake } = await opened();
+    await fake.say('x'.repeat(1_000_000)); // more than a pipe holds: it would wait for ever
+  });
+});
+
+describe('a tunnel with --update-webhook', () => {
+  useFakes();
+
+  const PRODUCTION = 'https://voice.example/api/agent';
+  let rest: RestServer;
+
+  beforeEach(async () => {
+    rest = await startRestServer({ 'ag-1': PRODUCTION });
+  });
+  afterEach(() => rest.close());
+
+  function webhook(): Pick<Required<TunnelOptions>, 'webhook'> {
+    return {
+      webhook: { client: new RestClient({ url: rest.url, apiKey: REST_KEY }), agentId: 'ag-1' },
+    };
+  }
+
+  it('has the webhook, and prints its URL', async () => {
+    await opened(webhook());
+    assert.equal(rest.webhooks.get('ag-1'), OURS);
+    assert.match(
+      terminal.err,
+      new RegExp(
+        `^ {2}tunnel {6}${OURS}\n {2}webhook of agent ag-1: was ${PRODUCTION}, is now the tunnel[^\n]*\n$`,
+      ),
+    );
+  });
+
+  it('puts the old one back when it is closed, before the tunnel ends', async () => {
+    const { tunnel, fake } = await opened(webhook());
+    await fake.defy();
+    const order: string[] = [];
+    rest.fault = ({ method }) => {
+      if (method === 'POST') order.push('webhook');
+      return undefined;
+    };
+    const asked = fake.told().then(() => order.push('tunnel'));
+    const closing = tunnel.close();
+    await asked;
+    process.kill(fake.pid, 'SIGKILL');
+    await closing;
+    assert.deepEqual([order, rest.webhooks.get('ag-1')], [['webhook', 'tunnel'], PRODUCTION]);
+  });
+
+  it('has put it back by the time it is over because cloudflared died', async () => {
+    const { tunnel, fake } = await opened(webhook());
+    fake.exit(3);
+    assert.match((await tunnel.ended).reason ?? '', /code 3/);
+    assert.equal(rest.webhooks.get('ag-1'), PRODUCTION);
+  });
+
+  it('ends although the webhook cannot be put back', async () => {
+    const { tunnel, fake } = await opened(webhook());
+    rest.fault = () => answerJson(503, {});
+    await tunnel.close();
+    await fake.gone;
+    assert.deepEqual(await tunnel.ended, { reason: undefined });
+    assert.match(
+      terminal.err,
+      /layercode-microserver webhook set https:\/\/voice\.example\/api\/agent --agent-id ag-1\n/,
+    );
+  });
+
+  it('fails when the webhook cannot be set, and ends cloudflared', async () => {
+    const opening = open(webhook());
+    rest.fault = () => answerJson(401, { error: 'Invalid API key' });
+    const fake = await running(opening);
+    await fake.say(BOX + CONNECTED);
+    assert.match(
+      await failureOf(opening),
+      /^the webhook is not set: LayerCode refused the key \(401\)/,
+    );
+    await fake.gone;
+  });
+});

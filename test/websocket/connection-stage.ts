@@ -1,0 +1,156 @@
+import { once } from 'node:events';
+import { connect, createServer, type AddressInfo, type Socket } from 'node:net';
+import type { TestContext } from 'node:test';
+
+import { parseClose } from '../../src/websocket/close.ts';
+import {
+  WebSocketConnection,
+  type WebSocketClose,
+  type WebSocketOptions,
+} from '../../src/websocket/connection.ts';
+import { OPCODES } from '../../src/websocket/frame.ts';
+import { parseServerFrames, type ServerFrame } from './client-frames.ts';
+
+/** What was told, in order, each to be waited for. */
+export class Told<T> {
+  readonly all: T[] = [];
+  readonly #waiting: (() => void)[] = [];
+  #taken = 0;
+
+  readonly tell = (value: T): void => {
+    this.all.push(value);
+    for (const wake of this.#waiting.splice(0)) wake();
+  };
+
+  async next(): Promise<T> {
+    const index = this.#taken++;
+    while (this.all.length <= index) await new Promise<void>((wake) => this.#waiting.push(wake));
+    return this.all[index] as T;
+  }
+}
+
+export function deferred<T = void>(): {
+  readonly promise: Promise<T>;
+  readonly resolve: (value: T) => void;
+  readonly reject: (error: Error) => void;
+} {
+  let resolve!: (value: T) => void;
+  let reject!: (error: Error) => void;
+  const promise = new Promise<T>((settle, fail) => {
+    resolve = settle;
+    reject = fail;
+  });
+  return { promise, resolve, reject };
+}
+
+/** Lets what is on its way arrive, for tests that nothing more does. */
+export async function turns(count = 20): Promise<void> {
+  for (let turn = 0; turn < count; turn++) await new Promise((resolve) => setImmediate(resolve));
+}
+
+/** The client's end of the TCP connection, frame by frame. */
+class Peer {
+  readonly socket: Socket;
+  /** Frames, and `end` for the end of the server's side. */
+  readonly #received = new Told<ServerFrame | 'end'>();
+  readonly closed: Promise<unknown>;
+  #rest: Buffer = Buffer.alloc(0);
+
+  constructor(socket: Socket) {
+    this.socket = socket;
+    this.closed = new Promise((resolve) => socket.once('close', resolve));
+    socket.on('data', (chunk: Buffer) => {
+      const { frames, rest } = parseServerFrames(Buffer.concat([this.#rest, chunk]));
+      this.#rest = rest;
+      for (const frame of frames) this.#received.tell(frame);
+    });
+    socket.on('end', () => this.#received.tell('end'));
+    socket.on('error', () => undefined); // a connection that is reset is closed, too
+  }
+
+  send(...frames: readonly Buffer[]): this {
+    this.socket.write(Buffer.concat(frames));
+    return this;
+  }
+
+  /** The next frame in short: `text hello`, `close 1000 bye`, `ping`, `end`. */
+  async next(): Promise<string> {
+    const frame = await this.#received.next();
+    if (frame === 'end') return frame;
+    const name = Object.entries(OPCODES).find(([, opcode]) => opcode === frame.opcode)?.[0] ?? '';
+    if (frame.opcode !== OPCODES.close) return `${name} ${frame.payload.toString()}`.trim();
+    const { code, reason } = parseClose(frame.payload);
+    return `${name} ${code} ${reason}`.trim();
+  }
+
+  async rest(): Promise<string[]> {
+    const all: string[] = [];
+    do all.push(await this.next());
+    while (all.at(-1) !== 'end');
+    return all;
+  }
+}
+
+export interface Opened {
+  readonly connection: WebSocketConnection;
+  /** The server's end of the TCP connection. */
+  readonly socket: Socket;
+  readonly peer: Peer;
+  readonly texts: Told<string>;
+  readonly closes: Told<WebSocketClose>;
+}
+
+/**
+ * A connection over real TCP, whose server keeps its side open at the other's end, as node:http
+ * does.
+ */
+export async function open(
+  t: TestContext,
+  options: Partial<WebSocketOptions> = {},
+  { allowHalfOpen = false } = {},
+): Promise<Opened> {
+  const server = createServer({ allowHalfOpen: true });
+  server.listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  const client = connect({
+    port: (server.address() as AddressInfo).port,
+    host: '127.0.0.1',
+    noDelay: true,
+    allowHalfOpen,
+  });
+  const peer = new Peer(client);
+  const [socket] = (await once(server, 'connection')) as [Socket];
+  t.after(() => {
+    client.destroy();
+    socket.destroy();
+    server.close();
+  });
+  const texts = new Told<string>();
+  const closes = new Told<WebSocketClose>();
+  const connection = new WebSocketConnection(socket, {
+    onText: texts.tell,
+    onClose: closes.tell,
+    ...options,
+  });
+  return { connection, socket, peer, texts, closes };
+}
+
+interface Pending extends Opened {
+  readonly heard: Told<string>;
+}
+
+/** One that answers each text with the promise. */
+export async function openPending(
+  t: TestContext,
+  promise: Promise<void>,
+  options: Partial<WebSocketOptions> = {},
+): Promise<Pending> {
+  const heard = new Told<string>();
+  const onText = (message: string): Promise<void> => {
+    heard.tell(message);
+    return promise;
+  };
+  return { ...(await open(t, { ...options, onText })), heard };
+}
+
+export const FAR_AWAY_MS = 60_000;

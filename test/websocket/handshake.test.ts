@@ -1,0 +1,223 @@
+import assert from 'node:assert/strict';
+import { once } from 'node:events';
+import { createServer, IncomingMessage } from 'node:http';
+import { connect, Socket, type AddressInfo } from 'node:net';
+import { describe, it, type TestContext } from 'node:test';
+
+import {
+  acceptHeaders,
+  checkHandshake,
+  type HandshakeRefusal,
+} from '../../src/websocket/handshake.ts';
+
+/** The handshake of RFC 6455 §1.3, with the extension that browsers offer. */
+const HANDSHAKE = {
+  host: 'server.example.com',
+  upgrade: 'websocket',
+  connection: 'Upgrade',
+  'sec-websocket-key': 'dGhlIHNhbXBsZSBub25jZQ==',
+  'sec-websocket-version': '13',
+  'sec-websocket-protocol': 'chat, superchat',
+  'sec-websocket-extensions': 'permessage-deflate; client_max_window_bits',
+};
+type Headers = Readonly<Record<string, string | undefined>>;
+
+function requestWith(
+  headers: Headers = {},
+  { method = 'GET', httpVersion = '1.1' } = {},
+): IncomingMessage {
+  const request = new IncomingMessage(new Socket());
+  Object.assign(request, { method, httpVersion });
+  for (const [name, value] of Object.entries({ ...HANDSHAKE, ...headers })) {
+    if (value !== undefined) request.headers[name] = value;
+  }
+  return request;
+}
+
+const UPGRADE = ['upgrade', 'websocket', 'connection', 'Upgrade'];
+const BAD_KEY = {
+  status: 400,
+  reason: 'Sec-WebSocket-Key must be base64 of 16 bytes, sent once',
+  headers: [],
+};
+const NO_OFFER = { status: 426, reason: 'Upgrade must be websocket', headers: UPGRADE };
+const OTHER_VERSION = {
+  status: 426,
+  reason: 'Sec-WebSocket-Version must be 13',
+  headers: [...UPGRADE, 'sec-websocket-version', '13'],
+};
+const NO_UPGRADE = { status: 400, reason: 'Connection must have upgrade', headers: [] };
+const BODY = { status: 400, reason: 'a WebSocket handshake must have no body', headers: [] };
+
+const REFUSED: readonly (readonly [
+  what: string,
+  request: IncomingMessage,
+  refusal: HandshakeRefusal,
+])[] = [
+  ['no offer at all', requestWith({ upgrade: undefined, connection: undefined }), NO_OFFER],
+  [
+    'no offer, whatever the method',
+    requestWith({ upgrade: undefined }, { method: 'HEAD' }),
+    NO_OFFER,
+  ],
+  ['an offer of another protocol', requestWith({ upgrade: 'h2c' }), NO_OFFER],
+  [
+    'an offer of a protocol whose name only has websocket in it',
+    requestWith({ upgrade: 'x-websocket, websocket/13' }),
+    NO_OFFER,
+  ],
+  [
+    'POST',
+    requestWith({}, { method: 'POST' }),
+    {
+      status: 405,
+      reason: 'a WebSocket handshake must be GET, got POST',
+      headers: ['allow', 'GET'],
+    },
+  ],
+  [
+    'HTTP/1.0',
+    requestWith({}, { httpVersion: '1.0' }),
+    { status: 400, reason: 'a WebSocket handshake must be HTTP/1.1, got HTTP/1.0', headers: [] },
+  ],
+  [
+    'no host',
+    requestWith({ host: undefined }),
+    { status: 400, reason: 'Host is missing', headers: [] },
+  ],
+  ['a body of known length', requestWith({ 'content-length': '1' }), BODY],
+  ['a body of unknown length', requestWith({ 'transfer-encoding': 'chunked' }), BODY],
+  ['no connection header', requestWith({ connection: undefined }), NO_UPGRADE],
+  [
+    'a connection header without upgrade',
+    requestWith({ connection: 'keep-alive, upgraded' }),
+    NO_UPGRADE,
+  ],
+  ['no version', requestWith({ 'sec-websocket-version': undefined }), OTHER_VERSION],
+  ['an older version', requestWith({ 'sec-websocket-version': '8' }), OTHER_VERSION],
+  ['a version sent twice', requestWith({ 'sec-websocket-version': '13, 13' }), OTHER_VERSION],
+  ['no key', requestWith({ 'sec-websocket-key': undefined }), BAD_KEY],
+  ['an empty key', requestWith({ 'sec-websocket-key': '' }), BAD_KEY],
+  [
+    'a key of 15 bytes',
+    requestWith({ 'sec-websocket-key': Buffer.alloc(15).toString('base64') }),
+    BAD_KEY,
+  ],
+  [
+    'a key of 17 bytes',
+    requestWith({ 'sec-websocket-key': Buffer.alloc(17).toString('base64') }),
+    BAD_KEY,
+  ],
+  [
+    'a key of 18 bytes',
+    requestWith({ 'sec-websocket-key': Buffer.alloc(18).toString('base64') }),
+    BAD_KEY,
+  ],
+  [
+    'a key without its padding',
+    requestWith({ 'sec-websocket-key': 'dGhlIHNhbXBsZSBub25jZQ' }),
+    BAD_KEY,
+  ],
+  [
+    'a key in the alphabet of URLs',
+    requestWith({ 'sec-websocket-key': '-_hlIHNhbXBsZSBub25jZQ==' }),
+    BAD_KEY,
+  ],
+  [
+    'a key sent twice',
+    requestWith({ 'sec-websocket-key': 'dGhlIHNhbXBsZSBub25jZQ==, dGhlIHNhbXBsZSBub25jZQ==' }),
+    BAD_KEY,
+  ],
+];
+
+const ACCEPTED: readonly (readonly [what: string, headers: Headers])[] = [
+  ['a browser\'s handshake', {}],
+  [
+    'tokens in any case, among others',
+    { upgrade: 'h2c , WebSocket', connection: 'keep-alive,UPGRADE' },
+  ],
+  ['a content-length of 0', { 'content-length': '0' }],
+  ['a key of any 16 bytes', { 'sec-websocket-key': Buffer.alloc(16, 0xff).toString('base64') }],
+];
+
+describe('checkHandshake', () => {
+  for (const [what, request, refusal] of REFUSED) {
+    it(`refuses ${what}`, () => assert.deepEqual(checkHandshake(request), refusal));
+  }
+
+  for (const [what, headers] of ACCEPTED) {
+    it(`accepts ${what}`, () => assert.equal(checkHandshake(requestWith(headers)), undefined));
+  }
+});
+
+describe('acceptHeaders', () => {
+  it('answers the handshake of RFC 6455 §1.3 as written there, and takes up no subprotocol and no extension', () => {
+    assert.deepEqual(acceptHeaders(requestWith()), [
+      ...UPGRADE,
+      'sec-websocket-accept',
+      's3pPLMBiTxaQ9kYGzzhZRbK+xOo=',
+    ]);
+  });
+});
+
+/** What a real request of these lines is answered, through Node's parser. */
+async function refusalOf(
+  t: TestContext,
+  lines: readonly string[],
+): Promise<HandshakeRefusal | undefined> {
+  const server = createServer();
+  server.listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  const client = connect((server.address() as AddressInfo).port, '127.0.0.1');
+  t.after(() => {
+    client.destroy();
+    server.close();
+  });
+  client.write(`${lines.join('\r\n')}\r\n\r\n`);
+  const [request, socket] = (await once(server, 'upgrade')) as [IncomingMessage, Socket];
+  socket.destroy();
+  return checkHandshake(request);
+}
+
+describe('checkHandshake, of a request off the wire', () => {
+  const lines = [
+    'GET /live HTTP/1.1',
+    ...Object.entries(HANDSHAKE).map(([name, value]) => `${name}: ${value}`),
+  ];
+
+  it('accepts it', async (t) => assert.equal(await refusalOf(t, lines), undefined));
+
+  it('refuses a second key, even the same', async (t) => {
+    assert.deepEqual(
+      await refusalOf(t, [...lines, `Sec-WebSocket-Key: ${HANDSHAKE['sec-websocket-key']}`]),
+      BAD_KEY,
+    );
+  });
+
+  it('refuses a second version', async (t) =>
+    assert.deepEqual(await refusalOf(t, [...lines, 'Sec-WebSocket-Version: 13']), OTHER_VERSION));
+
+  it('accepts an offer in a second line', async (t) => {
+    const others = lines.map((line) =>
+      line
+        .replace('upgrade: websocket', 'upgrade: h2c')
+        .replace('connection: Upgrade', 'connection: keep-alive'),
+    );
+    assert.equal(
+      await refusalOf(t, [...others, 'Upgrade: websocket', 'Connection: upgrade']),
+      undefined,
+    );
+  });
+
+  it('refuses it without a host, which Node does not look for in an upgrade', async (t) => {
+    assert.equal(
+      (
+        await refusalOf(
+          t,
+          lines.filter((line) => !line.startsWith('host')),
+        )
+      )?.reason,
+      'Host is missing',
+    );
+  });
+});

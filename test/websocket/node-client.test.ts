@@ -1,0 +1,229 @@
+// Node's own WebSocket client against node:http and the parts of src/websocket: a peer that nobody here has written.
+
+import assert from 'node:assert/strict';
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { createServer } from 'node:http';
+import type { AddressInfo, Socket } from 'node:net';
+import { text as textOf } from 'node:stream/consumers';
+import { describe, it, type TestContext } from 'node:test';
+import { fileURLToPath } from 'node:url';
+
+import {
+  WebSocketConnection,
+  type WebSocketClose,
+  type WebSocketOptions,
+} from '../../src/websocket/connection.ts';
+import { acceptHeaders, checkHandshake } from '../../src/websocket/handshake.ts';
+import { TYPESCRIPT } from '../fixtures/typescript.ts';
+
+/** As much of the global as is used; @types/node 20 does not know it. */
+interface Client extends EventTarget {
+  readonly protocol: string;
+  readonly extensions: string;
+  send(data: string | Uint8Array): void;
+  close(code?: number, reason?: string): void;
+}
+type ClientClass = new (url: string) => Client;
+type ClientEvent = Event & {
+  readonly data: string;
+  readonly code: number;
+  readonly reason: string;
+  readonly wasClean: boolean;
+};
+
+interface Served {
+  readonly client: Client;
+  readonly connection: WebSocketConnection;
+  /** The server's end of the TCP connection. */
+  readonly socket: Socket;
+  readonly closed: Promise<WebSocketClose>;
+  /** The client's `close` event. */
+  readonly over: Promise<ClientEvent>;
+}
+
+async function serve(
+  t: TestContext,
+  WebSocket: ClientClass,
+  options: Partial<WebSocketOptions> = {},
+): Promise<Served> {
+  const server = createServer();
+  server.listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  t.after(() => server.close());
+  let tellClose!: (close: WebSocketClose) => void;
+  const closed = new Promise<WebSocketClose>((resolve) => (tellClose = resolve));
+  const accepted = new Promise<Pick<Served, 'connection' | 'socket'>>((resolve, reject) => {
+    server.on('upgrade', (request, socket: Socket, head) => {
+      const refusal = checkHandshake(request);
+      if (refusal !== undefined) {
+        socket.destroy();
+        reject(new Error(refusal.reason));
+        return;
+      }
+      const headers = acceptHeaders(request);
+      socket.write('HTTP/1.1 101 Switching Protocols\r\n');
+      for (let index = 0; index < headers.length; index += 2) {
+        socket.write(`${headers[index]}: ${headers[index + 1]}\r\n`);
+      }
+      socket.write('\r\n');
+      if (head.length > 0) socket.unshift(head);
+      const connection = new WebSocketConnection(socket, {
+        onText: async (message) => void (await connection.send(message)),
+        onClose: tellClose,
+        ...options,
+      });
+      t.after(() => connection.destroy());
+      resolve({ connection, socket });
+    });
+  });
+  const client = new WebSocket(`ws://127.0.0.1:${(server.address() as AddressInfo).port}/live`);
+  const over = once(client, 'close').then(([event]) => event as ClientEvent);
+  await once(client, 'open');
+  return { client, ...(await accepted), closed, over };
+}
+
+/** The next so many messages. */
+function receive(client: Client, count: number): Promise<string[]> {
+  const messages: string[] = [];
+  return new Promise((resolve) => {
+    client.addEventListener('message', (event) => {
+      messages.push((event as ClientEvent).data);
+      if (messages.length === count) resolve(messages);
+    });
+  });
+}
+
+function tests(WebSocket: ClientClass): void {
+  it('opens without an extension, though it offers one, and without a subprotocol', async (t) => {
+    const { client } = await serve(t, WebSocket);
+    assert.deepEqual([client.extensions, client.protocol], ['', '']);
+  });
+
+  for (const [what, message] of [
+    ['a text', 'Hello?'],
+    ['an empty text', ''],
+    ['emoji', '👋🏽👩‍👩‍👧é語'],
+    ['a text of 125 bytes', 'x'.repeat(125)],
+    ['a text of 126 bytes', 'x'.repeat(126)],
+    ['a text of 65,536 bytes', 'x'.repeat(65_536)],
+    ['a text of 1 MiB', 'x'.repeat(1_048_576)],
+    ['emoji of 1 MiB', '👋'.repeat(262_144)],
+  ] as const) {
+    it(`sends ${what} and gets it back`, async (t) => {
+      const { client } = await serve(t, WebSocket);
+      const received = receive(client, 2);
+      client.send(message);
+      client.send('behind it'); // Node 20.12 tells of an empty message only with the next
+      const [first, second] = await received;
+      assert.ok(first === message);
+      assert.equal(second, 'behind it');
+    });
+  }
+
+  it('gets many texts back in order', async (t) => {
+    const { client } = await serve(t, WebSocket);
+    const sent = Array.from({ length: 1_000 }, (_, index) => `message ${index}`);
+    const received = receive(client, sent.length);
+    for (const message of sent) client.send(message);
+    assert.deepEqual(await received, sent);
+  });
+
+  it('closes with a code and a reason', async (t) => {
+    const { client, closed, over } = await serve(t, WebSocket);
+    client.close(4001, 'adiós');
+    assert.deepEqual(await closed, { code: 4001, reason: 'adiós' });
+    const { code, wasClean } = await over;
+    assert.deepEqual([code, wasClean], [4001, true]);
+  });
+
+  it('closes without a code', async (t) => {
+    const { client, closed, over } = await serve(t, WebSocket);
+    client.close();
+    assert.deepEqual(await closed, { code: 1005, reason: '' });
+    const { code, wasClean } = await over;
+    assert.deepEqual([code, wasClean], [1005, true]);
+  });
+
+  for (const [code, reason] of [
+    [undefined, ''],
+    [4002, ''],
+    [4002, 'bis später'],
+  ] as const) {
+    it(
+      `is closed by the server with ${code ?? 'no code given, which is 1000'} ${reason}`.trim(),
+      async (t) => {
+        const { connection, closed, over } = await serve(t, WebSocket);
+        connection.close(code, reason);
+        const event = await over;
+        assert.deepEqual([event.code, event.reason, event.wasClean], [code ?? 1000, reason, true]);
+        assert.equal((await closed).code, code ?? 1000);
+      },
+    );
+  }
+
+  it('is refused a binary message', async (t) => {
+    const { client, closed, over } = await serve(t, WebSocket);
+    client.send(Uint8Array.of(1, 2, 3));
+    const { code, reason } = await over;
+    assert.deepEqual(
+      { code, reason },
+      { code: 1003, reason: 'a message must be text, not binary' },
+    );
+    assert.deepEqual(await closed, { code, reason });
+  });
+
+  it('is refused a message beyond the bound', async (t) => {
+    const { client, closed, over } = await serve(t, WebSocket);
+    client.send('x'.repeat(1_048_577));
+    const { code, reason } = await over;
+    assert.deepEqual(
+      { code, reason },
+      { code: 1009, reason: 'a message must have at most 1048576 bytes' },
+    );
+    assert.deepEqual(await closed, { code, reason });
+  });
+
+  it('answers pings', async (t) => {
+    let ping: (() => void) | undefined;
+    const { setInterval } = globalThis;
+    t.mock.method(globalThis, 'setInterval', (run: () => void, ms: number) =>
+      setInterval((ping = run), ms),
+    );
+    const { connection, socket } = await serve(t, WebSocket);
+    for (let count = 0; count < 3; count++) {
+      const { bytesRead } = socket;
+      ping?.();
+      while (socket.bytesRead === bytesRead) await new Promise((resolve) => setImmediate(resolve));
+    }
+    assert.equal(connection.isOpen, true);
+  });
+}
+
+describe("Node's WebSocket client", { timeout: 20_000 }, () => {
+  const WebSocket = (globalThis as { WebSocket?: ClientClass }).WebSocket;
+  if (WebSocket !== undefined) {
+    tests(WebSocket);
+    return;
+  }
+  it(
+    'passes where it is behind a flag (Node 20)',
+    { skip: !process.allowedNodeEnvironmentFlags.has('--experimental-websocket') },
+    async () => {
+      // of this test's runner, to whom the process would report
+      const { NODE_TEST_CONTEXT: _, ...env } = process.env;
+      const flags = ['--experimental-websocket', '--no-warnings', ...TYPESCRIPT];
+      const child = spawn(process.execPath, [...flags, fileURLToPath(import.meta.url)], {
+        env,
+        stdio: ['ignore', 'pipe', 'pipe'],
+      });
+      const [output, errors, [code]] = await Promise.all([
+        textOf(child.stdout),
+        textOf(child.stderr),
+        once(child, 'close'),
+      ]);
+      assert.equal(code, 0, output + errors);
+      assert.match(output, /^# pass [1-9]\d/m);
+    },
+  );
+});
