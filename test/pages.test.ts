@@ -1,14 +1,13 @@
 // What the pages say must be true of the code: settings, names, commands, routes, metrics, log
-// messages, links, and the code they show.
+// messages, and the code they show. What they look like is checked by `npm run check`.
 
 import assert from 'node:assert/strict';
 import { execFileSync, spawnSync } from 'node:child_process';
 import {
-  existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync, symlinkSync,
-  writeFileSync,
+  mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, symlinkSync, writeFileSync,
 } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { dirname, join, normalize, resolve } from 'node:path';
+import { dirname, join, normalize } from 'node:path';
 import { after, describe, it } from 'node:test';
 
 import { listAgents } from '../src/agents/built-in/registry.ts';
@@ -22,7 +21,7 @@ import type { CallRecords } from '../src/records/call-recorder.ts';
 import { parseSettings } from '../src/settings/parse-settings.ts';
 import { settingRows } from '../src/settings/table.ts';
 import {
-  codeBlocks, pages, proseOf, readPage, typeErrors, wholeFiles, writeProject, type CodeBlock,
+  codeBlocks, linksOf, pages, readPage, typeErrors, wholeFiles, writeProject, type CodeBlock,
 } from './fixtures/pages.ts';
 import { filesBelow, ROOT } from './fixtures/source-files.ts';
 import { TYPESCRIPT } from './fixtures/typescript.ts';
@@ -71,23 +70,6 @@ function createAppOfPages(options: AppOptions = {}): App {
   const settings = parseSettings({ LAYERCODE_WEBHOOK_SECRET: SECRET }, []);
   return createApp(settings, { name: 'none', onMessage: () => undefined }, options);
 }
-
-describe('README.md', () => {
-  it('has at most 300 lines', () => {
-    const lines = readPage('README.md').trimEnd().split('\n').length;
-    assert.ok(lines <= 300, `${lines} lines`);
-  });
-});
-
-describe('docs/README.md', () => {
-  it('links every page of docs/', () => {
-    const map = readPage('docs/README.md');
-    const missing = pages
-      .filter((page) => page.startsWith('docs/') && page !== 'docs/README.md')
-      .filter((page) => !map.includes(`](${page.slice('docs/'.length)})`));
-    assert.deepEqual(missing, []);
-  });
-});
 
 describe('docs/settings.md', () => {
   const ROW = /^\| `([A-Z][A-Z0-9_]*)` \| (.*?) \| (.*?) \| (.*) \|$/gm;
@@ -334,87 +316,6 @@ describe('package.json', () => {
         .map((target) => `${page} links ${target}`),
     );
     assert.deepEqual(lost, []);
-  });
-});
-
-interface Link {
-  readonly text: string;
-  /** Relative to the page; empty for a heading of the page itself. */
-  readonly path: string;
-  readonly anchor: string | undefined;
-}
-
-/** The links and pictures of a page that lead to a file or a heading of the repository. */
-function linksOf(page: string): Link[] {
-  const LINK = /\]\((?!https?:)([^)#\s]*)(?:#([^)\s]*))?\)/g;
-  return [...proseOf(page).matchAll(LINK)].map(([text, path = '', anchor]) => ({
-    text,
-    path: path === '' ? page.slice(page.lastIndexOf('/') + 1) : path,
-    anchor,
-  }));
-}
-
-describe('a link of the pages', () => {
-  /** As GitHub makes them. */
-  function anchorsOf(page: string): Set<string> {
-    const seen = new Map<string, number>();
-    const anchors = new Set<string>();
-    for (const title of captures(proseOf(page), /^#{1,6} (.+)$/gm)) {
-      const slug = title
-        .replace(/\[([^\]]+)\]\([^)]*\)/g, '$1')
-        .toLowerCase()
-        .replace(/[^\p{L}\p{N}\s_-]/gu, '')
-        .trim()
-        .replaceAll(' ', '-');
-      const count = seen.get(slug) ?? 0;
-      seen.set(slug, count + 1);
-      anchors.add(count === 0 ? slug : `${slug}-${count}`);
-    }
-    return anchors;
-  }
-
-  for (const page of pages) {
-    it(`in ${page} leads to a file and a heading that are there`, () => {
-      const dead = linksOf(page).filter(({ path, anchor }) => {
-        const target = normalize(join(dirname(page), path));
-        const file = resolve(ROOT, target);
-        if (!existsSync(file)) return true;
-        return anchor !== undefined && statSync(file).isFile() && !anchorsOf(target).has(anchor);
-      });
-      assert.deepEqual(dead.map(({ text }) => text), []);
-    });
-  }
-});
-
-describe('a line of the pages', () => {
-  const MAX_COLUMNS = 100;
-  /** Where a link leads does not count: nobody can break it. */
-  const widthOf = (line: string): number => [...line.replaceAll(/\]\([^)]*\)/g, '](')].length;
-
-  function numbered(text: string, first: number): [number: number, line: string][] {
-    return text.split('\n').map((line, index) => [first + index, line]);
-  }
-
-  for (const page of pages) {
-    it(`in ${page} ends by column ${MAX_COLUMNS}, tables and output aside`, () => {
-      const prose = numbered(proseOf(page), 1).filter(([, line]) => !line.startsWith('|'));
-      const code = codeBlocks
-        .filter((block) => block.page === page && block.language !== '')
-        .flatMap(({ text, line }) => numbered(text, line + 1));
-      const long = [...prose, ...code].filter(([, line]) => widthOf(line) > MAX_COLUMNS);
-      assert.deepEqual(long.map(([number, line]) => `${page}:${number} ${line}`), []);
-    });
-  }
-});
-
-describe('a paragraph of the pages', () => {
-  it('stands only once in its page', () => {
-    for (const page of pages) {
-      const parts = proseOf(page).split(/\n\s*\n/);
-      const paragraphs = parts.filter((text) => text !== '' && !text.startsWith('#'));
-      const again = paragraphs.filter((text, index) => paragraphs.indexOf(text) < index);
-      assert.deepEqual(again, [], page);
-    }
   });
 });
 

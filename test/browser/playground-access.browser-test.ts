@@ -188,7 +188,7 @@ describe('the playground', () => {
   });
 
   describe('a screen reader', () => {
-    it('has a name foreverything that can be used', async (t) => {
+    it('has a name for everything that can be used', async (t) => {
       const page = await openPlayground(t, browser);
       await page.say('Hello');
       (await page.nextAsked()).data({ order: [1] }).say(LONG); // with the Interrupt button

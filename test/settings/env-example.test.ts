@@ -67,7 +67,7 @@ describe('.env.example', () => {
     });
   }
 
-  it('changes nothing as it is: every line is a comment, forevery reader', () => {
+  it('changes nothing as it is: every line is a comment, for every reader', () => {
     for (const line of text.split('\n')) assert.match(line, /^(#.*)?$/);
     const directory = mkdtempSync(join(tmpdir(), 'env-example-'));
     writeFileSync(join(directory, '.env'), text);

@@ -8,7 +8,7 @@ import { settingRows } from '../../src/settings/table.ts';
 import { problemsOf, secret } from './settings-problems.ts';
 
 describe('parseSettings', () => {
-  it('has a working default foreverything outside production', () => {
+  it('has a working default for everything outside production', () => {
     assert.deepEqual(parseSettings({}, []), {
       production: false,
       host: '0.0.0.0',
@@ -528,7 +528,7 @@ describe('parseSettings: flags', () => {
     }
   });
 
-  it('has a flag forevery variable, and --model for DEFAULT_MODEL', () => {
+  it('has a flag for every variable, and --model for DEFAULT_MODEL', () => {
     for (const { variable, flags } of settingRows) {
       assert.ok(flags.includes(`--${variable.toLowerCase().replaceAll('_', '-')}`), variable);
       assert.ok(

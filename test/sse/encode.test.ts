@@ -57,7 +57,7 @@ describe('encodeEvent', () => {
     assert.deepEqual(events, [{ event: 'message', data: data.replace(/\r\n|\r/g, '\n') }]);
   });
 
-  it('is read back as it was written, forevery kind of event with data', () => {
+  it('is read back as it was written, for every kind of event with data', () => {
     const decoder = new SseDecoder();
     for (const [, event] of TABLE) {
       if ('comment' in event) assert.deepEqual(decoder.push(Buffer.from(encodeEvent(event))), []);

@@ -10,7 +10,7 @@ const TTL_MS = 55 * 60_000;
 const HOUR_MS = 3_600_000;
 
 describe('eraseStored', () => {
-  it('erases a conversation forevery process, also one that remembers it', async (t) => {
+  it('erases a conversation for every process, also one that remembers it', async (t) => {
     const shared: SharedParts = new Map();
     const [a] = machines(t, 1, {}, shared);
     assert.ok(a);
