@@ -106,7 +106,7 @@ await esbuild.build({
   chunkNames: 'chunks/[name]-[hash]',
   format: 'esm',
   platform: 'node',
-  target: 'node20.12',
+  target: 'node20.19',
   packages: 'external',
   plugins: [oneCore, embedded(root, sqliteWorker.text), builtinsByRequire],
   sourcemap: 'linked', // for stack traces; the log reads one when it writes a stack

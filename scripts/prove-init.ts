@@ -231,7 +231,6 @@ async function talk(origin: string): Promise<void> {
 let packed = '';
 
 async function pack(): Promise<void> {
-  await run([...npm, 'run', '--silent', 'build'], { directory: root });
   await run([...npm, 'pack', '--silent', '--ignore-scripts', '--pack-destination', place], {
     directory: root,
   });

@@ -56,7 +56,7 @@ describe('package.json', () => {
   });
 
   it('asks for the Node version of design.md', () =>
-    assert.equal(manifest.engines.node, '>=20.12'));
+    assert.equal(manifest.engines.node, '>=20.19'));
 
   it('points to files that the build makes', () => {
     const targets = [

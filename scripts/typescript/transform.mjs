@@ -18,7 +18,7 @@ export function optionsFor(file) {
   return {
     loader: 'ts',
     format: 'esm',
-    target: 'node20.12',
+    target: 'node20.19',
     sourcefile: basename(file),
     sourcemap: 'inline',
     sourcesContent: false,

@@ -88,7 +88,7 @@ function readSettingsFile(file: string, isRequired: boolean): Environment {
 }
 
 /**
- * Node 20.12.0 reads `# PORT=1` as a setting. Comment lines are removed only there, because other
+ * Node 20 reads `# PORT=1` as a setting. Comment lines are removed only there, because other
  * versions allow them inside quoted text.
  */
 function parseVariables(content: string): Environment {

@@ -103,3 +103,12 @@ describe('a name of a test', () => {
     assert.deepEqual(names.filter((name) => gluedWords(name).length > 0), []);
   });
 });
+
+describe('test/same-on-every-node.txt', () => {
+  it('names tests that are there', () => {
+    const lines = readFileSync(join(ROOT, 'test/same-on-every-node.txt'), 'utf8').trim().split('\n');
+    assert.ok(lines.length > 100);
+    const files = filesBelow('test');
+    assert.deepEqual(lines.filter((line) => !files.includes(line)), []);
+  });
+});

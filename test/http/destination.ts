@@ -94,8 +94,7 @@ export class Destination extends EventEmitter implements SseDestination {
 }
 
 /**
- * Timeouts by hand. Node 20.12's own mock stumbles over a timeout that is cleared while it
- * fires.
+ * Timeouts by hand: those that Node 20's own mock makes cannot be refreshed.
  */
 export class Clock {
   #now = 0;

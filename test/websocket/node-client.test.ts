@@ -114,7 +114,7 @@ function tests(WebSocket: ClientClass): void {
       const { client } = await serve(t, WebSocket);
       const received = receive(client, 2);
       client.send(message);
-      client.send('behind it'); // Node 20.12 tells of an empty message only with the next
+      client.send('behind it'); // Node 20 tells of an empty message only with the next
       const [first, second] = await received;
       assert.ok(first === message);
       assert.equal(second, 'behind it');

@@ -204,7 +204,7 @@ function manifest(name: string, spec: string): object {
     name,
     private: true,
     type: 'module',
-    engines: { node: '>=20.12' },
+    engines: { node: '>=20.19' },
     scripts: {
       build: 'tsc',
       prestart: 'npm run --silent build',

@@ -43,7 +43,7 @@ describe('a project', () => {
       private: boolean;
       engines: unknown;
     };
-    assert.deepEqual([isPrivate, engines], [true, { node: '>=20.12' }]);
+    assert.deepEqual([isPrivate, engines], [true, { node: '>=20.19' }]);
   });
 
   it('builds before it starts, and tests its source, so no test of a removed file', async (t) => {

@@ -180,7 +180,7 @@ async function stage(
 function holdSound(t: TestContext): () => void {
   const { setInterval } = globalThis;
   const held: (() => void)[] = [];
-  // Not the timers of node:test: where Node 20.12 mocks them, `clearInterval(undefined)` throws.
+  // Not the timers of node:test: they would hold every interval, and this is about one.
   t.mock.method(globalThis, 'setInterval', (run: () => void, ms?: number) => {
     if (ms !== 1_000) return setInterval(run, ms);
     held.push(run);
