@@ -20,7 +20,8 @@ const KINDS = {
   large: { ending: '.large-test.ts' },
   fetch: { ending: '.fetch-test.ts' },
   browser: { ending: '.browser-test.ts' },
-  peers: { ending: '.peer-test.ts' },
+  /** They import the package by its name, which tsx finds by the paths of tsconfig.json. */
+  peers: { ending: '.peer-test.ts', loader: 'tsx' },
   /** The seeded runs of `unit`, at full length. */
   long: { ending: '.test.ts', env: { LAYERCODE_LONG_TESTS: '1' } },
 };
@@ -88,7 +89,7 @@ function writeGroup(files, index) {
 }
 
 /** Resolves with the runner's exit code. */
-async function runTests(paths, { concurrency, env }) {
+async function runTests(paths, concurrency) {
   rmSync(FAILED, { force: true });
   const reporters = ['spec', new URL('failed-files.mjs', import.meta.url).href].flatMap(
     (reporter, index) => [
@@ -96,7 +97,7 @@ async function runTests(paths, { concurrency, env }) {
       `--test-reporter-destination=${['stdout', FAILED][index]}`,
     ],
   );
-  const flags = ['--import', './scripts/typescript/register.mjs', '--test', ...reporters];
+  const flags = ['--import', loader, '--test', ...reporters];
   if (concurrency !== undefined) flags.push(`--test-concurrency=${concurrency}`);
   const options = { cwd: ROOT, stdio: 'inherit', env: { ...process.env, ...env } };
   const [code] = await once(spawn(process.execPath, [...flags, ...paths], options), 'exit');
@@ -112,15 +113,15 @@ const [first, ...others] = process.argv.slice(2);
 const kind = first in KINDS ? first : 'unit';
 const rest = first === undefined || first in KINDS ? others : [first, ...others];
 const named = rest.filter((argument) => argument !== '--try-again');
-const { isGrouped = false, env = {} } = KINDS[kind];
+const { isGrouped = false, env, loader = './scripts/typescript/register.mjs' } = KINDS[kind];
 const files = named.length > 0 ? named : filesOf(kind);
 mkdirSync(OWN, { recursive: true });
 try {
   const paths = isGrouped ? groupsOf(files).map(writeGroup) : files;
-  let code = await runTests(paths, { concurrency: isGrouped ? 3 : undefined, env });
+  let code = await runTests(paths, isGrouped ? 3 : undefined);
   const failed = code === 0 ? [] : failedFiles();
   if (failed.length > 0 && rest.includes('--try-again')) {
-    code = await runTests(failed, { concurrency: 1, env });
+    code = await runTests(failed, 1);
     const names = failed.map((file) => relative(ROOT, file)).join(', ');
     if (code === 0) process.stdout.write(`passed at the second try: ${names}\n`);
   }
