@@ -16,7 +16,7 @@ import { UNFINISHED_RESULTS } from './unfinished-tool-results.ts';
  * - None: tool calls were stored only with their results.
  * - 1: they are stored before they run, too.
  * - 2: they name their run and its process. A conversation also has what must happen `once` in it,
- *   the owner of its state, and the mark of an erasure; a turn, when it was opened.
+ *   and the mark of an erasure; a turn, when it was opened.
  */
 export const FORMAT = 2;
 
@@ -54,16 +54,6 @@ export interface Conversation {
   updatedAt: number;
   /** The agent's state, as JSON text. */
   state?: string;
-  /**
-   * The process that has opened the newest turn, if several share the conversation. No other one
-   * writes the state.
-   */
-  stateOwner?: string;
-  /**
-   * The state and the agent before the newest turn, which the platform may discard. Only for
-   * platforms that ask for replies which they may never speak.
-   */
-  before?: { readonly turnId: string; readonly state?: string; readonly agent?: string };
   /** The caller of the last telephone call. */
   caller?: KnownCaller;
   /** The agent that the conversation was last handed over to. */
@@ -94,6 +84,11 @@ export interface Conversation {
    * processes added may be missing. Not part of the record.
    */
   isBehind?: true;
+  /**
+   * For the same stores: where changes of the state have met others since the last write. Not part
+   * of the record.
+   */
+  merged?: { readonly collisions: readonly string[]; readonly misses: readonly string[] };
 }
 
 /** A conversation without turns, for a store that has nothing under this id. */
@@ -303,49 +298,8 @@ export function forgetHead(conversation: Conversation): void {
   conversation.textLength -= conversation.state?.length ?? 0;
   conversation.textLength -= callerLength(conversation.caller);
   delete conversation.state;
-  delete conversation.stateOwner;
   delete conversation.agent;
-  delete conversation.before;
   delete conversation.caller;
-}
-
-/**
- * Replaces the agent's state, unless `state` is undefined. False if another process owns it by now:
- * its state is newer.
- */
-export function keepState(
-  conversation: Conversation,
-  state: string | undefined,
-  process?: string,
-): boolean {
-  if (state === undefined) return true;
-  if (conversation.stateOwner !== undefined && conversation.stateOwner !== process) return false;
-  conversation.textLength += state.length - (conversation.state?.length ?? 0);
-  conversation.state = state;
-  return true;
-}
-
-/** Restores the state and the agent from before a turn. */
-export function goBack(
-  conversation: Conversation,
-  { state, agent }: NonNullable<Conversation['before']>,
-): void {
-  conversation.textLength += (state?.length ?? 0) - (conversation.state?.length ?? 0);
-  if (state === undefined) delete conversation.state;
-  else conversation.state = state;
-  if (agent === undefined) delete conversation.agent;
-  else conversation.agent = agent;
-}
-
-/**
- * Puts back a state that a store has lost, unless it is undefined. From now on, the process that
- * opened the newest turn may write it.
- */
-export function putBackState(conversation: Conversation, state: string | undefined): void {
-  if (state === undefined) return;
-  const owner = conversation.turns.at(-1)?.process;
-  if (owner !== undefined) conversation.stateOwner = owner;
-  keepState(conversation, state, conversation.stateOwner);
 }
 
 /** Records who called, unless `caller` is undefined. */
@@ -353,11 +307,6 @@ export function keepCaller(conversation: Conversation, caller: KnownCaller | und
   if (caller === undefined) return;
   conversation.textLength += callerLength(caller) - callerLength(conversation.caller);
   conversation.caller = caller;
-}
-
-/** Records the agent the conversation is handed over to, unless `agent` is undefined. */
-export function keepAgent(conversation: Conversation, agent: string | undefined): void {
-  if (agent !== undefined) conversation.agent = agent;
 }
 
 /** Who called in that session, if known. */

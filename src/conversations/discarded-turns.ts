@@ -1,8 +1,9 @@
 // What becomes of a turn that the platform has discarded, and of the one that replaces it.
 
-import { goBack, type Conversation } from './conversation.ts';
+import { takeBack } from './agent-state.ts';
+import type { Conversation } from './conversation.ts';
 import type { AssistantMessage, Message, ToolCall, ToolMessage } from './message.ts';
-import { toolMessagesOf, type TurnRecord } from './turn-record.ts';
+import type { TurnRecord } from './turn-record.ts';
 
 /** What a turn finds in its place in the call. */
 export interface Place {
@@ -14,8 +15,8 @@ export interface Place {
 
 /**
  * Gives a turn its number: that of the first turn it replaces, otherwise the next one. A discarded
- * turn that others follow is not replaced. If the newest turn was discarded, the state and the
- * agent go back to those before it, unless a tool of a discarded turn has changed anything.
+ * turn that others follow is not replaced. What discarded turns have changed in the state is taken
+ * back, and so is a hand-over.
  */
 export function takePlace(
   conversation: Conversation,
@@ -24,21 +25,8 @@ export function takePlace(
 ): Place {
   const replaced = record.number ?? numberOfReplaced(conversation.turns, discarded, record);
   record.number = replaced ?? nextNumber(conversation.turns);
-  const { before } = conversation;
-  const newest = discarded.at(-1);
-  const mustGoBack =
-    before !== undefined && newest?.id === before.turnId && !discarded.some(hasChangedThings);
-  if (mustGoBack) goBack(conversation, before);
-  const isNewest = conversation.turns.at(-1) === record;
-  if (isNewest && conversation.before?.turnId !== record.id) {
-    const { state, agent } = conversation;
-    conversation.before = {
-      turnId: record.id,
-      ...(state === undefined ? {} : { state }),
-      ...(agent === undefined ? {} : { agent }),
-    };
-  }
-  return { isNew: replaced === undefined, hasGoneBack: mustGoBack };
+  takeBack(conversation, discarded);
+  return { isNew: replaced === undefined, hasGoneBack: discarded.length > 0 };
 }
 
 /** A call of an earlier run of a turn, or of a turn that it replaces. */
@@ -155,18 +143,4 @@ export function nextNumber(turns: readonly TurnRecord[]): number {
     if (number > 0 && isDiscarded !== true) kept += 1;
   }
   return last + 1;
-}
-
-/**
- * Whether a tool of the turn has changed something outside, or may have. A hand-over does not
- * count, as the agent goes back. Nor does a call that only waited for another turn's.
- */
-function hasChangedThings(turn: TurnRecord): boolean {
-  return toolMessagesOf(turn).some(
-    ({ state, isRepeatable, handOver, joins }) =>
-      isRepeatable !== true
-      && joins !== true
-      && handOver === undefined
-      && state !== 'interrupted',
-  );
 }

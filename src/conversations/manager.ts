@@ -4,9 +4,10 @@ import { andThen, toAwaitable, type Awaitable } from '../base/awaitable.ts';
 import type { JsonObject } from '../base/json.ts';
 import type { Interruption } from '../calls/call-event.ts';
 import type { Kinds } from '../redaction/placeholder.ts';
+import { keepState, type StateWrite } from './agent-state.ts';
 import { trim, type ConversationBounds } from './bounds.ts';
 import {
-  addMessage, clearTurns, findTurn, historyOf, isOutdated, keepState, upgrade, type Conversation,
+  addMessage, clearTurns, findTurn, historyOf, isOutdated, upgrade, type Conversation,
   type KnownCaller,
 } from './conversation.ts';
 import { openRunsElsewhere } from './elsewhere.ts';
@@ -15,7 +16,6 @@ import type { Message, ToolCallId } from './message.ts';
 import { numbered, numberedOpening, numberedSettlement } from './numbering.ts';
 import type { OnceCall } from './once-call.ts';
 import { loseOnce, withdrawOnce } from './once-rules.ts';
-import type { RunWrite } from './run-write.ts';
 import { spend, type Spending, type SpendingLimits, type Spent } from './spending.ts';
 import type { ConversationStore, UpdateOptions } from './store.ts';
 import {
@@ -175,6 +175,13 @@ export class ConversationManager {
     return turns.some((turn) => hasEndedCall(turn, key, process));
   }
 
+  /** Resolves once the store has all of the conversation. Undefined if it has. */
+  whenStored(conversationId: string): Promise<void> | undefined {
+    const key = this.keyOf(conversationId);
+    if (this.#store.unstored?.(key) === undefined) return undefined;
+    return new Promise((resolve) => this.#store.whenStored?.(key, resolve));
+  }
+
   /** The conversation's history, state and caller. Empty for an unknown id. */
   snapshot(conversationId: string): Awaitable<Snapshot> {
     return andThen(this.read(conversationId), (conversation) => {
@@ -190,9 +197,11 @@ export class ConversationManager {
     return andThen(
       this.#update(conversationId, (conversation) => clearTurns(conversation)),
       (erasedAt) => {
-        const told = (): void => this.#onCleared?.(conversationId, erasedAt);
-        told();
-        this.#store.whenStored?.(this.keyOf(conversationId), told);
+        this.#onCleared?.(conversationId, erasedAt);
+        this.#store.whenStored?.(this.keyOf(conversationId), () => {
+          const isLast = this.remembered(conversationId)?.erasedAt === erasedAt;
+          if (isLast) this.#onCleared?.(conversationId, erasedAt);
+        });
       },
     );
   }
@@ -249,13 +258,14 @@ export class ConversationManager {
       const said = this.#numbered(conversation, { messages, filler });
       return noteProgress(conversation, { ...progress, ...said }, this.#bounds);
     };
-    return this.#update(conversationId, change, options);
+    return this.#write(conversationId, progress, change, options);
   }
 
   /** See `noteToolResult` in tool-call-rules.ts. */
   noteToolResult(conversationId: string, result: ToolResult): Awaitable<NotedResult> {
-    return this.#update(conversationId, (conversation) =>
-      noteToolResult(conversation, this.#numbered(conversation, result), this.#bounds));
+    const change = (conversation: Conversation): NotedResult =>
+      noteToolResult(conversation, this.#numbered(conversation, result), this.#bounds);
+    return this.#write(conversationId, result, change);
   }
 
   /**
@@ -278,21 +288,16 @@ export class ConversationManager {
   }
 
   /**
-   * Stores the agent's state, as JSON text. False if another process owns it by now, or if the
-   * conversation was cleared. Rejects if the store does not confirm it.
+   * Stores what a turn has changed in the agent's state, unless it was discarded or cleared.
+   * Rejects if the store does not confirm it.
    */
-  saveState(
-    conversationId: string,
-    turnId: string,
-    state: string,
-    process: string | undefined,
-  ): Awaitable<boolean> {
-    const change = (conversation: Conversation): boolean => {
+  saveState(conversationId: string, turnId: string, agentState: StateWrite): Awaitable<void> {
+    const change = (conversation: Conversation): void => {
       const turn = findTurn(conversation, turnId);
-      const mayWrite = turn !== undefined && turn.isDiscarded !== true;
-      return mayWrite && keepState(conversation, state, process);
+      if (turn === undefined || turn.isDiscarded === true) return;
+      keepState(conversation, turn, agentState);
     };
-    return this.#update(conversationId, change, { mustBeStored: true });
+    return this.#write(conversationId, { agentState }, change, { mustBeStored: true });
   }
 
   /** See `spend` in spending.ts. */
@@ -301,14 +306,15 @@ export class ConversationManager {
   }
 
   /** See `settleTurn` in turn-settlement.ts. */
-  settleTurn(conversationId: string, settlement: TurnSettlement): Awaitable<RunWrite> {
+  settleTurn(conversationId: string, settlement: TurnSettlement): Awaitable<boolean> {
     const kinds = this.#kinds;
-    return this.#update(conversationId, (conversation) =>
+    const change = (conversation: Conversation): boolean =>
       settleTurn(
         conversation,
         kinds === undefined ? settlement : numberedSettlement(conversation, kinds, settlement),
         this.#bounds,
-      ));
+      );
+    return this.#write(conversationId, settlement, change);
   }
 
   /** See `cutTurn` in heard.ts. */
@@ -339,6 +345,26 @@ export class ConversationManager {
     const changeCurrent = (conversation: Conversation): T => change(current(conversation));
     const key = this.keyOf(conversationId);
     return toAwaitable(this.#store.update(key, changeCurrent, options));
+  }
+
+  /** Changes the conversation, and tells the state that comes with the change if that failed. */
+  #write<T>(
+    conversationId: string,
+    { agentState }: { readonly agentState?: StateWrite | undefined },
+    change: (conversation: Conversation) => T,
+    options?: UpdateOptions,
+  ): Awaitable<T> {
+    if (agentState === undefined) return this.#update(conversationId, change, options);
+    const failed = (error: unknown): never => {
+      agentState.failed();
+      throw error;
+    };
+    try {
+      const written = this.#update(conversationId, change, options);
+      return written instanceof Promise ? written.catch(failed) : written;
+    } catch (error) {
+      return failed(error);
+    }
   }
 
   #numbered<T>(conversation: Conversation, value: T): T {

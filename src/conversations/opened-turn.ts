@@ -9,8 +9,8 @@ import type { RunElsewhere, TurnRecord } from './turn-record.ts';
 /** What a turn has found in its conversation: see `OpenedTurn`. */
 export interface FoundByTurn extends Pick<
   OpenedTurn,
-  'isResumed' | 'cut' | 'earlierCalls' | 'takenOver' | 'lostCalls' | 'hasGoneBack' | 'wasElsewhere'
-  | 'links' | 'mayAct'
+  'isResumed' | 'cut' | 'earlierCalls' | 'takenOver' | 'lostCalls' | 'hasGoneBack' | 'links'
+  | 'mayAct'
 > {
   /** All runs of open turns in other processes, `takenOver` among them. */
   readonly openElsewhere: readonly RunElsewhere[];
@@ -45,8 +45,6 @@ export class OpenedTurn {
   readonly place: string;
   /** Whether the state has gone back to what it was before a discarded turn. */
   readonly hasGoneBack: boolean;
-  /** Whether another process owned the state before this turn. */
-  readonly wasElsewhere: boolean;
   /**
    * False if the request is a late copy of one that another turn has followed or replaced, which
    * has completed. It is answered, but its tools must not change anything.
@@ -72,7 +70,6 @@ export class OpenedTurn {
     // No id of a platform's has a control character.
     this.place = record.number === undefined ? record.id : `\u0000${record.number}`;
     this.hasGoneBack = found.hasGoneBack;
-    this.wasElsewhere = found.wasElsewhere;
     this.mayAct = found.mayAct;
     this.links = found.links;
     this.erasedAt = conversation.erasedAt ?? 0;

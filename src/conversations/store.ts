@@ -52,10 +52,7 @@ export interface ConversationStore {
   /** The same, if the store has not taken all of it yet. */
   unstored?(id: string): Conversation | undefined;
 
-  /**
-   * Beside `unstored`: calls `listener`, and no earlier one, once the store has taken all of it, if
-   * it has not yet.
-   */
+  /** Beside `unstored`: calls `listener` once the store has taken all of it, if it has not yet. */
   whenStored?(id: string, listener: () => void): void;
 
   /**
@@ -100,4 +97,6 @@ export interface StoreHealth {
   readonly failures: number;
   /** Changes repeated because another process had changed the conversation. */
   readonly conflicts: number;
+  /** Values of agents' states that two runs have set, without knowing of each other. Default 0. */
+  readonly stateCollisions?: number;
 }

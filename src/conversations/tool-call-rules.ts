@@ -1,16 +1,16 @@
 // The rules of a turn's tool calls: each is recorded before it runs, gets one result in the end,
 // and is not repeated by a later run of its turn.
 
+import { keepAgent, keepState, mayStay, type StateWrite } from './agent-state.ts';
 import { trim, type ConversationBounds } from './bounds.ts';
 import {
-  add, findTurn, keepAgent, keepState, rewrite, subtract, type Conversation,
+  add, findTurn, rewrite, subtract, type Conversation,
 } from './conversation.ts';
 import { earlierCallsIn, type EarlierToolCall } from './discarded-turns.ts';
 import type { Message, ToolCallState, ToolMessage } from './message.ts';
 import {
   claimOnce, settleOnce, type Claimer, type ClaimOutcome, type OnceClaim, type OnceResult,
 } from './once-rules.ts';
-import { ALL_KEPT, NOTHING_KEPT, STATE_DROPPED, type RunWrite } from './run-write.ts';
 import { roundsOf } from './tool-rounds.ts';
 import {
   indexOfCall, leadingMessages, messagesWithRuns, ownMessages, toolMessagesOf, type TurnRecord,
@@ -24,8 +24,8 @@ export interface TurnProgress extends Claimer {
   readonly filler?: string | undefined;
   /** Calls that act once per conversation, and are about to start. */
   readonly claims?: readonly OnceClaim[] | undefined;
-  /** The agent's state, as JSON text. */
-  readonly agentState?: string | undefined;
+  /** What it has changed in the agent's state. */
+  readonly agentState?: StateWrite | undefined;
 }
 
 /**
@@ -38,8 +38,6 @@ export interface NotedProgress {
   readonly ownership: Ownership;
   /** In the order of the claims. None are made for a run that may not speak any more. */
   readonly claims: readonly ClaimOutcome[];
-  /** See `RunWrite`. */
-  readonly isStateKept: boolean;
   /**
    * The calls of other runs of the turn, which the run may not know of: it may have begun while the
    * store did not answer its process.
@@ -52,8 +50,8 @@ export interface ToolResult extends Claimer {
   readonly state: Exclude<ToolCallState, 'running'>;
   /** JSON text. */
   readonly content: string;
-  /** The agent's state, which the call may have changed, as JSON text. */
-  readonly agentState?: string | undefined;
+  /** What the call, or the turn meanwhile, has changed in the agent's state. */
+  readonly agentState?: StateWrite | undefined;
   /** The agent the call hands the conversation over to. */
   readonly handOver?: string | undefined;
   /** Set if the call has claimed a key. */
@@ -78,24 +76,25 @@ export function noteProgress(
 ): NotedProgress {
   const { turnId, runId, messages, filler, claims = [], agentState } = progress;
   const record = findTurn(conversation, turnId);
-  const unclaimed = { claims: NO_CLAIMS, isStateKept: true, earlierCalls: NO_MESSAGES } as const;
+  const unclaimed = { claims: NO_CLAIMS, earlierCalls: NO_MESSAGES } as const;
   if (record === undefined) return { ownership: 'forgotten', ...unclaimed };
   if (record.runId !== runId) return { ownership: 'taken over', ...unclaimed };
   keepHandOver(conversation, record, messages);
   if (filler !== undefined) record.filler = filler;
   const leading = leadingMessages(record);
   const isOpen = record.state === 'open';
+  // Before the calls are added: they have not begun, so the changes are not theirs.
+  if (isOpen) keepState(conversation, record, agentState);
   const own = isOpen
     ? withKnownResults(record, messages)
     : [...ownMessages(record), ...callsUnknownTo(record, messages)];
   rewrite(conversation, record, [...leading, ...own], leading.length);
   trim(conversation, bounds);
   if (!isOpen) return { ownership: 'closed', ...unclaimed };
-  const isStateKept = keepState(conversation, agentState, progress.process);
   const outcomes = claims.map((claim) => claimOnce(conversation, progress, claim));
   noteJoining(conversation, record, claims, outcomes);
   const earlierCalls = progress.process === undefined ? NO_MESSAGES : callsOfOthers(record);
-  return { ownership: 'noted', claims: outcomes, isStateKept, earlierCalls };
+  return { ownership: 'noted', claims: outcomes, earlierCalls };
 }
 
 function callsOfOthers(record: TurnRecord): readonly EarlierToolCall[] {
@@ -128,7 +127,9 @@ function noteJoining(
   }
 }
 
-export interface NotedResult extends RunWrite {
+export interface NotedResult {
+  /** Whether the call took it. */
+  readonly isKept: boolean;
   /** Whether the claim of the call was lost before, so that its outcome was unknown until now. */
   readonly wasUnknown: boolean;
 }
@@ -153,9 +154,9 @@ export function noteToolResult(
     if (state === 'completed')
       for (const turn of conversation.turns) completeJoined(conversation, turn, once.key, content);
   }
-  const written =
-    record === undefined ? NOTHING_KEPT : writeResult(conversation, record, result, bounds);
-  return { ...written, wasUnknown };
+  const isKept =
+    record !== undefined && writeResult(conversation, record, result, bounds);
+  return { isKept, wasUnknown };
 }
 
 function writeResult(
@@ -163,24 +164,24 @@ function writeResult(
   record: TurnRecord,
   result: ToolResult,
   bounds: ConversationBounds,
-): RunWrite {
+): boolean {
   const { runId, toolCallId, state, content, agentState, handOver } = result;
   if (isLost(conversation, record, result)) putBack(conversation, record, result);
   const { messages = [] } = record;
   const index = indexOfCall(record, { runId, toolCallId });
   const call = messages[index];
-  if (call?.role !== 'tool') return NOTHING_KEPT;
+  if (call?.role !== 'tool') return false;
+  const ended = { ...call, state };
   const isDiscarded = record.isDiscarded === true;
-  const isStateKept = !isDiscarded && keepState(conversation, agentState, result.process);
-  const written = isStateKept ? ALL_KEPT : STATE_DROPPED;
-  if (call.state === 'completed') return written; // a result never changes
-  if (!isDiscarded) keepAgent(conversation, handOver);
+  if (!isDiscarded || mayStay(ended)) keepState(conversation, record, agentState, ended);
+  if (call.state === 'completed') return true; // a result never changes
+  if (!isDiscarded && handOver !== undefined) keepAgent(conversation, record, handOver);
   subtract(conversation, record);
   messages[index] = { ...call, state, content, ...(handOver === undefined ? {} : { handOver }) };
   add(conversation, record);
   if (state === 'completed') completeJoined(conversation, record, call.key, content);
   trim(conversation, bounds);
-  return written;
+  return true;
 }
 
 /**
@@ -311,7 +312,7 @@ export function keepHandOver(
   for (const message of messages) {
     if (message.role !== 'tool' || message.handOver === undefined) continue;
     const known = knownCall(record, message);
-    if (known?.state !== 'completed') keepAgent(conversation, message.handOver);
+    if (known?.state !== 'completed') keepAgent(conversation, record, message.handOver);
   }
 }
 

@@ -92,6 +92,8 @@ export interface TurnFigures {
   /** From the start of the turn to the beginning of that wait. */
   readonly settlingFromMs?: number | undefined;
   readonly failure?: FailureFigures | undefined;
+  /** Where the state was set by another run meanwhile, such as `/total`. */
+  readonly collisions?: readonly string[] | undefined;
   /** The limit of its call that has ended it. */
   readonly limit?: 'cost' | 'tokens' | undefined;
   readonly models?: readonly ModelFigures[] | undefined;

@@ -199,7 +199,6 @@ function openNow(
   const place =
     told === undefined ? undefined : takePlace(conversation, record, told.discarded);
   keepCaller(conversation, opening.caller);
-  const wasElsewhere = takeState(conversation, process);
   trim(conversation, bounds);
 
   const ownCalls = hasEarlierCalls ? toolMessagesOf(record) : NO_CALLS;
@@ -211,7 +210,6 @@ function openNow(
     takenOver,
     lostCalls,
     hasGoneBack: place?.hasGoneBack === true,
-    wasElsewhere,
     links,
     mayAct: comparison === undefined || !isLateCopy(conversation, opening, record),
   });
@@ -246,13 +244,6 @@ function addInOrder(
 ): void {
   addTurn(conversation, record);
   if (newer !== undefined) moveBefore(conversation, record, newer, arrivalOf(opening));
-}
-
-/** The state is this process's from now on. True if another process had it. */
-function takeState(conversation: Conversation, process: string | undefined): boolean {
-  const { stateOwner } = conversation;
-  if (process !== undefined) conversation.stateOwner = process;
-  return stateOwner !== undefined && stateOwner !== process;
 }
 
 /** Whether a turn that completed has followed the same request since, or has replaced it. */

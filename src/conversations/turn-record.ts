@@ -82,6 +82,10 @@ export interface TurnRecord {
    * one. History holds only what its tools did.
    */
   isDiscarded?: true;
+  /** There, too: JSON of what takes back the changes that it made to the state. */
+  undo?: string;
+  /** There, too: the agent before it handed the conversation over. Null: the path's own. */
+  agentBefore?: string | null;
   /**
    * There, too: what the platform reported of the reply before its run, in another process, has
    * said what was sent. Until then these texts are the reply. `isHeard`: see `Transcript`.
@@ -373,8 +377,8 @@ export function countRunningCalls({ messages }: TurnRecord): number {
 }
 
 /** UTF-16 code units of everything kept for the turn. */
-export function textLengthOf({ words, reply, messages, sent, told }: TurnRecord): number {
-  let length = (words?.length ?? 0) + (reply?.length ?? 0);
+export function textLengthOf({ words, reply, messages, sent, told, undo }: TurnRecord): number {
+  let length = (words?.length ?? 0) + (reply?.length ?? 0) + (undo?.length ?? 0);
   if (told !== undefined) for (const text of told.texts) length += text.length;
   if (messages !== undefined) for (const message of messages) length += messageLength(message);
   if (sent !== undefined) for (const event of sent) length += eventLength(event);

@@ -1,17 +1,15 @@
 // How a turn ends in its conversation.
 
 import type { SentEvent } from '../calls/reply-event.ts';
+import { keepState, type StateWrite } from './agent-state.ts';
 import { trim, type ConversationBounds } from './bounds.ts';
 import { keepFigures } from './captured-calls.ts';
 import {
-  add, findTurn, keepState, rewrite, subtract, type Conversation,
+  add, findTurn, rewrite, subtract, type Conversation,
 } from './conversation.ts';
 import type { Message, TurnState } from './message.ts';
 import type { Claimer } from './once-rules.ts';
 import { hearTold } from './reconcile.ts';
-import {
-  ALL_KEPT, NOTHING_KEPT, ONLY_STATE_KEPT, STATE_DROPPED, type RunWrite,
-} from './run-write.ts';
 import { keepHandOver, withKnownResults } from './tool-call-rules.ts';
 import type { TracedRun } from './trace-place.ts';
 import { begin } from './turn-begin.ts';
@@ -31,8 +29,8 @@ export interface TurnSettlement extends Claimer {
   readonly messages: readonly Message[];
   readonly sent?: readonly SentEvent[] | undefined;
   readonly filler?: string | undefined;
-  /** The agent's state, as JSON text. Kept even if something else closed the turn. */
-  readonly agentState?: string | undefined;
+  /** What it has changed in the agent's state. Kept even if something else closed the turn. */
+  readonly agentState?: StateWrite | undefined;
   /** Set if calls are recorded. */
   readonly figures?: TurnFigures | undefined;
   /** Set if the run is traced. */
@@ -46,7 +44,7 @@ export interface TurnSettlement extends Claimer {
 const NO_TURNS: readonly TurnRecord[] = [];
 
 /**
- * Ends a run, once. `isKept` is false if the run no longer owns the turn: it was settled, cut to
+ * Ends a run, once. Returns false if the run no longer owns the turn: it was settled, cut to
  * what was heard, run again or cleared. A run whose turn was closed by a newer one still settles
  * it, because only that run knows what was sent.
  */
@@ -54,22 +52,19 @@ export function settleTurn(
   conversation: Conversation,
   settlement: TurnSettlement,
   bounds: ConversationBounds,
-): RunWrite {
+): boolean {
   const record = findTurn(conversation, settlement.turnId);
-  if (record === undefined) return NOTHING_KEPT;
+  if (record === undefined) return false;
   if (record.runId !== settlement.runId) {
-    if (!hasSaidMore(conversation, record, settlement)) return NOTHING_KEPT;
-    takeBack(conversation, record, settlement);
+    if (!hasSaidMore(conversation, record, settlement)) return false;
+    regain(conversation, record, settlement);
   }
-  const isStateKept =
-    record.isDiscarded !== true
-    && keepState(conversation, settlement.agentState, settlement.process);
-  const isDecided = record.isUnknown !== true && record.isLeaving !== true;
-  if (record.state !== 'open' && isDecided)
-    return isStateKept ? ONLY_STATE_KEPT : NOTHING_KEPT;
-  settle(conversation, record, settlement);
+  const isOver =
+    record.state !== 'open' && record.isUnknown !== true && record.isLeaving !== true;
+  if (!isOver) settle(conversation, record, settlement);
+  if (record.isDiscarded !== true) keepState(conversation, record, settlement.agentState);
   trim(conversation, bounds);
-  return isStateKept ? ALL_KEPT : STATE_DROPPED;
+  return !isOver;
 }
 
 /**
@@ -88,7 +83,7 @@ function hasSaidMore(
 }
 
 /** Gives the record back to the run, together with the calls of the one that had it. */
-function takeBack(
+function regain(
   conversation: Conversation,
   record: TurnRecord,
   { runId, process, figures, trace }: TurnSettlement,

@@ -40,4 +40,12 @@ export function addStoreMetrics(metrics: Metrics, store: ConversationStore): voi
       'counter',
     ),
   );
+  metrics.add(
+    new Gauge(
+      'layercode_state_collisions_total',
+      "Values of agents' states that two runs have set, without knowing of each other.",
+      () => health().stateCollisions ?? 0,
+      'counter',
+    ),
+  );
 }

@@ -55,11 +55,10 @@ async function rememberProgress(turn: ToolCallingTurn): Promise<void> {
 }
 
 function noteProgress(turn: ToolCallingTurn, options?: UpdateOptions): Awaitable<void> {
-  const { conversationId, host, liveState, log } = turn;
+  const { conversationId, host } = turn;
   return andThen(
     host.conversations.noteProgress(conversationId, progressOf(turn), options),
-    ({ ownership, isStateKept, earlierCalls }) => {
-      liveState?.written(isStateKept, log, conversationId);
+    ({ ownership, earlierCalls }) => {
       if (earlierCalls.length > 0) turn.learn(earlierCalls);
       own(turn, ownership);
     },
@@ -69,7 +68,7 @@ function noteProgress(turn: ToolCallingTurn, options?: UpdateOptions): Awaitable
 function progressOf(turn: ToolCallingTurn): TurnProgress {
   const { conversationId, turnId, runId, host: { process }, spoken, liveState, log } = turn;
   const messages = spoken.messages(turnId, 'open');
-  const agentState = liveState?.textToStore(log, conversationId);
+  const agentState = liveState?.changes(log, conversationId);
   return { turnId, runId, process, messages, filler: spoken.filler, agentState };
 }
 
@@ -87,7 +86,7 @@ async function storeClaims(
   turn: ToolCallingTurn,
   calls: readonly NotedToolCall[],
 ): Promise<void> {
-  const { conversationId, turnId, host, liveState, log } = turn;
+  const { conversationId, turnId, host, log } = turn;
   if (turn.isOver) return;
   const once = calls.filter(({ isOnce }) => isOnce);
   for (const { spoken } of calls) Object.assign(spoken, INTERRUPTED);
@@ -103,8 +102,7 @@ async function storeClaims(
       { ...progressOf(turn), claims },
       { mustBeStored: true },
     );
-    const { ownership, claims: outcomes, isStateKept, earlierCalls } = noted;
-    liveState?.written(isStateKept, log, conversationId);
+    const { ownership, claims: outcomes, earlierCalls } = noted;
     if (earlierCalls.length > 0) turn.learn(earlierCalls);
     for (const [index, call] of claiming.entries()) {
       call.claim = outcomes[index];
@@ -276,14 +274,14 @@ export function storeResult(
   const result = {
     turnId, runId, process, toolCallId: id, state, content, handOver, once, messages, erasedAt,
   };
-  const write = persist(() => {
-    const agentState = liveState?.textToStore(log, conversationId);
-    return host.conversations.noteToolResult(conversationId, { ...result, agentState });
-  }, WRITE_DELAYS_MS);
+  const agentState = liveState?.changes(log, conversationId);
+  const write = persist(
+    () => host.conversations.noteToolResult(conversationId, { ...result, agentState }),
+    WRITE_DELAYS_MS,
+  );
   const isRepeat = call.claim?.kind === 'claimed' && call.claim.isRepeat;
-  const written = andThen(write, ({ isKept, isStateKept, wasUnknown }) => {
+  const written = andThen(write, ({ isKept, wasUnknown }) => {
     done();
-    liveState?.written(isStateKept, log, conversationId);
     if (wasUnknown || (isRepeat && state === 'completed')) {
       const message = 'a tool call whose outcome was unknown has ended';
       log.info(message, { ...logged, idempotencyKey: key });

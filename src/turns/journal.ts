@@ -2,7 +2,7 @@ import type {
   ModelRequestFailure, ModelUsage, RequestEvent, ToolCallOutcome, ToolOutcome, ToolRun, TurnJournal,
 } from '../agents/agent.ts';
 import { checkHandOver } from '../agents/speakers.ts';
-import { STATE_IS_TAKEN, StateError } from '../agents/state/live-state.ts';
+import { StateError } from '../agents/state/live-state.ts';
 import type { Awaitable } from '../base/awaitable.ts';
 import type { JsonObject } from '../base/json.ts';
 import type { Message, ToolCall } from '../conversations/message.ts';
@@ -72,14 +72,10 @@ export class Journal implements TurnJournal {
     const { conversationId, turnId, host, isStored, liveState, work } = this.#turn;
     if (!isStored) throw new StateError('this turn stores nothing, not even its state');
     if (liveState === undefined) throw new StateError('the agent has no state');
-    const text = liveState.textNow();
+    const changes = liveState.validChanges();
     const fromMs = performance.now();
-    const saved = host.conversations.saveState(conversationId, turnId, text, host.process);
-    const isKept = saved instanceof Promise
-      ? await saved.finally(() => work.noteStore('state', fromMs))
-      : saved;
-    if (!isKept) throw new StateError(STATE_IS_TAKEN);
-    liveState.written(true, this.#turn.log, conversationId);
+    const saved = host.conversations.saveState(conversationId, turnId, changes);
+    if (saved instanceof Promise) await saved.finally(() => work.noteStore('state', fromMs));
   }
 
   reveal<T>(value: T): T {

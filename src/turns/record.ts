@@ -223,25 +223,14 @@ function store(
   liveState: LiveState | undefined,
 ): Awaitable<void> {
   const { conversationId, log, host: { conversations } } = turn;
-  const stored = andThen(
-    persist(
-      () => conversations.settleTurn(conversationId, withState(settlement, liveState, turn)),
-      WRITE_DELAYS_MS,
-    ),
-    ({ isStateKept }) => liveState?.written(isStateKept, log, conversationId),
+  const agentState = liveState?.changes(log, conversationId);
+  const whole = agentState === undefined ? settlement : { ...settlement, agentState };
+  const stored = persist(() => conversations.settleTurn(conversationId, whole), WRITE_DELAYS_MS);
+  if (!(stored instanceof Promise)) return;
+  return stored.then(
+    () => undefined,
+    (error: unknown) => logLoss(settlement, turn, error),
   );
-  if (!(stored instanceof Promise)) return stored;
-  return stored.catch((error: unknown) => logLoss(settlement, turn, error));
-}
-
-/** Adds the state as it is now: another turn may have changed it since the first try. */
-function withState(
-  settlement: TurnSettlement,
-  liveState: LiveState | undefined,
-  { log, conversationId }: TurnRun,
-): TurnSettlement {
-  if (liveState === undefined) return settlement;
-  return { ...settlement, agentState: liveState.textToStore(log, conversationId) };
 }
 
 function logLoss(

@@ -39,6 +39,9 @@ import { MAX_REPLY_LENGTH, SpokenReply } from './spoken-reply.ts';
 import type { TurnHost, TurnRun } from './turn-run.ts';
 import { Values } from './values.ts';
 
+/** How long the end of a stream waits until a tool's result or a state is stored. */
+const HELD_BACK_MS = 3_000;
+
 /** What each answer of the store is to the machine. */
 const HAPPENING_OF: Readonly<Record<Opening['kind'], Happening>> = {
   opened: 'opened',
@@ -592,13 +595,23 @@ export class Turn implements TurnRun, DeliveredTurn {
     if (this.delivery.end(when) || !this.isStored) this.#happens('left');
   }
 
-  /** A slow store delays the end of the stream no longer than its time-out. */
+  /**
+   * A slow store delays the end of the stream no longer than its time-out, unless the turn has
+   * called a tool or changed the state: the next turn, anywhere, should begin with that.
+   */
   #storeFirst(ending: Ending): void {
     this.#storedAs = ending;
     const fromMs = performance.now();
-    const stored = storeSettlement(this, ending, true);
+    const { host, callsSoFar, liveState } = this;
+    const changes = liveState?.revision;
+    const stored = andThen(storeSettlement(this, ending, true), () =>
+      callsSoFar === undefined && liveState?.revision === changes
+        ? undefined
+        : host.conversations.whenStored(this.conversationId));
     if (!(stored instanceof Promise)) return this.#happens('stored');
-    void atMost(this.host.storeTimeoutMs, stored).then(() => {
+    const mayChange = callsSoFar !== undefined || liveState !== undefined;
+    const limitMs = mayChange ? Math.max(HELD_BACK_MS, host.storeTimeoutMs) : host.storeTimeoutMs;
+    void atMost(limitMs, stored).then(() => {
       this.work.noteStore('end', fromMs);
       this.#happens('stored');
     });

@@ -58,7 +58,7 @@ export function settle(
         : [{ role: 'assistant', content: said, turnId, state }];
   const written = settleTurn(conversation, { turnId, runId, state, messages, sent }, bounds);
   check(conversation);
-  return written.isKept;
+  return written;
 }
 
 /** A whole exchange. */
@@ -112,6 +112,7 @@ export function check(conversation: Conversation): void {
   }
   for (const turn of conversation.turns) {
     for (const text of turn.told?.texts ?? []) textLength += text.length;
+    textLength += turn.undo?.length ?? 0;
     for (const event of turn.sent ?? [])
       textLength +=
         event.type === 'say' ? event.text.length : event.type === 'data' ? event.json.length : 0;

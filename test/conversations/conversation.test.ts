@@ -4,14 +4,7 @@ import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 
 import {
-  addMessage,
-  addTurn,
-  clearTurns,
-  emptyConversation,
-  findTurn,
-  indexOfDelivered,
-  keepAgent,
-  type Conversation,
+  addMessage, addTurn, clearTurns, emptyConversation, findTurn, indexOfDelivered, type Conversation,
 } from '../../src/conversations/conversation.ts';
 import type { Message } from '../../src/conversations/message.ts';
 import { OpenedTurn } from '../../src/conversations/opened-turn.ts';
@@ -29,6 +22,7 @@ import {
   settle,
   shown,
 } from './checked-rules.ts';
+import { setTo } from './state-writes.ts';
 
 describe('addMessage', () => {
   it('makes a turn of a message whose turn is not known', () => {
@@ -97,11 +91,11 @@ describe("the agent's state", () => {
   ): boolean {
     const reply: Message = { role: 'assistant', content: 'Yes.', turnId, state: 'completed' };
     const settlement: TurnSettlement = {
-      turnId, runId, state: 'completed', messages: [reply], agentState,
+      turnId, runId, state: 'completed', messages: [reply], agentState: setTo(agentState),
     };
     const written = settleTurn(conversation, settlement, bounds);
     check(conversation);
-    return written.isKept;
+    return written;
   }
 
   it('is none in a new conversation', () => {
@@ -208,8 +202,7 @@ describe('the agent that a conversation was handed over to', () => {
   it('outlives the turn that did it, and is gone when the conversation is cleared', () => {
     const conversation = emptyConversation('c');
     exchange(conversation, 't1', 'Hello', 'Hi');
-    keepAgent(conversation, 'billing');
-    keepAgent(conversation, undefined);
+    conversation.agent = 'billing';
     exchange(conversation, 't2', 'And?', 'Yes.');
     assert.equal(conversation.agent, 'billing');
     clearTurns(conversation);

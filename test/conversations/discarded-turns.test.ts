@@ -6,9 +6,11 @@ import { describe, it } from 'node:test';
 import {
   addTurn, emptyConversation, historyOf, type Conversation,
 } from '../../src/conversations/conversation.ts';
+import { keepAgent, keepState } from '../../src/conversations/agent-state.ts';
 import { callsAtPlace, takePlace } from '../../src/conversations/discarded-turns.ts';
 import type { Message, ToolMessage } from '../../src/conversations/message.ts';
 import { newTurn, type TurnRecord } from '../../src/conversations/turn-record.ts';
+import { change } from './state-writes.ts';
 
 /** A round of one call. */
 function calling(toolCallId: string, result: Partial<ToolMessage>): Message[] {
@@ -67,18 +69,93 @@ describe('the history of a turn that was replaced', () => {
 });
 
 describe('the state of a turn that was replaced', () => {
+  const before = '{"cart":["tea"]}';
+  const changed = '{"cart":["tea","cola"]}';
+
+  it('loses what the turn itself has changed, and nothing that others have', () => {
+    const { conversation, discarded, record } = replaced([]);
+    conversation.state = before;
+    keepState(conversation, discarded, change(before, changed));
+    keepState(conversation, record, change(changed, '{"cart":["tea","cola"],"paid":true}'));
+    takePlace(conversation, record, [discarded]);
+    assert.equal(conversation.state, '{"cart":["tea"],"paid":true}');
+  });
+
+  it('loses the changes that came with the first state, and keeps that', () => {
+    const { conversation, discarded, record } = replaced([]);
+    keepState(conversation, discarded, change('{"cart":[]}', '{"cart":["cola"]}'));
+    takePlace(conversation, record, [discarded]);
+    assert.equal(conversation.state, '{"cart":[]}');
+  });
+
+  it('loses several changes of several turns', () => {
+    const { conversation, discarded, record } = replaced([]);
+    conversation.state = before;
+    keepState(conversation, discarded, change(before, changed));
+    keepState(conversation, discarded, change(changed, '{"cart":["cola"]}'));
+    keepState(conversation, record, change('{"cart":["cola"]}', '{"cart":[]}'));
+    takePlace(conversation, { ...newTurn('t3', 'open', 3), number: 1 }, [discarded, record]);
+    assert.equal(conversation.state, before);
+    takePlace(conversation, { ...newTurn('t4', 'open', 4), number: 1 }, [discarded, record]);
+    assert.equal(conversation.state, before);
+  });
+
   for (const [what, result, state] of [
-    ['is gone if its tool only waited for another turn', { joins: true }, '{"n":1}'],
-    ['is gone if its tool never began', { state: 'interrupted' }, '{"n":1}'],
-    ['is gone if its tool has handed over', { handOver: 'billing' }, '{"n":1}'],
-    ['stays if its tool has changed something', {}, '{"n":2}'],
-    ['stays if its tool may have changed something', { state: 'unknown' }, '{"n":2}'],
+    ['loses what a call may do again', { isRepeatable: true }, before],
+    ['loses what a call has changed that only waited for another turn', { joins: true }, before],
+    ['loses what an interrupted call has changed', { state: 'interrupted' }, before],
+    ['keeps what a call has changed whose result stays', {}, changed],
+    ['keeps what a call has changed that may have acted', { state: 'unknown' }, changed],
   ] as const)
     it(what, () => {
       const { conversation, discarded, record } = replaced([result]);
-      conversation.before = { turnId: 't1', state: '{"n":1}' };
-      conversation.state = '{"n":2}';
+      const [, call] = calling('call-0', result);
+      assert.ok(call?.role === 'tool');
+      conversation.state = before;
+      keepState(conversation, discarded, change(before, changed), call);
       takePlace(conversation, record, [discarded]);
       assert.equal(conversation.state, state);
     });
+
+  it('keeps what is changed while a call runs whose result stays: it may be of that call', () => {
+    const { conversation, discarded, record } = replaced([{ state: 'running' }]);
+    conversation.state = before;
+    keepState(conversation, discarded, change(before, changed));
+    takePlace(conversation, record, [discarded]);
+    assert.equal(conversation.state, changed);
+  });
+});
+
+describe('the agent of a turn that was replaced', () => {
+  for (const agent of [undefined, 'sales'])
+    it(`is ${agent ?? "the path's own"} again`, () => {
+      const { conversation, discarded, record } = replaced([]);
+      if (agent !== undefined) conversation.agent = agent;
+      keepAgent(conversation, discarded, 'billing');
+      keepAgent(conversation, discarded, 'support');
+      takePlace(conversation, record, [discarded]);
+      assert.equal(conversation.agent, agent);
+    });
+});
+
+describe('the agent that has a conversation', () => {
+  const messages = calling('a', { handOver: 'b' });
+  const handingOver = { ...newTurn('t2', 'completed', 2), messages };
+
+  it('is that of the last hand-over, in the order of turns', () => {
+    const conversation = emptyConversation('c');
+    const older = newTurn('t1', 'interrupted', 1);
+    for (const turn of [older, handingOver]) addTurn(conversation, turn);
+    keepAgent(conversation, handingOver, 'b');
+    keepAgent(conversation, older, 'a');
+    assert.equal(conversation.agent, 'b');
+  });
+
+  it('is one that an older turn has handed over to late, if no later turn has', () => {
+    const conversation = emptyConversation('c');
+    const older = newTurn('t1', 'interrupted', 1);
+    for (const turn of [older, newTurn('t2', 'completed', 2)]) addTurn(conversation, turn);
+    keepAgent(conversation, older, 'a');
+    assert.equal(conversation.agent, 'a');
+  });
 });

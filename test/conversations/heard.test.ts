@@ -270,7 +270,7 @@ describe('a text heard', () => {
           ],
         },
         BOUNDS,
-      ).isKept,
+      ),
       false,
     );
     assert.deepEqual(replies(conversation), ['t1: It *']);

@@ -12,6 +12,7 @@ import type { ConversationStore } from '../../src/conversations/store.ts';
 import { newTurn } from '../../src/conversations/turn-record.ts';
 import { transcriptOf } from '../fixtures/transcript.ts';
 import { PromisedStore } from './promised-store.ts';
+import { setTo } from './state-writes.ts';
 
 const stores: MemoryStore[] = [];
 
@@ -61,9 +62,10 @@ for (const [kind, create] of [
     it('keeps the state that a turn saves, unless the conversation was cleared', async () => {
       const manager = create();
       await manager.openTurn('c', { turnId: 't', runId: 1, text: 'Hello' });
-      assert.equal(await manager.saveState('c', 't', '{"n":1}', undefined), true);
+      await manager.saveState('c', 't', setTo('{"n":1}'));
+      assert.deepEqual(await manager.getState('c'), { n: 1 });
       await manager.clear('c');
-      assert.equal(await manager.saveState('c', 't', '{"n":2}', undefined), false);
+      await manager.saveState('c', 't', setTo('{"n":2}'));
       assert.equal(await manager.getState('c'), undefined);
     });
 
@@ -72,8 +74,10 @@ for (const [kind, create] of [
       const transcript = transcriptOf([]);
       await manager.openTurn('c', { turnId: 't1', runId: 1, text: 'Hel', transcript });
       await manager.openTurn('c', { turnId: 't2', runId: 2, text: 'Hello', transcript });
-      assert.equal(await manager.saveState('c', 't1', '{"n":1}', undefined), false);
-      assert.equal(await manager.saveState('c', 't2', '{"n":2}', undefined), true);
+      await manager.saveState('c', 't1', setTo('{"n":1}'));
+      assert.equal(await manager.getState('c'), undefined);
+      await manager.saveState('c', 't2', setTo('{"n":2}'));
+      assert.deepEqual(await manager.getState('c'), { n: 2 });
     });
 
     it('keeps order when nobody waits in between', async () => {
@@ -137,7 +141,7 @@ for (const [kind, create] of [
       await manager.openTurn('c', { turnId: 't1', runId: 1, text: 'Hello' });
       await manager.clear('c');
       const settlement = { turnId: 't1', runId: 1, state: 'completed', messages: [] } as const;
-      assert.equal((await manager.settleTurn('c', settlement)).isKept, false);
+      assert.equal(await manager.settleTurn('c', settlement), false);
       assert.deepEqual(await manager.getHistory('c'), []);
     });
 
@@ -153,8 +157,7 @@ for (const [kind, create] of [
         { role: 'assistant', content: 'Hi there.', turnId: 't1', state: 'completed' },
       ] as const;
       assert.equal(
-        (await manager.settleTurn('c', { turnId: 't1', runId: 1, state: 'completed', messages }))
-          .isKept,
+        await manager.settleTurn('c', { turnId: 't1', runId: 1, state: 'completed', messages }),
         true,
       );
       assert.deepEqual(await manager.cutTurn('c', { textHeard: 'Hi', turnId: undefined }), {

@@ -1,12 +1,8 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 
-import {
-  emptyConversation,
-  keepAgent,
-  keepState,
-  type Conversation,
-} from '../../src/conversations/conversation.ts';
+import { keepAgent, keepState, setState } from '../../src/conversations/agent-state.ts';
+import { emptyConversation, type Conversation } from '../../src/conversations/conversation.ts';
 import type { Message } from '../../src/conversations/message.ts';
 import { OpenedTurn } from '../../src/conversations/opened-turn.ts';
 import { noteToolResult } from '../../src/conversations/tool-call-rules.ts';
@@ -22,6 +18,7 @@ import {
   settleLate,
   soFar,
 } from './reconciling.ts';
+import { change as changeOf, setTo } from './state-writes.ts';
 
 describe("the caller's words in a transcript", () => {
   it('are added where we lack them', () => {
@@ -194,7 +191,7 @@ describe('a turn that was discarded', () => {
     return conversation;
   }
 
-  it('takes results that come late, and nothing else', () => {
+  it('takes results that come late, and what they have changed, and nothing else', () => {
     const conversation = callOf('A > a');
     open(conversation, { turnId: 't2', text: 'Book', lines });
     const runId = runs;
@@ -205,22 +202,22 @@ describe('a turn that was discarded', () => {
     });
     noteToolResult(conversation, {
       turnId: 't2', runId, toolCallId: 'call-1', state: 'completed', content: '"late"',
-      agentState: '{"n":1}', handOver: 'other',
+      agentState: setTo('{"n":1}'), handOver: 'other',
     }, BOUNDS);
     check(conversation);
     assert.deepEqual(shown(conversation).slice(2), [
       'assistant(interrupted):  [book]', 'tool: "late"', 'user: Book it', 'assistant(open): ',
     ]);
-    assert.deepEqual([conversation.state, conversation.agent], [undefined, undefined]);
+    assert.deepEqual([conversation.state, conversation.agent], ['{"n":1}', undefined]);
   });
 
   it('writes no state when its run ends late', () => {
     const conversation = callOf('A > a');
     open(conversation, { turnId: 't2', text: 'Book', lines });
-    const ending = { ...soFar('t2', 'I'), agentState: '{"n":1}' };
+    const ending = { ...soFar('t2', 'I'), agentState: setTo('{"n":1}') };
     open(conversation, { turnId: 't3', text: 'Book it', lines, opening: { running: [ending] } });
-    const written = settleLate(conversation, ending);
-    assert.deepEqual([written.isStateKept, conversation.state], [false, undefined]);
+    settleLate(conversation, ending);
+    assert.equal(conversation.state, undefined);
   });
 
   it('is another turn when its words come again', () => {
@@ -259,13 +256,20 @@ describe('the state and the agent', () => {
   /** A, which left a state and an agent, and B, which has changed both. */
   function changedBy(reply: string | Message[]): Conversation {
     const conversation = callOf('A > a');
-    keepState(conversation, '{"n":1}');
+    setState(conversation, '{"n":1}');
     conversation.agent = 'first';
     open(conversation, { turnId: 't2', text: 'B', lines });
+    change(conversation, '{"n":2}', 'second');
     settle(conversation, 't2', 'completed', reply);
-    keepState(conversation, '{"n":2}');
-    keepAgent(conversation, 'second');
     return conversation;
+  }
+
+  /** The newest turn changes both. */
+  function change(conversation: Conversation, state: string, agent?: string): void {
+    const record = conversation.turns.at(-1);
+    assert.ok(record !== undefined);
+    keepState(conversation, record, changeOf(conversation.state ?? '{}', state));
+    if (agent !== undefined) keepAgent(conversation, record, agent);
   }
 
   function replace(conversation: Conversation): OpenedTurn {
@@ -281,41 +285,18 @@ describe('the state and the agent', () => {
     assert.equal(opened.hasGoneBack, true);
   });
 
-  it('go back to none', () => {
-    const conversation = emptyConversation('c');
-    open(conversation, { turnId: 't1', text: 'B' });
-    keepState(conversation, '{"n":2}');
-    keepAgent(conversation, 'second');
-    assert.deepEqual(stateOf(open(conversation, { turnId: 't2', text: 'B and C' })), [
-      undefined, undefined,
-    ]);
-  });
-
   it('go back again for the turn that replaced it', () => {
     const conversation = changedBy('b');
     replace(conversation);
-    keepState(conversation, '{"n":3}');
+    change(conversation, '{"n":3}', 'third');
     open(conversation, { turnId: 't4', text: 'B and C and D', lines });
     assert.deepEqual(stateOf(conversation), ['{"n":1}', 'first']);
   });
 
-  it('go back if its tools may all run again', () => {
-    const conversation = changedBy(booking('t2', 'completed', true));
-    assert.equal(replace(conversation).hasGoneBack, true);
+  it('go back though a tool of the turn has had effects, but the agent that knows goes on', () => {
+    const conversation = changedBy(booking('t2', 'completed'));
+    assert.deepEqual(stateOf(replace(conversation)), ['{"n":1}', 'second']);
   });
-
-  it('go back if its tool was interrupted', () => {
-    const conversation = changedBy(booking('t2', 'interrupted'));
-    assert.equal(replace(conversation).hasGoneBack, true);
-  });
-
-  for (const state of ['completed', 'unknown'] as const)
-    it(`stay if a tool with effects in it is ${state}`, () => {
-      const conversation = changedBy(booking('t2', state));
-      const opened = replace(conversation);
-      assert.deepEqual(stateOf(opened), ['{"n":2}', 'second']);
-      assert.equal(opened.hasGoneBack, false);
-    });
 
   it('stay if the turn was not discarded', () => {
     const conversation = changedBy('b');
@@ -327,20 +308,12 @@ describe('the state and the agent', () => {
 
   it('are those before its first run for a turn that runs again', () => {
     const conversation = callOf('A > a');
-    keepState(conversation, '{"n":1}');
+    setState(conversation, '{"n":1}');
     open(conversation, { turnId: 't2', text: 'B', lines });
-    keepState(conversation, '{"n":2}');
+    change(conversation, '{"n":2}');
     settle(conversation, 't2', 'interrupted', 'b');
     open(conversation, { turnId: 't2', text: 'B', lines });
     replace(conversation);
     assert.equal(conversation.state, '{"n":1}');
-  });
-
-  it('are remembered for the newest turn alone', () => {
-    const conversation = changedBy('b');
-    open(conversation, {
-      turnId: 't3', text: 'C', lines: [...lines, 'user: B', 'agent: b'],
-    });
-    assert.deepEqual(conversation.before, { turnId: 't3', state: '{"n":2}', agent: 'second' });
   });
 });

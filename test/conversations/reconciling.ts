@@ -4,7 +4,6 @@ import type { Transcript } from '../../src/calls/call-event.ts';
 import { emptyConversation, type Conversation } from '../../src/conversations/conversation.ts';
 import type { Message, ToolCallState } from '../../src/conversations/message.ts';
 import { OpenedTurn } from '../../src/conversations/opened-turn.ts';
-import type { RunWrite } from '../../src/conversations/run-write.ts';
 import {
   openTurn, type TurnOpening, type TurnOpeningResult,
 } from '../../src/conversations/turn-opening.ts';
@@ -66,10 +65,9 @@ export function soFar(turnId: string, said: string): TurnSettlement {
 }
 
 /** The run of a turn ends, whatever has become of the turn. */
-export function settleLate(conversation: Conversation, settlement: TurnSettlement): RunWrite {
-  const written = settleTurn(conversation, settlement, BOUNDS);
+export function settleLate(conversation: Conversation, settlement: TurnSettlement): void {
+  settleTurn(conversation, settlement, BOUNDS);
   check(conversation);
-  return written;
 }
 
 export function numbers(conversation: Conversation): (number | undefined)[] {

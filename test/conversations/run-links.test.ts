@@ -92,7 +92,7 @@ describe('the links of a run', () => {
     const reply = { role: 'assistant', content: 'Hi', turnId: 't-1', state: 'completed' } as const;
     const run = { turnId: 't-1', runId: 1, process: 'a', trace: tracedRun(1) };
     const settlement = { ...run, state: 'completed', messages: [reply] } as const;
-    assert.equal(settleTurn(conversation, settlement, BOUNDS).isKept, true);
+    assert.equal(settleTurn(conversation, settlement, BOUNDS), true);
     assert.deepEqual(open(conversation, 't-1', 3), { repeats: placeOf(1) });
   });
 

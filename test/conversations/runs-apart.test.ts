@@ -29,7 +29,7 @@ function settle(
   const content = `by ${process}`;
   const messages: readonly Message[] = [{ role: 'assistant', content, turnId: 't1', state }];
   const settlement = { turnId: 't1', runId, process, state, messages, ...more };
-  return settleTurn(conversation, settlement, BOUNDS).isKept;
+  return settleTurn(conversation, settlement, BOUNDS);
 }
 
 function said(conversation: Conversation): readonly (readonly [string, string])[] {

@@ -307,7 +307,7 @@ export function storeContract(
                 messages: [{ role: 'assistant', content: 'Hi.', turnId: 't1', state: 'completed' }],
               },
               BOUNDS,
-            ).isKept,
+            ),
         );
       assert.equal(await settle(8), false);
       assert.equal(await settle(7), true);

@@ -89,7 +89,7 @@ function settle(
   state: TurnSettlement['state'],
   messages: readonly Message[],
 ): boolean {
-  return settleTurn(conversation, { turnId, runId, state, messages }, BOUNDS).isKept;
+  return settleTurn(conversation, { turnId, runId, state, messages }, BOUNDS);
 }
 
 /** The tool messages, as `id state content`. */

@@ -25,6 +25,7 @@ import {
   shown,
   toolMessages,
 } from './checked-rules.ts';
+import { change } from './state-writes.ts';
 
 describe('openTurn', () => {
   it("stores the caller's words and a placeholder", () => {
@@ -421,7 +422,7 @@ describe('a turn that was stored before its last events left', () => {
     const again = openTurn(conversation, { turnId: 't1', runId: nextRun(), text: 'One' }, BOUNDS);
     assert.equal(again.kind, 'completed before');
     const cutShort = { ...end, state: 'interrupted', messages: [] } as const;
-    assert.equal(settleTurn(conversation, cutShort, BOUNDS).isKept, false);
+    assert.equal(settleTurn(conversation, cutShort, BOUNDS), false);
     assert.deepEqual(shown(conversation), ['user: One', 'assistant(completed): Said.']);
   });
 });
@@ -485,20 +486,17 @@ describe('a turn of a conversation that several processes share', () => {
     assert.deepEqual(opened.endedElsewhere, [{ process: 'b', runId: 2 }]);
   });
 
-  it('takes the state: the process that had it writes none any more', () => {
+  it('leaves the state to whoever changes it: both changes count', () => {
     const conversation = emptyConversation('c');
     const a = { process: 'a', isAlive: () => true } as const;
     openTurn(conversation, { turnId: 't1', runId: 1, text: 'One', ...a }, BOUNDS);
     openTurn(conversation, { turnId: 't2', runId: 2, text: 'Two', ...b }, BOUNDS);
-    for (const [turnId, runId, process, isStateKept] of [
-      ['t1', 1, 'a', false], ['t2', 2, 'b', true],
-    ] as const) {
+    for (const [turnId, runId, process] of [['t1', 1, 'a'], ['t2', 2, 'b']] as const) {
       const end = { turnId, runId, process, state: 'completed', messages: [] } as const;
-      const agentState = `{"of":"${process}"}`;
-      const written = settleTurn(conversation, { ...end, agentState }, BOUNDS);
-      assert.equal(written.isStateKept, isStateKept);
+      const agentState = change('{}', `{"${process}":1}`);
+      settleTurn(conversation, { ...end, agentState }, BOUNDS);
     }
-    assert.equal(conversation.state, '{"of":"b"}');
+    assert.equal(conversation.state, '{"a":1,"b":1}');
   });
 
   it('counts its runs', () => {

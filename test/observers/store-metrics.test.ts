@@ -5,6 +5,7 @@ import { describe, it } from 'node:test';
 
 import { noLog } from '../../src/app/create-app.ts';
 import { MemoryStore } from '../../src/conversations/memory-store.ts';
+import type { StoreHealth } from '../../src/conversations/store.ts';
 import { SharedStore } from '../../src/conversations/stores/shared-store.ts';
 import { Metrics } from '../../src/metrics.ts';
 import { addStoreMetrics } from '../../src/observers/store-metrics.ts';
@@ -51,7 +52,7 @@ describe('a store that fails', () => {
 describe('the metrics of a store that can fail', () => {
   it('are read again each time, and are the worst or the sum across workers', () => {
     const metrics = new Metrics();
-    let health = { isDegraded: true, turnsWaiting: 2, failures: 3, conflicts: 4 };
+    let health: StoreHealth = { isDegraded: true, turnsWaiting: 2, failures: 3, conflicts: 4 };
     const store = new MemoryStore({ ttlMs: 1_000, maxConversations: 1 });
     addStoreMetrics(metrics, Object.assign(store, { health: () => health }));
     const read = (): string[] =>
@@ -62,14 +63,18 @@ describe('the metrics of a store that can fail', () => {
       'layercode_store_turns_waiting 2 gauge, sum',
       'layercode_store_failures_total 3 counter, sum',
       'layercode_store_conflicts_total 4 counter, sum',
+      'layercode_state_collisions_total 0 counter, sum',
     ]);
-    health = { isDegraded: false, turnsWaiting: 0, failures: 5, conflicts: 6 };
+    health = {
+      isDegraded: false, turnsWaiting: 0, failures: 5, conflicts: 6, stateCollisions: 7,
+    };
     assert.deepEqual(metrics.text().match(/^\w+ \d+$/gm), [
       'layercode_conversations 0',
       'layercode_store_degraded 0',
       'layercode_store_turns_waiting 0',
       'layercode_store_failures_total 5',
       'layercode_store_conflicts_total 6',
+      'layercode_state_collisions_total 7',
     ]);
   });
 });

@@ -28,6 +28,7 @@ export function machines(
   t: TestContext,
   agent: TestAgent = {},
   environment?: Readonly<Record<string, string>>,
+  timeoutMs = 5_000,
 ): Machines {
   const shared: SharedParts = new Map();
   const post = new Post();
@@ -36,7 +37,7 @@ export function machines(
     const store = new SharedStore(parts, {
       ttlMs: 3_600_000,
       maxRemembered: 100,
-      timeoutMs: 5_000,
+      timeoutMs,
       log: createLogger({ level: 'silent', write: () => undefined }),
     });
     return { ...askingBack(t, store, agent, post.channel(address), environment), parts, store };

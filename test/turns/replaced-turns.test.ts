@@ -566,7 +566,7 @@ describe('the state of a turn that was discarded', () => {
     assert.deepEqual(call.said, ['0', '0']);
   });
 
-  it('is dropped where its tool writes it late', async (t) => {
+  it('is not changed by its tool that ends late, and runs again', async (t) => {
     const booking = new Booking();
     const call = counting(t, booking);
     call.ask({ turnId: 't1', text: 'Book' });
@@ -576,7 +576,6 @@ describe('the state of a turn that was discarded', () => {
     late.resolve('{}');
     await call.over(2);
     assert.deepEqual(await call.conversations.getState(CONVERSATION), { tables: 1 });
-    assert.deepEqual(call.logged, ['changes of the state were dropped: a newer turn has it']);
   });
 
   it('leaves no call in history that may run again', async (t) => {

@@ -1,5 +1,6 @@
 // The agent states of the conversations that are active in this process.
 
+import { mapIn, merge, patch, type Merged } from '../../base/json-difference.ts';
 import { jsonFaultOf } from '../../base/json-value.ts';
 import type { Logger } from '../../log.ts';
 
@@ -18,10 +19,10 @@ export interface StoredState {
   readonly state: string | undefined;
   /** False if the conversation begins with this turn. */
   readonly isResumed: boolean;
-  /** Whether it is an older state, as a turn that changed it was discarded. */
+  /** Whether changes of discarded turns were taken back, so that it is an older state. */
   readonly hasGoneBack?: boolean;
-  /** Whether another process had it meanwhile: what was changed here and not stored is dropped. */
-  readonly wasElsewhere?: boolean;
+  /** When the conversation was last erased. 0, the default: never. */
+  readonly erasedAt?: number;
 }
 
 /** Takes values out of a state that is about to be stored, as JSON text. */
@@ -39,18 +40,19 @@ export class LiveStates<S = unknown> {
     this.#redact = redact;
   }
 
-  /** The conversation's state. Each `enter` must be followed by a `leave`. */
+  /**
+   * The conversation's state. Each `enter` must be followed by a `leave`. After an erasure, and
+   * where a discarded turn is replaced, tools that still run keep the object that they had.
+   */
   enter(
     conversationId: string,
-    { state, isResumed, hasGoneBack, wasElsewhere }: StoredState,
+    { state, isResumed, hasGoneBack = false, erasedAt = 0 }: StoredState,
   ): LiveState<S> {
     const known = this.#live.get(conversationId);
-    // After a clear the conversation starts afresh, even if one of its tools is still running.
     const goesOn = !hasGoneBack && (isResumed || state !== undefined);
-    const isDropped = wasElsewhere === true && known?.hasNews === true;
-    const isSame = known !== undefined && goesOn && known.is(state) && !isDropped;
-    if (!isSame) known?.supersede();
-    const live = isSame ? known : this.#read(conversationId, state);
+    const isSame = known !== undefined && goesOn && known.erasedAt === erasedAt;
+    const live = isSame ? known : this.#read(conversationId, state, erasedAt);
+    if (isSame) live.follow(state);
     this.#live.set(conversationId, live);
     live.enter();
     return live;
@@ -58,7 +60,7 @@ export class LiveStates<S = unknown> {
 
   /** The conversation's state, or a copy that is not kept. */
   peek(conversationId: string, state: string | undefined): LiveState<S> {
-    return this.#live.get(conversationId) ?? this.#read(conversationId, state);
+    return this.#live.get(conversationId) ?? this.#read(conversationId, state, 0);
   }
 
   /** The number of states in use. */
@@ -66,13 +68,13 @@ export class LiveStates<S = unknown> {
     return this.#live.size;
   }
 
-  #read(conversationId: string, text: string | undefined): LiveState<S> {
+  #read(conversationId: string, text: string | undefined, erasedAt: number): LiveState<S> {
     const unused = (): void => {
       if (this.#live.get(conversationId) === live) this.#live.delete(conversationId);
     };
     const redact = this.#redact;
     const live: LiveState<S> = new LiveState(
-      this.#create, text, unused,
+      this.#create, text, erasedAt, unused,
       redact === undefined ? undefined : (json) => redact(conversationId, json),
     );
     return live;
@@ -80,100 +82,119 @@ export class LiveStates<S = unknown> {
 }
 
 /**
- * The state of one conversation: the single object that its turns and tools change. It is stored as
- * long as this process has opened the conversation's newest turn.
+ * The state of one conversation: the single object that its turns and tools change. What is stored
+ * are its changes, not the object: other processes may change the state, too.
  */
 export class LiveState<S = unknown> {
+  readonly erasedAt: number;
   readonly #create: () => S;
   readonly #unused: () => void;
   readonly #redact: ((json: string) => string) | undefined;
-  /** The last text that could be stored. */
-  #text: string | undefined;
-  /** What was read last, or is known to be stored. */
-  #stored: string | undefined;
-  /** What was given to the store last, which may have it without having confirmed it. */
-  #given: string | undefined;
+  /** What the store has, as far as is known: the object has changed since from here. */
+  #known: string | undefined;
+  /** What the store had before a write of which it is not known whether it was made. */
+  #doubted: string | undefined;
   #made: { readonly value: S } | undefined;
   /** What a new state began with. */
   #created: string | undefined;
   #users = 0;
-  /** Set once another process has changed the stored state. */
-  #isSuperseded = false;
-  #hasLoggedDrop = false;
+  /** How often changes were given to the store. */
+  revision = 0;
 
   constructor(
     create: () => S,
     text: string | undefined,
+    erasedAt: number,
     unused: () => void,
     redact?: (json: string) => string,
   ) {
     this.#create = create;
     this.#redact = redact;
-    this.#text = this.#stored = this.#given = text;
+    this.#known = text;
+    this.erasedAt = erasedAt;
     this.#unused = unused;
-  }
-
-  /** Whether a stored text is what this process read or wrote last. */
-  is(text: string | undefined): boolean {
-    return text === this.#stored || text === this.#given;
-  }
-
-  /** Whether it has changes that are not known to be stored. */
-  get hasNews(): boolean {
-    if (this.#made === undefined) return false;
-    try {
-      return this.#textOf(this.#made.value) !== this.#stored;
-    } catch {
-      return true; // it cannot be stored
-    }
-  }
-
-  /**
-   * Another process or a newer turn has changed the stored state: turns that begin now use another
-   * object.
-   */
-  supersede(): void {
-    this.#isSuperseded = true;
   }
 
   /** Created when first read. Throws a `StateError` if a new state is not JSON. */
   get value(): S {
-    this.#made ??= { value: this.#text === undefined ? this.#createNew() : parse(this.#text) };
+    this.#made ??= { value: this.#known === undefined ? this.#createNew() : parse(this.#known) };
     return this.#made.value;
   }
 
   /**
-   * The current state as JSON text, to be stored. If it is no longer valid, logs that and returns
-   * the last valid text. Undefined if there is nothing to store.
+   * What was changed, to be stored: undefined if nobody has looked at the state. A state that is no
+   * longer valid is logged when it is to be stored, and then nothing of it is.
    */
-  textToStore(log: Logger, conversationId: string): string | undefined {
+  changes(log: Logger, conversationId: string): StateChanges | undefined {
     if (this.#made === undefined) return undefined;
-    try {
-      this.#text = this.#textOf(this.#made.value);
-    } catch (error) {
-      log.error('state not kept', { conversationId, error });
-    }
-    if (!this.#isSuperseded) return (this.#given = this.#text);
-    this.written(false, log, conversationId);
-    return undefined;
+    return this.#changes((error) => log.error('state not kept', { conversationId, error }));
+  }
+
+  /** The same. Throws a `StateError` if the state is not valid. */
+  validChanges(): StateChanges {
+    this.#textToStore(this.value);
+    return this.#changes(() => undefined);
   }
 
   /**
-   * The current state as JSON text. Throws a `StateError` if it is not valid, or if another process
-   * has the conversation's state by now.
+   * The store has that state. What others have changed is changed here, too, in the object that
+   * turns and tools have.
    */
-  textNow(): string {
-    if (this.#isSuperseded) throw new StateError(STATE_IS_TAKEN);
-    return (this.#given = this.#text = this.#textOf(this.value));
+  follow(stored: string | undefined): void {
+    const from = this.#known;
+    if (stored === undefined || stored === from) return;
+    if (this.#made === undefined) {
+      this.#known = stored;
+      return;
+    }
+    const { value } = this.#made;
+    const current = this.#validText(value);
+    if (current === undefined) return; // it follows once it can be compared again
+    const { text } = merge(from ?? this.#created ?? current, current, stored);
+    this.#known = stored;
+    const [now, next] = [mapIn(current), mapIn(text)];
+    if (text !== current && now !== undefined && next !== undefined)
+      patch(value as Record<string, unknown>, now, next);
   }
 
-  /** Call it with what became of the last text. Logs, once, that changes were not taken. */
-  written(isKept: boolean, log: Logger, conversationId: string): void {
-    const isChanged = this.#text !== (this.#stored ?? this.#created);
-    if (isKept) this.#stored = this.#given;
-    else if (isChanged && !this.#hasLoggedDrop) {
-      this.#hasLoggedDrop = true;
-      log.warn('changes of the state were dropped: a newer turn has it', { conversationId });
+  #changes(failed: (error: unknown) => void): StateChanges {
+    let given: { readonly from: string; readonly to: string } | undefined;
+    let hasFailed = false;
+    return {
+      onto: (stored) => {
+        given ??= this.#give(stored, failed);
+        if (given === undefined) return undefined;
+        const { from, to } = given;
+        // A store may fail after it has written: then it has what is known here.
+        const isMade = hasFailed && stored === this.#known;
+        hasFailed = false;
+        const merged = merge(isMade ? to : from, to, stored ?? from);
+        this.follow(merged.text);
+        return { from, ...merged };
+      },
+      failed: () => {
+        hasFailed = true;
+        this.#doubted = given?.from;
+      },
+    };
+  }
+
+  /** From here on these changes are on their way to the store. */
+  #give(
+    stored: string | undefined,
+    failed: (error: unknown) => void,
+  ): { readonly from: string; readonly to: string } | undefined {
+    if (this.#doubted !== undefined && this.#doubted === stored) this.#known = stored;
+    this.#doubted = undefined;
+    try {
+      const to = this.#textToStore(this.value);
+      const from = this.#known ?? this.#created ?? to;
+      if (from !== to || this.#known === undefined) this.revision += 1;
+      this.#known = to;
+      return { from, to };
+    } catch (error) {
+      failed(error);
+      return undefined;
     }
   }
 
@@ -188,8 +209,23 @@ export class LiveState<S = unknown> {
 
   #createNew(): S {
     const value = this.#create();
-    this.#text = this.#created = this.#textOf(value);
+    this.#created = this.#textToStore(value);
     return value;
+  }
+
+  /** Of a state that is too long, because processes have merged theirs, less is taken. */
+  #textToStore(value: S): string {
+    const text = this.#textOf(value);
+    if (text.length <= Math.max(MAX_STATE_LENGTH, (this.#known?.length ?? 0) - 1)) return text;
+    throw new StateError(`the state is longer than ${MAX_STATE_LENGTH} characters`);
+  }
+
+  #validText(value: S): string | undefined {
+    try {
+      return this.#textOf(value);
+    } catch {
+      return undefined; // whoever stores it is told
+    }
   }
 
   #textOf(value: S): string {
@@ -198,8 +234,11 @@ export class LiveState<S = unknown> {
   }
 }
 
-/** Why a turn may not write the state any more. */
-export const STATE_IS_TAKEN = 'a newer turn has the state, here or in another process';
+/** Changes on their way to the store: `StateWrite` of conversations/agent-state.ts says more. */
+export interface StateChanges {
+  readonly onto: (stored: string | undefined) => (Merged & { readonly from: string }) | undefined;
+  readonly failed: () => void;
+}
 
 function parse<S>(text: string): S {
   try {
@@ -219,7 +258,5 @@ function textOf(value: unknown): string {
     const [field = ''] = /^state(?:\.\w+)?/.exec(fault.path) ?? [];
     throw new StateError(`something in ${field} ${fault.text}`);
   }
-  const text = JSON.stringify(value);
-  if (text.length <= MAX_STATE_LENGTH) return text;
-  throw new StateError(`the state is longer than ${MAX_STATE_LENGTH} characters`);
+  return JSON.stringify(value);
 }

@@ -1,13 +1,16 @@
-import {
-  keepAgent, keepCaller, keepState, putBackState, type Conversation, type KnownCaller,
-} from '../conversation.ts';
+import { merge } from '../../base/json-difference.ts';
+import { keepAgent, noteMerged, setState } from '../agent-state.ts';
+import { keepCaller, type Conversation, type KnownCaller } from '../conversation.ts';
 import { isSpent, mergeSpent } from '../spending.ts';
-import { parsePart } from './part-store.ts';
+import { parsePart, type PartsChange } from './part-store.ts';
 
 /** Everything except turns and state. Fields that this version does not know are kept. */
 const HEAD = 'head';
 /** The agent's state, which may be long and seldom changes. */
 const STATE = 'state';
+
+/** How many changes of others a write that was not answered can be found behind. */
+const MAX_VERSIONS = 16;
 
 /** What was known of a conversation's head and state at one moment. */
 export interface KnownHead {
@@ -28,6 +31,11 @@ export class HeadParts {
   #agent: string | undefined;
   /** How often state and agent were changed. A store with a smaller number has lost a change. */
   #revision = 0;
+  /** The last versions of the conversation that have changed its state, and those after a write. */
+  #versions: readonly string[] = [];
+  #next: readonly string[] = [];
+  /** Writes of the state that were not answered. The store may have made them. */
+  #attempts: { readonly version: string; readonly state: string }[] = [];
   /** Whether the store has lost them. */
   #areGone = false;
 
@@ -49,8 +57,10 @@ export class HeadParts {
     if (head === undefined) return false;
     // What can be counted from the turns is not taken from the head.
     const { id, turns, turnHashes } = this.#conversation;
-    const { revision = 0, ...fields }: { readonly revision?: unknown } = head;
+    const known: Partial<Record<string, unknown>> = { ...head };
+    const { revision = 0, versions = [], ...fields } = known;
     if (typeof revision === 'number') this.#revision = revision;
+    if (Array.isArray(versions)) this.#versions = this.#next = versions.map(String);
     Object.assign(this.#conversation, fields, { id, turns, turnHashes });
     if (!isSpent(this.#conversation.spent)) delete this.#conversation.spent;
     return true;
@@ -80,41 +90,73 @@ export class HeadParts {
     return { state, agent, caller, spent, revision: this.#revision };
   }
 
-  /** Takes over the caller of another copy, and a state and an agent that are not stored yet. */
+  /**
+   * Takes over the caller of another copy, and changes of the state and the agent that are not
+   * stored yet. Call it when the turns have been merged.
+   */
   takeNew(other: HeadParts): void {
-    const { state, stateOwner, agent, caller } = other.#conversation;
-    if (other.hasNewState) keepState(this.#conversation, state, stateOwner);
-    if (other.#hasNewAgent) keepAgent(this.#conversation, agent);
+    const { state, agent, caller } = other.#conversation;
+    if (other.hasNewState && state !== undefined) this.#takeState(state, other);
+    if (other.#hasNewAgent) this.#takeAgent(agent);
     if (this.#conversation.caller === undefined) keepCaller(this.#conversation, caller);
   }
 
-  /**
-   * Restores a state, an agent, a caller and spending that were stored and lost. A missing one was
-   * lost, unless state and agent have since gone back to those before a turn: `before`.
-   */
+  /** Changes that a write may have made, although it was not answered, are not made again. */
+  #takeState(state: string, other: HeadParts): void {
+    const { state: stored } = this.#conversation;
+    if (stored === undefined || stored === state) return setState(this.#conversation, state);
+    const made = other.#attempts.findLast(({ version }) => this.#versions.includes(version));
+    const merged = merge(made?.state ?? other.#state ?? '{}', state, stored);
+    setState(this.#conversation, merged.text);
+    noteMerged(this.#conversation, merged);
+  }
+
+  #takeAgent(agent: string | undefined): void {
+    if (agent === undefined) return;
+    const record = this.#conversation.turns.findLast((turn) =>
+      turn.messages?.some((message) => message.role === 'tool' && message.handOver === agent));
+    if (record === undefined) this.#conversation.agent = agent;
+    else keepAgent(this.#conversation, record, agent);
+  }
+
+  /** Restores a state, an agent, a caller and spending that were stored and lost. */
   takeLost(lost: KnownHead, isErased: boolean): void {
     const isLost = isErased || this.#revision < lost.revision;
-    const { state, agent, caller, before } = this.#conversation;
-    const mayBeMissing = before !== undefined && this.#revision > lost.revision;
-    const isMissing = (part: string | undefined): boolean => part === undefined && !mayBeMissing;
-    if (isLost || isMissing(state)) putBackState(this.#conversation, lost.state);
-    if (isLost || isMissing(agent)) keepAgent(this.#conversation, lost.agent);
+    const { state, agent, caller } = this.#conversation;
+    const hasGoneBack = this.#revision > lost.revision;
+    if (lost.state !== undefined && (isLost || state === undefined))
+      setState(this.#conversation, lost.state);
+    if (lost.agent !== undefined && (isLost || (agent === undefined && !hasGoneBack)))
+      this.#conversation.agent = lost.agent;
     if (isLost || caller === undefined) keepCaller(this.#conversation, lost.caller);
     mergeSpent(this.#conversation, lost.spent);
     this.#revision = Math.max(this.#revision, lost.revision);
   }
 
-  /** Adds to a change what must be written. The head always is: it has the time of the change. */
-  addTo(set: Map<string, string>, remove: string[]): void {
+  /**
+   * Adds what must be written to a change that makes that version. The head always is: it has the
+   * time of the change.
+   */
+  addTo(set: Map<string, string>, remove: string[], version: string): void {
     const { state } = this.#conversation;
-    set.set(HEAD, this.#newHead());
+    if (this.hasNewState) this.#next = [...this.#versions, version].slice(-MAX_VERSIONS);
+    set.set(HEAD, this.#newHead(this.#next));
     if (state !== undefined && (this.hasNewState || this.#areGone)) set.set(STATE, state);
     else if (state === undefined && this.hasNewState) remove.push(STATE);
+  }
+
+  /** Call it when the store has not answered the change. It may have made it. */
+  failed({ to, set }: PartsChange): void {
+    const state = set.get(STATE);
+    if (state !== undefined && to !== undefined) this.#attempts.push({ version: to, state });
+    this.#next = this.#versions;
   }
 
   /** Call it when the store has made the change. */
   written(set: ReadonlyMap<string, string>): void {
     this.#revision = this.#newRevision;
+    this.#versions = this.#next;
+    this.#attempts = [];
     this.#head = set.get(HEAD) ?? '';
     this.#state = this.#conversation.state;
     this.#agent = this.#conversation.agent;
@@ -130,8 +172,9 @@ export class HeadParts {
     return this.#revision + Number(this.hasNewState || this.#hasNewAgent);
   }
 
-  #newHead(): string {
-    return JSON.stringify({ ...headOf(this.#conversation), revision: this.#newRevision });
+  #newHead(versions = this.#versions): string {
+    const own = { revision: this.#newRevision, ...(versions.length > 0 ? { versions } : {}) };
+    return JSON.stringify({ ...headOf(this.#conversation), ...own });
   }
 }
 
@@ -147,6 +190,7 @@ function headOf(conversation: Conversation): object {
     textLength: _textLength,
     capturedBytes: _capturedBytes,
     touched: _touched,
+    merged: _merged,
     state: _state,
     onceCalls: _onceCalls,
     ...head

@@ -6,18 +6,28 @@ import type { Logger } from '../../log.ts';
 import type { PartStore } from './part-store.ts';
 
 export interface OutageOptions {
-  /** A command that takes longer counts as failed. */
+  /** A command that takes longer is late: nobody waits for it, but it may be answered yet. */
   readonly timeoutMs: number;
   readonly log: Logger;
   /** Called when the store answers again. Resolves when everything that can be written has been. */
   readonly recovered: () => Promise<void>;
 }
 
-/** A command that may fail alone, although the store works. */
+/** A command that may fail alone, although the store works, or be answered late. */
 interface Suspect {
   readonly refused?: (error: unknown) => void;
   readonly isAlone?: () => void;
+  /** Called when it is answered after the time-out. */
+  readonly answered?: () => void;
+  /** Whether it is worth waiting for until the store counts as away. Default: no. */
+  readonly isPatient?: boolean;
 }
+
+/**
+ * A store that has answered nothing for this long is away: no more commands are sent to it. Less
+ * for a time-out of less than a quarter of it.
+ */
+const AWAY_MS = 1_000;
 
 /** Between attempts to reach a store that did not answer. */
 const FIRST_RETRY_MS = 250;
@@ -25,17 +35,18 @@ const LONGEST_RETRY_MS = 2_000;
 /** Removes what a probe leaves if the process dies between its two commands. */
 const PROBE_TTL_MS = 60_000;
 
-/** The result of a command that failed or took too long. */
+/** The result of a command that failed or is late. */
 export const FAILED = Symbol('failed');
 
 /**
- * Sends commands to a store that may fail. After a failure the store is degraded and should not be
- * used until a probe of our own has found whether the store fails or only that command. One bad key
- * must not stop all others.
+ * Sends commands to a store that may fail or answer late. After a failure, or without an answer for
+ * a second, the store is degraded and should not be used until a probe of our own has found whether
+ * the store fails or only that command. One bad key must not stop all others.
  */
 export class Outage {
   readonly #parts: PartStore;
   readonly #timeoutMs: number;
+  readonly #awayMs: number;
   readonly #log: Logger;
   readonly #recovered: () => Promise<void>;
   #isDegraded = false;
@@ -55,6 +66,7 @@ export class Outage {
   constructor(parts: PartStore, { timeoutMs, log, recovered }: OutageOptions) {
     this.#parts = parts;
     this.#timeoutMs = timeoutMs;
+    this.#awayMs = Math.max(timeoutMs, Math.min(4 * timeoutMs, AWAY_MS));
     this.#log = log;
     this.#recovered = recovered;
   }
@@ -72,25 +84,25 @@ export class Outage {
    * `refused` is called if the error says that only this command fails, `isAlone` if a probe finds
    * out.
    */
-  ask<T>(
-    command: () => Awaitable<T>,
-    { refused, isAlone }: Suspect = {},
-  ): Awaitable<T | typeof FAILED> {
-    return this.#send(command, (error) => {
+  ask<T>(command: () => Awaitable<T>, suspect: Suspect = {}): Awaitable<T | typeof FAILED> {
+    const { refused, isAlone } = suspect;
+    const failed = (error: unknown): void => {
       if (refused !== undefined && this.#parts.isOfOne?.(error) === true) return refused(error);
       this.#cause = error;
       this.#isDegraded = true;
       if (isAlone !== undefined) this.#suspects.push(isAlone);
       if (this.#retry === undefined && !this.#isClosed) this.#probe ??= this.#look();
-    });
+    };
+    return this.#send(command, failed, suspect);
   }
 
   /** For a command that failed alone before. If it fails again, the store is not suspected. */
   askAgain<T>(
     command: () => Awaitable<T>,
     failed: (error: unknown) => void,
+    suspect: Pick<Suspect, 'answered'> = {},
   ): Awaitable<T | typeof FAILED> {
-    return this.#send(command, failed);
+    return this.#send(command, failed, suspect);
   }
 
   /** No more attempts are made. */
@@ -102,18 +114,67 @@ export class Outage {
   #send<T>(
     command: () => Awaitable<T>,
     failed: (error: unknown) => void,
+    suspect: Suspect,
   ): Awaitable<T | typeof FAILED> {
-    const fail = (error: unknown): typeof FAILED => {
+    try {
+      const answer = toAwaitable(command());
+      return answer instanceof Promise ? this.#inTime(answer, failed, suspect) : answer;
+    } catch (error) {
       this.#failures += 1;
       failed(error);
       return FAILED;
-    };
-    try {
-      const answer = toAwaitable(command());
-      return answer instanceof Promise ? within(this.#timeoutMs, answer).catch(fail) : answer;
-    } catch (error) {
-      return fail(error);
     }
+  }
+
+  /** The answer, or `FAILED` once it is late. A late one is still waited for. */
+  #inTime<T>(
+    answer: Promise<T>,
+    failed: (error: unknown) => void,
+    { answered, isPatient = false }: Suspect,
+  ): Promise<T | typeof FAILED> {
+    const lateMs = isPatient ? this.#awayMs : this.#timeoutMs;
+    return new Promise((resolve) => {
+      let state: 'asked' | 'late' | 'over' = 'asked';
+      const isLate = (): void => {
+        if (state !== 'asked') return;
+        state = 'late';
+        this.#failures += 1;
+        resolve(FAILED);
+        timer = setTimeout(isAway, this.#awayMs - lateMs).unref();
+      };
+      const isAway = (): void => {
+        if (state === 'late') failed(new Error(`no answer in ${this.#awayMs} ms`));
+      };
+      // If the event loop was blocked, timers fire before the answers that arrived meanwhile are
+      // read, so these get one more turn.
+      let timer = setTimeout(() => setImmediate(isLate), lateMs);
+      const isOver = (): boolean => {
+        const wasLate = state === 'late';
+        state = 'over';
+        clearTimeout(timer);
+        return wasLate;
+      };
+      answer.then(
+        (value) => {
+          if (!isOver()) return resolve(value);
+          this.#lookNow();
+          answered?.();
+        },
+        (error: unknown) => {
+          if (!isOver()) this.#failures += 1;
+          failed(error);
+          resolve(FAILED);
+        },
+      );
+    });
+  }
+
+  /** The store has answered something, so the next probe need not wait. */
+  #lookNow(): void {
+    if (this.#retry === undefined || this.#isClosed) return;
+    clearTimeout(this.#retry);
+    this.#retry = undefined;
+    this.#probe ??= this.#look();
   }
 
   /** Finds out whether the store works, and acts on it. */

@@ -3,9 +3,10 @@
 
 import { randomBytes } from 'node:crypto';
 
+import { setState } from '../agent-state.ts';
 import {
-  clearTurns, emptyConversation, forgetHead, isEmpty, isInUse, keepState, lengthOf, removeTurn,
-  tally, type Conversation,
+  clearTurns, emptyConversation, forgetHead, isEmpty, isInUse, lengthOf, removeTurn, tally,
+  type Conversation,
 } from '../conversation.ts';
 import { undecidedAmong, type UndecidedTurn } from '../merge-turns.ts';
 import type { TurnRecord } from '../turn-record.ts';
@@ -141,7 +142,7 @@ export class PartedConversation {
 
   /** A copy, as the next change is made in place before the store has answered. */
   snapshot(): Conversation {
-    const { touched: _touched, ...conversation } = this.conversation;
+    const { touched: _touched, merged: _merged, ...conversation } = this.conversation;
     return structuredClone(conversation);
   }
 
@@ -186,7 +187,7 @@ export class PartedConversation {
     const { state, turns } = this.conversation;
     const newState = this.#head.hasNewState ? state : undefined;
     forgetHead(this.conversation);
-    keepState(this.conversation, newState);
+    setState(this.conversation, newState);
     for (let index = turns.length - 1; index >= 0; index--)
       if ((turns[index]?.addedAt ?? 0) < since) removeTurn(this.conversation, index);
   }
@@ -259,18 +260,20 @@ export class PartedConversation {
     if (this.#isFresh) this.noteTime();
     const set = new Map<string, string>();
     const remove: string[] = [];
-    this.#head.addTo(set, remove);
+    versions += 1;
+    const erased = conversation.turns.length === 0 ? ERASED : '';
+    const to = `${erased}${PROCESS}${versions.toString(36)}`;
+    this.#head.addTo(set, remove, to);
     this.#turns.addTo(set, remove);
     this.#once.addTo(set, remove);
     if (this.isErasing) remove.push(...this.#others.filter((name) => !set.has(name)));
-    versions += 1;
-    const erased = conversation.turns.length === 0 ? ERASED : '';
-    return { from, to: `${erased}${PROCESS}${versions.toString(36)}`, set, remove, ttlMs };
+    return { from, to, set, remove, ttlMs };
   }
 
   /** Call it when the store has not answered a change. */
-  failed(): void {
+  failed(change: PartsChange): void {
     this.#isUncertain = true;
+    this.#head.failed(change);
   }
 
   /** Notes that it has changed now. */

@@ -33,7 +33,7 @@ export interface SharedStoreOptions {
   readonly maxCharactersWaiting?: number;
 }
 
-/** How often a change is repeated. More are needed only if other processes write constantly. */
+/** How often a change is repeated before it waits: others write constantly. */
 const MAX_CONFLICTS = 20;
 /** How long closing may take to write what is waiting. */
 const CLOSING_MS = 2_000;
@@ -63,7 +63,8 @@ interface Attempt<T> {
  *
  * A store that fails or answers late holds up no caller. Changes are then made on what is
  * remembered. When the store answers again, the turns they touched are merged into the stored
- * conversation one by one. If it fails for one conversation alone, only that one waits.
+ * conversation one by one, and so are the changes of the agent's state. If it fails for one
+ * conversation alone, only that one waits.
  *
  * What the store has lost meanwhile, or at any other time, is put back from memory as soon as this
  * process notices. What was erased is not: an erasure leaves a mark.
@@ -82,6 +83,7 @@ export class SharedStore implements ConversationStore {
   readonly #own = new Set<string>();
   #retry: NodeJS.Timeout | undefined;
   #conflicts = 0;
+  #collisions = 0;
   #closed: Promise<void> | undefined;
 
   constructor(parts: PartStore, options: SharedStoreOptions) {
@@ -165,6 +167,7 @@ export class SharedStore implements ConversationStore {
       turnsWaiting: this.#waiting.turns,
       failures: this.#outage.failures,
       conflicts: this.#conflicts,
+      stateCollisions: this.#collisions,
     };
   }
 
@@ -198,7 +201,8 @@ export class SharedStore implements ConversationStore {
     const known = this.#known(id);
     if (this.#isAway(id)) return known;
     return andThen(
-      this.#ask(id, () => this.#parts.read(id, known?.version)),
+      // Without an answer, one that is not known here would begin anew.
+      this.#ask(id, () => this.#parts.read(id, known?.version), known === undefined),
       (found) => {
         if (found === FAILED || found === 'unchanged') return known;
         if (known === undefined) return found === undefined ? undefined : this.#load(id, found);
@@ -246,8 +250,9 @@ export class SharedStore implements ConversationStore {
       if (answer === true) return result;
       if (answer === FAILED) return attempt.mustBeStored ? notStored() : result;
       if (conflicts === MAX_CONFLICTS) {
-        this.#remembered.delete(id); // it contains the change, which was not stored
-        throw new StoreError(`other processes changed the conversation ${MAX_CONFLICTS} times`);
+        this.#wait(id, kept);
+        this.#retryLater();
+        return attempt.mustBeStored ? notStored() : result;
       }
       this.#conflicts += 1;
       if (answer !== undefined) {
@@ -276,7 +281,7 @@ export class SharedStore implements ConversationStore {
       (answer) => {
         if (answer === true) this.#written(id, kept, parts);
         else if (answer === FAILED) {
-          kept.failed();
+          kept.failed(parts);
           this.#wait(id, kept);
           if (!this.#outage.isDegraded) this.#retryLater();
         }
@@ -287,15 +292,40 @@ export class SharedStore implements ConversationStore {
 
   #written(id: string, kept: PartedConversation, parts: PartsChange): void {
     kept.written(parts);
+    this.#noteMerged(id, kept.conversation);
     if (kept.isKept) this.#remembered.set(id, kept);
     else this.#remembered.delete(id);
   }
 
-  #ask<T>(id: string, command: () => Awaitable<T>): Awaitable<T | typeof FAILED> {
+  /** Names as far as an agent's author chose them: callers may have said those below. */
+  #noteMerged(conversationId: string, conversation: Conversation): void {
+    const { merged } = conversation;
+    if (merged === undefined) return;
+    delete conversation.merged;
+    const shown = (paths: readonly string[]): readonly string[] =>
+      [...new Set(paths.map((path) => path.replace(/^(\/[^/]*)\/.*$/s, '$1/…')))];
+    const { collisions, misses } = merged;
+    this.#collisions += collisions.length;
+    if (collisions.length > 0)
+      this.#log.warn('two runs changed the state', { conversationId, at: shown(collisions) });
+    if (misses.length > 0)
+      this.#log.warn('a change of the state found nothing to change', {
+        conversationId, at: shown(misses),
+      });
+  }
+
+  #ask<T>(
+    id: string,
+    command: () => Awaitable<T>,
+    isPatient = false,
+  ): Awaitable<T | typeof FAILED> {
     const refused = (error: unknown): void => this.#apart.failedAgain(id, error);
-    if (!this.#apart.has(id))
-      return this.#outage.ask(command, { refused, isAlone: () => this.#apart.add(id) });
-    const answer = this.#outage.askAgain(command, refused);
+    const answered = (): void => this.#writeBackNow(id);
+    if (!this.#apart.has(id)) {
+      const isAlone = (): void => this.#apart.add(id);
+      return this.#outage.ask(command, { refused, isAlone, answered, isPatient });
+    }
+    const answer = this.#outage.askAgain(command, refused, { answered });
     return andThen(answer, (result) => {
       if (result !== FAILED) this.#apart.delete(id);
       return result;
@@ -312,6 +342,12 @@ export class SharedStore implements ConversationStore {
     this.#retryLater();
   }
 
+  /** A write was answered late: what it has not brought follows at once. */
+  #writeBackNow(id: string): void {
+    if (this.#outage.isDegraded || !this.#waiting.has(id)) return;
+    void this.#order.run(id, () => this.#writeBackOne(id));
+  }
+
   #writeBackOne(id: string, conflicts = 0): Awaitable<void> {
     const kept = this.#waiting.get(id);
     if (kept === undefined) return;
@@ -321,7 +357,7 @@ export class SharedStore implements ConversationStore {
       this.#ask(id, () => this.#parts.write(id, parts)),
       (answer) => {
         if (answer === FAILED) {
-          kept.failed();
+          kept.failed(parts);
           return this.#wait(id, kept); // to the end of the queue
         }
         if (answer === true) {

@@ -14,7 +14,7 @@ interface Entry {
   readonly turns: number;
   readonly characters: number;
   /** Called when it is stored. */
-  listener: (() => void) | undefined;
+  readonly listeners: (() => void)[];
 }
 
 /**
@@ -59,12 +59,12 @@ export class WaitingChanges {
 
   /** Moves the conversation to the end. Call it after each change: the length is measured here. */
   set(id: string, kept: PartedConversation): void {
-    const listener = this.#entries.get(id)?.listener;
+    const { listeners = [] } = this.#entries.get(id) ?? {};
     this.delete(id);
     kept.forgetUnsaved();
     const turns = Math.max(kept.touched.size, 1); // a state or a caller alone also takes space
     const { characters } = kept;
-    this.#entries.set(id, { kept, turns, characters, listener });
+    this.#entries.set(id, { kept, turns, characters, listeners });
     this.#turns += turns;
     this.#characters += characters;
     while (this.#turns > this.#bounds.maxTurns || this.#characters > this.#bounds.maxCharacters) {
@@ -90,17 +90,16 @@ export class WaitingChanges {
     return erased;
   }
 
-  /** Calls `listener`, and no earlier one, when the conversation is stored, if it waits. */
+  /** Calls `listener` when the conversation is stored, if it waits. */
   whenStored(id: string, listener: () => void): void {
-    const entry = this.has(id) ? this.#entries.get(id) : undefined;
-    if (entry !== undefined) entry.listener = listener;
+    if (this.has(id)) this.#entries.get(id)?.listeners.push(listener);
   }
 
   /** Call it when the store has all of the conversation. */
   stored(id: string): void {
-    const listener = this.#entries.get(id)?.listener;
+    const { listeners = [] } = this.#entries.get(id) ?? {};
     this.delete(id);
-    listener?.();
+    for (const listener of listeners) listener();
   }
 
   delete(id: string): void {

@@ -1,7 +1,9 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 
-import { LiveStates, MAX_STATE_LENGTH } from '../../../src/agents/state/live-state.ts';
+import {
+  LiveStates, MAX_STATE_LENGTH, type LiveState, type StateChanges,
+} from '../../../src/agents/state/live-state.ts';
 import { defineState, isState } from '../../../src/agents/state/state.ts';
 import { createLogger } from '../../../src/log.ts';
 
@@ -23,6 +25,19 @@ function errorLog() {
   return { errors, log: createLogger({ level: 'error', format: 'json', write }) };
 }
 
+function changesOf(live: LiveState): StateChanges {
+  const changes = live.changes(errorLog().log, 'c');
+  assert.ok(changes !== undefined);
+  return changes;
+}
+
+/** What is stored where `before` was. */
+function stored(live: LiveState, before: string | undefined): string {
+  const merged = changesOf(live).onto(before);
+  assert.ok(merged !== undefined);
+  return merged.text;
+}
+
 describe('defineState', () => {
   for (const wrong of [undefined, null, {}, 'cart', 1]) {
     it(`refuses ${JSON.stringify(wrong)}`, () => {
@@ -41,28 +56,12 @@ describe('defineState', () => {
 });
 
 describe('LiveStates', () => {
-  it('logs that changes are dropped, and nothing for a state that is as it was', () => {
-    const lines: string[] = [];
-    const log = createLogger({ level: 'warn', format: 'json', write: (line) => lines.push(line) });
-    for (const [stored, item] of [
-      [undefined, undefined], ['{"cart":["a"]}', undefined], [undefined, 'b'], ['{"cart":[]}', 'b'],
-    ] as const) {
-      const live = order().enter('c', { state: stored, isResumed: true });
-      if (item === undefined) assert.ok(live.value);
-      else live.value.cart.push(item);
-      live.supersede();
-      assert.equal(live.textToStore(log, 'c'), undefined);
-      live.written(false, log, 'c');
-      assert.equal(lines.splice(0).length, item === undefined ? 0 : 1, `${stored}, ${item}`);
-    }
-  });
-
   it('makes a state when it is first looked at, and no earlier', () => {
     let made = 0;
     const states = defineState(() => ({ number: (made += 1) })).open();
     const live = states.enter('c', NEW);
     const { log } = errorLog();
-    assert.deepEqual([made, live.textToStore(log, 'c')], [0, undefined]);
+    assert.deepEqual([made, live.changes(log, 'c')], [0, undefined]);
     assert.deepEqual([live.value, live.value, made], [{ number: 1 }, { number: 1 }, 1]);
   });
 
@@ -100,32 +99,22 @@ describe('LiveStates', () => {
     assert.equal(states.enter('c', KNOWN).value, anew.value);
   });
 
-  // Seed 13879 of the random platforms: the platform had discarded the change meanwhile.
-  it('drops a change that is not stored, if another process had the state meanwhile', () => {
+  it('starts again after an erasure, even if there is a new state', () => {
     const states = order();
-    const old = states.enter('c', { state: '{"cart":[]}', isResumed: true });
-    old.value.cart.push('funghi');
-    const opened = { state: '{"cart":[]}', isResumed: true, wasElsewhere: true };
+    const old = states.enter('c', { state: '{"cart":["tea"]}', isResumed: true });
+    assert.deepEqual(old.value, { cart: ['tea'] });
+    const opened = { state: '{"cart":[]}', isResumed: true, erasedAt: 1 };
     assert.deepEqual(states.enter('c', opened).value, { cart: [] });
+    assert.deepEqual(old.value, { cart: ['tea'] });
   });
 
-  it('goes on where another process had it, and nothing was changed here', () => {
+  it('leaves its object to the tools of a turn that was discarded', () => {
     const states = order();
-    const old = states.enter('c', { state: '{"cart":[]}', isResumed: true });
-    const { value } = old;
-    const opened = { state: '{"cart":[]}', isResumed: true, wasElsewhere: true };
-    assert.equal(states.enter('c', opened).value, value);
-  });
-
-  it('takes what is stored without its values for no change', () => {
-    const state = defineState((): { card: string } => ({ card: '' }));
-    const states = state.open((_id, json) => json.replace('4242', '[card 1]'));
-    const live = states.enter('c', NEW);
-    live.value.card = '4242';
-    const text = live.textNow();
-    live.written(true, errorLog().log, 'c');
-    const opened = { state: text, isResumed: true, wasElsewhere: true };
-    assert.equal(states.enter('c', opened).value, live.value);
+    const old = states.enter('c', { state: '{"cart":["tea"]}', isResumed: true });
+    old.value.cart.push('cola');
+    const opened = { state: '{"cart":["tea"]}', isResumed: true, hasGoneBack: true };
+    assert.deepEqual(states.enter('c', opened).value, { cart: ['tea'] });
+    assert.equal(stored(old, '{"cart":["tea"]}'), '{"cart":["tea","cola"]}');
   });
 
   it('keeps nothing of a state that was only peeked at', () => {
@@ -141,17 +130,134 @@ describe('LiveStates', () => {
   });
 });
 
-describe('the text of a state', () => {
+describe('the changes of a state', () => {
+  const known = { state: '{"cart":["tea"],"total":1}', isResumed: true };
+  type Bill = Order & { total: number };
+  const bill = (): LiveState<Bill> =>
+    defineState((): Bill => ({ cart: [], total: 0 })).open().enter('c', known);
+
+  it('are made once, however many writes carry them', () => {
+    const live = bill();
+    live.value.cart.push('cola');
+    const [first, second] = [changesOf(live), changesOf(live)];
+    const after = '{"cart":["tea","cola"],"total":1}';
+    assert.equal(first.onto(known.state)?.text, after);
+    assert.equal(second.onto(after)?.text, after);
+  });
+
+  it('are made again where the write is repeated on a later version', () => {
+    const live = bill();
+    live.value.cart.push('cola');
+    const changes = changesOf(live);
+    changes.onto(known.state);
+    const later = '{"cart":["tea","milk"],"total":2}';
+    assert.equal(changes.onto(later)?.text, '{"cart":["tea","milk","cola"],"total":2}');
+    assert.deepEqual(live.value, { cart: ['tea', 'milk', 'cola'], total: 2 });
+  });
+
+  it('find what others have changed, also in the object that a tool holds', () => {
+    const live = bill();
+    const { value } = live;
+    const { cart } = value;
+    value.total = 5;
+    assert.equal(
+      stored(live, '{"cart":["tea","milk"],"total":1}'), '{"cart":["tea","milk"],"total":5}',
+    );
+    assert.deepEqual(cart, ['tea', 'milk']);
+    assert.equal(live.value, value);
+  });
+
+  it('that a tool makes while others write are kept, and made later', () => {
+    const live = bill();
+    live.value.cart.push('cola');
+    live.follow('{"cart":["tea","milk"],"total":2}');
+    assert.deepEqual(live.value, { cart: ['tea', 'milk', 'cola'], total: 2 });
+    assert.equal(
+      stored(live, '{"cart":["tea","milk"],"total":3}'),
+      '{"cart":["tea","milk","cola"],"total":3}',
+    );
+  });
+
+  it('name what another run has set to something else: the later one counts', () => {
+    const live = bill();
+    live.value.total = 5;
+    const merged = changesOf(live).onto('{"cart":["tea"],"total":7}');
+    assert.equal(merged?.text, '{"cart":["tea"],"total":5}');
+    assert.deepEqual(merged.collisions, ['/total']);
+  });
+
+  it('are made again if the store has failed and has them not', () => {
+    const live = bill();
+    live.value.cart.push('cola');
+    const changes = changesOf(live);
+    changes.onto(known.state);
+    changes.failed();
+    assert.equal(stored(live, known.state), '{"cart":["tea","cola"],"total":1}');
+  });
+
+  it('are not made again if the store has failed and has them all the same', () => {
+    const live = bill();
+    live.value.cart.push('cola');
+    const changes = changesOf(live);
+    const after = changes.onto(known.state)?.text;
+    changes.failed();
+    live.value.total = 2;
+    assert.equal(stored(live, after), '{"cart":["tea","cola"],"total":2}');
+  });
+
+  it('are not made twice by a write that is tried again, though the store had them', () => {
+    const live = bill();
+    live.value.cart.push('cola');
+    const changes = changesOf(live);
+    const after = changes.onto(known.state)?.text;
+    changes.failed();
+    assert.equal(changes.onto(after)?.text, after);
+    changes.failed();
+    assert.equal(changes.onto(known.state)?.text, after);
+  });
+
+  it('of a new state begin with the first one that was stored', () => {
+    const live = order().enter('c', NEW);
+    live.value.cart.push('cola');
+    assert.equal(stored(live, '{"cart":["tea"]}'), '{"cart":["tea","cola"]}');
+    const first = order().enter('c', NEW);
+    assert.deepEqual(first.value, { cart: [] });
+    assert.equal(stored(first, undefined), '{"cart":[]}');
+  });
+
+  it('leave values that are redacted as they are here', () => {
+    const state = defineState((): { card: string; total: number } => ({ card: '', total: 0 }));
+    const states = state.open((_id, json) => json.replace('4242', '[card 1]'));
+    const live = states.enter('c', NEW);
+    live.value.card = '4242';
+    const text = stored(live, undefined);
+    assert.equal(text, '{"card":"[card 1]","total":0}');
+    live.follow(text.replace('0', '5'));
+    assert.deepEqual(live.value, { card: '4242', total: 5 });
+  });
+});
+
+describe('a state that is stored', () => {
   it(`has at most ${MAX_STATE_LENGTH} characters, inclusive`, () => {
     const { errors, log } = errorLog();
     const live = order().enter('c', NEW);
     const frame = '{"cart":[""]}'.length;
     live.value.cart[0] = 'x'.repeat(MAX_STATE_LENGTH - frame);
-    const longest = live.textToStore(log, 'c');
+    const longest = live.changes(log, 'c')?.onto(undefined)?.text;
     assert.deepEqual([longest?.length, errors], [MAX_STATE_LENGTH, []]);
     live.value.cart[0] += 'x';
-    assert.equal(live.textToStore(log, 'c'), longest, 'the last good one');
+    assert.equal(live.changes(log, 'c')?.onto(longest), undefined, 'the last good one stays');
     assert.deepEqual(errors, [`the state is longer than ${MAX_STATE_LENGTH} characters`]);
+  });
+
+  it('beyond that, as processes have merged theirs, takes what makes it smaller', () => {
+    const item = 'x'.repeat(MAX_STATE_LENGTH / 2);
+    const state = JSON.stringify({ cart: [item, item, item] });
+    const live = order().enter('c', { state, isResumed: true });
+    live.value.cart.push('tea');
+    assert.equal(changesOf(live).onto(state), undefined);
+    live.value.cart.splice(2);
+    assert.equal(stored(live, state), JSON.stringify({ cart: [item, item] }));
   });
 
   class Line {
@@ -174,10 +280,12 @@ describe('the text of a state', () => {
       const { errors, log } = errorLog();
       const live = order().enter('c', NEW);
       live.value.cart.push('funghi');
-      live.textToStore(log, 'c');
+      const good = stored(live, undefined);
       live.value.cart.push(value);
-      assert.equal(live.textToStore(log, 'c'), '{"cart":["funghi"]}');
+      assert.equal(live.changes(log, 'c')?.onto(good), undefined);
       assert.deepEqual(errors, [`something in state.cart ${message}`]);
+      live.value.cart.splice(1, 1, 'tea');
+      assert.equal(stored(live, good), '{"cart":["funghi","tea"]}');
     });
   }
 
@@ -185,7 +293,7 @@ describe('the text of a state', () => {
     const { errors, log } = errorLog();
     const live = order().enter('c', NEW);
     live.value.cart.push({ 'my PIN is 1234': NaN });
-    live.textToStore(log, 'c');
+    live.changes(log, 'c')?.onto(undefined);
     assert.deepEqual(errors, ['something in state.cart is NaN, which is not JSON']);
   });
 
@@ -193,7 +301,7 @@ describe('the text of a state', () => {
     const states = defineState(() => ({ name: undefined as string | undefined })).open();
     const live = states.enter('c', NEW);
     assert.deepEqual(live.value, { name: undefined });
-    assert.equal(live.textToStore(errorLog().log, 'c'), '{}');
+    assert.equal(stored(live, undefined), '{}');
   });
 
   for (const made of [[], null, 'cart', new Map()]) {

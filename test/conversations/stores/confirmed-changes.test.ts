@@ -114,8 +114,10 @@ describe('a change that must be stored', () => {
     };
     await assert.rejects(
       async () => a.store.update('c', added('t1'), MUST),
-      { name: 'StoreError', message: /other processes changed the conversation 20 times/ },
+      { name: 'StoreError', message: 'the store has not confirmed the change' },
     );
+    assert.equal(others, 21);
+    assert.equal(a.store.health().turnsWaiting, 1);
   });
 
 });

@@ -23,7 +23,7 @@ function open(stored: Readonly<Record<string, string>> = {}): Opened {
 /** Writes what has changed, and returns the parts. */
 function write({ parts }: Opened): Readonly<Record<string, string>> {
   const set = new Map<string, string>();
-  parts.addTo(set, []);
+  parts.addTo(set, [], 'version');
   parts.written(set);
   return Object.fromEntries(set);
 }
@@ -112,15 +112,14 @@ describe('what a store has lost', () => {
       );
     });
 
-  for (const [what, revision, state] of [
-    ['gets a missing state back', 2, '{"n":2}'],
+  for (const [what, revision, agent] of [
+    ['gets a missing agent back', 2, 'support'],
     ['gets none back if it has gone back to none since', 3, undefined],
   ] as const)
-    it(`${what}, where a turn may be taken back`, () => {
-      const head = JSON.stringify({ revision, before: { turnId: 't' } });
-      const { conversation, parts } = open({ head });
+    it(what, () => {
+      const { conversation, parts } = open({ head: JSON.stringify({ revision }) });
       parts.takeLost(lost, false);
-      assert.equal(conversation.state, state);
+      assert.deepEqual([conversation.state, conversation.agent], ['{"n":2}', agent]);
     });
 
   it('does not count as lost again', () => {

@@ -3,8 +3,9 @@
 import assert from 'node:assert/strict';
 import { describe, it, type TestContext } from 'node:test';
 
+import { setState } from '../../../src/conversations/agent-state.ts';
 import {
-  clearTurns, goBack, historyOf, keepAgent, keepCaller, keepState, type Conversation,
+  clearTurns, historyOf, keepCaller, type Conversation,
 } from '../../../src/conversations/conversation.ts';
 import type { Message } from '../../../src/conversations/message.ts';
 import type { OnceCalls } from '../../../src/conversations/once-call.ts';
@@ -103,8 +104,8 @@ describe('a conversation that the store has lost', () => {
     const [a, b, shared] = two(t);
     await turn(a.store, 'c', 't1');
     await a.store.update('c', (conversation) => {
-      keepState(conversation, '{"n":1}');
-      keepAgent(conversation, 'billing');
+      setState(conversation, '{"n":1}');
+      conversation.agent = 'billing';
       keepCaller(conversation, { sessionId: 's', from: '+1', to: '+2' });
       conversation.onceCalls = { [onceKey(1)]: onceCall() };
     });
@@ -232,7 +233,7 @@ describe('a conversation that the store has lost', () => {
       settleTurn(
         conversation, { turnId: 't2', runId: 902, state: 'completed', messages: [] }, BOUNDS,
       ));
-    assert.equal(settled.isKept, true);
+    assert.equal(settled, true);
     assert.deepEqual(await ids(a), ['t1', 't2']);
   });
 
@@ -242,8 +243,8 @@ describe('a conversation that the store has lost', () => {
     const replica = new Map(shared);
     await turn(a.store, 'c', 't2');
     await a.store.update('c', (conversation) => {
-      keepState(conversation, '{"n":2}');
-      keepAgent(conversation, 'billing');
+      setState(conversation, '{"n":2}');
+      conversation.agent = 'billing';
       keepCaller(conversation, { sessionId: 's', from: '+1', to: '+2' });
       conversation.onceCalls = { [onceKey(1)]: onceCall() };
     });
@@ -262,13 +263,13 @@ describe('a conversation that the store has lost', () => {
     await turn(a.store, 'c', 't1');
     const replica = new Map(shared);
     await a.store.update('c', (conversation) => {
-      keepState(conversation, '{"n":1}');
-      keepAgent(conversation, 'billing');
+      setState(conversation, '{"n":1}');
+      conversation.agent = 'billing';
       keepCaller(conversation, { sessionId: 's', from: '+1', to: '+2' });
     });
     restore(shared, replica);
     for (const agent of ['x', 'y'])
-      await b.store.update('c', (conversation) => keepAgent(conversation, agent));
+      await b.store.update('c', (conversation) => void (conversation.agent = agent));
     await a.store.read('c');
     const kept = await b.store.read('c');
     assert.deepEqual(
@@ -276,20 +277,19 @@ describe('a conversation that the store has lost', () => {
     );
   });
 
-  it('gets a state back that belongs to a process', async (t) => {
+  it('gets a state back that another process knows', async (t) => {
     const [a, b, shared] = two(t);
     await turn(a.store, 'c', 't1');
     const replica = new Map(shared);
     await b.store.update('c', (conversation) =>
       openTurn(conversation, { turnId: 't2', runId: 902, text: 'x', process: 'b' }, BOUNDS));
-    await b.store.update('c', (conversation) => keepState(conversation, '{"n":1}', 'b'));
+    await b.store.update('c', (conversation) => setState(conversation, '{"n":1}'));
     restore(shared, replica);
     await a.store.update('c', (conversation) =>
       openTurn(conversation, { turnId: 't3', runId: 903, text: 'x', process: 'a' }, BOUNDS));
     await b.store.read('c');
     const kept = await a.store.read('c');
     assert.equal(kept?.state, '{"n":1}');
-    assert.equal(kept?.stateOwner, kept?.turns.at(-1)?.process);
   });
 
   it('gets a state back though another process is faster twice', async (t) => {
@@ -297,7 +297,7 @@ describe('a conversation that the store has lost', () => {
     await turn(a.store, 'c', 't1');
     await turn(b.store, 'c', 't2');
     const replica = new Map(shared);
-    await a.store.update('c', (conversation) => keepState(conversation, '{"n":1}'));
+    await a.store.update('c', (conversation) => setState(conversation, '{"n":1}'));
     restore(shared, replica);
     await turn(b.store, 'c', 't3');
     let others = 0;
@@ -313,27 +313,26 @@ describe('a conversation that the store has lost', () => {
   it('keeps the state that another process has written since', async (t) => {
     const [a, b] = two(t);
     await turn(a.store, 'c', 't1');
-    await a.store.update('c', (conversation) => keepState(conversation, '{"n":1}'));
-    await b.store.update('c', (conversation) => keepState(conversation, '{"n":2}'));
+    await a.store.update('c', (conversation) => setState(conversation, '{"n":1}'));
+    await b.store.update('c', (conversation) => setState(conversation, '{"n":2}'));
     await turn(a.store, 'c', 't2');
     assert.equal((await b.store.read('c'))?.state, '{"n":2}');
   });
 
-  it('does not get back a state and an agent that have gone back to none since', async (t) => {
+  it('does not get back an agent that has gone back to none since', async (t) => {
     const [a, b] = two(t);
     await turn(a.store, 'c', 't1');
     await a.store.update('c', (conversation) => {
-      keepState(conversation, '{"n":1}');
-      keepAgent(conversation, 'billing');
+      setState(conversation, '{"n":1}');
+      conversation.agent = 'billing';
     });
     // As for a turn that replaces t1: the platform has discarded it.
     await b.store.update('c', (conversation) => {
-      conversation.before = { turnId: 't1' };
-      goBack(conversation, conversation.before);
+      delete conversation.agent;
     });
     await turn(a.store, 'c', 't2');
     const kept = await b.store.read('c');
-    assert.deepEqual([kept?.state, kept?.agent], [undefined, undefined]);
+    assert.deepEqual([kept?.state, kept?.agent], ['{"n":1}', undefined]);
   });
 
   it('is not put back once it has expired by its own last change', async (t) => {
@@ -405,7 +404,7 @@ describe('a conversation that was erased', () => {
     a.parts.failWith = down;
     await turn(a.store, 'c', 't2');
     await a.store.update('c', (conversation) => {
-      keepState(conversation, '{"n":1}');
+      setState(conversation, '{"n":1}');
       keepCaller(conversation, { sessionId: 's', from: '+1', to: '+2' });
     });
     await b.store.update('c', clearTurns);
@@ -443,11 +442,11 @@ describe('a conversation that was erased', () => {
   it('keeps what was said in it since, where the store has lost the erasure', async (t) => {
     const [a, b, shared] = two(t);
     await turn(a.store, 'c', 't1');
-    await a.store.update('c', (conversation) => keepState(conversation, '{"n":1}'));
+    await a.store.update('c', (conversation) => setState(conversation, '{"n":1}'));
     const replica = new Map(shared);
     await a.store.update('c', clearTurns);
     await turn(a.store, 'c', 't2');
-    await a.store.update('c', (conversation) => keepState(conversation, '{"n":2}'));
+    await a.store.update('c', (conversation) => setState(conversation, '{"n":2}'));
     restore(shared, replica);
     await a.store.read('c');
     assert.deepEqual(await texts(b.store, 'c'), said('t2'));
@@ -459,7 +458,7 @@ describe('a conversation that was erased', () => {
     const [a, b, shared] = two(t);
     await turn(a.store, 'c', 't1');
     const replica = new Map(shared);
-    await a.store.update('c', (conversation) => keepState(conversation, '{"n":1}'));
+    await a.store.update('c', (conversation) => setState(conversation, '{"n":1}'));
     a.parts.failWith = down;
     await a.store.update('c', clearTurns);
     await turn(a.store, 'c', 't2');
@@ -511,7 +510,7 @@ describe('a conversation that was erased', () => {
     const [a, b] = two(t);
     const pass = clock(t, a, b);
     await turn(a.store, 'c', 't1');
-    await a.store.update('c', (conversation) => keepState(conversation, '{"n":1}'));
+    await a.store.update('c', (conversation) => setState(conversation, '{"n":1}'));
     a.parts.failWith = down;
     await turn(a.store, 'c', 't2');
     await b.store.update('c', clearTurns);

@@ -1,12 +1,8 @@
 import assert from 'node:assert/strict';
 import { describe, it, type TestContext } from 'node:test';
 
-import {
-  clearTurns,
-  keepAgent,
-  keepCaller,
-  keepState,
-} from '../../../src/conversations/conversation.ts';
+import { setState } from '../../../src/conversations/agent-state.ts';
+import { clearTurns, keepCaller } from '../../../src/conversations/conversation.ts';
 import { ConversationManager } from '../../../src/conversations/manager.ts';
 import type { SharedStore } from '../../../src/conversations/stores/shared-store.ts';
 import { openTurn } from '../../../src/conversations/turn-opening.ts';
@@ -35,7 +31,7 @@ describe('a store that does not answer', () => {
     await turn(store, 'c', 't2');
     assert.deepEqual(await texts(store, 'c'), said('t1', 't2'));
     assert.deepEqual(store.health(), {
-      isDegraded: true, turnsWaiting: 1, failures: 1, conflicts: 0,
+      isDegraded: true, turnsWaiting: 1, failures: 1, conflicts: 0, stateCollisions: 0,
     });
     await logged({ parts, store, lines }, 1);
     assert.match(lines[0] ?? '', /"the conversation store failed; calls continue from memory"/);
@@ -71,9 +67,9 @@ describe('a store that does not answer', () => {
     const timers = mockTimers(t, ['setTimeout']);
     const { parts, store } = machine(t);
     await turn(store, 'c', 't1');
-    await store.update('c', (conversation) => keepState(conversation, '{"n":1}'));
+    await store.update('c', (conversation) => setState(conversation, '{"n":1}'));
     parts.failWith = down;
-    await store.update('c', (conversation) => keepState(conversation, '{"n":2}'));
+    await store.update('c', (conversation) => setState(conversation, '{"n":2}'));
     parts.failWith = undefined;
     timers.tick(250);
     await written(store);
@@ -87,7 +83,7 @@ describe('a store that does not answer', () => {
     await turn(a.store, 'c', 't1');
     a.parts.failWith = down;
     await turn(a.store, 'c', 't2');
-    await a.store.update('c', (conversation) => keepAgent(conversation, 'billing'));
+    await a.store.update('c', (conversation) => void (conversation.agent = 'billing'));
     await turn(b.store, 'c', 't3');
     a.parts.failWith = undefined;
     timers.tick(250);
@@ -100,10 +96,10 @@ describe('a store that does not answer', () => {
     const [a, b] = machines(t, 2);
     assert.ok(a && b);
     await turn(a.store, 'c', 't1');
-    await a.store.update('c', (conversation) => keepAgent(conversation, 'sales'));
+    await a.store.update('c', (conversation) => void (conversation.agent = 'sales'));
     a.parts.failWith = down;
     await turn(a.store, 'c', 't2');
-    await b.store.update('c', (conversation) => keepAgent(conversation, 'billing'));
+    await b.store.update('c', (conversation) => void (conversation.agent = 'billing'));
     a.parts.failWith = undefined;
     timers.tick(250);
     await written(a.store);
@@ -254,7 +250,7 @@ describe('a store that does not answer', () => {
     const timers = mockTimers(t, ['setTimeout']);
     const { parts, store } = machine(t);
     await turn(store, 'c', 't1');
-    await store.update('c', (conversation) => keepState(conversation, '{"cart":["ring"]}'));
+    await store.update('c', (conversation) => setState(conversation, '{"cart":["ring"]}'));
     parts.failWith = down;
     await store.update('c', clearTurns);
     await turn(store, 'c', 't2');

@@ -4,7 +4,8 @@
 import assert from 'node:assert/strict';
 import { describe, it, type TestContext } from 'node:test';
 
-import { clearTurns, keepState } from '../../../src/conversations/conversation.ts';
+import { setState } from '../../../src/conversations/agent-state.ts';
+import { clearTurns } from '../../../src/conversations/conversation.ts';
 import type { SharedStore } from '../../../src/conversations/stores/shared-store.ts';
 import { openTurn } from '../../../src/conversations/turn-opening.ts';
 import { settleTurn } from '../../../src/conversations/turn-settlement.ts';
@@ -76,7 +77,7 @@ describe('round trips of a shared store', () => {
   it('writes the state only where it has changed', async (t) => {
     const { store, parts } = machine(t);
     await turn(store, 'c', 't1');
-    await store.update('c', (conversation) => keepState(conversation, '{"cart":[]}'));
+    await store.update('c', (conversation) => setState(conversation, '{"cart":[]}'));
     await turn(store, 'c', 't2');
     assert.deepEqual(
       parts.changes.map(({ set }) => set.has('state')),
@@ -150,7 +151,7 @@ describe('a conversation that several processes change', () => {
         openTurn(conversation, { turnId, runId, text: turnId, process, ...more }, BOUNDS));
     await open(b.store, 't1', 901, 'b');
     await a.store.update('c', () => undefined); // knows it as it is
-    await b.store.update('c', (conversation) => keepState(conversation, '{}'));
+    await b.store.update('c', (conversation) => setState(conversation, '{}'));
     const opened = await open(a.store, 't2', 902, 'a', {
       interruption: { textHeard: 'words', turnId: 't1' },
     });

@@ -5,8 +5,9 @@ import assert from 'node:assert/strict';
 import type { TestContext } from 'node:test';
 
 import { soon } from '../../../src/base/awaitable.ts';
+import { setState } from '../../../src/conversations/agent-state.ts';
 import {
-  add, clearTurns, findTurn, keepState, subtract, type Conversation,
+  add, clearTurns, findTurn, subtract, type Conversation,
 } from '../../../src/conversations/conversation.ts';
 import type { Message } from '../../../src/conversations/message.ts';
 import type { OnceCall } from '../../../src/conversations/once-call.ts';
@@ -125,7 +126,7 @@ export class Play {
       [20, () => this.#end()],
       [10, () => this.#callTool(machine)],
       [6, () => this.#runAgain(machine, id)],
-      [6, () => this.#keepState(machine, id)],
+      [6, () => this.#setState(machine, id)],
       [8, () => this.#claim(machine, id)],
       [8, () => this.#finishClaim()],
       [8, async () => void (await machine.store.read(id))],
@@ -219,11 +220,11 @@ export class Play {
     this.#note(machine, `${id}: run ${runId} of ${turnId}`);
   }
 
-  async #keepState(machine: Machine, id: string): Promise<void> {
+  async #setState(machine: Machine, id: string): Promise<void> {
     const step = this.#step;
     const mark = await machine.store.update(id, (conversation) => {
       if (conversation.turns.length === 0) return undefined;
-      keepState(conversation, `${step}`);
+      setState(conversation, `${step}`);
       return conversation.erasedAt ?? 0;
     });
     if (mark === undefined) return;

@@ -1,0 +1,248 @@
+// What has changed between two versions of a JSON object, and the same change made to a third one.
+// Where two writers have changed one object, each change finds its place in what the other has
+// made of it. docs/agents.md says what that means for an agent's state.
+
+import { isDeepStrictEqual } from 'node:util';
+
+type JsonMap = Record<string, unknown>;
+
+/** Names of properties, from the root on. No path leads through an array. */
+type Path = readonly string[];
+
+/**
+ * One change. `was`: what stood there before, missing for nothing. `set` without `to` removes.
+ * Elements of an array have the index that they had before all changes of it.
+ */
+export type Difference = { readonly path: Path } & (
+  | { readonly kind: 'set'; readonly was?: unknown; readonly to?: unknown }
+  | {
+      readonly kind: 'replace';
+      readonly index: number;
+      readonly was: unknown;
+      readonly to: unknown;
+    }
+  | { readonly kind: 'remove'; readonly index: number; readonly was: unknown }
+  | { readonly kind: 'append'; readonly items: readonly unknown[] }
+);
+
+/** Arrays with more elements to compare than this, multiplied, are replaced as a whole. */
+const MAX_COMPARED = 40_000;
+
+/** What turns one JSON object into the other. Neither is changed. */
+export function differencesOf(from: JsonMap, to: JsonMap): Difference[] {
+  const found: Difference[] = [];
+  compareObjects(from, to, [], found);
+  return found;
+}
+
+function compareObjects(from: JsonMap, to: JsonMap, path: Path, found: Difference[]): void {
+  for (const name of new Set([...Object.keys(from), ...Object.keys(to)])) {
+    const [was, is] = [valueOf(from, name), valueOf(to, name)];
+    const inner = [...path, name];
+    if (isDeepStrictEqual(was, is)) continue;
+    if (isMap(was) && isMap(is)) compareObjects(was, is, inner, found);
+    else if (Array.isArray(was) && Array.isArray(is)) compareArrays(was, is, inner, found);
+    else found.push({ path: inner, kind: 'set', was, to: is });
+  }
+}
+
+/**
+ * Elements that are in both stay. Between them, others were replaced one by one, or removed. New
+ * ones at the end were appended. If there are new ones elsewhere, the array was set as a whole.
+ */
+function compareArrays(
+  from: readonly unknown[],
+  to: readonly unknown[],
+  path: Path,
+  found: Difference[],
+): void {
+  const changes: Difference[] = [];
+  let [was, is] = [0, 0];
+  const ends: [number, number] = [from.length, to.length];
+  for (const [nextWas, nextIs] of [...commonElements(from, to), ends]) {
+    const pairs = Math.min(nextWas - was, nextIs - is);
+    const isMore = nextIs - is > pairs;
+    if (isMore && nextWas < from.length)
+      return void found.push({ path, kind: 'set', was: from, to });
+    for (let index = was; index < was + pairs; index++) {
+      const [before, after] = [from[index], to[index - was + is]];
+      if (isDeepStrictEqual(before, after)) continue; // too many were not compared
+      changes.push({ path, kind: 'replace', index, was: before, to: after });
+    }
+    for (let index = was + pairs; index < nextWas; index++)
+      changes.push({ path, kind: 'remove', index, was: from[index] });
+    if (isMore) changes.push({ path, kind: 'append', items: to.slice(is + pairs) });
+    [was, is] = [nextWas + 1, nextIs + 1];
+  }
+  found.push(...changes);
+}
+
+/** The indices of elements that two arrays have in common, in order, as many as possible. */
+function commonElements(from: readonly unknown[], to: readonly unknown[]): [number, number][] {
+  const [ours, theirs] = [from, to].map((list) => list.map((item) => JSON.stringify(item)));
+  if (ours === undefined || theirs === undefined) return [];
+  const shorter = Math.min(ours.length, theirs.length);
+  let start = 0;
+  while (start < shorter && ours[start] === theirs[start]) start += 1;
+  let end = 0;
+  while (end < shorter - start && ours.at(-1 - end) === theirs.at(-1 - end)) end += 1;
+  const [left, right] = [ours.length - end, theirs.length - end];
+  const pairs = Array.from({ length: start }, (_, index): [number, number] => [index, index]);
+  if ((left - start) * (right - start) <= MAX_COMPARED)
+    pairs.push(...longestCommon(ours.slice(start, left), theirs.slice(start, right))
+      .map(([i, j]): [number, number] => [start + i, start + j]));
+  for (let i = 0; i < end; i++) pairs.push([left + i, right + i]);
+  return pairs;
+}
+
+/** A longest common subsequence. https://en.wikipedia.org/wiki/Longest_common_subsequence */
+function longestCommon(left: readonly string[], right: readonly string[]): [number, number][] {
+  const width = right.length + 1;
+  /** How many pairs there are from two indices on, row by row. */
+  const counts = new Uint32Array((left.length + 1) * width);
+  const count = (i: number, j: number): number => counts[i * width + j] ?? 0;
+  for (let i = left.length - 1; i >= 0; i--)
+    for (let j = right.length - 1; j >= 0; j--)
+      counts[i * width + j] = left[i] === right[j]
+        ? count(i + 1, j + 1) + 1
+        : Math.max(count(i + 1, j), count(i, j + 1));
+  const pairs: [number, number][] = [];
+  for (let [i, j] = [0, 0]; i < left.length && j < right.length; ) {
+    if (left[i] === right[j]) pairs.push([i++, j++]);
+    else if (count(i + 1, j) >= count(i, j + 1)) i += 1;
+    else j += 1;
+  }
+  return pairs;
+}
+
+/** What became of changes that were made to another version than theirs. Paths such as `/total`. */
+export interface Applied {
+  /** Where something else stood. The change was made all the same. */
+  readonly collisions: readonly string[];
+  /** Where the changed element, or what it was in, is gone. The change was not made. */
+  readonly misses: readonly string[];
+}
+
+/** Makes changes in place. */
+export function applyDifferences(root: JsonMap, differences: readonly Difference[]): Applied {
+  const applied = { collisions: [] as string[], misses: [] as string[] };
+  for (const difference of inOrder(differences)) {
+    const outcome = applyOne(root, difference, nearestEqual);
+    if (outcome !== 'made') applied[outcome].push(`/${difference.path.join('/')}`);
+  }
+  return applied;
+}
+
+/**
+ * Changes `live` in place so that its JSON, which is `from` now, becomes `to`. What is the same in
+ * both stays the same object, for those who hold a part of it.
+ */
+export function patch(live: JsonMap, from: JsonMap, to: JsonMap): void {
+  for (const difference of inOrder(differencesOf(from, to)))
+    applyOne(live, difference, (_array, _was, index) => index);
+}
+
+/** Elements are removed from the end on, so that the indices of the others stay right. */
+function inOrder(differences: readonly Difference[]): readonly Difference[] {
+  const isOf = (...kinds: Difference['kind'][]) =>
+    ({ kind }: Difference): boolean => kinds.includes(kind);
+  return [
+    ...differences.filter(isOf('set', 'replace')),
+    ...differences.filter(isOf('remove')).reverse(),
+    ...differences.filter(isOf('append')),
+  ];
+}
+
+function applyOne(
+  root: JsonMap,
+  difference: Difference,
+  indexOf: (array: readonly unknown[], was: unknown, index: number) => number,
+): 'made' | keyof Applied {
+  if (difference.kind === 'set') return setAt(root, difference);
+  const array = placeAt(root, difference.path);
+  if (!Array.isArray(array)) return 'misses';
+  if (difference.kind === 'append') {
+    array.push(...difference.items);
+    return 'made';
+  }
+  const { was } = difference;
+  const index = indexOf(array, was, difference.index);
+  if (index === -1) return 'misses';
+  const element: unknown = array[index];
+  if (difference.kind === 'remove') array.splice(index, 1);
+  else if (isMap(element) && isMap(was) && isMap(difference.to)) patch(element, was, difference.to);
+  else array[index] = difference.to;
+  return 'made';
+}
+
+function setAt(
+  root: JsonMap,
+  { path, was, to }: Extract<Difference, { readonly kind: 'set' }>,
+): 'made' | keyof Applied {
+  const parent = placeAt(root, path.slice(0, -1));
+  const name = path.at(-1);
+  if (!isMap(parent) || name === undefined) return 'misses';
+  const found = valueOf(parent, name);
+  setValue(parent, name, to);
+  return isDeepStrictEqual(found, was) || isDeepStrictEqual(found, to) ? 'made' : 'collisions';
+}
+
+function placeAt(root: JsonMap, path: Path): unknown {
+  let place: unknown = root;
+  for (const name of path) place = isMap(place) ? valueOf(place, name) : undefined;
+  return place;
+}
+
+/** -1 if no element equals the value. */
+function nearestEqual(array: readonly unknown[], value: unknown, index: number): number {
+  let nearest = -1;
+  for (const [place, element] of array.entries()) {
+    const isNearer = nearest === -1 || Math.abs(place - index) < Math.abs(nearest - index);
+    if (isNearer && isDeepStrictEqual(element, value)) nearest = place;
+  }
+  return nearest;
+}
+
+function isMap(value: unknown): value is JsonMap {
+  return typeof value === 'object' && value !== null && !Array.isArray(value);
+}
+
+function valueOf(map: JsonMap, name: string): unknown {
+  return Object.hasOwn(map, name) ? map[name] : undefined;
+}
+
+/** As a property of its own: an assignment to `__proto__` would set the prototype. */
+function setValue(map: JsonMap, name: string, value: unknown): void {
+  const property = { value, writable: true, enumerable: true, configurable: true };
+  if (value === undefined) Reflect.deleteProperty(map, name);
+  else Object.defineProperty(map, name, property);
+}
+
+export interface Merged extends Applied {
+  /** JSON text. */
+  readonly text: string;
+}
+
+/**
+ * The JSON text `onto`, changed as `from` was changed to `to`. A text that is no JSON object cannot
+ * be changed.
+ */
+export function merge(from: string, to: string, onto: string): Merged {
+  const merged = { text: onto, collisions: [], misses: [] };
+  if (from === to) return merged;
+  if (onto === from) return { ...merged, text: to };
+  const [before, after, root] = [from, to, onto].map(mapIn);
+  if (before === undefined || after === undefined || root === undefined) return merged;
+  const applied = applyDifferences(root, differencesOf(before, after));
+  return { text: JSON.stringify(root), ...applied };
+}
+
+/** The object in a JSON text. Undefined for anything else. */
+export function mapIn(text: string): JsonMap | undefined {
+  try {
+    const value: unknown = JSON.parse(text);
+    return isMap(value) ? value : undefined;
+  } catch {
+    return undefined;
+  }
+}

@@ -1,0 +1,137 @@
+// What an agent keeps about its conversation: its state, and which agent has the conversation. Both
+// are changed by the runs of turns, in the order of the store, and taken back with a turn that the
+// platform discards.
+
+import {
+  applyDifferences, differencesOf, mapIn, type Difference, type Merged,
+} from '../base/json-difference.ts';
+import { parseJson } from '../base/json.ts';
+import { add, subtract, type Conversation } from './conversation.ts';
+import type { ToolMessage } from './message.ts';
+import { toolMessagesOf, type TurnRecord } from './turn-record.ts';
+
+/** The changes of a run, on their way to the store. */
+export interface StateWrite {
+  /**
+   * The state with the changes, as JSON text, if it was `stored` before, and the state that the run
+   * has changed: `from`. Undefined if there is nothing to store. Called again if the write is
+   * repeated on a later version.
+   */
+  onto(stored: string | undefined): (Merged & { readonly from: string }) | undefined;
+  /** The store has failed: it may not have the changes. */
+  failed(): void;
+}
+
+/** Replaces the state. */
+export function setState(conversation: Conversation, state: string | undefined): void {
+  conversation.textLength += (state?.length ?? 0) - (conversation.state?.length ?? 0);
+  if (state === undefined) delete conversation.state;
+  else conversation.state = state;
+}
+
+/**
+ * Makes the changes of a turn's run. `call`: they come with its result. What a turn that may be
+ * discarded has changed can be taken back, except for calls whose result stays in history.
+ */
+export function keepState(
+  conversation: Conversation,
+  record: TurnRecord,
+  write: StateWrite | undefined,
+  call?: ToolMessage,
+): void {
+  if (write === undefined) return;
+  const { state: before } = conversation;
+  const merged = write.onto(before);
+  if (merged === undefined || merged.text === before) return;
+  setState(conversation, merged.text);
+  noteMerged(conversation, merged);
+  if (merged.collisions.length > 0 && record.figures !== undefined) {
+    const { collisions = [] } = record.figures;
+    record.figures = { ...record.figures, collisions: [...collisions, ...merged.collisions] };
+    conversation.touched?.add(record);
+  }
+  if (record.number === undefined || staysWith(record, call)) return;
+  noteUndo(conversation, record, before ?? merged.from, merged.text);
+}
+
+/** For the log and the metric of a store that several processes share. */
+export function noteMerged(conversation: Conversation, { collisions, misses }: Merged): void {
+  if (conversation.touched === undefined || collisions.length + misses.length === 0) return;
+  const { merged } = conversation;
+  conversation.merged = {
+    collisions: [...(merged?.collisions ?? []), ...collisions],
+    misses: [...(merged?.misses ?? []), ...misses],
+  };
+}
+
+/** Whether the changes are, or may be, of a call whose result stays in history. */
+function staysWith(record: TurnRecord, call: ToolMessage | undefined): boolean {
+  if (call !== undefined && mayStay(call)) return true;
+  return toolMessagesOf(record).some((one) =>
+    one.state === 'running' && one.toolCallId !== call?.toolCallId && mayStay(one));
+}
+
+/** Whether a call stays in history when its turn is discarded: see `callsOfDiscarded`. */
+export function mayStay({ state, isRepeatable, joins }: ToolMessage): boolean {
+  return state !== 'interrupted' && isRepeatable !== true && joins !== true;
+}
+
+function noteUndo(
+  conversation: Conversation,
+  record: TurnRecord,
+  before: string,
+  after: string,
+): void {
+  const [from, to] = [mapIn(after), mapIn(before)];
+  if (from === undefined || to === undefined) return;
+  subtract(conversation, record);
+  record.undo = JSON.stringify([...differencesOf(from, to), ...undoOf(record)]);
+  add(conversation, record);
+}
+
+function undoOf({ undo }: TurnRecord): readonly Difference[] {
+  return undo === undefined ? [] : ((parseJson(undo) ?? []) as unknown as readonly Difference[]);
+}
+
+/**
+ * Records the agent that a turn hands the conversation over to. One of a turn that is not the
+ * newest any more counts only if no later turn has handed over.
+ */
+export function keepAgent(conversation: Conversation, record: TurnRecord, agent: string): void {
+  const later = conversation.turns.slice(conversation.turns.indexOf(record) + 1);
+  if (later.some(hasHandedOver)) return;
+  if (record.number !== undefined && record.agentBefore === undefined)
+    record.agentBefore = conversation.agent ?? null;
+  conversation.agent = agent;
+}
+
+function hasHandedOver(record: TurnRecord): boolean {
+  return record.isDiscarded !== true
+    && toolMessagesOf(record).some(({ handOver }) => handOver !== undefined);
+}
+
+/**
+ * Takes back what discarded turns have changed, the newest first. A hand-over stays if a tool in
+ * them has had effects: the agent that knows of them goes on.
+ */
+export function takeBack(conversation: Conversation, discarded: readonly TurnRecord[]): void {
+  const isAgentBack = !discarded.some(hasChangedThings);
+  for (const record of discarded.toReversed()) {
+    const { agentBefore } = record;
+    if (isAgentBack && agentBefore === null) delete conversation.agent;
+    else if (isAgentBack && agentBefore != null) conversation.agent = agentBefore;
+    delete record.agentBefore;
+    const root = conversation.state === undefined ? undefined : mapIn(conversation.state);
+    if (record.undo === undefined || root === undefined) continue;
+    applyDifferences(root, undoOf(record));
+    setState(conversation, JSON.stringify(root));
+    subtract(conversation, record);
+    delete record.undo;
+    add(conversation, record);
+  }
+}
+
+/** Whether a tool of the turn has changed something outside, or may have. A hand-over has not. */
+function hasChangedThings(turn: TurnRecord): boolean {
+  return toolMessagesOf(turn).some((call) => mayStay(call) && call.handOver === undefined);
+}

@@ -1,0 +1,127 @@
+import assert from 'node:assert/strict';
+import { describe, it } from 'node:test';
+
+import { differencesOf, merge, patch } from '../../src/base/json-difference.ts';
+
+/** What a change from the first to the second makes of the third. An array is that of `l`. */
+const MERGES: readonly (readonly [what: string, ...values: readonly object[]])[] = [
+  ['sets another name', { a: 1 }, { a: 2 }, { a: 1, b: 3 }, { a: 2, b: 3 }],
+  [
+    'sets a name inside another',
+    { a: { b: 1 } }, { a: { b: 2 } }, { a: { b: 1, c: 3 } }, { a: { b: 2, c: 3 } },
+  ],
+  ['adds a name', {}, { a: 1 }, { b: 2 }, { b: 2, a: 1 }],
+  ['removes a name', { a: 1, b: 2 }, { b: 2 }, { a: 1, b: 3 }, { b: 3 }],
+  ['removes a name that is gone', { a: 1 }, {}, { b: 2 }, { b: 2 }],
+  ['adds an object that is there', {}, { a: { b: 1 } }, { a: { c: 2 } }, { a: { b: 1 } }],
+  ['appends behind what came meanwhile', [1], [1, 2], [1, 3], [1, 3, 2]],
+  ['appends to an array that was empty', [], [2], [3], [3, 2]],
+  ['appends an equal element again', [1], [1, 1], [1, 1], [1, 1, 1]],
+  ['removes an element that has moved', [1, 2], [1], [0, 1, 2], [0, 1]],
+  ['removes the nearest of equal elements', [1, 0, 1], [1, 0], [1, 0, 0, 1], [1, 0, 0]],
+  ['removes nothing where the element is gone', [1, 2], [1], [1], [1]],
+  ['removes several', [1, 2, 3, 4], [2, 4], [1, 2, 3, 4, 5], [2, 4, 5]],
+  [
+    'replaces an element by its old value',
+    [{ n: 1 }, 2], [{ n: 5 }, 2], [0, { n: 1 }, 2], [0, { n: 5 }, 2],
+  ],
+  ['replaces one and appends one', [1, 2], [1, 3, 4], [1, 2, 9], [1, 3, 9, 4]],
+  ['removes the first and appends one', [1, 2], [2, 3], [1, 2, 9], [2, 9, 3]],
+  ['puts elements in front by setting the array', [1], [0, 1], [1], [0, 1]],
+  ['replaces nothing where the array is gone', { l: [1] }, { l: [2] }, {}, {}],
+  [
+    'appends nothing to what is no array any more',
+    { l: [1] }, { l: [1, 2] }, { l: 'x' }, { l: 'x' },
+  ],
+  ['sets nothing inside an object that is gone', { a: { b: 1 } }, { a: { b: 2 } }, {}, {}],
+  ['makes an array of what was none', { l: 'x' }, { l: [1] }, { l: 'x', m: 1 }, { l: [1], m: 1 }],
+];
+
+describe('merge', () => {
+  for (const [what, ...values] of MERGES) {
+    it(what, () => {
+      const [from = '', to = '', onto = '', expected = ''] = values.map((value) =>
+        JSON.stringify(Array.isArray(value) ? { l: value } : value));
+      assert.deepEqual(JSON.parse(merge(from, to, onto).text), JSON.parse(expected));
+      assert.deepEqual(JSON.parse(merge(from, to, from).text), JSON.parse(to));
+    });
+  }
+
+  for (const [what, from, to, onto, collisions, misses] of [
+    ['nobody else changed', '{"a":1}', '{"a":2}', '{"a":1,"b":1}', [], []],
+    ['somebody else set to the same', '{"a":1}', '{"a":2}', '{"a":2,"b":1}', [], []],
+    [
+      'somebody else set to something else',
+      '{"a":{"b":1}}', '{"a":{"b":2}}', '{"a":{"b":3}}', ['/a/b'], [],
+    ],
+    ['somebody else added, too', '{}', '{"a":2}', '{"a":3}', ['/a'], []],
+    ['was removed elsewhere', '{"a":{"b":1}}', '{"a":{"b":2}}', '{"c":1}', [], ['/a/b']],
+    ['has lost its element', '{"l":[1]}', '{"l":[]}', '{"l":[2]}', [], ['/l']],
+  ] as const) {
+    it(`names the place of a change that ${what}, if it did not find what it knew`, () => {
+      const merged = merge(from, to, onto);
+      assert.deepEqual([merged.collisions, merged.misses], [collisions, misses]);
+    });
+  }
+
+  it('treats __proto__ as any other name', () => {
+    const { text } = merge('{"a":1}', '{"a":1,"__proto__":{"x":1}}', '{"a":1,"b":1}');
+    assert.equal(text, '{"a":1,"b":1,"__proto__":{"x":1}}');
+    assert.equal(Object.hasOwn(Object.prototype, 'x'), false);
+  });
+
+  it('changes no text that is no JSON object', () => {
+    for (const onto of ['nothing', '[1]', 'null'])
+      assert.equal(merge('{}', '{"a":1}', onto).text, onto);
+  });
+
+  it('takes no longer for long arrays', () => {
+    const long = Array.from({ length: 5_000 }, (_, index) => index);
+    const changed = long.map((n) => (n % 2 === 0 ? n : -n));
+    const from = process.cpuUsage();
+    const texts = [{ long }, { long: changed }].map((value) => JSON.stringify(value));
+    const { text } = merge(texts[0] ?? '', texts[1] ?? '', '{"long":[],"b":1}');
+    assert.deepEqual(JSON.parse(text), { long: [], b: 1 });
+    assert.ok(process.cpuUsage(from).user < 2_000_000);
+  });
+});
+
+describe('differencesOf', () => {
+  it('finds what turns any array into any other', () => {
+    const lists = [0, 1, 2, 3, 4].flatMap((length) =>
+      Array.from({ length: 3 ** length }, (_, code) =>
+        Array.from({ length }, (_, place) => Math.floor(code / 3 ** place) % 3)));
+    for (const from of lists) {
+      for (const to of lists) {
+        const live = { list: [...from] };
+        patch(live, { list: from }, { list: to });
+        assert.deepEqual(live.list, to, `${JSON.stringify(from)} to ${JSON.stringify(to)}`);
+      }
+    }
+  });
+
+  it('finds nothing between objects whose names have another order', () => {
+    assert.deepEqual(differencesOf({ a: 1, b: { c: 1, d: 2 } }, { b: { d: 2, c: 1 }, a: 1 }), []);
+  });
+});
+
+describe('patch', () => {
+  it('leaves the objects that somebody holds', () => {
+    const line = { name: 'cola', count: 1 };
+    const live = { cart: [line], total: 2, notes: { a: 1 } };
+    const { cart, notes } = live;
+    const from = structuredClone(live);
+    const lines = [{ name: 'cola', count: 3 }, { name: 'tea', count: 1 }];
+    patch(live, from, { cart: lines, total: 7, notes: { a: 1 } });
+    assert.deepEqual(live, { cart: lines, total: 7, notes: { a: 1 } });
+    assert.equal(live.cart, cart);
+    assert.equal(live.cart[0], line);
+    assert.equal(live.notes, notes);
+  });
+
+  it('leaves a value whose JSON is another, such as one that is redacted', () => {
+    const live = { card: '4242', total: 1 };
+    patch(live, { card: '[card 1]', total: 1 }, { card: '[card 1]', total: 2 });
+    assert.deepEqual(live, { card: '4242', total: 2 });
+  });
+});

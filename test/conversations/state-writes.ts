@@ -1,0 +1,18 @@
+// Changes of an agent's state as a run gives them to the store.
+
+import { merge } from '../../src/base/json-difference.ts';
+import type { StateWrite } from '../../src/conversations/agent-state.ts';
+
+/** The whole state, whatever the conversation has. */
+export function setTo(text: string): StateWrite {
+  const merged = { from: text, text, collisions: [], misses: [] };
+  return { onto: () => merged, failed: () => undefined };
+}
+
+/** What turns one state into the other. */
+export function change(from: string, to: string): StateWrite {
+  return {
+    onto: (stored) => ({ from, ...merge(from, to, stored ?? from) }),
+    failed: () => undefined,
+  };
+}
