@@ -31,7 +31,7 @@ const SAME_ON_EVERY_NODE = 'test/same-on-every-node.txt';
 const FILES_PER_PROCESS = 16;
 
 /** Of this run: another one may run in the same folder. */
-const OWN = join(COMPILED, `run-${process.pid}`);
+const OWN = `${COMPILED}-run-${process.pid}`;
 const FAILED = join(OWN, 'failed-files');
 
 function testFiles(ending, folder = 'test') {

@@ -229,7 +229,8 @@ export class ConversationManager {
         kinds === undefined ? opening : numberedOpening(conversation, kinds, opening),
         this.#bounds,
       );
-    return this.#update(conversationId, change, reportOptions(opening.interruption));
+    const options = reportOptions(opening.interruption);
+    return this.#update(conversationId, change, { ...options, isPatient: true });
   }
 
   /** The turns that run in processes other than `own`. */

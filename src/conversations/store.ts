@@ -81,6 +81,12 @@ export interface UpdateOptions {
   readonly mustBeStored?: boolean;
 
   /**
+   * Waits for an answer until the store counts as away, not just for one time-out: what this
+   * process remembers may be old. So does a change that must be stored. Default false.
+   */
+  readonly isPatient?: boolean;
+
+  /**
    * Whether the change cannot be made on what this process remembers. Then the store is asked first
    * for the latest version. Not called by stores that remember nothing. Default: it can be made.
    */

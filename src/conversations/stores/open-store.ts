@@ -8,6 +8,7 @@ import type { Logger } from '../../log.ts';
 import { MemoryStore } from '../memory-store.ts';
 import type { ConversationStore } from '../store.ts';
 import { SAME_SETTINGS } from './file-failure.ts';
+import { AWAY_MS } from './outage.ts';
 import type { PartStore } from './part-store.ts';
 import type { RedisClient, RedisSubscriber } from './redis-client.ts';
 import { SharedStore } from './shared-store.ts';
@@ -129,7 +130,8 @@ async function open(
   const { openSqliteThread } = await import('./sqlite-thread.ts');
   const path = resolve(directory, conversationStore.slice(SQLITE.length));
   if (mustExist) await checkExists(path);
-  return openSqliteThread({ path, synchronous, timeoutMs });
+  // A lock is waited for as long as any answer of a store.
+  return openSqliteThread({ path, synchronous, timeoutMs: Math.max(timeoutMs, AWAY_MS) });
 }
 
 /** What else may be wrong with the file is said when it is opened. */

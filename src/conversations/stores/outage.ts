@@ -27,7 +27,7 @@ interface Suspect {
  * A store that has answered nothing for this long is away: no more commands are sent to it. Less
  * for a time-out of less than a quarter of it.
  */
-const AWAY_MS = 1_000;
+export const AWAY_MS = 1_000;
 
 /** Between attempts to reach a store that did not answer. */
 const FIRST_RETRY_MS = 250;

@@ -49,6 +49,7 @@ type Answer = true | StoredConversation | undefined | typeof FAILED;
 interface Attempt<T> {
   readonly change: (conversation: Conversation) => T;
   readonly mustBeStored: boolean;
+  readonly isPatient: boolean;
   /** Whether the conversation was read just now. */
   readonly isLatest: boolean;
   readonly conflicts: number;
@@ -138,19 +139,23 @@ export class SharedStore implements ConversationStore {
   update<T>(
     id: string,
     change: (conversation: Conversation) => T,
-    { mustBeStored = false, needsLatest }: UpdateOptions = {},
+    { mustBeStored = false, isPatient = mustBeStored, needsLatest }: UpdateOptions = {},
   ): Awaitable<T> {
     const changeHere = (): Awaitable<T> =>
       mustBeStored ? notStored() : this.#changeHere(id, change);
-    return this.#order.run(id, () => {
+    const changeThere = (): Awaitable<T> => {
       if (this.#isAway(id)) return changeHere();
-      const attempt = { change, mustBeStored, isLatest: false, conflicts: 0 };
+      const attempt = { change, mustBeStored, isPatient, isLatest: false, conflicts: 0 };
       const remembered = this.#remembered.get(id);
       if (remembered !== undefined && needsLatest?.(remembered.conversation) !== true)
         return this.#try(id, remembered, attempt);
       return andThen(this.#latest(id), (latest = new PartedConversation(id)) =>
         this.#isAway(id) ? changeHere() : this.#try(id, latest, { ...attempt, isLatest: true }),
       );
+    };
+    return this.#order.run(id, () => {
+      const mayWriteBack = isPatient && this.#waiting.has(id) && !this.#mayNotAsk(id);
+      return mayWriteBack ? andThen(this.#writeBackOne(id, true), changeThere) : changeThere();
     });
   }
 
@@ -189,7 +194,11 @@ export class SharedStore implements ConversationStore {
 
   /** Whether the store should not be asked about the conversation now. */
   #isAway(id: string): boolean {
-    return this.#outage.isDegraded || this.#waiting.has(id) || this.#apart.isResting(id);
+    return this.#waiting.has(id) || this.#mayNotAsk(id);
+  }
+
+  #mayNotAsk(id: string): boolean {
+    return this.#outage.isDegraded || this.#apart.isResting(id);
   }
 
   #known(id: string): PartedConversation | undefined {
@@ -260,24 +269,29 @@ export class SharedStore implements ConversationStore {
         return this.#try(id, latest, { ...attempt, isLatest: true, conflicts: conflicts + 1 });
       }
       kept.putBack(); // with the change, which was made on the latest version anyone has
-      return andThen(this.#write(id, kept, true), (next) => answered(next, conflicts + 1));
+      const again = { ...attempt, isLatest: true };
+      return andThen(this.#write(id, kept, again), (next) => answered(next, conflicts + 1));
     };
-    return andThen(this.#write(id, kept, attempt.isLatest), (answer) =>
+    return andThen(this.#write(id, kept, attempt), (answer) =>
       answered(answer, attempt.conflicts));
   }
 
   /** Writes what has changed. If nothing has, asks whether the version is the latest. */
-  #write(id: string, kept: PartedConversation, isLatest: boolean): Awaitable<Answer> {
+  #write(
+    id: string,
+    kept: PartedConversation,
+    { isLatest, isPatient }: Pick<Attempt<unknown>, 'isLatest' | 'isPatient'>,
+  ): Awaitable<Answer> {
     const parts = kept.change(kept.lifetimeMs(this.#ttlMs));
     if (parts === undefined) {
       if (isLatest) return true;
       return andThen(
-        this.#ask(id, () => this.#parts.read(id, kept.version)),
+        this.#ask(id, () => this.#parts.read(id, kept.version), isPatient),
         (found) => (found === 'unchanged' ? true : found),
       );
     }
     return andThen(
-      this.#ask(id, () => this.#parts.write(id, parts)),
+      this.#ask(id, () => this.#parts.write(id, parts), isPatient),
       (answer) => {
         if (answer === true) this.#written(id, kept, parts);
         else if (answer === FAILED) {
@@ -348,13 +362,13 @@ export class SharedStore implements ConversationStore {
     void this.#order.run(id, () => this.#writeBackOne(id));
   }
 
-  #writeBackOne(id: string, conflicts = 0): Awaitable<void> {
+  #writeBackOne(id: string, isPatient = false, conflicts = 0): Awaitable<void> {
     const kept = this.#waiting.get(id);
     if (kept === undefined) return;
     const parts = kept.change(kept.lifetimeMs(this.#ttlMs));
     if (parts === undefined) return this.#waiting.stored(id);
     return andThen(
-      this.#ask(id, () => this.#parts.write(id, parts)),
+      this.#ask(id, () => this.#parts.write(id, parts), isPatient),
       (answer) => {
         if (answer === FAILED) {
           kept.failed(parts);
@@ -373,7 +387,7 @@ export class SharedStore implements ConversationStore {
         }
         latest.noteTime();
         this.#wait(id, latest);
-        return conflicts < MAX_CONFLICTS ? this.#writeBackOne(id, conflicts + 1) : undefined;
+        if (conflicts < MAX_CONFLICTS) return this.#writeBackOne(id, isPatient, conflicts + 1);
       },
     );
   }

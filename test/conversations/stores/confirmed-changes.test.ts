@@ -77,7 +77,7 @@ describe('a change that must be stored', () => {
     assert.equal(changes, 0);
   });
 
-  it('rejects at once while its conversation waits to be written, and is not made', async (t) => {
+  it('is made behind what waits to be written of its conversation', async (t) => {
     const timers = mockTimers(t, ['setTimeout']);
     const { store, parts } = machine(t);
     await turn(store, 'c', 't1');
@@ -88,9 +88,15 @@ describe('a change that must be stored', () => {
     timers.tick(250);
     while (store.health().isDegraded) await new Promise((resolve) => setImmediate(resolve));
     assert.ok(store.health().turnsWaiting > 0);
-    await assert.rejects(async () => store.update('c', () => assert.fail(), MUST), StoreError);
-    await written(store);
     assert.equal(await store.update('c', added('t3'), MUST), 3);
+  });
+
+  it('rejects, unmade, while that cannot be written', async (t) => {
+    const { store, parts } = machine(t);
+    await turn(store, 'c', 't1');
+    parts.refuses = 'c';
+    await turn(store, 'c', 't2');
+    await assert.rejects(async () => store.update('c', () => assert.fail(), MUST), StoreError);
   });
 
   it('rejects if it changed nothing and the store cannot confirm the version it saw', async (t) => {

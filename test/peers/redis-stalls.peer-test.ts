@@ -1,0 +1,102 @@
+// A restaurant on two servers, whose Redis stalls or restarts in mid-call. Default settings.
+// Needs `npm ci` in this folder, and Debian's packages of the servers, which `.ci/run` installs.
+
+import assert from 'node:assert/strict';
+import { existsSync, symlinkSync } from 'node:fs';
+import { join } from 'node:path';
+import { afterEach, beforeEach, describe, it, type TestContext } from 'node:test';
+import { setTimeout } from 'node:timers/promises';
+
+import { PEERS } from '../fixtures/pages.ts';
+import {
+  isMissing, REDIS_PROGRAMS, RedisServer, type RedisProgram,
+} from '../fixtures/redis-server.ts';
+import { SECRET, Workplace } from '../fixtures/spawned-server.ts';
+import { assertPaid, order, RESTAURANT, type Bill } from '../process/restaurant.ts';
+
+const PACKAGES = join(PEERS, 'node_modules');
+assert.ok(existsSync(join(PACKAGES, 'redis')), 'npm ci in test/peers first');
+
+const DISHES = [7, 8, 9, 10, 11] as const;
+const TOTAL = 45;
+
+let workplace: Workplace;
+beforeEach(() => {
+  workplace = new Workplace();
+  symlinkSync(PACKAGES, join(workplace.directory, 'node_modules'));
+  workplace.write('package.json', '{}');
+  workplace.write('agent.mjs', RESTAURANT);
+});
+afterEach(() => workplace.clear());
+
+interface Restaurant {
+  readonly redis: RedisServer;
+  readonly urls: readonly string[];
+}
+
+async function open(t: TestContext, program: RedisProgram, ...args: string[]): Promise<Restaurant> {
+  const redis = await RedisServer.start(program, args);
+  t.after(() => redis.remove());
+  await redis.hasRunForLong();
+  const env = {
+    NODE_ENV: 'production',
+    DRAIN_DELAY_SECONDS: '0',
+    LAYERCODE_WEBHOOK_SECRET: SECRET,
+    AGENT: './agent.mjs',
+    CONVERSATION_STORE: redis.url,
+  };
+  const servers = [workplace.spawn({ env }), workplace.spawn({ env })];
+  return { redis, urls: await Promise.all(servers.map((server) => server.url())) };
+}
+
+/** Freezes it for so long, again and again, until the calls are over. */
+async function callsDuring(
+  { redis, urls }: Restaurant, stallMs: number, count: number,
+): Promise<readonly Bill[]> {
+  let areOver = false;
+  const calls = Promise.all(Array.from({ length: count }, () => order(urls, DISHES)))
+    .finally(() => (areOver = true));
+  while (!areOver) {
+    redis.freeze();
+    await setTimeout(stallMs);
+    redis.thaw();
+    await setTimeout(200);
+  }
+  return calls;
+}
+
+for (const program of REDIS_PROGRAMS)
+  describe(`callers at two servers on ${program}`, {
+    skip: isMissing(program), timeout: 120_000,
+  }, () => {
+    for (const stallMs of [250, 600])
+      it(`hear the right totals and pay them once, while it stalls for ${stallMs} ms`, async (t) => {
+        const bills = await callsDuring(await open(t, program), stallMs, 16);
+        assert.deepEqual(bills.flatMap(({ wrong }) => wrong), []);
+        assertPaid(workplace.directory, bills);
+      });
+
+    it('pay once for all they ordered, though it was away for ten seconds', async (t) => {
+      const restaurant = await open(t, program);
+      const stalling = setTimeout(300).then(async () => {
+        restaurant.redis.freeze();
+        await setTimeout(10_000);
+        restaurant.redis.thaw();
+      });
+      const calls = Array.from({ length: 8 }, () => order(restaurant.urls, DISHES));
+      const bills = await Promise.all(calls);
+      await stalling;
+      assertPaid(workplace.directory, bills.map((bill) => ({ ...bill, heard: TOTAL })));
+    });
+
+    it('pay once for all they ordered, though it was restarted', async (t) => {
+      const restaurant = await open(t, program, '--appendonly', 'yes');
+      const calls = Promise.all(
+        Array.from({ length: 8 }, () => order(restaurant.urls, DISHES)));
+      await setTimeout(150);
+      await restaurant.redis.kill();
+      await restaurant.redis.start();
+      const bills = await calls;
+      assertPaid(workplace.directory, bills.map((bill) => ({ ...bill, heard: TOTAL })));
+    });
+  });

@@ -1,0 +1,65 @@
+// A restaurant on two workers, whose SQLite file stalls and whose workers are replaced in mid-call.
+
+import assert from 'node:assert/strict';
+import { createRequire } from 'node:module';
+import { join } from 'node:path';
+import { afterEach, beforeEach, describe, it } from 'node:test';
+import { setTimeout } from 'node:timers/promises';
+
+import { Workplace } from '../fixtures/spawned-server.ts';
+import { WITHOUT_SQLITE } from '../fixtures/sqlite.ts';
+import { assertPaid, order, RESTAURANT } from './restaurant.ts';
+import { serving, WORKERS_ENV } from './worker-turns.ts';
+
+const STALL_MS = 300;
+const PAUSE_MS = 200;
+
+let workplace: Workplace;
+beforeEach(() => {
+  workplace = new Workplace();
+});
+afterEach(() => workplace.clear());
+
+interface Database {
+  exec(sql: string): void;
+  close(): void;
+}
+
+/** Locks the file again and again, until the signal fires. */
+async function stall(file: string, signal: AbortSignal): Promise<void> {
+  const { DatabaseSync } = createRequire(import.meta.url)('node:sqlite') as {
+    readonly DatabaseSync: new (path: string, options: object) => Database;
+  };
+  const database = new DatabaseSync(file, { timeout: 2_000 });
+  while (!signal.aborted) {
+    database.exec('BEGIN IMMEDIATE');
+    await setTimeout(STALL_MS);
+    database.exec('COMMIT');
+    await setTimeout(PAUSE_MS);
+  }
+  database.close();
+}
+
+describe('sixteen callers of a restaurant on two workers', () => {
+  it(
+    'hear the right totals and pay them once, while the file stalls and workers are replaced',
+    { skip: WITHOUT_SQLITE, timeout: 120_000 },
+    async () => {
+      workplace.write('agent.mjs', RESTAURANT);
+      const env = { ...WORKERS_ENV, CONVERSATION_STORE: 'sqlite:calls.db' };
+      const { server, url } = await serving(workplace.spawn({ env }));
+      const over = new AbortController();
+      const stalling = stall(join(workplace.directory, 'calls.db'), over.signal);
+      const calls = Promise.all(Array.from({ length: 16 }, () => order([url])));
+      for (const listening of [4, 6]) {
+        server.kill('SIGHUP');
+        await server.lines('listening', listening);
+      }
+      const bills = await calls;
+      over.abort();
+      await stalling;
+      assert.deepEqual(bills.flatMap(({ wrong }) => wrong), []);
+      assertPaid(workplace.directory, bills);
+    },
+  );
+});
