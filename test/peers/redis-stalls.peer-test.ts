@@ -69,7 +69,7 @@ for (const program of REDIS_PROGRAMS)
   describe(`callers at two servers on ${program}`, {
     skip: isMissing(program), timeout: 120_000,
   }, () => {
-    for (const stallMs of [250, 600])
+    for (const stallMs of [300, 600])
       it(`hear the right totals and pay them once, while it stalls for ${stallMs} ms`, async (t) => {
         const bills = await callsDuring(await open(t, program), stallMs, 16);
         assert.deepEqual(bills.flatMap(({ wrong }) => wrong), []);
