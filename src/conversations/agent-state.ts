@@ -14,10 +14,9 @@ import { toolMessagesOf, type TurnRecord } from './turn-record.ts';
 export interface StateWrite {
   /**
    * The state with the changes, as JSON text, if it was `stored` before, and the state that the run
-   * has changed: `from`. Undefined if there is nothing to store. Called again if the write is
-   * repeated on a later version.
+   * has changed: `from`. Called again if the write is repeated on a later version.
    */
-  onto(stored: string | undefined): (Merged & { readonly from: string }) | undefined;
+  onto(stored: string | undefined): Merged & { readonly from: string };
   /** The store has failed: it may not have the changes. */
   failed(): void;
 }
@@ -42,7 +41,7 @@ export function keepState(
   if (write === undefined) return;
   const { state: before } = conversation;
   const merged = write.onto(before);
-  if (merged === undefined || merged.text === before) return;
+  if (merged.text === before) return;
   setState(conversation, merged.text);
   noteMerged(conversation, merged);
   if (merged.collisions.length > 0 && record.figures !== undefined) {

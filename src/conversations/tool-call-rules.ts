@@ -173,7 +173,9 @@ function writeResult(
   if (call?.role !== 'tool') return false;
   const ended = { ...call, state };
   const isDiscarded = record.isDiscarded === true;
-  if (!isDiscarded || mayStay(ended)) keepState(conversation, record, agentState, ended);
+  // What an interrupted call leaves is of the turn that goes on, with which it may be taken back.
+  const owner = state === 'interrupted' ? conversation.turns.at(-1) ?? record : record;
+  if (!isDiscarded || mayStay(ended)) keepState(conversation, owner, agentState, ended);
   if (call.state === 'completed') return true; // a result never changes
   if (!isDiscarded && handOver !== undefined) keepAgent(conversation, record, handOver);
   subtract(conversation, record);

@@ -603,14 +603,14 @@ export class Turn implements TurnRun, DeliveredTurn {
     this.#storedAs = ending;
     const fromMs = performance.now();
     const { host, callsSoFar, liveState } = this;
-    const changes = liveState?.revision;
-    const stored = andThen(storeSettlement(this, ending, true), () =>
-      callsSoFar === undefined && liveState?.revision === changes
-        ? undefined
-        : host.conversations.whenStored(this.conversationId));
+    const before = liveState?.revision;
+    const settled = storeSettlement(this, ending, true);
+    const hasChanged = callsSoFar !== undefined || liveState?.revision !== before;
+    const stored = hasChanged
+      ? andThen(settled, () => host.conversations.whenStored(this.conversationId))
+      : settled;
     if (!(stored instanceof Promise)) return this.#happens('stored');
-    const mayChange = callsSoFar !== undefined || liveState !== undefined;
-    const limitMs = mayChange ? Math.max(HELD_BACK_MS, host.storeTimeoutMs) : host.storeTimeoutMs;
+    const limitMs = Math.max(host.storeTimeoutMs, hasChanged ? HELD_BACK_MS : 0);
     void atMost(limitMs, stored).then(() => {
       this.work.noteStore('end', fromMs);
       this.#happens('stored');

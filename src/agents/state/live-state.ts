@@ -90,15 +90,17 @@ export class LiveState<S = unknown> {
   readonly #create: () => S;
   readonly #unused: () => void;
   readonly #redact: ((json: string) => string) | undefined;
-  /** What the store has, as far as is known: the object has changed since from here. */
+  /** What the store has, as far as is known. */
   #known: string | undefined;
-  /** What the store had before a write of which it is not known whether it was made. */
-  #doubted: string | undefined;
+  /** The same with all changes that were given to it: the object has changed since from here. */
+  #given: string | undefined;
+  /** The last changes that a store has failed to take, and what it had before. It may have them. */
+  #doubted: { readonly of: GivenChanges; readonly before: string | undefined } | undefined;
   #made: { readonly value: S } | undefined;
   /** What a new state began with. */
   #created: string | undefined;
   #users = 0;
-  /** How often changes were given to the store. */
+  /** How often something was given to the store that is new to it. */
   revision = 0;
 
   constructor(
@@ -110,7 +112,7 @@ export class LiveState<S = unknown> {
   ) {
     this.#create = create;
     this.#redact = redact;
-    this.#known = text;
+    this.#known = this.#given = text;
     this.erasedAt = erasedAt;
     this.#unused = unused;
   }
@@ -122,18 +124,30 @@ export class LiveState<S = unknown> {
   }
 
   /**
-   * What was changed, to be stored: undefined if nobody has looked at the state. A state that is no
-   * longer valid is logged when it is to be stored, and then nothing of it is.
+   * What was changed since the last call, to be stored. Undefined if nobody has looked at the state,
+   * or if it is not valid: that is logged, and the last good one stays.
    */
   changes(log: Logger, conversationId: string): StateChanges | undefined {
     if (this.#made === undefined) return undefined;
-    return this.#changes((error) => log.error('state not kept', { conversationId, error }));
+    try {
+      return this.validChanges();
+    } catch (error) {
+      log.error('state not kept', { conversationId, error });
+      return undefined;
+    }
   }
 
   /** The same. Throws a `StateError` if the state is not valid. */
   validChanges(): StateChanges {
-    this.#textToStore(this.value);
-    return this.#changes(() => undefined);
+    const to = this.#textToStore(this.value);
+    const from = this.#given ?? this.#created ?? to;
+    if (from !== to || this.#given === undefined) this.revision += 1;
+    this.#given = to;
+    const given: GivenChanges = { from, to, isMade: false, hasFailed: false };
+    return {
+      onto: (stored) => this.#make(given, stored),
+      failed: () => this.#failed(given),
+    };
   }
 
   /**
@@ -141,60 +155,53 @@ export class LiveState<S = unknown> {
    * turns and tools have.
    */
   follow(stored: string | undefined): void {
-    const from = this.#known;
-    if (stored === undefined || stored === from) return;
-    if (this.#made === undefined) {
-      this.#known = stored;
-      return;
-    }
-    const { value } = this.#made;
-    const current = this.#validText(value);
-    if (current === undefined) return; // it follows once it can be compared again
-    const { text } = merge(from ?? this.#created ?? current, current, stored);
-    this.#known = stored;
-    const [now, next] = [mapIn(current), mapIn(text)];
-    if (text !== current && now !== undefined && next !== undefined)
-      patch(value as Record<string, unknown>, now, next);
+    if (stored !== undefined) this.#follow(this.#known ?? this.#created ?? stored, stored);
   }
 
-  #changes(failed: (error: unknown) => void): StateChanges {
-    let given: { readonly from: string; readonly to: string } | undefined;
-    let hasFailed = false;
-    return {
-      onto: (stored) => {
-        given ??= this.#give(stored, failed);
-        if (given === undefined) return undefined;
-        const { from, to } = given;
-        // A store may fail after it has written: then it has what is known here.
-        const isMade = hasFailed && stored === this.#known;
-        hasFailed = false;
-        const merged = merge(isMade ? to : from, to, stored ?? from);
-        this.follow(merged.text);
-        return { from, ...merged };
-      },
-      failed: () => {
-        hasFailed = true;
-        this.#doubted = given?.from;
-      },
-    };
+  #make(given: GivenChanges, stored: string | undefined): Merged & { readonly from: string } {
+    const { from, to } = given;
+    // A store may fail after it has written: then it has what is known here.
+    const isStored = given.hasFailed && stored === this.#known;
+    const before = this.#withDoubted(given, stored) ?? from;
+    const merged = merge(isStored ? to : from, to, before);
+    const expected = given.isMade ? this.#known : merge(from, to, this.#known ?? from).text;
+    Object.assign(given, { isMade: true, hasFailed: false, before: stored });
+    this.#follow(expected ?? merged.text, merged.text);
+    return { from, ...merged };
   }
 
-  /** From here on these changes are on their way to the store. */
-  #give(
-    stored: string | undefined,
-    failed: (error: unknown) => void,
-  ): { readonly from: string; readonly to: string } | undefined {
-    if (this.#doubted !== undefined && this.#doubted === stored) this.#known = stored;
+  /** The stored state, with the changes of another write that has failed if it lacks them. */
+  #withDoubted(given: GivenChanges, stored: string | undefined): string | undefined {
+    const doubted = this.#doubted;
     this.#doubted = undefined;
+    if (doubted === undefined || doubted.of === given || doubted.before !== stored) return stored;
+    const { from, to } = doubted.of;
+    return merge(from, to, stored ?? from).text;
+  }
+
+  #failed(given: GivenChanges): void {
+    given.hasFailed = true;
+    if (given.isMade) this.#doubted = { of: given, before: given.before };
+    else if (this.#given !== undefined) // nobody has them: they are given again
+      this.#given = merge(given.to, given.from, this.#given).text;
+  }
+
+  /** Others have made the state that was `expected` the one that is. */
+  #follow(expected: string, stored: string): void {
+    this.#known = stored;
+    if (this.#made === undefined) this.#given = stored;
+    if (this.#made === undefined || stored === expected) return;
+    const { value } = this.#made;
+    const before = this.#given ?? this.#created ?? expected;
+    // What is on its way, and then what is not given yet, comes behind what others have changed.
+    this.#given = merge(expected, before, stored).text;
     try {
-      const to = this.#textToStore(this.value);
-      const from = this.#known ?? this.#created ?? to;
-      if (from !== to || this.#known === undefined) this.revision += 1;
-      this.#known = to;
-      return { from, to };
-    } catch (error) {
-      failed(error);
-      return undefined;
+      const current = this.#textOf(value);
+      const [now, next] = [current, merge(before, current, this.#given).text].map(mapIn);
+      if (now !== undefined && next !== undefined)
+        patch(value as Record<string, unknown>, now, next);
+    } catch {
+      // It is not valid now. Whoever stores it is told.
     }
   }
 
@@ -216,16 +223,8 @@ export class LiveState<S = unknown> {
   /** Of a state that is too long, because processes have merged theirs, less is taken. */
   #textToStore(value: S): string {
     const text = this.#textOf(value);
-    if (text.length <= Math.max(MAX_STATE_LENGTH, (this.#known?.length ?? 0) - 1)) return text;
+    if (text.length <= Math.max(MAX_STATE_LENGTH, (this.#given?.length ?? 0) - 1)) return text;
     throw new StateError(`the state is longer than ${MAX_STATE_LENGTH} characters`);
-  }
-
-  #validText(value: S): string | undefined {
-    try {
-      return this.#textOf(value);
-    } catch {
-      return undefined; // whoever stores it is told
-    }
   }
 
   #textOf(value: S): string {
@@ -234,9 +233,21 @@ export class LiveState<S = unknown> {
   }
 }
 
+/** Changes that were given to the store. */
+interface GivenChanges {
+  readonly from: string;
+  readonly to: string;
+  /** Whether they have been made on something that the store had. */
+  isMade: boolean;
+  /** Whether the store has failed since. */
+  hasFailed: boolean;
+  /** What it had then. */
+  before?: string | undefined;
+}
+
 /** Changes on their way to the store: `StateWrite` of conversations/agent-state.ts says more. */
 export interface StateChanges {
-  readonly onto: (stored: string | undefined) => (Merged & { readonly from: string }) | undefined;
+  readonly onto: (stored: string | undefined) => Merged & { readonly from: string };
   readonly failed: () => void;
 }
 

@@ -155,6 +155,34 @@ describe('the changes of a state', () => {
     assert.deepEqual(live.value, { cart: ['tea', 'milk', 'cola'], total: 2 });
   });
 
+  it('that are on their way come behind what others have stored meanwhile', () => {
+    const live = bill();
+    live.value.cart.push('cola');
+    const onTheirWay = changesOf(live);
+    live.value.cart.push('fig');
+    live.follow('{"cart":["tea","milk"],"total":1}');
+    assert.deepEqual(live.value.cart, ['tea', 'milk', 'cola', 'fig']);
+    const after = onTheirWay.onto('{"cart":["tea","milk"],"total":1}').text;
+    assert.equal(after, '{"cart":["tea","milk","cola"],"total":1}');
+    assert.equal(stored(live, after), '{"cart":["tea","milk","cola","fig"],"total":1}');
+    assert.deepEqual(live.value.cart, ['tea', 'milk', 'cola', 'fig']);
+  });
+
+  it('are those of the moment when they were given, not of when they are stored', () => {
+    const live = bill();
+    live.value.total = 2;
+    const changes = changesOf(live);
+    live.value.total = 3;
+    assert.equal(changes.onto(known.state).text, '{"cart":["tea"],"total":2}');
+  });
+
+  it('are given again if a store has refused them without a look', () => {
+    const live = bill();
+    live.value.cart.push('cola');
+    changesOf(live).failed();
+    assert.equal(stored(live, known.state), '{"cart":["tea","cola"],"total":1}');
+  });
+
   it('find what others have changed, also in the object that a tool holds', () => {
     const live = bill();
     const { value } = live;
@@ -255,7 +283,7 @@ describe('a state that is stored', () => {
     const state = JSON.stringify({ cart: [item, item, item] });
     const live = order().enter('c', { state, isResumed: true });
     live.value.cart.push('tea');
-    assert.equal(changesOf(live).onto(state), undefined);
+    assert.equal(live.changes(errorLog().log, 'c'), undefined);
     live.value.cart.splice(2);
     assert.equal(stored(live, state), JSON.stringify({ cart: [item, item] }));
   });
