@@ -42,6 +42,8 @@ export function keepState(
   const { state: before } = conversation;
   const merged = write.onto(before);
   if (merged.text === before) return;
+  if (before === undefined && conversation.touched !== undefined)
+    conversation.madeFrom = merged.from;
   setState(conversation, merged.text);
   noteMerged(conversation, merged);
   if (merged.collisions.length > 0 && record.figures !== undefined) {

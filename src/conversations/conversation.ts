@@ -85,9 +85,11 @@ export interface Conversation {
    */
   isBehind?: true;
   /**
-   * For the same stores: where changes of the state have met others since the last write. Not part
-   * of the record.
+   * For the same stores: what a state began with that this process has made. Not part of the
+   * record.
    */
+  madeFrom?: string;
+  /** The same: where changes of the state have met others since the last write. */
   merged?: { readonly collisions: readonly string[]; readonly misses: readonly string[] };
 }
 

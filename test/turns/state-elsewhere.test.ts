@@ -206,6 +206,17 @@ describe('the state of turns while the store stalls', () => {
     assert.equal(await says(b, 'fig'), `${(cart as string[]).join(' ')} fig`);
   });
 
+  it('has what was changed in two processes in which the call began without the store', async (t) => {
+    const { a, b } = machines(t, shopping(new EventEmitter()), undefined, 20);
+    for (const { parts } of [a, b]) parts.failWith = new Error('it is away');
+    assert.equal(await says(a, 'apple'), 'apple');
+    assert.equal(await says(b, 'pear'), 'pear');
+    for (const { parts } of [a, b]) parts.failWith = undefined;
+    for (const { store } of [a, b])
+      await until(() => store.health().turnsWaiting === 0, 'the store to have all');
+    assert.deepEqual(((await stored(a)) as string[]).toSorted(), ['apple', 'pear']);
+  });
+
   it('has no change twice, if a write was made that failed', async (t) => {
     const gate = new EventEmitter();
     const { a, b } = machines(t, shopping(gate), undefined, 20);

@@ -124,8 +124,8 @@ export class LiveState<S = unknown> {
   }
 
   /**
-   * What was changed since the last call, to be stored. Undefined if nobody has looked at the state,
-   * or if it is not valid: that is logged, and the last good one stays.
+   * What was changed since the last call, to be stored. Undefined if nobody has looked at the
+   * state, or if it is not valid: that is logged, and the last good one stays.
    */
   changes(log: Logger, conversationId: string): StateChanges | undefined {
     if (this.#made === undefined) return undefined;

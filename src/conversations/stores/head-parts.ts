@@ -106,7 +106,8 @@ export class HeadParts {
     const { state: stored } = this.#conversation;
     if (stored === undefined || stored === state) return setState(this.#conversation, state);
     const made = other.#attempts.findLast(({ version }) => this.#versions.includes(version));
-    const merged = merge(made?.state ?? other.#state ?? '{}', state, stored);
+    const base = made?.state ?? other.#state ?? other.#conversation.madeFrom ?? '{}';
+    const merged = merge(base, state, stored);
     setState(this.#conversation, merged.text);
     noteMerged(this.#conversation, merged);
   }
@@ -190,6 +191,7 @@ function headOf(conversation: Conversation): object {
     textLength: _textLength,
     capturedBytes: _capturedBytes,
     touched: _touched,
+    madeFrom: _madeFrom,
     merged: _merged,
     state: _state,
     onceCalls: _onceCalls,

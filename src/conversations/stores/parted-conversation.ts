@@ -142,7 +142,9 @@ export class PartedConversation {
 
   /** A copy, as the next change is made in place before the store has answered. */
   snapshot(): Conversation {
-    const { touched: _touched, merged: _merged, ...conversation } = this.conversation;
+    const {
+      touched: _touched, madeFrom: _madeFrom, merged: _merged, ...conversation
+    } = this.conversation;
     return structuredClone(conversation);
   }
 
