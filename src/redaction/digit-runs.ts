@@ -1,5 +1,7 @@
 // Digits that are said or written in a row: `4242 4242`, `4242-4242`, `four two double four`.
 
+import { lazyPattern } from '../base/lazy-pattern.ts';
+
 /** Digits in a row. Where each stands in the text, and whether a number may begin or end there. */
 export interface DigitRun {
   readonly digits: number[];
@@ -12,6 +14,8 @@ export interface DigitRun {
   readonly isInLong: boolean[];
   /** Whether a `+` stands in front, as before a phone number. */
   readonly hasPlus: boolean;
+  /** Whether nothing but signs and pauses follows in the text. */
+  isAtEnd: boolean;
 }
 
 /** At most this many characters stand between two groups of one number. */
@@ -60,9 +64,9 @@ export function digitRuns(text: string, least: number): DigitRun[] {
   const reader = new RunReader(text, least);
   let at = 0;
   while (at < text.length) {
-    const code = text.charCodeAt(at);
-    if (digitOf(code) >= 0) {
-      const end = endOf(text, at, isDigit);
+    const code = text.codePointAt(at) ?? 0;
+    if (isDigit(code)) {
+      const end = endOfDigits(text, at);
       reader.group(at, end);
       at = end;
     } else if (isLetter(code)) {
@@ -103,23 +107,26 @@ class RunReader {
     this.#flushTens();
     const text = this.#text;
     const before = text.charCodeAt(start - 1);
-    const isPart = this.#isInWord(start) || isWordCharacter(text.charCodeAt(end));
-    const isAfterPoint = before === POINT && isDigit(text.charCodeAt(start - 2));
-    if (isPart || (isAfterPoint && end - start > LONGEST_AFTER_POINT)) return this.#break();
+    // The digits of some scripts have two code units each.
+    const first = text.codePointAt(start) ?? 0;
+    const width = widthOf(first);
+    const count = (end - start) / width;
+    const isPart = this.#follows(start, isOfName) || isOfName(text.charCodeAt(end));
+    const isAfterPoint = before === POINT && isDigit(codeBefore(text, start - 1));
+    if (isPart || (isAfterPoint && count > LONGEST_AFTER_POINT)) return this.#break();
     if (this.#run.digits.length === 0 && before === PLUS) this.#run = newRun(true);
-    if (end - start === 1 && this.#times > 1) {
-      this.#add([digitOf(text.charCodeAt(start))], start, end, true);
-      return;
-    }
+    if (count === 1 && this.#times > 1) return this.#add([digitOf(first)], start, end, true);
     this.#dropTimes();
-    const isLong = end - start > LONG_GROUP;
-    for (let at = start; at < end; at++)
-      this.#push(digitOf(text.charCodeAt(at)), at, at + 1, at === start, at === end - 1, isLong);
+    const isLong = count > LONG_GROUP;
+    for (let at = start; at < end; at += width) {
+      const digit = digitOf(text.codePointAt(at) ?? 0);
+      this.#push(digit, at, at + width, at === start, at + width === end, isLong);
+    }
     this.#between = 0;
   }
 
   word(start: number, end: number): void {
-    const word = this.#isInWord(start) || end - start > LONGEST_WORD
+    const word = this.#follows(start, isOfWord) || end - start > LONGEST_WORD
       ? undefined
       : WORDS.get(this.#text.slice(start, end).toLowerCase());
     switch (word?.kind) {
@@ -153,11 +160,14 @@ class RunReader {
     if (!isBetween || this.#between > MOST_BETWEEN) this.#break();
   }
 
-  #isInWord(start: number): boolean {
-    return start !== this.#escapeEnd && isWordCharacter(this.#text.charCodeAt(start - 1));
+  /** Whether such a character stands right before the place. */
+  #follows(start: number, isSuch: (code: number) => boolean): boolean {
+    return start !== this.#escapeEnd && isSuch(this.#text.charCodeAt(start - 1));
   }
 
   finish(): void {
+    this.#flushTens();
+    this.#run.isAtEnd = true;
     this.#break();
   }
 
@@ -224,36 +234,68 @@ class RunReader {
 function newRun(hasPlus: boolean): DigitRun {
   return {
     digits: [], starts: [], ends: [], isFirst: [], isLast: [], isInLong: [], hasPlus,
+    isAtEnd: false,
   };
 }
 
-const [PLUS, POINT, BACKSLASH] = [0x2b, 0x2e, 0x5c] as const;
+const [PLUS, POINT, BACKSLASH, UNDERSCORE] = [0x2b, 0x2e, 0x5c, 0x5f] as const;
 
-/** Where digits with the values 0 to 9 begin in Unicode, up to those of full width. */
-const ZEROS = [
-  0x30, 0x660, 0x6f0, 0x7c0, 0x966, 0x9e6, 0xa66, 0xae6, 0xb66, 0xbe6, 0xc66, 0xce6, 0xd66, 0xde6,
-  0xe50, 0xed0, 0xf20, 0x1040, 0x1090, 0x17e0, 0x1810, 0x1946, 0x19d0, 0x1a80, 0x1a90, 0x1b50,
-  0x1bb0, 0x1c40, 0x1c50, 0xa620, 0xa8d0, 0xa900, 0xa9d0, 0xa9f0, 0xaa50, 0xabf0, 0xff10,
-];
-
-/** The value of a digit, or -1. */
-function digitOf(code: number): number {
+/** The value of a digit of any script, or -1. */
+export function digitOf(code: number): number {
   if (code >= 0x30 && code <= 0x39) return code - 0x30;
-  if (code < 0x660) return -1;
-  for (const zero of ZEROS) if (code >= zero && code <= zero + 9) return code - zero;
-  return -1;
+  if (code < FIRST_OF_SCRIPTS) return -1;
+  return (digitsOfScripts ??= valuesOfDigits()).get(code) ?? -1;
+}
+
+const [FIRST_OF_SCRIPTS, LAST_OF_SCRIPTS] = [0x660, 0x1ffff];
+const DIGIT = lazyPattern(String.raw`\p{Nd}`, 'u');
+let digitsOfScripts: ReadonlyMap<number, number> | undefined;
+
+/** In Unicode each script's ten follow one another (section 4.6), those of mathematics five times. */
+function valuesOfDigits(): ReadonlyMap<number, number> {
+  const values = new Map<number, number>();
+  for (let code = FIRST_OF_SCRIPTS; code <= LAST_OF_SCRIPTS; code++)
+    if (DIGIT().test(String.fromCodePoint(code)))
+      values.set(code, ((values.get(code - 1) ?? 9) + 1) % 10);
+  return values;
+}
+
+function widthOf(code: number): number {
+  return code > 0xffff ? 2 : 1;
+}
+
+/** Where a group of digits ends: all have as many code units as the first. */
+function endOfDigits(text: string, start: number): number {
+  const width = widthOf(text.codePointAt(start) ?? 0);
+  let end = start + width;
+  for (; end < text.length; end += width) {
+    const code = text.codePointAt(end) ?? 0;
+    if (!isDigit(code) || widthOf(code) !== width) break;
+  }
+  return end;
 }
 
 function isDigit(code: number): boolean {
   return digitOf(code) >= 0;
 }
 
+/** The code point that ends before a place. NaN at the beginning of the text. */
+function codeBefore(text: string, at: number): number {
+  const unit = text.charCodeAt(at - 1);
+  const isLow = unit >= 0xdc00 && unit <= 0xdfff;
+  return isLow ? (text.codePointAt(at - 2) ?? unit) : unit;
+}
+
 function isLetter(code: number): boolean {
   return (code >= 0x41 && code <= 0x5a) || (code >= 0x61 && code <= 0x7a);
 }
 
-function isWordCharacter(code: number): boolean {
-  return isLetter(code) || isDigit(code) || code === 0x5f;
+function isOfName(code: number): boolean {
+  return isLetter(code) || code === UNDERSCORE;
+}
+
+function isOfWord(code: number): boolean {
+  return isOfName(code) || isDigit(code);
 }
 
 /** White space, dashes, points, commas, slashes, brackets, asterisks, and invisible characters. */

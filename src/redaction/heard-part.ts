@@ -1,32 +1,30 @@
+import { digitRuns } from './digit-runs.ts';
+
 /** A shorter part of a value could be anything. */
 const SHORTEST_PART = 4;
-/** A digit and the signs before it. Only this much of a text is searched, as it may be long. */
+/** A digit, said as a word, and the signs around it. A text may be long: only this is searched. */
 const MOST_PER_DIGIT = 16;
 
 /**
  * If a text ends with only the beginning of a value, because the caller spoke over the rest (`it is
- * 4242 42`), where that starts. -1 if it ends otherwise, or with all of the value.
+ * 4242 42`, `it is four two four`), where that starts. -1 if it ends otherwise, or with all of the
+ * value.
  */
 export function startOfPart(text: string, value: string): number {
   return /^\d+$/.test(value) ? startOfDigits(text, value) : startOfText(text, value);
 }
 
-/** Spaces and dashes between digits do not count. */
+/** Digits as they are written, and as they are said. */
 function startOfDigits(text: string, value: string): number {
-  const places: number[] = [];
-  let digits = '';
-  const first = Math.max(0, text.length - value.length * MOST_PER_DIGIT);
-  for (let at = text.length - 1; at >= first && digits.length < value.length; at--) {
-    const character = text[at] ?? '';
-    if (/\d/.test(character)) {
-      digits = character + digits;
-      places.unshift(at);
-    } else if (!/[\s.,-]/.test(character)) break;
-  }
-  if (digits === value) return -1;
+  const skipped = Math.max(0, text.length - value.length * MOST_PER_DIGIT);
+  const run = digitRuns(text.slice(skipped), SHORTEST_PART).at(-1);
+  if (run?.isAtEnd !== true) return -1;
+  const digits = run.digits.join('');
+  if (digits.endsWith(value)) return -1;
   for (let from = 0; digits.length - from >= SHORTEST_PART; from++) {
-    const part = digits.slice(from);
-    if (part.length < value.length && value.startsWith(part)) return places[from] ?? -1;
+    const start = run.starts[from];
+    // A word such as "double" says several digits: none of them stays.
+    if (start !== undefined && value.startsWith(digits.slice(from))) return skipped + start;
   }
   return -1;
 }

@@ -16,6 +16,13 @@ function digitsFound(text: string): (string | undefined)[] {
   return found(text).map(([, digits]) => digits);
 }
 
+/** The value of a digit: in Unicode ten follow each other, and those of mathematics are 50. */
+function valueIn(code: number): number {
+  let first = code;
+  while (/\p{Nd}/u.test(String.fromCodePoint(first - 1))) first -= 1;
+  return (code - first) % 10;
+}
+
 describe('cardNumbers', () => {
   for (const [way, say] of Object.entries(WAYS)) {
     it(`finds 500 numbers said or written as ${way}`, () => {
@@ -41,6 +48,7 @@ describe('cardNumbers', () => {
     ['in digits of full width', '４２４２ ４２４２ ４２４２ ４２４２', CARD],
     ['in Arabic digits', '٤٢٤٢ ٤٢٤٢ ٤٢٤٢ ٤٢٤٢', CARD],
     ['in digits of Devanagari', '४२४२ ४२४२ ४२४२ ४२४२', CARD],
+    ['in digits of two scripts at once', '𝟒242 424𝟐 ٤2٤2 4𝟐4𝟐', CARD],
     ['with other spaces', '4242\u20074242\u30004242\u20094242', CARD],
     ['with signs that nobody sees', '4242\u200b4242\u00ad4242\u20604242', CARD],
     ['with dots of other kinds', '4242… 4242·4242、4242', CARD],
@@ -58,6 +66,18 @@ describe('cardNumbers', () => {
   ] as const) {
     it(`finds a number ${title}`, () => assert.deepEqual(digitsFound(text), [value]));
   }
+
+  it('finds a number in the digits of every script that Unicode has', () => {
+    const zeros = [...Array(0x1fc00).keys()].filter((code) =>
+      /\p{Nd}/u.test(String.fromCodePoint(code)) && valueIn(code) === 0);
+    assert.ok(zeros.length >= 60, `${zeros.length} scripts`);
+    const missed = zeros.filter((zero) => {
+      const said = CARD.replaceAll(/\d/g, (digit) => String.fromCodePoint(zero + Number(digit)));
+      const grouped = [...said].join('').replaceAll(/.{4}/gu, '$& ');
+      return [said, grouped].some((text) => digitsFound(`Is it ${text}?`).join() !== CARD);
+    });
+    assert.deepEqual(missed.map((zero) => zero.toString(16)), []);
+  });
 
   it('finds numbers that are written together', () => {
     assert.deepEqual(digitsFound(`${CARD}5555555555554444`), [CARD, '5555555555554444']);
@@ -114,6 +134,7 @@ describe('cardNumbers', () => {
     ['a phone number', 'Call +4242424242426.'],
     ['part of a word', `id_${CARD} and a${CARD} and ${CARD}b`],
     ['a fraction', '52.4242424242424242'],
+    ['a fraction of another script', '𝟓𝟐.𝟒𝟐𝟒𝟐𝟒𝟐𝟒𝟐𝟒𝟐𝟒𝟐𝟒𝟐𝟒𝟐'],
     ['digits with words between them', 'four of 24 and 2 for 42, 4 in 2 at 424, 242 or 424242'],
     ['words that only contain digits', 'often tone weight fourteenth'],
     ['nothing', ''],

@@ -8,6 +8,8 @@ describe('startOfPart', () => {
   for (const [text, value, part] of [
     ['It is 4242 42', '4242424242424242', '4242 42'],
     ['It is 4-2-4-2-', '4242424242424242', '4-2-4-2-'],
+    ['It is ٤٢٤٢ ٤٢', '4242424242424242', '٤٢٤٢ ٤٢'],
+    ['It is 𝟒𝟐𝟒𝟐 𝟒', '4242424242424242', '𝟒𝟐𝟒𝟐 𝟒'],
     ['1, 5105 10', '5105105105105100', '5105 10'],
     ['Write to ann@exa', 'ann@example.com', 'ann@exa'],
     ['Write to Ann@Exa ', 'ann@example.com', 'Ann@Exa '],
