@@ -4,16 +4,16 @@
 import {
   MOST_NUMBERED, nextName, withNames, withoutPlaceholders, type Kinds,
 } from '../redaction/placeholder.ts';
-import { withTexts } from '../redaction/texts.ts';
+import { madeOnce, withTexts } from '../redaction/texts.ts';
 import type { Conversation } from './conversation.ts';
 import type { TurnOpening } from './turn-opening.ts';
 import type { TurnSettlement } from './turn-settlement.ts';
 
 /** A copy of a JSON value in which marks have become placeholders: `[card 1]`. */
 export function numbered<T>(conversation: Conversation, kinds: Kinds, value: T): T {
-  return withTexts(value, (text) =>
+  return withTexts(value, madeOnce((text) =>
     withNames(text, kinds, (letters, kind) => nameOf(conversation, letters, kind)),
-  );
+  ));
 }
 
 /** The same for what a turn begins with. */

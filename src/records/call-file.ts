@@ -7,6 +7,7 @@ import { reasonNotCreated, SAME_SETTINGS } from '../conversations/stores/file-fa
 import { StoreError } from '../conversations/stores/store-error.ts';
 import { isOf, type CallArchive, type CallKey } from './call-archive.ts';
 import { parseCallRecord, type CallRecord } from './call-record.ts';
+import { RecordedSessions, type RecordLine } from './recorded-sessions.ts';
 
 export interface CallFileOptions {
   /** `calls.jsonl` stands for `calls-2026-11-25.jsonl` and the files of other days. */
@@ -27,8 +28,7 @@ const MAX_LINE_BYTES = 67_108_864;
 const LINE_END = 0x0a;
 const SPACE = 0x20;
 
-interface Line {
-  readonly bytes: Buffer;
+interface Line extends RecordLine {
   /** Position in the file. */
   readonly offset: number;
 }
@@ -43,6 +43,7 @@ export class CallFile implements CallArchive {
   readonly #path: string;
   readonly #days: number;
   readonly #now: () => number;
+  readonly #recorded = new RecordedSessions(linesFrom);
   #sweeping: NodeJS.Timeout | undefined;
 
   constructor({ path, days, now = Date.now }: CallFileOptions) {
@@ -55,6 +56,8 @@ export class CallFile implements CallArchive {
   async begin(): Promise<void> {
     const { file } = await this.#openToday();
     await file.close();
+    for (const path of this.#recentPaths())
+      this.#recorded.skip(path, await sizeOf(path));
     await this.#sweep();
     // A file that cannot be removed now may be removed in an hour.
     const sweep = (): unknown => this.#sweep().catch(() => undefined);
@@ -86,26 +89,18 @@ export class CallFile implements CallArchive {
   }
 
   /**
-   * Reads only the files of today and yesterday: the call has just ended. Does not tell agents
-   * apart.
+   * Reads only what was appended since `begin`, today and yesterday: the call has just ended. Does
+   * not tell agents apart.
    */
-  async has({ sessionId }: CallKey): Promise<boolean> {
-    const recent = new CallFile({ path: this.#path, days: 1, now: this.#now });
-    for await (const record of recent.all()) if (record.sessionId === sessionId) return true;
-    return false;
+  has({ sessionId }: CallKey): Promise<boolean> {
+    return this.#recorded.has(sessionId, this.#recentPaths());
   }
 
   async *all(): AsyncGenerator<CallRecord, void, undefined> {
     for (const path of await this.#paths()) {
-      const file = await openIfThere(path, constants.O_RDONLY);
-      if (file === undefined) continue;
-      try {
-        for await (const { bytes } of linesOf(file, path)) {
-          const record = parseCallRecord(bytes.toString());
-          if (record !== undefined) yield record;
-        }
-      } finally {
-        await file.close();
+      for await (const { bytes } of linesFrom(path, 0)) {
+        const record = parseCallRecord(bytes.toString());
+        if (record !== undefined) yield record;
       }
     }
   }
@@ -196,6 +191,10 @@ export class CallFile implements CallArchive {
       .sort();
   }
 
+  #recentPaths(): readonly string[] {
+    return [this.#now() - DAY_MS, this.#now()].map((timeMs) => this.#pathOf(dayOf(timeMs)));
+  }
+
   #today(): string {
     return dayOf(this.#now());
   }
@@ -207,6 +206,17 @@ export class CallFile implements CallArchive {
   #pathOf(day: string): string {
     const { dir, name, ext } = parse(this.#path);
     return join(dir, `${name}-${day}${ext}`);
+  }
+}
+
+/** The lines of a file from a position on. None if it is not there. */
+async function* linesFrom(path: string, from: number): AsyncGenerator<Line, void, undefined> {
+  const file = await openIfThere(path, constants.O_RDONLY);
+  if (file === undefined) return;
+  try {
+    yield* linesOf(file, path, from);
+  } finally {
+    await file.close();
   }
 }
 
@@ -257,6 +267,16 @@ async function openIfThere(path: string, flags: number): Promise<FileHandle | un
   }
 }
 
+/** In bytes. 0 if it is not there. */
+async function sizeOf(path: string): Promise<number> {
+  const file = await openIfThere(path, constants.O_RDONLY);
+  try {
+    return file === undefined ? 0 : (await file.stat()).size;
+  } finally {
+    await file?.close();
+  }
+}
+
 function dayOf(timeMs: number): string {
   return new Date(timeMs).toISOString().slice(0, 10);
 }
@@ -264,9 +284,13 @@ function dayOf(timeMs: number): string {
 /**
  * The lines without their line breaks, including an unfinished last one. Blank lines are left out.
  */
-async function* linesOf(file: FileHandle, path: string): AsyncGenerator<Line, void, undefined> {
+async function* linesOf(
+  file: FileHandle,
+  path: string,
+  from = 0,
+): AsyncGenerator<Line, void, undefined> {
   let begun: Buffer = Buffer.alloc(0);
-  let offset = 0; // where `begun` starts
+  let offset = from; // where `begun` starts
   for (;;) {
     const { buffer, bytesRead } = await file.read(
       Buffer.alloc(CHUNK_BYTES), 0, CHUNK_BYTES, offset + begun.length,
@@ -275,14 +299,16 @@ async function* linesOf(file: FileHandle, path: string): AsyncGenerator<Line, vo
     const bytes = Buffer.concat([begun, buffer.subarray(0, bytesRead)]);
     let start = 0;
     for (let end; (end = bytes.indexOf(LINE_END, start)) !== -1; start = end + 1)
-      if (hasText(bytes.subarray(start, end)))
-        yield { bytes: bytes.subarray(start, end), offset: offset + start };
+      if (hasText(bytes.subarray(start, end))) {
+        const line = bytes.subarray(start, end);
+        yield { bytes: line, offset: offset + start, end: offset + end + 1 };
+      }
     begun = bytes.subarray(start);
     offset += start;
     if (begun.length > MAX_LINE_BYTES)
       throw refused(path, `a line is longer than ${MAX_LINE_BYTES} bytes`);
   }
-  if (hasText(begun)) yield { bytes: begun, offset };
+  if (hasText(begun)) yield { bytes: begun, offset, end: undefined };
 }
 
 function hasText(bytes: Buffer): boolean {

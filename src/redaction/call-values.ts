@@ -17,6 +17,7 @@ export class CallValues {
   /** By the letters of their marks. */
   readonly #values = new Map<string, KnownValue>();
   #placeholders: Placeholders = {};
+  #hasNames = false;
   /** On the clock that the owner uses. */
   lastUsedMs = 0;
   /** The session of the last event. Undefined before the first. */
@@ -30,8 +31,17 @@ export class CallValues {
     if (oldest.done !== true) this.#values.delete(oldest.value);
   }
 
+  get hasNames(): boolean {
+    return this.#hasNames;
+  }
+
+  get placeholders(): Placeholders {
+    return this.#placeholders;
+  }
+
   learn(placeholders: Placeholders): void {
     this.#placeholders = { ...placeholders };
+    this.#hasNames = Object.keys(placeholders).length > 0;
   }
 
   /** Undefined if so many have names already that this one keeps its mark. */
@@ -39,6 +49,7 @@ export class CallValues {
     if (Object.keys(this.#placeholders).length >= MOST_NUMBERED) return undefined;
     const name = nextName(kind, this.#placeholders);
     this.#placeholders = { ...this.#placeholders, [letters]: name };
+    this.#hasNames = true;
     return name;
   }
 

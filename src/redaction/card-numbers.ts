@@ -1,37 +1,41 @@
-import { digitRuns, type DigitRun } from './digit-runs.ts';
-import type { Finder, FoundValue } from './finder.ts';
+import { digitRunSteps, type DigitRun } from './digit-runs.ts';
+import { steadyFinder, type FoundValue } from './finder.ts';
 
 const SHORTEST = 13;
 const LONGEST = 19;
-/** In the order in which they are tried if no issuer's rule says how long a number is. */
-const LENGTHS: readonly number[] = [16, 15, 14, 19, 18, 17, 13];
-/** By issuer. Made once: a long text asks for them very often. */
+/** By issuer, in the order in which they are tried. Made once: a long text asks very often. */
 const VISA: readonly number[] = [16, 19, 13];
 const MASTERCARD: readonly number[] = [16];
 const AMEX: readonly number[] = [15];
 const DINERS: readonly number[] = [14, 16, 19];
-const JCB_OR_MIR: readonly number[] = [16, 19, 18, 17];
+/** Discover, JCB, Maestro, Mir, RuPay, Troy, UnionPay and Verve. */
+const OTHERS: readonly number[] = [16, 19, 18, 17];
 const NONE: readonly number[] = [];
+/** Digits that are looked at between two pauses. */
+const DIGITS_PER_STEP = 1_000;
 /** A phone number has no more digits (E.164). */
 const LONGEST_PHONE = 15;
 
 /**
- * Finds card numbers: 13 to 19 digits that pass the Luhn check, as one group or with spaces, dashes
- * and the like between groups, or in English words: "four two double four", "forty-two oh five".
- * One in ten other numbers of that length passes as well. A number after a `+` is taken for a
- * phone number.
+ * Finds card numbers: 13 to 19 digits, as many as the issuer's numbers have, that pass the Luhn
+ * check, as one group or with spaces, dashes and the like between groups, or in English words:
+ * "four two double four", "forty-two oh five". One in ten other numbers that begin like a card's
+ * and have its length passes as well. A number after a `+` is taken for a phone number.
  */
-export const cardNumbers: Finder = {
-  kind: 'card',
-  find(text) {
-    const found: FoundValue[] = [];
-    for (const run of digitRuns(text, SHORTEST)) new Cards(run).addTo(found);
-    return found;
-  },
-};
+export const cardNumbers = steadyFinder('card', cardsIn);
+
+type Cards = Generator<FoundValue | undefined, void, undefined>;
+
+function* cardsIn(text: string): Cards {
+  if (text.length < SHORTEST) return; // most texts of an event
+  for (const run of digitRunSteps(text, SHORTEST)) {
+    if (run === undefined) yield;
+    else yield* new CardRun(run).cards();
+  }
+}
 
 /** The card numbers in a run of digits, which may have other digits beside them. */
-class Cards {
+class CardRun {
   readonly #run: DigitRun;
   /** Sums of the digits before each place, with those at even, or at odd, places doubled. */
   readonly #evenDoubled: number[] = [0];
@@ -39,33 +43,38 @@ class Cards {
 
   constructor(run: DigitRun) {
     this.#run = run;
+  }
+
+  *cards(): Cards {
+    const { digits, hasPlus } = this.#run;
+    if (hasPlus && digits.length <= LONGEST_PHONE) return;
+    yield* this.#addUp();
+    // A group that is a number itself has no part of one that is written beside it.
+    let from = 0;
+    for (let start = 0; start < digits.length;) {
+      const end = this.#endOfGroup(start);
+      if (this.#isNumber(start, end)) {
+        const first = this.#startOfWhole(from, start, end);
+        yield* this.#between(from, first);
+        yield this.#value(first, end);
+        from = end;
+      }
+      start = end;
+      yield;
+    }
+    yield* this.#between(from, digits.length);
+  }
+
+  *#addUp(): Cards {
     let [even, odd] = [0, 0];
-    for (const [place, digit] of run.digits.entries()) {
+    for (const [place, digit] of this.#run.digits.entries()) {
       const doubled = digit > 4 ? digit * 2 - 9 : digit * 2;
       even += place % 2 === 0 ? doubled : digit;
       odd += place % 2 === 1 ? doubled : digit;
       this.#evenDoubled.push(even);
       this.#oddDoubled.push(odd);
+      if (place % DIGITS_PER_STEP === 0) yield;
     }
-  }
-
-  addTo(found: FoundValue[]): void {
-    const { digits, hasPlus } = this.#run;
-    if (hasPlus && digits.length <= LONGEST_PHONE) return;
-    // A group that is a number itself has no part of one that is written beside it.
-    let from = 0;
-    for (let start = 0; start < digits.length;) {
-      let end = this.#endOfGroup(start);
-      if (this.#isNumber(start, end)) {
-        const first = this.#startOfIssued(from, start, end);
-        if (first === start) end = this.#endOfWhole(start, end);
-        this.#addBetween(from, first, found);
-        found.push(this.#value(first, end));
-        from = end;
-      }
-      start = end;
-    }
-    this.#addBetween(from, digits.length, found);
   }
 
   #endOfGroup(start: number): number {
@@ -77,64 +86,31 @@ class Cards {
 
   /**
    * Where the number begins whose last group passes by itself. Numbers of 19 digits are printed as
-   * 6 and 13, and one in ten of the latter passes.
+   * 6 and 13, and some of the latter pass.
    */
-  #startOfIssued(from: number, start: number, end: number): number {
-    if (end - start > SHORTEST && this.#isIssued(start, end)) return start;
+  #startOfWhole(from: number, start: number, end: number): number {
+    if (end - start > SHORTEST) return start;
     for (let first = Math.max(from, end - LONGEST); first < start; first++)
-      if (this.#isNumber(first, end) && this.#isIssued(first, end)) return first;
+      if (this.#isNumber(first, end)) return first;
     return start;
   }
 
-  /** Where the number ends whose first group passes by itself. */
-  #endOfWhole(start: number, end: number): number {
-    if (this.#isIssued(start, end)) return end;
-    for (let to = Math.min(start + LONGEST, this.#run.digits.length); to > end; to--)
-      if (this.#isNumber(start, to) && this.#isIssued(start, to)) return to;
-    return end;
-  }
-
-  #isIssued(start: number, end: number): boolean {
-    return this.#lengthsAt(start).includes(end - start);
-  }
-
   /** Numbers between two places. */
-  #addBetween(first: number, to: number, found: FoundValue[]): void {
-    if (this.#isNumber(first, to)) return void found.push(this.#value(first, to));
-    // Numbers of known issuers first: what stands beside them may look like the beginning of one.
+  *#between(first: number, to: number): Cards {
+    if (this.#isNumber(first, to)) return yield this.#value(first, to);
     let from = first;
     for (let start = first; start + SHORTEST <= to; start++) {
-      const end = this.#endOfIssued(start, from, to);
+      if (start % DIGITS_PER_STEP === 0) yield;
+      const end = this.#endOfNumber(start, from, to);
       if (end === undefined) continue;
-      this.#addOthers(from, start, found);
-      found.push(this.#value(start, end));
+      yield this.#value(start, end);
       from = end;
       start = end - 1;
     }
-    this.#addOthers(from, to, found);
-  }
-
-  /** Numbers of no known issuer between two places. */
-  #addOthers(from: number, to: number, found: FoundValue[]): void {
-    if (this.#isNumber(from, to)) return void found.push(this.#value(from, to));
-    for (let start = from; start + SHORTEST <= to; start++) {
-      const end = this.#run.isFirst[start] === true ? this.#endOfOther(start, to) : undefined;
-      if (end === undefined) continue;
-      found.push(this.#value(start, end));
-      start = end - 1;
-    }
-  }
-
-  #endOfOther(start: number, to: number): number | undefined {
-    for (const length of LENGTHS) {
-      const end = start + length;
-      if (end <= to && this.#isNumber(start, end)) return end;
-    }
-    return undefined;
   }
 
   /** Another number may stand before it, up to `from`, and be written together with it. */
-  #endOfIssued(start: number, from: number, to: number): number | undefined {
+  #endOfNumber(start: number, from: number, to: number): number | undefined {
     const { isFirst, isInLong } = this.#run;
     const isBehind = start === from && isInLong[start] === true;
     if (isFirst[start] !== true && !isBehind) return undefined;
@@ -157,19 +133,16 @@ class Cards {
     if ((two >= 51 && two <= 55) || (four >= 2221 && four <= 2720)) return MASTERCARD;
     if (two === 34 || two === 37) return AMEX;
     if (two === 36 || two === 38 || two === 39 || (four >= 3000 && four <= 3059)) return DINERS;
-    if (four >= 3528 && four <= 3589) return JCB_OR_MIR;
-    if (four >= 2200 && four <= 2204) return JCB_OR_MIR;
-    if (a === 6 || two === 50 || (two >= 56 && two <= 58)) return LENGTHS;
+    if ((four >= 3528 && four <= 3589) || (four >= 2200 && four <= 2204)) return OTHERS;
+    if (a === 6 || two === 50 || (two >= 56 && two <= 58)) return OTHERS;
+    if (two === 81 || two === 82 || four === 9792) return OTHERS;
     return NONE;
   }
 
   #isNumber(start: number, end: number): boolean {
     const { isFirst, isLast } = this.#run;
-    const length = end - start;
-    return (
-      length >= SHORTEST && length <= LONGEST
-      && isFirst[start] === true && isLast[end - 1] === true && this.#passes(start, end)
-    );
+    return isFirst[start] === true && isLast[end - 1] === true
+      && this.#lengthsAt(start).includes(end - start) && this.#passes(start, end);
   }
 
   /** The Luhn check: every second digit is doubled, from the last but one on (ISO/IEC 7812-1). */

@@ -32,6 +32,10 @@ const TEENS = [
 ];
 const TENS = ['twenty', 'thirty', 'forty', 'fifty', 'sixty', 'seventy', 'eighty', 'ninety'];
 
+/** Words, groups of digits and signs between two pauses. */
+const PARTS_PER_STEP = 1_000;
+const NO_RUNS: readonly DigitRun[] = [];
+
 type Word =
   | { readonly kind: 'digits'; readonly digits: readonly number[]; readonly begins: boolean }
   | { readonly kind: 'tens'; readonly tens: number }
@@ -59,11 +63,27 @@ function digitsOf(...digits: readonly number[]): Word {
   return { kind: 'digits', digits, begins: true };
 }
 
+/** Whether a word for digits begins with these letters. */
+export function isBeginningOfWord(letters: string): boolean {
+  const begun = letters.toLowerCase();
+  return [...WORDS.keys()].some((word) => word.startsWith(begun));
+}
+
 /** All runs of at least `least` digits, in order. Takes a time that is linear in the text. */
 export function digitRuns(text: string, least: number): DigitRun[] {
+  return [...digitRunSteps(text, least)].filter((run) => run !== undefined);
+}
+
+/** The same, with pauses in a long text. */
+export function* digitRunSteps(
+  text: string,
+  least: number,
+): Generator<DigitRun | undefined, void, undefined> {
   const reader = new RunReader(text, least);
   let at = 0;
-  while (at < text.length) {
+  for (let parts = 1; at < text.length; parts++) {
+    if (parts % PARTS_PER_STEP === 0) yield;
+    yield* reader.takeRuns();
     const code = text.codePointAt(at) ?? 0;
     if (isDigit(code)) {
       const end = endOfDigits(text, at);
@@ -80,11 +100,11 @@ export function digitRuns(text: string, least: number): DigitRun[] {
     }
   }
   reader.finish();
-  return reader.runs;
+  yield* reader.takeRuns();
 }
 
 class RunReader {
-  readonly runs: DigitRun[] = [];
+  readonly #runs: DigitRun[] = [];
   readonly #text: string;
   readonly #least: number;
   #run: DigitRun = newRun(false);
@@ -101,6 +121,12 @@ class RunReader {
   constructor(text: string, least: number) {
     this.#text = text;
     this.#least = least;
+  }
+
+  /** Those that have ended since the last time. */
+  takeRuns(): readonly DigitRun[] {
+    if (this.#runs.length === 0) return NO_RUNS;
+    return this.#runs.splice(0);
   }
 
   group(start: number, end: number): void {
@@ -226,7 +252,7 @@ class RunReader {
     this.#flushTens();
     this.#dropTimes();
     this.#between = 0;
-    if (this.#run.digits.length >= this.#least) this.runs.push(this.#run);
+    if (this.#run.digits.length >= this.#least) this.#runs.push(this.#run);
     if (this.#run.digits.length > 0 || this.#run.hasPlus) this.#run = newRun(false);
   }
 }
@@ -251,7 +277,7 @@ const [FIRST_OF_SCRIPTS, LAST_OF_SCRIPTS] = [0x660, 0x1ffff];
 const DIGIT = lazyPattern(String.raw`\p{Nd}`, 'u');
 let digitsOfScripts: ReadonlyMap<number, number> | undefined;
 
-/** In Unicode each script's ten follow one another (section 4.6), those of mathematics five times. */
+/** In Unicode each ten follow one another (section 4.6), those of mathematics five times. */
 function valuesOfDigits(): ReadonlyMap<number, number> {
   const values = new Map<number, number>();
   for (let code = FIRST_OF_SCRIPTS; code <= LAST_OF_SCRIPTS; code++)

@@ -1,4 +1,4 @@
-import type { Finder, FoundValue } from './finder.ts';
+import { steadyFinder, type FoundValue } from './finder.ts';
 
 const AT = 0x40;
 
@@ -6,27 +6,25 @@ const AT = 0x40;
  * Finds e-mail addresses as they are written, `name@example.com`. Upper case does not tell two
  * addresses apart.
  */
-export const emailAddresses: Finder = {
-  kind: 'email',
-  find(text) {
-    const found: FoundValue[] = [];
-    /** What comes before is part of an address, or was looked at. */
-    let from = 0;
-    for (let at = text.indexOf('@'); at !== -1; at = text.indexOf('@', at + 1)) {
-      let start = at;
-      while (start > from && isInName(text.charCodeAt(start - 1))) start -= 1;
-      while (start < at && !mayBegin(text.charCodeAt(start))) start += 1;
-      let end = at + 1;
-      while (end < text.length && isInDomain(text.charCodeAt(end))) end += 1;
-      from = text.charCodeAt(end) === AT ? at + 1 : end;
-      // A full stop after the address belongs to the sentence.
-      while (end > at + 1 && !isAlphanumeric(text.charCodeAt(end - 1))) end -= 1;
-      if (start === at || !isDomain(text.slice(at + 1, end))) continue;
-      found.push({ start, end, value: text.slice(start, end).toLowerCase() });
-    }
-    return found;
-  },
-};
+export const emailAddresses = steadyFinder('email', addressesIn);
+
+function* addressesIn(text: string): Generator<FoundValue | undefined, void, undefined> {
+  /** What comes before is part of an address, or was looked at. */
+  let from = 0;
+  for (let at = text.indexOf('@'); at !== -1; at = text.indexOf('@', at + 1)) {
+    yield;
+    let start = at;
+    while (start > from && isInName(text.charCodeAt(start - 1))) start -= 1;
+    while (start < at && !mayBegin(text.charCodeAt(start))) start += 1;
+    let end = at + 1;
+    while (end < text.length && isInDomain(text.charCodeAt(end))) end += 1;
+    from = text.charCodeAt(end) === AT ? at + 1 : end;
+    // A full stop after the address belongs to the sentence.
+    while (end > at + 1 && !isAlphanumeric(text.charCodeAt(end - 1))) end -= 1;
+    if (start === at || !isDomain(text.slice(at + 1, end))) continue;
+    yield { start, end, value: text.slice(start, end).toLowerCase() };
+  }
+}
 
 /** Names separated by points. The last one must not consist of digits alone. */
 function isDomain(domain: string): boolean {

@@ -17,6 +17,24 @@ export interface Finder {
   find(text: string): Iterable<FoundValue>;
 }
 
+/** A finder that pauses in a long text: it then yields nothing. */
+export interface SteadyFinder extends Finder {
+  readonly steps: (text: string) => Iterable<FoundValue | undefined>;
+}
+
+/** What the finder finds, and its pauses. */
+export function stepsOf(finder: Finder, text: string): Iterable<FoundValue | undefined> {
+  const { steps }: Partial<SteadyFinder> = finder;
+  return steps === undefined ? finder.find(text) : steps(text);
+}
+
+/** A finder that is made of its steps. */
+export function steadyFinder(kind: string, steps: SteadyFinder['steps']): Finder {
+  const find = (text: string): FoundValue[] =>
+    [...steps(text)].filter((one) => one !== undefined);
+  return { kind, find, steps } satisfies SteadyFinder as Finder;
+}
+
 /** Returns a text without the values, which cannot be restored later. */
 export type TextRedactor = (text: string) => string;
 

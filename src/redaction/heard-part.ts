@@ -1,44 +1,86 @@
-import { digitRuns } from './digit-runs.ts';
+import type { KnownValue } from './call-values.ts';
+import { digitRuns, isBeginningOfWord } from './digit-runs.ts';
 
 /** A shorter part of a value could be anything. */
 const SHORTEST_PART = 4;
-/** A digit, said as a word, and the signs around it. A text may be long: only this is searched. */
-const MOST_PER_DIGIT = 16;
+/** In UTF-16 code units. Only this much of a text is searched, as it may be long. */
+const LONGEST_PART = 1_000;
 
-/**
- * If a text ends with only the beginning of a value, because the caller spoke over the rest (`it is
- * 4242 42`, `it is four two four`), where that starts. -1 if it ends otherwise, or with all of the
- * value.
- */
-export function startOfPart(text: string, value: string): number {
-  return /^\d+$/.test(value) ? startOfDigits(text, value) : startOfText(text, value);
+/** What a text ends with, because the caller spoke over the rest of it. */
+export interface HeardPart {
+  readonly start: number;
+  readonly letters: string;
+  readonly kind: string;
 }
 
-/** Digits as they are written, and as they are said. */
-function startOfDigits(text: string, value: string): number {
-  const skipped = Math.max(0, text.length - value.length * MOST_PER_DIGIT);
-  const run = digitRuns(text.slice(skipped), SHORTEST_PART).at(-1);
-  if (run?.isAtEnd !== true) return -1;
-  const digits = run.digits.join('');
-  if (digits.endsWith(value)) return -1;
-  for (let from = 0; digits.length - from >= SHORTEST_PART; from++) {
-    const start = run.starts[from];
-    // A word such as "double" says several digits: none of them stays.
-    if (start !== undefined && value.startsWith(digits.slice(from))) return skipped + start;
-  }
-  return -1;
+interface Known extends KnownValue {
+  readonly letters: string;
 }
 
-function startOfText(text: string, value: string): number {
-  const end = text.trimEnd().toLowerCase();
-  const whole = value.toLowerCase();
-  if (end.endsWith(whole)) return -1;
-  const last = end.length - SHORTEST_PART;
-  for (let start = Math.max(0, end.length - whole.length + 1); start <= last; start++) {
-    const isWhole = start === 0 || BEFORE.has(end[start - 1] ?? '');
-    if (isWhole && end[start] === whole[0] && whole.startsWith(end.slice(start))) return start;
+/** The values of a conversation, as far as a caller may have heard a part of them. */
+export class HeardValues {
+  readonly #digits: Known[] = [];
+  /** By their beginning: many texts may be asked for. */
+  readonly #others = new Map<string, Known[]>();
+
+  constructor(values: Iterable<readonly [letters: string, value: KnownValue]>) {
+    for (const [letters, { kind, value }] of values) {
+      if (/^\d+$/.test(value)) this.#digits.push({ letters, kind, value });
+      else {
+        const whole = value.toLowerCase();
+        const beginning = whole.slice(0, SHORTEST_PART);
+        const alike = this.#others.get(beginning);
+        if (alike === undefined) this.#others.set(beginning, [{ letters, kind, value: whole }]);
+        else alike.push({ letters, kind, value: whole });
+      }
+    }
   }
-  return -1;
+
+  /**
+   * The beginning of a value that a text ends with: `it is 4242 42`, `it is four two four`.
+   * Undefined if it ends otherwise, or with all of the value.
+   */
+  partAtEnd(text: string): HeardPart | undefined {
+    return this.#digitsAtEnd(text) ?? this.#textAtEnd(text);
+  }
+
+  /** Digits as they are written, and as they are said: the last word may have been cut. */
+  #digitsAtEnd(text: string): HeardPart | undefined {
+    if (this.#digits.length === 0) return undefined;
+    const skipped = Math.max(0, text.length - LONGEST_PART);
+    const end = text.slice(skipped);
+    const [cut = ''] = /[a-z]*$/i.exec(end) ?? [];
+    const isCut = cut !== '' && isBeginningOfWord(cut);
+    for (const part of isCut ? [end, end.slice(0, -cut.length)] : [end]) {
+      const run = digitRuns(part, SHORTEST_PART).at(-1);
+      if (run?.isAtEnd !== true) continue;
+      const digits = run.digits.join('');
+      if (this.#digits.some(({ value }) => digits.endsWith(value))) return undefined;
+      // A word such as "double" says several digits: none of them stays.
+      for (let from = 0; digits.length - from >= SHORTEST_PART; from++) {
+        const known = this.#digits.find(({ value }) => value.startsWith(digits.slice(from)));
+        if (known !== undefined) return { ...known, start: skipped + (run.starts[from] ?? 0) };
+      }
+    }
+    return undefined;
+  }
+
+  #textAtEnd(text: string): HeardPart | undefined {
+    if (this.#others.size === 0) return undefined;
+    const trimmed = text.trimEnd();
+    const skipped = Math.max(0, trimmed.length - LONGEST_PART);
+    const end = trimmed.slice(skipped).toLowerCase();
+    for (let start = 0; start <= end.length - SHORTEST_PART; start++) {
+      if (start > 0 && !BEFORE.has(end[start - 1] ?? '')) continue;
+      const alike = this.#others.get(end.slice(start, start + SHORTEST_PART));
+      if (alike === undefined) continue;
+      const part = end.slice(start);
+      const known = alike.find(({ value }) => value.startsWith(part));
+      if (known !== undefined)
+        return known.value === part ? undefined : { ...known, start: skipped + start };
+    }
+    return undefined;
+  }
 }
 
 /** What may stand in front of a value. */

@@ -12,7 +12,7 @@ export type Placeholders = Readonly<Record<string, string>>;
 export const MOST_NUMBERED = 100;
 
 const LETTERS = 12;
-const MARK = /\[([a-z][a-z-]{0,23}) ([a-z]{12})\]/g;
+const MARK = /^\[([a-z-]+) ([a-z]{12})\]$/;
 const PLACEHOLDER = /\[([a-z][a-z-]{0,23} (?:[a-z]{12}|[1-9]\d{0,3}))\]/g;
 
 /** Twelve letters, about 56 bits, from at least 8 bytes. */
@@ -34,24 +34,48 @@ export function markOf(kind: string, letters: string): string {
 export type Kinds = ReadonlySet<string>;
 
 /** The letters of the marks in a text. */
-export function marksIn(text: string, kinds: Kinds): string[] {
-  return [...text.matchAll(MARK)]
-    .filter(([, kind = '']) => kinds.has(kind))
-    .map(([, , letters = '']) => letters);
+export function marksIn(text: string, kinds: Kinds): ReadonlySet<string> {
+  const all = new Set<string>();
+  withNames(text, kinds, (letters) => void all.add(letters));
+  return all;
 }
 
-/** Replaces the marks that have a name. */
+/** Replaces the marks that have a name. Each mark is asked for once. */
 export function withNames(
   text: string,
   kinds: Kinds,
   nameOf: (letters: string, kind: string) => string | undefined,
 ): string {
-  if (!text.includes('[')) return text;
-  return text.replace(MARK, (mark, kind: string, letters: string) => {
-    const name = kinds.has(kind) ? nameOf(letters, kind) : undefined;
-    return name === undefined ? mark : `[${name}]`;
-  });
+  const names = new Map<string, string | undefined>();
+  let named = '';
+  let from = 0;
+  for (let at = text.indexOf('['); at !== -1; at = text.indexOf('[', at + 1)) {
+    const mark = likeMarkAt(text, at, kinds);
+    if (mark === undefined) continue;
+    if (!names.has(mark)) {
+      const [, kind = '', letters] = MARK.exec(mark) ?? [];
+      names.set(mark, letters === undefined ? undefined : nameOf(letters, kind));
+    }
+    const name = names.get(mark);
+    if (name === undefined) continue;
+    named += `${text.slice(from, at)}[${name}]`;
+    from = at + mark.length;
+  }
+  return from === 0 ? text : named + text.slice(from);
 }
+
+/** What has the length and the signs of a mark. No pattern: a text may have very many. */
+function likeMarkAt(text: string, at: number, kinds: Kinds): string | undefined {
+  for (const kind of kinds) {
+    const space = at + 1 + kind.length;
+    const end = space + LETTERS + 2;
+    const isLike = text.charCodeAt(space) === SPACE && text.charCodeAt(end - 1) === CLOSING;
+    if (isLike && text.startsWith(kind, at + 1)) return text.slice(at, end);
+  }
+  return undefined;
+}
+
+const [SPACE, CLOSING] = [0x20, 0x5d];
 
 /** Replaces what could stand for a value. `name` is `card 1`, or that of a mark. */
 export function withoutPlaceholders(text: string, valueOf: (name: string) => string): string {

@@ -1,66 +1,55 @@
+import type { Steps } from '../base/slices.ts';
 import type { CallerMessage, CallEvent, Transcript } from '../calls/call-event.ts';
 import type { Redaction } from './redaction.ts';
+import { SealedTexts } from './sealed-texts.ts';
 
 /**
  * An event without the values in its texts. Its ids, the caller's numbers and the metadata stay as
- * they are: they are the platform's, not what someone said.
+ * they are: they are the platform's, not what someone said. `sealed`: texts that are known already.
  */
-export function redactedEvent<E extends CallEvent>(event: E, redaction: Redaction): E;
-export function redactedEvent(event: CallEvent, redaction: Redaction): CallEvent {
+export function* redactedEvent<E extends CallEvent>(
+  event: E,
+  redaction: Redaction,
+  sealed = new SealedTexts(redaction, event.conversationId),
+): Steps<E> {
   const { conversationId, sessionId, turnId, caller } = event;
   const names = new Set([conversationId, sessionId, turnId, caller?.from, caller?.to]);
-  const all = <T>(value: T): T =>
-    redaction.sealAll(conversationId, value, (text) => names.has(text));
-  const raw = all(event.raw);
-  const redacted = withoutValues(event, raw, all, redaction);
+  const all = <T>(value: T): Steps<T> => sealed.sealingAll(value, (text) => names.has(text));
+  const words = event.type === 'message' ? yield* wordsOf(event, sealed) : undefined;
+  const data = event.type === 'data' ? { data: yield* all(event.data) } : undefined;
+  const raw = yield* all(event.raw);
   if (event.type === 'start' || event.type === 'message')
     redaction.entered(conversationId, sessionId);
-  return redacted;
+  if (words?.transcript === undefined) return { ...event, ...words, ...data, raw };
+  const { transcript } = words; // one request reports both
+  return { ...event, ...words, raw, transcript: withRaw(transcript, raw) };
 }
 
-function withoutValues(
-  event: CallEvent,
-  raw: CallEvent['raw'],
-  all: <T>(value: T) => T,
-  redaction: Redaction,
-): CallEvent {
-  switch (event.type) {
-    case 'message':
-      return wordsOf({ ...event, raw: raw as CallerMessage['raw'] }, redaction);
-    case 'data':
-      return { ...event, raw, data: all(event.data) } as CallEvent;
-    default:
-      return { ...event, raw } as CallEvent;
-  }
-}
+type Words = Pick<CallerMessage, 'text' | 'interruption' | 'transcript'>;
 
-function wordsOf(event: CallerMessage, redaction: Redaction): CallerMessage {
-  const { conversationId, raw, text, interruption, transcript } = event;
+/** Before the event as the platform sent it: what was heard is read in the same way there. */
+function* wordsOf(event: CallerMessage, sealed: SealedTexts): Steps<Words> {
+  const { interruption, transcript } = event;
   const heard = interruption?.textHeard;
   return {
-    ...event,
-    text: redaction.seal(conversationId, text),
     interruption: interruption === undefined || heard === undefined
       ? interruption
-      : { ...interruption, textHeard: redaction.sealHeard(conversationId, heard) },
-    transcript: transcript === undefined
-      ? undefined
-      : redactedTranscript(transcript, raw, conversationId, redaction),
+      : { ...interruption, textHeard: yield* sealed.sealingHeard(heard) },
+    transcript: transcript === undefined ? undefined : yield* linesOf(transcript, sealed),
+    text: yield* sealed.sealing(event.text),
   };
 }
 
-function redactedTranscript(
-  transcript: Transcript,
-  raw: CallerMessage['raw'],
-  conversationId: string,
-  redaction: Redaction,
-): Transcript {
-  const lines = transcript.lines.map(({ role, text }) => {
-    const sealed = role === 'user'
-      ? redaction.seal(conversationId, text)
-      : redaction.sealHeard(conversationId, text);
-    return { role, text: sealed };
-  });
-  const start = { ...transcript.start, raw } as Transcript['start']; // one request reports both
-  return { ...transcript, lines, start };
+function* linesOf(transcript: Transcript, sealed: SealedTexts): Steps<Transcript> {
+  const lines: Transcript['lines'][number][] = [];
+  for (const { role, text } of transcript.lines) {
+    const steps = role === 'user' ? sealed.sealing(text) : sealed.sealingHeard(text);
+    lines.push({ role, text: yield* steps });
+    yield;
+  }
+  return { ...transcript, lines };
+}
+
+function withRaw(transcript: Transcript, raw: CallEvent['raw']): Transcript {
+  return { ...transcript, start: { ...transcript.start, raw } as Transcript['start'] };
 }

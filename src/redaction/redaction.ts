@@ -4,13 +4,15 @@
 
 import { createHmac } from 'node:crypto';
 
-import { CallValues } from './call-values.ts';
-import { kindsIn, redactorsIn, type Finder, type FoundValue, type Redact } from './finder.ts';
-import { startOfPart } from './heard-part.ts';
+import { atOnce, Slices, type Steps } from '../base/slices.ts';
+import { CallValues, type KnownValue } from './call-values.ts';
+import {
+  kindsIn, redactorsIn, stepsOf, type Finder, type FoundValue, type Redact,
+} from './finder.ts';
 import {
   lettersOf, markOf, marksIn, withNames, withoutPlaceholders, type Kinds, type Placeholders,
 } from './placeholder.ts';
-import { withJsonTexts, withTexts } from './texts.ts';
+import { madeOnce, withTexts } from './texts.ts';
 
 export interface RedactionOptions {
   readonly redact: Redact;
@@ -51,6 +53,8 @@ export class Redaction {
   /** The least recently used comes first. */
   readonly #calls = new Map<string, CallValues>();
   #sweep: NodeJS.Timeout | undefined;
+  /** For long texts. What arrives in a conversation stays in order. */
+  readonly slices = new Slices();
 
   constructor({ redact, key, onFailure, now }: RedactionOptions) {
     this.#redactors = redactorsIn(redact);
@@ -69,42 +73,29 @@ export class Redaction {
 
   /** A text with marks in place of values. Never throws. */
   seal(conversationId: string, text: string): string {
+    return atOnce(this.sealing(conversationId, text));
+  }
+
+  /** The same in steps: see `slices`. */
+  *sealing(conversationId: string, text: string): Steps<string> {
     try {
-      return this.#sealed(conversationId, text);
+      return yield* this.#sealing(conversationId, text);
     } catch (error) {
       this.#onFailure(error);
       return FAILED_TEXT;
     }
   }
 
-  /** The same for all texts of a JSON value, except for those that `isKept`. */
-  sealAll<T>(conversationId: string, value: T, isKept: (text: string) => boolean = never): T {
-    return withTexts(value, (text) => (isKept(text) ? text : this.seal(conversationId, text)));
+  /** The values of a conversation that this process has seen, by the letters of their marks. */
+  valuesOf(conversationId: string): Iterable<readonly [letters: string, value: KnownValue]> {
+    return this.#calls.get(conversationId)?.entries() ?? [];
   }
 
-  /** The same for JSON text. */
-  sealJson(conversationId: string, text: string): string {
-    return withJsonTexts(text, (inner) => this.seal(conversationId, inner));
-  }
-
-  /**
-   * The same for what was heard of a reply. The caller may have spoken over a value, so the text
-   * may end with the beginning of one.
-   */
-  sealHeard(conversationId: string, text: string): string {
-    // First, as a part of a value may look like another one.
-    for (const [letters, { kind, value }] of this.#calls.get(conversationId)?.entries() ?? []) {
-      const start = startOfPart(text, value);
-      if (start !== -1)
-        return this.seal(conversationId, text.slice(0, start)) + markOf(kind, letters);
-    }
-    return this.seal(conversationId, text);
-  }
-
-  #sealed(conversationId: string, text: string): string {
+  *#sealing(conversationId: string, text: string): Steps<string> {
     let sealed = text;
     for (const redactor of this.#redactors) {
-      if (typeof redactor === 'object') sealed = this.#without(conversationId, redactor, sealed);
+      if (typeof redactor === 'object')
+        sealed = yield* this.#without(conversationId, redactor, sealed);
       else {
         const given: unknown = redactor(sealed);
         if (typeof given !== 'string')
@@ -115,16 +106,26 @@ export class Redaction {
     return sealed;
   }
 
-  #without(conversationId: string, finder: Finder, text: string): string {
-    const found = [...finder.find(text)].sort((a, b) => a.start - b.start);
+  *#without(conversationId: string, finder: Finder, text: string): Steps<string> {
+    const found: FoundValue[] = [];
+    for (const one of stepsOf(finder, text)) {
+      if (one !== undefined) found.push(one);
+      yield;
+    }
+    found.sort((a, b) => a.start - b.start);
+    // A text may have the same value very often.
+    const marks = new Map<string, string>();
     let sealed = '';
     let from = 0;
     for (const one of found) {
       checkPlace(one, finder, text);
       const { start, end, value = text.slice(start, end) } = one;
       if (start < from) continue;
-      sealed += text.slice(from, start) + this.#mark(conversationId, finder.kind, value);
+      const mark = marks.get(value) ?? this.#mark(conversationId, finder.kind, value);
+      marks.set(value, mark);
+      sealed += text.slice(from, start) + mark;
       from = end;
+      yield;
     }
     return from === 0 ? text : sealed + text.slice(from);
   }
@@ -145,12 +146,17 @@ export class Redaction {
     (known ?? this.#use(conversationId)).learn(placeholders ?? {});
   }
 
+  /** Another object whenever a name was learnt. */
+  namesOf(conversationId: string): Placeholders | undefined {
+    return this.#calls.get(conversationId)?.placeholders;
+  }
+
   /** Replaces the marks in all texts of a JSON value whose names are known. */
   named<T>(conversationId: string, value: T): T {
     const known = this.#calls.get(conversationId);
-    if (known === undefined) return value;
-    return withTexts(value, (text) =>
-      withNames(text, this.#kinds, (letters) => known.nameOf(letters)));
+    if (known === undefined || !known.hasNames) return value;
+    return withTexts(value, madeOnce((text) =>
+      withNames(text, this.#kinds, (letters) => known.nameOf(letters))));
   }
 
   /**
@@ -171,8 +177,9 @@ export class Redaction {
     const known = this.#calls.get(conversationId);
     let hasUnnamed = false;
     withTexts(value, (text) => {
-      hasUnnamed ||= marksIn(text, this.#kinds)
-        .some((letters) => known?.nameOf(letters) === undefined);
+      if (hasUnnamed) return text;
+      for (const letters of marksIn(text, this.#kinds))
+        hasUnnamed ||= known?.nameOf(letters) === undefined;
       return text;
     });
     return hasUnnamed;
@@ -181,11 +188,6 @@ export class Redaction {
   /** A text with placeholders in place of values: numbers where they are known. */
   text(conversationId: string, text: string): string {
     return this.named(conversationId, this.seal(conversationId, text));
-  }
-
-  /** The same for JSON text. */
-  json(conversationId: string, text: string): string {
-    return this.named(conversationId, this.sealJson(conversationId, text));
   }
 
   // Placeholders become values.
@@ -247,10 +249,6 @@ export class Redaction {
       this.#calls.delete(conversationId);
     }
   }
-}
-
-function never(): boolean {
-  return false;
 }
 
 function checkPlace({ start, end }: FoundValue, { kind }: Finder, text: string): void {

@@ -11,36 +11,91 @@ const TOO_DEEP = '[too deep]';
  * they are.
  */
 export function withTexts<T>(value: T, change: (text: string) => string): T {
-  return changed(value, change, 0) as T; // texts stay texts, except for numbers that are values
+  return new Copy(change).of(value, 0) as T; // texts stay texts, except for numbers
 }
 
-function changed(value: unknown, change: (text: string) => string, depth: number): unknown {
-  if (typeof value === 'string') return change(value);
-  if (typeof value === 'number') return changedNumber(value, change);
-  if (typeof value !== 'object' || value === null) return value;
-  if (!Array.isArray(value) && !isPlain(value)) return value;
-  if (depth > MAX_DEPTH) return TOO_DEEP;
-  if (Array.isArray(value)) {
-    const items = value.map((item) => changed(item, change, depth + 1));
+class Copy {
+  readonly #change: (text: string) => string;
+  /** An event holds what the platform sent in more than one place. */
+  readonly #copies = new Map<object, unknown>();
+
+  constructor(change: (text: string) => string) {
+    this.#change = change;
+  }
+
+  of(value: unknown, depth: number): unknown {
+    if (typeof value === 'string') return this.#change(value);
+    if (typeof value === 'number') return changedNumber(value, this.#change);
+    if (typeof value !== 'object' || value === null) return value;
+    if (!Array.isArray(value) && !isPlain(value)) return value;
+    if (depth > MAX_DEPTH) return TOO_DEEP;
+    const known = this.#copies.get(value);
+    if (known !== undefined) return known;
+    const copy = Array.isArray(value) ? this.#items(value, depth) : this.#fields(value, depth);
+    this.#copies.set(value, copy);
+    return copy;
+  }
+
+  #items(value: readonly unknown[], depth: number): readonly unknown[] {
+    const items = value.map((item) => this.of(item, depth + 1));
     return items.some((item, index) => item !== value[index]) ? items : value;
   }
-  const entries = Object.entries(value);
-  const copies = entries.map(([name, item]) =>
-    [change(name), changed(item, change, depth + 1)] as const);
-  const isSame = copies.every(([name, item], index) =>
-    name === entries[index]?.[0] && item === entries[index]?.[1]);
-  return isSame ? value : Object.fromEntries(copies);
+
+  #fields(value: object, depth: number): object {
+    let isSame = true;
+    const copies = Object.entries(value).map(([name, item]: [string, unknown]) => {
+      const copy = [this.#change(name), this.of(item, depth + 1)] as const;
+      isSame &&= copy[0] === name && copy[1] === item;
+      return copy;
+    });
+    return isSame ? value : Object.fromEntries(copies);
+  }
+}
+
+/** In UTF-16 code units. */
+const LONG_TEXT = 1_000;
+
+/** The same change, made once for a long text that comes several times. */
+export function madeOnce(change: (text: string) => string): (text: string) => string {
+  const known = new Map<string, string>();
+  return (text) => {
+    if (text.length < LONG_TEXT) return change(text);
+    const copy = known.get(text) ?? change(text);
+    known.set(text, copy);
+    return copy;
+  };
+}
+
+/** The texts that `withTexts` changes, in order. */
+export function* textsIn(value: unknown): Generator<string, void, undefined> {
+  // Not by recursion: each text would pass all levels above it.
+  const open: Iterator<unknown>[] = [[value].values()];
+  for (let top = open.at(-1); top !== undefined; top = open.at(-1)) {
+    const next = top.next();
+    const item: unknown = next.value;
+    if (next.done === true) open.pop();
+    else if (typeof item === 'string') yield item;
+    else if (typeof item === 'number') {
+      if (mayBeValue(item)) yield String(item);
+    } else if (typeof item === 'object' && item !== null && open.length <= MAX_DEPTH + 1) {
+      if (Array.isArray(item)) open.push(item.values());
+      else if (isPlain(item)) open.push(Object.entries(item).flat().values());
+    }
+  }
 }
 
 /** A time in milliseconds. No card number of 13 digits begins with 1. */
 const TIME = /^1\d{12}$/;
 
 function changedNumber(value: number, change: (text: string) => string): unknown {
-  if (!Number.isInteger(value) || Math.abs(value) < 1e12) return value;
+  if (!mayBeValue(value)) return value;
   const text = String(value);
-  if (TIME.test(text)) return value;
   const copy = change(text);
   return copy === text ? value : copy;
+}
+
+function mayBeValue(value: number): boolean {
+  return Number.isInteger(value) && Math.abs(value) >= 1e12 && !TIME.test(String(value));
 }
 
 /** The same for JSON text, or for a text that is not JSON. */

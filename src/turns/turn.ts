@@ -147,7 +147,7 @@ export class Turn implements TurnRun, DeliveredTurn {
 
   /** See `TurnRun`. */
   get told(): TurnEvent {
-    return this.values === undefined ? this.event : this.values.named(this.event);
+    return this.values === undefined ? this.event : this.values.told(this.event);
   }
 
   get log(): Logger {

@@ -32,6 +32,7 @@ import type { RunElsewhere } from '../conversations/turn-record.ts';
 import type { Logger } from '../log.ts';
 import { redactedEvent } from '../redaction/redacted-event.ts';
 import type { Redaction } from '../redaction/redaction.ts';
+import { SealedTexts } from '../redaction/sealed-texts.ts';
 import { RunningToolCalls } from '../tools/tool-calls-running.ts';
 import type { CallLimits } from './call-limits.ts';
 import type { Delivery } from './delivery.ts';
@@ -120,7 +121,9 @@ export class Turns implements TurnHost, OwnTurns {
     const { redaction } = options;
     this.redaction = redaction;
     this.states = agent.state?.open(
-      redaction === undefined ? undefined : (id, json) => redaction.json(id, json),
+      redaction === undefined
+        ? undefined
+        : (id, json) => redaction.named(id, new SealedTexts(redaction, id).json(json)),
     );
     this.observer = options.observer;
     this.tracing = options.tracing ?? NOT_TRACED;
@@ -143,10 +146,22 @@ export class Turns implements TurnHost, OwnTurns {
 
   /**
    * An event without the values that the agent redacts. Every event passes through here as soon as
-   * its wire has understood it.
+   * its wire has understood it. A long one takes a while, but those of a conversation stay in
+   * order. `sealed`: its texts, if some have been looked at before.
    */
-  redacted<E extends CallEvent>(event: E): E {
-    return this.redaction === undefined ? event : redactedEvent(event, this.redaction);
+  redacted<E extends CallEvent>(event: E, sealed?: SealedTexts): Awaitable<E> {
+    const { redaction } = this;
+    if (redaction === undefined) return event;
+    const { slices } = redaction;
+    return slices.run(event.conversationId, redactedEvent(event, redaction, sealed));
+  }
+
+  /** What becomes of the texts of a JSON value. Undefined if the agent redacts nothing. */
+  sealed(conversationId: string, value: unknown): Awaitable<SealedTexts | undefined> {
+    const { redaction } = this;
+    if (redaction === undefined) return undefined;
+    const sealed = new SealedTexts(redaction, conversationId);
+    return andThen(redaction.slices.run(conversationId, sealed.learning(value)), () => sealed);
   }
 
   /** The same event for a hook that does not speak: with numbers for its values. */

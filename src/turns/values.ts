@@ -8,6 +8,7 @@ import type { ToolCall } from '../conversations/message.ts';
 import type { Logger } from '../log.ts';
 import { redactedError } from '../redaction/redacted-error.ts';
 import type { Redaction } from '../redaction/redaction.ts';
+import { SealedTexts } from '../redaction/sealed-texts.ts';
 
 /** The turn that needs them. */
 export interface ValuedTurn {
@@ -28,6 +29,8 @@ export interface Numbering {
 export class Values {
   readonly #turn: ValuedTurn;
   readonly #numbering: Numbering;
+  #sealed: SealedTexts | undefined;
+  #told: { readonly event: unknown; readonly names: unknown; readonly told: unknown } | undefined;
 
   constructor(turn: ValuedTurn, numbering: Numbering) {
     this.#turn = turn;
@@ -38,9 +41,14 @@ export class Values {
     return this.#numbering.redaction;
   }
 
+  /** A reply is read again with each round of tool calls, and at its end. */
+  get #texts(): SealedTexts {
+    return (this.#sealed ??= new SealedTexts(this.#redaction, this.#turn.conversationId));
+  }
+
   /** The text with placeholders. New values get their numbers when it is stored. */
   text(text: string): string {
-    return this.#redaction.text(this.#turn.conversationId, text);
+    return this.named(this.#texts.text(text));
   }
 
   /**
@@ -64,6 +72,14 @@ export class Values {
     return this.#redaction.named(this.#turn.conversationId, value);
   }
 
+  /** The event of the turn, with such numbers. */
+  told<E>(event: E): E {
+    const names = this.#redaction.namesOf(this.#turn.conversationId);
+    if (this.#told?.event !== event || this.#told.names !== names)
+      this.#told = { event, names, told: this.named(event) };
+    return this.#told.told as E;
+  }
+
   event(event: SentEvent): SentEvent {
     if (event.type === 'say') return { ...event, text: this.text(event.text) };
     return event.type === 'data' ? { ...event, json: this.json(event.json) } : event;
@@ -71,13 +87,16 @@ export class Values {
 
   /** The same for JSON text. */
   json(json: string): string {
-    return this.#redaction.json(this.#turn.conversationId, json);
+    return this.named(this.#texts.json(json));
   }
 
   /** The same, with numbers for new values. */
   numberedJson(json: string): Awaitable<string> {
-    const sealed = this.#redaction.sealJson(this.#turn.conversationId, json);
-    return numbered(this.#numbering, this.#turn, sealed);
+    const { slices } = this.#redaction;
+    return andThen(
+      slices.run(this.#turn.conversationId, this.#texts.sealingJson(json)),
+      (sealed) => numbered(this.#numbering, this.#turn, sealed),
+    );
   }
 
   /** Calls as they may be stored, together with what was `said` before them. */
@@ -131,7 +150,7 @@ export class Values {
 
   /** See `TurnJournal`. */
   conceal<T>(value: T): T {
-    return this.named(this.#redaction.sealAll(this.#turn.conversationId, value));
+    return this.named(this.#texts.all(value));
   }
 }
 

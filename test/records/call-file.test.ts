@@ -16,6 +16,7 @@ import { CallFile } from '../../src/records/call-file.ts';
 import type { CallRecord } from '../../src/records/call-record.ts';
 import { until } from '../fixtures/app.ts';
 import { mockTimers } from '../fixtures/clock.ts';
+import { processorMs } from '../fixtures/processor-time.ts';
 import { TYPESCRIPT } from '../fixtures/typescript.ts';
 
 const NOON = Date.UTC(2026, 10, 25, 12);
@@ -183,6 +184,49 @@ describe('CallFile', () => {
     const ids = await sessionsIn(open().all());
     assert.equal(new Set(ids).size, 75);
     assert.equal(readFileSync(today, 'utf8').split('\n').filter(Boolean).length, 75);
+  });
+
+  it('knows which sessions were recorded since it began, by any process', async () => {
+    const [file, other] = [open(), open()];
+    await other.keep(KEY, recordOf('before'));
+    await file.begin();
+    const has = (sessionId: string): Promise<boolean> => file.has({ ...KEY, sessionId });
+    assert.deepEqual(await Promise.all(['before', 's-1'].map(has)), [false, false]);
+    await other.keep(KEY, recordOf('s-1'));
+    await file.keep(KEY, recordOf('a "quoted" one', 'c "sessionId":"x"'));
+    const asked = ['s-1', 'a "quoted" one', 'x', 's-2'];
+    assert.deepEqual(await Promise.all(asked.map(has)), [true, true, false, false]);
+    appendFileSync(today, JSON.stringify(recordOf('s-2')).slice(0, 80));
+    assert.equal(await has('s-2'), false);
+    await other.keep(KEY, recordOf('s-3'));
+    appendFileSync(today, JSON.stringify(recordOf('s-4')));
+    assert.deepEqual(await Promise.all(['s-2', 's-3', 's-4'].map(has)), [false, true, false]);
+    appendFileSync(today, '\n');
+    assert.equal(await has('s-4'), true);
+  });
+
+  it('knows of records of yesterday, and of those with fields in another order', async () => {
+    let now = NOON;
+    const file = open(() => now);
+    await file.begin();
+    const { sessionId, ...rest } = recordOf('s-1');
+    appendFileSync(today, `${JSON.stringify({ ...rest, sessionId })}\n`);
+    now += DAY_MS;
+    await file.keep(KEY, recordOf('s-2'));
+    assert.equal(await file.has({ ...KEY, sessionId: 's-1' }), true);
+    assert.equal(await file.has({ ...KEY, sessionId: 's-2' }), true);
+  });
+
+  // It parsed the files of two days for each record of a call whose end was never reported.
+  it('finds out in a time that does not grow with the day', async () => {
+    const file = open();
+    const day = `${JSON.stringify(recordOf('s-1', 'c-1', 'x'.repeat(10_000)))}\n`.repeat(2_000);
+    writeFileSync(today, day);
+    await file.begin();
+    const since = process.cpuUsage();
+    for (let count = 0; count < 50; count++) await file.has({ ...KEY, sessionId: `s-${count}` });
+    const ms = processorMs(since);
+    assert.ok(ms < 500, `${ms} ms`);
   });
 
   it('begins a new line behind one that a full disk has cut off', async () => {

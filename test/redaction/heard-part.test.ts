@@ -1,15 +1,23 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 
-import { startOfPart } from '../../src/redaction/heard-part.ts';
+import { HeardValues } from '../../src/redaction/heard-part.ts';
 import { processorMs } from '../fixtures/processor-time.ts';
 
-describe('startOfPart', () => {
+/** Where the part of a value starts that a text ends with. -1 if there is none. */
+function startOfPart(text: string, value: string): number {
+  return new HeardValues([['a', { kind: 'x', value }]]).partAtEnd(text)?.start ?? -1;
+}
+
+describe('the values of a conversation', () => {
   for (const [text, value, part] of [
     ['It is 4242 42', '4242424242424242', '4242 42'],
     ['It is 4-2-4-2-', '4242424242424242', '4-2-4-2-'],
     ['It is ٤٢٤٢ ٤٢', '4242424242424242', '٤٢٤٢ ٤٢'],
     ['It is 𝟒𝟐𝟒𝟐 𝟒', '4242424242424242', '𝟒𝟐𝟒𝟐 𝟒'],
+    ['It is four two four two four', '4242424242424242', 'four two four two four'],
+    ['Is it three seven eight two eig', '378282246310005', 'three seven eight two eig'],
+    ['It is double four, double two thr', '4422344242424242', 'double four, double two thr'],
     ['1, 5105 10', '5105105105105100', '5105 10'],
     ['Write to ann@exa', 'ann@example.com', 'ann@exa'],
     ['Write to Ann@Exa ', 'ann@example.com', 'Ann@Exa '],
@@ -23,6 +31,7 @@ describe('startOfPart', () => {
     ['Write to ann@example.com', 'ann@example.com'],
     ['It is 424', '4242424242424242'],
     ['It is 9999 99', '4242424242424242'],
+    ['It is 4242, so', '4242424242424242'],
     ['4242 42 is it', '4242424242424242'],
     ['Call Joann', 'ann@example.com'],
     ['', 'ann@example.com'],

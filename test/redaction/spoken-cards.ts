@@ -6,7 +6,7 @@ import { randomOf } from '../fixtures/random.ts';
 const ISSUERS: readonly (readonly [prefix: string, lengths: readonly number[]])[] = [
   ['4', [13, 16, 19]], ['51', [16]], ['55', [16]], ['2221', [16]], ['34', [15]], ['37', [15]],
   ['36', [14]], ['300', [14]], ['3528', [16]], ['6011', [16]], ['62', [16, 17, 18, 19]],
-  ['50', [16, 19]], ['9', [16]], ['7', [15]],
+  ['50', [16, 19]], ['9792', [16]], ['81', [16]],
 ];
 const WORDS = ['zero', 'one', 'two', 'three', 'four', 'five', 'six', 'seven', 'eight', 'nine'];
 const TIMES = ['', '', 'double', 'triple', 'quadruple'];

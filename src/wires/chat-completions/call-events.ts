@@ -13,8 +13,24 @@ import type { ToldCall } from './request.ts';
 /** The name of this wire in logs, metrics and records. */
 export const WIRE = 'chat-completions';
 
-/** Takes values out of a conversation's texts. */
-export type Seal = <T>(conversationId: string, value: T) => T;
+/** Takes values out of texts. */
+export type Seal = <T>(value: T) => T;
+
+/** The conversation of a request. One that names none stands alone. */
+export interface Place {
+  readonly conversationId: string;
+  readonly isAnonymous: boolean;
+}
+
+export function placeOf(
+  raw: CompletionEvent,
+  headers: IncomingHttpHeaders,
+  profile: Profile,
+): Place {
+  const conversationId = firstId(profile.conversationId, { body: raw, headers });
+  const isAnonymous = conversationId === undefined;
+  return { conversationId: conversationId ?? randomUUID(), isAnonymous };
+}
 
 /**
  * What the request means: the caller's words, or the start of the call if nobody has said anything.
@@ -26,17 +42,15 @@ export function turnEventOf(
   told: ToldCall,
   headers: IncomingHttpHeaders,
   profile: Profile,
-  seal: Seal = (_id, value) => value,
+  { conversationId, isAnonymous }: Place = placeOf(raw, headers, profile),
+  seal: Seal = (value) => value,
 ): TurnEvent {
   const request = { body: raw, headers };
-  const conversationId = firstId(profile.conversationId, request);
-  const isAnonymous = conversationId === undefined;
-  const id = conversationId ?? randomUUID();
   const fields = {
     raw,
-    conversationId: id,
-    sessionId: id,
-    turnId: isAnonymous ? undefined : turnIdOf(raw, seal(id, told), headers),
+    conversationId,
+    sessionId: conversationId,
+    turnId: isAnonymous ? undefined : turnIdOf(raw, seal(told), headers),
     caller: callerOf(profile, request),
     metadata: metadataOf(firstValue(profile.metadata, request)),
     language: firstId(['x-language'], request),

@@ -9,7 +9,7 @@ import {
   checkRoomForStream, StreamDelivery, type OpenRequests, type TurnObserver,
 } from '../reply-stream.ts';
 import { isCallAction, OfferedActions } from './call-actions.ts';
-import { turnEventOf, type Seal } from './call-events.ts';
+import { placeOf, turnEventOf, type Place, type Seal } from './call-events.ts';
 import { ChunkEncoder, type ChunkOptions } from './chunk-encoder.ts';
 import { withErrorBody } from './error-body.ts';
 import type { CompletionEvent } from './events.ts';
@@ -86,11 +86,32 @@ class CompletionServer {
   answer(context: Context, body: Buffer): Awaitable<void> {
     const raw = parseCompletion(body);
     const told = toldBy(raw);
+    const place = placeOf(raw, context.headers, this.#profile);
+    return andThen(this.#redacted(context, raw, told, place), (event) =>
+      this.#answer(context, event, raw, told));
+  }
+
+  #redacted(
+    { headers }: Context,
+    raw: CompletionEvent,
+    told: ToldCall,
+    place: Place,
+  ): Awaitable<TurnEvent> {
     const { turns } = this.#options;
-    const { redaction } = turns;
-    const seal: Seal | undefined =
-      redaction === undefined ? undefined : (id, value) => redaction.sealAll(id, value);
-    const event = turns.redacted(turnEventOf(raw, told, context.headers, this.#profile, seal));
+    return andThen(turns.sealed(place.conversationId, raw), (sealed) => {
+      const seal: Seal | undefined =
+        sealed === undefined ? undefined : (value) => sealed.all(value);
+      const event = turnEventOf(raw, told, headers, this.#profile, place, seal);
+      return turns.redacted(event, sealed);
+    });
+  }
+
+  #answer(
+    context: Context,
+    event: TurnEvent,
+    raw: CompletionEvent,
+    told: ToldCall,
+  ): Awaitable<void> {
     const { logFields } = context;
     logFields['event'] = raw.type;
     logFields['conversationId'] = event.conversationId;

@@ -57,7 +57,8 @@ export function reports(options: ReportsOptions): Handler {
       const report = signature === undefined ? vapiReport(raw) : elevenLabsReport(raw);
       return report === undefined
         ? context.json(200, { status: 'ignored' })
-        : answer(context, options.turns.redacted(report), ends, options);
+        : andThen(options.turns.redacted(report), (redacted) =>
+            answer(context, redacted, ends, options));
     });
   });
 }

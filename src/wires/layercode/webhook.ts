@@ -81,10 +81,11 @@ class Webhook {
     context.logFields['event'] = isKnownEvent(raw) ? raw.type : raw.type.slice(0, 100);
     if (!isKnownEvent(raw)) return this.#ignore(context, raw);
     this.#counts[raw.type].increment();
-    const event = this.#options.turns.redacted(callEventOf(raw));
-    context.logFields['conversationId'] = event.conversationId;
-    if (event.turnId !== undefined) context.logFields['turnId'] = event.turnId;
-    return this.#answer(context, event, raw);
+    const given = callEventOf(raw);
+    context.logFields['conversationId'] = given.conversationId;
+    if (given.turnId !== undefined) context.logFields['turnId'] = given.turnId;
+    return andThen(this.#options.turns.redacted(given), (event) =>
+      this.#answer(context, event, raw));
   }
 
   #ignore(context: Context, event: UnknownEvent): void {

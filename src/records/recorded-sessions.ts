@@ -1,0 +1,70 @@
+import { BoundedMap } from '../base/bounded-map.ts';
+import { parseJson } from '../base/json.ts';
+import { parseCallRecord } from './call-record.ts';
+
+/** A line of a file of records. */
+export interface RecordLine {
+  readonly bytes: Buffer;
+  /** Where the next line begins. Undefined if this one has no line break yet. */
+  readonly end: number | undefined;
+}
+
+/** Many more than there are calls whose end may still be reported. */
+const MOST_SESSIONS = 100_000;
+/** The ids come first. Longer ones than this have more escapes than characters. */
+const IDS_BYTES = 4_096;
+const IDS = /^\{"format":\d+,"conversationId":"(?:[^"\\]|\\.)*","sessionId":("(?:[^"\\]|\\.)*")/;
+const CLOSING_BRACE = 0x7d;
+
+/**
+ * The sessions whose records were appended to files, perhaps by other processes. Each line is
+ * looked at once: a file of a busy day is long.
+ */
+export class RecordedSessions {
+  readonly #linesFrom: (path: string, from: number) => AsyncIterable<RecordLine>;
+  readonly #sessions = new BoundedMap<string, true>(MOST_SESSIONS);
+  /** Up to where each file was read. */
+  #ends = new Map<string, number>();
+  #reading: Promise<void> = Promise.resolve();
+
+  /** `linesFrom`: the lines of a file from a position on. None if there is no file. */
+  constructor(linesFrom: (path: string, from: number) => AsyncIterable<RecordLine>) {
+    this.#linesFrom = linesFrom;
+  }
+
+  /** Leaves out what a file holds up to here. */
+  skip(path: string, end: number): void {
+    this.#ends.set(path, end);
+  }
+
+  /** Whether one of the files has a record of the session, as far as it was not skipped. */
+  async has(sessionId: string, paths: readonly string[]): Promise<boolean> {
+    // One reader at a time: two would read the same lines. A failure is that of this call alone.
+    const read = this.#reading.then(() => this.#read(paths));
+    this.#reading = read.catch(() => undefined);
+    await read;
+    return this.#sessions.get(sessionId) === true;
+  }
+
+  async #read(paths: readonly string[]): Promise<void> {
+    // Files of other days are not asked for any more.
+    this.#ends = new Map(paths.map((path) => [path, this.#ends.get(path) ?? 0]));
+    for (const path of paths) {
+      for await (const { bytes, end } of this.#linesFrom(path, this.#ends.get(path) ?? 0)) {
+        if (end === undefined) break;
+        const sessionId = sessionIn(bytes);
+        if (sessionId !== undefined) this.#sessions.set(sessionId, true);
+        this.#ends.set(path, end);
+      }
+    }
+  }
+}
+
+/** Undefined for a line that is no whole record. */
+function sessionIn(bytes: Buffer): string | undefined {
+  if (bytes.at(-1) !== CLOSING_BRACE) return undefined;
+  const [, written] = IDS.exec(bytes.toString('utf8', 0, IDS_BYTES)) ?? [];
+  if (written === undefined) return parseCallRecord(bytes.toString())?.sessionId;
+  const sessionId = parseJson(written);
+  return typeof sessionId === 'string' ? sessionId : undefined;
+}

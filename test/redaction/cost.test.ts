@@ -1,0 +1,152 @@
+// What the redaction of an event costs: each text is looked at once, and long ones in slices.
+
+import assert from 'node:assert/strict';
+import { describe, it } from 'node:test';
+
+import type { MessageTurn } from '../../src/agents/agent.ts';
+import type { CallEvent } from '../../src/calls/call-event.ts';
+import { ConversationManager } from '../../src/conversations/manager.ts';
+import { MemoryStore } from '../../src/conversations/memory-store.ts';
+import { cardNumbers } from '../../src/redaction/card-numbers.ts';
+import { emailAddresses } from '../../src/redaction/email-addresses.ts';
+import type { Finder } from '../../src/redaction/finder.ts';
+import { Redaction } from '../../src/redaction/redaction.ts';
+import { Turns } from '../../src/turns/turns.ts';
+import { callEventOf } from '../../src/wires/layercode/call-events.ts';
+import type { LayercodeEvent } from '../../src/wires/layercode/events.ts';
+import { messageEvent, serve } from '../fixtures/app.ts';
+import { serveCompletions } from '../fixtures/completions.ts';
+import { processorMs } from '../fixtures/processor-time.ts';
+
+/** A finder that finds nothing, and the texts that it was given. */
+function watching(): { readonly finder: Finder; readonly seen: string[] } {
+  const seen: string[] = [];
+  const find = (text: string): readonly never[] => {
+    seen.push(text);
+    return [];
+  };
+  return { finder: { kind: 'x', find }, seen };
+}
+
+function twice(seen: readonly string[]): string[] {
+  return seen.filter((text, index) => text.length > 20 && seen.indexOf(text) !== index);
+}
+
+const LINES = Array.from({ length: 5 }, (_, index) => `${index % 2 === 0 ? 'user' : 'agent'}: `
+  + `these are the words of line ${index}`);
+
+describe('a text of an event is looked at once', () => {
+  it('by the webhook, with what was heard and its metadata', async (t) => {
+    const { finder, seen } = watching();
+    const { client } = serve(t, { redact: finder });
+    await (await client.post(messageEvent({
+      text: 'the words of the caller, at some length',
+      metadata: { note: 'a note that a browser has sent along' },
+      interruption_context: {
+        previous_turn_interrupted: true, assistant_turn_id: 'x',
+        text_heard: 'the beginning of what was said to the caller',
+      },
+    }))).events();
+    assert.equal(seen.filter((text) => text.startsWith('the words of the')).length, 1);
+    assert.ok(seen.some((text) => text.startsWith('the beginning')));
+    assert.deepEqual(twice(seen), []);
+  });
+
+  it('over Chat Completions, where each request tells the whole call', async (t) => {
+    const { finder, seen } = watching();
+    const { platform } = serveCompletions(t, { redact: finder });
+    await platform.hear(LINES);
+    assert.equal(seen.filter((text) => text.startsWith('these are the words')).length, 5);
+    assert.deepEqual(twice(seen), []);
+  });
+
+  it('of a reply too, though it is read with each round of tool calls', async (t) => {
+    const { finder, seen } = watching();
+    const { client } = serve(t, {
+      redact: finder,
+      async *onMessage({ journal }: MessageTurn) {
+        yield 'these are the words of the agent before its calls';
+        for (const id of ['1', '2', '3']) {
+          await journal.noteToolCalls([{ id, name: 'look', args: '{}' }]);
+          journal.noteToolResult(id, '{"what":"was found by the tool at last"}');
+          void journal.rounds();
+        }
+        yield ' and after them';
+      },
+    });
+    await (await client.post(messageEvent({ text: 'Hello' }))).events();
+    assert.deepEqual(twice(seen).filter((text) => text.startsWith('these')), []);
+  });
+});
+
+/** The most processor time that anything takes between two rounds of the loop. */
+async function longestMs(work: Promise<unknown>): Promise<number> {
+  let [isDone, longest] = [false, 0];
+  void work.finally(() => (isDone = true));
+  while (!isDone) {
+    const since = process.cpuUsage();
+    await new Promise((resolve) => setImmediate(resolve));
+    longest = Math.max(longest, processorMs(since));
+  }
+  return longest;
+}
+
+function turnsOf(...redact: readonly Finder[]): Turns {
+  const onFailure = (error: unknown): void => assert.fail(String(error));
+  const store = new MemoryStore({ ttlMs: 60_000, maxConversations: 10 });
+  return new Turns({
+    agent: { name: 'x', onMessage: () => undefined },
+    conversations: new ConversationManager(store),
+    turnTimeoutMs: 10_000,
+    firstWordTimeoutMs: 10_000,
+    redaction: new Redaction({ redact, key: 'k', onFailure }),
+  });
+}
+
+function eventOf(fields: object): CallEvent {
+  return callEventOf(messageEvent({ ...fields }) as unknown as LayercodeEvent);
+}
+
+const MEGABYTE = 1_000_000;
+
+function filled(part: string): string {
+  return part.repeat(MEGABYTE / part.length);
+}
+
+describe('an event of a megabyte lets other work in between', () => {
+  for (const [what, fields] of [
+    ['digits', { text: filled('4 ') }],
+    ['words for digits', { text: filled('four ') }],
+    ['card numbers', { text: filled('4242 4242 4242 4242 ') }],
+    ['addresses', { text: filled('ann.lee@example.com, ') }],
+    ['metadata in one text', { metadata: { note: filled('4242 ') } }],
+    ['metadata in many texts', {
+      metadata: { list: Array.from({ length: 40_000 }, (_, index) => `${index} 4242 4242 4242`) },
+    }],
+  ] as const)
+    it(`of ${what}`, async () => {
+      const event = eventOf(fields);
+      let least = Infinity;
+      for (let tries = 0; tries < 10 && least >= 50; tries++) {
+        const work = turnsOf(cardNumbers, emailAddresses).redacted(event);
+        assert.ok(work instanceof Promise);
+        least = Math.min(least, await longestMs(work));
+      }
+      assert.ok(least < 50, `${least} ms`);
+    });
+
+  it('and what follows in its conversation waits for it', async () => {
+    const turns = turnsOf(cardNumbers);
+    const ends: string[] = [];
+    const arrives = (name: string, fields: object): unknown => {
+      const event = turns.redacted(eventOf(fields));
+      if (event instanceof Promise) return event.then(() => ends.push(name));
+      return ends.push(name);
+    };
+    const long = arrives('long', { text: filled('4 ') });
+    const next = arrives('next', { text: 'Hello?' });
+    void arrives('other', { conversation_id: 'c-2', text: 'Hello?' });
+    await Promise.all([long, next]);
+    assert.deepEqual(ends, ['other', 'long', 'next']);
+  });
+});
