@@ -3,6 +3,7 @@
 import type { Interruption } from '../calls/call-event.ts';
 import { trim, type ConversationBounds } from './bounds.ts';
 import { rewrite, settleForGood, type Conversation } from './conversation.ts';
+import { withWholeValues } from './heard-values.ts';
 import type { AssistantMessage, Message } from './message.ts';
 import {
   cameWith, leadingMessages, ownMessages, replyText, type TurnRecord,
@@ -45,6 +46,7 @@ export function noteHeard(
     heard = withoutPrefix(heard, record.filler ?? '');
     const said = replyText(record);
     const isUnknown = record.isUnknown === true && (said !== '' || record.state !== 'completed');
+    heard = withWholeValues(heard, said);
     if (isUnknown || (said !== '' && index === newest))
       return cutTo(conversation, record, heard);
     if (heard.trim() === '') return undefined; // nothing was heard, or only a filler

@@ -9,6 +9,7 @@ import {
   add, addTurn, findTurn, moveLastTurn, rewrite, subtract, type Conversation,
 } from './conversation.ts';
 import { nextNumber } from './discarded-turns.ts';
+import { withWholeValues } from './heard-values.ts';
 import { cutTo, type HeardTurn } from './heard.ts';
 import { countOfLastParts } from './joined-words.ts';
 import type { Message } from './message.ts';
@@ -221,8 +222,9 @@ function takeCovered(
   let isAny = false;
   let followsLater = false;
   for (let index = 0; index < told.length; ) {
-    const text = withoutFiller(told[index] ?? '', isAny ? undefined : turn.filler, texts);
     const rest = reply.slice(covered);
+    const given = withoutFiller(told[index] ?? '', isAny ? undefined : turn.filler, texts);
+    const text = withWholeValues(given, rest);
     const more = text === '' ? 0 : rest === '' ? undefined : coveredBy(text, rest, texts);
     const isLater: boolean =
       text !== '' && rest !== '' && isOfLater(text, rest, later, followsLater, texts);

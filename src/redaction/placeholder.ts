@@ -82,6 +82,14 @@ export function withoutPlaceholders(text: string, valueOf: (name: string) => str
   return text.replace(PLACEHOLDER, (_placeholder, name: string) => valueOf(name));
 }
 
+/** Where placeholders stand in a text, and marks, and other words in brackets like them. */
+export function* placesOfPlaceholders(
+  text: string,
+): Generator<{ readonly start: number; readonly end: number }, void, undefined> {
+  for (const { 0: placeholder, index } of text.matchAll(PLACEHOLDER))
+    yield { start: index, end: index + placeholder.length };
+}
+
 /** The next name of a kind. */
 export function nextName(kind: string, placeholders: Placeholders): string {
   let last = 0;

@@ -4,6 +4,7 @@ import assert from 'node:assert/strict';
 import { describe, it, type TestContext } from 'node:test';
 
 import type { MessageTurn } from '../../src/agents/agent.ts';
+import { MemoryStore } from '../../src/conversations/memory-store.ts';
 import { cardNumbers } from '../../src/redaction/card-numbers.ts';
 import { Told, type ServeOptions, type TestAgent } from '../fixtures/app.ts';
 import {
@@ -57,6 +58,16 @@ describe('redact over Chat Completions', () => {
     const [, cut] = await saidIn(served);
     assert.doesNotMatch(String(cut), /4242/);
     assert.doesNotMatch(JSON.stringify(await served.app.conversations.read('c-1')), /4242/);
+  });
+
+  it('keeps the rest of a value out that another process spoke, if the caller cut it', async (t) => {
+    const store = new MemoryStore({ ttlMs: 60_000, maxConversations: 10 });
+    const open = (): ServedPlatform =>
+      redacting(t, { onMessage: () => `Card ${CARD} it is.` }, { store });
+    const [one, other] = [open(), open()];
+    await one.platform.hear(['user: Read it.']);
+    await other.platform.hear(['user: Read it.', 'agent: Card four two 42', 'user: Stop!']);
+    assert.equal((await saidIn(other))[1], 'assistant: Card [card 1] [cut]');
   });
 
   it('makes no turn id of a value: a retry has the same, and it cannot be guessed from', async (t) => {

@@ -19,6 +19,8 @@ import { ID, machines, says } from '../turns/machines.ts';
 const CARD = '4242 4242 4242 4242';
 const OTHER = '5555 5555 5555 4444';
 
+const AMEX_IN_WORDS = 'three seven eight two, eight two two four six three, one oh oh oh five';
+
 const echo: TestAgent = { redact: cardNumbers, onMessage: ({ text }) => text };
 
 /** Calls `pay` with the first placeholder of the caller's words, and says what came back. */
@@ -128,6 +130,29 @@ describe('a value', () => {
     assert.deepEqual(named.all, ['[card 1]', '[card 1]']);
     assert.deepEqual(paid.all.map(([card]) => card), ['4242424242424242']);
   });
+
+  // 14 of 15 digits stayed in history and in the store, and the last one follows from the others.
+  for (const [form, read, heard] of [
+    ['digits', '3782 822463 10005', '3782 822463 1000'],
+    ['words', AMEX_IN_WORDS, AMEX_IN_WORDS.slice(0, AMEX_IN_WORDS.lastIndexOf(' '))],
+    ['a few words', AMEX_IN_WORDS, 'three seven ei'],
+  ] as const)
+    it(`is its placeholder where a caller spoke over it, in any process: ${form}`, async (t) => {
+      const { a, b } = machines(t, {
+        redact: cardNumbers,
+        onMessage: ({ text }) => (text === 'Read it.' ? `Your card is ${read}. Right?` : 'Yes.'),
+      });
+      await says(a, 'Read it.');
+      await says(b, 'Stop!', {
+        interruption_context: {
+          previous_turn_interrupted: true, assistant_turn_id: 'Read it.',
+          text_heard: `Your card is ${heard}`,
+        },
+      });
+      const [, cut] = await a.messages('c');
+      assert.equal(cut?.content, 'Your card is [card 1]');
+      assert.doesNotMatch(JSON.stringify(await b.app.conversations.read('c')), /378|three seven/);
+    });
 
   it('keeps letters for a number while the store does not answer', async (t) => {
     const { a, b } = machines(t, echo);
