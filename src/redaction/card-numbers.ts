@@ -1,4 +1,4 @@
-import { digitRunSteps, type DigitRun } from './digit-runs.ts';
+import { digitRunSteps, runAtEnd, type DigitRun } from './digit-runs.ts';
 import { steadyFinder, type FoundValue } from './finder.ts';
 
 const SHORTEST = 13;
@@ -22,7 +22,7 @@ const LONGEST_PHONE = 15;
  * "four two double four", "forty-two oh five". One in ten other numbers that begin like a card's
  * and have its length passes as well. A number after a `+` is taken for a phone number.
  */
-export const cardNumbers = steadyFinder('card', cardsIn);
+export const cardNumbers = steadyFinder('card', cardsIn, cutCardIn);
 
 type Cards = Generator<FoundValue | undefined, void, undefined>;
 
@@ -32,6 +32,23 @@ function* cardsIn(text: string): Cards {
     if (run === undefined) yield;
     else yield* new CardRun(run).cards();
   }
+}
+
+/** In digits. Phone numbers that are said without `+` have fewer. */
+const FEWEST_OF_CUT = 12;
+
+/** The missing digits of a card number can be guessed, if a few are missing. */
+function cutCardIn(text: string): FoundValue | undefined {
+  const { run, skipped } = runAtEnd(text, FEWEST_OF_CUT) ?? {};
+  if (run === undefined || run.hasPlus) return undefined;
+  const { digits, starts, isFirst } = run;
+  for (let first = 0; digits.length - first >= FEWEST_OF_CUT; first++) {
+    const [usual = 0] = lengthsAt(digits, first);
+    if (isFirst[first] !== true || digits.length - first >= usual) continue;
+    const start = (skipped ?? 0) + (starts[first] ?? 0);
+    return { start, end: text.length, value: digits.slice(first).join('') };
+  }
+  return undefined;
 }
 
 /** The card numbers in a run of digits, which may have other digits beside them. */
@@ -114,7 +131,7 @@ class CardRun {
     const { isFirst, isInLong } = this.#run;
     const isBehind = start === from && isInLong[start] === true;
     if (isFirst[start] !== true && !isBehind) return undefined;
-    for (const length of this.#lengthsAt(start)) {
+    for (const length of lengthsAt(this.#run.digits, start)) {
       const end = start + length;
       if (end > to || !this.#passes(start, end)) continue;
       const isLast = this.#run.isLast[end - 1] === true || this.#run.isInLong[end - 1] === true;
@@ -123,26 +140,10 @@ class CardRun {
     return undefined;
   }
 
-  /** The lengths of numbers that begin like this (ISO/IEC 7812). Empty for no known issuer. */
-  #lengthsAt(start: number): readonly number[] {
-    const { digits } = this.#run;
-    const a = digits[start] ?? 0;
-    const two = a * 10 + (digits[start + 1] ?? 0);
-    const four = two * 100 + (digits[start + 2] ?? 0) * 10 + (digits[start + 3] ?? 0);
-    if (a === 4) return VISA;
-    if ((two >= 51 && two <= 55) || (four >= 2221 && four <= 2720)) return MASTERCARD;
-    if (two === 34 || two === 37) return AMEX;
-    if (two === 36 || two === 38 || two === 39 || (four >= 3000 && four <= 3059)) return DINERS;
-    if ((four >= 3528 && four <= 3589) || (four >= 2200 && four <= 2204)) return OTHERS;
-    if (a === 6 || two === 50 || (two >= 56 && two <= 58)) return OTHERS;
-    if (two === 81 || two === 82 || four === 9792) return OTHERS;
-    return NONE;
-  }
-
   #isNumber(start: number, end: number): boolean {
     const { isFirst, isLast } = this.#run;
     return isFirst[start] === true && isLast[end - 1] === true
-      && this.#lengthsAt(start).includes(end - start) && this.#passes(start, end);
+      && lengthsAt(this.#run.digits, start).includes(end - start) && this.#passes(start, end);
   }
 
   /** The Luhn check: every second digit is doubled, from the last but one on (ISO/IEC 7812-1). */
@@ -159,4 +160,19 @@ class CardRun {
       value: digits.slice(start, end).join(''),
     };
   }
+}
+
+/** The lengths of numbers that begin like this (ISO/IEC 7812). Empty for no known issuer. */
+function lengthsAt(digits: readonly number[], start: number): readonly number[] {
+  const a = digits[start] ?? 0;
+  const two = a * 10 + (digits[start + 1] ?? 0);
+  const four = two * 100 + (digits[start + 2] ?? 0) * 10 + (digits[start + 3] ?? 0);
+  if (a === 4) return VISA;
+  if ((two >= 51 && two <= 55) || (four >= 2221 && four <= 2720)) return MASTERCARD;
+  if (two === 34 || two === 37) return AMEX;
+  if (two === 36 || two === 38 || two === 39 || (four >= 3000 && four <= 3059)) return DINERS;
+  if ((four >= 3528 && four <= 3589) || (four >= 2200 && four <= 2204)) return OTHERS;
+  if (a === 6 || two === 50 || (two >= 56 && two <= 58)) return OTHERS;
+  if (two === 81 || two === 82 || four === 9792) return OTHERS;
+  return NONE;
 }

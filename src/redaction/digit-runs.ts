@@ -63,10 +63,31 @@ function digitsOf(...digits: readonly number[]): Word {
   return { kind: 'digits', digits, begins: true };
 }
 
-/** Whether a word for digits begins with these letters. */
-export function isBeginningOfWord(letters: string): boolean {
+/**
+ * The run that a text ends with, if it has `least` digits. The last word may have been cut: `four
+ * two fo`. Places count from `skipped` characters on: no more than the end is searched.
+ */
+export function runAtEnd(
+  text: string,
+  least: number,
+): { readonly run: DigitRun; readonly skipped: number } | undefined {
+  const skipped = Math.max(0, text.length - LONGEST_END);
+  const end = text.slice(skipped);
+  const [cut = ''] = /[a-z]*$/i.exec(end) ?? [];
+  const parts = isBeginningOfWord(cut) ? [end, end.slice(0, -cut.length)] : [end];
+  for (const part of parts) {
+    const run = digitRuns(part, least).at(-1);
+    if (run?.isAtEnd === true) return { run, skipped };
+  }
+  return undefined;
+}
+
+/** In UTF-16 code units. */
+const LONGEST_END = 1_000;
+
+function isBeginningOfWord(letters: string): boolean {
   const begun = letters.toLowerCase();
-  return [...WORDS.keys()].some((word) => word.startsWith(begun));
+  return begun !== '' && [...WORDS.keys()].some((word) => word.startsWith(begun));
 }
 
 /** All runs of at least `least` digits, in order. Takes a time that is linear in the text. */

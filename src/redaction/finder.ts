@@ -20,6 +20,8 @@ export interface Finder {
 /** A finder that pauses in a long text: it then yields nothing. */
 export interface SteadyFinder extends Finder {
   readonly steps: (text: string) => Iterable<FoundValue | undefined>;
+  /** What a text ends with that was cut, if it can only be the beginning of a value. */
+  readonly cutIn?: (text: string) => FoundValue | undefined;
 }
 
 /** What the finder finds, and its pauses. */
@@ -29,10 +31,20 @@ export function stepsOf(finder: Finder, text: string): Iterable<FoundValue | und
 }
 
 /** A finder that is made of its steps. */
-export function steadyFinder(kind: string, steps: SteadyFinder['steps']): Finder {
+export function steadyFinder(
+  kind: string,
+  steps: SteadyFinder['steps'],
+  cutIn?: SteadyFinder['cutIn'],
+): Finder {
   const find = (text: string): FoundValue[] =>
     [...steps(text)].filter((one) => one !== undefined);
-  return { kind, find, steps } satisfies SteadyFinder as Finder;
+  return { kind, find, steps, ...(cutIn === undefined ? {} : { cutIn }) } as Finder;
+}
+
+/** See `SteadyFinder`. Undefined for a finder that cannot say it. */
+export function cutValueIn(finder: Finder, text: string): FoundValue | undefined {
+  const { cutIn }: Partial<SteadyFinder> = finder;
+  return cutIn?.(text);
 }
 
 /** Returns a text without the values, which cannot be restored later. */

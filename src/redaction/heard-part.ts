@@ -1,5 +1,5 @@
 import type { KnownValue } from './call-values.ts';
-import { digitRuns, isBeginningOfWord } from './digit-runs.ts';
+import { runAtEnd } from './digit-runs.ts';
 
 /** A shorter part of a value could be anything. */
 const SHORTEST_PART = 4;
@@ -44,23 +44,18 @@ export class HeardValues {
     return this.#digitsAtEnd(text) ?? this.#textAtEnd(text);
   }
 
-  /** Digits as they are written, and as they are said: the last word may have been cut. */
+  /** Digits as they are written, and as they are said. */
   #digitsAtEnd(text: string): HeardPart | undefined {
     if (this.#digits.length === 0) return undefined;
-    const skipped = Math.max(0, text.length - LONGEST_PART);
-    const end = text.slice(skipped);
-    const [cut = ''] = /[a-z]*$/i.exec(end) ?? [];
-    const isCut = cut !== '' && isBeginningOfWord(cut);
-    for (const part of isCut ? [end, end.slice(0, -cut.length)] : [end]) {
-      const run = digitRuns(part, SHORTEST_PART).at(-1);
-      if (run?.isAtEnd !== true) continue;
-      const digits = run.digits.join('');
-      if (this.#digits.some(({ value }) => digits.endsWith(value))) return undefined;
-      // A word such as "double" says several digits: none of them stays.
-      for (let from = 0; digits.length - from >= SHORTEST_PART; from++) {
-        const known = this.#digits.find(({ value }) => value.startsWith(digits.slice(from)));
-        if (known !== undefined) return { ...known, start: skipped + (run.starts[from] ?? 0) };
-      }
+    const atEnd = runAtEnd(text, SHORTEST_PART);
+    if (atEnd === undefined) return undefined;
+    const { run, skipped } = atEnd;
+    const digits = run.digits.join('');
+    if (this.#digits.some(({ value }) => digits.endsWith(value))) return undefined;
+    // A word such as "double" says several digits: none of them stays.
+    for (let from = 0; digits.length - from >= SHORTEST_PART; from++) {
+      const known = this.#digits.find(({ value }) => value.startsWith(digits.slice(from)));
+      if (known !== undefined) return { ...known, start: skipped + (run.starts[from] ?? 0) };
     }
     return undefined;
   }

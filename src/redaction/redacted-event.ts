@@ -34,16 +34,22 @@ function* wordsOf(event: CallerMessage, sealed: SealedTexts): Steps<Words> {
   return {
     interruption: interruption === undefined || heard === undefined
       ? interruption
-      : { ...interruption, textHeard: yield* sealed.sealingHeard(heard) },
+      : { ...interruption, textHeard: yield* heardText(heard, sealed) },
     transcript: transcript === undefined ? undefined : yield* linesOf(transcript, sealed),
     text: yield* sealed.sealing(event.text),
   };
 }
 
+function* heardText(text: string, sealed: SealedTexts): Steps<string> {
+  const heard = yield* sealed.sealingHeard(text);
+  sealed.know(text, heard);
+  return heard;
+}
+
 function* linesOf(transcript: Transcript, sealed: SealedTexts): Steps<Transcript> {
   const lines: Transcript['lines'][number][] = [];
   for (const { role, text } of transcript.lines) {
-    const steps = role === 'user' ? sealed.sealing(text) : sealed.sealingHeard(text);
+    const steps = role === 'user' ? sealed.sealing(text) : heardText(text, sealed);
     lines.push({ role, text: yield* steps });
     yield;
   }

@@ -7,7 +7,7 @@ import { createHmac } from 'node:crypto';
 import { atOnce, Slices, type Steps } from '../base/slices.ts';
 import { CallValues, type KnownValue } from './call-values.ts';
 import {
-  kindsIn, redactorsIn, stepsOf, type Finder, type FoundValue, type Redact,
+  cutValueIn, kindsIn, redactorsIn, stepsOf, type Finder, type FoundValue, type Redact,
 } from './finder.ts';
 import {
   lettersOf, markOf, marksIn, withNames, withoutPlaceholders, type Kinds, type Placeholders,
@@ -89,6 +89,17 @@ export class Redaction {
   /** The values of a conversation that this process has seen, by the letters of their marks. */
   valuesOf(conversationId: string): Iterable<readonly [letters: string, value: KnownValue]> {
     return this.#calls.get(conversationId)?.entries() ?? [];
+  }
+
+  /** A text that was cut, without the beginning of a value that it may end with. */
+  withoutCut(conversationId: string, text: string): string {
+    for (const redactor of this.#redactors) {
+      const cut = typeof redactor === 'object' ? cutValueIn(redactor, text) : undefined;
+      if (cut === undefined || typeof redactor !== 'object') continue;
+      const { start, value = text.slice(start) } = cut;
+      return text.slice(0, start) + this.#mark(conversationId, redactor.kind, value);
+    }
+    return text;
   }
 
   *#sealing(conversationId: string, text: string): Steps<string> {

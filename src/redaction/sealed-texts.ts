@@ -42,16 +42,22 @@ export class SealedTexts {
   }
 
   /**
-   * What was heard of a reply. The caller may have spoken over a value, so the text may end with
-   * the beginning of one. From here on the text itself is read in the same way.
+   * What was heard of a reply, or said of it before it was cut: it may end with the beginning of a
+   * value.
    */
   *sealingHeard(text: string): Steps<string> {
     // First, as a part of a value may look like another one.
     this.#heardValues ??= new HeardValues(this.#redaction.valuesOf(this.#conversationId));
     const part = this.#heardValues.partAtEnd(text);
-    if (part === undefined) return yield* this.sealing(text);
+    if (part === undefined)
+      return this.#redaction.withoutCut(this.#conversationId, yield* this.sealing(text));
     const before = yield* this.sealing(text.slice(0, part.start));
-    return this.#keep(text, before + markOf(part.kind, part.letters));
+    return before + markOf(part.kind, part.letters);
+  }
+
+  /** From here on the text is read like this. */
+  know(text: string, sealed: string): void {
+    this.#keep(text, sealed);
   }
 
   *sealingAll<T>(value: T, isKept: (text: string) => boolean = never): Steps<T> {

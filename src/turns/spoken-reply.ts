@@ -183,17 +183,20 @@ export class SpokenReply {
       messages.push(by(agent, { role: 'assistant', content, turnId, state, toolCalls }));
       for (const call of calls) messages.push(resultOf(call, turnId));
     }
-    const rest = this.#words(from, this.#sent.length, count);
+    const rest = this.#words(from, this.#sent.length, count, state === 'interrupted');
     if (rest !== '') messages.push(by(agent, { role: 'assistant', content: rest, turnId, state }));
     return messages;
   }
 
-  /** Agents' words among the events from `from` up to `to`, as far as the first `count` events. */
-  #words(from: number, to: number, count: number): string {
+  /**
+   * Agents' words among the events from `from` up to `to`, as far as the first `count` events.
+   * `isCut`: whether they may end in mid-word.
+   */
+  #words(from: number, to: number, count: number, isCut = false): string {
     const words = ownText(this.#sent, from, Math.min(to, count));
     if (this.#values === undefined) return words;
     // A value may have been sent in part.
-    return this.#values.beginning(ownText(this.#sent, from, to), words.length);
+    return this.#values.beginning(ownText(this.#sent, from, to), words.length, isCut);
   }
 
   /** What the agent that speaks has said and called so far. */

@@ -2,6 +2,7 @@
 
 import type { RequestEvent, ToolRun } from '../agents/agent.ts';
 import { andThen, type Awaitable } from '../base/awaitable.ts';
+import { atOnce } from '../base/slices.ts';
 import type { SentEvent } from '../calls/reply-event.ts';
 import type { ConversationManager } from '../conversations/manager.ts';
 import type { ToolCall } from '../conversations/message.ts';
@@ -53,11 +54,12 @@ export class Values {
 
   /**
    * The same for the first `length` characters of a text, the rest of which was not sent. A value
-   * that was sent in part is replaced, too.
+   * that was sent in part is replaced, too, and with `isCut` one that was said in part.
    */
-  beginning(text: string, length: number): string {
-    if (length >= text.length) return this.text(text);
-    const [whole, cut] = [this.text(text), this.text(text.slice(0, length))];
+  beginning(text: string, length: number, isCut = false): string {
+    const whole = isCut ? this.named(atOnce(this.#texts.sealingHeard(text))) : this.text(text);
+    if (length >= text.length) return whole;
+    const cut = this.text(text.slice(0, length));
     let end = 0;
     while (end < cut.length && cut[end] === whole[end]) end += 1;
     if (end === cut.length) return cut;

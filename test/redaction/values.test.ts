@@ -53,6 +53,37 @@ describe('Values', () => {
 });
 
 describe('SpokenReply with values', () => {
+  function saidAtInterruption(text: string): string {
+    const spoken = new SpokenReply(values());
+    const event = spoken.say(text);
+    if (event !== undefined) spoken.note(event);
+    return String(spoken.messages('t', 'interrupted')[0]?.content);
+  }
+
+  for (const [text, kept] of [
+    ['It is four two four two fo', `It is ${NAME}`],
+    ['It is 4242 42', `It is ${NAME}`],
+    ['It ends in 42', 'It ends in 42'],
+    ['It is 5555 55', 'It is 5555 55'],
+    ['Call 415 555 0100', 'Call 415 555 0100'],
+    ['Call +4915112345678', 'Call +4915112345678'],
+    ['It is 4000 0566 5566 5557', 'It is 4000 0566 5566 5557'],
+  ] as const)
+    it(`has "${kept}" of a reply that was cut behind "${text}"`, () =>
+      assert.equal(saidAtInterruption(text), kept));
+
+  // A model was stopped while it read a card that nobody had said: the rest could be guessed.
+  for (const digits of ['5555 5555 5555 44', '3782 822463 1000', 'five five '.repeat(6)])
+    it(`has a placeholder for nearly all of a card that it does not know: ${digits}`, () =>
+      assert.match(saidAtInterruption(`It is ${digits}`), /^It is \[card [a-z]{12}\]$/));
+
+  it('keeps the last digits of a reply that was not cut', () => {
+    const spoken = new SpokenReply(values());
+    const event = spoken.say('It ends in 4242');
+    if (event !== undefined) spoken.note(event);
+    assert.equal(spoken.messages('t', 'completed')[0]?.content, 'It ends in 4242');
+  });
+
   it('has a value that was sent in part as its placeholder, and all the rest as it is', () => {
     const spoken = new SpokenReply(values());
     for (const piece of ['It is 4242 42', '42 4242 4242.']) {
