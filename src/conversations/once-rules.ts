@@ -18,6 +18,8 @@ export interface OnceClaim {
   readonly toolCallId: string;
   /** Whether it may run again after a call whose outcome is unknown. */
   readonly isRepeatable: boolean;
+  /** Whether it will not act, and only asks for an earlier call. Default false. */
+  readonly isRefused?: boolean | undefined;
   /** Whether another call with that key runs in this process. */
   readonly isRunningHere: () => boolean;
   /** Whether this process has claimed the key and got no confirmation, so that nothing began. */
@@ -36,11 +38,12 @@ export interface Claimer {
  * `claimed`: the call may start, once this is stored; `isRepeat`: it is one whose outcome was
  * unknown. `running`: another call with that key runs, perhaps in another process. `ended`: one has
  * completed, or its outcome is unknown; `lost`: as of now. `refused`: the conversation has no room
- * for another key.
+ * for another key. `free`: the call would be `claimed`, if it were to act.
  */
 export type ClaimOutcome =
   | { readonly kind: 'claimed'; readonly isRepeat: boolean }
   | { readonly kind: 'refused' }
+  | { readonly kind: 'free' }
   | { readonly kind: 'running' | 'ended' | 'lost'; readonly call: OnceCall };
 
 /** How a claimed call ended. `not done`: it had no effect, so that another may act. */
@@ -72,6 +75,7 @@ export function claimOnce(
     if (!claim.isUnconfirmed() && !claim.isRepeatable)
       return { kind: 'lost', call: markLost(conversation, key, known) };
   }
+  if (claim.isRefused === true) return { kind: 'free' };
   keep(conversation, key, {
     ...identityOf(claimer, toolCallId),
     state: 'running',

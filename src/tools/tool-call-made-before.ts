@@ -66,6 +66,7 @@ export async function outcomeOfClaim(
   if (claim === undefined) return turn.isOver ? INTERRUPTED : REFUSED;
   switch (claim.kind) {
     case 'claimed':
+    case 'free':
       return undefined;
     case 'refused':
       return REFUSED;

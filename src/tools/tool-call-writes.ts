@@ -199,6 +199,7 @@ function claimOf(
     tool: call.name,
     toolCallId: call.id,
     isRepeatable: tool?.repeatable === true,
+    isRefused: tool?.isRefused === true,
     isRunningHere: () => host.calls.outcomeBefore(key, running) !== undefined,
     isUnconfirmed: () => host.calls.isUnconfirmed(key),
   };

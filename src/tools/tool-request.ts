@@ -67,6 +67,7 @@ export function toolRun<S>(
     repeatable,
     isOfTurn,
     ...(tool.once === undefined ? {} : { once: (signal) => requested.onceText(signal) }),
+    isRefused: requested.isUnknown,
     run: (context) => requested.run(context),
     late: () => requested.late,
   };
@@ -80,6 +81,8 @@ class RequestedToolCall<S> {
   readonly #parsed: Checked<JsonObject>;
   /** What the tool gets, before the check. */
   readonly #given: Checked<JsonObject>;
+  /** Whether a placeholder stands for a value that this process has not seen. */
+  readonly isUnknown: boolean;
   readonly #turn: RequestingTurn<S>;
   readonly #reply: Reply;
   readonly #budget: CheckBudget;
@@ -99,7 +102,9 @@ class RequestedToolCall<S> {
     this.#tool = tool;
     this.#json = json;
     this.#parsed = parseArguments(json);
-    this.#given = tool.raw ? revealed(this.#parsed, turn.journal) : this.#parsed;
+    const given = tool.raw ? revealed(this.#parsed, turn.journal) : this.#parsed;
+    this.#given = given;
+    this.isUnknown = 'problem' in given && given !== this.#parsed;
     this.#turn = turn;
     this.#reply = reply;
     this.#budget = budget;
@@ -109,14 +114,27 @@ class RequestedToolCall<S> {
   async onceText(signal: AbortSignal): Promise<string | undefined> {
     const { once, name } = this.#tool;
     const parsed = this.#parsed;
+    if ('problem' in parsed) return undefined;
+    if (this.isUnknown) return this.#textWithoutValue(parsed.args);
     const checked = await this.#check(signal);
-    if ('problem' in parsed || 'problem' in checked) return undefined;
+    if ('problem' in checked) return undefined;
     if (once === true) return canonicalJson(parsed.args);
     // The text becomes part of a hash without a key, which would not hide a value.
     const args = this.#turn.journal.conceal(checked.args);
     const text: unknown = once?.(args, this.#context());
     if (typeof text === 'string' && text !== '') return text;
     throw new TypeError(`tool ${name}: once must return a text, got ${kindOf(text)}`);
+  }
+
+  /** The call may have been made where the value was known. Its arguments cannot be checked. */
+  #textWithoutValue(args: JsonObject): string | undefined {
+    const { once } = this.#tool;
+    if (once === true) return canonicalJson(args);
+    try {
+      return once?.(args, this.#context()) || undefined;
+    } catch {
+      return undefined; // what the model is told is that the value is not known
+    }
   }
 
   /** See `ToolRun.late`. */
@@ -211,7 +229,9 @@ class RequestedToolCall<S> {
 
   #refuse(problem: string): string {
     this.#report('failed', { args: this.#json });
-    logRefusal(this.#turn, this.#tool.name, 'its arguments were refused');
+    const reason =
+      this.isUnknown ? 'this process does not know a value' : 'its arguments were refused';
+    logRefusal(this.#turn, this.#tool.name, reason);
     return refusal(problem);
   }
 

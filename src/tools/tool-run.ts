@@ -47,6 +47,11 @@ export interface ToolRun {
    * will refuse it without acting. If it throws, nothing starts, and the model gets the error.
    */
   readonly once?: ((signal: AbortSignal) => Awaitable<string | undefined>) | undefined;
+  /**
+   * Whether `run` will refuse it without acting although `once` has a text: then only an earlier
+   * call is looked for. Default false.
+   */
+  readonly isRefused?: boolean | undefined;
 }
 
 /**

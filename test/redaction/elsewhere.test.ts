@@ -118,6 +118,40 @@ describe('a value', () => {
     assert.equal(new Set(paid.all.map(([, key]) => key)).size, 2);
   });
 
+  // "Did you pay?" in another process: the model was told to ask for the card again.
+  for (const once of [true, ({ card }: { readonly card: string }) => `order 5 ${card}`])
+    it(`is not asked for again if it was paid with: once is ${typeof once}`, async (t) => {
+      const paid: Paid = new Told();
+      const { a, b, c } = machines(t, paying(paid, once));
+      assert.equal(await says(a, CARD), '"paid"');
+      const done = '{"status":"done before","result":"paid"}';
+      assert.equal(await says(b, 'Did you pay with [card 1]?'), done);
+      assert.equal(await says(c, 'Or with [card 1]?'), done);
+      assert.equal(paid.all.length, 1);
+    });
+
+  it('is asked for if nothing was paid with it, which claims nothing', async (t) => {
+    const paid: Paid = new Told();
+    const { a, b } = machines(t, { ...paying(paid, true) });
+    await says(a, `Not now: ${OTHER}`, {});
+    paid.all.length = 0;
+    const unknown = '[card 2] is not known in this process: ask the caller to say it again';
+    assert.equal(await says(b, 'Pay with [card 2].'), JSON.stringify({ error: unknown }));
+    assert.ok(b.logLines.some((line) =>
+      line.includes('"tool call refused"') && line.includes('this process does not know a value')));
+    const { onceCalls } = (await b.app.conversations.read('c')) ?? {};
+    assert.equal(Object.keys(onceCalls ?? {}).length, 1);
+    assert.equal(await says(b, `With ${CARD}.`), '"paid"');
+    assert.deepEqual(paid.all.map(([card]) => card), ['4242424242424242']);
+  });
+
+  it('is asked for if a once function cannot say what is meant without it', async (t) => {
+    const paid: Paid = new Told();
+    const { b } = machines(t, paying(paid, ({ card }) => card.slice(card.indexOf('9')).charAt(99)));
+    const unknown = '[card 1] is not known in this process: ask the caller to say it again';
+    assert.equal(await says(b, 'Pay with [card 1].'), JSON.stringify({ error: unknown }));
+  });
+
   it('is not in what a once function gets: its text becomes a hash without a key', async (t) => {
     const paid: Paid = new Told();
     const named = new Told<string>();
