@@ -134,6 +134,15 @@ for (const program of REDIS_PROGRAMS) {
       assert.ok(told.has('{"type":"erased","conversationId":"c-0"}'));
     });
 
+    it('are said to be in the append-only file, if a node keeps one', async (t) => {
+      const { nodes, run } = await filled(t, program);
+      assert.doesNotMatch((await run(nodes[0].url, 'erase', 'c-0')).out, /append-only/);
+      await nodes[1].command('CONFIG', 'SET', 'appendonly', 'yes');
+      const { out, error } = await run(nodes[0].url, 'erase', 'c-2');
+      assert.equal(error, '');
+      assert.match(out, /^ {2}Redis' append-only file, .*BGREWRITEAOF/m);
+    });
+
     it('are erased though two keys hold something else, which are named', async (t) => {
       const { nodes, run } = await filled(t, program);
       for (const key of ['layercode:x', 'layercode:call%0009x']) {

@@ -84,6 +84,12 @@ export interface PartStore {
    */
   overwrite?(): Awaitable<boolean>;
 
+  /**
+   * Whether the server keeps a log of all writes on disk, in which what was removed stays until the
+   * log is rewritten. True if it does not say so. Absent: it keeps none.
+   */
+  keepsWriteLog?(): Awaitable<boolean>;
+
   /** Closes files and connections. */
   close(): Awaitable<void>;
 }

@@ -74,6 +74,11 @@ export class RedisCluster implements PartStore {
     return counts.reduce((sum, count) => sum + count, 0);
   }
 
+  async keepsWriteLog(): Promise<boolean> {
+    const all = await Promise.all(this.#nodes.map(({ store }) => store.keepsWriteLog()));
+    return all.includes(true);
+  }
+
   close(): void {
     for (const { connection } of this.#nodes) connection.close();
     this.#asked.close();

@@ -55,6 +55,9 @@ for index, key in ipairs(found[2]) do found[2][index] = string.sub(key, #begun +
 return found
 `;
 
+/** A script, as clients have no common command for it. */
+const PERSISTENCE_SCRIPT = "return redis.call('INFO', 'persistence')";
+
 /** A script, and the hash under which a server remembers it. */
 interface Script {
   readonly text: string;
@@ -67,6 +70,7 @@ function scriptOf(text: string): Script {
 
 const SWAP = scriptOf(SCRIPT);
 const LIST = scriptOf(LIST_SCRIPT);
+const PERSISTENCE = scriptOf(PERSISTENCE_SCRIPT);
 
 /**
  * Conversations in Redis or Valkey: one hash each, with a field for each part. It expires as a
@@ -114,6 +118,13 @@ export class RedisStore implements PartStore {
   /** The number of all keys in the database, which the server knows without a scan. */
   async count(): Promise<number> {
     return Number(await this.#client.dbSize());
+  }
+
+  /** Of its append-only file. */
+  async keepsWriteLog(): Promise<boolean> {
+    const call = { keys: [], arguments: [] };
+    const info = await this.#eval(PERSISTENCE, call, String).catch(() => ''); // not permitted
+    return !/^aof_enabled:0\r?$/m.test(info);
   }
 
   async close(): Promise<void> {

@@ -45,6 +45,7 @@ const HELD =
 class Erasure {
   #count = 0;
   #isHeld = false;
+  #isInWriteLog = false;
   readonly #failures = new Set<string>();
   readonly #place: ErasingPlace;
 
@@ -76,11 +77,18 @@ class Erasure {
     });
   }
 
+  /** The same. */
+  async checkWriteLog(store: Pick<PartStore, 'keepsWriteLog'>): Promise<void> {
+    await this.attempt(async () => {
+      this.#isInWriteLog = (await store.keepsWriteLog?.()) === true;
+    });
+  }
+
   /** Says what is not erased. Throws if any of it should have been in reach. */
   async end(id: string, caller?: Caller): Promise<void> {
     const failures = [...this.#failures];
     const { settings, terminal } = this.#place;
-    await write(terminal.stdout, notReached(settings, failures, caller));
+    await write(terminal.stdout, notReached(settings, failures, this.#isInWriteLog, caller));
     if (this.#isHeld) await write(terminal.stderr, HELD);
     if (failures.length > 0)
       throw new CommandError('not everything is erased: run this again when the store works');
@@ -227,6 +235,7 @@ async function eraseConversations(
         for await (const key of conversationsOfCaller(parts, caller.is)) await eraseOne(key);
       });
     await erasure.overwrite(parts);
+    await erasure.checkWriteLog(parts);
     return gone;
   } finally {
     await channel?.close();
@@ -234,9 +243,13 @@ async function eraseConversations(
   }
 }
 
+const WRITE_LOG = "  Redis' append-only file, which may still hold words: redis-cli BGREWRITEAOF "
+  + 'rewrites it, on each node of a cluster and each replica';
+
 function notReached(
   { callRecords, conversationStore, conversationTtlSeconds }: Settings,
   failures: readonly string[],
+  isInWriteLog: boolean,
   caller?: Caller,
 ): string {
   const copies = callRecords === 'store' ? 'of the store' : 'of the files';
@@ -250,6 +263,7 @@ function notReached(
     'not reached:',
     ...failures.map((failure) => `  ${printable(failure, ' ')}`),
     '  log lines, which contain ids and times but no words',
+    ...(isInWriteLog ? [WRITE_LOG] : []),
     `  backups and copies ${copies}, and traces of erased data on disk`,
     '  what calls export has printed, and traces that a collector keeps',
     `  ${memory}`,

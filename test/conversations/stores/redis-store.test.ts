@@ -52,6 +52,16 @@ describe('RedisStore', () => {
     assert.deepEqual(second?.keys, first?.keys);
   });
 
+  it('says whether the server has an append-only file, or does not tell', async () => {
+    for (const [answer, keepsWriteLog] of [
+      ['# Persistence\r\naof_enabled:0\r\naof_rewrites:1\r\n', false],
+      ['# Persistence\r\naof_enabled:1\r\n', true],
+      ['# Persistence\r\n', true],
+      [new Error('NOPERM this user has no permissions to run the info command'), true],
+    ] as const)
+      assert.equal(await new RedisStore(answering(answer)).keepsWriteLog(), keepsWriteLog);
+  });
+
   it('tries nothing again after another error', async () => {
     const failure = new Error('OOM command not allowed');
     const client = answering(failure);
