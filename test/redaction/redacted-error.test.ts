@@ -26,6 +26,13 @@ describe('redactedError', () => {
     ['in all fields of an error', new Declined(`declined ${CARD}`, { cause: new Error(CARD) })],
     ['in the errors of an AggregateError', new AggregateError([new Error(CARD), CARD], 'all')],
     ['in an error that cannot be changed', Object.freeze(new Error(CARD))],
+    ['in a list on an error', Object.assign(new Error('no'), { details: [CARD], data: [[CARD]] })],
+    ['in a list of errors under another name', Object.assign(new Error('no'), {
+      causes: [new Error(CARD)], reasons: Object.freeze([CARD]),
+    })],
+    ['in the errors of a plain error', Object.assign(new Error('no'), {
+      errors: [{ message: CARD }, [CARD], CARD],
+    })],
     ['in an object', { message: CARD, toString: () => CARD }],
     ['in a text', CARD],
     ['in an error whose getter throws', Object.defineProperty(new Error(CARD), 'code', {
@@ -43,6 +50,13 @@ describe('redactedError', () => {
     assert.deepEqual([copy.message, copy.status, copy.config], ['no [card]', 402, undefined]);
     assert.match(copy.stack ?? '', /redacted-error\.test/);
     assert.ok(copy.cause instanceof Error);
+  });
+
+  it('keeps lists only under the name of an AggregateError\'s', () => {
+    const lists = { errors: ['a', CARD], details: ['a'], reasons: [new Error('a')] };
+    const copy = redactedError(Object.assign(new Error('no'), lists), hide) as typeof lists;
+    assert.deepEqual(copy.errors, ['a', '[card]']);
+    assert.deepEqual([copy.details, copy.reasons], [undefined, undefined]);
   });
 
   it('returns an error without values as it is', () => {

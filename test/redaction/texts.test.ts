@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 
-import { withJsonTexts, withTexts } from '../../src/redaction/texts.ts';
+import { textsIn, withJsonTexts, withTexts } from '../../src/redaction/texts.ts';
 import { processorMs } from '../fixtures/processor-time.ts';
 
 const hide = (text: string): string => text.replaceAll('4242424242424242', '[card]');
@@ -27,6 +27,14 @@ describe('withTexts', () => {
     assert.equal(withTexts(date, hide), date);
   });
 
+  it('leaves nothing of 3,000 objects in each other', () => {
+    let deep: unknown = { a: '4242424242424242', 4242424242424242: 1 };
+    for (let depth = 0; depth < 3_000; depth++) deep = { a: deep, b: '4242424242424242' };
+    const text = JSON.stringify(withTexts(deep, hide));
+    assert.doesNotMatch(text, /4242/);
+    assert.match(text, /"a":"\[too deep\]"/);
+  });
+
   it('does not exhaust the stack', () => {
     let deep: unknown = '4242424242424242';
     for (let depth = 0; depth < 100_000; depth++) deep = [deep];
@@ -34,7 +42,46 @@ describe('withTexts', () => {
   });
 });
 
+describe('textsIn', () => {
+  it('has the texts that withTexts changes, in order', () => {
+    const value = {
+      a: ['x', { y: 'z' }], b: [4242424242424242, 42, null], c: new Date(0), d: { e: 'x' },
+    };
+    const changed: string[] = [];
+    withTexts(value, (text) => (changed.push(text), text));
+    const texts = ['a', 'x', 'y', 'z', 'b', '4242424242424242', 'c', 'd', 'e', 'x'];
+    assert.deepEqual([...textsIn(value)], texts);
+    assert.deepEqual(changed, texts);
+  });
+
+  for (const depth of [499, 500, 501, 3_000])
+    it(`goes as deep as withTexts: ${depth}`, () => {
+      const changed: string[] = [];
+      for (const nest of [(inner: unknown) => [inner], (inner: unknown) => ({ a: inner })]) {
+        let deep: unknown = '4242424242424242';
+        for (let count = 0; count < depth; count++) deep = nest(deep);
+        changed.length = 0;
+        withTexts(deep, (text) => (changed.push(text), text));
+        assert.deepEqual([...textsIn(deep)], changed);
+      }
+    });
+});
+
+/** With one digit more than numbers keep: `JSON.parse` makes 4242424242424242000 of it. */
+const LONG = '4242424242424242429';
+
 describe('withJsonTexts', () => {
+  // With the number that JSON.parse had rounded 17 of its 19 digits stayed.
+  it('changes a number that JSON would round beside another value', () => {
+    const change = (text: string): string => hide(text.replaceAll(LONG, '[long]'));
+    for (const [json, expected] of [
+      [`{"a":${LONG},"b":"4242424242424242"}`, '{"a":"[long]","b":"[card]"}'],
+      [`["4242424242424242",${LONG},-${LONG}]`, '["[card]","[long]","-[long]"]'],
+      [`{"4242424242424242":{"a":[${LONG}]}}`, '{"[card]":{"a":["[long]"]}}'],
+      [`{"a":4242424242424242,"b":${LONG}}`, '{"a":"[card]","b":"[long]"}'],
+    ] as const) assert.equal(withJsonTexts(json, change), expected);
+  });
+
   for (const [title, json, expected] of [
     ['texts', '{"a":"4242424242424242"}', '{"a":"[card]"}'],
     ['texts with escapes', '{"a":"\\u0034242424242424242"}', '{"a":"[card]"}'],
