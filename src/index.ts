@@ -36,7 +36,8 @@ export type {
 export { cardNumbers } from './redaction/card-numbers.ts';
 export { emailAddresses } from './redaction/email-addresses.ts';
 export { UnknownValueError } from './redaction/redaction.ts';
-export type { Finder, FoundValue, Redact, TextRedactor } from './redaction/finder.ts';
+export type { Finder, FoundValue } from './redaction/finder.ts';
+export type { Redact, TextRedactor } from './redaction/redact.ts';
 export type { Schema } from './schema/schema.ts';
 export type {
   StandardIssue, StandardResult, StandardSchema,

@@ -8,7 +8,7 @@ import type { Reply } from '../calls/reply.ts';
 import type { Message, ToolCall } from '../conversations/message.ts';
 import type { Logger } from '../log.ts';
 import type { ChatModel, ModelDelta, RequestEvent, RequestFailure } from '../models/model.ts';
-import type { Redact } from '../redaction/finder.ts';
+import type { Redact } from '../redaction/redact.ts';
 import type { KnownTool } from '../tools/tool-list.ts';
 import type { ToolCallOutcome, ToolOutcome, ToolRun } from '../tools/tool-run.ts';
 import type { State } from './state/state.ts';
@@ -239,9 +239,10 @@ export interface Agent<S = unknown> {
   /** What the agent keeps about a conversation besides its history. */
   readonly state?: State<S>;
   /**
-   * What must not be kept: `cardNumbers`, `emailAddresses`, a function that returns a text without
-   * it, or a list of them. Placeholders such as `[card 1]` take its place before a text is
-   * compared, stored, logged or sent to a model. Default: nothing. docs/redaction.md
+   * What must not be kept: `cards`, `phones`, `ibans`, `emails`, a finder such as `cardNumbers`, a
+   * function that returns a text without it, or a list of them. Placeholders such as `[card 1]`
+   * take its place before a text is compared, stored, logged or sent to a model. Default: nothing.
+   * docs/redaction.md
    */
   readonly redact?: Redact;
   /** A call begins, or a caller returns. */

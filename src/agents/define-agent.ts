@@ -1,7 +1,7 @@
 import type { Awaitable } from '../base/awaitable.ts';
 import { checkFields } from '../base/check-fields.ts';
 import { isPlain } from '../base/json-value.ts';
-import { checkRedact } from '../redaction/finder.ts';
+import { checkRedact } from '../redaction/redact.ts';
 import { checkTools } from '../tools/tool-list.ts';
 import type { Agent, StartTurn } from './agent.ts';
 import { bindModelAgent, checkModel, type ModelAgentDefinition } from './model-agent.ts';
@@ -56,7 +56,7 @@ const FIELDS = {
   limitReached: ['string', 'function'],
   welcome: ['string', 'function'],
   state: ['object', 'function'],
-  redact: ['object', 'function'],
+  redact: ['object', 'function', 'string'],
   ...HOOKS,
   prompt: ['string', 'function'],
   model: ['string', 'object', 'function'],

@@ -1,4 +1,4 @@
-import { redactorsIn } from '../redaction/finder.ts';
+import { redactorsIn } from '../redaction/redact.ts';
 import { HandOverError } from '../tools/tool-hand-over-error.ts';
 import type { BoundAgent } from './agent.ts';
 

@@ -10,7 +10,7 @@ import type { Logger } from '../log.ts';
 import type { Metrics } from '../metrics.ts';
 import { workMetrics } from '../observers/work-metrics.ts';
 import type { CallRecords } from '../records/call-recorder.ts';
-import { kindsIn } from '../redaction/finder.ts';
+import { kindsIn } from '../redaction/redact.ts';
 import { Redaction } from '../redaction/redaction.ts';
 import { agentPath } from '../settings/named-agents.ts';
 import type { Settings } from '../settings/settings.ts';

@@ -133,7 +133,7 @@ class CardRun {
     if (isFirst[start] !== true && !isBehind) return undefined;
     for (const length of lengthsAt(this.#run.digits, start)) {
       const end = start + length;
-      if (end > to || !this.#passes(start, end)) continue;
+      if (end > to || !this.#passes(start, end) || this.#isList(start, end)) continue;
       const isLast = this.#run.isLast[end - 1] === true || this.#run.isInLong[end - 1] === true;
       if (isLast) return end;
     }
@@ -143,7 +143,24 @@ class CardRun {
   #isNumber(start: number, end: number): boolean {
     const { isFirst, isLast } = this.#run;
     return isFirst[start] === true && isLast[end - 1] === true
-      && lengthsAt(this.#run.digits, start).includes(end - start) && this.#passes(start, end);
+      && lengthsAt(this.#run.digits, start).includes(end - start) && this.#passes(start, end)
+      && !this.#isList(start, end);
+  }
+
+  /**
+   * Whether it is rather a list of sizes, hours or the like: groups of two or three that commas
+   * part. The last group of a card may be as short.
+   */
+  #isList(start: number, end: number): boolean {
+    const { isFirst, isInShort, isApart } = this.#run;
+    let last = end - 1;
+    while (last > start && isFirst[last] !== true) last -= 1;
+    for (let at = start + 1; at <= last; at++) {
+      const isParted = isApart[at] === true && isFirst[at] === true;
+      if (!isParted) continue;
+      if (isInShort[at - 1] === true || (at < last && isInShort[at] === true)) return true;
+    }
+    return false;
   }
 
   /** The Luhn check: every second digit is doubled, from the last but one on (ISO/IEC 7812-1). */

@@ -1,6 +1,7 @@
 // Digits that are said or written in a row: `4242 4242`, `4242-4242`, `four two double four`.
 
-import { lazyPattern } from '../base/lazy-pattern.ts';
+import { DIGIT_WORDS, isBeginningOfWord, LONGEST_DIGIT_WORD } from './digit-words.ts';
+import { digitOf, isDigit } from './unicode-digits.ts';
 
 /** Digits in a row. Where each stands in the text, and whether a number may begin or end there. */
 export interface DigitRun {
@@ -12,6 +13,11 @@ export interface DigitRun {
   readonly isLast: boolean[];
   /** Whether the digit is part of a group that is long enough to hold more than one number. */
   readonly isInLong: boolean[];
+  /** Whether it is in a group of two or three that is written, such as a size or an hour. */
+  readonly isInShort: boolean[];
+  /** Whether a comma, a full stop or an `and` stands before the digit. */
+  readonly isApart: boolean[];
+  readonly isHomophone: boolean[];
   /** Whether a `+` stands in front, as before a phone number. */
   readonly hasPlus: boolean;
   /** Whether nothing but signs and pauses follows in the text. */
@@ -24,44 +30,12 @@ const MOST_BETWEEN = 8;
 const LONG_GROUP = 16;
 /** A longer group after a point is a fraction. */
 const LONGEST_AFTER_POINT = 6;
-
-const UNITS = ['zero', 'one', 'two', 'three', 'four', 'five', 'six', 'seven', 'eight', 'nine'];
-const TEENS = [
-  'ten', 'eleven', 'twelve', 'thirteen', 'fourteen', 'fifteen', 'sixteen', 'seventeen', 'eighteen',
-  'nineteen',
-];
-const TENS = ['twenty', 'thirty', 'forty', 'fifty', 'sixty', 'seventy', 'eighty', 'ninety'];
+/** Homophones are digits in a run with so many others. */
+const FEWEST_BESIDE_HOMOPHONES = 6;
 
 /** Words, groups of digits and signs between two pauses. */
 const PARTS_PER_STEP = 1_000;
 const NO_RUNS: readonly DigitRun[] = [];
-
-type Word =
-  | { readonly kind: 'digits'; readonly digits: readonly number[]; readonly begins: boolean }
-  | { readonly kind: 'tens'; readonly tens: number }
-  | { readonly kind: 'times'; readonly times: number }
-  | { readonly kind: 'pause' };
-
-const WORDS: ReadonlyMap<string, Word> = new Map<string, Word>([
-  ...UNITS.map((word, digit): [string, Word] => [word, digitsOf(digit)]),
-  ...TEENS.map((word, digit): [string, Word] => [word, digitsOf(1, digit)]),
-  ...TENS.map((word, index): [string, Word] => [word, { kind: 'tens', tens: index + 2 }]),
-  ...['oh', 'o', 'nought', 'naught'].map((word): [string, Word] => [
-    word, { kind: 'digits', digits: [0], begins: false },
-  ]),
-  ['fourty', { kind: 'tens', tens: 4 }],
-  ...Object.entries({ double: 2, triple: 3, treble: 3, quadruple: 4 }).map(
-    ([word, times]): [string, Word] => [word, { kind: 'times', times }],
-  ),
-  ...['and', 'then', 'um', 'uh', 'er', 'erm', 'dash', 'hyphen', 'minus', 'space', 'pause'].map(
-    (word): [string, Word] => [word, { kind: 'pause' }],
-  ),
-]);
-const LONGEST_WORD = Math.max(...[...WORDS.keys()].map(({ length }) => length));
-
-function digitsOf(...digits: readonly number[]): Word {
-  return { kind: 'digits', digits, begins: true };
-}
 
 /**
  * The run that a text ends with, if it has `least` digits. The last word may have been cut: `four
@@ -84,11 +58,6 @@ export function runAtEnd(
 
 /** In UTF-16 code units. */
 const LONGEST_END = 1_000;
-
-function isBeginningOfWord(letters: string): boolean {
-  const begun = letters.toLowerCase();
-  return begun !== '' && [...WORDS.keys()].some((word) => word.startsWith(begun));
-}
 
 /** All runs of at least `least` digits, in order. Takes a time that is linear in the text. */
 export function digitRuns(text: string, least: number): DigitRun[] {
@@ -124,6 +93,15 @@ export function* digitRunSteps(
   yield* reader.takeRuns();
 }
 
+/** Where a digit stands in its group. */
+interface Standing {
+  readonly isFirst: boolean;
+  readonly isLast: boolean;
+  readonly isInLong?: boolean;
+  readonly isInShort?: boolean;
+  readonly isHomophone?: boolean;
+}
+
 class RunReader {
   readonly #runs: DigitRun[] = [];
   readonly #text: string;
@@ -133,6 +111,9 @@ class RunReader {
   #between = 0;
   /** Where the last escape ended: its letter belongs to no word. */
   #escapeEnd = -1;
+  #hasHomophones = false;
+  /** A comma, a full stop or an `and` has come since the last digit. */
+  #isApart = false;
   /** `double` was said: what comes next counts this many times. */
   #times = 1;
   #timesStart: number | undefined;
@@ -159,23 +140,34 @@ class RunReader {
     const width = widthOf(first);
     const count = (end - start) / width;
     const isPart = this.#follows(start, isOfName) || isOfName(text.charCodeAt(end));
-    const isAfterPoint = before === POINT && isDigit(codeBefore(text, start - 1));
-    if (isPart || (isAfterPoint && count > LONGEST_AFTER_POINT)) return this.#break();
+    if (isPart || this.#isOfAmount(start, end, count)) return this.#break();
     if (this.#run.digits.length === 0 && before === PLUS) this.#run = newRun(true);
     if (count === 1 && this.#times > 1) return this.#add([digitOf(first)], start, end, true);
     this.#dropTimes();
-    const isLong = count > LONG_GROUP;
+    const isInLong = count > LONG_GROUP;
+    const isInShort = count === 2 || count === 3;
     for (let at = start; at < end; at += width) {
-      const digit = digitOf(text.codePointAt(at) ?? 0);
-      this.#push(digit, at, at + width, at === start, at + width === end, isLong);
+      this.#push(digitOf(text.codePointAt(at) ?? 0), at, at + width, {
+        isFirst: at === start, isLast: at + width === end, isInLong, isInShort,
+      });
     }
-    this.#between = 0;
+  }
+
+  /** The cents of a price, a fraction, and the thousands of `1,234,567`. */
+  #isOfAmount(start: number, end: number, count: number): boolean {
+    const text = this.#text;
+    const sign = text.charCodeAt(start - 1);
+    if ((sign !== POINT && sign !== COMMA) || !isDigit(codeBefore(text, start - 1))) return false;
+    if (sign === COMMA) return count === 3;
+    const goesOn = text.charCodeAt(end) === POINT && isDigit(text.charCodeAt(end + 1));
+    const isOnly = !goesOn && !this.#isBehindPoint(start - 1); // no date, no group of a number
+    return count > LONGEST_AFTER_POINT || (count <= 2 && isOnly);
   }
 
   word(start: number, end: number): void {
-    const word = this.#follows(start, isOfWord) || end - start > LONGEST_WORD
+    const word = this.#follows(start, isOfWord) || end - start > LONGEST_DIGIT_WORD
       ? undefined
-      : WORDS.get(this.#text.slice(start, end).toLowerCase());
+      : DIGIT_WORDS.get(this.#text.slice(start, end).toLowerCase());
     switch (word?.kind) {
       case undefined:
         return this.#break();
@@ -192,10 +184,28 @@ class RunReader {
         this.#timesStart = start;
         this.#between = 0;
         return;
+      case 'homophone':
+        this.#flushTens();
+        return this.#push(word.digit, start, end, {
+          isFirst: true, isLast: true, isHomophone: true,
+        });
+      case 'hundred':
+        return this.#hundred(start, end);
+      case 'plus':
+        this.#break();
+        this.#run = newRun(true);
+        return;
       case 'pause':
         this.#between += 1;
+        this.#isApart ||= word.parts;
         return;
     }
+  }
+
+  #hundred(start: number, end: number): void {
+    if (this.#run.digits.length === 0 || this.#between > 1) return this.#break();
+    this.#push(0, start, end, { isFirst: false, isLast: false });
+    this.#push(0, start, end, { isFirst: false, isLast: true });
   }
 
   /** One sign, or an escape such as `\n` in JSON that stands for one. */
@@ -204,7 +214,22 @@ class RunReader {
     const isBetween = isEscape || isSeparator(this.#text.charCodeAt(start));
     if (isEscape) this.#escapeEnd = end;
     this.#between += 1;
+    this.#isApart ||= this.#partsAt(start, end);
     if (!isBetween || this.#between > MOST_BETWEEN) this.#break();
+  }
+
+  /** A line break, or a comma or a full stop that is not written within a number. */
+  #partsAt(start: number, end: number): boolean {
+    const code = this.#text.charCodeAt(start);
+    if (code === LINE_FEED || end - start > 1) return true;
+    return (code === COMMA || code === POINT) && !isDigit(this.#text.charCodeAt(end));
+  }
+
+  /** Whether the digits that end at a place stand behind a point themselves. */
+  #isBehindPoint(end: number): boolean {
+    let start = end;
+    while (start > 0 && isDigit(this.#text.charCodeAt(start - 1))) start -= 1;
+    return this.#text.charCodeAt(start - 1) === POINT;
   }
 
   /** Whether such a character stands right before the place. */
@@ -241,10 +266,9 @@ class RunReader {
     const count = digits.length * this.#times;
     for (let index = 0; index < count; index++) {
       const digit = digits[index % digits.length] ?? 0;
-      this.#push(digit, said, end, begins && index === 0, index === count - 1, false);
+      this.#push(digit, said, end, { isFirst: begins && index === 0, isLast: index === count - 1 });
     }
     this.#dropTimes();
-    this.#between = 0;
   }
 
   #dropTimes(): void {
@@ -256,9 +280,7 @@ class RunReader {
     digit: number,
     start: number,
     end: number,
-    isFirst: boolean,
-    isLast: boolean,
-    isInLong: boolean,
+    { isFirst, isLast, isInLong = false, isInShort = false, isHomophone = false }: Standing,
   ): void {
     const run = this.#run;
     run.digits.push(digit);
@@ -267,45 +289,73 @@ class RunReader {
     run.isFirst.push(isFirst);
     run.isLast.push(isLast);
     run.isInLong.push(isInLong);
+    run.isInShort.push(isInShort);
+    run.isApart.push(this.#isApart);
+    run.isHomophone.push(isHomophone);
+    if (isHomophone) this.#hasHomophones = true;
+    this.#isApart = false;
+    this.#between = 0;
   }
 
   #break(): void {
     this.#flushTens();
     this.#dropTimes();
     this.#between = 0;
-    if (this.#run.digits.length >= this.#least) this.#runs.push(this.#run);
+    this.#isApart = false;
+    for (const run of this.#hasHomophones ? withoutOtherWords(this.#run) : [this.#run])
+      if (run.digits.length >= this.#least) this.#runs.push(run);
     if (this.#run.digits.length > 0 || this.#run.hasPlus) this.#run = newRun(false);
+    this.#hasHomophones = false;
   }
+}
+
+/**
+ * The parts of a run between words that are no digits after all: `for` is one only among six other
+ * digits, and beside such as are said one by one. At an end of the run it may be one.
+ */
+function withoutOtherWords(run: DigitRun): readonly DigitRun[] {
+  const { digits, isFirst, isLast, isHomophone } = run;
+  const others = isHomophone.filter((is) => !is).length;
+  const isSingle = (at: number): boolean =>
+    at < 0 || at >= digits.length || (isFirst[at] === true && isLast[at] === true);
+  const isOther = digits.map((_digit, at) => isHomophone[at] === true
+    && (others < FEWEST_BESIDE_HOMOPHONES || !isSingle(at - 1) || !isSingle(at + 1)));
+  const parts: DigitRun[] = [];
+  let from = 0;
+  for (let at = 0; at <= digits.length; at++) {
+    if (at < digits.length && isOther[at] !== true) continue;
+    if (at > from) parts.push(partOf(run, from, at));
+    from = at + 1;
+  }
+  return parts;
+}
+
+function partOf(run: DigitRun, from: number, to: number): DigitRun {
+  const slice = <T>(list: readonly T[]): T[] => list.slice(from, to);
+  return {
+    digits: slice(run.digits),
+    starts: slice(run.starts),
+    ends: slice(run.ends),
+    isFirst: slice(run.isFirst),
+    isLast: slice(run.isLast),
+    isInLong: slice(run.isInLong),
+    isInShort: slice(run.isInShort),
+    isApart: slice(run.isApart),
+    isHomophone: slice(run.isHomophone),
+    hasPlus: run.hasPlus && from === 0,
+    isAtEnd: run.isAtEnd && to === run.digits.length,
+  };
 }
 
 function newRun(hasPlus: boolean): DigitRun {
   return {
-    digits: [], starts: [], ends: [], isFirst: [], isLast: [], isInLong: [], hasPlus,
-    isAtEnd: false,
+    digits: [], starts: [], ends: [], isFirst: [], isLast: [], isInLong: [], isInShort: [],
+    isApart: [], isHomophone: [], hasPlus, isAtEnd: false,
   };
 }
 
-const [PLUS, POINT, BACKSLASH, UNDERSCORE] = [0x2b, 0x2e, 0x5c, 0x5f] as const;
-
-/** The value of a digit of any script, or -1. */
-export function digitOf(code: number): number {
-  if (code >= 0x30 && code <= 0x39) return code - 0x30;
-  if (code < FIRST_OF_SCRIPTS) return -1;
-  return (digitsOfScripts ??= valuesOfDigits()).get(code) ?? -1;
-}
-
-const [FIRST_OF_SCRIPTS, LAST_OF_SCRIPTS] = [0x660, 0x1ffff];
-const DIGIT = lazyPattern(String.raw`\p{Nd}`, 'u');
-let digitsOfScripts: ReadonlyMap<number, number> | undefined;
-
-/** In Unicode each ten follow one another (section 4.6), those of mathematics five times. */
-function valuesOfDigits(): ReadonlyMap<number, number> {
-  const values = new Map<number, number>();
-  for (let code = FIRST_OF_SCRIPTS; code <= LAST_OF_SCRIPTS; code++)
-    if (DIGIT().test(String.fromCodePoint(code)))
-      values.set(code, ((values.get(code - 1) ?? 9) + 1) % 10);
-  return values;
-}
+const [PLUS, COMMA, POINT, BACKSLASH, UNDERSCORE] = [0x2b, 0x2c, 0x2e, 0x5c, 0x5f] as const;
+const LINE_FEED = 0x0a;
 
 function widthOf(code: number): number {
   return code > 0xffff ? 2 : 1;
@@ -320,10 +370,6 @@ function endOfDigits(text: string, start: number): number {
     if (!isDigit(code) || widthOf(code) !== width) break;
   }
   return end;
-}
-
-function isDigit(code: number): boolean {
-  return digitOf(code) >= 0;
 }
 
 /** The code point that ends before a place. NaN at the beginning of the text. */
@@ -350,12 +396,11 @@ const SEPARATOR = new RegExp(
   String.raw`[\s.,/()*\u00ad\u00b7\u060c\u066b\u066c\u200b-\u200f\u2010-\u2015\u2022\u2026`
   + String.raw`\u202a-\u202e\u2060\u2066-\u2069\u2212\u3001\u3002\uff0c-\uff0e-]`,
 );
-const SEPARATORS: ReadonlySet<number> = new Set(
-  [...Array(0x10000).keys()].filter((code) => SEPARATOR.test(String.fromCharCode(code))),
-);
+/** Of those in ASCII: a long text asks for them very often. */
+const IN_ASCII = [...Array(0x80).keys()].map((code) => SEPARATOR.test(String.fromCharCode(code)));
 
 function isSeparator(code: number): boolean {
-  return SEPARATORS.has(code);
+  return IN_ASCII[code] ?? SEPARATOR.test(String.fromCharCode(code));
 }
 
 /** Where a sign ends that begins at `start`: JSON in JSON has `\n` or `\u00a0` for a separator. */

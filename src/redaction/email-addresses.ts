@@ -1,14 +1,20 @@
 import { steadyFinder, type FoundValue } from './finder.ts';
+import { spokenAddressesIn } from './spoken-addresses.ts';
 
 const AT = 0x40;
 
 /**
- * Finds e-mail addresses as they are written, `name@example.com`. Upper case does not tell two
- * addresses apart.
+ * Finds e-mail addresses as they are written, `name@example.com`, typed with blanks, and said,
+ * `name at example dot com`. Upper case does not tell two addresses apart.
  */
 export const emailAddresses = steadyFinder('email', addressesIn);
 
 function* addressesIn(text: string): Generator<FoundValue | undefined, void, undefined> {
+  yield* writtenAddressesIn(text);
+  yield* spokenAddressesIn(text);
+}
+
+function* writtenAddressesIn(text: string): Generator<FoundValue | undefined, void, undefined> {
   /** What comes before is part of an address, or was looked at. */
   let from = 0;
   for (let at = text.indexOf('@'); at !== -1; at = text.indexOf('@', at + 1)) {

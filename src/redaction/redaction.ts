@@ -6,12 +6,11 @@ import { createHmac } from 'node:crypto';
 
 import { atOnce, Slices, type Steps } from '../base/slices.ts';
 import { CallValues, type KnownValue } from './call-values.ts';
-import {
-  cutValueIn, kindsIn, redactorsIn, stepsOf, type Finder, type FoundValue, type Redact,
-} from './finder.ts';
+import { cutValueIn, stepsOf, type Finder, type FoundValue } from './finder.ts';
 import {
   lettersOf, markOf, marksIn, withNames, withoutPlaceholders, type Kinds, type Placeholders,
 } from './placeholder.ts';
+import { kindsIn, redactorsIn, type Redact } from './redact.ts';
 import { madeOnce, withTexts } from './texts.ts';
 
 export interface RedactionOptions {

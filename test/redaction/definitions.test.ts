@@ -8,7 +8,7 @@ import { defineAgent } from '../../src/agents/define-agent.ts';
 import { checkHandOver, Speakers } from '../../src/agents/speakers.ts';
 import { cardNumbers } from '../../src/redaction/card-numbers.ts';
 import { emailAddresses } from '../../src/redaction/email-addresses.ts';
-import type { Redact } from '../../src/redaction/finder.ts';
+import type { Redact } from '../../src/redaction/redact.ts';
 import { tool } from '../../src/tools/tool.ts';
 
 function agentOf(redact?: Redact): Agent {
@@ -24,9 +24,12 @@ describe('defineAgent with redact', () => {
   });
 
   for (const [redact, message] of [
-    [true, "an agent's redact must be a object or a function, got boolean"],
-    [['cards'], 'agent "x": redact must be a function of text, or finders such as cardNumbers '
-      + 'and emailAddresses, got string'],
+    [true, "an agent's redact must be a object or a function or a string, got boolean"],
+    [['card'], 'agent "x": redact has the names "emails", "ibans", "cards", "phones", got "card"'],
+    ['toString',
+      'agent "x": redact has the names "emails", "ibans", "cards", "phones", got "toString"'],
+    [[{}], 'agent "x": redact must be names such as "cards", finders, or functions of text, '
+      + 'got an object without find'],
     [{ kind: 'CARD', find: () => [] }, 'agent "x": redact: the kind of a finder must be 1–24 '
       + 'characters of a-z and -, and begin with a-z, got "CARD"'],
   ] as const) {
@@ -56,6 +59,9 @@ describe('a hand-over', () => {
     [both, cardNumbers, false],
     [both, [emailAddresses, cardNumbers], false],
     [cardNumbers, both, true],
+    [['cards', 'emails'], 'emails', false],
+    [['cards', 'emails'], both, false],
+    ['emails', ['emails', 'cards'], true],
     [undefined, cardNumbers, true],
   ] as const) {
     const names = (redact: Redact = []): string => [redact].flat().length.toString();

@@ -4,7 +4,7 @@ import { describe, it, mock } from 'node:test';
 import { atOnce } from '../../src/base/slices.ts';
 import { cardNumbers } from '../../src/redaction/card-numbers.ts';
 import { emailAddresses } from '../../src/redaction/email-addresses.ts';
-import { checkRedact, type Redact } from '../../src/redaction/finder.ts';
+import { checkRedact, type Redact } from '../../src/redaction/redact.ts';
 import { lettersOf, markOf, nextName, withNames } from '../../src/redaction/placeholder.ts';
 import {
   FAILED_TEXT, Redaction, UnknownValueError, type RedactionOptions,
@@ -182,9 +182,11 @@ describe('checkRedact', () => {
     [[], undefined],
     [cardNumbers, undefined],
     [[cardNumbers, (text: string) => text], undefined],
-    [{}, 'a function of text, or finders such as cardNumbers and emailAddresses, got an object'],
-    ['card', 'or finders such as cardNumbers and emailAddresses, got string'],
-    [[null], 'cardNumbers and emailAddresses, got null'],
+    ['cards', undefined],
+    [['phones', (text: string) => text, 'cards', emailAddresses], undefined],
+    [{}, 'names such as "cards", finders, or functions of text, got an object'],
+    ['card', 'redact has the names "emails", "ibans", "cards", "phones", got "card"'],
+    [[null], 'or functions of text, got null'],
     [{ kind: 'Card 1', find: () => [] }, 'must be 1–24 characters of a-z and -'],
   ] as const) {
     const given = JSON.stringify(redact);

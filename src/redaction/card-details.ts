@@ -1,0 +1,129 @@
+// What is said beside a card number: the date on which the card expires, and its security code.
+// Both finders work on what the finder of card numbers has left.
+
+import { digitRunSteps, type DigitRun } from './digit-runs.ts';
+import { steadyFinder, type FoundValue } from './finder.ts';
+import { oneOf } from './word-list.ts';
+
+/** How far words such as "expires" may be from what they speak of, in UTF-16 code units. */
+const NEAR = 40;
+/** The same for a card number. A date may stand in between. */
+const NEAR_CARD = 60;
+
+const CARD = /\[card [a-z\d]+\]/;
+/** A mark or a placeholder that ends a text, and some words that say nothing of what follows. */
+const BEHIND_CARD = new RegExp(
+  String.raw`\[(?:card|expiry) [a-z\d]+\]`
+  + String.raw`(?:\s|[.,;:/-]|\b${oneOf('and then exp with plus it is its the uh um')}\b)*$`,
+  'i',
+);
+const EXPIRES = new RegExp(
+  String.raw`\b${oneOf(`
+    exp expiry expire expires expired expiring expiration valid_til valid_until valid_thru
+    valid_through valid_to good_thru good_through
+  `)}\b[^\d[\]]*$`,
+  'i',
+);
+/** Said of a date only if there is a card. */
+const MAY_EXPIRE = new RegExp(
+  String.raw`\b${oneOf('month end ends date until till thru through runs_out')}\b[^\d[\]]*$`,
+  'i',
+);
+const MONTH = new RegExp(
+  String.raw`\b${oneOf('jan feb mar apr may june? july? aug sept? oct nov dec')}[a-z]*\.?,?\s+`
+  + String.raw`(?:of\s+|the year\s+)?$`,
+  'i',
+);
+const DATE = /^(?:0?[1-9]|1[0-2])(?:20)?(?:2[4-9]|3\d|4[0-5])$/;
+const YEAR = /^(?:20)?(?:2[4-9]|3\d|4[0-5])$/;
+
+type Details = Generator<FoundValue | undefined, void, undefined>;
+
+/**
+ * Finds the date on which a card expires, `12/27`, `oh three twenty-eight` or `March 2027`, behind
+ * a card number or words such as "expires". Where a card number stands in the text, also behind
+ * "until" and the like.
+ */
+export const cardExpiries = steadyFinder('expiry', expiriesIn);
+
+function* expiriesIn(text: string): Details {
+  const hasCard = CARD.test(text);
+  for (const run of digitRunSteps(text, 2)) {
+    if (run !== undefined) {
+      const [start = 0] = run.starts;
+      const before = text.slice(Math.max(0, start - NEAR_CARD), start);
+      const near = before.slice(-NEAR);
+      const isMeant = BEHIND_CARD.test(before) || EXPIRES.test(near)
+        || (hasCard && MAY_EXPIRE.test(near));
+      const [month] = MONTH.exec(near) ?? [];
+      const beforeMonth = month === undefined ? before : before.slice(0, -month.length);
+      const isMonthMeant = month !== undefined && (isMeant || BEHIND_CARD.test(beforeMonth)
+        || EXPIRES.test(beforeMonth) || (hasCard && MAY_EXPIRE.test(beforeMonth)));
+      if (isMonthMeant) {
+        const count = countOf(run, YEAR, [4, 2]);
+        if (count > 0) yield { ...valueOf(run, count, month), start: start - month.length };
+      } else if (isMeant) {
+        const count = countOf(run, DATE, [6, 5, 4, 3]);
+        if (count > 0) yield valueOf(run, count);
+      }
+    }
+    yield;
+  }
+}
+
+/**
+ * How many of the first digits fit, if a word or a group ends there and no more than a security
+ * code follows. 0 if none do.
+ */
+function countOf({ digits, isLast }: DigitRun, pattern: RegExp, counts: readonly number[]): number {
+  return counts.find((count) => {
+    const rest = digits.length - count;
+    return isLast[count - 1] === true && (rest === 0 || rest === 3 || rest === 4)
+      && pattern.test(digits.slice(0, count).join(''));
+  }) ?? 0;
+}
+
+function valueOf({ digits, starts, ends }: DigitRun, count: number, month = ''): FoundValue {
+  const value = month.trim().slice(0, 3).toLowerCase() + digits.slice(0, count).join('');
+  return { start: starts[0] ?? 0, end: ends[count - 1] ?? 0, value };
+}
+
+const SIDE = oneOf('on_the_back on_the_front on_the_reverse at_the_back');
+const CODE = oneOf('cvv cvv2 cvc cvc2 cv2');
+/** Said before a code. */
+const CODE_BEFORE = new RegExp(
+  String.raw`\b(?:${CODE}|${SIDE}|(?:three|four|3|4)[- ]digits?|${oneOf(`
+    csc cid security_code security_number verification_code verification_number
+    verification_value card_code
+  `)})\b[^\d[\]]*$`,
+  'i',
+);
+/** Said of any code. */
+const ANY_CODE_BEFORE = /\b(?:code|digits|numbers?)\b[^\d[\].!?]*$/i;
+const CODE_BEHIND = new RegExp(
+  String.raw`^[^\d[\].!?]{0,20}\b(?:${CODE}|${SIDE}`
+  + String.raw`|(?:is|as|for) (?:the |my )?(?:security|verification) (?:code|number))\b`,
+  'i',
+);
+
+/**
+ * Finds the security code of a card, three or four digits, beside words such as "CVV", or behind a
+ * card number or its date. Where a card number stands in the text, also behind "code".
+ */
+export const securityCodes = steadyFinder('code', codesIn);
+
+function* codesIn(text: string): Details {
+  const hasCard = CARD.test(text);
+  for (const run of digitRunSteps(text, 3)) {
+    const count = run?.digits.length ?? 0;
+    if (run !== undefined && (count === 3 || count === 4)) {
+      const { start, end } = valueOf(run, count);
+      const before = text.slice(Math.max(0, start - NEAR_CARD), start);
+      const near = before.slice(-NEAR);
+      const isMeant = CODE_BEFORE.test(near) || (hasCard && ANY_CODE_BEFORE.test(near))
+        || BEHIND_CARD.test(before) || CODE_BEHIND.test(text.slice(end, end + NEAR));
+      if (isMeant) yield valueOf(run, count);
+    }
+    yield;
+  }
+}

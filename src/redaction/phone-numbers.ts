@@ -1,0 +1,136 @@
+import { digitRunSteps, type DigitRun } from './digit-runs.ts';
+import { steadyFinder, type FoundValue } from './finder.ts';
+import { oneOf } from './word-list.ts';
+
+const SHORTEST = 7;
+/** ITU-T E.164. */
+const LONGEST = 15;
+/** How far words may be from a number that they speak of, in UTF-16 code units. */
+const NEAR = 40;
+
+/** Said of a phone number. */
+const PHONE = new RegExp(
+  String.raw`\b(?:number(?:['’]s)?|${oneOf(`
+    phone telephone tel mobile cell cellphone landline call calling called ring reach text sms
+    whatsapp dial contact fax voicemail area_code
+  `)})\b`,
+  'i',
+);
+/** Said before "number" if it may be that of a telephone. */
+const OF_PHONE = oneOf(`
+  phone telephone mobile cell contact home work office business fax callback direct daytime hotline
+  service support emergency private personal local free new old best right current correct following
+  other another my his her their our your the a whose this that what which s
+`);
+/** Said of other numbers. */
+const OTHER = new RegExp(
+  String.raw`(?:\b(?:(?<!area )code|${oneOf(`
+    order invoice reference ref ticket tracking account customer policy serial article item isbn ean
+    model booking confirmation reservation case id contract batch lot member membership loyalty
+    passport version lottery insurance parcel claim meter tax vat registration
+  `)})\b|(?<![a-z'’])(?!${OF_PHONE} )[a-z]+ numbers?\b)[^.!?]*$`,
+  'i',
+);
+/** ISO 8601, and whatever follows. */
+const DAY = /^(?:19|20)\d\d-[01]\d-[0-3]\d/;
+const TENS = /ty\b|teen\b|\b(?:ten|eleven|twelve)\b/i;
+
+/**
+ * Finds phone numbers of 7 to 15 digits, written or said: with a `+`, with a leading 0, as they are
+ * written in North America, and others beside words such as "call". `+` is part of the value.
+ */
+export const phoneNumbers = steadyFinder('phone', phonesIn);
+
+function* phonesIn(text: string): Generator<FoundValue | undefined, void, undefined> {
+  for (const run of digitRunSteps(text, SHORTEST)) {
+    if (run !== undefined) yield* new PhoneRun(run, text).numbers();
+    yield;
+  }
+}
+
+/** In digits: a few numbers beside each other. */
+const LONGEST_LIST = 100;
+
+/** `dialled`: with the 0 of a trunk, or 00. `american`: that of the North American plan. */
+function shapeOf(
+  digits: readonly number[],
+  start: number,
+  end: number,
+): 'dialled' | 'american' | 'any' {
+  const [first = 0, second = 0, third = 0] = digits.slice(start, start + 3);
+  const count = end - start;
+  if (first === 0 && second > 0 && count >= 9 && count <= 12) return 'dialled';
+  if (first === 0 && second === 0 && third > 0 && count >= 10) return 'dialled';
+  const area = end - 10;
+  const isAmerican = count === 10 || (count === 11 && first === 1);
+  return isAmerican && (digits[area] ?? 0) > 1 && (digits[area + 3] ?? 0) > 1 ? 'american' : 'any';
+}
+
+/** The phone numbers in a run of digits, which may have other numbers beside them. */
+class PhoneRun {
+  readonly #run: DigitRun;
+  readonly #text: string;
+
+  constructor(run: DigitRun, text: string) {
+    this.#run = run;
+    this.#text = text;
+  }
+
+  *numbers(): Generator<FoundValue | undefined, void, undefined> {
+    const { digits, isApart, isFirst } = this.#run;
+    for (let start = 0; start + SHORTEST <= digits.length;) {
+      yield;
+      const isPlace = start === 0 || (isApart[start] === true && isFirst[start] === true);
+      const end = isPlace ? this.#endOf(start) : undefined;
+      if (end !== undefined) yield this.#value(start, end);
+      start = end ?? start + 1;
+    }
+  }
+
+  /** The longest number that begins there: up to the end, to a comma, or to any group. */
+  #endOf(start: number): number | undefined {
+    const { digits, isApart, isLast } = this.#run;
+    const most = Math.min(digits.length, start + LONGEST);
+    const ends = [];
+    for (let end = most; end >= start + SHORTEST; end--)
+      if (isLast[end - 1] === true) ends.push(end);
+    const isWhole = (end: number): boolean => end === digits.length || isApart[end] === true;
+    return [...ends.filter(isWhole), ...ends.filter((end) => !isWhole(end))]
+      .find((end) => this.#isNumber(start, end));
+  }
+
+  #isNumber(start: number, end: number): boolean {
+    const { digits, hasPlus, isHomophone, starts, ends } = this.#run;
+    if (isHomophone[start] === true || isHomophone[end - 1] === true) return false;
+    if (hasPlus && start === 0) return true;
+    const shape = shapeOf(digits, start, end);
+    // Words are not looked for beside each digit of a long list.
+    if (shape === 'any' && digits.length > LONGEST_LIST) return false;
+    if (DAY.test(this.#text.slice(starts[start], ends[end - 1]))) return false;
+    const from = starts[start] ?? 0;
+    const before = this.#text.slice(Math.max(0, from - NEAR), from);
+    if (OTHER.test(before)) return false;
+    if (shape === 'dialled') return true;
+    const to = ends[end - 1] ?? 0;
+    const isMeant = PHONE.test(before) || PHONE.test(this.#text.slice(to, to + NEAR));
+    return isMeant || (shape === 'american' && this.#isInThree(start, end))
+      || (end - start === SHORTEST && /^\d{3}-\d{4}$/.test(this.#text.slice(from, to)));
+  }
+
+  /** In groups of 3, 3 and 4, or in words for single digits. */
+  #isInThree(start: number, end: number): boolean {
+    const { isFirst, starts, ends } = this.#run;
+    const said = this.#text.slice(starts[start], ends[end - 1]);
+    if (!/\d/.test(said)) return !TENS.test(said);
+    return [end - 10, end - 7, end - 4].every((at) => isFirst[at] === true);
+  }
+
+  #value(start: number, end: number): FoundValue {
+    const { digits, starts, ends, hasPlus } = this.#run;
+    const isInternational = hasPlus && start === 0;
+    const first = starts[start] ?? 0;
+    const plus = isInternational ? /(?:\+|\bplus\s+)$/i.exec(this.#text.slice(0, first)) : null;
+    const value = (isInternational ? '+' : '') + digits.slice(start, end).join('');
+    return { start: plus?.index ?? first, end: ends[end - 1] ?? 0, value };
+  }
+}
