@@ -37,6 +37,7 @@ export { cardNumbers } from './redaction/card-numbers.ts';
 export { emailAddresses } from './redaction/email-addresses.ts';
 export { UnknownValueError } from './redaction/redaction.ts';
 export type { Finder, FoundValue } from './redaction/finder.ts';
+export type { FinderName } from './redaction/named-finders.ts';
 export type { Redact, TextRedactor } from './redaction/redact.ts';
 export type { Schema } from './schema/schema.ts';
 export type {

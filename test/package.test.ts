@@ -197,6 +197,7 @@ describe('layercode-microserver', () => {
         'EventContext',
         'Filler',
         'Finder',
+        'FinderName',
         'FoundValue',
         'HandOver',
         'Handler',

@@ -6,13 +6,14 @@ import { NAMED_FINDERS, type FinderName } from './named-finders.ts';
 /** Returns a text without the values, which cannot be restored later. */
 export type TextRedactor = (text: string) => string;
 
-type RedactPart = FinderName | Finder | TextRedactor;
-
 /**
  * What `redact` of `defineAgent` accepts: the name of finders, a finder, a function of text, or a
  * list of them.
  */
-export type Redact = RedactPart | readonly RedactPart[];
+export type Redact =
+  FinderName | Finder | TextRedactor | readonly (FinderName | Finder | TextRedactor)[];
+
+type RedactPart = FinderName | Finder | TextRedactor;
 
 /**
  * The parts of what `redact` was given, in order. Finders with a name stand where the first of

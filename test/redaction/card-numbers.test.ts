@@ -133,6 +133,13 @@ describe('cardNumbers', () => {
     ['one wrong digit', '4242 4242 4242 4243'],
     ['a phone number', 'Call +4242424242426.'],
     ['part of a word', `id_${CARD} and a${CARD} and ${CARD}b`],
+    // All that follow pass the Luhn check, and most begin like a card.
+    ['a number of no issuer', '9424 2424 2424 2425'],
+    ['15 digits where the issuer has 16', '4242 4242 4242 424 and 5555 5555 5555 442'],
+    ['14 digits where the issuer has 16', '6011 0000 0000 04'],
+    ['a list of sizes', 'Sizes 36, 38, 40, 42, 44, 46, 48, 53 are in stock.'],
+    ['amounts', 'between 3,612,345 - 3,922,104'],
+    ['prices', 'It is 36.50 42.99 38.00 44.11 in all.'],
     ['a fraction', '52.4242424242424242'],
     ['a fraction of another script', '𝟓𝟐.𝟒𝟐𝟒𝟐𝟒𝟐𝟒𝟐𝟒𝟐𝟒𝟐𝟒𝟐𝟒𝟐'],
     ['digits with words between them', 'four of 24 and 2 for 42, 4 in 2 at 424, 242 or 424242'],

@@ -9,12 +9,13 @@ import { ConversationManager } from '../../src/conversations/manager.ts';
 import { MemoryStore } from '../../src/conversations/memory-store.ts';
 import { cardNumbers } from '../../src/redaction/card-numbers.ts';
 import { emailAddresses } from '../../src/redaction/email-addresses.ts';
-import type { Finder } from '../../src/redaction/finder.ts';
+import type { Finder, FoundValue } from '../../src/redaction/finder.ts';
 import { Redaction } from '../../src/redaction/redaction.ts';
 import { Turns } from '../../src/turns/turns.ts';
 import { callEventOf } from '../../src/wires/layercode/call-events.ts';
 import type { LayercodeEvent } from '../../src/wires/layercode/events.ts';
-import { messageEvent, serve } from '../fixtures/app.ts';
+import { signPayload } from '../../src/wires/layercode/signature.ts';
+import { contentsOf, messageEvent, SECRET, serve, until } from '../fixtures/app.ts';
 import { serveCompletions } from '../fixtures/completions.ts';
 import { processorMs } from '../fixtures/processor-time.ts';
 
@@ -134,6 +135,40 @@ describe('an event of a megabyte lets other work in between', () => {
       }
       assert.ok(least < 50, `${least} ms`);
     });
+
+  it('and its caller may leave meanwhile', async (t) => {
+    let leave = (): void => undefined;
+    /** Takes 60 ms for a long text. */
+    function* find(text: string): Generator<FoundValue, void, undefined> {
+      if (text.length < 60) return;
+      leave();
+      for (let start = 0; start < 60; start++) {
+        for (const endMs = performance.now() + 1; performance.now() < endMs;);
+        yield { start, end: start + 1 };
+      }
+    }
+    const { client, raw, metric, history } = serve(t, { redact: { kind: 'x', find } });
+    const { socket } = await raw();
+    const left = new Promise<void>((resolve) => {
+      leave = () => {
+        socket.destroy();
+        resolve();
+      };
+    });
+    const body = JSON.stringify(messageEvent({ text: 'x'.repeat(60) }));
+    socket.write([
+      'POST /api/agent HTTP/1.1', 'Host: x', 'Content-Type: application/json',
+      `layercode-signature: ${signPayload(body, SECRET)}`, `Content-Length: ${body.length}`,
+      '', body,
+    ].join('\r\n'));
+    await left;
+    const next = await client.post(messageEvent({ turn_id: 't-2', text: 'Hello?' }));
+    assert.deepEqual(contentsOf(await next.events()), ['Yes.']);
+    await until(() => metric('layercode_open_streams') === 0, 'no stream to be open');
+    assert.deepEqual((await history('c-1')).slice(-2), [
+      ['user', 'Hello?'], ['assistant', 'Yes.', 'completed'],
+    ]);
+  });
 
   it('and what follows in its conversation waits for it', async () => {
     const turns = turnsOf(cardNumbers);
