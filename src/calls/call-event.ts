@@ -33,6 +33,8 @@ export interface TranscriptLine {
 export interface Transcript {
   /** The last lines, oldest first. Lines without a word are left out. */
   readonly lines: readonly TranscriptLine[];
+  /** How many older lines are left out. */
+  readonly omitted: number;
   /** Whether the assistant's texts are what the caller heard. Otherwise they may have been sent. */
   readonly isHeard: boolean;
   /**

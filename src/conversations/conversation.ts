@@ -68,6 +68,11 @@ export interface Conversation {
    */
   erasedAt?: number;
   /**
+   * Only where the platform sends the whole call with each request: how many of its texts were
+   * erased, from the beginning on. No word of them.
+   */
+  erasedTo?: number;
+  /**
    * Only if the agent redacts: which values of the conversation have which numbers. Never the
    * values. At most 100.
    */
@@ -109,8 +114,8 @@ export function emptyConversation(id: string): Conversation {
 }
 
 /** Whether nothing is left to keep. */
-export function isEmpty({ turns, onceCalls }: Conversation): boolean {
-  if (turns.length > 0) return false;
+export function isEmpty({ turns, onceCalls, erasedTo }: Conversation): boolean {
+  if (turns.length > 0 || erasedTo !== undefined) return false;
   for (const _key in onceCalls) return false;
   return true;
 }
@@ -267,17 +272,21 @@ function countCaptured(conversation: Conversation, { figures }: TurnRecord, sign
 
 /**
  * Forgets everything, except which `once` calls may still act or have acted, and leaves a mark: the
- * time that it returns. A turn that is still running will find nothing to settle.
+ * time that it returns, and the place in the platform's call. A turn that is still running will
+ * find nothing to settle.
  */
 export function clearTurns(
   conversation: Conversation,
   erasedAt: number = Math.max(Date.now(), (conversation.erasedAt ?? 0) + 1),
 ): number {
   const { id, turns, touched, isBehind, onceCalls } = conversation;
+  const numbers = turns.map(({ number = 0 }) => number);
+  const erasedTo = Math.max(conversation.erasedTo ?? 0, ...numbers);
   for (const turn of turns) touched?.add(turn);
   // Fields of a later version may hold words, too.
   for (const name of Object.keys(conversation)) Reflect.deleteProperty(conversation, name);
   Object.assign(conversation, emptyConversation(id), { erasedAt });
+  if (erasedTo > 0) conversation.erasedTo = erasedTo;
   if (touched !== undefined) conversation.touched = touched;
   if (isBehind !== undefined) conversation.isBehind = isBehind;
   const left = unfinishedCalls(onceCalls);

@@ -22,9 +22,10 @@ export function takePlace(
   conversation: Conversation,
   record: TurnRecord,
   discarded: readonly TurnRecord[],
+  linesBefore: number,
 ): Place {
   const replaced = record.number ?? numberOfReplaced(conversation.turns, discarded, record);
-  record.number = replaced ?? nextNumber(conversation.turns);
+  record.number = replaced ?? nextNumber(conversation.turns, linesBefore);
   takeBack(conversation, discarded);
   return { isNew: replaced === undefined, hasGoneBack: discarded.length > 0 };
 }
@@ -131,12 +132,14 @@ export function numberOfReplaced(
 }
 
 /**
- * The number after the greatest so far. It is enough to look back to the last but one turn that was
+ * The number after the greatest so far, and after all `linesBefore` it in the platform's call: a
+ * conversation that was lost or erased in mid-call begins no number again, which would be in the
+ * keys of other tool calls. It is enough to look back to the last but one turn that was
  * kept: numbers of kept turns grow, and no discarded turn before that has a greater one. The newest
  * turns are never trimmed.
  */
-export function nextNumber(turns: readonly TurnRecord[]): number {
-  let [last, kept] = [0, 0];
+export function nextNumber(turns: readonly TurnRecord[], linesBefore = 0): number {
+  let [last, kept] = [linesBefore, 0];
   for (let index = turns.length - 1; index >= 0 && kept < 2; index--) {
     const { number = 0, isDiscarded } = turns[index] ?? {};
     last = Math.max(last, number);

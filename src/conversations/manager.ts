@@ -23,7 +23,9 @@ import {
   type TurnProgress,
 } from './tool-call-rules.ts';
 import { claimTurn, type TurnClaim } from './turn-claim.ts';
-import { openTurn, type TurnOpening, type TurnOpeningResult } from './turn-opening.ts';
+import {
+  openTurn, withoutErased, type TurnOpening, type TurnOpeningResult,
+} from './turn-opening.ts';
 import { hasEndedCall, type RunElsewhere } from './turn-record.ts';
 import { settleTurn, type TurnSettlement } from './turn-settlement.ts';
 
@@ -223,12 +225,14 @@ export class ConversationManager {
   /** See `openTurn` in turn-opening.ts. */
   openTurn(conversationId: string, opening: TurnOpening): Awaitable<TurnOpeningResult> {
     const kinds = this.#kinds;
-    const change = (conversation: Conversation): TurnOpeningResult =>
-      openTurn(
+    const change = (conversation: Conversation): TurnOpeningResult => {
+      const rest = withoutErased(conversation, opening);
+      return openTurn(
         conversation,
-        kinds === undefined ? opening : numberedOpening(conversation, kinds, opening),
+        kinds === undefined ? rest : numberedOpening(conversation, kinds, rest),
         this.#bounds,
       );
+    };
     const options = reportOptions(opening.interruption);
     return this.#update(conversationId, change, { ...options, isPatient: true });
   }

@@ -26,7 +26,7 @@ export interface ConversationStore {
   /**
    * Atomically reads the conversation (an empty one if unknown), applies `change`, writes it, and
    * returns what `change` returned. Changes to one conversation are applied in the order
-   * requested. A conversation left without turns and `once` calls is not kept.
+   * requested. A conversation left without turns, `once` calls and `erasedTo` is not kept.
    *
    * `change` is synchronous and may be called again after a conflict, so it must have no other
    * effects. It may throw only before changing anything; the error is passed on and nothing is

@@ -197,7 +197,9 @@ function openNow(
   if (known === undefined) addInOrder(conversation, record, opening, newer);
   const hasEarlierCalls = begin(conversation, record, opening, known !== undefined);
   const place =
-    told === undefined ? undefined : takePlace(conversation, record, told.discarded);
+    told === undefined
+      ? undefined
+      : takePlace(conversation, record, told.discarded, linesBefore(opening));
   keepCaller(conversation, opening.caller);
   trim(conversation, bounds);
 
@@ -244,6 +246,30 @@ function addInOrder(
 ): void {
   addTurn(conversation, record);
   if (newer !== undefined) moveBefore(conversation, record, newer, arrivalOf(opening));
+}
+
+/**
+ * An opening whose transcript begins behind what was erased: a platform sends the whole call again.
+ * The agent's texts behind that place answer what was erased. A shorter call was cut by the
+ * platform: nothing of it is added to a conversation that is empty.
+ */
+export function withoutErased(
+  { erasedTo = 0, turns }: Conversation,
+  opening: TurnOpening,
+): TurnOpening {
+  const { transcript } = opening;
+  const isCut = linesBefore(opening) < erasedTo - 1;
+  if (transcript === undefined || erasedTo === 0 || (isCut && turns.length > 0)) return opening;
+  const { lines, omitted } = transcript;
+  let from = isCut ? lines.length : Math.max(0, erasedTo - omitted);
+  while (lines[from]?.role === 'assistant') from += 1;
+  const rest = { ...transcript, lines: lines.slice(from), omitted: omitted + from };
+  return from === 0 ? opening : { ...opening, transcript: rest };
+}
+
+/** How many texts the platform's call has before the caller's words. */
+function linesBefore({ transcript }: TurnOpening): number {
+  return transcript === undefined ? 0 : transcript.omitted + transcript.lines.length;
 }
 
 /** Whether a turn that completed has followed the same request since, or has replaced it. */
@@ -320,7 +346,8 @@ function addOver(
   if (comparison !== undefined) {
     const { turns } = conversation;
     // It keeps the number if it runs again, and then replaces those turns.
-    record.number = numberOfReplaced(turns, replacedBy(comparison)) ?? nextNumber(turns);
+    record.number = numberOfReplaced(turns, replacedBy(comparison))
+      ?? nextNumber(turns, linesBefore(opening));
   }
   addInOrder(conversation, record, opening, newer);
   add(conversation, record);

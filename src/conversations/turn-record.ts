@@ -74,7 +74,8 @@ export interface TurnRecord {
   trace?: TracedRun;
   /**
    * Only where the platform sends the whole call with each request: the turn's place in the call,
-   * counted from 1. A turn that replaces another one has the same number.
+   * greater than that of any turn before it, and than the number of texts before it. A turn that
+   * replaces another one has the same number.
    */
   number?: number;
   /**

@@ -88,7 +88,7 @@ async function storeClaims(
 ): Promise<void> {
   const { conversationId, turnId, host, log } = turn;
   if (turn.isOver) return;
-  const once = calls.filter(({ isOnce }) => isOnce);
+  const once = calls.filter((call) => call.isOnce && !isKnownToBeDone(turn, call));
   for (const { spoken } of calls) Object.assign(spoken, INTERRUPTED);
   const claiming = await notRunningElsewhere(turn, once);
   for (const { running } of once) running.askingTurn = undefined;
@@ -118,9 +118,20 @@ async function storeClaims(
       host.calls.noteUnconfirmed(key, running);
     }
     void withdrawLater(turn, claiming);
-    const hasOthers = once.length < calls.length; // which may run unprotected
+    const hasOthers = calls.some(({ isOnce }) => !isOnce); // which may run unprotected
     await (hasOthers ? storeProgress(turn) : rememberProgress(turn));
   }
+}
+
+/** What this process knows to be done needs no claim, so a store that is away changes nothing. */
+function isKnownToBeDone(
+  { conversationId, host: { conversations } }: ToolCallingTurn,
+  call: NotedToolCall,
+): boolean {
+  const known = conversations.remembered(conversationId)?.onceCalls?.[call.key];
+  if (known?.state !== 'completed') return false;
+  call.claim = { kind: 'ended', call: known };
+  return true;
 }
 
 /**

@@ -77,14 +77,14 @@ describe('the state of a turn that was replaced', () => {
     conversation.state = before;
     keepState(conversation, discarded, change(before, changed));
     keepState(conversation, record, change(changed, '{"cart":["tea","cola"],"paid":true}'));
-    takePlace(conversation, record, [discarded]);
+    takePlace(conversation, record, [discarded], 0);
     assert.equal(conversation.state, '{"cart":["tea"],"paid":true}');
   });
 
   it('loses the changes that came with the first state, and keeps that', () => {
     const { conversation, discarded, record } = replaced([]);
     keepState(conversation, discarded, change('{"cart":[]}', '{"cart":["cola"]}'));
-    takePlace(conversation, record, [discarded]);
+    takePlace(conversation, record, [discarded], 0);
     assert.equal(conversation.state, '{"cart":[]}');
   });
 
@@ -94,9 +94,9 @@ describe('the state of a turn that was replaced', () => {
     keepState(conversation, discarded, change(before, changed));
     keepState(conversation, discarded, change(changed, '{"cart":["cola"]}'));
     keepState(conversation, record, change('{"cart":["cola"]}', '{"cart":[]}'));
-    takePlace(conversation, { ...newTurn('t3', 'open', 3), number: 1 }, [discarded, record]);
+    takePlace(conversation, { ...newTurn('t3', 'open', 3), number: 1 }, [discarded, record], 0);
     assert.equal(conversation.state, before);
-    takePlace(conversation, { ...newTurn('t4', 'open', 4), number: 1 }, [discarded, record]);
+    takePlace(conversation, { ...newTurn('t4', 'open', 4), number: 1 }, [discarded, record], 0);
     assert.equal(conversation.state, before);
   });
 
@@ -113,7 +113,7 @@ describe('the state of a turn that was replaced', () => {
       assert.ok(call?.role === 'tool');
       conversation.state = before;
       keepState(conversation, discarded, change(before, changed), call);
-      takePlace(conversation, record, [discarded]);
+      takePlace(conversation, record, [discarded], 0);
       assert.equal(conversation.state, state);
     });
 
@@ -121,7 +121,7 @@ describe('the state of a turn that was replaced', () => {
     const { conversation, discarded, record } = replaced([{ state: 'running' }]);
     conversation.state = before;
     keepState(conversation, discarded, change(before, changed));
-    takePlace(conversation, record, [discarded]);
+    takePlace(conversation, record, [discarded], 0);
     assert.equal(conversation.state, changed);
   });
 });
@@ -133,7 +133,7 @@ describe('the agent of a turn that was replaced', () => {
       if (agent !== undefined) conversation.agent = agent;
       keepAgent(conversation, discarded, 'billing');
       keepAgent(conversation, discarded, 'support');
-      takePlace(conversation, record, [discarded]);
+      takePlace(conversation, record, [discarded], 0);
       assert.equal(conversation.agent, agent);
     });
 });

@@ -129,7 +129,7 @@ describe('a turn that the platform lacks', () => {
     settle(conversation, 't3', 'completed', 'b');
     open(conversation, { turnId: 't4', text: 'C', lines });
     assert.deepEqual(discarded(conversation), ['t2']);
-    assert.deepEqual(numbers(conversation), [1, 2, 3, 4]);
+    assert.deepEqual(numbers(conversation), [1, 3, 4, 5]);
   });
 
   it('leaves its tool calls in history, without words', () => {

@@ -123,7 +123,7 @@ describe('a request for another reply to the newest words', () => {
       'user: A', 'assistant(completed): a',
       'user: Book a table for two', 'assistant(completed): Booked.',
     ]);
-    assert.deepEqual(numbers(conversation), [1, 2, 2]);
+    assert.deepEqual(numbers(conversation), [1, 3, 3]);
   });
 
   it('keeps what it replaces, as discarded', () => {
@@ -154,7 +154,7 @@ describe('a request for another reply to the newest words', () => {
     const lines = ['user: A', 'agent: a'];
     for (const [index, text] of ['B', 'B and C', 'B and C and D'].entries())
       open(conversation, { turnId: `t${index + 2}`, text, lines });
-    assert.deepEqual(numbers(conversation), [1, 2, 2, 2]);
+    assert.deepEqual(numbers(conversation), [1, 3, 3, 3]);
     assert.deepEqual(discarded(conversation), ['t2', 't3']);
   });
 
@@ -165,13 +165,13 @@ describe('a request for another reply to the newest words', () => {
     open(conversation, {
       turnId: 't4', text: 'D', lines: [...lines, 'user: B and C', 'agent: c'],
     });
-    assert.deepEqual(numbers(conversation), [1, 2, 2, 3]);
+    assert.deepEqual(numbers(conversation), [1, 3, 3, 5]);
   });
 
   it('is known by its number, and not by its id, to the keys of its tools', () => {
     const conversation = callOf('A > a', 'B > b');
     const lines = ['user: A', 'agent: a'];
-    assert.equal(open(conversation, { turnId: 't3', text: 'B and C', lines }).place, '\u00002');
+    assert.equal(open(conversation, { turnId: 't3', text: 'B and C', lines }).place, '\u00003');
   });
 
   it('is told the calls that were made in its place', () => {
@@ -291,7 +291,7 @@ describe('a request of a turn that is known', () => {
     open(conversation, { turnId: 't2', text: 'B', lines });
     settle(conversation, 't2', 'interrupted', 'b');
     open(conversation, { turnId: 't2', text: 'B', lines });
-    assert.deepEqual(numbers(conversation), [1, 2]);
+    assert.deepEqual(numbers(conversation), [1, 3]);
   });
 
   it('gets the reply that is complete', () => {

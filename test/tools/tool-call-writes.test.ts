@@ -16,7 +16,9 @@ describe('a claim that the store has not confirmed', () => {
     const jump = jumpingClock(t);
     const down = (): Promise<never> => Promise.reject(new Error('down'));
     const withdrawClaims = t.mock.fn(down);
-    const conversations = { noteProgress: down, withdrawClaims, keyOf: (id: string) => id };
+    const conversations = {
+      noteProgress: down, withdrawClaims, keyOf: (id: string) => id, remembered: () => undefined,
+    };
     const calls = new RunningToolCalls();
     const host = { conversations, calls, track: () => undefined } as unknown as ToolHost;
     const turn = {

@@ -43,6 +43,7 @@ function claimedByOther(
 ): ToolHost {
   const conversations = {
     keyOf: (id: string) => id,
+    remembered: () => undefined,
     read: (): unknown => ({ turns: [], onceCalls: { [spoken[0]?.key ?? '']: CLAIM } }),
     noteProgress: (
       _id: string,
@@ -50,9 +51,9 @@ function claimedByOther(
     ) => {
       stored.splice(0, stored.length, ...messages);
       const outcomes = claims.map(() => ({ kind: 'running', call: CLAIM }));
-      return { ownership: 'noted', claims: outcomes, isStateKept: true, earlierCalls: [] };
+      return { ownership: 'noted', claims: outcomes, earlierCalls: [] };
     },
-    noteToolResult: () => ({ isKept: true, isStateKept: true }),
+    noteToolResult: () => ({ isKept: true }),
   };
   const idle = { isCallRunning: () => true, isIdle: () => true, isAlive: () => true };
   const others = {
@@ -125,12 +126,13 @@ describe('a call that another process has made or makes', () => {
       calls.add(key, before); // its end is not stored yet
       const conversations = {
         keyOf: (id: string) => id,
+        remembered: () => undefined,
         read: (): unknown => ({
           ...emptyConversation('c'), turns: [{ id: 't', runId: 3, messages: [paid], kept: 1 }],
         }),
         noteProgress: () =>
-          ({ ownership: 'noted', claims: [], isStateKept: true, earlierCalls: [] }),
-        noteToolResult: () => ({ isKept: true, isStateKept: true }),
+          ({ ownership: 'noted', claims: [], earlierCalls: [] }),
+        noteToolResult: () => ({ isKept: true }),
       };
       const others = {
         ask: () => Promise.resolve(lives),
@@ -162,14 +164,15 @@ describe('a call of another process that the run learns of before its own equal 
     const running = { ...booked, state: 'running', content: UNFINISHED_RESULTS.running } as const;
     const conversations = {
       keyOf: (id: string) => id,
+      remembered: () => undefined,
       read: (): unknown => ({
         ...emptyConversation('c'), turns: [{ id: 't', runId: 1, messages: [booked], kept: 1 }],
       }),
       noteProgress: (_id: string, { claims = [] }: { claims?: readonly unknown[] }) => {
         const outcomes = claims.map(() => ({ kind: 'claimed' }));
-        return { ownership: 'noted', claims: outcomes, isStateKept: true, earlierCalls: [] };
+        return { ownership: 'noted', claims: outcomes, earlierCalls: [] };
       },
-      noteToolResult: () => ({ isKept: true, isStateKept: true }),
+      noteToolResult: () => ({ isKept: true }),
     };
     const lives = { isCallRunning: () => true, isIdle: () => false, isAlive: () => true };
     const others = {

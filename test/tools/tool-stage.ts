@@ -81,17 +81,18 @@ export class Stage {
 
   #host(): ToolHost {
     const conversations = {
+      remembered: () => undefined,
       keyOf: (id: string) => id,
       read: () => ({ ...emptyConversation('c'), onceCalls: this.claims }),
       noteProgress: (_id: string, { claims = [] }: { claims?: readonly unknown[] }) => {
         this.progress.push(claims.length);
         this.storing();
         const outcomes = claims.map(() => this.claim);
-        return { ownership: this.ownership, claims: outcomes, isStateKept: true, earlierCalls: [] };
+        return { ownership: this.ownership, claims: outcomes, earlierCalls: [] };
       },
       noteToolResult: (_id: string, result: Record<string, unknown>) => {
         this.results.push(result);
-        return { isKept: true, isStateKept: true, wasUnknown: false };
+        return { isKept: true, wasUnknown: false };
       },
       loseClaim: (_id: string, key: string) => this.lost.push(key) > 0 && this.isFirst,
     };

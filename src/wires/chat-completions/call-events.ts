@@ -63,6 +63,7 @@ export function turnEventOf(
   const hasSpoken = words !== undefined && /\S/.test(words);
   const transcript: Transcript = {
     lines: hasSpoken ? lines.slice(0, -1) : lines,
+    omitted: told.omitted,
     isHeard: profile.assistantText === 'heard',
     isAnonymous,
     start,
@@ -82,7 +83,7 @@ function lastWords(lines: readonly TranscriptLine[]): string | undefined {
  */
 function turnIdOf(
   { messages }: CompletionEvent,
-  { lines, isWhole, last, words, result }: ToldCall,
+  { lines, omitted, last, words, result }: ToldCall,
   headers: IncomingHttpHeaders,
 ): string {
   const key = headers['idempotency-key'];
@@ -92,7 +93,7 @@ function turnIdOf(
   else if (words?.trim() === '') state = 'silence';
   const told: (string | number)[] = [state];
   // The last lines of a long call may be the same words again and again.
-  if (!isWhole) told.push(messages.length);
+  if (omitted > 0) told.push(messages.length);
   // The length keeps two texts from having the same hash as one.
   for (const { role, text } of lines) told.push(role, text.length, text);
   return hash('sha256', told.join(' '), 'hex').slice(0, 32);

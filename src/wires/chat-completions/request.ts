@@ -17,8 +17,8 @@ export const ROLES = ['system', 'developer', 'user', 'assistant', 'tool', 'funct
 export interface ToldCall {
   /** The last lines, oldest first, up to the caller's words if they come last. */
   readonly lines: readonly TranscriptLine[];
-  /** False if older lines were left out. */
-  readonly isWhole: boolean;
+  /** How many older ones were left out. Their texts were not looked at. */
+  readonly omitted: number;
   /** Who spoke last. `nobody` if nothing was said. */
   readonly last: 'user' | 'assistant' | 'tool' | 'nobody';
   /** The caller's last words. Undefined if somebody else, or nobody, came last. '' for silence. */
@@ -82,9 +82,13 @@ export function toldBy({ messages }: CompletionEvent): ToldCall {
       continues = toolsCalledIn(message as CompletionMessage);
     if (/\S/.test(text)) newestFirst.push({ role, text });
   }
-  const isWhole = index < 0 && newestFirst.length <= MOST_LINES;
-  if (!isWhole) newestFirst.length = MOST_LINES;
-  return { lines: newestFirst.reverse(), isWhole, last, words, result, continues };
+  let omitted = newestFirst.splice(MOST_LINES).length;
+  for (; index >= 0; index--) if (isLine(messages[index])) omitted += 1;
+  return { lines: newestFirst.reverse(), omitted, last, words, result, continues };
+}
+
+function isLine(message: unknown): boolean {
+  return isObject(message) && (message['role'] === 'user' || message['role'] === 'assistant');
 }
 
 /** The text of a message. Parts that are not text are left out. */
