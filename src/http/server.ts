@@ -4,6 +4,8 @@ import type { Duplex } from 'node:stream';
 
 import { SERVED_METHODS } from './compose.ts';
 import { requestsUpgradedIf, responseUnderWay } from './node-internals.ts';
+import { keepsUnread, oneAtATime, type ParserError } from './pipeline.ts';
+import { closeStalledConnections } from './stalled-connections.ts';
 import { offersWebSocket, serveUpgrade } from './upgrade.ts';
 
 /** Node applies these only when a server is constructed. Milliseconds and bytes. */
@@ -16,6 +18,8 @@ const SERVER_LIMITS = {
   // that are closing.
   keepAliveTimeout: 75_000,
   noDelay: true,
+  // Node would answer at once, even a request that has to wait. `refusing` does it in its turn.
+  requireHostHeader: false,
 } as const;
 
 export interface HttpServerOptions {
@@ -28,7 +32,8 @@ export interface HttpServerOptions {
 
 /** A server with all limits set. It does not listen yet. */
 export function createHttpServer(options: HttpServerOptions): Server {
-  const { listener, maxConnections, takesUpgrades } = options;
+  const { maxConnections, takesUpgrades } = options;
+  const listener = oneAtATime(refusing(options.listener));
   const server = createServer(
     takesUpgrades ? { ...SERVER_LIMITS, IncomingMessage: WebSocketRequest } : SERVER_LIMITS,
     listener,
@@ -37,13 +42,16 @@ export function createHttpServer(options: HttpServerOptions): Server {
   // Node silently drops headers beyond this count, possibly a second `host` or signature.
   // `maxHeaderSize` is the limit instead.
   server.maxHeadersCount = 0;
+  closeStalledConnections(server);
+  server.on('checkExpectation', listener); // for the same reason as `requireHostHeader`
   if (takesUpgrades) {
     server.on('upgrade', (request, socket, head) => {
       serveUpgrade(request, socket as Socket, head, listener);
     });
   }
   server.on('connect', (_request, socket) => refuseRaw(socket, 405));
-  server.on('clientError', (error: Error & { code?: string }, socket) => {
+  server.on('clientError', (error: ParserError, socket) => {
+    if (keepsUnread(error, socket as Socket)) return;
     refuseRaw(socket, CLIENT_ERROR_STATUS[error.code ?? ''] ?? 400);
   });
   return server;
@@ -62,8 +70,23 @@ const RAW_REFUSALS: Readonly<Record<number, string>> = {
   400: 'Bad Request',
   405: 'Method Not Allowed',
   408: 'Request Timeout',
+  417: 'Expectation Failed',
   431: 'Request Header Fields Too Large',
 };
+
+/** Refuses what Node itself refuses: no `Host` in HTTP/1.1, and unknown expectations. */
+function refusing(listener: RequestListener): RequestListener {
+  return (request, response) => {
+    const { headers: { expect, host }, httpVersion } = request;
+    const isUnknown = expect !== undefined && !/\b100-continue\b/i.test(expect);
+    const status = host === undefined ? 400 : isUnknown ? 417 : 200;
+    if (status === 200 || httpVersion !== '1.1') return listener(request, response);
+    response.writeHead(status, { 'connection': 'close', 'content-type': JSON_TYPE });
+    response.end(JSON.stringify({ error: RAW_REFUSALS[status] }));
+  };
+}
+
+const JSON_TYPE = 'application/json; charset=utf-8';
 
 /** Answers without a `ServerResponse`: the bytes were not a request, or asked for a tunnel. */
 function refuseRaw(socket: Duplex, status: number): void {
@@ -77,7 +100,7 @@ function refuseRaw(socket: Duplex, status: number): void {
     `HTTP/1.1 ${status} ${reason}`,
     'connection: close',
     ...(status === 405 ? [`allow: ${SERVED_METHODS}`] : []),
-    'content-type: application/json; charset=utf-8',
+    `content-type: ${JSON_TYPE}`,
     `content-length: ${body.length}`,
   ];
   socket.on('error', () => socket.destroy()); // such clients often reset the connection

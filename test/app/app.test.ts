@@ -323,23 +323,23 @@ describe('app.listen', () => {
   });
 
   it('serves pipelined requests in their order', async (t) => {
-    const isFastAnswered = deferred();
+    const [isAsked, release] = [deferred(), deferred()];
     const served = await serve(t, {
       setUp: (app) =>
         app
           .get('/slow', async (context) => {
-            await isFastAnswered.promise;
+            isAsked.resolve();
+            await release.promise;
             context.text(200, 'slow');
           })
-          .get('/fast', (context) => {
-            context.text(200, 'fast');
-            isFastAnswered.resolve();
-          }),
+          .get('/fast', (context) => context.text(200, 'fast')),
     });
     const client = await served.raw();
     client.send(
       'GET /slow HTTP/1.1\r\nhost: x\r\n\r\nGET /fast HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n',
     );
+    await isAsked.promise;
+    release.resolve();
     await client.closed;
     assert.match(client.received, /\r\n\r\nslowHTTP\/1\.1 200 OK[^]*\r\n\r\nfast$/);
   });

@@ -6,7 +6,8 @@ import { Socket } from 'node:net';
 import { describe, it } from 'node:test';
 
 import {
-  bytesNotAccepted, flattenHead, isUpgraded, requestsUpgradedIf, responseUnderWay,
+  bytesNotAccepted, flattenHead, isUpgraded, requestsUpgradedIf, responseUnderWay, resumeParser,
+  stopParserIf,
 } from '../../src/http/node-internals.ts';
 import { connectTo } from '../fixtures/connect-to.ts';
 import { collectGarbage } from '../fixtures/garbage.ts';
@@ -102,6 +103,27 @@ describe('requestsUpgradedIf', () => {
   it('upgrades no request without an offer', async (t) => {
     const client = await connectTo(t, createUpgradeServer(() => true));
     await client.send(GET).until(/\[false: \]/);
+  });
+});
+
+describe('stopParserIf and resumeParser', () => {
+  it('stop behind the headers of a request, and let it end', async (t) => {
+    const requests: IncomingMessage[] = [];
+    const server = createServer((request) => {
+      requests.push(request);
+      if (requests.length === 1) stopParserIf(request.socket, () => requests.length === 3);
+    });
+    const stopped = deferred<readonly unknown[]>();
+    server.on('clientError', (error: Error, socket) => {
+      const { code, bytesParsed } = error as Error & { code?: string; bytesParsed?: number };
+      const wasComplete = requests[2]?.complete;
+      resumeParser(socket);
+      stopped.resolve([code, bytesParsed, wasComplete, requests[2]?.complete, requests.length]);
+    });
+    const client = await connectTo(t, server);
+    client.send(GET.repeat(5));
+    const seen = await stopped.promise;
+    assert.deepEqual(seen, ['HPE_PAUSED', 3 * GET.length, false, true, 3]);
   });
 });
 

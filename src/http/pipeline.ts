@@ -1,0 +1,84 @@
+// Requests that arrive on a connection before its earlier ones have been answered. Ruled by
+// https://www.rfc-editor.org/rfc/rfc9112#section-9.3.2
+
+import type { IncomingMessage, RequestListener, ServerResponse } from 'node:http';
+import type { Socket } from 'node:net';
+
+import { responseUnderWay, resumeParser, stopParserIf } from './node-internals.ts';
+
+/** Requests of one connection that may wait. The bytes after them are not read. */
+const MAX_WAITING = 16;
+
+/**
+ * A listener that gets one request of a connection at a time, in their order. Node itself passes on
+ * every request of a packet, and keeps all the answers for a client that reads none. A request that
+ * waits when its connection closes is dropped.
+ */
+export function oneAtATime(listener: RequestListener): RequestListener {
+  const pipelines = new WeakMap<Socket, Pipeline>();
+  return (request, response) => {
+    if (response.socket !== null) return listener(request, response);
+    const { socket } = request;
+    let pipeline = pipelines.get(socket);
+    if (pipeline === undefined) pipelines.set(socket, (pipeline = new Pipeline(socket, listener)));
+    pipeline.add(request, response);
+  };
+}
+
+/** The requests of a connection that wait. */
+class Pipeline {
+  readonly #socket: Socket;
+  readonly #listener: RequestListener;
+  readonly #waiting: (readonly [IncomingMessage, ServerResponse])[] = [];
+  /** Whether the end of the response at work will be noticed. */
+  #isWatching = false;
+
+  constructor(socket: Socket, listener: RequestListener) {
+    this.#socket = socket;
+    this.#listener = listener;
+    stopParserIf(socket, () => this.#waiting.length >= MAX_WAITING);
+  }
+
+  add(request: IncomingMessage, response: ServerResponse): void {
+    this.#waiting.push([request, response]);
+    if (!this.#isWatching) responseUnderWay(this.#socket)?.once('close', this.#next);
+    this.#isWatching = true;
+  }
+
+  readonly #next = (): void => {
+    const [request, response] = this.#waiting.shift() ?? [];
+    this.#isWatching = request !== undefined;
+    // Without a socket the connection is closing.
+    if (request === undefined || response === undefined || response.socket === null) return;
+    response.once('close', this.#next);
+    if (this.#waiting.length === 0) this.#socket.resume();
+    this.#listener(request, response);
+  };
+}
+
+/** What Node adds to the error of a parser. */
+export interface ParserError extends Error {
+  readonly code?: string;
+  readonly bytesParsed?: number;
+  readonly rawPacket?: Buffer;
+}
+
+/**
+ * Whether the error says that too many requests wait. If so, the rest of the packet waits in the
+ * socket, which is paused.
+ */
+export function keepsUnread(error: ParserError, socket: Socket): boolean {
+  const { code, bytesParsed, rawPacket } = error;
+  if (code !== 'HPE_PAUSED' || bytesParsed === undefined || rawPacket === undefined) return false;
+  const rest = rawPacket.subarray(bytesParsed);
+  resumeParser(socket);
+  socket.pause(); // the end of a request has resumed it
+  if (socket.listenerCount('data') > 1) socket.unshift(rest);
+  else {
+    // Until now Node has read from the socket's handle. A listener makes it read from the stream,
+    // which is empty and has to learn that it may read: `unshift` would not tell it.
+    socket.on('data', () => undefined);
+    socket.push(rest);
+  }
+  return true;
+}

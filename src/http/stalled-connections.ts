@@ -1,0 +1,41 @@
+import type { Server } from 'node:http';
+import type { Socket } from 'node:net';
+
+import { bytesNotAccepted } from './node-internals.ts';
+
+const LOOK_EVERY_MS = 5_000;
+/** Looks without progress after which a connection is closed: 30 s. */
+const MAX_LOOKS = 6;
+
+/** What a connection had to send when it was looked at, and how often it was the same. */
+interface Unsent {
+  readonly bytes: number;
+  readonly looks: number;
+}
+
+/**
+ * Closes the connections of a server whose client reads nothing for 30 s, and at most 5 s more,
+ * while bytes wait for it. Whatever they belong to: any answer of any route, a refusal, a
+ * WebSocket. One clock looks at all connections, so that a write costs nothing.
+ */
+export function closeStalledConnections(server: Server): void {
+  const connections = new Map<Socket, Unsent | undefined>();
+  server.on('connection', (socket) => {
+    connections.set(socket, undefined);
+    socket.once('close', () => connections.delete(socket));
+  });
+  server.on('listening', () => {
+    const clock = setInterval(() => {
+      for (const [socket, before] of connections) connections.set(socket, look(socket, before));
+    }, LOOK_EVERY_MS).unref();
+    server.once('close', () => clearInterval(clock));
+  });
+}
+
+function look(socket: Socket, before: Unsent | undefined): Unsent | undefined {
+  if (socket.writableLength === 0) return undefined;
+  const bytes = bytesNotAccepted(socket) ?? socket.writableLength;
+  const looks = before?.bytes === bytes ? before.looks + 1 : 0;
+  if (looks === MAX_LOOKS) socket.destroy();
+  return { bytes, looks };
+}

@@ -1,0 +1,128 @@
+// Many requests in one packet: the third attack kept every answer for clients that read none.
+
+import assert from 'node:assert/strict';
+import type { RequestListener, ServerResponse } from 'node:http';
+import type { Socket } from 'node:net';
+import { describe, it, type TestContext } from 'node:test';
+
+import { createHttpServer } from '../../src/http/server.ts';
+import { until, within } from '../fixtures/app.ts';
+import { connectTo } from '../fixtures/connect-to.ts';
+import { deferred, serve, type RawConnection } from '../fixtures/kernel.ts';
+
+const get = (path: string, headers = ''): string =>
+  `GET ${path} HTTP/1.1\r\nhost: x\r\n${headers}\r\n`;
+
+interface Stage {
+  readonly client: RawConnection;
+  /** The paths of the requests that Node has read. */
+  readonly read: string[];
+  /** Those of the requests that were passed on, with their responses. */
+  readonly served: (readonly [path: string, response: ServerResponse])[];
+  /** The server's side of the connection. */
+  readonly socket: () => Socket;
+}
+
+/** A server that leaves its answers to the test. */
+async function open(t: TestContext): Promise<Stage> {
+  const read: string[] = [];
+  const served: [string, ServerResponse][] = [];
+  const listener: RequestListener = ({ url }, response) => {
+    served.push([String(url), response]);
+  };
+  const server = createHttpServer({ listener, maxConnections: 1, takesUpgrades: false });
+  const connected = deferred<Socket>();
+  server.on('connection', connected.resolve);
+  server.on('request', ({ url }) => void read.push(String(url)));
+  const client = await connectTo(t, server);
+  const socket = await connected.promise;
+  return { client, read, served, socket: () => socket };
+}
+
+describe('a connection with several requests', () => {
+  it('has one at work, and the others in their order', async (t) => {
+    const { client, served } = await open(t);
+    client.send(get('/1') + get('/2') + get('/3', 'connection: close\r\n'));
+    for (let count = 1; count <= 3; count++) {
+      await until(() => served.length === count, `request ${count}`);
+      await new Promise((resolve) => setImmediate(resolve));
+      assert.equal(served.length, count);
+      served[count - 1]?.[1].end(`[${count}]`);
+    }
+    await client.closed;
+    assert.match(client.received, /\[1\][^]*\[2\][^]*\[3\]$/);
+  });
+
+  it('answers all of a packet of 64 KiB, and its bodies come with them', async (t) => {
+    const app = await serve(t, {
+      setUp: (app) =>
+        app.post('/echo', async (context) =>
+          context.text(200, `[${(await context.readRawBody()).toString()}]`)),
+    });
+    const client = await app.raw();
+    const post = (index: number): string => {
+      const body = `body ${index}`;
+      const head = `POST /echo HTTP/1.1\r\nhost: x\r\ncontent-length: ${body.length}\r\n\r\n`;
+      return head + body;
+    };
+    const indices = [...Array(1_500).keys()];
+    client.send(indices.map(post).join(''));
+    client.send(get('/health', 'connection: close\r\n'));
+    await client.closed;
+    const bodies = client.received.matchAll(/\[body (\d+)\]/g);
+    assert.deepEqual([...bodies].map(([, index]) => Number(index)), indices);
+    assert.match(client.received, /"healthy"/);
+  });
+
+  for (const [what, request] of [
+    ['ordinary ones', get('/x')],
+    ['ones without a host, which Node would answer itself', 'GET /x HTTP/1.1\r\n\r\n'],
+    ['ones with an expectation, which Node would answer itself', get('/x', 'expect: x\r\n')],
+    ['bodies', 'POST /x HTTP/1.1\r\nhost: x\r\ncontent-length: 1\r\n\r\nx'],
+  ] as const) {
+    it(`has 16 waiting and reads no more of a full packet: ${what}`, async (t) => {
+      const { client, read, served, socket } = await open(t);
+      client.send(get('/first') + request.repeat(64 * 1_024 / request.length));
+      await until(() => socket().isPaused(), 'the connection to be paused');
+      for (let count = 0; count < 10; count++)
+        await new Promise((resolve) => setImmediate(resolve));
+      assert.deepEqual([served.length, read.length + Number(request.includes('expect'))],
+        [1, request.includes('expect') ? 2 : 17]);
+    });
+  }
+
+  it('whose client reads no answer gets no more than one ready', async (t) => {
+    const { client, served, socket } = await open(t);
+    client.socket.pause();
+    client.send(get('/x').repeat(1_000));
+    const answer = Buffer.alloc(1_048_576);
+    let answered = 0;
+    // The kernel takes some of them.
+    while (socket().writableLength === 0) {
+      await until(() => served.length > answered || socket().writableLength > 0, 'a request');
+      for (; answered < served.length; answered++) served[answered]?.[1].end(answer);
+    }
+    for (let count = 0; count < 10; count++) await new Promise((resolve) => setImmediate(resolve));
+    assert.equal(served.length, answered);
+    assert.ok(socket().writableLength < 2 * answer.length);
+  });
+
+  it('that closes serves none of those that wait', async (t) => {
+    const { client, read, served, socket } = await open(t);
+    client.send(get('/1') + get('/2'));
+    await until(() => read.length === 2, 'both requests');
+    client.destroy();
+    await until(() => socket().closed, 'the end of the connection');
+    await new Promise((resolve) => setImmediate(resolve));
+    assert.equal(served.length, 1);
+  });
+
+  it('serves none behind one that closes it', async (t) => {
+    const { client, served } = await open(t);
+    client.send(get('/1', 'connection: close\r\n') + get('/2'));
+    await until(() => served.length === 1, 'the first request');
+    served[0]?.[1].end('[1]');
+    await within(client.closed, 'the end of the connection');
+    assert.equal(served.length, 1);
+  });
+});

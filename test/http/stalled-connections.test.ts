@@ -1,0 +1,110 @@
+// Clients that stop reading in the middle of an answer: the third attack held such connections, and
+// their places among MAX_STREAMS, for as long as it liked.
+
+import assert from 'node:assert/strict';
+import { describe, it, type TestContext } from 'node:test';
+
+import { createHttpServer } from '../../src/http/server.ts';
+import { until, within } from '../fixtures/app.ts';
+import { mockTimers, type Clock } from '../fixtures/clock.ts';
+import { asking, rawCompletion, serveCompletions } from '../fixtures/completions.ts';
+import { connectTo } from '../fixtures/connect-to.ts';
+import { serve, type RawConnection } from '../fixtures/kernel.ts';
+
+/** More than the kernel takes for a connection. */
+const ANSWER = Buffer.alloc(32 * 1_048_576);
+const GET = 'GET /x HTTP/1.1\r\nhost: x\r\n\r\n';
+
+/** A connection with an answer of which a part waits in the process. */
+async function stalled(t: TestContext): Promise<{ client: RawConnection; clock: Clock }> {
+  const clock = mockTimers(t, ['setInterval']);
+  let waiting = (): number => 0;
+  const server = createHttpServer({
+    listener: (_request, response) => {
+      response.end(ANSWER);
+      waiting = () => response.writableLength;
+    },
+    maxConnections: 1,
+    takesUpgrades: false,
+  });
+  const client = await connectTo(t, server);
+  client.socket.setTimeout(0).pause();
+  client.send(GET);
+  await until(() => waiting() > 0, 'bytes that wait');
+  return { client, clock };
+}
+
+describe('a client that reads nothing of an answer', () => {
+  it('is disconnected after 30 s', async (t) => {
+    const { client, clock } = await stalled(t);
+    clock.tick(30_000);
+    await new Promise((resolve) => setImmediate(resolve));
+    client.socket.resume();
+    await client.until(/^HTTP/); // still connected
+    client.socket.pause();
+    clock.tick(35_000);
+    client.socket.resume();
+    await within(client.closed, 'the end of the connection');
+    assert.ok(client.received.length < ANSWER.length);
+  });
+
+  it('is not while it reads now and then', async (t) => {
+    const { client, clock } = await stalled(t);
+    while (client.received.length < ANSWER.length) {
+      clock.tick(25_000);
+      // A smaller part may not make the kernel ask for more.
+      const enough = Math.min(ANSWER.length, client.received.length + 8 * 1_048_576);
+      client.socket.resume();
+      await until(() => client.received.length >= enough, 'more of the answer');
+      client.socket.pause();
+      await new Promise((resolve) => setImmediate(resolve));
+    }
+    assert.equal(client.socket.destroyed, false);
+  });
+
+  it('is not while its server has nothing to send', async (t) => {
+    const clock = mockTimers(t, ['setInterval']);
+    const client = await (await serve(t)).raw();
+    client.send('GET /health HTTP/1.1\r\nhost: x\r\n\r\n');
+    await client.until(/healthy/);
+    clock.tick(70_000);
+    client.send('GET /health HTTP/1.1\r\nhost: x\r\n\r\n');
+    await client.until(/healthy[^]*healthy/);
+  });
+
+  for (const path of ['/metrics', '/openapi.json', '/no-such-path']) {
+    it(`is disconnected from ${path}, too`, async (t) => {
+      const clock = mockTimers(t, ['setInterval']);
+      const served = await serve(t);
+      const client = await served.raw();
+      client.socket.setTimeout(0).pause();
+      const request = `GET ${path} HTTP/1.1\r\nhost: x\r\nx-long: ${'x'.repeat(99)}\r\n\r\n`;
+      client.send(request.repeat(60_000));
+      const answered = (): string =>
+        served.app.metrics.text().match(/^layercode_http_requests_total.*$/gm)?.join() ?? '';
+      let before = '-';
+      // The kernel takes no more answers once none has been given over a request of another client.
+      while (before !== answered()) {
+        before = answered();
+        for (let count = 0; count < 20; count++) await (await served.fetch(path)).text();
+        before = before === answered() ? before : answered();
+      }
+      clock.tick(35_000);
+      client.socket.resume();
+      await within(client.closed, 'the end of the connection');
+    });
+  }
+
+  it('gives back its place among MAX_STREAMS', async (t) => {
+    const clock = mockTimers(t, ['setInterval']);
+    const long = '\u0001'.repeat(1_000_000); // six bytes each in JSON
+    const { raw, metric } = serveCompletions(t, { onMessage: () => long });
+    const connection = await raw();
+    connection.stopReading();
+    connection.write(rawCompletion({ ...asking(['user: Hello?']), stream: false }));
+    await until(() => metric('layercode_running_turns') === 0
+      && metric('layercode_open_streams') === 1, 'a stream without a turn');
+    clock.tick(35_000);
+    await until(() => metric('layercode_open_streams') === 0, 'the place to be free');
+  });
+});
