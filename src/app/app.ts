@@ -17,6 +17,7 @@ import type { HttpResponse } from '../http/exchange.ts';
 import { Router } from '../http/router.ts';
 import { createHttpServer } from '../http/server.ts';
 import { Shutdown } from '../http/shutdown.ts';
+import { UncheckedBodies } from '../http/unchecked-bodies.ts';
 import type { Logger } from '../log.ts';
 import { Metrics, type SumMetrics } from '../metrics.ts';
 import { cors, preflight } from '../middleware/cors.ts';
@@ -91,7 +92,10 @@ export interface ServedAgent {
   readonly conversations: ConversationManager;
 }
 
-/** Memory for all bodies that are being read or kept. More if a single one may be very large. */
+/**
+ * Memory for all bodies that are being read or kept, of clients with credentials. The others have
+ * half of it, and each of them a quarter. More if a single one may be very large.
+ */
 const MIN_BODIES_BYTES = 64 * 1_048_576;
 /** For connections without a stream: health checks, browsers, keep-alive. */
 const SPARE_CONNECTIONS = 1_024;
@@ -391,8 +395,13 @@ function sharedByRequests(
   log: Logger,
   processes: number,
 ): ContextDependencies {
-  const bodiesBytes = Math.max(Math.ceil(MIN_BODIES_BYTES / processes), 2 * maxBodyBytes);
-  return { log, maxBodyBytes, trustProxy, bodies: new BodyBudget(bodiesBytes) };
+  const bytes = Math.max(Math.ceil(MIN_BODIES_BYTES / processes), 2 * maxBodyBytes);
+  const uncheckedBytes = Math.max(bytes / 2, 2 * maxBodyBytes);
+  return {
+    log, maxBodyBytes, trustProxy,
+    bodies: new BodyBudget(bytes),
+    uncheckedBodies: new UncheckedBodies(uncheckedBytes, uncheckedBytes / 2),
+  };
 }
 
 function openSessionsToWaitFor(settings: Settings): OpenSessions | undefined {

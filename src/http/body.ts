@@ -2,8 +2,20 @@ import type { Awaitable } from '../base/awaitable.ts';
 import { BadRequest, ContentTooLarge, ServiceUnavailable } from './errors.ts';
 import type { HttpRequest } from './exchange.ts';
 
-/** Memory for all bodies that are being read, or kept by their requests. */
-export class BodyBudget {
+/** What one body counts against. */
+export interface BodyShare {
+  /** The body is being read. `evict` gives it up. */
+  arriving?(evict: () => void): void;
+  /** Takes the bytes, or returns false if there is no room for them. */
+  take(bytes: number): boolean;
+  /** The body is whole: it can no longer be given up. */
+  arrived?(): void;
+  /** Gives back bytes that were taken. The body is over. */
+  give(bytes: number): void;
+}
+
+/** Memory for the bodies of clients with credentials, until their requests have been answered. */
+export class BodyBudget implements BodyShare {
   readonly #maxBytes: number;
   #bytes = 0;
 
@@ -11,7 +23,6 @@ export class BodyBudget {
     this.#maxBytes = maxBytes;
   }
 
-  /** Takes the bytes, or returns false if fewer are left. */
   take(bytes: number): boolean {
     if (this.#bytes + bytes > this.#maxBytes) return false;
     this.#bytes += bytes;
@@ -23,22 +34,27 @@ export class BodyBudget {
   }
 }
 
+/** 503: there is no room for a body. */
+export function tooManyBodies(): ServiceUnavailable {
+  return new ServiceUnavailable('too many request bodies are being read', 1);
+}
+
 /**
  * The raw bytes of the request's body. Returned at once if all of them have arrived; otherwise a
- * promise, whose buffer (`body.buffer`) counts against the budget until the caller gives it back.
+ * promise, whose buffer (`body.buffer`) counts against `openShare()` until the caller gives it back.
  *
  * A server that has read the body itself can leave the bytes in `request.rawBody`, as a `Buffer`.
  * They are returned at once.
  *
  * Rejects with 413 for more than `maxBytes`, immediately if the declared length is too large; the
- * counted bytes decide. Rejects with 503 when the budget is used up, with 400 if the client leaves
- * before the end of the body, and with an error that says what to do if something else has read
- * the body.
+ * counted bytes decide. Rejects with 503 when there is no room for the body or others need it more,
+ * with 400 if the client leaves before the end of the body, and with an error that says what to do
+ * if something else has read the body.
  */
 export function readRawBody(
   request: HttpRequest,
   maxBytes: number,
-  budget: BodyBudget,
+  openShare: () => BodyShare,
 ): Awaitable<Buffer> {
   if (declaredLength(request) > maxBytes) {
     return Promise.reject(new ContentTooLarge(maxBytes));
@@ -52,7 +68,7 @@ export function readRawBody(
   }
   // Something else has read an empty body: its end will not be emitted again.
   if (request.readableEnded) return NO_BYTES;
-  return readWhole(request) ?? readStream(request, maxBytes, budget);
+  return readWhole(request) ?? readStream(request, maxBytes, openShare());
 }
 
 /** The body, if it has the declared length by now and nothing else is reading the stream. */
@@ -81,7 +97,7 @@ const BODY_IS_GONE =
 function readStream(
   request: HttpRequest,
   maxBytes: number,
-  budget: BodyBudget,
+  share: BodyShare,
 ): Promise<Buffer> {
   return new Promise((resolve, reject) => {
     if (request.destroyed) return reject(endedEarly());
@@ -91,7 +107,7 @@ function readStream(
     let length = 0;
     const fail = (error: Error): void => {
       request.off('data', onData);
-      budget.give(bytes.length);
+      share.give(bytes.length);
       bytes = NO_BYTES;
       reject(error);
     };
@@ -103,9 +119,7 @@ function readStream(
       if (needed > maxBytes) return fail(new ContentTooLarge(maxBytes));
       if (needed > bytes.length) {
         const size = length === 0 ? needed : Math.min(maxBytes, 2 * needed);
-        if (!budget.take(size - bytes.length)) {
-          return fail(new ServiceUnavailable('too many request bodies are being read', 1));
-        }
+        if (!share.take(size - bytes.length)) return fail(tooManyBodies());
         const grown = Buffer.allocUnsafeSlow(size);
         bytes.copy(grown, 0, 0, length);
         bytes = grown;
@@ -113,8 +127,10 @@ function readStream(
       chunk.copy(bytes, length);
       length = needed;
     };
+    share.arriving?.(() => fail(tooManyBodies()));
     request.on('data', onData);
     request.on('end', () => {
+      share.arrived?.();
       resolve(bytes.subarray(0, length));
       bytes = NO_BYTES; // the caller's from here on
     });

@@ -4,7 +4,10 @@ import type { Socket } from 'node:net';
 
 import type { Awaitable } from '../base/awaitable.ts';
 import type { Logger } from '../log.ts';
-import { isBodyArriving, lingerOverBody, readRawBody, type BodyBudget } from './body.ts';
+import {
+  isBodyArriving, lingerOverBody, readRawBody, tooManyBodies, type BodyBudget, type BodyShare,
+} from './body.ts';
+import { clientKey } from './client-key.ts';
 import type { Departing } from './departures.ts';
 import { BadRequest, checkHeaders } from './errors.ts';
 import { SseEncoder } from './event-stream.ts';
@@ -15,6 +18,7 @@ import { flattenHead, isUpgraded } from './node-internals.ts';
 import { parseRequestTarget, requestTargetOf } from './request-target.ts';
 import { ResponseClose, type CloseListener } from './response-close.ts';
 import type { Params } from './router.ts';
+import type { UncheckedBodies } from './unchecked-bodies.ts';
 
 /** What a `Context` needs from its app. All requests share it. */
 export interface ContextDependencies {
@@ -22,8 +26,10 @@ export interface ContextDependencies {
   readonly maxBodyBytes: number;
   /** Whether to believe the rightmost entries of `x-forwarded-for` and `x-forwarded-proto`. */
   readonly trustProxy: boolean;
-  /** Memory for all bodies that are being read or kept. */
+  /** Memory for bodies that are being read or kept, of clients with credentials. */
   readonly bodies: BodyBudget;
+  /** The same for the others. */
+  readonly uncheckedBodies: UncheckedBodies;
 }
 
 const NO_PARAMS: Params = Object.freeze({});
@@ -69,8 +75,10 @@ export class Context {
   #rawBody: Awaitable<Buffer> | undefined;
   /** Set if a layer or a handler has read the body and may read it again. */
   #isBodyKept = false;
-  /** The body's share of the budget for all bodies. */
+  /** What the body counts against, if it did not come with the head. */
+  #bodyShare: BodyShare | undefined;
   #budgetedBytes = 0;
+  #isAuthenticated = false;
   #isAnswered = false;
   #bodyBytes = 0;
   #stream: SseEncoder | EventWriter | undefined;
@@ -193,8 +201,9 @@ export class Context {
   }
 
   #readBody(): Awaitable<Buffer> {
-    const { maxBodyBytes, bodies } = this.#shared;
-    const reading = readRawBody(this.request, maxBodyBytes, bodies);
+    const { maxBodyBytes, bodies, uncheckedBodies } = this.#shared;
+    const reading = readRawBody(this.request, maxBodyBytes, () => (this.#bodyShare =
+      this.#isAuthenticated ? bodies : uncheckedBodies.share(clientKey(this.clientAddress))));
     if (!(reading instanceof Promise)) return reading; // it came with the head
     return reading.then((body) => {
       this.#budgetedBytes = body.buffer.byteLength;
@@ -204,8 +213,24 @@ export class Context {
   }
 
   static #giveBack(this: void, _isFinished: boolean, context: Context): void {
-    context.#shared.bodies.give(context.#budgetedBytes);
+    context.#bodyShare?.give(context.#budgetedBytes);
     context.#budgetedBytes = 0;
+  }
+
+  /**
+   * The client has shown credentials. Call this before the body is read, if they are in the
+   * headers. From now on the body counts with those of such clients, from whom others take no room.
+   * Throws 503 if too many of them are being read or kept.
+   */
+  authenticated(): void {
+    this.#isAuthenticated = true;
+    const { bodies } = this.#shared;
+    if (this.#bodyShare === undefined || this.#bodyShare === bodies) return;
+    const bytes = this.#budgetedBytes;
+    Context.#giveBack(true, this);
+    this.#bodyShare = bodies;
+    if (!bodies.take(bytes)) throw tooManyBodies();
+    this.#budgetedBytes = bytes;
   }
 
   /** Whether an answer has begun. */

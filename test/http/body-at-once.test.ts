@@ -35,7 +35,7 @@ async function open(
 const HEAD = 'POST / HTTP/1.1\r\nhost: x\r\ncontent-length: 5\r\n\r\n';
 
 function read(request: IncomingMessage, maxBytes = 100): ReturnType<typeof readRawBody> {
-  return readRawBody(request, maxBytes, new BodyBudget(100));
+  return readRawBody(request, maxBytes, () => new BodyBudget(100));
 }
 
 /** Answers with what it found when it was served, and with the body when that had come. */

@@ -15,7 +15,7 @@ async function readRawBody(
   maxBytes: number,
   budget = new body.BodyBudget(1_048_576),
 ): Promise<Buffer> {
-  return body.readRawBody(request, maxBytes, budget);
+  return body.readRawBody(request, maxBytes, () => budget);
 }
 
 /** What is left of a budget. */

@@ -41,93 +41,112 @@ async function until(isTrue: () => Promise<boolean>): Promise<void> {
   assert.fail('it never came to be');
 }
 
-describe('bodies in flight', () => {
-  // 64 MiB in all; two of 32 MiB, all but a byte of which has come, have taken them.
-  const settings = { maxBodyBytes: 32 * MIB, authorizePerMinute: 100_000 };
-  const part = Buffer.alloc(settings.maxBodyBytes - 1, 'x');
+const KEY = 'key-of-the-large-tests';
 
-  async function begin(served: Served, path: string) {
+describe('bodies in flight, with a key or a right signature', () => {
+  // 64 MiB in all; two of 32 MiB, all but a byte of which has come, have taken them.
+  const settings = { maxBodyBytes: 32 * MIB, chatCompletionsKeys: [KEY] };
+  const part = Buffer.alloc(settings.maxBodyBytes - 1, 'x');
+  const head = (length: number): string =>
+    ['POST /api/agent/chat/completions HTTP/1.1', 'host: x', 'content-type: application/json',
+      `authorization: Bearer ${KEY}`, `content-length: ${length}`, '\r\n'].join('\r\n');
+
+  async function begin(served: Served) {
     const client = await served.raw();
-    client.send(
-      `POST ${path} HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\nlayercode-signature: ${signPayload('', SECRET)}\r\ncontent-length: ${settings.maxBodyBytes}\r\n\r\n`,
-    );
-    client.send(part);
-    return client;
+    client.socket.setTimeout(0);
+    return client.send(head(settings.maxBodyBytes)).send(part);
   }
 
-  /** The answer to one more body, of which a part comes alone. */
-  async function another(
-    served: Served,
-  ): Promise<{ status: number; retryAfter: string | undefined; body: string }> {
+  /** The status of one more body, of which a part comes alone. */
+  async function another(served: Served): Promise<number> {
+    const client = await served.raw();
+    client.send(head(3).replace('host: x', 'host: x\r\nconnection: close'));
+    await served.fetch('/health'); // by now the head has been read
+    const { status, headers, body } = await client.send('{}x').lastAnswer();
+    if (status === 503) {
+      assert.equal(headers['retry-after'], '1');
+      assert.match(body, /too many request bodies are being read/);
+    }
+    return status;
+  }
+
+  /** The status of one more body without a key, the same way. */
+  async function unsigned(served: Served): Promise<number> {
     const client = await served.raw();
     client.send(
       'POST /api/authorize HTTP/1.1\r\nhost: x\r\ncontent-length: 3\r\nconnection: close\r\n\r\n',
     );
-    await served.fetch('/health'); // by now the head has been read
-    client.send('{}x');
-    const { status, headers, body } = await client.lastAnswer();
-    return { status, retryAfter: headers['retry-after'], body };
+    await served.fetch('/health');
+    return (await client.send('{}x').lastAnswer()).status;
   }
 
-  it('beyond 64 MiB in all are refused with 503, unsigned or not, until one of them is over', async (t) => {
+  const untilRefused = (served: Served): Promise<void> =>
+    until(async () => (await another(served)) === 503);
+
+  it('beyond 64 MiB in all are refused with 503 until one of them is over', async (t) => {
     const served = await serve(t, { settings });
-    const before = await another(served);
-    const clients = [await begin(served, '/api/agent'), await begin(served, '/api/agent')];
+    const clients = [await begin(served), await begin(served)];
     await untilRefused(served);
-    const refused = await another(served);
-    assert.deepEqual(
-      [refused.status, refused.retryAfter, refused.body],
-      [503, '1', '{"error":"too many request bodies are being read"}'],
-    );
+    assert.equal(await unsigned(served), 400);
     for (const client of clients) client.destroy();
-    await until(async () => (await another(served)).status === before.status);
+    await until(async () => (await another(served)) === 400);
   });
 
   it("do not keep a body out that comes with its head, as a webhook's mostly does", async (t) => {
     const served = await serve(t, { settings });
-    await begin(served, '/api/agent');
-    await begin(served, '/api/agent');
+    await begin(served);
+    await begin(served);
     await untilRefused(served);
-    const body = messageEvent();
-    const client = await served.raw();
-    const head = [
-      'POST /api/agent HTTP/1.1',
-      'host: x',
-      `content-length: ${body.length}`,
-      'content-type: application/json',
-      `layercode-signature: ${signPayload(body, SECRET)}`,
-      'connection: close',
-    ];
-    client.send(`${head.join('\r\n')}\r\n\r\n${body}`);
-    assert.equal((await client.lastAnswer()).status, 200);
+    assert.equal((await served.fetch('/api/agent', signed(messageEvent()))).status, 200);
   });
 
-  it('are in flight until their request is answered; two of the largest always fit', async (t) => {
-    const [kept, release] = [deferred(), deferred()];
-    let count = 0;
-    const maxBodyBytes = 33 * MIB;
-    const served = await serve(t, {
-      settings: { ...settings, maxBodyBytes },
-      setUp: (app) =>
-        app.post('/keep', async (context) => {
-          await context.readRawBody();
-          count += 1;
-          if (count === 2) kept.resolve();
-          await release.promise;
-          context.empty(204);
-        }),
-    });
-    const before = await another(served);
-    const answers = [0, 1].map(async () =>
-      served.fetch('/keep', { method: 'POST', body: Buffer.alloc(maxBodyBytes, 'x') }),
-    );
-    await kept.promise;
-    const meanwhile = await another(served);
-    release.resolve();
-    await Promise.all(answers);
-    assert.deepEqual([meanwhile.status, count], [503, 2]);
-    await until(async () => (await another(served)).status === before.status);
+  it('lose no room to others, of which one client has 32 MiB at once', async (t) => {
+    const served = await serve(t, { settings });
+    const forged = async () => {
+      const client = await served.raw();
+      const signature = `layercode-signature: ${signPayload('', SECRET)}`;
+      const withoutKey = head(settings.maxBodyBytes)
+        .replace('/chat/completions', '')
+        .replace(`authorization: Bearer ${KEY}`, signature);
+      return client.send(withoutKey).send(part);
+    };
+    const first = await forged();
+    await forged();
+    await first.until(/^HTTP\/1\.1 503/); // the older one makes room
+    assert.equal(await another(served), 400);
   });
+
+  for (const [what, path, init] of [
+    ['signed', '/api/keep', signed],
+    ['without a key', '/keep', (body: string) => ({ method: 'POST', body })],
+  ] as const) {
+    it(`are in flight until their request is answered: ${what}`, async (t) => {
+      const kept = [deferred(), deferred()];
+      const release = deferred();
+      let count = 0;
+      const served = await serve(t, {
+        settings,
+        setUp: (app) =>
+          app.post(path, async (context) => {
+            await context.readRawBody();
+            kept[count++]?.resolve();
+            await release.promise;
+            context.empty(204);
+          }),
+      });
+      const isSigned = what === 'signed';
+      const answers: Promise<Response>[] = [];
+      for (const { promise } of kept) {
+        answers.push(served.fetch(path, init('x'.repeat(isSigned ? 32 * MIB : 7 * MIB))));
+        await Promise.race([promise, ...answers]);
+      }
+      assert.equal(count, 2);
+      assert.deepEqual([await another(served), await unsigned(served)], [isSigned ? 503 : 400, 400]);
+      release.resolve();
+      await Promise.all(answers);
+      await until(async () => (await another(served)) === 400);
+    });
+  }
 
   it('are 2 × MAX_BODY_BYTES at the most where that is more than 64 MiB', async (t) => {
     const [first, release] = [deferred(), deferred()];
@@ -135,7 +154,7 @@ describe('bodies in flight', () => {
     const served = await serve(t, {
       settings: { maxBodyBytes: 40 * MIB },
       setUp: (app) =>
-        app.post('/keep', async (context) => {
+        app.post('/api/keep', async (context) => {
           await context.readRawBody();
           count += 1;
           if (count === 1) {
@@ -145,8 +164,9 @@ describe('bodies in flight', () => {
           context.empty(204);
         }),
     });
+    const body = 'x'.repeat(40 * MIB);
     const keep = async (): Promise<number> =>
-      (await served.fetch('/keep', { method: 'POST', body: Buffer.alloc(40 * MIB, 'x') })).status;
+      (await served.fetch('/api/keep', signed(body))).status;
     const kept = keep();
     await first.promise;
     assert.equal(await keep(), 204);
@@ -165,7 +185,6 @@ describe('bodies in flight', () => {
     });
     const served = await serve(t, { settings, agent });
     t.after(() => release.resolve());
-    const before = await another(served);
     for (const id of ['1', '2']) {
       const body = messageEvent('x'.repeat(settings.maxBodyBytes - 200), {
         conversation_id: id,
@@ -174,10 +193,6 @@ describe('bodies in flight', () => {
       const response = await served.fetch('/api/agent', signed(body));
       await response.body!.getReader().read();
     }
-    assert.equal((await another(served)).status, before.status);
+    assert.equal(await another(served), 400);
   });
-
-  async function untilRefused(served: Served): Promise<void> {
-    await until(async () => (await another(served)).status === 503);
-  }
 });

@@ -6,6 +6,7 @@ import { describe, it, type TestContext } from 'node:test';
 
 import { BodyBudget } from '../../src/http/body.ts';
 import { Context } from '../../src/http/context.ts';
+import { UncheckedBodies } from '../../src/http/unchecked-bodies.ts';
 import { defineAgent } from '../../src/index.ts';
 import { within } from '../fixtures/app.ts';
 import {
@@ -114,6 +115,7 @@ describe('context.url', () => {
       maxBodyBytes: 1,
       trustProxy: false,
       bodies: new BodyBudget(1),
+      uncheckedBodies: new UncheckedBodies(1, 1),
     };
     const given = request as unknown as IncomingMessage;
     const context = new Context(given, {} as ServerResponse, shared);
@@ -188,36 +190,52 @@ describe('context.switchProtocols', () => {
   });
 });
 
-describe('the budget of all bodies', () => {
-  // Given back twice, it would grow with every turn.
-  it("gets a body's bytes back once when the stream of a turn begins", async (t) => {
-    const bodies = new BodyBudget(100);
-    const { log } = recordLog();
-    const isClosed = deferred();
-    const server = createServer((request, response) => {
-      const context = new Context(request, response, {
-        log,
-        maxBodyBytes: 50,
-        trustProxy: false,
-        bodies,
-      });
-      context.onClose(() => isClosed.resolve());
-      context.requestId = 'x';
-      void Promise.resolve(context.takeRawBody()).then(() => {
-        const writer = context.eventWriter();
-        writer.send('data: 1\n\n');
-        writer.finish();
-      });
-    }).listen(0, '127.0.0.1');
-    await once(server, 'listening');
-    t.after(() => server.close());
-    const client = await RawConnection.open((server.address() as AddressInfo).port);
-    const head = 'POST / HTTP/1.1\r\nhost: x\r\nconnection: close\r\ntransfer-encoding: chunked';
-    client.send(`${head}\r\n\r\n3\r\nabc\r\n0\r\n\r\n`);
-    await client.closed;
-    await isClosed.promise;
-    assert.deepEqual([bodies.take(100), bodies.take(1)], [true, false]);
-  });
+/** How many bytes are left. */
+function left({ take }: { readonly take: (bytes: number) => boolean }): number {
+  let bytes = 0;
+  while (take(1)) bytes += 1;
+  return bytes;
+}
+
+describe('the budgets of bodies', () => {
+  // Given back twice, they would grow with every turn.
+  for (const when of ['before', 'after', 'never']) {
+    it(`get a body's bytes back once when a turn streams; authenticated: ${when}`, async (t) => {
+      const bodies = new BodyBudget(100);
+      const uncheckedBodies = new UncheckedBodies(100, 100);
+      const { log } = recordLog();
+      const isClosed = deferred();
+      const server = createServer((request, response) => {
+        const context = new Context(request, response, {
+          log,
+          maxBodyBytes: 50,
+          trustProxy: false,
+          bodies,
+          uncheckedBodies,
+        });
+        if (when === 'before') context.authenticated();
+        context.onClose(() => isClosed.resolve());
+        context.requestId = 'x';
+        void Promise.resolve(context.takeRawBody()).then(() => {
+          if (when === 'after') context.authenticated();
+          const writer = context.eventWriter();
+          writer.send('data: 1\n\n');
+          writer.finish();
+        });
+      }).listen(0, '127.0.0.1');
+      await once(server, 'listening');
+      t.after(() => server.close());
+      const client = await RawConnection.open((server.address() as AddressInfo).port);
+      const head = 'POST / HTTP/1.1\r\nhost: x\r\nconnection: close\r\ntransfer-encoding: chunked';
+      client.send(`${head}\r\n\r\n3\r\nabc\r\n0\r\n\r\n`);
+      await client.closed;
+      await isClosed.promise;
+      const unchecked = uncheckedBodies.share('127.0.0.1');
+      assert.deepEqual([bodies, unchecked].map((budget) => left({
+        take: (bytes) => budget.take(bytes),
+      })), [100, 100]);
+    });
+  }
 });
 
 describe('a request that is answered', () => {

@@ -14,8 +14,8 @@ export class Keys {
   }
 
   /**
-   * Throws an `HttpError` (401) unless the request carries one of the keys: as
-   * `Authorization: Bearer <key>`, without `Bearer`, or in a header of its own. A platform may send
+   * Throws an `HttpError` (401) unless the request carries one of the keys, which authenticates it:
+   * as `Authorization: Bearer <key>`, without `Bearer`, or in a header of its own. A platform may send
    * an `Authorization` that is meant for someone else, so each header is tried.
    */
   check(context: Context, header = 'x-api-key'): void {
@@ -24,7 +24,7 @@ export class Keys {
     for (const digest of given.map(digestOf)) {
       for (const known of this.#digests) if (timingSafeEqual(digest, known)) isRight = true;
     }
-    if (isRight) return;
+    if (isRight) return context.authenticated();
     context.logFields['hint'] = given.length === 0
       ? `no Authorization and no ${header} header`
       : 'unknown key';

@@ -53,6 +53,7 @@ function createVerify({
     return andThen(context.takeRawBody(), (body) => {
       const fault = verifier.check(claim, body);
       if (fault !== undefined) refuse(context, fault);
+      context.authenticated();
       return body;
     });
   };

@@ -393,6 +393,17 @@ describe('the webhook of ElevenLabs after a call', () => {
     });
   }
 
+  for (const [what, signature] of [
+    ['an old', () => signed(body, Date.now() - 31 * minute)],
+    ['a malformed', () => `${signed(body)}0`],
+  ] as const) {
+    it(`is refused before its body comes for ${what} signature`, async (t) => {
+      const connection = await serveReports(t, {}).raw();
+      connection.write(headOf(`elevenlabs-signature: ${signature()}`));
+      assert.equal(await connection.status(), 401);
+    });
+  }
+
   it('is refused with the secret of Vapi beside a wrong signature', async (t) => {
     const { report } = serveReports(t, {});
     const headers = { 'elevenlabs-signature': signed('{}'), 'x-vapi-secret': VAPI_SECRET };

@@ -1,0 +1,75 @@
+import type { BodyShare } from './body.ts';
+
+/** A body that is being read. */
+interface Arriving {
+  readonly client: string;
+  readonly evict: () => void;
+}
+
+/**
+ * Memory for the bodies of clients that have not shown credentials yet. Each client has a part of
+ * it. When the part, or all of it, is used up, the body that has been arriving longest is given up:
+ * an honest one takes milliseconds.
+ */
+export class UncheckedBodies {
+  readonly #maxBytes: number;
+  readonly #maxClientBytes: number;
+  #bytes = 0;
+  readonly #bytesOfClients = new Map<string, number>();
+  /** The oldest first. */
+  readonly #arriving = new Map<BodyShare, Arriving>();
+
+  /** Limits are inclusive. */
+  constructor(maxBytes: number, maxClientBytes: number) {
+    this.#maxBytes = maxBytes;
+    this.#maxClientBytes = maxClientBytes;
+  }
+
+  /** What a body of this client counts against. */
+  share(client: string): BodyShare {
+    const share: BodyShare = {
+      arriving: (evict) => void this.#arriving.set(share, { client, evict }),
+      take: (bytes) => {
+        if (!this.#makeRoom(share, client, bytes)) return false;
+        this.#add(client, bytes);
+        return true;
+      },
+      arrived: () => void this.#arriving.delete(share),
+      give: (bytes) => {
+        this.#arriving.delete(share);
+        this.#add(client, -bytes);
+      },
+    };
+    return share;
+  }
+
+  #add(client: string, bytes: number): void {
+    this.#bytes += bytes;
+    const sum = this.#bytesOf(client) + bytes;
+    if (sum === 0) this.#bytesOfClients.delete(client);
+    else this.#bytesOfClients.set(client, sum);
+  }
+
+  #bytesOf(client: string): number {
+    return this.#bytesOfClients.get(client) ?? 0;
+  }
+
+  #makeRoom(share: BodyShare, client: string, bytes: number): boolean {
+    while (this.#bytesOf(client) + bytes > this.#maxClientBytes) {
+      if (!this.#evictOldest(share, client)) return false;
+    }
+    while (this.#bytes + bytes > this.#maxBytes) if (!this.#evictOldest(share)) return false;
+    return true;
+  }
+
+  /** Of one client, or of all. Returns false if there is none, or if it is the one that asks. */
+  #evictOldest(asking: BodyShare, client?: string): boolean {
+    for (const [share, arriving] of this.#arriving) {
+      if (client !== undefined && arriving.client !== client) continue;
+      if (share === asking) return false;
+      arriving.evict();
+      return true;
+    }
+    return false;
+  }
+}

@@ -1,0 +1,96 @@
+import assert from 'node:assert/strict';
+import { describe, it } from 'node:test';
+
+import { UncheckedBodies } from '../../src/http/unchecked-bodies.ts';
+import { signPayload } from '../../src/wires/layercode/signature.ts';
+import { until } from '../fixtures/app.ts';
+import { messageEvent, SECRET, serve } from '../fixtures/kernel.ts';
+
+interface Body {
+  readonly take: (bytes: number) => boolean;
+  readonly arrive: () => void;
+  isEvicted: boolean;
+}
+
+/** A body that begins to arrive, and gives its bytes back when it is given up. */
+function begin(bodies: UncheckedBodies, client: string): Body {
+  const share = bodies.share(client);
+  let taken = 0;
+  const body: Body = {
+    take(bytes) {
+      const isTaken = share.take(bytes);
+      if (isTaken) taken += bytes;
+      return isTaken;
+    },
+    arrive: () => share.arrived?.(),
+    isEvicted: false,
+  };
+  share.arriving?.(() => {
+    body.isEvicted = true;
+    share.give(taken);
+  });
+  return body;
+}
+
+describe('UncheckedBodies', () => {
+  it('give up the oldest body of a client that takes more than its part', () => {
+    const bodies = new UncheckedBodies(100, 10);
+    const [other, first, second, third] = ['b', 'a', 'a', 'a'].map((name) => begin(bodies, name));
+    for (const body of [other, first, second]) assert.equal(body?.take(5), true);
+    assert.equal(third?.take(5), true);
+    assert.deepEqual([other, first, second, third].map((body) => body?.isEvicted),
+      [false, true, false, false]);
+  });
+
+  it('give up the oldest body of all when everything is taken', () => {
+    const bodies = new UncheckedBodies(10, 8);
+    const [first, second] = [begin(bodies, 'a'), begin(bodies, 'b')];
+    assert.deepEqual([first.take(5), second.take(5), begin(bodies, 'c').take(1)],
+      [true, true, true]);
+    assert.deepEqual([first.isEvicted, second.isEvicted], [true, false]);
+  });
+
+  it('refuse the oldest body itself, and one that is larger than the part', () => {
+    const bodies = new UncheckedBodies(10, 6);
+    const [first, second] = [begin(bodies, 'a'), begin(bodies, 'a')];
+    assert.deepEqual([first.take(3), second.take(3), first.take(1)], [true, true, false]);
+    assert.equal(begin(new UncheckedBodies(10, 6), 'a').take(7), false);
+  });
+
+  it('give up none that has arrived', () => {
+    const bodies = new UncheckedBodies(10, 6);
+    const first = begin(bodies, 'a');
+    assert.equal(first.take(6), true);
+    first.arrive();
+    assert.deepEqual([begin(bodies, 'a').take(1), begin(bodies, 'b').take(4)], [false, true]);
+    assert.equal(first.isEvicted, false);
+  });
+});
+
+describe('bodies that are held back without a right signature', () => {
+  const MIB = 1_048_576;
+  const head = (length: number, signature: string): string =>
+    ['POST /api/agent HTTP/1.1', 'host: x', 'content-type: application/json',
+      `content-length: ${length}`, `layercode-signature: ${signature}`, '\r\n'].join('\r\n');
+
+  // Was: 503 for every signed request whose body came in a second packet.
+  it('do not keep out a signed one that comes in two packets', async (t) => {
+    const served = await serve(t);
+    const held = await Promise.all(Array.from({ length: 80 }, async () => {
+      const client = await served.raw();
+      client.socket.setTimeout(0);
+      client.send(head(MIB, signPayload('', SECRET)));
+      client.send(Buffer.alloc(MIB - 1, 'x'));
+      return client;
+    }));
+    await until(() => held.every(({ socket }) => socket.writableLength === 0), 'the bytes');
+    for (let count = 0; count < 3; count++) {
+      const body = messageEvent('Hello', { turn_id: `t-${count}` });
+      const client = await served.raw();
+      client.send(head(body.length, signPayload(body, SECRET)) + body.slice(0, 9));
+      await served.fetch('/health'); // by now the first packet has been read
+      client.send(body.slice(9));
+      assert.match(await client.until(/response\.end/), /^HTTP\/1\.1 200/);
+    }
+  });
+});
