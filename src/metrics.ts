@@ -107,6 +107,8 @@ export class Gauge implements Metric {
   readonly across: Across;
   readonly #read: () => number | PromiseLike<number>;
   #known = Number.NaN;
+  /** While a promised value has not come, it is not asked for again. */
+  #isAsking = false;
 
   /**
    * Use the type `counter` for a value that only grows. `across` says how to combine the values of
@@ -136,13 +138,16 @@ export class Gauge implements Metric {
    * end the process.
    */
   #value(): number {
+    if (this.#isAsking) return this.#known;
+    const learn = (known: unknown): void => {
+      this.#known = Number(known);
+      this.#isAsking = false;
+    };
     try {
       const value = this.#read();
       if (typeof value === 'number') return value;
-      Promise.resolve(value).then(
-        (known) => (this.#known = Number(known)),
-        () => (this.#known = Number.NaN),
-      );
+      this.#isAsking = true;
+      Promise.resolve(value).then(learn, () => learn(NaN));
     } catch {
       return Number.NaN;
     }

@@ -41,7 +41,7 @@ export function tooManyBodies(): ServiceUnavailable {
 
 /**
  * The raw bytes of the request's body. Returned at once if all of them have arrived; otherwise a
- * promise, whose buffer (`body.buffer`) counts against `openShare()` until the caller gives it back.
+ * promise, whose buffer (`body.buffer`) counts against `openShare()`. The caller gives it back.
  *
  * A server that has read the body itself can leave the bytes in `request.rawBody`, as a `Buffer`.
  * They are returned at once.

@@ -1,14 +1,23 @@
-import { andThen } from '../base/awaitable.ts';
+import { andThen, type Awaitable } from '../base/awaitable.ts';
 import type { Handler } from '../http/compose.ts';
 import type { Metrics, SumMetrics } from '../metrics.ts';
 import { NO_STORE } from './health.ts';
 
 const PROMETHEUS_TEXT = 'text/plain; version=0.0.4; charset=utf-8';
 
-/** Serves the metrics of this process, or those that `sum` adds up. */
+/** How long a text is served again: anyone may ask, and some of its figures cost. */
+const SHARED_MS = 1_000;
+
+/** Serves the metrics of this process, or those that `sum` adds up, at most a second old. */
 export function metrics(metrics: Metrics, sum?: SumMetrics): Handler {
-  return (context) =>
-    andThen(sum === undefined ? metrics.text() : sum(), (text) =>
-      context.text(200, text, PROMETHEUS_TEXT, NO_STORE),
-    );
+  let shared: Awaitable<string> = '';
+  let readAtMs = -Infinity;
+  return (context) => {
+    const nowMs = performance.now();
+    if (nowMs - readAtMs >= SHARED_MS) {
+      readAtMs = nowMs;
+      shared = sum === undefined ? metrics.text() : sum();
+    }
+    return andThen(shared, (text) => context.text(200, text, PROMETHEUS_TEXT, NO_STORE));
+  };
 }

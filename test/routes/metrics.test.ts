@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { describe, it, type TestContext } from 'node:test';
 
 import { defineAgent, MemoryStore, type ConversationStore } from '../../src/index.ts';
+import { jumpingClock } from '../fixtures/clock.ts';
 import { messageEvent, recordLog, serve, signed, type Served } from '../fixtures/kernel.ts';
 import { version } from './version.ts';
 
@@ -179,12 +180,39 @@ describe('GET /metrics', () => {
 
     it('says how many conversations there were at the reading before', async (t) => {
       let count = 3;
+      const pass = jumpingClock(t);
       const served = await serve(t, { store: store(async () => count++) });
-      const readings = [await metricsOf(served), await metricsOf(served), await metricsOf(served)];
+      const readings: string[] = [];
+      for (let reading = 0; reading < 3; reading++, pass(1_000))
+        readings.push(await metricsOf(served));
       assert.deepEqual(
         readings.map((text) => sample(text, 'layercode_conversations')),
         [undefined, 3, 4],
       );
+    });
+
+    // Was: 60 at once started 60 counts in the store, and no payment could start meanwhile.
+    it('asks it once a second, however many read', async (t) => {
+      let count = 0;
+      const pass = jumpingClock(t);
+      const served = await serve(t, { store: store(async () => ++count) });
+      const readAll = async (): Promise<Set<string>> =>
+        new Set(await Promise.all(Array.from({ length: 60 }, () => metricsOf(served))));
+      assert.deepEqual([(await readAll()).size, count], [1, 1]);
+      pass(1_000);
+      assert.deepEqual([(await readAll()).size, count], [1, 2]);
+    });
+
+    it('asks it no more while it does not answer', async (t) => {
+      let asked = 0;
+      const pass = jumpingClock(t);
+      const never = (): Promise<number> => {
+        asked += 1;
+        return new Promise(() => undefined);
+      };
+      const served = await serve(t, { store: store(never) });
+      for (let reading = 0; reading < 3; reading++, pass(1_000)) await metricsOf(served);
+      assert.equal(asked, 1);
     });
 
     // Was: nobody awaited the promise, and the process ended.

@@ -160,10 +160,10 @@ export class SharedStore implements ConversationStore {
   }
 
   count(): Awaitable<number> {
-    return andThen(
-      this.#outage.ask(() => this.#parts.count()),
-      (count) => (count === FAILED ? NaN : count),
-    );
+    if (this.#outage.isDegraded) return NaN;
+    // A slow count must not make the store count as failed: only metrics ask for it.
+    const counted = this.#outage.askAgain(() => this.#parts.count(), () => undefined);
+    return andThen(counted, (count) => (count === FAILED ? NaN : count));
   }
 
   health(): StoreHealth {

@@ -14,8 +14,8 @@ export class Keys {
   }
 
   /**
-   * Throws an `HttpError` (401) unless the request carries one of the keys, which authenticates it:
-   * as `Authorization: Bearer <key>`, without `Bearer`, or in a header of its own. A platform may send
+   * Authenticates a request that carries one of the keys: as `Authorization: Bearer <key>`, without
+   * `Bearer`, or in a header of its own. Otherwise throws an `HttpError` (401). A platform may send
    * an `Authorization` that is meant for someone else, so each header is tried.
    */
   check(context: Context, header = 'x-api-key'): void {

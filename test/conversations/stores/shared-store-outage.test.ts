@@ -428,4 +428,19 @@ describe('a store that does not answer', () => {
     parts.failWith = down;
     assert.equal(await store.count(), NaN);
   });
+
+  it('has not failed because it could not be counted, and is not counted while it has', async (t) => {
+    const { parts, store } = machine(t);
+    let asked = 0;
+    parts.count = () => {
+      asked += 1;
+      throw down;
+    };
+    await store.count();
+    assert.equal(store.health().isDegraded, false);
+    parts.failWith = down;
+    await turn(store, 'c', 't1');
+    await store.count();
+    assert.deepEqual([store.health().isDegraded, asked], [true, 1]);
+  });
 });
