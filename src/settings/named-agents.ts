@@ -1,5 +1,6 @@
 // Several agents on one server: their names, and the paths and variables derived from them.
 
+import { nearestName } from '../base/nearest-name.ts';
 import { control, Refusal, type Kind } from './kinds.ts';
 
 /** An entry of `AGENTS`. */
@@ -77,6 +78,26 @@ export function agentOfKeysVariable(variable: string): string | undefined {
   const name = variable.slice(0, -KEYS_SUFFIX.length).toLowerCase().replaceAll('_', '-');
   const isRight = faultOfAgentName(name) === undefined && keysVariableOf(name) === variable;
   return isRight ? name : undefined;
+}
+
+/** How much longer or shorter the known part of a misspelt variable may be. */
+const DIFFERENCES = [-2, -1, 0, 1, 2] as const;
+
+/**
+ * The variable of an agent's own keys or secrets that was probably meant by another one, which is
+ * one or two edits away from it. The agent's name is taken as it is.
+ */
+export function agentVariableMeant(variable: string): string | undefined {
+  const candidates = DIFFERENCES.flatMap((difference) => [
+    // Of several names, the longest before a suffix and the shortest behind a prefix.
+    variable.slice(0, Math.min(0, -KEYS_SUFFIX.length - difference)) + KEYS_SUFFIX,
+    SECRET_PREFIX + variable.slice(SECRET_PREFIX.length - difference),
+  ]);
+  const possible = candidates.filter((candidate) => {
+    const name = agentOfKeysVariable(candidate) ?? agentOfSecretVariable(candidate) ?? '';
+    return faultOfAgentName(name) === undefined && !name.endsWith('-');
+  });
+  return nearestName(variable, possible, 2);
 }
 
 interface AgentKeys {

@@ -4,7 +4,9 @@ import type { Environment } from '../base/environment.ts';
 import { nearestName } from '../base/nearest-name.ts';
 import { parseCommandLine } from './command-line.ts';
 import { Refusal } from './kinds.ts';
-import { agentOfKeysVariable, agentOfSecretVariable } from './named-agents.ts';
+import {
+  agentOfKeysVariable, agentOfSecretVariable, agentVariableMeant,
+} from './named-agents.ts';
 import { brokenRules, type NameOf } from './rules.ts';
 import { secretsIn } from './secrets.ts';
 import { SettingsError, type Settings, type SettingValues } from './settings.ts';
@@ -99,21 +101,29 @@ export function checkSettings(
 
 /** Read by a provider of models, and one edit away from the usual name. */
 const OTHER_VARIABLES: readonly string[] = ['GOOGLE_GENERATIVE_AI_API_KEY'];
-/** HOST and PORT are too short: COST or SORT may belong to another program. */
-const MIN_MISSPELT_LENGTH = 5;
+/**
+ * Shortest settings that are recognised with one edit, and with two. COST and SORT may belong to
+ * another program, and so may BROKERS, which is two edits away from WORKERS.
+ */
+const MIN_LENGTH = 5;
+const MIN_LENGTH_OF_TWO = 8;
 
-/** One problem for each variable that is one edit away from one that is not set. */
+/** One problem for each variable that is one or two edits away from one that is not set. */
 function misspeltVariables(
   values: Readonly<Record<string, string>>,
   nameOf: NameOf,
 ): readonly string[] {
   const variables = settingRows.map(({ variable }) => variable);
   const known = new Set([...variables, ...OTHER_VARIABLES]);
-  const missing = variables.filter((variable) =>
-    values[variable] === undefined && variable.length >= MIN_MISSPELT_LENGTH);
+  const within = (wrong: string, maxEdits: number, minLength: number): string | undefined =>
+    nearestName(wrong, variables.filter(({ length }) => length >= minLength), maxEdits);
   return Object.keys(values).flatMap((variable) => {
-    const meant = known.has(variable) ? undefined : nearestName(variable, missing, 1);
-    if (meant === undefined) return [];
+    const isOfAgent = agentOfKeysVariable(variable) ?? agentOfSecretVariable(variable);
+    if (known.has(variable) || isOfAgent !== undefined) return [];
+    const meant = within(variable, 1, MIN_LENGTH)
+      ?? within(variable, 2, MIN_LENGTH_OF_TWO)
+      ?? agentVariableMeant(variable);
+    if (meant === undefined || values[meant] !== undefined) return [];
     return [`${nameOf(variable)} is not a setting; did you mean ${meant}?`];
   });
 }

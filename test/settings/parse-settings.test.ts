@@ -481,6 +481,28 @@ describe('parseSettings: several agents', () => {
   });
 });
 
+/** Of shells, containers, Kubernetes, CI and hosts; of Node, npm and programs beside ours. */
+const OF_OTHERS = `PATH HOME HOSTNAME HOSTTYPE MACHTYPE OSTYPE PWD OLDPWD SHELL SHLVL USER LOGNAME
+  TERM LANG LANGUAGE LC_ALL LC_CTYPE TZ MAIL EDITOR VISUAL PAGER DISPLAY TMPDIR TEMP TMP EDITOR IFS
+  PS1 UID EUID PPID LINES COLUMNS COLORTERM NO_COLOR FORCE_COLOR DEBUG VERBOSE CI LS_COLORS
+  XDG_RUNTIME_DIR XDG_SESSION_ID SSH_CLIENT SSH_CONNECTION SSH_AUTH_SOCK SSH_TTY INVOCATION_ID
+  JOURNAL_STREAM NOTIFY_SOCKET LISTEN_FDS LISTEN_PID WATCHDOG_USEC NODE_OPTIONS NODE_PATH
+  NODE_VERSION NODE_HOME NODE_DEBUG NODE_EXTRA_CA_CERTS NODE_NO_WARNINGS NODE_APP_INSTANCE
+  YARN_VERSION NVM_DIR NVM_BIN INIT_CWD npm_config_cache npm_lifecycle_event npm_package_name
+  HTTP_PROXY HTTPS_PROXY NO_PROXY ALL_PROXY http_proxy https_proxy no_proxy SSL_CERT_FILE
+  SSL_CERT_DIR KUBERNETES_PORT KUBERNETES_SERVICE_HOST KUBERNETES_SERVICE_PORT POD_NAME POD_IP
+  POD_NAMESPACE NAMESPACE AGENT_PORT AGENT_SERVICE_HOST AGENT_SERVICE_PORT AGENT_PORT_80_TCP
+  WORKER_ID WEB_CONCURRENCY DYNO REDIS_URL REDIS_HOST REDIS_PORT DATABASE_URL PGHOST PGPORT
+  AWS_REGION AWS_ACCESS_KEY_ID AWS_SECRET_ACCESS_KEY AWS_SESSION_TOKEN AWS_LAMBDA_LOG_GROUP_NAME
+  GOOGLE_APPLICATION_CREDENTIALS GOOGLE_CLOUD_PROJECT GOOGLE_API_KEY K_SERVICE K_REVISION
+  FLY_APP_NAME RAILWAY_ENVIRONMENT RENDER_SERVICE_ID VERCEL_URL GITHUB_ACTIONS GITHUB_TOKEN
+  GITLAB_CI BUILD_NUMBER JENKINS_URL AGENT_NAME AGENT_ID AGENT_OS AGENT_TOOLSDIRECTORY SSH_AGENT_PID
+  OTEL_SERVICE_NAME OTEL_EXPORTER_OTLP_ENDPOINT OTEL_TRACES_EXPORTER SENTRY_DSN DD_ENV DD_AGENT_HOST
+  AZURE_OPENAI_API_KEY OPENAI_ORG_ID OPENAI_PROJECT ELEVENLABS_API_KEY VAPI_API_KEY CARTESIA_API_KEY
+  DEEPGRAM_API_KEY LIVEKIT_API_KEY LIVEKIT_API_SECRET LIVEKIT_URL TWILIO_AUTH_TOKEN
+  STRIPE_WEBHOOK_SECRET GROQ_BASE_URL OLLAMA_HOST MODEL MODEL_NAME BASE_URL API_KEY SECRET
+  SECRET_KEY`.split(/\s+/);
+
 describe('parseSettings: misspelt variables', () => {
   for (const [wrong, meant] of [
     ['DEFUALT_MODEL', 'DEFAULT_MODEL'],
@@ -490,6 +512,18 @@ describe('parseSettings: misspelt variables', () => {
     ['OPENAI_APIKEY', 'OPENAI_API_KEY'],
     ['LOG-LEVEL', 'LOG_LEVEL'],
     ['AGNET', 'AGENT'],
+    ['LOG_LVL', 'LOG_LEVEL'],
+    ['LAYERCODE_WEBHOK_SECERT', 'LAYERCODE_WEBHOOK_SECRET'],
+    ['CHAT_COMPLETION_KEY', 'CHAT_COMPLETIONS_KEYS'],
+    ['SALES_CHAT_COMPLETION_KEYS', 'SALES_CHAT_COMPLETIONS_KEYS'],
+    ['SALES_CHAT_COMPLETION_KEY', 'SALES_CHAT_COMPLETIONS_KEYS'],
+    ['SALES_CHAT_COMPLETIONS_KEY', 'SALES_CHAT_COMPLETIONS_KEYS'],
+    ['SALES_EU_CHAT_COMPLETOINS_KEYS', 'SALES_EU_CHAT_COMPLETIONS_KEYS'],
+    ['SALESCHAT_COMPLETIONS_KEYS', 'SALES_CHAT_COMPLETIONS_KEYS'],
+    ['SALES__CHAT_COMPLETIONS_KEYSS', 'SALES_CHAT_COMPLETIONS_KEYS'],
+    ['LAYERCODE_WEBHOK_SECRET_SALES', 'LAYERCODE_WEBHOOK_SECRET_SALES'],
+    ['LAYERCODE_WEBHOOK_SECRETS_SALES', 'LAYERCODE_WEBHOOK_SECRET_SALES'],
+    ['LAYERCODE_WEBHOOKS_SECRETS_SALES', 'LAYERCODE_WEBHOOK_SECRET_SALES'],
   ] as const) {
     it(`names ${meant} for ${wrong}`, () => {
       const problem = `${wrong} is not a setting; did you mean ${meant}?`;
@@ -503,9 +537,30 @@ describe('parseSettings: misspelt variables', () => {
     });
   });
 
-  it('says nothing of a variable that is two edits away, or as short as HOST', () => {
-    for (const variable of ['LOG_LVL', 'MY_LOG_LEVEL', 'COST', 'SORT', 'PROT', 'log_level'])
+  // Was: it started silently, and the agent took the common key.
+  it('names the variable of an agent beside the common one', () => {
+    const keys = { CHAT_COMPLETIONS_KEYS: 'k-0123456789', AGENTS: 'sales=echo,shop=echo' };
+    assert.deepEqual(problemsOf({ ...keys, SALES_CHAT_COMPLETION_KEYS: 'k-9876543210' }), [
+      'SALES_CHAT_COMPLETION_KEYS is not a setting; did you mean SALES_CHAT_COMPLETIONS_KEYS?',
+    ]);
+  });
+
+  it('takes the variables of agents with short names for what they are', () => {
+    for (const variable of ['A_CHAT_COMPLETIONS_KEYS', 'LAYERCODE_WEBHOOK_SECRET_A'])
+      assert.deepEqual(problemsOf({ [variable]: 'k-0123456789' }), [], variable);
+  });
+
+  it('says nothing of a variable that is three edits away, or short and not near', () => {
+    const variables = ['MY_LOG_LEVEL', 'COST', 'SORT', 'PROT', 'log_level', 'BROKERS', 'EVENT',
+      'SALES_CHAT_COMPLET_KEYS', 'GITHUB_WEBHOOK_SECRET'];
+    for (const variable of variables)
       assert.deepEqual(problemsOf({ [variable]: '1' }), [], variable);
+  });
+
+  it('says nothing of what shells, containers and hosts set', () => {
+    const environment = Object.fromEntries(OF_OTHERS.map((variable) => [variable, '1']));
+    assert.deepEqual(problemsOf(environment), []);
+    assert.deepEqual(problemsOf(process.env as Record<string, string>), []);
   });
 
   it('says nothing where the known one is set, by a variable or a flag', () => {
