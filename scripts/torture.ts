@@ -1,6 +1,7 @@
 // npm run torture -- --seconds N | --seed S [--talks N]
 //                    [--store memory|promised|thenable|shared|sqlite|machines|fleet|platforms]
 //                    [--redis]
+//                  | --hostile [--seconds N]
 // Plays random talks against the server until the time is up, or the talk of the given seed and,
 // with --talks, those of the seeds after it: the same ones each time. Each talk chooses a store
 // unless one is named. With fleet, two or three processes share one that fails, forgets and
@@ -8,10 +9,13 @@
 // send the whole call with each request call one process or two: with --redis always two, which
 // share a real one. If a talk goes wrong, prints it and its seed, and exits with 1. A real Redis
 // may answer in another order when the talk is played again.
+// With --hostile plays no talks: 200 clients misbehave for 5 to 600 seconds, 120 unless named,
+// while ten calls pay. Exits with 1 if the calls or the server suffer more than is allowed.
 
 import { randomInt } from 'node:crypto';
 import { parseArgs } from 'node:util';
 
+import { breachesOf, playHostile } from '../test/hostile/play.ts';
 import { FleetError, playFleetTalk } from '../test/turns/fleet/play.ts';
 import { composeFleetTalk } from '../test/turns/fleet/talk.ts';
 import {
@@ -25,20 +29,36 @@ import { composeTalk } from '../test/turns/talk.ts';
 
 const { values } = parseArgs({
   options: {
-    seconds: { type: 'string', default: '60' },
+    seconds: { type: 'string' },
     seed: { type: 'string' },
     talks: { type: 'string', default: '1' },
     store: { type: 'string' },
     redis: { type: 'boolean', default: false },
+    hostile: { type: 'boolean', default: false },
   },
 });
+if (values.hostile) {
+  await beHostile(Math.min(600, Math.max(5, Number(values.seconds ?? 120) || 120)));
+  process.exit();
+}
 const kinds = [...STORE_KINDS, 'fleet', 'platforms'] as const;
 const store = kinds.find((kind) => kind === values.store);
 if (store === undefined && values.store !== undefined)
   throw new Error(`--store must be one of ${kinds.join(', ')}, got ${values.store}`);
 if (values.redis && store !== 'platforms') throw new Error('--redis needs --store platforms');
-const end = performance.now() + Number(values.seconds) * 1_000;
+const end = performance.now() + Number(values.seconds ?? 60) * 1_000;
 const first = values.seed === undefined ? randomInt(2 ** 31) : Number(values.seed);
+
+async function beHostile(seconds: number): Promise<void> {
+  const figures = await playHostile({ seconds, hostileClients: 200, calls: 10 });
+  const { turns, quietMs, slowestMs, quietBytes, mostBytes } = figures;
+  const mebibytes = (bytes: number): string => `${Math.round(bytes / 1_048_576)} MiB`;
+  console.log(`${turns} turns, alone ${quietMs.toFixed(1)} ms, at most ${slowestMs.toFixed(1)} ms`);
+  console.log(`memory alone ${mebibytes(quietBytes)}, at most ${mebibytes(mostBytes)}`);
+  const breaches = breachesOf(figures);
+  for (const breach of breaches.slice(0, 20)) console.error(breach);
+  if (breaches.length > 0) process.exitCode = 1;
+}
 
 /** Returns the number of steps. */
 async function play(seed: number): Promise<number> {

@@ -94,7 +94,7 @@ export interface ServedAgent {
 
 /**
  * Memory for all bodies that are being read or kept, of clients with credentials. The others have
- * half of it, and each of them a quarter. More if a single one may be very large.
+ * a quarter of it, and each of them half of that. More if a single one may be very large.
  */
 const MIN_BODIES_BYTES = 64 * 1_048_576;
 /** For connections without a stream: health checks, browsers, keep-alive. */
@@ -396,7 +396,7 @@ function sharedByRequests(
   processes: number,
 ): ContextDependencies {
   const bytes = Math.max(Math.ceil(MIN_BODIES_BYTES / processes), 2 * maxBodyBytes);
-  const uncheckedBytes = Math.max(bytes / 2, 2 * maxBodyBytes);
+  const uncheckedBytes = Math.max(bytes / 4, 2 * maxBodyBytes);
   return {
     log, maxBodyBytes, trustProxy,
     bodies: new BodyBudget(bytes),

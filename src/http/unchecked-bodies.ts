@@ -4,19 +4,20 @@ import type { BodyShare } from './body.ts';
 interface Arriving {
   readonly client: string;
   readonly evict: () => void;
+  readonly beganAtMs: number;
+  bytes: number;
 }
 
 /**
  * Memory for the bodies of clients that have not shown credentials yet. Each client has a part of
- * it. When the part, or all of it, is used up, the body that has been arriving longest is given up:
- * an honest one takes milliseconds.
+ * it. When the part, or all of it, is used up, the slowest body is given up: the one that has held
+ * most memory for longest. An honest one is small, or takes milliseconds.
  */
 export class UncheckedBodies {
   readonly #maxBytes: number;
   readonly #maxClientBytes: number;
   #bytes = 0;
   readonly #bytesOfClients = new Map<string, number>();
-  /** The oldest first. */
   readonly #arriving = new Map<BodyShare, Arriving>();
 
   /** Limits are inclusive. */
@@ -28,10 +29,13 @@ export class UncheckedBodies {
   /** What a body of this client counts against. */
   share(client: string): BodyShare {
     const share: BodyShare = {
-      arriving: (evict) => void this.#arriving.set(share, { client, evict }),
+      arriving: (evict) =>
+        void this.#arriving.set(share, { client, evict, beganAtMs: performance.now(), bytes: 0 }),
       take: (bytes) => {
         if (!this.#makeRoom(share, client, bytes)) return false;
         this.#add(client, bytes);
+        const arriving = this.#arriving.get(share);
+        if (arriving !== undefined) arriving.bytes += bytes;
         return true;
       },
       arrived: () => void this.#arriving.delete(share),
@@ -56,20 +60,26 @@ export class UncheckedBodies {
 
   #makeRoom(share: BodyShare, client: string, bytes: number): boolean {
     while (this.#bytesOf(client) + bytes > this.#maxClientBytes) {
-      if (!this.#evictOldest(share, client)) return false;
+      if (!this.#evictSlowest(share, client)) return false;
     }
-    while (this.#bytes + bytes > this.#maxBytes) if (!this.#evictOldest(share)) return false;
+    while (this.#bytes + bytes > this.#maxBytes) if (!this.#evictSlowest(share)) return false;
     return true;
   }
 
   /** Of one client, or of all. Returns false if there is none, or if it is the one that asks. */
-  #evictOldest(asking: BodyShare, client?: string): boolean {
+  #evictSlowest(asking: BodyShare, client?: string): boolean {
+    const nowMs = performance.now();
+    let slowest: readonly [BodyShare, Arriving] | undefined;
+    let most = -1;
     for (const [share, arriving] of this.#arriving) {
       if (client !== undefined && arriving.client !== client) continue;
-      if (share === asking) return false;
-      arriving.evict();
-      return true;
+      const held = arriving.bytes * (nowMs - arriving.beganAtMs + 1);
+      if (held <= most) continue;
+      most = held;
+      slowest = [share, arriving];
     }
-    return false;
+    if (slowest === undefined || slowest[0] === asking) return false;
+    slowest[1].evict();
+    return true;
   }
 }

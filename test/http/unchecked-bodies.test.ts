@@ -4,6 +4,7 @@ import { describe, it } from 'node:test';
 import { UncheckedBodies } from '../../src/http/unchecked-bodies.ts';
 import { signPayload } from '../../src/wires/layercode/signature.ts';
 import { until } from '../fixtures/app.ts';
+import { jumpingClock } from '../fixtures/clock.ts';
 import { messageEvent, SECRET, serve } from '../fixtures/kernel.ts';
 
 interface Body {
@@ -33,7 +34,7 @@ function begin(bodies: UncheckedBodies, client: string): Body {
 }
 
 describe('UncheckedBodies', () => {
-  it('give up the oldest body of a client that takes more than its part', () => {
+  it('give up the slowest body of a client that takes more than its part', () => {
     const bodies = new UncheckedBodies(100, 10);
     const [other, first, second, third] = ['b', 'a', 'a', 'a'].map((name) => begin(bodies, name));
     for (const body of [other, first, second]) assert.equal(body?.take(5), true);
@@ -42,7 +43,7 @@ describe('UncheckedBodies', () => {
       [false, true, false, false]);
   });
 
-  it('give up the oldest body of all when everything is taken', () => {
+  it('give up the slowest body of all when everything is taken', () => {
     const bodies = new UncheckedBodies(10, 8);
     const [first, second] = [begin(bodies, 'a'), begin(bodies, 'b')];
     assert.deepEqual([first.take(5), second.take(5), begin(bodies, 'c').take(1)],
@@ -50,7 +51,20 @@ describe('UncheckedBodies', () => {
     assert.deepEqual([first.isEvicted, second.isEvicted], [true, false]);
   });
 
-  it('refuse the oldest body itself, and one that is larger than the part', () => {
+  it('give up a large body before an older one that is small', (t) => {
+    const pass = jumpingClock(t);
+    const bodies = new UncheckedBodies(100, 10);
+    const small = begin(bodies, 'a');
+    assert.equal(small.take(1), true);
+    pass(200);
+    const large = begin(bodies, 'a');
+    assert.equal(large.take(9), true);
+    pass(100);
+    assert.equal(begin(bodies, 'a').take(5), true);
+    assert.deepEqual([small.isEvicted, large.isEvicted], [false, true]);
+  });
+
+  it('refuse the slowest body itself, and one that is larger than the part', () => {
     const bodies = new UncheckedBodies(10, 6);
     const [first, second] = [begin(bodies, 'a'), begin(bodies, 'a')];
     assert.deepEqual([first.take(3), second.take(3), first.take(1)], [true, true, false]);
