@@ -128,6 +128,8 @@ function readStream(
       }
       chunk.copy(bytes, length);
       length = needed;
+      // What has no credentials waits for everybody else.
+      if (share.arriving !== undefined) letOthersGo(request, chunk);
     };
     share.arriving?.(() => fail(tooManyBodies()));
     request.on('data', onData);
@@ -142,6 +144,19 @@ function readStream(
     request.resume(); // a layer may have paused it
   });
 }
+
+/**
+ * Goes on with a body after everything else that has arrived. Node would read up to 2 MiB of it at
+ * once, and the collector would not come to free them.
+ */
+function letOthersGo(request: HttpRequest, { length }: Buffer): void {
+  if (length < LARGEST_CHUNK) return;
+  request.pause();
+  setImmediate(() => request.resume());
+}
+
+/** Node reads no more into one chunk. */
+const LARGEST_CHUNK = 65_536;
 
 /** Frees the memory at once, where Node can: the collector lets 64 MiB of it gather. */
 function release({ buffer, length }: Buffer): void {
@@ -182,6 +197,7 @@ export function lingerOverBody(request: HttpRequest, done: () => void): void {
   const onData = (chunk: Buffer): void => {
     length += chunk.length;
     if (length > LINGER_BYTES) stop();
+    else letOthersGo(request, chunk);
   };
   const timer = setTimeout(stop, LINGER_MS);
   request.on('data', onData);

@@ -1,9 +1,11 @@
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import { createServer, type IncomingMessage } from 'node:http';
+import { Readable } from 'node:stream';
 import { describe, it, type TestContext } from 'node:test';
 
 import * as body from '../../src/http/body.ts';
+import { UncheckedBodies } from '../../src/http/unchecked-bodies.ts';
 import { within } from '../fixtures/app.ts';
 import { mockTimers } from '../fixtures/clock.ts';
 import { connectTo } from '../fixtures/connect-to.ts';
@@ -125,6 +127,26 @@ describe('readRawBody', () => {
     await left;
     await assert.rejects(within(readRawBody(request, 10), 'a refusal'), { status: 400 });
   });
+});
+
+describe('a body of full chunks', () => {
+  for (const [what, room, waits] of [
+    ['without credentials waits after each for all others', new UncheckedBodies(1e6, 1e6), true],
+    ['with credentials does not', new body.BodyBudget(1e6), false],
+  ] as const) {
+    it(what, async () => {
+      const stream = Object.assign(new Readable({ read: () => undefined }), { headers: {} });
+      const reading = body.readRawBody(stream as unknown as IncomingMessage, 200_000, () =>
+        (room instanceof UncheckedBodies ? room.share('a') : room));
+      const paused: boolean[] = [];
+      stream.on('data', () => paused.push(stream.isPaused()));
+      stream.push(Buffer.alloc(65_536));
+      stream.push(Buffer.alloc(65_536));
+      stream.push(null);
+      assert.equal((await reading).length, 131_072);
+      assert.deepEqual(paused, [waits, waits]);
+    });
+  }
 });
 
 describe('the budget of all bodies', () => {
