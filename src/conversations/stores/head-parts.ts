@@ -104,9 +104,13 @@ export class HeadParts {
   /** Changes that a write may have made, although it was not answered, are not made again. */
   #takeState(state: string, other: HeadParts): void {
     const { state: stored } = this.#conversation;
-    if (stored === undefined || stored === state) return setState(this.#conversation, state);
+    const { madeFrom } = other.#conversation;
+    if (stored === undefined || stored === state) {
+      if (madeFrom !== undefined) this.#conversation.madeFrom = madeFrom;
+      return setState(this.#conversation, state);
+    }
     const made = other.#attempts.findLast(({ version }) => this.#versions.includes(version));
-    const base = made?.state ?? other.#state ?? other.#conversation.madeFrom ?? '{}';
+    const base = made?.state ?? other.#state ?? madeFrom ?? '{}';
     const merged = merge(base, state, stored);
     setState(this.#conversation, merged.text);
     noteMerged(this.#conversation, merged);

@@ -5,7 +5,7 @@ import assert from 'node:assert/strict';
 import type { TestContext } from 'node:test';
 
 import { soon } from '../../../src/base/awaitable.ts';
-import { setState } from '../../../src/conversations/agent-state.ts';
+import { keepState, type StateWrite } from '../../../src/conversations/agent-state.ts';
 import {
   add, clearTurns, findTurn, subtract, type Conversation,
 } from '../../../src/conversations/conversation.ts';
@@ -76,6 +76,9 @@ export class Play {
   #replica: SharedParts = new Map();
   #step = 0;
   #runs = 0;
+  #changes = 0;
+  /** Conversations of which the store has lost something. */
+  readonly #hasLost = new Set<string>();
   readonly #turns = new Map<string, Made>();
   readonly #states: Made[] = [];
   readonly #claims: Claim[] = [];
@@ -126,7 +129,7 @@ export class Play {
       [20, () => this.#end()],
       [10, () => this.#callTool(machine)],
       [6, () => this.#runAgain(machine, id)],
-      [6, () => this.#setState(machine, id)],
+      [6, () => this.#addToState(machine, id)],
       [8, () => this.#claim(machine, id)],
       [8, () => this.#finishClaim()],
       [8, async () => void (await machine.store.read(id))],
@@ -220,16 +223,27 @@ export class Play {
     this.#note(machine, `${id}: run ${runId} of ${turnId}`);
   }
 
-  async #setState(machine: Machine, id: string): Promise<void> {
-    const step = this.#step;
+  /** A turn adds one more step to the list that is the state. */
+  async #addToState(machine: Machine, id: string): Promise<void> {
+    this.#changes += 1;
+    const step = this.#step + this.#changes / 1_000; // two may act in one step
+    const write: StateWrite = {
+      onto: (stored = '{"steps":[]}') => {
+        const { steps } = JSON.parse(stored) as { readonly steps: readonly number[] };
+        const text = JSON.stringify({ steps: [...steps, step] });
+        return { from: '{"steps":[]}', text, collisions: [], misses: [] };
+      },
+      failed: () => undefined,
+    };
     const mark = await machine.store.update(id, (conversation) => {
-      if (conversation.turns.length === 0) return undefined;
-      setState(conversation, `${step}`);
+      const record = conversation.turns.at(-1);
+      if (record === undefined) return undefined;
+      keepState(conversation, record, write);
       return conversation.erasedAt ?? 0;
     });
     if (mark === undefined) return;
     this.#states.push({ id, step, mark });
-    this.#note(machine, `${id}: state`);
+    this.#note(machine, `${id}: state ${step}`);
   }
 
   async #claim(machine: Machine, id: string): Promise<void> {
@@ -304,11 +318,17 @@ export class Play {
     const kind = this.#random();
     this.#note(undefined, `${id}: loss ${kind.toFixed(2)}`);
     if (kind < 0.4) this.#replica = new Map(this.#shared);
-    else if (kind < 0.6) this.#shared.clear();
-    else if (kind < 0.8) this.#shared.delete(id);
-    else {
+    else if (kind < 0.6) {
+      for (const each of IDS) this.#hasLost.add(each);
+      this.#shared.clear();
+    } else if (kind < 0.8) {
+      this.#hasLost.add(id);
+      this.#shared.delete(id);
+    } else {
       const older = this.#replica.get(id);
-      if (older !== undefined) this.#shared.set(id, older);
+      if (older === undefined) return;
+      this.#hasLost.add(id);
+      this.#shared.set(id, older);
     }
   }
 
@@ -359,8 +379,14 @@ export class Play {
     const written = this.#states.filter(
       ({ id: of, mark }) => of === id && mark === (latest?.mark ?? 0));
     if (written.length > 0) assert.notEqual(state, undefined, 'the state is lost');
-    if (state !== undefined && latest !== undefined)
-      assert.ok(Number(state) >= latest.step, 'the state has returned');
+    if (state === undefined) return;
+    const { steps } = JSON.parse(state) as { readonly steps: readonly number[] };
+    assert.equal(new Set(steps).size, steps.length, `a change was made twice: ${state}`);
+    if (latest !== undefined)
+      assert.ok(steps.every((step) => step >= latest.step), `the state has returned: ${state}`);
+    const lacking = written.filter(({ step }) => !steps.includes(step));
+    if (!this.#hasLost.has(id))
+      assert.deepEqual(lacking.map(({ step }) => step), [], `changes are lost: ${state}`);
   }
 
   #checkClaims(
