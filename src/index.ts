@@ -56,6 +56,7 @@ export type { Conversation } from './conversations/conversation.ts';
 export type { OnceCall } from './conversations/once-call.ts';
 export type { ConversationStore, StoreHealth, UpdateOptions } from './conversations/store.ts';
 export { openStore } from './conversations/stores/open-store.ts';
+export type { OnceClaims } from './conversations/stores/once-claims.ts';
 export type { OpenStoreOptions, StoreSettings } from './conversations/stores/open-store.ts';
 export { openCallRecords } from './records/open-call-records.ts';
 export type { CallRecordSettings } from './records/open-call-records.ts';

@@ -81,6 +81,12 @@ export interface UpdateOptions {
   readonly mustBeStored?: boolean;
 
   /**
+   * Whether a tool that acts once starts when the change is confirmed: see `ONCE_CLAIMS`. Then a
+   * change that the store may lose is not confirmed. Default false.
+   */
+  readonly isClaim?: boolean;
+
+  /**
    * Waits for an answer until the store counts as away, not just for one time-out: what this
    * process remembers may be old. So does a change that must be stored. Default false.
    */

@@ -172,6 +172,19 @@ export const route: Kind<string> = {
   },
 };
 
+const ONCE_CLAIMS = /^(stored|fsynced|replicated(?::([1-9]\d?))?)$/;
+
+/** How safe a claim of a tool that acts once must be. */
+export const onceClaims: Kind<{ readonly replicas: number; readonly isOnDisk: boolean }> = {
+  takes: 'stored, fsynced, replicated or replicated:<number>',
+  parse(value) {
+    const [, word, count = '1'] = ONCE_CLAIMS.exec(value.toLowerCase()) ?? [];
+    if (word === undefined) return new Refusal(`must be ${this.takes}`);
+    const replicas = word.startsWith('replicated') ? Number(count) : 0;
+    return { replicas, isOnDisk: word === 'fsynced' };
+  },
+};
+
 /** `openStore` opens the named store. */
 export const store: Kind<string> = {
   takes: 'memory, sqlite:<path> or redis://<host>',

@@ -25,6 +25,7 @@ const RULES: readonly Rule[] = [
   recordsOutliveTheProcess,
   silentCallsAreRemembered,
   capturesAreRecorded,
+  claimsAreKeptByTheStore,
   callsToWaitForAreInMemory,
 ];
 
@@ -131,6 +132,17 @@ function* capturesAreRecorded(settings: Settings, nameOf: NameOf): Generator<str
   if (!settings.captureModelRequests || settings.callRecords !== undefined) return;
   const remedy = `set ${rows.callRecords.variable}, for example to file:calls.jsonl`;
   yield `${nameOf(rows.captureModelRequests.variable)} must be false without records: ${remedy}`;
+}
+
+function* claimsAreKeptByTheStore(settings: Settings, nameOf: NameOf): Generator<string> {
+  const { conversationStore, onceClaims } = settings;
+  if (onceClaims === undefined || /^rediss?[:+]/.test(conversationStore)) return;
+  const variable = nameOf(rows.onceClaims.variable);
+  const remedy = `set ${rows.conversationStore.variable} to the URL of a Redis`;
+  if (onceClaims.replicas > 0)
+    yield `${variable} must not be replicated: only a Redis has replicas; ${remedy}`;
+  if (onceClaims.isOnDisk && conversationStore === 'memory')
+    yield `${variable} must be stored: conversations in memory are on no disk; ${remedy}`;
 }
 
 function* callsToWaitForAreInMemory(settings: Settings, nameOf: NameOf): Generator<string> {

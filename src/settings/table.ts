@@ -2,9 +2,9 @@
 // follow from it: a row's key is the name of its value in `Settings`.
 
 import {
-  apiKey, daySeconds, decimal, host, httpUrl, integer, listOf, model, oneOf, origins, production,
-  records, Refusal, route, seconds, store, tenYearsSeconds, text, webhookSecret, word, workers,
-  yesOrNo, type Kind,
+  apiKey, daySeconds, decimal, host, httpUrl, integer, listOf, model, onceClaims, oneOf, origins,
+  production, records, Refusal, route, seconds, store, tenYearsSeconds, text, webhookSecret, word,
+  workers, yesOrNo, type Kind,
 } from './kinds.ts';
 import { modelPrices } from './model-prices.ts';
 import { namedAgents } from './named-agents.ts';
@@ -305,6 +305,13 @@ const conversations = {
     'SQLITE_SYNCHRONOUS',
     'normal',
     'What a crash of the operating system may lose: "normal" the last turns, "full" nothing.',
+  ),
+  /** Undefined: what the store does by itself. */
+  onceClaims: optional(
+    onceClaims,
+    'ONCE_CLAIMS',
+    'stored, with SQLite fsynced',
+    'Where it must be noted that a tool acts once, before it acts: store, disk or replicas.',
   ),
   /** `store`, or `file:` and a path. Undefined: calls are not recorded. */
   callRecords: optional(

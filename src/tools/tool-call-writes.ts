@@ -100,7 +100,7 @@ async function storeClaims(
     const noted = await host.conversations.noteProgress(
       conversationId,
       { ...progressOf(turn), claims },
-      { mustBeStored: true },
+      { mustBeStored: true, isClaim: claims.length > 0 },
     );
     const { ownership, claims: outcomes, earlierCalls } = noted;
     if (earlierCalls.length > 0) turn.learn(earlierCalls);

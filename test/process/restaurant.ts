@@ -57,13 +57,12 @@ export interface Bill {
   readonly wrong: readonly string[];
 }
 
-/** Five dishes, then the bill, asked for until it is paid. Each turn goes to the next server. */
-export async function order(
-  urls: readonly string[], dishes: readonly number[] = [7, 8, 9, 10, 11],
-): Promise<Bill> {
-  const conversationId = randomUUID();
+/** Says something and hears the reply. Each turn goes to the next server. */
+export function caller(
+  urls: readonly string[], conversationId: string = randomUUID(),
+): (text: string) => Promise<string> {
   let turns = 0;
-  const say = async (text: string): Promise<string> => {
+  return async (text) => {
     const url = urls[turns++ % urls.length] ?? '';
     const client = createTestClient(url, { secret: SECRET });
     const ids = { session_id: 's', conversation_id: conversationId, turn_id: randomUUID() };
@@ -71,6 +70,14 @@ export async function order(
     const headers = { connection: 'close' };
     return (await client.post({ type: 'message', ...ids, text }, { headers })).text();
   };
+}
+
+/** Five dishes, then the bill, asked for until it is paid. */
+export async function order(
+  urls: readonly string[], dishes: readonly number[] = [7, 8, 9, 10, 11],
+): Promise<Bill> {
+  const conversationId = randomUUID();
+  const say = caller(urls, conversationId);
   const wrong: string[] = [];
   let [total, heard] = [0, 0];
   for (const price of dishes) {

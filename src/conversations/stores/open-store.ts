@@ -8,6 +8,7 @@ import type { Logger } from '../../log.ts';
 import { MemoryStore } from '../memory-store.ts';
 import type { ConversationStore } from '../store.ts';
 import { SAME_SETTINGS } from './file-failure.ts';
+import { areConfirmed, type OnceClaims } from './once-claims.ts';
 import { AWAY_MS } from './outage.ts';
 import type { PartStore } from './part-store.ts';
 import type { RedisClient, RedisSubscriber } from './redis-client.ts';
@@ -25,6 +26,8 @@ export interface StoreSettings {
   readonly maxHistoryCharacters: number;
   readonly storeTimeoutMs: number;
   readonly sqliteSynchronous: 'normal' | 'full';
+  /** Default: the store has them; with SQLite, on the disk. */
+  readonly onceClaims?: OnceClaims | undefined;
 }
 
 /** Options of `openStore`. */
@@ -115,23 +118,30 @@ export function openAllParts(
 }
 
 async function open(
-  { conversationStore, sqliteSynchronous: synchronous, storeTimeoutMs: timeoutMs }: StoreSettings,
+  settings: StoreSettings,
   { log, directory = process.cwd(), redis }: OpenStoreOptions,
   mustExist = false,
 ): Promise<PartStore> {
+  const { conversationStore, onceClaims: claims } = settings;
   if (redis !== undefined) {
+    if (areConfirmed(claims))
+      throw new StoreError('ONCE_CLAIMS must be "stored" with a client of your own');
     const { RedisStore } = await import('./redis-store.ts');
     return new RedisStore(redis);
   }
   if (!conversationStore.startsWith(SQLITE)) {
     const { openRedisStore, openWholeRedis } = await import('./redis-open.ts');
-    return (mustExist ? openWholeRedis : openRedisStore)(conversationStore, { directory, log });
+    const openRedis = mustExist ? openWholeRedis : openRedisStore;
+    return openRedis(conversationStore, { directory, log, claims });
   }
   const { openSqliteThread } = await import('./sqlite-thread.ts');
   const path = resolve(directory, conversationStore.slice(SQLITE.length));
   if (mustExist) await checkExists(path);
   // A lock is waited for as long as any answer of a store.
-  return openSqliteThread({ path, synchronous, timeoutMs: Math.max(timeoutMs, AWAY_MS) });
+  const timeoutMs = Math.max(settings.storeTimeoutMs, AWAY_MS);
+  const areClaimsSynced = claims?.isOnDisk ?? true;
+  const { sqliteSynchronous: synchronous } = settings;
+  return openSqliteThread({ path, synchronous, areClaimsSynced, timeoutMs });
 }
 
 /** What else may be wrong with the file is said when it is opened. */

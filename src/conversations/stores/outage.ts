@@ -21,6 +21,8 @@ interface Suspect {
   readonly answered?: () => void;
   /** Whether it is worth waiting for until the store counts as away. Default: no. */
   readonly isPatient?: boolean;
+  /** What the store itself waits for before it answers: replicas, or a disk. Default 0. */
+  readonly waitsMs?: number;
 }
 
 /**
@@ -130,9 +132,10 @@ export class Outage {
   #inTime<T>(
     answer: Promise<T>,
     failed: (error: unknown) => void,
-    { answered, isPatient = false }: Suspect,
+    { answered, isPatient = false, waitsMs = 0 }: Suspect,
   ): Promise<T | typeof FAILED> {
-    const lateMs = isPatient ? this.#awayMs : this.#timeoutMs;
+    const awayMs = this.#awayMs + waitsMs;
+    const lateMs = isPatient ? awayMs : this.#timeoutMs;
     return new Promise((resolve) => {
       let state: 'asked' | 'late' | 'over' = 'asked';
       const isLate = (): void => {
@@ -140,10 +143,10 @@ export class Outage {
         state = 'late';
         this.#failures += 1;
         resolve(FAILED);
-        timer = setTimeout(isAway, this.#awayMs - lateMs).unref();
+        timer = setTimeout(isAway, awayMs - lateMs).unref();
       };
       const isAway = (): void => {
-        if (state === 'late') failed(new Error(`no answer in ${this.#awayMs} ms`));
+        if (state === 'late') failed(new Error(`no answer in ${awayMs} ms`));
       };
       // If the event loop was blocked, timers fire before the answers that arrived meanwhile are
       // read, so these get one more turn.

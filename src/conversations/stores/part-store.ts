@@ -30,6 +30,8 @@ export interface PartsChange {
   readonly remove: readonly string[];
   /** How long the conversation is kept without further changes, in milliseconds. */
   readonly ttlMs: number;
+  /** Whether a tool that acts once starts when it is made: see `ONCE_CLAIMS`. Default false. */
+  readonly isClaim?: boolean;
 }
 
 export interface IdPage {
@@ -58,9 +60,13 @@ export interface PartStore {
   /**
    * Compare and swap: makes the change if the conversation still has the version `from`. Returns
    * true if it was made, now or by an earlier attempt, so that it is safe to try again. Otherwise
-   * returns what the store has instead.
+   * returns what the store has instead. Rejects with an `UnsafeClaim` if a claim was made that it
+   * may lose.
    */
   write(id: string, change: PartsChange): Awaitable<true | StoredConversation | undefined>;
+
+  /** How long a claim may wait for replicas or a disk. Default 0. */
+  readonly claimsWaitMs?: number;
 
   /**
    * Ids that begin with the prefix, page by page: start after '', then pass `next` until it is

@@ -82,6 +82,11 @@ export class RedisConnection implements RedisClient, RedisSubscriber {
     return this.#send((client) => client.sendCommand(command));
   }
 
+  /** Those of one tick go out on one socket, in one write. */
+  command(command: string[]): Promise<unknown> {
+    return this.#send((client) => client.sendCommand(command));
+  }
+
   dbSize(): Promise<unknown> {
     return this.#send((client) => client.dbSize());
   }

@@ -7,8 +7,10 @@ import { pathToFileURL } from 'node:url';
 
 import { codeOf } from '../../base/thrown-values.ts';
 import type { Logger } from '../../log.ts';
+import { areConfirmed, type OnceClaims } from './once-claims.ts';
 import type { PartStore } from './part-store.ts';
 import { RedisChannel } from './redis-channel.ts';
+import { RedisClaims } from './redis-claims.ts';
 import { scopeOf } from './redis-client.ts';
 import { nodeName, RedisCluster } from './redis-cluster.ts';
 import { isAnswer, RedisConnection, type RedisPackage, type RedisTls } from './redis-connection.ts';
@@ -28,6 +30,8 @@ const PASSING =
   /^(LOADING|BUSY|OOM|MISCONF|NOREPLICAS|MASTERDOWN|CLUSTERDOWN|TRYAGAIN|ERR max number)\b/;
 
 interface RedisOpenOptions {
+  /** How safe claims must be. Default: as any write. */
+  readonly claims?: OnceClaims | undefined;
   /** Where the package `redis` is looked for, and the base of relative file paths. */
   readonly directory: string;
   readonly log: Logger;
@@ -38,15 +42,31 @@ interface RedisOpenOptions {
  *
  * A server that cannot be reached yet is not an error: this is logged, and tried again. Rejects
  * with a `StoreError` if the URL is wrong, a file or the package is missing, or the server refuses
- * to serve: a wrong password, database or permissions, a replica, or a node of a cluster.
+ * to serve: a wrong password, database or permissions, a replica, or a node of a cluster. Also if
+ * it cannot confirm claims as it should.
  */
 export async function openRedisStore(
   url: string,
-  { directory, log }: RedisOpenOptions,
+  { directory, log, claims }: RedisOpenOptions,
 ): Promise<RedisStore> {
   const connection = await connectionTo(url, directory);
-  const store = new RedisStore(connection, () => connection.close());
-  const failure = await failureToBegin(connection, () => checkWrites(store));
+  const confirming = areConfirmed(claims) ? await connectionTo(url, directory) : undefined;
+  const confirmed = confirming && claims && new RedisClaims(confirming, claims);
+  const close = (): void => {
+    connection.close();
+    confirming?.close();
+  };
+  const store = new RedisStore(connection, close, confirmed);
+  const connect = async (): Promise<void> => {
+    await connection.connect();
+    await confirming?.connect();
+  };
+  const failure = await failureToBegin({ connect, close }, () => checkWrites(store));
+  const refusal = failure === undefined ? await confirmed?.refusal() : undefined;
+  if (refusal !== undefined) {
+    close();
+    throw new StoreError(refusal);
+  }
   if (failure !== undefined)
     log.warn('the conversation store cannot be reached yet', { store: store.name, error: failure });
   return store;
@@ -138,7 +158,7 @@ async function wayTo(url: string, directory: string): Promise<WayToRedis> {
 
 /** Why the connection cannot be used yet. If the server refuses to serve, closes it and rejects. */
 async function failureToBegin(
-  connection: RedisConnection,
+  connection: Pick<RedisConnection, 'connect' | 'close'>,
   check: () => Promise<void>,
 ): Promise<unknown> {
   try {

@@ -3,6 +3,7 @@ import { createHash } from 'node:crypto';
 import type { Awaitable } from '../../base/awaitable.ts';
 import { messageOf } from '../../base/thrown-values.ts';
 import type { IdPage, PartsChange, PartStore, StoredConversation } from './part-store.ts';
+import type { RedisClaims } from './redis-claims.ts';
 import type { RedisClient, RedisScriptCall } from './redis-client.ts';
 import { StoreError } from './store-error.ts';
 
@@ -40,6 +41,12 @@ end
 redis.call('PEXPIRE', KEYS[1], ARGV[3])
 return 1
 `;
+
+/** The same for claims. `WAIT` confirms only what was written, so what is there is so again. */
+const CLAIM_SCRIPT = SCRIPT.replace(
+  'then return 1 end',
+  `then\n  redis.call('HSET', KEYS[1], '${VERSION}', version)\n  return 1\nend`,
+);
 
 /**
  * Returns a cursor for the next call and some of the keys that begin with `KEYS[1]`, without that
@@ -80,12 +87,19 @@ export class RedisStore implements PartStore {
   readonly name = 'redis';
   readonly #client: RedisClient;
   readonly #closeClient: (() => Awaitable<void>) | undefined;
+  readonly #claims: RedisClaims | undefined;
+  readonly claimsWaitMs: number;
   #isClosed = false;
 
-  /** `closeClient` is called once, when the store is closed. Without it the client stays open. */
-  constructor(client: RedisClient, closeClient?: () => Awaitable<void>) {
+  /**
+   * `closeClient` is called once, when the store is closed. Without it the client stays open.
+   * Without `claims`, a claim is as safe as any other write.
+   */
+  constructor(client: RedisClient, closeClient?: () => Awaitable<void>, claims?: RedisClaims) {
     this.#client = client;
     this.#closeClient = closeClient;
+    this.#claims = claims;
+    this.claimsWaitMs = claims?.waitMs ?? 0;
   }
 
   async read(id: string, known?: string): Promise<StoredConversation | 'unchanged' | undefined> {
@@ -95,11 +109,25 @@ export class RedisStore implements PartStore {
   }
 
   write(id: string, change: PartsChange): Promise<true | StoredConversation | undefined> {
-    const { from = '', to = '', set, remove, ttlMs } = change;
+    const { from = '', to = '', set, remove, ttlMs, isClaim } = change;
     const args = [from, to, String(ttlMs), String(2 + 2 * set.size), VERSION, to];
     for (const [name, text] of set) args.push(name, text);
     args.push(...remove);
-    return this.#run(id, args);
+    return isClaim === true && this.#claims !== undefined
+      ? this.#claim(this.#claims, id, args)
+      : this.#run(id, args);
+  }
+
+  async #claim(
+    claims: RedisClaims,
+    id: string,
+    args: readonly string[],
+  ): Promise<true | StoredConversation | undefined> {
+    const command = ['EVAL', CLAIM_SCRIPT, '1', redisKeyOf(id), ...args];
+    const { answer, confirm } = await claims.write(command);
+    if (answer !== 1) return storedIn(answer);
+    confirm();
+    return true;
   }
 
   isOfOne(error: unknown): boolean {

@@ -7,6 +7,7 @@ import { mergeTurns } from '../merge-turns.ts';
 import { takeNames } from '../numbering.ts';
 import type { ConversationStore, StoreHealth, UpdateOptions } from '../store.ts';
 import { bringBack } from './bring-back.ts';
+import { UnsafeClaim } from './once-claims.ts';
 import { FAILED, Outage } from './outage.ts';
 import type { PartsChange, PartStore, StoredConversation } from './part-store.ts';
 import { PartedConversation, type Memory } from './parted-conversation.ts';
@@ -42,13 +43,14 @@ const MAX_CHARACTERS = 67_108_864;
 
 /**
  * The store's answer to a write: true if it has the change, otherwise what it has instead.
- * Undefined if it has lost the conversation.
+ * Undefined if it has lost the conversation. `UnsafeClaim`: it has the change, but may lose it.
  */
-type Answer = true | StoredConversation | undefined | typeof FAILED;
+type Answer = true | UnsafeClaim | StoredConversation | undefined | typeof FAILED;
 
 interface Attempt<T> {
   readonly change: (conversation: Conversation) => T;
   readonly mustBeStored: boolean;
+  readonly isClaim: boolean;
   readonly isPatient: boolean;
   /** Whether the conversation was read just now. */
   readonly isLatest: boolean;
@@ -139,13 +141,15 @@ export class SharedStore implements ConversationStore {
   update<T>(
     id: string,
     change: (conversation: Conversation) => T,
-    { mustBeStored = false, isPatient = mustBeStored, needsLatest }: UpdateOptions = {},
+    {
+      mustBeStored = false, isClaim = false, isPatient = mustBeStored, needsLatest,
+    }: UpdateOptions = {},
   ): Awaitable<T> {
     const changeHere = (): Awaitable<T> =>
       mustBeStored ? notStored() : this.#changeHere(id, change);
     const changeThere = (): Awaitable<T> => {
       if (this.#isAway(id)) return changeHere();
-      const attempt = { change, mustBeStored, isPatient, isLatest: false, conflicts: 0 };
+      const attempt = { change, mustBeStored, isClaim, isPatient, isLatest: false, conflicts: 0 };
       const remembered = this.#remembered.get(id);
       if (remembered !== undefined && needsLatest?.(remembered.conversation) !== true)
         return this.#try(id, remembered, attempt);
@@ -257,6 +261,7 @@ export class SharedStore implements ConversationStore {
     const result = kept.apply(attempt.change);
     const answered = (answer: Answer, conflicts: number): Awaitable<T> => {
       if (answer === true) return result;
+      if (answer instanceof UnsafeClaim) throw answer;
       if (answer === FAILED) return attempt.mustBeStored ? notStored() : result;
       if (conflicts === MAX_CONFLICTS) {
         this.#wait(id, kept);
@@ -280,7 +285,7 @@ export class SharedStore implements ConversationStore {
   #write(
     id: string,
     kept: PartedConversation,
-    { isLatest, isPatient }: Pick<Attempt<unknown>, 'isLatest' | 'isPatient'>,
+    { isLatest, isPatient, isClaim }: Omit<Attempt<unknown>, 'change'>,
   ): Awaitable<Answer> {
     const parts = kept.change(kept.lifetimeMs(this.#ttlMs));
     if (parts === undefined) {
@@ -290,10 +295,14 @@ export class SharedStore implements ConversationStore {
         (found) => (found === 'unchanged' ? true : found),
       );
     }
+    const write = (): Awaitable<Answer> =>
+      isClaim
+        ? Promise.resolve(this.#parts.write(id, { ...parts, isClaim })).catch(unsafeClaimIn)
+        : this.#parts.write(id, parts);
     return andThen(
-      this.#ask(id, () => this.#parts.write(id, parts), isPatient),
+      this.#ask(id, write, isPatient, isClaim ? this.#parts.claimsWaitMs : 0),
       (answer) => {
-        if (answer === true) this.#written(id, kept, parts);
+        if (answer === true || answer instanceof UnsafeClaim) this.#written(id, kept, parts);
         else if (answer === FAILED) {
           kept.failed(parts);
           this.#wait(id, kept);
@@ -332,12 +341,13 @@ export class SharedStore implements ConversationStore {
     id: string,
     command: () => Awaitable<T>,
     isPatient = false,
+    waitsMs = 0,
   ): Awaitable<T | typeof FAILED> {
     const refused = (error: unknown): void => this.#apart.failedAgain(id, error);
     const answered = (): void => this.#writeBackNow(id);
     if (!this.#apart.has(id)) {
       const isAlone = (): void => this.#apart.add(id);
-      return this.#outage.ask(command, { refused, isAlone, answered, isPatient });
+      return this.#outage.ask(command, { refused, isAlone, answered, isPatient, waitsMs });
     }
     const answer = this.#outage.askAgain(command, refused, { answered });
     return andThen(answer, (result) => {
@@ -423,6 +433,11 @@ export class SharedStore implements ConversationStore {
     this.#waiting.set(id, kept);
     this.#remembered.set(id, kept);
   }
+}
+
+function unsafeClaimIn(error: unknown): UnsafeClaim {
+  if (error instanceof UnsafeClaim) return error;
+  throw error;
 }
 
 function notStored(): Promise<never> {

@@ -14,6 +14,8 @@ export interface SqliteStoreOptions {
    * but every write waits for the disk.
    */
   readonly synchronous: Synchronous;
+  /** Whether claims wait for the disk, whatever `synchronous` says. Default false. */
+  readonly areClaimsSynced?: boolean;
   /** How long a command waits for another process's lock. */
   readonly timeoutMs: number;
   /** Milliseconds since the epoch. Default `Date.now`. Cannot be passed to a thread. */
@@ -103,6 +105,7 @@ export class SqliteStore implements PartStore {
   readonly name = 'sqlite';
   readonly #path: string;
   readonly #synchronous: Synchronous;
+  readonly #areClaimsSynced: boolean;
   readonly #timeoutMs: number;
   readonly #now: () => number;
   #opened: Opened | undefined;
@@ -115,9 +118,11 @@ export class SqliteStore implements PartStore {
   /** The last key that was checked for expiry. */
   #sweptTo = 0;
 
-  constructor({ path, synchronous, timeoutMs, now }: SqliteStoreOptions) {
+  constructor(options: SqliteStoreOptions) {
+    const { path, synchronous, areClaimsSynced = false, timeoutMs, now } = options;
     this.#path = path;
     this.#synchronous = synchronous;
+    this.#areClaimsSynced = areClaimsSynced && synchronous !== 'full';
     this.#timeoutMs = timeoutMs;
     this.#now = now ?? Date.now;
     this.#opened = this.#open(OPENING_MS);
@@ -145,12 +150,18 @@ export class SqliteStore implements PartStore {
 
   /** Writes all of them or none, in one transaction, which costs more than the writes in it. */
   writeAll(writes: readonly (readonly [id: string, change: PartsChange])[]): WriteAnswer[] {
-    return this.#run(({ statements }) => {
-      const answers = this.#inTransaction(statements, statements.beginWrite, () =>
-        writes.map(([id, change]) => this.#change(statements, keyOf(id), change)),
-      );
-      this.#writes += writes.length;
-      return answers;
+    const isSynced = this.#areClaimsSynced && writes.some(([, { isClaim }]) => isClaim);
+    return this.#run(({ database, statements }) => {
+      if (isSynced) database.exec('PRAGMA synchronous = full');
+      try {
+        const answers = this.#inTransaction(statements, statements.beginWrite, () =>
+          writes.map(([id, change]) => this.#change(statements, keyOf(id), change)),
+        );
+        this.#writes += writes.length;
+        return answers;
+      } finally {
+        if (isSynced) database.exec(`PRAGMA synchronous = ${this.#synchronous}`);
+      }
     });
   }
 

@@ -56,6 +56,18 @@ describe('SqliteStore', { skip: WITHOUT_SQLITE, timeout: 30_000 }, () => {
     assert.equal(store.count(), 1);
   });
 
+  it('waits for the disk with claims, and only with them', (t) => {
+    const store = opened(t, newPath(), { areClaimsSynced: true });
+    const prototype = loadSqlite().DatabaseSync.prototype as Database;
+    const exec = t.mock.method(prototype, 'exec');
+    store.writeAll([['a', change('v1')]]);
+    store.writeAll([['b', change('v1')], ['c', { ...change('v1'), isClaim: true }]]);
+    const said = exec.mock.calls.map(({ arguments: [sql] }) => sql);
+    assert.deepEqual(said.filter((sql) => sql.includes('synchronous')), [
+      'PRAGMA synchronous = full', 'PRAGMA synchronous = normal',
+    ]);
+  });
+
   it('keeps conversations for the next process', (t) => {
     const path = newPath();
     const before = open(path);

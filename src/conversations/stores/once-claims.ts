@@ -1,0 +1,17 @@
+/** How safe a claim must be before a tool that acts once starts: the setting `ONCE_CLAIMS`. */
+export interface OnceClaims {
+  /** How many replicas must have it. */
+  readonly replicas: number;
+  /** Whether it must be on the disk of the server. */
+  readonly isOnDisk: boolean;
+}
+
+/** Whether more is asked than that the store has them. */
+export function areConfirmed(claims: OnceClaims | undefined): boolean {
+  return claims !== undefined && (claims.isOnDisk || claims.replicas > 0);
+}
+
+/** The store made a claim, but not as safely as it must. The tool does not start. */
+export class UnsafeClaim extends Error {
+  override name = 'UnsafeClaim';
+}

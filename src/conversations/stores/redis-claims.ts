@@ -1,0 +1,111 @@
+// Claims of tools that act once, in a Redis that must not forget them: with replicas, or with its
+// append-only file on the disk. Ruled by https://redis.io/docs/latest/commands/wait/ and /waitaof/.
+
+import { messageOf } from '../../base/thrown-values.ts';
+import { UnsafeClaim, type OnceClaims } from './once-claims.ts';
+
+/** A connection of its own, as the server answers nothing else on it while it waits. */
+export interface ClaimsConnection {
+  /** Those of one tick go out on one socket, in one write. */
+  command(command: string[]): Promise<unknown>;
+}
+
+const UNSAFE_NOW = 'the claim is not as safe as ONCE_CLAIMS asks';
+
+/** How long the server may wait. By default its file goes to the disk once a second. */
+const REPLICATED_MS = 400;
+const ON_DISK_MS = 1_500;
+
+interface ClaimAnswer {
+  /** Of the script. */
+  readonly answer: unknown;
+  /** Throws an `UnsafeClaim` if the script's write is not as safe as it must be. */
+  confirm(): void;
+}
+
+interface Waiting {
+  readonly command: string[];
+  readonly resolve: (answer: ClaimAnswer) => void;
+  readonly reject: (reason: unknown) => void;
+}
+
+/**
+ * Scripts that claim, with `WAIT` or `WAITAOF` behind them. What comes while one waits goes out
+ * together. It covers only what its connection wrote, so a script that is sent again must write
+ * again.
+ */
+export class RedisClaims {
+  readonly #connection: ClaimsConnection;
+  readonly #safety: OnceClaims;
+  /** How long the server may wait for its replicas or its disk. */
+  readonly waitMs: number;
+  #waiting: Waiting[] = [];
+  #isSending = false;
+
+  constructor(connection: ClaimsConnection, safety: OnceClaims) {
+    this.#connection = connection;
+    this.#safety = safety;
+    this.waitMs = safety.isOnDisk ? ON_DISK_MS : REPLICATED_MS;
+  }
+
+  /** Why the server could confirm nothing, now. Undefined: it could. */
+  async refusal(): Promise<string | undefined> {
+    const { replicas, isOnDisk } = this.#safety;
+    const needs = isOnDisk ? 'an append-only file' : `as many replicas as ${replicas}`;
+    const needed = `ONCE_CLAIMS needs a Redis with ${needs}`;
+    try {
+      const found = await this.#connection.command(this.#wait());
+      if (this.#isSafe(found)) return undefined;
+      return `${needed}: it answered ${String(found)}`;
+    } catch (error) {
+      return `${needed}: ${messageOf(error)}`;
+    }
+  }
+
+  /** Rejects if the script or the wait failed. */
+  write(command: string[]): Promise<ClaimAnswer> {
+    return new Promise((resolve, reject) => {
+      this.#waiting.push({ command, resolve, reject });
+      if (this.#isSending) return;
+      this.#isSending = true;
+      setImmediate(() => void this.#send());
+    });
+  }
+
+  async #send(): Promise<void> {
+    while (this.#waiting.length > 0) {
+      const batch = this.#waiting;
+      this.#waiting = [];
+      const commands = [...batch.map(({ command }) => command), this.#wait()];
+      const answers = await Promise.allSettled(
+        commands.map((command) => this.#connection.command(command)),
+      );
+      const waited = answers.at(-1);
+      for (const [index, { resolve, reject }] of batch.entries()) {
+        const answer = answers[index];
+        if (answer?.status !== 'fulfilled') reject(answer?.reason);
+        else if (waited?.status !== 'fulfilled') reject(waited?.reason);
+        else resolve({ answer: answer.value, confirm: () => this.#confirm(waited.value) });
+      }
+    }
+    this.#isSending = false;
+  }
+
+  #wait(): string[] {
+    const { replicas, isOnDisk } = this.#safety;
+    return isOnDisk
+      ? ['WAITAOF', '1', '0', String(this.waitMs)]
+      : ['WAIT', String(replicas), String(this.waitMs)];
+  }
+
+  #confirm(waited: unknown): void {
+    if (!this.#isSafe(waited)) throw new UnsafeClaim(UNSAFE_NOW);
+  }
+
+  /** `WAIT` answers with a number of replicas; `WAITAOF` with those of disks, its own first. */
+  #isSafe(waited: unknown): boolean {
+    const { replicas, isOnDisk } = this.#safety;
+    const [here]: unknown[] = Array.isArray(waited) ? waited : [waited];
+    return Number(here) >= (isOnDisk ? 1 : replicas);
+  }
+}

@@ -1,0 +1,94 @@
+import assert from 'node:assert/strict';
+import { describe, it } from 'node:test';
+
+import { UnsafeClaim } from '../../../src/conversations/stores/once-claims.ts';
+import { RedisClaims } from '../../../src/conversations/stores/redis-claims.ts';
+
+const ON_TWO = { replicas: 2, isOnDisk: false };
+const ON_DISK = { replicas: 0, isOnDisk: true };
+
+/** A server that answers each tick's commands together, when it is told to. */
+class SlowServer {
+  readonly written: string[][] = [];
+  #ticks: (() => void)[] = [];
+  readonly #waits: readonly unknown[];
+
+  /** Answers to `WAIT` and `WAITAOF`. */
+  constructor(...waits: unknown[]) {
+    this.#waits = waits;
+  }
+
+  command(command: string[]): Promise<unknown> {
+    this.written.push(command);
+    const [name = ''] = command;
+    return new Promise((resolve, reject) => {
+      this.#ticks.push(() => {
+        if (command[1] === 'fails') reject(new Error('WRONGTYPE'));
+        else resolve(name.startsWith('WAIT') ? this.#waits.at(0) : command[1]);
+      });
+    });
+  }
+
+  /** Once something was written. */
+  async answer(): Promise<void> {
+    while (this.#ticks.length === 0) await new Promise(setImmediate);
+    for (const tick of this.#ticks.splice(0)) tick();
+  }
+}
+
+describe('a claim on replicas', () => {
+  it('is confirmed by as many as it must be on', async () => {
+    const server = new SlowServer(2);
+    const writing = new RedisClaims(server, ON_TWO).write(['EVAL', 'a']);
+    await server.answer();
+    const { answer, confirm } = await writing;
+    assert.equal(answer, 'a');
+    confirm();
+    assert.deepEqual(server.written, [['EVAL', 'a'], ['WAIT', '2', '400']]);
+  });
+
+  it('is unsafe if one is missing', async () => {
+    const server = new SlowServer(1);
+    const writing = new RedisClaims(server, ON_TWO).write(['EVAL', 'a']);
+    await server.answer();
+    const { confirm } = await writing;
+    assert.throws(confirm, UnsafeClaim);
+  });
+
+  it('shares one wait with those that came while another waited', async () => {
+    const server = new SlowServer(2);
+    const claims = new RedisClaims(server, ON_TWO);
+    const first = claims.write(['EVAL', 'a']);
+    while (server.written.length === 0) await new Promise(setImmediate);
+    const others = ['b', 'c'].map((name) => claims.write(['EVAL', name]));
+    await server.answer();
+    await first;
+    await server.answer();
+    await Promise.all(others);
+    assert.deepEqual(server.written.map(([, argument]) => argument), ['a', '2', 'b', 'c', '2']);
+  });
+
+  it('is not told of another whose script failed', async () => {
+    const server = new SlowServer(2);
+    const claims = new RedisClaims(server, ON_TWO);
+    const writing = ['fails', 'b'].map((name) => claims.write(['EVAL', name]));
+    await server.answer();
+    const [failed, made] = await Promise.allSettled(writing);
+    assert.equal(failed?.status, 'rejected');
+    assert.equal(made?.status, 'fulfilled');
+  });
+});
+
+describe('a claim on the disk', () => {
+  for (const [waited, isSafe] of [[[1, 0], true], [[0, 1], false]] as const)
+    it(`is ${isSafe ? 'confirmed' : 'unsafe'} by ${waited.join(' and ')} disks, its own first`,
+      async () => {
+        const server = new SlowServer(waited);
+        const writing = new RedisClaims(server, ON_DISK).write(['EVAL', 'a']);
+        await server.answer();
+        const { confirm } = await writing;
+        if (isSafe) confirm();
+        else assert.throws(confirm, UnsafeClaim);
+        assert.deepEqual(server.written.at(-1), ['WAITAOF', '1', '0', '1500']);
+      });
+});

@@ -1,0 +1,107 @@
+// Payments on a Redis whose replica, or whose disk, must have the claim first. Needs `npm ci` in
+// this folder, and Debian's packages of the servers, which `.ci/run` installs.
+
+import assert from 'node:assert/strict';
+import { existsSync, readFileSync, symlinkSync } from 'node:fs';
+import { join } from 'node:path';
+import { afterEach, beforeEach, describe, it, type TestContext } from 'node:test';
+import { setTimeout } from 'node:timers/promises';
+
+import { noLog } from '../../src/app/create-app.ts';
+import { openRedisStore } from '../../src/conversations/stores/redis-open.ts';
+import { PEERS } from '../fixtures/pages.ts';
+import { isMissing, REDIS_PROGRAMS, RedisServer } from '../fixtures/redis-server.ts';
+import { SECRET, Workplace, type SpawnedServer } from '../fixtures/spawned-server.ts';
+import { assertPaid, caller, order, RESTAURANT } from '../process/restaurant.ts';
+
+const PACKAGES = join(PEERS, 'node_modules');
+assert.ok(existsSync(join(PACKAGES, 'redis')), 'npm ci in test/peers first');
+
+let workplace: Workplace;
+beforeEach(() => {
+  workplace = new Workplace();
+  symlinkSync(PACKAGES, join(workplace.directory, 'node_modules'));
+  workplace.write('package.json', '{}');
+  workplace.write('agent.mjs', RESTAURANT);
+});
+afterEach(() => workplace.clear());
+
+function serverOn({ url }: RedisServer, ONCE_CLAIMS: string): SpawnedServer {
+  return workplace.spawn({
+    env: {
+      NODE_ENV: 'production',
+      LAYERCODE_WEBHOOK_SECRET: SECRET,
+      AGENT: './agent.mjs',
+      CONVERSATION_STORE: url,
+      ONCE_CLAIMS,
+    },
+  });
+}
+
+for (const program of REDIS_PROGRAMS) {
+  const start = async (t: TestContext, ...args: string[]): Promise<RedisServer> => {
+    const server = await RedisServer.start(program, ['--repl-diskless-sync-delay', '0', ...args]);
+    t.after(() => server.remove());
+    return server;
+  };
+  const replicaOf = async (primary: RedisServer, t: TestContext): Promise<RedisServer> => {
+    const replica = await start(t, '--replicaof', `127.0.0.1 ${primary.port}`);
+    const isFollowing = async (): Promise<boolean> =>
+      /state=online,offset=[1-9]\d*,/.test(await primary.command('INFO', 'replication'));
+    while (!(await isFollowing())) await setTimeout(50); // nothing tells when
+    return replica;
+  };
+
+  describe(`payments on ${program}`, { skip: isMissing(program), timeout: 60_000 }, () => {
+    it('start once the replica has their claims, or not at all', async (t) => {
+      const primary = await start(t);
+      const replica = await replicaOf(primary, t);
+      await primary.hasRunForLong();
+      const say = caller([await serverOn(primary, 'replicated').url()]);
+      await say('add 7');
+      replica.freeze();
+      const begunMs = performance.now();
+      assert.match(await say('pay'), /not started/);
+      assert.ok(performance.now() - begunMs < 1_000);
+      replica.thaw();
+      await primary.command('WAIT', '1', '5000');
+      assert.match(await say('pay'), /"paid":7/);
+      assert.equal(readFileSync(join(workplace.directory, 'bank'), 'utf8').split('\n').length, 2);
+    });
+
+    it('are not confirmed by what the replica had before, when a claim is sent again', async (t) => {
+      const primary = await start(t);
+      const replica = await replicaOf(primary, t);
+      const claims = { replicas: 1, isOnDisk: false };
+      const store = await openRedisStore(primary.url, { directory: PEERS, log: noLog(), claims });
+      t.after(() => store.close());
+      const claim = {
+        from: undefined, to: 'v1', set: new Map(), remove: [], ttlMs: 60_000, isClaim: true,
+      };
+      assert.equal(await store.write('c', claim), true);
+      replica.freeze();
+      await assert.rejects(async () => store.write('c', claim), { name: 'UnsafeClaim' });
+    });
+
+    it('are made once each with claims on the disk', async (t) => {
+      const redis = await start(t, '--appendonly', 'yes');
+      await redis.hasRunForLong();
+      const servers = [serverOn(redis, 'fsynced'), serverOn(redis, 'fsynced')];
+      const urls = await Promise.all(servers.map((server) => server.url()));
+      const bills = await Promise.all(Array.from({ length: 12 }, () => order(urls)));
+      assertPaid(workplace.directory, bills);
+    });
+
+    it('are not taken without a replica, or without a disk', async (t) => {
+      const redis = await start(t);
+      for (const [claims, needs] of [
+        ['replicated:2', 'needs a Redis with as many replicas as 2: it answered 0'],
+        ['fsynced', 'needs a Redis with an append-only file: '],
+      ] as const) {
+        const server = serverOn(redis, claims);
+        assert.equal((await server.exit).code, 1);
+        assert.ok(server.stderr.includes(`ONCE_CLAIMS ${needs}`), server.stderr);
+      }
+    });
+  });
+}
