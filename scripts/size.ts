@@ -1,8 +1,9 @@
 // npm run size: checks the size of the package that users install, packed and unpacked, that it has
-// no dependencies, and that a build in any folder produces the same bytes.
+// no dependencies, what a start compiles, and that a build in any folder produces the same bytes.
 
-import { execFileSync } from 'node:child_process';
+import { execFileSync, spawn } from 'node:child_process';
 import { createHash } from 'node:crypto';
+import { once } from 'node:events';
 import {
   cpSync,
   mkdtempSync,
@@ -14,6 +15,7 @@ import {
 } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
 
 interface Manifest {
@@ -33,6 +35,9 @@ interface Packed {
 
 /** Beyond this, something is in the package that does not belong there. */
 const MAX_PACKED_BYTES = 1_024 * 1_024;
+
+/** What `node dist/server.js` may compile until it listens. A commit that raises it says why. */
+const MAX_START_BYTES = 700_000;
 
 /** What the build reads. */
 const BUILT_FROM = [
@@ -95,12 +100,62 @@ problems.push(...differencesOfAnotherBuild());
 if (packed.size > MAX_PACKED_BYTES)
   problems.push(`the package has ${packed.size} bytes, more than ${MAX_PACKED_BYTES}`);
 
+const startBytes = await bytesCompiledByStart();
+if (startBytes > MAX_START_BYTES)
+  problems.push(`a start compiles ${startBytes} bytes, more than ${MAX_START_BYTES}`);
+
 const kibibytes = (bytes: number): string => `${(bytes / 1_024).toFixed(1)} KiB`;
 process.stdout.write(
   `packed ${packed.size} bytes (${kibibytes(packed.size)}), unpacked ${kibibytes(packed.unpackedSize)}, ${packed.entryCount} files, 0 dependencies\n`,
 );
+process.stdout.write(`a start compiles ${startBytes} bytes\n`);
+const isOfKit = (path: string): boolean => path.includes('/src/kit/');
+const sources = sourcesIn(fileURLToPath(new URL('src/', root)));
+sayHowLarge('server', sources.filter((path) => !isOfKit(path)));
+sayHowLarge('kit', sources.filter(isOfKit));
 for (const problem of problems) process.stderr.write(`size: ${problem}\n`);
 process.exitCode = problems.length === 0 ? 0 : 1;
+
+function sourcesIn(folder: string): string[] {
+  return readdirSync(folder, { recursive: true, encoding: 'utf8' })
+    .filter((path) => path.endsWith('.ts'))
+    .map((path) => join(folder, path));
+}
+
+function sayHowLarge(storey: string, paths: readonly string[]): void {
+  const text = paths.map((path) => readFileSync(path, 'utf8')).join('');
+  const lines = text.split('\n').length - 1;
+  const size = `${lines} lines, ${Buffer.byteLength(text)} bytes`;
+  process.stdout.write(`${storey}: ${paths.length} files of src, ${size}\n`);
+}
+
+/** As V8 counts: the modules of the package that were loaded when the server listened. */
+async function bytesCompiledByStart(): Promise<number> {
+  const folder = mkdtempSync(join(tmpdir(), 'layercode-microserver-size-'));
+  const env = {
+    NODE_V8_COVERAGE: folder, NODE_ENV: 'production', AGENT: 'echo', HOST: '127.0.0.1', PORT: '0',
+    LAYERCODE_WEBHOOK_SECRET: 'nobody-outside-knows-this-secret', DRAIN_DELAY_SECONDS: '0',
+  };
+  try {
+    const server = spawn(process.execPath, [fileURLToPath(new URL('dist/server.js', root))], {
+      cwd: folder, env, stdio: ['ignore', 'pipe', 'inherit'],
+    });
+    const exit = once(server, 'exit');
+    for await (const line of createInterface(server.stdout))
+      if (line.includes('"listening"')) server.kill('SIGTERM');
+    const [code]: unknown[] = await exit;
+    if (code !== 0) throw new Error(`the server ended with exit code ${String(code)}`);
+    const [report = ''] = readdirSync(folder);
+    const { result } = JSON.parse(readFileSync(join(folder, report), 'utf8')) as {
+      readonly result: readonly { readonly url: string }[];
+    };
+    const dist = new URL('dist/', root).href;
+    const modules = result.filter(({ url }) => url.startsWith(dist));
+    return modules.reduce((sum, { url }) => sum + statSync(new URL(url)).size, 0);
+  } finally {
+    rmSync(folder, { recursive: true, force: true });
+  }
+}
 
 /** Builds again in another folder and compares the results. */
 function differencesOfAnotherBuild(): string[] {
