@@ -232,6 +232,7 @@ describe('layercode-microserver', () => {
         'NewMessage',
         'Next',
         'OnceCall',
+        'OnceClaims',
         'OnceContext',
         'OpenModelOptions',
         'OpenStoreOptions',
