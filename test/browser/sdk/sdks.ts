@@ -11,9 +11,10 @@ import {
   rmSync,
   writeFileSync,
 } from 'node:fs';
-import { createRequire } from 'node:module';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+
+import { buildSync } from 'esbuild';
 
 /** Exact, so that a run today and one next year test the same. */
 const VERSIONS = {
@@ -57,9 +58,6 @@ export function installSdks(): Sdks {
 
 /** The script of a page with all that it imports, which it finds in the folder. */
 export function bundle(folder: string, entry: string): string {
-  // The bundler is one that is there anyway: tsx is made of it.
-  const requireOfTsx = createRequire(createRequire(import.meta.url).resolve('tsx/package.json'));
-  const { buildSync } = requireOfTsx('esbuild') as Bundler;
   const {
     outputFiles: [output],
   } = buildSync({
@@ -71,20 +69,6 @@ export function bundle(folder: string, entry: string): string {
   });
   if (output === undefined) throw new Error(`the bundler made nothing of ${entry}`);
   return output.text;
-}
-
-interface Bundler {
-  buildSync(options: {
-    readonly stdin: {
-      readonly contents: string;
-      readonly sourcefile: string;
-      readonly resolveDir: string;
-    };
-    readonly define: Readonly<Record<string, string>>;
-    readonly bundle: true;
-    readonly write: false;
-    readonly logLevel: 'error';
-  }): { readonly outputFiles: readonly { readonly text: string }[] };
 }
 
 function isRequired(): boolean {
