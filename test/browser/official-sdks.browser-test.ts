@@ -3,7 +3,9 @@
 
 import assert from 'node:assert/strict';
 import { join } from 'node:path';
-import { after, afterEach, describe, it, type TestContext } from 'node:test';
+import { after, afterEach, beforeEach, describe, it, type TestContext } from 'node:test';
+
+import type { Page } from 'puppeteer-core';
 
 import type { Agent } from '../../src/agents/agent.ts';
 import { defineAgent } from '../../src/agents/define-agent.ts';
@@ -11,9 +13,9 @@ import { LocalPlatform } from '../../src/kit/platform/local-platform.ts';
 import type { MessageEvent, SessionEndEvent } from '../../src/wires/layercode/events.ts';
 import { fired, Told, within } from '../fixtures/app.ts';
 import { deferred, serve } from '../fixtures/kernel.ts';
+import { launchChromium, openTab, type Tab } from './chromium.ts';
 import { servePages } from './sdk/page-server.ts';
 import { bundle, installSdks } from './sdk/sdks.ts';
-import { sharedBrowser, type Browser } from './webdriver.ts';
 
 const { folder, skip } = installSdks();
 const names = folder === undefined ? [] : ['js-sdk', 'react-sdk'];
@@ -27,6 +29,12 @@ const pages = await servePages(
 );
 
 after(() => pages.close());
+
+const browser = await launchChromium([
+  '--use-fake-device-for-media-stream',
+  '--use-fake-ui-for-media-stream',
+  '--autoplay-policy=no-user-gesture-required',
+]);
 
 interface Stage {
   /** `localhost:<port>`, as a page names the server. */
@@ -66,41 +74,31 @@ function linesOf({ transcript }: SessionEndEvent): unknown[] {
   return (transcript ?? []).map(({ role, text }) => [role, text]);
 }
 
-/** Of a callback. */
-type Call = readonly [name: string, value: unknown];
-
-/** `turn.start assistant`, `response.text "Hello there."`, `response.end` */
-function shapeOf(value: unknown): string {
-  const { type, role, content } = value as { type: string; role?: string; content?: unknown };
-  return [type, role, content === undefined ? undefined : JSON.stringify(content)]
-    .filter((part) => part !== undefined)
-    .join(' ');
-}
-
 /** The page js-sdk.js, and what its client told. */
 class JsPage {
-  readonly #browser: Browser;
+  readonly tab: Page;
+  readonly errors: string[];
 
-  constructor(browser: Browser) {
-    this.#browser = browser;
+  constructor({ tab, errors }: Tab) {
+    this.tab = tab;
+    this.errors = errors;
   }
 
   /** Opens it and connects. Resolves when the agent's welcome is through. */
   async connect(host: string, query = ''): Promise<void> {
-    await this.#browser.open(`${pages.origin}/js-sdk?server=${host}${query}`);
-    await this.#browser.runAsync('await client.connect()');
+    await this.tab.goto(`${pages.origin}/js-sdk?server=${host}${query}`);
+    await this.tab.evaluate('client.connect()');
     await this.hears('turn.end assistant');
   }
 
   /** All that a callback was given. */
   async told(callback: string): Promise<unknown[]> {
-    const all = await this.#browser.run<Call[]>('return told');
-    return all.filter(([name]) => name === callback).map(([, value]) => value);
+    return this.tab.evaluate(`toldTo('${callback}')`) as Promise<unknown[]>;
   }
 
-  /** The types of the frames that it sent. */
-  async sent(): Promise<string[]> {
-    return this.#browser.run('return sent');
+  /** What a callback was given, in short: `turn.start assistant`, `response.text "Hello there."` */
+  async shapes(callback: string): Promise<string[]> {
+    return this.tab.evaluate(`toldTo('${callback}').map(shapeOf)`) as Promise<string[]>;
   }
 
   /**
@@ -108,41 +106,39 @@ class JsPage {
    * itself.
    */
   async messages(): Promise<string[]> {
-    return (await this.told('onMessage'))
-      .map(shapeOf)
-      .filter((shape) => !shape.startsWith('trigger.'));
+    return (await this.shapes('onMessage')).filter((shape) => !shape.startsWith('trigger.'));
   }
 
   /** Waits until `onMessage` got that `count` times. */
   async hears(shape: string, count = 1): Promise<void> {
-    await this.#browser.until(`onMessage gets ${shape} (${count})`, async () => {
-      return (
-        (await this.told('onMessage')).map(shapeOf).filter((candidate) => candidate === shape)
-          .length >= count
-      );
-    });
+    const isShape = `(message) => shapeOf(message) === ${JSON.stringify(shape)}`;
+    await this.tab.waitForFunction(`toldTo('onMessage').filter(${isShape}).length >= ${count}`);
   }
 
   async forget(): Promise<void> {
-    await this.#browser.run('told.length = 0; sent.length = 0');
+    await this.tab.evaluate('told.length = 0; sent.length = 0');
   }
 
   async say(text: string): Promise<void> {
-    await this.#browser.runAsync('await client.sendClientResponseText(arguments[0])', text);
+    await this.tab.evaluate(`client.sendClientResponseText(${JSON.stringify(text)})`);
   }
 
-  async status(): Promise<string> {
-    return this.#browser.run('return client.status');
+  async status(): Promise<unknown> {
+    return this.tab.evaluate('client.status');
   }
 }
 
 describe('@layercode/js-sdk', { skip }, () => {
-  const browser = sharedBrowser();
-  const page = new JsPage(browser);
+  let page: JsPage;
+
+  beforeEach(async () => {
+    page = new JsPage(await openTab(browser));
+  });
 
   afterEach(async () => {
     assert.deepEqual(await page.told('onError'), []);
-    assert.deepEqual(await browser.consoleErrors(), []);
+    assert.deepEqual(page.errors, []);
+    await page.tab.close();
   });
 
   it('connects from a page of another origin', async (t) => {
@@ -154,7 +150,7 @@ describe('@layercode/js-sdk', { skip }, () => {
   it('is told its conversation, and how turns are taken', async (t) => {
     const { host } = await stage(t, {});
     await page.connect(host);
-    const conversationId = await browser.run('return client.conversationId');
+    const conversationId = await page.tab.evaluate('client.conversationId');
     assert.match(String(conversationId), /^[0-9a-f-]{36}$/);
     assert.deepEqual(await page.told('onConnect'), [
       { conversationId, config: { transcription: { trigger: 'automatic' } } },
@@ -205,7 +201,7 @@ describe('@layercode/js-sdk', { skip }, () => {
     const data = new Told<unknown>();
     const { host } = await stage(t, { onData: (occasion) => data.tell(occasion.data) });
     await page.connect(host);
-    await browser.runAsync('await client.sendClientResponseData({ item: "tent", count: 2 })');
+    await page.tab.evaluate('client.sendClientResponseData({ item: "tent", count: 2 })');
     assert.deepEqual(await data.next(), { item: 'tent', count: 2 });
   });
 
@@ -219,7 +215,7 @@ describe('@layercode/js-sdk', { skip }, () => {
     await page.connect(host);
     await page.say('The tent, please.');
     await page.hears('response.text "It is in your cart."');
-    assert.deepEqual((await page.told('onDataMessage')).map(shapeOf), [
+    assert.deepEqual(await page.shapes('onDataMessage'), [
       'response.data {"cart":["tent"]}',
     ]);
   });
@@ -284,9 +280,7 @@ describe('@layercode/js-sdk', { skip }, () => {
     await page.connect(host);
     await page.forget();
     await page.say('How many tents?');
-    await browser.until('it says so', async () =>
-      (await page.sent()).includes('trigger.response.audio.replay_finished'),
-    );
+    await page.tab.waitForFunction(`sent.includes('trigger.response.audio.replay_finished')`);
     assert.deepEqual((await page.messages()).slice(3), [
       'turn.start assistant',
       'response.text.delta "Let me see. "',
@@ -309,7 +303,7 @@ describe('@layercode/js-sdk', { skip }, () => {
     await page.connect(host);
     await page.say('Goodbye.');
     await page.hears('turn.end assistant', 2);
-    await browser.runAsync('await client.disconnect()');
+    await page.tab.evaluate('client.disconnect()');
     assert.deepEqual(linesOf(await ends.next('session.end')), [
       ['assistant', 'Hello there.'],
       ['user', 'Goodbye.'],
@@ -321,7 +315,7 @@ describe('@layercode/js-sdk', { skip }, () => {
   it('ends the session when its page is left', async (t) => {
     const { host, ends } = await stage(t, {});
     await page.connect(host);
-    await browser.reload();
+    await page.tab.reload();
     assert.deepEqual(linesOf(await ends.next('session.end')), [['assistant', 'Hello there.']]);
   });
 
@@ -335,14 +329,14 @@ describe('@layercode/js-sdk', { skip }, () => {
       onMessage: ({ history }) => `I know of ${history.length} messages.`,
     });
     await page.connect(host);
-    const conversationId = await browser.run('return client.conversationId');
-    await browser.runAsync('await client.disconnect()');
+    const conversationId = await page.tab.evaluate('client.conversationId');
+    await page.tab.evaluate('client.disconnect()');
     await ends.next('session.end');
-    await browser.runAsync('await client.connect()');
+    await page.tab.evaluate('client.connect()');
     await page.hears('response.text "Where were we?"');
     await page.say('Here.');
     await page.hears('response.text "I know of 3 messages."'); // two welcomes, and this
-    assert.equal(await browser.run('return client.conversationId'), conversationId);
+    assert.equal(await page.tab.evaluate('client.conversationId'), conversationId);
     assert.deepEqual(resumed, [false, true]);
   });
 
@@ -355,29 +349,18 @@ describe('@layercode/js-sdk', { skip }, () => {
     });
     await page.connect(host);
     await page.say('That was all.');
-    await browser.until(
-      'onDisconnect is called',
-      async () => (await page.told('onDisconnect')).length === 1,
-    );
+    await page.tab.waitForFunction(`toldTo('onDisconnect').length === 1`);
     assert.ok((await page.messages()).includes('response.text "Goodbye."'));
     assert.equal(await page.status(), 'disconnected');
   });
 });
 
 describe('@layercode/js-sdk with its microphone and speaker on, as by default', { skip }, () => {
-  const browser = sharedBrowser({
-    args: [
-      '--use-fake-device-for-media-stream',
-      '--use-fake-ui-for-media-stream',
-      '--autoplay-policy=no-user-gesture-required',
-    ],
-  });
-  const page = new JsPage(browser);
-
   it('talks by text while its sound means nothing here', async (t) => {
     const { host, posted } = await stage(t, {});
+    const page = new JsPage(await openTab(browser));
     await page.connect(host, '&audio=true');
-    await browser.until('sound is sent', async () => (await page.sent()).includes('client.audio'));
+    await page.tab.waitForFunction(`sent.includes('client.audio')`);
     await page.say('Hello?');
     await page.hears('response.text "You said: Hello?"');
     assert.equal(posted.all.length, 1);
@@ -387,37 +370,45 @@ describe('@layercode/js-sdk with its microphone and speaker on, as by default', 
 });
 
 describe('@layercode/react-sdk', { skip }, () => {
-  const browser = sharedBrowser();
+  let tab: Page;
+  let errors: string[];
+
+  beforeEach(async () => {
+    ({ tab, errors } = await openTab(browser));
+  });
 
   /** Opens the page and connects. Resolves when the welcome is on the page. */
   async function connect({ host }: Stage): Promise<void> {
-    await browser.open(`${pages.origin}/react-sdk?server=${host}`);
-    await browser.appears('#connect');
-    await browser.click('#connect');
+    await tab.goto(`${pages.origin}/react-sdk?server=${host}`);
+    await tab.locator('#connect').click();
     await shows('Hello there.');
   }
 
   async function shows(line: string): Promise<void> {
-    await browser.until(`the page shows ${line}`, async () => {
-      const lines = await browser.findAll('li');
-      return (await Promise.all(lines.map((element) => element.text()))).includes(line);
-    });
+    await tab.waitForFunction(
+      (text) => [...document.querySelectorAll('li')].some((item) => item.innerText === text),
+      {}, line,
+    );
   }
 
+  const textOf = (css: string): Promise<string | null> =>
+    tab.$eval(css, ({ textContent }) => textContent);
+
   afterEach(async () => {
-    assert.deepEqual(await browser.run('return errors'), []);
-    assert.deepEqual(await browser.consoleErrors(), []);
+    assert.deepEqual(await tab.evaluate('errors'), []);
+    assert.deepEqual(errors, []);
+    await tab.close();
   });
 
   it('connects from a page of another origin and is welcomed', async (t) => {
     await connect(await stage(t, {}));
-    assert.equal(await browser.text('#status'), 'connected');
+    assert.equal(await textOf('#status'), 'connected');
   });
 
   it('says what is typed, and shows the reply', async (t) => {
     await connect(await stage(t, {}));
-    await browser.type('#words', 'Two tents.');
-    await browser.click('#say');
+    await tab.type('#words', 'Two tents.');
+    await tab.click('#say');
     await shows('You said: Two tents.');
   });
 
@@ -432,10 +423,10 @@ describe('@layercode/react-sdk', { skip }, () => {
         },
       }),
     );
-    await browser.type('#words', 'tent');
-    await browser.click('#point');
+    await tab.type('#words', 'tent');
+    await tab.click('#point');
     assert.deepEqual(await data.next(), { item: 'tent' });
-    await browser.click('#say');
+    await tab.click('#say');
     await shows('{"cart":["tent"]}');
   });
 
@@ -448,14 +439,14 @@ describe('@layercode/react-sdk', { skip }, () => {
       },
     });
     await connect(staged);
-    const conversation = await browser.text('#conversation');
-    await browser.click('#disconnect');
+    const conversation = await textOf('#conversation');
+    await tab.click('#disconnect');
     assert.deepEqual(linesOf(await staged.ends.next('session.end')), [
       ['assistant', 'Hello there.'],
     ]);
-    await browser.click('#connect');
+    await tab.click('#connect');
     await shows('Where were we?');
     assert.deepEqual(starts, [false, true]);
-    assert.equal(await browser.text('#conversation'), conversation);
+    assert.equal(await textOf('#conversation'), conversation);
   });
 });

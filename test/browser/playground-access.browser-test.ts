@@ -1,52 +1,66 @@
 // The playground by keyboard, by screen reader, and to the eye.
 //
 // Pictures of a talk are kept as artefacts (artefact.ts), README's too. To take that one again:
-//   README_PICTURE=1 node --import tsx --test --test-name-pattern='a picture' \
-//     test/browser/playground-access.browser-test.ts
+//   README_PICTURE=1 npm run test:browser -- test/browser/playground-access.browser-test.ts
 
 import assert from 'node:assert/strict';
-import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { after, before, describe, it } from 'node:test';
 
-import { artefact } from './artefact.ts';
-import { contrastsOf } from './contrast.ts';
+import type { SerializedAXNode } from 'puppeteer-core';
+
+import { artefact, emulatePhone, launchChromium } from './chromium.ts';
+import { readContrasts } from './contrast.ts';
 import { FakeVoice } from './fake-voice.ts';
 import { openBakery, playScene } from './playground-scene.ts';
-import { LONG, openPlayground, Playground, serveWithPlayground } from './playground-stage.ts';
-import { smallPng } from './small-png.ts';
-import { Browser } from './webdriver.ts';
+import { LONG, openPlayground, openPlaygroundOf, type Playground } from './playground-stage.ts';
 
-const README_PICTURE = join(import.meta.dirname, '../..', 'docs', 'playground.png');
+const README_PICTURE = join(import.meta.dirname, '../..', 'docs', 'playground.webp');
 const APOLOGY = 'Sorry, something went wrong. Could you say that again?';
 
-describe('the playground', () => {
-  const browser = new Browser({ size: { width: 1_280, height: 900 } });
-  before(() => browser.start());
-  after(() => browser.close());
+const browser = await launchChromium();
 
+/** What a screen reader is told of, in the order of the document. */
+async function accessibleNodes({ tab }: Playground): Promise<SerializedAXNode[]> {
+  const withChildren = (node: SerializedAXNode): SerializedAXNode[] =>
+    [node, ...(node.children ?? []).flatMap(withChildren)];
+  const root = await tab.accessibility.snapshot({ interestingOnly: false });
+  return root === null ? [] : withChildren(root);
+}
+
+/** What the page learns of the reader's wishes. */
+function wish({ tab }: Playground, wishes: Readonly<Record<string, string>>): Promise<void> {
+  const features = Object.entries(wishes).map(([name, value]) => ({ name, value }));
+  return tab.emulateMediaFeatures(features);
+}
+
+describe('the playground', () => {
   describe('the keyboard', () => {
     /** The element that has it, by its id or class. */
-    const focused = (): Promise<string> =>
-      browser.run(
-        'const { id, className, tagName } = document.activeElement;'
-          + 'return id || className || tagName',
-      );
+    const focused = (page: Playground): Promise<string> =>
+      page.tab.evaluate(() => {
+        const { activeElement } = document;
+        return activeElement?.id || activeElement?.className || activeElement?.tagName || '';
+      });
 
     /** Strikes until that element has the keyboard; what had it on the way. */
-    async function walk(key: 'Tab' | 'Shift+Tab', last: string): Promise<string[]> {
+    async function walk(
+      page: Playground,
+      key: 'Tab' | 'Shift+Tab',
+      last: string,
+    ): Promise<string[]> {
       const stops: string[] = [];
       while (stops.at(-1) !== last) {
         assert.ok(stops.length < 50, `the keyboard does not get to ${last}: ${stops.join()}`);
-        await browser.keys(key);
-        stops.push(await focused());
+        await page.strike(key);
+        stops.push(await focused(page));
       }
       return stops;
     }
 
     it('reaches everything, in the order of the page', async (t) => {
-      await openPlayground(t, browser);
-      assert.equal(await focused(), 'say'); // to speak at once
+      const page = await openPlayground(t, browser);
+      assert.equal(await focused(page), 'say'); // to speak at once
       const order = [
         'skip',
         'wire-choice',
@@ -70,27 +84,29 @@ describe('the playground', () => {
         'events',
       ];
       assert.deepEqual(
-        await walk('Shift+Tab', 'skip'),
+        await walk(page, 'Shift+Tab', 'skip'),
         order.slice(0, order.indexOf('say')).reverse(),
       );
-      assert.deepEqual(await walk('Tab', 'events'), order.slice(1));
-      await browser.keys('Tab');
+      assert.deepEqual(await walk(page, 'Tab', 'events'), order.slice(1));
+      await page.strike('Tab');
       // out of the page; a browser without a window may begin anew at once
-      assert.match(await focused(), /^(?:BODY|skip)$/);
+      assert.match(await focused(page), /^(?:BODY|skip)$/);
     });
 
     it('is seen wherever it is', async (t) => {
-      await openPlayground(t, browser);
-      await browser.run(`
-        globalThis.seen = [];
-        document.addEventListener('focusin', ({ target }) => {
+      const page = await openPlayground(t, browser);
+      const outlines = await page.tab.evaluateHandle(() => {
+        const lines: string[] = [];
+        document.addEventListener('focusin', (event) => {
+          const target = event.target as Element;
           const { outlineStyle, outlineWidth } = getComputedStyle(target);
-          seen.push([target.id, outlineStyle, outlineWidth].join(' '));
+          lines.push([target.id, outlineStyle, outlineWidth].join(' '));
         });
-      `);
-      await walk('Shift+Tab', 'skip');
-      const stops = await walk('Tab', 'events');
-      const seen = await browser.run<string[]>('return seen');
+        return lines;
+      });
+      await walk(page, 'Shift+Tab', 'skip');
+      const stops = await walk(page, 'Tab', 'events');
+      const seen = await outlines.jsonValue();
       assert.ok(seen.length > stops.length);
       assert.deepEqual(
         seen.filter((line) => !line.endsWith(' solid 2px')),
@@ -99,25 +115,24 @@ describe('the playground', () => {
     });
 
     it('skips to the field from the first stop', async (t) => {
-      await openPlayground(t, browser);
-      await walk('Shift+Tab', 'skip');
-      const link = await browser.find('.skip');
-      assert.equal(await link.isDisplayed(), true);
-      await browser.keys('Enter');
-      assert.equal(await focused(), 'say');
+      const page = await openPlayground(t, browser);
+      await walk(page, 'Shift+Tab', 'skip');
+      assert.equal(await page.isDisplayed('.skip'), true);
+      await page.strike('Enter');
+      assert.equal(await focused(page), 'say');
     });
 
     it('holds a talk: says, interrupts with Escape from anywhere, and says again', async (t) => {
       const page = await openPlayground(t, browser);
-      await browser.keys('H', 'i', 'Enter');
+      await page.strike('H', 'i', 'Enter');
       const asked = await page.nextAsked();
       assert.equal(asked.text, 'Hi');
       asked.say(LONG);
       await page.shows('transcript', [`Agent: ${LONG} <streaming>`]);
-      await browser.keys('Tab', 'Tab', 'Escape');
+      await page.strike('Tab', 'Tab', 'Escape');
       await asked.aborted();
-      assert.equal(await focused(), 'send');
-      await browser.keys('Shift+Tab', 'Shift+Tab', 'N', 'o', 'Enter');
+      assert.equal(await focused(page), 'send');
+      await page.strike('Shift+Tab', 'Shift+Tab', 'N', 'o', 'Enter');
       assert.equal((await page.nextAsked()).text, 'No');
     });
 
@@ -127,44 +142,45 @@ describe('the playground', () => {
       const asked = await page.nextAsked();
       asked.say(LONG);
       await page.shows('transcript', [`Agent: ${LONG} <streaming>`]);
-      await browser.keys('Shift+Tab');
-      assert.equal(await focused(), 'interrupt');
-      await browser.keys('Space');
+      await page.strike('Shift+Tab');
+      assert.equal(await focused(page), 'interrupt');
+      await page.strike('Space');
       await asked.aborted();
-      assert.equal(await focused(), 'say');
+      assert.equal(await focused(page), 'say');
     });
 
     it('provokes with Space, and stays at the button', async (t) => {
       const page = await openPlayground(t, browser);
       await page.exchange('Hello', 'Yes?');
-      await browser.keys('Tab', 'Tab', 'Tab');
-      assert.equal(await focused(), 'redeliver');
-      await browser.keys('Space');
+      await page.strike('Tab', 'Tab', 'Tab');
+      assert.equal(await focused(page), 'redeliver');
+      await page.strike('Space');
       await page.shows('transcript', [/^good notice: Delivered twice/]);
-      assert.equal(await focused(), 'redeliver');
-      await browser.keys('Tab', 'Tab', 'Space');
+      assert.equal(await focused(page), 'redeliver');
+      await page.strike('Tab', 'Tab', 'Space');
       await page.shows('transcript', [/^good notice: Bad signature/]);
-      assert.equal(await focused(), 'forge-wrong');
-      await browser.keys('Tab', 'Tab', 'Space');
+      assert.equal(await focused(page), 'forge-wrong');
+      await page.strike('Tab', 'Tab', 'Space');
       await page.becomes('#connection', 'closed');
-      assert.equal(await focused(), 'end-session');
+      assert.equal(await focused(page), 'end-session');
     });
 
     it('chooses a tab with the arrow keys, which is one stop', async (t) => {
-      await openPlayground(t, browser);
-      await browser.run(`document.querySelector('#end-session').focus()`);
-      await browser.keys('Tab');
-      const chosen: unknown[] = [];
-      for (const key of ['ArrowRight', 'ArrowRight', 'ArrowRight', 'ArrowLeft', 'Home', 'End']) {
-        await browser.keys(key);
+      const page = await openPlayground(t, browser);
+      await page.tab.focus('#end-session');
+      await page.strike('Tab');
+      const chosen: (string | undefined)[][] = [];
+      const [right, left] = ['ArrowRight', 'ArrowLeft'] as const;
+      for (const key of [right, right, right, left, 'Home', 'End'] as const) {
+        await page.strike(key);
         chosen.push(
-          await browser.run(`
-            const selected = [...document.querySelectorAll('[role="tab"][aria-selected="true"]')];
-            const panels = [...document.querySelectorAll('[role="tabpanel"]')];
-            const shown = panels.filter((panel) => panel.checkVisibility());
-            const idsOf = (elements) => elements.map(({ id }) => id).join();
-            return [document.activeElement.id, idsOf(selected), idsOf(shown)];
-          `),
+          await page.tab.evaluate(() => {
+            const all = (css: string): Element[] => [...document.querySelectorAll(css)];
+            const idsOf = (elements: Element[]): string => elements.map(({ id }) => id).join();
+            const shown = all('[role="tabpanel"]').filter((panel) => panel.checkVisibility());
+            const selected = all('[role="tab"][aria-selected="true"]');
+            return [document.activeElement?.id, idsOf(selected), idsOf(shown)];
+          }),
         );
       }
       const names = ['data', 'history', 'events', 'history', 'events', 'history'];
@@ -172,17 +188,17 @@ describe('the playground', () => {
         chosen,
         names.map((name) => [`tab-${name}`, `tab-${name}`, `panel-${name}`]),
       );
-      await browser.keys('Tab');
-      assert.equal(await focused(), 'panel-history');
+      await page.strike('Tab');
+      assert.equal(await focused(page), 'panel-history');
     });
 
     it('goes through the frames with the arrow keys, and opens one with Enter', async (t) => {
       const page = await openPlayground(t, browser);
       await page.exchange('Hello', 'Yes?');
-      await walk('Tab', 'events');
-      await browser.keys('ArrowUp', 'ArrowUp', 'ArrowDown');
-      assert.match(await (await browser.focused()).text(), /turn completed/);
-      await browser.keys('Enter');
+      await walk(page, 'Tab', 'events');
+      await page.strike('ArrowUp', 'ArrowUp', 'ArrowDown');
+      assert.match(await page.text(':focus'), /turn completed/);
+      await page.strike('Enter');
       await page.becomes('#events > li:last-child', /durationMs: [\d.]+/);
     });
   });
@@ -212,10 +228,10 @@ describe('the playground', () => {
       const unnamed: string[] = [];
       for (const tab of ['tab-history', 'tab-data', 'tab-events']) {
         await page.press(tab);
-        for (const { role, name } of await browser.accessibilityTree()) {
+        for (const { role, name } of await accessibleNodes(page)) {
           if (!usable.includes(role)) continue;
           seen.add(role);
-          if (name.trim() === '') unnamed.push(role);
+          if ((name ?? '').trim() === '') unnamed.push(role);
         }
       }
       assert.deepEqual(unnamed, []);
@@ -227,16 +243,19 @@ describe('the playground', () => {
 
     it('is told of the whole reply, once, and not of each piece', async (t) => {
       const page = await openPlayground(t, browser);
-      await browser.run(`
-        globalThis.told = [];
+      const told = await page.tab.evaluateHandle(() => {
+        const texts: (string | null)[] = [];
         const live = '[aria-live], [role="status"], [role="alert"], [role="log"]';
         for (const region of document.querySelectorAll(live)) {
           if (region.getAttribute('aria-live') === 'off') continue;
-          const tell = () => told.push(region.lastElementChild?.textContent ?? region.textContent);
+          const tell = (): void => {
+            texts.push((region.lastElementChild ?? region).textContent);
+          };
           const changes = { childList: true, subtree: true, characterData: true };
           new MutationObserver(tell).observe(region, changes);
         }
-      `);
+        return texts;
+      });
       await page.say('Hello');
       const asked = await page.nextAsked();
       for (const [piece, soFar] of [
@@ -247,10 +266,10 @@ describe('the playground', () => {
         asked.say(piece);
         await page.shows('transcript', [`Agent: ${soFar} <streaming>`]);
       }
-      assert.deepEqual(await browser.run('return told'), []);
+      assert.deepEqual(await told.jsonValue(), []);
       asked.end();
       await page.shows('announced', ['Agent: One two, three.']);
-      assert.deepEqual(await browser.run('return told'), ['Agent: One two, three.']);
+      assert.deepEqual(await told.jsonValue(), ['Agent: One two, three.']);
     });
 
     it('is told of notices and interruptions', async (t) => {
@@ -258,7 +277,7 @@ describe('the playground', () => {
       await page.say('Hello');
       (await page.nextAsked()).say('One ');
       await page.shows('transcript', ['Agent: One  <streaming>']);
-      await browser.keys('Escape');
+      await page.strike('Escape');
       await page.shows('announced', ['Agent, interrupted: One']);
       await page.press('forge-wrong');
       await page.shows('announced', ['Agent, interrupted: One', /^Bad signature: 401/]);
@@ -270,42 +289,37 @@ describe('the playground', () => {
         'You: Two',
         'Agent:  <said nothing>',
       ]);
-      assert.match(await browser.text('#transcript s.unheard'), /\(not heard:\)/);
+      assert.match(await page.text('#transcript s.unheard'), /\(not heard:\)/);
     });
 
     it("is told of the server's warnings, as a list", async (t) => {
       const warnings = ['OPENAI_API_KEY is not set', 'the fall-back has no key'];
       const ready = JSON.stringify({ ready: true, agent: 'tested', model: null, warnings });
-      await openPlayground(t, browser, {
+      const page = await openPlayground(t, browser, {
         script: `const { fetch } = globalThis; globalThis.fetch = (url, ...rest) =>
           url === '/ready'
             ? Promise.resolve(new Response(${JSON.stringify(ready)}))
             : fetch(url, ...rest);`,
       });
-      await browser.appears('#warnings > li');
-      const tree = await browser.accessibilityTree();
-      const list = tree.findIndex(
-        (node, index) => node.role === 'list' && tree[index - 1]?.role === 'status',
-      );
-      assert.notEqual(list, -1, 'a list in a live region');
-      const depth = tree[list]?.depth ?? 0;
-      const items = tree
-        .slice(list + 1)
-        .filter((node) => node.role === 'listitem' && node.depth === depth + 1)
-        .slice(0, 2);
-      assert.equal(items.length, 2);
+      await page.tab.waitForSelector('#warnings > li', { visible: true });
+      const lists = (await accessibleNodes(page))
+        .filter(({ role }) => role === 'status')
+        .flatMap(({ children = [] }) => children)
+        .filter(({ role }) => role === 'list');
+      assert.deepEqual(lists.map(({ children }) => children?.map(({ role }) => role)), [
+        ['listitem', 'listitem'],
+      ]);
       assert.equal(
-        await browser.text('#warnings'),
+        await page.text('#warnings'),
         warnings.map((warning) => `Warning: ${warning}`).join('\n'),
       );
     });
 
     it('finds its way by headings and landmarks', async (t) => {
-      await openPlayground(t, browser);
-      const tree = await browser.accessibilityTree();
-      const outline = tree
+      const page = await openPlayground(t, browser);
+      const outline = (await accessibleNodes(page))
         .filter(({ role }) => ['banner', 'main', 'heading'].includes(role))
-        .map(({ role, name }) => `${role} ${name}`.trim());
+        .map(({ role, name = '' }) => `${role} ${name}`.trim());
       assert.deepEqual(outline, [
         'banner',
         'heading Playground',
@@ -370,12 +384,11 @@ describe('the playground', () => {
 
     after(async () => {
       for (const close of closers) await close();
-      await browser.reset();
     });
 
     for (const colorScheme of ['light', 'dark'] as const) {
       it(`reads well where the reader wishes it ${colorScheme}`, async () => {
-        await browser.emulate({ colorScheme });
+        await wish(page, { 'prefers-color-scheme': colorScheme });
         const wanted = [
           'h1',
           'h2',
@@ -414,7 +427,7 @@ describe('the playground', () => {
         const poor = new Set<string>();
         for (const tab of ['tab-history', 'tab-data', 'tab-events']) {
           await page.press(tab);
-          for (const { text, ratio, of } of await contrastsOf(browser, wanted)) {
+          for (const { text, ratio, of } of await page.tab.evaluate(readContrasts, wanted)) {
             for (const selector of of) missing.delete(selector);
             if (ratio < 4.5) poor.add(`${text}: ${ratio.toFixed(2)}`);
           }
@@ -426,21 +439,21 @@ describe('the playground', () => {
 
     it('is dark where the reader wishes it dark', async () => {
       const ground = async (colorScheme: 'light' | 'dark'): Promise<number> => {
-        await browser.emulate({ colorScheme });
-        const [red = 0] =
-          /\d+/.exec(await (await browser.find('body')).style('background-color')) ?? [];
-        return Number(red);
+        await wish(page, { 'prefers-color-scheme': colorScheme });
+        const color = await page.tab.$eval('body', (body) =>
+          getComputedStyle(body).backgroundColor);
+        return Number(/\d+/.exec(color)?.[0]);
       };
       assert.ok((await ground('light')) > 200);
       assert.ok((await ground('dark')) < 60);
     });
 
     it('does not move where the reader wishes it still', async () => {
-      const moving = `return document.getAnimations().length`;
-      await browser.emulate({ reducedMotion: false });
-      assert.notEqual(await browser.run(moving), 0); // the caret of a reply that streams
-      await browser.emulate({ reducedMotion: true });
-      assert.equal(await browser.run(moving), 0);
+      const moving = (): number => document.getAnimations().length;
+      await wish(page, { 'prefers-reduced-motion': 'no-preference' });
+      assert.notEqual(await page.tab.evaluate(moving), 0); // the caret of a reply that streams
+      await wish(page, { 'prefers-reduced-motion': 'reduce' });
+      assert.equal(await page.tab.evaluate(moving), 0);
     });
 
     for (const [width, height] of [
@@ -448,11 +461,11 @@ describe('the playground', () => {
       [360, 740],
     ] as const) {
       it(`fits a phone that is ${width} wide`, async () => {
-        await browser.emulatePhone({ width, height });
+        await emulatePhone(page.tab, { width, height });
         for (const tab of ['tab-history', 'tab-data', 'tab-events']) {
           await page.press(tab);
           assert.deepEqual(
-            await browser.run('return [document.scrollingElement.scrollWidth, innerWidth]'),
+            await page.tab.evaluate(() => [document.scrollingElement?.scrollWidth, innerWidth]),
             [width, width],
             tab,
           );
@@ -460,9 +473,8 @@ describe('the playground', () => {
       });
 
       it(`has every control within a finger's reach on a phone that is ${width} wide`, async () => {
-        await browser.emulatePhone({ width, height });
-        const faults = await browser.run<string[]>(`
-          const controls = [...document.querySelectorAll('button, input, summary')];
+        await emulatePhone(page.tab, { width, height });
+        const faults = await page.tab.$$eval('button, input, summary', (controls) => {
           const seen = controls.filter((control) => control.checkVisibility());
           return seen.flatMap((control) => {
             control.scrollIntoView({ block: 'center', behavior: 'instant' });
@@ -470,7 +482,7 @@ describe('the playground', () => {
             const target = control.closest('label') ?? control;
             const { left, right, top, bottom, width, height } = target.getBoundingClientRect();
             const hit = document.elementFromPoint((left + right) / 2, (top + bottom) / 2);
-            const name = control.id || control.textContent.trim().slice(0, 40);
+            const name = control.id || control.textContent?.trim().slice(0, 40);
             const isCutOff = left < 0 || right > innerWidth;
             const isCovered = hit === null || !target.contains(hit);
             const isSmall = !control.matches('summary') && (width < 24 || height < 24);
@@ -480,7 +492,7 @@ describe('the playground', () => {
               ...(isSmall ? [name + ' is small: ' + width + ' × ' + height] : []),
             ];
           });
-        `);
+        });
         assert.deepEqual(faults, []);
       });
     }
@@ -489,30 +501,24 @@ describe('the playground', () => {
   describe('a picture', () => {
     it('is kept of it in daylight, in the dark and on a phone', async (t) => {
       const bakery = openBakery();
-      const { app, origin } = await serveWithPlayground(bakery.agent);
-      t.after(async () => {
-        bakery.release();
-        await browser.reset();
-        await app.close();
-      });
-      const page = new Playground({ browser, app, origin });
-      await browser.open(`${origin}/playground`);
+      t.after(() => bakery.release());
+      const page = await openPlaygroundOf(t, browser, bakery.agent);
       await page.shows('transcript', [/^Agent: Good morning/]);
-      const voice = await FakeVoice.install(browser);
+      const voice = await FakeVoice.install(page.tab);
       await voice.endAll();
       await playScene(page, voice);
-      await page.checkConsole();
 
-      await browser.emulate({ colorScheme: 'light', reducedMotion: true });
-      const picture = await browser.screenshot(artefact('playground'), { isFullPage: false });
+      const still = { 'prefers-reduced-motion': 'reduce' };
+      await wish(page, { ...still, 'prefers-color-scheme': 'light' });
+      await page.tab.screenshot({ path: artefact('playground') });
       if (process.env['README_PICTURE']) {
-        writeFileSync(README_PICTURE, smallPng(readFileSync(picture)));
+        await page.tab.screenshot({ path: README_PICTURE, quality: 60 });
       }
-      await browser.emulate({ colorScheme: 'dark' });
-      await browser.screenshot(artefact('playground-dark'), { isFullPage: false });
-      await browser.emulate({ colorScheme: 'light' });
-      await browser.emulatePhone({ width: 390, height: 844 });
-      await browser.screenshot(artefact('playground-phone'));
+      await wish(page, { ...still, 'prefers-color-scheme': 'dark' });
+      await page.tab.screenshot({ path: artefact('playground-dark') });
+      await wish(page, { ...still, 'prefers-color-scheme': 'light' });
+      await emulatePhone(page.tab, { width: 390, height: 844 });
+      await page.tab.screenshot({ path: artefact('playground-phone'), fullPage: true });
     });
   });
 });

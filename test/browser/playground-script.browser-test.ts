@@ -1,7 +1,7 @@
 // The script that the playground exports, played again.
 
 import assert from 'node:assert/strict';
-import { after, before, describe, it, type TestContext } from 'node:test';
+import { describe, it, type TestContext } from 'node:test';
 
 import type { Agent } from '../../src/agents/agent.ts';
 import { defineAgent } from '../../src/agents/define-agent.ts';
@@ -10,14 +10,12 @@ import { parseTalkScript } from '../../src/kit/talk/talk-script.ts';
 import { fired } from '../fixtures/app.ts';
 import { SECRET } from '../fixtures/kernel.ts';
 import { RecordedTerminal } from '../kit/terminal/recorded-terminal.ts';
-import { LONG, openPlayground, Playground, serveWithPlayground } from './playground-stage.ts';
-import { Browser } from './webdriver.ts';
+import { launchChromium } from './chromium.ts';
+import { LONG, openPlayground, openPlaygroundOf, type Playground } from './playground-stage.ts';
+
+const browser = await launchChromium();
 
 describe('the playground', () => {
-  const browser = new Browser({ size: { width: 1_280, height: 900 } });
-  before(() => browser.start());
-  after(() => browser.close());
-
   describe('Export as script', () => {
     /** Deterministic, and with all that a script can expect. */
     const shop = defineAgent({
@@ -36,26 +34,25 @@ describe('the playground', () => {
 
     /** What the page hands to the browser to be saved. */
     async function exported(page: Playground): Promise<string> {
-      await browser.run(`
+      const blobs = await page.tab.evaluateHandle(() => {
+        const kept: Blob[] = [];
         const { createObjectURL } = URL;
-        URL.createObjectURL = (blob) => createObjectURL.call(URL, globalThis.exported = blob);
-      `);
+        URL.createObjectURL = (blob) => {
+          kept.push(blob as Blob);
+          return createObjectURL.call(URL, blob);
+        };
+        return kept;
+      });
       await page.press('export');
       await page.shows('transcript', [
         'plain notice: Saved as talk.txt. To play it: talk --script talk.txt',
       ]);
-      return browser.runAsync('return globalThis.exported.text()');
+      return blobs.evaluate(async ([blob]) => (await blob?.text()) ?? '');
     }
 
     async function talkToShop(t: TestContext, agent: Agent = shop): Promise<Playground> {
-      const { app, origin } = await serveWithPlayground(agent);
-      t.after(async () => {
-        await browser.open('about:blank');
-        await app.close();
-      });
-      const page = new Playground({ browser, app, origin });
-      await browser.open(`${origin}/playground`);
-      await page.becomes('#connection', 'connected');
+      const page = await openPlaygroundOf(t, browser, agent);
+      await page.shows('turns', ['1 start of the session: completed']);
       return page;
     }
 

@@ -2,6 +2,9 @@
 // nothing is said before the test says it.
 
 import assert from 'node:assert/strict';
+import { setTimeout as sleep } from 'node:timers/promises';
+
+import type { Browser, JSHandle, KeyInput, Page } from 'puppeteer-core';
 
 import type { Agent, MessageTurn, ModelUsage } from '../../src/agents/agent.ts';
 import type { Reply } from '../../src/agents/agent.ts';
@@ -11,9 +14,9 @@ import { createApp, type NamedAgents } from '../../src/app/create-app.ts';
 import type { Json, JsonObject } from '../../src/base/json.ts';
 import type { Middleware } from '../../src/http/compose.ts';
 import { LocalPlatform } from '../../src/kit/platform/local-platform.ts';
-import { fired, within } from '../fixtures/app.ts';
+import { fired, Told, within } from '../fixtures/app.ts';
 import { deferred, recordLog, settingsWith, type RecordedLog } from '../fixtures/kernel.ts';
-import type { Browser } from './webdriver.ts';
+import { openTab, type Tab } from './chromium.ts';
 
 export const WELCOME = 'Hi!';
 /** Some 14 seconds of speech. */
@@ -110,36 +113,42 @@ export interface View {
   readonly data: readonly string[];
 }
 
-/** The body of a function that returns the `View`. */
-const VIEW = `
-  const all = (css, root = document) => [...root.querySelectorAll(css)];
-  const text = (element) => element.textContent.replace(/\\s+/g, ' ').trim();
-  const words = (entry) => {
-    const copy = entry.querySelector('[data-text]').cloneNode(true);
+/** Runs in the page, so it uses nothing from outside. */
+function readView(): View {
+  const all = (css: string, root: ParentNode = document): HTMLElement[] =>
+    [...root.querySelectorAll<HTMLElement>(css)];
+  const text = (element: Element | null | undefined): string =>
+    (element?.textContent ?? '').replace(/\s+/g, ' ').trim();
+  const words = (entry: HTMLElement): string => {
+    const copy = entry.querySelector('[data-text]')?.cloneNode(true) as HTMLElement;
     for (const unheard of all('s.unheard', copy)) {
       for (const hidden of all('.sr-only', unheard)) hidden.remove();
-      unheard.replaceWith('~' + unheard.textContent + '~');
+      unheard.replaceWith(`~${unheard.textContent}~`);
     }
-    return copy.textContent;
+    return copy.textContent ?? '';
   };
-  const said = (entry) => {
-    const { role, kind, state } = entry.dataset;
-    if (role === 'notice') return kind + ' notice: ' + words(entry);
-    if (role === 'user') return 'You: ' + words(entry);
-    const mark = entry.querySelector('.mark').textContent || (state === 'completed' ? '' : state);
+  const said = (entry: HTMLElement): string => {
+    const { role, kind, state = '' } = entry.dataset;
+    if (role === 'notice') return `${kind} notice: ${words(entry)}`;
+    if (role === 'user') return `You: ${words(entry)}`;
+    const mark = entry.querySelector('.mark')?.textContent || (state === 'completed' ? '' : state);
     const speaker = text(entry.querySelector('.speaker'));
-    return speaker + ': ' + words(entry) + (mark === '' ? '' : ' <' + mark + '>');
+    return `${speaker}: ${words(entry)}${mark === '' ? '' : ` <${mark}>`}`;
   };
+  const frame = (row: HTMLElement): string =>
+    ['.frame-arrow', '.frame-what', '.frame-preview']
+      .map((css) => text(row.querySelector(css))).join(' ').trim();
   return {
     transcript: all('#transcript > [data-role]').map(said),
-    turns: all('#timeline > tr').map((row) => text(row.cells[0]) + ': ' + text(row.querySelector('td.outcome'))),
-    history: all('#history > [data-role]').map((entry) => entry.dataset.role + ': ' + all('[data-text], .tool', entry).map(text).join(' ')),
-    events: all('#events > li').filter((row) => row.checkVisibility())
-      .map((row) => ['.frame-arrow', '.frame-what', '.frame-preview'].map((css) => text(row.querySelector(css))).join(' ').trim()),
+    turns: all('#timeline > tr')
+      .map((row) => `${text(row.firstElementChild)}: ${text(row.querySelector('td.outcome'))}`),
+    history: all('#history > [data-role]').map((entry) =>
+      `${entry.dataset['role']}: ${all('[data-text], .tool', entry).map(text).join(' ')}`),
+    events: all('#events > li').filter((row) => row.checkVisibility()).map(frame),
     announced: all('#announcer > *').map(text),
     data: all('#data > li').map(text),
   };
-`;
+}
 
 export interface PlaygroundOptions {
   /**
@@ -152,32 +161,54 @@ export interface PlaygroundOptions {
   readonly script?: string | undefined;
 }
 
-type PlaygroundParts = Pick<Playground, 'browser' | 'app' | 'origin'> &
-  Partial<Pick<Playground, 'log' | 'asked'>>;
+interface PlaygroundParts extends Tab {
+  readonly app: App;
+  readonly origin: string;
+  readonly log: RecordedLog;
+  readonly told: Told<AskedTurn>;
+}
 
 /** The page, and what a caller does with it. */
 export class Playground {
-  readonly browser: Browser;
+  readonly tab: Page;
+  readonly errors: string[];
   readonly app: App;
   readonly origin: string;
   readonly log: RecordedLog;
   /** All that the agent was asked, in order. */
   readonly asked: readonly AskedTurn[];
-  #taken = 0;
+  /** The next time that the agent is asked. */
+  readonly nextAsked: () => Promise<AskedTurn>;
   #expected: RegExp[] = [];
 
-  constructor({ browser, app, origin, log = recordLog(), asked = [] }: PlaygroundParts) {
-    this.browser = browser;
+  constructor({ tab, errors, app, origin, log, told }: PlaygroundParts) {
+    this.tab = tab;
+    this.errors = errors;
     this.app = app;
     this.origin = origin;
     this.log = log;
-    this.asked = asked;
+    this.asked = told.all;
+    this.nextAsked = () => told.next(`the agent is asked for the ${told.all.length + 1}. time`);
   }
 
   /** Types into the field and strikes Enter. */
   async say(text: string): Promise<void> {
-    await this.browser.type('#say', text);
-    await this.browser.keys('Enter');
+    await this.tab.type('#say', text);
+    await this.strike('Enter');
+  }
+
+  /** Strikes keys one after the other, wherever the focus is: `Tab`, `Shift+Tab`. */
+  async strike(...strokes: readonly (KeyInput | 'Shift+Tab')[]): Promise<void> {
+    const { keyboard } = this.tab;
+    for (const stroke of strokes) {
+      if (stroke !== 'Shift+Tab') {
+        await keyboard.press(stroke);
+        continue;
+      }
+      await keyboard.down('Shift');
+      await keyboard.press('Tab');
+      await keyboard.up('Shift');
+    }
   }
 
   /**
@@ -185,21 +216,11 @@ export class Playground {
    * counts so many a minute.
    */
   async hearSomeWords(): Promise<void> {
-    const untilMs = performance.now() + SOME_WORDS_MS;
-    await this.browser.until('some words were heard', async () => performance.now() >= untilMs);
+    await sleep(SOME_WORDS_MS);
   }
 
   async press(...ids: readonly string[]): Promise<void> {
-    for (const id of ids) await this.browser.click(`#${id}`);
-  }
-
-  /** The next time that the agent is asked. */
-  async nextAsked(): Promise<AskedTurn> {
-    const index = this.#taken++;
-    return this.browser.until(
-      `the agent is asked for the ${index + 1}. time`,
-      async () => this.asked[index],
-    );
+    for (const id of ids) await this.tab.locator(`#${id}`).click();
   }
 
   /** A turn to its end: what the caller says, and the whole reply. */
@@ -207,29 +228,31 @@ export class Playground {
     await this.say(text);
     (await this.nextAsked()).say(reply).end();
     await this.shows('transcript', [`You: ${text}`, `Agent: ${reply}`]);
-    const isTold = `return !document.querySelector('#timeline > tr:last-child').textContent.includes('≈')`;
-    await this.browser.until('the server has told its figures', () =>
-      this.browser.run<boolean>(isTold),
+    // the server has told its figures
+    await this.tab.waitForFunction(
+      () => !document.querySelector('#timeline > tr:last-child')?.textContent?.includes('≈'),
     );
   }
 
   async view(): Promise<View> {
-    return this.browser.run<View>(VIEW);
+    return this.tab.evaluate(readView);
   }
 
-  /** Waits until the part ends with these lines, at most 5 s. */
+  /** Waits until the part ends with these lines. */
   async shows(part: keyof View, lines: readonly (string | RegExp)[]): Promise<void> {
-    let shown: readonly string[] = [];
+    const view = await this.tab.evaluateHandle(`(${String(readView)})`) as JSHandle<() => View>;
     try {
-      await this.browser.until(`the ${part} shows ${lines.join(' | ')}`, async () => {
-        shown = (await this.view())[part];
-        const last = shown.slice(-lines.length);
-        return (
-          last.length === lines.length &&
-          lines.every((line, index) => matches(line, last[index] ?? ''))
-        );
-      });
+      await this.tab.waitForFunction(
+        (read, name, patterns) => {
+          const last = read()[name].slice(-patterns.length);
+          return last.length === patterns.length && patterns.every(
+            ({ source, flags }, index) => new RegExp(source, flags).test(last[index] ?? ''),
+          );
+        },
+        {}, view, part, lines.map(patternOf),
+      );
     } catch (error) {
+      const shown = (await this.view())[part];
       throw new Error(
         `the ${part} shows\n${shown.join('\n')}\nand should end with\n${lines.join('\n')}`,
         { cause: error },
@@ -237,21 +260,36 @@ export class Playground {
     }
   }
 
-  /** The first element with that text. */
+  /** The text of the first such element, as it is displayed. */
+  async text(css: string): Promise<string> {
+    return this.tab.$eval(css, (element) =>
+      (element as HTMLElement).innerText.replaceAll(/\n+/g, '\n').trim());
+  }
+
+  /** Waits until the first such element has that text. */
   async becomes(css: string, text: string | RegExp): Promise<void> {
-    let shown = '';
     try {
-      await this.browser.until(`${css} is ${text}`, async () =>
-        matches(text, (shown = await this.browser.text(css))),
+      await this.tab.waitForFunction(
+        (selector, { source, flags }) => {
+          const element = document.querySelector<HTMLElement>(selector);
+          const shown = element?.innerText.replaceAll(/\n+/g, '\n').trim();
+          return shown !== undefined && new RegExp(source, flags).test(shown);
+        },
+        {}, css, patternOf(text),
       );
     } catch (error) {
-      throw new Error(`${css} is ${JSON.stringify(shown)} and should be ${text}`, { cause: error });
+      const shown = JSON.stringify(await this.text(css));
+      throw new Error(`${css} is ${shown} and should be ${text}`, { cause: error });
     }
   }
 
+  async isDisplayed(css: string): Promise<boolean> {
+    return this.tab.$eval(css, (element) => element.checkVisibility());
+  }
+
   /** The id of the element that has the keyboard. */
-  async focusedId(): Promise<string> {
-    return this.browser.run('return document.activeElement.id');
+  async focusedId(): Promise<string | undefined> {
+    return this.tab.evaluate(() => document.activeElement?.id);
   }
 
   /** The test provokes an error of the console. */
@@ -259,19 +297,23 @@ export class Playground {
     this.#expected.push(...errors);
   }
 
-  /** Fails where the console has an error that is not expected. */
-  async checkConsole(): Promise<void> {
-    const errors = await this.browser.consoleErrors();
-    assert.deepEqual(
-      errors.filter((error) => !this.#expected.some((expected) => expected.test(error))),
-      [],
-      'the console has errors',
-    );
+  /** Leaves the page, which does not complain of the server's end then, and ends the server. */
+  async close(): Promise<void> {
+    try {
+      await this.tab.browserContext().close();
+    } finally {
+      await this.app.close();
+    }
+    const isExpected = (error: string): boolean =>
+      this.#expected.some((expected) => expected.test(error));
+    assert.deepEqual(this.errors.filter((error) => !isExpected(error)), [], 'errors of the page');
   }
 }
 
-function matches(expected: string | RegExp, text: string): boolean {
-  return typeof expected === 'string' ? text === expected : expected.test(text);
+/** For the page, to which no `RegExp` can be passed. */
+function patternOf(text: string | RegExp): Pick<RegExp, 'source' | 'flags'> {
+  if (typeof text !== 'string') return { source: text.source, flags: text.flags };
+  return { source: `^${text.replaceAll(/[$()*+.?[\\\]^{|}]/g, '\\$&')}$`, flags: '' };
 }
 
 /** A test, or whoever else closes what it opened. */
@@ -286,57 +328,60 @@ export interface Closing {
 export async function openPlayground(
   t: Closing,
   browser: Browser,
-  options: PlaygroundOptions = {},
+  { agent, ...options }: PlaygroundOptions = {},
 ): Promise<Playground> {
-  const { agent, path = '/playground', script } = options;
-  const asked: AskedTurn[] = [];
-  const log = recordLog();
+  const told = new Told<AskedTurn>();
   const played = defineAgent({
     name: 'tested',
     welcome: WELCOME,
     ...agent,
     onMessage(turn, reply) {
       const next = new AskedTurn(turn, reply);
-      asked.push(next);
+      told.tell(next);
       return next.over;
     },
   });
-  const { app, origin } = await serveWithPlayground(played, { log, script });
-  const playground = new Playground({ browser, app, origin, log, asked });
-  t.after(async () => {
-    try {
-      await playground.checkConsole();
-      // a page that is left does not complain of the server's end
-      await browser.open('about:blank');
-    } finally {
-      // also where the check fails: a server that listens keeps the process alive
-      await app.close();
-    }
-  });
-  if (path === false) return playground;
-  await browser.open(origin + path);
+  const page = await openPlaygroundOf(t, browser, played, { ...options, told });
   // which is the last that happens by itself
-  await playground.shows('history', [`assistant: ${WELCOME}`]);
-  return playground;
+  if (options.path !== false) await page.shows('history', [`assistant: ${WELCOME}`]);
+  return page;
 }
 
-export interface ServingOptions extends Pick<PlaygroundOptions, 'script'> {
-  readonly log?: RecordedLog;
-  /** Default a free one. */
-  readonly port?: number;
+/** The same, with agents that need no test to speak. */
+export async function openPlaygroundOf(
+  t: Closing,
+  browser: Browser,
+  agent: Agent | NamedAgents,
+  { path = '/playground', script, told = new Told() }: ServingOptions = {},
+): Promise<Playground> {
+  const log = recordLog();
+  const { tab, errors } = await openTab(browser);
+  const { app, origin } = await serveWithPlayground(agent, { log, script });
+  const page = new Playground({ tab, errors, app, origin, log, told });
+  t.after(() => page.close());
+  if (path !== false) await page.tab.goto(origin + path);
+  return page;
 }
 
-/** Whoever calls it has to close the app. */
+interface ServingOptions extends Pick<PlaygroundOptions, 'path' | 'script'> {
+  readonly told?: Told<AskedTurn>;
+}
+
+/** The caller must close the app. */
 export async function serveWithPlayground(
   agent: Agent | NamedAgents,
-  options: ServingOptions = {},
+  { log = recordLog(), script, port = 0 }: {
+    readonly log?: RecordedLog;
+    readonly script?: string | undefined;
+    /** Default a free one. */
+    readonly port?: number;
+  } = {},
 ): Promise<Pick<Playground, 'app' | 'origin'>> {
-  const { log = recordLog(), script, port: wantedPort = 0 } = options;
   const platform = new LocalPlatform({ playground: true });
   const app = createApp(settingsWith(), agent, { log: log.log, platform });
   if (script !== undefined) app.use(before(script));
-  const { port } = await app.listen({ host: '127.0.0.1', port: wantedPort });
-  return { app, origin: `http://127.0.0.1:${port}` };
+  const address = await app.listen({ host: '127.0.0.1', port });
+  return { app, origin: `http://127.0.0.1:${address.port}` };
 }
 
 /**

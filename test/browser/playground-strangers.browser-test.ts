@@ -7,19 +7,18 @@ import type { AddressInfo } from 'node:net';
 import { after, before, describe, it, type TestContext } from 'node:test';
 
 import { within } from '../fixtures/app.ts';
-import { openPlayground, Playground } from './playground-stage.ts';
-import { Browser } from './webdriver.ts';
+import { launchChromium } from './chromium.ts';
+import { openPlayground, type Playground } from './playground-stage.ts';
+
+const browser = await launchChromium([
+  // As a name server of theirs would answer: https://en.wikipedia.org/wiki/DNS_rebinding
+  '--host-resolver-rules=MAP rebound.example 127.0.0.1, MAP other.example 127.0.0.1, '
+    + 'MAP * ~NOTFOUND, EXCLUDE 127.0.0.1, EXCLUDE localhost',
+]);
 
 describe('the playground and strangers', () => {
   /** What a browser asks for beside a page that names none. */
   const FAVICON = /favicon\.ico/;
-  const browser = new Browser({
-    // As a name server of theirs would answer: https://en.wikipedia.org/wiki/DNS_rebinding
-    args: [
-      '--host-resolver-rules=MAP rebound.example 127.0.0.1, MAP other.example 127.0.0.1, '
-        + 'MAP * ~NOTFOUND, EXCLUDE 127.0.0.1, EXCLUDE localhost',
-    ],
-  });
   const other = createServer((_request, response) => {
     response
       .writeHead(200, { 'content-type': 'text/html' })
@@ -31,13 +30,11 @@ describe('the playground and strangers', () => {
     other.listen(0, '127.0.0.1');
     await once(other, 'listening');
     elsewhere = `http://other.example:${(other.address() as AddressInfo).port}/`;
-    await browser.start();
   });
 
-  after(async () => {
+  after(() => {
     other.close();
     other.closeAllConnections();
-    await browser.close();
   });
 
   /** A page of another site, and a key that it might have got somewhere. */
@@ -54,23 +51,20 @@ describe('the playground and strangers', () => {
     const response = await fetch(`${page.origin}/playground/session`, { method: 'POST', body });
     const { client_session_key: key } = (await response.json()) as { client_session_key: string };
     await page.app.conversations.addMessage('known', { role: 'user', content: 'A secret' });
-    await browser.open(elsewhere);
+    await page.tab.goto(elsewhere);
     return Object.assign(page, { key });
   }
 
   /** What becomes of a socket that the page opens: `open`, or the status of the refusal. */
   async function openSocket(page: Playground, origin: string, key: string): Promise<unknown> {
     const wires = `${origin.replace('http', 'ws')}/v1/agents/web/websocket`;
-    const isOpen = await browser.runAsync<boolean>(
-      `
-      const socket = new WebSocket(arguments[0]);
-      return new Promise((resolve) => {
+    const isOpen = await page.tab.evaluate((url) => {
+      const socket = new WebSocket(url);
+      return new Promise<boolean>((resolve) => {
         socket.onopen = () => resolve(true);
         socket.onerror = () => resolve(false);
       });
-    `,
-      `${wires}?client_session_key=${key}&trace=true`,
-    );
+    }, `${wires}?client_session_key=${key}&trace=true`);
     if (isOpen) return 'open';
     // a socket that is open is not yet
     const lines = await within(page.log.wait('request', 2), 'the key and the socket are logged');
@@ -80,16 +74,16 @@ describe('the playground and strangers', () => {
   it('is refused to a name that was rebound to this machine', async (t) => {
     const page = await openPlayground(t, browser, { path: false });
     page.expectError(/ 403 \(Forbidden\)/, FAVICON);
-    await browser.open(`${page.origin.replace('127.0.0.1', 'rebound.example')}/playground`);
+    await page.tab.goto(`${page.origin.replace('127.0.0.1', 'rebound.example')}/playground`);
     assert.match(
-      await browser.text('body'),
+      await page.text('body'),
       /this route serves only this machine: the host header is not localhost/,
     );
   });
 
   it('is open by the name of localhost', async (t) => {
     const page = await openPlayground(t, browser, { path: false });
-    await browser.open(`${page.origin.replace('127.0.0.1', 'localhost')}/playground`);
+    await page.tab.goto(`${page.origin.replace('127.0.0.1', 'localhost')}/playground`);
     await page.shows('transcript', ['Agent: Hi!']);
   });
 
@@ -109,17 +103,16 @@ describe('the playground and strangers', () => {
   it('opens a socket with that key to a page of its own', async (t) => {
     const page = await openElsewhere(t);
     page.expectError(FAVICON);
-    await browser.open(`${page.origin}/playground/page.css`);
+    await page.tab.goto(`${page.origin}/playground/page.css`);
     // else the tests before prove nothing
     assert.equal(await openSocket(page, page.origin, page.key), 'open');
   });
 
   it('gives a page of another site no key and no history', async (t) => {
     const page = await openElsewhere(t);
-    const answers = await browser.runAsync<string[]>(
-      `
-      const ask = (path, init) =>
-        fetch(arguments[0] + path, init).then((response) => response.text(), String);
+    const answers = await page.tab.evaluate(async (origin) => {
+      const ask = (path: string, init?: RequestInit): Promise<string> =>
+        fetch(origin + path, init).then((response) => response.text(), String);
       const post = { method: 'POST', body: '{"agent_id":"playground"}' };
       const headers = { 'content-type': 'application/json' };
       return [
@@ -128,9 +121,7 @@ describe('the playground and strangers', () => {
         await ask('/playground/history/known'),
         await ask('/playground'),
       ];
-    `,
-      page.origin,
-    );
+    }, page.origin);
     for (const answer of answers) {
       assert.match(answer, /this route serves only this machine|Failed to fetch/);
     }
@@ -138,22 +129,19 @@ describe('the playground and strangers', () => {
 
   it('is neither framed nor loaded by a page of another site', async (t) => {
     const page = await openElsewhere(t);
-    const isLoaded = await browser.runAsync<boolean>(
-      `
-      const [origin] = arguments;
-      const settle = (name, attributes) => new Promise((resolve) => {
-        const element = Object.assign(document.createElement(name), attributes);
-        element.onload = () => resolve(true);
-        element.onerror = () => resolve(false);
-        document.body.append(element);
-      });
-      await settle('iframe', { src: origin + '/playground' });
-      return settle('script', { src: origin + '/playground/page.js' });
-    `,
-      page.origin,
-    );
+    const isLoaded = await page.tab.evaluate(async (origin) => {
+      const settle = (name: 'iframe' | 'script', src: string): Promise<boolean> =>
+        new Promise((resolve) => {
+          const element = Object.assign(document.createElement(name), { src });
+          element.onload = () => resolve(true);
+          element.onerror = () => resolve(false);
+          document.body.append(element);
+        });
+      await settle('iframe', `${origin}/playground`);
+      return settle('script', `${origin}/playground/page.js`);
+    }, page.origin);
     assert.equal(isLoaded, false);
-    assert.match((await browser.consoleErrors()).join('\n'), /frame-ancestors/);
+    assert.match(page.errors.join('\n'), /frame-ancestors/);
     assert.deepEqual(
       page.log.records().filter(({ path }) => path === '/playground/page.css'),
       [],

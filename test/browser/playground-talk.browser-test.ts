@@ -2,33 +2,30 @@
 // says what the test says, when the test says it.
 
 import assert from 'node:assert/strict';
-import { after, before, describe, it } from 'node:test';
+import { describe, it } from 'node:test';
 
 import type { Agent } from '../../src/agents/agent.ts';
 import { defineAgent } from '../../src/agents/define-agent.ts';
-import { artefact } from './artefact.ts';
-import { openPlayground, Playground, serveWithPlayground } from './playground-stage.ts';
-import { Browser } from './webdriver.ts';
+import { artefact, launchChromium } from './chromium.ts';
+import { openPlayground, openPlaygroundOf, serveWithPlayground } from './playground-stage.ts';
+
+const browser = await launchChromium();
 
 describe('the playground', () => {
-  const browser = new Browser({ size: { width: 1_280, height: 900 } });
-  before(() => browser.start());
-  after(() => browser.close());
-
   describe('a talk', () => {
     it('begins with the welcome, and says who answers', async (t) => {
       const page = await openPlayground(t, browser);
       assert.deepEqual((await page.view()).transcript, ['Agent: Hi!']);
       assert.deepEqual(
-        [await browser.text('#agent'), await browser.text('#model')],
+        [await page.text('#agent'), await page.text('#model')],
         ['tested', 'no model'],
       );
-      assert.match(await browser.text('#conversation'), /^[0-9a-f-]{36}$/);
+      assert.match(await page.text('#conversation'), /^[0-9a-f-]{36}$/);
     });
 
     it('has no agents to choose from where there is one', async (t) => {
-      await openPlayground(t, browser);
-      assert.equal(await (await browser.find('#agent-choice')).isDisplayed(), false);
+      const page = await openPlayground(t, browser);
+      assert.equal(await page.isDisplayed('#agent-choice'), false);
     });
 
     it('lets one choose among several agents, each with its conversation', async (t) => {
@@ -39,13 +36,10 @@ describe('the playground', () => {
           onMessage: ({ text }) => `${name} heard: ${text}`,
         });
       const agents = { sales: welcoming('Sales'), support: welcoming('Support') };
-      const { app, origin } = await serveWithPlayground(agents);
-      t.after(() => app.close());
-      const page = new Playground({ browser, app, origin });
-      await browser.open(`${origin}/playground`);
+      const page = await openPlaygroundOf(t, browser, agents);
       await page.shows('history', ['assistant: This is Sales.']);
-      assert.equal(await browser.text('#agent-choice option:checked'), 'sales');
-      await browser.click('#agent-choice option[value=support]');
+      assert.equal(await page.tab.$eval('select#agent-choice', ({ value }) => value), 'sales');
+      await page.tab.select('#agent-choice', 'support');
       await page.shows('transcript', ['Agent: This is Support.']);
       await page.say('Hello');
       await page.shows('transcript', ['You: Hello', 'Agent: Support heard: Hello']);
@@ -53,9 +47,7 @@ describe('the playground', () => {
       await page.shows('history', [
         'assistant: This is Support.', 'user: Hello', 'assistant: Support heard: Hello',
       ]);
-      await browser.screenshot(artefact('playground-several-agents'), { isFullPage: false });
-      await page.checkConsole();
-      await browser.open('about:blank');
+      await page.tab.screenshot({ path: artefact('playground-several-agents') });
     });
 
     it('names the agents of a turn in which the conversation was handed over', async (t) => {
@@ -72,18 +64,13 @@ describe('the playground', () => {
         },
       });
       const billing = defineAgent({ name: 'any', onMessage: ({ text }) => `Billing: ${text}` });
-      const { app, origin } = await serveWithPlayground({ sales, billing });
-      t.after(() => app.close());
-      const page = new Playground({ browser, app, origin });
-      await browser.open(`${origin}/playground`);
+      const page = await openPlaygroundOf(t, browser, { sales, billing });
       await page.shows('transcript', ['Agent: This is Sales.']);
       await page.say('One');
       const first = ['Agent: This is Sales.', 'You: One', 'sales → billing: Billing: One'];
       await page.shows('transcript', first);
       await page.say('Two');
       await page.shows('transcript', [...first, 'You: Two', 'billing: Billing: Two']);
-      await page.checkConsole();
-      await browser.open('about:blank');
     });
 
     it('shows a reply piece by piece while it streams', async (t) => {
@@ -93,7 +80,7 @@ describe('the playground', () => {
       assert.equal(asked.text, 'Hello');
       asked.say('One ');
       await page.shows('transcript', ['You: Hello', 'Agent: One  <streaming>']);
-      assert.equal(await browser.text('#activity'), 'The agent is replying');
+      assert.equal(await page.text('#activity'), 'The agent is replying');
       asked.say('two, ');
       await page.shows('transcript', ['You: Hello', 'Agent: One two,  <streaming>']);
       asked.say('three.').end();
@@ -103,17 +90,17 @@ describe('the playground', () => {
 
     it('clears the field and keeps the keyboard in it, with Send too', async (t) => {
       const page = await openPlayground(t, browser);
-      await browser.type('#say', 'Hello');
+      await page.tab.type('#say', 'Hello');
       await page.press('send');
       assert.equal((await page.nextAsked()).text, 'Hello');
-      assert.equal(await (await browser.find('#say')).property('value'), '');
+      assert.equal(await page.tab.$eval('input#say', ({ value }) => value), '');
       assert.equal(await page.focusedId(), 'say');
     });
 
     it('says nothing where nothing is in the field', async (t) => {
       const page = await openPlayground(t, browser);
       await page.say('  ');
-      await (await browser.find('#say')).clear();
+      await page.tab.locator('#say').fill('');
       await page.exchange('Hello', 'Yes?');
       assert.deepEqual((await page.view()).transcript, ['Agent: Hi!', 'You: Hello', 'Agent: Yes?']);
     });
@@ -126,31 +113,25 @@ describe('the playground', () => {
       await page.shows('turns', ['1 start of the session: completed', '2 Hello: running']);
       asked.end();
       await page.shows('turns', ['1 start of the session: completed', '2 Hello: completed']);
-      const cells = `
-        const row = document.querySelector('#timeline').rows[arguments[0]];
-        return [...row.querySelectorAll('.ms')].map((cell) => cell.textContent);
-      `;
-      const figures = (row: number): Promise<string[]> => browser.run(cells, row);
-      const [token, speech, end] = await browser.until("the server's figures", async () => {
-        const found = await figures(1);
-        return found[0] !== '–' && found;
-      });
-      assert.equal(token, '1.5');
+      await page.becomes('#timeline > tr:nth-child(2) .ms', '1.5'); // the server's figures
+      const figures = (row: number): Promise<string[]> =>
+        page.tab.$$eval(`#timeline > tr:nth-child(${row}) .ms`, (cells) =>
+          cells.map(({ textContent }) => textContent ?? ''));
+      const [, speech, end] = await figures(2);
       for (const ms of [speech, end]) assert.match(ms ?? '', /^[\d,]+(\.\d)?$/);
-      assert.equal((await figures(0))[0], '–'); // no model was asked for a welcome
+      assert.equal((await figures(1))[0], '–'); // no model was asked for a welcome
     });
 
     it('draws each turn on one scale, from the request to its end', async (t) => {
       const page = await openPlayground(t, browser);
       await page.exchange('One', 'Yes.');
       await page.exchange('Two', 'Yes.');
-      const rows = await browser.run<{ width: number; ends: number[] }[]>(`
-        return [...document.querySelectorAll('#timeline svg')].map((svg) => {
+      const rows = await page.tab.$$eval('#timeline svg', (pictures) =>
+        pictures.map((svg) => {
           const { left, width } = svg.getBoundingClientRect();
           const bars = [...svg.querySelectorAll('rect:not(.grid)')];
           return { width, ends: bars.map((bar) => bar.getBoundingClientRect().right - left) };
-        });
-      `);
+        }));
       assert.equal(rows.length, 3);
       for (const { width, ends } of rows) {
         assert.ok(
@@ -165,8 +146,8 @@ describe('the playground', () => {
       await page.exchange('Hello', 'Yes?');
       await page.press('tab-history');
       await page.shows('history', ['assistant: Hi!', 'user: Hello', 'assistant: Yes?']);
-      assert.equal(await browser.text('#history'), 'assistant\nHi!\nuser\nHello\nassistant\nYes?');
-      assert.equal(await browser.text('#history-count'), '3');
+      assert.equal(await page.text('#history'), 'assistant\nHi!\nuser\nHello\nassistant\nYes?');
+      assert.equal(await page.text('#history-count'), '3');
     });
 
     const first = { inputTokens: 1_000, outputTokens: 7 };
@@ -204,7 +185,7 @@ describe('the playground', () => {
           '∑ turn completed … ms',
         ],
       );
-      await browser.click('#events > li:last-child summary.frame');
+      await page.tab.click('#events > li:last-child summary.frame');
       await page.becomes('#events > li:last-child', /durationMs: [\d.]+/);
     });
 
@@ -222,7 +203,7 @@ describe('the playground', () => {
         '← response.tts × 2 Five six.',
         '← response.end',
       ]);
-      await browser.click('#events > li:nth-last-child(4) summary.frame');
+      await page.tab.click('#events > li:nth-last-child(4) summary.frame');
       await page.becomes(
         '#events > li:nth-last-child(4)',
         /\[2\]\n0: \{ type, content, turn_id \}\n1: \{ type, content, turn_id \}$/,
@@ -235,7 +216,7 @@ describe('the playground', () => {
       const asked = await page.nextAsked();
       asked.say('One ').say('two ');
       await page.shows('events', ['← response.tts × 2 One two']);
-      await browser.click('#events > li:last-child summary.frame');
+      await page.tab.click('#events > li:last-child summary.frame');
       await page.becomes('#events > li:last-child', /\[2\]/);
       asked.say('three.');
       await page.becomes('#events > li:last-child', /\[3\]/);
@@ -270,15 +251,14 @@ describe('the playground', () => {
       await page.shows('transcript', [`You: ${html}`, `Agent: ${html}`]);
       await page.press('tab-history');
       await page.shows('history', [`user: ${html}`, `assistant: ${html}`]);
-      assert.equal(await browser.text('#agent'), '<i>tested</i>');
+      assert.equal(await page.text('#agent'), '<i>tested</i>');
       assert.match((await page.view()).data[0] ?? '', /<b>bold<\/b>/);
-      for (const row of await browser.findAll('#events summary.frame')) {
-        if (await row.isDisplayed()) await row.click();
+      for (const row of await page.tab.$$('#events summary.frame')) {
+        if (await row.isVisible()) await row.click();
       }
       const bold = ['transcript', 'data', 'history', 'events', 'timeline'].map((id) => `#${id} b`);
-      const made = `return document.querySelectorAll(arguments[0]).length`;
-      assert.equal(await browser.run(made, ['img', ...bold].join()), 0);
-      assert.equal(await browser.title(), 'Playground');
+      assert.deepEqual(await page.tab.$$(['img', ...bold].join()), []);
+      assert.equal(await page.tab.title(), 'Playground');
     });
 
     it('cuts a reply that would fill the page', async (t) => {
@@ -293,19 +273,21 @@ describe('the playground', () => {
 
     it('keeps the newest words in sight, until the reader scrolls away', async (t) => {
       const page = await openPlayground(t, browser);
-      const top = (): Promise<number> =>
-        browser.run(`return document.querySelector('#transcript').scrollTop`);
       await page.say('Hello');
       const asked = await page.nextAsked();
       asked.say('Yes.\n'.repeat(100));
-      await browser.until('the end is in sight', async () => (await top()) > 1_000);
-      await browser.run(`document.querySelector('#transcript').scrollTop = 100`);
-      await browser.runAsync(
-        'const frame = () => new Promise(requestAnimationFrame); await frame(); await frame();',
-      ); // the page has seen it
+      await page.tab.waitForFunction( // the end is in sight
+        () => (document.querySelector('#transcript')?.scrollTop ?? 0) > 1_000,
+      );
+      await page.tab.$eval('#transcript', async (transcript) => {
+        transcript.scrollTop = 100;
+        // the page has seen it after two frames
+        await new Promise(requestAnimationFrame);
+        await new Promise(requestAnimationFrame);
+      });
       asked.say('And no.').end();
       await page.shows('transcript', [/And no\.$/]);
-      assert.equal(await top(), 100);
+      assert.equal(await page.tab.$eval('#transcript', ({ scrollTop }) => scrollTop), 100);
     });
 
     it("hands out the conversation's id, for the clipboard or selected", async (t) => {
@@ -313,10 +295,10 @@ describe('the playground', () => {
       await page.press('copy');
       // a browser without a window may refuse its clipboard
       await page.becomes('#copy', /^(?:Copied|Selected)$/);
-      if ((await browser.text('#copy')) === 'Copied') return;
+      if ((await page.text('#copy')) === 'Copied') return;
       assert.equal(
-        await browser.run('return String(getSelection())'),
-        await browser.text('#conversation'),
+        await page.tab.evaluate(() => String(getSelection())),
+        await page.text('#conversation'),
       );
     });
 
@@ -325,7 +307,7 @@ describe('the playground', () => {
       await page.say('Hello');
       (await page.nextAsked()).data({ one: 1 }).say('Yes?').end();
       await page.shows('transcript', ['Agent: Hi!', 'You: Hello', 'Agent: Yes?']);
-      const conversation = await browser.text('#conversation');
+      const conversation = await page.text('#conversation');
       await page.press('new-conversation');
       await page.becomes('#connection', 'connected');
       await page.shows('transcript', ['Agent: Hi!']);
@@ -335,7 +317,7 @@ describe('the playground', () => {
         [transcript.length, turns, data, history.length],
         [1, ['1 start of the session: completed'], [], 1],
       );
-      assert.notEqual(await browser.text('#conversation'), conversation);
+      assert.notEqual(await page.text('#conversation'), conversation);
       assert.equal(await page.focusedId(), 'say');
     });
   });
@@ -344,8 +326,8 @@ describe('the playground', () => {
     it('go to the agent with every event of the next conversation', async (t) => {
       const page = await openPlayground(t, browser);
       await page.press('caller');
-      await browser.type('#caller-number', '+31201234567');
-      await browser.type('#custom-metadata', '{"plan": "gold"}');
+      await page.tab.type('#caller-number', '+31201234567');
+      await page.tab.type('#custom-metadata', '{"plan": "gold"}');
       await page.say('Before');
       const before = await page.nextAsked();
       assert.deepEqual(
@@ -369,7 +351,7 @@ describe('the playground', () => {
         const page = await openPlayground(t, browser);
         await page.exchange('One', 'Yes.');
         await page.press('caller');
-        await browser.type('#custom-metadata', text);
+        await page.tab.type('#custom-metadata', text);
         await page.press('new-conversation');
         await page.shows('transcript', [
           'Agent: Hi!',
@@ -378,13 +360,10 @@ describe('the playground', () => {
           /^bad notice: Not connected: custom_metadata must be a JSON object, for example/,
         ]);
         assert.deepEqual(
-          [await page.focusedId(), await browser.text('#connection')],
+          [await page.focusedId(), await page.text('#connection')],
           ['custom-metadata', 'connected'],
         );
-        assert.equal(
-          await (await browser.find('#custom-metadata')).attribute('aria-invalid'),
-          'true',
-        );
+        await page.tab.waitForSelector('#custom-metadata[aria-invalid=true]');
         await page.exchange('Two', 'No.');
       });
     }
@@ -394,7 +373,7 @@ describe('the playground', () => {
     it('ends with 200, and a reconnection goes on with the conversation', async (t) => {
       const page = await openPlayground(t, browser);
       await page.exchange('One', 'Yes.');
-      const conversation = await browser.text('#conversation');
+      const conversation = await page.text('#conversation');
       await page.press('end-session');
       await page.shows('transcript', [
         "plain notice: The session's end was delivered: 200.",
@@ -405,7 +384,7 @@ describe('the playground', () => {
       await page.press('reconnect');
       await page.shows('transcript', ['Agent: Welcome back.']);
       assert.deepEqual(
-        [await browser.text('#connection'), await browser.text('#conversation')],
+        [await page.text('#connection'), await page.text('#conversation')],
         ['connected', conversation],
       );
       assert.equal(await page.focusedId(), 'say');
@@ -428,7 +407,7 @@ describe('the playground', () => {
       await page.shows('transcript', [
         'bad notice: Not connected: press Reconnect or New conversation.',
       ]);
-      assert.equal(await (await browser.find('#say')).property('value'), 'Hello?');
+      assert.equal(await page.tab.$eval('input#say', ({ value }) => value), 'Hello?');
     });
 
     it('is over when the agent hangs up', async (t) => {
@@ -461,7 +440,7 @@ describe('the playground', () => {
     it('goes on by itself when the server was restarted', async (t) => {
       const page = await openPlayground(t, browser);
       await page.exchange('One', 'Yes.');
-      const conversation = await browser.text('#conversation');
+      const conversation = await page.text('#conversation');
       page.expectError(/ERR_CONNECTION_(?:REFUSED|RESET)/);
       await page.app.close();
       await page.shows('transcript', [
@@ -485,12 +464,11 @@ describe('the playground', () => {
       ]);
       await page.becomes('#agent', 'restarted');
       assert.deepEqual(
-        [await browser.text('#connection'), await browser.text('#conversation')],
+        [await page.text('#connection'), await page.text('#conversation')],
         ['connected', conversation],
       );
       await page.say('Two');
       await page.shows('transcript', ['You: Two', 'Agent: You said: Two']);
-      await browser.open('about:blank');
     });
 
     it('waits no longer for the server when the caller asks for another connection', async (t) => {

@@ -2,21 +2,19 @@
 // playground repeats or drops.
 
 import assert from 'node:assert/strict';
-import { after, before, describe, it, type TestContext } from 'node:test';
+import { describe, it, type TestContext } from 'node:test';
 
+import { launchChromium } from './chromium.ts';
 import { openBakery } from './playground-scene.ts';
-import { LONG, openPlayground, Playground, serveWithPlayground } from './playground-stage.ts';
-import { Browser } from './webdriver.ts';
+import { LONG, openPlayground, openPlaygroundOf, type Playground } from './playground-stage.ts';
 
 /** Where some was heard, or nothing: that is a matter of time. */
 const STRUCK = /^Agent: .*~.+~ <interrupted, (?:the rest was not|nothing was) heard>$/;
 const APOLOGY = 'Sorry, something went wrong. Could you say that again?';
 
-describe('the playground', () => {
-  const browser = new Browser({ size: { width: 1_280, height: 900 } });
-  before(() => browser.start());
-  after(() => browser.close());
+const browser = await launchChromium();
 
+describe('the playground', () => {
   describe('data', () => {
     it('is a tree that opens level by level, the newest on top', async (t) => {
       const page = await openPlayground(t, browser);
@@ -25,18 +23,19 @@ describe('the playground', () => {
       asked.data({ order: { items: ['bread', null], total: 7.5, isPaid: false }, empty: {} });
       asked.data('plain').say('Yes.').end();
       await page.shows('data', [/^data 2: "plain"$/, /^data 1: \{ order, empty \}/]);
-      assert.equal(await browser.text('#data-count'), '2');
+      assert.equal(await page.text('#data-count'), '2');
       await page.press('tab-data');
       assert.equal(
-        await browser.text('#data > li:last-child'),
+        await page.text('#data > li:last-child'),
         'data 1: { order, empty }\norder: { items, total, isPaid }\nempty: {}',
       );
       const branch = '.json-entries > details > summary';
-      await browser.click(`#data > li:last-child ${branch}`);
-      await (await browser.appears(`#data > li:last-child .json-entries ${branch}`)).click();
-      await browser.appears('#data > li:last-child .json-entries .json-entries .json-entries');
+      await page.tab.click(`#data > li:last-child ${branch}`);
+      await page.tab.locator(`#data > li:last-child .json-entries ${branch}`).click();
+      const leaf = '#data > li:last-child .json-entries .json-entries .json-entries';
+      await page.tab.waitForSelector(leaf, { visible: true });
       assert.equal(
-        await browser.text('#data > li:last-child'),
+        await page.text('#data > li:last-child'),
         [
           'data 1: { order, empty }',
           'order: { items, total, isPaid }',
@@ -52,52 +51,46 @@ describe('the playground', () => {
   });
 
   describe('a tool call', () => {
-    async function order(t: TestContext): Promise<void> {
-      const bakery = openBakery();
-      const { app, origin } = await serveWithPlayground(bakery.agent);
-      t.after(async () => {
-        await browser.open('about:blank');
-        await app.close();
-      });
-      await browser.open(`${origin}/playground`);
-      const page = new Playground({ browser, app, origin });
+    async function order(t: TestContext): Promise<Playground> {
+      const page = await openPlaygroundOf(t, browser, openBakery().agent);
       await page.shows('transcript', [/^Agent: Good morning/]);
       await page.say('Two please, for Ada');
       await page.shows('turns', ['2 Two please, for Ada: completed']);
       await page.press('tab-history');
       await page.shows('history', [/^tool: /, /^assistant: That is two/]);
+      return page;
     }
 
     it('is a tree in the history, and so is its result', async (t) => {
-      await order(t);
-      const [call, result] = await browser.findAll('#history .tool');
-      assert.match((await call?.text()) ?? '', /^calls make_order \(.+\): \{ name, items \}$/);
+      const page = await order(t);
+      const [call, result, ...others] = await page.tab.$$eval('#history .tool', (tools) =>
+        tools.map((tool) => (tool as HTMLElement).innerText.trim()));
+      assert.match(call ?? '', /^calls make_order \(.+\): \{ name, items \}$/);
       assert.match(
-        (await result?.text()) ?? '',
-        /^result of .+: \{ order_number, name, items, total, currency \}$/,
+        result ?? '', /^result of .+: \{ order_number, name, items, total, currency \}$/,
       );
-      await browser.click('#history .tool summary');
-      await browser.until('the tree is open', async () =>
-        /\nname: "Ada"\nitems: \[1\]$/.test((await call?.text()) ?? ''),
-      );
+      assert.deepEqual(others, []);
+      await page.tab.click('#history .tool summary');
+      await page.becomes('#history .tool', /\nname: "Ada"\nitems: \[1\]$/);
     });
 
     it('has its time on the bar of its turn, and in words', async (t) => {
-      await order(t);
+      const { tab } = await order(t);
       const row = '#timeline > tr:last-child';
-      const title = (await (await browser.find(`${row} td.picture`)).attribute('title')) ?? '';
+      const picture = `${row} td.picture`;
+      const title = await tab.$eval(picture, (cell) => cell.getAttribute('title')) ?? '';
       const [, ms] = /^tools: make_order ([\d.]+) ms$/.exec(title) ?? [];
       assert.ok(Number(ms) < 200, title); // not until the end of the reply, which takes longer
       assert.equal(
-        await browser.run(`return document.querySelector('${row} .picture .sr-only').textContent`),
+        await tab.$eval(`${picture} .sr-only`, ({ textContent }) => textContent),
         title,
       );
-      const [from, to, end] = await browser.run<number[]>(`
-        const { left, right } = document.querySelector('${row} rect.tool').getBoundingClientRect();
-        const end = document.querySelector('${row} rect.end').getBoundingClientRect();
-        return [left, right, end.right];
-      `);
-      assert.ok((from ?? 0) <= (to ?? 0) && (to ?? 0) <= (end ?? 0), `${from} ${to} ${end}`);
+      const [from, to, end] = await tab.$eval(row, (element) => {
+        const edge = (css: string, name: 'left' | 'right'): number =>
+          element.querySelector(css)?.getBoundingClientRect()[name] ?? NaN;
+        return [edge('rect.tool', 'left'), edge('rect.tool', 'right'), edge('rect.end', 'right')];
+      }) as [number, number, number];
+      assert.ok(from <= to && to <= end, `${from} ${to} ${end}`);
     });
   });
 
@@ -139,17 +132,16 @@ describe('the playground', () => {
         'user: Stop!',
         'assistant: Sorry.',
       ]);
-      const line = await (
-        await browser.find('#transcript s.unheard')
-      ).style('text-decoration-line');
+      const line = await page.tab.$eval('#transcript s.unheard', (element) =>
+        getComputedStyle(element).textDecorationLine);
       assert.equal(line, 'line-through');
       await page.press('tab-history');
-      assert.equal(await browser.text('#history mark'), '[interrupted]');
+      assert.equal(await page.text('#history mark'), '[interrupted]');
     });
 
     for (const [way, interrupt] of [
-      ['Escape', () => browser.keys('Escape')],
-      ['the Interrupt button', () => browser.click('#interrupt')],
+      ['Escape', (page: Playground) => page.strike('Escape')],
+      ['the Interrupt button', (page: Playground) => page.press('interrupt')],
     ] as const) {
       it(`by ${way} ends the reply at once, and the next message tells of it`, async (t) => {
         const page = await openPlayground(t, browser);
@@ -157,16 +149,13 @@ describe('the playground', () => {
         const asked = await page.nextAsked();
         asked.say(LONG);
         await page.shows('transcript', [`Agent: ${LONG} <streaming>`]);
-        await interrupt();
+        await interrupt(page);
         await asked.aborted();
         await page.shows('transcript', [`Agent: ${LONG} <interrupted>`]);
         await page.shows('turns', ['2 When?: interrupted']);
         // nobody has told the server what was heard
         await page.shows('history', ['user: When?', `assistant: ${LONG} [interrupted]`]);
-        await browser.until(
-          'the button is gone',
-          async () => !(await (await browser.find('#interrupt')).isDisplayed()),
-        );
+        await page.tab.waitForSelector('#interrupt', { hidden: true });
         assert.equal(await page.focusedId(), 'say');
 
         await page.say('Stop!');
@@ -182,7 +171,7 @@ describe('the playground', () => {
       await page.say('When?');
       const asked = await page.nextAsked();
       await page.shows('turns', ['2 When?: running']);
-      await browser.keys('Escape');
+      await page.strike('Escape');
       await asked.aborted();
       await page.shows('turns', ['2 When?: interrupted']);
       await page.shows('history', ['assistant: Hi!', 'user: When?']);
@@ -192,8 +181,8 @@ describe('the playground', () => {
     it('by Escape means nothing where nobody speaks', async (t) => {
       const page = await openPlayground(t, browser);
       await page.exchange('One', 'Yes.');
-      assert.equal(await (await browser.find('#interrupt')).isDisplayed(), false);
-      await browser.keys('Escape');
+      assert.equal(await page.isDisplayed('#interrupt'), false);
+      await page.strike('Escape');
       await page.say('Two');
       assert.equal((await page.nextAsked()).interruption, undefined);
     });
@@ -247,7 +236,7 @@ describe('the playground', () => {
       await page.say('Hello');
       (await page.nextAsked()).say('One ');
       await page.shows('transcript', ['Agent: One  <streaming>']);
-      await browser.keys('Escape');
+      await page.strike('Escape');
       await page.shows('turns', ['2 Hello: interrupted']);
       await page.press('redeliver');
       (await page.nextAsked()).say('Two.').end();

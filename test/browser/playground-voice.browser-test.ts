@@ -1,36 +1,28 @@
 // The playground's voice: what is spoken, and what is heard.
 
 import assert from 'node:assert/strict';
-import { after, before, describe, it } from 'node:test';
+import { describe, it } from 'node:test';
 
+import { launchChromium } from './chromium.ts';
 import { FakeVoice } from './fake-voice.ts';
-import { LONG, openPlayground, Playground } from './playground-stage.ts';
-import { Browser } from './webdriver.ts';
+import { LONG, openPlayground, type Playground } from './playground-stage.ts';
 
 /** Where some was heard, or nothing: that is a matter of time. */
 const STRUCK = /^Agent: .*~.+~ <interrupted, (?:the rest was not|nothing was) heard>$/;
 
-describe('the playground', () => {
-  const browser = new Browser({ size: { width: 1_280, height: 900 } });
-  before(() => browser.start());
-  after(() => browser.close());
+const browser = await launchChromium();
 
+describe('the playground', () => {
   describe('the voice', () => {
     it('speaks a reply sentence by sentence while it streams', async (t) => {
       const page = await openPlayground(t, browser);
-      const voice = await FakeVoice.install(browser);
+      const voice = await FakeVoice.install(page.tab);
       await page.say('Hello');
       const asked = await page.nextAsked();
       asked.say('One is here. Tw');
-      await browser.until(
-        'the first sentence is spoken',
-        async () => (await voice.spoken()).length === 1,
-      );
+      await voice.speaks(1);
       asked.say('o comes. And three');
-      await browser.until(
-        'the second sentence is spoken',
-        async () => (await voice.spoken()).length === 2,
-      );
+      await voice.speaks(2);
       asked.say(' too').end();
       await page.shows('transcript', ['Agent: One is here. Two comes. And three too']);
       assert.deepEqual(
@@ -41,12 +33,12 @@ describe('the playground', () => {
 
     it('ends before the platform is told that the reply was heard', async (t) => {
       const page = await openPlayground(t, browser);
-      const voice = await FakeVoice.install(browser);
+      const voice = await FakeVoice.install(page.tab);
       await page.say('When?');
       const asked = await page.nextAsked();
       asked.say(`Soon. ${LONG}`).end();
       await page.shows('turns', ['2 When?: completed']);
-      assert.equal(await browser.text('#activity'), 'The agent is speaking');
+      assert.equal(await page.text('#activity'), 'The agent is speaking');
       await voice.endSentence();
       assert.deepEqual(await voice.sent('trigger.response.audio.replay_finished'), []);
       await voice.endSentence();
@@ -67,7 +59,7 @@ describe('the playground', () => {
       interrupt: (page: Playground, voice: FakeVoice) => Promise<void>,
     ])[] = [
       ['the caller types', (page) => page.say('Stop!')],
-      ['the caller strikes Escape', () => browser.keys('Escape')],
+      ['the caller strikes Escape', (page) => page.strike('Escape')],
       [
         'the microphone hears the caller begin',
         async (page, voice) => {
@@ -79,16 +71,13 @@ describe('the playground', () => {
     for (const [what, interrupt] of ways) {
       it(`falls silent when ${what}, and the rest counts as not heard`, async (t) => {
         const page = await openPlayground(t, browser);
-        const voice = await FakeVoice.install(browser);
+        const voice = await FakeVoice.install(page.tab);
         await page.say('When?');
         const asked = await page.nextAsked();
         asked.say(LONG).end();
         await page.shows('turns', ['2 When?: completed']);
         await interrupt(page, voice);
-        await browser.until(
-          'the voice is silent',
-          async () => (await voice.unspoken()).length === 0,
-        );
+        await voice.fallsSilent();
         if (page.asked.length === 1) await page.say('Stop!');
         const next = await page.nextAsked();
         assert.equal(next.interruption?.['assistant_turn_id'], asked.event['turn_id']);
@@ -105,11 +94,11 @@ describe('the playground', () => {
 
     it('does not go on with a reply that the caller spoke over', async (t) => {
       const page = await openPlayground(t, browser);
-      const voice = await FakeVoice.install(browser);
+      const voice = await FakeVoice.install(page.tab);
       await page.say('When?');
       const asked = await page.nextAsked();
       asked.say('Soon. It');
-      await browser.until('a sentence is spoken', async () => (await voice.spoken()).length === 1);
+      await voice.speaks(1);
       await page.press('microphone');
       await voice.beginSpeech();
       await asked.aborted();
@@ -119,10 +108,10 @@ describe('the playground', () => {
 
     it('hears the caller: what seems to be said is shown, and what was said is sent', async (t) => {
       const page = await openPlayground(t, browser);
-      const voice = await FakeVoice.install(browser);
+      const voice = await FakeVoice.install(page.tab);
       await page.press('microphone');
       await page.becomes('#activity', 'Listening…');
-      assert.equal(await (await browser.find('#microphone')).attribute('aria-pressed'), 'true');
+      await page.tab.waitForSelector('#microphone[aria-pressed=true]');
       await voice.beginSpeech();
       await voice.recognize('good mor', { isFinal: false });
       await page.becomes('#activity', 'Hearing: good mor');
@@ -131,27 +120,23 @@ describe('the playground', () => {
       assert.equal((await page.nextAsked()).text, 'Good morning');
       await page.shows('transcript', ['Agent: Hi!', 'You: Good morning']);
       await page.press('microphone');
-      await browser.until(
-        'nobody listens',
-        async () =>
-          (await (await browser.find('#microphone')).attribute('aria-pressed')) === 'false',
-      );
+      await page.tab.waitForSelector('#microphone[aria-pressed=false]');
     });
 
     it('says in words why nothing is heard', async (t) => {
       const page = await openPlayground(t, browser);
-      const voice = await FakeVoice.install(browser);
+      const voice = await FakeVoice.install(page.tab);
       await page.press('microphone');
       await voice.deafen('not-allowed');
       await page.shows('transcript', [
         'bad notice: The browser may not use the microphone: allow it in the address bar.',
       ]);
-      assert.equal(await (await browser.find('#microphone')).attribute('aria-pressed'), 'false');
+      await page.tab.waitForSelector('#microphone[aria-pressed=false]');
     });
 
     it('is switched off in mid-sentence, which counts as heard', async (t) => {
       const page = await openPlayground(t, browser);
-      const voice = await FakeVoice.install(browser);
+      const voice = await FakeVoice.install(page.tab);
       await page.exchange('One', 'Yes.');
       assert.deepEqual(await voice.unspoken(), ['Yes.']);
       await page.press('speak-replies');
@@ -163,7 +148,7 @@ describe('the playground', () => {
 
     it('that fails leaves the talk alone', async (t) => {
       const page = await openPlayground(t, browser);
-      const voice = await FakeVoice.install(browser);
+      const voice = await FakeVoice.install(page.tab);
       await page.exchange('One', 'Yes.');
       await voice.endSentence('error');
       await page.becomes('#activity', '');
@@ -172,35 +157,32 @@ describe('the playground', () => {
 
     it('says goodbye to the end when the agent has hung up', async (t) => {
       const page = await openPlayground(t, browser);
-      const voice = await FakeVoice.install(browser);
+      const voice = await FakeVoice.install(page.tab);
       await page.say('Bye');
       (await page.nextAsked()).hangUp('Goodbye!');
       await page.becomes('#connection', 'closed');
       assert.deepEqual(await voice.unspoken(), ['Goodbye!']);
-      assert.equal(await browser.text('#activity'), 'The agent is speaking');
+      assert.equal(await page.text('#activity'), 'The agent is speaking');
       await voice.endSentence();
       await page.becomes('#activity', '');
     });
 
     it('is told to be missing where the browser has none', async (t) => {
-      await openPlayground(t, browser);
-      assert.equal(await browser.text('#voice-note'), 'This browser has no voice.');
-      assert.equal(await (await browser.find('#speak-replies')).isEnabled(), false);
-      await FakeVoice.install(browser);
-      await browser.until(
-        'the voice is found',
-        async () => await (await browser.find('#speak-replies')).isEnabled(),
-      );
-      assert.equal(await (await browser.find('#voice-note')).isDisplayed(), false);
+      const page = await openPlayground(t, browser);
+      assert.equal(await page.text('#voice-note'), 'This browser has no voice.');
+      await page.tab.waitForSelector('#speak-replies:disabled');
+      await FakeVoice.install(page.tab);
+      await page.tab.waitForSelector('#speak-replies:enabled');
+      assert.equal(await page.isDisplayed('#voice-note'), false);
     });
 
     it('is told to have no ear where the browser recognizes no speech', async (t) => {
-      await openPlayground(t, browser, {
+      const page = await openPlayground(t, browser, {
         script: 'delete globalThis.SpeechRecognition; delete globalThis.webkitSpeechRecognition;',
       });
-      assert.equal(await (await browser.find('#microphone')).isDisplayed(), false);
+      assert.equal(await page.isDisplayed('#microphone'), false);
       assert.equal(
-        await browser.text('#microphone-note'),
+        await page.text('#microphone-note'),
         'This browser has no speech recognition: type instead.',
       );
     });

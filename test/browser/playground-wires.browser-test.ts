@@ -1,49 +1,46 @@
 // The playground's choice of a wire: the same agent, called as LayerCode or as another platform.
 
 import assert from 'node:assert/strict';
-import { after, before, describe, it } from 'node:test';
+import { describe, it } from 'node:test';
 
-import { artefact } from './artefact.ts';
+import { artefact, launchChromium } from './chromium.ts';
 import { openPlayground, WELCOME, type Playground } from './playground-stage.ts';
-import { Browser } from './webdriver.ts';
 
 /** Some 14 seconds of speech. */
 const LONG = 'One table for four is free at seven, and another one by the window at nine. '.repeat(4);
 
 async function choose(page: Playground, wire: string): Promise<void> {
-  await page.browser.click(`#wire-choice option[value=${wire}]`);
+  await page.tab.select('#wire-choice', wire);
   await page.shows('transcript', [`Agent: ${WELCOME}`]);
   await page.becomes('#connection', 'connected');
 }
 
-describe("the playground's choice of a wire", () => {
-  const browser = new Browser({ size: { width: 1_280, height: 900 } });
-  before(() => browser.start());
-  after(() => browser.close());
+const browser = await launchChromium();
 
+describe("the playground's choice of a wire", () => {
   it('is LayerCode at first', async (t) => {
     const page = await openPlayground(t, browser);
     await page.exchange('Hello', 'Hello there.');
     assert.equal(page.asked[0]?.event['type'], 'message');
-    assert.equal(await browser.text('#forge-wrong'), 'Bad signature');
+    assert.equal(await page.text('#forge-wrong'), 'Bad signature');
   });
 
   it('begins a new conversation over Chat Completions, as a platform', async (t) => {
     const page = await openPlayground(t, browser);
-    const first = await browser.text('#conversation');
+    const first = await page.text('#conversation');
     await choose(page, 'vapi');
-    assert.notEqual(await browser.text('#conversation'), first);
+    assert.notEqual(await page.text('#conversation'), first);
     await page.exchange('A table for four', 'At seven?');
     await page.exchange('Yes, please', 'It is booked.');
     const { event } = page.asked[1] ?? {};
     const call = event?.['call'] as { readonly id: string };
     assert.equal(event?.['type'], 'chat.completion');
-    assert.equal(call.id, await browser.text('#conversation'));
+    assert.equal(call.id, await page.text('#conversation'));
     const turns = (await page.view()).turns;
     assert.deepEqual(turns.map((line) => line.replace(/:.*/s, '')), [
       '1 start of the session', '2 A table for four', '3 Yes, please',
     ]);
-    await browser.screenshot(artefact('playground-chat-completions'), { isFullPage: false });
+    await page.tab.screenshot({ path: artefact('playground-chat-completions') });
     await page.press('tab-history');
     await page.shows('history', [
       `assistant: ${WELCOME}`, 'user: A table for four', 'assistant: At seven?',
@@ -82,7 +79,7 @@ describe("the playground's choice of a wire", () => {
   it('delivers twice, drops, and is refused with another key', async (t) => {
     const page = await openPlayground(t, browser);
     await choose(page, 'elevenlabs');
-    assert.equal(await (await browser.find('#forge-stale')).isDisplayed(), false);
+    assert.equal(await page.isDisplayed('#forge-stale'), false);
     await page.exchange('Hello', 'Hello there.');
     await page.press('redeliver');
     await page.shows('transcript', [

@@ -62,7 +62,7 @@ const LITERAL = new RegExp([
 ].map(({ source }) => source).join('|'), 'g');
 
 /** Lines of these hold pages' scripts, types to compare, or what another program prints. */
-const HOLDS_TEXTS = /^(?:test\/browser|test\/types|bench\/model|test\/kit\/tunnel\/fake-)/;
+const HOLDS_TEXTS = /^(?:test\/types|bench\/model|test\/kit\/tunnel\/fake-)/;
 
 /**
  * Lines that are too wide and could be broken: not links, nor one long text, nor a line of a text.

@@ -10,6 +10,11 @@ const isSilent = query.get('audio') !== 'true';
 globalThis.told = [];
 const tell = (name) => (value) =>
   globalThis.told.push([name, value instanceof Error ? value.message : value]);
+globalThis.toldTo = (callback) =>
+  globalThis.told.filter(([name]) => name === callback).map(([, value]) => value);
+/** `turn.start assistant`, `response.text "Hello there."`, `response.end` */
+globalThis.shapeOf = ({ type, role, content }) =>
+  [type, role, JSON.stringify(content)].filter((part) => part !== undefined).join(' ');
 
 /** The types of the frames that it sent, looked at where they leave the page. */
 globalThis.sent = [];

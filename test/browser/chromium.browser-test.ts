@@ -1,0 +1,70 @@
+import assert from 'node:assert/strict';
+import { once } from 'node:events';
+import { createServer } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { after, before, describe, it } from 'node:test';
+
+import { typeErrors } from '../fixtures/pages.ts';
+import { launchChromium, openTab } from './chromium.ts';
+
+const PAGE = '<!doctype html><link rel="icon" href="data:,">';
+
+const browser = await launchChromium();
+
+describe('the browser of these tests', () => {
+  const server = createServer(({ url }, response) => {
+    response.writeHead(url === '/' ? 200 : 404, { 'content-type': 'text/html' }).end(PAGE);
+  });
+  let origin = '';
+
+  before(async () => {
+    server.listen(0, '127.0.0.1');
+    await once(server, 'listening');
+    origin = `http://127.0.0.1:${(server.address() as AddressInfo).port}/`;
+  });
+
+  after(() => {
+    server.close();
+    server.closeAllConnections();
+  });
+
+  it('reports exceptions, console.error and what is missing, each once', async () => {
+    const { tab, errors } = await openTab(browser);
+    await tab.goto(origin);
+    await tab.evaluate(async () => {
+      console.error('one');
+      console.log('fine');
+      console.warn('hm');
+      setTimeout(() => {
+        throw new Error('two');
+      });
+      await fetch('/three');
+    });
+    await tab.close();
+    const [first = '', second = '', third = '', ...others] = errors;
+    assert.match(first, /one/);
+    assert.match(second, /two/);
+    assert.match(third, /three .* 404/);
+    assert.deepEqual(others, []);
+  });
+
+  it('reaches no other machine', async () => {
+    const { tab, errors } = await openTab(browser);
+    await tab.goto(origin);
+    // A name that Chromium would resolve by itself, and find our server: the test needs no network
+    // to tell that it is not tried.
+    await tab.evaluate(async (url) => {
+      await fetch(url, { mode: 'no-cors' }).catch(() => undefined);
+    }, origin.replace('127.0.0.1', 'elsewhere.localhost'));
+    await tab.close();
+    assert.match(errors.join('\n'), /ERR_NAME_NOT_RESOLVED/);
+  });
+});
+
+describe('test/browser', () => {
+  it('has no type errors, with the DOM and puppeteer-core', () => {
+    const lines = typeErrors(import.meta.dirname).split('\n');
+    // `src` is written without the DOM: `npm run typecheck` reads it so.
+    assert.deepEqual(lines.filter((line) => !/^(?:\.\.\/\.\.\/src\/|  |$)/.test(line)), []);
+  });
+});

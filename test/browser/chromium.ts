@@ -1,0 +1,85 @@
+// Headless Chromium, driven by puppeteer-core of test/peers, and what its pages complain of.
+
+import assert from 'node:assert/strict';
+import { existsSync, mkdirSync, mkdtempSync, rmSync } from 'node:fs';
+import { createRequire } from 'node:module';
+import { tmpdir } from 'node:os';
+import { join, resolve } from 'node:path';
+import { after } from 'node:test';
+
+import type { Browser, Page, Viewport } from 'puppeteer-core';
+
+import { PEERS } from '../fixtures/pages.ts';
+import { ROOT } from '../fixtures/source-files.ts';
+
+assert.ok(existsSync(join(PEERS, 'node_modules/puppeteer-core')), 'npm ci in test/peers first');
+const require = createRequire(join(PEERS, 'package.json'));
+const { default: puppeteer } = require('puppeteer-core') as typeof import('puppeteer-core');
+
+/** Of whatever a page is to show. Long, as others may be using the machine. */
+const WAIT_MS = 10_000;
+const ARGS = [
+  '--no-sandbox', // which root and most containers lack the rights for
+  '--disable-gpu',
+  '--disable-quic',
+  '--lang=en',
+  // A page that needs the world fails everywhere, and not only where the world is out of reach.
+  '--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE localhost, EXCLUDE 127.0.0.1, EXCLUDE [::1]',
+];
+
+/** Starts the browser of a test file, and closes it after the tests. */
+export async function launchChromium(args: readonly string[] = []): Promise<Browser> {
+  // Of downloads, caches and crash reports.
+  const home = mkdtempSync(join(tmpdir(), 'chromium-'));
+  const browser = await puppeteer.launch({
+    executablePath: process.env['CHROMIUM'] || '/usr/bin/chromium',
+    env: { ...process.env, HOME: home, XDG_CONFIG_HOME: home, XDG_CACHE_HOME: home },
+    pipe: true,
+    defaultViewport: { width: 1_280, height: 900 },
+    args: [...ARGS, ...args],
+  });
+  after(() => browser.close());
+  process.once('exit', () => rmSync(home, { recursive: true, force: true, maxRetries: 5 }));
+  return browser;
+}
+
+export interface Tab {
+  readonly tab: Page;
+  /** What went wrong in it: exceptions, `console.error`, and what could not be loaded. */
+  readonly errors: string[];
+}
+
+/** A tab that shares nothing with others. Closing its context closes it. */
+export async function openTab(browser: Browser): Promise<Tab> {
+  const context = await browser.createBrowserContext();
+  const tab = await context.newPage();
+  tab.setDefaultTimeout(WAIT_MS);
+  const errors: string[] = [];
+  tab.on('console', (message) => {
+    if (message.type() !== 'error') return;
+    errors.push(`${message.location().url ?? ''} ${message.text()}`);
+  });
+  tab.on('pageerror', (error) => errors.push(String(error)));
+  return { tab, errors };
+}
+
+/** As `setViewport` would, but that loads the page again. */
+export async function emulatePhone(
+  tab: Page,
+  { width, height }: Pick<Viewport, 'width' | 'height'>,
+): Promise<void> {
+  const devtools = await tab.createCDPSession();
+  const screen = { width, height, deviceScaleFactor: 2, mobile: true };
+  await devtools.send('Emulation.setDeviceMetricsOverride', screen);
+  await devtools.send('Emulation.setTouchEmulationEnabled', { enabled: true });
+}
+
+/**
+ * The file that keeps a picture: `<name>.png` in the folder that the environment's ARTEFACTS names,
+ * by default `artefacts` of the repository. The folder is made.
+ */
+export function artefact(name: string): `${string}.png` {
+  const folder = resolve(ROOT, process.env['ARTEFACTS'] || 'artefacts');
+  mkdirSync(folder, { recursive: true });
+  return `${join(folder, name)}.png`;
+}
