@@ -1,10 +1,11 @@
-// The official front ends, unchanged, in a real browser and against the local platform. See
-// sdk/sdks.ts for where they come from.
+// The official front ends, unchanged, from test/peers, in a real browser and against the local
+// platform.
 
 import assert from 'node:assert/strict';
 import { join } from 'node:path';
 import { after, afterEach, beforeEach, describe, it, type TestContext } from 'node:test';
 
+import { buildSync } from 'esbuild';
 import type { Page } from 'puppeteer-core';
 
 import type { Agent } from '../../src/agents/agent.ts';
@@ -13,20 +14,25 @@ import { LocalPlatform } from '../../src/kit/platform/local-platform.ts';
 import type { MessageEvent, SessionEndEvent } from '../../src/wires/layercode/events.ts';
 import { fired, Told, within } from '../fixtures/app.ts';
 import { deferred, serve } from '../fixtures/kernel.ts';
+import { PEERS } from '../fixtures/pages.ts';
 import { launchChromium, openTab, type Tab } from './chromium.ts';
 import { servePages } from './sdk/page-server.ts';
-import { bundle, installSdks } from './sdk/sdks.ts';
 
-const { folder, skip } = installSdks();
-const names = folder === undefined ? [] : ['js-sdk', 'react-sdk'];
-const pages = await servePages(
-  Object.fromEntries(
-    names.map((name) => [
-      name,
-      bundle(folder ?? '', join(import.meta.dirname, 'sdk', `${name}.js`)),
-    ]),
-  ),
-);
+/** The script of a page, with all that it imports. */
+function bundle(name: string): string {
+  const { outputFiles } = buildSync({
+    entryPoints: [join(import.meta.dirname, 'sdk', `${name}.js`)],
+    nodePaths: [join(PEERS, 'node_modules')],
+    define: { 'process.env.NODE_ENV': '"development"' }, // React says more then
+    bundle: true,
+    write: false,
+    logLevel: 'error',
+  });
+  return outputFiles.map(({ text }) => text).join('');
+}
+
+const names = ['js-sdk', 'react-sdk'];
+const pages = await servePages(Object.fromEntries(names.map((name) => [name, bundle(name)])));
 
 after(() => pages.close());
 
@@ -128,7 +134,7 @@ class JsPage {
   }
 }
 
-describe('@layercode/js-sdk', { skip }, () => {
+describe('@layercode/js-sdk', () => {
   let page: JsPage;
 
   beforeEach(async () => {
@@ -355,7 +361,7 @@ describe('@layercode/js-sdk', { skip }, () => {
   });
 });
 
-describe('@layercode/js-sdk with its microphone and speaker on, as by default', { skip }, () => {
+describe('@layercode/js-sdk with its microphone and speaker on, as by default', () => {
   it('talks by text while its sound means nothing here', async (t) => {
     const { host, posted } = await stage(t, {});
     const page = new JsPage(await openTab(browser));
@@ -369,7 +375,7 @@ describe('@layercode/js-sdk with its microphone and speaker on, as by default', 
   });
 });
 
-describe('@layercode/react-sdk', { skip }, () => {
+describe('@layercode/react-sdk', () => {
   let tab: Page;
   let errors: string[];
 
