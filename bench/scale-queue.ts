@@ -1,6 +1,6 @@
 // How long a caller waits because the process is busy with other turns: a simulation of one
 // process, which does one piece of work at a time.
-import { randomFrom } from './random.ts';
+import { randomOf } from '../test/fixtures/random.ts';
 
 export interface Crowd {
   /** The share of its time in which the process works, not counting bursts. */
@@ -25,7 +25,7 @@ const MINUTE_MS = 60_000;
 
 export function waitsIn(crowd: Crowd): Waits {
   const { utilisation, cpuUsPerTurn, pieces, turnSeconds } = crowd;
-  const random = randomFrom(crowd.seed);
+  const random = randomOf(crowd.seed);
   const exponential = (mean: number): number => -Math.log(1 - random()) * mean;
   const betweenMs = cpuUsPerTurn / 1_000 / utilisation;
   const arrivals: number[] = [];

@@ -7,7 +7,6 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { parseArgs } from 'node:util';
 
-import { randomFrom } from '../bench/random.ts';
 import { percentile } from '../bench/stats.ts';
 import { historyOf } from '../src/conversations/conversation.ts';
 import { openStore } from '../src/conversations/stores/open-store.ts';
@@ -18,6 +17,7 @@ import { judge, wordsLost } from '../test/deploy/judge.ts';
 import { Nginx, nginxIsMissing, SECRET, Servers } from '../test/deploy/machines.ts';
 import { CuttingProxy } from '../test/fixtures/cutting-proxy.ts';
 import { PEERS } from '../test/fixtures/pages.ts';
+import { randomOf } from '../test/fixtures/random.ts';
 import { isMissing, RedisServer } from '../test/fixtures/redis-server.ts';
 import { DOUBLE_PAYMENT, tryDoublePayments } from './double-payment.ts';
 
@@ -238,7 +238,7 @@ async function talk(origin: string, { isSlow = false }: Scenario): Promise<SeenC
   return Promise.all(
     Array.from({ length: calls }, async (_, number) => {
       await sleep((number / calls) * BEGIN_MS);
-      const random = randomFrom(Number(values.seed) * 10_000 + number);
+      const random = randomOf(Number(values.seed) * 10_000 + number);
       return playCall(origin, SECRET, { number, turns, random, patienceMs });
     }),
   );

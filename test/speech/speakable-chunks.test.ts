@@ -3,6 +3,7 @@ import { describe, it } from 'node:test';
 
 import { SpeakableText } from '../../src/speech/speakable.ts';
 import { IS_LONG } from '../fixtures/long.ts';
+import { randomOf } from '../fixtures/random.ts';
 
 /** How many texts without sense are tried. */
 const TEXTS = IS_LONG ? 20_000 : 1_500;
@@ -37,14 +38,9 @@ function speak(chunks: Iterable<string>): string {
   return spoken + speakable.flush();
 }
 
-/** A generator with a seed (mulberry32), so that a failure can be had again. */
 function createRandom(seed: number): (below: number) => number {
-  return (below) => {
-    seed = (seed + 0x6d2b79f5) | 0;
-    let t = Math.imul(seed ^ (seed >>> 15), 1 | seed);
-    t = (t + Math.imul(t ^ (t >>> 7), 61 | t)) ^ t;
-    return ((t ^ (t >>> 14)) >>> 0) % below;
-  };
+  const random = randomOf(seed);
+  return (below) => Math.floor(random() * below);
 }
 
 function* cutAtRandom(

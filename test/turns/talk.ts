@@ -1,5 +1,6 @@
 // A talk: what callers, agents, tools, processes and stores do, in order. It is made from a seed.
 
+import { randomOf } from '../fixtures/random.ts';
 import type { StoreKind } from './talk-stage.ts';
 
 /** One step of an agent in a turn. The talk ends a `wait`. */
@@ -66,19 +67,8 @@ export interface Talk {
   readonly isStopped: boolean;
 }
 
-/** Mulberry32. A seed gives the same numbers on every machine. */
-export function randomFrom(seed: number): () => number {
-  let state = seed >>> 0;
-  return () => {
-    state = (state + 0x6d2b79f5) >>> 0;
-    let mixed = Math.imul(state ^ (state >>> 15), state | 1);
-    mixed ^= mixed + Math.imul(mixed ^ (mixed >>> 7), mixed | 61);
-    return ((mixed ^ (mixed >>> 14)) >>> 0) / 2 ** 32;
-  };
-}
-
 export function composeTalk(seed: number): Talk {
-  const random = randomFrom(seed);
+  const random = randomOf(seed);
   const chance = (part: number): boolean => random() < part;
   const one = <T>(choices: readonly T[]): T => choices[Math.floor(random() * choices.length)] as T;
   const agent = one(['scripted', 'scripted', 'model'] as const);

@@ -10,6 +10,7 @@ import {
   type Received,
 } from '../../src/websocket/frame.ts';
 import { processorMs } from '../fixtures/processor-time.ts';
+import { randomOf } from '../fixtures/random.ts';
 import {
   clientFrame,
   close,
@@ -410,17 +411,6 @@ describe('FrameDecoder', () => {
   });
 });
 
-/** Numbers from 0 to below 1, the same for the same seed (mulberry32). */
-function createRandom(seed: number): () => number {
-  let state = seed;
-  return () => {
-    state = (state + 0x6d2b79f5) | 0;
-    let mixed = Math.imul(state ^ (state >>> 15), 1 | state);
-    mixed = (mixed + Math.imul(mixed ^ (mixed >>> 7), 61 | mixed)) ^ mixed;
-    return ((mixed ^ (mixed >>> 14)) >>> 0) / 4_294_967_296;
-  };
-}
-
 /** A random valid conversation: its frames, and what they say. */
 function converse(below: (bound: number) => number): {
   readonly bytes: Buffer;
@@ -465,7 +455,7 @@ function converse(below: (bound: number) => number): {
 }
 
 describe('FrameDecoder, fed at random', () => {
-  const random = createRandom(6455);
+  const random = randomOf(6455);
   const below = (bound: number): number => Math.floor(random() * bound);
 
   it('reads every valid conversation, in any split', () => {

@@ -1,7 +1,7 @@
 // A talk with a fleet: what callers, tools, processes and their store do, in order. It is made from
 // a seed.
 
-import { randomFrom } from '../talk.ts';
+import { randomOf } from '../../fixtures/random.ts';
 
 /** One step of an agent's model in a turn. The talk ends a `wait`. */
 export type FleetOp =
@@ -64,7 +64,7 @@ export interface FleetTalk {
 const HOUR_MS = 3_600_000;
 
 export function composeFleetTalk(seed: number): FleetTalk {
-  const random = randomFrom(seed);
+  const random = randomOf(seed);
   const chance = (part: number): boolean => random() < part;
   const below = (count: number): number => Math.floor(random() * count);
   const one = <T>(choices: readonly T[]): T => choices[below(choices.length)] as T;

@@ -1,7 +1,7 @@
 // A talk with a platform that sends the whole call with each request: what the caller, the
 // platform, the agent's model and its tools do, in order. It is made from a seed.
 
-import { randomFrom } from '../talk.ts';
+import { randomOf } from '../../fixtures/random.ts';
 
 export const PROFILE_NAMES = ['generic', 'vapi', 'elevenlabs', 'livekit', 'cartesia'] as const;
 export type ProfileName = (typeof PROFILE_NAMES)[number];
@@ -86,7 +86,7 @@ export interface PlatformTalk {
 
 /** `given`: the number of processes, if the seed does not choose. */
 export function composePlatformTalk(seed: number, given?: number): PlatformTalk {
-  const random = randomFrom(seed);
+  const random = randomOf(seed);
   const chance = (part: number): boolean => random() < part;
   const below = (count: number): number => Math.floor(random() * count);
   const one = <T>(choices: readonly T[]): T => choices[below(choices.length)] as T;
