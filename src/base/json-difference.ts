@@ -22,6 +22,13 @@ export type Difference = { readonly path: Path } & (
       readonly to: unknown;
     }
   | { readonly kind: 'remove'; readonly index: number; readonly was: unknown }
+  /** In front of the element that had that index: `next`. */
+  | {
+      readonly kind: 'insert';
+      readonly index: number;
+      readonly next: unknown;
+      readonly items: readonly unknown[];
+    }
   | { readonly kind: 'append'; readonly items: readonly unknown[] }
 );
 
@@ -62,8 +69,6 @@ function compareArrays(
   for (const [nextWas, nextIs] of [...commonElements(from, to), ends]) {
     const pairs = Math.min(nextWas - was, nextIs - is);
     const isMore = nextIs - is > pairs;
-    if (isMore && nextWas < from.length)
-      return void found.push({ path, kind: 'set', was: from, to });
     for (let index = was; index < was + pairs; index++) {
       const [before, after] = [from[index], to[index - was + is]];
       if (isDeepStrictEqual(before, after)) continue; // too many were not compared
@@ -71,7 +76,10 @@ function compareArrays(
     }
     for (let index = was + pairs; index < nextWas; index++)
       changes.push({ path, kind: 'remove', index, was: from[index] });
-    if (isMore) changes.push({ path, kind: 'append', items: to.slice(is + pairs) });
+    const items = to.slice(is + pairs, nextIs);
+    if (isMore && nextWas < from.length)
+      changes.push({ path, kind: 'insert', index: nextWas, next: from[nextWas], items });
+    else if (isMore) changes.push({ path, kind: 'append', items });
     [was, is] = [nextWas + 1, nextIs + 1];
   }
   found.push(...changes);
@@ -123,11 +131,15 @@ export interface Applied {
   readonly misses: readonly string[];
 }
 
-/** Makes changes in place. */
-export function applyDifferences(root: JsonMap, differences: readonly Difference[]): Applied {
+/** Makes changes in place. To undo one leaves what somebody else has set since. */
+export function applyDifferences(
+  root: JsonMap,
+  differences: readonly Difference[],
+  isUndo = false,
+): Applied {
   const applied = { collisions: [] as string[], misses: [] as string[] };
   for (const difference of inOrder(differences)) {
-    const outcome = applyOne(root, difference, nearestEqual);
+    const outcome = applyOne(root, difference, nearestEqual, isUndo);
     if (outcome !== 'made') applied[outcome].push(`/${difference.path.join('/')}`);
   }
   return applied;
@@ -148,7 +160,7 @@ function inOrder(differences: readonly Difference[]): readonly Difference[] {
     ({ kind }: Difference): boolean => kinds.includes(kind);
   return [
     ...differences.filter(isOf('set', 'replace')),
-    ...differences.filter(isOf('remove')).reverse(),
+    ...differences.filter(isOf('remove', 'insert')).reverse(),
     ...differences.filter(isOf('append')),
   ];
 }
@@ -157,12 +169,18 @@ function applyOne(
   root: JsonMap,
   difference: Difference,
   indexOf: (array: readonly unknown[], was: unknown, index: number) => number,
+  isUndo = false,
 ): 'made' | keyof Applied {
-  if (difference.kind === 'set') return setAt(root, difference);
+  if (difference.kind === 'set') return setAt(root, difference, isUndo);
   const array = placeAt(root, difference.path);
   if (!Array.isArray(array)) return 'misses';
   if (difference.kind === 'append') {
     array.push(...difference.items);
+    return 'made';
+  }
+  if (difference.kind === 'insert') {
+    const place = indexOf(array, difference.next, difference.index);
+    array.splice(place === -1 ? difference.index : place, 0, ...difference.items);
     return 'made';
   }
   const { was } = difference;
@@ -170,7 +188,8 @@ function applyOne(
   if (index === -1) return 'misses';
   const element: unknown = array[index];
   if (difference.kind === 'remove') array.splice(index, 1);
-  else if (isMap(element) && isMap(was) && isMap(difference.to)) patch(element, was, difference.to);
+  else if (isMap(element) && Object.isExtensible(element) && isMap(was) && isMap(difference.to))
+    patch(element, was, difference.to);
   else array[index] = difference.to;
   return 'made';
 }
@@ -178,29 +197,51 @@ function applyOne(
 function setAt(
   root: JsonMap,
   { path, was, to }: Extract<Difference, { readonly kind: 'set' }>,
+  isUndo: boolean,
 ): 'made' | keyof Applied {
   const parent = placeAt(root, path.slice(0, -1));
   const name = path.at(-1);
   if (!isMap(parent) || name === undefined) return 'misses';
   const found = valueOf(parent, name);
-  setValue(parent, name, to);
-  return isDeepStrictEqual(found, was) || isDeepStrictEqual(found, to) ? 'made' : 'collisions';
+  if (isDeepStrictEqual(found, was) || isDeepStrictEqual(found, to)) {
+    setValue(parent, name, to);
+    return 'made';
+  }
+  // Two have made a list, or one that made it takes that back: what the other has in it stays.
+  const ours = was === undefined ? to : to === undefined && isUndo ? was : undefined;
+  const isList = Array.isArray(ours) && Array.isArray(found);
+  if (isList || (isUndo && isMap(ours) && isMap(found))) {
+    const none = isList ? [] : {};
+    const inner = differencesOf({ [name]: was ?? none }, { [name]: to ?? none });
+    applyDifferences(parent, inner, isUndo);
+  } else if (!isUndo) setValue(parent, name, to);
+  return 'collisions';
 }
 
 function placeAt(root: JsonMap, path: Path): unknown {
   let place: unknown = root;
-  for (const name of path) place = isMap(place) ? valueOf(place, name) : undefined;
+  for (const name of path) place = isMap(place) ? openAt(place, name) : undefined;
   return place;
+}
+
+/** A value that is frozen is replaced by one that can be changed. */
+function openAt(map: JsonMap, name: string): unknown {
+  const value = valueOf(map, name);
+  if (typeof value !== 'object' || value === null || Object.isExtensible(value)) return value;
+  const copy = Array.isArray(value) ? [...(value as unknown[])] : { ...value };
+  setValue(map, name, copy);
+  return copy;
 }
 
 /** -1 if no element equals the value. */
 function nearestEqual(array: readonly unknown[], value: unknown, index: number): number {
-  let nearest = -1;
-  for (const [place, element] of array.entries()) {
-    const isNearer = nearest === -1 || Math.abs(place - index) < Math.abs(nearest - index);
-    if (isNearer && isDeepStrictEqual(element, value)) nearest = place;
+  const isThere = (place: number): boolean =>
+    place in array && isDeepStrictEqual(array[place], value);
+  for (let away = 0; away <= Math.max(index, array.length - 1 - index); away++) {
+    if (isThere(index - away)) return index - away;
+    if (isThere(index + away)) return index + away;
   }
-  return nearest;
+  return -1;
 }
 
 function isMap(value: unknown): value is JsonMap {

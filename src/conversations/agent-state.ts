@@ -2,6 +2,8 @@
 // are changed by the runs of turns, in the order of the store, and taken back with a turn that the
 // platform discards.
 
+import { isDeepStrictEqual } from 'node:util';
+
 import {
   applyDifferences, differencesOf, mapIn, type Difference, type Merged,
 } from '../base/json-difference.ts';
@@ -86,12 +88,35 @@ function noteUndo(
   const [from, to] = [mapIn(after), mapIn(before)];
   if (from === undefined || to === undefined) return;
   subtract(conversation, record);
-  record.undo = JSON.stringify([...differencesOf(from, to), ...undoOf(record)]);
+  record.undo = JSON.stringify([differencesOf(from, to), ...undoOf(record)]);
   add(conversation, record);
 }
 
-function undoOf({ undo }: TurnRecord): readonly Difference[] {
-  return undo === undefined ? [] : ((parseJson(undo) ?? []) as unknown as readonly Difference[]);
+/**
+ * Takes over from copies of turns what takes back changes of theirs that have been merged just now.
+ * Of a turn that was discarded meanwhile they are taken back at once.
+ */
+export function mergeUndo(conversation: Conversation, remembered: readonly TurnRecord[]): void {
+  for (const ours of remembered) {
+    const theirs = conversation.turns.find(({ id }) => id === ours.id);
+    if (theirs === undefined || theirs === ours || ours.undo === undefined) continue;
+    const [known, all] = [undoOf(theirs), undoOf(ours)];
+    let shared = 0;
+    while (shared < Math.min(all.length, known.length)
+      && isDeepStrictEqual(all.at(-1 - shared), known.at(-1 - shared))) shared += 1;
+    const added = all.slice(0, all.length - shared);
+    if (added.length === 0) continue;
+    subtract(conversation, theirs);
+    theirs.undo = JSON.stringify([...added, ...known]);
+    add(conversation, theirs);
+    conversation.touched?.add(theirs);
+    if (theirs.isDiscarded === true) takeBack(conversation, [theirs]);
+  }
+}
+
+/** One list for each write, the last one first: each finds the state that its write has left. */
+function undoOf({ undo }: TurnRecord): readonly (readonly Difference[])[] {
+  return undo === undefined ? [] : ((parseJson(undo) ?? []) as unknown as Difference[][]);
 }
 
 /**
@@ -124,7 +149,7 @@ export function takeBack(conversation: Conversation, discarded: readonly TurnRec
     delete record.agentBefore;
     const root = conversation.state === undefined ? undefined : mapIn(conversation.state);
     if (record.undo === undefined || root === undefined) continue;
-    applyDifferences(root, undoOf(record));
+    for (const differences of undoOf(record)) applyDifferences(root, differences, true);
     setState(conversation, JSON.stringify(root));
     subtract(conversation, record);
     delete record.undo;

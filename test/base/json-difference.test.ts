@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 
-import { differencesOf, merge, patch } from '../../src/base/json-difference.ts';
+import { applyDifferences, differencesOf, merge, patch } from '../../src/base/json-difference.ts';
 
 /** What a change from the first to the second makes of the third. An array is that of `l`. */
 const MERGES: readonly (readonly [what: string, ...values: readonly object[]])[] = [
@@ -27,7 +27,10 @@ const MERGES: readonly (readonly [what: string, ...values: readonly object[]])[]
   ],
   ['replaces one and appends one', [1, 2], [1, 3, 4], [1, 2, 9], [1, 3, 9, 4]],
   ['removes the first and appends one', [1, 2], [2, 3], [1, 2, 9], [2, 9, 3]],
-  ['puts elements in front by setting the array', [1], [0, 1], [1], [0, 1]],
+  ['puts elements in front', [1], [0, 1], [1, 2], [0, 1, 2]],
+  ['puts elements between two that have moved', [1, 2], [1, 5, 6, 2], [0, 1, 2], [0, 1, 5, 6, 2]],
+  ['puts elements where the next one is gone', [1, 2], [1, 5, 2], [1], [1, 5]],
+  ['adds a list to one that is there', {}, { l: [1] }, { l: [2] }, { l: [2, 1] }],
   ['replaces nothing where the array is gone', { l: [1] }, { l: [2] }, {}, {}],
   [
     'appends nothing to what is no array any more',
@@ -102,6 +105,38 @@ describe('differencesOf', () => {
 
   it('finds nothing between objects whose names have another order', () => {
     assert.deepEqual(differencesOf({ a: 1, b: { c: 1, d: 2 } }, { b: { d: 2, c: 1 }, a: 1 }), []);
+  });
+});
+
+describe('applyDifferences, to undo a change', () => {
+  for (const [what, before, after, found, expected] of [
+    ['leaves a value that is another now', { a: 1 }, { a: 2 }, { a: 3 }, { a: 3 }],
+    ['leaves what others put into a list', {}, { l: [1] }, { l: [1, 2] }, { l: [2] }],
+    [
+      'leaves what others put into a map',
+      {}, { m: { a: 1 } }, { m: { a: 1, b: 2 } }, { m: { b: 2 } },
+    ],
+    ['brings a list back into another', { l: [1] }, {}, { l: [2] }, { l: [2, 1] }],
+    [
+      'puts an element back in its place',
+      { l: [1, 2] }, { l: [2] }, { l: [2, 3] }, { l: [1, 2, 3] },
+    ],
+  ] as const) {
+    it(what, () => {
+      const root = structuredClone(found);
+      applyDifferences(root, differencesOf(after, before), true);
+      assert.deepEqual(root, expected);
+    });
+  }
+
+  it('takes no longer for long arrays', () => {
+    const list = Array.from({ length: 15_000 }, (_, index) => index % 2);
+    const changed = { list: list.map((n) => n + 2) };
+    const from = process.cpuUsage();
+    const root = structuredClone(changed);
+    applyDifferences(root, differencesOf(changed, { list }), true);
+    assert.deepEqual(root, { list });
+    assert.ok(process.cpuUsage(from).user < 1_000_000);
   });
 });
 

@@ -88,6 +88,18 @@ describe('the state of a turn that was replaced', () => {
     assert.equal(conversation.state, '{"cart":[]}');
   });
 
+  it('loses the changes of several writes, the last one first', () => {
+    for (const states of [[[], ['tea'], []], [['tea'], ['cola'], []]]) {
+      const { conversation, discarded, record } = replaced([]);
+      const texts = states.map((cart) => JSON.stringify({ cart }));
+      conversation.state = texts[0] ?? '';
+      for (const [index, text] of texts.slice(1).entries())
+        keepState(conversation, discarded, change(texts[index] ?? '', text));
+      takePlace(conversation, record, [discarded], 0);
+      assert.equal(conversation.state, texts[0]);
+    }
+  });
+
   it('loses several changes of several turns', () => {
     const { conversation, discarded, record } = replaced([]);
     conversation.state = before;

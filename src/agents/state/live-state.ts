@@ -162,12 +162,14 @@ export class LiveState<S = unknown> {
     const { from, to } = given;
     // A store may fail after it has written: then it has what is known here.
     const isStored = given.hasFailed && stored === this.#known;
-    const before = this.#withDoubted(given, stored) ?? from;
+    // Nothing was ever stored: what earlier writes have not brought is not in it.
+    const first = this.#known === undefined ? (this.#created ?? from) : from;
+    const before = this.#withDoubted(given, stored) ?? first;
     const merged = merge(isStored ? to : from, to, before);
     const expected = given.isMade ? this.#known : merge(from, to, this.#known ?? from).text;
     Object.assign(given, { isMade: true, hasFailed: false, before: stored });
     this.#follow(expected ?? merged.text, merged.text);
-    return { from, ...merged };
+    return { from: stored === undefined ? first : from, ...merged };
   }
 
   /** The stored state, with the changes of another write that has failed if it lacks them. */
@@ -194,14 +196,16 @@ export class LiveState<S = unknown> {
     const { value } = this.#made;
     const before = this.#given ?? this.#created ?? expected;
     // What is on its way, and then what is not given yet, comes behind what others have changed.
-    this.#given = merge(expected, before, stored).text;
+    const given = merge(expected, before, stored).text;
     try {
       const current = this.#textOf(value);
-      const [now, next] = [current, merge(before, current, this.#given).text].map(mapIn);
+      const [now, next] = [current, merge(before, current, given).text].map(mapIn);
       if (now !== undefined && next !== undefined)
         patch(value as Record<string, unknown>, now, next);
+      this.#given = given;
     } catch {
-      // It is not valid now. Whoever stores it is told.
+      // It is not valid now. Whoever stores it is told. It lacks what others have changed, so what
+      // is given next must not begin with that: it would be taken away.
     }
   }
 

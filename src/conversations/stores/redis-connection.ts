@@ -108,7 +108,14 @@ export class RedisConnection implements RedisClient, RedisSubscriber {
   /** Call it before `connect()`. */
   async subscribe(channel: string, listener: (message: string) => void): Promise<void> {
     this.#subscriptions.push((client) => client.subscribe(channel, listener));
-    // A connection that only listens would not notice that the other machine is gone.
+    this.watch();
+  }
+
+  /**
+   * Pings, on a connection that only listens, or that waits for one answer before it sends anything
+   * else. It would not notice that the other machine is gone.
+   */
+  watch(): void {
     const ping = (): void =>
       void this.#send((client) => client.sendCommand(['PING'])).catch(() => undefined);
     this.#pings ??= setInterval(ping, PING_MS).unref();

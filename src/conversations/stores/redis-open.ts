@@ -51,6 +51,7 @@ export async function openRedisStore(
 ): Promise<RedisStore> {
   const connection = await connectionTo(url, directory);
   const confirming = areConfirmed(claims) ? await connectionTo(url, directory) : undefined;
+  confirming?.watch();
   const confirmed = confirming && claims && new RedisClaims(confirming, claims);
   const close = (): void => {
     connection.close();

@@ -2,6 +2,7 @@ import { andThen, type Awaitable } from '../../base/awaitable.ts';
 import type { Channel } from '../../base/channel.ts';
 import { within } from '../../base/time-limit.ts';
 import type { Logger } from '../../log.ts';
+import { mergeUndo } from '../agent-state.ts';
 import type { Conversation } from '../conversation.ts';
 import { mergeTurns } from '../merge-turns.ts';
 import { takeNames } from '../numbering.ts';
@@ -392,8 +393,10 @@ export class SharedStore implements ConversationStore {
         const latest = this.#merged(id, answer, kept, kept.memory());
         if (latest !== kept && !latest.isErasedSince(kept)) {
           takeNames(latest.conversation, kept.conversation);
-          mergeTurns(latest.conversation, kept.waitingTurns(), this.#own);
+          const turns = kept.waitingTurns();
+          mergeTurns(latest.conversation, turns, this.#own);
           latest.takeNewHeadOf(kept);
+          mergeUndo(latest.conversation, turns);
         }
         latest.noteTime();
         this.#wait(id, latest);

@@ -253,6 +253,34 @@ describe('the changes of a state', () => {
     assert.equal(stored(first, undefined), '{"cart":[]}');
   });
 
+  it('of a new state are made once, if the store has refused an earlier write', () => {
+    const live = order().enter('c', NEW);
+    live.value.cart.push('cola');
+    const [save, result] = [changesOf(live), changesOf(live)];
+    save.failed();
+    const first = result.onto(undefined)?.text;
+    assert.equal(stored(live, first), '{"cart":["cola"]}');
+  });
+
+  it('take away nothing that another has stored while the state here was frozen', () => {
+    const live = bill();
+    live.value.cart = Object.freeze([...live.value.cart]) as string[];
+    live.value.total = 2;
+    const after = stored(live, '{"cart":["tea","milk"],"total":1}');
+    live.value.total = 3;
+    assert.equal(stored(live, after), '{"cart":["tea","milk"],"total":3}');
+  });
+
+  it('take away nothing that another has stored while the state here was no JSON', () => {
+    const live = bill();
+    Object.assign(live.value, { total: new Date(0) });
+    live.follow('{"cart":["tea","milk"],"total":1}');
+    live.value.total = 3;
+    assert.equal(
+      stored(live, '{"cart":["tea","milk"],"total":1}'), '{"cart":["tea","milk"],"total":3}',
+    );
+  });
+
   it('leave values that are redacted as they are here', () => {
     const state = defineState((): { card: string; total: number } => ({ card: '', total: 0 }));
     const states = state.open((_id, json) => json.replace('4242', '[card 1]'));

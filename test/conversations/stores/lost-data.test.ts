@@ -3,17 +3,20 @@
 import assert from 'node:assert/strict';
 import { describe, it, type TestContext } from 'node:test';
 
-import { setState } from '../../../src/conversations/agent-state.ts';
+import { keepState, setState } from '../../../src/conversations/agent-state.ts';
 import {
-  clearTurns, historyOf, keepCaller, type Conversation,
+  addTurn, clearTurns, findTurn, historyOf, keepCaller, type Conversation,
 } from '../../../src/conversations/conversation.ts';
+import { takePlace } from '../../../src/conversations/discarded-turns.ts';
 import type { Message } from '../../../src/conversations/message.ts';
 import type { OnceCalls } from '../../../src/conversations/once-call.ts';
 import { noteProgress, noteToolResult } from '../../../src/conversations/tool-call-rules.ts';
 import { openTurn, type TurnOpeningResult } from '../../../src/conversations/turn-opening.ts';
+import { newTurn } from '../../../src/conversations/turn-record.ts';
 import { settleTurn } from '../../../src/conversations/turn-settlement.ts';
 import { mockTimers } from '../../fixtures/clock.ts';
 import { freeKey, onceCall, onceKey } from '../once-calls.ts';
+import { change } from '../state-writes.ts';
 import {
   BOUNDS, machine, machines, said, sharing, texts, turn, written, type Machine,
 } from './machines.ts';
@@ -635,4 +638,36 @@ describe('a conversation that was erased', () => {
     await back(timers, a);
     assert.equal(await sharing(new PartsInMemory(shared)).read('c'), undefined);
   });
+});
+
+describe('a change of the state that waited for the store', () => {
+  const [tea, both] = ['{"cart":["tea"]}', '{"cart":["tea","cola"]}'];
+  const discard = (conversation: Conversation): void => {
+    const discarded = findTurn(conversation, 't1') ?? assert.fail();
+    Object.assign(discarded, { isDiscarded: true, state: 'interrupted' });
+    conversation.touched?.add(discarded);
+    const record = { ...newTurn('t2', 'open', 2), number: 1 };
+    addTurn(conversation, record);
+    takePlace(conversation, record, [discarded], 0);
+  };
+
+  for (const [when, isLate] of [['afterwards', false], ['meanwhile', true]] as const) {
+    it(`is taken back with its turn, which another process discards ${when}`, async (t) => {
+      const timers = mockTimers(t, ['setTimeout']);
+      const [a, b] = two(t);
+      await a.store.update('c', (conversation) => {
+        conversation.state = tea;
+        addTurn(conversation, { ...newTurn('t1', 'open', 1), number: 1 });
+      });
+      await b.store.read('c');
+      a.parts.failWith = down;
+      await a.store.update('c', (conversation) =>
+        keepState(conversation, findTurn(conversation, 't1') ?? assert.fail(), change(tea, both)));
+      await b.store.update('c', isLate ? discard : (conversation) => void addTurn(
+        conversation, newTurn('t3', 'completed', 3)));
+      await back(timers, a);
+      if (!isLate) await b.store.update('c', discard);
+      assert.equal((await b.store.read('c'))?.state, tea);
+    });
+  }
 });

@@ -50,4 +50,28 @@ describe('RedisConnection', () => {
       assert.equal(counted.attempts, attempts + 1, `after ${pauseMs} ms`);
     }
   });
+
+  it('that is watched gives up a server that answers nothing, though one command waits', async (t) => {
+    const timers = mockTimers(t, ['setInterval']);
+    let nowMs = 0;
+    t.mock.method(performance, 'now', () => nowMs);
+    const gone = new Error('gone');
+    const waiting: (() => void)[] = [];
+    const sendCommand = (): Promise<never> =>
+      new Promise((_resolve, reject) => waiting.push(() => reject(gone)));
+    const redis: RedisPackage = {
+      createClient: () => ({
+        connect: soon, eval: sendCommand, evalSha: sendCommand, dbSize: sendCommand,
+        publish: sendCommand, subscribe: sendCommand, sendCommand, on: () => undefined,
+        destroy: () => waiting.forEach((reject) => reject()),
+      }),
+    };
+    const connection = new RedisConnection(parseRedisUrl('redis://cache'), undefined, redis);
+    t.after(() => connection.close());
+    connection.watch();
+    await connection.connect();
+    const claim = assert.rejects(connection.command(['WAIT', '1', '400']), gone);
+    for (; nowMs < 8_000; nowMs += 2_000) timers.tick(2_000);
+    await claim;
+  });
 });
