@@ -1,12 +1,27 @@
-// Classifies characters. Each function takes one code point, or '' for the edge of the text, which
-// counts as blank.
+// Classifies characters. Each function takes one code point.
 
-export function isSpace(c: string): boolean {
-  return c === ' ' || c === '\n' || (c > '\x7f' && SPACE.test(c));
+/** Ends every text, so no mark waits forever. No text contains it: it is a control character. */
+export const END = '\0';
+
+/** The code point at an index; '' at the end. */
+export function firstOf(text: string, index = 0): string {
+  const code = text.codePointAt(index);
+  return code === undefined ? '' : String.fromCodePoint(code);
 }
 
+/** The last code point. */
+export function lastOf(text: string): string {
+  const last = text.charAt(text.length - 1);
+  return last >= '\udc00' && last <= '\udfff' ? text.slice(-2) : last;
+}
+
+export function isSpace(c: string): boolean {
+  return c === ' ' || c === '\n' || c === '\t' || (c > '\x7f' && SPACE.test(c));
+}
+
+/** Also true for both edges of the text. */
 export function isBlank(c: string): boolean {
-  return c === '' || isSpace(c);
+  return c === '' || c === END || isSpace(c);
 }
 
 /** Punctuation as CommonMark 0.31 defines it: symbols count too. */
@@ -29,23 +44,18 @@ export function isAsciiWord(c: string): boolean {
 
 /** East and South-East Asian scripts and their punctuation, which write words without spaces. */
 export function isUnspaced(c: string): boolean {
-  return UNSPACED.test(c);
+  return STARTS_UNSPACED.test(c);
 }
 
-/**
- * Control characters, and format characters without a sound: direction marks and overrides, soft
- * hyphens, tags.
- */
-export function isSilent(c: string): boolean {
-  return SILENT.test(c);
-}
-
-const SILENT = new RegExp(
-  '^[\\p{Cc}\\u00ad\\u061c\\u200e\\u200f\\u2028-\\u202e\\u2061-\\u2064\\u2066-\\u206f'
-    + '\\ufeff\\ufff9-\\ufffc\\u{e0001}\\u{e0020}-\\u{e007f}]$',
-  'u',
-);
 const SPACE = /^\s$/;
 /** Thai and Lao, Myanmar, Khmer, and from the radicals of Chinese on. */
-const UNSPACED = /^[\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u2e80-\u{10ffff}]/u;
+export const UNSPACED =
+  '[\\u0e00-\\u0eff\\u1000-\\u109f\\u1780-\\u17ff\\u2e80-\\u{10ffff}]';
+const STARTS_UNSPACED = new RegExp(`^${UNSPACED}`, 'u');
+/** Control and format characters without a sound: direction marks, soft hyphens, tags. */
+export const SILENT = new RegExp(
+  '(?![\\t\\n\\r])[\\p{Cc}\\p{Cs}\\u00ad\\u061c\\u200e\\u200f\\u202a-\\u202e\\u2061-\\u2064'
+    + '\\u2066-\\u206f\\ufeff\\ufff9-\\ufffc\\u{e0001}\\u{e0020}-\\u{e007f}]',
+  'gu',
+);
 const PUNCTUATION = /^[\p{P}\p{S}]$/u;

@@ -1,28 +1,24 @@
 // Which characters are pictures: https://www.unicode.org/reports/tr51/. `\p{Emoji}` alone is not
 // enough: it includes the digits, `#`, `*`, ©, ® and ™.
 
+import { mark, NEXT } from './scanner.ts';
+
+/** What may be part of an emoji. */
+export const EMOJI_PARTS =
+  '\\p{Extended_Pictographic}\\p{Emoji_Modifier}\\p{Regional_Indicator}\\ufe0e\\ufe0f\\u20e3';
+/** Text or picture style, and the frame of a keycap. The digit in front of it is spoken. */
+export const STYLE = '[\\ufe0e\\ufe0f\\u20e3]';
 /**
  * Shown as a picture by default: faces, flags (as their letters), skin tones, ✔ and ❤ from the
- * symbol blocks.
+ * symbol blocks. Other text, like ‼, ℹ, ↔ or ▶, is a picture only before U+FE0F.
  */
-export function isEmoji(c: string): boolean {
-  return c > '\u200f' && EMOJI.test(c);
-}
-
-/** Text like ‼, ℹ, ↔ or ▶, which becomes a picture only before U+FE0F. */
-export function isTextPicture(c: string): boolean {
-  return c > '\u200f' && c < '\u{10000}' && c !== '™' && PICTURE.test(c);
-}
-
-/** Anything that U+200D can join to an emoji, like the ↔ of a shaking head. */
-export function isPicture(c: string): boolean {
-  return PICTURE.test(c);
-}
-
-const EMOJI = new RegExp(
-  '^(?:[\\p{Emoji_Presentation}\\p{Emoji_Modifier}\\p{Regional_Indicator}]'
-    + '|(?=\\p{Emoji})[\\u2600-\\u27bf]'
-    + '|(?=\\p{Extended_Pictographic})[\\u{1f000}-\\u{1faff}])$',
-  'u',
+const PICTURE =
+  '[\\p{Emoji_Presentation}\\p{Emoji_Modifier}\\p{Regional_Indicator}]'
+  + '|(?=\\p{Emoji})[\\u2600-\\u27bf]|(?=\\p{Extended_Pictographic})[\\u{1f000}-\\u{1faff}]'
+  + '|(?![©®™])\\p{Extended_Pictographic}(?:\\ufe0f|$)';
+/** U+200D joins a picture to any other. Elsewhere it belongs to Indic and Persian words. */
+export const EMOJI = mark(
+  new RegExp(PICTURE, 'u'),
+  new RegExp(`(?:${STYLE}|\\u200d${STYLE}?\\p{Extended_Pictographic}?){0,32}`, 'u'),
+  NEXT,
 );
-const PICTURE = /^\p{Extended_Pictographic}$/u;

@@ -15,64 +15,54 @@ export class Emphasis {
   /** Counted one by one: `___` may close a `_` and a `__`. */
   #openUnderscores = 0;
 
-  /** Call it for a new paragraph or list item. */
-  reset(): void {
-    this.#openStars = 0;
-    this.#isDoubleStarOpen = false;
-    this.#openUnderscores = 0;
+  /** Whether a run of marks between two characters is meant literally. */
+  isText(mark: string, length: number, before: string, after: string): boolean {
+    if (mark === '*') return this.#areStarsText(length, before, after);
+    if (mark === '_') return this.#areUnderscoresText(length, before, after);
+    return length === 1;
   }
 
-  /** The spoken part of a run of `length` marks between two characters: the whole run, or ''. */
-  read(mark: string, length: number, before: string, after: string): string {
-    if (mark === '*') return this.#stars(length, before, after);
-    if (mark === '_') return this.#underscores(length, before, after);
-    return length === 1 ? '~' : '';
-  }
-
-  #stars(length: number, before: string, after: string): string {
-    if (after === EMOJI_STYLE) return '*'; // the keycap *️⃣
+  #areStarsText(length: number, before: string, after: string): boolean {
+    if (after === EMOJI_STYLE) return true; // the keycap *️⃣
     // Digits come first, even inside emphasis: a spoken star is ugly, but a product that turns into
     // one number is wrong.
-    if (length < 3 && isDigit(before) && isDigit(after)) return '*'.repeat(length);
-    if (length === 2) return this.#doubleStar(before, after);
-    const spoken = this.#star(before, after);
-    return length === 1 ? spoken : '';
+    if (length < 3 && isDigit(before) && isDigit(after)) return true;
+    if (length === 2) return this.#isPower(before, after);
+    return this.#isStarText(before, after) && length === 1;
   }
 
-  #star(before: string, after: string): string {
+  #isStarText(before: string, after: string): boolean {
     if (this.#openStars > 0 && canClose(before, after)) {
       this.#openStars--;
-      return '';
+      return false;
     }
     const isProduct =
       (isAsciiWord(before) || before === ')') && (isAsciiWord(after) || after === '(');
-    if (isProduct || !canOpen(before, after)) return '*';
+    if (isProduct || !canOpen(before, after)) return true;
     this.#openStars++;
-    return '';
+    return false;
   }
 
   /** Half a pair is left out, too. Only a power is spoken: `2 ** 3`, `x**2`. */
-  #doubleStar(before: string, after: string): string {
+  #isPower(before: string, after: string): boolean {
     const isPower = isBlank(before)
       ? isBlank(after)
       : isAsciiWord(before) && isAsciiWord(after) && (isDigit(before) || isDigit(after));
-    if (isPower && !this.#isDoubleStarOpen) return '**';
+    if (isPower && !this.#isDoubleStarOpen) return true;
     this.#isDoubleStarOpen = canOpen(before, after);
-    return '';
+    return false;
   }
 
-  #underscores(length: number, before: string, after: string): string {
-    if (length > 3) return '';
-    if (before === after && isPunctuation(before)) return '_'.repeat(length); // ^_^
+  #areUnderscoresText(length: number, before: string, after: string): boolean {
+    if (length > 3) return false;
+    if (before === after && isPunctuation(before)) return true; // ^_^
     if (this.#openUnderscores > 0 && !isBlank(before) && (isBlank(after) || isPunctuation(after))) {
       this.#openUnderscores = Math.max(0, this.#openUnderscores - length);
-      return '';
+      return false;
     }
-    if (!isBlank(after) && !isWord(before)) {
-      this.#openUnderscores += length;
-      return '';
-    }
-    return length === 3 ? '' : '_'.repeat(length);
+    if (isBlank(after) || isWord(before)) return length < 3;
+    this.#openUnderscores += length;
+    return false;
   }
 }
 

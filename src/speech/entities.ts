@@ -2,42 +2,29 @@
 // letters, punctuation, money and plain arithmetic:
 // https://www.w3.org/TR/html401/sgml/entities.html
 
-/** Runs of names whose code points are consecutive. */
-const RUNS: readonly (readonly [first: number, names: string])[] = [
-  [34, 'quot'],
-  [38, 'amp apos'],
-  [60, 'lt'],
-  [62, 'gt'],
-  [160, 'nbsp iexcl cent pound curren yen brvbar sect uml copy ordf laquo not shy reg macr'],
-  [176, 'deg plusmn sup2 sup3 acute micro para middot cedil sup1 ordm raquo frac14 frac12 frac34'],
-  [191, 'iquest Agrave Aacute Acirc Atilde Auml Aring AElig Ccedil Egrave Eacute Ecirc Euml'],
-  [204, 'Igrave Iacute Icirc Iuml ETH Ntilde Ograve Oacute Ocirc Otilde Ouml times Oslash'],
-  [217, 'Ugrave Uacute'],
-  [219, 'Ucirc Uuml Yacute THORN szlig agrave aacute acirc atilde auml aring aelig ccedil egrave'],
-  [233, 'eacute ecirc euml igrave iacute icirc iuml eth ntilde ograve oacute ocirc otilde ouml'],
-  [247, 'divide oslash ugrave uacute ucirc uuml yacute thorn yuml'],
-  [338, 'OElig oelig'],
-  [352, 'Scaron scaron'],
-  [376, 'Yuml'],
-  [8211, 'ndash mdash'],
-  [8216, 'lsquo rsquo sbquo'],
-  [8220, 'ldquo rdquo bdquo'],
-  [8226, 'bull'],
-  [8230, 'hellip'],
-  [8249, 'lsaquo rsaquo'],
-  [8364, 'euro'],
-  [8482, 'trade'],
-  [8592, 'larr uarr rarr darr'],
-  [8722, 'minus'],
-  [8800, 'ne'],
-  [8804, 'le ge'],
-];
+/** Without a number of its own, a name stands for the code point after the one before it. */
+const NAMES = `
+  quot=34 amp=38 apos lt=60 gt=62
+  nbsp=160 iexcl cent pound curren yen brvbar sect uml copy ordf laquo not shy reg macr deg plusmn
+  sup2 sup3 acute micro para middot cedil sup1 ordm raquo frac14 frac12 frac34 iquest
+  Agrave Aacute Acirc Atilde Auml Aring AElig Ccedil Egrave Eacute Ecirc Euml Igrave Iacute Icirc
+  Iuml ETH Ntilde Ograve Oacute Ocirc Otilde Ouml times Oslash Ugrave Uacute Ucirc Uuml Yacute THORN
+  szlig agrave aacute acirc atilde auml aring aelig ccedil egrave eacute ecirc euml igrave iacute
+  icirc iuml eth ntilde ograve oacute ocirc otilde ouml divide oslash ugrave uacute ucirc uuml yacute
+  thorn yuml OElig=338 oelig Scaron=352 scaron Yuml=376
+  ndash=8211 mdash lsquo=8216 rsquo sbquo ldquo=8220 rdquo bdquo bull=8226 hellip=8230
+  lsaquo=8249 rsaquo euro=8364 trade=8482 larr=8592 uarr rarr darr minus=8722 ne=8800 le=8804 ge`;
 
-const CHARACTERS: ReadonlyMap<string, string> = new Map(
-  RUNS.flatMap(([first, names]) =>
-    names.split(' ').map((name, offset) => [name, String.fromCodePoint(first + offset)] as const),
-  ),
-);
+const CHARACTERS = charactersOf(NAMES);
+
+function charactersOf(names: string): ReadonlyMap<string, string> {
+  let code = 0;
+  const named = Array.from(names.matchAll(/(\w+)(?:=(\d+))?/g), ([, name = '', number]) => {
+    code = number === undefined ? code + 1 : Number(number);
+    return [name, String.fromCodePoint(code)] as const;
+  });
+  return new Map(named);
+}
 
 /** The character of an entity; '' for one that does not exist. Undefined if it is text. */
 export function characterOf(entity: string): string | undefined {

@@ -1,41 +1,61 @@
-import { isAsciiWord, isBlank, isSilent, isSpace } from './characters.ts';
-import { DestinationReader } from './destinations.ts';
+import { isAsciiWord, isBlank, isSpace, lastOf, SILENT, UNSPACED } from './characters.ts';
+import { destination, restOfTag, urlPath } from './dropped-text.ts';
+import { EMOJI, EMOJI_PARTS, STYLE } from './emoji.ts';
 import { Emphasis } from './emphasis.ts';
 import { characterOf } from './entities.ts';
-import { TagReader } from './tags.ts';
+import { anyOf, LINE_END, mark, NEXT, tableOf, type Scanner } from './scanner.ts';
 import type { Tidy } from './tidy.ts';
-import { UrlReader } from './urls.ts';
 
-/** What inline text needs from the block structure around it. */
-export interface Block {
-  /** Reads again a character that a mark turned out not to need. */
-  push(c: string): void;
-  /** A line break was read. */
-  endLine(): void;
-  /** Three or more backticks within a line, which may still begin a code block. */
-  openFence(length: number): void;
+/** What ends plain text. An `h` or `w` may begin a URL, but not within a word. */
+const SPECIAL = special('*_~`\\\\&[\\]【!#<|>');
+const SPECIAL_IN_CODE = special('`|');
+const HOST_LETTER = `(?:(?!${STYLE})[\\p{L}\\p{M}\\p{Nd}.-])`;
+/** Either a Chinese domain, or Chinese text may follow a Latin one: the first letter decides. */
+const HOST = `(?:(?=${UNSPACED})${HOST_LETTER}{1,100}|(?:(?!${UNSPACED})${HOST_LETTER}){0,100})`;
+/** A URL up to the end of its host. */
+const ADDRESS = mark(
+  anyOf('https://', 'http://', 'www.'), new RegExp(`(?:${HOST}@)?`, 'u'),
+  new RegExp(`(${HOST})`, 'u'), NEXT,
+);
+const EMOJI_START = new RegExp(`^[${EMOJI_PARTS}]`, 'u');
+const AUTOLINK = /^<(?:https?:|.*@)$/i;
+/** Backticks within a line that begin a code block. */
+const FENCE = mark('```', /`{0,996}/, /[^`\n\0]{0,100}/, /(?=\n)/);
+/** Only HTML tags that models write count as tags. All others are text, including SSML. */
+const BREAK = tag(
+  'blockquote br caption dd details div dl dt figcaption figure h1 h2 h3 h4 h5 h6 hr li ol p pre '
+  + 'section summary table td th tr ul',
+);
+const TAG = tag(
+  'a abbr b big center cite code del em font i img ins kbd mark q s samp small span strike strong '
+  + 'sub sup tbody tfoot thead tt u var',
+);
+/** The outermost of more brackets is forgotten, and its partner spoken. No link is that deep. */
+const MAX_BRACKETS = 16;
+
+function special(marks: string): RegExp {
+  const silent = '\\p{Cc}\\p{Cf}\\p{Cs}\\u2028\\u2029\\ufff9-\\ufffc';
+  return new RegExp(`(?=[${marks}${EMOJI_PARTS}${silent}])|(?<![A-Za-z0-9])(?=[hHwW])`, 'gu');
 }
 
-/**
- * Takes a character, '' at the end. Returns undefined if it needs the next one, otherwise the text
- * to read again.
- */
-type Reader = (c: string) => string | undefined;
+/** A tag of one of these names, up to the value of its first attribute. It has no empty line. */
+function tag(names: string): RegExp {
+  return mark(
+    '<', /\/?/, anyOf(...names.split(' ')), /(?=[\s/>])/,
+    /(?:[^\S\n]|\/|\n(?![^\S\n]{0,48}\n)){0,48}/, /[a-z0-9-]{0,47}/, />|(?<=[a-z0-9-])=/,
+  );
+}
 
-/** Reads the marks within a line: emphasis, code, links, URLs, tags, escapes, table cells. */
+/** Reads the text of a line: emphasis, code, links, URLs, tags, escapes, table cells. */
 export class Inline {
   /** Set for a heading, in which a `##` at the end is a mark. */
   isHeading = false;
   /** Set for a table row, in which `|` is a mark. */
   hasCells = false;
+  readonly #scanner: Scanner;
   readonly #tidy: Tidy;
-  readonly #block: Block;
-  readonly #emphasis = new Emphasis();
-  /** Set while a mark is open whose meaning depends on what follows. */
-  #reader: Reader | undefined;
-  /** That mark, or of a run its first character. */
-  #held = '';
-  #runLength = 0;
+  readonly #openFence: (fence: string) => void;
+  #emphasis = new Emphasis();
   /** The open brackets: whether they are spoken, as those of `list[0]`. */
   #brackets: boolean[] = [];
   /** The previous character as it was written; '' at the start of a line. */
@@ -45,35 +65,11 @@ export class Inline {
   /** Set by the `<` of an autolink: its `>` may follow. */
   #isAutolink = false;
 
-  constructor(tidy: Tidy, block: Block) {
+  /** `openFence` is told of backticks within a line that begin a code block. */
+  constructor(scanner: Scanner, tidy: Tidy, openFence: (fence: string) => void) {
+    this.#scanner = scanner;
     this.#tidy = tidy;
-    this.#block = block;
-  }
-
-  /** True while a mark is open whose meaning is not known yet. */
-  get isOpen(): boolean {
-    return this.#reader !== undefined;
-  }
-
-  /** True while plain text cannot be part of a mark. */
-  get isPlain(): boolean {
-    return this.#reader === undefined && !this.#isAutolink;
-  }
-
-  /** Takes the next character of a line, including its line break; '' at the end of the text. */
-  push(c: string): void {
-    const reader = this.#reader;
-    if (reader === undefined) return this.#read(c);
-    const again = reader(c);
-    if (again === undefined) return;
-    if (this.#reader === reader) this.#reader = undefined;
-    for (const next of again) this.#block.push(next);
-  }
-
-  /** Takes text without marks and URLs. Call it only while `isPlain`. */
-  pass(text: string): void {
-    this.#tidy.pass(text);
-    this.#before = text.charAt(text.length - 1);
+    this.#openFence = openFence;
   }
 
   endLine(): void {
@@ -84,239 +80,151 @@ export class Inline {
 
   /** Emphasis and links end with their paragraph, heading or list item. */
   endParagraph(): void {
-    this.#emphasis.reset();
+    this.#emphasis = new Emphasis();
     this.#brackets = [];
   }
 
-  /** Follows `openFence` if it turned out to be code within the line. */
-  openCode(length: number): void {
-    this.#codeMarks = length;
+  /** Takes text that is plain where it stands. Returns false if it is not. */
+  pass(text: string): boolean {
+    SPECIAL.lastIndex = 0;
+    const isPlain = text !== '' && this.#codeMarks === 0 && !SPECIAL.test(text);
+    if (isPlain) this.#say(text);
+    return isPlain;
   }
 
-  #read(c: string): void {
-    if (isSpace(c)) this.#readSpace(c);
-    else if (this.#codeMarks > 0 && !IN_CODE.includes(c)) this.#put(c);
-    else this.#readMark(c);
-  }
-
-  #readSpace(c: string): void {
-    this.#tidy.space(c);
-    this.#before = c;
-    this.#isAutolink = false;
-    if (c === '\n') this.#block.endLine();
-  }
-
-  #readMark(c: string): void {
-    switch (c) {
-      case '*':
-      case '_':
-      case '~':
-      case '`':
-        this.#runLength = 1;
-        return this.#hold(c, this.#readRun);
-      case '\\':
-        return this.#hold(c, this.#readEscape);
-      case '&':
-        return this.#hold(c, this.#readEntity);
-      case '[':
-        return this.#hold(c, this.#readOpening);
-      case ']':
-        return (this.#brackets.pop() ?? true) ? this.#put(c) : this.#hold(c, this.#readClosing);
-      case '【':
-        return this.#hold(c, this.#readCitation);
-      case '!':
-        return this.#mayBeginImage ? this.#hold(c, this.#readExclamation) : this.#put(c);
-      case '#':
-        if (!this.isHeading || !isSpace(this.#before)) return this.#put(c);
-        return this.#hold(c, this.#readHeadingEnd);
-      case '<':
-        return this.#openTag();
-      case 'h':
-      case 'H':
-      case 'w':
-      case 'W':
-        return isAsciiWord(this.#before) ? this.#put(c) : this.#openUrl(c);
-      case '|':
-        if (!this.hasCells) return this.#put(c);
-        this.#before = c;
-        return this.#tidy.endCell();
-      case '>':
-        if (!this.#isAutolink) return this.#put(c);
-        this.#before = c;
-        this.#isAutolink = false;
-        return;
-      default:
-        this.#put(c);
+  /** Reads some text of the line. Returns false if it needs more. */
+  read(): boolean {
+    const plain = this.#scanner.takeUntil(this.#codeMarks > 0 ? SPECIAL_IN_CODE : SPECIAL);
+    if (plain !== '') this.#say(plain);
+    else {
+      const isRead = this.#scanner.read(Inline.#marks, this);
+      if (isRead === undefined) return false;
+      if (!isRead) this.#say(this.#scanner.take());
     }
+    return true;
   }
 
-  /** Elsewhere a `!` ends a sentence, which must not be held back. */
-  get #mayBeginImage(): boolean {
-    return isBlank(this.#before) || '[(*_|>"'.includes(this.#before);
+  #say(text: string): void {
+    this.#tidy.write(text);
+    this.#before = lastOf(text);
+    if (this.#isAutolink && /\s/.test(text)) this.#isAutolink = false;
   }
 
-  #hold(c: string, reader: Reader): void {
-    this.#held = c;
-    this.#reader = reader;
-  }
-
-  #put(c: string): void {
-    this.#tidy.put(c);
-    this.#before = c;
-  }
-
-  #putAll(text: string): void {
-    for (const c of text) {
-      if (isSpace(c)) this.#readSpace(c);
-      else this.#put(c);
-    }
-  }
-
-  #openUrl(first: string): void {
-    const url = new UrlReader(first, (text) => this.#putAll(text));
-    this.#reader = (c) => url.read(c);
-  }
-
-  #openDestination(): void {
-    const destination = new DestinationReader();
-    this.#reader = (c) => destination.read(c);
-  }
-
-  #openTag(): void {
-    const tag = new TagReader();
-    this.#reader = (c) => {
-      const angle = tag.read(c);
-      if (angle === undefined) return undefined;
-      if (angle.kind === 'text') this.#put('<');
-      else this.#before = '<';
-      if (angle.kind === 'autolink') this.#isAutolink = true;
-      else if (angle.kind === 'comment') this.#tidy.leaveOut();
-      else if (angle.kind === 'break' && this.hasCells) this.#tidy.endCell();
-      else if (angle.kind === 'break') this.#tidy.breakLine();
-      return angle.again;
-    };
-  }
-
-  readonly #readRun: Reader = (c) => {
-    const mark = this.#held;
-    if (c === mark) {
-      this.#runLength++;
+  static readonly #marks = tableOf<Inline>([
+    ['`', FENCE, (line, fence) => line.#openFence(fence), (line) => line.#codeMarks === 0],
+    ['*_~`', mark(/([*_~`])\1{0,999}/, NEXT), (line, run) => line.#readRun(run)],
+    ['\\', mark('\\', /[!-/:-@[-`{-~]|(?=\n)/), (line, text) => {
+      // A backslash at the end of a line is a line break.
+      if (text !== '\\') line.#say(text.slice(1));
+    }],
+    ['&', mark('&', /#?/, /[a-z0-9]{1,9}/, ';'), (line, entity) => {
+      const character = characterOf(entity)?.replace(/\s/, ' ').replace(SILENT, '');
+      if (character === undefined) return false;
+      if (EMOJI_START.test(character)) line.#scanner.again(character);
+      else if (character !== '') line.#say(character);
       return undefined;
-    }
-    const before = this.#before;
-    this.#before = mark;
-    let spoken = '';
-    if (mark === '`') this.#readBackticks(this.#runLength, c);
-    else spoken = this.#emphasis.read(mark, this.#runLength, before, c);
-    if (spoken === '' && isBlank(before) && isBlank(c)) this.#tidy.leaveOut();
-    this.#putAll(spoken);
-    return c;
-  };
+    }],
+    // A footnote, and what OpenAI's file search puts after a sentence: `【4:0†menu.pdf】`.
+    ['[', mark('[^', /[^\s[\]\0]{1,32}/, ']', /:?/, NEXT), (line) => line.#tidy.leaveOut()],
+    ['[', mark('[', NEXT), (line) => line.#openBracket()],
+    ['【', mark('【', /[\d:]{1,12}/, '†', /[^【】\n\0]{0,100}/, '】'), (line) => line.#tidy.leaveOut()],
+    [']', mark(']'), (line) => {
+      line.#brackets.pop();
+      line.#say(']');
+    }, (line) => line.#brackets.at(-1) ?? true],
+    [']', mark('][', /[^[\]\n\0]{0,64}/, ']'), (line) => line.#closeBracket(true)],
+    [']', mark(']', NEXT), (line) => line.#closeBracket(false)],
+    // Elsewhere a `!` ends a sentence, which must not be held back.
+    ['!', mark('!', /(?=\[)/), () => undefined,
+      (line) => isBlank(line.#before) || '[(*_|>"'.includes(line.#before)],
+    ['#', mark(/#{1,64}/, /[ \t]{0,32}/, LINE_END), (line) => line.#tidy.leaveOut(),
+      (line) => line.isHeading && isSpace(line.#before)],
+    ['<', mark('<!--'), (line) => {
+      line.#before = '<';
+      line.#scanner.drop(restOfTag(true, () => line.#tidy.leaveOut()));
+    }],
+    ['<', mark('<', /[a-z][a-z0-9.+_-]{0,23}/, /[:@]/), (line, text) => {
+      if (!AUTOLINK.test(text)) return false;
+      line.#before = '<';
+      line.#isAutolink = true;
+      line.#scanner.again(text.slice(1));
+      return undefined;
+    }],
+    ['<', BREAK, (line, text) => line.#readTag(text, true)],
+    ['<', TAG, (line, text) => line.#readTag(text, false)],
+    ['hHwW', ADDRESS, (line, _address, host) => line.#readUrl(host),
+      (line) => !isAsciiWord(line.#before)],
+    ['|', mark('|'), (line) => {
+      line.#before = '|';
+      line.#tidy.leaveOut('cell');
+    }, (line) => line.hasCells],
+    ['>', mark('>'), (line) => {
+      line.#before = '>';
+      line.#isAutolink = false;
+    }, (line) => line.#isAutolink],
+    ['', EMOJI, (line, emoji) => {
+      line.#before = lastOf(emoji);
+      line.#tidy.leaveOut();
+    }],
+    ['', mark(new RegExp(STYLE, 'u')), (line, style) => { line.#before = style; }],
+  ]);
 
-  #readBackticks(length: number, after: string): void {
-    if (this.#codeMarks > 0) {
-      if (this.#codeMarks === length) this.#codeMarks = 0;
-    } else if (length >= MIN_FENCE) this.#block.openFence(length);
-    else if (length > 1 || !isBlank(after)) this.#codeMarks = length;
+  #readRun(run: string): void {
+    const before = this.#before;
+    const after = this.#scanner.next;
+    const c = run.charAt(0);
+    this.#before = c;
+    if (c !== '`') {
+      if (this.#emphasis.isText(c, run.length, before, after)) return this.#say(run);
+    } else if (this.#codeMarks === run.length) this.#codeMarks = 0;
+    else if (this.#codeMarks === 0 && run.length > (isBlank(after) ? 1 : 0)) {
+      this.#codeMarks = run.length;
+    }
+    if (isBlank(before) && isBlank(after)) this.#tidy.leaveOut();
   }
 
   /**
-   * A reader of a short mark, which is text until it is complete. `soFar` matches it and each of
-   * its beginnings. `settle` speaks what was held, and returns the text to read again.
+   * After some characters it is an index, `list[0]`, or a citation, "Paris.[1]", not a link. All
+   * other brackets are removed: whether it is a link is known only after its text was spoken.
    */
-  #short(soFar: RegExp, settle: (held: string, next: string) => string): Reader {
-    return (c) => {
-      const held = this.#held + c;
-      if (c === '' || !soFar.test(held)) return settle(this.#held, c);
-      this.#held = held;
-      return COMPLETE.test(held) ? settle(held, '') : undefined;
-    };
-  }
-
-  readonly #readEscape = this.#short(ESCAPE, (held, next) => {
-    // A backslash at the end of a line is a line break.
-    if (next !== '\n') this.#put(held.slice(-1));
-    return next;
-  });
-
-  readonly #readEntity = this.#short(ENTITY, (held, next) => {
-    const character = characterOf(held);
-    if (character === undefined) {
-      this.#put('&');
-      return held.slice(1) + next;
-    }
-    if (/^\s$/.test(character)) this.#readSpace(' ');
-    else if (!isSilent(character)) this.#put(character);
-    return next;
-  });
-
-  readonly #readOpening = this.#short(FOOTNOTE, (held, next) => {
-    if (held.includes(']')) {
-      this.#tidy.leaveOut();
-      return next;
-    }
-    // After these characters it is an index, `list[0]`, or a citation, "Paris.[1]", not a link. All
-    // other brackets are removed: whether it is a link is known only after its text was spoken.
-    const isSpoken =
-      isAsciiWord(this.#before) || (this.#before !== '' && '_].,'.includes(this.#before));
+  #openBracket(): void {
+    const before = this.#before;
+    const isSpoken = isAsciiWord(before) || (before !== '' && '_].,'.includes(before));
     if (this.#brackets.length === MAX_BRACKETS) this.#brackets.shift();
     this.#brackets.push(isSpoken);
-    if (isSpoken) this.#put('[');
+    if (isSpoken) this.#say('[');
     else this.#before = '[';
-    return held.slice(1) + next;
-  });
+  }
 
-  readonly #readClosing = this.#short(REFERENCE, (held, next) => {
+  /** The end of `[text](address)`, of `[text][1]`, or of brackets that are no link. */
+  #closeBracket(isReference: boolean): void {
+    const { next } = this.#scanner;
+    this.#brackets.pop();
     this.#before = ']';
-    if (held === ']') {
-      if (next !== '(') return next;
-      this.#before = ')';
-      this.#openDestination();
-      return '';
-    }
-    if (held.endsWith(']')) return next;
-    this.#readSpace(' ');
-    return held.slice(1) + next;
-  });
+    if (isReference) return;
+    if (next === '[') this.#say(' ');
+    if (next !== '(') return;
+    this.#scanner.take();
+    this.#before = ')';
+    this.#scanner.drop(destination());
+  }
 
-  readonly #readCitation = this.#short(CITATION, (held, next) => {
-    if (held.endsWith('】')) {
-      this.#tidy.leaveOut();
-      return next;
-    }
-    this.#put('【');
-    return held.slice(1) + next;
-  });
+  #readTag(text: string, isBreak: boolean): void {
+    const end = (): void => {
+      if (isBreak) this.#tidy.leaveOut(this.hasCells ? 'cell' : 'line');
+    };
+    this.#before = '<';
+    if (text.endsWith('>')) end();
+    else this.#scanner.drop(restOfTag(false, end));
+  }
 
-  readonly #readExclamation = this.#short(IMAGE, (held, next) => {
-    if (held.endsWith('[')) return '[';
-    this.#put('!');
-    return next;
-  });
-
-  readonly #readHeadingEnd = this.#short(HEADING_END, (held, next) => {
-    if (next === '' || next === '\n') this.#tidy.leaveOut();
-    else this.#putAll(held);
-    return next;
-  });
+  /** Says a host without `www.` and drops the path. */
+  #readUrl(host: string): void | false {
+    const trail = /[.-]*$/.exec(host)?.[0] ?? '';
+    const name = host.slice(0, host.length - trail.length).replace(/^www\.(?=.*\.)/i, '');
+    if (name === '') return false;
+    this.#say(name);
+    if (':/?#'.includes(this.#scanner.next)) this.#scanner.drop(urlPath());
+    else this.#scanner.again(trail);
+  }
 }
-
-/** Marks that keep their meaning inside code. */
-const IN_CODE = '`|hHwW';
-const MIN_FENCE = 3;
-/** The outermost of more brackets is forgotten, and its partner spoken. No link is that deep. */
-const MAX_BRACKETS = 16;
-
-// The short marks, each as far as it may be read.
-const ESCAPE = /^\\[!-/:-@[-`{-~]$/;
-const ENTITY = /^&#?[A-Za-z0-9]{0,9};?$/;
-/** `[^1]`, and the `[^1]:` in front of its text. */
-const FOOTNOTE = /^\[\^(?:[^\s[\]]{0,32}|[^\s[\]]{1,32}\]:?)$/;
-/** The end of `[text][1]`. */
-const REFERENCE = /^\]\[[^[\]\n]{0,64}\]?$/;
-/** What OpenAI's file search puts after a sentence: `【4:0†menu.pdf】`. `【重要】` is text. */
-const CITATION = /^【[\d:]{1,12}(?:†[^【】\n]{0,100}】?)?$/;
-const IMAGE = /^!\[$/;
-const HEADING_END = /^#{1,64} {0,32}$/;
-/** The short marks to which nothing can be added. */
-const COMPLETE = /^(?:\\.|&.*;|\]\[.*\]|【.*】|!\[)$/;

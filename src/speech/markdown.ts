@@ -1,182 +1,184 @@
-// Reads Markdown strictly forwards, one code point at a time, so the size of the chunks does not
-// matter. As far as possible it follows CommonMark (https://spec.commonmark.org/0.31.2/), with
-// GFM's tables.
-
-import { isDigit, isSpace } from './characters.ts';
+import { END } from './characters.ts';
 import { Containers } from './containers.ts';
-import { FenceReader } from './fences.ts';
+import { fencedCode } from './fenced-code.ts';
 import { Inline } from './inline.ts';
-import { LineMarkReader } from './line-marks.ts';
+import { anyOf, BLANK, LINE_END, mark, NEXT, Scanner, tableOf } from './scanner.ts';
 import type { Tidy } from './tidy.ts';
 
+/** Not CommonMark's rule, which would take `[Chorus]: Hallelujah` for a definition. */
+const ADDRESS = anyOf('https://', 'http://', '<https://', '<http://', 'www.', 'mailto:', '/');
+/** `[label]: https://example.com`. `[^1]` is a footnote. A longer address is not read further. */
+const DEFINITION = [
+  '[', /(?!\^)[^[\]\n\0]{1,32}/, ']:', /[ \t]{0,16}/, ADDRESS, /[^ \t\n\0]{0,999}/,
+  /(?=[ \t\n\0])|(?<=[^ \t]{999})/, /[ \t]{0,16}/,
+];
+/** The title of a link in a line of its own. */
+const TITLE = [
+  '\n', /[ \t>]{0,16}/,
+  /(?:"[^"\n\0]{0,100}(?:"|$)|'[^'\n\0]{0,100}(?:'|$)|\([^()\n\0]{0,100}(?:\)|$))/,
+  /[ \t]{0,16}/, LINE_END,
+];
+/** Models wrap whole answers in such a fence: only its two lines are dropped. */
+const TEXT = /^(?:text|txt|plain|plaintext|markdown|md)$/i;
+const LINE_ENDS = `\n${END}`;
+const MAX_RULE = 80;
+
 /**
- * Passes the speakable part of Markdown to a `Tidy`. Handles the blocks itself; `Inline` handles
- * the text of their lines.
+ * Passes the speakable part of Markdown to a `Tidy`. As far as possible it follows CommonMark
+ * (https://spec.commonmark.org/0.31.2/), with GFM's tables. Handles the blocks itself; `Inline`
+ * handles the text of their lines.
  */
 export class Markdown {
   readonly #tidy: Tidy;
-  readonly #inline: Inline;
+  readonly #scanner = new Scanner();
   readonly #containers = new Containers();
-  readonly #fences = new FenceReader(this.#containers);
-  #state: 'line start' | 'item number' | 'line mark' | 'line' | 'fence' = 'line start';
-  #lineMark: LineMarkReader | undefined;
-  /** What was read of the `12.` of a list item. */
-  #number = '';
+  readonly #inline: Inline;
+  #state: 'line start' | 'line' = 'line start';
   /** Set by `--- | ---` until an empty line: rows need no `|` in front then. */
   #isTable = false;
+  /** Number of `>` in front of the open fence of a text; undefined if none is open. */
+  #textQuotes: number | undefined;
 
   constructor(tidy: Tidy) {
     this.#tidy = tidy;
-    this.#inline = new Inline(tidy, {
-      push: (c) => this.push(c),
-      endLine: () => this.#endLine(),
-      openFence: (length) => this.#openFence('`', length, true),
+    this.#inline = new Inline(this.#scanner, tidy, (fence) => this.#openFence(fence));
+  }
+
+  /** Takes text that is plain where it stands. Returns false if it is not. */
+  pass(text: string): boolean {
+    return this.#state === 'line' && this.#scanner.isIdle && this.#inline.pass(text);
+  }
+
+  /** Takes the next piece of text, without silent characters; `END` at last. */
+  push(text: string): void {
+    this.#scanner.add(text);
+    while (this.#scanner.skipDropped() && this.#read());
+  }
+
+  /** Returns false if it needs more. */
+  #read(): boolean {
+    const { next } = this.#scanner;
+    if (next === END) this.#scanner.take();
+    else if (next === '\n') {
+      if (this.#state === 'line start') this.#endParagraph();
+      this.#tidy.write(this.#scanner.take());
+      this.#endLine();
+    } else return this.#state === 'line' ? this.#inline.read() : this.#readLineStart();
+    return true;
+  }
+
+  #readLineStart(): boolean {
+    const spaces = this.#scanner.takeUntil(/(?=\S|\n)/g);
+    if (spaces !== '') {
+      this.#tidy.write(spaces);
+      this.#containers.space(spaces);
+      return true;
+    }
+    this.#containers.begin(this.#scanner.next);
+    const isRead = this.#scanner.read(Markdown.#marks, this);
+    if (isRead === false) {
+      this.#inline.hasCells ||= this.#scanner.next === '|';
+      this.#state = 'line';
+    }
+    return isRead !== undefined;
+  }
+
+  /** The marks of a line: "-5", "#1", ">= 5", "--flag" and "+49" are none. */
+  static readonly #marks = tableOf<Markdown>([
+    ['#', mark(/#{1,6}/, BLANK), (block) => {
+      block.#endMark();
+      block.#inline.isHeading = true;
+    }],
+    ['>', mark('>', /(?=[^\d=])/), (block) => {
+      block.#containers.quotes++;
+      block.#tidy.leaveOut();
+    }],
+    // `** ` is left over from split emphasis. It is removed like a bullet.
+    ['*', mark(/\*{1,999}/, BLANK), (block, run) => block.#startItem(run)],
+    ['_', mark('__', /_{0,998}/, BLANK), (block, run) => block.#startItem(run)],
+    ['+', mark('+', BLANK), (block, bullet) => block.#startItem(bullet)],
+    ['-', mark('-', /(?=[ \t])/), (block, bullet) => block.#startItem(bullet)],
+    ['•◦‣▪●○·', mark(/./, NEXT), (block, bullet) => block.#startItem(bullet)],
+    // The number is spoken. After its space the line begins anew: `1. # Title`.
+    ['0123456789', mark(/\d{1,9}/, /[.)]/, /(?=[ \t])/), (block, number) => {
+      block.#containers.item(number);
+      block.#inline.endParagraph();
+      block.#tidy.write(number);
+    }],
+    ['`', mark('```', /`{0,996}/, /[^`\n\0]{0,100}/, LINE_END), (block, fence) =>
+      block.#openFence(fence)],
+    ['~', mark('~~~', /~{0,996}/, /[^\n\0]{0,100}/, LINE_END), (block, fence) =>
+      block.#openFence(fence)],
+    ['-:|', mark(/[-:|][-:| \t]{0,79}/, NEXT), (block, rule) => block.#readRule(rule, '-:| \t')],
+    ['=', mark('===', /[= \t]{0,77}/, NEXT), (block, rule) => block.#readRule(rule, '= \t')],
+    ['[', mark('[', /[ x]/, ']', BLANK), (block) => block.#endMark()],
+    ['[', mark(...DEFINITION, ...TITLE), (block) => block.#leaveOutRule()],
+    ['[', mark(...DEFINITION, /(?=["'(\n\0])|(?<=[^ \t]{999})/), (block) =>
+      block.#leaveOutRule((c) => c !== '\n' && c !== END)],
+    // The `[1]: ` in front of a source.
+    ['[', mark('[', /\d{1,3}/, ']:', BLANK), (block) => block.#endMark()],
+  ]);
+
+  /** `---`, `===` and `|---|`. A longer one may end in text. */
+  #readRule(rule: string, marks: string): void | false {
+    const isRule = rule.startsWith('|') || /[-=]/.test(rule);
+    if (rule.length < MAX_RULE && !(isRule && LINE_ENDS.includes(this.#scanner.next))) return false;
+    if (rule.includes('-') && rule.includes('|')) this.#isTable = true;
+    this.#leaveOutRule((c) => marks.includes(c));
+  }
+
+  /** Drops a mark, what belongs to it, and the line break if nothing else is on the line. */
+  #leaveOutRule(isPart: (c: string) => boolean = () => false): void {
+    this.#endMark();
+    this.#scanner.drop((c) => (isPart(c) ? undefined : this.#leaveOutLineBreak(c)));
+  }
+
+  /** Returns what is to be read again. */
+  #leaveOutLineBreak(c: string): string {
+    if (c !== '\n') return c;
+    this.#endLine();
+    return '';
+  }
+
+  /** Reads what follows a fence and its name. */
+  #openFence(text: string): void {
+    const [fence = ''] = /^(.)\1*/.exec(text) ?? [];
+    const name = text.slice(fence.length).trim();
+    const { quotes } = this.#containers;
+    const isInText = this.#textQuotes !== undefined && this.#textQuotes <= quotes;
+    if (TEXT.test(name) || (isInText && name === '')) {
+      this.#textQuotes = name === '' ? undefined : quotes;
+      return this.#leaveOutRule();
+    }
+    if (!isInText) this.#textQuotes = undefined;
+    const code = fencedCode(fence, this.#containers, (isOutside) => {
+      this.#tidy.leaveOut(isOutside ? 'line' : undefined);
+      this.#inline.endLine();
+      if (isOutside) this.#inline.endParagraph();
+      this.#state = isOutside ? 'line start' : 'line';
+    });
+    this.#scanner.drop((c) => {
+      const again = code(c);
+      return again === c && this.#state === 'line' ? this.#leaveOutLineBreak(c) : again;
     });
   }
 
-  /** True while text without marks, URLs, emoji and line breaks passes unchanged. */
-  get isPlain(): boolean {
-    return this.#state === 'line' && this.#inline.isPlain && this.#tidy.isIdle;
-  }
-
-  /** Takes such text. Call it only while `isPlain`. */
-  pass(text: string): void {
-    this.#inline.pass(text);
-  }
-
-  /** Takes the next code point, '' at the end. A tab comes as a space that is 4 columns wide. */
-  push(c: string, width = 1): void {
-    if (this.#state === 'line') this.#inline.push(c);
-    else if (this.#state === 'line start') this.#readLineStart(c, width);
-    else if (this.#state === 'item number') this.#readItemNumber(c, width);
-    else {
-      const again = this.#state === 'fence' ? this.#readFence(c, width) : this.#readLineMark(c);
-      for (const next of again) this.push(next);
-    }
-  }
-
-  /** Call it at the end of the text. */
-  end(): void {
-    while (this.#state === 'fence' || this.#state === 'line mark' || this.#inline.isOpen) {
-      this.push('');
-    }
-    this.#tidy.end();
-    this.#fences.reset();
-    this.#endParagraph();
-    this.#endLine();
-  }
-
-  #readLineStart(c: string, width: number): void {
-    if (isSpace(c)) {
-      this.#tidy.space(c);
-      if (c !== '\n') return this.#containers.space(width);
-      this.#endParagraph();
-      return this.#endLine();
-    }
-    this.#containers.begin(c);
-    if (BULLETS.includes(c)) this.#startItem(c);
-    else if (LineMarkReader.begins(c)) {
-      this.#lineMark = new LineMarkReader(c);
-      this.#state = 'line mark';
-    } else {
-      this.#state = isDigit(c) ? 'item number' : 'line';
-      this.#number = c;
-      this.#inline.push(c);
-    }
-  }
-
-  /** The number is spoken as it comes. After its space the line begins anew: `1. # Title`. */
-  #readItemNumber(c: string, width: number): void {
-    if (c === ' ' && !isDigit(this.#number.slice(-1))) {
-      this.#containers.item(this.#number.length);
-      this.#inline.endParagraph();
-      this.#inline.endLine();
-      this.#state = 'line start';
-      return this.#readLineStart(c, width);
-    }
-    this.#number += c;
-    if (!ITEM_NUMBER.test(this.#number)) this.#state = 'line';
-    this.#inline.push(c);
-  }
-
-  /** Returns the text that is to be read again. */
-  #readLineMark(c: string): string {
-    const lineMark = this.#lineMark?.read(c);
-    if (lineMark === undefined) return '';
-    const { kind, mark, again } = lineMark;
-    this.#state = 'line';
-    switch (kind) {
-      case 'text':
-        if (again.startsWith('|')) this.#inline.hasCells = true;
-        break;
-      case 'fence':
-        this.#openFence(mark.charAt(0), mark.length, false);
-        break;
-      case 'quote':
-        this.#containers.quote();
-        this.#tidy.leaveOut();
-        this.#state = 'line start';
-        break;
-      case 'bullet':
-        this.#startItem(mark);
-        break;
-      case 'table':
-      case 'rule':
-        this.#leaveOutMark();
-        if (kind === 'table') this.#isTable = true;
-        return this.#leaveOutLineBreak(again);
-      case 'heading':
-        this.#inline.isHeading = true;
-        this.#leaveOutMark();
-        break;
-      case 'task':
-        this.#leaveOutMark();
-    }
-    return again;
-  }
-
-  #openFence(mark: string, length: number, isInLine: boolean): void {
-    this.#fences.start(mark, length, isInLine);
-    this.#state = 'fence';
-  }
-
-  /** Returns the text that is to be read again. */
-  #readFence(c: string, width: number): string {
-    const end = this.#fences.read(c, width);
-    if (end === undefined) return '';
-    this.#state = 'line';
-    switch (end.kind) {
-      case 'inline':
-        this.#inline.openCode(this.#fences.length);
-        return end.again;
-      case 'outside':
-        this.#tidy.breakLine();
-        this.#inline.endParagraph();
-        this.#state = 'line start';
-        return end.again;
-      case 'code':
-      case 'text':
-        this.#tidy.leaveOut();
-        return this.#leaveOutLineBreak(end.again);
-    }
-  }
-
+  /** A bullet, or `***`. Without text it is dropped with its line break. */
   #startItem(mark: string): void {
-    this.#containers.item(mark.length);
+    this.#containers.item(mark);
+    if (LINE_ENDS.includes(this.#scanner.next)) this.#leaveOutRule();
+    else this.#leaveOutMark();
+  }
+
+  /** A mark after which the line's text follows. */
+  #endMark(): void {
     this.#leaveOutMark();
-    this.#state = 'line start';
+    this.#state = 'line';
   }
 
   #leaveOutMark(): void {
     this.#tidy.leaveOut();
     this.#inline.endParagraph();
-  }
-
-  /** Drops the line break of a line that has become empty: it would cause a longer pause. */
-  #leaveOutLineBreak(again: string): string {
-    if (!again.startsWith('\n')) return again;
-    this.#endLine();
-    return again.slice(1);
   }
 
   #endLine(): void {
@@ -192,6 +194,3 @@ export class Markdown {
     this.#inline.endParagraph();
   }
 }
-
-const BULLETS = '•◦‣▪●○·';
-const ITEM_NUMBER = /^\d{1,9}[.)]?$/;

@@ -1,4 +1,6 @@
-import { isSilent } from './characters.ts';
+// The door of this room. It imports nothing from the rest of the house.
+
+import { END, SILENT } from './characters.ts';
 import { Markdown } from './markdown.ts';
 import { Tidy } from './tidy.ts';
 
@@ -17,28 +19,26 @@ import { Tidy } from './tidy.ts';
  *   which a voice reads as pauses. List items get no full stop.
  *
  * White space, an open mark, and a word that may begin a URL are held back until their meaning is
- * clear. That is at most about a hundred characters of text that will probably not be spoken.
- * Memory is bounded; time is linear.
+ * clear. That is at most about a hundred characters of what may be spoken. Memory is bounded; time
+ * is linear.
  */
 export class SpeakableText {
-  readonly #tidy = new Tidy();
-  readonly #markdown = new Markdown(this.#tidy);
+  #tidy = new Tidy();
+  #markdown = new Markdown(this.#tidy);
   /** A high surrogate at the end of a chunk: the low one may follow. */
   #highSurrogate = '';
   /** Set after a `\r`: its `\n` may follow, and is part of the same line break. */
-  #skipLineFeed = false;
+  #isAfterReturn = false;
 
   /**
    * Takes the next piece of text. Returns what can be spoken so far: '' if all of it is held back.
    */
   push(text: string): string {
-    // Most tokens are plain. A regular expression finds that out much faster than the readers.
-    const isPlainHere = this.#highSurrogate === '' && this.#markdown.isPlain;
-    if (isPlainHere && isPlain(text) && this.#hasRoomFor(text)) {
-      this.#markdown.pass(text);
-      return this.#tidy.take();
+    // Most tokens are plain: one regular expression finds that out much faster than the reader.
+    if (this.#highSurrogate === '' && this.#markdown.pass(text)) return this.#tidy.take();
+    for (let at = 0; at < text.length; at += MAX_PIECE) {
+      this.#markdown.push(this.#clean(text.slice(at, at + MAX_PIECE)));
     }
-    for (let i = 0; i < text.length; i++) this.#pushUnit(text.charAt(i));
     return this.#tidy.take();
   }
 
@@ -47,63 +47,34 @@ export class SpeakableText {
    * after a tool call.
    */
   flush(): string {
+    this.#markdown.push(END);
+    const rest = this.#tidy.end();
+    this.#tidy = new Tidy();
+    this.#markdown = new Markdown(this.#tidy);
     this.#highSurrogate = '';
-    this.#skipLineFeed = false;
-    this.#markdown.end();
-    return this.#tidy.take();
+    this.#isAfterReturn = false;
+    return rest;
   }
 
-  /**
-   * White space may be changed later. So text is plain only if it begins and ends with at most one
-   * space.
-   */
-  #hasRoomFor(text: string): boolean {
-    return text.startsWith(' ') ? this.#tidy.isTight && text !== ' ' : text !== '';
-  }
-
-  #pushUnit(unit: string): void {
-    const high = this.#highSurrogate;
-    if (unit >= '\ud800' && unit <= '\udbff') {
-      this.#highSurrogate = unit; // dropped if its low one does not follow
-    } else if (unit >= '\udc00' && unit <= '\udfff') {
+  /** Drops silent characters and half surrogate pairs. Leaves one kind of line break. */
+  #clean(piece: string): string {
+    const text = this.#highSurrogate + piece;
+    if (!this.#isAfterReturn && !UNCLEAN.test(text)) {
       this.#highSurrogate = '';
-      if (high !== '') this.#pushCharacter(high + unit);
-    } else {
-      this.#highSurrogate = '';
-      this.#pushCharacter(unit);
+      return text;
     }
-  }
-
-  #pushCharacter(c: string): void {
-    const skipLineFeed = this.#skipLineFeed;
-    this.#skipLineFeed = false;
-    if ((c >= ' ' && c <= '~') || (c > '\u00ad' && !isSilent(c))) this.#markdown.push(c);
-    else if (c === '\n') {
-      if (!skipLineFeed) this.#markdown.push('\n');
-    } else if (c === '\r' || c === '\u2028' || c === '\u2029') {
-      this.#skipLineFeed = c === '\r';
-      this.#markdown.push('\n');
-    } else if (c === '\t') this.#markdown.push(' ', TAB_WIDTH);
-    else if (c === '\v' || c === '\f' || c === '\u0085') this.#markdown.push(' ');
-    else if (c >= '\u00a0' && c < '\u00ad') this.#markdown.push(c);
-    else this.#skipLineFeed = skipLineFeed;
+    this.#highSurrogate = /[\ud800-\udbff]$/.exec(text)?.[0] ?? '';
+    const heard = text.replace(/[\v\f\u0085]/g, ' ').replace(SILENT, '');
+    if (heard === '') return '';
+    const rest = this.#isAfterReturn && heard.startsWith('\n') ? heard.slice(1) : heard;
+    this.#isAfterReturn = heard.endsWith('\r');
+    return rest.replace(/\r\n?|[\u2028\u2029]/g, '\n');
   }
 }
 
-/** Columns of a tab at the start of a line. */
-const TAB_WIDTH = 4;
-
-function isPlain(text: string): boolean {
-  return !NOT_PLAIN.test(text) && !text.endsWith('  ');
-}
-
-/** Matches what may be a mark, the start of a URL or part of an emoji, and all rare characters. */
-const NOT_PLAIN = new RegExp(
-  '[^\\p{L}\\p{M}\\p{Nd} .,;:?\'"()%$€£¥/=@+’‘“”…—–。，、！？-]'
-    + '|[\\ufe0e\\ufe0f\\u20e3\\u2139\\u{10000}-\\u{10ffff}]'
-    + '|(?<![A-Za-z0-9])[hHwW]',
-  'u',
-);
+/** Longer texts are read in pieces, because a mark may have the rest of its piece copied. */
+const MAX_PIECE = 1_024;
+const UNCLEAN = new RegExp(`${SILENT.source}|[\\r\\u2028\\u2029]`, 'u');
 
 /** A whole text, without what cannot be spoken. */
 export function speakable(text: string): string {

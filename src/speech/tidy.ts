@@ -1,90 +1,52 @@
-import { isUnspaced, isWord } from './characters.ts';
-import { isEmoji, isPicture, isTextPicture } from './emoji.ts';
+import { firstOf, isSpace, isUnspaced, isWord, lastOf } from './characters.ts';
+
+/** A place where something was removed, up to the next visible character. */
+interface Tear {
+  /** Number of line breaks around it, at most two. */
+  lines: number;
+  /** The first other white space around it. */
+  space: string;
+  /** Whether white space follows what was removed last. */
+  hasSpaceAfter: boolean;
+  isCell: boolean;
+}
 
 /**
- * The last step to speakable text. Takes code points one by one and removes emoji. Closes the gap
- * where something was removed, so that no double space and no space before punctuation is left.
- * White space waits for what follows it; everything else goes straight to the output.
+ * The last step to speakable text. Closes the gap where something was removed, so that no double
+ * space and no space before punctuation is left. White space waits for what follows it; everything
+ * else goes straight to the output.
  */
 export class Tidy {
   #output = '';
-  /** White space that waits for the next visible character. */
+  /** White space that waits for the next visible character. Empty while there is a tear. */
   #gap = '';
-  /**
-   * Set when something is removed, until the next visible character. The next four fields describe
-   * that gap.
-   */
-  #isTorn = false;
-  #lines = 0;
-  #space = '';
-  #hasSpaceAfter = false;
-  #isCell = false;
-  /** A text picture like ℹ: U+FE0F may follow, which makes it an emoji. */
-  #held = '';
-  /** Where we are in an emoji. U+200D joins pictures; inside Indic and Persian words it is kept. */
-  #emoji: 'none' | 'picture' | 'joined' = 'none';
+  #tear: Tear | undefined;
   #last = '';
 
-  /** True while text without emoji can be passed on as a whole. */
-  get isIdle(): boolean {
-    return !this.#isTorn && this.#held === '';
-  }
-
-  /** True while no white space waits. */
-  get isTight(): boolean {
-    return this.#gap === '';
-  }
-
-  /** Takes a visible character. */
-  put(c: string): void {
-    const isPlain = c <= '\u00a9' && this.#emoji === 'none' && this.#held === '';
-    if (isPlain || !this.#takesEmoji(c)) this.#say(c);
-  }
-
-  /** Takes a white space character. */
-  space(c: string): void {
-    this.#settleHeld();
-    this.#emoji = 'none';
-    if (!this.#isTorn) {
-      if (this.#gap.length === MAX_GAP) {
-        this.#output += this.#gap;
-        this.#gap = '';
-      }
-      this.#gap += c;
-    } else if (c === '\n') this.#lines++;
-    else {
-      this.#hasSpaceAfter = true;
-      this.#space ||= c;
-    }
+  write(text: string): void {
+    let start = 0;
+    let end = text.length;
+    while (start < end && isSpace(text.charAt(start))) start++;
+    while (end > start && isSpace(text.charAt(end - 1))) end--;
+    if (start > 0) this.#space(text.slice(0, start));
+    if (start < end) this.#say(text.slice(start, end));
+    if (end < text.length) this.#space(text.slice(end));
   }
 
   /**
-   * Takes text without emoji and line breaks, as if it came one character at a time. Call it only
-   * while `isIdle`.
+   * Something was removed here. `line`: a line ends here, unless it ends by itself. `cell`: a table
+   * cell ends here, so a comma is said between two of the same line.
    */
-  pass(text: string): void {
-    const end = text.endsWith(' ') ? text.length - 1 : text.length;
-    this.#output += this.#gap + text.slice(0, end);
-    this.#gap = text.slice(end);
-    this.#last = text.charAt(end - 1);
-  }
-
-  /** Something was removed here. */
-  leaveOut(): void {
-    this.#settleHeld();
-    this.#tear();
-  }
-
-  /** A line ends here, unless it ends by itself. */
-  breakLine(): void {
-    this.leaveOut();
-    this.#lines ||= 1;
-  }
-
-  /** A table cell ends here: a comma between two of the same line. */
-  endCell(): void {
-    this.leaveOut();
-    this.#isCell = true;
+  leaveOut(end?: 'line' | 'cell'): void {
+    const tear = this.#tear ?? { lines: 0, space: '', hasSpaceAfter: false, isCell: false };
+    if (this.#tear === undefined) {
+      this.#tear = tear;
+      this.#space(this.#gap);
+      this.#gap = '';
+    }
+    tear.hasSpaceAfter = false;
+    if (end === 'line') tear.lines ||= 1;
+    else if (end === 'cell') tear.isCell = true;
   }
 
   /** Returns the output so far. */
@@ -94,92 +56,43 @@ export class Tidy {
     return output;
   }
 
-  /** Call it at the end of the text: writes what is held back, and resets. */
-  end(): void {
-    this.#settleHeld();
-    if (!this.#isTorn) this.#output += this.#gap;
-    else if (this.#last !== '') this.#output += '\n'.repeat(Math.min(this.#lines, MAX_LINES));
-    this.#resetTear();
-    this.#gap = '';
-    this.#emoji = 'none';
-    this.#last = '';
+  /** Returns the output with what was held back, at the end of the text. */
+  end(): string {
+    const lines = this.#last === '' ? 0 : (this.#tear?.lines ?? 0);
+    return this.#output + this.#gap + '\n'.repeat(lines);
   }
 
-  /** Whether `c` is part of an emoji, or may begin one. */
-  #takesEmoji(c: string): boolean {
-    if (c === EMOJI_STYLE && this.#held !== '') {
-      this.#held = '';
-      this.#leaveOutEmoji();
-      return true;
-    }
-    if (c === EMOJI_STYLE || c === TEXT_STYLE || c === KEYCAP) return true;
-    this.#settleHeld();
-    if (c === JOINER && this.#emoji !== 'none') {
-      this.#emoji = 'joined';
-      return true;
-    }
-    if (isEmoji(c) || (this.#emoji === 'joined' && isPicture(c))) {
-      this.#leaveOutEmoji();
-      return true;
-    }
-    this.#emoji = 'none';
-    if (!isTextPicture(c)) return false;
-    this.#held = c;
-    return true;
-  }
-
-  #settleHeld(): void {
-    if (this.#held === '') return;
-    const held = this.#held;
-    this.#held = '';
-    this.#say(held);
-  }
-
-  #leaveOutEmoji(): void {
-    this.#tear();
-    this.#emoji = 'picture';
-  }
-
-  #tear(): void {
-    if (!this.#isTorn) {
-      this.#isTorn = true;
-      for (const c of this.#gap) {
-        if (c === '\n') this.#lines++;
-        else this.#space ||= c;
+  #space(text: string): void {
+    const tear = this.#tear;
+    for (let c of text) {
+      if (c === '\t') c = ' ';
+      if (tear === undefined) this.#gap += this.#gap.length < MAX_GAP ? c : '';
+      else if (c === '\n') tear.lines = Math.min(tear.lines + 1, MAX_LINES);
+      else {
+        tear.hasSpaceAfter = true;
+        tear.space ||= c;
       }
-      this.#gap = '';
     }
-    this.#hasSpaceAfter = false;
   }
 
-  #say(c: string): void {
-    if (this.#isTorn) {
-      this.#output += this.#seam(c);
-      this.#resetTear();
-    } else if (this.#gap !== '') {
-      this.#output += this.#gap;
-      this.#gap = '';
-    }
-    this.#output += c;
-    this.#last = c;
+  /** `text` begins and ends with a visible character. */
+  #say(text: string): void {
+    this.#output += this.#tear === undefined ? this.#gap : this.#seam(this.#tear, firstOf(text));
+    this.#output += text;
+    this.#gap = '';
+    this.#tear = undefined;
+    this.#last = lastOf(text);
   }
 
-  /** What is said in place of the gap before `next`. */
-  #seam(next: string): string {
-    if (this.#last === '') return '';
-    if (this.#lines > 0) return '\n'.repeat(Math.min(this.#lines, MAX_LINES));
-    if (this.#isCell) return PAUSES.includes(this.#last) ? ' ' : ', ';
-    if (OPENING.includes(this.#last)) return ''; // "(🎉 party)": the space belonged to the emoji
-    if (this.#space === '') return runsTogether(this.#last, next) ? ' ' : '';
-    return this.#hasSpaceAfter || !CLOSING.includes(next) ? this.#space : '';
-  }
-
-  #resetTear(): void {
-    this.#isTorn = false;
-    this.#lines = 0;
-    this.#space = '';
-    this.#hasSpaceAfter = false;
-    this.#isCell = false;
+  /** What is said in place of a tear before `next`. */
+  #seam(tear: Tear, next: string): string {
+    const last = this.#last;
+    if (last === '') return '';
+    if (tear.lines > 0) return '\n'.repeat(tear.lines);
+    if (tear.isCell) return PAUSES.includes(last) ? ' ' : ', ';
+    if (OPENING.includes(last)) return ''; // "(🎉 party)": the space belonged to the emoji
+    if (tear.space === '') return runsTogether(last, next) ? ' ' : '';
+    return tear.hasSpaceAfter || !CLOSING.includes(next) ? tear.space : '';
   }
 }
 
@@ -189,15 +102,11 @@ function runsTogether(last: string, next: string): boolean {
   return isWord(next) && (isWord(last) || PAUSES.includes(last));
 }
 
-const JOINER = '\u200d';
-const TEXT_STYLE = '\ufe0e';
-const EMOJI_STYLE = '\ufe0f';
-const KEYCAP = '\u20e3'; // 1️⃣ is "1", U+FE0F, U+20E3: the digit is spoken
 /** Already heard as a pause. */
 const PAUSES = '.,;:!?…。，！？；：';
 const OPENING = '([{“‘«¿¡（「『';
 const CLOSING = '.,;:!?)]}…%”’»。，、；：！？）」』،؛؟।';
-/** More white space than this is passed on: nobody hears it, and memory stays bounded. */
+/** More white space in a row is dropped: nobody hears it, and memory stays bounded. */
 const MAX_GAP = 64;
 /** Line breaks kept around a removed block: at most one empty line. */
 const MAX_LINES = 2;

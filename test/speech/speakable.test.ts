@@ -120,6 +120,7 @@ describe('SpeakableText', () => {
       ['- [ ] open\n- [x] done\n- [x](y) link', 'open\ndone\nx link'],
       ['- 5 apples', '5 apples'],
       ['Text\n-\nmore', 'Text\nmore'],
+      ['Text\n*\nmore\n+\nand\n•\nmore', 'Text\nmore\nand\nmore'],
       ['•a\n◦b\n‣c\n▪d\n●e\n○f\n·g', 'a\nb\nc\nd\ne\nf\ng'],
       ['####### seven', '####### seven'],
     ]);
@@ -270,6 +271,7 @@ describe('SpeakableText', () => {
       ['[www.example.com](https://www.example.com/)', 'example.com'],
       ['请看[这里](http://x.example)。', '请看这里。'],
       ['[text][1] and [text][the ref], [text][], [text][1][2].', 'text and text, text, text[2].'],
+      ['[1] Smith\n[2]: https://a.example is ours', '1 Smith\na.example is ours'],
       ['[text][1\n and [text][a[b]', 'text 1\n and text a[b]'],
       ['[1] Smith\n[12]: Jones\n[1234567]: x\n[1]x\n[1]:x', '1 Smith\nJones\n1234567: x\n1x\n1:x'],
       ['Paris.[^1] So\n[^1]: Atlas', 'Paris. So\nAtlas'],
