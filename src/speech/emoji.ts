@@ -18,7 +18,7 @@ const PICTURE =
   + '|(?![©®™])\\p{Extended_Pictographic}(?:\\ufe0f|$)';
 /** U+200D joins a picture to any other. Elsewhere it belongs to Indic and Persian words. */
 export const EMOJI = mark(
-  new RegExp(PICTURE, 'u'),
-  new RegExp(`(?:${STYLE}|\\u200d${STYLE}?\\p{Extended_Pictographic}?){0,32}`, 'u'),
+  { source: PICTURE },
+  { source: `(?:${STYLE}|\\u200d${STYLE}?\\p{Extended_Pictographic}?){0,32}` },
   NEXT,
 );

@@ -14,8 +14,7 @@ const HOST_LETTER = `(?:(?!${STYLE})[\\p{L}\\p{M}\\p{Nd}.-])`;
 const HOST = `(?:(?=${UNSPACED})${HOST_LETTER}{1,100}|(?:(?!${UNSPACED})${HOST_LETTER}){0,100})`;
 /** A URL up to the end of its host. */
 const ADDRESS = mark(
-  anyOf('https://', 'http://', 'www.'), new RegExp(`(?:${HOST}@)?`, 'u'),
-  new RegExp(`(${HOST})`, 'u'), NEXT,
+  anyOf('https://', 'http://', 'www.'), { source: `(?:${HOST}@)?` }, { source: `(${HOST})` }, NEXT,
 );
 const EMOJI_START = new RegExp(`^[${EMOJI_PARTS}]`, 'u');
 const AUTOLINK = /^<(?:https?:|.*@)$/i;
@@ -166,7 +165,7 @@ export class Inline {
       line.#before = lastOf(emoji);
       line.#tidy.leaveOut();
     }],
-    ['', mark(new RegExp(STYLE, 'u')), (line, style) => { line.#before = style; }],
+    ['', mark({ source: STYLE }), (line, style) => { line.#before = style; }],
   ]);
 
   #readRun(run: string): void {

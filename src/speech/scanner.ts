@@ -97,20 +97,23 @@ export class Scanner {
   }
 }
 
+/** A part of a mark: characters, or the source of a pattern. */
+export type Part = string | { readonly source: string };
+
 /**
- * A mark that consists of parts: characters, and patterns. It also matches the beginning of a
- * mark at the end of the text, and then its last group is undefined.
+ * A mark that consists of parts. It also matches the beginning of a mark at the end of the text,
+ * and then its last group is undefined.
  */
-export function mark(...parts: readonly (string | RegExp)[]): RegExp {
+export function mark(...parts: readonly Part[]): RegExp {
   return new RegExp(soFar(parts, '()'), 'iuy');
 }
 
 /** A part that is one of several words. */
-export function anyOf(...words: readonly string[]): RegExp {
-  return new RegExp(`(?:${words.map((word) => soFar([word], '')).join('|')})`, 'u');
+export function anyOf(...words: readonly string[]): Part {
+  return { source: words.map((word) => soFar([word], '')).join('|') };
 }
 
-function soFar(parts: readonly (string | RegExp)[], end: string): string {
+function soFar(parts: readonly Part[], end: string): string {
   const escape = (c: string): string => c.replace(/[\\^$.*+?()[\]{}|/]/, '\\$&');
   return parts
     .flatMap((part) => (typeof part === 'string' ? [...part].map(escape) : `(?:${part.source})`))
