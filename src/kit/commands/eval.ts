@@ -23,7 +23,7 @@ import { readAll, stageAll } from '../eval/staged-scenarios.ts';
 import {
   CommandError, EXIT, UsageError, type Command, type Terminal,
 } from '../terminal/command.ts';
-import { parseFlags } from '../terminal/flags.ts';
+import { parseFlags, parseTimeout, TIMEOUT_SECONDS } from '../terminal/flags.ts';
 import { oneLine, shellWord } from '../terminal/one-line.ts';
 import { interruptedError, withBrokenPipes } from '../terminal/output.ts';
 
@@ -33,8 +33,6 @@ const FLAGS = [
 ] as const;
 const SWITCHES = ['--record', '--live', '--real-tools', '--process', '--json'] as const;
 const DEFAULT_FOLDER = 'evals';
-const DEFAULT_TIMEOUT_SECONDS = 30;
-const MAX_TIMEOUT_SECONDS = 86_400;
 const MAX_RUNS = 1_000;
 
 export const evalCommand: Command = {
@@ -56,7 +54,7 @@ the scenario expects. A scenario is a text file with one step per line; a direct
                        Several agents, as for run. The first one is called, unless a scenario names
                        another; all of them can be handed over to.
   --runs N             Plays each scenario this often, and prints pass rates. Default: 1.
-  --timeout SECONDS    The longest a reply may take. Default: ${DEFAULT_TIMEOUT_SECONDS}.
+  --timeout SECONDS    The longest a reply may take. Default: ${TIMEOUT_SECONDS}.
   --real-tools         Tools with effects run, even if the scenario has no line that allows it.
   --process            The agent runs in a process of its own, with a SQLite file, so that a
                        scenario can kill it. Needs Node 22.13 or later.
@@ -97,10 +95,8 @@ scenario are wrong, and nothing was played.
     const terminal = withBrokenPipes(given);
     const { flags, switches, words } = parseFlags('eval', argv, FLAGS, SWITCHES);
     const runs = parseCount(flags['--runs'], '--runs', MAX_RUNS) ?? 1;
-    const timeoutSeconds =
-      parseSeconds(flags['--timeout']) ?? DEFAULT_TIMEOUT_SECONDS;
     const options: PlayOptions = {
-      timeoutMs: timeoutSeconds * 1_000,
+      timeoutMs: parseTimeout(flags['--timeout']),
       allowsRealTools: switches.has('--real-tools'),
       openStage: switches.has('--process') ? stageProcesses(flags, switches, terminal) : undefined,
       signal: terminal.interrupted,
@@ -197,16 +193,6 @@ function parseCount(given: string | undefined, flag: string, max: number): numbe
   if (count >= 1 && count <= max) return count;
   const got = JSON.stringify(oneLine(given, 40));
   throw new UsageError(`${flag} must be a whole number from 1 to ${max}, got ${got}`);
-}
-
-function parseSeconds(given: string | undefined): number | undefined {
-  if (given === undefined) return undefined;
-  const seconds = /^\d+(\.\d+)?$/.test(given) ? Number(given) : 0;
-  if (seconds > 0 && seconds <= MAX_TIMEOUT_SECONDS) return seconds;
-  const got = JSON.stringify(oneLine(given, 40));
-  throw new UsageError(
-    `--timeout must be a number of seconds above 0 and up to ${MAX_TIMEOUT_SECONDS}, got ${got}`,
-  );
 }
 
 function jsonOf(

@@ -6,11 +6,11 @@ import {
 } from 'node:fs';
 import { basename, dirname, isAbsolute, join, relative, resolve, sep } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { parseArgs } from 'node:util';
 
 import { packageFile } from '../../base/package-files.ts';
 import { version } from '../../base/version.ts';
 import { CommandError, EXIT, UsageError, type Command } from '../terminal/command.ts';
+import { parseFlags } from '../terminal/flags.ts';
 import { oneLine, shellWord } from '../terminal/one-line.ts';
 
 const PACKAGE = 'layercode-microserver';
@@ -80,31 +80,11 @@ function parseArguments(argv: readonly string[]): {
   readonly target: string;
   readonly given: string | undefined;
 } {
-  const directories: string[] = [];
-  let given: string | undefined;
-  // Not `strict`: its messages are three sentences long.
-  const { tokens } = parseArgs({
-    args: [...argv],
-    options: { package: { type: 'string' } },
-    strict: false,
-    tokens: true,
-  });
-  for (const token of tokens) {
-    if (token.kind === 'positional') directories.push(token.value);
-    else if (token.kind === 'option') {
-      if (token.rawName !== PACKAGE_FLAG) {
-        throw new UsageError(
-          `${oneLine(token.rawName, 40)} is not a flag of init; it takes ${PACKAGE_FLAG}`,
-        );
-      }
-      given = token.value?.trim() ?? '';
-      if (given === '' || given.startsWith('-')) {
-        const example = `for example ^${version} or ../packed.tgz`;
-        throw new UsageError(`${PACKAGE_FLAG} needs a value, ${example}`);
-      }
-    }
-  }
-  const [target = '.', stray] = directories;
+  const example = `, for example ^${version} or ../packed.tgz`;
+  const { flags, words } = parseFlags('init', argv, [PACKAGE_FLAG], [], example);
+  const given = flags[PACKAGE_FLAG];
+  if (given?.startsWith('-')) throw new UsageError(`${PACKAGE_FLAG} needs a value${example}`);
+  const [target = '.', stray] = words;
   if (stray !== undefined) {
     throw new UsageError(`init takes one directory, but also got ${shown(stray)}`);
   }

@@ -15,7 +15,7 @@ import { parseTalkScript, type TalkStep } from '../talk/talk-script.ts';
 import { parseWireFlags, PROFILE_NAMES, WIRE_FLAGS, WIRE_SWITCHES } from '../talk/wire-flags.ts';
 import { paintFor } from '../terminal/colour.ts';
 import { EXIT, UsageError, type Command } from '../terminal/command.ts';
-import { parseFlags } from '../terminal/flags.ts';
+import { parseFlags, parseTimeout, TIMEOUT_SECONDS } from '../terminal/flags.ts';
 import { oneLine, shellWord } from '../terminal/one-line.ts';
 import { interruptedError, withBrokenPipes } from '../terminal/output.ts';
 import { parseConversation } from './turn.ts';
@@ -24,8 +24,6 @@ const FLAGS = [
   ...TARGET_FLAGS, ...WIRE_FLAGS, ...CALLER_FLAGS, '--conversation', '--agent', '--script',
   '--timeout',
 ] as const;
-const DEFAULT_TIMEOUT_SECONDS = 30;
-const MAX_TIMEOUT_SECONDS = 86_400;
 
 export const talk: Command = {
   name: 'talk',
@@ -51,7 +49,7 @@ If none answers, it starts one for this talk.
                        of a module.
   --script FILE        Plays a script, see below.
   --timeout SECONDS    The longest a reply may take in a script or with piped lines.
-                       Default: ${DEFAULT_TIMEOUT_SECONDS}.
+                       Default: ${TIMEOUT_SECONDS}.
   --settings-file PATH Read variables from this file instead of .env.
 
   --wire WIRE          layercode (the default) or chat-completions. With chat-completions:
@@ -120,7 +118,7 @@ was not met, or a signal ended the talk; 2 the arguments or the script are wrong
     }
     const conversationId = parseConversation(flags['--conversation']) ?? randomUUID();
     const caller = parseCallerFlags(flags);
-    const timeoutMs = parseTimeout(flags['--timeout']) * 1_000;
+    const timeoutMs = parseTimeout(flags['--timeout']);
     const steps =
       flags['--script'] === undefined
         ? undefined
@@ -154,16 +152,6 @@ was not met, or a signal ended the talk; 2 the arguments or the script are wrong
     }
   },
 };
-
-function parseTimeout(given: string | undefined): number {
-  if (given === undefined) return DEFAULT_TIMEOUT_SECONDS;
-  const seconds = /^\d+(\.\d+)?$/.test(given) ? Number(given) : 0;
-  if (seconds > 0 && seconds <= MAX_TIMEOUT_SECONDS) return seconds;
-  const got = JSON.stringify(oneLine(given, 40));
-  throw new UsageError(
-    `--timeout must be a number of seconds above 0 and up to ${MAX_TIMEOUT_SECONDS}, got ${got}`,
-  );
-}
 
 /** Throws a `UsageError` for a file that cannot be read or is not a script of this wire. */
 function readScript(path: string, directory: string, hasData: boolean): readonly TalkStep[] {

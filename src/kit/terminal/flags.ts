@@ -1,6 +1,10 @@
 import { UsageError } from './command.ts';
 import { oneLine } from './one-line.ts';
 
+/** The default of `--timeout`. */
+export const TIMEOUT_SECONDS = 30;
+const MAX_TIMEOUT_SECONDS = 86_400;
+
 export interface Arguments<Flag extends string, Switch extends string = never> {
   /** By name, including the dashes. */
   readonly flags: Readonly<Partial<Record<Flag, string>>>;
@@ -12,13 +16,14 @@ export interface Arguments<Flag extends string, Switch extends string = never> {
 /**
  * Reads `--flag value`, `--flag=value` and `--switch`. If a flag is repeated, the last one counts.
  * After `--` there are only words. Throws a `UsageError` that shows no value, because it may be a
- * secret or part of one.
+ * secret or part of one. `example` is said after "needs a value".
  */
 export function parseFlags<Flag extends string, Switch extends string = never>(
   command: string,
   argv: readonly string[],
   known: readonly Flag[],
   knownSwitches: readonly Switch[] = [],
+  example = '',
 ): Arguments<Flag, Switch> {
   const all: readonly (Flag | Switch)[] = [...known, ...knownSwitches];
   const flags: Partial<Record<Flag, string>> = {};
@@ -44,7 +49,7 @@ export function parseFlags<Flag extends string, Switch extends string = never>(
       value = argv[++index] ?? '';
       if (nameIn(value, all) !== undefined) value = '';
     }
-    if (value.trim() === '') throw new UsageError(`${flag} needs a value`);
+    if (value.trim() === '') throw new UsageError(`${flag} needs a value${example}`);
     flags[flag] = value.trim();
   }
   return { flags, switches, words };
@@ -58,4 +63,14 @@ function describeUnknown(command: string, argument: string, known: readonly stri
   const name = oneLine(argument.replace(/=.*/s, ''), 40);
   const takes = known.length === 0 ? 'it takes none' : `it takes ${known.join(', ')}`;
   return `${name} is not a flag of ${command}; ${takes}. Put words that begin with a dash after --`;
+}
+
+/** The value of `--timeout` in milliseconds. Throws a `UsageError`. */
+export function parseTimeout(given: string = String(TIMEOUT_SECONDS)): number {
+  const seconds = /^\d+(\.\d+)?$/.test(given) ? Number(given) : 0;
+  if (seconds > 0 && seconds <= MAX_TIMEOUT_SECONDS) return seconds * 1_000;
+  const got = JSON.stringify(oneLine(given, 40));
+  throw new UsageError(
+    `--timeout must be a number of seconds above 0 and up to ${MAX_TIMEOUT_SECONDS}, got ${got}`,
+  );
 }
