@@ -7,10 +7,13 @@ import type { Tidy } from './tidy.ts';
 
 /** Not CommonMark's rule, which would take `[Chorus]: Hallelujah` for a definition. */
 const ADDRESS = anyOf('https://', 'http://', '<https://', '<http://', 'www.', 'mailto:', '/');
-/** `[label]: https://example.com`. `[^1]` is a footnote. A longer address is not read further. */
+/**
+ * `[label]: https://example.com`. `[^1]` is a footnote. An address is not tried shorter than it is,
+ * and not read further than its first 999 characters.
+ */
 const DEFINITION = [
-  '[', /(?!\^)[^[\]\n\0]{1,32}/, ']:', /[ \t]{0,16}/, ADDRESS, /[^ \t\n\0]{0,999}/,
-  /(?=[ \t\n\0])|(?<=[^ \t]{999})/, /[ \t]{0,16}/,
+  '[', /(?!\^)[^[\]\n\0]{1,32}/, ']:', /[ \t]{0,16}/, ADDRESS,
+  /(?=([^ \t\n\0]{0,999}))\1/, /[ \t]{0,16}/,
 ];
 /** The title of a link in a line of its own. */
 const TITLE = [
