@@ -10,7 +10,7 @@ const NEAR = 40;
 
 /** Said of a phone number. */
 const PHONE = new RegExp(
-  String.raw`\b(?:number(?:['’]s)?|${oneOf(`
+  String.raw`\b(?:number(?:['\u2019]s)?|${oneOf(`
     phone telephone tel mobile cell cellphone landline call calling called ring reach text sms
     whatsapp dial contact fax voicemail area_code
   `)})\b`,
@@ -28,7 +28,7 @@ const OTHER = new RegExp(
     order invoice reference ref ticket tracking account customer policy serial article item isbn ean
     model booking confirmation reservation case id contract batch lot member membership loyalty
     passport version lottery insurance parcel claim meter tax vat registration
-  `)})\b|(?<![a-z'’])(?!${OF_PHONE} )[a-z]+ numbers?\b)[^.!?]*$`,
+  `)})\b|(?<![a-z'\u2019])(?!${OF_PHONE} )[a-z]+ numbers?\b)[^.!?]*$`,
   'i',
 );
 /** ISO 8601, and whatever follows. */

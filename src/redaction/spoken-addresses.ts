@@ -10,7 +10,7 @@ const NEAR = 160;
 /** How many words without a sign between them may make up a name, or a part of a domain. */
 const MOST_WORDS = 3;
 
-const AT = /(?<=\s)@|@(?=\s)|[([{]\s?at\s?[)\]}]|(?<![a-z\d])at(?![a-z\d'’])/gi;
+const AT = /(?<=\s)@|@(?=\s)|[([{]\s?at\s?[)\]}]|(?<![a-z\d])at(?![a-z\d'\u2019])/gi;
 
 const DOT = /\.|\b(?:dot|point|period)\b/i;
 
@@ -50,7 +50,7 @@ const TOP_LEVEL = new RegExp(
 );
 /** A word of letters and digits, a sign in brackets, or another sign. */
 const TOKEN = lazyPattern(
-  String.raw`[([{]\s?(dot|point|\.)\s?[)\]}]|[\p{L}\d]+(?:['’][a-z]+)?|[^\s]`, 'giu',
+  String.raw`[([{]\s?(dot|point|\.)\s?[)\]}]|[\p{L}\d]+(?:['\u2019][a-z]+)?|[^\s]`, 'giu',
 );
 const WORD = lazyPattern(String.raw`^[\p{L}\d]`, 'u');
 const LETTER = lazyPattern(String.raw`^\p{L}$`, 'u');
@@ -154,7 +154,7 @@ function nameBefore(tokens: readonly Token[], isSign: boolean): Piece | undefine
   for (let index = tokens.length - 1; index >= 0; index--) {
     const token = tokens[index];
     if (token === undefined) break;
-    const lower = token.text.toLowerCase().replace(/['’]/, '');
+    const lower = token.text.toLowerCase().replace(/['\u2019]/, '');
     const sign = SIGNS.get(lower);
     if (sign !== undefined) {
       const before = tokens[index - 1];
