@@ -19,7 +19,7 @@ import type { ScenarioResult } from '../eval/result.ts';
 import type { ReplySource } from '../eval/run-models.ts';
 import { serveStage, takeStageMark } from '../eval/serve-stage.ts';
 import { StageProcess } from '../eval/stage-process.ts';
-import { readAll, stageAll } from '../eval/staged-scenarios.ts';
+import { readAll, refusalOf, stageAll, type Unplayable } from '../eval/staged-scenarios.ts';
 import {
   CommandError, EXIT, UsageError, type Command, type Terminal,
 } from '../terminal/command.ts';
@@ -88,8 +88,8 @@ Examples:
   layercode-microserver eval --runs 20 --junit results.xml
   layercode-microserver eval --live --runs 20 --compare main.json
 
-Exit codes: 0 all passed; 1 a run failed or is undecided, or a signal ended it; 2 the arguments or a
-scenario are wrong, and nothing was played.
+Exit codes: 0 all passed; 1 a run failed or is undecided, or a signal ended it; 2 the arguments are
+wrong, or a scenario is: the others are played all the same.
 `,
   async run(argv, given) {
     const terminal = withBrokenPipes(given);
@@ -107,8 +107,13 @@ scenario are wrong, and nothing was played.
     const compared = flags['--compare'];
     const before = compared === undefined
       ? undefined : readComparison(compared, terminal.directory);
-    const scenarios = readAll(words.length === 0 ? [DEFAULT_FOLDER] : words, terminal.directory);
-    const staged = await stageAll(scenarios, flags, source, options, terminal);
+    const read = readAll(words.length === 0 ? [DEFAULT_FOLDER] : words, terminal.directory);
+    const { staged, unplayable } = await stageAll(read, flags, source, options, terminal);
+    const junit = flags['--junit'];
+    if (staged.length === 0) {
+      if (junit !== undefined) writeJunit(junit, [], unplayable, terminal.directory);
+      throw refusalOf(unplayable);
+    }
     const [first] = staged;
     if (first !== undefined && takeStageMark()) {
       await serveStage(first, options);
@@ -129,15 +134,16 @@ scenario are wrong, and nothing was played.
     const figures = all.map(({ scenario, results }) => figuresOf(scenario.file, results));
     const comparison = before === undefined ? undefined : compare(before, figures);
     if (isJson) {
-      const json = jsonOf(all, figures, comparison);
+      const json = jsonOf(all, unplayable, figures, comparison);
       terminal.stdout.write(`${JSON.stringify(json, undefined, 2)}\n`);
     } else {
-      printReport(all, terminal);
+      printReport(all, unplayable.filter(({ isSkipped }) => isSkipped).length, terminal);
       if (runs > 1 && comparison === undefined) printTable(figuresTable(figures), terminal);
       if (comparison !== undefined) printTable(comparisonTable(comparison), terminal);
     }
-    const junit = flags['--junit'];
-    if (junit !== undefined) writeJunit(junit, all, terminal.directory);
+    if (junit !== undefined) writeJunit(junit, all, unplayable, terminal.directory);
+    const broken = unplayable.filter(({ isSkipped }) => !isSkipped);
+    if (broken.length > 0) throw refusalOf(broken);
     const hasPassed = all.every(({ results }) => results.every(isPassed));
     return hasPassed ? EXIT.OK : EXIT.FAILED;
   },
@@ -197,6 +203,7 @@ function parseCount(given: string | undefined, flag: string, max: number): numbe
 
 function jsonOf(
   all: readonly ScenarioRuns[],
+  unplayable: readonly Unplayable[],
   figures: readonly ScenarioFigures[],
   comparison: readonly ComparedScenario[] | undefined,
 ): object {
@@ -208,6 +215,7 @@ function jsonOf(
     passed: count('passed'),
     failed: count('failed'),
     undecided: count('undecided'),
+    ...(unplayable.length === 0 ? {} : { unplayable }),
     ...(comparison === undefined ? {} : {
       comparison: comparison.map(({ file, difference, p }) => ({ file, difference, p })),
     }),
@@ -216,9 +224,14 @@ function jsonOf(
   };
 }
 
-function writeJunit(path: string, all: readonly ScenarioRuns[], directory: string): void {
+function writeJunit(
+  path: string,
+  all: readonly ScenarioRuns[],
+  unplayable: readonly Unplayable[],
+  directory: string,
+): void {
   try {
-    writeFileSync(resolve(directory, path), junitXml(all));
+    writeFileSync(resolve(directory, path), junitXml(all, unplayable));
   } catch (error) {
     const reason = oneLine(messageOf(error));
     throw new CommandError(`--junit ${shellWord(oneLine(path, 200))}: ${reason}`, { cause: error });

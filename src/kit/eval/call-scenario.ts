@@ -22,8 +22,8 @@ const HANDED_OVER = /^\{"status":"handed over","agent":"([a-z][a-z0-9-]{0,63})"\
 
 /**
  * The text of a scenario in which the caller says what they said in the call, and tools return what
- * they returned. It expects that no turn fails, that nothing is said twice and, if tools were
- * called, that none acts twice. Ids, numbers and e-mail addresses are invented. `agents`: the names
+ * they returned. It expects that no turn fails, that nothing is said twice, and that no tool acts
+ * twice that did not then. Ids, numbers and e-mail addresses are invented. `agents`: the names
  * in `AGENTS`, as a scenario cannot name the agent of a server that has only one.
  */
 export function callScenario(
@@ -48,11 +48,24 @@ export function callScenario(
     ...real(called),
     ...(body.some((line) => line.startsWith('mock ')) ? [STATE_NOTE] : []),
     'never-fails',
-    ...(called.size === 0 ? [] : ['never-acts-twice']),
+    ...actsOnce(spoken),
     'never-repeats',
     ...body,
   ];
   return `${lines.join('\n').replace(DIRECTIONS, '')}\n`;
+}
+
+/** No record says which tools have `once`: those that were not called twice with the same. */
+function actsOnce(turns: readonly RecordedTurn[]): readonly string[] {
+  const messages = turns.flatMap((turn) => turn.messages);
+  const calls = messages.flatMap(({ toolCalls = [] }) => toolCalls);
+  const texts = calls.map(({ name, args }) => `${name} ${args}`);
+  const twice = calls.filter((_call, index) => texts.indexOf(texts[index] ?? '') !== index);
+  const again = new Set([...CALL_TOOLS, ...twice.map(({ name }) => name)]);
+  const names = new Set(calls.map(({ name }) => name).filter((name) =>
+    isToolName(name) && !again.has(name),
+  ));
+  return names.size === 0 ? [] : [`never-acts-twice ${[...names].join(' ')}`];
 }
 
 function real(called: ReadonlySet<string>): readonly string[] {

@@ -1,5 +1,6 @@
 // Whether a line's expectation is met. Pure: everything was seen before.
 
+import { canonicalJson } from '../../base/canonical-json.ts';
 import type { JsonObject } from '../../base/json.ts';
 import { oneLine } from '../terminal/one-line.ts';
 import { hasFields, plain, type Expectation } from './expectation.ts';
@@ -71,7 +72,7 @@ export function faultOf(
     case 'never-repeats':
       return repetitions(turns);
     case 'never-acts-twice':
-      return secondActs(turns);
+      return secondActs(step, turns);
     default:
       return step satisfies never;
   }
@@ -127,10 +128,10 @@ function promptFault(
   const prompts = turns.flatMap((turn) => turn.prompts);
   const texts = prompts.map((messages) =>
     messages.map(({ content }) => content).join('\n'));
+  if (texts.length === 0) return ['the model was not asked'];
   const isThere = texts.some((text) => expectation.matches(text));
-  const asked = texts.length === 0
-    ? ['the model was not asked']
-    : (prompts.at(-1) ?? []).slice(-MAX_LISTED).map(
+  const asked =
+    (prompts.at(-1) ?? []).slice(-MAX_LISTED).map(
         ({ role, content }) => `${role.padEnd(9)} ${oneLine(content, MAX_PROMPT_SHOWN)}`,
       );
   return (isWanted ? unless : when)(isThere, expectation, asked);
@@ -228,14 +229,21 @@ function sentencesOf(text: string): readonly string[] {
     .filter((sentence) => sentence.trim().split(/\s+/).length >= MIN_REPEATED_WORDS);
 }
 
-function secondActs(turns: Seen['turns']): readonly string[] | undefined {
+/** For a tool that is named and has no `once`, the same thing is what has the same arguments. */
+function secondActs(
+  { tools: named }: StepOf<'never-acts-twice'>,
+  turns: Seen['turns'],
+): readonly string[] | undefined {
   const known = new Set<string>();
-  const again = turns.flatMap(({ tools }) => tools).filter(({ onceKey, hasActed }) => {
-    if (onceKey === undefined || !hasActed) return false;
-    const isKnown = known.has(onceKey);
-    known.add(onceKey);
+  const again = turns.flatMap(({ tools, conversation }) => tools.filter((run) => {
+    const { tool, args, onceKey, hasActed } = run;
+    const isMeant = named.length === 0 ? onceKey !== undefined : named.includes(tool);
+    if (!isMeant || !hasActed) return false;
+    const key = onceKey ?? `${conversation} ${tool} ${canonicalJson(args)}`;
+    const isKnown = known.has(key);
+    known.add(key);
     return isKnown;
-  });
+  }));
   if (again.length === 0) return undefined;
   return again.map((run) => `again     ${runText(run)}`);
 }

@@ -15,8 +15,8 @@ export interface Expectation {
 
 /**
  * A pattern between slashes, or a text that is compared without regard to case and white space. A
- * value is compared as its JSON text, without spaces. A text that is a JSON object also matches a
- * value that has at least its fields.
+ * value is compared as its JSON text, without spaces. A text that is a JSON object or list also
+ * matches a value that has at least its fields.
  */
 export function parseExpectation(name: string, written: string): Expectation {
   if (written === '') throw new Fault(`${name} takes a text, or a pattern like /hello|hi/i`);
@@ -26,9 +26,23 @@ export function parseExpectation(name: string, written: string): Expectation {
     written,
     matches,
     matchesValue: (value) =>
-      matches(JSON.stringify(value) ?? '') || (isObject(wanted) && hasFields(value, wanted)),
+      matches(JSON.stringify(value) ?? '') || (isObjectOrList(wanted) && hasFields(value, wanted)),
   };
 }
+
+function isObjectOrList(value: unknown): boolean {
+  return typeof value === 'object' && value !== null;
+}
+
+/** The same for a value. Throws a `Fault` for what begins like JSON and is not. */
+export function parseValueExpectation(name: string, written: string): Expectation {
+  if (JSON_BEGINS.test(written) && parseJson(written) === undefined)
+    throw new Fault(`${name}: ${oneLine(written, 80)} is not JSON`);
+  return parseExpectation(name, written);
+}
+
+/** Not just any [: a placeholder such as [card 1] is a text. */
+const JSON_BEGINS = /^(?:\{|\[\s*(?:[\]["{\d-]|true\b|false\b|null\b))/;
 
 function matcherOf(written: string): (text: string) => boolean {
   const [, pattern, flags = ''] = /^\/(.+)\/(\w*)$/.exec(written) ?? [];
@@ -41,8 +55,11 @@ function matcherOf(written: string): (text: string) => boolean {
   }
   try {
     const regExp = new RegExp(pattern, flags);
+    if (['', '\0'].every((text) => regExp.test(text)))
+      throw new Fault(`${oneLine(written, 80)} matches every text`);
     return (text) => regExp.test(text);
   } catch (error) {
+    if (error instanceof Fault) throw error;
     throw new Fault(oneLine(messageOf(error)), { cause: error });
   }
 }

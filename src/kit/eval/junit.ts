@@ -3,18 +3,27 @@
 import type { ScenarioRuns } from './play-all.ts';
 import { reportOf } from './report.ts';
 import type { ScenarioResult } from './result.ts';
+import { nameOf } from './scenario.ts';
+import type { Unplayable } from './staged-scenarios.ts';
 
-export function junitXml(all: readonly ScenarioRuns[]): string {
+export function junitXml(
+  all: readonly ScenarioRuns[],
+  unplayable: readonly Unplayable[],
+): string {
   const results = all.flatMap((runs) => runs.results);
   const failed = results.filter(({ outcome }) => outcome === 'failed').length;
   const undecided = results.filter(({ outcome }) => outcome === 'undecided').length;
+  const skipped = unplayable.filter(({ isSkipped }) => isSkipped).length;
+  const tests = results.length + unplayable.length;
+  const errors = undecided + unplayable.length - skipped;
   const seconds = sum(results.map(({ durationMs }) => durationMs)) / 1_000;
   return [
     '<?xml version="1.0" encoding="UTF-8"?>',
     '<testsuites>',
-    `  <testsuite name="eval" tests="${results.length}" failures="${failed}" `
-      + `errors="${undecided}" time="${seconds.toFixed(3)}">`,
+    `  <testsuite name="eval" tests="${tests}" failures="${failed}" errors="${errors}" `
+      + `skipped="${skipped}" time="${seconds.toFixed(3)}">`,
     ...all.flatMap((runs) => runs.results.map((result, run) => testCase(result, run, runs))),
+    ...unplayable.map(unplayableCase),
     '  </testsuite>',
     '</testsuites>',
     '',
@@ -33,6 +42,16 @@ function testCase(result: ScenarioResult, run: number, { results }: ScenarioRuns
     `    <testcase ${attributes}>`,
     `      <${element} message="${escaped(message)}">${escaped(reportOf(result).join('\n'))}`
       + `</${element}>`,
+    '    </testcase>',
+  ].join('\n');
+}
+
+function unplayableCase({ file, problems, isSkipped }: Unplayable): string {
+  const element = isSkipped ? 'skipped' : 'error';
+  const message = escaped(problems.join('; '));
+  return [
+    `    <testcase name="${escaped(nameOf(file))}" classname="${escaped(file)}" time="0">`,
+    `      <${element} message="${message}"/>`,
     '    </testcase>',
   ].join('\n');
 }

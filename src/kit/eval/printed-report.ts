@@ -56,7 +56,11 @@ export class Progress {
 }
 
 /** What was not as expected, with the transcript around it, and how many passed. */
-export function printReport(all: readonly ScenarioRuns[], { stdout, environment }: Terminal): void {
+export function printReport(
+  all: readonly ScenarioRuns[],
+  skipped: number,
+  { stdout, environment }: Terminal,
+): void {
   const paint = paintFor(stdout, environment);
   for (const { results } of all) {
     const wrong = results.find((result) => !isPassed(result));
@@ -68,7 +72,8 @@ export function printReport(all: readonly ScenarioRuns[], { stdout, environment 
     for (const line of reportOf(wrong)) stdout.write(line === '' ? '\n' : `  ${line}\n`);
   }
   const passed = all.filter(({ results }) => results.every(isPassed)).length;
-  const sum = `${passed} of ${all.length} scenarios passed`;
+  const sum = `${passed} of ${all.length} scenarios passed`
+    + (skipped === 0 ? '' : `, ${skipped} skipped`);
   stdout.write(`\n${paint(passed === all.length ? 'green' : 'red', sum)}.\n`);
 }
 

@@ -3,6 +3,7 @@
 import type { Agent } from '../../agents/agent.ts';
 import { bindAgent } from '../../app/bind-agent.ts';
 import { isAgent, noLog } from '../../app/create-app.ts';
+import type { JsonObject } from '../../base/json.ts';
 import { nearestName } from '../../base/nearest-name.ts';
 import type { Tool } from '../../tools/tool.ts';
 import type { Cast, PlayOptions } from './play-options.ts';
@@ -11,19 +12,23 @@ import { problemsOfSettings } from './stage-settings.ts';
 import type { Step } from './step.ts';
 import { hasEffects, isTool } from './tool-stand-ins.ts';
 
+export const NEEDS_PROCESS = 'kill needs a process of its own: add --process';
+
 /** One line for each problem, with its line number. */
-export function problemsOf(
+export async function problemsOf(
   scenario: Scenario,
   cast: Cast,
   options: PlayOptions,
-): readonly string[] {
+): Promise<readonly string[]> {
   const agents = agentsOf(cast);
   const known = knownTools(agents, cast);
   const isPlayedByModel = agents.some(({ bind }) => bind !== undefined);
-  const problems = scenario.steps.flatMap((step) => {
-    const problem = problemOf(step, scenario, known, isPlayedByModel, options);
-    return problem === undefined ? [] : [`line ${step.lineNumber}: ${problem}`];
-  });
+  const problems: string[] = [];
+  for (const step of scenario.steps) {
+    const problem = problemOf(step, scenario, known, isPlayedByModel, options)
+      ?? (await problemOfArguments(step, scenario, known));
+    if (problem !== undefined) problems.push(`line ${step.lineNumber}: ${problem}`);
+  }
   return [...problems, ...problemsOfSettings(scenario), ...problemsOfAgent(scenario, cast)];
 }
 
@@ -71,9 +76,15 @@ function problemOf(
   if (step.name === 'caller' && playedCaller === undefined)
     return 'caller needs a model that plays them: --eval-model openai:gpt-6-luna';
   if (step.name === 'kill' && openStage === undefined)
-    return 'kill needs a process of its own: add --process';
+    return NEEDS_PROCESS;
   if (step.name === 'model' && !isPlayedByModel)
     return 'the agent asks no model, so none can be scripted';
+  if ((step.name === 'expect-prompt' || step.name === 'expect-no-prompt') && !isPlayedByModel)
+    return 'the agent asks no model';
+  if (step.name === 'never-acts-twice' && step.tools.length === 0) {
+    const hasOnce = [...tools.values()].some(({ once }) => once !== undefined);
+    if (!hasOnce) return 'no tool has once, so this cannot fail; name one: never-acts-twice pay';
+  }
   for (const name of toolsNamedIn(step)) {
     if (tools.has(name) || !isComplete) continue;
     const meant = nearestName(name, [...tools.keys()], Math.floor(name.length / 3));
@@ -92,11 +103,40 @@ function problemOf(
   return undefined;
 }
 
+/** A call that does not fit its tool is a mistake, unless the scenario expects the refusal. */
+async function problemOfArguments(
+  step: Step,
+  { steps }: Scenario,
+  { tools }: KnownTools,
+): Promise<string | undefined> {
+  if (step.name !== 'model' || typeof step.part !== 'object' || !('call' in step.part))
+    return undefined;
+  const { call, args = {} } = step.part;
+  const tool = tools.get(call);
+  if (tool === undefined || tool.raw) return undefined; // placeholders need not fit
+  const checked = await tool.check(args as JsonObject);
+  if (!('problem' in checked) || isRefusalExpected(call, steps.slice(steps.indexOf(step))))
+    return undefined;
+  return `${call} would refuse this: ${checked.problem}; `
+    + `if that is meant, add "expect-tool ${call} refused"`;
+}
+
+/** In the first of these turns, or later in all. */
+function isRefusalExpected(tool: string, steps: readonly Step[]): boolean {
+  const next = steps.findIndex(({ name }) => name === 'say' || name === 'call');
+  return steps.some((step, index) =>
+    step.name === 'expect-tool'
+    && step.expected.tool === tool
+    && step.expected.outcome?.kind === 'refused'
+    && (next === -1 || index < next || step.expected.isInAll));
+}
+
 function toolsNamedIn(step: Step): readonly string[] {
   switch (step.name) {
     case 'mock':
       return [step.tool];
     case 'real':
+    case 'never-acts-twice':
       return step.tools;
     case 'expect-tool':
     case 'expect-no-tool':

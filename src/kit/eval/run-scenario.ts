@@ -71,7 +71,7 @@ export async function runScenario(
   const playOptions = { timeoutMs, allowsRealTools, signal, modelFor, judge, playedCaller };
   const problems = [
     ...problemOfOther(scenario, cast),
-    ...problemsOf(scenario, cast, playOptions),
+    ...(await problemsOf(scenario, cast, playOptions)),
     ...(isReplayed ? [] : problemsOfModels(scenario, cast, opened)),
   ];
   if (problems.length > 0) throw new ScriptError(shellWord(path), problems);

@@ -103,6 +103,7 @@ export function scenarioOf(steps: readonly Step[], file: string): Scenario {
     language: only('language')?.text,
     metadata: only('metadata')?.metadata,
   };
+  const agent = only('agent')?.text;
   checkWire(steps, origin, fault);
   const isScripted = allOf(steps, 'model').length > 0;
   const settings: Record<string, string> = {};
@@ -128,8 +129,8 @@ export function scenarioOf(steps: readonly Step[], file: string): Scenario {
   if (problems.length > 0) throw new ScriptError(file, problems);
   return {
     file,
-    name: basename(file).replace(/\.[^.]+$/, ''),
-    agent: only('agent')?.text,
+    name: nameOf(file),
+    agent,
     origin,
     settings,
     realTools: new Set(allOf(steps, 'real').flatMap(({ tools }) => tools)),
@@ -139,6 +140,11 @@ export function scenarioOf(steps: readonly Step[], file: string): Scenario {
     checks,
     steps,
   };
+}
+
+/** The file's name without its ending. */
+export function nameOf(file: string): string {
+  return basename(file).replace(/\.[^.]+$/, '');
 }
 
 type TellFault = (step: Pick<Step, 'lineNumber'>, text: string) => void;
@@ -184,7 +190,11 @@ function actsOf(steps: readonly Step[], fault: TellFault): readonly Act[] {
     else if (isOneOf(CHECKS_OF_CALL, step)) continue;
     else if (step.name === 'mock' || step.name === 'data' || step.name === 'caller') {
       acts.push({ kind: step.name, step } as Act);
-    } else if (step.name === 'model') addPart(exchange.answers, step);
+    } else if (step.name === 'model') {
+      if (exchange.opening === undefined)
+        fault(step, 'model must stand below a say: no model is asked for the welcome');
+      addPart(exchange.answers, step);
+    }
     else if (isOneOf(TROUBLES, step) && step.at !== undefined) {
       if (exchange.trouble !== undefined)
         fault(step, `line ${exchange.trouble.lineNumber} has ended this reply already`);

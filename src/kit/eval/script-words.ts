@@ -5,7 +5,7 @@ import { parseJson, type JsonObject } from '../../base/json.ts';
 import { isToolName } from '../../models/well-formed-call.ts';
 import { oneLine } from '../terminal/one-line.ts';
 import { parseCallerLine } from './caller-line.ts';
-import { parseExpectation } from './expectation.ts';
+import { parseExpectation, parseValueExpectation } from './expectation.ts';
 import { Fault } from './fault.ts';
 import { parseMock, parseModelLine } from './stand-in-lines.ts';
 import type { Action, Check, Moment } from './step.ts';
@@ -24,8 +24,8 @@ export const WORDS: Readonly<Record<string, (argument: string) => Action>> = {
   caller: parseCallerLine,
   expect: expecting('expect'),
   'expect-not': expecting('expect-not'),
-  'expect-data': expecting('expect-data'),
-  'expect-no-data': expecting('expect-no-data'),
+  'expect-data': expecting('expect-data', parseValueExpectation),
+  'expect-no-data': expecting('expect-no-data', parseValueExpectation),
   'expect-hangup': alone('expect-hangup'),
   'expect-tool': (argument) => ({
     name: 'expect-tool', expected: parseToolExpectation('expect-tool', argument),
@@ -33,13 +33,15 @@ export const WORDS: Readonly<Record<string, (argument: string) => Action>> = {
   'expect-no-tool': (argument) => ({
     name: 'expect-no-tool', expected: parseToolExpectation('expect-no-tool', argument),
   }),
-  'expect-state': expecting('expect-state'),
+  'expect-state': expecting('expect-state', parseValueExpectation),
   'expect-prompt': expecting('expect-prompt'),
   'expect-no-prompt': expecting('expect-no-prompt'),
   never: expecting('never'),
   'never-fails': alone('never-fails'),
   'never-repeats': alone('never-repeats'),
-  'never-acts-twice': alone('never-acts-twice'),
+  'never-acts-twice': (argument) => ({
+    name: 'never-acts-twice', tools: argument === '' ? [] : toolNames('never-acts-twice', argument),
+  }),
   within: parseWithin,
   'ends-within': (argument) => ({
     name: 'ends-within', ms: timeOf(argument, 'ends-within takes a time: ends-within 5 s'),
@@ -59,7 +61,7 @@ export const WORDS: Readonly<Record<string, (argument: string) => Action>> = {
   data: (argument) => ({ name: 'data', data: objectOf(argument, 'data', '{"page": 2}') }),
   model: parseModelLine,
   mock: parseMock,
-  real: (argument) => ({ name: 'real', tools: toolNames(argument) }),
+  real: (argument) => ({ name: 'real', tools: toolNames('real', argument) }),
   agent: (argument) => ({
     name: 'agent', text: text(argument, 'agent takes a name, or the path of a module'),
   }),
@@ -94,10 +96,10 @@ function parseCall(argument: string): Action {
 }
 
 type Expecting = Extract<Check, { readonly expectation: unknown }>['name'];
-type Alone = 'expect-hangup' | 'never-fails' | 'never-repeats' | 'never-acts-twice';
+type Alone = 'expect-hangup' | 'never-fails' | 'never-repeats';
 
-function expecting(name: Expecting): (argument: string) => Action {
-  return (argument) => ({ name, expectation: parseExpectation(name, argument) });
+function expecting(name: Expecting, parse = parseExpectation): (argument: string) => Action {
+  return (argument) => ({ name, expectation: parse(name, argument) });
 }
 
 function alone(name: Alone): (argument: string) => Action {
@@ -137,9 +139,9 @@ function objectOf(argument: string, name: string, example: string): JsonObject {
   throw new Fault(`${name} takes a JSON object: ${name} ${example}`);
 }
 
-function toolNames(argument: string): readonly string[] {
+function toolNames(word: string, argument: string): readonly string[] {
   const names = argument.split(/[\s,]+/).filter((name) => name !== '');
-  if (names.length === 0) throw new Fault('real takes names of tools: real book_table');
+  if (names.length === 0) throw new Fault(`${word} takes names of tools: ${word} book_table`);
   const wrong = names.find((name) => !isToolName(name));
   if (wrong !== undefined) throw new Fault(`${oneLine(wrong, 80)} is not the name of a tool`);
   return names;

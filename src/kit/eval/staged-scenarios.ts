@@ -3,23 +3,24 @@
 import { readdirSync, statSync } from 'node:fs';
 import { dirname, join, resolve } from 'node:path';
 
+import { createApp, noLog } from '../../app/create-app.ts';
 import { openAgents } from '../../app/open-agents.ts';
+import { messageOf } from '../../base/thrown-values.ts';
 import { loadSettings } from '../../settings/load-settings.ts';
 import { withAgent } from '../../settings/named-agents.ts';
-import type { Settings } from '../../settings/settings.ts';
+import { SettingsError, type Settings } from '../../settings/settings.ts';
 import { UsageError, type Terminal } from '../terminal/command.ts';
 import { oneLine, shellWord } from '../terminal/one-line.ts';
 import { openEvalModel, problemsOfModels } from './eval-model.ts';
 import type { Staged } from './play-all.ts';
 import type { Cast, PlayOptions } from './play-options.ts';
-import { problemsOf } from './problems.ts';
+import { NEEDS_PROCESS, problemsOf } from './problems.ts';
 import { readScenario } from './read-scenario.ts';
-import { RecordingError, recordingPath } from './recording.ts';
-import {
-  scenarioModels, type ReplySource, type RunModelsOptions, type ScenarioModels,
-} from './run-models.ts';
+import { recordingPath } from './recording.ts';
+import { scenarioModels, type ReplySource } from './run-models.ts';
 import type { Scenario } from './scenario.ts';
 import { ScriptError } from './script.ts';
+import { stageSettings } from './stage-settings.ts';
 
 /** Flags that say which agent and which models are played. */
 export interface StagingFlags {
@@ -29,23 +30,40 @@ export interface StagingFlags {
   readonly '--eval-model'?: string;
 }
 
-/** Throws one `UsageError` with everything that is wrong. */
-export function readAll(words: readonly string[], directory: string): readonly Scenario[] {
-  const problems: string[] = [];
-  const scenarios = words.flatMap((word) => filesOf(word, directory)).flatMap((file) => {
+/** A file that is no scenario that can be played here. */
+export interface Unplayable {
+  /** As it was given. */
+  readonly file: string;
+  /** One line each. */
+  readonly problems: readonly string[];
+  /** Whether it only needs `--process`, and nobody asked for this very file. */
+  readonly isSkipped: boolean;
+}
+
+/** The scenarios of the command line, and what is none. */
+export interface ReadScenarios {
+  readonly scenarios: readonly Scenario[];
+  /** Files that were named one by one. */
+  readonly named: ReadonlySet<string>;
+  readonly unplayable: readonly Unplayable[];
+}
+
+/** A directory stands for its .txt files. Throws a `UsageError` for a path with none. */
+export function readAll(words: readonly string[], directory: string): ReadScenarios {
+  const files = [...new Set(words.flatMap((word) => filesOf(word, directory)))];
+  const unplayable: Unplayable[] = [];
+  const scenarios = files.flatMap((file) => {
     try {
       return [readScenario(file, directory)];
     } catch (error) {
       if (!(error instanceof ScriptError)) throw error;
-      problems.push(error.message);
+      unplayable.push({ file, problems: error.problems, isSkipped: false });
       return [];
     }
   });
-  if (problems.length > 0) throw new UsageError(problems.join('\n'));
-  return scenarios;
+  return { scenarios, named: new Set(words.filter((word) => files.includes(word))), unplayable };
 }
 
-/** A directory stands for its .txt files. */
 function filesOf(word: string, directory: string): readonly string[] {
   const path = resolve(directory, word);
   const shown = shellWord(oneLine(word, 200));
@@ -63,14 +81,14 @@ function filesOf(word: string, directory: string): readonly string[] {
   return names.map((name) => join(word, name));
 }
 
-/** Throws one `UsageError` with everything that cannot be played. */
+/** What can be played, and what cannot. Throws a `UsageError` for wrong flags. */
 export async function stageAll(
-  scenarios: readonly Scenario[],
+  { scenarios, named, unplayable }: ReadScenarios,
   flags: StagingFlags,
   source: ReplySource,
   options: PlayOptions,
   { environment, directory }: Terminal,
-): Promise<readonly Staged[]> {
+): Promise<{ readonly staged: readonly Staged[]; readonly unplayable: readonly Unplayable[] }> {
   const { '--agent': agent, '--agents': agents, '--eval-model': evalModelName } = flags;
   if (agent !== undefined && agents !== undefined)
     throw new UsageError('eval takes --agent or --agents, not both');
@@ -85,24 +103,49 @@ export async function stageAll(
   const general = agent === undefined ? settings : withAgent(settings, agent);
   const evalModel = evalModelName === undefined
     ? undefined : openEvalModel(evalModelName, '--eval-model', settings);
-  const staged: Staged[] = [];
-  const problems: string[] = [];
-  for (const scenario of scenarios) {
+  const stage = async (scenario: Scenario): Promise<Staged | readonly string[]> => {
     const cast = await castFor(scenario, general, directory);
-    const models = modelsFor(scenario, source, { evalModel, signal: options.signal }, directory);
-    staged.push({ scenario, cast, models: models.ofRun });
+    const path = recordingPath(resolve(directory, scenario.file));
+    const models = scenarioModels(path, source, { evalModel, signal: options.signal });
     const isLost =
       options.openStage !== undefined && models.isReplayed && !scenario.isScripted;
     const found = [
       ...(isLost ? ['a recording is not replayed with --process: add --live'] : []),
-      ...problemsOf(scenario, cast, { ...options, ...models.ofRun() }),
+      ...(await problemsOf(scenario, cast, { ...options, ...models.ofRun() })),
       ...(models.isReplayed ? [] : problemsOfModels(scenario, cast, evalModel)),
     ];
-    if (found.length > 0)
-      problems.push(`${shellWord(oneLine(scenario.file, 200))}: ${found.join('; ')}`);
+    if (found.length > 0) return found;
+    // What else it refuses about the agent, it refuses here, and not in the middle of the others.
+    createApp(stageSettings(cast.settings, scenario, 'any', 'any'), cast.agent, { log: noLog() });
+    return { scenario, cast, models: models.ofRun };
+  };
+  const staged: Staged[] = [];
+  const others = [...unplayable];
+  for (const scenario of scenarios) {
+    const { file } = scenario;
+    const kill = scenario.steps.find(({ name }) => name === 'kill');
+    const found = kill !== undefined && options.openStage === undefined && !named.has(file)
+      ? 'skipped' : await stage(scenario).catch(problemsIn);
+    if (found === 'skipped') {
+      const problems = [`line ${kill?.lineNumber}: ${NEEDS_PROCESS}`];
+      others.push({ file, problems, isSkipped: true });
+    } else if ('scenario' in found) staged.push(found);
+    else others.push({ file, problems: found, isSkipped: false });
   }
-  if (problems.length > 0) throw new UsageError(problems.join('\n'));
-  return staged;
+  return { staged, unplayable: others };
+}
+
+/** Of an agent that cannot be opened, or a recording that cannot be replayed. */
+function problemsIn(error: unknown): readonly string[] {
+  const problems = error instanceof SettingsError ? error.problems : [messageOf(error)];
+  return problems.map((problem) => oneLine(problem));
+}
+
+/** All that keeps files from being played, a line for each file. */
+export function refusalOf(unplayable: readonly Unplayable[]): UsageError {
+  const lines = unplayable.map(({ file, problems }) =>
+    `${shellWord(oneLine(file, 200))}: ${problems.join('; ')}`);
+  return new UsageError(lines.join('\n'));
 }
 
 /** A scenario may name an agent of the settings, a built-in one, or a module beside it. */
@@ -116,19 +159,4 @@ async function castFor(
     return { settings, agent: await openAgents(settings, directory) };
   const own: Settings = { ...settings, agent: named, agents: [] };
   return { settings: own, agent: await openAgents(own, resolve(directory, dirname(file))) };
-}
-
-/** Throws a `UsageError` for a recording that cannot be replayed. */
-function modelsFor(
-  { file }: Scenario,
-  source: ReplySource,
-  options: RunModelsOptions,
-  directory: string,
-): ScenarioModels {
-  try {
-    return scenarioModels(recordingPath(resolve(directory, file)), source, options);
-  } catch (error) {
-    if (!(error instanceof RecordingError)) throw error;
-    throw new UsageError(oneLine(error.message), { cause: error });
-  }
 }

@@ -117,8 +117,10 @@ export type Check =
   | { readonly name: 'expect-tool' | 'expect-no-tool'; readonly expected: ToolExpectation }
   | {
       readonly name:
-        | 'expect-hangup' | 'never-fails' | 'never-repeats' | 'never-acts-twice';
+        | 'expect-hangup' | 'never-fails' | 'never-repeats';
     }
+  /** None named: those with `once`. */
+  | { readonly name: 'never-acts-twice'; readonly tools: readonly string[] }
   /** The first word. */
   | { readonly name: 'within'; readonly ms: number }
   | { readonly name: 'within-tokens'; readonly tokens: number; readonly isInAll: boolean }

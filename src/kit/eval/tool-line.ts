@@ -3,10 +3,11 @@
 import { isObject } from '../../base/fields.ts';
 import { parseJson, type JsonObject } from '../../base/json.ts';
 import { isToolName } from '../../models/well-formed-call.ts';
-import { parseExpectation } from './expectation.ts';
+import { parseExpectation, parseValueExpectation, type Expectation } from './expectation.ts';
 import { Fault } from './fault.ts';
 import type { ToolExpectation } from './step.ts';
 
+const ANYTHING: Expectation = { written: '', matches: () => true, matchesValue: () => true };
 const TIMES: Readonly<Record<string, number>> = { once: 1, twice: 2 };
 
 export function parseToolExpectation(
@@ -49,10 +50,10 @@ function parseOutcome(name: string, rest: string): ToolExpectation['outcome'] {
   if (rest === 'refused') return { kind: 'refused' };
   const [, kind, expected = ''] = /^(returns|fails)(?:\s+(.+))?$/.exec(rest) ?? [];
   if (kind === 'returns') {
-    return { kind, expectation: parseExpectation('returns', expected) };
+    return { kind, expectation: parseValueExpectation('returns', expected) };
   }
   if (kind === 'fails') {
-    return { kind, expectation: parseExpectation('fails', expected === '' ? '/^/' : expected) };
+    return { kind, expectation: expected === '' ? ANYTHING : parseExpectation('fails', expected) };
   }
   return refuse(name);
 }

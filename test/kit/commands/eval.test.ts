@@ -10,6 +10,12 @@ import { ROOT } from '../../fixtures/source-files.ts';
 import { RecordedTerminal } from '../terminal/recorded-terminal.ts';
 
 const GOOD = 'agent echo\nsay Hello there\nexpect You said: Hello there\n';
+/** Modules that cannot be played to. */
+const MODULES = {
+  'broken.mjs': 'throw new Error("out of order");',
+  'unbound.mjs': 'export default { name: "a", onMessage: () => "Hi", '
+    + 'bind() { throw new Error("no model will have it"); } };',
+};
 const BAD = 'agent echo\nsay Hello <there>\nexpect Goodbye\n';
 
 /** A terminal in a folder with these files in evals/. */
@@ -75,7 +81,7 @@ describe('eval', () => {
     const terminal = folder(t, { 'a.txt': GOOD, 'b.txt': BAD });
     assert.equal(await evalCommand.run(['--junit', 'out.xml'], terminal), 1);
     const xml = readFileSync(join(terminal.directory, 'out.xml'), 'utf8');
-    assert.match(xml, /<testsuite name="eval" tests="2" failures="1" errors="0" time="[\d.]+">/);
+    assert.match(xml, /<testsuite name="eval" tests="2" failures="1" errors="0" skipped="0" time="[\d.]+">/);
     assert.match(xml, /<testcase name="a" classname="evals\/a.txt" time="[\d.]+"\/>/);
     assert.match(xml, /<failure message="line 3: expect Goodbye">[^]*Hello &lt;there&gt;/);
   });
@@ -101,8 +107,19 @@ describe('eval', () => {
       'line 3: book_table has effects: add "mock book_table returns …", or "real book_table"',
     ],
     ['agent echo\nsay Hi\nmodel says Hi\nexpect Hi', 'line 3: the agent asks no model'],
+    ['agent echo\nsay Hi\nexpect-no-prompt Ada', 'line 3: the agent asks no model'],
+    ['agent nobody\nexpect Hi', 'evals/x.txt: unknown agent "nobody"; available agents: '],
+    ['agent ./gone.js\nexpect Hi', 'evals/x.txt: cannot read agent module '],
+    ['agent ./broken.mjs\nexpect Hi', 'broken.mjs failed to load: out of order'],
+    ['agent ./unbound.mjs\nexpect Hi', 'evals/x.txt: no model will have it'],
+    ['agent bakery\nexpect Hi\nnever-acts-twice', 'line 3: no tool has once, so this cannot fail'],
+    [
+      'agent bakery\nreal book_table\nsay Hi\nmodel calls book_table {"guests": 9}\nexpect Hi\n'
+        + 'say Ho\nexpect-tool book_table refused',
+      'line 4: book_table would refuse this: arguments.name is missing; if that is meant, '
+        + 'add "expect-tool book_table refused"',
+    ],
     ['agent echo\nsay Hi\njudge "polite"', 'line 3: judge needs a model that judges'],
-    ['agent echo\nsay Hi\nkill\nexpect Hi', 'line 3: kill needs a process of its own'],
     ['set PORT 1\nexpect Hi', 'line 1: PORT is not a time or a limit that a scenario can set'],
     [
       'set TURN_TIMEOUT_SECONDS 0\nexpect Hi',
@@ -111,13 +128,54 @@ describe('eval', () => {
     ['language de\nexpect Hi', 'line 1: LayerCode names no language; add: wire chat-completions'],
   ];
   for (const [script, problem] of bad) {
-    it(`plays nothing if one says ${JSON.stringify(script)}`, async (t) => {
-      const terminal = folder(t, { 'a.txt': GOOD, 'x.txt': script });
+    it(`plays the others if one says ${JSON.stringify(script)}`, async (t) => {
+      const terminal = folder(t, { ...MODULES, 'a.txt': GOOD, 'x.txt': script });
       const message = await refusal(terminal);
-      assert.ok(message.includes(problem), message);
-      assert.equal(terminal.out, '');
+      assert.ok(message.startsWith('evals/x.txt: ') && message.includes(problem), message);
+      assert.match(terminal.out, /^1 of 1 scenarios passed\.$/m);
     });
   }
+
+  it('skips what needs a process of its own, unless it is named', async (t) => {
+    const kill = 'agent echo\nsay Hi\nkill\nexpect Hi\n';
+    const terminal = folder(t, { 'a.txt': GOOD, 'x.txt': kill });
+    assert.equal(await evalCommand.run(['--junit', 'out.xml'], terminal), 0);
+    assert.match(terminal.out, /^1 of 1 scenarios passed, 1 skipped\.$/m);
+    const xml = readFileSync(join(terminal.directory, 'out.xml'), 'utf8');
+    assert.match(xml, /tests="2" failures="0" errors="0" skipped="1" time/);
+    assert.match(xml, /<testcase name="x" .+>\n +<skipped message="line 3: kill needs a process/);
+    const needs = /^evals\/x\.txt: line 3: kill needs a process of its own: add --process$/;
+    assert.match(await refusal(terminal, 'evals/x.txt'), needs);
+    assert.match(await refusal(terminal, 'evals', 'evals/x.txt'), needs);
+    writeFileSync(join(terminal.directory, 'evals/a.txt'), kill);
+    assert.match(await refusal(terminal), /a\.txt: line 3: kill needs .+\nevals\/x\.txt: line 3: kill/);
+  });
+
+  it('reports a file that cannot be played as an error, in JUnit XML and in JSON', async (t) => {
+    const terminal = folder(t, { 'a.txt': GOOD, 'b.txt': BAD, 'x.txt': 'say Hi\nsing' });
+    await refusal(terminal, '--junit', 'out.xml', '--json');
+    const xml = readFileSync(join(terminal.directory, 'out.xml'), 'utf8');
+    assert.match(xml, /tests="3" failures="1" errors="1" skipped="0" time/);
+    assert.match(xml, /<testcase name="x" classname="evals\/x.txt" .+>\n +<error message="line 2: sing/);
+    const { unplayable } = JSON.parse(terminal.out) as { readonly unplayable: unknown };
+    const problems = ['line 2: sing is not a step; docs/evals.md lists them'];
+    assert.deepEqual(unplayable, [{ file: 'evals/x.txt', problems, isSkipped: false }]);
+    await refusal(terminal, '--junit', 'alone.xml', 'evals/x.txt');
+    const alone = readFileSync(join(terminal.directory, 'alone.xml'), 'utf8');
+    assert.match(alone, /tests="1" failures="0" errors="1"/);
+  });
+
+  it('plays the others if an app refuses an agent', async (t) => {
+    const terminal = folder(t, {
+      'a.txt': GOOD, 'x.txt': 'agent starter\nsay Hi\nmodel says Hi\nexpect Hi',
+      '.env': '',
+    });
+    const priced = new RecordedTerminal(
+      { DEFAULT_MODEL: 'openai:nobody-knows-it', MAX_COST_PER_CALL: '1' }, terminal.directory,
+    );
+    assert.match(await refusal(priced), /^evals\/x\.txt: .*nobody-knows-it/);
+    assert.match(priced.out, /^1 of 1 scenarios passed\.$/m);
+  });
 
   it('refuses arguments that make no sense', async (t) => {
     const terminal = folder(t, {});

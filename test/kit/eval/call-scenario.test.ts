@@ -70,7 +70,7 @@ describe('callScenario', () => {
       'from +15550001',
       '# A mock changes no state. Where another tool needs it, write "real NAME" instead of it.',
       'never-fails',
-      'never-acts-twice',
+      'never-acts-twice stock order',
       'never-repeats',
       '',
       '# heard: Hello.',
@@ -135,11 +135,14 @@ describe('callScenario', () => {
     assert.ok(!lines.some((line) => line.startsWith('mock')));
   });
 
-  it('expects that no tool acts twice if one was called', () => {
-    const isExpected = (messages: readonly RecordedMessage[]): boolean =>
-      linesOf(call([turn(messages)])).includes('never-acts-twice');
-    assert.equal(isExpected([USER('Rye?'), ...used('stock', '{"loaves": 3}')]), true);
-    assert.equal(isExpected([USER('Rye?'), AGENT('Yes.')]), false);
+  it('expects that no tool acts twice that did not then', () => {
+    const expected = (...messages: readonly RecordedMessage[]): readonly string[] =>
+      linesOf(call([turn([USER('Rye?'), ...messages])])).filter((line) => /acts/.test(line));
+    const stock = used('stock', '{"loaves": 3}');
+    assert.deepEqual(expected(...stock, ...used('pay', '1')), ['never-acts-twice stock pay']);
+    assert.deepEqual(expected(...stock, ...used('pay', '1'), ...stock), ['never-acts-twice pay']);
+    assert.deepEqual(expected(...stock, ...stock), []);
+    assert.deepEqual(expected(AGENT('Yes.'), ...used('hang_up', '"ok"')), []);
   });
 
   it('leaves out what the platform discarded', () => {

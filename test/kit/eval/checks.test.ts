@@ -32,6 +32,13 @@ describe('faultOf', () => {
     assert.equal(fault('never-acts-twice', { tools: [declined, PAID] }), undefined);
     const free = { ...PAID, onceKey: undefined };
     assert.equal(fault('never-acts-twice', { tools: [free, free] }), undefined);
+    assert.deepEqual(fault('never-acts-twice pay', { tools: [free, free] }), again);
+    assert.deepEqual(fault('never-acts-twice pay', { tools: [PAID, PAID] }), again);
+    assert.equal(fault('never-acts-twice look', { tools: [PAID, PAID] }), undefined);
+    const six = { ...free, args: { cents: 6 } };
+    assert.equal(fault('never-acts-twice pay', { tools: [free, six] }), undefined);
+    const stranger = { tools: [free], conversation: 1 };
+    assert.equal(fault('never-acts-twice pay', { tools: [free] }, stranger), undefined);
   });
 
   it('counts the runs of all deliveries of a turn, and of the call only in all', () => {
@@ -49,6 +56,12 @@ describe('faultOf', () => {
     const refused = { ...PAID, state: 'refused', hasActed: false } as const;
     assert.equal(fault('expect-no-tool pay', { tools: [refused] }), undefined);
     assert.equal(fault('expect-tool pay once refused', { tools: [refused] }), undefined);
+  });
+
+  it('looks at no prompt if the model was not asked', () => {
+    const silent = ['the model was not asked'];
+    assert.deepEqual(fault('expect-no-prompt Ada', {}), silent);
+    assert.deepEqual(fault('expect-prompt Ada', {}), silent);
   });
 
   it('adds the tokens of a turn, or of the call', () => {
@@ -79,6 +92,8 @@ describe('faultOf', () => {
     assert.equal(fault('expect-data {"args": {"list": [1, 2]}}', { data }), undefined);
     assert.notEqual(fault('expect-data {"args": {"list": [1]}}', { data }), undefined);
     assert.equal(fault('expect-data "status":"running"', { data }), undefined);
+    assert.equal(fault('expect-data [1, null]', { data: [[1, null]] }), undefined);
+    assert.equal(fault('expect-data [card 1]', { data: ['[card 1]'] }), undefined);
     assert.notEqual(fault('expect-no-data "status":"running"', { data }), undefined);
   });
 });

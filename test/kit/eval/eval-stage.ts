@@ -16,7 +16,7 @@ const SETTINGS = parseSettings({}, []);
 /** What makes the script impossible to play to the agent. */
 export function problems(
   agent: Cast['agent'], script: string, options: Partial<PlayOptions> = {},
-): readonly string[] {
+): Promise<readonly string[]> {
   const scenario = scenarioOf(parseScript(script, 'a.txt'), 'a.txt');
   return problemsOf(scenario, { settings: SETTINGS, agent }, { ...OPTIONS, ...options });
 }
@@ -26,7 +26,7 @@ export async function play(
   agent: Cast['agent'], script: string, options: Partial<PlayOptions> = {},
 ): Promise<ScenarioResult> {
   const scenario = scenarioOf(parseScript(script, 'a.txt'), 'a.txt');
-  assert.deepEqual(problems(agent, script, options), []);
+  assert.deepEqual(await problems(agent, script, options), []);
   return playScenario(scenario, { settings: SETTINGS, agent }, { ...OPTIONS, ...options });
 }
 

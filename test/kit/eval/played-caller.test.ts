@@ -115,8 +115,8 @@ describe('a caller line', () => {
     assert.deepEqual(undecided, ['line 1: the caller failed: no more moves']);
   });
 
-  it('needs a model', () => {
-    assert.deepEqual(problems(echo, LINE), [
+  it('needs a model', async () => {
+    assert.deepEqual(await problems(echo, LINE), [
       'line 1: caller needs a model that plays them: --eval-model openai:gpt-6-luna',
     ]);
   });
@@ -128,8 +128,8 @@ describe('a caller line', () => {
     ['too many turns', 'caller "a" wants "b" in 51 turns', /takes 1 to 50 turns/],
     ['lines for the agent\'s model', `${LINE}model says Hi.`, /line 1: nobody knows what a played/],
   ] as const) {
-    it(`is refused with ${what}`, () => {
-      assert.throws(() => problems(echo, script), { name: 'ScriptError', message });
+    it(`is refused with ${what}`, async () => {
+      await assert.rejects(async () => problems(echo, script), { name: 'ScriptError', message });
     });
   }
 });

@@ -61,6 +61,8 @@ describe('parseScript', () => {
     ['mock pay hangs', { name: 'mock', tool: 'pay', afterMs: 0, outcome: { kind: 'hangs' } }],
     ['within 900 tokens in all', { name: 'within-tokens', tokens: 900, isInAll: true }],
     ['ends-within 5 s', { name: 'ends-within', ms: 5_000 }],
+    ['never-acts-twice', { name: 'never-acts-twice', tools: [] }],
+    ['never-acts-twice pay, refund', { name: 'never-acts-twice', tools: ['pay', 'refund'] }],
     ['judge "is polite"', { name: 'judge', question: 'is polite', times: 1 }],
     [
       'expect-tool pay twice in all with {"a": {"b": "}"}} returns "ok":true',
@@ -104,6 +106,12 @@ describe('parseScript', () => {
     ['expect-tool pay thrice', /^line 1: after the name of the tool, expect-tool takes once/],
     ['expect-no-tool pay once', /^line 1: after the name of the tool, expect-no-tool takes in all/],
     ['never-fails at all', /^line 1: never-fails stands alone$/],
+    ['never-acts-twice pay!', /^line 1: pay! is not the name of a tool$/],
+    ['expect-state {"a": 1', /^line 1: expect-state: \{"a": 1 is not JSON$/],
+    ['expect-data {a: 1}', /^line 1: expect-data: \{a: 1\} is not JSON$/],
+    ['expect-no-data [1, 2', /^line 1: expect-no-data: \[1, 2 is not JSON$/],
+    ['expect-tool pay returns {"a": 1,}', /^line 1: returns: \{"a": 1,\} is not JSON$/],
+    ['expect /.*/', /^line 1: \/\.\*\/ matches every text$/],
     ['within 0 tokens', /^line 1: within takes at least 1 token$/],
     ['interupt', /^line 1: interupt is not a step; did you mean interrupt\?$/],
   ];
@@ -149,6 +157,11 @@ describe('scenarioOf', () => {
       'line 2: from must stand above the first say: it holds for the whole call',
     ],
     [['from +1', 'from +2', 'expect Hi'], 'line 2: from stands in a scenario once'],
+    [['agent a', 'agent b', 'expect Hi'], 'line 2: agent stands in a scenario once'],
+    [
+      ['model says Hi', 'expect Hi'],
+      'line 1: model must stand below a say: no model is asked for the welcome',
+    ],
     [
       ['say Hi', 'interrupt after 1 word', 'drop after 2 words', 'expect Hi'],
       'line 3: line 2 has ended this reply already',

@@ -1,0 +1,55 @@
+import assert from 'node:assert/strict';
+import { describe, it } from 'node:test';
+
+import { defineAgent } from '../../../src/agents/define-agent.ts';
+import { tool } from '../../../src/tools/tool.ts';
+import { problems } from './eval-stage.ts';
+
+const parameters = {
+  type: 'object',
+  properties: { card: { type: 'string', pattern: '^[0-9]+$' } },
+  required: ['card'],
+  additionalProperties: false,
+} as const;
+const pay = tool({ name: 'pay', description: 'Pays.', parameters, once: true, run: () => 1 });
+const charge = tool({ name: 'charge', description: 'Pays.', parameters, raw: true, run: () => 1 });
+const till = defineAgent({
+  name: 'till', prompt: 'Take money.', tools: [pay, charge], redact: ['cards'],
+});
+
+describe('problemsOf', () => {
+  const script = (tool: string, ...lines: readonly string[]): string =>
+    ['real pay charge', 'say Hi', `model calls ${tool} {"card": "x"}`, ...lines].join('\n');
+
+  it('finds a scripted call that does not fit its tool', async () => {
+    assert.deepEqual(await problems(till, script('pay', 'expect Hi')), [
+      'line 3: pay would refuse this: arguments.card must match the pattern ^[0-9]+$; '
+        + 'if that is meant, add "expect-tool pay refused"',
+    ]);
+  });
+
+  it('lets one pass if its refusal is expected in the turn, or later in all', async () => {
+    for (const lines of [
+      ['expect-tool pay refused'],
+      ['deliver-again', 'expect-tool pay refused'],
+      ['say Ho', 'expect-tool pay once in all refused'],
+    ]) assert.deepEqual(await problems(till, script('pay', ...lines)), []);
+    const [late] = await problems(till, script('pay', 'say Ho', 'expect-tool pay refused'));
+    assert.match(late ?? '', /^line 3: pay would refuse this/);
+  });
+
+  it('leaves the arguments of a raw tool alone: a placeholder stands for a value', async () => {
+    assert.deepEqual(await problems(till, script('charge', 'expect Hi')), []);
+  });
+
+  it('needs a tool with once for never-acts-twice, or the name of one', async () => {
+    const look = tool({ name: 'look', description: 'Looks.', parameters, run: () => 1 });
+    const free = defineAgent({ name: 'free', prompt: 'Look.', tools: [look] });
+    const [problem] = await problems(free, 'expect Hi\nnever-acts-twice');
+    assert.match(problem ?? '', /^line 2: no tool has once, so this cannot fail; name one/);
+    assert.deepEqual(await problems(free, 'expect Hi\nnever-acts-twice look'), []);
+    const [unknown] = await problems(free, 'expect Hi\nnever-acts-twice pay');
+    assert.match(unknown ?? '', /^line 2: the agent has no tool pay; it has look$/);
+    assert.deepEqual(await problems(till, 'expect Hi\nnever-acts-twice'), []);
+  });
+});
