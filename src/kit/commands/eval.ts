@@ -31,7 +31,7 @@ const FLAGS = [
   '--agent', '--agents', '--runs', '--timeout', '--eval-model', '--compare', '--junit',
   '--settings-file',
 ] as const;
-const SWITCHES = ['--record', '--live', '--real-tools', '--process', '--json'] as const;
+const SWITCHES = ['--record', '--live', '--update', '--real-tools', '--process', '--json'] as const;
 const DEFAULT_FOLDER = 'evals';
 const MAX_RUNS = 1_000;
 
@@ -41,8 +41,9 @@ export const evalCommand: Command = {
   help: `\
 Usage: layercode-microserver eval [--agent AGENT | --agents NAME=AGENT,…] [--runs N]
                                   [--timeout SECONDS] [--real-tools] [--process]
-                                  [--record | --live] [--eval-model MODEL] [--compare FILE]
-                                  [--json] [--junit FILE] [--settings-file PATH] [FILE | DIR]...
+                                  [--record | --live] [--update] [--eval-model MODEL]
+                                  [--compare FILE] [--json] [--junit FILE]
+                                  [--settings-file PATH] [FILE | DIR]...
 
 Plays each scenario to the agent, on a server and a store of its own, and reports what was not as
 the scenario expects. A scenario is a text file with one step per line; a directory stands for its
@@ -61,6 +62,8 @@ the scenario expects. A scenario is a text file with one step per line; a direct
   --record             Writes the models' replies beside the scenario, as NAME.recorded.json. From
                        then on they are replayed, without a key.
   --live               Asks the models, even if there is a recording.
+  --update             Accepts what models are sent, for expect-same-request: writes it beside the
+                       scenario, as NAME.requests.golden.
   --eval-model MODEL   Decides "judge" lines, and plays callers: provider:model.
   --compare FILE       Says which scenarios got better or worse since this --json was printed.
   --json               Prints the results as JSON, and nothing else on stdout.
@@ -108,7 +111,8 @@ wrong, or a scenario is: the others are played all the same.
     const before = compared === undefined
       ? undefined : readComparison(compared, terminal.directory);
     const read = readAll(words.length === 0 ? [DEFAULT_FOLDER] : words, terminal.directory);
-    const { staged, unplayable } = await stageAll(read, flags, source, options, terminal);
+    const replies = { source, isUpdating: switches.has('--update') };
+    const { staged, unplayable } = await stageAll(read, flags, replies, options, terminal);
     const junit = flags['--junit'];
     if (staged.length === 0) {
       if (junit !== undefined) writeJunit(junit, [], unplayable, terminal.directory);

@@ -140,6 +140,7 @@ export class Backstage implements Stage {
           scenario.isScripted
             ? this.#model.model
             : modelFor(resources.openModel(given), scenario),
+          typeof given === 'object' ? given.name : given,
           modelPrices,
           onSight,
         ),

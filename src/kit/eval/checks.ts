@@ -5,7 +5,7 @@ import type { JsonObject } from '../../base/json.ts';
 import { oneLine } from '../terminal/one-line.ts';
 import { hasFields, plain, type Expectation } from './expectation.ts';
 import type { PlayedTurn, ToolRunSeen } from './result.ts';
-import type { CheckStep } from './scenario.ts';
+import type { CheckStep, ComparedStep } from './scenario.ts';
 import type { StepOf, ToolExpectation } from './step.ts';
 
 /** What a check looks at. */
@@ -26,7 +26,7 @@ const MIN_REPEATED_WORDS = 4;
 
 /** Why a step's expectation is not met, in lines. Undefined if it is met. */
 export function faultOf(
-  step: Exclude<CheckStep, StepOf<'judge'>>,
+  step: Exclude<CheckStep, ComparedStep>,
   { turns, state }: Seen,
 ): readonly string[] | undefined {
   const last = turns.at(-1) ?? turns[0];

@@ -1,5 +1,6 @@
 import type { ChatMessage } from '../../models/model.ts';
 import type { PlayedTurn, Tokens, ToolRunSeen } from './result.ts';
+import { turnText } from './sent-request.ts';
 import type { Sight } from './sight.ts';
 import { Watchers } from './watchers.ts';
 
@@ -9,6 +10,7 @@ type Run = { -readonly [Field in keyof ToolRunSeen]: ToolRunSeen[Field] };
 class Entry {
   readonly tools: Run[] = [];
   readonly prompts: (readonly ChatMessage[])[] = [];
+  readonly sent: string[] = [];
   readonly log: string[] = [];
   tokens: Tokens | undefined;
 }
@@ -35,6 +37,14 @@ export class Notebook {
     const { tools, prompts, log, tokens } = this.#entries[delivery] ?? new Entry();
     const runs = tools.map((run) => ({ ...run }));
     return { tools: runs, prompts: [...prompts], log: [...log], tokens };
+  }
+
+  /** What models were sent from this delivery on. Undefined if none was asked. */
+  sentSince(delivery: number): string | undefined {
+    const entries = this.#entries.slice(delivery);
+    const sent = entries.flatMap((entry) => entry.sent);
+    if (sent.length === 0) return undefined;
+    return turnText(sent, entries.flatMap(({ prompts }) => prompts));
   }
 
   /** Whether a run of the tool is kept from returning. */
@@ -86,6 +96,7 @@ export class Notebook {
         break;
       case 'asked':
         entry.prompts.push(sight.messages);
+        entry.sent.push(sight.sent);
         break;
       case 'unscripted':
         this.unscripted += 1;

@@ -5,15 +5,24 @@ import { costOf } from '../../models/prices.ts';
 import type { ScriptedAnswer } from '../scripted-answer.ts';
 import { scriptedModel, type ScriptedModel } from '../scripted-model.ts';
 import type { Tokens } from './result.ts';
+import { sentText } from './sent-request.ts';
 import type { OnSight } from './sight.ts';
 
-/** The model, which reports what it was shown and what it used. */
-export function observed(model: ChatModel, prices: ModelPrices, onSight: OnSight): ChatModel {
+/**
+ * The model, which reports what it was shown and what it used. `named` is what the agent calls it.
+ */
+export function observed(
+  model: ChatModel,
+  named: string | undefined,
+  prices: ModelPrices,
+  onSight: OnSight,
+): ChatModel {
   return {
     name: model.name,
     stream(messages, options) {
       const deltas = model.stream(messages, options);
-      return endingAtOnce(watch(deltas, messages, prices, onSight), () => void deltas.return());
+      const asked = { messages, sent: sentText(named, messages, options) };
+      return endingAtOnce(watch(deltas, asked, prices, onSight), () => void deltas.return());
     },
     warm: (signal) => model.warm(signal),
     problems: () => model.problems(),
@@ -23,11 +32,11 @@ export function observed(model: ChatModel, prices: ModelPrices, onSight: OnSight
 
 async function* watch(
   deltas: AsyncGenerator<ModelDelta, void, undefined>,
-  messages: readonly ChatMessage[],
+  { messages, sent }: { readonly messages: readonly ChatMessage[]; readonly sent: string },
   prices: ModelPrices,
   onSight: OnSight,
 ): AsyncGenerator<ModelDelta, void, undefined> {
-  onSight({ type: 'asked', messages: structuredClone(messages) });
+  onSight({ type: 'asked', messages: structuredClone(messages), sent });
   for await (const delta of deltas) {
     if (delta.type === 'usage') {
       const tokens = tokensOf(delta, prices);

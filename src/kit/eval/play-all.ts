@@ -1,3 +1,4 @@
+import type { GoldenRequests } from './golden-requests.ts';
 import type { Cast, PlayOptions } from './play-options.ts';
 import { playScenario } from './play-scenario.ts';
 import type { ScenarioResult } from './result.ts';
@@ -8,6 +9,7 @@ import type { Scenario } from './scenario.ts';
 export interface Staged {
   readonly scenario: Scenario;
   readonly cast: Cast;
+  readonly golden: GoldenRequests;
   /** Called once per run. */
   readonly models: () => RunModels;
 }
@@ -36,11 +38,11 @@ export async function playAll(
   const results: ScenarioResult[][] = staged.map(() => []);
   const work = async (): Promise<void> => {
     for (let next = waiting.shift(); next !== undefined; next = waiting.shift()) {
-      const { scenario, cast, index, run } = next;
+      const { scenario, cast, golden, index, run } = next;
       const models = next.models();
       const { modelFor, judge, playedCaller } = models;
       const played = await playScenario(
-        scenario, cast, { ...options, modelFor, judge, playedCaller },
+        scenario, cast, { ...options, modelFor, judge, playedCaller, golden },
       );
       const result = await models.finish(played);
       (results[index] ??= [])[run] = result;

@@ -4,6 +4,7 @@ import type { Agent } from '../../agents/agent.ts';
 import type { NamedAgents } from '../../app/create-app.ts';
 import type { ChatModel } from '../../models/model.ts';
 import type { Settings } from '../../settings/settings.ts';
+import type { GoldenRequests } from './golden-requests.ts';
 import type { PlayedCaller } from './played-caller.ts';
 import type { PlayedTurn } from './result.ts';
 import type { Scenario } from './scenario.ts';
@@ -44,6 +45,8 @@ export interface PlayOptions {
   readonly modelFor?: ((own: ChatModel, scenario: Scenario) => ChatModel) | undefined;
   /** Decides `judge` lines. A scenario that has one is refused without it. */
   readonly judge?: Judge | undefined;
+  /** What `expect-same-request` lines compare with. A scenario that has one needs it. */
+  readonly golden?: GoldenRequests | undefined;
   /** Decides what a played caller says. A scenario that has one is refused without it. */
   readonly playedCaller?: PlayedCaller | undefined;
   /** Where the agent runs. A scenario that kills its process is refused without it. */

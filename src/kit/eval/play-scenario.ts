@@ -357,6 +357,7 @@ class Play {
     if (first === undefined) return;
     const isOfCall = this.#scenario.checks.includes(step);
     if (step.name === 'judge') return this.#askJudge(step, turns);
+    if (step.name === 'expect-same-request') return this.#compareRequests(step);
     if (step.name === 'expect-tool' && step.expected.outcome !== undefined)
       await this.#toolsOver((tool) => tool === step.expected.tool);
     const { conversationId } = this.#speaking;
@@ -364,6 +365,24 @@ class Play {
       step.name === 'expect-state' ? await this.#stage.state(conversationId) : undefined;
     const reasons = faultOf(step, { turns: [first, ...others], state });
     if (reasons !== undefined) this.#fail(step, reasons, 'expectation', isOfCall);
+  }
+
+  #compareRequests(step: StepOf<'expect-same-request'>): void {
+    const { golden } = this.#options;
+    if (golden === undefined) throw new Error('an expect-same-request line needs a golden file');
+    const lines = this.#scenario.steps.filter(({ name }) => name === step.name);
+    const line = lines.findIndex(({ lineNumber }) => lineNumber === step.lineNumber) + 1;
+    const sent = this.#notebook.sentSince(this.#firstOfTurn());
+    const reasons =
+      sent === undefined ? ['the model was not asked'] : golden.faultOf(line, sent);
+    if (reasons !== undefined) this.#fail(step, reasons, 'request');
+  }
+
+  /** The place of the last turn's first delivery. */
+  #firstOfTurn(): number {
+    return this.#deliveries.findLastIndex(
+      ({ exchange }) => exchange.opening?.name !== 'deliver-again',
+    );
   }
 
   async #askJudge(
@@ -393,11 +412,8 @@ class Play {
   async #endTurn(): Promise<void> {
     const last = this.#deliveries.at(-1);
     if (last === undefined || !this.#scenario.isScripted) return;
-    const first = this.#deliveries.findLastIndex(
-      ({ exchange }) => exchange.opening?.name !== 'deliver-again',
-    );
     const hadTrouble = this.#deliveries
-      .slice(first)
+      .slice(this.#firstOfTurn())
       .some(({ exchange }) => exchange.trouble !== undefined);
     const left = await this.#stage.answersLeft();
     if (left === 0 || hadTrouble) return;

@@ -14,6 +14,10 @@ import { hasEffects, isTool } from './tool-stand-ins.ts';
 
 export const NEEDS_PROCESS = 'kill needs a process of its own: add --process';
 
+/** What they look at, nobody asks for without a model. */
+const ASKING: ReadonlySet<Step['name']> =
+  new Set(['expect-prompt', 'expect-no-prompt', 'expect-same-request']);
+
 /** One line for each problem, with its line number. */
 export async function problemsOf(
   scenario: Scenario,
@@ -79,7 +83,7 @@ function problemOf(
     return NEEDS_PROCESS;
   if (step.name === 'model' && !isPlayedByModel)
     return 'the agent asks no model, so none can be scripted';
-  if ((step.name === 'expect-prompt' || step.name === 'expect-no-prompt') && !isPlayedByModel)
+  if (ASKING.has(step.name) && !isPlayedByModel)
     return 'the agent asks no model';
   if (step.name === 'never-acts-twice' && step.tools.length === 0) {
     const hasOnce = [...tools.values()].some(({ once }) => once !== undefined);

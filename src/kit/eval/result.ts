@@ -68,9 +68,10 @@ export interface ScenarioFailure {
   /**
    * `expectation`: something that the scenario expects is not so. `judge`: the same, in a judge's
    * opinion. `course`: the call could not go on as the scenario has it, for example because the
-   * reply had fewer words than an interruption needs.
+   * reply had fewer words than an interruption needs. `request`: a model was sent something else
+   * than what was accepted.
    */
-  readonly kind: 'expectation' | 'judge' | 'course';
+  readonly kind: 'expectation' | 'judge' | 'course' | 'request';
   /** Of the scenario; undefined if it is about no line. */
   readonly lineNumber: number | undefined;
   /** The line as it was written, or what was being done. */

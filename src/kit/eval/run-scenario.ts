@@ -6,6 +6,7 @@ import type { App } from '../../app/app.ts';
 import { isAgent, partsOf } from '../../app/create-app.ts';
 import { shellWord } from '../terminal/one-line.ts';
 import { openEvalModel, problemsOfModels } from './eval-model.ts';
+import { goldenPath, GoldenRequests } from './golden-requests.ts';
 import type { Cast } from './play-options.ts';
 import { playScenario } from './play-scenario.ts';
 import { problemsOf } from './problems.ts';
@@ -27,6 +28,8 @@ export interface RunScenarioOptions {
   readonly evalModel?: string;
   /** Asks the models, even if there is a recording. Default false. */
   readonly live?: boolean;
+  /** Accepts what models are sent, for `expect-same-request`. Default false. */
+  readonly update?: boolean;
   /** Ends the run. */
   readonly signal?: AbortSignal;
 }
@@ -68,7 +71,8 @@ export async function runScenario(
   );
   const models = ofRun();
   const { modelFor, judge, playedCaller } = models;
-  const playOptions = { timeoutMs, allowsRealTools, signal, modelFor, judge, playedCaller };
+  const golden = new GoldenRequests(goldenPath(path), scenario, options.update === true);
+  const playOptions = { timeoutMs, allowsRealTools, signal, modelFor, judge, playedCaller, golden };
   const problems = [
     ...problemOfOther(scenario, cast),
     ...(await problemsOf(scenario, cast, playOptions)),

@@ -13,8 +13,8 @@ const SET_UP = [
 ] as const satisfies readonly ActionName[];
 const CHECKS = [
   'expect', 'expect-not', 'expect-data', 'expect-no-data', 'expect-hangup', 'expect-tool',
-  'expect-no-tool', 'expect-state', 'expect-prompt', 'expect-no-prompt', 'within',
-  'within-tokens', 'ends-within', 'judge',
+  'expect-no-tool', 'expect-state', 'expect-prompt', 'expect-no-prompt', 'expect-same-request',
+  'within', 'within-tokens', 'ends-within', 'judge',
 ] as const satisfies readonly ActionName[];
 /** These hold for the whole call, wherever they stand. */
 const CHECKS_OF_CALL = [
@@ -24,6 +24,8 @@ const TROUBLES = [
   'interrupt', 'drop', 'deliver-again', 'restart', 'kill',
 ] as const satisfies readonly ActionName[];
 
+/** Decided by a model or a file, not by what was seen alone. */
+export type ComparedStep = StepOf<'judge' | 'expect-same-request'>;
 export type CheckStep = StepOf<(typeof CHECKS)[number] | (typeof CHECKS_OF_CALL)[number]>;
 export type TroubleStep = StepOf<(typeof TROUBLES)[number]>;
 

@@ -36,6 +36,7 @@ export const WORDS: Readonly<Record<string, (argument: string) => Action>> = {
   'expect-state': expecting('expect-state', parseValueExpectation),
   'expect-prompt': expecting('expect-prompt'),
   'expect-no-prompt': expecting('expect-no-prompt'),
+  'expect-same-request': alone('expect-same-request'),
   never: expecting('never'),
   'never-fails': alone('never-fails'),
   'never-repeats': alone('never-repeats'),
@@ -96,7 +97,7 @@ function parseCall(argument: string): Action {
 }
 
 type Expecting = Extract<Check, { readonly expectation: unknown }>['name'];
-type Alone = 'expect-hangup' | 'never-fails' | 'never-repeats';
+type Alone = 'expect-hangup' | 'expect-same-request' | 'never-fails' | 'never-repeats';
 
 function expecting(name: Expecting, parse = parseExpectation): (argument: string) => Action {
   return (argument) => ({ name, expectation: parse(name, argument) });

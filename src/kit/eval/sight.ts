@@ -31,7 +31,12 @@ export type Sight =
   | { readonly type: 'tool-held'; readonly tool: string; readonly isTold: boolean }
   /** A tool with effects was called although nothing says what it may do. It did not run. */
   | { readonly type: 'tool-barred'; readonly tool: string }
-  | { readonly type: 'asked'; readonly messages: readonly ChatMessage[] }
+  /** `sent` is the rest of the request, for a golden file. */
+  | {
+      readonly type: 'asked';
+      readonly messages: readonly ChatMessage[];
+      readonly sent: string;
+    }
   /** A scripted model was asked once more than there are answers. */
   | { readonly type: 'unscripted' }
   | { readonly type: 'used'; readonly tokens: Tokens }

@@ -12,6 +12,7 @@ import { SettingsError, type Settings } from '../../settings/settings.ts';
 import { UsageError, type Terminal } from '../terminal/command.ts';
 import { oneLine, shellWord } from '../terminal/one-line.ts';
 import { openEvalModel, problemsOfModels } from './eval-model.ts';
+import { goldenPath, GoldenRequests } from './golden-requests.ts';
 import type { Staged } from './play-all.ts';
 import type { Cast, PlayOptions } from './play-options.ts';
 import { NEEDS_PROCESS, problemsOf } from './problems.ts';
@@ -85,7 +86,7 @@ function filesOf(word: string, directory: string): readonly string[] {
 export async function stageAll(
   { scenarios, named, unplayable }: ReadScenarios,
   flags: StagingFlags,
-  source: ReplySource,
+  { source, isUpdating }: { readonly source: ReplySource; readonly isUpdating: boolean },
   options: PlayOptions,
   { environment, directory }: Terminal,
 ): Promise<{ readonly staged: readonly Staged[]; readonly unplayable: readonly Unplayable[] }> {
@@ -117,7 +118,10 @@ export async function stageAll(
     if (found.length > 0) return found;
     // What else it refuses about the agent, it refuses here, and not in the middle of the others.
     createApp(stageSettings(cast.settings, scenario, 'any', 'any'), cast.agent, { log: noLog() });
-    return { scenario, cast, models: models.ofRun };
+    const golden = new GoldenRequests(
+      goldenPath(resolve(directory, scenario.file)), scenario, isUpdating,
+    );
+    return { scenario, cast, golden, models: models.ofRun };
   };
   const staged: Staged[] = [];
   const others = [...unplayable];

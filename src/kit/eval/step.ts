@@ -119,6 +119,7 @@ export type Check =
       readonly name:
         | 'expect-hangup' | 'never-fails' | 'never-repeats';
     }
+  | { readonly name: 'expect-same-request' }
   /** None named: those with `once`. */
   | { readonly name: 'never-acts-twice'; readonly tools: readonly string[] }
   /** The first word. */

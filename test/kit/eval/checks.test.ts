@@ -3,9 +3,8 @@ import { describe, it } from 'node:test';
 
 import { faultOf, type Seen } from '../../../src/kit/eval/checks.ts';
 import type { PlayedTurn, ToolRunSeen } from '../../../src/kit/eval/result.ts';
-import type { CheckStep } from '../../../src/kit/eval/scenario.ts';
+import type { CheckStep, ComparedStep } from '../../../src/kit/eval/scenario.ts';
 import { parseScript } from '../../../src/kit/eval/script.ts';
-import type { StepOf } from '../../../src/kit/eval/step.ts';
 import { playedTurn } from './played-turn.ts';
 
 const PAID: ToolRunSeen = {
@@ -18,7 +17,7 @@ function fault(line: string, ...turns: readonly Partial<PlayedTurn>[]): unknown 
   const [first, ...others] = turns.map((turn) => ({ ...playedTurn(turn) }));
   assert.ok(step !== undefined && first !== undefined);
   const seen: Seen = { turns: [first, ...others], state: undefined };
-  return faultOf(step as Exclude<CheckStep, StepOf<'judge'>>, seen);
+  return faultOf(step as Exclude<CheckStep, ComparedStep>, seen);
 }
 
 describe('faultOf', () => {

@@ -1,0 +1,83 @@
+// The golden file beside a scenario: what models are sent, as it was accepted.
+
+import { readFileSync, writeFileSync } from 'node:fs';
+import { basename } from 'node:path';
+
+import { codeOf, messageOf } from '../../base/thrown-values.ts';
+import type { Scenario } from './scenario.ts';
+import { textDiff } from './text-diff.ts';
+
+const HEADING = /^=== (\d+)\n/m;
+const MAX_DIFF_LINES = 60;
+
+/** `order.txt` → `order.requests.golden`. */
+export function goldenPath(scenarioPath: string): string {
+  return `${scenarioPath.replace(/\.[^./\\]+$/, '')}.requests.golden`;
+}
+
+/** Compares what models were sent with the file, or writes the file. */
+export class GoldenRequests {
+  readonly #path: string;
+  readonly #isUpdating: boolean;
+  readonly #count: number;
+
+  constructor(path: string, { steps }: Scenario, isUpdating: boolean) {
+    this.#path = path;
+    this.#count = steps.filter(({ name }) => name === 'expect-same-request').length;
+    this.#isUpdating = isUpdating;
+  }
+
+  /**
+   * Why a turn's requests are not those that the line with this number, from 1, has accepted.
+   * Undefined if they are.
+   */
+  faultOf(line: number, text: string): readonly string[] | undefined {
+    try {
+      return this.#compare(line, text);
+    } catch (error) {
+      return [messageOf(error)];
+    }
+  }
+
+  #compare(line: number, text: string): readonly string[] | undefined {
+    const accepted = this.#read();
+    if (this.#isUpdating) {
+      accepted.set(line, text);
+      this.#write(accepted);
+      return undefined;
+    }
+    const before = accepted.get(line);
+    const remedy = '--update accepts it';
+    if (before === undefined) return [`${basename(this.#path)} does not have it; ${remedy}`];
+    const diff = textDiff(before, text);
+    if (diff.length === 0) return undefined;
+    const left = diff.length - MAX_DIFF_LINES;
+    return [
+      `it differs from ${basename(this.#path)}, accepted (-) and sent (+); ${remedy}`,
+      ...diff.slice(0, MAX_DIFF_LINES),
+      ...(left > 0 ? [` … and ${left} more lines`] : []),
+    ];
+  }
+
+  #read(): Map<number, string> {
+    let text: string;
+    try {
+      text = readFileSync(this.#path, 'utf8').replaceAll('\r\n', '\n');
+    } catch (error) {
+      if (codeOf(error) === 'ENOENT') return new Map();
+      throw error;
+    }
+    const [, ...parts] = text.split(HEADING);
+    return new Map(parts.flatMap((part, index) =>
+      index % 2 === 1 ? [] : [[Number(part), (parts[index + 1] ?? '').trim()]],
+    ));
+  }
+
+  #write(accepted: ReadonlyMap<number, string>): void {
+    const parts = [...accepted]
+      .filter(([line]) => line <= this.#count)
+      .sort(([a], [b]) => a - b)
+      .map(([line, text]) => `=== ${line}\n${text}\n`);
+    writeFileSync(this.#path, parts.join('\n'));
+  }
+}

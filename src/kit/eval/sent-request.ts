@@ -1,0 +1,64 @@
+// What models are sent, as a golden file keeps it: options, prompt, tools, and what tools returned.
+
+import { parseJson } from '../../base/json.ts';
+import type { ChatMessage, ModelStreamOptions } from '../../models/model.ts';
+import { modelRequestOf } from './model-request.ts';
+import { replaceVarying } from './varying-values.ts';
+
+const PRESENT_MS = 36 * 3_600_000; // the same day in any time zone
+
+/** Without messages. `model` is its name in the agent. Undefined: that of the settings. */
+export function sentText(
+  model: string | undefined,
+  messages: readonly ChatMessage[],
+  streamOptions: ModelStreamOptions,
+): string {
+  const prompts = messages.filter(({ role }) => role === 'system');
+  const { options, tools } = modelRequestOf('', prompts, streamOptions);
+  const blocks = [
+    ...(model === undefined ? [] : [`model: ${model}`]),
+    ...Object.entries(options)
+      .filter(([name, value]) => name !== 'toolChoice' || value !== 'auto') // its default
+      .map(([name, value]) => `${name}: ${JSON.stringify(value)}`),
+    ...prompts.flatMap(({ content }) => ['', 'prompt:', steady(content)]),
+    ...tools.flatMap(({ name, description, parameters }) => [
+      '', `tool ${name}:`, steady(description), steady(JSON.stringify(parameters, undefined, 2)),
+    ]),
+  ];
+  return blocks.join('\n').trim();
+}
+
+/** All requests of a turn: each text once, then the results that the last one has of this turn. */
+export function turnText(
+  sent: readonly string[],
+  prompts: readonly (readonly ChatMessage[])[],
+): string {
+  const last = prompts.at(-1) ?? [];
+  const ofTurn = last.slice(last.findLastIndex(({ role }) => role === 'user') + 1);
+  const calls = ofTurn.flatMap((message) => ('toolCalls' in message ? message.toolCalls : []));
+  const results = calls.flatMap(({ id, name, args }) => {
+    const result = ofTurn.find((message) => message.role === 'tool' && message.toolCallId === id);
+    if (result === undefined) return [];
+    const value: unknown = parseJson(result.content);
+    const text = value === undefined ? result.content : JSON.stringify(value, undefined, 2);
+    return [`result of ${name} ${steady(args)}:\n${steady(text)}`];
+  });
+  return [[...new Set(sent)].join('\n\n--- and\n\n'), ...results].join('\n\n');
+}
+
+/**
+ * The same in each run: ids are left out and, in a line that names the present day, all times.
+ * Other times, such as opening hours, stay.
+ */
+function steady(text: string): string {
+  return text.split('\n').map((line) => {
+    let isPresent = false;
+    replaceVarying(line, (value, kind) => {
+      const ms = kind === 'time' ? Date.parse(value) : NaN;
+      isPresent ||= Math.abs(ms - Date.now()) < PRESENT_MS;
+      return value;
+    });
+    return replaceVarying(line, (value, kind) =>
+      kind === 'id' ? '<id>' : kind === 'time' && isPresent ? '<time>' : value);
+  }).join('\n');
+}

@@ -1,0 +1,148 @@
+import assert from 'node:assert/strict';
+import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { describe, it, type TestContext } from 'node:test';
+
+import { evalCommand } from '../../../src/kit/commands/eval.ts';
+import { sentText } from '../../../src/kit/eval/sent-request.ts';
+import { RecordedTerminal } from '../terminal/recorded-terminal.ts';
+
+const ASKED = 'agent ./shop.mjs\nsay Hi\nmodel calls look {"what": "x"}\nmodel says Hello.\n';
+
+/** What an agent's module holds, of which tests change one thing. */
+const SHOP = {
+  prompt: 'You sell bread.\\nDo not shout.',
+  description: 'Looks for bread.',
+  maxLength: 20,
+  temperature: 0.3,
+};
+
+function moduleOf({ prompt, description, maxLength, temperature }: typeof SHOP): string {
+  const { href } = new URL('../../../src/index.ts', import.meta.url);
+  return `import { defineAgent, tool } from '${href}';
+    const look = tool({
+      name: 'look', description: '${description}', repeatable: true, run: () => 'bread',
+      parameters: {
+        type: 'object',
+        properties: { what: { type: 'string', maxLength: ${maxLength} } },
+        additionalProperties: false,
+      },
+    });
+    export default defineAgent({
+      name: 'shop', prompt: '${prompt}', tools: [look], temperature: ${temperature},
+    });`;
+}
+
+class Folder {
+  readonly directory: string;
+  readonly #test: TestContext;
+  #modules = 0;
+
+  constructor(t: TestContext, script: string) {
+    const terminal = new RecordedTerminal();
+    t.after(() => terminal.clear());
+    this.#test = t;
+    this.directory = terminal.directory;
+    mkdirSync(join(this.directory, 'evals'));
+    this.write('a.txt', script);
+  }
+
+  write(name: string, text: string): void {
+    writeFileSync(join(this.directory, 'evals', name), text);
+  }
+
+  read(name: string): string {
+    return readFileSync(join(this.directory, 'evals', name), 'utf8');
+  }
+
+  /** Each agent is a module of its own, because modules are loaded once. */
+  async run(shop: typeof SHOP, ...argv: string[]): Promise<{ code: number; out: string }> {
+    const module = `shop-${(this.#modules += 1)}.mjs`;
+    this.write(module, moduleOf(shop));
+    this.write('a.txt', this.read('a.txt').replace(/shop[-\d]*\.mjs/, module));
+    const terminal = new RecordedTerminal({}, this.directory);
+    this.#test.after(() => terminal.clear());
+    return { code: await evalCommand.run(argv, terminal), out: terminal.out };
+  }
+}
+
+describe('expect-same-request', () => {
+  it('fails without a golden file, which --update writes', async (t) => {
+    const folder = new Folder(t, `${ASKED}expect-same-request\n`);
+    const { code, out } = await folder.run(SHOP);
+    assert.equal(code, 1);
+    assert.match(out, /line 5: expect-same-request\n +a\.requests\.golden does not have it; --update/);
+    assert.equal((await folder.run(SHOP, '--update')).code, 0);
+    assert.equal((await folder.run(SHOP)).code, 0);
+    const text = folder.read('a.requests.golden');
+    assert.match(text, /^=== 1\ntemperature: 0\.3\n\nprompt:\nYou sell bread\.\nDo not shout\.\n/);
+    assert.match(text, /\n\ntool look:\nLooks for bread\.\n\{\n {2}"type": "object",\n/);
+    assert.equal(text.split('tool look').length, 2, 'the same request is written once');
+    assert.match(text, /\n\nresult of look \{"what":"x"\}:\n"bread"\n$/);
+  });
+
+  const changes: readonly (readonly [what: Partial<typeof SHOP>, diff: RegExp])[] = [
+    [{ prompt: 'You sell bread.\\nShout.' }, / You sell bread\.\n +-Do not shout\.\n +\+Shout\./],
+    [{ description: 'Looks for cakes.' }, /-Looks for bread\.\n +\+Looks for cakes\./],
+    [{ maxLength: 200 }, /- +"maxLength": 20\n +\+ +"maxLength": 200/],
+    [{ temperature: 0.4 }, /-temperature: 0\.3\n +\+temperature: 0\.4/],
+  ];
+  for (const [changed, diff] of changes) {
+    it(`shows a changed ${Object.keys(changed).join()}, and --update accepts it`, async (t) => {
+      const folder = new Folder(t, `${ASKED}expect-same-request\n`);
+      await folder.run(SHOP, '--update');
+      const now = { ...SHOP, ...changed };
+      const { code, out } = await folder.run(now);
+      assert.equal(code, 1);
+      assert.match(out, /differs from a\.requests\.golden, accepted \(-\) and sent \(\+\); --update/);
+      assert.match(out, diff);
+      await folder.run(now, '--update');
+      assert.equal((await folder.run(now)).code, 0);
+    });
+  }
+
+  it('keeps each line of a scenario apart, also those that a broken run did not reach', async (t) => {
+    const twice = `${ASKED}expect-same-request\nsay Ho\nmodel says Ho.\nexpect-same-request\n`;
+    const folder = new Folder(t, twice);
+    await folder.run(SHOP, '--update');
+    assert.match(folder.read('a.requests.golden'), /^=== 1\n[^]+\n\n=== 2\n/);
+    folder.write('a.txt', twice.replace('say Ho', 'interrupt after 9 words\nsay Ho'));
+    await folder.run({ ...SHOP, temperature: 0.4 }, '--update');
+    assert.equal(folder.read('a.requests.golden').split('temperature: 0.4').length, 3);
+    folder.write('a.txt', `${ASKED}expect-same-request\n`);
+    await folder.run(SHOP, '--update');
+    assert.doesNotMatch(folder.read('a.requests.golden'), /=== 2/);
+  });
+
+  it('fails if the model is not asked, or the file cannot be read', async (t) => {
+    const folder = new Folder(t, 'agent ./shop.mjs\nexpect-same-request\nsay Hi\nmodel says Hi.\n');
+    assert.match((await folder.run(SHOP, '--update')).out, /the model was not asked/);
+    folder.write('a.txt', `${ASKED}expect-same-request\n`);
+    mkdirSync(join(folder.directory, 'evals', 'a.requests.golden'));
+    const { code, out } = await folder.run(SHOP);
+    assert.equal(code, 1);
+    assert.match(out, /line 5: expect-same-request\n +EISDIR/);
+  });
+});
+
+describe('sentText', () => {
+  const of = (content: string): string =>
+    sentText(undefined, [{ role: 'system', content }], { signal: new AbortController().signal });
+
+  it('leaves out the present day and what stands beside it, and no other time', () => {
+    const today = new Date().toISOString().slice(0, 10);
+    const text = of(`It is ${today}, 10:05.\nOpen Tuesday to Sunday, 07:00 to 15:00.`);
+    assert.equal(text, 'prompt:\nIt is <time>, <time>.\nOpen Tuesday to Sunday, 07:00 to 15:00.');
+    assert.match(of('Since 2019-01-31, always.'), /Since 2019-01-31, always/);
+  });
+
+  it('leaves out ids, and no other number', () => {
+    const id = '1f6f2a52-1b0e-4a0b-9a3e-8e2f6d7c9b10';
+    assert.equal(of(`Call ${id} from +15550100`), 'prompt:\nCall <id> from +15550100');
+  });
+
+  it('names the model, if the agent does', () => {
+    const signal = new AbortController().signal;
+    assert.equal(sentText('openai:x', [], { signal }), 'model: openai:x');
+  });
+});
