@@ -1,6 +1,5 @@
 // What models are sent, as a golden file keeps it: options, prompt, tools, and what tools returned.
 
-import { parseJson } from '../../base/json.ts';
 import type { ChatMessage, ModelStreamOptions } from '../../models/model.ts';
 import { modelRequestOf } from './model-request.ts';
 import { replaceVarying } from './varying-values.ts';
@@ -39,9 +38,8 @@ export function turnText(
   const results = calls.flatMap(({ id, name, args }) => {
     const result = ofTurn.find((message) => message.role === 'tool' && message.toolCallId === id);
     if (result === undefined) return [];
-    const value: unknown = parseJson(result.content);
-    const text = value === undefined ? result.content : JSON.stringify(value, undefined, 2);
-    return [`result of ${name} ${steady(args)}:\n${steady(text)}`];
+    const lines = result.content.replaceAll('},{', '},\n{'); // a line for each entry of a list
+    return [`result of ${name} ${steady(args)}:\n${steady(lines)}`];
   });
   return [[...new Set(sent)].join('\n\n--- and\n\n'), ...results].join('\n\n');
 }
