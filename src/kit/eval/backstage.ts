@@ -6,6 +6,7 @@ import type { TurnState } from '../../conversations/message.ts';
 import { cameWith } from '../../conversations/turn-record.ts';
 import { createLogger } from '../../log.ts';
 import { DEFAULT_PRICES } from '../../models/prices.ts';
+import { withFallbacks, withRetries } from '../../models/retry.ts';
 import { agentPath } from '../../settings/named-agents.ts';
 import type { ScriptedAnswer } from '../scripted-answer.ts';
 import { describeLogLine } from './log-line.ts';
@@ -14,7 +15,7 @@ import type { Cast, PlayOptions } from './play-options.ts';
 import type { Scenario } from './scenario.ts';
 import type { OnSight } from './sight.ts';
 import type { Address, Stage } from './stage.ts';
-import type { Mock } from './step.ts';
+import type { Mock, ToolMoment } from './step.ts';
 import { ToolStandIns } from './tool-stand-ins.ts';
 import type { WatchedStore } from './watched-store.ts';
 
@@ -56,8 +57,8 @@ export class Backstage implements Stage {
     this.#tools.mock(mock);
   }
 
-  hold(tool: string): void {
-    this.#tools.hold(tool);
+  hold(moment: ToolMoment): void {
+    this.#tools.hold(moment);
   }
 
   release(): void {
@@ -136,14 +137,15 @@ export class Backstage implements Stage {
       ...agent,
       bind: (resources) => bind.call(agent, {
         ...resources,
-        openModel: (given) => observed(
-          scenario.isScripted
-            ? this.#model.model
-            : modelFor(resources.openModel(given), scenario),
-          typeof given === 'object' ? given.name : given,
-          modelPrices,
-          onSight,
-        ),
+        openModel: (given) => {
+          const named = typeof given === 'object' ? given.name : given;
+          const own = scenario.isScripted
+            ? this.#model.model : modelFor(resources.openModel(given), scenario);
+          const model = observed(own, named, modelPrices, onSight);
+          const { models: count } = scenario;
+          if (count === undefined) return model;
+          return withFallbacks(Array.from({ length: count }, () => withRetries(model)));
+        },
         replaceTool: this.#tools.replace,
       }),
     };

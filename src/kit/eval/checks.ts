@@ -155,11 +155,14 @@ function isAsExpected(run: ToolRunSeen, { args, outcome }: ToolExpectation): boo
   if (args !== undefined && !hasFields(run.args, args)) return false;
   switch (outcome?.kind) {
     case undefined:
-      return run.state !== 'refused';
+      return run.state !== 'refused' && run.state !== 'not-begun';
     case 'refused':
       return run.state === 'refused';
     case 'fails':
       return run.state === 'failed' && outcome.expectation.matches(String(run.result));
+    case 'not-done':
+      return (run.state === 'not-begun' || (run.state === 'failed' && !run.hasActed))
+        && outcome.expectation.matches(String(run.result));
     case 'returns':
       return run.state === 'completed' && outcome.expectation.matchesValue(run.result);
     default:
@@ -183,6 +186,8 @@ export function runText({ tool, args, state, result }: ToolRunSeen): string {
       return shown(`${call} failed: ${String(result)}`);
     case 'refused':
       return shown(`${call} was refused: ${String(result)}`);
+    case 'not-begun':
+      return shown(`${call} did not run: ${String(result)}`);
     default:
       return state satisfies never;
   }

@@ -76,9 +76,9 @@ export class Notebook {
         break;
       }
       case 'tool-refused': {
-        const { tool, args, problem: result } = sight;
+        const { tool, args, problem: result, state } = sight;
         entry.tools.push({
-          tool, args, result, onceKey: undefined, state: 'refused', hasActed: false,
+          tool, args, result, onceKey: undefined, state, hasActed: false,
         });
         break;
       }

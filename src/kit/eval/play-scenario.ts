@@ -214,7 +214,7 @@ class Play {
     const caller = this.#speaking;
     this.#notebook.turnPage();
     if (!isAgain || answers.length > 0) await this.#stage.prepare(answers);
-    if (trouble !== undefined && 'tool' in trouble.at) await this.#stage.hold(trouble.at.tool);
+    if (trouble !== undefined && 'tool' in trouble.at) await this.#stage.hold(trouble.at);
     const hearing = isAgain
       ? caller.deliverAgain(this.#address)
       : caller.say(this.#address, opening?.name === 'say' ? opening.text : undefined);

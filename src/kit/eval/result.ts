@@ -21,15 +21,15 @@ export interface ToolRunSeen {
   /** As `run` received them, or as the model sent them if they were refused. */
   readonly args: unknown;
   /**
-   * `refused`: the arguments did not fit the schema. `running`: nothing came of it before the
-   * scenario ended.
+   * `refused`: the arguments did not fit the schema. `not-begun`: its `once` threw. `running`:
+   * nothing came of it before the scenario ended.
    */
-  readonly state: 'running' | 'completed' | 'failed' | 'refused';
+  readonly state: 'running' | 'completed' | 'failed' | 'refused' | 'not-begun';
   /** What `run` returned, or the message of what it threw. */
   readonly result: unknown;
   /** Equal for calls that must act only once together. Undefined if it may act again. */
   readonly onceKey: string | undefined;
-  /** False if it was refused, or says that it had no effect. */
+  /** False if it was refused, did not begin, or says that it had no effect. */
   readonly hasActed: boolean;
 }
 

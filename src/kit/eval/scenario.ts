@@ -9,7 +9,7 @@ import { ScriptError } from './script.ts';
 import type { ActionName, Moment, Step, StepOf } from './step.ts';
 
 const SET_UP = [
-  'agent', 'wire', 'from', 'to', 'language', 'metadata', 'set', 'real', 'good', 'bad',
+  'agent', 'wire', 'from', 'to', 'language', 'metadata', 'set', 'real', 'models', 'good', 'bad',
 ] as const satisfies readonly ActionName[];
 const CHECKS = [
   'expect', 'expect-not', 'expect-data', 'expect-no-data', 'expect-hangup', 'expect-tool',
@@ -74,6 +74,8 @@ export interface Scenario {
   readonly realTools: ReadonlySet<string>;
   /** Whether a scripted model answers, instead of the agent's own. */
   readonly isScripted: boolean;
+  /** How many scripted models there are, with retries. Undefined: one, without. */
+  readonly models: number | undefined;
   /** Words that a judge must let pass, or must not. */
   readonly examples: { readonly good: readonly string[]; readonly bad: readonly string[] };
   /** The first one is the welcome. */
@@ -118,6 +120,9 @@ export function scenarioOf(steps: readonly Step[], file: string): Scenario {
     fault(step, 'a scripted model uses no tokens');
   for (const step of isScripted ? allOf(steps, 'caller') : [])
     fault(step, 'nobody knows what a played caller says, so no "model" line can answer it');
+  const models = only('models');
+  if (models !== undefined && !isScripted)
+    fault(models, 'models is for scripted models: the agent\'s own have retries');
   const examples = {
     good: allOf(steps, 'good').map(({ text }) => text),
     bad: allOf(steps, 'bad').map(({ text }) => text),
@@ -137,6 +142,7 @@ export function scenarioOf(steps: readonly Step[], file: string): Scenario {
     settings,
     realTools: new Set(allOf(steps, 'real').flatMap(({ tools }) => tools)),
     isScripted,
+    models: models?.count,
     examples,
     acts,
     checks,

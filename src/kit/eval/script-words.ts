@@ -71,6 +71,10 @@ export const WORDS: Readonly<Record<string, (argument: string) => Action>> = {
       throw new Fault('wire is layercode or chat-completions');
     return { name: 'wire', wire: argument };
   },
+  models(argument) {
+    if (!/^[1-5]$/.test(argument)) throw new Fault('models takes a number from 1 to 5: models 2');
+    return { name: 'models', count: Number(argument) };
+  },
   from: (argument) => ({ name: 'from', text: number('from', argument) }),
   to: (argument) => ({ name: 'to', text: number('to', argument) }),
   metadata: (argument) => ({
@@ -153,10 +157,12 @@ function momentOf(name: string, argument: string): Moment | undefined {
   if (argument === '') return undefined;
   const words = /^after (\d{1,4}) words?$/.exec(argument)?.[1];
   if (words !== undefined) return { words: Number(words) };
-  const tool = /^during (\S+)$/.exec(argument)?.[1];
-  if (tool !== undefined && isToolName(tool)) return { tool };
+  const [, during, beginning] = /^(?:during (\S+)|as (\S+) begins)$/.exec(argument) ?? [];
+  const tool = during ?? beginning;
+  if (tool !== undefined && isToolName(tool)) return { tool, isBeginning: during === undefined };
   throw new Fault(
-    `${name} stands alone, or as: ${name} after 3 words, or: ${name} during book_table`,
+    `${name} stands alone, or as: ${name} after 3 words, or: ${name} during book_table, or: `
+      + `${name} as book_table begins`,
   );
 }
 

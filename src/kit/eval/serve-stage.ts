@@ -13,7 +13,7 @@ import {
 } from './stage-process.ts';
 import { stageSettings } from './stage-settings.ts';
 import type { Stage } from './stage.ts';
-import type { Mock } from './step.ts';
+import type { Mock, ToolMoment } from './step.ts';
 import { WatchedStore } from './watched-store.ts';
 
 /** Whether this process is a stage. Removes the mark: programs that the agent starts are not. */
@@ -77,7 +77,7 @@ function perform(stage: Stage | undefined, method: Method, args: readonly unknow
     case 'mock':
       return stage.mock(first as Mock);
     case 'hold':
-      return stage.hold(String(first));
+      return stage.hold(first as ToolMoment);
     case 'settled':
       return stage.settled(String(first), Number(second));
     case 'turnState':

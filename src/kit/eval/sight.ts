@@ -15,7 +15,7 @@ export type Sight =
       readonly onceKey: string | undefined;
     }
   | { readonly type: 'tool-refused'; readonly tool: string; readonly args: unknown;
-      readonly problem: string }
+      readonly problem: string; readonly state: 'refused' | 'not-begun' }
   | {
       readonly type: 'tool-over';
       readonly id: number;

@@ -11,7 +11,7 @@ import type { TurnState } from '../../conversations/message.ts';
 import type { ScriptedAnswer } from '../scripted-answer.ts';
 import type { OnSight, Sight } from './sight.ts';
 import type { Address, Stage } from './stage.ts';
-import type { Mock } from './step.ts';
+import type { Mock, ToolMoment } from './step.ts';
 
 /** Marks a process as a stage. Its parent talks with it over IPC. */
 export const STAGE_VARIABLE = 'LAYERCODE_MICROSERVER_STAGE';
@@ -105,8 +105,8 @@ export class StageProcess implements Stage {
     await this.#call('mock', mock);
   }
 
-  async hold(tool: string): Promise<void> {
-    await this.#call('hold', tool);
+  async hold(moment: ToolMoment): Promise<void> {
+    await this.#call('hold', moment);
   }
 
   async release(): Promise<void> {

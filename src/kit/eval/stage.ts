@@ -2,7 +2,7 @@ import type { Awaitable } from '../../base/awaitable.ts';
 import type { JsonObject } from '../../base/json.ts';
 import type { TurnState } from '../../conversations/message.ts';
 import type { ScriptedAnswer } from '../scripted-answer.ts';
-import type { Mock } from './step.ts';
+import type { Mock, ToolMoment } from './step.ts';
 
 /** Where the agent is called. */
 export interface Address {
@@ -21,8 +21,8 @@ export interface Stage {
   answersLeft(): Awaitable<number>;
   /** Replaces what a tool does from now on. */
   mock(mock: Mock): Awaitable<void>;
-  /** Keeps the next run of the tool from returning, until `release`. */
-  hold(tool: string): Awaitable<void>;
+  /** Keeps the next run of the tool from acting or from returning, until `release`. */
+  hold(moment: ToolMoment): Awaitable<void>;
   release(): Awaitable<void>;
   /** Waits until no turn of the conversation runs. False if one still does after the time. */
   settled(conversationId: string, timeoutMs: number): Promise<boolean>;

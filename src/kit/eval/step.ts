@@ -21,7 +21,13 @@ type ActionOf<A, Name> = A extends { readonly name: infer Known }
 export type Moment =
   /** This many words have been heard. 0: as soon as the reply begins. */
   | { readonly words: number }
-  | { readonly tool: string };
+  | ToolMoment;
+
+export interface ToolMoment {
+  readonly tool: string;
+  /** True: it has been called and has not acted. False: it has acted and not yet returned. */
+  readonly isBeginning: boolean;
+}
 
 export type Action = SetUp | Opening | CallerLine | ModelLine | Mock | Trouble | Check;
 export type ActionName = Action['name'];
@@ -30,6 +36,8 @@ export type ActionName = Action['name'];
 export type SetUp =
   | { readonly name: 'agent' | 'from' | 'to' | 'language'; readonly text: string }
   | { readonly name: 'wire'; readonly wire: 'layercode' | 'chat-completions' }
+  /** Models behind the agent's, with the real retries: the others are fall-backs. */
+  | { readonly name: 'models'; readonly count: number }
   | { readonly name: 'metadata'; readonly metadata: JsonObject }
   /** A setting by the name of its variable. */
   | { readonly name: 'set'; readonly variable: string; readonly value: string }
@@ -95,6 +103,8 @@ export interface ToolExpectation {
   readonly outcome:
     | { readonly kind: 'returns' | 'fails'; readonly expectation: Expectation }
     | { readonly kind: 'refused' }
+    /** It says that it had no effect, or its `once` did not let it begin. */
+    | { readonly kind: 'not-done'; readonly expectation: Expectation }
     | undefined;
 }
 

@@ -1,4 +1,5 @@
-// `expect-tool NAME [once | twice | 3 times] [in all] [with JSON] [returns … | fails … | refused]`
+// `expect-tool NAME [once | twice | 3 times] [in all] [with JSON]
+// [returns … | fails … | not-done … | refused]`
 
 import { isObject } from '../../base/fields.ts';
 import { parseJson, type JsonObject } from '../../base/json.ts';
@@ -48,19 +49,19 @@ function parseWith(written: string): { readonly args: JsonObject; readonly rest:
 function parseOutcome(name: string, rest: string): ToolExpectation['outcome'] {
   if (rest === '') return undefined;
   if (rest === 'refused') return { kind: 'refused' };
-  const [, kind, expected = ''] = /^(returns|fails)(?:\s+(.+))?$/.exec(rest) ?? [];
+  const [, kind, expected = ''] = /^(returns|fails|not-done)(?:\s+(.+))?$/.exec(rest) ?? [];
   if (kind === 'returns') {
     return { kind, expectation: parseValueExpectation('returns', expected) };
   }
-  if (kind === 'fails') {
-    return { kind, expectation: expected === '' ? ANYTHING : parseExpectation('fails', expected) };
+  if (kind === 'fails' || kind === 'not-done') {
+    return { kind, expectation: expected === '' ? ANYTHING : parseExpectation(kind, expected) };
   }
   return refuse(name);
 }
 
 function refuse(name: string): never {
   const after = name === 'expect-tool'
-    ? 'once, twice, 3 times, in all, with {…}, returns …, fails … or refused'
+    ? 'once, twice, 3 times, in all, with {…}, returns …, fails …, not-done … or refused'
     : 'in all, or with {…}';
   throw new Fault(`after the name of the tool, ${name} takes ${after}, in this order`);
 }

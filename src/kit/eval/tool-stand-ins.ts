@@ -4,7 +4,7 @@ import { handOver } from '../../tools/tool-hand-over.ts';
 import { NotDone } from '../../tools/tool-not-done.ts';
 import type { Tool, ToolContext } from '../../tools/tool.ts';
 import type { OnSight } from './sight.ts';
-import type { Mock } from './step.ts';
+import type { Mock, ToolMoment } from './step.ts';
 
 export interface StandInOptions {
   /** Tools with effects that run as they are. */
@@ -29,7 +29,7 @@ export class ToolStandIns {
   /** One per tool: agents that share a tool must go on sharing it. */
   readonly #made = new WeakMap<object, object>();
   #runs = 0;
-  #held: { readonly tool: string; readonly released: Promise<void> } | undefined;
+  #held: (ToolMoment & { readonly released: Promise<void> }) | undefined;
   #release: (() => void) | undefined;
 
   constructor(options: StandInOptions) {
@@ -41,10 +41,10 @@ export class ToolStandIns {
     this.#mocks.set(mock.tool, mock);
   }
 
-  /** Keeps the next run of the tool from returning, until `release`. */
-  hold(tool: string): void {
+  /** Keeps the next run of the tool from acting or from returning, until `release`. */
+  hold(moment: ToolMoment): void {
     this.#held = {
-      tool,
+      ...moment,
       released: new Promise((resolve) => {
         this.#release = resolve;
       }),
@@ -64,14 +64,24 @@ export class ToolStandIns {
     return made as T;
   };
 
-  #standIn(tool: Tool): Pick<Tool, 'check' | 'run'> {
+  #standIn(tool: Tool): Pick<Tool, 'check' | 'run' | 'once'> {
     const { onSight } = this.#options;
+    const { once } = tool;
     return {
+      once: typeof once !== 'function' ? once : (args, context) => {
+        try {
+          return once(args, context);
+        } catch (error) {
+          const problem = messageOf(error);
+          onSight({ type: 'tool-refused', tool: tool.name, args, problem, state: 'not-begun' });
+          throw error;
+        }
+      },
       check: async (args, budget) => {
         const checked = await tool.check(args, budget);
         if ('problem' in checked) {
           const { problem } = checked;
-          onSight({ type: 'tool-refused', tool: tool.name, args, problem });
+          onSight({ type: 'tool-refused', tool: tool.name, args, problem, state: 'refused' });
         }
         return checked;
       },
@@ -91,26 +101,27 @@ export class ToolStandIns {
     const onceKey = tool.once === undefined ? undefined : `${name} ${context.idempotencyKey}`;
     onSight({ type: 'tool', id, tool: name, args: structuredClone(args), onceKey });
     if (mock?.outcome.kind === 'hangs') this.#tellHeld(tool);
+    await this.#hold(tool, context, true);
     try {
       const result = await (mock === undefined
         ? tool.run(args, context)
         : runMock(mock, context.signal));
-      await this.#hold(tool, context);
+      await this.#hold(tool, context, false);
       const seen = asJson(result);
       onSight({ type: 'tool-over', id, state: 'completed', result: seen, hasActed: true });
       return result;
     } catch (error) {
-      await this.#hold(tool, context);
+      await this.#hold(tool, context, false);
       const hasActed = !(error instanceof NotDone);
       onSight({ type: 'tool-over', id, state: 'failed', result: messageOf(error), hasActed });
       throw error;
     }
   }
 
-  /** The tool has done its work, but nobody learns that before the trouble. */
-  async #hold(tool: Tool, { signal }: ToolContext): Promise<void> {
+  /** The tool has been called or has done its work, but nothing more happens before the trouble. */
+  async #hold(tool: Tool, { signal }: ToolContext, isBeginning: boolean): Promise<void> {
     const held = this.#held;
-    if (held?.tool !== tool.name) return;
+    if (held?.tool !== tool.name || held.isBeginning !== isBeginning) return;
     this.#tellHeld(tool);
     await Promise.race([held.released, fired(signal)]);
   }
@@ -135,10 +146,8 @@ export function isTool(tool: KnownTool): tool is Tool & KnownTool {
 }
 
 async function runMock({ afterMs, outcome }: Mock, signal: AbortSignal): Promise<unknown> {
-  if (outcome.kind === 'hangs') {
-    await fired(signal);
-    throw signal.reason;
-  }
+  if (outcome.kind === 'hangs') await fired(signal);
+  signal.throwIfAborted(); // as a request would
   if (afterMs > 0) await pause(afterMs, signal);
   switch (outcome.kind) {
     case 'returns':
@@ -149,6 +158,8 @@ async function runMock({ afterMs, outcome }: Mock, signal: AbortSignal): Promise
       throw new NotDone(outcome.message);
     case 'hands-over':
       return handOver(outcome.agent);
+    case 'hangs':
+      throw signal.reason;
     default:
       return outcome satisfies never;
   }

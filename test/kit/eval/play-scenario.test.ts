@@ -5,6 +5,7 @@ import { defineAgent } from '../../../src/agents/define-agent.ts';
 import { defineState } from '../../../src/agents/state/state.ts';
 import type { Judge } from '../../../src/kit/eval/play-options.ts';
 import { reportOf } from '../../../src/kit/eval/report.ts';
+import { NotDone } from '../../../src/tools/tool-not-done.ts';
 import { hangUp, tool } from '../../../src/tools/tool.ts';
 import { failuresOf, play } from './eval-stage.ts';
 
@@ -236,6 +237,112 @@ describe('playScenario', () => {
     `);
     assert.deepEqual(failuresOf(result), []);
     assert.equal(result.turns[1]?.ending, 'interrupted');
+  });
+
+  it('interrupts as a tool begins: one that is aborted does not act', async () => {
+    const slow = tool({
+      name: 'slow', description: 'Is slow.', parameters: { type: 'object', properties: {} },
+      run: () => assert.fail('it is mocked'),
+    });
+    const agent = defineAgent({ name: 'shop', prompt: 'Sell.', state: till, tools: [pay, slow] });
+    const result = await play(agent, `
+      real pay
+      mock slow returns 1
+      say I pay.
+        model says One moment.
+        model calls pay {"cents": 5}
+        model calls slow
+      interrupt as slow begins
+      expect /^One moment.$/
+      expect-tool slow once fails
+      say What?
+        model says You have paid.
+      expect-prompt {"error":"interrupted"}
+      expect-state {"paid": 5}
+      say I pay six.
+        model calls pay {"cents": 6}
+      drop as pay begins
+      deliver-again
+        model says You have paid.
+      expect-tool pay once with {"cents": 6} returns {"paid": 11}
+      never-acts-twice
+    `);
+    assert.deepEqual(failuresOf(result), []);
+  });
+
+  it('expects that a call had no effect, or did not begin', async () => {
+    const charge = tool({
+      name: 'charge', description: 'Takes money.', parameters: { type: 'object', properties: {} },
+      once: (_args, { metadata }) => {
+        if (metadata['plan'] !== 'gold') throw new NotDone('only for gold');
+        return 'a';
+      },
+      run: () => 1,
+    });
+    const agent = defineAgent({ name: 'shop', prompt: 'Sell.', tools: [charge] });
+    const result = await play(agent, `
+      mock charge not-done The card was declined.
+      say Charge me.
+        model calls charge
+        model says No.
+      expect-tool charge once not-done gold
+      expect-tool charge not-done
+      expect-no-tool charge
+      expect-tool charge not-done silver
+    `);
+    assert.deepEqual(failuresOf(result), [[
+      9, 'expected  charge at least once, and it ran like this never',
+      'ran       charge {} did not run: only for gold',
+    ]]);
+    const declined = await play(agent, `
+      metadata {"plan": "gold"}
+      mock charge not-done The card was declined.
+      say Charge me.
+        model calls charge
+        model says No.
+      expect-tool charge once not-done declined
+      expect-tool charge once fails declined
+    `);
+    assert.deepEqual(failuresOf(declined), []);
+  });
+
+  it('asks scripted models again, and then another one, as real ones are', async () => {
+    const result = await play(shop, `
+      models 2
+      set FILLER_AFTER_MS 0
+      say One
+        model fails 503
+        model says Here.
+      expect Here.
+      say Two
+        model fails 401
+        model breaks off
+        model says Still here.
+      expect Still here.
+      say Three
+        model fails 401
+        model refuses
+      expect went wrong
+      say Four
+        model says Well,
+        model breaks off
+      expect Well,
+    `);
+    assert.deepEqual(failuresOf(result), []);
+    const states = result.turns.map(({ state }) => state);
+    assert.deepEqual(states, ['completed', 'completed', 'completed', 'failed', 'failed']);
+  });
+
+  it('counts a filler as the first word, because the caller hears it', async () => {
+    const result = await play(shop, `
+      set FILLER_AFTER_MS 20
+      say One
+        model waits 900 ms
+        model says Here.
+      expect One moment. Here.
+      within 800 ms
+    `);
+    assert.deepEqual(failuresOf(result), []);
   });
 
   it('says if the tool did not run', async () => {

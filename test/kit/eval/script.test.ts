@@ -38,7 +38,9 @@ describe('parseScript', () => {
     ['call from +1', { name: 'call', from: '+1' }],
     ['interrupt', { name: 'interrupt', at: { words: 0 } }],
     ['interrupt after 1 word', { name: 'interrupt', at: { words: 1 } }],
-    ['drop during pay', { name: 'drop', at: { tool: 'pay' } }],
+    ['drop during pay', { name: 'drop', at: { tool: 'pay', isBeginning: false } }],
+    ['kill as pay begins', { name: 'kill', at: { tool: 'pay', isBeginning: true } }],
+    ['models 2', { name: 'models', count: 2 }],
     ['deliver-again', { name: 'deliver-again' }],
     ['restart after 3 words', { name: 'restart', at: { words: 3 } }],
     ['model says Hello there.', { name: 'model', part: 'Hello there.', isNext: false }],
@@ -106,6 +108,8 @@ describe('parseScript', () => {
     ['expect-tool pay thrice', /^line 1: after the name of the tool, expect-tool takes once/],
     ['expect-no-tool pay once', /^line 1: after the name of the tool, expect-no-tool takes in all/],
     ['never-fails at all', /^line 1: never-fails stands alone$/],
+    ['interrupt as pay', /^line 1: interrupt stands alone, or as: .* as book_table begins$/],
+    ['models 0', /^line 1: models takes a number from 1 to 5/],
     ['never-acts-twice pay!', /^line 1: pay! is not the name of a tool$/],
     ['expect-state {"a": 1', /^line 1: expect-state: \{"a": 1 is not JSON$/],
     ['expect-data {a: 1}', /^line 1: expect-data: \{a: 1\} is not JSON$/],
@@ -179,6 +183,7 @@ describe('scenarioOf', () => {
       ['say Hi', 'model says Hi', 'within 5 tokens'],
       'line 3: a scripted model uses no tokens',
     ],
+    [['models 2', 'expect Hi'], "line 1: models is for scripted models: the agent's own have retries"],
     [['good Hi', 'expect Hi'], 'line 1: good is an example for judge, and nothing is judged'],
   ];
   for (const [lines, problem] of faults) {
