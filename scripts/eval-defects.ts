@@ -20,7 +20,7 @@ const COPIED = ['src', 'assets', 'examples', 'package.json', 'tsconfig.json'];
 /** The share of all defects that a check on behaviour must catch. */
 const MIN_CAUGHT = 0.6;
 /** How many are played unless all are asked for: about a minute's worth. */
-const SAMPLE = 20;
+const SAMPLE = 16;
 /** More at once would be late for what scenarios measure. */
 const AT_ONCE = 2;
 /** What scenarios call the agents that are not built in. */

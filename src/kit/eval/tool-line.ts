@@ -4,11 +4,10 @@
 import { isObject } from '../../base/fields.ts';
 import { parseJson, type JsonObject } from '../../base/json.ts';
 import { isToolName } from '../../models/well-formed-call.ts';
-import { parseExpectation, parseValueExpectation, type Expectation } from './expectation.ts';
+import { parseExpectation, parseValueExpectation } from './expectation.ts';
 import { Fault } from './fault.ts';
 import type { ToolExpectation } from './step.ts';
 
-const ANYTHING: Expectation = { written: '', matches: () => true, matchesValue: () => true };
 const TIMES: Readonly<Record<string, number>> = { once: 1, twice: 2 };
 
 export function parseToolExpectation(
@@ -54,7 +53,7 @@ function parseOutcome(name: string, rest: string): ToolExpectation['outcome'] {
     return { kind, expectation: parseValueExpectation('returns', expected) };
   }
   if (kind === 'fails' || kind === 'not-done') {
-    return { kind, expectation: expected === '' ? ANYTHING : parseExpectation(kind, expected) };
+    return { kind, expectation: parseExpectation(kind, expected === '' ? '/^/' : expected) };
   }
   return refuse(name);
 }
