@@ -4,7 +4,8 @@ import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 
 import {
-  addMessage, addTurn, clearTurns, emptyConversation, findTurn, indexOfDelivered, type Conversation,
+  addMessage, addTurn, clearTurns, emptyConversation, findTurn, forgetHead, indexOfDelivered,
+  keepCaller, type Conversation,
 } from '../../src/conversations/conversation.ts';
 import type { Message } from '../../src/conversations/message.ts';
 import { OpenedTurn } from '../../src/conversations/opened-turn.ts';
@@ -156,6 +157,21 @@ describe("the agent's state", () => {
     exchange(conversation, 't2', 'Hello', 'again', bounds);
     assert.deepEqual(shown(conversation), ['user: Hello', 'assistant(completed): again']);
     assert.equal(conversation.state, '{"n":1}');
+  });
+});
+
+describe('forgetHead', () => {
+  it('leaves nothing of the state and the caller in the bound', () => {
+    const conversation = emptyConversation('c');
+    open(conversation, 't1', 'Hi');
+    const { textLength } = conversation;
+    conversation.state = '{"n":1}';
+    conversation.textLength += conversation.state.length;
+    keepCaller(conversation, { sessionId: 's', from: '+1', to: undefined });
+    assert.ok(conversation.textLength > textLength);
+    forgetHead(conversation);
+    assert.deepEqual([conversation.state, conversation.textLength], [undefined, textLength]);
+    check(conversation);
   });
 });
 

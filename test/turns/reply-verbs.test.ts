@@ -4,6 +4,7 @@ import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 
 import type { Reply } from '../../src/agents/agent.ts';
+import { DEFAULT_APOLOGY } from '../../src/agents/phrases.ts';
 import { deferred, Told, within } from '../fixtures/app.ts';
 import { answersTo, historyAfter } from './single-message.ts';
 
@@ -74,6 +75,32 @@ describe('reply', () => {
       ['response.hangup', undefined],
       ['response.end', undefined],
     ]);
+  });
+
+  it('.hangup keeps the goodbye apart from the last of several words', async (t) => {
+    const answers = await answersTo(t, (_turn, reply) => {
+      reply.say('One. ');
+      reply.say('Two');
+      reply.data({ progress: 1 });
+      reply.hangup({ say: 'Bye.' });
+    });
+    const said = answers.filter(([type]) => type === 'response.tts').map(([, text]) => text);
+    assert.equal(said.join(''), 'One. Two Bye.');
+  });
+
+  it('keeps an apology apart from the last of several words, and from no other', async (t) => {
+    for (const [first, last, text] of [
+      ['One. ', 'Two', `One. Two ${DEFAULT_APOLOGY}`],
+      ['One', ' two. ', `One two. ${DEFAULT_APOLOGY}`],
+    ] as const) {
+      const answers = await answersTo(t, (_turn, reply) => {
+        reply.say(first);
+        reply.say(last);
+        throw new Error('no more');
+      });
+      const said = answers.filter(([type]) => type === 'response.tts').map(([, words]) => words);
+      assert.equal(said.join(''), text);
+    }
   });
 
   it('.hangup needs no word', async (t) => {
