@@ -11,6 +11,7 @@ import { createHttpServer } from '../../src/http/server.ts';
 import { defineAgent } from '../../src/index.ts';
 import { LocalPlatform } from '../../src/kit/platform/local-platform.ts';
 import { signPayload } from '../../src/wires/layercode/signature.ts';
+import { within } from '../fixtures/app.ts';
 import {
   deferred,
   messageEvent,
@@ -174,6 +175,32 @@ describe('a body that turns out not to be chunked', () => {
     await client.until(/first/);
     client.send('not a size\r\n');
     await client.closed;
+    assert.deepEqual(client.received.match(/HTTP\/1\.1 \d+/g), ['HTTP/1.1 200']);
+  });
+});
+
+describe('bytes that are no request, behind an answer that still runs', () => {
+  it('end the connection and the answer at once, without another answer', async (t) => {
+    const left = deferred();
+    const server = createHttpServer({
+      listener: (_request, response) => {
+        response.on('close', () => left.resolve());
+        response.writeHead(200, { 'content-type': 'text/event-stream' });
+        response.write('data: first\n\n');
+      },
+      maxConnections: 1,
+      takesUpgrades: false,
+    });
+    server.listen(0, '127.0.0.1');
+    await once(server, 'listening');
+    t.after(() => server.close());
+    const client = await RawConnection.open((server.address() as AddressInfo).port);
+    t.after(() => client.socket.destroy());
+    client.send('GET / HTTP/1.1\r\nhost: x\r\n\r\n');
+    await client.until(/first/);
+    client.send('no request\r\n\r\n');
+    await within(left.promise, 'the end of the answer');
+    await within(client.closed, 'the end of the connection');
     assert.deepEqual(client.received.match(/HTTP\/1\.1 \d+/g), ['HTTP/1.1 200']);
   });
 });

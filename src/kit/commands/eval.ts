@@ -7,6 +7,7 @@ import { resolve } from 'node:path';
 import { isObject } from '../../base/fields.ts';
 import { parseJson } from '../../base/json.ts';
 import { messageOf } from '../../base/thrown-values.ts';
+import { hasPassed, overBudget, type Budgets } from '../eval/budgets.ts';
 import { compare, comparisonTable, type ComparedScenario } from '../eval/comparison.ts';
 import {
   figuresOf, figuresTable, isScenarioFigures, type ScenarioFigures,
@@ -14,12 +15,13 @@ import {
 import { junitXml } from '../eval/junit.ts';
 import { playAll, type ScenarioRuns } from '../eval/play-all.ts';
 import type { OpenStage, PlayOptions } from '../eval/play-options.ts';
-import { isPassed, printReport, printTable, Progress } from '../eval/printed-report.ts';
+import { printReport, printTable, Progress } from '../eval/printed-report.ts';
 import type { ScenarioResult } from '../eval/result.ts';
 import type { ReplySource } from '../eval/run-models.ts';
 import { serveStage, takeStageMark } from '../eval/serve-stage.ts';
 import { StageProcess } from '../eval/stage-process.ts';
 import { readAll, refusalOf, stageAll, type Unplayable } from '../eval/staged-scenarios.ts';
+import { parseTime } from '../eval/time.ts';
 import {
   CommandError, EXIT, UsageError, type Command, type Terminal,
 } from '../terminal/command.ts';
@@ -28,8 +30,8 @@ import { oneLine, shellWord } from '../terminal/one-line.ts';
 import { interruptedError, withBrokenPipes } from '../terminal/output.ts';
 
 const FLAGS = [
-  '--agent', '--agents', '--runs', '--timeout', '--eval-model', '--compare', '--junit',
-  '--settings-file',
+  '--agent', '--agents', '--runs', '--min-passes', '--max-p95', '--max-cost', '--timeout',
+  '--eval-model', '--compare', '--junit', '--settings-file',
 ] as const;
 const SWITCHES = ['--record', '--live', '--update', '--real-tools', '--process', '--json'] as const;
 const DEFAULT_FOLDER = 'evals';
@@ -40,6 +42,7 @@ export const evalCommand: Command = {
   summary: 'Play scenarios to an agent, and say which of them passed.',
   help: `\
 Usage: layercode-microserver eval [--agent AGENT | --agents NAME=AGENT,…] [--runs N]
+                                  [--min-passes N] [--max-p95 TIME] [--max-cost NUMBER]
                                   [--timeout SECONDS] [--real-tools] [--process]
                                   [--record | --live] [--update] [--eval-model MODEL]
                                   [--compare FILE] [--json] [--junit FILE]
@@ -55,6 +58,10 @@ the scenario expects. A scenario is a text file with one step per line; a direct
                        Several agents, as for run. The first one is called, unless a scenario names
                        another; all of them can be handed over to.
   --runs N             Plays each scenario this often, and prints pass rates. Default: 1.
+  --min-passes N       So many runs of each scenario must pass. Default: all.
+  --max-p95 TIME       Fails if the p95 of the first word is longer in a scenario: 800ms, 1.5s.
+  --max-cost NUMBER    Fails if everything together costs more, the judge and played callers too. In
+                       the currency of MODEL_PRICES.
   --timeout SECONDS    The longest a reply may take. Default: ${TIMEOUT_SECONDS}.
   --real-tools         Tools with effects run, even if the scenario has no line that allows it.
   --process            The agent runs in a process of its own, with a SQLite file, so that a
@@ -98,6 +105,7 @@ wrong, or a scenario is: the others are played all the same.
     const terminal = withBrokenPipes(given);
     const { flags, switches, words } = parseFlags('eval', argv, FLAGS, SWITCHES);
     const runs = parseCount(flags['--runs'], '--runs', MAX_RUNS) ?? 1;
+    const budgets = budgetsOf(flags, runs);
     const options: PlayOptions = {
       timeoutMs: parseTimeout(flags['--timeout']),
       allowsRealTools: switches.has('--real-tools'),
@@ -112,10 +120,11 @@ wrong, or a scenario is: the others are played all the same.
       ? undefined : readComparison(compared, terminal.directory);
     const read = readAll(words.length === 0 ? [DEFAULT_FOLDER] : words, terminal.directory);
     const replies = { source, isUpdating: switches.has('--update') };
-    const { staged, unplayable } = await stageAll(read, flags, replies, options, terminal);
+    const { staged, unplayable, evalTokens } =
+      await stageAll(read, flags, replies, options, terminal);
     const junit = flags['--junit'];
     if (staged.length === 0) {
-      if (junit !== undefined) writeJunit(junit, [], unplayable, terminal.directory);
+      if (junit !== undefined) writeJunit(junit, [], unplayable, budgets, terminal.directory);
       throw refusalOf(unplayable);
     }
     const [first] = staged;
@@ -138,18 +147,20 @@ wrong, or a scenario is: the others are played all the same.
     const figures = all.map(({ scenario, results }) => figuresOf(scenario.file, results));
     const comparison = before === undefined ? undefined : compare(before, figures);
     if (isJson) {
-      const json = jsonOf(all, unplayable, figures, comparison);
+      const json = { ...jsonOf(all, unplayable, figures, comparison), evalTokens: evalTokens() };
       terminal.stdout.write(`${JSON.stringify(json, undefined, 2)}\n`);
     } else {
-      printReport(all, unplayable.filter(({ isSkipped }) => isSkipped).length, terminal);
+      printReport(all, unplayable.filter(({ isSkipped }) => isSkipped).length, budgets, terminal);
       if (runs > 1 && comparison === undefined) printTable(figuresTable(figures), terminal);
       if (comparison !== undefined) printTable(comparisonTable(comparison), terminal);
     }
-    if (junit !== undefined) writeJunit(junit, all, unplayable, terminal.directory);
+    if (junit !== undefined) writeJunit(junit, all, unplayable, budgets, terminal.directory);
     const broken = unplayable.filter(({ isSkipped }) => !isSkipped);
     if (broken.length > 0) throw refusalOf(broken);
-    const hasPassed = all.every(({ results }) => results.every(isPassed));
-    return hasPassed ? EXIT.OK : EXIT.FAILED;
+    const over = overBudget(figures, evalTokens(), budgets);
+    for (const line of over) terminal.stderr.write(`over budget: ${oneLine(line)}\n`);
+    const isFine = over.length === 0 && figures.every((own) => hasPassed(own, budgets));
+    return isFine ? EXIT.OK : EXIT.FAILED;
   },
 };
 
@@ -168,6 +179,17 @@ function stageProcesses(
   return ({ file }, access, onSight) => new StageProcess({
     program, argv: ['eval', ...given, '--', file], directory, access, onSight,
   });
+}
+
+function budgetsOf(flags: Readonly<Record<string, string>>, runs: number): Budgets {
+  const { '--max-p95': p95, '--max-cost': cost } = flags;
+  const maxP95Ms = p95 === undefined ? undefined : parseTime(p95);
+  if (p95 !== undefined && maxP95Ms === undefined)
+    throw new UsageError('--max-p95 must be a time such as 800ms or 1.5s');
+  const maxCost = cost === undefined ? undefined : Number(cost);
+  if (cost !== undefined && !/^\d+(\.\d+)?$/.test(cost))
+    throw new UsageError('--max-cost must be a number in the currency of MODEL_PRICES, such as 0.5');
+  return { minPasses: parseCount(flags['--min-passes'], '--min-passes', runs), maxP95Ms, maxCost };
 }
 
 function sourceOf(switches: ReadonlySet<string>, runs: number): ReplySource {
@@ -232,10 +254,11 @@ function writeJunit(
   path: string,
   all: readonly ScenarioRuns[],
   unplayable: readonly Unplayable[],
+  budgets: Budgets,
   directory: string,
 ): void {
   try {
-    writeFileSync(resolve(directory, path), junitXml(all, unplayable));
+    writeFileSync(resolve(directory, path), junitXml(all, unplayable, budgets));
   } catch (error) {
     const reason = oneLine(messageOf(error));
     throw new CommandError(`--junit ${shellWord(oneLine(path, 200))}: ${reason}`, { cause: error });

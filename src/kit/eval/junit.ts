@@ -1,5 +1,7 @@
 // JUnit's XML, as CI servers read it: one test case for each run of a scenario.
 
+import { hasPassed, type Budgets } from './budgets.ts';
+import { figuresOf } from './figures.ts';
 import type { ScenarioRuns } from './play-all.ts';
 import { reportOf } from './report.ts';
 import type { ScenarioResult } from './result.ts';
@@ -9,20 +11,27 @@ import type { Unplayable } from './staged-scenarios.ts';
 export function junitXml(
   all: readonly ScenarioRuns[],
   unplayable: readonly Unplayable[],
+  budgets: Budgets,
 ): string {
+  const isBorne = ({ scenario: { file }, results }: ScenarioRuns): boolean =>
+    hasPassed(figuresOf(file, results), budgets);
+  const cases = all.flatMap((runs) => runs.results.map((result) =>
+    ({ result, runs, isBorne: result.outcome !== 'passed' && isBorne(runs) })));
   const results = all.flatMap((runs) => runs.results);
-  const failed = results.filter(({ outcome }) => outcome === 'failed').length;
-  const undecided = results.filter(({ outcome }) => outcome === 'undecided').length;
-  const skipped = unplayable.filter(({ isSkipped }) => isSkipped).length;
+  const counted = cases.filter((one) => !one.isBorne).map(({ result }) => result);
+  const failed = counted.filter(({ outcome }) => outcome === 'failed').length;
+  const undecided = counted.filter(({ outcome }) => outcome === 'undecided').length;
+  const left = unplayable.filter(({ isSkipped }) => isSkipped).length;
+  const skipped = left + results.length - counted.length;
   const tests = results.length + unplayable.length;
-  const errors = undecided + unplayable.length - skipped;
+  const errors = undecided + unplayable.length - left;
   const seconds = sum(results.map(({ durationMs }) => durationMs)) / 1_000;
   return [
     '<?xml version="1.0" encoding="UTF-8"?>',
     '<testsuites>',
     `  <testsuite name="eval" tests="${tests}" failures="${failed}" errors="${errors}" `
       + `skipped="${skipped}" time="${seconds.toFixed(3)}">`,
-    ...all.flatMap((runs) => runs.results.map((result, run) => testCase(result, run, runs))),
+    ...cases.map(testCase),
     ...unplayable.map(unplayableCase),
     '  </testsuite>',
     '</testsuites>',
@@ -30,13 +39,20 @@ export function junitXml(
   ].join('\n');
 }
 
-function testCase(result: ScenarioResult, run: number, { results }: ScenarioRuns): string {
+interface Case {
+  readonly result: ScenarioResult;
+  readonly runs: ScenarioRuns;
+  /** Whether it did not pass, and enough others of its scenario did. */
+  readonly isBorne: boolean;
+}
+
+function testCase({ result, runs: { results }, isBorne }: Case): string {
   const { file, outcome, durationMs } = result;
-  const name = results.length === 1 ? result.name : `${result.name}, run ${run + 1}`;
+  const name = results.length === 1 ? result.name : `${result.name}, run ${results.indexOf(result) + 1}`;
   const attributes =
     `name="${escaped(name)}" classname="${escaped(file)}" time="${(durationMs / 1_000).toFixed(3)}"`;
   if (outcome === 'passed') return `    <testcase ${attributes}/>`;
-  const element = outcome === 'failed' ? 'failure' : 'error';
+  const element = isBorne ? 'skipped' : outcome === 'failed' ? 'failure' : 'error';
   const [message = outcome] = reportOf(result);
   return [
     `    <testcase ${attributes}>`,

@@ -15,6 +15,16 @@ class Entry {
   tokens: Tokens | undefined;
 }
 
+export function sumOfTokens(
+  known: Tokens = { input: 0, output: 0, cost: 0 }, { input, output, cost }: Tokens,
+): Tokens {
+  return {
+    input: known.input + input,
+    output: known.output + output,
+    cost: cost === undefined || known.cost === undefined ? undefined : known.cost + cost,
+  };
+}
+
 /** Writes down what is seen of the agent's side, by the delivery in which it began. */
 export class Notebook {
   readonly #entries: Entry[] = [];
@@ -101,16 +111,9 @@ export class Notebook {
       case 'unscripted':
         this.unscripted += 1;
         break;
-      case 'used': {
-        const { input, output, cost } = sight.tokens;
-        const { tokens: known = { input: 0, output: 0, cost: 0 } } = entry;
-        entry.tokens = {
-          input: known.input + input,
-          output: known.output + output,
-          cost: cost === undefined || known.cost === undefined ? undefined : known.cost + cost,
-        };
+      case 'used':
+        entry.tokens = sumOfTokens(entry.tokens, sight.tokens);
         break;
-      }
       case 'logged':
         entry.log.push(sight.line);
         break;

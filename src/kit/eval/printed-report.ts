@@ -3,6 +3,8 @@
 import { paintFor } from '../terminal/colour.ts';
 import type { Terminal } from '../terminal/command.ts';
 import { oneLine } from '../terminal/one-line.ts';
+import { hasPassed, type Budgets } from './budgets.ts';
+import { figuresOf } from './figures.ts';
 import type { ScenarioRuns } from './play-all.ts';
 import { reportOf } from './report.ts';
 import type { ScenarioResult } from './result.ts';
@@ -59,6 +61,7 @@ export class Progress {
 export function printReport(
   all: readonly ScenarioRuns[],
   skipped: number,
+  budgets: Budgets,
   { stdout, environment }: Terminal,
 ): void {
   const paint = paintFor(stdout, environment);
@@ -71,7 +74,8 @@ export function printReport(
     stdout.write(`\n${paint(colour, `${mark} ${oneLine(wrong.file, 200)}`)}${share}\n`);
     for (const line of reportOf(wrong)) stdout.write(line === '' ? '\n' : `  ${line}\n`);
   }
-  const passed = all.filter(({ results }) => results.every(isPassed)).length;
+  const passed = all.filter(({ scenario: { file }, results }) =>
+    hasPassed(figuresOf(file, results), budgets)).length;
   const sum = `${passed} of ${all.length} scenarios passed`
     + (skipped === 0 ? '' : `, ${skipped} skipped`);
   stdout.write(`\n${paint(passed === all.length ? 'green' : 'red', sum)}.\n`);

@@ -6,6 +6,7 @@ import { dirname, join, resolve } from 'node:path';
 import { createApp, noLog } from '../../app/create-app.ts';
 import { openAgents } from '../../app/open-agents.ts';
 import { messageOf } from '../../base/thrown-values.ts';
+import { DEFAULT_PRICES } from '../../models/prices.ts';
 import { loadSettings } from '../../settings/load-settings.ts';
 import { withAgent } from '../../settings/named-agents.ts';
 import { SettingsError, type Settings } from '../../settings/settings.ts';
@@ -13,11 +14,14 @@ import { UsageError, type Terminal } from '../terminal/command.ts';
 import { oneLine, shellWord } from '../terminal/one-line.ts';
 import { openEvalModel, problemsOfModels } from './eval-model.ts';
 import { goldenPath, GoldenRequests } from './golden-requests.ts';
+import { sumOfTokens } from './notebook.ts';
+import { observed } from './observed-model.ts';
 import type { Staged } from './play-all.ts';
 import type { Cast, PlayOptions } from './play-options.ts';
 import { NEEDS_PROCESS, problemsOf } from './problems.ts';
 import { readScenario } from './read-scenario.ts';
 import { recordingPath } from './recording.ts';
+import type { Tokens } from './result.ts';
 import { scenarioModels, type ReplySource } from './run-models.ts';
 import type { Scenario } from './scenario.ts';
 import { ScriptError } from './script.ts';
@@ -82,6 +86,13 @@ function filesOf(word: string, directory: string): readonly string[] {
   return names.map((name) => join(word, name));
 }
 
+export interface StagedScenarios {
+  readonly staged: readonly Staged[];
+  readonly unplayable: readonly Unplayable[];
+  /** What the judge and played callers have used so far. Undefined if they were not asked. */
+  readonly evalTokens: () => Tokens | undefined;
+}
+
 /** What can be played, and what cannot. Throws a `UsageError` for wrong flags. */
 export async function stageAll(
   { scenarios, named, unplayable }: ReadScenarios,
@@ -89,7 +100,7 @@ export async function stageAll(
   { source, isUpdating }: { readonly source: ReplySource; readonly isUpdating: boolean },
   options: PlayOptions,
   { environment, directory }: Terminal,
-): Promise<{ readonly staged: readonly Staged[]; readonly unplayable: readonly Unplayable[] }> {
+): Promise<StagedScenarios> {
   const { '--agent': agent, '--agents': agents, '--eval-model': evalModelName } = flags;
   if (agent !== undefined && agents !== undefined)
     throw new UsageError('eval takes --agent or --agents, not both');
@@ -102,8 +113,14 @@ export async function stageAll(
     directory,
   });
   const general = agent === undefined ? settings : withAgent(settings, agent);
-  const evalModel = evalModelName === undefined
+  const opened = evalModelName === undefined
     ? undefined : openEvalModel(evalModelName, '--eval-model', settings);
+  let used: Tokens | undefined;
+  const evalModel = opened && observed(
+    opened, undefined, settings.modelPrices ?? DEFAULT_PRICES, (sight) => {
+      if (sight.type === 'used') used = sumOfTokens(used, sight.tokens);
+    },
+  );
   const stage = async (scenario: Scenario): Promise<Staged | readonly string[]> => {
     const cast = await castFor(scenario, general, directory);
     const path = recordingPath(resolve(directory, scenario.file));
@@ -136,7 +153,7 @@ export async function stageAll(
     } else if ('scenario' in found) staged.push(found);
     else others.push({ file, problems: found, isSkipped: false });
   }
-  return { staged, unplayable: others };
+  return { staged, unplayable: others, evalTokens: () => used };
 }
 
 /** Of an agent that cannot be opened, or a recording that cannot be replayed. */

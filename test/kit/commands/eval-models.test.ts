@@ -133,6 +133,24 @@ describe('eval --eval-model', () => {
     assert.deepEqual(asked, ['gpt-6-luna', 'gpt-6-judge', 'gpt-6-judge']);
   });
 
+  it('counts what the judge costs, too', async (t) => {
+    const folder = new Folder(t, { 'a.txt': JUDGED });
+    const prices = JSON.stringify({
+      [MODEL]: { input: 1, output: 1 }, 'openai:gpt-6-judge': { input: 1_000, output: 1_000 },
+    });
+    folder.write('../.env', `MODEL_PRICES=${prices}\n`);
+    const argv = [...JUDGE, '--json', '--max-cost'];
+    const server = await vendor(t, 'Your number is +15550177.', [YES, YES, YES, YES]);
+    const { code, out } = await folder.run([...argv, '0.001'], server);
+    assert.equal(code, 1);
+    const { evalTokens, scenarios: [one] } = JSON.parse(out) as {
+      readonly evalTokens: { readonly cost: number };
+      readonly scenarios: readonly [{ readonly cost: number }];
+    };
+    assert.ok(evalTokens.cost > 0.001 && one.cost < 0.001, out);
+    assert.equal((await folder.run([...argv, '9'], server)).code, 0);
+  });
+
   it('leaves a run undecided, which is not passed, if the judge misses an example', async (t) => {
     const folder = new Folder(t, { 'a.txt': JUDGED });
     const { code, out } = await folder.run(JUDGE, await vendor(t, 'Your number.', [NO, YES]));

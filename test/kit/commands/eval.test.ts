@@ -86,6 +86,34 @@ describe('eval', () => {
     assert.match(xml, /<failure message="line 3: expect Goodbye">[^]*Hello &lt;there&gt;/);
   });
 
+  it('lets some runs of a scenario fail, but not too many', async (t) => {
+    const flaky = 'agent ./flaky.mjs\nsay Hi\nexpect Hi\n';
+    const terminal = folder(t, {
+      'a.txt': flaky,
+      'flaky.mjs': 'let n = 0; '
+        + 'export default { name: "f", onMessage: () => n++ % 4 ? "Hi" : "No" };',
+    });
+    const argv = ['--runs', '4', '--junit', 'out.xml', '--min-passes'];
+    assert.equal(await evalCommand.run([...argv, '3'], terminal), 0, terminal.out);
+    assert.match(terminal.out, /3 of 4 runs passed\n[^]*\n1 of 1 scenarios passed\.\n/);
+    const xml = readFileSync(join(terminal.directory, 'out.xml'), 'utf8');
+    assert.match(xml, /tests="4" failures="0" errors="0" skipped="1"/);
+    assert.equal(await evalCommand.run([...argv, '4'], terminal), 1);
+    assert.match(
+      readFileSync(join(terminal.directory, 'out.xml'), 'utf8'), /tests="4" failures="1" errors="0"/,
+    );
+    assert.match(await refusal(terminal, ...argv, '5'), /^--min-passes must be .* from 1 to 4, got "5"/);
+  });
+
+  it('fails over budget, and says where', async (t) => {
+    const terminal = folder(t, { 'a.txt': GOOD });
+    assert.equal(await evalCommand.run(['--max-p95', '30s', '--max-cost', '0'], terminal), 0);
+    assert.equal(await evalCommand.run(['--max-p95', '0.001ms'], terminal), 1);
+    assert.match(terminal.err, /^over budget: evals\/a\.txt: p95 of the first word is \d+ ms$/m);
+    assert.match(await refusal(terminal, '--max-p95', '5'), /^--max-p95 must be a time such as/);
+    assert.match(await refusal(terminal, '--max-cost', 'x'), /^--max-cost must be a number/);
+  });
+
   it('plays to several agents, and to the one that a scenario names', async (t) => {
     const named = 'agent back\nsay Hello there\nexpect You said: Hello there\n';
     const terminal = folder(t, { 'a.txt': named, 'b.txt': named.replace('agent back\n', '') });
