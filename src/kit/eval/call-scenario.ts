@@ -1,9 +1,11 @@
 // A scenario made from the record of a call.
 
+import { DEFAULT_APOLOGY } from '../../agents/phrases.ts';
 import { isObject } from '../../base/fields.ts';
 import { parseJson } from '../../base/json.ts';
+import type { RequestFigures } from '../../conversations/turn-figures.ts';
 import { NOT_STARTED } from '../../conversations/unfinished-tool-results.ts';
-import { isToolName } from '../../models/well-formed-call.ts';
+import { isToolName, parseArguments } from '../../models/well-formed-call.ts';
 import type { CallRecord, RecordedMessage, RecordedTurn } from '../../records/call-record.ts';
 import { oneLine } from '../terminal/one-line.ts';
 import { InventedValues } from './invented-values.ts';
@@ -21,10 +23,11 @@ const DONE_BEFORE = '{"status":"done before","result":';
 const HANDED_OVER = /^\{"status":"handed over","agent":"([a-z][a-z0-9-]{0,63})"\}$/;
 
 /**
- * The text of a scenario in which the caller says what they said in the call, and tools return what
- * they returned. It expects that no turn fails, that nothing is said twice, and that no tool acts
- * twice that did not then. Ids, numbers and e-mail addresses are invented. `agents`: the names
- * in `AGENTS`, as a scenario cannot name the agent of a server that has only one.
+ * The text of a scenario in which the caller says what they said in the call, the model answers as
+ * it did, and tools return what they returned. It expects that no turn fails, that nothing is said
+ * twice, and that no tool acts twice that did not then. Ids, numbers and e-mail addresses are
+ * invented, and cards for those that were redacted. `agents`: the names in `AGENTS`, as a scenario
+ * cannot name the agent of a server that has only one.
  */
 export function callScenario(
   { agent, wire, from, to, turns }: CallRecord,
@@ -38,6 +41,7 @@ export function callScenario(
     messages.flatMap(({ toolCalls = [] }) => toolCalls.map(({ name }) => name)),
   ));
   const body = spoken.flatMap((turn) => ['', ...linesOf(turn, invented)]);
+  const hasAskedAgain = spoken.some(({ requests = [] }) => requests.some(isRepaired));
   const lines = [
     `# A recorded call of the agent "${oneLine(agent, 80)}". Ids and numbers are invented.`,
     '# Add what it should have said and done: docs/evals.md lists the words.',
@@ -46,6 +50,7 @@ export function callScenario(
     ...(from === undefined ? [] : [`from ${oneLine(invented(from), 100)}`]),
     ...(to === undefined ? [] : [`to ${oneLine(invented(to), 100)}`]),
     ...real(called),
+    ...(hasAskedAgain ? ['models 2'] : []),
     ...(body.some((line) => line.startsWith('mock ')) ? [STATE_NOTE] : []),
     'never-fails',
     ...actsOnce(spoken),
@@ -88,11 +93,72 @@ function linesOf(turn: RecordedTurn, invented: Change): readonly string[] {
     .join(' ');
   return [
     ...mocksOf(messages, invented),
-    ...(said === '' ? [] : [`say ${invented(said)}`]),
+    ...(said === '' ? [] : [`say ${withCards(invented(said))}`, ...modelLines(turn, invented)]),
+    ...refused(messages),
     ...(heard === '' ? [] : [`# heard: ${oneLine(invented(heard), MAX_COMMENT_LENGTH)}`]),
     ...(outcome === 'failed' ? ['# this turn failed'] : []),
     ...(outcome === 'interrupted' ? interruption(turn, heard) : []),
   ];
+}
+
+/** A request that failed, after which another one was made. */
+function isRepaired({ retriedAfterMs, fellBackTo }: RequestFigures): boolean {
+  return retriedAfterMs !== undefined || fellBackTo !== undefined;
+}
+
+/** What the model answered, a line for each text and call. None if no model was asked. */
+function modelLines(
+  { messages, outcome, models = [], requests = [] }: RecordedTurn, invented: Change,
+): readonly string[] {
+  if (requests.length + models.length === 0) return [];
+  const said = (content: string): string => oneSpaced(content.replace(DEFAULT_APOLOGY, ''));
+  const answers = messages.filter(({ role }) => role === 'assistant').map((message) => [
+    ...(said(message.content) === '' ? [] : [`says ${said(message.content)}`]),
+    ...(message.toolCalls ?? []).filter(({ name }) => isToolName(name)).map(({ name, args }) =>
+      `calls ${name} ${JSON.stringify(parseArguments(args) ?? {})}`),
+  ]);
+  const lines = requests.flatMap((request) => {
+    const failure = failureLine(request);
+    const isCut = failure === 'breaks off' && !isRepaired(request); // it had begun to speak
+    const answer = failure === undefined || isCut ? answers.shift() ?? [] : [];
+    return [...answer, ...(failure === undefined ? [] : [failure])];
+  });
+  const left = outcome === 'failed' ? [] : answers.flat(); // an apology is not the model's
+  return [...lines, ...left].map((line) => `  model ${invented(withoutComment(line))}`);
+}
+
+/** How a failure is written. Undefined for an answer, or for a request that was only cut short. */
+function failureLine({ failure }: RequestFigures): string | undefined {
+  if (failure === undefined || failure === 'interrupted') return undefined;
+  if (failure === 'content_filter') return 'refuses';
+  if (failure === 'rate_limited') return 'fails 429';
+  return failure === 'http_error' || failure.startsWith('key_') ? 'fails 500' : 'breaks off';
+}
+
+/** A scripted call that its tool refuses is a mistake unless the refusal is expected. */
+function refused(messages: readonly RecordedMessage[]): readonly string[] {
+  const names = messages.flatMap(({ toolCalls = [] }) => toolCalls.flatMap(({ id, name }) => {
+    const result = messages.find(({ toolCallId }) => toolCallId === id);
+    return isToolName(name) && isRefusal(result?.content) ? [name] : [];
+  }));
+  return [...new Set(names)].map((name) => `expect-tool ${name} refused`);
+}
+
+/** Whether the arguments did not fit, as a check by schema words it. */
+function isRefusal(result = ''): boolean {
+  return result.startsWith('{"error":"arguments');
+}
+
+/** Numbers that a finder of cards takes for one, in place of what was redacted. */
+function withCards(text: string): string {
+  return text.replace(/\[card (\d{1,3})\]/g, (_, count: string) => {
+    const digits = `400000000000${count.padStart(3, '0')}`;
+    const sum = [...digits].reverse().reduce((total, digit, place) => {
+      const value = Number(digit) * (place % 2 === 0 ? 2 : 1);
+      return total + (value > 9 ? value - 9 : value);
+    }, 0);
+    return `${digits}${(10 - (sum % 10)) % 10}`.replace(/\d{4}(?=\d)/g, '$& ');
+  });
 }
 
 /** None if the caller interrupted a silence: a scenario interrupts only what has begun. */
@@ -111,6 +177,7 @@ function mocksOf(messages: readonly RecordedMessage[], invented: Change): readon
   for (const { role, content, toolCallId = '', state } of messages) {
     const name = names.get(toolCallId);
     if (role !== 'tool' || state !== 'completed' || !isToolName(name)) continue;
+    if (isRefusal(content)) continue;
     if (content !== NOT_STARTED && !CALL_TOOLS.includes(name)) results.set(name, mocked(content));
   }
   return [...results].map(([name, result]) => `mock ${name} ${invented(result)}`);
@@ -128,10 +195,15 @@ function mocked(result: string): string {
   const [, agent] = HANDED_OVER.exec(content) ?? [];
   if (agent !== undefined) return `hands-over ${agent}`;
   const json = JSON.stringify(value === undefined ? content : value);
-  return `returns ${json.replaceAll('  #', '  \\u0023')}`; // else a comment would begin there
+  return `returns ${withoutComment(json)}`;
 }
 
 /** Two spaces before a # would begin a comment. */
+function withoutComment(text: string): string {
+  return text.replaceAll('  #', '  \\u0023');
+}
+
+/** On one line. */
 function oneSpaced(text: string): string {
   return text.replace(/[\s\p{Cc}]+/gu, ' ').trim();
 }

@@ -1,7 +1,10 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 
+import { defineAgent } from '../../../src/agents/define-agent.ts';
+import { DEFAULT_APOLOGY } from '../../../src/agents/phrases.ts';
 import type { ToolCallState } from '../../../src/conversations/message.ts';
+import type { RequestFigures } from '../../../src/conversations/turn-figures.ts';
 import { callScenario } from '../../../src/kit/eval/call-scenario.ts';
 import { scenarioOf } from '../../../src/kit/eval/scenario.ts';
 import { parseScript } from '../../../src/kit/eval/script.ts';
@@ -9,6 +12,8 @@ import type {
   CallRecord, RecordedMessage, RecordedTurn,
 } from '../../../src/records/call-record.ts';
 import { handOver } from '../../../src/tools/tool-hand-over.ts';
+import { tool } from '../../../src/tools/tool.ts';
+import { failuresOf, play } from './eval-stage.ts';
 
 function call(turns: readonly RecordedTurn[], fields: Partial<CallRecord> = {}): CallRecord {
   return {
@@ -143,6 +148,62 @@ describe('callScenario', () => {
     assert.deepEqual(expected(...stock, ...used('pay', '1'), ...stock), ['never-acts-twice pay']);
     assert.deepEqual(expected(...stock, ...stock), []);
     assert.deepEqual(expected(AGENT('Yes.'), ...used('hang_up', '"ok"')), []);
+  });
+
+  it('has the model answer and fail as it did, so that it can be played without a key', async () => {
+    const requests: readonly RequestFigures[] = [
+      { model: 'a', startedMs: 0, failure: 'http_error', retriedAfterMs: 200 },
+      { model: 'a', startedMs: 300 }, { model: 'a', startedMs: 500 },
+    ];
+    const args = '{"card":"[card 1]"}';
+    const text = callScenario(call([
+      turn([AGENT('Hello.')]),
+      turn([
+        USER('I pay with [card 1]'),
+        { ...AGENT('One  moment.'), toolCalls: [{ id: 'x', name: 'pay', args }] },
+        { role: 'tool', content: '{"paid":5}', toolCallId: 'x', state: 'completed' },
+        AGENT('Paid with [card 1].'),
+      ], { requests }),
+      turn([USER('And?'), AGENT(`Well, ${DEFAULT_APOLOGY}`)], {
+        outcome: 'failed', requests: [{ model: 'a', startedMs: 0, failure: 'connection_dropped' }],
+      }),
+    ]));
+    assert.deepEqual(text.split('\n').filter((line) => /^(models|say|mock| )/.test(line)), [
+      'models 2',
+      'mock pay returns {"paid":5}',
+      'say I pay with 4000 0000 0000 0010',
+      '  model fails 500',
+      '  model says One moment.',
+      '  model calls pay {"card":"[card 1]"}',
+      '  model says Paid with [card 1].',
+      'say And?',
+      '  model says Well,',
+      '  model breaks off',
+    ]);
+    const pay = tool({
+      name: 'pay', description: 'Pays.', raw: true, run: () => assert.fail('it is mocked'),
+      parameters: {
+        type: 'object', properties: { card: { type: 'string', pattern: '^[0-9 ]+$' } },
+      },
+    });
+    const shop = defineAgent({
+      name: 'shop', welcome: 'Hello.', prompt: 'Sell.', tools: [pay], redact: ['cards'],
+    });
+    const [paid] = text.split('\nsay And?');
+    const script = `${paid}\nexpect One moment.\nexpect-tool pay once\nexpect-prompt [card 1]`;
+    assert.deepEqual(failuresOf(await play(shop, script)), []);
+  });
+
+  it('expects a refusal, and scripts nothing for an agent that asks no model', () => {
+    const wrong = used('look', '{"error":"arguments.day is missing"}');
+    const models = [{
+      model: 'a', requests: 1, inputTokens: 1, outputTokens: 1, cachedTokens: undefined,
+    }];
+    assert.deepEqual(linesOfTurn(turn([USER('Hi'), ...wrong, AGENT('No.')], { models })), [
+      'say Hi', '  model calls look {}', '  model says No.', 'expect-tool look refused',
+      '# heard: No.',
+    ]);
+    assert.deepEqual(linesOfTurn(turn([USER('Hi'), AGENT('No.')])), ['say Hi', '# heard: No.']);
   });
 
   it('leaves out what the platform discarded', () => {

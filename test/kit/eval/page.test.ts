@@ -81,7 +81,8 @@ describe('docs/evals.md', () => {
     for (const name of ['order.txt', 'table.txt'])
       writeFileSync(join(terminal.directory, 'evals', name), 'agent echo\nsay Hi\nexpect Hi\n');
     for (const command of commands) {
-      const [line = '', file] = command.replace('--runs 20', '--runs 2').replace('18', '2').split(/ *(?:^|\s)> ?/);
+      const few = command.replace('--runs 20', '--runs 2').replace('18', '2');
+      const [line = '', file] = few.split(/ *(?:^|\s)> ?/);
       const before = terminal.out.length;
       const argv = line.split(' ').filter((word) => word !== '');
       assert.equal(await evalCommand.run(argv, terminal), 0, command);
