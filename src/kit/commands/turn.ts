@@ -3,26 +3,35 @@
 import { isId, MAX_ID_LENGTH } from '../../base/fields.ts';
 import { describeFailure } from '../talk/call-failure.ts';
 import { findTarget, TARGET_FLAGS } from '../talk/call-target.ts';
-import { Call } from '../talk/call.ts';
+import { Call, type Answer } from '../talk/call.ts';
+import { keepCall, readKeptCall } from '../talk/kept-call.ts';
 import { paintFor } from '../terminal/colour.ts';
 import { CommandError, EXIT, UsageError, type Command } from '../terminal/command.ts';
 import { parseFlags } from '../terminal/flags.ts';
 import { interruptedError, withBrokenPipes, write } from '../terminal/output.ts';
 import { printable } from '../terminal/printable.ts';
 
-const FLAGS = [...TARGET_FLAGS, '--conversation'] as const;
+const FLAGS = [...TARGET_FLAGS, '--conversation', '--interrupt-after'] as const;
+const SWITCHES = ['--begin', '--end'] as const;
 const DEFAULT_CONVERSATION = 'terminal';
+const MAX_HEARING_MS = 3_600_000;
 
 export const turn: Command = {
   name: 'turn',
   summary: 'Say one thing to a running server, and print the reply.',
   help: `\
-Usage: layercode-microserver turn <text>... [--url URL] [--secret SECRET] [--conversation ID]
+Usage: layercode-microserver turn [--begin] [<text>...] [--end] [--interrupt-after WORDS]
+                                  [--url URL] [--secret SECRET] [--conversation ID]
 
 Posts a signed message as LayerCode does, and prints the reply on stdout as it arrives. Data for the
 browser and a hang-up are reported on stderr. The agent remembers the conversation from one turn to
 the next. Ctrl-C is a caller who speaks over the reply: the request is dropped.
 
+  --begin              The call begins: prints the welcome first.
+  --end                The call ends after this.
+  --interrupt-after WORDS
+                       The caller speaks over the reply once a voice has said so many words. The
+                       next turn tells the agent what was heard.
   --url URL            The webhook; without a path, AGENT_ROUTE is added.
                        Default: http://localhost: with PORT and AGENT_ROUTE.
   --secret SECRET      Signs the event. Default: LAYERCODE_WEBHOOK_SECRET, else the development
@@ -33,21 +42,25 @@ the next. Ctrl-C is a caller who speaks over the reply: the request is dropped.
 Examples:
   layercode-microserver turn "Hello there"
   layercode-microserver turn "And tomorrow?" --conversation c-1 --url https://voice.example
+  layercode-microserver turn --begin --conversation c-2
+  layercode-microserver turn "Tell me a story" --interrupt-after 4 --conversation c-2
+  layercode-microserver turn "Thanks, bye" --end --conversation c-2
 
 Exit codes: 0 the reply is complete, even if it is silent; 1 it was refused, broke off, or nobody
 answered; 2 wrong arguments.
 `,
   async run(argv, given) {
     const terminal = withBrokenPipes(given);
-    const { flags, words } = parseFlags('turn', argv, FLAGS);
-    const text = words.join(' ');
-    if (text.trim() === '') {
+    const { flags, switches, words } = parseFlags('turn', argv, FLAGS, SWITCHES);
+    const text = words.join(' ').trim();
+    const wordsHeard = parseWords(flags['--interrupt-after']);
+    if (text === '' && (switches.size === 0 || wordsHeard !== undefined)) {
       throw new UsageError('turn takes what the caller says: turn "Hello there"');
     }
     const conversationId = parseConversation(flags['--conversation']) ?? DEFAULT_CONVERSATION;
     const target = findTarget(flags, terminal);
 
-    const { stdout, stderr, environment, interrupted } = terminal;
+    const { stdout, stderr, environment, interrupted, directory } = terminal;
     const paint = paintFor(stderr, environment);
     let isMidLine = false;
     const tell = (line: string): void => {
@@ -56,25 +69,46 @@ answered; 2 wrong arguments.
     };
     const call = new Call({
       target, conversationId,
+      kept: switches.has('--begin') ? undefined : readKeptCall(directory, conversationId),
       onText: (piece) => {
         isMidLine = true;
         return write(stdout, printable(piece, '\n'));
       },
       onData: (content) => tell(`[data] ${printable(JSON.stringify(content), ' ')}`),
     });
-    const reply = call.say(text);
     interrupted.addEventListener('abort', () => call.interrupt(), { once: true });
-    await reply.over();
-    if (isMidLine) stdout.write('\n');
-    isMidLine = false;
-    if (reply.hangsUp) tell('[hang-up]');
-    if (interrupted.aborted) throw interruptedError(interrupted);
-    if (reply.failure !== undefined) {
-      throw new CommandError(describeFailure(reply.failure, target));
+    const finish = async (reply: Answer): Promise<void> => {
+      await reply.over();
+      if (isMidLine) stdout.write('\n');
+      isMidLine = false;
+      if (reply.hangsUp) tell('[hang-up]');
+      keepCall(directory, conversationId, call.kept);
+      if (interrupted.aborted) throw interruptedError(interrupted);
+      if (reply.failure !== undefined) {
+        throw new CommandError(describeFailure(reply.failure, target));
+      }
+    };
+    if (switches.has('--begin')) await finish(call.start());
+    if (text !== '') {
+      const reply = call.say(text);
+      if (wordsHeard !== undefined) {
+        await reply.hearing(wordsHeard, MAX_HEARING_MS);
+        const { heard } = reply.words;
+        if (heard >= wordsHeard && call.interrupt()) tell(`[interrupted after ${heard} words]`);
+        else tell(`[not interrupted: the reply had ${reply.words.said} words]`);
+      }
+      await finish(reply);
     }
+    if (switches.has('--end')) await finish(call.end());
     return EXIT.OK;
   },
 };
+
+function parseWords(given: string | undefined): number | undefined {
+  if (given === undefined) return undefined;
+  if (/^[1-9]\d{0,3}$/.test(given)) return Number(given);
+  throw new UsageError('--interrupt-after must be a number of words from 1 to 9999');
+}
 
 /** Throws a `UsageError` for a value that cannot be an id. */
 export function parseConversation(given: string | undefined): string | undefined {

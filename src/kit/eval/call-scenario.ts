@@ -108,7 +108,8 @@ function isRepaired({ retriedAfterMs, fellBackTo }: RequestFigures): boolean {
 
 /** What the model answered, a line for each text and call. None if no model was asked. */
 function modelLines(
-  { messages, outcome, models = [], requests = [] }: RecordedTurn, invented: Change,
+  { messages, outcome, models = [], requests = [] }: RecordedTurn,
+  invented: Change,
 ): readonly string[] {
   if (requests.length + models.length === 0) return [];
   const said = (content: string): string => oneSpaced(content.replace(DEFAULT_APOLOGY, ''));

@@ -13,6 +13,9 @@ export interface CallerFacts {
  * their request has been answered, and never reject.
  */
 export interface CallerSession {
+  readonly id?: string;
+  /** What the next message says of the newest reply, where the wire says it. */
+  readonly interruption?: JsonObject | undefined;
   /** The call begins. The agent's welcome is an assistant turn. */
   start(): Promise<void>;
   /**

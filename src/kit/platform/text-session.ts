@@ -16,6 +16,10 @@ export interface TextSessionOptions {
   readonly grant: SessionGrant;
   readonly webhookUrl: string;
   readonly secret: string;
+  /** The session that goes on. Default: a new one. */
+  readonly id?: string | undefined;
+  /** What the first message says of a reply before it. */
+  readonly interruption?: JsonObject | undefined;
   /**
    * Receives every frame for the front end, in order. If it returns a promise, the rest of the
    * reply is read after that, so back-pressure reaches the agent.
@@ -37,7 +41,7 @@ export interface TextSessionOptions {
  * HTTP. Methods return when their request has been answered, and never reject.
  */
 export class TextSession implements CallerSession {
-  readonly id = randomUUID();
+  readonly id: string;
   readonly #options: TextSessionOptions;
   readonly #startedAt = new Date();
   readonly #zeroMs = performance.now();
@@ -50,6 +54,7 @@ export class TextSession implements CallerSession {
 
   constructor(options: TextSessionOptions) {
     this.#options = options;
+    this.id = options.id ?? randomUUID();
   }
 
   /** Posts `session.start`. The agent's welcome is an assistant turn. */
@@ -65,7 +70,8 @@ export class TextSession implements CallerSession {
   async say(text: string): Promise<void> {
     if (this.#isOver || text.trim() === '') return;
     this.interrupt();
-    const interruption = this.#turn?.interruption;
+    const interruption =
+      this.#turn === undefined ? this.#options.interruption : this.#turn.interruption;
     const userTurnId = randomUUID();
     // Not awaited: if another text arrives now, it must find this one's turn already begun.
     void this.#tell({ type: 'turn.start', role: 'user', turn_id: userTurnId });
@@ -93,6 +99,11 @@ export class TextSession implements CallerSession {
     const turn = this.#turn;
     const heard = turn?.interrupt();
     if (turn !== undefined && heard !== undefined) this.#said(turn, heard);
+  }
+
+  /** What the next message says of the newest reply. Undefined if nobody spoke over it. */
+  get interruption(): JsonObject | undefined {
+    return this.#turn?.interruption;
   }
 
   finishPlaying(turnId?: string): void {

@@ -8,10 +8,13 @@ import { SpokenText } from '../platform/spoken-text.ts';
 import { TextSession } from '../platform/text-session.ts';
 import type { CallFailure } from './call-failure.ts';
 import { wireOf, type CallTarget, type Wire } from './call-target.ts';
+import type { KeptCall } from './kept-call.ts';
 
 export interface CallOptions {
   readonly target: CallTarget;
   readonly conversationId: string;
+  /** The call that goes on, on LayerCode's wire. Default: a new one. */
+  readonly kept?: KeptCall | undefined;
   /** Gets each piece of a reply. If it returns a promise, more is read after that. */
   readonly onText: (piece: string) => Awaitable<unknown>;
   /** Gets the data of a reply. */
@@ -195,6 +198,12 @@ export class Call {
     return this.#ask(false, () => this.#session.end());
   }
 
+  /** What another process needs to go on with the call. */
+  get kept(): KeptCall {
+    const { id = '', interruption } = this.#session;
+    return { sessionId: id, interruption };
+  }
+
   /** Stops waiting for answers. */
   abandon(): void {
     this.#session.abandon();
@@ -211,7 +220,7 @@ export class Call {
     return true;
   }
 
-  #open({ target, conversationId }: CallOptions): CallerSession {
+  #open({ target, conversationId, kept }: CallOptions): CallerSession {
     const onFrame = (frame: ServerFrame): Awaitable<unknown> => this.#receive(frame);
     const onHangUp = (): void => {
       if (this.#reply !== undefined) this.#reply.hangsUp = true;
@@ -233,6 +242,8 @@ export class Call {
       webhookUrl,
       secret,
       isTraced: true,
+      id: kept?.sessionId,
+      interruption: kept?.interruption,
       onFrame,
       onHangUp,
     });

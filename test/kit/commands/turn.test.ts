@@ -4,6 +4,7 @@ import type { AddressInfo } from 'node:net';
 import { describe, it, type TestContext } from 'node:test';
 
 import { turn } from '../../../src/kit/commands/turn.ts';
+import { readKeptCall } from '../../../src/kit/talk/kept-call.ts';
 import { openDevelopmentSecret } from '../../../src/process/development-secret.ts';
 import {
   deferred,
@@ -83,6 +84,46 @@ describe('turn', () => {
       { exitCode, out, err },
       { exitCode: 0, out: 'Bye.\n', err: '[data] {"page":2}\n[hang-up]\n' },
     );
+  });
+
+  it('plays a call turn by turn, each in a process of its own', async (t) => {
+    let isOver = false;
+    const { client, app } = serve(t, {
+      onSessionStart: () => 'Welcome.',
+      onMessage: ({ text }) =>
+        text === 'Go on' ? 'One two three four five six seven eight nine ten.' : 'Yes.',
+      onSessionEnd: () => void (isOver = true),
+    });
+    const terminal = openTerminal(t);
+    const url = await client.origin();
+    const run = (...argv: readonly string[]): Promise<number> =>
+      turn.run([...argv, '--conversation', 'c-9', '--url', url], terminal);
+    const session = (): string | undefined => readKeptCall(terminal.directory, 'c-9')?.sessionId;
+    assert.equal(await run('--begin'), 0);
+    const first = session();
+    assert.ok(first !== undefined);
+    assert.equal(await run('Go on', '--interrupt-after', '2'), 0);
+    assert.equal(await run('What?', '--end'), 0);
+    assert.match(terminal.out, /^Welcome\.\nOne two [^]*\nYes\.\n$/);
+    assert.match(terminal.err, /^\[interrupted after \d words\]\n$/);
+    assert.equal(session(), first);
+    const history = await app.conversations.getHistory('c-9');
+    const cut = history.find(({ content }) => content.startsWith('One'))?.content ?? '';
+    assert.match(cut, /^One two/);
+    assert.doesNotMatch(cut, /ten/);
+    await until(() => isOver, 'the end of the call');
+    assert.equal(await run('--begin'), 0);
+    assert.notEqual(session(), first);
+    assert.match(terminal.out, /Welcome\.\n$/);
+  });
+
+  it('begins a new call where it is told to, and needs something to do', async (t) => {
+    const terminal = openTerminal(t);
+    for (const argv of [[], ['--interrupt-after', '2'], ['--begin', '--interrupt-after', '2']])
+      await assert.rejects(turn.run(argv, terminal), { name: 'UsageError' });
+    await assert.rejects(turn.run(['Hi', '--interrupt-after', '0'], terminal), {
+      message: /^--interrupt-after must be a number of words/,
+    });
   });
 
   it('takes silence for a reply', async (t) => {

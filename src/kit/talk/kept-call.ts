@@ -1,0 +1,40 @@
+// What one `turn` must know of the one before it, in the same conversation: a file in `.layercode/`.
+
+import { createHash } from 'node:crypto';
+
+import { isObject } from '../../base/fields.ts';
+import { parseJson, type JsonObject } from '../../base/json.ts';
+import { readPrivateFile, writePrivateFile } from '../../process/private-files.ts';
+
+export interface KeptCall {
+  readonly sessionId: string;
+  /** What the next message says of the reply that the caller spoke over. */
+  readonly interruption: JsonObject | undefined;
+}
+
+const MAX_BYTES = 65_536;
+
+/** Undefined if there is none. Changes nothing. */
+export function readKeptCall(directory: string, conversationId: string): KeptCall | undefined {
+  const text = readPrivateFile(directory, nameOf(conversationId), MAX_BYTES);
+  const value: unknown = text === undefined ? undefined : parseJson(text);
+  if (!isObject(value) || typeof value['sessionId'] !== 'string') return undefined;
+  const { sessionId, interruption } = value;
+  return {
+    sessionId,
+    interruption: isObject(interruption) ? (interruption as JsonObject) : undefined,
+  };
+}
+
+/** Does nothing where no file can be written: then the next message says nothing of this one. */
+export function keepCall(directory: string, conversationId: string, call: KeptCall): void {
+  try {
+    writePrivateFile(directory, nameOf(conversationId), JSON.stringify(call));
+  } catch {
+    // As for the development secret: a read-only directory is no error.
+  }
+}
+
+function nameOf(conversationId: string): string {
+  return `turn-${createHash('sha256').update(conversationId).digest('hex').slice(0, 16)}.json`;
+}
