@@ -74,7 +74,8 @@ describe('parseTalkScript', () => {
     ['expect-hangup now', 'expect-hangup stands alone'],
     [
       'interrupt after three words',
-      'interrupt stands alone, or as: interrupt after 3 words, or: interrupt during book_table',
+      'interrupt stands alone, or as: interrupt after 3 words, or: interrupt during book_table, '
+        + 'or: interrupt as book_table begins',
     ],
     ['data [1]', 'data takes a JSON object: data {"page": 2}'],
     ['data {page: 2}', 'data takes a JSON object: data {"page": 2}'],
