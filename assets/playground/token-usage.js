@@ -3,8 +3,8 @@
 const numbers = new Intl.NumberFormat('en');
 
 /**
- * The tokens of a turn in words, to follow its duration: `, 1,204 tokens in (1,024 cached), 87 out`.
- * Empty if no vendor reported any.
+ * The tokens of a turn in words, to follow its duration: `, 1,204 tokens in (1,024 cached), 87 out`,
+ * and whether the model's limit has cut the reply. Empty if there is nothing to say.
  *
  * @param {readonly TokenUsage[]} [usage]
  */
@@ -12,9 +12,12 @@ export function tokenUsage(usage = []) {
   const input = sumOf(usage.map(({ inputTokens }) => inputTokens));
   const output = sumOf(usage.map(({ outputTokens }) => outputTokens));
   const cached = sumOf(usage.map(({ cachedTokens }) => cachedTokens));
-  if (input === undefined && output === undefined) return '';
+  const cut = usage.some(({ finishReason }) => finishReason === 'length')
+    ? ", cut at the model's limit"
+    : '';
+  if (input === undefined && output === undefined) return cut;
   const note = cached === undefined ? '' : ` (${counted(cached)} cached)`;
-  return `, ${counted(input)} tokens in${note}, ${counted(output)} out`;
+  return `, ${counted(input)} tokens in${note}, ${counted(output)} out${cut}`;
 }
 
 /** @param {readonly (number | undefined)[]} counts @returns {number | undefined} */

@@ -68,6 +68,7 @@ const FIELDS = {
   providerOptions: 'object',
   filler: ['string', 'function'],
   speakable: 'boolean',
+  wholeSentences: 'boolean',
 } as const satisfies Readonly<Record<Field, TypeName | readonly TypeName[]>>;
 
 /**
@@ -119,12 +120,12 @@ function greet<S>(
 /** Reads field by field, because a class instance may have them as getters. */
 function modelPartOf<S>(definition: object): Partial<ModelAgentDefinition<S>> {
   const {
-    prompt, model, tools, toolChoice, filler, speakable,
+    prompt, model, tools, toolChoice, filler, speakable, wholeSentences,
     temperature, maxOutputTokens, reasoningEffort, providerOptions,
   } = definition as Partial<ModelAgentDefinition<S>>;
   return {
     ...(prompt === undefined ? {} : { prompt }),
-    model, tools, toolChoice, filler, speakable,
+    model, tools, toolChoice, filler, speakable, wholeSentences,
     temperature, maxOutputTokens, reasoningEffort, providerOptions,
   };
 }

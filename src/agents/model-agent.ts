@@ -31,6 +31,11 @@ export interface ModelAgentDefinition<S = unknown, T = S> extends ModelOptions {
   readonly filler?: Filler<S> | undefined;
   /** False speaks the model's text unchanged, including Markdown. Default true. */
   readonly speakable?: boolean | undefined;
+  /**
+   * True ends a reply that is cut at the model's limit with its last whole sentence. Each sentence
+   * but the first then waits until it is whole. Default false.
+   */
+  readonly wholeSentences?: boolean | undefined;
 }
 
 /** Models that a function chooses are opened once, because a model remembers what it learned. */
@@ -51,6 +56,7 @@ export function bindModelAgent<S>(
 ): BoundAgent<S> {
   const { replaceTool = (tool) => tool } = resources;
   const { prompt, speakable: isSpeakable = true, filler = DEFAULT_FILLER } = definition;
+  const { wholeSentences = false } = definition;
   const given = definition.tools ?? [];
   const tools = typeof given === 'function' ? given : given.map((tool) => replaceTool(tool));
   const { toolChoice, temperature, maxOutputTokens, reasoningEffort, providerOptions } = definition;
@@ -102,7 +108,8 @@ export function bindModelAgent<S>(
     onMessage: (turn, reply) =>
       withFiller(turn, filler, resources.fillerAfterMs, async () => {
         const means = fixed ?? (await meansFor(turn));
-        await runToolLoop(turn, reply, { ...means, isSpeakable, options, toolChoice });
+        const voiced = { isSpeakable, wholeSentences };
+        await runToolLoop(turn, reply, { ...means, ...voiced, options, toolChoice });
       }),
   };
 }

@@ -22,6 +22,8 @@ export interface ToolLoopOptions<S> {
   readonly tools: readonly Tool<S>[];
   /** Whether to remove what cannot be spoken (Markdown, emoji, URLs) from the model's text. */
   readonly isSpeakable: boolean;
+  /** Whether a reply that is cut at the model's limit ends with its last whole sentence. */
+  readonly wholeSentences?: boolean;
   readonly options: ModelOptions;
   /** Applies to the first request. Default `auto`. */
   readonly toolChoice: ToolChoice | undefined;
@@ -35,14 +37,15 @@ export interface ToolLoopOptions<S> {
 export async function runToolLoop<S>(
   turn: MessageTurn<S>,
   reply: Reply,
-  { prompt, model, tools, isSpeakable, options, toolChoice }: ToolLoopOptions<S>,
+  { prompt, model, tools, options, toolChoice, ...voiced }: ToolLoopOptions<S>,
 ): Promise<void> {
-  const voice = new Voice(reply, { isSpeakable });
+  const voice = new Voice(reply, voiced);
   const offered = turn.journal.mayActOnce ? tools : tools.filter(({ once }) => once === undefined);
   const again = lostCalls(turn, offered);
   if (again.length > 0 && (await runCalls(again))) return;
   let hasCalled = false; // in its last answer
   for (let round = 0; !reply.isOver; round++) {
+    let isCut = false;
     const calls: ToolCall[] = [];
     // Rebuilt from what history will hold, so that later turns begin with the same bytes.
     const rounds = round === 0 && again.length === 0 ? [] : turn.journal.rounds();
@@ -58,11 +61,14 @@ export async function runToolLoop<S>(
         const taken = toAwaitable(voice.speak(delta.text));
         if (taken instanceof Promise) await taken; // while there is room, no token waits a step
       } else if (delta.type === 'toolCall') calls.push(delta.call);
-      else turn.journal.noteUsage(delta);
+      else {
+        isCut = delta.finishReason === 'length';
+        turn.journal.noteUsage(delta);
+      }
     }
     if (reply.isOver) return;
-    await voice.finish();
     hasCalled = calls.length > 0;
+    await voice.finish(isCut && !hasCalled); // what precedes a call is whole
     if (!hasCalled || round === MAX_TOOL_ROUNDS) break; // calls beyond the limit do not run
     if (await runCalls(calls)) return;
   }

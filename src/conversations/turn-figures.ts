@@ -35,7 +35,9 @@ export interface RequestFigures extends CostFigures {
   readonly attempt?: number | undefined;
   /** Why there was no complete answer: the code of a `ModelError`, `interrupted` or `failed`. */
   readonly failure?: string | undefined;
-  /** The same in one sentence, if there is one. It quotes nothing. */
+  /** Set if its answer was cut at the model's limit. */
+  readonly finishReason?: 'length' | undefined;
+  /** Why it failed in one sentence, if there is one. It quotes nothing. */
   readonly reason?: string | undefined;
   /** The same model was asked again, this much later. */
   readonly retriedAfterMs?: number | undefined;

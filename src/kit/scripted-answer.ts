@@ -27,12 +27,17 @@ export interface ScriptedFailure {
   readonly fail: number | ModelErrorCode;
 }
 
+/** The answer is cut at the model's limit. Nothing follows in it. */
+export interface ScriptedCut {
+  readonly cut: true;
+}
+
 /** A part of an answer. A string is text. */
-export type ScriptedPart = string | ScriptedCall | ScriptedWait | ScriptedFailure;
+export type ScriptedPart = string | ScriptedCall | ScriptedWait | ScriptedFailure | ScriptedCut;
 
 /**
- * The answer to one request: a text, a call, a wait, a failure, or several of them in order. After
- * calls the model is asked again with their results, and gives its next answer.
+ * The answer to one request: a text, a call, a wait, a failure, a cut, or several of them in order.
+ * After calls the model is asked again with their results, and gives its next answer.
  */
 export type ScriptedAnswer = ScriptedPart | readonly ScriptedPart[];
 
@@ -61,19 +66,23 @@ export const IS_RETRYABLE: Readonly<Record<ModelErrorCode, boolean>> = {
 
 const MAX_WAIT_MS = 2_147_483_647; // beyond it, Node's timers fire at once
 
-const KINDS = 'a text, { call, args }, { waitMs }, { fail } or a list of these';
+const KINDS = 'a text, { call, args }, { waitMs }, { fail }, { cut: true } or a list of these';
 
 /** The fields of each kind of part, by the field that identifies the kind. */
 const FIELDS: Readonly<Record<string, readonly string[]>> = {
   call: ['call', 'args'],
   waitMs: ['waitMs'],
   fail: ['fail'],
+  cut: ['cut'],
 };
 
 /** The parts of an answer. Throws a `TypeError` that begins with `place` for an invalid one. */
 export function parseAnswer(answer: unknown, place: string): readonly ScriptedPart[] {
   const given: readonly unknown[] = Array.isArray(answer) ? answer : [answer];
   const parts = given.map((part) => parsePart(part, place));
+  const cut = parts.findIndex((part) => typeof part === 'object' && 'cut' in part);
+  if (cut !== -1 && cut < parts.length - 1)
+    throw new TypeError(`${place}: nothing can follow a cut`);
   const failures = parts.map((part) => (typeof part === 'object' && 'fail' in part ? part : null));
   const index = failures.findIndex((failure) => failure !== null);
   if (index === -1) return parts;
@@ -91,7 +100,7 @@ function parsePart(part: unknown, place: string): ScriptedPart {
   const given: Readonly<Record<string, unknown>> =
     typeof part === 'object' && part !== null ? { ...part } : {};
   const kind = Object.keys(FIELDS).find((field) => Object.hasOwn(given, field)) ?? '';
-  const { call, args = {}, waitMs, fail } = given;
+  const { call, args = {}, waitMs, fail, cut } = given;
   const stray = Object.keys(given).find((field) => FIELDS[kind]?.includes(field) === false);
   if (stray !== undefined) {
     const rule = `it may have ${FIELDS[kind]?.join(' and ')}`;
@@ -99,6 +108,7 @@ function parsePart(part: unknown, place: string): ScriptedPart {
   }
   if (kind === 'waitMs') return { waitMs: checkWait(waitMs, place) };
   if (kind === 'fail') return { fail: checkFailure(fail, place) };
+  if (kind === 'cut' && cut === true) return { cut };
   if (typeof call !== 'string') throw new TypeError(`${place} must be ${KINDS}`);
   if (typeof args !== 'object' || args === null || Array.isArray(args)) {
     throw new TypeError(`${place}: args must be an object`);

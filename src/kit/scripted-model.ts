@@ -66,6 +66,7 @@ export function scriptedModel(script: Script): ScriptedModel {
     signal.addEventListener('abort', abort, { once: true });
     const report = new RequestReport(SCRIPTED_MODEL, options, () => NO_TOKENS);
     let firstDeltaAt: number | undefined;
+    let isCut = false;
     let failure: RequestFailure = 'interrupted'; // until something else is known
     let cause: unknown;
     try {
@@ -74,6 +75,7 @@ export function scriptedModel(script: Script): ScriptedModel {
         if (typeof part === 'object' && 'waitMs' in part) await wait(part.waitMs, end.signal);
         if (end.signal.aborted) return;
         if (typeof part === 'object' && 'fail' in part) throw toError(part.fail);
+        isCut = typeof part === 'object' && 'cut' in part;
         for (const delta of deltasOf(part)) {
           firstDeltaAt ??= performance.now();
           report.begun(firstDeltaAt);
@@ -82,7 +84,7 @@ export function scriptedModel(script: Script): ScriptedModel {
           if (end.signal.aborted) return;
         }
       }
-      const used = usage((firstDeltaAt ?? performance.now()) - report.sentAtMs);
+      const used = usage((firstDeltaAt ?? performance.now()) - report.sentAtMs, isCut);
       report.completed(used);
       yield used;
     } catch (error) {
@@ -161,8 +163,12 @@ export function toWords(text: string): readonly ModelDelta[] {
 
 const NO_TOKENS = { inputTokens: undefined, outputTokens: undefined };
 
-function usage(firstDeltaMs: number): Extract<ModelDelta, { readonly type: 'usage' }> {
-  return { type: 'usage', model: SCRIPTED_MODEL, ...NO_TOKENS, firstDeltaMs };
+function usage(
+  firstDeltaMs: number,
+  isCut: boolean,
+): Extract<ModelDelta, { readonly type: 'usage' }> {
+  const end = isCut ? { finishReason: 'length' } : {};
+  return { type: 'usage', model: SCRIPTED_MODEL, ...NO_TOKENS, firstDeltaMs, ...end };
 }
 
 /** In the form that vendors get. */

@@ -164,8 +164,8 @@ export class ChatCompletionsModel implements ChatModel {
       if (reply.isDone) leftOver = body;
       const firstDeltaMs = reader.firstDeltaAt - report.sentAtMs;
       const durationMs = performance.now() - report.sentAtMs;
-      const times = { firstDeltaMs, durationMs };
-      const usage: ModelDelta = { type: 'usage', model: this.name, ...reply.usage, ...times };
+      const end = { firstDeltaMs, durationMs, finishReason: reply.finishReason };
+      const usage: ModelDelta = { type: 'usage', model: this.name, ...reply.usage, ...end };
       report.completed(usage);
       if (!isStopped()) yield usage;
     } catch (error) {

@@ -58,7 +58,8 @@ export interface ToolDefinition {
  * - `usage` comes last, once per answered request. Tokens are undefined if the vendor did not
  *   report them. `cachedTokens` are those of the `inputTokens` that the vendor had cached.
  *   `firstDeltaMs` is the time from sending the request to its first text or tool call, and
- *   `durationMs` to its end.
+ *   `durationMs` to its end. `finishReason` is why the answer ended, as far as the vendor says:
+ *   `stop`, `tool_calls`, or `length` if it was cut at the model's limit.
  */
 export type ModelDelta =
   | { readonly type: 'text'; readonly text: string }
@@ -68,6 +69,7 @@ export type ModelDelta =
       readonly model: string;
       readonly firstDeltaMs: number;
       readonly durationMs?: number | undefined;
+      readonly finishReason?: string | undefined;
     });
 
 export interface ModelTokens {

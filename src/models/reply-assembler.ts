@@ -8,7 +8,7 @@ import { failureOfEvent, type ModelAccess } from './failure.ts';
 import { asCount, asList, asRecord, asText, type JsonRecord } from './json.ts';
 import { ModelError, type ModelDelta } from './model.ts';
 import { ToolCallParts } from './tool-call-parts.ts';
-import { vendorWord } from './vendor-words.ts';
+import { finishReasonOf, vendorWord } from './vendor-words.ts';
 
 const MAX_TOOL_CALLS = 64;
 /** Longest arguments of all calls of a reply together, in UTF-16 code units. */
@@ -83,6 +83,11 @@ export class ReplyAssembler {
   /** Whether a thought was passed on as text because nothing marked its beginning. */
   get spokeThought(): boolean {
     return this.#answer.spokeThought;
+  }
+
+  /** Why the answer ended: see `ModelDelta`. */
+  get finishReason(): string | undefined {
+    return finishReasonOf(this.#finishReason);
   }
 
   get usage(): {

@@ -36,3 +36,11 @@ export function vendorWord(value: unknown): string {
   const terms = word.match(/[A-Z]?[a-z]+|[A-Z]+(?![a-z])/g) ?? [];
   return terms.every((term) => TERMS.has(term.toLowerCase())) ? word : '';
 }
+
+/** What vendors and gateways call a reply that was cut at a limit of the model's. */
+const CUT = /^(?:length|model_length|max(?:_output)?_tokens|model_context_window_exceeded)$/i;
+
+/** Why an answer ended, in words that may be shown: `length` for all replies that were cut. */
+export function finishReasonOf(reason: string | undefined): string | undefined {
+  return CUT.test(reason ?? '') ? 'length' : vendorWord(reason) || undefined;
+}

@@ -13,7 +13,9 @@ export interface OtelSpanContext {
   readonly traceFlags: number;
 }
 
-export type OtelAttributes = Readonly<Record<string, string | number | boolean | undefined>>;
+export type OtelAttributes = Readonly<
+  Record<string, string | number | boolean | readonly string[] | undefined>
+>;
 
 export interface OtelSpan {
   spanContext(): OtelSpanContext;

@@ -59,12 +59,17 @@ export class RequestSpans {
   }
 
   completed({ request, usage, answer }: ModelCompleted): void {
-    const { model, firstDeltaMs, durationMs = firstDeltaMs } = usage;
+    const { model, firstDeltaMs, durationMs = firstDeltaMs, finishReason } = usage;
     const { span } = this.#take(request) ?? this.#child(
       model, { [A.secondsToFirstToken]: firstDeltaMs / 1_000 }, Date.now() - durationMs,
     );
     const used = this.#use(model, usage);
-    span.setAttributes({ [A.outcome]: 'completed', ...used, ...wordsOf(answer) });
+    span.setAttributes({
+      [A.outcome]: finishReason === 'length' ? finishReason : 'completed',
+      [A.finishReasons]: finishReason === undefined ? undefined : [finishReason],
+      ...used,
+      ...wordsOf(answer, finishReason),
+    });
     span.end();
   }
 
@@ -132,6 +137,6 @@ export class RequestSpans {
   }
 }
 
-function wordsOf(answer: ModelAnswer | undefined): OtelAttributes {
-  return answer === undefined ? {} : { [A.outputMessages]: answeredMessage(answer) };
+function wordsOf(answer: ModelAnswer | undefined, finishReason?: string): OtelAttributes {
+  return answer === undefined ? {} : { [A.outputMessages]: answeredMessage(answer, finishReason) };
 }

@@ -12,15 +12,16 @@ export function spokenMessage(role: 'user' | 'assistant', content: string): stri
   return JSON.stringify([{ role, parts: [{ type: 'text', content }] }]);
 }
 
-/** What a model has answered. */
-export function answeredMessage({ text, calls }: ModelAnswer): string {
+/** What a model has answered. `finishReason`: why it ended, if that is known. */
+export function answeredMessage({ text, calls }: ModelAnswer, finishReason?: string): string {
   const parts = [
     ...textParts(text),
     ...calls.map(({ id, name, args }) => ({
       type: 'tool_call', id, name, arguments: parseJson(args) ?? args,
     })),
   ];
-  const finish_reason = calls.length === 0 ? 'stop' : 'tool_call';
+  const ended = calls.length === 0 ? 'stop' : 'tool_call';
+  const finish_reason = finishReason === 'length' ? finishReason : ended;
   return JSON.stringify([{ role: 'assistant', parts, finish_reason }]);
 }
 

@@ -19,6 +19,7 @@ export const ATTRIBUTES = {
   model: 'gen_ai.request.model',
   isStream: 'gen_ai.request.stream',
   secondsToFirstToken: 'gen_ai.response.time_to_first_chunk',
+  finishReasons: 'gen_ai.response.finish_reasons',
   inputTokens: 'gen_ai.usage.input_tokens',
   outputTokens: 'gen_ai.usage.output_tokens',
   cachedTokens: 'gen_ai.usage.cache_read.input_tokens',

@@ -182,12 +182,17 @@ function usageMetrics(
       inputTokens: sumOfKnown(all.map(({ inputTokens }) => inputTokens)),
       outputTokens: sumOfKnown(all.map(({ outputTokens }) => outputTokens)),
       cachedTokens: sumOfKnown(all.map(({ cachedTokens }) => cachedTokens)),
+      finishReason: usage.find(isCut)?.finishReason,
       tokensEstimated: all.some(({ isEstimated }) => isEstimated) || undefined,
       cost: roundedCost(sumOfKnown(all.map((used) => costIn(used.model, used)))),
       firstTokenMs: roundedIfKnown(usage[0]?.firstDeltaMs),
       modelMs: roundedIfKnown(sumOfKnown(usage.map(({ durationMs }) => durationMs))),
     };
   };
+}
+
+function isCut({ finishReason }: AnsweredUsage): boolean {
+  return finishReason === 'length';
 }
 
 /** Rounds off the long tails that sums of fractions get. */

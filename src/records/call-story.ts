@@ -152,6 +152,7 @@ function detailsOf({
 function requestLine(request: RequestFigures): StoryLine {
   const { model, startedMs, firstTokenMs, durationMs, attempt, failure, reason = '' } = request;
   const { retriedAfterMs, fellBackTo, inputTokens, outputTokens, isEstimated } = request;
+  const { finishReason } = request;
   const tokens = inputTokens === undefined && outputTokens === undefined
     ? []
     : [`${inputTokens ?? '?'} in`, `${outputTokens ?? '?'} out`];
@@ -162,6 +163,7 @@ function requestLine(request: RequestFigures): StoryLine {
     ...(attempt === undefined ? [] : [`attempt ${attempt}`]),
     ...(firstTokenMs === undefined ? [] : [`first token after ${firstTokenMs} ms`]),
     ...(failure === undefined ? [] : [failure + (why === '' ? '' : `: ${why}`)]),
+    ...(finishReason === 'length' ? ["cut at the model's limit"] : []),
     ...(retriedAfterMs === undefined ? [] : [`asked again after ${retriedAfterMs} ms`]),
     ...(fellBackTo === undefined ? [] : [`${fellBackTo} was asked instead`]),
     ...tokens,

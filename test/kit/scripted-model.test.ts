@@ -162,7 +162,7 @@ describe('scriptedModel', () => {
     ['Hi.', /^scriptedModel takes a list of answers or a function, got string$/],
     [
       ['Hi.', 7],
-      /^answer 2 .* must be a text, \{ call, args \}, \{ waitMs \}, \{ fail \} or a list of these$/,
+      /^answer 2 .* must be a text, .* \{ fail \}, \{ cut: true \} or a list of these$/,
     ],
     [[null], /^answer 1 of scriptedModel must be a text/],
     [[[['Hi.']]], /^answer 1 of scriptedModel must be a text/],
@@ -182,6 +182,7 @@ describe('scriptedModel', () => {
     [[{ fail: 600 }], /^answer 1 of scriptedModel: fail must be .*, got 600$/],
     [[{ fail: 500.5 }], /^answer 1 of scriptedModel: fail must be .*, got 500.5$/],
     [[{ fail: 'toString' }], /^answer 1 of scriptedModel: fail must be .*, got "toString"$/],
+    [[[{ cut: true }, 'Hi.']], /^answer 1 of scriptedModel: nothing can follow a cut$/],
     [[[{ fail: 503 }, 'Hi.']], /^answer 1 of scriptedModel: nothing can follow a failure$/],
     [[['Hi.', { fail: 503 }]], /^answer 1 of .*: a status comes before any text or call; use a c/],
     [[[{ call: 'a' }, { fail: 503 }]], /^answer 1 of .*: a status comes before any text or call/],

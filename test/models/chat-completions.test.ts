@@ -53,6 +53,7 @@ describe('ChatCompletionsModel', () => {
         outputTokens: 10,
         firstDeltaMs: 0,
         durationMs: 0,
+        finishReason: 'stop',
       },
     );
     assert.equal(deltas.length, 4);

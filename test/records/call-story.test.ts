@@ -107,6 +107,17 @@ describe('storyOf', () => {
     ]);
   });
 
+  it("says of an answer that it was cut at the model's limit", () => {
+    const request = { model: 'm', startedMs: 0, outputTokens: 9 };
+    const turn: RecordedTurn = {
+      turnId: 't', outcome: 'completed', messages: [],
+      requests: [{ ...request, finishReason: 'length' }, request],
+    };
+    assert.deepEqual(told(turn), [
+      "model m, cut at the model's limit, ? in, 9 out", 'model m, ? in, 9 out',
+    ]);
+  });
+
   // The apology stood between the requests that it apologises for.
   for (const [title, more] of [
     ['', {}],

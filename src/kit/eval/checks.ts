@@ -69,6 +69,11 @@ export function faultOf(
       if (failed.length === 0) return undefined;
       return failed.flatMap((turn) => [`failed    ${titleOf(turn)}`, ...turn.log]);
     }
+    case 'never-cut': {
+      const cut = turns.filter(({ isCut }) => isCut);
+      if (cut.length === 0) return undefined;
+      return cut.flatMap((turn) => [`cut       ${titleOf(turn)}`, heard(turn)]);
+    }
     case 'never-repeats':
       return repetitions(turns);
     case 'never-acts-twice':

@@ -126,11 +126,12 @@ function partsOf(
       const { name: call, args } = delta.call;
       parts.push({ call, args });
     } else if (delta.type === 'usage') {
-      const { inputTokens, outputTokens, cachedTokens } = delta;
+      const { inputTokens, outputTokens, cachedTokens, finishReason } = delta;
       usage = {
         ...(inputTokens === undefined ? {} : { inputTokens }),
         ...(outputTokens === undefined ? {} : { outputTokens }),
         ...(cachedTokens === undefined ? {} : { cachedTokens }),
+        ...(finishReason === 'length' ? { finishReason } : {}),
       };
     } else if (typeof last === 'string') parts[parts.length - 1] = last + delta.text;
     else parts.push(delta.text);

@@ -91,6 +91,7 @@ export class ModelReplayer {
       inputTokens: usage.inputTokens,
       outputTokens: usage.outputTokens,
       cachedTokens: usage.cachedTokens,
+      finishReason: usage.finishReason,
       firstDeltaMs: firstDeltaMs ?? durationMs,
       durationMs,
     };

@@ -13,6 +13,7 @@ class Entry {
   readonly sent: string[] = [];
   readonly log: string[] = [];
   tokens: Tokens | undefined;
+  isCut = false;
 }
 
 export function sumOfTokens(
@@ -43,10 +44,10 @@ export class Notebook {
   }
 
   /** What was seen during a delivery so far. */
-  pageOf(delivery: number): Pick<PlayedTurn, 'tools' | 'prompts' | 'log' | 'tokens'> {
-    const { tools, prompts, log, tokens } = this.#entries[delivery] ?? new Entry();
+  pageOf(delivery: number): Pick<PlayedTurn, 'tools' | 'prompts' | 'log' | 'tokens' | 'isCut'> {
+    const { tools, prompts, log, tokens, isCut } = this.#entries[delivery] ?? new Entry();
     const runs = tools.map((run) => ({ ...run }));
-    return { tools: runs, prompts: [...prompts], log: [...log], tokens };
+    return { tools: runs, prompts: [...prompts], log: [...log], tokens, isCut };
   }
 
   /** What models were sent from this delivery on. Undefined if none was asked. */
@@ -113,6 +114,9 @@ export class Notebook {
         break;
       case 'used':
         entry.tokens = sumOfTokens(entry.tokens, sight.tokens);
+        break;
+      case 'cut':
+        entry.isCut = true;
         break;
       case 'logged':
         entry.log.push(sight.line);

@@ -39,6 +39,7 @@ async function* watch(
   onSight({ type: 'asked', messages: structuredClone(messages), sent });
   for await (const delta of deltas) {
     if (delta.type === 'usage') {
+      if (delta.finishReason === 'length') onSight({ type: 'cut' });
       const tokens = tokensOf(delta, prices);
       if (tokens !== undefined) onSight({ type: 'used', tokens });
     }

@@ -14,6 +14,8 @@ export interface RecordedUsage {
   readonly inputTokens?: number;
   readonly outputTokens?: number;
   readonly cachedTokens?: number;
+  /** Set if the reply was cut at the model's limit. */
+  readonly finishReason?: 'length';
 }
 
 export interface RecordedReply {
@@ -127,12 +129,14 @@ function isReply(value: unknown): value is ListedReply {
   if (!isObject(value)) return false;
   const { prompt, messages, reply, usage } = value;
   return Number.isInteger(prompt) && isListOf(messages, isMessage) && isListOf(reply, isPart)
-    && isObject(usage) && USAGE_FIELDS.every((name) => isCount(usage[name]));
+    && isObject(usage) && USAGE_FIELDS.every((name) => isCount(usage[name]))
+    && CUT.includes(usage['finishReason']);
 }
 
 const USAGE_FIELDS = [
   'inputTokens', 'outputTokens', 'cachedTokens',
 ] as const satisfies readonly (keyof RecordedUsage)[];
+const CUT: readonly unknown[] = [undefined, 'length'];
 
 function isCount(value: unknown): boolean {
   return value === undefined || (Number.isInteger(value) && Number(value) >= 0);

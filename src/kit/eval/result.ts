@@ -57,6 +57,8 @@ export interface PlayedTurn {
   /** Milliseconds from the request. Undefined if nothing was said. */
   readonly firstWordMs: number | undefined;
   readonly durationMs: number;
+  /** Whether the model's limit has cut one of its answers. */
+  readonly isCut: boolean;
   /** Undefined if no vendor reported any. */
   readonly tokens: Tokens | undefined;
   /** Warnings and errors that the server logged meanwhile, one line each. */

@@ -18,7 +18,7 @@ const CHECKS = [
 ] as const satisfies readonly ActionName[];
 /** These hold for the whole call, wherever they stand. */
 const CHECKS_OF_CALL = [
-  'never', 'never-fails', 'never-repeats', 'never-acts-twice',
+  'never', 'never-fails', 'never-cut', 'never-repeats', 'never-acts-twice',
 ] as const satisfies readonly ActionName[];
 const TROUBLES = [
   'interrupt', 'drop', 'deliver-again', 'restart', 'kill',

@@ -39,6 +39,7 @@ export const WORDS: Readonly<Record<string, (argument: string) => Action>> = {
   'expect-same-request': alone('expect-same-request'),
   never: expecting('never'),
   'never-fails': alone('never-fails'),
+  'never-cut': alone('never-cut'),
   'never-repeats': alone('never-repeats'),
   'never-acts-twice': (argument) => ({
     name: 'never-acts-twice', tools: argument === '' ? [] : toolNames('never-acts-twice', argument),
@@ -101,7 +102,8 @@ function parseCall(argument: string): Action {
 }
 
 type Expecting = Extract<Check, { readonly expectation: unknown }>['name'];
-type Alone = 'expect-hangup' | 'expect-same-request' | 'never-fails' | 'never-repeats';
+type Alone =
+  | 'expect-hangup' | 'expect-same-request' | 'never-fails' | 'never-cut' | 'never-repeats';
 
 function expecting(name: Expecting, parse = parseExpectation): (argument: string) => Action {
   return (argument) => ({ name, expectation: parse(name, argument) });

@@ -39,6 +39,8 @@ export type Sight =
     }
   /** A scripted model was asked once more than there are answers. */
   | { readonly type: 'unscripted' }
+  /** An answer was cut at the model's limit. */
+  | { readonly type: 'cut' }
   | { readonly type: 'used'; readonly tokens: Tokens }
   | { readonly type: 'logged'; readonly line: string };
 

@@ -9,7 +9,7 @@ import type { Mock, MockOutcome, ModelLine } from './step.ts';
 import { parseTime } from './time.ts';
 
 const MODEL_RULE =
-  'model takes: says TEXT, calls TOOL {…}, waits 2 s, fails 503, refuses or breaks off; '
+  'model takes: says TEXT, calls TOOL {…}, waits 2 s, fails 503, refuses, breaks off or is cut; '
   + '"then" before it begins the next answer';
 const MOCK_RULE =
   'mock takes a tool and what it does: returns JSON, fails [TEXT], not-done TEXT, '
@@ -25,6 +25,7 @@ function parsePart(line: string): ScriptedPart {
   const [, word = '', rest = ''] = /^(\S+)(?:\s+(.+))?$/.exec(line) ?? [];
   if (line === 'refuses') return { fail: 'content_filter' };
   if (line === 'breaks off') return { fail: 'connection_dropped' };
+  if (line === 'is cut') return { cut: true };
   if (word === 'says' && rest !== '') return rest;
   if (word === 'calls' && rest !== '') return parseCall(rest);
   if (word === 'waits') {

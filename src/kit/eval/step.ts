@@ -127,7 +127,7 @@ export type Check =
   | { readonly name: 'expect-tool' | 'expect-no-tool'; readonly expected: ToolExpectation }
   | {
       readonly name:
-        | 'expect-hangup' | 'never-fails' | 'never-repeats';
+        | 'expect-hangup' | 'never-fails' | 'never-cut' | 'never-repeats';
     }
   | { readonly name: 'expect-same-request' }
   /** None named: those with `once`. */

@@ -91,6 +91,8 @@ export interface TokenUsage {
   readonly cachedTokens?: number | undefined;
   /** From the request to the first text or tool call. */
   readonly firstDeltaMs: number;
+  /** `length`: the answer was cut at the model's limit. */
+  readonly finishReason?: string | undefined;
 }
 
 export type SignatureKind = 'right' | 'wrong' | 'stale';

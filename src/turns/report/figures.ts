@@ -87,7 +87,7 @@ function requestFigures(
   nowMs: number,
   { requests, costOf }: TurnWork,
 ): RequestFigures {
-  const { model, startedMs, attempt, firstDeltaMs, durationMs } = request;
+  const { model, startedMs, attempt, firstDeltaMs, durationMs, finishReason } = request;
   const tokens = request.used?.() ?? request.tokens;
   const { inputTokens, outputTokens, cachedTokens } = tokens ?? {};
   const isOver = durationMs !== undefined || request.failure !== undefined;
@@ -98,6 +98,7 @@ function requestFigures(
     durationMs: rounded(isOver ? durationMs : nowMs - startedMs),
     attempt: attempt === 1 ? undefined : attempt,
     failure: isOver ? request.failure : 'interrupted',
+    finishReason: finishReason === 'length' ? finishReason : undefined,
     reason: request.reason,
     retriedAfterMs: wasAskedAgain(request, requests) ? rounded(request.retriedAfterMs) : undefined,
     fellBackTo: request.fellBackTo,

@@ -54,7 +54,7 @@ export interface WorkTrace {
 /** Told at once what models and tools did, even if their turn is over by then. */
 export interface WorkObserver {
   /** For metrics. */
-  modelRequest(model: string, outcome: 'completed' | ModelRequestFailure): void;
+  modelRequest(model: string, outcome: 'completed' | 'length' | ModelRequestFailure): void;
   /**
    * For metrics. `durationMs` is undefined if the tool did not run, or if that is not known.
    */
@@ -83,6 +83,8 @@ export interface WorkRequest {
   failure: ModelRequestFailure | undefined;
   /** The same in one sentence that is safe to log, if there is one. */
   reason: string | undefined;
+  /** Why its answer ended, if the vendor says: see `ModelDelta`. */
+  finishReason: string | undefined;
   tokens: (ModelTokens & { readonly isEstimated?: true }) | undefined;
   answer: ModelAnswer | undefined;
   /**
@@ -225,9 +227,10 @@ export class TurnWork {
   /** For a model that does not report its requests. Does nothing for any other. */
   noteUsage(usage: ModelUsage): void {
     if (this.#noted.has(usage)) return;
-    const { model, firstDeltaMs, durationMs = firstDeltaMs } = usage;
+    const { model, firstDeltaMs, durationMs = firstDeltaMs, finishReason } = usage;
     const request = newRequest(model, this.#sinceStart() - durationMs);
-    this.requests.push(Object.assign(request, { firstDeltaMs, durationMs, tokens: usage }));
+    const ended = { firstDeltaMs, durationMs, finishReason, tokens: usage };
+    this.requests.push(Object.assign(request, ended));
     this.#used(usage);
     this.#turn.trace?.noteUsage(usage);
   }
@@ -254,14 +257,17 @@ export class TurnWork {
   #completed({ request: number, usage, answer }: Extract<RequestEvent, { type: 'completed' }>) {
     const request = this.#ended(number, usage.model);
     const { firstDeltaMs, durationMs = this.#sinceStart() - request.startedMs } = usage;
+    const { finishReason } = usage;
     const tokens = withEstimate(usage, request.used);
-    Object.assign(request, { firstDeltaMs, durationMs, tokens, answer, used: undefined });
+    const ended = { firstDeltaMs, durationMs, finishReason, tokens, answer, used: undefined };
+    Object.assign(request, ended);
     this.#noted.add(usage);
     this.#used(tokens);
   }
 
   #used(usage: AnsweredUsage): void {
-    this.#observer?.modelRequest(usage.model, 'completed');
+    const outcome = usage.finishReason === 'length' ? 'length' : 'completed';
+    this.#observer?.modelRequest(usage.model, outcome);
     if (!this.#turn.isOver) (this.usage ??= []).push(usage);
   }
 
@@ -359,7 +365,7 @@ function newRequest(model: string, startedMs: number, attempt?: number): WorkReq
   return {
     model, startedMs: Math.max(0, startedMs), attempt,
     body: undefined, firstDeltaMs: undefined, durationMs: undefined, failure: undefined,
-    reason: undefined, tokens: undefined, answer: undefined, used: undefined,
-    retriedAfterMs: undefined, fellBackTo: undefined,
+    reason: undefined, finishReason: undefined, tokens: undefined, answer: undefined,
+    used: undefined, retriedAfterMs: undefined, fellBackTo: undefined,
   };
 }

@@ -452,6 +452,15 @@ describe('playScenario', () => {
     assert.match(result.failures[0]?.reasons.join() ?? '', /^failed {4}line 1: One,.+failed/);
   });
 
+  it('finds a reply that the limit of the model has cut, by any line', async () => {
+    const lines = (last: string): string => [
+      'never-cut', 'say One', 'model says We open', last, 'say Two', 'model says Yes.',
+    ].join('\n');
+    assert.deepEqual(failuresOf(await play(shop, lines('expect We open'))), []);
+    const [failure] = failuresOf(await play(shop, lines('model is cut')));
+    assert.deepEqual(failure, [1, 'cut       line 2: One', 'heard     We open']);
+  });
+
   it('fails if the model has too many lines, or too few', async () => {
     const few = await play(shop, 'say One\nmodel calls look\nexpect wrong');
     assert.deepEqual(failuresOf(few), [[1, 'the model was asked once more than it has lines here']]);

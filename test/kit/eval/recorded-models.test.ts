@@ -270,7 +270,8 @@ describe('ModelReplayer', () => {
   });
 
   it('repeats what the reply cost', async () => {
-    const usage = { inputTokens: 12, outputTokens: 3, cachedTokens: 8 };
+    const finishReason = 'length';
+    const usage = { inputTokens: 12, outputTokens: 3, cachedTokens: 8, finishReason } as const;
     const live = scriptedModel(['Yes.']);
     const recorder = new ModelRecorder();
     await read(recorder.record({
@@ -284,8 +285,8 @@ describe('ModelReplayer', () => {
     const { deltas } = await read(replayed(formatRecording(replies)).model);
     const last = deltas.at(-1);
     assert.ok(last?.type === 'usage');
-    const { inputTokens, outputTokens, cachedTokens } = last;
-    assert.deepEqual({ inputTokens, outputTokens, cachedTokens }, usage);
+    const { inputTokens, outputTokens, cachedTokens, finishReason: ended } = last;
+    assert.deepEqual({ inputTokens, outputTokens, cachedTokens, finishReason: ended }, usage);
   });
 
   it('compares results with the calls they belong to, though a vendor repeats its ids', async () => {

@@ -66,6 +66,14 @@ describe('figuresAtEnd', () => {
     assert.equal(figuresAtEnd(turnOf({ workSoFar }), false).firstTokenMs, 250);
   });
 
+  it('says of a request whose answer was cut, and of no other, why it ended', () => {
+    const workSoFar = workOf(
+      usageOf('a', { finishReason: 'length' }), usageOf('a', { finishReason: 'stop' }),
+    );
+    const { requests = [] } = figuresAtEnd(turnOf({ workSoFar }), false);
+    assert.deepEqual(requests.map(({ finishReason }) => finishReason), ['length', undefined]);
+  });
+
   it('adds up the requests and tokens of each model, in the order of their first requests', () => {
     const workSoFar = workOf(
       usageOf('a', { inputTokens: 5, outputTokens: 7 }),

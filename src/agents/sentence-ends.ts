@@ -1,0 +1,62 @@
+/** Beyond this many UTF-16 code units, a sentence is spoken as it comes. */
+const MAX_HELD = 2_000;
+
+/** Quotation marks and brackets that belong to the sentence before them. */
+const CLOSERS = `["'\\p{Pe}\\p{Pf}]*`;
+/**
+ * Where a sentence ends in a text that goes on: at a sign and white space, at a sign of a script
+ * that needs no white space, or at a line break. "1." and "3." begin an item, or part of a number.
+ */
+const END = new RegExp(
+  `(?:(?<!\\p{Nd})\\.|[!?…])${CLOSERS}(?=\\s)|(?![.!?])\\p{STerm}${CLOSERS}|\\n`, 'gu',
+);
+/** A sentence that is whole although nothing follows. */
+const WHOLE = new RegExp(`(?:(?<!\\p{Nd})\\.|…|(?!\\.)\\p{STerm})${CLOSERS}\\s*$`, 'u');
+/** How far before a new piece an end may begin: a sign with its marks. */
+const LOOK_BACK = 4;
+
+/**
+ * Takes the texts of a model in pieces of any size and returns them by whole sentences, so that the
+ * rest of one can be left out. Nothing of a text's first sentence is held back: without it there
+ * would be no whole sentence to end with.
+ */
+export class SentenceEnds {
+  /** The text since the last end of a sentence. */
+  #sentence = '';
+  /** How much of it has been returned. */
+  #returned = 0;
+  #isFirst = true;
+
+  /** Returns what can be spoken now. */
+  push(text: string): string {
+    const from = Math.max(0, this.#sentence.length - LOOK_BACK);
+    this.#sentence += text;
+    let end = 0;
+    END.lastIndex = from;
+    while (END.test(this.#sentence)) end = END.lastIndex;
+    if (end > 0) this.#isFirst = false;
+    const isHeld = !this.#isFirst && this.#sentence.length - end <= MAX_HELD;
+    const ready = this.#return(isHeld ? Math.max(end, this.#returned) : this.#sentence.length);
+    const kept = Math.max(end, this.#returned - LOOK_BACK);
+    this.#sentence = this.#sentence.slice(kept);
+    this.#returned = Math.max(0, this.#returned - kept);
+    return ready;
+  }
+
+  /** Returns the rest of a text, unless the text `isCut` and that is no whole sentence. */
+  end(text: string, isCut: boolean): string {
+    const ready = this.push(text);
+    const isWhole = !isCut || WHOLE.test(this.#sentence);
+    const rest = isWhole ? this.#return(this.#sentence.length) : '';
+    this.#sentence = '';
+    this.#returned = 0;
+    this.#isFirst = true;
+    return ready + rest;
+  }
+
+  #return(end: number): string {
+    const ready = this.#sentence.slice(this.#returned, end);
+    this.#returned = end;
+    return ready;
+  }
+}

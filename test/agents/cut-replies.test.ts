@@ -1,0 +1,85 @@
+// A reply that the model's limit has cut. It was called complete in every place that tells of it.
+
+import assert from 'node:assert/strict';
+import { describe, it } from 'node:test';
+
+import { defineAgent, type AgentDefinition } from '../../src/agents/define-agent.ts';
+import { withModel } from '../../src/agents/with-model.ts';
+import { scriptedModel } from '../../src/kit/scripted-model.ts';
+import { tool } from '../../src/tools/tool.ts';
+import { serve } from '../fixtures/app.ts';
+import { stream, type Answer } from '../faults/model-server.ts';
+import { chunk, DONE, usageChunk } from '../faults/wire-shapes.ts';
+import { serveModel, spoken, type ModelApp } from './model-app.ts';
+
+/** A reply that ends for this reason of the vendor's. */
+function ended(reason: string, ...texts: readonly string[]): Answer {
+  const said = texts.map((content) => chunk({ content }));
+  return stream(chunk({ content: '' }), ...said, chunk({}, reason), usageChunk(5, 9), DONE);
+}
+
+const TEXTS = ['We open', ' at nine.', ' On Sun', 'days we'];
+const part: AgentDefinition = { name: 'shop', prompt: 'Be brief.' };
+
+function lineOf({ logLines }: Pick<ModelApp, 'logLines'>): Record<string, unknown> {
+  const lines = logLines.map((line) => JSON.parse(line) as Record<string, unknown>);
+  return lines.findLast(({ msg }) => msg === 'request') ?? {};
+}
+
+describe('a reply that is cut at the limit of the model', () => {
+  // OpenAI, Mistral, gateways that pass on the words of Anthropic, Google and OpenAI's other API
+  const reasons = [
+    'length', 'model_length', 'max_tokens', 'MAX_TOKENS', 'max_output_tokens',
+    'model_context_window_exceeded',
+  ];
+  for (const reason of reasons) {
+    it(`is told in log and metric, if the vendor says ${reason}`, async (t) => {
+      const served = await serveModel(t, defineAgent(part), [ended(reason, ...TEXTS)]);
+      assert.equal(await spoken(served.client.say('When?')), TEXTS.join(''));
+      assert.equal(lineOf(served)['finishReason'], 'length');
+      const count = 'layercode_model_requests_total{model="openai:gpt-6-luna",outcome="length"} 1';
+      assert.ok(served.app.metrics.text().includes(count), served.app.metrics.text());
+    });
+  }
+
+  for (const reason of ['stop', 'tool_calls', 'eos', 'overlength']) {
+    it(`is not meant by ${reason}`, async (t) => {
+      const served = await serveModel(t, defineAgent(part), [ended(reason, 'Yes.')]);
+      await spoken(served.client.say('When?'));
+      assert.equal(lineOf(served)['finishReason'], undefined);
+      assert.match(served.app.metrics.text(), /model_requests_total\{.*outcome="completed"\} 1/);
+    });
+  }
+});
+
+describe('wholeSentences', () => {
+  const whole = defineAgent({ ...part, wholeSentences: true });
+
+  it('leaves out what follows the last whole sentence of a cut reply', async (t) => {
+    const { client, messages } = await serveModel(t, whole, [ended('length', ...TEXTS)]);
+    assert.equal(await spoken(client.say('When?')), 'We open at nine.');
+    assert.equal((await messages()).at(-1)?.content, 'We open at nine.');
+  });
+
+  it('speaks what precedes a call in whose arguments the reply was cut', async (t) => {
+    const look = tool({
+      name: 'look', description: 'Looks.', parameters: { type: 'object' }, run: () => 'seen',
+    });
+    const asks = ['One. Let me look', { call: 'look' }, { cut: true }] as const;
+    const script = scriptedModel([asks, 'It rains.']);
+    const agent = defineAgent({ ...part, tools: [look], wholeSentences: true });
+    const { client } = serve(t, withModel(agent, script));
+    assert.equal(await (await client.say('When?')).text(), 'One. Let me look It rains.');
+  });
+
+  it('is off by default', async (t) => {
+    const script = scriptedModel([['One. Tw', { cut: true }]]);
+    const { client } = serve(t, withModel(defineAgent(part), script));
+    assert.equal(await (await client.say('When?')).text(), 'One. Tw');
+  });
+
+  it('speaks the whole of a reply that is not cut', async (t) => {
+    const { client } = await serveModel(t, whole, [ended('stop', ...TEXTS)]);
+    assert.equal(await spoken(client.say('When?')), TEXTS.join(''));
+  });
+});
