@@ -29,9 +29,9 @@ export interface CallRecords {
   ): void;
   /**
    * Call it when the call's session has ended. `read` reads its conversation, and of an erased one
-   * the mark; while `isStoreAway`, from what this process remembers (default: never). What was
-   * erased gets no record. Returns at once and never throws: a record that cannot be written must
-   * not affect callers.
+   * the mark; while `isStoreAway`, from what this process remembers (default: never). A call
+   * without turns, such as an erased one, gets no record. Returns at once and never throws: a
+   * record that cannot be written must not affect callers.
    */
   ended(call: EndedCall, read: Read, isStoreAway?: () => boolean): void;
   /**
@@ -196,7 +196,7 @@ export class CallRecorder implements CallRecords {
   #keep(call: EndedCall, read: Read, isStoreAway?: () => boolean): Promise<void> {
     return this.#settled(call, read, isStoreAway).then(
       (made) => {
-        if (made !== undefined) this.#add(call, read, made);
+        if (made.record.turns.length > 0) this.#add(call, read, made);
       },
       (error: unknown) => this.#lose(call, error),
     );
@@ -245,17 +245,15 @@ export class CallRecorder implements CallRecords {
   /**
    * The record, as soon as nothing of the call is running any more, or as it is when time is up.
    * Once the store answers again, other processes get some time to write what they remember.
-   * Undefined if the call was erased.
    */
   async #settled(
     call: EndedCall,
     read: Read,
     isStoreAway: () => boolean = never,
-  ): Promise<Made | undefined> {
+  ): Promise<Made> {
     let wasAway = false;
     for (const ms of SETTLING_DELAYS_MS) {
       const made = await this.#make(call, read);
-      if (made === undefined) return undefined;
       const isTooLate = this.#closing.signal.aborted || this.#settling.size > MAX_SETTLING;
       const isAway = isStoreAway();
       if (isTooLate || (isSettled(made.record) && !isAway && !wasAway)) return made;
@@ -265,16 +263,10 @@ export class CallRecorder implements CallRecords {
     return this.#make(call, read);
   }
 
-  /**
-   * Undefined if the conversation was erased since the call began, or it is not known when that
-   * was, and nothing was said in the call since.
-   */
-  async #make(call: EndedCall, read: Read): Promise<Made | undefined> {
+  async #make(call: EndedCall, read: Read): Promise<Made> {
     const toldAt = this.#toldAt(call.conversationKey); // before: it may be erased meanwhile
     const conversation = await read();
     const erasedAt = Math.max(conversation?.erasedAt ?? 0, toldAt);
-    const mayBeErased = erasedAt > 0 && (call.startedAt ?? 0) <= erasedAt;
-    if (mayBeErased && lastTurnOf(conversation, call.sessionId) === undefined) return undefined;
     return { record: callRecordOf(call, conversation, this.#contents), erasedAt };
   }
 

@@ -18,6 +18,8 @@ export interface CallEndsOptions {
   readonly openSessions?: OpenSessions | undefined;
   /** Keeps a record of each call. Default: no records. */
   readonly records?: CallRecords | undefined;
+  /** Whether the agent is told of a call that has no turns. Default true. */
+  readonly tellsOfSilentCalls?: boolean;
 }
 
 /** What follows the end of a call: its turn ends, it is recorded, and the agent is told. */
@@ -66,11 +68,13 @@ export class CallEnds {
 
   /** Reads the conversation only for an agent that has the hook. */
   #tell(event: CallEnd, told: EventContext<CallEnd['raw']>): Awaitable<void> {
-    const { agent, conversations, turns } = this.#options;
+    const { agent, conversations, turns, tellsOfSilentCalls = true } = this.#options;
     if (agent.onSessionEnd === undefined) return;
-    return andThen(conversations.snapshot(event.conversationId), (conversation) =>
-      agent.onSessionEnd?.(turns.toldAtEnd(event, told, conversation)),
-    );
+    return andThen(conversations.snapshot(event.conversationId), (conversation) => {
+      const isKnown = conversation.history.length > 0 || conversations.isStoreAway;
+      if (isKnown || tellsOfSilentCalls)
+        return agent.onSessionEnd?.(turns.toldAtEnd(event, told, conversation));
+    });
   }
 
   #keepRecord(event: CallEnd): void {

@@ -35,9 +35,9 @@ function running(): { readonly conversation: Conversation; settle(): void } {
   return { conversation, settle };
 }
 
-/** Another turn of session `s-1`, which has ended. */
-function say(conversation: Conversation, turnId: string): void {
-  const figures = { sessionId: 's-1', startedAt: 3_000 };
+/** Another turn of the session, which has ended. */
+function say(conversation: Conversation, turnId: string, sessionId = 's-1'): void {
+  const figures = { sessionId, startedAt: 3_000 };
   openTurn(conversation, { turnId, runId: 2, text: 'Again', figures }, BOUNDS);
   settleTurn(conversation, { turnId, runId: 2, state: 'completed', messages: [] }, BOUNDS);
 }
@@ -59,7 +59,13 @@ function open(bounds: Partial<CallRecorderOptions> = {}): Opened {
   return { recorder: new CallRecorder({ archive, log, ...bounds }), archive, logged };
 }
 
-const nothing = (): undefined => undefined;
+/** Reads a conversation in which that session has said something. */
+function said(sessionId: string): () => Conversation {
+  const conversation = emptyConversation('c-1');
+  say(conversation, 't-1', sessionId);
+  return () => conversation;
+}
+
 const FULL = Object.assign(new Error('no space left on device'), { code: 'ENOSPC' });
 
 /** Lets promises settle, while timers are mocked. */
@@ -77,7 +83,7 @@ async function ticked(clock: ReturnType<typeof mockTimers>, ms: number): Promise
 describe('CallRecorder', () => {
   it('writes the record of a call that is over at once', async () => {
     const { recorder, archive } = open();
-    recorder.ended(callOf('s-1'), nothing);
+    recorder.ended(callOf('s-1'), said('s-1'));
     assert.equal((await archive.kept.next()).sessionId, 's-1');
     await settled(() => recorder.counts().written === 1);
     assert.deepEqual(recorder.counts(), { written: 1, lost: 0, waiting: 0 });
@@ -87,12 +93,22 @@ describe('CallRecorder', () => {
   it('leaves no record waiting that comes when the one before it was just written', async () => {
     for (let ticks = 0; ticks < 25; ticks += 1) {
       const { recorder } = open();
-      recorder.ended(callOf('s-1'), nothing);
+      recorder.ended(callOf('s-1'), said('s-1'));
       for (let tick = 0; tick < ticks; tick += 1) await undefined;
-      recorder.ended(callOf('s-2'), nothing);
+      recorder.ended(callOf('s-2'), said('s-2'));
       await settled(() => recorder.counts().written === 2);
       await recorder.close();
     }
+  });
+
+  it('writes none of a call without a turn', async () => {
+    const { recorder, archive } = open();
+    recorder.ended(callOf('s-2'), () => undefined);
+    recorder.ended(callOf('s-2'), said('s-1'));
+    await recorder.close();
+    assert.deepEqual([archive.kept.all, recorder.counts()], [
+      [], { written: 0, lost: 0, waiting: 0 },
+    ]);
   });
 
   it('waits until the last turn of the call is settled', async (t: TestContext) => {
@@ -195,7 +211,7 @@ describe('CallRecorder', () => {
     const clock = mockTimers(t, ['setTimeout']);
     const { recorder, archive, logged } = open();
     archive.failWith = FULL;
-    for (const id of ['s-1', 's-2']) recorder.ended(callOf(id), nothing);
+    for (const id of ['s-1', 's-2']) recorder.ended(callOf(id), said(id));
     await settled(() => archive.tries === 1 && recorder.counts().waiting === 2);
     await new Promise((resolve) => setImmediate(resolve));
     clock.tick(2_000);
@@ -260,7 +276,7 @@ describe('CallRecorder', () => {
       archive.failWith = FULL;
       let { conversation }: { conversation: Conversation | undefined } = ended();
       recorder.ended(callOf('s-1'), () => conversation);
-      recorder.ended({ ...callOf('s-2'), conversationKey: 'c-2' }, nothing);
+      recorder.ended({ ...callOf('s-2'), conversationKey: 'c-2' }, said('s-2'));
       await settled(() => archive.tries === 1 && recorder.counts().waiting === 2);
       conversation = undefined;
       recorder.erased('c-1', 3_000);
@@ -297,9 +313,12 @@ describe('CallRecorder', () => {
 
     it('is not written if the recorder is told once more of an earlier erasure', async () => {
       const { recorder, archive } = open();
-      recorder.erased('c-1', 3_000);
       recorder.erased('c-1', 500);
-      recorder.ended(callOf('s-1'), nothing);
+      const before = deferred<Conversation>();
+      let reads = 0;
+      recorder.ended(callOf('s-1'), () => ((reads += 1) === 1 ? before.promise : undefined));
+      for (const erasedAt of [3_000, 500]) recorder.erased('c-1', erasedAt);
+      before.resolve(ended().conversation);
       await settled(() => recorder.counts().waiting === 0);
       assert.deepEqual(archive.kept.all, []);
     });
@@ -330,20 +349,13 @@ describe('CallRecorder', () => {
       assert.equal((await archive.kept.next()).turns.length, 1);
     });
 
-    it('has a call that began afterwards, even if nothing was said in it', async () => {
+    it('has no call in which nothing was said since', async () => {
       const { recorder, archive } = open();
       const { conversation, erase } = ended();
       erase();
-      recorder.ended({ ...callOf('s-2'), startedAt: Date.now() + 1_000 }, () => conversation);
-      assert.equal((await archive.kept.next()).sessionId, 's-2');
-    });
-
-    it('has no call in which nothing was said since, if its start is not known', async () => {
-      const { recorder, archive } = open();
-      const { conversation, erase } = ended();
-      erase();
-      const call = { ...callOf('s-2'), startedAt: undefined, endedAt: Date.now() + 1_000 };
+      const call = { ...callOf('s-2'), endedAt: Date.now() + 1_000 };
       recorder.ended(call, () => conversation);
+      recorder.ended({ ...call, startedAt: undefined }, () => conversation);
       await settled(() => recorder.counts().waiting === 0);
       assert.deepEqual(archive.kept.all, []);
     });
@@ -360,7 +372,7 @@ describe('CallRecorder', () => {
       settle();
       let reads = 0;
       recorder.ended(callOf('s-1'), () => ((reads += 1) === 1 ? conversation : read()));
-      recorder.ended(callOf('s-2'), nothing);
+      recorder.ended(callOf('s-2'), said('s-2'));
       await settled(() => reads === 2);
       await ticked(clock, 1_000);
       await settled(() => recorder.counts().written === 2);
@@ -385,7 +397,7 @@ describe('CallRecorder', () => {
     mockTimers(t, ['setTimeout']);
     const { recorder, archive, logged } = open({ maxWaiting: 2 });
     archive.failWith = FULL;
-    for (const id of ['s-1', 's-2', 's-3']) recorder.ended(callOf(id), nothing);
+    for (const id of ['s-1', 's-2', 's-3']) recorder.ended(callOf(id), said(id));
     await settled(() => recorder.counts().lost === 1);
     assert.deepEqual(recorder.counts(), { written: 0, lost: 1, waiting: 2 });
     assert.ok(logged().includes('error call record lost'));
@@ -398,7 +410,7 @@ describe('CallRecorder', () => {
     mockTimers(t, ['setTimeout']);
     const { recorder, archive } = open({ maxCharactersWaiting: 10 });
     archive.failWith = FULL;
-    for (const id of ['s-1', 's-2']) recorder.ended(callOf(id), nothing);
+    for (const id of ['s-1', 's-2']) recorder.ended(callOf(id), said(id));
     await settled(() => recorder.counts().lost === 1);
     assert.equal(recorder.counts().waiting, 1);
   });
@@ -406,7 +418,7 @@ describe('CallRecorder', () => {
   it('loses what cannot be written when it is closed, with a line that has no words', async () => {
     const { recorder, archive, logged } = open();
     archive.failWith = FULL;
-    recorder.ended(callOf('s-1'), nothing);
+    recorder.ended(callOf('s-1'), said('s-1'));
     await recorder.close();
     assert.deepEqual(recorder.counts(), { written: 0, lost: 1, waiting: 0 });
     assert.deepEqual(logged(), ['error call records cannot be written', 'error call record lost']);
@@ -417,7 +429,7 @@ describe('CallRecorder', () => {
     recorder.ended(callOf('s-1'), () => {
       throw new Error('no database');
     });
-    recorder.ended(callOf('s-2'), nothing);
+    recorder.ended(callOf('s-2'), said('s-2'));
     assert.equal((await archive.kept.next()).sessionId, 's-2');
     assert.equal(recorder.counts().lost, 1);
     await recorder.close();

@@ -89,7 +89,11 @@ describe('a call whose end is never reported', () => {
     await archive.kept.next();
     const ended = { ...callOf('s-1'), startedAt: undefined, endedAt: 9_000 };
     recorder.ended(ended, () => spoken());
-    recorder.ended({ ...ended, sessionId: 's-2' }, () => undefined);
+    recorder.ended({ ...ended, sessionId: 's-2' }, () => {
+      const conversation = spoken();
+      addTurn(conversation, 't-2', 's-2');
+      return conversation;
+    });
     assert.equal((await archive.kept.next()).sessionId, 's-2');
     assert.equal(archive.kept.all.length, 2);
   });

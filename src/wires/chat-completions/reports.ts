@@ -42,7 +42,8 @@ const TOLERANCE_SECONDS = 30 * 60;
 
 /** Answers reports of Vapi and of ElevenLabs. Each is checked by its own secret. */
 export function reports(options: ReportsOptions): Handler {
-  const ends = new CallEnds(options);
+  // A platform may post the reports of all its calls to one path, those of other agents too.
+  const ends = new CallEnds({ ...options, tellsOfSilentCalls: false });
   const vapi = options.vapiSecret === undefined ? undefined : new Keys([options.vapiSecret]);
 
   return withErrorBody((context) => {

@@ -204,36 +204,54 @@ describe('a report of Vapi', () => {
 
   it('has the caller and the metadata', async (t) => {
     const { agent, ends } = listening();
-    const { report } = serveReports(t, agent);
+    const { report, platform } = serveReports(t, agent);
+    await platform.hear(['user: Hello?']);
     await report({ message: { ...END.message, call: { ...call, metadata: { a: 1 } } } });
     const { caller, metadata } = await ends.next();
     assert.deepEqual([caller, metadata], [{ from: '+4930111', to: '+4930222' }, { a: 1 }]);
   });
 
+  // One URL of the platform's gets the reports of all its calls, those of other agents too.
+  for (const how of ['report', 'tell'] as const)
+    it(`of a call without turns is told to nobody, and leaves no record: ${how}`, async (t) => {
+      const { agent, ends } = listening();
+      const archive = new CallArchiveInMemory();
+      const log = createLogger({ level: 'silent', write: () => undefined });
+      const records = new CallRecorder({ archive, log });
+      const served = serveReports(t, agent, { records });
+      assert.equal((await served[how](how === 'report' ? END : AFTER_CALL)).status, 200);
+      await records.close();
+      assert.deepEqual([ends.all, archive.kept.all], [[], []]);
+    });
+
   it('has no caller for a call from a browser', async (t) => {
     const { agent, ends } = listening();
-    const { report } = serveReports(t, agent);
+    const { report, platform } = serveReports(t, agent);
+    await platform.hear(['user: Hello?']);
     await report({ message: { ...END.message, call: { ...call, type: 'webCall' } } });
     assert.equal((await ends.next()).caller, undefined);
   });
 
   it('is told once, in whichever form it comes again', async (t) => {
     const { agent, ends } = listening();
-    const { report, logLines } = serveReports(t, agent);
+    const { report, platform, logLines } = serveReports(t, agent);
+    await platform.hear(['user: Hello?']);
     for (const body of [ENDED, END, ENDED]) assert.equal((await report(body)).status, 200);
-    const lines = await requestLines(logLines, 3);
-    assert.deepEqual(lines.map(({ outcome }) => outcome), [undefined, 'repeated', 'repeated']);
+    const lines = await requestLines(logLines, 4);
+    const outcomes = lines.slice(1).map(({ outcome }) => outcome);
+    assert.deepEqual(outcomes, [undefined, 'repeated', 'repeated']);
     assert.equal(ends.all.length, 1);
   });
 
   it('is told again if the hook has failed', async (t) => {
     const tries = new Told<SessionEndContext>();
-    const { report, logLines } = serveReports(t, {
+    const { report, platform, logLines } = serveReports(t, {
       onSessionEnd: (end) => {
         tries.tell(end);
         if (tries.all.length === 1) throw new Error('no database');
       },
     });
+    await platform.hear(['user: Hello?']);
     const failed = await report(END);
     const message = 'Internal server error';
     const error = { message, type: 'server_error', param: null, code: null };
@@ -450,7 +468,8 @@ describe('the body of a report', () => {
 
   it('may have other fields, and those of prototypes', async (t) => {
     const { agent, ends } = listening();
-    const { report } = serveReports(t, agent);
+    const { report, platform } = serveReports(t, agent);
+    await platform.hear(['user: Hello?']);
     const body = JSON.stringify({ ...END, proto: { polluted: 1 }, type: 'session.end' });
     assert.equal((await report(body.replace('"proto"', '"__proto__"'))).status, 200);
     assert.equal((await ends.next()).event.type, 'call.report');

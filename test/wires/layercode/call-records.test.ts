@@ -158,9 +158,13 @@ describe('the end of a session, where calls are recorded', () => {
     assert.deepEqual(saidIn(await end())[0], ['completed', 'user', 'Again.']);
   });
 
-  it('makes a record of a call in which nothing was said', async (t) => {
-    const { end } = record(t, {});
-    assert.deepEqual((await end()).turns, []);
+  // A session whose start was refused left an empty record.
+  it('makes no record of a session without a turn', async (t) => {
+    const { client, end, archive } = record(t, {});
+    await client.post({ type: 'session.end', ...ids, session_id: 's-0' });
+    await (await client.post(messageEvent())).text();
+    assert.equal((await end()).sessionId, 's-1');
+    assert.equal(archive.kept.all.length, 1);
   });
 
   it('makes none of a conversation that is cleared before it can be written', async (t) => {
@@ -183,8 +187,10 @@ describe('the end of a session, where calls are recorded', () => {
 
   it('makes one record, however often the end is delivered', async (t) => {
     const { client, end, archive } = record(t, {});
+    await (await client.post(messageEvent())).text();
     await end();
     await client.post({ type: 'session.end', ...ids });
+    await (await client.post(messageEvent({ turn_id: 't-2', session_id: 's-2' }))).text();
     await end({ session_id: 's-2' });
     assert.deepEqual(archive.kept.all.map(({ sessionId }) => sessionId), ['s-1', 's-2']);
   });
@@ -195,6 +201,7 @@ describe('the end of a session, where calls are recorded', () => {
         throw new Error('no');
       },
     });
+    await (await client.post(messageEvent())).text();
     assert.equal((await client.post({ type: 'session.end', ...ids })).status, 500);
     assert.equal((await archive.kept.next()).sessionId, 's-1');
   });
@@ -214,8 +221,9 @@ describe('the end of a session, where calls are recorded', () => {
   it('answers before the record is written, and though it cannot be', async (t) => {
     const { client, archive, metric } = record(t, {});
     archive.failWith = new Error('full');
+    await (await client.post(messageEvent())).text();
     assert.equal((await client.post({ type: 'session.end', ...ids })).status, 200);
-    assert.equal(await (await client.post(messageEvent())).text(), 'Yes.');
+    assert.equal(await (await client.post(messageEvent({ turn_id: 't-2' }))).text(), 'Yes.');
     assert.equal(metric('layercode_call_records_waiting'), 1);
     assert.equal(metric('layercode_call_records_written_total'), 0);
   });
