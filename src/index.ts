@@ -18,7 +18,7 @@ export type {
   Agent, AgentResources, BoundAgent, DataContext, EventContext, InterruptedTurn, MessageTurn,
   ModelAnswer, ModelRequestFailure, ModelTokens, ModelUsage, Reply, RequestEvent,
   SessionEndContext, Spoken, StartTurn, ToolCallContext, ToolCallOutcome, ToolOutcome, ToolRun,
-  Turn, TurnJournal, UsedTokens,
+  Turn, TurnFailure, TurnFailureReason, TurnJournal, UsedTokens,
 } from './agents/agent.ts';
 export type { ModelAgentDefinition } from './agents/model-agent.ts';
 export type { Filler } from './agents/filler.ts';

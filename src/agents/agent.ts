@@ -220,16 +220,29 @@ export interface InterruptedTurn {
  */
 export type Spoken = string | void | Iterable<string> | AsyncIterable<string>;
 
+/** Why a turn failed, as the metrics count it. `agent`: something in the agent's own code. */
+export type TurnFailureReason =
+  | 'model' | 'first_word_timeout' | 'turn_timeout' | 'store' | 'reply_too_long' | 'agent';
+
+/** What an apology may depend on. */
+export interface TurnFailure {
+  readonly reason: TurnFailureReason;
+  /** The stable code of what caused it, such as `no_credit` of a `ModelError`, if it has one. */
+  readonly code: string | undefined;
+  /** What was thrown. Never speak its message. */
+  readonly error: unknown;
+}
+
 /** Decides what is said on a call. Hooks may be plain functions, async, or async generators. */
 export interface Agent<S = unknown> {
   readonly name: string;
   /** One sentence for lists of agents. */
   readonly description?: string;
   /**
-   * Said when a turn fails. A function may look at the turn's language, and must answer at once.
-   * Default "Sorry, something went wrong. Could you say that again?"
+   * Said when a turn fails. A function may look at the turn's language and at the failure, and must
+   * answer at once. Default "Sorry, something went wrong. Could you say that again?"
    */
-  readonly apology?: string | ((turn: Turn) => string);
+  readonly apology?: string | ((turn: Turn, failure: TurnFailure) => string);
   /**
    * Said when the call has reached `MAX_COST_PER_CALL` or `MAX_TOKENS_PER_CALL`. Then the agent
    * hangs up. A function may look at the turn's language, and must answer at once. Default "I have

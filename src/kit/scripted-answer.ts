@@ -48,6 +48,7 @@ export const IS_RETRYABLE: Readonly<Record<ModelErrorCode, boolean>> = {
   key_missing: false,
   key_refused: false,
   rate_limited: true,
+  no_credit: false,
   http_error: false,
   connect_timeout: false,
   first_delta_timeout: false,

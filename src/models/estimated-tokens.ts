@@ -69,6 +69,7 @@ const IS_WORKED_ON: Readonly<Record<RequestFailure, boolean>> = {
   key_missing: false,
   key_refused: false,
   rate_limited: false,
+  no_credit: false,
   http_error: false,
   connect_timeout: false,
   first_delta_timeout: true,

@@ -16,6 +16,10 @@ const REFUSED_KEY =
 /** A used-up quota is a 429 too, but waiting a few seconds does not help. */
 const NO_QUOTA = /insufficient_quota|billing/i;
 
+/** An account without credit, with any status. In words that no caller is likely to say. */
+const NO_CREDIT =
+  /"insufficient_(?:quota|balance|credits)"|credit balance is too low|used all available credits/i;
+
 /** The model that an error is about, and the key that the error must not show. */
 export interface ModelAccess {
   readonly name: string;
@@ -66,16 +70,21 @@ export function failureOfResponse(
   body: string,
   now: number,
 ): ModelError {
+  const words = codesIn(parseJson(body));
+  const retryAfterMs = retryAfter(headers, body, now);
+  const isUsedUp = status === 429 && retryAfterMs === undefined && NO_QUOTA.test(body);
+  if (status === 402 || isUsedUp || NO_CREDIT.test(body)) {
+    const message = `${access.name} has no credit left: HTTP ${status}${inParentheses(words)}`;
+    return new ModelError('no_credit', message, { status });
+  }
   if (status === 401 || status === 403 || (status === 400 && REFUSED_KEY.test(body))) {
     const keys = access.keyNames.join(' or ');
     const isUnset = access.key === undefined;
     const what = isUnset ? `wants a key, ${keys} is not set` : `refused the key of ${keys}`;
     return new ModelError('key_refused', `${access.name} ${what} (HTTP ${status})`, { status });
   }
-  const words = codesIn(parseJson(body));
   const hint = status === 404 ? ': check the name of the model, and the base URL' : '';
   const message = `${access.name} answered HTTP ${status}${inParentheses(words)}${hint}`;
-  const retryAfterMs = retryAfter(headers, body, now);
   const isLimited = status === 429;
   const retryable = isLimited ? !NO_QUOTA.test(body) : isRetryableStatus(status);
   const code = isLimited ? 'rate_limited' : 'http_error';
@@ -102,6 +111,8 @@ export function failureOfEvent(
   const words = codesIn(event);
   if (status !== undefined) words.unshift(`status ${status}`);
   const message = `${access.name} broke off with an error${inParentheses(words)}`;
+  if (status === 402 || NO_CREDIT.test(JSON.stringify(event)))
+    return new ModelError('no_credit', message, { status });
   return new ModelError('error_in_stream', message, { status, retryable });
 }
 

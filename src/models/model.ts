@@ -226,6 +226,7 @@ export type ModelErrorCode =
   | 'key_missing'
   | 'key_refused'
   | 'rate_limited'
+  | 'no_credit'
   | 'http_error'
   | 'connect_timeout'
   | 'first_delta_timeout'

@@ -2,7 +2,7 @@
 
 import type { IncomingHttpHeaders } from 'node:http';
 
-import type { Agent, Spoken, TurnJournal } from '../agents/agent.ts';
+import type { Agent, Spoken, Turn as AgentTurn, TurnJournal } from '../agents/agent.ts';
 import { DEFAULT_APOLOGY, DEFAULT_LIMIT_REACHED } from '../agents/phrases.ts';
 import { isThenable, type Awaitable } from '../base/awaitable.ts';
 import type { JsonObject } from '../base/json.ts';
@@ -12,6 +12,7 @@ import type { Message } from '../conversations/message.ts';
 import type { Logger } from '../log.ts';
 import { Journal } from './journal.ts';
 import { TurnReply, type SpeakingTurn } from './reply.ts';
+import { failureOf } from './report/failure-reason.ts';
 import type { SpokenReply } from './spoken-reply.ts';
 import type { TurnRun } from './turn-run.ts';
 
@@ -76,8 +77,12 @@ class OverTurn implements SpeakingTurn {
 }
 
 /** What the agent says when a turn fails. Never throws: a failure is logged. */
-export function apologyOf(agent: Agent, turn: TurnRun): string {
-  return phraseOf(agent, agent.apology, turn, 'apology failed') ?? DEFAULT_APOLOGY;
+export function apologyOf(agent: Agent, turn: TurnRun, error: unknown): string {
+  const { apology } = agent;
+  const phrase = typeof apology === 'function'
+    ? (view: AgentTurn) => apology(view, failureOf(error))
+    : apology;
+  return phraseOf(agent, phrase, turn, 'apology failed') ?? DEFAULT_APOLOGY;
 }
 
 /** What the agent says when the call has reached its limit. Never throws: a failure is logged. */
@@ -88,7 +93,7 @@ export function limitTextOf(agent: Agent, turn: TurnRun): string {
 /** Undefined if the agent has no such phrase, or a function that threw or returned no text. */
 function phraseOf(
   { name }: Agent,
-  phrase: Agent['apology'],
+  phrase: Agent['limitReached'],
   turn: TurnRun,
   failure: string,
 ): string | undefined {

@@ -586,7 +586,7 @@ export class Turn implements TurnRun, DeliveredTurn {
     const error = values === undefined ? thrown : values.error(thrown);
     this.error = error;
     this.log.error('turn failed', { agent: agent.name, conversationId, turnId, error });
-    apologise(this, apologyOf(agent, this));
+    apologise(this, apologyOf(agent, this, error));
     this.trace?.note({ type: 'apology' });
     void this.delivery.send({ type: 'error' });
   }

@@ -207,7 +207,35 @@ describe('a failing model', () => {
       fails(429, '[{"error":{"details":[{"retryDelay":"13s"}]}}]'),
       { code: 'rate_limited', retryAfterMs: 13_000 },
     ],
-    ['has no quota left', fails(429, OPENAI_NO_QUOTA), { code: 'rate_limited', retryable: false }],
+    ['has no quota left', fails(429, OPENAI_NO_QUOTA), { code: 'no_credit', retryable: false }],
+    // continuedev/continue#9942 (DeepSeek), open-assistant-org/open-assistant#80 (OpenRouter)
+    ['wants to be paid', fails(402, '{"error":{}}'), { code: 'no_credit', retryable: false }],
+    // askimo-ai/askimo#277
+    [
+      'has no credit left, as Anthropic says it',
+      fails(400, '{"error":{"message":"Your credit balance is too low to access the API."}}'),
+      { code: 'no_credit', status: 400, retryable: false },
+    ],
+    [
+      'has no credit left, though it calls that forbidden',
+      fails(403, '{"error":{"code":"insufficient_quota"}}'),
+      { code: 'no_credit', status: 403 },
+    ],
+    [
+      'says so in mid-stream',
+      stream(chunk({}), event({ error: { code: 402, message: 'Insufficient credits' } })),
+      { code: 'no_credit', retryable: false },
+    ],
+    [
+      'refuses words about a bill',
+      fails(400, '{"error":{"message":"bad input: what about billing and my credit balance?"}}'),
+      { code: 'http_error' },
+    ],
+    [
+      'limits the rate for a while, with words about billing',
+      fails(429, '{"error":{"message":"see billing","details":[{"retryDelay":"13s"}]}}'),
+      { code: 'rate_limited', retryable: false, retryAfterMs: 13_000 },
+    ],
     ['is overloaded', overloaded, { code: 'http_error', status: 500, retryable: true }],
     [
       'is unknown',

@@ -3,7 +3,9 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 
+import type { TurnFailure } from '../../src/agents/agent.ts';
 import { DEFAULT_APOLOGY } from '../../src/agents/phrases.ts';
+import { ModelError } from '../../src/models/model.ts';
 import { deferred, serve, Told, within } from '../fixtures/app.ts';
 import { answersTo, APOLOGY, historyAfter, type OnMessage } from './single-message.ts';
 
@@ -146,6 +148,32 @@ describe('an agent that fails', () => {
       },
     });
     assert.equal(await (await client.say('Hello?')).text(), 'Oh dear.');
+  });
+
+  it('speaks an apology that depends on the failure', async (t) => {
+    const model = new ModelError('no_credit', 'the vendor wants money');
+    const behind = new Error('no answer', { cause: model });
+    const thrown: unknown[] = [model, behind, new RangeError('x'), 'no error'];
+    const failures: TurnFailure[] = [];
+    const { client } = serve(t, {
+      apology: (_turn, failure) => {
+        failures.push(failure);
+        return failure.code === 'no_credit' ? 'We are closed for today.' : 'Pardon?';
+      },
+      onMessage: () => {
+        throw thrown[failures.length];
+      },
+    });
+    const said: string[] = [];
+    for (const _ of thrown) said.push(await (await client.say('Hello?')).text());
+    const closed = 'We are closed for today.';
+    assert.deepEqual(said, [closed, closed, 'Pardon?', 'Pardon?']);
+    assert.deepEqual(failures, [
+      { reason: 'model', code: 'no_credit', error: model },
+      { reason: 'model', code: 'no_credit', error: behind },
+      { reason: 'agent', code: undefined, error: thrown[2] },
+      { reason: 'agent', code: undefined, error: 'no error' },
+    ]);
   });
 
   it("at the session's start apologises too", async (t) => {
