@@ -288,6 +288,8 @@ export interface AgentResources {
   readonly slowModel: string | undefined;
   /** 0 turns the filler off. */
   readonly fillerAfterMs: number;
+  /** Called once for each tool that acts once and that a function of the turn has made. */
+  readonly onOnceTool?: ((name: string) => void) | undefined;
   /** For evaluations: what takes the place of a tool. Default: the tool itself. */
   readonly replaceTool?: (<T extends KnownTool>(tool: T) => T) | undefined;
 }
@@ -296,6 +298,6 @@ export interface AgentResources {
 export interface BoundAgent<S = unknown> extends Agent<S> {
   /** Undefined for an agent that needs no model. */
   readonly model?: ChatModel;
-  /** Its tools, unless each turn makes its own. */
+  /** Its tools. If each turn makes its own, those that were made so far. */
   readonly tools?: readonly KnownTool[];
 }

@@ -3,7 +3,7 @@ import { endingAtOnce } from '../base/end-at-once.ts';
 import type {
   ChatMessage, ChatModel, ModelDelta, ModelOptions, ToolChoice,
 } from '../models/model.ts';
-import { checkTools } from '../tools/tool-list.ts';
+import { checkTools, MadeTools } from '../tools/tool-list.ts';
 import type { Tool } from '../tools/tool.ts';
 import type { Agent, AgentResources, BoundAgent, MessageTurn } from './agent.ts';
 import { withFiller, type Filler } from './filler.ts';
@@ -54,11 +54,12 @@ export function bindModelAgent<S>(
   definition: ModelAgentDefinition<S>,
   resources: AgentResources,
 ): BoundAgent<S> {
-  const { replaceTool = (tool) => tool } = resources;
+  const { replaceTool = (tool) => tool, onOnceTool } = resources;
   const { prompt, speakable: isSpeakable = true, filler = DEFAULT_FILLER } = definition;
   const { wholeSentences = false } = definition;
   const given = definition.tools ?? [];
   const tools = typeof given === 'function' ? given : given.map((tool) => replaceTool(tool));
+  const made = new MadeTools(onOnceTool);
   const { toolChoice, temperature, maxOutputTokens, reasoningEffort, providerOptions } = definition;
   const options = { temperature, maxOutputTokens, reasoningEffort, providerOptions };
   const chosen = definition.model;
@@ -82,6 +83,7 @@ export function bindModelAgent<S>(
       typeof chosen === 'function' ? makeForTurn(`${place} model`, chosen, turn) : chosen,
     ]);
     checkTools(agent.name, madeTools, agent.state);
+    if (typeof tools === 'function') made.add(madeTools);
     checkModel(agent.name, madeModel);
     return {
       prompt: checkText(`${place} prompt`, madePrompt),
@@ -99,7 +101,7 @@ export function bindModelAgent<S>(
   return {
     ...agent,
     ...(model === undefined ? {} : { model }),
-    ...(typeof tools === 'function' ? {} : { tools }),
+    tools: typeof tools === 'function' ? made.known : tools,
     onSessionStart: (turn, reply) => {
       void model?.warm(turn.signal); // never rejects, and the welcome need not wait
       if (agent.onSessionStart !== undefined) return agent.onSessionStart(turn, reply);

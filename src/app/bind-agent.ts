@@ -14,6 +14,8 @@ export interface BindingOptions {
   readonly limits?: CallLimits | undefined;
   /** For models. Default: the global `fetch`. */
   readonly fetch?: typeof globalThis.fetch | undefined;
+  /** See `AgentResources`. */
+  readonly onOnceTool?: ((name: string) => void) | undefined;
 }
 
 /** Gives an agent its models if it uses any. Other agents are returned unchanged. */
@@ -34,7 +36,7 @@ const FALLBACK_MODEL = 'openai:gpt-6-luna';
 function resourcesFor(
   settings: Settings,
   log: Logger,
-  { prices, limits, fetch }: BindingOptions,
+  { prices, limits, fetch, onOnceTool }: BindingOptions,
 ): AgentResources {
   const { environment, models, fastModel, slowModel, fillerAfterMs } = settings;
   const { temperature, maxOutputTokens } = settings;
@@ -66,5 +68,6 @@ function resourcesFor(
     fastModel,
     slowModel,
     fillerAfterMs,
+    onOnceTool,
   };
 }

@@ -45,8 +45,11 @@ export function createApp(
   const { log = noLog(), fetch } = options;
   const prices = new Prices(settings, log);
   const limits = callLimits(settings, prices);
-  const bind = (agent: Agent): BoundAgent =>
-    bindAgent(agent, settings, log, { prices, limits, fetch });
+  const store = options.store ?? memoryStoreFor(settings);
+  const noteOnceTools = (names: readonly string[]): void =>
+    noteForgetting(names, store, log, settings.production ? 'warn' : 'info');
+  const binding = { prices, limits, fetch, onOnceTool: (name: string) => noteOnceTools([name]) };
+  const bind = (agent: Agent): BoundAgent => bindAgent(agent, settings, log, binding);
   const given = isAgent(agent)
     ? [{
         name: undefined,
@@ -66,8 +69,7 @@ export function createApp(
   checkOnceTools(agents);
   prices.started();
   checkStates(given.map(({ name, agent }) => [name ?? agent.name, agent]));
-  const store = options.store ?? memoryStoreFor(settings);
-  noteForgetting(agents, store, log, settings.production ? 'warn' : 'info');
+  noteOnceTools(onceToolsOf(agents));
   const app = new App(settings, [first, ...others], { ...options, log, store, prices, limits });
   PARTS.set(app, { settings, agent });
   return app;
@@ -145,14 +147,12 @@ function checkSecrets({ name, secrets, keys }: GivenAgent): void {
 
 /** Tools that act once do so as long as the conversation is remembered. */
 function noteForgetting(
-  agents: readonly BoundAgent[],
+  tools: readonly string[],
   store: ConversationStore,
   log: Logger,
   level: 'info' | 'warn',
 ): void {
-  if (!(store instanceof MemoryStore)) return;
-  const tools = onceToolsOf(agents);
-  if (tools.length === 0) return;
+  if (!(store instanceof MemoryStore) || tools.length === 0) return;
   log[level]('tools that act once may act again after a restart', {
     tools: tools.join(', '),
     hint: 'keep conversations in SQLite or Redis (CONVERSATION_STORE)',

@@ -37,6 +37,8 @@ export interface LostCall {
   readonly turnId: string;
   /** For a call that does not act once, what the model called: it may have made up the name. */
   readonly tool: string | undefined;
+  /** Whether it acts once. */
+  readonly isOnce: boolean;
   /** Undefined if its arguments were not JSON. */
   readonly idempotencyKey: string | undefined;
 }
@@ -131,7 +133,7 @@ export function lostCallsOf(
   for (const [key, { tool, turnId }] of loseOnceCalls(conversation, (key, { process, claimedAt }) =>
     isRunning(key, process, claimedAt),
   ))
-    lost.set(key, { turnId, tool, idempotencyKey: key });
+    lost.set(key, { turnId, tool, isOnce: true, idempotencyKey: key });
   const stateOf = (key = ''): OnceCall['state'] | undefined => conversation.onceCalls?.[key]?.state;
   for (const turn of conversation.turns)
     for (const message of forgetLostCalls(
@@ -143,7 +145,9 @@ export function lostCallsOf(
       if (!lost.has(message.key) && stateOf(message.key) === undefined)
         lost.set(message.key ?? message, {
           turnId: turn.id,
-          tool: calledIn(turn, message.toolCallId), idempotencyKey: message.key,
+          tool: calledIn(turn, message.toolCallId),
+          isOnce: false,
+          idempotencyKey: message.key,
         });
   return [...lost.values()];
 }

@@ -36,13 +36,37 @@ export interface KnownTool {
   readonly repeatable?: boolean | undefined;
 }
 
+/** Most tools that are remembered of a function of the turn: it may make up names. */
+const MAX_MADE = 1_000;
+
+/** The tools that a function of the turn has made so far. */
+export class MadeTools {
+  /** Grows. */
+  readonly known: KnownTool[] = [];
+  readonly #onOnceTool: (name: string) => void;
+
+  /** `onOnceTool` is called once for each that acts once. */
+  constructor(onOnceTool: (name: string) => void = () => undefined) {
+    this.#onOnceTool = onOnceTool;
+  }
+
+  add(tools: readonly KnownTool[]): void {
+    for (const { name, once, repeatable } of tools) {
+      const isKnown = this.known.some((known) => known.name === name);
+      if (isKnown || this.known.length >= MAX_MADE) continue;
+      this.known.push({ name, once: once === undefined ? undefined : true, repeatable });
+      if (once !== undefined) this.#onOnceTool(name);
+    }
+  }
+}
+
 /** An agent, as far as its tools are known. */
 interface ToolOwner {
-  /** Undefined if each turn makes its own. */
+  /** Undefined if it has none. */
   readonly tools?: readonly KnownTool[];
 }
 
-/** Names of the tools that act once. Tools that each turn makes for itself are not known. */
+/** Names of the tools that act once. Tools that a function makes are not known at the start. */
 export function onceToolsOf(agents: Iterable<ToolOwner>): readonly string[] {
   const names = [...toolsOf(agents)].filter(({ once }) => once !== undefined);
   return [...new Set(names.map(({ name }) => name))];

@@ -516,13 +516,14 @@ export class Turn implements TurnRun, DeliveredTurn {
   }
 
   /** Not counted if it runs again now, or may run again as often as anybody likes. */
-  #noteLost({ turnId, tool: called = '', idempotencyKey }: LostCall): void {
+  #noteLost({ turnId, tool: called = '', isOnce, idempotencyKey }: LostCall): void {
     const { conversationId, host } = this;
     const { own, all } = host.speakers;
     const tool = toolNamed([own, ...all.values()], called);
+    const name = tool?.name ?? (isOnce ? called : 'unknown'); // only a tool of ours makes a claim
     const isHarmless = tool?.once === undefined || turnId === this.turnId;
     if (tool?.repeatable === true && isHarmless) return;
-    noteUnknown(host, this.log, { conversationId, tool: tool?.name ?? 'unknown', idempotencyKey });
+    noteUnknown(host, this.log, { conversationId, tool: name, idempotencyKey });
   }
 
   /** Continues with the agent that an earlier turn handed the conversation over to, if one did. */

@@ -321,7 +321,7 @@ describe('the result of a call', () => {
           ? 'call_0 running {"status":"still running"}'
           : 'call_0 unknown {"error":"outcome unknown"}';
         assert.deepEqual(results(conversation), [state, state]);
-        const lost = { turnId: 't1', tool: 'pay', idempotencyKey: key };
+        const lost = { turnId: 't1', tool: 'pay', isOnce: true, idempotencyKey: key };
         assert.deepEqual(lostCalls, isAlive ? [] : [lost]);
       });
 

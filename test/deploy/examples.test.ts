@@ -46,7 +46,8 @@ function faultOf({ name, selector, before }: Use): string | undefined {
   if (metric === undefined) return `${name} is no metric`;
   const isSeries = metric.type === 'histogram' && HISTOGRAM.test(name);
   if (metric.type === 'histogram' && !isSeries) return `${name} is a histogram`;
-  if ((metric.type === 'counter' || isSeries) && !/^(?:rate|increase)\($/.test(before))
+  const isRate = /^(?:rate|increase|max_over_time)\($/.test(before);
+  if ((metric.type === 'counter' || isSeries) && !isRate)
     return `${name} only ever grows: it needs rate() or increase()`;
   if (metric.type === 'gauge' && /^(?:rate|increase)\($/.test(before)) return `${name} is a gauge`;
   const labels = [...selector.matchAll(/(\w+)(?:=~|!~|!=|=)"/g)].map(([, label = '']) => label);

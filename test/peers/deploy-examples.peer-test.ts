@@ -101,6 +101,9 @@ describe('examples/deploy', () => {
   const LIMIT = {
     summary: 'A call was ended by MAX_COST_PER_CALL or MAX_TOKENS_PER_CALL. See docs/costs.md.',
   };
+  const UNKNOWN = {
+    summary: 'A tool began, and nobody knows whether it acted. See docs/payments.md.',
+  };
   const limitsReached = (times: number): readonly object[] =>
     ['cost', 'tokens'].map((limit) => ({
       series: `layercode_call_limits_reached_total{limit="${limit}"}`,
@@ -115,6 +118,15 @@ describe('examples/deploy', () => {
     [
       'one call reaches its limit', 'CallsReachTheirLimit', limitsReached(1),
       [{ exp_labels: { limit: 'cost' }, exp_annotations: LIMIT }],
+    ],
+    [
+      'the first sample of a tool has an unknown outcome', 'ToolOutcomesAreUnknown',
+      [{ series: 'layercode_tool_outcomes_unknown_total{tool="pay"}', values: '_x18 1x12' }],
+      [{ exp_labels: { tool: 'pay' }, exp_annotations: UNKNOWN }],
+    ],
+    [
+      'no tool has an unknown outcome', 'ToolOutcomesAreUnknown',
+      [{ series: 'layercode_tool_outcomes_unknown_total{tool="pay"}', values: '0x31' }], [],
     ],
     ['no call reaches its limit', 'CallsReachTheirLimit', limitsReached(0), []],
   ] as const) {

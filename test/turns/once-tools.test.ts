@@ -232,6 +232,18 @@ describe('a once tool', () => {
     assert.doesNotMatch(kept.logLines.join(''), /may act again/);
   });
 
+  it('says so of one that a function of the turn makes when it is made first', async (t) => {
+    const served = shop(t, () => payTool(() => 1));
+    const said = (): unknown[] =>
+      linesOf(served, 'tools that act once may act again after a restart').map(({ tools }) => tools);
+    assert.deepEqual(said(), []);
+    for (const words of ['Hello', 'Hello again']) await served.says(words);
+    assert.deepEqual(said(), ['pay']);
+    const kept = shop(t, () => payTool(() => 1, { once: false }));
+    await kept.says('Hello');
+    assert.doesNotMatch(kept.logLines.join(''), /may act again/);
+  });
+
   it('refuses options that contradict it when it is made, and always finishes', () => {
     assert.throws(() => payTool(() => 1, { whenInterrupted: 'abort' }), /must finish/);
     assert.throws(() => payTool(() => 1, { once: 'yes' as unknown as boolean }), /once must be/);
@@ -487,6 +499,28 @@ describe('a once tool of two processes', () => {
     await first;
     await paysAtLast(b, (reply) => reply.includes('"done before"'));
   });
+
+  for (const [what, once, before, name] of [
+    ['acts once', true, [], 'pay'],
+    ['does not, once that process has seen it', false, ['Hello'], 'pay'],
+    // the model may have made up the name
+    ['does not, which that process has not seen', false, [], 'unknown'],
+  ] as const)
+    it(`is called by its name in another process, if a function made it and it ${what}`,
+      async (t) => {
+        const bank = new Bank();
+        const { a, b, post } = machines(t, () => () => payTool(bank.pay, { once }));
+        for (const words of before) await b.says(words);
+        const first = a.says('pay 5').catch(() => undefined);
+        await bank.begun();
+        post.kill('p0');
+        await b.says('Hello');
+        assert.deepEqual(errorsOf(b, UNKNOWN).map(({ tool }) => tool), [name]);
+        const count = `layercode_tool_outcomes_unknown_total{tool="${name}"} 1`;
+        assert.ok(b.app.metrics.text().includes(count));
+        bank.answer(5);
+        await first;
+      });
 
   // The next turn told once more of the call that another one had waited for.
   it('is said to have an unknown outcome once if its process dies while another waits',

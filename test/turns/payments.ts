@@ -56,8 +56,12 @@ export function payTool(run: Pay, more: Partial<Parameters<typeof tool>[0]> = {}
   });
 }
 
-export function payAgent(pay: Tool): Agent {
-  return defineAgent({ name: 'shop', prompt: 'Pay.', model: payer, tools: [pay] });
+/** A tool, or a function of the turn that makes it. */
+export type Paying = Tool | (() => Tool);
+
+export function payAgent(pay: Paying): Agent {
+  const tools = typeof pay === 'function' ? () => [pay()] : [pay];
+  return defineAgent({ name: 'shop', prompt: 'Pay.', model: payer, tools });
 }
 
 export interface Shop extends Served {
@@ -69,7 +73,7 @@ let shops = 0;
 
 export function shop(
   t: TestContext,
-  pay: Tool,
+  pay: Paying,
   options: Parameters<typeof serve>[2] = {},
 ): Shop {
   const served = serve(t, payAgent(pay), options);
@@ -99,7 +103,7 @@ export interface Machines {
  */
 export function machines(
   t: TestContext,
-  pay: () => Tool,
+  pay: () => Paying,
   { hasChannel = true, environment = {} }: {
     readonly hasChannel?: boolean;
     readonly environment?: Readonly<Record<string, string>>;
