@@ -58,6 +58,8 @@ export interface ToolFigures {
   /** Missing, like the outcome, if it still ran when the turn had ended. */
   readonly durationMs?: number | undefined;
   readonly outcome?: ToolCallState | 'failed' | undefined;
+  /** What it threw: the same as `FailureFigures.detail`. */
+  readonly detail?: string | undefined;
 }
 
 /** A text that was spoken before the agent's first word. */

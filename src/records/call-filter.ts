@@ -1,7 +1,9 @@
 import { isSameNumber } from '../base/phone-number.ts';
 import {
-  waitForWords, type CallOutcome, type CallRecord, type RecordedTurn,
+  toolOutcomeOf, waitForWords, type CallOutcome, type CallRecord, type RecordedTurn,
 } from './call-record.ts';
+
+export const TOOL_OUTCOMES = ['unknown', 'failed'] as const;
 
 /** Which calls are meant. An undefined field excludes none. */
 export interface CallFilter {
@@ -16,6 +18,8 @@ export interface CallFilter {
   readonly agent?: string | undefined;
   /** A tool that was called. */
   readonly tool?: string | undefined;
+  /** What came of a call of the tool, or of any tool. */
+  readonly toolOutcome?: (typeof TOOL_OUTCOMES)[number] | undefined;
   /**
    * A turn had no first word within this time, fillers excluded: milliseconds. One whose process
    * died counts, if it has said nothing.
@@ -26,7 +30,7 @@ export interface CallFilter {
 }
 
 export function isMeant(record: CallRecord, filter: CallFilter): boolean {
-  const { number, day, outcome, agent, tool, slowerThanMs, hasFailed } = filter;
+  const { number, day, outcome, agent, tool, toolOutcome, slowerThanMs, hasFailed } = filter;
   const { from, to, startedAt, turns } = record;
   const messages = turns.flatMap((turn) => turn.messages);
   return (
@@ -38,10 +42,21 @@ export function isMeant(record: CallRecord, filter: CallFilter): boolean {
       || record.agent === agent || messages.some((message) => message.agent === agent))
     && (tool === undefined
       || messages.some(({ toolCalls = [] }) => toolCalls.some(({ name }) => name === tool)))
+    && (toolOutcome === undefined
+      || turns.some((turn) => toolOutcomesIn(turn, tool).includes(toolOutcome)))
     && (slowerThanMs === undefined
       || turns.some((turn) => (waitForWords(turn) ?? waitWithoutEnd(turn)) > slowerThanMs))
     && (hasFailed !== true || turns.some((turn) => turn.outcome === 'failed'))
   );
+}
+
+/** What came of the calls of a tool. Undefined: of all tools. */
+function toolOutcomesIn(turn: RecordedTurn, tool: string | undefined): readonly unknown[] {
+  const calls = turn.messages.flatMap(({ toolCalls = [] }) => toolCalls);
+  const ids = calls.filter(({ name }) => tool === undefined || name === tool).map(({ id }) => id);
+  return turn.messages
+    .filter(({ toolCallId }) => toolCallId !== undefined && ids.includes(toolCallId))
+    .map((message) => toolOutcomeOf(message, turn));
 }
 
 /** The wait in a turn without times: it still runs, or its process died. */

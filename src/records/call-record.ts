@@ -51,6 +51,8 @@ export interface RecordedMessage {
   readonly toolCalls?: readonly ToolCall[];
   readonly toolCallId?: string;
   readonly state?: ToolCallState;
+  /** Of a result whose state is `unknown`: the key under which the tool may have acted. */
+  readonly idempotencyKey?: string;
   /** The agent that spoke, if it is not the call's. */
   readonly agent?: string;
 }
@@ -173,6 +175,18 @@ export function lastTurnOf(
   sessionId: string,
 ): TurnRecord | undefined {
   return conversation === undefined ? undefined : turnsOf(conversation, sessionId).at(-1);
+}
+
+/**
+ * What came of a tool call. What it threw is more exact than its state, but a result that has come
+ * after all counts.
+ */
+export function toolOutcomeOf(
+  { state, toolCallId }: RecordedMessage,
+  { tools = [] }: RecordedTurn,
+): ToolFigures['outcome'] {
+  const outcome = tools.find((tool) => tool.toolCallId === toolCallId)?.outcome;
+  return state === 'unknown' || outcome === 'unknown' ? state : (outcome ?? state);
 }
 
 /**
@@ -313,8 +327,11 @@ function recordedMessage(message: Message): RecordedMessage {
         role, content,
         ...given({ toolCalls: message.toolCalls?.map(copyOf), agent: message.agent }),
       };
-    case 'tool':
-      return { role, content, toolCallId: message.toolCallId, state: message.state };
+    case 'tool': {
+      const { toolCallId, state, key } = message;
+      const idempotencyKey = state === 'unknown' ? key : undefined;
+      return { role, content, toolCallId, state, ...given({ idempotencyKey }) };
+    }
   }
 }
 

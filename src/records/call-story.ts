@@ -3,7 +3,7 @@
 import type { CapturedRequest } from '../conversations/captured-requests.ts';
 import type { RequestFigures, ToolFigures } from '../conversations/turn-figures.ts';
 import {
-  waitForWords, type CallRecord, type RecordedMessage, type RecordedTurn,
+  toolOutcomeOf, waitForWords, type CallRecord, type RecordedMessage, type RecordedTurn,
 } from './call-record.ts';
 
 /** What a line is about. */
@@ -78,6 +78,7 @@ function headingOf(turn: RecordedTurn): string {
     ...(soundMs === wordMs ? [] : [`first sound after ${soundMs ?? '?'} ms`]),
     ...(wordMs === undefined ? [] : [`first word after ${wordMs} ms`]),
     ...(isDiscarded === true ? ['discarded by the platform'] : []),
+    `turn ${turn.turnId}`,
   ].join(', ');
 }
 
@@ -179,7 +180,7 @@ function messageLines(turn: RecordedTurn): readonly StoryLine[] {
   return messages.flatMap((message) => {
     const { role, content, toolCalls = [] } = message;
     if (role === 'user') return [{ kind: 'caller', text: content, atMs: 0 } as const];
-    if (role === 'tool') return [resultLine(message, byId)];
+    if (role === 'tool') return [resultLine(message, turn)];
     const lines: StoryLine[] = [];
     if (content !== '') {
       const atMs = hasSpoken ? answeredAt(requests, nowMs) : waitForWords(turn);
@@ -205,12 +206,21 @@ function answeredAt(requests: readonly RequestFigures[], afterMs: number): numbe
   return answer === undefined ? undefined : answer.startedMs + (answer.firstTokenMs ?? 0);
 }
 
-function resultLine(
-  { content, state, toolCallId }: RecordedMessage,
-  byId: ReadonlyMap<string, ToolFigures>,
-): StoryLine {
-  const outcome = byId.get(toolCallId ?? '')?.outcome ?? state;
+function resultLine(message: RecordedMessage, turn: RecordedTurn): StoryLine {
+  const { content, toolCallId, idempotencyKey } = message;
+  const outcome = toolOutcomeOf(message, turn);
+  const tool = turn.tools?.find((one) => one.toolCallId === toolCallId);
   const isPlain = outcome === undefined || outcome === 'completed';
-  const text = isPlain ? content : `${content} (${outcome})`;
-  return { kind: 'result', text, atMs: undefined };
+  const cause = tool?.detail ?? (outcome === 'unknown' ? causeWithoutError(tool) : undefined);
+  const key = idempotencyKey === undefined ? '' : `, key ${idempotencyKey}`;
+  const text = `${content} (${outcome}${cause === undefined ? '' : `: ${cause}`}${key})`;
+  return { kind: 'result', text: isPlain ? content : text, atMs: undefined };
+}
+
+/** Why a call without an error has an unknown outcome, as far as its figures say. */
+function causeWithoutError(tool: ToolFigures | undefined): string {
+  if (tool === undefined) return 'its process ended';
+  return tool.outcome === undefined
+    ? 'it went on after its turn'
+    : 'an equal call before it has an unknown outcome';
 }

@@ -57,7 +57,7 @@ function notDone(turn: ToolCallingTurn, call: NotedToolCall, error: NotDone): To
 /** For a call that may have acted before it failed. */
 function unknown(turn: ToolCallingTurn, call: NotedToolCall, error: unknown): ToolCallResult {
   noteUnknown(turn.host, turn.log, { ...namesOf(turn, call), error: withoutMessage(error) });
-  return UNKNOWN;
+  return { ...UNKNOWN, error };
 }
 
 /**

@@ -15,6 +15,8 @@ export interface ToolCallResult {
   readonly handOver?: string | undefined;
   /** Set if the tool said that it did nothing: it may act again under the same key. */
   readonly isNotDone?: true;
+  /** What it threw, if that is why its state is `unknown`. */
+  readonly error?: unknown;
 }
 
 /** It has done nothing: its turn is over, its signal ended it, or it waits until it may begin. */

@@ -278,7 +278,7 @@ export class ToolCalls {
     const { liveState, workSoFar } = this.#turn;
     const end = call.failure === undefined ? outcome.state : 'failed';
     if (end !== 'running') {
-      const error: unknown = call.failure?.error;
+      const error: unknown = call.failure?.error ?? outcome.error;
       workSoFar?.toolEnded(spoken.call.id, end, outcome.content, error);
     }
     const done = (): void => {

@@ -14,7 +14,16 @@ const RECORD: CallRecord = {
       turnId: 'a', outcome: 'completed', firstSpeechMs: 100, firstWordMs: 3_500,
       messages: [
         { role: 'assistant', content: '', toolCalls: [call] },
+        { role: 'tool', content: '{}', toolCallId: 'x', state: 'completed' },
         { role: 'assistant', content: 'Hi.', agent: 'stockist' },
+      ],
+      tools: [{ toolCallId: 'x', tool: 'stock', startedMs: 1, outcome: 'failed' }],
+    },
+    {
+      turnId: 'u', outcome: 'completed', firstSpeechMs: 1,
+      messages: [
+        { role: 'assistant', content: '', toolCalls: [{ ...call, name: 'pay' }] },
+        { role: 'tool', content: '{}', toolCallId: 'x', state: 'unknown' },
       ],
     },
     { turnId: 'b', outcome: 'failed', messages: [] },
@@ -30,6 +39,9 @@ const cases: readonly (readonly [CallFilter, boolean])[] = [
   [{ outcome: 'hung up' }, true], [{ outcome: 'ended' }, false],
   [{ agent: 'bakery' }, true], [{ agent: 'stockist' }, true], [{ agent: 'bake' }, false],
   [{ tool: 'stock' }, true], [{ tool: 'order' }, false],
+  [{ toolOutcome: 'unknown' }, true], [{ toolOutcome: 'failed' }, true],
+  [{ tool: 'pay', toolOutcome: 'unknown' }, true], [{ tool: 'pay', toolOutcome: 'failed' }, false],
+  [{ tool: 'stock', toolOutcome: 'unknown' }, false],
   [{ slowerThanMs: 3_499 }, true], [{ slowerThanMs: 3_500 }, false],
   [{ hasFailed: true }, true],
   [{ number: '+1', tool: 'order' }, false],

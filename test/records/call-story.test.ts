@@ -58,7 +58,7 @@ describe('storyOf', () => {
   it('says how late the first sound and the first word were', () => {
     const [first] = storyOf(recordOf(TURN));
     const times = 'first sound after 900 ms, first word after 5400 ms';
-    assert.equal(first?.heading, `[12:00:07] completed after 6000 ms, ${times}`);
+    assert.equal(first?.heading, `[12:00:07] completed after 6000 ms, ${times}, turn t`);
   });
 
   it('puts words between two tool calls after the request that they answer', () => {
@@ -105,6 +105,34 @@ describe('storyOf', () => {
     assert.deepEqual(told(turn), [
       'model m, http_error: answered HTTP 500, asked again after 200 ms', 'model m, http_error',
     ]);
+  });
+
+  for (const [what, tools, cause] of [
+    ['process ended', [], 'unknown: its process ended, key k'],
+    ['tool threw', [{ outcome: 'failed', detail: 'Error ECONNRESET' }],
+      'unknown: Error ECONNRESET, key k'],
+    ['turn ended first', [{}], 'unknown: it went on after its turn, key k'],
+    ['payment was lost before', [{ outcome: 'unknown' }],
+      'unknown: an equal call before it has an unknown outcome, key k'],
+  ] as const)
+    it(`says why the outcome of a call is unknown: its ${what}`, () => {
+      const turn: RecordedTurn = {
+        turnId: 't', outcome: 'completed',
+        tools: tools.map((tool) => ({ toolCallId: 'x', tool: 'pay', startedMs: 1, ...tool })),
+        messages: [
+          { role: 'tool', content: '{}', toolCallId: 'x', state: 'unknown', idempotencyKey: 'k' },
+        ],
+      };
+      assert.deepEqual(told(turn), [`result {} (${cause})`]);
+    });
+
+  it('counts a result that has come after all', () => {
+    const turn: RecordedTurn = {
+      turnId: 't', outcome: 'completed',
+      tools: [{ toolCallId: 'x', tool: 'pay', startedMs: 1, outcome: 'unknown' }],
+      messages: [{ role: 'tool', content: '{}', toolCallId: 'x', state: 'completed' }],
+    };
+    assert.deepEqual(told(turn), ['result {}']);
   });
 
   it("says of an answer that it was cut at the model's limit", () => {

@@ -3,7 +3,7 @@
 import { StoreError } from '../../conversations/stores/store-error.ts';
 import { createLogger } from '../../log.ts';
 import { isOf, type CallArchive } from '../../records/call-archive.ts';
-import { isMeant, type CallFilter } from '../../records/call-filter.ts';
+import { isMeant, TOOL_OUTCOMES, type CallFilter } from '../../records/call-filter.ts';
 import { CALL_OUTCOMES, type CallRecord } from '../../records/call-record.ts';
 import type { CallRecordSettings } from '../../records/open-call-records.ts';
 import { loadSettings } from '../../settings/load-settings.ts';
@@ -22,7 +22,8 @@ import { eraseCaller, eraseId, noRecordOf, whenRecorded } from './erase-calls.ts
 const SETTINGS_FLAGS = ['--call-records', '--conversation-store', '--settings-file'] as const;
 /** What `list` may be narrowed to. */
 const FILTER_FLAGS = [
-  '--number', '--from', '--day', '--outcome', '--agent', '--tool', '--slower-than',
+  '--number', '--from', '--day', '--outcome', '--agent', '--tool', '--tool-outcome',
+  '--slower-than',
 ] as const;
 const ACTIONS = ['list', 'show', 'export', 'scenario', 'erase'] as const;
 type Action = (typeof ACTIONS)[number];
@@ -54,6 +55,8 @@ conversations in the store that CONVERSATION_STORE names, and lists what it cann
   --outcome OUTCOME          list: "hung up", "ended" or "not reported".
   --agent NAME               list: calls in which this agent spoke.
   --tool NAME                list: calls in which this tool was called.
+  --tool-outcome OUTCOME     list: calls in which a tool, or that of --tool, had this outcome:
+                             "unknown" or "failed".
   --slower-than MS           list: calls with a turn that had no first word in that time, fillers
                              excluded.
   --failed                   list: calls in which a turn failed.
@@ -65,6 +68,7 @@ conversations in the store that CONVERSATION_STORE names, and lists what it cann
 
 Examples:
   layercode-microserver calls list --day 2026-11-25 --failed
+  layercode-microserver calls list --tool pay --tool-outcome unknown
   layercode-microserver calls export > calls.jsonl
   layercode-microserver calls show sess-1 --html > call.html
   layercode-microserver calls scenario sess-1 > evals/lost-order.txt
@@ -176,23 +180,32 @@ function parseArguments(argv: readonly string[]): Arguments {
 function filterOf(
   flags: Readonly<Partial<Record<(typeof FILTER_FLAGS)[number], string>>>,
 ): CallFilter {
-  const { '--day': day, '--outcome': outcome, '--slower-than': slowerThan } = flags;
+  const { '--day': day, '--slower-than': slowerThan } = flags;
   if (day !== undefined && !isDay(day))
     throw new UsageError('--day takes a day such as 2026-11-25');
-  const known = CALL_OUTCOMES.find((one) => one === outcome);
-  if (outcome !== undefined && known === undefined)
-    throw new UsageError(`--outcome takes ${CALL_OUTCOMES.map((one) => `"${one}"`).join(', ')}`);
   if (slowerThan !== undefined && !/^\d{1,9}$/.test(slowerThan))
     throw new UsageError('--slower-than takes milliseconds, such as 3000');
   return {
     number: flags['--number'],
     from: flags['--from'],
     day,
-    outcome: known,
+    outcome: oneOf(CALL_OUTCOMES, '--outcome', flags['--outcome']),
     agent: flags['--agent'],
     tool: flags['--tool'],
+    toolOutcome: oneOf(TOOL_OUTCOMES, '--tool-outcome', flags['--tool-outcome']),
     slowerThanMs: slowerThan === undefined ? undefined : Number(slowerThan),
   };
+}
+
+function oneOf<T extends string>(
+  known: readonly T[],
+  flag: string,
+  value: string | undefined,
+): T | undefined {
+  const found = known.find((one) => one === value);
+  if (value !== undefined && found === undefined)
+    throw new UsageError(`${flag} takes ${known.map((one) => `"${one}"`).join(', ')}`);
+  return found;
 }
 
 function isDay(text: string): boolean {
@@ -235,7 +248,9 @@ async function* recordsOf(
   }
 }
 
-const HEADINGS = ['started', 'seconds', 'turns', 'outcome', 'conversation', 'session', 'from'];
+const HEADINGS = [
+  'started', 'seconds', 'turns', 'outcome', 'cost', 'conversation', 'session', 'from',
+];
 
 /** Lists what can be read, even if that is not everything. */
 async function list(place: Place): Promise<void> {
@@ -263,10 +278,10 @@ async function list(place: Place): Promise<void> {
 }
 
 function rowOf(record: CallRecord): string[] {
-  const { startedAt, durationMs, turns, outcome, conversationId, sessionId, from } = record;
+  const { startedAt, durationMs, turns, outcome, cost, conversationId, sessionId, from } = record;
   const cells = [
     startedAt, String(Math.round(durationMs / 1_000)), String(turns.length), outcome,
-    conversationId, sessionId, from ?? '',
+    cost === undefined ? '–' : String(cost), conversationId, sessionId, from ?? '',
   ];
   return cells.map((cell) => printable(cell, ' '));
 }

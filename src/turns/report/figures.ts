@@ -130,25 +130,32 @@ function costFigures(cost: number | undefined, isEstimated: boolean): CostFigure
   };
 }
 
-function toolFigures({ call, tool, startedMs, durationMs, outcome }: WorkCall): ToolFigures {
+function toolFigures(
+  { call, tool, startedMs, durationMs, outcome, error }: WorkCall,
+): ToolFigures {
   return {
     toolCallId: call.id,
     tool,
     startedMs: Math.round(startedMs),
     durationMs: rounded(durationMs),
     outcome,
+    detail: detailOf(error),
   };
 }
 
-/** Says where an error comes from, and not what it says: that may quote the caller. */
 function failureFigures(error: unknown): FailureFigures {
-  const reason = failureReasonOf(error);
+  const [reason, detail] = [failureReasonOf(error), detailOf(error)];
+  return detail === undefined ? { reason } : { reason, detail };
+}
+
+/** Says where an error comes from, and not what it says: that may quote the caller. */
+function detailOf(error: unknown): string | undefined {
   const bare = withoutMessage(error);
-  if (bare === undefined) return { reason };
+  if (bare === undefined) return undefined;
   const code = 'code' in bare ? ` ${String(bare.code)}` : '';
   const [frame] = framesOf(bare);
   const detail = `${bare.name}${code}${frame === undefined ? '' : ` ${originalFrame(frame)}`}`;
-  return { reason, detail: detail.replace(/\s+/g, ' ').slice(0, MAX_DETAIL_LENGTH) };
+  return detail.replace(/\s+/g, ' ').slice(0, MAX_DETAIL_LENGTH);
 }
 
 function rounded(ms: number | undefined): number | undefined {

@@ -118,6 +118,8 @@ export interface WorkCall {
   /** Undefined while it runs. */
   durationMs: number | undefined;
   outcome: ToolEnd | undefined;
+  /** What it threw, if it threw anything. */
+  error: unknown;
 }
 
 /** What tokens of that model cost. Undefined if the model has no price. */
@@ -311,7 +313,8 @@ export class TurnWork {
 
   toolBegan(tool: string, call: ToolCall): void {
     const startedMs = this.#sinceStart();
-    this.calls.push({ tool, call, startedMs, durationMs: undefined, outcome: undefined });
+    const ended = { durationMs: undefined, outcome: undefined, error: undefined };
+    this.calls.push({ tool, call, startedMs, ...ended });
     this.#tell({ type: 'toolBegan', tool, call });
   }
 
@@ -322,6 +325,7 @@ export class TurnWork {
     const { tool, call, startedMs } = began;
     began.durationMs = this.#sinceStart() - startedMs;
     began.outcome = outcome === 'completed' ? (this.#outcomes.get(id) ?? outcome) : outcome;
+    began.error = error;
     const { durationMs } = began;
     const ended = { tool, call, outcome: began.outcome, durationMs, content, error };
     this.#tell({ type: 'toolEnded', ...ended });

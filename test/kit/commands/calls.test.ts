@@ -109,10 +109,10 @@ for (const [place, environment, skip] of PLACES) {
     it('lists one line per call, the earliest first', async () => {
       assert.equal(await run('list'), 0);
       assert.deepEqual(terminal.out.split('\n'), [
-        'started                   seconds  turns  outcome  conversation  session  from',
-        '2026-11-25T12:00:00.000Z  65       1      ended    c-1           s-1      +15550100',
-        '2026-11-25T13:00:00.000Z  65       1      ended    c-1           s-2      +15550100',
-        '2026-11-25T14:00:00.000Z  65       1      ended    c-2           s-3      +15550100',
+        'started                   seconds  turns  outcome  cost  conversation  session  from',
+        '2026-11-25T12:00:00.000Z  65       1      ended    0.25  c-1           s-1      +15550100',
+        '2026-11-25T13:00:00.000Z  65       1      ended    0.25  c-1           s-2      +15550100',
+        '2026-11-25T14:00:00.000Z  65       1      ended    0.25  c-2           s-3      +15550100',
         '',
       ]);
     });
@@ -126,7 +126,7 @@ for (const [place, environment, skip] of PLACES) {
       await run('list', '--day', '2026-11-25', '--slower-than', '611', '--agent', 'stockist');
       assert.equal(terminal.out.split('\n').length, 5);
       const before = terminal.out;
-      await run('list', '--number', '+1 555-0100', '--tool', 'order');
+      await run('list', '--number', '+1 555-0100', '--tool-outcome', 'failed');
       assert.equal(terminal.out.slice(before.length).split('\n').length, 2);
     });
 
@@ -141,7 +141,7 @@ for (const [place, environment, skip] of PLACES) {
         'tokens        12 in, 3 out, partly estimated',
         'cost          0.25',
         '',
-        '[12:00:07] interrupted, first word after 612 ms, discarded by the platform',
+        '[12:00:07] interrupted, first word after 612 ms, discarded by the platform, turn t-1',
         'caller: Rye?␛[2J',
         'agent: One moment.',
         'tool: stock {"bread":"rye"}',

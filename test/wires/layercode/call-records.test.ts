@@ -11,6 +11,7 @@ import { createTestClient } from '../../../src/kit/test-client.ts';
 import { createLogger } from '../../../src/log.ts';
 import type { CallRecord, RecordedMessage } from '../../../src/records/call-record.ts';
 import { CallRecorder } from '../../../src/records/call-recorder.ts';
+import { storyOf } from '../../../src/records/call-story.ts';
 import { parseSettings } from '../../../src/settings/parse-settings.ts';
 import { tool } from '../../../src/tools/tool.ts';
 import {
@@ -19,6 +20,7 @@ import {
 } from '../../fixtures/app.ts';
 import { mockTimers } from '../../fixtures/clock.ts';
 import { CallArchiveInMemory } from '../../records/call-archive-in-memory.ts';
+import { payAgent, payTool } from '../../turns/payments.ts';
 
 const ids = { session_id: 's-1', conversation_id: 'c-1' };
 
@@ -149,6 +151,18 @@ describe('the end of a session, where calls are recorded', () => {
     assert.deepEqual(turns[0]?.models?.map(({ model, requests }) => [model, requests]), [
       ['scripted:model', 2],
     ]);
+  });
+
+  it('has the cause and the key of an unknown outcome, as the log has', async (t) => {
+    const lost = Object.assign(new Error('a caller said so'), { code: 'ECONNRESET' });
+    const { client, end, logLines } = record(t, payAgent(payTool(() => Promise.reject(lost))));
+    await (await client.post(messageEvent({ text: 'pay 5' }))).text();
+    const lines = storyOf(await end()).flatMap(({ lines }) => lines.map(({ text }) => text));
+    const [, key] = /"tool":"pay","idempotencyKey":"(\w+)"/.exec(logLines.join()) ?? [];
+    const [result = ''] = lines.filter((text) => text.includes('outcome unknown'));
+    assert.match(result, /^\{"error":"outcome unknown"\} \(unknown: Error ECONNRESET /);
+    assert.ok(result.endsWith(`, key ${key})`), result);
+    assert.doesNotMatch(result, /caller/);
   });
 
   it('has no turn of the session before it', async (t) => {
