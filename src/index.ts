@@ -16,9 +16,9 @@ export { defineAgent } from './agents/define-agent.ts';
 export type { AgentDefinition } from './agents/define-agent.ts';
 export type {
   Agent, AgentResources, BoundAgent, DataContext, EventContext, InterruptedTurn, MessageTurn,
-  ModelAnswer, ModelRequestFailure, ModelTokens, ModelUsage, Reply, RequestEvent,
-  SessionEndContext, Spoken, StartTurn, ToolCallContext, ToolCallOutcome, ToolOutcome, ToolRun,
-  Turn, TurnFailure, TurnFailureReason, TurnJournal, UsedTokens,
+  ModelAnswer, ModelRequestFailure, ModelResponse, ModelServer, ModelTokens, ModelUsage, Reply,
+  RequestEvent, SessionEndContext, Spoken, StartTurn, ToolCallContext, ToolCallOutcome,
+  ToolOutcome, ToolRun, Turn, TurnFailure, TurnFailureReason, TurnJournal, UsedTokens,
 } from './agents/agent.ts';
 export type { ModelAgentDefinition } from './agents/model-agent.ts';
 export type { Filler } from './agents/filler.ts';

@@ -12,7 +12,7 @@ export type {
   Script, ScriptedFunction, ScriptedModel, ScriptedRequest,
 } from './kit/scripted-model.ts';
 export type {
-  ScriptedAnswer, ScriptedCall, ScriptedFailure, ScriptedPart, ScriptedWait,
+  ScriptedAnswer, ScriptedCall, ScriptedCut, ScriptedFailure, ScriptedPart, ScriptedWait,
 } from './kit/scripted-answer.ts';
 export { createTestClient, TestClient, TestReply } from './kit/test-client.ts';
 export type {

@@ -78,7 +78,9 @@ export type ModelUsage = Extract<ModelDelta, { type: 'usage' }>;
 /** Why a request to a model got no complete answer. */
 export type ModelRequestFailure = RequestFailure;
 
-export type { ModelAnswer, ModelTokens, RequestEvent, UsedTokens } from '../models/model.ts';
+export type {
+  ModelAnswer, ModelResponse, ModelServer, ModelTokens, RequestEvent, UsedTokens,
+} from '../models/model.ts';
 
 /** The reason of a turn's signal. An abort is a normal end; this name identifies it. */
 export class TurnAbortedError extends Error {

@@ -64,7 +64,7 @@ export function scriptedModel(script: Script): ScriptedModel {
     if (signal.aborted) return;
     const abort = (): void => end.abort();
     signal.addEventListener('abort', abort, { once: true });
-    const report = new RequestReport(SCRIPTED_MODEL, options, () => NO_TOKENS);
+    const report = new RequestReport(SCRIPTED_MODEL, options, { usage: NO_TOKENS });
     let firstDeltaAt: number | undefined;
     let isCut = false;
     let failure: RequestFailure = 'interrupted'; // until something else is known

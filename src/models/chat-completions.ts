@@ -5,7 +5,7 @@ import { openEventStream, readBoundedText, readTrailer, type BodyReader } from '
 import { FieldRefused, type ModelAccess } from './failure.ts';
 import {
   ModelError, type ChatMessage, type ChatModel, type DefaultOptions, type ModelDelta,
-  type ModelStreamOptions, type RequestFailure,
+  type ModelServer, type ModelStreamOptions, type RequestFailure,
 } from './model.ts';
 import type { Provider } from './providers.ts';
 import { ReplyAssembler } from './reply-assembler.ts';
@@ -53,6 +53,7 @@ export class ChatCompletionsModel implements ChatModel {
   readonly #access: ModelAccess;
   readonly #timeouts: Timeouts;
   readonly #fetch: typeof fetch;
+  readonly #server: ModelServer;
   readonly #signatures = new ToolCallSignatures();
   /** Set when the key is refused, cleared by the next answer. */
   #refusal: string | undefined;
@@ -70,6 +71,8 @@ export class ChatCompletionsModel implements ChatModel {
     };
     this.#timeouts = { ...TIMEOUTS, ...options.timeouts };
     this.#fetch = options.fetch ?? globalThis.fetch;
+    const { hostname: address, port, protocol } = new URL(options.baseUrl);
+    this.#server = { address, port: Number(port || (protocol === 'https:' ? 443 : 80)) };
   }
 
   stream(
@@ -140,7 +143,7 @@ export class ChatCompletionsModel implements ChatModel {
       onExtraContent: (callId, extraContent) => this.#signatures.remember(callId, extraContent),
     });
     let leftOver: BodyReader | undefined;
-    const report = new RequestReport(this.name, options, () => reply.usage);
+    const report = new RequestReport(this.name, options, reply, this.#server);
     let failure: RequestFailure = 'interrupted'; // until something else is known
     let cause: unknown;
     try {

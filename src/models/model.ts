@@ -87,6 +87,19 @@ export interface UsedTokens extends ModelTokens {
 /** Why a request to a model got no complete answer. `failed`: a reason without a code. */
 export type RequestFailure = ModelErrorCode | 'interrupted' | 'failed';
 
+/** Where a request goes. */
+export interface ModelServer {
+  readonly address: string;
+  readonly port: number;
+}
+
+/** What the vendor says of its answer, as far as it does. */
+export interface ModelResponse {
+  readonly id: string | undefined;
+  /** The model that has answered, in the vendor's words. May be a version of the one asked. */
+  readonly model: string | undefined;
+}
+
 /** What a model has answered so far. */
 export interface ModelAnswer {
   readonly text: string;
@@ -100,7 +113,7 @@ export interface ModelAnswer {
  * - `sent`: `body` is the JSON that the model gets, without headers. `attempt` counts the requests
  *   to this model for one answer, from 1. Comes again, with the same `request`, if the model
  *   refuses a field and gets the request without it. `usedSoFar` says, at any time, what the
- *   request has used if it is cut off now.
+ *   request has used if it is cut off now. `server` is where it goes, if that is known.
  * - `firstDelta`: the first text or tool call came, `ms` after the request was sent.
  * - `completed`: the same object as the `usage` delta, which the reader may not get to.
  * - `failed`: there is no complete answer. May come without `sent`, if nothing could be sent.
@@ -118,6 +131,7 @@ export type RequestEvent =
       readonly attempt: number;
       readonly body: string;
       readonly usedSoFar?: (() => UsedTokens | undefined) | undefined;
+      readonly server?: ModelServer | undefined;
     }
   | {
       readonly type: 'firstDelta';
@@ -130,6 +144,7 @@ export type RequestEvent =
       readonly request: number;
       readonly usage: Extract<ModelDelta, { readonly type: 'usage' }>;
       readonly answer: ModelAnswer;
+      readonly response?: ModelResponse | undefined;
     }
   | {
       readonly type: 'failed';
@@ -141,6 +156,7 @@ export type RequestEvent =
       readonly tokens: ModelTokens;
       readonly used?: UsedTokens | undefined;
       readonly answer: ModelAnswer;
+      readonly response?: ModelResponse | undefined;
     }
   | {
       readonly type: 'retry';

@@ -6,7 +6,7 @@ import type { DecodedEvent } from '../sse/decode.ts';
 import { AnswerText } from './answer-text.ts';
 import { failureOfEvent, type ModelAccess } from './failure.ts';
 import { asCount, asList, asRecord, asText, type JsonRecord } from './json.ts';
-import { ModelError, type ModelDelta } from './model.ts';
+import { ModelError, type ModelDelta, type ModelResponse } from './model.ts';
 import { ToolCallParts } from './tool-call-parts.ts';
 import { finishReasonOf, vendorWord } from './vendor-words.ts';
 
@@ -47,6 +47,8 @@ export class ReplyAssembler {
   #inputTokens: number | undefined;
   #outputTokens: number | undefined;
   #cachedTokens: number | undefined;
+  #id: string | undefined;
+  #model: string | undefined;
 
   constructor({ access, beginsAsThought, onExtraContent }: ReplyAssemblerOptions) {
     this.#access = access;
@@ -83,6 +85,10 @@ export class ReplyAssembler {
   /** Whether a thought was passed on as text because nothing marked its beginning. */
   get spokeThought(): boolean {
     return this.#answer.spokeThought;
+  }
+
+  get response(): ModelResponse {
+    return { id: this.#id, model: this.#model };
   }
 
   /** Why the answer ended: see `ModelDelta`. */
@@ -141,6 +147,8 @@ export class ReplyAssembler {
   }
 
   #readChunk(chunk: JsonRecord): readonly ModelDelta[] {
+    this.#id ??= shortName(chunk['id']);
+    this.#model ??= shortName(chunk['model']);
     const usage = asRecord(chunk['usage']);
     if (usage !== undefined) {
       this.#inputTokens = asCount(usage['prompt_tokens']) ?? this.#inputTokens;
@@ -215,6 +223,11 @@ export class ReplyAssembler {
 function cachedTokensIn(usage: JsonRecord): number | undefined {
   const details = asRecord(usage['prompt_tokens_details']);
   return asCount(details?.['cached_tokens']) ?? asCount(usage['prompt_cache_hit_tokens']);
+}
+
+/** An id or a name, as vendors form them: it can quote nobody at length. */
+function shortName(value: unknown): string | undefined {
+  return /^[\w./:@-]{1,200}$/.exec(asText(value))?.[0];
 }
 
 const BRACE = 0x7b;

@@ -1,8 +1,8 @@
 import type { ToolCall } from '../conversations/message.ts';
 import { charactersAnswered, tokensOfCut } from './estimated-tokens.ts';
 import {
-  ModelError, type ModelAnswer, type ModelDelta, type ModelStreamOptions, type ModelTokens,
-  type RequestFailure, type UsedTokens,
+  ModelError, type ModelAnswer, type ModelDelta, type ModelResponse, type ModelServer,
+  type ModelStreamOptions, type ModelTokens, type RequestFailure, type UsedTokens,
 } from './model.ts';
 
 type Listeners = Pick<
@@ -10,13 +10,20 @@ type Listeners = Pick<
 >;
 type Usage = Extract<ModelDelta, { readonly type: 'usage' }>;
 
+/** What is known of a request to a vendor while it runs. */
+export interface VendorsView {
+  readonly usage: ModelTokens;
+  readonly response?: ModelResponse;
+}
+
 let requests = 0;
 
 /** Tells what becomes of one request to a model: see `RequestEvent`. */
 export class RequestReport {
   readonly #model: string;
   readonly #listeners: Listeners;
-  readonly #reported: () => ModelTokens;
+  readonly #vendor: VendorsView;
+  readonly #server: ModelServer | undefined;
   readonly #request = ++requests;
   readonly #calls: ToolCall[] = [];
   #text = '';
@@ -25,11 +32,12 @@ export class RequestReport {
   #hasBegun = false;
   #isOver = false;
 
-  /** `reported`: the tokens that the vendor has reported by now. */
-  constructor(model: string, listeners: Listeners, reported: () => ModelTokens) {
+  /** `vendor`: what the vendor has reported by now. */
+  constructor(model: string, listeners: Listeners, vendor: VendorsView, server?: ModelServer) {
     this.#model = model;
     this.#listeners = listeners;
-    this.#reported = reported;
+    this.#vendor = vendor;
+    this.#server = server;
   }
 
   /** On the clock of `performance.now()`: when it was sent last. */
@@ -43,7 +51,8 @@ export class RequestReport {
     const { attempt = 1, onRequest } = this.#listeners;
     const request = this.#request;
     const usedSoFar = (): UsedTokens | undefined => this.#used('interrupted');
-    onRequest?.({ type: 'sent', request, model: this.#model, attempt, body, usedSoFar });
+    const [model, server] = [this.#model, this.#server];
+    onRequest?.({ type: 'sent', request, model, attempt, body, usedSoFar, server });
   }
 
   /** Sends it: see `ModelStreamOptions`. */
@@ -69,7 +78,8 @@ export class RequestReport {
   completed(usage: Usage): void {
     this.#isOver = true;
     const request = this.#request;
-    this.#listeners.onRequest?.({ type: 'completed', request, usage, answer: this.#answer });
+    const [answer, { response }] = [this.#answer, this.#vendor];
+    this.#listeners.onRequest?.({ type: 'completed', request, usage, answer, response });
   }
 
   /** Ignored once it has completed. */
@@ -86,9 +96,10 @@ export class RequestReport {
       failure,
       reason: error instanceof ModelError ? error.message : undefined,
       durationMs: performance.now() - this.#sentAtMs,
-      tokens: this.#reported(),
+      tokens: this.#vendor.usage,
       used: this.#used(failure),
       answer: this.#answer,
+      response: this.#vendor.response,
     });
   }
 
@@ -99,7 +110,7 @@ export class RequestReport {
       failure,
       charactersSent: this.#charactersSent,
       charactersAnswered: charactersAnswered(this.#answer),
-      tokens: this.#reported(),
+      tokens: this.#vendor.usage,
     });
   }
 

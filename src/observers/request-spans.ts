@@ -1,5 +1,6 @@
-import type { ModelAnswer, ModelTokens } from '../agents/agent.ts';
+import type { ModelAnswer, ModelResponse, ModelServer, ModelTokens } from '../agents/agent.ts';
 import { sumOfKnown } from '../base/sum-of-known.ts';
+import type { ModelFigures } from '../conversations/turn-figures.ts';
 import type {
   ModelBegan, ModelCompleted, ModelFailed, ModelReplaced, ModelRetried, ModelSent,
 } from '../turns/report/turn-points.ts';
@@ -7,7 +8,9 @@ import type { CostOf } from '../turns/report/turn-work.ts';
 import type { OpenSpan } from './open-span.ts';
 import { SPAN_KINDS, type OtelAttributes } from './open-telemetry.ts';
 import { answeredMessage, promptMessages } from './span-messages.ts';
-import { ATTRIBUTES as A, EVENTS, OPERATIONS, providerAndModel } from './span-names.ts';
+import {
+  ATTRIBUTES as A, EVENTS, OPERATIONS, PROVIDER_WITHOUT_MODEL, providerAndModel,
+} from './span-names.ts';
 
 /** The spans of a turn's requests to models. */
 export class RequestSpans {
@@ -16,8 +19,7 @@ export class RequestSpans {
   /** Those that run, by number. */
   readonly #open = new Map<number, OpenSpan>();
   readonly #costOf: CostOf;
-  /** What requests that are over have used. */
-  readonly #used: { readonly tokens: ModelTokens; readonly cost: number | undefined }[] = [];
+  #provider = PROVIDER_WITHOUT_MODEL;
 
   constructor(turn: OpenSpan, conversationId: string, costOf: CostOf) {
     this.#turn = turn;
@@ -29,25 +31,18 @@ export class RequestSpans {
     return this.#open.size;
   }
 
-  /** What all requests have used so far. */
-  get total(): OtelAttributes {
-    const sum = (of: (used: ModelTokens) => number | undefined): number | undefined =>
-      sumOfKnown(this.#used.map(({ tokens }) => of(tokens)));
-    return {
-      [A.inputTokens]: sum(({ inputTokens }) => inputTokens),
-      [A.outputTokens]: sum(({ outputTokens }) => outputTokens),
-      [A.cachedTokens]: sum(({ cachedTokens }) => cachedTokens),
-      [A.cost]: sumOfKnown(this.#used.map(({ cost }) => cost)),
-    };
+  /** Of the model that was asked last. */
+  get provider(): string {
+    return this.#provider;
   }
 
   of(request: number): OpenSpan | undefined {
     return this.#open.get(request);
   }
 
-  sent({ request, model, attempt, body }: ModelSent): void {
+  sent({ request, model, attempt, server, body }: ModelSent): void {
     // It may have been sent before, with a field that the model refused.
-    const { span } = this.#open.get(request) ?? this.#start(request, model, attempt);
+    const { span } = this.#open.get(request) ?? this.#start(request, model, attempt, server);
     const prompt = body === undefined ? undefined : promptMessages(body);
     if (prompt !== undefined) span.setAttributes({ [A.inputMessages]: prompt });
   }
@@ -58,26 +53,32 @@ export class RequestSpans {
     span?.setAttributes({ [A.secondsToFirstToken]: afterMs / 1_000 });
   }
 
-  completed({ request, usage, answer }: ModelCompleted): void {
+  completed({ request, usage, response, answer }: ModelCompleted): void {
     const { model, firstDeltaMs, durationMs = firstDeltaMs, finishReason } = usage;
     const { span } = this.#take(request) ?? this.#child(
       model, { [A.secondsToFirstToken]: firstDeltaMs / 1_000 }, Date.now() - durationMs,
     );
-    const used = this.#use(model, usage);
     span.setAttributes({
       [A.outcome]: finishReason === 'length' ? finishReason : 'completed',
       [A.finishReasons]: finishReason === undefined ? undefined : [finishReason],
-      ...used,
+      ...this.#usage(model, usage),
+      ...responseOf(response),
       ...wordsOf(answer, finishReason),
     });
     span.end();
   }
 
-  failed({ request, model, failure, reason, tokens, answer }: ModelFailed): void {
+  failed(
+    { request, model, failure, reason, tokens, used, response, answer }: ModelFailed,
+  ): void {
     const open = this.#take(request) ?? this.#child(model, {});
     const outcome = failure === 'interrupted' ? 'interrupted' : 'failed';
-    const used = tokens === undefined ? {} : this.#use(model, tokens);
-    open.span.setAttributes({ [A.outcome]: outcome, ...used, ...wordsOf(answer) });
+    open.span.setAttributes({
+      [A.outcome]: outcome,
+      ...this.#usage(model, used ?? tokens),
+      ...responseOf(response),
+      ...wordsOf(answer),
+    });
     if (outcome === 'failed') open.fail(failure, reason);
     open.span.end();
   }
@@ -91,16 +92,18 @@ export class RequestSpans {
     });
   }
 
-  #start(request: number, name: string, attempt: number): OpenSpan {
-    const [provider, model] = providerAndModel(name);
-    this.#turn.span.setAttributes({ [A.provider]: provider, [A.model]: model });
-    const child = this.#child(name, { [A.attempt]: attempt });
+  #start(request: number, name: string, attempt: number, server?: ModelServer): OpenSpan {
+    const child = this.#child(name, {
+      [A.attempt]: attempt, [A.server]: server?.address, [A.port]: server?.port,
+    });
     this.#open.set(request, child);
     return child;
   }
 
   #child(name: string, more: OtelAttributes, startTime?: number): OpenSpan {
     const [provider, model] = providerAndModel(name);
+    this.#provider = provider;
+    this.#turn.span.setAttributes({ [A.provider]: provider, [A.model]: model });
     return this.#turn.child(`${OPERATIONS.model} ${model}`, {
       kind: SPAN_KINDS.client,
       attributes: {
@@ -115,18 +118,13 @@ export class RequestSpans {
     });
   }
 
-  /** The attributes for these tokens. */
-  #use(model: string, tokens: ModelTokens): OtelAttributes {
-    const { inputTokens, outputTokens, cachedTokens } = tokens;
+  #usage(model: string, tokens: Used | undefined): OtelAttributes {
+    if (tokens === undefined) return {};
+    const { inputTokens, outputTokens } = tokens;
     const isKnown = inputTokens !== undefined || outputTokens !== undefined;
-    const cost = isKnown ? this.#costOf(model, tokens) : undefined;
-    this.#used.push({ tokens, cost });
-    return {
-      [A.inputTokens]: inputTokens,
-      [A.outputTokens]: outputTokens,
-      [A.cachedTokens]: cachedTokens,
-      [A.cost]: cost,
-    };
+    return usageAttributes({
+      ...tokens, cost: isKnown ? this.#costOf(model, tokens) : undefined,
+    });
   }
 
   #take(request: number | undefined): OpenSpan | undefined {
@@ -135,6 +133,39 @@ export class RequestSpans {
     this.#open.delete(request);
     return child;
   }
+}
+
+/** What was used. An attribute is undefined if it is not known. */
+interface Used extends ModelTokens {
+  readonly cost?: number | undefined;
+  readonly isEstimated?: boolean | undefined;
+}
+
+function usageAttributes(used: Used): OtelAttributes {
+  return {
+    [A.inputTokens]: used.inputTokens,
+    [A.outputTokens]: used.outputTokens,
+    [A.cachedTokens]: used.cachedTokens,
+    [A.cost]: used.cost,
+    [A.isEstimated]: used.isEstimated === true ? true : undefined,
+  };
+}
+
+/** What all models together have used. */
+export function totalOf(models: readonly ModelFigures[] = []): OtelAttributes {
+  const sum = (of: (used: ModelFigures) => number | undefined): number | undefined =>
+    sumOfKnown(models.map(of));
+  return usageAttributes({
+    inputTokens: sum(({ inputTokens }) => inputTokens),
+    outputTokens: sum(({ outputTokens }) => outputTokens),
+    cachedTokens: sum(({ cachedTokens }) => cachedTokens),
+    cost: sum(({ cost }) => cost),
+    isEstimated: models.some(({ isEstimated }) => isEstimated === true),
+  });
+}
+
+function responseOf(response: ModelResponse | undefined): OtelAttributes {
+  return { [A.responseId]: response?.id, [A.responseModel]: response?.model };
 }
 
 function wordsOf(answer: ModelAnswer | undefined, finishReason?: string): OtelAttributes {

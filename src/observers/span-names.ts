@@ -19,6 +19,10 @@ export const ATTRIBUTES = {
   model: 'gen_ai.request.model',
   isStream: 'gen_ai.request.stream',
   secondsToFirstToken: 'gen_ai.response.time_to_first_chunk',
+  server: 'server.address',
+  port: 'server.port',
+  responseId: 'gen_ai.response.id',
+  responseModel: 'gen_ai.response.model',
   finishReasons: 'gen_ai.response.finish_reasons',
   inputTokens: 'gen_ai.usage.input_tokens',
   outputTokens: 'gen_ai.usage.output_tokens',
@@ -45,6 +49,7 @@ export const ATTRIBUTES = {
   attempt: 'layercode.attempt',
   fallback: 'layercode.fallback',
   cost: 'layercode.cost',
+  isEstimated: 'layercode.tokens_estimated',
   /** Of a link: `interrupts` or `repeats`. */
   link: 'layercode.link',
 } as const;
@@ -63,6 +68,9 @@ export const EVENTS = {
 const PROVIDERS: Readonly<Record<string, string>> = {
   google: 'gcp.gemini', mistral: 'mistral_ai', xai: 'x_ai',
 };
+
+/** The provider of an agent that has asked no model: the agent itself. */
+export const PROVIDER_WITHOUT_MODEL = 'layercode-microserver';
 
 /** `openai:gpt-6-luna` → the provider and the model, as the conventions name them. */
 export function providerAndModel(name: string): readonly [provider: string, model: string] {

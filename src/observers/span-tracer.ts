@@ -11,7 +11,7 @@ import { OpenSpan } from './open-span.ts';
 import {
   SPAN_KINDS, type OpenTelemetry, type OtelContext, type OtelTracer,
 } from './open-telemetry.ts';
-import { ATTRIBUTES as A, OPERATIONS } from './span-names.ts';
+import { ATTRIBUTES as A, OPERATIONS, PROVIDER_WITHOUT_MODEL } from './span-names.ts';
 import { TurnSpan } from './turn-span.ts';
 
 /** For the last spans of a process. */
@@ -77,6 +77,7 @@ export class SpanTracer implements Tracer {
         kind: SPAN_KINDS.internal,
         attributes: {
           [A.operation]: OPERATIONS.turn,
+          [A.provider]: PROVIDER_WITHOUT_MODEL,
           [A.agent]: agent,
           [A.conversation]: conversationId,
           [A.turn]: turnId,

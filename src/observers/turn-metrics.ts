@@ -42,8 +42,9 @@ export function turnMetrics(metrics: Metrics, costOf: CostOf = () => undefined):
   );
   const countUsage = usageMetrics(metrics, costOf);
   return function turnMetrics({ event, context: { logFields } }, report) {
-    const { outcome, firstSpeechMs, firstWordMs, speakers, work } = report;
+    const { outcome, firstSpeechMs, firstWordMs, speakers, work, traceId } = report;
     logFields['outcome'] = outcome;
+    if (traceId !== undefined) logFields['traceId'] = traceId;
     counts[event.raw.type][outcome].increment();
     if (firstSpeechMs !== undefined) {
       logFields['firstSpeechMs'] = rounded(firstSpeechMs);

@@ -8,7 +8,7 @@ import type { TurnFollower } from '../turns/report/turn-trace.ts';
 import type { CostOf } from '../turns/report/turn-work.ts';
 import { errorTypeOf, type OpenSpan } from './open-span.ts';
 import { SPAN_KINDS } from './open-telemetry.ts';
-import { RequestSpans } from './request-spans.ts';
+import { RequestSpans, totalOf } from './request-spans.ts';
 import { spokenMessage } from './span-messages.ts';
 import { ATTRIBUTES as A, EVENTS, OPERATIONS, STORE_SPAN } from './span-names.ts';
 
@@ -103,7 +103,7 @@ export class TurnSpan implements TurnFollower {
     }
   }
 
-  #end({ outcome, speakers, storeMs, limit, error, text }: TurnEnded): void {
+  #end({ outcome, speakers, storeMs, limit, models, error, text }: TurnEnded): void {
     const { span } = this.#self;
     const hasSpoken = text !== undefined && text !== '';
     span.setAttributes({
@@ -112,7 +112,7 @@ export class TurnSpan implements TurnFollower {
       [A.speakers]: speakers?.join(','),
       [A.storeMs]: storeMs,
       [A.limit]: limit,
-      ...this.#requests.total,
+      ...totalOf(models),
       [A.outputMessages]: hasSpoken ? spokenMessage('assistant', text) : undefined,
     });
     if (outcome === 'failed') {
@@ -136,6 +136,7 @@ export class TurnSpan implements TurnFollower {
       kind: SPAN_KINDS.internal,
       attributes: {
         [A.operation]: OPERATIONS.tool,
+        [A.provider]: this.#requests.provider,
         [A.tool]: tool,
         [A.toolType]: 'function',
         [A.toolCall]: toolCallId,

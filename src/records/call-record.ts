@@ -60,6 +60,8 @@ export interface RecordedMessage {
 /** One turn of a call, with its messages. */
 export interface RecordedTurn {
   readonly turnId: string;
+  /** The id of its trace, if it is traced. */
+  readonly traceId?: string;
   readonly outcome: TurnState;
   /** ISO 8601, like all times in a record. */
   readonly startedAt?: string;
@@ -288,13 +290,14 @@ function hasHungUp({ sent }: TurnRecord): boolean {
 }
 
 function recordedTurn(record: TurnRecord, hasRequests: boolean): RecordedTurn {
-  const { id, state, filler, figures, isDiscarded } = record;
+  const { id, state, filler, figures, isDiscarded, trace } = record;
   const { requests, tools, fillers, models } = figures ?? {};
   const captured = hasRequests ? figures?.captured : undefined;
   return {
     turnId: id,
     outcome: state,
     ...given({
+      traceId: trace?.traceId,
       startedAt: figures && new Date(figures.startedAt).toISOString(),
       durationMs: figures?.durationMs,
       firstSpeechMs: figures?.firstSpeechMs,

@@ -79,6 +79,7 @@ function headingOf(turn: RecordedTurn): string {
     ...(wordMs === undefined ? [] : [`first word after ${wordMs} ms`]),
     ...(isDiscarded === true ? ['discarded by the platform'] : []),
     `turn ${turn.turnId}`,
+    ...(turn.traceId === undefined ? [] : [`trace ${turn.traceId}`]),
   ].join(', ');
 }
 

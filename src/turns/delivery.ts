@@ -24,6 +24,8 @@ export interface TurnReport {
   readonly speakers?: readonly string[] | undefined;
   /** Why it failed. */
   readonly error?: unknown;
+  /** The id of its trace, if it is traced. */
+  readonly traceId?: string | undefined;
 }
 
 /** What the stream of a delivery tells its turn. */

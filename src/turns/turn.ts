@@ -151,7 +151,13 @@ export class Turn implements TurnRun, DeliveredTurn {
   }
 
   get log(): Logger {
-    return this.delivery.log;
+    const { traceId, delivery: { log } } = this;
+    return traceId === undefined ? log : log.child({ traceId });
+  }
+
+  /** See `TurnReport`. */
+  get traceId(): string | undefined {
+    return this.trace?.place?.traceId;
   }
 
   get canTransfer(): boolean {
@@ -624,10 +630,9 @@ export class Turn implements TurnRun, DeliveredTurn {
     if (this.opened !== undefined) this.#store(ending);
     host.ended(this);
     this.delivery.turn = undefined;
-    const storeMs = work?.storeMs || undefined;
-    this.trace?.end({ outcome: ending, speakers, storeMs, limit: work?.limit, error });
+    this.trace?.end({ outcome: ending, speakers, error }, work);
     this.delivery.onOutcome({
-      outcome: ending, firstSpeechMs, firstWordMs, speakers, work, error,
+      outcome: ending, firstSpeechMs, firstWordMs, speakers, work, error, traceId: this.traceId,
     });
     if (ending === 'interrupted' && this.opened !== undefined) {
       const text = this.spoken.text(this.spoken.countSent(this.delivery.unsent));
@@ -653,8 +658,8 @@ export class Turn implements TurnRun, DeliveredTurn {
     this.delivery.end(outcome === 'taken over' ? 'cut short' : 'now');
     this.host.ended(this);
     this.delivery.turn = undefined;
-    this.trace?.end({ outcome });
-    this.delivery.onOutcome({ outcome });
+    this.trace?.end({ outcome }, this.workSoFar);
+    this.delivery.onOutcome({ outcome, traceId: this.traceId });
     if (this.#storedAs === undefined) this.liveState?.leave();
   }
 

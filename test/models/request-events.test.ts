@@ -7,8 +7,8 @@ import { withFallbacks, withRetries } from '../../src/models/retry.ts';
 import {
   fails, overloaded, says, silentAfter, startModelServer, stream, type Answer,
 } from '../faults/model-server.ts';
-import { chunk, parallelToolCalls, usageChunk } from '../faults/wire-shapes.ts';
-import { KEY, modelAt, read } from './reading.ts';
+import { chunk, DONE, event, parallelToolCalls, usageChunk } from '../faults/wire-shapes.ts';
+import { HELLO, KEY, modelAt, read } from './reading.ts';
 
 const servers: { close(): Promise<void> }[] = [];
 after(() => Promise.all(servers.map((server) => server.close())));
@@ -58,6 +58,31 @@ describe('onRequest', () => {
       { role: 'system', content: 'Be brief.' }, { role: 'user', content: 'Hello' },
     ]);
     assert.ok(!JSON.stringify(events).includes(KEY));
+  });
+
+  it('says where it is sent, and what the vendor calls the answer', async () => {
+    const url = await serve(says('Hi.'), silentAfter(chunk({ content: 'Hi' })));
+    const { events, onRequest } = told();
+    await read(modelAt(url), { onRequest });
+    const end = new AbortController();
+    const cut = modelAt(url).stream(HELLO, { signal: end.signal, onRequest });
+    for await (const _ of cut) end.abort();
+    const port = Number(new URL(url).port);
+    const server = { address: '127.0.0.1', port };
+    assert.deepEqual(ofType(events, 'sent').map((sent) => sent.server), [server, server]);
+    const response = { id: 'chatcmpl-123', model: 'gpt-6-luna' };
+    assert.deepEqual(ofType(events, 'completed').map((one) => one.response), [response]);
+    assert.deepEqual(ofType(events, 'failed').map((one) => one.response), [response]);
+  });
+
+  it('does not pass on an id that could be a sentence', async () => {
+    const [id, model] = ['what the caller said', 'x'.repeat(201)];
+    const choices = [{ delta: { content: 'Hi' }, finish_reason: 'stop' }];
+    const odd = event({ id, model, choices });
+    const { events, onRequest } = told();
+    await read(modelAt(await serve(stream(odd, DONE))), { onRequest });
+    const response = { id: undefined, model: undefined };
+    assert.deepEqual(ofType(events, 'completed').map((one) => one.response), [response]);
   });
 
   it('tells the tool calls of an answer, and when the first of them began', async () => {

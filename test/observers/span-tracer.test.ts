@@ -9,6 +9,7 @@ import type {
 } from '../../src/observers/open-telemetry.ts';
 import { SpanTracer } from '../../src/observers/span-tracer.ts';
 import { openTracing } from '../../src/observers/tracing.ts';
+import type { TurnHappening } from '../../src/turns/report/turn-points.ts';
 import type { TurnFollower } from '../../src/turns/report/turn-trace.ts';
 
 interface FakeSpan extends OtelSpan {
@@ -108,7 +109,7 @@ function following(behaviour?: Behaviour): Followed {
   const sdk = fakeSdk(behaviour);
   const logLines: string[] = [];
   const log = createLogger({ level: 'debug', write: (line) => void logLines.push(line) });
-  const tracer = new SpanTracer(sdk.api, log, () => undefined);
+  const tracer = new SpanTracer(sdk.api, log, (_model, { inputTokens = 0 }) => inputTokens / 10);
   return {
     ...sdk,
     tracer,
@@ -173,6 +174,101 @@ describe('the span of a turn', () => {
     turn.note(INTERRUPTED);
     turn.note({ type: 'toolEnded', ...CALL, outcome: 'completed', durationMs: 1 });
     assert.deepEqual(spans.map(({ calls }) => calls.at(-1)), ['end', 'end']);
+  });
+});
+
+describe('the span of a request to a model', () => {
+  const SENT = {
+    type: 'modelSent', request: 1, model: 'google:flash', attempt: 1,
+    server: { address: 'api.example', port: 443 },
+  } as const;
+  const RESPONSE = { id: 'resp-1', model: 'flash-001' };
+  const usage = {
+    type: 'usage', model: 'google:flash', inputTokens: 30, outputTokens: 4, firstDeltaMs: 9,
+  } as const;
+
+  /** All attributes of its span, once that has ended. */
+  function attributesAfter(end: TurnHappening): OtelAttributes {
+    const { spans, start } = following();
+    const turn = start('t-1');
+    turn.note(SENT);
+    turn.note(end);
+    const span = spans[1];
+    assert.equal(span?.calls.at(-1), 'end');
+    const given = { ...span.options.attributes, ...span.attributes };
+    const { 'gen_ai.conversation.id': _, ...all } = given;
+    const known = Object.entries(all).filter(([, value]) => value !== undefined);
+    return Object.fromEntries(known);
+  }
+  const asked = {
+    'gen_ai.operation.name': 'chat', 'gen_ai.provider.name': 'gcp.gemini',
+    'gen_ai.request.model': 'flash', 'gen_ai.request.stream': true,
+    'server.address': 'api.example', 'server.port': 443, 'layercode.attempt': 1,
+    'gen_ai.response.id': 'resp-1', 'gen_ai.response.model': 'flash-001',
+  };
+
+  for (const [finishReason, outcome] of [
+    ['stop', 'completed'], ['tool_calls', 'completed'], ['length', 'length'],
+  ] as const)
+    it(`says what has answered, and that it ended with ${finishReason}`, () => {
+      const end = { usage: { ...usage, finishReason }, response: RESPONSE, request: 1 } as const;
+      assert.deepEqual(attributesAfter({ type: 'modelCompleted', ...end }), {
+        ...asked,
+        'gen_ai.usage.input_tokens': 30, 'gen_ai.usage.output_tokens': 4, 'layercode.cost': 3,
+        'gen_ai.response.finish_reasons': [finishReason], 'layercode.outcome': outcome,
+      });
+    });
+
+  for (const failure of ['interrupted', 'connection_dropped'] as const)
+    it(`has what a request has used that ended with ${failure}`, () => {
+      const nothing = { inputTokens: undefined, outputTokens: undefined };
+      const used = { inputTokens: 20, outputTokens: 2, isEstimated: true };
+      const end = { request: 1, model: SENT.model, failure, response: RESPONSE } as const;
+      const isInterrupted = failure === 'interrupted';
+      const spanned = attributesAfter({ type: 'modelFailed', ...end, tokens: nothing, used });
+      assert.deepEqual(spanned, {
+        ...asked,
+        'gen_ai.usage.input_tokens': 20, 'gen_ai.usage.output_tokens': 2, 'layercode.cost': 2,
+        'layercode.tokens_estimated': true,
+        'layercode.outcome': isInterrupted ? 'interrupted' : 'failed',
+        ...(isInterrupted ? {} : { 'error.type': failure }),
+      });
+    });
+
+  it('gives its provider to its turn and to the tools that it calls', () => {
+    const { spans, start } = following();
+    const turn = start('t-1');
+    const provider = (index: number): unknown => {
+      const { options, attributes } = spans[index] ?? {};
+      return { ...options?.attributes, ...attributes }['gen_ai.provider.name'];
+    };
+    assert.equal(provider(0), 'layercode-microserver'); // an agent without a model
+    turn.note(SENT);
+    turn.note({ type: 'toolStarted', ...CALL });
+    assert.deepEqual([0, 1, 2].map(provider), ['gcp.gemini', 'gcp.gemini', 'gcp.gemini']);
+  });
+
+  it('gives its provider to its turn if it tells only its usage', () => {
+    const { spans, start } = following();
+    start('t-1').note({ type: 'modelCompleted', request: undefined, usage });
+    assert.equal(spans[0]?.attributes['gen_ai.provider.name'], 'gcp.gemini');
+  });
+
+  it('adds up in its turn, with what was interrupted', () => {
+    const { spans, start } = following();
+    const model = { model: 'a:b', requests: 1, cachedTokens: undefined };
+    start('t-1').note({
+      ...COMPLETED,
+      models: [
+        { ...model, inputTokens: 5, outputTokens: 1, cost: 0.5 },
+        { ...model, inputTokens: 6, outputTokens: undefined, cost: 0.25, isEstimated: true },
+      ],
+    });
+    const { attributes } = spans[0] ?? {};
+    assert.equal(attributes?.['gen_ai.usage.input_tokens'], 11);
+    assert.equal(attributes?.['gen_ai.usage.output_tokens'], 1);
+    assert.equal(attributes?.['layercode.cost'], 0.75);
+    assert.equal(attributes?.['layercode.tokens_estimated'], true);
   });
 });
 

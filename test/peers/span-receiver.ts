@@ -9,7 +9,8 @@ type Value =
   | { readonly stringValue: string }
   | { readonly intValue: number | string }
   | { readonly doubleValue: number }
-  | { readonly boolValue: boolean };
+  | { readonly boolValue: boolean }
+  | { readonly arrayValue: { readonly values: readonly Value[] } };
 
 interface Attribute {
   readonly key: string;
@@ -41,7 +42,8 @@ interface Sent {
   }[];
 }
 
-type Values = Readonly<Record<string, string | number | boolean>>;
+type Plain = string | number | boolean;
+type Values = Readonly<Record<string, Plain | readonly Plain[]>>;
 
 /** A span as it was sent, with attributes by name. */
 export interface ReceivedSpan
@@ -132,7 +134,8 @@ function valuesOf(attributes: readonly Attribute[]): Values {
   return Object.fromEntries(attributes.map(({ key, value }) => [key, plain(value)]));
 }
 
-function plain(value: Value): string | number | boolean {
+function plain(value: Value): Plain | readonly Plain[] {
+  if ('arrayValue' in value) return value.arrayValue.values.flatMap(plain);
   if ('stringValue' in value) return value.stringValue;
   if ('boolValue' in value) return value.boolValue;
   return Number('intValue' in value ? value.intValue : value.doubleValue);

@@ -3,7 +3,7 @@
 
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
-import { existsSync, symlinkSync } from 'node:fs';
+import { existsSync, readdirSync, readFileSync, symlinkSync } from 'node:fs';
 import { createServer, type IncomingHttpHeaders, type Server } from 'node:http';
 import { createServer as createTcpServer, type AddressInfo } from 'node:net';
 import { join } from 'node:path';
@@ -257,6 +257,11 @@ describe('a traced turn', LIMIT, () => {
       'gen_ai.conversation.id': 'c-1',
       'gen_ai.usage.input_tokens': 19,
       'gen_ai.usage.output_tokens': 10,
+      'gen_ai.response.id': 'chatcmpl-123',
+      'gen_ai.response.model': 'gpt-6-luna',
+      'gen_ai.response.finish_reasons': ['stop'],
+      'server.address': '127.0.0.1',
+      'server.port': Number(new URL(model.url).port),
       'layercode.attempt': 1,
       'layercode.cost': 0.001019,
       'layercode.outcome': 'completed',
@@ -311,6 +316,19 @@ describe('a traced turn', LIMIT, () => {
         finish_reason: 'stop',
       },
     ]);
+  });
+
+  it('has the id of its trace in its log lines and its record', async () => {
+    const { client, server } = await serve('./tracing.mjs', { CALL_RECORDS: 'file:calls.jsonl' });
+    await (await client.post(message('t-1'), PARENT)).text();
+    await client.post({ type: 'session.end', session_id: 's-1', conversation_id: 'c-1' });
+    const [line] = await server.lines('request', 2);
+    assert.equal(line?.['traceId'], TRACE_ID);
+    server.kill('SIGTERM');
+    await server.exit;
+    const [file = ''] = readdirSync(workplace.directory).filter((name) => /^calls-/.test(name));
+    const record = JSON.parse(readFileSync(join(workplace.directory, file), 'utf8'));
+    assert.equal(record.turns[0].traceId, TRACE_ID);
   });
 
   it('begins a trace if its webhook continues none', async () => {

@@ -58,14 +58,14 @@ export function figuresAtEnd(
 }
 
 function figuresOf(work: TurnWork, nowMs: number): Partial<TurnFigures> {
-  const { usage = [], requests, calls, fillers } = work;
+  const { requests, calls, fillers } = work;
   const answered = requests.find(({ firstDeltaMs }) => firstDeltaMs !== undefined);
   return {
     firstTokenMs: rounded(answered?.firstDeltaMs),
     limit: work.limit,
     storeMs: Math.round(work.storeMs) || undefined,
     ...settling(work),
-    models: byModel([...usage, ...work.cut], work.costOf),
+    models: modelFigures(work),
     requests: first(requests, (request) => requestFigures(request, nowMs, work)),
     tools: first(calls, toolFigures),
     fillers: first(fillers, ({ text, afterMs }) => ({ text, afterMs: Math.round(afterMs) })),
@@ -162,11 +162,9 @@ function rounded(ms: number | undefined): number | undefined {
   return ms === undefined ? undefined : Math.round(ms);
 }
 
-/** Undefined if there were none. */
-function byModel(
-  requests: readonly (ModelUsage | CutUsage)[],
-  costOf: CostOf,
-): ModelFigures[] | undefined {
+/** What each model has used so far. Undefined if none was asked. */
+export function modelFigures({ usage = [], cut, costOf }: TurnWork): ModelFigures[] | undefined {
+  const requests: readonly (ModelUsage | CutUsage)[] = [...usage, ...cut];
   const figures = new Map<string, ModelFigures>();
   for (const request of requests) {
     const { model, inputTokens, outputTokens, cachedTokens } = request;

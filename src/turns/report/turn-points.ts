@@ -3,9 +3,11 @@
 import { channel } from 'node:diagnostics_channel';
 
 import type {
-  ModelAnswer, ModelRequestFailure, ModelTokens, ModelUsage,
+  ModelAnswer, ModelRequestFailure, ModelResponse, ModelServer, ModelTokens, ModelUsage,
+  UsedTokens,
 } from '../../agents/agent.ts';
 import type { TurnEvent } from '../../calls/call-event.ts';
+import type { ModelFigures } from '../../conversations/turn-figures.ts';
 import type { ToolEnd } from '../../tools/tool-calling-turn.ts';
 
 /**
@@ -71,6 +73,8 @@ export interface TurnEnded {
   readonly storeMs?: number | undefined;
   /** The limit of its call that has ended it: the agent hung up. */
   readonly limit?: 'cost' | 'tokens' | undefined;
+  /** What each model has used, in the order of their first requests. Undefined: nothing. */
+  readonly models?: readonly ModelFigures[] | undefined;
   /** Why it failed. */
   readonly error?: unknown;
   /** What the agent has said. */
@@ -89,6 +93,8 @@ export interface ModelSent {
   readonly model: string;
   /** Counts the requests to this model for one answer, from 1. */
   readonly attempt: number;
+  /** Where it goes, if that is known. */
+  readonly server?: ModelServer | undefined;
   /** What the model gets: JSON text, without headers. */
   readonly body?: string | undefined;
 }
@@ -107,7 +113,9 @@ export interface ModelCompleted {
   readonly type: 'modelCompleted';
   /** Undefined if the model does not tell when it is asked. */
   readonly request: number | undefined;
-  readonly usage: ModelUsage;
+  /** With an estimate of the tokens that the vendor has not reported, if it `isEstimated`. */
+  readonly usage: ModelUsage & { readonly isEstimated?: true };
+  readonly response?: ModelResponse | undefined;
   readonly answer?: ModelAnswer | undefined;
 }
 
@@ -122,6 +130,9 @@ export interface ModelFailed {
   readonly reason?: string | undefined;
   /** What the vendor had reported. */
   readonly tokens?: ModelTokens | undefined;
+  /** The same with an estimate of the rest. Undefined if it has used nothing. */
+  readonly used?: UsedTokens | undefined;
+  readonly response?: ModelResponse | undefined;
   readonly answer?: ModelAnswer | undefined;
 }
 

@@ -5,10 +5,11 @@ import type { Speakers } from '../../agents/speakers.ts';
 import { textOf, type TurnEvent } from '../../calls/call-event.ts';
 import type { RunLinks } from '../../conversations/run-links.ts';
 import type { TracedRun, TracePlace } from '../../conversations/trace-place.ts';
+import { modelFigures } from './figures.ts';
 import {
   TURN_CHANNEL, type TracedTurn, type TurnEnded, type TurnHappening,
 } from './turn-points.ts';
-import type { WorkEvent, WorkTrace } from './turn-work.ts';
+import type { TurnWork, WorkEvent, WorkTrace } from './turn-work.ts';
 
 /** Follows turns, for instance with the spans of a trace. */
 export interface Tracer {
@@ -109,17 +110,22 @@ export class TurnTrace implements WorkTrace {
     if (TURN_CHANNEL.hasSubscribers) TURN_CHANNEL.publish({ ...happening, turn: this.#shown });
   }
 
-  end(end: Omit<TurnEnded, 'type' | 'text'>): void {
+  /** `work`: what models and the store have done for it. Undefined: nothing. */
+  end(end: Pick<TurnEnded, 'outcome' | 'speakers' | 'error'>, work: TurnWork | undefined): void {
+    if (this.#follower?.place === undefined && !TURN_CHANNEL.hasSubscribers) return;
     const text = this.#hasWords ? this.#turn.spoken.text() : undefined; // built only if needed
-    this.note({ type: 'turnEnded', ...end, text });
+    const storeMs = work?.storeMs || undefined;
+    const models = work === undefined ? undefined : modelFigures(work);
+    this.note({ type: 'turnEnded', ...end, storeMs, limit: work?.limit, models, text });
   }
 
   /** Tells what models and tools do for the turn, without the words if nobody asks for them. */
   noteWork(event: WorkEvent): void {
     switch (event.type) {
       case 'sent': {
-        const { request, model, attempt, body } = event;
-        return this.note({ type: 'modelSent', request, model, attempt, body: this.#words(body) });
+        const { request, model, attempt, server, body: sent } = event;
+        const body = this.#words(sent);
+        return this.note({ type: 'modelSent', request, model, attempt, server, body });
       }
       case 'firstDelta': {
         const { request, model, ms: afterMs } = event;

@@ -205,8 +205,7 @@ export class TurnWork {
         break;
       }
       case 'completed':
-        this.#completed(event);
-        break;
+        return this.#tell({ ...event, usage: this.#completed(event) });
       case 'failed':
         this.#failed(event);
         break;
@@ -256,7 +255,9 @@ export class TurnWork {
     this.requests.push(request);
   }
 
-  #completed({ request: number, usage, answer }: Extract<RequestEvent, { type: 'completed' }>) {
+  #completed(
+    { request: number, usage, answer }: Extract<RequestEvent, { type: 'completed' }>,
+  ): AnsweredUsage {
     const request = this.#ended(number, usage.model);
     const { firstDeltaMs, durationMs = this.#sinceStart() - request.startedMs } = usage;
     const { finishReason } = usage;
@@ -265,6 +266,7 @@ export class TurnWork {
     Object.assign(request, ended);
     this.#noted.add(usage);
     this.#used(tokens);
+    return tokens;
   }
 
   #used(usage: AnsweredUsage): void {

@@ -121,6 +121,24 @@ describe('the channel layercode-microserver:turn', () => {
     assert.equal(storeMs, waits.reduce((sum, { durationMs }) => sum + durationMs, 0));
   });
 
+  // Only the log and the metrics counted a request that was cut off.
+  it('says what a turn has used that was interrupted in the middle of an answer', async (t) => {
+    const points = subscribed(t);
+    const model = scriptedModel([['Once upon', { waitMs: 600_000 }]]);
+    const { client } = serve(t, withModel(defineAgent({ name: 'teller', prompt: 'Tell.' }), model));
+    await client.say('Go on.', { interruptAfterWords: 1 });
+    await ended(points);
+    const { models = [], outcome } = only(points, 'turnEnded');
+    assert.equal(outcome, 'interrupted');
+    const [used] = models;
+    assert.deepEqual([models.length, used?.requests, used?.isEstimated], [1, 1, true]);
+    assert.ok(Number(used?.inputTokens) > 0 && Number(used?.outputTokens) > 0);
+    await until(() => points.some(({ type }) => type === 'modelFailed'), 'the end of the request');
+    assert.deepEqual(only(points, 'modelFailed').used, {
+      inputTokens: used?.inputTokens, outputTokens: used?.outputTokens, isEstimated: true,
+    });
+  });
+
   it('says what failed, and that the caller heard the apology', async (t) => {
     const points = subscribed(t);
     const { client } = serve(t, {
