@@ -7,7 +7,9 @@ import { describe, it } from 'node:test';
 import type { Agent } from '../../src/agents/agent.ts';
 import { defineAgent } from '../../src/agents/define-agent.ts';
 import { artefact, launchChromium } from './chromium.ts';
-import { openPlayground, openPlaygroundOf, serveWithPlayground } from './playground-stage.ts';
+import {
+  LONG, openPlayground, openPlaygroundOf, serveWithPlayground,
+} from './playground-stage.ts';
 
 const browser = await launchChromium();
 
@@ -21,6 +23,21 @@ describe('the playground', () => {
         ['tested', 'no model'],
       );
       assert.match(await page.text('#conversation'), /^[0-9a-f-]{36}$/);
+    });
+
+    // A reply that was shorter than its line stood in the middle of the page.
+    it('has all words in one column, however short they are and however wide it is', async (t) => {
+      const page = await openPlayground(t, browser);
+      for (const reply of ['No.', LONG]) await page.exchange(`Is this ${reply.length}?`, reply);
+      await page.press('tab-history');
+      const edges = (css: string): Promise<number[]> =>
+        page.tab.$$eval(css, (words) =>
+          [...new Set(words.map((one) => Math.round(one.getBoundingClientRect().left)))]);
+      for (const width of [560, 800, 1_280]) {
+        await page.tab.setViewport({ width, height: 900 });
+        for (const css of ['#transcript [data-text]', '#history > * > :last-child'])
+          assert.equal((await edges(css)).length, 1, `${css} at ${width}`);
+      }
     });
 
     it('has no agents to choose from where there is one', async (t) => {
