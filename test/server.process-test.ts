@@ -9,6 +9,7 @@ import { afterEach, beforeEach, describe, it } from 'node:test';
 
 import packageJson from '../package.json' with { type: 'json' };
 import { createTestClient } from '../src/kit/test-client.ts';
+import { ROOT } from './fixtures/source-files.ts';
 import {
   SECRET,
   Workplace,
@@ -174,6 +175,23 @@ describe('dist/server.js', () => {
       /^import .*"\.\//m.test(readFileSync(new URL(`../dist/${chunk}`, import.meta.url), 'utf8')),
       false,
     );
+  });
+});
+
+describe('agents that cannot be served together', () => {
+  it('end the start with one line that says why', LIMIT, async () => {
+    const module = (name: string): string => `
+      import { defineAgent, tool } from '${ROOT}dist/index.js';
+      const parameters = { type: 'object' };
+      const pay = tool({ name: 'pay', description: 'Pays.', parameters, once: true, run() {} });
+      export default defineAgent({ name: '${name}', prompt: 'Pay.', tools: [pay] });`;
+    for (const name of ['sales', 'billing']) workplace.write(`${name}.mjs`, module(name));
+    const AGENTS = 'sales=./sales.mjs,billing=./billing.mjs';
+    const lines = await refusal(spawnWithSecret({ AGENTS }));
+    assert.deepEqual(lines, [
+      'layercode-microserver: two tools are called "pay", and one acts once: share one, or give '
+        + 'them different names',
+    ]);
   });
 });
 

@@ -300,6 +300,8 @@ export interface AgentResources {
 export interface BoundAgent<S = unknown> extends Agent<S> {
   /** Undefined for an agent that needs no model. */
   readonly model?: ChatModel;
-  /** Its tools. If each turn makes its own, those that were made so far. */
+  /** Its tools, unless each turn makes its own. */
   readonly tools?: readonly KnownTool[];
+  /** Those that a function of the turn has made so far. */
+  readonly madeTools?: readonly KnownTool[];
 }

@@ -101,7 +101,7 @@ export function bindModelAgent<S>(
   return {
     ...agent,
     ...(model === undefined ? {} : { model }),
-    tools: typeof tools === 'function' ? made.known : tools,
+    ...(typeof tools === 'function' ? { madeTools: made.known } : { tools }),
     onSessionStart: (turn, reply) => {
       void model?.warm(turn.signal); // never rejects, and the welcome need not wait
       if (agent.onSessionStart !== undefined) return agent.onSessionStart(turn, reply);

@@ -1,5 +1,6 @@
 import type { Agent, BoundAgent } from '../agents/agent.ts';
 import { checkStates } from '../agents/state/state.ts';
+import { AgentsError } from '../base/agents-error.ts';
 import { checkFields, type FieldNames } from '../base/check-fields.ts';
 import { isObject } from '../base/fields.ts';
 import { MemoryStore } from '../conversations/memory-store.ts';
@@ -9,7 +10,7 @@ import {
   faultOfAgentName, keysOfAgent, secretsOfAgent, secretVariableOf,
 } from '../settings/named-agents.ts';
 import type { Settings } from '../settings/settings.ts';
-import { checkOnceTools, onceToolsOf } from '../tools/tool-list.ts';
+import { checkOnceTools, faultsOfRepeats, onceToolsOf } from '../tools/tool-list.ts';
 import { App, type AppOptions } from './app.ts';
 import { bindAgent } from './bind-agent.ts';
 import { callLimits, Prices } from './prices.ts';
@@ -70,6 +71,8 @@ export function createApp(
   prices.started();
   checkStates(given.map(({ name, agent }) => [name ?? agent.name, agent]));
   noteOnceTools(onceToolsOf(agents));
+  for (const reason of faultsOfRepeats(agents))
+    log.warn('a repeatable tool may not run again as it did', { reason });
   const app = new App(settings, [first, ...others], { ...options, log, store, prices, limits });
   PARTS.set(app, { settings, agent });
   return app;
@@ -132,7 +135,7 @@ function checkNamed(name: string, agent: Agent): void {
     throw new TypeError(`an agent's name must ${fault}, got ${JSON.stringify(name)}`);
   }
   if (typeof agent?.onMessage !== 'function') {
-    throw new TypeError(`the agent ${name} must be made with defineAgent or getAgent`);
+    throw new AgentsError(`the agent ${name} must be made with defineAgent or getAgent`);
   }
 }
 

@@ -1,6 +1,7 @@
 // The tools of an agent, and what is known of those of all agents of an app.
 
 import type { State } from '../agents/state/state.ts';
+import { AgentsError } from '../base/agents-error.ts';
 import type { Tool } from './tool.ts';
 
 /**
@@ -34,6 +35,9 @@ export interface KnownTool {
   readonly once: unknown;
   /** Whether a call with an unknown outcome may run again. Default false. */
   readonly repeatable?: boolean | undefined;
+  readonly raw?: boolean | undefined;
+  /** Set if it uses the agent's state. */
+  readonly state?: unknown;
 }
 
 /** Most tools that are remembered of a function of the turn: it may make up names. */
@@ -62,8 +66,9 @@ export class MadeTools {
 
 /** An agent, as far as its tools are known. */
 interface ToolOwner {
-  /** Undefined if it has none. */
+  /** Undefined if each turn makes its own. */
   readonly tools?: readonly KnownTool[];
+  readonly madeTools?: readonly KnownTool[];
 }
 
 /** Names of the tools that act once. Tools that a function makes are not known at the start. */
@@ -84,8 +89,24 @@ export function checkOnceTools(agents: Iterable<ToolOwner>): void {
     known.set(tool.name, other);
     if (other === tool || (other.once === undefined && tool.once === undefined)) continue;
     const cure = 'share one, or give them different names';
-    throw new TypeError(`two tools are called "${tool.name}", and one acts once: ${cure}`);
+    throw new AgentsError(`two tools are called "${tool.name}", and one acts once: ${cure}`);
   }
+}
+
+/**
+ * Why tools that are `repeatable` may fail, or act twice, when they run again: one sentence for
+ * each. What a function of the turn makes is not known at the start.
+ */
+export function faultsOfRepeats(agents: Iterable<ToolOwner>): readonly string[] {
+  const faults = [...toolsOf(agents)].flatMap(({ name, once, repeatable, raw, state }) => {
+    if (repeatable !== true) return [];
+    const isChanging = once !== undefined && state !== undefined;
+    return [
+      ...(raw === true ? [`${name} needs values that only the process knows that heard them`] : []),
+      ...(isChanging ? [`${name} may change the state again: it acts, and uses the state`] : []),
+    ];
+  });
+  return [...new Set(faults)];
 }
 
 /** The tool of that name. Undefined if none of the agents is known to have one. */
@@ -95,5 +116,5 @@ export function toolNamed(agents: Iterable<ToolOwner>, name: string): KnownTool 
 }
 
 function* toolsOf(agents: Iterable<ToolOwner>): Generator<KnownTool> {
-  for (const { tools = [] } of agents) yield* tools;
+  for (const { tools = [], madeTools = [] } of agents) yield* [...tools, ...madeTools];
 }

@@ -4,6 +4,8 @@ import assert from 'node:assert/strict';
 import { describe, it, type TestContext } from 'node:test';
 
 import type { Agent } from '../../src/agents/agent.ts';
+import { defineAgent } from '../../src/agents/define-agent.ts';
+import { defineState } from '../../src/agents/state/state.ts';
 import { createApp } from '../../src/app/create-app.ts';
 import { MemoryStore } from '../../src/conversations/memory-store.ts';
 import type { ConversationStore } from '../../src/conversations/store.ts';
@@ -216,9 +218,33 @@ describe('a once tool', () => {
     const other = payTool(() => 2, { once: false });
     const app = (first: Tool, second: Tool): unknown =>
       createApp(settings, { sales: payAgent(first), billing: payAgent(second) });
-    assert.throws(() => app(one, other), /two tools are called "pay", and one acts once/);
+    assert.throws(() => app(one, other), (error) => {
+      assert.ok(error instanceof TypeError && 'code' in error);
+      assert.match(error.message, /two tools are called "pay", and one acts once/);
+      assert.equal(error.code, 'ERR_AGENTS'); // so a server says it in one line
+      return true;
+    });
     assert.doesNotThrow(() => app(one, one));
     assert.doesNotThrow(() => app(other, payTool(() => 3, { once: false })));
+  });
+
+  it('is warned of at the start if it is repeatable and cannot run again as it did', (t) => {
+    const said = (more: Parameters<typeof payTool>[1]): unknown[] =>
+      linesOf(shop(t, payTool(() => 1, more)), 'a repeatable tool may not run again as it did')
+        .map(({ level, reason }) => `${level} ${reason}`);
+    assert.deepEqual(said({ repeatable: true, raw: true }), [
+      'warn pay needs values that only the process knows that heard them',
+    ]);
+    for (const harmless of [{ repeatable: true }, { raw: true }, {}])
+      assert.deepEqual(said(harmless), []);
+    const state = defineState(() => ({ paid: 0 }));
+    const agent = (once: boolean): Agent => defineAgent({
+      name: 'shop', prompt: 'Pay.', state,
+      tools: [payTool(() => 1, { repeatable: true, state, once })],
+    });
+    const lines = (once: boolean): number =>
+      serve(t, agent(once)).logLines.filter((line) => line.includes('may change the state')).length;
+    assert.deepEqual([lines(true), lines(false)], [1, 0]); // the other only reads it
   });
 
   it('says at the start that memory forgets, in production as a warning', (t) => {

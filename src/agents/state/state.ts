@@ -1,5 +1,6 @@
 // What an agent keeps about a conversation besides its history.
 
+import { AgentsError } from '../../base/agents-error.ts';
 import { LiveStates, type StateRedactor } from './live-state.ts';
 
 /** Made by `defineState`. Connects an agent with the tools that use its state. */
@@ -41,7 +42,7 @@ export function checkStates(
     known.set(state.create, [name, state]);
     if (other === state) continue;
     const both = `the agents "${otherName}" and "${name}" have one function for two states`;
-    throw new TypeError(`${both}: call defineState once, and pass its result to both`);
+    throw new AgentsError(`${both}: call defineState once, and pass its result to both`);
   }
 }
 

@@ -190,7 +190,7 @@ export function runText({ tool, args, state, result }: ToolRunSeen): string {
     case 'failed':
       return shown(`${call} failed: ${String(result)}`);
     case 'refused':
-      return shown(`${call} was refused: ${String(result)}`);
+      return shown(`${call} did not run, its arguments were refused: ${String(result)}`);
     case 'not-begun':
       return shown(`${call} did not run: ${String(result)}`);
     default:
