@@ -8,7 +8,12 @@ export type SentEvent =
   | { readonly type: 'say'; readonly text: string; readonly isFiller?: true }
   | { readonly type: 'data'; readonly json: string }
   | { readonly type: 'hangup' }
-  | { readonly type: 'transfer'; readonly to: string };
+  | {
+      readonly type: 'transfer';
+      readonly to: string;
+      /** For the person who is called. */
+      readonly briefing?: string;
+    };
 
 /**
  * One event of a reply: something the agent sent, or the information that the agent failed. The

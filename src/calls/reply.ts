@@ -24,10 +24,15 @@ export interface Reply {
   hangup(options?: { readonly say?: string }): void;
   /**
    * Transfers the call to a number or name that the platform knows, and ends the turn, after
-   * speaking `say` if given. Returns false, and says nothing, if the platform offers no transfer,
+   * speaking `say` if given. `briefing` is for the person who is called, on platforms that tell
+   * them something first. Returns false, and says nothing, if the platform offers no transfer,
    * which LayerCode does not.
    */
-  transfer(options: { readonly to: string; readonly say?: string }): boolean;
+  transfer(options: {
+    readonly to: string;
+    readonly say?: string;
+    readonly briefing?: string;
+  }): boolean;
   /** Ends the turn. A turn also ends when the agent's hook returns. */
   end(): void;
   /** True once the turn is over, however it ended. Nothing said after that is heard. */

@@ -403,7 +403,7 @@ function eventLength(event: SentEvent): number {
     case 'hangup':
       return 0;
     case 'transfer':
-      return event.to.length;
+      return event.to.length + (event.briefing?.length ?? 0);
     default:
       event satisfies never;
       return 0; // stored by a newer version

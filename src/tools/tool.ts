@@ -229,16 +229,20 @@ export function transferTo(destinations: Readonly<Record<string, string>>): Tool
       properties: {
         destination: { type: 'string', enum: names, description: 'Whom to transfer to.' },
         say: { type: 'string', description: 'What to say before, in one sentence.' },
+        briefing: {
+          type: 'string', description: 'What to tell the person who is called, in one sentence.',
+        },
       },
       required: ['destination'],
       additionalProperties: false,
     },
     repeatable: true,
     isOfTurn: true,
-    run: ({ destination, say }, { reply, log }) => {
+    run: ({ destination, say, briefing }, { reply, log }) => {
       const to = destinations[destination] ?? '';
       const words = say === undefined ? {} : { say: speakable(say) };
-      if (reply.transfer({ to, ...words })) return undefined;
+      const brief = briefing === undefined ? {} : { briefing: speakable(briefing) };
+      if (reply.transfer({ to, ...words, ...brief })) return undefined;
       if (!reply.isOver && !hasWarned) {
         log.warn('this platform offers no transfer');
         hasWarned = true;

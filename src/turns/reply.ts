@@ -44,7 +44,7 @@ export class TurnReply implements Reply {
   }
 
   get transfer(): Reply['transfer'] {
-    return ({ to, say: words }) => transfer(this.#turn, to, words);
+    return (options) => transfer(this.#turn, options);
   }
 
   get end(): Reply['end'] {
@@ -80,10 +80,14 @@ function hangUp(turn: SpeakingTurn, goodbye: string | undefined): void {
 }
 
 /** See `Reply.transfer`. Throws a `TypeError` for a destination that is not a text. */
-function transfer(turn: SpeakingTurn, to: string, words: string | undefined): boolean {
+function transfer(
+  turn: SpeakingTurn,
+  { to, say: words, briefing }: Parameters<Reply['transfer']>[0],
+): boolean {
   if (turn.isOver || !turn.canTransfer) return false;
   if (typeof to !== 'string' || to === '') throw new TypeError('transfer needs a destination: to');
-  endCall(turn, { type: 'transfer', to }, words);
+  const brief = briefing === undefined ? {} : { briefing };
+  endCall(turn, { type: 'transfer', to, ...brief }, words);
   return true;
 }
 

@@ -84,6 +84,8 @@ export class Values {
 
   event(event: SentEvent): SentEvent {
     if (event.type === 'say') return { ...event, text: this.text(event.text) };
+    if (event.type === 'transfer' && event.briefing !== undefined)
+      return { ...event, briefing: this.text(event.briefing) };
     return event.type === 'data' ? { ...event, json: this.json(event.json) } : event;
   }
 

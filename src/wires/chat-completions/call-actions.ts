@@ -32,13 +32,14 @@ export class OfferedActions {
   callFor(event: CallAction, turnId: string): CompletionToolCall | undefined {
     const tool = this.#toolFor(event.type);
     if (tool === undefined) return undefined;
-    const { name, argument = 'destination', messages = [] } = tool;
+    const { name, argument = 'destination', message, briefing } = tool;
     const args =
       event.type === 'hangup'
         ? { reason: 'the agent has said goodbye' }
         : {
             [argument]: event.to,
-            ...Object.fromEntries(messages.map((message) => [message, ''])),
+            ...(message === undefined ? {} : { [message]: '' }),
+            ...(briefing === undefined ? {} : { [briefing]: event.briefing ?? '' }),
           };
     return {
       id: `call_${turnId.slice(0, 32)}`,

@@ -20,8 +20,10 @@ export interface PlatformTool {
   readonly name: string;
   /** The argument that takes the number or name to transfer to. */
   readonly argument?: string;
-  /** Texts that it requires for others to speak. They are empty: the agent speaks for itself. */
-  readonly messages?: readonly string[];
+  /** A text that it requires for the caller. It is empty: the agent speaks for itself. */
+  readonly message?: string;
+  /** The argument that takes a text for the person who is called, which it requires. */
+  readonly briefing?: string;
 }
 
 export interface Profile {
@@ -56,7 +58,8 @@ const COMMON = {
     {
       name: 'transfer_to_number',
       argument: 'transfer_number',
-      messages: ['client_message', 'agent_message'],
+      message: 'client_message',
+      briefing: 'agent_message',
     },
     { name: 'transferCall', argument: 'destination' },
     { name: 'transfer_call', argument: 'destination' },

@@ -384,6 +384,17 @@ for (const [form, ask] of FORMS) {
       assert.deepEqual(withoutId(reply), ['Bye.', 'tool_calls', [call]]);
     });
 
+    it('has a text for the person who is called, if the model writes one', async (t) => {
+      const args = { destination: 'sales', briefing: '**Ada** wants two loaves.' };
+      const script = [[{ call: 'transfer_call', args }]];
+      const agent = modelAgent(script, { tools: [transferTo({ sales: '+4930222' })] });
+      const { reply } = await ask(t, agent, offering('transfer_to_number'));
+      const call = called('transfer_to_number', {
+        transfer_number: '+4930222', client_message: '', agent_message: 'Ada wants two loaves.',
+      });
+      assert.deepEqual(withoutId(reply), ['', 'tool_calls', [call]]);
+    });
+
     const to = '+4930111';
     for (const [name, args] of [
       ['transferCall', { destination: to }],
