@@ -512,7 +512,7 @@ describe('the playground', () => {
       await wish(page, { ...still, 'prefers-color-scheme': 'light' });
       await page.tab.screenshot({ path: artefact('playground') });
       if (process.env['README_PICTURE']) {
-        await page.tab.screenshot({ path: README_PICTURE, quality: 60 });
+        await page.tab.screenshot({ path: README_PICTURE, quality: 40 });
       }
       await wish(page, { ...still, 'prefers-color-scheme': 'dark' });
       await page.tab.screenshot({ path: artefact('playground-dark') });
