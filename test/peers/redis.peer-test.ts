@@ -155,10 +155,11 @@ for (const program of REDIS_PROGRAMS) {
       await server.command('ACL', 'SETUSER', 'bot', 'on', '>word', ...may);
       const url = server.url.replace('//', '//bot:word@');
       const { app, caller } = await serve(t, url, { CALL_RECORDS: 'store' });
-      await (await caller.say('One')).events();
       const { conversationId } = caller;
-      const end = { type: 'session.end', session_id: 's-1', conversation_id: conversationId };
-      assert.equal((await caller.post(end)).status, 200);
+      const ids = { session_id: 's-1', conversation_id: conversationId };
+      const message = { type: 'message', ...ids, turn_id: 't-1', text: 'One' };
+      await (await caller.post(message)).events();
+      assert.equal((await caller.post({ type: 'session.end', ...ids })).status, 200);
       await app.close();
 
       const settings = parseSettings({ CALL_RECORDS: 'store', CONVERSATION_STORE: url }, []);
