@@ -1,3 +1,5 @@
+import { lazyPattern } from '../base/lazy-pattern.ts';
+
 /** Beyond this many UTF-16 code units, a sentence is spoken as it comes. */
 const MAX_HELD = 2_000;
 
@@ -7,11 +9,11 @@ const CLOSERS = `["'\\p{Pe}\\p{Pf}]*`;
  * Where a sentence ends in a text that goes on: at a sign and white space, at a sign of a script
  * that needs no white space, or at a line break. "1." and "3." begin an item, or part of a number.
  */
-const END = new RegExp(
+const END = lazyPattern(
   `(?:(?<!\\p{Nd})\\.|[!?…])${CLOSERS}(?=\\s)|(?![.!?])\\p{STerm}${CLOSERS}|\\n`, 'gu',
 );
 /** A sentence that is whole although nothing follows. */
-const WHOLE = new RegExp(`(?:(?<!\\p{Nd})\\.|…|(?!\\.)\\p{STerm})${CLOSERS}\\s*$`, 'u');
+const WHOLE = lazyPattern(`(?:(?<!\\p{Nd})\\.|…|(?!\\.)\\p{STerm})${CLOSERS}\\s*$`, 'u');
 /** How far before a new piece an end may begin: a sign with its marks. */
 const LOOK_BACK = 4;
 
@@ -32,8 +34,9 @@ export class SentenceEnds {
     const from = Math.max(0, this.#sentence.length - LOOK_BACK);
     this.#sentence += text;
     let end = 0;
-    END.lastIndex = from;
-    while (END.test(this.#sentence)) end = END.lastIndex;
+    const pattern = END();
+    pattern.lastIndex = from;
+    while (pattern.test(this.#sentence)) end = pattern.lastIndex;
     if (end > 0) this.#isFirst = false;
     const isHeld = !this.#isFirst && this.#sentence.length - end <= MAX_HELD;
     const ready = this.#return(isHeld ? Math.max(end, this.#returned) : this.#sentence.length);
@@ -46,7 +49,7 @@ export class SentenceEnds {
   /** Returns the rest of a text, unless the text `isCut` and that is no whole sentence. */
   end(text: string, isCut: boolean): string {
     const ready = this.push(text);
-    const isWhole = !isCut || WHOLE.test(this.#sentence);
+    const isWhole = !isCut || WHOLE().test(this.#sentence);
     const rest = isWhole ? this.#return(this.#sentence.length) : '';
     this.#sentence = '';
     this.#returned = 0;

@@ -32,7 +32,7 @@ export type Difference = { readonly path: Path } & (
   | { readonly kind: 'append'; readonly items: readonly unknown[] }
 );
 
-/** Arrays with more elements to compare than this, multiplied, are replaced as a whole. */
+/** If there is more to compare, elements of one array times those of the other, they are paired. */
 const MAX_COMPARED = 40_000;
 
 /** What turns one JSON object into the other. Neither is changed. */
@@ -54,8 +54,8 @@ function compareObjects(from: JsonMap, to: JsonMap, path: Path, found: Differenc
 }
 
 /**
- * Elements that are in both stay. Between them, others were replaced one by one, or removed. New
- * ones at the end were appended. If there are new ones elsewhere, the array was set as a whole.
+ * Elements that are in both stay. Between them, others were replaced one by one, or removed. What
+ * is left was inserted in front of the next one that stays, or appended.
  */
 function compareArrays(
   from: readonly unknown[],
@@ -125,7 +125,7 @@ function longestCommon(left: readonly string[], right: readonly string[]): [numb
 
 /** What became of changes that were made to another version than theirs. Paths such as `/total`. */
 export interface Applied {
-  /** Where something else stood. The change was made all the same. */
+  /** Where something else stood. The change was made all the same, except to undo one. */
   readonly collisions: readonly string[];
   /** Where the changed element, or what it was in, is gone. The change was not made. */
   readonly misses: readonly string[];

@@ -8,7 +8,7 @@ import {
   applyDifferences, differencesOf, mapIn, type Difference, type Merged,
 } from '../base/json-difference.ts';
 import { parseJson } from '../base/json.ts';
-import { add, subtract, type Conversation } from './conversation.ts';
+import { add, findTurn, subtract, type Conversation } from './conversation.ts';
 import type { ToolMessage } from './message.ts';
 import { toolMessagesOf, type TurnRecord } from './turn-record.ts';
 
@@ -98,7 +98,7 @@ function noteUndo(
  */
 export function mergeUndo(conversation: Conversation, remembered: readonly TurnRecord[]): void {
   for (const ours of remembered) {
-    const theirs = conversation.turns.find(({ id }) => id === ours.id);
+    const theirs = findTurn(conversation, ours.id);
     if (theirs === undefined || theirs === ours || ours.undo === undefined) continue;
     const [known, all] = [undoOf(theirs), undoOf(ours)];
     let shared = 0;
@@ -109,7 +109,6 @@ export function mergeUndo(conversation: Conversation, remembered: readonly TurnR
     subtract(conversation, theirs);
     theirs.undo = JSON.stringify([...added, ...known]);
     add(conversation, theirs);
-    conversation.touched?.add(theirs);
     if (theirs.isDiscarded === true) takeBack(conversation, [theirs]);
   }
 }

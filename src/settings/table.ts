@@ -311,7 +311,7 @@ const conversations = {
     onceClaims,
     'ONCE_CLAIMS',
     'stored, with SQLite fsynced',
-    'Where it must be noted that a tool acts once, before it acts: store, disk or replicas.',
+    'What must hold the claim of a tool that acts once first: the store, its disk or replicas.',
   ),
   /** `store`, or `file:` and a path. Undefined: calls are not recorded. */
   callRecords: optional(

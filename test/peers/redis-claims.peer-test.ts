@@ -2,32 +2,23 @@
 // this folder, and Debian's packages of the servers, which `.ci/run` installs.
 
 import assert from 'node:assert/strict';
-import { existsSync, readFileSync, symlinkSync } from 'node:fs';
+import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { afterEach, beforeEach, describe, it, type TestContext } from 'node:test';
+import { describe, it, type TestContext } from 'node:test';
 import { setTimeout } from 'node:timers/promises';
 
 import { noLog } from '../../src/app/create-app.ts';
 import { openRedisStore } from '../../src/conversations/stores/redis-open.ts';
 import { PEERS } from '../fixtures/pages.ts';
+import { workplaceWithPeers } from '../fixtures/peer-workplace.ts';
 import { isMissing, REDIS_PROGRAMS, RedisServer } from '../fixtures/redis-server.ts';
-import { SECRET, Workplace, type SpawnedServer } from '../fixtures/spawned-server.ts';
+import { SECRET, type SpawnedServer } from '../fixtures/spawned-server.ts';
 import { assertPaid, caller, order, RESTAURANT } from '../process/restaurant.ts';
 
-const PACKAGES = join(PEERS, 'node_modules');
-assert.ok(existsSync(join(PACKAGES, 'redis')), 'npm ci in test/peers first');
-
-let workplace: Workplace;
-beforeEach(() => {
-  workplace = new Workplace();
-  symlinkSync(PACKAGES, join(workplace.directory, 'node_modules'));
-  workplace.write('package.json', '{}');
-  workplace.write('agent.mjs', RESTAURANT);
-});
-afterEach(() => workplace.clear());
+const workplace = workplaceWithPeers(RESTAURANT);
 
 function serverOn({ url }: RedisServer, ONCE_CLAIMS: string): SpawnedServer {
-  return workplace.spawn({
+  return workplace().spawn({
     env: {
       NODE_ENV: 'production',
       LAYERCODE_WEBHOOK_SECRET: SECRET,
@@ -66,7 +57,7 @@ for (const program of REDIS_PROGRAMS) {
       replica.thaw();
       await primary.command('WAIT', '1', '5000');
       assert.match(await say('pay'), /"paid":7/);
-      assert.equal(readFileSync(join(workplace.directory, 'bank'), 'utf8').split('\n').length, 2);
+      assert.equal(readFileSync(join(workplace().directory, 'bank'), 'utf8').split('\n').length, 2);
     });
 
     it('are not confirmed by what the replica had before, when a claim is sent again', async (t) => {
@@ -89,13 +80,13 @@ for (const program of REDIS_PROGRAMS) {
       const servers = [serverOn(redis, 'fsynced'), serverOn(redis, 'fsynced')];
       const urls = await Promise.all(servers.map((server) => server.url()));
       const bills = await Promise.all(Array.from({ length: 12 }, () => order(urls)));
-      assertPaid(workplace.directory, bills);
+      assertPaid(workplace().directory, bills);
     });
 
     it('are not taken without a replica, or without a disk', async (t) => {
       const redis = await start(t);
       for (const [claims, needs] of [
-        ['replicated:2', 'needs a Redis with as many replicas as 2: it answered 0'],
+        ['replicated:2', 'needs a Redis with at least 2 replicas: it answered 0'],
         ['fsynced', 'needs a Redis with an append-only file: '],
       ] as const) {
         const server = serverOn(redis, claims);

@@ -2,32 +2,20 @@
 // Needs `npm ci` in this folder, and Debian's packages of the servers, which `.ci/run` installs.
 
 import assert from 'node:assert/strict';
-import { existsSync, symlinkSync } from 'node:fs';
-import { join } from 'node:path';
-import { afterEach, beforeEach, describe, it, type TestContext } from 'node:test';
+import { describe, it, type TestContext } from 'node:test';
 import { setTimeout } from 'node:timers/promises';
 
-import { PEERS } from '../fixtures/pages.ts';
+import { workplaceWithPeers } from '../fixtures/peer-workplace.ts';
 import {
   isMissing, REDIS_PROGRAMS, RedisServer, type RedisProgram,
 } from '../fixtures/redis-server.ts';
-import { SECRET, Workplace } from '../fixtures/spawned-server.ts';
+import { SECRET } from '../fixtures/spawned-server.ts';
 import { assertPaid, order, RESTAURANT, type Bill } from '../process/restaurant.ts';
-
-const PACKAGES = join(PEERS, 'node_modules');
-assert.ok(existsSync(join(PACKAGES, 'redis')), 'npm ci in test/peers first');
 
 const DISHES = [7, 8, 9, 10, 11] as const;
 const TOTAL = 45;
 
-let workplace: Workplace;
-beforeEach(() => {
-  workplace = new Workplace();
-  symlinkSync(PACKAGES, join(workplace.directory, 'node_modules'));
-  workplace.write('package.json', '{}');
-  workplace.write('agent.mjs', RESTAURANT);
-});
-afterEach(() => workplace.clear());
+const workplace = workplaceWithPeers(RESTAURANT);
 
 interface Restaurant {
   readonly redis: RedisServer;
@@ -45,7 +33,7 @@ async function open(t: TestContext, program: RedisProgram, ...args: string[]): P
     AGENT: './agent.mjs',
     CONVERSATION_STORE: redis.url,
   };
-  const servers = [workplace.spawn({ env }), workplace.spawn({ env })];
+  const servers = [workplace().spawn({ env }), workplace().spawn({ env })];
   return { redis, urls: await Promise.all(servers.map((server) => server.url())) };
 }
 
@@ -73,7 +61,7 @@ for (const program of REDIS_PROGRAMS)
       it(`hear the right totals and pay them once, while it stalls for ${stallMs} ms`, async (t) => {
         const bills = await callsDuring(await open(t, program), stallMs, 16);
         assert.deepEqual(bills.flatMap(({ wrong }) => wrong), []);
-        assertPaid(workplace.directory, bills);
+        assertPaid(workplace().directory, bills);
       });
 
     it('pay once for all they ordered, though it was away for ten seconds', async (t) => {
@@ -86,7 +74,7 @@ for (const program of REDIS_PROGRAMS)
       const calls = Array.from({ length: 8 }, () => order(restaurant.urls, DISHES));
       const bills = await Promise.all(calls);
       await stalling;
-      assertPaid(workplace.directory, bills.map((bill) => ({ ...bill, heard: TOTAL })));
+      assertPaid(workplace().directory, bills.map((bill) => ({ ...bill, heard: TOTAL })));
     });
 
     it('pay once for all they ordered, though it was restarted', async (t) => {
@@ -97,6 +85,6 @@ for (const program of REDIS_PROGRAMS)
       await restaurant.redis.kill();
       await restaurant.redis.start();
       const bills = await calls;
-      assertPaid(workplace.directory, bills.map((bill) => ({ ...bill, heard: TOTAL })));
+      assertPaid(workplace().directory, bills.map((bill) => ({ ...bill, heard: TOTAL })));
     });
   });

@@ -3,28 +3,15 @@
 // servers, which `.ci/run` installs.
 
 import assert from 'node:assert/strict';
-import { existsSync, symlinkSync } from 'node:fs';
-import { join } from 'node:path';
-import { after, afterEach, beforeEach, describe, it } from 'node:test';
+import { after, describe, it } from 'node:test';
 
-import { PEERS } from '../fixtures/pages.ts';
+import { workplaceWithPeers } from '../fixtures/peer-workplace.ts';
 import { isMissing, REDIS_PROGRAMS, RedisServer } from '../fixtures/redis-server.ts';
-import { Workplace } from '../fixtures/spawned-server.ts';
 import {
   AGENT, say, sayToNew, serving, workerOf, WORKERS_ENV, workerTurnsContract, type Service,
 } from '../process/worker-turns.ts';
 
-const PACKAGES = join(PEERS, 'node_modules');
-assert.ok(existsSync(join(PACKAGES, 'redis')), 'npm ci in test/peers first');
-
-let workplace: Workplace;
-beforeEach(() => {
-  workplace = new Workplace();
-  symlinkSync(PACKAGES, join(workplace.directory, 'node_modules'));
-  workplace.write('package.json', '{}');
-  workplace.write('agent.mjs', AGENT);
-});
-afterEach(() => workplace.clear());
+const workplace = workplaceWithPeers(AGENT);
 
 for (const program of REDIS_PROGRAMS) {
   const skip = isMissing(program);
@@ -35,7 +22,7 @@ for (const program of REDIS_PROGRAMS) {
     const redis = await (starting ??= RedisServer.start(program));
     // A busy machine must not pass for a store that fails.
     const store = { CONVERSATION_STORE: redis.url, STORE_TIMEOUT_MS: '5000' };
-    return serving(workplace.spawn({ env: { ...WORKERS_ENV, ...store } }));
+    return serving(workplace().spawn({ env: { ...WORKERS_ENV, ...store } }));
   }
 
   workerTurnsContract(`on ${program}`, skip, serve);

@@ -305,6 +305,25 @@ describe('parseSettings', () => {
     ]);
   });
 
+  it('has claims wait only for what the store has: a disk, or replicas', () => {
+    const remedy = 'set CONVERSATION_STORE to the URL of a Redis';
+    const [redis, sqlite] = ['redis://cache', 'sqlite:c.db'];
+    const none = 'ONCE_CLAIMS must not be replicated: only a Redis has replicas';
+    for (const [claims, store, problem] of [
+      ['stored', 'memory', undefined],
+      ['fsynced', 'memory', 'ONCE_CLAIMS must be stored: conversations in memory are on no disk'],
+      ['fsynced', sqlite, undefined],
+      ['fsynced', redis, undefined],
+      ['replicated', 'memory', none],
+      ['replicated:2', sqlite, none],
+      ['replicated:2', redis, undefined],
+    ] as const)
+      assert.deepEqual(
+        problemsOf({ ONCE_CLAIMS: claims, CONVERSATION_STORE: store }),
+        problem === undefined ? [] : [`${problem}; ${remedy}`],
+      );
+  });
+
   it('lets records of calls be kept only in a store that outlives the process', () => {
     const [problem = ''] = problemsOf({ CALL_RECORDS: 'store' });
     assert.match(problem, /^CALL_RECORDS must be file:<path>: .*; or set CONVERSATION_STORE/);

@@ -168,7 +168,7 @@ describe('the state of turns while the store stalls', () => {
   for (const stalls of ['a moment', 'so long that it counts as away'])
     it(`has the changes of all, in order, where that is ${stalls}`, async (t) => {
       const gate = new EventEmitter();
-      const { a, b } = machines(t, shopping(gate), undefined, 50);
+      const { a, b } = machines(t, shopping(gate), { STORE_TIMEOUT_MS: '50' }, 50);
       const both = [a.parts, b.parts];
       assert.equal(await says(a, 'apple'), 'apple');
       assert.equal(await says(b, 'pear'), 'apple pear');

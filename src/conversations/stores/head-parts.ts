@@ -9,7 +9,10 @@ const HEAD = 'head';
 /** The agent's state, which may be long and seldom changes. */
 const STATE = 'state';
 
-/** How many changes of others a write that was not answered can be found behind. */
+/**
+ * How many changes of others a write that was not answered can be found behind, and how many such
+ * writes are remembered.
+ */
 const MAX_VERSIONS = 16;
 
 /** What was known of a conversation's head and state at one moment. */
@@ -153,7 +156,8 @@ export class HeadParts {
   /** Call it when the store has not answered the change. It may have made it. */
   failed({ to, set }: PartsChange): void {
     const state = set.get(STATE);
-    if (state !== undefined && to !== undefined) this.#attempts.push({ version: to, state });
+    if (state !== undefined && to !== undefined)
+      this.#attempts = [...this.#attempts, { version: to, state }].slice(-MAX_VERSIONS);
     this.#next = this.#versions;
   }
 

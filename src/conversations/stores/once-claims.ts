@@ -6,8 +6,8 @@ export interface OnceClaims {
   readonly isOnDisk: boolean;
 }
 
-/** Whether more is asked than that the store has them. */
-export function areConfirmed(claims: OnceClaims | undefined): boolean {
+/** Whether claims need more than the store's answer that it has them. */
+export function mustBeConfirmed(claims: OnceClaims | undefined): boolean {
   return claims !== undefined && (claims.isOnDisk || claims.replicas > 0);
 }
 

@@ -8,7 +8,7 @@ import type { Logger } from '../../log.ts';
 import { MemoryStore } from '../memory-store.ts';
 import type { ConversationStore } from '../store.ts';
 import { SAME_SETTINGS } from './file-failure.ts';
-import { areConfirmed, type OnceClaims } from './once-claims.ts';
+import { mustBeConfirmed, type OnceClaims } from './once-claims.ts';
 import { AWAY_MS } from './outage.ts';
 import type { PartStore } from './part-store.ts';
 import type { RedisClient, RedisSubscriber } from './redis-client.ts';
@@ -124,7 +124,7 @@ async function open(
 ): Promise<PartStore> {
   const { conversationStore, onceClaims: claims } = settings;
   if (redis !== undefined) {
-    if (areConfirmed(claims))
+    if (mustBeConfirmed(claims))
       throw new StoreError('ONCE_CLAIMS must be "stored" with a client of your own');
     const { RedisStore } = await import('./redis-store.ts');
     return new RedisStore(redis);
@@ -137,7 +137,7 @@ async function open(
   const { openSqliteThread } = await import('./sqlite-thread.ts');
   const path = resolve(directory, conversationStore.slice(SQLITE.length));
   if (mustExist) await checkExists(path);
-  // A lock is waited for as long as any answer of a store.
+  // It waits for a lock as long as others wait for the store.
   const timeoutMs = Math.max(settings.storeTimeoutMs, AWAY_MS);
   const areClaimsSynced = claims?.isOnDisk ?? true;
   const { sqliteSynchronous: synchronous } = settings;

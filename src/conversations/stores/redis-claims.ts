@@ -12,7 +12,7 @@ export interface ClaimsConnection {
 
 const UNSAFE_NOW = 'the claim is not as safe as ONCE_CLAIMS asks';
 
-/** How long the server may wait. By default its file goes to the disk once a second. */
+/** By default a server's file goes to the disk once a second. */
 const REPLICATED_MS = 400;
 const ON_DISK_MS = 1_500;
 
@@ -30,9 +30,9 @@ interface Waiting {
 }
 
 /**
- * Scripts that claim, with `WAIT` or `WAITAOF` behind them. What comes while one waits goes out
- * together. It covers only what its connection wrote, so a script that is sent again must write
- * again.
+ * Scripts that claim, with one `WAIT` or `WAITAOF` behind them. Those that come while it waits go
+ * out together. It covers only what its own connection wrote, so a script that is sent again must
+ * write again.
  */
 export class RedisClaims {
   readonly #connection: ClaimsConnection;
@@ -51,7 +51,7 @@ export class RedisClaims {
   /** Why the server could confirm nothing, now. Undefined: it could. */
   async refusal(): Promise<string | undefined> {
     const { replicas, isOnDisk } = this.#safety;
-    const needs = isOnDisk ? 'an append-only file' : `as many replicas as ${replicas}`;
+    const needs = isOnDisk ? 'an append-only file' : `at least ${replicas} replicas`;
     const needed = `ONCE_CLAIMS needs a Redis with ${needs}`;
     try {
       const found = await this.#connection.command(this.#wait());
@@ -62,7 +62,7 @@ export class RedisClaims {
     }
   }
 
-  /** Rejects if the script or the wait failed. */
+  /** Rejects if the script failed. */
   write(command: string[]): Promise<ClaimAnswer> {
     return new Promise((resolve, reject) => {
       this.#waiting.push({ command, resolve, reject });
@@ -76,16 +76,15 @@ export class RedisClaims {
     while (this.#waiting.length > 0) {
       const batch = this.#waiting;
       this.#waiting = [];
-      const commands = [...batch.map(({ command }) => command), this.#wait()];
-      const answers = await Promise.allSettled(
-        commands.map((command) => this.#connection.command(command)),
-      );
-      const waited = answers.at(-1);
+      const send = (command: string[]): Promise<unknown> => this.#connection.command(command);
+      const [answers, [waited]] = await Promise.all([
+        Promise.allSettled(batch.map(({ command }) => send(command))),
+        Promise.allSettled([send(this.#wait())]),
+      ]);
       for (const [index, { resolve, reject }] of batch.entries()) {
         const answer = answers[index];
         if (answer?.status !== 'fulfilled') reject(answer?.reason);
-        else if (waited?.status !== 'fulfilled') reject(waited?.reason);
-        else resolve({ answer: answer.value, confirm: () => this.#confirm(waited.value) });
+        else resolve({ answer: answer.value, confirm: () => this.#confirm(waited) });
       }
     }
     this.#isSending = false;
@@ -98,8 +97,10 @@ export class RedisClaims {
       : ['WAIT', String(replicas), String(this.waitMs)];
   }
 
-  #confirm(waited: unknown): void {
-    if (!this.#isSafe(waited)) throw new UnsafeClaim(UNSAFE_NOW);
+  /** Without an answer to the wait, the script has written all the same. */
+  #confirm(waited: PromiseSettledResult<unknown>): void {
+    if (waited.status === 'rejected') throw new UnsafeClaim(UNSAFE_NOW, { cause: waited.reason });
+    if (!this.#isSafe(waited.value)) throw new UnsafeClaim(UNSAFE_NOW);
   }
 
   /** `WAIT` answers with a number of replicas; `WAITAOF` with those of disks, its own first. */

@@ -78,8 +78,7 @@ export class RedisConnection implements RedisClient, RedisSubscriber {
 
   /** Sent as a plain command, because every turn does it and `client.evalSha` adds two promises. */
   evalSha(sha1: string, { keys, arguments: others }: RedisScriptCall): Promise<unknown> {
-    const command = ['EVALSHA', sha1, String(keys.length), ...keys, ...others];
-    return this.#send((client) => client.sendCommand(command));
+    return this.command(['EVALSHA', sha1, String(keys.length), ...keys, ...others]);
   }
 
   /** Those of one tick go out on one socket, in one write. */
@@ -93,12 +92,12 @@ export class RedisConnection implements RedisClient, RedisSubscriber {
 
   /** Which node of a cluster serves which slots. Rejects if the server is not one. */
   clusterSlots(): Promise<unknown> {
-    return this.#send((client) => client.sendCommand(['CLUSTER', 'SLOTS']));
+    return this.command(['CLUSTER', 'SLOTS']);
   }
 
   /** What the server says about itself, as text. */
   info(): Promise<unknown> {
-    return this.#send((client) => client.sendCommand(['INFO', 'server']));
+    return this.command(['INFO', 'server']);
   }
 
   publish(channel: string, message: string): Promise<unknown> {
@@ -117,7 +116,7 @@ export class RedisConnection implements RedisClient, RedisSubscriber {
    */
   watch(): void {
     const ping = (): void =>
-      void this.#send((client) => client.sendCommand(['PING'])).catch(() => undefined);
+      void this.command(['PING']).catch(() => undefined);
     this.#pings ??= setInterval(ping, PING_MS).unref();
   }
 

@@ -7,7 +7,7 @@ import { pathToFileURL } from 'node:url';
 
 import { codeOf } from '../../base/thrown-values.ts';
 import type { Logger } from '../../log.ts';
-import { areConfirmed, type OnceClaims } from './once-claims.ts';
+import { mustBeConfirmed, type OnceClaims } from './once-claims.ts';
 import type { PartStore } from './part-store.ts';
 import { RedisChannel } from './redis-channel.ts';
 import { RedisClaims } from './redis-claims.ts';
@@ -50,17 +50,17 @@ export async function openRedisStore(
   { directory, log, claims }: RedisOpenOptions,
 ): Promise<RedisStore> {
   const connection = await connectionTo(url, directory);
-  const confirming = areConfirmed(claims) ? await connectionTo(url, directory) : undefined;
-  confirming?.watch();
-  const confirmed = confirming && claims && new RedisClaims(confirming, claims);
+  const forClaims = mustBeConfirmed(claims) ? await connectionTo(url, directory) : undefined;
+  forClaims?.watch();
+  const confirmed = forClaims && claims && new RedisClaims(forClaims, claims);
   const close = (): void => {
     connection.close();
-    confirming?.close();
+    forClaims?.close();
   };
   const store = new RedisStore(connection, close, confirmed);
   const connect = async (): Promise<void> => {
     await connection.connect();
-    await confirming?.connect();
+    await forClaims?.connect();
   };
   const failure = await failureToBegin({ connect, close }, () => checkWrites(store));
   const refusal = failure === undefined ? await confirmed?.refusal() : undefined;

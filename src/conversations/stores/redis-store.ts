@@ -42,7 +42,7 @@ redis.call('PEXPIRE', KEYS[1], ARGV[3])
 return 1
 `;
 
-/** The same for claims. `WAIT` confirms only what was written, so what is there is so again. */
+/** The same for claims: one that is there already is written again, as `RedisClaims` needs it. */
 const CLAIM_SCRIPT = SCRIPT.replace(
   'then return 1 end',
   `then\n  redis.call('HSET', KEYS[1], '${VERSION}', version)\n  return 1\nend`,

@@ -35,7 +35,7 @@ export interface SharedStoreOptions {
   readonly maxCharactersWaiting?: number;
 }
 
-/** How often a change is repeated before it waits: others write constantly. */
+/** How often a change is repeated where others write all the time. Then it waits. */
 const MAX_CONFLICTS = 20;
 /** How long closing may take to write what is waiting. */
 const CLOSING_MS = 2_000;

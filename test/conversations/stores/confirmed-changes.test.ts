@@ -3,7 +3,9 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 
+import { soon } from '../../../src/base/awaitable.ts';
 import type { Conversation } from '../../../src/conversations/conversation.ts';
+import { UnsafeClaim } from '../../../src/conversations/stores/once-claims.ts';
 import { StoreError } from '../../../src/conversations/stores/store-error.ts';
 import { mockTimers } from '../../fixtures/clock.ts';
 import { push } from '../store-contract.ts';
@@ -131,5 +133,44 @@ describe('a change that must be stored', () => {
 describe('SharedStore', () => {
   it('says that other processes may share it', (t) => {
     assert.equal(machine(t).store.isShared, true);
+  });
+});
+
+describe('a claim', () => {
+  const CLAIM = { ...MUST, isClaim: true };
+
+  it('is not confirmed if the store may lose it, but is stored', async (t) => {
+    const { store, parts } = machine(t);
+    await turn(store, 'c', 't1');
+    parts.losesClaims = true;
+    await assert.rejects(async () => store.update('c', added('t2'), CLAIM), UnsafeClaim);
+    assert.equal(await store.update('c', added('t3'), MUST), 3);
+    const { isDegraded, turnsWaiting } = store.health();
+    assert.deepEqual([isDegraded, turnsWaiting], [false, 0]);
+  });
+
+  it('is waited for as long as the store waits for its replicas', async (t) => {
+    const timers = mockTimers(t, ['setTimeout']);
+    const { store, parts } = machine(t);
+    await turn(store, 'c', 't1');
+    parts.claimsWaitMs = 1_500;
+    parts.hold();
+    const claiming = Promise.resolve(store.update('c', added('t2'), CLAIM));
+    timers.tick(2_400);
+    await soon();
+    parts.release();
+    assert.equal(await claiming, 2);
+  });
+
+  it('is given up after that', async (t) => {
+    const timers = mockTimers(t, ['setTimeout']);
+    const { store, parts } = machine(t);
+    await turn(store, 'c', 't1');
+    parts.claimsWaitMs = 1_500;
+    parts.hold();
+    const claiming = Promise.resolve(store.update('c', added('t2'), CLAIM));
+    timers.tick(2_500);
+    await assert.rejects(claiming, StoreError);
+    parts.release();
   });
 });

@@ -1,6 +1,7 @@
 import { once, EventEmitter } from 'node:events';
 
 import type { Awaitable } from '../../../src/base/awaitable.ts';
+import { UnsafeClaim } from '../../../src/conversations/stores/once-claims.ts';
 import { ERASED } from '../../../src/conversations/stores/part-store.ts';
 import type {
   IdPage,
@@ -28,6 +29,10 @@ export class PartsInMemory implements PartStore {
   cannotUse: string | undefined;
   /** Whether it says of that error that the conversation is alone, as Redis can. */
   saysAlone = false;
+  /** Whether it may lose the claims that it takes. */
+  losesClaims = false;
+  /** See `PartStore`. */
+  claimsWaitMs = 0;
   /** Whether it takes nothing more, as on a full disk. */
   isFull = false;
   /** Whether a write that fails is done all the same, as by a database whose answer got lost. */
@@ -91,6 +96,7 @@ export class PartsInMemory implements PartStore {
       if (this.refuses === id) throw new Error('it cannot be written');
       const answer = this.#write(id, change);
       if (this.failWith !== undefined) throw this.failWith;
+      if (this.losesClaims && change.isClaim === true) throw new UnsafeClaim('it may be lost');
       return answer;
     });
   }

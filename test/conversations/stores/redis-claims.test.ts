@@ -23,8 +23,11 @@ class SlowServer {
     const [name = ''] = command;
     return new Promise((resolve, reject) => {
       this.#ticks.push(() => {
+        const wait = this.#waits.at(0);
         if (command[1] === 'fails') reject(new Error('WRONGTYPE'));
-        else resolve(name.startsWith('WAIT') ? this.#waits.at(0) : command[1]);
+        else if (!name.startsWith('WAIT')) resolve(command[1]);
+        else if (wait instanceof Error) reject(wait);
+        else resolve(wait);
       });
     });
   }
@@ -53,6 +56,15 @@ describe('a claim on replicas', () => {
     await server.answer();
     const { confirm } = await writing;
     assert.throws(confirm, UnsafeClaim);
+  });
+
+  it('is unsafe if nobody answers the wait, and says why', async () => {
+    const lost = new Error('the connection was lost');
+    const server = new SlowServer(lost);
+    const writing = new RedisClaims(server, ON_TWO).write(['EVAL', 'a']);
+    await server.answer();
+    const { confirm } = await writing;
+    assert.throws(confirm, (error) => error instanceof UnsafeClaim && error.cause === lost);
   });
 
   it('shares one wait with those that came while another waited', async () => {
