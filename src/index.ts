@@ -1,7 +1,8 @@
 // layercode-microserver
 export { createApp } from './app/create-app.ts';
 export type { NamedAgents } from './app/create-app.ts';
-export type { App, AppOptions, ServedAgent } from './app/app.ts';
+export type { App, ServedAgent } from './app/app.ts';
+export type { AppOptions } from './app/app-parts.ts';
 export { loadSettings } from './settings/load-settings.ts';
 export type { LoadSettingsOptions } from './settings/load-settings.ts';
 export { parseSettings } from './settings/parse-settings.ts';

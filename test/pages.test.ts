@@ -11,7 +11,8 @@ import { dirname, join, normalize } from 'node:path';
 import { after, describe, it } from 'node:test';
 
 import { listAgents } from '../src/agents/built-in/registry.ts';
-import type { App, AppOptions } from '../src/app/app.ts';
+import type { AppOptions } from '../src/app/app-parts.ts';
+import type { App } from '../src/app/app.ts';
 import { createApp } from '../src/app/create-app.ts';
 import { MemoryStore } from '../src/conversations/memory-store.ts';
 import { createTestClient } from '../src/kit/test-client.ts';

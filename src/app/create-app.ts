@@ -3,15 +3,20 @@ import { checkStates } from '../agents/state/state.ts';
 import { AgentsError } from '../base/agents-error.ts';
 import { checkFields, type FieldNames } from '../base/check-fields.ts';
 import { isObject } from '../base/fields.ts';
+import { OpenSessions } from '../calls/open-sessions.ts';
 import { MemoryStore } from '../conversations/memory-store.ts';
 import type { ConversationStore } from '../conversations/store.ts';
 import { createLogger, type Logger } from '../log.ts';
+import { Metrics } from '../metrics.ts';
+import { openTracing } from '../observers/tracing.ts';
 import {
   faultOfAgentName, keysOfAgent, secretsOfAgent, secretVariableOf,
 } from '../settings/named-agents.ts';
 import type { Settings } from '../settings/settings.ts';
 import { checkOnceTools, faultsOfRepeats, onceToolsOf } from '../tools/tool-list.ts';
-import { App, type AppOptions } from './app.ts';
+import type { CostOf } from '../turns/report/turn-work.ts';
+import type { AppOptions } from './app-parts.ts';
+import { App } from './app.ts';
 import { bindAgent } from './bind-agent.ts';
 import { callLimits, Prices } from './prices.ts';
 import type { GivenAgent } from './routed-agents.ts';
@@ -73,7 +78,18 @@ export function createApp(
   noteOnceTools(onceToolsOf(agents));
   for (const reason of faultsOfRepeats(agents))
     log.warn('a repeatable tool may not run again as it did', { reason });
-  const app = new App(settings, [first, ...others], { ...options, log, store, prices, limits });
+  const costOf: CostOf = (model, tokens) => prices.costOf(model, tokens);
+  const { drainCallsSeconds, conversationTtlSeconds } = settings;
+  const app = new App([first, ...others], {
+    ...options, settings, log, store, costOf, limits,
+    channel: options.channel ?? store.channel,
+    processes: options.processes ?? 1,
+    metrics: new Metrics(),
+    tracing: openTracing(settings.environment, log, costOf),
+    open: { streams: 0, hooks: 0 },
+    openSessions:
+      drainCallsSeconds > 0 ? new OpenSessions(conversationTtlSeconds * 1_000) : undefined,
+  });
   PARTS.set(app, { settings, agent });
   return app;
 }

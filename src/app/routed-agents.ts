@@ -1,25 +1,19 @@
 // The agents of an app, each with its path, its conversations and its turns.
 
 import type { BoundAgent } from '../agents/agent.ts';
-import type { Channel } from '../base/channel.ts';
 import { processAddress } from '../base/process-address.ts';
 import { withoutMessage } from '../base/thrown-values.ts';
 import { ConversationManager } from '../conversations/manager.ts';
-import type { ConversationStore } from '../conversations/store.ts';
 import type { Logger } from '../log.ts';
 import type { Metrics } from '../metrics.ts';
 import { workMetrics } from '../observers/work-metrics.ts';
-import type { CallRecords } from '../records/call-recorder.ts';
 import { kindsIn } from '../redaction/redact.ts';
 import { Redaction } from '../redaction/redaction.ts';
 import { agentPath } from '../settings/named-agents.ts';
-import type { Settings } from '../settings/settings.ts';
 import { onceToolsOf } from '../tools/tool-list.ts';
-import type { CallLimits } from '../turns/call-limits.ts';
-import type { Tracing } from '../turns/report/turn-trace.ts';
-import type { CostOf } from '../turns/report/turn-work.ts';
 import { Turns } from '../turns/turns.ts';
 import { agentChannels } from './agent-channels.ts';
+import type { AppParts } from './app-parts.ts';
 
 /** An agent, with the name and secrets it is served under. */
 export interface GivenAgent {
@@ -48,24 +42,6 @@ export interface RoutedAgent extends GivenAgent {
 /** As many as were given, in the same order. */
 export type RoutedAgents = readonly [RoutedAgent, ...RoutedAgent[]];
 
-/** What the agents of an app share. */
-export interface SharedByAgents {
-  readonly settings: Settings;
-  readonly store: ConversationStore;
-  /** Undefined if no messages are exchanged with other processes. */
-  readonly channel: Channel | undefined;
-  readonly metrics: Metrics;
-  readonly log: Logger;
-  /** Undefined if calls are not recorded. */
-  readonly records: CallRecords | undefined;
-  /** See `TurnHost`. */
-  readonly capturesRequests: boolean;
-  readonly tracing: Tracing;
-  /** Undefined if calls have no limit. */
-  readonly limits: CallLimits | undefined;
-  readonly costOf: CostOf;
-}
-
 /** Undefined for an agent that redacts nothing. */
 function redactionFor(
   { name = '', agent, secrets, keys }: GivenAgent,
@@ -83,12 +59,9 @@ function redactionFor(
   });
 }
 
-export function routeAgents(
-  given: GivenAgents,
-  shared: SharedByAgents,
-): RoutedAgents {
-  const { settings, store, channel, metrics, log, records, capturesRequests } = shared;
-  const { tracing, limits, costOf } = shared;
+export function routeAgents(given: GivenAgents, parts: AppParts): RoutedAgents {
+  const { settings, store, channel, metrics, log, records, platform } = parts;
+  const { tracing, limits, costOf } = parts;
   const agents = new Map<string, BoundAgent>();
   for (const { name, agent } of given) if (name !== undefined) agents.set(name, agent);
   const channelOf =
@@ -123,7 +96,7 @@ export function routeAgents(
       settleMs: settings.settleMs,
       observer: workMetrics(ownMetrics, onceToolsOf([agent, ...agents.values()])),
       recordsCalls: records !== undefined,
-      capturesRequests,
+      capturesRequests: settings.captureModelRequests || platform?.showsRequests === true,
       onTurnOver: records?.turnEnded === undefined
         ? undefined
         : ({ conversationId, sessionId, wire, caller }, process) => {

@@ -1,5 +1,5 @@
 import { createServer, type RequestListener, type Server } from 'node:http';
-import type { Socket } from 'node:net';
+import { Server as NetServer, type Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
 
 import { SERVED_METHODS } from './compose.ts';
@@ -55,6 +55,31 @@ export function createHttpServer(options: HttpServerOptions): Server {
     refuseRaw(socket, CLIENT_ERROR_STATUS[error.code ?? ''] ?? 400);
   });
   return server;
+}
+
+/**
+ * Stops listening. Resolves when all connections have closed: each closes after its next response,
+ * or after the longest keep-alive.
+ */
+export function lastConnectionClosed(server: Server | undefined): Promise<void> | undefined {
+  if (server === undefined) return undefined;
+  return new Promise((resolve) => {
+    const timer = setTimeout(resolve, server.keepAliveTimeout).unref();
+    // Not the HTTP server's own `close`, which also closes idle connections: a request may be on
+    // its way.
+    NetServer.prototype.close.call(server, () => {
+      clearTimeout(timer);
+      resolve();
+    });
+  });
+}
+
+/** Resolves when all connections have closed, the idle ones at once. */
+export function stopListening(server: Server | undefined): Promise<void> {
+  if (server === undefined || !server.listening) return Promise.resolve();
+  return new Promise((resolve, reject) => {
+    server.close((error) => (error === undefined ? resolve() : reject(error)));
+  });
 }
 
 const WebSocketRequest = requestsUpgradedIf(({ headers }) =>

@@ -1,36 +1,19 @@
 import { objectSchema } from '../base/fields.ts';
 import type { JsonObject } from '../base/json.ts';
 import { version } from '../base/version.ts';
-import type { Handler } from '../http/compose.ts';
+import type { Handler, Route } from '../http/compose.ts';
 import { ROLES } from '../wires/chat-completions/request.ts';
 import { AUTHORIZE_REQUEST } from '../wires/layercode/authorize.ts';
 import { EVENT_FIELDS } from '../wires/layercode/events.ts';
 import { SIGNATURE_HEADER } from '../wires/layercode/signature.ts';
 
-export interface OpenApiOptions {
-  /** The paths of LayerCode's webhooks. */
-  readonly agentRoutes: readonly string[];
-  /** What is served for platforms that speak Chat Completions. */
-  readonly completionRoutes: readonly CompletionRoute[];
-  readonly authorizeRoute: string;
-  readonly hasMetrics: boolean;
-}
-
-/** A path below an agent's, and what it is for. */
-export interface CompletionRoute {
-  readonly path: string;
-  readonly serves: 'completions' | 'models' | 'reports';
+/** A route of the app's own, and what it is for. */
+export interface DescribedRoute extends Route {
+  readonly serves: keyof ReturnType<typeof operations>;
 }
 
 /** No security scheme applies. */
 const OPEN: JsonObject[] = [];
-
-const WEBHOOK_SIGNATURE = {
-  type: 'apiKey',
-  in: 'header',
-  name: SIGNATURE_HEADER,
-  description: 't=<unix seconds>,v1=<hex HMAC-SHA256 of "<t>.<raw body>">',
-};
 
 const ERROR = {
   description: 'The message says why',
@@ -49,10 +32,30 @@ function jsonAnswer(description: string, schema: JsonObject): JsonObject {
   return { description, content: { 'application/json': { schema } } };
 }
 
-/** OpenAI describes the rest of these bodies: https://github.com/openai/openai-openapi */
-const COMPLETION_PATHS: Readonly<Record<CompletionRoute['serves'], JsonObject>> = {
-  completions: {
-    post: {
+function streamOrJson(description: string, schema: JsonObject): JsonObject {
+  const content = {
+    'text/event-stream': { schema: { type: 'string' } }, 'application/json': { schema },
+  };
+  return { description, content };
+}
+
+/** What the routes are for. The events' schemas come from the tables that check the events. */
+function operations() {
+  return {
+    webhook: {
+      summary: 'A LayerCode webhook event, in either dialect',
+      security: [{ webhookSignature: [] }],
+      requestBody: jsonBody({ anyOf: eventSchemas() }),
+      responses: {
+        200: streamOrJson(
+          'An event stream for turns and in the call dialect, otherwise JSON.',
+          {},
+        ),
+        ...errors(400, 401, 413, 415, 500, 503),
+      },
+    },
+    // OpenAI describes the rest of these bodies: https://github.com/openai/openai-openapi
+    completions: {
       summary: "A Chat Completion: the agent's next words, with the whole call as messages",
       security: [{ completionKey: [] }],
       requestBody: jsonBody({
@@ -72,53 +75,76 @@ const COMPLETION_PATHS: Readonly<Record<CompletionRoute['serves'], JsonObject>> 
         },
       }),
       responses: {
-        200: {
-          description: 'An event stream of chunks if `stream` is true, otherwise JSON.',
-          content: {
-            'text/event-stream': { schema: { type: 'string' } },
-            'application/json': { schema: { type: 'object' } },
-          },
-        },
+        200: streamOrJson(
+          'An event stream of chunks if `stream` is true, otherwise JSON.',
+          { type: 'object' },
+        ),
         ...errors(400, 401, 413, 415, 500, 503),
       },
     },
-  },
-  models: {
-    get: {
+    models: {
       summary: 'The agent as a list of one model',
       security: [{ completionKey: [] }],
       responses: { 200: jsonAnswer('The list', { type: 'object' }), ...errors(401) },
     },
-  },
-  reports: {
-    post: {
+    reports: {
       summary: 'What Vapi or ElevenLabs report of a call, each with its own secret',
       security: OPEN,
       requestBody: jsonBody({ type: 'object' }),
       responses: {
-        200: jsonAnswer('Taken', { type: 'object' }),
-        ...errors(400, 401, 413, 415, 500),
+        200: jsonAnswer('Taken', { type: 'object' }), ...errors(400, 401, 413, 415, 500),
       },
     },
-  },
-};
-
-/** Describes this server as an OpenAPI 3.1 document, created on first request. */
-export function openApi(options: OpenApiOptions): Handler {
-  let body: string | undefined;
-  return (context) =>
-    context.text(
-      200,
-      (body ??= JSON.stringify(documentOf(options))),
-      'application/json; charset=utf-8',
-    );
+    authorize: {
+      summary: 'A session key for a browser',
+      security: OPEN,
+      requestBody: jsonBody(AUTHORIZE_REQUEST.schema),
+      responses: {
+        200: jsonAnswer('The session', {
+          type: 'object',
+          required: ['client_session_key', 'conversation_id'],
+          properties: {
+            client_session_key: { type: 'string' },
+            conversation_id: { type: 'string' },
+            config: { type: 'object' },
+          },
+        }),
+        ...errors(400, 401, 402, 403, 413, 429, 500, 502, 503, 504),
+      },
+    },
+    health: {
+      summary: 'Liveness check',
+      security: OPEN,
+      responses: { 200: jsonAnswer('The process is alive', { type: 'object' }) },
+    },
+    ready: {
+      summary: 'Readiness check',
+      security: OPEN,
+      responses: {
+        200: jsonAnswer('Ready for calls', { type: 'object' }),
+        503: jsonAnswer('Not ready, with the reasons', { type: 'object' }),
+      },
+    },
+    openapi: {
+      summary: 'This document',
+      security: OPEN,
+      responses: { 200: jsonAnswer('OpenAPI 3.1', { type: 'object' }) },
+    },
+    metrics: {
+      summary: 'Metrics for Prometheus',
+      security: OPEN,
+      responses: {
+        200: {
+          description: 'Text format 0.0.4',
+          content: { 'text/plain': { schema: { type: 'string' } } },
+        },
+      },
+    },
+  } satisfies Readonly<Record<string, JsonObject>>;
 }
 
-/** The event schemas come from the tables that check the events. */
-function documentOf(
-  { agentRoutes, completionRoutes, authorizeRoute, hasMetrics }: OpenApiOptions,
-): JsonObject {
-  const eventSchemas = Object.entries(EVENT_FIELDS).map(([type, fields]): JsonObject => {
+function eventSchemas(): JsonObject[] {
+  return Object.entries(EVENT_FIELDS).map(([type, fields]): JsonObject => {
     const schema = objectSchema(fields) as { required: readonly string[]; properties: JsonObject };
     return {
       type: 'object',
@@ -127,23 +153,26 @@ function documentOf(
       properties: { type: { const: type }, ...schema.properties },
     };
   });
-  const webhookPath = {
-    post: {
-      summary: 'A LayerCode webhook event, in either dialect',
-      security: [{ webhookSignature: [] }],
-      requestBody: jsonBody({ anyOf: eventSchemas }),
-      responses: {
-        200: {
-          description: 'An event stream for turns and in the call dialect, otherwise JSON.',
-          content: {
-            'text/event-stream': { schema: { type: 'string' } },
-            'application/json': { schema: {} },
-          },
-        },
-        ...errors(400, 401, 413, 415, 500, 503),
-      },
-    },
-  };
+}
+
+/** Describes the routes as an OpenAPI 3.1 document, created on first request. */
+export function openApi(routes: () => readonly DescribedRoute[]): Handler {
+  let body: string | undefined;
+  return (context) =>
+    context.text(
+      200,
+      (body ??= JSON.stringify(documentOf(routes()))),
+      'application/json; charset=utf-8',
+    );
+}
+
+function documentOf(routes: readonly DescribedRoute[]): JsonObject {
+  const described = operations();
+  const paths: Record<string, JsonObject> = {};
+  for (const { method, path, serves } of routes)
+    paths[path] = { ...paths[path], [method.toLowerCase()]: described[serves] };
+  const serves = (service: DescribedRoute['serves']): boolean =>
+    routes.some((route) => route.serves === service);
   return {
     openapi: '3.1.0',
     info: {
@@ -153,81 +182,22 @@ function documentOf(
       license: { name: 'MIT', identifier: 'MIT' },
     },
     servers: [{ url: '/' }],
-    paths: {
-      ...Object.fromEntries(agentRoutes.map((path) => [path, webhookPath])),
-      ...Object.fromEntries(
-        completionRoutes.map(({ path, serves }) => [path, COMPLETION_PATHS[serves]]),
-      ),
-      [authorizeRoute]: {
-        post: {
-          summary: 'A session key for a browser',
-          security: OPEN,
-          requestBody: jsonBody(AUTHORIZE_REQUEST.schema),
-          responses: {
-            200: jsonAnswer('The session', {
-              type: 'object',
-              required: ['client_session_key', 'conversation_id'],
-              properties: {
-                client_session_key: { type: 'string' },
-                conversation_id: { type: 'string' },
-                config: { type: 'object' },
-              },
-            }),
-            ...errors(400, 401, 402, 403, 413, 429, 500, 502, 503, 504),
-          },
-        },
-      },
-      '/health': {
-        get: {
-          summary: 'Liveness check',
-          security: OPEN,
-          responses: { 200: jsonAnswer('The process is alive', { type: 'object' }) },
-        },
-      },
-      '/ready': {
-        get: {
-          summary: 'Readiness check',
-          security: OPEN,
-          responses: {
-            200: jsonAnswer('Ready for calls', { type: 'object' }),
-            503: jsonAnswer('Not ready, with the reasons', { type: 'object' }),
-          },
-        },
-      },
-      '/openapi.json': {
-        get: {
-          summary: 'This document',
-          security: OPEN,
-          responses: { 200: jsonAnswer('OpenAPI 3.1', { type: 'object' }) },
-        },
-      },
-      ...(hasMetrics
-        ? {
-            '/metrics': {
-              get: {
-                summary: 'Metrics for Prometheus',
-                security: OPEN,
-                responses: {
-                  200: {
-                    description: 'Text format 0.0.4',
-                    content: { 'text/plain': { schema: { type: 'string' } } },
-                  },
-                },
-              },
-            },
-          }
-        : {}),
-    },
+    paths,
     components: {
       schemas: {
         Error: { type: 'object', required: ['error'], properties: { error: { type: 'string' } } },
       },
       securitySchemes: {
-        ...(agentRoutes.length > 0 ? { webhookSignature: WEBHOOK_SIGNATURE } : {}),
-        ...(completionRoutes.length > 0
-          ? { completionKey: { type: 'http', scheme: 'bearer' } }
-          : {}),
+        ...(serves('webhook') ? { webhookSignature: WEBHOOK_SIGNATURE } : {}),
+        ...(serves('completions') ? { completionKey: { type: 'http', scheme: 'bearer' } } : {}),
       },
     },
   };
 }
+
+const WEBHOOK_SIGNATURE = {
+  type: 'apiKey',
+  in: 'header',
+  name: SIGNATURE_HEADER,
+  description: 't=<unix seconds>,v1=<hex HMAC-SHA256 of "<t>.<raw body>">',
+};

@@ -5,7 +5,8 @@ import { describe, it, type TestContext } from 'node:test';
 
 import type { Agent } from '../../src/agents/agent.ts';
 import { defineAgent } from '../../src/agents/define-agent.ts';
-import type { App, AppOptions } from '../../src/app/app.ts';
+import type { AppOptions } from '../../src/app/app-parts.ts';
+import type { App } from '../../src/app/app.ts';
 import { createApp } from '../../src/app/create-app.ts';
 import { BadRequest } from '../../src/http/errors.ts';
 import { LocalPlatform } from '../../src/kit/platform/local-platform.ts';

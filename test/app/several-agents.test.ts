@@ -4,7 +4,8 @@ import { describe, it, type TestContext } from 'node:test';
 import type { Agent } from '../../src/agents/agent.ts';
 import { defineAgent } from '../../src/agents/define-agent.ts';
 import { defineState, type State } from '../../src/agents/state/state.ts';
-import type { App, AppOptions } from '../../src/app/app.ts';
+import type { AppOptions } from '../../src/app/app-parts.ts';
+import type { App } from '../../src/app/app.ts';
 import { createApp, type NamedAgents } from '../../src/app/create-app.ts';
 import { createTestClient, type TestClient } from '../../src/kit/test-client.ts';
 import type { ChatModel } from '../../src/models/model.ts';
@@ -340,7 +341,7 @@ describe('what is told of several agents', () => {
     const { origin } = await serveAgents(t);
     const { paths } = (await (await fetch(`${origin}/openapi.json`)).json()) as { paths: object };
     assert.deepEqual(
-      Object.keys(paths).filter((path) => path.startsWith('/api/agent')),
+      Object.keys(paths).filter((path) => path.startsWith('/api/agent')).toSorted(),
       ['/api/agent', '/api/agent/sales', '/api/agent/support'],
     );
   });

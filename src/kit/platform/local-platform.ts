@@ -90,48 +90,27 @@ export class LocalPlatform implements AppPlatform {
     };
   }
 
+  /** Every route of the platform. All of them are for this machine only. */
   serve(agents: readonly PlatformAgent[]): readonly Route[] {
     this.#agents = agents;
-    const checks = [localOnly()];
+    const history: Handler = (context) => this.#showHistory(context);
+    // A route of its own, because the authorize route may lead to LayerCode.
+    const session = authorize({ platform: this, agentIds: [], origins: ['*'] });
     const page: readonly Route[] = [
-      {
-        method: 'GET',
-        path: '/',
-        handler: (context) =>
-          context.empty(302, ['location', '/playground', 'cache-control', 'no-store']),
-      },
+      { method: 'GET', path: '/', handler: toPlayground },
       { method: 'GET', path: '/playground', handler: (context) => pageFile(context, PAGE) },
-      {
-        method: 'GET',
-        path: '/playground/:file',
-        handler: (context) => pageFile(context, context.params['file'] ?? ''),
-      },
-      // A route of its own, because the authorize route may lead to LayerCode.
-      {
-        method: 'POST',
-        path: '/playground/session',
-        handler: authorize({ platform: this, agentIds: [], origins: ['*'] }),
-      },
-      {
-        method: 'GET',
-        path: '/playground/history/:conversation',
-        handler: (context) => this.#showHistory(context),
-      },
+      { method: 'GET', path: '/playground/:file', handler: fileOfPage },
+      { method: 'POST', path: '/playground/session', handler: session },
+      { method: 'GET', path: '/playground/history/:conversation', handler: history },
     ];
-    const socket: Route = {
-      method: 'GET',
-      path: WEBSOCKET_PATH,
-      handler: (context) => this.#openSocket(context),
-    };
-    const completions: Route = {
-      method: 'POST',
-      path: `${COMPLETIONS_PATH}/:profile/:agent`,
-      handler: (context) => this.#complete(context),
-    };
-    return [socket, completions, ...(this.#playground ? page : [])].map((route) => ({
-      ...route,
-      handler: afterChecks(checks, route.handler),
-    }));
+    const completions: Handler = (context) => this.#complete(context);
+    const routes: readonly Route[] = [
+      { method: 'GET', path: WEBSOCKET_PATH, handler: (context) => this.#openSocket(context) },
+      { method: 'POST', path: `${COMPLETIONS_PATH}/:profile/:agent`, handler: completions },
+      ...(this.#playground ? page : []),
+    ];
+    const checks = [localOnly()];
+    return routes.map((route) => ({ ...route, handler: afterChecks(checks, route.handler) }));
   }
 
   /** Sends the figures of a turn to the browser it belongs to. */
@@ -250,6 +229,11 @@ export class LocalPlatform implements AppPlatform {
     this.#sockets.add(browserSocket);
   }
 }
+
+const toPlayground: Handler = (context) =>
+  context.empty(302, ['location', '/playground', 'cache-control', 'no-store']);
+
+const fileOfPage: Handler = (context) => pageFile(context, context.params['file'] ?? '');
 
 /** Undefined for LayerCode's wire, which is the default. */
 function profileIn({ wire, profile = 'generic' }: JsonObject): ProfileName | undefined {

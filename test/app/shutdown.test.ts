@@ -1,18 +1,27 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 
+import { Shutdown, type ShutdownParts } from '../../src/app/shutdown.ts';
 import type { Context } from '../../src/http/context.ts';
 import { HttpError } from '../../src/http/errors.ts';
-import { Shutdown, type ShutdownOptions } from '../../src/http/shutdown.ts';
+import { NOT_TRACED } from '../../src/turns/report/turn-trace.ts';
 import { mockTimers } from '../fixtures/clock.ts';
 
-const AT_ONCE: ShutdownOptions = {
-  isReplaced: false,
-  onDraining: async () => undefined,
-  drainDelayMs: 0,
-  timeoutMs: 60_000,
-  onTimeout: () => undefined,
+const TIMES = {
+  drainDelaySeconds: 0, drainCallsSeconds: 0, shutdownTimeoutSeconds: 60, turnTimeoutSeconds: 120,
 };
+
+/** Of an app that is closed at once if nothing is open. */
+function createShutdown(
+  times: Partial<typeof TIMES> = {},
+  parts: Partial<Record<keyof ShutdownParts, object>> = {},
+  turns = { interruptAll: (): void => undefined, close: async (): Promise<void> => undefined },
+): Shutdown {
+  const store = { close: () => undefined };
+  const settings = { ...TIMES, ...times };
+  const all = { settings, store, tracing: NOT_TRACED, ...parts } as ShutdownParts;
+  return new Shutdown(all, [{ turns }], new Set());
+}
 
 /** What becomes of a request: its headers, or the error and them. */
 function ask(shutdown: Shutdown): { error: HttpError | undefined; headers: string[] } {
@@ -36,14 +45,14 @@ async function rounds(): Promise<void> {
 
 describe('Shutdown', () => {
   it('serves until it is closed, with nothing said of it', () => {
-    const shutdown = new Shutdown();
+    const shutdown = createShutdown();
     assert.deepEqual([shutdown.isReady, ask(shutdown)], [true, { error: undefined, headers: [] }]);
   });
 
   it('still serves while it drains, and has connections closed', async (t) => {
     const clock = mockTimers(t, ['setTimeout']);
-    const shutdown = new Shutdown();
-    const closed = shutdown.close(undefined, { ...AT_ONCE, drainDelayMs: 5_000 });
+    const shutdown = createShutdown({ drainDelaySeconds: 5 });
+    const closed = shutdown.close(undefined, false);
     await rounds();
     clock.tick(4_999);
     await rounds();
@@ -56,9 +65,9 @@ describe('Shutdown', () => {
   });
 
   it('refuses with 503 once the drain delay is over, while responses are open', async () => {
-    const shutdown = new Shutdown();
+    const shutdown = createShutdown();
     shutdown.enter();
-    const closed = shutdown.close(undefined, AT_ONCE);
+    const closed = shutdown.close(undefined, false);
     await rounds();
     const { error, headers } = ask(shutdown);
     assert.deepEqual(
@@ -70,11 +79,11 @@ describe('Shutdown', () => {
   });
 
   it('is closed, and refuses, when the last response is over', async () => {
-    const shutdown = new Shutdown();
+    const shutdown = createShutdown();
     shutdown.enter();
     shutdown.enter();
     let isClosed = false;
-    const closed = shutdown.close(undefined, AT_ONCE).then(() => void (isClosed = true));
+    const closed = shutdown.close(undefined, false).then(() => void (isClosed = true));
     shutdown.leave();
     await rounds();
     assert.equal(isClosed, false);
@@ -85,12 +94,12 @@ describe('Shutdown', () => {
 
   it('interrupts what is open at the timeout, and gives it a second', async (t) => {
     const clock = mockTimers(t, ['setTimeout']);
-    const shutdown = new Shutdown();
-    shutdown.enter();
     let interrupted = 0;
+    const turns = { interruptAll: () => void (interrupted += 1), close: async () => undefined };
+    const shutdown = createShutdown({}, {}, turns);
+    shutdown.enter();
     let isClosed = false;
-    const options = { ...AT_ONCE, onTimeout: () => void (interrupted += 1) };
-    const closed = shutdown.close(undefined, options).then(() => void (isClosed = true));
+    const closed = shutdown.close(undefined, false).then(() => void (isClosed = true));
     const counts: (number | boolean)[] = [];
     for (const ms of [59_999, 1, 999, 1]) {
       await rounds();
@@ -103,12 +112,10 @@ describe('Shutdown', () => {
   });
 
   it('waits until all are told before it refuses', async () => {
-    const shutdown = new Shutdown();
     let told!: () => void;
-    const closed = shutdown.close(undefined, {
-      ...AT_ONCE,
-      onDraining: () => new Promise((resolve) => (told = resolve)),
-    });
+    const platform = { close: () => new Promise<void>((resolve) => (told = resolve)) };
+    const shutdown = createShutdown({}, { platform });
+    const closed = shutdown.close(undefined, false);
     await rounds();
     assert.equal(ask(shutdown).error, undefined);
     told();
@@ -117,10 +124,24 @@ describe('Shutdown', () => {
   });
 
   it('is closed once, however often it is asked to be', async () => {
-    const shutdown = new Shutdown();
     let count = 0;
-    const options = { ...AT_ONCE, onDraining: async () => void (count += 1) };
-    await Promise.all([shutdown.close(undefined, options), shutdown.close(undefined, options)]);
+    const shutdown = createShutdown({}, { store: { close: () => void (count += 1) } });
+    await Promise.all([shutdown.close(undefined, false), shutdown.close(undefined, false)]);
     assert.equal(count, 1);
+  });
+
+  it('closes what writes before what it writes to', async () => {
+    const closed: string[] = [];
+    const closing = (name: string): { close(): Promise<void> } => ({
+      close: async () => void closed.push(name),
+    });
+    const parts = {
+      platform: closing('platform'), records: closing('records'), channel: closing('channel'),
+      store: closing('store'),
+    };
+    const turns = { ...closing('turns'), interruptAll: () => undefined };
+    const shutdown = createShutdown({}, parts, turns);
+    await shutdown.close(undefined, false);
+    assert.deepEqual(closed, ['platform', 'turns', 'records', 'channel', 'store']);
   });
 });

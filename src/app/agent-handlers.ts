@@ -1,0 +1,93 @@
+// What answers an agent's platforms, over whichever wires they speak.
+
+import type { Handler } from '../http/compose.ts';
+import { turnMetrics } from '../observers/turn-metrics.ts';
+import { completions } from '../wires/chat-completions/completions.ts';
+import { hasCredentials } from '../wires/chat-completions/keys.ts';
+import { reports } from '../wires/chat-completions/reports.ts';
+import { SIGNATURE_HEADER } from '../wires/layercode/signature.ts';
+import { signed } from '../wires/layercode/signed.ts';
+import { webhook } from '../wires/layercode/webhook.ts';
+import { deliveryReport, type TurnObserver } from '../wires/reply-stream.ts';
+import type { AppParts } from './app-parts.ts';
+import type { PlatformAgent } from './app-platform.ts';
+import type { RoutedAgent } from './routed-agents.ts';
+
+/** The handlers of an agent. Each of them checks who asks. */
+export interface AgentHandlers {
+  /** Undefined for an app's only agent. */
+  readonly name: string | undefined;
+  readonly path: string;
+  /** Answers what is posted to the path itself, on either wire. */
+  readonly own: Handler;
+  /** Whether LayerCode posts there. If not, only platforms that speak Chat Completions do. */
+  readonly isSigned: boolean;
+  /** The other handlers are undefined if nothing is served by them. */
+  readonly completions?: Handler;
+  readonly models?: Handler;
+  readonly reports?: Handler | undefined;
+}
+
+export function agentHandlers(routed: RoutedAgent, parts: AppParts): AgentHandlers {
+  const { name, path, secrets, keys, metrics } = routed;
+  const isSigned = secrets.length > 0;
+  const shared = sharedByWires(routed, parts);
+  const layercode = signed({ secrets }, webhook({ ...shared, metrics }));
+  if (keys.length === 0) return { name, path, isSigned, own: layercode };
+  const { settings, openSessions } = parts;
+  const { vapiWebhookSecret: vapiSecret, elevenLabsWebhookSecret: elevenLabsSecret } = settings;
+  const hasReports = (vapiSecret ?? elevenLabsSecret) !== undefined;
+  const { complete, models } = completions({
+    ...shared, keys,
+    profile: settings.chatCompletionsProfile,
+    openSessions: hasReports ? openSessions : undefined,
+  });
+  return {
+    name, path, isSigned,
+    own: eitherWire(layercode, complete, isSigned),
+    completions: complete,
+    models,
+    reports: hasReports ? reports({ ...shared, vapiSecret, elevenLabsSecret }) : undefined,
+  };
+}
+
+/** The agent as the local platform calls it. */
+export function platformAgent(routed: RoutedAgent, parts: AppParts): PlatformAgent {
+  const { name, path, agent, secrets: [secret = ''], conversations } = routed;
+  const shared = { ...sharedByWires(routed, parts), openSessions: undefined };
+  return {
+    name: name ?? agent.name, path, secret, conversations,
+    completions: (key, profile) => completions({ ...shared, keys: [key], profile }).complete,
+  };
+}
+
+/** What every wire of an agent needs. */
+function sharedByWires(
+  { name, agent, conversations, turns, metrics }: RoutedAgent,
+  { settings, open, openSessions, records, costOf, platform }: AppParts,
+) {
+  const observe = turnMetrics(metrics, costOf);
+  const onTurnEnd: TurnObserver = (delivery, report) => {
+    observe(delivery, report);
+    platform?.turnEnded(deliveryReport(delivery, report));
+  };
+  return {
+    agent, agentName: name ?? agent.name, conversations, turns, open, openSessions, records,
+    maxStreams: settings.maxStreams,
+    heartbeatMs: settings.heartbeatSeconds * 1_000,
+    timeoutMs: settings.turnTimeoutSeconds * 1_000,
+    onTurnEnd: platform === undefined ? observe : onTurnEnd,
+  };
+}
+
+/**
+ * Where both wires are served, the credentials decide which of them a request speaks. Without any
+ * it gets the refusal of the first wire that is configured.
+ */
+function eitherWire(layercode: Handler, complete: Handler, servesLayercode: boolean): Handler {
+  return (context) => {
+    const isSigned = context.header(SIGNATURE_HEADER) !== undefined;
+    const isLayercode = servesLayercode && (isSigned || !hasCredentials(context));
+    return isLayercode ? layercode(context) : complete(context);
+  };
+}
