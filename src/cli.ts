@@ -12,9 +12,9 @@ const COMMANDS: Readonly<Record<string, () => Promise<Command>>> = {
   run: async () => (await import('./kit/commands/run.ts')).run,
   talk: async () => (await import('./kit/commands/talk.ts')).talk,
   turn: async () => (await import('./kit/commands/turn.ts')).turn,
-  'list-agents': async () => (await import('./kit/commands/list-agents.ts')).listAgents,
+  'list-agents': async () => (await import('./kit/commands/list-agents.ts')).listAgentsCommand,
   init: async () => (await import('./kit/commands/init.ts')).init,
-  webhook: async () => (await import('./kit/commands/webhook.ts')).webhook,
+  webhook: async () => (await import('./kit/commands/webhook.ts')).webhookCommand,
   eval: async () => (await import('./kit/commands/eval.ts')).evalCommand,
   calls: async () => (await import('./kit/commands/calls.ts')).calls,
 };

@@ -100,8 +100,8 @@ export { openModel } from './models/open-model.ts';
 export type { OpenedModel, OpenModelOptions } from './models/open-model.ts';
 export { ModelError } from './models/model.ts';
 export type {
-  ChatMessage, ChatModel, ModelDelta, ModelErrorCode, ModelOptions, ModelStreamOptions,
-  RequestFailure, ToolChoice, ToolDefinition as ModelTool,
+  ChatMessage, ChatModel, ModelDelta, ModelErrorCode, ModelOptions, ModelStreamOptions, ModelTool,
+  RequestFailure, ToolChoice,
 } from './models/model.ts';
 export { SpeakableText } from './speech/speakable.ts';
 export { encodeEvent } from './sse/encode.ts';

@@ -249,7 +249,7 @@ export class Metrics {
 
   /** All metrics in the Prometheus text format, version 0.0.4. */
   text(): string {
-    return asText(this.texts());
+    return formatMetrics(this.texts());
   }
 
   /** The current value of each metric, or of those that `which` accepts. */
@@ -265,7 +265,7 @@ export class Metrics {
 }
 
 /** Formats metrics as a scraper reads them. */
-export function asText(metrics: readonly MetricText[]): string {
+export function formatMetrics(metrics: readonly MetricText[]): string {
   let text = '';
   for (const { name, help, type, samples } of metrics) {
     text += `# HELP ${name} ${escape(help, /[\\\n]/g)}\n# TYPE ${name} ${type}\n${samples}`;

@@ -3,7 +3,7 @@
 
 import type { Json, JsonObject } from '../base/json.ts';
 import {
-  capturedTurn, lastOf, MAX_CAPTURED_PER_TURN, wholeRequests, type Base, type CapturedTurn,
+  capturedTurn, lastRequestOf, MAX_CAPTURED_PER_TURN, wholeRequests, type Base, type CapturedTurn,
   type WholeRequest,
 } from './captured-requests.ts';
 import { add, subtract, type Conversation } from './conversation.ts';
@@ -14,7 +14,7 @@ import type { TurnRecord } from './turn-record.ts';
 export const MAX_CAPTURED_PER_CALL = 4_194_304;
 
 /** A request to a model, and its answer. */
-export interface Exchange {
+export interface ModelExchange {
   readonly turnId: string;
   /** The request's body. */
   readonly sent: JsonObject;
@@ -29,7 +29,7 @@ interface TurnWithRequests {
 }
 
 /** The requests of these turns and their answers, in order, whole again. */
-export function exchangesIn(turns: readonly TurnWithRequests[]): readonly Exchange[] {
+export function exchangesIn(turns: readonly TurnWithRequests[]): readonly ModelExchange[] {
   return [...wholeTurns(turns)].flatMap(([{ id: turnId }, { requests }]) =>
     requests.map(({ body: { fields, messages }, answer = null }) => ({
       turnId, sent: { ...fields, messages }, answered: answer,
@@ -129,7 +129,7 @@ function wholeTurns<T extends TurnWithRequests>(turns: readonly T[]): Map<T, Who
     if (captured === undefined || captured.requests.length === 0) continue;
     const base = bases.get(captured.after?.turnId ?? '');
     const requests = wholeRequests(captured, base);
-    const last = lastOf(turn.id, captured, base, requests);
+    const last = lastRequestOf(turn.id, captured, base, requests);
     bases.set(turn.id, last);
     whole.set(turn, { requests, last });
   }

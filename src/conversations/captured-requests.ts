@@ -142,7 +142,7 @@ export function wholeRequests(
  * What the next turn may differ from: the last of these requests, which `wholeRequests` has made of
  * the turn and the same base.
  */
-export function lastOf(
+export function lastRequestOf(
   turnId: string,
   { after, hash }: CapturedTurn,
   base: Base | undefined,

@@ -6,7 +6,7 @@ import type { AssistantMessage, Message, ToolCall, ToolMessage } from './message
 import type { TurnRecord } from './turn-record.ts';
 
 /** What a turn finds in its place in the call. */
-export interface Place {
+export interface TurnPlace {
   /** Whether no other run and no other turn was there before. */
   readonly isNew: boolean;
   /** Whether the state has gone back to what it was before a discarded turn. */
@@ -23,7 +23,7 @@ export function takePlace(
   record: TurnRecord,
   discarded: readonly TurnRecord[],
   linesBefore: number,
-): Place {
+): TurnPlace {
   const replaced = record.number ?? numberOfReplaced(conversation.turns, discarded, record);
   record.number = replaced ?? nextNumber(conversation.turns, linesBefore);
   takeBack(conversation, discarded);
@@ -53,7 +53,7 @@ export interface EarlierToolCall extends ToolMessage {
 export function callsAtPlace(
   { turns }: Conversation,
   record: TurnRecord,
-  { isNew, hasGoneBack }: Place,
+  { isNew, hasGoneBack }: TurnPlace,
 ): readonly EarlierToolCall[] {
   if (isNew) return [];
   return turnsAtPlace(turns, record)

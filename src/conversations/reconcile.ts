@@ -14,7 +14,7 @@ import { cutTo, type HeardTurn } from './heard.ts';
 import { countOfLastParts } from './joined-words.ts';
 import type { Message } from './message.ts';
 import { coveredBy, PreparedTexts, saysLess, saysSame, withoutLetters } from './spoken-words.ts';
-import { wordsOf, type Comparison, type OwnTurns } from './transcript-comparison.ts';
+import { wordsOf, type Comparison, type OwnExchange } from './transcript-comparison.ts';
 import {
   leadingMessages, newTurn, ownMessages, replyText, setPlain, toldId, type TurnRecord,
 } from './turn-record.ts';
@@ -120,7 +120,7 @@ class Changes implements Reconciled {
   }
 
   /** Cuts the replies of an exchange to what was heard. Returns its last turn. */
-  #hear({ words, replies }: Exchange, our: OwnTurns): TurnRecord | undefined {
+  #hear({ words, replies }: Exchange, our: OwnExchange): TurnRecord | undefined {
     const { turns } = our;
     const isCutOff = words === undefined && our.words !== undefined;
     const isHeard = this.#comparison.transcript.isHeard && !isCutOff;

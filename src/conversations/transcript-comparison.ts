@@ -14,7 +14,7 @@ export interface Comparison {
   readonly text: string;
   /** All exchanges, or the last two of both sides if those are the same. */
   readonly theirs: readonly Exchange[];
-  readonly ours: readonly OwnTurns[];
+  readonly ours: readonly OwnExchange[];
   /** Empty if no exchange is certain to be in both. */
   readonly pairs: readonly Pair[];
   /** How many of ours follow the last exchange of theirs. -1 if that is not known. */
@@ -29,7 +29,7 @@ export interface Comparison {
 }
 
 /** An exchange of ours, and its turns. */
-export interface OwnTurns extends Exchange {
+export interface OwnExchange extends Exchange {
   readonly turns: readonly TurnRecord[];
 }
 
@@ -44,7 +44,7 @@ export interface Said {
  * and `known` its turn, if that runs again. `saidIn` returns what a turn has said, even while it
  * runs.
  */
-export function compare(
+export function compareTranscript(
   conversation: Conversation,
   transcript: Transcript,
   text: string,
@@ -88,7 +88,7 @@ type Aligned = Pick<Comparison, 'theirs' | 'ours' | 'pairs'>;
  * Words that one list lacks may be part of an exchange in the other, or several of its exchanges
  * joined.
  */
-function alignAll(theirs: readonly Exchange[], ours: readonly OwnTurns[]): Aligned {
+function alignAll(theirs: readonly Exchange[], ours: readonly OwnExchange[]): Aligned {
   const pairs = align(theirs, ours);
   const paired = new Set(pairs.map(([their]) => their));
   const first = pairs[0]?.[0] ?? 0;
@@ -127,7 +127,7 @@ const RECENT_TURNS = 4;
 function recentOf(
   turns: readonly TurnRecord[],
   saidIn: (turn: TurnRecord) => Said,
-): readonly OwnTurns[] {
+): readonly OwnExchange[] {
   const first = Math.max(0, turns.length - RECENT_TURNS);
   let start = turns.length;
   for (let found = 0; found < 2 && start > first; ) {
@@ -149,7 +149,7 @@ function recentOf(
  */
 function restOf(
   theirs: readonly Exchange[],
-  ours: readonly OwnTurns[],
+  ours: readonly OwnExchange[],
   pairs: readonly Pair[],
   text: string,
 ): number {
@@ -203,7 +203,7 @@ function mostWordsIn(our: Exchange, their: Exchange, texts: PreparedTexts): numb
 }
 
 /** Only what we have said. A platform says lines of its own again and again. */
-function withoutTold({ words, turns }: OwnTurns): Exchange {
+function withoutTold({ words, turns }: OwnExchange): Exchange {
   return { words, replies: turns.flatMap((turn) => (isTold(turn) ? [] : replyText(turn))) };
 }
 
@@ -264,7 +264,7 @@ function lastLinesOf(lines: readonly TranscriptLine[]): readonly TranscriptLine[
 function ownExchangesOf(
   turns: readonly TurnRecord[],
   saidIn: (turn: TurnRecord) => Said,
-): readonly OwnTurns[] {
+): readonly OwnExchange[] {
   const exchanges: { words: string | undefined; replies: string[]; turns: TurnRecord[] }[] = [];
   for (const turn of turns) {
     if (turn.isDiscarded === true) continue;

@@ -17,7 +17,7 @@ import type { Message, ToolMessage } from './message.ts';
 import { OpenedTurn } from './opened-turn.ts';
 import { reconcile, type Reconciled } from './reconcile.ts';
 import { linksOf, type RunLinks } from './run-links.ts';
-import { compare, replacedBy, type Comparison } from './transcript-comparison.ts';
+import { compareTranscript, replacedBy, type Comparison } from './transcript-comparison.ts';
 import { begin, noteProcess, type BegunRun } from './turn-begin.ts';
 import {
   arrivalOf, isDeliveredSince, isErasedSince, moveBefore, newerThan, type Arrival,
@@ -289,7 +289,7 @@ function comparisonFor(
   known: TurnRecord | undefined,
 ): Comparison | undefined {
   if (transcript === undefined) return undefined;
-  return compare(conversation, transcript, text, known, (turn) => {
+  return compareTranscript(conversation, transcript, text, known, (turn) => {
     const soFar =
       turn.state === 'open' ? running.find(({ runId }) => runId === turn.runId) : undefined;
     return soFar === undefined

@@ -176,7 +176,7 @@ export class EventWriter {
       this.#queue += last;
       this.#isFinished = true;
       if (this.#waiting === undefined) this.#handOver();
-      else settle(this.#waiting.senders); // their events still leave; they need not wait for that
+      else release(this.#waiting.senders); // their events still leave; they need not wait for that
     } else if (this.#destination.destroyed) this.destroy();
     return this.#isSent;
   }
@@ -211,7 +211,7 @@ export class EventWriter {
       if (isWhole) this.#endWhole(text);
       else this.#destination.end(text); // text and end in one system call
       if (this.#destination.writableLength > 0) this.#waitForRoom();
-      else this.#settleEnd();
+      else this.#endLeft();
       return;
     }
     const hasRoom = this.#destination.write(text, (error) => {
@@ -233,7 +233,7 @@ export class EventWriter {
   }
 
   /** Nothing of the stream is left in this process: all of it has been sent, or lost. */
-  #settleEnd(): void {
+  #endLeft(): void {
     const socket = this.#destination.req?.socket;
     // A response emits `finish` even if its last bytes were lost. Only the socket knows.
     if (socket?.errored instanceof Error || socket?.destroyed === true) this.destroy();
@@ -255,7 +255,7 @@ export class EventWriter {
     const waiting = this.#waiting;
     if (waiting !== undefined) {
       waiting.stop();
-      settle(waiting.senders);
+      release(waiting.senders);
     }
     this.#listener?.destroyed();
   }
@@ -277,10 +277,10 @@ export class EventWriter {
     }, this.#stallTimeoutMs);
     const onRoom = (): void => {
       waiting.stop();
-      if (this.#hasEnded) this.#settleEnd();
+      if (this.#hasEnded) this.#endLeft();
       else if (this.#isFinished) this.#handOver();
       else this.flush();
-      if (this.#waiting === undefined) settle(waiting.senders);
+      if (this.#waiting === undefined) release(waiting.senders);
       else this.#waiting.senders.push(...waiting.senders);
       if (this.#isSent) this.#listener?.finished();
     };
@@ -311,7 +311,7 @@ interface Waiting {
   readonly stop: () => void;
 }
 
-function settle(senders: (() => void)[]): void {
+function release(senders: (() => void)[]): void {
   for (const sender of senders.splice(0)) sender();
 }
 

@@ -4,10 +4,10 @@ import { endingAtOnce } from '../base/end-at-once.ts';
 import { failureOfResponse } from '../models/failure.ts';
 import {
   ModelError, type ChatMessage, type ChatModel, type ModelDelta, type ModelStreamOptions,
-  type RequestFailure, type ToolDefinition,
+  type ModelTool, type RequestFailure,
 } from '../models/model.ts';
 import { SCRIPTED_MODEL } from '../models/prices.ts';
-import { failureOf, RequestReport } from '../models/request-report.ts';
+import { requestFailureOf, RequestReport } from '../models/request-report.ts';
 import {
   IS_RETRYABLE, parseAnswer, type ScriptedAnswer, type ScriptedFailure, type ScriptedPart,
 } from './scripted-answer.ts';
@@ -17,7 +17,7 @@ export interface ScriptedRequest {
   /** The system message comes first. */
   readonly messages: readonly ChatMessage[];
   /** Empty if the model had none to call. */
-  readonly tools: readonly ToolDefinition[];
+  readonly tools: readonly ModelTool[];
 }
 
 /** Answers by what the model was asked. If it throws, the turn fails. */
@@ -89,7 +89,7 @@ export function scriptedModel(script: Script): ScriptedModel {
       yield used;
     } catch (error) {
       cause = error;
-      failure = failureOf(error);
+      failure = requestFailureOf(error);
       throw error;
     } finally {
       signal.removeEventListener('abort', abort);

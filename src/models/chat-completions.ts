@@ -11,7 +11,7 @@ import type { Provider } from './providers.ts';
 import { ReplyAssembler } from './reply-assembler.ts';
 import { ReplyReader } from './reply-reader.ts';
 import { createRequestBody } from './request-body.ts';
-import { failureOf, RequestReport } from './request-report.ts';
+import { requestFailureOf, RequestReport } from './request-report.ts';
 import { RequestClock, TIMEOUTS, type Timeouts } from './timeouts.ts';
 import { ToolCallSignatures } from './tool-call-signatures.ts';
 
@@ -175,7 +175,7 @@ export class ChatCompletionsModel implements ChatModel {
       this.#noteRefusal(error, tell);
       if (isStopped()) return;
       cause = clock.expired ?? error;
-      failure = failureOf(cause);
+      failure = requestFailureOf(cause);
       throw cause;
     } finally {
       request.isOver = true;

@@ -13,7 +13,7 @@ const MAX_REASON_LENGTH = 300;
 
 export type BodyReader = ReadableStreamDefaultReader<Uint8Array>;
 
-export interface ModelRequest {
+export interface VendorRequest {
   readonly fetch: typeof fetch;
   readonly url: string;
   readonly body: string;
@@ -27,7 +27,7 @@ export interface ModelRequest {
  * Sends the request and returns the answer's event stream. Throws a `ModelError` if there is none,
  * a `FieldRefused` if that may be due to an optional field.
  */
-export async function openEventStream(request: ModelRequest): Promise<BodyReader> {
+export async function openEventStream(request: VendorRequest): Promise<BodyReader> {
   const { access } = request;
   const response = await send(request);
   const reader: BodyReader = openReader(response.body ?? new Blob([]).stream(), request.signal);
@@ -43,7 +43,7 @@ export async function openEventStream(request: ModelRequest): Promise<BodyReader
   throw failure ?? new ModelError('malformed_stream', message);
 }
 
-async function send({ fetch, url, body, access, signal }: ModelRequest): Promise<Response> {
+async function send({ fetch, url, body, access, signal }: VendorRequest): Promise<Response> {
   const headers: Record<string, string> = {
     'content-type': 'application/json',
     accept: 'text/event-stream',

@@ -3,7 +3,7 @@
 
 import type { ToolCall } from '../conversations/message.ts';
 import type {
-  ChatMessage, ModelAnswer, ModelTokens, RequestFailure, ToolDefinition, UsedTokens,
+  ChatMessage, ModelAnswer, ModelTokens, ModelTool, RequestFailure, UsedTokens,
 } from './model.ts';
 
 /** About right for English. Other languages have fewer, so their tokens are underestimated. */
@@ -17,7 +17,7 @@ export function estimatedTokens(characters: number): number {
 /** Characters of what a model is sent, without the names of fields. */
 export function charactersSent(
   messages: readonly ChatMessage[],
-  tools: readonly ToolDefinition[] = [],
+  tools: readonly ModelTool[] = [],
 ): number {
   let characters = 0;
   for (const message of messages) {

@@ -42,7 +42,7 @@ export type DefaultOptions = Pick<ModelOptions, 'temperature' | 'maxOutputTokens
 export type ToolChoice = 'auto' | 'none' | 'required';
 
 /** A tool the model may call. */
-export interface ToolDefinition {
+export interface ModelTool {
   readonly name: string;
   readonly description: string;
   readonly parameters: JsonSchemaObject;
@@ -173,7 +173,7 @@ export type RequestEvent =
 
 /** What a request to a model may say besides its messages. */
 export interface ModelStreamOptions extends ModelOptions {
-  readonly tools?: readonly ToolDefinition[] | undefined;
+  readonly tools?: readonly ModelTool[] | undefined;
   /** Default `auto`. */
   readonly toolChoice?: ToolChoice | undefined;
   /**

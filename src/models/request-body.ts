@@ -3,7 +3,7 @@
 import { createHash } from 'node:crypto';
 
 import { alternateRoles } from './alternating-roles.ts';
-import type { ChatMessage, ModelStreamOptions, ToolDefinition } from './model.ts';
+import type { ChatMessage, ModelStreamOptions, ModelTool } from './model.ts';
 import { FIXED_FIELDS, type Provider } from './providers.ts';
 import type { ToolCallSignatures } from './tool-call-signatures.ts';
 import { wellFormedCall } from './well-formed-call.ts';
@@ -73,7 +73,7 @@ function hashOf(cacheKey: string): string {
 }
 
 /** Only these three fields: vendors refuse fields they do not know. */
-function toolOnWire({ name, description, parameters }: ToolDefinition): object {
+function toolOnWire({ name, description, parameters }: ModelTool): object {
   return { type: 'function', function: { name, description, parameters } };
 }
 

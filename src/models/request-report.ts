@@ -120,6 +120,6 @@ export class RequestReport {
 }
 
 /** Why a request failed, by what was thrown. */
-export function failureOf(error: unknown): RequestFailure {
+export function requestFailureOf(error: unknown): RequestFailure {
   return error instanceof ModelError ? error.code : 'failed';
 }

@@ -5,7 +5,7 @@ import { isatty } from 'node:tty';
 
 import { EVERYONE } from '../base/channel.ts';
 import { atMost } from '../base/time-limit.ts';
-import { asText, Gauge, Metrics } from '../metrics.ts';
+import { formatMetrics, Gauge, Metrics } from '../metrics.ts';
 import { addLogMetrics } from '../observers/log-metrics.ts';
 import type { Settings } from '../settings/settings.ts';
 import { Closing, type RunOptions } from './closing.ts';
@@ -170,7 +170,7 @@ class Post {
     const answers = this.#workers.all.map((worker) => this.#measure(worker));
     await atMost(MEASURING_MS, Promise.all(answers));
     const lists = this.#workers.all.map((worker) => worker.metrics);
-    return asText(this.#sum.of([...lists, this.#own.texts()]));
+    return formatMetrics(this.#sum.of([...lists, this.#own.texts()]));
   }
 
   #measure(worker: WorkerProcess): Promise<void> | undefined {

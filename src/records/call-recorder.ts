@@ -168,7 +168,7 @@ export class CallRecorder implements CallRecords {
   }
 
   erased(conversationKey: string, erasedAt: number): void {
-    this.#erased.set(conversationKey, Math.max(erasedAt, this.#toldAt(conversationKey)));
+    this.#erased.set(conversationKey, Math.max(erasedAt, this.#erasedAt(conversationKey)));
     for (const waiting of [...this.#queue]) {
       const isOlder = waiting.erasedAt < erasedAt;
       if (isOlder && waiting.call.conversationKey === conversationKey) this.#leaveQueue(waiting);
@@ -264,13 +264,13 @@ export class CallRecorder implements CallRecords {
   }
 
   async #make(call: EndedCall, read: Read): Promise<Made> {
-    const toldAt = this.#toldAt(call.conversationKey); // before: it may be erased meanwhile
+    const knownAt = this.#erasedAt(call.conversationKey); // before: it may be erased meanwhile
     const conversation = await read();
-    const erasedAt = Math.max(conversation?.erasedAt ?? 0, toldAt);
+    const erasedAt = Math.max(conversation?.erasedAt ?? 0, knownAt);
     return { record: callRecordOf(call, conversation, this.#contents), erasedAt };
   }
 
-  #toldAt(conversationKey: string): number {
+  #erasedAt(conversationKey: string): number {
     return this.#erased.get(conversationKey) ?? 0;
   }
 
@@ -357,7 +357,7 @@ export class CallRecorder implements CallRecords {
     } catch (error) {
       this.#log.warn('call record not checked for erasure', { conversationId, sessionId, error });
     }
-    return Math.max(markedAt, this.#toldAt(conversationKey)) > erasedAt;
+    return Math.max(markedAt, this.#erasedAt(conversationKey)) > erasedAt;
   }
 
   #failed(error: unknown): void {

@@ -24,7 +24,8 @@ export interface StoryLine {
   readonly details?: readonly string[] | undefined;
 }
 
-export interface ToldTurn {
+/** What happened in a turn. */
+export interface TurnStory {
   readonly heading: string;
   readonly lines: readonly StoryLine[];
 }
@@ -38,7 +39,7 @@ export interface SlowThing {
 }
 
 /** The turns of a call in order, and what happened in them. */
-export function storyOf({ turns }: CallRecord): readonly ToldTurn[] {
+export function storyOf({ turns }: CallRecord): readonly TurnStory[] {
   return turns.map((turn) => ({ heading: headingOf(turn), lines: linesOf(turn) }));
 }
 
@@ -88,10 +89,10 @@ function headingOf(turn: RecordedTurn): string {
  * request that it answers.
  */
 function linesOf(turn: RecordedTurn): readonly StoryLine[] {
-  const told = messageLines(turn);
+  const said = messageLines(turn);
   const timed = timedLines(turn);
   const lines: StoryLine[] = [];
-  for (const line of told) {
+  for (const line of said) {
     const next = timed.findIndex((other) => !isBefore(other, line));
     lines.push(...timed.splice(0, next === -1 ? timed.length : next));
     lines.push(line);

@@ -3,7 +3,7 @@
 
 import { digitRunSteps, type DigitRun } from './digit-runs.ts';
 import { steadyFinder, type FoundValue } from './finder.ts';
-import { oneOf } from './word-list.ts';
+import { anyWordOf } from './word-list.ts';
 
 /** How far words such as "expires" may be from what they speak of, in UTF-16 code units. */
 const NEAR = 40;
@@ -14,11 +14,11 @@ const CARD = /\[card [a-z\d]+\]/;
 /** A mark or a placeholder that ends a text, and some words that say nothing of what follows. */
 const BEHIND_CARD = new RegExp(
   String.raw`\[(?:card|expiry) [a-z\d]+\]`
-  + String.raw`(?:\s|[.,;:/-]|\b${oneOf('and then exp with plus it is its the uh um')}\b)*$`,
+  + String.raw`(?:\s|[.,;:/-]|\b${anyWordOf('and then exp with plus it is its the uh um')}\b)*$`,
   'i',
 );
 const EXPIRES = new RegExp(
-  String.raw`\b${oneOf(`
+  String.raw`\b${anyWordOf(`
     exp expiry expire expires expired expiring expiration valid_til valid_until valid_thru
     valid_through valid_to good_thru good_through
   `)}\b[^\d[\]]*$`,
@@ -26,11 +26,11 @@ const EXPIRES = new RegExp(
 );
 /** Said of a date only if there is a card. */
 const MAY_EXPIRE = new RegExp(
-  String.raw`\b${oneOf('month end ends date until till thru through runs_out')}\b[^\d[\]]*$`,
+  String.raw`\b${anyWordOf('month end ends date until till thru through runs_out')}\b[^\d[\]]*$`,
   'i',
 );
 const MONTH = new RegExp(
-  String.raw`\b${oneOf('jan feb mar apr may june? july? aug sept? oct nov dec')}[a-z]*\.?,?\s+`
+  String.raw`\b${anyWordOf('jan feb mar apr may june? july? aug sept? oct nov dec')}[a-z]*\.?,?\s+`
   + String.raw`(?:of\s+|the year\s+)?$`,
   'i',
 );
@@ -88,11 +88,11 @@ function valueOf({ digits, starts, ends }: DigitRun, count: number, month = ''):
   return { start: starts[0] ?? 0, end: ends[count - 1] ?? 0, value };
 }
 
-const SIDE = oneOf('on_the_back on_the_front on_the_reverse at_the_back');
-const CODE = oneOf('cvv cvv2 cvc cvc2 cv2');
+const SIDE = anyWordOf('on_the_back on_the_front on_the_reverse at_the_back');
+const CODE = anyWordOf('cvv cvv2 cvc cvc2 cv2');
 /** Said before a code. */
 const CODE_BEFORE = new RegExp(
-  String.raw`\b(?:${CODE}|${SIDE}|(?:three|four|3|4)[- ]digits?|${oneOf(`
+  String.raw`\b(?:${CODE}|${SIDE}|(?:three|four|3|4)[- ]digits?|${anyWordOf(`
     csc cid security_code security_number verification_code verification_number
     verification_value card_code
   `)})\b[^\d[\]]*$`,

@@ -1,7 +1,7 @@
 // Digits that are said or written in a row: `4242 4242`, `4242-4242`, `four two double four`.
 
 import { DIGIT_WORDS, isBeginningOfWord, LONGEST_DIGIT_WORD } from './digit-words.ts';
-import { digitOf, isDigit } from './unicode-digits.ts';
+import { digitOf, isUnicodeDigit } from './unicode-digits.ts';
 
 /** Digits in a row. Where each stands in the text, and whether a number may begin or end there. */
 export interface DigitRun {
@@ -75,7 +75,7 @@ export function* digitRunSteps(
     if (parts % PARTS_PER_STEP === 0) yield;
     yield* reader.takeRuns();
     const code = text.codePointAt(at) ?? 0;
-    if (isDigit(code)) {
+    if (isUnicodeDigit(code)) {
       const end = endOfDigits(text, at);
       reader.group(at, end);
       at = end;
@@ -157,9 +157,10 @@ class RunReader {
   #isOfAmount(start: number, end: number, count: number): boolean {
     const text = this.#text;
     const sign = text.charCodeAt(start - 1);
-    if ((sign !== POINT && sign !== COMMA) || !isDigit(codeBefore(text, start - 1))) return false;
+    if (sign !== POINT && sign !== COMMA) return false;
+    if (!isUnicodeDigit(codeBefore(text, start - 1))) return false;
     if (sign === COMMA) return count === 3;
-    const goesOn = text.charCodeAt(end) === POINT && isDigit(text.charCodeAt(end + 1));
+    const goesOn = text.charCodeAt(end) === POINT && isUnicodeDigit(text.charCodeAt(end + 1));
     const isOnly = !goesOn && !this.#isBehindPoint(start - 1); // no date, no group of a number
     return count > LONGEST_AFTER_POINT || (count <= 2 && isOnly);
   }
@@ -222,13 +223,13 @@ class RunReader {
   #partsAt(start: number, end: number): boolean {
     const code = this.#text.charCodeAt(start);
     if (code === LINE_FEED || end - start > 1) return true;
-    return (code === COMMA || code === POINT) && !isDigit(this.#text.charCodeAt(end));
+    return (code === COMMA || code === POINT) && !isUnicodeDigit(this.#text.charCodeAt(end));
   }
 
   /** Whether the digits that end at a place stand behind a point themselves. */
   #isBehindPoint(end: number): boolean {
     let start = end;
-    while (start > 0 && isDigit(this.#text.charCodeAt(start - 1))) start -= 1;
+    while (start > 0 && isUnicodeDigit(this.#text.charCodeAt(start - 1))) start -= 1;
     return this.#text.charCodeAt(start - 1) === POINT;
   }
 
@@ -367,7 +368,7 @@ function endOfDigits(text: string, start: number): number {
   let end = start + width;
   for (; end < text.length; end += width) {
     const code = text.codePointAt(end) ?? 0;
-    if (!isDigit(code) || widthOf(code) !== width) break;
+    if (!isUnicodeDigit(code) || widthOf(code) !== width) break;
   }
   return end;
 }
@@ -388,7 +389,7 @@ function isOfName(code: number): boolean {
 }
 
 function isOfWord(code: number): boolean {
-  return isOfName(code) || isDigit(code);
+  return isOfName(code) || isUnicodeDigit(code);
 }
 
 /** White space, dashes, points, commas, slashes, brackets, asterisks, and invisible characters. */

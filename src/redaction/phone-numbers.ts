@@ -1,6 +1,6 @@
 import { digitRunSteps, type DigitRun } from './digit-runs.ts';
 import { steadyFinder, type FoundValue } from './finder.ts';
-import { oneOf } from './word-list.ts';
+import { anyWordOf } from './word-list.ts';
 
 const SHORTEST = 7;
 /** ITU-T E.164. */
@@ -10,21 +10,21 @@ const NEAR = 40;
 
 /** Said of a phone number. */
 const PHONE = new RegExp(
-  String.raw`\b(?:number(?:['\u2019]s)?|${oneOf(`
+  String.raw`\b(?:number(?:['\u2019]s)?|${anyWordOf(`
     phone telephone tel mobile cell cellphone landline call calling called ring reach text sms
     whatsapp dial contact fax voicemail area_code
   `)})\b`,
   'i',
 );
 /** Said before "number" if it may be that of a telephone. */
-const OF_PHONE = oneOf(`
+const OF_PHONE = anyWordOf(`
   phone telephone mobile cell contact home work office business fax callback direct daytime hotline
   service support emergency private personal local free new old best right current correct following
   other another my his her their our your the a whose this that what which s
 `);
 /** Said of other numbers. */
 const OTHER = new RegExp(
-  String.raw`(?:\b(?:(?<!area )code|${oneOf(`
+  String.raw`(?:\b(?:(?<!area )code|${anyWordOf(`
     order invoice reference ref ticket tracking account customer policy serial article item isbn ean
     model booking confirmation reservation case id contract batch lot member membership loyalty
     passport version lottery insurance parcel claim meter tax vat registration

@@ -16,7 +16,7 @@ const MARK = /^\[([a-z-]+) ([a-z]{12})\]$/;
 const PLACEHOLDER = /\[([a-z][a-z-]{0,23} (?:[a-z]{12}|[1-9]\d{0,3}))\]/g;
 
 /** Twelve letters, about 56 bits, from at least 8 bytes. */
-export function lettersOf(bytes: Buffer): string {
+export function lettersFrom(bytes: Buffer): string {
   let rest = bytes.readBigUInt64BE();
   let letters = '';
   for (let count = 0; count < LETTERS; count++) {

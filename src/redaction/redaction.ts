@@ -8,7 +8,7 @@ import { atOnce, Slices, type Steps } from '../base/slices.ts';
 import { CallValues, type KnownValue } from './call-values.ts';
 import { cutValueIn, stepsOf, type Finder, type FoundValue } from './finder.ts';
 import {
-  lettersOf, markOf, marksIn, withNames, withoutPlaceholders, type Kinds, type Placeholders,
+  lettersFrom, markOf, marksIn, withNames, withoutPlaceholders, type Kinds, type Placeholders,
 } from './placeholder.ts';
 import { kindsIn, redactorsIn, type Redact } from './redact.ts';
 import { madeOnce, withTexts } from './texts.ts';
@@ -142,7 +142,7 @@ export class Redaction {
 
   #mark(conversationId: string, kind: string, value: string): string {
     const named = JSON.stringify([conversationId, kind, value]);
-    const letters = lettersOf(createHmac('sha256', this.#key).update(named).digest());
+    const letters = lettersFrom(createHmac('sha256', this.#key).update(named).digest());
     this.#use(conversationId).add(letters, { kind, value });
     return markOf(kind, letters);
   }

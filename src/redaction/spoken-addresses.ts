@@ -3,7 +3,7 @@
 import { lazyPattern } from '../base/lazy-pattern.ts';
 import { DIGIT_WORDS } from './digit-words.ts';
 import type { FoundValue } from './finder.ts';
-import { oneOf } from './word-list.ts';
+import { anyWordOf } from './word-list.ts';
 
 /** How much of a text is looked at on each side of an "at", in UTF-16 code units. */
 const NEAR = 160;
@@ -22,7 +22,7 @@ const SIGNS: ReadonlyMap<string, string> = new Map([
 
 /** What stands in front of an address, and is no part of one. */
 const NO_NAME = new RegExp(
-  `^${oneOf(`
+  `^${anyWordOf(`
     is its it s at a an the and or to my your his her our their me email emails mail e address under
     on use for with from of as be can you i we they he she was were please hi hello name reach
     called says just spelled spelt then um uh er copy cc via that thats this sure yes yeah no ok
@@ -32,7 +32,7 @@ const NO_NAME = new RegExp(
 );
 /** What stands in front of an "at" that means a place. */
 const NO_ADDRESSEE = new RegExp(
-  `^${oneOf(`
+  `^${anyWordOf(`
     us me him it them i you we they he she the a an and or to my your not are am also by of in on
     look looks looking looked shop shops online order available visit find found site website
     webpage page store live here there out see go come back buy sold more details start starts
@@ -41,11 +41,11 @@ const NO_ADDRESSEE = new RegExp(
 );
 /** Before a single word, these say that it is a place, too: "our menu at". */
 const OF_PLACE = new RegExp(
-  `^${oneOf('our the your their a an its this that every each any')}$`, 'i',
+  `^${anyWordOf('our the your their a an its this that every each any')}$`, 'i',
 );
 /** Ends of domains before which a full stop may stand apart. */
 const TOP_LEVEL = new RegExp(
-  `^${oneOf('com org net info io dev eu de uk fr es it nl at ch me co us ca au edu gov')}$`,
+  `^${anyWordOf('com org net info io dev eu de uk fr es it nl at ch me co us ca au edu gov')}$`,
   'i',
 );
 /** A word of letters and digits, a sign in brackets, or another sign. */

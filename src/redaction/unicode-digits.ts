@@ -22,6 +22,6 @@ function valuesOfDigits(): ReadonlyMap<number, number> {
   return values;
 }
 
-export function isDigit(code: number): boolean {
+export function isUnicodeDigit(code: number): boolean {
   return digitOf(code) >= 0;
 }

@@ -31,8 +31,8 @@ export function ready({ agents, reasons, warnings }: Readiness): Handler {
       return;
     }
     const all = [...agents.flatMap(problemsOf), ...warnings()];
-    const told = all.length === 0 ? {} : { warnings: all };
-    context.json(200, { ready: true, ...about, ...told }, NO_STORE);
+    const warned = all.length === 0 ? {} : { warnings: all };
+    context.json(200, { ready: true, ...about, ...warned }, NO_STORE);
   };
 }
 

@@ -2,7 +2,8 @@
 
 import { canonicalJson } from '../base/canonical-json.ts';
 import {
-  arrays, countOf, expect, fault, listOf, sizeBound, under, type KeywordTable, type Rule, type Site,
+  arrays, countOf, expect, fault, itemsOf, sizeBound, under, type KeywordTable, type Rule,
+  type Site,
 } from './keyword.ts';
 
 export const ARRAY_KEYWORDS: KeywordTable = {
@@ -42,7 +43,7 @@ function itemsIn(given: unknown): number | undefined {
 }
 
 function tuple(value: unknown, keyword: string, site: Site): readonly Rule[] {
-  return listOf(value, keyword, site).map((inner, index) => site.part(inner, `[${index}]`));
+  return itemsOf(value, keyword, site).map((inner, index) => site.part(inner, `[${index}]`));
 }
 
 /** The leading items, which have schemas of their own and to which `items` does not apply. */

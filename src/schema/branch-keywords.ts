@@ -2,7 +2,8 @@
 
 import { canonicalJson } from '../base/canonical-json.ts';
 import {
-  entriesOf, expect, fault, firstFault, listOf, type Fault, type KeywordTable, type Rule, type Site,
+  entriesOf, expect, fault, firstFault, itemsOf, type Fault, type KeywordTable, type Rule,
+  type Site,
 } from './keyword.ts';
 
 /** A longer list of reasons would confuse the model. */
@@ -61,7 +62,7 @@ export const BRANCH_KEYWORDS: KeywordTable = {
 };
 
 function branches(value: unknown, keyword: string, site: Site): readonly Rule[] {
-  const schemas = listOf(value, keyword, site);
+  const schemas = itemsOf(value, keyword, site);
   expect(schemas.length > 0, keyword, site);
   return schemas.map((inner, index) => site.same(inner, `.${keyword}[${index}]`));
 }

@@ -104,7 +104,7 @@ export function expect(isRight: boolean, keyword: string, { place }: Site): void
   if (!isRight) throw new TypeError(`${place}: ${keyword} has a value that is not supported`);
 }
 
-export function listOf(value: unknown, keyword: string, site: Site): readonly unknown[] {
+export function itemsOf(value: unknown, keyword: string, site: Site): readonly unknown[] {
   expect(Array.isArray(value), keyword, site);
   return value as readonly unknown[];
 }
@@ -119,7 +119,7 @@ export function entriesOf(
 }
 
 export function namesOf(value: unknown, keyword: string, site: Site): readonly string[] {
-  const names = listOf(value, keyword, site);
+  const names = itemsOf(value, keyword, site);
   expect(names.every((name) => typeof name === 'string'), keyword, site);
   return names as readonly string[];
 }

@@ -5,8 +5,8 @@ import { isObject } from '../base/fields.ts';
 import type { CheckBudget } from './check-budget.ts';
 import type { SchemaType } from './json-schema.ts';
 import {
-  expect, fault, listOf, numberOf, patternOf, propertiesOf, sizeBound, type KeywordTable, type Rule,
-  type Site,
+  expect, fault, itemsOf, numberOf, patternOf, propertiesOf, sizeBound, type KeywordTable,
+  type Rule, type Site,
 } from './keyword.ts';
 
 const TYPES: Readonly<Record<SchemaType, (value: unknown) => boolean>> = {
@@ -30,7 +30,7 @@ export const VALUE_KEYWORDS: KeywordTable = {
     return (given, budget) => (isEqual(value, given, budget) ? undefined : found);
   },
   enum: (value, site) => {
-    const allowed = listOf(value, 'enum', site);
+    const allowed = itemsOf(value, 'enum', site);
     const found = fault(`must be one of ${allowed.map((one) => canonicalJson(one)).join(', ')}`);
     const known = new Set(allowed);
     const nested = allowed.filter((one) => typeof one === 'object' && one !== null);

@@ -17,11 +17,11 @@ export type Ending = 'completed' | 'failed' | 'interrupted';
  * - `leaving`: the reply is complete, and its last bytes have not left this process.
  * - `settled`: nothing is left to be done. Nothing that its agent does has an effect.
  */
-export const TURN_STATES = [
+export const RUN_STATES = [
   'opening', 'failed early', 'cut early', 'speaking', 'storing', 'storing a failure', 'leaving',
   'settled',
 ] as const;
-export type TurnState = (typeof TURN_STATES)[number];
+export type RunState = (typeof RUN_STATES)[number];
 
 /**
  * - `opened`: its record is open. `not opened`: the turn was over before the store could begin.
@@ -72,11 +72,11 @@ export type Effect =
 
 /** What follows: the next state, and what is to be done there. */
 export interface Move {
-  readonly to: TurnState;
+  readonly to: RunState;
   readonly effects: readonly Effect[];
 }
 
-function to(state: TurnState, ...effects: readonly Effect[]): Move {
+function to(state: RunState, ...effects: readonly Effect[]): Move {
   return { to: state, effects };
 }
 
@@ -102,7 +102,7 @@ const takenOver: Move = to('settled', { do: 'end unstored', as: 'taken over' });
 const lateFailure: Effect = { do: 'log a late failure' };
 
 /** Ended before its record was open: the caller was answered, and only the record is missing. */
-function endedEarly(state: TurnState, as: 'failed' | 'interrupted'): Moves {
+function endedEarly(state: RunState, as: 'failed' | 'interrupted'): Moves {
   const settleLate: Effect = { do: 'settle late', as };
   return {
     opened: to('settled', interruptOlder, takeRecord, settleLate),
@@ -115,7 +115,7 @@ function endedEarly(state: TurnState, as: 'failed' | 'interrupted'): Moves {
 }
 
 /** Anything that has no entry changes nothing. */
-const MOVES: Readonly<Record<TurnState, Moves>> = {
+const MOVES: Readonly<Record<RunState, Moves>> = {
   opening: {
     opened: to('speaking', interruptOlder, takeRecord, { do: 'ask the agent' }),
     'runs elsewhere': to('opening', { do: 'ask other processes' }),
@@ -181,7 +181,7 @@ const SHARED_SPEAKING: Moves = {
 
 /** What follows. Undefined if nothing does. `isShared`: other processes share the conversation. */
 export function moveFor(
-  state: TurnState,
+  state: RunState,
   happening: Happening,
   isShared: boolean,
 ): Move | undefined {
@@ -189,11 +189,11 @@ export function moveFor(
 }
 
 /** Whether the agent can do no more. */
-export function isOver(state: TurnState): boolean {
+export function isOver(state: RunState): boolean {
   return state !== 'opening' && state !== 'speaking';
 }
 
 /** Whether its caller has been answered to the end. Its record may still have to be opened. */
-export function isAnswered(state: TurnState): boolean {
+export function isAnswered(state: RunState): boolean {
   return state === 'settled' || state === 'failed early' || state === 'cut early';
 }

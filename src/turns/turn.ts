@@ -25,8 +25,8 @@ import { startClock } from './clock.ts';
 import type { DeliveredTurn, Delivery } from './delivery.ts';
 import { apologyOf, tellInterrupted } from './hooks.ts';
 import {
-  isAnswered, isOver, moveFor, type Effect, type Ending, type Happening, type StreamEnd,
-  type TurnState,
+  isAnswered, isOver, moveFor, type Effect, type Ending, type Happening, type RunState,
+  type StreamEnd,
 } from './machine.ts';
 import {
   correctSettlement, openRecord, runOf, settlementOf, storeSettlement, type Opening,
@@ -83,7 +83,7 @@ export class Turn implements TurnRun, DeliveredTurn {
   firstWordMs: number | undefined;
   /** Undefined if it has waited for nothing. */
   workSoFar: TurnWork | undefined;
-  #state: TurnState = 'opening';
+  #state: RunState = 'opening';
   readonly #run = new AgentRun(this);
   /** What the store has answered. */
   #opening: Opening | undefined;

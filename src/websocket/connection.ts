@@ -273,7 +273,7 @@ export class WebSocketConnection {
   }
 
   #drained(): void {
-    this.#settleSenders(true);
+    this.#releaseSenders(true);
     if (!this.#isFlooded) return;
     this.#isFlooded = false;
     this.#isAlive = true;
@@ -308,13 +308,13 @@ export class WebSocketConnection {
     clearTimeout(this.#closeTimer);
     this.#isClosing = true;
     this.#isFinished = true;
-    this.#settleSenders(false);
+    this.#releaseSenders(false);
     const close = this.#close ?? { code: CLOSE_CODES.lost, reason: '' };
     this.#onClose(this.#error === undefined ? close : { ...close, error: this.#error });
   }
 
-  #settleSenders(isSent: boolean): void {
-    for (const settle of this.#senders.splice(0)) settle(isSent);
+  #releaseSenders(isSent: boolean): void {
+    for (const release of this.#senders.splice(0)) release(isSent);
   }
 }
 

@@ -52,14 +52,14 @@ export class CallEnds {
    * Tells the agent. If its hook fails, the end counts as not known, so that a repeated report is
    * passed on again.
    */
-  tell(event: CallEnd, told: EventContext<CallEnd['raw']>): Awaitable<void> {
+  tell(event: CallEnd, given: EventContext<CallEnd['raw']>): Awaitable<void> {
     this.#options.turns.forgetValues(event);
     const failed = (error: unknown): never => {
       this.#ended.forget(event.sessionId);
       throw error;
     };
     try {
-      const done = this.#tell(event, told);
+      const done = this.#tell(event, given);
       return done instanceof Promise ? done.catch(failed) : done;
     } catch (error) {
       return failed(error);
@@ -67,13 +67,13 @@ export class CallEnds {
   }
 
   /** Reads the conversation only for an agent that has the hook. */
-  #tell(event: CallEnd, told: EventContext<CallEnd['raw']>): Awaitable<void> {
+  #tell(event: CallEnd, given: EventContext<CallEnd['raw']>): Awaitable<void> {
     const { agent, conversations, turns, tellsOfSilentCalls = true } = this.#options;
     if (agent.onSessionEnd === undefined) return;
     return andThen(conversations.snapshot(event.conversationId), (conversation) => {
       const isKnown = conversation.history.length > 0 || conversations.isStoreAway;
       if (isKnown || tellsOfSilentCalls)
-        return agent.onSessionEnd?.(turns.toldAtEnd(event, told, conversation));
+        return agent.onSessionEnd?.(turns.toldAtEnd(event, given, conversation));
     });
   }
 

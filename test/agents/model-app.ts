@@ -18,7 +18,7 @@ import {
   type TestReply,
 } from '../../src/kit/test-client.ts';
 import { createLogger } from '../../src/log.ts';
-import type { ChatModel, ToolDefinition } from '../../src/models/model.ts';
+import type { ChatModel, ModelTool } from '../../src/models/model.ts';
 import { parseSettings } from '../../src/settings/parse-settings.ts';
 import type { Tool, ToolContext } from '../../src/tools/tool.ts';
 import {
@@ -29,7 +29,7 @@ import {
   type ModelServer,
 } from '../faults/model-server.ts';
 import { chunk, DONE, usageChunk } from '../faults/wire-shapes.ts';
-import { messageEvent, rawRequest, RawConnection, SECRET, within } from '../fixtures/app.ts';
+import { messageEvent, RawConnection, rawRequest, SECRET, within } from '../fixtures/app.ts';
 
 export const KEY = 'sk-test-9f8e7d6c5b4a3210';
 
@@ -174,7 +174,7 @@ export async function eventsOf(reply: Promise<TestReply>): Promise<TestEvent[]> 
 
 /** The tools an agent offers its model, to be run by hand. */
 export async function toolsOf(agent: Agent): Promise<ReadonlyMap<string, Tool>> {
-  let offered: readonly ToolDefinition[] = [];
+  let offered: readonly ModelTool[] = [];
   const model: ChatModel = {
     name: 'fake:model',
     async *stream(_messages, options) {

@@ -1,7 +1,9 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 
-import { asText, Counter, Gauge, Histogram, Metrics, type Across } from '../../src/metrics.ts';
+import {
+  Counter, formatMetrics, Gauge, Histogram, Metrics, type Across,
+} from '../../src/metrics.ts';
 import { addUp, isCount, MetricsSum } from '../../src/process/metrics-sum.ts';
 
 /** The metrics of a process. */
@@ -12,7 +14,7 @@ function processWith(fill: (metrics: Metrics) => void): Metrics {
 }
 
 function samplesOf(lists: Parameters<typeof addUp>[0]): string[] {
-  return asText(addUp(lists)).split('\n').filter((line) => /^[^#]/.test(line));
+  return formatMetrics(addUp(lists)).split('\n').filter((line) => /^[^#]/.test(line));
 }
 
 function gauges(across: Across | undefined, values: readonly number[]): string[] {
@@ -64,7 +66,7 @@ describe('addUp', () => {
       some.add(new Counter('none_total', 'Help with "quotes" and a \\ in it.', ['of']));
       some.add(new Gauge('g', 'G.', () => 1.25));
     });
-    assert.equal(asText(addUp([metrics.texts()])), metrics.text());
+    assert.equal(formatMetrics(addUp([metrics.texts()])), metrics.text());
   });
 });
 
@@ -77,7 +79,7 @@ describe('MetricsSum', () => {
     const sum = new MetricsSum();
     sum.bury(one.texts(isCount));
     sum.bury(one.texts(isCount));
-    assert.equal(asText(sum.of([])), '# HELP c_total C.\n# TYPE c_total counter\nc_total 10\n');
+    assert.equal(formatMetrics(sum.of([])), '# HELP c_total C.\n# TYPE c_total counter\nc_total 10\n');
     assert.deepEqual(samplesOf([sum.of([one.texts()])]), ['c_total 15', 'g 7']);
   });
 });

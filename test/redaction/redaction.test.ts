@@ -5,7 +5,7 @@ import { atOnce } from '../../src/base/slices.ts';
 import { cardNumbers } from '../../src/redaction/card-numbers.ts';
 import { emailAddresses } from '../../src/redaction/email-addresses.ts';
 import { checkRedact, type Redact } from '../../src/redaction/redact.ts';
-import { lettersOf, markOf, nextName, withNames } from '../../src/redaction/placeholder.ts';
+import { lettersFrom, markOf, nextName, withNames } from '../../src/redaction/placeholder.ts';
 import {
   FAILED_TEXT, Redaction, UnknownValueError, type RedactionOptions,
 } from '../../src/redaction/redaction.ts';
@@ -217,8 +217,8 @@ describe('a placeholder', () => {
   });
 
   it('has twelve letters, whatever the bytes', () => {
-    assert.equal(lettersOf(Buffer.alloc(8)), 'aaaaaaaaaaaa');
-    assert.match(lettersOf(Buffer.alloc(32, 0xff)), /^[a-z]{12}$/);
+    assert.equal(lettersFrom(Buffer.alloc(8)), 'aaaaaaaaaaaa');
+    assert.match(lettersFrom(Buffer.alloc(32, 0xff)), /^[a-z]{12}$/);
   });
 
   it('has the next number of its kind', () => {

@@ -6,7 +6,7 @@ import { readFileSync } from 'node:fs';
 import { describe, it } from 'node:test';
 
 import {
-  HAPPENINGS, isAnswered, isOver, moveFor, TURN_STATES, type Effect, type TurnState,
+  HAPPENINGS, isAnswered, isOver, moveFor, RUN_STATES, type Effect, type RunState,
 } from '../../src/turns/machine.ts';
 
 const PAGE = new URL('../../docs/lifecycle.md', import.meta.url);
@@ -22,7 +22,7 @@ function textOf(effect: Effect): string {
  * other processes share has rows of its own where it differs.
  */
 function rows(): string[] {
-  const states = TURN_STATES.flatMap((state) => [[state, false], [state, true]] as const);
+  const states = RUN_STATES.flatMap((state) => [[state, false], [state, true]] as const);
   return HAPPENINGS.flatMap((happening) => {
     const same = new Map<string, string[]>();
     for (const [state, isShared] of states) {
@@ -42,7 +42,7 @@ function rows(): string[] {
 
 /** One way through the machine. A move that stays in its state is no step. */
 interface Way {
-  readonly state: TurnState;
+  readonly state: RunState;
   readonly effects: readonly Effect[];
 }
 
@@ -78,11 +78,11 @@ describe('the states of a turn', () => {
   });
 
   it('can all be reached from the first', () => {
-    assert.deepEqual(new Set(WAYS.map(({ state }) => state)), new Set(TURN_STATES));
+    assert.deepEqual(new Set(WAYS.map(({ state }) => state)), new Set(RUN_STATES));
   });
 
   it('can all be left for the last one', () => {
-    for (const state of TURN_STATES) {
+    for (const state of RUN_STATES) {
       const ways = [...waysFrom({ state, effects: [] }, true)];
       assert.ok(ways.some((way) => way.state === 'settled'), state);
     }
@@ -137,7 +137,7 @@ describe('on every way through a turn', () => {
 });
 
 describe('an interruption', () => {
-  const CASES: readonly (readonly [state: TurnState, as: string | undefined])[] = [
+  const CASES: readonly (readonly [state: RunState, as: string | undefined])[] = [
     ['opening', 'interrupted'],
     ['speaking', 'interrupted'],
     ['storing', 'as it left'],
@@ -158,7 +158,7 @@ describe('an interruption', () => {
 });
 
 describe('what stays in its state', () => {
-  for (const state of TURN_STATES) {
+  for (const state of RUN_STATES) {
     it(`neither begins nor ends anything: ${state}`, () => {
       for (const happening of HAPPENINGS) {
         const { to, effects = [] } = moveFor(state, happening, true) ?? {};

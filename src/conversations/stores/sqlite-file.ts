@@ -52,7 +52,7 @@ export function openDatabase(path: string, { synchronous, waitMs }: OpenDatabase
     try {
       return prepareDatabase(path, synchronous);
     } catch (error) {
-      if (!isBusy(error) || performance.now() > endsAtMs) throw failureOf(path, error);
+      if (!isBusy(error) || performance.now() > endsAtMs) throw storeErrorOf(path, error);
     }
     // `busy_timeout` does not cover the switch to WAL, which starting processes make all at once
     Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, RETRY_MS);
@@ -166,7 +166,7 @@ const REASONS: ReadonlyMap<number, string> = new Map([
 ]);
 
 /** What SQLite reported, with the file's name and what to do about it. */
-export function failureOf(path: string, error: unknown): StoreError {
+export function storeErrorOf(path: string, error: unknown): StoreError {
   if (error instanceof StoreError) return error;
   const said = messageOf(error);
   const reason = REASONS.get(resultCodeOf(error) ?? 0);

@@ -2,7 +2,7 @@ import {
   ERASED, type IdPage, type PartsChange, type PartStore, type StoredConversation,
 } from './part-store.ts';
 import {
-  checkDatabase, failureOf, identityOf, openDatabase, pragma, refused, type Synchronous,
+  checkDatabase, identityOf, openDatabase, pragma, refused, storeErrorOf, type Synchronous,
 } from './sqlite-file.ts';
 import { isBusy, type Database, type Statement } from './sqlite-library.ts';
 
@@ -196,7 +196,7 @@ export class SqliteStore implements PartStore {
     try {
       if (this.#opened !== undefined && this.#writes > 0) this.#checkpoint(this.#opened, true);
     } catch (error) {
-      if (!isBusy(error)) throw failureOf(this.#path, error);
+      if (!isBusy(error)) throw storeErrorOf(this.#path, error);
     } finally {
       this.#letGo();
     }
@@ -225,7 +225,7 @@ export class SqliteStore implements PartStore {
       if (this.#writes > 0 || isDue) this.#checkpoint(opened, isDue);
       return this.#sweep(opened);
     } catch (error) {
-      if (!isBusy(error)) this.#problem = failureOf(this.#path, error);
+      if (!isBusy(error)) this.#problem = storeErrorOf(this.#path, error);
       return false;
     }
   }
@@ -271,7 +271,7 @@ export class SqliteStore implements PartStore {
     try {
       return command(this.#use());
     } catch (error) {
-      throw failureOf(this.#path, error);
+      throw storeErrorOf(this.#path, error);
     }
   }
 

@@ -10,13 +10,13 @@ import { StoreError } from './store-error.ts';
 type Methods = Pick<SqliteStore, 'read' | 'writeAll' | 'list' | 'count' | 'overwrite' | 'close'>;
 
 /** Sent to the thread. */
-export interface Call {
+export interface ThreadCall {
   readonly method: keyof Methods;
   readonly args: readonly unknown[];
 }
 
 /** Sent back for each call, in their order. Before them, unasked: whether the file is open. */
-export type Reply = { readonly answer: unknown } | { readonly failure: string };
+export type ThreadReply = { readonly answer: unknown } | { readonly failure: string };
 
 interface Waiting<T> {
   readonly resolve: (answer: T) => void;
@@ -107,7 +107,7 @@ class SqliteThread implements PartStore {
       return died(error); // the system has no thread to give
     }
     this.#worker = worker;
-    worker.on('message', (reply: Reply) => this.#replied(reply));
+    worker.on('message', (reply: ThreadReply) => this.#replied(reply));
     let cause: unknown;
     worker.on('error', (error) => (cause = error));
     this.#ended = new Promise((resolve) => {
@@ -155,12 +155,12 @@ class SqliteThread implements PartStore {
     return new Promise((resolve, reject) => {
       if (!this.#isOpen) throw this.#failure;
       if (this.#calls.length === 0) this.#worker?.ref();
-      this.#worker?.postMessage({ method, args } satisfies Call);
+      this.#worker?.postMessage({ method, args } satisfies ThreadCall);
       this.#calls.push({ resolve, reject });
     });
   }
 
-  #replied(reply: Reply): void {
+  #replied(reply: ThreadReply): void {
     const waiting = this.#calls.shift();
     // An open file must not keep the process alive.
     if (this.#calls.length === 0) this.#worker?.unref();

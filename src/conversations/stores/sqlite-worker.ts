@@ -4,14 +4,14 @@ import { parentPort, workerData } from 'node:worker_threads';
 
 import { messageOf } from '../../base/thrown-values.ts';
 import { SqliteStore, type SqliteStoreOptions } from './sqlite-store.ts';
-import type { Call, Reply } from './sqlite-thread.ts';
+import type { ThreadCall, ThreadReply } from './sqlite-thread.ts';
 
 const UPKEEP_INTERVAL_MS = 1_000;
 /** Between two pieces of maintenance, if one was not enough. */
 const UPKEEP_PAUSE_MS = 10;
 
 function answer(work: () => unknown): void {
-  let reply: Reply;
+  let reply: ThreadReply;
   try {
     reply = { answer: work() };
   } catch (error) {
@@ -29,7 +29,7 @@ function serve(store: SqliteStore): void {
     timer = setTimeout(keepUp, hasMore ? UPKEEP_PAUSE_MS : UPKEEP_INTERVAL_MS);
   }
 
-  parentPort?.on('message', ({ method, args }: Call) => {
+  parentPort?.on('message', ({ method, args }: ThreadCall) => {
     if (method === 'close') {
       clearTimeout(timer);
       parentPort?.unref(); // the thread ends once this is answered

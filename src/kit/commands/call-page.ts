@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto';
 
 import type { CallRecord } from '../../records/call-record.ts';
-import { storyOf, type StoryLine, type ToldTurn } from '../../records/call-story.ts';
+import { storyOf, type StoryLine, type TurnStory } from '../../records/call-story.ts';
 import { printable } from '../terminal/printable.ts';
 import { factsOf, labelOf, slowestLines } from './described-call.ts';
 
@@ -80,7 +80,7 @@ function article(record: CallRecord, hasRequests: boolean): readonly string[] {
   ];
 }
 
-function section({ heading, lines }: ToldTurn, hasRequests: boolean): readonly string[] {
+function section({ heading, lines }: TurnStory, hasRequests: boolean): readonly string[] {
   const end = ({ atMs, durationMs }: StoryLine): number => msOf(atMs) + msOf(durationMs);
   const lengthMs = Math.max(1, ...lines.map(end));
   return [

@@ -290,8 +290,8 @@ async function show(id: string, place: Place): Promise<void> {
   if (place.isPage) return showPage(id, place);
   let count = 0;
   for await (const record of recordsOf(id, place)) {
-    const told = describedCall(record, place.hasRequests);
-    await write(place.terminal.stdout, `${count === 0 ? '' : '\n'}${told}`);
+    const text = describedCall(record, place.hasRequests);
+    await write(place.terminal.stdout, `${count === 0 ? '' : '\n'}${text}`);
     count += 1;
   }
   if (count === 0) throw new CommandError(noRecordOf(id, place.settings));

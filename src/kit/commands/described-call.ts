@@ -1,6 +1,6 @@
 import type { CallRecord } from '../../records/call-record.ts';
 import {
-  slowestOf, storyOf, type SlowThing, type StoryLine, type ToldTurn,
+  slowestOf, storyOf, type SlowThing, type StoryLine, type TurnStory,
 } from '../../records/call-story.ts';
 import { printable } from '../terminal/printable.ts';
 
@@ -16,7 +16,7 @@ export function describedCall(record: CallRecord, hasRequests: boolean): string 
   const slowest = slowestLines(record);
   const lines = [
     ...factsOf(record).map(factLine),
-    ...storyOf(record).flatMap((turn) => toldLines(turn, hasRequests)),
+    ...storyOf(record).flatMap((turn) => storyLines(turn, hasRequests)),
     ...(state === undefined ? [] : ['', factLine(['state', JSON.stringify(state)])]),
     ...(slowest.length === 0 ? [] : ['', 'slowest', ...slowest.map((line) => `  ${line}`)]),
   ];
@@ -47,12 +47,12 @@ export function slowestLines(record: CallRecord): readonly string[] {
   return slowestOf(record, SLOWEST).map(slowLine);
 }
 
-function toldLines({ heading, lines }: ToldTurn, hasRequests: boolean): readonly string[] {
-  const told = lines.flatMap((line) => [
+function storyLines({ heading, lines }: TurnStory, hasRequests: boolean): readonly string[] {
+  const shown = lines.flatMap((line) => [
     lineOf(line),
     ...(hasRequests ? (line.details ?? []).map((detail) => `  ${detail}`) : []),
   ]);
-  return ['', heading, ...told];
+  return ['', heading, ...shown];
 }
 
 function lineOf(line: StoryLine): string {

@@ -8,7 +8,7 @@ import { isObject } from '../../base/fields.ts';
 import { parseJson } from '../../base/json.ts';
 import { messageOf } from '../../base/thrown-values.ts';
 import { hasPassed, overBudget, type Budgets } from '../eval/budgets.ts';
-import { compare, comparisonTable, type ComparedScenario } from '../eval/comparison.ts';
+import { compareScenarios, comparisonTable, type ComparedScenario } from '../eval/comparison.ts';
 import {
   figuresOf, figuresTable, isScenarioFigures, type ScenarioFigures,
 } from '../eval/figures.ts';
@@ -17,7 +17,7 @@ import { playAll, type ScenarioRuns } from '../eval/play-all.ts';
 import type { OpenStage, PlayOptions } from '../eval/play-options.ts';
 import { printReport, printTable, Progress } from '../eval/printed-report.ts';
 import type { ScenarioResult } from '../eval/result.ts';
-import type { ReplySource } from '../eval/run-models.ts';
+import type { ModelSource } from '../eval/run-models.ts';
 import { serveStage, takeStageMark } from '../eval/serve-stage.ts';
 import { StageProcess } from '../eval/stage-process.ts';
 import { readAll, refusalOf, stageAll, type Unplayable } from '../eval/staged-scenarios.ts';
@@ -145,7 +145,7 @@ wrong, or a scenario is: the others are played all the same.
     }
     progress.end();
     const figures = all.map(({ scenario, results }) => figuresOf(scenario.file, results));
-    const comparison = before === undefined ? undefined : compare(before, figures);
+    const comparison = before === undefined ? undefined : compareScenarios(before, figures);
     if (isJson) {
       const json = { ...jsonOf(all, unplayable, figures, comparison), evalTokens: evalTokens() };
       terminal.stdout.write(`${JSON.stringify(json, undefined, 2)}\n`);
@@ -192,7 +192,7 @@ function budgetsOf(flags: Readonly<Record<string, string>>, runs: number): Budge
   return { minPasses: parseCount(flags['--min-passes'], '--min-passes', runs), maxP95Ms, maxCost };
 }
 
-function sourceOf(switches: ReadonlySet<string>, runs: number): ReplySource {
+function sourceOf(switches: ReadonlySet<string>, runs: number): ModelSource {
   if (!switches.has('--record')) return switches.has('--live') ? 'live' : 'recording';
   if (switches.has('--live')) throw new UsageError('--record asks the models, as --live does');
   if (runs > 1) throw new UsageError('--record plays each scenario once, so it takes no --runs');

@@ -1,7 +1,7 @@
-import { listAgents as builtInAgents } from '../../agents/built-in/registry.ts';
+import { listAgents } from '../../agents/built-in/registry.ts';
 import { EXIT, UsageError, type Command } from '../terminal/command.ts';
 
-export const listAgents: Command = {
+export const listAgentsCommand: Command = {
   name: 'list-agents',
   summary: 'List the built-in agents.',
   help: `Usage: layercode-microserver list-agents
@@ -16,7 +16,7 @@ Exit codes: 0 success; 2 wrong arguments.
 `,
   async run(argv, { stdout }) {
     if (argv.length > 0) throw new UsageError('list-agents takes no arguments');
-    const agents = builtInAgents();
+    const agents = listAgents();
     const width = Math.max(...agents.map(({ name }) => name.length));
     stdout.write(
       agents

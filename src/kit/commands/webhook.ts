@@ -22,7 +22,7 @@ const SETTINGS_FLAGS = [
 ] as const;
 const AGENT_FLAG = '--agent-id';
 
-export const webhook: Command = {
+export const webhookCommand: Command = {
   name: 'webhook',
   summary: "Show or set the URL that LayerCode posts an agent's events to.",
   help: `Usage: layercode-microserver webhook get [--agent-id ID]

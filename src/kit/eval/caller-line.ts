@@ -1,4 +1,4 @@
-import { Fault } from './fault.ts';
+import { LineFault } from './fault.ts';
 import type { CallerLine } from './step.ts';
 
 const RULE =
@@ -10,8 +10,8 @@ const MAX_TURNS = 50;
 export function parseCallerLine(argument: string): CallerLine {
   const [, persona, goal, turns] =
     /^"([^"]+)" wants "([^"]+)" in (\d{1,3}) turns?$/.exec(argument) ?? [];
-  if (persona === undefined || goal === undefined) throw new Fault(RULE);
+  if (persona === undefined || goal === undefined) throw new LineFault(RULE);
   const maxTurns = Number(turns);
   if (maxTurns >= 1 && maxTurns <= MAX_TURNS) return { name: 'caller', persona, goal, maxTurns };
-  throw new Fault(`a played caller takes 1 to ${MAX_TURNS} turns`);
+  throw new LineFault(`a played caller takes 1 to ${MAX_TURNS} turns`);
 }

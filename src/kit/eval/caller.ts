@@ -17,7 +17,7 @@ export interface CallerOptions {
   readonly route: string;
 }
 
-export class Caller {
+export class ScenarioCaller {
   readonly conversationId = randomUUID();
   readonly #origin: Origin;
   readonly #wire: TestWire;

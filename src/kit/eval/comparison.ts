@@ -7,12 +7,12 @@ import { fisherExact, holmCorrection, type Passes } from './statistics.ts';
  * `no difference seen`: there may be one, too small for these runs. `too few runs`: so few that
  * even all against none could be chance.
  */
-export type Difference = 'better' | 'worse' | 'no difference seen' | 'too few runs';
+export type ScenarioDifference = 'better' | 'worse' | 'no difference seen' | 'too few runs';
 
 export interface ComparedScenario {
   readonly file: string;
   /** Undefined: only one side has the scenario. */
-  readonly difference: Difference | undefined;
+  readonly difference: ScenarioDifference | undefined;
   /** After Holm's correction for all scenarios. */
   readonly p: number | undefined;
   readonly before: ScenarioFigures | undefined;
@@ -22,7 +22,7 @@ export interface ComparedScenario {
 const SIGNIFICANT = 0.05;
 
 /** In the order of `now`, then what only `before` has. By Fisher's exact test at 0.05. */
-export function compare(
+export function compareScenarios(
   before: readonly ScenarioFigures[],
   now: readonly ScenarioFigures[],
 ): readonly ComparedScenario[] {
@@ -104,7 +104,7 @@ function rateOf({ passed, failed }: ScenarioFigures): string {
 }
 
 function verdictOf(
-  difference: Difference | undefined,
+  difference: ScenarioDifference | undefined,
   p: number | undefined,
   before: ScenarioFigures | undefined,
 ): string {

@@ -4,7 +4,7 @@ import { isObject } from '../../base/fields.ts';
 import { parseJson } from '../../base/json.ts';
 import { messageOf } from '../../base/thrown-values.ts';
 import { oneLine } from '../terminal/one-line.ts';
-import { Fault } from './fault.ts';
+import { LineFault } from './fault.ts';
 
 export interface Expectation {
   readonly written: string;
@@ -19,7 +19,7 @@ export interface Expectation {
  * matches a value that has at least its fields.
  */
 export function parseExpectation(name: string, written: string): Expectation {
-  if (written === '') throw new Fault(`${name} takes a text, or a pattern like /hello|hi/i`);
+  if (written === '') throw new LineFault(`${name} takes a text, or a pattern like /hello|hi/i`);
   const matches = matcherOf(written);
   const wanted = parseJson(written);
   return {
@@ -34,10 +34,10 @@ function isObjectOrList(value: unknown): boolean {
   return typeof value === 'object' && value !== null;
 }
 
-/** The same for a value. Throws a `Fault` for what begins like JSON and is not. */
+/** The same for a value. Throws a `LineFault` for what begins like JSON and is not. */
 export function parseValueExpectation(name: string, written: string): Expectation {
   if (JSON_BEGINS.test(written) && parseJson(written) === undefined)
-    throw new Fault(`${name}: ${oneLine(written, 80)} is not JSON`);
+    throw new LineFault(`${name}: ${oneLine(written, 80)} is not JSON`);
   return parseExpectation(name, written);
 }
 
@@ -51,13 +51,13 @@ function matcherOf(written: string): (text: string) => boolean {
     return (text) => plain(text).includes(wanted);
   }
   if (!/^[imsu]*$/.test(flags)) {
-    throw new Fault(`${oneLine(written, 80)} is a pattern whose flags can only be i, m, s and u`);
+    throw new LineFault(`${oneLine(written, 80)} is a pattern whose flags can only be i, m, s and u`);
   }
   try {
     const regExp = new RegExp(pattern, flags);
     return (text) => regExp.test(text);
   } catch (error) {
-    throw new Fault(oneLine(messageOf(error)), { cause: error });
+    throw new LineFault(oneLine(messageOf(error)), { cause: error });
   }
 }
 

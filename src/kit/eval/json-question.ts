@@ -67,15 +67,15 @@ function quoted(answer: string): string {
 }
 
 /** What was said and done in a turn, one line of JSON each. The agent's words come last. */
-export function toldOf({ said, heard, tools, ending }: PlayedTurn): readonly string[] {
+export function linesOfTurn({ said, heard, tools, ending }: PlayedTurn): readonly string[] {
   return [
-    ...(said === undefined ? [] : [toldLine({ caller: said })]),
-    ...tools.map(({ tool, args, result, state }) => toldLine({ tool, args, result, state })),
-    toldLine({ agent: heard, ...(ending === 'whole' ? {} : { ending }) }),
+    ...(said === undefined ? [] : [jsonLine({ caller: said })]),
+    ...tools.map(({ tool, args, result, state }) => jsonLine({ tool, args, result, state })),
+    jsonLine({ agent: heard, ...(ending === 'whole' ? {} : { ending }) }),
   ];
 }
 
-export function toldLine(fields: object): string {
+export function jsonLine(fields: object): string {
   const text = JSON.stringify(fields);
   return text.length <= MAX_ENTRY_LENGTH ? text : `${text.slice(0, MAX_ENTRY_LENGTH)}…`;
 }

@@ -3,10 +3,10 @@
 import { messageOf } from '../../base/thrown-values.ts';
 import type { ChatMessage, ChatModel } from '../../models/model.ts';
 import { oneLine } from '../terminal/one-line.ts';
-import { askForJson, toldLine, toldOf } from './json-question.ts';
+import { askForJson, jsonLine, linesOfTurn } from './json-question.ts';
 import type { Judge, Verdict } from './play-options.ts';
 import type { Scenario } from './scenario.ts';
-import type { Question } from './step.ts';
+import type { JudgeLine } from './step.ts';
 
 export interface JudgeOptions {
   /** Ends a question. The verdict is then `undecided`. */
@@ -36,7 +36,7 @@ export function modelJudge(model: ChatModel, { signal }: JudgeOptions = {}): Jud
 
   /** Asks until most verdicts agree. */
   async function decide(
-    { question, times }: Question,
+    { question, times }: JudgeLine,
     call: readonly string[],
     reply: string,
   ): Promise<Verdict> {
@@ -78,7 +78,7 @@ export function modelJudge(model: ChatModel, { signal }: JudgeOptions = {}): Jud
     if (fault !== undefined) return undecided(fault);
     const last = turns.at(-1);
     const call = turns.filter(({ conversation }) => conversation === last?.conversation);
-    return decide(question, call.flatMap(toldOf).slice(0, -1), last?.heard ?? '');
+    return decide(question, call.flatMap(linesOfTurn).slice(0, -1), last?.heard ?? '');
   };
 }
 
@@ -116,7 +116,7 @@ function questionAbout(
     ...(call.length === 0 ? ['(nothing)'] : call),
     '',
     'The reply:',
-    toldLine({ agent: reply }),
+    jsonLine({ agent: reply }),
     '',
     'The criterion:',
     question,

@@ -4,7 +4,7 @@ import { modelRequestOf, type ModelRequest } from './model-request.ts';
 import type { RecordedPart, RecordedReply, RecordedUsage } from './recording.ts';
 
 /** What models have answered, in the order of the requests. */
-export interface Heard {
+export interface RecordedAnswers {
   readonly replies: readonly RecordedReply[];
   /** Why requests got no complete reply. */
   readonly failures: readonly unknown[];
@@ -32,7 +32,7 @@ export class ModelRecorder {
   }
 
   /** Waits for replies that are still arriving. */
-  async heard(): Promise<Heard> {
+  async heard(): Promise<RecordedAnswers> {
     const replies: RecordedReply[] = [];
     const failures: unknown[] = [];
     for (const { request, reading } of this.#readings) {

@@ -3,7 +3,7 @@
 import { canonicalJson } from '../../base/canonical-json.ts';
 import { isObject } from '../../base/fields.ts';
 import type {
-  ChatMessage, JsonFields, ModelStreamOptions, ToolDefinition,
+  ChatMessage, JsonFields, ModelStreamOptions, ModelTool,
 } from '../../models/model.ts';
 import { replaceVarying } from './varying-values.ts';
 
@@ -12,7 +12,7 @@ export interface ModelRequest {
   /** The model's name. */
   readonly model: string;
   readonly options: JsonFields;
-  readonly tools: readonly ToolDefinition[];
+  readonly tools: readonly ModelTool[];
   /** Tool calls are numbered: their ids are `call_1`, `call_2`, and so on. */
   readonly messages: readonly ChatMessage[];
 }
@@ -69,7 +69,7 @@ function withNumberedCalls(messages: readonly ChatMessage[]): readonly ChatMessa
 export function comparable(request: ModelRequest): ComparableRequest {
   const values: string[] = [];
   const names = new Map<string, string>();
-  const named = withTexts(request, (text) => replaceVarying(text, (value, kind) => {
+  const named = withRequestTexts(request, (text) => replaceVarying(text, (value, kind) => {
     values.push(value);
     if (kind === 'time') return '<time>';
     const name = names.get(value) ?? `<${kind} ${names.size + 1}>`;
@@ -80,7 +80,7 @@ export function comparable(request: ModelRequest): ComparableRequest {
 }
 
 /** A copy with other texts. Names of models, tools and fields stay, and so do options. */
-export function withTexts(
+export function withRequestTexts(
   { tools, messages, ...others }: ModelRequest,
   change: (text: string) => string,
 ): ModelRequest {

@@ -16,7 +16,7 @@ class Entry {
   isCut = false;
 }
 
-export function sumOfTokens(
+export function addTokens(
   known: Tokens = { input: 0, output: 0, cost: 0 }, { input, output, cost }: Tokens,
 ): Tokens {
   return {
@@ -63,9 +63,9 @@ export class Notebook {
     return this.#held?.tool === tool;
   }
 
-  /** Whether the caller's page was told of that run. */
-  get isTold(): boolean {
-    return this.#held?.isTold === true;
+  /** Whether the caller's page knows of that run. */
+  get isShown(): boolean {
+    return this.#held?.isShown === true;
   }
 
   /** Whether a run that `counts` goes on. */
@@ -113,7 +113,7 @@ export class Notebook {
         this.unscripted += 1;
         break;
       case 'used':
-        entry.tokens = sumOfTokens(entry.tokens, sight.tokens);
+        entry.tokens = addTokens(entry.tokens, sight.tokens);
         break;
       case 'cut':
         entry.isCut = true;

@@ -10,7 +10,7 @@ import type { PlayedTurn } from './result.ts';
 import type { Scenario } from './scenario.ts';
 import type { OnSight } from './sight.ts';
 import type { Stage } from './stage.ts';
-import type { Question } from './step.ts';
+import type { JudgeLine } from './step.ts';
 
 /** What an app is made of. Each scenario gets one of its own. */
 export interface Cast {
@@ -26,7 +26,7 @@ export interface Verdict {
 
 /** `turns` are those played so far; the question is about the last one. */
 export type Judge = (
-  question: Question, turns: readonly PlayedTurn[], scenario: Scenario,
+  question: JudgeLine, turns: readonly PlayedTurn[], scenario: Scenario,
 ) => Promise<Verdict>;
 
 /** Opens a stage other than one in this process. */

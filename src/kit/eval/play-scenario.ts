@@ -5,7 +5,7 @@ import { messageOf } from '../../base/thrown-values.ts';
 import { MemoryStore } from '../../conversations/memory-store.ts';
 import { oneLine } from '../terminal/one-line.ts';
 import { Backstage } from './backstage.ts';
-import { Caller } from './caller.ts';
+import { ScenarioCaller } from './caller.ts';
 import { faultOf } from './checks.ts';
 import type { Hearing } from './hearing.ts';
 import { Notebook } from './notebook.ts';
@@ -13,7 +13,7 @@ import type { Cast, PlayOptions } from './play-options.ts';
 import type { CallerMove } from './played-caller.ts';
 import { remedyFor } from './problems.ts';
 import type { PlayedTurn, ScenarioFailure, ScenarioResult } from './result.ts';
-import type { Act, CheckStep, Exchange, Scenario, TroubleAt } from './scenario.ts';
+import type { Act, CheckStep, Scenario, ScriptedExchange, TroubleAt } from './scenario.ts';
 import { StageLost } from './stage-process.ts';
 import { stageSettings } from './stage-settings.ts';
 import type { Address, Stage } from './stage.ts';
@@ -62,8 +62,8 @@ class CallOver extends Error {
 }
 
 interface Delivery {
-  readonly exchange: Exchange;
-  readonly caller: Caller;
+  readonly exchange: ScriptedExchange;
+  readonly caller: ScenarioCaller;
   readonly conversation: number;
   readonly turnId: string | undefined;
   hearing: Hearing;
@@ -83,7 +83,7 @@ class Play {
   /** Tools that a mock has made hang. */
   readonly #hanging = new Set<string>();
   #address: Address = { origin: '', route: '' };
-  #caller: Caller | undefined;
+  #caller: ScenarioCaller | undefined;
   #conversation = 0;
 
   constructor(
@@ -132,13 +132,13 @@ class Play {
   }
 
   /** Who calls now. */
-  get #speaking(): Caller {
+  get #speaking(): ScenarioCaller {
     return (this.#caller ??= this.#callerFrom(this.#scenario.origin.from));
   }
 
-  #callerFrom(from: string | undefined): Caller {
+  #callerFrom(from: string | undefined): ScenarioCaller {
     const origin = { ...this.#scenario.origin, from };
-    return new Caller({ origin, route: this.#address.route, ...this.#access });
+    return new ScenarioCaller({ origin, route: this.#address.route, ...this.#access });
   }
 
   async #perform(act: Act): Promise<void> {
@@ -202,7 +202,7 @@ class Play {
   }
 
   /** Delivers a turn, and waits for the end of its reply. */
-  async #exchange(exchange: Exchange): Promise<void> {
+  async #exchange(exchange: ScriptedExchange): Promise<void> {
     const { opening, answers, trouble } = exchange;
     const isAgain = opening?.name === 'deliver-again';
     if (!isAgain) {
@@ -231,7 +231,7 @@ class Play {
     this.#checkStandIns(exchange);
   }
 
-  get #lastOpening(): Exchange['opening'] {
+  get #lastOpening(): ScriptedExchange['opening'] {
     return this.#deliveries.at(-1)?.exchange.opening;
   }
 
@@ -292,11 +292,11 @@ class Play {
 
   /** Resolves once the caller has heard what was said before the tool. */
   async #heardSoFar(hearing: Hearing, tool: string): Promise<void> {
-    const isTold = (): boolean => hearing.data.some(
+    const isShown = (): boolean => hearing.data.some(
       (content) => isObject(content) && content['tool'] === tool,
     );
-    if (this.#notebook.isTold && this.#scenario.origin.wire === 'layercode')
-      await hearing.until(() => isTold() || hearing.isOver, SOON_MS);
+    if (this.#notebook.isShown && this.#scenario.origin.wire === 'layercode')
+      await hearing.until(() => isShown() || hearing.isOver, SOON_MS);
     else await hearing.quiet();
   }
 
@@ -397,7 +397,7 @@ class Play {
   }
 
   /** What the scenario lacks for the model and the tools that the agent has used. */
-  #checkStandIns({ opening }: Exchange): void {
+  #checkStandIns({ opening }: ScriptedExchange): void {
     for (const tool of this.#notebook.barred) {
       this.#fail(opening, [`${tool} has effects and was called: ${remedyFor(tool)}`]);
     }

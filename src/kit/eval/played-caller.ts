@@ -2,7 +2,7 @@
 
 import type { ChatMessage, ChatModel } from '../../models/model.ts';
 import { oneLine } from '../terminal/one-line.ts';
-import { askForJson, toldLine } from './json-question.ts';
+import { askForJson, jsonLine } from './json-question.ts';
 import type { PlayedTurn } from './result.ts';
 
 /** Whom the model plays. */
@@ -42,8 +42,8 @@ export function modelCaller(
 ): PlayedCaller {
   return ({ persona, goal }, turns) => {
     const heard = turns.flatMap(({ said, heard, ending }) => [
-      ...(said === undefined ? [] : [toldLine({ you: said })]),
-      toldLine({ agent: heard, ...(ending === 'whole' ? {} : { ending }) }),
+      ...(said === undefined ? [] : [jsonLine({ you: said })]),
+      jsonLine({ agent: heard, ...(ending === 'whole' ? {} : { ending }) }),
     ]);
     const content = [
       `You are: ${persona}`,

@@ -2,9 +2,9 @@
 
 import { isObject } from '../../base/fields.ts';
 import { parseJson } from '../../base/json.ts';
-import type { ChatMessage, JsonFields, ToolDefinition } from '../../models/model.ts';
+import type { ChatMessage, JsonFields, ModelTool } from '../../models/model.ts';
 import { InventedValues } from './invented-values.ts';
-import { withTexts, type ModelRequest } from './model-request.ts';
+import { withRequestTexts, type ModelRequest } from './model-request.ts';
 
 /** A piece of a reply: a text, or a tool call with its arguments as the model wrote them. */
 export type RecordedPart = string | { readonly call: string; readonly args: string };
@@ -33,7 +33,7 @@ export class RecordingError extends Error {
 interface Prompt {
   readonly model: string;
   readonly options: JsonFields;
-  readonly tools: readonly ToolDefinition[];
+  readonly tools: readonly ModelTool[];
   /** Null if the first message is of another role. */
   readonly system: string | null;
 }
@@ -54,7 +54,7 @@ export function formatRecording(replies: readonly RecordedReply[]): string {
   const { in: change } = new InventedValues();
   const prompts = new Map<string, number>();
   const listed = replies.map((reply) => {
-    const { model, options, tools, messages } = withTexts(reply.request, change);
+    const { model, options, tools, messages } = withRequestTexts(reply.request, change);
     const [first, ...others] = messages;
     const isSystem = first?.role === 'system';
     const prompt: Prompt = { model, options, tools, system: isSystem ? first.content : null };
@@ -119,7 +119,7 @@ function isPrompt(value: unknown): value is Prompt {
     && (system === null || typeof system === 'string');
 }
 
-function isTool(value: unknown): value is ToolDefinition {
+function isTool(value: unknown): value is ModelTool {
   if (!isObject(value)) return false;
   const { name, description, parameters } = value;
   return typeof name === 'string' && typeof description === 'string' && isObject(parameters);

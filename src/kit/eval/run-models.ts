@@ -31,7 +31,7 @@ export interface RunModelsOptions {
  * Where replies come from. `recording`: from one if there is one, else from the models. `record`:
  * from the models, and a recording is made.
  */
-export type ReplySource = 'recording' | 'live' | 'record';
+export type ModelSource = 'recording' | 'live' | 'record';
 
 /** The models of a scenario. */
 export interface ScenarioModels {
@@ -43,7 +43,7 @@ export interface ScenarioModels {
 /** `path` is that of the recording. Throws a `RecordingError` for one that cannot be replayed. */
 export function scenarioModels(
   path: string,
-  source: ReplySource,
+  source: ModelSource,
   options: RunModelsOptions,
 ): ScenarioModels {
   const replies = source === 'recording' ? readRecording(path) : undefined;

@@ -33,7 +33,7 @@ export type TroubleStep = StepOf<(typeof TROUBLES)[number]>;
 export type TroubleAt = TroubleStep & { readonly at: Moment };
 
 /** One delivery of a turn. */
-export interface Exchange {
+export interface ScriptedExchange {
   readonly kind: 'exchange';
   /** Undefined: the call begins. */
   readonly opening: StepOf<'say' | 'call' | 'deliver-again'> | undefined;
@@ -43,7 +43,7 @@ export interface Exchange {
 }
 
 export type Act =
-  | Exchange
+  | ScriptedExchange
   /** Of the last exchange. */
   | { readonly kind: 'check'; readonly step: CheckStep }
   | { readonly kind: 'mock'; readonly step: StepOf<'mock'> }
@@ -182,7 +182,7 @@ function onlyOnce(steps: readonly Step[], fault: TellFault) {
 /** An exchange while its lines are read. */
 interface Draft {
   readonly kind: 'exchange';
-  readonly opening: Exchange['opening'];
+  readonly opening: ScriptedExchange['opening'];
   readonly answers: ScriptedPart[][];
   trouble: TroubleAt | undefined;
 }

@@ -6,9 +6,9 @@ import { isToolName } from '../../models/well-formed-call.ts';
 import { oneLine } from '../terminal/one-line.ts';
 import { parseCallerLine } from './caller-line.ts';
 import { parseExpectation, parseValueExpectation } from './expectation.ts';
-import { Fault } from './fault.ts';
+import { LineFault } from './fault.ts';
 import { parseMock, parseModelLine } from './stand-in-lines.ts';
-import type { Action, Check, Moment } from './step.ts';
+import type { Action, CheckLine, Moment } from './step.ts';
 import { parseTime } from './time.ts';
 import { parseToolExpectation } from './tool-line.ts';
 
@@ -69,11 +69,11 @@ export const WORDS: Readonly<Record<string, (argument: string) => Action>> = {
   }),
   wire(argument) {
     if (argument !== 'layercode' && argument !== 'chat-completions')
-      throw new Fault('wire is layercode or chat-completions');
+      throw new LineFault('wire is layercode or chat-completions');
     return { name: 'wire', wire: argument };
   },
   models(argument) {
-    if (!/^[1-5]$/.test(argument)) throw new Fault('models takes a number from 1 to 5: models 2');
+    if (!/^[1-5]$/.test(argument)) throw new LineFault('models takes a number from 1 to 5: models 2');
     return { name: 'models', count: Number(argument) };
   },
   from: (argument) => ({ name: 'from', text: number('from', argument) }),
@@ -83,13 +83,13 @@ export const WORDS: Readonly<Record<string, (argument: string) => Action>> = {
   }),
   language(argument) {
     if (!/^[A-Za-z]{2,3}(-[A-Za-z\d]{1,8})*$/.test(argument))
-      throw new Fault('language takes a tag such as en-GB');
+      throw new LineFault('language takes a tag such as en-GB');
     return { name: 'language', text: argument };
   },
   set(argument) {
     const [, variable, value] = /^([A-Z][A-Z0-9_]*)(?:\s+|\s*=\s*)(\S.*)$/.exec(argument) ?? [];
     if (variable === undefined || value === undefined)
-      throw new Fault('set takes a setting and its value: set FIRST_WORD_TIMEOUT_SECONDS 1');
+      throw new LineFault('set takes a setting and its value: set FIRST_WORD_TIMEOUT_SECONDS 1');
     return { name: 'set', variable, value };
   },
 };
@@ -97,11 +97,11 @@ export const WORDS: Readonly<Record<string, (argument: string) => Action>> = {
 function parseCall(argument: string): Action {
   if (argument === 'again') return { name: 'call', from: undefined };
   const from = /^from (\S.*)$/.exec(argument)?.[1];
-  if (from === undefined) throw new Fault('call takes: call again, or: call from +15550100');
+  if (from === undefined) throw new LineFault('call takes: call again, or: call from +15550100');
   return { name: 'call', from: number('call from', from) };
 }
 
-type Expecting = Extract<Check, { readonly expectation: unknown }>['name'];
+type Expecting = Extract<CheckLine, { readonly expectation: unknown }>['name'];
 type Alone =
   | 'expect-hangup' | 'expect-same-request' | 'never-fails' | 'never-cut' | 'never-repeats';
 
@@ -111,13 +111,13 @@ function expecting(name: Expecting, parse = parseExpectation): (argument: string
 
 function alone(name: Alone): (argument: string) => Action {
   return (argument) => {
-    if (argument !== '') throw new Fault(`${name} stands alone`);
+    if (argument !== '') throw new LineFault(`${name} stands alone`);
     return { name };
   };
 }
 
 function text(argument: string, rule: string): string {
-  if (argument === '') throw new Fault(rule);
+  if (argument === '') throw new LineFault(rule);
   return argument;
 }
 
@@ -125,7 +125,7 @@ function parseJudge(argument: string): Action {
   const [, count, rest = argument] = /^(\d{1,4}) times?\s+(.*)$/.exec(argument) ?? [];
   const times = Number(count ?? 1);
   if (times < 1 || times > MAX_ASKED || times % 2 === 0)
-    throw new Fault(`judge is asked an odd number of times, up to ${MAX_ASKED}`);
+    throw new LineFault(`judge is asked an odd number of times, up to ${MAX_ASKED}`);
   const question = text(unquoted(rest), 'judge takes what a reply must be like');
   return { name: 'judge', question, times };
 }
@@ -136,21 +136,21 @@ function unquoted(argument: string): string {
 
 function number(name: string, argument: string): string {
   if (argument === '' || argument.length > 100)
-    throw new Fault(`${name} takes a telephone number: ${name} +15550100`);
+    throw new LineFault(`${name} takes a telephone number: ${name} +15550100`);
   return argument;
 }
 
 function objectOf(argument: string, name: string, example: string): JsonObject {
   const value = parseJson(argument);
   if (isObject(value)) return value as JsonObject;
-  throw new Fault(`${name} takes a JSON object: ${name} ${example}`);
+  throw new LineFault(`${name} takes a JSON object: ${name} ${example}`);
 }
 
 function toolNames(word: string, argument: string): readonly string[] {
   const names = argument.split(/[\s,]+/).filter((name) => name !== '');
-  if (names.length === 0) throw new Fault(`${word} takes names of tools: ${word} book_table`);
+  if (names.length === 0) throw new LineFault(`${word} takes names of tools: ${word} book_table`);
   const wrong = names.find((name) => !isToolName(name));
-  if (wrong !== undefined) throw new Fault(`${oneLine(wrong, 80)} is not the name of a tool`);
+  if (wrong !== undefined) throw new LineFault(`${oneLine(wrong, 80)} is not the name of a tool`);
   return names;
 }
 
@@ -162,7 +162,7 @@ function momentOf(name: string, argument: string): Moment | undefined {
   const [, during, beginning] = /^(?:during (\S+)|as (\S+) begins)$/.exec(argument) ?? [];
   const tool = during ?? beginning;
   if (tool !== undefined && isToolName(tool)) return { tool, isBeginning: during === undefined };
-  throw new Fault(
+  throw new LineFault(
     `${name} stands alone, or as: ${name} after 3 words, or: ${name} during book_table, or: `
       + `${name} as book_table begins`,
   );
@@ -170,14 +170,14 @@ function momentOf(name: string, argument: string): Moment | undefined {
 
 function timeOf(argument: string, rule: string): number {
   const ms = parseTime(argument);
-  if (ms === undefined) throw new Fault(rule);
+  if (ms === undefined) throw new LineFault(rule);
   return ms;
 }
 
 function parseWithin(argument: string): Action {
   const [, tokens, inAll] = /^(\d{1,9}) tokens?( in all)?$/.exec(argument) ?? [];
   if (tokens !== undefined) {
-    if (Number(tokens) === 0) throw new Fault('within takes at least 1 token');
+    if (Number(tokens) === 0) throw new LineFault('within takes at least 1 token');
     return {
       name: 'within-tokens', tokens: Number(tokens), isInAll: inAll !== undefined,
     };

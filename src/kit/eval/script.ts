@@ -2,7 +2,7 @@
 
 import { nearestName } from '../../base/nearest-name.ts';
 import { oneLine } from '../terminal/one-line.ts';
-import { Fault } from './fault.ts';
+import { LineFault } from './fault.ts';
 import { WORDS } from './script-words.ts';
 import type { Step } from './step.ts';
 
@@ -32,10 +32,10 @@ export function parseScript(script: string, file: string): readonly Step[] {
     const [name = ''] = written.split(/\s/, 1);
     try {
       const parse = Object.hasOwn(WORDS, name) ? WORDS[name] : undefined;
-      if (parse === undefined) throw new Fault(unknown(name));
+      if (parse === undefined) throw new LineFault(unknown(name));
       steps.push({ lineNumber: index + 1, written, ...parse(written.slice(name.length).trim()) });
     } catch (error) {
-      if (!(error instanceof Fault)) throw error;
+      if (!(error instanceof LineFault)) throw error;
       problems.push(`line ${index + 1}: ${error.message}`);
     }
   }

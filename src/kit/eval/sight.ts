@@ -25,10 +25,10 @@ export type Sight =
       readonly hasActed: boolean;
     }
   /**
-   * A run is kept from returning until the stage is told to go on. `isTold`: the caller's page was
-   * told that it runs.
+   * A run is kept from returning until the stage lets it go on. `isShown`: the caller's page
+   * knows that it runs.
    */
-  | { readonly type: 'tool-held'; readonly tool: string; readonly isTold: boolean }
+  | { readonly type: 'tool-held'; readonly tool: string; readonly isShown: boolean }
   /** A tool with effects was called although nothing says what it may do. It did not run. */
   | { readonly type: 'tool-barred'; readonly tool: string }
   /** `sent` is the rest of the request, for a golden file. */

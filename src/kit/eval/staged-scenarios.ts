@@ -14,7 +14,7 @@ import { UsageError, type Terminal } from '../terminal/command.ts';
 import { oneLine, shellWord } from '../terminal/one-line.ts';
 import { openEvalModel, problemsOfModels } from './eval-model.ts';
 import { goldenPath, GoldenRequests } from './golden-requests.ts';
-import { sumOfTokens } from './notebook.ts';
+import { addTokens } from './notebook.ts';
 import { observed } from './observed-model.ts';
 import type { Staged } from './play-all.ts';
 import type { Cast, PlayOptions } from './play-options.ts';
@@ -22,7 +22,7 @@ import { NEEDS_PROCESS, problemsOf } from './problems.ts';
 import { readScenario } from './read-scenario.ts';
 import { recordingPath } from './recording.ts';
 import type { Tokens } from './result.ts';
-import { scenarioModels, type ReplySource } from './run-models.ts';
+import { scenarioModels, type ModelSource } from './run-models.ts';
 import type { Scenario } from './scenario.ts';
 import { ScriptError } from './script.ts';
 import { stageSettings } from './stage-settings.ts';
@@ -97,7 +97,7 @@ export interface StagedScenarios {
 export async function stageAll(
   { scenarios, named, unplayable }: ReadScenarios,
   flags: StagingFlags,
-  { source, isUpdating }: { readonly source: ReplySource; readonly isUpdating: boolean },
+  { source, isUpdating }: { readonly source: ModelSource; readonly isUpdating: boolean },
   options: PlayOptions,
   { environment, directory }: Terminal,
 ): Promise<StagedScenarios> {
@@ -118,7 +118,7 @@ export async function stageAll(
   let used: Tokens | undefined;
   const evalModel = opened && observed(
     opened, undefined, settings.modelPrices ?? DEFAULT_PRICES, (sight) => {
-      if (sight.type === 'used') used = sumOfTokens(used, sight.tokens);
+      if (sight.type === 'used') used = addTokens(used, sight.tokens);
     },
   );
   const stage = async (scenario: Scenario): Promise<Staged | readonly string[]> => {

@@ -4,7 +4,7 @@ import { isObject } from '../../base/fields.ts';
 import { parseJson } from '../../base/json.ts';
 import { isToolName } from '../../models/well-formed-call.ts';
 import type { ScriptedPart } from '../scripted-answer.ts';
-import { Fault } from './fault.ts';
+import { LineFault } from './fault.ts';
 import type { Mock, MockOutcome, ModelLine } from './step.ts';
 import { parseTime } from './time.ts';
 
@@ -30,15 +30,15 @@ function parsePart(line: string): ScriptedPart {
   if (word === 'calls' && rest !== '') return parseCall(rest);
   if (word === 'waits') {
     const waitMs = parseTime(rest);
-    if (waitMs === undefined) throw new Fault('model waits takes a time: model waits 2 s');
+    if (waitMs === undefined) throw new LineFault('model waits takes a time: model waits 2 s');
     return { waitMs };
   }
   if (word === 'fails') {
     if (!/^[45]\d\d$/.test(rest))
-      throw new Fault('model fails takes a status from 400 to 599: model fails 503');
+      throw new LineFault('model fails takes a status from 400 to 599: model fails 503');
     return { fail: Number(rest) };
   }
-  throw new Fault(MODEL_RULE);
+  throw new LineFault(MODEL_RULE);
 }
 
 function parseCall(written: string): ScriptedPart {
@@ -46,20 +46,20 @@ function parseCall(written: string): ScriptedPart {
   const rest = written.slice(call.length).trim();
   const args = rest === '' ? {} : parseJson(rest);
   if (!isObject(args))
-    throw new Fault('model calls takes a tool and a JSON object: model calls pay {"cents": 500}');
+    throw new LineFault('model calls takes a tool and a JSON object: model calls pay {"cents": 500}');
   return { call, args };
 }
 
 export function parseMock(written: string): Mock {
   const [tool = ''] = written.split(/\s/, 1);
-  if (!isToolName(tool)) throw new Fault(MOCK_RULE);
+  if (!isToolName(tool)) throw new LineFault(MOCK_RULE);
   let rest = written.slice(tool.length).trim();
   let afterMs = 0;
   const delay = /^after (\S+ ?m?s)(?=\s)/.exec(rest);
   if (delay !== null) {
     const ms = parseTime(delay[1] ?? '');
     if (ms === undefined)
-      throw new Fault('after takes a time: mock book_table after 2 s returns {}');
+      throw new LineFault('after takes a time: mock book_table after 2 s returns {}');
     afterMs = ms;
     rest = rest.slice(delay[0].length).trim();
   }
@@ -74,8 +74,8 @@ function parseMockOutcome(written: string): MockOutcome {
   if (word === 'hands-over' && /^\S+$/.test(rest)) return { kind: 'hands-over', agent: rest };
   if (word === 'returns') {
     const value = parseJson(rest);
-    if (value === undefined) throw new Fault('mock … returns takes JSON: returns {"ok": true}');
+    if (value === undefined) throw new LineFault('mock … returns takes JSON: returns {"ok": true}');
     return { kind: 'returns', value };
   }
-  throw new Fault(MOCK_RULE);
+  throw new LineFault(MOCK_RULE);
 }

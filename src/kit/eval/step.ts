@@ -29,7 +29,7 @@ export interface ToolMoment {
   readonly isBeginning: boolean;
 }
 
-export type Action = SetUp | Opening | CallerLine | ModelLine | Mock | Trouble | Check;
+export type Action = SetUp | OpeningLine | CallerLine | ModelLine | Mock | Trouble | CheckLine;
 export type ActionName = Action['name'];
 
 /** Holds for the whole call. */
@@ -47,7 +47,7 @@ export type SetUp =
   | { readonly name: 'good' | 'bad'; readonly text: string };
 
 /** What the caller or their page does. */
-export type Opening =
+export type OpeningLine =
   | { readonly name: 'say'; readonly text: string }
   /** Another caller calls, from this number. Undefined: the same one calls again. */
   | { readonly name: 'call'; readonly from: string | undefined }
@@ -109,7 +109,7 @@ export interface ToolExpectation {
 }
 
 /** For a model. */
-export interface Question {
+export interface JudgeLine {
   readonly name: 'judge';
   readonly question: string;
   /** How often it is asked. More than half of the verdicts must agree. */
@@ -117,7 +117,7 @@ export interface Question {
 }
 
 /** What can fail. Steps refer to the reply to the last `say`, and `never…` to the whole call. */
-export type Check =
+export type CheckLine =
   | {
       readonly name:
         | 'expect' | 'expect-not' | 'expect-data' | 'expect-no-data' | 'expect-state'
@@ -137,4 +137,4 @@ export type Check =
   | { readonly name: 'within-tokens'; readonly tokens: number; readonly isInAll: boolean }
   /** The whole reply. */
   | { readonly name: 'ends-within'; readonly ms: number }
-  | Question;
+  | JudgeLine;

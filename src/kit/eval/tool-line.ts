@@ -5,7 +5,7 @@ import { isObject } from '../../base/fields.ts';
 import { parseJson, type JsonObject } from '../../base/json.ts';
 import { isToolName } from '../../models/well-formed-call.ts';
 import { parseExpectation, parseValueExpectation } from './expectation.ts';
-import { Fault } from './fault.ts';
+import { LineFault } from './fault.ts';
 import type { ToolExpectation } from './step.ts';
 
 const TIMES: Readonly<Record<string, number>> = { once: 1, twice: 2 };
@@ -16,7 +16,7 @@ export function parseToolExpectation(
 ): ToolExpectation {
   const [tool = ''] = written.split(/\s/, 1);
   if (!isToolName(tool)) {
-    throw new Fault(`${name} takes the name of a tool: ${name} book_table`);
+    throw new LineFault(`${name} takes the name of a tool: ${name} book_table`);
   }
   let rest = written.slice(tool.length).trim();
   const isNever = name === 'expect-no-tool';
@@ -42,7 +42,7 @@ function parseWith(written: string): { readonly args: JsonObject; readonly rest:
       return { args: value as JsonObject, rest: written.slice(end + 1).trim() };
     }
   }
-  throw new Fault('with takes a JSON object of arguments: with {"guests": 2}');
+  throw new LineFault('with takes a JSON object of arguments: with {"guests": 2}');
 }
 
 function parseOutcome(name: string, rest: string): ToolExpectation['outcome'] {
@@ -62,5 +62,5 @@ function refuse(name: string): never {
   const after = name === 'expect-tool'
     ? 'once, twice, 3 times, in all, with {…}, returns …, fails …, not-done … or refused'
     : 'in all, or with {…}';
-  throw new Fault(`after the name of the tool, ${name} takes ${after}, in this order`);
+  throw new LineFault(`after the name of the tool, ${name} takes ${after}, in this order`);
 }

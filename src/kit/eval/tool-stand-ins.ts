@@ -128,7 +128,7 @@ export class ToolStandIns {
 
   #tellHeld({ name, tellBrowser }: Tool): void {
     if (this.#held?.tool !== name) return;
-    this.#options.onSight({ type: 'tool-held', tool: name, isTold: tellBrowser !== 'nothing' });
+    this.#options.onSight({ type: 'tool-held', tool: name, isShown: tellBrowser !== 'nothing' });
   }
 }
 

@@ -10,18 +10,18 @@ export class Watchers {
    */
   until(isSo: () => Awaitable<boolean>, timeoutMs: number): Promise<boolean> {
     return new Promise((resolve, reject) => {
-      const settle = (value: boolean): void => {
+      const done = (value: boolean): void => {
         clearTimeout(timer);
         this.#watching.delete(watch);
         resolve(value);
       };
       const watch = (): void => {
         const asked = andThen(toAwaitable(isSo()), (value) => {
-          if (value) settle(true);
+          if (value) done(true);
         });
         if (asked instanceof Promise) asked.catch(reject);
       };
-      const timer = setTimeout(settle, timeoutMs, false);
+      const timer = setTimeout(done, timeoutMs, false);
       this.#watching.add(watch);
       watch();
     });

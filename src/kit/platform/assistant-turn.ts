@@ -2,7 +2,7 @@ import { randomUUID } from 'node:crypto';
 
 import type { Awaitable } from '../../base/awaitable.ts';
 import type { JsonObject } from '../../base/json.ts';
-import type { Delivery } from './delivery.ts';
+import type { OutgoingDelivery } from './delivery.ts';
 import type { ServerFrame } from './frames.ts';
 import { SpokenText } from './spoken-text.ts';
 
@@ -16,7 +16,7 @@ const SILENT_AUDIO_MS = 1_000;
 export class AssistantTurn {
   readonly id: string;
   /** The newest delivery of the turn, which is the one that speaks; undefined when it is over. */
-  delivery: Delivery | undefined;
+  delivery: OutgoingDelivery | undefined;
   /** Whether it was read to its end. */
   isWhole = false;
   /** Whether the front end has played it to its end, or plays nothing. */

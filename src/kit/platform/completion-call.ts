@@ -4,7 +4,7 @@ import { randomUUID } from 'node:crypto';
 
 import { isObject } from '../../base/fields.ts';
 import { PROFILES, type Profile, type ProfileName } from '../../wires/chat-completions/profiles.ts';
-import type { CompletionPart, PlatformToolCall } from './completion-events.ts';
+import type { PlatformToolCall, ReceivedPart } from './completion-events.ts';
 
 export interface CompletionCallOptions {
   readonly profile: ProfileName;
@@ -47,7 +47,7 @@ export class CompletionTurn {
     this.#toolCalls = [];
   }
 
-  take(event: CompletionPart): void {
+  take(event: ReceivedPart): void {
     if (event.type === 'content') this.#heard += event.content;
     else if (event.type === 'tool_call') this.#toolCalls.push(event.content);
   }

@@ -13,7 +13,7 @@ export type PlatformToolCall = {
   readonly arguments: string;
 };
 
-export type CompletionPart =
+export type ReceivedPart =
   | { readonly type: 'content'; readonly content: string }
   /** A tool of the platform's is to be called. Our server sends each call in one piece. */
   | { readonly type: 'tool_call'; readonly content: PlatformToolCall }
@@ -26,19 +26,19 @@ export type CompletionPart =
 export async function* completionEvents(
   response: Response,
   signal: AbortSignal,
-): AsyncGenerator<CompletionPart, void, undefined> {
+): AsyncGenerator<ReceivedPart, void, undefined> {
   if (isEventStream(response)) {
     for await (const { data } of decodeEvents(readBody(response, signal))) yield* eventsIn(data);
   } else if (response.ok) yield* eventsIn(await readText(response, signal));
 }
 
 /** What the data of one SSE event says, or a whole completion. */
-export function eventsIn(data: string): readonly CompletionPart[] {
+export function eventsIn(data: string): readonly ReceivedPart[] {
   if (data === '[DONE]') return [{ type: 'done' }];
   const chunk: unknown = parseJson(data);
   if (!isObject(chunk)) return [];
   const { choices, usage, error } = chunk as JsonObject;
-  const events: CompletionPart[] = [];
+  const events: ReceivedPart[] = [];
   if (isObject(error)) events.push({ type: 'error', content: error as JsonObject });
   const [choice] = Array.isArray(choices) ? (choices as readonly Json[]) : [];
   if (isObject(choice)) events.push(...eventsOfChoice(choice as JsonObject));
@@ -46,8 +46,8 @@ export function eventsIn(data: string): readonly CompletionPart[] {
   return events;
 }
 
-function eventsOfChoice({ delta, message, finish_reason: reason }: JsonObject): CompletionPart[] {
-  const events: CompletionPart[] = [];
+function eventsOfChoice({ delta, message, finish_reason: reason }: JsonObject): ReceivedPart[] {
+  const events: ReceivedPart[] = [];
   const said: unknown = delta ?? message;
   const { content, tool_calls: calls } = (isObject(said) ? said : {}) as JsonObject;
   if (typeof content === 'string' && content !== '') events.push({ type: 'content', content });

@@ -6,8 +6,8 @@ import type { ProfileName } from '../../wires/chat-completions/profiles.ts';
 import { AssistantTurn } from './assistant-turn.ts';
 import type { CallerFacts, CallerSession } from './caller-session.ts';
 import { CompletionCall, type CompletionRequest, type CompletionTurn } from './completion-call.ts';
-import { eventsIn, type CompletionPart } from './completion-events.ts';
-import { Delivery, deliveryOf, requestIdOf, type DeliveryOptions } from './delivery.ts';
+import { eventsIn, type ReceivedPart } from './completion-events.ts';
+import { deliveryOf, OutgoingDelivery, requestIdOf, type DeliveryOptions } from './delivery.ts';
 import type { DeliveryEnd, DeliveryFrame, ServerFrame, SignatureKind } from './frames.ts';
 import { postCompletion } from './post-completion.ts';
 
@@ -43,7 +43,7 @@ export class CompletionSession implements CallerSession {
   readonly #options: CompletionSessionOptions;
   readonly #call: CompletionCall;
   readonly #zeroMs = performance.now();
-  readonly #open = new Set<Delivery>();
+  readonly #open = new Set<OutgoingDelivery>();
   #turn: AssistantTurn | undefined;
   /** What the platform remembers of it. */
   #said: CompletionTurn | undefined;
@@ -185,7 +185,7 @@ export class CompletionSession implements CallerSession {
     signature: SignatureKind,
   ): Promise<void> {
     const number = ++this.#deliveries;
-    const delivery = new Delivery({
+    const delivery = new OutgoingDelivery({
       number,
       signature,
       eventsIn,
@@ -216,7 +216,7 @@ export class CompletionSession implements CallerSession {
   #post({ number, turn, request, said }: Posted): InFlight {
     const { promise: answered, resolve: onAnswer } = deferred();
     const isHeard = (): boolean => said !== undefined && turn.delivery === delivery;
-    const delivery = new Delivery({
+    const delivery = new OutgoingDelivery({
       number,
       signature: 'right',
       eventsIn,
@@ -227,7 +227,7 @@ export class CompletionSession implements CallerSession {
       },
       onEvent: (event) => {
         if (said === undefined || !isHeard()) return undefined;
-        return this.#take(turn, said, event as CompletionPart); // `eventsIn` made it
+        return this.#take(turn, said, event as ReceivedPart); // `eventsIn` made it
       },
     });
     turn.delivery = delivery;
@@ -239,7 +239,7 @@ export class CompletionSession implements CallerSession {
     return { delivery, answered, end };
   }
 
-  async #take(turn: AssistantTurn, said: CompletionTurn, part: CompletionPart): Promise<void> {
+  async #take(turn: AssistantTurn, said: CompletionTurn, part: ReceivedPart): Promise<void> {
     if (part.type === 'content') {
       return turn.take({ type: 'response.tts', content: part.content });
     }
@@ -260,8 +260,8 @@ export class CompletionSession implements CallerSession {
     signature: SignatureKind = 'right',
   ): Promise<void> {
     const event = { turn_id: turn.id, ...request.body } as JsonObject; // it becomes JSON
-    const told = interruption === undefined ? {} : { interruption };
-    await this.#trace({ type: 'local.request', delivery: number, signature, event, ...told });
+    const cut = interruption === undefined ? {} : { interruption };
+    await this.#trace({ type: 'local.request', delivery: number, signature, event, ...cut });
   }
 
   async #over(delivery: number, end: DeliveryEnd): Promise<void> {
@@ -277,7 +277,7 @@ export class CompletionSession implements CallerSession {
 
 /** A request that was posted. */
 interface InFlight {
-  readonly delivery: Delivery;
+  readonly delivery: OutgoingDelivery;
   readonly answered: Promise<void>;
   readonly end: Promise<DeliveryEnd>;
 }

@@ -20,7 +20,7 @@ export interface DeliveryOptions {
 }
 
 /** One POST to the webhook, and what it answers. */
-export class Delivery {
+export class OutgoingDelivery {
   /** Whether the answer was a reply, and has been read to its end. */
   hasWholeReply = false;
   readonly #options: DeliveryOptions;

@@ -6,10 +6,10 @@ import { postEvent } from '../../wires/layercode/post-event.ts';
 import { SIGNATURE_TOLERANCE_SECONDS, signPayload } from '../../wires/layercode/signature.ts';
 import { AssistantTurn } from './assistant-turn.ts';
 import type { CallerSession } from './caller-session.ts';
-import { Delivery, deliveryOf, requestIdOf, type DeliveryOptions } from './delivery.ts';
+import { deliveryOf, OutgoingDelivery, requestIdOf, type DeliveryOptions } from './delivery.ts';
 import type { DeliveryFrame, ServerFrame, SignatureKind } from './frames.ts';
 import type { SessionGrant } from './session-keys.ts';
-import { Transcript } from './transcript.ts';
+import { SessionTranscript } from './transcript.ts';
 
 export interface TextSessionOptions {
   /** Who calls, and in which conversation. */
@@ -45,11 +45,11 @@ export class TextSession implements CallerSession {
   readonly #options: TextSessionOptions;
   readonly #startedAt = new Date();
   readonly #zeroMs = performance.now();
-  readonly #transcript = new Transcript();
+  readonly #transcript = new SessionTranscript();
   #turn: AssistantTurn | undefined;
   #lastMessage: JsonObject | undefined;
   #deliveries = 0;
-  readonly #open = new Set<Delivery>();
+  readonly #open = new Set<OutgoingDelivery>();
   #isOver = false;
 
   constructor(options: TextSessionOptions) {
@@ -197,7 +197,7 @@ export class TextSession implements CallerSession {
     const { webhookUrl, secret, grant } = this.#options;
     const number = ++this.#deliveries;
     const headers = { ...grant.customHeaders, 'x-request-id': requestIdOf(this.id, number) };
-    const delivery = new Delivery({
+    const delivery = new OutgoingDelivery({
       number,
       signature,
       send: sendSigned({ webhookUrl, secret, headers, signature }),

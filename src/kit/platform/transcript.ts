@@ -15,7 +15,7 @@ type TranscriptEntry = {
 };
 
 /** Who said what, for `session.end`. */
-export class Transcript {
+export class SessionTranscript {
   readonly #entries: TranscriptEntry[] = [];
   #length = 0;
 

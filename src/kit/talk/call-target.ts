@@ -11,7 +11,7 @@ import type { CallerFacts } from '../platform/caller-session.ts';
 import { CommandError, UsageError, type Terminal } from '../terminal/command.ts';
 import { oneLine } from '../terminal/one-line.ts';
 import { openOwnServer } from './own-server.ts';
-import type { CompletionsFlags, CompletionsOptions } from './wire-flags.ts';
+import type { CompletionsFlags, PlatformBehaviour } from './wire-flags.ts';
 
 export const TARGET_FLAGS = ['--url', '--secret', '--settings-file'] as const;
 
@@ -29,7 +29,7 @@ export interface LayercodeTarget extends CommonTarget {
 }
 
 /** How an agent is called as platforms of Chat Completions do. */
-export interface CompletionsTarget extends CommonTarget, CompletionsOptions {
+export interface CompletionsTarget extends CommonTarget, PlatformBehaviour {
   readonly wire: 'chat-completions';
   /** Where completions are asked for. */
   readonly webhookUrl: string;

@@ -83,15 +83,15 @@ export class Answer {
    */
   until(isSo: () => boolean, timeoutMs = Infinity): Promise<boolean> {
     return new Promise((resolve) => {
-      const settle = (value: boolean): void => {
+      const done = (value: boolean): void => {
         clearTimeout(timer);
         this.#watchers.delete(watch);
         resolve(value);
       };
       const watch = (): void => {
-        if (isSo()) settle(true);
+        if (isSo()) done(true);
       };
-      const timer = timeoutMs === Infinity ? undefined : setTimeout(settle, timeoutMs, false);
+      const timer = timeoutMs === Infinity ? undefined : setTimeout(done, timeoutMs, false);
       this.#watchers.add(watch);
       watch();
     });
@@ -143,7 +143,7 @@ export class Answer {
   }
 
   /** Only for `Call`: nothing more will arrive. */
-  settle(): void {
+  close(): void {
     this.isOver = true;
     this.durationMs = performance.now() - this.#startedAtMs;
     this.#changed();
@@ -253,7 +253,7 @@ export class Call {
     const answer = new Answer(isReply ? LAST_EVENTS[wireOf(this.#options.target)] : undefined);
     this.#expected.push(answer);
     if (isReply) this.#reply = answer;
-    void post().then(() => this.#settle(answer)); // the methods of a session never reject
+    void post().then(() => this.#answered(answer)); // the methods of a session never reject
     return answer;
   }
 
@@ -274,10 +274,10 @@ export class Call {
     if (typeof turnId === 'string') this.#byTurn.set(turnId, answer);
   }
 
-  #settle(answer: Answer): void {
+  #answered(answer: Answer): void {
     for (const index of [this.#byDelivery, this.#byTurn] as readonly Map<unknown, Answer>[]) {
       for (const [key, bound] of index) if (bound === answer) index.delete(key);
     }
-    answer.settle();
+    answer.close();
   }
 }

@@ -1,7 +1,7 @@
 // The flags of `talk` that choose the wire, and what belongs to it.
 
 import { nearestName } from '../../base/nearest-name.ts';
-import { PROFILES, type ProfileName } from '../../wires/chat-completions/profiles.ts';
+import { PROFILE_NAMES, type ProfileName } from '../../wires/chat-completions/profiles.ts';
 import { UsageError } from '../terminal/command.ts';
 import { oneLine } from '../terminal/one-line.ts';
 
@@ -13,19 +13,20 @@ export type WireFlags = Readonly<Partial<Record<(typeof WIRE_FLAGS)[number] | '-
 export type WireSwitches = ReadonlySet<(typeof WIRE_SWITCHES)[number]>;
 
 /** How the platform behaves. */
-export interface CompletionsOptions {
+export interface PlatformBehaviour {
   readonly isRetrying: boolean;
   readonly isSpeculating: boolean;
 }
 
 /** What was given for Chat Completions. The settings have what is missing. */
-export interface CompletionsFlags extends CompletionsOptions {
+export interface CompletionsFlags extends PlatformBehaviour {
   readonly profile?: ProfileName | undefined;
   readonly key?: string | undefined;
 }
 
 const WIRES = ['layercode', 'chat-completions'];
-export const PROFILE_NAMES: readonly string[] = Object.keys(PROFILES);
+
+export { PROFILE_NAMES };
 
 /**
  * Undefined on LayerCode's wire. Throws a `UsageError` for an unknown wire or profile, and for a
@@ -57,7 +58,7 @@ export function parseWireFlags(
 }
 
 function isProfile(name: string): name is ProfileName {
-  return Object.hasOwn(PROFILES, name);
+  return (PROFILE_NAMES as readonly string[]).includes(name);
 }
 
 function refuse(flag: string, given: string, known: readonly string[]): never {

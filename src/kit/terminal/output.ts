@@ -12,13 +12,13 @@ const NOBODY_READS = 'nobody reads the output any more';
 export function write(stream: Writable, text: string): Awaitable<void> {
   if (stream.write(text) || stream.destroyed) return undefined;
   return new Promise((resolve) => {
-    const settle = (): void => {
-      stream.off('drain', settle);
-      stream.off('close', settle);
+    const done = (): void => {
+      stream.off('drain', done);
+      stream.off('close', done);
       resolve();
     };
-    stream.on('drain', settle);
-    stream.on('close', settle);
+    stream.on('drain', done);
+    stream.on('close', done);
   });
 }
 

@@ -11,22 +11,22 @@ import { callerOf, firstId, firstValue, type Profile } from './profiles.ts';
 import type { ToldCall } from './request.ts';
 
 /** The name of this wire in logs, metrics and records. */
-export const WIRE = 'chat-completions';
+export const CHAT_COMPLETIONS = 'chat-completions';
 
 /** Takes values out of texts. */
 export type Seal = <T>(value: T) => T;
 
 /** The conversation of a request. One that names none stands alone. */
-export interface Place {
+export interface RequestConversation {
   readonly conversationId: string;
   readonly isAnonymous: boolean;
 }
 
-export function placeOf(
+export function conversationOf(
   raw: CompletionEvent,
   headers: IncomingHttpHeaders,
   profile: Profile,
-): Place {
+): RequestConversation {
   const conversationId = firstId(profile.conversationId, { body: raw, headers });
   const isAnonymous = conversationId === undefined;
   return { conversationId: conversationId ?? randomUUID(), isAnonymous };
@@ -42,7 +42,7 @@ export function turnEventOf(
   told: ToldCall,
   headers: IncomingHttpHeaders,
   profile: Profile,
-  { conversationId, isAnonymous }: Place = placeOf(raw, headers, profile),
+  { conversationId, isAnonymous }: RequestConversation = conversationOf(raw, headers, profile),
   seal: Seal = (value) => value,
 ): TurnEvent {
   const request = { body: raw, headers };
@@ -54,7 +54,7 @@ export function turnEventOf(
     caller: callerOf(profile, request),
     metadata: metadataOf(firstValue(profile.metadata, request)),
     language: firstId(['x-language'], request),
-    wire: WIRE,
+    wire: CHAT_COMPLETIONS,
   };
   const start: CallStart = { type: 'start', isBeside: isAnonymous, ...fields };
   if (told.last === 'nobody') return start;

@@ -9,11 +9,11 @@ import {
   checkRoomForStream, StreamDelivery, type OpenRequests, type TurnObserver,
 } from '../reply-stream.ts';
 import { isCallAction, OfferedActions } from './call-actions.ts';
-import { placeOf, turnEventOf, type Place, type Seal } from './call-events.ts';
+import { conversationOf, turnEventOf, type RequestConversation, type Seal } from './call-events.ts';
 import { ChunkEncoder, type ChunkOptions } from './chunk-encoder.ts';
 import { withErrorBody } from './error-body.ts';
 import type { CompletionEvent } from './events.ts';
-import { completionOf, JsonDelivery, SILENT } from './json-delivery.ts';
+import { completionOf, JsonDelivery, SILENT_REPLY } from './json-delivery.ts';
 import { Keys } from './keys.ts';
 import { PROFILES, type Profile, type ProfileName } from './profiles.ts';
 import { parseCompletion, toldBy, toolsOffered, wantsUsage, type ToldCall } from './request.ts';
@@ -86,7 +86,7 @@ class CompletionServer {
   answer(context: Context, body: Buffer): Awaitable<void> {
     const raw = parseCompletion(body);
     const told = toldBy(raw);
-    const place = placeOf(raw, context.headers, this.#profile);
+    const place = conversationOf(raw, context.headers, this.#profile);
     return andThen(this.#redacted(context, raw, told, place), (event) =>
       this.#answer(context, event, raw, told));
   }
@@ -95,7 +95,7 @@ class CompletionServer {
     { headers }: Context,
     raw: CompletionEvent,
     told: ToldCall,
-    place: Place,
+    place: RequestConversation,
   ): Awaitable<TurnEvent> {
     const { turns } = this.#options;
     return andThen(turns.sealed(place.conversationId, raw), (sealed) => {
@@ -180,6 +180,6 @@ class CompletionServer {
       const encoder = new ChunkEncoder(options);
       return context.text(200, encoder.start + encoder.end(undefined), 'text/event-stream');
     }
-    context.json(200, completionOf(options, SILENT, undefined));
+    context.json(200, completionOf(options, SILENT_REPLY, undefined));
   }
 }

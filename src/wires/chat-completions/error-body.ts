@@ -2,7 +2,7 @@ import type { Handler } from '../../http/compose.ts';
 import type { Context } from '../../http/context.ts';
 import { BadRequest, HttpError } from '../../http/errors.ts';
 import { EventError } from '../json-body.ts';
-import { WIRE } from './call-events.ts';
+import { CHAT_COMPLETIONS } from './call-events.ts';
 
 /**
  * A handler whose log lines name this wire, and whose errors are answered as its clients expect: an
@@ -32,7 +32,7 @@ export function formErrorBody(context: Context): void {
 
 function belongsToWire(context: Context): void {
   context.errorBody = errorBody;
-  context.logFields['wire'] = WIRE;
+  context.logFields['wire'] = CHAT_COMPLETIONS;
 }
 
 function failed(error: unknown): never {

@@ -107,7 +107,7 @@ interface WholeReply {
 }
 
 /** A completion that says nothing. */
-export const SILENT: WholeReply = { text: '', calls: [], isCut: false };
+export const SILENT_REPLY: WholeReply = { text: '', calls: [], isCut: false };
 
 /** A whole Chat Completion. */
 export function completionOf(

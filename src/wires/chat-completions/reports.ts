@@ -15,7 +15,7 @@ import { CallEnds, type CallEndsOptions } from '../call-ends.ts';
 import { cutReply } from '../cut-reply.ts';
 import { hookContext } from '../hook-context.ts';
 import { checkJsonType } from '../json-body.ts';
-import { WIRE } from './call-events.ts';
+import { CHAT_COMPLETIONS } from './call-events.ts';
 import { withErrorBody } from './error-body.ts';
 import type { CallReportEvent } from './events.ts';
 import { Keys } from './keys.ts';
@@ -85,8 +85,8 @@ function answer(
     return done();
   }
   return andThen(options.turns.told(report, context.log), (end) => {
-    const told = hookContext(end, context, options.timeoutMs);
-    return andThen(untilAborted(ends.tell(end, told), told.signal), done);
+    const given = hookContext(end, context, options.timeoutMs);
+    return andThen(untilAborted(ends.tell(end, given), given.signal), done);
   });
 }
 
@@ -162,7 +162,7 @@ function fieldsOf(
     turnId: undefined,
     metadata: isObject(metadata) ? (metadata as CallEnd['metadata']) : {},
     language: undefined,
-    wire: WIRE,
+    wire: CHAT_COMPLETIONS,
   };
 }
 

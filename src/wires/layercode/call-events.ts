@@ -11,7 +11,7 @@ import {
 } from './events.ts';
 
 /** The name of this wire in logs, metrics and records. */
-export const WIRE = 'layercode';
+export const LAYERCODE = 'layercode';
 
 /** What the event means. */
 export function callEventOf(raw: LayercodeEvent): CallEvent {
@@ -75,7 +75,7 @@ function fieldsOf(raw: LayercodeEvent): Omit<CallStart, 'type' | 'raw' | 'isBesi
     caller: callerOf(raw),
     metadata: metadataOf(raw),
     language: undefined,
-    wire: WIRE,
+    wire: LAYERCODE,
   };
 }
 

@@ -104,10 +104,10 @@ class Webhook {
       case 'interruption':
         return this.#answerSilently(context, raw, () => this.#interrupt(context, event));
       case 'data':
-        return this.#answerBounded(context, event, (told, { data }) =>
-          agent.onData?.({ ...told, data }));
+        return this.#answerBounded(context, event, (given, { data }) =>
+          agent.onData?.({ ...given, data }));
       case 'change':
-        return this.#answerBounded(context, event, (told) => agent.onSessionUpdate?.(told));
+        return this.#answerBounded(context, event, (given) => agent.onSessionUpdate?.(given));
       case 'end':
         return isCallEvent(raw)
           ? this.#answerSilently(context, raw, () => this.#endCall(context, event))
@@ -131,12 +131,12 @@ class Webhook {
   #answerJson<E extends CallEvent>(
     context: Context,
     event: E,
-    hook: (told: EventContext<E['raw']>, event: E) => Awaitable<Json | void>,
+    hook: (given: EventContext<E['raw']>, event: E) => Awaitable<Json | void>,
   ): Awaitable<void> {
     const { turns, timeoutMs } = this.#options;
     return andThen(turns.told(event, context.log), (event) => {
-      const told = hookContext(event, context, timeoutMs);
-      return andThen(untilAborted(hook(told, event), told.signal), (answer) => {
+      const given = hookContext(event, context, timeoutMs);
+      return andThen(untilAborted(hook(given, event), given.signal), (answer) => {
         if (!context.isAnswered) context.json(200, answer ?? STATUS_OK);
       });
     });
@@ -146,7 +146,7 @@ class Webhook {
   #answerBounded<E extends CallEvent>(
     context: Context,
     event: E,
-    hook: (told: EventContext<E['raw']>, event: E) => Awaitable<Json | void>,
+    hook: (given: EventContext<E['raw']>, event: E) => Awaitable<Json | void>,
   ): Awaitable<void> {
     const { open, maxStreams } = this.#options;
     if (open.hooks >= maxStreams) {
@@ -166,7 +166,7 @@ class Webhook {
       context.logFields['outcome'] = 'repeated';
       return context.json(200, STATUS_OK);
     }
-    return this.#answerJson(context, event, (told) => this.#ends.tell(event, told));
+    return this.#answerJson(context, event, (given) => this.#ends.tell(event, given));
   }
 
   // Events of the call dialect that are answered with an empty stream.
@@ -198,8 +198,8 @@ class Webhook {
     }
     const { turns, timeoutMs } = this.#options;
     return andThen(turns.told(event, context.log), (event) => {
-      const told = hookContext(event, context, timeoutMs);
-      return untilAborted(this.#ends.tell(event, told), told.signal);
+      const given = hookContext(event, context, timeoutMs);
+      return untilAborted(this.#ends.tell(event, given), given.signal);
     });
   }
 

@@ -1,19 +1,19 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 
-import { listAgents as builtInAgents } from '../../../src/agents/built-in/registry.ts';
-import { listAgents } from '../../../src/kit/commands/list-agents.ts';
+import { listAgents } from '../../../src/agents/built-in/registry.ts';
+import { listAgentsCommand } from '../../../src/kit/commands/list-agents.ts';
 import { RecordedTerminal } from '../terminal/recorded-terminal.ts';
 
-describe('listAgents', () => {
+describe('listAgentsCommand', () => {
   it('prints every built-in agent on a line, the descriptions in one column', async (t) => {
     const terminal = new RecordedTerminal();
     t.after(() => terminal.clear());
-    assert.equal(await listAgents.run([], terminal), 0);
+    assert.equal(await listAgentsCommand.run([], terminal), 0);
     const lines = terminal.out.trimEnd().split('\n');
     assert.deepEqual(
       lines.map((line) => line.split(/ {2,}/)),
-      builtInAgents().map(({ name, description }) => [name, description]),
+      listAgents().map(({ name, description }) => [name, description]),
     );
     assert.equal(new Set(lines.map((line) => line.search(/(?<= {2})\S/))).size, 1);
   });
@@ -21,12 +21,12 @@ describe('listAgents', () => {
   it('takes no arguments', async (t) => {
     const terminal = new RecordedTerminal();
     t.after(() => terminal.clear());
-    await assert.rejects(listAgents.run(['echo'], terminal), {
+    await assert.rejects(listAgentsCommand.run(['echo'], terminal), {
       name: 'UsageError',
       message: 'list-agents takes no arguments',
     });
   });
 
   it('has a help page of at most 100 columns', () =>
-    assert.ok(listAgents.help.split('\n').every((line) => line.length <= 100)));
+    assert.ok(listAgentsCommand.help.split('\n').every((line) => line.length <= 100)));
 });

@@ -5,7 +5,7 @@ import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, it } from 'node:test';
 
-import { webhook } from '../../../src/kit/commands/webhook.ts';
+import { webhookCommand } from '../../../src/kit/commands/webhook.ts';
 import { CommandError, UsageError } from '../../../src/kit/terminal/command.ts';
 import { SettingsError } from '../../../src/settings/settings.ts';
 import {
@@ -53,7 +53,7 @@ function use(environment: Readonly<Record<string, string>>): void {
 }
 
 function run(...argv: string[]): Promise<number> {
-  return webhook.run(argv, terminal);
+  return webhookCommand.run(argv, terminal);
 }
 
 async function failureOf(
@@ -88,12 +88,13 @@ describe('webhook', () => {
       '--layercode-api-url',
       '--settings-file',
     ]) {
-      assert.ok(webhook.help.includes(word), word);
+      assert.ok(webhookCommand.help.includes(word), word);
     }
     assert.ok(
-      webhook.help.endsWith('\n') && webhook.help.split('\n').every((line) => line.length <= 100),
+      webhookCommand.help.endsWith('\n')
+        && webhookCommand.help.split('\n').every((line) => line.length <= 100),
     );
-    assert.ok(webhook.summary.length <= 70);
+    assert.ok(webhookCommand.summary.length <= 70);
   });
 
   const wrong: readonly (readonly [argv: readonly string[], says: RegExp])[] = [

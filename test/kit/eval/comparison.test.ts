@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 
-import { compare, comparisonTable } from '../../../src/kit/eval/comparison.ts';
+import { compareScenarios, comparisonTable } from '../../../src/kit/eval/comparison.ts';
 import {
   figuresOf, figuresTable, isScenarioFigures, type ScenarioFigures,
 } from '../../../src/kit/eval/figures.ts';
@@ -12,7 +12,7 @@ function figures(file: string, passed: number, runs: number, undecided = 0): Sce
   return { file, passed, failed: runs - passed, undecided };
 }
 
-describe('compare', () => {
+describe('compareScenarios', () => {
   for (const [before, now, difference] of [
     [[13, 20], [20, 20], 'better'],
     [[20, 20], [13, 20], 'worse'],
@@ -28,7 +28,7 @@ describe('compare', () => {
     const [old, current] = [before, now].map(([passed, runs]) => figures('a', passed, runs));
     it(`calls ${before.join('/')} and then ${now.join('/')} ${difference}`, () => {
       assert.ok(old !== undefined && current !== undefined);
-      const [compared] = compare([old], [current]);
+      const [compared] = compareScenarios([old], [current]);
       assert.equal(compared?.difference, difference);
     });
   }
@@ -37,24 +37,25 @@ describe('compare', () => {
     const many = Array.from({ length: 9 }, (_, index) => `same ${index}`);
     const before = ['a', ...many].map((file) => figures(file, 13, 20));
     const now = [figures('a', 20, 20), ...many.map((file) => figures(file, 13, 20))];
-    assert.equal(compare(before, now)[0]?.difference, 'no difference seen');
-    assert.equal(compare(before.slice(0, 1), now.slice(0, 1))[0]?.difference, 'better');
+    assert.equal(compareScenarios(before, now)[0]?.difference, 'no difference seen');
+    assert.equal(compareScenarios(before.slice(0, 1), now.slice(0, 1))[0]?.difference, 'better');
   });
 
   it('takes four runs for enough until there is a second scenario', () => {
     const before = [figures('a', 4, 4), figures('b', 4, 4)];
     const now = [figures('a', 4, 4), figures('b', 4, 4)];
-    assert.equal(compare(before.slice(1), now.slice(1))[0]?.difference, 'no difference seen');
-    assert.equal(compare(before, now)[0]?.difference, 'too few runs');
+    const [last] = compareScenarios(before.slice(1), now.slice(1));
+    assert.equal(last?.difference, 'no difference seen');
+    assert.equal(compareScenarios(before, now)[0]?.difference, 'too few runs');
   });
 
   it('does not count undecided runs', () => {
-    const [compared] = compare([figures('a', 3, 3, 17)], [figures('a', 0, 3, 17)]);
+    const [compared] = compareScenarios([figures('a', 3, 3, 17)], [figures('a', 0, 3, 17)]);
     assert.equal(compared?.difference, 'too few runs');
   });
 
   it('names scenarios that only one side has', () => {
-    const compared = compare([figures('gone', 1, 1)], [figures('new', 1, 1)]);
+    const compared = compareScenarios([figures('gone', 1, 1)], [figures('new', 1, 1)]);
     assert.deepEqual(compared.map(({ file, difference }) => [file, difference]), [
       ['new', undefined], ['gone', undefined],
     ]);
@@ -67,7 +68,7 @@ describe('comparisonTable', () => {
       ...figures, firstWordMs: { p50, p95: 2 * p50 }, tokens: { input: tokens, output: 7 },
       cost: tokens / 7_000_000,
     });
-    const lines = comparisonTable(compare(
+    const lines = comparisonTable(compareScenarios(
       [timed(figures('a.txt', 20, 20), 300, 900), figures('old.txt', 1, 1), figures('b.txt', 1, 1)],
       [timed(figures('a.txt', 5, 20), 250, 1_200), figures('b.txt', 0, 1), figures('n.txt', 0, 0)],
     ));

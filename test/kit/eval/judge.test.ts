@@ -8,7 +8,7 @@ import { formatRecording, parseRecording } from '../../../src/kit/eval/recording
 import type { PlayedTurn } from '../../../src/kit/eval/result.ts';
 import { scenarioOf, type Scenario } from '../../../src/kit/eval/scenario.ts';
 import { parseScript } from '../../../src/kit/eval/script.ts';
-import type { Question } from '../../../src/kit/eval/step.ts';
+import type { JudgeLine } from '../../../src/kit/eval/step.ts';
 import {
   scriptedModel, type Script, type ScriptedModel,
 } from '../../../src/kit/scripted-model.ts';
@@ -16,7 +16,7 @@ import { playedTurn } from './played-turn.ts';
 
 const YES = '{"reason": "It names the cheaper one first.", "verdict": "yes"}';
 const NO = '{"reason": "It names the dearer one first.", "verdict": "no"}';
-const QUESTION: Question = {
+const QUESTION: JudgeLine = {
   name: 'judge', question: 'offers the cheaper table first', times: 1,
 };
 

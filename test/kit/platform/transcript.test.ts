@@ -1,15 +1,15 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 
-import { Transcript } from '../../../src/kit/platform/transcript.ts';
+import { SessionTranscript } from '../../../src/kit/platform/transcript.ts';
 
-function said(transcript: Transcript): string[] {
+function said(transcript: SessionTranscript): string[] {
   return transcript.entries.map(({ role, text, turn_id }) => `${turn_id} ${role}: ${text}`);
 }
 
-describe('Transcript', () => {
+describe('SessionTranscript', () => {
   it('has only what a turn said last', () => {
-    const transcript = new Transcript();
+    const transcript = new SessionTranscript();
     transcript.set('user', 't-1', 'Hello?');
     transcript.set('assistant', 't-2', 'One two three.');
     transcript.set('assistant', 't-2', 'One two');
@@ -17,21 +17,21 @@ describe('Transcript', () => {
   });
 
   it('leaves out a turn that was not heard', () => {
-    const transcript = new Transcript();
+    const transcript = new SessionTranscript();
     transcript.set('assistant', 't-1', 'One.');
     transcript.set('assistant', 't-1', '');
     assert.deepEqual(said(transcript), []);
   });
 
   it('keeps the newest 1,000 entries', () => {
-    const transcript = new Transcript();
+    const transcript = new SessionTranscript();
     for (let n = 0; n <= 1_000; n++) transcript.set('user', `t-${n}`, 'a');
     const { entries } = transcript;
     assert.deepEqual([entries.length, entries[0]?.turn_id], [1_000, 't-1']);
   });
 
   it('keeps 262,144 characters of text, not counting what was replaced', () => {
-    const transcript = new Transcript();
+    const transcript = new SessionTranscript();
     transcript.set('user', 't-1', 'a');
     for (let n = 0; n < 3; n++) transcript.set('assistant', 't-2', 'b'.repeat(262_143));
     assert.equal(transcript.entries.length, 2);
@@ -40,7 +40,7 @@ describe('Transcript', () => {
   });
 
   it('keeps the newest entry, however long it is', () => {
-    const transcript = new Transcript();
+    const transcript = new SessionTranscript();
     transcript.set('user', 't-1', 'a'.repeat(300_000));
     assert.equal(transcript.entries.length, 1);
   });
