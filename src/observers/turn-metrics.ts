@@ -10,7 +10,7 @@ import { CHAT_COMPLETIONS } from '../wires/chat-completions/call-events.ts';
 import { LAYERCODE } from '../wires/layercode/call-events.ts';
 import { EVENT_FIELDS } from '../wires/layercode/events.ts';
 import type { TurnObserver } from '../wires/reply-stream.ts';
-import { WAIT_BUCKETS_SECONDS } from './wait-buckets.ts';
+import { WAIT_BUCKETS_SECONDS } from './work-metrics.ts';
 
 /** Counts deliveries of turns by outcome, and adds the outcome to the request's log line. */
 export function turnMetrics(metrics: Metrics, costOf: CostOf = () => undefined): TurnObserver {

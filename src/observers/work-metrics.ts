@@ -1,6 +1,13 @@
 import { Counter, Histogram, type Metrics } from '../metrics.ts';
 import type { WorkObserver } from '../turns/report/turn-work.ts';
-import { WAIT_BUCKETS_SECONDS } from './wait-buckets.ts';
+
+/**
+ * Upper bounds of callers' waits, in seconds. They are close together around 2 s, where callers
+ * begin to doubt that anyone is there.
+ */
+export const WAIT_BUCKETS_SECONDS = [
+  0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 1.5, 2, 2.5, 3, 5, 10,
+];
 
 /**
  * Counts model requests and tool calls. Model names come from the settings and the agent, tool

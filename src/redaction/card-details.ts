@@ -2,8 +2,7 @@
 // Both finders work on what the finder of card numbers has left.
 
 import { digitRunSteps, type DigitRun } from './digit-runs.ts';
-import { steadyFinder, type FoundValue } from './finder.ts';
-import { anyWordOf } from './word-list.ts';
+import { anyWordOf, steadyFinder, type FoundValue } from './finder.ts';
 
 /** How far words such as "expires" may be from what they speak of, in UTF-16 code units. */
 const NEAR = 40;

@@ -46,3 +46,8 @@ export function cutValueIn(finder: Finder, text: string): FoundValue | undefined
   const { cutIn }: Partial<SteadyFinder> = finder;
   return cutIn?.(text);
 }
+
+/** A pattern for one of the words, which blanks part. `_` stands for a blank in a word. */
+export function anyWordOf(words: string): string {
+  return `(?:${words.trim().split(/\s+/).join('|').replaceAll('_', ' ')})`;
+}

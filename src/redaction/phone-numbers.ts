@@ -1,6 +1,5 @@
 import { digitRunSteps, type DigitRun } from './digit-runs.ts';
-import { steadyFinder, type FoundValue } from './finder.ts';
-import { anyWordOf } from './word-list.ts';
+import { anyWordOf, steadyFinder, type FoundValue } from './finder.ts';
 
 const SHORTEST = 7;
 /** ITU-T E.164. */

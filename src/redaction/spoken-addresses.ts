@@ -2,8 +2,7 @@
 
 import { lazyPattern } from '../base/lazy-pattern.ts';
 import { DIGIT_WORDS } from './digit-words.ts';
-import type { FoundValue } from './finder.ts';
-import { anyWordOf } from './word-list.ts';
+import { anyWordOf, type FoundValue } from './finder.ts';
 
 /** How much of a text is looked at on each side of an "at", in UTF-16 code units. */
 const NEAR = 160;

@@ -12,7 +12,25 @@ import type { Logger } from '../log.ts';
 import type { DeliveredTurn, Delivery, TurnReport } from '../turns/delivery.ts';
 import type { StreamEnd } from '../turns/machine.ts';
 import type { Turns } from '../turns/turns.ts';
-import type { ReplyEncoder } from './reply-encoder.ts';
+
+/** Writes one reply as blocks of an event stream, in the form of a wire. */
+export interface ReplyEncoder {
+  /** Whether the platform can be asked to transfer the call. */
+  readonly canTransfer: boolean;
+  /** See `Delivery.hasBrowser`. Default true. */
+  readonly hasBrowser?: boolean;
+  /** See `Delivery.drops`. Default: none. */
+  drops?(event: SentEvent): boolean;
+  /** What begins the reply, and leaves at once. '' if the wire has no such thing. */
+  readonly start: string;
+  /**
+   * The event as text, or '' if this wire cannot express it, or if a newer version stored it for a
+   * reply that is sent again.
+   */
+  event(event: ReplyEvent): string;
+  /** What ends the reply. Called once. `usage`: one entry for each request to a model. */
+  end(usage: readonly ModelUsage[] | undefined): string;
+}
 
 /** The reply to one request of a platform: an event stream, in the form of its wire. */
 export class ReplyStream implements EventWriterListener, Departing {

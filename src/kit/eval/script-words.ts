@@ -4,11 +4,10 @@ import { isObject } from '../../base/fields.ts';
 import { parseJson, type JsonObject } from '../../base/json.ts';
 import { isToolName } from '../../models/well-formed-call.ts';
 import { oneLine } from '../terminal/one-line.ts';
-import { parseCallerLine } from './caller-line.ts';
 import { parseExpectation, parseValueExpectation } from './expectation.ts';
 import { LineFault } from './fault.ts';
 import { parseMock, parseModelLine } from './stand-in-lines.ts';
-import type { Action, CheckLine, Moment } from './step.ts';
+import type { Action, CallerLine, CheckLine, Moment } from './step.ts';
 import { parseTime } from './time.ts';
 import { parseToolExpectation } from './tool-line.ts';
 
@@ -184,4 +183,19 @@ function parseWithin(argument: string): Action {
   }
   const rule = 'within takes a time: within 2 s, within 800 ms; or tokens: within 900 tokens';
   return { name: 'within', ms: timeOf(argument, rule) };
+}
+
+const CALLER_RULE =
+  'caller takes whom a model plays, what they want, and a bound: '
+  + 'caller "a hurried customer" wants "a table for two" in 8 turns';
+const MAX_TURNS = 50;
+
+/** `caller "PERSONA" wants "GOAL" in 8 turns` */
+function parseCallerLine(argument: string): CallerLine {
+  const [, persona, goal, turns] =
+    /^"([^"]+)" wants "([^"]+)" in (\d{1,3}) turns?$/.exec(argument) ?? [];
+  if (persona === undefined || goal === undefined) throw new LineFault(CALLER_RULE);
+  const maxTurns = Number(turns);
+  if (maxTurns >= 1 && maxTurns <= MAX_TURNS) return { name: 'caller', persona, goal, maxTurns };
+  throw new LineFault(`a played caller takes 1 to ${MAX_TURNS} turns`);
 }

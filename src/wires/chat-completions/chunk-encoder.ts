@@ -1,9 +1,8 @@
 import type { ModelUsage } from '../../agents/agent.ts';
 import { jsonText } from '../../base/json.ts';
 import type { ReplyEvent, SentEvent } from '../../calls/reply-event.ts';
-import type { ReplyEncoder } from '../reply-encoder.ts';
+import type { ReplyEncoder } from '../reply-stream.ts';
 import { partOf, type PartOptions } from './completion-part.ts';
-import { usageOf } from './usage.ts';
 
 export interface ChunkOptions extends PartOptions {
   /** The name of the agent. */
@@ -61,4 +60,23 @@ export class ChunkEncoder implements ReplyEncoder {
   #chunk(delta: string, reason: string): string {
     return `${this.#head}{"index":0,"delta":${delta},"finish_reason":${reason}}]}\n\n`;
   }
+}
+
+/** Tokens in the form of this wire. */
+export interface CompletionUsage {
+  readonly prompt_tokens: number;
+  readonly completion_tokens: number;
+  readonly total_tokens: number;
+}
+
+/** The tokens of a turn's requests to models. A count that a vendor did not report is 0. */
+export function usageOf(usage: readonly ModelUsage[] = []): CompletionUsage {
+  let [prompt, completion] = [0, 0];
+  for (const { inputTokens = 0, outputTokens = 0 } of usage) {
+    prompt += inputTokens;
+    completion += outputTokens;
+  }
+  return {
+    prompt_tokens: prompt, completion_tokens: completion, total_tokens: prompt + completion,
+  };
 }

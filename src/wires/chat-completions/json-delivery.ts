@@ -9,9 +9,8 @@ import type { DeliveredTurn, Delivery, TurnReport } from '../../turns/delivery.t
 import type { StreamEnd } from '../../turns/machine.ts';
 import type { OpenRequests, TurnObserver } from '../reply-stream.ts';
 import type { CompletionToolCall } from './call-actions.ts';
-import type { ChunkOptions } from './chunk-encoder.ts';
+import { usageOf, type ChunkOptions } from './chunk-encoder.ts';
 import { partOf } from './completion-part.ts';
-import { usageOf } from './usage.ts';
 
 /** One delivery of a turn whose reply is sent whole, as one JSON body. */
 export class JsonDelivery implements Delivery {

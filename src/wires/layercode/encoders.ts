@@ -3,7 +3,7 @@
 import { jsonText } from '../../base/json.ts';
 import type { ReplyEvent } from '../../calls/reply-event.ts';
 import { encodeEvent } from '../../sse/encode.ts';
-import type { ReplyEncoder } from '../reply-encoder.ts';
+import type { ReplyEncoder } from '../reply-stream.ts';
 import { isCallEvent, type LayercodeEvent } from './events.ts';
 
 /** The encoder for the reply to an event, in the dialect of the event. */

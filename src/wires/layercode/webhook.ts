@@ -14,9 +14,9 @@ import { CallEnds } from '../call-ends.ts';
 import { cutReply } from '../cut-reply.ts';
 import { hookContext } from '../hook-context.ts';
 import { checkJsonType, EventError } from '../json-body.ts';
-import type { ReplyEncoder } from '../reply-encoder.ts';
 import {
-  checkRoomForStream, ReplyStream, StreamDelivery, type OpenRequests, type TurnObserver,
+  checkRoomForStream, ReplyStream, StreamDelivery, type OpenRequests, type ReplyEncoder,
+  type TurnObserver,
 } from '../reply-stream.ts';
 import { callEventOf } from './call-events.ts';
 import { encoderFor } from './encoders.ts';
