@@ -87,16 +87,21 @@ const HOUSE: readonly (readonly [room: string, mayImport: readonly string[]])[] 
   ['routes', ['wires/chat-completions', 'wires/layercode', 'agents', 'http', 'metrics.ts', 'base']],
   [
     'wires/chat-completions',
-    ['wires', 'turns', 'agents', 'calls', 'http', 'log.ts', 'base'],
+    ['wires', 'turns', 'agents', 'calls', 'http', 'settings', 'log.ts', 'base'],
   ],
   [
     'wires/layercode',
     [
       'wires', 'middleware', 'turns', 'agents', 'records', 'conversations', 'calls', 'http', 'sse',
-      'metrics.ts', 'base',
+      'settings', 'metrics.ts', 'base',
     ],
   ],
-  ['wires', ['turns', 'agents', 'records', 'conversations', 'calls', 'http', 'log.ts', 'base']],
+  [
+    'wires',
+    [
+      'turns', 'agents', 'records', 'conversations', 'calls', 'http', 'settings', 'log.ts', 'base',
+    ],
+  ],
   ['middleware', ['http', 'base']],
   [
     'turns',

@@ -35,8 +35,8 @@ export function agentHandlers(routed: RoutedAgent, parts: AppParts): AgentHandle
   const layercode = signed({ secrets }, webhook({ ...shared, metrics }));
   if (keys.length === 0) return { name, path, isSigned, own: layercode };
   const { settings, openSessions } = parts;
-  const { vapiWebhookSecret: vapiSecret, elevenLabsWebhookSecret: elevenLabsSecret } = settings;
-  const hasReports = (vapiSecret ?? elevenLabsSecret) !== undefined;
+  const hasReports =
+    (settings.vapiWebhookSecret ?? settings.elevenLabsWebhookSecret) !== undefined;
   const { complete, models } = completions({
     ...shared, keys,
     profile: settings.chatCompletionsProfile,
@@ -47,7 +47,7 @@ export function agentHandlers(routed: RoutedAgent, parts: AppParts): AgentHandle
     own: eitherWire(layercode, complete, isSigned),
     completions: complete,
     models,
-    reports: hasReports ? reports({ ...shared, vapiSecret, elevenLabsSecret }) : undefined,
+    reports: hasReports ? reports(shared) : undefined,
   };
 }
 
@@ -73,9 +73,7 @@ function sharedByWires(
   };
   return {
     agent, agentName: name ?? agent.name, conversations, turns, open, openSessions, records,
-    maxStreams: settings.maxStreams,
-    heartbeatMs: settings.heartbeatSeconds * 1_000,
-    timeoutMs: settings.turnTimeoutSeconds * 1_000,
+    settings,
     onTurnEnd: platform === undefined ? observe : onTurnEnd,
   };
 }

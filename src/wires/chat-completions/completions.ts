@@ -3,6 +3,7 @@ import type { TurnEvent } from '../../calls/call-event.ts';
 import type { OpenSessions } from '../../calls/open-sessions.ts';
 import type { Handler } from '../../http/compose.ts';
 import type { Context } from '../../http/context.ts';
+import type { Settings } from '../../settings/settings.ts';
 import type { Turns } from '../../turns/turns.ts';
 import { checkJsonType } from '../json-body.ts';
 import {
@@ -26,10 +27,7 @@ export interface CompletionsOptions {
   readonly profile: ProfileName;
   readonly turns: Turns;
   readonly open: OpenRequests;
-  /** Most turns open at once, inclusive; one more gets 503. */
-  readonly maxStreams: number;
-  /** 0 turns heartbeats off. */
-  readonly heartbeatMs: number;
+  readonly settings: Settings;
   readonly onTurnEnd: TurnObserver;
   /** Undefined if no shutdown waits for calls, or if the platform does not say when they end. */
   readonly openSessions: OpenSessions | undefined;
@@ -160,8 +158,8 @@ class CompletionServer {
     raw: CompletionEvent,
     options: ChunkOptions,
   ): Awaitable<void> {
-    const { open, maxStreams, heartbeatMs, turns, onTurnEnd, openSessions } = this.#options;
-    checkRoomForStream(open, maxStreams);
+    const { open, settings, turns, onTurnEnd, openSessions } = this.#options;
+    checkRoomForStream(open, settings.maxStreams);
     // No report can name an anonymous call, so waiting for its end would be in vain.
     if (event.turnId !== undefined) openSessions?.start(event.sessionId);
     if (raw.stream !== true) {
@@ -170,6 +168,7 @@ class CompletionServer {
       return delivery.closed; // the app answers with an error for a handler that has not answered
     }
     const encoder = new ChunkEncoder(options);
+    const heartbeatMs = settings.heartbeatSeconds * 1_000;
     const delivery = new StreamDelivery(context, event, encoder, heartbeatMs, onTurnEnd, open);
     delivery.begin(turns);
   }

@@ -11,6 +11,7 @@ import type { CallEnd, CallerInterruption } from '../../calls/call-event.ts';
 import type { Handler } from '../../http/compose.ts';
 import type { Context } from '../../http/context.ts';
 import { HttpError } from '../../http/errors.ts';
+import type { Settings } from '../../settings/settings.ts';
 import { CallEnds, type CallEndsOptions } from '../call-ends.ts';
 import { cutReply } from '../cut-reply.ts';
 import { hookContext } from '../hook-context.ts';
@@ -23,12 +24,8 @@ import { callerOf, firstId, firstValue, PROFILES } from './profiles.ts';
 import { parseBody } from './request.ts';
 
 export interface ReportsOptions extends CallEndsOptions {
-  /** Undefined: Vapi's messages are refused. */
-  readonly vapiSecret: string | undefined;
-  /** Undefined: ElevenLabs' webhook is refused. */
-  readonly elevenLabsSecret: string | undefined;
-  /** How long a hook may take. */
-  readonly timeoutMs: number;
+  /** Reports of a platform without a secret are refused. */
+  readonly settings: Settings;
   /** Milliseconds since the epoch. Default `Date.now`. */
   readonly now?: () => number;
 }
@@ -44,7 +41,8 @@ const TOLERANCE_SECONDS = 30 * 60;
 export function reports(options: ReportsOptions): Handler {
   // A platform may post the reports of all its calls to one path, those of other agents too.
   const ends = new CallEnds({ ...options, tellsOfSilentCalls: false });
-  const vapi = options.vapiSecret === undefined ? undefined : new Keys([options.vapiSecret]);
+  const { vapiWebhookSecret: secret } = options.settings;
+  const vapi = secret === undefined ? undefined : new Keys([secret]);
 
   return withErrorBody((context) => {
     const signature = context.header('elevenlabs-signature');
@@ -77,7 +75,7 @@ function answer(
     if (!context.isAnswered) context.json(200, STATUS_OK);
   };
   if (report.type === 'interruption') {
-    const { signal } = hookContext(report, context, options.timeoutMs);
+    const { signal } = hookContext(report, context, options.settings);
     return andThen(untilAborted(interrupt(conversationId, options), signal), done);
   }
   if (!ends.end(report, 'the call ended')) {
@@ -85,7 +83,7 @@ function answer(
     return done();
   }
   return andThen(options.turns.told(report, context.log), (end) => {
-    const given = hookContext(end, context, options.timeoutMs);
+    const given = hookContext(end, context, options.settings);
     return andThen(untilAborted(ends.tell(end, given), given.signal), done);
   });
 }
@@ -180,7 +178,7 @@ function timeIn(value: unknown): number | undefined {
 function checkSignature(
   context: Context,
   header: string,
-  { elevenLabsSecret: secret, now = Date.now }: ReportsOptions,
+  { settings: { elevenLabsWebhookSecret: secret }, now = Date.now }: ReportsOptions,
 ): (body: Buffer) => void {
   if (secret === undefined) throw unknownSignature();
   const [, time = '', digest = ''] = /^t=(\d{1,12}),v0=([0-9a-f]{64})$/.exec(header) ?? [];

@@ -9,6 +9,7 @@ import type { Context } from '../../http/context.ts';
 import { BadRequest, ServiceUnavailable } from '../../http/errors.ts';
 import { Counter, type Count, type Metrics } from '../../metrics.ts';
 import type { CallRecords } from '../../records/call-recorder.ts';
+import type { Settings } from '../../settings/settings.ts';
 import type { Turns } from '../../turns/turns.ts';
 import { CallEnds } from '../call-ends.ts';
 import { cutReply } from '../cut-reply.ts';
@@ -31,15 +32,7 @@ export interface WebhookOptions {
   readonly turns: Turns;
   readonly metrics: Metrics;
   readonly open: OpenRequests;
-  /**
-   * Most turns open at once, inclusive; one more gets 503. The same limit applies separately to
-   * `data` and `session.update` events. Events that end a turn or a session are never refused.
-   */
-  readonly maxStreams: number;
-  /** 0 turns heartbeats off. */
-  readonly heartbeatMs: number;
-  /** How long a hook that answers with JSON may take. */
-  readonly timeoutMs: number;
+  readonly settings: Settings;
   readonly onTurnEnd: TurnObserver;
   /** Undefined if no shutdown waits for sessions. */
   readonly openSessions?: OpenSessions | undefined;
@@ -118,8 +111,9 @@ class Webhook {
   }
 
   #startTurn(context: Context, event: TurnEvent, encoder: ReplyEncoder): void {
-    const { open, maxStreams, heartbeatMs, turns, onTurnEnd, openSessions } = this.#options;
-    checkRoomForStream(open, maxStreams);
+    const { open, settings, turns, onTurnEnd, openSessions } = this.#options;
+    const heartbeatMs = settings.heartbeatSeconds * 1_000;
+    checkRoomForStream(open, settings.maxStreams);
     const delivery = new StreamDelivery(context, event, encoder, heartbeatMs, onTurnEnd, open);
     if (event.type === 'start') openSessions?.start(event.sessionId);
     else openSessions?.use(event.sessionId);
@@ -133,9 +127,9 @@ class Webhook {
     event: E,
     hook: (given: EventContext<E['raw']>, event: E) => Awaitable<Json | void>,
   ): Awaitable<void> {
-    const { turns, timeoutMs } = this.#options;
+    const { turns, settings } = this.#options;
     return andThen(turns.told(event, context.log), (event) => {
-      const given = hookContext(event, context, timeoutMs);
+      const given = hookContext(event, context, settings);
       return andThen(untilAborted(hook(given, event), given.signal), (answer) => {
         if (!context.isAnswered) context.json(200, answer ?? STATUS_OK);
       });
@@ -148,7 +142,7 @@ class Webhook {
     event: E,
     hook: (given: EventContext<E['raw']>, event: E) => Awaitable<Json | void>,
   ): Awaitable<void> {
-    const { open, maxStreams } = this.#options;
+    const { open, settings: { maxStreams } } = this.#options;
     if (open.hooks >= maxStreams) {
       const reason = `no more events can be handled: the limit is ${maxStreams}`;
       throw new ServiceUnavailable(reason, 1);
@@ -176,7 +170,8 @@ class Webhook {
     raw: LayercodeEvent,
     handle: () => Awaitable<void>,
   ): Awaitable<void> {
-    const reply = new ReplyStream(context, encoderFor(raw), this.#options.heartbeatMs);
+    const heartbeatMs = this.#options.settings.heartbeatSeconds * 1_000;
+    const reply = new ReplyStream(context, encoderFor(raw), heartbeatMs);
     reply.flush();
     const failed = (error: unknown): void => {
       context.log.error(`${raw.type} failed`, { error });
@@ -196,18 +191,18 @@ class Webhook {
       context.logFields['outcome'] = 'repeated';
       return;
     }
-    const { turns, timeoutMs } = this.#options;
+    const { turns, settings } = this.#options;
     return andThen(turns.told(event, context.log), (event) => {
-      const given = hookContext(event, context, timeoutMs);
+      const given = hookContext(event, context, settings);
       return untilAborted(this.#ends.tell(event, given), given.signal);
     });
   }
 
   #interrupt(context: Context, event: CallerInterruption): Awaitable<void> {
-    const { turns, conversations, agent, timeoutMs } = this.#options;
+    const { turns, conversations, agent, settings } = this.#options;
     const { conversationId, raw } = event;
     if (turns.interrupt(conversationId, raw.type)) return;
-    const { signal } = hookContext(event, context, timeoutMs);
+    const { signal } = hookContext(event, context, settings);
     return untilAborted(cutReply(conversationId, conversations, agent), signal);
   }
 }
