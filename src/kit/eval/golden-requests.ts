@@ -5,10 +5,9 @@ import { basename } from 'node:path';
 
 import { codeOf, messageOf } from '../../base/thrown-values.ts';
 import type { Scenario } from './scenario.ts';
-import { textDiff } from './text-diff.ts';
+import { shownDiff, textDiff } from './text-diff.ts';
 
 const HEADING = /^=== (\d+)\n/m;
-const MAX_DIFF_LINES = 60;
 
 /** `order.txt` → `order.requests.golden`. */
 export function goldenPath(scenarioPath: string): string {
@@ -51,11 +50,9 @@ export class GoldenRequests {
     if (before === undefined) return [`${basename(this.#path)} does not have it; ${remedy}`];
     const diff = textDiff(before, text);
     if (diff.length === 0) return undefined;
-    const left = diff.length - MAX_DIFF_LINES;
     return [
       `it differs from ${basename(this.#path)}, accepted (-) and sent (+); ${remedy}`,
-      ...diff.slice(0, MAX_DIFF_LINES),
-      ...(left > 0 ? [` … and ${left} more lines`] : []),
+      ...shownDiff(diff),
     ];
   }
 

@@ -1,140 +1,77 @@
 import { endingAtOnce } from '../../base/end-at-once.ts';
 import type { ChatMessage, ChatModel, ModelDelta, ModelStreamOptions } from '../../models/model.ts';
+import { withStream } from '../../models/with-stream.ts';
 import { modelRequestOf, type ModelRequest } from './model-request.ts';
 import type { RecordedPart, RecordedReply, RecordedUsage } from './recording.ts';
-
-/** What models have answered, in the order of the requests. */
-export interface RecordedAnswers {
-  readonly replies: readonly RecordedReply[];
-  /** Why requests got no complete reply. */
-  readonly failures: readonly unknown[];
-}
 
 /**
  * Keeps what models answer. A reply is read to its end even if the caller interrupts it, so that
  * the recording can be replayed with an interruption at another place.
  */
 export class ModelRecorder {
-  readonly #readings: { readonly request: ModelRequest; readonly reading: Reading }[] = [];
+  /** Never reject. */
+  readonly #answers: Promise<readonly PromiseSettledResult<RecordedReply>[]>[] = [];
 
   /** The same model, heard by this recorder. */
   record(model: ChatModel): ChatModel {
-    return {
-      name: model.name,
-      stream: (messages, options) => {
-        const end = new AbortController();
-        return endingAtOnce(this.#stream(model, messages, options, end), () => end.abort());
-      },
-      warm: (signal) => model.warm(signal),
-      problems: () => model.problems(),
-      isUsable: () => model.isUsable(),
-    };
+    return withStream(model, (messages, options) => {
+      const end = new AbortController();
+      return endingAtOnce(this.#stream(model, messages, options, end.signal), () => end.abort());
+    });
   }
 
-  /** Waits for replies that are still arriving. */
-  async heard(): Promise<RecordedAnswers> {
-    const replies: RecordedReply[] = [];
-    const failures: unknown[] = [];
-    for (const { request, reading } of this.#readings) {
-      const whole = await reading.whole;
-      if ('error' in whole) failures.push(whole.error);
-      else replies.push({ request, ...partsOf(whole) });
-    }
-    return { replies, failures };
+  /**
+   * What models have answered, in the order of the requests, and why requests got no complete
+   * reply. Waits for replies that are still arriving.
+   */
+  async heard(): Promise<{ replies: readonly RecordedReply[]; failures: readonly unknown[] }> {
+    const answers = (await Promise.all(this.#answers)).flat();
+    return {
+      replies: answers.flatMap((answer) => ('value' in answer ? [answer.value] : [])),
+      failures: answers.flatMap((answer) => ('reason' in answer ? [answer.reason as unknown] : [])),
+    };
   }
 
   async *#stream(
     model: ChatModel,
     messages: readonly ChatMessage[],
     options: ModelStreamOptions,
-    end: AbortController,
+    end: AbortSignal,
   ): AsyncGenerator<ModelDelta, void, undefined> {
-    const { signal } = options;
+    const signal = AbortSignal.any([options.signal, end]);
     if (signal.aborted) return;
-    const abort = (): void => end.abort();
-    signal.addEventListener('abort', abort, { once: true });
-    try {
-      const request = modelRequestOf(model.name, messages, options);
-      const never = new AbortController().signal;
-      const reading = new Reading(model.stream(messages, { ...options, signal: never }));
-      this.#readings.push({ request, reading });
-      yield* reading.deltas(end.signal);
-    } finally {
-      signal.removeEventListener('abort', abort);
+    const request = modelRequestOf(model.name, messages, options);
+    const never = new AbortController().signal;
+    const deltas = ReadableStream.from(model.stream(messages, { ...options, signal: never }));
+    const [passedOn, kept] = deltas.tee();
+    this.#answers.push(Promise.allSettled([replyOf(request, kept)]));
+    const reader = passedOn.getReader();
+    const stop = (): void => void reader.cancel().catch(() => undefined); // it may have failed
+    signal.addEventListener('abort', stop, { once: true });
+    while (!signal.aborted) {
+      const { done, value } = await reader.read();
+      if (done) return;
+      yield value;
     }
   }
 }
 
-/** A stream that is read to its end, however much of it is wanted. */
-class Reading {
-  readonly #deltas: ModelDelta[] = [];
-  /** All deltas, or what the stream threw. Never rejects. */
-  readonly whole: Promise<readonly ModelDelta[] | { readonly error: unknown }>;
-  #isOver = false;
-  #wake = (): void => undefined;
-
-  constructor(stream: AsyncIterable<ModelDelta>) {
-    this.whole = this.#read(stream);
-  }
-
-  /** As they arrive. Throws what the stream throws. */
-  async *deltas(signal: AbortSignal): AsyncGenerator<ModelDelta, void, undefined> {
-    signal.addEventListener('abort', () => this.#wake(), { once: true });
-    for (let index = 0; !signal.aborted; ) {
-      const delta = this.#deltas[index];
-      if (delta !== undefined) {
-        index += 1;
-        yield delta;
-      } else if (this.#isOver) {
-        const whole = await this.whole;
-        if ('error' in whole) throw whole.error;
-        return;
-      } else {
-        await new Promise<void>((resolve) => {
-          this.#wake = resolve;
-        });
-      }
-    }
-  }
-
-  async #read(
-    stream: AsyncIterable<ModelDelta>,
-  ): Promise<readonly ModelDelta[] | { readonly error: unknown }> {
-    try {
-      for await (const delta of stream) {
-        this.#deltas.push(delta);
-        this.#wake();
-      }
-      return this.#deltas;
-    } catch (error) {
-      return { error };
-    } finally {
-      this.#isOver = true;
-      this.#wake();
-    }
-  }
-}
-
-function partsOf(
-  deltas: readonly ModelDelta[],
-): { readonly parts: readonly RecordedPart[]; readonly usage: RecordedUsage } {
-  const parts: RecordedPart[] = [];
+async function replyOf(
+  request: ModelRequest,
+  deltas: AsyncIterable<ModelDelta>,
+): Promise<RecordedReply> {
+  const reply: RecordedPart[] = [];
   let usage: RecordedUsage = {};
-  for (const delta of deltas) {
-    const last = parts.at(-1);
+  for await (const delta of deltas) {
+    const last = reply.at(-1);
     if (delta.type === 'toolCall') {
       const { name: call, args } = delta.call;
-      parts.push({ call, args });
+      reply.push({ call, args });
     } else if (delta.type === 'usage') {
       const { inputTokens, outputTokens, cachedTokens, finishReason } = delta;
-      usage = {
-        ...(inputTokens === undefined ? {} : { inputTokens }),
-        ...(outputTokens === undefined ? {} : { outputTokens }),
-        ...(cachedTokens === undefined ? {} : { cachedTokens }),
-        ...(finishReason === 'length' ? { finishReason } : {}),
-      };
-    } else if (typeof last === 'string') parts[parts.length - 1] = last + delta.text;
-    else parts.push(delta.text);
+      usage = { inputTokens, outputTokens, cachedTokens, finishReason };
+    } else if (typeof last === 'string') reply[reply.length - 1] = last + delta.text;
+    else reply.push(delta.text);
   }
-  return { parts, usage };
+  return { request, reply, usage };
 }

@@ -1,111 +1,71 @@
 // What a model was asked, apart from what differs from one run to the next.
 
 import { canonicalJson } from '../../base/canonical-json.ts';
-import { isObject } from '../../base/fields.ts';
-import type {
-  ChatMessage, JsonFields, ModelStreamOptions, ModelTool,
-} from '../../models/model.ts';
+import type { ChatMessage, JsonFields, ModelStreamOptions } from '../../models/model.ts';
 import { replaceVarying } from './varying-values.ts';
 
-/** Plain JSON. */
-export interface ModelRequest {
-  /** The model's name. */
-  readonly model: string;
-  readonly options: JsonFields;
-  readonly tools: readonly ModelTool[];
-  /** Tool calls are numbered: their ids are `call_1`, `call_2`, and so on. */
-  readonly messages: readonly ChatMessage[];
-}
+/**
+ * What decides the answer, as lines for people to read: the model, its options, then the tools and
+ * the messages. Without the ids of tool calls, which differ in each run.
+ */
+export type ModelRequest = readonly string[];
 
-/** Two requests with the same text are the same but for their values. */
-export interface ComparableRequest {
+/** A request in a form that is the same in each run. */
+export interface NormalRequest {
   /** With names in place of the values, such as `<number 1>`. */
-  readonly request: ModelRequest;
   readonly text: string;
   /** The ids, numbers, addresses and times in it, one for each place. */
   readonly values: readonly string[];
 }
 
-/** A copy of what decides the answer. */
 export function modelRequestOf(
   model: string,
   messages: readonly ChatMessage[],
-  { tools = [], toolChoice, ...options }: ModelStreamOptions,
+  options: ModelStreamOptions,
 ): ModelRequest {
-  const { temperature, maxOutputTokens, reasoningEffort, providerOptions } = options;
-  const known = { temperature, maxOutputTokens, reasoningEffort, providerOptions, toolChoice };
-  return structuredClone({
-    model,
-    options: Object.fromEntries(
-      Object.entries(known).filter(([, value]) => value !== undefined),
-    ),
-    tools: tools.map(({ name, description, parameters }) => ({ name, description, parameters })),
-    messages: withNumberedCalls(messages),
-  });
+  const { tools = [] } = options;
+  const lines = [
+    `model: ${model}`,
+    `options: ${canonicalJson(optionsOf(options))}`,
+    ...tools.map(({ name, description, parameters }) =>
+      `tool ${name}: ${description} ${canonicalJson(parameters).replaceAll('\\n', '\n')}`),
+    ...messages.flatMap((message) => [
+      `${message.role}: ${message.content}`,
+      ...('toolCalls' in message ? (message.toolCalls ?? []) : []).map(({ name, args }) =>
+        `call of ${name}: ${args}`),
+    ]),
+  ];
+  return lines.join('\n').split('\n');
 }
 
-/** A result belongs to the last call with its id: some vendors use an id again. */
-function withNumberedCalls(messages: readonly ChatMessage[]): readonly ChatMessage[] {
-  const newest = new Map<string, string>();
-  let calls = 0;
-  return messages.map((message) => {
-    if (message.role === 'tool') {
-      return { ...message, toolCallId: newest.get(message.toolCallId) ?? 'call_0' };
-    }
-    if (message.role !== 'assistant' || message.toolCalls === undefined) return message;
-    const toolCalls = message.toolCalls.map((call) => {
-      const id = `call_${(calls += 1)}`;
-      newest.set(call.id, id);
-      return { ...call, id };
-    });
-    return { ...message, toolCalls };
-  });
+/** Those that are set and decide the answer. */
+export function optionsOf(options: ModelStreamOptions): JsonFields {
+  const { temperature, maxOutputTokens, reasoningEffort, providerOptions, toolChoice } = options;
+  const known = { temperature, maxOutputTokens, reasoningEffort, providerOptions, toolChoice };
+  return Object.fromEntries(Object.entries(known).filter(([, value]) => value !== undefined));
 }
 
 /**
- * The request in a form that is the same in each run. Equal ids and numbers stay equal. Times do
- * not: one that somebody names may be the present one by chance.
+ * Equal ids and numbers stay equal. Times do not: one that somebody names may be the present one by
+ * chance.
  */
-export function comparable(request: ModelRequest): ComparableRequest {
+export function normalRequest(request: ModelRequest): NormalRequest {
   const values: string[] = [];
   const names = new Map<string, string>();
-  const named = withRequestTexts(request, (text) => replaceVarying(text, (value, kind) => {
+  const lines = withTexts(request, (text) => replaceVarying(text, (value, kind) => {
     values.push(value);
     if (kind === 'time') return '<time>';
     const name = names.get(value) ?? `<${kind} ${names.size + 1}>`;
     names.set(value, name);
     return name;
   }));
-  return { request: named, text: canonicalJson(named), values };
+  return { text: lines.join('\n'), values };
 }
 
-/** A copy with other texts. Names of models, tools and fields stay, and so do options. */
-export function withRequestTexts(
-  { tools, messages, ...others }: ModelRequest,
+/** With other tools and messages. The name of the model looks like an id, but is none. */
+export function withTexts(
+  [model = '', options = '', ...others]: ModelRequest,
   change: (text: string) => string,
 ): ModelRequest {
-  return {
-    ...others,
-    tools: tools.map(({ name, description, parameters }) => ({
-      name, description: change(description), parameters: mapTexts(parameters, change),
-    })),
-    messages: messages.map((message) => {
-      const content = change(message.content);
-      if (message.role !== 'assistant' || message.toolCalls === undefined) {
-        return { ...message, content };
-      }
-      const toolCalls = message.toolCalls.map((call) => ({ ...call, args: change(call.args) }));
-      return { ...message, content, toolCalls };
-    }),
-  };
-}
-
-/** In the order of the fields' names, so that values are met in the same order in each run. */
-function mapTexts<T>(value: T, change: (text: string) => string): T;
-function mapTexts(value: unknown, change: (text: string) => string): unknown {
-  if (typeof value === 'string') return change(value);
-  if (Array.isArray(value)) return value.map((item) => mapTexts(item, change));
-  if (!isObject(value)) return value;
-  const names = Object.keys(value).sort();
-  return Object.fromEntries(names.map((name) => [name, mapTexts(value[name], change)]));
+  return [model, options, ...change(others.join('\n')).split('\n')];
 }

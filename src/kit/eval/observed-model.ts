@@ -2,6 +2,7 @@ import { endingAtOnce } from '../../base/end-at-once.ts';
 import type { ModelPrices } from '../../base/model-price.ts';
 import type { ChatMessage, ChatModel, ModelDelta } from '../../models/model.ts';
 import { costOf } from '../../models/prices.ts';
+import { withStream } from '../../models/with-stream.ts';
 import type { ScriptedAnswer } from '../scripted-answer.ts';
 import { scriptedModel, type ScriptedModel } from '../scripted-model.ts';
 import type { Tokens } from './result.ts';
@@ -17,17 +18,11 @@ export function observed(
   prices: ModelPrices,
   onSight: OnSight,
 ): ChatModel {
-  return {
-    name: model.name,
-    stream(messages, options) {
-      const deltas = model.stream(messages, options);
-      const asked = { messages, sent: sentText(named, messages, options) };
-      return endingAtOnce(watch(deltas, asked, prices, onSight), () => void deltas.return());
-    },
-    warm: (signal) => model.warm(signal),
-    problems: () => model.problems(),
-    isUsable: () => model.isUsable(),
-  };
+  return withStream(model, (messages, options) => {
+    const deltas = model.stream(messages, options);
+    const asked = { messages, sent: sentText(named, messages, options) };
+    return endingAtOnce(watch(deltas, asked, prices, onSight), () => void deltas.return());
+  });
 }
 
 async function* watch(

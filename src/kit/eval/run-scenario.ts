@@ -66,9 +66,7 @@ export async function runScenario(
   const opened = evalModel === undefined
     ? undefined : openEvalModel(evalModel, 'evalModel', cast.settings);
   const source = options.live === true ? 'live' : 'recording';
-  const { ofRun, isReplayed } = scenarioModels(
-    recordingPath(path), source, { evalModel: opened, signal },
-  );
+  const { ofRun, isReplayed } = scenarioModels(recordingPath(path), source, opened, signal);
   const models = ofRun();
   const { modelFor, judge, playedCaller } = models;
   const golden = new GoldenRequests(goldenPath(path), scenario, options.update === true);

@@ -1,7 +1,7 @@
 // What models are sent, as a golden file keeps it: options, prompt, tools, and what tools returned.
 
 import type { ChatMessage, ModelStreamOptions } from '../../models/model.ts';
-import { modelRequestOf } from './model-request.ts';
+import { optionsOf } from './model-request.ts';
 import { replaceVarying } from './varying-values.ts';
 
 const PRESENT_MS = 36 * 3_600_000; // the same day in any time zone
@@ -13,10 +13,10 @@ export function sentText(
   streamOptions: ModelStreamOptions,
 ): string {
   const prompts = messages.filter(({ role }) => role === 'system');
-  const { options, tools } = modelRequestOf('', prompts, streamOptions);
+  const { tools = [] } = streamOptions;
   const blocks = [
     ...(model === undefined ? [] : [`model: ${model}`]),
-    ...Object.entries(options)
+    ...Object.entries(optionsOf(streamOptions))
       .filter(([name, value]) => name !== 'toolChoice' || value !== 'auto') // its default
       .map(([name, value]) => `${name}: ${JSON.stringify(value)}`),
     ...prompts.flatMap(({ content }) => ['', 'prompt:', steady(content)]),

@@ -124,7 +124,7 @@ export async function stageAll(
   const stage = async (scenario: Scenario): Promise<Staged | readonly string[]> => {
     const cast = await castFor(scenario, general, directory);
     const path = recordingPath(resolve(directory, scenario.file));
-    const models = scenarioModels(path, source, { evalModel, signal: options.signal });
+    const models = scenarioModels(path, source, evalModel, options.signal);
     const isLost =
       options.openStage !== undefined && models.isReplayed && !scenario.isScripted;
     const found = [

@@ -1,68 +1,48 @@
 // What changed between two texts, line by line.
 
-/** Beyond it, lines in the middle are not compared: the work is quadratic. */
-const MAX_COMPARED = 1_000;
-
 /**
  * The changed lines, `-` for those of `before` and `+` for those of `after`, each change with the
  * line before it. Empty if the texts are the same.
  */
 export function textDiff(before: string, after: string): readonly string[] {
-  const old = before.split('\n');
-  const now = after.split('\n');
-  const start = commonStart(old, now);
-  const end = commonStart(
-    old.slice(start).reverse(), now.slice(start).reverse(),
-  );
-  const removed = old.slice(start, old.length - end);
-  const added = now.slice(start, now.length - end);
-  const lines = [
-    ...old.slice(0, start).map((line) => ` ${line}`),
-    ...middle(removed, added),
-  ];
-  return lines.filter((line, index) => !isSame(line) || isChanged(lines[index + 1]));
-}
-
-function isSame(line: string): boolean {
-  return line.startsWith(' ');
-}
-
-function isChanged(line: string | undefined): boolean {
-  return line !== undefined && !isSame(line);
-}
-
-function commonStart(one: readonly string[], other: readonly string[]): number {
-  const length = Math.min(one.length, other.length);
-  for (let index = 0; index < length; index += 1) if (one[index] !== other[index]) return index;
-  return length;
-}
-
-/** By the longest common subsequence. */
-function middle(old: readonly string[], now: readonly string[]): readonly string[] {
-  const all = [...old.map((line) => `-${line}`), ...now.map((line) => `+${line}`)];
-  if (old.length > MAX_COMPARED || now.length > MAX_COMPARED) return all;
-  const width = now.length + 1;
-  /** The length of the longest common subsequence from these lines on. */
-  const lengths = new Uint16Array((old.length + 1) * width);
-  const at = (i: number, j: number): number => lengths[i * width + j] ?? 0;
-  for (let i = old.length - 1; i >= 0; i -= 1)
-    for (let j = now.length - 1; j >= 0; j -= 1)
-      lengths[i * width + j] =
-        old[i] === now[j] ? at(i + 1, j + 1) + 1 : Math.max(at(i + 1, j), at(i, j + 1));
+  const [old, now] = [before.split('\n'), after.split('\n')];
   const lines: string[] = [];
-  let [i, j] = [0, 0];
-  while (i < old.length || j < now.length) {
-    if (i < old.length && j < now.length && old[i] === now[j]) {
-      lines.push(` ${old[i]}`);
-      i += 1;
-      j += 1;
-    } else if (j === now.length || (i < old.length && at(i + 1, j) >= at(i, j + 1))) {
-      lines.push(`-${old[i]}`);
-      i += 1;
-    } else {
-      lines.push(`+${now[j]}`);
-      j += 1;
-    }
+  for (let [i, j] = [0, 0]; i < old.length || j < now.length; i += 1, j += 1) {
+    const [nextOld, nextNow] = nextCommon(old, now, i, j);
+    const changed = [
+      ...old.slice(i, nextOld).map((line) => `-${line}`),
+      ...now.slice(j, nextNow).map((line) => `+${line}`),
+    ];
+    const same = old[i - 1];
+    if (changed.length > 0 && same !== undefined) lines.push(` ${same}`);
+    lines.push(...changed);
+    [i, j] = [nextOld, nextNow];
   }
   return lines;
+}
+
+/** Where the texts have a line in common, the nearest one from these on. */
+function nextCommon(
+  old: readonly string[],
+  now: readonly string[],
+  i: number,
+  j: number,
+): readonly [number, number] {
+  let nearest: readonly [number, number] = [old.length, now.length];
+  let distance = old.length - i + now.length - j;
+  for (let k = i; k < old.length && k - i < distance; k += 1) {
+    const l = now.indexOf(old[k] ?? '', j);
+    if (l === -1 || k - i + l - j >= distance) continue;
+    nearest = [k, l];
+    distance = k - i + l - j;
+  }
+  return nearest;
+}
+
+const MAX_SHOWN = 60;
+
+/** So much of a difference as a person reads. */
+export function shownDiff(diff: readonly string[]): readonly string[] {
+  const left = diff.length - MAX_SHOWN;
+  return left <= 0 ? diff : [...diff.slice(0, MAX_SHOWN), ` … and ${left} more lines`];
 }

@@ -6,34 +6,21 @@ import {
 } from '../../../src/kit/eval/recording.ts';
 
 const REPLY: RecordedReply = {
-  request: {
-    model: 'openai:gpt-6-luna',
-    options: { temperature: 0.5 },
-    tools: [{ name: 'book', description: 'Books.', parameters: { type: 'object' } }],
-    messages: [
-      { role: 'system', content: 'Be brief.' },
-      { role: 'user', content: 'A table' },
-      {
-        role: 'assistant', content: '', toolCalls: [{ id: 'call_1', name: 'book', args: '{}' }],
-      },
-      { role: 'tool', toolCallId: 'call_1', content: '"ok"' },
-    ],
-  },
-  parts: ['Done. ', { call: 'book', args: '{"again"' }],
+  request: ['model: openai:gpt-6-luna', 'options: {}', 'system: Be brief.', 'user: A table'],
+  reply: ['Done. ', { call: 'book', args: '{"again"' }],
   usage: { inputTokens: 12, outputTokens: 3 },
 };
 const TEXT = formatRecording([REPLY]);
 
 describe('formatRecording', () => {
   it('is read back as it was', () => {
-    assert.deepEqual(parseRecording(TEXT, 'a'), [REPLY]);
-    const { model, options, tools } = REPLY.request;
-    const bare = { ...REPLY, request: { model, options, tools, messages: [] } };
-    assert.deepEqual(parseRecording(formatRecording([bare]), 'a'), [bare]);
-    assert.deepEqual(parseRecording(formatRecording([]), 'a'), []);
+    const next = { ...REPLY, request: [...REPLY.request, 'assistant: Done.', 'user: Thanks'] };
+    const other = { ...REPLY, request: [...REPLY.request.slice(0, 2), 'user: Bye'] };
+    for (const replies of [[], [REPLY], [REPLY, REPLY, next, other, next]])
+      assert.deepEqual(parseRecording(formatRecording(replies), 'a'), replies);
   });
 
-  it('writes what requests have in common once', () => {
+  it('writes what a request has in common with the one before it once', () => {
     assert.equal(formatRecording([REPLY, REPLY]).split('Be brief.').length, 2);
   });
 });
@@ -52,20 +39,14 @@ describe('parseRecording', () => {
   const damaged: readonly (readonly [what: string, text: string, message: string])[] = [
     ['no JSON', '{', 'it is not a JSON object'],
     ['a list', '[]', 'it is not a JSON object'],
-    ['another format', TEXT.replace('"format": 1', '"format": 2'), 'its format is not 1'],
-    ['no prompts', TEXT.replace('"prompts"', '"p"'), 'prompts is not a list of prompts'],
-    ['a tool without name', TEXT.replace('"name": "book"', '"name": 1'),
-      'prompts is not a list of prompts'],
-    ['no replies', TEXT.replace('"replies"', '"r"'), 'replies is not a list'],
-    ['a prompt that is not there', TEXT.replace('"prompt": 0', '"prompt": 1'),
-      'replies[0].prompt is none of the prompts'],
-    ['an unknown role', TEXT.replace('"role": "user"', '"role": "caller"'),
-      'replies[0] is not a reply'],
-    ['a result without a call', TEXT.replace('"toolCallId"', '"id"'), 'replies[0] is not a reply'],
+    ['another format', TEXT.replace('"format": 2', '"format": 1'), 'its format is not 2'],
+    ['no replies', TEXT.replace('"replies"', '"r"'), 'replies must be an array'],
+    ['a request that is no text', TEXT.replace('"user: A table"', '1'),
+      'replies[0].request[3] must be a string'],
     ['a part of no kind', TEXT.replace('"call": "book"', '"say": "book"'),
-      'replies[0] is not a reply'],
-    ['a negative count', TEXT.replace('"inputTokens": 12', '"inputTokens": -1'),
-      'replies[0] is not a reply'],
+      'replies[0].reply[1].call must be a string'],
+    ['a count in words', TEXT.replace('"inputTokens": 12', '"inputTokens": "12"'),
+      'replies[0].usage.inputTokens must be a number'],
   ];
   for (const [what, text, message] of damaged) {
     it(`refuses a file with ${what}, and says how to mend it`, () => {

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 
-import { textDiff } from '../../../src/kit/eval/text-diff.ts';
+import { shownDiff, textDiff } from '../../../src/kit/eval/text-diff.ts';
 
 describe('textDiff', () => {
   for (const [what, before, after, expected] of [
@@ -11,7 +11,7 @@ describe('textDiff', () => {
     ['a line that was changed', 'a b c', 'a x c', [' a', '-b', '+x']],
     ['two places', 'a b c d e f', 'x b c d y f', ['-a', '+x', ' d', '-e', '+y']],
     ['the beginning and the end', 'b c', 'a b c d', ['+a', ' c', '+d']],
-    ['lines that moved', 'a b', 'b a', ['-a', ' b', '+a']],
+    ['lines that moved', 'a b', 'b a', ['+b', ' a', '-b']],
   ] as const) {
     it(`shows ${what}, after the line before it`, () => {
       const lines = (words: string): string => words.replaceAll(' ', '\n');
@@ -19,10 +19,16 @@ describe('textDiff', () => {
     });
   }
 
-  it('does not look for what long texts have in common in their middle', () => {
-    const long = Array.from({ length: 1_001 }, (_, index) => `line ${index}`);
-    const before = ['first', ...long, 'last'].join('\n');
-    const after = ['first', ...[...long].reverse(), 'last'].join('\n');
-    assert.equal(textDiff(before, after).length, 1 + 2 * 1_001);
+  it('compares long texts that have nothing in common', () => {
+    const lines = (word: string): string => `${word}\n`.repeat(5_000);
+    assert.equal(textDiff(lines('old'), lines('new')).length, 10_000);
+  });
+});
+
+describe('shownDiff', () => {
+  it('has no more than 60 lines, and says how many are left', () => {
+    const diff = Array.from({ length: 62 }, (_, index) => `+line ${index}`);
+    assert.deepEqual(shownDiff(diff), [...diff.slice(0, 60), ' … and 2 more lines']);
+    assert.deepEqual(shownDiff(diff.slice(2)), diff.slice(2));
   });
 });
