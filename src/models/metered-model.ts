@@ -8,6 +8,7 @@ import {
   ModelError, type ChatMessage, type ChatModel, type ModelDelta, type ModelStreamOptions,
   type ModelTokens, type RequestEvent, type RequestFailure,
 } from './model.ts';
+import { withStream } from './with-stream.ts';
 
 /** Lets requests to models begin, and is told what they used. */
 export interface Meter {
@@ -30,25 +31,20 @@ export interface Tab {
  */
 export function metered(model: ChatModel, meter: Meter): ChatModel {
   const { name } = model;
-  return {
-    name,
-    stream: (messages, options) =>
-      new DeferredStream(options.signal, async (ask) => {
-        const characters = charactersSent(messages, options.tools);
-        const tab = await meter.open(name, estimatedTokens(characters));
-        if (tab === undefined)
-          throw new ModelError('limit_reached', `${name} is not asked: the call is at its limit`);
-        const request = new MeteredRequest(name, tab, characters);
-        try {
-          return await ask(() => request.stream(model, messages, options));
-        } finally {
-          request.answeredOrNot();
-        }
-      }),
-    warm: (signal) => model.warm(signal),
-    problems: () => model.problems(),
-    isUsable: () => model.isUsable(),
-  };
+  return withStream(model, (messages, options) =>
+    new DeferredStream(options.signal, async (ask) => {
+      const characters = charactersSent(messages, options.tools);
+      const tab = await meter.open(name, estimatedTokens(characters));
+      if (tab === undefined)
+        throw new ModelError('limit_reached', `${name} is not asked: the call is at its limit`);
+      const request = new MeteredRequest(name, tab, characters);
+      try {
+        return await ask(() => request.stream(model, messages, options));
+      } finally {
+        request.answeredOrNot();
+      }
+    }),
+  );
 }
 
 /** Sees what becomes of one request: by its events, or by its deltas if the model has no events. */

@@ -4,6 +4,7 @@ import { setTimeout as wait } from 'node:timers/promises';
 
 import { DeferredStream } from './deferred-stream.ts';
 import { ModelError, type ChatModel } from './model.ts';
+import { withStream } from './with-stream.ts';
 
 export interface RetryOptions {
   /** Requests in total, at least 1. Default 3. */
@@ -40,33 +41,28 @@ export function withRetries(model: ChatModel, options: RetryOptions = {}): ChatM
     sleep = sleepFor,
   } = options;
 
-  return {
-    name: model.name,
-    stream: (messages, streamOptions) =>
-      new DeferredStream(streamOptions.signal, async (ask, signal) => {
-        for (let attempt = 1; ; attempt++) {
-          try {
-            const again = attempt === 1 ? streamOptions : { ...streamOptions, attempt };
-            return await ask(() => model.stream(messages, again));
-          } catch (error) {
-            if (signal.aborted || attempt >= attempts) throw error;
-            if (!(error instanceof ModelError) || !error.retryable) throw error;
-            const { retryAfterMs = 0 } = error;
-            if (retryAfterMs > maxRetryAfterMs) throw error;
-            streamOptions.onProblem?.(`${error.message}; asking again`);
-            const backOffMs = Math.min(baseDelayMs * 2 ** (attempt - 1), maxDelayMs);
-            const afterMs = Math.max(backOffMs * (0.5 + random() / 2), retryAfterMs);
-            const { name } = model;
-            const { code: failure } = error;
-            streamOptions.onRequest?.({ type: 'retry', model: name, failure, afterMs });
-            await sleep(afterMs, signal);
-          }
+  return withStream(model, (messages, streamOptions) =>
+    new DeferredStream(streamOptions.signal, async (ask, signal) => {
+      for (let attempt = 1; ; attempt++) {
+        try {
+          const again = attempt === 1 ? streamOptions : { ...streamOptions, attempt };
+          return await ask(() => model.stream(messages, again));
+        } catch (error) {
+          if (signal.aborted || attempt >= attempts) throw error;
+          if (!(error instanceof ModelError) || !error.retryable) throw error;
+          const { retryAfterMs = 0 } = error;
+          if (retryAfterMs > maxRetryAfterMs) throw error;
+          streamOptions.onProblem?.(`${error.message}; asking again`);
+          const backOffMs = Math.min(baseDelayMs * 2 ** (attempt - 1), maxDelayMs);
+          const afterMs = Math.max(backOffMs * (0.5 + random() / 2), retryAfterMs);
+          const { name } = model;
+          const { code: failure } = error;
+          streamOptions.onRequest?.({ type: 'retry', model: name, failure, afterMs });
+          await sleep(afterMs, signal);
         }
-      }),
-    warm: (signal) => model.warm(signal),
-    problems: () => model.problems(),
-    isUsable: () => model.isUsable(),
-  };
+      }
+    }),
+  );
 }
 
 /**
