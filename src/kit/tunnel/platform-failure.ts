@@ -8,77 +8,76 @@ import { oneLine } from '../terminal/one-line.ts';
  * key.
  */
 export function describePlatformError(error: PlatformError, agentId: string): string {
-  const { fault, remedy } = explain(error, oneLine(agentId, 80));
+  const [fault, remedy] = explain(error, oneLine(agentId, 80));
   const reason = error.reason === undefined ? '' : `: ${oneLine(error.reason)}`;
   return `${fault}${reason}; ${remedy}`;
-}
-
-interface Explanation {
-  readonly fault: string;
-  readonly remedy: string;
 }
 
 function explain(
   { kind, status, retryAfter, message, cause }: PlatformError,
   agentId: string,
-): Explanation {
-  if (kind === 'unreachable') {
-    return {
-      fault: `LayerCode cannot be reached (${causeOf(cause)})`,
-      remedy: 'check the network and LAYERCODE_API_URL',
-    };
+): readonly [fault: string, remedy: string] {
+  switch (kind) {
+    case 'unreachable':
+      return [
+        `LayerCode cannot be reached (${causeOf(cause)})`,
+        'check the network and LAYERCODE_API_URL',
+      ];
+    case 'timed out':
+      return [
+        `LayerCode did not answer in time (${message})`, 'try again, or check LAYERCODE_API_URL',
+      ];
+    case 'malformed answer':
+      return [
+        `the answer is not LayerCode's (${message})`,
+        'check LAYERCODE_API_URL, and whether a proxy answers instead',
+      ];
+    case 'unclear webhook':
+      return [
+        `where LayerCode posts the events of agent ${agentId} is unclear: ${oneLine(message)}`,
+        'look at the agent in the dashboard, https://dash.layercode.com',
+      ];
+    case 'refused':
+      return explainRefusal(status ?? message, waitOf(retryAfter), agentId);
+    default:
+      return kind satisfies never;
   }
-  if (kind === 'timed out') {
-    return {
-      fault: `LayerCode did not answer in time (${message})`,
-      remedy: 'try again, or check LAYERCODE_API_URL',
-    };
-  }
-  if (kind === 'malformed answer') {
-    return {
-      fault: `the answer is not LayerCode's (${message})`,
-      remedy: 'check LAYERCODE_API_URL, and whether a proxy answers instead',
-    };
-  }
-  if (kind === 'unclear webhook') {
-    return {
-      fault: `where LayerCode posts the events of agent ${agentId} is unclear: ${oneLine(message)}`,
-      remedy: 'look at the agent in the dashboard, https://dash.layercode.com',
-    };
-  }
-  const wait =
-    retryAfter === undefined
-      ? 'a moment'
-      : `${oneLine(retryAfter, 40)}${/^\d+$/.test(retryAfter) ? ' s' : ''}`;
+}
+
+function explainRefusal(
+  status: number | string,
+  wait: string,
+  agentId: string,
+): readonly [fault: string, remedy: string] {
   switch (status) {
     case 401:
     case 403:
-      return {
-        fault: `LayerCode refused the key (${status})`,
-        remedy: 'check LAYERCODE_API_KEY: it must belong to the account that has the agent',
-      };
+      return [
+        `LayerCode refused the key (${status})`,
+        'check LAYERCODE_API_KEY: it must belong to the account that has the agent',
+      ];
     case 404:
-      return {
-        fault: `LayerCode has no agent ${agentId} (404)`,
-        remedy:
-          'check LAYERCODE_AGENT_ID or --agent-id, '
+      return [
+        `LayerCode has no agent ${agentId} (404)`,
+        'check LAYERCODE_AGENT_ID or --agent-id, '
           + 'and that LAYERCODE_API_KEY belongs to its account',
-      };
+      ];
     case 400:
-      return {
-        fault: 'LayerCode refused the request (400)',
-        remedy: `check LAYERCODE_API_KEY and the agent's id, ${agentId}`,
-      };
+      return [
+        'LayerCode refused the request (400)',
+        `check LAYERCODE_API_KEY and the agent's id, ${agentId}`,
+      ];
     case 402:
-      return {
-        fault: 'the LayerCode account has no balance (402)',
-        remedy: 'top it up in the dashboard',
-      };
+      return ['the LayerCode account has no balance (402)', 'top it up in the dashboard'];
     case 429:
-      return { fault: 'LayerCode gets too many requests (429)', remedy: `try again after ${wait}` };
+      return ['LayerCode gets too many requests (429)', `try again after ${wait}`];
     default:
-      return { fault: `LayerCode failed (${status ?? message})`, remedy: 'try again in a moment' };
+      return [`LayerCode failed (${status})`, 'try again in a moment'];
   }
+}
+
+function waitOf(retryAfter = 'a moment'): string {
+  return `${oneLine(retryAfter, 40)}${/^\d+$/.test(retryAfter) ? ' s' : ''}`;
 }
 
 /**
@@ -87,12 +86,8 @@ function explain(
  */
 function causeOf(error: unknown): string {
   let innermost = error;
-  for (
-    let depth = 0;
-    depth < 4 && innermost instanceof Error && innermost.cause !== undefined;
-    depth++
-  )
-    innermost = innermost.cause;
+  for (let depth = 0; depth < 4 && innermost instanceof Error; depth++)
+    innermost = innermost.cause ?? innermost;
   if (!(innermost instanceof Error)) return oneLine(String(innermost), 120);
   return 'code' in innermost && typeof innermost.code === 'string'
     ? innermost.code
