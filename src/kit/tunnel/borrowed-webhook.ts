@@ -43,10 +43,7 @@ export async function borrowWebhook(options: BorrowOptions): Promise<BorrowedWeb
 }
 
 class WebhookLoan implements BorrowedWebhook {
-  readonly #client: RestClient;
-  readonly #agentId: string;
-  readonly #url: string;
-  readonly #terminal: Terminal;
+  readonly #options: BorrowOptions;
   readonly #replaced: ReplacedWebhooks;
   /** The webhook at the start; undefined for none. */
   #before: string | undefined;
@@ -62,29 +59,25 @@ class WebhookLoan implements BorrowedWebhook {
   #isSet = false;
   #givingBack: Promise<void> | undefined;
 
-  constructor({ client, agentId, url, terminal }: BorrowOptions) {
-    this.#client = client;
-    this.#agentId = agentId;
-    this.#url = url;
-    this.#terminal = terminal;
-    this.#replaced = new ReplacedWebhooks(terminal.directory);
+  constructor(options: BorrowOptions) {
+    this.#options = options;
+    this.#replaced = new ReplacedWebhooks(options.terminal.directory);
   }
 
   async begin(): Promise<void> {
-    const { interrupted } = this.#terminal;
+    const { client, agentId, url, terminal: { interrupted } } = this.#options;
     let isAsked = false;
     try {
-      this.#before = await this.#client.webhookUrl(this.#agentId, interrupted);
+      this.#before = await client.webhookUrl(agentId, interrupted);
       this.#old = this.#whatToPutBack(this.#before);
       // Before the webhook is set: if this process is killed after that, the next run finds the old
       // one.
       this.#remember();
       isAsked = true;
-      await this.#client.setWebhookUrl(this.#agentId, this.#url, interrupted);
+      await client.setWebhookUrl(agentId, url, interrupted);
       this.#isSet = true;
-      this.#say(
-        `webhook of agent ${this.#agentId}: was ${this.#old ?? NO_WEBHOOK}, is now the tunnel; `
-          + 'the old one is put back at the end',
+      this.#report(
+        `was ${this.#old ?? NO_WEBHOOK}, is now the tunnel; the old one is put back at the end`,
       );
     } catch (error) {
       const isRefused = error instanceof PlatformError && error.kind === 'refused';
@@ -96,10 +89,8 @@ class WebhookLoan implements BorrowedWebhook {
       }
       if (!(error instanceof PlatformError)) throw error;
       const isHopeless = !isAsked && error.kind === 'unclear webhook';
-      const reason = describePlatformError(error, this.#agentId);
-      throw new CommandError(`the webhook is not set: ${reason}${isHopeless ? BY_HAND : ''}`, {
-        cause: error,
-      });
+      const reason = describePlatformError(error, agentId) + (isHopeless ? BY_HAND : '');
+      throw new CommandError(`the webhook is not set: ${reason}`, { cause: error });
     }
   }
 
@@ -113,14 +104,13 @@ class WebhookLoan implements BorrowedWebhook {
    */
   #whatToPutBack(current: string | undefined): string | undefined {
     if (current === undefined || !isQuickTunnel(current)) return current;
-    const kept = this.#replaced.get(this.#agentId);
+    const kept = this.#replaced.get(this.#options.agentId);
     if (kept === undefined) {
-      this.#say(`webhook of agent ${this.#agentId}: it is ${current}, another tunnel, `
-        + 'perhaps left by a run that was killed. '
+      this.#report(`it is ${current}, another tunnel, perhaps left by a run that was killed. `
         + 'It is put back at the end; "webhook set <url>" sets the right one');
       return current;
     }
-    this.#say(`webhook of agent ${this.#agentId}: it is ${current}, left by a run that was killed; `
+    this.#report(`it is ${current}, left by a run that was killed; `
       + 'what it was before that is put back at the end');
     return kept ?? undefined;
   }
@@ -131,7 +121,7 @@ class WebhookLoan implements BorrowedWebhook {
    */
   #remember(): void {
     try {
-      this.#replaced.set(this.#agentId, this.#old ?? null);
+      this.#replaced.set(this.#options.agentId, this.#old ?? null);
     } catch (error) {
       this.#say(
         `${this.#replaced.file} cannot be written (${messageOf(error)}): `
@@ -142,7 +132,7 @@ class WebhookLoan implements BorrowedWebhook {
 
   #forget(): void {
     try {
-      this.#replaced.delete(this.#agentId);
+      this.#replaced.delete(this.#options.agentId);
     } catch (error) {
       this.#say(`remove ${this.#replaced.file}, which is no longer needed: ${messageOf(error)}`);
     }
@@ -150,19 +140,16 @@ class WebhookLoan implements BorrowedWebhook {
 
   /** Does not use the terminal's signal, which has fired when this is the end of a run. */
   async #giveBack(): Promise<void> {
-    const agentId = this.#agentId;
+    const { client, agentId, url, terminal } = this.#options;
+    const old = this.#old ?? NO_WEBHOOK;
     try {
       const current = await this.#current();
-      const isOurs = current === this.#url || (!this.#isSet && current === this.#before);
-      if (isOurs) await this.#client.setWebhookUrl(agentId, this.#old);
-      if (current === this.#url) {
-        this.#say(`webhook of agent ${agentId}: it is ${this.#old ?? NO_WEBHOOK} again`);
-      } else if (current !== this.#old && current !== this.#before) {
-        this.#say(
-          `webhook of agent ${agentId}: somebody has set it to ${current ?? NO_WEBHOOK} since, `
-            + 'and it stays that way; '
-            + `before the tunnel it was ${this.#old ?? NO_WEBHOOK}`,
-        );
+      const isOurs = current === url || (!this.#isSet && current === this.#before);
+      if (isOurs) await client.setWebhookUrl(agentId, this.#old);
+      if (current === url) this.#report(`it is ${old} again`);
+      else if (current !== this.#old && current !== this.#before) {
+        this.#report(`somebody has set it to ${current ?? NO_WEBHOOK} since, `
+          + `and it stays that way; before the tunnel it was ${old}`);
       }
       // If it is another run's tunnel, that run may need what this one was to put back.
       if (isOurs || current === undefined || !isQuickTunnel(current)) this.#forget();
@@ -175,10 +162,8 @@ class WebhookLoan implements BorrowedWebhook {
         `THE WEBHOOK OF AGENT ${agentId} IS NOT PUT BACK. `
           + `Its calls may go to a tunnel that is gone: ${reason}. Run:`,
       );
-      const old = shellWord(oneLine(this.#old ?? NO_WEBHOOK, 10_000));
-      this.#terminal.stderr.write(
-        `\n    layercode-microserver webhook set ${old} --agent-id ${shellWord(agentId)}\n\n`,
-      );
+      const words = `${shellWord(oneLine(old, 10_000))} --agent-id ${shellWord(agentId)}`;
+      terminal.stderr.write(`\n    layercode-microserver webhook set ${words}\n\n`);
     }
   }
 
@@ -187,16 +172,21 @@ class WebhookLoan implements BorrowedWebhook {
    * unclear.
    */
   async #current(): Promise<string | undefined> {
+    const { client, agentId, url } = this.#options;
     try {
-      return await this.#client.webhookUrl(this.#agentId);
+      return await client.webhookUrl(agentId);
     } catch (error) {
-      if (error instanceof PlatformError && error.kind === 'unclear webhook') return this.#url;
+      if (error instanceof PlatformError && error.kind === 'unclear webhook') return url;
       throw error;
     }
   }
 
+  #report(text: string): void {
+    this.#say(`webhook of agent ${this.#options.agentId}: ${text}`);
+  }
+
   #say(text: string): void {
-    this.#terminal.stderr.write(`  ${oneLine(text, 10_000)}\n`);
+    this.#options.terminal.stderr.write(`  ${oneLine(text, 10_000)}\n`);
   }
 }
 
