@@ -64,33 +64,26 @@ Exit codes: 0 success; 1 failure; 2 wrong arguments.
       throw new UsageError('the path of the directory must not contain control characters');
     }
     const name = projectName(directory);
-    const spec = packageSpec({
-      given,
-      from: terminal.directory,
-      directory,
-      packageRoot: PACKAGE_ROOT,
-    });
+    const from = terminal.directory;
+    const spec = packageSpec({ given, from, directory, packageRoot: PACKAGE_ROOT });
     writeProject(directory, projectFiles(name, spec));
     terminal.stdout.write(report(name, target));
     return EXIT.OK;
   },
 };
 
-function parseArguments(argv: readonly string[]): {
-  readonly target: string;
-  readonly given: string | undefined;
-} {
+function parseArguments(
+  argv: readonly string[],
+): { readonly target: string; readonly given: string | undefined } {
   const example = `, for example ^${version} or ../packed.tgz`;
   const { flags, words } = parseFlags('init', argv, [PACKAGE_FLAG], [], example);
   const given = flags[PACKAGE_FLAG];
   if (given?.startsWith('-')) throw new UsageError(`${PACKAGE_FLAG} needs a value${example}`);
   const [target = '.', stray] = words;
-  if (stray !== undefined) {
+  if (stray !== undefined)
     throw new UsageError(`init takes one directory, but also got ${shown(stray)}`);
-  }
-  if (target === '') {
+  if (target === '')
     throw new UsageError('the directory is empty; leave it out for the working directory');
-  }
   return { target, given };
 }
 
@@ -116,17 +109,12 @@ export function projectName(directory: string): string {
     .slice(0, 214)
     .replace(/^[._-]+|-+$/g, '');
   if (name === '') {
-    throw new UsageError(
-      `${shown(last || directory)} gives no npm name; `
-        + 'use a directory name with letters a-z or digits',
-    );
+    const remedy = 'use a directory name with letters a-z or digits';
+    throw new UsageError(`${shown(last || directory)} gives no npm name; ${remedy}`);
   }
   // A package cannot depend on its own name, and npm reserves two names.
-  if ([PACKAGE, ...Object.keys(DEV_DEPENDENCIES), 'node_modules', 'favicon.ico'].includes(name)) {
-    throw new UsageError(
-      `a project cannot be called ${name}; rename its directory`,
-    );
-  }
+  if ([PACKAGE, ...Object.keys(DEV_DEPENDENCIES), 'node_modules', 'favicon.ico'].includes(name))
+    throw new UsageError(`a project cannot be called ${name}; rename its directory`);
   return name;
 }
 
@@ -148,13 +136,11 @@ export interface PackageSource {
  */
 export function packageSpec({ given, from, directory, packageRoot }: PackageSource): string {
   if (given === undefined) {
-    return packageRoot.split(sep).includes('node_modules')
-      ? `^${version}`
-      : fileSpec(packageRoot, directory);
+    const isInstalled = packageRoot.split(sep).includes('node_modules');
+    return isInstalled ? `^${version}` : fileSpec(packageRoot, directory);
   }
-  if (/\p{Cc}/u.test(given)) {
+  if (/\p{Cc}/u.test(given))
     throw new UsageError(`${PACKAGE_FLAG} must have no control characters`);
-  }
   const path = given.replace(/^file:/, '');
   const isPath =
     path !== given
@@ -173,9 +159,7 @@ export function packageSpec({ given, from, directory, packageRoot }: PackageSour
  */
 function fileSpec(path: string, directory: string): string {
   const way = relative(directory, path).split(sep).join('/');
-  if (way === '') {
-    throw new UsageError(`${PACKAGE_FLAG} must not be the project's own folder`);
-  }
+  if (way === '') throw new UsageError(`${PACKAGE_FLAG} must not be the project's own folder`);
   return `file:${way}`;
 }
 
@@ -207,10 +191,8 @@ function manifest(name: string, spec: string): object {
 
 function projectFiles(name: string, spec: string): ReadonlyMap<string, string> {
   const templates = TEMPLATES.map(([file]): [string, string] => {
-    const text = readFileSync(
-      join(PACKAGE_ROOT, 'assets/templates', file.replace(/^\./, '')),
-      'utf8',
-    );
+    const path = join(PACKAGE_ROOT, 'assets/templates', file.replace(/^\./, ''));
+    const text = readFileSync(path, 'utf8');
     return [file, text.replaceAll('{{name}}', name)];
   });
   return new Map([
@@ -235,28 +217,18 @@ export function writeProject(directory: string, files: ReadonlyMap<string, strin
         `${shown(directory)} already has ${existing.join(', ')}; nothing was written`,
       );
     }
-    makeDirectory(directory, made);
-    for (const [name, text] of files) {
-      makeDirectory(dirname(join(directory, name)), made);
-      makeFile(join(directory, name), text, made);
-    }
+    for (const [name, text] of files) makeFile(join(directory, name), text, made);
   } catch (error) {
-    const left = remove(made);
+    const left = made.toReversed().filter((path) => !isRemoved(path)).map(shown);
     if (!(error instanceof Error && 'code' in error)) throw error;
-    const rest =
-      left.length === 0
-        ? 'nothing was left behind'
-        : `these could not be removed: ${left.map(shown).join(', ')}`;
-    throw new CommandError(`the project cannot be created: ${oneLine(error.message)}; ${rest}`, {
-      cause: error,
-    });
+    const rest = left.length === 0
+      ? 'nothing was left behind' : `these could not be removed: ${left.join(', ')}`;
+    const reason = `${oneLine(error.message)}; ${rest}`;
+    throw new CommandError(`the project cannot be created: ${reason}`, { cause: error });
   }
 }
 
-/**
- * Creates one level at a time, because a recursive `mkdir` that fails does not say what it
- * created.
- */
+/** One level at a time: a recursive `mkdir` that fails does not say what it has created. */
 function makeDirectory(path: string, made: string[]): void {
   if (existsSync(path)) return;
   if (dirname(path) !== path) makeDirectory(dirname(path), made);
@@ -265,6 +237,7 @@ function makeDirectory(path: string, made: string[]): void {
 }
 
 function makeFile(path: string, text: string, made: string[]): void {
+  makeDirectory(dirname(path), made);
   // Follows no link, and fails if a file was created meanwhile.
   const descriptor = openSync(path, 'wx');
   made.push(path);
@@ -275,23 +248,21 @@ function makeFile(path: string, text: string, made: string[]): void {
   }
 }
 
-/** Removes the newest first. Returns what could not be removed. */
-function remove(made: readonly string[]): string[] {
-  return made.toReversed().filter((path) => {
-    try {
-      if (lstatSync(path).isDirectory()) rmdirSync(path);
-      else rmSync(path);
-      return false;
-    } catch {
-      return true; // reported to the user
-    }
-  });
+function isRemoved(path: string): boolean {
+  try {
+    if (lstatSync(path).isDirectory()) rmdirSync(path); // never what others have put there
+    else rmSync(path);
+    return true;
+  } catch {
+    return false; // reported to the user
+  }
 }
 
 function report(name: string, target: string): string {
   const files = [['package.json', 'scripts and dependencies'] as const, ...TEMPLATES];
   const width = Math.max(...files.map(([file]) => file.length));
   const isHere = target === '.' || target === './';
+  const way = shellWord(target);
   return [
     `Created the project ${name}${isHere ? '' : ` in ${shown(target)}`}:`,
     '',
@@ -299,9 +270,7 @@ function report(name: string, target: string): string {
     '',
     'Next:',
     '',
-    ...(isHere
-      ? []
-      : [`  cd ${target.startsWith('-') ? `./${shellWord(target)}` : shellWord(target)}`]),
+    ...(isHere ? [] : [`  cd ${target.startsWith('-') ? './' : ''}${way}`]),
     '  npm install',
     '  npm run dev     # restarts after each change',
     '  npm run talk    # in another terminal',
