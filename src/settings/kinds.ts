@@ -23,31 +23,36 @@ export interface Kind<T> {
 export const daySeconds = 86_400;
 export const tenYearsSeconds = 3650 * daySeconds;
 
+/** `wrongShape` is said of a number with decimals. */
 function number(
-  min: number,
-  max: number,
+  [min, max]: readonly [number, number],
   shape: RegExp,
   takes: string,
-  wrongShape: string,
+  wrongShape = takes,
 ): Kind<number> {
   return {
     takes,
     parse(text) {
       const value = shape.test(text) ? Number(text) : NaN;
       if (value >= min && value <= max) return value;
-      return new Refusal(/^\d*\.\d+$/.test(text) ? wrongShape : `must be ${takes}`);
+      return new Refusal(`must be ${/^\d*\.\d+$/.test(text) ? wrongShape : takes}`);
     },
   };
 }
 
 export function integer(min: number, max: number, unit?: string): Kind<number> {
   const takes = unit === undefined ? `${min}–${max}` : `${min}–${max} ${unit}`;
-  return number(min, max, /^\d+$/, takes, `must be a whole number, ${takes}`);
+  return number([min, max], /^\d+$/, takes, `a whole number, ${takes}`);
 }
 
 export function decimal(min: number, max: number): Kind<number> {
-  const takes = `a number from ${min} to ${max}`;
-  return number(min, max, /^(\d+(\.\d+)?|\.\d+)$/, takes, `must be ${takes}`);
+  return number([min, max], /^(\d+(\.\d+)?|\.\d+)$/, `a number from ${min} to ${max}`);
+}
+
+export function seconds(min: number, max: number): Kind<number> {
+  const takes = `${min}–${max} seconds`;
+  const shape = /^(\d+(\.\d{1,3})?|\.\d{1,3})$/;
+  return number([min, max], shape, takes, `${takes} with at most 3 decimals`);
 }
 
 const workerCount = integer(1, 256);
@@ -60,17 +65,6 @@ export const workers: Kind<number | 'auto'> = {
     return count instanceof Refusal ? new Refusal(`must be ${this.takes}`) : count;
   },
 };
-
-export function seconds(min: number, max: number): Kind<number> {
-  const takes = `${min}–${max} seconds`;
-  return number(
-    min,
-    max,
-    /^(\d+(\.\d{1,3})?|\.\d{1,3})$/,
-    takes,
-    `must be ${takes} with at most 3 decimals`,
-  );
-}
 
 export const yesOrNo: Kind<boolean> = {
   takes: 'true or false',
