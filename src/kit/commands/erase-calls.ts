@@ -43,19 +43,19 @@ const HELD =
 
 /** What has been erased, and why that is not all. */
 class Erasure {
-  #count = 0;
-  #isHeld = false;
-  #isInWriteLog = false;
-  readonly #failures = new Set<string>();
-  readonly #place: ErasingPlace;
+  count = 0;
+  isHeld = false;
+  isInWriteLog = false;
+  readonly failures = new Set<string>();
+  readonly #terminal: Terminal;
 
-  constructor(place: ErasingPlace) {
-    this.#place = place;
+  constructor(terminal: Terminal) {
+    this.#terminal = terminal;
   }
 
   async erased(what: string): Promise<void> {
-    this.#count += 1;
-    await write(this.#place.terminal.stdout, `erased ${what}\n`);
+    this.count += 1;
+    await write(this.#terminal.stdout, `erased ${what}\n`);
     this.stopIfInterrupted();
   }
 
@@ -66,37 +66,22 @@ class Erasure {
       await step();
     } catch (error) {
       if (!(error instanceof StoreError)) throw error;
-      this.#failures.add(error.message);
+      this.failures.add(error.message);
     }
   }
 
   /** Call it when all has been erased from the store that can be. */
-  async overwrite(store: Pick<PartStore, 'overwrite'>): Promise<void> {
+  async overwrite(store: Pick<PartStore, 'overwrite' | 'keepsWriteLog'>): Promise<void> {
     await this.attempt(async () => {
-      if ((await store.overwrite?.()) === false) this.#isHeld = true;
+      if ((await store.overwrite?.()) === false) this.isHeld = true;
     });
-  }
-
-  /** The same. */
-  async checkWriteLog(store: Pick<PartStore, 'keepsWriteLog'>): Promise<void> {
     await this.attempt(async () => {
-      this.#isInWriteLog = (await store.keepsWriteLog?.()) === true;
+      if ((await store.keepsWriteLog?.()) === true) this.isInWriteLog = true;
     });
-  }
-
-  /** Says what is not erased. Throws if any of it should have been in reach. */
-  async end(id: string, caller?: Caller): Promise<void> {
-    const failures = [...this.#failures];
-    const { settings, terminal } = this.#place;
-    await write(terminal.stdout, notReached(settings, failures, this.#isInWriteLog, caller));
-    if (this.#isHeld) await write(terminal.stderr, HELD);
-    if (failures.length > 0)
-      throw new CommandError('not everything is erased: run this again when the store works');
-    if (this.#count === 0) throw new CommandError(nothingOf(id));
   }
 
   stopIfInterrupted(): void {
-    const { interrupted } = this.#place.terminal;
+    const { interrupted } = this.#terminal;
     if (interrupted.aborted) throw interruptedError(interrupted);
   }
 }
@@ -121,14 +106,12 @@ class Caller {
 export async function eraseId(id: string, place: ErasingPlace): Promise<void> {
   const agents = place.settings.agents.map(({ name }) => `${name}/`);
   const keysAtAgents = (one: string): string[] => [one, ...agents.map((agent) => agent + one)];
-  const erasure = new Erasure(place);
-  await erase(place, erasure, {
+  await erase(place, {
     text: id,
     keys: keysAtAgents(id),
     isMeant: (record) => isOf(record, id),
     keysOf: ({ conversationId }) => keysAtAgents(conversationId),
   });
-  await erasure.end(id);
 }
 
 /**
@@ -136,20 +119,17 @@ export async function eraseId(id: string, place: ErasingPlace): Promise<void> {
  * last call came from it.
  */
 export async function eraseCaller(number: string, place: ErasingPlace): Promise<void> {
-  const { agents } = place.settings;
-  const erasure = new Erasure(place);
   const caller = new Caller(number);
-  await erase(place, erasure, {
+  await erase(place, {
     text: number,
     caller,
     keys: [],
     isMeant: ({ from }) => caller.is(from),
     keysOf: ({ agent, conversationId }) => {
-      const isOneOfSeveral = agents.some(({ name }) => name === agent);
+      const isOneOfSeveral = place.settings.agents.some(({ name }) => name === agent);
       return [isOneOfSeveral ? `${agent}/${conversationId}` : conversationId];
     },
   });
-  await erasure.end(number, caller);
 }
 
 /** What is to be erased. */
@@ -167,14 +147,14 @@ interface Erased {
 
 /**
  * Erases conversations first. A record whose conversation could not be erased is kept: nothing else
- * may tell which one it is when this is run again.
+ * may tell which one it is when this is run again. Then says what is not erased, and throws if any
+ * of it should have been in reach.
  */
 async function erase(
-  place: ErasingPlace,
-  erasure: Erasure,
+  { archive, settings, terminal }: ErasingPlace,
   { text, caller, keys, isMeant, keysOf }: Erased,
 ): Promise<void> {
-  const { archive } = place;
+  const erasure = new Erasure(terminal);
   const all = new Set(keys);
   await erasure.attempt(async () => {
     for await (const record of archive.all()) {
@@ -182,7 +162,8 @@ async function erase(
       if (isMeant(record)) for (const key of keysOf(record)) all.add(key);
     }
   });
-  const gone = await eraseConversations(all, caller, place, erasure);
+  const gone = settings.conversationStore === 'memory'
+    ? all : await eraseConversations(all, caller, settings, terminal.directory, erasure);
   const isErasable = (record: CallRecord): boolean =>
     isMeant(record) && keysOf(record).every((key) => gone.has(key));
   await erasure.attempt(async () => {
@@ -190,6 +171,11 @@ async function erase(
       await erasure.erased(`the record of session ${printable(sessionId, ' ')}`);
   });
   await erasure.overwrite(archive);
+  await write(terminal.stdout, notReached(settings, erasure, caller));
+  if (erasure.isHeld) await write(terminal.stderr, HELD);
+  if (erasure.failures.size > 0)
+    throw new CommandError('not everything is erased: run this again when the store works');
+  if (erasure.count === 0) throw new CommandError(nothingOf(text));
 }
 
 /**
@@ -199,10 +185,10 @@ async function erase(
 async function eraseConversations(
   keys: ReadonlySet<string>,
   caller: Caller | undefined,
-  { settings, terminal: { directory } }: ErasingPlace,
+  settings: Settings,
+  directory: string,
   erasure: Erasure,
 ): Promise<ReadonlySet<string>> {
-  if (settings.conversationStore === 'memory') return keys;
   const [
     { openAllParts, openChannel }, { eraseStored }, { conversationsOfCaller }, { tellErased },
   ] = await Promise.all([
@@ -214,11 +200,10 @@ async function eraseConversations(
   const log = createLogger({ level: 'silent', write: () => undefined });
   const parts = await openAllParts(settings, { log, directory });
   let channel: Channel | undefined;
-  const ttlMs = settings.conversationTtlSeconds * 1_000;
   const gone = new Set<string>();
   const eraseOne = (key: string): Promise<void> =>
     erasure.attempt(async () => {
-      if (await eraseStored(parts, key, ttlMs))
+      if (await eraseStored(parts, key, settings.conversationTtlSeconds * 1_000))
         await erasure.erased(`the conversation ${printable(key, ' ')}`);
       gone.add(key);
       if (channel !== undefined) tellErased(channel, settings.agents, key);
@@ -235,7 +220,6 @@ async function eraseConversations(
         for await (const key of conversationsOfCaller(parts, caller.is)) await eraseOne(key);
       });
     await erasure.overwrite(parts);
-    await erasure.checkWriteLog(parts);
     return gone;
   } finally {
     await channel?.close();
@@ -248,8 +232,7 @@ const WRITE_LOG = "  Redis' append-only file, which may still hold words: redis-
 
 function notReached(
   { callRecords, conversationStore, conversationTtlSeconds }: Settings,
-  failures: readonly string[],
-  isInWriteLog: boolean,
+  { failures, isInWriteLog }: Erasure,
   caller?: Caller,
 ): string {
   const copies = callRecords === 'store' ? 'of the store' : 'of the files';
@@ -261,7 +244,7 @@ function notReached(
   const withoutNumber = 'calls that do not name the number: from a browser, or with it withheld';
   return [
     'not reached:',
-    ...failures.map((failure) => `  ${printable(failure, ' ')}`),
+    ...[...failures].map((failure) => `  ${printable(failure, ' ')}`),
     '  log lines, which contain ids and times but no words',
     ...(isInWriteLog ? [WRITE_LOG] : []),
     `  backups and copies ${copies}, and traces of erased data on disk`,
