@@ -43,26 +43,11 @@ export type ScriptedAnswer = ScriptedPart | readonly ScriptedPart[];
 
 /** Whether a model that fails like this is worth asking again. */
 export const IS_RETRYABLE: Readonly<Record<ModelErrorCode, boolean>> = {
-  bad_model_name: false,
-  bad_base_url: false,
-  key_missing: false,
-  key_refused: false,
-  rate_limited: true,
-  no_credit: false,
-  http_error: false,
-  connect_timeout: false,
-  first_delta_timeout: false,
-  idle_timeout: false,
-  total_timeout: false,
-  connection_failed: true,
-  connection_dropped: true,
-  malformed_stream: true,
-  error_in_stream: true,
-  empty_reply: false,
-  unclosed_thought: false,
-  content_filter: false,
-  reply_too_large: false,
-  limit_reached: false,
+  bad_model_name: false, bad_base_url: false, key_missing: false, key_refused: false,
+  rate_limited: true, no_credit: false, http_error: false, connect_timeout: false,
+  first_delta_timeout: false, idle_timeout: false, total_timeout: false, connection_failed: true,
+  connection_dropped: true, malformed_stream: true, error_in_stream: true, empty_reply: false,
+  unclosed_thought: false, content_filter: false, reply_too_large: false, limit_reached: false,
 };
 
 const MAX_WAIT_MS = 2_147_483_647; // beyond it, Node's timers fire at once
