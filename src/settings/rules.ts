@@ -14,140 +14,127 @@ export type NameOf = (variable: string) => string;
 /** Yields one line for each way in which it is broken. */
 type Rule = (settings: Settings, nameOf: NameOf) => Iterable<string>;
 
-const RULES: readonly Rule[] = [
-  routesDiffer,
-  agentsAreGivenOnce,
-  agentSecretsHaveAnAgent,
-  agentsHaveASecret,
-  secretsAreNotGuessed,
-  workersShareAStore,
-  workersHaveNoPlayground,
-  recordsOutliveTheProcess,
-  silentCallsAreRemembered,
-  capturesAreRecorded,
-  claimsAreKeptByTheStore,
-  callsToWaitForAreInMemory,
-];
+const RULES: Readonly<Record<string, Rule>> = {
+  *routesDiffer(settings, nameOf) {
+    const { agentRoute, authorizeRoute, secrets } = settings;
+    const authorize = nameOf(rows.authorizeRoute.variable);
+    const got = `got ${show(authorizeRoute, secrets)}`;
+    if (agentRoute === authorizeRoute) {
+      yield `${nameOf(rows.agentRoute.variable)} and ${authorize} must differ, ${got} for both`;
+    }
+    for (const { name } of settings.agents) {
+      if (agentPath(agentRoute, name) !== authorizeRoute) continue;
+      yield `${authorize} must not be the route of the agent ${name}, ${got}`;
+    }
+  },
+
+  *agentsAreGivenOnce(settings, nameOf) {
+    if (settings.agent === undefined || settings.agents.length === 0) return;
+    const both = `${nameOf(rows.agent.variable)} and ${nameOf(rows.agents.variable)}`;
+    yield `${both} must not both be set; look in the scripts of package.json, too`;
+  },
+
+  /** Without AGENTS the agents are named in code, which is not known here. */
+  *agentSecretsHaveAnAgent(settings, nameOf) {
+    const names = settings.agents.map(({ name }) => name);
+    if (names.length === 0) return;
+    const known = `${nameOf(rows.agents.variable)} has ${names.join(', ')}`;
+    const own = [
+      ...Object.keys(settings.agentSecrets).map((name) => [name, secretVariableOf(name)] as const),
+      ...Object.keys(settings.agentKeys).map((name) => [name, keysVariableOf(name)] as const),
+    ];
+    for (const [name, variable] of own) {
+      if (!names.includes(name)) yield `${nameOf(variable)} belongs to no agent: ${known}`;
+    }
+  },
+
+  /**
+   * One wire is enough. Looks at what was given: a secret that was refused is missing as well, but
+   * already reported.
+   */
+  *agentsHaveASecret(settings) {
+    const { variable, flags: [flag] } = rows.webhookSecrets;
+    if (!settings.production || settings.environment[variable] !== undefined) return;
+    const rule = 'must be set in production: '
+      + `copy it from the agent's webhook settings in LayerCode, or pass ${flag}; `
+      + `for another platform set ${rows.chatCompletionsKeys.variable}`;
+    if (settings.agents.length === 0 && settings.chatCompletionsKeys.length === 0)
+      yield `${variable} ${rule}`;
+    for (const { name } of settings.agents) {
+      if (secretsOfAgent(settings, name).length > 0) continue;
+      if (keysOfAgent(settings, name).length > 0) continue;
+      yield `${secretVariableOf(name)} or ${variable} ${rule}`;
+    }
+  },
+
+  /**
+   * The echo agent is excepted, as containers are tried out with it and a word for a secret. The
+   * server warns of that.
+   */
+  *secretsAreNotGuessed(settings, nameOf) {
+    if (!settings.production || settings.agent === 'echo') return;
+    for (const variable of shortSecretsIn(settings)) {
+      const rule = `must have no secret of under ${MIN_UNGUESSED_LENGTH} characters in production`;
+      yield `${nameOf(variable)} ${rule}: it can be guessed`;
+    }
+  },
+
+  *workersShareAStore(settings, nameOf) {
+    if (settings.workers === 1 || settings.conversationStore !== 'memory') return;
+    const reason = 'conversations in memory belong to one process';
+    const remedy = `set ${rows.conversationStore.variable}, for example to sqlite:calls.db`;
+    yield `${nameOf(rows.workers.variable)} must be 1: ${reason}; ${remedy}`;
+  },
+
+  *workersHaveNoPlayground(settings, nameOf) {
+    if (settings.workers === 1 || !settings.playground) return;
+    const reason = `its calls live in one process; set ${rows.workers.variable}=1`;
+    yield `${nameOf(rows.playground.variable)} must be false with workers: ${reason}`;
+  },
+
+  *recordsOutliveTheProcess(settings, nameOf) {
+    if (settings.callRecords !== 'store' || settings.conversationStore !== 'memory') return;
+    const reason = 'conversations in memory are lost with the process, and records would be too';
+    const remedy = `set ${rows.conversationStore.variable}, for example to sqlite:calls.db`;
+    const variable = nameOf(rows.callRecords.variable);
+    yield `${variable} must be file:<path>: ${reason}; or ${remedy}`;
+  },
+
+  *silentCallsAreRemembered(settings, nameOf) {
+    const { callRecords, callRecordsIdleSeconds = 0, conversationTtlSeconds } = settings;
+    if (callRecords === undefined || callRecordsIdleSeconds < conversationTtlSeconds) return;
+    const ttl = rows.conversationTtlSeconds.variable;
+    const reason = `later the conversation is forgotten (${ttl}=${conversationTtlSeconds})`;
+    const variable = nameOf(rows.callRecordsIdleSeconds.variable);
+    yield `${variable} must be less than ${conversationTtlSeconds}: ${reason}`;
+  },
+
+  *capturesAreRecorded(settings, nameOf) {
+    if (!settings.captureModelRequests || settings.callRecords !== undefined) return;
+    const remedy = `set ${rows.callRecords.variable}, for example to file:calls.jsonl`;
+    yield `${nameOf(rows.captureModelRequests.variable)} must be false without records: ${remedy}`;
+  },
+
+  *claimsAreKeptByTheStore(settings, nameOf) {
+    const { conversationStore, onceClaims } = settings;
+    if (onceClaims === undefined || /^rediss?[:+]/.test(conversationStore)) return;
+    const variable = nameOf(rows.onceClaims.variable);
+    const remedy = `set ${rows.conversationStore.variable} to the URL of a Redis`;
+    if (onceClaims.replicas > 0)
+      yield `${variable} must not be replicated: only a Redis has replicas; ${remedy}`;
+    if (onceClaims.isOnDisk && conversationStore === 'memory')
+      yield `${variable} must be stored: conversations in memory are on no disk; ${remedy}`;
+  },
+
+  *callsToWaitForAreInMemory(settings, nameOf) {
+    if (settings.drainCallsSeconds === 0 || settings.conversationStore === 'memory') return;
+    const store = rows.conversationStore.variable;
+    const reason = `calls continue in any process that uses ${store}`;
+    yield `${nameOf(rows.drainCallsSeconds.variable)} must be 0: ${reason}`;
+  },
+};
 
 /** One line for each way in which the settings break a rule. */
 export function brokenRules(settings: Settings, nameOf: NameOf): readonly string[] {
-  return RULES.flatMap((rule) => [...rule(settings, nameOf)]);
-}
-
-function* routesDiffer(settings: Settings, nameOf: NameOf): Generator<string> {
-  const { agentRoute, authorizeRoute, secrets } = settings;
-  const authorize = nameOf(rows.authorizeRoute.variable);
-  const got = `got ${show(authorizeRoute, secrets)}`;
-  if (agentRoute === authorizeRoute) {
-    yield `${nameOf(rows.agentRoute.variable)} and ${authorize} must differ, ${got} for both`;
-  }
-  for (const { name } of settings.agents) {
-    if (agentPath(agentRoute, name) !== authorizeRoute) continue;
-    yield `${authorize} must not be the route of the agent ${name}, ${got}`;
-  }
-}
-
-function* agentsAreGivenOnce(settings: Settings, nameOf: NameOf): Generator<string> {
-  if (settings.agent === undefined || settings.agents.length === 0) return;
-  const both = `${nameOf(rows.agent.variable)} and ${nameOf(rows.agents.variable)}`;
-  yield `${both} must not both be set; look in the scripts of package.json, too`;
-}
-
-/** Without AGENTS the agents are named in code, which is not known here. */
-function* agentSecretsHaveAnAgent(settings: Settings, nameOf: NameOf): Generator<string> {
-  const names = settings.agents.map(({ name }) => name);
-  if (names.length === 0) return;
-  const known = `${nameOf(rows.agents.variable)} has ${names.join(', ')}`;
-  const own = [
-    ...Object.keys(settings.agentSecrets).map((name) => [name, secretVariableOf(name)] as const),
-    ...Object.keys(settings.agentKeys).map((name) => [name, keysVariableOf(name)] as const),
-  ];
-  for (const [name, variable] of own) {
-    if (!names.includes(name)) yield `${nameOf(variable)} belongs to no agent: ${known}`;
-  }
-}
-
-/**
- * One wire is enough. Looks at what was given: a secret that was refused is missing as well, but
- * already reported.
- */
-function* agentsHaveASecret(settings: Settings): Generator<string> {
-  const { variable, flags: [flag] } = rows.webhookSecrets;
-  if (!settings.production || settings.environment[variable] !== undefined) return;
-  const rule = 'must be set in production: '
-    + `copy it from the agent's webhook settings in LayerCode, or pass ${flag}; `
-    + `for another platform set ${rows.chatCompletionsKeys.variable}`;
-  if (settings.agents.length === 0 && settings.chatCompletionsKeys.length === 0)
-    yield `${variable} ${rule}`;
-  for (const { name } of settings.agents) {
-    if (secretsOfAgent(settings, name).length > 0) continue;
-    if (keysOfAgent(settings, name).length > 0) continue;
-    yield `${secretVariableOf(name)} or ${variable} ${rule}`;
-  }
-}
-
-/**
- * The echo agent is excepted, as containers are tried out with it and a word for a secret. The
- * server warns of that.
- */
-function* secretsAreNotGuessed(settings: Settings, nameOf: NameOf): Generator<string> {
-  if (!settings.production || settings.agent === 'echo') return;
-  for (const variable of shortSecretsIn(settings)) {
-    const rule = `must have no secret of under ${MIN_UNGUESSED_LENGTH} characters in production`;
-    yield `${nameOf(variable)} ${rule}: it can be guessed`;
-  }
-}
-
-function* workersShareAStore(settings: Settings, nameOf: NameOf): Generator<string> {
-  if (settings.workers === 1 || settings.conversationStore !== 'memory') return;
-  const reason = 'conversations in memory belong to one process';
-  const remedy = `set ${rows.conversationStore.variable}, for example to sqlite:calls.db`;
-  yield `${nameOf(rows.workers.variable)} must be 1: ${reason}; ${remedy}`;
-}
-
-function* workersHaveNoPlayground(settings: Settings, nameOf: NameOf): Generator<string> {
-  if (settings.workers === 1 || !settings.playground) return;
-  const reason = `its calls live in one process; set ${rows.workers.variable}=1`;
-  yield `${nameOf(rows.playground.variable)} must be false with workers: ${reason}`;
-}
-
-function* recordsOutliveTheProcess(settings: Settings, nameOf: NameOf): Generator<string> {
-  if (settings.callRecords !== 'store' || settings.conversationStore !== 'memory') return;
-  const reason = 'conversations in memory are lost with the process, and records would be too';
-  const remedy = `set ${rows.conversationStore.variable}, for example to sqlite:calls.db`;
-  const variable = nameOf(rows.callRecords.variable);
-  yield `${variable} must be file:<path>: ${reason}; or ${remedy}`;
-}
-
-function* silentCallsAreRemembered(settings: Settings, nameOf: NameOf): Generator<string> {
-  const { callRecordsIdleSeconds = 0, conversationTtlSeconds } = settings;
-  if (settings.callRecords === undefined || callRecordsIdleSeconds < conversationTtlSeconds) return;
-  const ttl = rows.conversationTtlSeconds.variable;
-  const reason = `later the conversation is forgotten (${ttl}=${conversationTtlSeconds})`;
-  const variable = nameOf(rows.callRecordsIdleSeconds.variable);
-  yield `${variable} must be less than ${conversationTtlSeconds}: ${reason}`;
-}
-
-function* capturesAreRecorded(settings: Settings, nameOf: NameOf): Generator<string> {
-  if (!settings.captureModelRequests || settings.callRecords !== undefined) return;
-  const remedy = `set ${rows.callRecords.variable}, for example to file:calls.jsonl`;
-  yield `${nameOf(rows.captureModelRequests.variable)} must be false without records: ${remedy}`;
-}
-
-function* claimsAreKeptByTheStore(settings: Settings, nameOf: NameOf): Generator<string> {
-  const { conversationStore, onceClaims } = settings;
-  if (onceClaims === undefined || /^rediss?[:+]/.test(conversationStore)) return;
-  const variable = nameOf(rows.onceClaims.variable);
-  const remedy = `set ${rows.conversationStore.variable} to the URL of a Redis`;
-  if (onceClaims.replicas > 0)
-    yield `${variable} must not be replicated: only a Redis has replicas; ${remedy}`;
-  if (onceClaims.isOnDisk && conversationStore === 'memory')
-    yield `${variable} must be stored: conversations in memory are on no disk; ${remedy}`;
-}
-
-function* callsToWaitForAreInMemory(settings: Settings, nameOf: NameOf): Generator<string> {
-  if (settings.drainCallsSeconds === 0 || settings.conversationStore === 'memory') return;
-  const store = rows.conversationStore.variable;
-  const reason = `calls continue in any process that uses ${store}`;
-  yield `${nameOf(rows.drainCallsSeconds.variable)} must be 0: ${reason}`;
+  return Object.values(RULES).flatMap((rule) => [...rule(settings, nameOf)]);
 }
