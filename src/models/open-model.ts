@@ -142,7 +142,7 @@ function findProblem(
   }
   const found = findKey(provider, environment);
   if (found === undefined) {
-    if (!provider.isKeyRequired) return undefined;
+    if (provider.isKeyRequired === false) return undefined;
     const [firstName, ...others] = provider.keyNames;
     const also = others.length === 0 ? '' : ` (nor ${others.join(' or ')})`;
     const message = `${firstName} is not set${also}, model ${name} needs it`;

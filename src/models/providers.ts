@@ -11,8 +11,10 @@ export interface Provider {
   readonly baseUrl: string | undefined;
   /** The variables that may hold the key. The first one that is set wins. */
   readonly keyNames: readonly string[];
-  /** False for servers that users run themselves. They get a key only if one is set. */
-  readonly isKeyRequired: boolean;
+  /**
+   * False for servers that users run themselves. They get a key only if one is set. Default true.
+   */
+  readonly isKeyRequired?: boolean;
   /** Small and fast. Used if `DEFAULT_MODEL` is not set. */
   readonly defaultModel?: string;
   /**
@@ -100,7 +102,6 @@ export const PROVIDERS: Readonly<Record<string, Provider>> = {
   openai: {
     baseUrl: 'https://api.openai.com/v1',
     keyNames: ['OPENAI_API_KEY'],
-    isKeyRequired: true,
     servesOwnModels: true,
     defaultModel: 'gpt-6-luna',
     reasoningEffort: openaiEffort,
@@ -114,7 +115,6 @@ export const PROVIDERS: Readonly<Record<string, Provider>> = {
     // https://ai.google.dev/gemini-api/docs/openai
     baseUrl: 'https://generativelanguage.googleapis.com/v1beta/openai',
     keyNames: ['GOOGLE_GENERATIVEAI_API_KEY', 'GOOGLE_GENERATIVE_AI_API_KEY', 'GEMINI_API_KEY'],
-    isKeyRequired: true,
     servesOwnModels: true,
     // The successor of gemini-2.5-flash, which Google shuts down on 2026-12-01:
     // https://ai.google.dev/gemini-api/docs/deprecations
@@ -126,46 +126,26 @@ export const PROVIDERS: Readonly<Record<string, Provider>> = {
     // https://platform.claude.com/docs/en/cli-sdks-libraries/libraries/openai-sdk
     baseUrl: 'https://api.anthropic.com/v1',
     keyNames: ['ANTHROPIC_API_KEY'],
-    isKeyRequired: true,
     servesOwnModels: true,
     defaultModel: 'claude-haiku-4-5',
     toolCallId: strictToolCallId,
   },
-  groq: {
-    baseUrl: 'https://api.groq.com/openai/v1',
-    keyNames: ['GROQ_API_KEY'],
-    isKeyRequired: true,
-  },
+  groq: { baseUrl: 'https://api.groq.com/openai/v1', keyNames: ['GROQ_API_KEY'] },
   mistral: {
     baseUrl: 'https://api.mistral.ai/v1',
     keyNames: ['MISTRAL_API_KEY'],
-    isKeyRequired: true,
     servesOwnModels: true,
     takesStreamOptions: false, // 422 extra_forbidden (openai/openai-agents-python#442)
     toolCallId: mistralToolCallId,
   },
-  openrouter: {
-    baseUrl: 'https://openrouter.ai/api/v1',
-    keyNames: ['OPENROUTER_API_KEY'],
-    isKeyRequired: true,
-  },
-  xai: {
-    baseUrl: 'https://api.x.ai/v1',
-    keyNames: ['XAI_API_KEY'],
-    isKeyRequired: true,
-    servesOwnModels: true,
-  },
+  openrouter: { baseUrl: 'https://openrouter.ai/api/v1', keyNames: ['OPENROUTER_API_KEY'] },
+  xai: { baseUrl: 'https://api.x.ai/v1', keyNames: ['XAI_API_KEY'], servesOwnModels: true },
   deepseek: {
     baseUrl: 'https://api.deepseek.com/v1',
     keyNames: ['DEEPSEEK_API_KEY'],
-    isKeyRequired: true,
     servesOwnModels: true,
   },
-  together: {
-    baseUrl: 'https://api.together.xyz/v1',
-    keyNames: ['TOGETHER_API_KEY'],
-    isKeyRequired: true,
-  },
+  together: { baseUrl: 'https://api.together.xyz/v1', keyNames: ['TOGETHER_API_KEY'] },
   ollama: {
     baseUrl: 'http://localhost:11434/v1',
     keyNames: ['OLLAMA_API_KEY'],
