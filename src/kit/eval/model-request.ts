@@ -52,7 +52,7 @@ export function optionsOf(options: ModelStreamOptions): JsonFields {
 export function normalRequest(request: ModelRequest): NormalRequest {
   const values: string[] = [];
   const names = new Map<string, string>();
-  const lines = withTexts(request, (text) => replaceVarying(text, (value, kind) => {
+  const lines = withRequestTexts(request, (text) => replaceVarying(text, (value, kind) => {
     values.push(value);
     if (kind === 'time') return '<time>';
     const name = names.get(value) ?? `<${kind} ${names.size + 1}>`;
@@ -63,7 +63,7 @@ export function normalRequest(request: ModelRequest): NormalRequest {
 }
 
 /** With other tools and messages. The name of the model looks like an id, but is none. */
-export function withTexts(
+export function withRequestTexts(
   [model = '', options = '', ...others]: ModelRequest,
   change: (text: string) => string,
 ): ModelRequest {

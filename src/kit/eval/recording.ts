@@ -4,7 +4,7 @@ import { arrayOf, isObject, number, objectOf, optional, string } from '../../bas
 import { parseJson } from '../../base/json.ts';
 import type { ModelDelta } from '../../models/model.ts';
 import { InventedValues } from './invented-values.ts';
-import { withTexts, type ModelRequest } from './model-request.ts';
+import { withRequestTexts, type ModelRequest } from './model-request.ts';
 
 /** A piece of a reply: a text, or a tool call with its arguments as the model wrote them. */
 export type RecordedPart = string | { readonly call: string; readonly args: string };
@@ -63,7 +63,7 @@ export function formatRecording(recorded: readonly RecordedReply[]): string {
   const { in: change } = new InventedValues();
   let before: ModelRequest = [];
   const replies = recorded.map(({ request, reply, usage }): ListedReply => {
-    const lines = withTexts(request, change);
+    const lines = withRequestTexts(request, change);
     const differing = lines.findIndex((line, index) => line !== before[index]);
     const linesAsBefore = differing === -1 ? lines.length : differing;
     before = lines;

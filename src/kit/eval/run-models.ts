@@ -25,7 +25,7 @@ export interface RunModels extends Pick<PlayOptions, 'modelFor' | 'judge' | 'pla
  * Where replies come from. `recording`: from one if there is one, else from the models. `record`:
  * from the models, and a recording is made.
  */
-export type ReplySource = 'recording' | 'live' | 'record';
+export type ModelSource = 'recording' | 'live' | 'record';
 
 /** The models of a scenario. */
 export interface ScenarioModels {
@@ -40,7 +40,7 @@ export interface ScenarioModels {
  */
 export function scenarioModels(
   path: string,
-  source: ReplySource,
+  source: ModelSource,
   evalModel: ChatModel | undefined,
   signal: AbortSignal | undefined,
 ): ScenarioModels {
