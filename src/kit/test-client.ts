@@ -6,14 +6,17 @@ import { isEventStream } from '../base/abortable-body.ts';
 import { parseJson, type JsonObject } from '../base/json.ts';
 import type { Message, ToolMessage } from '../conversations/message.ts';
 import { PROFILES, type ProfileName } from '../wires/chat-completions/profiles.ts';
+import { AT_ONCE, CallerTurn } from './platform/caller-turn.ts';
 import { CompletionsTestWire } from './platform/completions-test-wire.ts';
-import { hearUntil, hearWords } from './platform/heard-events.ts';
 import { LayercodeTestWire } from './platform/layercode-test-wire.ts';
-import { TestReply, type TestToolCall } from './platform/test-reply.ts';
-import type { PostOptions, TestRequest, TestWire, TurnIds } from './platform/test-wire.ts';
+import {
+  fieldsOf, type Fields, type PostOptions, type TestEvent, type TestRequest, type TestWire,
+  type TurnIds,
+} from './platform/test-wire.ts';
+import { TestReply, type TestToolCall } from './test-reply.ts';
 
-export { TestReply } from './platform/test-reply.ts';
-export type { TestToolCall } from './platform/test-reply.ts';
+export { TestReply } from './test-reply.ts';
+export type { TestToolCall } from './test-reply.ts';
 export type { PostOptions, TestEvent } from './platform/test-wire.ts';
 
 interface CommonOptions {
@@ -80,8 +83,9 @@ export class TestClient {
   readonly conversationId: string;
   readonly #app: App | undefined;
   readonly #wire: TestWire;
-  /** Fields of every turn. */
-  readonly #facts: Readonly<Record<string, unknown>>;
+  readonly #agentRoute: string;
+  /** Of every turn. */
+  readonly #fields: Fields;
   #origin: Promise<string> | undefined;
   #lastTurn: TestRequest | undefined;
 
@@ -90,11 +94,8 @@ export class TestClient {
     if (typeof target === 'string') this.#origin = Promise.resolve(target.replace(/\/$/, ''));
     this.conversationId = options.conversationId ?? randomUUID();
     this.#wire = openWire(options, this.conversationId);
-    const { from, metadata } = options;
-    this.#facts = {
-      ...(from === undefined ? {} : { from_phone_number: from }),
-      ...(metadata === undefined ? {} : { metadata }),
-    };
+    this.#agentRoute = options.agentRoute ?? '/api/agent';
+    this.#fields = fieldsOf({ from: options.from, metadata: options.metadata });
   }
 
   /** `http://127.0.0.1:port`. The first call starts the app's server on a free port. */
@@ -119,7 +120,7 @@ export class TestClient {
   /** Delivers the last turn again with the same bytes, as platforms sometimes do. */
   async deliverAgain(): Promise<TestReply> {
     if (this.#lastTurn === undefined) throw new Error('deliverAgain() needs a turn: say something');
-    return this.#send(this.#lastTurn);
+    return (await this.#send(this.#lastTurn)).reply;
   }
 
   /**
@@ -128,7 +129,8 @@ export class TestClient {
    */
   async post(event: object | string | Uint8Array, options: PostOptions = {}): Promise<TestReply> {
     const isWritten = typeof event === 'string' || event instanceof Uint8Array;
-    return this.#send(this.#wire.byHand(isWritten ? event : JSON.stringify(event)), options);
+    const request = this.#wire.byHand(isWritten ? event : JSON.stringify(event));
+    return (await this.#send(request, options)).reply;
   }
 
   /** Closes the app, if the client was created with one. */
@@ -146,22 +148,21 @@ export class TestClient {
     checkWords(interruptAfterWords);
     if (interruptAfterWords !== undefined && interruptWhen !== undefined)
       throw new TypeError('a reply is interrupted once: interruptAfterWords or interruptWhen');
-    const request = this.#wire.turn(words, { ...this.#facts, ...fields });
+    const request = this.#wire.turn(words, { ...this.#fields, ...fields });
     this.#lastTurn = request;
-    const reply = await this.#send(request, {}, interruptWhen);
+    const { reply, turn } = await this.#send(request, {}, interruptWhen);
     if (!isEventStream(reply.response)) return reply;
     if (interruptAfterWords === undefined && interruptWhen === undefined) return reply;
-    const { events, heard } = interruptWhen === undefined
-      ? await hearWords(reply, interruptAfterWords ?? 0)
-      : await hearUntil(reply, interruptWhen);
-    if (heard !== undefined) request.cutTo(heard);
+    if (interruptAfterWords !== undefined) turn.stopAfter(interruptAfterWords);
+    const events = await heardEvents(reply, turn, interruptWhen);
+    if (turn.cut !== undefined) request.cutTo(turn.cut);
     return new TestReply(reply.response, {
       async *events() {
         yield* events;
       },
       drop: () => reply.drop(),
       toolCalls: () => reply.toolCalls(),
-      isHangUp: (event) => this.#wire.isHangUp(event),
+      turn: this.#newTurn(),
     });
   }
 
@@ -169,8 +170,8 @@ export class TestClient {
     request: TestRequest,
     options: PostOptions = {},
     interruptWhen?: AbortSignal,
-  ): Promise<TestReply> {
-    const { path = this.#wire.path } = options;
+  ): Promise<{ readonly reply: TestReply; readonly turn: CallerTurn }> {
+    const { path = this.#wire.pathOn(this.#agentRoute) } = options;
     const controller = new AbortController();
     const { signal } = controller;
     const url = (await this.origin()) + path;
@@ -179,12 +180,18 @@ export class TestClient {
     const response = await (interruptWhen === undefined
       ? answer
       : Promise.race([answer, aborted(interruptWhen).then(emptyStream)]));
-    return new TestReply(response, {
+    const turn = this.#newTurn();
+    const reply = new TestReply(response, {
       events: () => request.events(response, signal),
       drop: () => controller.abort(),
       toolCalls: () => this.#toolCallsOf(request.ids),
-      isHangUp: (event) => this.#wire.isHangUp(event),
+      turn,
     });
+    return { reply, turn };
+  }
+
+  #newTurn(): CallerTurn {
+    return new CallerTurn({ wire: this.#wire, wordsPerMinute: AT_ONCE });
   }
 
   async #toolCallsOf({ conversationId, turnId }: TurnIds): Promise<readonly TestToolCall[]> {
@@ -209,6 +216,35 @@ export function createTestClient(target: App | string, options: TestClientOption
   return new TestClient(target, options);
 }
 
+/**
+ * The events of a reply until its caller stops listening, or until the signal fires; then the reply
+ * is dropped. The last one is cut at the word at which they stopped.
+ */
+async function heardEvents(
+  reply: TestReply,
+  turn: CallerTurn,
+  signal?: AbortSignal,
+): Promise<readonly TestEvent[]> {
+  const events: TestEvent[] = [];
+  const iterator = reply[Symbol.asyncIterator]();
+  const fired = signal === undefined ? undefined : aborted(signal);
+  for (;;) {
+    const next = await (fired === undefined
+      ? iterator.next()
+      : Promise.race([iterator.next(), fired]));
+    if (next === undefined) turn.stop();
+    else if (next.done === true) return events;
+    else events.push(next.value);
+    if (turn.cut === undefined) continue;
+    reply.drop();
+    if (next === undefined) return events;
+    const { content } = events.pop() ?? {};
+    const unheard = turn.text.length - turn.cut.text.length;
+    const kept = String(content).slice(0, Math.max(0, String(content).length - unheard));
+    return kept === '' ? events : [...events, { ...next.value, content: kept }];
+  }
+}
+
 function emptyStream(): Response {
   return new Response(null, { headers: { 'content-type': 'text/event-stream' } });
 }
@@ -216,18 +252,17 @@ function emptyStream(): Response {
 const WITHOUT_APP = 'with an origin, read app.conversations.getHistory(id)';
 
 function openWire(options: TestClientOptions, conversationId: string): TestWire {
-  const { agentRoute = '/api/agent' } = options;
   switch (options.wire) {
     case undefined:
     case 'layercode':
       checkGiven('secret', options.secret, 'layercode');
-      return new LayercodeTestWire({ secret: options.secret, agentRoute, conversationId });
+      return new LayercodeTestWire({ secret: options.secret, conversationId });
     case 'chat-completions': {
       const { profile = 'generic', key, tools } = options;
       checkGiven('key', key, options.wire);
       if (!Object.hasOwn(PROFILES, profile))
         throw oneOf('profile', profile, Object.keys(PROFILES));
-      return new CompletionsTestWire({ profile, key, tools, agentRoute, conversationId });
+      return new CompletionsTestWire({ profile, key, tools, conversationId });
     }
     default: {
       const { wire } = options satisfies never as { readonly wire: unknown };

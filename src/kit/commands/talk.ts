@@ -5,13 +5,14 @@ import { readFileSync } from 'node:fs';
 import { resolve } from 'node:path';
 
 import { messageOf } from '../../base/thrown-values.ts';
+import type { Scenario } from '../eval/scenario.ts';
 import { WORDS_PER_MINUTE } from '../platform/spoken-text.ts';
 import { openTarget, TARGET_FLAGS } from '../talk/call-target.ts';
 import { CALLER_FLAGS, parseCallerFlags } from '../talk/caller-flags.ts';
 import { playScript } from '../talk/play-script.ts';
 import { talkByLines } from '../talk/talk-by-lines.ts';
 import { TerminalTalk } from '../talk/talk-on-terminal.ts';
-import { parseTalkScript, type TalkStep } from '../talk/talk-script.ts';
+import { parseTalkScript } from '../talk/talk-script.ts';
 import { parseWireFlags, PROFILE_NAMES, WIRE_FLAGS, WIRE_SWITCHES } from '../talk/wire-flags.ts';
 import { paintFor } from '../terminal/colour.ts';
 import { EXIT, UsageError, type Command } from '../terminal/command.ts';
@@ -119,13 +120,13 @@ was not met, or a signal ended the talk; 2 the arguments or the script are wrong
     const conversationId = parseConversation(flags['--conversation']) ?? randomUUID();
     const caller = parseCallerFlags(flags);
     const timeoutMs = parseTimeout(flags['--timeout']);
-    const steps =
+    const script =
       flags['--script'] === undefined
         ? undefined
         : readScript(flags['--script'], terminal.directory, completions === undefined);
     const { stdin, stdout, environment } = terminal;
     const isOnTerminal =
-      steps === undefined
+      script === undefined
       && stdin.isTTY === true
       && stdout.isTTY === true
       && environment['TERM'] !== 'dumb';
@@ -140,8 +141,8 @@ was not met, or a signal ended the talk; 2 the arguments or the script are wrong
     const target = { ...opened, caller };
     try {
       if (terminal.interrupted.aborted) throw interruptedError(terminal.interrupted);
-      if (steps !== undefined) {
-        return await playScript(steps, target, conversationId, timeoutMs, terminal);
+      if (script !== undefined) {
+        return await playScript(script, target, conversationId, timeoutMs, terminal);
       }
       if (!isOnTerminal) return await talkByLines(target, conversationId, timeoutMs, terminal);
       screen = new TerminalTalk(target, conversationId, terminal);
@@ -154,7 +155,7 @@ was not met, or a signal ended the talk; 2 the arguments or the script are wrong
 };
 
 /** Throws a `UsageError` for a file that cannot be read or is not a script of this wire. */
-function readScript(path: string, directory: string, hasData: boolean): readonly TalkStep[] {
+function readScript(path: string, directory: string, hasData: boolean): Scenario {
   const file = shellWord(oneLine(path, 200));
   let bytes: Uint8Array;
   try {
@@ -169,9 +170,9 @@ function readScript(path: string, directory: string, hasData: boolean): readonly
   } catch (error) {
     throw new UsageError(`--script ${file} is not UTF-8 text`, { cause: error });
   }
-  const steps = parseTalkScript(text, file);
-  const data = steps.find(({ name }) => name === 'data');
-  if (data === undefined || hasData) return steps;
+  const script = parseTalkScript(text, file);
+  const data = script.steps.find(({ name }) => name === 'data');
+  if (data === undefined || hasData) return script;
   const fault = 'the wire chat-completions has no data from a page';
   throw new UsageError(`${file}: line ${data.lineNumber}: ${fault}`);
 }

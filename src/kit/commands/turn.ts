@@ -1,10 +1,11 @@
 // `layercode-microserver turn`: says one thing, and prints the reply as it is spoken.
 
 import { isId, MAX_ID_LENGTH } from '../../base/fields.ts';
+import type { CallerTurn } from '../platform/caller-turn.ts';
 import { describeFailure } from '../talk/call-failure.ts';
 import { findTarget, TARGET_FLAGS } from '../talk/call-target.ts';
-import { Call, type Answer } from '../talk/call.ts';
 import { keepCall, readKeptCall } from '../talk/kept-call.ts';
+import { openCall } from '../talk/open-call.ts';
 import { paintFor } from '../terminal/colour.ts';
 import { CommandError, EXIT, UsageError, type Command } from '../terminal/command.ts';
 import { parseFlags } from '../terminal/flags.ts';
@@ -67,22 +68,23 @@ answered; 2 wrong arguments.
       const lineEnd = isMidLine && stdout.isTTY === true && stderr.isTTY === true ? '\n' : '';
       stderr.write(`${lineEnd}${paint('dim', line)}\n`);
     };
-    const call = new Call({
-      target, conversationId,
-      kept: switches.has('--begin') ? undefined : readKeptCall(directory, conversationId),
-      onText: (piece) => {
+    const kept = switches.has('--begin') ? undefined : readKeptCall(directory, conversationId);
+    const call = openCall(target, conversationId, {
+      onText(piece) {
         isMidLine = true;
         return write(stdout, printable(piece, '\n'));
       },
       onData: (content) => tell(`[data] ${printable(JSON.stringify(content), ' ')}`),
-    });
+    }, kept);
     interrupted.addEventListener('abort', () => call.interrupt(), { once: true });
-    const finish = async (reply: Answer): Promise<void> => {
+    const finish = async (reply: CallerTurn): Promise<void> => {
       await reply.over();
+      call.finishPlaying(); // people read faster than a voice speaks
       if (isMidLine) stdout.write('\n');
       isMidLine = false;
-      if (reply.hangsUp) tell('[hang-up]');
-      keepCall(directory, conversationId, call.kept);
+      if (reply.leaves !== undefined) tell('[hang-up]');
+      const { id: sessionId, interruption } = call;
+      keepCall(directory, conversationId, { sessionId, interruption });
       if (interrupted.aborted) throw interruptedError(interrupted);
       if (reply.failure !== undefined) {
         throw new CommandError(describeFailure(reply.failure, target));

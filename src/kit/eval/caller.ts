@@ -2,107 +2,116 @@
 
 import { randomUUID } from 'node:crypto';
 
-import { isEventStream } from '../../base/abortable-body.ts';
+import type { JsonObject } from '../../base/json.ts';
+import { AT_ONCE, CallerTurn, type CallFailure } from '../platform/caller-turn.ts';
 import { CompletionsTestWire } from '../platform/completions-test-wire.ts';
+import { Delivery } from '../platform/delivery.ts';
 import { LayercodeTestWire } from '../platform/layercode-test-wire.ts';
-import type { TestRequest, TestWire } from '../platform/test-wire.ts';
-import { Hearing } from './hearing.ts';
+import { fieldsOf, type Fields, type TestRequest, type TestWire } from '../platform/test-wire.ts';
 import type { Origin } from './scenario.ts';
 import type { Address } from './stage.ts';
 
-export interface CallerOptions {
-  readonly origin: Origin;
-  readonly secret: string;
-  readonly key: string;
-  readonly route: string;
+/** Who calls, as far as a scenario needs them. What they do is answered by a `CallerTurn`. */
+export interface Caller {
+  readonly conversationId: string;
+  /** The id of the turn that was delivered last. */
+  readonly turnId: string | undefined;
+  /** Says something; without words, the call begins. */
+  say(words: string | undefined): CallerTurn;
+  /** The platform delivers the last turn again, with the same bytes. */
+  deliverAgain(): CallerTurn;
+  /** Listens up to that word; to 0, until the reply begins. False if it ends before that. */
+  hear(reply: CallerTurn, words: number, timeoutMs: number): Promise<boolean>;
+  /** Speaks over the reply: the next turn says how much of it was heard. */
+  interrupt(reply: CallerTurn): void;
+  /** The caller's page sends data. */
+  data(data: JsonObject): CallerTurn;
+  /** The caller hangs up. */
+  end(): CallerTurn;
+  /** A failure in words for the report. */
+  explain(failure: CallFailure): string;
 }
 
-export class ScenarioCaller {
+export interface ReaderOptions {
+  readonly origin: Origin;
+  /** Where the agent is at the moment. */
+  readonly address: () => Address;
+  readonly secret: string;
+  readonly key: string;
+}
+
+/**
+ * Reads replies as they come. What they have heard is exactly what was read, up to the word at
+ * which they stopped, so it is the same in each run.
+ */
+export class Reader implements Caller {
   readonly conversationId = randomUUID();
-  readonly #origin: Origin;
   readonly #wire: TestWire;
+  readonly #address: () => Address;
+  readonly #fields: Fields;
+  readonly #headers: Readonly<Record<string, string>>;
   #last: TestRequest | undefined;
 
-  constructor({ origin, secret, key, route: agentRoute }: CallerOptions) {
+  constructor({ origin, address, secret, key }: ReaderOptions) {
     const { conversationId } = this;
-    this.#origin = origin;
     this.#wire = origin.wire === 'layercode'
-      ? new LayercodeTestWire({ secret, agentRoute, conversationId })
-      : new CompletionsTestWire({ profile: 'generic', key, agentRoute, conversationId });
+      ? new LayercodeTestWire({ secret, conversationId })
+      : new CompletionsTestWire({ profile: 'generic', key, conversationId });
+    this.#address = address;
+    this.#fields = fieldsOf(origin);
+    this.#headers = origin.language === undefined ? {} : { 'x-language': origin.language };
   }
 
-  /** The id of the turn that was delivered last. */
   get turnId(): string | undefined {
     return this.#last?.ids.turnId;
   }
 
-  /** Says something; without words, the call begins. */
-  say(address: Address, words: string | undefined): Hearing {
-    const { from, to, metadata } = this.#origin;
-    this.#last = this.#wire.turn(words, {
-      ...(from === undefined ? {} : { from_phone_number: from }),
-      ...(to === undefined ? {} : { to_phone_number: to }),
-      ...(metadata === undefined ? {} : { metadata }),
-    });
-    return this.#deliver(address, this.#last);
+  say(words: string | undefined): CallerTurn {
+    this.#last = this.#wire.turn(words, this.#fields);
+    return this.deliverAgain();
   }
 
-  /** The platform delivers the last turn again, with the same bytes. */
-  deliverAgain(address: Address): Hearing {
+  deliverAgain(): CallerTurn {
     if (this.#last === undefined) throw new Error('nothing was delivered');
-    return this.#deliver(address, this.#last);
+    return this.#post(this.#last, true);
   }
 
-  /** The caller speaks over the reply: the next turn says how much of it was heard. */
-  interrupt(hearing: Hearing): void {
-    this.#last?.cutTo(hearing.stop());
+  async hear(reply: CallerTurn, words: number, timeoutMs: number): Promise<boolean> {
+    reply.stopAfter(words);
+    await reply.until(() => reply.cut !== undefined || reply.isOver, timeoutMs);
+    return reply.cut !== undefined;
   }
 
-  /** The caller's page sends data. Undefined if it was taken, otherwise the reason. */
-  async sendData(address: Address, data: object): Promise<string | undefined> {
-    return this.#tell(address, { type: 'data', turn_id: randomUUID(), data });
+  interrupt(reply: CallerTurn): void {
+    this.#last?.cutTo(reply.stop());
   }
 
-  /** The caller hangs up. Only LayerCode tells the agent. */
-  async hangUp(address: Address): Promise<string | undefined> {
-    if (this.#origin.wire !== 'layercode') return undefined;
-    const now = new Date().toISOString();
-    return this.#tell(address, {
-      type: 'session.end', agent_id: 'eval', started_at: now, ended_at: now, duration: 0,
-      transcript: [],
-    });
+  data(data: JsonObject): CallerTurn {
+    return this.#post(this.#wire.data?.(data, this.#fields), false);
   }
 
-  async #tell(address: Address, event: object): Promise<string | undefined> {
-    const { from, to, metadata } = this.#origin;
-    const request = this.#wire.byHand(JSON.stringify({
-      session_id: 'test-session',
-      conversation_id: this.conversationId,
-      ...(from === undefined ? {} : { from_phone_number: from }),
-      ...(to === undefined ? {} : { to_phone_number: to }),
-      ...(metadata === undefined ? {} : { metadata }),
-      ...event,
-    }));
-    const response = await this.#post(address, request, new AbortController().signal);
-    const answer = await response.text();
-    return response.ok ? undefined : `${response.status} ${answer}`;
+  end(): CallerTurn {
+    return this.#post(this.#wire.end?.([], this.#fields), false);
   }
 
-  #deliver(address: Address, request: TestRequest): Hearing {
-    const hearing = new Hearing((event) => this.#wire.isHangUp(event));
-    hearing.read(async (signal) => {
-      const response = await this.#post(address, request, signal);
-      if (isEventStream(response)) return request.events(response, signal);
-      throw new Error(`${response.status} ${(await response.text()).slice(0, 500)}`);
-    });
-    return hearing;
+  explain({ reason }: CallFailure): string {
+    return `there was no answer: ${reason}`;
   }
 
-  #post({ origin }: Address, request: TestRequest, signal: AbortSignal): Promise<Response> {
-    const { language } = this.#origin;
-    const headers: Record<string, string> = language === undefined
-      ? {}
-      : { 'x-language': language };
-    return this.#wire.post(origin + this.#wire.path, request, { headers }, signal);
+  /** Nothing is posted without a request. */
+  #post(request: TestRequest | undefined, isReply: boolean): CallerTurn {
+    const turn = new CallerTurn({ wire: this.#wire, wordsPerMinute: AT_ONCE, isReply });
+    if (request === undefined) turn.settle({ outcome: 'ended' }, undefined);
+    else {
+      const { origin, route } = this.#address();
+      const url = origin + this.#wire.pathOn(route);
+      const delivery = turn.delivery = new Delivery({
+        request,
+        post: (signal) => this.#wire.post(url, request, { headers: this.#headers }, signal),
+        onEvent: (event) => turn.take(event),
+      });
+      void delivery.end.then((end) => turn.settle(end, delivery.status));
+    }
+    return turn;
   }
 }

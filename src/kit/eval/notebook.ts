@@ -1,8 +1,8 @@
 import type { ChatMessage } from '../../models/model.ts';
+import { Watchers } from '../platform/watchers.ts';
 import type { PlayedTurn, Tokens, ToolRunSeen } from './result.ts';
 import { turnText } from './sent-request.ts';
 import type { Sight } from './sight.ts';
-import { Watchers } from './watchers.ts';
 
 type Run = { -readonly [Field in keyof ToolRunSeen]: ToolRunSeen[Field] };
 

@@ -39,6 +39,8 @@ export interface ScriptedExchange {
   readonly opening: StepOf<'say' | 'call' | 'deliver-again'> | undefined;
   /** What a scripted model answers, one per request. */
   readonly answers: readonly ScriptedAnswer[];
+  /** What the caller's page sends while the reply comes. */
+  readonly meanwhile: readonly StepOf<'data'>[];
   readonly trouble: TroubleAt | undefined;
 }
 
@@ -93,12 +95,19 @@ const SETTABLE: ReadonlySet<string> = new Set([
     .flatMap(([, rows]) => Object.values(rows).map(({ variable }) => variable)),
 ]);
 
-/** Throws a `ScriptError` for steps that make no sense together. */
-export function scenarioOf(steps: readonly Step[], file: string): Scenario {
+/**
+ * Throws a `ScriptError` for steps that make no sense together. `isLive`: it is played to a server
+ * that is not ours, where data does not wait for the reply, and each reply is a success.
+ */
+export function scenarioOf(
+  steps: readonly Step[],
+  file: string,
+  { isLive = false } = {},
+): Scenario {
   const problems: string[] = [];
   const fault: TellFault = ({ lineNumber }, text) =>
     void problems.push(`line ${lineNumber}: ${text}`);
-  const acts = actsOf(steps, fault);
+  const acts = actsOf(steps, isLive, fault);
   const only = onlyOnce(steps, fault);
   const origin: Origin = {
     wire: only('wire')?.wire ?? 'layercode',
@@ -131,7 +140,9 @@ export function scenarioOf(steps: readonly Step[], file: string): Scenario {
   if (example !== undefined && allOf(steps, 'judge').length === 0)
     fault(example, `${example.name} is an example for judge, and nothing is judged`);
   const checks = steps.filter((step) => isOneOf(CHECKS_OF_CALL, step));
-  if (checks.length === 0 && !acts.some(({ kind }) => kind === 'check' || kind === 'caller'))
+  const canFail = checks.length > 0 || isLive
+    || acts.some(({ kind }) => kind === 'check' || kind === 'caller');
+  if (!canFail)
     problems.push('it expects nothing, so it could never fail: add a line such as expect Hello');
   if (problems.length > 0) throw new ScriptError(file, problems);
   return {
@@ -184,11 +195,12 @@ interface Draft {
   readonly kind: 'exchange';
   readonly opening: ScriptedExchange['opening'];
   readonly answers: ScriptedPart[][];
+  readonly meanwhile: StepOf<'data'>[];
   trouble: TroubleAt | undefined;
 }
 
-function actsOf(steps: readonly Step[], fault: TellFault): readonly Act[] {
-  let exchange: Draft = { kind: 'exchange', opening: undefined, answers: [], trouble: undefined };
+function actsOf(steps: readonly Step[], isLive: boolean, fault: TellFault): readonly Act[] {
+  let exchange = draft(undefined);
   const acts: Act[] = [exchange];
   for (const step of steps) {
     if (isOneOf(SET_UP, step)) {
@@ -196,7 +208,9 @@ function actsOf(steps: readonly Step[], fault: TellFault): readonly Act[] {
         fault(step, `${step.name} must stand above the first say: it holds for the whole call`);
     } else if (isOneOf(CHECKS, step)) acts.push({ kind: 'check', step });
     else if (isOneOf(CHECKS_OF_CALL, step)) continue;
-    else if (step.name === 'mock' || step.name === 'data' || step.name === 'caller') {
+    else if (step.name === 'data' && isLive && isComing(exchange, acts)) {
+      exchange.meanwhile.push(step);
+    } else if (step.name === 'mock' || step.name === 'data' || step.name === 'caller') {
       acts.push({ kind: step.name, step } as Act);
     } else if (step.name === 'model') {
       if (exchange.opening === undefined)
@@ -210,8 +224,7 @@ function actsOf(steps: readonly Step[], fault: TellFault): readonly Act[] {
     } else if (step.name === 'restart' || step.name === 'kill') {
       acts.push({ kind: step.name, step });
     } else {
-      const opening = step as StepOf<'say' | 'call' | 'deliver-again'>;
-      exchange = { kind: 'exchange', opening, answers: [], trouble: undefined };
+      exchange = draft(step as NonNullable<Exchange['opening']>);
       acts.push(exchange);
     }
   }
@@ -220,6 +233,17 @@ function actsOf(steps: readonly Step[], fault: TellFault): readonly Act[] {
   const before = acts.slice(1, first === -1 ? acts.length : first);
   const mocks = before.filter(({ kind }) => kind === 'mock');
   return [...mocks, ...acts.filter((act) => !mocks.includes(act))];
+}
+
+/** Whether nothing has waited for the end of the reply yet. */
+function isComing(exchange: Draft, acts: readonly Act[]): boolean {
+  const since = acts.slice(acts.indexOf(exchange) + 1);
+  return exchange.trouble === undefined
+    && since.every((act) => act.kind === 'check' && act.step.name === 'within');
+}
+
+function draft(opening: Exchange['opening']): Draft {
+  return { kind: 'exchange', opening, answers: [], meanwhile: [], trouble: undefined };
 }
 
 /** After calls or a failure, anything but another call is the answer to the next request. */

@@ -1,7 +1,7 @@
 import type { Awaitable } from '../../base/awaitable.ts';
 import type { Conversation } from '../../conversations/conversation.ts';
 import type { ConversationStore, UpdateOptions } from '../../conversations/store.ts';
-import { Watchers } from './watchers.ts';
+import { Watchers } from '../platform/watchers.ts';
 
 /** A store that reports each change, and stays open when the app that uses it closes. */
 export class WatchedStore implements ConversationStore {

@@ -66,7 +66,7 @@ export class BrowserSocket {
     this.#connection = new WebSocketConnection(socket, {
       maxUnsentBytes: MAX_UNSENT_BYTES,
       onText: (text) => this.#receive(text),
-      onClose: () => void this.#session.end().then(options.onEnd),
+      onClose: () => void this.#session.end().over().then(options.onEnd),
     });
   }
 
@@ -86,7 +86,7 @@ export class BrowserSocket {
   /** The server is shutting down. Resolves when the agent has been told. */
   async goAway(): Promise<void> {
     this.#connection.close(CLOSE_CODES.goingAway, 'the server is shutting down');
-    await this.#session.end();
+    await this.#session.end().over();
   }
 
   #send(frame: ServerFrame): ReturnType<WebSocketConnection['send']> {
@@ -101,8 +101,7 @@ export class BrowserSocket {
     }
     if (frame === undefined) return;
     const session = this.#session;
-    // Replies are not awaited: the next frame may interrupt one. The methods of a session never
-    // reject.
+    // Replies are not awaited: the next frame may interrupt one.
     switch (frame.type) {
       case 'client.ready':
         if (!this.#isReady) void session.start();
@@ -111,9 +110,9 @@ export class BrowserSocket {
       case 'client.response.text':
         return void session.say(frame.content);
       case 'client.response.data':
-        return void session.data?.(frame.data);
+        return void session.data(frame.data);
       case 'trigger.turn.start':
-        return session.interrupt();
+        return void session.interrupt();
       case 'trigger.response.audio.replay_finished':
         return frame.reason === 'interrupted'
           ? undefined
@@ -127,6 +126,7 @@ export class BrowserSocket {
       case 'local.end':
         return void session
           .end()
+          .over()
           .then(() => this.#connection.close(CLOSE_CODES.normal, 'the session ended'));
       default:
         frame satisfies never;

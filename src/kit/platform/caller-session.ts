@@ -1,52 +1,350 @@
-import type { JsonObject } from '../../base/json.ts';
-import type { SignatureKind } from './frames.ts';
+import { randomUUID } from 'node:crypto';
 
-/** What the platform says about the caller with each event, where the wire has a place for it. */
-export interface CallerFacts {
-  /** The number they call from. Undefined for a caller in a browser. */
-  readonly from?: string | undefined;
-  readonly metadata?: JsonObject | undefined;
+import type { Awaitable } from '../../base/awaitable.ts';
+import type { Json, JsonObject } from '../../base/json.ts';
+import { CallerTurn } from './caller-turn.ts';
+import type { DeliveryEnd, DeliveryFrame, SignatureKind } from './delivery-frames.ts';
+import { Delivery } from './delivery.ts';
+import { interruptionContext } from './layercode-test-wire.ts';
+import {
+  fieldsOf, type CallerFacts, type Fields, type Forgery, type PostOptions, type TestRequest,
+  type TestWire,
+} from './test-wire.ts';
+import { Transcript } from './transcript.ts';
+
+/** Is told what the caller hears. Where it returns a promise, more is read after that. */
+export interface CallListener {
+  onText(piece: string, turn: CallerTurn): Awaitable<unknown>;
+  onData(content: Json, turn: CallerTurn): Awaitable<unknown>;
+  /** The caller has said this. */
+  onSaid?(text: string, turnId: string): void;
+  /** The reply is complete, or has broken off. */
+  onReply?(turn: CallerTurn): Awaitable<unknown>;
+  /** The caller has left the reply while it came. */
+  onLeft?(turn: CallerTurn): void;
+  /** Of a request that is sent more than once as it is, only what is heard is traced. */
+  onTrace?(frame: DeliveryFrame): Awaitable<unknown>;
+  /** The agent has hung up or transferred the call, after its last words. */
+  onHangUp?(): void;
+}
+
+export interface CallerSessionOptions {
+  readonly wire: TestWire;
+  /** Where the agent is. */
+  readonly url: string;
+  readonly listener: CallListener;
+  readonly caller?: CallerFacts | undefined;
+  /** Of each request. */
+  readonly headers?: Readonly<Record<string, string>>;
+  /** Default: a new one. */
+  readonly id?: string | undefined;
+  /** The pace of the voice, which decides how much of a reply can have been heard. */
+  readonly wordsPerMinute?: number | undefined;
+  /** Each turn is sent a second time while it is answered, as a retrying client does. */
+  readonly isRetrying?: boolean;
+  /** Each message is first sent without its last word, as a platform does that guesses its end. */
+  readonly isSpeculating?: boolean;
+}
+
+/** A request of a turn. */
+interface Posted {
+  /** Counts the requests that are traced, from 1. */
+  readonly number: number;
+  readonly turn: CallerTurn;
+  readonly request: TestRequest;
+  readonly signature: SignatureKind;
+  /** The one that is traced: the newest. */
+  delivery?: Delivery;
 }
 
 /**
- * A caller in text mode, and the platform between them and the agent. Methods that post return when
- * their request has been answered, and never reject.
+ * A caller in text mode, and the platform between them and the agent. Methods that post return at
+ * once what is answered; where nothing is posted, that is over.
  */
-export interface CallerSession {
-  readonly id?: string;
-  /** What the next message says of the newest reply, where the wire says it. */
-  readonly interruption?: JsonObject | undefined;
-  /** The call begins. The agent's welcome is an assistant turn. */
-  start(): Promise<void>;
+export class CallerSession {
+  readonly id: string;
+  readonly #options: CallerSessionOptions;
+  readonly #fields: Fields;
+  readonly #transcript = new Transcript();
+  readonly #open = new Set<Delivery>();
+  /** The newest turn. */
+  #newest: Posted | undefined;
+  /** What the caller said last, and its turn. */
+  #lastSaid: { readonly text: string; readonly posted: Posted } | undefined;
+  #requests = 0;
+  #isOver = false;
+
+  constructor(options: CallerSessionOptions) {
+    this.#options = options;
+    this.#fields = fieldsOf(options.caller ?? {});
+    this.id = options.id ?? randomUUID();
+  }
+
+  /** The call begins. The answer is the agent's welcome. */
+  start(): CallerTurn {
+    const { wire } = this.#options;
+    if (this.#isOver || wire.hasBegun) return this.#answer(undefined);
+    return this.#begin(wire.turn(undefined, this.#fields));
+  }
+
   /**
    * The caller says something. It is an interruption if a reply is still streaming, or if a voice
    * would still be speaking it.
    */
-  say(text: string): Promise<void>;
-  /** The front end sends data for the agent. Undefined if the wire has no such event. */
-  data?(data: JsonObject): Promise<void>;
-  /** The caller begins to speak. */
-  interrupt(): void;
+  say(text: string): CallerTurn {
+    if (this.#isOver || text.trim() === '') return this.#answer(undefined);
+    this.interrupt();
+    const { wire, listener, isSpeculating } = this.#options;
+    const turnId = randomUUID();
+    listener.onSaid?.(text, turnId);
+    this.#transcript.set('user', turnId, text);
+    const guessed = isSpeculating === true ? withoutLastWord(text) : undefined;
+    const guess = guessed === undefined ? undefined : wire.draft(guessed, this.#fields);
+    const { interruption } = this;
+    const turn = this.#begin(wire.turn(text, this.#fields), guess, interruption);
+    if (this.#newest !== undefined) this.#lastSaid = { text, posted: this.#newest };
+    return turn;
+  }
+
+  /** The front end sends data for the agent. Nothing is posted if the wire has no such event. */
+  data(data: JsonObject): CallerTurn {
+    const { wire } = this.#options;
+    return this.#answer(this.#isOver ? undefined : wire.data?.(data, this.#fields));
+  }
+
+  /**
+   * The caller begins to speak. Drops the reply's request. The next message says how much of it
+   * can have been heard. Returns false if nobody would be speaking.
+   */
+  interrupt(): boolean {
+    const { turn, request } = this.#newest ?? {};
+    if (turn?.isHeard !== true) return false;
+    const isStreaming = turn.delivery !== undefined;
+    const heard = turn.stop();
+    request?.cutTo(heard);
+    this.#transcript.set('assistant', turn.id, heard.text);
+    if (isStreaming) this.#options.listener.onLeft?.(turn);
+    return true;
+  }
+
+  /** What the next message says of the newest reply. Undefined if nobody spoke over it. */
+  get interruption(): JsonObject | undefined {
+    const { cut, id } = this.#newest?.turn ?? {};
+    return cut === undefined ? undefined : interruptionContext(id ?? '', cut);
+  }
+
   /**
    * The front end has played a reply to its end, or plays none. It may say so in the middle of a
    * reply, which does not end it. Default: the newest reply.
    */
-  finishPlaying(turnId?: string): void;
+  finishPlaying(turnId?: string): void {
+    const { turn } = this.#newest ?? {};
+    if (turn !== undefined && (turnId === undefined || turnId === turn.id)) turn.isPlayed = true;
+  }
+
   /**
    * Delivers the last message again. If its reply is still streaming, it continues in the new
-   * delivery.
+   * delivery. A complete reply is only traced.
    */
-  redeliver(): Promise<void>;
+  async redeliver(): Promise<void> {
+    const { posted } = this.#lastSaid ?? {};
+    if (this.#isOver || this.#lastSaid === undefined || posted === undefined) return;
+    const { request, turn } = posted;
+    if (posted.turn !== this.#newest?.turn || turn.isWhole) {
+      const { headers, body } = request;
+      return this.#show({ ...this.#options.wire.byHand(body), headers }, 'right');
+    }
+    if (turn.delivery !== undefined) turn.expectRepeat();
+    const goesOn = turn.delivery === undefined ? this.#newTurn(request) : turn;
+    const again = this.#posted(request, goesOn);
+    this.#newest = again;
+    this.#lastSaid = { ...this.#lastSaid, posted: again };
+    const told = this.#traceRequest(again);
+    await this.#hear(again, this.#post(again, request, told));
+  }
+
   /** The connection breaks in the middle of a reply, and nobody interrupted. */
-  drop(): void;
+  drop(): void {
+    const { turn, request } = this.#newest ?? {};
+    if (turn?.drop() !== true) return;
+    request?.endAt(turn.text);
+    this.#transcript.set('assistant', turn.id, turn.text);
+    this.#options.listener.onLeft?.(turn);
+  }
+
   /** Posts the last message, or a greeting, in a way that must be refused. */
-  forge(signature: Exclude<SignatureKind, 'right'>): Promise<void>;
+  async forge(forgery: Forgery): Promise<void> {
+    if (this.#isOver) return;
+    const { text = 'Hello' } = this.#lastSaid ?? {};
+    await this.#show(this.#options.wire.draft(text, this.#fields), forgery);
+  }
+
   /** The caller hangs up. */
-  end(): Promise<void>;
+  end(): CallerTurn {
+    if (this.#isOver) return this.#answer(undefined);
+    this.interrupt();
+    this.abandon();
+    this.#isOver = true;
+    return this.#answer(this.#options.wire.end?.(this.#transcript.entries, this.#fields));
+  }
+
   /** Stops waiting for answers: an open request would keep the process alive. */
-  abandon(): void;
-  /**
-   * The number of the delivery that made this request; undefined if it is not from this session.
-   */
-  deliveryOf(requestId: string): number | undefined;
+  abandon(): void {
+    for (const delivery of this.#open) delivery.drop();
+  }
+
+  /** The number of the request with this id. Undefined if it is not from this session. */
+  deliveryOf(requestId: string): number | undefined {
+    return requestId.startsWith(`${this.id}-`)
+      ? Number(requestId.slice(this.id.length + 1))
+      : undefined;
+  }
+
+  #begin(request: TestRequest, guess?: TestRequest, interruption?: JsonObject): CallerTurn {
+    const turn = this.#newTurn(request);
+    const posted = this.#posted(request, turn);
+    this.#newest = posted;
+    void this.#run(posted, guess, this.#traceRequest(posted, interruption));
+    return turn;
+  }
+
+  #newTurn({ ids }: TestRequest): CallerTurn {
+    const { wire, wordsPerMinute, listener } = this.#options;
+    return new CallerTurn({
+      wire, wordsPerMinute, id: ids.turnId,
+      onText: (piece, turn) => listener.onText(piece, turn),
+      onData: (content, turn) => listener.onData(content, turn),
+    });
+  }
+
+  #posted(request: TestRequest, turn: CallerTurn, signature: SignatureKind = 'right'): Posted {
+    return { number: ++this.#requests, turn, request, signature };
+  }
+
+  async #run(
+    posted: Posted,
+    guess: TestRequest | undefined,
+    told: Awaitable<unknown>,
+  ): Promise<void> {
+    const { turn, request } = posted;
+    if (guess !== undefined) {
+      const early = this.#post(posted, guess, told);
+      await early.answered;
+      early.drop();
+      // The caller may have interrupted by now.
+      if (turn.delivery !== early) return this.#over(posted, early, { outcome: 'dropped' });
+    }
+    let last = this.#post(posted, request, told);
+    if (this.#options.isRetrying === true) {
+      await last.answered;
+      if (turn.delivery === last) {
+        turn.expectRepeat();
+        last = this.#post(posted, request, undefined);
+      }
+    }
+    await this.#hear(posted, last);
+  }
+
+  /** Waits for the end of a delivery that speaks, as long as no other one does. */
+  async #hear(posted: Posted, delivery: Delivery): Promise<void> {
+    const { turn, request } = posted;
+    const end = await delivery.end;
+    const isLast = turn.delivery === delivery;
+    if (isLast) {
+      turn.delivery = undefined;
+      request.endAt(turn.text);
+      this.#transcript.set('assistant', turn.id, turn.text);
+      await this.#options.listener.onReply?.(turn);
+    }
+    await this.#over(posted, delivery, end, isLast && turn.leaves !== undefined);
+  }
+
+  async #over(
+    { number, turn }: Posted,
+    { status }: Delivery,
+    end: DeliveryEnd,
+    hangsUp = false,
+  ): Promise<void> {
+    await this.#trace({ type: 'local.over', delivery: number, ...end });
+    if (hangsUp) {
+      turn.isPlayed = true; // the last words are spoken before the line is cut
+      this.#options.listener.onHangUp?.();
+    }
+    if (turn.delivery === undefined) turn.settle(end, status); // no other delivery goes on
+  }
+
+  /** Posts a request that is answered without words. */
+  #answer(request: TestRequest | undefined): CallerTurn {
+    const turn = new CallerTurn({ wire: this.#options.wire, isReply: false });
+    if (request === undefined) turn.settle({ outcome: 'ended' }, undefined);
+    else void this.#deliver(this.#posted(request, turn));
+    return turn;
+  }
+
+  /** Posts a request whose answer is only traced. */
+  async #show(request: TestRequest, signature: SignatureKind): Promise<void> {
+    const turn = new CallerTurn({ wire: this.#options.wire, id: request.ids.turnId });
+    await this.#deliver(this.#posted(request, turn, signature));
+  }
+
+  async #deliver(posted: Posted): Promise<void> {
+    const { request, turn } = posted;
+    const delivery = this.#post(posted, request, this.#traceRequest(posted));
+    const end = await delivery.end;
+    turn.delivery = undefined;
+    await this.#over(posted, delivery, end);
+  }
+
+  /** From now on, this delivery is the one that speaks, unless it is of a guess. */
+  #post(posted: Posted, request: TestRequest, told: Awaitable<unknown>): Delivery {
+    const { wire, url, headers } = this.#options;
+    const { number, turn, signature } = posted;
+    const options: PostOptions = {
+      ...(signature === 'right' ? {} : wire.forged(request, signature)),
+      headers: { ...headers, 'x-request-id': `${this.id}-${number}` },
+    };
+    const isTraced = (): boolean => request === posted.request && posted.delivery === delivery;
+    const delivery: Delivery = new Delivery({
+      request,
+      post: async (signal) => {
+        await told;
+        return wire.post(url, request, options, signal);
+      },
+      onStatus: (status) =>
+        isTraced() ? this.#trace({ type: 'local.answer', delivery: number, status }) : undefined,
+      onEvent: async (event) => {
+        if (!isTraced()) return;
+        await this.#trace({ type: 'local.event', delivery: number, event });
+        if (turn.delivery === delivery) await turn.take(event);
+      },
+      onOther: (event) =>
+        isTraced() ? this.#trace({ type: 'local.event', delivery: number, event }) : undefined,
+    });
+    turn.delivery = posted.delivery = delivery;
+    this.#open.add(delivery);
+    void delivery.end.then(() => this.#open.delete(delivery));
+    return delivery;
+  }
+
+  #traceRequest(
+    { number, turn, request, signature }: Posted,
+    interruption?: JsonObject,
+  ): Awaitable<unknown> {
+    const body = JSON.parse(String(request.body)) as JsonObject;
+    const event = 'turn_id' in body ? body : { turn_id: turn.id, ...body };
+    const isTold = interruption === undefined || 'interruption_context' in body;
+    return this.#trace({
+      type: 'local.request', delivery: number, signature, event,
+      ...(isTold ? {} : { interruption }),
+    });
+  }
+
+  #trace(frame: DeliveryFrame): Awaitable<unknown> {
+    return this.#options.listener.onTrace?.(frame);
+  }
+}
+
+/** Undefined if the caller says one word. */
+function withoutLastWord(words: string): string | undefined {
+  return /^(.*\S)\s+\S+\s*$/s.exec(words)?.[1];
 }

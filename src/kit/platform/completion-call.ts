@@ -41,19 +41,20 @@ export class CompletionTurn {
     this.words = words;
   }
 
-  /** The reply comes from its beginning. */
-  begin(): void {
+  /** The reply comes from its beginning. Returns what takes its events, until it comes again. */
+  begin(): (event: CompletionPart) => void {
+    const toolCalls: PlatformToolCall[] = [];
     this.#heard = '';
-    this.#toolCalls = [];
-  }
-
-  take(event: ReceivedPart): void {
-    if (event.type === 'content') this.#heard += event.content;
-    else if (event.type === 'tool_call') this.#toolCalls.push(event.content);
+    this.#toolCalls = toolCalls;
+    return (event) => {
+      if (this.#toolCalls !== toolCalls) return;
+      if (event.type === 'content') this.#heard += event.content;
+      else if (event.type === 'tool_call') toolCalls.push(event.content);
+    };
   }
 
   /** Replaces what was heard. */
-  cutTo(heard: string): void {
+  endAt(heard: string): void {
     this.#heard = heard;
   }
 
@@ -125,10 +126,6 @@ export class CompletionCall {
     const turn = new CompletionTurn(words);
     this.#turns.push(turn);
     return turn;
-  }
-
-  isHangUp({ name }: PlatformToolCall): boolean {
-    return this.#profile.hangUp.some((tool) => tool.name === name);
   }
 
   #tools(): readonly string[] {

@@ -1,40 +1,115 @@
 import type { IncomingHttpHeaders } from 'node:http';
 
 import { isObject } from '../../base/fields.ts';
+import { parseJson } from '../../base/json.ts';
 import { turnEventOf } from '../../wires/chat-completions/call-events.ts';
 import { PROFILES, type ProfileName } from '../../wires/chat-completions/profiles.ts';
 import { parseCompletion, toldBy } from '../../wires/chat-completions/request.ts';
 import { EventError } from '../../wires/json-body.ts';
 import { CompletionCall } from './completion-call.ts';
 import { completionEvents, type PlatformToolCall } from './completion-events.ts';
-import { postCompletion } from './post-completion.ts';
-import type { PostOptions, TestEvent, TestRequest, TestWire, TurnIds } from './test-wire.ts';
+import type {
+  Fields, Meaning, PostOptions, TestEvent, TestRequest, TestWire, TurnIds,
+} from './test-wire.ts';
 
 export interface CompletionsTestWireOptions {
   readonly profile: ProfileName;
   readonly key: string;
-  readonly agentRoute: string;
   readonly conversationId: string;
   readonly tools?: readonly string[] | undefined;
 }
 
 /**
- * Plays a platform of Chat Completions for the test client. It keeps what was said, and resends all
- * of it with each request: what the test has read of a reply is what the caller has heard.
+ * Plays a platform of Chat Completions. It keeps what was said, and resends all of it with each
+ * request: what was read of a reply is what the caller has heard.
  */
 export class CompletionsTestWire implements TestWire {
-  readonly path: string;
+  readonly lastEvent = 'finish';
   readonly #options: CompletionsTestWireOptions;
   /** By conversation: a test may have several. */
   readonly #calls = new Map<string, CompletionCall>();
 
   constructor(options: CompletionsTestWireOptions) {
     this.#options = options;
-    // As platforms do with a base URL.
-    this.path = `${options.agentRoute.replace(/\/$/, '')}/chat/completions`;
   }
 
-  turn(words: string | undefined, fields: Readonly<Record<string, unknown>>): TestRequest {
+  get hasBegun(): boolean {
+    return this.#callOf(this.#options.conversationId).hasBegun;
+  }
+
+  /** As platforms do with a base URL. */
+  pathOn(agentRoute: string): string {
+    return `${agentRoute.replace(/\/$/, '')}/chat/completions`;
+  }
+
+  turn(words: string | undefined, fields: Fields): TestRequest {
+    const { call, ...request } = this.#request(words, fields);
+    const turn = call.say(words);
+    return {
+      ...request,
+      async *events(response, signal) {
+        const take = turn.begin();
+        for await (const event of completionEvents(response, signal)) {
+          take(event);
+          yield event;
+        }
+      },
+      cutTo: ({ text }) => turn.endAt(text),
+      endAt: (text) => turn.endAt(text),
+    };
+  }
+
+  draft(words: string, fields: Fields): TestRequest {
+    return this.#request(words, fields);
+  }
+
+  byHand(body: string | Uint8Array): TestRequest {
+    const { headers } = this.#callOf(this.#options.conversationId).request(undefined);
+    return this.#requestOf(body, headers);
+  }
+
+  async post(
+    url: string,
+    { body, headers: ofCall }: TestRequest,
+    { key = this.#options.key, signature, headers }: PostOptions,
+    signal: AbortSignal,
+  ): Promise<Response> {
+    if (signature !== undefined) {
+      throw new Error(
+        'post() has no option signature on the wire chat-completions; key replaces its own',
+      );
+    }
+    return fetch(url, {
+      method: 'POST',
+      headers: {
+        'content-type': 'application/json',
+        ...(key === null ? {} : { authorization: `Bearer ${key}` }),
+        ...ofCall,
+        ...headers,
+      },
+      body: typeof body === 'string' ? body : new Uint8Array(body),
+      signal,
+      redirect: 'error', // the key is meant for this address only
+    });
+  }
+
+  /** This wire signs nothing. */
+  forged(): PostOptions {
+    return { key: `${this.#options.key}-another` };
+  }
+
+  /** What the platform does besides hanging up is shown to the person who calls. */
+  meaningOf({ type, content }: TestEvent): Meaning {
+    if (type === 'content') return { text: String(content) };
+    if (type !== 'tool_call') return {};
+    const { name, arguments: args } = content as PlatformToolCall;
+    const isHangUp = PROFILES[this.#options.profile].hangUp.some((tool) => tool.name === name);
+    return isHangUp
+      ? { leaves: 'hang-up' }
+      : { leaves: 'transfer', data: { [name]: parseJson(args) ?? args } };
+  }
+
+  #request(words: string | undefined, fields: Fields) {
     const {
       conversation_id: conversationId = this.#options.conversationId,
       from_phone_number: from,
@@ -48,44 +123,7 @@ export class CompletionsTestWire implements TestWire {
       ? { ...(isObject(metadata) ? metadata : {}), ...customMetadata }
       : metadata;
     const { body, headers } = call.request(words, { from, to, metadata: both }, others);
-    const turn = call.say(words);
-    return {
-      ...this.#requestOf(JSON.stringify(body), headers),
-      async *events(response, signal) {
-        turn.begin();
-        for await (const event of completionEvents(response, signal)) {
-          turn.take(event);
-          yield event;
-        }
-      },
-      cutTo: ({ text }) => turn.cutTo(text),
-    };
-  }
-
-  byHand(body: string | Uint8Array): TestRequest {
-    const { headers } = this.#callOf(this.#options.conversationId).request(undefined);
-    return this.#requestOf(body, headers);
-  }
-
-  async post(
-    url: string,
-    request: TestRequest,
-    { key = this.#options.key, signature, headers }: PostOptions,
-    signal: AbortSignal,
-  ): Promise<Response> {
-    if (signature !== undefined) {
-      throw new Error(
-        'post() has no option signature on the wire chat-completions; key replaces its own',
-      );
-    }
-    return postCompletion(url, request.body, {
-      key, headers: { ...request.headers, ...headers }, signal,
-    });
-  }
-
-  isHangUp({ type, content }: TestEvent): boolean {
-    const call = this.#callOf(this.#options.conversationId);
-    return type === 'tool_call' && call.isHangUp(content as PlatformToolCall);
+    return { call, ...this.#requestOf(JSON.stringify(body), headers) };
   }
 
   #callOf(conversationId: string): CompletionCall {
@@ -100,7 +138,8 @@ export class CompletionsTestWire implements TestWire {
 
   #requestOf(body: string | Uint8Array, headers: TestRequest['headers']): TestRequest {
     const ids = idsIn(Buffer.from(body), headers, this.#options.profile);
-    return { body, headers, ids, events: completionEvents, cutTo: () => undefined };
+    const nothing = (): void => undefined;
+    return { body, headers, ids, events: completionEvents, cutTo: nothing, endAt: nothing };
   }
 }
 

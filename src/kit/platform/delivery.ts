@@ -1,33 +1,38 @@
-import { isEventStream, readBody, readText } from '../../base/abortable-body.ts';
+import { isEventStream, readText } from '../../base/abortable-body.ts';
 import type { Awaitable } from '../../base/awaitable.ts';
 import { isObject } from '../../base/fields.ts';
-import { parseJson, type Json, type JsonObject } from '../../base/json.ts';
-import { decodeEvents } from '../../sse/decode.ts';
-import type { DeliveryEnd, DeliveryFrame, SignatureKind } from './frames.ts';
+import { parseJson, type Json } from '../../base/json.ts';
+import type { DeliveryEnd } from './delivery-frames.ts';
+import type { TestEvent, TestRequest } from './test-wire.ts';
 
 export interface DeliveryOptions {
-  /** Counts the deliveries of a session, from 1. */
-  readonly number: number;
-  readonly signature: SignatureKind;
-  /** Posts a body. Rejects as `fetch` does. */
-  readonly send: (body: string, signal: AbortSignal) => Promise<Response>;
-  /** The events in the data of one SSE event. Default: the data is one. */
-  readonly eventsIn?: (data: string) => readonly Json[];
-  /** Receives what is sent and what arrives. If it returns a promise, that is awaited. */
-  readonly onFrame: (frame: DeliveryFrame) => Awaitable<unknown>;
-  /** Receives each event of a reply. If it returns a promise, more is read after that. */
-  readonly onEvent: (event: JsonObject) => Awaitable<unknown>;
+  readonly request: Pick<TestRequest, 'events'>;
+  /** Posts it. Rejects as `fetch` does. */
+  readonly post: (signal: AbortSignal) => Promise<Response>;
+  /** If it returns a promise, the answer is read after that. */
+  readonly onStatus?: (status: number) => Awaitable<unknown>;
+  /** Gets each event of a reply. If it returns a promise, more is read after that. */
+  readonly onEvent: (event: TestEvent) => Awaitable<unknown>;
+  /** Gets an answer that is not a reply. */
+  readonly onOther?: (answer: Json) => Awaitable<unknown>;
 }
 
-/** One POST to the webhook, and what it answers. */
-export class OutgoingDelivery {
-  /** Whether the answer was a reply, and has been read to its end. */
-  hasWholeReply = false;
+/** One POST of a request, and what it answers. Begins at once. */
+export class Delivery {
+  /** Resolves when the answer begins, or when there is none. */
+  readonly answered: Promise<unknown>;
+  /** Resolves when the answer has been read. Neither ever rejects. */
+  readonly end: Promise<DeliveryEnd>;
+  /** Undefined until there is an answer. */
+  status: number | undefined;
   readonly #options: DeliveryOptions;
   readonly #controller = new AbortController();
 
   constructor(options: DeliveryOptions) {
     this.#options = options;
+    const response = options.post(this.#controller.signal);
+    this.answered = response.catch(() => undefined);
+    this.end = this.#read(response);
   }
 
   /** Closes the connection. */
@@ -35,59 +40,31 @@ export class OutgoingDelivery {
     this.#controller.abort();
   }
 
-  /** Resolves when the answer has been read, and never rejects. */
-  async post(event: JsonObject): Promise<DeliveryEnd> {
-    const { number: delivery, signature, send, onFrame } = this.#options;
+  async #read(answer: Promise<Response>): Promise<DeliveryEnd> {
+    const { request, onStatus, onEvent } = this.#options;
+    const { signal } = this.#controller;
     try {
-      await onFrame({ type: 'local.request', delivery, signature, event });
-      const response = await send(JSON.stringify(event), this.#controller.signal);
-      await onFrame({ type: 'local.answer', delivery, status: response.status });
-      return await (isEventStream(response) ? this.#readReply(response) : this.#read(response));
+      const response = await answer;
+      this.status = response.status;
+      await onStatus?.(response.status);
+      if (!isEventStream(response)) return await this.#readOther(response);
+      for await (const event of request.events(response, signal)) await onEvent(event);
+      return { outcome: 'ended' };
     } catch (error) {
-      if (this.#controller.signal.aborted) return { outcome: 'dropped' };
-      return { outcome: 'failed', reason: reasonOf(error) };
+      return signal.aborted
+        ? { outcome: 'dropped' }
+        : { outcome: 'failed', reason: reasonOf(error) };
     }
   }
 
-  async #readReply(response: Response): Promise<DeliveryEnd> {
-    const { number: delivery, eventsIn = onlyEvent, onFrame, onEvent } = this.#options;
-    for await (const { data } of decodeEvents(readBody(response, this.#controller.signal))) {
-      for (const event of eventsIn(data)) {
-        await onFrame({ type: 'local.event', delivery, event });
-        if (isObject(event)) await onEvent(event as JsonObject);
-      }
-    }
-    this.hasWholeReply = true;
-    return { outcome: 'ended' };
-  }
-
-  /** Reads an answer that is not a reply. */
-  async #read(response: Response): Promise<DeliveryEnd> {
-    const { number: delivery, onFrame } = this.#options;
+  async #readOther(response: Response): Promise<DeliveryEnd> {
     const text = await readText(response, this.#controller.signal);
     const answer = parseJson(text);
-    const event = answer === undefined ? text.slice(0, 1_000) : answer; // usually a proxy's page
-    await onFrame({ type: 'local.event', delivery, event });
+    // Usually a proxy's page.
+    await this.#options.onOther?.(answer === undefined ? text.slice(0, 1_000) : answer);
     if (response.ok) return { outcome: 'ended' };
-    const reason = `${response.status} ${errorIn(answer)}`.trimEnd();
-    return { outcome: 'failed', reason };
+    return { outcome: 'failed', reason: `${response.status} ${errorIn(answer)}`.trimEnd() };
   }
-}
-
-/** The id of a request of a session, which identifies its delivery. */
-export function requestIdOf(sessionId: string, number: number): string {
-  return `${sessionId}-${number}`;
-}
-
-/** Undefined if the request is not from this session. */
-export function deliveryOf(sessionId: string, requestId: string): number | undefined {
-  return requestId.startsWith(`${sessionId}-`)
-    ? Number(requestId.slice(sessionId.length + 1))
-    : undefined;
-}
-
-function onlyEvent(data: string): readonly Json[] {
-  return [JSON.parse(data) as Json];
 }
 
 /** A text on LayerCode's wire, an object with a message on Chat Completions. '' for others. */

@@ -3,6 +3,7 @@
 // and provoke what is hard to provoke by hand.
 
 import type { Json, JsonObject } from '../../base/json.ts';
+import type { DeliveryFrame } from './delivery-frames.ts';
 
 /** From the server to the front end. */
 export type ServerFrame =
@@ -27,34 +28,6 @@ export type ServerFrame =
   | { readonly type: 'response.end'; readonly turn_id: string }
   | TraceFrame;
 
-/**
- * `ended`: read to its end. `dropped`: we closed the connection, as the platform does at a
- * barge-in. `failed`: refused, broken off or not answered.
- */
-export interface DeliveryEnd {
-  readonly outcome: 'ended' | 'dropped' | 'failed';
-  /** Why it failed. */
-  readonly reason?: string;
-}
-
-/** What happens to a delivery, which is one POST to the webhook. */
-export type DeliveryFrame = { readonly delivery: number } & (
-  | {
-      readonly type: 'local.request';
-      readonly signature: SignatureKind;
-      readonly event: JsonObject;
-      /**
-       * How much of the previous reply was heard, where the wire has no place to say so: as
-       * `interruption_context` of LayerCode's wire. Missing if it was not interrupted.
-       */
-      readonly interruption?: JsonObject;
-    }
-  | { readonly type: 'local.answer'; readonly status: number }
-  /** An SSE event of the answer, or its JSON body. */
-  | { readonly type: 'local.event'; readonly event: Json }
-  | ({ readonly type: 'local.over' } & DeliveryEnd)
-);
-
 /** Sent only to a socket opened with `trace=true`. */
 export type TraceFrame =
   /** `at` is in milliseconds since the session began. */
@@ -78,10 +51,6 @@ export type TraceFrame =
       readonly reason?: string;
     };
 
-export function isTraceFrame(frame: ServerFrame): frame is TraceFrame {
-  return frame.type.startsWith('local.');
-}
-
 /** What one model request took. A count is missing if the vendor did not report it. */
 export interface TokenUsage {
   readonly model: string;
@@ -94,8 +63,6 @@ export interface TokenUsage {
   /** `length`: the answer was cut at the model's limit. */
   readonly finishReason?: string | undefined;
 }
-
-export type SignatureKind = 'right' | 'wrong' | 'stale';
 
 /** From the front end to the server. Other types are accepted and ignored. */
 export type ClientFrame =

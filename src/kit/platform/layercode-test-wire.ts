@@ -2,59 +2,97 @@ import { randomUUID } from 'node:crypto';
 
 import { readBody } from '../../base/abortable-body.ts';
 import { isObject } from '../../base/fields.ts';
-import { parseJson } from '../../base/json.ts';
+import { parseJson, type Json, type JsonObject } from '../../base/json.ts';
 import { decodeEvents, type DecodedEvent } from '../../sse/decode.ts';
 import type { InterruptionContext } from '../../wires/layercode/events.ts';
 import { postEvent } from '../../wires/layercode/post-event.ts';
-import type { PostOptions, TestEvent, TestRequest, TestWire, TurnIds } from './test-wire.ts';
+import { SIGNATURE_TOLERANCE_SECONDS, signPayload } from '../../wires/layercode/signature.ts';
+import type { Heard } from './spoken-text.ts';
+import type {
+  Fields, Forgery, Meaning, PostOptions, TestEvent, TestRequest, TestWire, TranscriptEntries,
+  TurnIds,
+} from './test-wire.ts';
 
 export interface LayercodeTestWireOptions {
   readonly secret: string;
-  readonly agentRoute: string;
   readonly conversationId: string;
+  /** Default `test-session`. */
+  readonly sessionId?: string | undefined;
+  /** Who is called, as `session.end` has it. Default `test-agent`. */
+  readonly agentId?: string | undefined;
+  /** What the first message says of a reply before it. */
+  readonly interruption?: JsonObject | undefined;
 }
 
-/**
- * Plays LayerCode for the test client: signs events, and reports what was heard with the next one.
- */
+/** Plays LayerCode: signs events, and reports what was heard of a reply with the next message. */
 export class LayercodeTestWire implements TestWire {
-  readonly path: string;
+  readonly hasBegun = false; // callers who return are welcomed, too
+  readonly lastEvent = 'response.end';
   readonly #options: LayercodeTestWireOptions;
+  readonly #startedAt = new Date();
   /** What the next message of a conversation says about the previous reply. */
-  readonly #interruptions = new Map<unknown, InterruptionContext>();
+  readonly #interruptions = new Map<unknown, JsonObject>();
 
   constructor(options: LayercodeTestWireOptions) {
     this.#options = options;
-    this.path = options.agentRoute;
+    const { conversationId, interruption } = options;
+    if (interruption !== undefined) this.#interruptions.set(conversationId, interruption);
   }
 
-  turn(words: string | undefined, fields: Readonly<Record<string, unknown>>): TestRequest {
+  pathOn(agentRoute: string): string {
+    return agentRoute;
+  }
+
+  turn(words: string | undefined, fields: Fields): TestRequest {
     // A test may have several conversations.
     const { conversation_id: conversationId = this.#options.conversationId } = fields;
-    const interruption = this.#interruptions.get(conversationId);
+    const request = words === undefined
+      ? this.#event('session.start', fields)
+      : this.draft(words, fields);
     this.#interruptions.delete(conversationId);
-    const event = {
-      type: words === undefined ? 'session.start' : 'message',
-      session_id: 'test-session',
-      conversation_id: conversationId,
-      turn_id: randomUUID(),
-      ...(words === undefined ? {} : { text: words }),
-      ...(words === undefined || interruption === undefined
-        ? {}
-        : { interruption_context: interruption }),
-      ...fields,
-    };
+    const turnId = String(request.ids.turnId);
     return {
-      ...this.byHand(JSON.stringify(event)),
+      ...request,
       cutTo: (heard) => {
-        this.#interruptions.set(conversationId, {
-          previous_turn_interrupted: true,
-          words_heard: heard.words,
-          text_heard: heard.text,
-          assistant_turn_id: String(event.turn_id),
-        });
+        this.#interruptions.set(conversationId, interruptionContext(turnId, heard));
+      },
+      endAt: () => {
+        const { assistant_turn_id: cut } = this.#interruptions.get(conversationId) ?? {};
+        if (cut === turnId) this.#interruptions.delete(conversationId); // it was delivered again
       },
     };
+  }
+
+  draft(words: string, fields: Fields): TestRequest {
+    const { conversation_id: conversationId = this.#options.conversationId } = fields;
+    const interruption = this.#interruptions.get(conversationId);
+    return this.#event('message', {
+      text: words,
+      ...(interruption === undefined ? {} : { interruption_context: interruption }),
+      ...fields,
+    });
+  }
+
+  data(data: JsonObject, fields: Fields): TestRequest {
+    return this.#event('data', { data, ...fields });
+  }
+
+  end(transcript: TranscriptEntries, fields: Fields): TestRequest {
+    const endedAt = new Date();
+    return this.#event('session.end', {
+      agent_id: this.#options.agentId ?? 'test-agent',
+      started_at: this.#startedAt.toISOString(),
+      ended_at: endedAt.toISOString(),
+      duration: endedAt.getTime() - this.#startedAt.getTime(),
+      transcription_duration_seconds: null,
+      tts_duration_seconds: null,
+      latency: null,
+      ip_address: null,
+      country_code: null,
+      recording_status: 'disabled',
+      transcript,
+      ...fields,
+    });
   }
 
   byHand(body: string | Uint8Array): TestRequest {
@@ -70,6 +108,7 @@ export class LayercodeTestWire implements TestWire {
         }
       },
       cutTo: () => undefined,
+      endAt: () => undefined,
     };
   }
 
@@ -89,9 +128,52 @@ export class LayercodeTestWire implements TestWire {
     });
   }
 
-  isHangUp({ type }: TestEvent): boolean {
-    return type === 'response.hangup' || type === 'hangup';
+  forged({ body }: TestRequest, forgery: Forgery): PostOptions {
+    const { secret } = this.#options;
+    const time = Math.floor(Date.now() / 1_000) - SIGNATURE_TOLERANCE_SECONDS - 1;
+    return {
+      signature: forgery === 'stale'
+        ? signPayload(body, secret, { time })
+        : signPayload(body, `${secret}-another`),
+    };
   }
+
+  meaningOf({ type, content }: TestEvent): Meaning {
+    switch (type) {
+      case 'response.tts':
+      case 'message':
+        return { text: String(content) };
+      case 'response.data':
+      case 'data':
+        return { data: (content ?? null) as Json };
+      case 'response.hangup':
+      case 'hangup':
+        return { leaves: 'hang-up' };
+      default:
+        return {};
+    }
+  }
+
+  #event(type: string, fields: Fields): TestRequest {
+    const { sessionId = 'test-session', conversationId } = this.#options;
+    return this.byHand(JSON.stringify({
+      type,
+      session_id: sessionId,
+      conversation_id: conversationId,
+      ...(type === 'session.end' ? {} : { turn_id: randomUUID() }),
+      ...fields,
+    }));
+  }
+}
+
+/** What LayerCode says of a reply that the caller spoke over. */
+export function interruptionContext(turnId: string, { words, text }: Heard): JsonObject {
+  return {
+    previous_turn_interrupted: true,
+    words_heard: words,
+    text_heard: text,
+    assistant_turn_id: turnId,
+  } satisfies InterruptionContext;
 }
 
 /** The ids in a body, if it is that of an event. */

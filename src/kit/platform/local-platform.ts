@@ -1,7 +1,7 @@
 // Stands in for LayerCode on a developer's machine: keys for browsers, the browser's WebSocket in
 // text mode, and a page to try both. Production never loads this folder unless it serves the page.
 
-import { randomBytes } from 'node:crypto';
+import { randomBytes, randomUUID } from 'node:crypto';
 
 import { toChatMessages } from '../../agents/prompt.ts';
 import type { AppPlatform, PlatformAgent } from '../../app/app-platform.ts';
@@ -19,13 +19,13 @@ import { PROFILE_NAMES, type ProfileName } from '../../wires/chat-completions/pr
 import { authorize } from '../../wires/layercode/authorize.ts';
 import type { DeliveryReport } from '../../wires/reply-stream.ts';
 import { BrowserSocket, type SessionListener } from './browser-socket.ts';
-import type { CallerSession } from './caller-session.ts';
-import { CompletionCall } from './completion-call.ts';
-import { CompletionSession } from './completion-session.ts';
-import { isTraceFrame } from './frames.ts';
+import { CallerSession } from './caller-session.ts';
+import { CompletionsTestWire } from './completions-test-wire.ts';
+import { FrontEnd } from './front-end.ts';
+import { LayercodeTestWire } from './layercode-test-wire.ts';
 import { PAGE, pageFile } from './playground-files.ts';
 import { SessionKeys, type SessionGrant } from './session-keys.ts';
-import { TextSession } from './text-session.ts';
+import type { TestWire } from './test-wire.ts';
 
 /** Most requests to models that the page shows. */
 const MOST_REQUESTS = 20;
@@ -55,7 +55,7 @@ export class LocalPlatform implements AppPlatform {
   /** What our own sessions send over Chat Completions. */
   readonly #key = randomBytes(32).toString('base64url');
   /** What was said in calls over Chat Completions, for a caller who connects again. */
-  readonly #calls = new BoundedMap<string, CompletionCall>(MAX_CALLS);
+  readonly #calls = new BoundedMap<string, TestWire>(MAX_CALLS);
   /** By profile and the agent's place among the agents. */
   readonly #completions = new Map<string, Handler>();
   #isClosing = false;
@@ -176,29 +176,28 @@ export class LocalPlatform implements AppPlatform {
     isTraced: boolean,
     listener: SessionListener,
   ): CallerSession {
-    const { conversationId, fromPhoneNumber: from, profile } = grant;
-    const agent = this.#agentFor(grant.agentId);
+    const { agentId, conversationId, fromPhoneNumber: from, profile } = grant;
+    const { metadata, customMetadata, customHeaders } = grant;
+    const agent = this.#agentFor(agentId);
     const { path, secret } = agent;
-    if (profile === undefined)
-      return new TextSession({ ...listener, grant, webhookUrl: origin + path, secret, isTraced });
-    const metadata = { ...grant.metadata, ...grant.customMetadata };
-    const { onFrame } = listener;
+    const common = {
+      listener: new FrontEnd({ ...listener, isTraced }),
+      caller: { from, metadata, customMetadata },
+    };
+    if (profile === undefined) {
+      const id = randomUUID();
+      return new CallerSession({
+        ...common, id, url: origin + path, headers: customHeaders,
+        wire: new LayercodeTestWire({ secret, agentId, conversationId, sessionId: id }),
+      });
+    }
     const place = `${profile}/${this.#agents.indexOf(agent)}`;
     const known = `${place}/${conversationId}`;
-    const call = this.#calls.get(known) ?? new CompletionCall({ profile, conversationId });
-    this.#calls.set(known, call);
-    return new CompletionSession({
-      ...listener,
-      onFrame: (frame) => (isTraced || !isTraceFrame(frame) ? onFrame(frame) : undefined),
-      url: `${origin}${COMPLETIONS_PATH}/${place}`,
-      call,
-      key: this.#key,
-      profile,
-      conversationId,
-      caller: { from, metadata: Object.keys(metadata).length === 0 ? undefined : metadata },
-      isRetrying: false,
-      isSpeculating: false,
-    });
+    const key = this.#key;
+    const wire = this.#calls.get(known)
+      ?? new CompletionsTestWire({ profile, key, conversationId });
+    this.#calls.set(known, wire);
+    return new CallerSession({ ...common, wire, url: `${origin}${COMPLETIONS_PATH}/${place}` });
   }
 
   #openSocket(context: Context): void {

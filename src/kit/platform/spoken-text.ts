@@ -76,9 +76,19 @@ export class SpokenText {
     );
   }
 
+  /** The number of words that have arrived. */
+  get words(): number {
+    return this.#spoken.length;
+  }
+
   /** What can have been heard at this time. All of the text once its last word has been spoken. */
   heardBy(atMs: number): Heard {
-    const count = this.#spoken.filter(({ spokenAtMs }) => spokenAtMs <= atMs).length;
+    return this.first(this.#spoken.filter(({ spokenAtMs }) => spokenAtMs <= atMs).length);
+  }
+
+  /** The beginning, with so many words. All of the text if it has no more. */
+  first(words: number): Heard {
+    const count = Math.min(words, this.#spoken.length);
     if (count === this.#spoken.length) return { text: count === 0 ? '' : this.#text, words: count };
     return { text: this.#text.slice(0, this.#spoken[count - 1]?.end ?? 0), words: count };
   }

@@ -1,5 +1,6 @@
-// A wire as the test client speaks it: the platform's side, one file per wire.
+// A wire as our test kit speaks it: the platform's side, one file per wire.
 
+import type { Json, JsonObject } from '../../base/json.ts';
 import type { Heard } from './spoken-text.ts';
 
 /**
@@ -42,16 +43,41 @@ export interface TestRequest {
   events(response: Response, signal: AbortSignal): AsyncIterable<TestEvent>;
   /** The caller spoke over the reply, and heard this much of it. */
   cutTo(heard: Heard): void;
+  /** Nobody spoke over the reply: this was all of it, however it ended. */
+  endAt(text: string): void;
 }
 
+/** Fields that are added to a request, or replace its own: see `TurnOptions`. */
+export type Fields = Readonly<Record<string, unknown>>;
+
+/** What an event of a reply means to the caller. Of most events: nothing. */
+export interface Meaning {
+  readonly text?: string;
+  readonly data?: Json;
+  /** How the agent ends the call. */
+  readonly leaves?: 'hang-up' | 'transfer';
+}
+
+/** Who said what in a call. */
+export type TranscriptEntries = readonly JsonObject[];
+
+export type Forgery = 'wrong' | 'stale';
+
 export interface TestWire {
-  /** Where requests go by default. */
-  readonly path: string;
-  /**
-   * The request that begins a turn of the caller's words, or without words the call. Fields are
-   * added to it.
-   */
-  turn(words: string | undefined, fields: Readonly<Record<string, unknown>>): TestRequest;
+  /** Whether the platform knows how the call began, so that it asks for no welcome. */
+  readonly hasBegun: boolean;
+  /** The type of the event that ends a whole reply. */
+  readonly lastEvent: string;
+  /** Where requests go if the agent has this path. */
+  pathOn(agentRoute: string): string;
+  /** The request that begins a turn of the caller's words, or without words the call. */
+  turn(words: string | undefined, fields: Fields): TestRequest;
+  /** The same for words that the platform does not remember: they may not be all that is said. */
+  draft(words: string, fields: Fields): TestRequest;
+  /** The caller's page sends data. Missing if the wire has no such event. */
+  data?(data: JsonObject, fields: Fields): TestRequest;
+  /** The caller hangs up. Missing if the wire does not say so. */
+  end?(transcript: TranscriptEntries, fields: Fields): TestRequest;
   /** A request whose body the test has written. */
   byHand(body: string | Uint8Array): TestRequest;
   post(
@@ -60,13 +86,23 @@ export interface TestWire {
     options: PostOptions,
     signal: AbortSignal,
   ): Promise<Response>;
-  /** Whether the event ends the call. */
-  isHangUp(event: TestEvent): boolean;
+  /** What makes a server refuse the request. */
+  forged(request: TestRequest, forgery: Forgery): PostOptions;
+  meaningOf(event: TestEvent): Meaning;
 }
 
-/** What is spoken of an event, on any wire. */
-export function spokenIn({ type, content }: TestEvent): string {
-  return SPOKEN_TYPES.has(type) ? String(content) : '';
+/** What the platform says about the caller, where the wire has a place for it. */
+export interface CallerFacts {
+  /** The number they call from. Undefined for a caller in a browser. */
+  readonly from?: string | undefined;
+  readonly to?: string | undefined;
+  readonly metadata?: JsonObject | undefined;
+  readonly customMetadata?: JsonObject | undefined;
 }
 
-const SPOKEN_TYPES = new Set(['response.tts', 'message', 'content']);
+/** The fields of every request of a caller's. */
+export function fieldsOf({ from, to, metadata, customMetadata }: CallerFacts): Fields {
+  return Object.fromEntries(Object.entries({
+    from_phone_number: from, to_phone_number: to, metadata, custom_metadata: customMetadata,
+  }).filter(([, value]) => value !== undefined));
+}

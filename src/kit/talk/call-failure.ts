@@ -1,14 +1,8 @@
 // Explains why a webhook did not answer properly, to somebody who can fix it.
 
+import type { CallFailure } from '../platform/caller-turn.ts';
 import { oneLine } from '../terminal/one-line.ts';
 import { wireOf, type CallTarget, type Wire } from './call-target.ts';
-
-export interface CallFailure {
-  /** Undefined if there was no answer at all. */
-  readonly status: number | undefined;
-  /** In the words of the server or of the network. */
-  readonly reason: string;
-}
 
 /** One line: where it happened, what happened, and what to do. */
 export function describeFailure({ status, reason }: CallFailure, target: CallTarget): string {

@@ -7,7 +7,7 @@ import { keysOfAgent, secretsOfPlainRoute, withAgent } from '../../settings/name
 import type { Settings } from '../../settings/settings.ts';
 import { show } from '../../settings/shown-value.ts';
 import type { ProfileName } from '../../wires/chat-completions/profiles.ts';
-import type { CallerFacts } from '../platform/caller-session.ts';
+import type { CallerFacts } from '../platform/test-wire.ts';
 import { CommandError, UsageError, type Terminal } from '../terminal/command.ts';
 import { oneLine } from '../terminal/one-line.ts';
 import { openOwnServer } from './own-server.ts';

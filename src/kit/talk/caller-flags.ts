@@ -2,7 +2,7 @@
 
 import { isObject } from '../../base/fields.ts';
 import { parseJson, type JsonObject } from '../../base/json.ts';
-import type { CallerFacts } from '../platform/caller-session.ts';
+import type { CallerFacts } from '../platform/test-wire.ts';
 import { UsageError } from '../terminal/command.ts';
 import { oneLine } from '../terminal/one-line.ts';
 

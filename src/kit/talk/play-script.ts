@@ -1,73 +1,106 @@
 // `talk --script`: plays a script to an agent, and reports how each step went.
 
+import { Notebook } from '../eval/notebook.ts';
+import { Play } from '../eval/play.ts';
+import type { PlayedTurn, ScenarioFailure } from '../eval/result.ts';
+import type { Act, Scenario } from '../eval/scenario.ts';
 import { paintFor } from '../terminal/colour.ts';
 import { EXIT, type Terminal } from '../terminal/command.ts';
 import { oneLine } from '../terminal/one-line.ts';
 import { interruptedError } from '../terminal/output.ts';
 import type { CallTarget } from './call-target.ts';
-import { counted, MAX_SHOWN, ScriptPlayback, StepFailure } from './script-playback.ts';
-import type { TalkStep } from './talk-script.ts';
+import { END_TIMEOUT_MS, openCall } from './open-call.ts';
+import { NO_STAGE, ScriptCaller } from './script-caller.ts';
+
+/** Longest text in a report, in UTF-16 code units. */
+const MAX_SHOWN = 2_000;
+
+/** A line of the script; without a number, what is done before or after all of them. */
+interface Line {
+  readonly lineNumber?: number | undefined;
+  readonly written: string;
+}
 
 /** Prints the report on stdout. Resolves with the exit code. */
 export async function playScript(
-  steps: readonly TalkStep[],
+  scenario: Scenario,
   target: CallTarget,
   conversationId: string,
   timeoutMs: number,
   terminal: Terminal,
 ): Promise<number> {
+  const { steps, checks } = scenario;
   const { stdout, environment, interrupted } = terminal;
   const paint = paintFor(stdout, environment);
   const width = String(steps.at(-1)?.lineNumber ?? '').length;
-  let failures = 0;
-  let isFatal = false;
+  const known = new Set<ScenarioFailure>();
+  let played = 0;
+  let failed = 0;
 
-  /** `outcome` is a note to print next to the step, or why it failed. */
-  function report(line: string, written: string, outcome: string | undefined | StepFailure): void {
-    const hasFailed = outcome instanceof StepFailure;
-    const mark = hasFailed ? paint('red', '✗') : paint('green', '✓');
-    const note =
-      hasFailed || outcome === undefined ? '' : `  ${paint('dim', `(${outcome})`)}`;
-    stdout.write(`${mark} ${line.padStart(width)}  ${oneLine(written, MAX_SHOWN)}${note}\n`);
-    if (!hasFailed) return;
-    for (const reason of outcome.lines) stdout.write(`  ${' '.repeat(width)}    ${reason}\n`);
-    failures += 1;
-    isFatal ||= outcome.isFatal;
+  /** `note` stands beside a step that passed, `heard` below one that did not. */
+  function report(
+    line: Line,
+    failures: readonly ScenarioFailure[],
+    note?: string,
+    heard = '',
+  ): void {
+    const own = failures.filter(({ lineNumber }) => lineNumber === line.lineNumber);
+    for (const failure of own) known.add(failure);
+    const mark = own.length > 0 ? paint('red', '✗') : paint('green', '✓');
+    const place = String(line.lineNumber ?? '').padStart(width);
+    const told = own.length > 0 || note === undefined ? '' : `  ${paint('dim', `(${note})`)}`;
+    stdout.write(`${mark} ${place}  ${oneLine(line.written, MAX_SHOWN)}${told}\n`);
+    const reasons = own.flatMap((failure) => failure.reasons);
+    if (own.length > 0 && heard !== '') reasons.push(`heard     ${oneLine(heard, MAX_SHOWN)}`);
+    for (const reason of reasons) stdout.write(`  ${' '.repeat(width)}    ${reason}\n`);
+    if (own.length > 0) failed += 1;
+    if (line.lineNumber !== undefined) played += 1;
   }
 
-  const playback = new ScriptPlayback(target, conversationId, timeoutMs);
-  const giveUp = (): void => playback.giveUp();
-  interrupted.addEventListener('abort', giveUp, { once: true });
-  report('', 'welcome', await outcomeOf(playback.welcome()));
-  let played = 0;
-  const play = async (isOfCall: boolean): Promise<void> => {
-    for (const step of steps.filter(({ name }) => (name === 'never') === isOfCall)) {
-      if (isFatal || interrupted.aborted) break;
-      report(String(step.lineNumber), step.written, await outcomeOf(playback.play(step)));
-      played += 1;
-    }
-  };
-  await play(false);
-  const end =
-    isFatal || interrupted.aborted ? await playback.hangUp() : await outcomeOf(playback.end());
-  if (!(end instanceof StepFailure)) await play(true);
-  if (interrupted.aborted) throw interruptedError(interrupted);
-  interrupted.removeEventListener('abort', giveUp);
-  if (end instanceof StepFailure) report('', 'end', end);
+  function onAct(act: Act, failures: readonly ScenarioFailure[], turn?: PlayedTurn): void {
+    if (interrupted.aborted) return;
+    if (act.kind !== 'exchange') return report(act.step, failures);
+    const { opening = { written: 'welcome' }, meanwhile, trouble } = act;
+    const { firstWordMs, ending, heard = '' } = turn ?? {};
+    const begun = firstWordMs === undefined
+      ? 'silence' : `first word after ${Math.round(firstWordMs)} ms`;
+    report(opening, failures, begun, heard);
+    for (const step of meanwhile) report(step, failures);
+    if (trouble === undefined || ending === 'refused') return;
+    report(trouble, failures, `heard ${heard === '' ? 'nothing' : oneLine(heard, 100)}`, heard);
+  }
+
+  const call = openCall(target, conversationId, {
+    onText: () => undefined, onData: () => undefined,
+  });
+  const play = new Play(scenario, { timeoutMs, allowsRealTools: false, signal: interrupted }, {
+    stage: NO_STAGE,
+    notebook: new Notebook(),
+    callerFrom: () => new ScriptCaller(call, target, conversationId),
+    onAct,
+  });
+  try {
+    const { failures } = await play.run();
+    if (interrupted.aborted) throw interruptedError(interrupted);
+    for (const step of checks) report(step, failures);
+    const atEnd = failures.filter((failure) => !known.has(failure));
+    if (atEnd.length > 0) report({ written: 'end' }, atEnd);
+  } catch (error) {
+    throw interrupted.aborted ? interruptedError(interrupted) : error;
+  } finally {
+    await call.end().over(END_TIMEOUT_MS); // nothing is posted if that is done
+    call.abandon();
+  }
 
   const all = counted(steps.length, 'step');
-  const sum =
-    failures === 0
-      ? paint('green', steps.length === 1 ? 'The step passed' : `All ${all} passed`)
-      : paint('red', `${counted(failures, 'failure')} in ${all}`);
+  const sum = failed === 0
+    ? paint('green', steps.length === 1 ? 'The step passed' : `All ${all} passed`)
+    : paint('red', `${counted(failed, 'failure')} in ${all}`);
   const left = steps.length - played;
   stdout.write(`\n${sum}${left === 0 ? '' : `; ${counted(left, 'step')} not played`}.\n`);
-  return failures === 0 ? EXIT.OK : EXIT.FAILED;
+  return failed === 0 ? EXIT.OK : EXIT.FAILED;
 }
 
-function outcomeOf<Note>(step: Promise<Note>): Promise<Note | StepFailure> {
-  return step.catch((error: unknown) => {
-    if (error instanceof StepFailure) return error;
-    throw error;
-  });
+function counted(count: number, noun: string): string {
+  return `${count} ${noun}${count === 1 ? '' : 's'}`;
 }

@@ -2,13 +2,14 @@
 
 import { createInterface } from 'node:readline';
 
+import type { CallerTurn } from '../platform/caller-turn.ts';
 import { paintFor } from '../terminal/colour.ts';
 import { EXIT, type Terminal } from '../terminal/command.ts';
 import { interruptedError, write } from '../terminal/output.ts';
 import { printable } from '../terminal/printable.ts';
 import { describeFailure } from './call-failure.ts';
 import type { CallTarget } from './call-target.ts';
-import { Call, END_TIMEOUT_MS, type Answer } from './call.ts';
+import { END_TIMEOUT_MS, openCall } from './open-call.ts';
 
 /**
  * Prints one reply per line on stdout, and everything else on stderr. Stops at the first turn that
@@ -22,15 +23,15 @@ export async function talkByLines(
 ): Promise<number> {
   const { stdin, stdout, stderr, environment, interrupted } = terminal;
   const paint = paintFor(stderr, environment);
-  const call = new Call({
-    target, conversationId,
+  const call = openCall(target, conversationId, {
     onText: (piece) => write(stdout, printable(piece, ' ')),
     onData: (content) =>
       write(stderr, `${paint('dim', `[data] ${printable(JSON.stringify(content), ' ')}`)}\n`),
   });
-  const isWell = async (answer: Answer): Promise<boolean> => {
+  const isWell = async (answer: CallerTurn): Promise<boolean> => {
     const isOver = await answer.over(timeoutMs);
-    if (!isOver) call.interrupt();
+    if (isOver) call.finishPlaying(); // people read faster than a voice speaks
+    else call.interrupt();
     if (answer.text !== '') stdout.write('\n');
     if (!isOver)
       stderr.write(
@@ -48,14 +49,14 @@ export async function talkByLines(
   try {
     let reply = call.start();
     let isGood = await isWell(reply);
-    while (isGood && !reply.hangsUp) {
+    while (isGood && reply.leaves === undefined) {
       const { done, value: line } = await iterator.next();
       if (done === true || interrupted.aborted) break;
       if (line.trim() === '') continue;
       reply = call.say(line);
       isGood = await isWell(reply);
     }
-    if (reply.hangsUp) stderr.write(`${paint('dim', '[the agent hung up]')}\n`);
+    if (reply.leaves !== undefined) stderr.write(`${paint('dim', '[the agent hung up]')}\n`);
     const end = call.end();
     if (isGood && !interrupted.aborted) isGood = await isWell(end);
     else await end.over(END_TIMEOUT_MS); // one failure has been reported already

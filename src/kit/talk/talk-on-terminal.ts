@@ -5,13 +5,15 @@ import {
 } from 'node:readline';
 
 import type { Awaitable } from '../../base/awaitable.ts';
+import type { CallerSession } from '../platform/caller-session.ts';
+import type { CallerTurn } from '../platform/caller-turn.ts';
 import { paintFor, type Paint } from '../terminal/colour.ts';
 import type { Terminal } from '../terminal/command.ts';
 import { write } from '../terminal/output.ts';
 import { printable } from '../terminal/printable.ts';
 import { describeFailure } from './call-failure.ts';
 import type { CallTarget } from './call-target.ts';
-import { Call, END_TIMEOUT_MS, type Answer } from './call.ts';
+import { END_TIMEOUT_MS, openCall } from './open-call.ts';
 
 const AGENT = 'agent› ';
 const YOU = 'you  › ';
@@ -27,9 +29,9 @@ export class TerminalTalk {
   readonly #output: Terminal['stdout'];
   readonly #lines: Interface;
   readonly #paint: Paint;
-  readonly #call: Call;
+  readonly #call: CallerSession;
   readonly #target: CallTarget;
-  #reply: Answer | undefined;
+  #reply: CallerTurn | undefined;
   #hasPrompt = false;
   /** Whether the last line on the screen is a reply that has not ended. */
   #isMidLine = false;
@@ -46,8 +48,7 @@ export class TerminalTalk {
     this.#output = stdout;
     this.#paint = paintFor(stdout, environment);
     this.#target = target;
-    this.#call = new Call({
-      target, conversationId,
+    this.#call = openCall(target, conversationId, {
       onText: (piece) => this.#speak(piece),
       onData: (content) => this.tell(`[data] ${printable(JSON.stringify(content), ' ')}`),
     });
@@ -77,6 +78,7 @@ export class TerminalTalk {
       void this.#follow(this.#call.start());
     });
     this.#lines.close();
+    if (this.#reply?.isOver === true) this.#call.finishPlaying();
     const end = this.#call.end();
     if (await end.over(END_TIMEOUT_MS)) this.#tellFailure(end);
     else this.tell(`session.end was not answered within ${END_TIMEOUT_MS / 1_000} s`);
@@ -102,7 +104,7 @@ export class TerminalTalk {
   }
 
   /** Waits for the end of the reply, then for the caller. */
-  async #follow(reply: Answer): Promise<void> {
+  async #follow(reply: CallerTurn): Promise<void> {
     this.#reply = reply;
     await reply.over();
     // The caller spoke over it, and the next reply has begun.
@@ -112,11 +114,11 @@ export class TerminalTalk {
       this.#endLine();
     });
     this.#tellFailure(reply);
-    if (reply.hangsUp) {
+    if (reply.leaves !== undefined) {
       this.tell('[the agent hung up]');
       return this.#quit();
     }
-    if (reply.text === '' && reply.failure === undefined && !reply.isInterrupted) {
+    if (reply.text === '' && reply.failure === undefined && reply.cut === undefined) {
       this.tell('[silence]');
     }
     this.#prompt();
@@ -133,13 +135,14 @@ export class TerminalTalk {
       return;
     }
     this.#held = '';
-    if (!isOver) this.tell('[interrupted]');
+    if (isOver) this.#call.finishPlaying(); // people read faster than a voice speaks
+    else this.tell('[interrupted]');
     void this.#follow(this.#call.say(line));
   }
 
   /** Handles Ctrl-C. */
   #interrupt(): void {
-    if (!this.#call.interrupt()) return this.#quit();
+    if (this.#reply?.failure !== undefined || !this.#call.interrupt()) return this.#quit();
     this.#held = '';
     if (this.#isMidLine) this.#output.write(' ');
     this.#isMidLine = false;
@@ -184,7 +187,7 @@ export class TerminalTalk {
     });
   }
 
-  #tellFailure({ failure }: Answer): void {
+  #tellFailure({ failure }: CallerTurn): void {
     if (failure !== undefined) this.#tell('red', describeFailure(failure, this.#target));
   }
 

@@ -209,7 +209,7 @@ describe('talk over Chat Completions', () => {
       },
     }, { script: 'expect Hi!\nsay story\ninterrupt after 2 words\nsay stop\nexpect as you like\n' });
     assert.equal(exitCode, 0, out);
-    assert.match(out, /interrupt after 2 words {2}\(heard 2 words\)/);
+    assert.match(out, /interrupt after 2 words {2}\(heard Once upon\)/);
     assert.deepEqual(history.slice(1), [
       ['user', 'story'], ['assistant', 'Once upon', 'interrupted'],
       ['user', 'stop'], ['assistant', 'As you like.', 'completed'],

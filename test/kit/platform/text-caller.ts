@@ -3,46 +3,65 @@ import { createServer, type RequestListener } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import type { TestContext } from 'node:test';
 
+import type { JsonObject } from '../../../src/base/json.ts';
+import {
+  CallerSession, type CallerSessionOptions,
+} from '../../../src/kit/platform/caller-session.ts';
 import type { ServerFrame } from '../../../src/kit/platform/frames.ts';
-import { TextSession, type TextSessionOptions } from '../../../src/kit/platform/text-session.ts';
+import { FrontEnd, type FrontEndOptions } from '../../../src/kit/platform/front-end.ts';
+import { LayercodeTestWire } from '../../../src/kit/platform/layercode-test-wire.ts';
+import type { TestWire } from '../../../src/kit/platform/test-wire.ts';
 import type { MessageEvent } from '../../../src/wires/layercode/events.ts';
 import { deferred, SECRET, serve, Told, type Served, type TestAgent } from '../../fixtures/app.ts';
 
 export const AT_ONCE = 60_000_000; // words a minute
 export const NEVER = 0.001;
-export const GRANT = {
-  agentId: 'ag-1',
-  conversationId: 'conv-1',
-  metadata: undefined,
-  customMetadata: undefined,
-  customHeaders: {},
-};
+
+export type CallerOptions = Partial<CallerSessionOptions & Pick<FrontEndOptions, 'onFrame'>>;
+
+/** A session whose methods resolve once what they post has been answered. */
+export type Waiting = ReturnType<typeof waiting>;
+
+function waiting(session: CallerSession) {
+  return {
+    start: () => session.start().over(),
+    say: (text: string) => session.say(text).over(),
+    data: (data: JsonObject) => session.data(data).over(),
+    end: () => session.end().over(),
+    redeliver: () => session.redeliver(),
+    forge: (forgery: 'wrong' | 'stale') => session.forge(forgery),
+    interrupt: () => session.interrupt(),
+    drop: () => session.drop(),
+    finishPlaying: (turnId?: string) => session.finishPlaying(turnId),
+    abandon: () => session.abandon(),
+  };
+}
 
 interface Caller {
-  readonly session: TextSession;
+  readonly session: Waiting;
+  /** Those of the front end. */
   readonly frames: Told<ServerFrame>;
   readonly hangUps: Told<void>;
   /** The next frame of that type. */
   next<T extends ServerFrame['type']>(type: T): Promise<ServerFrame & { readonly type: T }>;
 }
 
+/** A caller at a front end, over LayerCode's wire unless there is another one. */
 export function createCaller(
-  webhookUrl: string,
-  options: Partial<TextSessionOptions> = {},
+  url: string,
+  { onFrame, isTraced = false, wire = layercode(), ...options }: CallerOptions & {
+    readonly isTraced?: boolean;
+    readonly wire?: TestWire;
+  } = {},
 ): Caller {
   const frames = new Told<ServerFrame>();
   const hangUps = new Told<void>();
-  const session = new TextSession({
-    grant: GRANT,
-    webhookUrl,
-    secret: SECRET,
-    wordsPerMinute: AT_ONCE,
-    onFrame: frames.tell,
-    onHangUp: hangUps.tell,
-    ...options,
+  const listener = new FrontEnd({
+    onFrame: onFrame ?? frames.tell, onHangUp: hangUps.tell, isTraced,
   });
+  const session = new CallerSession({ url, wire, wordsPerMinute: AT_ONCE, listener, ...options });
   return {
-    session,
+    session: waiting(session),
     frames,
     hangUps,
     async next(type) {
@@ -54,6 +73,10 @@ export function createCaller(
   };
 }
 
+function layercode(): TestWire {
+  return new LayercodeTestWire({ secret: SECRET, conversationId: 'conv-1', agentId: 'ag-1' });
+}
+
 interface Call extends Caller, Served {
   /** The messages that the agent got. */
   readonly posted: MessageEvent[];
@@ -63,7 +86,7 @@ interface Call extends Caller, Served {
 export async function call(
   t: TestContext,
   agent: TestAgent,
-  options: Partial<TextSessionOptions> = {},
+  options: Parameters<typeof createCaller>[1] = {},
 ): Promise<Call> {
   const posted: MessageEvent[] = [];
   const { onMessage } = agent;

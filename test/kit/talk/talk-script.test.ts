@@ -23,7 +23,7 @@ const SHORT = ['--timeout', '0.5'];
 describe('parseTalkScript', () => {
   /** The steps without what is the same for all, and patterns as they stand. */
   function parse(script: string): unknown[] {
-    return parseTalkScript(script, 'a.txt').map(
+    return parseTalkScript(script, 'a.txt').steps.map(
       ({ lineNumber: _line, written: _written, ...action }) =>
         'expectation' in action ? { name: action.name, text: action.expectation.written } : action,
     );
@@ -39,9 +39,9 @@ describe('parseTalkScript', () => {
     ['expect /hello|hi/i', { name: 'expect', text: '/hello|hi/i' }],
     ['expect-data "page":2', { name: 'expect-data', text: '"page":2' }],
     ['expect-hangup', { name: 'expect-hangup' }],
-    ['interrupt', { name: 'interrupt', words: 0 }],
-    ['interrupt after 3 words', { name: 'interrupt', words: 3 }],
-    ['interrupt after 1 word', { name: 'interrupt', words: 1 }],
+    ['interrupt', { name: 'interrupt', at: { words: 0 } }],
+    ['interrupt after 3 words', { name: 'interrupt', at: { words: 3 } }],
+    ['interrupt after 1 word', { name: 'interrupt', at: { words: 1 } }],
     ['data {"page": 2}', { name: 'data', data: { page: 2 } }],
     ['within 2 s', { name: 'within', ms: 2_000 }],
     ['within 1.5s', { name: 'within', ms: 1_500 }],
@@ -52,9 +52,9 @@ describe('parseTalkScript', () => {
   }
 
   it('numbers the lines, and skips blank ones and comments', () => {
-    const numbers = parseTalkScript('# a script\r\n\r\nsay one\n   # more\nsay two\n', 'a.txt').map(
-      ({ lineNumber }) => lineNumber,
-    );
+    const { steps: read } =
+      parseTalkScript('# a script\r\n\r\nsay one\n   # more\nsay two\n', 'a.txt');
+    const numbers = read.map(({ lineNumber }) => lineNumber);
     assert.deepEqual(numbers, [3, 5]);
   });
 
@@ -130,7 +130,7 @@ describe('parseTalkScript', () => {
   ];
   for (const [expectation, text, isMatch] of matches) {
     it(`${isMatch ? 'finds' : 'does not find'} ${expectation} in ${JSON.stringify(text)}`, () => {
-      const [step] = parseTalkScript(`expect ${expectation}`, 'a.txt');
+      const [step] = parseTalkScript(`expect ${expectation}`, 'a.txt').steps;
       assert.equal(step?.name === 'expect' && step.expectation.matches(text), isMatch);
     });
   }
@@ -247,7 +247,7 @@ describe('talk --script', () => {
     assert.deepEqual(lines.slice(2), [
       '✓ 2  expect-data "status":"BOOKED"',
       '✗ 3  expect-data /lost/',
-      'expected  data with /lost/',
+      'expected  /lost/',
       'got       {"status":"booked"}',
       '✗ 4  expect-hangup',
       'the agent did not hang up',
@@ -286,7 +286,7 @@ describe('talk --script', () => {
         yield 'yes.';
       },
     }, 'say one\nsay two', [], terminal);
-    await until(() => terminal.out.includes('say one'), 'the first word');
+    await until(() => turns.length > 0, 'the first line');
     assert.equal(turns.length, 1);
     goOn.resolve();
     assert.equal((await played).exitCode, 0);
@@ -306,7 +306,7 @@ describe('talk --script', () => {
       },
     }, 'say story\ninterrupt\nsay stop\nexpect yes');
     assert.equal(exitCode, 0);
-    assert.match(lines[2] ?? '', /^✓ 2 {2}interrupt {2}\(heard \d words?\)$/);
+    assert.match(lines[2] ?? '', /^✓ 2 {2}interrupt {2}\(heard (nothing|Once.*)\)$/);
     await within(dropped.promise, 'the agent to be aborted');
   });
 
@@ -340,16 +340,6 @@ describe('talk --script', () => {
     ]);
   });
 
-  it('cannot interrupt a reply twice', async (t) => {
-    const { exitCode, lines } = await play(
-      t,
-      { welcome: 'One two three.' },
-      'interrupt\ninterrupt',
-    );
-    assert.equal(exitCode, 1);
-    assert.deepEqual(lines.slice(2, 4), ['✗ 2  interrupt', 'the voice had already stopped']);
-  });
-
   it('tells when the first word came too late', async (t) => {
     const { exitCode, lines } = await play(t, polite, 'say Hello\nwithin 0.001 ms');
     assert.deepEqual(
@@ -370,7 +360,7 @@ describe('talk --script', () => {
     assert.deepEqual([exitCode, lines[2]], [0, '✓ 2  data {"page": 2}']);
   });
 
-  it('ends at data that is refused', async (t) => {
+  it('goes on after data that is refused', async (t) => {
     const { exitCode, lines } = await play(t, {
       onData() {
         throw new Error('broken');
@@ -378,10 +368,10 @@ describe('talk --script', () => {
     }, 'data {}\nsay Hello');
     assert.equal(exitCode, 1);
     assert.match(lines[2] ?? '', /refused: 500 Internal server error/);
-    assert.equal(lines.at(-1), '1 failure in 2 steps; 1 step not played.');
+    assert.equal(lines.at(-1), '1 failure in 2 steps.');
   });
 
-  it('ends at data that is not answered', async (t) => {
+  it('goes on after data that is not answered', async (t) => {
     const { exitCode, lines } = await play(
       t,
       { onData: ({ signal }) => fired(signal).then(() => undefined) },
@@ -389,7 +379,7 @@ describe('talk --script', () => {
       SHORT,
     );
     assert.equal(exitCode, 1);
-    assert.deepEqual(lines.slice(1, 3), ['✗ 1  data {}', 'no answer after 0.5 s; raise --timeout']);
+    assert.deepEqual(lines.slice(1, 3), ['✗ 1  data {}', 'no answer after 0.5 s']);
   });
 
   it('ends at the welcome with another secret', async (t) => {
@@ -411,12 +401,12 @@ describe('talk --script', () => {
       },
     }, 'say Hello\nexpect hello\nsay more', SHORT);
     assert.equal(exitCode, 1);
-    assert.deepEqual(lines.slice(2), [
-      '✗ 2  expect hello',
-      'no end of the reply after 0.5 s; raise --timeout',
+    assert.deepEqual(lines.slice(1), [
+      '✗ 1  say Hello',
+      'the reply had no end after 0.5 s',
       'heard     Hm',
       '',
-      '1 failure in 3 steps; 1 step not played.',
+      '1 failure in 3 steps; 2 steps not played.',
     ]);
   });
 
@@ -430,11 +420,11 @@ describe('talk --script', () => {
     assert.equal(exitCode, 1);
     assert.deepEqual(lines.slice(1, 3), [
       '✗ 1  say Hello',
-      'no word after 0.5 s; raise --timeout',
+      'the reply had no end after 0.5 s',
     ]);
   });
 
-  it('finds a last reply that nothing is expected of, and still ends the call', async (t) => {
+  it('finds a last reply without an end, and still ends the call', async (t) => {
     let ends = 0;
     const { exitCode, lines } = await play(t, {
       async *onMessage({ signal }) {
@@ -445,7 +435,7 @@ describe('talk --script', () => {
         ends += 1;
       },
     }, 'say Hello', SHORT);
-    assert.deepEqual([exitCode, lines[2], ends], [1, '✗    end', 1]);
+    assert.deepEqual([exitCode, lines[1], ends], [1, '✗ 1  say Hello', 1]);
   });
 
   it('finds that the agent cannot be told that the call is over', async (t) => {
@@ -464,18 +454,23 @@ describe('talk --script', () => {
 
   it('ends at Ctrl-C', async (t) => {
     const terminal = openTerminal(t);
+    const begun = deferred();
+    const ended = deferred();
     const played = play(t, {
       async *onMessage({ signal }) {
         yield 'Hm';
+        begun.resolve();
         await fired(signal);
       },
+      onSessionEnd: () => ended.resolve(),
     }, 'say Hello\nexpect more', [], terminal);
-    await until(() => terminal.out.includes('say Hello'), 'the first word');
+    await begun.promise;
     terminal.interrupt();
     await assert.rejects(within(played, 'the script to end'), {
       name: 'CommandError',
       message: 'interrupted',
     });
+    await within(ended.promise, 'session.end');
   });
 
   it('sends nothing of a script that is wrong', async (t) => {

@@ -1,5 +1,6 @@
-import type { ToolCallState } from '../../conversations/message.ts';
-import { spokenIn, type TestEvent } from './test-wire.ts';
+import type { ToolCallState } from '../conversations/message.ts';
+import type { CallerTurn } from './platform/caller-turn.ts';
+import type { TestEvent } from './platform/test-wire.ts';
 
 /** A tool call of a turn, as recorded in history. */
 export interface TestToolCall {
@@ -17,7 +18,8 @@ export interface ReplySource {
   events(): AsyncIterable<TestEvent>;
   drop(): void;
   toolCalls(): Promise<readonly TestToolCall[]>;
-  isHangUp(event: TestEvent): boolean;
+  /** Takes the events as they are read. */
+  readonly turn: CallerTurn;
 }
 
 /**
@@ -42,7 +44,10 @@ export class TestReply implements AsyncIterable<TestEvent> {
 
   async *[Symbol.asyncIterator](): AsyncGenerator<TestEvent, void, undefined> {
     this.#isTaken = true;
-    yield* this.#source.events();
+    for await (const event of this.#source.events()) {
+      await this.#source.turn.take(event);
+      yield event;
+    }
   }
 
   /** All events, once the stream has ended. */
@@ -56,8 +61,8 @@ export class TestReply implements AsyncIterable<TestEvent> {
    */
   async text(): Promise<string> {
     if (!this.response.ok) throw new Error(await this.#refusal());
-    const events = await this.events();
-    return events.map(spokenIn).join('');
+    await this.events();
+    return this.#source.turn.text;
   }
 
   async #refusal(): Promise<string> {
@@ -67,8 +72,8 @@ export class TestReply implements AsyncIterable<TestEvent> {
 
   /** Whether the agent hangs up with this reply, once the stream has ended. */
   async hangsUp(): Promise<boolean> {
-    const events = await this.events();
-    return events.some((event) => this.#source.isHangUp(event));
+    await this.events();
+    return this.#source.turn.leaves === 'hang-up';
   }
 
   /**

@@ -1,7 +1,6 @@
 import assert from 'node:assert/strict';
 import { describe, it, type TestContext } from 'node:test';
 
-import type { TextSession } from '../../../src/kit/platform/text-session.ts';
 import { deferred, fired, within } from '../../fixtures/app.ts';
 import { jumpingClock } from '../../fixtures/clock.ts';
 import { collectGarbage } from '../../fixtures/garbage.ts';
@@ -13,11 +12,12 @@ import {
   NEVER,
   shapes,
   startWebhook,
+  type Waiting,
 } from './text-caller.ts';
 
 /** A call in which the agent has said a part of its reply, and waits for its signal. */
 async function speaking(t: TestContext): Promise<{
-  session: TextSession; said: Promise<void>; signal: AbortSignal;
+  session: Waiting; said: Promise<unknown>; signal: AbortSignal;
 }> {
   const signal = deferred<AbortSignal>();
   const { session, next } = await call(t, {
@@ -32,7 +32,7 @@ async function speaking(t: TestContext): Promise<{
   return { session, said, signal: await signal.promise };
 }
 
-describe('TextSession at a barge-in', () => {
+describe('CallerSession at a barge-in', () => {
   it("drops the request, and the agent's signal fires", async (t) => {
     const { session, said, signal } = await speaking(t);
     session.interrupt();
@@ -63,7 +63,7 @@ describe('TextSession at a barge-in', () => {
   });
 
   const heard: readonly (readonly [rate: number, words: number, text: string])[] = [
-    [AT_ONCE, 2, 'One two '],
+    [AT_ONCE, 2, 'One two'],
     [NEVER, 0, ''],
   ];
   for (const [rate, words, text] of heard) {
@@ -158,7 +158,7 @@ describe('TextSession at a barge-in', () => {
   });
 });
 
-describe('TextSession where the webhook fails', () => {
+describe('CallerSession where the webhook fails', () => {
   it('says why, and ends the turn', async () => {
     const { session, next } = createCaller('http://127.0.0.1:9/api/agent', { isTraced: true });
     await session.say('Hello?');

@@ -3,34 +3,32 @@ import { createServer, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { describe, it, type TestContext } from 'node:test';
 
-import {
-  CompletionSession, type CompletionSessionOptions,
-} from '../../../src/kit/platform/completion-session.ts';
+import { CompletionsTestWire } from '../../../src/kit/platform/completions-test-wire.ts';
 import type { ServerFrame } from '../../../src/kit/platform/frames.ts';
+import type { ProfileName } from '../../../src/wires/chat-completions/profiles.ts';
 import { serve, Told, type Served, type TestAgent } from '../../fixtures/app.ts';
+import { createCaller as callerOf } from './text-caller.ts';
 
 const KEY = 'key-of-the-session';
 
-interface Caller {
-  readonly session: CompletionSession;
-  readonly frames: Told<ServerFrame>;
-  readonly hangUps: Told<void>;
+interface Options {
+  readonly key?: string;
+  readonly profile?: ProfileName;
+  readonly isRetrying?: boolean;
+  readonly isSpeculating?: boolean;
 }
 
-function createCaller(url: string, options: Partial<CompletionSessionOptions> = {}): Caller {
-  const frames = new Told<ServerFrame>();
-  const hangUps = new Told<void>();
-  const session = new CompletionSession({
-    url, key: KEY, profile: 'generic', conversationId: 'c-1', isRetrying: false,
-    isSpeculating: false, onFrame: frames.tell, onHangUp: hangUps.tell, ...options,
-  });
-  return { session, frames, hangUps };
+function createCaller(
+  url: string, { key = KEY, profile = 'generic', ...options }: Options = {},
+): ReturnType<typeof callerOf> {
+  const wire = new CompletionsTestWire({ key, profile, conversationId: 'c-1' });
+  return callerOf(url, { wire, isTraced: true, wordsPerMinute: undefined, ...options });
 }
 
 /** A caller of an agent that is served. */
 async function call(
-  t: TestContext, agent: TestAgent, options: Partial<CompletionSessionOptions> = {},
-): Promise<Caller & Served> {
+  t: TestContext, agent: TestAgent, options: Options = {},
+): Promise<ReturnType<typeof callerOf> & Served> {
   const environment = { CHAT_COMPLETIONS_KEYS: KEY, SETTLE_MS: '0' };
   const served = serve(t, agent, { environment });
   const url = `${await served.client.origin()}/api/agent/chat/completions`;
@@ -79,7 +77,7 @@ function said(body: string | undefined): string[] {
   return messages.slice(1).map(({ content }) => content);
 }
 
-describe('CompletionSession', () => {
+describe('CallerSession over Chat Completions', () => {
   it('asks for the welcome, then resends the call with each message', async (t) => {
     const { session, frames, history } = await call(t, {
       welcome: 'Hello.', onMessage: ({ text }) => `You said ${text}.`,
@@ -158,7 +156,7 @@ describe('CompletionSession', () => {
   });
 });
 
-describe('CompletionSession that retries', () => {
+describe('CallerSession that retries', () => {
   it('sends each request twice with the same bytes, and is heard once', async (t) => {
     const { url, bodies } = await startServer(t, (response, count) => {
       response.writeHead(200, { 'content-type': 'text/event-stream' });
@@ -187,7 +185,7 @@ describe('CompletionSession that retries', () => {
   });
 });
 
-describe('CompletionSession that speculates', () => {
+describe('CallerSession that speculates', () => {
   it('sends a message without its last word first, and drops that', async (t) => {
     const { url, bodies } = await startServer(t, (response, count) => {
       response.writeHead(200, { 'content-type': 'text/event-stream' });

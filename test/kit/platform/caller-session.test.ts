@@ -9,14 +9,13 @@ import { jumpingClock } from '../../fixtures/clock.ts';
 import {
   call,
   createCaller,
-  GRANT,
   inTwoParts,
   NEVER,
   shapes,
   startWebhook,
 } from './text-caller.ts';
 
-describe('TextSession', () => {
+describe('CallerSession', () => {
   it('tells the welcome as an assistant turn: its start, pieces, the whole, its end', async (t) => {
     const { session, frames } = await call(t, { onSessionStart: () => ['Hello ', 'there.'] });
     await session.start();
@@ -118,13 +117,10 @@ describe('TextSession', () => {
 
   it('sends metadata and custom headers along', async (t) => {
     const told = deferred<EventContext>();
-    const grant = {
-      ...GRANT,
-      metadata: { a: 1 },
-      customMetadata: { b: 2 },
-      customHeaders: { 'x-tenant': 'blue' },
-    };
-    const { session } = await call(t, { onMessage: (turn) => told.resolve(turn) }, { grant });
+    const { session } = await call(t, { onMessage: (turn) => told.resolve(turn) }, {
+      caller: { metadata: { a: 1 }, customMetadata: { b: 2 } },
+      headers: { 'x-tenant': 'blue' },
+    });
     await session.say('Hello?');
     const { metadata, headers } = await told.promise;
     assert.deepEqual([metadata, headers['x-tenant']], [{ a: 1, b: 2 }, 'blue']);
@@ -154,7 +150,7 @@ describe('TextSession', () => {
   });
 });
 
-describe('TextSession at its end', () => {
+describe('CallerSession at its end', () => {
   it('posts session.end once, with who said what', async (t) => {
     const ends: SessionEndEvent[] = [];
     const { session } = await call(t, {
@@ -264,7 +260,7 @@ describe('TextSession at its end', () => {
   });
 });
 
-describe('TextSession provoking', () => {
+describe('CallerSession provoking', () => {
   it('redelivers a turn that streams: the agent is asked once, and nothing is told twice', async (t) => {
     const { gate, onMessage } = inTwoParts();
     const { session, next, frames, posted } = await call(t, { onMessage }, { isTraced: true });

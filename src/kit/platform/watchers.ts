@@ -6,9 +6,9 @@ export class Watchers {
 
   /**
    * Resolves with true once `isSo` holds, which is checked at each `changed`; with false after the
-   * timeout. Rejects as `isSo` does.
+   * timeout, if there is one. Rejects as `isSo` does.
    */
-  until(isSo: () => Awaitable<boolean>, timeoutMs: number): Promise<boolean> {
+  until(isSo: () => Awaitable<boolean>, timeoutMs = Infinity): Promise<boolean> {
     return new Promise((resolve, reject) => {
       const done = (value: boolean): void => {
         clearTimeout(timer);
@@ -21,7 +21,7 @@ export class Watchers {
         });
         if (asked instanceof Promise) asked.catch(reject);
       };
-      const timer = setTimeout(done, timeoutMs, false);
+      const timer = timeoutMs === Infinity ? undefined : setTimeout(settle, timeoutMs, false);
       this.#watching.add(watch);
       watch();
     });

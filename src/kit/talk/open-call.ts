@@ -1,0 +1,29 @@
+import { randomUUID } from 'node:crypto';
+
+import { CallerSession, type CallListener } from '../platform/caller-session.ts';
+import { CompletionsTestWire } from '../platform/completions-test-wire.ts';
+import { LayercodeTestWire } from '../platform/layercode-test-wire.ts';
+import type { CallTarget } from './call-target.ts';
+import type { KeptCall } from './kept-call.ts';
+
+/** How long to wait for the end of the call after a failed turn, or when a person waits. */
+export const END_TIMEOUT_MS = 5_000;
+
+/** A call to the agent. `kept`: the one that goes on, on LayerCode's wire. Default: a new one. */
+export function openCall(
+  target: CallTarget,
+  conversationId: string,
+  listener: CallListener,
+  kept?: KeptCall,
+): CallerSession {
+  const { webhookUrl: url, caller } = target;
+  if (target.wire === 'chat-completions') {
+    const wire = new CompletionsTestWire({ ...target, conversationId });
+    return new CallerSession({ ...target, wire, url, listener });
+  }
+  const { sessionId: id = randomUUID(), interruption } = kept ?? {};
+  const wire = new LayercodeTestWire({
+    secret: target.secret, agentId: 'terminal', conversationId, sessionId: id, interruption,
+  });
+  return new CallerSession({ wire, url, caller, id, listener });
+}
