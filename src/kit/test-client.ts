@@ -153,7 +153,7 @@ export class TestClient {
     const { reply, turn } = await this.#send(request, {}, interruptWhen);
     if (!isEventStream(reply.response)) return reply;
     if (interruptAfterWords === undefined && interruptWhen === undefined) return reply;
-    if (interruptAfterWords !== undefined) turn.stopAfter(interruptAfterWords);
+    if (interruptAfterWords !== undefined) turn.pauseAt(interruptAfterWords);
     const events = await heardEvents(reply, turn, interruptWhen);
     if (turn.cut !== undefined) request.cutTo(turn.cut);
     return new TestReply(reply.response, {
@@ -232,17 +232,18 @@ async function heardEvents(
     const next = await (fired === undefined
       ? iterator.next()
       : Promise.race([iterator.next(), fired]));
-    if (next === undefined) turn.stop();
-    else if (next.done === true) return events;
-    else events.push(next.value);
-    if (turn.cut === undefined) continue;
-    reply.drop();
-    if (next === undefined) return events;
-    const { content } = events.pop() ?? {};
-    const unheard = turn.text.length - turn.cut.text.length;
-    const kept = String(content).slice(0, Math.max(0, String(content).length - unheard));
-    return kept === '' ? events : [...events, { ...next.value, content: kept }];
+    if (next === undefined) break;
+    if (next.done === true) return events;
+    events.push(next.value);
+    if (turn.isPaused) break;
   }
+  reply.drop();
+  const unheard = turn.text.length - turn.stop().text.length;
+  const last = turn.isPaused ? events.pop() : undefined;
+  if (last === undefined) return events;
+  const content = String(last.content);
+  const kept = content.slice(0, Math.max(0, content.length - unheard));
+  return kept === '' ? events : [...events, { ...last, content: kept }];
 }
 
 function emptyStream(): Response {

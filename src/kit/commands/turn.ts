@@ -94,9 +94,8 @@ answered; 2 wrong arguments.
     if (text !== '') {
       const reply = call.say(text);
       if (wordsHeard !== undefined) {
-        await reply.hearing(wordsHeard, MAX_HEARING_MS);
-        const { heard } = reply.words;
-        if (heard >= wordsHeard && call.interrupt()) tell(`[interrupted after ${heard} words]`);
+        if ((await reply.hear(wordsHeard, MAX_HEARING_MS)) && call.interrupt())
+          tell(`[interrupted after ${reply.words.heard} words]`);
         else tell(`[not interrupted: the reply had ${reply.words.said} words]`);
       }
       await finish(reply);

@@ -1,14 +1,18 @@
-import { randomBytes } from 'node:crypto';
+import { randomBytes, randomUUID } from 'node:crypto';
 
 import { MemoryStore } from '../../conversations/memory-store.ts';
+import { CallerSession } from '../platform/caller-session.ts';
+import { AT_ONCE } from '../platform/caller-turn.ts';
+import { CompletionsTestWire } from '../platform/completions-test-wire.ts';
+import { LayercodeTestWire } from '../platform/layercode-test-wire.ts';
 import { Backstage } from './backstage.ts';
-import { Reader } from './caller.ts';
 import { Notebook } from './notebook.ts';
 import type { Cast, PlayOptions } from './play-options.ts';
 import { Play } from './play.ts';
 import type { ScenarioResult } from './result.ts';
-import type { Scenario } from './scenario.ts';
+import type { Origin, Scenario } from './scenario.ts';
 import { stageSettings } from './stage-settings.ts';
+import type { Address } from './stage.ts';
 import { WatchedStore } from './watched-store.ts';
 
 /**
@@ -35,14 +39,36 @@ export async function playScenario(
   const play = new Play(scenario, options, {
     stage,
     notebook,
-    callerFrom: (from, address) =>
-      new Reader({ origin: { ...scenario.origin, from }, address, ...access }),
+    callerFrom: (from, address) => callerOf({ ...scenario.origin, from }, access, address),
+    explain: ({ reason }) => `there was no answer: ${reason}`,
   });
   try {
     return await play.run();
   } finally {
     await stage.close();
   }
+}
+
+/**
+ * Reads replies as they come. What they have heard is exactly what was read, up to the word at
+ * which they paused, so it is the same in each run.
+ */
+function callerOf(
+  { wire: name, language, ...caller }: Origin,
+  { secret, key }: { readonly secret: string; readonly key: string },
+  address: () => Address,
+): CallerSession {
+  const conversationId = randomUUID();
+  const wire = name === 'layercode'
+    ? new LayercodeTestWire({ secret, conversationId })
+    : new CompletionsTestWire({ profile: 'generic', key, conversationId });
+  return new CallerSession({
+    wire,
+    caller,
+    url: () => address().origin + wire.pathOn(address().route),
+    headers: language === undefined ? {} : { 'x-language': language },
+    wordsPerMinute: AT_ONCE,
+  });
 }
 
 function memoryStore(): WatchedStore {

@@ -2,9 +2,9 @@
 
 import { isObject } from '../../base/fields.ts';
 import { messageOf } from '../../base/thrown-values.ts';
-import type { CallerTurn } from '../platform/caller-turn.ts';
+import type { CallerSession } from '../platform/caller-session.ts';
+import type { CallerTurn, CallFailure } from '../platform/caller-turn.ts';
 import { oneLine } from '../terminal/one-line.ts';
-import type { Caller } from './caller.ts';
 import { faultOf } from './checks.ts';
 import type { Notebook } from './notebook.ts';
 import type { PlayOptions } from './play-options.ts';
@@ -27,23 +27,12 @@ class CallOver extends Error {
 
 interface Delivery {
   readonly exchange: Exchange;
-  readonly caller: Caller;
+  readonly caller: CallerSession;
   readonly conversation: number;
-  readonly turnId: string | undefined;
   reply: CallerTurn;
   ending: Exclude<PlayedTurn['ending'], 'refused'>;
   /** Set at the end: a later turn may say that this one was interrupted. */
   state: PlayedTurn['state'];
-}
-
-/** Resolves once nothing has arrived for a moment: what was sent has been heard. */
-async function quiet(reply: CallerTurn): Promise<void> {
-  // A local socket takes much less, and nothing says that it is empty.
-  const isMore = (): Promise<boolean> => {
-    const { length } = reply.text;
-    return reply.until(() => reply.isOver || reply.text.length !== length, QUIET_MS);
-  };
-  while (!reply.isOver && (await isMore())) continue;
 }
 
 /** Who plays, and where. */
@@ -51,7 +40,9 @@ export interface Playing {
   readonly stage: Stage;
   readonly notebook: Notebook;
   /** A caller from this number. `address`: where the agent is at the moment. */
-  readonly callerFrom: (from: string | undefined, address: () => Address) => Caller;
+  readonly callerFrom: (from: string | undefined, address: () => Address) => CallerSession;
+  /** A failure in words for the report. */
+  readonly explain: (failure: CallFailure) => string;
   /** Gets each act as it is over, with what failed in it, and the last turn. */
   readonly onAct?: (
     act: Act, failures: readonly ScenarioFailure[], turn: PlayedTurn | undefined,
@@ -71,7 +62,7 @@ export class Play {
   /** Tools that a mock has made hang. */
   readonly #hanging = new Set<string>();
   #address: Address = { origin: '', route: '' };
-  #caller: Caller | undefined;
+  #caller: CallerSession | undefined;
   #conversation = 0;
 
   constructor(scenario: Scenario, options: PlayOptions, playing: Playing) {
@@ -120,11 +111,11 @@ export class Play {
   }
 
   /** Who calls now. */
-  get #speaking(): Caller {
+  get #speaking(): CallerSession {
     return (this.#caller ??= this.#callerFrom(this.#scenario.origin.from));
   }
 
-  #callerFrom(from: string | undefined): Caller {
+  #callerFrom(from: string | undefined): CallerSession {
     return this.#playing.callerFrom(from, () => this.#address);
   }
 
@@ -199,12 +190,12 @@ export class Play {
     this.#notebook.turnPage();
     if (!isAgain || answers.length > 0) await this.#stage.prepare(answers);
     if (trouble !== undefined && 'tool' in trouble.at) await this.#stage.hold(trouble.at);
+    caller.finishPlaying(); // what was not spoken over was heard
     const reply = isAgain
       ? caller.deliverAgain()
-      : caller.say(opening?.name === 'say' ? opening.text : undefined);
+      : opening?.name === 'say' ? caller.say(opening.text) : caller.start();
     const delivery: Delivery = {
-      exchange, caller, conversation: this.#conversation, turnId: caller.turnId, reply,
-      ending: 'whole', state: undefined,
+      exchange, caller, conversation: this.#conversation, reply, ending: 'whole', state: undefined,
     };
     this.#deliveries.push(delivery);
     for (const step of exchange.meanwhile) await this.#sendData(step);
@@ -213,7 +204,7 @@ export class Play {
     await this.#stage.settled(caller.conversationId, SOON_MS);
     const { failure } = delivery.reply;
     if (failure !== undefined && delivery.ending === 'whole')
-      this.#giveUp(opening, [caller.explain(failure)]);
+      this.#giveUp(opening, [this.#playing.explain(failure)]);
     this.#checkStandIns(exchange);
   }
 
@@ -227,18 +218,16 @@ export class Play {
 
   async #readStates(): Promise<void> {
     for (const delivery of this.#deliveries) {
-      const { turnId, caller: { conversationId } } = delivery;
-      if (turnId === undefined) continue;
-      delivery.state = await this.#stage.turnState(conversationId, turnId);
+      const { reply, caller } = delivery;
+      delivery.state = await this.#stage.turnState(caller.conversationId, reply.id);
     }
   }
 
   /** The call ends, and another one begins. */
   async #nextCall(from: string | undefined): Promise<void> {
     await this.#hangUp();
-    if (from === undefined) return;
-    this.#caller = this.#callerFrom(from);
-    this.#conversation += 1;
+    this.#caller = from === undefined ? this.#speaking.again() : this.#callerFrom(from);
+    if (from !== undefined) this.#conversation += 1;
   }
 
   async #hearOut({ reply, exchange }: Delivery): Promise<void> {
@@ -255,10 +244,10 @@ export class Play {
 
   /** Waits for the moment, and does it. */
   async #makeTrouble(trouble: TroubleAt, delivery: Delivery): Promise<void> {
-    const { caller, reply } = delivery;
+    const { reply } = delivery;
     const { at } = trouble;
     if ('words' in at) {
-      if (!(await caller.hear(reply, at.words, this.#options.timeoutMs))) {
+      if (!(await reply.hear(at.words, this.#options.timeoutMs))) {
         const { said } = reply.words;
         if (reply.failure !== undefined) return;
         return this.#fail(trouble, [`the reply had only ${said === 1 ? '1 word' : `${said} words`}`]);
@@ -293,7 +282,7 @@ export class Play {
     const { reply, caller } = delivery;
     switch (trouble.name) {
       case 'interrupt':
-        caller.interrupt(reply);
+        caller.interrupt();
         delivery.ending = 'interrupted';
         await this.#stage.settled(caller.conversationId, SOON_MS);
         return;
@@ -325,6 +314,7 @@ export class Play {
   }
 
   async #hangUp(): Promise<void> {
+    this.#speaking.finishPlaying();
     const refusal = await this.#refusalOf(this.#speaking.end());
     if (refusal === undefined) return;
     this.#failures.push({
@@ -342,7 +332,7 @@ export class Play {
     const { timeoutMs } = this.#options;
     if (!(await answer.over(timeoutMs))) return `no answer after ${timeoutMs / 1_000} s`;
     const { failure } = answer;
-    return failure === undefined ? undefined : this.#speaking.explain(failure);
+    return failure === undefined ? undefined : this.#playing.explain(failure);
   }
 
   /** Waits for tools, unless a mock makes them hang. */
@@ -467,4 +457,14 @@ export class Play {
     this.#fail(step, reasons);
     throw new CallOver();
   }
+}
+
+/** Resolves once nothing has arrived for a moment: what was sent has been heard. */
+async function quiet(reply: CallerTurn): Promise<void> {
+  // A local socket takes much less, and nothing says that it is empty.
+  const isMore = (): Promise<boolean> => {
+    const { length } = reply.text;
+    return reply.until(() => reply.isOver || reply.text.length !== length, QUIET_MS);
+  };
+  while (!reply.isOver && (await isMore())) continue;
 }

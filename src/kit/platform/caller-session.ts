@@ -14,8 +14,8 @@ import { Transcript } from './transcript.ts';
 
 /** Is told what the caller hears. Where it returns a promise, more is read after that. */
 export interface CallListener {
-  onText(piece: string, turn: CallerTurn): Awaitable<unknown>;
-  onData(content: Json, turn: CallerTurn): Awaitable<unknown>;
+  onText?(piece: string, turn: CallerTurn): Awaitable<unknown>;
+  onData?(content: Json, turn: CallerTurn): Awaitable<unknown>;
   /** The caller has said this. */
   onSaid?(text: string, turnId: string): void;
   /** The reply is complete, or has broken off. */
@@ -30,9 +30,9 @@ export interface CallListener {
 
 export interface CallerSessionOptions {
   readonly wire: TestWire;
-  /** Where the agent is. */
-  readonly url: string;
-  readonly listener: CallListener;
+  /** Where the agent is at the moment. */
+  readonly url: () => string;
+  readonly listener?: CallListener | undefined;
   readonly caller?: CallerFacts | undefined;
   /** Of each request. */
   readonly headers?: Readonly<Record<string, string>>;
@@ -40,6 +40,8 @@ export interface CallerSessionOptions {
   readonly id?: string | undefined;
   /** The pace of the voice, which decides how much of a reply can have been heard. */
   readonly wordsPerMinute?: number | undefined;
+  /** The call goes on, so no welcome is asked for. */
+  readonly isResumed?: boolean;
   /** Each turn is sent a second time while it is answered, as a retrying client does. */
   readonly isRetrying?: boolean;
   /** Each message is first sent without its last word, as a platform does that guesses its end. */
@@ -64,6 +66,7 @@ interface Posted {
 export class CallerSession {
   readonly id: string;
   readonly #options: CallerSessionOptions;
+  readonly #listener: CallListener;
   readonly #fields: Fields;
   readonly #transcript = new Transcript();
   readonly #open = new Set<Delivery>();
@@ -76,14 +79,24 @@ export class CallerSession {
 
   constructor(options: CallerSessionOptions) {
     this.#options = options;
+    this.#listener = options.listener ?? {};
     this.#fields = fieldsOf(options.caller ?? {});
     this.id = options.id ?? randomUUID();
   }
 
+  get conversationId(): string {
+    return this.#options.wire.conversationId;
+  }
+
+  /** The same caller calls again, in the same conversation. */
+  again(): CallerSession {
+    return new CallerSession(this.#options);
+  }
+
   /** The call begins. The answer is the agent's welcome. */
   start(): CallerTurn {
-    const { wire } = this.#options;
-    if (this.#isOver || wire.hasBegun) return this.#answer(undefined);
+    const { wire, isResumed } = this.#options;
+    if (this.#isOver || isResumed === true) return this.#answer(undefined);
     return this.#begin(wire.turn(undefined, this.#fields));
   }
 
@@ -94,14 +107,13 @@ export class CallerSession {
   say(text: string): CallerTurn {
     if (this.#isOver || text.trim() === '') return this.#answer(undefined);
     this.interrupt();
-    const { wire, listener, isSpeculating } = this.#options;
+    const { wire, isSpeculating } = this.#options;
     const turnId = randomUUID();
-    listener.onSaid?.(text, turnId);
+    this.#listener.onSaid?.(text, turnId);
     this.#transcript.set('user', turnId, text);
     const guessed = isSpeculating === true ? withoutLastWord(text) : undefined;
     const guess = guessed === undefined ? undefined : wire.draft(guessed, this.#fields);
-    const { interruption } = this;
-    const turn = this.#begin(wire.turn(text, this.#fields), guess, interruption);
+    const turn = this.#begin(wire.turn(text, this.#fields), guess);
     if (this.#newest !== undefined) this.#lastSaid = { text, posted: this.#newest };
     return turn;
   }
@@ -123,7 +135,7 @@ export class CallerSession {
     const heard = turn.stop();
     request?.cutTo(heard);
     this.#transcript.set('assistant', turn.id, heard.text);
-    if (isStreaming) this.#options.listener.onLeft?.(turn);
+    if (isStreaming) this.#listener.onLeft?.(turn);
     return true;
   }
 
@@ -152,7 +164,8 @@ export class CallerSession {
     const { request, turn } = posted;
     if (posted.turn !== this.#newest?.turn || turn.isWhole) {
       const { headers, body } = request;
-      return this.#show({ ...this.#options.wire.byHand(body), headers }, 'right');
+      await this.#answer({ ...this.#options.wire.byHand(body), headers }).over();
+      return;
     }
     if (turn.delivery !== undefined) turn.expectRepeat();
     const goesOn = turn.delivery === undefined ? this.#newTurn(request) : turn;
@@ -163,20 +176,24 @@ export class CallerSession {
     await this.#hear(again, this.#post(again, request, told));
   }
 
+  /** The same for the newest turn, as a turn of its own. */
+  deliverAgain(): CallerTurn {
+    if (this.#newest === undefined) throw new Error('nothing was delivered');
+    return this.#begin(this.#newest.request);
+  }
+
   /** The connection breaks in the middle of a reply, and nobody interrupted. */
   drop(): void {
-    const { turn, request } = this.#newest ?? {};
-    if (turn?.drop() !== true) return;
-    request?.endAt(turn.text);
-    this.#transcript.set('assistant', turn.id, turn.text);
-    this.#options.listener.onLeft?.(turn);
+    if (this.#newest?.turn.drop() !== true) return;
+    this.#remember(this.#newest);
+    this.#listener.onLeft?.(this.#newest.turn);
   }
 
   /** Posts the last message, or a greeting, in a way that must be refused. */
   async forge(forgery: Forgery): Promise<void> {
     if (this.#isOver) return;
     const { text = 'Hello' } = this.#lastSaid ?? {};
-    await this.#show(this.#options.wire.draft(text, this.#fields), forgery);
+    await this.#answer(this.#options.wire.draft(text, this.#fields), forgery).over();
   }
 
   /** The caller hangs up. */
@@ -200,7 +217,8 @@ export class CallerSession {
       : undefined;
   }
 
-  #begin(request: TestRequest, guess?: TestRequest, interruption?: JsonObject): CallerTurn {
+  #begin(request: TestRequest, guess?: TestRequest): CallerTurn {
+    const { interruption } = this;
     const turn = this.#newTurn(request);
     const posted = this.#posted(request, turn);
     this.#newest = posted;
@@ -209,11 +227,11 @@ export class CallerSession {
   }
 
   #newTurn({ ids }: TestRequest): CallerTurn {
-    const { wire, wordsPerMinute, listener } = this.#options;
+    const { wire, wordsPerMinute } = this.#options;
     return new CallerTurn({
       wire, wordsPerMinute, id: ids.turnId,
-      onText: (piece, turn) => listener.onText(piece, turn),
-      onData: (content, turn) => listener.onData(content, turn),
+      onText: (piece, turn) => this.#listener.onText?.(piece, turn),
+      onData: (content, turn) => this.#listener.onData?.(content, turn),
     });
   }
 
@@ -247,16 +265,21 @@ export class CallerSession {
 
   /** Waits for the end of a delivery that speaks, as long as no other one does. */
   async #hear(posted: Posted, delivery: Delivery): Promise<void> {
-    const { turn, request } = posted;
+    const { turn } = posted;
     const end = await delivery.end;
     const isLast = turn.delivery === delivery;
     if (isLast) {
       turn.delivery = undefined;
-      request.endAt(turn.text);
-      this.#transcript.set('assistant', turn.id, turn.text);
-      await this.#options.listener.onReply?.(turn);
+      this.#remember(posted);
+      await this.#listener.onReply?.(turn);
     }
     await this.#over(posted, delivery, end, isLast && turn.leaves !== undefined);
+  }
+
+  /** Nobody spoke over the reply. */
+  #remember({ turn: { id, text }, request }: Posted): void {
+    request.endAt(text);
+    this.#transcript.set('assistant', id, text);
   }
 
   async #over(
@@ -268,31 +291,26 @@ export class CallerSession {
     await this.#trace({ type: 'local.over', delivery: number, ...end });
     if (hangsUp) {
       turn.isPlayed = true; // the last words are spoken before the line is cut
-      this.#options.listener.onHangUp?.();
+      this.#listener.onHangUp?.();
     }
     if (turn.delivery === undefined) turn.settle(end, status); // no other delivery goes on
   }
 
-  /** Posts a request that is answered without words. */
-  #answer(request: TestRequest | undefined): CallerTurn {
-    const turn = new CallerTurn({ wire: this.#options.wire, isReply: false });
-    if (request === undefined) turn.settle({ outcome: 'ended' }, undefined);
-    else void this.#deliver(this.#posted(request, turn));
-    return turn;
-  }
-
-  /** Posts a request whose answer is only traced. */
-  async #show(request: TestRequest, signature: SignatureKind): Promise<void> {
-    const turn = new CallerTurn({ wire: this.#options.wire, id: request.ids.turnId });
-    await this.#deliver(this.#posted(request, turn, signature));
-  }
-
-  async #deliver(posted: Posted): Promise<void> {
-    const { request, turn } = posted;
+  /** Posts a request whose answer nobody hears. Without one, that is over. */
+  #answer(request: TestRequest | undefined, signature?: SignatureKind): CallerTurn {
+    const { wire } = this.#options;
+    const turn = new CallerTurn({ wire, id: request?.ids.turnId, isReply: false });
+    if (request === undefined) {
+      turn.settle({ outcome: 'ended' }, undefined);
+      return turn;
+    }
+    const posted = this.#posted(request, turn, signature);
     const delivery = this.#post(posted, request, this.#traceRequest(posted));
-    const end = await delivery.end;
-    turn.delivery = undefined;
-    await this.#over(posted, delivery, end);
+    void delivery.end.then((end) => {
+      turn.delivery = undefined;
+      return this.#over(posted, delivery, end);
+    });
+    return turn;
   }
 
   /** From now on, this delivery is the one that speaks, unless it is of a guess. */
@@ -308,7 +326,7 @@ export class CallerSession {
       request,
       post: async (signal) => {
         await told;
-        return wire.post(url, request, options, signal);
+        return wire.post(url(), request, options, signal);
       },
       onStatus: (status) =>
         isTraced() ? this.#trace({ type: 'local.answer', delivery: number, status }) : undefined,
@@ -330,6 +348,7 @@ export class CallerSession {
     { number, turn, request, signature }: Posted,
     interruption?: JsonObject,
   ): Awaitable<unknown> {
+    if (this.#listener.onTrace === undefined) return undefined;
     const body = JSON.parse(String(request.body)) as JsonObject;
     const event = 'turn_id' in body ? body : { turn_id: turn.id, ...body };
     const isTold = interruption === undefined || 'interruption_context' in body;
@@ -340,7 +359,7 @@ export class CallerSession {
   }
 
   #trace(frame: DeliveryFrame): Awaitable<unknown> {
-    return this.#options.listener.onTrace?.(frame);
+    return this.#listener.onTrace?.(frame);
   }
 }
 

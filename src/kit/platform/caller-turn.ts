@@ -41,7 +41,7 @@ export class CallerTurn {
   leaves: Meaning['leaves'];
   /** The delivery that speaks: the newest one. Undefined once it is over, or the caller left. */
   delivery: Delivery | undefined;
-  /** What was heard of it, if the caller spoke over it or stopped listening. */
+  /** What was heard of it, if the caller spoke over it. */
   cut: Heard | undefined;
   /** Whether the front end has played it to its end, or plays nothing. */
   isPlayed = false;
@@ -56,7 +56,9 @@ export class CallerTurn {
   readonly #spoken: SpokenText;
   readonly #startedAtMs = performance.now();
   readonly #watchers = new Watchers();
-  #stopsAfter = Infinity;
+  #pausesAt = Infinity;
+  /** What was heard up to there. */
+  #pause: Heard | undefined;
   /** What the caller already has when a turn is delivered again: characters and data. */
   #knownText = 0;
   #knownData = 0;
@@ -72,15 +74,18 @@ export class CallerTurn {
     return this.#spoken.text;
   }
 
-  /** What was heard of it; all of it, as long as nobody stops listening. */
+  /** What was heard of it; all of it, unless somebody stops listening. */
   get heard(): string {
-    return this.cut?.text ?? this.text;
+    return (this.cut ?? this.#pause)?.text ?? this.text;
   }
 
   /** The number of words in it, and the number that the caller can have heard by now. */
   get words(): { readonly said: number; readonly heard: number } {
-    const heard = this.cut ?? this.#spoken.heardBy(performance.now());
-    return { said: this.#spoken.words, heard: heard.words };
+    return { said: this.#spoken.words, heard: this.#heardByNow.words };
+  }
+
+  get #heardByNow(): Heard {
+    return this.cut ?? this.#pause ?? this.#spoken.heardBy(performance.now());
   }
 
   /** Whether the answer is complete or has failed. */
@@ -88,16 +93,27 @@ export class CallerTurn {
     return this.durationMs !== undefined;
   }
 
-  /** Whether it has arrived in part or a voice would still be speaking it, to somebody. */
+  /** Whether somebody is listening: it still arrives, or a voice would still be speaking it. */
   get isHeard(): boolean {
     if (this.cut !== undefined) return false;
-    return this.delivery !== undefined
-      || (!this.isPlayed && performance.now() < (this.#spoken.endsAtMs ?? 0));
+    if (this.delivery !== undefined) return true;
+    const isSpeaking = this.isPaused || performance.now() < (this.#spoken.endsAtMs ?? 0);
+    return isSpeaking && !this.isPlayed;
+  }
+
+  /** Whether the word of `pauseAt` has been reached. */
+  get isPaused(): boolean {
+    return this.#pause !== undefined;
+  }
+
+  /** Whether what still arrives is not heard. */
+  get #isLeft(): boolean {
+    return this.cut !== undefined || this.isPaused;
   }
 
   /** Takes the next event of the delivery. */
   async take(event: TestEvent): Promise<void> {
-    if (this.cut !== undefined || !isObject(event)) return; // the caller does not listen any more
+    if (this.#isLeft || !isObject(event)) return;
     const { wire } = this.#options;
     if (event.type === wire.lastEvent) this.isWhole = true;
     const { text = '', data, leaves } = wire.meaningOf(event);
@@ -113,8 +129,8 @@ export class CallerTurn {
     if (piece === '') return undefined;
     this.#spoken.add(piece, performance.now());
     if (this.text.trim() !== '') this.firstWordMs ??= performance.now() - this.#startedAtMs;
-    if (this.firstWordMs !== undefined && this.#spoken.words >= this.#stopsAfter)
-      this.cut = trimmed(this.#spoken.first(this.#stopsAfter));
+    if (this.firstWordMs !== undefined && this.#spoken.words >= this.#pausesAt)
+      this.#pause = this.#spoken.first(this.#pausesAt);
     return this.#options.onText?.(piece, this);
   }
 
@@ -138,21 +154,22 @@ export class CallerTurn {
   settle(end: DeliveryEnd, status: number | undefined): void {
     const { wire: { lastEvent }, isReply = true } = this.#options;
     if (end.outcome === 'failed') this.failure = { status, reason: end.reason };
-    else if (end.outcome === 'ended' && isReply && !this.isWhole && this.cut === undefined)
+    else if (end.outcome === 'ended' && isReply && !this.isWhole && !this.#isLeft)
       this.failure = { status, reason: `it ended without ${lastEvent}` };
     this.delivery = undefined;
     this.durationMs ??= performance.now() - this.#startedAtMs;
     this.#watchers.changed();
   }
 
-  /** The caller stops listening at that word. 0: as soon as the reply begins. */
-  stopAfter(words: number): void {
-    this.#stopsAfter = words;
+  /** What arrives after that word is not heard. 0: as soon as the reply begins. */
+  pauseAt(words: number): void {
+    this.#pausesAt = words;
   }
 
   /** The caller leaves the reply, and its connection is closed. What was heard is final. */
   stop(): Heard {
-    this.cut ??= trimmed(this.#spoken.heardBy(performance.now()));
+    const { text, words } = this.#heardByNow;
+    this.cut = { text: text.trimEnd(), words };
     this.drop();
     return this.cut;
   }
@@ -179,21 +196,22 @@ export class CallerTurn {
   }
 
   /**
-   * Waits until the caller can have heard this many words. Stops earlier if the reply ends with
-   * fewer, or if the voice has stopped.
+   * Listens up to that word; to 0, until the reply begins. A caller who reads pauses there, one who
+   * listens to a voice waits for it. False if the reply ends before, or the voice has stopped.
    */
-  async hearing(words: number, timeoutMs: number): Promise<void> {
+  async hear(words: number, timeoutMs: number): Promise<boolean> {
+    const isReading = this.#options.wordsPerMinute === AT_ONCE;
+    if (isReading) this.pauseAt(words);
+    const isThere = (): boolean => isReading
+      ? this.isPaused
+      : this.firstWordMs !== undefined && this.words.heard >= words;
     // Arrival says nothing about hearing: a voice takes its time.
     const ticker = setInterval(this.#watchers.changed, HEARING_MS);
-    const isDone = (): boolean => {
-      const { said, heard } = this.words;
-      return heard >= words || (this.isOver && (said <= words || !this.isHeard));
-    };
-    await this.until(isDone, timeoutMs);
+    await this.until(
+      () => isThere() || (this.isOver && (this.words.said <= words || !this.isHeard)),
+      timeoutMs,
+    );
     clearInterval(ticker);
+    return isThere() && this.isHeard;
   }
-}
-
-function trimmed({ text, words }: Heard): Heard {
-  return { text: text.trimEnd(), words };
 }

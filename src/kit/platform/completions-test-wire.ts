@@ -24,6 +24,7 @@ export interface CompletionsTestWireOptions {
  * request: what was read of a reply is what the caller has heard.
  */
 export class CompletionsTestWire implements TestWire {
+  readonly conversationId: string;
   readonly lastEvent = 'finish';
   readonly #options: CompletionsTestWireOptions;
   /** By conversation: a test may have several. */
@@ -31,10 +32,12 @@ export class CompletionsTestWire implements TestWire {
 
   constructor(options: CompletionsTestWireOptions) {
     this.#options = options;
+    this.conversationId = options.conversationId;
   }
 
+  /** Whether the platform knows how the call began. */
   get hasBegun(): boolean {
-    return this.#callOf(this.#options.conversationId).hasBegun;
+    return this.#callOf(this.conversationId).hasBegun;
   }
 
   /** As platforms do with a base URL. */
@@ -64,7 +67,7 @@ export class CompletionsTestWire implements TestWire {
   }
 
   byHand(body: string | Uint8Array): TestRequest {
-    const { headers } = this.#callOf(this.#options.conversationId).request(undefined);
+    const { headers } = this.#callOf(this.conversationId).request(undefined);
     return this.#requestOf(body, headers);
   }
 
@@ -111,7 +114,7 @@ export class CompletionsTestWire implements TestWire {
 
   #request(words: string | undefined, fields: Fields) {
     const {
-      conversation_id: conversationId = this.#options.conversationId,
+      conversation_id: conversationId = this.conversationId,
       from_phone_number: from,
       to_phone_number: to,
       metadata,

@@ -26,7 +26,7 @@ export interface LayercodeTestWireOptions {
 
 /** Plays LayerCode: signs events, and reports what was heard of a reply with the next message. */
 export class LayercodeTestWire implements TestWire {
-  readonly hasBegun = false; // callers who return are welcomed, too
+  readonly conversationId: string;
   readonly lastEvent = 'response.end';
   readonly #options: LayercodeTestWireOptions;
   readonly #startedAt = new Date();
@@ -36,6 +36,7 @@ export class LayercodeTestWire implements TestWire {
   constructor(options: LayercodeTestWireOptions) {
     this.#options = options;
     const { conversationId, interruption } = options;
+    this.conversationId = conversationId;
     if (interruption !== undefined) this.#interruptions.set(conversationId, interruption);
   }
 
@@ -45,7 +46,7 @@ export class LayercodeTestWire implements TestWire {
 
   turn(words: string | undefined, fields: Fields): TestRequest {
     // A test may have several conversations.
-    const { conversation_id: conversationId = this.#options.conversationId } = fields;
+    const { conversation_id: conversationId = this.conversationId } = fields;
     const request = words === undefined
       ? this.#event('session.start', fields)
       : this.draft(words, fields);
@@ -64,7 +65,7 @@ export class LayercodeTestWire implements TestWire {
   }
 
   draft(words: string, fields: Fields): TestRequest {
-    const { conversation_id: conversationId = this.#options.conversationId } = fields;
+    const { conversation_id: conversationId = this.conversationId } = fields;
     const interruption = this.#interruptions.get(conversationId);
     return this.#event('message', {
       text: words,
@@ -142,7 +143,7 @@ export class LayercodeTestWire implements TestWire {
     switch (type) {
       case 'response.tts':
       case 'message':
-        return { text: String(content) };
+        return { text: typeof content === 'string' ? content : '' };
       case 'response.data':
       case 'data':
         return { data: (content ?? null) as Json };
@@ -155,11 +156,10 @@ export class LayercodeTestWire implements TestWire {
   }
 
   #event(type: string, fields: Fields): TestRequest {
-    const { sessionId = 'test-session', conversationId } = this.#options;
     return this.byHand(JSON.stringify({
       type,
-      session_id: sessionId,
-      conversation_id: conversationId,
+      session_id: this.#options.sessionId ?? 'test-session',
+      conversation_id: this.conversationId,
       ...(type === 'session.end' ? {} : { turn_id: randomUUID() }),
       ...fields,
     }));

@@ -25,7 +25,6 @@ import { FrontEnd } from './front-end.ts';
 import { LayercodeTestWire } from './layercode-test-wire.ts';
 import { PAGE, pageFile } from './playground-files.ts';
 import { SessionKeys, type SessionGrant } from './session-keys.ts';
-import type { TestWire } from './test-wire.ts';
 
 /** Most requests to models that the page shows. */
 const MOST_REQUESTS = 20;
@@ -55,7 +54,7 @@ export class LocalPlatform implements AppPlatform {
   /** What our own sessions send over Chat Completions. */
   readonly #key = randomBytes(32).toString('base64url');
   /** What was said in calls over Chat Completions, for a caller who connects again. */
-  readonly #calls = new BoundedMap<string, TestWire>(MAX_CALLS);
+  readonly #calls = new BoundedMap<string, CompletionsTestWire>(MAX_CALLS);
   /** By profile and the agent's place among the agents. */
   readonly #completions = new Map<string, Handler>();
   #isClosing = false;
@@ -187,7 +186,7 @@ export class LocalPlatform implements AppPlatform {
     if (profile === undefined) {
       const id = randomUUID();
       return new CallerSession({
-        ...common, id, url: origin + path, headers: customHeaders,
+        ...common, id, url: () => origin + path, headers: customHeaders,
         wire: new LayercodeTestWire({ secret, agentId, conversationId, sessionId: id }),
       });
     }
@@ -197,7 +196,8 @@ export class LocalPlatform implements AppPlatform {
     const wire = this.#calls.get(known)
       ?? new CompletionsTestWire({ profile, key, conversationId });
     this.#calls.set(known, wire);
-    return new CallerSession({ ...common, wire, url: `${origin}${COMPLETIONS_PATH}/${place}` });
+    const url = `${origin}${COMPLETIONS_PATH}/${place}`;
+    return new CallerSession({ ...common, wire, url: () => url, isResumed: wire.hasBegun });
   }
 
   #openSocket(context: Context): void {

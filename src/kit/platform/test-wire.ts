@@ -64,8 +64,8 @@ export type TranscriptEntries = readonly JsonObject[];
 export type Forgery = 'wrong' | 'stale';
 
 export interface TestWire {
-  /** Whether the platform knows how the call began, so that it asks for no welcome. */
-  readonly hasBegun: boolean;
+  /** The one that is meant where fields name no other. */
+  readonly conversationId: string;
   /** The type of the event that ends a whole reply. */
   readonly lastEvent: string;
   /** Where requests go if the agent has this path. */

@@ -13,10 +13,11 @@ export const END_TIMEOUT_MS = 5_000;
 export function openCall(
   target: CallTarget,
   conversationId: string,
-  listener: CallListener,
+  listener?: CallListener,
   kept?: KeptCall,
 ): CallerSession {
-  const { webhookUrl: url, caller } = target;
+  const { webhookUrl, caller } = target;
+  const url = (): string => webhookUrl;
   if (target.wire === 'chat-completions') {
     const wire = new CompletionsTestWire({ ...target, conversationId });
     return new CallerSession({ ...target, wire, url, listener });

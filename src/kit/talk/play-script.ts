@@ -4,16 +4,35 @@ import { Notebook } from '../eval/notebook.ts';
 import { Play } from '../eval/play.ts';
 import type { PlayedTurn, ScenarioFailure } from '../eval/result.ts';
 import type { Act, Scenario } from '../eval/scenario.ts';
+import type { Stage } from '../eval/stage.ts';
 import { paintFor } from '../terminal/colour.ts';
 import { EXIT, type Terminal } from '../terminal/command.ts';
 import { oneLine } from '../terminal/one-line.ts';
 import { interruptedError } from '../terminal/output.ts';
+import { describeFailure } from './call-failure.ts';
 import type { CallTarget } from './call-target.ts';
 import { END_TIMEOUT_MS, openCall } from './open-call.ts';
-import { NO_STAGE, ScriptCaller } from './script-caller.ts';
 
 /** Longest text in a report, in UTF-16 code units. */
 const MAX_SHOWN = 2_000;
+
+const NOWHERE = { origin: '', route: '' };
+const nothing = (): undefined => undefined;
+
+/** A server that is not ours: nothing of it is seen but its replies. */
+const NO_STAGE: Stage = {
+  open: async () => NOWHERE,
+  restart: async () => NOWHERE,
+  answersLeft: () => 0,
+  settled: async () => true,
+  turnState: async () => undefined,
+  state: async () => undefined,
+  close: async () => undefined,
+  prepare: nothing,
+  mock: nothing,
+  hold: nothing,
+  release: nothing,
+};
 
 /** A line of the script; without a number, what is done before or after all of them. */
 interface Line {
@@ -70,13 +89,12 @@ export async function playScript(
     report(trouble, failures, `heard ${heard === '' ? 'nothing' : oneLine(heard, 100)}`, heard);
   }
 
-  const call = openCall(target, conversationId, {
-    onText: () => undefined, onData: () => undefined,
-  });
+  const call = openCall(target, conversationId);
   const play = new Play(scenario, { timeoutMs, allowsRealTools: false, signal: interrupted }, {
     stage: NO_STAGE,
     notebook: new Notebook(),
-    callerFrom: () => new ScriptCaller(call, target, conversationId),
+    callerFrom: () => call,
+    explain: (failure) => describeFailure(failure, target),
     onAct,
   });
   try {

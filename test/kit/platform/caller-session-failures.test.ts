@@ -123,6 +123,24 @@ describe('CallerSession at a barge-in', () => {
     assert.equal(posted[1]?.interruption_context, undefined);
   });
 
+  it('is none when the reply was delivered again and has been heard', async (t) => {
+    const { session, posted, next } = await call(t, {
+      async *onMessage({ signal }) {
+        yield 'One two ';
+        if (posted.length === 1) await fired(signal);
+      },
+    });
+    void session.say('Hello?');
+    await next('response.text.delta');
+    session.interrupt();
+    await session.redeliver();
+    session.finishPlaying();
+    await session.say('And?');
+    assert.deepEqual(
+      [posted.length, posted[2]?.interruption_context], [3, undefined],
+    );
+  });
+
   it('counts as one while the voice would still speak, though the text is all there', async (t) => {
     const { session, posted } = await call(t, {}, { wordsPerMinute: NEVER });
     await session.say('Hello?');

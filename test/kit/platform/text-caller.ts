@@ -59,7 +59,8 @@ export function createCaller(
   const listener = new FrontEnd({
     onFrame: onFrame ?? frames.tell, onHangUp: hangUps.tell, isTraced,
   });
-  const session = new CallerSession({ url, wire, wordsPerMinute: AT_ONCE, listener, ...options });
+  const session = new CallerSession({
+    url: () => url, wire, wordsPerMinute: AT_ONCE, listener, ...options });
   return {
     session: waiting(session),
     frames,

@@ -356,8 +356,8 @@ describe('talk --script', () => {
         yield JSON.stringify(await sent.promise);
       },
       onData: ({ data }) => sent.resolve(data),
-    }, 'say show me\ndata {"page": 2}\nexpect page {"page":2}');
-    assert.deepEqual([exitCode, lines[2]], [0, '✓ 2  data {"page": 2}']);
+    }, 'say show me\nwithin 10 s\ndata {"page": 2}\nexpect page {"page":2}');
+    assert.deepEqual([exitCode, lines[2]], [0, '✓ 3  data {"page": 2}']);
   });
 
   it('goes on after data that is refused', async (t) => {
