@@ -117,7 +117,7 @@ describe('the playground', () => {
       await page.exchange('Hello', 'Yes?');
       const script = await exported(page);
       assert.match(script, /\n# expect Hi!\n\nsay Hello\n# expect Yes\?\n$/);
-      assert.equal(parseTalkScript(script, 'talk.txt').length, 1);
+      assert.equal(parseTalkScript(script, 'talk.txt').steps.length, 1);
     });
 
     it("leaves a failed turn's apology out, and starts again with a conversation", async (t) => {
