@@ -3,8 +3,8 @@ import { randomUUID } from 'node:crypto';
 import type { Awaitable } from '../../base/awaitable.ts';
 import type { Json, JsonObject } from '../../base/json.ts';
 import { CallerTurn } from './caller-turn.ts';
-import type { DeliveryEnd, DeliveryFrame, SignatureKind } from './delivery-frames.ts';
 import { Delivery } from './delivery.ts';
+import type { DeliveryEnd, DeliveryFrame, SignatureKind } from './frames.ts';
 import { interruptionContext } from './layercode-test-wire.ts';
 import {
   fieldsOf, type CallerFacts, type Fields, type Forgery, type PostOptions, type TestRequest,

@@ -1,8 +1,8 @@
 import type { Awaitable } from '../../base/awaitable.ts';
 import { isObject } from '../../base/fields.ts';
 import type { Json } from '../../base/json.ts';
-import type { DeliveryEnd } from './delivery-frames.ts';
 import type { Delivery } from './delivery.ts';
+import type { DeliveryEnd } from './frames.ts';
 import { SpokenText, type Heard } from './spoken-text.ts';
 import type { Meaning, TestEvent, TestWire } from './test-wire.ts';
 import { Watchers } from './watchers.ts';

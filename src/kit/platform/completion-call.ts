@@ -4,20 +4,14 @@ import { randomUUID } from 'node:crypto';
 
 import { isObject } from '../../base/fields.ts';
 import { PROFILES, type Profile, type ProfileName } from '../../wires/chat-completions/profiles.ts';
-import type { PlatformToolCall, ReceivedPart } from './completion-events.ts';
+import type { CompletionPart, PlatformToolCall } from './completion-events.ts';
+import type { Fields } from './test-wire.ts';
 
 export interface CompletionCallOptions {
   readonly profile: ProfileName;
   readonly conversationId: string;
   /** Names of the platform's tools. Default: all that hang up or transfer. */
   readonly tools?: readonly string[] | undefined;
-}
-
-/** What a platform knows about a call besides what was said. */
-export interface CallFacts {
-  readonly from?: unknown;
-  readonly to?: unknown;
-  readonly metadata?: unknown;
 }
 
 export interface CompletionRequest {
@@ -87,12 +81,15 @@ export class CompletionCall {
    * The request that the caller's words make now, or without words that for the welcome. Fields
    * replace its own. The words are not kept: a platform may guess them before they are said.
    */
-  request(
-    words: string | undefined,
-    facts: CallFacts = {},
-    fields: object = {},
-  ): CompletionRequest {
-    const { conversationId } = this.#options;
+  request(words: string | undefined, fields: Fields = {}): CompletionRequest {
+    const {
+      conversation_id: conversationId = this.#options.conversationId,
+      from_phone_number: from,
+      to_phone_number: to,
+      metadata,
+      custom_metadata: customMetadata,
+      ...others
+    } = fields;
     const request: CompletionRequest = {
       body: {
         model: 'agent',
@@ -110,10 +107,12 @@ export class CompletionCall {
       headers: this.#profile.hasIdempotencyKey ? { 'idempotency-key': randomUUID() } : {},
     };
     put(this.#profile.conversationId, conversationId, request);
-    put(this.#profile.from, facts.from, request);
-    put(this.#profile.to, facts.to, request);
-    put(this.#profile.metadata, facts.metadata, request);
-    Object.assign(request.body, fields);
+    put(this.#profile.from, from, request);
+    put(this.#profile.to, to, request);
+    put(this.#profile.metadata, isObject(customMetadata)
+      ? { ...(isObject(metadata) ? metadata : {}), ...customMetadata }
+      : metadata, request);
+    Object.assign(request.body, others);
     return request;
   }
 

@@ -1,6 +1,5 @@
 import type { IncomingHttpHeaders } from 'node:http';
 
-import { isObject } from '../../base/fields.ts';
 import { parseJson } from '../../base/json.ts';
 import { turnEventOf } from '../../wires/chat-completions/call-events.ts';
 import { PROFILES, type ProfileName } from '../../wires/chat-completions/profiles.ts';
@@ -37,7 +36,7 @@ export class CompletionsTestWire implements TestWire {
 
   /** Whether the platform knows how the call began. */
   get hasBegun(): boolean {
-    return this.#callOf(this.conversationId).hasBegun;
+    return this.#callOf().hasBegun;
   }
 
   /** As platforms do with a base URL. */
@@ -46,10 +45,11 @@ export class CompletionsTestWire implements TestWire {
   }
 
   turn(words: string | undefined, fields: Fields): TestRequest {
-    const { call, ...request } = this.#request(words, fields);
+    const call = this.#callOf(fields['conversation_id']);
+    const request = call.request(words, fields);
     const turn = call.say(words);
     return {
-      ...request,
+      ...this.#requestOf(JSON.stringify(request.body), request.headers),
       async *events(response, signal) {
         const take = turn.begin();
         for await (const event of completionEvents(response, signal)) {
@@ -63,11 +63,12 @@ export class CompletionsTestWire implements TestWire {
   }
 
   draft(words: string, fields: Fields): TestRequest {
-    return this.#request(words, fields);
+    const { body, headers } = this.#callOf(fields['conversation_id']).request(words, fields);
+    return this.#requestOf(JSON.stringify(body), headers);
   }
 
   byHand(body: string | Uint8Array): TestRequest {
-    const { headers } = this.#callOf(this.conversationId).request(undefined);
+    const { headers } = this.#callOf().request(undefined);
     return this.#requestOf(body, headers);
   }
 
@@ -112,25 +113,9 @@ export class CompletionsTestWire implements TestWire {
       : { leaves: 'transfer', data: { [name]: parseJson(args) ?? args } };
   }
 
-  #request(words: string | undefined, fields: Fields) {
-    const {
-      conversation_id: conversationId = this.conversationId,
-      from_phone_number: from,
-      to_phone_number: to,
-      metadata,
-      custom_metadata: customMetadata,
-      ...others
-    } = fields;
-    const call = this.#callOf(String(conversationId));
-    const both = isObject(customMetadata)
-      ? { ...(isObject(metadata) ? metadata : {}), ...customMetadata }
-      : metadata;
-    const { body, headers } = call.request(words, { from, to, metadata: both }, others);
-    return { call, ...this.#requestOf(JSON.stringify(body), headers) };
-  }
-
-  #callOf(conversationId: string): CompletionCall {
+  #callOf(id: unknown = this.conversationId): CompletionCall {
     const { profile, tools } = this.#options;
+    const conversationId = String(id);
     let call = this.#calls.get(conversationId);
     if (call === undefined) {
       call = new CompletionCall({ profile, conversationId, tools });

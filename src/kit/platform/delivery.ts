@@ -2,7 +2,7 @@ import { isEventStream, readText } from '../../base/abortable-body.ts';
 import type { Awaitable } from '../../base/awaitable.ts';
 import { isObject } from '../../base/fields.ts';
 import { parseJson, type Json } from '../../base/json.ts';
-import type { DeliveryEnd } from './delivery-frames.ts';
+import type { DeliveryEnd } from './frames.ts';
 import type { TestEvent, TestRequest } from './test-wire.ts';
 
 export interface DeliveryOptions {

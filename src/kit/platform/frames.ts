@@ -3,7 +3,7 @@
 // and provoke what is hard to provoke by hand.
 
 import type { Json, JsonObject } from '../../base/json.ts';
-import type { DeliveryFrame } from './delivery-frames.ts';
+import type { Forgery, TestEvent } from './test-wire.ts';
 
 /** From the server to the front end. */
 export type ServerFrame =
@@ -27,6 +27,34 @@ export type ServerFrame =
   | { readonly type: 'response.data'; readonly content: Json; readonly turn_id: string }
   | { readonly type: 'response.end'; readonly turn_id: string }
   | TraceFrame;
+
+/**
+ * `ended`: read to its end. `dropped`: we closed the connection, as the platform does at a
+ * barge-in. `failed`: refused, broken off or not answered.
+ */
+export type DeliveryEnd =
+  | { readonly outcome: 'ended' | 'dropped'; readonly reason?: undefined }
+  | { readonly outcome: 'failed'; readonly reason: string };
+
+export type SignatureKind = 'right' | Forgery;
+
+/** What happens to a delivery, which is one POST to the agent. */
+export type DeliveryFrame = { readonly delivery: number } & (
+  | {
+      readonly type: 'local.request';
+      readonly signature: SignatureKind;
+      readonly event: JsonObject;
+      /**
+       * How much of the previous reply was heard, where the wire has no place to say so: as
+       * `interruption_context` of LayerCode's wire. Missing if it was not interrupted.
+       */
+      readonly interruption?: JsonObject;
+    }
+  | { readonly type: 'local.answer'; readonly status: number }
+  /** An SSE event of the answer, or its JSON body. */
+  | { readonly type: 'local.event'; readonly event: Json | TestEvent }
+  | ({ readonly type: 'local.over' } & DeliveryEnd)
+);
 
 /** Sent only to a socket opened with `trace=true`. */
 export type TraceFrame =

@@ -4,8 +4,7 @@ import type { Awaitable } from '../../base/awaitable.ts';
 import type { Json } from '../../base/json.ts';
 import type { CallListener } from './caller-session.ts';
 import type { CallerTurn } from './caller-turn.ts';
-import type { DeliveryFrame } from './delivery-frames.ts';
-import type { ServerFrame } from './frames.ts';
+import type { DeliveryFrame, ServerFrame } from './frames.ts';
 
 /**
  * Some clients start their turn three seconds after the last sound. While a reply streams they get

@@ -114,11 +114,11 @@ describe('talk through a pipe', () => {
   it('waits for a reply as long as --timeout says', async (t) => {
     const { exitCode, out, err } = await pipe(t, storyteller().agent, 'story\nmore\n', [
       '--timeout',
-      '0.1',
+      '0.5',
     ]);
     assert.deepEqual(
       [exitCode, out, err],
-      [1, 'Once upon a time\n', 'no end of the answer after 0.1 s; raise --timeout\n'],
+      [1, 'Once upon a time\n', 'no end of the answer after 0.5 s; raise --timeout\n'],
     );
   });
 
