@@ -220,7 +220,7 @@ function importsOf(file: string): Import[] {
 const imports = files.flatMap(importsOf);
 const inner = imports.filter(({ isRelative }) => isRelative);
 
-/** `http/router.ts` → `http`, `kit/talk/call.ts` → `kit/talk`, `log.ts` → `log.ts`. */
+/** `http/router.ts` → `http`, `kit/talk/open-call.ts` → `kit/talk`, `log.ts` → `log.ts`. */
 function roomOf(file: string): string {
   return file.includes('/') ? dirname(file) : file;
 }
