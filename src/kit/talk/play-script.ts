@@ -79,13 +79,18 @@ export async function playScript(
   function onAct(act: Act, failures: readonly ScenarioFailure[], turn?: PlayedTurn): void {
     if (interrupted.aborted) return;
     if (act.kind !== 'exchange') return report(act.step, failures);
-    const { opening = { written: 'welcome' }, meanwhile, trouble } = act;
-    const { firstWordMs, ending, heard = '' } = turn ?? {};
+    const { meanwhile, trouble } = act;
+    const opening: Line = act.opening ?? { written: 'welcome' };
+    const { firstWordMs, heard = '' } = turn ?? {};
     const begun = firstWordMs === undefined
       ? 'silence' : `first word after ${Math.round(firstWordMs)} ms`;
     report(opening, failures, begun, heard);
-    for (const step of meanwhile) report(step, failures);
-    if (trouble === undefined || ending === 'refused') return;
+    const hasFailed = ({ lineNumber }: Line): boolean =>
+      failures.some((failure) => failure.lineNumber === lineNumber);
+    // Without a reply, the page sends nothing and nobody can speak over it.
+    const isPlayed = (step: Line): boolean => hasFailed(step) || !hasFailed(opening);
+    for (const step of meanwhile.filter(isPlayed)) report(step, failures);
+    if (trouble === undefined || !isPlayed(trouble)) return;
     report(trouble, failures, `heard ${heard === '' ? 'nothing' : oneLine(heard, 100)}`, heard);
   }
 

@@ -263,13 +263,13 @@ describe('talk --script', () => {
     const { exitCode, lines } = await play(
       t,
       { onMessage: (_turn, reply) => reply.hangup() },
-      'say bye\nsay wait\nexpect x',
+      'say bye\nsay wait\ninterrupt\nexpect x',
     );
     assert.deepEqual(
       [exitCode, lines.slice(-4)],
       [
         1,
-        ['✗ 2  say wait', 'the agent has hung up', '', '1 failure in 3 steps; 1 step not played.'],
+        ['✗ 2  say wait', 'the agent has hung up', '', '1 failure in 4 steps; 2 steps not played.'],
       ],
     );
   });
