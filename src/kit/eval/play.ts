@@ -11,7 +11,7 @@ import type { PlayOptions } from './play-options.ts';
 import type { CallerMove } from './played-caller.ts';
 import { remedyFor } from './problems.ts';
 import type { PlayedTurn, ScenarioFailure, ScenarioResult } from './result.ts';
-import type { Act, CheckStep, Exchange, Scenario, TroubleAt } from './scenario.ts';
+import type { Act, CheckStep, Scenario, ScriptedExchange, TroubleAt } from './scenario.ts';
 import { StageLost } from './stage-process.ts';
 import type { Address, Stage } from './stage.ts';
 import type { StepOf } from './step.ts';
@@ -25,8 +25,8 @@ class CallOver extends Error {
   override readonly name = 'CallOver';
 }
 
-interface Delivery {
-  readonly exchange: Exchange;
+interface PlayedExchange {
+  readonly exchange: ScriptedExchange;
   readonly caller: CallerSession;
   readonly conversation: number;
   reply: CallerTurn;
@@ -56,7 +56,7 @@ export class Play {
   readonly #playing: Playing;
   readonly #stage: Stage;
   readonly #notebook: Notebook;
-  readonly #deliveries: Delivery[] = [];
+  readonly #deliveries: PlayedExchange[] = [];
   readonly #failures: ScenarioFailure[] = [];
   readonly #undecided: string[] = [];
   /** Tools that a mock has made hang. */
@@ -178,7 +178,7 @@ export class Play {
   }
 
   /** Delivers a turn, and waits for the end of its reply. */
-  async #exchange(exchange: Exchange): Promise<void> {
+  async #exchange(exchange: ScriptedExchange): Promise<void> {
     const { opening, answers, trouble } = exchange;
     const isAgain = opening?.name === 'deliver-again';
     if (!isAgain) {
@@ -194,7 +194,7 @@ export class Play {
     const reply = isAgain
       ? caller.deliverAgain()
       : opening?.name === 'say' ? caller.say(opening.text) : caller.start();
-    const delivery: Delivery = {
+    const delivery: PlayedExchange = {
       exchange, caller, conversation: this.#conversation, reply, ending: 'whole', state: undefined,
     };
     this.#deliveries.push(delivery);
@@ -212,7 +212,7 @@ export class Play {
     return this.#deliveries.at(-1)?.reply.leaves === 'hang-up';
   }
 
-  get #lastOpening(): Exchange['opening'] {
+  get #lastOpening(): ScriptedExchange['opening'] {
     return this.#deliveries.at(-1)?.exchange.opening;
   }
 
@@ -230,7 +230,7 @@ export class Play {
     if (from !== undefined) this.#conversation += 1;
   }
 
-  async #hearOut({ reply, exchange }: Delivery): Promise<void> {
+  async #hearOut({ reply, exchange }: PlayedExchange): Promise<void> {
     const { timeoutMs, signal } = this.#options;
     const stop = (): void => void reply.stop();
     signal?.addEventListener('abort', stop, { once: true });
@@ -243,7 +243,7 @@ export class Play {
   }
 
   /** Waits for the moment, and does it. */
-  async #makeTrouble(trouble: TroubleAt, delivery: Delivery): Promise<void> {
+  async #makeTrouble(trouble: TroubleAt, delivery: PlayedExchange): Promise<void> {
     const { reply } = delivery;
     const { at } = trouble;
     if ('words' in at) {
@@ -270,15 +270,15 @@ export class Play {
 
   /** Resolves once the caller has heard what was said before the tool. */
   async #heardSoFar(reply: CallerTurn, tool: string): Promise<void> {
-    const isTold = (): boolean => reply.data.some(
+    const isShown = (): boolean => reply.data.some(
       (content) => isObject(content) && content['tool'] === tool,
     );
-    if (this.#notebook.isTold && this.#scenario.origin.wire === 'layercode')
-      await reply.until(() => isTold() || reply.isOver, SOON_MS);
+    if (this.#notebook.isShown && this.#scenario.origin.wire === 'layercode')
+      await reply.until(() => isShown() || reply.isOver, SOON_MS);
     else await quiet(reply);
   }
 
-  async #do(trouble: TroubleAt, delivery: Delivery): Promise<void> {
+  async #do(trouble: TroubleAt, delivery: PlayedExchange): Promise<void> {
     const { reply, caller } = delivery;
     switch (trouble.name) {
       case 'interrupt':
@@ -388,7 +388,7 @@ export class Play {
   }
 
   /** What the scenario lacks for the model and the tools that the agent has used. */
-  #checkStandIns({ opening }: Exchange): void {
+  #checkStandIns({ opening }: ScriptedExchange): void {
     for (const tool of this.#notebook.barred) {
       this.#fail(opening, [`${tool} has effects and was called: ${remedyFor(tool)}`]);
     }

@@ -224,7 +224,7 @@ function actsOf(steps: readonly Step[], isLive: boolean, fault: TellFault): read
     } else if (step.name === 'restart' || step.name === 'kill') {
       acts.push({ kind: step.name, step });
     } else {
-      exchange = draft(step as NonNullable<Exchange['opening']>);
+      exchange = draft(step as NonNullable<ScriptedExchange['opening']>);
       acts.push(exchange);
     }
   }
@@ -242,7 +242,7 @@ function isComing(exchange: Draft, acts: readonly Act[]): boolean {
     && since.every((act) => act.kind === 'check' && act.step.name === 'within');
 }
 
-function draft(opening: Exchange['opening']): Draft {
+function draft(opening: ScriptedExchange['opening']): Draft {
   return { kind: 'exchange', opening, answers: [], meanwhile: [], trouble: undefined };
 }
 

@@ -3,14 +3,14 @@ import { randomUUID } from 'node:crypto';
 import type { Awaitable } from '../../base/awaitable.ts';
 import type { Json, JsonObject } from '../../base/json.ts';
 import { CallerTurn } from './caller-turn.ts';
-import { Delivery } from './delivery.ts';
+import { OutgoingDelivery } from './delivery.ts';
 import type { DeliveryEnd, DeliveryFrame, SignatureKind } from './frames.ts';
 import { interruptionContext } from './layercode-test-wire.ts';
 import {
   fieldsOf, type CallerFacts, type Fields, type Forgery, type PostOptions, type TestRequest,
   type TestWire,
 } from './test-wire.ts';
-import { Transcript } from './transcript.ts';
+import { SessionTranscript } from './transcript.ts';
 
 /** Is told what the caller hears. Where it returns a promise, more is read after that. */
 export interface CallListener {
@@ -56,7 +56,7 @@ interface Posted {
   readonly request: TestRequest;
   readonly signature: SignatureKind;
   /** The one that is traced: the newest. */
-  delivery?: Delivery;
+  delivery?: OutgoingDelivery;
 }
 
 /**
@@ -68,8 +68,8 @@ export class CallerSession {
   readonly #options: CallerSessionOptions;
   readonly #listener: CallListener;
   readonly #fields: Fields;
-  readonly #transcript = new Transcript();
-  readonly #open = new Set<Delivery>();
+  readonly #transcript = new SessionTranscript();
+  readonly #open = new Set<OutgoingDelivery>();
   /** The newest turn. */
   #newest: Posted | undefined;
   /** What the caller said last, and its turn. */
@@ -264,7 +264,7 @@ export class CallerSession {
   }
 
   /** Waits for the end of a delivery that speaks, as long as no other one does. */
-  async #hear(posted: Posted, delivery: Delivery): Promise<void> {
+  async #hear(posted: Posted, delivery: OutgoingDelivery): Promise<void> {
     const { turn } = posted;
     const end = await delivery.end;
     const isLast = turn.delivery === delivery;
@@ -284,7 +284,7 @@ export class CallerSession {
 
   async #over(
     { number, turn }: Posted,
-    { status }: Delivery,
+    { status }: OutgoingDelivery,
     end: DeliveryEnd,
     hangsUp = false,
   ): Promise<void> {
@@ -314,7 +314,7 @@ export class CallerSession {
   }
 
   /** From now on, this delivery is the one that speaks, unless it is of a guess. */
-  #post(posted: Posted, request: TestRequest, told: Awaitable<unknown>): Delivery {
+  #post(posted: Posted, request: TestRequest, told: Awaitable<unknown>): OutgoingDelivery {
     const { wire, url, headers } = this.#options;
     const { number, turn, signature } = posted;
     const options: PostOptions = {
@@ -322,7 +322,7 @@ export class CallerSession {
       headers: { ...headers, 'x-request-id': `${this.id}-${number}` },
     };
     const isTraced = (): boolean => request === posted.request && posted.delivery === delivery;
-    const delivery: Delivery = new Delivery({
+    const delivery: OutgoingDelivery = new OutgoingDelivery({
       request,
       post: async (signal) => {
         await told;

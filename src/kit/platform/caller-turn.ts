@@ -1,7 +1,7 @@
 import type { Awaitable } from '../../base/awaitable.ts';
 import { isObject } from '../../base/fields.ts';
 import type { Json } from '../../base/json.ts';
-import type { Delivery } from './delivery.ts';
+import type { OutgoingDelivery } from './delivery.ts';
 import type { DeliveryEnd } from './frames.ts';
 import { SpokenText, type Heard } from './spoken-text.ts';
 import type { Meaning, TestEvent, TestWire } from './test-wire.ts';
@@ -40,7 +40,7 @@ export class CallerTurn {
   /** How the agent ends the call. */
   leaves: Meaning['leaves'];
   /** The delivery that speaks: the newest one. Undefined once it is over, or the caller left. */
-  delivery: Delivery | undefined;
+  delivery: OutgoingDelivery | undefined;
   /** What was heard of it, if the caller spoke over it. */
   cut: Heard | undefined;
   /** Whether the front end has played it to its end, or plays nothing. */

@@ -4,7 +4,7 @@ import { randomUUID } from 'node:crypto';
 
 import { isObject } from '../../base/fields.ts';
 import { PROFILES, type Profile, type ProfileName } from '../../wires/chat-completions/profiles.ts';
-import type { CompletionPart, PlatformToolCall } from './completion-events.ts';
+import type { PlatformToolCall, ReceivedPart } from './completion-events.ts';
 import type { Fields } from './test-wire.ts';
 
 export interface CompletionCallOptions {
@@ -36,7 +36,7 @@ export class CompletionTurn {
   }
 
   /** The reply comes from its beginning. Returns what takes its events, until it comes again. */
-  begin(): (event: CompletionPart) => void {
+  begin(): (event: ReceivedPart) => void {
     const toolCalls: PlatformToolCall[] = [];
     this.#heard = '';
     this.#toolCalls = toolCalls;

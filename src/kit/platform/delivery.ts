@@ -18,7 +18,7 @@ export interface DeliveryOptions {
 }
 
 /** One POST of a request, and what it answers. Begins at once. */
-export class Delivery {
+export class OutgoingDelivery {
   /** Resolves when the answer begins, or when there is none. */
   readonly answered: Promise<unknown>;
   /** Resolves when the answer has been read. Neither ever rejects. */

@@ -21,7 +21,7 @@ export class Watchers {
         });
         if (asked instanceof Promise) asked.catch(reject);
       };
-      const timer = timeoutMs === Infinity ? undefined : setTimeout(settle, timeoutMs, false);
+      const timer = timeoutMs === Infinity ? undefined : setTimeout(done, timeoutMs, false);
       this.#watching.add(watch);
       watch();
     });
