@@ -12,10 +12,9 @@ const PRICES: ReadonlyMap<string, number> = new Map([['4711', 4_200]]);
 interface Payments {
   /** The invoice whose price the caller was told last, and in which turn. */
   quote?: { invoice: string; cents: number; turnId: string };
-  declines: number;
 }
 
-const payments = defineState((): Payments => ({ declines: 0 }));
+const payments = defineState((): Payments => ({}));
 
 const parameters = {
   type: 'object',
@@ -46,15 +45,9 @@ const payTool = (bank: Bank) =>
     state: payments,
     once: ({ invoice }, context) => agreedTo(invoice, context).invoice,
     async run({ invoice }, context) {
-      const { state, idempotencyKey, signal } = context;
+      const { idempotencyKey, attempt, signal } = context;
       const { cents } = agreedTo(invoice, context);
-      try {
-        const key = `${idempotencyKey}-${state.declines}`;
-        return await bank.charge({ invoice, cents, key, signal });
-      } catch (error) {
-        if (error instanceof NotDone) state.declines += 1;
-        throw error;
-      }
+      return bank.charge({ invoice, cents, key: `${idempotencyKey}-${attempt}`, signal });
     },
   });
 

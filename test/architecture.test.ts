@@ -31,7 +31,7 @@ const HOUSE: readonly (readonly [room: string, mayImport: readonly string[]])[] 
   [
     'kit/commands',
     [
-      'kit/tunnel', 'kit/talk', 'kit/eval', 'kit/terminal', 'process', 'kit/platform', 'app',
+      'kit/tunnel', 'kit/talk', 'kit/eval', 'kit/terminal', 'process', 'kit/platform',
       'wires/layercode', 'agents/built-in', 'records', 'conversations/stores', 'settings',
       'log.ts', 'base',
     ],

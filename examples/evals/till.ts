@@ -6,7 +6,7 @@ import { cashier } from '../cashier.ts';
 
 export default cashier({
   async charge({ invoice, cents, key }) {
-    if (key.endsWith('-0')) throw new NotDone('the bank declined it');
+    if (key.endsWith('-1')) throw new NotDone('the bank declined it');
     return { receipt: `${cents} for ${invoice}` };
   },
   refund: async ({ invoice, cents }) => ({ receipt: `${cents} back for ${invoice}` }),

@@ -78,10 +78,8 @@ export function routeAgents(given: GivenAgents, parts: AppParts): RoutedAgents {
       maxMessages,
       ...(name === undefined ? {} : { agentName: name }),
       kinds: agent.redact === undefined ? undefined : kindsIn(agent.redact),
-      onCleared: (conversationId, erasedAt) => {
-        records?.erased?.(conversations.keyOf(conversationId), erasedAt);
-        turns.others?.erased(conversationId);
-      },
+      onCleared: (conversationId, erasedAt) =>
+        records?.erased?.(conversations.keyOf(conversationId), erasedAt),
     });
     const turns = new Turns({
       process: address,

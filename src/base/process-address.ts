@@ -1,6 +1,7 @@
-// Addresses of servers that share a store and exchange no messages.
+// Addresses of servers that share a store.
 
 import { randomUUID } from 'node:crypto';
+import { readFileSync, readlinkSync } from 'node:fs';
 import { hostname } from 'node:os';
 
 import { codeOf } from './thrown-values.ts';
@@ -8,20 +9,22 @@ import { codeOf } from './thrown-values.ts';
 /** Addresses of this process, which may hold several servers. */
 const own = new Set<string>();
 
+let machine: string | undefined;
+
 /** An address that others on the same machine can look up: see `mayLive`. */
 export function processAddress(): string {
-  const address = `${process.pid}@${hostname()}#${randomUUID()}`;
+  const address = `${process.pid}@${machineName()}#${randomUUID()}`;
   own.add(address);
   return address;
 }
 
 /**
- * Whether the process of that address may still be alive. False only for a process of this machine,
- * or of a container with the same name, whose process id is free now or is this process's own.
+ * Whether the process of that address may still be alive. False only for a process of this machine
+ * whose process id is free now, or is this process's own.
  */
 export function mayLive(address: string): boolean {
   const [, id, host] = /^(\d+)@(.*)#/.exec(address) ?? [];
-  if (id === undefined || host !== hostname()) return true;
+  if (id === undefined || host !== machineName()) return true;
   const pid = Number(id);
   if (pid === process.pid) return own.has(address);
   try {
@@ -29,5 +32,22 @@ export function mayLive(address: string): boolean {
     return true;
   } catch (error) {
     return codeOf(error) === 'EPERM'; // it is another user's
+  }
+}
+
+/**
+ * Since its last start, and with one space of process ids: containers have their own. Where the
+ * kernel does not say so, the name of the host.
+ */
+function machineName(): string {
+  return (machine ??= kernelName() ?? hostname());
+}
+
+function kernelName(): string | undefined {
+  try {
+    const boot = readFileSync('/proc/sys/kernel/random/boot_id', 'utf8').trim();
+    return `${boot}/${readlinkSync('/proc/self/ns/pid').replaceAll(/\D/g, '')}`;
+  } catch {
+    return undefined; // it is not Linux
   }
 }

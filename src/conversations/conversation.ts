@@ -6,19 +6,12 @@ import { isAnyIncomplete, lengthOfOnceCalls, type OnceCalls } from './once-call.
 import type { SpentEntry } from './spending.ts';
 import {
   callsOfDiscarded, cameWith, countMessages, countRunningCalls, isBegunBy, leadingMessages,
-  messagesOf, messagesWithRuns, newTurn, setMessages, textLengthOf, type TurnRecord,
+  messagesOf, newTurn, setMessages, textLengthOf, type TurnRecord,
 } from './turn-record.ts';
 import { UNFINISHED_RESULTS } from './unfinished-tool-results.ts';
 
-/**
- * The format of the records this version writes.
- *
- * - None: tool calls were stored only with their results.
- * - 1: they are stored before they run, too.
- * - 2: they name their run and its process. A conversation also has what must happen `once` in it,
- *   and the mark of an erasure; a turn, when it was opened.
- */
-export const FORMAT = 2;
+/** The format of the records this version writes, for later versions. */
+export const FORMAT = 3;
 
 /**
  * Who called, and in which session. A later session of the same conversation may be a browser's.
@@ -294,12 +287,16 @@ export function clearTurns(
   return erasedAt;
 }
 
-/** What an erasure leaves of `once` calls: those that may act or have acted, without words. */
+function resultOf(state: 'running' | 'unknown' | 'released'): string {
+  return UNFINISHED_RESULTS[state === 'released' ? 'interrupted' : state];
+}
+
+/** What an erasure leaves of `once` calls: all whose results are not words. */
 export function unfinishedCalls(calls: OnceCalls | undefined): OnceCalls | undefined {
   const left = Object.entries(calls ?? {}).flatMap(([key, call]) =>
     call.state === 'completed'
       ? []
-      : [[key, { ...call, content: UNFINISHED_RESULTS[call.state] }] as const],
+      : [[key, { ...call, content: resultOf(call.state) }] as const],
   );
   return left.length === 0 ? undefined : Object.fromEntries(left);
 }
@@ -376,23 +373,4 @@ function copyOf(message: Message): Message {
   }
   if (message.role !== 'assistant' || message.toolCalls === undefined) return { ...message };
   return { ...message, toolCalls: message.toolCalls.map((call) => ({ ...call })) };
-}
-
-/** Whether an older version wrote it. A conversation of a newer version is left as it is. */
-export function isOutdated({ format = 0 }: Partial<Conversation>): boolean {
-  return format < FORMAT;
-}
-
-/** Upgrades a conversation written by an older version. Unknown fields stay. */
-export function upgrade(conversation: Conversation): void {
-  if (!isOutdated(conversation)) return;
-  const hasFormat = (conversation.format as number | undefined) !== undefined;
-  if (!hasFormat) conversation.runningCalls = 0;
-  conversation.format = FORMAT;
-  for (const record of conversation.turns) {
-    if (!record.messages?.some(({ role }) => role === 'tool')) continue;
-    conversation.touched?.add(record);
-    record.messages = messagesWithRuns(record).map((message) =>
-      message.role === 'tool' && !hasFormat ? { ...message, state: 'completed' } : message);
-  }
 }

@@ -6,15 +6,8 @@ import { loseOnceCalls } from './once-rules.ts';
 import { forgetLostCalls } from './tool-call-rules.ts';
 import { toolMessagesOf, type RunElsewhere, type TurnRecord } from './turn-record.ts';
 
-/**
- * Whether the process of this address runs the call with this key, which began at that time, in
- * milliseconds since the epoch.
- */
-export type IsCallRunning = (
-  key: string,
-  process: string | undefined,
-  sinceMs: number | undefined,
-) => boolean;
+/** Whether the process of this address may run the call with this key. */
+export type IsCallRunning = (key: string, process: string | undefined) => boolean;
 
 /** What is known of runs, here and in other processes. */
 export interface KnownRuns {
@@ -25,8 +18,8 @@ export interface KnownRuns {
   /** Whether a living process runs the tool call. Default: none does. */
   readonly isCallRunning?: IsCallRunning | undefined;
   /**
-   * Whether a process is known to live. Undefined until the others have been asked what they run:
-   * until then nothing is taken from them.
+   * Whether a process may live. Undefined until that has been looked up: until then nothing is
+   * taken from other processes.
    */
   readonly isAlive?: ((process: string) => boolean) | undefined;
 }
@@ -45,12 +38,12 @@ export interface LostCall {
 
 /**
  * Other processes may be running tool calls that this turn would count as lost, or a newer turn.
- * Ask them first; nothing has changed.
+ * Find out first which of them live; nothing has changed.
  */
 export interface AskedFirst {
   readonly kind: 'elsewhere';
-  /** Keys of tool calls, by the process that may be running them. */
-  readonly calls: ReadonlyMap<string, readonly string[]>;
+  /** Their addresses. */
+  readonly processes: ReadonlySet<string>;
   /** When the conversation was last erased. 0: never. */
   readonly erasedAt: number;
 }
@@ -69,9 +62,8 @@ export function openRunsElsewhere(
 }
 
 /**
- * What to ask other processes: which of the running calls they run, and whether those with an open
- * turn are alive: while they answer, such a turn may become one that this turn yields to. Undefined
- * if no call runs there and this turn does not yield yet, as far as `mayYield` says.
+ * The processes that run calls, and those with an open turn if this one may yield: while they live,
+ * such a turn may become one that this turn yields to. Undefined if there are none.
  */
 export function askedFirst(
   conversation: Conversation,
@@ -79,25 +71,20 @@ export function askedFirst(
   mayYield: boolean,
 ): AskedFirst | undefined {
   const { turns, runningCalls, onceCalls, erasedAt = 0 } = conversation;
-  const calls = new Map<string, Set<string>>();
-  const keysOf = (process: string): Set<string> => {
-    const keys = calls.get(process) ?? new Set();
-    calls.set(process, keys);
-    return keys;
+  const processes = new Set<string>();
+  const add = (process: string | undefined): void => {
+    if (isOther(process, own)) processes.add(process);
   };
   if (runningCalls > 0) {
     for (const turn of turns)
-      for (const { state, key, process = turn.process } of toolMessagesOf(turn))
-        if (state === 'running' && key !== undefined && isOther(process, own))
-          keysOf(process).add(key);
+      for (const { state, process = turn.process } of toolMessagesOf(turn))
+        if (state === 'running') add(process);
   }
-  for (const [key, { state, process }] of Object.entries(onceCalls ?? {}))
-    if (state === 'running' && isOther(process, own)) keysOf(process).add(key);
-  if (mayYield || calls.size > 0)
-    for (const { process } of openRunsElsewhere(conversation, own)) keysOf(process);
-  if (calls.size === 0) return undefined;
-  const listed = [...calls].map(([process, keys]) => [process, [...keys]] as const);
-  return { kind: 'elsewhere', calls: new Map(listed), erasedAt };
+  for (const { state, process } of Object.values(onceCalls ?? {}))
+    if (state === 'running') add(process);
+  if (mayYield || processes.size > 0)
+    for (const { process } of openRunsElsewhere(conversation, own)) add(process);
+  return processes.size === 0 ? undefined : { kind: 'elsewhere', processes, erasedAt };
 }
 
 function isOther(process: string | undefined, own: string): process is string {
@@ -130,16 +117,15 @@ export function lostCallsOf(
   { process: own, isAlive = () => false }: KnownRuns,
 ): readonly LostCall[] {
   const lost = new Map<unknown, LostCall>();
-  for (const [key, { tool, turnId }] of loseOnceCalls(conversation, (key, { process, claimedAt }) =>
-    isRunning(key, process, claimedAt),
-  ))
+  const isRunningOnce = (key: string, { process }: OnceCall): boolean => isRunning(key, process);
+  for (const [key, { tool, turnId }] of loseOnceCalls(conversation, isRunningOnce))
     lost.set(key, { turnId, tool, isOnce: true, idempotencyKey: key });
   const stateOf = (key = ''): OnceCall['state'] | undefined => conversation.onceCalls?.[key]?.state;
   for (const turn of conversation.turns)
     for (const message of forgetLostCalls(
       conversation,
       turn,
-      (key, process) => stateOf(key) === 'running' || isRunning(key, process, turn.arrivedAt),
+      (key, process) => stateOf(key) === 'running' || isRunning(key, process),
       (process) => process === own || isAlive(process),
     ))
       if (!lost.has(message.key) && stateOf(message.key) === undefined)

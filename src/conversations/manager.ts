@@ -2,12 +2,13 @@ import { randomUUID } from 'node:crypto';
 
 import { andThen, toAwaitable, type Awaitable } from '../base/awaitable.ts';
 import type { JsonObject } from '../base/json.ts';
+import { mayLive } from '../base/process-address.ts';
 import type { Interruption } from '../calls/call-event.ts';
 import type { Kinds } from '../redaction/placeholder.ts';
 import { keepState, type StateWrite } from './agent-state.ts';
 import { trim, type ConversationBounds } from './bounds.ts';
 import {
-  addMessage, clearTurns, findTurn, historyOf, isOutdated, upgrade, type Conversation,
+  addMessage, clearTurns, findTurn, historyOf, type Conversation,
   type KnownCaller,
 } from './conversation.ts';
 import { openRunsElsewhere } from './elsewhere.ts';
@@ -15,7 +16,7 @@ import { cutTurn, mayBeOfNewer, type CutTurn } from './heard.ts';
 import type { Message, ToolCallId } from './message.ts';
 import { numbered, numberedOpening, numberedSettlement } from './numbering.ts';
 import type { OnceCall } from './once-call.ts';
-import { loseOnce, withdrawOnce } from './once-rules.ts';
+import { loseOnce, releaseOnce } from './once-rules.ts';
 import { spend, type Spending, type SpendingLimits, type Spent } from './spending.ts';
 import type { ConversationStore, UpdateOptions } from './store.ts';
 import {
@@ -26,7 +27,7 @@ import { claimTurn, type TurnClaim } from './turn-claim.ts';
 import {
   openTurn, withoutErased, type TurnOpening, type TurnOpeningResult,
 } from './turn-opening.ts';
-import { hasEndedCall, type RunElsewhere } from './turn-record.ts';
+import type { RunElsewhere } from './turn-record.ts';
 import { settleTurn, type TurnSettlement } from './turn-settlement.ts';
 
 export interface ConversationManagerOptions {
@@ -148,8 +149,7 @@ export class ConversationManager {
 
   /** The current conversation. Do not change it. Undefined for an unknown id. */
   read(conversationId: string): Awaitable<Conversation | undefined> {
-    return andThen(toAwaitable(this.#store.read(this.keyOf(conversationId))), (conversation) =>
-      conversation === undefined ? undefined : toRead(conversation));
+    return toAwaitable(this.#store.read(this.keyOf(conversationId)));
   }
 
   /** The same, but of an erased conversation the mark: an empty one with `erasedAt`. */
@@ -158,23 +158,20 @@ export class ConversationManager {
       conversation ?? this.remembered(conversationId));
   }
 
-  /** See `recall` in store.ts. */
-  recall(conversationId: string): Awaitable<Conversation | undefined> {
-    return toAwaitable(this.#store.recall?.(this.keyOf(conversationId)));
-  }
-
   /** See `remembered` in store.ts. */
   remembered(conversationId: string): Conversation | undefined {
     return this.#store.remembered?.(this.keyOf(conversationId));
   }
 
-  /**
-   * Whether a call of this process has ended, and the store has not taken that yet, as it does not
-   * answer.
-   */
-  isEndUnstored(conversationId: string, key: string, process: string | undefined): boolean {
-    const { turns = [] } = this.#store.unstored?.(this.keyOf(conversationId)) ?? {};
-    return turns.some((turn) => hasEndedCall(turn, key, process));
+  /** Those of these processes that are known to be gone. Never rejects. */
+  async goneAmong(processes: Iterable<string>): Promise<ReadonlySet<string>> {
+    const lives = [...processes].map(async (process): Promise<readonly string[]> =>
+      (await this.#mayLive(process)) ? [] : [process]);
+    return new Set((await Promise.all(lives)).flat());
+  }
+
+  #mayLive(process: string): Awaitable<boolean> {
+    return this.#store.mayLive === undefined ? mayLive(process) : this.#store.mayLive(process);
   }
 
   /** Resolves once the store has all of the conversation. Undefined if it has. */
@@ -273,18 +270,15 @@ export class ConversationManager {
     return this.#write(conversationId, result, change);
   }
 
-  /**
-   * Takes back claims under which nothing began. Rejects if the store does not confirm it. See
-   * `withdrawOnce` in once-rules.ts.
-   */
-  withdrawClaims(
+  /** See `releaseOnce` in once-rules.ts. A store that does not answer gets it later. */
+  releaseClaims(
     conversationId: string,
     claims: readonly (ToolCallId & { readonly key: string })[],
   ): Awaitable<void> {
     const change = (conversation: Conversation): void => {
-      for (const claim of claims) withdrawOnce(conversation, claim.key, claim);
+      for (const claim of claims) releaseOnce(conversation, claim.key, claim);
     };
-    return this.#update(conversationId, change, { mustBeStored: true });
+    return this.#update(conversationId, change);
   }
 
   /** See `loseOnce` in once-rules.ts. */
@@ -341,15 +335,12 @@ export class ConversationManager {
     return this.#update(conversationId, change, { mustBeStored: true });
   }
 
-  /** Changes the conversation. `change` gets it in the current format. */
   #update<T>(
     conversationId: string,
     change: (conversation: Conversation) => T,
     options?: UpdateOptions,
   ): Awaitable<T> {
-    const changeCurrent = (conversation: Conversation): T => change(current(conversation));
-    const key = this.keyOf(conversationId);
-    return toAwaitable(this.#store.update(key, changeCurrent, options));
+    return toAwaitable(this.#store.update(this.keyOf(conversationId), change, options));
   }
 
   /** Changes the conversation, and tells the state that comes with the change if that failed. */
@@ -388,15 +379,4 @@ export class ConversationManager {
 function reportOptions(interruption: Interruption | undefined): UpdateOptions | undefined {
   if (interruption?.turnId === undefined) return undefined;
   return { needsLatest: (remembered) => mayBeOfNewer(remembered, interruption) };
-}
-
-/** A draft of a change, upgraded in place to the current format. */
-function current(conversation: Conversation): Conversation {
-  upgrade(conversation);
-  return conversation;
-}
-
-/** A conversation that was read must not be changed, so an older format is upgraded on a copy. */
-function toRead(conversation: Conversation): Conversation {
-  return isOutdated(conversation) ? current(structuredClone(conversation)) : conversation;
 }

@@ -126,7 +126,7 @@ function notBegun(begun: TurnRecord): TurnRecord {
   } = begun;
   const runId = earlierRuns.at(-1) ?? turn.runId;
   const messages = leadingMessages(begun);
-  const before = { ...turn, runId, runs: countRuns(begun) - 1, countedRun: runId };
+  const before = { ...turn, runId, runs: countRuns(begun) - 1 };
   const closed: TurnRecord = {
     ...before, earlierRuns: earlierRuns.slice(0, -1), state: 'interrupted', isUnknown: true,
   };
@@ -240,7 +240,7 @@ function replace(conversation: Conversation, theirs: TurnRecord, ours: TurnRecor
     messages: messagesOf(ours), kept: ours.kept,
   };
   const { state, runId, process, arrivedAt, firstArrivedAt, filler, sent, trace } = ours;
-  const { isUnknown, isLeaving, isReported, runs, countedRun, earlierRuns } = ours;
+  const { isUnknown, isLeaving, isReported, runs, earlierRuns } = ours;
   const { told = theirs.runId === runId ? theirs.told : undefined } = ours;
   subtract(conversation, theirs);
   conversation.openTurns += Number(state === 'open') - Number(theirs.state === 'open');
@@ -248,8 +248,6 @@ function replace(conversation: Conversation, theirs: TurnRecord, ours: TurnRecor
   theirs.runId = runId;
   if (runs !== undefined) theirs.runs = runs;
   else if (theirs.runs !== undefined) delete theirs.runs;
-  if (countedRun !== undefined) theirs.countedRun = countedRun;
-  else if (theirs.countedRun !== undefined) delete theirs.countedRun;
   if (earlierRuns !== undefined) theirs.earlierRuns = earlierRuns;
   else if (theirs.earlierRuns !== undefined) delete theirs.earlierRuns;
   if (process !== undefined) theirs.process = process;

@@ -47,7 +47,7 @@ export interface ToolMessage {
   readonly turnId: string;
   /** Unique within its run: models repeat ids in other runs of a turn. */
   readonly toolCallId: string;
-  /** The run that made the call. Absent where format 1 was written: see `runOfCall`. */
+  /** The run that made the call. Absent from copies for agents. */
   readonly runId?: number;
   /**
    * The address of the process that runs the call, if several share the conversation. For one that

@@ -7,9 +7,10 @@ import type { ToolCallId } from './message.ts';
 export interface OnceCall {
   /**
    * `running`: claimed, and perhaps acting. `completed`: `content` is its result, for good.
-   * `unknown`: it began, but how it ended is not known.
+   * `unknown`: it began, but how it ended is not known. `released`: nothing was done under its
+   * claim, so another call may act.
    */
-  readonly state: 'running' | 'completed' | 'unknown';
+  readonly state: 'running' | 'completed' | 'unknown' | 'released';
   /** The tool's name. */
   readonly tool: string;
   /** The run that claimed it. */
@@ -20,6 +21,10 @@ export interface OnceCall {
   readonly toolCallId: string;
   /** Time of the claim, in milliseconds since the epoch. */
   readonly claimedAt: number;
+  /** Which claim of its call it is: the one before was given back. Default 1. */
+  readonly nth?: number;
+  /** How often the tool began under this key, and said that it did nothing. Default 0. */
+  readonly notDone?: number;
   /** JSON text: the result, or what stands in for it. */
   readonly content: string;
 }
@@ -30,7 +35,7 @@ export interface OnceCall {
  */
 export type OnceCalls = Readonly<Record<string, OnceCall>>;
 
-const STATES: readonly unknown[] = ['running', 'completed', 'unknown'];
+const STATES: readonly unknown[] = ['running', 'completed', 'unknown', 'released'];
 
 /** Whether a stored value is one. Anything else must not break its conversation. */
 export function isOnceCall(value: object): value is OnceCall {
@@ -62,13 +67,14 @@ export function lengthOfOnceCalls(calls: OnceCalls | undefined): number {
 export const LONGEST_TOOL_CALL_MS = 3_600_000;
 
 /**
- * Whether one of them has not completed that was claimed less than an hour ago. An unknown one may
- * still act: the time of its tool may only have been up.
+ * Whether one of them may still act: it was claimed less than an hour ago, and has neither
+ * completed nor been released. An unknown one may: the time of its tool may only have been up.
  */
 export function isAnyIncomplete(calls: OnceCalls | undefined): boolean {
   for (const key in calls) {
     const { state, claimedAt } = calls[key] as OnceCall; // no inherited keys
-    if (state !== 'completed' && Date.now() - claimedAt < LONGEST_TOOL_CALL_MS) return true;
+    if (isOver(state)) continue;
+    if (Date.now() - claimedAt < LONGEST_TOOL_CALL_MS) return true;
   }
   return false;
 }
@@ -78,14 +84,24 @@ export function isSameCall(a: ToolCallId, b: ToolCallId | undefined): boolean {
   return a.runId === b.runId && a.toolCallId === b.toolCallId;
 }
 
-const RANK = { running: 0, unknown: 1, completed: 2 } as const;
+/** Whether nothing more can become of such a call. */
+function isOver(state: OnceCall['state']): boolean {
+  return state === 'completed' || state === 'released';
+}
+
+const RANK = { running: 0, unknown: 1, released: 2 } as const;
 
 /**
- * Whether to replace what is stored under a key by what this process remembers. Of one call,
- * `completed` beats `unknown` beats `running`. If two have claimed the key, the stored one stays,
- * unless only the remembered one has completed.
+ * Whether to replace what is stored under a key by what this process remembers. A result is final.
+ * Of one claim, what is known later counts: it runs, nobody knows, it did nothing. If two calls
+ * have claimed the key, the stored one stays, unless it has done nothing and the remembered one, of
+ * this process, may have: `isOwn`.
  */
-export function isTruer(ours: OnceCall, theirs: OnceCall): boolean {
-  if (isSameCall(ours, theirs)) return RANK[ours.state] > RANK[theirs.state];
-  return ours.state === 'completed' && theirs.state !== 'completed';
+export function isTruer(ours: OnceCall, theirs: OnceCall, isOwn: boolean): boolean {
+  if (theirs.state === 'completed') return false;
+  if (ours.state === 'completed') return true;
+  if (!isSameCall(ours, theirs))
+    return isOwn && theirs.state === 'released' && ours.state !== 'released';
+  const [{ nth = 1 }, { nth: theirNth = 1 }] = [ours, theirs];
+  return nth === theirNth ? RANK[ours.state] > RANK[theirs.state] : nth > theirNth;
 }

@@ -2,7 +2,9 @@
 
 import type { Conversation } from './conversation.ts';
 import type { ToolCallId } from './message.ts';
-import { isSameCall, lengthOfOnceCalls, type OnceCall } from './once-call.ts';
+import {
+  isSameCall, isTruer, lengthOfOnceCalls, type OnceCall, type OnceCalls,
+} from './once-call.ts';
 import { UNFINISHED_RESULTS } from './unfinished-tool-results.ts';
 
 /** Most keys of one conversation, inclusive. A call with one more is refused. */
@@ -16,14 +18,14 @@ export interface OnceClaim {
   readonly key: string;
   readonly tool: string;
   readonly toolCallId: string;
+  /** See `OnceCall.nth`. */
+  readonly nth: number;
   /** Whether it may run again after a call whose outcome is unknown. */
   readonly isRepeatable: boolean;
   /** Whether it will not act, and only asks for an earlier call. Default false. */
   readonly isRefused?: boolean | undefined;
   /** Whether another call with that key runs in this process. */
   readonly isRunningHere: () => boolean;
-  /** Whether this process has claimed the key and got no confirmation, so that nothing began. */
-  readonly isUnconfirmed: () => boolean;
 }
 
 /** The run that a call belongs to. */
@@ -36,21 +38,25 @@ export interface Claimer {
 
 /**
  * `claimed`: the call may start, once this is stored; `isRepeat`: it is one whose outcome was
- * unknown. `running`: another call with that key runs, perhaps in another process. `ended`: one has
- * completed, or its outcome is unknown; `lost`: as of now. `refused`: the conversation has no room
- * for another key. `free`: the call would be `claimed`, if it were to act.
+ * unknown, `attempt`: 1, and one more for each time that the tool said it did nothing. `running`:
+ * another call with that key runs, perhaps in another process. `ended`: one has completed, or its
+ * outcome is unknown; `lost`: as of now. `refused`: the conversation has no room for another key.
+ * `free`: the call would be `claimed`, if it were to act.
  */
 export type ClaimOutcome =
-  | { readonly kind: 'claimed'; readonly isRepeat: boolean }
+  | { readonly kind: 'claimed'; readonly isRepeat: boolean; readonly attempt: number }
   | { readonly kind: 'refused' }
   | { readonly kind: 'free' }
   | { readonly kind: 'running' | 'ended' | 'lost'; readonly call: OnceCall };
 
-/** How a claimed call ended. `not done`: it had no effect, so that another may act. */
+/**
+ * How a claimed call ended. `not done`: the tool said that it had no effect, so that another may
+ * act. `not begun`: neither did it run.
+ */
 export interface OnceResult {
   readonly key: string;
   readonly tool: string;
-  readonly state: 'completed' | 'unknown' | 'not done';
+  readonly state: 'completed' | 'unknown' | 'not done' | 'not begun';
   /** JSON text. */
   readonly content: string;
 }
@@ -68,22 +74,27 @@ export function claimOnce(
   } else if (known.state === 'completed') return { kind: 'ended', call: known };
   else if (known.state === 'unknown') {
     if (!claim.isRepeatable) return { kind: 'ended', call: known };
-  } else if (!isSameCall(known, { runId: claimer.runId, toolCallId })) {
-    if (known.process !== claimer.process || claim.isRunningHere())
-      return { kind: 'running', call: known };
-    // This process claimed it and does not run it: it never began, or its result was lost.
-    if (!claim.isUnconfirmed() && !claim.isRepeatable)
-      return { kind: 'lost', call: markLost(conversation, key, known) };
+  } else if (known.state === 'running') {
+    if (!isSameCall(known, { runId: claimer.runId, toolCallId })) {
+      if (known.process !== claimer.process || claim.isRunningHere())
+        return { kind: 'running', call: known };
+      // This process claimed it and does not run it: its result was lost.
+      if (!claim.isRepeatable)
+        return { kind: 'lost', call: markLost(conversation, key, known) };
+    }
   }
   if (claim.isRefused === true) return { kind: 'free' };
+  const notDone = known?.notDone ?? 0;
   keep(conversation, key, {
     ...identityOf(claimer, toolCallId),
     state: 'running',
     tool: claim.tool,
     claimedAt: Date.now(),
     content: UNFINISHED_RESULTS.running,
+    ...(claim.nth === 1 ? {} : { nth: claim.nth }),
+    ...(notDone === 0 ? {} : { notDone }),
   });
-  return { kind: 'claimed', isRepeat: known?.state === 'unknown' };
+  return { kind: 'claimed', isRepeat: known?.state === 'unknown', attempt: notDone + 1 };
 }
 
 /**
@@ -100,41 +111,49 @@ export function settleOnce(
 ): void {
   const known = conversation.onceCalls?.[key];
   if (known?.state === 'completed' || (known === undefined && !mayAdd)) return;
-  const isNameless = known?.turnId === '' && known.process === claimer.process; // see `loseOnce`
-  const isOwn = isNameless || isSameCall({ runId: claimer.runId, toolCallId }, known);
   if (state === 'completed') {
     const claimedAt = known?.claimedAt ?? Date.now();
     const identity = identityOf(claimer, toolCallId);
     keep(conversation, key, { ...identity, state, tool, claimedAt, content });
-  } else if (!isOwn || known === undefined) return;
-  else if (state === 'unknown') markLost(conversation, key, known);
-  else releaseOnce(conversation, key);
+  } else if (known !== undefined && isSameCall({ runId: claimer.runId, toolCallId }, known)) {
+    if (state === 'unknown') markLost(conversation, key, known);
+    else release(conversation, key, known, state === 'not done' ? 1 : 0);
+  }
 }
 
-/** Withdraws a claim under which nothing began, if it is still that call's. */
-export function withdrawOnce(
+/** Gives a claim back under which nothing began, if it is still that call's. */
+export function releaseOnce(
   conversation: Conversation,
   key: string,
   call: ToolCallId,
 ): void {
   const known = conversation.onceCalls?.[key];
-  if (known?.state !== 'completed' && isSameCall(call, known)) releaseOnce(conversation, key);
+  if (known !== undefined && known.state !== 'completed' && isSameCall(call, known))
+    release(conversation, key, known, 0);
 }
 
 /**
  * The process of a claimed call is gone: its outcome is unknown, unless a result has come. Returns
- * whether that is news: the claim was not lost before, and no other call has the key. A call that
- * is known only from the answer of its process, which has no turn then, gets its claim now.
+ * whether that is news: the claim was not lost before, and no other call has the key.
  */
 export function loseOnce(conversation: Conversation, key: string, call: OnceCall): boolean {
   const known = conversation.onceCalls?.[key];
-  if (known === undefined) {
-    if (call.turnId === '') markLost(conversation, key, call);
-    return true;
-  }
-  if (known.state !== 'running' || !isSameCall(call, known)) return false;
+  if (known?.state !== 'running' || !isSameCall(call, known)) return false;
   markLost(conversation, key, known);
   return true;
+}
+
+/**
+ * Puts back what a store has lost of claims that this process has made. What has completed and was
+ * erased since stays erased.
+ */
+export function restoreOnce(conversation: Conversation, calls: OnceCalls): void {
+  const { erasedAt = 0 } = conversation;
+  for (const [key, call] of Object.entries(calls)) {
+    const known = conversation.onceCalls?.[key];
+    if (call.state === 'completed' && call.claimedAt <= erasedAt) continue;
+    if (known === undefined || isTruer(call, known, true)) keep(conversation, key, call);
+  }
 }
 
 /** Marks the calls that no living process runs as having an unknown outcome. Returns them. */
@@ -157,9 +176,11 @@ function markLost(conversation: Conversation, key: string, call: OnceCall): Once
   return lost;
 }
 
-function releaseOnce(conversation: Conversation, key: string): void {
-  const { [key]: _released, ...others } = conversation.onceCalls ?? {};
-  conversation.onceCalls = others;
+function release(conversation: Conversation, key: string, call: OnceCall, begun: 0 | 1): void {
+  if (call.state === 'released') return;
+  const notDone = (call.notDone ?? 0) + begun;
+  const content = UNFINISHED_RESULTS.interrupted;
+  keep(conversation, key, { ...call, state: 'released', content, notDone });
 }
 
 function keep(conversation: Conversation, key: string, call: OnceCall): void {

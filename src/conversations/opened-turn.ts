@@ -7,14 +7,11 @@ import type { RunLinks } from './run-links.ts';
 import type { RunElsewhere, TurnRecord } from './turn-record.ts';
 
 /** What a turn has found in its conversation: see `OpenedTurn`. */
-export interface FoundByTurn extends Pick<
+export type FoundByTurn = Pick<
   OpenedTurn,
-  'isResumed' | 'cut' | 'earlierCalls' | 'takenOver' | 'lostCalls' | 'hasGoneBack' | 'links'
+  'isResumed' | 'cut' | 'earlierCalls' | 'endedElsewhere' | 'lostCalls' | 'hasGoneBack' | 'links'
   | 'mayAct'
-> {
-  /** All runs of open turns in other processes, `takenOver` among them. */
-  readonly openElsewhere: readonly RunElsewhere[];
-}
+>;
 
 /** An opened turn as its run sees it. Exposes no record the run could change. */
 export class OpenedTurn {
@@ -34,11 +31,10 @@ export class OpenedTurn {
    */
   readonly earlierCalls: readonly EarlierToolCall[];
   /**
-   * Runs of older turns in other processes that this turn has ended. They have not been told yet.
+   * Runs in other processes that this one has ended: of older turns, and of this turn. Those
+   * processes have not been told yet.
    */
   readonly endedElsewhere: readonly RunElsewhere[];
-  /** The run of this turn in another process, if it ran there. It has not been told yet. */
-  readonly takenOver: RunElsewhere | undefined;
   /** Tool calls whose outcome is unknown from now on, as their process is gone. */
   readonly lostCalls: readonly LostCall[];
   /** What names the turn in the keys of its tool calls: see `TurnRecord.number`. */
@@ -58,14 +54,11 @@ export class OpenedTurn {
   readonly #record: TurnRecord;
 
   constructor(conversation: Conversation, record: TurnRecord, found: FoundByTurn) {
-    const { openElsewhere, takenOver } = found;
     this.turnId = record.id;
     this.isResumed = found.isResumed;
     this.cut = found.cut;
     this.earlierCalls = found.earlierCalls;
-    this.endedElsewhere =
-      takenOver === undefined ? openElsewhere : openElsewhere.filter((run) => run !== takenOver);
-    this.takenOver = takenOver;
+    this.endedElsewhere = found.endedElsewhere;
     this.lostCalls = found.lostCalls;
     // No id of a platform's has a control character.
     this.place = record.number === undefined ? record.id : `\u0000${record.number}`;

@@ -40,16 +40,10 @@ export interface ConversationStore {
     options?: UpdateOptions,
   ): Awaitable<T>;
 
-  /**
-   * Only where processes share a store that may lose what it had: puts back what is lost of the
-   * conversation, if this process remembers it, and returns what it remembers.
-   */
-  recall?(id: string): Awaitable<Conversation | undefined>;
-
-  /** Beside `recall`: what this process remembers, without asking the store. Do not change it. */
+  /** What this process remembers, without asking the store. Do not change it. */
   remembered?(id: string): Conversation | undefined;
 
-  /** The same, if the store has not taken all of it yet. */
+  /** The same, if a shared store has not taken all of it yet. */
   unstored?(id: string): Conversation | undefined;
 
   /** Beside `unstored`: calls `listener` once the store has taken all of it, if it has not yet. */
@@ -57,9 +51,15 @@ export interface ConversationStore {
 
   /**
    * Tells a shared store the address that turns of this process are stored with. Each app that uses
-   * the store tells its own, before its first turn.
+   * the store tells its own, before its first turn. The store tells other processes that it lives.
    */
   runsAt?(address: string): void;
+
+  /**
+   * Whether the process of that address may live. Must not reject: while nobody knows, it may.
+   * Absent: only a process of the same machine can be known to be gone.
+   */
+  mayLive?(address: string): Awaitable<boolean>;
 
   /** The number of conversations. */
   count(): Awaitable<number>;
@@ -81,8 +81,8 @@ export interface UpdateOptions {
   readonly mustBeStored?: boolean;
 
   /**
-   * Whether a tool that acts once starts when the change is confirmed: see `ONCE_CLAIMS`. Then a
-   * change that the store may lose is not confirmed. Default false.
+   * Whether a tool that acts once starts when the change is confirmed: see `ONCE_CLAIMS`. Rejects
+   * with an `UnsafeClaim` if the store may lose it. Default false.
    */
   readonly isClaim?: boolean;
 
@@ -97,6 +97,21 @@ export interface UpdateOptions {
    * for the latest version. Not called by stores that remember nothing. Default: it can be made.
    */
   readonly needsLatest?: (remembered: Conversation) => boolean;
+}
+
+/**
+ * A claim that was made, but that the store may lose, or under a key whose earlier claims it may
+ * have lost. The tool must not start.
+ */
+export class UnsafeClaim extends Error {
+  override name = 'UnsafeClaim';
+  /** After how many milliseconds it may be made again. 0: nobody knows. */
+  readonly safeInMs: number;
+
+  constructor(message: string, options: ErrorOptions & { readonly safeInMs?: number } = {}) {
+    super(message, options);
+    this.safeInMs = options.safeInMs ?? 0;
+  }
 }
 
 /** The condition of a store that is reached over a network or on disk. */

@@ -2,7 +2,7 @@
 
 import type { Message, ToolCallState, ToolMessage } from './message.ts';
 import { roundsOf } from './tool-rounds.ts';
-import { hasFollowed, messagesOf, runOfCall, type TurnRecord } from './turn-record.ts';
+import { hasFollowed, messagesOf, type TurnRecord } from './turn-record.ts';
 
 /** The messages of a turn. The first `kept` come before its current run. */
 export interface MergedMessages {
@@ -95,11 +95,8 @@ function withCalls(
 }
 
 function callsOf(record: TurnRecord): Call[] {
-  return (record.messages ?? []).flatMap((message, index) =>
-    message.role === 'tool'
-      ? [{ result: message, runId: runOfCall(record, message, index) }]
-      : [],
-  );
+  return (record.messages ?? []).flatMap((message) =>
+    message.role === 'tool' ? [{ result: message, runId: message.runId }] : []);
 }
 
 /** Whether one of the calls waited for the other. A later run keeps only one of their results. */

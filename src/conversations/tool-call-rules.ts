@@ -8,12 +8,13 @@ import {
 } from './conversation.ts';
 import { earlierCallsIn, type EarlierToolCall } from './discarded-turns.ts';
 import type { Message, ToolCallState, ToolMessage } from './message.ts';
+import type { OnceCall } from './once-call.ts';
 import {
   claimOnce, settleOnce, type Claimer, type ClaimOutcome, type OnceClaim, type OnceResult,
 } from './once-rules.ts';
 import { roundsOf } from './tool-rounds.ts';
 import {
-  indexOfCall, leadingMessages, messagesWithRuns, ownMessages, toolMessagesOf, type TurnRecord,
+  indexOfCall, leadingMessages, messagesOf, ownMessages, toolMessagesOf, type TurnRecord,
 } from './turn-record.ts';
 import { UNFINISHED_RESULTS } from './unfinished-tool-results.ts';
 
@@ -254,12 +255,14 @@ export function forgetLostCalls(
   const alive = new Set(running.filter(runs).map(({ key }) => key));
   const over = running.filter(({ key }) => key === undefined || !alive.has(key));
   const hasTrace = (key: string | undefined): boolean =>
-    (key !== undefined && conversation.onceCalls?.[key] !== undefined)
+    (key !== undefined && isClaimed(conversation.onceCalls?.[key]))
     || messages.some((message) =>
       message.role === 'tool' && message.key === key && message.joins !== true
       && message.state !== 'interrupted');
-  const hasBegun = ({ key, joins, process = record.process }: ToolMessage): boolean =>
-    joins !== true || process === undefined || !isAlive(process) || hasTrace(key);
+  const hasBegun = ({ key = '', joins, process = record.process }: ToolMessage): boolean =>
+    joins === true
+      ? process === undefined || !isAlive(process) || hasTrace(key)
+      : conversation.onceCalls?.[key]?.state !== 'released';
   const lost = over.filter(hasBegun);
   for (const message of over) {
     subtract(conversation, record);
@@ -269,6 +272,11 @@ export function forgetLostCalls(
     add(conversation, record);
   }
   return lost;
+}
+
+/** Whether a call has the key that may have acted. */
+function isClaimed(call: OnceCall | undefined): boolean {
+  return call !== undefined && call.state !== 'released';
 }
 
 /** A call may have been stored after the result that it waited for. */
@@ -288,7 +296,7 @@ function takeKnownResults(conversation: Conversation, record: TurnRecord): void 
  * a completed one is kept, otherwise the first.
  */
 export function earlierRounds(record: TurnRecord): Message[] {
-  const messages = messagesWithRuns(record); // the record's run changes next
+  const messages = messagesOf(record);
   const kept = new Map<string, ToolMessage>();
   for (const message of messages) {
     if (message.role !== 'tool' || message.state === 'interrupted') continue;

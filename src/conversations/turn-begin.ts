@@ -43,7 +43,7 @@ export function begin(
   }
   record.runId = runId;
   if (process !== undefined) {
-    noteProcess(record, process);
+    record.process = process;
     record.arrivedAt = arrivalOf({ waitedMs });
     const lastMs = redeliveredMs?.();
     if (lastMs !== undefined) noteRedelivery(record, { waitedMs: () => lastMs });
@@ -78,10 +78,4 @@ export function noteRedelivery(record: TurnRecord, delivery: Pick<Arrival, 'wait
   record.firstArrivedAt ??= record.arrivedAt;
   // Claims may be stored in another order than that of their deliveries.
   record.arrivedAt = Math.max(record.arrivedAt, arrivalOf(delivery));
-}
-
-/** Notes the process that has the turn. Call it when its run is set. */
-export function noteProcess(record: TurnRecord, process: string): void {
-  record.process = process;
-  record.countedRun = record.runId;
 }

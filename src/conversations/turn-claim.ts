@@ -5,19 +5,18 @@ import { earlierCallsIn, type EarlierToolCall } from './discarded-turns.ts';
 import type { Claimer } from './once-rules.ts';
 import { begin, noteRedelivery, type BegunRun } from './turn-begin.ts';
 import { isDeliveredSince } from './turn-order.ts';
-import { messagesOf, type TurnRecord } from './turn-record.ts';
+import { messagesOf } from './turn-record.ts';
 
 /**
  * Whether a run may continue for another delivery of its turn. `owned`: yes, the record is this
- * run's. If a run in another process had it and did not complete, `earlierCalls` are that run's,
- * and `earlierRuns` has its id. `closed`: no, a newer turn has begun. `taken`: no, another run has
+ * run's. If a run in another process had it and did not complete, `earlierCalls` are that run's.
+ * `closed`: no, a newer turn has begun. `taken`: no, another run has
  * said everything, or goes on for a later delivery.
  */
 export type TurnClaim =
   | {
       readonly kind: 'owned';
       readonly earlierCalls: readonly EarlierToolCall[];
-      readonly earlierRuns: readonly number[] | undefined;
     }
   | { readonly kind: 'closed' | 'taken' };
 
@@ -31,24 +30,21 @@ export function claimTurn(
   const { turnId, runId } = claim;
   const record = findTurn(conversation, turnId);
   // It was cleared: the run goes on, unrecorded.
-  if (record === undefined) return owned(NO_CALLS, undefined);
+  if (record === undefined) return owned(NO_CALLS);
   if (record.runId === runId) {
     const isOurs = record.state === 'open' || record.isLeaving === true;
     if (!isOurs) return { kind: 'closed' };
     noteRedelivery(record, claim);
     conversation.touched?.add(record);
-    return owned(NO_CALLS, record);
+    return owned(NO_CALLS);
   }
   const isLater = record.state === 'open' && isDeliveredSince(record, claim);
   if (isLater || record.state === 'completed') return { kind: 'taken' };
   const hasCalls = begin(conversation, record, claim, true);
   const calls = hasCalls ? earlierCallsIn(record, messagesOf(record)) : NO_CALLS;
-  return owned(calls.filter((call) => call.runId !== runId), record);
+  return owned(calls.filter((call) => call.runId !== runId));
 }
 
-function owned(
-  earlierCalls: readonly EarlierToolCall[],
-  record: TurnRecord | undefined,
-): TurnClaim {
-  return { kind: 'owned', earlierCalls, earlierRuns: record?.earlierRuns };
+function owned(earlierCalls: readonly EarlierToolCall[]): TurnClaim {
+  return { kind: 'owned', earlierCalls };
 }

@@ -18,7 +18,7 @@ import { OpenedTurn } from './opened-turn.ts';
 import { reconcile, type Reconciled } from './reconcile.ts';
 import { linksOf, type RunLinks } from './run-links.ts';
 import { compareTranscript, replacedBy, type Comparison } from './transcript-comparison.ts';
-import { begin, noteProcess, type BegunRun } from './turn-begin.ts';
+import { begin, type BegunRun } from './turn-begin.ts';
 import {
   arrivalOf, isDeliveredSince, isErasedSince, moveBefore, newerThan, type Arrival,
 } from './turn-order.ts';
@@ -182,9 +182,8 @@ function openNow(
   const { process, running = [], isCallRunning = () => false } = opening;
   const links = linksFor(conversation, opening, known);
   const isResumed = conversation.turns.length > (known === undefined ? 0 : 1);
-  const openElsewhere =
+  const endedElsewhere =
     process === undefined ? NO_RUNS : openRunsElsewhere(conversation, process);
-  const takenOver = openElsewhere.find(({ runId }) => known?.runId === runId);
   const closed = endOpenTurns(conversation, running);
   const { runningCalls, onceCalls } = conversation;
   const mayBeLost = runningCalls > 0 || onceCalls !== undefined;
@@ -208,8 +207,7 @@ function openNow(
     isResumed,
     cut: heard === undefined ? undefined : cutOf(heard),
     earlierCalls: place === undefined ? ownCalls : callsAtPlace(conversation, record, place),
-    openElsewhere,
-    takenOver,
+    endedElsewhere,
     lostCalls,
     hasGoneBack: place?.hasGoneBack === true,
     links,
@@ -338,7 +336,7 @@ function addOver(
   record.isUnknown = true;
   record.runs = 0;
   if (process !== undefined) {
-    noteProcess(record, process);
+    record.process = process;
     record.firstArrivedAt = arrivalOf(opening);
   }
   if (figures !== undefined) record.figures = figures;

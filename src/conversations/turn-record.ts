@@ -28,13 +28,8 @@ export interface TurnRecord {
    */
   runs?: number;
   /**
-   * Only where several processes may share the conversation: the last run that `runs` counts. Older
-   * versions leave both alone, so if `runId` is another one, they have run the turn since.
-   */
-  countedRun?: number;
-  /**
-   * There, too: the runs that the current one knew of when it began, the latest last. A run that is
-   * not among them may be the later one.
+   * Only where several processes may share the conversation: the runs that the current one knew of
+   * when it began, the latest last. A run that is not among them may be the later one.
    */
   earlierRuns?: readonly number[];
   /** The caller's words and the reply, or null. Most turns need only these two. */
@@ -104,8 +99,7 @@ export interface TurnRecord {
    */
   arrivedAt?: number;
   /**
-   * When its first delivery arrived, if a later one has the turn now, or none has run it yet. Older
-   * versions take every turn with `arrivedAt` for one that ran.
+   * When its first delivery arrived, if a later one has the turn now, or none has run it yet.
    */
   firstArrivedAt?: number;
 }
@@ -117,11 +111,11 @@ export interface RunElsewhere {
 }
 
 /** What tells the runs of a turn apart. */
-type NotedRuns = Pick<TurnRecord, 'runId' | 'runs' | 'countedRun' | 'earlierRuns'>;
+type NotedRuns = Pick<TurnRecord, 'runId' | 'runs' | 'earlierRuns'>;
 
-/** See `TurnRecord.runs`. At least so many, if older versions have run the turn. */
-export function countRuns({ runs = 1, runId, countedRun = runId }: NotedRuns): number {
-  return countedRun === runId ? runs : runs + 1;
+/** See `TurnRecord.runs`. */
+export function countRuns({ runs = 1 }: NotedRuns): number {
+  return runs;
 }
 
 /** Most runs that are noted as earlier ones of a turn. */
@@ -143,7 +137,7 @@ export function hasFollowed(record: NotedRuns, other: NotedRuns): boolean {
     && (countRuns(record) > countRuns(other) || !mayKnow(other, record));
 }
 
-/** With more runs it may if not all earlier ones are noted, as older versions note none. */
+/** With more runs it may if not all earlier ones are noted any more. */
 function mayKnow(record: NotedRuns, other: NotedRuns): boolean {
   const { earlierRuns = [] } = record;
   const [runs, others] = [countRuns(record), countRuns(other)];
@@ -308,60 +302,16 @@ export function isPlainReply(message: Message): message is AssistantMessage {
   return message.toolCalls === undefined && message.agent === undefined;
 }
 
-/**
- * The run that made the call whose result is at that index. Versions that write format 1 note no
- * run, even if the rest of the conversation has format 2: it was the current one. Undefined for
- * such a call before the current run.
- */
-export function runOfCall(
-  { runId, kept = 0 }: TurnRecord,
-  result: ToolMessage,
-  index: number,
-): number | undefined {
-  return result.runId ?? (index < kept ? undefined : runId);
-}
-
-/**
- * The messages of a turn, with the run of every call and the process that runs it. Where the run is
- * not known, the process is most likely that of the current run: it joined the call.
- */
-export function messagesWithRuns(record: TurnRecord): Message[] {
-  return messagesOf(record).map((message, index) => {
-    if (message.role !== 'tool' || message.runId !== undefined) return message;
-    const runId = runOfCall(record, message, index);
-    const { process = record.process } = message;
-    return {
-      ...message,
-      ...(runId === undefined ? {} : { runId }),
-      ...(process === undefined ? {} : { process }),
-    };
-  });
-}
-
 /** Where the result of a call is among the messages. -1 if there is no such call. */
 export function indexOfCall(record: TurnRecord, { runId, toolCallId }: ToolCallId): number {
   return (record.messages ?? []).findLastIndex(
-    (message, index) =>
-      message.role === 'tool'
-      && message.toolCallId === toolCallId
-      && runOfCall(record, message, index) === runId,
+    (message) =>
+      message.role === 'tool' && message.toolCallId === toolCallId && message.runId === runId,
   );
 }
 
 export function toolMessagesOf({ messages }: TurnRecord): ToolMessage[] {
   return messages === undefined ? [] : messages.filter((message) => message.role === 'tool');
-}
-
-/** Whether a call with that key has ended that this process has made. */
-export function hasEndedCall(
-  record: TurnRecord,
-  key: string,
-  own: string | undefined,
-): boolean {
-  return toolMessagesOf(record).some(
-    ({ key: known, state, process = record.process }) =>
-      known === key && state !== 'running' && process === own,
-  );
 }
 
 export function countMessages({ words, reply, messages }: TurnRecord): number {

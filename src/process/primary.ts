@@ -3,7 +3,6 @@
 
 import { isatty } from 'node:tty';
 
-import { EVERYONE } from '../base/channel.ts';
 import { atMost } from '../base/time-limit.ts';
 import { formatMetrics, Gauge, Metrics } from '../metrics.ts';
 import { addLogMetrics } from '../observers/log-metrics.ts';
@@ -131,10 +130,8 @@ class Post {
     switch (message.type) {
       case 'text': {
         const { to, text } = message;
-        for (const worker of this.#workers.all)
-          if (worker.address === to || (to === EVERYONE && worker !== from))
-            worker.outbox.sendText({ type: 'text', text });
-        return;
+        const receiver = this.#workers.all.find(({ address }) => address === to);
+        return receiver?.outbox.sendText({ type: 'text', text });
       }
       case 'counted':
         from.counts = message.metrics;

@@ -7,8 +7,6 @@ export type MessageToWorker =
   /** Answers `ready`: open the server. */
   | {
       readonly type: 'start';
-      /** Where other workers reach this one. */
-      readonly address: string;
       readonly processes: number;
       readonly missingSecret: DevelopmentSecret | undefined;
       /** Whether a person reads the log. */
@@ -29,8 +27,9 @@ export type MessageToWorker =
 export type MessageToPrimary =
   /**
    * The first message. Anything the primary sent earlier is lost, because nothing was listening.
+   * `address`: where other workers reach this one.
    */
-  | { readonly type: 'ready' }
+  | { readonly type: 'ready'; readonly address: string }
   | { readonly type: 'listening'; readonly origin: string }
   /** This process is broken and needs a successor. */
   | { readonly type: 'failed' }

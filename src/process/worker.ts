@@ -4,6 +4,7 @@
 import cluster from 'node:cluster';
 
 import type { Channel } from '../base/channel.ts';
+import { processAddress } from '../base/process-address.ts';
 import { readSettings } from '../settings/load-settings.ts';
 import type { Settings } from '../settings/settings.ts';
 import { Closing } from './closing.ts';
@@ -27,7 +28,7 @@ export async function runWorker(argv: readonly string[], output: LogOutput): Pro
   // Ignores failed messages to a primary that is gone, because the process ends for that anyway.
   cluster.worker?.on('error', () => undefined);
   const primary = new Primary();
-  const { address, processes, missingSecret, isTerminal, greets } = await primary.started;
+  const { processes, missingSecret, isTerminal, greets } = await primary.started;
   const { settings: given, problems } = readSettings({ argv });
   const server = await openServer(shareOf(given, processes), {
     directory: process.cwd(),
@@ -38,7 +39,7 @@ export async function runWorker(argv: readonly string[], output: LogOutput): Pro
     missingSecret,
     worker: {
       processes,
-      channel: primary.channelAt(address),
+      channel: primary.channel(),
       sumMetrics: () => primary.sum(),
     },
   });
@@ -94,7 +95,7 @@ function obey(primary: Primary, { app, log, settings }: OpenServer): void {
       case 'measure':
         void primary.outbox.send({ type: 'measured', metrics: app.metrics.texts() });
         return;
-      default: // handled by `channelAt` or `Primary`
+      default: // handled by `channel` or `Primary`
     }
   });
   setInterval(() => void sendCounts(), COUNTS_INTERVAL_MS).unref();
@@ -110,6 +111,7 @@ class Primary {
   readonly started: Promise<Extract<MessageToWorker, { readonly type: 'start' }>>;
   /** Whether the server is open. Until then the process simply exits when told to close. */
   isObeyed = false;
+  readonly #address = processAddress();
   #sum: Promise<string> | undefined;
   #onSum: ((text: string) => void) | undefined;
 
@@ -121,7 +123,7 @@ class Primary {
         else if (message.type === 'metrics') this.#onSum?.(message.text);
       });
     });
-    void this.outbox.send({ type: 'ready' });
+    void this.outbox.send({ type: 'ready', address: this.#address });
   }
 
   listen(listener: (message: MessageToWorker) => void): void {
@@ -131,9 +133,9 @@ class Primary {
     });
   }
 
-  channelAt(address: string): Channel {
+  channel(): Channel {
     return {
-      address,
+      address: this.#address,
       send: (to, text) => this.outbox.sendText({ type: 'text', to, text }),
       listen: (listener) => {
         this.listen((message) => {

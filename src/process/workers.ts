@@ -1,7 +1,6 @@
 // Starts, replaces and closes the workers of a primary.
 
 import cluster, { type Worker } from 'node:cluster';
-import { randomUUID } from 'node:crypto';
 
 import { BackOff } from '../base/back-off.ts';
 import type { Logger } from '../log.ts';
@@ -53,8 +52,8 @@ interface WorkerExit {
 
 /** A worker as its primary sees it. */
 export class WorkerProcess {
-  /** The address at which other workers reach it. */
-  readonly address = randomUUID();
+  /** The address at which other workers reach it. Empty until it has said it. */
+  address = '';
   readonly outbox: Outbox;
   /** Resolves with the origin it listens on, or with undefined if it ended before. */
   readonly listening: Promise<string | undefined>;
@@ -247,7 +246,7 @@ export class Workers {
     this.#all.add(worker);
     worker.onMessage((message) => {
       worker.silentChecks = 0;
-      if (message.type === 'ready') this.#begin(worker, greets);
+      if (message.type === 'ready') this.#begin(worker, message.address, greets);
       else if (message.type === 'listening') this.#listens(worker);
       else if (message.type === 'failed') this.#failing(worker);
       else onMessage(message, worker);
@@ -256,11 +255,13 @@ export class Workers {
     return worker;
   }
 
-  #begin({ address, outbox }: WorkerProcess, greets: boolean): void {
+  #begin(worker: WorkerProcess, address: string, greets: boolean): void {
+    const { outbox } = worker;
+    worker.address = address;
     const { count: processes, isTerminal, missingSecret } = this.#options;
     const signal = this.#closingSignal;
     if (signal !== undefined) void outbox.send({ type: 'close', signal });
-    else void outbox.send({ type: 'start', address, processes, missingSecret, isTerminal, greets });
+    else void outbox.send({ type: 'start', processes, missingSecret, isTerminal, greets });
   }
 
   #listens(worker: WorkerProcess): void {

@@ -17,10 +17,15 @@ export async function runHere(
   call: NotedToolCall,
   tool: ToolRun,
 ): Promise<ToolCallResult> {
-  const { key, isOnce, running: { signal }, spoken } = call;
+  const { key, isOnce, claim, running: { signal }, spoken } = call;
   const { trace } = turn;
   const run = (): Awaitable<string> =>
-    tool.run({ signal, toolCallId: spoken.call.id, idempotencyKey: key });
+    tool.run({
+      signal,
+      toolCallId: spoken.call.id,
+      idempotencyKey: key,
+      attempt: claim?.kind === 'claimed' ? claim.attempt : undefined,
+    });
   turn.work.toolBegan(toolNameOf(call), spoken.call);
   try {
     const content = await (trace === undefined ? run() : trace.runTool(spoken.call.id, run));

@@ -48,7 +48,9 @@ export interface NotedToolCall {
   earlier: KnownToolCall | undefined;
   /** Whether it acts once per conversation. */
   isOnce: boolean;
-  /** What became of its claim. Undefined for a call that makes none. */
+  /** How many claims it has made. */
+  claims: number;
+  /** What became of the last one. Undefined for a call that makes none. */
   claim: ClaimOutcome | undefined;
   /** Undefined before the call begins, and for a call that the agent runs itself. */
   whenInterrupted: 'abort' | 'finish' | undefined;
@@ -115,6 +117,7 @@ export class NotedToolCalls {
         failure: undefined,
         earlier: undefined,
         isOnce: false,
+        claims: 0,
         claim: undefined,
         whenInterrupted: undefined,
         handOver: undefined,

@@ -1,6 +1,6 @@
 // Tool calls that run in this process: which of them are the same call, and when they are aborted.
 
-import type { ToolCallId, ToolCallState } from '../conversations/message.ts';
+import type { ToolCallState } from '../conversations/message.ts';
 import { NOT_STARTED, UNFINISHED_RESULTS } from '../conversations/unfinished-tool-results.ts';
 
 /**
@@ -35,10 +35,6 @@ const MAX_LATE = 1_000;
 export class RunningToolCall {
   /** Never rejects. */
   readonly outcome: Promise<ToolCallResult>;
-  /** Whether it has claimed its key or is about to, so that it does not wait for another call. */
-  isClaimer = false;
-  /** Its turn, while other processes are asked before it claims its key. */
-  askingTurn: { readonly isOver: boolean } | undefined;
   readonly #controller = new AbortController();
   #settle!: (outcome: ToolCallResult) => void;
   #deadline: NodeJS.Timeout | undefined;
@@ -69,49 +65,17 @@ export class RunningToolCall {
   }
 }
 
-/** A claim that is to be taken back. */
-export interface Withdrawal extends ToolCallId {
-  readonly key: string;
-  readonly running: RunningToolCall;
-  /** When to give up, on the clock of `performance.now()`. */
-  readonly untilMs: number;
-}
-
 /**
  * All calls that run in this process, by key. A key may have several: nothing keeps an agent from
  * running a call twice itself.
  */
 export class RunningToolCalls {
   readonly #calls = new Map<string, readonly RunningToolCall[]>();
-  /**
-   * Calls whose claims the store has not confirmed, under which nothing began, by key. Each claim
-   * is taken back by itself: the store has at most the last one.
-   */
-  readonly #unconfirmed = new Map<string, Set<RunningToolCall>>();
-  /** Unconfirmed claims that are being taken back, by conversation. */
-  readonly withdrawals = new Map<string, Withdrawal[]>();
   /** Tools whose time was up, oldest first, and how to forget each. */
   readonly #late = new Map<Promise<void>, () => void>();
-  /** Called when a call need not be waited for any more: see `whenStored`. */
-  readonly #listeners = new Map<string, Set<() => void>>();
 
   /** Whether the call must not count as lost. */
-  readonly isRunning = (key: string): boolean => this.#calls.has(key) || this.#unconfirmed.has(key);
-
-  /** Whether a call with that key acts or is about to, rather than wait for another one. */
-  readonly isClaimed = (key: string): boolean =>
-    this.#calls.get(key)?.some(({ isClaimer }) => isClaimer) === true;
-
-  /**
-   * Whether a call with that key is about to find out whether it may claim it. Not one whose turn
-   * is over: it claims nothing.
-   */
-  readonly isAsking = (key: string): boolean =>
-    this.#calls.get(key)?.some(({ askingTurn }) => askingTurn?.isOver === false) === true;
-
-  /** Whether there is only an unconfirmed claim, under which nothing began or is about to begin. */
-  readonly isIdle = (key: string): boolean =>
-    !this.isClaimed(key) && !this.isAsking(key) && this.isUnconfirmed(key);
+  readonly isRunning = (key: string): boolean => this.#calls.has(key);
 
   /**
    * The outcome of the calls with that key that were added before `call`, or of all of them: that
@@ -133,43 +97,8 @@ export class RunningToolCalls {
   /** Call it once the result is stored. Until then the store says that the call runs. */
   remove(key: string, call: RunningToolCall): void {
     const others = this.#calls.get(key)?.filter((other) => other !== call) ?? [];
-    if (others.length > 0) return void this.#calls.set(key, others);
-    this.#calls.delete(key);
-    this.#tellStored(key);
-  }
-
-  /**
-   * Calls `listener` once the results of the calls with that key are stored, or the last claim is
-   * gone under which nothing began.
-   */
-  whenStored(key: string, listener: () => void): void {
-    const listeners = this.#listeners.get(key) ?? new Set();
-    this.#listeners.set(key, listeners.add(listener));
-  }
-
-  /** A claim may be in the store, though the store has not said so. Nothing has begun under it. */
-  noteUnconfirmed(key: string, call: RunningToolCall): void {
-    this.#unconfirmed.set(key, (this.#unconfirmed.get(key) ?? new Set()).add(call));
-  }
-
-  /**
-   * Whether a claim under that key, of `call` or of any, may still be in the store without having
-   * been confirmed.
-   */
-  isUnconfirmed(key: string, call?: RunningToolCall): boolean {
-    const calls = this.#unconfirmed.get(key);
-    return call === undefined ? calls !== undefined : calls?.has(call) === true;
-  }
-
-  /**
-   * The claim of that call is no longer in the store, or cannot be taken back, or one with its key
-   * is confirmed.
-   */
-  forgetUnconfirmed(key: string, call?: RunningToolCall): void {
-    const calls = this.#unconfirmed.get(key);
-    if (call !== undefined) calls?.delete(call);
-    if (call === undefined || calls?.size === 0) this.#unconfirmed.delete(key);
-    if (!this.isRunning(key)) this.#tellStored(key);
+    if (others.length > 0) this.#calls.set(key, others);
+    else this.#calls.delete(key);
   }
 
   /**
@@ -199,12 +128,6 @@ export class RunningToolCalls {
   async ended(): Promise<void> {
     await Promise.all(this.#all().map(({ outcome }) => outcome));
     while (this.#late.size > 0) await Promise.all(this.#late.keys());
-  }
-
-  #tellStored(key: string): void {
-    const listeners = this.#listeners.get(key) ?? [];
-    this.#listeners.delete(key);
-    for (const listener of listeners) listener();
   }
 
   #all(): readonly RunningToolCall[] {

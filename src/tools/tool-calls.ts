@@ -283,6 +283,7 @@ export class ToolCalls {
     }
     const done = (): void => {
       this.#host.calls.remove(key, running);
+      this.#host.others?.callEnded(this.#turn.conversationId);
       liveState?.leave();
     };
     storeResult(this.#turn, call, outcome, { liveState, done });

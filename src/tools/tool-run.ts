@@ -12,6 +12,11 @@ export interface ToolCallContext {
    * APIs that accept an idempotency key.
    */
   readonly idempotencyKey: string;
+  /**
+   * Only for a call that acts once per conversation: 1, and one more each time that the tool began
+   * under this key and said that it did nothing. For a bank that refuses a key which was declined.
+   */
+  readonly attempt?: number | undefined;
 }
 
 /** How to run one tool call. */

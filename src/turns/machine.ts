@@ -25,7 +25,7 @@ export type RunState = (typeof RUN_STATES)[number];
 
 /**
  * - `opened`: its record is open. `not opened`: the turn was over before the store could begin.
- * - `runs elsewhere`: other processes must be asked which of its tool calls they run.
+ * - `runs elsewhere`: turns or tool calls of other processes count, if those live.
  * - `stale`: a newer turn was opened meanwhile. `replayed`: the turn was completed before.
  * - `handed over`: the agent has ended, and another one continues.
  * - `completed`: the agent has said all, or has ended the turn.
@@ -60,7 +60,7 @@ export type StreamEnd = 'now' | 'with others' | 'cut short';
  */
 export type Effect =
   | { readonly do: 'interrupt older turns' | 'take the record' | 'ask the agent' }
-  | { readonly do: 'ask other processes' | 'let the next agent speak' }
+  | { readonly do: 'ask who lives' | 'let the next agent speak' }
   | { readonly do: 'apologise' | 'log a lost turn' | 'log a late failure' }
   | { readonly do: 'send what was sent' | 'pass the stream on' | 'begin again' }
   | { readonly do: 'end the stream'; readonly when: StreamEnd }
@@ -107,7 +107,7 @@ function endedEarly(state: RunState, as: 'failed' | 'interrupted'): Moves {
   return {
     opened: to('settled', interruptOlder, takeRecord, settleLate),
     'not opened': to('settled', interruptOlder, settleLate),
-    'runs elsewhere': to(state, { do: 'ask other processes' }),
+    'runs elsewhere': to(state, { do: 'ask who lives' }),
     stale: to('settled'),
     replayed: to('settled'),
     failed: to('settled', interruptOlder, { do: 'log a lost turn' }),
@@ -118,7 +118,7 @@ function endedEarly(state: RunState, as: 'failed' | 'interrupted'): Moves {
 const MOVES: Readonly<Record<RunState, Moves>> = {
   opening: {
     opened: to('speaking', interruptOlder, takeRecord, { do: 'ask the agent' }),
-    'runs elsewhere': to('opening', { do: 'ask other processes' }),
+    'runs elsewhere': to('opening', { do: 'ask who lives' }),
     stale: to('settled', { do: 'end unstored', as: 'stale' }),
     replayed: to('settled', { do: 'send what was sent' }, { do: 'end unstored', as: 'replayed' }),
     failed: to(

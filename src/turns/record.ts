@@ -1,20 +1,17 @@
 import type { LiveState } from '../agents/state/live-state.ts';
 import { andThen, type Awaitable } from '../base/awaitable.ts';
-import { mayLive } from '../base/process-address.ts';
 import { textOf, type TurnEvent } from '../calls/call-event.ts';
 import type { KnownCaller } from '../conversations/conversation.ts';
 import type { KnownConversation } from '../conversations/manager.ts';
-import { LONGEST_TOOL_CALL_MS } from '../conversations/once-call.ts';
 import { OPENING_DELAYS_MS, persist, WRITE_DELAYS_MS } from '../conversations/persist.ts';
 import type {
   TurnOpening, TurnOpeningResult, WaitingTurn,
 } from '../conversations/turn-opening.ts';
 import type { TurnSettlement } from '../conversations/turn-settlement.ts';
 import type { Redaction } from '../redaction/redaction.ts';
-import type { Answers } from '../tools/tool-question.ts';
 import type { Ending } from './machine.ts';
 import { figuresAtEnd, figuresAtStart } from './report/figures.ts';
-import type { TurnHost, TurnRun } from './turn-run.ts';
+import type { TurnRun } from './turn-run.ts';
 
 /** What the store says of a turn's record. `beside`: of a turn that leaves nothing in history. */
 export type Opening =
@@ -28,14 +25,14 @@ export type Opening =
     };
 
 /**
- * Opens the record of a turn: stores the caller's words and a placeholder for the reply. `answers`
- * are those of other processes, once they were asked, and `erasedAt` what the conversation said
- * before. For a turn that leaves nothing in history the conversation is only read. Rejects if the
- * last try of the write fails too.
+ * Opens the record of a turn: stores the caller's words and a placeholder for the reply. `mayLive`
+ * says which processes live, once that is known, and `erasedAt` what the conversation said before.
+ * For a turn that leaves nothing in history the conversation is only read. Rejects if the last try
+ * of the write fails too.
  */
 export function openRecord(
   turn: TurnRun,
-  answers?: Answers,
+  mayLive?: (process: string) => boolean,
   erasedAt?: number,
 ): Awaitable<Opening> {
   const { conversationId, host } = turn;
@@ -46,7 +43,7 @@ export function openRecord(
       return beside(known);
     });
   }
-  const opening = openingOf(turn, answers ?? withoutMessages(host), erasedAt);
+  const opening = openingOf(turn, mayLive, erasedAt);
   const opened = persist(
     () => conversations.openTurn(conversationId, opening), OPENING_DELAYS_MS,
   );
@@ -74,22 +71,6 @@ function beside(known: KnownConversation | undefined): Opening {
   return { kind: 'beside', isResumed: known !== undefined, agent: known?.agent };
 }
 
-/**
- * If no messages are exchanged, a process counts as running its calls as long as it may be alive,
- * but for an hour at most.
- */
-function withoutMessages({ others }: TurnHost): Answers | undefined {
-  return others === undefined ? SILENT : undefined;
-}
-
-const SILENT: Answers = {
-  isCallRunning: (_key, process, sinceMs = 0) =>
-    process !== undefined && mayLive(process) && Date.now() - sinceMs < LONGEST_TOOL_CALL_MS,
-  isIdle: () => false,
-  runnerOf: () => undefined,
-  isAlive: mayLive,
-};
-
 /** What the store is told of a run, when it opens its turn or takes it back. */
 export function runOf(
   { event, startedAtMs, host, trace }: TurnRun,
@@ -103,7 +84,7 @@ export function runOf(
 
 function openingOf(
   turn: TurnRun,
-  answers: Answers | undefined,
+  mayLive: ((process: string) => boolean) | undefined,
   erasedAt: number | undefined,
 ): TurnOpening {
   const { turnId, runId, event, startedAtMs, older } = turn;
@@ -121,12 +102,12 @@ function openingOf(
     // already said what was heard.
     running: older === undefined ? undefined : settlementsOf(older),
     waiting: older === undefined ? undefined : waitingAmong(older),
-    isCallRunning: (key, owner, sinceMs) =>
-      owner === process
+    isCallRunning: (key, owner) =>
+      owner === undefined || owner === process
         ? calls.isRunning(key)
-        : answers?.isCallRunning(key, owner, sinceMs) === true,
+        : mayLive?.(owner) === true,
     process,
-    isAlive: answers?.isAlive,
+    isAlive: mayLive,
     waitedMs: () => performance.now() - startedAtMs,
     redeliveredMs: process === undefined ? undefined : () => redeliveredMs(turn),
     erasedAt,

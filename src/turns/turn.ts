@@ -19,7 +19,6 @@ import type { Logger } from '../log.ts';
 import type { ToolCalls } from '../tools/tool-calls.ts';
 import { noteUnknown } from '../tools/tool-failure.ts';
 import { toolNamed } from '../tools/tool-list.ts';
-import { MAX_UNANSWERED, type Answers } from '../tools/tool-question.ts';
 import { AgentRun } from './agent-run.ts';
 import { startClock } from './clock.ts';
 import type { DeliveredTurn, Delivery } from './delivery.ts';
@@ -93,8 +92,6 @@ export class Turn implements TurnRun, DeliveredTurn {
   error: unknown;
   /** Whether aborted tool calls of older turns have not ended yet. */
   #areCallsEnding = false;
-  /** The runs that had its record when it was last claimed for another delivery. */
-  #takenFrom: readonly number[] | undefined;
   /** Set if its settlement was stored before its last event left. */
   #storedAs: Ending | undefined;
   /** Set once a newer turn knows what this one has said so far. It may store that later. */
@@ -300,7 +297,6 @@ export class Turn implements TurnRun, DeliveredTurn {
 
   #claimed(claim: TurnClaim, delivery: Delivery, arrivedAtMs: number): void {
     if (claim.kind === 'owned') {
-      this.#takenFrom = claim.earlierRuns;
       if (claim.earlierCalls.length > 0) this.learn(claim.earlierCalls);
       return this.#continueFor(delivery, arrivedAtMs);
     }
@@ -347,13 +343,10 @@ export class Turn implements TurnRun, DeliveredTurn {
   }
 
   /**
-   * Another process runs the turn from now on, with the run `by`, if that is known. The stream
-   * ends, and nothing is stored, as the record is that run's. Tool calls go on, so that the other
-   * run gets their results. Does nothing if this run has taken the record back from that one: the
-   * message comes late.
+   * Another process runs the turn from now on. The stream ends, and nothing is stored, as the
+   * record is that run's. Tool calls go on, so that the other run gets their results.
    */
-  giveAway(by?: number): void {
-    if (by !== undefined && this.#takenFrom?.includes(by) === true) return;
+  giveAway(): void {
     this.#happens('taken over');
   }
 
@@ -424,8 +417,8 @@ export class Turn implements TurnRun, DeliveredTurn {
         return this.#takeRecord();
       case 'ask the agent':
         return this.#askAgent();
-      case 'ask other processes':
-        return this.#askOthers();
+      case 'ask who lives':
+        return this.#askWhoLives();
       case 'let the next agent speak':
         return this.#run.letNextSpeak();
       case 'send what was sent':
@@ -459,10 +452,10 @@ export class Turn implements TurnRun, DeliveredTurn {
 
   // The beginning: the record is opened, older turns are interrupted, the agent is asked.
 
-  /** `answers` of other processes: undefined before they are asked. */
-  #open(answers?: Answers, erasedAt?: number): void {
+  /** `mayLive`: undefined before it is known which processes live. */
+  #open(mayLive?: (process: string) => boolean, erasedAt?: number): void {
     try {
-      const opening = openRecord(this, answers, erasedAt);
+      const opening = openRecord(this, mayLive, erasedAt);
       if (!(opening instanceof Promise)) return this.#openingIs(opening);
       const fromMs = performance.now();
       this.host.track(opening);
@@ -480,12 +473,13 @@ export class Turn implements TurnRun, DeliveredTurn {
     this.#happens(HAPPENING_OF[opening.kind]);
   }
 
-  /** Other processes may run tool calls that would otherwise count as lost. */
-  #askOthers(): void {
+  /** Processes that live may run tool calls that would otherwise count as lost. */
+  #askWhoLives(): void {
     if (this.#opening?.kind !== 'elsewhere') return;
-    const { calls, erasedAt } = this.#opening;
-    const asked = this.host.others?.ask(this.conversationId, calls, MAX_UNANSWERED);
-    void Promise.resolve(asked).then((answers) => this.#open(answers, erasedAt)); // neither rejects
+    const { processes, erasedAt } = this.#opening;
+    const { conversations } = this.host;
+    void conversations.goneAmong(processes).then((gone) => // it never rejects
+      this.#open((process) => !gone.has(process), erasedAt));
   }
 
   #interruptOlder(): void {
@@ -509,9 +503,8 @@ export class Turn implements TurnRun, DeliveredTurn {
         this.log.warn(message, { turnId: this.turnId, storedAs });
       this.turnId = storedAs;
     }
-    for (const run of opened.endedElsewhere) host.others?.interrupt(conversationId, run);
-    if (opened.takenOver !== undefined)
-      host.others?.takeOver(conversationId, opened.takenOver, this.runId);
+    if (opened.endedElsewhere.length > 0)
+      host.others?.ended(conversationId, opened.endedElsewhere);
     for (const lost of opened.lostCalls) this.#noteLost(lost);
     this.liveState = host.states?.enter(conversationId, opened);
     this.#restoreSpeaker(opened.agent);

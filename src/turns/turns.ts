@@ -26,9 +26,8 @@ import { atMost } from '../base/time-limit.ts';
 import {
   isBeside, isSameTurn, type CallEnd, type CallEvent, type TurnEvent,
 } from '../calls/call-event.ts';
-import { callerIn } from '../conversations/conversation.ts';
+import { callerIn, findTurn, type Conversation } from '../conversations/conversation.ts';
 import type { ConversationManager, Snapshot } from '../conversations/manager.ts';
-import type { RunElsewhere } from '../conversations/turn-record.ts';
 import type { Logger } from '../log.ts';
 import { redactedEvent } from '../redaction/redacted-event.ts';
 import type { Redaction } from '../redaction/redaction.ts';
@@ -36,7 +35,7 @@ import { SealedTexts } from '../redaction/sealed-texts.ts';
 import { RunningToolCalls } from '../tools/tool-calls-running.ts';
 import type { CallLimits } from './call-limits.ts';
 import type { Delivery } from './delivery.ts';
-import { OtherProcesses, type OwnTurns, type TurnsToEnd } from './other-processes.ts';
+import { OtherProcesses, type OwnTurns } from './other-processes.ts';
 import { NOT_TRACED, type Tracing } from './report/turn-trace.ts';
 import type { CostOf, WorkObserver } from './report/turn-work.ts';
 import type { TurnHost } from './turn-run.ts';
@@ -209,13 +208,9 @@ export class Turns implements TurnHost, OwnTurns {
    * processes are told to interrupt theirs. Returns false if none runs in this process.
    */
   interrupt(conversationId: string, reason: string, sessionId?: string): boolean {
-    const wasRunning = this.interruptOwn(conversationId, reason, { sessionId });
-    const { others, conversations } = this;
-    if (others !== undefined) {
-      const open = (): Awaitable<readonly RunElsewhere[]> =>
-        conversations.openRunsElsewhere(conversationId, others.ownAddress);
-      this.track(others.interruptAll(conversationId, open, sessionId));
-    }
+    const wasRunning = this.interruptOwn(conversationId, reason, sessionId);
+    const { others } = this;
+    if (others !== undefined) this.track(others.callerLeft(conversationId, sessionId));
     return wasRunning;
   }
 
@@ -245,23 +240,28 @@ export class Turns implements TurnHost, OwnTurns {
 
   // What other processes ask for: see `OwnTurns`.
 
-  interruptOwn(
-    conversationId: string,
-    reason: string,
-    { runId, sessionId }: TurnsToEnd,
-  ): boolean {
+  interruptOwn(conversationId: string, reason: string, sessionId = ''): boolean {
     let wasRunning = false;
     for (const turn of this.#running.of(conversationId)) {
-      if (runId !== undefined && turn.runId !== runId) continue;
-      if (sessionId !== undefined && turn.event.sessionId !== sessionId) continue;
+      if (sessionId !== '' && turn.event.sessionId !== sessionId) continue;
       wasRunning = true;
       turn.interrupt(reason);
     }
     return wasRunning;
   }
 
-  giveAway(conversationId: string, runId: number, by: number | undefined): void {
-    this.#running.of(conversationId).find((turn) => turn.runId === runId)?.giveAway(by);
+  isAnyRunning(conversationId: string): boolean {
+    return this.#running.of(conversationId).length > 0;
+  }
+
+  compare(conversationId: string, conversation: Conversation | undefined): void {
+    if (conversation === undefined) return; // it was erased: they go on, unrecorded
+    for (const turn of this.#running.of(conversationId)) {
+      const record = turn.isOver ? undefined : findTurn(conversation, turn.turnId);
+      if (record === undefined || turn.opened === undefined) continue;
+      if (record.runId !== turn.runId) turn.giveAway();
+      else if (record.state !== 'open') turn.interrupt('a newer turn began');
+    }
   }
 
   // The shutdown.
@@ -286,7 +286,6 @@ export class Turns implements TurnHost, OwnTurns {
     if (lastMs > 0) await atMost(lastMs, this.calls.ended());
     this.interruptAll('the server is shutting down');
     await atMost(LAST_WRITES_MS, this.settled());
-    this.others?.close();
   }
 
   track(write: Promise<unknown>): void {

@@ -1,15 +1,12 @@
 import assert from 'node:assert/strict';
 import { afterEach, describe, it } from 'node:test';
 
-import { emptyConversation } from '../../src/conversations/conversation.ts';
 import {
   ConversationManager,
   type ConversationManagerOptions,
 } from '../../src/conversations/manager.ts';
 import { MemoryStore } from '../../src/conversations/memory-store.ts';
-import type { ToolMessage } from '../../src/conversations/message.ts';
 import type { ConversationStore } from '../../src/conversations/store.ts';
-import { newTurn } from '../../src/conversations/turn-record.ts';
 import { transcriptOf } from '../fixtures/transcript.ts';
 import { PromisedStore } from './promised-store.ts';
 import { setTo } from './state-writes.ts';
@@ -259,23 +256,4 @@ describe('ConversationManager', () => {
     await manager.close();
     assert.equal(inner.count(), 0);
   });
-});
-
-describe('the end of a call that the store has not taken yet', () => {
-  closeStores();
-
-  for (const [what, key, process, isUnstored] of [
-    ['is known to its process', 'key', 'a', true],
-    ['is not that of another call', 'other', 'a', false],
-    ['is not said of a call that another process has made', 'key', 'b', false],
-  ] as const)
-    it(what, () => {
-      const conversation = emptyConversation('c');
-      const call = { turnId: 't', toolCallId: 'x', key: 'key', process: 'a', content: '{}' };
-      const result: ToolMessage = { role: 'tool', state: 'completed', ...call };
-      conversation.turns = [{ ...newTurn('t', 'completed', 1), messages: [result] }];
-      const store = Object.assign(memory(), { unstored: () => conversation });
-      const manager = new ConversationManager(store);
-      assert.equal(manager.isEndUnstored('c', key, process), isUnstored);
-    });
 });

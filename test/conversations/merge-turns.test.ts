@@ -16,7 +16,6 @@ import {
   turnsLostBy,
 } from '../../src/conversations/merge-turns.ts';
 import type { Message, ToolCallState, ToolMessage } from '../../src/conversations/message.ts';
-import { openTurn } from '../../src/conversations/turn-opening.ts';
 import { isTurnRecord, type TurnRecord } from '../../src/conversations/turn-record.ts';
 
 function record(id: string, more: Partial<TurnRecord> = {}): TurnRecord {
@@ -40,7 +39,7 @@ function withCall(state: 'running' | 'completed', content: string): Message[] {
       role: 'assistant', content: '', turnId: 't', state: 'interrupted',
       toolCalls: [{ id: 'x', name: 'pay', args: '{}' }],
     },
-    { role: 'tool', content, turnId: 't', toolCallId: 'x', state, key: 'k' },
+    { role: 'tool', content, turnId: 't', toolCallId: 'x', state, key: 'k', runId: 1 },
   ];
 }
 
@@ -140,16 +139,6 @@ const CASES: readonly Case[] = [
   ['a run from which its turn was taken back is no news',
     { ...cut, runs: 3, earlierRuns: [1, 2] }, { ...cut, runId: 2, runs: 2, earlierRuns: [1] },
     { ...cut, runs: 3, earlierRuns: [1, 2] }],
-  // An older version notes no runs when one takes its turn back.
-  ...(['completed', 'open'] as const).flatMap((state): Case[] => {
-    const before = { ...open, state, runId: 2, process: 'q', runs: 2, countedRun: 2,
-      earlierRuns: [1] };
-    const after = { ...open, state, process: 'p', runs: 3, countedRun: 1, earlierRuns: [1] };
-    return [
-      [`a run that took its turn back in an older version wins, ${state}`, before, after, after],
-      [`a run that lost its turn to an older version is no news, ${state}`, after, before, after],
-    ];
-  }),
   ['a turn that never ran is no news of one that was cut off',
     { ...closed, runId: 2, process: 'p', runs: 0 }, { ...cut, process: 'q' },
     { ...cut, process: 'q' }],
@@ -162,11 +151,6 @@ const CASES: readonly Case[] = [
   ]),
   ['a run that took its turn over wins', { ...open, process: 'p' },
     { ...cut, runId: 2, process: 'q', runs: 2 }, { ...cut, runId: 2, process: 'q', runs: 2 }],
-  // An older version has run the turn and left what newer ones count.
-  ['a run that is not counted is later than the one that is', { ...cut, runId: 3, countedRun: 2 },
-    { ...open, runId: 2, countedRun: 2 }, { ...cut, runId: 3, countedRun: 2 }],
-  ['a run that was counted after it is later still', { ...cut, runId: 3, countedRun: 2 },
-    { ...cut, runId: 4, countedRun: 4, runs: 3 }, { ...cut, runId: 4, countedRun: 4, runs: 3 }],
   ['of two runs that were completed the later one wins', settled,
     { ...settled, reply: 'b', runId: 2, runs: 2 }, { ...settled, reply: 'b', runId: 2, runs: 2 }],
   ['of two runs that were completed the earlier one is no news', { ...settled, runs: 2 },
@@ -262,22 +246,6 @@ const CALLS: readonly (readonly [string, TurnRecord, TurnRecord, TurnRecord])[] 
     run(1, 'interrupted', round({ runId: 1, state: 'interrupted' })),
     run(1, 'interrupted', round({ runId: 1, state: 'interrupted' })),
   ],
-  [
-    'a call of a record that does not name runs is one of its own run',
-    run(2, 'interrupted', paying20), run(1, 'interrupted', round({})),
-    run(2, 'interrupted', paying20, round({})),
-  ],
-  [
-    'of an earlier run in such a record only the key is known',
-    run(2, 'completed', [SAID], round({ state: 'running' })), run(1, 'interrupted', pays10),
-    run(2, 'completed', [SAID], pays10),
-  ],
-  [
-    'another key there is another call',
-    run(2, 'completed', [SAID], round({ state: 'running', key: 'l' })),
-    run(1, 'interrupted', pays10),
-    run(2, 'completed', [SAID], [...round({ state: 'running', key: 'l' }), ...pays10]),
-  ],
 ];
 
 describe('a merge of remembered turns', () => {
@@ -361,17 +329,6 @@ describe('a merge of remembered turns', () => {
       mergeAltered(conversation, [ours], [{ turn: ours, was: open }], new Set([own]));
       assert.deepEqual(conversation, holding(expected));
     }
-  });
-
-  it('knows that a version which does not count runs has taken a turn over, and spoken', () => {
-    const known = holding();
-    const opening = { turnId: 't', text: 'words of t', runId: 1, process: 'p' };
-    openTurn(known, opening, { maxMessages: 200, maxTextLength: 1_048_576 });
-    const [ours = assert.fail()] = known.turns;
-    const theirs = { ...ours, ...cut, runId: 2, process: 'q', arrivedAt: Date.now() };
-    const conversation = holding(theirs);
-    mergeAltered(conversation, [ours], [{ turn: ours, was: open }], new Set(['p']));
-    assert.deepEqual(conversation, holding(theirs));
   });
 
   // Seed 7000311 of the fleet: the change that found the loss was the end of the later run.
@@ -578,7 +535,7 @@ describe('a turn before a change that the store did not take', () => {
   // Seed 63000925 of the fleet: the change was refused when it was made again.
   it('did not run again', () => {
     const again = record('t', {
-      state: 'open', reply: '', runId: 3, countedRun: 3, runs: 2, earlierRuns: [2], process: 'p',
+      state: 'open', reply: '', runId: 3, runs: 2, earlierRuns: [2], process: 'p',
       arrivedAt: 5, trace: { traceId: 'a', spanId: 'b', traceFlags: 1, sessionId: 's' },
     });
     const { state, runId, isUnknown, process, reply, trace } = beforeChange(again, []);

@@ -27,7 +27,20 @@ describe('isTruer', () => {
       sameRunAgain(running), false],
   ];
   for (const [name, ours, theirs, expected] of cases)
-    it(`knows that ${name}`, () => assert.equal(isTruer(ours, theirs), expected));
+    it(`knows that ${name}`, () => assert.equal(isTruer(ours, theirs, true), expected));
+
+  const released = onceCall({ state: 'released' });
+  const again = onceCall({ nth: 2 });
+  for (const [name, ours, theirs, isOwn, expected] of [
+    ['what did nothing beats an unknown outcome', released, unknown, false, true],
+    ['a later claim of a call beats one that did nothing', again, released, false, true],
+    ['an earlier claim of a call does not', released, again, false, false],
+    ['a claim of this process beats another call that did nothing',
+      ofRun2(running), released, true, true],
+    ['a claim of another process may be older than that', ofRun2(running), released, false, false],
+    ['of two calls that did nothing the stored one stays', ofRun2(released), released, true, false],
+  ] as const)
+    it(`knows that ${name}`, () => assert.equal(isTruer(ours, theirs, isOwn), expected));
 });
 
 describe('isOnceCall', () => {

@@ -9,8 +9,9 @@ import {
   loseOnceCalls,
   MAX_ONCE_CALLS,
   MAX_ONCE_LENGTH,
+  releaseOnce,
+  restoreOnce,
   settleOnce,
-  withdrawOnce,
   type Claimer,
   type ClaimOutcome,
   type OnceClaim,
@@ -30,9 +31,9 @@ function claim(
     key: KEY,
     tool: 'pay',
     toolCallId: 'c1',
+    nth: 1,
     isRepeatable: false,
     isRunningHere: () => false,
-    isUnconfirmed: () => false,
     ...more,
   });
 }
@@ -92,17 +93,12 @@ describe('claimOnce', () => {
     assert.equal(stateOf(conversation), 'running');
   });
 
-  it('gives up a call of this process that does not run, unless it never began', () => {
+  it('gives up a call of this process that does not run', () => {
     const lost = emptyConversation('c');
     claim(lost, A);
     assert.equal(claim(lost, { ...A, runId: 9 }).kind, 'lost');
     assert.equal(stateOf(lost), 'unknown');
     assert.equal(claim(lost, { ...A, runId: 9 }).kind, 'ended');
-    const unconfirmed = emptyConversation('c');
-    claim(unconfirmed, A);
-    const outcome = claim(unconfirmed, { ...A, runId: 9 }, { isUnconfirmed: () => true });
-    assert.equal(outcome.kind, 'claimed');
-    assert.equal(unconfirmed.onceCalls?.[KEY]?.runId, 9);
   });
 
   it(`refuses a new key beyond ${MAX_ONCE_CALLS} of them, and forgets none`, () => {
@@ -148,8 +144,23 @@ describe('settleOnce', () => {
     settle(conversation, A, 'not done', { toolCallId: 'c2' });
     assert.equal(stateOf(conversation), 'running');
     settle(conversation, A, 'not done');
-    assert.equal(stateOf(conversation), undefined);
+    assert.equal(stateOf(conversation), 'released');
     assert.equal(claim(conversation, B).kind, 'claimed');
+  });
+
+  it('counts how often a call did nothing, once for each, and not what never began', () => {
+    const conversation = emptyConversation('c');
+    const attempt = (claimer: Claimer): number | undefined => {
+      const outcome = claim(conversation, claimer);
+      return outcome.kind === 'claimed' ? outcome.attempt : undefined;
+    };
+    assert.equal(attempt(A), 1);
+    for (const _again of [1, 2]) settle(conversation, A, 'not done');
+    assert.equal(attempt(B), 2);
+    settle(conversation, B, 'not begun');
+    assert.equal(attempt(A), 2);
+    releaseOnce(conversation, KEY, { runId: A.runId, toolCallId: 'c1' });
+    assert.equal(attempt(B), 2);
   });
 
   it('brings nothing back into a conversation that was cleared', () => {
@@ -159,18 +170,18 @@ describe('settleOnce', () => {
   });
 });
 
-describe('withdrawOnce', () => {
+describe('releaseOnce', () => {
   it('takes back a claim, whatever others thought of it, but no result and no other call', () => {
     const conversation = emptyConversation('c');
     claim(conversation, A);
-    withdrawOnce(conversation, KEY, { runId: 9, toolCallId: 'c1' });
+    releaseOnce(conversation, KEY, { runId: 9, toolCallId: 'c1' });
     assert.equal(stateOf(conversation), 'running');
     settle(conversation, A, 'unknown');
-    withdrawOnce(conversation, KEY, { runId: 1, toolCallId: 'c1' });
-    assert.equal(stateOf(conversation), undefined);
+    releaseOnce(conversation, KEY, { runId: 1, toolCallId: 'c1' });
+    assert.equal(stateOf(conversation), 'released');
     claim(conversation, A);
     settle(conversation, A, 'completed');
-    withdrawOnce(conversation, KEY, { runId: 1, toolCallId: 'c1' });
+    releaseOnce(conversation, KEY, { runId: 1, toolCallId: 'c1' });
     assert.equal(stateOf(conversation), 'completed');
   });
 });
@@ -191,20 +202,13 @@ describe('loseOnceCalls', () => {
 });
 
 describe('loseOnce', () => {
-  it('keeps what only its process knew, so that it is told once and does not act again', () => {
+  it('says once that the outcome is unknown', () => {
     const conversation = emptyConversation('c');
-    const call: OnceCall = {
-      turnId: '', runId: 0, toolCallId: '', process: 'a',
-      state: 'running', tool: 'pay', claimedAt: 0, content: '',
-    };
-    assert.ok(loseOnce(conversation, KEY, call));
-    assert.ok(!loseOnce(conversation, KEY, call));
+    claim(conversation, A);
+    const call = conversation.onceCalls?.[KEY];
+    assert.ok(call);
+    assert.deepEqual([1, 2].map(() => loseOnce(conversation, KEY, call)), [true, false]);
     assert.equal(claim(conversation, B).kind, 'ended');
-    // Seed 95038416 of the fleet: its process was not gone.
-    settle(conversation, B, 'not done');
-    assert.equal(stateOf(conversation), 'unknown');
-    settle(conversation, A, 'not done');
-    assert.equal(stateOf(conversation), undefined);
   });
 
   it('keeps nothing of a call that was erased, or that did nothing', () => {
@@ -212,8 +216,42 @@ describe('loseOnce', () => {
     claim(conversation, A);
     const call = conversation.onceCalls?.[KEY];
     assert.ok(call);
+    assert.equal(loseOnce(emptyConversation('c'), KEY, call), false);
     settle(conversation, A, 'not done');
-    loseOnce(conversation, KEY, call);
+    assert.equal(loseOnce(conversation, KEY, call), false);
     assert.equal(claim(conversation, B).kind, 'claimed');
+  });
+});
+
+describe('restoreOnce', () => {
+  const called = (state: OnceCall['state'], runId = 1): OnceCall => ({
+    state, runId, turnId: 't', toolCallId: 'c1', process: 'a', tool: 'pay', claimedAt: 5,
+    content: '',
+  });
+
+  for (const [what, ours, theirs, then] of [
+    ['a claim that was lost', called('running'), undefined, called('running')],
+    ['a claim, over another that did nothing', called('running'), called('released', 2), 'ours'],
+    ['no claim over another one', called('running'), called('running', 2), 'theirs'],
+    ['a result over another claim', called('completed'), called('unknown', 2), 'ours'],
+    ['no older state of a call', called('running'), called('unknown'), 'theirs'],
+    ['what became of a call', called('released'), called('running'), 'ours'],
+  ] as const) {
+    it(`puts back ${what}`, () => {
+      const conversation = emptyConversation('c');
+      if (theirs !== undefined) conversation.onceCalls = { [KEY]: theirs };
+      restoreOnce(conversation, { [KEY]: ours });
+      const wanted = then === 'ours' ? ours : then === 'theirs' ? theirs : then;
+      assert.deepEqual(conversation.onceCalls?.[KEY], wanted);
+    });
+  }
+
+  it('puts back no result that was erased, but a claim that may still act', () => {
+    for (const [state, left] of [['completed', undefined], ['running', 'running']] as const) {
+      const conversation = emptyConversation('c');
+      conversation.erasedAt = 6;
+      restoreOnce(conversation, { [KEY]: called(state) });
+      assert.equal(stateOf(conversation), left);
+    }
   });
 });

@@ -196,7 +196,8 @@ describe('a turn that was discarded', () => {
     open(conversation, { turnId: 't2', text: 'Book', lines });
     const runId = runs;
     const [asked, result] = booking('t2', 'running') as [Message, Message];
-    const running = [{ ...soFar('t2', ''), messages: [asked, result] }];
+    const messages = [asked, { ...result, runId } as Message];
+    const running = [{ ...soFar('t2', ''), messages }];
     open(conversation, {
       turnId: 't3', text: 'Book it', lines, opening: { running, isCallRunning: () => true },
     });

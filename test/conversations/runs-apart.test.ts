@@ -116,15 +116,6 @@ describe('a reply that is complete, in a turn that another run has', () => {
     assert.equal(settle(conversation, 1, 'a', 'completed'), false);
   });
 
-  it('is not kept if an older version took the turn over, which notes no runs', () => {
-    const conversation = emptyConversation('c');
-    open(conversation, 't1', 1, 'a');
-    const record = findTurn(conversation, 't1') ?? assert.fail();
-    record.runId = 2; // what it counts stays
-    settle(conversation, 2, 'b', 'interrupted');
-    assert.equal(settle(conversation, 1, 'a', 'completed'), false);
-  });
-
   it('is not kept if an older version took over the first run of a turn that came too late', () => {
     const conversation = emptyConversation('c');
     const late = { turnId: 't1', runId: 1, text: 't1', process: 'a', isOver: () => true };

@@ -7,13 +7,11 @@ import { describe, it } from 'node:test';
 import {
   emptyConversation,
   findTurn,
-  FORMAT,
   historyOf,
-  upgrade,
   type Conversation,
 } from '../../src/conversations/conversation.ts';
 import { noteHeard } from '../../src/conversations/heard.ts';
-import type { Message, ToolCallState, ToolMessage } from '../../src/conversations/message.ts';
+import type { Message, ToolCallState } from '../../src/conversations/message.ts';
 import { OpenedTurn } from '../../src/conversations/opened-turn.ts';
 import {
   noteProgress, noteToolResult, type Ownership,
@@ -46,6 +44,11 @@ function round(
   ];
 }
 
+/** The messages as that run writes them. */
+function ofRun(runId: number, messages: readonly Message[]): Message[] {
+  return messages.map((message) => (message.role === 'tool' ? { runId, ...message } : message));
+}
+
 function open(
   conversation: Conversation,
   turnId: string,
@@ -67,7 +70,8 @@ function progress(
   runId: number,
   messages: readonly Message[],
 ): Ownership {
-  return noteProgress(conversation, { turnId, runId, messages }, BOUNDS).ownership;
+  const own = ofRun(runId, messages);
+  return noteProgress(conversation, { turnId, runId, messages: own }, BOUNDS).ownership;
 }
 
 function result(
@@ -89,7 +93,8 @@ function settle(
   state: TurnSettlement['state'],
   messages: readonly Message[],
 ): boolean {
-  return settleTurn(conversation, { turnId, runId, state, messages }, BOUNDS);
+  const own = ofRun(runId, messages);
+  return settleTurn(conversation, { turnId, runId, state, messages: own }, BOUNDS);
 }
 
 /** The tool messages, as `id state content`. */
@@ -268,10 +273,10 @@ describe('the result of a call', () => {
       const process = 'a';
       open(conversation, 't1', 1, { process, isAlive: () => true });
       const claim = {
-        key, tool: 'pay', toolCallId: 'call_0', isRepeatable: false,
-        isRunningHere: () => false, isUnconfirmed: () => false,
+        key, tool: 'pay', toolCallId: 'call_0', nth: 1, isRepeatable: false,
+        isRunningHere: () => false,
       };
-      const messages = round('t1', 'call_0', { key });
+      const messages = ofRun(1, round('t1', 'call_0', { key }));
       const run = { turnId: 't1', runId: 1, process };
       noteProgress(conversation, { ...run, messages, claims: [claim] }, BOUNDS);
       open(conversation, 't2', 2, { process: 'b', isAlive: () => true });
@@ -298,10 +303,10 @@ describe('the result of a call', () => {
       const conversation = joined();
       open(conversation, 't3', 3, { process: 'b', isAlive: () => true });
       const claim = {
-        key, tool: 'pay', toolCallId: 'call_0', isRepeatable: false,
-        isRunningHere: () => true, isUnconfirmed: () => false,
+        key, tool: 'pay', toolCallId: 'call_0', nth: 1, isRepeatable: false,
+        isRunningHere: () => true,
       };
-      const messages = round('t3', 'call_0', { key });
+      const messages = ofRun(3, round('t3', 'call_0', { key }));
       const run = { turnId: 't3', runId: 3, process: 'b', messages };
       noteProgress(conversation, { ...run, claims: [claim] }, BOUNDS);
       const call = findTurn(conversation, 't3')?.messages?.find(({ role }) => role === 'tool');
@@ -582,86 +587,5 @@ describe('a turn that somebody else has closed', () => {
       false,
     );
     assert.deepEqual(replies(conversation), ['interrupted: I', 'open: ']);
-  });
-});
-
-describe('a conversation of the version before', () => {
-  /**
-   * As that version wrote it: no format, no sum of running calls, and tool messages without a
-   * state.
-   */
-  function old(): Conversation {
-    const tool = {
-      role: 'tool',
-      content: '{"ok":1}',
-      turnId: 't1',
-      toolCallId: 'a',
-    } as unknown as ToolMessage;
-    const conversation = {
-      id: 'c',
-      turns: [
-        {
-          id: 't1',
-          state: 'completed',
-          runId: 1,
-          words: null,
-          reply: null,
-          messages: [
-            { role: 'user', content: 'Hi', turnId: 't1' },
-            { ...round('t1', 'a')[0], state: 'completed' },
-            tool,
-          ],
-          later: true,
-        },
-        { id: 't2', state: 'open', runId: 2, words: 'Hm', reply: '' },
-      ],
-      turnHashes: [0, 0],
-      openTurns: 1,
-      messageCount: 5,
-      textLength: 17,
-      updatedAt: 1,
-      foreign: 'kept',
-    };
-    const hashes = emptyConversation('c');
-    open(hashes, 't1', 1);
-    open(hashes, 't2', 2);
-    return { ...conversation, turnHashes: hashes.turnHashes } as unknown as Conversation;
-  }
-
-  it('is read with calls that completed', () => {
-    const conversation = old();
-    upgrade(conversation);
-    assert.equal(conversation.format, FORMAT);
-    assert.equal(conversation.runningCalls, 0);
-    assert.deepEqual(results(conversation), ['a completed {"ok":1}']);
-  });
-
-  it('keeps what this version does not know', () => {
-    const conversation = old();
-    upgrade(conversation);
-    assert.equal((conversation as unknown as { foreign: string }).foreign, 'kept');
-    assert.equal((conversation.turns[0] as unknown as { later: boolean }).later, true);
-  });
-
-  it('goes on with its open turn', () => {
-    const conversation = old();
-    upgrade(conversation);
-    open(conversation, 't2', 3, { text: 'Hm' });
-    assert.equal(
-      settle(conversation, 't2', 3, 'completed', [
-        { role: 'assistant', content: 'Well.', turnId: 't2', state: 'completed' },
-      ]),
-      true,
-    );
-    assert.equal(conversation.openTurns, 0);
-    assert.deepEqual(replies(conversation), ['completed: [a]', 'completed: Well.']);
-  });
-
-  it('is left alone once it has a format', () => {
-    const conversation = emptyConversation('c');
-    open(conversation, 't1', 1);
-    progress(conversation, 't1', 1, round('t1', 'a'));
-    upgrade(conversation);
-    assert.deepEqual(results(conversation), ['a running {"status":"still running"}']);
   });
 });

@@ -75,7 +75,7 @@ describe('a turn that is claimed for another delivery', () => {
 
   it('is taken back from another run that goes on', () => {
     const talk = new Talk(A, B);
-    assert.deepEqual(talk.claim(A), { kind: 'owned', earlierCalls: [], earlierRuns: [1, 2] });
+    assert.deepEqual(talk.claim(A), { kind: 'owned', earlierCalls: [] });
     assert.equal(talk.conversation.turns[0]?.process, 'a');
   });
 
@@ -178,7 +178,7 @@ describe('a turn that is claimed for another delivery', () => {
     const talk = new Talk(A);
     clearTurns(talk.conversation);
     assert.deepEqual(talk.claim(A), {
-      kind: 'owned', earlierCalls: [], earlierRuns: undefined,
+      kind: 'owned', earlierCalls: [],
     });
     assert.deepEqual(talk.conversation.turns, []);
   });

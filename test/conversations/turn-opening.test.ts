@@ -430,7 +430,7 @@ describe('a turn that was stored before its last events left', () => {
 describe('a turn of a conversation that several processes share', () => {
   const b = { process: 'b', isAlive: () => true } as const;
 
-  it('is not opened before its process has asked which calls the others run', () => {
+  it('is not opened before it is known whether a process that runs a call lives', () => {
     const conversation = emptyConversation('c');
     openTurn(conversation, { turnId: 't1', runId: 1, text: 'One', ...b }, BOUNDS);
     const call = { id: 'x', name: 'pay', args: '{}' };
@@ -444,11 +444,11 @@ describe('a turn of a conversation that several processes share', () => {
     const before = structuredClone(conversation);
     const opening = { turnId: 't2', runId: 2, text: 'Two', process: 'a' };
     const asks = openTurn(conversation, opening, BOUNDS);
-    assert.deepEqual(asks, { kind: 'elsewhere', calls: new Map([['b', ['key']]]), erasedAt: 0 });
+    assert.deepEqual(asks, { kind: 'elsewhere', processes: new Set(['b']), erasedAt: 0 });
     assert.deepEqual(conversation, before);
   });
 
-  it('is not opened before it is known which calls that act once the others run', () => {
+  it('is not opened before it is known whether one lives that has claimed a call', () => {
     const conversation = emptyConversation('c');
     const claim = { turnId: 'gone', runId: 1, toolCallId: 'x', tool: 'pay', claimedAt: 0 };
     const running = { ...claim, state: 'running', content: '{}' } as const;
@@ -457,9 +457,7 @@ describe('a turn of a conversation that several processes share', () => {
     };
     const opening = { turnId: 't2', runId: 2, text: 'Two', process: 'a' };
     const asks = openTurn(conversation, opening, BOUNDS);
-    assert.deepEqual(
-      asks, { kind: 'elsewhere', calls: new Map([['b', ['theirs']]]), erasedAt: 0 },
-    );
+    assert.deepEqual(asks, { kind: 'elsewhere', processes: new Set(['b']), erasedAt: 0 });
   });
 
   for (const [isAlive, kind, what] of [

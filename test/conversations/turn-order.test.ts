@@ -143,7 +143,7 @@ describe('a turn that waits for the store', () => {
     const asking = { turnId: 'a', runId: 3, text: 'a', process: 'a', waitedMs: () => 0 };
     const asked = openTurn(conversation, asking, BOUNDS);
     assert.ok(asked.kind === 'elsewhere');
-    assert.deepEqual([...asked.calls], [['c', [ONCE_KEY]], ['b', []]]);
+    assert.deepEqual([...asked.processes], ['c', 'b']);
   });
 
   it('is stale if it is over and a newer turn runs: it must not cut that one', () => {

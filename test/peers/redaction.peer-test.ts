@@ -29,8 +29,9 @@ async function contentsOf(url: string): Promise<string> {
   await client.connect();
   try {
     const keys = await client.keys('*');
-    assert.equal(keys.length, 10, 'one for each conversation');
     const stored = await Promise.all(keys.map((key) => client.hGetAll(key)));
+    const conversations = stored.filter(({ head }) => head !== undefined);
+    assert.equal(conversations.length, 10, 'one for each conversation');
     const text = JSON.stringify([keys, stored]);
     assert.match(text, /\[card 50\]/);
     return text;

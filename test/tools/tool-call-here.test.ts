@@ -4,6 +4,7 @@ import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 
 import { UNFINISHED_RESULTS } from '../../src/conversations/unfinished-tool-results.ts';
+import type { ToolCallContext } from '../../src/tools/tool-run.ts';
 import { deferred } from '../fixtures/app.ts';
 import { Stage } from './tool-stage.ts';
 
@@ -18,6 +19,19 @@ describe('a call that runs here', () => {
     const stage = new Stage();
     await stage.pays(stage.calls({}), { once: () => 'it' });
     assert.deepEqual(stage.noted, ['waited for tool_calls', 'pay began', 'completed']);
+  });
+
+  it('is told how often it may have begun before, if it acts once', async () => {
+    const attempts: unknown[] = [];
+    const run = ({ attempt }: ToolCallContext): string => {
+      attempts.push(attempt);
+      return '"paid"';
+    };
+    const stage = new Stage();
+    stage.claim = { kind: 'claimed', isRepeat: false, attempt: 3 };
+    await stage.pays(stage.calls({}), { once: () => 'it', run });
+    await stage.pays(stage.calls({}), { run });
+    assert.deepEqual(attempts, [3, undefined]);
   });
 
   it('has failed there if it throws, and the model is told why', async () => {

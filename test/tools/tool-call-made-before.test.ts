@@ -3,9 +3,12 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 
+import type { Conversation } from '../../src/conversations/conversation.ts';
 import type { EarlierToolCall } from '../../src/conversations/discarded-turns.ts';
+import type { OnceCall } from '../../src/conversations/once-call.ts';
+import { newTurn } from '../../src/conversations/turn-record.ts';
 import { UNFINISHED_RESULTS } from '../../src/conversations/unfinished-tool-results.ts';
-import { onceKey } from '../../src/tools/tool-call-key.ts';
+import { callKey, onceKey } from '../../src/tools/tool-call-key.ts';
 import { RunningToolCall, type ToolCallResult } from '../../src/tools/tool-calls-running.ts';
 import { KEY, Stage } from './tool-stage.ts';
 
@@ -28,12 +31,16 @@ describe('a call that acts once', () => {
   const running = {
     state: 'running', content: UNFINISHED_RESULTS.running, tool: 'pay', claimedAt: 0,
     turnId: 'other', runId: 1, toolCallId: 'x', process: 'p',
-  };
+  } as const;
+  /** The key has this claim when it is waited for. */
+  const storedAs = (claim: OnceCall): Partial<Conversation> =>
+    ({ onceCalls: { [onceKey('c', 'pay', 'it')]: claim } });
 
   it('has an unknown outcome for all if the process that made it is gone', async () => {
     const stage = new Stage();
     stage.claim = { kind: 'running', call: running };
-    stage.answer = { ...stage.answer, isCallRunning: () => false };
+    stage.stored = storedAs(running);
+    stage.isGone = true;
     assert.equal(await stage.pays(stage.calls({}), once), UNFINISHED_RESULTS.unknown);
     assert.deepEqual([stage.lost, stage.unknown], [stage.spoken.map(({ key }) => key), ['pay']]);
   });
@@ -49,7 +56,8 @@ describe('a call that acts once', () => {
     const stage = new Stage();
     stage.claim = { kind: 'running', call: running };
     stage.isFirst = false;
-    stage.answer = { ...stage.answer, isCallRunning: () => false };
+    stage.stored = storedAs(running);
+    stage.isGone = true;
     assert.equal(await stage.pays(stage.calls({}), once), UNFINISHED_RESULTS.unknown);
     assert.deepEqual([stage.lost.length, stage.unknown], [1, []]);
   });
@@ -58,18 +66,16 @@ describe('a call that acts once', () => {
     const stage = new Stage();
     stage.claim = { kind: 'running', call: { ...running, process: undefined } };
     assert.equal(await stage.pays(stage.calls({}), once), UNFINISHED_RESULTS.unknown);
-    assert.deepEqual([stage.acts, stage.asked], [[], []]);
+    assert.deepEqual([stage.acts, stage.awaited], [[], []]);
   });
 
   it('says in the record that it waits for the call of another turn', async () => {
     const stage = new Stage();
     stage.claim = { kind: 'running', call: running };
     const joined: unknown[] = [];
-    const isIdle = (): boolean => {
-      joined.push(stage.spoken[0]?.joins);
-      return true;
-    };
-    stage.answer = { ...stage.answer, isIdle, isCallRunning: () => false };
+    stage.stored = storedAs(running);
+    stage.isGone = true;
+    stage.waiting = () => void joined.push(stage.spoken[0]?.joins);
     await stage.pays(stage.calls({}), once);
     assert.deepEqual(joined, [true]);
   });
@@ -81,13 +87,23 @@ describe('a call that acts once', () => {
       stage.isOver = true;
     };
     assert.equal(await stage.pays(stage.calls({}), once), UNFINISHED_RESULTS.interrupted);
-    assert.deepEqual([stage.asked, stage.spoken[0]?.runner], [[], undefined]);
+    assert.deepEqual([stage.awaited, stage.spoken[0]?.runner], [[], undefined]);
+  });
+
+  it('acts if the one that it waited for was given back', async () => {
+    const stage = new Stage();
+    stage.claim = { kind: 'running', call: running };
+    stage.stored = storedAs({ ...running, state: 'released' });
+    stage.waiting = () => {
+      stage.claim = { kind: 'claimed', attempt: 1 };
+    };
+    assert.equal(await stage.pays(stage.calls({}), once), '"paid"');
+    assert.deepEqual(stage.progress, [1, 1]);
   });
 
   it('is not started if the store does not confirm its second claim', async () => {
     const stage = new Stage();
     stage.claim = { kind: 'running', call: running };
-    stage.answer = { ...stage.answer, isIdle: () => true };
     stage.storing = () => {
       if (stage.progress.length > 1) throw new Error('the store does not answer');
     };
@@ -99,84 +115,10 @@ describe('a call that acts once', () => {
     const stage = new Stage();
     const calls = stage.calls({});
     stage.claim = { kind: 'running', call: running };
-    stage.answer = {
-      ...stage.answer,
-      isIdle: () => {
-        calls.turnEnded(new Error('the turn ended'), 0, false);
-        return true;
-      },
-    };
+    stage.waiting = () => calls.turnEnded(new Error('the turn ended'), 0, false);
     assert.equal(await stage.pays(calls, once), UNFINISHED_RESULTS.interrupted);
     assert.deepEqual([stage.acts, stage.progress], [[], [1]]);
   });
-});
-
-describe('a call that acts once, which other processes know of', () => {
-  const once = { once: () => 'it' } as const;
-  const key = onceKey('c', 'pay', 'it');
-  const running = {
-    state: 'running', content: UNFINISHED_RESULTS.running, tool: 'pay', claimedAt: 0,
-    turnId: 't', runId: 1, toolCallId: 'y',
-  } as const;
-
-  it('counts as asking while it asks them: of two that do, only one may go ahead', async () => {
-    const stage = new Stage();
-    await stage.pays(stage.calls({}), once);
-    assert.deepEqual([stage.wasAsking, stage.running.isAsking(key)], [true, false]);
-  });
-
-  // Others would wait for it, which does nothing itself.
-  it('does not count as asking any more while it waits for one of them', async () => {
-    const stage = new Stage();
-    stage.runner = 'p';
-    const asking: boolean[] = [];
-    const calls = stage.calls({});
-    const isIdle = (): boolean => {
-      asking.push(stage.running.isAsking(key));
-      calls.turnEnded(new Error('the turn ended'), 0, false);
-      return false;
-    };
-    stage.answer = { ...stage.answer, isIdle };
-    await stage.pays(calls, once);
-    assert.equal(asking[0], false);
-  });
-
-  // Seed 100001532 of the fleet: its process said that it was about to pay, and died.
-  it('does not count as asking if its turn is over by then: it claims nothing', async () => {
-    const stage = new Stage();
-    stage.meanwhile = () => {
-      stage.isOver = true;
-    };
-    assert.equal(await stage.pays(stage.calls({}), once), UNFINISHED_RESULTS.interrupted);
-    assert.equal(stage.wasAsking, false);
-  });
-
-  it('acts if the claim is its own: the others may be waiting for this process', async () => {
-    const stage = new Stage();
-    stage.claims = { [key]: { ...running, process: 'own' } };
-    stage.runner = 'q';
-    assert.equal(await stage.pays(stage.calls({}), once), '"paid"');
-    assert.deepEqual(stage.asked, []);
-  });
-
-  for (const [what, isAlive, awaited] of [
-    ['the process of the claim', true, 'p'],
-    ['a process that runs it, if that of the claim is gone', false, 'q'],
-  ] as const)
-    it(`waits for ${what}`, async () => {
-      const stage = new Stage();
-      stage.claims = { [key]: { ...running, turnId: 'other', process: 'p' } };
-      stage.runner = 'q';
-      const calls = stage.calls({});
-      const ends = (): boolean => {
-        calls.turnEnded(new Error('the turn ended'), 0, false);
-        return false;
-      };
-      stage.answer = { ...stage.answer, isAlive: () => isAlive, isIdle: ends };
-      await stage.pays(calls, once);
-      assert.deepEqual(new Set(stage.asked), new Set([awaited]));
-      assert.equal(stage.spoken[0]?.runner, awaited);
-    });
 });
 
 describe('a call that an earlier run of the turn has made', () => {
@@ -187,6 +129,8 @@ describe('a call that an earlier run of the turn has made', () => {
   const earlier = { ...unplaced, process: 'own' };
 
   const elsewhere = { ...earlier, process: 'p' };
+  const storedAs = (call: EarlierToolCall): Partial<Conversation> =>
+    ({ turns: [{ ...newTurn('t', 'open', 2), messages: [call] }] });
   const completed = { ...earlier, state: 'completed', content: '"earlier"' } as const;
   const interrupted = { state: 'interrupted', content: UNFINISHED_RESULTS.interrupted } as const;
 
@@ -201,13 +145,40 @@ describe('a call that an earlier run of the turn has made', () => {
     const stage = new Stage();
     runsHere(stage, { state: 'completed', content: '"here"' });
     assert.equal(await stage.pays(stage.calls({}, [elsewhere])), '"here"');
-    assert.deepEqual([stage.acts, stage.asked], [[], []]);
+    assert.deepEqual([stage.acts, stage.awaited], [[], []]);
   });
 
   it('has the result of the record, though it was interrupted here', async () => {
     const stage = new Stage();
     runsHere(stage, interrupted);
     assert.equal(await stage.pays(stage.calls({}, [completed])), '"earlier"');
+  });
+
+  // Seeds 60001698 and 60004921 of the fleet.
+  it('has the result that it has there by now, though it was interrupted here', async () => {
+    const stage = new Stage();
+    runsHere(stage, interrupted);
+    stage.stored = storedAs({ ...elsewhere, state: 'completed', content: '"there"' });
+    assert.equal(await stage.pays(stage.calls({}, [elsewhere])), '"there"');
+    assert.deepEqual(stage.acts, []);
+  });
+
+  // The turn came back from another process while this one made a claim.
+  it('is waited for though it was learnt of before its own equal one begins', async () => {
+    const stage = new Stage();
+    const booked = { ...elsewhere, key: callKey('c', 't', 'book', '{}', 0, undefined) };
+    stage.stored = storedAs({ ...booked, state: 'completed', content: '"booked there"' });
+    const calls = stage.calls({});
+    stage.storing = () => calls.learn([booked]);
+    const outcomes = await calls.run(
+      [{ id: 'y', name: 'book', args: '{}' }, { id: 'z', name: 'pay', args: '{}' }],
+      ({ name }) => ({
+        name, run: () => '"done here"', ...(name === 'pay' ? { once: () => 'it' } : {}),
+      }),
+    );
+    assert.deepEqual(
+      outcomes.map(({ content }) => content), ['"booked there"', '"done here"'],
+    );
   });
 
   for (const [what, known] of [['this process', earlier], ['no process', unplaced]] as const)
@@ -220,25 +191,23 @@ describe('a call that an earlier run of the turn has made', () => {
   it('goes on elsewhere when this turn ends', async () => {
     const stage = new Stage();
     const calls = stage.calls({}, [elsewhere]);
-    const isIdle = (): boolean => {
-      calls.turnEnded(new Error('the turn ended'), 0, false);
-      return false;
-    };
-    stage.answer = { ...stage.answer, isIdle };
+    stage.stored = storedAs(elsewhere);
+    stage.waiting = () => calls.turnEnded(new Error('the turn ended'), 0, false);
     assert.equal(await stage.pays(calls), UNFINISHED_RESULTS.running);
     assert.deepEqual(stage.acts, []);
   });
 
   it('no longer waits for that one in the record if it is repeated', async () => {
     const stage = new Stage();
-    stage.answer = { ...stage.answer, isCallRunning: () => false };
+    stage.stored = storedAs(elsewhere);
+    stage.isGone = true;
     const joins: unknown[] = [];
     const run = (): string => {
       joins.push(stage.spoken[0]?.joins);
       return '"paid"';
     };
     await stage.pays(stage.calls({}, [elsewhere]), { repeatable: true, run });
-    assert.deepEqual([stage.asked, joins], [['p'], [undefined]]);
+    assert.deepEqual([stage.awaited, joins], [['p'], [undefined]]);
   });
 
   it('hands the conversation over again', async () => {
@@ -252,6 +221,6 @@ describe('a call that an earlier run of the turn has made', () => {
     const stage = new Stage();
     const told = await stage.pays(stage.calls({}, [earlier]));
     assert.equal(told, UNFINISHED_RESULTS.unknown);
-    assert.deepEqual([stage.acts, stage.asked], [[], []]);
+    assert.deepEqual([stage.acts, stage.awaited], [[], []]);
   });
 });

@@ -1,60 +1,58 @@
-// Claims that the store does not confirm, with a real list of running calls.
+// Claims that the store does not confirm.
 
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 
-import { createLogger } from '../../src/log.ts';
-import { storeCalls } from '../../src/tools/tool-call-writes.ts';
-import type { ToolCallingTurn, ToolHost } from '../../src/tools/tool-calling-turn.ts';
-import { NotedToolCalls } from '../../src/tools/tool-calls-noted.ts';
-import { RunningToolCalls } from '../../src/tools/tool-calls-running.ts';
-import { jumpingClock, mockTimers } from '../fixtures/clock.ts';
+import { UnsafeClaim } from '../../src/conversations/store.ts';
+import { jumpingClock, quickClock } from '../fixtures/clock.ts';
+import { Stage } from './tool-stage.ts';
 
-describe('a claim that the store has not confirmed', () => {
-  it('counts as running for an hour in which it cannot be taken back, and no longer', async (t) => {
-    const clock = mockTimers(t, ['setTimeout']);
+const once = { once: () => 'it' } as const;
+const NOT_STARTED = '{"error":"not started"}';
+
+describe('a claim', () => {
+  it('that the store has not confirmed is given back, and nothing starts', async () => {
+    const stage = new Stage();
+    stage.storing = () => {
+      throw new Error('the store does not answer');
+    };
+    assert.equal(await stage.pays(stage.calls({}), once), NOT_STARTED);
+    const [{ key } = { key: undefined }] = stage.spoken;
+    assert.deepEqual(stage.released, [{ key, runId: 1, toolCallId: 'y' }]);
+    assert.deepEqual(stage.acts, []);
+  });
+
+  it('that was confirmed after two seconds is given back: others may think us dead', async (t) => {
     const jump = jumpingClock(t);
-    const down = (): Promise<never> => Promise.reject(new Error('down'));
-    const withdrawClaims = t.mock.fn(down);
-    const conversations = {
-      noteProgress: down, withdrawClaims, keyOf: (id: string) => id, remembered: () => undefined,
+    for (const [ms, content] of [[1_900, '"paid"'], [2_001, NOT_STARTED]] as const) {
+      const stage = new Stage();
+      stage.claim = { kind: 'claimed', isRepeat: false, attempt: 1 };
+      stage.storing = () => jump(ms);
+      assert.equal(await stage.pays(stage.calls({}), once), content);
+      assert.equal(stage.released.length, content === NOT_STARTED ? 1 : 0);
+    }
+  });
+
+  it('that may not be the first is made again once the store has all others', async (t) => {
+    quickClock(t);
+    const stage = new Stage();
+    const fromMs = performance.now();
+    stage.storing = () => {
+      if (stage.progress.length === 1) throw new UnsafeClaim('lost', { safeInMs: 3_000 });
     };
-    const calls = new RunningToolCalls();
-    const host = { conversations, calls, track: () => undefined } as unknown as ToolHost;
-    const turn = {
-      host,
-      conversationId: 'c', turnId: 't', place: 't', runId: 1, isStored: true, isOver: false,
-      spoken: { speaker: undefined, filler: undefined, messages: () => [] },
-      work: { noteStore: () => undefined },
-      log: createLogger({ level: 'silent', write: () => undefined }),
-    } as unknown as ToolCallingTurn;
-    const owner = { runId: 1, process: undefined };
-    const noted = new NotedToolCalls(turn, owner, host.conversations, []);
-    const pass = async (ms: number): Promise<void> => {
-      jump(ms);
-      clock.tick(ms);
-      await new Promise((resolve) => setImmediate(resolve));
+    assert.equal(await stage.pays(stage.calls({}), once), '"paid"');
+    assert.deepEqual([stage.progress, stage.released.length], [[1, 1], 1]);
+    assert.ok(performance.now() - fromMs >= 3_000);
+  });
+
+  it('is not waited for when the turn ends', async () => {
+    const stage = new Stage();
+    stage.storing = () => {
+      stage.isOver = true;
+      stage.abort.abort();
+      throw new UnsafeClaim('lost', { safeInMs: 3_600_000 });
     };
-    const refused = async (id: string): Promise<string> => {
-      const [call] = noted.add([{ id, name: 'pay', args: `{"order":"${id}"}` }]);
-      assert.ok(call !== undefined);
-      call.isOnce = true;
-      await storeCalls(turn, [call]);
-      return call.key;
-    };
-    const first = await refused('x');
-    for (let minutes = 0; minutes < 59; minutes++) await pass(60_000);
-    const later = await refused('y');
-    const triesBefore = withdrawClaims.mock.callCount();
-    await pass(2_000);
-    assert.equal(withdrawClaims.mock.callCount(), triesBefore + 1, 'one try for both');
-    assert.deepEqual([calls.isRunning(first), calls.isRunning(later)], [true, true]);
-    await pass(60_000);
-    await pass(2_000);
-    assert.deepEqual([calls.isRunning(first), calls.isRunning(later)], [false, true]);
-    withdrawClaims.mock.mockImplementation(() => Promise.resolve() as Promise<never>);
-    await pass(2_000);
-    assert.equal(calls.isRunning(later), false);
-    assert.equal(calls.withdrawals.size, 0);
+    assert.match(await stage.pays(stage.calls({}), once) ?? '', /interrupted/);
+    assert.deepEqual([stage.progress, stage.acts], [[1], []]);
   });
 });

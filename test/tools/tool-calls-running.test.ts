@@ -72,51 +72,12 @@ describe('RunningToolCalls', () => {
     assert.equal(await calls.outcomeBefore('k'), interrupted);
   });
 
-  it('has no idle claim while another call with its key is about to claim it', () => {
-    const calls = new RunningToolCalls();
-    const [unconfirmed, next] = [new RunningToolCall(), new RunningToolCall()];
-    calls.noteUnconfirmed('k', unconfirmed);
-    calls.add('k', next);
-    next.askingTurn = { isOver: false };
-    assert.equal(calls.isIdle('k'), false);
-    next.askingTurn = undefined;
-    assert.equal(calls.isIdle('k'), true);
-  });
-
   it('leaves the calls of other keys alone', () => {
     const calls = new RunningToolCalls();
     const call = new RunningToolCall();
     calls.add('k', call);
     calls.remove('other', call);
     assert.deepEqual([calls.isRunning('k'), calls.isRunning('other')], [true, false]);
-  });
-
-  it('tells who waits for a call of which only an unconfirmed claim is left', () => {
-    const calls = new RunningToolCalls();
-    const call = new RunningToolCall();
-    const other = new RunningToolCall();
-    let told = 0;
-    for (const each of [call, other]) calls.noteUnconfirmed('k', each);
-    calls.whenStored('k', () => (told += 1));
-    calls.forgetUnconfirmed('k', call);
-    assert.equal(told, 0);
-    calls.forgetUnconfirmed('k', other);
-    assert.equal(told, 1);
-    calls.forgetUnconfirmed('k', other);
-    assert.equal(told, 1);
-  });
-
-  it('does not tell them of a claim that is confirmed: that call runs', () => {
-    const calls = new RunningToolCalls();
-    const call = new RunningToolCall();
-    let told = 0;
-    calls.noteUnconfirmed('k', new RunningToolCall());
-    calls.add('k', call);
-    calls.whenStored('k', () => (told += 1));
-    calls.forgetUnconfirmed('k');
-    assert.equal(told, 0);
-    calls.remove('k', call);
-    assert.equal(told, 1);
   });
 
   it('aborts all of them', () => {

@@ -1,6 +1,6 @@
 // A run of a turn that makes tool calls. Its store and other processes say what the test says.
 
-import { emptyConversation } from '../../src/conversations/conversation.ts';
+import { emptyConversation, type Conversation } from '../../src/conversations/conversation.ts';
 import type { EarlierToolCall } from '../../src/conversations/discarded-turns.ts';
 import { createLogger } from '../../src/log.ts';
 import { callKey } from '../../src/tools/tool-call-key.ts';
@@ -29,19 +29,18 @@ export class Stage {
   isFirst = true;
   /** What the store says of the run. */
   ownership = 'noted';
-  /** What process `p` answers. */
-  answer = { isCallRunning: () => true, isIdle: () => false, isAlive: () => true };
-  /** The process that says it runs the call, if one does. */
-  runner: string | undefined;
-  /** What the store says of claims before it is asked for one, by key. */
-  claims: Readonly<Record<string, unknown>> = {};
-  asked: string[] = [];
+  /** Whether process `p` is gone. */
+  isGone = false;
+  /** What is stored of the conversation when a call of another process is waited for. */
+  stored: Partial<Conversation> = {};
+  /** The processes whose calls were waited for. */
+  readonly awaited: string[] = [];
   /** Happens while the store is written. */
   storing = (): void => undefined;
-  /** Happens while all others are asked. */
-  meanwhile = (): void => undefined;
-  /** Whether the call was known to be asking then. */
-  wasAsking: boolean | undefined;
+  /** Happens while a call of another process is waited for. */
+  waiting = (): void => undefined;
+  /** The claims that were given back. */
+  readonly released: unknown[] = [];
   /** The results that were stored. */
   readonly results: Record<string, unknown>[] = [];
   /** What the work of the turn was told. */
@@ -83,7 +82,13 @@ export class Stage {
     const conversations = {
       remembered: () => undefined,
       keyOf: (id: string) => id,
-      read: () => ({ ...emptyConversation('c'), onceCalls: this.claims }),
+      goneAmong: (processes: readonly string[]) => {
+        this.waiting();
+        return Promise.resolve(new Set(this.isGone ? processes : []));
+      },
+      read: () => ({ ...emptyConversation('c'), ...this.stored }),
+      releaseClaims: (_id: string, claims: readonly unknown[]) =>
+        void this.released.push(...claims),
       noteProgress: (_id: string, { claims = [] }: { claims?: readonly unknown[] }) => {
         this.progress.push(claims.length);
         this.storing();
@@ -97,19 +102,11 @@ export class Stage {
       loseClaim: (_id: string, key: string) => this.lost.push(key) > 0 && this.isFirst,
     };
     const others = {
-      ask: (_id: string, calls: ReadonlyMap<string, unknown>) => {
-        this.asked.push(...calls.keys());
-        return Promise.resolve(this.answer);
+      awaitCall: (_id: string, process: string) => {
+        this.awaited.push(process);
+        return () => undefined;
       },
-      askAll: (_id: string, [key = '']: readonly string[]) => {
-        this.meanwhile();
-        this.wasAsking = this.running.isAsking(key);
-        return Promise.resolve({
-          ...this.answer, runnerOf: () => this.runner, isClaimed: () => false, areDoubtful: false,
-        });
-      },
-      awaitCall: () => undefined,
-      stopAwaiting: () => undefined,
+      callEnded: () => undefined,
     };
     const observer = { unknownOutcome: (tool: string) => void this.unknown.push(tool) };
     return {

@@ -246,6 +246,7 @@ describe('a turn that is delivered again here, and then elsewhere', () => {
     await rounds();
     pass(100);
     mayClaim.resolve();
+    await rounds();
     b.mayEnd.resolve();
     assert.deepEqual(
       await Promise.all([first, second, last].map(({ outcome }) => outcome.promise)),
@@ -391,7 +392,7 @@ describe('a turn of a conversation that was erased before it', () => {
     assert.deepEqual(settled.mock.calls.map(({ arguments: [, { erasedAt }] }) => erasedAt), [7]);
   });
 
-  it('says which one it has seen before others were asked when it opens after that', async (t) => {
+  it('says which one it has seen before it is known who lives when it opens after that', async (t) => {
     const store = new MemoryStore({ ttlMs: 60_000, maxConversations: 1 });
     t.after(() => store.close());
     const a = processOf(t, 'a', store, new Post().channel('a'));
@@ -400,7 +401,7 @@ describe('a turn of a conversation that was erased before it', () => {
     t.mock.method(a.conversations, 'openTurn', (...given: Parameters<typeof open>) => {
       seen.push(given[1].erasedAt);
       const isFirst = seen.length === 1;
-      return isFirst ? { kind: 'elsewhere', calls: new Map(), erasedAt: 7 } : open(...given);
+      return isFirst ? { kind: 'elsewhere', processes: new Set(), erasedAt: 7 } : open(...given);
     });
     const client = a.deliver('t1');
     a.mayEnd.resolve();

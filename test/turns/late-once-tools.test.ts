@@ -5,7 +5,7 @@ import { describe, it } from 'node:test';
 
 import { MemoryStore } from '../../src/conversations/memory-store.ts';
 import { until, within } from '../fixtures/app.ts';
-import { answersIn, Bank, errorsOf, machines, paysAtLast, payTool, shop } from './payments.ts';
+import { Bank, errorsOf, machines, payTool, shop, waitsFor } from './payments.ts';
 
 describe('a once tool whose time was up', () => {
   it('is logged with its key if it fails, without its message', async (t) => {
@@ -55,30 +55,6 @@ describe('a once tool whose time was up', () => {
   });
 });
 
-describe('a once tool whose turn ends while others are asked', () => {
-  // It was said to run for as long as others were asked, and its key was claimed then.
-  it('has not begun: it is interrupted, and claims nothing', async (t) => {
-    const bank = new Bank();
-    const { a, post } = machines(t, () => payTool(bank.pay));
-    await a.says('Hello');
-    post.loses = (message) => message.includes('"answer"');
-    const paying = a.says('pay 5');
-    const isAsked = (text: string): boolean => /^\{"type":"ask".*"calls":\["/.test(text);
-    await until(() => post.messages.some(isAsked), 'the question');
-    assert.equal(await a.says('Well?'), 'Yes.');
-    const conversation = await a.app.conversations.read('c');
-    const [, turn] = conversation?.turns ?? [];
-    const results = turn?.messages?.flatMap((message) =>
-      message.role === 'tool' ? [message.content] : []);
-    assert.deepEqual(results, ['{"error":"interrupted"}']);
-    await paying;
-    post.loses = () => false;
-    bank.answer(5);
-    await paysAtLast(a, (reply) => reply === '{"paid":5}');
-    assert.deepEqual(bank.calls, [5]);
-  });
-});
-
 describe('a once tool that ends while the store of its process fails', () => {
   // The others were told that the outcome is unknown, though a living process knew it.
   it('runs for all others until its result is stored', async (t) => {
@@ -88,11 +64,11 @@ describe('a once tool that ends while the store of its process fails', () => {
     const first = a.says('pay 5');
     await bank.begun();
     const second = b.says('pay 5');
-    await until(() => answersIn(post) === 3, 'a call that waits');
+    await waitsFor('p0', post);
     store.failWith = new Error('full');
     bank.answer(5);
-    await until(() => post.messages.some((text) => text.includes('"call ended"')), 'the end');
-    await until(() => answersIn(post) > 3, 'another look');
+    await until(() => a.app.conversations.isStoreAway, 'the outage');
+    await new Promise((resolve) => setTimeout(resolve, 10_000)); // time passes quickly
     store.failWith = undefined;
     assert.equal(await second, '{"paid":5}');
     await first;

@@ -8,7 +8,6 @@ import { soon } from '../../src/base/awaitable.ts';
 import {
   clearTurns, emptyConversation, historyOf, type Conversation,
 } from '../../src/conversations/conversation.ts';
-import type { OnceCall } from '../../src/conversations/once-call.ts';
 import { SharedStore } from '../../src/conversations/stores/shared-store.ts';
 import { openTurn, type TurnOpening } from '../../src/conversations/turn-opening.ts';
 import { PROMPT_MS } from '../../src/conversations/turn-order.ts';
@@ -235,26 +234,6 @@ describe('a turn that was interrupted and is delivered again', () => {
     assert.deepEqual([a.outcomes()['stale'], b.aborted], [1, []]);
   });
 
-  it('leaves the newer turn alone that asks others before it opens here', async (t) => {
-    const { a, b, post } = machines(t);
-    const old = await hold(a, 'hold old', 'hold old', ID);
-    old.drop();
-    await until(() => a.outcomes()['interrupted'] === 1, 'the drop');
-    const key = 'f'.repeat(64);
-    const note = (state: OnceCall['state']): unknown =>
-      b.store.update('c', (conversation) => {
-        conversation.onceCalls = { [key]: { ...RUNNING, state, process: 'gone' } };
-      });
-    await note('running');
-    const newer = says(a, 'newer');
-    await until(() => post.messages.some((message) => message.includes(key)), 'the question');
-    await note('completed');
-    const again = new HeldReply(await a.client.say('hold old', { turn_id: 'hold old', ...ID }));
-    assert.equal(await again.next(), 'response.end');
-    assert.equal(await newer, 'newer?');
-    assert.deepEqual([a.outcomes()['stale'], a.aborted], [1, ['hold old']]);
-  });
-
   it('is stale behind turns of its process that wait only if they are newer', (t) => {
     const now = Date.now();
     t.mock.method(Date, 'now', () => now);
@@ -287,16 +266,6 @@ describe('a turn that was interrupted and is delivered again', () => {
       const waiting = [{ turnId: text, text, runId: 0, process: 'a', waitedMs: () => waited }];
       assert.equal(open(conversation, 'it', 'a', { waiting }), outcome);
     }
-  });
-
-  it('runs again if the process of the newer one is gone', async (t) => {
-    const { a, b, post } = machines(t);
-    const old = await hold(a, 'hold old', 'hold old', ID);
-    await hold(b, 'hold new', 'hold new', ID);
-    await old.rest();
-    post.kill('b');
-    const again = new HeldReply(await a.client.say('hold old', { turn_id: 'hold old', ...ID }));
-    assert.equal(await again.next(), 'hold old?');
   });
 });
 

@@ -84,9 +84,9 @@ describe('the end of a session on another process', () => {
   it('leaves the turns of other sessions alone', async (t) => {
     const { a, b, post } = machines(t);
     const held = await hold(a, 'hold', 'hold', { ...ID, session_id: 's' });
-    post.delays = (message) => message.includes('interrupt');
+    post.delays = (message) => message.includes('"left"');
     await b.client.post({ type: 'session.end', session_id: 'other', ...ID });
-    await until(() => post.messages.some((text) => text.includes('interrupt')), 'the message');
+    await until(() => post.messages.some((text) => text.includes('"left"')), 'the message');
     post.deliver();
     a.go('hold');
     assert.deepEqual(await held.rest(), [' Done.', 'response.end']);
@@ -225,13 +225,13 @@ describe('a tool call that another process runs', () => {
 describe('a message from another process', () => {
   for (const [name, text] of Object.entries({
     'text that is not JSON': '{"type":',
-    'JSON that is no object': '["interrupt"]',
-    'a missing field': '{"type":"interrupt"}',
-    'a field of another type': '{"type":"ask","id":1,"from":"b","conversationId":"c","calls":[]}',
-    'a question of everyone': '{"type":"ask","id":"x","from":"*","conversationId":"c","calls":[]}',
-    'an answer of nobody': '{"type":"answer","id":"x","from":"","calls":[]}',
+    'JSON that is no object': '["look"]',
+    'a missing field': '{"type":"look"}',
+    'a field of another type': '{"type":"look","conversationId":1}',
+    'a session of another type': '{"type":"look","conversationId":"c","left":null}',
+    'an address of nobody': '{"type":"look","conversationId":"c","waiting":""}',
     'one with an address of any length':
-      `{"type":"ask","id":"x","from":"${'a'.repeat(257)}","conversationId":"c","calls":[]}`,
+      `{"type":"look","conversationId":"c","waiting":"${'a'.repeat(257)}"}`,
   })) {
     it(`is refused where it is ${name}`, () => {
       assert.throws(() => parseProcessMessage(text), TypeError);
@@ -247,36 +247,41 @@ describe('a message from another process', () => {
 
   it('of a type that this version does not know is ignored without a word', async (t) => {
     const { a, post } = machines(t);
-    for (const type of ['hello', 'constructor', 'alive', 'event', 'end', 'left'])
+    for (const type of ['hello', 'constructor', 'interrupt', 'ask', 'answer', 'erased'])
       post.forge('a', JSON.stringify({ type, id: 'x', sent: 0, event: { type: 'say' } }));
     assert.equal(await says(a, 'Hello'), 'Hello?');
     assert.doesNotMatch(a.logLines.join(''), /another process/);
   });
 
   // Other tenants of a Redis can write whatever they like.
-  for (const type of ['interrupt', 'ask', 'answer', 'call ended', 'erased', 'end', 'event']) {
-    it(`of the type ${type}, with any fields, ends no process and no turn of others`, async (t) => {
-      const { a, post } = machines(t);
-      const held = await hold(a, 'hold', 'hold', ID);
-      const fields = [
-        'id', 'from', 'conversationId', 'runId', 'sessionId', 'isTakenOver', 'calls', 'key',
-        'isFollowing', 'sent', 'report', 'event', 'usage', '__proto__',
-      ];
-      const valued = (names: readonly string[], value: unknown): object =>
-        Object.fromEntries(names.map((name) => [name, value]));
-      const usage = { outcome: 'completed', usage: [null], speakers: [null] };
-      for (const value of [null, 0, -1, '', 'x', true, [], [null], {}, usage, [usage]]) {
-        post.forge('a', JSON.stringify({ type, ...valued(fields, value) }));
-        for (const field of fields) {
-          const right = { id: 'x', from: 'b', conversationId: 'other', calls: [], key: 'x' };
-          post.forge('a', JSON.stringify({ type, ...right, ...valued([field], value) }));
-        }
+  it('with any fields ends no process and no turn of others', async (t) => {
+    const { a, post } = machines(t);
+    const held = await hold(a, 'hold', 'hold', ID);
+    const fields = ['conversationId', 'waiting', 'left', 'type', '__proto__'];
+    for (const value of [null, 0, -1, '', 'x', true, [], [null], {}]) {
+      for (const field of fields) {
+        const right = { type: 'look', conversationId: 'other', waiting: 'b', left: 's' };
+        post.forge('a', JSON.stringify({ ...right, [field]: value }));
       }
-      a.go('hold');
-      assert.deepEqual(await held.rest(), [' Done.', 'response.end']);
-      assert.equal(await says(a, 'Hello'), 'Hello?');
-    });
-  }
+    }
+    a.go('hold');
+    assert.deepEqual(await held.rest(), [' Done.', 'response.end']);
+    assert.equal(await says(a, 'Hello'), 'Hello?');
+  });
+
+  it('costs one read of the store, and at most one a second', async (t) => {
+    const { a, post } = machines(t);
+    const held = await hold(a, 'hold', 'hold', ID);
+    const { length } = a.parts.calls;
+    for (let count = 0; count < 1_000; count++)
+      post.forge('a', '{"type":"look","conversationId":"c"}');
+    await until(() => a.parts.calls.length > length, 'the read');
+    a.go('hold');
+    await held.rest();
+    const reads = a.parts.calls.slice(length).filter((call) => call === 'read');
+    assert.equal(reads.length, 1);
+    assert.deepEqual(a.aborted, []);
+  });
 
   it('carries ids and keys, and no word of a caller, an agent or a tool', async (t) => {
     const paid = deferred();
@@ -295,34 +300,14 @@ describe('a message from another process', () => {
     await hold(a, 'hold spoken', 'again', ID);
     const taken = new HeldReply(await b.client.say('hold spoken', again));
     assert.equal(await taken.next(), 'hold spoken?');
-    await until(() => post.messages.some((text) => text.includes('isTakenOver')), 'the take-over');
+    await until(() => post.messages.some((text) => text.includes('look')), 'the take-over');
     paid.resolve();
     assert.deepEqual(await taken.rest(), ['response.end']);
     await says(a, 'spoken, too');
     await a.app.conversations.clear('c');
     const sent = post.messages.map((text) => JSON.parse(text) as { readonly type: string });
     const types = new Set(sent.map(({ type }) => type));
-    assert.deepEqual([...types].sort(), ['answer', 'ask', 'call ended', 'erased', 'interrupt']);
+    assert.deepEqual([...types], ['look']);
     for (const text of post.messages) assert.doesNotMatch(text, /spoken/);
-  });
-
-  it('about an older run leaves the one that runs alone', async (t) => {
-    const { a, post } = machines(t);
-    const held = await hold(a, 'hold', 'hold', ID);
-    post.forge('a', '{"type":"interrupt","conversationId":"c","runId":-1}');
-    a.go('hold');
-    assert.deepEqual(await held.rest(), [' Done.', 'response.end']);
-    assert.deepEqual(a.aborted, []);
-  });
-
-  it('about things that are over changes nothing', async (t) => {
-    const { a, post } = machines(t);
-    for (const message of [
-      '{"type":"interrupt","conversationId":"c","runId":1}',
-      '{"type":"answer","id":"x","from":"b","calls":[],"isFollowing":true}',
-      '{"type":"ask","id":"x","from":"b","conversationId":"c","runId":1,"calls":["k"]}',
-    ])
-      post.forge('a', message);
-    assert.equal(await says(a, 'Hello'), 'Hello?');
   });
 });

@@ -4,6 +4,7 @@ import assert from 'node:assert/strict';
 import { describe, it, type TestContext } from 'node:test';
 
 import { defineAgent } from '../../src/agents/define-agent.ts';
+import type { Conversation } from '../../src/conversations/conversation.ts';
 import { ConversationManager } from '../../src/conversations/manager.ts';
 import { MemoryStore } from '../../src/conversations/memory-store.ts';
 import { createLogger } from '../../src/log.ts';
@@ -15,6 +16,7 @@ import { callerMessage } from '../fixtures/turns.ts';
 /** Turns of process `a`, of which one runs a tool that ends when its signal fires. */
 async function withTool(t: TestContext, whenInterrupted: 'abort' | 'finish'): Promise<{
   readonly turns: Turns;
+  readonly store: MemoryStore;
   readonly runId: number;
   readonly signal: AbortSignal;
 }> {
@@ -49,19 +51,23 @@ async function withTool(t: TestContext, whenInterrupted: 'abort' | 'finish'): Pr
     send: () => true, end: () => true, onOutcome: () => undefined,
   });
   const signal = await begun.promise;
-  return { turns, runId: store.read('c-1')?.turns[0]?.runId ?? assert.fail(), signal };
+  return { turns, store, runId: store.read('c-1')?.turns[0]?.runId ?? assert.fail(), signal };
 }
 
 describe('a tool of a turn that another process takes over', () => {
   it('goes on, so that the other run gets its result', async (t) => {
-    const { turns, runId, signal } = await withTool(t, 'abort');
-    turns.giveAway('c-1', runId, undefined);
+    const { turns, store, runId, signal } = await withTool(t, 'abort');
+    const conversation = store.read('c-1');
+    const [record] = conversation?.turns ?? [];
+    assert.ok(record !== undefined);
+    const turn = { ...record, runId: runId + 1 };
+    turns.compare('c-1', { ...conversation, turns: [turn] } as Conversation);
     assert.equal(signal.aborted, false);
   });
 
   it('is aborted if the turn is interrupted instead', async (t) => {
     const { turns, signal } = await withTool(t, 'abort');
-    turns.interruptOwn('c-1', 'a newer turn began', {});
+    turns.interruptOwn('c-1', 'a newer turn began');
     assert.equal(signal.aborted, true);
   });
 });
@@ -72,7 +78,7 @@ describe('a tool that finishes after its turn', () => {
     const jump = jumpingClock(t);
     const { turns, signal } = await withTool(t, 'finish');
     jump(2_000);
-    turns.interruptOwn('c-1', 'a newer turn began', {});
+    turns.interruptOwn('c-1', 'a newer turn began');
     clock.tick(900);
     assert.equal(signal.aborted, false);
     clock.tick(100);

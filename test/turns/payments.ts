@@ -6,13 +6,15 @@ import type { TestContext } from 'node:test';
 
 import type { Agent } from '../../src/agents/agent.ts';
 import { defineAgent } from '../../src/agents/define-agent.ts';
+import { soon } from '../../src/base/awaitable.ts';
+import type { Epoch } from '../../src/conversations/stores/part-store.ts';
 import { SharedStore } from '../../src/conversations/stores/shared-store.ts';
 import { createLogger } from '../../src/log.ts';
 import type { ChatModel } from '../../src/models/model.ts';
 import { tool, type Tool, type ToolContext } from '../../src/tools/tool.ts';
 import { spoken } from '../conversations/asking-back.ts';
 import { PartsInMemory, type SharedParts } from '../conversations/stores/parts-in-memory.ts';
-import { deferred, serve, Told, type Deferred, type Served } from '../fixtures/app.ts';
+import { deferred, serve, Told, until, type Deferred, type Served } from '../fixtures/app.ts';
 import { quickClock } from '../fixtures/clock.ts';
 import { Post } from '../fixtures/post.ts';
 
@@ -95,6 +97,10 @@ export interface Machines {
   readonly shared: SharedParts;
   /** The database's way to each process. */
   readonly parts: readonly [PartsInMemory, PartsInMemory];
+  /** The store loses all that it had, as it does when it is another server from now on. */
+  loseAll(): void;
+  /** The first process has no messages and no heartbeats any more, and the others know it. */
+  loseFirst(): Promise<void>;
 }
 
 /**
@@ -109,7 +115,7 @@ export function machines(
     readonly environment?: Readonly<Record<string, string>>;
   } = {},
 ): Machines {
-  quickClock(t);
+  const clock = quickClock(t);
   const shared: SharedParts = new Map();
   const post = new Post();
   const parts = [0, 1, 2].map(() => new PartsInMemory(shared, { isSlow: true }));
@@ -124,7 +130,25 @@ export function machines(
     return shop(t, pay(), { store, environment, ...channel });
   };
   const [first, second] = parts as [PartsInMemory, PartsInMemory];
-  return { a: open(0), b: open(1), c: open(2), post, shared, parts: [first, second] };
+  const loseAll = (): void => {
+    shared.clear();
+    const safeAtMs = performance.now() + 3_000;
+    const epochNow = (): Epoch => ({
+      id: 'second', restMs: Math.max(0, safeAtMs - performance.now()),
+    });
+    for (const store of parts) store.epochNow = epochNow;
+  };
+  const loseFirst = async (): Promise<void> => {
+    for (let beats = 0; beats < 6; beats++) {
+      clock.pass(1_500);
+      for (let turns = 0; turns < 5; turns++) await soon();
+    }
+    post.kill('p0');
+    first.isSilent = true;
+    shared.delete('\theartbeat\tp0');
+  };
+  const shops = { a: open(0), b: open(1), c: open(2) };
+  return { ...shops, post, shared, parts: [first, second], loseAll, loseFirst };
 }
 
 /** A tool whose calls the test ends, by the amount. */
@@ -162,16 +186,9 @@ export class Bank {
   }
 }
 
-/** One each for the turn that opens, for the claim, and for each look of a call that waits. */
-export function answersIn({ messages }: Post): number {
-  const answers = messages.filter((text) => text.includes('"answer"'));
-  return answers.filter((text) => !text.includes('"calls":[]')).length;
-}
-
-/** How often the process has asked others. */
-export function questionsOf(process: string, { messages }: Post): number {
-  const questions = messages.filter((text) => text.includes(`"from":"${process}"`));
-  return new Set(questions.filter((text) => text.startsWith('{"type":"ask"'))).size;
+/** Resolves once a call of another process waits for one of that process. */
+export function waitsFor(process: string, { waitedFor }: Post): Promise<void> {
+  return until(() => waitedFor.has(process), 'a call that waits');
 }
 
 /** Asks for a payment every now and then until the reply is right, but not for ever. */

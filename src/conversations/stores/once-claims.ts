@@ -10,8 +10,3 @@ export interface OnceClaims {
 export function mustBeConfirmed(claims: OnceClaims | undefined): boolean {
   return claims !== undefined && (claims.isOnDisk || claims.replicas > 0);
 }
-
-/** The store made a claim, but not as safely as it must. The tool does not start. */
-export class UnsafeClaim extends Error {
-  override name = 'UnsafeClaim';
-}

@@ -75,8 +75,11 @@ export class OnceParts {
     const merged = this.#withoutOver(this.#conversation.onceCalls);
     for (const [key, ours] of Object.entries(this.#withoutOver(calls))) {
       const theirs = merged[key];
-      const isKnown = ours.state === 'completed' || this.#own.has(idOf(ours));
-      if (theirs === undefined ? isKnown : isTruer(ours, theirs)) merged[key] = ours;
+      const isOwn = this.#own.has(idOf(ours));
+      const isBetter = theirs === undefined
+        ? isOwn || ours.state === 'completed'
+        : isTruer(ours, theirs, isOwn);
+      if (isBetter) merged[key] = ours;
     }
     this.#replace(merged);
   }

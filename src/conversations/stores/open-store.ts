@@ -80,19 +80,15 @@ export async function openStore(
   }
 }
 
-/**
- * Opens the channel between the servers that use the store. Undefined if the store has none of its
- * own.
- */
-export async function openChannel(
+/** Undefined if the store has none of its own. */
+async function openChannel(
   { conversationStore }: StoreSettings,
   { log, directory = process.cwd(), redis, redisSubscriber }: OpenStoreOptions,
 ): Promise<Channel | undefined> {
   if (redis !== undefined) {
     if (redisSubscriber === undefined) return undefined;
     const { RedisChannel } = await import('./redis-channel.ts');
-    const { scopeOf } = await import('./redis-client.ts');
-    const channel = new RedisChannel(redis, scopeOf(redis));
+    const channel = new RedisChannel(redis);
     await channel.subscribe(redisSubscriber);
     return channel;
   }
@@ -107,8 +103,8 @@ export function openParts(settings: StoreSettings, options: OpenStoreOptions): P
 }
 
 /**
- * The same for commands that read or erase everything: with all nodes of a Redis cluster, and never
- * creating a file. Rejects with a `StoreError` if there is none.
+ * The same for commands that read or erase everything, and never create a file. Rejects with a
+ * `StoreError` if there is none.
  */
 export function openAllParts(
   settings: StoreSettings,
@@ -130,9 +126,8 @@ async function open(
     return new RedisStore(redis);
   }
   if (!conversationStore.startsWith(SQLITE)) {
-    const { openRedisStore, openWholeRedis } = await import('./redis-open.ts');
-    const openRedis = mustExist ? openWholeRedis : openRedisStore;
-    return openRedis(conversationStore, { directory, log, claims });
+    const { openRedisStore } = await import('./redis-open.ts');
+    return openRedisStore(conversationStore, { directory, log, claims });
   }
   const { openSqliteThread } = await import('./sqlite-thread.ts');
   const path = resolve(directory, conversationStore.slice(SQLITE.length));

@@ -34,6 +34,16 @@ export interface PartsChange {
   readonly isClaim?: boolean;
 }
 
+/** Since when the server has lost nothing. */
+export interface Epoch {
+  /** Another one once the server may have lost writes: it began again, or is another server. */
+  readonly id: string;
+  /**
+   * For how many more milliseconds other processes may be putting back the claims that it has lost.
+   */
+  readonly restMs: number;
+}
+
 export interface IdPage {
   readonly ids: readonly string[];
   /** Where the next page begins. Undefined: this was the last one. */
@@ -65,13 +75,18 @@ export interface PartStore {
    */
   write(id: string, change: PartsChange): Awaitable<true | StoredConversation | undefined>;
 
+  /**
+   * Only for a server that may lose writes. What is asked for behind a write is answered by the
+   * server that made it.
+   */
+  epoch?(): Awaitable<Epoch>;
+
   /** How long a claim may wait for replicas or a disk. Default 0. */
   readonly claimsWaitMs?: number;
 
   /**
    * Ids that begin with the prefix, page by page: start after '', then pass `next` until it is
-   * undefined. They come in any order, and one may come twice. In a Redis cluster: those of one
-   * node.
+   * undefined. They come in any order, and one may come twice.
    */
   list(prefix: string, after: string): Awaitable<IdPage>;
 

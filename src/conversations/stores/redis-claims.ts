@@ -2,7 +2,8 @@
 // append-only file on the disk. Ruled by https://redis.io/docs/latest/commands/wait/ and /waitaof/.
 
 import { messageOf } from '../../base/thrown-values.ts';
-import { UnsafeClaim, type OnceClaims } from './once-claims.ts';
+import { UnsafeClaim } from '../store.ts';
+import type { OnceClaims } from './once-claims.ts';
 
 /** A connection of its own, as the server answers nothing else on it while it waits. */
 export interface ClaimsConnection {

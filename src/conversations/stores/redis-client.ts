@@ -1,7 +1,5 @@
 // The Redis and Valkey clients that a store can use.
 
-import { isObject } from '../../base/fields.ts';
-
 /** Keys and arguments of a script. */
 export interface RedisScriptCall {
   keys: string[];
@@ -19,11 +17,6 @@ export interface RedisSubscriber {
   subscribe(channel: string, listener: (message: string) => void): Promise<unknown>;
   /** Takes that listener away. Some clients have listeners of bytes, too. */
   unsubscribe?(channel: string, listener: (message: unknown) => void): Promise<unknown>;
-  /** Calls the listener whenever it has connected, with its subscriptions. */
-  on?(event: 'ready', listener: () => void): unknown;
-  off?(event: 'ready', listener: () => void): unknown;
-  /** False without a connection. */
-  readonly isReady?: boolean | undefined;
 }
 
 /**
@@ -45,22 +38,7 @@ export interface IoredisClient {
   publish(channel: string, message: string): Promise<unknown>;
   subscribe(channel: string): Promise<unknown>;
   on(event: 'message', listener: (channel: string, message: string) => void): unknown;
-  on(event: 'ready', listener: () => void): unknown;
   off?(event: 'message', listener: (channel: string, message: string) => void): unknown;
-  off?(event: 'ready', listener: () => void): unknown;
-  /** `ready` if it is connected. */
-  readonly status?: string | undefined;
-}
-
-/**
- * What sets a deployment apart from others on the same server: `/1` for database 1, and `:` and the
- * prefix of the keys. Empty for a client that tells neither.
- */
-export function scopeOf(client: object): string {
-  const options = 'options' in client && isObject(client.options) ? client.options : {};
-  const { database, db = database, keyPrefix } = options;
-  const prefix = String(keyPrefix ?? '');
-  return (Number(db) > 0 ? `/${String(db)}` : '') + (prefix === '' ? '' : `:${prefix}`);
 }
 
 /** Adapts an `ioredis` client. */
@@ -69,22 +47,7 @@ export function fromIoredis(client: IoredisClient): RedisClient & RedisSubscribe
   const receive = (channel: string, message: string): void => {
     for (const listener of listeners.get(channel) ?? []) listener(message);
   };
-  const whenReady = new Set<() => void>();
-  let isSubscribed = true;
-  /** It says `ready` before it has subscribed again: the answers to a greeting would be lost. */
-  const subscribeAgain = async (): Promise<void> => {
-    isSubscribed = false;
-    try {
-      await Promise.all([...listeners.keys()].map((channel) => client.subscribe(channel)));
-    } catch {
-      return; // it has lost the connection, and will say `ready` again
-    }
-    isSubscribed = true;
-    for (const listener of whenReady) listener();
-  };
-  const onReady = (): void => void subscribeAgain();
   return {
-    ...('options' in client ? { options: client.options } : {}), // for `scopeOf`
     eval: (script, { keys, arguments: rest }) => client.eval(script, keys.length, ...keys, ...rest),
     evalSha: (sha1, { keys, arguments: rest }) =>
       client.evalsha(sha1, keys.length, ...keys, ...rest),
@@ -101,17 +64,6 @@ export function fromIoredis(client: IoredisClient): RedisClient & RedisSubscribe
       left?.delete(listener);
       if (left?.size === 0) listeners.delete(channel);
       if (listeners.size === 0) client.off?.('message', receive);
-    },
-    on(event, listener) {
-      if (whenReady.size === 0) client.on(event, onReady);
-      whenReady.add(listener);
-    },
-    off(event, listener) {
-      whenReady.delete(listener);
-      if (whenReady.size === 0) client.off?.(event, onReady);
-    },
-    get isReady() {
-      return isSubscribed && (client.status === undefined || client.status === 'ready');
     },
   };
 }

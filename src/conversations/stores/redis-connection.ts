@@ -57,7 +57,6 @@ export class RedisConnection implements RedisClient, RedisSubscriber {
   /** When the first command after the last answer was sent, by `performance.now()`. */
   #silentSince: number | undefined;
   readonly #subscriptions: ((client: PackageClient) => Promise<unknown>)[] = [];
-  readonly #ready: (() => void)[] = [];
   #pings: NodeJS.Timeout | undefined;
   #isClosed = false;
 
@@ -66,10 +65,6 @@ export class RedisConnection implements RedisClient, RedisSubscriber {
     this.#tls = tls;
     this.#package = redis;
     this.#addresses = target.addresses;
-  }
-
-  get isReady(): boolean {
-    return this.#client !== undefined;
   }
 
   eval(script: string, call: RedisScriptCall): Promise<unknown> {
@@ -90,16 +85,6 @@ export class RedisConnection implements RedisClient, RedisSubscriber {
     return this.#send((client) => client.dbSize());
   }
 
-  /** Which node of a cluster serves which slots. Rejects if the server is not one. */
-  clusterSlots(): Promise<unknown> {
-    return this.command(['CLUSTER', 'SLOTS']);
-  }
-
-  /** What the server says about itself, as text. */
-  info(): Promise<unknown> {
-    return this.command(['INFO', 'server']);
-  }
-
   publish(channel: string, message: string): Promise<unknown> {
     return this.#send((client) => client.publish(channel, message));
   }
@@ -118,11 +103,6 @@ export class RedisConnection implements RedisClient, RedisSubscriber {
     const ping = (): void =>
       void this.command(['PING']).catch(() => undefined);
     this.#pings ??= setInterval(ping, PING_MS).unref();
-  }
-
-  /** Calls the listener whenever there is a connection, with its subscriptions. */
-  on(_event: 'ready', listener: () => void): void {
-    this.#ready.push(listener);
   }
 
   /** Rejects if the first attempt fails. Attempts go on nevertheless, until `close()`. */
@@ -199,7 +179,6 @@ export class RedisConnection implements RedisClient, RedisSubscriber {
       this.#client = client;
       this.#silentSince = undefined;
       this.#retryMs = FIRST_RETRY_MS;
-      for (const listener of this.#ready) listener();
     } catch (error) {
       this.#failure = this.#withoutUser(error);
       this.#connectLater();

@@ -8,17 +8,11 @@ import { pathToFileURL } from 'node:url';
 import { codeOf } from '../../base/thrown-values.ts';
 import type { Logger } from '../../log.ts';
 import { mustBeConfirmed, type OnceClaims } from './once-claims.ts';
-import type { PartStore } from './part-store.ts';
 import { RedisChannel } from './redis-channel.ts';
 import { RedisClaims } from './redis-claims.ts';
-import { scopeOf } from './redis-client.ts';
-import { nodeName, RedisCluster } from './redis-cluster.ts';
 import { isAnswer, RedisConnection, type RedisPackage, type RedisTls } from './redis-connection.ts';
-import { parseSlots, type SlotRange } from './redis-slots.ts';
-import { RedisStore } from './redis-store.ts';
-import {
-  parseRedisUrl, type RedisAddress, type RedisTarget, type RedisTlsFiles,
-} from './redis-url.ts';
+import { RedisStore, UNTOLD } from './redis-store.ts';
+import { parseRedisUrl, type RedisTarget, type RedisTlsFiles } from './redis-url.ts';
 import { StoreError } from './store-error.ts';
 
 const INSTALL = 'npm install redis@6';
@@ -62,7 +56,10 @@ export async function openRedisStore(
     await connection.connect();
     await forClaims?.connect();
   };
-  const failure = await failureToBegin({ connect, close }, () => checkWrites(store));
+  const failure = await failureToBegin({ connect, close }, async () => {
+    await checkWrites(store);
+    await tellEpoch(store, log);
+  });
   const refusal = failure === undefined ? await confirmed?.refusal() : undefined;
   if (refusal !== undefined) {
     close();
@@ -74,34 +71,6 @@ export async function openRedisStore(
 }
 
 /**
- * Like `openRedisStore`, for a command that reads or erases everything: if the server is a node of
- * a cluster, opens all nodes. A node that cannot be reached is not an error until it is needed.
- */
-export async function openWholeRedis(url: string, options: RedisOpenOptions): Promise<PartStore> {
-  const { target, tls, loaded } = await wayTo(url, options.directory);
-  const open = (address: RedisAddress): RedisConnection =>
-    new RedisConnection({ ...target, addresses: [address] }, tls, loaded);
-  const [address] = target.addresses;
-  if (address === undefined || target.sentinelName !== undefined)
-    return openRedisStore(url, options);
-  const asked = open(address);
-  const slotsNow = async (): Promise<readonly SlotRange[]> =>
-    parseSlots(await asked.clusterSlots(), address);
-  let ranges: readonly SlotRange[];
-  try {
-    await asked.connect();
-    ranges = await slotsNow();
-  } catch {
-    asked.close();
-    return openRedisStore(url, options); // not a cluster; if it refuses to serve, this says why
-  }
-  const addresses = new Map(ranges.map((range) => [nodeName(range), range.address]));
-  const nodes = [...addresses].map(([name, at]) => ({ name, connection: open(at) }));
-  await Promise.all(nodes.map(({ connection }) => connection.connect().catch(() => undefined)));
-  return new RedisCluster(nodes, ranges, { slots: slotsNow, close: () => asked.close() });
-}
-
-/**
  * Opens the channel between the processes that use the store, on a connection of its own. Rejects
  * like `openRedisStore`.
  */
@@ -110,34 +79,23 @@ export async function openRedisChannel(
   { directory, log }: RedisOpenOptions,
 ): Promise<RedisChannel> {
   const connection = await connectionTo(url, directory);
-  const scope = scopeOf({ options: parseRedisUrl(url) });
-  const channel = new RedisChannel(connection, scope, () => connection.close());
+  const channel = new RedisChannel(connection, () => connection.close());
   await channel.subscribe(connection);
-  const failure = await failureToBegin(connection, async () => {
-    await channel.check();
-    channel.mayLackOthers = await hasJustBegun(connection, log);
-    if (channel.mayLackOthers)
-      log.info('Redis has just begun: no tool that acts once starts here yet', {
-        seconds: RECONNECT_SECONDS,
-      });
-  });
+  const failure = await failureToBegin(connection, () => channel.check());
   if (failure !== undefined)
     log.warn('messages from other processes do not arrive yet', { error: failure });
   return channel;
 }
 
-/** After a restart all processes connect again within 5 s. */
-const RECONNECT_SECONDS = 5;
-
-/** False if the server does not say since when it runs: it may not permit `INFO`. */
-async function hasJustBegun(connection: RedisConnection, log: Logger): Promise<boolean> {
-  try {
-    const seconds = /^uptime_in_seconds:(\d+)/m.exec(String(await connection.info()))?.[1];
-    return Number(seconds ?? Infinity) < RECONNECT_SECONDS;
-  } catch (error) {
-    log.warn('Redis does not say how long it has run', { error });
-    return false;
-  }
+/** Says what it means for tools that act once. */
+async function tellEpoch(store: RedisStore, log: Logger): Promise<void> {
+  const { id, restMs } = await store.epoch();
+  if (id === UNTOLD)
+    log.warn('Redis does not tell its run_id: a restart may forget what a tool has done once');
+  if (restMs > 0)
+    log.info('Redis has just begun: no tool that acts once starts here yet', {
+      seconds: Math.ceil(restMs / 1_000),
+    });
 }
 
 async function connectionTo(url: string, directory: string): Promise<RedisConnection> {

@@ -2,7 +2,7 @@ import { createHash } from 'node:crypto';
 
 import type { Awaitable } from '../../base/awaitable.ts';
 import { messageOf } from '../../base/thrown-values.ts';
-import type { IdPage, PartsChange, PartStore, StoredConversation } from './part-store.ts';
+import type { Epoch, IdPage, PartsChange, PartStore, StoredConversation } from './part-store.ts';
 import type { RedisClaims } from './redis-claims.ts';
 import type { RedisClient, RedisScriptCall } from './redis-client.ts';
 import { StoreError } from './store-error.ts';
@@ -51,15 +51,47 @@ const CLAIM_SCRIPT = SCRIPT.replace(
 /**
  * Returns a cursor for the next call and some of the keys that begin with `KEYS[1]`, without that
  * beginning. It is a script because clients put their own prefix in front of keys, but not of
- * patterns. A node of a cluster accepts no key that belongs to another node, so it gets the
- * beginning as an argument.
+ * patterns.
  */
 const LIST_SCRIPT = `
-local begun = KEYS[1] or ARGV[2]
+local begun = KEYS[1]
 local pattern = string.gsub(begun, '[*?%[%]\\\\^-]', '\\\\%0') .. '*'
 local found = redis.call('SCAN', ARGV[1], 'MATCH', pattern, 'COUNT', 1000)
 for index, key in ipairs(found[2]) do found[2][index] = string.sub(key, #begun + 1) end
 return found
+`;
+
+/** After a restart or a failover the others put their claims back within this time. */
+const RESTORING_MS = 10_000;
+/** The same after the key of the epoch was lost, as by `FLUSHALL`: all are still connected. */
+const RESTORING_LOST_MS = 3_000;
+/** Long enough for any server that is in use: each process asks every 1.5 s. */
+const EPOCH_TTL_MS = 7 * 86_400_000;
+const EPOCH_ID = '\tepoch';
+/** The epoch of a server that does not tell its run. */
+export const UNTOLD = '';
+
+/**
+ * Returns the `run_id` of the server, and how many milliseconds of its epoch's beginning are left.
+ * A server that starts again has another one, and so has the replica that takes over.
+ */
+const EPOCH_SCRIPT = `
+local info = redis.call('INFO', 'server')
+local run = string.match(info, 'run_id:(%w+)')
+local upMs = string.match(info, 'uptime_in_seconds:(%d+)') * 1000
+local time = redis.call('TIME')
+local now = time[1] * 1000 + math.floor(time[2] / 1000)
+local known = redis.call('HMGET', KEYS[1], 'run', 'settled')
+if known[1] ~= run then
+  local pause = known[1] and ${RESTORING_MS}
+    or math.max(${RESTORING_LOST_MS}, ${RESTORING_MS} - upMs)
+  known[2] = now + pause
+  redis.call('HSET', KEYS[1], 'run', run, 'settled', string.format('%.0f', known[2]))
+end
+redis.call('PEXPIRE', KEYS[1], ${EPOCH_TTL_MS})
+local rest = known[2] - now
+if rest < 0 or rest > ${RESTORING_MS} then rest = 0 end -- its clock may have been set back
+return {run, rest}
 `;
 
 /** A script, as clients have no common command for it. */
@@ -78,6 +110,7 @@ function scriptOf(text: string): Script {
 const SWAP = scriptOf(SCRIPT);
 const LIST = scriptOf(LIST_SCRIPT);
 const PERSISTENCE = scriptOf(PERSISTENCE_SCRIPT);
+const EPOCH = scriptOf(EPOCH_SCRIPT);
 
 /**
  * Conversations in Redis or Valkey: one hash each, with a field for each part. It expires as a
@@ -113,9 +146,10 @@ export class RedisStore implements PartStore {
     const args = [from, to, String(ttlMs), String(2 + 2 * set.size), VERSION, to];
     for (const [name, text] of set) args.push(name, text);
     args.push(...remove);
-    return isClaim === true && this.#claims !== undefined
-      ? this.#claim(this.#claims, id, args)
-      : this.#run(id, args);
+    if (isClaim !== true) return this.#run(id, args);
+    if (this.#claims !== undefined) return this.#claim(this.#claims, id, args);
+    // Not by its hash: what the server does not know is sent again, behind what was sent since.
+    return this.#client.eval(SWAP.text, { keys: [redisKeyOf(id)], arguments: args }).then(swapped);
   }
 
   async #claim(
@@ -130,17 +164,28 @@ export class RedisStore implements PartStore {
     return true;
   }
 
+  /**
+   * In a cluster: that of one node. Of a server that does not tell its run: always the same, so
+   * that nothing is noticed.
+   */
+  epoch(): Promise<Epoch> {
+    const asked = this.#eval(EPOCH, { keys: [redisKeyOf(EPOCH_ID)], arguments: [] }, (reply) => {
+      const [run, restMs]: unknown[] = Array.isArray(reply) ? reply : [];
+      if (typeof run !== 'string') throw unexpected(run);
+      return { id: run, restMs: Number(restMs) };
+    });
+    return asked.catch((error: unknown) => {
+      if (!/NOPERM|ACL failure|not allowed|unknown command/i.test(messageOf(error))) throw error;
+      return { id: UNTOLD, restMs: 0 };
+    });
+  }
+
   isOfOne(error: unknown): boolean {
     return isWrongType(error);
   }
 
   list(prefix: string, after: string): Promise<IdPage> {
     return this.#list(prefix, { keys: [redisKeyOf(prefix)], arguments: [after || '0'] });
-  }
-
-  /** Lists the keys on this one node of a cluster. The client must not add a prefix. */
-  listNode(prefix: string, after: string): Promise<IdPage> {
-    return this.#list(prefix, { keys: [], arguments: [after || '0', redisKeyOf(prefix)] });
   }
 
   /** The number of all keys in the database, which the server knows without a scan. */
@@ -177,8 +222,7 @@ export class RedisStore implements PartStore {
   }
 
   #run(id: string, args: string[]): Promise<true | StoredConversation | undefined> {
-    const call = { keys: [redisKeyOf(id)], arguments: args };
-    return this.#eval(SWAP, call, (reply) => (reply === 1 ? true : storedIn(reply)));
+    return this.#eval(SWAP, { keys: [redisKeyOf(id)], arguments: args }, swapped);
   }
 
   #eval<T>({ text, sha1 }: Script, call: RedisScriptCall, read: (reply: unknown) => T): Promise<T> {
@@ -190,12 +234,12 @@ export class RedisStore implements PartStore {
 }
 
 /** Whether something else is stored under the key. Redis 6 has more words in front. */
-export function isWrongType(error: unknown): boolean {
+function isWrongType(error: unknown): boolean {
   return error instanceof Error && /\bWRONGTYPE\b/.test(error.message);
 }
 
 /** The key of a conversation's hash. */
-export function redisKeyOf(id: string): string {
+function redisKeyOf(id: string): string {
   return PREFIX + keyOf(id);
 }
 
@@ -215,6 +259,10 @@ function idOf(key: string): string {
   return key.replace(/%([0-9a-f]{4})/g, (_, unit: string) =>
     String.fromCharCode(Number.parseInt(unit, 16)),
   );
+}
+
+function swapped(reply: unknown): true | StoredConversation | undefined {
+  return reply === 1 ? true : storedIn(reply);
 }
 
 function storedIn(reply: unknown): StoredConversation | undefined {

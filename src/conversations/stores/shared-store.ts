@@ -6,11 +6,15 @@ import { mergeUndo } from '../agent-state.ts';
 import type { Conversation } from '../conversation.ts';
 import { mergeTurns } from '../merge-turns.ts';
 import { takeNames } from '../numbering.ts';
-import type { ConversationStore, StoreHealth, UpdateOptions } from '../store.ts';
+import { restoreOnce } from '../once-rules.ts';
+import {
+  UnsafeClaim, type ConversationStore, type StoreHealth, type UpdateOptions,
+} from '../store.ts';
 import { bringBack } from './bring-back.ts';
-import { UnsafeClaim } from './once-claims.ts';
+import { Heartbeats } from './heartbeats.ts';
 import { FAILED, Outage } from './outage.ts';
-import type { PartsChange, PartStore, StoredConversation } from './part-store.ts';
+import { OwnClaims } from './own-claims.ts';
+import type { Epoch, PartsChange, PartStore, StoredConversation } from './part-store.ts';
 import { PartedConversation, type Memory } from './parted-conversation.ts';
 import { Remembered } from './remembered.ts';
 import { SerialByKey } from './serial-by-key.ts';
@@ -85,6 +89,11 @@ export class SharedStore implements ConversationStore {
   readonly #waiting: WaitingChanges;
   readonly #order = new SerialByKey();
   readonly #own = new Set<string>();
+  readonly #heartbeats: Heartbeats;
+  readonly #claims = new OwnClaims();
+  /** See `Epoch`. Undefined until the store has said it. */
+  #epoch: string | undefined;
+  #isRestoring = false;
   #retry: NodeJS.Timeout | undefined;
   #conflicts = 0;
   #collisions = 0;
@@ -98,6 +107,10 @@ export class SharedStore implements ConversationStore {
     this.#log = log;
     this.#outage = new Outage(parts, { timeoutMs, log, recovered: () => this.#writeBack() });
     this.#apart = new SetApart(parts.name, log);
+    this.#heartbeats = new Heartbeats(parts, {
+      ask: (command) => this.#askAside(command),
+      onBeat: () => void this.#checkEpoch(),
+    });
     this.#waiting = new WaitingChanges(
       {
         maxTurns: options.maxTurnsWaiting ?? 10_000,
@@ -113,6 +126,11 @@ export class SharedStore implements ConversationStore {
 
   runsAt(address: string): void {
     this.#own.add(address);
+    this.#heartbeats.begin(address);
+  }
+
+  mayLive(address: string): Awaitable<boolean> {
+    return this.#outage.isDegraded || this.#heartbeats.mayLive(address);
   }
 
   read(id: string): Awaitable<Conversation | undefined> {
@@ -121,10 +139,6 @@ export class SharedStore implements ConversationStore {
         kept === undefined || kept.isEmpty ? undefined : kept.snapshot(),
       ),
     );
-  }
-
-  recall(id: string): Awaitable<Conversation | undefined> {
-    return this.#known(id) === undefined ? undefined : this.read(id);
   }
 
   remembered(id: string): Conversation | undefined {
@@ -166,8 +180,7 @@ export class SharedStore implements ConversationStore {
 
   count(): Awaitable<number> {
     if (this.#outage.isDegraded) return NaN;
-    // A slow count must not make the store count as failed: only metrics ask for it.
-    const counted = this.#outage.askAgain(() => this.#parts.count(), () => undefined);
+    const counted = this.#askAside(() => this.#parts.count());
     return andThen(counted, (count) => (count === FAILED ? NaN : count));
   }
 
@@ -193,6 +206,7 @@ export class SharedStore implements ConversationStore {
     if (this.#waiting.size > 0) await within(CLOSING_MS, this.#writeBack()).catch(() => undefined);
     if (this.#waiting.turns > 0)
       this.#log.error('history lost: the store did not answer', { turns: this.#waiting.turns });
+    await this.#heartbeats.close();
     await this.channel?.close();
     await this.#parts.close();
   }
@@ -297,9 +311,7 @@ export class SharedStore implements ConversationStore {
       );
     }
     const write = (): Awaitable<Answer> =>
-      isClaim
-        ? Promise.resolve(this.#parts.write(id, { ...parts, isClaim })).catch(unsafeClaimIn)
-        : this.#parts.write(id, parts);
+      isClaim ? this.#writeClaim(id, parts) : this.#parts.write(id, parts);
     return andThen(
       this.#ask(id, write, isPatient, isClaim ? this.#parts.claimsWaitMs : 0),
       (answer) => {
@@ -314,8 +326,49 @@ export class SharedStore implements ConversationStore {
     );
   }
 
+  /** The epoch is asked for right behind the claim: the store may just have lost another one. */
+  async #writeClaim(id: string, parts: PartsChange): Promise<Answer> {
+    const [answer, epoch] = await Promise.allSettled([
+      this.#parts.write(id, { ...parts, isClaim: true }), this.#parts.epoch?.(),
+    ]);
+    if (answer.status === 'rejected') {
+      if (answer.reason instanceof UnsafeClaim) return answer.reason;
+      throw answer.reason;
+    }
+    if (answer.value !== true) return answer.value;
+    if (epoch.status === 'rejected')
+      return new UnsafeClaim('the store does not say what it may have lost', {
+        cause: epoch.reason,
+      });
+    if (epoch.value !== undefined) this.#noteEpoch(epoch.value);
+    const { restMs: safeInMs = 0 } = epoch.value ?? {};
+    if (safeInMs === 0) return true;
+    return new UnsafeClaim('the store may have lost claims a moment ago', { safeInMs });
+  }
+
+  async #checkEpoch(): Promise<void> {
+    const epoch = await this.#askAside(() => this.#parts.epoch?.());
+    if (epoch !== undefined && epoch !== FAILED) this.#noteEpoch(epoch);
+  }
+
+  /** What another process claims meanwhile is not safe, so it is given back: see `#writeClaim`. */
+  #noteEpoch({ id, restMs }: Epoch): void {
+    const isNew = this.#epoch !== undefined && this.#epoch !== id;
+    this.#epoch = id;
+    if (isNew || restMs > 0) void this.#restoreClaims();
+  }
+
+  async #restoreClaims(): Promise<void> {
+    if (this.#isRestoring) return;
+    this.#isRestoring = true;
+    for (const [id, calls] of this.#claims.all())
+      await this.update(id, (conversation) => restoreOnce(conversation, calls));
+    this.#isRestoring = false;
+  }
+
   #written(id: string, kept: PartedConversation, parts: PartsChange): void {
     kept.written(parts);
+    this.#claims.note(id, kept.conversation, this.#own);
     this.#noteMerged(id, kept.conversation);
     if (kept.isKept) this.#remembered.set(id, kept);
     else this.#remembered.delete(id);
@@ -336,6 +389,11 @@ export class SharedStore implements ConversationStore {
       this.#log.warn('a change of the state found nothing to change', {
         conversationId, at: shown(misses),
       });
+  }
+
+  /** A command that nothing depends on: if it is late, that does not say that the store is away. */
+  #askAside<T>(command: () => Awaitable<T>): Awaitable<T | typeof FAILED> {
+    return this.#outage.askAgain(command, () => undefined);
   }
 
   #ask<T>(
@@ -436,11 +494,6 @@ export class SharedStore implements ConversationStore {
     this.#waiting.set(id, kept);
     this.#remembered.set(id, kept);
   }
-}
-
-function unsafeClaimIn(error: unknown): UnsafeClaim {
-  if (error instanceof UnsafeClaim) return error;
-  throw error;
 }
 
 function notStored(): Promise<never> {

@@ -1,6 +1,5 @@
 // `calls erase`: what is erased of an id or of a caller, and what cannot be reached.
 
-import type { Channel } from '../../base/channel.ts';
 import { isSameNumber, isSurelySameNumber } from '../../base/phone-number.ts';
 import type { PartStore } from '../../conversations/stores/part-store.ts';
 import { StoreError } from '../../conversations/stores/store-error.ts';
@@ -189,31 +188,21 @@ async function eraseConversations(
   directory: string,
   erasure: Erasure,
 ): Promise<ReadonlySet<string>> {
-  const [
-    { openAllParts, openChannel }, { eraseStored }, { conversationsOfCaller }, { tellErased },
-  ] = await Promise.all([
+  const [{ openAllParts }, { eraseStored }, { conversationsOfCaller }] = await Promise.all([
     import('../../conversations/stores/open-store.ts'),
     import('../../conversations/stores/erase-stored.ts'),
     import('../../conversations/stores/conversations-of-caller.ts'),
-    import('../../app/agent-channels.ts'),
   ]);
   const log = createLogger({ level: 'silent', write: () => undefined });
   const parts = await openAllParts(settings, { log, directory });
-  let channel: Channel | undefined;
   const gone = new Set<string>();
   const eraseOne = (key: string): Promise<void> =>
     erasure.attempt(async () => {
       if (await eraseStored(parts, key, settings.conversationTtlSeconds * 1_000))
         await erasure.erased(`the conversation ${printable(key, ' ')}`);
       gone.add(key);
-      if (channel !== undefined) tellErased(channel, settings.agents, key);
     });
   try {
-    // Without messages the servers find the mark with the next turn of the conversation.
-    channel = await openChannel(settings, { log, directory }).catch((error: unknown) => {
-      if (error instanceof StoreError) return undefined;
-      throw error;
-    });
     for (const key of keys) await eraseOne(key);
     if (caller !== undefined)
       await erasure.attempt(async () => {
@@ -222,13 +211,12 @@ async function eraseConversations(
     await erasure.overwrite(parts);
     return gone;
   } finally {
-    await channel?.close();
     await parts.close();
   }
 }
 
 const WRITE_LOG = "  Redis' append-only file, which may still hold words: redis-cli BGREWRITEAOF "
-  + 'rewrites it, on each node of a cluster and each replica';
+  + 'rewrites it, on each replica too';
 
 function notReached(
   { callRecords, conversationStore, conversationTtlSeconds }: Settings,

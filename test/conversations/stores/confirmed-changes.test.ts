@@ -5,7 +5,7 @@ import { describe, it } from 'node:test';
 
 import { soon } from '../../../src/base/awaitable.ts';
 import type { Conversation } from '../../../src/conversations/conversation.ts';
-import { UnsafeClaim } from '../../../src/conversations/stores/once-claims.ts';
+import { UnsafeClaim } from '../../../src/conversations/store.ts';
 import { StoreError } from '../../../src/conversations/stores/store-error.ts';
 import { mockTimers } from '../../fixtures/clock.ts';
 import { push } from '../store-contract.ts';

@@ -204,7 +204,7 @@ describe('a conversation that the store has lost', () => {
     restore(shared, replica);
     const result = await opened(b, 3, 'b');
     assert.ok(result.kind === 'opened');
-    assert.deepEqual(result.takenOver, { process: 'a', runId: 2 });
+    assert.deepEqual(result.endedElsewhere, [{ process: 'a', runId: 2 }]);
   });
 
   it('is joined with what another process has started again', async (t) => {

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 
-import { UnsafeClaim } from '../../../src/conversations/stores/once-claims.ts';
+import { UnsafeClaim } from '../../../src/conversations/store.ts';
 import { RedisClaims } from '../../../src/conversations/stores/redis-claims.ts';
 
 const ON_TWO = { replicas: 2, isOnDisk: false };

@@ -106,7 +106,7 @@ export class FleetModel {
       const act = this.#actOf(message.content);
       if (act !== undefined && (act.tool !== call.name || act.args !== call.args)) yield shown;
       if (message.content !== '{"error":"outcome unknown"}') continue;
-      if (!this.#without('post', 'losses')) continue;
+      if (!this.#without('losses', 'clear')) continue;
       // If there are several such calls, it may be the result of one that does not run: that did
       // not begin before its process was gone, or whose end a process without its store missed.
       const isOfAnother = this.#ledger.runs.some(
@@ -156,7 +156,7 @@ export class FleetModel {
       yield `run ${run.n} was ended by a turn that is not newer`;
     else if (
       later.every(({ turn }) => turn.number < run.turn.number && turn.runs.some(isEarlier)) &&
-      this.#without('slow', 'down', 'losses', 'post', 'clocks')
+      this.#without('slow', 'down', 'losses', 'clocks')
     )
       yield `run ${run.n} was ended by a late delivery of an older turn`;
   }
@@ -402,7 +402,7 @@ export class FleetModel {
     // An older turn is the newest if its process was gone before the turn could be stored.
     const last = history.findLast(({ role }) => role === 'user');
     if (last?.content !== newest.turn.words) return;
-    if (!this.#without('slow', 'down', 'post', 'losses', 'clocks')) return;
+    if (!this.#without('slow', 'down', 'losses', 'clocks')) return;
     // An older turn that waits for less than that is the newest, too, unless it has its place.
     const isAlone = this.#ledger.deliveries.every(
       ({ turn, arrivedAtMs, isKnown }) =>

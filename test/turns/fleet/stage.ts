@@ -6,7 +6,7 @@ import type { Reply } from '../../../src/agents/agent.ts';
 import { defineAgent } from '../../../src/agents/define-agent.ts';
 import type { App } from '../../../src/app/app.ts';
 import { createApp, type NamedAgents } from '../../../src/app/create-app.ts';
-import { EVERYONE, type Channel } from '../../../src/base/channel.ts';
+import type { Channel } from '../../../src/base/channel.ts';
 import type { Conversation } from '../../../src/conversations/conversation.ts';
 import type { Message } from '../../../src/conversations/message.ts';
 import type { OnceCall } from '../../../src/conversations/once-call.ts';
@@ -121,8 +121,7 @@ class FleetPost {
         if (!this.#listeners.has(address)) return; // the dead are silent
         const arrive = (): void => {
           this.#onNews();
-          const all = to === EVERYONE ? [...this.#listeners.keys()] : [to];
-          for (const each of all) this.#listeners.get(each)?.(message);
+          this.#listeners.get(to)?.(message);
         };
         if (this.condition === 'well') setImmediate(arrive);
         else if (this.condition === 'late') this.#late.push(arrive);
@@ -149,6 +148,9 @@ export class FleetStage {
   readonly #closings: Promise<void>[] = [];
   #database: SharedParts = new Map();
   #backup: SharedParts = new Map();
+  #epoch = 0;
+  /** When the epoch has settled, on the monotonic clock. */
+  #settlesAtMs = 0;
   #activity = 0;
 
   constructor(aheadMs: readonly number[], agents: NamedAgents) {
@@ -167,6 +169,10 @@ export class FleetStage {
   #openOne(place: number): Promise<Process> {
     return this.clock.as(place, async () => {
       const parts = new PartsInMemory(this.#database, { isSlow: true, onCall: this.news });
+      parts.now = () => this.clock.nowMs;
+      parts.epochNow = () => ({
+        id: `server ${this.#epoch}`, restMs: Math.max(0, this.#settlesAtMs - this.clock.nowMs),
+      });
       const logLines: string[] = [];
       const log = createLogger({ level: 'debug', write: (line) => logLines.push(line) });
       const channel = this.post.open(place);
@@ -202,11 +208,14 @@ export class FleetStage {
   }
 
   loseEverything(): void {
+    this.#settlesAtMs = this.clock.nowMs + 3_000;
     this.#database.clear();
   }
 
   /** As in a failover to a replica that is behind. */
   loseLastWrites(): void {
+    this.#epoch += 1;
+    this.#settlesAtMs = this.clock.nowMs + 10_000;
     this.#database.clear();
     for (const [id, stored] of this.#backup) this.#database.set(id, stored);
   }

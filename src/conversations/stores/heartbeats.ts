@@ -1,0 +1,101 @@
+import { andThen, type Awaitable } from '../../base/awaitable.ts';
+import { mayLive } from '../../base/process-address.ts';
+import { FAILED } from './outage.ts';
+import { ERASED, type PartStore } from './part-store.ts';
+
+/** How often a process says that it lives. */
+const BEAT_MS = 1_500;
+/** How long that is believed. */
+const GONE_MS = 5_000;
+/** After so many of its own in a row, one that is missing was not lost by the store. */
+const MIN_STEADY = Math.ceil(GONE_MS / BEAT_MS);
+
+export interface HeartbeatsOptions {
+  /** Sends a command to the store, which may be away. */
+  readonly ask: <T>(command: () => Awaitable<T>) => Awaitable<T | typeof FAILED>;
+  /** Called with each beat. */
+  readonly onBeat: () => void;
+}
+
+/**
+ * Which processes live. Each one writes its address every 1.5 s, under a key of its own that the
+ * store drops after 5 s. One that cannot write, or whose key was lost, takes nobody for dead until
+ * its own key has been there for 5 s.
+ */
+export class Heartbeats {
+  readonly #parts: PartStore;
+  readonly #ask: HeartbeatsOptions['ask'];
+  readonly #onBeat: () => void;
+  /** The version of each key of this process, by address. */
+  readonly #versions = new Map<string, string | undefined>();
+  /** How many of its beats in a row the store has taken in time. */
+  #steady = 0;
+  #isBeating = false;
+  #count = 0;
+  #timer: NodeJS.Timeout | undefined;
+
+  constructor(parts: PartStore, { ask, onBeat }: HeartbeatsOptions) {
+    this.#parts = parts;
+    this.#ask = ask;
+    this.#onBeat = onBeat;
+  }
+
+  /** From now on this process lives at that address, too. */
+  begin(address: string): void {
+    this.#versions.set(address, undefined);
+    this.#timer ??= setInterval(() => void this.#beat(), BEAT_MS).unref();
+    void this.#beat();
+  }
+
+  /** Whether the process of that address may live. */
+  mayLive(address: string): Awaitable<boolean> {
+    if (!mayLive(address)) return false;
+    if (this.#steady < MIN_STEADY) return true;
+    return andThen(this.#ask(() => this.#parts.read(idOf(address))), (found) =>
+      found !== undefined); // without an answer everybody lives
+  }
+
+  /** Tells the others that this process is gone. Never rejects. */
+  async close(): Promise<void> {
+    clearInterval(this.#timer);
+    this.#steady = 0;
+    const gone = [...this.#versions].map(([address, from]) =>
+      this.#ask(() => this.#parts.write(idOf(address), changeOf(from, undefined))));
+    this.#versions.clear();
+    await Promise.all(gone);
+  }
+
+  async #beat(): Promise<void> {
+    this.#onBeat();
+    if (this.#isBeating) {
+      this.#steady = 0;
+      return;
+    }
+    this.#isBeating = true;
+    const beats = [...this.#versions.keys()].map((address) => this.#beatAt(address));
+    const areInTime = (await Promise.all(beats)).every(Boolean);
+    this.#isBeating = false;
+    this.#steady = areInTime ? this.#steady + 1 : 0;
+  }
+
+  /** Whether the store had the key of the last beat, and has that of this one. */
+  async #beatAt(address: string): Promise<boolean> {
+    const from = this.#versions.get(address);
+    this.#count += 1;
+    const to = `${ERASED}${this.#count}`; // it counts as no conversation
+    const answer = await this.#ask(() => this.#parts.write(idOf(address), changeOf(from, to)));
+    if (answer === FAILED || !this.#versions.has(address)) return false;
+    this.#versions.set(address, answer === true ? to : answer?.version);
+    return answer === true && from !== undefined;
+  }
+}
+
+function idOf(address: string): string {
+  return `\theartbeat\t${address}`;
+}
+
+function changeOf(from: string | undefined, to: string | undefined): Parameters<
+  PartStore['write']
+>[1] {
+  return { from, to, set: new Map(), remove: [], ttlMs: GONE_MS };
+}

@@ -1,0 +1,106 @@
+// Which processes a store takes for gone. Processes and the store have one clock, which the test
+// moves.
+
+import assert from 'node:assert/strict';
+import { spawnSync } from 'node:child_process';
+import { describe, it, type TestContext } from 'node:test';
+
+import { soon } from '../../../src/base/awaitable.ts';
+import { processAddress } from '../../../src/base/process-address.ts';
+import { mockTimers } from '../../fixtures/clock.ts';
+import { machines, type Machine } from './machines.ts';
+
+/** Two processes, `a` and `b`, and what lets time pass for them and their store. */
+async function two(t: TestContext): Promise<{
+  readonly a: Machine;
+  readonly b: Machine;
+  pass(ms: number): Promise<void>;
+}> {
+  const clock = mockTimers(t, ['setInterval']);
+  const [a = assert.fail(), b = assert.fail()] = machines(t, 2);
+  let nowMs = 0;
+  for (const { parts } of [a, b]) parts.now = () => nowMs;
+  a.store.runsAt('a');
+  b.store.runsAt('b');
+  const pass = async (ms: number): Promise<void> => {
+    for (let passed = 0; passed < ms; passed += 500) {
+      nowMs += 500;
+      clock.tick(500);
+      for (let turns = 0; turns < 5; turns++) await soon();
+    }
+  };
+  await pass(7_500);
+  return { a, b, pass };
+}
+
+describe('a process that shares a store', () => {
+  it('lives as long as it says so', async (t) => {
+    const { a, b, pass } = await two(t);
+    await pass(60_000);
+    assert.equal(await a.store.mayLive('b'), true);
+    assert.equal(await b.store.mayLive('a'), true);
+  });
+
+  it('is gone five seconds after its last word, and not before', async (t) => {
+    const { a, b, pass } = await two(t);
+    b.parts.isSilent = true;
+    await pass(3_000);
+    assert.equal(await a.store.mayLive('b'), true);
+    await pass(2_500);
+    assert.equal(await a.store.mayLive('b'), false);
+  });
+
+  it('is gone at once when it has closed', async (t) => {
+    const { a, b } = await two(t);
+    await b.store.close();
+    assert.equal(await a.store.mayLive('b'), false);
+  });
+
+  it('is gone at once if the machine says so', async (t) => {
+    const { a } = await two(t);
+    const { pid } = spawnSync(process.execPath, ['-e', '']);
+    const address = processAddress().replace(/^\d+/, String(pid));
+    assert.equal(await a.store.mayLive(address), false);
+  });
+
+  it('counts as no conversation', async (t) => {
+    const { a } = await two(t);
+    assert.equal(await a.store.count(), 0);
+  });
+
+  it('lives for one that has begun less than five seconds ago', async (t) => {
+    const { b, pass } = await two(t);
+    const [late = assert.fail()] = machines(t, 1);
+    late.parts.now = b.parts.now;
+    late.store.runsAt('late');
+    await pass(3_000);
+    assert.equal(await late.store.mayLive('nobody'), true);
+    await pass(4_500);
+    assert.equal(await late.store.mayLive('nobody'), false);
+  });
+
+  for (const [what, ails] of [
+    ['whose store does not answer', ({ parts }: Machine) => {
+      parts.failWith = new Error('it does not answer');
+    }],
+    ['which cannot write itself', ({ parts }: Machine) => {
+      parts.isFull = true;
+    }],
+    ['whose own key was lost', ({ parts }: Machine) => {
+      parts.loseAll();
+    }],
+  ] as const)
+    it(`lives for one ${what}, and for five seconds afterwards`, async (t) => {
+      const { a, pass } = await two(t);
+      assert.equal(await a.store.mayLive('nobody'), false);
+      ails(a);
+      await pass(2_000);
+      assert.equal(await a.store.mayLive('nobody'), true);
+      a.parts.failWith = undefined;
+      a.parts.isFull = false;
+      await pass(4_000);
+      assert.equal(await a.store.mayLive('nobody'), true);
+      await pass(4_000);
+      assert.equal(await a.store.mayLive('nobody'), false);
+    });
+});

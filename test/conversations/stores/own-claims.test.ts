@@ -1,0 +1,132 @@
+// Claims that a store has lost: when others are safe again, and who puts them back.
+
+import assert from 'node:assert/strict';
+import { describe, it, type TestContext } from 'node:test';
+
+import { soon } from '../../../src/base/awaitable.ts';
+import {
+  claimOnce, releaseOnce, settleOnce, type ClaimOutcome,
+} from '../../../src/conversations/once-rules.ts';
+import { UnsafeClaim } from '../../../src/conversations/store.ts';
+import type { Epoch } from '../../../src/conversations/stores/part-store.ts';
+import { mockTimers } from '../../fixtures/clock.ts';
+import { machines, type Machine } from './machines.ts';
+
+const KEY = 'f'.repeat(64);
+
+/** Two processes over one store. */
+class Stage {
+  readonly a: Machine;
+  readonly b: Machine;
+  readonly #clock: ReturnType<typeof mockTimers>;
+
+  constructor(t: TestContext) {
+    this.#clock = mockTimers(t, ['setInterval']);
+    const [a = assert.fail(), b = assert.fail()] = machines(t, 2);
+    this.a = a;
+    this.b = b;
+    a.store.runsAt('a');
+    b.store.runsAt('b');
+  }
+
+  /** Each process hears of its store's condition. */
+  async beat(): Promise<void> {
+    this.#clock.tick(1_500);
+    for (let turns = 0; turns < 50; turns++) await soon();
+  }
+
+  set epoch(epochNow: () => Epoch) {
+    for (const { parts } of [this.a, this.b]) parts.epochNow = epochNow;
+  }
+
+  async claim({ store }: Machine, process: string): Promise<ClaimOutcome> {
+    const claimer = { turnId: 't', runId: process.charCodeAt(0), process };
+    const claim = {
+      key: KEY, tool: 'pay', toolCallId: 'x', nth: 1, isRepeatable: false,
+      isRunningHere: () => false,
+    };
+    return store.update('c', (conversation) => claimOnce(conversation, claimer, claim), {
+      mustBeStored: true, isClaim: true,
+    });
+  }
+
+  async holder({ store }: Machine): Promise<string | undefined> {
+    const call = (await store.read('c'))?.onceCalls?.[KEY];
+    return call && `${call.process} ${call.state}`;
+  }
+}
+
+describe('a claim in a store that may have lost others', () => {
+  it('is not safe until those that were lost can be back, and says when', async (t) => {
+    const stage = new Stage(t);
+    stage.epoch = () => ({ id: 'first', restMs: 2_000 });
+    await assert.rejects(stage.claim(stage.a, 'a'), (error) => {
+      assert.ok(error instanceof UnsafeClaim);
+      assert.equal(error.safeInMs, 2_000);
+      return true;
+    });
+    assert.equal(await stage.holder(stage.b), 'a running', 'its process gives it back');
+    stage.epoch = () => ({ id: 'first', restMs: 0 });
+    assert.equal((await stage.claim(stage.a, 'a')).kind, 'claimed');
+  });
+
+  it('is not safe if the store does not say so', async (t) => {
+    const stage = new Stage(t);
+    stage.epoch = () => {
+      throw new Error('it does not say');
+    };
+    await assert.rejects(stage.claim(stage.a, 'a'), (error) =>
+      error instanceof UnsafeClaim && error.safeInMs === 0);
+  });
+});
+
+describe('a claim that the store has lost', () => {
+  for (const [what, epoch] of [
+    ['is another server now', { id: 'second', restMs: 10_000 }],
+    ['has lost the key of its epoch', { id: 'first', restMs: 3_000 }],
+  ] as const)
+    it(`is put back by its process when the store ${what}`, async (t) => {
+      const stage = new Stage(t);
+      await stage.claim(stage.a, 'a');
+      await stage.beat();
+      stage.a.parts.loseAll();
+      assert.equal(await stage.holder(stage.b), undefined);
+      stage.epoch = () => epoch;
+      await stage.beat();
+      assert.equal(await stage.holder(stage.b), 'a running');
+    });
+
+  it('is put back though another process had claimed its key meanwhile', async (t) => {
+    const stage = new Stage(t);
+    await stage.claim(stage.a, 'a');
+    await stage.beat();
+    stage.a.parts.loseAll();
+    stage.epoch = () => ({ id: 'second', restMs: 10_000 });
+    await assert.rejects(stage.claim(stage.b, 'b'), UnsafeClaim);
+    await stage.beat();
+    assert.equal(await stage.holder(stage.b), 'b running');
+    await stage.b.store.update('c', (conversation) =>
+      releaseOnce(conversation, KEY, { runId: 'b'.charCodeAt(0), toolCallId: 'x' }));
+    await stage.beat();
+    assert.equal(await stage.holder(stage.b), 'a running');
+  });
+
+  it('is put back as what became of it, for a conversation that is not remembered', async (t) => {
+    const stage = new Stage(t);
+    await stage.claim(stage.a, 'a');
+    await stage.a.store.update('c', (conversation) => {
+      const claimer = { turnId: 't', runId: 'a'.charCodeAt(0), process: 'a' };
+      const result = { key: KEY, tool: 'pay', state: 'completed', content: '"paid"' } as const;
+      settleOnce(conversation, claimer, 'x', result, true);
+    });
+    for (let count = 0; count < 1_100; count++) // more than it remembers
+      await stage.a.store.update(`c${count}`, (conversation) => {
+        conversation.erasedTo = 1;
+      });
+    assert.equal(stage.a.store.remembered('c'), undefined);
+    stage.a.parts.loseAll();
+    stage.epoch = () => ({ id: 'second', restMs: 10_000 });
+    await stage.beat();
+    assert.equal(await stage.holder(stage.b), 'a completed');
+  });
+});
