@@ -58,9 +58,9 @@ export type TurnOpeningResult =
     }
   /**
    * A newer turn runs, or was opened while this one waited for the store: say nothing. The caller's
-   * words have their place in history.
+   * words have their place in history. `turnId`: this turn runs for a later delivery.
    */
-  | { readonly kind: 'stale' }
+  | { readonly kind: 'stale'; readonly turnId?: string }
   /** The turn ended while it waited for the store. It ends no turn of another process. */
   | { readonly kind: 'over' }
   | AskedFirst;
@@ -144,7 +144,8 @@ function refuse(
     return { kind: isOver && !isOvertaken(conversation, known, opening) ? 'over' : 'stale' };
   }
   if (comparison?.isLate === true) return { kind: 'stale' };
-  if (later !== undefined && isAnswered(later, opening)) return { kind: 'stale' };
+  if (later !== undefined && isAnswered(later, opening))
+    return { kind: 'stale', turnId: later.id };
   return isOvertaken(conversation, known, opening) ? { kind: 'stale' } : undefined;
 }
 

@@ -30,6 +30,7 @@ import {
 import {
   correctSettlement, openRecord, runOf, settlementOf, storeSettlement, type Opening,
 } from './record.ts';
+import { replyLater } from './reply-later.ts';
 import { apologise, sendHalfCharacter } from './reply.ts';
 import { ReplyTooLong } from './report/failure-reason.ts';
 import { traceOf, type TurnTrace } from './report/turn-trace.ts';
@@ -310,8 +311,7 @@ export class Turn implements TurnRun, DeliveredTurn {
     if (!delivery.isOpen) return delivery.onOutcome({ outcome: 'interrupted' });
     const { redeliveredAtMs: lastMs = arrivedAtMs } = this;
     if (arrivedAtMs < lastMs) { // the claim for a later one was answered first
-      delivery.end('cut short');
-      return delivery.onOutcome({ outcome: 'taken over' });
+      return this.#lost(delivery, 'taken over', () => this.turnId);
     }
     this.#newer = delivery;
     this.redeliveredAtMs = arrivedAtMs;
@@ -558,14 +558,15 @@ export class Turn implements TurnRun, DeliveredTurn {
     const older = this.delivery;
     const newer = this.#takeNewer();
     if (newer === undefined) return;
+    const wasUnheard = this.#isUnheard;
     older.turn = undefined;
     this.delivery = newer;
     newer.turn = this;
-    older.end('cut short'); // anything already queued is still sent
+    if (!wasUnheard) older.end('cut short'); // anything already queued is still sent
     this.spoken.noteTakeOver(older.unsent);
     for (const event of this.spoken.events) void newer.send(event);
     if (this.#hasApologised) void newer.send({ type: 'error' });
-    older.onOutcome({ outcome: 'taken over' });
+    this.#lost(older, 'taken over', wasUnheard ? () => this.turnId : undefined);
   }
 
   #beginAgain(): void {
@@ -648,12 +649,37 @@ export class Turn implements TurnRun, DeliveredTurn {
 
   /** What the caller gets, if anything, is another run's reply. */
   #endUnstored(outcome: 'stale' | 'replayed' | 'taken over'): void {
-    this.delivery.end(outcome === 'taken over' ? 'cut short' : 'now');
+    const goesOnAs = outcome === 'replayed' ? undefined : this.#goesOnAs();
+    if (goesOnAs === undefined) this.delivery.end(outcome === 'taken over' ? 'cut short' : 'now');
     this.host.ended(this);
     this.delivery.turn = undefined;
     this.trace?.end({ outcome }, this.workSoFar);
-    this.delivery.onOutcome({ outcome, traceId: this.traceId });
+    this.#lost(this.delivery, outcome, goesOnAs);
     if (this.#storedAs === undefined) this.liveState?.leave();
+  }
+
+  /** The id of the turn whose reply this delivery is to get, although another run gives it. */
+  #goesOnAs(): (() => string) | undefined {
+    if (!this.isStored || !this.#isUnheard) return undefined;
+    const { turnId } = this.#opening?.kind === 'stale' ? this.#opening : this;
+    return turnId === undefined ? undefined : () => turnId;
+  }
+
+  /** Whether its delivery has been sent nothing yet. */
+  get #isUnheard(): boolean {
+    return this.spoken.events.length === 0 && this.delivery.isOpen;
+  }
+
+  /** The delivery is not this run's any more. It may still get the reply of that turn. */
+  #lost(
+    delivery: Delivery,
+    outcome: 'stale' | 'replayed' | 'taken over',
+    turnId: (() => string) | undefined,
+  ): void {
+    const { traceId } = this;
+    const over = (): void => delivery.onOutcome({ outcome, traceId });
+    if (turnId === undefined) over();
+    else void replyLater(delivery, turnId, this.host).then(over);
   }
 
   #logLost(error: unknown): void {

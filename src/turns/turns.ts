@@ -105,6 +105,8 @@ export class Turns implements TurnHost, OwnTurns {
   readonly others: OtherProcesses | undefined;
   readonly #limits: CallLimits | undefined;
   readonly #running = new RunningTurns();
+  /** What waits for the end of a turn of this process, by conversation. */
+  readonly #awaiting = new Map<string, Set<() => void>>();
   /** How many writes are under way. */
   #writes = 0;
   #whenWritten: (() => void)[] = [];
@@ -301,9 +303,26 @@ export class Turns implements TurnHost, OwnTurns {
     this.#running.keepDelayed(turn);
   }
 
+  awaitEnd(
+    conversationId: string,
+    process: string | undefined,
+    listener: () => void,
+  ): () => void {
+    if (process !== undefined && process !== this.process)
+      return this.others?.awaitCall(conversationId, process, listener) ?? (() => undefined);
+    const listeners = this.#awaiting.get(conversationId) ?? new Set();
+    this.#awaiting.set(conversationId, listeners.add(listener));
+    return () => {
+      listeners.delete(listener);
+      if (listeners.size === 0) this.#awaiting.delete(conversationId);
+    };
+  }
+
   ended(turn: Turn): void {
     this.#running.remove(turn);
-    const { event } = turn;
+    const { event, conversationId } = turn;
+    this.others?.callEnded(conversationId);
+    for (const listener of this.#awaiting.get(conversationId) ?? []) listener();
     if (turn.isStored) this.#onTurnOver?.(event, this.process);
     // An anonymous conversation has no other turn.
     if (event.type === 'message' && event.transcript?.isAnonymous === true)

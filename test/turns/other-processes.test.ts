@@ -5,7 +5,7 @@ import { EventEmitter, once } from 'node:events';
 import { describe, it } from 'node:test';
 
 import { parseProcessMessage } from '../../src/turns/process-message.ts';
-import { hold, HeldReply, type AskingBack } from '../conversations/asking-back.ts';
+import { hold, HeldReply, spoken, type AskingBack } from '../conversations/asking-back.ts';
 import {
   deferred, messageEvent, rawRequest, until, type TestAgent,
 } from '../fixtures/app.ts';
@@ -153,6 +153,52 @@ describe('a turn that is delivered again to another process', () => {
     assert.deepEqual(await b.history('c'), [
       ['user', 'hold'], ['assistant', 'hold? Done.', 'completed'],
     ]);
+  });
+
+  // A platform that asks twice at the same moment listens to one of both: three of eight callers
+  // heard nothing.
+  for (const [where, second] of [['another process', 'b'], ['the same process', 'a']] as const)
+    it(`has the whole reply for both deliveries, if the other came to ${where}`, async (t) => {
+      const gates = new EventEmitter();
+      const all = machines(t, {
+        async *onMessage({ text, signal }) {
+          gates.emit('asked');
+          await once(gates, 'go', { signal });
+          yield `${text}? `;
+          yield 'Yes.';
+        },
+      });
+      const deliver = async ({ client }: AskingBack): Promise<string> =>
+        spoken(client.say('Hello', { turn_id: 't', ...ID }));
+      const asked = once(gates, 'asked');
+      const first = deliver(all.a);
+      await asked;
+      const isLost = second === 'b'
+        ? until(() => all.a.app.runningTurns === 0, 'its turn to be lost')
+        : until(() => all.a.parts.calls.includes('read'), 'a look at the record');
+      const other = deliver(all[second]);
+      await isLost;
+      gates.emit('go');
+      assert.deepEqual(await Promise.all([first, other]), ['Hello? Yes.', 'Hello? Yes.']);
+      assert.deepEqual(await all.b.history('c'), [
+        ['user', 'Hello'], ['assistant', 'Hello? Yes.', 'completed'],
+      ]);
+    });
+
+  it('is over for both if the caller goes on', async (t) => {
+    const gates = new EventEmitter();
+    const { a, b } = machines(t, {
+      async *onMessage({ text, signal }) {
+        gates.emit('asked');
+        if (text === 'Hello') await once(gates, 'go', { signal });
+        yield `${text}?`;
+      },
+    });
+    const [first, second] = [a, b].map(({ client }) =>
+      spoken(client.say('Hello', { turn_id: 't', ...ID })));
+    await once(gates, 'asked');
+    assert.equal(await says(b, 'Stop'), 'Stop?');
+    assert.deepEqual(await Promise.all([first, second]), ['', '']);
   });
 
   it('is answered from history once it is complete', async (t) => {

@@ -1,0 +1,68 @@
+import type { SentEvent } from '../calls/reply-event.ts';
+import { findTurn } from '../conversations/conversation.ts';
+import { sentEvents } from '../conversations/turn-record.ts';
+import type { Delivery } from './delivery.ts';
+import type { TurnHost } from './turn-run.ts';
+
+/** How often the record is read. What ends the turn mostly says so. */
+const READ_MS = 1_000;
+
+/**
+ * For a delivery whose turn goes on for another one, and that has heard nothing of the reply: it
+ * gets all of it once it is complete, so that neither of two equal requests is answered with
+ * silence. Without a reply its stream ends. `turnId` may change until the record is open. Never
+ * rejects.
+ */
+export async function replyLater(
+  delivery: Delivery,
+  turnId: () => string,
+  host: Pick<TurnHost, 'conversations' | 'process' | 'turnTimeoutMs' | 'awaitEnd'>,
+): Promise<void> {
+  let sent: readonly SentEvent[] | undefined;
+  try {
+    sent = await replyOf(delivery, turnId, host);
+  } catch (error) {
+    const { event: { conversationId }, log } = delivery;
+    const fields = { conversationId, turnId: turnId(), error };
+    log.debug('a reply could not be sent to a second delivery', fields);
+  }
+  for (const event of sent ?? []) void delivery.send(event);
+  delivery.end(sent === undefined ? 'cut short' : 'now');
+}
+
+async function replyOf(
+  delivery: Delivery,
+  turnId: () => string,
+  host: Parameters<typeof replyLater>[2],
+): Promise<readonly SentEvent[] | undefined> {
+  const { event: { conversationId } } = delivery;
+  const { conversations, process: own, turnTimeoutMs } = host;
+  const untilMs = performance.now() + turnTimeoutMs;
+  let wake = (): void => undefined;
+  const woken = (): void => wake();
+  const interval = setInterval(woken, READ_MS);
+  let stop = (): void => undefined;
+  let isAwaited = false;
+  try {
+    while (delivery.isOpen && performance.now() < untilMs) {
+      const next = new Promise<void>((resolve) => {
+        wake = resolve;
+      });
+      const conversation = await conversations.read(conversationId);
+      const record = conversation === undefined ? undefined : findTurn(conversation, turnId());
+      if (record === undefined || record.isDiscarded === true) return undefined;
+      if (record.state === 'completed' || record.state === 'failed') return sentEvents(record);
+      const { state, process = own } = record;
+      if (state !== 'open') return undefined;
+      const isElsewhere = process !== undefined && process !== own;
+      if (isElsewhere && (await conversations.goneAmong([process])).has(process)) return undefined;
+      if (!isAwaited) stop = host.awaitEnd(conversationId, process, woken);
+      isAwaited = true;
+      await next;
+    }
+    return undefined;
+  } finally {
+    clearInterval(interval);
+    stop();
+  }
+}
