@@ -4,7 +4,7 @@ import { untilAborted } from '../base/abort.ts';
 import { andThen, toAwaitable, type Awaitable } from '../base/awaitable.ts';
 import { isTooDeep } from '../base/fields.ts';
 import type { JsonObject } from '../base/json.ts';
-import { parseArguments as parseObject } from '../models/well-formed-call.ts';
+import { parseArguments } from '../models/well-formed-call.ts';
 import { CheckBudget, compileSchema, TooCostly } from '../schema/schema.ts';
 import { issuesText, type StandardSchema } from './tool-standard-schema.ts';
 
@@ -23,8 +23,8 @@ const MAX_PROBLEM_LENGTH = 2_000;
 const TOO_LONG = { problem: 'the arguments take too long to check' };
 
 /** Parses arguments into an object. */
-export function parseArguments(json: string): Checked<JsonObject> {
-  const args = parseObject(json);
+export function parseToolArguments(json: string): Checked<JsonObject> {
+  const args = parseArguments(json);
   if (args === undefined) return { problem: 'the arguments are not a JSON object' };
   if (isTooDeep(args)) return { problem: 'the arguments are nested too deeply' };
   return { args: args as JsonObject };

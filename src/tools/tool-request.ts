@@ -9,7 +9,7 @@ import type { ToolCall } from '../conversations/message.ts';
 import { INVALID_NAME, isToolName } from '../models/well-formed-call.ts';
 import { UnknownValueError } from '../redaction/redaction.ts';
 import type { CheckBudget } from '../schema/schema.ts';
-import { checkedInTime, parseArguments, type Checked } from './tool-arguments.ts';
+import { checkedInTime, parseToolArguments, type Checked } from './tool-arguments.ts';
 import { logFailure } from './tool-failure.ts';
 import { HandOver } from './tool-hand-over.ts';
 import { resultText } from './tool-result.ts';
@@ -101,7 +101,7 @@ class RequestedToolCall<S> {
   ) {
     this.#tool = tool;
     this.#json = json;
-    this.#parsed = parseArguments(json);
+    this.#parsed = parseToolArguments(json);
     const given = tool.raw ? revealed(this.#parsed, turn.journal) : this.#parsed;
     this.#given = given;
     this.isUnknown = 'problem' in given && given !== this.#parsed;

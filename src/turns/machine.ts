@@ -1,5 +1,5 @@
 // The states of one run of a turn, and what follows when something happens to it. Pure: it knows no
-// socket, store, timer or agent. `Turn` performs what it says.
+// socket, store, timer or agent. `RunningTurn` performs what it says.
 //
 // A voice that is cut off after its turn was settled is not in this table: the next message says
 // so, and the conversation's record of the turn is cut (`CutTurn` in conversations/heard.ts).
@@ -10,7 +10,7 @@ export type Ending = 'completed' | 'failed' | 'interrupted';
 /**
  * - `opening`: the store opens its record. The agent has not been asked yet.
  * - `failed early`, `cut early`: it has ended, and its caller was answered, but the store has not
- *   opened its record yet. If that is what failed, it stays here, and history has nothing of it.
+ *   opened its record yet. If that is what failed, nothing follows, and history has nothing of it.
  * - `speaking`: the agent was asked.
  * - `storing`: the reply is complete, and its record is settled before the last event leaves.
  * - `storing a failure`: the same with an apology.
@@ -55,7 +55,7 @@ export type StreamEnd = 'now' | 'with others' | 'cut short';
  * - `end the stream`: if all of it has left, `left` follows at once.
  * - `settle`: stores what was said, unless that was done, and reports the outcome. `as it left`:
  *   completed if all of the reply has left this process, and interrupted otherwise.
- * - `settle late`: stores it in a record that was opened after the turn had ended.
+ * - `settle late`: stores it in a record that was opened, or got a place, after the turn had ended.
  * - `end unstored`: ends the stream of a run that stores nothing.
  */
 export type Effect =

@@ -18,7 +18,7 @@ import type { Values } from './values.ts';
 
 /**
  * One run of a turn, as its parts see it: its record, its clock, its agents and what they are told.
- * `Turn` is made of these parts. As imports must not form a circle, they cannot import it.
+ * `RunningTurn` is made of these parts. As imports must not form a circle, they cannot import it.
  */
 export interface TurnRun extends ToolCallingTurn, SpeakingTurn {
   readonly host: TurnHost;

@@ -1,19 +1,19 @@
 // The course of a turn:
 //
 //   Turns.start                which turn of the conversation runs
-//     Turn.begin               one run of it
+//     RunningTurn.begin        one run of it
 //       machine.ts             what follows from what happens to it
 //       openRecord             stores the caller's words and a placeholder for the reply
 //       AgentRun.begin         calls the hook of the agent
-//         TurnReply, AgentRun → Turn.send → Delivery.send
-//       Turn.end               the machine says: the stream ends, the record is settled
+//         TurnReply, AgentRun → RunningTurn.send → Delivery.send
+//       RunningTurn.end        the machine says: the stream ends, the record is settled
 //         storeSettlement      stores what was said
 //         AgentRun.stop        aborts the agent and its tools
 //
-// A barge-in arrives as `Turn.dropped`, when the connection closes, as a newer `Turns.start`, or as
-// `Turns.interrupt`, when an event says so. All lead to `Turn.interrupt`. A duplicate leads to
-// `Turn.takeOver` while the turn runs; after that `openRecord` says what becomes of it. A hand-over
-// is `AgentRun.letNextSpeak`.
+// A barge-in arrives as `RunningTurn.dropped`, when the connection closes, as a newer
+// `Turns.start`, or as `Turns.interrupt`, when an event says so. All lead to
+// `RunningTurn.interrupt`. A duplicate leads to `RunningTurn.takeOver` while the turn runs; after
+// that `openRecord` says what becomes of it. A hand-over is `AgentRun.letNextSpeak`.
 
 import {
   TurnAbortedError, type Agent, type EventContext, type SessionEndContext,
@@ -38,9 +38,9 @@ import type { Delivery } from './delivery.ts';
 import { OtherProcesses, type OwnTurns } from './other-processes.ts';
 import { NOT_TRACED, type Tracing } from './report/turn-trace.ts';
 import type { CostOf, WorkObserver } from './report/turn-work.ts';
+import { RunningTurn } from './running-turn.ts';
 import type { TurnHost } from './turn-run.ts';
-import { Turn } from './turn.ts';
-import { numbered } from './values.ts';
+import { withNumbers } from './values.ts';
 
 export interface TurnsOptions {
   /** A channel to the processes that share the conversations. Default: there is none. */
@@ -171,7 +171,7 @@ export class Turns implements TurnHost, OwnTurns {
     if (redaction === undefined) return event;
     const { conversationId, type } = event;
     const turn = { conversationId, isStored: true, log };
-    if (type === 'data') return numbered({ redaction, conversations }, turn, event);
+    if (type === 'data') return withNumbers({ redaction, conversations }, turn, event);
     // The others report what turns have said. After an erasure they must leave nothing behind.
     if (!redaction.hasUnnamed(conversationId, redaction.named(conversationId, event)))
       return redaction.named(conversationId, event);
@@ -192,15 +192,16 @@ export class Turns implements TurnHost, OwnTurns {
    */
   start(delivery: Delivery, arrivedAtMs = performance.now()): void {
     const { event } = delivery;
-    if (isBeside(event)) return this.#begin(new Turn(delivery, this, undefined, arrivedAtMs));
+    if (isBeside(event))
+      return this.#begin(new RunningTurn(delivery, this, undefined, arrivedAtMs));
     const newest = this.#running.newestOf(event.conversationId);
     for (let turn = newest; turn !== undefined; turn = turn.older) {
       if (isSameTurn(turn.event, event)) return turn.takeOver(delivery, arrivedAtMs);
     }
-    this.#begin(new Turn(delivery, this, newest, arrivedAtMs));
+    this.#begin(new RunningTurn(delivery, this, newest, arrivedAtMs));
   }
 
-  #begin(turn: Turn): void {
+  #begin(turn: RunningTurn): void {
     if (this.#limits === undefined) this.#running.begin(turn);
     else this.#limits.during(turn, () => this.#running.begin(turn));
   }
@@ -299,7 +300,7 @@ export class Turns implements TurnHost, OwnTurns {
     write.then(done, done); // the caller handles its failure
   }
 
-  delayed(turn: Turn): void {
+  delayed(turn: RunningTurn): void {
     this.#running.keepDelayed(turn);
   }
 
@@ -318,7 +319,7 @@ export class Turns implements TurnHost, OwnTurns {
     };
   }
 
-  ended(turn: Turn): void {
+  ended(turn: RunningTurn): void {
     this.#running.remove(turn);
     const { event, conversationId } = turn;
     this.others?.callEnded(conversationId);
@@ -336,7 +337,7 @@ export class Turns implements TurnHost, OwnTurns {
  * docs/decisions/005-no-map-of-turns.md
  */
 interface Place {
-  newest: Turn | undefined;
+  newest: RunningTurn | undefined;
 }
 
 /**
@@ -351,12 +352,12 @@ class RunningTurns {
    * Turns that ended while they began, and whose replies wait to depart with others, in order. They
    * wait for less than a round of the event loop, so they are few.
    */
-  readonly #departing: Turn[] = [];
+  readonly #departing: RunningTurn[] = [];
   /** Turns that run beside their conversation: see `isBeside`. */
-  readonly #beside = new Set<Turn>();
+  readonly #beside = new Set<RunningTurn>();
 
   /** Makes a complete reply of the conversation leave first, so that its turn no longer runs. */
-  newestOf(conversationId: string): Turn | undefined {
+  newestOf(conversationId: string): RunningTurn | undefined {
     for (const turn of this.#departing) {
       if (turn.conversationId !== conversationId) continue;
       this.keepDelayed(turn);
@@ -367,11 +368,11 @@ class RunningTurns {
   }
 
   /** The turns of a conversation, the newest first. */
-  of(conversationId: string): readonly Turn[] {
+  of(conversationId: string): readonly RunningTurn[] {
     return [...chainFrom(this.newestOf(conversationId))];
   }
 
-  *all(): Generator<Turn, void, undefined> {
+  *all(): Generator<RunningTurn, void, undefined> {
     for (const { newest } of this.#places.values()) yield* chainFrom(newest);
     yield* this.#beside;
     yield* this.#departing;
@@ -384,7 +385,7 @@ class RunningTurns {
     return count;
   }
 
-  begin(turn: Turn): void {
+  begin(turn: RunningTurn): void {
     turn.begin();
     if (turn.isAnswered) return;
     if (turn.isOver) this.#departing.push(turn);
@@ -392,30 +393,30 @@ class RunningTurns {
   }
 
   /** Its reply should have departed, but the client has no room for it yet. */
-  keepDelayed(turn: Turn): void {
+  keepDelayed(turn: RunningTurn): void {
     if (this.#removeDeparting(turn)) this.#keep(turn);
   }
 
-  #keep(turn: Turn): void {
+  #keep(turn: RunningTurn): void {
     if (!turn.isStored) return void this.#beside.add(turn);
     const place = this.#places.get(turn.conversationId);
     if (place !== undefined) place.newest = turn;
     else this.#places.set(turn.conversationId, { newest: turn });
   }
 
-  #newestOf(conversationId: string): Turn | undefined {
+  #newestOf(conversationId: string): RunningTurn | undefined {
     return this.#places.get(conversationId)?.newest;
   }
 
   /** Usually it is the first. `shift` is cheaper than `splice`. */
-  #removeDeparting(turn: Turn): boolean {
+  #removeDeparting(turn: RunningTurn): boolean {
     const index = this.#departing.indexOf(turn);
     if (index === 0) this.#departing.shift();
     else if (index > 0) this.#departing.splice(index, 1);
     return index !== -1;
   }
 
-  remove(turn: Turn): void {
+  remove(turn: RunningTurn): void {
     if (this.#removeDeparting(turn) || this.#beside.delete(turn)) return;
     const { conversationId, older } = turn;
     const place = this.#places.get(conversationId);
@@ -429,6 +430,6 @@ class RunningTurns {
   }
 }
 
-function* chainFrom(newest: Turn | undefined): Generator<Turn, void, undefined> {
+function* chainFrom(newest: RunningTurn | undefined): Generator<RunningTurn, void, undefined> {
   for (let turn = newest; turn !== undefined; turn = turn.older) yield turn;
 }

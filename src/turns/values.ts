@@ -99,14 +99,14 @@ export class Values {
     const { slices } = this.#redaction;
     return andThen(
       slices.run(this.#turn.conversationId, this.#texts.sealingJson(json)),
-      (sealed) => numbered(this.#numbering, this.#turn, sealed),
+      (sealed) => withNumbers(this.#numbering, this.#turn, sealed),
     );
   }
 
   /** Calls as they may be stored, together with what was `said` before them. */
   async calls(calls: readonly ToolCall[], said: string): Promise<readonly ToolCall[]> {
     const redacted: ToolCall[] = [];
-    await numbered(this.#numbering, this.#turn, said);
+    await withNumbers(this.#numbering, this.#turn, said);
     for (const call of calls) redacted.push({ ...call, args: await this.numberedJson(call.args) });
     return redacted;
   }
@@ -162,7 +162,7 @@ export class Values {
  * A JSON value whose marks have become placeholders. Those without a number get one from the store
  * first. If it does not answer, they keep their letters.
  */
-export function numbered<T>(
+export function withNumbers<T>(
   { redaction, conversations }: Numbering,
   turn: ValuedTurn,
   value: T,

@@ -53,7 +53,7 @@ for (const program of REDIS_PROGRAMS) {
       replica.freeze();
       const begunMs = performance.now();
       assert.match(await say('pay'), /not started/);
-      assert.ok(performance.now() - begunMs < 1_000);
+      assert.ok(performance.now() - begunMs < 3_000); // 0.4 s on an idle machine
       replica.thaw();
       await primary.command('WAIT', '1', '5000');
       assert.match(await say('pay'), /"paid":7/);

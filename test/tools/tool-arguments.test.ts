@@ -7,17 +7,17 @@ import { CheckBudget } from '../../src/schema/schema.ts';
 import {
   checkBySchema,
   checkedInTime,
-  parseArguments,
+  parseToolArguments,
   type Checked,
 } from '../../src/tools/tool-arguments.ts';
 
 const NOT_AN_OBJECT = { problem: 'the arguments are not a JSON object' };
 const TOO_LONG = { problem: 'the arguments take too long to check' };
 
-describe('parseArguments', () => {
+describe('parseToolArguments', () => {
   for (const text of ['', ' ', '\n\t']) {
     it(`takes ${JSON.stringify(text)} as no arguments, as some vendors send them`, () =>
-      assert.deepEqual(parseArguments(text), { args: {} }));
+      assert.deepEqual(parseToolArguments(text), { args: {} }));
   }
 
   for (const text of [
@@ -34,11 +34,11 @@ describe('parseArguments', () => {
     ...['null', '[]', '"x"', '5', 'true'],
   ]) {
     it(`says of ${JSON.stringify(text)} that it is no JSON object`, () =>
-      assert.deepEqual(parseArguments(text), NOT_AN_OBJECT));
+      assert.deepEqual(parseToolArguments(text), NOT_AN_OBJECT));
   }
 
   it("gives no object a prototype of the model's", () => {
-    const parsed = parseArguments(
+    const parsed = parseToolArguments(
       '{"__proto__":{"isAdmin":true},"constructor":{"prototype":{"isAdmin":true}}}',
     );
     assert.ok('args' in parsed);
@@ -49,7 +49,7 @@ describe('parseArguments', () => {
 
   it('refuses arguments that are nested a hundred thousand deep', () => {
     const deep = `{"x":${'['.repeat(100_000)}${']'.repeat(100_000)}}`;
-    assert.deepEqual(parseArguments(deep), { problem: 'the arguments are nested too deeply' });
+    assert.deepEqual(parseToolArguments(deep), { problem: 'the arguments are nested too deeply' });
   });
 });
 

@@ -56,7 +56,7 @@ const HAPPENING_OF: Readonly<Record<Opening['kind'], Happening>> = {
  * One run of a turn. Tells the machine what happens to it, and does what the machine says with the
  * record, the stream, the agent and the clock. Knows nothing of HTTP.
  */
-export class Turn implements TurnRun, DeliveredTurn {
+export class RunningTurn implements TurnRun, DeliveredTurn {
   readonly runId = nextRunId();
   readonly host: TurnHost;
   readonly spoken: SpokenReply;
@@ -75,7 +75,7 @@ export class Turn implements TurnRun, DeliveredTurn {
    * as the record of this one is open, runs elsewhere, or cannot be opened, and stays here until it
    * is settled.
    */
-  older: Turn | undefined;
+  older: RunningTurn | undefined;
   liveState: LiveState | undefined;
   timer: NodeJS.Timeout | undefined;
   firstSpeechMs: number | undefined;
@@ -104,7 +104,12 @@ export class Turn implements TurnRun, DeliveredTurn {
   readonly #scope: AsyncResource | undefined;
 
   /** `arrivedAtMs`: when the delivery arrived, on the clock of `performance.now()`. */
-  constructor(delivery: Delivery, host: TurnHost, older: Turn | undefined, arrivedAtMs: number) {
+  constructor(
+    delivery: Delivery,
+    host: TurnHost,
+    older: RunningTurn | undefined,
+    arrivedAtMs: number,
+  ) {
     this.startedAtMs = arrivedAtMs;
     this.delivery = delivery;
     this.host = host;
@@ -115,7 +120,8 @@ export class Turn implements TurnRun, DeliveredTurn {
     if (redaction !== undefined) this.values = new Values(this, { redaction, conversations });
     this.spoken = new SpokenReply(this.values);
     this.trace = traceOf(this);
-    if (host.speakers.own.onInterrupted !== undefined) this.#scope = new AsyncResource('Turn');
+    const { onInterrupted } = host.speakers.own;
+    if (onInterrupted !== undefined) this.#scope = new AsyncResource('RunningTurn');
   }
 
   // What is known of it.
