@@ -7,6 +7,8 @@ import { ERASED, type PartStore } from './part-store.ts';
 const BEAT_MS = 1_500;
 /** How long that is believed. */
 const GONE_MS = 5_000;
+/** An idle process writes nothing: longer than this no turn or tool runs without a change. */
+const IDLE_MS = 3_600_000;
 /** After so many of its own in a row, one that is missing was not lost by the store. */
 const MIN_STEADY = Math.ceil(GONE_MS / BEAT_MS);
 
@@ -20,7 +22,8 @@ export interface HeartbeatsOptions {
 /**
  * Which processes live. Each one writes its address every 1.5 s, under a key of its own that the
  * store drops after 5 s. One that cannot write, or whose key was lost, takes nobody for dead until
- * its own key has been there for 5 s.
+ * its own key has been there for 5 s. One that has changed nothing for an hour runs nothing that
+ * others could take for lost, and leaves the store alone.
  */
 export class Heartbeats {
   readonly #parts: PartStore;
@@ -32,6 +35,7 @@ export class Heartbeats {
   #steady = 0;
   #isBeating = false;
   #count = 0;
+  #usedAtMs = 0;
   #timer: NodeJS.Timeout | undefined;
 
   constructor(parts: PartStore, { ask, onBeat }: HeartbeatsOptions) {
@@ -43,8 +47,13 @@ export class Heartbeats {
   /** From now on this process lives at that address, too. */
   begin(address: string): void {
     this.#versions.set(address, undefined);
-    this.#timer ??= setInterval(() => void this.#beat(), BEAT_MS).unref();
-    void this.#beat();
+    this.#begin();
+  }
+
+  /** Call it before each change. The store gets the address first. */
+  noteUse(): void {
+    this.#usedAtMs = performance.now();
+    if (this.#timer === undefined && this.#versions.size > 0) this.#begin();
   }
 
   /** Whether the process of that address may live. */
@@ -65,7 +74,21 @@ export class Heartbeats {
     await Promise.all(gone);
   }
 
+  #begin(): void {
+    this.#usedAtMs = performance.now();
+    this.#timer ??= setInterval(() => void this.#beat(), BEAT_MS).unref();
+    void this.#beat();
+  }
+
+  #rest(): void {
+    clearInterval(this.#timer);
+    this.#timer = undefined;
+    this.#steady = 0;
+    for (const address of this.#versions.keys()) this.#versions.set(address, undefined);
+  }
+
   async #beat(): Promise<void> {
+    if (performance.now() - this.#usedAtMs > IDLE_MS) return this.#rest();
     this.#onBeat();
     if (this.#isBeating) {
       this.#steady = 0;

@@ -160,6 +160,7 @@ export class SharedStore implements ConversationStore {
       mustBeStored = false, isClaim = false, isPatient = mustBeStored, needsLatest,
     }: UpdateOptions = {},
   ): Awaitable<T> {
+    this.#heartbeats.noteUse();
     const changeHere = (): Awaitable<T> =>
       mustBeStored ? notStored() : this.#changeHere(id, change);
     const changeThere = (): Awaitable<T> => {

@@ -7,7 +7,7 @@ import { describe, it, type TestContext } from 'node:test';
 
 import { soon } from '../../../src/base/awaitable.ts';
 import { processAddress } from '../../../src/base/process-address.ts';
-import { mockTimers } from '../../fixtures/clock.ts';
+import { jumpingClock, mockTimers } from '../../fixtures/clock.ts';
 import { machines, type Machine } from './machines.ts';
 
 /** Two processes, `a` and `b`, and what lets time pass for them and their store. */
@@ -62,6 +62,28 @@ describe('a process that shares a store', () => {
     const address = processAddress().replace(/^\d+/, String(pid));
     assert.equal(await a.store.mayLive(address), false);
   });
+
+  it('writes nothing once nothing has changed for an hour, and lives again with the next change',
+    async (t) => {
+      const jump = jumpingClock(t);
+      const { a, b, pass } = await two(t);
+      jump(3_600_001);
+      await a.store.update('c', () => undefined);
+      await pass(7_000);
+      assert.equal(await a.store.mayLive('b'), false);
+      const { parts } = b;
+      const order: string[] = [];
+      const write = parts.write.bind(parts);
+      t.mock.method(parts, 'write', (...given: Parameters<typeof write>) => {
+        order.push(given[0].startsWith('\theartbeat') ? 'its address' : 'its change');
+        return write(...given);
+      });
+      await b.store.update('c', (conversation) => {
+        conversation.erasedTo = 1;
+      });
+      assert.deepEqual(order, ['its address', 'its change']);
+      assert.equal(await a.store.mayLive('b'), true);
+    });
 
   it('counts as no conversation', async (t) => {
     const { a } = await two(t);
