@@ -14,7 +14,7 @@ import { bringBack } from './bring-back.ts';
 import { Heartbeats } from './heartbeats.ts';
 import { FAILED, Outage } from './outage.ts';
 import { OwnClaims } from './own-claims.ts';
-import type { Epoch, PartsChange, PartStore, StoredConversation } from './part-store.ts';
+import type { PartsChange, PartStore, StoredConversation } from './part-store.ts';
 import { PartedConversation, type Memory } from './parted-conversation.ts';
 import { Remembered } from './remembered.ts';
 import { SerialByKey } from './serial-by-key.ts';
@@ -90,10 +90,7 @@ export class SharedStore implements ConversationStore {
   readonly #order = new SerialByKey();
   readonly #own = new Set<string>();
   readonly #heartbeats: Heartbeats;
-  readonly #claims = new OwnClaims();
-  /** See `Epoch`. Undefined until the store has said it. */
-  #epoch: string | undefined;
-  #isRestoring = false;
+  readonly #claims: OwnClaims;
   #retry: NodeJS.Timeout | undefined;
   #conflicts = 0;
   #collisions = 0;
@@ -109,8 +106,10 @@ export class SharedStore implements ConversationStore {
     this.#apart = new SetApart(parts.name, log);
     this.#heartbeats = new Heartbeats(parts, {
       ask: (command) => this.#askAside(command),
-      onBeat: () => void this.#checkEpoch(),
+      onBeat: () => void this.#claims.check((command) => this.#askAside(command)),
     });
+    this.#claims = new OwnClaims(parts, (id, calls) =>
+      this.update(id, (conversation) => restoreOnce(conversation, calls)));
     this.#waiting = new WaitingChanges(
       {
         maxTurns: options.maxTurnsWaiting ?? 10_000,
@@ -312,7 +311,7 @@ export class SharedStore implements ConversationStore {
       );
     }
     const write = (): Awaitable<Answer> =>
-      isClaim ? this.#writeClaim(id, parts) : this.#parts.write(id, parts);
+      isClaim ? this.#claims.write(id, parts) : this.#parts.write(id, parts);
     return andThen(
       this.#ask(id, write, isPatient, isClaim ? this.#parts.claimsWaitMs : 0),
       (answer) => {
@@ -325,46 +324,6 @@ export class SharedStore implements ConversationStore {
         return answer;
       },
     );
-  }
-
-  /** The epoch is asked for right behind the claim: the store may just have lost another one. */
-  async #writeClaim(id: string, parts: PartsChange): Promise<Answer> {
-    const [answer, epoch] = await Promise.allSettled([
-      this.#parts.write(id, { ...parts, isClaim: true }), this.#parts.epoch?.(),
-    ]);
-    if (answer.status === 'rejected') {
-      if (answer.reason instanceof UnsafeClaim) return answer.reason;
-      throw answer.reason;
-    }
-    if (answer.value !== true) return answer.value;
-    if (epoch.status === 'rejected')
-      return new UnsafeClaim('the store does not say what it may have lost', {
-        cause: epoch.reason,
-      });
-    if (epoch.value !== undefined) this.#noteEpoch(epoch.value);
-    const { restMs: safeInMs = 0 } = epoch.value ?? {};
-    if (safeInMs === 0) return true;
-    return new UnsafeClaim('the store may have lost claims a moment ago', { safeInMs });
-  }
-
-  async #checkEpoch(): Promise<void> {
-    const epoch = await this.#askAside(() => this.#parts.epoch?.());
-    if (epoch !== undefined && epoch !== FAILED) this.#noteEpoch(epoch);
-  }
-
-  /** What another process claims meanwhile is not safe, so it is given back: see `#writeClaim`. */
-  #noteEpoch({ id, restMs }: Epoch): void {
-    const isNew = this.#epoch !== undefined && this.#epoch !== id;
-    this.#epoch = id;
-    if (isNew || restMs > 0) void this.#restoreClaims();
-  }
-
-  async #restoreClaims(): Promise<void> {
-    if (this.#isRestoring) return;
-    this.#isRestoring = true;
-    for (const [id, calls] of this.#claims.all())
-      await this.update(id, (conversation) => restoreOnce(conversation, calls));
-    this.#isRestoring = false;
   }
 
   #written(id: string, kept: PartedConversation, parts: PartsChange): void {
