@@ -81,6 +81,9 @@ function own(turn: ToolCallingTurn, ownership: Ownership): void {
 /** A claim that was confirmed later than this lets nothing start: others may think us dead. */
 const LATE_CLAIM_MS = 2_000;
 
+/** How often a state may change under a call that is about to claim its key. */
+const MAX_OTHER_KEYS = 3;
+
 /** Stores progress and claims in one compare-and-swap. The first claim of a key has it. */
 async function storeClaims(
   turn: ToolCallingTurn,
@@ -88,12 +91,14 @@ async function storeClaims(
 ): Promise<void> {
   const once = calls.filter((call) => call.isOnce && !isKnownToBeDone(turn, call));
   try {
-    for (;;) {
+    for (let others = 0; others < MAX_OTHER_KEYS;) {
       if (turn.isOver) return;
       const waitMs = await claim(turn, once);
-      if (waitMs === 0) return;
-      await atMost(waitMs, aborted(turn.signal));
+      if (waitMs > 0) await atMost(waitMs, aborted(turn.signal));
+      else if (await haveOtherKeys(turn, once)) others += 1;
+      else return;
     }
+    throw new Error('the text of once is another one each time it is asked for');
   } catch (error) {
     const { conversationId, turnId, log } = turn;
     const message = 'tool calls that act once were not started, as the store did not confirm them';
@@ -108,8 +113,10 @@ async function storeClaims(
  * Makes the claims of these calls. Resolves with the milliseconds after which they are to be made
  * again: until then the store may lack an earlier one. 0: they are made.
  */
-async function claim(turn: ToolCallingTurn, calls: readonly NotedToolCall[]): Promise<number> {
+async function claim(turn: ToolCallingTurn, all: readonly NotedToolCall[]): Promise<number> {
   const { conversationId, host } = turn;
+  const calls = all.filter(({ failure, claim: made }) =>
+    failure === undefined && made?.kind !== 'free');
   const claims = calls.map((call) => claimOf(call, host));
   const sentAtMs = performance.now();
   try {
@@ -129,6 +136,36 @@ async function claim(turn: ToolCallingTurn, calls: readonly NotedToolCall[]): Pr
     await release(turn, calls);
     return error.safeInMs;
   }
+}
+
+/**
+ * The claim has brought what other processes have changed in the state. Where that makes a call
+ * another one, its claim is given back, and it has another key.
+ */
+async function haveOtherKeys(
+  turn: ToolCallingTurn,
+  calls: readonly NotedToolCall[],
+): Promise<boolean> {
+  const { host, liveState } = turn;
+  if (host.process === undefined || liveState === undefined) return false;
+  let haveOthers = false;
+  for (const call of calls) {
+    if (call.claim?.kind !== 'claimed' || call.failure !== undefined) continue;
+    try {
+      const key = await call.keyNow();
+      if (key === call.key) continue;
+      await release(turn, [call]);
+      call.claim = key === undefined ? { kind: 'free' } : undefined;
+      if (key === undefined) continue;
+      host.calls.rename(call, key);
+      haveOthers = true;
+    } catch (error) {
+      await release(turn, [call]);
+      call.claim = undefined;
+      call.failure = { error };
+    }
+  }
+  return haveOthers;
 }
 
 /** Nothing has begun under their claims, which the store may have. Never rejects. */

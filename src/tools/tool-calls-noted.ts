@@ -48,6 +48,11 @@ export interface NotedToolCall {
   earlier: KnownToolCall | undefined;
   /** Whether it acts once per conversation. */
   isOnce: boolean;
+  /**
+   * The key that such a call has as of now: its `once` may read the state. Undefined if `run` will
+   * refuse it. Rejects with what `once` throws.
+   */
+  keyNow: () => Promise<string | undefined>;
   /** How many claims it has made. */
   claims: number;
   /** What became of the last one. Undefined for a call that makes none. */
@@ -117,6 +122,7 @@ export class NotedToolCalls {
         failure: undefined,
         earlier: undefined,
         isOnce: false,
+        keyNow: async () => undefined,
         claims: 0,
         claim: undefined,
         whenInterrupted: undefined,

@@ -65,6 +65,13 @@ export class RunningToolCall {
   }
 }
 
+/** A call whose key may change before it begins. */
+interface KeyedToolCall {
+  key: string;
+  readonly spoken: { key: string | undefined };
+  readonly running: RunningToolCall;
+}
+
 /**
  * All calls that run in this process, by key. A key may have several: nothing keeps an agent from
  * running a call twice itself.
@@ -92,6 +99,13 @@ export class RunningToolCalls {
   /** Call it before the call is stored. While it is here, it does not count as lost. */
   add(key: string, call: RunningToolCall): void {
     this.#calls.set(key, [...(this.#calls.get(key) ?? []), call]);
+  }
+
+  /** From now on the key of a call names what it does, not its turn, or something else. */
+  rename(call: KeyedToolCall, key: string): void {
+    this.remove(call.key, call.running);
+    call.key = call.spoken.key = key;
+    this.add(key, call.running);
   }
 
   /** Call it once the result is stored. Until then the store says that the call runs. */

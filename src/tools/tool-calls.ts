@@ -211,23 +211,21 @@ export class ToolCalls {
         if (isJoining && call.tool.isOfTurn !== true) call.spoken.joins = true;
         const { mayBeReplaced } = this.#turn;
         if (mayBeReplaced && call.tool.repeatable === true) call.spoken.isRepeatable = true;
-        if (call.tool.once === undefined) continue;
-        const text = await call.tool.once(call.running.signal);
-        if (text !== undefined) this.#becomeOnce(call, text);
+        const { once } = call.tool;
+        if (once === undefined) continue;
+        call.keyNow = async () => {
+          const text = await once(call.running.signal);
+          return text === undefined ? undefined : this.#noted.onceKeyOf(call, text);
+        };
+        const key = await call.keyNow();
+        if (key === undefined) continue;
+        call.isOnce = true;
+        delete call.spoken.joins;
+        this.#host.calls.rename(call, key);
       } catch (error) {
         call.failure = { error };
       }
     }
-  }
-
-  /** From now on its key names what it does, not the turn. */
-  #becomeOnce(call: NotedToolCall, text: string): void {
-    const { calls } = this.#host;
-    calls.remove(call.key, call.running);
-    call.key = call.spoken.key = this.#noted.onceKeyOf(call, text);
-    call.isOnce = true;
-    delete call.spoken.joins;
-    calls.add(call.key, call.running);
   }
 
   async #outcomeOf(call: NotedToolCall): Promise<ToolCallResult> {

@@ -4,6 +4,8 @@ import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 
 import { UnsafeClaim } from '../../src/conversations/store.ts';
+import { onceKey } from '../../src/tools/tool-call-key.ts';
+import { NotDone } from '../../src/tools/tool-not-done.ts';
 import { jumpingClock, quickClock } from '../fixtures/clock.ts';
 import { Stage } from './tool-stage.ts';
 
@@ -54,5 +56,45 @@ describe('a claim', () => {
     };
     assert.match(await stage.pays(stage.calls({}), once) ?? '', /interrupted/);
     assert.deepEqual([stage.progress, stage.acts], [[1], []]);
+  });
+
+  // One who had last heard 24 euros was charged 21: a process added a cola to the order.
+  it('is of what the state says with it, not before', async () => {
+    const stage = new Stage();
+    let euros = 21;
+    stage.storing = () => {
+      euros = 24;
+    };
+    const paid: number[] = [];
+    const pay = { once: () => `order of ${euros}`, run: () => String(paid.push(euros)) };
+    await stage.pays(stage.calls({ liveState: stage.liveState }), pay);
+    assert.deepEqual([paid, stage.progress], [[24], [1, 1]]);
+    const key = (text: string): string => onceKey('c', 'pay', text);
+    assert.deepEqual(stage.released, [{ key: key('order of 21'), runId: 1, toolCallId: 'y' }]);
+    assert.equal(stage.spoken[0]?.key, key('order of 24'));
+  });
+
+  it('is given back if the state forbids the call with it', async () => {
+    const stage = new Stage();
+    let isOpen = true;
+    stage.storing = () => {
+      isOpen = false;
+    };
+    const once = (): string => {
+      if (!isOpen) throw new NotDone('the kitchen has closed');
+      return 'the order';
+    };
+    const told = await stage.pays(stage.calls({ liveState: stage.liveState }), { once });
+    assert.equal(told, '{"error":"the kitchen has closed"}');
+    assert.deepEqual([stage.acts, stage.released.length], [[], 1]);
+  });
+
+  it('is not made for ever if its text is never the same', async () => {
+    const stage = new Stage();
+    let texts = 0;
+    const once = (): string => `text ${texts++}`;
+    const told = await stage.pays(stage.calls({ liveState: stage.liveState }), { once });
+    assert.equal(told, NOT_STARTED);
+    assert.deepEqual([stage.acts, stage.progress.length <= 5], [[], true]);
   });
 });

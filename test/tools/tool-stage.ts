@@ -1,5 +1,6 @@
 // A run of a turn that makes tool calls. Its store and other processes say what the test says.
 
+import { LiveState } from '../../src/agents/state/live-state.ts';
 import { emptyConversation, type Conversation } from '../../src/conversations/conversation.ts';
 import type { EarlierToolCall } from '../../src/conversations/discarded-turns.ts';
 import { createLogger } from '../../src/log.ts';
@@ -46,6 +47,8 @@ export class Stage {
   /** What the work of the turn was told. */
   readonly noted: string[] = [];
   isOver = false;
+  /** For a turn whose agent has a state. Nobody looks at it. */
+  readonly liveState = new LiveState(() => ({}), undefined, 0, () => undefined);
 
   calls(turn: Partial<ToolCallingTurn>, earlier: readonly EarlierToolCall[] = []): ToolCalls {
     const stage = this;
