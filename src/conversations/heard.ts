@@ -5,6 +5,7 @@ import { trim, type ConversationBounds } from './bounds.ts';
 import { rewrite, settleForGood, type Conversation } from './conversation.ts';
 import { withWholeValues } from './heard-values.ts';
 import type { AssistantMessage, Message } from './message.ts';
+import { coveredBy, lettersOf, saysLess, saysSame, withoutLetters } from './spoken-words.ts';
 import {
   cameWith, leadingMessages, ownMessages, replyText, type TurnRecord,
 } from './turn-record.ts';
@@ -122,15 +123,16 @@ function markInterrupted(
  */
 export function cutTo(conversation: Conversation, record: TurnRecord, heard: string): HeardTurn {
   const isKnown = record.isUnknown !== true;
-  let rest = heard.trim() === '' ? '' : heard;
   const own = ownMessages(record);
+  let rest = heard.trim() === '' ? '' : heard;
+  if (isKnown && own.length > 1) rest = asSaid(rest, replyText(record));
   const last = own.findLastIndex(({ role }) => role === 'assistant');
   const cut = own.map((message, index): Message => {
     if (message.role !== 'assistant') return message;
     // The platform's text may differ from ours. The last message takes the rest, unless tool calls
     // follow it and we do not know what was sent.
     const takesAll = index === last && (isKnown || message.toolCalls === undefined);
-    const content = takesAll ? rest : rest.slice(0, message.content.length);
+    const content = takesAll ? rest : beginningLike(message.content, rest);
     rest = rest.slice(content.length);
     return { ...message, content };
   });
@@ -138,6 +140,20 @@ export function cutTo(conversation: Conversation, record: TurnRecord, heard: str
     cut.push({ role: 'assistant', content: rest, turnId: record.id, state: 'interrupted' });
   settleAsReported(conversation, record);
   return rewriteOwn(conversation, record, cut);
+}
+
+/**
+ * A platform's text, with our spelling and signs, if its words are found in what was `said`: then
+ * each round of a turn with tool calls gets its own. A text that goes on stays as it is.
+ */
+function asSaid(heard: string, said: string): string {
+  if (said.startsWith(heard) || saysLess(said, heard)) return heard;
+  return said.slice(0, coveredBy(heard, said) ?? 0) || heard;
+}
+
+/** The part of a platform's text that says what `round` says. '' if it says something else. */
+function beginningLike(round: string, heard: string): string {
+  return heard.startsWith(round) ? round : heard.slice(0, coveredBy(round, heard) ?? 0);
 }
 
 function settleAsReported(conversation: Conversation, record: TurnRecord): void {
@@ -169,27 +185,21 @@ function asInterrupted(message: Message): Message {
     : message;
 }
 
-/** Whether `text` begins with `prefix`, ignoring white space. */
+/** Whether `text` begins with the words of `prefix`. */
 export function isPrefix(prefix: string, text: string): boolean {
-  return collapse(text).startsWith(collapse(prefix));
+  return text.startsWith(prefix) || saysLess(prefix, text) || saysSame(prefix, text);
 }
 
 /**
- * `text` without the leading `prefix`, ignoring white space: '' if it ends inside the prefix, all
- * of `text` if it begins with something else.
+ * `text` without the words of the leading `prefix`: '' if it ends inside the prefix, all of `text`
+ * if it begins with something else.
  */
 export function withoutPrefix(text: string, prefix: string): string {
-  if (prefix.trim() === '') return text;
-  let at = 0;
-  for (const character of collapse(prefix)) {
-    while (/\s/.test(text[at] ?? '')) at += 1;
-    if (at >= text.length) return '';
-    if (!text.startsWith(character, at)) return text;
-    at += character.length;
-  }
-  return text.slice(at).trimStart();
-}
-
-function collapse(text: string): string {
-  return text.replaceAll(/\s+/g, '');
+  const [start, letters] = [lettersOf(prefix), lettersOf(text)];
+  if (start === '')
+    return prefix.trim() !== '' && text.startsWith(prefix)
+      ? text.slice(prefix.length).trimStart()
+      : text;
+  if (start.startsWith(letters)) return '';
+  return letters.startsWith(start) ? withoutLetters(text, start.length) : text;
 }

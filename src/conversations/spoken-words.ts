@@ -16,6 +16,7 @@ const MOST_SKIPPED = 12;
 
 /** What is no letter, mark or digit. */
 const SIGNS = lazyPattern(String.raw`[^\p{L}\p{M}\p{N}]+`, 'gu');
+const LEADING_SIGNS = lazyPattern(String.raw`^[.,;:!?\s]+`, 'u');
 const TAG = lazyPattern(String.raw`</?\p{L}[^<>]*>`, 'gu');
 const MANY_MARKS = lazyPattern(String.raw`(\p{M}{8})\p{M}+`, 'gu');
 /** A character and its marks. */
@@ -152,7 +153,7 @@ function foundOnce<T>(found: Map<string, T>, text: string, find: (text: string) 
 
 /** The text after its first `count` letters and the signs that follow them. */
 export function withoutLetters(text: string, count: number): string {
-  return text.slice(endOfLetters(text, count)).trimStart();
+  return text.slice(endOfLetters(text, count)).replace(LEADING_SIGNS(), '');
 }
 
 /**

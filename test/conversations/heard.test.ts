@@ -11,6 +11,7 @@ import {
   type Conversation,
 } from '../../src/conversations/conversation.ts';
 import { isPrefix, noteHeard, withoutPrefix } from '../../src/conversations/heard.ts';
+import type { Message } from '../../src/conversations/message.ts';
 import { OpenedTurn } from '../../src/conversations/opened-turn.ts';
 import { noteProgress } from '../../src/conversations/tool-call-rules.ts';
 import { openTurn } from '../../src/conversations/turn-opening.ts';
@@ -412,6 +413,72 @@ describe('noteHeard of a turn with tools', () => {
       assert.equal(historyOf(conversation).filter(({ role }) => role === 'tool').length, 1);
     });
   }
+
+  /** A turn that has said all of this, with a call between two rounds. */
+  function after(rounds: readonly string[], filler?: string): Conversation {
+    const conversation = emptyConversation('c');
+    openTurn(conversation, { turnId: 't1', runId: ++runs, text: 'One' }, BOUNDS);
+    const messages = rounds.flatMap((content, index): Message[] => {
+      const said = { role: 'assistant', content, turnId: 't1', state: 'completed' } as const;
+      if (index === rounds.length - 1) return [said];
+      const id = `c${index}`;
+      return [
+        { ...said, toolCalls: [{ id, name: 'look', args: '{}' }] },
+        { role: 'tool', content: '1', turnId: 't1', toolCallId: id, state: 'completed' },
+      ];
+    });
+    const settlement = { turnId: 't1', runId: runs, state: 'completed', filler, messages } as const;
+    settleTurn(conversation, settlement, BOUNDS);
+    return conversation;
+  }
+
+  // Was: 'one moment a' before the call, and 'll right' behind it.
+  for (const [title, rounds, heard, left] of [
+    ['all of it', ['One moment. ', 'All right.'], 'one moment all right',
+      ['One moment. ', 'All right.']],
+    ['the words before the call', ['One moment. ', 'All right.'], 'one moment',
+      ['One moment.', '']],
+    ['half a word behind the call', ['One moment. ', 'All right.'], 'ONE MOMENT al',
+      ['One moment. ', 'Al']],
+    ['three rounds', ['Well, let me see. ', 'One more thing… ', 'All right, done.'],
+      'well let me see one more thing all right', [
+        'Well, let me see. ', 'One more thing… ', 'All right,']],
+    ['a round without words', ['One moment. ', '', 'All right.'], 'one moment all',
+      ['One moment. ', '', 'All']],
+    ['repeated words', ['Yes, yes. ', 'Yes, yes, done.'], 'yes yes yes', ['Yes, yes. ', 'Yes,']],
+    ['another form of Unicode', ['Un café ? ', 'Voilà !'], 'un cafe\u0301 voila\u0300',
+      ['Un café ? ', 'Voilà !']],
+    ['no spaces between words', ['少々お待ちください。', '分かりました。'], '少々お待ちください分かり',
+      ['少々お待ちください。', '分かり']],
+    ['numbers read out', ['It is $5.00. ', 'All right, then.'], 'it is five dollars all right',
+      ['It is $5.00. ', 'All right,']],
+    ['a number', ['It is [card 1]. ', 'All right.'], 'it is four two four two',
+      ['It is [card 1]', '']],
+    ['more than was said', ['One moment. ', 'All right.'], 'one moment all right bye',
+      ['one moment', ' all right bye']],
+    ['other words', ['$5. ', 'Done.'], 'five dollars', ['', 'five dollars']],
+  ] as const satisfies readonly (readonly [
+    string, readonly string[], string, readonly string[],
+  ])[]) {
+    it(`finds what was heard by its words in the rounds: ${title}`, () => {
+      const conversation = after(rounds);
+      noteHeard(conversation, { textHeard: heard, turnId: undefined });
+      const expected = left.filter((text, index) => text !== '' || index < left.length - 1);
+      assert.deepEqual(replies(conversation), expected.map((text) => `t1: ${text} *`));
+    });
+  }
+
+  it('takes a filler off by its words', () => {
+    const conversation = after(['Let me see. ', 'All right.'], 'One moment, please.');
+    noteHeard(conversation, { textHeard: 'one moment please let me', turnId: undefined });
+    assert.deepEqual(replies(conversation), ['t1: Let me *']);
+  });
+
+  it('splits by words what was heard of a turn that may have said more', () => {
+    const conversation = lostBehindCall();
+    noteHeard(conversation, { textHeard: 'LET ME SEE it is ten', turnId: undefined });
+    assert.deepEqual(replies(conversation), ['t1: LET ME SEE *', 't1:  it is ten *']);
+  });
 });
 
 describe('withoutPrefix', () => {
@@ -423,6 +490,8 @@ describe('withoutPrefix', () => {
     ['  ', 'One moment.', ''],
     ['', 'One moment.', ''],
     ['One apple', 'One moment.', 'One apple'],
+    ['one moment yes', 'One moment.', 'yes'],
+    ['ONE MO', 'One moment.', ''],
     ['Yes.', '', 'Yes.'],
     [' Yes.', ' ', ' Yes.'],
     ['👋🏽 Hi', '👋🏽', 'Hi'],
@@ -439,6 +508,8 @@ describe('isPrefix', () => {
     ['Your app', 'Your appointment', true],
     ['Your  app', 'Your appointment', true],
     ['', 'a', true],
+    ['your appointment is', 'Your appointment: is it on Tuesday?', true],
+    ['…', 'Your', false],
     ['our', 'Your', false],
     ['Your appointment.', 'Your', false],
   ] as const) {
