@@ -1,5 +1,7 @@
 import { validateHeaderName, validateHeaderValue } from 'node:http';
 
+import { knowInAnyCopy } from '../base/any-copy.ts';
+
 export interface HttpErrorOptions {
   /** A stable code for programs: `ERR_…`. */
   readonly code?: string;
@@ -15,6 +17,7 @@ export interface HttpErrorOptions {
  * is not exposed. The constructor throws a `TypeError` for a header that HTTP forbids.
  */
 export class HttpError extends Error {
+  static { knowInAnyCopy(this, 'HttpError'); }
   override readonly name: string = 'HttpError';
   readonly status: number;
   readonly code: string | undefined;
@@ -34,6 +37,7 @@ export class HttpError extends Error {
 
 /** 400: the request is invalid, and the message says where. */
 export class BadRequest extends HttpError {
+  static { knowInAnyCopy(this, 'BadRequest'); }
   override readonly name = 'BadRequest';
   constructor(message: string, options?: HttpErrorOptions) {
     super(400, message, options);
@@ -42,6 +46,7 @@ export class BadRequest extends HttpError {
 
 /** 401, with a fixed sentence that gives a forger no hint. */
 export class InvalidSignature extends HttpError {
+  static { knowInAnyCopy(this, 'InvalidSignature'); }
   override readonly name = 'InvalidSignature';
   constructor(options?: HttpErrorOptions) {
     super(401, 'Invalid signature', options);
@@ -59,6 +64,7 @@ export class ContentTooLarge extends HttpError {
 
 /** 503 with `Retry-After`. The client sees the message. */
 export class ServiceUnavailable extends HttpError {
+  static { knowInAnyCopy(this, 'ServiceUnavailable'); }
   override readonly name = 'ServiceUnavailable';
   constructor(message: string, retryAfterSeconds: number) {
     super(503, message, { expose: true, headers: ['retry-after', String(retryAfterSeconds)] });

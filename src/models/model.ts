@@ -1,6 +1,7 @@
 // What the rest of the server knows about a language model: messages in, deltas out, one error
 // class.
 
+import { knowInAnyCopy } from '../base/any-copy.ts';
 import type { ToolCall } from '../conversations/message.ts';
 
 /** One message of the prompt, in the order the model reads them. */
@@ -271,6 +272,7 @@ export interface ModelErrorOptions {
  * caller.
  */
 export class ModelError extends Error {
+  static { knowInAnyCopy(this, 'ModelError'); }
   override readonly name = 'ModelError';
   readonly code: ModelErrorCode;
   /**

@@ -4,6 +4,7 @@
 
 import { createHmac } from 'node:crypto';
 
+import { knowInAnyCopy } from '../base/any-copy.ts';
 import { atOnce, Slices, type Steps } from '../base/slices.ts';
 import { CallValues, type KnownValue } from './call-values.ts';
 import { cutValueIn, stepsOf, type Finder, type FoundValue } from './finder.ts';
@@ -28,6 +29,7 @@ export interface RedactionOptions {
 
 /** A tool needs a value that this process has not seen. */
 export class UnknownValueError extends Error {
+  static { knowInAnyCopy(this, 'UnknownValueError'); }
   override readonly name = 'UnknownValueError';
   readonly code = 'ERR_UNKNOWN_VALUE';
 }

@@ -1,3 +1,4 @@
+import { knowInAnyCopy } from '../base/any-copy.ts';
 import type { Environment } from '../base/environment.ts';
 import type { rows } from './table.ts';
 
@@ -36,6 +37,7 @@ export interface Settings extends SettingValues {
  * secret.
  */
 export class SettingsError extends Error {
+  static { knowInAnyCopy(this, 'SettingsError'); }
   override readonly name = 'SettingsError';
   readonly code = 'INVALID_SETTINGS';
   readonly problems: readonly string[];

@@ -1,9 +1,11 @@
 // What a tool returns to hand the conversation over to another agent.
 
+import { knowInAnyCopy } from '../base/any-copy.ts';
 import type { JsonObject } from '../base/json.ts';
 
 /** Made by `handOver`. */
 export class HandOver {
+  static { knowInAnyCopy(this, 'HandOver'); }
   /** The name the agent is served under. */
   readonly agent: string;
 

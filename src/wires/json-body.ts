@@ -2,6 +2,7 @@
 
 import { isUtf8 } from 'node:buffer';
 
+import { knowInAnyCopy } from '../base/any-copy.ts';
 import { isObject } from '../base/fields.ts';
 import type { Context } from '../http/context.ts';
 import { HttpError } from '../http/errors.ts';
@@ -13,6 +14,7 @@ const JSON_TYPE = 'application/json';
  * message says the same.
  */
 export class EventError extends Error {
+  static { knowInAnyCopy(this, 'EventError'); }
   override readonly name = 'EventError';
   readonly path: string;
 

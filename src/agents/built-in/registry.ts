@@ -1,3 +1,4 @@
+import { knowInAnyCopy } from '../../base/any-copy.ts';
 import type { Agent } from '../agent.ts';
 import { createBakery } from './bakery.ts';
 import { echo } from './echo.ts';
@@ -26,6 +27,7 @@ const ALIASES: ReadonlyMap<string, string> = new Map([
 
 /** There is no agent with that name, or none in that file. The message lists the known agents. */
 export class AgentError extends Error {
+  static { knowInAnyCopy(this, 'AgentError'); }
   override readonly name = 'AgentError';
   readonly code = 'ERR_AGENT';
 }

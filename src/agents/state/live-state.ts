@@ -1,5 +1,6 @@
 // The agent states of the conversations that are active in this process.
 
+import { knowInAnyCopy } from '../../base/any-copy.ts';
 import { mapIn, merge, patch, type Merged } from '../../base/json-difference.ts';
 import { jsonFaultOf } from '../../base/json-value.ts';
 import type { Logger } from '../../log.ts';
@@ -9,6 +10,7 @@ export const MAX_STATE_LENGTH = 65_536;
 
 /** A state cannot be stored because it is not plain JSON or too long. */
 export class StateError extends TypeError {
+  static { knowInAnyCopy(this, 'StateError'); }
   override readonly name = 'StateError';
   readonly code = 'ERR_STATE';
 }

@@ -1,3 +1,4 @@
+import { knowInAnyCopy } from '../../base/any-copy.ts';
 import { messageOf } from '../../base/thrown-values.ts';
 
 /**
@@ -5,6 +6,7 @@ import { messageOf } from '../../base/thrown-values.ts';
  * about it where that is known. `code` is `STORE_UNAVAILABLE`.
  */
 export class StoreError extends Error {
+  static { knowInAnyCopy(this, 'StoreError'); }
   override readonly name = 'StoreError';
   readonly code = 'STORE_UNAVAILABLE';
 }

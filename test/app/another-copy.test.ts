@@ -1,0 +1,62 @@
+// An agent may be made with another copy of the package than its server: its classes are others.
+
+import assert from 'node:assert/strict';
+import { join } from 'node:path';
+import { describe, it } from 'node:test';
+import { pathToFileURL } from 'node:url';
+
+import * as ours from '../../src/index.ts';
+import { ROOT } from '../fixtures/source-files.ts';
+import { shop, payTool } from '../turns/payments.ts';
+
+const theirs = (await import(pathToFileURL(join(ROOT, 'dist/index.js')).href)) as typeof ours;
+
+type Copy = Readonly<Record<string, unknown>>;
+type ErrorClass = (abstract new (...args: never[]) => Error) & { readonly prototype: Error };
+
+function isErrorClass(value: unknown): value is ErrorClass {
+  return typeof value === 'function' && value.prototype instanceof Error;
+}
+
+/** The errors of a copy that this is an instance of. */
+function namesOf(error: unknown, copy: Copy): string[] {
+  return Object.keys(copy).filter((name) => {
+    const type = copy[name];
+    return isErrorClass(type) && error instanceof type;
+  });
+}
+
+describe('an error of another copy of the package', () => {
+  for (const [name, type] of Object.entries(theirs)) {
+    if (!isErrorClass(type)) continue;
+    it(`is a ${name}`, () => {
+      const error: unknown = Object.create(type.prototype);
+      assert.ok(namesOf(error, ours).includes(name));
+      assert.deepEqual(namesOf(error, ours), namesOf(error, theirs));
+    });
+  }
+
+  it('is none of a class that a program derives from one of ours', () => {
+    class Mine extends ours.HttpError {}
+    assert.equal(new theirs.HttpError(400, 'no') instanceof Mine, false);
+    assert.equal(new Mine(400, 'no') instanceof theirs.HttpError, true);
+    assert.equal(new Mine(400, 'no') instanceof Mine, true);
+  });
+
+  it('is still what it was in a tool that acts once: NotDone leaves no unknown outcome', async (t) => {
+    const answers = [new theirs.NotDone('the bank declined it'), undefined];
+    const served = shop(t, payTool(() => {
+      const answer = answers.shift();
+      if (answer !== undefined) throw answer;
+    }));
+    assert.equal(await served.says('pay 5'), '{"error":"the bank declined it"}');
+    assert.equal(await served.says('pay 5'), '{"status":"ok"}');
+  });
+});
+
+describe('a hand-over of another copy of the package', () => {
+  it('hands over', () => {
+    const given: unknown = theirs.handOver('desk');
+    assert.ok(given instanceof ours.handOver('desk').constructor);
+  });
+});
