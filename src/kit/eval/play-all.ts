@@ -1,9 +1,10 @@
 import type { GoldenRequests } from './golden-requests.ts';
 import type { Cast, PlayOptions } from './play-options.ts';
 import { playScenario } from './play-scenario.ts';
-import type { ScenarioResult } from './result.ts';
+import { failed, type ScenarioResult } from './result.ts';
 import type { RunModels } from './run-models.ts';
 import type { Scenario } from './scenario.ts';
+import { UnawaitedErrors } from './unawaited-errors.ts';
 
 /** A scenario and what it is played to. */
 export interface Staged {
@@ -35,20 +36,30 @@ export async function playAll(
 ): Promise<readonly ScenarioRuns[]> {
   const waiting = staged.flatMap((one, index) =>
     Array.from({ length: runs }, (_, run) => ({ ...one, index, run })));
-  const results: ScenarioResult[][] = staged.map(() => []);
+  const results: (() => ScenarioResult)[][] = staged.map(() => []);
+  const unawaited = new UnawaitedErrors();
   const work = async (): Promise<void> => {
     for (let next = waiting.shift(); next !== undefined; next = waiting.shift()) {
       const { scenario, cast, golden, index, run } = next;
       const models = next.models();
       const { modelFor, judge, playedCaller } = models;
-      const played = await playScenario(
+      const errors: string[] = [];
+      const played = await unawaited.during(errors, () => playScenario(
         scenario, cast, { ...options, modelFor, judge, playedCaller, golden },
-      );
+      ));
       const result = await models.finish(played);
-      (results[index] ??= [])[run] = result;
-      onResult(result);
+      const whole = (): ScenarioResult =>
+        errors.length === 0 ? result : failed(result, 'the agent', errors);
+      (results[index] ??= [])[run] = whole;
+      onResult(whole());
     }
   };
-  await Promise.all(Array.from({ length: MAX_AT_ONCE }, work));
-  return staged.map(({ scenario }, index) => ({ scenario, results: results[index] ?? [] }));
+  try {
+    await Promise.all(Array.from({ length: MAX_AT_ONCE }, work));
+  } finally {
+    unawaited.close();
+  }
+  return staged.map(({ scenario }, index) => ({
+    scenario, results: (results[index] ?? []).map((whole) => whole()),
+  }));
 }

@@ -94,3 +94,15 @@ export interface ScenarioResult {
   readonly turns: readonly PlayedTurn[];
   readonly durationMs: number;
 }
+
+/** The result of a run that has also failed for these reasons, which are about no line. */
+export function failed(
+  result: ScenarioResult,
+  written: string,
+  reasons: readonly string[],
+): ScenarioResult {
+  const failure: ScenarioFailure = {
+    kind: 'course', lineNumber: undefined, written, reasons, turn: undefined,
+  };
+  return { ...result, outcome: 'failed', failures: [...result.failures, failure] };
+}

@@ -13,7 +13,7 @@ import { modelCaller } from './played-caller.ts';
 import {
   formatRecording, parseRecording, RecordingError, type RecordedReply,
 } from './recording.ts';
-import type { ScenarioFailure, ScenarioResult } from './result.ts';
+import { failed, type ScenarioResult } from './result.ts';
 import { shownDiff } from './text-diff.ts';
 
 export interface RunModels extends Pick<PlayOptions, 'modelFor' | 'judge' | 'playedCaller'> {
@@ -113,15 +113,4 @@ function readRecording(path: string): readonly RecordedReply[] | undefined {
     throw new RecordingError(`${path} cannot be read: ${messageOf(error)}`, { cause: error });
   }
   return parseRecording(text, path);
-}
-
-function failed(
-  result: ScenarioResult,
-  written: string,
-  reasons: readonly string[],
-): ScenarioResult {
-  const failure: ScenarioFailure = {
-    kind: 'course', lineNumber: undefined, written, reasons, turn: undefined,
-  };
-  return { ...result, outcome: 'failed', failures: [...result.failures, failure] };
 }

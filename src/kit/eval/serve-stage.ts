@@ -1,9 +1,11 @@
 // The other end of `StageProcess`: serves one scenario's agent until the parent is gone.
 
+import { isAbort } from '../../base/abort.ts';
 import { messageOf } from '../../base/thrown-values.ts';
 import { openStore } from '../../conversations/stores/open-store.ts';
 import { createLogger } from '../../log.ts';
 import type { ScriptedAnswer } from '../scripted-answer.ts';
+import { EXIT } from '../terminal/command.ts';
 import { Backstage } from './backstage.ts';
 import type { Staged } from './play-all.ts';
 import type { PlayOptions } from './play-options.ts';
@@ -14,6 +16,7 @@ import {
 import { stageSettings } from './stage-settings.ts';
 import type { Stage } from './stage.ts';
 import type { Mock, ToolMoment } from './step.ts';
+import { lineOf } from './unawaited-errors.ts';
 import { WatchedStore } from './watched-store.ts';
 
 /** Whether this process is a stage. Removes the mark: programs that the agent starts are not. */
@@ -29,6 +32,11 @@ export function serveStage(staged: Staged, options: PlayOptions): Promise<void> 
   const answer = (message: StageAnswer): void => {
     if (process.connected) process.send?.(message);
   };
+  process.on('uncaughtException', (error) => {
+    if (isAbort(error)) return;
+    const message = { type: 'failing', reason: lineOf(error) } satisfies StageAnswer;
+    process.send?.(message, () => process.exit(EXIT.FAILED));
+  });
   process.on('message', (message) => {
     const { id, method, args } = message as StageCall;
     const done = async (): Promise<unknown> => {

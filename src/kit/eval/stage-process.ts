@@ -36,7 +36,9 @@ export interface StageCall {
 export type StageAnswer =
   | { readonly type: 'answer'; readonly id: number; readonly value: unknown }
   | { readonly type: 'failure'; readonly id: number; readonly message: string }
-  | { readonly type: 'sight'; readonly sight: Sight };
+  | { readonly type: 'sight'; readonly sight: Sight }
+  /** The process is about to end. */
+  | { readonly type: 'failing'; readonly reason: string };
 
 /** The process of the agent ended by itself. */
 export class StageLost extends Error {
@@ -64,6 +66,8 @@ export class StageProcess implements Stage {
   readonly #mocks = new Map<string, Mock>();
   #calls = 0;
   #child: ChildProcess | undefined;
+  /** Why the process is about to end. */
+  #reason: string | undefined;
   #lost = new StageLost('the process of the agent has not begun');
   #answers: readonly ScriptedAnswer[] = [];
   /** Requests to the model since `prepare`. */
@@ -83,7 +87,8 @@ export class StageProcess implements Stage {
     });
     this.#child = child;
     child.on('message', (answer) => this.#take(answer as StageAnswer));
-    child.once('exit', (code, signal) => this.#lose(child, signal ?? `code ${code}`));
+    child.once('exit', (code, signal) =>
+      this.#lose(child, this.#reason ?? signal ?? `code ${code}`));
     await this.#call('begin', { ...access, storePath: join(this.#folder, 'calls.db') });
     for (const mock of this.#mocks.values()) await this.#call('mock', mock);
     await this.#call('prepare', this.#answers.slice(this.#asked));
@@ -161,6 +166,10 @@ export class StageProcess implements Stage {
   }
 
   #take(answer: StageAnswer): void {
+    if (answer.type === 'failing') {
+      this.#reason = answer.reason;
+      return;
+    }
     if (answer.type === 'sight') {
       if (answer.sight.type === 'asked') this.#asked += 1;
       return this.#options.onSight(answer.sight);

@@ -1,0 +1,46 @@
+import { AsyncLocalStorage } from 'node:async_hooks';
+
+import { isAbort } from '../../base/abort.ts';
+import { framesOf, messageOf } from '../../base/thrown-values.ts';
+import { oneLine } from '../terminal/one-line.ts';
+
+/**
+ * Errors that nobody awaits would end the process, and all runs in it. From now on, until it is
+ * closed, each is noted with the run that it comes from, or with all that go on. As in a server, an
+ * abort is none.
+ */
+export class UnawaitedErrors {
+  readonly #run = new AsyncLocalStorage<string[]>();
+  readonly #open = new Set<string[]>();
+
+  constructor() {
+    process.on('uncaughtException', this.#note); // rejections come here, too
+  }
+
+  /** Adds to `lines` what comes from the run, even after it. */
+  async during<T>(lines: string[], run: () => Promise<T>): Promise<T> {
+    this.#open.add(lines);
+    try {
+      return await this.#run.run(lines, run);
+    } finally {
+      this.#open.delete(lines);
+    }
+  }
+
+  close(): void {
+    process.off('uncaughtException', this.#note);
+  }
+
+  readonly #note = (error: unknown): void => {
+    if (isAbort(error)) return;
+    const own = this.#run.getStore();
+    for (const lines of own === undefined ? this.#open : [own]) lines.push(lineOf(error));
+  };
+}
+
+/** What was thrown, and where. */
+export function lineOf(error: unknown): string {
+  const [frame] = error instanceof Error ? framesOf(error) : [];
+  const place = frame === undefined ? '' : `, ${frame}`;
+  return oneLine(`an error that nobody awaits: ${messageOf(error)}${place}`, 4_000);
+}
