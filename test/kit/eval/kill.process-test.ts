@@ -10,12 +10,12 @@ import { WITHOUT_SQLITE } from '../../fixtures/sqlite.ts';
 
 const CLI = join(import.meta.dirname, '../../../dist/cli.js');
 
-const KILL = `agent bakery
+const killed = (moment: string): string => `agent bakery
 real make_order
 say A rye bread for Bo. Yes.
   model says One moment.
   model calls make_order {"items": [{"id": "seeded-rye", "quantity": 1}], "name": "Bo"}
-kill during make_order
+kill ${moment}
 deliver-again
   model says I can't tell whether it worked.
 expect can't tell
@@ -42,13 +42,15 @@ async function play(
 }
 
 describe('eval --process', () => {
-  it('kills the process of the agent, and goes on with what was stored', {
-    skip: WITHOUT_SQLITE,
-  }, async (t) => {
-    const { code, stdout, stderr } = await play(t, KILL, '--process');
-    assert.equal(code, 0, stdout + stderr);
-    assert.match(stdout, /^1 of 1 scenarios passed\.$/m);
-  });
+  for (const moment of ['during make_order', 'as make_order begins']) {
+    it(`kills the process of the agent ${moment}, and goes on with what was stored`, {
+      skip: WITHOUT_SQLITE,
+    }, async (t) => {
+      const { code, stdout, stderr } = await play(t, killed(moment), '--process');
+      assert.equal(code, 0, stdout + stderr);
+      assert.match(stdout, /^1 of 1 scenarios passed\.$/m);
+    });
+  }
 
   it('says if the process of the agent ends by itself', { skip: WITHOUT_SQLITE }, async (t) => {
     const script = 'agent ./suicide.mjs\nsay Hi\nexpect Hi\n';
@@ -66,7 +68,7 @@ describe('eval --process', () => {
   });
 
   it('needs a Node that has SQLite', { skip: WITHOUT_SQLITE === false }, async (t) => {
-    const { code, stderr } = await play(t, KILL, '--process');
+    const { code, stderr } = await play(t, killed('during make_order'), '--process');
     assert.equal(code, 2);
     assert.match(stderr, /--process needs Node 22\.13 or later, for SQLite; this is Node \d/);
   });
