@@ -48,7 +48,7 @@ const HOUSE: readonly (readonly [room: string, mayImport: readonly string[]])[] 
     'kit/eval',
     [
       'kit', 'kit/terminal', 'kit/platform', 'app', 'agents', 'tools', 'models', 'records',
-      'conversations/stores', 'conversations', 'settings', 'log.ts', 'base',
+      'conversations/stores', 'conversations', 'redaction', 'settings', 'log.ts', 'base',
     ],
   ],
   ['kit', ['kit/platform', 'app', 'wires/chat-completions', 'models', 'conversations', 'base']],

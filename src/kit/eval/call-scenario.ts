@@ -7,6 +7,7 @@ import type { RequestFigures } from '../../conversations/turn-figures.ts';
 import { NOT_STARTED } from '../../conversations/unfinished-tool-results.ts';
 import { isToolName, parseArguments } from '../../models/well-formed-call.ts';
 import type { CallRecord, RecordedMessage, RecordedTurn } from '../../records/call-record.ts';
+import { cardNumbers } from '../../redaction/card-numbers.ts';
 import { oneLine } from '../terminal/one-line.ts';
 import { InventedValues } from './invented-values.ts';
 
@@ -152,13 +153,10 @@ function isRefusal(result = ''): boolean {
 
 /** Numbers that a finder of cards takes for one, in place of what was redacted. */
 function withCards(text: string): string {
-  return text.replace(/\[card (\d{1,3})\]/g, (_, count: string) => {
-    const digits = `400000000000${count.padStart(3, '0')}`;
-    const sum = [...digits].reverse().reduce((total, digit, place) => {
-      const value = Number(digit) * (place % 2 === 0 ? 2 : 1);
-      return total + (value > 9 ? value - 9 : value);
-    }, 0);
-    return `${digits}${(10 - (sum % 10)) % 10}`.replace(/\d{4}(?=\d)/g, '$& ');
+  return text.replace(/\[card (\d{1,3})\]/g, (placeholder, count: string) => {
+    const numbers = [...'0123456789'].map((last) =>
+      `4000 0000 0000 ${count.padStart(3, '0')}${last}`);
+    return numbers.find((number) => [...cardNumbers.find(number)].length > 0) ?? placeholder;
   });
 }
 
