@@ -110,7 +110,7 @@ const HOUSE: readonly (readonly [room: string, mayImport: readonly string[]])[] 
       'log.ts', 'base',
     ],
   ],
-  ['turns/report', ['agents', 'tools', 'conversations', 'calls', 'base']],
+  ['turns/report', ['agents', 'tools', 'conversations', 'calls', 'log.ts', 'base']],
   ['agents/built-in', ['agents', 'agents/state', 'tools', 'models', 'base']],
   [
     'agents',

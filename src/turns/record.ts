@@ -203,8 +203,8 @@ function store(
   settlement: TurnSettlement,
   liveState: LiveState | undefined,
 ): Awaitable<void> {
-  const { conversationId, log, host: { conversations } } = turn;
-  const agentState = liveState?.changes(log, conversationId);
+  const { conversationId, host: { conversations } } = turn;
+  const agentState = liveState?.changes(turn.log, conversationId);
   const whole = agentState === undefined ? settlement : { ...settlement, agentState };
   const stored = persist(() => conversations.settleTurn(conversationId, whole), WRITE_DELAYS_MS);
   if (!(stored instanceof Promise)) return;

@@ -155,8 +155,8 @@ export class RunningTurn implements TurnRun, DeliveredTurn {
   }
 
   get log(): Logger {
-    const { traceId, delivery: { log } } = this;
-    return traceId === undefined ? log : log.child({ traceId });
+    const { trace, delivery } = this;
+    return trace === undefined ? delivery.log : trace.logOf(delivery);
   }
 
   /** See `TurnReport`. */

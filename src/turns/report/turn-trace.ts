@@ -5,6 +5,7 @@ import type { Speakers } from '../../agents/speakers.ts';
 import { textOf, type TurnEvent } from '../../calls/call-event.ts';
 import type { RunLinks } from '../../conversations/run-links.ts';
 import type { TracedRun, TracePlace } from '../../conversations/trace-place.ts';
+import type { Logger } from '../../log.ts';
 import { modelFigures } from './figures.ts';
 import {
   TURN_CHANNEL, type TracedTurn, type TurnEnded, type TurnHappening,
@@ -57,6 +58,10 @@ export interface FollowedTurn {
   readonly spoken: { text(): string };
 }
 
+interface DeliveryLog {
+  readonly log: Logger;
+}
+
 /** The trace of a run that begins. Undefined if nobody follows it, so that it costs nothing. */
 export function traceOf(turn: FollowedTurn): TurnTrace | undefined {
   if (turn.host.tracing.tracer === undefined && !TURN_CHANNEL.hasSubscribers) return undefined;
@@ -71,6 +76,7 @@ export class TurnTrace implements WorkTrace {
   readonly #shown: TracedTurn;
   readonly #hasWords: boolean;
   readonly #follower: TurnFollower | undefined;
+  #log: { readonly of: DeliveryLog; readonly log: Logger } | undefined;
 
   constructor(turn: FollowedTurn) {
     const { event, conversationId, host, delivery } = turn;
@@ -93,6 +99,15 @@ export class TurnTrace implements WorkTrace {
   get place(): TracedRun | undefined {
     const place = this.#follower?.place;
     return place === undefined ? undefined : { ...place, sessionId: this.#turn.event.sessionId };
+  }
+
+  /** The log of a delivery, with the trace's id in each line. Made once for each. */
+  logOf(delivery: DeliveryLog): Logger {
+    const traceId = this.#follower?.place?.traceId;
+    if (traceId === undefined) return delivery.log;
+    if (this.#log?.of !== delivery)
+      this.#log = { of: delivery, log: delivery.log.child({ traceId }) };
+    return this.#log.log;
   }
 
   /** The store has said which runs came before it. */

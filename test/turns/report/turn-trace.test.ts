@@ -8,12 +8,15 @@ import { defineAgent } from '../../../src/agents/define-agent.ts';
 import { withModel } from '../../../src/agents/with-model.ts';
 import { MemoryStore } from '../../../src/conversations/memory-store.ts';
 import { scriptedModel } from '../../../src/kit/scripted-model.ts';
+import { createLogger, type Logger } from '../../../src/log.ts';
 import { withFallbacks } from '../../../src/models/retry.ts';
 import { cardNumbers } from '../../../src/redaction/card-numbers.ts';
 import { createTestClient } from '../../../src/testing.ts';
 import { tool } from '../../../src/tools/tool.ts';
 import type { TurnPoint } from '../../../src/turns/report/turn-points.ts';
-import { traceOf, NOT_TRACED } from '../../../src/turns/report/turn-trace.ts';
+import {
+  traceOf, NOT_TRACED, type Tracer, type TurnFollower,
+} from '../../../src/turns/report/turn-trace.ts';
 import { PromisedStore } from '../../conversations/promised-store.ts';
 import {
   deferred, fired, Listener, serve, until, within, type TestAgent,
@@ -347,16 +350,36 @@ describe('the channel layercode-microserver:turn', () => {
 });
 
 describe('traceOf', () => {
+  const agent = defineAgent({ name: 'tested', onMessage: () => 'Yes.' });
+  const turn = {
+    conversationId: 'c-1',
+    turnId: 't-1',
+    event: callerMessage('t-1', 'Hello?'),
+    delivery: { headers: {} },
+    host: { tracing: NOT_TRACED, speakers: { own: agent, ownName: undefined } },
+    spoken: { text: () => '' },
+  };
+
   it('makes nothing for a turn that nobody follows', () => {
-    const agent = defineAgent({ name: 'tested', onMessage: () => 'Yes.' });
-    const turn = {
-      conversationId: 'c-1',
-      turnId: 't-1',
-      event: callerMessage('t-1', 'Hello?'),
-      delivery: { headers: {} },
-      host: { tracing: NOT_TRACED, speakers: { own: agent, ownName: undefined } },
-      spoken: { text: () => '' },
-    };
     assert.equal(traceOf(turn), undefined);
+  });
+
+  it("makes one log for each delivery, with the trace's id", () => {
+    const place = { traceId: 'a'.repeat(32), spanId: 'b'.repeat(16), traceFlags: 1 };
+    const follower = { place, note: () => undefined } as unknown as TurnFollower;
+    const tracer: Tracer = { start: () => follower, flush: () => Promise.resolve() };
+    const tracing = { tracer, hasWords: false };
+    const trace = traceOf({ ...turn, host: { ...turn.host, tracing } });
+    assert.ok(trace !== undefined);
+    const lines: string[] = [];
+    const [first, second] = [1, 2].map((requestId) => {
+      const log = createLogger({ write: (line) => void lines.push(line) }).child({ requestId });
+      return { log };
+    }) as [{ log: Logger }, { log: Logger }];
+    assert.equal(trace.logOf(first), trace.logOf(first));
+    for (const delivery of [first, second, first]) trace.logOf(delivery).info('Hello');
+    const ids = lines.map((line) => JSON.parse(line) as Readonly<Record<string, unknown>>)
+      .map(({ requestId, traceId }) => [requestId, traceId]);
+    assert.deepEqual(ids, [1, 2, 1].map((requestId) => [requestId, place.traceId]));
   });
 });
