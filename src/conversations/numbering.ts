@@ -11,9 +11,18 @@ import type { TurnSettlement } from './turn-settlement.ts';
 
 /** A copy of a JSON value in which marks have become placeholders: `[card 1]`. */
 export function numbered<T>(conversation: Conversation, kinds: Kinds, value: T): T {
-  return withTexts(value, madeOnce((text) =>
-    withNames(text, kinds, (letters, kind) => nameOf(conversation, letters, kind)),
-  ));
+  // Without the store nobody knows which numbers other processes give.
+  let isFull = conversation.isBehind === true;
+  const nameOf = (letters: string, kind: string): string | undefined => {
+    const { placeholders = {} } = conversation;
+    if (Object.hasOwn(placeholders, letters)) return placeholders[letters];
+    isFull ||= Object.keys(placeholders).length >= MOST_NUMBERED; // a text may ask very often
+    if (isFull) return undefined; // the mark keeps its letters
+    const name = nextName(kind, placeholders);
+    conversation.placeholders = { ...placeholders, [letters]: name };
+    return name;
+  };
+  return withTexts(value, madeOnce((text) => withNames(text, kinds, nameOf)));
 }
 
 /** The same for what a turn begins with. */
@@ -66,16 +75,4 @@ export function takeNames(conversation: Conversation, other: Conversation): void
       withoutPlaceholders(text, (name) => `[${changes.get(name) ?? name}]`));
     Object.assign(turn, renamed);
   }
-}
-
-/** Undefined for a mark that keeps its letters. */
-function nameOf(conversation: Conversation, letters: string, kind: string): string | undefined {
-  const { placeholders = {}, isBehind } = conversation;
-  if (Object.hasOwn(placeholders, letters)) return placeholders[letters];
-  // Without the store nobody knows which numbers other processes give.
-  const isFull = Object.keys(placeholders).length >= MOST_NUMBERED;
-  if (isBehind === true || isFull) return undefined;
-  const name = nextName(kind, placeholders);
-  conversation.placeholders = { ...placeholders, [letters]: name };
-  return name;
 }

@@ -17,7 +17,7 @@ export class CallValues {
   /** By the letters of their marks. */
   readonly #values = new Map<string, KnownValue>();
   #placeholders: Placeholders = {};
-  #hasNames = false;
+  #countOfNames = 0;
   /** On the clock that the owner uses. */
   lastUsedMs = 0;
   /** The session of the last event. Undefined before the first. */
@@ -32,7 +32,7 @@ export class CallValues {
   }
 
   get hasNames(): boolean {
-    return this.#hasNames;
+    return this.#countOfNames > 0;
   }
 
   get placeholders(): Placeholders {
@@ -41,15 +41,15 @@ export class CallValues {
 
   learn(placeholders: Placeholders): void {
     this.#placeholders = { ...placeholders };
-    this.#hasNames = Object.keys(placeholders).length > 0;
+    this.#countOfNames = Object.keys(placeholders).length;
   }
 
   /** Undefined if so many have names already that this one keeps its mark. */
   giveName(letters: string, kind: string): string | undefined {
-    if (Object.keys(this.#placeholders).length >= MOST_NUMBERED) return undefined;
+    if (this.#countOfNames >= MOST_NUMBERED) return undefined;
     const name = nextName(kind, this.#placeholders);
     this.#placeholders = { ...this.#placeholders, [letters]: name };
-    this.#hasNames = true;
+    this.#countOfNames += 1;
     return name;
   }
 

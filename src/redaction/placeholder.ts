@@ -12,7 +12,6 @@ export type Placeholders = Readonly<Record<string, string>>;
 export const MOST_NUMBERED = 100;
 
 const LETTERS = 12;
-const MARK = /^\[([a-z-]+) ([a-z]{12})\]$/;
 const PLACEHOLDER = /\[([a-z][a-z-]{0,23} (?:[a-z]{12}|[1-9]\d{0,3}))\]/g;
 
 /** Twelve letters, about 56 bits, from at least 8 bytes. */
@@ -40,39 +39,43 @@ export function marksIn(text: string, kinds: Kinds): ReadonlySet<string> {
   return all;
 }
 
-/** Replaces the marks that have a name. Each mark is asked for once. */
+/** Replaces the marks that have a name. */
 export function withNames(
   text: string,
   kinds: Kinds,
   nameOf: (letters: string, kind: string) => string | undefined,
 ): string {
-  const names = new Map<string, string | undefined>();
   let named = '';
   let from = 0;
   for (let at = text.indexOf('['); at !== -1; at = text.indexOf('[', at + 1)) {
-    const mark = likeMarkAt(text, at, kinds);
-    if (mark === undefined) continue;
-    if (!names.has(mark)) {
-      const [, kind = '', letters] = MARK.exec(mark) ?? [];
-      names.set(mark, letters === undefined ? undefined : nameOf(letters, kind));
-    }
-    const name = names.get(mark);
+    const kind = kindOfMarkAt(text, at, kinds);
+    if (kind === undefined) continue;
+    const start = at + kind.length + 2;
+    const name = nameOf(text.slice(start, start + LETTERS), kind);
     if (name === undefined) continue;
     named += `${text.slice(from, at)}[${name}]`;
-    from = at + mark.length;
+    from = start + LETTERS + 1;
   }
   return from === 0 ? text : named + text.slice(from);
 }
 
-/** What has the length and the signs of a mark. No pattern: a text may have very many. */
-function likeMarkAt(text: string, at: number, kinds: Kinds): string | undefined {
+/** No pattern, and no map of those that were seen: a text may have very many. */
+function kindOfMarkAt(text: string, at: number, kinds: Kinds): string | undefined {
   for (const kind of kinds) {
     const space = at + 1 + kind.length;
-    const end = space + LETTERS + 2;
-    const isLike = text.charCodeAt(space) === SPACE && text.charCodeAt(end - 1) === CLOSING;
-    if (isLike && text.startsWith(kind, at + 1)) return text.slice(at, end);
+    const end = space + 1 + LETTERS;
+    if (text.charCodeAt(space) !== SPACE || text.charCodeAt(end) !== CLOSING) continue;
+    if (text.startsWith(kind, at + 1) && areLetters(text, space + 1, end)) return kind;
   }
   return undefined;
+}
+
+function areLetters(text: string, start: number, end: number): boolean {
+  for (let at = start; at < end; at++) {
+    const unit = text.charCodeAt(at);
+    if (unit < 0x61 || unit > 0x7a) return false;
+  }
+  return true;
 }
 
 const [SPACE, CLOSING] = [0x20, 0x5d];

@@ -114,12 +114,16 @@ function filled(part: string): string {
   return part.repeat(MEGABYTE / part.length);
 }
 
+const MANY_ADDRESSES =
+  Array.from({ length: 50_000 }, (_, index) => `${index}@example.com`).join(', ');
+
 describe('an event of a megabyte lets other work in between', () => {
   for (const [what, fields] of [
     ['digits', { text: filled('4 ') }],
     ['words for digits', { text: filled('four ') }],
     ['card numbers', { text: filled('4242 4242 4242 4242 ') }],
     ['addresses', { text: filled('ann.lee@example.com, ') }],
+    ['many addresses', { text: MANY_ADDRESSES }],
     ['metadata in one text', { metadata: { note: filled('4242 ') } }],
     ['metadata in many texts', {
       metadata: { list: Array.from({ length: 40_000 }, (_, index) => `${index} 4242 4242 4242`) },
@@ -135,6 +139,17 @@ describe('an event of a megabyte lets other work in between', () => {
       }
       assert.ok(least < 50, `${least} ms`);
     });
+
+  // Was: each of the marks beyond those that get numbers had all numbers counted.
+  it('and so does its whole turn', async (t) => {
+    const { client } = serve(t, { redact: 'emails' });
+    let least = Infinity;
+    for (let tries = 0; tries < 10 && least >= 50; tries++) {
+      const turn = client.post(messageEvent({ turn_id: `t-${tries}`, text: MANY_ADDRESSES }));
+      least = Math.min(least, await longestMs(turn.then((reply) => reply.text())));
+    }
+    assert.ok(least < 50, `${least} ms`);
+  });
 
   it('and its caller may leave meanwhile', async (t) => {
     let leave = (): void => undefined;
