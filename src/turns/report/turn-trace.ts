@@ -73,7 +73,7 @@ export function traceOf(turn: FollowedTurn): TurnTrace | undefined {
  */
 export class TurnTrace implements WorkTrace {
   readonly #turn: FollowedTurn;
-  readonly #shown: TracedTurn;
+  readonly #shown: { -readonly [Field in keyof TracedTurn]: TracedTurn[Field] };
   readonly #hasWords: boolean;
   readonly #follower: TurnFollower | undefined;
   #log: { readonly of: DeliveryLog; readonly log: Logger } | undefined;
@@ -85,9 +85,7 @@ export class TurnTrace implements WorkTrace {
     this.#hasWords = hasWords;
     this.#shown = {
       conversationId,
-      get turnId() {
-        return turn.turnId; // it changes if its id was used before, for other words
-      },
+      turnId: turn.turnId,
       wire: event.wire,
       agent: host.speakers.ownName ?? host.speakers.own.name,
     };
@@ -121,6 +119,9 @@ export class TurnTrace implements WorkTrace {
   }
 
   note(happening: TurnHappening): void {
+    // It changes if its id was used before, for other words. A getter would give each turn a hidden
+    // class of its own, which lives until the next full collection and keeps the turn alive.
+    this.#shown.turnId = this.#turn.turnId;
     this.#follower?.note(happening);
     if (TURN_CHANNEL.hasSubscribers) TURN_CHANNEL.publish({ ...happening, turn: this.#shown });
   }
