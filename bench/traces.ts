@@ -9,7 +9,8 @@ import { codeBlocks, PEERS } from '../test/fixtures/pages.ts';
 import { runRounds, type Contestant, type Contestants } from './contestants.ts';
 import type { NodeBinary } from './node-binaries.ts';
 import type { BenchSize, Comparison } from './section.ts';
-import { CONNECTIONS, describeRounds, printThroughput } from './throughput-table.ts';
+import { formatSummary } from './stats.ts';
+import { CONNECTIONS, cpuOf, describeRounds, printThroughput } from './throughput-table.ts';
 import { measureThroughput } from './throughput.ts';
 import { judge } from './verdict.ts';
 
@@ -18,18 +19,46 @@ const PACKAGES = join(PEERS, 'node_modules');
 const ALL = '@opentelemetry/auto-instrumentations-node/register';
 /** Long ones take a while to fill, and cost a trace no more. */
 const SHORT_CONVERSATIONS = { connections: CONNECTIONS, conversations: 3, fill: 0 };
-/** Six set-ups take long, and differ by far more than the rounds do. */
+/** Eight set-ups take long, and differ by far more than the rounds do. */
 const MOST_ROUNDS = 3;
 /** Nothing is sent: a collector would take part of the machine. */
 const UNSAMPLED = { OTEL_TRACES_SAMPLER: 'always_off' };
 /** Every turn is recorded and sent to a port where nobody listens. */
 const SAMPLED = { OTEL_EXPORTER_OTLP_ENDPOINT: 'http://127.0.0.1:9' };
 
+/** An SDK that samples nothing, and none of its instrumentations. */
+const SDK = `
+import { NodeTracerProvider } from '@opentelemetry/sdk-trace-node';
+new NodeTracerProvider().register();
+`;
+/** The same work for each request, but unseen by the server: it is not there when that starts. */
+const SDK_ALONE = `
+import { subscribe } from 'node:diagnostics_channel';
+import { context, ROOT_CONTEXT, trace } from '@opentelemetry/api';
+import { NodeTracerProvider } from '@opentelemetry/sdk-trace-node';
+const step = () => undefined;
+let tracer;
+subscribe('http.server.request.start', () => {
+  if (tracer === undefined) {
+    new NodeTracerProvider().register();
+    tracer = trace.getTracer('alone');
+  }
+  const span = tracer.startSpan('turn', { attributes: { turn: 'turn' } }, ROOT_CONTEXT);
+  context.with(trace.setSpan(ROOT_CONTEXT, span), step);
+});
+`;
+
+interface SpanCost {
+  readonly whole: number;
+  /** What its calls of the SDK take. */
+  readonly sdk: number;
+}
+
 /** In µs of processor time, without a server around it. */
-function costOfSpan(node: NodeBinary, directory: string, rounds: number): readonly number[] {
+function costOfSpan(node: NodeBinary, directory: string, rounds: number): readonly SpanCost[] {
   const argv = ['--import', import.meta.resolve('tsx'), SPAN_COST, String(rounds)];
   const output = execFileSync(node.path, argv, { cwd: directory, encoding: 'utf8' });
-  return JSON.parse(output) as number[];
+  return JSON.parse(output) as SpanCost[];
 }
 
 /** The set-ups of docs/tracing.md. Needs `npm ci` in test/peers. */
@@ -43,7 +72,8 @@ export async function compareTraces(
   const directory = mkdtempSync(join(tmpdir(), 'microserver-bench-traces-'));
   symlinkSync(PACKAGES, join(directory, 'node_modules'));
   const light = codeBlocks.find(({ file }) => file === 'tracing.mjs')?.text ?? '';
-  writeFileSync(join(directory, 'tracing.mjs'), light);
+  for (const [file, text] of [['tracing', light], ['sdk', SDK], ['sdk-alone', SDK_ALONE]] as const)
+    writeFileSync(join(directory, `${file}.mjs`), text);
   const traced = (name: string, imported: string, settings: Contestant['settings']) => ({
     ...quiet,
     name,
@@ -56,6 +86,8 @@ export async function compareTraces(
   const contestants: readonly Contestant[] = [
     bare,
     quiet,
+    traced('SDK alone, unsampled', './sdk-alone.mjs', UNSAMPLED),
+    traced('turns traced, unsampled', './sdk.mjs', UNSAMPLED),
     traced('lighter set-up, unsampled', './tracing.mjs', UNSAMPLED),
     traced('lighter set-up, all sampled', './tracing.mjs', SAMPLED),
     traced('all instrumentations, unsampled', ALL, UNSAMPLED),
@@ -63,16 +95,25 @@ export async function compareTraces(
   ];
   const rounds = Math.min(MOST_ROUNDS, size.rounds);
   try {
-    const own = costOfSpan(quiet.node, directory, rounds);
+    const spans = costOfSpan(quiet.node, directory, rounds);
+    const sdk = spans.map((cost) => cost.sdk);
     const target = {
-      what: 'our part of an unsampled span', limit: 5, kind: 'at most', unit: 'µs',
+      what: 'an unsampled span', limit: 5, kind: 'at most', unit: 'µs',
     } as const;
-    const verdict = judge(target, own, own.map(() => 0), 'nothing');
+    const ofSdk = `calls of the SDK, which take ${formatSummary(sdk, 2)} µs,`;
+    const verdict = judge(target, spans.map(({ whole }) => whole), sdk, ofSdk);
     const results = await runRounds(contestants, rounds, (contestant) =>
       measureThroughput(contestant, { ...SHORT_CONVERSATIONS, ...size }));
     console.log(`\nTraces: ${describeRounds({ ...size, rounds })}`);
     printThroughput(contestants, results);
-    return { raw: { results, own }, verdicts: [verdict] };
+    const [, without = [], alone = [], unsampled = []] = results.map(cpuOf);
+    const atMost = { limit: 1.05, kind: 'at most' } as const;
+    const verdicts = [
+      verdict,
+      judge({ what: 'CPU of a turn, unsampled', ...atMost }, unsampled, without, 'without SDK'),
+      judge({ what: 'CPU of a turn, unsampled', ...atMost }, unsampled, alone, 'SDK alone'),
+    ];
+    return { raw: { results, spans }, verdicts };
   } finally {
     rmSync(directory, { recursive: true, force: true });
   }
