@@ -92,6 +92,7 @@ export function routeAgents(given: GivenAgents, parts: AppParts): RoutedAgents {
       firstWordTimeoutMs: settings.firstWordTimeoutSeconds * 1_000,
       storeTimeoutMs: settings.storeTimeoutMs,
       settleMs: settings.settleMs,
+      maxReplyWords: settings.maxReplyWords,
       observer: workMetrics(ownMetrics, onceToolsOf([agent, ...agents.values()])),
       recordsCalls: records !== undefined,
       capturesRequests: settings.captureModelRequests || platform?.showsRequests === true,

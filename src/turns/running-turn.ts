@@ -35,7 +35,7 @@ import { apologise, sendHalfCharacter } from './reply.ts';
 import { ReplyTooLong } from './report/failure-reason.ts';
 import { traceOf, type TurnTrace } from './report/turn-trace.ts';
 import { TurnWork } from './report/turn-work.ts';
-import { MAX_REPLY_LENGTH, SpokenReply } from './spoken-reply.ts';
+import { SpokenReply } from './spoken-reply.ts';
 import type { TurnHost, TurnRun } from './turn-run.ts';
 import { Values } from './values.ts';
 
@@ -118,7 +118,7 @@ export class RunningTurn implements TurnRun, DeliveredTurn {
     this.older = older;
     const { redaction, conversations } = host;
     if (redaction !== undefined) this.values = new Values(this, { redaction, conversations });
-    this.spoken = new SpokenReply(this.values);
+    this.spoken = new SpokenReply(this.values, host.maxReplyWords);
     this.trace = traceOf(this);
     const { onInterrupted } = host.speakers.own;
     if (onInterrupted !== undefined) this.#scope = new AsyncResource('RunningTurn');
@@ -385,8 +385,9 @@ export class RunningTurn implements TurnRun, DeliveredTurn {
 
   /** See `Reply.say`. A reply that is too long fails the turn. */
   send(event: SentEvent): Awaitable<boolean> {
-    if (this.spoken.isTooLong) {
-      this.fail(new ReplyTooLong(`the reply is longer than ${MAX_REPLY_LENGTH} characters`));
+    const { excess } = this.spoken;
+    if (excess !== undefined) {
+      this.fail(new ReplyTooLong(`the reply is longer than ${excess}`));
       return false;
     }
     if (this.firstWordMs === undefined && event.type === 'say' && /\S/.test(event.text)) {

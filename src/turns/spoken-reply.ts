@@ -20,8 +20,11 @@ const NO_CALLS: readonly SpokenToolCall[] = [];
  */
 export class SpokenReply {
   readonly #values: Values | undefined;
+  readonly #maxWords: number;
   #sent: SentEvent[] = NOTHING_SENT;
   #length = 0;
+  /** Undefined while the reply is too short to have too many words. */
+  #counted: WordCount | undefined;
   #hasSpoken = false;
   #hasSentData = false;
   #filler: string | undefined;
@@ -34,9 +37,13 @@ export class SpokenReply {
   /** How many events left on earlier deliveries of the turn. */
   #sentEarlier = 0;
 
-  /** With `values`, everything that is not sent to the caller has placeholders for them. */
-  constructor(values?: Values) {
+  /**
+   * With `values`, everything that is not sent to the caller has placeholders for them. A reply of
+   * more than `maxWords`, fillers included, is too long.
+   */
+  constructor(values?: Values, maxWords = Infinity) {
     this.#values = values;
+    this.#maxWords = maxWords;
   }
 
   /** Whether the agent has spoken a word. A filler does not count. */
@@ -50,7 +57,14 @@ export class SpokenReply {
   }
 
   get isTooLong(): boolean {
-    return this.#length > MAX_REPLY_LENGTH;
+    return this.excess !== undefined;
+  }
+
+  /** The limit that the reply has passed. Undefined if it is not too long. */
+  get excess(): string | undefined {
+    if (this.#length > MAX_REPLY_LENGTH) return `${MAX_REPLY_LENGTH} characters`;
+    if (this.#counted === undefined || this.#counted.words <= this.#maxWords) return undefined;
+    return `${this.#maxWords} words`;
   }
 
   get events(): readonly SentEvent[] {
@@ -69,7 +83,7 @@ export class SpokenReply {
     const piece = this.#joinSurrogates(words);
     if (piece === '') return undefined;
     if (!this.#hasSpoken && /\S/.test(piece)) this.#hasSpoken = true;
-    this.#length += piece.length;
+    this.#lengthen(piece);
     return { type: 'say', text: piece };
   }
 
@@ -77,9 +91,19 @@ export class SpokenReply {
   sayFiller(text: string): SentEvent | undefined {
     if (this.#hasSpoken || text.trim() === '') return undefined;
     const piece = `${text.trimEnd()} `;
-    this.#length += piece.length;
+    this.#lengthen(piece);
     this.#filler = this.#filler === undefined ? text.trim() : `${this.#filler} ${text.trim()}`;
     return { type: 'say', text: piece, isFiller: true };
+  }
+
+  #lengthen(piece: string): void {
+    this.#length += piece.length;
+    if (this.#length < this.#maxWords) return; // most replies are never counted
+    if (this.#counted === undefined) {
+      this.#counted = new WordCount();
+      for (const event of this.#sent) if (event.type === 'say') this.#counted.add(event.text);
+    }
+    this.#counted.add(piece);
   }
 
   /** The event for data. `json` is the text of a JSON value. */
@@ -238,6 +262,25 @@ export class SpokenReply {
     if (last < 0xd800 || last > 0xdbff || Number.isNaN(last)) return piece;
     this.#highSurrogate = piece.slice(-1);
     return piece.slice(0, -1);
+  }
+}
+
+/**
+ * Counts the words of a text that comes in pieces. They are parted by white space; a Chinese or
+ * Japanese character counts as one.
+ */
+class WordCount {
+  words = 0;
+  #isInWord = false;
+
+  add(piece: string): void {
+    for (let at = 0; at < piece.length; at++) {
+      const unit = piece.charCodeAt(at);
+      const isSpace = unit <= 0x20 || unit === 0xa0 || (unit >= 0x3000 && unit <= 0x303f);
+      const isWhole = (unit >= 0x3040 && unit <= 0x30ff) || (unit >= 0x3400 && unit <= 0x9fff);
+      if (isWhole || (!isSpace && !this.#isInWord)) this.words += 1;
+      this.#isInWord = !isSpace && !isWhole;
+    }
   }
 }
 

@@ -93,6 +93,8 @@ export interface TurnHost extends ToolHost {
   readonly settleMs: number;
   /** How long the end of a reply may wait for the store, in milliseconds. */
   readonly storeTimeoutMs: number;
+  /** Most words of a reply, inclusive. Undefined: any. */
+  readonly maxReplyWords: number | undefined;
   /** Undefined for an agent without a state. */
   readonly states: LiveStates | undefined;
   readonly observer: WorkObserver | undefined;

@@ -64,6 +64,8 @@ export interface TurnsOptions {
   readonly storeTimeoutMs?: number;
   /** See `TurnHost`. Default 700. */
   readonly settleMs?: number;
+  /** See `TurnHost`. */
+  readonly maxReplyWords?: number | undefined;
   /** See `TurnHost`. Default false. */
   readonly recordsCalls?: boolean;
   /** See `TurnHost`. Default false. */
@@ -93,6 +95,7 @@ export class Turns implements TurnHost, OwnTurns {
   readonly process: string | undefined;
   readonly storeTimeoutMs: number;
   readonly settleMs: number;
+  readonly maxReplyWords: number | undefined;
   readonly states: LiveStates | undefined;
   readonly observer: WorkObserver | undefined;
   readonly costOf: CostOf | undefined;
@@ -119,6 +122,7 @@ export class Turns implements TurnHost, OwnTurns {
     this.firstWordTimeoutMs = options.firstWordTimeoutMs;
     this.storeTimeoutMs = options.storeTimeoutMs ?? 250;
     this.settleMs = options.settleMs ?? 700;
+    this.maxReplyWords = options.maxReplyWords;
     const { redaction } = options;
     this.redaction = redaction;
     this.states = agent.state?.open(

@@ -6,7 +6,7 @@ import { describe, it } from 'node:test';
 import type { TurnFailure } from '../../src/agents/agent.ts';
 import { DEFAULT_APOLOGY } from '../../src/agents/phrases.ts';
 import { ModelError } from '../../src/models/model.ts';
-import { deferred, serve, Told, within } from '../fixtures/app.ts';
+import { contentsOf, deferred, serve, Told, within } from '../fixtures/app.ts';
 import { answersTo, APOLOGY, historyAfter, type OnMessage } from './single-message.ts';
 
 describe('an agent that fails', () => {
@@ -270,6 +270,13 @@ describe('an agent that fails', () => {
       reply.say('x'.repeat(1_048_576));
     });
     assert.deepEqual(answers, [['response.tts', 'Well, '], ...APOLOGY]);
+  });
+
+  it('sends no reply of more than MAX_REPLY_WORDS', async (t) => {
+    const { client } = serve(t, { onMessage: () => 'One two three.' }, {
+      environment: { MAX_REPLY_WORDS: '2' },
+    });
+    assert.deepEqual(contentsOf(await (await client.say('Hello?')).events()), [DEFAULT_APOLOGY]);
   });
 
   it('apologises and does not hang up where its goodbye is too long', async (t) => {

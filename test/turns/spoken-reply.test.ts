@@ -185,6 +185,27 @@ describe('SpokenReply.isTooLong', () => {
     const reply = spoken(['filler', half], ['say', half]);
     assert.equal(reply.isTooLong, true); // with the space after the filler
   });
+
+  for (const [title, pieces, more] of [
+    ['in one piece', ['one two three four '], 'five'],
+    ['in pieces that part words', [...'one two\nthree four '], 'five'],
+    ['beside signs', ['One, two: three... four!'], ' five'],
+    ['in a script without spaces', [...'早上九', '点 '], '门'],
+    ['in fillers', [], 'five'],
+  ] as const) {
+    it(`is false at the bound of words and true for one word more: ${title}`, () => {
+      const reply = new SpokenReply(undefined, 4);
+      if (pieces.length === 0) reply.sayFiller('One two three four.');
+      for (const piece of pieces) {
+        const event = reply.say(piece);
+        if (event !== undefined) reply.note(event);
+      }
+      reply.sendData('"five six"');
+      assert.equal(reply.isTooLong, false);
+      reply.say(more);
+      assert.equal(reply.excess, '4 words');
+    });
+  }
 });
 
 describe('SpokenReply.messages', () => {
