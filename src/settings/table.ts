@@ -203,11 +203,11 @@ const bounds = {
   /** At least 2, because a turn has two messages. */
   maxMessages: setting(integer(2, 100_000), 'MAX_MESSAGES', '200',
     'Messages kept per conversation; beyond that, the oldest are dropped.'),
+  maxBodyBytes: setting(integer(1, 104_857_600, 'bytes'), 'MAX_BODY_BYTES', '1048576',
+    'Largest request body, inclusive; beyond that, 413.'),
   /** Undefined: as many as its characters allow. */
   maxReplyWords: optional(integer(1, 1_048_576, 'words'), 'MAX_REPLY_WORDS', '–',
     'Longest reply in spoken words, inclusive; a longer one ends in the apology.'),
-  maxBodyBytes: setting(integer(1, 104_857_600, 'bytes'), 'MAX_BODY_BYTES', '1048576',
-    'Largest request body, inclusive; beyond that, 413.'),
   maxStreams: setting(integer(1, 1_000_000), 'MAX_STREAMS', '10000',
     'Turns streaming at once, inclusive; beyond that, 503.'),
   authorizePerMinute: setting(integer(1, 1_000_000), 'AUTHORIZE_PER_MINUTE', '60',
