@@ -18,6 +18,8 @@ export interface Tool {
   readonly ms: number;
   /** It goes on when its turn is interrupted. */
   readonly finishes: boolean;
+  /** It also changes the state when it begins. Another write of its process may carry that. */
+  readonly startsEarly: boolean;
 }
 
 /** What an agent does in a turn. */
@@ -164,14 +166,20 @@ export class AgentHost {
       hasBegun = true;
       if (tool.kind === 'pay') this.#pay(tool, call, run, done);
       else if (run.isOver) this.#return(run, tool, call, 'interrupted');
-      else this.#simulation.after(tool.ms, () => {
-        if (!this.isAlive) return;
-        if (run.isOver && !tool.finishes)
-          return this.#return(run, tool, call, 'interrupted');
-        this.#change(run, tool.kind);
-        this.#return(run, tool, call, 'done');
-        done();
-      });
+      else {
+        const { state } = this.process;
+        const early = tool.startsEarly ? this.#mutate(run) : undefined;
+        this.#simulation.after(tool.ms, () => {
+          if (!this.isAlive) return;
+          // It counts from here, and only in the object that the process still has.
+          if (early !== undefined && state === this.process.state)
+            this.#witness.changed(early, run.turn, tool.kind, run.since);
+          if (run.isOver && !tool.finishes) return this.#return(run, tool, call, 'interrupted');
+          this.#change(run, tool.kind);
+          this.#return(run, tool, call, 'done');
+          done();
+        });
+      }
     };
     this.process.write(run.arrived, [called], begin);
     this.#simulation.after(1_000, begin);
@@ -197,14 +205,19 @@ export class AgentHost {
   }
 
   #change(run: ActiveRun, kind: Tool['kind'] | 'own'): void {
+    const token = this.#mutate(run);
+    if (token !== undefined) this.#witness.changed(token, run.turn, kind, run.since);
+  }
+
+  #mutate(run: ActiveRun): string | undefined {
     const token = `t${++this.#simulation.count}`;
     // What an erasure has cut off keeps the object that it had.
     const { state } = this.process;
     const { items } = this.process.isErased(run.arrived) ? {} : state;
-    if (Array.isArray(items)) items.push(token);
-    else return;
+    if (!Array.isArray(items)) return undefined;
+    items.push(token);
     state['last'] = token;
-    this.#witness.changed(token, run.turn, kind, run.since);
+    return token;
   }
 
   #return(

@@ -29,8 +29,8 @@ interface Exchange {
   readonly words: string;
   readonly place: number;
   readonly plan: Plan;
+  /** When it was delivered last. */
   arrived: number;
-  /** Since when the caller talked over it, or it ended. */
   end: 'open' | 'completed' | 'interrupted';
   heard: string;
   /** The platform's report comes by itself. */
@@ -257,6 +257,8 @@ export class Talk {
       key: `key-${simulation.between(1, 3)}`,
       ms: simulation.between(5, 500),
       finishes: simulation.happens(0.5),
+      // Not where its turn, or another whose write carries the change, may be discarded.
+      startsEarly: !this.#sendsTranscripts && simulation.happens(0.5),
     });
     const steps = Array.from({ length: simulation.between(1, 6) }, (_, index) =>
       simulation.happens(0.3) ? tool() : `r${number}.${index} `);
