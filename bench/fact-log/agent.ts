@@ -116,7 +116,7 @@ export class AgentHost {
   }
 
   #settle(run: ActiveRun, how: 'completed' | 'interrupted', settled?: () => void): void {
-    const changes = this.process.takeChanges();
+    const changes = this.process.takeChanges(run.arrived);
     const fact: Fact = { is: 'said', run: run.id, text: run.text, how, changes };
     this.#witness.said(run.id, run.turn, run.text);
     this.process.write(run.arrived, [fact], settled);
@@ -227,7 +227,7 @@ export class AgentHost {
     result: string,
     step?: Parameters<FactProcess['write']>[3],
   ): void {
-    const changes = this.process.takeChanges();
+    const changes = this.process.takeChanges(run.arrived);
     const fact: Fact = {
       is: 'returned', run: run.id, call, result, changes,
       how: result === 'interrupted' ? result : 'completed',

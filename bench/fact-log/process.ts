@@ -142,9 +142,9 @@ export class FactProcess {
     return this.#live;
   }
 
-  /** What was changed since the last call. */
-  takeChanges(): readonly Difference[] {
-    if (this.#live === undefined) return [];
+  /** What was changed since the last call. An erased run takes no changes of others with it. */
+  takeChanges(arrived: number): readonly Difference[] {
+    if (this.#live === undefined || this.isErased(arrived)) return [];
     const changes = differencesOf(mapIn(this.#given) ?? {}, this.#live);
     this.#given = JSON.stringify(this.#live);
     return JSON.parse(JSON.stringify(changes)) as Difference[];

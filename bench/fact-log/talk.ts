@@ -437,8 +437,10 @@ export class Talk {
   ): void {
     const reply = replyOf(turn);
     const isOfIt = [heard, ...said].some((text) => text.startsWith(reply));
+    // Of two replies by processes that could not know of each other the first stays.
+    const isDouble = turn.runs.filter((run) => run.said?.how === 'completed').length > 1;
     if (!isOfIt) this.#note(subject, `${where}: reply to ${id} is "${reply}", said "${heard}"`);
-    else if (isSettled && reply !== heard && (!isReportLate || where === 'end'))
+    else if (isSettled && !isDouble && reply !== heard && (!isReportLate || where === 'end'))
       this.#note(subject, `${where}: reply to ${id} is "${reply}", heard "${heard}"`);
     if (turn.isOpen && where === 'end')
       this.#note(subject, `${where}: ${id} is open`);
