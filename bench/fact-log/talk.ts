@@ -39,6 +39,8 @@ interface Exchange {
   isErased: boolean;
   /** Facts of it died with a process, so that it may be missing, or its reply. */
   isExcused: boolean;
+  /** Whether a process has run it without the store, so that two may have, unknown to each other. */
+  mayBeDouble: boolean;
   readonly said: string[];
 }
 
@@ -233,7 +235,8 @@ export class Talk {
     const id = this.#sendsTranscripts ? idAt(place, words) : `turn-${number}`;
     const exchange: Exchange = {
       id, words, place, plan: this.#plan(number), arrived: simulation.now, end: 'open', heard: '',
-      isReportLate: false, isDiscarded: false, isErased: false, isExcused: false, said: [],
+      isReportLate: false, isDiscarded: false, isErased: false, isExcused: false,
+      mayBeDouble: this.#faults.includes('failover'), said: [],
     };
     this.#exchanges.push(exchange);
     const isLost = this.#sendsTranscripts && number < this.#length && simulation.happens(0.05);
@@ -376,6 +379,11 @@ export class Talk {
     const index = this.#exchanges.findLastIndex(({ id }) => id === turn);
     const exchange = this.#exchanges[index];
     if (exchange === undefined) return;
+    exchange.mayBeDouble ||= !isStored;
+    const runs = view.turns.find(({ id }) => id === turn)?.runs ?? [];
+    const live = runs.filter(({ id }) => !runs.some(({ replaces }) => replaces === id));
+    if (live.length > 1 && !exchange.mayBeDouble)
+      this.#note('again', `${turn} is run by ${live.map(({ id }) => id).join(' and ')}`);
     const { now, log } = this.#simulation;
     const isSettled = isStored && now - this.#failedOverAt > 3_000
       && process.known.last === log.fields.last
@@ -430,7 +438,7 @@ export class Talk {
 
   #checkReply(
     turn: View['turns'][number],
-    { id, heard, said, isReportLate }: Exchange,
+    { id, heard, said, isReportLate, mayBeDouble }: Exchange,
     isSettled: boolean,
     where: string,
     subject: Subject,
@@ -438,7 +446,8 @@ export class Talk {
     const reply = replyOf(turn);
     const isOfIt = [heard, ...said].some((text) => text.startsWith(reply));
     // Of two replies by processes that could not know of each other the first stays.
-    const isDouble = turn.runs.filter((run) => run.said?.how === 'completed').length > 1;
+    const completed = turn.runs.filter((run) => run.said?.how === 'completed');
+    const isDouble = mayBeDouble && completed.length > 1;
     if (!isOfIt) this.#note(subject, `${where}: reply to ${id} is "${reply}", said "${heard}"`);
     else if (isSettled && !isDouble && reply !== heard && (!isReportLate || where === 'end'))
       this.#note(subject, `${where}: reply to ${id} is "${reply}", heard "${heard}"`);
