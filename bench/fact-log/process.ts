@@ -333,6 +333,7 @@ export class FactProcess {
       return;
     }
     if (this.queue[0] !== draft || draft.copies !== copy) return; // of an earlier copy
+    if (outcome === 'gap') return; // what is missing was put in front of it, or it tries again
     draft.copies = 0;
     if (outcome === 'held') {
       delete draft.step;

@@ -39,7 +39,7 @@ interface Exchange {
   isErased: boolean;
   /** Facts of it died with a process, so that it may be missing, or its reply. */
   isExcused: boolean;
-  /** Whether a process has run it without the store, so that two may have, unknown to each other. */
+  /** Whether a process has run it without the store: another may not have known of that. */
   mayBeDouble: boolean;
   readonly said: string[];
 }
