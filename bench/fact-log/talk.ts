@@ -35,6 +35,8 @@ interface Exchange {
   heard: string;
   /** The platform's report comes by itself. */
   isReportLate: boolean;
+  /** The process that got it. Where that dies, the report may die with it. */
+  reportedTo?: AgentHost | undefined;
   isDiscarded: boolean;
   isErased: boolean;
   /** Facts of it died with a process, so that it may be missing, or its reply. */
@@ -168,6 +170,7 @@ export class Talk {
     dead.isAlive = false;
     this.#dead.push(dead);
     this.#excuse(dead);
+    for (const one of this.#exchanges) one.isExcused ||= one.reportedTo === dead;
     for (const { turn, isOver } of dead.runs) if (!isOver) this.#excuseTurn(turn);
     this.#hosts[host] = this.#start(host);
     const { connection } = dead.runs.find((run) => !run.isOver) ?? {};
@@ -339,6 +342,7 @@ export class Talk {
     simulation.after(simulation.between(10, 3_000), () => {
       const host = this.#hosts[simulation.between(0, 2)];
       this.#excuseReport(exchange, host);
+      exchange.reportedTo = host;
       host?.process.hear({ turn: exchange.id, text: exchange.heard });
     });
   }
