@@ -128,8 +128,14 @@ export interface TurnJournal {
   /** Stores the agent's state now. See `ToolContext.saveState`. */
   saveState(): Promise<void>;
   /**
+   * Asks the store for the values that the placeholders in a JSON value stand for, if another
+   * process has heard them. `reveal` then knows them. Does nothing without `REDACTION_KEY`, and
+   * never rejects.
+   */
+  bring(value: unknown): Promise<void>;
+  /**
    * A copy of a JSON value with the values that its placeholders stand for, if the agent redacts.
-   * Throws an `UnknownValueError` if this process has not heard one of them.
+   * Throws an `UnknownValueError` if this process does not know one of them: see `bring`.
    */
   reveal<T>(value: T): T;
   /** A copy of a JSON value with placeholders in place of values, if the agent redacts. */

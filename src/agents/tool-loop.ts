@@ -83,6 +83,8 @@ export async function runToolLoop<S>(
   async function runCalls(calls: readonly ToolCall[]): Promise<boolean> {
     const budget = new CheckBudget();
     const runOf = (call: ToolCall): ToolRun => toolRun(call, offered, turn, reply, budget);
+    const raw = calls.filter(({ name }) => offered.some((tool) => tool.raw && tool.name === name));
+    if (raw.length > 0) await turn.journal.bring(raw.map(({ args }) => args));
     const outcomes = await turn.journal.runTools(calls, runOf);
     return outcomes.some(({ handOver }) => handOver !== undefined);
   }

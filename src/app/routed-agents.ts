@@ -4,11 +4,11 @@ import type { BoundAgent } from '../agents/agent.ts';
 import { processAddress } from '../base/process-address.ts';
 import { withoutMessage } from '../base/thrown-values.ts';
 import { ConversationManager } from '../conversations/manager.ts';
-import type { Logger } from '../log.ts';
 import type { Metrics } from '../metrics.ts';
 import { workMetrics } from '../observers/work-metrics.ts';
 import { kindsIn } from '../redaction/redact.ts';
 import { Redaction } from '../redaction/redaction.ts';
+import type { SharedValues, SharedValuesOptions } from '../redaction/shared-values.ts';
 import { agentPath } from '../settings/named-agents.ts';
 import { onceToolsOf } from '../tools/tool-list.ts';
 import { Turns } from '../turns/turns.ts';
@@ -42,12 +42,21 @@ export interface RoutedAgent extends GivenAgent {
 /** As many as were given, in the same order. */
 export type RoutedAgents = readonly [RoutedAgent, ...RoutedAgent[]];
 
+/** Whether it may need a value itself. Unknown of tools that each turn makes, and of code. */
+function mayReveal({ tools }: BoundAgent): boolean {
+  return tools === undefined || tools.some(({ raw }) => raw === true);
+}
+
 /** Undefined for an agent that redacts nothing. */
 function redactionFor(
   { name = '', agent, secrets, keys }: GivenAgent,
-  log: Logger,
+  { log, settings: { redactionKeys }, store: { aside } }: AppParts,
+  speakers: readonly BoundAgent[],
+  conversations: ConversationManager,
 ): Redaction | undefined {
   if (agent.redact === undefined) return undefined;
+  const isShared = redactionKeys.length > 0 && speakers.some(mayReveal);
+  const keyOf = (id: string): string => conversations.keyOf(id);
   return new Redaction({
     redact: agent.redact,
     // All processes that serve the agent have these.
@@ -56,7 +65,16 @@ function redactionFor(
       log.error('redact failed: a text was left out', {
         agent: agent.name, error: withoutMessage(error),
       }),
+    shared: isShared && aside !== undefined
+      ? shareValues({ aside, keys: redactionKeys, keyOf, log })
+      : undefined,
   });
+}
+
+/** Loaded only with `REDACTION_KEY`. */
+async function shareValues(options: SharedValuesOptions): Promise<SharedValues> {
+  const { SharedValues } = await import('../redaction/shared-values.ts');
+  return new SharedValues(options);
 }
 
 export function routeAgents(given: GivenAgents, parts: AppParts): RoutedAgents {
@@ -81,6 +99,7 @@ export function routeAgents(given: GivenAgents, parts: AppParts): RoutedAgents {
       onCleared: (conversationId, erasedAt) =>
         records?.erased?.(conversations.keyOf(conversationId), erasedAt),
     });
+    const speakers = [agent, ...agents.values()]; // it may hand over to any of them
     const turns = new Turns({
       process: address,
       agent,
@@ -93,7 +112,7 @@ export function routeAgents(given: GivenAgents, parts: AppParts): RoutedAgents {
       storeTimeoutMs: settings.storeTimeoutMs,
       settleMs: settings.settleMs,
       maxReplyWords: settings.maxReplyWords,
-      observer: workMetrics(ownMetrics, onceToolsOf([agent, ...agents.values()])),
+      observer: workMetrics(ownMetrics, onceToolsOf(speakers)),
       recordsCalls: records !== undefined,
       capturesRequests: settings.captureModelRequests || platform?.showsRequests === true,
       onTurnOver: records?.turnEnded === undefined
@@ -113,7 +132,7 @@ export function routeAgents(given: GivenAgents, parts: AppParts): RoutedAgents {
       tracing,
       limits,
       costOf,
-      redaction: redactionFor({ name, agent, secrets, keys }, log),
+      redaction: redactionFor({ name, agent, secrets, keys }, parts, speakers, conversations),
     });
     const path = name === undefined ? agentRoute : agentPath(agentRoute, name);
     return { name, agent, secrets, keys, path, conversations, turns, metrics: ownMetrics };

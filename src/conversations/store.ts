@@ -61,6 +61,9 @@ export interface ConversationStore {
    */
   mayLive?(address: string): Awaitable<boolean>;
 
+  /** Texts apart from conversations. Absent from a store that is not shared. */
+  readonly aside?: Aside;
+
   /** The number of conversations. */
   count(): Awaitable<number>;
 
@@ -69,6 +72,14 @@ export interface ConversationStore {
 
   /** For `/ready` and the metrics. Absent from a store that cannot fail. */
   health?(): StoreHealth;
+}
+
+/** Texts that the processes sharing a store keep for each other, for a time. */
+export interface Aside {
+  /** Replaces what was kept under the id. Rejects if the store does not confirm it. */
+  keep(id: string, text: string, ttlMs: number): Promise<void>;
+  /** Undefined if it is not there, or its time is over. Rejects without an answer. */
+  read(id: string): Promise<string | undefined>;
 }
 
 /** Options of `ConversationStore.update`. */

@@ -59,8 +59,13 @@ export class CallValues {
 
   /** The value with that name: `card 1`, or that of a mark. */
   valueOf(name: string): string | undefined {
+    return this.#values.get(this.lettersOf(name))?.value;
+  }
+
+  /** The letters of the mark of a value with that name. */
+  lettersOf(name: string): string {
     const [letters] = Object.entries(this.#placeholders).find(([, given]) => given === name) ?? [];
-    return this.#values.get(letters ?? name.slice(name.indexOf(' ') + 1))?.value;
+    return letters ?? name.slice(name.indexOf(' ') + 1);
   }
 
   entries(): Iterable<readonly [letters: string, value: KnownValue]> {

@@ -12,6 +12,7 @@ import {
   lettersFrom, markOf, marksIn, withNames, withoutPlaceholders, type Kinds, type Placeholders,
 } from './placeholder.ts';
 import { kindsIn, redactorsIn, type Redact } from './redact.ts';
+import type { SharedValues } from './shared-values.ts';
 import { madeOnce, withTexts } from './texts.ts';
 
 export interface RedactionOptions {
@@ -23,6 +24,8 @@ export interface RedactionOptions {
   readonly key: string;
   /** Told why a function of the user's has failed. The text is left out. */
   readonly onFailure: (error: unknown) => void;
+  /** Default: values stay in this process. */
+  readonly shared?: Promise<SharedValues> | undefined;
   /** Milliseconds on any monotonic clock. Default `performance.now`. */
   readonly now?: () => number;
 }
@@ -50,6 +53,7 @@ export class Redaction {
   readonly #kinds: Kinds;
   readonly #key: string;
   readonly #onFailure: (error: unknown) => void;
+  readonly #shared: Promise<SharedValues> | undefined;
   readonly #now: () => number;
   /** The least recently used comes first. */
   readonly #calls = new Map<string, CallValues>();
@@ -57,11 +61,12 @@ export class Redaction {
   /** For long texts. What arrives in a conversation stays in order. */
   readonly slices = new Slices();
 
-  constructor({ redact, key, onFailure, now }: RedactionOptions) {
+  constructor({ redact, key, onFailure, shared, now }: RedactionOptions) {
     this.#redactors = redactorsIn(redact);
     this.#kinds = kindsIn(redact);
     this.#key = key;
     this.#onFailure = onFailure;
+    this.#shared = shared;
     this.#now = now ?? (() => performance.now());
   }
 
@@ -145,7 +150,10 @@ export class Redaction {
   #mark(conversationId: string, kind: string, value: string): string {
     const named = JSON.stringify([conversationId, kind, value]);
     const letters = lettersFrom(createHmac('sha256', this.#key).update(named).digest());
-    this.#use(conversationId).add(letters, { kind, value });
+    const values = this.#use(conversationId);
+    const known = { kind, value };
+    values.add(letters, known);
+    void this.#shared?.then((shared) => shared.keep(conversationId, values, letters, known));
     return markOf(kind, letters);
   }
 
@@ -203,6 +211,12 @@ export class Redaction {
   }
 
   // Placeholders become values.
+
+  /** Learns the values of the placeholders in a JSON value that other processes have shared. */
+  async bring(conversationId: string, value: unknown): Promise<void> {
+    const known = this.#calls.get(conversationId);
+    if (known !== undefined) await (await this.#shared)?.bring(conversationId, known, value);
+  }
 
   /**
    * A JSON value with the values that its placeholders stand for. Throws an `UnknownValueError` for

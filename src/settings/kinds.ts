@@ -263,6 +263,14 @@ export const webhookSecret: Kind<string> = {
   parse: (value) => refuseAsSecret(value) ?? value,
 };
 
+export const encryptionKey: Kind<string> = {
+  takes: 'a random key of at least 32 characters',
+  secret: true,
+  parse: (value) =>
+    refuseAsSecret(value)
+    ?? (value.length < 32 ? new Refusal('must have at least 32 characters') : value),
+};
+
 /**
  * Shortest secret that the log redacts, in UTF-16 code units. A shorter one would also blot out
  * ordinary words. The platform's secrets are far longer.

@@ -58,8 +58,9 @@ function loginIn(url: string): readonly string[] {
 
 /** Whether it holds several secrets. */
 function isList(variable: string): boolean {
-  const { webhookSecrets, chatCompletionsKeys } = rows;
-  const isCommon = [webhookSecrets, chatCompletionsKeys].some((row) => row.variable === variable);
+  const { webhookSecrets, chatCompletionsKeys, redactionKeys } = rows;
+  const lists = [webhookSecrets, chatCompletionsKeys, redactionKeys];
+  const isCommon = lists.some((row) => row.variable === variable);
   const agent = agentOfSecretVariable(variable) ?? agentOfKeysVariable(variable);
   return isCommon || agent !== undefined;
 }

@@ -2,9 +2,9 @@
 // follow from it: a row's key is the name of its value in `Settings`.
 
 import {
-  apiKey, daySeconds, decimal, host, httpUrl, integer, listOf, model, onceClaims, oneOf, origins,
-  production, records, Refusal, route, seconds, store, tenYearsSeconds, text, webhookSecret, word,
-  workers, yesOrNo, type Kind,
+  apiKey, daySeconds, decimal, encryptionKey, host, httpUrl, integer, listOf, model, onceClaims,
+  oneOf, origins, production, records, Refusal, route, seconds, store, tenYearsSeconds, text,
+  webhookSecret, word, workers, yesOrNo, type Kind,
 } from './kinds.ts';
 import { modelPrices } from './model-prices.ts';
 import { namedAgents } from './named-agents.ts';
@@ -175,6 +175,13 @@ const conversations = {
   /** Undefined: what the store does by itself. */
   onceClaims: optional(onceClaims, 'ONCE_CLAIMS', 'stored, with SQLite fsynced',
     'What must hold the claim of a tool that acts once first: the store, its disk or replicas.'),
+  /** The first one encrypts. Empty: values stay in the process that heard them. */
+  redactionKeys: list(
+    listOf(encryptionKey,
+      `${encryptionKey.takes}; several separated by commas during a rotation`),
+    'REDACTION_KEY', '–',
+    'Encrypts values that callers said, so that raw tools of other processes get them.',
+  ),
   /** `store`, or `file:` and a path. Undefined: calls are not recorded. */
   callRecords: optional(records, 'CALL_RECORDS', '–',
     'Where a record of each ended call is kept: in the store, or in one file per day.'),

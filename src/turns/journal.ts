@@ -78,6 +78,10 @@ export class Journal implements TurnJournal {
     if (saved instanceof Promise) await saved.finally(() => work.noteStore('state', fromMs));
   }
 
+  async bring(value: unknown): Promise<void> {
+    await this.#turn.values?.bring(value);
+  }
+
   reveal<T>(value: T): T {
     const { values } = this.#turn;
     return values === undefined ? value : values.reveal(value);

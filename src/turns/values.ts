@@ -148,6 +148,11 @@ export class Values {
   }
 
   /** See `TurnJournal`. */
+  bring(value: unknown): Promise<void> {
+    return this.#redaction.bring(this.#turn.conversationId, value);
+  }
+
+  /** See `TurnJournal`. */
   reveal<T>(value: T): T {
     return this.#redaction.reveal(this.#turn.conversationId, value);
   }

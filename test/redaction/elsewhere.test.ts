@@ -4,17 +4,14 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 
-import { defineAgent } from '../../src/agents/define-agent.ts';
-import { withModel } from '../../src/agents/with-model.ts';
 import { emptyConversation, type Conversation } from '../../src/conversations/conversation.ts';
 import { numbered, takeNames } from '../../src/conversations/numbering.ts';
 import { newTurn } from '../../src/conversations/turn-record.ts';
-import type { ChatModel } from '../../src/models/model.ts';
 import { cardNumbers } from '../../src/redaction/card-numbers.ts';
 import { markOf } from '../../src/redaction/placeholder.ts';
-import { tool } from '../../src/tools/tool.ts';
 import { Told, until, type TestAgent } from '../fixtures/app.ts';
 import { ID, machines, says } from '../turns/machines.ts';
+import { paying, type Paid } from './card-payer.ts';
 
 const CARD = '4242 4242 4242 4242';
 const OTHER = '5555 5555 5555 4444';
@@ -22,50 +19,6 @@ const OTHER = '5555 5555 5555 4444';
 const AMEX_IN_WORDS = 'three seven eight two, eight two two four six three, one oh oh oh five';
 
 const echo: TestAgent = { redact: cardNumbers, onMessage: ({ text }) => text };
-
-/** Calls `pay` with the first placeholder of the caller's words, and says what came back. */
-const payer: ChatModel = {
-  name: 'test:payer',
-  async *stream(messages) {
-    const last = messages.at(-1);
-    const [card] = /\[card [^\]]+\]/.exec(String(last?.content)) ?? [];
-    if (last?.role === 'tool' || card === undefined)
-      yield { type: 'text', text: String(last?.content) };
-    else
-      yield {
-        type: 'toolCall', call: { id: 'call_1', name: 'pay', args: JSON.stringify({ card }) },
-      };
-  },
-  warm: () => Promise.resolve(),
-  problems: () => [],
-  isUsable: () => true,
-};
-
-/** What `pay` was given, and under which key. */
-type Paid = Told<readonly [card: string, key: string]>;
-
-function paying(
-  paid: Paid, once: boolean | ((args: { readonly card: string }) => string),
-): TestAgent {
-  const pay = tool({
-    name: 'pay',
-    description: 'Pays.',
-    raw: true,
-    once,
-    parameters: {
-      type: 'object', properties: { card: { type: 'string' } }, required: ['card'],
-      additionalProperties: false,
-    },
-    run({ card }, { idempotencyKey }) {
-      paid.tell([card, idempotencyKey]);
-      return 'paid';
-    },
-  });
-  const agent = defineAgent({
-    name: 'x', prompt: 'Pay.', tools: [pay], redact: cardNumbers, speakable: false,
-  });
-  return withModel(agent, payer);
-}
 
 describe('a value', () => {
   it('has one placeholder in all processes', async (t) => {

@@ -36,6 +36,7 @@ describe('parseSettings', () => {
       conversationTtlSeconds: 3600,
       maxConversations: 10_000,
       conversationStore: 'memory',
+      redactionKeys: [],
       callRecords: undefined,
       callRecordsDays: 30,
         callRecordsState: false,
@@ -366,6 +367,17 @@ describe('parseSettings', () => {
     assert.deepEqual(problemsOf({ AGENT_ROUTE: '/api/authorize' }), [
       'AGENT_ROUTE and AUTHORIZE_ROUTE must differ, got "/api/authorize" for both',
     ]);
+  });
+
+  it('takes keys for values of at least 32 characters, shows none, and lets no log show one', () => {
+    const [short, long, other] = ['k'.repeat(31), 'l'.repeat(32), 'm'.repeat(40)];
+    const keys = parseSettings({ REDACTION_KEY: `${long}, ${other}` }, []);
+    assert.deepEqual(keys.redactionKeys, [long, other]);
+    assert.deepEqual(keys.secrets, [other, long]);
+    for (const given of [short, `${long},${short}`])
+      assert.deepEqual(problemsOf({ REDACTION_KEY: given }), [
+        'REDACTION_KEY must have at least 32 characters',
+      ]);
   });
 
   it('refuses every secret of fewer than 16 characters in production, whoever made it', () => {

@@ -24,10 +24,13 @@ export interface Machines {
   readonly post: Post;
 }
 
+type Variables = Readonly<Record<string, string>>;
+
+/** `environment` may be a function of the process: `a`, `b` or `c`. */
 export function machines(
   t: TestContext,
   agent: TestAgent = {},
-  environment?: Readonly<Record<string, string>>,
+  environment: Variables | ((address: string) => Variables) = {},
   timeoutMs = 5_000,
 ): Machines {
   const shared: SharedParts = new Map();
@@ -40,7 +43,8 @@ export function machines(
       timeoutMs,
       log: createLogger({ level: 'silent', write: () => undefined }),
     });
-    return { ...askingBack(t, store, agent, post.channel(address), environment), parts, store };
+    const own = typeof environment === 'function' ? environment(address) : environment;
+    return { ...askingBack(t, store, agent, post.channel(address), own), parts, store };
   };
   return { a: open('a'), b: open('b'), c: open('c'), post };
 }

@@ -129,9 +129,9 @@ describe('a turn', () => {
   it('has a journal with these methods, and no others', async (t) => {
     const { journal } = (await given(t)).turn;
     assert.deepEqual([Object.keys(journal), methodsOf(journal)], [[], [
-      'conceal', 'handOver', 'mayActOnce', 'noteFailedRequest', 'noteRequest', 'noteToolCalls',
-      'noteToolOutcome', 'noteToolResult', 'noteUsage', 'reveal', 'rounds', 'runRequest',
-      'runTools', 'saveState', 'sayFiller', 'tellBrowser',
+      'bring', 'conceal', 'handOver', 'mayActOnce', 'noteFailedRequest', 'noteRequest',
+      'noteToolCalls', 'noteToolOutcome', 'noteToolResult', 'noteUsage', 'reveal', 'rounds',
+      'runRequest', 'runTools', 'saveState', 'sayFiller', 'tellBrowser',
     ]]);
   });
 

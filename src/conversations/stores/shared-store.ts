@@ -8,10 +8,11 @@ import { mergeTurns } from '../merge-turns.ts';
 import { takeNames } from '../numbering.ts';
 import { restoreOnce } from '../once-rules.ts';
 import {
-  UnsafeClaim, type ConversationStore, type StoreHealth, type UpdateOptions,
+  UnsafeClaim, type Aside, type ConversationStore, type StoreHealth, type UpdateOptions,
 } from '../store.ts';
 import { bringBack } from './bring-back.ts';
 import { Heartbeats } from './heartbeats.ts';
+import { KeptAside } from './kept-aside.ts';
 import { FAILED, Outage } from './outage.ts';
 import { OwnClaims } from './own-claims.ts';
 import type { PartsChange, PartStore, StoredConversation } from './part-store.ts';
@@ -80,6 +81,7 @@ interface Attempt<T> {
 export class SharedStore implements ConversationStore {
   readonly isShared = true;
   readonly channel: Channel | undefined;
+  readonly aside: Aside;
   readonly #parts: PartStore;
   readonly #ttlMs: number;
   readonly #log: Logger;
@@ -103,6 +105,7 @@ export class SharedStore implements ConversationStore {
     this.#ttlMs = ttlMs;
     this.#log = log;
     this.#outage = new Outage(parts, { timeoutMs, log, recovered: () => this.#writeBack() });
+    this.aside = new KeptAside(parts, this.#outage);
     this.#apart = new SetApart(parts.name, log);
     this.#heartbeats = new Heartbeats(parts, {
       ask: (command) => this.#askAside(command),

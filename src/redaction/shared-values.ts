@@ -1,0 +1,105 @@
+import type { CallValues, KnownValue } from './call-values.ts';
+import { securityCodes } from './card-details.ts';
+import { MOST_NUMBERED, withoutPlaceholders } from './placeholder.ts';
+import { withTexts } from './texts.ts';
+import { ValueCipher } from './value-cipher.ts';
+
+export interface SharedValuesOptions {
+  /** Where they are kept. */
+  readonly aside: {
+    keep(id: string, text: string, ttlMs: number): Promise<void>;
+    read(id: string): Promise<string | undefined>;
+  };
+  /** See `REDACTION_KEY`. */
+  readonly keys: readonly string[];
+  /** The key under which a conversation is stored. */
+  readonly keyOf: (conversationId: string) => string;
+  readonly log: { warn(message: string, fields: Readonly<Record<string, unknown>>): void };
+  /** Milliseconds on any monotonic clock. Default `performance.now`. */
+  readonly now?: () => number;
+}
+
+/** From when a value was last heard. */
+const TTL_MS = 600_000;
+/** A value that is heard again is written again, but not with each text that holds it. */
+const KEPT_AGAIN_MS = 60_000;
+
+/**
+ * Values that tools need in other processes than the one that heard them: in the store, encrypted,
+ * for ten minutes. Never security codes, which nobody may store.
+ */
+export class SharedValues {
+  readonly #options: SharedValuesOptions;
+  readonly #cipher: ValueCipher;
+  readonly #now: () => number;
+  /** When the values of a conversation were written, by the letters of their marks. */
+  readonly #kept = new WeakMap<CallValues, Map<string, number>>();
+
+  constructor(options: SharedValuesOptions) {
+    this.#options = options;
+    this.#cipher = new ValueCipher(options.keys);
+    this.#now = options.now ?? (() => performance.now());
+  }
+
+  /** Writes a value that was heard. Nobody waits for it. */
+  async keep(
+    conversationId: string,
+    values: CallValues,
+    letters: string,
+    { kind, value }: KnownValue,
+  ): Promise<void> {
+    const kept = this.#keptOf(values);
+    const keptAtMs = kept.get(letters) ?? -Infinity;
+    if (this.#now() - keptAtMs < KEPT_AGAIN_MS || !mayBeKept(kind)) return;
+    if (kept.size >= MOST_NUMBERED && !kept.has(letters)) return;
+    kept.set(letters, this.#now());
+    try {
+      const place = this.#placeOf(conversationId, kind, letters);
+      await this.#options.aside.keep(place, this.#cipher.encrypt(value, place), TTL_MS);
+    } catch (error) {
+      kept.delete(letters);
+      const message = 'a value was not kept for other processes';
+      this.#options.log.warn(message, { conversationId, error });
+    }
+  }
+
+  /** Adds the values of the placeholders in a JSON value that other processes have heard. */
+  async bring(conversationId: string, values: CallValues, json: unknown): Promise<void> {
+    const unknown = new Map<string, string>();
+    const noteUnknown = (name: string): string => {
+      const letters = values.lettersOf(name);
+      const kind = name.slice(0, name.indexOf(' '));
+      if (mayBeKept(kind) && /^[a-z]+$/.test(letters) && values.valueOf(name) === undefined)
+        unknown.set(letters, kind);
+      return '';
+    };
+    withTexts(json, (text) => withoutPlaceholders(text, noteUnknown));
+    await Promise.all([...unknown].map(async ([letters, kind]) => {
+      try {
+        const place = this.#placeOf(conversationId, kind, letters);
+        const text = await this.#options.aside.read(place);
+        if (text === undefined) return;
+        values.add(letters, { kind, value: this.#cipher.decrypt(text, place) });
+        this.#keptOf(values).set(letters, this.#now());
+      } catch (error) {
+        const message = 'a value that another process may have kept cannot be read';
+        this.#options.log.warn(message, { conversationId, error });
+      }
+    }));
+  }
+
+  #keptOf(values: CallValues): Map<string, number> {
+    let kept = this.#kept.get(values);
+    if (kept === undefined) this.#kept.set(values, (kept = new Map()));
+    return kept;
+  }
+
+  /** Letters, as numbers may change: two processes may give the same one. */
+  #placeOf(conversationId: string, kind: string, letters: string): string {
+    return `${this.#options.keyOf(conversationId)}\t${kind} ${letters}`;
+  }
+}
+
+function mayBeKept(kind: string): boolean {
+  return kind !== securityCodes.kind;
+}

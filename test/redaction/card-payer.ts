@@ -1,0 +1,54 @@
+import { defineAgent } from '../../src/agents/define-agent.ts';
+import { withModel } from '../../src/agents/with-model.ts';
+import type { ChatModel } from '../../src/models/model.ts';
+import { cardNumbers } from '../../src/redaction/card-numbers.ts';
+import type { Redact } from '../../src/redaction/redact.ts';
+import { tool } from '../../src/tools/tool.ts';
+import type { TestAgent, Told } from '../fixtures/app.ts';
+
+/** Calls `pay` with the first placeholder of the caller's words, and says what came back. */
+const payer: ChatModel = {
+  name: 'test:payer',
+  async *stream(messages) {
+    const last = messages.at(-1);
+    const [card] = /\[(?:card|code) [^\]]+\]/.exec(String(last?.content)) ?? [];
+    if (last?.role === 'tool' || card === undefined)
+      yield { type: 'text', text: String(last?.content) };
+    else
+      yield {
+        type: 'toolCall', call: { id: 'call_1', name: 'pay', args: JSON.stringify({ card }) },
+      };
+  },
+  warm: () => Promise.resolve(),
+  problems: () => [],
+  isUsable: () => true,
+};
+
+/** What `pay` was given, and under which key. */
+export type Paid = Told<readonly [card: string, key: string]>;
+
+/** An agent that pays with the cards that it hears of. */
+export function paying(
+  paid: Paid,
+  once: boolean | ((args: { readonly card: string }) => string) = false,
+  redact: Redact = cardNumbers,
+): TestAgent {
+  const pay = tool({
+    name: 'pay',
+    description: 'Pays.',
+    raw: true,
+    once,
+    parameters: {
+      type: 'object', properties: { card: { type: 'string' } }, required: ['card'],
+      additionalProperties: false,
+    },
+    run({ card }, { idempotencyKey }) {
+      paid.tell([card, idempotencyKey]);
+      return 'paid';
+    },
+  });
+  const agent = defineAgent({
+    name: 'x', prompt: 'Pay.', tools: [pay], redact, speakable: false,
+  });
+  return withModel(agent, payer);
+}
