@@ -8,6 +8,11 @@ describe('500 card numbers', () => {
   it('are only in what the caller says and hears: memory', (t) =>
     assertNowhere(t, { store: () => 'memory' }));
 
+  it('can be read nowhere else either where processes share them', { skip: WITHOUT_SQLITE }, (t) =>
+    assertNowhere(t, {
+      store: (folder) => `sqlite:${join(folder, 'calls.db')}`, isShared: true,
+    }));
+
   it('are only in what the caller says and hears: SQLite', { skip: WITHOUT_SQLITE }, (t) =>
     assertNowhere(t, { store: (folder) => `sqlite:${join(folder, 'calls.db')}` }));
 });

@@ -78,6 +78,8 @@ export interface Kept {
   readonly store: (folder: string) => string;
   /** Where the packages of the store are. */
   readonly directory?: string;
+  /** Whether tools of other processes get the values. */
+  readonly isShared?: boolean;
   /** All that the store holds in the end. Default: what is in the folder. */
   readonly contents?: () => Promise<string>;
 }
@@ -89,6 +91,7 @@ export async function assertNowhere(t: TestContext, kept: Kept): Promise<void> {
   t.after(() => rmSync(folder, { recursive: true }));
   const environment = {
     CONVERSATION_STORE: kept.store(folder),
+    ...(kept.isShared === true ? { REDACTION_KEY: 'k'.repeat(32) } : {}),
     CAPTURE_MODEL_REQUESTS: 'true',
     CALL_RECORDS: `file:${join(folder, 'calls.jsonl')}`,
     OTEL_INSTRUMENTATION_GENAI_CAPTURE_MESSAGE_CONTENT: 'true',
