@@ -55,7 +55,9 @@ export type { MemoryStoreOptions } from './conversations/memory-store.ts';
 export { emptyConversation } from './conversations/conversation.ts';
 export type { Conversation } from './conversations/conversation.ts';
 export type { OnceCall } from './conversations/once-call.ts';
-export type { ConversationStore, StoreHealth, UpdateOptions } from './conversations/store.ts';
+export type {
+  ConversationStore, StoreAside, StoreHealth, UpdateOptions,
+} from './conversations/store.ts';
 export { openStore } from './conversations/stores/open-store.ts';
 export type { OnceClaims } from './conversations/stores/once-claims.ts';
 export type { OpenStoreOptions, StoreSettings } from './conversations/stores/open-store.ts';

@@ -269,6 +269,7 @@ describe('layercode-microserver', () => {
         'StandardSchema',
         'StartTurn',
         'State',
+        'StoreAside',
         'StoreHealth',
         'StoreSettings',
         'SumMetrics',

@@ -62,7 +62,7 @@ export interface ConversationStore {
   mayLive?(address: string): Awaitable<boolean>;
 
   /** Texts apart from conversations. Absent from a store that is not shared. */
-  readonly aside?: Aside;
+  readonly aside?: StoreAside;
 
   /** The number of conversations. */
   count(): Awaitable<number>;
@@ -75,7 +75,7 @@ export interface ConversationStore {
 }
 
 /** Texts that the processes sharing a store keep for each other, for a time. */
-export interface Aside {
+export interface StoreAside {
   /** Replaces what was kept under the id. Rejects if the store does not confirm it. */
   keep(id: string, text: string, ttlMs: number): Promise<void>;
   /** Undefined if it is not there, or its time is over. Rejects without an answer. */

@@ -24,7 +24,7 @@ describe('settingRows', () => {
 
   it('marks as secret exactly what its name gives away', () => {
     for (const { variable, secret: isSecret } of settingRows)
-      assert.equal(isSecret, /_(API_KEY|SECRET|COMPLETIONS_KEYS)$/.test(variable), variable);
+      assert.equal(isSecret, /_(API_KEY|SECRET|COMPLETIONS_KEYS)$|^REDACTION_KEY$/.test(variable), variable);
   });
 });
 

@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto';
 
 import type { Awaitable } from '../../base/awaitable.ts';
-import type { Aside } from '../store.ts';
+import type { StoreAside } from '../store.ts';
 import { FAILED, type Outage } from './outage.ts';
 import { ERASED, type PartStore } from './part-store.ts';
 import { StoreError } from './store-error.ts';
@@ -12,7 +12,7 @@ const TEXT = 'text';
 const MAX_CONFLICTS = 5;
 
 /** Texts in a store of parts, each as a conversation with a single part that is not counted. */
-export class KeptAside implements Aside {
+export class KeptAside implements StoreAside {
   readonly #parts: PartStore;
   readonly #outage: Outage;
 
@@ -44,7 +44,7 @@ export class KeptAside implements Aside {
     const answer = this.#outage.isDegraded
       ? FAILED
       : await this.#outage.askAgain(command, (error) => (cause = error));
-    if (answer !== FAILED) return answer as T;
+    if (answer !== FAILED) return answer;
     throw new StoreError('the store does not answer', { cause });
   }
 }

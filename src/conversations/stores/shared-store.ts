@@ -8,7 +8,7 @@ import { mergeTurns } from '../merge-turns.ts';
 import { takeNames } from '../numbering.ts';
 import { restoreOnce } from '../once-rules.ts';
 import {
-  UnsafeClaim, type Aside, type ConversationStore, type StoreHealth, type UpdateOptions,
+  UnsafeClaim, type ConversationStore, type StoreAside, type StoreHealth, type UpdateOptions,
 } from '../store.ts';
 import { bringBack } from './bring-back.ts';
 import { Heartbeats } from './heartbeats.ts';
@@ -81,7 +81,7 @@ interface Attempt<T> {
 export class SharedStore implements ConversationStore {
   readonly isShared = true;
   readonly channel: Channel | undefined;
-  readonly aside: Aside;
+  readonly aside: StoreAside;
   readonly #parts: PartStore;
   readonly #ttlMs: number;
   readonly #log: Logger;
