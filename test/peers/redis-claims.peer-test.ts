@@ -43,7 +43,7 @@ for (const program of REDIS_PROGRAMS) {
     return replica;
   };
 
-  describe(`payments on ${program}`, { skip: isMissing(program), timeout: 60_000 }, () => {
+  describe(`payments on ${program}`, { skip: isMissing(program), timeout: 180_000 }, () => {
     it('start once the replica has their claims, or not at all', async (t) => {
       const primary = await start(t);
       const replica = await replicaOf(primary, t);
