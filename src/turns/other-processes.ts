@@ -21,8 +21,9 @@ export interface OwnTurns {
 const LOOK_EVERY_MS = 1_000;
 /** Most conversations with a message within that time. Beyond this, messages are dropped. */
 const MAX_LOOKS = 10_000;
-/** Most conversations, and most processes of one, that are told of the end of a call. */
+/** Most conversations of which others are told that a call has ended, and most processes of one. */
 const MAX_WAITING = 1_000;
+const MAX_PROCESSES = 100;
 
 /**
  * The processes that share conversations with this one. What is true stands in the store. A message
@@ -105,7 +106,7 @@ export class OtherProcesses implements OtherToolCalls {
 
   #noteWaiting(conversationId: string, process: string): void {
     const waiting = this.#waiting.get(conversationId) ?? new Set();
-    if (waiting.size < MAX_WAITING) this.#waiting.set(conversationId, waiting.add(process));
+    if (waiting.size < MAX_PROCESSES) this.#waiting.set(conversationId, waiting.add(process));
     const [oldest] = this.#waiting.keys();
     if (oldest !== undefined && this.#waiting.size > MAX_WAITING) this.#waiting.delete(oldest);
   }
