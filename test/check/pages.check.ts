@@ -5,7 +5,9 @@ import { existsSync, statSync } from 'node:fs';
 import { dirname, join, normalize, resolve } from 'node:path';
 import { describe, it } from 'node:test';
 
+import { apiPage } from '../fixtures/api-page.ts';
 import { codeBlocks, linksOf, pages, proseOf, readPage } from '../fixtures/pages.ts';
+import { settingsPage } from '../fixtures/settings-pages.ts';
 import { ROOT } from '../fixtures/source-files.ts';
 import { gluedWords, MAX_COLUMNS } from './text-look.ts';
 
@@ -24,6 +26,19 @@ describe('docs/README.md', () => {
       .filter((page) => !map.includes(`](${page.slice('docs/'.length)})`));
     assert.deepEqual(missing, []);
   });
+});
+
+describe('a page that a script writes', () => {
+  const WRITTEN = [
+    ['docs/api.md', 'api', apiPage],
+    ['docs/settings.md', 'settings', settingsPage],
+  ] as const;
+  for (const [file, script, rewritten] of WRITTEN) {
+    it(`${file} is as \`npm run ${script}\` leaves it`, () => {
+      const text = readPage(file);
+      assert.equal(text, rewritten(text));
+    });
+  }
 });
 
 describe('a link of the pages', () => {
