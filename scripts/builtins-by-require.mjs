@@ -1,7 +1,7 @@
 // For esbuild: dist/ takes Node's modules by `require`. An `import` of a built-in module evaluates
 // every export, including the lazy ones: of `node:http` all of undici, of `node:fs` its promises
 // and readline, of `node:util` the worker threads (https://github.com/nodejs/node/issues/59686).
-// `require` evaluates what is used. docs/decisions/010-builtins-by-require.md has the price.
+// `require` evaluates what is used. docs/decisions/005-tuned-for-v8.md has the price.
 
 import { readFile } from 'node:fs/promises';
 

@@ -7,7 +7,7 @@ export interface RecencyEntry<Entry> {
 
 /**
  * Entries in the order of their last use. Moving one writes six references, and makes no garbage.
- * The order of a Map would cost more: docs/decisions/005-no-map-of-turns.md
+ * The order of a Map would cost more: docs/decisions/005-tuned-for-v8.md
  */
 export class RecencyList<Entry extends RecencyEntry<Entry>> {
   #oldest: Entry | undefined;

@@ -21,7 +21,7 @@ let waiting: Waiting[] = [];
 /**
  * Calls `depart` later, once the event loop has handled everything that had arrived, or when too
  * many wait. What became ready meanwhile is written in one go:
- * docs/decisions/012-replies-depart-together.md.
+ * docs/decisions/005-tuned-for-v8.md.
  */
 export function departTogether(departing: Departing): void {
   if (waiting.length === MOST_TOGETHER) departAll();

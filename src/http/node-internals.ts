@@ -1,6 +1,6 @@
 // Every field of Node's objects that this project uses without Node documenting it: what for, and
 // what is lost if Node no longer has it. test/http/node-internals.test.ts fails on such a Node.
-// None of them is for speed: docs/decisions/008-what-a-turn-does-not-pay-for.md.
+// None of them is for speed: docs/decisions/005-tuned-for-v8.md.
 
 import { IncomingMessage, type ServerResponse } from 'node:http';
 

@@ -51,7 +51,7 @@ export function tellStarted(agent: Agent, start: CallStart, turn: TurnRun): Awai
 
 /**
  * A turn in which nothing can be said. Not a literal with a getter: V8 would make each a hidden
- * class of its own, and keep the turn with it. See decision 8, "Objects that outlive it".
+ * class of its own, and keep the turn with it. See decision 5, "Objects that outlive a turn".
  */
 class OverTurn implements SpeakingTurn {
   readonly isOver = true;

@@ -90,7 +90,7 @@ function openingOf(
   const { turnId, runId, event, startedAtMs, older } = turn;
   const { calls, process } = turn.host;
   const { text, figures, trace } = runOf(turn);
-  // Not spread: Node 20 would give each object a hidden class of its own. See decision 8.
+  // Not spread: Node 20 would give each object a hidden class of its own. See decision 5.
   return {
     turnId,
     runId,

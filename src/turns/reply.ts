@@ -31,7 +31,7 @@ export class TurnReply implements Reply {
   }
 
   get say(): Reply['say'] {
-    // Not a closure: docs/decisions/008-what-a-turn-does-not-pay-for.md, "Objects that outlive it".
+    // Not a closure: docs/decisions/005-tuned-for-v8.md, "Objects that outlive a turn".
     return (this.#say ??= say.bind(undefined, this.#turn));
   }
 

@@ -338,7 +338,7 @@ export class Turns implements TurnHost, OwnTurns {
 /**
  * Where the newest turn of a conversation is found. It refers to no turn that has left: V8 keeps
  * old tables of a Map for a long time, and with them all that they refer to.
- * docs/decisions/005-no-map-of-turns.md
+ * docs/decisions/005-tuned-for-v8.md
  */
 interface Place {
   newest: RunningTurn | undefined;

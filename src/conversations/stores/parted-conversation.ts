@@ -221,7 +221,7 @@ export class PartedConversation {
   /** What is known now. Turns that are added later are not in it. */
   memory(): Memory {
     const { turns, onceCalls, erasedAt } = this.conversation;
-    // Not spread: Node 20 would give each object a hidden class of its own. See decision 8.
+    // Not spread: Node 20 would give each object a hidden class of its own. See decision 5.
     const { state, agent, caller, spent, revision } = this.#head.known();
     const known = [...turns]; // a change may add turns in front of others
     return {

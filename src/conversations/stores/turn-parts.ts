@@ -44,7 +44,7 @@ export class TurnParts {
 
   /** From now on changes are noted. Before that, counting what was read also touches each turn. */
   noteChanges(): void {
-    // A Set that is cleared leaves its old table behind: docs/decisions/005-no-map-of-turns.md
+    // A Set that is cleared leaves its old table behind: docs/decisions/005-tuned-for-v8.md
     this.#touched = this.#conversation.touched = new Set();
   }
 

@@ -13,7 +13,7 @@ const USUAL_MESSAGE_BYTES = 4_096;
  * Computes digests with one key.
  *
  * Deliberately not `crypto.createHmac`, which creates a stream and several OpenSSL objects per
- * digest: docs/decisions/008-what-a-turn-does-not-pay-for.md.
+ * digest: docs/decisions/005-tuned-for-v8.md.
  */
 export class HmacSha256 {
   /** The inner hash's key block, followed by room for the message. */
