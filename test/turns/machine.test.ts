@@ -1,5 +1,4 @@
-// The states of a turn. docs/lifecycle.md has the whole table. Here it is compared with the
-// machine, and every way through the machine is walked.
+// The states of a turn: every way through the machine is walked.
 
 import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
@@ -8,37 +7,6 @@ import { describe, it } from 'node:test';
 import {
   HAPPENINGS, isAnswered, isOver, moveFor, RUN_STATES, type Effect, type RunState,
 } from '../../src/turns/machine.ts';
-
-const PAGE = new URL('../../docs/lifecycle.md', import.meta.url);
-
-function textOf(effect: Effect): string {
-  const { do: what } = effect;
-  if ('when' in effect) return `${what} ${effect.when}`;
-  return 'as' in effect ? `${what} (${effect.as})` : what;
-}
-
-/**
- * The rows of the page: by what happens, with the states in which the same follows. A state that
- * other processes share has rows of its own where it differs.
- */
-function rows(): string[] {
-  const states = RUN_STATES.flatMap((state) => [[state, false], [state, true]] as const);
-  return HAPPENINGS.flatMap((happening) => {
-    const same = new Map<string, string[]>();
-    for (const [state, isShared] of states) {
-      const move = moveFor(state, happening, isShared);
-      if (move === undefined) continue;
-      if (isShared && move === moveFor(state, happening, false)) continue;
-      const next = move.to === state ? 'the same' : move.to;
-      const follows = `| ${next} | ${move.effects.map(textOf).join(', ')} |`;
-      const found = same.get(follows) ?? [];
-      same.set(follows, [...found, isShared ? `${state}, shared` : state]);
-    }
-    return [...same].map(([follows, from]) =>
-      `| ${happening} | ${from.join('; ')} ${follows}`.replaceAll('  ', ' '),
-    );
-  });
-}
 
 /** One way through the machine. A move that stays in its state is no step. */
 interface Way {
@@ -67,14 +35,6 @@ describe('the states of a turn', () => {
   it('stand in a file that imports nothing', () => {
     const source = new URL('../../src/turns/machine.ts', import.meta.url);
     assert.doesNotMatch(readFileSync(source, 'utf8'), /^import /m);
-  });
-
-  it('stand in the page as the machine has them', () => {
-    const page = readFileSync(PAGE, 'utf8').split('\n');
-    const begin = page.indexOf('| what happens | in the state | next state | what is done |');
-    assert.ok(begin > 0, 'the page has no table of states');
-    const end = page.indexOf('', begin);
-    assert.deepEqual(page.slice(begin + 2, end), rows());
   });
 
   it('can all be reached from the first', () => {
