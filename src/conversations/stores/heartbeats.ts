@@ -59,9 +59,26 @@ export class Heartbeats {
   /** Whether the process of that address may live. */
   mayLive(address: string): Awaitable<boolean> {
     if (!mayLive(address)) return false;
-    if (this.#steady < MIN_STEADY) return true;
-    return andThen(this.#ask(() => this.#parts.read(idOf(address))), (found) =>
-      found !== undefined); // without an answer everybody lives
+    if (!this.#isSteady) return true;
+    return andThen(this.#mayBeThere(address), (mayBe) => mayBe || this.#mayHaveLost());
+  }
+
+  get #isSteady(): boolean {
+    return this.#steady >= MIN_STEADY;
+  }
+
+  /** Whether the store has the key of that address. Without an answer it may. */
+  #mayBeThere(address: string): Awaitable<boolean> {
+    const found = this.#ask(() => this.#parts.read(idOf(address)));
+    return andThen(found, (key) => key !== undefined);
+  }
+
+  /** Whether a key may be missing since the last beat, as the key of this process is, too. */
+  #mayHaveLost(): Awaitable<boolean> {
+    const [own] = this.#versions.keys();
+    if (own === undefined) return true;
+    return andThen(this.#ask(() => this.#parts.read(idOf(own))), (key) =>
+      key === undefined || key === FAILED || this.#isBeating || !this.#isSteady);
   }
 
   /** Tells the others that this process is gone. Never rejects. */

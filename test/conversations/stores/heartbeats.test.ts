@@ -85,6 +85,12 @@ describe('a process that shares a store', () => {
       assert.equal(await a.store.mayLive('b'), true);
     });
 
+  it('lives though the store has just lost what both have said', async (t) => {
+    const { a } = await two(t);
+    a.parts.loseAll();
+    assert.equal(await a.store.mayLive('b'), true);
+  });
+
   it('counts as no conversation', async (t) => {
     const { a } = await two(t);
     assert.equal(await a.store.count(), 0);
