@@ -1,12 +1,18 @@
 import type { Awaitable } from '../../base/awaitable.ts';
 import type { Conversation } from '../conversation.ts';
-import type { OnceCalls } from '../once-call.ts';
+import { isSameCall, type OnceCall, type OnceCalls } from '../once-call.ts';
 import { UnsafeClaim } from '../store.ts';
 import { FAILED } from './outage.ts';
 import type { Epoch, PartsChange, PartStore, StoredConversation } from './part-store.ts';
 
 /** Conversations with claims of this process that are remembered. The oldest is forgotten first. */
 const MAX_CONVERSATIONS = 10_000;
+
+interface Kept {
+  readonly calls: OnceCalls;
+  /** By `performance.now()`. The mark of an erasure that is not known here is kept for longer. */
+  readonly untilMs: number;
+}
 
 /**
  * The `once` calls that this process claims, and what becomes of them, in a store that may lose
@@ -16,7 +22,7 @@ const MAX_CONVERSATIONS = 10_000;
 export class OwnClaims {
   readonly #parts: PartStore;
   readonly #restore: (id: string, calls: OnceCalls) => Awaitable<void>;
-  readonly #calls = new Map<string, OnceCalls>();
+  readonly #kept = new Map<string, Kept>();
   /** See `Epoch`. Undefined until the store has said it. */
   #epoch: string | undefined;
   #isRestoring = false;
@@ -27,17 +33,29 @@ export class OwnClaims {
     this.#restore = restore;
   }
 
-  /** Call it when the store has the conversation. `own`: the addresses of this process. */
-  note(id: string, { onceCalls }: Conversation, own: ReadonlySet<string>): void {
-    if (onceCalls === undefined) return void this.#calls.delete(id);
-    const claimed = Object.entries(onceCalls).filter(
-      ([, { process }]) => process !== undefined && own.has(process),
-    );
-    this.#calls.delete(id);
-    if (claimed.length === 0) return;
-    this.#calls.set(id, Object.fromEntries(claimed));
-    const [oldest] = this.#calls.keys();
-    if (oldest !== undefined && this.#calls.size > MAX_CONVERSATIONS) this.#calls.delete(oldest);
+  /**
+   * Call it when the store has the conversation, for that long. It may have lost claims that are
+   * known here. `own`: the addresses of this process.
+   */
+  note(
+    id: string,
+    conversation: Conversation,
+    own: ReadonlySet<string>,
+    lifetimeMs: number,
+  ): void {
+    const stored = Object.entries(conversation.onceCalls ?? {});
+    const kept = this.#kept.get(id);
+    const known = Object.entries(kept !== undefined && isCurrent(kept) ? kept.calls : {});
+    const calls = [
+      ...stored.filter(([, { process }]) => process !== undefined && own.has(process)),
+      ...known.filter((entry) => isLost(conversation, entry)),
+    ];
+    this.#kept.delete(id);
+    if (calls.length === 0) return;
+    const untilMs = performance.now() + lifetimeMs;
+    this.#kept.set(id, { calls: Object.fromEntries(calls), untilMs });
+    const [oldest] = this.#kept.keys();
+    if (oldest !== undefined && this.#kept.size > MAX_CONVERSATIONS) this.#kept.delete(oldest);
   }
 
   /**
@@ -86,7 +104,28 @@ export class OwnClaims {
   async #restoreAll(): Promise<void> {
     if (this.#isRestoring) return;
     this.#isRestoring = true;
-    for (const [id, calls] of [...this.#calls]) await this.#restore(id, calls);
+    for (const [id, calls] of this.#all()) await this.#restore(id, calls);
     this.#isRestoring = false;
   }
+
+  /** Those that the store should have, by the ids of their conversations. */
+  #all(): readonly (readonly [id: string, calls: OnceCalls])[] {
+    const current = [...this.#kept].filter(([, kept]) => isCurrent(kept));
+    return current.map(([id, { calls }]) => [id, calls]);
+  }
+}
+
+function isCurrent({ untilMs }: Kept): boolean {
+  return performance.now() < untilMs;
+}
+
+/** Whether the store has lost it, or another call has its key because of that. */
+function isLost(
+  { onceCalls, erasedAt = 0 }: Conversation,
+  [key, call]: readonly [key: string, call: OnceCall],
+): boolean {
+  const stored = onceCalls?.[key];
+  if (stored !== undefined)
+    return stored.state !== 'completed' && call.state !== 'released' && !isSameCall(call, stored);
+  return call.state !== 'completed' || call.claimedAt > erasedAt;
 }

@@ -331,7 +331,7 @@ export class SharedStore implements ConversationStore {
 
   #written(id: string, kept: PartedConversation, parts: PartsChange): void {
     kept.written(parts);
-    this.#claims.note(id, kept.conversation, this.#own);
+    this.#claims.note(id, kept.conversation, this.#own, parts.ttlMs);
     this.#noteMerged(id, kept.conversation);
     if (kept.isKept) this.#remembered.set(id, kept);
     else this.#remembered.delete(id);

@@ -4,12 +4,13 @@ import assert from 'node:assert/strict';
 import { describe, it, type TestContext } from 'node:test';
 
 import { soon } from '../../../src/base/awaitable.ts';
+import { clearTurns } from '../../../src/conversations/conversation.ts';
 import {
   claimOnce, releaseOnce, settleOnce, type ClaimOutcome,
 } from '../../../src/conversations/once-rules.ts';
 import { UnsafeClaim } from '../../../src/conversations/store.ts';
 import type { Epoch } from '../../../src/conversations/stores/part-store.ts';
-import { mockTimers } from '../../fixtures/clock.ts';
+import { jumpingClock, mockTimers } from '../../fixtures/clock.ts';
 import { machines, type Machine } from './machines.ts';
 
 const KEY = 'f'.repeat(64);
@@ -48,6 +49,22 @@ class Stage {
     return store.update('c', (conversation) => claimOnce(conversation, claimer, claim), {
       mustBeStored: true, isClaim: true,
     });
+  }
+
+  /** The first process claims, acts, and forgets the conversation, as it has many others. */
+  async payAndForget(): Promise<void> {
+    const { store } = this.a;
+    await this.claim(this.a, 'a');
+    await store.update('c', (conversation) => {
+      const claimer = { turnId: 't', runId: 'a'.charCodeAt(0), process: 'a' };
+      const result = { key: KEY, tool: 'pay', state: 'completed', content: '"paid"' } as const;
+      settleOnce(conversation, claimer, 'x', result, true);
+    });
+    for (let count = 0; count < 1_100; count++) // more than it remembers
+      await store.update(`c${count}`, (conversation) => {
+        conversation.erasedTo = 1;
+      });
+    assert.equal(store.remembered('c'), undefined);
   }
 
   async holder({ store }: Machine): Promise<string | undefined> {
@@ -113,20 +130,34 @@ describe('a claim that the store has lost', () => {
 
   it('is put back as what became of it, for a conversation that is not remembered', async (t) => {
     const stage = new Stage(t);
-    await stage.claim(stage.a, 'a');
-    await stage.a.store.update('c', (conversation) => {
-      const claimer = { turnId: 't', runId: 'a'.charCodeAt(0), process: 'a' };
-      const result = { key: KEY, tool: 'pay', state: 'completed', content: '"paid"' } as const;
-      settleOnce(conversation, claimer, 'x', result, true);
-    });
-    for (let count = 0; count < 1_100; count++) // more than it remembers
-      await stage.a.store.update(`c${count}`, (conversation) => {
-        conversation.erasedTo = 1;
-      });
-    assert.equal(stage.a.store.remembered('c'), undefined);
+    await stage.payAndForget();
     stage.a.parts.loseAll();
     stage.epoch = () => ({ id: 'second', restMs: 10_000 });
     await stage.beat();
     assert.equal(await stage.holder(stage.b), 'a completed');
+  });
+
+  it('is put back though its conversation has gone on before anybody noticed', async (t) => {
+    const stage = new Stage(t);
+    await stage.payAndForget();
+    stage.a.parts.loseAll();
+    await stage.a.store.update('c', (conversation) => {
+      conversation.erasedTo = 1;
+    });
+    stage.epoch = () => ({ id: 'second', restMs: 10_000 });
+    await stage.beat();
+    assert.equal(await stage.holder(stage.b), 'a completed');
+  });
+
+  it('stays erased after the mark of the erasure is gone', async (t) => {
+    const stage = new Stage(t);
+    const jump = jumpingClock(t);
+    for (const { parts } of [stage.a, stage.b]) parts.now = () => performance.now();
+    await stage.payAndForget();
+    await stage.b.store.update('c', (conversation) => clearTurns(conversation, Date.now()));
+    jump(10 * 3_600_000);
+    stage.epoch = () => ({ id: 'second', restMs: 10_000 });
+    await stage.beat();
+    assert.equal(await stage.holder(stage.a), undefined);
   });
 });
