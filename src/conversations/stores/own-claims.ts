@@ -7,6 +7,8 @@ import type { Epoch, PartsChange, PartStore, StoredConversation } from './part-s
 
 /** Conversations with claims of this process that are remembered. The oldest is forgotten first. */
 const MAX_CONVERSATIONS = 10_000;
+/** Conversations whose claims are put back at a time: others wait, but not for long. */
+const RESTORED_TOGETHER = 100;
 
 interface Kept {
   readonly calls: OnceCalls;
@@ -104,7 +106,10 @@ export class OwnClaims {
   async #restoreAll(): Promise<void> {
     if (this.#isRestoring) return;
     this.#isRestoring = true;
-    for (const [id, calls] of this.#all()) await this.#restore(id, calls);
+    const all = this.#all();
+    for (let first = 0; first < all.length; first += RESTORED_TOGETHER)
+      await Promise.all(all.slice(first, first + RESTORED_TOGETHER).map(([id, calls]) =>
+        this.#restore(id, calls)));
     this.#isRestoring = false;
   }
 

@@ -40,13 +40,13 @@ class Stage {
     for (const { parts } of [this.a, this.b]) parts.epochNow = epochNow;
   }
 
-  async claim({ store }: Machine, process: string): Promise<ClaimOutcome> {
+  async claim({ store }: Machine, process: string, id = 'c'): Promise<ClaimOutcome> {
     const claimer = { turnId: 't', runId: process.charCodeAt(0), process };
     const claim = {
       key: KEY, tool: 'pay', toolCallId: 'x', nth: 1, isRepeatable: false,
       isRunningHere: () => false,
     };
-    return store.update('c', (conversation) => claimOnce(conversation, claimer, claim), {
+    return store.update(id, (conversation) => claimOnce(conversation, claimer, claim), {
       mustBeStored: true, isClaim: true,
     });
   }
@@ -147,6 +147,17 @@ describe('a claim that the store has lost', () => {
     stage.epoch = () => ({ id: 'second', restMs: 10_000 });
     await stage.beat();
     assert.equal(await stage.holder(stage.b), 'a completed');
+  });
+
+  it('waits for no other to be put back, as there is a time for all of them', async (t) => {
+    const stage = new Stage(t);
+    const ids = Array.from({ length: 50 }, (_, index) => `c${index}`);
+    for (const id of ids) await stage.claim(stage.a, 'a', id);
+    await stage.beat();
+    stage.a.parts.loseAll();
+    stage.epoch = () => ({ id: 'second', restMs: 10_000 });
+    await stage.beat();
+    for (const id of ids) assert.equal((await stage.b.store.read(id))?.turns.length, 0);
   });
 
   it('stays erased after the mark of the erasure is gone', async (t) => {
