@@ -144,15 +144,18 @@ export function loseOnce(conversation: Conversation, key: string, call: OnceCall
 }
 
 /**
- * Puts back what a store has lost of claims that this process has made. What has completed and was
- * erased since stays erased.
+ * Puts back what a store has lost of claims that this process has made, also over another call's:
+ * claims are not safe at that time, so that call waits. What has completed and was erased since
+ * stays erased.
  */
 export function restoreOnce(conversation: Conversation, calls: OnceCalls): void {
   const { erasedAt = 0 } = conversation;
   for (const [key, call] of Object.entries(calls)) {
     const known = conversation.onceCalls?.[key];
     if (call.state === 'completed' && call.claimedAt <= erasedAt) continue;
-    if (known === undefined || isTruer(call, known, true)) keep(conversation, key, call);
+    const isTaken = known?.state === 'running' && !isSameCall(call, known);
+    const isFirst = isTaken && call.state !== 'released';
+    if (known === undefined || isFirst || isTruer(call, known, true)) keep(conversation, key, call);
   }
 }
 

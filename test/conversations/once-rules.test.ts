@@ -232,7 +232,8 @@ describe('restoreOnce', () => {
   for (const [what, ours, theirs, then] of [
     ['a claim that was lost', called('running'), undefined, called('running')],
     ['a claim, over another that did nothing', called('running'), called('released', 2), 'ours'],
-    ['no claim over another one', called('running'), called('running', 2), 'theirs'],
+    ['a claim, over another that waits', called('running'), called('running', 2), 'ours'],
+    ['no claim that did nothing', called('released'), called('running', 2), 'theirs'],
     ['a result over another claim', called('completed'), called('unknown', 2), 'ours'],
     ['no older state of a call', called('running'), called('unknown'), 'theirs'],
     ['what became of a call', called('released'), called('running'), 'ours'],
