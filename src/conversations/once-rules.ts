@@ -114,7 +114,9 @@ export function settleOnce(
   if (state === 'completed') {
     const claimedAt = known?.claimedAt ?? Date.now();
     const identity = identityOf(claimer, toolCallId);
-    keep(conversation, key, { ...identity, state, tool, claimedAt, content });
+    const nth = isSameCall({ runId: claimer.runId, toolCallId }, known) ? known?.nth : undefined;
+    const call = { ...identity, state, tool, claimedAt, content };
+    keep(conversation, key, nth === undefined ? call : { ...call, nth });
   } else if (known !== undefined && isSameCall({ runId: claimer.runId, toolCallId }, known)) {
     if (state === 'unknown') markLost(conversation, key, known);
     else release(conversation, key, known, state === 'not done' ? 1 : 0);

@@ -158,8 +158,8 @@ describe('a run that takes its turn back and hands the conversation over', () =>
     await begun.promise;
     a('third');
     mayHandOver.resolve();
-    assert.equal(await ended.next('the older delivery'), 'first taken over');
     assert.equal(await ended.next('the end'), 'third completed');
+    assert.equal(await ended.next('the older delivery'), 'first taken over'); // with its reply
     assert.deepEqual(booked, ['reception']);
   });
 });

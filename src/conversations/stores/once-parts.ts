@@ -167,6 +167,7 @@ export class OnceParts {
   }
 }
 
-function idOf({ runId, toolCallId }: OnceCall): string {
-  return `${runId} ${toolCallId}`;
+/** Of a claim: the same call claims anew after it was released, and that one is not over. */
+function idOf({ runId, toolCallId, nth = 1 }: OnceCall): string {
+  return `${runId} ${toolCallId} ${nth}`;
 }

@@ -220,7 +220,20 @@ describe('the once calls of a conversation in a shared store', () => {
       parts.noteChange(claimed);
     }
     assert.equal(parts.over.size, 1_000);
-    assert.equal(parts.over.has('1099 call-1'), true);
+    assert.equal(parts.over.has('1099 call-1 1'), true);
+  });
+
+  // Seed 30009892 of the fleet: both had waited for claims to be safe, and both acted.
+  it('are not over for the process that gave one back and claims it again', async (t) => {
+    const [a, b] = two(t);
+    await turn(a.store, 'c', 't1');
+    const own = { process: 'b', runId: 2 };
+    await set(b.store, KEY, onceCall({ ...own, state: 'released' }));
+    await set(a.store, KEY, onceCall());
+    await set(a.store, KEY, onceCall({ state: 'released' }));
+    await set(b.store, KEY, onceCall({ ...own, nth: 2 }));
+    await turn(a.store, 'c', 't2');
+    assert.deepEqual(await calls(a.store), { [KEY]: onceCall({ ...own, nth: 2 }) });
   });
 
   it('of a failed attempt are not taken for stored ones', async (t) => {
