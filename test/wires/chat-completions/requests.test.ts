@@ -1,14 +1,14 @@
 // What this wire takes: its routes, its keys, and the bodies of requests.
 
 import assert from 'node:assert/strict';
-import { describe, it, type TestContext } from 'node:test';
+import { describe, it } from 'node:test';
 
 import type { Message } from '../../../src/conversations/message.ts';
 import { BadRequest, InvalidSignature } from '../../../src/http/errors.ts';
-import { messageEvent, SECRET, Told, until, type RawConnection } from '../../fixtures/app.ts';
+import { messageEvent, SECRET, Told } from '../../fixtures/app.ts';
 import {
-  asking, CONVERSATION, echo, KEY, messagesOf, offering, PATH, rawCompletion, requestLines,
-  saying, serveCompletions, serveWith, type Fields,
+  asking, CONVERSATION, KEY, messagesOf, offering, PATH, requestLines, saying, serveCompletions,
+  serveWith, type Fields,
 } from '../../fixtures/completions.ts';
 import { processorMs } from '../../fixtures/processor-time.ts';
 
@@ -381,19 +381,6 @@ describe('a body', () => {
     assert.equal(await platform.hear([`user: ${text}`]), text);
   });
 
-  for (const [type, status] of [
-    ['application/json', 200],
-    ['application/JSON; charset=utf-8', 200],
-    ['text/plain', 415],
-    ['application/jsonp', 415],
-  ] as const) {
-    it(`of type ${type} is answered with ${status}`, async (t) => {
-      const { platform } = serveCompletions(t, {});
-      const answer = await platform.ask(HELLO, { headers: { 'content-type': type } });
-      assert.equal(answer.status, status);
-    });
-  }
-
   it('of another type is refused in the body of this wire', async (t) => {
     const { platform } = serveCompletions(t, {});
     const answer = await platform.ask(HELLO, { headers: { 'content-type': 'text/plain' } });
@@ -493,7 +480,7 @@ describe('a body with the names of prototypes', () => {
     assert.equal(chunks.at(-1)?.choices[0]?.finish_reason, 'stop');
   });
 
-  for (const id of ['__proto__', 'constructor', 'toString', 'hasOwnProperty']) {
+  for (const id of ['__proto__', 'constructor']) {
     it(`may name a conversation: ${id}`, async (t) => {
       const { platform, messages } = serveCompletions(t, {});
       assert.equal(await platform.hear(HELLO, { conversationId: id }), 'Yes.');
@@ -580,39 +567,6 @@ describe('a request of great size', () => {
 });
 
 describe('a connection', () => {
-  const connected = (t: TestContext): Promise<RawConnection> => {
-    const { agent } = echo();
-    return serveCompletions(t, agent).raw();
-  };
-
-  for (const [what, stream] of [['streamed', true], ['whole', false]] as const) {
-    it(`gets ${what} replies to pipelined requests in their order`, async (t) => {
-      const connection = await connected(t);
-      const asked = (text: string): string =>
-        rawCompletion({ ...asking([`user: ${text}`]), stream }, [`x-conversation-id: ${text}`]);
-      connection.write(asked('one') + asked('two') + asked('three'));
-      const text = await connection.read((all) => all.includes('You said three'));
-      const expected = ['You said one', 'You said two', 'You said three'];
-      assert.deepEqual(text.match(/You said \w+/g), expected);
-    });
-  }
-
-  it('that ends in the middle of an upload asks no agent', async (t) => {
-    const { raw, logLines, messages } = serveCompletions(t, {});
-    const connection = await raw();
-    connection.write(rawCompletion(HELLO, ['x-conversation-id: c-1']).slice(0, -5));
-    await until(() => connection.socket.bytesWritten > 0, 'the bytes');
-    connection.socket.destroy();
-    await requestLines(logLines);
-    assert.deepEqual(await messages('c-1'), []);
-  });
-
-  it('with a control character in a header is refused', async (t) => {
-    const connection = await connected(t);
-    connection.write(rawCompletion(HELLO, ['idempotency-key: a\u0001b']));
-    assert.equal(await connection.status(), 400);
-  });
-
   it('takes a header of 8 KB that names a conversation as one that names none', async (t) => {
     const { platform, logLines } = serveCompletions(t, {});
     assert.equal(await platform.hear(HELLO, { conversationId: 'c'.repeat(8_192) }), 'Yes.');

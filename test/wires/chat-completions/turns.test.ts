@@ -86,19 +86,6 @@ describe('a request that comes again with the same bytes', () => {
     ]);
   });
 
-  it('is answered again where the agent had failed', async (t) => {
-    let isFirst = true;
-    const { platform } = serveCompletions(t, {
-      onMessage: () => {
-        if (!isFirst) return 'Yes.';
-        isFirst = false;
-        throw new Error('no database');
-      },
-    });
-    await platform.hear(HELLO);
-    assert.equal(await platform.hear(HELLO), 'Yes.');
-  });
-
   it('has the same id in its chunks', async (t) => {
     const { platform } = serveCompletions(t, {});
     const ids = [];
@@ -198,14 +185,6 @@ describe('a connection that is dropped', () => {
     assert.deepEqual(await history(CONVERSATION), [
       ['user', 'Hello?'], ['assistant', 'One.', 'interrupted'],
     ]);
-  });
-
-  it('makes room for another', async (t) => {
-    const { agent } = halting();
-    const { platform, interrupted, metric } = serveCompletions(t, agent);
-    (await platform.ask(HELLO)).drop();
-    await interrupted.next();
-    await until(() => metric('layercode_open_streams') === 0, 'the end of the stream');
   });
 });
 

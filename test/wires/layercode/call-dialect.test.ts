@@ -108,14 +108,6 @@ describe('transcript', () => {
     );
   });
 
-  it('is answered as text/event-stream', async (t) => {
-    const { client } = serve(t, {});
-    assert.equal(
-      (await client.post(wireBody('transcript'))).response.headers.get('content-type'),
-      'text/event-stream',
-    );
-  });
-
   it("reaches the agent as the caller's words", async (t) => {
     const told = new Told<string>();
     await streamOf(t, ({ text }) => {
@@ -144,54 +136,7 @@ describe('transcript', () => {
         'event: message\ndata: One\ndata: Two\ndata: \n\n' + DONE,
       );
     });
-
-    it(`delivers 10,000 characters with ${what} among them whole`, async (t) => {
-      const text = `0123456${lineBreak === '\r\n' ? '' : '7'}${lineBreak}9`
-        .repeat(1_000)
-        .slice(0, 10_000);
-      const { client } = serve(t, { onMessage: () => text });
-      const [message] = await (await client.post(wireBody('transcript'))).events();
-      assert.equal(message?.content, text.replaceAll(lineBreak, '\n'));
-    });
   }
-
-  it('cannot be made to forge an event by its text', async (t) => {
-    const forged = 'One\n\nevent: hangup\ndata: {}\n\n';
-    const { client } = serve(t, { onMessage: () => forged });
-    assert.deepEqual(await (await client.post(wireBody('transcript'))).events(), [
-      { type: 'message', content: forged },
-      { type: 'done' },
-    ]);
-  });
-
-  it('keeps text as it is in history, line breaks included', async (t) => {
-    const { client, history } = serve(t, { onMessage: () => 'One\r\nTwo' });
-    await (await client.post(wireBody('transcript'))).text();
-    assert.deepEqual((await history('call_123'))[1], ['assistant', 'One\r\nTwo', 'completed']);
-  });
-
-  it('puts a character together that was split over two pieces', async (t) => {
-    assert.equal(
-      await streamOf(t, () => ['Hi \ud83d', '\ude00']),
-      MESSAGE('Hi ') + MESSAGE('😀') + DONE,
-    );
-  });
-
-  it('sends data as event: data with one line of JSON', async (t) => {
-    assert.equal(
-      await streamOf(t, (_turn, reply) => {
-        reply.data({ a: 'b\nc' });
-      }),
-      'event: data\ndata: {"a":"b\\nc"}\n\n' + DONE,
-    );
-  });
-
-  it('hangs up with data, or the event would never be dispatched', async (t) => {
-    assert.equal(
-      await streamOf(t, (_turn, reply) => reply.hangup({ say: 'Bye.' })),
-      MESSAGE('Bye.') + 'event: hangup\ndata: {}\n\n' + DONE,
-    );
-  });
 
   it('that fails is answered with the apology, the error and done', async (t) => {
     const stream = await streamOf(t, () => {
@@ -211,18 +156,6 @@ describe('transcript', () => {
       stream,
       MESSAGE(DEFAULT_APOLOGY) + 'event: error\ndata: {"error":"Internal server error"}\n\n' + DONE,
     );
-  });
-
-  it("that finds no word in the agent's iterable is answered with the apology, the error and done", async (t) => {
-    assert.deepEqual((await streamOf(t, () => [])).match(/^event: .*/gm), [
-      'event: message',
-      'event: error',
-      'event: done',
-    ]);
-  });
-
-  it('that the agent leaves silent is answered with done alone', async (t) => {
-    assert.equal(await streamOf(t, () => undefined), DONE);
   });
 
   it('carries no turn_id, even where the event had one', async (t) => {
@@ -248,26 +181,6 @@ describe('transcript', () => {
     const { client } = serve(t, { onMessage: () => `Run ${++runs}.` });
     await (await client.post(wireBody('transcript'))).text();
     assert.equal(await (await client.post(wireBody('transcript'))).text(), 'Run 2.');
-  });
-
-  it('ends a running turn of its call', async (t) => {
-    const { hold, interrupted } = holding(t);
-    const older = await hold();
-    await hold({ transcript: 'next' });
-    await interrupted.next();
-    assert.deepEqual(typesOf(await older.rest()), ['done']);
-  });
-
-  it('that is dropped keeps what had been sent, as interrupted', async (t) => {
-    const { client, interrupted, history } = holding(t);
-    const reply = await client.post(wireBody('transcript'));
-    await new Listener(reply).next();
-    reply.drop();
-    await interrupted.next();
-    assert.deepEqual(await history('call_123'), [
-      ['user', 'How are you?'],
-      ['assistant', 'One.', 'interrupted'],
-    ]);
   });
 
   it('sends comments while nothing is said, where they are turned on', async (t) => {
@@ -298,13 +211,6 @@ describe('user_interrupted', () => {
     const listener = await hold();
     await (await client.post(wireBody('user-interrupted'))).events();
     assert.deepEqual(typesOf(await listener.rest()), ['done']);
-  });
-
-  it("fires the running turn's signal", async (t) => {
-    const { client, hold, signals } = holding(t);
-    await hold();
-    await (await client.post(wireBody('user-interrupted'))).events();
-    assert.equal((await signals.next()).aborted, true);
   });
 
   it('keeps of the running turn what had been sent, as interrupted', async (t) => {
@@ -373,12 +279,6 @@ describe('user_interrupted', () => {
     await hold({ call_id: 'another' });
     await (await client.post(wireBody('user-interrupted'))).events();
     assert.equal(app.runningTurns, 1);
-  });
-
-  it('is not written to history', async (t) => {
-    const { client, app } = serve(t, {});
-    await (await client.post(wireBody('user-interrupted'))).events();
-    assert.equal(await app.conversations.count(), 0);
   });
 
   it('is done where the agent has no hook for it', async (t) => {
