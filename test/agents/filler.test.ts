@@ -8,7 +8,7 @@ import { defineAgent } from '../../src/agents/define-agent.ts';
 import { withFiller } from '../../src/agents/filler.ts';
 import { tool } from '../../src/tools/tool.ts';
 import { pausing, says, silentAfter } from '../faults/model-server.ts';
-import { chunk, DONE, textReply } from '../faults/wire-shapes.ts';
+import { chunk, textReply } from '../faults/wire-shapes.ts';
 import { contentsOf, deferred, Listener, until, within } from '../fixtures/app.ts';
 import { mockTimers } from '../fixtures/clock.ts';
 import { calls, eventsOf, outline, serveModel, spoken } from './model-app.ts';
@@ -50,19 +50,6 @@ describe('a filler', () => {
     const reply = client.say('Rain?');
     void reply.then(() => gate.resolve());
     assert.match(await spoken(reply), /^One moment\.\s+It rains\.$/);
-  });
-
-  it("may be the agent's own", async (t) => {
-    const gate = deferred();
-    const { client } = await serveModel(
-      t,
-      defineAgent({ name: 'own', prompt: 'Be brief.', filler: 'Hmm.' }),
-      [pausing([], gate.promise, textReply('Yes.'))],
-      AFTER,
-    );
-    const reply = client.say('Rain?');
-    void reply.then(() => gate.resolve());
-    assert.match(await spoken(reply), /^Hmm\./);
   });
 
   it('is said once over several rounds of tools', async (t) => {
@@ -109,68 +96,6 @@ describe('a filler', () => {
     assert.equal(JSON.stringify(outline(server.requests[1])).includes('One moment'), false);
   });
 
-  it('is no part of the history where the platform tells that it was heard', async (t) => {
-    // text_heard is all the caller heard, and so begins with the filler.
-    const gate = deferred();
-    const { client, server } = await serveModel(
-      t,
-      plain,
-      [
-        pausing([], gate.promise, [
-          chunk({ content: 'It rains in Spain.' }),
-          chunk({}, 'stop'),
-          DONE,
-        ]),
-        says('Bye.'),
-      ],
-      AFTER,
-    );
-    const reply = client.say('Rain?', { turn_id: 't-1' });
-    void reply.then(() => gate.resolve());
-    await spoken(reply);
-    await spoken(
-      client.say('Stop.', {
-        interruption_context: {
-          previous_turn_interrupted: true,
-          words_heard: 4,
-          text_heard: 'One moment. It rains',
-          assistant_turn_id: 't-1',
-        },
-      }),
-    );
-    assert.deepEqual(outline(server.requests[1]), [
-      ['user', 'Rain?'],
-      ['assistant', 'It rains [interrupted]'],
-      ['user', 'Stop.'],
-    ]);
-  });
-
-  it('leaves no message of a turn that was interrupted behind it', async (t) => {
-    const { client, server } = await serveModel(t, plain, [silentAfter(), says('Bye.')], AFTER);
-    const reply = await client.say('Does it');
-    await new Listener(reply).next();
-    reply.drop();
-    await spoken(client.say('rain?'));
-    assert.deepEqual(outline(server.requests[1]), [['user', 'Does it\nrain?']]);
-  });
-
-  it('is not said again by a duplicate', async (t) => {
-    const gate = deferred();
-    const { client, server } = await serveModel(
-      t,
-      plain,
-      [pausing([], gate.promise, textReply('Yes.'))],
-      AFTER,
-    );
-    const reply = client.say('Rain?', { turn_id: 't-1' });
-    void reply.then(() => gate.resolve());
-    await spoken(reply);
-    assert.deepEqual(
-      [(await spoken(client.say('Rain?', { turn_id: 't-1' }))).trim(), server.requests.length],
-      ['Yes.', 1],
-    );
-  });
-
   it('is not said once the model has spoken', async (t) => {
     const gate = deferred();
     const script = [
@@ -203,14 +128,6 @@ describe('a filler', () => {
       APOLOGY,
     ]);
     assert.equal(await within((await server.request(0)).wasCut, 'the connection to close'), true);
-  });
-
-  it('does not run into the apology', async (t) => {
-    const { client } = await serveModel(t, plain, [silentAfter()], {
-      ...AFTER,
-      FIRST_WORD_TIMEOUT_SECONDS: '0.2',
-    });
-    assert.match(await spoken(client.say('Rain?')), /^One moment\.\s+Sorry,/);
   });
 
   it('is said again at a growing distance while nothing else is', async (t) => {
@@ -283,19 +200,6 @@ describe('a filler', () => {
       journal: { sayFiller: (text: string) => said.push(text) },
     } as unknown as MessageTurn;
     await withFiller(turn, 'One moment.', 20, () => Promise.resolve());
-    clock.tick(1_000);
-    assert.deepEqual(said, []);
-  });
-
-  it('is not said after a turn that fails', async (t) => {
-    const clock = mockTimers(t, ['setTimeout']);
-    const said: string[] = [];
-    const turn = {
-      journal: { sayFiller: (text: string) => said.push(text) },
-    } as unknown as MessageTurn;
-    await assert.rejects(
-      withFiller(turn, 'One moment.', 20, () => Promise.reject(new Error('no'))),
-    );
     clock.tick(1_000);
     assert.deepEqual(said, []);
   });

@@ -94,13 +94,6 @@ describe('a prompt that is a function', () => {
     await spoken(slow);
     assert.deepEqual([fast, server.requests.length], ['Yes.', 1]);
   });
-
-  it("is bounded by the turn's clocks", async (t) => {
-    const agent = defineAgent({ name: 'shop', prompt: () => deferred<string>().promise });
-    const environment = { FIRST_WORD_TIMEOUT_SECONDS: '0.02' };
-    const { client } = await serveModel(t, agent, [says('Yes.')], environment);
-    assert.equal(await spoken(client.say('Hi')), APOLOGY);
-  });
 });
 
 describe('a function of the turn that fails', () => {

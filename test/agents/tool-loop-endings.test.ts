@@ -5,11 +5,11 @@ import { describe, it } from 'node:test';
 
 import type { Json, JsonObject } from '../../src/base/json.ts';
 import { hangUp, type ToolContext } from '../../src/tools/tool.ts';
-import { pausing, says, silentAfter, type Answer } from '../faults/model-server.ts';
+import { pausing, says, type Answer } from '../faults/model-server.ts';
 import { chunk, DONE } from '../faults/wire-shapes.ts';
 import { contentsOf, deferred, fired, Listener, typesOf, within } from '../fixtures/app.ts';
 import { callOver, calls, eventsOf, outline, serveModel, spoken } from './model-app.ts';
-import { agentWith, asksParis, INTERRUPTED, sunny, weather } from './weather-tool.ts';
+import { agentWith, asksParis, INTERRUPTED, weather } from './weather-tool.ts';
 
 /** A tool's `run` that waits for its signal. */
 async function untilLeft(_args: JsonObject, { signal }: ToolContext): Promise<Json> {
@@ -34,13 +34,6 @@ describe('a tool that hangs up', () => {
     assert.equal(typesOf(events).at(-1), 'response.end');
     await new Promise((resolve) => setImmediate(resolve));
     assert.equal(server.requests.length, 1);
-  });
-
-  it('does not run its goodbye into the text before it', async (t) => {
-    const { client } = await serveModel(t, agentWith(hangUp), [
-      asksToHangUp('Goodbye!', 'You are welcome.'),
-    ]);
-    assert.match(await spoken(client.say('Bye.')), /^You are welcome\.\s+Goodbye!$/);
   });
 
   for (const args of ['', '{}']) {
@@ -75,31 +68,6 @@ describe('a tool that hangs up', () => {
       asksToHangUp('**Goodbye!** \u{1F44B}'),
     ]);
     assert.equal((await spoken(client.say('Bye.'))).trim(), 'Goodbye!');
-  });
-
-  it('is hung up again for a duplicate, which asks no model', async (t) => {
-    const { client, server } = await serveModel(t, agentWith(hangUp), [asksToHangUp('Goodbye!')]);
-    const first = await eventsOf(client.say('Bye.', { turn_id: 't-1' }));
-    assert.deepEqual(
-      [await eventsOf(client.say('Bye.', { turn_id: 't-1' })), server.requests.length],
-      [first, 1],
-    );
-  });
-
-  it('is in the next prompt with one result, and its goodbye behind it', async (t) => {
-    const { client, server } = await serveModel(t, agentWith(hangUp), [
-      asksToHangUp('Goodbye!'),
-      says('Hello again.'),
-    ]);
-    await spoken(client.say('Bye.'));
-    await spoken(client.say('Me again.'));
-    assert.deepEqual(outline(server.requests[1]), [
-      ['user', 'Bye.'],
-      ['assistant', null, ['call_1']],
-      ['tool', '{"status":"ok"}', 'call_1'],
-      ['assistant', 'Goodbye!'],
-      ['user', 'Me again.'],
-    ]);
   });
 
   it('lets no other tool of the round speak after it', async (t) => {
@@ -149,31 +117,6 @@ describe('an interruption in mid-tool', () => {
     ]);
   });
 
-  it('keeps the pairs where the platform says that nothing was heard', async (t) => {
-    const { client, server } = await serveModel(t, stuck, [asksTwo, says('Yes.')]);
-    const listener = new Listener(await client.say('Oslo and Paris?', { turn_id: 't-1' }));
-    await listener.next();
-    await spoken(
-      client.say('Stop.', {
-        interruption_context: {
-          previous_turn_interrupted: true,
-          words_heard: 0,
-          text_heard: '',
-          assistant_turn_id: 't-1',
-        },
-      }),
-    );
-    const shapes = outline(server.requests[1]).map(([role, , ids]) => [role, ids]);
-    assert.deepEqual(shapes, [
-      ['user', undefined],
-      ['assistant', ['call_1', 'call_2']],
-      ['tool', 'call_1'],
-      ['tool', 'call_2'],
-      ['user', undefined],
-    ]);
-    assert.equal(JSON.stringify(outline(server.requests[1])).includes('Let me see'), false);
-  });
-
   it("fires the tool's signal, and what the tool returns all the same is its result", async (t) => {
     const returned = deferred<string>();
     const agent = agentWith(
@@ -198,33 +141,6 @@ describe('an interruption in mid-tool', () => {
         ['tool', '"late"'],
       ],
     );
-  });
-
-  it('behind a tool keeps the result and what was heard of the answer', async (t) => {
-    const { client, server } = await serveModel(t, sunny, [
-      asksParis,
-      silentAfter(chunk({ content: 'It is clear ' }), chunk({ content: 'and warm.' })),
-      says('Yes.'),
-    ]);
-    const listener = new Listener(await client.say('Paris?', { turn_id: 't-1' }));
-    while (!String((await listener.next())?.content).includes('and'));
-    await spoken(
-      client.say('Stop.', {
-        interruption_context: {
-          previous_turn_interrupted: true,
-          words_heard: 3,
-          text_heard: 'It is clear',
-          assistant_turn_id: 't-1',
-        },
-      }),
-    );
-    assert.deepEqual(outline(server.requests[2]), [
-      ['user', 'Paris?'],
-      ['assistant', null, ['call_1']],
-      ['tool', '{"city":"Paris","sky":"clear"}', 'call_1'],
-      ['assistant', 'It is clear [interrupted]'],
-      ['user', 'Stop.'],
-    ]);
   });
 
   it("between the call's arguments and the tool runs nothing", async (t) => {

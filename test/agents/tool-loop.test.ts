@@ -12,17 +12,8 @@ import { tool, type ToolContext } from '../../src/tools/tool.ts';
 import { says, type Answer } from '../faults/model-server.ts';
 import { contentsOf, deferred, Told, typesOf, within } from '../fixtures/app.ts';
 import { processorMs } from '../fixtures/processor-time.ts';
-import {
-  calls,
-  dataOf,
-  eventsOf,
-  outline,
-  promptOf,
-  serveModel,
-  spoken,
-  toolNames,
-} from './model-app.ts';
-import { agentWith, asksParis, CITY, sunny, weather } from './weather-tool.ts';
+import { calls, dataOf, eventsOf, outline, promptOf, serveModel, spoken } from './model-app.ts';
+import { agentWith, asksParis, sunny, weather } from './weather-tool.ts';
 
 const APOLOGY = 'Sorry, something went wrong. Could you say that again?';
 
@@ -42,18 +33,6 @@ describe('a tool call', () => {
         function: { name: 'weather', arguments: '{"city":"Paris"}' },
       },
     ]);
-  });
-
-  it('is offered with its schema, in every round', async (t) => {
-    const { client, server } = await serveModel(t, sunny, [asksParis, says('Clear.')]);
-    await spoken(client.say('Paris?'));
-    assert.deepEqual(server.requests[0]?.body['tools'], [
-      {
-        type: 'function',
-        function: { name: 'weather', description: 'The weather of a city.', parameters: CITY },
-      },
-    ]);
-    assert.deepEqual(toolNames(server.requests[1]), ['weather']);
   });
 
   it('is told to the browser, as it begins and with its result', async (t) => {
@@ -137,15 +116,6 @@ describe('a tool call', () => {
     ]);
   });
 
-  it('follows the text before it, and the text behind does not stick to that', async (t) => {
-    const { client, server } = await serveModel(t, sunny, [
-      calls([['call_1', 'weather', '{"city":"Paris"}']], 'Let me', ' see.'),
-      says('It', ' is clear.'),
-    ]);
-    assert.equal(await spoken(client.say('Paris?')), 'Let me see. It is clear.');
-    assert.deepEqual(outline(server.requests[1])[1], ['assistant', 'Let me see.', ['call_1']]);
-  });
-
   it("is in the next turn's prompt with its result and the texts around it", async (t) => {
     const { client, server } = await serveModel(t, sunny, [
       calls([['call_1', 'weather', '{"city":"Paris"}']], 'Let me see.'),
@@ -178,26 +148,6 @@ describe('a tool call', () => {
     );
   });
 
-  it('may have an empty text for arguments', async (t) => {
-    const look = tool({
-      name: 'look',
-      description: 'Looks.',
-      parameters: { type: 'object' },
-      tellBrowser: 'everything',
-      run: (args) => args,
-    });
-    const { client } = await serveModel(t, agentWith(look), [
-      calls([['call_1', 'look', '']]),
-      says('Yes.'),
-    ]);
-    assert.deepEqual(dataOf(await eventsOf(client.say('See?')))[1], {
-      tool: 'look',
-      status: 'completed',
-      args: {},
-      result: {},
-    });
-  });
-
   it("counts both rounds' usage", async (t) => {
     const { client, app } = await serveModel(t, sunny, [asksParis, says('Clear.')]);
     await spoken(client.say('Paris?'));
@@ -205,23 +155,6 @@ describe('a tool call', () => {
       app.metrics.text(),
       /layercode_model_tokens_total\{model="openai:gpt-6-luna",direction="input"\} 69\n/,
     );
-  });
-
-  it('is not run again by a duplicate, which gets its data as they were', async (t) => {
-    let runs = 0;
-    const { client, server } = await serveModel(
-      t,
-      agentWith(
-        weather(() => {
-          runs += 1;
-          return 'clear';
-        }),
-      ),
-      [asksParis, says('Clear.')],
-    );
-    const first = await eventsOf(client.say('Paris?', { turn_id: 't-1' }));
-    const second = await eventsOf(client.say('Paris?', { turn_id: 't-1' }));
-    assert.deepEqual([second, runs, server.requests.length], [first, 1, 2]);
   });
 });
 
@@ -457,35 +390,6 @@ describe('the rounds of a turn', () => {
 });
 
 describe('a history beyond MAX_MESSAGES', () => {
-  it('loses whole turns: no call without its result, no result without its call', async (t) => {
-    const { client, server } = await serveModel(
-      t,
-      sunny,
-      [
-        (response, request) =>
-          (promptOf(request).at(-1)?.role === 'tool' ? says('Clear.') : asksParis)(
-            response,
-            request,
-          ),
-      ],
-      { MAX_MESSAGES: '7' },
-    );
-    for (let turn = 0; turn < 5; turn++) {
-      await spoken(client.say(`Paris ${turn}?`));
-      for (const request of server.requests) {
-        const roles = outline(request).map(([role, , ids]) =>
-          role === 'assistant' && ids !== undefined ? 'calls' : role,
-        );
-        for (const [index, role] of roles.entries()) {
-          if (role === 'tool') assert.equal(roles[index - 1], 'calls', roles.join(' '));
-          if (role === 'calls') assert.equal(roles[index + 1], 'tool', roles.join(' '));
-        }
-        assert.equal(roles[0], 'user', roles.join(' '));
-      }
-    }
-    assert.ok(outline(server.requests.at(-2)).length <= 7);
-  });
-
   it('keeps a turn whole that is longer than the bound', async (t) => {
     const { client, server, messages } = await serveModel(
       t,

@@ -357,21 +357,6 @@ describe('relay:speculative', () => {
 
 describe('a caller who leaves a relay', () => {
   for (const name of ['relay', 'relay:shadow']) {
-    it(`closes both connections of ${name} at once, before the first token`, async (t) => {
-      const served = await relay(t, name, silentAfter(), silentAfter());
-      const caller = await callOver(t, served);
-      const [fast, slow] = await Promise.all([
-        within(served.fast.request(0), 'the fast request'),
-        within(served.slow.request(0), 'the slow request'),
-      ]);
-      caller.socket.destroy();
-      assert.deepEqual(
-        await within(Promise.all([fast.wasCut, slow.wasCut]), 'both connections to close'),
-        [true, true],
-      );
-      await until(() => served.app.runningTurns === 0, 'the turn to end');
-    });
-
     it(`closes both connections of ${name} at once, in mid-reply`, async (t) => {
       const served = await relay(t, name, silentAfter(chunk({ content: 'Let me' })), silentAfter());
       const caller = await callOver(t, served);
