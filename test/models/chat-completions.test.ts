@@ -3,7 +3,6 @@ import { describe, it } from 'node:test';
 
 import type { ChatMessage, ModelDelta } from '../../src/models/model.ts';
 import {
-  dripping,
   droppedAfter,
   openStream,
   pausing,
@@ -117,11 +116,6 @@ describe('ChatCompletionsModel', () => {
       assert.equal(text, 'Grüß dich 🎈!', `split at ${at}`);
       assert.equal(deltas.length, 4);
     }
-  });
-
-  it('reads a reply that comes one byte a packet', async () => {
-    const { url } = await serve(dripping(...textReply('Grüß dich 🎈')));
-    assert.equal((await read(modelAt(url))).text, 'Grüß dich 🎈');
   });
 
   it('leaves a surrogate pair that the model splits between deltas to the reader', async () => {

@@ -1,25 +1,15 @@
 // How a model is asked beside its messages, and what becomes of what it refuses.
 
 import assert from 'node:assert/strict';
-import { after, describe, it } from 'node:test';
+import { describe, it } from 'node:test';
 
 import type { ModelStreamOptions } from '../../src/models/model.ts';
 import { openModel } from '../../src/models/open-model.ts';
 import { parseModelName } from '../../src/models/providers.ts';
-import {
-  fails, says, startModelServer, stream, type Answer, type ModelServer,
-} from '../faults/model-server.ts';
+import { fails, says, stream, type Answer } from '../faults/model-server.ts';
 import { chunk, DONE, event } from '../faults/wire-shapes.ts';
+import { serve } from './chat-completions-server.ts';
 import { HELLO, KEY, modelAt, read } from './reading.ts';
-
-const servers: ModelServer[] = [];
-after(() => Promise.all(servers.map((server) => server.close())));
-
-async function serve(...script: [Answer, ...Answer[]]): Promise<ModelServer> {
-  const server = await startModelServer(script);
-  servers.push(server);
-  return server;
-}
 
 const SEED = { providerOptions: { mistral: { seed: 7 } } };
 const TOOLS = [{ name: 'look', description: 'Looks', parameters: { type: 'object' } }];

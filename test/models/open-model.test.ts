@@ -1,33 +1,20 @@
 import assert from 'node:assert/strict';
-import { after, describe, it } from 'node:test';
+import { describe, it } from 'node:test';
 
 import { ModelError } from '../../src/models/model.ts';
 import { openModel, type OpenModelOptions } from '../../src/models/open-model.ts';
 import {
-  droppedAfter,
   fails,
   overloaded,
   rateLimits,
   refuses,
   says,
-  silentAfter,
-  startModelServer,
-  type Answer,
   type ModelServer,
 } from '../faults/model-server.ts';
-import { chunk, textReply } from '../faults/wire-shapes.ts';
+import { textReply } from '../faults/wire-shapes.ts';
 import { mockTimers } from '../fixtures/clock.ts';
-import { collectGarbage } from '../fixtures/garbage.ts';
-import { HELLO, KEY, read } from './reading.ts';
-
-const servers: ModelServer[] = [];
-after(() => Promise.all(servers.map((server) => server.close())));
-
-async function serve(...script: [Answer, ...Answer[]]): Promise<ModelServer> {
-  const server = await startModelServer(script);
-  servers.push(server);
-  return server;
-}
+import { serve } from './chat-completions-server.ts';
+import { KEY, read } from './reading.ts';
 
 /** OpenAI at the first server, Google at the second, both with a key; waits are not waited for. */
 async function openBoth(
@@ -119,13 +106,6 @@ describe('openModel', () => {
     assert.deepEqual(model.problems(), []);
   });
 
-  it('asks the next model when the first opens a stream and says nothing, and ends the first request', async () => {
-    const [first, second] = [await serve(silentAfter()), await serve(says('Hi'))];
-    const { model } = await openBoth(first, second, { timeouts: { firstDeltaMs: 300 } });
-    assert.equal((await read(model)).text, 'Hi');
-    assert.deepEqual([first.requests.length, await (await first.request(0)).wasCut], [1, true]);
-  });
-
   for (const [stage, code] of [
     ['sends no headers', 'connect_timeout'],
     ['sends no word', 'first_delta_timeout'],
@@ -188,49 +168,6 @@ describe('openModel', () => {
     assert.equal(await textOf('openai:x', { THINKING: 'open' }), 'hm Yes.');
     const elsewhere = { THINKING: 'open', OPENAI_BASE_URL: 'http://localhost:1/v1' };
     assert.equal(await textOf('openai:x', elsewhere), 'Yes.');
-  });
-
-  it('fails the reply, and asks nobody else, when the connection breaks after the first word', async () => {
-    const [first, second] = [
-      await serve(droppedAfter(chunk({ content: 'Hel' }))),
-      await serve(says('Hi')),
-    ];
-    const { text, error } = await read((await openBoth(first, second)).model);
-    assert.deepEqual([text, error?.code, second.requests.length], ['Hel', 'connection_dropped', 0]);
-  });
-
-  it('closes the upstream connection on abort, by no clock, and asks nobody else', async (t) => {
-    const [first, second] = [
-      await serve(silentAfter(chunk({ content: 'Hel' }))),
-      await serve(says('Hi')),
-    ];
-    const caller = new AbortController();
-    const { model } = await openBoth(first, second);
-    const stream = model.stream(HELLO, { signal: caller.signal });
-    await stream.next();
-    mockTimers(t, ['setTimeout']); // no time passes from here on
-    caller.abort();
-    assert.equal((await stream.next()).done, true);
-    assert.equal(await (await first.request(0)).wasCut, true);
-    assert.equal(second.requests.length, 0);
-  });
-
-  // fetch forgets its signal with a garbage collection (test/base/abortable-body.test.ts): a model
-  // went on writing for a caller who had left.
-  it('closes the upstream connection when a garbage collection came between', async () => {
-    const [first, second] = [
-      await serve(silentAfter(chunk({ content: 'Hel' }))),
-      await serve(says('Hi')),
-    ];
-    const caller = new AbortController();
-    const { model } = await openBoth(first, second);
-    const stream = model.stream(HELLO, { signal: caller.signal });
-    await stream.next();
-    const next = stream.next();
-    await collectGarbage();
-    caller.abort();
-    assert.equal((await next).done, true);
-    assert.equal(await (await first.request(0)).wasCut, true);
   });
 
   it('reports what a request meets to its own onProblem, if it has one', async () => {

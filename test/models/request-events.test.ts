@@ -1,23 +1,13 @@
 import assert from 'node:assert/strict';
-import { after, describe, it } from 'node:test';
+import { describe, it } from 'node:test';
 
 import { scriptedModel } from '../../src/kit/scripted-model.ts';
 import type { RequestEvent } from '../../src/models/model.ts';
 import { withFallbacks, withRetries } from '../../src/models/retry.ts';
-import {
-  fails, overloaded, says, silentAfter, startModelServer, stream, type Answer,
-} from '../faults/model-server.ts';
+import { fails, overloaded, says, silentAfter, stream } from '../faults/model-server.ts';
 import { chunk, DONE, event, parallelToolCalls, usageChunk } from '../faults/wire-shapes.ts';
+import { serve } from './chat-completions-server.ts';
 import { HELLO, KEY, modelAt, read } from './reading.ts';
-
-const servers: { close(): Promise<void> }[] = [];
-after(() => Promise.all(servers.map((server) => server.close())));
-
-async function serve(...script: readonly [Answer, ...Answer[]]): Promise<string> {
-  const server = await startModelServer(script);
-  servers.push(server);
-  return server.url;
-}
 
 interface Told {
   readonly events: readonly RequestEvent[];
@@ -41,7 +31,8 @@ const atOnce = { sleep: () => Promise.resolve(), random: () => 1 };
 describe('onRequest', () => {
   it('tells of an answer: sent, its first word, completed with the same usage', async () => {
     const { events, onRequest } = told();
-    const { deltas } = await read(modelAt(await serve(says('Hello', ' there.'))), { onRequest });
+    const { url } = await serve(says('Hello', ' there.'));
+    const { deltas } = await read(modelAt(url), { onRequest });
     assert.deepEqual(typesOf(events), ['sent', 'firstDelta', 'completed']);
     const [completed] = ofType(events, 'completed');
     assert.equal(completed?.usage, deltas.at(-1));
@@ -51,7 +42,7 @@ describe('onRequest', () => {
 
   it('shows the body that the model got, and no header', async () => {
     const { events, onRequest } = told();
-    await read(modelAt(await serve(says('Hi.'))), { onRequest });
+    await read(modelAt((await serve(says('Hi.'))).url), { onRequest });
     const [sent] = ofType(events, 'sent');
     const { messages } = JSON.parse(sent?.body ?? '') as { messages: unknown };
     assert.deepEqual(messages, [
@@ -61,7 +52,7 @@ describe('onRequest', () => {
   });
 
   it('says where it is sent, and what the vendor calls the answer', async () => {
-    const url = await serve(says('Hi.'), silentAfter(chunk({ content: 'Hi' })));
+    const { url } = await serve(says('Hi.'), silentAfter(chunk({ content: 'Hi' })));
     const { events, onRequest } = told();
     await read(modelAt(url), { onRequest });
     const end = new AbortController();
@@ -80,14 +71,14 @@ describe('onRequest', () => {
     const choices = [{ delta: { content: 'Hi' }, finish_reason: 'stop' }];
     const odd = event({ id, model, choices });
     const { events, onRequest } = told();
-    await read(modelAt(await serve(stream(odd, DONE))), { onRequest });
+    await read(modelAt((await serve(stream(odd, DONE))).url), { onRequest });
     const response = { id: undefined, model: undefined };
     assert.deepEqual(ofType(events, 'completed').map((one) => one.response), [response]);
   });
 
   it('tells the tool calls of an answer, and when the first of them began', async () => {
     const { events, onRequest } = told();
-    await read(modelAt(await serve(stream(...parallelToolCalls()))), { onRequest });
+    await read(modelAt((await serve(stream(...parallelToolCalls()))).url), { onRequest });
     assert.deepEqual(typesOf(events), ['sent', 'firstDelta', 'completed']);
     const names = ofType(events, 'completed')[0]?.answer.calls.map(({ name }) => name);
     assert.deepEqual(names, ['get_weather', 'list_menu']);
@@ -95,7 +86,7 @@ describe('onRequest', () => {
 
   it('tells of retries with their wait, and counts attempts', async () => {
     const { events, onRequest } = told();
-    const model = withRetries(modelAt(await serve(overloaded, says('Hi.'))), atOnce);
+    const model = withRetries(modelAt((await serve(overloaded, says('Hi.'))).url), atOnce);
     await read(model, { onRequest });
     assert.deepEqual(typesOf(events), [
       'sent', 'failed', 'retry', 'sent', 'firstDelta', 'completed',
@@ -108,8 +99,8 @@ describe('onRequest', () => {
 
   it('tells of a fallback, and why', async () => {
     const { events, onRequest } = told();
-    const first = modelAt(await serve(fails(400, '{}')), { name: 'openai:first' });
-    const second = modelAt(await serve(says('Hi.')), { name: 'openai:second' });
+    const first = modelAt((await serve(fails(400, '{}'))).url, { name: 'openai:first' });
+    const second = modelAt((await serve(says('Hi.'))).url, { name: 'openai:second' });
     await read(withFallbacks([first, second]), { onRequest });
     assert.deepEqual(ofType(events, 'fallback'), [
       { type: 'fallback', model: 'openai:first', failure: 'http_error', to: 'openai:second' },
@@ -119,7 +110,8 @@ describe('onRequest', () => {
 
   it('tells what an interrupted answer had said, and the tokens that were known', async () => {
     const { events, onRequest } = told();
-    const model = modelAt(await serve(silentAfter(chunk({ content: 'One' }), usageChunk(7, 3))));
+    const { url } = await serve(silentAfter(chunk({ content: 'One' }), usageChunk(7, 3)));
+    const model = modelAt(url);
     const caller = new AbortController();
     for await (const delta of model.stream([], { signal: caller.signal, onRequest })) {
       assert.equal(delta.type, 'text');
@@ -136,7 +128,7 @@ describe('onRequest', () => {
       error: { message: "Unsupported value: 'temperature'", param: 'temperature' },
     }));
     const { events, onRequest } = told();
-    const model = modelAt(await serve(refused, says('Hi.')), { name: 'openai:gpt-4o' });
+    const model = modelAt((await serve(refused, says('Hi.'))).url, { name: 'openai:gpt-4o' });
     await read(model, { onRequest, temperature: 0.5 });
     assert.deepEqual(typesOf(events), ['sent', 'sent', 'firstDelta', 'completed']);
     const sent = ofType(events, 'sent');
