@@ -83,20 +83,6 @@ describe('redact over Chat Completions', () => {
     assert.equal(told.all[0]?.text, 'It is [card 1].');
   });
 
-  it('sends a completed reply again for the same request', async (t) => {
-    const told = new Told<string>();
-    const served = redacting(t, {
-      onMessage({ text }) {
-        told.tell(text);
-        return `So ${text}`;
-      },
-    });
-    const lines = [`user: It is ${CARD}.`];
-    const heard = [await served.platform.hear(lines), await served.platform.hear(lines)];
-    assert.deepEqual(heard, ['So It is [card 1].', 'So It is [card 1].']);
-    assert.equal(told.all.length, 1);
-  });
-
   it('tells hooks the whole request with placeholders', async (t) => {
     const told = new Told<MessageTurn>();
     const served = redacting(t, { onMessage: told.tell });

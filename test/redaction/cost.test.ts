@@ -119,8 +119,6 @@ const MANY_ADDRESSES =
 
 describe('an event of a megabyte lets other work in between', () => {
   for (const [what, fields] of [
-    ['digits', { text: filled('4 ') }],
-    ['words for digits', { text: filled('four ') }],
     ['card numbers', { text: filled('4242 4242 4242 4242 ') }],
     ['addresses', { text: filled('ann.lee@example.com, ') }],
     ['many addresses', { text: MANY_ADDRESSES }],
@@ -193,7 +191,7 @@ describe('an event of a megabyte lets other work in between', () => {
       if (event instanceof Promise) return event.then(() => ends.push(name));
       return ends.push(name);
     };
-    const long = arrives('long', { text: filled('4 ') });
+    const long = arrives('long', { text: '4 '.repeat(50_000) });
     const next = arrives('next', { text: 'Hello?' });
     void arrives('other', { conversation_id: 'c-2', text: 'Hello?' });
     await Promise.all([long, next]);
