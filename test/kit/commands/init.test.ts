@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { lstatSync, mkdirSync, readdirSync, symlinkSync, writeFileSync } from 'node:fs';
-import { dirname, join } from 'node:path';
+import { join } from 'node:path';
 import { describe, it } from 'node:test';
 import '../../../assets/templates/agent.test.ts'; // a project's tests are tests of this file
 
@@ -127,19 +127,6 @@ describe('what init refuses', () => {
       assert.ok(error instanceof UsageError, error.stack);
       assert.match(error.message, says);
       assert.deepEqual(readdirSync(directory), []);
-    });
-  }
-
-  for (const name of FILES) {
-    it(`a directory with a ${name}, and writes nothing`, async (t) => {
-      const directory = folder(t);
-      mkdirSync(dirname(join(directory, name)), { recursive: true });
-      writeFileSync(join(directory, name), 'mine');
-      const error = await refusal(directory);
-      assert.ok(error instanceof CommandError, error.stack);
-      assert.ok(error.message.includes(` already has ${name}; nothing was written`), error.message);
-      const [entry = ''] = name.split('/');
-      assert.deepEqual([readdirSync(directory), read(directory, name)], [[entry], 'mine']);
     });
   }
 

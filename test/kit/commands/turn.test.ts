@@ -5,7 +5,6 @@ import { describe, it, type TestContext } from 'node:test';
 
 import { turn } from '../../../src/kit/commands/turn.ts';
 import { readKeptCall } from '../../../src/kit/talk/kept-call.ts';
-import { openDevelopmentSecret } from '../../../src/process/development-secret.ts';
 import {
   deferred,
   fired,
@@ -157,13 +156,6 @@ describe('turn', () => {
     assert.equal(terminal.out, 'Yes.\n');
   });
 
-  it('signs with the development secret of the directory where there is no other', async (t) => {
-    const terminal = openTerminal(t, {});
-    const { secret } = openDevelopmentSecret(terminal.directory);
-    const { client } = serve(t, {}, { environment: { LAYERCODE_WEBHOOK_SECRET: secret } });
-    assert.equal(await turn.run(['Hello', '--url', await client.origin()], terminal), 0);
-  });
-
   it('asks for a secret if there is none', async (t) => {
     await assert.rejects(turn.run(['Hello'], openTerminal(t, {})), {
       name: 'CommandError',
@@ -171,56 +163,9 @@ describe('turn', () => {
     });
   });
 
-  it('needs no settings beside a URL with a path, and a secret', async (t) => {
-    const { client } = serve(t, {});
-    assert.equal(
-      await turn.run(
-        ['Hello', '--secret', SECRET, '--url', `${await client.origin()}/api/agent`],
-        openTerminal(t, { PORT: 'broken' }),
-      ),
-      0,
-    );
-  });
-
-  it('needs no secret in the settings beside --secret, in production too', async (t) => {
-    const { client } = serve(t, {});
-    const terminal = openTerminal(t, {
-      NODE_ENV: 'production',
-      PORT: new URL(await client.origin()).port,
-    });
-    assert.equal(await turn.run(['Hello', '--secret', SECRET], terminal), 0);
-  });
-
-  it('shows what a terminal would obey', async (t) => {
-    const { out, err } = await say(t, {
-      onMessage(_turn, reply) {
-        reply.data('\u009b2J\u202e');
-        reply.say('a\u001b]0;owned\u0007b\rc\u009b31md\u202ee\tf\u007fg\nh');
-      },
-    });
-    assert.equal(out, 'a␛]0;owned␇b\nc<U+009B>31md<U+202E>e f␡g\nh\n');
-    assert.equal(err, '[data] "<U+009B>2J<U+202E>"\n');
-  });
-
   it('says which secret to look at when it is refused', async (t) => {
     await assert.rejects(say(t, {}, ['Hello', '--secret', 'whsec_another']), {
       name: 'CommandError', message: /\/api\/agent refused: 401 Invalid signature; .*--secret/,
-    });
-  });
-
-  it('says that the path is wrong when there is nothing', async (t) => {
-    const { client } = serve(t, {});
-    await assert.rejects(
-      turn.run(['Hello', '--url', `${await client.origin()}/nowhere`], openTerminal(t)),
-      { name: 'CommandError', message: /404 .*AGENT_ROUTE/ },
-    );
-  });
-
-  it('asks whether the server is running when nobody answers', async (t) => {
-    const url = await listen(t, (_request, response) => response.destroy());
-    await assert.rejects(turn.run(['Hello', '--url', url], openTerminal(t)), {
-      name: 'CommandError',
-      message: /^no answer from .*is the server running/,
     });
   });
 

@@ -11,9 +11,7 @@ import { SettingsError } from '../../../src/settings/settings.ts';
 import {
   answerHtml,
   answerJson,
-  hangsUp,
   REST_KEY,
-  SHAPES,
   startRestServer,
   type RestServer,
 } from '../../faults/rest-server.ts';
@@ -164,13 +162,6 @@ describe('webhook', () => {
     );
   });
 
-  it('takes settings from the .env of the working directory', async () => {
-    use({ LAYERCODE_AGENT_ID: '' });
-    writeFileSync(join(terminal.directory, '.env'), 'LAYERCODE_AGENT_ID=ag-2\n');
-    await run('get');
-    assert.equal(terminal.out, `${OTHER}\n`);
-  });
-
   it('takes settings from --settings-file', async () => {
     use({ LAYERCODE_AGENT_ID: '' });
     writeFileSync(join(terminal.directory, 'other.env'), 'LAYERCODE_AGENT_ID=ag-2\n');
@@ -218,46 +209,6 @@ describe('webhook', () => {
       assert.equal(terminal.out, `${OTHER}\n`);
     }
   });
-
-  const failures: readonly (readonly [status: number, body: object, says: RegExp])[] = [
-    [
-      400,
-      { error: 'Bad agent' },
-      /LayerCode refused the request \(400\): Bad agent; check LAYERCODE_API_KEY and the agent's id, ag-1/,
-    ],
-    [
-      401,
-      { error: 'Invalid API key' },
-      /refused the key \(401\): Invalid API key; check LAYERCODE_API_KEY/,
-    ],
-    [402, { error: 'No balance' }, /no balance \(402\): No balance; top it up/],
-    [404, {}, /has no agent ag-1 \(404\); check LAYERCODE_AGENT_ID or --agent-id/],
-    [429, { error: 'Slow down' }, /too many requests \(429\): Slow down; try again after 17 s/],
-    [500, { error: 'On fire\n\u001b[31m' }, /failed \(500\): On fire \[31m; try again in a moment/],
-  ];
-  for (const [status, body, says] of failures) {
-    it(`tells in one line what ${status} means and what to do`, async () => {
-      rest.fault = () => answerJson(status, body, { 'retry-after': '17' });
-      assert.match(await failureOf(run('get'), CommandError), says);
-    });
-  }
-
-  it('tells of an address where nobody listens', async () => {
-    const { url } = rest;
-    await rest.close();
-    const failure = await failureOf(run('get', '--layercode-api-url', url), CommandError);
-    rest = await startRestServer();
-    assert.match(
-      failure,
-      /cannot be reached \(ECONNREFUSED\); check the network and LAYERCODE_API_URL/,
-    );
-  });
-
-  it('tells of a connection that breaks', async () => {
-    rest.fault = () => hangsUp;
-    assert.match(await failureOf(run('get'), CommandError), /cannot be reached/);
-  });
-
   it('tells of a proxy that answers in LayerCode\'s place', async () => {
     rest.fault = () => answerHtml(200);
     assert.match(
@@ -272,11 +223,6 @@ describe('webhook get', () => {
 
   it('prints the URL alone on stdout', async () => {
     assert.deepEqual([await run('get'), terminal.out, terminal.err], [0, `${PRODUCTION}\n`, '']);
-  });
-
-  it('finds it in the pipeline\'s plugin agent.webhook', async () => {
-    rest.shape = SHAPES['config.plugins'];
-    assert.deepEqual([await run('get'), terminal.out], [0, `${PRODUCTION}\n`]);
   });
 
   it('fails when it is unclear, and says why and where to look', async () => {

@@ -3,7 +3,6 @@ import { describe, it, type TestContext } from 'node:test';
 
 import { deferred, fired, within } from '../../fixtures/app.ts';
 import { jumpingClock } from '../../fixtures/clock.ts';
-import { collectGarbage } from '../../fixtures/garbage.ts';
 import {
   AT_ONCE,
   call,
@@ -38,16 +37,6 @@ describe('CallerSession at a barge-in', () => {
     session.interrupt();
     await within(fired(signal), 'the signal');
     await said;
-  });
-
-  // fetch forgets its signal with a garbage collection (test/base/abortable-body.test.ts): the
-  // reply went on, and say() never came back.
-  it('drops the request when a garbage collection came between', async (t) => {
-    const { session, said, signal } = await speaking(t);
-    await collectGarbage();
-    session.interrupt();
-    await within(fired(signal), 'the signal');
-    await within(said, 'the end of say()');
   });
 
   it('ends the turn without a whole text', async (t) => {
@@ -90,29 +79,6 @@ describe('CallerSession at a barge-in', () => {
       await session.end();
     });
   }
-
-  it('has history hold what was heard', async (t) => {
-    let turns = 0;
-    const { session, next, history } = await call(
-      t,
-      {
-        onMessage: async function* (turn) {
-          turns += 1;
-          yield turns === 1 ? 'One two three ' : 'Fine.';
-          if (turns === 1) await fired(turn.signal);
-        },
-      },
-      { wordsPerMinute: NEVER },
-    );
-    void session.say('Hello?');
-    await next('response.text.delta');
-    await session.say('Wait!');
-    assert.deepEqual(await history('conv-1'), [
-      ['user', 'Hello?'],
-      ['user', 'Wait!'],
-      ['assistant', 'Fine.', 'completed'],
-    ]);
-  });
 
   it('knows no interruption when all has been spoken', async (t) => {
     const pass = jumpingClock(t);

@@ -173,29 +173,6 @@ describe('the local WebSocket', () => {
     });
   });
 
-  it('takes a text over a reply for an interruption', async (t) => {
-    const cut = deferred<unknown>();
-    const { open } = await stage(t, {
-      async *onMessage({ text, event, signal }) {
-        if (text === 'Wait!') {
-          return cut.resolve((event as { interruption_context?: unknown }).interruption_context);
-        }
-        yield 'A long story ';
-        await fired(signal);
-      },
-    });
-    const browser = await open();
-    browser.send({ type: 'client.response.text', content: 'Tell me' });
-    const { turn_id } = await browser.next('response.text.delta');
-    browser.send({ type: 'client.response.text', content: 'Wait!' });
-    assert.deepEqual(await cut.promise, {
-      previous_turn_interrupted: true,
-      words_heard: 0,
-      text_heard: '',
-      assistant_turn_id: turn_id,
-    });
-  });
-
   it("takes the beginning of the caller's speech for one too", async (t) => {
     const aborted = deferred();
     const { open } = await stage(t, {

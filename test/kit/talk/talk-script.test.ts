@@ -447,11 +447,6 @@ describe('talk --script', () => {
     assert.deepEqual([exitCode, lines[2]], [1, '✗    end']);
   });
 
-  it('shows what a terminal would obey in one line', async (t) => {
-    const { lines } = await play(t, { welcome: 'Hi\u001b[2J\nyou' }, 'expect x');
-    assert.equal(lines[3], 'heard     Hi [2J you');
-  });
-
   it('ends at Ctrl-C', async (t) => {
     const terminal = openTerminal(t);
     const begun = deferred();

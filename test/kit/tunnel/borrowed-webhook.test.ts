@@ -248,16 +248,6 @@ describe('giveBack', () => {
     assert.deepEqual(kept(), { 'ag-1': PRODUCTION });
   });
 
-  it('puts the old one back, and says so', async () => {
-    const borrowed = await borrow();
-    await borrowed.giveBack();
-    assert.equal(rest.webhooks.get('ag-1'), PRODUCTION);
-    assert.match(
-      terminal.err,
-      /\n {2}webhook of agent ag-1: it is https:\/\/voice\.example\/api\/agent again\n$/,
-    );
-  });
-
   it('does so after an interrupt', async () => {
     const borrowed = await borrow();
     terminal.interrupt();
