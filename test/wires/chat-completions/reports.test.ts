@@ -445,11 +445,7 @@ describe('the webhook of ElevenLabs after a call', () => {
 
 describe('the body of a report', () => {
   for (const [what, body, status] of [
-    ['that is empty', '', 400],
     ['that is no JSON', '{', 400],
-    ['that is an array', '[]', 400],
-    ['that is no UTF-8', Buffer.from('{"a":"\xff"}', 'latin1'), 400],
-    ['that is nested too deeply', `{"message":${'['.repeat(201)}${']'.repeat(201)}}`, 400],
     ['that is too large', JSON.stringify({ message: 'x'.repeat(1_048_576) }), 413],
   ] as const) {
     it(`${what} is refused with ${status}`, async (t) => {

@@ -3,12 +3,7 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 
-import { defineAgent } from '../../../src/agents/define-agent.ts';
-import { withModel } from '../../../src/agents/with-model.ts';
-import { scriptedModel } from '../../../src/kit/scripted-model.ts';
-import { tool } from '../../../src/tools/tool.ts';
-import { fired, Told, until, within } from '../../fixtures/app.ts';
-import { mockTimers } from '../../fixtures/clock.ts';
+import { fired, within } from '../../fixtures/app.ts';
 import {
   asking, CONVERSATION, echo, halting, requestLines, serveCompletions, type Fields,
 } from '../../fixtures/completions.ts';
@@ -71,20 +66,6 @@ describe('a request that comes again with the same bytes', () => {
       assert.deepEqual([reply, turns.all.length], ['You said Hello?', 1]);
     });
   }
-
-  it('is answered again where the connection was dropped', async (t) => {
-    const { agent, open } = halting();
-    const { platform, interrupted, history } = serveCompletions(t, agent);
-    const dropped = await platform.ask(HELLO);
-    await dropped.word();
-    dropped.drop();
-    await interrupted.next();
-    open();
-    assert.equal(await platform.hear(HELLO), 'One. Two.');
-    assert.deepEqual(await history(CONVERSATION), [
-      ['user', 'Hello?'], ['assistant', 'One. Two.', 'completed'],
-    ]);
-  });
 
   it('has the same id in its chunks', async (t) => {
     const { platform } = serveCompletions(t, {});
@@ -174,18 +155,6 @@ describe('a connection that is dropped', () => {
       await failed;
     });
   }
-
-  it('leaves in history what had left', async (t) => {
-    const { agent } = halting();
-    const { platform, interrupted, history } = serveCompletions(t, agent);
-    const answer = await platform.ask(HELLO);
-    assert.equal(await answer.word(), 'One.');
-    answer.drop();
-    await interrupted.next();
-    assert.deepEqual(await history(CONVERSATION), [
-      ['user', 'Hello?'], ['assistant', 'One.', 'interrupted'],
-    ]);
-  });
 });
 
 describe('a newer request of the same conversation', () => {
@@ -256,33 +225,5 @@ describe('a newer request of the same conversation', () => {
     assert.equal(await platform.hear(['user: Book a table']), '');
     assert.deepEqual((await history(CONVERSATION))[0], ['user', 'Book a table for two']);
     assert.equal(turns.all.length, 1);
-  });
-
-  it('starts no tool of the older one that changes anything', async (t) => {
-    const clock = mockTimers(t, ['setTimeout']);
-    const ran = new Told<string>();
-    const asked = new Told<string>();
-    const book = tool({
-      name: 'book', description: 'Books.',
-      parameters: { type: 'object', properties: { for: { type: 'string' } }, required: ['for'] },
-      run: (args) => ran.tell(args.for),
-    });
-    const model = scriptedModel(({ messages }) => {
-      const last = messages.at(-1);
-      if (last?.role === 'user') asked.tell(last.content);
-      return last?.role === 'user' ? [{ call: 'book', args: { for: last.content } }] : 'Booked.';
-    });
-    const definition = { name: 'm', prompt: 'Be brief.', tools: [book], filler: '' };
-    const agent = withModel(defineAgent(definition), model);
-    const environment = { SETTLE_MS: '5000' }; // longer than a busy machine takes
-    const { platform, logLines } = serveCompletions(t, agent, { environment });
-    const older = await platform.ask(['user: A table']);
-    const newer = await platform.ask(['user: A table for two']);
-    while ((await asked.next()) !== 'A table for two');
-    await until(() => (clock.tick(100), ran.all.length > 0), 'a tool runs');
-    assert.equal(await newer.text(), 'Booked.');
-    await older.text();
-    await requestLines(logLines, 2);
-    assert.deepEqual(ran.all, ['A table for two']);
   });
 });

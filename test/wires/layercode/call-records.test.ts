@@ -4,18 +4,14 @@ import assert from 'node:assert/strict';
 import { describe, it, type TestContext } from 'node:test';
 
 import { defineAgent } from '../../../src/agents/define-agent.ts';
-import { withModel } from '../../../src/agents/with-model.ts';
 import { createApp } from '../../../src/app/create-app.ts';
-import { scriptedModel } from '../../../src/kit/scripted-model.ts';
-import { createTestClient } from '../../../src/kit/test-client.ts';
 import { createLogger } from '../../../src/log.ts';
-import type { CallRecord, RecordedMessage } from '../../../src/records/call-record.ts';
+import type { CallRecord } from '../../../src/records/call-record.ts';
 import { CallRecorder } from '../../../src/records/call-recorder.ts';
 import { storyOf } from '../../../src/records/call-story.ts';
 import { parseSettings } from '../../../src/settings/parse-settings.ts';
-import { tool } from '../../../src/tools/tool.ts';
 import {
-  deferred, Listener, messageEvent, SECRET, serve, slowStore, until, type Served, type ServeOptions,
+  Listener, messageEvent, SECRET, serve, slowStore, until, type Served, type ServeOptions,
   type TestAgent,
 } from '../../fixtures/app.ts';
 import { mockTimers } from '../../fixtures/clock.ts';
@@ -79,18 +75,6 @@ describe('the end of a session, where calls are recorded', () => {
     });
   }
 
-  it('has an interrupted reply as the caller heard it', async (t) => {
-    const { client, end } = record(t, { onMessage: () => 'One two three four.' });
-    await (await client.post(messageEvent({ turn_id: 't-1' }))).text();
-    const heard = { previous_turn_interrupted: true, words_heard: 2, text_heard: 'One two' };
-    const next = messageEvent({ turn_id: 't-2', text: 'Stop.', interruption_context: heard });
-    await (await client.post(next)).text();
-    assert.deepEqual(saidIn(await end()).slice(0, 2), [
-      ['interrupted', 'user', 'Hello?'],
-      ['interrupted', 'assistant', 'One two'],
-    ]);
-  });
-
   it('ends the turn that runs before it makes the record', async (t) => {
     const { client, end } = record(t, {
       async *onMessage({ signal }) {
@@ -106,53 +90,6 @@ describe('the end of a session, where calls are recorded', () => {
     ]);
   });
 
-  it('says that the agent hung up', async (t) => {
-    const { client, end } = record(t, {
-      onMessage: (_turn, reply) => reply.hangup({ say: 'Goodbye.' }),
-    });
-    await (await client.post(messageEvent())).text();
-    assert.equal((await end()).outcome, 'hung up');
-  });
-
-  it('leaves tools with their results, and the tokens of models', async (t) => {
-    const archive = new CallArchiveInMemory();
-    const log = createLogger({ level: 'silent', write: () => undefined });
-    const answer = deferred<string>();
-    const stock = tool({
-      name: 'stock',
-      description: 'What is on the shelf.',
-      parameters: { type: 'object', properties: { bread: { type: 'string' } } },
-      whenInterrupted: 'finish',
-      run: () => answer.promise,
-    });
-    const model = scriptedModel([{ call: 'stock', args: { bread: 'rye' } }, 'Three loaves.']);
-    const agent = withModel(
-      defineAgent({ name: 'bakery', prompt: 'Sell bread.', tools: [stock] }), model,
-    );
-    const settings = parseSettings({ LAYERCODE_WEBHOOK_SECRET: SECRET, FILLER_AFTER_MS: '0' }, []);
-    const app = createApp(settings, agent, { records: new CallRecorder({ archive, log }) });
-    const client = createTestClient(app, { secret: SECRET });
-    t.after(() => client.close());
-
-    answer.resolve('3');
-    await (await client.post(messageEvent())).text();
-    await client.post({ type: 'session.end', ...ids });
-    const { turns } = await archive.kept.next();
-    const withoutIds = turns[0]?.messages.map(
-      ({ role, content, state, toolCalls }: RecordedMessage) =>
-        [role, content, state ?? toolCalls?.map(({ name, args }) => `${name} ${args}`)],
-    );
-    assert.deepEqual(withoutIds, [
-      ['user', 'Hello?', undefined],
-      ['assistant', '', ['stock {"bread":"rye"}']],
-      ['tool', '"3"', 'completed'],
-      ['assistant', 'Three loaves.', undefined],
-    ]);
-    assert.deepEqual(turns[0]?.models?.map(({ model, requests }) => [model, requests]), [
-      ['scripted:model', 2],
-    ]);
-  });
-
   it('has the cause and the key of an unknown outcome, as the log has', async (t) => {
     const lost = Object.assign(new Error('a caller said so'), { code: 'ECONNRESET' });
     const { client, end, logLines } = record(t, payAgent(payTool(() => Promise.reject(lost))));
@@ -163,22 +100,6 @@ describe('the end of a session, where calls are recorded', () => {
     assert.match(result, /^\{"error":"outcome unknown"\} \(unknown: Error ECONNRESET /);
     assert.ok(result.endsWith(`, key ${key})`), result);
     assert.doesNotMatch(result, /caller/);
-  });
-
-  it('has no turn of the session before it', async (t) => {
-    const { client, end } = record(t, {});
-    await (await client.post(messageEvent({ session_id: 's-0', turn_id: 't-0' }))).text();
-    await (await client.post(messageEvent({ turn_id: 't-1', text: 'Again.' }))).text();
-    assert.deepEqual(saidIn(await end())[0], ['completed', 'user', 'Again.']);
-  });
-
-  // A session whose start was refused left an empty record.
-  it('makes no record of a session without a turn', async (t) => {
-    const { client, end, archive } = record(t, {});
-    await client.post({ type: 'session.end', ...ids, session_id: 's-0' });
-    await (await client.post(messageEvent())).text();
-    assert.equal((await end()).sessionId, 's-1');
-    assert.equal(archive.kept.all.length, 1);
   });
 
   it('makes none of a conversation that is cleared before it can be written', async (t) => {
