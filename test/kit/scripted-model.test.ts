@@ -12,7 +12,7 @@ import {
 } from '../../src/kit/scripted-model.ts';
 import { ModelError, type ModelDelta } from '../../src/models/model.ts';
 import { hangUp, tool } from '../../src/tools/tool.ts';
-import { serve, until, type Served } from '../fixtures/app.ts';
+import { serve, type Served } from '../fixtures/app.ts';
 import { jumpingClock, mockTimers } from '../fixtures/clock.ts';
 import { read } from '../models/reading.ts';
 
@@ -112,12 +112,6 @@ describe('scriptedModel', () => {
     ]);
     assert.deepEqual(model.requests[0]?.tools[0], { name, description, parameters });
     assert.deepEqual(model.requests[0]?.tools.map((shown) => shown.name), ['add_pizza', 'hang_up']);
-  });
-
-  it('was shown no tools if none were offered', async () => {
-    const model = scriptedModel(['Hi.']);
-    await deltasOf(model);
-    assert.deepEqual(model.requests, [{ messages: [], tools: [] }]);
   });
 
   it('reports one request without tokens to the log line', async (t) => {
@@ -311,16 +305,6 @@ describe('a scripted model that is late', () => {
     await new Promise(setImmediate); // when a warning has been told
     process.off('warning', warned);
     assert.deepEqual(warnings.filter((name) => name.startsWith('MaxListeners')), []);
-  });
-
-  it('is interrupted by the next words of the caller', async (t) => {
-    const model = scriptedModel([[{ waitMs: 60_000 }, 'Too late.'], 'Here.']);
-    const { client, app } = serveWith(t, model);
-    const late = client.say('Hi.');
-    await until(() => model.requests.length === 1, 'the first request');
-    assert.equal(await (await client.say('Hello?')).text(), 'Here.');
-    assert.equal(await (await late).text(), '');
-    assert.match(app.metrics.text(), /_model_requests_total\{.*outcome="interrupted"\} 1/);
   });
 });
 
