@@ -128,21 +128,6 @@ describe('tool calls', () => {
     ]);
   });
 
-  it('go to Mistral with ids it takes, the same for call and result', async () => {
-    const server = await serve(says('Done.'));
-    await read(modelAt(server.url, { name: 'mistral:mistral-small-latest' }), {
-      messages: [
-        { role: 'assistant', content: '', toolCalls: [{ id: 'call_1', name: 'a', args: '{}' }] },
-        { role: 'tool', content: '1', toolCallId: 'call_1' },
-      ],
-    });
-    const text = JSON.stringify((await server.request(0)).body['messages']);
-    const ids = [...text.matchAll(/"(?:id|tool_call_id)":"(\w+)"/g)].map(([, id]) => id ?? '');
-    assert.equal(ids.length, 2);
-    assert.equal(ids[0], ids[1]);
-    assert.match(ids[0] ?? '', /^[a-z0-9]{9}$/);
-  });
-
   it('are accepted up to 64 and refused beyond', async () => {
     const calls = (count: number): string[] =>
       Array.from({ length: count }, (_, index) =>
