@@ -472,6 +472,11 @@ describe('a bad authorize request', () => {
     ['with a config that is true', '{"agent_id":"a","config":true}', /config/],
     ['with a numeric sdk_version', '{"agent_id":"a","sdk_version":2}', /sdk_version/],
     ['that is not JSON', '{"agent_id":', /not JSON/],
+    [
+      'nested 2,000 deep',
+      `{"agent_id":"a","metadata":${'{"a":'.repeat(2_000)}1${'}'.repeat(2_001)}`,
+      /nested too deeply/,
+    ],
   ];
   for (const [what, body, message] of bad) {
     it(`is 400 that names the fault: ${what}`, async (t) => {
