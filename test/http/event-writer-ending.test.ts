@@ -246,16 +246,6 @@ describe('EventWriter on an HTTP response', () => {
     assert.deepEqual([writes, text], [['write'], 'data: a\n\ndata: end\n\n']);
   });
 
-  it('sends headers, the events of one tick and the end in one write to the socket', async (t) => {
-    const { writes, text } = await writesOf(t, (response) => {
-      const writer = new EventWriter(response);
-      writer.send('data: a\n\n');
-      writer.send('data: b\n\n');
-      assert.equal(writer.finish(), true);
-    });
-    assert.deepEqual([writes.length, text], [1, 'data: a\n\ndata: b\n\n']);
-  });
-
   it('never splits a code point, and delivers every event', async (t) => {
     const blocks = Array.from({ length: 4_000 }, (_, count) => `data: 👋🏽${count}\n\n`);
     const port = await serve(t, (response) => {

@@ -6,15 +6,7 @@ import { describe, it, type TestContext } from 'node:test';
 import type { MessageTurn } from '../../../src/agents/agent.ts';
 import { talk } from '../../../src/kit/commands/talk.ts';
 import { parseTalkScript } from '../../../src/kit/talk/talk-script.ts';
-import {
-  deferred,
-  fired,
-  SECRET,
-  serve,
-  until,
-  within,
-  type TestAgent,
-} from '../../fixtures/app.ts';
+import { deferred, fired, SECRET, serve, within, type TestAgent } from '../../fixtures/app.ts';
 import { RecordedTerminal } from '../terminal/recorded-terminal.ts';
 
 /** For what never comes; what does come has this time too, also on a busy machine. */
@@ -271,28 +263,6 @@ describe('talk --script', () => {
         1,
         ['✗ 2  say wait', 'the agent has hung up', '', '1 failure in 4 steps; 2 steps not played.'],
       ],
-    );
-  });
-
-  it('says a line when the reply to the one before is over', async (t) => {
-    const terminal = openTerminal(t);
-    const goOn = deferred();
-    const turns: MessageTurn[] = [];
-    const played = play(t, {
-      async *onMessage(turn) {
-        turns.push(turn);
-        yield 'Well, ';
-        await goOn.promise;
-        yield 'yes.';
-      },
-    }, 'say one\nsay two', [], terminal);
-    await until(() => turns.length > 0, 'the first line');
-    assert.equal(turns.length, 1);
-    goOn.resolve();
-    assert.equal((await played).exitCode, 0);
-    assert.equal(
-      turns[1]?.event.type === 'message' && turns[1].event.interruption_context,
-      undefined,
     );
   });
 

@@ -210,12 +210,6 @@ describe('a caller that stops reading', () => {
     await until(() => metric('layercode_open_streams') === 1, 'an open stream');
   });
 
-  it('makes the agent wait', async (t) => {
-    const { speak, stuck } = waiting();
-    await unread(t, speak);
-    assert.ok((await stuck.next('say to answer with a promise')) < PIECES);
-  });
-
   it('keeps a generator from running ahead', async (t) => {
     let yielded = 0;
     const { raw, client, app } = serve(t, {
@@ -247,14 +241,6 @@ describe('a caller that stops reading', () => {
     connection.socket.resume();
     await connection.read(isWhole, 'the end');
     assert.equal(connection.text.match(/\\u0001/g)?.length, PIECES * PIECE.length);
-  });
-
-  it('and leaves interrupts the turn', async (t) => {
-    const { speak, stuck } = waiting();
-    const { connection, interrupted } = await unread(t, speak);
-    await stuck.next();
-    connection.socket.destroy();
-    assert.equal((await interrupted.next()).turnId, 't-1');
   });
 
   it('and leaves frees the agent that waits', async (t) => {
@@ -304,13 +290,6 @@ describe('a caller that stops reading', () => {
     await interrupted.next('the turn to be interrupted');
     const kept = (await messages('c-1'))[1]?.content.length ?? 0;
     assert.ok(kept < PIECES * PIECE.length, `${kept / PIECE.length} of ${PIECES} pieces are kept`);
-  });
-
-  it('does not hold up other calls', async (t) => {
-    const { speak, stuck } = waiting();
-    const { client } = await unread(t, speak);
-    await stuck.next();
-    assert.equal(await within((await client.say('other')).text(), 'the other call'), 'Yes.');
   });
 
   it("cannot hear the apology at the turn's timeout, and the turn fails", async (t) => {
