@@ -108,14 +108,18 @@ describe('compose', () => {
     });
   }
 
-  it('refuses a second next() and names the layer', async () => {
+  it('refuses a second next(), which runs no handler, and names the layer', async () => {
     const twice: Middleware = async function greedy(_context, next) {
       await next();
       await next();
     };
-    assert.deepEqual(messages((await run([twice])).errors), [
-      'middleware greedy called next() more than once',
-    ]);
+    let handled = 0;
+    const { errors } = await run([twice], (context) => {
+      handled += 1;
+      return answer(context);
+    });
+    assert.deepEqual(messages(errors), ['middleware greedy called next() more than once']);
+    assert.equal(handled, 1);
   });
 
   it('refuses a second next() of a layer that is not async', async () => {
