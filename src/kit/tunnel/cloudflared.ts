@@ -3,7 +3,9 @@
 
 import { spawn, type ChildProcessByStdio } from 'node:child_process';
 import { once } from 'node:events';
-import { devNull } from 'node:os';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import type { Readable } from 'node:stream';
 
@@ -16,6 +18,8 @@ import { oneLine } from '../terminal/one-line.ts';
 export interface CloudflaredOptions {
   readonly program: string;
   readonly origin: string;
+  /** Only this path and those below it can be reached. */
+  readonly agentRoute: string;
   /** For getting the URL and connecting together. */
   readonly timeoutMs: number;
   /** The environment of this process. Only what cloudflared needs is passed on. */
@@ -45,8 +49,7 @@ const INSTALL =
  * error messages.
  */
 const PUBLIC_URL = /https:\/\/(?:[a-z0-9]+-)+[a-z0-9]+\.trycloudflare\.com(?![\w-]|\.\w)/i;
-/** Versions before 2022.9 said `Connection <id> registered`. */
-const CONNECTED = /\bRegistered tunnel connection\b|\bConnection [\w-]+ registered\b/;
+const CONNECTED = /\bRegistered tunnel connection\b/;
 
 /** After SIGTERM it lets open requests finish for 30 s, which is too long to wait. */
 const KILL_AFTER_MS = 3_000;
@@ -79,8 +82,31 @@ type Child = ChildProcessByStdio<null, Readable, Readable>;
  * this process, unless that is killed with SIGKILL.
  */
 export async function startCloudflared(options: CloudflaredOptions): Promise<Cloudflared> {
+  const folder = mkdtempSync(join(tmpdir(), 'layercode-tunnel-'));
+  try {
+    const config = join(folder, 'config.yml');
+    writeFileSync(config, rulesFor(options));
+    return await start(options, config);
+  } finally {
+    rmSync(folder, { recursive: true, force: true }); // it has been read
+  }
+}
+
+/**
+ * YAML, as all JSON is. Strangers must reach neither the authorize route, which spends the
+ * developer's balance, nor the metrics. Rules take precedence over `--url` since 2023.3.1. Older
+ * versions refuse the two together.
+ */
+function rulesFor({ origin, agentRoute }: CloudflaredOptions): string {
+  const path = agentRoute.replace(/\/$/, '').replace(/[.$+()]/g, '\\$&');
+  return JSON.stringify({
+    ingress: [{ path: `^${path}(/|$)`, service: origin }, { service: 'http_status:404' }],
+  });
+}
+
+async function start(options: CloudflaredOptions, config: string): Promise<Cloudflared> {
   const { program, timeoutMs, interrupted } = options;
-  const child = await spawnCloudflared(options);
+  const child = await spawnCloudflared(options, config);
   const output = new CloudflaredOutput();
   for (const input of [child.stdout, child.stderr])
     createInterface({ input }).on('line', output.take).on('error', () => undefined);
@@ -103,11 +129,9 @@ export async function startCloudflared(options: CloudflaredOptions): Promise<Clo
   );
 }
 
-async function spawnCloudflared(options: CloudflaredOptions): Promise<Child> {
+async function spawnCloudflared(options: CloudflaredOptions, config: string): Promise<Child> {
   const { program, origin, environment } = options;
-  // Without a config it would read the user's ~/.cloudflared/config.yml and answer by its rules,
-  // usually with 404.
-  const argv = ['tunnel', '--config', devNull, '--no-autoupdate', '--url', origin];
+  const argv = ['tunnel', '--config', config, '--no-autoupdate', '--url', origin];
   // In upper case: Windows ignores case, and proxies are also set as `https_proxy`.
   const needed = Object.entries(environment).filter(([name]) =>
     NEEDED_VARIABLES.includes(name.toUpperCase()));

@@ -8,7 +8,7 @@ import { startCloudflared } from './cloudflared.ts';
 export interface TunnelOptions {
   /** Where the tunnel leads, for example `http://localhost:8000`. */
   readonly origin: string;
-  /** The path of the webhook. */
+  /** The path of the webhook. It and those below it are all that can be reached. */
   readonly agentRoute: string;
   /** The URL is printed on its stderr. Its signal ends the opening, not the tunnel. */
   readonly terminal: Terminal;
@@ -59,6 +59,7 @@ export async function openTunnel(options: TunnelOptions): Promise<Tunnel> {
   const cloudflared = await startCloudflared({
     program,
     origin,
+    agentRoute,
     timeoutMs,
     environment,
     interrupted,

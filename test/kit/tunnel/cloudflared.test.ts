@@ -61,11 +61,6 @@ describe('CloudflaredOutput', () => {
     assert.ok(output.lastLines.length < 1_300);
   });
 
-  it('knows the older words for being connected', () => {
-    const { isConnected } = read(`${BOX}INF Connection c206cf44-945f registered connIndex=0`);
-    assert.equal(isConnected, true);
-  });
-
   it('is not connected without a URL', () =>
     assert.equal(read(CONNECTED).isConnected, false));
 });

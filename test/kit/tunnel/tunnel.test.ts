@@ -3,8 +3,7 @@
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { writeFileSync } from 'node:fs';
-import { devNull } from 'node:os';
+import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { afterEach, beforeEach, describe, it } from 'node:test';
 
@@ -95,16 +94,25 @@ async function turnsOfTheEventLoop(): Promise<void> {
 describe('openTunnel', () => {
   useFakes();
 
-  it("runs cloudflared for the origin, and without the user's config", async () => {
-    const { fake } = await opened();
+  it('opens the way to the agent and to nothing else', async () => {
+    const opening = open({ agentRoute: '/api/agent.v1' });
+    const fake = await running(opening);
+    const config = fake.argv[2] ?? '';
     assert.deepEqual(fake.argv, [
-      'tunnel',
-      '--config',
-      devNull,
-      '--no-autoupdate',
-      '--url',
-      ORIGIN,
+      'tunnel', '--config', config, '--no-autoupdate', '--url', ORIGIN,
     ]);
+    const { ingress: [agent, rest] } = JSON.parse(readFileSync(config, 'utf8'));
+    assert.equal(agent.service, ORIGIN);
+    const paths = [
+      '/api/agent.v1', '/api/agent.v1/', '/api/agent.v1/waiter', '/api/agent.v1/chat/completions',
+      '/', '/api/agentXv1', '/api/agent.v10', '/x/api/agent.v1', '/api/authorize', '/metrics',
+    ];
+    const passing = paths.filter((path) => new RegExp(agent.path).test(path));
+    assert.deepEqual(passing, paths.slice(0, 4));
+    assert.deepEqual(rest, { service: 'http_status:404' });
+    await fake.say(BOX + CONNECTED);
+    await opening;
+    assert.equal(existsSync(config), false);
   });
 
   it('gives cloudflared what it needs of the environment, and no key or secret', async () => {
