@@ -93,7 +93,10 @@ export class SpanTracer implements Tracer {
   #parent(headers: IncomingHttpHeaders): OtelContext {
     const { context, propagation, trace } = this.#api;
     const active = context.active();
-    return trace.getSpan(active) === undefined ? propagation.extract(active, headers) : active;
+    if (trace.getSpan(active) !== undefined) return active;
+    // Only the span: a caller may have chosen the headers, and the tools' requests pass baggage on.
+    const named = trace.getSpan(propagation.extract(active, headers));
+    return named === undefined ? active : trace.setSpan(active, named);
   }
 
   /** What a step returns. Undefined if it throws. */

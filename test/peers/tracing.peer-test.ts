@@ -199,6 +199,16 @@ describe('docs/tracing.md', LIMIT, () => {
 });
 
 describe('a traced turn', LIMIT, () => {
+  it('passes no baggage of the webhook on to models and services', async () => {
+    const { client } = await serve('./tracing.mjs');
+    const headers = { ...PARENT.headers, baggage: 'tenant=of-a-stranger' };
+    await (await client.post(message('t-1'), { headers })).text();
+    const { headers: passedOn } = await asked.next();
+    assert.equal(traceIdOf(passedOn), TRACE_ID);
+    const all = [passedOn, ...model.requests.map((request) => request.headers)];
+    assert.deepEqual(all.map(({ baggage }) => baggage), [undefined, undefined, undefined]);
+  });
+
   it('says who spoke, with what outcome', async () => {
     const { client } = await serve('./tracing.mjs');
     await (await client.post(message('t-1'))).text();
