@@ -1,5 +1,5 @@
-// Clients that misbehave, as a process of their own: node clients.ts <port> <how many>. None of
-// them has a key or a secret. They go on until the process is ended.
+// Clients that misbehave, as a process of their own: node clients.ts <port> <how many> <key>. Only
+// one kind of them has a key. They go on until the process is ended.
 
 import { connect, type Socket } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -9,6 +9,8 @@ const MIB = 1_048_576;
 const PAUSE_MS = 100;
 /** An answer that a client does not read holds its connection for 30 s and more. */
 const HOLD_MS = 45_000;
+
+const [port, count, key] = process.argv.slice(2);
 
 const NOW = Math.floor(Date.now() / 1_000);
 const FORGED = `t=${NOW},v1=${'0'.repeat(64)}`;
@@ -21,6 +23,17 @@ function post(path: string, length: number, headers: readonly string[]): string 
 }
 
 type Attack = (socket: Socket) => void | Promise<void>;
+
+/** Asks for one long reply after another, each as one body, and reads none of them. */
+const completions: Attack = async (socket) => {
+  const body = JSON.stringify({ messages: [{ role: 'user', content: 'Talk' }] });
+  const head = post('/api/agent/chat/completions', body.length, [`authorization: Bearer ${key}`]);
+  socket.pause();
+  while (!socket.destroyed) {
+    socket.write(head + body);
+    await sleep(10 * PAUSE_MS);
+  }
+};
 
 /** Sends what it has, and then neither reads nor leaves. */
 function unread(text: string): Attack {
@@ -52,6 +65,7 @@ function trickled(text: string): Attack {
 const ATTACKS: readonly Attack[] = [
   unread(get('/metrics').repeat(1_700)),
   unread(get('/openapi.json').repeat(1_500)),
+  completions,
   unread('GET /health HTTP/1.1\r\n\r\n'.repeat(2_500)),
   heldBack('/api/agent', [`layercode-signature: ${FORGED}`]),
   heldBack('/api/agent/events', [`elevenlabs-signature: t=1,v0=${'0'.repeat(64)}`]),
@@ -67,10 +81,10 @@ const ATTACKS: readonly Attack[] = [
 ];
 
 /** Attacks again and again, the first time after a part of the pause. */
-async function misbehave(port: number, attack: Attack, index: number): Promise<never> {
+async function misbehave(attack: Attack, index: number): Promise<never> {
   await sleep((index * 7) % PAUSE_MS);
   for (;;) {
-    const socket = connect(port, '127.0.0.1');
+    const socket = connect(Number(port), '127.0.0.1');
     socket.on('error', () => undefined);
     socket.on('data', () => undefined);
     const closed = new Promise((resolve) => socket.once('close', resolve));
@@ -81,8 +95,7 @@ async function misbehave(port: number, attack: Attack, index: number): Promise<n
   }
 }
 
-const [port, count] = process.argv.slice(2).map(Number);
-for (let index = 0; index < (count ?? 0); index++) {
+for (let index = 0; index < Number(count); index++) {
   const attack = ATTACKS[index % ATTACKS.length];
-  if (attack !== undefined && port !== undefined) void misbehave(port, attack, index);
+  if (attack !== undefined) void misbehave(attack, index);
 }

@@ -37,7 +37,9 @@ const LOOK_EVERY_MS = 100;
 /** Node 20 has no SQLite. */
 const STORE = isBuiltin('node:sqlite') ? 'sqlite:calls.db' : 'memory';
 
-/** Pays the invoice that the caller names. The bank adds a line to the file. */
+const KEY = 'key-of-the-hostile-test';
+
+/** Pays the invoice that the caller names, or talks at length. The bank adds a line to the file. */
 function agentModule(bank: string): string {
   const built = (name: string): string => JSON.stringify(pathToFileURL(join(ROOT, name)).href);
   return `
@@ -57,8 +59,10 @@ const pay = tool({
 });
 
 const model = scriptedModel(({ messages }) => {
+  model.requests.length = 0; // it would remember all of them
   const { role, content } = messages.at(-1);
   if (role === 'tool') return String(content);
+  if (content === 'Talk') return 'a'.repeat(500_000);
   return [{ call: 'pay', args: { invoice: content.split(' ').at(-1) } }];
 });
 
@@ -77,7 +81,7 @@ export async function playHostile(plan: HostilePlan): Promise<HostileFigures> {
       execArgv: ['--no-allocation-site-pretenuring', '--max-semi-space-size=4'], // as `npm start`
       env: {
         NODE_ENV: 'production', AGENT: './agent.mjs', CONVERSATION_STORE: STORE,
-        LAYERCODE_WEBHOOK_SECRET: SECRET, CHAT_COMPLETIONS_KEYS: 'key-of-the-hostile-test',
+        LAYERCODE_WEBHOOK_SECRET: SECRET, CHAT_COMPLETIONS_KEYS: KEY,
         ELEVENLABS_WEBHOOK_SECRET: SECRET, ACCESS_LOG: 'false',
       },
     });
@@ -87,7 +91,7 @@ export async function playHostile(plan: HostilePlan): Promise<HostileFigures> {
     const quietSeconds = Math.min(MAX_QUIET_SECONDS, plan.seconds / 4);
     const quiet = await watched(pid, () => calls.goOn(quietSeconds));
     const clients = join(import.meta.dirname, 'clients.ts');
-    const args = ['--import', 'tsx', clients, new URL(url).port, String(plan.hostileClients)];
+    const args = ['--import', 'tsx', clients, new URL(url).port, String(plan.hostileClients), KEY];
     hostile = spawn(process.execPath, args, { stdio: ['ignore', 'ignore', 'inherit'] });
     const later = await watched(pid, () => calls.goOn(plan.seconds));
     hostile.kill();
