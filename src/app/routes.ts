@@ -2,7 +2,7 @@
 // kit/platform/local-platform.ts, because a server in production does not load them.
 
 import { afterChecks, type Handler, type Route } from '../http/compose.ts';
-import { localOnly } from '../middleware/local-only.ts';
+import { localOnly, localPagesOnly } from '../middleware/local-only.ts';
 import { rateLimit } from '../middleware/rate-limit.ts';
 import { health } from '../routes/health.ts';
 import { metrics as metricsRoute } from '../routes/metrics.ts';
@@ -90,7 +90,8 @@ function naming(agentName: string, handler: Handler): Handler {
 
 /**
  * Signed requests pass too. The local platform's keys open only sockets on this machine, so only
- * this machine gets one.
+ * this machine gets one. A session on LayerCode costs money, and any site that a developer visits
+ * could ask for one: outside production `*` means the pages of this machine.
  */
 function authorizeHandler(
   { settings, platform, fetch }: AppParts,
@@ -101,9 +102,10 @@ function authorizeHandler(
   const layercode = apiKey === undefined
     ? undefined
     : new RestClient({ url, apiKey, ...(fetch === undefined ? {} : { fetch }) });
+  const isOpen = settings.production || !settings.corsOrigins.includes('*');
   const checks = [
     rateLimit({ perMinute: settings.authorizePerMinute }),
-    ...(localAuthority === undefined ? [] : [localOnly()]),
+    ...(localAuthority !== undefined ? [localOnly()] : isOpen ? [] : [localPagesOnly()]),
   ];
   return afterChecks(checks, signedIfAtAll({ secrets }, authorize({
     platform: localAuthority ?? layercode,

@@ -22,6 +22,15 @@ export function localOnly(): Check {
   };
 }
 
+/** Refuses pages of other machines. Without an `Origin` header the request is not from a page. */
+export function localPagesOnly(): Check {
+  return function localPagesOnly(context) {
+    const origin = context.header('origin');
+    if (origin !== undefined && !isLoopbackOrigin(origin))
+      throw new HttpError(403, 'this origin is not allowed; see CORS_ORIGINS');
+  };
+}
+
 function faultOf(context: Context): string | undefined {
   const { socket, httpVersion } = context.request;
   // A request of `app.fetch` has no address, whatever its server says about the client.
