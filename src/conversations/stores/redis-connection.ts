@@ -25,7 +25,7 @@ export interface RedisTls {
 
 /** A connection that does not answer for this long is given up. */
 const DEAD_MS = 5_000;
-/** How long connecting may take. Logging in has the rest of `DEAD_MS`. */
+/** How long connecting may take. What follows, such as logging in, has the rest of `DEAD_MS`. */
 const CONNECT_MS = DEAD_MS / 2;
 /** Pauses between attempts to connect. */
 const FIRST_RETRY_MS = 50;
@@ -221,17 +221,16 @@ export class RedisConnection implements RedisClient, RedisSubscriber {
   async #askSentinels(name: string): Promise<RedisAddress> {
     const failures: unknown[] = [];
     for (const sentinel of this.#addresses) {
+      let answer: unknown;
+      const ask = async (opened: PackageClient): Promise<void> => {
+        answer = await opened.sendCommand(['SENTINEL', 'GET-MASTER-ADDR-BY-NAME', name]);
+      };
       try {
-        const client = await this.#open(sentinel, {});
-        try {
-          const answer = await client.sendCommand(['SENTINEL', 'GET-MASTER-ADDR-BY-NAME', name]);
-          const address = addressIn(answer);
-          const others = this.#addresses.filter((other) => other !== sentinel);
-          this.#addresses = [sentinel, ...others];
-          return address;
-        } finally {
-          client.destroy();
-        }
+        const client = await this.#open(sentinel, {}, ask);
+        client.destroy();
+        const address = addressIn(answer);
+        this.#addresses = [sentinel, ...this.#addresses.filter((other) => other !== sentinel)];
+        return address;
       } catch (error) {
         failures.push(error);
       }

@@ -74,4 +74,34 @@ describe('RedisConnection', () => {
     for (; nowMs < 8_000; nowMs += 2_000) timers.tick(2_000);
     await claim;
   });
+
+  it('asks the next sentinel if one does not answer', async (t) => {
+    const timers = mockTimers(t, ['setTimeout']);
+    const asked: string[] = [];
+    const redis: RedisPackage = {
+      createClient(options) {
+        const { socket: { host } } = options as { socket: { host: string } };
+        let lose = (): void => undefined;
+        const never = (): Promise<never> => new Promise((_resolve, reject) => {
+          lose = () => reject(new Error('destroyed'));
+        });
+        return {
+          connect: soon, eval: never, evalSha: never, dbSize: never, publish: never,
+          subscribe: never, on: () => undefined, destroy: () => lose(),
+          async sendCommand() {
+            asked.push(host);
+            return host === 'silent' ? never() : ['server', '6379'];
+          },
+        };
+      },
+    };
+    const target = parseRedisUrl('redis+sentinel://silent,other/main');
+    const connection = new RedisConnection(target, undefined, redis);
+    t.after(() => connection.close());
+    const connected = connection.connect();
+    while (asked.length === 0) await soon();
+    timers.tick(5_000);
+    await connected;
+    assert.deepEqual(asked, ['silent', 'other']);
+  });
 });
