@@ -420,17 +420,17 @@ describe('who may authorize', () => {
   });
 
   it('is 403 outside production for a page elsewhere, unless its origin is listed', async (t) => {
-    const { ask, platform } = await stage(t, json(200, SESSION));
+    const { ask, platform } = await stage(t, AUTHORIZED);
     const elsewhere = await ask(undefined, { origin: 'https://app.example' });
     assert.equal(elsewhere.status, 403);
     assert.match(await elsewhere.text(), /see CORS_ORIGINS/);
-    assert.deepEqual(platform.asked, []);
+    assert.equal(platform.requests.length, 0);
     for (const origin of ['http://localhost:3000', 'https://127.0.0.1', 'http://[::1]:5173'])
       assert.equal((await ask(undefined, { origin })).status, 200, origin);
   });
 
   it('is 200 in production for a page of any origin by default', async (t) => {
-    const { ask } = await stage(t, json(200, SESSION), { settings: { production: true } });
+    const { ask } = await stage(t, AUTHORIZED, { settings: { production: true } });
     assert.equal((await ask(undefined, { origin: 'https://app.example' })).status, 200);
   });
 
