@@ -100,8 +100,9 @@ export class OtherProcesses implements OtherToolCalls {
     const { conversationId, waiting, left } = message;
     if (left !== undefined)
       this.#turns.interruptOwn(conversationId, 'the caller has left', left);
+    // Nothing has changed yet for the sender, and a look now would put off one that is needed.
     if (waiting !== undefined) this.#noteWaiting(conversationId, waiting);
-    this.#look(conversationId);
+    else this.#look(conversationId);
   }
 
   #noteWaiting(conversationId: string, process: string): void {

@@ -3,7 +3,7 @@
 import { isId, isObject } from '../base/fields.ts';
 import { parseJson } from '../base/json.ts';
 
-/** Look at the conversation: it has changed in the store. */
+/** Look at the conversation: it has changed in the store, unless the sender is `waiting`. */
 export interface ProcessMessage {
   readonly type: 'look';
   readonly conversationId: string;
