@@ -106,17 +106,17 @@ export class OwnClaims {
   async #restoreAll(): Promise<void> {
     if (this.#isRestoring) return;
     this.#isRestoring = true;
-    const all = this.#all();
-    for (let first = 0; first < all.length; first += RESTORED_TOGETHER)
-      await Promise.all(all.slice(first, first + RESTORED_TOGETHER).map(([id, calls]) =>
-        this.#restore(id, calls)));
+    const ids = [...this.#kept.keys()];
+    for (let first = 0; first < ids.length; first += RESTORED_TOGETHER)
+      await Promise.all(ids.slice(first, first + RESTORED_TOGETHER).map((id) =>
+        this.#restoreCurrent(id)));
     this.#isRestoring = false;
   }
 
-  /** Those that the store should have, by the ids of their conversations. */
-  #all(): readonly (readonly [id: string, calls: OnceCalls])[] {
-    const current = [...this.#kept].filter(([, kept]) => isCurrent(kept));
-    return current.map(([id, { calls }]) => [id, calls]);
+  /** As they are now: a claim that was given back since does not run again. */
+  #restoreCurrent(id: string): Awaitable<void> {
+    const kept = this.#kept.get(id);
+    if (kept !== undefined && isCurrent(kept)) return this.#restore(id, kept.calls);
   }
 }
 
