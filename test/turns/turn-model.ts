@@ -71,12 +71,16 @@ function* wrongsOfTurn(
     notEarlier.every(({ toolCalls, content, state }) =>
       toolCalls === undefined ? content === '' : state === 'interrupted',
     );
-  const own = isRenewed ? withoutCalls : notEarlier;
+  const isRunning = run !== undefined && !run.isOver() && !run.isDead;
+  // A result that a change of another process had lost comes back in front of the run's own words.
+  const notBroughtBack = notEarlier.filter(
+    ({ content, state }) => !isRunning || content !== '' || state !== 'interrupted',
+  );
+  const own = isRenewed ? withoutCalls : notBroughtBack;
   const states = new Set(own.map(({ state }) => state));
   if (states.size > 1) yield `has several states: ${[...states].join(', ')}`;
   const [state] = states;
   const text = own.map(({ content }) => content).join('');
-  const isRunning = run !== undefined && !run.isOver() && !run.isDead;
   if (state === 'open' && !isRunning && (turn.diedAt === undefined || turn.diedAt < lastRunAt))
     yield 'has a placeholder, and does not run';
   if (isRunning && state !== 'open') yield `runs, and is ${state ?? 'without a placeholder'}`;

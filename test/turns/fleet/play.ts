@@ -272,9 +272,13 @@ class Play {
       step: this.#step, process, mark: 0, wasAway: false, storedBy: Infinity, wasStored: false,
     };
     this.#ledger.clearings.push(clearing); // turns may open before it has ended
-    const cleared = clock.as(process.place, () => process.clear());
+    let isCleared = false;
+    const cleared = clock.as(process.place, () => process.clear()).finally(() => {
+      isCleared = true;
+    });
     await this.#stage.quiet();
     await clock.pass(1_000, this.#stage.quiet); // a store that is slow times out
+    await this.#stage.passUntil(() => isCleared); // behind an opening, which is patient
     await cleared;
     clearing.mark = process.app.conversations.remembered(CONVERSATION)?.erasedAt ?? 0;
     clearing.wasAway = process.isAway;
