@@ -4,7 +4,7 @@ import { sentEvents } from '../conversations/turn-record.ts';
 import type { Delivery } from './delivery.ts';
 import type { TurnHost } from './turn-run.ts';
 
-/** How often the record is read. What ends the turn mostly says so. */
+/** How often the record is read. A turn of this process says so when it ends. */
 const READ_MS = 1_000;
 
 /**
@@ -41,8 +41,7 @@ async function replyOf(
   let wake = (): void => undefined;
   const woken = (): void => wake();
   const interval = setInterval(woken, READ_MS);
-  let stop = (): void => undefined;
-  let isAwaited = false;
+  const stop = host.awaitEnd(conversationId, woken);
   try {
     while (delivery.isOpen && performance.now() < untilMs) {
       const next = new Promise<void>((resolve) => {
@@ -56,8 +55,6 @@ async function replyOf(
       if (state !== 'open') return undefined;
       const isElsewhere = process !== undefined && process !== own;
       if (isElsewhere && (await conversations.goneAmong([process])).has(process)) return undefined;
-      if (!isAwaited) stop = host.awaitEnd(conversationId, process, woken);
-      isAwaited = true;
       await next;
     }
     return undefined;

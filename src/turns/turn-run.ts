@@ -107,11 +107,8 @@ export interface TurnHost extends ToolHost {
   readonly recordsCalls: boolean;
   /** Whether turns store what their models were sent, and what they answered. */
   readonly capturesRequests: boolean;
-  /**
-   * Calls `listener` when a turn of the conversation has ended in that process; undefined is this
-   * one. Returns what stops that. Messages of others may be lost.
-   */
-  awaitEnd(conversationId: string, process: string | undefined, listener: () => void): () => void;
+  /** Calls `listener` when a turn of the conversation has ended here. Returns what stops that. */
+  awaitEnd(conversationId: string, listener: () => void): () => void;
   /** See `Turns`. */
   start(delivery: Delivery, arrivedAtMs?: number): void;
   /** The turn is settled. */

@@ -308,13 +308,7 @@ export class Turns implements TurnHost, OwnTurns {
     this.#running.keepDelayed(turn);
   }
 
-  awaitEnd(
-    conversationId: string,
-    process: string | undefined,
-    listener: () => void,
-  ): () => void {
-    if (process !== undefined && process !== this.process)
-      return this.others?.awaitCall(conversationId, process, listener) ?? (() => undefined);
+  awaitEnd(conversationId: string, listener: () => void): () => void {
     const listeners = this.#awaiting.get(conversationId) ?? new Set();
     this.#awaiting.set(conversationId, listeners.add(listener));
     return () => {
@@ -326,7 +320,6 @@ export class Turns implements TurnHost, OwnTurns {
   ended(turn: RunningTurn): void {
     this.#running.remove(turn);
     const { event, conversationId } = turn;
-    this.others?.callEnded(conversationId);
     for (const listener of this.#awaiting.get(conversationId) ?? []) listener();
     if (turn.isStored) this.#onTurnOver?.(event, this.process);
     // An anonymous conversation has no other turn.
