@@ -394,7 +394,8 @@ describe("examples/deploy/Dockerfile, its run-time stage laid out in a folder", 
     t.after(() => server.kill('SIGKILL'));
     const client = createTestClient(await server.url(), { secret: SECRET });
     assert.equal(await (await client.say('Hello')).text(), 'You said: Hello');
-    assert.equal(await redis.command('DBSIZE'), '1');
+    const key = `layercode:${client.conversationId}`;
+    assert.equal(await redis.command('EXISTS', key), '1');
     const left = readdirSync(app).toSorted();
     assert.deepEqual(left, ['assets', 'dist', 'node_modules', 'package.json']);
     server.kill('SIGTERM');
