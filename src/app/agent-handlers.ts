@@ -1,14 +1,12 @@
 // What answers an agent's platforms, over whichever wires they speak.
 
 import type { Handler } from '../http/compose.ts';
-import { turnMetrics } from '../observers/turn-metrics.ts';
 import { completions } from '../wires/chat-completions/completions.ts';
 import { hasCredentials } from '../wires/chat-completions/keys.ts';
 import { reports } from '../wires/chat-completions/reports.ts';
 import { SIGNATURE_HEADER } from '../wires/layercode/signature.ts';
 import { signed } from '../wires/layercode/signed.ts';
 import { webhook } from '../wires/layercode/webhook.ts';
-import { deliveryReport, type TurnObserver } from '../wires/reply-stream.ts';
 import type { AppParts } from './app-parts.ts';
 import type { PlatformAgent } from './app-platform.ts';
 import type { RoutedAgent } from './routed-agents.ts';
@@ -21,7 +19,7 @@ export interface AgentHandlers {
   /** Answers what is posted to the path itself, on either wire. */
   readonly own: Handler;
   /** Whether LayerCode posts there. If not, only platforms that speak Chat Completions do. */
-  readonly isSigned: boolean;
+  readonly servesLayercode: boolean;
   /** The other handlers are undefined if nothing is served by them. */
   readonly completions?: Handler;
   readonly models?: Handler;
@@ -30,10 +28,10 @@ export interface AgentHandlers {
 
 export function agentHandlers(routed: RoutedAgent, parts: AppParts): AgentHandlers {
   const { name, path, secrets, keys, metrics } = routed;
-  const isSigned = secrets.length > 0;
+  const servesLayercode = secrets.length > 0;
   const shared = sharedByWires(routed, parts);
   const layercode = signed({ secrets }, webhook({ ...shared, metrics }));
-  if (keys.length === 0) return { name, path, isSigned, own: layercode };
+  if (keys.length === 0) return { name, path, servesLayercode, own: layercode };
   const { settings, openSessions } = parts;
   const hasReports =
     (settings.vapiWebhookSecret ?? settings.elevenLabsWebhookSecret) !== undefined;
@@ -43,8 +41,8 @@ export function agentHandlers(routed: RoutedAgent, parts: AppParts): AgentHandle
     openSessions: hasReports ? openSessions : undefined,
   });
   return {
-    name, path, isSigned,
-    own: eitherWire(layercode, complete, isSigned),
+    name, path, servesLayercode,
+    own: servesLayercode ? eitherWire(layercode, complete) : complete,
     completions: complete,
     models,
     reports: hasReports ? reports(shared) : undefined,
@@ -63,29 +61,22 @@ export function platformAgent(routed: RoutedAgent, parts: AppParts): PlatformAge
 
 /** What every wire of an agent needs. */
 function sharedByWires(
-  { name, agent, conversations, turns, metrics }: RoutedAgent,
-  { settings, open, openSessions, records, costOf, platform }: AppParts,
+  { name, agent, conversations, turns, onTurnEnd }: RoutedAgent,
+  { settings, open, openSessions, records }: AppParts,
 ) {
-  const observe = turnMetrics(metrics, costOf);
-  const onTurnEnd: TurnObserver = (delivery, report) => {
-    observe(delivery, report);
-    platform?.turnEnded(deliveryReport(delivery, report));
-  };
   return {
     agent, agentName: name ?? agent.name, conversations, turns, open, openSessions, records,
-    settings,
-    onTurnEnd: platform === undefined ? observe : onTurnEnd,
+    settings, onTurnEnd,
   };
 }
 
 /**
  * Where both wires are served, the credentials decide which of them a request speaks. Without any
- * it gets the refusal of the first wire that is configured.
+ * it gets LayerCode's refusal.
  */
-function eitherWire(layercode: Handler, complete: Handler, servesLayercode: boolean): Handler {
+function eitherWire(layercode: Handler, complete: Handler): Handler {
   return (context) => {
     const isSigned = context.header(SIGNATURE_HEADER) !== undefined;
-    const isLayercode = servesLayercode && (isSigned || !hasCredentials(context));
-    return isLayercode ? layercode(context) : complete(context);
+    return isSigned || !hasCredentials(context) ? layercode(context) : complete(context);
   };
 }

@@ -5,6 +5,7 @@ import { processAddress } from '../base/process-address.ts';
 import { withoutMessage } from '../base/thrown-values.ts';
 import { ConversationManager } from '../conversations/manager.ts';
 import type { Metrics } from '../metrics.ts';
+import { turnMetrics } from '../observers/turn-metrics.ts';
 import { workMetrics } from '../observers/work-metrics.ts';
 import { kindsIn } from '../redaction/redact.ts';
 import { Redaction } from '../redaction/redaction.ts';
@@ -12,6 +13,7 @@ import type { SharedValues, SharedValuesOptions } from '../redaction/shared-valu
 import { agentPath } from '../settings/named-agents.ts';
 import { onceToolsOf } from '../tools/tool-list.ts';
 import { Turns } from '../turns/turns.ts';
+import { deliveryReport, type TurnObserver } from '../wires/reply-stream.ts';
 import { agentChannels } from './agent-channels.ts';
 import type { AppParts } from './app-parts.ts';
 
@@ -37,6 +39,8 @@ export interface RoutedAgent extends GivenAgent {
   readonly turns: Turns;
   /** The metrics of this agent. */
   readonly metrics: Metrics;
+  /** Told of each turn that has ended, whichever wire it came over. */
+  readonly onTurnEnd: TurnObserver;
 }
 
 /** As many as were given, in the same order. */
@@ -135,7 +139,15 @@ export function routeAgents(given: GivenAgents, parts: AppParts): RoutedAgents {
       redaction: redactionFor({ name, agent, secrets, keys }, parts, speakers, conversations),
     });
     const path = name === undefined ? agentRoute : agentPath(agentRoute, name);
-    return { name, agent, secrets, keys, path, conversations, turns, metrics: ownMetrics };
+    const observe = turnMetrics(ownMetrics, costOf);
+    const onTurnEnd: TurnObserver = (delivery, report) => {
+      observe(delivery, report);
+      platform?.turnEnded(deliveryReport(delivery, report));
+    };
+    return {
+      name, agent, secrets, keys, path, conversations, turns, metrics: ownMetrics,
+      onTurnEnd: platform === undefined ? observe : onTurnEnd,
+    };
   }
 
   const [first, ...others] = given;

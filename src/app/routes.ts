@@ -30,7 +30,7 @@ export function createRoutes(parts: AppParts, options: RouteOptions): readonly R
   const { agents } = options;
   const [first, ...others] = agents;
   const handlers = agents.map((agent) => agentHandlers(agent, parts));
-  const plain = handlers.slice(0, 1).map((first) => ({ ...first, path: settings.agentRoute }));
+  const plain = handlers.slice(0, 1).map((main) => ({ ...main, path: settings.agentRoute }));
   const routes: readonly DescribedRoute[] = [
     // For voice platforms, with a signature or a key of the agent. An agent may be named like a
     // part of another's paths, such as `v1`: its own path wins over the first agent's plain one.
@@ -62,10 +62,10 @@ const BELOW_AGENT = [
 ] as const;
 
 function agentRoutes(agent: AgentHandlers): readonly DescribedRoute[] {
-  const { name, path, isSigned, own } = agent;
+  const { name, path, servesLayercode, own } = agent;
   const base = path.replace(/\/$/, '');
   const routes = [
-    post(path, isSigned ? 'webhook' : 'completions', own),
+    post(path, servesLayercode ? 'webhook' : 'completions', own),
     ...BELOW_AGENT.flatMap(([method, below, serves]): readonly DescribedRoute[] => {
       const handler = agent[serves];
       return handler === undefined ? [] : [{ method, path: base + below, serves, handler }];

@@ -6,6 +6,7 @@ import { describe, it, type TestContext } from 'node:test';
 import type { MessageTurn } from '../../../src/agents/agent.ts';
 import { defineAgent } from '../../../src/agents/define-agent.ts';
 import { LocalPlatform } from '../../../src/kit/platform/local-platform.ts';
+import type { Settings } from '../../../src/settings/settings.ts';
 import type { CompletionEvent } from '../../../src/wires/chat-completions/events.ts';
 import { recordLog, serve } from '../../fixtures/kernel.ts';
 import { authorize, Browser, connect } from './browser.ts';
@@ -17,7 +18,7 @@ interface Stage {
 }
 
 /** An agent without a key for Chat Completions. */
-async function stage(t: TestContext): Promise<Stage> {
+async function stage(t: TestContext, settings: Partial<Settings> = {}): Promise<Stage> {
   const turns: MessageTurn[] = [];
   const agent = defineAgent({
     name: 'the agent / of tests',
@@ -28,7 +29,7 @@ async function stage(t: TestContext): Promise<Stage> {
     },
   });
   const platform = new LocalPlatform({ playground: false });
-  const { origin } = await serve(t, { agent, platform, log: recordLog().log });
+  const { origin } = await serve(t, { agent, platform, settings, log: recordLog().log });
   return {
     turns,
     origin,
@@ -57,6 +58,25 @@ describe('a socket whose session speaks Chat Completions', () => {
       turns.map(({ wire, conversationId, text }) => [wire, conversationId, text]),
       [['chat-completions', 'call-7', 'Hello']],
     );
+  });
+
+  it('is counted with the turns that come another way, once in each series', async (t) => {
+    const key = 'k'.repeat(32);
+    const { origin, open } = await stage(t, { chatCompletionsKeys: [key] });
+    const browser = await open({ profile: 'vapi' });
+    browser.send({ type: 'client.response.text', content: 'Hello' });
+    await browser.next('response.text');
+    const response = await fetch(`${origin}/api/agent/chat/completions`, {
+      method: 'POST',
+      headers: { authorization: `Bearer ${key}`, 'content-type': 'application/json' },
+      body: JSON.stringify({ stream: true, messages: [{ role: 'user', content: 'Hello' }] }),
+    });
+    assert.match(await response.text(), /You said/);
+    const metrics = await (await fetch(`${origin}/metrics`)).text();
+    const series = metrics.split('\n').filter((line) => /^[a-z]/.test(line))
+      .map((line) => line.slice(0, line.lastIndexOf(' ')));
+    assert.ok(series.some((name) => name.includes('wire="chat-completions"')));
+    assert.deepEqual(series.filter((name, index) => series.indexOf(name) !== index), []);
   });
 
   it('tells who calls where the profile has a place for it', async (t) => {
