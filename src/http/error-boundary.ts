@@ -36,13 +36,11 @@ export class ErrorBoundary {
   }
 
   #handlerFor(error: Error): ErrorHandler | undefined {
-    if (this.#handlers.size === 0) return undefined;
-    let type: unknown = error.constructor;
-    for (; typeof type === 'function'; type = Object.getPrototypeOf(type)) {
-      const handler = this.#handlers.get(type as ErrorClass);
-      if (handler !== undefined) return handler;
-    }
-    return undefined;
+    let nearest: ErrorClass | undefined;
+    for (const type of this.#handlers.keys())
+      if (error instanceof type && (nearest === undefined || type.prototype instanceof nearest))
+        nearest = type;
+    return nearest === undefined ? undefined : this.#handlers.get(nearest);
   }
 }
 

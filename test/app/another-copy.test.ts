@@ -6,6 +6,7 @@ import { describe, it } from 'node:test';
 import { pathToFileURL } from 'node:url';
 
 import * as ours from '../../src/index.ts';
+import { serve } from '../fixtures/kernel.ts';
 import { ROOT } from '../fixtures/source-files.ts';
 import { shop, payTool } from '../turns/payments.ts';
 
@@ -43,7 +44,20 @@ describe('an error of another copy of the package', () => {
     assert.equal(new Mine(400, 'no') instanceof Mine, true);
   });
 
-  it('is still what it was in a tool that acts once: NotDone leaves no unknown outcome', async (t) => {
+  it('is answered by the handler for errors of its class', async (t) => {
+    const { fetch } = await serve(t, {
+      setUp: (app) => {
+        app.get('/bad', () => {
+          throw new theirs.BadRequest('no');
+        });
+        app.onError(ours.HttpError, (_error, context) => context.empty(500));
+        app.onError(ours.BadRequest, (_error, context) => context.empty(418));
+      },
+    });
+    assert.equal((await fetch('/bad')).status, 418);
+  });
+
+  it('leaves no unknown outcome of a tool that acts once, if it is NotDone', async (t) => {
     const answers = [new theirs.NotDone('the bank declined it'), undefined];
     const served = shop(t, payTool(() => {
       const answer = answers.shift();
