@@ -85,10 +85,10 @@ export function failureOfResponse(
   }
   const hint = status === 404 ? ': check the name of the model, and the base URL' : '';
   const message = `${access.name} answered HTTP ${status}${inParentheses(words)}${hint}`;
-  const isLimited = status === 429;
-  const retryable = isLimited ? !NO_QUOTA.test(body) : isRetryableStatus(status);
-  const code = isLimited ? 'rate_limited' : 'http_error';
-  return new ModelError(code, message, { status, retryAfterMs, retryable });
+  const code = status === 429 ? 'rate_limited' : 'http_error';
+  return new ModelError(code, message, {
+    status, retryAfterMs, retryable: isRetryableStatus(status),
+  });
 }
 
 /**

@@ -234,7 +234,7 @@ describe('a failing model', () => {
     [
       'limits the rate for a while, with words about billing',
       fails(429, '{"error":{"message":"see billing","details":[{"retryDelay":"13s"}]}}'),
-      { code: 'rate_limited', retryable: false, retryAfterMs: 13_000 },
+      { code: 'rate_limited', retryable: true, retryAfterMs: 13_000 },
     ],
     ['is overloaded', overloaded, { code: 'http_error', status: 500, retryable: true }],
     [
