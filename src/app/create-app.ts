@@ -76,7 +76,8 @@ export function createApp(
   prices.started();
   checkStates(given.map(({ name, agent }) => [name ?? agent.name, agent]));
   noteOnceTools(onceToolsOf(agents));
-  for (const reason of faultsOfRepeats(agents))
+  const areValuesShared = settings.redactionKeys.length > 0 && store.aside !== undefined;
+  for (const reason of faultsOfRepeats(agents, areValuesShared))
     log.warn('a repeatable tool may not run again as it did', { reason });
   const costOf: CostOf = (model, tokens) => prices.costOf(model, tokens);
   const { drainCallsSeconds, conversationTtlSeconds } = settings;

@@ -95,14 +95,19 @@ export function checkOnceTools(agents: Iterable<ToolOwner>): void {
 
 /**
  * Why tools that are `repeatable` may fail, or act twice, when they run again: one sentence for
- * each. What a function of the turn makes is not known at the start.
+ * each. What a function of the turn makes is not known at the start. `areValuesShared`: other
+ * processes get the values that callers said.
  */
-export function faultsOfRepeats(agents: Iterable<ToolOwner>): readonly string[] {
+export function faultsOfRepeats(
+  agents: Iterable<ToolOwner>,
+  areValuesShared: boolean,
+): readonly string[] {
   const faults = [...toolsOf(agents)].flatMap(({ name, once, repeatable, raw, state }) => {
     if (repeatable !== true) return [];
     const isChanging = once !== undefined && state !== undefined;
+    const isBound = raw === true && !areValuesShared;
     return [
-      ...(raw === true ? [`${name} needs values that only the process knows that heard them`] : []),
+      ...(isBound ? [`${name} needs values that only the process that heard them knows`] : []),
       ...(isChanging ? [`${name} may change the state again: it acts, and uses the state`] : []),
     ];
   });

@@ -233,7 +233,7 @@ describe('a once tool', () => {
       linesOf(shop(t, payTool(() => 1, more)), 'a repeatable tool may not run again as it did')
         .map(({ level, reason }) => `${level} ${reason}`);
     assert.deepEqual(said({ repeatable: true, raw: true }), [
-      'warn pay needs values that only the process knows that heard them',
+      'warn pay needs values that only the process that heard them knows',
     ]);
     for (const harmless of [{ repeatable: true }, { raw: true }, {}])
       assert.deepEqual(said(harmless), []);
