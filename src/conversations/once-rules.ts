@@ -111,15 +111,15 @@ export function settleOnce(
 ): void {
   const known = conversation.onceCalls?.[key];
   if (known?.state === 'completed' || (known === undefined && !mayAdd)) return;
+  const own = isSameCall({ runId: claimer.runId, toolCallId }, known) ? known : undefined;
   if (state === 'completed') {
     const claimedAt = known?.claimedAt ?? Date.now();
+    const claim = own?.nth === undefined ? {} : { nth: own.nth };
     const identity = identityOf(claimer, toolCallId);
-    const nth = isSameCall({ runId: claimer.runId, toolCallId }, known) ? known?.nth : undefined;
-    const call = { ...identity, state, tool, claimedAt, content };
-    keep(conversation, key, nth === undefined ? call : { ...call, nth });
-  } else if (known !== undefined && isSameCall({ runId: claimer.runId, toolCallId }, known)) {
-    if (state === 'unknown') markLost(conversation, key, known);
-    else release(conversation, key, known, state === 'not done' ? 1 : 0);
+    keep(conversation, key, { ...identity, ...claim, state, tool, claimedAt, content });
+  } else if (own !== undefined) {
+    if (state === 'unknown') markLost(conversation, key, own);
+    else release(conversation, key, own, state === 'not done' ? 1 : 0);
   }
 }
 

@@ -137,6 +137,13 @@ describe('settleOnce', () => {
     assert.equal(stateOf(conversation), 'completed');
   });
 
+  it('keeps with a result which claim of its call it belongs to', () => {
+    const conversation = emptyConversation('c');
+    claim(conversation, A, { nth: 2 });
+    settle(conversation, A, 'completed');
+    assert.equal(conversation.onceCalls?.[KEY]?.nth, 2);
+  });
+
   it('frees the key of a call that did nothing, for the call that has it only', () => {
     const conversation = emptyConversation('c');
     claim(conversation, A);

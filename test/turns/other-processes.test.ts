@@ -329,6 +329,17 @@ describe('a message from another process', () => {
     assert.deepEqual(a.aborted, []);
   });
 
+  // It would put off the look that is needed when a turn is ended elsewhere.
+  it('costs no read if the sender only waits for a call', async (t) => {
+    const { a, post } = machines(t);
+    const held = await hold(a, 'hold', 'hold', ID);
+    const { length } = a.parts.calls;
+    post.forge('a', '{"type":"look","conversationId":"c","waiting":"b"}');
+    a.go('hold');
+    await held.rest();
+    assert.equal(a.parts.calls.slice(length).includes('read'), false);
+  });
+
   it('carries ids and keys, and no word of a caller, an agent or a tool', async (t) => {
     const paid = deferred();
     const { a, b, post } = machines(t, {
