@@ -32,7 +32,7 @@ export type Difference = { readonly path: Path } & (
   | { readonly kind: 'append'; readonly items: readonly unknown[] }
 );
 
-/** If there is more to compare, elements of one array times those of the other, they are paired. */
+/** If the lengths of two arrays multiply to more than this, elements are paired by their places. */
 const MAX_COMPARED = 40_000;
 
 /** What turns one JSON object into the other. Neither is changed. */

@@ -11,8 +11,8 @@ const maps = new Map<string, SourceMap | undefined>();
 
 /**
  * One line of a stack trace with its place in the source: `at run
- * (file:///…/dist/chunks/app-X.js:12:3)` becomes `at run (src/turns/turns.ts:120:9)`. Lines of other
- * files are returned unchanged.
+ * (file:///…/dist/chunks/app-X.js:12:3)` becomes `at run (src/turns/turns.ts:120:9)`. Lines of
+ * other files are returned unchanged.
  */
 export function originalFrame(frame: string): string {
   const [place, file = '', line, column] = /(file:[^\s()]+):(\d+):(\d+)/.exec(frame) ?? [];

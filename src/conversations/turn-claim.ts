@@ -10,8 +10,8 @@ import { messagesOf } from './turn-record.ts';
 /**
  * Whether a run may continue for another delivery of its turn. `owned`: yes, the record is this
  * run's. If a run in another process had it and did not complete, `earlierCalls` are that run's.
- * `closed`: no, a newer turn has begun. `taken`: no, another run has
- * said everything, or goes on for a later delivery.
+ * `closed`: no, a newer turn has begun. `taken`: no, another run has said everything, or goes on
+ * for a later delivery.
  */
 export type TurnClaim =
   | {

@@ -59,7 +59,7 @@ export function withNames(
   return from === 0 ? text : named + text.slice(from);
 }
 
-/** No pattern, and no map of those that were seen: a text may have very many. */
+/** Neither a pattern nor a cache: a text may have very many marks. */
 function kindOfMarkAt(text: string, at: number, kinds: Kinds): string | undefined {
   for (const kind of kinds) {
     const space = at + 1 + kind.length;

@@ -174,7 +174,7 @@ const conversations = {
     'What a crash of the operating system may lose: "normal" the last turns, "full" nothing.'),
   /** Undefined: what the store does by itself. */
   onceClaims: optional(onceClaims, 'ONCE_CLAIMS', 'stored, with SQLite fsynced',
-    'What must hold the claim of a tool that acts once first: the store, its disk or replicas.'),
+    'What must hold a claim before its once tool may act: the store, its disk or replicas.'),
   /** The first one encrypts. Empty: values stay in the process that heard them. */
   redactionKeys: list(
     listOf(encryptionKey,

@@ -98,7 +98,7 @@ async function storeClaims(
       else if (await haveOtherKeys(turn, once)) others += 1;
       else return;
     }
-    throw new Error('the text of once is another one each time it is asked for');
+    throw new Error('once returns a different text each time it is called');
   } catch (error) {
     const { conversationId, turnId, log } = turn;
     const message = 'tool calls that act once were not started, as the store did not confirm them';
@@ -117,7 +117,7 @@ async function claim(turn: ToolCallingTurn, all: readonly NotedToolCall[]): Prom
   const { conversationId, host } = turn;
   const calls = all.filter(({ failure, claim: made }) =>
     failure === undefined && made?.kind !== 'free');
-  const claims = calls.map((call) => claimOf(call, host));
+  const claims = calls.map((call) => nextClaimOf(call, host));
   const sentAtMs = performance.now();
   try {
     const noted = await host.conversations.noteProgress(
@@ -193,7 +193,7 @@ function isKnownToBeDone(
   return true;
 }
 
-function claimOf(noted: NotedToolCall, host: ToolHost): OnceClaim {
+function nextClaimOf(noted: NotedToolCall, host: ToolHost): OnceClaim {
   const { key, running, tool, spoken: { call } } = noted;
   noted.claims += 1;
   return {

@@ -73,7 +73,7 @@ export class Heartbeats {
     return andThen(found, (key) => key !== undefined);
   }
 
-  /** Whether a key may be missing since the last beat, as the key of this process is, too. */
+  /** Whether the store may have lost keys since the last beat: that of this process, for one. */
   #mayHaveLost(): Awaitable<boolean> {
     const [own] = this.#versions.keys();
     if (own === undefined) return true;

@@ -30,7 +30,7 @@ export class KeptAside implements StoreAside {
       if (found === true) return;
       from = found?.version;
     }
-    throw new StoreError(`other processes wrote the same ${MAX_CONFLICTS} times`);
+    throw new StoreError('other processes keep writing the same text');
   }
 
   async read(id: string): Promise<string | undefined> {

@@ -12,7 +12,7 @@ const RESTORED_TOGETHER = 100;
 
 interface Kept {
   readonly calls: OnceCalls;
-  /** By `performance.now()`. The mark of an erasure that is not known here is kept for longer. */
+  /** By `performance.now()`. An erasure that is not known here leaves its mark for longer. */
   readonly untilMs: number;
 }
 

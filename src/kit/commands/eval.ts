@@ -188,7 +188,7 @@ function budgetsOf(flags: Readonly<Record<string, string>>, runs: number): Budge
     throw new UsageError('--max-p95 must be a time such as 800ms or 1.5s');
   const maxCost = cost === undefined ? undefined : Number(cost);
   if (cost !== undefined && !/^\d+(\.\d+)?$/.test(cost))
-    throw new UsageError('--max-cost must be a number in the currency of MODEL_PRICES, such as 0.5');
+    throw new UsageError('--max-cost must be a number in the currency of MODEL_PRICES, as 0.5');
   return { minPasses: parseCount(flags['--min-passes'], '--min-passes', runs), maxP95Ms, maxCost };
 }
 

@@ -48,7 +48,8 @@ interface Case {
 
 function testCase({ result, runs: { results }, isBorne }: Case): string {
   const { file, outcome, durationMs } = result;
-  const name = results.length === 1 ? result.name : `${result.name}, run ${results.indexOf(result) + 1}`;
+  const run = results.length === 1 ? '' : `, run ${results.indexOf(result) + 1}`;
+  const name = `${result.name}${run}`;
   const attributes =
     `name="${escaped(name)}" classname="${escaped(file)}" time="${(durationMs / 1_000).toFixed(3)}"`;
   if (outcome === 'passed') return `    <testcase ${attributes}/>`;

@@ -250,7 +250,8 @@ export class Play {
       if (!(await reply.hear(at.words, this.#options.timeoutMs))) {
         const { said } = reply.words;
         if (reply.failure !== undefined) return;
-        return this.#fail(trouble, [`the reply had only ${said === 1 ? '1 word' : `${said} words`}`]);
+        const words = said === 1 ? '1 word' : `${said} words`;
+        return this.#fail(trouble, [`the reply had only ${words}`]);
       }
     } else {
       const { tool } = at;

@@ -72,7 +72,8 @@ export const WORDS: Readonly<Record<string, (argument: string) => Action>> = {
     return { name: 'wire', wire: argument };
   },
   models(argument) {
-    if (!/^[1-5]$/.test(argument)) throw new LineFault('models takes a number from 1 to 5: models 2');
+    if (!/^[1-5]$/.test(argument))
+      throw new LineFault('models takes a number from 1 to 5: models 2');
     return { name: 'models', count: Number(argument) };
   },
   from: (argument) => ({ name: 'from', text: number('from', argument) }),

@@ -1,4 +1,4 @@
-// What one `turn` must know of the one before it, in the same conversation: a file in `.layercode/`.
+// What one `turn` must know of the one before it in the same conversation, in `.layercode/`.
 
 import { createHash } from 'node:crypto';
 
