@@ -32,7 +32,7 @@ export class GoldenRequests {
    */
   faultOf(line: number, text: string): readonly string[] | undefined {
     try {
-      return this.#compare(line, text);
+      return this.#compare(line, normal(text));
     } catch (error) {
       return [messageOf(error)];
     }
@@ -59,14 +59,14 @@ export class GoldenRequests {
   #read(): Map<number, string> {
     let text: string;
     try {
-      text = readFileSync(this.#path, 'utf8').replaceAll('\r\n', '\n');
+      text = normal(readFileSync(this.#path, 'utf8'));
     } catch (error) {
       if (codeOf(error) === 'ENOENT') return new Map();
       throw error;
     }
     const [, ...parts] = text.split(HEADING);
     return new Map(parts.flatMap((part, index) =>
-      index % 2 === 1 ? [] : [[Number(part), (parts[index + 1] ?? '').trim()]],
+      index % 2 === 1 ? [] : [[Number(part), normal(parts[index + 1] ?? '')]],
     ));
   }
 
@@ -77,4 +77,9 @@ export class GoldenRequests {
       .map(([line, text]) => `=== ${line}\n${text}\n`);
     writeFileSync(this.#path, parts.join('\n'));
   }
+}
+
+/** The same for texts that differ in the kind of line breaks, or in blanks around them. */
+function normal(text: string): string {
+  return text.replaceAll(/\r\n?/g, '\n').trim();
 }

@@ -101,6 +101,13 @@ describe('expect-same-request', () => {
     });
   }
 
+  it('accepts a prompt with line breaks of Windows, and with one at its end', async (t) => {
+    const folder = new Folder(t, `${ASKED}expect-same-request\n`);
+    const shop = { ...SHOP, prompt: '\\nYou sell bread.\\r\\nDo not shout.\\r\\n' };
+    await folder.run(shop, '--update');
+    assert.equal((await folder.run(shop)).code, 0);
+  });
+
   it('keeps each line of a scenario apart, also those that a broken run did not reach', async (t) => {
     const twice = `${ASKED}expect-same-request\nsay Ho\nmodel says Ho.\nexpect-same-request\n`;
     const folder = new Folder(t, twice);
