@@ -4,6 +4,7 @@ import { isObject } from '../../base/fields.ts';
 import { messageOf } from '../../base/thrown-values.ts';
 import type { CallerSession } from '../platform/caller-session.ts';
 import type { CallerTurn, CallFailure } from '../platform/caller-turn.ts';
+import { counted } from '../terminal/counted.ts';
 import { oneLine } from '../terminal/one-line.ts';
 import { faultOf } from './checks.ts';
 import type { Notebook } from './notebook.ts';
@@ -248,10 +249,11 @@ export class Play {
     const { at } = trouble;
     if ('words' in at) {
       if (!(await reply.hear(at.words, this.#options.timeoutMs))) {
-        const { said } = reply.words;
-        if (reply.failure !== undefined) return;
-        const words = said === 1 ? '1 word' : `${said} words`;
-        return this.#fail(trouble, [`the reply had only ${words}`]);
+        const { isOver, failure, words: { said, heard } } = reply;
+        if (failure !== undefined) return;
+        return this.#fail(trouble, [isOver && said <= at.words
+          ? `the reply had only ${counted(said, 'word')}`
+          : `the caller heard only ${counted(heard, 'word')}`]);
       }
     } else {
       const { tool } = at;

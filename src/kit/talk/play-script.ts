@@ -7,6 +7,7 @@ import type { Act, Scenario } from '../eval/scenario.ts';
 import type { Stage } from '../eval/stage.ts';
 import { paintFor } from '../terminal/colour.ts';
 import { EXIT, type Terminal } from '../terminal/command.ts';
+import { counted } from '../terminal/counted.ts';
 import { oneLine } from '../terminal/one-line.ts';
 import { interruptedError } from '../terminal/output.ts';
 import { describeFailure } from './call-failure.ts';
@@ -122,8 +123,4 @@ export async function playScript(
   const left = steps.length - played;
   stdout.write(`\n${sum}${left === 0 ? '' : `; ${counted(left, 'step')} not played`}.\n`);
   return failed === 0 ? EXIT.OK : EXIT.FAILED;
-}
-
-function counted(count: number, noun: string): string {
-  return `${count} ${noun}${count === 1 ? '' : 's'}`;
 }

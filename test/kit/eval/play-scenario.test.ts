@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict';
+import { once } from 'node:events';
 import { describe, it } from 'node:test';
 
 import { defineAgent } from '../../../src/agents/define-agent.ts';
@@ -220,6 +221,20 @@ describe('playScenario', () => {
     const result = await play(echo, 'say Hi\ninterrupt after 9 words\nexpect Hi');
     assert.deepEqual(failuresOf(result), [[2, 'the reply had only 3 words']]);
     assert.equal(result.failures[0]?.kind, 'course');
+  });
+
+  it('says if too few words came in time, which are not all of the reply', async () => {
+    const slow = defineAgent({
+      name: 'slow',
+      async *onMessage({ signal }) {
+        yield 'One two ';
+        await once(signal, 'abort');
+      },
+    });
+    const result = await play(slow, 'say Hi\ninterrupt after 9 words\nexpect Hi', {
+      timeoutMs: 300,
+    });
+    assert.deepEqual(failuresOf(result)[0], [2, 'the caller heard only 2 words']);
   });
 
   it('interrupts while a tool runs, which may finish', async () => {

@@ -310,6 +310,14 @@ describe('talk --script', () => {
     ]);
   });
 
+  it('cannot interrupt what nobody waits to hear, as the agent has hung up', async (t) => {
+    const { exitCode, lines } = await play(t, {
+      onMessage: (_turn, reply) => reply.hangup({ say: 'Goodbye, and thank you for calling.' }),
+    }, 'say Bye\ninterrupt after 5 words');
+    assert.equal(exitCode, 1);
+    assert.match(lines.join('\n'), /^the caller heard only [0-4] words?$/m);
+  });
+
   it('tells when the first word came too late', async (t) => {
     const { exitCode, lines } = await play(t, polite, 'say Hello\nwithin 0.001 ms');
     assert.deepEqual(
