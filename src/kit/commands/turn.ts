@@ -84,11 +84,10 @@ answered; 2 wrong arguments.
       isMidLine = false;
       if (reply.leaves !== undefined) tell('[hang-up]');
       const { id: sessionId, interruption } = call;
-      keepCall(directory, conversationId, { sessionId, interruption });
+      const { failure } = reply;
+      if (failure === undefined) keepCall(directory, conversationId, { sessionId, interruption });
       if (interrupted.aborted) throw interruptedError(interrupted);
-      if (reply.failure !== undefined) {
-        throw new CommandError(describeFailure(reply.failure, target));
-      }
+      if (failure !== undefined) throw new CommandError(describeFailure(failure, target));
     };
     if (switches.has('--begin')) await finish(call.start());
     if (text !== '') {
