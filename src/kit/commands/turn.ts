@@ -4,7 +4,7 @@ import { isId, MAX_ID_LENGTH } from '../../base/fields.ts';
 import type { CallerTurn } from '../platform/caller-turn.ts';
 import { describeFailure } from '../talk/call-failure.ts';
 import { findTarget, TARGET_FLAGS } from '../talk/call-target.ts';
-import { keepCall, readKeptCall } from '../talk/kept-call.ts';
+import { forgetCall, keepCall, readKeptCall } from '../talk/kept-call.ts';
 import { openCall } from '../talk/open-call.ts';
 import { paintFor } from '../terminal/colour.ts';
 import { CommandError, EXIT, UsageError, type Command } from '../terminal/command.ts';
@@ -99,7 +99,10 @@ answered; 2 wrong arguments.
       }
       await finish(reply);
     }
-    if (switches.has('--end')) await finish(call.end());
+    if (switches.has('--end')) {
+      await finish(call.end());
+      forgetCall(directory, conversationId);
+    }
     return EXIT.OK;
   },
 };

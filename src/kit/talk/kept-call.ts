@@ -1,10 +1,11 @@
 // What one `turn` must know of the one before it in the same conversation, in `.layercode/`.
 
 import { createHash } from 'node:crypto';
+import { rmSync } from 'node:fs';
 
 import { isObject } from '../../base/fields.ts';
 import { parseJson, type JsonObject } from '../../base/json.ts';
-import { readPrivateFile, writePrivateFile } from '../../process/private-files.ts';
+import { privateFile, readPrivateFile, writePrivateFile } from '../../process/private-files.ts';
 
 export interface KeptCall {
   readonly sessionId: string;
@@ -32,6 +33,15 @@ export function keepCall(directory: string, conversationId: string, call: KeptCa
     writePrivateFile(directory, nameOf(conversationId), JSON.stringify(call));
   } catch {
     // As for the development secret: a read-only directory is no error.
+  }
+}
+
+/** The call is over. Does nothing where no file can be removed. */
+export function forgetCall(directory: string, conversationId: string): void {
+  try {
+    rmSync(privateFile(directory, nameOf(conversationId)), { force: true });
+  } catch {
+    // Where none can be written, none is there.
   }
 }
 

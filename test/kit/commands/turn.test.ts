@@ -102,10 +102,11 @@ describe('turn', () => {
     const first = session();
     assert.ok(first !== undefined);
     assert.equal(await run('Go on', '--interrupt-after', '2'), 0);
+    assert.equal(session(), first);
     assert.equal(await run('What?', '--end'), 0);
     assert.match(terminal.out, /^Welcome\.\nOne two [^]*\nYes\.\n$/);
     assert.match(terminal.err, /^\[interrupted after \d words\]\n$/);
-    assert.equal(session(), first);
+    assert.equal(session(), undefined, 'the next turn is of another call');
     const history = await app.conversations.getHistory('c-9');
     const cut = history.find(({ content }) => content.startsWith('One'))?.content ?? '';
     assert.match(cut, /^One two/);
@@ -114,6 +115,23 @@ describe('turn', () => {
     assert.equal(await run('--begin'), 0);
     assert.notEqual(session(), first);
     assert.match(terminal.out, /Welcome\.\n$/);
+  });
+
+  it('still tells what was heard after a message that failed', async (t) => {
+    const told: unknown[] = [];
+    const { client } = serve(t, {
+      onMessage({ event }) {
+        told.push(event.type === 'message' ? event.interruption_context : undefined);
+        return 'One two three four five six seven eight nine ten.';
+      },
+    });
+    const terminal = openTerminal(t);
+    const url = await client.origin();
+    await turn.run(['Go on', '--interrupt-after', '1', '--url', url], terminal);
+    const broken = await listen(t, (_request, response) => response.writeHead(503).end());
+    await assert.rejects(turn.run(['What?', '--url', broken], terminal), /503/);
+    await turn.run(['What?', '--url', url], terminal);
+    assert.notEqual(told[1], undefined);
   });
 
   it('begins a new call where it is told to, and needs something to do', async (t) => {
