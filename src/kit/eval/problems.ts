@@ -85,7 +85,7 @@ function problemOf(
     return 'the agent asks no model, so none can be scripted';
   if (ASKING.has(step.name) && !isPlayedByModel)
     return 'the agent asks no model';
-  if (step.name === 'never-acts-twice' && step.tools.length === 0) {
+  if (step.name === 'never-acts-twice' && step.tools.length === 0 && isComplete) {
     const hasOnce = [...tools.values()].some(({ once }) => once !== undefined);
     if (!hasOnce) return 'no tool has once, so this cannot fail; name one: never-acts-twice pay';
   }

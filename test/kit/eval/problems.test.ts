@@ -52,4 +52,9 @@ describe('problemsOf', () => {
     assert.match(unknown ?? '', /^line 2: the agent has no tool pay; it has look$/);
     assert.deepEqual(await problems(till, 'expect Hi\nnever-acts-twice'), []);
   });
+
+  it('takes never-acts-twice for an agent that chooses its tools for each turn', async () => {
+    const chooser = defineAgent({ name: 'chooser', prompt: 'Take money.', tools: () => [pay] });
+    assert.deepEqual(await problems(chooser, 'expect Hi\nnever-acts-twice'), []);
+  });
 });
