@@ -1,7 +1,7 @@
 // The models of one run, the agent's own and that of the evals: asked, recorded or replayed.
 
 import { readFileSync } from 'node:fs';
-import { writeFile } from 'node:fs/promises';
+import { rename, rm, writeFile } from 'node:fs/promises';
 
 import { codeOf, messageOf } from '../../base/thrown-values.ts';
 import type { ChatModel } from '../../models/model.ts';
@@ -83,10 +83,21 @@ async function keep(
     return failed(result, '--record', [...reasons, 'nothing was recorded']);
   }
   try {
-    if (replies.length > 0) await writeFile(path, formatRecording(replies));
+    if (replies.length > 0) await writeWhole(path, formatRecording(replies));
     return result;
   } catch (error) {
     return failed(result, '--record', [`nothing was recorded: ${messageOf(error)}`]);
+  }
+}
+
+/** What is there stays until the new text has been written. */
+async function writeWhole(path: string, text: string): Promise<void> {
+  const draft = `${path}.${process.pid}`;
+  try {
+    await writeFile(draft, text);
+    await rename(draft, path);
+  } finally {
+    await rm(draft, { force: true });
   }
 }
 

@@ -2,7 +2,9 @@
 // server that plays OpenAI.
 
 import assert from 'node:assert/strict';
-import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import {
+  existsSync, linkSync, mkdirSync, readdirSync, readFileSync, writeFileSync,
+} from 'node:fs';
 import { join } from 'node:path';
 import { describe, it, type TestContext } from 'node:test';
 
@@ -113,6 +115,17 @@ describe('eval --record', () => {
     assert.equal(code, 1);
     assert.match(out, /--record\n {4}nothing was recorded: /);
     assert.deepEqual(readdirSync(join(folder.directory, 'evals')), ['a.recorded.json', 'a.txt']);
+  });
+
+  it('puts a whole recording in place of an earlier one, which is not written to', async (t) => {
+    const folder = new Folder(t, { 'a.txt': TALK, 'a.recorded.json': 'earlier' });
+    const evals = join(folder.directory, 'evals');
+    linkSync(join(evals, 'a.recorded.json'), join(evals, 'kept.json'));
+    const server = await vendor(t, 'Your number is +15550177.');
+    assert.equal((await folder.run(['--record'], server)).code, 0);
+    assert.match(folder.read('a.recorded.json'), /Your number/);
+    assert.equal(folder.read('kept.json'), 'earlier');
+    assert.deepEqual(readdirSync(evals), ['a.recorded.json', 'a.txt', 'kept.json']);
   });
 
   it('writes nothing for a scenario that scripts its model', async (t) => {
