@@ -40,7 +40,8 @@ export async function playScenario(
     stage,
     notebook,
     callerFrom: (from, address) => callerOf({ ...scenario.origin, from }, access, address),
-    explain: ({ reason }) => `there was no answer: ${reason}`,
+    explain: ({ status, reason }) =>
+      `${status === undefined ? 'there was no answer' : 'the agent\'s server failed'}: ${reason}`,
   });
   try {
     return await play.run();

@@ -504,6 +504,14 @@ describe('playScenario', () => {
     assert.deepEqual(failuresOf(result), [[1, 'the reply had no end after 0.3 s']]);
   });
 
+  it('tells a server that refused from one that did not answer', async () => {
+    const words = 'word '.repeat(1_000);
+    const result = await play(echo, `set MAX_BODY_BYTES 2000\nsay ${words}\nexpect word`);
+    const [[line, reason] = []] = failuresOf(result);
+    assert.equal(line, 2);
+    assert.match(String(reason), /^the agent's server failed: 413 /);
+  });
+
   it('tells the agent who calls, with metadata and data from a page', async () => {
     const polite = defineAgent({
       name: 'polite',
