@@ -44,10 +44,9 @@ export async function playAll(
       const models = next.models();
       const { modelFor, judge, playedCaller } = models;
       const errors: string[] = [];
-      const played = await unawaited.during(errors, () => playScenario(
+      const result = await unawaited.during(errors, async () => models.finish(await playScenario(
         scenario, cast, { ...options, modelFor, judge, playedCaller, golden },
-      ));
-      const result = await models.finish(played);
+      )));
       const whole = (): ScenarioResult =>
         errors.length === 0 ? result : failed(result, 'the agent', errors);
       (results[index] ??= [])[run] = whole;
