@@ -350,7 +350,8 @@ export class CallerSession {
   ): Awaitable<unknown> {
     if (this.#listener.onTrace === undefined) return undefined;
     const body = JSON.parse(String(request.body)) as JsonObject;
-    const event = 'turn_id' in body ? body : { turn_id: turn.id, ...body };
+    const isComplete = turn.id === '' || 'turn_id' in body;
+    const event = isComplete ? body : { turn_id: turn.id, ...body };
     const isTold = interruption === undefined || 'interruption_context' in body;
     return this.#trace({
       type: 'local.request', delivery: number, signature, event,

@@ -168,6 +168,13 @@ describe('CallerSession at its end', () => {
     );
   });
 
+  it('traces session.end as it was posted, without a turn', async (t) => {
+    const { session, next } = await call(t, {}, { isTraced: true });
+    await session.end();
+    const { event } = await next('local.request');
+    assert.deepEqual([event['type'], 'turn_id' in event], ['session.end', false]);
+  });
+
   it('has in the transcript what was heard of an interrupted reply', async (t) => {
     const ended = deferred<SessionEndEvent>();
     const { session, next } = await call(
