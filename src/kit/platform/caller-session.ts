@@ -60,8 +60,9 @@ interface Posted {
 }
 
 /**
- * A caller in text mode, and the platform between them and the agent. Methods that post return at
- * once what is answered; where nothing is posted, that is over.
+ * A caller in text mode, and the platform between them and the agent. Methods that return a turn do
+ * so at once, before it is answered; where nothing is posted, it is over. `redeliver` and `forge`
+ * resolve with nothing, once the answer is over.
  */
 export class CallerSession {
   readonly id: string;
