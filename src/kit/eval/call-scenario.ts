@@ -146,9 +146,9 @@ function refused(messages: readonly RecordedMessage[]): readonly string[] {
   return [...new Set(names)].map((name) => `expect-tool ${name} refused`);
 }
 
-/** Whether the arguments did not fit, as a check by schema words it. */
+/** Whether the arguments were no object or did not fit, as a check by schema words it. */
 function isRefusal(result = ''): boolean {
-  return result.startsWith('{"error":"arguments');
+  return /^\{"error":"(?:the )?arguments/.test(result);
 }
 
 /** Numbers that a finder of cards takes for one, in place of what was redacted. */

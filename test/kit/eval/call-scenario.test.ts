@@ -206,6 +206,13 @@ describe('callScenario', () => {
     assert.deepEqual(linesOfTurn(turn([USER('Hi'), AGENT('No.')])), ['say Hi', '# heard: No.']);
   });
 
+  it('expects a refusal of arguments that are no object, and mocks nothing for it', () => {
+    const wrong = used('look', '{"error":"the arguments are not a JSON object"}');
+    assert.deepEqual(linesOfTurn(turn([USER('Hi'), ...wrong, AGENT('No.')])), [
+      'say Hi', 'expect-tool look refused', '# heard: No.',
+    ]);
+  });
+
   it('leaves out what the platform discarded', () => {
     const turns = [turn([USER('A ta')], { isDiscarded: true }), turn([USER('A table')])];
     assert.deepEqual(linesOf(call(turns)).slice(5), ['say A table']);
