@@ -58,10 +58,10 @@ the scenario expects. A scenario is a text file with one step per line; a direct
                        Several agents, as for run. The first one is called, unless a scenario names
                        another; all of them can be handed over to.
   --runs N             Plays each scenario this often, and prints pass rates. Default: 1.
-  --min-passes N       So many runs of each scenario must pass. Default: all.
+  --min-passes N       At least this many runs of each scenario must pass. Default: all.
   --max-p95 TIME       Fails if the p95 of the first word is longer in a scenario: 800ms, 1.5s.
-  --max-cost NUMBER    Fails if everything together costs more, the judge and played callers too. In
-                       the currency of MODEL_PRICES.
+  --max-cost NUMBER    Fails if the whole evaluation costs more, including the judge and played
+                       callers. In the currency of MODEL_PRICES.
   --timeout SECONDS    The longest a reply may take. Default: ${TIMEOUT_SECONDS}.
   --real-tools         Tools with effects run, even if the scenario has no line that allows it.
   --process            The agent runs in a process of its own, with a SQLite file, so that a

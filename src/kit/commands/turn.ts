@@ -8,6 +8,7 @@ import { forgetCall, keepCall, readKeptCall } from '../talk/kept-call.ts';
 import { openCall } from '../talk/open-call.ts';
 import { paintFor } from '../terminal/colour.ts';
 import { CommandError, EXIT, UsageError, type Command } from '../terminal/command.ts';
+import { counted } from '../terminal/counted.ts';
 import { parseFlags } from '../terminal/flags.ts';
 import { interruptedError, withBrokenPipes, write } from '../terminal/output.ts';
 import { printable } from '../terminal/printable.ts';
@@ -31,7 +32,7 @@ the next. Ctrl-C is a caller who speaks over the reply: the request is dropped.
   --begin              The call begins: prints the welcome first.
   --end                The call ends after this.
   --interrupt-after WORDS
-                       The caller speaks over the reply once a voice has said so many words. The
+                       The caller speaks over the reply once a voice has said this many words. The
                        next turn tells the agent what was heard.
   --url URL            The webhook; without a path, AGENT_ROUTE is added.
                        Default: http://localhost: with PORT and AGENT_ROUTE.
@@ -94,8 +95,8 @@ answered; 2 wrong arguments.
       const reply = call.say(text);
       if (wordsHeard !== undefined) {
         if ((await reply.hear(wordsHeard, MAX_HEARING_MS)) && call.interrupt())
-          tell(`[interrupted after ${reply.words.heard} words]`);
-        else tell(`[not interrupted: the reply had ${reply.words.said} words]`);
+          tell(`[interrupted after ${counted(reply.words.heard, 'word')}]`);
+        else tell(`[not interrupted: the reply had ${counted(reply.words.said, 'word')}]`);
       }
       await finish(reply);
     }

@@ -1,4 +1,4 @@
-// What a whole evaluation may miss, take and cost.
+// How many runs must pass, how fast the first word must be, and what an evaluation may cost.
 
 import { shownCost, type ScenarioFigures } from './figures.ts';
 import type { Tokens } from './result.ts';
@@ -42,5 +42,5 @@ export function overBudget(
   ];
   const sum = costs.reduce((total, cost) => total + cost, 0);
   if (Number.isNaN(sum)) return [...slow, 'the cost is not known: MODEL_PRICES lacks a model'];
-  return sum <= maxCost ? slow : [...slow, `it has cost ${shownCost(sum)}`];
+  return sum <= maxCost ? slow : [...slow, `the evaluation cost ${shownCost(sum)}`];
 }

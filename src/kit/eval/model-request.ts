@@ -62,7 +62,7 @@ export function normalRequest(request: ModelRequest): NormalRequest {
   return { text: lines.join('\n'), values };
 }
 
-/** With other tools and messages. The name of the model looks like an id, but is none. */
+/** Changes the tools and messages. The model's name stays: it looks like an id, but is not one. */
 export function withRequestTexts(
   [model = '', options = '', ...others]: ModelRequest,
   change: (text: string) => string,

@@ -14,7 +14,7 @@ import { hasEffects, isTool } from './tool-stand-ins.ts';
 
 export const NEEDS_PROCESS = 'kill needs a process of its own: add --process';
 
-/** What they look at, nobody asks for without a model. */
+/** These look at what a model is asked, so the agent must ask one. */
 const ASKING: ReadonlySet<Step['name']> =
   new Set(['expect-prompt', 'expect-no-prompt', 'expect-same-request']);
 
@@ -125,7 +125,7 @@ async function problemOfArguments(
     + `if that is meant, add "expect-tool ${call} refused"`;
 }
 
-/** In the first of these turns, or later in all. */
+/** Whether this turn expects the refusal, or a later turn does with `in all`. */
 function isRefusalExpected(tool: string, steps: readonly Step[]): boolean {
   const next = steps.findIndex(({ name }) => name === 'say' || name === 'call');
   return steps.some((step, index) =>

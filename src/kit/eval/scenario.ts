@@ -97,7 +97,8 @@ const SETTABLE: ReadonlySet<string> = new Set([
 
 /**
  * Throws a `ScriptError` for steps that make no sense together. `isLive`: it is played to a server
- * that is not ours, where data does not wait for the reply, and each reply is a success.
+ * that is not ours. Data is then sent while a reply is still coming, and a scenario may expect
+ * nothing, because it already passes if every turn gets a reply.
  */
 export function scenarioOf(
   steps: readonly Step[],

@@ -35,7 +35,7 @@ export interface StagingFlags {
   readonly '--eval-model'?: string;
 }
 
-/** A file that is no scenario that can be played here. */
+/** A file whose scenario cannot be played here. */
 export interface Unplayable {
   /** As it was given. */
   readonly file: string;
@@ -45,7 +45,7 @@ export interface Unplayable {
   readonly isSkipped: boolean;
 }
 
-/** The scenarios of the command line, and what is none. */
+/** What the command line names: scenarios, and files that cannot be played. */
 export interface ReadScenarios {
   readonly scenarios: readonly Scenario[];
   /** Files that were named one by one. */

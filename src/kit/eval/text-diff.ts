@@ -41,7 +41,7 @@ function nextCommon(
 
 const MAX_SHOWN = 60;
 
-/** So much of a difference as a person reads. */
+/** As much of a difference as a person would read. */
 export function shownDiff(diff: readonly string[]): readonly string[] {
   const left = diff.length - MAX_SHOWN;
   return left <= 0 ? diff : [...diff.slice(0, MAX_SHOWN), ` … and ${left} more lines`];

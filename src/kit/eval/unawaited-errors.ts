@@ -5,9 +5,9 @@ import { framesOf, messageOf } from '../../base/thrown-values.ts';
 import { oneLine } from '../terminal/one-line.ts';
 
 /**
- * Errors that nobody awaits would end the process, and all runs in it. From now on, until it is
- * closed, each is noted with the run that it comes from, or with all that go on. As in a server, an
- * abort is none.
+ * An error that nobody awaits would end the process and every run in it. Until this is closed, each
+ * such error is noted with the run that it comes from, or with all current runs if that is unknown.
+ * As in a server, an abort does not count as an error.
  */
 export class UnawaitedErrors {
   readonly #run = new AsyncLocalStorage<string[]>();

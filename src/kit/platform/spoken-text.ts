@@ -86,7 +86,7 @@ export class SpokenText {
     return this.first(this.#spoken.filter(({ spokenAtMs }) => spokenAtMs <= atMs).length);
   }
 
-  /** The beginning, with so many words. All of the text if it has no more. */
+  /** The text up to the end of this many words, or all of it if it has no more. */
   first(words: number): Heard {
     const count = Math.min(words, this.#spoken.length);
     if (count === this.#spoken.length) return { text: count === 0 ? '' : this.#text, words: count };

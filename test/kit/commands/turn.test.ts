@@ -128,6 +128,7 @@ describe('turn', () => {
     const terminal = openTerminal(t);
     const url = await client.origin();
     await turn.run(['Go on', '--interrupt-after', '1', '--url', url], terminal);
+    assert.match(terminal.err, /^\[interrupted after (1 word|[2-9] words)\]$/m);
     const broken = await listen(t, (_request, response) => response.writeHead(503).end());
     await assert.rejects(turn.run(['What?', '--url', broken], terminal), /503/);
     await turn.run(['What?', '--url', url], terminal);

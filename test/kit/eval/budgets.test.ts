@@ -40,8 +40,8 @@ describe('overBudget', () => {
 
   it('adds the cost of all runs, and of the judge and played callers', () => {
     assert.deepEqual(over({ maxCost: 0.1 }), []);
-    assert.deepEqual(over({ maxCost: 0.09 }), ['it has cost 0.1']);
-    assert.deepEqual(over({ maxCost: 0.1 }, {}, 0.01), ['it has cost 0.11']);
+    assert.deepEqual(over({ maxCost: 0.09 }), ['the evaluation cost 0.1']);
+    assert.deepEqual(over({ maxCost: 0.1 }, {}, 0.01), ['the evaluation cost 0.11']);
   });
 
   it('is over what nobody knows', () => {
