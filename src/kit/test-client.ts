@@ -5,7 +5,7 @@ import { aborted } from '../base/abort.ts';
 import { isEventStream } from '../base/abortable-body.ts';
 import { parseJson, type JsonObject } from '../base/json.ts';
 import type { Message, ToolMessage } from '../conversations/message.ts';
-import { PROFILES, type ProfileName } from '../wires/chat-completions/profiles.ts';
+import { PROFILE_NAMES, type ProfileName } from '../wires/chat-completions/profiles.ts';
 import { AT_ONCE, CallerTurn } from './platform/caller-turn.ts';
 import { CompletionsTestWire } from './platform/completions-test-wire.ts';
 import { LayercodeTestWire } from './platform/layercode-test-wire.ts';
@@ -261,8 +261,8 @@ function openWire(options: TestClientOptions, conversationId: string): TestWire 
     case 'chat-completions': {
       const { profile = 'generic', key, tools } = options;
       checkGiven('key', key, options.wire);
-      if (!Object.hasOwn(PROFILES, profile))
-        throw oneOf('profile', profile, Object.keys(PROFILES));
+      if (!PROFILE_NAMES.includes(profile))
+        throw oneOf('profile', profile, PROFILE_NAMES);
       return new CompletionsTestWire({ profile, key, tools, conversationId });
     }
     default: {
