@@ -51,7 +51,8 @@ function matcherOf(written: string): (text: string) => boolean {
     return (text) => plain(text).includes(wanted);
   }
   if (!/^[imsu]*$/.test(flags)) {
-    throw new LineFault(`${oneLine(written, 80)} is a pattern whose flags can only be i, m, s and u`);
+    const shown = oneLine(written, 80);
+    throw new LineFault(`${shown} is a pattern whose flags can only be i, m, s and u`);
   }
   try {
     const regExp = new RegExp(pattern, flags);

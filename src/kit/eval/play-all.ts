@@ -1,7 +1,7 @@
 import type { GoldenRequests } from './golden-requests.ts';
 import type { Cast, PlayOptions } from './play-options.ts';
 import { playScenario } from './play-scenario.ts';
-import { failed, type ScenarioResult } from './result.ts';
+import { withFailure, type ScenarioResult } from './result.ts';
 import type { RunModels } from './run-models.ts';
 import type { Scenario } from './scenario.ts';
 import { UnawaitedErrors } from './unawaited-errors.ts';
@@ -48,7 +48,7 @@ export async function playAll(
         scenario, cast, { ...options, modelFor, judge, playedCaller, golden },
       )));
       const whole = (): ScenarioResult =>
-        errors.length === 0 ? result : failed(result, 'the agent', errors);
+        errors.length === 0 ? result : withFailure(result, 'the agent', errors);
       (results[index] ??= [])[run] = whole;
       onResult(whole());
     }

@@ -96,7 +96,7 @@ export interface ScenarioResult {
 }
 
 /** The result of a run that has also failed for these reasons, which are about no line. */
-export function failed(
+export function withFailure(
   result: ScenarioResult,
   written: string,
   reasons: readonly string[],

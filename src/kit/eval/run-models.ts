@@ -13,7 +13,7 @@ import { modelCaller } from './played-caller.ts';
 import {
   formatRecording, parseRecording, RecordingError, type RecordedReply,
 } from './recording.ts';
-import { failed, type ScenarioResult } from './result.ts';
+import { withFailure, type ScenarioResult } from './result.ts';
 import { shownDiff } from './text-diff.ts';
 
 export interface RunModels extends Pick<PlayOptions, 'modelFor' | 'judge' | 'playedCaller'> {
@@ -80,13 +80,13 @@ async function keep(
   const { replies, failures } = await recorder.heard();
   if (failures.length > 0) {
     const reasons = failures.map((error) => `a model failed: ${messageOf(error)}`);
-    return failed(result, '--record', [...reasons, 'nothing was recorded']);
+    return withFailure(result, '--record', [...reasons, 'nothing was recorded']);
   }
   try {
     if (replies.length > 0) await writeWhole(path, formatRecording(replies));
     return result;
   } catch (error) {
-    return failed(result, '--record', [`nothing was recorded: ${messageOf(error)}`]);
+    return withFailure(result, '--record', [`nothing was recorded: ${messageOf(error)}`]);
   }
 }
 
@@ -107,7 +107,7 @@ async function writeWhole(path: string, text: string): Promise<void> {
  */
 function withMiss({ misses: [diff] }: ModelReplayer, result: ScenarioResult): ScenarioResult {
   if (diff === undefined) return result;
-  return failed({ ...result, failures: [], undecided: [] }, 'the replay', [
+  return withFailure({ ...result, failures: [], undecided: [] }, 'the replay', [
     'a model was asked what no recorded reply fits; recorded (-) and asked (+):',
     ...shownDiff(diff),
     'record it again with --record, or ask the models themselves with --live',

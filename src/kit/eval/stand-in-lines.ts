@@ -46,7 +46,7 @@ function parseCall(written: string): ScriptedPart {
   const rest = written.slice(call.length).trim();
   const args = rest === '' ? {} : parseJson(rest);
   if (!isObject(args))
-    throw new LineFault('model calls takes a tool and a JSON object: model calls pay {"cents": 500}');
+    throw new LineFault('model calls takes a tool and a JSON object: model calls pay {"cents": 5}');
   return { call, args };
 }
 
