@@ -23,6 +23,8 @@ const MINUTE_MS = 60_000;
  * in its length.
  */
 const MAX_WORD_LENGTH = 256;
+/** Finding words takes time quadratic in the length of a text, so a long piece comes in slices. */
+const SLICES = /[^]{1,6000}(?=\s|$)|[^]{6000}/g;
 const words = new Intl.Segmenter(undefined, { granularity: 'word' });
 
 /**
@@ -45,6 +47,10 @@ export class SpokenText {
 
   /** Adds a piece that arrived at this time. Times must not go back. */
   add(piece: string, atMs: number): void {
+    for (const [slice] of piece.matchAll(SLICES)) this.#addSlice(slice, atMs);
+  }
+
+  #addSlice(piece: string, atMs: number): void {
     const known = this.#text.length;
     this.#text += piece;
     // The last word is examined again, because the new piece may continue it. That is also true if

@@ -80,6 +80,17 @@ describe('SpokenText', () => {
     });
   }
 
+  it('takes a long piece in a time that grows with its length', () => {
+    const text = new SpokenText(60);
+    const begun = process.cpuUsage();
+    const piece = 'It is well. '.repeat(13_334);
+    text.add(piece, 0);
+    assert.ok(processorMs(begun) < 4_000);
+    assert.equal(text.text, piece);
+    assert.equal(text.words, 40_002);
+    assert.equal(text.endsAtMs, 40_002_000);
+  });
+
   it('hears the same whichever way a text is cut into pieces that come at once', () => {
     const whole = "It can't be 3.5 °C, said Ana-Maria; «vraiment»? 🙂 No.";
     const expected = spoken([whole, 0]);
