@@ -82,9 +82,11 @@ export class Shutdown {
     const { drainDelaySeconds, drainCallsSeconds, turnTimeoutSeconds } = settings;
     let timeoutMs = Math.max(this.#timeoutMs, isReplaced ? turnTimeoutSeconds * 1_000 : 0);
     let endsAtMs = Infinity;
+    let isHurried = false;
     const hurried = new Promise<void>((resolve) => {
       if (!isReplaced) return;
       this.#hurry = () => {
+        isHurried = true;
         timeoutMs = this.#timeoutMs;
         endsAtMs = Math.min(endsAtMs, performance.now() + timeoutMs);
         resolve();
@@ -129,7 +131,8 @@ export class Shutdown {
       const leftMs = Math.max(0, endsAtMs - performance.now());
       return Promise.all(this.#agents.map(({ turns }) => turns.close(leftMs)));
     };
-    await Promise.race([turnsClosed(), hurried.then(turnsClosed)]);
+    const inLessTime = isHurried ? [] : [hurried.then(turnsClosed)];
+    await Promise.race([turnsClosed(), ...inLessTime]);
 
     // 6. Nobody writes any more: records of calls, messages to other processes, conversations,
     //    traces.

@@ -130,6 +130,20 @@ describe('Shutdown', () => {
     assert.equal(count, 1);
   });
 
+  it('closes turns once where a replaced app was told to hurry before', async () => {
+    let count = 0;
+    const close = async (): Promise<void> => void (count += 1);
+    const shutdown = createShutdown({}, {}, { interruptAll: () => undefined, close });
+    shutdown.enter();
+    const closed = shutdown.close(undefined, true);
+    await rounds();
+    void shutdown.close(undefined, false);
+    shutdown.leave();
+    await closed;
+    await rounds();
+    assert.equal(count, 1);
+  });
+
   it('closes what writes before what it writes to', async () => {
     const closed: string[] = [];
     const closing = (name: string): { close(): Promise<void> } => ({
