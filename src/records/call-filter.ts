@@ -1,6 +1,7 @@
 import { isSameNumber } from '../base/phone-number.ts';
 import {
-  toolOutcomeOf, waitForWords, type CallOutcome, type CallRecord, type RecordedTurn,
+  toolFiguresIn, toolOutcomeOf, waitForWords, type CallOutcome, type CallRecord,
+  type RecordedTurn,
 } from './call-record.ts';
 
 export const TOOL_OUTCOMES = ['unknown', 'failed'] as const;
@@ -53,10 +54,11 @@ export function isMeant(record: CallRecord, filter: CallFilter): boolean {
 /** What came of the calls of a tool. Undefined: of all tools. */
 function toolOutcomesIn(turn: RecordedTurn, tool: string | undefined): readonly unknown[] {
   const calls = turn.messages.flatMap(({ toolCalls = [] }) => toolCalls);
+  const figures = toolFiguresIn(turn);
   const ids = calls.filter(({ name }) => tool === undefined || name === tool).map(({ id }) => id);
   return turn.messages
     .filter(({ toolCallId }) => toolCallId !== undefined && ids.includes(toolCallId))
-    .map((message) => toolOutcomeOf(message, turn));
+    .map((message) => toolOutcomeOf(message, figures.get(message.toolCallId)));
 }
 
 /** The wait in a turn without times: it still runs, or its process died. */

@@ -179,15 +179,22 @@ export function lastTurnOf(
   return conversation === undefined ? undefined : turnsOf(conversation, sessionId).at(-1);
 }
 
+/** Of tool calls, by their ids. */
+export function toolFiguresIn(
+  { tools = [] }: RecordedTurn,
+): ReadonlyMap<string | undefined, ToolFigures> {
+  return new Map(tools.map((tool) => [tool.toolCallId, tool]));
+}
+
 /**
  * What came of a tool call. What it threw is more exact than its state, but a result that has come
  * after all counts.
  */
 export function toolOutcomeOf(
-  { state, toolCallId }: RecordedMessage,
-  { tools = [] }: RecordedTurn,
+  { state }: RecordedMessage,
+  tool: ToolFigures | undefined,
 ): ToolFigures['outcome'] {
-  const outcome = tools.find((tool) => tool.toolCallId === toolCallId)?.outcome;
+  const outcome = tool?.outcome;
   return state === 'unknown' || outcome === 'unknown' ? state : (outcome ?? state);
 }
 

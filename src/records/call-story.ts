@@ -3,7 +3,8 @@
 import type { CapturedRequest } from '../conversations/captured-requests.ts';
 import type { RequestFigures, ToolFigures } from '../conversations/turn-figures.ts';
 import {
-  toolOutcomeOf, waitForWords, type CallRecord, type RecordedMessage, type RecordedTurn,
+  toolFiguresIn, toolOutcomeOf, waitForWords, type CallRecord, type RecordedMessage,
+  type RecordedTurn,
 } from './call-record.ts';
 
 /** What a line is about. */
@@ -175,14 +176,14 @@ function requestLine(request: RequestFigures): StoryLine {
 }
 
 function messageLines(turn: RecordedTurn): readonly StoryLine[] {
-  const { messages, tools = [], requests = [] } = turn;
-  const byId = new Map(tools.map((tool) => [tool.toolCallId, tool]));
+  const { messages, requests = [] } = turn;
+  const byId = toolFiguresIn(turn);
   let nowMs = 0;
   let hasSpoken = false;
   return messages.flatMap((message) => {
     const { role, content, toolCalls = [] } = message;
     if (role === 'user') return [{ kind: 'caller', text: content, atMs: 0 } as const];
-    if (role === 'tool') return [resultLine(message, turn)];
+    if (role === 'tool') return [resultLine(message, byId.get(message.toolCallId))];
     const lines: StoryLine[] = [];
     if (content !== '') {
       const atMs = hasSpoken ? answeredAt(requests, nowMs) : waitForWords(turn);
@@ -208,10 +209,9 @@ function answeredAt(requests: readonly RequestFigures[], afterMs: number): numbe
   return answer === undefined ? undefined : answer.startedMs + (answer.firstTokenMs ?? 0);
 }
 
-function resultLine(message: RecordedMessage, turn: RecordedTurn): StoryLine {
-  const { content, toolCallId, idempotencyKey } = message;
-  const outcome = toolOutcomeOf(message, turn);
-  const tool = turn.tools?.find((one) => one.toolCallId === toolCallId);
+function resultLine(message: RecordedMessage, tool: ToolFigures | undefined): StoryLine {
+  const { content, idempotencyKey } = message;
+  const outcome = toolOutcomeOf(message, tool);
   const isPlain = outcome === undefined || outcome === 'completed';
   const cause = tool?.detail ?? (outcome === 'unknown' ? causeWithoutError(tool) : undefined);
   const key = idempotencyKey === undefined ? '' : `, key ${idempotencyKey}`;
