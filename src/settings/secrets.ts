@@ -5,16 +5,15 @@ import {
   agentOfKeysVariable, agentOfSecretVariable, keysVariableOf, secretVariableOf,
 } from './named-agents.ts';
 import type { Settings } from './settings.ts';
-import { rows } from './table.ts';
+import { rows, settingRows } from './table.ts';
 
 /** Every secret that is long enough to redact, the longest first. `values` has them by variable. */
 export function secretsIn(values: Readonly<Record<string, string>>): readonly string[] {
   const found = Object.entries(values)
-    .filter(
-      ([variable]) =>
-        /(^|_)(API_KEY|SECRET|TOKEN|PASSWORD)$/i.test(variable) || isList(variable),
-    )
-    .flatMap(([variable, value]) => (isList(variable) ? value.split(',') : [value]))
+    .flatMap(([variable, value]) => {
+      if (isOwnSecret(variable)) return value.split(','); // most may be lists
+      return /(^|_)(API_KEY|SECRET|TOKEN|PASSWORD)$/i.test(variable) ? [value] : [];
+    })
     .concat(loginIn(values[rows.conversationStore.variable] ?? ''))
     .map((value) => value.trim())
     .filter((value) => value.length >= minRedactedLength);
@@ -56,11 +55,12 @@ function loginIn(url: string): readonly string[] {
   }
 }
 
-/** Whether it holds several secrets. */
-function isList(variable: string): boolean {
-  const { webhookSecrets, chatCompletionsKeys, redactionKeys } = rows;
-  const lists = [webhookSecrets, chatCompletionsKeys, redactionKeys];
-  const isCommon = lists.some((row) => row.variable === variable);
+const SECRET_SETTINGS: ReadonlySet<string> = new Set(
+  settingRows.filter(({ secret }) => secret).map(({ variable }) => variable),
+);
+
+/** A setting, or one of an agent's own. Those of other programs are known by their names. */
+function isOwnSecret(variable: string): boolean {
   const agent = agentOfSecretVariable(variable) ?? agentOfKeysVariable(variable);
-  return isCommon || agent !== undefined;
+  return SECRET_SETTINGS.has(variable) || agent !== undefined;
 }
