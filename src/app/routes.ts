@@ -2,12 +2,14 @@
 // kit/platform/local-platform.ts, because a server in production does not load them.
 
 import { afterChecks, type Handler, type Route } from '../http/compose.ts';
-import { localOnly, localPagesOnly } from '../middleware/local-only.ts';
+import { allowedOrigins } from '../middleware/cors.ts';
+import { localOnly } from '../middleware/local-only.ts';
 import { rateLimit } from '../middleware/rate-limit.ts';
 import { health } from '../routes/health.ts';
 import { metrics as metricsRoute } from '../routes/metrics.ts';
 import { openApi, type DescribedRoute } from '../routes/openapi.ts';
 import { ready } from '../routes/ready.ts';
+import { PATHS_BELOW_AGENT, type PathBelowAgent } from '../settings/named-agents.ts';
 import { authorize } from '../wires/layercode/authorize.ts';
 import { RestClient } from '../wires/layercode/rest-client.ts';
 import { signed, signedIfAtAll } from '../wires/layercode/signed.ts';
@@ -49,24 +51,24 @@ export function createRoutes(parts: AppParts, options: RouteOptions): readonly R
 }
 
 /** The routes below an agent's path. Each exists if the agent has a handler for what it serves. */
-const BELOW_AGENT = [
-  // People enter either form of the URL, with a final slash or without one.
-  ['POST', '/', 'completions'],
-  ['POST', '/chat/completions', 'completions'],
-  ['POST', '/chat/completions/', 'completions'],
-  ['POST', '/v1/chat/completions', 'completions'],
-  ['POST', '/v1/chat/completions/', 'completions'],
-  ['GET', '/models', 'models'],
-  ['GET', '/v1/models', 'models'],
-  ['POST', '/events', 'reports'],
-] as const;
+const BELOW_AGENT = {
+  '/': ['POST', 'completions'],
+  '/chat/completions': ['POST', 'completions'],
+  '/chat/completions/': ['POST', 'completions'],
+  '/v1/chat/completions': ['POST', 'completions'],
+  '/v1/chat/completions/': ['POST', 'completions'],
+  '/models': ['GET', 'models'],
+  '/v1/models': ['GET', 'models'],
+  '/events': ['POST', 'reports'],
+} as const satisfies Readonly<Record<PathBelowAgent, readonly [Route['method'], string]>>;
 
 function agentRoutes(agent: AgentHandlers): readonly DescribedRoute[] {
   const { name, path, servesLayercode, own } = agent;
   const base = path.replace(/\/$/, '');
   const routes = [
     post(path, servesLayercode ? 'webhook' : 'completions', own),
-    ...BELOW_AGENT.flatMap(([method, below, serves]): readonly DescribedRoute[] => {
+    ...PATHS_BELOW_AGENT.flatMap((below): readonly DescribedRoute[] => {
+      const [method, serves] = BELOW_AGENT[below];
       const handler = agent[serves];
       return handler === undefined ? [] : [{ method, path: base + below, serves, handler }];
     }),
@@ -90,8 +92,7 @@ function naming(agentName: string, handler: Handler): Handler {
 
 /**
  * Signed requests pass too. The local platform's keys open only sockets on this machine, so only
- * this machine gets one. A session on LayerCode costs money, and any site that a developer visits
- * could ask for one: outside production `*` means the pages of this machine.
+ * this machine gets one.
  */
 function authorizeHandler(
   { settings, platform, fetch }: AppParts,
@@ -102,15 +103,14 @@ function authorizeHandler(
   const layercode = apiKey === undefined
     ? undefined
     : new RestClient({ url, apiKey, ...(fetch === undefined ? {} : { fetch }) });
-  const isOpen = settings.production || !settings.corsOrigins.includes('*');
   const checks = [
     rateLimit({ perMinute: settings.authorizePerMinute }),
-    ...(localAuthority !== undefined ? [localOnly()] : isOpen ? [] : [localPagesOnly()]),
+    ...(localAuthority === undefined ? [] : [localOnly()]),
   ];
   return afterChecks(checks, signedIfAtAll({ secrets }, authorize({
     platform: localAuthority ?? layercode,
     agentIds: settings.layercodeAgentIds,
-    origins: settings.corsOrigins,
+    origins: allowedOrigins(settings),
   })));
 }
 

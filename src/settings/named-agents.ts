@@ -51,6 +51,27 @@ export function agentPath(agentRoute: string, name: string): string {
   return `${agentRoute.replace(/\/$/, '')}/${name}`;
 }
 
+/**
+ * What can be posted to or read below an agent's path. People enter either form of a URL, with a
+ * final slash or without one.
+ */
+export const PATHS_BELOW_AGENT = [
+  '/', '/chat/completions', '/chat/completions/', '/v1/chat/completions', '/v1/chat/completions/',
+  '/models', '/v1/models', '/events',
+] as const;
+
+export type PathBelowAgent = (typeof PATHS_BELOW_AGENT)[number];
+
+/** Every path at which an agent may be served. */
+export function pathsOfAgents(
+  { agentRoute, agents }: {
+    readonly agentRoute: string; readonly agents: readonly Pick<NamedAgent, 'name'>[];
+  },
+): readonly string[] {
+  return [agentRoute, ...agents.map(({ name }) => agentPath(agentRoute, name))].flatMap((path) =>
+    [path, ...PATHS_BELOW_AGENT.map((below) => path.replace(/\/$/, '') + below)]);
+}
+
 const SECRET_PREFIX = 'LAYERCODE_WEBHOOK_SECRET_';
 
 /** The variable of an agent's own webhook secrets. */

@@ -9,6 +9,7 @@ import type { App } from '../../src/app/app.ts';
 import { createApp, type NamedAgents } from '../../src/app/create-app.ts';
 import { createTestClient, type TestClient } from '../../src/kit/test-client.ts';
 import type { ChatModel } from '../../src/models/model.ts';
+import { pathsOfAgents } from '../../src/settings/named-agents.ts';
 import type { Settings } from '../../src/settings/settings.ts';
 import { deferred, recordLog, SECRET, settingsWith } from '../fixtures/kernel.ts';
 
@@ -345,4 +346,20 @@ describe('what is told of several agents', () => {
       ['/api/agent', '/api/agent/sales', '/api/agent/support'],
     );
   });
+});
+
+// A tunnel with AGENT_ROUTE=/ opened every route.
+describe('pathsOfAgents', () => {
+  for (const agentRoute of ['/', '/api/agent'])
+    it(`has the paths of all agents and no others, with AGENT_ROUTE=${agentRoute}`, async (t) => {
+      const settings = { agentRoute, chatCompletionsKeys: ['key-of-a-platform'] };
+      const { origin } = await serveAgents(t, two, { ...settings, vapiWebhookSecret: 'whsec_v' });
+      const agents = Object.keys(two).map((name) => ({ name }));
+      const { paths } = (await (await fetch(`${origin}/openapi.json`)).json()) as { paths: object };
+      const others = ['/api/authorize', '/health', '/ready', '/openapi.json', '/metrics'];
+      assert.deepEqual(
+        [...new Set(pathsOfAgents({ agentRoute, agents }))].toSorted(),
+        Object.keys(paths).filter((path) => !others.includes(path)).toSorted(),
+      );
+    });
 });

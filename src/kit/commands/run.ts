@@ -2,6 +2,7 @@ import type { Companion } from '../../process/closing.ts';
 import type { OpenServer } from '../../process/open-server.ts';
 import { runServer } from '../../process/run-server.ts';
 import { settingsHelp } from '../../settings/help.ts';
+import { pathsOfAgents } from '../../settings/named-agents.ts';
 import { RestClient } from '../../wires/layercode/rest-client.ts';
 import { CommandError, UsageError, type Command, type Terminal } from '../terminal/command.ts';
 import { openTunnel } from '../tunnel/tunnel.ts';
@@ -60,7 +61,8 @@ async function openCompanion(
   terminal: Terminal,
 ): Promise<Companion> {
   const { agentRoute } = settings;
-  if (!updatesWebhook) return openTunnel({ origin, agentRoute, terminal });
+  const paths = pathsOfAgents(settings);
+  if (!updatesWebhook) return openTunnel({ origin, agentRoute, paths, terminal });
   const {
     layercodeApiKey: apiKey,
     layercodeApiUrl: url,
@@ -77,6 +79,7 @@ async function openCompanion(
   return openTunnel({
     origin,
     agentRoute,
+    paths,
     terminal,
     webhook: { client: new RestClient({ url, apiKey }), agentId },
   });

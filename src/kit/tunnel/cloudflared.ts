@@ -18,8 +18,8 @@ import { oneLine } from '../terminal/one-line.ts';
 export interface CloudflaredOptions {
   readonly program: string;
   readonly origin: string;
-  /** Only this path and those below it can be reached. */
-  readonly agentRoute: string;
+  /** All that can be reached. */
+  readonly paths: readonly string[];
   /** For getting the URL and connecting together. */
   readonly timeoutMs: number;
   /** The environment of this process. Only what cloudflared needs is passed on. */
@@ -97,11 +97,9 @@ export async function startCloudflared(options: CloudflaredOptions): Promise<Clo
  * developer's balance, nor the metrics. Rules take precedence over `--url` since 2023.3.1. Older
  * versions refuse the two together.
  */
-function rulesFor({ origin, agentRoute }: CloudflaredOptions): string {
-  const path = agentRoute.replace(/\/$/, '').replace(/[.$+()]/g, '\\$&');
-  return JSON.stringify({
-    ingress: [{ path: `^${path}(/|$)`, service: origin }, { service: 'http_status:404' }],
-  });
+function rulesFor({ origin, paths }: CloudflaredOptions): string {
+  const path = `^(${paths.map((one) => one.replace(/[.$+()]/g, '\\$&')).join('|')})$`;
+  return JSON.stringify({ ingress: [{ path, service: origin }, { service: 'http_status:404' }] });
 }
 
 async function start(options: CloudflaredOptions, config: string): Promise<Cloudflared> {

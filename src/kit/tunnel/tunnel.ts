@@ -8,8 +8,10 @@ import { startCloudflared } from './cloudflared.ts';
 export interface TunnelOptions {
   /** Where the tunnel leads, for example `http://localhost:8000`. */
   readonly origin: string;
-  /** The path of the webhook. It and those below it are all that can be reached. */
+  /** The path of the webhook. */
   readonly agentRoute: string;
+  /** All that can be reached. */
+  readonly paths: readonly string[];
   /** The URL is printed on its stderr. Its signal ends the opening, not the tunnel. */
   readonly terminal: Terminal;
   /**
@@ -50,6 +52,7 @@ export async function openTunnel(options: TunnelOptions): Promise<Tunnel> {
   const {
     origin,
     agentRoute,
+    paths,
     terminal,
     webhook,
     program = 'cloudflared',
@@ -59,7 +62,7 @@ export async function openTunnel(options: TunnelOptions): Promise<Tunnel> {
   const cloudflared = await startCloudflared({
     program,
     origin,
-    agentRoute,
+    paths,
     timeoutMs,
     environment,
     interrupted,
