@@ -9,7 +9,7 @@ import { BadRequest, HttpError } from '../http/errors.ts';
 import type { HttpRequest, HttpResponse } from '../http/exchange.ts';
 import { Router } from '../http/router.ts';
 import { UncheckedBodies } from '../http/unchecked-bodies.ts';
-import { cors, preflight } from '../middleware/cors.ts';
+import { allowedOrigins, cors, preflight } from '../middleware/cors.ts';
 import { wellFormed } from '../middleware/well-formed.ts';
 import { accessLog } from '../observers/access-log.ts';
 import { requestMetrics } from '../observers/request-metrics.ts';
@@ -82,12 +82,13 @@ export class Layers {
 
   /** An error of any layer or handler goes to the boundary. The layers outside see its answer. */
   #compose(): Handler {
-    const { settings: { corsOrigins: origins }, platform } = this.#parts;
+    const { settings, platform } = this.#parts;
+    const origins = allowedOrigins(settings);
     const webSocketPaths = platform?.webSocketPaths ?? [];
     return compose(
       [
-        passChecks([cors({ origins }), this.#shutdown.check, wellFormed({ webSocketPaths })]),
-        preflight({ origins }),
+        passChecks([cors(origins), this.#shutdown.check, wellFormed({ webSocketPaths })]),
+        preflight(origins),
         ...this.#added,
       ],
       this.#route,

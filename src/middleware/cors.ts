@@ -1,31 +1,44 @@
 import { SERVED_METHODS, type Check, type Middleware } from '../http/compose.ts';
+import { isLoopbackOrigin } from './local-only.ts';
 
-export interface CorsOptions {
-  /** `['*']`, or origins spelled as browsers send them. */
-  readonly origins: readonly string[];
+/** The origins whose pages may call the server. */
+export interface AllowedOrigins {
+  /** Whether it is all of them. */
+  readonly isAll: boolean;
+  has(origin: string): boolean;
 }
 
 /**
- * Whether a page of this origin may send requests. Without an `Origin` header the request is not
- * from a page.
+ * What `CORS_ORIGINS` allows, compared exactly. Outside production `*` is the pages of this
+ * machine: any site that a developer visits could otherwise read figures, and begin sessions on
+ * LayerCode, which cost money.
  */
-export function isAllowedOrigin(origins: readonly string[], origin: string | undefined): boolean {
-  return origin === undefined || origins.includes('*') || origins.includes(origin);
+export function allowedOrigins(
+  { corsOrigins, production }: {
+    readonly corsOrigins: readonly string[]; readonly production: boolean;
+  },
+): AllowedOrigins {
+  const isOpen = corsOrigins.includes('*');
+  const isAll = isOpen && production;
+  return {
+    isAll,
+    has: (origin) =>
+      isAll || corsOrigins.includes(origin) || (isOpen && isLoopbackOrigin(origin)),
+  };
 }
 
 /**
- * Allows cross-origin requests from an exact list of origins.
+ * Allows cross-origin requests from these origins.
  *
  * Credentials are never allowed: no route of this server uses cookies, and `*` forbids them.
  */
-export function cors({ origins }: CorsOptions): Check {
-  const isOpen = origins.includes('*');
+export function cors(origins: AllowedOrigins): Check {
   return function cors(context) {
     const origin = context.header('origin');
     // On every answer. Otherwise a cache would serve one origin's answer to another.
-    if (!isOpen) context.setHeader('vary', 'Origin');
-    if (origin !== undefined && isAllowedOrigin(origins, origin)) {
-      context.setHeader('access-control-allow-origin', isOpen ? '*' : origin);
+    if (!origins.isAll) context.setHeader('vary', 'Origin');
+    if (origin !== undefined && origins.has(origin)) {
+      context.setHeader('access-control-allow-origin', origins.isAll ? '*' : origin);
       context.setHeader('access-control-expose-headers', 'x-request-id, retry-after');
     }
   };
@@ -37,14 +50,14 @@ const HEADER_LIST = /^[\w!#$%&'*+.^`|~, -]{1,1024}$/;
 /**
  * Answers preflights with 204, for any path. Other `OPTIONS` requests are passed to their route.
  */
-export function preflight({ origins }: CorsOptions): Middleware {
+export function preflight(origins: AllowedOrigins): Middleware {
   return function preflight(context, next) {
     if (context.method !== 'OPTIONS') return next();
     const origin = context.header('origin');
     if (origin === undefined || context.header('access-control-request-method') === undefined) {
       return next();
     }
-    if (isAllowedOrigin(origins, origin)) {
+    if (origins.has(origin)) {
       const requested = context.header('access-control-request-headers') ?? '';
       const allowed = HEADER_LIST.test(requested) ? requested : 'content-type';
       context.setHeader('access-control-allow-methods', SERVED_METHODS);

@@ -22,15 +22,6 @@ export function localOnly(): Check {
   };
 }
 
-/** Refuses pages of other machines. Without an `Origin` header the request is not from a page. */
-export function localPagesOnly(): Check {
-  return function localPagesOnly(context) {
-    const origin = context.header('origin');
-    if (origin !== undefined && !isLoopbackOrigin(origin))
-      throw new HttpError(403, 'this origin is not allowed; see CORS_ORIGINS');
-  };
-}
-
 function faultOf(context: Context): string | undefined {
   const { socket, httpVersion } = context.request;
   // A request of `app.fetch` has no address, whatever its server says about the client.
@@ -74,7 +65,8 @@ function isLoopbackAddress(address: string): boolean {
   return address === '::1' || /^(?:::ffff:)?127\.\d{1,3}\.\d{1,3}\.\d{1,3}$/i.test(address);
 }
 
-function isLoopbackOrigin(origin: string): boolean {
+/** Whether it is of a page that this machine hosts. */
+export function isLoopbackOrigin(origin: string): boolean {
   return /^https?:\/\//.test(origin) && isLoopbackAuthority(origin.slice(origin.indexOf('//') + 2));
 }
 

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { describe, it, type TestContext } from 'node:test';
 
+import type { Settings } from '../../src/settings/settings.ts';
 import { messageEvent, serve, signed, type Served } from '../fixtures/kernel.ts';
 
 const ORIGIN = 'https://app.example';
@@ -9,11 +10,10 @@ const LISTED = { settings: { corsOrigins: [ORIGIN, 'http://localhost:3000'] } } 
 async function allowed(
   t: TestContext,
   origin: string,
-  corsOrigins: readonly string[] = LISTED.settings.corsOrigins,
+  settings: Partial<Settings> = LISTED.settings,
+  path = '/health',
 ): Promise<string | null> {
-  const response = await (
-    await serve(t, { settings: { corsOrigins } })
-  ).fetch('/health', { headers: { origin } });
+  const response = await (await serve(t, { settings })).fetch(path, { headers: { origin } });
   return response.headers.get('access-control-allow-origin');
 }
 
@@ -57,11 +57,21 @@ describe('cors', () => {
       assert.equal(await allowed(t, origin), null));
   }
 
-  it('gives * to anybody by default', async (t) =>
-    assert.equal(await allowed(t, 'https://anybody.example', ['*']), '*'));
+  it('gives * to anybody in production by default', async (t) =>
+    assert.equal(await allowed(t, 'https://anybody.example', { production: true }), '*'));
 
   it('does not reflect an origin under *', async (t) =>
-    assert.equal(await allowed(t, 'null', ['*']), '*'));
+    assert.equal(await allowed(t, 'null', { production: true }), '*'));
+
+  // Any site that a developer visited could read these.
+  for (const path of ['/metrics', '/ready', '/openapi.json'])
+    it(`gives ${path} to pages of this machine alone outside production`, async (t) => {
+      for (const origin of ['https://anybody.example', 'http://localhost.example', 'null'])
+        assert.equal(await allowed(t, origin, {}, path), null, origin);
+      for (const origin of ['http://localhost:3000', 'https://127.0.0.1', 'http://[::1]:5173'])
+        assert.equal(await allowed(t, origin, {}, path), origin);
+    });
+
 
   for (const corsOrigins of [['*'], [ORIGIN]]) {
     it(`never allows credentials, with ${corsOrigins[0]}`, async (t) => {

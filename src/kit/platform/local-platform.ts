@@ -94,7 +94,7 @@ export class LocalPlatform implements AppPlatform {
     this.#agents = agents;
     const history: Handler = (context) => this.#showHistory(context);
     // A route of its own, because the authorize route may lead to LayerCode.
-    const session = authorize({ platform: this, agentIds: [], origins: ['*'] });
+    const session = authorize({ platform: this, agentIds: [] });
     const page: readonly Route[] = [
       { method: 'GET', path: '/', handler: toPlayground },
       { method: 'GET', path: '/playground', handler: (context) => pageFile(context, PAGE) },

@@ -3,7 +3,7 @@ import type { JsonObject } from '../../base/json.ts';
 import type { Handler } from '../../http/compose.ts';
 import type { Context } from '../../http/context.ts';
 import { BadRequest, ContentTooLarge, HttpError } from '../../http/errors.ts';
-import { isAllowedOrigin } from '../../middleware/cors.ts';
+import type { AllowedOrigins } from '../../middleware/cors.ts';
 import { EventError, parseJsonObject } from '../json-body.ts';
 import { PlatformError } from './rest-client.ts';
 
@@ -18,7 +18,8 @@ export interface AuthorizeOptions {
   readonly platform: SessionAuthority | undefined;
   /** The agents served here; empty for any. */
   readonly agentIds: readonly string[];
-  readonly origins: readonly string[];
+  /** Default: all. */
+  readonly origins?: AllowedOrigins;
 }
 
 /** Anyone may post here, and parsing a larger body would hold up other calls. */
@@ -37,7 +38,8 @@ export const AUTHORIZE_REQUEST = objectOf({
 /** Gets a session key for a browser. The API key stays here. */
 export function authorize({ platform, agentIds, origins }: AuthorizeOptions): Handler {
   return async function authorize(context) {
-    if (!isAllowedOrigin(origins, context.header('origin')))
+    const origin = context.header('origin'); // undefined: it is not from a page
+    if (origin !== undefined && origins?.has(origin) === false)
       throw new HttpError(403, 'this origin is not allowed; see CORS_ORIGINS');
     const request = parseRequest(await context.readRawBody());
     const agentId = request['agent_id'] as string; // checked by the table

@@ -301,7 +301,7 @@ describe('an answer of the platform', () => {
       const client = new RestClient({ url: platform.url, apiKey: KEY, timeoutMs: 50 });
       const served = await serve(t, {
         setUp: (app) =>
-          app.post('/authorize', authorize({ platform: client, agentIds: [], origins: ['*'] })),
+          app.post('/authorize', authorize({ platform: client, agentIds: [] })),
       });
       const response = await served.fetch('/authorize', {
         method: 'POST',
