@@ -71,7 +71,8 @@ export class ChatCompletionsModel implements ChatModel {
     };
     this.#timeouts = { ...TIMEOUTS, ...options.timeouts };
     this.#fetch = options.fetch ?? globalThis.fetch;
-    const { hostname: address, port, protocol } = new URL(options.baseUrl);
+    const { hostname, port, protocol } = new URL(options.baseUrl);
+    const address = hostname.replace(/^\[(.*)\]$/, '$1'); // of IPv6, without what URLs put around
     this.#server = { address, port: Number(port || (protocol === 'https:' ? 443 : 80)) };
   }
 

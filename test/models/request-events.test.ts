@@ -66,6 +66,16 @@ describe('onRequest', () => {
     assert.deepEqual(ofType(events, 'failed').map((one) => one.response), [response]);
   });
 
+  it('has an address of IPv6 without brackets, as traces do', async () => {
+    const { events, onRequest } = told();
+    const model = modelAt('http://[::1]:8080/v1', {
+      fetch: () => Promise.reject(new TypeError('fetch failed')),
+    });
+    await read(model, { onRequest });
+    const [sent] = ofType(events, 'sent');
+    assert.deepEqual(sent?.server, { address: '::1', port: 8_080 });
+  });
+
   it('does not pass on an id that could be a sentence', async () => {
     const [id, model] = ['what the caller said', 'x'.repeat(201)];
     const choices = [{ delta: { content: 'Hi' }, finish_reason: 'stop' }];
