@@ -76,7 +76,10 @@ export function createApp(
   prices.started();
   checkStates(given.map(({ name, agent }) => [name ?? agent.name, agent]));
   noteOnceTools(onceToolsOf(agents));
-  const areValuesShared = settings.redactionKeys.length > 0 && store.aside !== undefined;
+  const hasKeys = settings.redactionKeys.length > 0;
+  const areValuesShared = hasKeys && store.aside !== undefined;
+  if (hasKeys && !areValuesShared)
+    log.warn('REDACTION_KEY has no effect', { reason: 'conversations are in no shared store' });
   for (const reason of faultsOfRepeats(agents, areValuesShared))
     log.warn('a repeatable tool may not run again as it did', { reason });
   const costOf: CostOf = (model, tokens) => prices.costOf(model, tokens);

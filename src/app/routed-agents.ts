@@ -2,8 +2,9 @@
 
 import type { BoundAgent } from '../agents/agent.ts';
 import { processAddress } from '../base/process-address.ts';
-import { withoutMessage } from '../base/thrown-values.ts';
+import { messageOf, withoutMessage } from '../base/thrown-values.ts';
 import { ConversationManager } from '../conversations/manager.ts';
+import type { Logger } from '../log.ts';
 import type { Metrics } from '../metrics.ts';
 import { turnMetrics } from '../observers/turn-metrics.ts';
 import { workMetrics } from '../observers/work-metrics.ts';
@@ -75,10 +76,17 @@ function redactionFor(
   });
 }
 
-/** Loaded only with `REDACTION_KEY`. */
-async function shareValues(options: SharedValuesOptions): Promise<SharedValues> {
-  const { SharedValues } = await import('../redaction/shared-values.ts');
-  return new SharedValues(options);
+/** Loaded only with `REDACTION_KEY`. Undefined if that fails: calls can do without. */
+async function shareValues(
+  options: SharedValuesOptions & { readonly log: Logger },
+): Promise<SharedValues | undefined> {
+  try {
+    const { SharedValues } = await import('../redaction/shared-values.ts');
+    return new SharedValues(options);
+  } catch (error) {
+    options.log.error('REDACTION_KEY has no effect', { reason: messageOf(error) });
+    return undefined;
+  }
 }
 
 export function routeAgents(given: GivenAgents, parts: AppParts): RoutedAgents {

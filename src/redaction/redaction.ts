@@ -25,7 +25,7 @@ export interface RedactionOptions {
   /** Told why a function of the user's has failed. The text is left out. */
   readonly onFailure: (error: unknown) => void;
   /** Default: values stay in this process. */
-  readonly shared?: Promise<SharedValues> | undefined;
+  readonly shared?: Promise<SharedValues | undefined> | undefined;
   /** Milliseconds on any monotonic clock. Default `performance.now`. */
   readonly now?: () => number;
 }
@@ -53,7 +53,7 @@ export class Redaction {
   readonly #kinds: Kinds;
   readonly #key: string;
   readonly #onFailure: (error: unknown) => void;
-  readonly #shared: Promise<SharedValues> | undefined;
+  readonly #shared: Promise<SharedValues | undefined> | undefined;
   readonly #now: () => number;
   /** The least recently used comes first. */
   readonly #calls = new Map<string, CallValues>();
@@ -153,7 +153,7 @@ export class Redaction {
     const values = this.#use(conversationId);
     const known = { kind, value };
     values.add(letters, known);
-    void this.#shared?.then((shared) => shared.keep(conversationId, values, letters, known));
+    void this.#shared?.then((shared) => shared?.keep(conversationId, values, letters, known));
     return markOf(kind, letters);
   }
 

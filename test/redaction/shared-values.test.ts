@@ -6,8 +6,11 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { describe, it, type TestContext } from 'node:test';
 
-import { noLog } from '../../src/app/create-app.ts';
+import { defineAgent } from '../../src/agents/define-agent.ts';
+import { createApp, noLog } from '../../src/app/create-app.ts';
 import { openStore } from '../../src/conversations/stores/open-store.ts';
+import { createTestClient } from '../../src/kit/test-client.ts';
+import { createLogger } from '../../src/log.ts';
 import { CallValues } from '../../src/redaction/call-values.ts';
 import { SharedValues } from '../../src/redaction/shared-values.ts';
 import { ValueCipher } from '../../src/redaction/value-cipher.ts';
@@ -235,6 +238,31 @@ describe('a value that another process has heard', () => {
     const bytes = readdirSync(folder).map((name) => readFileSync(join(folder, name), 'latin1'));
     assert.ok(/\tvalue\tc\tcard [a-z]{12}/.test(bytes.join('')));
     assert.equal(SECRET.exec(bytes.join('')), null);
+  });
+});
+
+describe('REDACTION_KEY', () => {
+  const NO_EFFECT = '"msg":"REDACTION_KEY has no effect"';
+
+  it('is said to have no effect where no store is shared', (t) => {
+    const { logLines } = serve(t, {}, { environment: { REDACTION_KEY: KEY } });
+    assert.match(logLines.join(''), /"level":"warn".*in no shared store/);
+    const { a } = desks(t, new Told());
+    assert.doesNotMatch(a.logLines.join(''), /has no effect/);
+  });
+
+  it('ends no program if values cannot be shared, as where a file is missing', async (t) => {
+    const { store } = machines(t).a;
+    const settings = parseSettings({ LAYERCODE_WEBHOOK_SECRET: 'whsec_any' }, []);
+    const lines: string[] = [];
+    const log = createLogger({ level: 'warn', write: (line) => lines.push(line) });
+    const agent = defineAgent({ name: 'x', redact: 'cards', onMessage: ({ text }) => text });
+    const app = createApp({ ...settings, redactionKeys: [{} as string] }, agent, { store, log });
+    t.after(() => app.close());
+    await until(() => lines.length > 0, 'the log');
+    assert.match(lines.join(''), new RegExp(`"level":"error".*${NO_EFFECT}`));
+    const client = createTestClient(app, { secret: 'whsec_any' });
+    assert.equal(await (await client.say(CARD)).text(), '[card 1]');
   });
 });
 
