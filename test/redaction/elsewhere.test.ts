@@ -138,7 +138,8 @@ describe('a value', () => {
       });
       const [, cut] = await a.messages('c');
       assert.equal(cut?.content, 'Your card is [card 1]');
-      assert.doesNotMatch(JSON.stringify(await b.app.conversations.read('c')), /378|three seven/);
+      const kept = JSON.stringify(await b.app.conversations.read('c'));
+      assert.doesNotMatch(kept, /3782 |822463|three seven/); // not what a time may hold
     });
 
   it('keeps letters for a number while the store does not answer', async (t) => {
