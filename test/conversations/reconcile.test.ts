@@ -58,6 +58,21 @@ describe('a request of a call that is not known', () => {
   });
 });
 
+describe('a reply that comes back shorter', () => {
+  for (const [what, exchanges, first] of [
+    ['is cut', ['B > b'], 'assistant(interrupted): It is'],
+    ['stays whole before two equal exchanges', ['B > b', 'C > c'],
+      'assistant(completed): It is six.'],
+  ] as const)
+    it(what, () => {
+      const conversation = callOf('A > It is six.', ...exchanges);
+      const told = exchanges.flatMap((text) => [`user: ${text.at(0)}`, `agent: ${text.at(-1)}`]);
+      const lines = ['user: A', 'agent: It is', ...told];
+      open(conversation, { turnId: 't9', text: 'D', lines });
+      assert.equal(shown(conversation)[1], first);
+    });
+});
+
 describe("the platform's greeting", () => {
   it('stands before the first words', () => {
     const conversation = emptyConversation('c');
