@@ -34,6 +34,11 @@ export interface EventWriterOptions {
   readonly writeHead?: (contentLength: number | undefined) => void;
 }
 
+/** How a block is put behind those that have not left. */
+export interface BlockJoining {
+  join?(queued: string, block: string): string;
+}
+
 /** Called at most once, for a stream that `finish` could not end at once. */
 export interface EventWriterListener {
   /** Everything, including the end, has been passed to the operating system. */
@@ -123,14 +128,15 @@ export class EventWriter {
    * sender that does not wait fills memory.
    *
    * The events of one tick leave as one chunk, together with the headers if those are unsent.
+   * `joining` may make one event of several.
    */
-  send(block: string): Awaitable<boolean> {
-    return this.#send(block, 1);
+  send(block: string, joining?: BlockJoining): Awaitable<boolean> {
+    return this.#send(block, 1, joining);
   }
 
   /** Like `send`, for a block that `unsentEvents` should not count. */
   sendComment(block: string): Awaitable<boolean> {
-    return this.#send(block, 0);
+    return this.#send(block, 0, undefined);
   }
 
   /**
@@ -146,10 +152,10 @@ export class EventWriter {
     if (writer.#waiting === undefined) writer.sendComment(HEARTBEAT);
   }
 
-  #send(block: string, events: number): Awaitable<boolean> {
+  #send(block: string, events: number, joining: BlockJoining | undefined): Awaitable<boolean> {
     if (!this.isOpen) return false;
     if (events > 0) this.#heartbeat?.refresh();
-    this.#queue += block;
+    this.#queue = joining?.join?.(this.#queue, block) ?? this.#queue + block;
     this.#queuedEvents += events;
     if (this.#waiting === undefined) {
       // A burst does not wait for the end of the tick, so that a sender that awaits each event

@@ -28,6 +28,8 @@ export interface ReplyEncoder {
    * reply that is sent again.
    */
   event(event: ReplyEvent): string;
+  /** What is queued, with a block behind it that leaves in the same write. Default: both. */
+  join?(queued: string, block: string): string;
   /** What ends the reply. Called once. `usage`: one entry for each request to a model. */
   end(usage: readonly ModelUsage[] | undefined): string;
 }
@@ -71,7 +73,7 @@ export class ReplyStream implements EventWriterListener, Departing {
   /** Returns the same as `EventWriter.send`. */
   send(event: ReplyEvent): Awaitable<boolean> {
     if (!this.isOpen) return false;
-    return this.#writer.send(this.#encoder.event(event));
+    return this.#writer.send(this.#encoder.event(event), this.#encoder);
   }
 
   /**

@@ -10,7 +10,14 @@ export interface ChunkOptions extends PartOptions {
   /** Milliseconds since the epoch. */
   readonly now: number;
   readonly wantsUsage: boolean;
+  /** Whether texts that leave together are one chunk. */
+  readonly joinsTexts: boolean;
 }
+
+/** What a chunk with a text ends with. */
+const TEXT_END = '"},"finish_reason":null}]}\n\n';
+/** Joining copies what is queued, which must not be much: many texts may leave together. */
+const MAX_JOINED_LENGTH = 4_096;
 
 /**
  * Writes a reply as chunks of a streamed Chat Completion. Strict clients want a role first, an
@@ -42,6 +49,17 @@ export class ChunkEncoder implements ReplyEncoder {
     const indexed = JSON.stringify({ index: this.#toolCalls, ...part.call });
     this.#toolCalls += 1;
     return this.#chunk(`{"tool_calls":[${indexed}]}`, 'null');
+  }
+
+  /** What is queued and a block behind it, with the texts in one chunk if they are to be joined. */
+  join(queued: string, block: string): string {
+    const begin = `${this.#head}{"index":0,"delta":{"content":"`;
+    const isJoined = this.#options.joinsTexts
+      && queued.length <= MAX_JOINED_LENGTH
+      && queued.endsWith(TEXT_END)
+      && block.startsWith(begin);
+    if (!isJoined) return queued + block;
+    return queued.slice(0, -TEXT_END.length) + block.slice(begin.length);
   }
 
   drops(event: SentEvent): boolean {

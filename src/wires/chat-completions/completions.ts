@@ -148,6 +148,7 @@ class CompletionServer {
       now: Date.now(),
       wantsUsage: wantsUsage(raw),
       fillerEnd: this.#profile.fillerEnd,
+      joinsTexts: this.#profile.joinsTexts,
       actions,
     };
   }

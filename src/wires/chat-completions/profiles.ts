@@ -36,6 +36,8 @@ export interface Profile {
   readonly assistantText: 'heard' | 'unknown';
   /** Whether the platform sends an `idempotency-key` of its own with each request. */
   readonly hasIdempotencyKey: boolean;
+  /** Whether texts that leave together are one chunk, as the platform limits the whole reply. */
+  readonly joinsTexts: boolean;
   /** What ends a filler, so that it is spoken at once. */
   readonly fillerEnd: string;
   readonly hangUp: readonly PlatformTool[];
@@ -52,6 +54,7 @@ const COMMON = {
   ...HEADERS,
   assistantText: 'unknown',
   hasIdempotencyKey: false,
+  joinsTexts: false,
   fillerEnd: ' ',
   hangUp: [{ name: 'end_call' }, { name: 'endCall' }],
   transfer: [
@@ -83,7 +86,7 @@ export const PROFILES = {
     conversationId: ['x-livekit-room-id', 'x-conversation-id'],
     assistantText: 'heard',
   },
-  cartesia: { ...COMMON, hasIdempotencyKey: true },
+  cartesia: { ...COMMON, hasIdempotencyKey: true, joinsTexts: true },
 } as const satisfies Readonly<Record<string, Profile>>;
 
 /** The platforms of `CHAT_COMPLETIONS_PROFILE`. */

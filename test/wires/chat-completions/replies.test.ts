@@ -4,6 +4,9 @@ import assert from 'node:assert/strict';
 import { describe, it, type TestContext } from 'node:test';
 
 import type { Agent, Reply } from '../../../src/agents/agent.ts';
+import { defineAgent } from '../../../src/agents/define-agent.ts';
+import { withModel } from '../../../src/agents/with-model.ts';
+import { scriptedModel } from '../../../src/kit/scripted-model.ts';
 import { hangUp, tool, transferTo } from '../../../src/tools/tool.ts';
 import { deferred, serve, Told, within } from '../../fixtures/app.ts';
 import { mockTimers } from '../../fixtures/clock.ts';
@@ -43,6 +46,28 @@ function textIn(chunks: readonly Chunk[]): string {
 }
 
 describe('a streamed reply', () => {
+  // Cartesia takes 256 KiB, which is about 1,280 chunks.
+  for (const [profile, texts] of [
+    ['cartesia', ['Hi, "you", there.', ' Later.']],
+    ['generic', ['', 'Hi,', ' "you",', ' there.', ' Later.']],
+  ] as const)
+    it(`has pieces in one chunk that arrive together only with cartesia: ${profile}`, async (t) => {
+      const later = deferred();
+      const { platform } = serveCompletions(t, {
+        async onMessage(_turn, reply) {
+          for (const piece of ['Hi,', ' "you",', ' there.']) await reply.say(piece);
+          await later.promise;
+          await reply.hangup({ say: ' Later.' });
+        },
+      }, { environment: { CHAT_COMPLETIONS_PROFILE: profile } });
+      const reply = await platform.ask({ ...HELLO, ...offering('end_call') });
+      later.resolve();
+      const chunks = await reply.chunks();
+      const pieces = chunks.flatMap(({ choices }) => choices[0]?.delta.content ?? []);
+      assert.deepEqual(pieces, texts);
+      assert.equal(reasonIn(chunks), 'tool_calls');
+    });
+
   it('is these bytes', async (t) => {
     const { platform } = serveCompletions(t, {
       onMessage: async (_turn, reply) => {
@@ -362,6 +387,13 @@ for (const [form, ask] of FORMS) {
       const { reply } = await ask(t, agent, offering('end_call'));
       const call = called('end_call', { reason: 'the agent has said goodbye' });
       assert.deepEqual(withoutId(reply), ['Bye.', 'tool_calls', [call]]);
+    });
+
+    it("shows the model none of the platform's tools", async (t) => {
+      const model = scriptedModel(['Fine.']);
+      const agent = defineAgent({ name: 'm', prompt: 'Be brief.', tools: [LOOK] });
+      await ask(t, withModel(agent, model), offering('end_call', 'language_detection'));
+      assert.deepEqual(model.requests[0]?.tools.map(({ name }) => name), ['look']);
     });
 
     it('has a text for the person who is called, if the model writes one', async (t) => {
