@@ -50,7 +50,7 @@ Usage: layercode-microserver eval [--agent AGENT | --agents NAME=AGENT,…] [--r
 
 Plays each scenario to the agent, on a server and a store of its own, and reports what was not as
 the scenario expects. A scenario is a text file with one step per line; a directory stands for its
-.txt files. Default: ${DEFAULT_FOLDER}/.
+.txt files, and FILE#2 for the second case of one. Default: ${DEFAULT_FOLDER}/.
 
   --agent AGENT        The agent: one of AGENTS, a built-in name or the path of a module. Default:
                        that of the settings. A scenario that names its agent is played to that one.
@@ -64,8 +64,8 @@ the scenario expects. A scenario is a text file with one step per line; a direct
                        callers. In the currency of MODEL_PRICES.
   --timeout SECONDS    The longest a reply may take. Default: ${TIMEOUT_SECONDS}.
   --real-tools         Tools with effects run, even if the scenario has no line that allows it.
-  --process            The agent runs in a process of its own, with a SQLite file, so that a
-                       scenario can kill it. Needs Node 22.13 or later.
+  --process            The agent runs in a process of its own, with a SQLite file: a scenario can
+                       kill it, use a second one, or stall the store. Needs Node 22.13 or later.
   --record             Writes the models' replies beside the scenario, as NAME.recorded.json. From
                        then on they are replayed, without a key.
   --live               Asks the models, even if there is a recording.

@@ -13,6 +13,7 @@ import { describeLogLine } from './log-line.ts';
 import { observed, ScenarioModel } from './observed-model.ts';
 import type { Cast, PlayOptions } from './play-options.ts';
 import type { Scenario } from './scenario.ts';
+import { clockOf } from './shifted-clock.ts';
 import type { OnSight } from './sight.ts';
 import type { Address, Stage } from './stage.ts';
 import type { Mock, ToolMoment } from './step.ts';
@@ -30,11 +31,13 @@ export class Backstage implements Stage {
   readonly #options: BackstageOptions;
   readonly #model: ScenarioModel;
   readonly #tools: ToolStandIns;
+  readonly #clock: <T>(work: () => T) => T;
   #app: App | undefined;
 
   constructor(options: BackstageOptions) {
     const { scenario, allowsRealTools: allowsAll, onSight } = options;
     this.#options = options;
+    this.#clock = clockOf(scenario);
     this.#model = new ScenarioModel(onSight);
     this.#tools = new ToolStandIns({ realTools: scenario.realTools, allowsAll, onSight });
   }
@@ -83,6 +86,11 @@ export class Backstage implements Stage {
     return this.#served(this.#opened()).conversations.getState(conversationId);
   }
 
+  /** Whether the agent goes on without its store. */
+  isStoreAway(): boolean {
+    return this.#options.store.isAway;
+  }
+
   async restart(): Promise<Address> {
     await this.#closeApp();
     return this.open();
@@ -112,13 +120,15 @@ export class Backstage implements Stage {
   }
 
   #createApp(): App {
-    const { settings, agent, store, onSight } = this.#options;
+    const { scenario, settings, agent, store, onSight } = this.#options;
     const { logLevel: level, secrets } = settings;
     const write = (line: string): void =>
       onSight({ type: 'logged', line: describeLogLine(line) });
-    return createApp(settings, this.#replaced(agent), {
+    const app = createApp(settings, this.#replaced(agent), {
       log: createLogger({ level, secrets, write }), store,
     });
+    if (scenario.clock !== undefined) app.use((_context, next) => this.#clock(next));
+    return app;
   }
 
   #replaced(agent: Agent | NamedAgents): Agent | NamedAgents {

@@ -4,15 +4,10 @@ import { readFileSync, writeFileSync } from 'node:fs';
 import { basename } from 'node:path';
 
 import { codeOf, messageOf } from '../../base/thrown-values.ts';
-import type { Scenario } from './scenario.ts';
+import { besideScenario, type Scenario } from './scenario.ts';
 import { shownDiff, textDiff } from './text-diff.ts';
 
 const HEADING = /^=== (\d+)\n/m;
-
-/** `order.txt` → `order.requests.golden`. */
-export function goldenPath(scenarioPath: string): string {
-  return `${scenarioPath.replace(/\.[^./\\]+$/, '')}.requests.golden`;
-}
 
 /** Compares what models were sent with the file, or writes the file. */
 export class GoldenRequests {
@@ -20,8 +15,9 @@ export class GoldenRequests {
   readonly #isUpdating: boolean;
   readonly #count: number;
 
-  constructor(path: string, { steps }: Scenario, isUpdating: boolean) {
-    this.#path = path;
+  /** `scenarioPath` may end with the number of a case. */
+  constructor(scenarioPath: string, { steps }: Scenario, isUpdating: boolean) {
+    this.#path = besideScenario(scenarioPath, '.requests.golden');
     this.#count = steps.filter(({ name }) => name === 'expect-same-request').length;
     this.#isUpdating = isUpdating;
   }

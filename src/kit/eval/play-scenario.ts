@@ -11,6 +11,7 @@ import type { Cast, PlayOptions } from './play-options.ts';
 import { Play } from './play.ts';
 import type { ScenarioResult } from './result.ts';
 import type { Origin, Scenario } from './scenario.ts';
+import { clockOf } from './shifted-clock.ts';
 import { stageSettings } from './stage-settings.ts';
 import type { Address } from './stage.ts';
 import { WatchedStore } from './watched-store.ts';
@@ -44,7 +45,8 @@ export async function playScenario(
       `${status === undefined ? 'there was no answer' : 'the agent\'s server failed'}: ${reason}`,
   });
   try {
-    return await play.run();
+    // What LayerCode signs has a time, which must be the agent's.
+    return await clockOf(scenario)(() => play.run());
   } finally {
     await stage.close();
   }
@@ -55,14 +57,14 @@ export async function playScenario(
  * which they paused, so it is the same in each run.
  */
 function callerOf(
-  { wire: name, language, ...caller }: Origin,
+  { platform, language, ...caller }: Origin,
   { secret, key }: { readonly secret: string; readonly key: string },
   address: () => Address,
 ): CallerSession {
   const conversationId = randomUUID();
-  const wire = name === 'layercode'
+  const wire = platform === 'layercode'
     ? new LayercodeTestWire({ secret, conversationId })
-    : new CompletionsTestWire({ profile: 'generic', key, conversationId });
+    : new CompletionsTestWire({ profile: platform, key, conversationId });
   return new CallerSession({
     wire,
     caller,

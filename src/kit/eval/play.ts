@@ -14,7 +14,7 @@ import { remedyFor } from './problems.ts';
 import type { PlayedTurn, ScenarioFailure, ScenarioResult } from './result.ts';
 import type { Act, CheckStep, Scenario, ScriptedExchange, TroubleAt } from './scenario.ts';
 import { StageLost } from './stage-process.ts';
-import type { Address, Stage } from './stage.ts';
+import type { Address, OwnProcess, Stage } from './stage.ts';
 import type { StepOf } from './step.ts';
 
 /** Longest wait for what follows at once, unless something is broken. */
@@ -140,6 +140,12 @@ export class Play {
         return;
       case 'kill':
         await this.#kill();
+        return;
+      case 'store':
+        await this.#ownProcess.stall(act.step.awayMs);
+        return;
+      case 'elsewhere':
+        this.#address = await this.#ownProcess.switch();
         return;
       default:
         act satisfies never;
@@ -276,7 +282,7 @@ export class Play {
     const isShown = (): boolean => reply.data.some(
       (content) => isObject(content) && content['tool'] === tool,
     );
-    if (this.#notebook.isShown && this.#scenario.origin.wire === 'layercode')
+    if (this.#notebook.isShown && this.#scenario.origin.platform === 'layercode')
       await reply.until(() => isShown() || reply.isOver, SOON_MS);
     else await quiet(reply);
   }
@@ -311,9 +317,14 @@ export class Play {
   }
 
   async #kill(): Promise<void> {
-    if (this.#stage.kill === undefined) throw new Error('only a stage of its own can be killed');
     this.#notebook.lose();
-    this.#address = await this.#stage.kill();
+    this.#address = await this.#ownProcess.kill();
+  }
+
+  get #ownProcess(): OwnProcess {
+    const { own } = this.#stage;
+    if (own === undefined) throw new Error('the agent has no process of its own');
+    return own;
   }
 
   async #hangUp(): Promise<void> {

@@ -12,7 +12,18 @@ import { problemsOfSettings } from './stage-settings.ts';
 import type { Step } from './step.ts';
 import { hasEffects, isTool } from './tool-stand-ins.ts';
 
-export const NEEDS_PROCESS = 'kill needs a process of its own: add --process';
+/** These happen to a process of the agent's own. */
+const OF_PROCESS: ReadonlySet<Step['name']> = new Set(['kill', 'store', 'elsewhere']);
+
+/** Why the scenario can only be played with `--process`. Undefined if it cannot also without. */
+export function needsProcess({ steps }: Scenario): string | undefined {
+  const step = steps.find(({ name }) => OF_PROCESS.has(name));
+  return step && `line ${step.lineNumber}: ${needFor(step)}`;
+}
+
+function needFor({ name }: Step): string {
+  return `${name} needs a process of its own: add --process`;
+}
 
 /** These look at what a model is asked, so the agent must ask one. */
 const ASKING: ReadonlySet<Step['name']> =
@@ -79,8 +90,7 @@ function problemOf(
     return 'judge needs a model that judges: --eval-model openai:gpt-6-luna';
   if (step.name === 'caller' && playedCaller === undefined)
     return 'caller needs a model that plays them: --eval-model openai:gpt-6-luna';
-  if (step.name === 'kill' && openStage === undefined)
-    return NEEDS_PROCESS;
+  if (OF_PROCESS.has(step.name) && openStage === undefined) return needFor(step);
   if (step.name === 'model' && !isPlayedByModel)
     return 'the agent asks no model, so none can be scripted';
   if (ASKING.has(step.name) && !isPlayedByModel)

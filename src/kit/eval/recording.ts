@@ -50,11 +50,6 @@ const FILE = objectOf({
   })),
 });
 
-/** `booking.txt` → `booking.recorded.json`. */
-export function recordingPath(scenarioPath: string): string {
-  return `${scenarioPath.replace(/\.[^./\\]+$/, '')}.recorded.json`;
-}
-
 /**
  * The file's text. Ids, numbers and e-mail addresses in it are invented, the same one everywhere
  * for the same value. What an agent redacts has never been shown to a model.

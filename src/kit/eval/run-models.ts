@@ -14,6 +14,7 @@ import {
   formatRecording, parseRecording, RecordingError, type RecordedReply,
 } from './recording.ts';
 import { withFailure, type ScenarioResult } from './result.ts';
+import { besideScenario } from './scenario.ts';
 import { shownDiff } from './text-diff.ts';
 
 export interface RunModels extends Pick<PlayOptions, 'modelFor' | 'judge' | 'playedCaller'> {
@@ -35,15 +36,16 @@ export interface ScenarioModels {
 }
 
 /**
- * `path` is that of the recording. `evalModel` decides `judge` lines and plays callers; `signal`
- * ends questions to it. Throws a `RecordingError` for a recording that cannot be replayed.
+ * The recording is beside the scenario. `evalModel` decides `judge` lines and plays callers;
+ * `signal` ends questions to it. Throws a `RecordingError` for a recording that cannot be replayed.
  */
 export function scenarioModels(
-  path: string,
+  scenarioPath: string,
   source: ModelSource,
   evalModel: ChatModel | undefined,
   signal: AbortSignal | undefined,
 ): ScenarioModels {
+  const path = besideScenario(scenarioPath, '.recorded.json');
   const runModels = (
     modelFor: (own: ChatModel) => ChatModel, finish: RunModels['finish'],
   ): RunModels => {

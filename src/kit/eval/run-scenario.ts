@@ -1,17 +1,17 @@
 // A scenario as a test of `node --test`.
 
+import { resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
 import type { App } from '../../app/app.ts';
 import { isAgent, partsOf } from '../../app/create-app.ts';
 import { shellWord } from '../terminal/one-line.ts';
 import { openEvalModel, problemsOfModels } from './eval-model.ts';
-import { goldenPath, GoldenRequests } from './golden-requests.ts';
+import { GoldenRequests } from './golden-requests.ts';
 import type { Cast } from './play-options.ts';
 import { playScenario } from './play-scenario.ts';
 import { problemsOf } from './problems.ts';
-import { readScenario } from './read-scenario.ts';
-import { recordingPath } from './recording.ts';
+import { readScenarios } from './read-scenario.ts';
 import { reportOf } from './report.ts';
 import type { ScenarioResult } from './result.ts';
 import { scenarioModels } from './run-models.ts';
@@ -49,7 +49,7 @@ export class ScenarioError extends Error {
  * Plays the scenario in a file: docs/evals.md. It gets an app of its own, with the agents and
  * settings that `app` was created with, in memory; `app` itself is not used and need not be closed.
  * Replies are those of the recording beside the file, if there is one. A relative path is one from
- * the working directory.
+ * the working directory. Of several cases the last one's result is returned.
  *
  * Rejects with a `ScenarioError` if the scenario does not pass, with a `ScriptError` that names the
  * line if it cannot be played, and with a `RecordingError` for a broken recording.
@@ -59,24 +59,35 @@ export async function runScenario(
   app: App,
   options: RunScenarioOptions = {},
 ): Promise<ScenarioResult> {
-  const { timeoutMs = 30_000, realTools: allowsRealTools = false, signal, evalModel } = options;
   const path = file instanceof URL ? fileURLToPath(file) : file;
-  const scenario = readScenario(path, process.cwd());
+  let result: ScenarioResult | undefined;
+  for (const scenario of readScenarios(path, process.cwd()))
+    result = await runOne(scenario, app, options);
+  return result as ScenarioResult; // there is at least one
+}
+
+async function runOne(
+  scenario: Scenario,
+  app: App,
+  options: RunScenarioOptions,
+): Promise<ScenarioResult> {
+  const { timeoutMs = 30_000, realTools: allowsRealTools = false, signal, evalModel } = options;
+  const path = resolve(scenario.file);
   const cast = partsOf(app);
   const opened = evalModel === undefined
     ? undefined : openEvalModel(evalModel, 'evalModel', cast.settings);
   const source = options.live === true ? 'live' : 'recording';
-  const { ofRun, isReplayed } = scenarioModels(recordingPath(path), source, opened, signal);
+  const { ofRun, isReplayed } = scenarioModels(path, source, opened, signal);
   const models = ofRun();
   const { modelFor, judge, playedCaller } = models;
-  const golden = new GoldenRequests(goldenPath(path), scenario, options.update === true);
+  const golden = new GoldenRequests(path, scenario, options.update === true);
   const playOptions = { timeoutMs, allowsRealTools, signal, modelFor, judge, playedCaller, golden };
   const problems = [
     ...problemOfOther(scenario, cast),
     ...(await problemsOf(scenario, cast, playOptions)),
     ...(isReplayed ? [] : problemsOfModels(scenario, cast, opened)),
   ];
-  if (problems.length > 0) throw new ScriptError(shellWord(path), problems);
+  if (problems.length > 0) throw new ScriptError(shellWord(scenario.file), problems);
   const result = await models.finish(await playScenario(scenario, cast, playOptions));
   if (result.outcome !== 'passed') throw new ScenarioError(result);
   return result;

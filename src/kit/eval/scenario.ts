@@ -6,10 +6,11 @@ import type { JsonObject } from '../../base/json.ts';
 import { groups } from '../../settings/table.ts';
 import type { ScriptedAnswer, ScriptedPart } from '../scripted-answer.ts';
 import { ScriptError } from './script.ts';
-import type { ActionName, Moment, Step, StepOf } from './step.ts';
+import type { ActionName, Clock, Moment, Profile, Step, StepOf } from './step.ts';
 
 const SET_UP = [
-  'agent', 'wire', 'from', 'to', 'language', 'metadata', 'set', 'real', 'models', 'good', 'bad',
+  'agent', 'wire', 'at', 'from', 'to', 'language', 'metadata', 'set', 'real', 'models', 'good',
+  'bad',
 ] as const satisfies readonly ActionName[];
 const CHECKS = [
   'expect', 'expect-not', 'expect-data', 'expect-no-data', 'expect-hangup', 'expect-tool',
@@ -22,6 +23,11 @@ const CHECKS_OF_CALL = [
 ] as const satisfies readonly ActionName[];
 const TROUBLES = [
   'interrupt', 'drop', 'deliver-again', 'restart', 'kill',
+] as const satisfies readonly ActionName[];
+
+/** Done one after the other, whatever the reply. */
+const DONE = [
+  'mock', 'data', 'caller', 'store', 'elsewhere',
 ] as const satisfies readonly ActionName[];
 
 /** Decided by a model or a file, not by what was seen alone. */
@@ -51,11 +57,14 @@ export type Act =
   | { readonly kind: 'mock'; readonly step: StepOf<'mock'> }
   | { readonly kind: 'data'; readonly step: StepOf<'data'> }
   | { readonly kind: 'caller'; readonly step: StepOf<'caller'> }
-  | { readonly kind: 'restart' | 'kill'; readonly step: TroubleStep };
+  | { readonly kind: 'restart' | 'kill'; readonly step: TroubleStep }
+  | { readonly kind: 'store'; readonly step: StepOf<'store'> }
+  | { readonly kind: 'elsewhere'; readonly step: StepOf<'elsewhere'> };
 
 /** Who calls, and how. */
 export interface Origin {
-  readonly wire: 'layercode' | 'chat-completions';
+  /** A profile of Chat Completions, or LayerCode. */
+  readonly platform: 'layercode' | Profile;
   readonly from: string | undefined;
   readonly to: string | undefined;
   readonly language: string | undefined;
@@ -70,6 +79,8 @@ export interface Scenario {
   /** A built-in name, or a path relative to the file. Undefined: whatever is evaluated. */
   readonly agent: string | undefined;
   readonly origin: Origin;
+  /** What the clock says as the call begins. Undefined: the truth. */
+  readonly clock: Clock | undefined;
   /** By variable. */
   readonly settings: Readonly<Record<string, string>>;
   /** Tools with effects that run as they are. */
@@ -110,8 +121,9 @@ export function scenarioOf(
     void problems.push(`line ${lineNumber}: ${text}`);
   const acts = actsOf(steps, isLive, fault);
   const only = onlyOnce(steps, fault);
+  const wire = only('wire');
   const origin: Origin = {
-    wire: only('wire')?.wire ?? 'layercode',
+    platform: wire?.wire === 'chat-completions' ? wire.profile : 'layercode',
     from: only('from')?.text,
     to: only('to')?.text,
     language: only('language')?.text,
@@ -151,6 +163,7 @@ export function scenarioOf(
     name: nameOf(file),
     agent,
     origin,
+    clock: only('at')?.clock,
     settings,
     realTools: new Set(allOf(steps, 'real').flatMap(({ tools }) => tools)),
     isScripted,
@@ -162,9 +175,16 @@ export function scenarioOf(
   };
 }
 
-/** The file's name without its ending. */
+/** The file's name without its ending; `order#2` for the second case of `order.txt`. */
 export function nameOf(file: string): string {
-  return basename(file).replace(/\.[^.]+$/, '');
+  return basename(file).replace(/\.[^.#]+(#\d+)?$/, '$1');
+}
+
+/** `order.txt` → `order.recorded.json`; `order.2.recorded.json` for its second case. */
+export function besideScenario(path: string, ending: string): string {
+  const name = path.replace(/(?:\.[^./\\#]+)?(?:#(\d+))?$/, (_end, number?: string) =>
+    number === undefined ? '' : `.${number}`);
+  return name + ending;
 }
 
 type TellFault = (step: Pick<Step, 'lineNumber'>, text: string) => void;
@@ -211,7 +231,7 @@ function actsOf(steps: readonly Step[], isLive: boolean, fault: TellFault): read
     else if (isOneOf(CHECKS_OF_CALL, step)) continue;
     else if (step.name === 'data' && isLive && isComing(exchange, acts)) {
       exchange.meanwhile.push(step);
-    } else if (step.name === 'mock' || step.name === 'data' || step.name === 'caller') {
+    } else if (isOneOf(DONE, step)) {
       acts.push({ kind: step.name, step } as Act);
     } else if (step.name === 'model') {
       if (exchange.opening === undefined)
@@ -258,10 +278,10 @@ function addPart(answers: ScriptedPart[][], { part, isNext }: StepOf<'model'>): 
   else last.push(part);
 }
 
-function checkWire(steps: readonly Step[], { wire }: Origin, fault: TellFault): void {
+function checkWire(steps: readonly Step[], { platform }: Origin, fault: TellFault): void {
   const [said] = allOf(steps, 'language');
-  if (said !== undefined && wire === 'layercode')
+  if (said !== undefined && platform === 'layercode')
     fault(said, 'LayerCode names no language; add: wire chat-completions');
-  for (const step of wire === 'layercode' ? [] : allOf(steps, 'data'))
+  for (const step of platform === 'layercode' ? [] : allOf(steps, 'data'))
     fault(step, 'the wire chat-completions has no data from a page');
 }

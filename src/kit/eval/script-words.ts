@@ -3,6 +3,8 @@
 import { isObject } from '../../base/fields.ts';
 import { parseJson, type JsonObject } from '../../base/json.ts';
 import { isToolName } from '../../models/well-formed-call.ts';
+import { Refusal } from '../../settings/kinds.ts';
+import { rows } from '../../settings/table.ts';
 import { oneLine } from '../terminal/one-line.ts';
 import { parseExpectation, parseValueExpectation } from './expectation.ts';
 import { LineFault } from './fault.ts';
@@ -66,10 +68,12 @@ export const WORDS: Readonly<Record<string, (argument: string) => Action>> = {
   agent: (argument) => ({
     name: 'agent', text: text(argument, 'agent takes a name, or the path of a module'),
   }),
-  wire(argument) {
-    if (argument !== 'layercode' && argument !== 'chat-completions')
-      throw new LineFault('wire is layercode or chat-completions');
-    return { name: 'wire', wire: argument };
+  wire: parseWire,
+  at: parseClock,
+  store: parseStore,
+  elsewhere: (argument) => {
+    if (argument !== '') throw new LineFault('elsewhere stands alone');
+    return { name: 'elsewhere' };
   },
   models(argument) {
     if (!/^[1-5]$/.test(argument))
@@ -93,6 +97,31 @@ export const WORDS: Readonly<Record<string, (argument: string) => Action>> = {
     return { name: 'set', variable, value };
   },
 };
+
+function parseWire(argument: string): Action {
+  if (argument === 'layercode') return { name: 'wire', wire: argument };
+  const [wire, given = 'generic', more] = argument.split(/\s+/);
+  const { parse, takes } = rows.chatCompletionsProfile;
+  const profile = parse(given);
+  if (wire === 'chat-completions' && !(profile instanceof Refusal) && more === undefined)
+    return { name: 'wire', wire, profile };
+  throw new LineFault(`wire is layercode, or chat-completions with a profile: ${takes}`);
+}
+
+function parseClock(argument: string): Action {
+  const [, date, time] = /^(?:(\d{4}-\d\d-\d\d) )?(\d\d:\d\d)$/.exec(argument) ?? [];
+  if (time === undefined || Number.isNaN(Date.parse(`${date ?? '2026-01-01'}T${time}`)))
+    throw new LineFault('at takes what the clock says: at 23:30, or: at 2026-12-01 23:30');
+  return { name: 'at', clock: { date, time } };
+}
+
+function parseStore(argument: string): Action {
+  if (argument === 'is away') return { name: 'store', awayMs: Infinity };
+  if (argument === 'is back') return { name: 'store', awayMs: 0 };
+  const awayMs = parseTime(/^stalls (.*)$/.exec(argument)?.[1] ?? '');
+  if (awayMs !== undefined) return { name: 'store', awayMs };
+  throw new LineFault('store stalls for a time, is away, or is back: store stalls 300 ms');
+}
 
 function parseCall(argument: string): Action {
   if (argument === 'again') return { name: 'call', from: undefined };

@@ -26,8 +26,7 @@ export function parseScript(script: string, file: string): readonly Step[] {
   const steps: Step[] = [];
   const problems: string[] = [];
   for (const [index, line] of script.split(/\r\n|\r|\n/).entries()) {
-    // Not just any #: "say Order #5" contains one too.
-    const written = line.replace(/(^\s*|\s{2,}|\t)#.*$/, '').trim();
+    const written = withoutComment(line).trim();
     if (written === '') continue;
     const [name = ''] = written.split(/\s/, 1);
     try {
@@ -42,6 +41,11 @@ export function parseScript(script: string, file: string): readonly Step[] {
   if (steps.length === 0 && problems.length === 0) problems.push('it contains no steps');
   if (problems.length > 0) throw new ScriptError(file, atMost(MAX_PROBLEMS, problems));
   return steps;
+}
+
+/** Not just any # begins a comment: "say Order #5" contains one too. */
+export function withoutComment(line: string): string {
+  return line.replace(/(^\s*|\s{2,}|\t)#.*$/, '');
 }
 
 function unknown(name: string): string {

@@ -14,7 +14,6 @@ import {
   STAGE_VARIABLE, type StageAccess, type StageAnswer, type StageCall,
 } from './stage-process.ts';
 import { stageSettings } from './stage-settings.ts';
-import type { Stage } from './stage.ts';
 import type { Mock, ToolMoment } from './step.ts';
 import { lineOf } from './unawaited-errors.ts';
 import { WatchedStore } from './watched-store.ts';
@@ -28,7 +27,7 @@ export function takeStageMark(): boolean {
 
 /** Resolves when the parent is gone. */
 export function serveStage(staged: Staged, options: PlayOptions): Promise<void> {
-  let stage: Stage | undefined;
+  let stage: Backstage | undefined;
   const answer = (message: StageAnswer): void => {
     if (process.connected) process.send?.(message);
   };
@@ -58,7 +57,7 @@ async function openStage(
   options: PlayOptions,
   { secret, key, storePath }: StageAccess,
   onSight: (sight: Sight) => void,
-): Promise<Stage> {
+): Promise<Backstage> {
   const settings = {
     ...stageSettings(cast.settings, scenario, secret, key),
     conversationStore: `sqlite:${storePath}`,
@@ -70,12 +69,13 @@ async function openStage(
 
 type Method = Exclude<StageCall['method'], 'begin'>;
 
-function perform(stage: Stage | undefined, method: Method, args: readonly unknown[]): unknown {
+function perform(stage: Backstage | undefined, method: Method, args: readonly unknown[]): unknown {
   if (stage === undefined) throw new Error('the stage has not begun');
   const [first, second] = args;
   switch (method) {
     case 'open':
     case 'answersLeft':
+    case 'isStoreAway':
     case 'release':
     case 'restart':
     case 'close':

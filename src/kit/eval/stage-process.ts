@@ -5,12 +5,14 @@ import { once } from 'node:events';
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
 
 import type { JsonObject } from '../../base/json.ts';
 import type { TurnState } from '../../conversations/message.ts';
+import { loadSqlite } from '../../conversations/stores/sqlite-library.ts';
 import type { ScriptedAnswer } from '../scripted-answer.ts';
 import type { OnSight, Sight } from './sight.ts';
-import type { Address, Stage } from './stage.ts';
+import type { Address, OwnProcess, Stage } from './stage.ts';
 import type { Mock, ToolMoment } from './step.ts';
 
 /** Marks a process as a stage. Its parent talks with it over IPC. */
@@ -25,7 +27,7 @@ export interface StageAccess {
 }
 
 /** The methods of a stage that a message can call. */
-export type StageMethod = Exclude<keyof Stage, 'kill'> | 'begin';
+export type StageMethod = Exclude<keyof Stage, 'own'> | 'begin' | 'isStoreAway';
 
 export interface StageCall {
   readonly id: number;
@@ -54,18 +56,30 @@ export interface StageProcessOptions {
   readonly onSight: OnSight;
 }
 
+/** Nothing tells that a store has come back. */
+const LOOK_MS = 50;
+const MAX_LOOKS = 100;
+
 interface Waiting {
   resolve(value: unknown): void;
   reject(error: Error): void;
 }
 
-export class StageProcess implements Stage {
+export class StageProcess implements Stage, OwnProcess {
+  readonly own: OwnProcess = this;
   readonly #options: StageProcessOptions;
   readonly #folder = mkdtempSync(join(tmpdir(), 'layercode-eval-'));
+  readonly #storePath = join(this.#folder, 'calls.db');
   readonly #waiting = new Map<number, Waiting>();
   readonly #mocks = new Map<string, Mock>();
   #calls = 0;
+  /** The one that is called. */
   #child: ChildProcess | undefined;
+  #address: Address | undefined;
+  /** The one that was called before. */
+  #other: { readonly child: ChildProcess; readonly address: Address } | undefined;
+  /** Set while the store takes no writes. */
+  #letWrite: (() => void) | undefined;
   /** Why the process is about to end. */
   #reason: string | undefined;
   #lost = new StageLost('the process of the agent has not begun');
@@ -89,10 +103,10 @@ export class StageProcess implements Stage {
     child.on('message', (answer) => this.#take(answer as StageAnswer));
     child.once('exit', (code, signal) =>
       this.#lose(child, this.#reason ?? signal ?? `code ${code}`));
-    await this.#call('begin', { ...access, storePath: join(this.#folder, 'calls.db') });
+    await this.#call('begin', { ...access, storePath: this.#storePath });
     for (const mock of this.#mocks.values()) await this.#call('mock', mock);
     await this.#call('prepare', this.#answers.slice(this.#asked));
-    return (await this.#call('open')) as Address;
+    return (this.#address = (await this.#call('open')) as Address);
   }
 
   async prepare(answers: readonly ScriptedAnswer[]): Promise<void> {
@@ -107,7 +121,7 @@ export class StageProcess implements Stage {
 
   async mock(mock: Mock): Promise<void> {
     this.#mocks.set(mock.tool, mock);
-    await this.#call('mock', mock);
+    await this.#callAll('mock', mock);
   }
 
   async hold(moment: ToolMoment): Promise<void> {
@@ -131,32 +145,73 @@ export class StageProcess implements Stage {
   }
 
   async restart(): Promise<Address> {
-    return (await this.#call('restart')) as Address;
+    return (this.#address = (await this.#call('restart')) as Address);
   }
 
   async kill(): Promise<Address> {
-    await this.#kill();
+    await this.#kill(this.#child);
     return this.open();
   }
 
+  async switch(): Promise<Address> {
+    const [child, address, other] = [this.#child, this.#address, this.#other];
+    this.#other = child && address && { child, address };
+    if (other === undefined) return this.open();
+    this.#child = other.child;
+    return (this.#address = other.address);
+  }
+
+  async stall(awayMs: number): Promise<void> {
+    this.#letWrite?.();
+    if (awayMs === 0) return this.#noticed();
+    const database = new (loadSqlite().DatabaseSync)(this.#storePath);
+    database.exec('PRAGMA busy_timeout = 1000; BEGIN IMMEDIATE');
+    const timer = awayMs === Infinity ? undefined : setTimeout(() => this.#letWrite?.(), awayMs);
+    this.#letWrite = () => {
+      this.#letWrite = undefined;
+      clearTimeout(timer);
+      database.close();
+    };
+  }
+
+  /** Resolves once the agent uses the store again, which it tries every two seconds at most. */
+  async #noticed(): Promise<void> {
+    for (let looks = 0; looks < MAX_LOOKS && (await this.#call('isStoreAway')) === true; looks += 1)
+      await sleep(LOOK_MS);
+  }
+
   async close(): Promise<void> {
-    if (this.#child !== undefined) await this.#call('close');
-    await this.#kill(); // what the agent has left running must not keep the process alive
+    this.#letWrite?.();
+    if (this.#child !== undefined) await this.#callAll('close');
+    // What the agent has left running must not keep a process alive.
+    await Promise.all([this.#kill(this.#other?.child), this.#kill(this.#child)]);
     rmSync(this.#folder, { recursive: true, force: true });
   }
 
-  async #kill(): Promise<void> {
-    const child = this.#child;
-    if (child === undefined) return;
-    this.#child = undefined;
+  async #kill(child: ChildProcess | undefined): Promise<void> {
+    if (child === undefined || hasEnded(child)) return;
+    if (this.#child === child) this.#child = undefined;
     const exit = once(child, 'exit');
     child.kill('SIGKILL');
     await exit;
   }
 
+  #callAll(method: StageMethod, ...args: readonly unknown[]): Promise<unknown> {
+    const children = [this.#child, this.#other?.child];
+    return Promise.all(children.flatMap((child) =>
+      child === undefined || hasEnded(child) ? [] : [this.#callIn(child, method, args)]));
+  }
+
   #call(method: StageMethod, ...args: readonly unknown[]): Promise<unknown> {
-    const child = this.#child;
-    if (child === undefined) return Promise.reject(this.#lost);
+    return this.#callIn(this.#child, method, args);
+  }
+
+  #callIn(
+    child: ChildProcess | undefined,
+    method: StageMethod,
+    args: readonly unknown[],
+  ): Promise<unknown> {
+    if (child === undefined || hasEnded(child)) return Promise.reject(this.#lost);
     const id = ++this.#calls;
     return new Promise((resolve, reject) => {
       this.#waiting.set(id, { resolve, reject });
@@ -187,4 +242,8 @@ export class StageProcess implements Stage {
     for (const { reject } of this.#waiting.values()) reject(this.#lost);
     this.#waiting.clear();
   }
+}
+
+function hasEnded({ exitCode, signalCode }: ChildProcess): boolean {
+  return exitCode !== null || signalCode !== null;
 }

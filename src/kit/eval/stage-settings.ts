@@ -12,6 +12,7 @@ export function stageSettings(
   secret: string,
   key: string,
 ): Settings {
+  const { platform } = scenario.origin;
   const changed = changesOf(scenario).flatMap(({ name, value }) =>
     value instanceof Refusal ? [] : [[name, value] as const]);
   return {
@@ -22,7 +23,7 @@ export function stageSettings(
     webhookSecrets: [secret],
     agentSecrets: {},
     chatCompletionsKeys: [key],
-    chatCompletionsProfile: 'generic',
+    chatCompletionsProfile: platform === 'layercode' ? 'generic' : platform,
     agentKeys: {},
     secrets: [...settings.secrets, secret, key],
     conversationStore: 'memory',

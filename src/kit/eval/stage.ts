@@ -11,6 +11,16 @@ export interface Address {
   readonly route: string;
 }
 
+/** What can happen to an agent that has a process of its own, and a store that is a file. */
+export interface OwnProcess {
+  /** Kills the process and goes on in another. */
+  kill(): Promise<Address>;
+  /** Goes on in the other of two processes over the same store, while the first one lives on. */
+  switch(): Promise<Address>;
+  /** For this time the store takes no writes. `Infinity`: until the next call; 0: it does again. */
+  stall(awayMs: number): Promise<void>;
+}
+
 /** The agent's side of a scenario, in this process or in one of its own. */
 export interface Stage {
   /** Serves the agent. */
@@ -32,8 +42,8 @@ export interface Stage {
   state(conversationId: string): Promise<JsonObject | undefined>;
   /** Closes the app and opens another one over the same store. */
   restart(): Promise<Address>;
-  /** The same after the process was killed. Undefined if the stage is in this process. */
-  kill?(): Promise<Address>;
+  /** Undefined if the stage is in this process. */
+  readonly own?: OwnProcess;
   /** Closes the app and forgets what was stored. */
   close(): Promise<void>;
 }

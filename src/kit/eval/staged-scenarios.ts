@@ -13,14 +13,13 @@ import { SettingsError, type Settings } from '../../settings/settings.ts';
 import { UsageError, type Terminal } from '../terminal/command.ts';
 import { oneLine, shellWord } from '../terminal/one-line.ts';
 import { openEvalModel, problemsOfModels } from './eval-model.ts';
-import { goldenPath, GoldenRequests } from './golden-requests.ts';
+import { GoldenRequests } from './golden-requests.ts';
 import { addTokens } from './notebook.ts';
 import { observed } from './observed-model.ts';
 import type { Staged } from './play-all.ts';
 import type { Cast, PlayOptions } from './play-options.ts';
-import { NEEDS_PROCESS, problemsOf } from './problems.ts';
-import { readScenario } from './read-scenario.ts';
-import { recordingPath } from './recording.ts';
+import { needsProcess, problemsOf } from './problems.ts';
+import { readScenarios, withoutCase } from './read-scenario.ts';
 import type { Tokens } from './result.ts';
 import { scenarioModels, type ModelSource } from './run-models.ts';
 import type { Scenario } from './scenario.ts';
@@ -59,18 +58,19 @@ export function readAll(words: readonly string[], directory: string): ReadScenar
   const unplayable: Unplayable[] = [];
   const scenarios = files.flatMap((file) => {
     try {
-      return [readScenario(file, directory)];
+      return readScenarios(file, directory);
     } catch (error) {
       if (!(error instanceof ScriptError)) throw error;
       unplayable.push({ file, problems: error.problems, isSkipped: false });
       return [];
     }
   });
-  return { scenarios, named: new Set(words.filter((word) => files.includes(word))), unplayable };
+  const named = words.filter((word) => files.includes(word)).map(withoutCase);
+  return { scenarios, named: new Set(named), unplayable };
 }
 
 function filesOf(word: string, directory: string): readonly string[] {
-  const path = resolve(directory, word);
+  const path = resolve(directory, withoutCase(word));
   const shown = shellWord(oneLine(word, 200));
   let isDirectory: boolean;
   try {
@@ -123,7 +123,7 @@ export async function stageAll(
   );
   const stage = async (scenario: Scenario): Promise<Staged | readonly string[]> => {
     const cast = await castFor(scenario, general, directory);
-    const path = recordingPath(resolve(directory, scenario.file));
+    const path = resolve(directory, scenario.file);
     const models = scenarioModels(path, source, evalModel, options.signal);
     const isLost =
       options.openStage !== undefined && models.isReplayed && !scenario.isScripted;
@@ -135,22 +135,20 @@ export async function stageAll(
     if (found.length > 0) return found;
     // What else it refuses about the agent, it refuses here, and not in the middle of the others.
     createApp(stageSettings(cast.settings, scenario, 'any', 'any'), cast.agent, { log: noLog() });
-    const golden = new GoldenRequests(
-      goldenPath(resolve(directory, scenario.file)), scenario, isUpdating,
-    );
+    const golden = new GoldenRequests(path, scenario, isUpdating);
     return { scenario, cast, golden, models: models.ofRun };
   };
   const staged: Staged[] = [];
   const others = [...unplayable];
   for (const scenario of scenarios) {
     const { file } = scenario;
-    const kill = scenario.steps.find(({ name }) => name === 'kill');
-    const found = kill !== undefined && options.openStage === undefined && !named.has(file)
-      ? 'skipped' : await stage(scenario).catch(problemsIn);
-    if (found === 'skipped') {
-      const problems = [`line ${kill?.lineNumber}: ${NEEDS_PROCESS}`];
-      others.push({ file, problems, isSkipped: true });
-    } else if ('scenario' in found) staged.push(found);
+    const need = options.openStage === undefined ? needsProcess(scenario) : undefined;
+    if (need !== undefined && !named.has(withoutCase(file))) {
+      others.push({ file, problems: [need], isSkipped: true });
+      continue;
+    }
+    const found = await stage(scenario).catch(problemsIn);
+    if ('scenario' in found) staged.push(found);
     else others.push({ file, problems: found, isSkipped: false });
   }
   return { staged, unplayable: others, evalTokens: () => used };

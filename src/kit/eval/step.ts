@@ -1,6 +1,7 @@
 // What a line of a script can say.
 
 import type { JsonObject } from '../../base/json.ts';
+import type { Settings } from '../../settings/settings.ts';
 import type { ScriptedPart } from '../scripted-answer.ts';
 import type { Expectation } from './expectation.ts';
 
@@ -35,7 +36,10 @@ export type ActionName = Action['name'];
 /** Holds for the whole call. */
 export type SetUp =
   | { readonly name: 'agent' | 'from' | 'to' | 'language'; readonly text: string }
-  | { readonly name: 'wire'; readonly wire: 'layercode' | 'chat-completions' }
+  | { readonly name: 'wire'; readonly wire: 'layercode' }
+  | { readonly name: 'wire'; readonly wire: 'chat-completions'; readonly profile: Profile }
+  /** What the clock says as the call begins. */
+  | { readonly name: 'at'; readonly clock: Clock }
   /** Models behind the agent's, with the real retries: the others are fall-backs. */
   | { readonly name: 'models'; readonly count: number }
   | { readonly name: 'metadata'; readonly metadata: JsonObject }
@@ -45,6 +49,17 @@ export type SetUp =
   | { readonly name: 'real'; readonly tools: readonly string[] }
   /** Words that a judge must let pass, or must not. */
   | { readonly name: 'good' | 'bad'; readonly text: string };
+
+/** What a platform of Chat Completions does: `CHAT_COMPLETIONS_PROFILE`. */
+export type Profile = Settings['chatCompletionsProfile'];
+
+/** In the time zone of the process. */
+export interface Clock {
+  /** `2026-12-01`. Undefined: today. */
+  readonly date: string | undefined;
+  /** `23:30` */
+  readonly time: string;
+}
 
 /** What the caller or their page does. */
 export type OpeningLine =
@@ -88,6 +103,10 @@ export type MockOutcome =
 
 export type Trouble =
   | { readonly name: 'interrupt' | 'drop'; readonly at: Moment }
+  /** How long the store takes no writes: `Infinity` until it is back, 0: it is back. */
+  | { readonly name: 'store'; readonly awayMs: number }
+  /** The calls go on in the other of two processes. */
+  | { readonly name: 'elsewhere' }
   /** Undefined: once the reply is complete. */
   | { readonly name: 'deliver-again' | 'restart' | 'kill'; readonly at: Moment | undefined };
 

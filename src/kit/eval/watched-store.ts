@@ -28,6 +28,11 @@ export class WatchedStore implements ConversationStore {
     return result;
   }
 
+  /** Whether what uses it goes on without it. */
+  get isAway(): boolean {
+    return this.#store.health?.().isDegraded === true;
+  }
+
   runsAt(address: string): void {
     this.#store.runsAt?.(address);
   }

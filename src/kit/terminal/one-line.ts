@@ -10,5 +10,6 @@ export function oneLine(text: string, maxLength = 500): string {
 
 /** The word quoted so that a POSIX shell takes it literally. */
 export function shellWord(word: string): string {
-  return /^[\w@%+=:,./-]+$/.test(word) ? word : `'${word.replaceAll('\'', '\'\\\'\'')}'`;
+  const isPlain = /^[\w@%+=:,./-][\w@%+=:,./#-]*$/.test(word);
+  return isPlain ? word : `'${word.replaceAll('\'', '\'\\\'\'')}'`;
 }

@@ -29,12 +29,61 @@ expect-tool make_order once in all
 never-fails
 `;
 
+const PACKAGE = new URL('../../../dist/index.js', import.meta.url).href;
+const SHOP = `import { defineAgent, tool } from '${PACKAGE}';
+const pay = tool({
+  name: 'pay', description: 'Pays.', parameters: { type: 'object', properties: {} }, once: true,
+  run: () => ({ paid: true }),
+});
+export default defineAgent({ name: 'shop', prompt: 'You take money.', tools: [pay] });
+`;
+
+const ELSEWHERE = `agent ../shop.mjs
+mock pay after 1 s returns {"receipt": 7}
+say Pay.
+  model says One moment.
+  model calls pay
+interrupt as pay begins
+elsewhere
+say Have you paid?
+  model calls pay
+  model says Yes, it is receipt 7.
+expect receipt 7
+expect-prompt "receipt":7
+expect-tool pay once in all
+elsewhere
+say Thank you.
+  model says Goodbye.
+expect-prompt Have you paid?
+never-fails
+never-acts-twice
+`;
+
+const AWAY = `agent ../shop.mjs
+mock pay returns {"receipt": 7}
+store is away
+say Pay.
+  model calls pay
+  model says I could not pay.
+expect could not
+expect-prompt not started
+expect-no-tool pay
+store is back
+store stalls 300 ms
+say Try again.
+  model calls pay
+  model says It is receipt 7.
+expect-tool pay once in all
+never-fails
+`;
+
 async function play(
   t: TestContext, script: string, ...argv: string[]
 ): Promise<{ readonly code: number | null; readonly stdout: string; readonly stderr: string }> {
   const workplace = new Workplace();
   t.after(() => workplace.clear());
   mkdirSync(join(workplace.directory, 'evals'));
+  writeFileSync(join(workplace.directory, 'shop.mjs'), SHOP);
   writeFileSync(join(workplace.directory, 'evals/kill.txt'), script);
   const server = workplace.spawn({ argv: ['eval', ...argv], server: CLI });
   const { code } = await server.exit;
@@ -51,6 +100,20 @@ describe('eval --process', () => {
       assert.match(stdout, /^1 of 1 scenarios passed\.$/m);
     });
   }
+
+  it('goes on in another process over the same store, and comes back', {
+    skip: WITHOUT_SQLITE,
+  }, async (t) => {
+    const { code, stdout, stderr } = await play(t, ELSEWHERE, '--process');
+    assert.equal(code, 0, stdout + stderr);
+  });
+
+  it('keeps a payment from a store that is away, and lets it through a stall', {
+    skip: WITHOUT_SQLITE,
+  }, async (t) => {
+    const { code, stdout, stderr } = await play(t, AWAY, '--process');
+    assert.equal(code, 0, stdout + stderr);
+  });
 
   it('says if the process of the agent ends by itself', { skip: WITHOUT_SQLITE }, async (t) => {
     const script = 'agent ./suicide.mjs\nsay Hi\nexpect Hi\n';

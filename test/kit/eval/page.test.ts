@@ -10,6 +10,7 @@ import { defineAgent } from '../../../src/agents/define-agent.ts';
 import { evalCommand } from '../../../src/kit/commands/eval.ts';
 import type { Judge } from '../../../src/kit/eval/play-options.ts';
 import type { PlayedCaller } from '../../../src/kit/eval/played-caller.ts';
+import { casesIn } from '../../../src/kit/eval/read-scenario.ts';
 import { WORDS } from '../../../src/kit/eval/script-words.ts';
 import { tool } from '../../../src/tools/tool.ts';
 import { codeBlocks, readPage } from '../../fixtures/pages.ts';
@@ -66,10 +67,13 @@ describe('docs/evals.md', () => {
       const agent = file === undefined ? shop : getAgent('bakery');
       const before = /^(?:say|caller) /m.test(text) ? '' : PAYING;
       const after = /^(?:never|expect)/m.test(text) ? '' : '\nnever-fails';
-      const result = await play(agent, `real pay\n${before}${text}${after}`.replace(
-        file === undefined ? '' : 'real pay\n', '',
-      ), { judge, playedCaller });
-      assert.deepEqual(failuresOf(result), []);
+      const { text: plain, cases } = casesIn(text, 'a.txt');
+      for (const one of cases.length > 0 ? cases : [plain]) {
+        const result = await play(agent, `real pay\n${before}${one}${after}`.replace(
+          file === undefined ? '' : 'real pay\n', '',
+        ), { judge, playedCaller });
+        assert.deepEqual(failuresOf(result), []);
+      }
     });
   }
 

@@ -6,6 +6,7 @@ import { defineAgent } from '../../../src/agents/define-agent.ts';
 import { defineState } from '../../../src/agents/state/state.ts';
 import type { Judge } from '../../../src/kit/eval/play-options.ts';
 import { reportOf } from '../../../src/kit/eval/report.ts';
+import type { ScenarioResult } from '../../../src/kit/eval/result.ts';
 import { NotDone } from '../../../src/tools/tool-not-done.ts';
 import { hangUp, tool } from '../../../src/tools/tool.ts';
 import { failuresOf, play } from './eval-stage.ts';
@@ -49,6 +50,40 @@ const shop = defineAgent({
 });
 
 describe('playScenario', () => {
+  for (const wire of ['layercode', 'chat-completions'])
+    it(`shows the agent the clock of its scenario alone, over ${wire}`, async () => {
+      const clock = defineAgent({
+        name: 'clock',
+        async onMessage() {
+          await once(AbortSignal.timeout(5), 'abort');
+          return `${new Date().toTimeString().slice(0, 5)} ${new Date(Date.now()).getFullYear()}`;
+        },
+      });
+      const at = (line: string, told: string): Promise<ScenarioResult> =>
+        play(clock, `wire ${wire}\n${line}\nsay Hi\nexpect ${told}\nnever-fails`);
+      const [night, future] = await Promise.all([
+        at('at 23:30', `23:30 ${new Date().getFullYear()}`),
+        at('at 2031-07-01 09:00', '09:00 2031'),
+      ]);
+      assert.deepEqual([failuresOf(night), failuresOf(future)], [[], []]);
+      const now = performance.timeOrigin + performance.now();
+      assert.ok(Math.abs(new Date().getTime() - now) < 5_000);
+    });
+
+  it('speaks as the profile of a platform does', async () => {
+    const caller = defineAgent({
+      name: 'caller', onMessage: ({ caller, metadata }) => `${caller?.from} ${metadata?.['plan']}`,
+    });
+    // Vapi tells both in the body, where no other profile looks.
+    const result = await play(caller, `
+      wire chat-completions vapi
+      from +15550100
+      metadata {"plan": "gold"}
+      say Hi
+      expect +15550100 gold`);
+    assert.deepEqual(failuresOf(result), []);
+  });
+
   it('passes if everything is as expected', async () => {
     const { outcome, failures, turns } = await play(echo, `
       expect welcome

@@ -2,8 +2,9 @@ import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 
 import {
-  formatRecording, parseRecording, recordingPath, type RecordedReply,
+  formatRecording, parseRecording, type RecordedReply,
 } from '../../../src/kit/eval/recording.ts';
+import { besideScenario } from '../../../src/kit/eval/scenario.ts';
 
 const REPLY: RecordedReply = {
   request: ['model: openai:gpt-6-luna', 'options: {}', 'system: Be brief.', 'user: A table'],
@@ -25,13 +26,15 @@ describe('formatRecording', () => {
   });
 });
 
-describe('recordingPath', () => {
+describe('besideScenario', () => {
   for (const [scenario, path] of [
     ['evals/booking.txt', 'evals/booking.recorded.json'],
     ['booking', 'booking.recorded.json'],
     ['v1.2/booking', 'v1.2/booking.recorded.json'],
+    ['v1.2/booking.txt#2', 'v1.2/booking.2.recorded.json'],
   ] as const) {
-    it(`is beside ${scenario}`, () => assert.equal(recordingPath(scenario), path));
+    it(`is beside ${scenario}`, () =>
+      assert.equal(besideScenario(scenario, '.recorded.json'), path));
   }
 });
 
