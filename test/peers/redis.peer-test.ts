@@ -16,6 +16,7 @@ import {
 import { RedisStore } from '../../src/conversations/stores/redis-store.ts';
 import { SharedStore } from '../../src/conversations/stores/shared-store.ts';
 import { StoreError } from '../../src/conversations/stores/store-error.ts';
+import { calls } from '../../src/kit/commands/calls.ts';
 import { createTestClient, type TestClient } from '../../src/kit/test-client.ts';
 import { createLogger } from '../../src/log.ts';
 import { openServer } from '../../src/process/open-server.ts';
@@ -27,6 +28,7 @@ import { partStoreContract } from '../conversations/stores/part-store-contract.t
 import { turnContract } from '../conversations/turn-contract.ts';
 import { PEERS, typeErrors, writeProject } from '../fixtures/pages.ts';
 import { isMissing, REDIS_PROGRAMS, RedisServer } from '../fixtures/redis-server.ts';
+import { RecordedTerminal } from '../kit/terminal/recorded-terminal.ts';
 
 assert.ok(existsSync(join(PEERS, 'node_modules/redis')), 'npm ci in test/peers first');
 
@@ -182,6 +184,19 @@ for (const program of REDIS_PROGRAMS) {
       assert.deepEqual(await sessionsIn(archive.all()), []);
       await archive.close();
     });
+
+    // The words of an erased call stood in that file 67 times.
+    for (const kept of ['no', 'yes'])
+      it(`says whether an append-only file may hold what was erased: ${kept}`, async (t) => {
+        const own = await RedisServer.start(program, ['--appendonly', kept]);
+        t.after(() => own.remove());
+        const url = `redis://127.0.0.1:${own.port}`;
+        const { caller } = await serve(t, url);
+        await (await caller.say('One')).events();
+        const terminal = new RecordedTerminal({ CONVERSATION_STORE: url }, PEERS);
+        assert.equal(await calls.run(['erase', caller.conversationId], terminal), 0);
+        assert.equal(/append-only file, .*BGREWRITEAOF/.test(terminal.out), kept === 'yes');
+      });
 
     it('shows no password when it fails in mid-call', async (t) => {
       const locked = await RedisServer.start(program, ['--requirepass', PASSWORD]);
