@@ -81,8 +81,9 @@ describe('UncheckedBodies', () => {
   });
 });
 
+const MIB = 1_048_576;
+
 describe('bodies that are held back without a right signature', () => {
-  const MIB = 1_048_576;
   const head = (length: number, signature: string): string =>
     ['POST /api/agent HTTP/1.1', 'host: x', 'content-type: application/json',
       `content-length: ${length}`, `layercode-signature: ${signature}`, '\r\n'].join('\r\n');
@@ -105,6 +106,30 @@ describe('bodies that are held back without a right signature', () => {
       await served.fetch('/health'); // by now the first packet has been read
       client.send(body.slice(9));
       assert.match(await client.until(/response\.end/), /^HTTP\/1\.1 200/);
+    }
+  });
+});
+
+describe('bodies with a right key', () => {
+  it('take no room from those without one, which for one client is 8 MiB', async (t) => {
+    const key = 'key-of-a-platform';
+    const served = await serve(t, { settings: { chatCompletionsKeys: [key] } });
+    const begin = `{${' '.repeat(MIB - 100)}`;
+    const end = '"messages":[{"role":"user","content":"Hi"}]}';
+    const head = [
+      'POST /api/agent/chat/completions HTTP/1.1', 'host: x', 'content-type: application/json',
+      `content-length: ${begin.length + end.length}`, `authorization: Bearer ${key}`, '\r\n',
+    ].join('\r\n');
+    const clients = await Promise.all(Array.from({ length: 12 }, async () => {
+      const client = await served.raw();
+      client.send(head + begin);
+      return client;
+    }));
+    await until(() => clients.every(({ socket }) => socket.writableLength === 0), 'the bytes');
+    await served.fetch('/health');
+    for (const client of clients) {
+      client.send(end);
+      assert.match(await client.until(/"finish_reason"/), /^HTTP\/1\.1 200/);
     }
   });
 });
