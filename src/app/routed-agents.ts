@@ -84,7 +84,7 @@ async function shareValues(
     const { SharedValues } = await import('../redaction/shared-values.ts');
     return new SharedValues(options);
   } catch (error) {
-    options.log.error('REDACTION_KEY has no effect', { reason: messageOf(error) });
+    options.log.warn('REDACTION_KEY has no effect', { reason: messageOf(error) });
     return undefined;
   }
 }

@@ -242,8 +242,6 @@ describe('a value that another process has heard', () => {
 });
 
 describe('REDACTION_KEY', () => {
-  const NO_EFFECT = '"msg":"REDACTION_KEY has no effect"';
-
   it('is said to have no effect where no store is shared', (t) => {
     const { logLines } = serve(t, {}, { environment: { REDACTION_KEY: KEY } });
     assert.match(logLines.join(''), /"level":"warn".*in no shared store/);
@@ -260,7 +258,7 @@ describe('REDACTION_KEY', () => {
     const app = createApp({ ...settings, redactionKeys: [{} as string] }, agent, { store, log });
     t.after(() => app.close());
     await until(() => lines.length > 0, 'the log');
-    assert.match(lines.join(''), new RegExp(`"level":"error".*${NO_EFFECT}`));
+    assert.match(lines.join(''), /"REDACTION_KEY has no effect".*must be of type/);
     const client = createTestClient(app, { secret: 'whsec_any' });
     assert.equal(await (await client.say(CARD)).text(), '[card 1]');
   });
