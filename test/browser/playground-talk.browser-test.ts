@@ -173,6 +173,8 @@ describe('the playground', () => {
       ['all requests', [first, second], ', 1,204 tokens in (100 cached), 87 out'],
       ['a count that no vendor reported', [{ outputTokens: 7 }], ', ? tokens in, 7 out'],
       ['no tokens', [{}], ''],
+      ['a reply that was cut', [{ outputTokens: 7, finishReason: 'length' }],
+        ", ? tokens in, 7 out, cut at the model's limit"],
     ] as const) {
       it(`counts the tokens of a turn: ${what}`, async (t) => {
         const page = await openPlayground(t, browser);
