@@ -32,7 +32,13 @@ export interface HostileFigures {
 
 const MAX_QUIET_SECONDS = 15;
 const MAX_DELAY_MS = 1_000;
-const MAX_GROWTH = 1.5;
+/**
+ * 64 MiB of bodies, 8 MiB of log lines, and what allocators and sockets take around them. A ratio
+ * would judge V8: Node 24 lets garbage double the heap of a process that is free to grow.
+ */
+const MAX_GROWTH_BYTES = 128 * 2 ** 20;
+/** In MiB. A heap that cannot grow shows what the server needs: it would end if that were more. */
+const HEAP = 96;
 const LOOK_EVERY_MS = 100;
 /** Node 20 has no SQLite. */
 const STORE = isBuiltin('node:sqlite') ? 'sqlite:calls.db' : 'memory';
@@ -78,7 +84,10 @@ export async function playHostile(plan: HostilePlan): Promise<HostileFigures> {
     const bank = workplace.write('bank', '');
     workplace.write('agent.mjs', agentModule(bank));
     const server = workplace.spawn({
-      execArgv: ['--no-allocation-site-pretenuring', '--max-semi-space-size=4'], // as `npm start`
+      execArgv: [ // as `npm start`, but for the last
+        '--no-allocation-site-pretenuring', '--max-semi-space-size=4',
+        `--max-old-space-size=${HEAP}`,
+      ],
       env: {
         NODE_ENV: 'production', AGENT: './agent.mjs', CONVERSATION_STORE: STORE,
         LAYERCODE_WEBHOOK_SECRET: SECRET, CHAT_COMPLETIONS_KEYS: KEY,
@@ -117,8 +126,8 @@ export function breachesOf(figures: HostileFigures): readonly string[] {
   return [
     ...faults,
     ...(slowestMs > quietMs + MAX_DELAY_MS ? [`a turn took ${Math.round(slowestMs)} ms`] : []),
-    ...(mostBytes > MAX_GROWTH * quietBytes
-      ? [`the server held ${(mostBytes / quietBytes).toFixed(2)} times its quiet memory`]
+    ...(mostBytes > quietBytes + MAX_GROWTH_BYTES
+      ? [`the server held ${Math.round((mostBytes - quietBytes) / 2 ** 20)} MiB more than alone`]
       : []),
   ];
 }
