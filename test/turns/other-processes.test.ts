@@ -4,11 +4,10 @@ import assert from 'node:assert/strict';
 import { EventEmitter, once } from 'node:events';
 import { describe, it } from 'node:test';
 
+import type { MessageTurn } from '../../src/agents/agent.ts';
 import { parseProcessMessage } from '../../src/turns/process-message.ts';
 import { hold, HeldReply, spoken, type AskingBack } from '../conversations/asking-back.ts';
-import {
-  deferred, messageEvent, rawRequest, until, type TestAgent,
-} from '../fixtures/app.ts';
+import { deferred, messageEvent, rawRequest, until } from '../fixtures/app.ts';
 import { ID, machines, says } from './machines.ts';
 
 describe('a newer turn on another process', () => {
@@ -211,9 +210,9 @@ describe('a turn that is delivered again to another process', () => {
 
 describe('a tool call that another process runs', () => {
   /** An agent that pays, from when it emits `begun` until the test emits `paid`. */
-  function paying(gate: EventEmitter): TestAgent {
+  function paying(gate: EventEmitter): { onMessage(turn: MessageTurn): AsyncIterable<string> } {
     return {
-      async *onMessage({ text, journal }) {
+      async *onMessage({ text, journal }: MessageTurn) {
         yield `${text}?`;
         if (!text.startsWith('hold')) return;
         const calls = [{ id: 'x', name: 'pay', args: '{}' }];
@@ -244,6 +243,24 @@ describe('a tool call that another process runs', () => {
     const after = (await b.messages('c')).find(({ role }) => role === 'tool');
     assert.deepEqual(after?.role === 'tool' && [after.state, after.content],
       ['completed', '{"paid":true}']);
+  });
+
+  it('is awaited for a moment by the next run of its turn, whose prompt has the result', async (t) => {
+    const gate = new EventEmitter();
+    const { a, b, post } = machines(t, {
+      async *onMessage(turn) {
+        const results = turn.history.filter(({ role }) => role === 'tool');
+        yield* results.map(({ content }) => content);
+        if (results.length === 0) yield* paying(gate).onMessage(turn);
+      },
+    });
+    const begun = once(gate, 'begun');
+    await hold(a, 'hold', 'hold', ID);
+    await begun;
+    const again = b.client.say('hold', { turn_id: 'hold', ...ID });
+    await until(() => post.messages.some((text) => text.includes('"waiting"')), 'the wait');
+    gate.emit('paid');
+    assert.equal(await spoken(again), '{"paid":true}');
   });
 
   // Seed 60004307 of the fleet: the process answered that it did not run the call any more.
