@@ -9,6 +9,9 @@ import { withModel } from '../../../src/agents/with-model.ts';
 import { MemoryStore } from '../../../src/conversations/memory-store.ts';
 import { scriptedModel } from '../../../src/kit/scripted-model.ts';
 import { tool } from '../../../src/tools/tool.ts';
+import { turnEventOf } from '../../../src/wires/chat-completions/call-events.ts';
+import { PROFILES, type ProfileName } from '../../../src/wires/chat-completions/profiles.ts';
+import { parseCompletion, toldBy } from '../../../src/wires/chat-completions/request.ts';
 import { contentsOf, Told, until } from '../../fixtures/app.ts';
 import {
   asking, CONVERSATION, echo, halting, messagesOf, requestLines, serveCompletions, warningsIn,
@@ -23,144 +26,94 @@ function historyOf({ history }: MessageTurn): (readonly string[])[] {
 }
 
 interface Asked {
-  readonly profile: string;
   readonly fields?: Fields;
   readonly headers?: Readonly<Record<string, string>>;
 }
 
-describe('the conversation of a request', () => {
+describe('what a platform says of a call', () => {
   const header = { 'x-conversation-id': 'h-1' };
-  const cases: readonly (readonly [what: string, asked: Asked, id: string])[] = [
-    ['the header, with generic', { profile: 'generic', headers: header }, 'h-1'],
-    ['the header, with elevenlabs', { profile: 'elevenlabs', headers: header }, 'h-1'],
-    ['the header, with cartesia', { profile: 'cartesia', headers: header }, 'h-1'],
-    ['call.id, with vapi', { profile: 'vapi', fields: { call: { id: 'v-1' } } }, 'v-1'],
-    ['call.callId, with vapi', { profile: 'vapi', fields: { call: { callId: 'v-2' } } }, 'v-2'],
-    [
-      'call.id before the header, with vapi',
-      { profile: 'vapi', fields: { call: { id: 'v-1' } }, headers: header }, 'v-1',
-    ],
-    ['the header, with vapi that sends no call', { profile: 'vapi', headers: header }, 'h-1'],
-    [
-      'the room, with livekit',
-      { profile: 'livekit', headers: { ...header, 'x-livekit-room-id': 'room' } }, 'room',
-    ],
-    ['the header, with livekit that sends no room', { profile: 'livekit', headers: header }, 'h-1'],
-  ];
-  for (const [what, { profile, fields, headers = {} }, id] of cases) {
-    it(`is that of ${what}`, async (t) => {
-      const { agent, turns } = echo();
-      const environment = { CHAT_COMPLETIONS_PROFILE: profile };
-      const { platform } = serveCompletions(t, agent, { environment });
-      await platform.hear({ ...HELLO, ...fields }, { conversationId: null, headers });
-      const { conversationId, event, wire } = await turns.next();
-      assert.deepEqual(
-        [conversationId, event.type, wire], [id, 'chat.completion', 'chat-completions'],
-      );
-    });
-  }
-
-  const unnamed: readonly (readonly [what: string, asked: Asked])[] = [
-    ['a field that only vapi sends', { profile: 'generic', fields: { call: { id: 'v-1' } } }],
-    ['a number', { profile: 'vapi', fields: { call: { id: 7 } } }],
-    ['an empty text', { profile: 'vapi', fields: { call: { id: '' } } }],
-    ['a control character', { profile: 'vapi', fields: { call: { id: 'a\u0000b' } } }],
-    ['257 characters', { profile: 'vapi', fields: { call: { id: 'x'.repeat(257) } } }],
-    ['a list', { profile: 'vapi', fields: { call: [{ id: 'v-1' }] } }],
-    ['user', { profile: 'generic', fields: { user: 'c-1' } }],
-    ['metadata', { profile: 'generic', fields: { metadata: { conversation_id: 'c-1' } } }],
-    ["elevenlabs' user_id", { profile: 'elevenlabs', fields: { user_id: 'c-1' } }],
-  ];
-  for (const [what, { profile, fields }] of unnamed) {
-    it(`is not named by ${what}`, async (t) => {
-      const environment = { CHAT_COMPLETIONS_PROFILE: profile };
-      const { platform, logLines } = serveCompletions(t, {}, { environment });
-      await platform.hear({ ...HELLO, ...fields }, { conversationId: null });
-      assert.deepEqual(warningsIn(logLines), [NOBODY]);
-    });
-  }
-});
-
-describe('the caller of a request', () => {
-  const headers = { 'x-caller-number': '+49301', 'x-called-number': '+49302' };
+  const numbers = { 'x-caller-number': '+49301', 'x-called-number': '+49302' };
   const customer = { customer: { number: '+49111' }, phoneNumber: { number: '+49222' } };
-  const call = { id: CONVERSATION, type: 'inboundPhoneCall' };
-  const cases: readonly (readonly [what: string, asked: Asked, caller: Fields | undefined])[] = [
-    ['of generic stands in headers', { profile: 'generic', headers }, {
-      from: '+49301', to: '+49302',
-    }],
-    ['of elevenlabs stands in headers', { profile: 'elevenlabs', headers }, {
-      from: '+49301', to: '+49302',
-    }],
-    ['of vapi stands in the body', { profile: 'vapi', fields: { call, ...customer } }, {
-      from: '+49111', to: '+49222',
-    }],
-    [
-      'of vapi may stand in the call',
-      { profile: 'vapi', fields: { call: { ...call, ...customer } } },
-      { from: '+49111', to: '+49222' },
-    ],
-    ['of vapi never stands in headers', { profile: 'vapi', fields: { call }, headers }, undefined],
-    [
-      "of vapi's call from a browser is unknown",
-      { profile: 'vapi', fields: { call: { ...call, type: 'webCall' }, ...customer }, headers },
-      undefined,
-    ],
-    ['of a call with one number has that one', {
-      profile: 'generic', headers: { 'x-called-number': '+49302' },
-    }, { from: undefined, to: '+49302' }],
-    ['is not what a body says to generic', { profile: 'generic', fields: customer }, undefined],
-    ['is unknown if nothing names one', { profile: 'generic' }, undefined],
-  ];
-  for (const [what, { profile, fields, headers = {} }, expected] of cases) {
-    it(what, async (t) => {
-      const { agent, turns } = echo();
-      const environment = { CHAT_COMPLETIONS_PROFILE: profile };
-      const { platform } = serveCompletions(t, agent, { environment });
-      await platform.hear({ ...HELLO, ...fields }, { headers });
-      assert.deepEqual((await turns.next()).caller, expected);
-    });
-  }
-});
+  const call = { id: 'v-1', type: 'inboundPhoneCall' };
+  const callOf = (id: unknown): Asked => ({ fields: { call: { id } } });
+  const known = (conversationId: string): Fields => ({ conversationId, sessionId: conversationId });
+  const unknown = { turnId: undefined };
 
-describe('what else a request says', () => {
-  const cases: readonly (readonly [what: string, asked: Asked, metadata: Fields])[] = [
-    ['metadata', { profile: 'generic', fields: { metadata: { a: 1 } } }, { a: 1 }],
+  for (const [what, profile, { fields, headers = {} }, expected] of [
+    ['the conversation is the header', 'generic', { headers: header }, known('h-1')],
+    ['the conversation is call.id', 'vapi', callOf('v-1'), known('v-1')],
+    ['or call.callId', 'vapi', { fields: { call: { callId: 'v-2' } } }, known('v-2')],
+    ['call.id, not the header', 'vapi', { ...callOf('v-1'), headers: header }, known('v-1')],
     [
-      'metadata of the call', { profile: 'vapi', fields: { call: { metadata: { a: 1 } } } },
-      { a: 1 },
+      'call.id, not call.callId', 'vapi',
+      { fields: { call: { id: 'v-1', callId: 'v-2' } } }, known('v-1'),
     ],
+    ['or the header if there is no call', 'vapi', { headers: header }, known('h-1')],
     [
-      'what elevenlabs repeats of the browser',
-      { profile: 'elevenlabs', fields: { elevenlabs_extra_body: { a: 1 }, metadata: { b: 2 } } },
-      { a: 1 },
+      'the conversation is the room', 'livekit',
+      { headers: { ...header, 'x-livekit-room-id': 'room' } }, known('room'),
     ],
-    ['nothing for text', { profile: 'generic', fields: { metadata: 'a' } }, {}],
-    ['nothing for a list', { profile: 'generic', fields: { metadata: [1] } }, {}],
-    ['nothing for nothing', { profile: 'livekit' }, {}],
-  ];
-  for (const [what, { profile, fields }, metadata] of cases) {
-    it(`is told to the agent as metadata: ${what}`, async (t) => {
-      const { agent, turns } = echo();
-      const environment = { CHAT_COMPLETIONS_PROFILE: profile };
-      const { platform } = serveCompletions(t, agent, { environment });
-      await platform.hear({ ...HELLO, ...fields });
-      assert.deepEqual((await turns.next()).metadata, metadata);
+    ['or the header if there is no room', 'livekit', { headers: header }, known('h-1')],
+    ['only vapi sends a call', 'generic', callOf('v-1'), unknown],
+    ['a number is no id', 'vapi', callOf(7), unknown],
+    ['an empty text is no id', 'vapi', callOf(''), unknown],
+    ['a control character is in no id', 'vapi', callOf('a\u0000b'), unknown],
+    ['257 characters are no id', 'vapi', callOf('x'.repeat(257)), unknown],
+    ['a list is no call', 'vapi', { fields: { call: [{ id: 'v-1' }] } }, unknown],
+    ['user is no conversation', 'generic', { fields: { user: 'c-1' } }, unknown],
+    ['the caller is in headers', 'generic', { headers: numbers }, {
+      caller: { from: '+49301', to: '+49302' },
+    }],
+    ['the caller is in the body', 'vapi', { fields: { call, ...customer }, headers: numbers }, {
+      caller: { from: '+49111', to: '+49222' },
+    }],
+    ['or in the call', 'vapi', { fields: { call: { ...call, ...customer } } }, {
+      caller: { from: '+49111', to: '+49222' },
+    }],
+    ['a header names no caller', 'vapi', { fields: { call }, headers: numbers }, {
+      caller: undefined,
+    }],
+    ['a call from a browser has no caller', 'vapi', {
+      fields: { call: { ...call, type: 'webCall' }, ...customer },
+    }, { caller: undefined }],
+    ['one number may be unknown', 'generic', { headers: { 'x-called-number': '+49302' } }, {
+      caller: { from: undefined, to: '+49302' },
+    }],
+    ['a body names no caller', 'generic', { fields: customer }, { caller: undefined }],
+    ['metadata is metadata', 'generic', { fields: { metadata: { a: 1 } } }, { metadata: { a: 1 } }],
+    ['or that of the call', 'vapi', { fields: { call: { metadata: { a: 1 } } } }, {
+      metadata: { a: 1 },
+    }],
+    ['or what the browser has sent', 'elevenlabs', {
+      fields: { elevenlabs_extra_body: { a: 1 }, metadata: { b: 2 } },
+    }, { metadata: { a: 1 } }],
+    ['text is no metadata', 'generic', { fields: { metadata: 'a' } }, { metadata: {} }],
+    ['a list is no metadata', 'generic', { fields: { metadata: [1] } }, { metadata: {} }],
+    ['the language is a header', 'generic', { headers: { 'x-language': 'de-AT' } }, {
+      language: 'de-AT',
+    }],
+    ['which may be too long', 'generic', { headers: { 'x-language': 'x'.repeat(257) } }, {
+      language: undefined,
+    }],
+  ] as readonly (readonly [string, ProfileName, Asked, Fields])[])
+    it(`${what}: ${profile}`, () => {
+      const raw = parseCompletion(Buffer.from(JSON.stringify({ ...HELLO, ...fields })));
+      const event = turnEventOf(raw, toldBy(raw), headers, PROFILES[profile]) as unknown as Fields;
+      for (const [name, value] of Object.entries(expected)) assert.deepEqual(event[name], value);
     });
-  }
 
-  for (const [headers, language] of [
-    [{ 'x-language': 'de-AT' }, 'de-AT'],
-    [{ 'x-language': 'x'.repeat(257) }, undefined],
-    [{}, undefined],
-  ] as const) {
-    it(`is the language: ${language}, of ${Object.keys(headers).length} headers`, async (t) => {
-      const { agent, turns } = echo();
-      const { platform } = serveCompletions(t, agent);
-      await platform.hear(HELLO, { headers });
-      assert.equal((await turns.next()).language, language);
-    });
-  }
+  it('reaches the agent', async (t) => {
+    const { agent, turns } = echo();
+    const environment = { CHAT_COMPLETIONS_PROFILE: 'vapi' };
+    const { platform } = serveCompletions(t, agent, { environment });
+    const fields = { call: { ...call, metadata: { a: 1 } }, ...customer };
+    const headers = { 'x-language': 'de' };
+    await platform.hear({ ...HELLO, ...fields }, { conversationId: null, headers });
+    const { conversationId, caller, metadata, language, wire } = await turns.next();
+    assert.deepEqual([conversationId, caller, metadata, language, wire], [
+      'v-1', { from: '+49111', to: '+49222' }, { a: 1 }, 'de', 'chat-completions',
+    ]);
+  });
 });
 
 describe('a request that names no conversation', () => {
@@ -176,18 +129,12 @@ describe('a request that names no conversation', () => {
     ]);
   });
 
-  it('leaves nothing in the store', async (t) => {
-    const store = new MemoryStore({ ttlMs: 60_000, maxConversations: 10 });
-    const { platform } = serveCompletions(t, {}, { store });
-    for (const stream of [true, false])
-      await (await platform.ask({ ...asking(lines), stream }, unnamed)).response.text();
-    assert.equal(store.count(), 0);
-  });
-
-  it('leaves no welcome in the store', async (t) => {
+  it('leaves nothing in the store, whichever form its reply has', async (t) => {
     const store = new MemoryStore({ ttlMs: 60_000, maxConversations: 10 });
     const { platform } = serveCompletions(t, { welcome: 'Welcome.' }, { store });
     assert.equal(await platform.hear([], unnamed), 'Welcome.');
+    for (const stream of [true, false])
+      await (await platform.ask({ ...asking(lines), stream }, unnamed)).response.text();
     assert.equal(store.count(), 0);
   });
 
@@ -197,14 +144,7 @@ describe('a request that names no conversation', () => {
     assert.deepEqual(warningsIn(logLines), [NOBODY]);
   });
 
-  it('is answered again each time: two callers may say the same', async (t) => {
-    const { agent, turns } = echo();
-    const { platform } = serveCompletions(t, agent);
-    const texts = await Promise.all([1, 2].map(() => platform.hear(HELLO, unnamed)));
-    assert.deepEqual([texts, turns.all.length], [['You said Hello?', 'You said Hello?'], 2]);
-  });
-
-  it('is answered again with the same Idempotency-Key', async (t) => {
+  it('is answered again, with the same Idempotency-Key too', async (t) => {
     const { agent, turns } = echo();
     const { platform } = serveCompletions(t, agent);
     const headers = { 'idempotency-key': 'k-1' };
@@ -239,18 +179,10 @@ describe('a request that names no conversation', () => {
 });
 
 describe('a request without words of anybody', () => {
-  for (const lines of [[], ['system: Be brief.']]) {
-    it(`asks for the welcome: ${JSON.stringify(lines)}`, async (t) => {
-      const { platform, history } = serveCompletions(t, { welcome: 'Welcome.' });
-      assert.equal(await platform.hear(lines), 'Welcome.');
-      assert.deepEqual(await history(CONVERSATION), [['assistant', 'Welcome.', 'completed']]);
-    });
-  }
-
-  it('is the start of the call: what the agent says comes before the first words', async (t) => {
+  it('asks for the welcome, which comes before the first words', async (t) => {
     const { agent, turns } = echo();
     const { platform } = serveCompletions(t, { welcome: 'Welcome.', ...agent });
-    await platform.hear([]);
+    assert.equal(await platform.hear(['system: Be brief.']), 'Welcome.');
     await platform.hear(['agent: Welcome.', 'user: Hello?']);
     assert.deepEqual(historyOf(await turns.next()), [
       ['assistant', 'Welcome.'], ['user', 'Hello?'],
@@ -284,9 +216,9 @@ describe("a request that ends with the agent's words", () => {
 describe('the start of a call in which the platform greets', () => {
   const greeted = ['agent: Hi, this is Anna.', 'user: Hello?'];
 
-  it('is told to the agent before the words, with a reply that is over', async (t) => {
+  it('is told once, before the words, with a reply that is over', async (t) => {
     const told: unknown[] = [];
-    const { platform } = serveCompletions(t, {
+    const { platform, history } = serveCompletions(t, {
       onSessionStart: ({ isResumed, conversationId }: StartTurn, reply) => {
         told.push(['start', isResumed, conversationId, reply.isOver, reply.say('Never said.')]);
         return 'Never read.';
@@ -297,23 +229,10 @@ describe('the start of a call in which the platform greets', () => {
       },
     });
     assert.equal(await platform.hear(greeted), 'Yes.');
-    assert.deepEqual(told, [['start', false, CONVERSATION, true, false], ['message', 'Hello?']]);
-  });
-
-  it('is told once in a conversation', async (t) => {
-    const starts = new Told<StartTurn>();
-    const { platform } = serveCompletions(t, { onSessionStart: (turn) => starts.tell(turn) });
-    await platform.hear(greeted);
+    assert.deepEqual((await history(CONVERSATION))[0]?.[1], 'Hi, this is Anna.');
     await platform.hear([...greeted, 'agent: Yes.', 'user: And now?']);
-    assert.equal(starts.all.length, 1);
-  });
-
-  it('leaves the greeting in history', async (t) => {
-    const { agent, turns } = echo();
-    const { platform } = serveCompletions(t, agent);
-    await platform.hear(greeted);
-    assert.deepEqual(historyOf(await turns.next()), [
-      ['assistant', 'Hi, this is Anna.'], ['user', 'Hello?'],
+    assert.deepEqual(told, [
+      ['start', false, CONVERSATION, true, false], ['message', 'Hello?'], ['message', 'And now?'],
     ]);
   });
 });
@@ -321,41 +240,24 @@ describe('the start of a call in which the platform greets', () => {
 describe('the call that is sent with a request', () => {
   const long = 'We open at nine. We close at six.';
 
-  for (const [profile, told, expected] of [
-    ['livekit', ['agent: We open at nine.'], 'We open at nine.'],
-    ['elevenlabs', ['agent: We open at nine.'], 'We open at nine.'],
-    ['livekit', [`agent: ${long}`], long],
-    ['generic', [`agent: ${long} And more.`], long],
-  ] as const) {
-    it(`cuts a reply, and never makes it longer: ${profile}, ${told.join()}`, async (t) => {
+  for (const [profile, told, history] of [
+    ['livekit', 'We open at nine.', ['Hours?', 'We open at nine.', 'And Sunday?']],
+    ['elevenlabs', 'We open at nine.', ['Hours?', 'We open at nine.', 'And Sunday?']],
+    ['livekit', long, ['Hours?', long, 'And Sunday?']],
+    ['generic', `${long} And more.`, ['Hours?', long, 'And Sunday?']],
+    ['livekit', 'Please hold.', ['Hours?', 'Please hold.', 'And Sunday?']],
+    ['generic', 'Please hold.', ['Hours?', long, 'Please hold.', 'And Sunday?']],
+  ] as const)
+    it(`cuts a reply, and never makes it longer: ${profile}, ${told}`, async (t) => {
       const turns = new Told<MessageTurn>();
       const environment = { CHAT_COMPLETIONS_PROFILE: profile };
       const { platform } = serveCompletions(t, {
         onMessage: (turn) => (turns.tell(turn), long),
       }, { environment });
       await platform.hear(['user: Hours?']);
-      await platform.hear(['user: Hours?', ...told, 'user: And Sunday?']);
-      const [, reply] = historyOf(turns.all[1] as MessageTurn);
-      assert.deepEqual(reply?.[1]?.startsWith(expected), true);
-      assert.equal(reply?.[1]?.includes('close'), expected === long);
+      await platform.hear(['user: Hours?', `agent: ${told}`, 'user: And Sunday?']);
+      assert.deepEqual(historyOf(turns.all[1] as MessageTurn).map(([, text]) => text), history);
     });
-  }
-
-  for (const [profile, isKept] of [['livekit', false], ['generic', true]] as const) {
-    const what = isKept ? 'keeps a reply' : 'has a reply as unheard';
-    it(`${what} where the platform has other words: ${profile}`, async (t) => {
-      const turns = new Told<MessageTurn>();
-      const environment = { CHAT_COMPLETIONS_PROFILE: profile };
-      const { platform } = serveCompletions(t, {
-        onMessage: (turn) => (turns.tell(turn), long),
-      }, { environment });
-      await platform.hear(['user: Hours?']);
-      await platform.hear(['user: Hours?', 'agent: Please hold the line.', 'user: And Sunday?']);
-      const texts = historyOf(turns.all[1] as MessageTurn).map(([, text]) => text);
-      assert.ok(texts.includes('Please hold the line.'));
-      assert.equal(texts.includes(long), isKept);
-    });
-  }
 
   it('adds words that never reached us', async (t) => {
     const { agent, turns } = echo();
@@ -380,23 +282,6 @@ describe('the call that is sent with a request', () => {
     ]);
   });
 
-  it('is taken as it is where we do not know it', async (t) => {
-    const { agent, turns } = echo();
-    const { platform } = serveCompletions(t, agent);
-    await platform.hear(['agent: Welcome.', 'user: One', 'agent: Yes.', 'user: Two']);
-    assert.deepEqual(historyOf(await turns.next()), [
-      ['assistant', 'Welcome.'], ['user', 'One'], ['assistant', 'Yes.'], ['user', 'Two'],
-    ]);
-  });
-
-  it('does not reach the conversation of LayerCode with another id', async (t) => {
-    const { agent } = echo();
-    const { platform, client, history } = serveCompletions(t, agent);
-    await (await client.say('Mine.')).text();
-    await platform.hear(['user: Theirs.']);
-    assert.deepEqual((await history()).map(([, text]) => text), ['Mine.', 'You said Mine.']);
-  });
-
   it('goes on a conversation that began over the other wire', async (t) => {
     const { agent, turns } = echo();
     const { platform, client } = serveCompletions(t, agent);
@@ -419,13 +304,6 @@ describe('the log and the metrics', () => {
       names.map((name) => line?.[name]),
       ['chat.completion', 'chat-completions', 'c-1', 'k-1', 'completed'],
     );
-  });
-
-  it('never have the words of the caller or of the agent', async (t) => {
-    const { platform, logLines } = serveCompletions(t, { onMessage: () => 'Your PIN is 4712.' });
-    await platform.hear(['user: My PIN is 4711.']);
-    await requestLines(logLines);
-    assert.doesNotMatch(logLines.join(''), /471[12]/);
   });
 
   it('count turns under the wire', async (t) => {

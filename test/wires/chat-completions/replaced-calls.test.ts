@@ -1,7 +1,7 @@
 // Tool calls of turns that the platform has replaced: what was done once is not done again.
 
 import assert from 'node:assert/strict';
-import { describe, it, type TestContext } from 'node:test';
+import { describe, it } from 'node:test';
 
 import { defineAgent } from '../../../src/agents/define-agent.ts';
 import { withModel } from '../../../src/agents/with-model.ts';
@@ -32,35 +32,33 @@ function book(table: number): { readonly call: string; readonly args: object } {
 }
 
 describe('words that come joined, and were said in two turns before', () => {
-  /** "I want a table", "for four", and both in one. */
-  async function joined(t: TestContext, script: Script): Promise<readonly string[]> {
-    const { tools, booked } = booking();
-    const { platform } = serveCompletions(t, modelAgent(script, { tools }));
-    await platform.hear(['user: I want a table']);
-    await platform.hear(['user: I want a table', 'user: for four']);
-    await platform.hear(['user: I want a table for four']);
-    return booked;
-  }
-
-  it('get the results of tools of the second turn', async (t) => {
-    const script = ['For how many?', book(4), 'Booked.', book(4), 'Booked.'];
-    assert.deepEqual(await joined(t, script), ['table 4']);
-  });
-
-  it('get those of both turns', async (t) => {
-    const script = [book(2), 'And?', book(4), 'Booked.', [book(2), book(4)], 'Booked.'];
-    assert.deepEqual(await joined(t, script), ['table 2', 'table 4']);
-  });
-
-  it('get the result of each call once', async (t) => {
-    const script = [book(4), 'And?', book(4), 'Booked.', [book(4), book(4)], 'Booked.'];
-    assert.deepEqual(await joined(t, script), ['table 4', 'table 4']);
-  });
-
-  it('call what neither has called', async (t) => {
-    const script = ['For how many?', book(4), 'Booked.', book(5), 'Booked.'];
-    assert.deepEqual(await joined(t, script), ['table 4', 'table 5']);
-  });
+  for (const [what, script, done] of [
+    [
+      'get the results of tools of the second turn',
+      ['For how many?', book(4), 'Booked.', book(4), 'Booked.'], ['table 4'],
+    ],
+    [
+      'get those of both turns',
+      [book(2), 'And?', book(4), 'Booked.', [book(2), book(4)], 'Booked.'], ['table 2', 'table 4'],
+    ],
+    [
+      'get the result of each call once',
+      [book(4), 'And?', book(4), 'Booked.', [book(4), book(4)], 'Booked.'], ['table 4', 'table 4'],
+    ],
+    [
+      'call what neither has called',
+      ['For how many?', book(4), 'Booked.', book(5), 'Booked.'], ['table 4', 'table 5'],
+    ],
+  ] as const)
+    /** "I want a table", "for four", and both in one. */
+    it(what, async (t) => {
+      const { tools, booked } = booking();
+      const { platform } = serveCompletions(t, modelAgent(script, { tools }));
+      await platform.hear(['user: I want a table']);
+      await platform.hear(['user: I want a table', 'user: for four']);
+      await platform.hear(['user: I want a table for four']);
+      assert.deepEqual(booked, done);
+    });
 });
 
 describe('turns that are discarded one after the other, with the same call', () => {

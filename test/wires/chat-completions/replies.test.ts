@@ -8,7 +8,8 @@ import { defineAgent } from '../../../src/agents/define-agent.ts';
 import { withModel } from '../../../src/agents/with-model.ts';
 import { scriptedModel } from '../../../src/kit/scripted-model.ts';
 import { hangUp, tool, transferTo } from '../../../src/tools/tool.ts';
-import { deferred, serve, Told, within } from '../../fixtures/app.ts';
+import { parseCompletion, wantsUsage } from '../../../src/wires/chat-completions/request.ts';
+import { deferred, Told, within } from '../../fixtures/app.ts';
 import { mockTimers } from '../../fixtures/clock.ts';
 import {
   asking, messagesOf, modelAgent, offering, requestLines, serveCompletions, toolResult,
@@ -28,9 +29,16 @@ const LOOK = tool({
 const hangingUp: Partial<Agent> = {
   onMessage: (_turn, reply) => reply.hangup({ say: 'Goodbye.' }),
 };
+const to = '+4930111';
 const transferring: Partial<Agent> = {
-  onMessage: (_turn, reply) => void reply.transfer({ to: '+4930111', say: 'One moment.' }),
+  onMessage: (_turn, reply) => void reply.transfer({ to, say: 'One moment.' }),
 };
+
+/** An agent whose model asks for a transfer, which is possible to one place. */
+function toSales(args: Fields): Agent {
+  const script = [[{ call: 'transfer_call', args }], 'I cannot.'];
+  return modelAgent(script, { tools: [transferTo({ sales: to })] });
+}
 
 /** The last reason that a choice ended for. */
 function reasonIn(chunks: readonly Chunk[]): string | null | undefined {
@@ -100,30 +108,21 @@ describe('a streamed reply', () => {
     );
   });
 
-  it('begins with the role before the agent speaks', async (t) => {
-    const gate = deferred();
-    const { platform } = serveCompletions(t, {
-      onMessage: () => gate.promise.then(() => 'Yes.'),
-    });
-    const answer = await platform.ask(HELLO);
-    const delta = (await answer.next())?.choices[0]?.delta;
-    gate.resolve();
-    assert.deepEqual(delta, { role: 'assistant', content: '' });
-    assert.equal(await answer.text(), 'Yes.');
-  });
-
-  it('leaves word by word: the first is there before the agent has the second', async (t) => {
-    const gate = deferred();
+  it('begins with the role before the agent speaks, and leaves word by word', async (t) => {
+    const gates = [deferred(), deferred()];
     const { platform } = serveCompletions(t, {
       async *onMessage() {
+        await gates[0]?.promise;
         yield 'One.';
-        await gate.promise;
+        await gates[1]?.promise;
         yield ' Two.';
       },
     });
     const answer = await platform.ask(HELLO);
+    assert.deepEqual((await answer.next())?.choices[0]?.delta, { role: 'assistant', content: '' });
+    gates[0]?.resolve();
     assert.equal(await answer.word(), 'One.');
-    gate.resolve();
+    gates[1]?.resolve();
     assert.equal(await answer.text(), ' Two.');
   });
 
@@ -143,13 +142,6 @@ describe('a streamed reply', () => {
     assert.deepEqual([choices, usage, reasonIn(chunks)], [[], tokens, 'stop']);
   });
 
-  it('has the tokens of a request that names no conversation', async (t) => {
-    const agent = modelAgent(['Yes.'], { tokens: { input: 100, output: 7 } });
-    const { platform } = serveCompletions(t, agent);
-    const chunks = await (await platform.ask(WITH_USAGE, { conversationId: null })).chunks();
-    assert.equal(chunks.at(-1)?.usage?.['total_tokens'], 107);
-  });
-
   it('says 0 tokens where no model was asked', async (t) => {
     const { platform } = serveCompletions(t, {});
     const chunks = await (await platform.ask(WITH_USAGE)).chunks();
@@ -158,10 +150,9 @@ describe('a streamed reply', () => {
   });
 
   for (const stream_options of [undefined, null, {}, { include_usage: false }, [true]]) {
-    it(`has no tokens with stream_options ${JSON.stringify(stream_options)}`, async (t) => {
-      const { platform } = serveCompletions(t, {});
-      const chunks = await (await platform.ask({ ...HELLO, stream_options })).chunks();
-      assert.deepEqual(chunks.filter(({ usage }) => usage !== undefined), []);
+    it(`has no tokens with stream_options ${JSON.stringify(stream_options)}`, () => {
+      const body = Buffer.from(JSON.stringify({ ...HELLO, stream_options }));
+      assert.equal(wantsUsage(parseCompletion(body)), false);
     });
   }
 
@@ -230,17 +221,12 @@ describe('a whole reply', () => {
     assert.ok(Number.isInteger(body['created']));
   });
 
-  it('has the tokens of the model', async (t) => {
+  it('has the tokens of the model, and is in history as a streamed one', async (t) => {
     const agent = modelAgent(['Yes.'], { tokens: { input: 100, output: 7 } });
-    const { platform } = serveCompletions(t, agent);
+    const { platform, history } = serveCompletions(t, agent);
     const { usage } = await (await platform.ask(WHOLE)).whole();
     const tokens = { prompt_tokens: 100, completion_tokens: 7, total_tokens: 107 };
     assert.deepEqual(usage, tokens);
-  });
-
-  it('is in history as a streamed one', async (t) => {
-    const { platform, history } = serveCompletions(t, {});
-    await (await platform.ask(WHOLE)).json();
     assert.deepEqual(await history('c-1'), [
       ['user', 'Hello?'], ['assistant', 'Yes.', 'completed'],
     ]);
@@ -268,18 +254,14 @@ const FORMS: readonly (readonly [
   form: string, ask: (
     t: TestContext, agent: Partial<Agent>, fields?: Fields,
     environment?: Readonly<Record<string, string>>,
-  ) => Promise<{
-    readonly reply: readonly unknown[];
-    readonly status: number;
-    readonly logLines: readonly string[];
-  }>,
+  ) => Promise<{ readonly reply: readonly unknown[]; readonly logLines: readonly string[] }>,
 ])[] = [
   ['streamed', async (t, agent, fields, environment = {}) => {
     const { platform, logLines } = serveCompletions(t, agent, { environment });
     const answer = await platform.ask({ ...HELLO, ...fields });
     const chunks = await answer.chunks();
     const reply = [textIn(chunks), reasonIn(chunks), toolCallsIn(chunks)];
-    return { reply, status: answer.status, logLines };
+    return { reply, logLines };
   }],
   ['whole', async (t, agent, fields, environment = {}) => {
     const { platform, logLines } = serveCompletions(t, agent, { environment });
@@ -287,7 +269,7 @@ const FORMS: readonly (readonly [
     const { choices: [choice] } = await answer.whole();
     const calls = choice?.message.tool_calls?.map((call, index) => ({ index, ...call })) ?? [];
     const reply = [choice?.message.content, choice?.finish_reason, calls];
-    return { reply, status: answer.status, logLines };
+    return { reply, logLines };
   }],
 ];
 
@@ -296,22 +278,13 @@ for (const [form, ask] of FORMS) {
     index: 0, id: 'call_k', type: 'function',
     function: { name, arguments: JSON.stringify(args) },
   });
+
   /** The id of a tool call is made of the turn's, which is a hash. */
   const withoutId = (reply: readonly unknown[]): unknown =>
     JSON.parse(JSON.stringify(reply).replace(/"call_[0-9a-f]{32}"/g, '"call_k"'));
 
   describe(`what a ${form} reply holds`, () => {
-    for (const [what, onMessage] of [
-      ['rejects', () => Promise.reject(new Error('of the database'))],
-      ['throws', () => { throw new Error('of the database'); }],
-    ] as const) {
-      it(`is the apology if the agent ${what}`, async (t) => {
-        const { reply, status } = await ask(t, { onMessage });
-        assert.deepEqual([status, ...reply], [200, APOLOGY, 'stop', []]);
-      });
-    }
-
-    it('is what was said and the apology if the agent fails later', async (t) => {
+    it('is what was said and the apology if the agent fails', async (t) => {
       const { reply } = await ask(t, {
         async *onMessage() {
           yield 'Well,';
@@ -319,14 +292,6 @@ for (const [form, ask] of FORMS) {
         },
       });
       assert.deepEqual(reply, [`Well, ${APOLOGY}`, 'stop', []]);
-    });
-
-    it("is the agent's own apology, in the language of the turn", async (t) => {
-      const { reply } = await ask(t, {
-        apology: ({ wire }) => `Verzeihung, ${wire}.`,
-        onMessage: () => Promise.reject(new Error('of the database')),
-      });
-      assert.equal(reply[0], 'Verzeihung, chat-completions.');
     });
 
     for (const [profile, filler] of [
@@ -365,14 +330,40 @@ for (const [form, ask] of FORMS) {
       assert.deepEqual(warningsIn(logLines), ['tool call refused']); // that of no tool
     });
 
-    for (const name of ['end_call', 'endCall']) {
-      it(`is a tool call that ends the call, where ${name} is offered`, async (t) => {
-        const { reply, logLines } = await ask(t, hangingUp, offering('other', name));
-        const call = called(name, { reason: 'the agent has said goodbye' });
-        assert.deepEqual(withoutId(reply), ['Goodbye.', 'tool_calls', [call]]);
+    const goodbye = { reason: 'the agent has said goodbye' };
+    const briefing = '**Ada** wants two loaves.';
+    const destination = to;
+    const sales = { destination: 'sales' };
+    for (const [what, agent, name, said, args] of [
+      ['ends the call', () => hangingUp, 'end_call', 'Goodbye.', goodbye],
+      ['ends the call', () => hangingUp, 'endCall', 'Goodbye.', goodbye],
+      [
+        'ends the call for the model', () => modelAgent(
+          [[{ call: hangUp.name, args: { goodbye: 'Bye.' } }]], { tools: [hangUp] },
+        ), 'end_call', 'Bye.', goodbye,
+      ],
+      ['transfers the call', () => transferring, 'transferCall', 'One moment.', { destination }],
+      ['transfers the call', () => transferring, 'transfer_call', 'One moment.', { destination }],
+      [
+        'transfers the call', () => transferring, 'transfer_to_number', 'One moment.',
+        { transfer_number: to, client_message: '', agent_message: '' },
+      ],
+      [
+        'transfers the call for the model',
+        () => toSales({ ...sales, say: 'One moment.' }), 'transferCall', 'One moment.',
+        { destination },
+      ],
+      [
+        'has a text of the model for the person who is called',
+        () => toSales({ ...sales, briefing }), 'transfer_to_number', '',
+        { transfer_number: to, client_message: '', agent_message: 'Ada wants two loaves.' },
+      ],
+    ] as const)
+      it(`is a tool call that ${what}, where ${name} is offered`, async (t) => {
+        const { reply, logLines } = await ask(t, agent(), offering('other', name));
+        assert.deepEqual(withoutId(reply), [said, 'tool_calls', [called(name, args)]]);
         assert.deepEqual(warningsIn(logLines), []);
       });
-    }
 
     it('is only the goodbye where nothing is offered to end the call, and a warning', async (t) => {
       const { reply, logLines } = await ask(t, hangingUp, offering('transferCall'));
@@ -381,44 +372,12 @@ for (const [form, ask] of FORMS) {
       assert.deepEqual(warningsIn(logLines), [message]);
     });
 
-    it('is a tool call where the model hangs up', async (t) => {
-      const script = [[{ call: hangUp.name, args: { goodbye: 'Bye.' } }]];
-      const agent = modelAgent(script, { tools: [hangUp] });
-      const { reply } = await ask(t, agent, offering('end_call'));
-      const call = called('end_call', { reason: 'the agent has said goodbye' });
-      assert.deepEqual(withoutId(reply), ['Bye.', 'tool_calls', [call]]);
-    });
-
     it("shows the model none of the platform's tools", async (t) => {
       const model = scriptedModel(['Fine.']);
       const agent = defineAgent({ name: 'm', prompt: 'Be brief.', tools: [LOOK] });
       await ask(t, withModel(agent, model), offering('end_call', 'language_detection'));
       assert.deepEqual(model.requests[0]?.tools.map(({ name }) => name), ['look']);
     });
-
-    it('has a text for the person who is called, if the model writes one', async (t) => {
-      const args = { destination: 'sales', briefing: '**Ada** wants two loaves.' };
-      const script = [[{ call: 'transfer_call', args }]];
-      const agent = modelAgent(script, { tools: [transferTo({ sales: '+4930222' })] });
-      const { reply } = await ask(t, agent, offering('transfer_to_number'));
-      const call = called('transfer_to_number', {
-        transfer_number: '+4930222', client_message: '', agent_message: 'Ada wants two loaves.',
-      });
-      assert.deepEqual(withoutId(reply), ['', 'tool_calls', [call]]);
-    });
-
-    const to = '+4930111';
-    for (const [name, args] of [
-      ['transferCall', { destination: to }],
-      ['transfer_call', { destination: to }],
-      ['transfer_to_number', { transfer_number: to, client_message: '', agent_message: '' }],
-    ] as const) {
-      it(`is a tool call that transfers the call, where ${name} is offered`, async (t) => {
-        const { reply } = await ask(t, transferring, offering(name));
-        const call = called(name, args);
-        assert.deepEqual(withoutId(reply), ['One moment.', 'tool_calls', [call]]);
-      });
-    }
 
     it('is nothing of a transfer where none is offered, as the agent is told', async (t) => {
       const told = new Told<boolean>();
@@ -431,30 +390,15 @@ for (const [form, ask] of FORMS) {
       assert.deepEqual([reply, await told.next()], [['I cannot.', 'stop', []], false]);
     });
 
-    it('is a transfer where the model asks for one', async (t) => {
-      const args = { destination: 'sales', say: 'One moment.' };
-      const tools = [transferTo({ sales: '+4930111' })];
-      const agent = modelAgent([[{ call: 'transfer_call', args }]], { tools });
-      const { reply } = await ask(t, agent, offering('transferCall'));
-      const call = called('transferCall', { destination: '+4930111' });
-      assert.deepEqual(withoutId(reply), ['One moment.', 'tool_calls', [call]]);
-    });
-
     it('is what the model says if it may not transfer, and a warning', async (t) => {
-      const tools = [transferTo({ sales: '+4930111' })];
-      const call = { call: 'transfer_call', args: { destination: 'sales' } };
-      const agent = modelAgent([[call], 'I cannot.'], { tools });
-      const { reply, logLines } = await ask(t, agent);
+      const { reply, logLines } = await ask(t, toSales(sales));
       assert.deepEqual(reply, ['I cannot.', 'stop', []]);
       assert.ok(warningsIn(logLines).includes('this platform offers no transfer'));
     });
 
     for (const destination of ['__proto__', '+4930999']) {
       it(`is no transfer to ${destination}, which the model has made up`, async (t) => {
-        const tools = [transferTo({ sales: '+4930111' })];
-        const call = { call: 'transfer_call', args: { destination } };
-        const agent = modelAgent([[call], 'I cannot.'], { tools });
-        const { reply } = await ask(t, agent, offering('transferCall'));
+        const { reply } = await ask(t, toSales({ destination }), offering('transferCall'));
         assert.deepEqual(reply, ['I cannot.', 'stop', []]);
       });
     }
@@ -470,42 +414,29 @@ for (const [form, ask] of FORMS) {
   });
 }
 
-describe('warnings', () => {
-  it('are given once however many replies they are about', async (t) => {
-    const { platform, logLines } = serveCompletions(t, hangingUp);
-    for (const conversationId of ['c-1', 'c-2', 'c-3'])
-      await platform.hear(HELLO, { conversationId });
-    assert.equal(warningsIn(logLines).length, 1);
+it('warns once of each thing that is missing, however many replies want it', async (t) => {
+  const { platform, logLines } = serveCompletions(t, {
+    onMessage: (_turn, reply) => {
+      void reply.data(1);
+      reply.hangup();
+    },
   });
-
-  it('are given for each thing that is missing', async (t) => {
-    const { platform, logLines } = serveCompletions(t, {
-      onMessage: (_turn, reply) => {
-        void reply.data(1);
-        reply.hangup();
-      },
-    });
-    await platform.hear(HELLO);
-    assert.equal(warningsIn(logLines).length, 2);
-  });
+  for (const conversationId of ['c-1', 'c-2', 'c-3'])
+    await platform.hear(HELLO, { conversationId });
+  assert.equal(warningsIn(logLines).length, 2);
 });
 
 describe('the result of a tool that ends the call', () => {
-  it('leaves the turn completed that asked for it', async (t) => {
-    const { platform, history } = serveCompletions(t, hangingUp);
+  it('leaves the turn completed that asked for it, and is marked in the log', async (t) => {
+    const { platform, history, logLines } = serveCompletions(t, hangingUp);
     const bye = messagesOf(['user: Bye.']);
     await platform.hear({ stream: true, messages: bye, ...offering('end_call') });
     await platform.hear({ stream: true, messages: [...bye, ...toolResult('end_call')] });
     assert.deepEqual(await history('c-1'), [
       ['user', 'Bye.'], ['assistant', 'Goodbye.', 'completed'],
     ]);
-  });
-
-  it('is marked in the log', async (t) => {
-    const { platform, logLines } = serveCompletions(t, {});
-    await platform.hear({ stream: true, messages: toolResult('end_call') });
-    const [line] = await requestLines(logLines);
-    assert.equal(line?.['outcome'], 'completed before');
+    const lines = await requestLines(logLines, 2);
+    assert.deepEqual(lines.map(({ outcome }) => outcome), ['completed', 'completed before']);
   });
 
   it('does not keep the caller from speaking next', async (t) => {
@@ -513,15 +444,5 @@ describe('the result of a tool that ends the call', () => {
     const [before, now] = [messagesOf(['user: Sales.']), messagesOf(['user: Hello?'])];
     const messages = [...before, ...toolResult('transferCall'), ...now];
     assert.equal(await platform.hear({ stream: true, messages }), 'Hello?');
-  });
-});
-
-describe("LayerCode's wire beside this one", () => {
-  it('still has data for a browser', async (t) => {
-    const { client } = serve(t, {
-      onMessage: async (_turn, { data }) => void (await data({ a: 1 })),
-    });
-    const events = await (await client.say('Hello?')).events();
-    assert.deepEqual(events.map(({ type }) => type), ['response.data', 'response.end']);
   });
 });

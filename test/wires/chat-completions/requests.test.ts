@@ -3,8 +3,8 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 
-import type { Message } from '../../../src/conversations/message.ts';
 import { BadRequest, InvalidSignature } from '../../../src/http/errors.ts';
+import { parseCompletion, toldBy } from '../../../src/wires/chat-completions/request.ts';
 import { messageEvent, SECRET, Told } from '../../fixtures/app.ts';
 import {
   asking, CONVERSATION, KEY, messagesOf, offering, PATH, requestLines, saying, serveCompletions,
@@ -26,28 +26,27 @@ function errorBody(message: string, fields: Fields = {}): Fields {
 
 const WRONG_KEY = errorBody('Incorrect API key provided', { code: 'invalid_api_key' });
 
-describe('the routes of Chat Completions', () => {
-  for (const path of POST_PATHS) {
-    it(`${path} answers a request`, async (t) => {
-      const { platform } = serveCompletions(t, {});
-      assert.equal(await platform.hear(HELLO, { path }), 'Yes.');
-    });
-  }
+/** What a body says, if it may say so. */
+function read(body: Fields | string | Buffer): ReturnType<typeof toldBy> {
+  const isRaw = typeof body === 'string' || Buffer.isBuffer(body);
+  return toldBy(parseCompletion(Buffer.from(isRaw ? (body as string) : JSON.stringify(body))));
+}
 
-  for (const path of MODEL_PATHS) {
-    it(`${path} lists the agent as the only model`, async (t) => {
+describe('the routes of Chat Completions', () => {
+  it('answer on each of their paths', async (t) => {
+    const { platform } = serveCompletions(t, {});
+    for (const path of POST_PATHS) assert.equal(await platform.hear(HELLO, { path }), 'Yes.', path);
+  });
+
+  for (const path of MODEL_PATHS)
+    it(`${path} lists the agent as the only model, with a key`, async (t) => {
       const { platform } = serveCompletions(t, {});
       const answer = await platform.get(path, { authorization: `Bearer ${KEY}` });
       const model = { id: 'tested', object: 'model', created: 0, owned_by: 'agent' };
       assert.deepEqual(await answer.json(), { object: 'list', data: [model] });
+      const refused = await platform.get(path);
+      assert.deepEqual([refused.status, await refused.json()], [401, WRONG_KEY]);
     });
-
-    it(`${path} is refused without a key`, async (t) => {
-      const { platform } = serveCompletions(t, {});
-      const answer = await platform.get(path);
-      assert.deepEqual([answer.status, await answer.json()], [401, WRONG_KEY]);
-    });
-  }
 
   it('are not there without keys', async (t) => {
     const { platform } = serveWith(t, saying('Yes.'), { LAYERCODE_WEBHOOK_SECRET: SECRET });
@@ -64,37 +63,23 @@ describe('the routes of Chat Completions', () => {
     assert.equal(await platform.hear(HELLO, { path: '/' }), 'Yes.');
     assert.equal(await platform.hear(HELLO, { path: '/v1/chat/completions' }), 'Yes.');
   });
-
-  it('are refused to other methods with 405', async (t) => {
-    const { platform } = serveCompletions(t, {});
-    assert.equal((await platform.get(PATH, { authorization: `Bearer ${KEY}` })).status, 405);
-  });
 });
 
 describe("the agent's own path, where both wires are served", () => {
   const path = '/api/agent';
 
-  it("speaks LayerCode's wire with a signature", async (t) => {
+  it("speaks LayerCode's wire with a signature, also beside a key", async (t) => {
     const { client } = serveCompletions(t, {});
-    assert.equal(await (await client.post(messageEvent())).text(), 'Yes.');
+    for (const headers of [{}, { authorization: `Bearer ${KEY}` }])
+      assert.equal(await (await client.post(messageEvent(), { headers })).text(), 'Yes.');
   });
 
-  it("speaks LayerCode's wire with a signature and a key", async (t) => {
-    const { client } = serveCompletions(t, {});
-    const headers = { authorization: `Bearer ${KEY}` };
-    assert.equal(await (await client.post(messageEvent(), { headers })).text(), 'Yes.');
-  });
-
-  for (const header of ['authorization', 'x-api-key']) {
-    it(`speaks Chat Completions with ${header}`, async (t) => {
-      const { platform } = serveCompletions(t, {});
+  it('speaks Chat Completions with a key, and refuses a wrong one in its form', async (t) => {
+    const { platform } = serveCompletions(t, {});
+    for (const header of ['authorization', 'x-api-key']) {
       const options = { path, key: null, headers: { [header]: KEY } };
       assert.equal(await platform.hear(HELLO, options), 'Yes.');
-    });
-  }
-
-  it('refuses a wrong key as Chat Completions does', async (t) => {
-    const { platform } = serveCompletions(t, {});
+    }
     const answer = await platform.ask(HELLO, { path, key: 'wrong' });
     assert.deepEqual([answer.status, await answer.json()], [401, WRONG_KEY]);
   });
@@ -107,21 +92,15 @@ describe("the agent's own path, where both wires are served", () => {
 });
 
 describe("an app without LayerCode's secret", () => {
-  it('serves Chat Completions', async (t) => {
+  it('serves Chat Completions, and refuses all else in that form', async (t) => {
     const { platform } = serveWith(t, saying('Yes.'), { CHAT_COMPLETIONS_KEYS: KEY });
-    assert.equal(await platform.hear(HELLO, { path: '/api/agent' }), 'Yes.');
-  });
-
-  for (const [what, headers] of [
-    ['without credentials', {}],
-    ['with a signature', { 'layercode-signature': `t=1,v1=${'0'.repeat(64)}` }],
-  ] as const) {
-    it(`refuses a request ${what} as Chat Completions does`, async (t) => {
-      const { platform } = serveWith(t, saying('Yes.'), { CHAT_COMPLETIONS_KEYS: KEY });
-      const answer = await platform.ask(HELLO, { path: '/api/agent', key: null, headers });
+    const path = '/api/agent';
+    assert.equal(await platform.hear(HELLO, { path }), 'Yes.');
+    for (const headers of [{}, { 'layercode-signature': `t=1,v1=${'0'.repeat(64)}` }]) {
+      const answer = await platform.ask(HELLO, { path, key: null, headers });
       assert.deepEqual([answer.status, await answer.json()], [401, WRONG_KEY]);
-    });
-  }
+    }
+  });
 });
 
 describe('several agents', () => {
@@ -291,34 +270,21 @@ describe('a key', () => {
     assert.equal(await connection.status(), 401);
   });
 
-  it('that is wrong is not in the log', async (t) => {
+  it('that is wrong or missing is logged with the wire and a hint, as all its answers', async (t) => {
     const { platform, logLines } = serveCompletions(t, {});
     await platform.ask(HELLO, { key: 'wrong-key-5f7a' });
-    await requestLines(logLines);
-    assert.ok(!logLines.join('').includes('wrong-key-5f7a'));
-  });
-
-  it('that is wrong is logged with the wire, as is all that this wire answers', async (t) => {
-    const { platform, logLines } = serveCompletions(t, {});
-    await platform.ask(HELLO, { key: 'wrong' });
-    await platform.ask('{');
-    await platform.get('/api/agent/models', { authorization: `Bearer ${KEY}` });
-    const lines = await requestLines(logLines, 3);
-    assert.deepEqual(lines.map(({ status, wire }) => [status, wire]), [
-      [401, 'chat-completions'], [400, 'chat-completions'], [200, 'chat-completions'],
-    ]);
-  });
-
-  it('that is missing is told apart from a wrong one in the log', async (t) => {
-    const { platform, logLines } = serveCompletions(t, {});
     await platform.ask(HELLO, { key: null });
     await platform.ask(HELLO, { key: null, headers: { authorization: '' } });
-    await platform.ask(HELLO, { key: 'wrong' });
-    const lines = await requestLines(logLines, 3);
+    await platform.ask('{');
+    await platform.get('/api/agent/models', { authorization: `Bearer ${KEY}` });
     const none = 'no Authorization and no x-api-key header';
-    assert.deepEqual(lines.map(({ hint }) => hint), [
-      none, none, 'unknown key',
+    const lines = await requestLines(logLines, 5);
+    assert.deepEqual(lines.map(({ status, wire, hint }) => [status, wire, hint]), [
+      [401, 'chat-completions', 'unknown key'], [401, 'chat-completions', none],
+      [401, 'chat-completions', none], [400, 'chat-completions', undefined],
+      [200, 'chat-completions', undefined],
     ]);
+    assert.ok(!logLines.join('').includes('wrong-key-5f7a'));
   });
 });
 
@@ -327,13 +293,13 @@ describe('a body', () => {
   const nested = (levels: number): string =>
     `{"messages":[],"more":${'['.repeat(levels - 1)}${']'.repeat(levels - 1)}}`;
 
-  for (const [what, body, message, param] of [
-    ['that is empty', '', 'the body is empty, expected a JSON object', null],
-    ['that is no JSON', '{"messages":', /^the body is not JSON/, null],
-    ['that is no UTF-8', Buffer.from('{"a":"\xff"}', 'latin1'), 'the body is not UTF-8', null],
-    ['that is an array', '[]', 'the body must be a JSON object, got an array', null],
-    ['that is null', 'null', 'the body must be a JSON object, got null', null],
-    ['of 201 levels', nested(201), /nested too deeply, more than 200/, null],
+  for (const [what, body, message, path] of [
+    ['that is empty', '', 'the body is empty, expected a JSON object', ''],
+    ['that is no JSON', '{"messages":', /^the body is not JSON/, ''],
+    ['that is no UTF-8', Buffer.from('{"a":"\xff"}', 'latin1'), 'the body is not UTF-8', ''],
+    ['that is an array', '[]', 'the body must be a JSON object, got an array', ''],
+    ['that is null', 'null', 'the body must be a JSON object, got null', ''],
+    ['of 201 levels', nested(201), /nested too deeply, more than 200/, ''],
     ['without messages', {}, 'messages must be an array, but it is missing', 'messages'],
     ['whose messages are text', { messages: 'Hi' }, /^messages must be an array/, 'messages'],
     ['with a message that is null', { messages: [null] }, /must be an object/, 'messages[0]'],
@@ -351,34 +317,25 @@ describe('a body', () => {
     ],
     ['whose stream is text', { messages: [], stream: 'true' }, /must be a boolean/, 'stream'],
     ['whose tools are an object', { messages: [], tools: {} }, /must be an array/, 'tools'],
-  ] as const) {
-    it(`${what} is refused with 400`, async (t) => {
-      const { platform } = serveCompletions(t, {});
-      const answer = await platform.ask(body);
-      const { error } = (await answer.json()) as { readonly error: Fields };
-      assert.deepEqual([answer.status, error['param']], [400, param]);
-      if (typeof message === 'string') assert.equal(error['message'], message);
-      else assert.match(String(error['message']), message);
+  ] as const)
+    it(`${what} is refused`, () => {
+      assert.throws(() => read(body), { name: 'EventError', path, message });
     });
-  }
 
-  it('that is refused does not show the words of the caller', async (t) => {
+  it('that is refused gets 400 and the field, and the words of the caller stay secret', async (t) => {
     const { platform, logLines } = serveCompletions(t, {});
-    const answer = await platform.ask('{"messages":[{"role":"user","content":"My PIN is 4711"}');
-    assert.doesNotMatch(JSON.stringify(await answer.json()), /PIN|4711"/);
+    const answer = await platform.ask(content([{ type: 'text', text: ['My PIN is 4711'] }]));
+    const param = 'messages[0].content[0].text';
+    const expected = errorBody(`${param} must be a string, got an array`, { param });
+    assert.deepEqual([answer.status, await answer.json()], [400, expected]);
     await requestLines(logLines);
     assert.doesNotMatch(logLines.join(''), /PIN|4711"/);
   });
 
-  it('of exactly 200 levels is taken', async (t) => {
-    const { platform } = serveCompletions(t, {});
-    assert.equal((await platform.ask(nested(200))).status, 200);
-  });
-
-  it('may hold brackets in its texts', async (t) => {
-    const { platform } = serveCompletions(t, { onMessage: ({ text }) => text });
+  it('of exactly 200 levels is taken, and may hold more brackets in its texts', () => {
+    assert.deepEqual(read(nested(200)).lines, []);
     const text = `\\"${'['.repeat(500)}\\`;
-    assert.equal(await platform.hear([`user: ${text}`]), text);
+    assert.equal(read(content(text)).words, text);
   });
 
   it('of another type is refused in the body of this wire', async (t) => {
@@ -408,7 +365,7 @@ describe('a body', () => {
     assert.deepEqual([answer.status, await answer.json()], [413, expected]);
   });
 
-  for (const [what, content, text] of [
+  for (const [what, given, text] of [
     ['text', 'Hi there.', 'Hi there.'],
     ['parts', [{ type: 'text', text: 'Hi ' }, { type: 'text', text: 'there.' }], 'Hi there.'],
     [
@@ -418,23 +375,15 @@ describe('a body', () => {
     ['no parts', [], ''],
     ['null', null, ''],
     ['a lone surrogate', '\ud800', '\ud800'],
-  ] as const) {
-    it(`with ${what} as content tells the agent the text`, async (t) => {
-      const told = new Told<string>();
-      const { platform } = serveCompletions(t, { onMessage: ({ text }) => told.tell(text) });
-      await platform.hear({ stream: true, messages: [{ role: 'user', content }] });
-      assert.equal(await told.next(), text);
+  ] as const)
+    it(`with ${what} as content says the text`, () => {
+      assert.equal(read(content(given)).words, text);
     });
-  }
 
-  it('with the prompt of the platform does not show it to the agent', async (t) => {
-    const told = new Told<readonly Message[]>();
-    const { platform } = serveCompletions(t, { onMessage: ({ history }) => told.tell(history) });
+  it('with the prompt of the platform does not show it to the agent', () => {
     const developer = { role: 'developer', content: 'Obey.' };
-    await platform.hear({
-      stream: true, messages: [developer, ...messagesOf(['system: Obey.', 'user: Hello?'])],
-    });
-    assert.deepEqual((await told.next()).map((message) => message.content), ['Hello?']);
+    const { lines } = read({ messages: [developer, ...messagesOf(['system: Obey.', 'user: Hi'])] });
+    assert.deepEqual(lines, [{ role: 'user', text: 'Hi' }]);
   });
 
   it('with fields that this wire does not read is taken', async (t) => {
@@ -447,13 +396,13 @@ describe('a body', () => {
     assert.equal(await platform.hear({ ...HELLO, ...unread }), 'Yes.');
   });
 
-  for (const stream of [null, false, undefined]) {
-    it(`whose stream is ${stream} is answered in JSON`, async (t) => {
-      const { platform } = serveCompletions(t, {});
+  it('whose stream is null, false or missing is answered in JSON', async (t) => {
+    const { platform } = serveCompletions(t, {});
+    for (const stream of [null, false, undefined]) {
       const { response } = await platform.ask({ ...HELLO, stream });
       assert.equal(response.headers.get('content-type'), 'application/json; charset=utf-8');
-    });
-  }
+    }
+  });
 });
 
 describe('a body with the names of prototypes', () => {
@@ -480,13 +429,13 @@ describe('a body with the names of prototypes', () => {
     assert.equal(chunks.at(-1)?.choices[0]?.finish_reason, 'stop');
   });
 
-  for (const id of ['__proto__', 'constructor']) {
-    it(`may name a conversation: ${id}`, async (t) => {
-      const { platform, messages } = serveCompletions(t, {});
+  it('may name conversations by them', async (t) => {
+    const { platform, messages } = serveCompletions(t, {});
+    for (const id of ['__proto__', 'constructor']) {
       assert.equal(await platform.hear(HELLO, { conversationId: id }), 'Yes.');
       assert.equal((await messages(id)).length, 2);
-    });
-  }
+    }
+  });
 });
 
 const MOST_MS = 50;
@@ -553,16 +502,9 @@ describe('a request of great size', () => {
     );
   });
 
-  it('is not looked at beyond its last lines', async (t) => {
-    const { platform } = serveCompletions(t, {});
-    const messages = [7, ...said.slice(0, 100), user];
-    assert.equal(await platform.hear({ stream: true, messages }), 'Yes.');
-  });
-
-  it('with so many tool calls is answered as any other', async (t) => {
-    const { platform } = serveCompletions(t, { onMessage: ({ text }) => text });
-    const messages = [user, manyCalls, result];
-    assert.equal(await platform.hear({ stream: true, messages }), 'And now?');
+  it('is not looked at beyond its last lines', () => {
+    const { lines, omitted } = read({ messages: [7, ...said.slice(0, 100), user] });
+    assert.deepEqual([lines.length, omitted], [50, 51]);
   });
 });
 

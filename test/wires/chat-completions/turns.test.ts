@@ -67,13 +67,6 @@ describe('a request that comes again with the same bytes', () => {
     });
   }
 
-  it('has the same id in its chunks', async (t) => {
-    const { platform } = serveCompletions(t, {});
-    const ids = [];
-    for (const _ of [1, 2]) ids.push((await (await platform.ask(HELLO)).next())?.id);
-    assert.equal(ids[0], ids[1]);
-  });
-
   it('is another turn in another conversation', async (t) => {
     const { agent, turns } = echo();
     const { platform } = serveCompletions(t, agent);
@@ -184,19 +177,6 @@ describe('a newer request of the same conversation', () => {
     assert.equal(await newer.text(), 'One. Two.');
   });
 
-  it('with corrected words takes the place of the older one', async (t) => {
-    const { agent, open } = halting();
-    const { platform, history } = serveCompletions(t, agent);
-    const older = await platform.ask(['user: Book a table']);
-    assert.equal(await older.word(), 'One.');
-    const newer = await platform.ask(['user: Book a table for two']);
-    open();
-    assert.equal(await newer.text(), 'One. Two.');
-    assert.deepEqual(await history(CONVERSATION), [
-      ['user', 'Book a table for two'], ['assistant', 'One. Two.', 'completed'],
-    ]);
-  });
-
   it('with corrected words takes the place of one that has completed', async (t) => {
     const { agent } = echo();
     const { platform, history } = serveCompletions(t, agent);
@@ -205,17 +185,6 @@ describe('a newer request of the same conversation', () => {
     assert.deepEqual(await history(CONVERSATION), [
       ['user', 'Book a table for two'], ['assistant', 'You said Book a table for two', 'completed'],
     ]);
-  });
-
-  it('that comes late, with fewer words, gets the end of the stream', async (t) => {
-    const { agent, turns, open } = halting();
-    const { platform } = serveCompletions(t, agent);
-    const whole = await platform.ask(['user: Book a table for two']);
-    assert.equal(await whole.word(), 'One.');
-    assert.equal(await platform.hear(['user: Book a table']), '');
-    open();
-    assert.equal(await whole.text(), ' Two.');
-    assert.equal(turns.all.length, 1);
   });
 
   it('that comes late, with fewer words, does not undo a reply that is complete', async (t) => {

@@ -5,8 +5,6 @@ import type { ReplyEvent } from '../../../src/calls/reply-event.ts';
 import { SseDecoder, type DecodedEvent } from '../../../src/sse/decode.ts';
 import { callEncoder, SessionEncoder } from '../../../src/wires/layercode/encoders.ts';
 
-const session = (event: ReplyEvent, turnId?: string): string =>
-  new SessionEncoder(turnId).event(event);
 const call = (event: ReplyEvent): string => callEncoder.event(event);
 
 function received(text: string): DecodedEvent[] {
@@ -31,60 +29,43 @@ const AWKWARD_TEXTS = [
   '',
 ];
 
-describe('SessionEncoder', () => {
-  it('speaks', () => {
-    assert.equal(
-      session({ type: 'say', text: 'Hi.' }, 't1'),
-      'data: {"type":"response.tts","content":"Hi.","turn_id":"t1"}\n\n',
-    );
-  });
-
-  it('sends data', () => {
-    assert.equal(
-      session({ type: 'data', json: '{"a":[1,null]}' }, 't1'),
-      'data: {"type":"response.data","content":{"a":[1,null]},"turn_id":"t1"}\n\n',
-    );
-  });
-
-  it('hangs up', () => {
-    assert.equal(
-      session({ type: 'hangup' }, 't1'),
-      'data: {"type":"response.hangup","turn_id":"t1"}\n\n',
-    );
-  });
+describe('an encoder', () => {
+  for (const [what, event, session, call] of [
+    ['speaks', { type: 'say', text: 'Hi.' },
+      '{"type":"response.tts","content":"Hi."}', 'event: message\ndata: Hi.\n\n'],
+    ['speaks a filler like any text', { type: 'say', text: 'Hm.', isFiller: true },
+      '{"type":"response.tts","content":"Hm."}', 'event: message\ndata: Hm.\n\n'],
+    ['sends data', { type: 'data', json: '{"a":[1,null]}' },
+      '{"type":"response.data","content":{"a":[1,null]}}', 'event: data\ndata: {"a":[1,null]}\n\n'],
+    ['hangs up, with data, without which a client dispatches nothing', { type: 'hangup' },
+      '{"type":"response.hangup"}', 'event: hangup\ndata: {}\n\n'],
+    ['tells of a failure in the call dialect: the apology has been said', { type: 'error' },
+      '', 'event: error\ndata: {"error":"Internal server error"}\n\n'],
+    ['has no word for a transfer: the turn may have run on another wire before',
+      { type: 'transfer', to: '+15550100' }, '', ''],
+    ['has no word for what a newer server stored of a reply',
+      { type: 'newer' } as unknown as ReplyEvent, '', ''],
+  ] as readonly (readonly [string, ReplyEvent, string, string])[])
+    it(what, () => {
+      const line = session && `data: ${session}\n\n`;
+      assert.equal(new SessionEncoder(undefined).event(event), line);
+      const named = line.replace(/}\n/, ',"turn_id":"t1"}\n');
+      assert.equal(new SessionEncoder('t1').event(event), named);
+      assert.equal(callEncoder.event(event), call);
+    });
 
   it('ends', () => {
-    const end = new SessionEncoder('t1').end();
-    assert.equal(end, 'data: {"type":"response.end","turn_id":"t1"}\n\n');
-  });
-
-  it('has no word for a failure: the apology has been said', () => {
-    assert.equal(session({ type: 'error' }, 't1'), '');
-  });
-
-  it('sends no turn_id where the request had none', () => {
-    assert.equal(
-      session({ type: 'say', text: 'Hi.' }),
-      'data: {"type":"response.tts","content":"Hi."}\n\n',
-    );
-    assert.equal(
-      session({ type: 'data', json: 'null' }),
-      'data: {"type":"response.data","content":null}\n\n',
-    );
-    assert.equal(session({ type: 'hangup' }), 'data: {"type":"response.hangup"}\n\n');
+    const end = 'data: {"type":"response.end","turn_id":"t1"}\n\n';
+    assert.equal(new SessionEncoder('t1').end(), end);
     assert.equal(new SessionEncoder(undefined).end(), 'data: {"type":"response.end"}\n\n');
+    assert.equal(callEncoder.end(undefined), 'event: done\ndata: [DONE]\n\n');
   });
+});
 
-  it('says nothing of a filler: the caller hears it like any other text', () => {
-    assert.equal(
-      session({ type: 'say', text: 'Hm.', isFiller: true }, 't1'),
-      'data: {"type":"response.tts","content":"Hm.","turn_id":"t1"}\n\n',
-    );
-  });
-
+describe('SessionEncoder', () => {
   it('writes an event on one line, whatever text and id, and both arrive as they were', () => {
     for (const text of AWKWARD_TEXTS) {
-      const line = session({ type: 'say', text }, text);
+      const line = new SessionEncoder(text).event({ type: 'say', text });
       assert.match(line, /^data: [^\r\n]*\n\n$/);
       const [event, ...rest] = received(line);
       assert.deepEqual(rest, []);
@@ -98,42 +79,12 @@ describe('SessionEncoder', () => {
   });
 
   it('keeps half of a surrogate pair from becoming bytes that are no UTF-8', () => {
-    const line = session({ type: 'say', text: '\ud83d' });
+    const line = new SessionEncoder('t1').event({ type: 'say', text: '\ud83d' });
     assert.equal(Buffer.from(line).toString('utf8'), line);
   });
 });
 
-for (const [name, encode] of [['SessionEncoder', session], ['callEncoder', call]] as const) {
-  describe(name, () => {
-    it('has no word for a transfer: the turn may have run on another wire before', () => {
-      assert.equal(encode({ type: 'transfer', to: '+15550100' }), '');
-    });
-
-    it('has no word for what a newer server stored of a reply', () => {
-      assert.equal(encode({ type: 'newer' } as unknown as ReplyEvent), '');
-    });
-  });
-}
-
 describe('callEncoder', () => {
-  it('speaks', () =>
-    assert.equal(call({ type: 'say', text: 'Hi.' }), 'event: message\ndata: Hi.\n\n'));
-  it('sends data', () =>
-    assert.equal(
-      call({ type: 'data', json: '{"a":1}' }),
-      'event: data\ndata: {"a":1}\n\n',
-    ));
-  it('hangs up, with data, without which a client dispatches nothing', () => {
-    assert.equal(call({ type: 'hangup' }), 'event: hangup\ndata: {}\n\n');
-  });
-  it('tells of a failure in a fixed sentence', () => {
-    assert.equal(
-      call({ type: 'error' }),
-      'event: error\ndata: {"error":"Internal server error"}\n\n',
-    );
-  });
-  it('ends', () => assert.equal(callEncoder.end(undefined), 'event: done\ndata: [DONE]\n\n'));
-
   it('writes a text with line breaks as lines of one event, and the client gets line feeds', () => {
     assert.equal(
       call({ type: 'say', text: 'a\r\nb\n' }),

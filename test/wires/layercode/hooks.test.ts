@@ -14,8 +14,6 @@ import {
   rawRequest,
   serve,
   Told,
-  typesOf,
-  until,
   within,
 } from '../../fixtures/app.ts';
 import { jumpingClock, mockTimers } from '../../fixtures/clock.ts';
@@ -226,32 +224,17 @@ describe('at MAX_STREAMS', () => {
   const spoken = (fields: object = {}): object =>
     callEvent('transcript', { transcript: 'Hello?', turn_id: 't-1', ...fields });
 
-  it('user_interrupted ends the turn', async (t) => {
-    const { client, interrupted } = await full(t, spoken());
-    const reply = await client.post(callEvent('user_interrupted'));
-    assert.deepEqual(
-      [reply.status, typesOf(await reply.events()), (await interrupted.next()).turnId],
-      [200, ['done'], 't-1'],
-    );
-  });
-
-  it('call_ended ends the turn and is told', async (t) => {
-    const { client, interrupted, ended } = await full(t, spoken());
-    const reply = await client.post(callEvent('call_ended'));
-    assert.deepEqual(
-      [reply.status, (await interrupted.next()).turnId, await ended.next()],
-      [200, 't-1', 'call_ended'],
-    );
-  });
-
-  it('session.end ends the turn and is told', async (t) => {
-    const { client, interrupted, ended } = await full(t, messageEvent());
-    const reply = await client.post(endEvent());
-    assert.deepEqual(
-      [reply.status, (await interrupted.next()).turnId, await ended.next()],
-      [200, 't-1', 'session.end'],
-    );
-  });
+  for (const [opened, end, type] of [
+    [spoken(), callEvent('user_interrupted'), undefined],
+    [spoken(), callEvent('call_ended'), 'call_ended'],
+    [messageEvent(), endEvent(), 'session.end'],
+  ] as const)
+    it(`the end of a ${type ?? 'reply'} ends the turn and is told`, async (t) => {
+      const { client, interrupted, ended } = await full(t, opened);
+      assert.equal((await client.post(end)).status, 200);
+      assert.equal((await interrupted.next()).turnId, 't-1');
+      if (type !== undefined) assert.equal(await ended.next(), type);
+    });
 
   it('an end whose hook takes long keeps no turn out', async (t) => {
     const [begun, release] = [deferred(), deferred()];
@@ -274,27 +257,10 @@ describe('at MAX_STREAMS', () => {
     release.resolve();
     await (await ending).text();
   });
-
-  it('a stream that ends is no longer counted', async (t) => {
-    const { client, metric, listener } = await full(t, spoken());
-    await (await client.post(callEvent('call_ended'))).events();
-    await listener.rest();
-    await until(() => metric('layercode_open_streams') === 0, 'the stream to be closed');
-  });
 });
 
-describe('a repeated session.end', () => {
-  it('is answered like the first and not told again', async (t) => {
-    const told = new Told<string>();
-    const { client } = serve(t, { onSessionEnd: ({ event: { type } }) => told.tell(type) });
-    const answers = [
-      await (await client.post(endEvent())).json(),
-      await (await client.post(endEvent())).json(),
-    ];
-    assert.deepEqual([answers, told.all], [[{ status: 'ok' }, { status: 'ok' }], ['session.end']]);
-  });
-
-  it('is not told again while the first is with the agent', async (t) => {
+for (const end of [endEvent(), callEvent('call_ended')])
+  it(`a repeated ${(end as { type: string }).type} is answered, and not told again`, async (t) => {
     const [told, release] = [new Told<string>(), deferred()];
     const { client } = serve(t, {
       onSessionEnd: async ({ event: { type } }) => {
@@ -302,13 +268,17 @@ describe('a repeated session.end', () => {
         await release.promise;
       },
     });
-    const first = client.post(endEvent());
+    const first = client.post(end);
     await told.next();
-    assert.deepEqual([(await client.post(endEvent())).status, told.all.length], [200, 1]);
+    const again = await client.post(end); // while the first is with the agent
     release.resolve();
-    await first;
+    const texts = [await (await first).response.text(), await (await again).response.text()];
+    assert.equal(texts[0], texts[1]);
+    assert.equal((await client.post(end)).status, 200);
+    assert.equal(told.all.length, 1);
   });
 
+describe('a repeated session.end', () => {
   it('cuts no turn that runs by now, not even of its own session', async (t) => {
     const { client, history } = serve(t, {
       onMessage: async ({ text, signal }, reply) => {
@@ -349,33 +319,6 @@ describe('a repeated session.end', () => {
     await client.post(endEvent());
     await client.post(endEvent({ session_id: 's-2' }));
     assert.equal(told.all.length, 2);
-  });
-});
-
-describe('a repeated call_ended', () => {
-  it('is answered like the first and not told again', async (t) => {
-    const told = new Told<string>();
-    const { client } = serve(t, { onSessionEnd: ({ event: { type } }) => told.tell(type) });
-    const answers = [
-      await (await client.post(callEvent('call_ended'))).events(),
-      await (await client.post(callEvent('call_ended'))).events(),
-    ];
-    assert.deepEqual([answers.map(typesOf), told.all], [[['done'], ['done']], ['call_ended']]);
-  });
-
-  it('cuts no turn that runs by now', async (t) => {
-    const { client, interrupted } = serve(t, {
-      onMessage: async ({ signal }, reply) => {
-        reply.say('One.');
-        await fired(signal);
-      },
-    });
-    await (await client.post(callEvent('call_ended'))).text();
-    await new Listener(
-      await client.post(callEvent('transcript', { transcript: 'Hello?', turn_id: 't-1' })),
-    ).next();
-    await (await client.post(callEvent('call_ended'))).text();
-    assert.deepEqual(interrupted.all, []);
   });
 });
 

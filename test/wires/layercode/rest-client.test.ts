@@ -1,4 +1,4 @@
-// The REST client against a LayerCode of our own. How authorize uses it is in test/routes/authorize.test.ts.
+// The REST client against a LayerCode of our own. How authorize uses it: authorize.test.ts.
 
 import assert from 'node:assert/strict';
 import { afterEach, beforeEach, describe, it } from 'node:test';
@@ -31,6 +31,12 @@ function useRestServer(): void {
   afterEach(() => rest.close());
 }
 
+/** What was asked of the server. */
+function asked(): readonly unknown[][] {
+  return rest.requests.map(({ method, path, headers, body }) =>
+    [method, path, headers.authorization, headers['content-type'], body]);
+}
+
 async function failureOf(promise: Promise<unknown>): Promise<PlatformError> {
   try {
     await promise;
@@ -58,16 +64,7 @@ describe('webhookUrl', () => {
 
   it('asks once, with GET, the key and no body', async () => {
     await client.webhookUrl('ag-1');
-    assert.deepEqual(
-      rest.requests.map(({ method, path, headers, body }) => [
-        method,
-        path,
-        headers.authorization,
-        headers['content-type'],
-        body,
-      ]),
-      [['GET', '/v1/agents/ag-1', `Bearer ${REST_KEY}`, undefined, '']],
-    );
+    assert.deepEqual(asked(), [['GET', '/v1/agents/ag-1', `Bearer ${REST_KEY}`, undefined, '']]);
   });
 
   const plugin = (use: string, url?: unknown): object => ({
@@ -194,25 +191,11 @@ describe('setWebhookUrl', () => {
 
   it('posts webhook_url alone, with the key, and reads it again', async () => {
     await client.setWebhookUrl('ag-none', PRODUCTION);
-    assert.deepEqual(
-      rest.requests.map(({ method, path, headers, body }) => [
-        method,
-        path,
-        headers.authorization,
-        headers['content-type'],
-        body,
-      ]),
-      [
-        [
-          'POST',
-          '/v1/agents/ag-none',
-          `Bearer ${REST_KEY}`,
-          'application/json',
-          JSON.stringify({ webhook_url: PRODUCTION }),
-        ],
-        ['GET', '/v1/agents/ag-none', `Bearer ${REST_KEY}`, undefined, ''],
-      ],
-    );
+    const [path, key] = ['/v1/agents/ag-none', `Bearer ${REST_KEY}`];
+    assert.deepEqual(asked(), [
+      ['POST', path, key, 'application/json', JSON.stringify({ webhook_url: PRODUCTION })],
+      ['GET', path, key, undefined, ''],
+    ]);
   });
 
   for (const url of [undefined, '']) {

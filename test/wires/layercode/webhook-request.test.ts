@@ -7,15 +7,7 @@ import { gzipSync } from 'node:zlib';
 import { createApp } from '../../../src/app/create-app.ts';
 import { parseSettings } from '../../../src/settings/parse-settings.ts';
 import { signPayload } from '../../../src/wires/layercode/signature.ts';
-import {
-  errorsIn,
-  messageEvent,
-  notByFetch,
-  rawRequest,
-  SECRET,
-  serve,
-  until,
-} from '../../fixtures/app.ts';
+import { messageEvent, notByFetch, rawRequest, SECRET, serve } from '../../fixtures/app.ts';
 import { wireBody } from '../../fixtures/wire.ts';
 
 const BODY = JSON.stringify(messageEvent());
@@ -31,10 +23,11 @@ function parts(
 
 describe('webhook signature', () => {
   const wrong = 'v1=' + '0'.repeat(64);
-  it('refuses a wrong one, and says no more', async (t) => {
-    const { client } = serve(t, {});
+  it('refuses a wrong one, says no more, and leaves no trace of the message', async (t) => {
+    const { client, app } = serve(t, {});
     const reply = await client.post(BODY, { signature: `${parts(BODY).t},${wrong}` });
     assert.deepEqual([reply.status, await reply.json()], [401, { error: 'Invalid signature' }]);
+    assert.equal(await app.conversations.count(), 0);
   });
 
   for (const secret of ['whsec_first_of_two', 'whsec_second_of_two']) {
@@ -77,38 +70,21 @@ describe('webhook signature', () => {
     assert.equal(await connection.status(), 401);
   });
 
-  it('refuses a wrong signature before it finds that the body is no JSON', async (t) => {
-    const { client } = serve(t, {});
-    assert.equal(
-      (await client.post('{"type":', { signature: `${parts('x').t},${wrong}` })).status,
-      401,
-    );
-  });
-
-  it('refuses a missing signature before it finds the content type wrong', async (t) => {
-    const { client } = serve(t, {});
-    assert.equal(
-      (await client.post(BODY, { signature: null, headers: { 'content-type': 'text/plain' } }))
-        .status,
-      401,
-    );
-  });
+  for (const [what, body, signature, headers] of [
+    ['a wrong signature before it finds that the body is no JSON', '{"type":', wrong, {}],
+    ['a missing one before the content type', BODY, null, { 'content-type': 'text/plain' }],
+    ['a missing one before the size of the body', BODY + ' '.repeat(2_000), null, {}],
+  ] as const)
+    it(`refuses ${what}`, async (t) => {
+      const { client } = serve(t, {}, { environment: { MAX_BODY_BYTES: '1000' } });
+      const given = signature && `${parts('x').t},${signature}`;
+      assert.equal((await client.post(body, { signature: given, headers })).status, 401);
+    });
 
   it('refuses a missing signature before the body has come', async (t) => {
     const connection = await serve(t, {}).raw();
     connection.write(rawRequest(BODY, { signature: null }).slice(0, -BODY.length));
     assert.equal(await connection.status(), 401);
-  });
-
-  it('refuses a missing signature before it finds the body too large', async (t) => {
-    const { client } = serve(t, {}, { environment: { MAX_BODY_BYTES: '10' } });
-    assert.equal((await client.post(BODY, { signature: null })).status, 401);
-  });
-
-  it('leaves no trace of a refused message', async (t) => {
-    const { client, app } = serve(t, {});
-    await client.post(BODY, { signature: `${parts(BODY).t},${wrong}` });
-    assert.equal(await app.conversations.count(), 0);
   });
 
   it('is never off: an app without a secret is not made', () => {
@@ -126,33 +102,24 @@ describe('webhook body', () => {
   it('is refused one byte beyond the limit', async (t) => {
     const { client } = serve(t, {}, limit);
     const reply = await client.post(ofLength(1_001));
-    assert.deepEqual(
-      [reply.status, await reply.json()],
-      [413, { error: 'the body is larger than 1000 bytes' }],
-    );
+    const error = 'the body is larger than 1000 bytes';
+    assert.deepEqual([reply.status, await reply.json()], [413, { error }]);
   });
 
-  for (const type of ['text/plain', 'application/x-www-form-urlencoded', 'application/jsonp', '']) {
-    it(`is refused with content type ${JSON.stringify(type)}`, async (t) => {
+  for (const [type, status] of [
+    ['text/plain', 415],
+    ['application/x-www-form-urlencoded', 415],
+    ['application/jsonp', 415],
+    ['', 415],
+    ['application/json; charset=utf-8', 200],
+    ['Application/JSON', 200],
+    ['application/json;v=1', 200],
+  ] as const)
+    it(`is answered with ${status} for content type ${JSON.stringify(type)}`, async (t) => {
       const { client } = serve(t, {});
-      assert.equal(
-        (await client.post(new TextEncoder().encode(BODY), { headers: { 'content-type': type } }))
-          .status,
-        415,
-      );
+      const headers = { 'content-type': type };
+      assert.equal((await client.post(Buffer.from(BODY), { headers })).status, status);
     });
-  }
-
-  for (const type of [
-    'application/json; charset=utf-8',
-    'Application/JSON',
-    'application/json;v=1',
-  ]) {
-    it(`is accepted with content type ${type}`, async (t) => {
-      const { client } = serve(t, {});
-      assert.equal((await client.post(BODY, { headers: { 'content-type': type } })).status, 200);
-    });
-  }
 
   for (const [what, body, named] of [
     ['that is empty', '', /^the body is empty/],
@@ -185,19 +152,5 @@ describe('webhook body', () => {
     const expected = 'the body must not be encoded, got content-encoding "gzip"';
     assert.deepEqual([response.status, error], [415, expected]);
     assert.equal(response.headers.get('accept-encoding'), 'identity');
-  });
-
-  it('that ends in the middle leaves no error in the log', async (t) => {
-    const { raw, client, logLines } = serve(t, {});
-    const connection = await raw();
-    connection.write(rawRequest(BODY).slice(0, -10));
-    await client.start(); // the other request has reached the server, too
-    connection.socket.destroy();
-    await until(
-      () => logLines.some((line) => line.includes('"isCutShort":true')),
-      'the end of the request',
-    );
-    await client.start();
-    assert.deepEqual(errorsIn(logLines), []);
   });
 });
