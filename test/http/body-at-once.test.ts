@@ -54,44 +54,30 @@ async function readAll(request: IncomingMessage): Promise<void> {
 }
 
 describe('readRawBody, in the tick after the head', () => {
-  it('returns a body that came with the head', async (t) => {
-    const { client } = await open(t, answer);
-    await client.send(`${HEAD}hello`).until(/\[at once, here: hello\]/);
-  });
-
-  it('waits for a body that comes later', async (t) => {
-    const { client, served } = await open(t, answer);
-    client.send(HEAD);
-    await served;
-    await client.send('hello').until(/\[later, arriving: hello\]/);
-  });
-
-  it('waits for the rest of a body that comes in pieces', async (t) => {
-    const { client, served } = await open(t, answer);
-    client.send(`${HEAD}he`);
-    await served;
-    await client.send('llo').until(/\[later, arriving: hello\]/);
-  });
-
-  it('waits for a chunked body, whose length nobody knows before its end', async (t) => {
-    const { client } = await open(t, answer);
-    const head = 'POST / HTTP/1.1\r\nhost: x\r\ntransfer-encoding: chunked\r\n\r\n';
-    const chunks = '2\r\nhe\r\n3\r\nllo\r\n0\r\n\r\n';
-    await client.send(head + chunks).until(/\[later, arriving: hello\]/);
-  });
-
-  it('returns the body of every request of a pipeline', async (t) => {
-    const { client } = await open(t, answer);
-    await client
-      .send(`${HEAD}first${HEAD}other`)
-      .until(/\[at once, here: first\][^]*\[at once, here: other\]/);
-  });
-
-  it('returns the body of one request of a connection after another', async (t) => {
-    const { client } = await open(t, answer);
-    for (const body of ['one..', 'two..', 'three'])
-      await client.send(HEAD + body).until(new RegExp(`\\[at once, here: ${body}\\]`));
-  });
+  const chunked = 'POST / HTTP/1.1\r\nhost: x\r\ntransfer-encoding: chunked\r\n\r\n';
+  for (const [what, first, later, expected] of [
+    ['returns a body that came with the head', `${HEAD}hello`, '', /\[at once, here: hello\]/],
+    ['waits for a body that comes later', HEAD, 'hello', /\[later, arriving: hello\]/],
+    ['waits for the rest of a body in pieces', `${HEAD}he`, 'llo', /\[later, arriving: hello\]/],
+    [
+      'waits for a chunked body, whose length nobody knows before its end',
+      `${chunked}2\r\nhe\r\n3\r\nllo\r\n0\r\n\r\n`, '', /\[later, arriving: hello\]/,
+    ],
+    [
+      'returns the body of every request of a pipeline', `${HEAD}first${HEAD}other`, '',
+      /\[at once, here: first\][^]*\[at once, here: other\]/,
+    ],
+    [
+      'returns the body of one request of a connection after another', `${HEAD}first`,
+      `${HEAD}other`, /\[at once, here: first\][^]*\[at once, here: other\]/,
+    ],
+  ] as const)
+    it(what, async (t) => {
+      const { client, served } = await open(t, answer);
+      client.send(first);
+      await served;
+      await client.send(later).until(expected);
+    });
 
   it('returns the body to a server that asks for it later', async (t) => {
     const { client } = await open(t, (request, response) => {

@@ -42,22 +42,22 @@ async function open(
   return { request: await arrived.promise, client };
 }
 
+const CHUNKED = 'POST / HTTP/1.1\r\nhost: x\r\ntransfer-encoding: chunked\r\n\r\n';
+
+function post(length: number): string {
+  return `POST / HTTP/1.1\r\nhost: x\r\ncontent-length: ${length}\r\n\r\n`;
+}
+
 describe('readRawBody', () => {
   it('returns the bytes unchanged', async (t) => {
     const bytes = Buffer.from([...Array(256).keys()]);
-    const { request, client } = await open(
-      t,
-      'POST / HTTP/1.1\r\nhost: x\r\ncontent-length: 256\r\n\r\n',
-    );
+    const { request, client } = await open(t, post(256));
     client.send(bytes);
     assert.deepEqual(await readRawBody(request, 256), bytes);
   });
 
   it('joins a body that comes byte by byte', async (t) => {
-    const { request, client } = await open(
-      t,
-      'POST / HTTP/1.1\r\nhost: x\r\ntransfer-encoding: chunked\r\n\r\n',
-    );
+    const { request, client } = await open(t, CHUNKED);
     const body = readRawBody(request, 100);
     for (const byte of '1\r\na\r\n1\r\nb\r\n2\r\ncd\r\n0\r\n\r\n') {
       client.send(byte);
@@ -66,48 +66,30 @@ describe('readRawBody', () => {
     assert.equal((await body).toString(), 'abcd');
   });
 
-  it('returns nothing for a request without a body', async (t) => {
-    const { request } = await open(t, 'GET / HTTP/1.1\r\nhost: x\r\n\r\n');
-    assert.equal((await readRawBody(request, 10)).length, 0);
-  });
+  for (const [what, head, body, length] of [
+    ['no body', 'GET / HTTP/1.1\r\nhost: x\r\n\r\n', '', 0],
+    ['exactly the limit', post(10), '0123456789', 10],
+    ['exactly the limit in chunks', CHUNKED, '5\r\n01234\r\n5\r\n56789\r\n0\r\n\r\n', 10],
+  ] as const)
+    it(`accepts ${what}`, async (t) => {
+      const { request, client } = await open(t, head);
+      client.send(body);
+      assert.equal((await readRawBody(request, 10)).length, length);
+    });
 
-  it('accepts a body of exactly the limit', async (t) => {
-    const { request, client } = await open(
-      t,
-      'POST / HTTP/1.1\r\nhost: x\r\ncontent-length: 10\r\n\r\n',
-    );
-    client.send('0123456789');
-    assert.equal((await readRawBody(request, 10)).length, 10);
-  });
-
-  it('accepts a chunked body of exactly the limit', async (t) => {
-    const { request, client } = await open(
-      t,
-      'POST / HTTP/1.1\r\nhost: x\r\ntransfer-encoding: chunked\r\n\r\n',
-    );
-    client.send('5\r\n01234\r\n5\r\n56789\r\n0\r\n\r\n');
-    assert.equal((await readRawBody(request, 10)).length, 10);
-  });
-
-  it('refuses a declared length beyond the limit before a byte has come', async (t) => {
-    const { request } = await open(t, 'POST / HTTP/1.1\r\nhost: x\r\ncontent-length: 11\r\n\r\n');
-    await assert.rejects(readRawBody(request, 10), { status: 413, message: /10 bytes/ });
-  });
-
-  it('refuses a chunked body at its first byte beyond the limit', async (t) => {
-    const { request, client } = await open(
-      t,
-      'POST / HTTP/1.1\r\nhost: x\r\ntransfer-encoding: chunked\r\n\r\n',
-    );
-    client.send('b\r\n0123456789a\r\n'); // and no end
-    await assert.rejects(readRawBody(request, 10), { status: 413, code: 'ERR_BODY_TOO_LARGE' });
-  });
+  for (const [what, head, body] of [
+    ['a declared length beyond the limit before a byte has come', post(11), ''],
+    ['a chunked body at its first byte beyond the limit', CHUNKED, 'b\r\n0123456789a\r\n'],
+  ] as const)
+    it(`refuses ${what}`, async (t) => {
+      const { request, client } = await open(t, head);
+      client.send(body); // and no end
+      const expected = { status: 413, code: 'ERR_BODY_TOO_LARGE', message: /10 bytes/ };
+      await assert.rejects(readRawBody(request, 10), expected);
+    });
 
   it('refuses a body whose client leaves in the middle', async (t) => {
-    const { request, client } = await open(
-      t,
-      'POST / HTTP/1.1\r\nhost: x\r\ncontent-length: 10\r\n\r\n12345',
-    );
+    const { request, client } = await open(t, `${post(10)}12345`);
     const body = readRawBody(request, 10);
     client.socket.resetAndDestroy();
     const message = 'the request ended before the end of its body';
@@ -117,10 +99,7 @@ describe('readRawBody', () => {
   // A layer that asks a database before it reads the body must not wait for ever for a client that
   // left meanwhile.
   it('refuses a body whose client left before it was asked for', async (t) => {
-    const { request, client } = await open(
-      t,
-      'POST / HTTP/1.1\r\nhost: x\r\ncontent-length: 10\r\n\r\n12345',
-    );
+    const { request, client } = await open(t, `${post(10)}12345`);
     // not once(): it would listen for the error
     const left = new Promise((resolve) => request.on('close', resolve));
     client.socket.resetAndDestroy();
@@ -150,13 +129,8 @@ describe('a body of full chunks', () => {
 });
 
 describe('the budget of all bodies', () => {
-  const CHUNKED = 'POST / HTTP/1.1\r\nhost: x\r\ntransfer-encoding: chunked\r\n\r\n';
-
   it('is taken by a body, whose reader gives it back', async (t) => {
-    const { request, client } = await open(
-      t,
-      'POST / HTTP/1.1\r\nhost: x\r\ncontent-length: 10\r\n\r\n',
-    );
+    const { request, client } = await open(t, post(10));
     const budget = new body.BodyBudget(15);
     client.send('0123456789');
     const bytes = await readRawBody(request, 10, budget);
@@ -228,22 +202,16 @@ describe('the budget of all bodies', () => {
   }
 });
 
-describe('readRawBody a second time', () => {
-  it('rejects where it would wait forever', async (t) => {
-    const { request, client } = await open(
-      t,
-      'POST / HTTP/1.1\r\nhost: x\r\ncontent-length: 2\r\n\r\n',
-    );
-    client.send('ab');
-    await readRawBody(request, 10);
-    await assert.rejects(readRawBody(request, 10), /already been read/);
-  });
+it('readRawBody a second time rejects where it would wait forever', async (t) => {
+  const { request, client } = await open(t, post(2));
+  client.send('ab');
+  await readRawBody(request, 10);
+  await assert.rejects(readRawBody(request, 10), /already been read/);
 });
 
 /** A request whose stream another layer has read to its end. */
 async function openRead(t: TestContext, body: string): Promise<IncomingMessage> {
-  const head = `POST / HTTP/1.1\r\nhost: x\r\ncontent-length: ${body.length}\r\n\r\n`;
-  const { request } = await open(t, head + body);
+  const { request } = await open(t, post(body.length) + body);
   request.resume();
   await once(request, 'end');
   return request;
@@ -284,20 +252,14 @@ describe('readRawBody of a body that another layer has read', () => {
   });
 
   it('reads what a layer has paused', async (t) => {
-    const { request, client } = await open(
-      t,
-      'POST / HTTP/1.1\r\nhost: x\r\ncontent-length: 2\r\n\r\n',
-    );
+    const { request, client } = await open(t, post(2));
     request.pause();
     client.send('ab');
     assert.equal(String(await within(readRawBody(request, 10), 'a body')), 'ab');
   });
 
   it('rejects with 400 where a layer has destroyed the request', async (t) => {
-    const { request } = await open(
-      t,
-      'POST / HTTP/1.1\r\nhost: x\r\ncontent-length: 2\r\n\r\nab',
-    );
+    const { request } = await open(t, `${post(2)}ab`);
     request.on('error', () => undefined).destroy();
     await once(request, 'close');
     await assert.rejects(within(readRawBody(request, 10), 'an error'), { status: 400 });
@@ -306,11 +268,8 @@ describe('readRawBody of a body that another layer has read', () => {
 
 describe('lingerOverBody', () => {
   const MIB = 1_048_576;
-  const head = (length: number): string =>
-    `POST / HTTP/1.1\r\nhost: x\r\ncontent-length: ${length}\r\n\r\n`;
-
   it('is done at the end of the body', async (t) => {
-    const { request, client } = await open(t, head(3));
+    const { request, client } = await open(t, post(3));
     const done = deferred();
     body.lingerOverBody(request, done.resolve);
     client.send('abc');
@@ -320,7 +279,7 @@ describe('lingerOverBody', () => {
 
   it('is done when the client leaves, and leaves no clock behind', async (t) => {
     const clock = mockTimers(t, ['setTimeout']); // the client alone can end it
-    const { request, client } = await open(t, `${head(3)}a`);
+    const { request, client } = await open(t, `${post(3)}a`);
     let count = 0;
     const done = new Promise<void>((resolve) =>
       body.lingerOverBody(request, () => {
@@ -335,7 +294,7 @@ describe('lingerOverBody', () => {
   });
 
   it('is done when a layer destroys the request', async (t) => {
-    const { request } = await open(t, `${head(3)}a`);
+    const { request } = await open(t, `${post(3)}a`);
     const done = deferred<string>();
     body.lingerOverBody(request, () => done.resolve('done'));
     request.destroy();
@@ -348,34 +307,28 @@ describe('lingerOverBody', () => {
     );
   });
 
-  it('reads 16 MiB and no more', async (t) => {
-    const { request, client } = await open(t, head(64 * MIB));
+  it('reads 16 MiB and no more, and is done once, though the client goes on', async (t) => {
+    const { request, client } = await open(t, post(64 * MIB));
     let read = 0;
-    request.on('data', (chunk: Buffer) => (read += chunk.length));
-    const done = deferred();
-    body.lingerOverBody(request, done.resolve);
-    client.socket.write(Buffer.alloc(18 * MIB, 'x'));
-    await done.promise;
-    assert.ok(read > 16 * MIB && read <= 16.1 * MIB, String(read));
-  });
-
-  it('is done once, though the client goes on', async (t) => {
-    const { request, client } = await open(t, head(64 * MIB));
-    let read = 0;
-    const hasReadOn = deferred();
+    const [done, hasReadOn] = [deferred<number>(), deferred()];
     request.on('data', (chunk: Buffer) => {
       read += chunk.length;
       if (read === 20 * MIB) hasReadOn.resolve();
     });
     let count = 0;
-    body.lingerOverBody(request, () => void (count += 1));
+    body.lingerOverBody(request, () => {
+      count += 1;
+      done.resolve(read);
+    });
     client.socket.write(Buffer.alloc(20 * MIB, 'x'));
+    const readBefore = await done.promise;
+    assert.ok(readBefore > 16 * MIB && readBefore <= 16.1 * MIB, String(readBefore));
     await hasReadOn.promise;
     assert.equal(count, 1);
   });
 
   it('is done after 2 s', async (t) => {
-    const { request } = await open(t, `${head(3)}a`);
+    const { request } = await open(t, `${post(3)}a`);
     const clock = mockTimers(t, ['setTimeout']);
     let isDone = false;
     body.lingerOverBody(request, () => void (isDone = true));

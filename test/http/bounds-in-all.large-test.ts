@@ -4,9 +4,10 @@ import assert from 'node:assert/strict';
 import { connect, type Socket } from 'node:net';
 import { describe, it } from 'node:test';
 
-import { defineAgent } from '../../src/index.ts';
 import { signPayload } from '../../src/wires/layercode/signature.ts';
-import { deferred, messageEvent, SECRET, serve, signed, type Served } from '../fixtures/kernel.ts';
+import {
+  deferred, holding, messageEvent, SECRET, serve, type Served, signed,
+} from '../fixtures/kernel.ts';
 
 const MIB = 1_048_576;
 
@@ -176,16 +177,9 @@ describe('bodies in flight, with a key or a right signature', () => {
   });
 
   it('are no longer when a turn has begun', async (t) => {
-    const release = deferred();
-    const agent = defineAgent({
-      name: 'holding',
-      async *onMessage() {
-        yield 'first';
-        await release.promise;
-      },
-    });
+    const { agent, release } = holding();
     const served = await serve(t, { settings, agent });
-    t.after(() => release.resolve());
+    t.after(release);
     for (const id of ['1', '2']) {
       const body = messageEvent('x'.repeat(settings.maxBodyBytes - 200), {
         conversation_id: id,

@@ -7,26 +7,15 @@ import { messageEvent, recordLog, serve, signed } from '../fixtures/kernel.ts';
 const OURS = /^(?!x+$)[\w.-]{12,128}$/;
 
 describe('x-request-id', () => {
-  for (const id of ['a', 'A-Za-z0-9._-', 'x'.repeat(128), '01H.ABC_def-9']) {
-    it(`is taken over when it is sane: ${id.slice(0, 20)}`, async (t) => {
+  const insane = ['x'.repeat(129), 'a b', 'a"b', 'a/b', 'caf\u00e9', 'a\tb', ''];
+  for (const id of ['a', 'A-Za-z0-9._-', 'x'.repeat(128), '01H.ABC_def-9', ...insane]) {
+    const isSane = !insane.includes(id);
+    const shown = JSON.stringify(id.slice(0, 20));
+    it(`is ${isSane ? 'taken over' : 'replaced'}: ${shown}, ${id.length} long`, async (t) => {
       const response = await (await serve(t)).fetch('/health', { headers: { 'x-request-id': id } });
-      assert.equal(response.headers.get('x-request-id'), id);
-    });
-  }
-
-  const insane: readonly (readonly [title: string, id: string])[] = [
-    ['too long', 'x'.repeat(129)],
-    ['with a space', 'a b'],
-    ['with a quote', 'a"b'],
-    ['with a slash', 'a/b'],
-    ['with a letter beyond ASCII', 'caf\u00e9'],
-    ['with a tab', 'a\tb'],
-    ['empty', ''],
-  ];
-  for (const [title, id] of insane) {
-    it(`is replaced when it is ${title}`, async (t) => {
-      const response = await (await serve(t)).fetch('/health', { headers: { 'x-request-id': id } });
-      assert.match(response.headers.get('x-request-id') ?? '', OURS);
+      const given = response.headers.get('x-request-id') ?? '';
+      if (isSane) assert.equal(given, id);
+      else assert.match(given, OURS);
     });
   }
 

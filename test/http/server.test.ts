@@ -2,23 +2,16 @@
 // never become a request, pipelines.
 
 import assert from 'node:assert/strict';
-import { once } from 'node:events';
 import type { RequestListener } from 'node:http';
-import type { AddressInfo } from 'node:net';
 import { describe, it, type TestContext } from 'node:test';
 
 import { createHttpServer } from '../../src/http/server.ts';
-import { defineAgent } from '../../src/index.ts';
 import { LocalPlatform } from '../../src/kit/platform/local-platform.ts';
 import { signPayload } from '../../src/wires/layercode/signature.ts';
 import { within } from '../fixtures/app.ts';
+import { connectTo } from '../fixtures/connect-to.ts';
 import {
-  deferred,
-  messageEvent,
-  RawConnection,
-  recordLog,
-  SECRET,
-  serve,
+  deferred, holding, messageEvent, type RawConnection, recordLog, SECRET, serve,
 } from '../fixtures/kernel.ts';
 
 function platform(): LocalPlatform {
@@ -26,12 +19,22 @@ function platform(): LocalPlatform {
 }
 
 function post(path: string, body: string, headers: readonly string[] = []): string {
-  return (
-    [`POST ${path} HTTP/1.1`, 'host: x', `content-length: ${body.length}`, ...headers].join(
-      '\r\n',
-    ) + `\r\n\r\n${body}`
-  );
+  const head = [`POST ${path} HTTP/1.1`, 'host: x', `content-length: ${body.length}`, ...headers];
+  return `${head.join('\r\n')}\r\n\r\n${body}`;
 }
+
+/** A connection to a server of this listener. */
+function open(
+  t: TestContext, listener: RequestListener, takesUpgrades = false,
+): Promise<RawConnection> {
+  return connectTo(t, createHttpServer({ listener, maxConnections: 1, takesUpgrades }));
+}
+
+/** Begins a stream that never ends. */
+const streaming: RequestListener = (_request, response) => {
+  response.writeHead(200, { 'content-type': 'text/event-stream' });
+  response.write('data: first\n\n');
+};
 
 /** More headers than Node keeps by default, in less than 16 KiB. */
 const MANY = Array.from({ length: 2_500 }, () => 'a:b');
@@ -94,15 +97,7 @@ describe('an offer of h2c', () => {
   ] as const) {
     // Was: on Node 20 it was never answered beside a platform, and what followed it neither.
     it(`is ignored behind an open stream of its connection, ${where}`, async (t) => {
-      const [speaking, release] = [deferred(), deferred()];
-      const agent = defineAgent({
-        name: 'holding',
-        async *onMessage() {
-          yield 'first';
-          speaking.resolve();
-          await release.promise;
-        },
-      });
+      const { agent, begun, release } = holding();
       const served = await serve(t, { agent, ...options });
       const body = messageEvent();
       const client = await served.raw();
@@ -112,10 +107,10 @@ describe('an offer of h2c', () => {
           `layercode-signature: ${signPayload(body, SECRET)}`,
         ]),
       );
-      await speaking.promise;
+      await begun;
       client.send('GET /health HTTP/1.1\r\nhost: x\r\nconnection: upgrade\r\nupgrade: h2c\r\n\r\n');
       await served.fetch('/health'); // by now the offer has been read
-      release.resolve();
+      release();
       await client.until(/response\.end[^]*"healthy"/);
       client.send('GET /ready HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n');
       await client.closed;
@@ -129,12 +124,7 @@ describe('a WebSocket offer', () => {
 
   /** A client that has sent one to a server that takes them. */
   async function offer(t: TestContext, listener: RequestListener): Promise<RawConnection> {
-    const server = createHttpServer({ listener, maxConnections: 1, takesUpgrades: true });
-    server.listen(0, '127.0.0.1');
-    await once(server, 'listening');
-    t.after(() => server.close());
-    const client = await RawConnection.open((server.address() as AddressInfo).port);
-    return client.send(OFFER);
+    return (await open(t, listener, true)).send(OFFER);
   }
 
   it('that is refused is told that the connection closes, which it does', async (t) => {
@@ -157,45 +147,22 @@ describe('a WebSocket offer', () => {
   });
 });
 
-describe('a body that turns out not to be chunked', () => {
-  it('gets no second answer where its request was answered before it was whole', async (t) => {
-    const server = createHttpServer({
-      listener: (_request, response) => {
-        response.writeHead(200, { 'content-type': 'text/event-stream' });
-        response.write('data: first\n\n');
-      },
-      maxConnections: 1,
-      takesUpgrades: false,
-    });
-    server.listen(0, '127.0.0.1');
-    await once(server, 'listening');
-    t.after(() => server.close());
-    const client = await RawConnection.open((server.address() as AddressInfo).port);
+describe('an answer that still runs', () => {
+  it('is followed by no other where its body turns out not to be chunked', async (t) => {
+    const client = await open(t, streaming);
     client.send('POST / HTTP/1.1\r\nhost: x\r\ntransfer-encoding: chunked\r\n\r\n');
     await client.until(/first/);
     client.send('not a size\r\n');
     await client.closed;
     assert.deepEqual(client.received.match(/HTTP\/1\.1 \d+/g), ['HTTP/1.1 200']);
   });
-});
 
-describe('bytes that are no request, behind an answer that still runs', () => {
-  it('end the connection and the answer at once, without another answer', async (t) => {
+  it('ends at once with its connection, without another answer, at bytes that are no request', async (t) => {
     const left = deferred();
-    const server = createHttpServer({
-      listener: (_request, response) => {
-        response.on('close', () => left.resolve());
-        response.writeHead(200, { 'content-type': 'text/event-stream' });
-        response.write('data: first\n\n');
-      },
-      maxConnections: 1,
-      takesUpgrades: false,
+    const client = await open(t, (request, response) => {
+      response.on('close', () => left.resolve());
+      streaming(request, response);
     });
-    server.listen(0, '127.0.0.1');
-    await once(server, 'listening');
-    t.after(() => server.close());
-    const client = await RawConnection.open((server.address() as AddressInfo).port);
-    t.after(() => client.socket.destroy());
     client.send('GET / HTTP/1.1\r\nhost: x\r\n\r\n');
     await client.until(/first/);
     client.send('no request\r\n\r\n');
@@ -222,10 +189,7 @@ describe('bytes that never become a request', () => {
       server.once('connection', (socket) => {
         server.emit('clientError', Object.assign(new Error('x'), { code }), socket);
       });
-      server.listen(0, '127.0.0.1');
-      await once(server, 'listening');
-      t.after(() => server.close());
-      const client = await RawConnection.open((server.address() as AddressInfo).port);
+      const client = await connectTo(t, server);
       const { headers, body } = await client.lastAnswer();
       assert.ok(client.received.startsWith(`HTTP/1.1 ${status}\r\n`), client.received);
       assert.equal(headers['connection'], 'close');
