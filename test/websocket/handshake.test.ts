@@ -10,12 +10,14 @@ import {
   type HandshakeRefusal,
 } from '../../src/websocket/handshake.ts';
 
+const KEY = 'dGhlIHNhbXBsZSBub25jZQ==';
+
 /** The handshake of RFC 6455 §1.3, with the extension that browsers offer. */
 const HANDSHAKE = {
   host: 'server.example.com',
   upgrade: 'websocket',
   connection: 'Upgrade',
-  'sec-websocket-key': 'dGhlIHNhbXBsZSBub25jZQ==',
+  'sec-websocket-key': KEY,
   'sec-websocket-version': '13',
   'sec-websocket-protocol': 'chat, superchat',
   'sec-websocket-extensions': 'permessage-deflate; client_max_window_bits',
@@ -96,38 +98,11 @@ const REFUSED: readonly (readonly [
   ['no version', requestWith({ 'sec-websocket-version': undefined }), OTHER_VERSION],
   ['an older version', requestWith({ 'sec-websocket-version': '8' }), OTHER_VERSION],
   ['a version sent twice', requestWith({ 'sec-websocket-version': '13, 13' }), OTHER_VERSION],
-  ['no key', requestWith({ 'sec-websocket-key': undefined }), BAD_KEY],
-  ['an empty key', requestWith({ 'sec-websocket-key': '' }), BAD_KEY],
-  [
-    'a key of 15 bytes',
-    requestWith({ 'sec-websocket-key': Buffer.alloc(15).toString('base64') }),
-    BAD_KEY,
-  ],
-  [
-    'a key of 17 bytes',
-    requestWith({ 'sec-websocket-key': Buffer.alloc(17).toString('base64') }),
-    BAD_KEY,
-  ],
-  [
-    'a key of 18 bytes',
-    requestWith({ 'sec-websocket-key': Buffer.alloc(18).toString('base64') }),
-    BAD_KEY,
-  ],
-  [
-    'a key without its padding',
-    requestWith({ 'sec-websocket-key': 'dGhlIHNhbXBsZSBub25jZQ' }),
-    BAD_KEY,
-  ],
-  [
-    'a key in the alphabet of URLs',
-    requestWith({ 'sec-websocket-key': '-_hlIHNhbXBsZSBub25jZQ==' }),
-    BAD_KEY,
-  ],
-  [
-    'a key sent twice',
-    requestWith({ 'sec-websocket-key': 'dGhlIHNhbXBsZSBub25jZQ==, dGhlIHNhbXBsZSBub25jZQ==' }),
-    BAD_KEY,
-  ],
+  ['a key sent twice', requestWith({ 'sec-websocket-key': `${KEY}, ${KEY}` }), BAD_KEY],
+  ...[
+    undefined, '', 'dGhlIHNhbXBsZSBub25jZQ', '-_hlIHNhbXBsZSBub25jZQ==',
+    ...[15, 17, 18].map((length) => Buffer.alloc(length).toString('base64')),
+  ].map((key) => [`the key ${key}`, requestWith({ 'sec-websocket-key': key }), BAD_KEY] as const),
 ];
 
 const ACCEPTED: readonly (readonly [what: string, headers: Headers])[] = [
@@ -187,37 +162,23 @@ describe('checkHandshake, of a request off the wire', () => {
 
   it('accepts it', async (t) => assert.equal(await refusalOf(t, lines), undefined));
 
-  it('refuses a second key, even the same', async (t) => {
-    assert.deepEqual(
-      await refusalOf(t, [...lines, `Sec-WebSocket-Key: ${HANDSHAKE['sec-websocket-key']}`]),
-      BAD_KEY,
-    );
-  });
-
-  it('refuses a second version', async (t) =>
-    assert.deepEqual(await refusalOf(t, [...lines, 'Sec-WebSocket-Version: 13']), OTHER_VERSION));
+  for (const [what, sent, reason] of [
+    ['a second key, even the same', [...lines, `Sec-WebSocket-Key: ${KEY}`], BAD_KEY.reason],
+    ['a second version', [...lines, 'Sec-WebSocket-Version: 13'], OTHER_VERSION.reason],
+    [
+      'no host, which Node does not look for in an upgrade',
+      lines.filter((line) => !line.startsWith('host')), 'Host is missing',
+    ],
+  ] as const)
+    it(`refuses ${what}`, async (t) => {
+      assert.equal((await refusalOf(t, sent))?.reason, reason);
+    });
 
   it('accepts an offer in a second line', async (t) => {
-    const others = lines.map((line) =>
-      line
-        .replace('upgrade: websocket', 'upgrade: h2c')
-        .replace('connection: Upgrade', 'connection: keep-alive'),
-    );
-    assert.equal(
-      await refusalOf(t, [...others, 'Upgrade: websocket', 'Connection: upgrade']),
-      undefined,
-    );
-  });
-
-  it('refuses it without a host, which Node does not look for in an upgrade', async (t) => {
-    assert.equal(
-      (
-        await refusalOf(
-          t,
-          lines.filter((line) => !line.startsWith('host')),
-        )
-      )?.reason,
-      'Host is missing',
-    );
+    const others = lines.map((line) => line
+      .replace('upgrade: websocket', 'upgrade: h2c')
+      .replace('connection: Upgrade', 'connection: keep-alive'));
+    const offer = ['Upgrade: websocket', 'Connection: upgrade'];
+    assert.equal(await refusalOf(t, [...others, ...offer]), undefined);
   });
 });

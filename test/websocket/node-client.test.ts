@@ -100,87 +100,42 @@ function tests(WebSocket: ClientClass): void {
     assert.deepEqual([client.extensions, client.protocol], ['', '']);
   });
 
-  for (const [what, message] of [
-    ['a text', 'Hello?'],
-    ['an empty text', ''],
-    ['emoji', '👋🏽👩‍👩‍👧é語'],
-    ['a text of 125 bytes', 'x'.repeat(125)],
-    ['a text of 126 bytes', 'x'.repeat(126)],
-    ['a text of 65,536 bytes', 'x'.repeat(65_536)],
-    ['a text of 1 MiB', 'x'.repeat(1_048_576)],
-    ['emoji of 1 MiB', '👋'.repeat(262_144)],
-  ] as const) {
-    it(`sends ${what} and gets it back`, async (t) => {
-      const { client } = await serve(t, WebSocket);
-      const received = receive(client, 2);
-      client.send(message);
-      client.send('behind it'); // Node 20 tells of an empty message only with the next
-      const [first, second] = await received;
-      assert.ok(first === message);
-      assert.equal(second, 'behind it');
-    });
-  }
-
-  it('gets many texts back in order', async (t) => {
+  it('sends texts of any kind and length, and gets them back in order', async (t) => {
     const { client } = await serve(t, WebSocket);
-    const sent = Array.from({ length: 1_000 }, (_, index) => `message ${index}`);
+    const long = ['x'.repeat(125), 'x'.repeat(126), 'x'.repeat(65_536), '👋'.repeat(262_144)];
+    const many = Array.from({ length: 1_000 }, (_, index) => `message ${index}`);
+    const sent = ['Hello?', '', '👋🏽👩‍👩‍👧é語', ...long, ...many];
     const received = receive(client, sent.length);
     for (const message of sent) client.send(message);
     assert.deepEqual(await received, sent);
   });
 
-  it('closes with a code and a reason', async (t) => {
-    const { client, closed, over } = await serve(t, WebSocket);
-    client.close(4001, 'adiós');
-    assert.deepEqual(await closed, { code: 4001, reason: 'adiós' });
-    const { code, wasClean } = await over;
-    assert.deepEqual([code, wasClean], [4001, true]);
-  });
-
-  it('closes without a code', async (t) => {
-    const { client, closed, over } = await serve(t, WebSocket);
-    client.close();
-    assert.deepEqual(await closed, { code: 1005, reason: '' });
-    const { code, wasClean } = await over;
-    assert.deepEqual([code, wasClean], [1005, true]);
-  });
-
   for (const [code, reason] of [
     [undefined, ''],
-    [4002, ''],
-    [4002, 'bis später'],
+    [4001, 'adiós'],
   ] as const) {
-    it(
-      `is closed by the server with ${code ?? 'no code given, which is 1000'} ${reason}`.trim(),
-      async (t) => {
-        const { connection, closed, over } = await serve(t, WebSocket);
-        connection.close(code, reason);
-        const event = await over;
-        assert.deepEqual([event.code, event.reason, event.wasClean], [code ?? 1000, reason, true]);
-        assert.equal((await closed).code, code ?? 1000);
-      },
-    );
+    it(`closes with ${code ?? 'no code'} ${reason}`.trim(), async (t) => {
+      const { client, closed, over } = await serve(t, WebSocket);
+      client.close(code, reason);
+      assert.deepEqual(await closed, { code: code ?? 1005, reason });
+      const event = await over;
+      assert.deepEqual([event.code, event.wasClean], [code ?? 1005, true]);
+    });
+
+    it(`is closed by the server with ${code ?? 'no code, which is 1000'} ${reason}`.trim(), async (t) => {
+      const { connection, closed, over } = await serve(t, WebSocket);
+      connection.close(code, reason);
+      const event = await over;
+      assert.deepEqual([event.code, event.reason, event.wasClean], [code ?? 1000, reason, true]);
+      assert.equal((await closed).code, code ?? 1000);
+    });
   }
 
   it('is refused a binary message', async (t) => {
     const { client, closed, over } = await serve(t, WebSocket);
     client.send(Uint8Array.of(1, 2, 3));
     const { code, reason } = await over;
-    assert.deepEqual(
-      { code, reason },
-      { code: 1003, reason: 'a message must be text, not binary' },
-    );
-    assert.deepEqual(await closed, { code, reason });
-  });
-
-  it('is refused a message beyond the bound', async (t) => {
-    const { client, closed, over } = await serve(t, WebSocket);
-    client.send('x'.repeat(1_048_577));
-    const { code, reason } = await over;
-    assert.deepEqual(
-      { code, reason },
-      { code: 1009, reason: 'a message must have at most 1048576 bytes' },
-    );
+    assert.deepEqual([code, reason], [1003, 'a message must be text, not binary']);
     assert.deepEqual(await closed, { code, reason });
   });
 
@@ -223,7 +178,7 @@ describe("Node's WebSocket client", { timeout: 20_000 }, () => {
         once(child, 'close'),
       ]);
       assert.equal(code, 0, output + errors);
-      assert.match(output, /^# pass [1-9]\d/m);
+      assert.match(output, /^# pass [1-9]/m);
     },
   );
 });
