@@ -1,162 +1,111 @@
 import assert from 'node:assert/strict';
-import { describe, it, type TestContext } from 'node:test';
+import { describe, it } from 'node:test';
 
-import type { Settings } from '../../src/settings/settings.ts';
+import { allowedOrigins } from '../../src/middleware/cors.ts';
 import { messageEvent, serve, signed, type Served } from '../fixtures/kernel.ts';
 
 const ORIGIN = 'https://app.example';
-const LISTED = { settings: { corsOrigins: [ORIGIN, 'http://localhost:3000'] } } as const;
+const ORIGINS = [ORIGIN, 'http://localhost:3000'];
 
-async function allowed(
-  t: TestContext,
-  origin: string,
-  settings: Partial<Settings> = LISTED.settings,
-  path = '/health',
-): Promise<string | null> {
-  const response = await (await serve(t, { settings })).fetch(path, { headers: { origin } });
-  return response.headers.get('access-control-allow-origin');
-}
+describe('allowedOrigins', () => {
+  for (const [origin, isAllowed] of [
+    ...ORIGINS.map((origin) => [origin, true] as const),
+    ['https://app.example.evil.example', false],
+    ['https://evil-app.example', false],
+    ['https://evil.example/https://app.example', false],
+    ['https://app.example/', false],
+    ['https://app.exampl', false],
+    ['https://APP.example', false],
+    ['HTTPS://app.example', false],
+    ['http://app.example', false],
+    ['https://app.example:443', false],
+    ['https://sub.app.example', false],
+    ['http://localhost:30000', false],
+    ['http://localhost', false],
+    ['null', false],
+    ['*', false],
+    ['https://app.example, http://localhost:3000', false],
+    ['https://appxexample', false],
+  ] as const)
+    it(`${isAllowed ? 'has' : 'has not'} ${origin}`, () => {
+      const origins = allowedOrigins({ corsOrigins: ORIGINS, production: false });
+      assert.deepEqual([origins.isAll, origins.has(origin)], [false, isAllowed]);
+    });
 
-function preflight(
-  served: Served,
-  origin: string,
-  headers: Record<string, string> = {},
-): Promise<Response> {
-  return served.fetch('/api/authorize', {
-    method: 'OPTIONS',
-    headers: { origin, 'access-control-request-method': 'POST', ...headers },
+  it('are all for * in production', () => {
+    const origins = allowedOrigins({ corsOrigins: ['*'], production: true });
+    assert.deepEqual([origins.isAll, origins.has('null')], [true, true]);
   });
-}
+
+  // Any site that a developer visits could read figures otherwise.
+  it('are those of this machine for * outside production', () => {
+    const origins = allowedOrigins({ corsOrigins: ['*'], production: false });
+    assert.equal(origins.isAll, false);
+    for (const origin of ['https://anybody.example', 'http://localhost.example', 'null'])
+      assert.equal(origins.has(origin), false, origin);
+    for (const origin of ['http://localhost:3000', 'https://127.0.0.1', 'http://[::1]:5173'])
+      assert.equal(origins.has(origin), true, origin);
+  });
+});
 
 describe('cors', () => {
-  for (const origin of LISTED.settings.corsOrigins) {
-    it(`names a listed origin: ${origin}`, async (t) =>
-      assert.equal(await allowed(t, origin), origin));
-  }
-
-  for (const origin of [
-    'https://app.example.evil.example',
-    'https://evil-app.example',
-    'https://evil.example/https://app.example',
-    'https://app.example/',
-    'https://app.exampl',
-    'https://APP.example',
-    'HTTPS://app.example',
-    'http://app.example',
-    'https://app.example:443',
-    'https://app.example:8443',
-    'https://sub.app.example',
-    'http://localhost:30000',
-    'http://localhost',
-    'null',
-    '*',
-    'https://app.example, http://localhost:3000',
-    'https://appxexample',
-  ]) {
-    it(`gives nothing to an origin that is nearly listed: ${origin}`, async (t) =>
-      assert.equal(await allowed(t, origin), null));
-  }
-
-  it('gives * to anybody in production by default', async (t) =>
-    assert.equal(await allowed(t, 'https://anybody.example', { production: true }), '*'));
-
-  it('does not reflect an origin under *', async (t) =>
-    assert.equal(await allowed(t, 'null', { production: true }), '*'));
-
-  // Any site that a developer visited could read these.
-  for (const path of ['/metrics', '/ready', '/openapi.json'])
-    it(`gives ${path} to pages of this machine alone outside production`, async (t) => {
-      for (const origin of ['https://anybody.example', 'http://localhost.example', 'null'])
-        assert.equal(await allowed(t, origin, {}, path), null, origin);
-      for (const origin of ['http://localhost:3000', 'https://127.0.0.1', 'http://[::1]:5173'])
-        assert.equal(await allowed(t, origin, {}, path), origin);
+  const ask = (
+    served: Served, path: string, init: RequestInit, origin?: string,
+  ): Promise<Response> =>
+    served.fetch(path, {
+      ...init,
+      headers: {
+        ...(init.headers as Record<string, string>), ...(origin === undefined ? {} : { origin }),
+      },
     });
 
-
-  for (const corsOrigins of [['*'], [ORIGIN]]) {
-    it(`never allows credentials, with ${corsOrigins[0]}`, async (t) => {
-      const served = await serve(t, { settings: { corsOrigins } });
-      const answers = [
-        await preflight(served, ORIGIN),
-        await served.fetch('/health', { headers: { origin: ORIGIN } }),
-      ];
-      assert.deepEqual(
-        answers.map(({ headers }) => headers.get('access-control-allow-credentials')),
-        [null, null],
+  const listed = { corsOrigins: ORIGINS };
+  const open = { production: true };
+  for (const [what, settings, path, origin, allowed] of [
+    ['listed origins', listed, '/health', ORIGIN, ORIGIN],
+    ['listed origins', listed, '/health', 'https://other.example', null],
+    ['listed origins', listed, '/health', undefined, null],
+    ['*', open, '/health', 'https://anybody.example', '*'],
+    ['*', open, '/health', 'null', '*'],
+    ['* outside production', {}, '/metrics', 'http://localhost:3000', 'http://localhost:3000'],
+    ['* outside production', {}, '/metrics', 'https://anybody.example', null],
+  ] as const)
+    it(`allows ${allowed} to ${origin ?? 'no origin'}, with ${what}`, async (t) => {
+      const { headers } = await ask(await serve(t, { settings }), path, {}, origin);
+      assert.equal(headers.get('access-control-allow-origin'), allowed);
+      assert.equal(headers.get('access-control-allow-credentials'), null);
+      assert.equal(headers.get('vary'), settings === open ? null : 'Origin');
+      assert.equal(
+        headers.get('access-control-expose-headers'),
+        allowed === null ? null : 'x-request-id, retry-after',
       );
     });
-  }
 
-  for (const [whose, headers] of [
-    ['a listed origin', { origin: ORIGIN }],
-    ['another origin', { origin: 'https://other.example' }],
-    ['no origin', {}],
-  ] as const) {
-    it(`varies by origin for ${whose}`, async (t) => {
-      const response = await (await serve(t, LISTED)).fetch('/health', { headers: { ...headers } });
-      assert.match(response.headers.get('vary') ?? '', /\bOrigin\b/i);
-    });
-  }
-
-  it('gives no header to a request without an origin', async (t) => {
-    const response = await (await serve(t, LISTED)).fetch('/health');
-    assert.equal(response.headers.get('access-control-allow-origin'), null);
-  });
-
-  it("lets a page read the request's id and when to come back", async (t) => {
-    const response = await (
-      await serve(t, LISTED)
-    ).fetch('/health', { headers: { origin: ORIGIN } });
-    assert.equal(
-      response.headers.get('access-control-expose-headers'),
-      'x-request-id, retry-after',
-    );
-  });
-
-  const answers: readonly (readonly [
-    what: string,
-    status: number,
-    path: string,
-    init: RequestInit,
-  ])[] = [
+  for (const [what, status, path, init] of [
     ['a 401', 401, '/api/agent', { method: 'POST', body: '{}' }],
     ['a 404', 404, '/nothing', {}],
     ['a 405', 405, '/health', { method: 'POST' }],
     ['a 413', 413, '/api/authorize', { method: 'POST', body: 'x'.repeat(2_000_000) }],
     ['a 500', 500, '/fail', {}],
     ['an event stream', 200, '/api/agent', signed(messageEvent())],
-  ];
-  for (const [what, status, path, init] of answers) {
+  ] as const)
     it(`is on ${what}`, async (t) => {
       const served = await serve(t, {
-        ...LISTED,
+        settings: { corsOrigins: ORIGINS },
         setUp: (app) =>
           app.get('/fail', () => {
             throw new Error('x');
           }),
       });
-      const response = await served.fetch(path, {
-        ...init,
-        headers: { ...(init.headers as Record<string, string>), origin: ORIGIN },
-      });
-      assert.deepEqual(
-        [response.status, response.headers.get('access-control-allow-origin')],
-        [status, ORIGIN],
-      );
+      const { status: given, headers } = await ask(served, path, init, ORIGIN);
+      assert.deepEqual([given, headers.get('access-control-allow-origin')], [status, ORIGIN]);
     });
-  }
 
   it('is on a 503 while the server goes down', async (t) => {
-    const served = await serve(t, {
-      ...LISTED,
-      settings: { ...LISTED.settings, drainDelaySeconds: 0.2 },
-    });
+    const served = await serve(t, { settings: { corsOrigins: ORIGINS, drainDelaySeconds: 0.2 } });
     const closing = served.app.close();
-    const response = await served.fetch('/ready', { headers: { origin: ORIGIN } });
+    const { status, headers } = await ask(served, '/ready', {}, ORIGIN);
     await closing;
-    assert.deepEqual(
-      [response.status, response.headers.get('access-control-allow-origin')],
-      [503, ORIGIN],
-    );
+    assert.deepEqual([status, headers.get('access-control-allow-origin')], [503, ORIGIN]);
   });
 });

@@ -39,26 +39,14 @@ describe('rateLimit', () => {
     );
   });
 
-  it('tells in whole seconds when the next request is let through', () => {
-    const { ask } = limited(2);
+  it('tells in whole seconds when the next request is let through, which then is', () => {
+    const { ask, pass } = limited(2);
     ask();
     ask();
     assert.deepEqual(ask()?.headers, ['retry-after', '30']);
-  });
-
-  it('counts the time that has passed in what it tells', () => {
-    const { ask, pass } = limited(2);
-    ask();
-    ask();
     pass(29_500);
     assert.deepEqual(ask()?.headers, ['retry-after', '1']);
-  });
-
-  it('lets the next one through when it said', () => {
-    const { ask, pass } = limited(2);
-    ask();
-    ask();
-    pass(30_000);
+    pass(500);
     assert.deepEqual([ask()?.status, ask()?.status], [undefined, 429]);
   });
 
@@ -163,12 +151,6 @@ describe('the limit of authorize', () => {
     const { origin } = await serve(t, { settings: { authorizePerMinute: 1, trustProxy: true } });
     await ask(origin, { 'x-forwarded-for': '192.0.2.1' });
     assert.equal(await ask(origin, { 'x-forwarded-for': '192.0.2.2' }), 503);
-  });
-
-  it('believes only the rightmost entry of a trusted proxy', async (t) => {
-    const { origin } = await serve(t, { settings: { authorizePerMinute: 1, trustProxy: true } });
-    await ask(origin, { 'x-forwarded-for': '198.51.100.1, 192.0.2.1' });
-    assert.equal(await ask(origin, { 'x-forwarded-for': '198.51.100.2, 192.0.2.1' }), 429);
   });
 
   it('falls back to the peer where a trusted proxy names nobody', async (t) => {
