@@ -2,9 +2,11 @@ import assert from 'node:assert/strict';
 import { ServerResponse } from 'node:http';
 import { describe, it } from 'node:test';
 
-import { defineAgent, type Agent } from '../../src/index.ts';
+import { defineAgent } from '../../src/index.ts';
 import { signPayload } from '../../src/wires/layercode/signature.ts';
-import { deferred, messageEvent, recordLog, SECRET, serve, signed } from '../fixtures/kernel.ts';
+import {
+  deferred, holding, messageEvent, recordLog, SECRET, serve, signed,
+} from '../fixtures/kernel.ts';
 
 /** The head of a signed webhook as it is sent. */
 function headOf(body: string, ...more: readonly string[]): string {
@@ -13,21 +15,6 @@ function headOf(body: string, ...more: readonly string[]): string {
     `content-length: ${body.length}`, `layercode-signature: ${signPayload(body, SECRET)}`,
   ];
   return `${lines.join('\r\n')}\r\n\r\n`;
-}
-
-/** One whose reply has begun and waits for its end. */
-function holding(): { agent: Agent; begun: Promise<void>; release: () => void } {
-  const [begun, release] = [deferred(), deferred()];
-  const agent = defineAgent({
-    name: 'holding',
-    async *onMessage() {
-      yield 'One.';
-      begun.resolve();
-      await release.promise;
-      yield ' Two.';
-    },
-  });
-  return { agent, begun: begun.promise, release: () => release.resolve() };
 }
 
 describe('context.readRawBody', () => {
@@ -43,21 +30,6 @@ describe('context.readRawBody', () => {
       await (await served.fetch('/twice', { method: 'POST', body: 'hello' })).json(),
       { isSame: true, text: 'hello' },
     );
-  });
-
-  // What a webhook gains from: its whole way is one call then.
-  it('gives a body that came with its head at once, and not a promise of it', async (t) => {
-    const served = await serve(t, {
-      setUp: (app) =>
-        app.post('/at-once', (context) =>
-          context.json(200, { isPromise: context.readRawBody() instanceof Promise }),
-        ),
-    });
-    const client = await served.raw();
-    client.send(
-      'POST /at-once HTTP/1.1\r\nhost: x\r\nconnection: close\r\ncontent-length: 5\r\n\r\nhello',
-    );
-    assert.equal((await client.lastAnswer()).body, '{"isPromise":false}');
   });
 
   it('gives it beside an event stream', async (t) => {
@@ -179,23 +151,6 @@ describe('context.readRawBody', () => {
     client.send(headOf(body, 'connection: close') + body);
     assert.equal((await client.lastAnswer()).status, 200);
     assert.equal(bytes, body.length);
-  });
-});
-
-describe('context.onClose', () => {
-  it('calls a listener that is added after the end too', async (t) => {
-    const told = deferred<boolean>();
-    const served = await serve(t, {
-      setUp: (app) =>
-        app.get('/late', (context) => {
-          context.onClose(() =>
-            setImmediate(() => context.onClose((isFinished) => told.resolve(isFinished))),
-          );
-          context.json(200, {});
-        }),
-    });
-    await (await served.fetch('/late')).text();
-    assert.equal(await told.promise, true);
   });
 });
 

@@ -4,15 +4,7 @@ import { describe, it } from 'node:test';
 import type { App } from '../../src/app/app.ts';
 import { createApp } from '../../src/app/create-app.ts';
 import { signPayload } from '../../src/wires/layercode/signature.ts';
-import {
-  deferred,
-  parseAnswer,
-  quiet,
-  SECRET,
-  serve,
-  settingsWith,
-  signed,
-} from '../fixtures/kernel.ts';
+import { parseAnswer, quiet, SECRET, serve, settingsWith, signed } from '../fixtures/kernel.ts';
 
 describe('createApp', () => {
   it('refuses a misspelt option, and names what was meant', () => {
@@ -52,51 +44,36 @@ describe('an unknown path', () => {
 });
 
 describe('a known path', () => {
-  const wrong: readonly (readonly [method: string, path: string, allow: string])[] = [
+  for (const [method, path, allow] of [
     ['POST', '/health', 'GET, HEAD, OPTIONS'],
     ['DELETE', '/ready', 'GET, HEAD, OPTIONS'],
     ['GET', '/api/agent', 'POST, OPTIONS'],
     ['HEAD', '/api/agent', 'POST, OPTIONS'],
     ['PUT', '/api/authorize', 'POST, OPTIONS'],
     ['PROPFIND', '/metrics', 'GET, HEAD, OPTIONS'],
-  ];
-  for (const [method, path, allow] of wrong) {
-    it(`is 405 with Allow for ${method} ${path}`, async (t) => {
+  ] as const)
+    it(`is 405 for ${method} ${path}, and says what it takes`, async (t) => {
       const response = await (await serve(t)).fetch(path, { method });
       assert.deepEqual([response.status, response.headers.get('allow')], [405, allow]);
+      const error = `${path} only allows ${allow}`;
+      assert.equal(await response.text(), method === 'HEAD' ? '' : JSON.stringify({ error }));
     });
-  }
 
-  it('says in the 405 what it takes', async (t) => {
-    const response = await (await serve(t)).fetch('/health', { method: 'POST' });
-    assert.deepEqual(await response.json(), { error: '/health only allows GET, HEAD, OPTIONS' });
-  });
-
-  it('answers OPTIONS with 204, Allow and no body', async (t) => {
-    const client = await (await serve(t)).raw();
-    client.send('OPTIONS /health HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n');
-    const { status, headers, body } = await client.lastAnswer();
-    assert.deepEqual(
-      [status, headers['allow'], headers['content-length'], body],
-      [204, 'GET, HEAD, OPTIONS', undefined, ''],
-    );
-  });
-
-  for (const path of ['/health', '/ready', '/metrics', '/openapi.json']) {
-    it(`answers HEAD ${path} with the headers of GET and no body`, async (t) => {
+  for (const [method, path, status, allow, hasLength] of [
+    ['OPTIONS', '/health', 204, 'GET, HEAD, OPTIONS', false],
+    ['HEAD', '/health', 200, undefined, true],
+    ['HEAD', '/ready', 200, undefined, true],
+    ['HEAD', '/metrics', 200, undefined, true],
+    ['HEAD', '/openapi.json', 200, undefined, true],
+    ['HEAD', '/nothing', 404, undefined, true],
+  ] as const)
+    it(`answers ${method} ${path} with ${status} and no body`, async (t) => {
       const client = await (await serve(t)).raw();
-      client.send(`HEAD ${path} HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n`);
-      const { status, headers, body } = await client.lastAnswer();
-      assert.deepEqual([status, Number(headers['content-length']) > 0, body], [200, true, '']);
+      client.send(`${method} ${path} HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n`);
+      const { headers, ...answer } = await client.lastAnswer();
+      assert.deepEqual([answer.status, headers['allow'], answer.body], [status, allow, '']);
+      assert.equal(Number(headers['content-length'] ?? 0) > 0, hasLength);
     });
-  }
-
-  it('answers HEAD of an unknown path without a body', async (t) => {
-    const client = await (await serve(t)).raw();
-    client.send('HEAD /nothing HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n');
-    const { status, body } = await client.lastAnswer();
-    assert.deepEqual([status, body], [404, '']);
-  });
 
   it('is 400 where a parameter is not percent-encoded UTF-8', async (t) => {
     const served = await serve(t, {
@@ -163,40 +140,32 @@ describe("a user's route below /api/", () => {
     app.get('/apiary', (context) => context.text(200, 'bees'));
   };
 
-  it('is 401 without a signature', async (t) => {
-    const response = await (
-      await serve(t, { setUp: addRoutes })
-    ).fetch('/api/mine', { method: 'POST', body: '{}' });
-    assert.deepEqual(
-      [response.status, await response.json()],
-      [401, { error: 'Invalid signature' }],
-    );
-  });
-
-  it('is served with a signature', async (t) => {
-    assert.equal(
-      await (await (await serve(t, { setUp: addRoutes })).fetch('/api/mine', signed('{}'))).text(),
-      'mine',
-    );
-  });
-
-  it('is 401 for GET without a signature', async (t) => {
-    assert.equal((await (await serve(t, { setUp: addRoutes })).fetch('/api/mine')).status, 401);
-  });
-
-  it('is 401 for HEAD without a signature', async (t) => {
-    assert.equal(
-      (await (await serve(t, { setUp: addRoutes })).fetch('/api/mine', { method: 'HEAD' })).status,
-      401,
-    );
-  });
-
-  it('is served for GET with a signature of the empty body', async (t) => {
-    const response = await (
-      await serve(t, { setUp: addRoutes })
-    ).fetch('/api/mine', { headers: { 'layercode-signature': signPayload('', SECRET) } });
-    assert.equal(response.status, 200);
-  });
+  for (const [what, path, method, signedBody, status] of [
+    ['served with a signature', '/api/mine', 'POST', '{}', 200],
+    ['401 without one', '/api/mine', 'POST', undefined, 401],
+    ['401 for GET without one', '/api/mine', 'GET', undefined, 401],
+    ['401 for HEAD without one', '/api/mine', 'HEAD', undefined, 401],
+    ['served for GET with a signature of the empty body', '/api/mine', 'GET', '', 200],
+    ['401 through a pattern that reaches there', '/api/x', 'GET', undefined, 401],
+    // RFC 3986 §6.2.2.2: `/%61pi/x` and `/api/x` are one path, and the handler is handed `api`
+    // either way.
+    ['401 where "api" is percent-encoded', '/%61pi/x', 'GET', undefined, 401],
+    ['401 in absolute form', 'http://x/api/x', 'GET', undefined, 401],
+    ["open on a pattern's other paths", '/other/x', 'GET', undefined, 200],
+    ['open on a path that only begins so', '/apiary', 'GET', undefined, 200],
+  ] as const)
+    it(`is ${what}`, async (t) => {
+      const client = await (await serve(t, { setUp: addRoutes })).raw();
+      const signature = signedBody === undefined ? [] : [
+        `layercode-signature: ${signPayload(signedBody, SECRET)}`,
+      ];
+      const body = signedBody ?? '';
+      client.send([
+        `${method} ${path} HTTP/1.1`, 'host: x', 'connection: close', ...signature,
+        `content-length: ${body.length}`, '', body,
+      ].join('\r\n'));
+      assert.equal((await client.lastAnswer()).status, status);
+    });
 
   it('is 401 with any signature if the app has no webhook secret', async (t) => {
     const settings = { webhookSecrets: [], chatCompletionsKeys: ['a key of the other wire'] };
@@ -204,61 +173,20 @@ describe("a user's route below /api/", () => {
     for (const init of [{ method: 'POST', body: '{}' }, signed('{}')])
       assert.equal((await served.fetch('/api/mine', init)).status, 401);
   });
-
-  it('is 401 through a pattern that reaches there', async (t) => {
-    assert.equal((await (await serve(t, { setUp: addRoutes })).fetch('/api/x')).status, 401);
-  });
-
-  // RFC 3986 §6.2.2.2: `/%61pi/x` and `/api/x` are one path, and the handler is handed `api` either
-  // way.
-  it('is 401 through a pattern where "api" is percent-encoded', async (t) => {
-    const client = await (await serve(t, { setUp: addRoutes })).raw();
-    client.send('GET /%61pi/x HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n');
-    const { status, body } = await client.lastAnswer();
-    assert.notDeepEqual([status, body], [200, 'area api']);
-  });
-
-  it('is 401 in absolute form', async (t) => {
-    const client = await (await serve(t, { setUp: addRoutes })).raw();
-    client.send('GET http://x/api/x HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n');
-    assert.equal((await client.lastAnswer()).status, 401);
-  });
-
-  for (const [path, what] of [
-    ['/other/x', "a pattern's other paths"],
-    ['/apiary', 'a path that only begins so'],
-  ] as const) {
-    it(`leaves ${what} open`, async (t) => {
-      assert.equal((await (await serve(t, { setUp: addRoutes })).fetch(path)).status, 200);
-    });
-  }
 });
 
 describe('app.use', () => {
-  it('runs layers in the order in which they were added', async (t) => {
-    const steps: string[] = [];
+  it('runs layers in the order in which they were added, also where nobody serves', async (t) => {
     const served = await serve(t, {
       setUp: (app) => {
         for (const name of ['a', 'b'])
-          app.use((_context, next) => {
-            steps.push(name);
+          app.use((context, next) => {
+            context.setHeader('x-layers', name);
             return next();
           });
       },
     });
-    await served.fetch('/health');
-    assert.deepEqual(steps, ['a', 'b']);
-  });
-
-  it('surrounds paths that nobody serves', async (t) => {
-    const served = await serve(t, {
-      setUp: (app) =>
-        app.use((context, next) => {
-          context.setHeader('x-mine', 'yes');
-          return next();
-        }),
-    });
-    assert.equal((await served.fetch('/nothing')).headers.get('x-mine'), 'yes');
+    assert.equal((await served.fetch('/nothing')).headers.get('x-layers'), 'a, b');
   });
 
   it('throws after the first request', async (t) => {
@@ -270,35 +198,13 @@ describe('app.use', () => {
   for (const [kind, misuse] of [
     ['forgets to answer', () => undefined],
     ['forgets to answer and is async', async () => undefined],
-    [
-      'throws',
-      () => {
-        throw new Error('broken');
-      },
-    ],
     ['rejects', () => Promise.reject(new Error('broken'))],
-  ] as const) {
+  ] as const)
     it(`is 500 for a layer that ${kind}`, async (t) => {
       const response = await (await serve(t, { setUp: (app) => app.use(misuse) })).fetch('/health');
-      assert.deepEqual(
-        [response.status, await response.json()],
-        [500, { error: 'Internal server error' }],
-      );
+      assert.equal(response.status, 500);
+      assert.deepEqual(await response.json(), { error: 'Internal server error' });
     });
-  }
-
-  it('keeps the answer of a layer that calls next() twice', async (t) => {
-    const response = await (
-      await serve(t, {
-        setUp: (app) =>
-          app.use(async (_context, next) => {
-            await next();
-            await next();
-          }),
-      })
-    ).fetch('/health');
-    assert.equal(((await response.json()) as { status: string }).status, 'healthy');
-  });
 
   // Found only by compose(), it is thrown out of the listener at every request: in a plain
   // JavaScript project one typing error ends the process.
@@ -320,28 +226,6 @@ describe('app.listen', () => {
   it('throws when it is called again', async (t) => {
     const { app } = await serve(t);
     assert.throws(() => app.listen({ port: 0 }), /listen\(\) has already been called/);
-  });
-
-  it('serves pipelined requests in their order', async (t) => {
-    const [isAsked, release] = [deferred(), deferred()];
-    const served = await serve(t, {
-      setUp: (app) =>
-        app
-          .get('/slow', async (context) => {
-            isAsked.resolve();
-            await release.promise;
-            context.text(200, 'slow');
-          })
-          .get('/fast', (context) => context.text(200, 'fast')),
-    });
-    const client = await served.raw();
-    client.send(
-      'GET /slow HTTP/1.1\r\nhost: x\r\n\r\nGET /fast HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n',
-    );
-    await isAsked.promise;
-    release.resolve();
-    await client.closed;
-    assert.match(client.received, /\r\n\r\nslowHTTP\/1\.1 200 OK[^]*\r\n\r\nfast$/);
   });
 
   it('keeps a connection for the next request', async (t) => {
