@@ -2,16 +2,13 @@
 // by `--import` does, reaches the agent.
 
 import assert from 'node:assert/strict';
-import { afterEach, beforeEach, describe, it } from 'node:test';
+import { afterEach, describe, it } from 'node:test';
 
 import { Workplace } from '../fixtures/spawned-server.ts';
 import { WITHOUT_SQLITE } from '../fixtures/sqlite.ts';
 import { say, serving, WORKERS_ENV } from './worker-turns.ts';
 
-let workplace: Workplace;
-beforeEach(() => {
-  workplace = new Workplace();
-});
+const workplace = new Workplace();
 afterEach(() => workplace.clear());
 
 /** Enters a new id around each request, and answers with it in a header. */

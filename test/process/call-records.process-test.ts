@@ -11,10 +11,7 @@ import { WITHOUT_SQLITE } from '../fixtures/sqlite.ts';
 
 const CLI = join(import.meta.dirname, '../../dist/cli.js');
 
-let workplace: Workplace;
-beforeEach(() => {
-  workplace = new Workplace();
-});
+const workplace = new Workplace();
 afterEach(() => workplace.clear());
 
 function serve(environment: Readonly<Record<string, string>>): SpawnedServer {

@@ -45,16 +45,11 @@ describe('openServer in production', () => {
     const { lines } = await open(t, { ...production, LAYERCODE_WEBHOOK_SECRET: short });
     assert.deepEqual(shortSecrets(lines), ['LAYERCODE_WEBHOOK_SECRET']);
     assert.ok(!lines.join('').includes(short));
-  });
-
-  it('says nothing of one of 16 characters', async (t) => {
-    const { lines } = await open(t, { ...production, LAYERCODE_WEBHOOK_SECRET: `${short}_` });
-    assert.deepEqual(shortSecrets(lines), []);
-  });
-
-  it('says nothing of a short one outside production', async (t) => {
-    const { lines } = await open(t, { AGENT: 'echo', LAYERCODE_WEBHOOK_SECRET: short });
-    assert.deepEqual(shortSecrets(lines), []);
+    for (const variables of [
+      { ...production, LAYERCODE_WEBHOOK_SECRET: `${short}_` },
+      { AGENT: 'echo', LAYERCODE_WEBHOOK_SECRET: short },
+    ])
+      assert.deepEqual(shortSecrets((await open(t, variables)).lines), []);
   });
 
   it("generates no secret of LayerCode's where another wire has a key", async (t) => {
@@ -84,19 +79,15 @@ describe('openServer with AGENTS', () => {
 
   const AGENTS = 'sales=./sales.mjs,support=./support.mjs';
 
-  it('serves each, and says which there are', async (t) => {
-    const { server, lines } = await open(t, { AGENTS, LAYERCODE_WEBHOOK_SECRET: COMMON });
-    const agentRoute = '/api/agent/support';
-    const client = createTestClient(server.origin, { secret: COMMON, agentRoute });
-    assert.equal(await (await client.say('Hi')).text(), 'support: Hi');
-    assert.match(lines.join(''), /"listening".*"agent":"sales,support"/);
-  });
-
-  it('generates a secret for those that have none', async (t) => {
-    const { server } = await open(t, { AGENTS, LAYERCODE_WEBHOOK_SECRET_SUPPORT: OWN });
+  it('serves each, says which there are, and generates a secret for those without', async (t) => {
+    const { server, lines } = await open(t, { AGENTS, LAYERCODE_WEBHOOK_SECRET_SUPPORT: OWN });
     const [generated = ''] = server.settings.webhookSecrets;
-    const client = createTestClient(server.origin, { secret: generated });
-    assert.equal(await (await client.say('Hi')).text(), 'sales: Hi');
+    for (const [secret, name] of [[generated, 'sales'], [OWN, 'support']] as const) {
+      const agentRoute = `/api/agent/${name}`;
+      const client = createTestClient(server.origin, { secret, agentRoute });
+      assert.equal(await (await client.say('Hi')).text(), `${name}: Hi`);
+    }
+    assert.match(lines.join(''), /"listening".*"agent":"sales,support"/);
   });
 
   it('generates none where each has its own', async (t) => {
@@ -117,14 +108,6 @@ describe('openServer with AGENTS', () => {
     await assert.rejects(open(t, { AGENTS: oneWrong, LAYERCODE_WEBHOOK_SECRET: COMMON }), {
       name: 'SettingsError',
       message: /^agent broken: [^;]*must have onMessage[^;]*$/,
-    });
-  });
-
-  it('reports what is wrong with each of them at once', async (t) => {
-    const wrong = 'a=./broken.mjs,b=./none.mjs';
-    await assert.rejects(open(t, { AGENTS: wrong, LAYERCODE_WEBHOOK_SECRET: COMMON }), {
-      name: 'SettingsError',
-      message: /^agent a: .*must have onMessage.*; agent b: cannot read agent module/,
     });
   });
 });

@@ -5,7 +5,7 @@ import { once } from 'node:events';
 import { closeSync, openSync } from 'node:fs';
 import { createServer, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
-import { afterEach, beforeEach, describe, it, type TestContext } from 'node:test';
+import { afterEach, describe, it, type TestContext } from 'node:test';
 
 import { createTestClient, type TestClient } from '../../src/kit/test-client.ts';
 import {
@@ -16,10 +16,7 @@ import {
   type SpawnOptions,
 } from '../fixtures/spawned-server.ts';
 
-let workplace: Workplace;
-beforeEach(() => {
-  workplace = new Workplace();
-});
+const workplace = new Workplace();
 afterEach(() => workplace.clear());
 
 const LIMIT = { timeout: 20_000 };

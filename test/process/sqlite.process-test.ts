@@ -1,16 +1,13 @@
 // Calls that outlive the process: the built server over an SQLite file.
 
 import assert from 'node:assert/strict';
-import { afterEach, beforeEach, describe, it } from 'node:test';
+import { afterEach, describe, it } from 'node:test';
 
 import { createTestClient } from '../../src/kit/test-client.ts';
 import { SECRET, Workplace, type SpawnedServer } from '../fixtures/spawned-server.ts';
 import { WITHOUT_SQLITE } from '../fixtures/sqlite.ts';
 
-let workplace: Workplace;
-beforeEach(() => {
-  workplace = new Workplace();
-});
+const workplace = new Workplace();
 afterEach(() => workplace.clear());
 
 const AGENT = `export default {
@@ -58,6 +55,7 @@ describe('the server with CONVERSATION_STORE=sqlite:calls.db', () => {
     assert.equal(await say(first, 'One'), '1 One');
     first.kill('SIGTERM');
     assert.deepEqual(await first.exit, { code: 0, signal: null });
+    assert.equal(first.stderr, ''); // not even that SQLite is experimental
     assert.deepEqual(workplace.files(), ['agent.mjs', 'calls.db']);
     assert.equal(await say(serve('sqlite:calls.db'), 'Two'), '3 Two');
   });
@@ -69,14 +67,6 @@ describe('the server with CONVERSATION_STORE=sqlite:calls.db', () => {
     assert.equal(await say(two, 'Two'), '3 Two');
     await stored(two);
     assert.equal(await say(one, 'Three'), '5 Three');
-  });
-
-  it('writes nothing on stderr, such as that SQLite is experimental', LIMIT, async () => {
-    const server = serve('sqlite:calls.db');
-    await say(server, 'One');
-    server.kill('SIGTERM');
-    await server.exit;
-    assert.equal(server.stderr, '');
   });
 
   it('does not start on a file that cannot be used, and says why in one line', LIMIT, async () => {

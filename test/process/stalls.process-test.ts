@@ -3,7 +3,7 @@
 import assert from 'node:assert/strict';
 import { createRequire } from 'node:module';
 import { join } from 'node:path';
-import { afterEach, beforeEach, describe, it } from 'node:test';
+import { afterEach, describe, it } from 'node:test';
 import { setTimeout } from 'node:timers/promises';
 
 import { Workplace } from '../fixtures/spawned-server.ts';
@@ -14,10 +14,7 @@ import { serving, WORKERS_ENV } from './worker-turns.ts';
 const STALL_MS = 300;
 const PAUSE_MS = 200;
 
-let workplace: Workplace;
-beforeEach(() => {
-  workplace = new Workplace();
-});
+const workplace = new Workplace();
 afterEach(() => workplace.clear());
 
 interface Database {

@@ -2,15 +2,12 @@
 
 import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
-import { afterEach, beforeEach, describe, it } from 'node:test';
+import { afterEach, describe, it } from 'node:test';
 
 import { createTestClient } from '../../src/kit/test-client.ts';
 import { SECRET, Workplace } from '../fixtures/spawned-server.ts';
 
-let workplace: Workplace;
-beforeEach(() => {
-  workplace = new Workplace();
-});
+const workplace = new Workplace();
 afterEach(() => workplace.clear());
 
 /** Prints what Node has loaded when the process ends. Read by `require`, which loads no loader. */
