@@ -98,35 +98,21 @@ async function assertRefusedOnce(reading: Promise<unknown>, status: number): Pro
 
 for (const { name, problem, read } of readers) {
   describe(name, { skip: problem }, () => {
-    const finish = (reason: string): string | undefined =>
-      name.startsWith('LiveKit') ? undefined : reason;
-
-    it('reads a reply, and the tokens of its model', async () => {
-      assert.deepEqual(await read(question('Hours?')), {
-        text: 'We open at nine.', finish: finish('stop'), calls: [], tokens: [9, 3],
+    const isLivekit = name.startsWith('LiveKit');
+    const endCall = { name: 'end_call', args: { reason: 'the agent has said goodbye' } };
+    for (const [what, words, text, finish, calls, tokens] of [
+      ['a reply, and the tokens of its model', 'Hours?', 'We open at nine.', 'stop', [], [9, 3]],
+      [
+        'a filler in front of a reply', 'Sunday?', 'Let me look... We are closed.', 'stop', [],
+        [0, 0],
+      ],
+      ['the end of the call as a tool call', 'Bye.', 'Goodbye!', 'tool_calls', [endCall], [0, 0]],
+      ['the apology of a turn that failed', 'Cakes?', `We have ${APOLOGY}`, 'stop', [], [0, 0]],
+    ] as const)
+      it(`reads ${what}`, async () => {
+        const expected = { text, finish: isLivekit ? undefined : finish, calls, tokens };
+        assert.deepEqual(await read(question(words)), expected);
       });
-    });
-
-    it('reads a filler in front of a reply', async () => {
-      assert.deepEqual(await read(question('Sunday?')), {
-        text: 'Let me look... We are closed.', finish: finish('stop'), calls: [], tokens: [0, 0],
-      });
-    });
-
-    it('reads the end of the call as a tool call', async () => {
-      assert.deepEqual(await read(question('Bye.')), {
-        text: 'Goodbye!',
-        finish: finish('tool_calls'),
-        calls: [{ name: 'end_call', args: { reason: 'the agent has said goodbye' } }],
-        tokens: [0, 0],
-      });
-    });
-
-    it('reads the apology of a turn that failed', async () => {
-      assert.deepEqual(await read(question('Cakes?')), {
-        text: `We have ${APOLOGY}`, finish: finish('stop'), calls: [], tokens: [0, 0],
-      });
-    });
 
     it('reads a reply without a word', async () => {
       const { text, calls } = await read(question('Hm.'));

@@ -99,40 +99,23 @@ const SERVERS = [
 ];
 for (const file of SERVERS) {
   describe(file, () => {
-    it('answers a signed turn', async (t) => {
-      const { client } = await start(t, file);
-      assert.equal(await (await client.say('Hello.')).text(), 'You said: Hello.');
-    });
-
-    it('streams, and interrupts the turn of a caller who leaves', async (t) => {
-      const { client, server } = await start(t, file);
+    it('answers and interrupts turns, and keeps its own paths', async (t) => {
+      const { server, origin, client } = await start(t, file);
+      assert.match(server.stdout, /listening on .*127\.0\.0\.1/s); // HOST, which the test sets
+      assert.equal((await client.post({ type: 'message' }, { signature: null })).status, 401);
+      const site = await fetch(origin);
+      assert.equal(await site.text(), 'A web site.');
+      assert.equal(site.headers.get('x-request-id'), null);
+      assert.notEqual(await (await fetch(`${origin}/nothing`)).text(), '{"error":"Not found"}');
       const reply = await client.say('Wait.');
       assert.equal((await new Listener(reply).next())?.content, 'You said: Wait.');
       reply.drop();
       await within(server.says(/"outcome":"interrupted"/), 'an interrupted turn');
     });
 
-    it('refuses an event that is not signed', async (t) => {
-      const { client } = await start(t, file);
-      assert.equal((await client.post({ type: 'message' }, { signature: null })).status, 401);
-    });
-
-    it('keeps its own paths to itself', async (t) => {
-      const { origin } = await start(t, file);
-      const response = await fetch(origin);
-      assert.equal(await response.text(), 'A web site.');
-      assert.equal(response.headers.get('x-request-id'), null);
-      assert.notEqual(await (await fetch(`${origin}/nothing`)).text(), '{"error":"Not found"}');
-    });
-
-    it('listens on HOST alone', async (t) => {
-      const { server } = await start(t, file);
-      assert.match(server.stdout, /listening on .*127\.0\.0\.1/s); // which is what the test sets
-    });
-
     it('ends at SIGTERM', async (t) => {
       const { server, client } = await start(t, file, { SHUTDOWN_TIMEOUT_SECONDS: '0' });
-      await (await client.say('Hello.')).text();
+      assert.equal(await (await client.say('Hello.')).text(), 'You said: Hello.');
       server.kill('SIGTERM');
       const { code } = await within(server.exit, 'the end', SLOW_MS);
       assert.equal(code, 0, server.stderr);

@@ -98,6 +98,15 @@ async function turnsIn({ parts }: Opened, id: string): Promise<string[]> {
     });
 }
 
+/** Conversations at a server whose connections can be cut. */
+async function behindProxy(
+  t: TestContext, { port }: RedisServer,
+): Promise<{ readonly proxy: CuttingProxy; readonly opened: Opened }> {
+  const proxy = await CuttingProxy.open(port);
+  t.after(() => proxy.close());
+  return { proxy, opened: await open(t, `redis://127.0.0.1:${proxy.port}`) };
+}
+
 for (const program of REDIS_PROGRAMS) {
   const start = async (t: TestContext, ...args: string[]): Promise<RedisServer> => {
     const server = await RedisServer.start(program, args);
@@ -105,21 +114,7 @@ for (const program of REDIS_PROGRAMS) {
     return server;
   };
 
-  const cluster = async (t: TestContext): Promise<[RedisServer, RedisServer]> => {
-    const nodes = await RedisServer.startCluster(program);
-    t.after(() => Promise.all(nodes.map((node) => node.remove())));
-    return nodes;
-  };
-
   describe(`conversations in ${program}`, { skip: isMissing(program), timeout: 60_000 }, () => {
-    it('survive the process that had them', async (t) => {
-      const server = await start(t);
-      await talk(await open(t, server.url), 'a', 'One');
-      const next = await open(t, server.url);
-      await talk(next, 'a', 'Two');
-      assert.deepEqual(await turnsIn(next, 'a'), ['One completed', 'Two completed']);
-    });
-
     it('go on when its scripts are forgotten', async (t) => {
       const server = await start(t);
       const opened = await open(t, server.url);
@@ -161,9 +156,7 @@ for (const program of REDIS_PROGRAMS) {
 
     it('reach another server that has taken the address of a frozen one', async (t) => {
       const [frozen, other] = [await start(t), await start(t)];
-      const proxy = await CuttingProxy.open(frozen.port);
-      t.after(() => proxy.close());
-      const opened = await open(t, `redis://127.0.0.1:${proxy.port}`);
+      const { proxy, opened } = await behindProxy(t, frozen);
       frozen.freeze();
       await talk(opened, 'a', 'One');
       proxy.target = other.port;
@@ -172,10 +165,7 @@ for (const program of REDIS_PROGRAMS) {
     });
 
     it('take a write for one that was made when its answer was lost', async (t) => {
-      const server = await start(t);
-      const proxy = await CuttingProxy.open(server.port);
-      t.after(() => proxy.close());
-      const opened = await open(t, `redis://127.0.0.1:${proxy.port}`);
+      const { proxy, opened } = await behindProxy(t, await start(t));
       proxy.isSwallowing = true;
       await talk(opened, 'a', 'One');
       assert.equal(opened.store.health().isDegraded, true);
@@ -186,10 +176,7 @@ for (const program of REDIS_PROGRAMS) {
     });
 
     it('are connected again after a cut', async (t) => {
-      const server = await start(t);
-      const proxy = await CuttingProxy.open(server.port);
-      t.after(() => proxy.close());
-      const opened = await open(t, `redis://127.0.0.1:${proxy.port}`);
+      const { proxy, opened } = await behindProxy(t, await start(t));
       for (const text of ['One', 'Two', 'Three']) {
         proxy.cut();
         await talk(opened, 'a', text);
@@ -217,9 +204,7 @@ for (const program of REDIS_PROGRAMS) {
 
     it('follow the address when their server has become a replica', async (t) => {
       const [server, other] = [await start(t), await start(t)];
-      const proxy = await CuttingProxy.open(server.port);
-      t.after(() => proxy.close());
-      const opened = await open(t, `redis://127.0.0.1:${proxy.port}`);
+      const { proxy, opened } = await behindProxy(t, server);
       await server.command('REPLICAOF', '127.0.0.1', String(other.port));
       proxy.target = other.port;
       await talk(opened, 'a', 'One');
@@ -249,9 +234,7 @@ for (const program of REDIS_PROGRAMS) {
 
     it('hold nothing that grows while it is down', async (t) => {
       const server = await start(t);
-      const proxy = await CuttingProxy.open(server.port);
-      t.after(() => proxy.close());
-      const { parts } = await open(t, `redis://127.0.0.1:${proxy.port}`);
+      const { proxy, opened: { parts } } = await behindProxy(t, server);
       server.freeze();
       const waiting = Array.from({ length: 10_000 }, () => parts.read('a'));
       for (const command of waiting) command.catch(() => undefined);
@@ -287,37 +270,30 @@ for (const program of REDIS_PROGRAMS) {
         assert.deepEqual(all, []);
       };
 
-      it('for a wrong password, and for none', async (t) => {
-        const { port } = await start(t, '--requirepass', 'another');
-        await refused(`redis://:${SECRET}@127.0.0.1:${port}`, /refuses to serve: WRONGPASS /);
-        await refused(`redis://127.0.0.1:${port}`, /refuses to serve: NOAUTH /);
-      });
+      const acl = ['--user', 'tipsy', 'on', '>pw', '~*', '+@all', '-hset'];
+      for (const [what, args, login, problem] of [
+        ['a wrong password', ['--requirepass', 'another'], `:${SECRET}@`, /: WRONGPASS /],
+        ['no password', ['--requirepass', 'another'], '', /: NOAUTH /],
+        ['a password that nobody set', [], `x:${SECRET}@`, /: WRONGPASS /],
+        ['a user who may not write', acl, 'tipsy:pw@', /: .*permissions/],
+      ] as const)
+        it(`for ${what}`, async (t) => {
+          const { port } = await start(t, ...args);
+          const serving = new RegExp(`refuses to serve${problem.source}`);
+          await refused(`redis://${login}127.0.0.1:${port}`, serving);
+        });
 
-      it('for a password that nobody set', async (t) => {
-        const { port } = await start(t);
-        await refused(`redis://x:${SECRET}@127.0.0.1:${port}`, /refuses to serve: WRONGPASS /);
-      });
-
-      it('for a database that is not there', async (t) => {
-        const { url } = await start(t);
-        await refused(`${url}/99`, /refuses to serve: ERR DB index is out of range/);
-      });
-
-      it('for a user who may not write', async (t) => {
-        const acl = ['--user', 'tipsy', 'on', '>pw', '~*', '+@all', '-hset'];
-        const { port } = await start(t, ...acl);
-        await refused(`redis://tipsy:pw@127.0.0.1:${port}`, /refuses to serve: .*permissions/);
-      });
-
-      it('for a replica', async (t) => {
+      it('for a database that is not there, and for a replica', async (t) => {
         const primary = await start(t);
+        await refused(`${primary.url}/99`, /refuses to serve: ERR DB index is out of range/);
         const { url } = await start(t, '--replicaof', `127.0.0.1 ${primary.port}`);
         await refused(url, /refuses to serve: READONLY /);
       });
 
       it('for a node of a cluster', async (t) => {
-        const [, other] = await cluster(t);
-        await refused(other.url, /^the server of .*: it is a node of a cluster, which needs a /);
+        const nodes = await RedisServer.startCluster(program);
+        t.after(() => Promise.all(nodes.map((node) => node.remove())));
+        await refused(nodes[1].url, /^the server of .*: it is a node of a cluster, which needs a /);
       });
     });
 

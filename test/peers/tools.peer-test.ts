@@ -131,24 +131,19 @@ describe('schemas of other libraries', () => {
     });
   }
 
-  it('are refused, with a remedy, if they have no JSON Schema', () => {
-    assert.throws(schemas.withoutJsonSchema, {
-      name: 'TypeError',
-      message: /this valibot schema has no JSON Schema.*toStandardJsonSchema\(\)/,
-    });
-  });
-
-  it("are refused with the library's reason where JSON Schema has no such type", () => {
-    assert.throws(schemas.unwritable, {
-      name: 'TypeError',
-      message: /^tool add_pizza: parameters: zod cannot convert it to JSON Schema: .*Date/,
-    });
-  });
-
-  it('are refused if they are not objects', () => {
-    assert.throws(schemas.noObject, {
-      name: 'TypeError',
-      message: /^tool add_pizza: parameters must be a schema of type "object"/,
-    });
-  });
+  for (const [what, make, message] of [
+    [
+      'with a remedy, if they have no JSON Schema', schemas.withoutJsonSchema,
+      /this valibot schema has no JSON Schema.*toStandardJsonSchema\(\)/,
+    ],
+    [
+      "with the library's reason where JSON Schema has no such type", schemas.unwritable,
+      /^tool add_pizza: parameters: zod cannot convert it to JSON Schema: .*Date/,
+    ],
+    [
+      'if they are not objects', schemas.noObject,
+      /^tool add_pizza: parameters must be a schema of type "object"/,
+    ],
+  ] as const)
+    it(`are refused, ${what}`, () => assert.throws(make, { name: 'TypeError', message }));
 });
