@@ -147,25 +147,15 @@ describe('@layercode/js-sdk', () => {
     await page.tab.close();
   });
 
-  it('connects from a page of another origin', async (t) => {
+  it('connects from a page of another origin, is told its conversation, and welcomed', async (t) => {
     const { host } = await stage(t, {});
     await page.connect(host);
     assert.deepEqual(await page.told('onStatusChange'), ['connecting', 'connected']);
-  });
-
-  it('is told its conversation, and how turns are taken', async (t) => {
-    const { host } = await stage(t, {});
-    await page.connect(host);
     const conversationId = await page.tab.evaluate('client.conversationId');
     assert.match(String(conversationId), /^[0-9a-f-]{36}$/);
     assert.deepEqual(await page.told('onConnect'), [
       { conversationId, config: { transcription: { trigger: 'automatic' } } },
     ]);
-  });
-
-  it('is welcomed in a turn of the agent', async (t) => {
-    const { host } = await stage(t, {});
-    await page.connect(host);
     assert.deepEqual(await page.messages(), [
       'turn.start assistant',
       'response.text.delta "Hello there."',
@@ -194,36 +184,23 @@ describe('@layercode/js-sdk', () => {
     ]);
   });
 
-  it('hands its metadata to the agent', async (t) => {
+  it('hands metadata and data to the agent, and gets data from it', async (t) => {
+    const data = new Told<unknown>();
     const { host } = await stage(t, {
-      onMessage: ({ metadata }) => `You are on the page ${String(metadata['page'])}.`,
+      onData: (occasion) => data.tell(occasion.data),
+      onMessage({ metadata }, reply) {
+        reply.data({ cart: ['tent'] });
+        return `You are on the page ${String(metadata['page'])}.`;
+      },
     });
     await page.connect(host);
     await page.say('Where am I?');
     await page.hears('response.text "You are on the page shop."');
-  });
-
-  it('hands data to the agent', async (t) => {
-    const data = new Told<unknown>();
-    const { host } = await stage(t, { onData: (occasion) => data.tell(occasion.data) });
-    await page.connect(host);
-    await page.tab.evaluate('client.sendClientResponseData({ item: "tent", count: 2 })');
-    assert.deepEqual(await data.next(), { item: 'tent', count: 2 });
-  });
-
-  it('gets data from the agent', async (t) => {
-    const { host } = await stage(t, {
-      onMessage(_turn, reply) {
-        reply.data({ cart: ['tent'] });
-        return 'It is in your cart.';
-      },
-    });
-    await page.connect(host);
-    await page.say('The tent, please.');
-    await page.hears('response.text "It is in your cart."');
     assert.deepEqual(await page.shapes('onDataMessage'), [
       'response.data {"cart":["tent"]}',
     ]);
+    await page.tab.evaluate('client.sendClientResponseData({ item: "tent", count: 2 })');
+    assert.deepEqual(await data.next(), { item: 'tent', count: 2 });
   });
 
   it('interrupts a reply by what is typed over it', async (t) => {
@@ -406,13 +383,9 @@ describe('@layercode/react-sdk', () => {
     await tab.close();
   });
 
-  it('connects from a page of another origin and is welcomed', async (t) => {
+  it('is welcomed, says what is typed, and shows the reply', async (t) => {
     await connect(await stage(t, {}));
     assert.equal(await textOf('#status'), 'connected');
-  });
-
-  it('says what is typed, and shows the reply', async (t) => {
-    await connect(await stage(t, {}));
     await tab.type('#words', 'Two tents.');
     await tab.click('#say');
     await shows('You said: Two tents.');

@@ -62,31 +62,12 @@ describe('the playground', () => {
       const page = await openPlayground(t, browser);
       assert.equal(await focused(page), 'say'); // to speak at once
       const order = [
-        'skip',
-        'wire-choice',
-        'copy',
-        'reconnect',
-        'new-conversation',
-        'caller',
-        'export',
-        'transcript',
-        'say',
-        'microphone',
-        'send',
-        'redeliver',
-        'drop',
-        'forge-wrong',
-        'forge-stale',
-        'end-session',
-        'tab-events',
-        'filter-all',
-        'clear-events',
-        'events',
+        'skip', 'wire-choice', 'copy', 'reconnect', 'new-conversation', 'caller', 'export',
+        'transcript', 'say', 'microphone', 'send', 'redeliver', 'drop', 'forge-wrong',
+        'forge-stale', 'end-session', 'tab-events', 'filter-all', 'clear-events', 'events',
       ];
-      assert.deepEqual(
-        await walk(page, 'Shift+Tab', 'skip'),
-        order.slice(0, order.indexOf('say')).reverse(),
-      );
+      const back = await walk(page, 'Shift+Tab', 'skip');
+      assert.deepEqual(back, order.slice(0, order.indexOf('say')).reverse());
       assert.deepEqual(await walk(page, 'Tab', 'events'), order.slice(1));
       await page.strike('Tab');
       // out of the page; a browser without a window may begin anew at once
@@ -108,10 +89,7 @@ describe('the playground', () => {
       const stops = await walk(page, 'Tab', 'events');
       const seen = await outlines.jsonValue();
       assert.ok(seen.length > stops.length);
-      assert.deepEqual(
-        seen.filter((line) => !line.endsWith(' solid 2px')),
-        [],
-      );
+      assert.deepEqual(seen.filter((line) => !line.endsWith(' solid 2px')), []);
     });
 
     it('skips to the field from the first stop', async (t) => {
@@ -138,10 +116,7 @@ describe('the playground', () => {
 
     it('interrupts with the button too, and goes back to the field', async (t) => {
       const page = await openPlayground(t, browser);
-      await page.say('When?');
-      const asked = await page.nextAsked();
-      asked.say(LONG);
-      await page.shows('transcript', [`Agent: ${LONG} <streaming>`]);
+      const asked = await page.streams('When?', LONG);
       await page.strike('Shift+Tab');
       assert.equal(await focused(page), 'interrupt');
       await page.strike('Space');
@@ -210,19 +185,8 @@ describe('the playground', () => {
       (await page.nextAsked()).data({ order: [1] }).say(LONG); // with the Interrupt button
       await page.shows('transcript', [`Agent: ${LONG} <streaming>`]);
       const usable = [
-        'button',
-        'textbox',
-        'tab',
-        'radio',
-        'checkbox',
-        'link',
-        'DisclosureTriangle',
-        'tablist',
-        'tabpanel',
-        'region',
-        'log',
-        'table',
-        'columnheader',
+        'button', 'textbox', 'tab', 'radio', 'checkbox', 'link', 'DisclosureTriangle', 'tablist',
+        'tabpanel', 'region', 'log', 'table', 'columnheader',
       ];
       const seen = new Set<string>();
       const unnamed: string[] = [];
@@ -235,10 +199,7 @@ describe('the playground', () => {
         }
       }
       assert.deepEqual(unnamed, []);
-      assert.deepEqual(
-        usable.filter((role) => !seen.has(role)),
-        [],
-      );
+      assert.deepEqual(usable.filter((role) => !seen.has(role)), []);
     });
 
     it('is told of the whole reply, once, and not of each piece', async (t) => {
@@ -274,9 +235,7 @@ describe('the playground', () => {
 
     it('is told of notices and interruptions', async (t) => {
       const page = await openPlayground(t, browser);
-      await page.say('Hello');
-      (await page.nextAsked()).say('One ');
-      await page.shows('transcript', ['Agent: One  <streaming>']);
+      await page.streams('Hello', 'One ');
       await page.strike('Escape');
       await page.shows('announced', ['Agent, interrupted: One']);
       await page.press('forge-wrong');
@@ -321,12 +280,7 @@ describe('the playground', () => {
         .filter(({ role }) => ['banner', 'main', 'heading'].includes(role))
         .map(({ role, name = '' }) => `${role} ${name}`.trim());
       assert.deepEqual(outline, [
-        'banner',
-        'heading Playground',
-        'main',
-        'heading Talk',
-        'heading Provoke',
-        'heading Turns',
+        'banner', 'heading Playground', 'main', 'heading Talk', 'heading Provoke', 'heading Turns',
       ]);
     });
   });
@@ -344,9 +298,7 @@ describe('the playground', () => {
       );
       await page.press('redeliver');
       await page.shows('transcript', [/^good notice/]);
-      await page.say('When?');
-      (await page.nextAsked()).say(LONG);
-      await page.shows('transcript', [`Agent: ${LONG} <streaming>`]);
+      await page.streams('When?', LONG);
       await page.hearSomeWords(); // else the history forgets the reply when the caller goes on
       await page.press('drop');
       await page.shows('transcript', [/^plain notice/]);
@@ -362,17 +314,9 @@ describe('the playground', () => {
       await page.say('Fail');
       (await page.nextAsked()).fail('the oven is cold');
       await page.shows('transcript', [/^bad notice/]);
-      await page.say('Go on');
-      (await page.nextAsked()).say(LONG);
-      await page.shows('transcript', [`Agent: ${LONG} <streaming>`]);
-      await page.shows('turns', [
-        / replayed$/,
-        / interrupted$/,
-        / taken over$/,
-        / completed$/,
-        / failed$/,
-        / running$/,
-      ]);
+      await page.streams('Go on', LONG);
+      const outcomes = ['replayed', 'interrupted', 'taken over', 'completed', 'failed', 'running'];
+      await page.shows('turns', outcomes.map((outcome) => new RegExp(` ${outcome}$`)));
       await page.shows('history', [
         /\[interrupted\]$/,
         'user: Hello',
@@ -389,39 +333,17 @@ describe('the playground', () => {
     for (const colorScheme of ['light', 'dark'] as const) {
       it(`reads well where the reader wishes it ${colorScheme}`, async () => {
         await wish(page, { 'prefers-color-scheme': colorScheme });
+        const outcomes = [
+          'completed', 'replayed', 'interrupted', 'taken over', 'failed', 'running',
+        ].map((outcome) => `tr[data-outcome="${outcome}"] td.outcome`);
         const wanted = [
-          'h1',
-          'h2',
-          '.muted',
-          '[data-role="user"]',
-          '[data-state="streaming"]',
-          's.unheard',
-          '[data-state="interrupted"] .mark',
-          '[data-state="failed"] .mark',
-          '[data-kind="good"]',
-          '[data-kind="bad"]',
-          '[data-kind="plain"]',
-          'button',
-          'button.main',
-          'button.quiet',
-          'kbd',
-          '#say',
-          '.provoke span',
-          ...['completed', 'replayed', 'interrupted', 'taken over', 'failed', 'running'].map(
-            (outcome) => `tr[data-outcome="${outcome}"] td.outcome`,
-          ),
-          'thead',
-          'td.ms',
-          '#timeline-axis',
-          '[role="tab"][aria-selected="true"]',
-          '[role="tab"][aria-selected="false"]',
-          '[data-error] .frame',
-          '.frame-preview',
-          '.json-string',
-          '.json-number',
-          '.json-null',
-          '.json-boolean',
-          '#history mark',
+          'h1', 'h2', '.muted', '[data-role="user"]', '[data-state="streaming"]', 's.unheard',
+          '[data-state="interrupted"] .mark', '[data-state="failed"] .mark', '[data-kind="good"]',
+          '[data-kind="bad"]', '[data-kind="plain"]', 'button', 'button.main', 'button.quiet',
+          'kbd', '#say', '.provoke span', ...outcomes, 'thead', 'td.ms', '#timeline-axis',
+          '[role="tab"][aria-selected="true"]', '[role="tab"][aria-selected="false"]',
+          '[data-error] .frame', '.frame-preview', '.json-string', '.json-number', '.json-null',
+          '.json-boolean', '#history mark',
         ];
         const missing = new Set(wanted);
         const poor = new Set<string>();

@@ -223,6 +223,15 @@ export class Playground {
     for (const id of ids) await this.tab.locator(`#${id}`).click();
   }
 
+  /** Says something, and sees the beginning of the reply, which goes on. */
+  async streams(text: string, reply: string): Promise<AskedTurn> {
+    await this.say(text);
+    const asked = await this.nextAsked();
+    asked.say(reply);
+    await this.shows('transcript', [`You: ${text}`, `Agent: ${reply} <streaming>`]);
+    return asked;
+  }
+
   /** A turn to its end: what the caller says, and the whole reply. */
   async exchange(text: string, reply: string): Promise<void> {
     await this.say(text);

@@ -23,6 +23,7 @@ describe('the playground', () => {
         ['tested', 'no model'],
       );
       assert.match(await page.text('#conversation'), /^[0-9a-f-]{36}$/);
+      assert.equal(await page.isDisplayed('#agent-choice'), false); // there is only one
     });
 
     // A reply that was shorter than its line stood in the middle of the page.
@@ -38,11 +39,6 @@ describe('the playground', () => {
         for (const css of ['#transcript [data-text]', '#history > * > :last-child'])
           assert.equal((await edges(css)).length, 1, `${css} at ${width}`);
       }
-    });
-
-    it('has no agents to choose from where there is one', async (t) => {
-      const page = await openPlayground(t, browser);
-      assert.equal(await page.isDisplayed('#agent-choice'), false);
     });
 
     it('lets one choose among several agents, each with its conversation', async (t) => {
@@ -105,21 +101,16 @@ describe('the playground', () => {
       await page.becomes('#activity', '');
     });
 
-    it('clears the field and keeps the keyboard in it, with Send too', async (t) => {
-      const page = await openPlayground(t, browser);
-      await page.tab.type('#say', 'Hello');
-      await page.press('send');
-      assert.equal((await page.nextAsked()).text, 'Hello');
-      assert.equal(await page.tab.$eval('input#say', ({ value }) => value), '');
-      assert.equal(await page.focusedId(), 'say');
-    });
-
-    it('says nothing where nothing is in the field', async (t) => {
+    it('clears the field and keeps the keyboard in it, and says nothing of blanks', async (t) => {
       const page = await openPlayground(t, browser);
       await page.say('  ');
       await page.tab.locator('#say').fill('');
-      await page.exchange('Hello', 'Yes?');
-      assert.deepEqual((await page.view()).transcript, ['Agent: Hi!', 'You: Hello', 'Agent: Yes?']);
+      await page.tab.type('#say', 'Hello');
+      await page.press('send');
+      (await page.nextAsked()).say('Yes?').end();
+      assert.equal(await page.tab.$eval('input#say', ({ value }) => value), '');
+      assert.equal(await page.focusedId(), 'say');
+      await page.shows('transcript', ['Agent: Hi!', 'You: Hello', 'Agent: Yes?']);
     });
 
     it('lists each turn with its figures and how it ended', async (t) => {
@@ -158,15 +149,6 @@ describe('the playground', () => {
       }
     });
 
-    it('shows the history as the model will read it', async (t) => {
-      const page = await openPlayground(t, browser);
-      await page.exchange('Hello', 'Yes?');
-      await page.press('tab-history');
-      await page.shows('history', ['assistant: Hi!', 'user: Hello', 'assistant: Yes?']);
-      assert.equal(await page.text('#history'), 'assistant\nHi!\nuser\nHello\nassistant\nYes?');
-      assert.equal(await page.text('#history-count'), '3');
-    });
-
     const first = { inputTokens: 1_000, outputTokens: 7 };
     const second = { inputTokens: 204, outputTokens: 80, cachedTokens: 100 };
     for (const [what, requests, shown] of [
@@ -188,24 +170,21 @@ describe('the playground', () => {
       });
     }
 
-    it('shows every frame, and its JSON when it is opened', async (t) => {
+    it('shows every frame, its JSON when it is opened, and the history of the model', async (t) => {
       const page = await openPlayground(t, browser);
       await page.exchange('Hello', 'Yes?');
       const { events } = await page.view();
       const from = events.indexOf('→ message Hello');
-      assert.deepEqual(
-        events.slice(from).map((line) => line.replace(/[\d.]+ ms/, '… ms')),
-        [
-          '→ message Hello',
-          '← HTTP 200',
-          '← response.tts Yes?',
-          '← response.end',
-          '■ ended',
-          '∑ turn completed … ms',
-        ],
-      );
+      assert.deepEqual(events.slice(from).map((line) => line.replace(/[\d.]+ ms/, '… ms')), [
+        '→ message Hello', '← HTTP 200', '← response.tts Yes?', '← response.end', '■ ended',
+        '∑ turn completed … ms',
+      ]);
       await page.tab.click('#events > li:last-child summary.frame');
       await page.becomes('#events > li:last-child', /durationMs: [\d.]+/);
+      await page.press('tab-history');
+      await page.shows('history', ['assistant: Hi!', 'user: Hello', 'assistant: Yes?']);
+      assert.equal(await page.text('#history'), 'assistant\nHi!\nuser\nHello\nassistant\nYes?');
+      assert.equal(await page.text('#history-count'), '3');
     });
 
     it('folds the words of one reply into one row, until something else comes', async (t) => {
@@ -445,10 +424,7 @@ describe('the playground', () => {
 
     it('ends a reply that streams', async (t) => {
       const page = await openPlayground(t, browser);
-      await page.say('When?');
-      const asked = await page.nextAsked();
-      asked.say('At ten ');
-      await page.shows('transcript', ['Agent: At ten  <streaming>']);
+      const asked = await page.streams('When?', 'At ten ');
       await page.press('end-session');
       await asked.aborted();
       await page.becomes('#connection', 'closed');

@@ -1,7 +1,7 @@
 // The playground's voice: what is spoken, and what is heard.
 
 import assert from 'node:assert/strict';
-import { describe, it } from 'node:test';
+import { describe, it, type TestContext } from 'node:test';
 
 import { launchChromium } from './chromium.ts';
 import { FakeVoice } from './fake-voice.ts';
@@ -12,11 +12,15 @@ const STRUCK = /^Agent: .*~.+~ <interrupted, (?:the rest was not|nothing was) he
 
 const browser = await launchChromium();
 
+async function open(t: TestContext): Promise<{ page: Playground; voice: FakeVoice }> {
+  const page = await openPlayground(t, browser);
+  return { page, voice: await FakeVoice.install(page.tab) };
+}
+
 describe('the playground', () => {
   describe('the voice', () => {
     it('speaks a reply sentence by sentence while it streams', async (t) => {
-      const page = await openPlayground(t, browser);
-      const voice = await FakeVoice.install(page.tab);
+      const { page, voice } = await open(t);
       await page.say('Hello');
       const asked = await page.nextAsked();
       asked.say('One is here. Tw');
@@ -32,8 +36,7 @@ describe('the playground', () => {
     });
 
     it('ends before the platform is told that the reply was heard', async (t) => {
-      const page = await openPlayground(t, browser);
-      const voice = await FakeVoice.install(page.tab);
+      const { page, voice } = await open(t);
       await page.say('When?');
       const asked = await page.nextAsked();
       asked.say(`Soon. ${LONG}`).end();
@@ -70,8 +73,7 @@ describe('the playground', () => {
     ];
     for (const [what, interrupt] of ways) {
       it(`falls silent when ${what}, and the rest counts as not heard`, async (t) => {
-        const page = await openPlayground(t, browser);
-        const voice = await FakeVoice.install(page.tab);
+        const { page, voice } = await open(t);
         await page.say('When?');
         const asked = await page.nextAsked();
         asked.say(LONG).end();
@@ -93,8 +95,7 @@ describe('the playground', () => {
     }
 
     it('does not go on with a reply that the caller spoke over', async (t) => {
-      const page = await openPlayground(t, browser);
-      const voice = await FakeVoice.install(page.tab);
+      const { page, voice } = await open(t);
       await page.say('When?');
       const asked = await page.nextAsked();
       asked.say('Soon. It');
@@ -107,8 +108,7 @@ describe('the playground', () => {
     });
 
     it('hears the caller: what seems to be said is shown, and what was said is sent', async (t) => {
-      const page = await openPlayground(t, browser);
-      const voice = await FakeVoice.install(page.tab);
+      const { page, voice } = await open(t);
       await page.press('microphone');
       await page.becomes('#activity', 'Listening…');
       await page.tab.waitForSelector('#microphone[aria-pressed=true]');
@@ -124,8 +124,7 @@ describe('the playground', () => {
     });
 
     it('says in words why nothing is heard', async (t) => {
-      const page = await openPlayground(t, browser);
-      const voice = await FakeVoice.install(page.tab);
+      const { page, voice } = await open(t);
       await page.press('microphone');
       await voice.deafen('not-allowed');
       await page.shows('transcript', [
@@ -135,8 +134,7 @@ describe('the playground', () => {
     });
 
     it('is switched off in mid-sentence, which counts as heard', async (t) => {
-      const page = await openPlayground(t, browser);
-      const voice = await FakeVoice.install(page.tab);
+      const { page, voice } = await open(t);
       await page.exchange('One', 'Yes.');
       assert.deepEqual(await voice.unspoken(), ['Yes.']);
       await page.press('speak-replies');
@@ -147,8 +145,7 @@ describe('the playground', () => {
     });
 
     it('that fails leaves the talk alone', async (t) => {
-      const page = await openPlayground(t, browser);
-      const voice = await FakeVoice.install(page.tab);
+      const { page, voice } = await open(t);
       await page.exchange('One', 'Yes.');
       await voice.endSentence('error');
       await page.becomes('#activity', '');
@@ -156,8 +153,7 @@ describe('the playground', () => {
     });
 
     it('says goodbye to the end when the agent has hung up', async (t) => {
-      const page = await openPlayground(t, browser);
-      const voice = await FakeVoice.install(page.tab);
+      const { page, voice } = await open(t);
       await page.say('Bye');
       (await page.nextAsked()).hangUp('Goodbye!');
       await page.becomes('#connection', 'closed');

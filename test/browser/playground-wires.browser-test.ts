@@ -87,9 +87,7 @@ describe("the playground's choice of a wire", () => {
     ]);
     await page.press('forge-wrong');
     await page.shows('transcript', [/^good notice: Bad key: 401 .*: refused, as it should be\.$/]);
-    await page.say('Once more');
-    (await page.nextAsked()).say('This is ');
-    await page.shows('transcript', ['Agent: This is  <streaming>']);
+    await page.streams('Once more', 'This is ');
     await page.press('drop');
     await page.shows('transcript', [/notice: Dropped in the middle/]);
   });
