@@ -8,10 +8,25 @@ export function nearestName(
 ): string | undefined {
   const [nearest] = known
     .filter((name) => Math.abs(name.length - wrong.length) <= maxEdits)
+    .filter((name) => !lacks(name, wrong, maxEdits) && !lacks(wrong, name, maxEdits))
     .map((name) => ({ name, edits: editsBetween(wrong, name, maxEdits) }))
     .filter(({ edits }) => edits <= maxEdits)
     .sort((a, b) => a.edits - b.edits);
   return nearest?.name;
+}
+
+/**
+ * Whether `b` lacks more than `max` characters of `a`. Then it takes more edits, and this is soon
+ * known: a start compares each variable of the environment with all settings.
+ */
+function lacks(a: string, b: string, max: number): boolean {
+  let missing = 0;
+  for (const character of a) {
+    if (b.includes(character)) continue;
+    missing += 1;
+    if (missing > max) return true;
+  }
+  return false;
 }
 
 /**

@@ -115,13 +115,13 @@ function misspeltVariables(
 ): readonly string[] {
   const variables = settingRows.map(({ variable }) => variable);
   const known = new Set([...variables, ...OTHER_VARIABLES]);
-  const within = (wrong: string, maxEdits: number, minLength: number): string | undefined =>
-    nearestName(wrong, variables.filter(({ length }) => length >= minLength), maxEdits);
+  const long = variables.filter(({ length }) => length >= MIN_LENGTH);
+  const longer = variables.filter(({ length }) => length >= MIN_LENGTH_OF_TWO);
   return Object.keys(values).flatMap((variable) => {
     const isOfAgent = agentOfKeysVariable(variable) ?? agentOfSecretVariable(variable);
     if (known.has(variable) || isOfAgent !== undefined) return [];
-    const meant = within(variable, 1, MIN_LENGTH)
-      ?? within(variable, 2, MIN_LENGTH_OF_TWO)
+    const meant = nearestName(variable, long, 1)
+      ?? nearestName(variable, longer, 2)
       ?? agentVariableMeant(variable);
     if (meant === undefined || values[meant] !== undefined) return [];
     return [`${nameOf(variable)} is not a setting; did you mean ${meant}?`];
