@@ -1,9 +1,11 @@
 // What answers an agent's platforms, over whichever wires they speak.
 
-import type { Handler } from '../http/compose.ts';
-import { completions } from '../wires/chat-completions/completions.ts';
-import { hasCredentials } from '../wires/chat-completions/keys.ts';
-import { reports } from '../wires/chat-completions/reports.ts';
+import { loadedHandler, type Handler } from '../http/compose.ts';
+import type {
+  Completions, CompletionsOptions,
+} from '../wires/chat-completions/completions.ts';
+import { hasCredentials, Keys } from '../wires/chat-completions/keys.ts';
+import type { ReportsOptions } from '../wires/chat-completions/reports.ts';
 import { SIGNATURE_HEADER } from '../wires/layercode/signature.ts';
 import { signed } from '../wires/layercode/signed.ts';
 import { webhook } from '../wires/layercode/webhook.ts';
@@ -32,21 +34,35 @@ export function agentHandlers(routed: RoutedAgent, parts: AppParts): AgentHandle
   const shared = sharedByWires(routed, parts);
   const layercode = signed({ secrets }, webhook({ ...shared, metrics }));
   if (keys.length === 0) return { name, path, servesLayercode, own: layercode };
-  const { settings, openSessions } = parts;
+  const { settings, openSessions, loading } = parts;
   const hasReports =
     (settings.vapiWebhookSecret ?? settings.elevenLabsWebhookSecret) !== undefined;
-  const { complete, models } = completions({
-    ...shared, keys,
+  const served = completionsOf({
+    ...shared,
+    keys: new Keys(keys),
     profile: settings.chatCompletionsProfile,
     openSessions: hasReports ? openSessions : undefined,
   });
+  loading.push(served);
+  const complete = loadedHandler(async () => (await served).complete);
   return {
     name, path, servesLayercode,
     own: servesLayercode ? eitherWire(layercode, complete) : complete,
     completions: complete,
-    models,
-    reports: hasReports ? reports(shared) : undefined,
+    models: loadedHandler(async () => (await served).models),
+    reports: hasReports ? loadedHandler(() => reportsOf(shared)) : undefined,
   };
+}
+
+/** Chat Completions are loaded only if an agent is served over them. */
+async function completionsOf(options: CompletionsOptions): Promise<Completions> {
+  const { completions } = await import('../wires/chat-completions/completions.ts');
+  return completions(options);
+}
+
+async function reportsOf(options: ReportsOptions): Promise<Handler> {
+  const { reports } = await import('../wires/chat-completions/reports.ts');
+  return reports(options);
 }
 
 /** The agent as the local platform calls it. */
@@ -55,7 +71,9 @@ export function platformAgent(routed: RoutedAgent, parts: AppParts): PlatformAge
   const shared = { ...sharedByWires(routed, parts), openSessions: undefined };
   return {
     name: name ?? agent.name, path, secret, conversations,
-    completions: (key, profile) => completions({ ...shared, keys: [key], profile }).complete,
+    completions: (key, profile) =>
+      loadedHandler(async () =>
+        (await completionsOf({ ...shared, keys: new Keys([key]), profile })).complete),
   };
 }
 

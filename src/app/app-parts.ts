@@ -56,4 +56,6 @@ export interface AppParts extends Omit<AppOptions, 'channel'> {
   readonly open: OpenRequests;
   /** Undefined if a shutdown does not wait for sessions. */
   readonly openSessions: OpenSessions | undefined;
+  /** Code that is being loaded. Requests would wait for it, so `listen` does. */
+  readonly loading: Promise<unknown>[];
 }

@@ -152,7 +152,7 @@ export class App {
    * rejects with the system's error.
    */
   listen(options: { readonly host?: string; readonly port?: number } = {}): Promise<AddressInfo> {
-    const { settings, processes, platform } = this.#parts;
+    const { settings, processes, platform, loading } = this.#parts;
     const { host = settings.host, port = settings.port } = options;
     if (this.#server !== undefined) throw new Error('listen() has already been called');
     const server = (this.#server = createHttpServer({
@@ -160,13 +160,19 @@ export class App {
       maxConnections: settings.maxStreams + Math.ceil(SPARE_CONNECTIONS / processes),
       takesUpgrades: platform !== undefined,
     }));
-    return new Promise((resolve, reject) => {
-      server.once('error', reject);
-      server.listen(port, host, () => {
-        server.off('error', reject);
-        // Null only if the server does not listen, a string only for a pipe.
-        resolve(server.address() as AddressInfo);
+    const listening = (): Promise<AddressInfo> =>
+      new Promise((resolve, reject) => {
+        server.once('error', reject);
+        server.listen(port, host, () => {
+          server.off('error', reject);
+          // Null only if the server does not listen, a string only for a pipe.
+          resolve(server.address() as AddressInfo);
+        });
       });
+    if (loading.length === 0) return listening();
+    return Promise.all(loading).then(() => {
+      if (this.#shutdown.isReady) return listening();
+      throw new Error('the app was closed before it listened');
     });
   }
 

@@ -93,6 +93,7 @@ export function createApp(
     open: { streams: 0, hooks: 0 },
     openSessions:
       drainCallsSeconds > 0 ? new OpenSessions(conversationTtlSeconds * 1_000) : undefined,
+    loading: [],
   });
   PARTS.set(app, { settings, agent });
   return app;

@@ -1,18 +1,14 @@
 // Every route that a client can reach, and who may ask. Those of the local platform are listed in
 // kit/platform/local-platform.ts, because a server in production does not load them.
 
-import { afterChecks, type Handler, type Route } from '../http/compose.ts';
-import { allowedOrigins } from '../middleware/cors.ts';
-import { localOnly } from '../middleware/local-only.ts';
+import { afterChecks, loadedHandler, type Handler, type Route } from '../http/compose.ts';
 import { rateLimit } from '../middleware/rate-limit.ts';
 import { health } from '../routes/health.ts';
 import { metrics as metricsRoute } from '../routes/metrics.ts';
-import { openApi, type DescribedRoute } from '../routes/openapi.ts';
+import type { DescribedRoute } from '../routes/openapi.ts';
 import { ready } from '../routes/ready.ts';
 import { PATHS_BELOW_AGENT, type PathBelowAgent } from '../settings/named-agents.ts';
-import { authorize } from '../wires/layercode/authorize.ts';
-import { RestClient } from '../wires/layercode/rest-client.ts';
-import { signed, signedIfAtAll } from '../wires/layercode/signed.ts';
+import { signed } from '../wires/layercode/signed.ts';
 import { agentHandlers, platformAgent, type AgentHandlers } from './agent-handlers.ts';
 import type { AppParts } from './app-parts.ts';
 import type { PlatformAgent } from './app-platform.ts';
@@ -42,7 +38,7 @@ export function createRoutes(parts: AppParts, options: RouteOptions): readonly R
     // For anyone.
     get('/health', 'health', health()),
     get('/ready', 'ready', readyHandler(parts, options)),
-    get('/openapi.json', 'openapi', openApi(() => routes)),
+    get('/openapi.json', 'openapi', loadedHandler(() => loadOpenApi(routes))),
     ...(settings.metrics ? [get('/metrics', 'metrics', metricsRoute(metrics, sumMetrics))] : []),
   ];
   // For this machine only.
@@ -90,28 +86,18 @@ function naming(agentName: string, handler: Handler): Handler {
   };
 }
 
-/**
- * Signed requests pass too. The local platform's keys open only sockets on this machine, so only
- * this machine gets one.
- */
-function authorizeHandler(
-  { settings, platform, fetch }: AppParts,
-  { secrets }: RouteOptions,
-): Handler {
-  const { layercodeApiKey: apiKey, layercodeApiUrl: url } = settings;
-  const localAuthority = apiKey === undefined ? platform : undefined;
-  const layercode = apiKey === undefined
-    ? undefined
-    : new RestClient({ url, apiKey, ...(fetch === undefined ? {} : { fetch }) });
-  const checks = [
-    rateLimit({ perMinute: settings.authorizePerMinute }),
-    ...(localAuthority === undefined ? [] : [localOnly()]),
-  ];
-  return afterChecks(checks, signedIfAtAll({ secrets }, authorize({
-    platform: localAuthority ?? layercode,
-    agentIds: settings.layercodeAgentIds,
-    origins: allowedOrigins(settings),
-  })));
+function authorizeHandler(parts: AppParts, { secrets }: RouteOptions): Handler {
+  const checks = [rateLimit({ perMinute: parts.settings.authorizePerMinute })];
+  const load = async (): Promise<Handler> => {
+    const { authorizeRoute } = await import('./authorize-route.ts');
+    return authorizeRoute(parts, secrets);
+  };
+  return afterChecks(checks, loadedHandler(load));
+}
+
+async function loadOpenApi(routes: readonly DescribedRoute[]): Promise<Handler> {
+  const { openApi } = await import('../routes/openapi.ts');
+  return openApi(routes);
 }
 
 /**

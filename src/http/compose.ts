@@ -55,6 +55,15 @@ export function afterChecks(checks: readonly Check[], handler: Handler): Handler
   };
 }
 
+/** A handler whose code is loaded by `load`, before its first request or with it. */
+export function loadedHandler(load: () => Promise<Handler>): Handler {
+  let loaded: Handler | undefined;
+  return (context) =>
+    loaded === undefined
+      ? load().then((handler) => (loaded = handler)(context))
+      : loaded(context);
+}
+
 /**
  * Wraps the layers around `handler` once, not per request. The first layer is the outermost.
  *

@@ -6,7 +6,7 @@ import { Counter, Histogram, type Count, type Metrics } from '../metrics.ts';
 import { failureReasonOf } from '../turns/report/failure-reason.ts';
 import { TURN_OUTCOMES, type TurnOutcome } from '../turns/report/turn-points.ts';
 import type { AnsweredUsage, CostOf, CutUsage, TurnWork } from '../turns/report/turn-work.ts';
-import { CHAT_COMPLETIONS } from '../wires/chat-completions/call-events.ts';
+import { CHAT_COMPLETIONS } from '../wires/chat-completions/events.ts';
 import { LAYERCODE } from '../wires/layercode/call-events.ts';
 import { EVENT_FIELDS } from '../wires/layercode/events.ts';
 import type { TurnObserver } from '../wires/reply-stream.ts';

@@ -1,6 +1,16 @@
 // Writes the log's lines to stdout. If the log cannot be written, lines are lost, but never calls.
+// What the operator has to know beside the log goes to stderr.
 
 import type { Writable } from 'node:stream';
+
+/** One line on stderr. */
+export function described(line: string): string {
+  return `layercode-microserver: ${line}\n`;
+}
+
+export function tell(line: string): void {
+  process.stderr.write(described(line));
+}
 
 export interface LogOutputOptions {
   /** The lines are written to it: stdout. */

@@ -14,7 +14,7 @@ import type { CallRecords } from '../records/call-recorder.ts';
 import { secretsOfAgent } from '../settings/named-agents.ts';
 import { shortSecretsIn } from '../settings/secrets.ts';
 import { SettingsError, type Settings } from '../settings/settings.ts';
-import { openDevelopmentSecret, type DevelopmentSecret } from './development-secret.ts';
+import type { DevelopmentSecret } from './development-secret.ts';
 
 export interface OpenServerOptions {
   /** The folder for agent modules and the development secret. */
@@ -70,7 +70,7 @@ export async function openServer(given: Settings, options: OpenServerOptions): P
   if (problems.length > 0) {
     throw new SettingsError([...problems, ...(await agentProblems(given, directory))]);
   }
-  const missingSecret = openMissingSecret(given, directory, options.missingSecret);
+  const missingSecret = await openMissingSecret(given, directory, options.missingSecret);
   const settings = withSecret(given, missingSecret);
   const log = openLog(settings, options);
   const agent = await openAgents(settings, directory);
@@ -178,17 +178,20 @@ async function openRecords(
  * if none is missing, and in production: there an agent without one speaks another wire. `known` is
  * used instead of the directory's secret.
  */
-export function openMissingSecret(
+export async function openMissingSecret(
   settings: Settings,
   directory: string,
   known?: DevelopmentSecret,
-): DevelopmentSecret | undefined {
+): Promise<DevelopmentSecret | undefined> {
   const { agents, production, webhookSecrets } = settings;
   if (production) return undefined;
   const isMissing = agents.length === 0
     ? webhookSecrets.length === 0
     : agents.some(({ name }) => secretsOfAgent(settings, name).length === 0);
-  return isMissing ? (known ?? openDevelopmentSecret(directory)) : undefined;
+  if (!isMissing) return undefined;
+  if (known !== undefined) return known;
+  const { openDevelopmentSecret } = await import('./development-secret.ts');
+  return openDevelopmentSecret(directory);
 }
 
 /** The settings, completed with the missing secret. */

@@ -8,10 +8,9 @@ import { formatMetrics, Gauge, Metrics } from '../metrics.ts';
 import { addLogMetrics } from '../observers/log-metrics.ts';
 import type { Settings } from '../settings/settings.ts';
 import { Closing, type RunOptions } from './closing.ts';
-import type { LogOutput } from './log-output.ts';
+import { described, tell, type LogOutput } from './log-output.ts';
 import { isCount, MetricsSum } from './metrics-sum.ts';
 import { openLog, openMissingSecret, withSecret } from './open-server.ts';
-import { described, tell } from './welcome.ts';
 import type { MessageToPrimary } from './worker-messages.ts';
 import { Workers, WorkersError, type WorkerProcess } from './workers.ts';
 
@@ -30,7 +29,7 @@ export async function runPrimary(
   given: Settings,
   { count, output, accompany }: PrimaryOptions,
 ): Promise<void> {
-  const missingSecret = openMissingSecret(given, process.cwd());
+  const missingSecret = await openMissingSecret(given, process.cwd());
   const settings = withSecret(given, missingSecret);
   const { write, linesDropped: linesLost } = output;
   const isTerminal = process.stdout.isTTY;

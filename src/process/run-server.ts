@@ -7,9 +7,8 @@ import { informationFor, readSettings } from '../settings/load-settings.ts';
 import type { ReadSettings } from '../settings/parse-settings.ts';
 import { SettingsError } from '../settings/settings.ts';
 import { Closing, type RunOptions } from './closing.ts';
-import { LogOutput } from './log-output.ts';
+import { described, LogOutput, tell } from './log-output.ts';
 import { openServer } from './open-server.ts';
-import { described, tell, welcome } from './welcome.ts';
 import { takeWorkerMark } from './worker-mark.ts';
 
 /**
@@ -21,7 +20,7 @@ export async function runServer(argv: readonly string[], options: RunOptions = {
   const output = new LogOutput({ stream: process.stdout, complain: tell });
   process.on('exit', output.flush);
   try {
-    const information = informationFor(argv);
+    const information = await informationFor(argv);
     if (information === undefined) await start(argv, output, options);
     else process.stdout.write(information);
   } catch (error) {
@@ -43,7 +42,7 @@ export async function runServer(argv: readonly string[], options: RunOptions = {
   }
 }
 
-/** Code that only several processes need is loaded on demand. */
+/** Code that only several processes need, or only people, is loaded on demand. */
 async function start(
   argv: readonly string[],
   output: LogOutput,
@@ -66,6 +65,7 @@ async function serve(
   output: LogOutput,
   { accompany }: RunOptions,
 ): Promise<void> {
+  const greeting = given.production ? undefined : await import('./welcome.ts');
   const server = await openServer(given, {
     directory: process.cwd(),
     write: output.write,
@@ -73,8 +73,8 @@ async function serve(
     isTerminal: process.stdout.isTTY,
     problems,
   });
-  const { app, log, settings } = server;
-  if (!settings.production) process.stderr.write(welcome(given, server));
+  const { app, log } = server;
+  if (greeting !== undefined) process.stderr.write(greeting.welcome(given, server));
   const closing = new Closing({
     log,
     close: () => app.close(),

@@ -10,15 +10,6 @@ import type { Settings } from '../settings/settings.ts';
 import { rows } from '../settings/table.ts';
 import type { OpenServer } from './open-server.ts';
 
-/** One line on stderr. */
-export function described(line: string): string {
-  return `layercode-microserver: ${line}\n`;
-}
-
-export function tell(line: string): void {
-  process.stderr.write(described(line));
-}
-
 /** In a clone of this package npx finds nothing to run, but there is an npm script. */
 function talkCommand(origin: string): string {
   const url = origin.endsWith(`:${rows.port.fallback}`) ? '' : `--url ${origin}`;

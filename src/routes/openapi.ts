@@ -155,15 +155,10 @@ function eventSchemas(): JsonObject[] {
   });
 }
 
-/** Describes the routes as an OpenAPI 3.1 document, created on first request. */
-export function openApi(routes: () => readonly DescribedRoute[]): Handler {
-  let body: string | undefined;
-  return (context) =>
-    context.text(
-      200,
-      (body ??= JSON.stringify(documentOf(routes()))),
-      'application/json; charset=utf-8',
-    );
+/** Describes the routes as an OpenAPI 3.1 document. */
+export function openApi(routes: readonly DescribedRoute[]): Handler {
+  const body = JSON.stringify(documentOf(routes));
+  return (context) => context.text(200, body, 'application/json; charset=utf-8');
 }
 
 function documentOf(routes: readonly DescribedRoute[]): JsonObject {

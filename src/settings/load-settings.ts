@@ -8,7 +8,6 @@ import type { Environment } from '../base/environment.ts';
 import { codeOf } from '../base/thrown-values.ts';
 import { version } from '../base/version.ts';
 import { parseCommandLine } from './command-line.ts';
-import { settingsHelp } from './help.ts';
 import { checkSettings, type ReadSettings } from './parse-settings.ts';
 import { SettingsError, type Settings } from './settings.ts';
 
@@ -59,11 +58,14 @@ export function readSettings(options: LoadSettingsOptions = {}): ReadSettings {
 }
 
 /** The text for `--help` or `--version`; undefined if the server should start. */
-export function informationFor(
+export async function informationFor(
   argv: readonly string[] = process.argv.slice(2),
-): string | undefined {
+): Promise<string | undefined> {
   const { wantsHelp, wantsVersion } = parseCommandLine(argv);
-  if (wantsHelp) return settingsHelp();
+  if (wantsHelp) {
+    const { settingsHelp } = await import('./help.ts');
+    return settingsHelp();
+  }
   return wantsVersion ? `${version}\n` : undefined;
 }
 

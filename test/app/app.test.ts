@@ -228,6 +228,15 @@ describe('app.listen', () => {
     assert.throws(() => app.listen({ port: 0 }), /listen\(\) has already been called/);
   });
 
+  it('does not listen if the app is closed while code is still loaded', async () => {
+    const settings = settingsWith({ chatCompletionsKeys: ['key'] });
+    const app = createApp(settings, quiet);
+    const listening = app.listen({ host: '127.0.0.1', port: 0 });
+    const refused = assert.rejects(listening, { message: 'the app was closed before it listened' });
+    await app.close();
+    await refused;
+  });
+
   it('keeps a connection for the next request', async (t) => {
     const client = await (await serve(t)).raw();
     for (let count = 1; count <= 3; count++) {

@@ -149,14 +149,14 @@ describe('loadSettings', () => {
 describe('informationFor', () => {
   useFolder();
 
-  it('answers --help and --version, whatever else is wrong', () => {
-    assert.match(informationFor(['--port=x', '--help']) ?? '', /^Usage: .*\n[^]*--port/);
-    assert.match(informationFor(['-h']) ?? '', /^Usage: /);
-    assert.match(informationFor(['--version', '--cheese']) ?? '', /^\d+\.\d+\.\d+\S*\n$/);
+  it('answers --help and --version, whatever else is wrong', async () => {
+    assert.match(await informationFor(['--port=x', '--help']) ?? '', /^Usage: .*\n[^]*--port/);
+    assert.match(await informationFor(['-h']) ?? '', /^Usage: /);
+    assert.match(await informationFor(['--version', '--cheese']) ?? '', /^\d+\.\d+\.\d+\S*\n$/);
   });
 
-  it('has nothing to say when the server is to start', () => {
-    assert.equal(informationFor([]), undefined);
-    assert.equal(informationFor(['--agent', '-h']), undefined);
+  it('has nothing to say when the server is to start', async () => {
+    assert.equal(await informationFor([]), undefined);
+    assert.equal(await informationFor(['--agent', '-h']), undefined);
   });
 });

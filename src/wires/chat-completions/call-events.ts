@@ -6,12 +6,9 @@ import type { IncomingHttpHeaders } from 'node:http';
 import { isId, isObject } from '../../base/fields.ts';
 import type { JsonObject } from '../../base/json.ts';
 import type { CallStart, Transcript, TranscriptLine, TurnEvent } from '../../calls/call-event.ts';
-import type { CompletionEvent } from './events.ts';
+import { CHAT_COMPLETIONS, type CompletionEvent } from './events.ts';
 import { callerOf, firstId, firstValue, type Profile } from './profiles.ts';
 import type { ToldCall } from './request.ts';
-
-/** The name of this wire in logs, metrics and records. */
-export const CHAT_COMPLETIONS = 'chat-completions';
 
 /** Takes values out of texts. */
 export type Seal = <T>(value: T) => T;

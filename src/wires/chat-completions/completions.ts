@@ -15,15 +15,14 @@ import { ChunkEncoder, type ChunkOptions } from './chunk-encoder.ts';
 import { withErrorBody } from './error-body.ts';
 import type { CompletionEvent } from './events.ts';
 import { completionOf, JsonDelivery, SILENT_REPLY } from './json-delivery.ts';
-import { Keys } from './keys.ts';
+import type { Keys } from './keys.ts';
 import { PROFILES, type Profile, type ProfileName } from './profiles.ts';
 import { parseCompletion, toldBy, toolsOffered, wantsUsage, type ToldCall } from './request.ts';
 
 export interface CompletionsOptions {
   /** The name that the agent is served under. */
   readonly agentName: string;
-  /** Any of these may be sent. */
-  readonly keys: readonly string[];
+  readonly keys: Keys;
   readonly profile: ProfileName;
   readonly turns: Turns;
   readonly open: OpenRequests;
@@ -42,7 +41,7 @@ export interface Completions {
 }
 
 export function completions(options: CompletionsOptions): Completions {
-  const keys = new Keys(options.keys);
+  const { keys } = options;
   const server = new CompletionServer(options);
   return {
     complete: withErrorBody((context) => {

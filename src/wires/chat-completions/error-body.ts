@@ -2,7 +2,7 @@ import type { Handler } from '../../http/compose.ts';
 import type { Context } from '../../http/context.ts';
 import { BadRequest, HttpError } from '../../http/errors.ts';
 import { EventError } from '../json-body.ts';
-import { CHAT_COMPLETIONS } from './call-events.ts';
+import { CHAT_COMPLETIONS } from './events.ts';
 
 /**
  * A handler whose log lines name this wire, and whose errors are answered as its clients expect: an

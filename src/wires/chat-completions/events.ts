@@ -2,6 +2,9 @@
 
 import type { Json, JsonObject } from '../../base/json.ts';
 
+/** The name of this wire in logs, metrics and records. */
+export const CHAT_COMPLETIONS = 'chat-completions';
+
 /** One message of a request. */
 export interface CompletionMessage {
   readonly role: string;

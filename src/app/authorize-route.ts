@@ -1,0 +1,29 @@
+// Who gets a session key. Loaded with the first request for one.
+
+import { afterChecks, type Handler } from '../http/compose.ts';
+import { allowedOrigins } from '../middleware/cors.ts';
+import { localOnly } from '../middleware/local-only.ts';
+import { authorize } from '../wires/layercode/authorize.ts';
+import { RestClient } from '../wires/layercode/rest-client.ts';
+import { signedIfAtAll } from '../wires/layercode/signed.ts';
+import type { AppParts } from './app-parts.ts';
+
+/**
+ * Signed requests pass too. The local platform's keys open only sockets on this machine, so only
+ * this machine gets one.
+ */
+export function authorizeRoute(
+  { settings, platform, fetch }: Pick<AppParts, 'settings' | 'platform' | 'fetch'>,
+  secrets: readonly string[],
+): Handler {
+  const { layercodeApiKey: apiKey, layercodeApiUrl: url } = settings;
+  const layercode = apiKey === undefined
+    ? undefined
+    : new RestClient({ url, apiKey, ...(fetch === undefined ? {} : { fetch }) });
+  const checks = layercode === undefined && platform !== undefined ? [localOnly()] : [];
+  return afterChecks(checks, signedIfAtAll({ secrets }, authorize({
+    platform: layercode ?? platform,
+    agentIds: settings.layercodeAgentIds,
+    origins: allowedOrigins(settings),
+  })));
+}
