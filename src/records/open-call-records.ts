@@ -5,7 +5,7 @@ import {
 } from '../conversations/stores/open-store.ts';
 import { StoreError } from '../conversations/stores/store-error.ts';
 import type { CallArchive } from './call-archive.ts';
-import { CallRecorder, type CallRecords } from './call-recorder.ts';
+import type { CallRecords } from './call-recorder.ts';
 import { idleSecondsOf } from './idle-calls.ts';
 
 /** The settings of call records. */
@@ -34,6 +34,7 @@ export async function openCallRecords(
   const archive = await open(settings, options);
   if (archive === undefined) return undefined;
   await archive.begin();
+  const { CallRecorder } = await import('./call-recorder.ts');
   const { callRecordsState: hasState, captureModelRequests: hasRequests } = settings;
   const idleMs = idleSecondsOf(settings) * 1_000 || undefined;
   const contents = { hasState, hasRequests };

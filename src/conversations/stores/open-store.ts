@@ -9,10 +9,8 @@ import { MemoryStore } from '../memory-store.ts';
 import type { ConversationStore } from '../store.ts';
 import { SAME_SETTINGS } from './file-failure.ts';
 import { mustBeConfirmed, type OnceClaims } from './once-claims.ts';
-import { AWAY_MS } from './outage.ts';
 import type { PartStore } from './part-store.ts';
 import type { RedisClient, RedisSubscriber } from './redis-client.ts';
-import { SharedStore } from './shared-store.ts';
 import { StoreError } from './store-error.ts';
 
 const SQLITE = 'sqlite:';
@@ -64,6 +62,7 @@ export async function openStore(
   const ttlMs = settings.conversationTtlSeconds * 1_000;
   if (conversationStore === 'memory' && options.redis === undefined)
     return new MemoryStore({ ttlMs, maxConversations, maxCharacters });
+  const { SharedStore } = await import('./shared-store.ts');
   const parts = await openParts(settings, options);
   try {
     return new SharedStore(parts, {
@@ -130,6 +129,7 @@ async function open(
     return openRedisStore(conversationStore, { directory, log, claims });
   }
   const { openSqliteThread } = await import('./sqlite-thread.ts');
+  const { AWAY_MS } = await import('./outage.ts');
   const path = resolve(directory, conversationStore.slice(SQLITE.length));
   if (mustExist) await checkExists(path);
   // It waits for a lock as long as others wait for the store.
