@@ -1,6 +1,6 @@
 // layercode-microserver
 export { createApp } from './app/create-app.ts';
-export type { NamedAgents } from './app/create-app.ts';
+export type { NamedAgents } from './app/assemble-app.ts';
 export type { App, ServedAgent } from './app/app.ts';
 export type { AppOptions } from './app/app-parts.ts';
 export { loadSettings } from './settings/load-settings.ts';
@@ -29,17 +29,16 @@ export type { State } from './agents/state/state.ts';
 export { handOver } from './tools/tool-hand-over.ts';
 export type { HandOver } from './tools/tool-hand-over.ts';
 export { NotDone } from './tools/tool-not-done.ts';
-export { StateError } from './agents/state/live-state.ts';
+export { StateError } from './agents/state/state-error.ts';
 export { hangUp, tool, transferTo } from './tools/tool.ts';
 export type {
   ArgumentsOf, OnceContext, TellBrowser, Tool, ToolContext, ToolDefinition,
 } from './tools/tool.ts';
 export { cardNumbers } from './redaction/card-numbers.ts';
 export { emailAddresses } from './redaction/email-addresses.ts';
-export { UnknownValueError } from './redaction/redaction.ts';
+export { UnknownValueError } from './redaction/unknown-value.ts';
 export type { Finder, FoundValue } from './redaction/finder.ts';
-export type { FinderName } from './redaction/named-finders.ts';
-export type { Redact, TextRedactor } from './redaction/redact.ts';
+export type { FinderName, Redact, TextRedactor } from './redaction/redact.ts';
 export type { Schema } from './schema/schema.ts';
 export type {
   StandardIssue, StandardResult, StandardSchema,

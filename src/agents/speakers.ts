@@ -1,4 +1,4 @@
-import { redactorsIn } from '../redaction/redact.ts';
+import type { Redaction } from '../redaction/redaction.ts';
 import { HandOverError } from '../tools/tool-hand-over-error.ts';
 import type { BoundAgent } from './agent.ts';
 
@@ -10,11 +10,19 @@ export class Speakers {
   readonly ownName: string | undefined;
   /** All agents of the server, by name. */
   readonly all: ReadonlyMap<string, BoundAgent>;
+  readonly #redaction: Pick<Redaction, 'covers'> | undefined;
 
-  constructor(own: BoundAgent, ownName?: string, all: ReadonlyMap<string, BoundAgent> = new Map()) {
+  /** `redaction`: that of the path's own agent. Default: it redacts nothing. */
+  constructor(
+    own: BoundAgent,
+    ownName?: string,
+    all: ReadonlyMap<string, BoundAgent> = new Map(),
+    redaction?: Pick<Redaction, 'covers'>,
+  ) {
     this.own = own;
     this.ownName = ownName;
     this.all = all;
+    this.#redaction = redaction;
   }
 
   /**
@@ -34,8 +42,8 @@ export class Speakers {
 
   /** Whether the path's own agent redacts what this one wants to have redacted. */
   redactsFor({ redact }: BoundAgent): boolean {
-    const own = redactorsIn(this.own.redact);
-    return redactorsIn(redact).every((redactor) => own.includes(redactor));
+    const isNothing = redact === undefined || [redact].flat().length === 0;
+    return isNothing || this.#redaction?.covers(redact) === true;
   }
 
   /** The agent that speaks under a name. */

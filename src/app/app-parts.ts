@@ -10,6 +10,7 @@ import type { Tracing } from '../turns/report/turn-trace.ts';
 import type { CostOf } from '../turns/report/turn-work.ts';
 import type { OpenRequests } from '../wires/reply-stream.ts';
 import type { AppPlatform } from './app-platform.ts';
+import type { CodeOnDemand } from './code-on-demand.ts';
 
 /** Options of `createApp`. */
 export interface AppOptions {
@@ -56,6 +57,7 @@ export interface AppParts extends Omit<AppOptions, 'channel'> {
   readonly open: OpenRequests;
   /** Undefined if a shutdown does not wait for sessions. */
   readonly openSessions: OpenSessions | undefined;
+  readonly code: CodeOnDemand;
   /** Code that is being loaded. Requests would wait for it, so `listen` does. */
   readonly loading: Promise<unknown>[];
 }

@@ -2,9 +2,10 @@ import type { Agent, AgentResources, BoundAgent } from '../agents/agent.ts';
 import type { Logger } from '../log.ts';
 import { metered } from '../models/metered-model.ts';
 import { openModel } from '../models/open-model.ts';
+import { sumOfTokens } from '../models/prices.ts';
 import { defaultModelName } from '../models/providers.ts';
 import type { Settings } from '../settings/settings.ts';
-import type { CallLimits } from '../turns/call-limits.ts';
+import { CallLimits } from '../turns/call-limits.ts';
 import type { Prices } from './prices.ts';
 
 export interface BindingOptions {
@@ -16,6 +17,12 @@ export interface BindingOptions {
   readonly fetch?: typeof globalThis.fetch | undefined;
   /** See `AgentResources`. */
   readonly onOnceTool?: ((name: string) => void) | undefined;
+}
+
+/** Whether a model that the settings name, or the default one, has a key. */
+export function hasUsableModel({ environment, models }: Settings): boolean {
+  const names = models.length > 0 ? models : [defaultModelName(environment) ?? []].flat();
+  return names.length > 0 && openModel({ names, environment }).model.isUsable();
 }
 
 /** Gives an agent its models if it uses any. Other agents are returned unchanged. */
@@ -70,4 +77,21 @@ function resourcesFor(
     fillerAfterMs,
     onOnceTool,
   };
+}
+
+/** What calls may use. Undefined if the settings have no limit. */
+export function callLimits(
+  { maxCostPerCall: cost, maxTokensPerCall: tokens }: Settings,
+  prices: Prices,
+): CallLimits | undefined {
+  if (cost === undefined && tokens === undefined) return undefined;
+  return new CallLimits({
+    cost,
+    tokens,
+    spentBy: (asked, answered, used) => ({
+      tokens: sumOfTokens(used),
+      // A user's own model may report any name.
+      cost: prices.costOf(answered, used) ?? prices.costOf(asked, used) ?? 0,
+    }),
+  });
 }

@@ -3,10 +3,8 @@
 import type { Agent } from '../agents/agent.ts';
 import { echo } from '../agents/built-in/echo.ts';
 import { messageOf } from '../base/thrown-values.ts';
-import { openModel } from '../models/open-model.ts';
-import { defaultModelName } from '../models/providers.ts';
 import { SettingsError, type Settings } from '../settings/settings.ts';
-import type { NamedAgents } from './create-app.ts';
+import type { NamedAgents } from './assemble-app.ts';
 
 /**
  * What `AGENT` or `AGENTS` names, as `dist/server.js` opens it: built-in agents, and modules whose
@@ -21,7 +19,7 @@ export async function openAgents(
 ): Promise<Agent | NamedAgents> {
   shareEnvironment(settings);
   const { agent: only, agents } = settings;
-  if (agents.length === 0) return openAgent(only ?? defaultAgent(settings), directory);
+  if (agents.length === 0) return openAgent(only ?? await defaultAgent(settings), directory);
   const opened: Record<string, Agent> = {};
   const problems: string[] = [];
   for (const { name, agent } of agents) {
@@ -46,12 +44,10 @@ async function openAgent(nameOrPath: string, directory: string): Promise<Agent> 
  * `starter` if a model has a key, otherwise `echo`. In production a missing key is an error
  * instead: no caller should hear the echo agent.
  */
-function defaultAgent(settings: Settings): string {
+async function defaultAgent(settings: Settings): Promise<string> {
   if (settings.production) return 'starter';
-  const { environment, models } = settings;
-  const names = models.length > 0 ? models : [defaultModelName(environment) ?? []].flat();
-  if (names.length === 0) return echo.name;
-  return openModel({ names, environment }).model.isUsable() ? 'starter' : echo.name;
+  const { hasUsableModel } = await import('./work.ts');
+  return hasUsableModel(settings) ? 'starter' : echo.name;
 }
 
 /** A user's agent reads its variables from `process.env`; they may come from .env. */

@@ -3,7 +3,6 @@ import type { Logger } from '../log.ts';
 import type { ModelTokens } from '../models/model.ts';
 import { costOf, DEFAULT_PRICES, SCRIPTED_MODEL, sumOfTokens } from '../models/prices.ts';
 import { SettingsError, type Settings } from '../settings/settings.ts';
-import { CallLimits } from '../turns/call-limits.ts';
 
 /** Most models without a price that are named in the log. */
 const MAX_NAMED = 100;
@@ -69,21 +68,4 @@ function throwMissing(names: readonly string[]): void {
     names.map((name) =>
       `MAX_COST_PER_CALL needs a price for each model: add ${name} to MODEL_PRICES`),
   );
-}
-
-/** Undefined if the settings have no limit. */
-export function callLimits(
-  { maxCostPerCall: cost, maxTokensPerCall: tokens }: Settings,
-  prices: Prices,
-): CallLimits | undefined {
-  if (cost === undefined && tokens === undefined) return undefined;
-  return new CallLimits({
-    cost,
-    tokens,
-    spentBy: (asked, answered, used) => ({
-      tokens: sumOfTokens(used),
-      // A user's own model may report any name.
-      cost: prices.costOf(answered, used) ?? prices.costOf(asked, used) ?? 0,
-    }),
-  });
 }

@@ -4,7 +4,6 @@ import { andThen, toAwaitable, type Awaitable } from '../base/awaitable.ts';
 import type { JsonObject } from '../base/json.ts';
 import { mayLive } from '../base/process-address.ts';
 import type { Interruption } from '../calls/call-event.ts';
-import type { Kinds } from '../redaction/placeholder.ts';
 import { keepState, type StateWrite } from './agent-state.ts';
 import { trim, type ConversationBounds } from './bounds.ts';
 import {
@@ -14,7 +13,7 @@ import {
 import { openRunsElsewhere } from './elsewhere.ts';
 import { cutTurn, mayBeOfNewer, type CutTurn } from './heard.ts';
 import type { Message, ToolCallId } from './message.ts';
-import { numbered, numberedOpening, numberedSettlement } from './numbering.ts';
+import type { ValueNumbers } from './numbering.ts';
 import type { OnceCall } from './once-call.ts';
 import { loseOnce, releaseOnce } from './once-rules.ts';
 import { spend, type Spending, type SpendingLimits, type Spent } from './spending.ts';
@@ -40,8 +39,8 @@ export interface ConversationManagerOptions {
    * has its own conversation under the same id. Default: the agent has the store to itself.
    */
   readonly agentName?: string;
-  /** The kinds of values whose marks in texts are to get numbers. Default: none. */
-  readonly kinds?: Kinds | undefined;
+  /** Gives the marks of values in texts their numbers. Default: no text has any. */
+  readonly numbers?: ValueNumbers | undefined;
   /**
    * Called when a conversation was cleared and, if that was without the store, again when the store
    * has the mark of the erasure, with its time. Must not throw. Default: nobody is told.
@@ -80,13 +79,13 @@ export class ConversationManager {
   readonly #store: ConversationStore;
   readonly #bounds: ConversationBounds;
   readonly #agentName: string | undefined;
-  readonly #kinds: Kinds | undefined;
+  readonly #numbers: ValueNumbers | undefined;
   readonly #onCleared: ConversationManagerOptions['onCleared'];
 
   constructor(
     store: ConversationStore,
     {
-      maxMessages = 200, maxTextLength = 1_048_576, agentName, kinds, onCleared,
+      maxMessages = 200, maxTextLength = 1_048_576, agentName, numbers, onCleared,
     }: ConversationManagerOptions = {},
   ) {
     if (!Number.isInteger(maxMessages) || maxMessages < 2)
@@ -94,7 +93,7 @@ export class ConversationManager {
     this.#store = store;
     this.#bounds = { maxMessages, maxTextLength };
     this.#agentName = agentName;
-    this.#kinds = kinds;
+    this.#numbers = numbers;
     this.#onCleared = onCleared;
   }
 
@@ -221,14 +220,10 @@ export class ConversationManager {
 
   /** See `openTurn` in turn-opening.ts. */
   openTurn(conversationId: string, opening: TurnOpening): Awaitable<TurnOpeningResult> {
-    const kinds = this.#kinds;
     const change = (conversation: Conversation): TurnOpeningResult => {
       const rest = withoutErased(conversation, opening);
-      return openTurn(
-        conversation,
-        kinds === undefined ? rest : numberedOpening(conversation, kinds, rest),
-        this.#bounds,
-      );
+      const said = this.#numbers?.opening(conversation, rest) ?? rest;
+      return openTurn(conversation, said, this.#bounds);
     };
     const options = reportOptions(opening.interruption);
     return this.#update(conversationId, change, { ...options, isPatient: true });
@@ -306,13 +301,10 @@ export class ConversationManager {
 
   /** See `settleTurn` in turn-settlement.ts. */
   settleTurn(conversationId: string, settlement: TurnSettlement): Awaitable<boolean> {
-    const kinds = this.#kinds;
-    const change = (conversation: Conversation): boolean =>
-      settleTurn(
-        conversation,
-        kinds === undefined ? settlement : numberedSettlement(conversation, kinds, settlement),
-        this.#bounds,
-      );
+    const change = (conversation: Conversation): boolean => {
+      const said = this.#numbers?.settlement(conversation, settlement) ?? settlement;
+      return settleTurn(conversation, said, this.#bounds);
+    };
     return this.#write(conversationId, settlement, change);
   }
 
@@ -364,7 +356,7 @@ export class ConversationManager {
   }
 
   #numbered<T>(conversation: Conversation, value: T): T {
-    return this.#kinds === undefined ? value : numbered(conversation, this.#kinds, value);
+    return this.#numbers === undefined ? value : this.#numbers.numbered(conversation, value);
   }
 
   close(): Awaitable<void> {

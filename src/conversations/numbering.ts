@@ -9,49 +9,52 @@ import type { Conversation } from './conversation.ts';
 import type { TurnOpening } from './turn-opening.ts';
 import type { TurnSettlement } from './turn-settlement.ts';
 
-/** A copy of a JSON value in which marks have become placeholders: `[card 1]`. */
-export function numbered<T>(conversation: Conversation, kinds: Kinds, value: T): T {
-  // Without the store nobody knows which numbers other processes give.
-  let isFull = conversation.isBehind === true;
-  const nameOf = (letters: string, kind: string): string | undefined => {
-    const { placeholders = {} } = conversation;
-    if (Object.hasOwn(placeholders, letters)) return placeholders[letters];
-    isFull ||= Object.keys(placeholders).length >= MOST_NUMBERED; // a text may ask very often
-    if (isFull) return undefined; // the mark keeps its letters
-    const name = nextName(kind, placeholders);
-    conversation.placeholders = { ...placeholders, [letters]: name };
-    return name;
-  };
-  return withTexts(value, madeOnce((text) => withNames(text, kinds, nameOf)));
-}
+/** The numbers of an agent's values. Loaded only for an agent with `redact`. */
+export class ValueNumbers {
+  readonly #kinds: Kinds;
 
-/** The same for what a turn begins with. */
-export function numberedOpening(
-  conversation: Conversation,
-  kinds: Kinds,
-  opening: TurnOpening,
-): TurnOpening {
-  const { interruption, transcript, text, running } = opening;
-  // In the order in which they were said.
-  const told = numbered(conversation, kinds, transcript?.lines);
-  const copy = {
-    interruption: numbered(conversation, kinds, interruption),
-    transcript:
-      transcript === undefined || told === undefined ? transcript : { ...transcript, lines: told },
-    text: numbered(conversation, kinds, text),
-    running: running?.map((settlement) => numberedSettlement(conversation, kinds, settlement)),
-  };
-  return { ...opening, ...copy };
-}
+  constructor(kinds: Kinds) {
+    this.#kinds = kinds;
+  }
 
-/** The same for what a turn ends with. */
-export function numberedSettlement(
-  conversation: Conversation,
-  kinds: Kinds,
-  settlement: TurnSettlement,
-): TurnSettlement {
-  const { messages, sent, filler } = settlement;
-  return { ...settlement, ...numbered(conversation, kinds, { messages, sent, filler }) };
+  /** A copy of a JSON value in which marks have become placeholders: `[card 1]`. */
+  numbered<T>(conversation: Conversation, value: T): T {
+    // Without the store nobody knows which numbers other processes give.
+    let isFull = conversation.isBehind === true;
+    const nameOf = (letters: string, kind: string): string | undefined => {
+      const { placeholders = {} } = conversation;
+      if (Object.hasOwn(placeholders, letters)) return placeholders[letters];
+      isFull ||= Object.keys(placeholders).length >= MOST_NUMBERED; // a text may ask very often
+      if (isFull) return undefined; // the mark keeps its letters
+      const name = nextName(kind, placeholders);
+      conversation.placeholders = { ...placeholders, [letters]: name };
+      return name;
+    };
+    return withTexts(value, madeOnce((text) => withNames(text, this.#kinds, nameOf)));
+  }
+
+  /** The same for what a turn begins with. */
+  opening(conversation: Conversation, opening: TurnOpening): TurnOpening {
+    const { interruption, transcript, text, running } = opening;
+    // In the order in which they were said.
+    const told = this.numbered(conversation, transcript?.lines);
+    const copy = {
+      interruption: this.numbered(conversation, interruption),
+      transcript:
+        transcript === undefined || told === undefined
+          ? transcript
+          : { ...transcript, lines: told },
+      text: this.numbered(conversation, text),
+      running: running?.map((settlement) => this.settlement(conversation, settlement)),
+    };
+    return { ...opening, ...copy };
+  }
+
+  /** The same for what a turn ends with. */
+  settlement(conversation: Conversation, settlement: TurnSettlement): TurnSettlement {
+    const { messages, sent, filler } = settlement;
+    return { ...settlement, ...this.numbered(conversation, { messages, sent, filler }) };
+  }
 }
 
 /**

@@ -3,7 +3,6 @@ import type { Logger } from '../log.ts';
 import type { Tracer, Tracing } from '../turns/report/turn-trace.ts';
 import type { CostOf } from '../turns/report/turn-work.ts';
 import { hasSdk, loadOpenTelemetry } from './open-telemetry.ts';
-import { SpanTracer } from './span-tracer.ts';
 
 /** The conventions' own switch for what callers, agents and tools say. */
 const CAPTURE = 'OTEL_INSTRUMENTATION_GENAI_CAPTURE_MESSAGE_CONTENT';
@@ -11,12 +10,22 @@ const CAPTURE = 'OTEL_INSTRUMENTATION_GENAI_CAPTURE_MESSAGE_CONTENT';
 const CAPTURES_IN_SPANS = /^(?:true|1|span_only|span_and_event)$/i;
 
 /** How turns are traced: with spans if an SDK has registered itself by now. */
-export function openTracing(environment: Environment, log: Logger, costOf: CostOf): Tracing {
+export function openTracing(
+  environment: Environment,
+  log: Logger,
+  costOf: CostOf,
+  spans: typeof import('./span-tracer.ts') | undefined,
+): Tracing {
   const hasWords = CAPTURES_IN_SPANS.test(environment[CAPTURE] ?? process.env[CAPTURE] ?? '');
-  return { tracer: hasSdk() ? openTracer(log, costOf) : undefined, hasWords };
+  const tracer = spans !== undefined && hasSdk() ? openTracer(spans, log, costOf) : undefined;
+  return { tracer, hasWords };
 }
 
-function openTracer(log: Logger, costOf: CostOf): Tracer | undefined {
+function openTracer(
+  { SpanTracer }: typeof import('./span-tracer.ts'),
+  log: Logger,
+  costOf: CostOf,
+): Tracer | undefined {
   try {
     return new SpanTracer(loadOpenTelemetry(), log, costOf);
   } catch (error) {

@@ -1,8 +1,10 @@
 // Turns settings into a server that answers calls: secret, log, agent, app, and the local platform
 // outside production.
 
+import type { AppOptions } from '../app/app-parts.ts';
 import type { App } from '../app/app.ts';
-import { createApp } from '../app/create-app.ts';
+import { assembleApp, isAgent } from '../app/assemble-app.ts';
+import { loadCode } from '../app/code-on-demand.ts';
 import { openAgents } from '../app/open-agents.ts';
 import type { Channel } from '../base/channel.ts';
 import { messageOf } from '../base/thrown-values.ts';
@@ -77,7 +79,7 @@ export async function openServer(given: Settings, options: OpenServerOptions): P
   const platform = worker === undefined ? await openPlatform(settings) : undefined;
   const store = await openStore(settings, log, directory);
   const records = await openRecords(settings, log, directory);
-  const app = createApp(settings, agent, {
+  const appOptions: AppOptions = {
     log,
     ...worker,
     ...(records === undefined ? {} : { records }),
@@ -85,7 +87,10 @@ export async function openServer(given: Settings, options: OpenServerOptions): P
     ...(store === undefined ? {} : { store }),
     // Reaches the other workers and those on other machines.
     ...(store?.channel === undefined ? {} : { channel: store.channel }),
-  });
+  };
+  const agents = isAgent(agent) ? [agent] : Object.values(agent);
+  const code = await loadCode(settings, agents, { ...appOptions });
+  const app = assembleApp(settings, agent, appOptions, code);
   const models = [...new Set(app.agents.flatMap(({ model }) => model ?? []))];
   const unusable = settings.production ? models.filter((model) => !model.isUsable()) : [];
   if (unusable.length > 0) {

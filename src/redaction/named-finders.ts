@@ -1,4 +1,4 @@
-// The finders that are switched on by name.
+// The finders that are switched on by name, and what an agent's `redact` stands for.
 
 import { cardExpiries, securityCodes } from './card-details.ts';
 import { cardNumbers } from './card-numbers.ts';
@@ -6,17 +6,42 @@ import { emailAddresses } from './email-addresses.ts';
 import type { Finder } from './finder.ts';
 import { ibans } from './ibans.ts';
 import { phoneNumbers } from './phone-numbers.ts';
-
-/** The name of finders that every desk needs. */
-export type FinderName = 'cards' | 'phones' | 'ibans' | 'emails';
+import {
+  FINDER_NAMES, isName, partsOf, type FinderName, type Redact, type TextRedactor,
+} from './redact.ts';
 
 /**
- * In the order in which they work: digits of an IBAN may pass for a card, and those of a card for a
+ * In the order of `FINDER_NAMES`: digits of an IBAN may pass for a card, and those of a card for a
  * phone number.
  */
-export const NAMED_FINDERS = {
+const NAMED_FINDERS = {
   emails: [emailAddresses],
   ibans: [ibans],
   cards: [cardNumbers, cardExpiries, securityCodes],
   phones: [phoneNumbers],
 } as const satisfies Readonly<Record<FinderName, readonly Finder[]>>;
+
+/**
+ * The parts of what `redact` was given, in order. Finders with a name stand where the first of
+ * their names does, in an order of their own: digits of an IBAN may pass for those of a card.
+ */
+export function redactorsIn(redact: Redact | undefined): readonly (Finder | TextRedactor)[] {
+  const parts = partsOf(redact);
+  const first = parts.findIndex(isName);
+  return parts.flatMap((part, index) => {
+    if (!isName(part)) return [part];
+    if (index !== first) return [];
+    return FINDER_NAMES.filter((name) => parts.includes(name)).flatMap(findersOf);
+  });
+}
+
+function findersOf(name: FinderName): readonly Finder[] {
+  return NAMED_FINDERS[name];
+}
+
+/** The kinds of values that can have placeholders. */
+export function kindsIn(redact: Redact | undefined): ReadonlySet<string> {
+  return new Set(
+    redactorsIn(redact).flatMap((part) => (typeof part === 'function' ? [] : [part.kind])),
+  );
+}

@@ -1,7 +1,12 @@
 // What an agent's `redact` may be.
 
 import type { Finder } from './finder.ts';
-import { NAMED_FINDERS, type FinderName } from './named-finders.ts';
+
+/** The name of finders that every desk needs. */
+export type FinderName = 'cards' | 'phones' | 'ibans' | 'emails';
+
+/** In the order in which they work. */
+export const FINDER_NAMES: readonly FinderName[] = ['emails', 'ibans', 'cards', 'phones'];
 
 /** Returns a text without the values, which cannot be restored later. */
 export type TextRedactor = (text: string) => string;
@@ -13,41 +18,15 @@ export type TextRedactor = (text: string) => string;
 export type Redact =
   FinderName | Finder | TextRedactor | readonly (FinderName | Finder | TextRedactor)[];
 
-type RedactPart = FinderName | Finder | TextRedactor;
+export type RedactPart = FinderName | Finder | TextRedactor;
 
-/**
- * The parts of what `redact` was given, in order. Finders with a name stand where the first of
- * their names does, in an order of their own: digits of an IBAN may pass for those of a card.
- */
-export function redactorsIn(redact: Redact | undefined): readonly (Finder | TextRedactor)[] {
-  const parts = partsOf(redact);
-  const first = parts.findIndex(isName);
-  return parts.flatMap((part, index) => {
-    if (!isName(part)) return [part];
-    return index === first ? NAMES.filter((name) => parts.includes(name)).flatMap(findersOf) : [];
-  });
-}
-
-const NAMES = Object.keys(NAMED_FINDERS) as readonly FinderName[];
-
-function findersOf(name: FinderName): readonly Finder[] {
-  return NAMED_FINDERS[name];
-}
-
-function partsOf(redact: Redact | undefined): readonly RedactPart[] {
+export function partsOf(redact: Redact | undefined): readonly RedactPart[] {
   if (redact === undefined) return [];
   return isList(redact) ? redact : [redact];
 }
 
-function isName(part: RedactPart): part is FinderName {
+export function isName(part: RedactPart): part is FinderName {
   return typeof part === 'string';
-}
-
-/** The kinds of values that can have placeholders. */
-export function kindsIn(redact: Redact | undefined): ReadonlySet<string> {
-  return new Set(
-    redactorsIn(redact).flatMap((part) => (typeof part === 'function' ? [] : [part.kind])),
-  );
 }
 
 /** Throws a `TypeError` unless `redact` can be used. `place` begins its message. */
@@ -55,8 +34,8 @@ export function checkRedact(place: string, redact: Redact | undefined): void {
   for (const part of partsOf(redact)) {
     if (typeof part === 'function') continue;
     if (isName(part)) {
-      if (NAMES.includes(part)) continue;
-      const known = NAMES.map((name) => `"${name}"`).join(', ');
+      if (FINDER_NAMES.includes(part)) continue;
+      const known = FINDER_NAMES.map((name) => `"${name}"`).join(', ');
       throw new TypeError(`${place} redact has the names ${known}, got ${JSON.stringify(part)}`);
     }
     const { kind, find }: Partial<Record<keyof Finder, unknown>> = part ?? {};

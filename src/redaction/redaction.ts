@@ -4,16 +4,17 @@
 
 import { createHmac } from 'node:crypto';
 
-import { knowInAnyCopy } from '../base/any-copy.ts';
 import { atOnce, Slices, type Steps } from '../base/slices.ts';
 import { CallValues, type KnownValue } from './call-values.ts';
 import { cutValueIn, stepsOf, type Finder, type FoundValue } from './finder.ts';
+import { kindsIn, redactorsIn } from './named-finders.ts';
 import {
   lettersFrom, markOf, marksIn, withNames, withoutPlaceholders, type Kinds, type Placeholders,
 } from './placeholder.ts';
-import { kindsIn, redactorsIn, type Redact } from './redact.ts';
+import type { Redact } from './redact.ts';
 import type { SharedValues } from './shared-values.ts';
 import { madeOnce, withTexts } from './texts.ts';
+import { UnknownValueError } from './unknown-value.ts';
 
 export interface RedactionOptions {
   readonly redact: Redact;
@@ -28,13 +29,6 @@ export interface RedactionOptions {
   readonly shared?: Promise<SharedValues | undefined> | undefined;
   /** Milliseconds on any monotonic clock. Default `performance.now`. */
   readonly now?: () => number;
-}
-
-/** A tool needs a value that this process has not seen. */
-export class UnknownValueError extends Error {
-  static { knowInAnyCopy(this, 'UnknownValueError'); }
-  override readonly name = 'UnknownValueError';
-  readonly code = 'ERR_UNKNOWN_VALUE';
 }
 
 /** What is left of a text that could not be redacted. */
@@ -68,6 +62,11 @@ export class Redaction {
     this.#onFailure = onFailure;
     this.#shared = shared;
     this.#now = now ?? (() => performance.now());
+  }
+
+  /** Whether it redacts all that is given. */
+  covers(redact: Redact): boolean {
+    return redactorsIn(redact).every((redactor) => this.#redactors.includes(redactor));
   }
 
   /** How many conversations it knows values of. */

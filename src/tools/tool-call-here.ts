@@ -4,10 +4,10 @@ import { isAbort } from '../base/abort.ts';
 import type { Awaitable } from '../base/awaitable.ts';
 import { messageOf, withoutMessage } from '../base/thrown-values.ts';
 import { storeResult } from './tool-call-writes.ts';
-import type { ToolCallingTurn } from './tool-calling-turn.ts';
+import { noteUnknown, type ToolCallingTurn } from './tool-calling-turn.ts';
 import { toolNameOf, type NotedToolCall } from './tool-calls-noted.ts';
 import { INTERRUPTED, UNKNOWN, type ToolCallResult } from './tool-calls-running.ts';
-import { logFailure, noteUnknown } from './tool-failure.ts';
+import { logFailure } from './tool-failure.ts';
 import { NotDone } from './tool-not-done.ts';
 import type { ToolRun } from './tool-run.ts';
 

@@ -5,11 +5,10 @@ import type { ToolMessage } from '../conversations/message.ts';
 import type { OnceCall } from '../conversations/once-call.ts';
 import { outcomeElsewhere, type ToolCallElsewhere } from './tool-call-elsewhere.ts';
 import { storeCalls } from './tool-call-writes.ts';
-import type { ToolCallingTurn, ToolHost } from './tool-calling-turn.ts';
+import { noteUnknown, type ToolCallingTurn, type ToolHost } from './tool-calling-turn.ts';
 import type { KnownToolCall } from './tool-calls-earlier.ts';
 import { toolNameOf, type NotedToolCall } from './tool-calls-noted.ts';
 import { INTERRUPTED, REFUSED, UNKNOWN, type ToolCallResult } from './tool-calls-running.ts';
-import { noteUnknown } from './tool-failure.ts';
 
 /**
  * The outcome of the same call of this turn: of one that runs here, or of `earlier`, which another

@@ -102,3 +102,13 @@ export interface ToolHost {
   /** Makes a shutdown wait for a write. */
   track(write: Promise<unknown>): void;
 }
+
+/** Reports a call whose outcome is unknown: someone has to look into it. */
+export function noteUnknown(
+  { observer }: Pick<ToolHost, 'observer'>,
+  log: Logger,
+  fields: Readonly<Record<string, unknown>> & { readonly tool: string },
+): void {
+  log.error('the outcome of a tool call is unknown', fields);
+  observer?.unknownOutcome(fields.tool);
+}

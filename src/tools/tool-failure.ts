@@ -1,9 +1,8 @@
-// What the log says about a failed tool call, and about one whose outcome is unknown.
+// What the log says about a failed tool call.
 
-import { StateError } from '../agents/state/live-state.ts';
+import { StateError } from '../agents/state/state-error.ts';
 import { withoutMessage } from '../base/thrown-values.ts';
 import type { Logger } from '../log.ts';
-import type { ToolHost } from './tool-calling-turn.ts';
 import { HandOverError } from './tool-hand-over-error.ts';
 import { NotDone } from './tool-not-done.ts';
 import { ToolResultError } from './tool-result.ts';
@@ -26,14 +25,4 @@ export function logFailure(log: Logger, call: FailedToolCall, error: unknown): v
 function reasonOf(error: unknown): string | undefined {
   if (error instanceof ToolResultError || error instanceof HandOverError) return error.loggable;
   return error instanceof ToolTimeout || error instanceof StateError ? error.message : undefined;
-}
-
-/** Reports a call whose outcome is unknown: someone has to look into it. */
-export function noteUnknown(
-  { observer }: Pick<ToolHost, 'observer'>,
-  log: Logger,
-  fields: Readonly<Record<string, unknown>> & { readonly tool: string },
-): void {
-  log.error('the outcome of a tool call is unknown', fields);
-  observer?.unknownOutcome(fields.tool);
 }

@@ -7,7 +7,7 @@ import { messageOf } from '../base/thrown-values.ts';
 import type { Reply } from '../calls/reply.ts';
 import type { ToolCall } from '../conversations/message.ts';
 import { INVALID_NAME, isToolName } from '../models/well-formed-call.ts';
-import { UnknownValueError } from '../redaction/redaction.ts';
+import { UnknownValueError } from '../redaction/unknown-value.ts';
 import type { CheckBudget } from '../schema/schema.ts';
 import { checkedInTime, parseToolArguments, type Checked } from './tool-arguments.ts';
 import { logFailure } from './tool-failure.ts';

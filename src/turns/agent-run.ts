@@ -2,7 +2,7 @@ import { TurnAbortedError, type Spoken } from '../agents/agent.ts';
 import { andThen, isThenable, soon, type Awaitable } from '../base/awaitable.ts';
 import type { CallStart, TurnEvent } from '../calls/call-event.ts';
 import type { Message } from '../conversations/message.ts';
-import { ToolCalls } from '../tools/tool-calls.ts';
+import type { ToolCalls } from '../tools/tool-calls.ts';
 import { callAgent, tellStarted } from './hooks.ts';
 import type { Ending } from './machine.ts';
 import { say } from './reply.ts';
@@ -62,7 +62,11 @@ export class AgentRun {
 
   get calls(): ToolCalls {
     const turn = this.#turn;
-    return (this.#calls ??= new ToolCalls(turn, turn.opened?.earlierCalls ?? []));
+    if (this.#calls === undefined) {
+      const { ToolCalls } = loadedWork(turn);
+      this.#calls = new ToolCalls(turn, turn.opened?.earlierCalls ?? []);
+    }
+    return this.#calls;
   }
 
   /**
@@ -223,6 +227,12 @@ export class AgentRun {
     if (this.#calls?.isHandedOver === true) this.#turn.handOver();
     else this.#turn.end();
   }
+}
+
+/** Throws an error if it is not loaded: the agent was thought to do nothing but speak. */
+export function loadedWork({ host: { agentWork } }: TurnRun): typeof import('./agent-work.ts') {
+  if (agentWork === undefined) throw new Error('the code for the work of agents is not loaded');
+  return agentWork;
 }
 
 /** The texts of an iterable that a hook returned. Throws a `TypeError` for anything else. */

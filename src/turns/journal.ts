@@ -2,7 +2,7 @@ import type {
   ModelRequestFailure, ModelUsage, RequestEvent, ToolCallOutcome, ToolOutcome, ToolRun, TurnJournal,
 } from '../agents/agent.ts';
 import { checkHandOver } from '../agents/speakers.ts';
-import { StateError } from '../agents/state/live-state.ts';
+import { StateError } from '../agents/state/state-error.ts';
 import type { Awaitable } from '../base/awaitable.ts';
 import type { JsonObject } from '../base/json.ts';
 import type { Message, ToolCall } from '../conversations/message.ts';

@@ -10,7 +10,6 @@ import type {
 import type { TurnSettlement } from '../conversations/turn-settlement.ts';
 import type { Redaction } from '../redaction/redaction.ts';
 import type { Ending } from './machine.ts';
-import { figuresAtEnd, figuresAtStart } from './report/figures.ts';
 import type { TurnRun } from './turn-run.ts';
 
 /** What the store says of a turn's record. `beside`: of a turn that leaves nothing in history. */
@@ -36,10 +35,10 @@ export function openRecord(
   erasedAt?: number,
 ): Awaitable<Opening> {
   const { conversationId, host } = turn;
-  const { conversations, redaction } = host;
+  const { conversations, values } = host;
   if (!turn.isStored) {
     return andThen(conversations.known(conversationId), (known) => {
-      numberAnonymous(turn.event, redaction, known);
+      numberAnonymous(turn.event, values?.redaction, known);
       return beside(known);
     });
   }
@@ -47,9 +46,9 @@ export function openRecord(
   const opened = persist(
     () => conversations.openTurn(conversationId, opening), OPENING_DELAYS_MS,
   );
-  if (redaction === undefined) return opened;
+  if (values === undefined) return opened;
   return andThen(opened, (result) => {
-    if (result.kind === 'opened') redaction.learn(conversationId, result.placeholders);
+    if (result.kind === 'opened') values.redaction.learn(conversationId, result.placeholders);
     return result;
   });
 }
@@ -72,14 +71,9 @@ function beside(known: KnownConversation | undefined): Opening {
 }
 
 /** What the store is told of a run, when it opens its turn or takes it back. */
-export function runOf(
-  { event, startedAtMs, host, trace }: TurnRun,
-): Pick<TurnOpening, 'text' | 'figures' | 'trace'> {
-  return {
-    text: textOf(event),
-    figures: host.recordsCalls ? figuresAtStart(event, startedAtMs) : undefined,
-    trace: trace?.place,
-  };
+export function runOf(turn: TurnRun): Pick<TurnOpening, 'text' | 'figures' | 'trace'> {
+  const { event, host: { figures }, trace } = turn;
+  return { text: textOf(event), figures: figures?.atStart(turn), trace: trace?.place };
 }
 
 function openingOf(
@@ -151,7 +145,7 @@ function knownCaller({ caller, sessionId }: TurnEvent): KnownCaller | undefined 
  */
 export function settlementOf(turn: TurnRun, state: Ending): TurnSettlement {
   const { turnId, runId, spoken, erasedAt } = turn;
-  const { recordsCalls, capturesRequests, process } = turn.host;
+  const { figures, process } = turn.host;
   const count =
     state === 'interrupted' ? spoken.countSent(turn.delivery.unsent) : spoken.events.length;
   return {
@@ -163,9 +157,7 @@ export function settlementOf(turn: TurnRun, state: Ending): TurnSettlement {
     messages: spoken.messages(turnId, state, count),
     filler: spoken.filler,
     sent: state === 'completed' ? spoken.replay() : undefined,
-    figures: recordsCalls || (capturesRequests && turn.workSoFar !== undefined)
-      ? figuresAtEnd(turn, state === 'failed', capturesRequests)
-      : undefined,
+    figures: figures?.atEnd(turn, state === 'failed'),
     trace: turn.trace?.place,
   };
 }

@@ -16,10 +16,10 @@ import type { TurnClaim } from '../conversations/turn-claim.ts';
 import { nextRunId } from '../conversations/turn-record.ts';
 import type { TurnSettlement } from '../conversations/turn-settlement.ts';
 import type { Logger } from '../log.ts';
+import { noteUnknown } from '../tools/tool-calling-turn.ts';
 import type { ToolCalls } from '../tools/tool-calls.ts';
-import { noteUnknown } from '../tools/tool-failure.ts';
 import { toolNamed } from '../tools/tool-list.ts';
-import { AgentRun } from './agent-run.ts';
+import { AgentRun, loadedWork } from './agent-run.ts';
 import { startClock } from './clock.ts';
 import type { DeliveredTurn, Delivery } from './delivery.ts';
 import { apologyOf, tellInterrupted } from './hooks.ts';
@@ -34,10 +34,10 @@ import { replyLater } from './reply-later.ts';
 import { apologise, sendHalfCharacter } from './reply.ts';
 import { ReplyTooLong } from './report/failure-reason.ts';
 import { traceOf, type TurnTrace } from './report/turn-trace.ts';
-import { TurnWork } from './report/turn-work.ts';
+import type { TurnWork } from './report/turn-work.ts';
 import { SpokenReply } from './spoken-reply.ts';
 import type { TurnHost, TurnRun } from './turn-run.ts';
-import { Values } from './values.ts';
+import type { Values } from './values.ts';
 
 /** How long the end of a stream waits until a tool's result or a state is stored. */
 const HELD_BACK_MS = 3_000;
@@ -116,8 +116,7 @@ export class RunningTurn implements TurnRun, DeliveredTurn {
     this.turnId = delivery.event.turnId ?? randomUUID();
     delivery.turn = this;
     this.older = older;
-    const { redaction, conversations } = host;
-    if (redaction !== undefined) this.values = new Values(this, { redaction, conversations });
+    if (host.values !== undefined) this.values = host.values.of(this);
     this.spoken = new SpokenReply(this.values, host.maxReplyWords);
     this.trace = traceOf(this);
     const { onInterrupted } = host.speakers.own;
@@ -244,7 +243,11 @@ export class RunningTurn implements TurnRun, DeliveredTurn {
 
   /** Created when it is first asked for: many turns wait for nothing. */
   get work(): TurnWork {
-    return (this.workSoFar ??= new TurnWork(this, this.host.observer, this.host.costOf));
+    if (this.workSoFar === undefined) {
+      const { TurnWork } = loadedWork(this);
+      this.workSoFar = new TurnWork(this, this.host.observer, this.host.costOf);
+    }
+    return this.workSoFar;
   }
 
   /** See `DeliveredTurn`. */

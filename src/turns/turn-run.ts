@@ -5,16 +5,16 @@ import type { Caller, TurnEvent } from '../calls/call-event.ts';
 import type { Message } from '../conversations/message.ts';
 import type { OpenedTurn } from '../conversations/opened-turn.ts';
 import type { TurnSettlement } from '../conversations/turn-settlement.ts';
-import type { Redaction } from '../redaction/redaction.ts';
 import type { ToolCallingTurn, ToolHost } from '../tools/tool-calling-turn.ts';
 import type { ToolCalls } from '../tools/tool-calls.ts';
 import type { Delivery } from './delivery.ts';
 import type { OtherProcesses } from './other-processes.ts';
 import type { SpeakingTurn } from './reply.ts';
+import type { FigureTaker } from './report/figures.ts';
 import type { Tracing, TurnTrace } from './report/turn-trace.ts';
 import type { CostOf, TurnWork, WorkObserver } from './report/turn-work.ts';
 import type { SpokenReply } from './spoken-reply.ts';
-import type { Values } from './values.ts';
+import type { AgentValues, Values } from './values.ts';
 
 /**
  * One run of a turn, as its parts see it: its record, its clock, its agents and what they are told.
@@ -102,11 +102,11 @@ export interface TurnHost extends ToolHost {
   readonly costOf: CostOf | undefined;
   readonly tracing: Tracing;
   /** Undefined for an agent that redacts nothing. */
-  readonly redaction: Redaction | undefined;
-  /** Whether turns store figures for the record of their call. */
-  readonly recordsCalls: boolean;
-  /** Whether turns store what their models were sent, and what they answered. */
-  readonly capturesRequests: boolean;
+  readonly values: AgentValues | undefined;
+  /** Undefined if no agent does anything besides speaking, and turns wait for no store. */
+  readonly agentWork: typeof import('./agent-work.ts') | undefined;
+  /** Undefined if turns store no figures for the record of their call. */
+  readonly figures: FigureTaker | undefined;
   /** Calls `listener` when a turn of the conversation has ended here. Returns what stops that. */
   awaitEnd(conversationId: string, listener: () => void): () => void;
   /** See `Turns`. */

@@ -20,8 +20,7 @@ import {
 } from '../agents/agent.ts';
 import { Speakers } from '../agents/speakers.ts';
 import type { LiveStates } from '../agents/state/live-state.ts';
-import { andThen, type Awaitable } from '../base/awaitable.ts';
-import type { Channel } from '../base/channel.ts';
+import type { Awaitable } from '../base/awaitable.ts';
 import { atMost } from '../base/time-limit.ts';
 import {
   isBeside, isSameTurn, type CallEnd, type CallEvent, type TurnEvent,
@@ -29,22 +28,21 @@ import {
 import { callerIn, findTurn, type Conversation } from '../conversations/conversation.ts';
 import type { ConversationManager, Snapshot } from '../conversations/manager.ts';
 import type { Logger } from '../log.ts';
-import { redactedEvent } from '../redaction/redacted-event.ts';
-import type { Redaction } from '../redaction/redaction.ts';
-import { SealedTexts } from '../redaction/sealed-texts.ts';
+import type { SealedTexts } from '../redaction/sealed-texts.ts';
 import { RunningToolCalls } from '../tools/tool-calls-running.ts';
 import type { CallLimits } from './call-limits.ts';
 import type { Delivery } from './delivery.ts';
-import { OtherProcesses, type OwnTurns } from './other-processes.ts';
+import type { OtherProcesses, OwnTurns } from './other-processes.ts';
+import type { FigureTaker } from './report/figures.ts';
 import { NOT_TRACED, type Tracing } from './report/turn-trace.ts';
 import type { CostOf, WorkObserver } from './report/turn-work.ts';
 import { RunningTurn } from './running-turn.ts';
 import type { TurnHost } from './turn-run.ts';
-import { withNumbers } from './values.ts';
+import type { AgentValues } from './values.ts';
 
 export interface TurnsOptions {
-  /** A channel to the processes that share the conversations. Default: there is none. */
-  readonly others?: { readonly channel: Channel; readonly log: Logger } | undefined;
+  /** Opens a channel to the processes that share the conversations. Default: there is none. */
+  readonly others?: ((own: OwnTurns) => OtherProcesses) | undefined;
   /** The address of this process. Default: none, as no other process shares the conversations. */
   readonly process?: string | undefined;
   readonly agent: Agent;
@@ -66,10 +64,8 @@ export interface TurnsOptions {
   readonly settleMs?: number;
   /** See `TurnHost`. */
   readonly maxReplyWords?: number | undefined;
-  /** See `TurnHost`. Default false. */
-  readonly recordsCalls?: boolean;
-  /** See `TurnHost`. Default false. */
-  readonly capturesRequests?: boolean;
+  /** See `TurnHost`. */
+  readonly figures?: FigureTaker | undefined;
   /** See `TurnHost`. */
   readonly costOf?: CostOf | undefined;
   /** What the calls may use. Default: no limit. */
@@ -77,7 +73,9 @@ export interface TurnsOptions {
   /** Called when a turn is over that leaves something in history. Must not throw. */
   readonly onTurnOver?: ((event: TurnEvent, process: string | undefined) => void) | undefined;
   /** See `TurnHost`. */
-  readonly redaction?: Redaction | undefined;
+  readonly values?: AgentValues | undefined;
+  /** See `TurnHost`. */
+  readonly agentWork: TurnHost['agentWork'];
 }
 
 /** Time for the last writes of a shutdown. All tries of one write take less. */
@@ -100,10 +98,10 @@ export class Turns implements TurnHost, OwnTurns {
   readonly observer: WorkObserver | undefined;
   readonly costOf: CostOf | undefined;
   readonly tracing: Tracing;
-  readonly recordsCalls: boolean;
-  readonly capturesRequests: boolean;
+  readonly figures: FigureTaker | undefined;
   readonly #onTurnOver: TurnsOptions['onTurnOver'];
-  readonly redaction: Redaction | undefined;
+  readonly values: AgentValues | undefined;
+  readonly agentWork: TurnHost['agentWork'];
   readonly calls = new RunningToolCalls();
   readonly others: OtherProcesses | undefined;
   readonly #limits: CallLimits | undefined;
@@ -116,30 +114,27 @@ export class Turns implements TurnHost, OwnTurns {
 
   constructor(options: TurnsOptions) {
     const { agent, ownName, agents, others } = options;
-    this.speakers = new Speakers(agent, ownName, agents);
+    const { values } = options;
+    this.values = values;
+    this.agentWork = options.agentWork;
+    this.speakers = new Speakers(agent, ownName, agents, values?.redaction);
     this.conversations = options.conversations;
     this.turnTimeoutMs = options.turnTimeoutMs;
     this.firstWordTimeoutMs = options.firstWordTimeoutMs;
     this.storeTimeoutMs = options.storeTimeoutMs ?? 250;
     this.settleMs = options.settleMs ?? 700;
     this.maxReplyWords = options.maxReplyWords;
-    const { redaction } = options;
-    this.redaction = redaction;
     this.states = agent.state?.open(
-      redaction === undefined
-        ? undefined
-        : (id, json) => redaction.named(id, new SealedTexts(redaction, id).json(json)),
+      values === undefined ? undefined : (id, json) => values.state(id, json),
     );
     this.observer = options.observer;
     this.tracing = options.tracing ?? NOT_TRACED;
-    this.recordsCalls = options.recordsCalls ?? false;
-    this.capturesRequests = options.capturesRequests ?? false;
+    this.figures = options.figures;
     this.costOf = options.costOf;
     this.#limits = options.limits;
     this.#onTurnOver = options.onTurnOver;
     this.process = options.process;
-    this.others =
-      others === undefined ? undefined : new OtherProcesses(others.channel, this, others.log);
+    this.others = others?.(this);
   }
 
   /** How many turns are not over. */
@@ -155,39 +150,22 @@ export class Turns implements TurnHost, OwnTurns {
    * order. `sealed`: its texts, if some have been looked at before.
    */
   redacted<E extends CallEvent>(event: E, sealed?: SealedTexts): Awaitable<E> {
-    const { redaction } = this;
-    if (redaction === undefined) return event;
-    const { slices } = redaction;
-    return slices.run(event.conversationId, redactedEvent(event, redaction, sealed));
+    return this.values === undefined ? event : this.values.redacted(event, sealed);
   }
 
   /** What becomes of the texts of a JSON value. Undefined if the agent redacts nothing. */
   sealed(conversationId: string, value: unknown): Awaitable<SealedTexts | undefined> {
-    const { redaction } = this;
-    if (redaction === undefined) return undefined;
-    const sealed = new SealedTexts(redaction, conversationId);
-    return andThen(redaction.slices.run(conversationId, sealed.learning(value)), () => sealed);
+    return this.values?.sealed(conversationId, value);
   }
 
   /** The same event for a hook that does not speak: with numbers for its values. */
   told<E extends CallEvent>(event: E, log: Logger): Awaitable<E> {
-    const { redaction, conversations } = this;
-    if (redaction === undefined) return event;
-    const { conversationId, type } = event;
-    const turn = { conversationId, isStored: true, log };
-    if (type === 'data') return withNumbers({ redaction, conversations }, turn, event);
-    // The others report what turns have said. After an erasure they must leave nothing behind.
-    if (!redaction.hasUnnamed(conversationId, redaction.named(conversationId, event)))
-      return redaction.named(conversationId, event);
-    return andThen(conversations.known(conversationId), (known) => {
-      if (known !== undefined) redaction.learn(conversationId, known.placeholders);
-      return redaction.named(conversationId, event);
-    });
+    return this.values === undefined ? event : this.values.told(event, log);
   }
 
   /** Forgets the values of a conversation, as its session is over. */
   forgetValues({ conversationId, sessionId }: CallEnd): void {
-    this.redaction?.forget(conversationId, sessionId);
+    this.values?.redaction.forget(conversationId, sessionId);
   }
 
   /**
@@ -324,7 +302,7 @@ export class Turns implements TurnHost, OwnTurns {
     if (turn.isStored) this.#onTurnOver?.(event, this.process);
     // An anonymous conversation has no other turn.
     if (event.type === 'message' && event.transcript?.isAnonymous === true)
-      this.redaction?.forget(event.conversationId, event.sessionId);
+      this.values?.redaction.forget(event.conversationId, event.sessionId);
   }
 }
 

@@ -1,13 +1,16 @@
-// The values of one conversation in its turns, for an agent with `redact`.
+// What turns do with the values of their conversations, for an agent with `redact`. Loaded only for
+// such an agent.
 
 import type { RequestEvent, ToolRun } from '../agents/agent.ts';
 import { andThen, type Awaitable } from '../base/awaitable.ts';
 import { atOnce } from '../base/slices.ts';
+import type { CallEvent } from '../calls/call-event.ts';
 import type { SentEvent } from '../calls/reply-event.ts';
 import type { ConversationManager } from '../conversations/manager.ts';
 import type { ToolCall } from '../conversations/message.ts';
 import type { Logger } from '../log.ts';
 import { redactedError } from '../redaction/redacted-error.ts';
+import { redactedEvent } from '../redaction/redacted-event.ts';
 import type { Redaction } from '../redaction/redaction.ts';
 import { SealedTexts } from '../redaction/sealed-texts.ts';
 
@@ -24,6 +27,59 @@ export interface ValuedTurn {
 export interface Numbering {
   readonly redaction: Redaction;
   readonly conversations: Pick<ConversationManager, 'numberValues'>;
+}
+
+/** The values of all conversations of an agent. */
+export class AgentValues implements Numbering {
+  readonly redaction: Redaction;
+  readonly conversations: Numbering['conversations'] & Pick<ConversationManager, 'known'>;
+
+  constructor(redaction: Redaction, conversations: AgentValues['conversations']) {
+    this.redaction = redaction;
+    this.conversations = conversations;
+  }
+
+  of(turn: ValuedTurn): Values {
+    return new Values(turn, this);
+  }
+
+  /** See `Turns`. */
+  redacted<E extends CallEvent>(event: E, sealed?: SealedTexts): Awaitable<E> {
+    const { redaction } = this;
+    return redaction.slices.run(
+      event.conversationId, redactedEvent(event, redaction, sealed),
+    );
+  }
+
+  /** See `Turns`. */
+  sealed(conversationId: string, value: unknown): Awaitable<SealedTexts> {
+    const sealed = this.#textsOf(conversationId);
+    const { slices } = this.redaction;
+    return andThen(slices.run(conversationId, sealed.learning(value)), () => sealed);
+  }
+
+  /** See `Turns`. */
+  told<E extends CallEvent>(event: E, log: Logger): Awaitable<E> {
+    const { redaction, conversations } = this;
+    const { conversationId, type } = event;
+    if (type === 'data') return withNumbers(this, { conversationId, isStored: true, log }, event);
+    // The others report what turns have said. After an erasure they must leave nothing behind.
+    if (!redaction.hasUnnamed(conversationId, redaction.named(conversationId, event)))
+      return redaction.named(conversationId, event);
+    return andThen(conversations.known(conversationId), (known) => {
+      if (known !== undefined) redaction.learn(conversationId, known.placeholders);
+      return redaction.named(conversationId, event);
+    });
+  }
+
+  /** An agent's state, as JSON text that may be stored. */
+  state(conversationId: string, json: string): string {
+    return this.redaction.named(conversationId, this.#textsOf(conversationId).json(json));
+  }
+
+  #textsOf(conversationId: string): SealedTexts {
+    return new SealedTexts(this.redaction, conversationId);
+  }
 }
 
 /** Keeps the values of a turn's conversation out of what the turn stores and sends to a model. */
@@ -167,7 +223,7 @@ export class Values {
  * A JSON value whose marks have become placeholders. Those without a number get one from the store
  * first. If it does not answer, they keep their letters.
  */
-export function withNumbers<T>(
+function withNumbers<T>(
   { redaction, conversations }: Numbering,
   turn: ValuedTurn,
   value: T,

@@ -3,7 +3,7 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 
-import { noLog } from '../../src/app/create-app.ts';
+import { noLog } from '../../src/app/assemble-app.ts';
 import { MemoryStore } from '../../src/conversations/memory-store.ts';
 import type { StoreHealth } from '../../src/conversations/store.ts';
 import { SharedStore } from '../../src/conversations/stores/shared-store.ts';

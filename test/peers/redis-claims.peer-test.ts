@@ -7,7 +7,7 @@ import { join } from 'node:path';
 import { describe, it, type TestContext } from 'node:test';
 import { setTimeout } from 'node:timers/promises';
 
-import { noLog } from '../../src/app/create-app.ts';
+import { noLog } from '../../src/app/assemble-app.ts';
 import { openRedisStore } from '../../src/conversations/stores/redis-open.ts';
 import { PEERS } from '../fixtures/pages.ts';
 import { workplaceWithPeers } from '../fixtures/peer-workplace.ts';

@@ -8,7 +8,7 @@ import type { MessageTurn } from '../../src/agents/agent.ts';
 import { defineAgent } from '../../src/agents/define-agent.ts';
 import { stateMadeBy } from '../../src/agents/state/state.ts';
 import { withModel } from '../../src/agents/with-model.ts';
-import { noLog } from '../../src/app/create-app.ts';
+import { noLog } from '../../src/app/assemble-app.ts';
 import { scriptedModel, type Script, type ScriptedModel } from '../../src/kit/scripted-model.ts';
 import { CallRecorder } from '../../src/records/call-recorder.ts';
 import { cardNumbers } from '../../src/redaction/card-numbers.ts';

@@ -12,6 +12,7 @@ import { emailAddresses } from '../../src/redaction/email-addresses.ts';
 import type { Finder, FoundValue } from '../../src/redaction/finder.ts';
 import { Redaction } from '../../src/redaction/redaction.ts';
 import { Turns } from '../../src/turns/turns.ts';
+import { AgentValues } from '../../src/turns/values.ts';
 import { callEventOf } from '../../src/wires/layercode/call-events.ts';
 import type { LayercodeEvent } from '../../src/wires/layercode/events.ts';
 import { signPayload } from '../../src/wires/layercode/signature.ts';
@@ -95,12 +96,15 @@ async function longestMs(work: Promise<unknown>): Promise<number> {
 function turnsOf(...redact: readonly Finder[]): Turns {
   const onFailure = (error: unknown): void => assert.fail(String(error));
   const store = new MemoryStore({ ttlMs: 60_000, maxConversations: 10 });
+  const conversations = new ConversationManager(store);
+  const redaction = new Redaction({ redact, key: 'k', onFailure });
   return new Turns({
     agent: { name: 'x', onMessage: () => undefined },
-    conversations: new ConversationManager(store),
+    conversations,
     turnTimeoutMs: 10_000,
     firstWordTimeoutMs: 10_000,
-    redaction: new Redaction({ redact, key: 'k', onFailure }),
+    values: new AgentValues(redaction, conversations),
+    agentWork: undefined,
   });
 }
 

@@ -9,6 +9,7 @@ import { checkHandOver, Speakers } from '../../src/agents/speakers.ts';
 import { cardNumbers } from '../../src/redaction/card-numbers.ts';
 import { emailAddresses } from '../../src/redaction/email-addresses.ts';
 import type { Redact } from '../../src/redaction/redact.ts';
+import { Redaction } from '../../src/redaction/redaction.ts';
 import { tool } from '../../src/tools/tool.ts';
 
 function agentOf(redact?: Redact): Agent {
@@ -51,6 +52,7 @@ describe('tool with raw', () => {
 });
 
 describe('a hand-over', () => {
+  const onFailure = (error: unknown): void => assert.fail(String(error));
   const standing = { speaker: 'own', count: 0, isUnderWay: false };
   const both = [cardNumbers, emailAddresses];
 
@@ -63,12 +65,14 @@ describe('a hand-over', () => {
     [['cards', 'emails'], both, false],
     ['emails', ['emails', 'cards'], true],
     [undefined, cardNumbers, true],
+    [undefined, [], false],
   ] as const) {
     const names = (redact: Redact = []): string => [redact].flat().length.toString();
     const kinds = `from ${names(own)} to ${names(next)} redacted kinds`;
     it(`${isRefused ? 'is refused' : 'is possible'} ${kinds}`, () => {
       const agents = new Map([['own', agentOf(own)], ['next', agentOf(next)]]);
-      const speakers = new Speakers(agentOf(own), 'own', agents);
+      const redaction = own && new Redaction({ redact: own, key: 'k', onFailure });
+      const speakers = new Speakers(agentOf(own), 'own', agents, redaction);
       const check = (): void => checkHandOver('next', speakers, standing);
       if (!isRefused) return assert.doesNotThrow(check);
       assert.throws(check, {

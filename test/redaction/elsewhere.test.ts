@@ -5,7 +5,7 @@ import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 
 import { emptyConversation, type Conversation } from '../../src/conversations/conversation.ts';
-import { numbered, takeNames } from '../../src/conversations/numbering.ts';
+import { takeNames, ValueNumbers } from '../../src/conversations/numbering.ts';
 import { newTurn } from '../../src/conversations/turn-record.ts';
 import { cardNumbers } from '../../src/redaction/card-numbers.ts';
 import { markOf } from '../../src/redaction/placeholder.ts';
@@ -172,14 +172,14 @@ describe('a number that a process gave before its store failed', () => {
   });
 });
 
-const CARDS = new Set(['card']);
+const NUMBERS = new ValueNumbers(new Set(['card']));
 
 describe('takeNames', () => {
   const [x, y, z] = ['xxxxxxxxxxxx', 'yyyyyyyyyyyy', 'zzzzzzzzzzzz'];
 
   function conversationOf(letters: readonly string[]): Conversation {
     const conversation = emptyConversation('c');
-    numbered(conversation, CARDS, letters.map((mark) => markOf('card', mark)));
+    NUMBERS.numbered(conversation, letters.map((mark) => markOf('card', mark)));
     return conversation;
   }
 
@@ -207,6 +207,6 @@ describe('takeNames', () => {
     const conversation = conversationOf(letters);
     assert.equal(Object.keys(conversation.placeholders ?? {}).length, 100);
     const last = markOf('card', letters[100] ?? '');
-    assert.equal(numbered(conversation, CARDS, last), last);
+    assert.equal(NUMBERS.numbered(conversation, last), last);
   });
 });

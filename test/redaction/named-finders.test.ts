@@ -6,7 +6,7 @@ import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import { describe, it } from 'node:test';
 
-import { redactorsIn } from '../../src/redaction/redact.ts';
+import { redactorsIn } from '../../src/redaction/named-finders.ts';
 import { Redaction } from '../../src/redaction/redaction.ts';
 
 const NAMES = ['cards', 'phones', 'ibans', 'emails'] as const;

@@ -6,10 +6,9 @@ import { cardNumbers } from '../../src/redaction/card-numbers.ts';
 import { emailAddresses } from '../../src/redaction/email-addresses.ts';
 import { checkRedact, type Redact } from '../../src/redaction/redact.ts';
 import { lettersFrom, markOf, nextName, withNames } from '../../src/redaction/placeholder.ts';
-import {
-  FAILED_TEXT, Redaction, UnknownValueError, type RedactionOptions,
-} from '../../src/redaction/redaction.ts';
+import { FAILED_TEXT, Redaction, type RedactionOptions } from '../../src/redaction/redaction.ts';
 import { SealedTexts } from '../../src/redaction/sealed-texts.ts';
+import { UnknownValueError } from '../../src/redaction/unknown-value.ts';
 
 const CARD = '4242424242424242';
 const OTHER = '5555555555554444';

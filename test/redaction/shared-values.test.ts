@@ -7,7 +7,8 @@ import { join } from 'node:path';
 import { describe, it, type TestContext } from 'node:test';
 
 import { defineAgent } from '../../src/agents/define-agent.ts';
-import { createApp, noLog } from '../../src/app/create-app.ts';
+import { noLog } from '../../src/app/assemble-app.ts';
+import { createApp } from '../../src/app/create-app.ts';
 import { openStore } from '../../src/conversations/stores/open-store.ts';
 import { createTestClient } from '../../src/kit/test-client.ts';
 import { createLogger } from '../../src/log.ts';

@@ -10,6 +10,7 @@ import { ConversationManager } from '../../src/conversations/manager.ts';
 import { MemoryStore } from '../../src/conversations/memory-store.ts';
 import type { ConversationStore } from '../../src/conversations/store.ts';
 import { createLogger } from '../../src/log.ts';
+import * as agentWork from '../../src/turns/agent-work.ts';
 import type { Delivery } from '../../src/turns/delivery.ts';
 import { Turns } from '../../src/turns/turns.ts';
 import { PromisedStore } from '../conversations/promised-store.ts';
@@ -41,6 +42,7 @@ class Process {
   ) {
     const agent = defineAgent({ name: 'tested', onMessage: onMessage(this) });
     this.turns = new Turns({
+      agentWork,
       agent,
       agents,
       conversations: new ConversationManager(store),

@@ -10,7 +10,9 @@ import type { Channel } from '../../src/base/channel.ts';
 import { ConversationManager } from '../../src/conversations/manager.ts';
 import { MemoryStore } from '../../src/conversations/memory-store.ts';
 import { createLogger } from '../../src/log.ts';
+import * as agentWork from '../../src/turns/agent-work.ts';
 import type { Delivery } from '../../src/turns/delivery.ts';
+import { OtherProcesses } from '../../src/turns/other-processes.ts';
 import { Turns } from '../../src/turns/turns.ts';
 import { deferred, Told, type Deferred } from '../fixtures/app.ts';
 import { mockTimers } from '../fixtures/clock.ts';
@@ -70,11 +72,14 @@ function processOf(
   };
   const conversations = new ConversationManager(store);
   const turns = new Turns({
+    agentWork,
     agent: defineAgent({
       name: 'slow', onMessage, onInterrupted: ({ text }) => interrupted.tell(text),
     }),
     conversations, process: name,
-    others: channel && { channel, log: createLogger({ level: 'silent', write: () => undefined }) },
+    others: channel && ((own) => new OtherProcesses(
+      channel, own, createLogger({ level: 'silent', write: () => undefined }),
+    )),
     turnTimeoutMs: 3_000, firstWordTimeoutMs: 3_000, storeTimeoutMs: 3_000,
   });
   t.after(() => turns.close(0));

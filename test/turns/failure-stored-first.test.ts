@@ -10,6 +10,7 @@ import { ConversationManager } from '../../src/conversations/manager.ts';
 import { MemoryStore } from '../../src/conversations/memory-store.ts';
 import type { ConversationStore } from '../../src/conversations/store.ts';
 import { createLogger } from '../../src/log.ts';
+import * as agentWork from '../../src/turns/agent-work.ts';
 import type { DeliveredTurn, Delivery } from '../../src/turns/delivery.ts';
 import { Turns } from '../../src/turns/turns.ts';
 import { deferred } from '../fixtures/app.ts';
@@ -59,6 +60,7 @@ describe('a failed turn that is delivered again while its end is stored', () => 
       apology: 'Sorry.',
     });
     const turns = new Turns({
+      agentWork,
       agent, conversations: new ConversationManager(store), process: 'p-1',
       turnTimeoutMs: 3_000, firstWordTimeoutMs: 3_000, storeTimeoutMs: 3_000,
     });

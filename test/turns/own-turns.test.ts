@@ -8,6 +8,7 @@ import type { Conversation } from '../../src/conversations/conversation.ts';
 import { ConversationManager } from '../../src/conversations/manager.ts';
 import { MemoryStore } from '../../src/conversations/memory-store.ts';
 import { createLogger } from '../../src/log.ts';
+import * as agentWork from '../../src/turns/agent-work.ts';
 import { Turns } from '../../src/turns/turns.ts';
 import { deferred, fired } from '../fixtures/app.ts';
 import { jumpingClock, mockTimers } from '../fixtures/clock.ts';
@@ -23,6 +24,7 @@ async function withTool(t: TestContext, whenInterrupted: 'abort' | 'finish'): Pr
   const store = new MemoryStore({ ttlMs: 60_000, maxConversations: 1 });
   const begun = deferred<AbortSignal>();
   const turns = new Turns({
+    agentWork,
     agent: defineAgent({
       name: 'tested',
       async onMessage({ journal }) {

@@ -11,6 +11,7 @@ import type { Transcript } from '../../src/calls/call-event.ts';
 import { ConversationManager } from '../../src/conversations/manager.ts';
 import { MemoryStore } from '../../src/conversations/memory-store.ts';
 import { createLogger } from '../../src/log.ts';
+import * as agentWork from '../../src/turns/agent-work.ts';
 import type { Delivery } from '../../src/turns/delivery.ts';
 import { Turns } from '../../src/turns/turns.ts';
 import { deferred, Told, until, type Deferred } from '../fixtures/app.ts';
@@ -71,6 +72,7 @@ class Call {
 
   constructor(t: TestContext, agent: Partial<Agent>, settleMs = 0) {
     this.turns = new Turns({
+      agentWork,
       agent: defineAgent({ name: 'tested', onMessage: () => 'Yes.', ...agent }),
       conversations: this.conversations,
       turnTimeoutMs: 60_000,

@@ -5,7 +5,7 @@ import { describe, it, type TestContext } from 'node:test';
 
 import type { Agent, MessageTurn, SessionEndContext } from '../../src/agents/agent.ts';
 import { defineAgent } from '../../src/agents/define-agent.ts';
-import { StateError } from '../../src/agents/state/live-state.ts';
+import { StateError } from '../../src/agents/state/state-error.ts';
 import { defineState, type State } from '../../src/agents/state/state.ts';
 import { MemoryStore } from '../../src/conversations/memory-store.ts';
 import { scriptedModel } from '../../src/kit/scripted-model.ts';

@@ -11,6 +11,7 @@ import { ConversationManager } from '../../src/conversations/manager.ts';
 import { MemoryStore } from '../../src/conversations/memory-store.ts';
 import type { SharedStore } from '../../src/conversations/stores/shared-store.ts';
 import { createLogger } from '../../src/log.ts';
+import * as agentWork from '../../src/turns/agent-work.ts';
 import type { TurnFollower } from '../../src/turns/report/turn-trace.ts';
 import { Turns } from '../../src/turns/turns.ts';
 import { sharing } from '../conversations/stores/machines.ts';
@@ -123,6 +124,7 @@ describe('a run that takes its turn back and hands the conversation over', () =>
       const reception = defineAgent({ name: 'reception', onMessage });
       const billing = defineAgent({ name: 'billing', onMessage: (turn) => book('billing', turn) });
       const turns = new Turns({
+        agentWork,
         agent: reception, ownName: 'reception',
         agents: new Map(Object.entries({ reception, billing })),
         conversations: new ConversationManager(store), process: name, settleMs: 0,
@@ -184,6 +186,7 @@ describe('a run that takes its turn back with its reply', () => {
       },
     });
     const turns = new Turns({
+      agentWork,
       agent, conversations: new ConversationManager(store), process: 'a',
       tracing: { tracer, hasWords: false },
       turnTimeoutMs: 3_000, firstWordTimeoutMs: 3_000, storeTimeoutMs: 3_000,

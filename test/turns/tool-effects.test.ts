@@ -13,6 +13,7 @@ import { MemoryStore } from '../../src/conversations/memory-store.ts';
 import type { Message, ToolCall } from '../../src/conversations/message.ts';
 import type { ConversationStore } from '../../src/conversations/store.ts';
 import { createLogger } from '../../src/log.ts';
+import * as agentWork from '../../src/turns/agent-work.ts';
 import type { Delivery } from '../../src/turns/delivery.ts';
 import { Turns } from '../../src/turns/turns.ts';
 import { PromisedStore } from '../conversations/promised-store.ts';
@@ -116,6 +117,7 @@ class World {
       works,
       isDead: false,
       turns: new Turns({
+        agentWork,
         agent: this.#agent(works, () => process.isDead),
         conversations: new ConversationManager(store),
         turnTimeoutMs: 2 ** 30,

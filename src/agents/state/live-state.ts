@@ -1,19 +1,12 @@
 // The agent states of the conversations that are active in this process.
 
-import { knowInAnyCopy } from '../../base/any-copy.ts';
 import { mapIn, merge, patch, type Merged } from '../../base/json-difference.ts';
 import { jsonFaultOf } from '../../base/json-value.ts';
 import type { Logger } from '../../log.ts';
+import { StateError } from './state-error.ts';
 
 /** Longest state as JSON text, in UTF-16 code units, inclusive. */
 export const MAX_STATE_LENGTH = 65_536;
-
-/** A state cannot be stored because it is not plain JSON or too long. */
-export class StateError extends TypeError {
-  static { knowInAnyCopy(this, 'StateError'); }
-  override readonly name = 'StateError';
-  readonly code = 'ERR_STATE';
-}
 
 /** What is stored about the conversation of an opened turn. */
 export interface StoredState {

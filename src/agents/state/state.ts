@@ -1,6 +1,5 @@
 // What an agent keeps about a conversation besides its history.
 
-import { AgentsError } from '../../base/agents-error.ts';
 import { LiveStates, type StateRedactor } from './live-state.ts';
 
 /** Made by `defineState`. Connects an agent with the tools that use its state. */
@@ -26,24 +25,6 @@ export function defineState<S extends object>(create: () => S): State<S> {
 export function stateMadeBy<S>(create: () => S): State<S> {
   const open = (redact?: StateRedactor): LiveStates<S> => new LiveStates(create, redact);
   return Object.freeze({ create, open });
-}
-
-/**
- * Throws a `TypeError` if two agents have one function, but each has a state of its own made from
- * it. They look as if they shared a state, but no conversation could be handed over between them.
- */
-export function checkStates(
-  agents: Iterable<readonly [name: string, agent: { readonly state?: State }]>,
-): void {
-  const known = new Map<unknown, readonly [name: string, state: State]>();
-  for (const [name, { state }] of agents) {
-    if (state === undefined) continue;
-    const [otherName, other] = known.get(state.create) ?? [name, state];
-    known.set(state.create, [name, state]);
-    if (other === state) continue;
-    const both = `the agents "${otherName}" and "${name}" have one function for two states`;
-    throw new AgentsError(`${both}: call defineState once, and pass its result to both`);
-  }
 }
 
 export function isState<S>(value: unknown): value is State<S> {

@@ -1,6 +1,7 @@
 import type { Agent } from '../../agents/agent.ts';
 import type { App, ServedAgent } from '../../app/app.ts';
-import { createApp, isAgent, type NamedAgents } from '../../app/create-app.ts';
+import { isAgent, type NamedAgents } from '../../app/assemble-app.ts';
+import { createApp } from '../../app/create-app.ts';
 import type { JsonObject } from '../../base/json.ts';
 import type { TurnState } from '../../conversations/message.ts';
 import { cameWith } from '../../conversations/turn-record.ts';

@@ -1,7 +1,7 @@
 // What a scenario is played to, and with what.
 
 import type { Agent } from '../../agents/agent.ts';
-import type { NamedAgents } from '../../app/create-app.ts';
+import type { NamedAgents } from '../../app/assemble-app.ts';
 import type { ChatModel } from '../../models/model.ts';
 import type { Settings } from '../../settings/settings.ts';
 import type { GoldenRequests } from './golden-requests.ts';

@@ -1,8 +1,8 @@
 // What makes a scenario impossible to play. Asked of all scenarios before the first one runs.
 
 import type { Agent } from '../../agents/agent.ts';
+import { isAgent, noLog } from '../../app/assemble-app.ts';
 import { bindAgent } from '../../app/bind-agent.ts';
-import { isAgent, noLog } from '../../app/create-app.ts';
 import type { JsonObject } from '../../base/json.ts';
 import { nearestName } from '../../base/nearest-name.ts';
 import type { Tool } from '../../tools/tool.ts';

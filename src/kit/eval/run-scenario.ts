@@ -4,7 +4,7 @@ import { resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
 import type { App } from '../../app/app.ts';
-import { isAgent, partsOf } from '../../app/create-app.ts';
+import { isAgent, partsOf } from '../../app/assemble-app.ts';
 import { shellWord } from '../terminal/one-line.ts';
 import { openEvalModel, problemsOfModels } from './eval-model.ts';
 import { GoldenRequests } from './golden-requests.ts';

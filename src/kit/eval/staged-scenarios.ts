@@ -3,7 +3,8 @@
 import { readdirSync, statSync } from 'node:fs';
 import { dirname, join, resolve } from 'node:path';
 
-import { createApp, noLog } from '../../app/create-app.ts';
+import { noLog } from '../../app/assemble-app.ts';
+import { createApp } from '../../app/create-app.ts';
 import { openAgents } from '../../app/open-agents.ts';
 import { messageOf } from '../../base/thrown-values.ts';
 import { DEFAULT_PRICES } from '../../models/prices.ts';

@@ -1,15 +1,15 @@
 // The figures of a turn, for the record of its call.
 
-import type { ModelTokens, ModelUsage } from '../../agents/agent.ts';
 import { originalFrame } from '../../base/source-positions.ts';
 import { framesOf, withoutMessage } from '../../base/thrown-values.ts';
 import type { TurnEvent } from '../../calls/call-event.ts';
 import { captured } from '../../conversations/captured-requests.ts';
 import type {
-  CostFigures, FailureFigures, ModelFigures, RequestFigures, ToolFigures, TurnFigures,
+  FailureFigures, RequestFigures, ToolFigures, TurnFigures,
 } from '../../conversations/turn-figures.ts';
 import { failureReasonOf } from './failure-reason.ts';
-import type { CostOf, CutUsage, TurnWork, WorkCall, WorkRequest } from './turn-work.ts';
+import { costFigures, costIn, modelFigures } from './model-figures.ts';
+import type { TurnWork, WorkCall, WorkRequest } from './turn-work.ts';
 
 /** A turn whose figures are kept. Its times are on the clock of `performance.now()`. */
 export interface MeasuredTurn {
@@ -27,6 +27,33 @@ export interface MeasuredTurn {
 /** Most requests, tool calls and fillers that a turn keeps figures of: its first ones. */
 export const MAX_FIGURES = 100;
 const MAX_DETAIL_LENGTH = 200;
+
+/** Which turns leave figures for the records of their calls. */
+export interface FiguresKept {
+  /** Whether all do. */
+  readonly ofAllTurns: boolean;
+  /** Whether turns that ask a model do, with what it was sent and what it answered. */
+  readonly ofRequests: boolean;
+}
+
+/** Takes the figures of turns. Loaded only if some are kept. */
+export class FigureTaker {
+  readonly #kept: FiguresKept;
+
+  constructor(kept: FiguresKept) {
+    this.#kept = kept;
+  }
+
+  atStart({ event, startedAtMs }: MeasuredTurn): TurnFigures | undefined {
+    return this.#kept.ofAllTurns ? figuresAtStart(event, startedAtMs) : undefined;
+  }
+
+  atEnd(turn: MeasuredTurn, hasFailed: boolean): TurnFigures | undefined {
+    const { ofAllTurns, ofRequests } = this.#kept;
+    const isKept = ofAllTurns || (ofRequests && turn.workSoFar !== undefined);
+    return isKept ? figuresAtEnd(turn, hasFailed, ofRequests) : undefined;
+  }
+}
 
 /**
  * Figures of a turn that begins. `startedAtMs` is a value of `performance.now()`.
@@ -113,23 +140,6 @@ function wasAskedAgain(request: WorkRequest, all: readonly WorkRequest[]): boole
   return next.some(({ model }) => model === request.model);
 }
 
-function costIn(
-  model: string,
-  tokens: ModelTokens | undefined,
-  costOf: CostOf,
-): number | undefined {
-  const isKnown = tokens?.inputTokens !== undefined || tokens?.outputTokens !== undefined;
-  return tokens !== undefined && isKnown ? costOf(model, tokens) : undefined;
-}
-
-/** Sums of fractions get long tails, which would be stored. */
-function costFigures(cost: number | undefined, isEstimated: boolean): CostFigures {
-  return {
-    ...(cost === undefined ? {} : { cost: Number(cost.toFixed(9)) }),
-    ...(isEstimated ? { isEstimated } : {}),
-  };
-}
-
 function toolFigures(
   { call, tool, startedMs, durationMs, outcome, error }: WorkCall,
 ): ToolFigures {
@@ -160,31 +170,4 @@ function detailOf(error: unknown): string | undefined {
 
 function rounded(ms: number | undefined): number | undefined {
   return ms === undefined ? undefined : Math.round(ms);
-}
-
-/** What each model has used so far. Undefined if none was asked. */
-export function modelFigures({ usage = [], cut, costOf }: TurnWork): ModelFigures[] | undefined {
-  const requests: readonly (ModelUsage | CutUsage)[] = [...usage, ...cut];
-  const figures = new Map<string, ModelFigures>();
-  for (const request of requests) {
-    const { model, inputTokens, outputTokens, cachedTokens } = request;
-    const sum = figures.get(model);
-    const isEstimated = 'isEstimated' in request && request.isEstimated;
-    figures.set(model, {
-      model,
-      requests: (sum?.requests ?? 0) + 1,
-      inputTokens: plus(sum?.inputTokens, inputTokens),
-      outputTokens: plus(sum?.outputTokens, outputTokens),
-      cachedTokens: plus(sum?.cachedTokens, cachedTokens),
-      ...costFigures(
-        plus(sum?.cost, costIn(model, request, costOf)), isEstimated || sum?.isEstimated === true,
-      ),
-    });
-  }
-  return figures.size === 0 ? undefined : [...figures.values()];
-}
-
-/** A number that is not known counts as 0. Undefined if neither is known. */
-function plus(sum: number | undefined, more: number | undefined): number | undefined {
-  return more === undefined ? sum : (sum ?? 0) + more;
 }

@@ -6,7 +6,7 @@ import { textOf, type TurnEvent } from '../../calls/call-event.ts';
 import type { RunLinks } from '../../conversations/run-links.ts';
 import type { TracedRun, TracePlace } from '../../conversations/trace-place.ts';
 import type { Logger } from '../../log.ts';
-import { modelFigures } from './figures.ts';
+import { modelFigures } from './model-figures.ts';
 import {
   TURN_CHANNEL, type TracedTurn, type TurnEnded, type TurnHappening,
 } from './turn-points.ts';

@@ -3,7 +3,7 @@
 import assert from 'node:assert/strict';
 import { describe, it, type TestContext } from 'node:test';
 
-import { noLog } from '../../../src/app/create-app.ts';
+import { noLog } from '../../../src/app/assemble-app.ts';
 import { soon } from '../../../src/base/awaitable.ts';
 import { SetApart } from '../../../src/conversations/stores/set-apart.ts';
 import { mockTimers } from '../../fixtures/clock.ts';

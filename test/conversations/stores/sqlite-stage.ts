@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, type TestContext } from 'node:test';
 
-import { noLog } from '../../../src/app/create-app.ts';
+import { noLog } from '../../../src/app/assemble-app.ts';
 import type { PartsChange, PartStore } from '../../../src/conversations/stores/part-store.ts';
 import { SharedStore } from '../../../src/conversations/stores/shared-store.ts';
 import { loadSqlite, type Database } from '../../../src/conversations/stores/sqlite-library.ts';

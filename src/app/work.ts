@@ -1,0 +1,6 @@
+// What agents do besides speaking, and what is kept of it. One file, as each costs some time.
+
+export { ToolCalls, TurnWork } from '../turns/agent-work.ts';
+export { FigureTaker } from '../turns/report/figures.ts';
+export { agentChannels, othersBehind } from './agent-channels.ts';
+export { bindAgent, callLimits, hasUsableModel } from './bind-agent.ts';
