@@ -5,7 +5,7 @@ import type { Agent, MessageTurn, StartTurn } from '../../src/agents/agent.ts';
 import type { Reply } from '../../src/agents/agent.ts';
 import { defineAgent, type AgentDefinition } from '../../src/agents/define-agent.ts';
 import { WELCOME_BACK } from '../../src/agents/phrases.ts';
-import { tool } from '../../src/tools/tool.ts';
+import { looking } from './weather-tool.ts';
 
 const HOOKS = [
   'onSessionStart',
@@ -40,13 +40,6 @@ function defineAnything(definition: unknown): Agent {
 }
 
 describe('defineAgent', () => {
-  it('takes an agent with a name and onMessage, and nothing else', () => {
-    const agent = defineAgent(LEAST);
-    assert.equal(agent.name, 'least');
-    assert.equal(agent.onSessionStart, undefined);
-    assert.equal(agent.onMessage({} as MessageTurn, {} as Reply), 'Yes.');
-  });
-
   it('takes an agent with every field, and keeps each', () => {
     const agent = defineAgent(WHOLE);
     for (const name of ['name', 'description', 'apology', ...HOOKS] as const)
@@ -81,102 +74,41 @@ describe('defineAgent', () => {
     assert.equal(startOf(agent, true), 'Welcome back.');
   });
 
-  const expected: readonly (readonly [field: string, type: string, ...wrong: unknown[]])[] = [
+  const types: readonly (readonly [field: string, type: string, wrong: unknown])[] = [
     ['name', 'string', () => 'x'],
-    ['description', 'string', () => 'x'],
-    ['welcome', 'string or a function'],
+    ['description', 'string', null],
+    ['welcome', 'string or a function', 5],
     ...HOOKS.map((hook) => [hook, 'function', 'Hi.'] as const),
   ];
-  for (const [field, type, ...others] of expected) {
-    for (const wrong of [5, true, {}, [], null, ...others]) {
-      it(`refuses ${JSON.stringify(wrong) ?? 'a function'} for ${field}`, () => {
-        assert.throws(() => defineAnything({ ...WHOLE, [field]: wrong }), {
-          name: 'TypeError',
-          message: `an agent's ${field} must be a ${type}, got ${typeof wrong}`,
-        });
-      });
-    }
-
-    if (field !== 'name' && field !== 'onMessage') {
-      it(`takes undefined for ${field}`, () => {
-        defineAnything({ ...WHOLE, [field]: undefined });
-      });
-    }
-  }
-
-  for (const misspelt of [
-    'onmessage',
-    'onMesage',
-    'on_message',
-    'onInterruption',
-    'constructor',
-    'toString',
-    'hasOwnProperty',
-  ]) {
-    it(`names the misspelt field ${misspelt}, and what was meant or is known`, () => {
-      const start = `^agent "[^"]+": unknown field "${misspelt}"; `;
-      assert.throws(() => defineAnything({ ...WHOLE, [misspelt]: () => 'x' }), {
+  for (const [field, type, wrong] of types) {
+    it(`refuses ${JSON.stringify(wrong) ?? 'a function'} for ${field}`, () => {
+      assert.throws(() => defineAnything({ ...WHOLE, [field]: wrong }), {
         name: 'TypeError',
-        message: new RegExp(`${start}.*on(?:Message|Interrupted)`),
+        message: `an agent's ${field} must be a ${type}, got ${typeof wrong}`,
       });
     });
   }
 
-  for (const name of ['', undefined]) {
-    it(`refuses ${JSON.stringify(name) ?? 'undefined'} for a name`, () => {
-      assert.throws(() => defineAnything({ ...LEAST, name }), {
-        name: 'TypeError',
-        message: 'an agent must have a name',
-      });
-    });
-  }
-
-  it('names the agent that has no onMessage', () => {
-    assert.throws(() => defineAnything({ name: 'mute', welcome: 'Hi.' }), {
-      name: 'TypeError',
-      message: /^agent "mute" must have onMessage/,
-    });
-    assert.throws(() => defineAnything({ name: 'mute', onMessage: undefined }), {
-      name: 'TypeError',
-      message: /^agent "mute" must have onMessage/,
-    });
+  it('takes undefined for every field but its name and onMessage', () => {
+    const optional = types.filter(([field]) => field !== 'name' && field !== 'onMessage');
+    for (const [field] of optional) defineAnything({ ...WHOLE, [field]: undefined });
   });
 
-  for (const wrong of [undefined, null, 'echo', 5]) {
-    it(`refuses ${JSON.stringify(wrong) ?? 'undefined'} for an agent`, () => {
-      assert.throws(() => defineAnything(wrong), {
-        name: 'TypeError',
-        message: /^an agent must be an object, got /,
-      });
-    });
+  // `export default function onMessage() { … }` is an easy mistake: its source is not shown.
+  const refused: readonly (readonly [what: string, definition: unknown, message: RegExp])[] = [
+    ['a misspelt field', { ...WHOLE, onMesage: () => 'x' }, /"onMesage"; did you mean "onMessage"/],
+    ['an empty name', { ...LEAST, name: '' }, /^an agent must have a name$/],
+    ['no name', { ...LEAST, name: undefined }, /^an agent must have a name$/],
+    ['no onMessage', { name: 'mute', welcome: 'Hi.' }, /^agent "mute" must have onMessage/],
+    ['undefined for onMessage', { name: 'mute', onMessage: undefined }, /^agent "mute" must have/],
+    ['null', null, /^an agent must be an object, got null$/],
+    ['a text', 'echo', /^an agent must be an object, got /],
+    ['a function', function onMessage() {}, /^an agent must be an object, got (a )?function$/],
+  ];
+  for (const [what, definition, message] of refused) {
+    it(`refuses ${what}`, () =>
+      assert.throws(() => defineAnything(definition), { name: 'TypeError', message }));
   }
-
-  it('refuses a function, in one line and without its source', () => {
-    // `export default function onMessage() { … }` is an easy mistake.
-    const agent = function onMessage(): string {
-      // a secret of the source
-      return 'Yes.';
-    };
-    assert.throws(() => defineAnything(agent), {
-      name: 'TypeError',
-      message: /^an agent must be an object, got (a )?function$/,
-    });
-  });
-
-  it('takes an instance of a class, whose hooks are on its prototype', () => {
-    class Counting implements Agent {
-      readonly name = 'counting';
-      #turns = 0;
-
-      onMessage(): string {
-        this.#turns += 1;
-        return `Turn ${this.#turns}.`;
-      }
-    }
-    const agent = defineAgent(new Counting());
-    assert.equal(agent.onMessage({} as MessageTurn, {} as Reply), 'Turn 1.');
-    assert.equal(agent.onMessage({} as MessageTurn, {} as Reply), 'Turn 2.');
-  });
 
   it('keeps the hooks of a class with a welcome', () => {
     // Was: hooks were spread into a copy, to which a spread takes nothing of a prototype.
@@ -196,13 +128,7 @@ describe('defineAgent', () => {
     assert.equal(agent.onMessage({} as MessageTurn, {} as Reply), 'Turn 1.');
   });
 
-  const look = tool({
-    name: 'look',
-    description: 'Looks.',
-    parameters: { type: 'object' },
-    run: () => 'seen',
-  });
-
+  const look = looking();
   for (const [what, tools, message] of [
     [
       'a tool that is a plain object',

@@ -6,18 +6,22 @@ import { describe, it } from 'node:test';
 import type { MessageTurn } from '../../src/agents/agent.ts';
 import { defineAgent } from '../../src/agents/define-agent.ts';
 import { withFiller } from '../../src/agents/filler.ts';
-import { tool } from '../../src/tools/tool.ts';
 import { pausing, says, silentAfter } from '../faults/model-server.ts';
-import { chunk, textReply } from '../faults/wire-shapes.ts';
+import { textReply } from '../faults/wire-shapes.ts';
 import { contentsOf, deferred, Listener, until, within } from '../fixtures/app.ts';
 import { mockTimers } from '../fixtures/clock.ts';
 import { calls, eventsOf, outline, serveModel, spoken } from './model-app.ts';
+import { agentWith, APOLOGY, looking } from './weather-tool.ts';
 
 const plain = defineAgent({ name: 'plain', prompt: 'Be brief.' });
 const AFTER = { FILLER_AFTER_MS: '20' };
-const APOLOGY = 'Sorry, something went wrong. Could you say that again?';
 const trimmed = (contents: readonly unknown[]): string[] =>
   contents.map((content) => String(content).trim());
+
+/** A turn in German that can only say fillers. */
+function fillable(sayFiller: (text: string) => boolean): MessageTurn {
+  return { language: 'de', journal: { sayFiller } } as unknown as MessageTurn;
+}
 
 describe('a filler', () => {
   it('is said once when nothing was spoken for FILLER_AFTER_MS', async (t) => {
@@ -39,30 +43,11 @@ describe('a filler', () => {
     assert.deepEqual(trimmed(contentsOf(await listener.rest())), ['It', 'rains.']);
   });
 
-  it('does not run into the reply', async (t) => {
-    const gate = deferred();
-    const { client } = await serveModel(
-      t,
-      plain,
-      [pausing([], gate.promise, textReply('It', ' rains.'))],
-      AFTER,
-    );
-    const reply = client.say('Rain?');
-    void reply.then(() => gate.resolve());
-    assert.match(await spoken(reply), /^One moment\.\s+It rains\.$/);
-  });
-
   it('is said once over several rounds of tools', async (t) => {
     const gate = deferred();
-    const look = tool({
-      name: 'look',
-      description: 'Looks.',
-      parameters: { type: 'object' },
-      run: () => gate.promise,
-    });
     const { client } = await serveModel(
       t,
-      defineAgent({ name: 'looking', prompt: 'Be brief.', tools: [look] }),
+      agentWith(looking({ run: () => gate.promise })),
       [calls([['a', 'look', '{}']]), calls([['a', 'look', '{}']]), says('Yes.')],
       AFTER,
     );
@@ -96,20 +81,6 @@ describe('a filler', () => {
     assert.equal(JSON.stringify(outline(server.requests[1])).includes('One moment'), false);
   });
 
-  it('is not said once the model has spoken', async (t) => {
-    const gate = deferred();
-    const script = [
-      pausing([chunk({ content: 'It' })], gate.promise, textReply(' rains.')),
-    ] as const;
-    const clock = mockTimers(t, ['setTimeout']);
-    const { client } = await serveModel(t, plain, script, AFTER);
-    const listener = new Listener(await client.say('Rain?'));
-    assert.equal((await listener.next())?.content, 'It');
-    clock.tick(1_000);
-    gate.resolve();
-    assert.deepEqual(contentsOf(await listener.rest()), [' rains.']);
-  });
-
   it('is not said where FILLER_AFTER_MS is 0', async (t) => {
     const { client } = await serveModel(t, plain, [silentAfter()], {
       FILLER_AFTER_MS: '0',
@@ -134,9 +105,7 @@ describe('a filler', () => {
     const clock = mockTimers(t, ['setTimeout']);
     const said: number[] = [];
     let nowMs = 0;
-    const turn = {
-      journal: { sayFiller: () => said.push(nowMs) > 0 },
-    } as unknown as MessageTurn;
+    const turn = fillable(() => said.push(nowMs) > 0);
     const gate = deferred();
     const spoken = withFiller(turn, 'One moment.', 1_000, () => gate.promise);
     for (; nowMs < 40_000; nowMs += 500) clock.tick(500);
@@ -153,8 +122,7 @@ describe('a filler', () => {
       asked += 1;
       return false;
     };
-    const turn = { journal: { sayFiller } } as unknown as MessageTurn;
-    void withFiller(turn, 'One moment.', 1_000, () => new Promise(() => undefined));
+    void withFiller(fillable(sayFiller), 'One moment.', 1_000, () => new Promise(() => undefined));
     clock.tick(1_000);
     clock.tick(100_000);
     assert.equal(asked, 1);
@@ -163,9 +131,7 @@ describe('a filler', () => {
   it('may be made for the turn, in its language', async (t) => {
     const clock = mockTimers(t, ['setTimeout']);
     const said: string[] = [];
-    const turn = {
-      language: 'de', journal: { sayFiller: (text: string) => said.push(text) },
-    } as unknown as MessageTurn;
+    const turn = fillable((text) => said.push(text) > 0);
     const gate = deferred();
     const filler = ({ language }: MessageTurn): string =>
       language === 'de' ? 'Moment.' : 'One moment.';
@@ -196,9 +162,7 @@ describe('a filler', () => {
   it('is not said after the turn', async (t) => {
     const clock = mockTimers(t, ['setTimeout']);
     const said: string[] = [];
-    const turn = {
-      journal: { sayFiller: (text: string) => said.push(text) },
-    } as unknown as MessageTurn;
+    const turn = fillable((text) => said.push(text) > 0);
     await withFiller(turn, 'One moment.', 20, () => Promise.resolve());
     clock.tick(1_000);
     assert.deepEqual(said, []);

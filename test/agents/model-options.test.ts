@@ -5,17 +5,11 @@ import { describe, it } from 'node:test';
 
 import { getAgent } from '../../src/agents/built-in/registry.ts';
 import { defineAgent, type AgentDefinition } from '../../src/agents/define-agent.ts';
-import { tool } from '../../src/tools/tool.ts';
 import { says } from '../faults/model-server.ts';
 import { calls, modelServer, serveAgent, serveModel, spoken } from './model-app.ts';
+import { looking } from './weather-tool.ts';
 
 const part = { name: 'shop', prompt: 'Be brief.', model: 'groq:llama' };
-const look = tool({
-  name: 'look',
-  description: 'Looks.',
-  parameters: { type: 'object' },
-  run: () => 'seen',
-});
 
 describe('the options of an agent', () => {
   it('reach the vendor', async (t) => {
@@ -36,14 +30,14 @@ describe('the options of an agent', () => {
 
   it('have a tool called in the first request of a turn only', async (t) => {
     const groq = await modelServer(t, calls([['1', 'look', '{}']]), says('Yes.'));
-    const agent = defineAgent({ ...part, tools: [look], toolChoice: 'required' });
+    const agent = defineAgent({ ...part, tools: [looking()], toolChoice: 'required' });
     const { client } = serveAgent(t, agent, { groq });
     for (const text of ['one', 'two']) await spoken(client.say(text));
     const choices = groq.requests.map(({ body }) => body['tool_choice']);
     assert.deepEqual(choices, ['required', undefined, 'required']);
   });
 
-  for (const name of ['starter', 'bakery', 'outdoor_shop', 'relay']) {
+  for (const name of ['starter', 'relay']) {
     it(`are the settings' for the built-in agent ${name}`, async (t) => {
       const environment = {
         DEFAULT_MODEL: 'openai:gpt-4o', TEMPERATURE: '0.4', MAX_OUTPUT_TOKENS: '70',

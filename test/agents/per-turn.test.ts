@@ -7,21 +7,14 @@ import type { Agent } from '../../src/agents/agent.ts';
 import { defineAgent, type AgentDefinition } from '../../src/agents/define-agent.ts';
 import { defineState } from '../../src/agents/state/state.ts';
 import type { ChatMessage, ChatModel } from '../../src/models/model.ts';
-import { tool } from '../../src/tools/tool.ts';
 import { says } from '../faults/model-server.ts';
 import { deferred, errorsIn, fired, serve, within } from '../fixtures/app.ts';
 import { modelServer, promptOf, serveAgent, serveModel, spoken, toolNames } from './model-app.ts';
+import { APOLOGY, looking } from './weather-tool.ts';
 
-const APOLOGY = 'Sorry, something went wrong. Could you say that again?';
 const CALLER = { from_phone_number: '+15550100', to_phone_number: null };
 
-const look = tool({
-  name: 'look',
-  description: 'Looks.',
-  parameters: { type: 'object' },
-  run: () => 'seen',
-});
-const pay = tool({ ...look, description: 'Pays.', name: 'pay', parameters: { type: 'object' } });
+const [look, pay] = [looking(), looking({ name: 'pay' })];
 
 /** A model that says its name, and keeps what it was asked. */
 function modelNamed(name: string): ChatModel & { readonly asked: (readonly ChatMessage[])[] } {
@@ -102,57 +95,46 @@ describe('a function of the turn that fails', () => {
   };
   const rejecting = async (): Promise<never> => throwing();
   const part = { name: 'shop', prompt: 'Be brief.' };
-  for (const [field, definition] of [
-    ['prompt', { ...part, prompt: throwing }],
-    ['prompt', { ...part, prompt: rejecting }],
-    ['tools', { ...part, tools: throwing }],
-    ['tools', { ...part, tools: rejecting }],
-    ['model', { ...part, model: throwing }],
-    ['model', { ...part, model: rejecting }],
-  ] as const) {
-    const how = Object.values(definition).includes(throwing) ? 'throws' : 'rejects';
-    it(`fails the turn when the ${field} ${how}, without its message in the log`, async (t) => {
-      const agent = defineAgent(definition);
-      const { client, logLines, server } = await serveModel(t, agent, [says('Yes.')]);
-      assert.equal(await spoken(client.say('Hi')), APOLOGY);
-      assert.deepEqual([errorsIn(logLines), server.requests.length], [['turn failed'], 0]);
-      const log = logLines.join();
-      assert.ok(log.includes(`agent \\"shop\\": its ${field} failed`), log);
-      assert.equal(log.includes('secret words'), false);
-    });
+  for (const field of ['prompt', 'tools', 'model'] as const) {
+    for (const [how, fails] of [['throws', throwing], ['rejects', rejecting]] as const) {
+      it(`fails the turn when the ${field} ${how}, without its message in the log`, async (t) => {
+        const agent = defineAgent({ ...part, [field]: fails } as AgentDefinition);
+        const { client, logLines, server } = await serveModel(t, agent, [says('Yes.')]);
+        assert.equal(await spoken(client.say('Hi')), APOLOGY);
+        assert.deepEqual([errorsIn(logLines), server.requests.length], [['turn failed'], 0]);
+        const log = logLines.join();
+        assert.ok(log.includes(`agent \\"shop\\": its ${field} failed`), log);
+        assert.equal(log.includes('secret words'), false);
+      });
+    }
   }
 
-  it('fails the turn when the welcome throws', async (t) => {
-    const { client, logLines } = serve(t, {
-      ...defineAgent({ name: 'shop', welcome: throwing, onMessage: () => 'Yes.' }),
-    });
-    assert.equal(await spoken(client.start()), APOLOGY);
-    assert.equal(logLines.join().includes('secret words'), false);
-  });
-
-  for (const [field, made, message] of [
-    ['prompt', 5, 'its prompt must make a string, got number'],
-    ['tools', 'look', 'tools must be a list'],
-    ['tools', [{}], 'each of its tools must be made with tool({ … })'],
-    ['tools', [look, look], 'has two tools named'],
-    ['model', 5, 'its model must be a name, or an object with'],
-    ['model', { name: 'half' }, 'its model must be a name, or an object with'],
-    ['model', 'nobody:x', 'a model is named provider:model'],
+  const ofAnotherState = looking({ state: defineState(() => ({})) });
+  for (const [what, field, made, message] of [
+    ['no text', 'prompt', 5, 'its prompt must make a string, got number'],
+    ['no list', 'tools', 'look', 'tools must be a list'],
+    ['no tools', 'tools', [{}], 'each of its tools must be made with tool({ … })'],
+    ['a tool twice', 'tools', [look, look], 'has two tools named'],
+    [
+      'a tool of another state', 'tools', [ofAnotherState],
+      'its tool look has a state, and the agent has none',
+    ],
+    ['half of a model', 'model', { name: 'half' }, 'its model must be a name, or an object with'],
+    ['an unknown name', 'model', 'nobody:x', 'a model is named provider:model'],
   ] as const) {
-    it(`fails the turn when the ${field} is ${JSON.stringify(made)}`, async (t) => {
-      const definition = { ...part, [field]: () => made } as AgentDefinition;
+    it(`fails the turn when the ${field} is ${what}`, async (t) => {
+      const definition = { ...part, [field]: () => made } as unknown as AgentDefinition;
       const { client, logLines } = await serveModel(t, defineAgent(definition), [says('Yes.')]);
       assert.equal(await spoken(client.say('Hi')), APOLOGY);
       assert.ok(logLines.join().includes(message), logLines.join());
     });
   }
 
-  it('fails the turn when a tool is of another state', async (t) => {
-    const other = tool({ ...look, parameters: { type: 'object' }, state: defineState(() => ({})) });
-    const definition = { ...part, tools: () => [other] } as unknown as AgentDefinition;
-    const { client, logLines } = await serveModel(t, defineAgent(definition), [says('Yes.')]);
-    assert.equal(await spoken(client.say('Hi')), APOLOGY);
-    assert.ok(logLines.join().includes('its tool look has a state, and the agent has none'));
+  it('fails the turn when the welcome throws', async (t) => {
+    const agent = defineAgent({ name: 'shop', welcome: throwing, onMessage: () => 'Yes.' });
+    const { client, logLines } = serve(t, { ...agent });
+    assert.equal(await spoken(client.start()), APOLOGY);
+    assert.equal(logLines.join().includes('secret words'), false);
   });
 });
 
@@ -236,24 +218,12 @@ describe("a model of one's own", () => {
     assert.equal(app.model, mine);
   });
 
-  it('may be chosen for a turn', async (t) => {
-    const models = [modelNamed('one'), modelNamed('two')];
-    const agent = defineAgent({
-      name: 'shop',
-      prompt: 'Be brief.',
-      model: ({ text }) => models.find(({ name }) => name === text),
-    });
-    const { client } = serveAgent(t, agent, {});
-    assert.equal(await spoken(client.say('two')), 'I am two.');
-  });
-
-  for (const wrong of [null, {}, { name: 'half', stream: () => undefined }, []]) {
-    it(`is not ${JSON.stringify(wrong)}`, () => {
-      const definition = { name: 'shop', prompt: 'Be brief.', model: wrong } as never;
-      assert.throws(() => defineAgent(definition), {
+  it('is not what lacks a part of one', () => {
+    for (const model of [null, { name: 'half', stream: () => undefined }]) {
+      assert.throws(() => defineAgent({ name: 'shop', prompt: 'Be brief.', model } as never), {
         name: 'TypeError',
         message: /^agent "shop": its model must be a name, or an object with name, stream, /,
       });
-    });
-  }
+    }
+  });
 });

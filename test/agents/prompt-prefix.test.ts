@@ -171,18 +171,6 @@ function breaksOf(requests: readonly ChatMessage[][]): string[] {
 }
 
 describe('a request to a model', () => {
-  for (const before of PLANS) {
-    for (const after of PLANS) {
-      it(`begins with the one before it: ${before}, then ${after}`, async (t) => {
-        const talk = new Talk(t);
-        for (const plan of ['answer', before, after, 'answer'] as const) await talk.turn(plan);
-        const breaks = breaksOf(talk.requests).filter((reason) => reason !== 'joined');
-        const isLate = before === 'cut within' || after === 'cut within';
-        assert.deepEqual(breaks.filter((reason) => !isLate || reason !== 'late result'), []);
-      });
-    }
-  }
-
   for (const plan of ['tools', 'cut later'] as const) {
     it(`changes from the words on that the caller did not hear: ${plan}`, async (t) => {
       const talk = new Talk(t);

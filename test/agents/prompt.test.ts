@@ -51,18 +51,6 @@ describe('toChatMessages', () => {
     assert.deepEqual(toChatMessages('Be brief.', []), [{ role: 'system', content: 'Be brief.' }]);
   });
 
-  it('keeps the order of the talk', () => {
-    assert.deepEqual(
-      promptOf(user('Hi.'), agent('Hello.'), user('Rain?', 't-2'), agent('No.', 't-2')),
-      [
-        ['user', 'Hi.'],
-        ['assistant', 'Hello.'],
-        ['user', 'Rain?'],
-        ['assistant', 'No.'],
-      ],
-    );
-  });
-
   it('does not change the history', () => {
     const history = [user('One'), user('Two'), calling(['a'])].map((message) =>
       Object.freeze(message),
@@ -70,216 +58,124 @@ describe('toChatMessages', () => {
     toChatMessages('Be brief.', Object.freeze(history));
   });
 
-  it('makes neighbouring messages of the caller one', () => {
-    assert.deepEqual(promptOf(user('One'), user('Two', 't-2'), user('Three', 't-3')), [
-      ['user', 'One\nTwo\nThree'],
-    ]);
-  });
-
-  it('makes messages of the caller one that an empty placeholder stood between', () => {
-    assert.deepEqual(
-      promptOf(
-        user('One'),
-        agent('', 't-1', 'interrupted'),
-        user('Two', 't-2'),
-        agent('', 't-2', 'open'),
-      ),
-      [['user', 'One\nTwo']],
-    );
-  });
-
-  for (const empty of ['', ' ', '\n\t']) {
-    it(`leaves out ${JSON.stringify(empty)}, regardless of who said it`, () => {
-      assert.deepEqual(
-        promptOf(user(empty), agent(empty), user('Hi.', 't-2'), agent(empty, 't-2')),
-        [['user', 'Hi.']],
-      );
-    });
-    it(`leaves out an interrupted ${JSON.stringify(empty)}: nothing was heard`, () => {
-      assert.deepEqual(promptOf(user('Hi.'), agent(empty, 't-1', 'interrupted')), [
-        ['user', 'Hi.'],
-      ]);
-    });
-  }
-
-  it('says that the caller is silent, so that no prompt ends with words of the agent', () => {
-    const silent = ['user', '(the caller says nothing)'];
-    assert.deepEqual(promptOf(user('')), [silent]);
-    const greeted = [user('Hi.'), agent('Hello.'), user(' ', 't-2')];
-    const said = [['user', 'Hi.'], ['assistant', 'Hello.'], silent];
-    assert.deepEqual(promptOf(...greeted), said);
-    assert.deepEqual(
-      promptOf(...greeted, agent('Are you there?', 't-2')),
-      [...said, ['assistant', 'Are you there?']],
-    );
-  });
-
-  it('forgets a silence that the caller broke before anybody spoke', () => {
-    assert.deepEqual(
-      promptOf(agent('Hello.'), user('', 't-2'), user('Yes.', 't-3'), user('', 't-4')),
-      [['assistant', 'Hello.'], ['user', 'Yes.']],
-    );
-  });
-
-  it('marks an interrupted reply, and only that', () => {
-    assert.deepEqual(
-      promptOf(
-        user('Hi.'),
-        agent('It rains', 't-1', 'interrupted'),
-        user('Ok', 't-2'),
-        agent('Sorry.', 't-2', 'failed'),
-      ),
-      [
-        ['user', 'Hi.'],
-        ['assistant', 'It rains [interrupted]'],
-        ['user', 'Ok'],
-        ['assistant', 'Sorry.'],
-      ],
-    );
-  });
-
-  it('marks a turn that was interrupted behind its calls with a message of its own', () => {
-    assert.deepEqual(
-      promptOf(
-        calling(['a'], 't-1', 'Let me', 'interrupted'),
-        result('a', '1'),
-        user('Stop.', 't-2'),
-      ),
-      [
-        ['assistant', 'Let me', ['a']],
-        ['tool', 'a', '1'],
-        ['assistant', '[interrupted]'],
-        ['user', 'Stop.'],
-      ],
-    );
-  });
-
-  it('marks the words behind the calls, and not those before them', () => {
-    assert.deepEqual(
-      promptOf(
-        calling(['a'], 't-1', 'Let me see.', 'interrupted'),
-        result('a', '1'),
-        agent('It ra', 't-1', 'interrupted'),
-        user('Stop.', 't-2'),
-      ),
-      [
-        ['assistant', 'Let me see.', ['a']],
-        ['tool', 'a', '1'],
-        ['assistant', 'It ra [interrupted]'],
-        ['user', 'Stop.'],
-      ],
-    );
-  });
-
-  it('does not mark the last turn behind its calls: it runs again', () => {
-    assert.deepEqual(promptOf(calling(['a'], 't-1', 'Let me', 'interrupted'), result('a', '1')), [
-      ['assistant', 'Let me', ['a']],
-      ['tool', 'a', '1'],
-    ]);
-  });
-
-  it('keeps calls without text, and does not mark them', () => {
-    assert.deepEqual(promptOf(calling(['a'], 't-1', '', 'interrupted'), result('a', '1')), [
-      ['assistant', '', ['a']],
-      ['tool', 'a', '1'],
-    ]);
-  });
-
   it('keeps calls as the model wrote them', () => {
     const [, message] = toChatMessages('Be brief.', [calling(['a'])]);
     assert.deepEqual(message, { role: 'assistant', content: '', toolCalls: [call('a')] });
   });
 
-  it('puts results in the order of their calls', () => {
-    assert.deepEqual(promptOf(calling(['a', 'b']), result('b', '2'), result('a', '1')), [
-      ['assistant', '', ['a', 'b']],
-      ['tool', 'a', '1'],
-      ['tool', 'b', '2'],
-    ]);
-  });
-
-  it('gives every call without a result one that says so', () => {
-    assert.deepEqual(promptOf(calling(['a', 'b']), result('b', '2'), user('Hi.', 't-2')), [
-      ['assistant', '', ['a', 'b']],
-      ['tool', 'a', INTERRUPTED],
-      ['tool', 'b', '2'],
-      ['user', 'Hi.'],
-    ]);
-  });
-
-  it('leaves out a result without its call', () => {
-    assert.deepEqual(promptOf(result('a', '1'), user('Hi.'), result('b', '2'), agent('Hello.')), [
-      ['user', 'Hi.'],
-      ['assistant', 'Hello.'],
-    ]);
-  });
-
-  it('leaves out a result that stands before its call', () => {
-    assert.deepEqual(promptOf(result('a', '1'), calling(['a'])), [
-      ['assistant', '', ['a']],
-      ['tool', 'a', INTERRUPTED],
-    ]);
-  });
-
-  it('takes the first of several results', () => {
-    assert.deepEqual(promptOf(calling(['a']), result('a', '1'), result('a', '2')), [
-      ['assistant', '', ['a']],
-      ['tool', 'a', '1'],
-    ]);
-  });
-
-  it('finds a result behind the text that followed', () => {
-    assert.deepEqual(promptOf(calling(['a']), agent('One moment.'), result('a', '1')), [
-      ['assistant', '', ['a']],
-      ['tool', 'a', '1'],
-      ['assistant', 'One moment.'],
-    ]);
-  });
-
-  it('tells results apart whose ids were used in an earlier turn', () => {
-    assert.deepEqual(
-      promptOf(calling(['a']), result('a', '1'), calling(['a'], 't-2'), result('a', '2', 't-2')),
+  const silent = ['user', '(the caller says nothing)'];
+  const cases: readonly (readonly [
+    what: string, history: readonly Message[], prompt: readonly (readonly unknown[])[],
+  ])[] = [
+    [
+      'makes neighbouring messages of the caller one, whatever empty ones stand between',
       [
-        ['assistant', '', ['a']],
-        ['tool', 'a', '1'],
-        ['assistant', '', ['a']],
-        ['tool', 'a', '2'],
+        agent('Hello.'), user('One'), user('Two', 't-2'),
+        agent('', 't-2', 'interrupted'), user('Three', 't-3'), agent('', 't-3', 'open'),
       ],
-    );
-  });
-
-  it('does not lend a call the result of another turn', () => {
-    assert.deepEqual(promptOf(calling(['a']), calling(['a'], 't-2'), result('a', '2', 't-2')), [
-      ['assistant', '', ['a']],
-      ['tool', 'a', INTERRUPTED],
-      ['assistant', '', ['a']],
-      ['tool', 'a', '2'],
-    ]);
-  });
-
-  it('tells results apart whose ids were used in an earlier round of the turn', () => {
-    assert.deepEqual(promptOf(calling(['a']), result('a', '1'), calling(['a']), result('a', '2')), [
-      ['assistant', '', ['a']],
-      ['tool', 'a', '1'],
-      ['assistant', '', ['a']],
-      ['tool', 'a', '2'],
-    ]);
-  });
-
-  it('does not lend a call of the first round the result of the second', () => {
-    assert.deepEqual(promptOf(calling(['a']), calling(['a']), result('a', '2')), [
-      ['assistant', '', ['a']],
-      ['tool', 'a', INTERRUPTED],
-      ['assistant', '', ['a']],
-      ['tool', 'a', '2'],
-    ]);
-  });
-
-  it("makes the caller's words one that an orphaned result stood between", () => {
-    assert.deepEqual(promptOf(user('One'), result('a', '1'), user('Two', 't-2')), [
-      ['user', 'One\nTwo'],
-    ]);
-  });
+      [['assistant', 'Hello.'], ['user', 'One\nTwo\nThree']],
+    ],
+    ...['', ' ', '\n\t'].map((empty) => [
+      `leaves out ${JSON.stringify(empty)}, regardless of who said it`,
+      [user(empty), agent(empty), user('Hi.', 't-2'), agent(empty, 't-2', 'interrupted')],
+      [['user', 'Hi.']],
+    ] as const),
+    ['says that the caller is silent where nobody has spoken', [user('')], [silent]],
+    [
+      'says that the caller is silent, so that no prompt ends with words of the agent',
+      [user('Hi.'), agent('Hello.'), user(' ', 't-2'), agent('Are you there?', 't-2')],
+      [['user', 'Hi.'], ['assistant', 'Hello.'], silent, ['assistant', 'Are you there?']],
+    ],
+    [
+      'forgets a silence that the caller broke before anybody spoke',
+      [agent('Hello.'), user('', 't-2'), user('Yes.', 't-3'), user('', 't-4')],
+      [['assistant', 'Hello.'], ['user', 'Yes.']],
+    ],
+    [
+      'marks an interrupted reply, and only that',
+      [
+        user('Hi.'), agent('It rains', 't-1', 'interrupted'),
+        user('Ok', 't-2'), agent('Sorry.', 't-2', 'failed'),
+      ],
+      [
+        ['user', 'Hi.'], ['assistant', 'It rains [interrupted]'],
+        ['user', 'Ok'], ['assistant', 'Sorry.'],
+      ],
+    ],
+    [
+      'marks a turn that was interrupted behind its calls with a message of its own',
+      [calling(['a'], 't-1', 'Let me', 'interrupted'), result('a', '1'), user('Stop.', 't-2')],
+      [
+        ['assistant', 'Let me', ['a']], ['tool', 'a', '1'],
+        ['assistant', '[interrupted]'], ['user', 'Stop.'],
+      ],
+    ],
+    [
+      'marks the words behind the calls, and not those before them',
+      [
+        calling(['a'], 't-1', 'Let me see.', 'interrupted'), result('a', '1'),
+        agent('It ra', 't-1', 'interrupted'), user('Stop.', 't-2'),
+      ],
+      [
+        ['assistant', 'Let me see.', ['a']], ['tool', 'a', '1'],
+        ['assistant', 'It ra [interrupted]'], ['user', 'Stop.'],
+      ],
+    ],
+    [
+      'does not mark the last turn behind its calls: it runs again',
+      [calling(['a'], 't-1', '', 'interrupted'), result('a', '1')],
+      [['assistant', '', ['a']], ['tool', 'a', '1']],
+    ],
+    [
+      'puts results in the order of their calls',
+      [calling(['a', 'b']), result('b', '2'), result('a', '1')],
+      [['assistant', '', ['a', 'b']], ['tool', 'a', '1'], ['tool', 'b', '2']],
+    ],
+    [
+      'gives every call without a result one that says so',
+      [calling(['a', 'b']), result('b', '2'), user('Hi.', 't-2')],
+      [
+        ['assistant', '', ['a', 'b']], ['tool', 'a', INTERRUPTED], ['tool', 'b', '2'],
+        ['user', 'Hi.'],
+      ],
+    ],
+    [
+      'leaves out a result without its call, which the words around it do not notice',
+      [user('One'), result('a', '1'), user('Two', 't-2'), result('b', '2'), agent('Hello.')],
+      [['user', 'One\nTwo'], ['assistant', 'Hello.']],
+    ],
+    [
+      'leaves out a result that stands before its call',
+      [result('a', '1'), calling(['a'])],
+      [['assistant', '', ['a']], ['tool', 'a', INTERRUPTED]],
+    ],
+    [
+      'takes the first of several results, behind the text that followed too',
+      [calling(['a']), agent('One moment.'), result('a', '1'), result('a', '2')],
+      [['assistant', '', ['a']], ['tool', 'a', '1'], ['assistant', 'One moment.']],
+    ],
+    ...(['t-1', 't-2'] as const).flatMap((turnId) => [
+      [
+        `tells results apart whose id is used again in ${turnId}`,
+        [calling(['a']), result('a', '1'), calling(['a'], turnId), result('a', '2', turnId)],
+        [
+          ['assistant', '', ['a']], ['tool', 'a', '1'],
+          ['assistant', '', ['a']], ['tool', 'a', '2'],
+        ],
+      ],
+      [
+        `does not lend a call the result of one with its id in ${turnId}`,
+        [calling(['a']), calling(['a'], turnId), result('a', '2', turnId)],
+        [
+          ['assistant', '', ['a']], ['tool', 'a', INTERRUPTED],
+          ['assistant', '', ['a']], ['tool', 'a', '2'],
+        ],
+      ],
+    ] as const),
+  ];
+  for (const [what, history, prompt] of cases) {
+    it(what, () => assert.deepEqual(promptOf(...history), prompt));
+  }
 
   it('gives every call one result and every result its call, whatever part of a history is lost', () => {
     const whole = [

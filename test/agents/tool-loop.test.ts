@@ -13,14 +13,27 @@ import { says, type Answer } from '../faults/model-server.ts';
 import { contentsOf, deferred, Told, typesOf, within } from '../fixtures/app.ts';
 import { processorMs } from '../fixtures/processor-time.ts';
 import { calls, dataOf, eventsOf, outline, promptOf, serveModel, spoken } from './model-app.ts';
-import { agentWith, asksParis, sunny, weather } from './weather-tool.ts';
-
-const APOLOGY = 'Sorry, something went wrong. Could you say that again?';
+import { agentWith, APOLOGY, asksParis, looking, sunny, weather } from './weather-tool.ts';
 
 describe('a tool call', () => {
-  it('is run, and its result handed back before the model speaks', async (t) => {
-    const { client, server } = await serveModel(t, sunny, [asksParis, says('It is', ' clear.')]);
-    assert.equal(await spoken(client.say('Paris?')), 'It is clear.');
+  it('is run, told to the browser, and its result handed back before the model speaks', async (t) => {
+    const { client, server, app } = await serveModel(t, sunny, [asksParis, says('It is clear.')]);
+    const events = await eventsOf(client.say('Paris?'));
+    assert.deepEqual(typesOf(events), [
+      'response.data',
+      'response.data',
+      'response.tts',
+      'response.end',
+    ]);
+    const told = { tool: 'weather', args: { city: 'Paris' } };
+    const sky = { city: 'Paris', sky: 'clear' };
+    assert.deepEqual(dataOf(events), [
+      { ...told, status: 'running' }, { ...told, status: 'completed', result: sky },
+    ]);
+    assert.match(
+      app.metrics.text(),
+      /layercode_model_tokens_total\{model="openai:gpt-6-luna",direction="input"\} 69\n/,
+    );
     assert.deepEqual(outline(server.requests[1]), [
       ['user', 'Paris?'],
       ['assistant', null, ['call_1']],
@@ -35,52 +48,12 @@ describe('a tool call', () => {
     ]);
   });
 
-  it('is told to the browser, as it begins and with its result', async (t) => {
-    const { client } = await serveModel(t, sunny, [asksParis, says('Clear.')]);
-    const events = await eventsOf(client.say('Paris?'));
-    assert.deepEqual(dataOf(events), [
-      { tool: 'weather', status: 'running', args: { city: 'Paris' } },
-      {
-        tool: 'weather',
-        status: 'completed',
-        args: { city: 'Paris' },
-        result: { city: 'Paris', sky: 'clear' },
-      },
-    ]);
-    assert.deepEqual(typesOf(events), [
-      'response.data',
-      'response.data',
-      'response.tts',
-      'response.end',
-    ]);
-  });
-
+  const statuses = [{ tool: 'look', status: 'running' }, { tool: 'look', status: 'completed' }];
   for (const [tellBrowser, told] of [
-    [
-      undefined,
-      [
-        { tool: 'look', status: 'running' },
-        { tool: 'look', status: 'completed' },
-      ],
-    ],
-    [
-      'status',
-      [
-        { tool: 'look', status: 'running' },
-        { tool: 'look', status: 'completed' },
-      ],
-    ],
-    ['nothing', []],
+    [undefined, statuses], ['status', statuses], ['nothing', []],
   ] as const) {
     it(`is told to the browser without details with tellBrowser ${tellBrowser}`, async (t) => {
-      const run = (): string => 'a customer record';
-      const look = tool({
-        name: 'look',
-        description: 'Looks.',
-        parameters: { type: 'object' },
-        tellBrowser,
-        run,
-      });
+      const look = looking({ tellBrowser, run: () => 'a customer record' });
       const { client } = await serveModel(t, agentWith(look), [
         calls([['call_1', 'look', '{"id":5}']]),
         says('Yes.'),
@@ -116,23 +89,6 @@ describe('a tool call', () => {
     ]);
   });
 
-  it("is in the next turn's prompt with its result and the texts around it", async (t) => {
-    const { client, server } = await serveModel(t, sunny, [
-      calls([['call_1', 'weather', '{"city":"Paris"}']], 'Let me see.'),
-      says('Clear.'),
-      says('Bye.'),
-    ]);
-    await spoken(client.say('Paris?'));
-    await spoken(client.say('Thanks.'));
-    assert.deepEqual(outline(server.requests[2]), [
-      ['user', 'Paris?'],
-      ['assistant', 'Let me see.', ['call_1']],
-      ['tool', '{"city":"Paris","sky":"clear"}', 'call_1'],
-      ['assistant', ' Clear.'],
-      ['user', 'Thanks.'],
-    ]);
-  });
-
   it("gets the turn's conversation, metadata and signal", async (t) => {
     const occasions = new Told<ToolContext>();
     const { client } = await serveModel(
@@ -145,15 +101,6 @@ describe('a tool call', () => {
     assert.deepEqual(
       [conversationId, metadata, signal.aborted, reply.isOver, typeof log.info],
       [client.conversationId, { plan: 'gold' }, false, true, 'function'],
-    );
-  });
-
-  it("counts both rounds' usage", async (t) => {
-    const { client, app } = await serveModel(t, sunny, [asksParis, says('Clear.')]);
-    await spoken(client.say('Paris?'));
-    assert.match(
-      app.metrics.text(),
-      /layercode_model_tokens_total\{model="openai:gpt-6-luna",direction="input"\} 69\n/,
     );
   });
 });
@@ -197,61 +144,32 @@ describe("a model's text", () => {
   }
 });
 
+// What results become, value by value: test/tools/tool-result.test.ts.
 describe('what a tool returns', () => {
-  for (const [what, returned, content] of [
-    ['a text', 'clear', '"clear"'],
-    ['nothing', undefined, '{"status":"ok"}'],
-    ['null, which is a finding of its own', null, 'null'],
-    ['false', false, 'false'],
-    ['zero', 0, '0'],
-    ['an empty list', [], '[]'],
-    ['what JSON leaves out of an object', { a: undefined, b: 1 }, '{"b":1}'],
-  ] as const) {
-    it(`may be ${what}`, async (t) => {
-      const { client, server } = await serveModel(t, agentWith(weather(() => returned)), [
-        asksParis,
-        says('Yes.'),
-      ]);
+  it('is told to the model as JSON, and nothing as {"status":"ok"}', async (t) => {
+    for (const [returned, content] of [['clear', '"clear"'], [undefined, '{"status":"ok"}']]) {
+      const agent = agentWith(weather(() => returned));
+      const { client, server } = await serveModel(t, agent, [asksParis, says('Yes.')]);
       await spoken(client.say('Paris?'));
       assert.equal(promptOf(server.requests[1]).at(-1)?.content, content);
-    });
-  }
-
-  for (const [what, returned] of [
-    ['a bigint', 5n],
-    ['a function', () => 1],
-    ['a circle', circle()],
-  ] as const) {
-    it(`is an error for the model where it is ${what}`, async (t) => {
-      const { client, server } = await serveModel(t, agentWith(weather(() => returned)), [
-        asksParis,
-        says('Sorry about that.'),
-      ]);
-      assert.equal(await spoken(client.say('Paris?')), 'Sorry about that.');
-      assert.ok(
-        'error' in (JSON.parse(promptOf(server.requests[1]).at(-1)?.content ?? '') as object),
-      );
-    });
-  }
-
-  it('is cut for the model where it is long', async (t) => {
-    const { client, server } = await serveModel(t, agentWith(weather(() => 'x'.repeat(100_000))), [
-      asksParis,
-      says('Yes.'),
-    ]);
-    await spoken(client.say('Paris?'));
-    const { length } = promptOf(server.requests[1]).at(-1)?.content ?? '';
-    assert.ok(length > 65_000 && length < 66_000, String(length));
+    }
   });
 
-  it('does not fail the turn where it is longer than a whole reply may be', async (t) => {
+  it('is an error for the model where it is not JSON', async (t) => {
+    const agent = agentWith(weather(() => 5n));
+    const { client, server } = await serveModel(t, agent, [asksParis, says('Sorry about that.')]);
+    assert.equal(await spoken(client.say('Paris?')), 'Sorry about that.');
+    assert.match(promptOf(server.requests[1]).at(-1)?.content ?? '', /^\{"error":/);
+  });
+
+  it('is cut for the model, and does not fail the turn, where it is longer than a reply may be', async (t) => {
     // The model gets its first 64 KiB; what the browser is told must have a bound too, or the
     // caller hears the apology.
-    const { client } = await serveModel(t, agentWith(weather(() => 'x'.repeat(1_100_000))), [
-      asksParis,
-      says('Yes.'),
-    ]);
+    const agent = agentWith(weather(() => 'x'.repeat(1_100_000)));
+    const { client, server } = await serveModel(t, agent, [asksParis, says('Yes.')]);
     assert.equal(await spoken(client.say('Paris?')), 'Yes.');
+    const { length } = promptOf(server.requests[1]).at(-1)?.content ?? '';
+    assert.ok(length > 65_000 && length < 66_000, String(length));
   });
 });
 
@@ -312,23 +230,6 @@ describe('several calls at once', () => {
     await spoken(client.say('Thanks.'));
     assert.deepEqual(outline(server.requests[2]).slice(1, 4), outline(server.requests[1]).slice(1));
   });
-
-  it('keep their results apart where the ids of the next round are the same', async (t) => {
-    // Was: a turn's results were kept by id alone, and the second round's took the place of the
-    // first's in history.
-    const { client, server } = await serveModel(t, sunny, [
-      calls([['call_0', 'weather', '{"city":"Paris"}']]),
-      calls([['call_0', 'weather', '{"city":"Oslo"}']]),
-      says('Yes.'),
-      says('Bye.'),
-    ]);
-    await spoken(client.say('Paris, and Oslo?'));
-    await spoken(client.say('Thanks.'));
-    const results = promptOf(server.requests[3])
-      .filter(({ role }) => role === 'tool')
-      .map(({ content }) => (JSON.parse(content ?? '') as JsonObject)['city']);
-    assert.deepEqual(results, ['Paris', 'Oslo']);
-  });
 });
 
 describe('what a tool says itself', () => {
@@ -353,18 +254,14 @@ describe('the rounds of a turn', () => {
       ? asksParis(response, request)
       : says('That is all.')(response, request);
 
-  it('are eight, and then the model is asked once more and may call none', async (t) => {
+  it('are eight, and then the model is asked once more with the same tools and may call none', async (t) => {
     const { client, server } = await serveModel(t, sunny, [always]);
     assert.equal(await spoken(client.say('Paris?')), 'That is all.');
     assert.deepEqual(
       server.requests.map(({ body }) => body['tool_choice']),
       [...Array.from({ length: 8 }, () => undefined), 'none'],
     );
-  });
-
-  it('keep the tools to the end, so that a vendor finds what it has cached', async (t) => {
-    const { client, server } = await serveModel(t, sunny, [always]);
-    await spoken(client.say('Paris?'));
+    // so that a vendor finds what it has cached
     const tools = server.requests.map(({ body }) => JSON.stringify(body['tools']));
     assert.equal(new Set(tools).size, 1);
   });
@@ -388,27 +285,3 @@ describe('the rounds of a turn', () => {
     assert.deepEqual(contentsOf(await eventsOf(client.say('Paris?'))), [APOLOGY]);
   });
 });
-
-describe('a history beyond MAX_MESSAGES', () => {
-  it('keeps a turn whole that is longer than the bound', async (t) => {
-    const { client, server, messages } = await serveModel(
-      t,
-      sunny,
-      [asksParis, asksParis, says('Clear.'), says('Bye.')],
-      { MAX_MESSAGES: '2' },
-    );
-    await spoken(client.say('Paris?'));
-    assert.deepEqual(
-      (await messages()).map(({ role }) => role),
-      ['user', 'assistant', 'tool', 'assistant', 'tool', 'assistant'],
-    );
-    await spoken(client.say('Thanks.'));
-    assert.deepEqual(outline(server.requests[3]), [['user', 'Thanks.']]);
-  });
-});
-
-function circle(): unknown {
-  const round: Record<string, unknown> = {};
-  round['round'] = round;
-  return round;
-}

@@ -56,13 +56,4 @@ describe('Voice', () => {
     voice.speak('No.');
     assert.equal(said.join(''), '*It* rai No.');
   });
-
-  it('knows all that it said', () => {
-    const voice = voiceFor([]);
-    voice.speak('_One._');
-    voice.finish();
-    voice.speak('Two.');
-    voice.finish();
-    assert.equal(voice.spoken, 'One. Two.');
-  });
 });

@@ -2,9 +2,10 @@ import type { Agent } from '../../src/agents/agent.ts';
 import { defineAgent } from '../../src/agents/define-agent.ts';
 import type { JsonObject } from '../../src/base/json.ts';
 import type { Schema } from '../../src/schema/schema.ts';
-import { tool, type Tool, type ToolContext } from '../../src/tools/tool.ts';
+import { tool, type Tool, type ToolContext, type ToolDefinition } from '../../src/tools/tool.ts';
 import { calls } from './model-app.ts';
 
+export const APOLOGY = 'Sorry, something went wrong. Could you say that again?';
 export const INTERRUPTED = '{"error":"interrupted"}';
 
 export const CITY: Schema = {
@@ -21,6 +22,17 @@ export function weather(run: (args: JsonObject, occasion: ToolContext) => unknow
     parameters: CITY,
     tellBrowser: 'everything',
     run,
+  });
+}
+
+/** A tool that takes anything. */
+export function looking(fields: Partial<ToolDefinition<Schema>> = {}): Tool {
+  return tool({
+    name: 'look',
+    description: 'Looks.',
+    parameters: { type: 'object' },
+    run: () => 'seen',
+    ...fields,
   });
 }
 

@@ -25,39 +25,23 @@ const AGENTS = [
 
 for (const [name, welcome, file, tools] of AGENTS) {
   describe(name, () => {
-    it('welcomes the caller, and a caller who is back', async (t) => {
-      const { client } = await serveModel(t, getAgent(name), [says('Yes.')]);
-      assert.deepEqual(
-        [
-          await spoken(client.start()),
-          await spoken(client.say('Hi.')),
-          await spoken(client.start()),
-        ],
-        [welcome, 'Yes.', 'Welcome back.'],
-      );
-    });
+    const prompt = readFileSync(
+      new URL(`../../../assets/prompts/${file}.txt`, import.meta.url),
+      'utf8',
+    );
 
-    it("sends its prompt's file and its tools to the model", async (t) => {
+    it("welcomes the caller, sends its prompt's file and its tools, and welcomes back", async (t) => {
       const { client, server } = await serveModel(t, getAgent(name), [says('Yes.')]);
-      await spoken(client.say('Hi.'));
-      const [request] = server.requests;
-      const prompt = readFileSync(
-        new URL(`../../../assets/prompts/${file}.txt`, import.meta.url),
-        'utf8',
-      ).trimEnd();
-      assert.deepEqual(promptOf(request), [
-        { role: 'system', content: prompt },
-        { role: 'user', content: 'Hi.' },
-      ]);
-      assert.deepEqual(toolNames(request), tools);
+      const start = (): Promise<string> => spoken(client.start());
+      const said = [await start(), await spoken(client.say('Hi.')), await start()];
+      assert.deepEqual(said, [welcome, 'Yes.', 'Welcome back.']);
+      const [system, ...others] = promptOf(server.requests[0]);
+      assert.deepEqual(system, { role: 'system', content: prompt.trimEnd() });
+      assert.deepEqual(others.at(-1), { role: 'user', content: 'Hi.' });
+      assert.deepEqual(toolNames(server.requests[0]), tools);
     });
 
-    it('has a prompt without the marks that its model is told not to write', () => {
-      const prompt = readFileSync(
-        new URL(`../../../assets/prompts/${file}.txt`, import.meta.url),
-        'utf8',
-      );
-      assert.doesNotMatch(prompt, /^\s*(?:[-*#]|\d+\.)\s|\*\*|`|\p{Extended_Pictographic}/mu);
-    });
+    it('has a prompt without the marks that its model is told not to write', () =>
+      assert.doesNotMatch(prompt, /^\s*(?:[-*#]|\d+\.)\s|\*\*|`|\p{Extended_Pictographic}/mu));
   });
 }

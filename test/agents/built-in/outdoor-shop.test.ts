@@ -25,13 +25,6 @@ async function lookUp(number: string, claim: string): Promise<JsonObject> {
 const REFUSAL = 'no order has that number and that surname or e-mail address';
 
 describe('outdoor_shop', () => {
-  it('offers its three tools and hang_up', async () => {
-    assert.deepEqual(
-      [...(await toolsOf(createOutdoorShop())).keys()],
-      ['search_products', 'lookup_order', 'get_policy', 'hang_up'],
-    );
-  });
-
   describe('search_products', () => {
     it('finds everything without a query, and hands out five', async () => {
       const { found, ids } = await search({});
@@ -59,17 +52,9 @@ describe('outdoor_shop', () => {
         assert.deepEqual(await search({ query }), { found: 0, ids: [] }));
     }
 
-    // Was: the word "s" lost its plural s, and every name has the empty text in it: all 25 products
-    // were "found".
-    for (const query of ["kid's kayak", 'men’s kayak']) {
-      it(`finds no more for the s of ${JSON.stringify(query)}`, async () => {
-        const { found } = await search({ query });
-        assert.ok(found < 25, `${found} products are found`);
-      });
-    }
-
-    // Was: "a" is in every name, so every product matched.
-    for (const query of ['a kayak', 'I need a kayak', 'do you have a kayak']) {
+    // Was: "a" is in every name, and so is the empty text that was left of the word "s" without its
+    // plural s: all 25 products were "found".
+    for (const query of ["kid's kayak", 'men’s kayak', 'I need a kayak']) {
       it(`does not find the whole catalogue for the small words of ${JSON.stringify(query)}`, async () => {
         const { found } = await search({ query });
         assert.ok(found < 25, `${found} products are found`);
@@ -112,23 +97,6 @@ describe('outdoor_shop', () => {
       );
     });
 
-    it('hands out whole records, nested as they are', async () => {
-      const { products } = await runTool(await toolsOf(createOutdoorShop()), 'search_products', {
-        query: 'emberlight tent',
-      });
-      const [tent] = products as readonly JsonObject[];
-      assert.deepEqual((tent?.['specifications'] as JsonObject)['capacity'], {
-        people: 2,
-        doors: 2,
-        vestibules: 2,
-      });
-      assert.deepEqual(tent?.['stock'], [
-        { warehouse: 'north', quantity: 14 },
-        { warehouse: 'west', quantity: 22 },
-        { warehouse: 'east', quantity: 9 },
-      ]);
-    });
-
     it('takes a query that is a regular expression for words', async () => {
       for (const query of ['.*', '(', '[a-z]+', '\\', '$&']) await search({ query });
     });
@@ -137,18 +105,13 @@ describe('outdoor_shop', () => {
   describe('lookup_order', () => {
     for (const [number, claim] of [
       ['TR-10482', 'Lindqvist'],
-      ['tr 10482', 'lindqvist'],
-      ['10482', ' LINDQVIST '],
+      ['tr 10482', ' LINDQVIST '],
       ['T R one: 1 0 4 8 2', 'Maya Lindqvist'],
-      ['TR-10482', 'maya.lindqvist@example.com'],
       ['TR-10482', ' Maya.Lindqvist@Example.com '],
       ['TR-10416', 'Núñez'],
-      ['TR-10416', 'Nunez'],
-      ['TR-10416', 'nu\u0301n\u0303ez'.normalize('NFD')],
       ['TR-10416', 'Lucia Nunez'],
-      ['TR-10528', "O'Brien"],
+      ['TR-10416', 'nu\u0301n\u0303ez'.normalize('NFD')],
       ['TR-10528', 'O’Brien'],
-      ['TR-10528', 'OBrien'],
       ['TR-10528', "o' brien"],
       ['TR-10453', 'Baptiste-Moore'],
       ['TR-10453', 'baptiste moore'],
@@ -164,14 +127,10 @@ describe('outdoor_shop', () => {
       ["somebody else's order", 'TR-10327', 'Lindqvist'],
       ["somebody else's order by e-mail", 'TR-10327', 'maya.lindqvist@example.com'],
       ['a first name alone', 'TR-10482', 'Maya'],
-      ['half a surname', 'TR-10453', 'Moore'],
       ['part of a surname', 'TR-10482', 'Lind'],
-      ['punctuation', 'TR-10482', '--'],
       ['blanks', 'TR-10482', '   '],
       ['no digits', 'TR', 'Lindqvist'],
-      ['an empty number', '', 'Lindqvist'],
       ['more digits', '104820', 'Lindqvist'],
-      ['part of a number', '1048', 'Lindqvist'],
       ['half an e-mail address', 'TR-10482', '@example.com'],
       ['a wildcard', 'TR-10482', '.*'],
     ] as const) {
@@ -208,19 +167,16 @@ describe('outdoor_shop', () => {
   });
 
   describe('get_policy', () => {
-    for (const topic of ['returns', 'shipping', 'warranty']) {
-      it(`hands out the policy on ${topic} in full`, async () => {
-        const policy = await runTool(await toolsOf(createOutdoorShop()), 'get_policy', { topic });
-        assert.equal(policy['id'], topic);
-        assert.ok((policy['details'] as readonly string[]).length >= 5);
-      });
-    }
+    const ask = async (topic: string): Promise<JsonObject> =>
+      runTool(await toolsOf(createOutdoorShop()), 'get_policy', { topic });
 
-    it('names the topics to a model that asks for another', async () => {
-      await assert.rejects(
-        runTool(await toolsOf(createOutdoorShop()), 'get_policy', { topic: 'discounts' }),
-        { message: 'arguments.topic must be one of "returns", "shipping", "warranty"' },
-      );
+    it('hands out each policy in full, and names the topics to a model that asks for another', async () => {
+      for (const topic of ['returns', 'shipping', 'warranty']) {
+        const { id, details } = await ask(topic);
+        assert.deepEqual([id, (details as readonly string[]).length >= 5], [topic, true]);
+      }
+      const message = 'arguments.topic must be one of "returns", "shipping", "warranty"';
+      await assert.rejects(ask('discounts'), { message });
     });
   });
 });

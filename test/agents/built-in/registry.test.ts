@@ -42,12 +42,9 @@ function answer(agent: Agent): unknown {
 }
 
 describe('getAgent', () => {
-  for (const { name } of listAgents()) {
-    it(`knows ${name}`, () => assert.equal(getAgent(name).name, name));
-  }
-
-  it('knows echo and slow', () => {
+  it('knows every agent that it lists, echo and slow among them', () => {
     const names = listAgents().map(({ name }) => name);
+    assert.deepEqual(names.map((name) => getAgent(name).name), names);
     assert.ok(names.includes('echo') && names.includes('slow'));
   });
 
@@ -65,16 +62,7 @@ describe('getAgent', () => {
     assert.equal(names.includes('slow_agent'), false);
   });
 
-  for (const name of [
-    'ehco',
-    'Echo',
-    ' echo',
-    '',
-    '__proto__',
-    'constructor',
-    'toString',
-    'slow-agent',
-  ]) {
+  for (const name of ['ehco', 'Echo', '', '__proto__', 'toString']) {
     it(`lists what there is for ${JSON.stringify(name)}`, () => {
       const available = listAgents()
         .map((agent) => agent.name)
@@ -92,13 +80,6 @@ describe('loadAgent', () => {
   it('gives a built-in agent by its name, and by its alias', async () => {
     assert.equal(await loadAgent('echo', root), getAgent('echo'));
     assert.equal(await loadAgent('slow_agent', root), getAgent('slow'));
-  });
-
-  it('lists what there is for a wrong name', async () => {
-    assert.match(
-      (await failure('my-agent')).message,
-      /^unknown agent "my-agent"; available agents: .*echo.*; or the path of a module, for example \.\/my-agent\.js$/,
-    );
   });
 
   it('takes a file for a built-in agent of that name only when a path is given', async () => {
@@ -135,11 +116,6 @@ describe('loadAgent', () => {
     );
   });
 
-  it('loads a module that defineAgent has been at', async () => {
-    const source = `import { defineAgent } from ${JSON.stringify(pathToFileURL(join(import.meta.dirname, '../../../src/agents/define-agent.ts')).href)};\nexport default defineAgent({ name: 'defined', welcome: 'Hi.', onMessage: () => 'x' });`;
-    assert.equal((await loadAgent(write(source), root)).name, 'defined');
-  });
-
   it('loads a path with blanks, a hash, a question mark, a percent sign and letters of all kinds', async () => {
     const folder = join(root, 'é 100%?#语');
     mkdirSync(folder);
@@ -147,101 +123,56 @@ describe('loadAgent', () => {
     assert.equal((await loadAgent('./é 100%?#语/my agent.mjs', root)).name, 'mine');
   });
 
-  it('loads CommonJS', async () => {
-    assert.equal(
-      (
-        await loadAgent(
-          write(`module.exports = { name: 'old', onMessage: () => 'x' };`, 'cjs'),
-          root,
-        )
-      ).name,
-      'old',
-    );
-  });
-
-  it('loads what a compiler has made of a default export in CommonJS', async () => {
-    const mark = `Object.defineProperty(exports, '__esModule', { value: true });`;
-    const good = write(`${mark}\nexports.default = { name: 'old', onMessage: () => 'x' };`, 'cjs');
-    assert.equal((await loadAgent(good, root)).name, 'old');
-    assert.match((await failure(write(mark, 'cjs'))).message, /has no default export/);
-  });
-
-  it('loads a module with an await at its top', async () => {
-    assert.equal(
-      (
-        await loadAgent(
-          write(
-            `const name = await Promise.resolve('later');\nexport default { name, onMessage: () => 'x' };`,
-          ),
-          root,
-        )
-      ).name,
-      'later',
-    );
-  });
-
-  it('loads TypeScript under a loader', async () => {
-    const source = `import type { A } from './none.ts';\nconst name: string = 'typed' satisfies string;\nexport default { name, onMessage: (turn: { text: string }): string => turn.text } as { name: string; onMessage: unknown } & A;`;
-    assert.equal((await loadAgent(write(source, 'ts'), root)).name, 'typed');
-  });
-
-  it('names the file that is not there', async () => {
-    assert.equal(
-      (await failure('./no-such-agent.mjs')).message,
-      `cannot read agent module ${join(root, 'no-such-agent.mjs')}`,
-    );
-  });
-
-  for (const [title, source, message] of [
+  const DEFINE = new URL('../../../src/agents/define-agent.ts', import.meta.url).href;
+  const MARK = `Object.defineProperty(exports, '__esModule', { value: true });`;
+  for (const [what, source, extension] of [
     [
-      'has no default export',
-      `export const agent = { name: 'x', onMessage: () => 'x' };`,
-      'has no default export; write "export default defineAgent({ … })"',
+      'that defineAgent has been at',
+      `import { defineAgent } from ${JSON.stringify(DEFINE)};
+       export default defineAgent({ name: 'mine', onMessage: () => 'x' });`,
+      'mjs',
     ],
-    ['exports nothing', '', 'has no default export; write "export default defineAgent({ … })"'],
+    ['that is CommonJS', `module.exports = { name: 'mine', onMessage: () => 'x' };`, 'cjs'],
+    [
+      'that a compiler has made CommonJS',
+      `${MARK} exports.default = { name: 'mine', onMessage: () => 'x' };`,
+      'cjs',
+    ],
+    [
+      'with an await at its top',
+      `const name = await Promise.resolve('mine'); export default { name, onMessage: () => 'x' };`,
+      'mjs',
+    ],
+    [
+      'in TypeScript, under a loader',
+      `import type { A } from './none.ts';
+       export default { name: 'mine' satisfies string, onMessage: () => 'x' } as unknown as A;`,
+      'ts',
+    ],
+  ] as const) {
+    it(`loads a module ${what}`, async () =>
+      assert.equal((await loadAgent(write(source, extension), root)).name, 'mine'));
+  }
+
+  const NO_DEFAULT = 'has no default export; write "export default defineAgent({ … })"';
+  for (const [title, source, extension] of [
+    ['has no default export', `export const agent = { name: 'x', onMessage: () => 'x' };`, 'mjs'],
+    ['exports nothing', '', 'mjs'],
+    ['a compiler has made CommonJS, and exports nothing', MARK, 'cjs'],
   ] as const) {
     it(`says that a module ${title}`, async () => {
-      const name = write(source);
-      assert.equal((await failure(name)).message, `agent module ${join(root, name)} ${message}`);
+      const name = write(source, extension);
+      const { message } = await failure(name);
+      assert.equal(message, `agent module ${join(root, name)} ${NO_DEFAULT}`);
     });
   }
 
-  for (const [title, source, message] of [
-    ['null', 'export default null;', /: an agent must be an object, got null$/],
-    ['a text', `export default 'echo';`, /: an agent must be an object, got (a )?(echo|string)$/],
-    [
-      'a function',
-      'export default function agent(turn) {\n  return turn.text;\n}',
-      /: an agent must be an object, got (a )?function$/,
-    ],
-    [
-      'an agent without a name',
-      'export default { onMessage() {} };',
-      /: an agent must have a name$/,
-    ],
-    [
-      'an agent without onMessage',
-      `export default { name: 'x' };`,
-      /: agent "x" must have onMessage/,
-    ],
-    [
-      'an agent with a misspelt hook',
-      `export default { name: 'x', onMesage() {} };`,
-      /: agent "x": unknown field "onMesage"; did you mean "onMessage"\?/,
-    ],
-    [
-      'an agent with a wrong field',
-      `export default { name: 'x', onMessage: 'hi' };`,
-      /: an agent's onMessage must be a function, got string$/,
-    ],
-  ] as const) {
-    it(`says what is wrong with a module that exports ${title}`, async () => {
-      const name = write(source);
-      const error = await failure(name);
-      assert.ok(error.message.startsWith(`agent module ${join(root, name)}: `), error.message);
-      assert.match(error.message, message);
-    });
-  }
+  it('says what is wrong with a module that exports no agent', async () => {
+    const name = write(`export default { name: 'x', onMesage() {} };`);
+    const { message } = await failure(name);
+    const start = `agent module ${join(root, name)}: agent "x": unknown field "onMesage"; `;
+    assert.ok(message.startsWith(start), message);
+  });
 
   for (const [title, source, message] of [
     ['throws', `throw new Error('no database');`, /failed to load: no database$/],
@@ -250,14 +181,8 @@ describe('loadAgent', () => {
       `throw Object.assign(new Error('ES Module'), { code: 'ERR_REQUIRE_ESM' });`,
       /failed to load: ES Module; or use Node 20\.19, 22\.12 or later/,
     ],
-    ['throws no error', `throw 'a text';`, /failed to load: a text$/],
     ['throws what has no text', 'throw Object.create(null);', /failed to load: something without/],
     ['is no JavaScript', 'export default {', /failed to load: /],
-    [
-      'imports what is not there',
-      `import './no-such-file.mjs';\nexport default {};`,
-      /failed to load: Cannot find module .*no-such-file\.mjs/,
-    ],
     [
       'imports a package that is not installed',
       `import 'no-such-package-x';\nexport default {};`,
@@ -267,10 +192,7 @@ describe('loadAgent', () => {
     it(`says why a module that ${title} failed to load, and keeps the cause`, async () => {
       const name = write(source);
       const error = await failure(name);
-      assert.ok(
-        error.message.startsWith(`agent module ${join(root, name)} failed to load: `),
-        error.message,
-      );
+      assert.ok(error.message.startsWith(`agent module ${join(root, name)} failed to load: `));
       assert.match(error.message, message);
       assert.notEqual(error.cause, undefined);
     });
