@@ -129,18 +129,6 @@ export function stream(...blocks: string[]): Answer {
 /** Says these texts and ends as it should. */
 export const says = (...texts: string[]): Answer => stream(...textReply(...texts));
 
-/** Split: one byte a write, each its own packet. */
-export function dripping(...blocks: string[]): Answer {
-  return async (response) => {
-    openStream(response);
-    for (const byte of Buffer.from(blocks.join(''))) {
-      response.write(Uint8Array.of(byte));
-      await new Promise(setImmediate);
-    }
-    response.end();
-  };
-}
-
 /** Slow: sends the blocks, then waits for the promise before it sends the rest and ends. */
 export function pausing(
   before: readonly string[],

@@ -36,7 +36,6 @@ import { HELLO, KEY, modelAt, read } from './reading.ts';
 describe('a failing model', () => {
   const cases: readonly [string, Answer, Partial<ModelError>, Parameters<typeof modelAt>[1]?][] = [
     ['sends broken JSON', malformed, { code: 'malformed_stream', retryable: true }],
-    ['sends JSON that is no object', stream(event('7')), { code: 'malformed_stream' }],
     [
       'sends JSON where a stream was asked for',
       fails(200, '{"choices":[]}'),
@@ -83,11 +82,6 @@ describe('a failing model', () => {
       { code: 'error_in_stream', status: 502, retryable: true },
     ],
     [
-      'breaks off with an event named error that is no JSON',
-      stream(`event: error\n${event('gone')}`),
-      { code: 'error_in_stream', retryable: true },
-    ],
-    [
       'breaks off with an event named error that is empty',
       stream('event: error\ndata:\n\n'),
       { code: 'error_in_stream', retryable: true },
@@ -95,11 +89,6 @@ describe('a failing model', () => {
     [
       'breaks off after a finish reason that was none',
       stream(chunk({ content: 'Hel' }, 'stop'), chunk({ content: 'lo' }, 'stop'), VLLM_ERROR),
-      { code: 'error_in_stream' },
-    ],
-    [
-      'breaks off after a finish reason before the first word',
-      stream(chunk({ content: '' }, 'stop'), VLLM_ERROR),
       { code: 'error_in_stream' },
     ],
     [
@@ -115,11 +104,6 @@ describe('a failing model', () => {
     [
       'breaks the connection in mid-reply',
       droppedAfter(chunk({ content: 'Hel' })),
-      { code: 'connection_dropped', retryable: true },
-    ],
-    [
-      'ends in mid-reply',
-      stream(chunk({ content: 'Hel' })),
       { code: 'connection_dropped', retryable: true },
     ],
     ['answers with nothing at all', stream(), { code: 'connection_dropped' }],
@@ -150,7 +134,6 @@ describe('a failing model', () => {
       stream(...textReply('<think>hm</think>\n')),
       { code: 'empty_reply' },
     ],
-    ['says only control tokens', stream(...textReply('<|im_end|>')), { code: 'empty_reply' }],
     [
       'calls nothing by no name',
       stream(
@@ -158,11 +141,6 @@ describe('a failing model', () => {
         chunk({}, 'tool_calls'),
         DONE,
       ),
-      { code: 'empty_reply' },
-    ],
-    [
-      'thinks until it has no tokens left',
-      stream(chunk({ reasoning_content: 'hmm' }), chunk({}, 'length'), DONE),
       { code: 'empty_reply' },
     ],
     [
@@ -257,12 +235,6 @@ describe('a failing model', () => {
     [
       'opens a stream and only thinks',
       silentAfter(chunk({ role: 'assistant', content: '' }), chunk({ reasoning_content: 'hm' })),
-      { code: 'first_delta_timeout' },
-      { timeouts: { firstDeltaMs: 300 } },
-    ],
-    [
-      'opens a stream and only thinks aloud',
-      silentAfter(chunk({ content: '<think>' }), chunk({ content: 'hm' })),
       { code: 'first_delta_timeout' },
       { timeouts: { firstDeltaMs: 300 } },
     ],
@@ -410,17 +382,18 @@ describe('the log of a failing model', () => {
       ['too long arguments', stream(chunk({ tool_calls: [{ function: tooLong }] }))],
     ];
   };
-  for (const words of ['my card is 4711', 'Kowalski']) {
-    for (const [what, answer] of answersQuoting(words)) {
-      it(`quotes nothing of ${what} that says "${words}"`, async () => {
+  for (const [index, [what]] of answersQuoting('').entries()) {
+    it(`quotes nothing of ${what}`, async () => {
+      for (const words of ['my card is 4711', 'Kowalski']) {
+        const [, answer] = answersQuoting(words)[index] ?? assert.fail();
         const { error } = await read(modelAt((await serve(answer)).url, { key: undefined }));
         assert.ok(error);
         let lines = '';
         createLogger({ write: (line) => void (lines += line) }).error('turn failed', { error });
         assert.match(lines, /"ModelError"/);
         assert.ok(!lines.includes(words.slice(-4)), lines);
-      });
-    }
+      }
+    });
   }
 
   it('has the status and the codes', async () => {

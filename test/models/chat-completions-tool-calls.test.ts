@@ -31,58 +31,6 @@ describe('tool calls', () => {
     assert.equal(deltas[3]?.type, 'usage');
   });
 
-  it('are told apart by id where Google leaves out the index', async () => {
-    const { url } = await serve(
-      stream(
-        googleToolCall('call_1', 'a', '{"x":1}'),
-        googleToolCall('call_2', 'b', '{}'),
-        googleFinish(),
-        DONE,
-      ),
-    );
-    const { deltas } = await read(modelAt(url, { name: 'google:gemini-3.5-flash-lite' }));
-    assert.deepEqual(
-      deltas.flatMap((delta) => (delta.type === 'toolCall' ? delta.call : [])),
-      [
-        { id: 'call_1', name: 'a', args: '{"x":1}' },
-        { id: 'call_2', name: 'b', args: '{}' },
-      ],
-    );
-  });
-
-  it('are told apart by id where every call has index 0', async () => {
-    const call = (id: string): string =>
-      chunk({ tool_calls: [{ index: 0, id, function: { name: id, arguments: '{}' } }] });
-    const { deltas } = await read(
-      modelAt((await serve(stream(call('a'), call('b'), chunk({}, 'tool_calls'), DONE))).url),
-    );
-    assert.deepEqual(
-      deltas.flatMap((delta) => (delta.type === 'toolCall' ? delta.call.id : [])),
-      ['a', 'b'],
-    );
-  });
-
-  it('get an id if neither id nor index was sent, even if arguments follow without', async () => {
-    const { deltas } = await read(
-      modelAt(
-        (
-          await serve(
-            stream(
-              chunk({ tool_calls: [{ function: { name: 'a', arguments: '{' } }] }),
-              chunk({ tool_calls: [{ id: '', function: { arguments: '}' } }] }),
-              chunk({}, 'stop'),
-              DONE,
-            ),
-          )
-        ).url,
-      ),
-    );
-    const [delta] = deltas;
-    assert.ok(delta?.type === 'toolCall');
-    assert.match(delta.call.id, /^call_.+/);
-    assert.deepEqual([delta.call.name, delta.call.args], ['a', '{}']);
-  });
-
   it('go back to Google with their signature, those of others with the stand-in', async () => {
     const server = await serve(
       stream(

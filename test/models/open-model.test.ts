@@ -4,7 +4,6 @@ import { describe, it } from 'node:test';
 import { ModelError } from '../../src/models/model.ts';
 import { openModel, type OpenModelOptions } from '../../src/models/open-model.ts';
 import {
-  fails,
   overloaded,
   rateLimits,
   refuses,
@@ -54,27 +53,6 @@ describe('openModel', () => {
       [request.path, request.headers.authorization, request.body['model']],
       ['/v1/chat/completions', `Bearer ${KEY}`, 'llama3.2:3b'],
     );
-  });
-
-  it('needs no key for a server of one’s own', async () => {
-    const server = await serve(says('Hi'));
-    const { model } = openModel({
-      names: ['vllm:qwen'],
-      environment: { VLLM_BASE_URL: server.url },
-    });
-    assert.equal((await read(model)).text, 'Hi');
-    assert.equal((await server.request(0)).headers.authorization, undefined);
-  });
-
-  it('asks again after a 500', async () => {
-    const server = await serve(overloaded, says('Hi'));
-    const { model } = openModel({
-      names: ['openai:gpt-6-luna'],
-      environment: { OPENAI_API_KEY: KEY, OPENAI_BASE_URL: server.url },
-      retry: { random: () => 0, baseDelayMs: 1 },
-    });
-    assert.equal((await read(model)).text, 'Hi');
-    assert.equal(server.requests.length, 2);
   });
 
   it('asks the next model when a vendor wants a longer wait than a caller has', async () => {
@@ -215,24 +193,13 @@ describe('openModel', () => {
   });
 
   const unusable: readonly [string, string, Record<string, string>, string][] = [
-    [
-      'vLLM without a base URL, whose default port is ours',
-      'vllm:qwen',
-      {},
-      'VLLM_BASE_URL is not set',
-    ],
-    [
-      'a base URL of another scheme',
+    ['vLLM without a base URL, whose default port is ours', 'vllm:x', {}, 'VLLM_BASE_URL is not set'],
+    ...['localhost:11434', `http://me:${KEY}@host/v1`].map((url) => [
+      `the base URL ${url.replace(KEY, '…')}`,
       'ollama:x',
-      { OLLAMA_BASE_URL: 'localhost:11434' },
+      { OLLAMA_BASE_URL: url },
       'OLLAMA_BASE_URL must be an http(s) URL',
-    ],
-    [
-      'a base URL with a password',
-      'ollama:x',
-      { OLLAMA_BASE_URL: `http://me:${KEY}@host/v1` },
-      'OLLAMA_BASE_URL must be',
-    ],
+    ] as [string, string, Record<string, string>, string]),
     [
       'a key with a line break in it',
       'openai:x',
@@ -253,18 +220,5 @@ describe('openModel', () => {
   it('refuses an unknown provider and an empty list', () => {
     assert.throws(() => openModel({ names: ['opnai:gpt-5'], environment: {} }), ModelError);
     assert.throws(() => openModel({ names: [], environment: {} }), RangeError);
-  });
-
-  it('keeps the key out of every error, its causes included', async () => {
-    const echo = fails(500, JSON.stringify({ error: { message: `bad header Bearer ${KEY}` } }));
-    const { model } = openModel({
-      names: ['openai:x'],
-      environment: { OPENAI_API_KEY: KEY, OPENAI_BASE_URL: (await serve(echo)).url },
-      retry: { attempts: 1 },
-    });
-    const { error } = await read(model);
-    assert.equal(error?.code, 'http_error');
-    for (let at: unknown = error; at instanceof Error; at = at.cause)
-      assert.ok(!`${at.message}${at.stack}`.includes(KEY));
   });
 });

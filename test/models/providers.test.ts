@@ -21,8 +21,8 @@ describe('parseModelName', () => {
     );
   });
 
-  for (const name of ['gpt-6-luna', 'openai:', ':gpt-5', 'opnai:gpt-5', 'toString:x', '']) {
-    it(`refuses ${JSON.stringify(name)} and lists the providers`, () => {
+  it('refuses what names no provider or no model, and lists the providers', () => {
+    for (const name of ['gpt-6-luna', 'openai:', ':gpt-5', 'toString:x', '']) {
       assert.throws(
         () => parseModelName(name),
         (error) =>
@@ -31,8 +31,8 @@ describe('parseModelName', () => {
           error.message.includes('openai, google, anthropic') &&
           error.message.includes(JSON.stringify(name)),
       );
-    });
-  }
+    }
+  });
 });
 
 describe('defaultModelName', () => {
@@ -102,15 +102,12 @@ describe('PROVIDERS', () => {
 
   const efforts: readonly (readonly [string, string | undefined])[] = [
     ['openai:gpt-5', 'minimal'],
-    ['openai:gpt-5-nano', 'minimal'],
     ['openai:gpt-5-mini-2025-08-07', 'minimal'],
     ['openai:gpt-5.1', 'none'],
     ['openai:gpt-5.6-luna', 'none'],
     ['openai:gpt-6-luna', 'none'],
-    ['openai:gpt-6-sol', 'none'],
     ['openai:gpt-6.1-terra', 'none'],
     ['openai:gpt-6-astra', 'low'],
-    ['openai:gpt-6.2-astra', 'low'],
     ['openai:gpt-6.1-sol', 'low'],
     ['openai:gpt-6.2-sol-2026-11-20', 'low'],
     ['openai:gpt-5-pro', undefined],
@@ -118,7 +115,6 @@ describe('PROVIDERS', () => {
     ['openai:gpt-5.1-codex-max', undefined],
     ['openai:gpt-4.1-mini', undefined],
     ['google:gemini-2.5-flash', 'none'],
-    ['google:gemini-2.5-flash-lite', 'none'],
     ['google:gemini-3.5-flash-lite', undefined],
     ['google:gemini-3.8-flash', 'low'],
     ['google:gemini-2.5-pro', 'low'],

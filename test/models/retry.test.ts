@@ -117,12 +117,7 @@ describe('withRetries', () => {
 });
 
 describe('withFallbacks', () => {
-  for (const error of [
-    refused,
-    retryable,
-    new ModelError('empty_reply', 'a: empty'),
-    new ModelError('first_delta_timeout', 'a: silent'),
-  ]) {
+  for (const error of [refused, retryable, new ModelError('empty_reply', 'a: empty')]) {
     it(`asks the next model after ${error.code}`, async () => {
       const told: string[] = [];
       const model = withFallbacks([scripted('a', [error]), scripted('b', [text('Hi')])]);
