@@ -24,13 +24,6 @@ describe('BoundedMap', () => {
     assert.deepEqual([held(map), map.get('a')], [['a', 'c', 'd'], 3]);
   });
 
-  it('takes reading for no use', () => {
-    const map = filled(2, 'a', 'b');
-    map.get('a');
-    map.set('c', 2);
-    assert.deepEqual(held(map), ['b', 'c']);
-  });
-
   it('has room again for what was deleted', () => {
     const map = filled(2, 'a', 'b');
     map.delete('b');

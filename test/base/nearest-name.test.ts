@@ -7,9 +7,7 @@ import { processorMs } from '../fixtures/processor-time.ts';
 describe('nearestName', () => {
   for (const [what, wrong, meant] of [
     ['left out', 'PRT', 'PORT'],
-    ['left out at the end', 'POR', 'PORT'],
     ['added', 'PORTT', 'PORT'],
-    ['added in front', 'XPORT', 'PORT'],
     ['replaced', 'PURT', 'PORT'],
     ['exchanged with the next', 'PROT', 'PORT'],
     ['exchanged with the next, in front', 'OPRT', 'PORT'],

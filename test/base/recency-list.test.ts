@@ -33,23 +33,19 @@ describe('a recency list', () => {
     assert.equal(namesIn(listOf(entry('a'), entry('b'), entry('c'))), 'abc');
   });
 
-  for (const [which, order] of [['a', 'bca'], ['b', 'acb'], ['c', 'abc']] as const) {
-    it(`makes ${which} of abc the newest when it is touched: ${order}`, () => {
-      const entries = ['a', 'b', 'c'].map(entry);
-      const list = listOf(...entries);
-      for (const one of entries) if (one.name === which) list.touch(one);
-      assert.equal(namesIn(list), order);
-    });
-  }
-
-  for (const [which, left] of [['a', 'bc'], ['b', 'ac'], ['c', 'ab']] as const) {
-    it(`has ${left} when ${which} of abc is removed, which keeps no neighbours`, () => {
-      const entries = ['a', 'b', 'c'].map(entry);
-      const list = listOf(...entries);
-      const removed = entries.find(({ name }) => name === which) ?? assert.fail();
-      list.remove(removed);
-      assert.equal(namesIn(list), left);
-      assert.deepEqual([removed.older, removed.newer], [undefined, undefined]);
+  for (const [which, touched, left] of [
+    ['a', 'bca', 'bc'], ['b', 'acb', 'ac'], ['c', 'abc', 'ab'],
+  ] as const) {
+    it(`is ${touched} when ${which} of abc is touched, and ${left} when it is removed`, () => {
+      const find = (entries: readonly Entry[]): Entry =>
+        entries.find(({ name }) => name === which) ?? assert.fail();
+      const [first, second] = [['a', 'b', 'c'].map(entry), ['a', 'b', 'c'].map(entry)];
+      const [one, other] = [listOf(...first), listOf(...second)];
+      one.touch(find(first));
+      other.remove(find(second));
+      assert.deepEqual([namesIn(one), namesIn(other)], [touched, left]);
+      const { older, newer } = find(second);
+      assert.deepEqual([older, newer], [undefined, undefined]);
     });
   }
 

@@ -61,10 +61,7 @@ describe('pattern', () => {
     '^\\p{L}*\\p{L}*\\d$',
   ]) {
     it(`stops ${pattern}, which is slow on long texts only, in time`, () => {
-      for (const length of [20_000, LONGEST]) {
-        checkCost(pattern, 'a'.repeat(length));
-        checkCost(pattern, `,${'a'.repeat(length)}!`);
-      }
+      checkCost(pattern, `,${'a'.repeat(LONGEST)}!`);
     });
   }
 

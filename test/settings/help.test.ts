@@ -37,12 +37,9 @@ function written(page: string): Shown {
 describe('--help', () => {
   const page = written(readPage('docs/settings.md'));
 
-  it('has an entry for each setting', () => {
-    const variables = settingRows.map(({ variable }) => variable);
-    assert.deepEqual(Object.keys(printed(settingsHelp())), variables);
-  });
-
   it('says of each setting what docs/settings.md says: meaning, bounds, unit, default', () => {
+    const variables = settingRows.map(({ variable }) => variable);
+    assert.deepEqual(Object.keys(page), variables);
     assert.deepEqual(printed(settingsHelp()), page);
     assert.deepEqual(printed(run.help), page);
   });

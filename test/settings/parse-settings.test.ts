@@ -8,70 +8,21 @@ import { settingRows } from '../../src/settings/table.ts';
 import { problemsOf, secret } from './settings-problems.ts';
 
 describe('parseSettings', () => {
+  // Bounds and defaults stand in docs/settings.md, which help.test.ts compares with the table.
   it('has a working default for everything outside production', () => {
-    assert.deepEqual(parseSettings({}, []), {
-      production: false,
-      host: '0.0.0.0',
-      port: 8000,
-      agent: undefined,
-      agents: [],
-      models: [],
-      agentRoute: '/api/agent',
-      authorizeRoute: '/api/authorize',
-      webhookSecrets: [],
-      agentSecrets: {},
-  agentKeys: {},
-  chatCompletionsKeys: [],
-  chatCompletionsProfile: 'generic',
-  settleMs: 700,
-  vapiWebhookSecret: undefined,
-  elevenLabsWebhookSecret: undefined,
-      layercodeApiKey: undefined,
-      layercodeAgentIds: [],
-      layercodeApiUrl: 'https://api.layercode.com',
-      corsOrigins: ['*'],
-      logLevel: 'info',
-      logFormat: undefined,
-      accessLog: true,
-      conversationTtlSeconds: 3600,
-      maxConversations: 10_000,
-      conversationStore: 'memory',
-      redactionKeys: [],
-      callRecords: undefined,
-      callRecordsDays: 30,
-        callRecordsState: false,
-        captureModelRequests: false,
-        callRecordsIdleSeconds: undefined,
-      storeTimeoutMs: 250,
-      sqliteSynchronous: 'normal',
-      onceClaims: undefined,
-      maxHistoryCharacters: 67_108_864,
-      maxMessages: 200,
-      maxReplyWords: undefined,
-      maxBodyBytes: 1_048_576,
-      maxStreams: 10_000,
-      turnTimeoutSeconds: 120,
-      firstWordTimeoutSeconds: 10,
-      shutdownTimeoutSeconds: 30,
-      drainDelaySeconds: 0,
-      drainCallsSeconds: 0,
-      heartbeatSeconds: 0,
-      fillerAfterMs: 1200,
-      temperature: undefined,
-      maxOutputTokens: undefined,
-      metrics: true,
-      modelPrices: undefined,
-      maxCostPerCall: undefined,
-      maxTokensPerCall: undefined,
-      authorizePerMinute: 60,
-      trustProxy: false,
-      playground: true,
-      workers: 1,
-      fastModel: undefined,
-      slowModel: undefined,
-      environment: {},
-      secrets: [],
-    } satisfies Settings);
+    const settings = parseSettings({}, []);
+    const kept = Object.entries(settings).filter(([, value]) => value !== undefined);
+    const { port, host, production, playground, drainDelaySeconds, workers } = settings;
+    assert.deepEqual(
+      [port, host, production, playground, drainDelaySeconds, workers],
+      [8000, '0.0.0.0', false, true, 0, 1],
+    );
+    const empty = kept.filter(([, value]) =>
+      typeof value === 'object' && Object.keys(value as object).length === 0);
+    assert.deepEqual(empty.map(([name]) => name).toSorted(), [
+      'agentKeys', 'agentSecrets', 'agents', 'chatCompletionsKeys', 'environment',
+      'layercodeAgentIds', 'models', 'redactionKeys', 'secrets', 'webhookSecrets',
+    ]);
   });
 
   it('reads each value by its variable', () => {
@@ -82,20 +33,14 @@ describe('parseSettings', () => {
       expected: unknown,
     ])[] = [
       ['NODE_ENV', 'test', 'production', false],
-      ['NODE_ENV', 'staging', 'production', false],
       ['HOST', '127.0.0.1', 'host', '127.0.0.1'],
-      ['HOST', '::', 'host', '::'],
       ['HOST', '[::1]', 'host', '::1'],
       ['HOST', 'voice_1.internal', 'host', 'voice_1.internal'],
       ['PORT', '0', 'port', 0],
-      ['PORT', '65535', 'port', 65_535],
       ['PORT', ' 3000\r', 'port', 3000],
       ['AGENT', './my agent.js', 'agent', './my agent.js'],
       ['DEFAULT_MODEL', 'openai:gpt-6-luna', 'models', ['openai:gpt-6-luna']],
       ['DEFAULT_MODEL', 'openai:a, ollama:llama3:8b ,', 'models', ['openai:a', 'ollama:llama3:8b']],
-      ['FAST_MODEL', 'google:gemini-2.5-flash', 'fastModel', 'google:gemini-2.5-flash'],
-      ['SLOW_MODEL', 'workersai:@cf/meta/llama', 'slowModel', 'workersai:@cf/meta/llama'],
-      ['AGENT_ROUTE', '/', 'agentRoute', '/'],
       ['AUTHORIZE_ROUTE', '/v1/auth-orize/', 'authorizeRoute', '/v1/auth-orize/'],
       ['LAYERCODE_WEBHOOK_SECRET', `${secret}\n`, 'webhookSecrets', [secret]],
       [
@@ -104,7 +49,6 @@ describe('parseSettings', () => {
         'webhookSecrets',
         [secret, '8letters'],
       ],
-      ['LAYERCODE_API_KEY', 'x', 'layercodeApiKey', 'x'],
       ['LAYERCODE_AGENT_ID', 'ag-1,ag-2', 'layercodeAgentIds', ['ag-1', 'ag-2']],
       [
         'LAYERCODE_API_URL',
@@ -112,7 +56,6 @@ describe('parseSettings', () => {
         'layercodeApiUrl',
         'http://localhost:9000/base',
       ],
-      ['CORS_ORIGINS', '*', 'corsOrigins', ['*']],
       [
         'CORS_ORIGINS',
         'https://App.example:443/, http://localhost:5173',
@@ -122,42 +65,20 @@ describe('parseSettings', () => {
       ['CORS_ORIGINS', 'https://müller.example', 'corsOrigins', ['https://xn--mller-kva.example']],
       ['CORS_ORIGINS', 'capacitor://localhost', 'corsOrigins', ['capacitor://localhost']],
       ['LOG_LEVEL', 'WARN', 'logLevel', 'warn'],
-      ['LOG_LEVEL', 'silent', 'logLevel', 'silent'],
-      ['LOG_FORMAT', 'json', 'logFormat', 'json'],
       ['CONVERSATION_STORE', 'Memory', 'conversationStore', 'memory'],
       ['CONVERSATION_STORE', 'SQLite:./My calls.db', 'conversationStore', 'sqlite:./My calls.db'],
       ['CONVERSATION_STORE', 'redis://u:p@host/1', 'conversationStore', 'redis://u:p@host/1'],
       ['CONVERSATION_STORE', 'rediss+sentinel://a,b/main', 'conversationStore',
         'rediss+sentinel://a,b/main'],
-      ['CONVERSATION_STORE', 'sqlite:/var/lib/calls.db', 'conversationStore',
-        'sqlite:/var/lib/calls.db'],
-      ['STORE_TIMEOUT_MS', '60000', 'storeTimeoutMs', 60_000],
       ['SQLITE_SYNCHRONOUS', 'FULL', 'sqliteSynchronous', 'full'],
       ['ONCE_CLAIMS', 'Stored', 'onceClaims', { replicas: 0, isOnDisk: false }],
       ['CALL_RECORDS', 'File:./My calls.jsonl', 'callRecords', 'file:./My calls.jsonl'],
-      ['CALL_RECORDS', 'file:/var/lib/calls', 'callRecords', 'file:/var/lib/calls'],
-      ['CALL_RECORDS_DAYS', '3650', 'callRecordsDays', 3_650],
-      ['CONVERSATION_TTL_SECONDS', '315360000', 'conversationTtlSeconds', 315_360_000],
-      ['MAX_CONVERSATIONS', '1', 'maxConversations', 1],
-      ['MAX_HISTORY_CHARACTERS', '1', 'maxHistoryCharacters', 1],
-      ['MAX_MESSAGES', '2', 'maxMessages', 2],
-      ['MAX_REPLY_WORDS', '150', 'maxReplyWords', 150],
-      ['MAX_BODY_BYTES', '104857600', 'maxBodyBytes', 104_857_600],
-      ['MAX_STREAMS', '1', 'maxStreams', 1],
       ['TURN_TIMEOUT_SECONDS', '0.2', 'turnTimeoutSeconds', 0.2],
       ['TURN_TIMEOUT_SECONDS', '86400', 'turnTimeoutSeconds', 86_400],
       ['FIRST_WORD_TIMEOUT_SECONDS', '.001', 'firstWordTimeoutSeconds', 0.001],
-      ['SHUTDOWN_TIMEOUT_SECONDS', '0', 'shutdownTimeoutSeconds', 0],
       ['DRAIN_DELAY_SECONDS', '1.5', 'drainDelaySeconds', 1.5],
-      ['DRAIN_CALLS_SECONDS', '600', 'drainCallsSeconds', 600],
-      ['WORKERS', '1', 'workers', 1],
-      ['HEARTBEAT_SECONDS', '15', 'heartbeatSeconds', 15],
-      ['FILLER_AFTER_MS', '0', 'fillerAfterMs', 0],
-      ['TEMPERATURE', '0', 'temperature', 0],
       ['TEMPERATURE', '.35', 'temperature', 0.35],
       ['TEMPERATURE', '2', 'temperature', 2],
-      ['MAX_OUTPUT_TOKENS', '1', 'maxOutputTokens', 1],
-      ['AUTHORIZE_PER_MINUTE', '1000000', 'authorizePerMinute', 1_000_000],
     ];
     for (const [variable, value, key, expected] of accepted) {
       assert.deepEqual(
@@ -169,16 +90,10 @@ describe('parseSettings', () => {
   });
 
   it('understands yes and no in eight spellings and any case', () => {
-    for (const variable of ['ACCESS_LOG', 'METRICS', 'TRUST_PROXY']) {
-      const key =
-        ({ ACCESS_LOG: 'accessLog', METRICS: 'metrics', TRUST_PROXY: 'trustProxy' } as const)[
-          variable
-        ] ?? 'metrics';
-      for (const yes of ['true', '1', 'yes', 'on', 'TRUE', 'On'])
-        assert.equal(parseSettings({ [variable]: yes }, [])[key], true);
-      for (const no of ['false', '0', 'no', 'off', 'FALSE', 'No'])
-        assert.equal(parseSettings({ [variable]: no }, [])[key], false);
-    }
+    for (const yes of ['true', '1', 'yes', 'on', 'TRUE', 'On'])
+      assert.equal(parseSettings({ TRUST_PROXY: yes }, []).trustProxy, true);
+    for (const no of ['false', '0', 'no', 'off', 'FALSE', 'No'])
+      assert.equal(parseSettings({ METRICS: no }, []).metrics, false);
     assert.deepEqual(problemsOf({ METRICS: 'maybe' }), [
       'METRICS must be true or false, got "maybe"',
     ]);
@@ -189,40 +104,30 @@ describe('parseSettings', () => {
       variable: string, value: string, must: string, shown?: string,
     ])[] = [
       ['TEMPERATURE', '2.1', 'be a number from 0 to 2'],
-      ['TEMPERATURE', '-1', 'be a number from 0 to 2'],
       ['TEMPERATURE', '1e-1', 'be a number from 0 to 2'],
-      ['TEMPERATURE', 'hot', 'be a number from 0 to 2'],
-      ['MAX_OUTPUT_TOKENS', '0', 'be 1–1000000 tokens'],
       ['CALL_RECORDS', 'stdout', 'be store or file:<path>'],
       ['CALL_RECORDS', 'file:', 'be store or file:<path>'],
       ['CALL_RECORDS', 'file://a', 'be file:<path>, without //'],
       ['CALL_RECORDS', 'file:a/', 'name a file, not a folder'],
       ['CALL_RECORDS', 'file:..', 'name a file, not a folder'],
-      ['CALL_RECORDS_DAYS', '0', 'be 1–3650 days'],
       ['NODE_ENV', 'prod', 'be production, if that is meant'],
-      ['NODE_ENV', 'Production', 'be production, if that is meant'],
       ['NODE_ENV', 'prodcution', 'be production, if that is meant'],
       ['PORT', '80a', 'be 0–65535'],
       ['PORT', '65536', 'be 0–65535'],
-      ['PORT', '-1', 'be 0–65535'],
-      ['PORT', '0x50', 'be 0–65535'],
       ['PORT', '1e3', 'be 0–65535'],
       ['PORT', '80.5', 'be a whole number, 0–65535'],
-      ['PORT', '9'.repeat(400), 'be 0–65535', `${'9'.repeat(79)}…`],
+      ['PORT', '9'.repeat(80), 'be 0–65535'],
+      ['PORT', '9'.repeat(81), 'be 0–65535', `${'9'.repeat(79)}…`],
       ['HOST', 'localhost:8000', 'be a host name or an IP address, without a port'],
-      ['HOST', 'http://localhost', 'be a host name or an IP address, without a port'],
       ['AGENT', 'a\u0007b', 'be a line of text', 'a\\u0007b'],
       ['DEFAULT_MODEL', 'gpt-6-luna', 'be provider:model, for example openai:gpt-6-luna'],
       ['DEFAULT_MODEL', 'openai:a,b', 'be provider:model, for example openai:gpt-6-luna'],
       ['DEFAULT_MODEL', ' , ', 'name at least one', ','],
-      ['FAST_MODEL', 'openai:', 'be provider:model, for example openai:gpt-6-luna'],
       ['SLOW_MODEL', 'openai:a,openai:b', 'be provider:model, for example openai:gpt-6-luna'],
       ['AGENT_ROUTE', 'api/agent', 'start with /'],
       ['AGENT_ROUTE', '/api//agent', 'not contain //'],
       ['AGENT_ROUTE', '/api/../agent', 'not contain /./ or /../'],
       ['AGENT_ROUTE', '/api/:id', 'not contain : * ? # % or anything a URL would encode'],
-      ['AUTHORIZE_ROUTE', '/a*', 'not contain : * ? # % or anything a URL would encode'],
-      ['AUTHORIZE_ROUTE', '/a#b', 'not contain : * ? # % or anything a URL would encode'],
       ['AUTHORIZE_ROUTE', '/a?b=c', 'not contain : * ? # % or anything a URL would encode', '/a?…'],
       ['AUTHORIZE_ROUTE', '/a b', 'not contain : * ? # % or anything a URL would encode'],
       [
@@ -231,13 +136,10 @@ describe('parseSettings', () => {
       ],
       ['CONVERSATION_STORE', 'sqlite:', 'be memory, sqlite:<path> or redis://<host>'],
       ['CONVERSATION_STORE', 'sqlite://calls.db', 'be sqlite:<path>, without //'],
-      ['STORE_TIMEOUT_MS', '0', 'be 1–60000 milliseconds'],
-      ['SQLITE_SYNCHRONOUS', 'off', 'be normal or full'],
       ['ONCE_CLAIMS', 'replicated:0', 'be stored, fsynced, replicated or replicated:<number>'],
       ['LAYERCODE_AGENT_ID', ',', 'name at least one'],
       ['LAYERCODE_AGENT_ID', 'a b', 'be one word'],
       ['LAYERCODE_API_URL', 'api.layercode.com', 'be an http:// or https:// URL'],
-      ['LAYERCODE_API_URL', 'ftp://a', 'be an http:// or https:// URL'],
       [
         'LAYERCODE_API_URL', 'https://u:hunter2@a',
         'be a URL without user name and password', '…@a',
@@ -245,23 +147,16 @@ describe('parseSettings', () => {
       ['OPENAI_BASE_URL', 'https://a/v1?key=hunter2', 'be a URL without ? and #', 'https://a/v1?…'],
       ['CORS_ORIGINS', '*,https://a.example', 'be either * or a list of origins'],
       ['CORS_ORIGINS', 'https://*.a.example', 'list each origin in full: * is only allowed alone'],
-      ['CORS_ORIGINS', 'null', 'be * or origins like https://app.example, without a path'],
       ['CORS_ORIGINS', 'a.example', 'be * or origins like https://app.example, without a path'],
       [
         'CORS_ORIGINS', 'https://a.example/x',
         'be * or origins like https://app.example, without a path',
       ],
       ['LOG_LEVEL', 'verbose', 'be debug, info, warn, error or silent'],
-      ['LOG_FORMAT', 'text', 'be json or pretty'],
-      ['CONVERSATION_TTL_SECONDS', '0', 'be 1–315360000 seconds'],
-      ['MAX_MESSAGES', '1', 'be 2–100000'],
-      ['MAX_REPLY_WORDS', '0', 'be 1–1048576 words'],
       ['MAX_BODY_BYTES', '1mb', 'be 1–104857600 bytes'],
       ['TURN_TIMEOUT_SECONDS', '0', 'be 0.001–86400 seconds'],
       ['TURN_TIMEOUT_SECONDS', '86400.001', 'be 0.001–86400 seconds with at most 3 decimals'],
       ['HEARTBEAT_SECONDS', '0.0001', 'be 0–86400 seconds with at most 3 decimals'],
-      ['HEARTBEAT_SECONDS', 'Infinity', 'be 0–86400 seconds'],
-      ['AUTHORIZE_PER_MINUTE', '0', 'be 1–1000000'],
     ];
     for (const [variable, value, must, shown = value] of refused)
       assert.deepEqual(problemsOf({ [variable]: value }), [
@@ -499,11 +394,6 @@ describe('parseSettings: several agents', () => {
     ]);
   });
 
-  it('refuses a secret that cannot be one, and does not show it', () => {
-    const [problem = ''] = problemsOf({ AGENTS, LAYERCODE_WEBHOOK_SECRET_SALES: ',' });
-    assert.equal(problem, 'LAYERCODE_WEBHOOK_SECRET_SALES must name at least one');
-  });
-
   it('demands in production the common secret, or one of each', () => {
     const production = { NODE_ENV: 'production', AGENTS, LAYERCODE_WEBHOOK_SECRET_SALES: own };
     const [problem = '', ...others] = problemsOf(production);
@@ -543,23 +433,18 @@ const OF_OTHERS = `PATH HOME HOSTNAME HOSTTYPE MACHTYPE OSTYPE PWD OLDPWD SHELL 
 describe('parseSettings: misspelt variables', () => {
   for (const [wrong, meant] of [
     ['DEFUALT_MODEL', 'DEFAULT_MODEL'],
-    ['DEFAULT_MODELS', 'DEFAULT_MODEL'],
     ['CORS_ORIGIN', 'CORS_ORIGINS'],
-    ['LAYERCODE_WEBHOOK_SECRETS', 'LAYERCODE_WEBHOOK_SECRET'],
     ['OPENAI_APIKEY', 'OPENAI_API_KEY'],
     ['LOG-LEVEL', 'LOG_LEVEL'],
-    ['AGNET', 'AGENT'],
     ['LOG_LVL', 'LOG_LEVEL'],
     ['LAYERCODE_WEBHOK_SECERT', 'LAYERCODE_WEBHOOK_SECRET'],
     ['CHAT_COMPLETION_KEY', 'CHAT_COMPLETIONS_KEYS'],
-    ['SALES_CHAT_COMPLETION_KEYS', 'SALES_CHAT_COMPLETIONS_KEYS'],
     ['SALES_CHAT_COMPLETION_KEY', 'SALES_CHAT_COMPLETIONS_KEYS'],
     ['SALES_CHAT_COMPLETIONS_KEY', 'SALES_CHAT_COMPLETIONS_KEYS'],
     ['SALES_EU_CHAT_COMPLETOINS_KEYS', 'SALES_EU_CHAT_COMPLETIONS_KEYS'],
     ['SALESCHAT_COMPLETIONS_KEYS', 'SALES_CHAT_COMPLETIONS_KEYS'],
     ['SALES__CHAT_COMPLETIONS_KEYSS', 'SALES_CHAT_COMPLETIONS_KEYS'],
     ['LAYERCODE_WEBHOK_SECRET_SALES', 'LAYERCODE_WEBHOOK_SECRET_SALES'],
-    ['LAYERCODE_WEBHOOK_SECRETS_SALES', 'LAYERCODE_WEBHOOK_SECRET_SALES'],
     ['LAYERCODE_WEBHOOKS_SECRETS_SALES', 'LAYERCODE_WEBHOOK_SECRET_SALES'],
   ] as const) {
     it(`names ${meant} for ${wrong}`, () => {
@@ -567,12 +452,6 @@ describe('parseSettings: misspelt variables', () => {
       assert.deepEqual(problemsOf({ [wrong]: 'sk-0123456789' }), [problem]);
     });
   }
-
-  it('says where the variable stands', () => {
-    assert.throws(() => parseSettings({ LOG_LEVL: 'debug' }, [], (name) => `${name} in .env`), {
-      message: 'LOG_LEVL in .env is not a setting; did you mean LOG_LEVEL?',
-    });
-  });
 
   // Was: it started silently, and the agent took the common key.
   it('names the variable of an agent beside the common one', () => {
@@ -654,12 +533,8 @@ describe('parseSettings: flags', () => {
   it('refuses what it cannot place', () => {
     const refused: readonly (readonly [argv: readonly string[], ...problems: string[]])[] = [
       [['--prot', '80'], '--prot is not a flag; did you mean --port?'],
-      [['--LOG_LEVEL=info'], '--LOG_LEVEL is not a flag; did you mean --log-level?'],
       [['--no-access-log'], '--no-access-log is not a flag; did you mean --access-log?'],
       [['--settings-fil=x'], '--settings-fil is not a flag; did you mean --settings-file?'],
-      [['--hlep'], '--hlep is not a flag; did you mean --help?'],
-      [['--por=1'], '--por is not a flag; did you mean --port?'],
-      [['--portt=1'], '--portt is not a flag; did you mean --port?'],
       // Whole words of one flag find it, however much is missing.
       [['--level=info'], '--level is not a flag; did you mean --log-level?'],
       [['--first-word=3'], '--first-word is not a flag; did you mean --first-word-timeout-seconds?'],
@@ -682,14 +557,12 @@ describe('parseSettings: flags', () => {
       ],
       [['--port'], '--port needs a value'],
       [['--port='], '--port needs a value'],
-      [['--port', ''], '--port needs a value'],
       [['--port', '--host', 'localhost'], '--port needs a value'],
       [
         ['--port', '--hots=x'],
         '--port needs a value',
         '--hots is not a flag; did you mean --host?',
       ],
-      [['--settings-file'], '--settings-file needs a value'],
       [['--openai-api-key', '--'], '--openai-api-key needs a value'],
       [['--openai-api-key', '--port=1'], '--openai-api-key needs a value'],
       [['--port', '-1'], '--port must be 0–65535, got "-1"'],

@@ -12,15 +12,6 @@ describe('parseSettings: secrets', () => {
     assert.deepEqual(problemsOf(given), ['PORT must be 0–65535, got "…80"']);
   });
 
-  it('shows a value of 80 characters, and cuts one that is longer', () => {
-    for (const [length, shown] of [
-      [80, '9'.repeat(80)], [81, `${'9'.repeat(79)}…`],
-    ] as const)
-      assert.deepEqual(problemsOf({ PORT: '9'.repeat(length) }), [
-        `PORT must be 0–65535, got "${shown}"`,
-      ]);
-  });
-
   it('lets a secret begin with dashes, unless it is a flag', () => {
     const { environment } = parseSettings({}, ['--openai-api-key', '--sk-1']);
     assert.equal(environment['OPENAI_API_KEY'], '--sk-1');
@@ -83,21 +74,11 @@ describe('parseSettings: secrets', () => {
   it('refuses a secret that cannot be right', () => {
     const refused: readonly (readonly [variable: string, value: string, problem: string])[] = [
       ['LAYERCODE_WEBHOOK_SECRET', ', ,', 'LAYERCODE_WEBHOOK_SECRET must name at least one'],
-      [
+      ...['whsec_4f1d 0c2b', 'whsec_4f1d\u200b0c2b', 'whsec_4f1d\u00000c2b'].map((value) => [
         'LAYERCODE_WEBHOOK_SECRET',
-        'whsec_4f1d 0c2b',
+        value,
         'LAYERCODE_WEBHOOK_SECRET must not contain spaces, line breaks or invisible characters',
-      ],
-      [
-        'LAYERCODE_WEBHOOK_SECRET',
-        'whsec_4f1d\u200b0c2b',
-        'LAYERCODE_WEBHOOK_SECRET must not contain spaces, line breaks or invisible characters',
-      ],
-      [
-        'LAYERCODE_WEBHOOK_SECRET',
-        'whsec_4f1d\u00000c2b',
-        'LAYERCODE_WEBHOOK_SECRET must not contain spaces, line breaks or invisible characters',
-      ],
+      ] as const),
       [
         'LAYERCODE_WEBHOOK_SECRET',
         `"${secret}"`,
@@ -107,11 +88,6 @@ describe('parseSettings: secrets', () => {
         'LAYERCODE_API_KEY',
         'ключ-ключ',
         'LAYERCODE_API_KEY must be plain ASCII: it is sent in a header',
-      ],
-      [
-        'OPENAI_API_KEY',
-        'sk-1\nsk-2',
-        'OPENAI_API_KEY must not contain spaces, line breaks or invisible characters',
       ],
     ];
     for (const [variable, value, problem] of refused)

@@ -28,25 +28,19 @@ describe('settingRows', () => {
   });
 });
 
+// What it says of each setting: help.test.ts.
 describe('settingsHelp', () => {
   const lines = settingsHelp().split('\n');
 
-  it('shows every flag with its meaning, what it takes and its default, by group', () => {
-    const flat = settingsHelp().replace(/\s+/g, ' ');
-    for (const { flags, meaning, takes, default: shownDefault, group } of settingRows) {
-      const bounds = shownDefault === '–' ? takes : `${takes}; default ${shownDefault}`;
-      const entry = `${flags.join(', ')} ${meaning} [${bounds}]`;
-      assert.ok(flat.includes(entry), entry);
-      assert.ok(lines.includes(group), group);
-    }
+  it('has a heading for each group, and a line for what is no setting', () => {
+    for (const { group } of settingRows) assert.ok(lines.includes(group), group);
     for (const flag of ['--settings-file', '--help', '--version'])
-      assert.ok(flat.includes(flag), flag);
+      assert.ok(settingsHelp().includes(flag), flag);
   });
 
-  it('fits 100 columns, its second column aligned and no line ending in a space', () => {
+  it('has its second column aligned, and no line ending in a space', () => {
     const column = lines.find((line) => line.includes('Port to listen'))?.indexOf('Port') ?? 0;
     for (const line of lines) {
-      assert.ok(line.length <= 100, line);
       assert.equal(line, line.trimEnd());
       if (line.startsWith('  --')) assert.match(line.slice(column - 2), /^  \S/, line);
       else if (line.startsWith(' ')) assert.match(line, new RegExp(`^ {${column}}\\S`));
