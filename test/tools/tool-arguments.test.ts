@@ -15,27 +15,15 @@ const NOT_AN_OBJECT = { problem: 'the arguments are not a JSON object' };
 const TOO_LONG = { problem: 'the arguments take too long to check' };
 
 describe('parseToolArguments', () => {
-  for (const text of ['', ' ', '\n\t']) {
-    it(`takes ${JSON.stringify(text)} as no arguments, as some vendors send them`, () =>
-      assert.deepEqual(parseToolArguments(text), { args: {} }));
-  }
+  // What is JSON and what is not: test/models/well-formed-call.test.ts.
+  it('takes no text as no arguments, as some vendors send them', () => {
+    for (const text of ['', '\n\t']) assert.deepEqual(parseToolArguments(text), { args: {} });
+  });
 
-  for (const text of [
-    '{',
-    '{"x":}',
-    '{"x":1,}',
-    '{"x":NaN}',
-    '{"x":Infinity}',
-    "{'x':1}",
-    'undefined',
-    '{"x":1}{"x":2}',
-    '```json\n{}\n```',
-    '\u0000',
-    ...['null', '[]', '"x"', '5', 'true'],
-  ]) {
-    it(`says of ${JSON.stringify(text)} that it is no JSON object`, () =>
-      assert.deepEqual(parseToolArguments(text), NOT_AN_OBJECT));
-  }
+  it('says of anything else that it is no JSON object', () => {
+    for (const text of ['{', '{"x":1}{"x":2}', 'null', '[]', '5'])
+      assert.deepEqual(parseToolArguments(text), NOT_AN_OBJECT, text);
+  });
 
   it("gives no object a prototype of the model's", () => {
     const parsed = parseToolArguments(

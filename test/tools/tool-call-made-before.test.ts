@@ -32,15 +32,16 @@ describe('a call that acts once', () => {
     state: 'running', content: UNFINISHED_RESULTS.running, tool: 'pay', claimedAt: 0,
     turnId: 'other', runId: 1, toolCallId: 'x', process: 'p',
   } as const;
-  /** The key has this claim when it is waited for. */
-  const storedAs = (claim: OnceCall): Partial<Conversation> =>
-    ({ onceCalls: { [onceKey('c', 'pay', 'it')]: claim } });
+  /** A stage where another turn makes the call, and what the key has when it is waited for. */
+  const waiting = (claim?: OnceCall, fields: Partial<Stage> = {}): Stage => {
+    const key = onceKey('c', 'pay', 'it');
+    const stored = claim === undefined ? {} : { onceCalls: { [key]: claim } };
+    const stage = Object.assign(new Stage(), { claim: { kind: 'running', call: running }, stored });
+    return Object.assign(stage, fields);
+  };
 
   it('has an unknown outcome for all if the process that made it is gone', async () => {
-    const stage = new Stage();
-    stage.claim = { kind: 'running', call: running };
-    stage.stored = storedAs(running);
-    stage.isGone = true;
+    const stage = waiting(running, { isGone: true });
     assert.equal(await stage.pays(stage.calls({}), once), UNFINISHED_RESULTS.unknown);
     assert.deepEqual([stage.lost, stage.unknown], [stage.spoken.map(({ key }) => key), ['pay']]);
   });
@@ -53,11 +54,7 @@ describe('a call that acts once', () => {
   });
 
   it('is told as unknown once, by the process that finds it lost first', async () => {
-    const stage = new Stage();
-    stage.claim = { kind: 'running', call: running };
-    stage.isFirst = false;
-    stage.stored = storedAs(running);
-    stage.isGone = true;
+    const stage = waiting(running, { isGone: true, isFirst: false });
     assert.equal(await stage.pays(stage.calls({}), once), UNFINISHED_RESULTS.unknown);
     assert.deepEqual([stage.lost.length, stage.unknown], [1, []]);
   });
@@ -70,19 +67,15 @@ describe('a call that acts once', () => {
   });
 
   it('says in the record that it waits for the call of another turn', async () => {
-    const stage = new Stage();
-    stage.claim = { kind: 'running', call: running };
+    const stage = waiting(running, { isGone: true });
     const joined: unknown[] = [];
-    stage.stored = storedAs(running);
-    stage.isGone = true;
     stage.waiting = () => void joined.push(stage.spoken[0]?.joins);
     await stage.pays(stage.calls({}), once);
     assert.deepEqual(joined, [true]);
   });
 
   it('waits for none if its turn is over by then', async () => {
-    const stage = new Stage();
-    stage.claim = { kind: 'running', call: running };
+    const stage = waiting();
     stage.storing = () => {
       stage.isOver = true;
     };
@@ -91,9 +84,7 @@ describe('a call that acts once', () => {
   });
 
   it('acts if the one that it waited for was given back', async () => {
-    const stage = new Stage();
-    stage.claim = { kind: 'running', call: running };
-    stage.stored = storedAs({ ...running, state: 'released' });
+    const stage = waiting({ ...running, state: 'released' });
     stage.waiting = () => {
       stage.claim = { kind: 'claimed', attempt: 1 };
     };
@@ -102,8 +93,7 @@ describe('a call that acts once', () => {
   });
 
   it('is not started if the store does not confirm its second claim', async () => {
-    const stage = new Stage();
-    stage.claim = { kind: 'running', call: running };
+    const stage = waiting();
     stage.storing = () => {
       if (stage.progress.length > 1) throw new Error('the store does not answer');
     };
@@ -112,9 +102,8 @@ describe('a call that acts once', () => {
   });
 
   it('is not claimed again after its turn, though what it waited for did nothing', async () => {
-    const stage = new Stage();
+    const stage = waiting();
     const calls = stage.calls({});
-    stage.claim = { kind: 'running', call: running };
     stage.waiting = () => calls.turnEnded(new Error('the turn ended'), 0, false);
     assert.equal(await stage.pays(calls, once), UNFINISHED_RESULTS.interrupted);
     assert.deepEqual([stage.acts, stage.progress], [[], [1]]);

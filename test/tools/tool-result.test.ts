@@ -16,10 +16,6 @@ class Money {
   }
 }
 
-class Order {
-  readonly lines = [1];
-}
-
 const circle: Record<string, unknown> = {};
 circle['again'] = circle;
 const line: Line = { name: 'Funghi', note: undefined };
@@ -29,7 +25,6 @@ describe('resultText', () => {
   for (const [what, result, text] of [
     ['nothing', undefined, '{"status":"ok"}'],
     ['null', null, 'null'],
-    ['a text', 'yes', '"yes"'],
     ['an interface with a property that is undefined', line, '{"name":"Funghi"}'],
     ['a date', new Date(0), '"1970-01-01T00:00:00.000Z"'],
     ['a date that is none', new Date(Number.NaN), 'null'],
@@ -44,17 +39,11 @@ describe('resultText', () => {
     ['a Map', { cart: new Map() }, 'result.cart is an instance of Map, which has no toJSON()'],
     ['a Set', [new Set()], 'result[0] is an instance of Set, which has no toJSON()'],
     [
-      'a class without toJSON',
-      new Order(),
-      'result is an instance of Order, which has no toJSON()',
-    ],
-    [
       'a promise that was not awaited',
       { order: Promise.resolve() },
       'result.order is an instance of Promise, which has no toJSON()',
     ],
     ['NaN', { total: Number.NaN }, 'result.total is NaN, which is not JSON'],
-    ['Infinity', [Infinity], 'result[0] is Infinity, which is not JSON'],
     ['a function', { run: () => 1 }, 'result.run is a function, which is not JSON'],
     ['a symbol', Symbol('x'), 'result is a symbol, which is not JSON'],
     ['a bigint', { id: 5n }, 'result.id is a bigint, which is not JSON'],

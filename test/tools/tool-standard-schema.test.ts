@@ -58,17 +58,18 @@ describe('a tool with a Standard Schema', () => {
     assert.deepEqual(targets, ['draft-2020-12']);
   });
 
-  it('checks with the library, and runs with what the library made of the arguments', async () => {
-    const { check, run } = toolWith(schemaOf(), ({ count }) => count + 1);
-    const checked = await check({ count: '2' });
-    assert.deepEqual(checked, { args: { count: 2 } });
-    assert.equal('args' in checked && run(checked.args, {} as ToolContext), 3);
-  });
-
-  it('awaits the check', async () => {
-    const validate = (): Promise<StandardResult<Wish>> => Promise.resolve({ value: { count: 7 } });
-    assert.deepEqual(await toolWith(schemaOf({ validate })).check({}), { args: { count: 7 } });
-  });
+  for (const [how, validate] of [
+    ['at once', undefined],
+    ['later', async () => ({ value: { count: 2 } })],
+  ] as const) {
+    it(`checks with the library, which answers ${how}, and runs with what it made of them`, async () => {
+      const schema = schemaOf(validate === undefined ? {} : { validate });
+      const { check, run } = toolWith(schema, ({ count }) => count + 1);
+      const checked = await check({ count: '2' });
+      assert.deepEqual(checked, { args: { count: 2 } });
+      assert.equal('args' in checked && run(checked.args, {} as ToolContext), 3);
+    });
+  }
 
   it('tells the model each place and reason, five at most', async () => {
     const path = ['items', 0, { key: 'id' }];

@@ -27,21 +27,12 @@ describe('tool', () => {
     assert.deepEqual([tellBrowser, whenInterrupted, repeatable], ['status', 'abort', false]);
   });
 
-  for (const name of ['a', 'get_weather', 'Get-Weather', '007', 'x'.repeat(64)]) {
-    it(`takes the name ${name}`, () => assert.equal(toolOf({ name }).name, name));
-  }
+  it('takes the names that vendors take', () => {
+    for (const name of ['a', 'Get-Weather_2', '007', 'x'.repeat(64)])
+      assert.equal(toolOf({ name }).name, name);
+  });
 
-  for (const name of [
-    '',
-    'x'.repeat(65),
-    'get weather',
-    'a.b',
-    'größe',
-    'look\n',
-    'ns:look',
-    undefined,
-    5.5,
-  ]) {
+  for (const name of ['', 'x'.repeat(65), 'get weather', 'größe', 'look\n', undefined]) {
     it(`refuses the name ${JSON.stringify(name) ?? 'undefined'}, which vendors refuse`, () => {
       assert.throws(() => toolOf({ name }), {
         name: 'TypeError',
@@ -78,36 +69,19 @@ describe('tool', () => {
     });
   });
 
-  for (const run of [undefined, null, 'look', {}]) {
-    it(`refuses ${JSON.stringify(run) ?? 'undefined'} for run`, () => {
+  it('refuses what is no function for run', () => {
+    for (const run of [undefined, 'look'])
       assert.throws(() => toolOf({ run }), {
         name: 'TypeError',
         message: 'tool look must have a run function',
       });
-    });
-  }
+  });
 
-  for (const parameters of [
-    {},
-    { type: 'array' },
-    { type: 'string' },
-    { properties: { a: { type: 'string' } } },
-    'object',
-    [],
-  ]) {
-    it(`refuses ${JSON.stringify(parameters)} for the parameters`, () => {
+  for (const parameters of [undefined, null, {}, { type: 'array' }, 'object', []]) {
+    it(`refuses ${JSON.stringify(parameters) ?? 'undefined'} for the parameters`, () => {
       assert.throws(() => toolOf({ parameters }), {
         name: 'TypeError',
         message: /^the parameters of tool look must be a schema of type "object"/,
-      });
-    });
-  }
-
-  for (const parameters of [undefined, null]) {
-    it(`names the tool whose parameters are ${parameters}`, () => {
-      assert.throws(() => toolOf({ parameters }), {
-        name: 'TypeError',
-        message: /^the parameters of tool look/,
       });
     });
   }
