@@ -4,65 +4,19 @@ import { describe, it, type TestContext } from 'node:test';
 import {
   clearTurns, emptyConversation, type Conversation,
 } from '../../src/conversations/conversation.ts';
-import { openTurn } from '../../src/conversations/turn-opening.ts';
-import { settleTurn } from '../../src/conversations/turn-settlement.ts';
-import { createLogger } from '../../src/log.ts';
-import type { EndedCall } from '../../src/records/call-record.ts';
-import { CallRecorder, type CallRecorderOptions } from '../../src/records/call-recorder.ts';
 import { deferred, until } from '../fixtures/app.ts';
 import { mockTimers } from '../fixtures/clock.ts';
-import { CallArchiveInMemory } from './call-archive-in-memory.ts';
-
-const BOUNDS = { maxMessages: 200, maxTextLength: 100_000 };
-
-function callOf(sessionId: string): EndedCall {
-  return {
-    sessionId, conversationId: 'c-1', conversationKey: 'c-1', agent: 'bakery',
-    wire: 'layercode', caller: undefined,
-    startedAt: 1_000, endedAt: 2_000,
-  };
-}
+import { addTurn, beginTurn, callOf, openRecorder as open, spoken } from './recorded-calls.ts';
 
 /** A conversation whose only turn runs, and what settles it. */
 function running(): { readonly conversation: Conversation; settle(): void } {
   const conversation = emptyConversation('c-1');
-  const figures = { sessionId: 's-1', startedAt: 1_000 };
-  openTurn(conversation, { turnId: 't-1', runId: 1, text: 'Hello', figures }, BOUNDS);
-  const settle = (): void => {
-    const settlement = { turnId: 't-1', runId: 1, state: 'completed', messages: [] } as const;
-    settleTurn(conversation, settlement, BOUNDS);
-  };
-  return { conversation, settle };
-}
-
-/** Another turn of the session, which has ended. */
-function say(conversation: Conversation, turnId: string, sessionId = 's-1'): void {
-  const figures = { sessionId, startedAt: 3_000 };
-  openTurn(conversation, { turnId, runId: 2, text: 'Again', figures }, BOUNDS);
-  settleTurn(conversation, { turnId, runId: 2, state: 'completed', messages: [] }, BOUNDS);
-}
-
-interface Opened {
-  readonly recorder: CallRecorder;
-  readonly archive: CallArchiveInMemory;
-  readonly logged: () => readonly string[];
-}
-
-function open(bounds: Partial<CallRecorderOptions> = {}): Opened {
-  const archive = new CallArchiveInMemory();
-  const lines: string[] = [];
-  const log = createLogger({ write: (line) => lines.push(line) });
-  const logged = (): string[] => lines.map((line) => {
-    const { level, msg } = JSON.parse(line) as { level: string; msg: string };
-    return `${level} ${msg}`;
-  });
-  return { recorder: new CallRecorder({ archive, log, ...bounds }), archive, logged };
+  return { conversation, settle: beginTurn(conversation, 't-1', 's-1') };
 }
 
 /** Reads a conversation in which that session has said something. */
 function said(sessionId: string): () => Conversation {
-  const conversation = emptyConversation('c-1');
-  say(conversation, 't-1', sessionId);
+  const conversation = spoken(sessionId);
   return () => conversation;
 }
 
@@ -71,6 +25,7 @@ const FULL = Object.assign(new Error('no space left on device'), { code: 'ENOSPC
 /** Lets promises settle, while timers are mocked. */
 async function settled(isTrue: () => boolean): Promise<void> {
   await until(isTrue, 'promises to settle');
+  await new Promise((resolve) => setImmediate(resolve));
 }
 
 /** Moves mocked timers on, once promises that may set one have settled. */
@@ -142,11 +97,8 @@ describe('CallRecorder', () => {
       isAway = false;
       clock.tick(50);
       await settled(() => reads === 2);
-      await new Promise((resolve) => setImmediate(resolve));
       assert.equal(archive.tries, 0);
-      openTurn(conversation, { turnId: 't-2', runId: 2, text: 'Late' }, BOUNDS);
-      const late = { turnId: 't-2', runId: 2, state: 'completed', messages: [] } as const;
-      settleTurn(conversation, late, BOUNDS);
+      addTurn(conversation, 't-2', 's-1');
       clock.tick(250);
       assert.equal((await archive.kept.next()).turns.length, 2);
     });
@@ -158,7 +110,6 @@ describe('CallRecorder', () => {
     recorder.ended(callOf('s-1'), () => ((reads += 1), running().conversation));
     for (const [index, ms] of [50, 250, 1_000, 5_000, 30_000].entries()) {
       await settled(() => reads === index + 1);
-      await new Promise((resolve) => setImmediate(resolve));
       clock.tick(ms);
     }
     assert.equal((await archive.kept.next()).turns[0]?.outcome, 'open');
@@ -188,21 +139,12 @@ describe('CallRecorder', () => {
     assert.deepEqual(warnings, []);
   });
 
-  it('writes it as it is when the process ends', async () => {
-    const { recorder, archive } = open();
-    recorder.ended(callOf('s-1'), () => running().conversation);
-    await recorder.close();
-    assert.equal((await archive.kept.next()).turns[0]?.outcome, 'open');
-    assert.equal(archive.isClosed, true);
-  });
-
   it('does not wait for a call that is settling when the process ends', async (t) => {
     mockTimers(t, ['setTimeout']); // so that no pause ends by itself
     const { recorder, archive } = open();
     let reads = 0;
     recorder.ended(callOf('s-1'), () => ((reads += 1), running().conversation));
     await settled(() => reads === 1);
-    await new Promise((resolve) => setImmediate(resolve));
     await recorder.close();
     assert.equal(archive.kept.all[0]?.turns[0]?.outcome, 'open');
   });
@@ -213,10 +155,8 @@ describe('CallRecorder', () => {
     archive.failWith = FULL;
     for (const id of ['s-1', 's-2']) recorder.ended(callOf(id), said(id));
     await settled(() => archive.tries === 1 && recorder.counts().waiting === 2);
-    await new Promise((resolve) => setImmediate(resolve));
     clock.tick(2_000);
     await settled(() => archive.tries === 2);
-    await new Promise((resolve) => setImmediate(resolve));
     archive.failWith = undefined;
     clock.tick(2_000);
     await settled(() => recorder.counts().written === 2);
@@ -263,7 +203,7 @@ describe('CallRecorder', () => {
       const { recorder, archive } = open();
       const { conversation, erase } = ended();
       erase();
-      say(conversation, 't-2');
+      addTurn(conversation, 't-2', 's-1');
       recorder.ended(callOf('s-1'), () => conversation);
       const { turns } = await archive.kept.next();
       assert.deepEqual(turns.map(({ turnId }) => turnId), ['t-2']);
@@ -311,18 +251,6 @@ describe('CallRecorder', () => {
       assert.deepEqual(archive.kept.all, []);
     });
 
-    it('is not written if the recorder is told once more of an earlier erasure', async () => {
-      const { recorder, archive } = open();
-      recorder.erased('c-1', 500);
-      const before = deferred<Conversation>();
-      let reads = 0;
-      recorder.ended(callOf('s-1'), () => ((reads += 1) === 1 ? before.promise : undefined));
-      for (const erasedAt of [3_000, 500]) recorder.erased('c-1', erasedAt);
-      before.resolve(ended().conversation);
-      await settled(() => recorder.counts().waiting === 0);
-      assert.deepEqual(archive.kept.all, []);
-    });
-
     // A store tells of an erasure again once it has its mark.
     it('has what was said since, though the recorder is told once more', async (t) => {
       const clock = mockTimers(t, ['setTimeout']);
@@ -344,7 +272,7 @@ describe('CallRecorder', () => {
       recorder.ended(callOf('s-1'), () => conversation);
       await archive.kept.next();
       erase();
-      say(conversation, 't-1');
+      addTurn(conversation, 't-1', 's-1');
       recorder.ended(callOf('s-1'), () => conversation);
       assert.equal((await archive.kept.next()).turns.length, 1);
     });
@@ -388,7 +316,7 @@ describe('CallRecorder', () => {
     recorder.ended(callOf('s-1'), () => conversation);
     await archive.kept.next();
     conversation.turns.length = 0;
-    say(conversation, 't-2');
+    addTurn(conversation, 't-2', 's-1');
     recorder.ended(callOf('s-1'), () => conversation);
     assert.equal((await archive.kept.next()).turns[0]?.turnId, 't-2');
   });

@@ -111,12 +111,6 @@ describe('CallStore', () => {
     });
   }
 
-  it('tells when the store does not take a record', async () => {
-    const { store, parts } = open();
-    parts.failWith = new Error('full');
-    await assert.rejects(keep(store, recordOf('s-1')), /full/);
-  });
-
   it('lists and erases the records beside one that cannot be read, and names it', async () => {
     const { store, parts } = open();
     await keep(store, recordOf('s-1'), recordOf('s-2'), recordOf('s-3'));

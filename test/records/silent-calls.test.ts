@@ -3,52 +3,16 @@
 import assert from 'node:assert/strict';
 import { describe, it, type TestContext } from 'node:test';
 
-import { emptyConversation, type Conversation } from '../../src/conversations/conversation.ts';
-import { openTurn } from '../../src/conversations/turn-opening.ts';
-import { settleTurn } from '../../src/conversations/turn-settlement.ts';
-import { createLogger } from '../../src/log.ts';
-import type { RecordedCall } from '../../src/records/call-record.ts';
+import { noLog } from '../../src/app/assemble-app.ts';
+import { emptyConversation } from '../../src/conversations/conversation.ts';
 import { CallRecorder } from '../../src/records/call-recorder.ts';
 import { until } from '../fixtures/app.ts';
-import { CallArchiveInMemory } from './call-archive-in-memory.ts';
+import { addTurn, callOf, openRecorder, spoken, type Opened } from './recorded-calls.ts';
 
-const log = createLogger({ level: 'silent', write: () => undefined });
-const BOUNDS = { maxMessages: 200, maxTextLength: 100_000 };
-
-function callOf(sessionId: string): RecordedCall {
-  return {
-    sessionId, conversationId: 'c-1', conversationKey: 'c-1', agent: 'bakery',
-    wire: 'layercode', caller: undefined,
-  };
-}
-
-/** A turn of a session that is over. */
-function addTurn(
-  conversation: Conversation, turnId: string, sessionId: string, process?: string,
-): void {
-  const figures = { sessionId, startedAt: 5_000, durationMs: 700 };
-  openTurn(conversation, { turnId, runId: 1, text: 'Hi', figures, process }, BOUNDS);
-  const settlement = { turnId, runId: 1, state: 'completed', messages: [], figures } as const;
-  settleTurn(conversation, settlement, BOUNDS);
-}
-
-interface Opened {
-  readonly recorder: CallRecorder;
-  readonly archive: CallArchiveInMemory;
-}
-
-function open(t: TestContext, idleMs: number | undefined = 5): Opened {
-  const archive = new CallArchiveInMemory();
-  const recorder = new CallRecorder({ archive, log, idleMs });
-  t.after(() => recorder.close());
-  return { recorder, archive };
-}
-
-/** A conversation with one turn of session `s-1`. */
-function spoken(process?: string): Conversation {
-  const conversation = emptyConversation('c-1');
-  addTurn(conversation, 't-1', 's-1', process);
-  return conversation;
+function open(t: TestContext, idleMs = 5): Opened {
+  const opened = openRecorder({ idleMs });
+  t.after(() => opened.recorder.close());
+  return opened;
 }
 
 describe('a call whose end is never reported', () => {
@@ -110,10 +74,10 @@ describe('a call whose end is never reported', () => {
 
   it('is recorded by the process that ran its last turn, and by no other', async (t) => {
     const { recorder, archive } = open(t);
-    recorder.turnEnded(callOf('s-1'), 'here', () => spoken('elsewhere'));
+    recorder.turnEnded(callOf('s-1'), 'here', () => spoken('s-1', 'elsewhere'));
     recorder.turnEnded(callOf('s-2'), 'here', () => {
-      const conversation = spoken('elsewhere');
-      addTurn(conversation, 't-2', 's-2', 'here');
+      const conversation = spoken('s-1', 'elsewhere');
+      addTurn(conversation, 't-2', 's-2', { process: 'here' });
       return conversation;
     });
     assert.equal((await archive.kept.next()).sessionId, 's-2');
@@ -123,11 +87,11 @@ describe('a call whose end is never reported', () => {
 
   it('is not recorded if another process has got its end', async (t) => {
     const { recorder, archive } = open(t);
-    const other = new CallRecorder({ archive, log });
-    other.ended({ ...callOf('s-1'), startedAt: 1, endedAt: 2 }, () => spoken('here'));
+    const other = new CallRecorder({ archive, log: noLog() });
+    other.ended({ ...callOf('s-1'), startedAt: 1, endedAt: 2 }, () => spoken('s-1', 'here'));
     await archive.kept.next();
     let reads = 0;
-    recorder.turnEnded(callOf('s-1'), 'here', () => ((reads += 1), spoken('here')));
+    recorder.turnEnded(callOf('s-1'), 'here', () => ((reads += 1), spoken('s-1', 'here')));
     await until(() => reads === 1 && recorder.counts().waiting === 0, 'its silence');
     assert.equal(archive.kept.all.length, 1);
   });

@@ -1,0 +1,64 @@
+// How a call is shown on a terminal. What is said of its turns: test/records/call-story.test.ts.
+
+import assert from 'node:assert/strict';
+import { describe, it } from 'node:test';
+
+import { calls } from '../../../src/kit/commands/calls.ts';
+import { describedCall } from '../../../src/kit/commands/described-call.ts';
+import { CallFile } from '../../../src/records/call-file.ts';
+import type { CallRecord } from '../../../src/records/call-record.ts';
+import { RecordedTerminal } from '../terminal/recorded-terminal.ts';
+
+const TIME = '2026-11-25T12:00:07.000Z';
+const RECORD: CallRecord = {
+  format: 2, conversationId: 'c-1', sessionId: 's-1', agent: 'bakery', startedAt: TIME,
+  endedAt: TIME, durationMs: 900, outcome: 'ended', tokens: {},
+  turns: [{
+    turnId: 't', outcome: 'completed', startedAt: TIME, durationMs: 800, storeMs: 60,
+    requests: [{ model: 'm', startedMs: 70, durationMs: 700 }],
+    captured: {
+      bytes: 99,
+      requests: [{
+        request: 0, fields: { seed: 7 }, sameMessages: 2, messages: [{ role: 'user' }],
+        answer: 'Yes.',
+      }],
+    },
+    messages: [],
+  }],
+};
+const DETAILS = [
+  '  seed: 7', '  the same 2 messages as before, then', '  sent: {"role":"user"}',
+  '  answered: "Yes."',
+];
+
+describe('describedCall', () => {
+  for (const hasRequests of [true, false]) {
+    it(`has what happened, what took longest, and requests only if asked: ${hasRequests}`, () => {
+      const lines = describedCall(RECORD, hasRequests).split('\n');
+      assert.deepEqual(lines.slice(lines.indexOf('') + 1), [
+        '[12:00:07] completed after 800 ms, turn t',
+        'waited for the store (60 ms)',
+        'model: m (700 ms)',
+        ...(hasRequests ? DETAILS : []),
+        '',
+        'slowest',
+        '      700 ms  model m, in the turn at 12:00:07',
+        '       60 ms  the store, in the turn at 12:00:07',
+        '',
+      ]);
+    });
+  }
+});
+
+describe('calls list', () => {
+  it('has a dash for a cost that nobody knows', async (t) => {
+    const terminal = new RecordedTerminal({ CALL_RECORDS: 'file:calls.jsonl' });
+    t.after(() => terminal.clear());
+    const path = `${terminal.directory}/calls.jsonl`;
+    const file = new CallFile({ path, days: 30, now: () => Date.parse(TIME) });
+    await file.keep({ conversationKey: 'c-1', sessionId: 's-1' }, RECORD);
+    await file.close();
+    assert.equal(await calls.run(['list'], terminal), 0);
+    assert.match(terminal.out, / – +c-1 +s-1/);
+  });
+});
