@@ -50,12 +50,12 @@ describe('createLogger', () => {
   });
 
   const levels = ['debug', 'info', 'warn', 'error'] as const;
-  for (const level of [...levels, 'silent'] as const) {
-    const expected = level === 'silent' ? [] : levels.slice(levels.indexOf(level));
-    it(`writes ${expected.join(', ') || 'nothing'} at level ${level}`, () => {
+  for (const level of [...levels, 'silent', undefined] as const) {
+    const expected = level === 'silent' ? [] : levels.slice(levels.indexOf(level ?? 'info'));
+    it(`writes ${expected.join(', ') || 'nothing'} at level ${level ?? 'by default'}`, () => {
       const written: string[] = [];
       const log = createLogger({
-        level,
+        ...(level === undefined ? {} : { level }),
         write: (line) => written.push((JSON.parse(line) as { level: string }).level),
       });
       for (const each of levels) log[each]('x');
@@ -65,10 +65,6 @@ describe('createLogger', () => {
       );
     });
   }
-
-  it('writes at level info by default', () => {
-    assert.equal(createLogger({ write: () => undefined }).isEnabled('debug'), false);
-  });
 
   const failing: readonly (readonly [how: string, write: () => void])[] = [
     ['throws', () => { throw new Error('ENOSPC'); }],
@@ -89,17 +85,11 @@ describe('createLogger', () => {
     });
   }
 
-  it('never throws: a message that has no text is a line lost', () => {
-    const log = createLogger({ write: () => undefined });
-    log.info(Object.create(null) as string);
-    assert.equal(log.linesDropped?.(), 1);
-  });
-
-  it('counts no line that was written', async () => {
+  it('never throws: a message that has no text is a line lost, and others are not', async () => {
     const log = createLogger({ write: () => Promise.resolve() });
-    log.info('one');
+    for (const message of [Object.create(null) as string, 'one']) log.info(message);
     await soon();
-    assert.equal(log.linesDropped?.(), 0);
+    assert.equal(log.linesDropped?.(), 1);
   });
 
   it('is one line though message, fields and names hold line breaks', () => {
@@ -113,54 +103,31 @@ describe('createLogger', () => {
 
   const values: readonly (readonly [title: string, value: unknown, written: unknown])[] = [
     ['a bigint as text', 12345678901234567890n, '12345678901234567890'],
-    ['NaN as text', Number.NaN, 'NaN'],
     ['infinity as text', -Infinity, '-Infinity'],
     ['null', null, null],
     ['an object', { a: [1, { b: true }] }, { a: [1, { b: true }] }],
     ['a date', new Date(0), '1970-01-01T00:00:00.000Z'],
-    ['a lone surrogate', '\ud83d', '\ud83d'],
+    ['no undefined', undefined, undefined],
+    ['no function', () => 1, undefined],
   ];
   for (const [title, value, written] of values) {
     it(`writes ${title}`, () => assert.deepEqual(recordOf('x', { value })['value'], written));
   }
 
-  for (const [title, value] of [
-    ['undefined', undefined],
-    ['a function', () => 1],
-    ['a symbol', Symbol('x')],
-  ] as const) {
-    it(`leaves ${title} out`, () => assert.equal('value' in recordOf('x', { value }), false));
-  }
-
+  const throwing = (): never => {
+    throw new Error('no');
+  };
   const cyclic: Record<string, unknown> = {};
   cyclic['self'] = cyclic;
   const hostile: readonly (readonly [title: string, value: unknown])[] = [
     ['a cycle', cyclic],
     ['a bigint inside an object', { a: 1n }],
-    [
-      'a toJSON that throws',
-      {
-        toJSON: () => {
-          throw new Error('no');
-        },
-      },
-    ],
-    [
-      'a getter that throws',
-      {
-        get a() {
-          throw new Error('no');
-        },
-      },
-    ],
+    ['a toJSON that throws', { toJSON: throwing }],
+    ['a getter that throws', Object.defineProperty({}, 'a', { get: throwing, enumerable: true })],
     ['nesting too deep for JSON', JSON.parse('['.repeat(20_000) + ']'.repeat(20_000))],
     [
       'an error whose stack throws',
-      Object.defineProperty(new Error('x'), 'stack', {
-        get: () => {
-          throw new Error('no');
-        },
-      }),
+      Object.defineProperty(new Error('x'), 'stack', { get: throwing }),
     ],
   ];
   for (const [title, value] of hostile) {
@@ -178,16 +145,9 @@ describe('createLogger', () => {
   const asFields: readonly (readonly [title: string, fields: unknown, written: LogFields])[] = [
     ['null', null, {}],
     ['a text', 'ab', { 0: 'a', 1: 'b' }],
-    ['a number', 1, {}],
-    ['a function', () => 1, {}],
-    ['a bigint object', Object(1n), {}],
     ['an object that inherits', Object.create({ a: 1 }), { a: 1 }],
-    ['an object without a prototype', Object.assign(Object.create(null), { a: 1 }), { a: 1 }],
-    ['a list', ['a', 'b'], { 0: 'a', 1: 'b' }],
-    ['a text object', new String('ab'), { 0: 'a', 1: 'b' }],
     ['a date', new Date(0), {}],
     ['an object that describes itself', new Described(), { a: 1 }],
-    ['nothing', {}, {}],
     ['an undefined field', { a: undefined }, {}],
   ];
   for (const [title, fields, written] of asFields) {
@@ -203,14 +163,10 @@ describe('createLogger', () => {
     assert.equal(lineOf('x', { ...fields, g: {} }).trimEnd(), `${plain.slice(0, -1)},"g":{}}`);
   });
 
-  it('cuts a text beyond 2,048 characters', () => {
+  it('cuts texts and names beyond 2,048 characters', () => {
     const fits = 'x'.repeat(2_048);
-    assert.equal(recordOf('x', { value: `${fits}y` })['value'], `${fits}…`);
-  });
-
-  it('cuts a name beyond 2,048 characters', () => {
-    const fits = 'x'.repeat(2_048);
-    assert.equal(recordOf('x', { [`${fits}y`]: 1 })[`${fits}…`], 1);
+    const { value, ...others } = recordOf('x', { value: `${fits}y`, [`${fits}y`]: 1 });
+    assert.deepEqual([value, others[`${fits}…`]], [`${fits}…`, 1]);
   });
 
   // `log.error(error)` is what other loggers take; in a JavaScript agent no compiler objects.
@@ -235,19 +191,11 @@ describe('a child logger', () => {
     return JSON.parse(line) as Record<string, unknown>;
   }
 
-  it("carries its fields and its parent's", () => {
-    const { a, b, c } = childLine([{ a: 1 }, { b: 2 }], { c: 3 });
-    assert.deepEqual([a, b, c], [1, 2, 3]);
-  });
-
-  it('has the nearest field win', () =>
-    assert.equal(childLine([{ a: 1 }, { a: 2 }], { a: 3 })['a'], 3));
-
-  it('writes a field once though it is given twice', () => {
+  it("carries its fields and its parent's, the nearest of one name, once", () => {
+    const { a, b, c, same } = childLine([{ a: 1, same: 1 }, { b: 2, same: 2 }], { c: 3, same: 3 });
+    assert.deepEqual([a, b, c, same], [1, 2, 3, 3]);
     let line = '';
-    createLogger({ write: (text) => (line = text) })
-      .child({ a: 1 })
-      .info('x', { a: 2 });
+    createLogger({ write: (text) => (line = text) }).child({ a: 1 }).info('x', { a: 2 });
     assert.equal(line.match(/"a":/g)?.length, 1);
   });
 
@@ -279,20 +227,12 @@ describe('an error in the log', () => {
   }
   const described = (error: unknown): Described => recordOf('x', { error })['error'] as Described;
 
-  it('has name, message and code', () => {
-    const { name, message, code } = described(
-      Object.assign(new RangeError('too much'), { code: 'ERR_X' }),
-    );
-    assert.deepEqual([name, message, code], ['RangeError', 'too much', 'ERR_X']);
-  });
-
-  it('has the lines of its stack in one', () =>
-    assert.match(described(new Error('x')).stack, /^at .+ \| at /));
-
-  it('has its cause, and the cause of that', () => {
-    const { cause } = described(
-      new Error('a', { cause: new Error('b', { cause: new Error('c') }) }),
-    );
+  it('has name, message, code, its stack in one line, and its causes', () => {
+    const causes = new Error('b', { cause: new Error('c') });
+    const error = Object.assign(new RangeError('a', { cause: causes }), { code: 'ERR_X' });
+    const { name, message, code, stack, cause } = described(error);
+    assert.deepEqual([name, message, code], ['RangeError', 'a', 'ERR_X']);
+    assert.match(stack, /^at .+ \| at /);
     const inner = (cause as Described).cause as Described;
     assert.deepEqual([(cause as Described).message, inner.message], ['b', 'c']);
   });
@@ -303,21 +243,11 @@ describe('an error in the log', () => {
     assert.equal(described(a).message, 'a');
   });
 
-  it('is described inside an object too', () => {
-    assert.equal(
-      (recordOf('x', { inner: { error: new TypeError('deep') } })['inner'] as { error: Described })
-        .error.message,
-      'deep',
-    );
-  });
-
   it('has no field that the error merely carries, such as a request with its headers', () => {
-    assert.equal(
-      lineOf('x', {
-        error: Object.assign(new Error('x'), { request: { authorization: 'swordfish' } }),
-      }).includes('swordfish'),
-      false,
-    );
+    const error = Object.assign(new Error('deep'), { request: { authorization: 'swordfish' } });
+    const line = lineOf('x', { error, inner: { error } });
+    assert.equal(line.match(/"message":"deep"/g)?.length, 2);
+    assert.equal(line.includes('swordfish'), false);
   });
 
   const words = 'I live at 12 Oak Lane';
@@ -328,17 +258,11 @@ describe('an error in the log', () => {
       () => thrownBy(() => JSON.parse(`\n    at ${words}\n at ${words}`)),
     ],
     ['a pattern that is none', () => thrownBy(() => new RegExp(`(${words}`))],
-    ['a number that is none', () => thrownBy(() => BigInt(words))],
-    [
-      'a SyntaxError as cause',
-      () => new Error('the model failed', { cause: thrownBy(() => JSON.parse(words)) }),
-    ],
     [
       'a SyntaxError among several',
       () => new AggregateError([thrownBy(() => JSON.parse(words))], 'all failed'),
     ],
     ['a cause that is a text', () => new Error('the model failed', { cause: words })],
-    ['a cause that is an object', () => new Error('the model failed', { cause: { body: words } })],
     ['a part that is a text', () => new AggregateError([words], 'all failed')],
     [
       'the source line in the stack of a module',
@@ -348,11 +272,11 @@ describe('an error in the log', () => {
         }),
     ],
   ];
-  for (const format of ['json', 'pretty'] as const) {
-    for (const [what, make] of quoting) {
-      it(`does not show ${what} (${format})`, () =>
-        assert.doesNotMatch(lineOf('x', { error: make(), inner: [make()] }, { format }), /Oak/));
-    }
+  for (const [what, make] of quoting) {
+    it(`does not show ${what}`, () => {
+      for (const format of ['json', 'pretty'] as const)
+        assert.doesNotMatch(lineOf('x', { error: make(), inner: [make()] }, { format }), /Oak/);
+    });
   }
 
   it('says of a SyntaxError where it was', () => {
@@ -389,21 +313,14 @@ describe('an error in the log', () => {
 
 describe('redaction', () => {
   const places: readonly (readonly [where: string, message: string, fields: LogFields])[] = [
-    ['in the message', `key ${SECRET}!`, {}],
-    ['in a field', 'x', { url: `https://a/?k=${SECRET}` }],
+    ['in the message, twice', `key ${SECRET} ${SECRET}!`, {}],
     ['in a field of a field', 'x', { a: { b: [SECRET] } }],
     ["in a field's name", 'x', { [SECRET]: 1 }],
-    ["in an error's message", 'x', { error: new Error(`bad key ${SECRET}`) }],
-    [
-      "in an error's stack",
-      'x',
-      { error: Object.assign(new Error('x'), { stack: `Error: x\n at ${SECRET}` }) },
-    ],
+    ["in an error's message and stack", 'x', { error: new Error(`bad key ${SECRET}`) }],
     ["in an error's cause", 'x', { error: new Error('x', { cause: new Error(SECRET) }) }],
     ['in a nested name', 'x', { a: { b: [{ [SECRET]: 1 }] } }],
     ['in a name of a long text', 'x', { a: { ['x'.repeat(3_000) + SECRET]: 1 } }],
     ['in what toJSON returns', 'x', { a: { toJSON: () => ({ [SECRET]: SECRET }) } }],
-    ['twice', `${SECRET} ${SECRET}`, {}],
     [
       'across the place where a long message is cut',
       'x'.repeat(2_048 - SECRET.length + 1) + SECRET,
@@ -470,15 +387,11 @@ describe('redaction', () => {
     assert.equal(line.includes('longer'), false);
   });
 
-  it('takes an empty secret for none', () =>
-    assert.equal(lineOf('hello', {}, { secrets: [''] }).includes('redacted'), false));
-
-  it('stays JSON where a number reads like a secret', () => {
-    assert.doesNotThrow(() => recordOf('x', { bytes: 1234567890 }, { secrets: ['12345678'] }));
-  });
-
-  it("stays JSON where a secret reads like the record's own text", () => {
-    assert.doesNotThrow(() => recordOf('x', { bytes: 1 }, { secrets: ['","msg":"'] }));
+  it('stays JSON where a secret reads like a number or the text of the record, or is empty', () => {
+    for (const secret of ['12345678', '","msg":"', '']) {
+      const { msg } = recordOf('hello', { bytes: 1234567890 }, { secrets: [secret] });
+      if (secret === '') assert.equal(msg, 'hello');
+    }
   });
 
   // "No secret, key or signature ever appears": an agent may log the headers that it is handed, and
@@ -494,10 +407,7 @@ describe('redaction', () => {
 
 describe('the longest line', () => {
   const long: readonly (readonly [what: string, message: string, fields: LogFields])[] = [
-    ['a long message', 'x'.repeat(100_000), {}],
     ['a long message of control characters, each six in JSON', '\u0001'.repeat(100_000), {}],
-    ['a long message of quotes', '"'.repeat(100_000), {}],
-    ['a long field', 'x', { a: 'y'.repeat(100_000) }],
     ['a long field of control characters', 'x', { a: '\u0001'.repeat(100_000) }],
     [
       'many fields',
@@ -518,15 +428,12 @@ describe('the longest line', () => {
     ],
   ];
   for (const [what, message, fields] of long) {
-    it(`is JSON of at most MAX_LINE_LENGTH with ${what}`, () => {
-      const line = lineOf(message, fields).slice(0, -1);
-      JSON.parse(line);
-      assert.ok(line.length <= MAX_LINE_LENGTH, `${line.length} characters`);
-    });
-
-    it(`is at most MAX_LINE_LENGTH with ${what} in pretty format`, () => {
-      const line = lineOf(message, fields, { format: 'pretty' }).slice(0, -1);
-      assert.ok(line.length <= MAX_LINE_LENGTH, `${line.length} characters`);
+    it(`has at most MAX_LINE_LENGTH with ${what}, in both formats`, () => {
+      for (const format of ['json', 'pretty'] as const) {
+        const line = lineOf(message, fields, { format }).slice(0, -1);
+        if (format === 'json') JSON.parse(line);
+        assert.ok(line.length <= MAX_LINE_LENGTH, `${line.length} characters`);
+      }
     });
   }
 
@@ -541,20 +448,12 @@ describe('the longest line', () => {
     assert.ok(line.length <= MAX_LINE_LENGTH, `${line.length} characters`);
   });
 
-  it('says that a record was cut', () => {
-    const fields = Object.fromEntries(
-      Array.from({ length: 10 }, (_, index) => [`f${index}`, 'x'.repeat(2_000)]),
-    );
-    assert.equal(recordOf('x', fields)['truncated'], true);
+  it('keeps the fields that fit when one does not, and says that it was cut', () => {
+    const fields = { big: Array(10_000).fill('x'), requestId: 'r1' };
+    const { requestId, big, truncated } = recordOf('x', fields);
+    assert.deepEqual([requestId, big, truncated], ['r1', undefined, true]);
+    assert.equal('truncated' in recordOf('x', { a: 1 }), false);
   });
-
-  it('keeps the fields that fit when one does not', () => {
-    const { requestId, big } = recordOf('x', { big: Array(10_000).fill('x'), requestId: 'r1' });
-    assert.deepEqual([requestId, big], ['r1', undefined]);
-  });
-
-  it('is not marked where nothing was left out', () =>
-    assert.equal('truncated' in recordOf('x', { a: 1 }), false));
 });
 
 describe('the pretty format', () => {
@@ -578,14 +477,10 @@ describe('the pretty format', () => {
     ['a line separator', '\u2028'],
   ];
   for (const [what, text] of dangerous) {
-    const raw = /[\u0000-\u001f\u007f-\u009f\u2028\u2029]/;
-    it(`escapes ${what} in a message`, () =>
-      assert.doesNotMatch(pretty(`a${text}`).slice(0, -1), raw));
-    it(`escapes ${what} in a field`, () =>
-      assert.doesNotMatch(pretty('x', { a: text }).slice(0, -1), raw));
-    it(`escapes ${what} in an error`, () =>
-      assert.doesNotMatch(pretty('x', { error: new Error(text) }).slice(0, -1), raw));
-    it(`escapes ${what} in a field's name`, () =>
-      assert.doesNotMatch(pretty('x', { [text]: 1 }).slice(0, -1), raw));
+    it(`escapes ${what} in message, field, error and name`, () => {
+      const raw = /[\u0000-\u001f\u007f-\u009f\u2028\u2029]/;
+      const line = pretty(`a${text}`, { a: text, error: new Error(text), [text]: 1 });
+      assert.doesNotMatch(line.slice(0, -1), raw);
+    });
   }
 });

@@ -59,20 +59,15 @@ describe('the cost of a turn', () => {
     ]);
   });
 
-  it('is that of the default table without MODEL_PRICES', async (t) => {
-    const server = await modelServer(t, answering(1_000_000, 1_000_000));
-    const served = serveAgent(t, agent, { openai: server });
-    await spoken(served.client.say('one'));
-    assert.equal(turnLines(served.logLines)[0]?.['cost'], 0.6);
-  });
-
-  it('has a lower price for cached input', async (t) => {
+  it('has a lower price for cached input, by MODEL_PRICES and by the default table', async (t) => {
     const model = using('openai:gpt-6-luna', {
-      inputTokens: 100, outputTokens: 0, cachedTokens: 40,
+      inputTokens: 100_000, outputTokens: 0, cachedTokens: 40_000,
     });
-    const served = serve(t, withModel(agent, model), { environment: { MODEL_PRICES: PRICES } });
-    await spoken(served.client.say('one'));
-    assert.equal(turnLines(served.logLines)[0]?.['cost'], 0.08);
+    for (const [environment, cost] of [[{ MODEL_PRICES: PRICES }, 80], [{}, 0.0064]] as const) {
+      const served = serve(t, withModel(agent, model), { environment });
+      await spoken(served.client.say('one'));
+      assert.equal(turnLines(served.logLines)[0]?.['cost'], cost);
+    }
   });
 
   it('is left out for a model without a price, which the log says once', async (t) => {
@@ -86,18 +81,15 @@ describe('the cost of a turn', () => {
     assert.deepEqual(samples(served.app.metrics.text(), 'layercode_model_cost_total'), []);
   });
 
-  it('is not asked for where a script speaks', async (t) => {
-    const served = serve(t, withModel(agent, scriptedModel(['One.'])));
-    await spoken(served.client.say('one'));
-    assert.equal(turnLines(served.logLines)[0]?.['tokensEstimated'], true);
-    assert.doesNotMatch(served.logLines.join(''), /no price/);
-  });
-
-  it('is not asked for where a model reports no tokens', async (t) => {
-    const model = using('own:model', { inputTokens: undefined, outputTokens: undefined });
-    const served = serve(t, withModel(agent, model));
-    await spoken(served.client.say('one'));
-    assert.doesNotMatch(served.logLines.join(''), /no price/);
+  it('is not asked for where a script speaks, or a model reports no tokens', async (t) => {
+    const silent = using('own:model', { inputTokens: undefined, outputTokens: undefined });
+    const models = [[scriptedModel(['One.']), true], [silent, undefined]] as const;
+    for (const [model, isEstimated] of models) {
+      const served = serve(t, withModel(agent, model));
+      await spoken(served.client.say('one'));
+      assert.equal(turnLines(served.logLines)[0]?.['tokensEstimated'], isEstimated);
+      assert.doesNotMatch(served.logLines.join(''), /no price/);
+    }
   });
 });
 

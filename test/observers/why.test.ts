@@ -50,16 +50,12 @@ describe('a turn that waits for tools', () => {
     return serve(t, withModel(script, { tools }));
   }
 
-  it('names the slowest of them in its line, and the time of all', async (t) => {
-    const { slowestTool, toolMs, ...line } = await says(serveTools(t));
+  it('names the slowest of them in its line, and has the times of all there and in /metrics', async (t) => {
+    const served = serveTools(t);
+    const { slowestTool, toolMs, ...line } = await says(served);
     assert.equal(slowestTool, 'slow');
     assert.ok(Number(toolMs) >= 4_000, String(toolMs));
     assert.equal('settleMs' in line, false);
-  });
-
-  it('has their times in /metrics', async (t) => {
-    const served = serveTools(t);
-    await says(served);
     const at = (tool: string, le: string): number =>
       served.metric(`layercode_tool_duration_seconds_bucket{tool="${tool}",le="${le}"}`);
     assert.deepEqual([at('quick', '3'), at('slow', '3'), at('slow', '+Inf')], [1, 0, 1]);
@@ -117,8 +113,12 @@ describe('the first word', () => {
     });
   }
 
-  it('is told beside the first sound, if a filler came first', async (t) => {
-    const { firstSpeechMs, firstWordMs } = await says(serveFiller(t));
+  it('is told beside the first sound in log and metrics, if a filler came first', async (t) => {
+    const served = serveFiller(t);
+    const { firstSpeechMs, firstWordMs } = await says(served);
+    const below = (name: string): number =>
+      served.metric(`layercode_${name}_seconds_bucket{event="message",le="3"}`);
+    assert.deepEqual([below('first_speech'), below('first_word')], [1, 0]);
     assert.ok(Number(firstSpeechMs) < 1_000, String(firstSpeechMs));
     assert.ok(Number(firstWordMs) >= 8_000, String(firstWordMs));
   });
@@ -126,14 +126,6 @@ describe('the first word', () => {
   it('is not told twice, if no filler came first', async (t) => {
     const line = await says(serve(t, { onMessage: () => 'Yes.' }));
     assert.deepEqual(['firstSpeechMs' in line, 'firstWordMs' in line], [true, false]);
-  });
-
-  it('has a histogram in which a filler does not count', async (t) => {
-    const served = serveFiller(t);
-    await says(served);
-    const below = (name: string): number =>
-      served.metric(`layercode_${name}_seconds_bucket{event="message",le="3"}`);
-    assert.deepEqual([below('first_speech'), below('first_word')], [1, 0]);
   });
 });
 
@@ -196,14 +188,6 @@ describe('a tool with a mistake in its definition', () => {
     const line = served.logLines.find((text) => text.includes('"tool failed"')) ?? '';
     assert.match(line, /"tool":"odd","reason":"something in result\.when [^"]+"/);
     assert.doesNotMatch(line, /Anna/);
-  });
-
-  it('has a line that says how much of a long result was cut', async (t) => {
-    const long = tool({ ...named, name: 'long', run: () => 'x'.repeat(1_000_000) });
-    const served = serve(t, withModel([{ call: 'long', args: {} }, 'Done.'], { tools: [long] }));
-    await says(served);
-    const line = served.logLines.find((text) => text.includes('was cut')) ?? '';
-    assert.match(line, /"level":"warn".*"tool":"long","characters":1000002,"kept":65536/);
   });
 });
 

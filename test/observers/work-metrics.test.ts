@@ -8,8 +8,8 @@ import { withModel } from '../../src/agents/with-model.ts';
 import type { ScriptedAnswer } from '../../src/kit/scripted-answer.ts';
 import { scriptedModel } from '../../src/kit/scripted-model.ts';
 import { tool } from '../../src/tools/tool.ts';
-import { calls, serveModel, spoken, type ModelApp } from '../agents/model-app.ts';
-import { fails, refuses, says, silentAfter, type Answer } from '../faults/model-server.ts';
+import { calls, serveModel, spoken } from '../agents/model-app.ts';
+import { fails, says, silentAfter, type Answer } from '../faults/model-server.ts';
 import { chunk } from '../faults/wire-shapes.ts';
 import { fired, serve, until, type Served } from '../fixtures/app.ts';
 
@@ -93,33 +93,26 @@ describe(TOOL_CALLS, () => {
 });
 
 describe(MODEL_REQUESTS, () => {
-  async function asked(t: TestContext, ...script: [Answer, ...Answer[]]): Promise<ModelApp> {
-    const app = await serveModel(t, agent, script, { DEFAULT_MODEL: 'openai:gpt-6-luna' });
-    await spoken(app.client.say('Hi.'));
-    return app;
+  const model = '{model="openai:gpt-6-luna",outcome=';
+  const requests: readonly (readonly [
+    what: string, script: [Answer, ...Answer[]], samples: readonly string[],
+  ])[] = [
+    [
+      'each request that was answered',
+      [calls([['c', 'act', '{}']]), says('Hi.')], [`${model}"completed"} 2`],
+    ],
+    [
+      'a request that failed and was made again, by the code of its error',
+      [fails(503, '{}'), says('Hi.')], [`${model}"http_error"} 1`, `${model}"completed"} 1`],
+    ],
+  ];
+  for (const [what, script, samples] of requests) {
+    it(`counts ${what}`, async (t) => {
+      const app = await serveModel(t, agent, script, { DEFAULT_MODEL: 'openai:gpt-6-luna' });
+      await spoken(app.client.say('Hi.'));
+      assert.deepEqual(samplesOf(app, MODEL_REQUESTS), samples);
+    });
   }
-
-  it('counts each request that was answered', async (t) => {
-    const app = await asked(t, calls([['c', 'act', '{}']]), says('Hi.'));
-    assert.deepEqual(samplesOf(app, MODEL_REQUESTS), [
-      '{model="openai:gpt-6-luna",outcome="completed"} 2',
-    ]);
-  });
-
-  it('counts a request that failed and was made again, by the code of its error', async (t) => {
-    const app = await asked(t, fails(503, '{}'), says('Hi.'));
-    assert.deepEqual(samplesOf(app, MODEL_REQUESTS), [
-      '{model="openai:gpt-6-luna",outcome="http_error"} 1',
-      '{model="openai:gpt-6-luna",outcome="completed"} 1',
-    ]);
-  });
-
-  it('counts a request that failed its turn', async (t) => {
-    const app = await asked(t, refuses);
-    assert.deepEqual(samplesOf(app, MODEL_REQUESTS), [
-      '{model="openai:gpt-6-luna",outcome="key_refused"} 1',
-    ]);
-  });
 
   it('counts a request that was interrupted, though its turn is over by then', async (t) => {
     const app = await serveModel(t, agent, [silentAfter(chunk({ content: 'One two three. ' }))]);
