@@ -9,6 +9,10 @@ import {
   copyOf, execForm, letIn, parseDockerfile, ROOT, textsOf, withItsImports,
 } from './fixtures/dockerfile.ts';
 
+const manifest = readFileSync(join(ROOT, 'package.json'), 'utf8');
+const { scripts } = JSON.parse(manifest) as { readonly scripts: { start: string } };
+const FLAGS = scripts.start.split(' ').slice(1, -1);
+
 for (const file of ['Dockerfile', 'examples/deploy/Dockerfile']) {
   const stages = parseDockerfile(readFileSync(join(ROOT, file), 'utf8'));
   const [build, runtime] = stages;
@@ -77,10 +81,9 @@ for (const file of ['Dockerfile', 'examples/deploy/Dockerfile']) {
       assert.deepEqual(textsOf(runtime, 'EXPOSE'), ['8000']);
     });
 
-    it('has node for process 1, without a shell or npm between it and a signal', () => {
-      const [node, ...flagsAndFile] = execForm(textsOf(runtime, 'ENTRYPOINT')[0] ?? '');
-      assert.equal(node, 'node');
-      assert.equal(flagsAndFile.at(-1), 'dist/server.js');
+    it('has node with the flags of npm start for process 1, without a shell or npm before it', () => {
+      const command = execForm(textsOf(runtime, 'ENTRYPOINT')[0] ?? '');
+      assert.deepEqual(command, ['node', ...FLAGS, 'dist/server.js']);
       assert.deepEqual(textsOf(runtime, 'CMD'), []);
     });
 
@@ -93,3 +96,16 @@ for (const file of ['Dockerfile', 'examples/deploy/Dockerfile']) {
     });
   });
 }
+
+describe('the flags of npm start', () => {
+  it('are those of the systemd unit', () => {
+    const unit = readFileSync(join(ROOT, 'examples/deploy/voice-agent.service'), 'utf8');
+    const [, start = ''] = /^ExecStart=\S+ (.*)$/m.exec(unit) ?? [];
+    assert.deepEqual(start.split(' ').slice(0, -1), FLAGS);
+  });
+
+  it('are all explained', () => {
+    const page = readFileSync(join(ROOT, 'docs/deploy.md'), 'utf8');
+    for (const flag of FLAGS) assert.ok(page.includes(`| \`${flag}\` |`), flag);
+  });
+});

@@ -1,4 +1,5 @@
-// The flags for Node with which `npm start`, the image and the systemd unit start the server.
+// What the flags do with which `npm start`, the image and the systemd unit start Node.
+// dockerfile.test.ts holds those places to each other.
 
 import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
@@ -8,11 +9,8 @@ import { describe, it } from 'node:test';
 
 import { ROOT } from './fixtures/source-files.ts';
 
-function read(path: string): string {
-  return readFileSync(join(ROOT, path), 'utf8');
-}
-
-const { scripts } = JSON.parse(read('package.json')) as { readonly scripts: { start: string } };
+const manifest = readFileSync(join(ROOT, 'package.json'), 'utf8');
+const { scripts } = JSON.parse(manifest) as { readonly scripts: { start: string } };
 const FLAGS = scripts.start.split(' ').slice(1, -1);
 
 /** What a script prints in a process with these flags. All that it makes may survive. */
@@ -24,23 +22,6 @@ function run(script: string, flags: readonly string[]): string {
 }
 
 describe('the flags of npm start', () => {
-  for (const file of ['Dockerfile', 'examples/deploy/Dockerfile']) {
-    it(`are those of ${file}`, () => {
-      const [, entry = ''] = /^ENTRYPOINT (.*)$/m.exec(read(file)) ?? [];
-      assert.deepEqual(JSON.parse(entry), ['node', ...FLAGS, 'dist/server.js']);
-    });
-  }
-
-  it('are those of the systemd unit', () => {
-    const unit = read('examples/deploy/voice-agent.service');
-    const [, start = ''] = /^ExecStart=\S+ (.*)$/m.exec(unit) ?? [];
-    assert.deepEqual(start.split(' ').slice(0, -1), FLAGS);
-  });
-
-  it('are all explained', () => {
-    for (const flag of FLAGS) assert.ok(read('docs/deploy.md').includes(`| \`${flag}\` |`), flag);
-  });
-
   it('keep V8 from counting which objects survive', () => {
     const script = 'const make = (n) => ({ n }); for (let n = 0; n < 1e6; n++) kept.push(make(n));';
     const counted = (flags: readonly string[]): number =>
