@@ -60,15 +60,19 @@ describe('redact over Chat Completions', () => {
     assert.doesNotMatch(JSON.stringify(await served.app.conversations.read('c-1')), /4242 ?42/);
   });
 
-  it('keeps the rest of a value out that another process spoke, if the caller cut it', async (t) => {
-    const store = new MemoryStore({ ttlMs: 60_000, maxConversations: 10 });
-    const open = (): ServedPlatform =>
-      redacting(t, { onMessage: () => `Card ${CARD} it is.` }, { store });
-    const [one, other] = [open(), open()];
-    await one.platform.hear(['user: Read it.']);
-    await other.platform.hear(['user: Read it.', 'agent: Card four two 42', 'user: Stop!']);
-    assert.equal((await saidIn(other))[1], 'assistant: Card [card 1] [cut]');
-  });
+  for (const [heard, kept] of [
+    ['Card four two 42', 'Card [card 1]'], ['Card', 'Card'],
+  ] as const) {
+    it(`keeps the rest of a value out that another process spoke, cut behind "${heard}"`, async (t) => {
+      const store = new MemoryStore({ ttlMs: 60_000, maxConversations: 10 });
+      const open = (): ServedPlatform =>
+        redacting(t, { onMessage: () => `Card ${CARD} it is.` }, { store });
+      const [one, other] = [open(), open()];
+      await one.platform.hear(['user: Read it.']);
+      await other.platform.hear(['user: Read it.', `agent: ${heard}`, 'user: Stop!']);
+      assert.equal((await saidIn(other))[1], `assistant: ${kept} [cut]`);
+    });
+  }
 
   it('makes no turn id of a value: a retry has the same, and it cannot be guessed from', async (t) => {
     const told = new Told<MessageTurn>();

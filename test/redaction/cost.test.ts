@@ -18,6 +18,7 @@ import type { LayercodeEvent } from '../../src/wires/layercode/events.ts';
 import { signPayload } from '../../src/wires/layercode/signature.ts';
 import { contentsOf, messageEvent, SECRET, serve, until } from '../fixtures/app.ts';
 import { serveCompletions } from '../fixtures/completions.ts';
+import { IS_LONG } from '../fixtures/long.ts';
 import { processorMs } from '../fixtures/processor-time.ts';
 
 /** A finder that finds nothing, and the texts that it was given. */
@@ -112,23 +113,21 @@ function eventOf(fields: object): CallEvent {
   return callEventOf(messageEvent({ ...fields }) as unknown as LayercodeEvent);
 }
 
-const MEGABYTE = 1_000_000;
+/** In npm test, a third of a megabyte. */
+const VALUES = IS_LONG ? 50_000 : 16_000;
 
-function filled(part: string): string {
-  return part.repeat(MEGABYTE / part.length);
+function listed(make: (index: number) => string): string[] {
+  return Array.from({ length: VALUES }, (_, index) => make(index));
 }
 
-const MANY_ADDRESSES =
-  Array.from({ length: 50_000 }, (_, index) => `${index}@example.com`).join(', ');
+const MANY_ADDRESSES = listed((index) => `${index}@example.com`).join(', ');
 
-describe('an event of a megabyte lets other work in between', () => {
+describe('an event of up to a megabyte lets other work in between', () => {
   for (const [what, fields] of [
-    ['card numbers', { text: filled('4242 4242 4242 4242 ') }],
-    ['addresses', { text: filled('ann.lee@example.com, ') }],
+    ['card numbers', { text: listed(() => '4242 4242 4242 4242').join(' ') }],
     ['many addresses', { text: MANY_ADDRESSES }],
-    ['metadata in one text', { metadata: { note: filled('4242 ') } }],
     ['metadata in many texts', {
-      metadata: { list: Array.from({ length: 40_000 }, (_, index) => `${index} 4242 4242 4242`) },
+      metadata: { list: listed((index) => `${index} 4242 4242 4242`) },
     }],
   ] as const)
     it(`of ${what}`, async () => {

@@ -24,19 +24,17 @@ describe('defineAgent with redact', () => {
     assert.equal(agentOf(redact).redact, redact);
   });
 
-  for (const [redact, message] of [
-    [true, "an agent's redact must be a object or a function or a string, got boolean"],
-    [['card'], 'agent "x": redact has the names "emails", "ibans", "cards", "phones", got "card"'],
-    ['toString',
-      'agent "x": redact has the names "emails", "ibans", "cards", "phones", got "toString"'],
-    [[{}], 'agent "x": redact must be names such as "cards", finders, or functions of text, '
-      + 'got an object without find'],
-    [{ kind: 'CARD', find: () => [] }, 'agent "x": redact: the kind of a finder must be 1–24 '
-      + 'characters of a-z and -, and begin with a-z, got "CARD"'],
-  ] as const) {
-    it(`refuses ${JSON.stringify(redact)}`, () =>
-      assert.throws(() => agentOf(redact as unknown as Redact), { name: 'TypeError', message }));
-  }
+  // What else it refuses: checkRedact in redaction.test.ts.
+  it('refuses what is no finder, with the name of the agent', () => {
+    assert.throws(() => agentOf(true as unknown as Redact), {
+      message: "an agent's redact must be a object or a function or a string, got boolean",
+    });
+    assert.throws(() => agentOf(['toString'] as unknown as Redact), {
+      name: 'TypeError',
+      message:
+        'agent "x": redact has the names "emails", "ibans", "cards", "phones", got "toString"',
+    });
+  });
 });
 
 describe('tool with raw', () => {

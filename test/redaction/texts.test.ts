@@ -54,7 +54,7 @@ describe('textsIn', () => {
     assert.deepEqual(changed, texts);
   });
 
-  for (const depth of [499, 500, 501, 3_000])
+  for (const depth of [500, 501])
     it(`goes as deep as withTexts: ${depth}`, () => {
       const changed: string[] = [];
       for (const nest of [(inner: unknown) => [inner], (inner: unknown) => ({ a: inner })]) {
