@@ -28,7 +28,7 @@ const KINDS = {
 const SAME_ON_EVERY_NODE = 'test/same-on-every-node.txt';
 
 /** Many, as each process costs its start. Few enough for all processes to end at about one time. */
-const FILES_PER_PROCESS = 16;
+const FILES_PER_PROCESS = 32;
 
 /** Of this run: another one may run in the same folder. */
 const OWN = `${COMPILED}-run-${process.pid}`;
