@@ -268,6 +268,13 @@ function cyclesIn(among: readonly string[], arrows: readonly Import[]): string[]
   return cycles;
 }
 
+function reachedFrom(entries: readonly string[], arrows: readonly Import[]): Set<string> {
+  const reached = new Set(entries);
+  for (const file of reached)
+    for (const { to } of arrows.filter(({ from }) => from === file)) reached.add(to);
+  return reached;
+}
+
 describe('src', () => {
   it('has imports to speak of', () => assert.ok(inner.length > 100, String(inner.length)));
 
@@ -360,16 +367,8 @@ describe('src', () => {
   }
 
   it('has a server that loads the local platform, and what models need, only on demand', () => {
-    const reached = new Set<string>();
-    const visit = (file: string): void => {
-      if (reached.has(file)) return;
-      reached.add(file);
-      for (const { to } of inner.filter(
-        ({ from, isType, isDynamic }) => from === file && !isType && !isDynamic,
-      ))
-        visit(to);
-    };
-    visit('server.ts');
+    const atOnce = inner.filter(({ isType, isDynamic }) => !isType && !isDynamic);
+    const reached = reachedFrom(['server.ts'], atOnce);
     assert.ok(reached.size > 50, String(reached.size));
     assert.deepEqual(
       [...reached].filter(
@@ -388,13 +387,7 @@ describe('src', () => {
   it('has no cycle between files', () => assert.deepEqual(cyclesIn(files, inner), []));
 
   it('has every file reached from an entry', () => {
-    const reached = new Set<string>();
-    const visit = (file: string): void => {
-      if (reached.has(file)) return;
-      reached.add(file);
-      for (const { to } of inner.filter(({ from }) => from === file)) visit(to);
-    };
-    for (const entry of ENTRIES) visit(entry);
+    const reached = reachedFrom(ENTRIES, inner);
     assert.deepEqual(
       files.filter((file) => !reached.has(file)),
       [],

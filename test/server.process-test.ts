@@ -228,7 +228,6 @@ describe('a server in production', () => {
     assert.equal(echo.stderr, '');
     assert.equal(existsSync(join(workplace.directory, '.layercode')), false);
   });
-
 });
 
 describe('settings of a server', () => {
@@ -287,7 +286,6 @@ describe('settings of a server', () => {
     assert.equal((await fetch(`${url}/from-file`, { method: 'POST' })).status, 404);
     assert.notEqual((await fetch(`${url}/from-file-too`, { method: 'POST' })).status, 404);
   });
-
 });
 
 describe('the address of a server', () => {
