@@ -1,12 +1,13 @@
 // A conversation as plain JSON: its turns in order, an index of their ids, and running totals.
 
+import type { Interruption } from '../calls/call-event.ts';
 import type { Placeholders } from '../redaction/placeholder.ts';
 import type { Message } from './message.ts';
 import { isAnyIncomplete, lengthOfOnceCalls, type OnceCalls } from './once-call.ts';
 import type { SpentEntry } from './spending.ts';
 import {
   callsOfDiscarded, cameWith, countMessages, countRunningCalls, isBegunBy, leadingMessages,
-  messagesOf, newTurn, setMessages, textLengthOf, type TurnRecord,
+  messagesOf, newTurn, setMessages, textLengthOf, type Heard, type TurnRecord,
 } from './turn-record.ts';
 import { UNFINISHED_RESULTS } from './unfinished-tool-results.ts';
 
@@ -21,6 +22,9 @@ export interface KnownCaller {
   readonly from: string | undefined;
   readonly to: string | undefined;
 }
+
+const MAX_REPORTS = 16;
+const NO_REPORTS: readonly Interruption[] = [];
 
 /**
  * Everything kept about one caller over time. The totals save each turn a walk over all the
@@ -70,6 +74,8 @@ export interface Conversation {
    * values. At most 100.
    */
   placeholders?: Placeholders;
+  /** Reports of turns that are not known yet, as other processes have added them. At most 16. */
+  reports?: readonly Interruption[];
   /** When the newest of the turns that were trimmed was added. See `TurnRecord.addedAt`. */
   trimmedTo?: number;
   /**
@@ -232,12 +238,33 @@ export function addMessage(conversation: Conversation, message: Message): void {
   rewrite(conversation, record, [...messagesOf(record), message], record.kept);
 }
 
-/** What was heard of the turn is final: its run can no longer change it. */
-export function settleForGood(conversation: Conversation, record: TurnRecord): void {
-  if (record.isUnknown === undefined && record.isLeaving === undefined) return;
-  delete record.isUnknown;
-  delete record.isLeaving;
-  conversation.touched?.add(record);
+/** What the platform has reported of a turn. */
+export function setHeard(
+  conversation: Conversation,
+  record: TurnRecord,
+  heard: Heard | undefined,
+): void {
+  subtract(conversation, record);
+  if (heard === undefined) delete record.heard;
+  else record.heard = heard;
+  add(conversation, record);
+}
+
+export function reportsOf({ reports = NO_REPORTS }: Conversation): readonly Interruption[] {
+  return reports;
+}
+
+/** Beyond the bound the oldest are dropped. */
+export function setReports(conversation: Conversation, reports: readonly Interruption[]): void {
+  conversation.textLength -= lengthOfReports(conversation);
+  if (reports.length > 0) conversation.reports = reports.slice(-MAX_REPORTS);
+  else delete conversation.reports;
+  conversation.textLength += lengthOfReports(conversation);
+}
+
+function lengthOfReports(conversation: Conversation): number {
+  return reportsOf(conversation)
+    .reduce((length, { textHeard = '' }) => length + textHeard.length, 0);
 }
 
 /** Takes a turn out of the conversation's totals. Call it before the turn changes. */
@@ -337,7 +364,8 @@ export function tally(conversation: Conversation): void {
   conversation.openTurns = turns.filter(({ state }) => state === 'open').length;
   conversation.runningCalls = 0;
   conversation.messageCount = 0;
-  conversation.textLength = (conversation.state?.length ?? 0) + callerLength(conversation.caller);
+  conversation.textLength = (conversation.state?.length ?? 0) + callerLength(conversation.caller)
+    + lengthOfReports(conversation);
   if (conversation.capturedBytes !== undefined) conversation.capturedBytes = 0;
   for (const record of turns) add(conversation, record);
 }

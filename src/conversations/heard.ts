@@ -2,7 +2,7 @@
 
 import type { Interruption } from '../calls/call-event.ts';
 import { trim, type ConversationBounds } from './bounds.ts';
-import { rewrite, settleForGood, type Conversation } from './conversation.ts';
+import { reportsOf, rewrite, setHeard, setReports, type Conversation } from './conversation.ts';
 import { withWholeValues } from './heard-values.ts';
 import type { AssistantMessage, Message } from './message.ts';
 import { coveredBy, lettersOf, saysLess, saysSame, withoutLetters } from './spoken-words.ts';
@@ -38,22 +38,68 @@ export function noteHeard(
   const { turns } = conversation;
   const newest = newestBefore(conversation, beforeTurnId);
   const named = indexOf(conversation, interruption.turnId);
-  if (conversation.isBehind === true && mayBeOfNewer(conversation, interruption)) return undefined;
+  if (conversation.isBehind === true && mayBeOfNewer(conversation, interruption)) {
+    setReports(conversation, [...reportsOf(conversation), interruption]);
+    return undefined;
+  }
   if (interruption.textHeard === undefined) return markInterrupted(conversation, turns[newest]);
-  let heard = interruption.textHeard;
-  for (let index = named === -1 ? newest : Math.min(newest, named); index >= 0; index--) {
-    const record = turns[index];
+  const from = named === -1 ? newest : Math.min(newest, named);
+  return hearFrom(conversation, interruption.textHeard, from, newest);
+}
+
+/** Takes the reports that another copy has waiting, and hears those whose turns are known now. */
+export function hearWaiting(conversation: Conversation, other: Conversation): void {
+  const reports = new Map([...reportsOf(conversation), ...reportsOf(other)].map((report) =>
+    [JSON.stringify(report), report]));
+  for (const [key, { turnId, textHeard }] of reports) {
+    const turn = conversation.turns[indexOf(conversation, turnId)];
+    if (turn === undefined) continue;
+    reports.delete(key);
+    hearAgain(conversation, turn, textHeard);
+  }
+  if (reports.size > 0 || conversation.reports !== undefined)
+    setReports(conversation, [...reports.values()]);
+}
+
+/** Goes back from a turn to the one that the text is about. */
+function hearFrom(
+  conversation: Conversation,
+  text: string,
+  from: number,
+  newest: number,
+): HeardTurn | undefined {
+  let heard = text;
+  for (let index = from; index >= 0; index--) {
+    const record = conversation.turns[index];
     if (record === undefined) return undefined;
     heard = withoutPrefix(heard, record.filler ?? '');
     const said = replyText(record);
-    const isUnknown = record.isUnknown === true && (said !== '' || record.state !== 'completed');
     heard = withWholeValues(heard, said);
-    if (isUnknown || (said !== '' && index === newest))
+    if (!hasSpoken(record) || (said !== '' && index === newest))
       return cutTo(conversation, record, heard);
     if (heard.trim() === '') return undefined; // nothing was heard, or only a filler
     if (said !== '') return isPrefix(heard, said) ? cutTo(conversation, record, heard) : undefined;
   }
   return undefined;
+}
+
+/**
+ * For a report that came before its turn, or before that turn's run has said what it said. If that
+ * was nothing, the report is about the last turn before it that spoke.
+ */
+export function hearAgain(
+  conversation: Conversation,
+  record: TurnRecord,
+  text: string | undefined,
+): void {
+  const index = conversation.turns.indexOf(record);
+  if (text === undefined) markInterrupted(conversation, record);
+  else hearFrom(conversation, text, index, index);
+}
+
+/** Whether its run has said how much it said. */
+function hasSpoken({ state, said }: TurnRecord): boolean {
+  return state !== 'open' && said !== 'nothing';
 }
 
 /**
@@ -103,26 +149,22 @@ function newestBefore({ turns }: Conversation, turnId: string | undefined): numb
   return (own === -1 ? turns.length : own) - 1;
 }
 
-/**
- * How much was heard stays unknown. If the turn was open, its run may still report what it sent. If
- * it had completed, its run may not, as that would undo the interruption.
- */
+/** How much was heard stays unknown. A turn that is known to have said nothing stays as it is. */
 function markInterrupted(
   conversation: Conversation,
   record: TurnRecord | undefined,
 ): HeardTurn | undefined {
-  if (record === undefined || replyText(record) === '') return undefined;
-  if (record.state === 'open') record.isUnknown = true;
-  else if (record.state === 'completed') settleAsReported(conversation, record);
+  if (record === undefined) return undefined;
+  if (record.said !== 'nothing' && replyText(record) === '') return undefined;
   return rewriteOwn(conversation, record, ownMessages(record));
 }
 
 /**
- * Cuts the reply to what was heard, for good. Tool calls stay even if none of their text was heard,
- * because a result needs its call.
+ * Cuts the reply to what was heard, and also what its run may still say. Tool calls stay even if
+ * none of their text was heard, because a result needs its call.
  */
 export function cutTo(conversation: Conversation, record: TurnRecord, heard: string): HeardTurn {
-  const isKnown = record.isUnknown !== true;
+  const isKnown = hasSpoken(record);
   const own = ownMessages(record);
   let rest = heard.trim() === '' ? '' : heard;
   if (isKnown && own.length > 1) rest = asSaid(rest, replyText(record));
@@ -138,8 +180,7 @@ export function cutTo(conversation: Conversation, record: TurnRecord, heard: str
   });
   if (rest.trim() !== '')
     cut.push({ role: 'assistant', content: rest, turnId: record.id, state: 'interrupted' });
-  settleAsReported(conversation, record);
-  return rewriteOwn(conversation, record, cut);
+  return rewriteOwn(conversation, record, cut, heard);
 }
 
 /**
@@ -156,22 +197,24 @@ function beginningLike(round: string, heard: string): string {
   return heard.startsWith(round) ? round : heard.slice(0, coveredBy(round, heard) ?? 0);
 }
 
-function settleAsReported(conversation: Conversation, record: TurnRecord): void {
-  settleForGood(conversation, record);
-  if (record.process !== undefined) record.isReported = true;
-}
-
 function rewriteOwn(
   conversation: Conversation,
   record: TurnRecord,
   messages: readonly Message[],
+  heard?: string,
 ): HeardTurn {
-  const { state } = record;
+  const { state, runId } = record;
   const leading = leadingMessages(record);
   const own = messages.filter(isWorthKeeping).map(asInterrupted);
-  if (state === 'open') conversation.openTurns -= 1;
+  if (state === 'open') {
+    conversation.openTurns -= 1;
+    record.said = 'nothing';
+  }
   record.state = 'interrupted';
   rewrite(conversation, record, [...leading, ...own], leading.length);
+  const isDone = record.said === undefined || heard === undefined;
+  if (heard !== undefined || record.heard === undefined)
+    setHeard(conversation, record, isDone ? { runId } : { runId, text: heard });
   return { record, wasCompleted: state === 'completed' };
 }
 

@@ -6,11 +6,11 @@ import { createHash } from 'node:crypto';
 
 import type { Exchange, Pair } from './alignment.ts';
 import {
-  add, addTurn, findTurn, moveLastTurn, rewrite, subtract, type Conversation,
+  add, addTurn, findTurn, moveLastTurn, rewrite, setHeard, type Conversation,
 } from './conversation.ts';
 import { nextNumber } from './discarded-turns.ts';
 import { withWholeValues } from './heard-values.ts';
-import { cutTo, type HeardTurn } from './heard.ts';
+import { cutTo, hearAgain, type HeardTurn } from './heard.ts';
 import { countOfLastParts } from './joined-words.ts';
 import type { Message } from './message.ts';
 import { coveredBy, PreparedTexts, saysLess, saysSame, withoutLetters } from './spoken-words.ts';
@@ -23,8 +23,6 @@ import {
 export interface Reconciled {
   /** Turns that the platform has discarded, oldest first. */
   readonly discarded: readonly TurnRecord[];
-  /** Turns for which the transcript says how much was heard. */
-  readonly decided: ReadonlySet<TurnRecord>;
   /** The newest of those that were cut. */
   readonly cut: HeardTurn | undefined;
 }
@@ -44,11 +42,10 @@ export function reconcile(conversation: Conversation, comparison: Comparison): R
 }
 
 const NOTHING_SAID: Exchange = { words: undefined, replies: [] };
-const NOTHING: Reconciled = { discarded: [], decided: new Set(), cut: undefined };
+const NOTHING: Reconciled = { discarded: [], cut: undefined };
 
 class Changes implements Reconciled {
   readonly discarded: TurnRecord[] = [];
-  readonly decided = new Set<TurnRecord>();
   cut: HeardTurn | undefined;
   readonly #conversation: Conversation;
   readonly #comparison: Comparison;
@@ -127,7 +124,7 @@ class Changes implements Reconciled {
     for (const turn of turns) this.#forgetEarlierWords(turn);
     const [only] = turns;
     if (turns.length === 1 && replies.length === 1 && only !== undefined) {
-      if (only.isUnknown !== true && replyText(only) === replies[0]) return only; // nearly always
+      if (only.said !== 'nothing' && replyText(only) === replies[0]) return only; // nearly always
     }
     const told = [...replies];
     const texts = (this.#texts ??= new PreparedTexts());
@@ -139,16 +136,14 @@ class Changes implements Reconciled {
         continue;
       }
       const reply = replyText(turn);
-      const isUnknown = turn.isUnknown === true && turn === turns.at(-1);
+      const isUnknown = turn.said === 'nothing' && turn === turns.at(-1);
       const own = isUnknown ? withoutFiller(told.join(' '), turn.filler, texts) : '';
       if (goesOn(own, reply)) {
         // Its process is gone and the platform knows better, or that process has not settled it
         // yet.
-        const all = told.splice(0);
         this.#cut(turn, own);
-        turn.isUnknown = true;
-        delete turn.isReported;
-        setTold(this.#conversation, turn, { texts: all, isHeard });
+        const heard = { runId: turn.runId, lines: told.splice(0), isHeard };
+        setHeard(this.#conversation, turn, heard);
         continue;
       }
       const later = turns.slice(index + 1).map(replyText);
@@ -175,31 +170,23 @@ class Changes implements Reconciled {
   }
 
   #cut(turn: TurnRecord, heard: string): void {
-    if (turn.told !== undefined) setTold(this.#conversation, turn, undefined);
     this.cut = cutTo(this.#conversation, turn, heard);
-    this.decided.add(turn);
   }
 }
 
-function setTold(conversation: Conversation, turn: TurnRecord, told: TurnRecord['told']): void {
-  subtract(conversation, turn);
-  if (told === undefined) delete turn.told;
-  else turn.told = told;
-  add(conversation, turn);
-}
-
 /**
- * For a run that has settled its turn after a transcript reported texts of its reply. Each of them
+ * For a run that says what it said after the platform has reported of it. Each text of a transcript
  * is a part of the reply, or words of the platform's own.
  */
-export function hearTold(conversation: Conversation, turn: TurnRecord): void {
-  if (turn.told === undefined) return;
-  const { texts, isHeard } = turn.told;
-  setTold(conversation, turn, undefined);
-  const told = [...texts];
+export function hearReported(conversation: Conversation, turn: TurnRecord): void {
+  if (turn.heard === undefined) return;
+  const { text, lines, isHeard } = turn.heard;
+  setHeard(conversation, turn, undefined);
+  if (lines === undefined) return hearAgain(conversation, turn, text);
+  const told = [...lines];
   const { covered, isAny } = takeCovered(told, turn, [], new PreparedTexts());
   const reply = replyText(turn);
-  if (reply !== '' && (isAny ? covered < reply.trimEnd().length : isHeard))
+  if (reply !== '' && (isAny ? covered < reply.trimEnd().length : isHeard === true))
     cutTo(conversation, turn, reply.slice(0, covered));
   let last = turn;
   for (const text of told)

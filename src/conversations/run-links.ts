@@ -33,10 +33,8 @@ export function linksOf(
   return before !== undefined && (isCut || hasSpokenOver) ? { interrupts: placeIn(before) } : {};
 }
 
-/** Undefined also for what another version stored in another form. */
 function placeIn({ trace }: TurnRecord): TracePlace | undefined {
-  const { traceId, spanId, traceFlags }: Partial<TracePlace> = trace ?? {};
-  const isPlace = /^[\da-f]{32}$/.test(String(traceId)) && /^[\da-f]{16}$/.test(String(spanId));
-  if (!isPlace || typeof traceFlags !== 'number') return undefined;
-  return { traceId: String(traceId), spanId: String(spanId), traceFlags };
+  if (trace === undefined) return undefined;
+  const { traceId, spanId, traceFlags } = trace;
+  return { traceId, spanId, traceFlags };
 }

@@ -2,18 +2,12 @@
 
 import type { Message, ToolCallState, ToolMessage } from './message.ts';
 import { roundsOf } from './tool-rounds.ts';
-import { hasFollowed, messagesOf, type TurnRecord } from './turn-record.ts';
+import { hasFollowed, messagesOf, toolMessagesOf, type TurnRecord } from './turn-record.ts';
 
 /** The messages of a turn. The first `kept` come before its current run. */
 export interface MergedMessages {
   readonly messages: Message[];
   readonly kept: number | undefined;
-}
-
-/** A tool call's result, and the run that made the call if it is known. */
-interface Call {
-  readonly result: ToolMessage;
-  readonly runId: number | undefined;
 }
 
 /**
@@ -39,29 +33,28 @@ export function withCallsOf(
   record: TurnRecord,
   addresses?: ReadonlySet<string>,
 ): MergedMessages | undefined {
-  return withCalls(other, callsOf(other), record, addresses);
+  return withCalls(other, toolMessagesOf(other), record, addresses);
 }
 
 /** The same, but takes only results from `other`. */
 export function withResultsOf(other: TurnRecord, record: TurnRecord): MergedMessages | undefined {
-  const results = callsOf(other).filter(({ result }) => result.state === 'completed');
+  const results = toolMessagesOf(other).filter(({ state }) => state === 'completed');
   return withCalls(other, results, record);
 }
 
 function withCalls(
   other: TurnRecord,
-  theirs: readonly Call[],
+  theirs: readonly ToolMessage[],
   record: TurnRecord,
   addresses?: ReadonlySet<string>,
 ): MergedMessages | undefined {
   if (theirs.length === 0) return undefined;
   const own = messagesOf(record);
-  const calls = callsOf(record);
+  const calls = toolMessagesOf(record);
   const truer = new Map<Message, ToolMessage>();
   for (const call of calls) {
-    const found = theirs.find((their) => isSameCall(call, their))?.result;
-    if (found !== undefined && TRUTH[found.state] > TRUTH[call.result.state])
-      truer.set(call.result, found);
+    const found = theirs.find((their) => isSameCall(call, their));
+    if (found !== undefined && TRUTH[found.state] > TRUTH[call.state]) truer.set(call, found);
   }
   const isOfEarlierRun = hasFollowed(record, other);
   const runsHere = ({ state, process, joins }: ToolMessage): boolean =>
@@ -72,41 +65,31 @@ function withCalls(
     || (isOfEarlierRun ? runsHere(call) : call.state !== 'interrupted');
   const missing = theirs.filter(
     (their) =>
-      isWanted(their.result)
+      isWanted(their)
       && !calls.some((call) => isSameCall(call, their) || isSameResult(call, their)),
   );
   if (truer.size === 0 && missing.length === 0) return undefined;
   const messages = own.map((message) => truer.get(message) ?? message);
-  const roundsWith = (
-    calls: readonly Call[], content: { readonly content?: string },
-  ): Message[] => {
-    const results = new Set(calls.map(({ result }) => result));
-    const isAmong = (result: ToolMessage): boolean => results.has(result);
-    return roundsOf(messagesOf(other), isAmong, { ...content, state: 'interrupted' });
-  };
-  // The current run may still write its own words.
-  const isCurrent = ({ runId }: Call): boolean => runId === record.runId;
-  const rounds = roundsWith(missing.filter((call) => !isCurrent(call)), {});
-  const current = roundsWith(missing.filter(isCurrent), { content: '' });
+  const roundsWith = (isOwn: boolean, content: { readonly content?: string }): Message[] =>
+    roundsOf(
+      messagesOf(other),
+      (call) => missing.includes(call) && (call.runId === record.runId) === isOwn,
+      { ...content, state: 'interrupted' },
+    );
+  const rounds = roundsWith(false, {});
+  const current = roundsWith(true, { content: '' }); // it may still write its own words
   if (rounds.length + current.length === 0) return { messages, kept: record.kept };
   const leading = record.kept ?? own.filter(({ role }) => role === 'user').length;
   messages.splice(leading, 0, ...rounds, ...current);
   return { messages, kept: leading + rounds.length };
 }
 
-function callsOf(record: TurnRecord): Call[] {
-  return (record.messages ?? []).flatMap((message) =>
-    message.role === 'tool' ? [{ result: message, runId: message.runId }] : []);
-}
-
 /** Whether one of the calls waited for the other. A later run keeps only one of their results. */
-function isSameResult({ result: a }: Call, { result: b }: Call): boolean {
+function isSameResult(a: ToolMessage, b: ToolMessage): boolean {
   const isSameKey = a.key !== undefined && a.key === b.key;
   return isSameKey && a.state === 'completed' && b.state === a.state && a.content === b.content;
 }
 
-function isSameCall(a: Call, b: Call): boolean {
-  if (a.result.toolCallId !== b.result.toolCallId) return false;
-  if (a.runId !== undefined && b.runId !== undefined) return a.runId === b.runId;
-  return a.result.key !== undefined && a.result.key === b.result.key;
+function isSameCall(a: ToolMessage, b: ToolMessage): boolean {
+  return a.toolCallId === b.toolCallId && a.runId === b.runId;
 }

@@ -2,6 +2,7 @@
 
 import { findTurn, type Conversation } from './conversation.ts';
 import { earlierCallsIn, type EarlierToolCall } from './discarded-turns.ts';
+import { mayWrite } from './last-word.ts';
 import type { Claimer } from './once-rules.ts';
 import { begin, noteRedelivery, type BegunRun } from './turn-begin.ts';
 import { isDeliveredSince } from './turn-order.ts';
@@ -32,8 +33,7 @@ export function claimTurn(
   // It was cleared: the run goes on, unrecorded.
   if (record === undefined) return owned(NO_CALLS);
   if (record.runId === runId) {
-    const isOurs = record.state === 'open' || record.isLeaving === true;
-    if (!isOurs) return { kind: 'closed' };
+    if (!mayWrite(record, 'its next delivery')) return { kind: 'closed' };
     noteRedelivery(record, claim);
     conversation.touched?.add(record);
     return owned(NO_CALLS);

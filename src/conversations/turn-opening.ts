@@ -4,7 +4,7 @@ import type { Interruption, Transcript } from '../calls/call-event.ts';
 import type { SentEvent } from '../calls/reply-event.ts';
 import { trim, type ConversationBounds } from './bounds.ts';
 import {
-  add, addTurn, findTurn, indexOfDelivered, keepCaller, settleForGood, type Conversation,
+  add, addTurn, findTurn, indexOfDelivered, keepCaller, type Conversation,
   type KnownCaller,
 } from './conversation.ts';
 import { callsAtPlace, nextNumber, numberOfReplaced, takePlace } from './discarded-turns.ts';
@@ -12,10 +12,11 @@ import {
   askedFirst, lostCallsOf, openRunsElsewhere, runsAfter, type AskedFirst, type KnownRuns,
   type LostCall,
 } from './elsewhere.ts';
-import { cutOf, noteHeard, type HeardTurn } from './heard.ts';
+import { cutOf, noteHeard } from './heard.ts';
+import { mayWrite } from './last-word.ts';
 import type { Message, ToolMessage } from './message.ts';
 import { OpenedTurn } from './opened-turn.ts';
-import { reconcile, type Reconciled } from './reconcile.ts';
+import { reconcile } from './reconcile.ts';
 import { linksOf, type RunLinks } from './run-links.ts';
 import { compareTranscript, replacedBy, type Comparison } from './transcript-comparison.ts';
 import { begin, type BegunRun } from './turn-begin.ts';
@@ -85,7 +86,10 @@ export function openTurn(
 ): TurnOpeningResult {
   const { id: turnId, record: known } = turnOf(conversation, opening);
   if (known?.state === 'completed') {
-    settleForGood(conversation, known); // the newer delivery gets all of it
+    if (mayWrite(known, 'a replay')) {
+      delete known.said; // the newer delivery gets all of it
+      conversation.touched?.add(known);
+    }
     const links = linksFor(conversation, opening, known);
     return {
       kind: 'completed before', sent: sentEvents(known), ...(links === undefined ? {} : { links }),
@@ -185,13 +189,15 @@ function openNow(
   const isResumed = conversation.turns.length > (known === undefined ? 0 : 1);
   const endedElsewhere =
     process === undefined ? NO_RUNS : openRunsElsewhere(conversation, process);
-  const closed = endOpenTurns(conversation, running);
+  endOpenTurns(conversation, running);
   const { runningCalls, onceCalls } = conversation;
   const mayBeLost = runningCalls > 0 || onceCalls !== undefined;
   const lostCalls =
     mayBeLost ? lostCallsOf(conversation, isCallRunning, opening) : NO_LOST_CALLS;
   const told = comparison === undefined ? undefined : reconcile(conversation, comparison);
-  const heard = cutToHeard(conversation, turnId, opening.interruption, told, closed);
+  const { interruption } = opening;
+  const heard =
+    interruption === undefined ? told?.cut : noteHeard(conversation, interruption, turnId);
 
   const record = known ?? newTurn(turnId, 'open', opening.runId);
   if (known === undefined) addInOrder(conversation, record, opening, newer);
@@ -214,27 +220,6 @@ function openNow(
     links,
     mayAct: comparison === undefined || !isLateCopy(conversation, opening, record),
   });
-}
-
-/**
- * Cuts an older turn to what the caller heard of it, as the interruption reports it or, without
- * one, the transcript. The runs of `closed` turns may still be sending and know best what was sent,
- * unless the platform has reported what was heard.
- */
-function cutToHeard(
-  conversation: Conversation,
-  turnId: string,
-  interruption: Interruption | undefined,
-  told: Reconciled | undefined,
-  closed: readonly TurnRecord[],
-): HeardTurn | undefined {
-  const heard = interruption === undefined
-    ? told?.cut
-    : noteHeard(conversation, interruption, turnId);
-  const decided = interruption?.textHeard === undefined ? undefined : heard?.record;
-  for (const turn of closed)
-    if (turn !== decided && told?.decided.has(turn) !== true) turn.isUnknown = true;
-  return heard;
 }
 
 function addInOrder(
@@ -334,7 +319,7 @@ function addOver(
   if (isErasedSince(conversation, opening)) return;
   const { runId, text, process, figures } = opening;
   const record = newTurn(turnId, 'interrupted', runId);
-  record.isUnknown = true;
+  record.said = 'nothing';
   record.runs = 0;
   if (process !== undefined) {
     record.process = process;

@@ -49,18 +49,13 @@ export interface TurnRecord {
   filler?: string;
   /** What was sent, if the messages alone do not say. */
   sent?: readonly SentEvent[];
-  /** Set if something other than its run closed the turn, so what was sent is unknown here. */
-  isUnknown?: true;
   /**
-   * Set if the turn was settled before its last events left: its run may still say that they did
-   * not.
+   * What its run has said of its reply, if the turn is over and that is not its last word: see
+   * `Account` in last-word.ts.
    */
-  isLeaving?: true;
-  /**
-   * Only where several processes may share the conversation: set if the platform has reported what
-   * was heard of the reply, or that it was cut off after its end. No run can change that.
-   */
-  isReported?: true;
+  said?: 'nothing' | 'leaving';
+  /** What the platform has reported of the reply of a run. */
+  heard?: Heard;
   /** The address of the process that runs the turn, if several share the conversation. */
   process?: string;
   /** Only if calls are recorded. */
@@ -83,11 +78,6 @@ export interface TurnRecord {
   /** There, too: the agent before it handed the conversation over. Null: the path's own. */
   agentBefore?: string | null;
   /**
-   * There, too: what the platform reported of the reply before its run, in another process, has
-   * said what was sent. Until then these texts are the reply. `isHeard`: see `Transcript`.
-   */
-  told?: { readonly texts: readonly string[]; readonly isHeard: boolean };
-  /**
    * Only where several processes may share the conversation: when the turn arrived, in milliseconds
    * since the epoch, but always later than the turn before it. This keeps the order even if clocks
    * differ, and gives a turn that another process adds later its place. It may be a fraction.
@@ -102,6 +92,18 @@ export interface TurnRecord {
    * When its first delivery arrived, if a later one has the turn now, or none has run it yet.
    */
   firstArrivedAt?: number;
+}
+
+/** What the platform has reported of a reply: it was cut, and where, as far as that is known. */
+export interface Heard {
+  /** The run that it is about. */
+  readonly runId: number;
+  /** What was heard of it. Kept until the run has had its last word, which is cut to this. */
+  readonly text?: string;
+  /** The same: texts of a transcript, which may also be the platform's own. */
+  readonly lines?: readonly string[];
+  /** See `Transcript`, where the lines are from. */
+  readonly isHeard?: boolean;
 }
 
 /** A run in another process. */
@@ -275,10 +277,8 @@ export function setPlain(record: TurnRecord, words: string | null, reply: string
 export function forgetRun(record: TurnRecord): void {
   if (record.sent !== undefined) delete record.sent;
   if (record.filler !== undefined) delete record.filler;
-  if (record.isUnknown !== undefined) delete record.isUnknown;
-  if (record.isLeaving !== undefined) delete record.isLeaving;
-  if (record.isReported !== undefined) delete record.isReported;
-  if (record.told !== undefined) delete record.told;
+  if (record.said !== undefined) delete record.said;
+  if (record.heard !== undefined) delete record.heard;
   if (record.trace !== undefined) delete record.trace;
 }
 
@@ -328,12 +328,16 @@ export function countRunningCalls({ messages }: TurnRecord): number {
 }
 
 /** UTF-16 code units of everything kept for the turn. */
-export function textLengthOf({ words, reply, messages, sent, told, undo }: TurnRecord): number {
+export function textLengthOf({ words, reply, messages, sent, heard, undo }: TurnRecord): number {
   let length = (words?.length ?? 0) + (reply?.length ?? 0) + (undo?.length ?? 0);
-  if (told !== undefined) for (const text of told.texts) length += text.length;
+  if (heard !== undefined) length += lengthOfHeard(heard);
   if (messages !== undefined) for (const message of messages) length += messageLength(message);
   if (sent !== undefined) for (const event of sent) length += eventLength(event);
   return length;
+}
+
+function lengthOfHeard({ text = '', lines = [] }: Heard): number {
+  return lines.reduce((length, line) => length + line.length, text.length);
 }
 
 function messageLength(message: Message): number {

@@ -7,9 +7,10 @@ import { keepFigures } from './captured-calls.ts';
 import {
   add, findTurn, rewrite, subtract, type Conversation,
 } from './conversation.ts';
+import { mayWrite } from './last-word.ts';
 import type { Message, TurnState } from './message.ts';
 import type { Claimer } from './once-rules.ts';
-import { hearTold } from './reconcile.ts';
+import { hearReported } from './reconcile.ts';
 import { keepHandOver, withKnownResults } from './tool-call-rules.ts';
 import type { TracedRun } from './trace-place.ts';
 import { begin } from './turn-begin.ts';
@@ -41,12 +42,10 @@ export interface TurnSettlement extends Claimer {
   readonly isLeaving?: true | undefined;
 }
 
-const NO_TURNS: readonly TurnRecord[] = [];
-
 /**
- * Ends a run, once. Returns false if the run no longer owns the turn: it was settled, cut to
- * what was heard, run again or cleared. A run whose turn was closed by a newer one still settles
- * it, because only that run knows what was sent.
+ * Ends a run, once. Returns false if the run no longer owns the turn: it was settled, run again or
+ * cleared. A run whose turn was closed or cut still settles it, as only that run knows what was
+ * sent.
  */
 export function settleTurn(
   conversation: Conversation,
@@ -59,12 +58,11 @@ export function settleTurn(
     if (!hasSaidMore(conversation, record, settlement)) return false;
     regain(conversation, record, settlement);
   }
-  const isOver =
-    record.state !== 'open' && record.isUnknown !== true && record.isLeaving !== true;
-  if (!isOver) settle(conversation, record, settlement);
+  const mayTell = mayWrite(record, 'its end');
+  if (mayTell) settle(conversation, record, settlement);
   if (record.isDiscarded !== true) keepState(conversation, record, settlement.agentState);
   trim(conversation, bounds);
-  return !isOver;
+  return mayTell;
 }
 
 /**
@@ -79,7 +77,7 @@ function hasSaidMore(
 ): boolean {
   if (state !== 'completed' || process === undefined || erasedNow > erasedAt) return false;
   return record.state !== 'completed' && record.isDiscarded !== true
-    && record.isReported !== true && !hasFollowed(record, { runId });
+    && mayWrite(record, 'another run') && !hasFollowed(record, { runId });
 }
 
 /** Gives the record back to the run, together with the calls of the one that had it. */
@@ -99,9 +97,8 @@ function settle(
 ): void {
   if (record.state === 'open') conversation.openTurns -= 1;
   record.state = state;
-  if (record.isUnknown !== undefined) delete record.isUnknown;
-  if (isLeaving === true) record.isLeaving = true;
-  else if (record.isLeaving !== undefined) delete record.isLeaving;
+  if (isLeaving === true) record.said = 'leaving';
+  else if (record.said !== undefined) delete record.said;
   if (filler !== undefined) record.filler = filler;
   if (figures !== undefined) keepFigures(conversation, record, figures);
   subtract(conversation, record);
@@ -116,56 +113,31 @@ function settle(
   // `delete` is a slow call into V8, even if the property does not exist.
   else if (record.sent !== undefined) delete record.sent;
   add(conversation, record);
-  hearTold(conversation, record);
+  hearReported(conversation, record);
 }
 
 /**
- * Ends the turns that are open, because another one begins. Returns those that run in this process,
- * whose sent text so far is known.
+ * Ends the turns that are open, because another one begins. `running`: what those of this process
+ * have said so far. They still have the last word.
  */
 export function endOpenTurns(
   conversation: Conversation,
   running: readonly TurnSettlement[],
-): readonly TurnRecord[] {
-  if (running.length > 0) settleLeaving(conversation, running);
-  return conversation.openTurns > 0 ? closeOpenTurns(conversation, running) : NO_TURNS;
-}
-
-/** Complete replies of this process that have not left yet end as they are now. */
-function settleLeaving(
-  conversation: Conversation,
-  running: readonly TurnSettlement[],
 ): void {
-  for (const soFar of running) {
-    const record = findTurn(conversation, soFar.turnId);
-    if (record?.isLeaving !== true || record.runId !== soFar.runId) continue;
-    settle(conversation, record, { ...soFar, isLeaving: true }); // its run still has the last word
-  }
-}
-
-/** See `endOpenTurns`. */
-function closeOpenTurns(
-  conversation: Conversation,
-  running: readonly TurnSettlement[],
-): readonly TurnRecord[] {
-  const closed: TurnRecord[] = [];
+  if (running.length === 0 && conversation.openTurns === 0) return;
   for (const record of conversation.turns) {
-    if (record.state !== 'open') continue;
+    if (!mayWrite(record, 'a newer turn')) continue;
     const soFar = running.find(({ runId }) => runId === record.runId);
-    if (soFar === undefined) abandon(conversation, record);
-    else {
-      settle(conversation, record, soFar);
-      closed.push(record);
-    }
+    if (soFar !== undefined) settle(conversation, record, { ...soFar, isLeaving: true });
+    else if (record.state === 'open') abandon(conversation, record);
   }
-  return closed;
 }
 
 /** The turn's run is gone, perhaps with its process, so what it sent is unknown here. */
 function abandon(conversation: Conversation, record: TurnRecord): void {
   conversation.openTurns -= 1;
   record.state = 'interrupted';
-  record.isUnknown = true;
+  record.said = 'nothing';
   const leading = leadingMessages(record);
   const own = ownMessages(record).flatMap((message): Message[] => {
     if (message.role !== 'assistant') return [message];

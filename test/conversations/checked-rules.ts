@@ -111,13 +111,15 @@ export function check(conversation: Conversation): void {
       for (const call of message.toolCalls ?? []) textLength += call.name.length + call.args.length;
   }
   for (const turn of conversation.turns) {
-    for (const text of turn.told?.texts ?? []) textLength += text.length;
+    for (const text of [turn.heard?.text ?? '', ...(turn.heard?.lines ?? [])])
+      textLength += text.length;
     textLength += turn.undo?.length ?? 0;
     for (const event of turn.sent ?? [])
       textLength +=
         event.type === 'say' ? event.text.length : event.type === 'data' ? event.json.length : 0;
   }
-  const { state: kept = '', caller } = conversation;
+  const { state: kept = '', caller, reports = [] } = conversation;
+  for (const { textHeard = '' } of reports) textLength += textHeard.length;
   for (const text of [kept, caller?.sessionId, caller?.from, caller?.to])
     textLength += text?.length ?? 0;
   assert.equal(conversation.messageCount, stored.length, 'messageCount');

@@ -45,8 +45,12 @@ function withCall(state: 'running' | 'completed', content: string): Message[] {
 
 const open = record('t', { state: 'open', reply: '' });
 const settled = record('t');
-const closed = record('t', { state: 'interrupted', reply: null, isUnknown: true });
+const closed = record('t', { state: 'interrupted', reply: null, said: 'nothing' });
 const cut = record('t', { state: 'interrupted', reply: 'of' });
+const heard = record('t', { ...cut, heard: { runId: 1 } });
+const heardOf2 = record('t', { ...cut, runId: 2, heard: { runId: 2 } });
+/** What was heard of a run that has not said anything yet. */
+const guessed = record('t', { ...cut, said: 'nothing', heard: { runId: 1, text: 'of' } });
 
 /** What is there, what is remembered, and what is there afterwards. */
 type Case = readonly [string, TurnRecord, TurnRecord, TurnRecord];
@@ -59,32 +63,37 @@ const CASES: readonly Case[] = [
   ['a turn closed by another process takes what its run had said', closed, settled, settled],
   ['a turn closed by another process is not opened again', closed, open, closed],
   ['what was heard stays decided', cut, settled, cut],
-  ['an open turn takes what was reported of it', open, { ...cut, isReported: true },
-    { ...cut, isReported: true }],
-  ['a complete turn takes what was reported of it', settled, { ...cut, isReported: true },
-    { ...cut, isReported: true }],
-  ['what was reported stays', { ...cut, isReported: true }, settled, { ...cut, isReported: true }],
-  ['what was reported first stays', { ...cut, isReported: true },
-    { ...cut, reply: 'o', isReported: true }, { ...cut, isReported: true }],
+  ['an open turn takes what was reported of it', open, heard, heard],
+  ['a complete turn takes what was reported of it', settled, heard, heard],
+  ['what was reported stays', heard, settled, heard],
+  ['what was reported first stays', heard, { ...heard, reply: 'o' }, heard],
   ['what this process closed for another is no news of it', open, closed, open],
+  ['a turn that this process has closed takes its report along', open, guessed, guessed],
+  ['a turn that both have closed takes the report', closed, guessed, guessed],
+  ['the end of a run is cut to what was reported of it before', guessed, settled, heard],
+  ['the end of a run is cut to the report of another process', settled, guessed, heard],
+  ['what may not have left is cut to it, too, and goes on leaving',
+    { ...settled, said: 'leaving' }, guessed, { ...guessed, said: 'leaving' }],
+  ['a run that says that it was complete, when it was cut, was interrupted',
+    { ...closed, heard: { runId: 1 } }, settled, { ...heard, reply: 'of t' }],
   ['a run that was over before it could open is no news of one that ran',
     { ...open, process: 'p' }, { ...closed, runId: 2, process: 'p', runs: 0 },
     { ...open, process: 'p' }],
   ['a turn stays discarded', settled, { ...settled, isDiscarded: true },
     { ...settled, isDiscarded: true }],
   ["a reply is cut to what the platform had said of it before its run's end was there",
-    { ...closed, told: { texts: ['of'], isHeard: true } }, settled, cut],
+    { ...closed, heard: { runId: 1, lines: ['of'], isHeard: true } }, settled, heard],
   ['what the platform said of another run is no news of this one',
-    { ...closed, runId: 2, told: { texts: ['of'], isHeard: true } }, settled, settled],
+    { ...closed, runId: 2, heard: { runId: 3, lines: ['of'], isHeard: true } }, settled, settled],
   ['a completed run wins over one that was not', { ...cut, runId: 2 }, settled, settled],
   ['a completed run stays', settled, { ...cut, runId: 2 }, settled],
   // As where the store answers: see `hasSaidMore` in turn-settlement.ts.
   ['a completed run is no news of one that the platform has reported of',
-    { ...cut, runId: 2, isReported: true }, settled, { ...cut, runId: 2, isReported: true }],
+    heardOf2, settled, heardOf2],
   ['a run that the platform has reported of wins over one that completed',
-    settled, { ...cut, runId: 2, isReported: true }, { ...cut, runId: 2, isReported: true }],
+    settled, heardOf2, heardOf2],
   ['a completed run wins over one that it followed, though that was reported',
-    { ...cut, isReported: true }, { ...settled, runId: 2, runs: 2, earlierRuns: [1] },
+    heard, { ...settled, runId: 2, runs: 2, earlierRuns: [1] },
     { ...settled, runId: 2, runs: 2, earlierRuns: [1] }],
   ...[{ ...open, runId: 2 }, { ...cut, runId: 2 }].map((later): Case => {
     const followed = { ...later, runs: 2, earlierRuns: [1] };
@@ -273,13 +282,6 @@ describe('a merge of remembered turns', () => {
     assert.deepEqual(conversation, holding(...turns));
   });
 
-  it('adds turns of a version that did not say when they were added at the end', () => {
-    const conversation = holding(record('t1'), record('t4'));
-    const remembered = [record('t2', { state: 'open', reply: '' }), record('t3')];
-    mergeTurns(conversation, structuredClone(remembered));
-    assert.deepEqual(conversation, holding(record('t1'), record('t4'), ...remembered));
-  });
-
   it('brings a result to a call that stayed', () => {
     const there = record('t', { ...cut, words: null, reply: null });
     const conversation = holding({ ...there, messages: withCall('running', 'wait') });
@@ -294,7 +296,7 @@ describe('a merge of remembered turns', () => {
     const known = { ...there, state: 'open', words: null, reply: null } as const;
     const said = withCall('completed', '42').map((message) =>
       message.role === 'assistant' ? { ...message, content: 'One moment.' } : message);
-    mergeAltered(conversation, [{ ...known, messages: said }], []);
+    mergeAltered(conversation, [{ ...known, messages: said }]);
     const [merged] = conversation.turns;
     assert.deepEqual(merged?.messages, withCall('completed', '42'));
     assert.equal(merged?.kept, 1);
@@ -304,9 +306,9 @@ describe('a merge of remembered turns', () => {
     const said = withCall('running', 'wait');
     const more = { ...open, words: null, reply: null, messages: said };
     const conversation = holding(open);
-    mergeAltered(conversation, structuredClone([more]), []);
+    mergeAltered(conversation, structuredClone([more]));
     assert.deepEqual(conversation.turns[0]?.messages, said);
-    mergeAltered(conversation, structuredClone([open]), []); // an older copy
+    mergeAltered(conversation, structuredClone([open])); // an older copy
     assert.deepEqual(conversation.turns[0]?.messages, said);
   });
 
@@ -315,7 +317,8 @@ describe('a merge of remembered turns', () => {
     const later = { ...open, runId: 2, runs: 2 };
     for (const [runId, expected] of [[2, later], [1, open]] as const) {
       const conversation = holding(open);
-      mergeAltered(conversation, [later], [{ turn: later, was: { ...open, runId } }]);
+      const was = { ...later, runId };
+      mergeAltered(conversation, [beforeChange(later, [{ turn: later, was }])]);
       assert.deepEqual(conversation, holding(expected));
     }
   });
@@ -326,59 +329,38 @@ describe('a merge of remembered turns', () => {
     const ours = { ...open, process: 'q' };
     for (const [own, expected] of [['q', ours], ['r', theirs]] as const) {
       const conversation = holding(theirs);
-      mergeAltered(conversation, [ours], [{ turn: ours, was: open }], new Set([own]));
+      mergeAltered(conversation, [ours], new Set([own]));
       assert.deepEqual(conversation, holding(expected));
     }
-  });
-
-  // Seed 7000311 of the fleet: the change that found the loss was the end of the later run.
-  it('opens a later run again if a change that failed has ended it', () => {
-    const later = { ...open, runId: 2, runs: 2 };
-    const said = { ...later, words: null, reply: null, messages: withCall('completed', '42') };
-    for (const [ended, reply] of [
-      [{ ...later, state: 'completed', reply: 'b', isLeaving: true }, 'b'],
-      [{ ...later, state: 'interrupted', reply: null, isUnknown: true }, null],
-    ] as const) {
-      const conversation = holding(closed);
-      mergeAltered(conversation, [ended], [{ turn: ended, was: { ...open, runId: 2 } }]);
-      assert.deepEqual(conversation, holding({ ...later, reply }));
-    }
-    const conversation = holding(closed);
-    const ended = { ...said, state: 'interrupted' } as const;
-    mergeAltered(conversation, [ended], [{ turn: ended, was: { ...open, runId: 2 } }]);
-    assert.deepEqual(conversation.turns[0]?.messages?.map((message) =>
-      message.role === 'assistant' ? message.state : message.role), ['user', 'open', 'tool']);
   });
 
   // Seed 3004716 of the fleet: a store lost everything, and a process that knew the turn as open
   // was the first to put it back.
   it('takes the end of a run whose turn others have closed meanwhile', () => {
     const conversation = holding(closed);
-    mergeAltered(conversation, structuredClone([settled]), []);
+    mergeAltered(conversation, structuredClone([settled]));
     assert.deepEqual(conversation, holding(settled));
   });
 
-  it('knows a later run that others closed, and nothing that a failed change says of it', () => {
+  it('knows a later run that others closed', () => {
     const was = { ...closed, runId: 2, runs: 2, earlierRuns: [1] };
-    const heard = { ...cut, runId: 2, runs: 2, earlierRuns: [1], isReported: true as const };
     const conversation = holding(closed);
-    mergeAltered(conversation, [heard], [{ turn: heard, was }]);
+    mergeAltered(conversation, [was]);
     assert.deepEqual(conversation, holding(was));
   });
 
   it('knows what was reported of a run that was over before, whosever process that is', () => {
-    const was = { ...closed, runId: 2, process: 'q', isReported: true as const };
-    const heard = { ...was, reply: 'o' };
+    const was = { ...heardOf2, process: 'q' };
     const conversation = holding({ ...closed, process: 'p' });
-    mergeAltered(conversation, [heard], [{ turn: heard, was }], new Set(['r']));
+    mergeAltered(conversation, [was], new Set(['r']));
     assert.deepEqual(conversation, holding(was));
   });
 
-  it('leaves a turn that its run has ended, or that a failed change had closed', () => {
-    const cases = [[cut, settled, []], [closed, cut, [{ turn: cut, was: open }]]] as const;
-    for (const [theirs, ours, before] of cases) {
+  it('leaves a turn that its run has ended, or that another process has closed', () => {
+    // The report may come from the change, which then found another turn.
+    for (const [theirs, ours] of [[cut, settled], [closed, open], [settled, heard]] as const) {
       const conversation = holding(theirs);
-      mergeAltered(conversation, [ours], before);
+      mergeAltered(conversation, [ours]);
       assert.deepEqual(conversation, holding(theirs));
     }
   });
@@ -467,14 +449,10 @@ describe('the place of a turn', () => {
     [[1, 7], 5, 1],
     [[7, 8], 5, 0],
     [[1, 5], 5, 2],
-    [[7, undefined], 5, 2],
-    [[7, undefined, 9], 5, 2],
-    [[1, 3], undefined, 2],
   ] as const;
   for (const [there, added, place] of places) {
     it(`is ${place} for one added at ${added} among ${JSON.stringify(there)}`, () => {
-      const at = (time: number | undefined): TurnRecord =>
-        record('t', time === undefined ? {} : { addedAt: time });
+      const at = (addedAt: number): TurnRecord => record('t', { addedAt });
       assert.equal(placeOf(at(added), there.map(at)), place);
     });
   }
@@ -483,20 +461,16 @@ describe('the place of a turn', () => {
 const NONE: ReadonlySet<TurnRecord> = new Set();
 
 describe('the turns that a store has lost', () => {
-  const [t1, t2, t3] = [record('t1'), record('t2'), record('t3')];
-  const running = record('t4', { state: 'open', reply: '' });
+  const at = (addedAt: number): TurnRecord => record(`t${addedAt}`, { addedAt });
+  const [t1, t2, t3] = [at(1), at(2), at(3)];
+  const running = record('t4', { state: 'open', reply: '', addedAt: 4 });
 
   it('are not those that were trimmed, unless they run', () => {
-    const at = (time: number): TurnRecord => record(`t${time}`, { addedAt: time });
-    const open = { ...at(2), state: 'open' } as const;
+    const open = { ...t2, state: 'open' } as const;
     const conversation = holding(at(4));
     conversation.trimmedTo = 2;
-    const remembered = [at(1), open, at(3), at(4), at(5)];
-    assert.deepEqual(turnsLostBy(conversation, remembered, NONE), [open, at(3), at(4), at(5)]);
-  });
-
-  it('begin, for versions that did not note it, at the first that both know', () => {
-    assert.deepEqual(turnsLostBy(holding(t2), [t1, t2, t3], NONE), [t2, t3]);
+    const remembered = [t1, open, t3, at(4), at(5)];
+    assert.deepEqual(turnsLostBy(conversation, remembered, NONE), [open, t3, at(4), at(5)]);
   });
 
   it('are all where the store has started again', () => {
@@ -538,9 +512,9 @@ describe('a turn before a change that the store did not take', () => {
       state: 'open', reply: '', runId: 3, runs: 2, earlierRuns: [2], process: 'p',
       arrivedAt: 5, trace: { traceId: 'a', spanId: 'b', traceFlags: 1, sessionId: 's' },
     });
-    const { state, runId, isUnknown, process, reply, trace } = beforeChange(again, []);
-    assert.deepEqual({ state, runId, isUnknown, process, reply, trace }, {
-      state: 'interrupted', runId: 2, isUnknown: true, process: undefined, reply: null,
+    const { state, runId, said, process, reply, trace } = beforeChange(again, []);
+    assert.deepEqual({ state, runId, said, process, reply, trace }, {
+      state: 'interrupted', runId: 2, said: 'nothing', process: undefined, reply: null,
       trace: undefined,
     });
     const conversation = holding(beforeChange(again, []));
@@ -548,26 +522,19 @@ describe('a turn before a change that the store did not take', () => {
     assert.equal(conversation.turns[0]?.reply, 'Sorry.'); // its own run knows what it said
   });
 
-  it('was open if the change has closed it', () => {
-    const turn = structuredClone(closed);
-    assert.equal(beforeChange(turn, [{ turn, was: open }]).state, 'open');
-    assert.equal(beforeChange(turn, [{ turn, was: { ...open, runId: 2 } }]).state, 'interrupted');
-  });
-
-  it('was that of the run from which the change has taken it', () => {
-    const was = { ...open, process: 'p', arrivedAt: 1, reply: 'a' };
-    const turn = { ...open, runId: 2, runs: 2, process: 'q', arrivedAt: 2, earlierRuns: [1] };
-    assert.equal(beforeChange(turn, [{ turn, was }]), was);
-  });
-
-  it('was closed by others, though the change has said what was heard of it', () => {
-    const turn = { ...cut, isReported: true as const };
-    assert.equal(beforeChange(turn, [{ turn, was: closed }]), closed);
-  });
+  for (const [title, was] of [
+    ['open if the change has closed it', open],
+    ['that of the run from which the change has taken it',
+      { ...open, runId: 2, process: 'p', arrivedAt: 1, reply: 'a' }],
+    ['closed by others, though the change has said what was heard of it', closed],
+  ] as const)
+    it(`was ${title}`, () => {
+      const turn = structuredClone(heard);
+      assert.equal(beforeChange(turn, [{ turn, was }]), was);
+    });
 
   it('is left alone if the change was not about it', () => {
-    const turns = [structuredClone(open), settled, cut];
-    const [turn = open] = turns;
-    for (const kept of turns) assert.equal(beforeChange(kept, [{ turn, was: open }]), kept);
+    for (const kept of [settled, cut])
+      assert.equal(beforeChange(kept, [{ turn: open, was: open }]), kept);
   });
 });

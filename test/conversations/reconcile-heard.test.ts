@@ -261,9 +261,9 @@ describe('a reply that is not known, as its process is gone', () => {
     const conversation = emptyConversation('c');
     open(conversation, { turnId: 't1', text: 'Hours?' });
     open(conversation, { turnId: 't2', text: 'Yes', lines: ['user: Hours?', `agent: ${HOURS}`] });
-    assert.deepEqual(conversation.turns[0]?.told?.texts, [HOURS]);
+    assert.deepEqual(conversation.turns[0]?.heard?.lines, [HOURS]);
     open(conversation, { turnId: 't1', text: 'Hours?' });
-    assert.equal(conversation.turns[0]?.told, undefined);
+    assert.equal(conversation.turns[0]?.heard, undefined);
   });
 
   it('is nothing if the caller spoke twice in a row', () => {

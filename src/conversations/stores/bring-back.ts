@@ -24,12 +24,12 @@ export function bringBack(
   const { conversation } = latest;
   takeNames(conversation, kept.conversation);
   const turns = memory.turns();
-  const lost = turnsLostBy(conversation, turns, kept.touched);
-  mergeTurns(conversation, lost.map((turn) => beforeChange(turn, memory.undecided)), own);
+  const before = (turn: TurnRecord): TurnRecord => beforeChange(turn, memory.undecided);
+  mergeTurns(conversation, turnsLostBy(conversation, turns, kept.touched).map(before), own);
   // For an open turn, which may have gone on elsewhere, only what tools returned is certain.
   const isUncertain = (turn: TurnRecord): boolean =>
     turn.state === 'open' || kept.touched.has(turn);
-  mergeAltered(conversation, turns.filter(isUncertain), memory.undecided, own);
+  mergeAltered(conversation, turns.filter(isUncertain).map(before), own);
   latest.takeOnceCallsOf(memory);
   latest.takeLostHead(memory, isErased);
 }

@@ -1,6 +1,7 @@
 import { merge } from '../../base/json-difference.ts';
 import { keepAgent, noteMerged, setState } from '../agent-state.ts';
 import { keepCaller, type Conversation, type KnownCaller } from '../conversation.ts';
+import { hearWaiting } from '../heard.ts';
 import { isSpent, mergeSpent } from '../spending.ts';
 import { parsePart, type PartsChange } from './part-store.ts';
 
@@ -66,6 +67,7 @@ export class HeadParts {
     if (Array.isArray(versions)) this.#versions = this.#next = versions.map(String);
     Object.assign(this.#conversation, fields, { id, turns, turnHashes });
     if (!isSpent(this.#conversation.spent)) delete this.#conversation.spent;
+    if (!Array.isArray(this.#conversation.reports)) delete this.#conversation.reports;
     return true;
   }
 
@@ -94,14 +96,15 @@ export class HeadParts {
   }
 
   /**
-   * Takes over the caller of another copy, and changes of the state and the agent that are not
-   * stored yet. Call it when the turns have been merged.
+   * Takes over the caller of another copy, and reports and changes of the state and the agent that
+   * are not stored yet. Call it when the turns have been merged.
    */
   takeNew(other: HeadParts): void {
     const { state, agent, caller } = other.#conversation;
     if (other.hasNewState && state !== undefined) this.#takeState(state, other);
     if (other.#hasNewAgent) this.#takeAgent(agent);
     if (this.#conversation.caller === undefined) keepCaller(this.#conversation, caller);
+    hearWaiting(this.#conversation, other.#conversation);
   }
 
   /** Changes that a write may have made, although it was not answered, are not made again. */

@@ -213,7 +213,8 @@ export class Play {
       if (record.state !== 'open') conversation.openTurns += 1;
       record.state = 'open';
       record.runId = runId;
-      delete record.isUnknown;
+      delete record.said;
+      delete record.heard;
       setMessages(record, [...messages, ...round(turnId, runId)], messages.length);
       add(conversation, record);
       return true;

@@ -1,0 +1,88 @@
+// Who may overwrite what a turn says. Pure: it knows no store and no clock. A turn has two facts:
+// what its run has said of its reply, and what the platform has reported of that. Either may come
+// first, and in any process. Its words follow from both: those that the run has said, cut to what
+// was reported.
+
+/**
+ * What the run of a turn has said of its reply.
+ *
+ * - `running`: nothing yet, and it goes on.
+ * - `closed`: nothing yet, and something else has ended the turn.
+ * - `leaving`: how it ended, or what it has said so far. It may still say that less has left.
+ * - `final`: its last word.
+ */
+export const ACCOUNTS = ['running', 'closed', 'leaving', 'final'] as const;
+export type Account = (typeof ACCOUNTS)[number];
+
+/**
+ * - `takes`: the turn has these words from now on, cut to what was reported of them.
+ * - `stays`: no word changes.
+ * - `unless reported`: takes, unless the platform has reported of the run.
+ * - `if reported`: takes, if only the copy has a report.
+ * - `its report`: stays, but is cut to the report of the copy, if only that one has any.
+ */
+export type Verdict = 'takes' | 'stays' | 'unless reported' | 'if reported' | 'its report';
+
+/**
+ * Who comes, and what the turn says in each of `ACCOUNTS`.
+ *
+ * - `its calls`: its run says what it has said and called so far.
+ * - `its end`: its run says how it ended, and whether it is leaving.
+ * - `its next delivery`: its run goes on for another delivery.
+ * - `a newer turn`: the run's process has begun one, and knows what this one has said so far.
+ * - `a report`: the platform says what was heard, or that the reply was cut.
+ * - `a replay`: it is complete, and is sent again, all of it.
+ * - `another run`: neither run knew of the other, and only the other one's reply was sent whole.
+ * - `a copy`: another process knows the same run, and says this of it.
+ */
+const VERDICTS = {
+  'its calls': ['takes', 'stays', 'stays', 'stays'],
+  'its end': ['takes', 'takes', 'takes', 'stays'],
+  'its next delivery': ['takes', 'stays', 'unless reported', 'stays'],
+  'a newer turn': ['takes', 'stays', 'takes', 'stays'],
+  'a report': ['takes', 'takes', 'takes', 'takes'],
+  'a replay': ['stays', 'stays', 'takes', 'stays'],
+  'another run': ['takes', 'unless reported', 'unless reported', 'unless reported'],
+  'a copy, running': ['takes', 'stays', 'stays', 'stays'],
+  'a copy, closed': ['if reported', 'if reported', 'its report', 'its report'],
+  'a copy, leaving': ['takes', 'takes', 'if reported', 'its report'],
+  'a copy, final': ['takes', 'takes', 'takes', 'if reported'],
+} as const satisfies Readonly<Record<string, readonly [Verdict, Verdict, Verdict, Verdict]>>;
+
+export type Writer = keyof typeof VERDICTS;
+export const WRITERS = Object.keys(VERDICTS) as readonly Writer[];
+
+/** The two facts of a turn. `said`: see `TurnRecord`. */
+export interface SaidAndHeard {
+  readonly state: string;
+  readonly runId: number;
+  readonly said?: 'nothing' | 'leaving';
+  readonly heard?: { readonly runId: number };
+}
+
+export function verdictOn(account: Account, writer: Writer): Verdict {
+  return VERDICTS[writer][ACCOUNTS.indexOf(account)] ?? 'stays';
+}
+
+export function accountOf({ state, said }: Pick<SaidAndHeard, 'state' | 'said'>): Account {
+  if (state === 'open') return 'running';
+  return said === undefined ? 'final' : said === 'leaving' ? 'leaving' : 'closed';
+}
+
+/** Whether the platform has reported of the run that has the turn. */
+export function isReported({ runId, heard }: SaidAndHeard): boolean {
+  return heard !== undefined && heard.runId === runId;
+}
+
+export function mayWrite(turn: SaidAndHeard, writer: Writer): boolean {
+  const verdict = verdictOn(accountOf(turn), writer);
+  return verdict === 'takes' || (verdict === 'unless reported' && !isReported(turn));
+}
+
+/** What to take of a copy of the same run. */
+export function takenOf(copy: SaidAndHeard, turn: SaidAndHeard): 'all' | 'report' | 'nothing' {
+  const verdict = verdictOn(accountOf(turn), `a copy, ${accountOf(copy)}`);
+  if (verdict === 'takes') return 'all';
+  if (verdict === 'stays' || !isReported(copy) || isReported(turn)) return 'nothing';
+  return verdict === 'its report' ? 'report' : 'all';
+}

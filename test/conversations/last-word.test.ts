@@ -1,0 +1,160 @@
+// Who may overwrite what a turn says: every cell of the table is tried, with and without a report,
+// and is what the page says.
+
+import assert from 'node:assert/strict';
+import { readFileSync } from 'node:fs';
+import { describe, it } from 'node:test';
+
+import {
+  add, addTurn, emptyConversation, tally, type Conversation,
+} from '../../src/conversations/conversation.ts';
+import { noteHeard } from '../../src/conversations/heard.ts';
+import {
+  accountOf, ACCOUNTS, verdictOn, WRITERS, type Account, type Verdict, type Writer,
+} from '../../src/conversations/last-word.ts';
+import { mergeTurns } from '../../src/conversations/merge-turns.ts';
+import type { Message } from '../../src/conversations/message.ts';
+import { noteProgress } from '../../src/conversations/tool-call-rules.ts';
+import { claimTurn } from '../../src/conversations/turn-claim.ts';
+import { openTurn } from '../../src/conversations/turn-opening.ts';
+import { replyText, type TurnRecord } from '../../src/conversations/turn-record.ts';
+import { endOpenTurns, settleTurn } from '../../src/conversations/turn-settlement.ts';
+import { BOUNDS, check } from './checked-rules.ts';
+
+const PAGE = readFileSync(new URL('../../docs/turns.md', import.meta.url), 'utf8');
+
+/** What a run has said of turn `t`, and what the platform has reported of it: it heard "One". */
+function turn(account: Account, reply: string, isReported: boolean): TurnRecord {
+  const record: TurnRecord = { id: 't', state: 'failed', runId: 1, words: 'Hi', reply };
+  record.process = 'a';
+  record.addedAt = 1;
+  if (account === 'running') return { ...record, state: 'open' };
+  if (account !== 'final') record.said = account === 'closed' ? 'nothing' : 'leaving';
+  if (!isReported) return record;
+  const heard = account === 'final' ? { runId: 1 } : { runId: 1, text: 'One' };
+  return { ...record, state: 'interrupted', reply: 'One', heard };
+}
+
+function holding(record: TurnRecord): Conversation {
+  const conversation = emptyConversation('c');
+  addTurn(conversation, record);
+  add(conversation, record);
+  tally(conversation);
+  return conversation;
+}
+
+/** What comes. It brings the words "One, two." */
+function come(writer: Writer, conversation: Conversation, isReported: boolean): void {
+  const run = { turnId: 't', runId: 1, process: 'a' };
+  const content = 'One, two.';
+  const said = (state: 'completed' | 'interrupted'): Message[] =>
+    [{ role: 'assistant', content, turnId: 't', state }];
+  const copy = writer.startsWith('a copy, ') ? writer.slice('a copy, '.length) : undefined;
+  if (copy !== undefined) {
+    const account = ACCOUNTS.find((one) => one === copy) ?? assert.fail(copy);
+    return mergeTurns(conversation, [turn(account, content, isReported)]);
+  }
+  switch (writer) {
+    case 'its calls': {
+      const toolCalls = [{ id: 'x', name: 'look', args: '{}' }];
+      const messages: Message[] = [
+        { role: 'assistant', content, turnId: 't', state: 'open', toolCalls },
+        { role: 'tool', content: '', turnId: 't', toolCallId: 'x', state: 'running', runId: 1 },
+      ];
+      return void noteProgress(conversation, { ...run, messages }, BOUNDS);
+    }
+    case 'its end':
+      return void settleTurn(
+        conversation, { ...run, state: 'completed', messages: said('completed') }, BOUNDS,
+      );
+    case 'a newer turn':
+      return endOpenTurns(
+        conversation, [{ ...run, state: 'interrupted', messages: said('interrupted') }],
+      );
+    case 'a report':
+      return void noteHeard(conversation, { textHeard: content, turnId: 't' });
+    case 'another run':
+      return void settleTurn(conversation, {
+        ...run, runId: 2, process: 'b', state: 'completed', messages: said('completed'),
+      }, BOUNDS);
+    default:
+      assert.fail(writer);
+  }
+}
+
+/** What the turn says then: "Zero." is what it said before. */
+function wordsAfter(
+  writer: Writer, account: Account, isReported: boolean, isCopyReported: boolean,
+): string {
+  const conversation = holding(turn(account, account === 'running' ? '' : 'Zero.', isReported));
+  come(writer, conversation, isCopyReported);
+  check(conversation);
+  const [record] = conversation.turns;
+  return record === undefined ? '' : replyText(record);
+}
+
+const VERDICT_WORDS: Readonly<Record<Verdict, string>> = {
+  takes: 'One, two.', stays: 'Zero.', 'unless reported': 'One, two.', 'if reported': 'Zero.',
+  'its report': 'Zero.',
+};
+
+describe('who may overwrite what a turn says', () => {
+  it('stands in a file that imports nothing', () => {
+    const source = new URL('../../src/conversations/last-word.ts', import.meta.url);
+    assert.doesNotMatch(readFileSync(source, 'utf8'), /^import /m);
+  });
+
+  for (const writer of WRITERS) {
+    const row = ACCOUNTS.map((account) => verdictOn(account, writer));
+
+    it(`stands on the page: ${writer}`, () => {
+      const line = PAGE.split('\n').find((text) => text.startsWith(`| *${writer}*`));
+      const [, , ...cells] = line?.split('|').map((cell) => cell.trim()) ?? [];
+      assert.deepEqual(cells.slice(0, -1), row);
+    });
+
+    if (writer === 'its next delivery' || writer === 'a replay') continue;
+    for (const [index, account] of ACCOUNTS.entries()) {
+      const verdict = row[index] ?? assert.fail();
+      const before = account === 'running' ? '' : 'Zero.';
+
+      it(`${verdict}: ${writer}, when its run is ${account}`, () => {
+        const expected = VERDICT_WORDS[verdict];
+        assert.equal(
+          wordsAfter(writer, account, false, false), expected === 'Zero.' ? before : expected,
+        );
+      });
+
+      it(`${verdict}: ${writer}, when its run is ${account}, and with a report`, () => {
+        if (verdict === 'if reported' || verdict === 'its report')
+          assert.equal(wordsAfter(writer, account, false, true), 'One');
+        if (account === 'running') return; // a report ends it
+        const isRead = writer === 'a report' ? 'One, two.' : 'One';
+        assert.equal(wordsAfter(writer, account, true, false), isRead);
+        assert.equal(wordsAfter(writer, account, true, true), isRead);
+      });
+    }
+  }
+});
+
+describe('a delivery of a turn that its run has, or had', () => {
+  for (const isReported of [false, true])
+    for (const account of ACCOUNTS) {
+      if (account === 'running' && isReported) continue;
+      const verdict = verdictOn(account, 'its next delivery');
+      const isOwned = verdict === 'takes' || (verdict === 'unless reported' && !isReported);
+      it(`is ${isOwned ? '' : 'not '}for a run that is ${account}, reported: ${isReported}`, () => {
+        const conversation = holding(turn(account, 'Zero.', isReported));
+        const claim = { turnId: 't', runId: 1, process: 'a', text: 'Hi' };
+        assert.equal(claimTurn(conversation, claim).kind, isOwned ? 'owned' : 'closed');
+      });
+    }
+
+  it('makes a complete reply that is leaving final: it is sent again, all of it', () => {
+    const leaving: TurnRecord = { ...turn('leaving', 'Zero.', false), state: 'completed' };
+    const conversation = holding(leaving);
+    const opening = { turnId: 't', runId: 2, text: 'Hi', process: 'b' };
+    assert.equal(openTurn(conversation, opening, BOUNDS).kind, 'completed before');
+    assert.equal(accountOf(leaving), 'final');
+  });
+});

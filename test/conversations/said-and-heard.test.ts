@@ -1,0 +1,183 @@
+// What a run says of its turn, and what the platform reports of it, in each order.
+
+import assert from 'node:assert/strict';
+import { describe, it, type TestContext } from 'node:test';
+
+import {
+  emptyConversation, historyOf, type Conversation,
+} from '../../src/conversations/conversation.ts';
+import { hearWaiting, mayBeOfNewer, noteHeard } from '../../src/conversations/heard.ts';
+import { openTurn } from '../../src/conversations/turn-opening.ts';
+import { settleTurn, type TurnSettlement } from '../../src/conversations/turn-settlement.ts';
+import { mockTimers } from '../fixtures/clock.ts';
+import { BOUNDS, check } from './checked-rules.ts';
+import { machines, turn, written, type Machine } from './stores/machines.ts';
+
+interface Account {
+  readonly state: TurnSettlement['state'];
+  readonly said?: string;
+  readonly filler?: string;
+}
+
+/** `t1` has said "First of all.", `t2` runs in another process, and `t3` comes with a report. */
+class Talk {
+  readonly conversation = emptyConversation('c');
+  readonly #account: Account;
+  readonly #textHeard: string | undefined;
+
+  constructor(account: Account, textHeard: string | undefined) {
+    this.#account = account;
+    this.#textHeard = textHeard;
+    this.#open('t1', 1);
+    this.#settle('t1', 1, { state: 'completed', said: 'First of all.' });
+    this.#open('t2', 2);
+  }
+
+  #open(turnId: string, runId: number, textHeard?: string | null): void {
+    const interruption =
+      textHeard === undefined ? undefined : { turnId: 't2', textHeard: textHeard ?? undefined };
+    const opening = { turnId, runId, text: turnId, interruption };
+    openTurn(this.conversation, { ...opening, process: 'p', isAlive: () => true }, BOUNDS);
+    check(this.conversation);
+  }
+
+  #settle(turnId: string, runId: number, account: Account, isLeaving?: true): void {
+    const { state, said = '', filler } = account;
+    const messages =
+      said === '' ? [] : [{ role: 'assistant', content: said, turnId, state } as const];
+    const settlement = { turnId, runId, process: 'p', state, filler, messages, isLeaving };
+    settleTurn(this.conversation, settlement, BOUNDS);
+    check(this.conversation);
+  }
+
+  leave(): this {
+    this.#settle('t2', 2, this.#account, true);
+    return this;
+  }
+
+  end(): this {
+    this.#settle('t2', 2, this.#account);
+    return this;
+  }
+
+  report(): this {
+    this.#open('t3', 3, this.#textHeard ?? null);
+    return this;
+  }
+
+  get replies(): readonly string[] {
+    return repliesOf(this.conversation);
+  }
+}
+
+function repliesOf(conversation: Conversation): readonly string[] {
+  return historyOf(conversation).flatMap((message) => {
+    if (message.role !== 'assistant' || message.state === 'open') return [];
+    return [`${message.turnId}: ${message.content}${message.state === 'interrupted' ? ' *' : ''}`];
+  });
+}
+
+describe('a run that says how it ended, and a report of what was heard of it', () => {
+  const first = 't1: First of all.';
+  for (const [title, account, textHeard, replies] of [
+    ['a beginning', { state: 'completed', said: 'It is ten.' }, 'It is', [first, 't2: It is *']],
+    ['all of it', { state: 'completed', said: 'It is ten.' }, 'It is ten.',
+      [first, 't2: It is ten. *']],
+    ['a beginning of what was cut', { state: 'interrupted', said: 'It is te' }, 'It',
+      [first, 't2: It *']],
+    ['more than has left', { state: 'interrupted', said: 'It' }, 'It is', [first, 't2: It is *']],
+    ['an apology', { state: 'failed', said: 'Sorry.' }, 'Sor', [first, 't2: Sor *']],
+    ['nothing of it', { state: 'completed', said: 'It is ten.' }, '', [first]],
+    ['the words behind a filler', { state: 'completed', said: 'It is ten.', filler: 'Hm.' },
+      'Hm. It', [first, 't2: It *']],
+    ['a filler', { state: 'interrupted', filler: 'One moment.' }, 'One mo', [first]],
+    ['that it was cut, somewhere', { state: 'completed', said: 'It is ten.' }, undefined,
+      [first, 't2: It is ten. *']],
+    ['that it was cut, of one that said nothing', { state: 'completed' }, undefined, [first]],
+    ['words of the one before, as it said nothing', { state: 'interrupted' }, 'First of',
+      ['t1: First of *']],
+    ['the same behind a filler', { state: 'interrupted', filler: 'Hm.' }, 'First',
+      ['t1: First *']],
+    ['other words, of one that said nothing', { state: 'interrupted' }, 'Zero', [first]],
+    ['nothing, of one that said nothing', { state: 'interrupted' }, '', [first]],
+  ] as const satisfies readonly (readonly [
+    string, Account, string | undefined, readonly string[],
+  ])[]) {
+    it(`come in each order to the same: ${title}`, () => {
+      const talk = (): Talk => new Talk(account, textHeard);
+      for (const order of [
+        talk().end().report(), talk().leave().report(), talk().leave().end().report(),
+        talk().leave().report().end(), talk().report().end(), talk().report().leave().end(),
+        talk().report().end().end(),
+      ])
+        assert.deepEqual(order.replies, replies);
+    });
+  }
+
+  it('leave a report with words, if another one without them follows', () => {
+    const talk = new Talk({ state: 'completed', said: 'It is ten.' }, 'It is').report();
+    noteHeard(talk.conversation, { textHeard: undefined, turnId: 't2' }, 't3');
+    assert.deepEqual(talk.end().replies, [first, 't2: It is *']);
+  });
+
+  it('say nothing of a later run of the turn', () => {
+    const talk = new Talk({ state: 'completed', said: 'It is ten.' }, 'It is').report();
+    const again = { turnId: 't2', runId: 4, text: 't2', process: 'p', isAlive: () => false };
+    assert.equal(openTurn(talk.conversation, again, BOUNDS).kind, 'opened');
+    assert.deepEqual(talk.end().replies, [first]); // the run has lost its turn
+  });
+});
+
+describe('a report of a turn that is not known yet', () => {
+  const report = { textHeard: 'reply', turnId: 't2' };
+
+  it('waits for it, and no more than sixteen do', () => {
+    const conversation = { ...emptyConversation('c'), isBehind: true as const };
+    for (let n = 1; n <= 20; n++)
+      noteHeard(conversation, { textHeard: 'x', turnId: `t${n}` }, 'next');
+    assert.equal(conversation.reports?.length, 16);
+    assert.equal(conversation.reports?.[0]?.turnId, 't5');
+    assert.equal(conversation.textLength, 16);
+    check(conversation);
+  });
+
+  it('is taken over from another copy, once', () => {
+    const [conversation, other] = [emptyConversation('c'), emptyConversation('c')];
+    other.isBehind = true;
+    noteHeard(other, report, 't3');
+    for (let n = 0; n < 2; n++) hearWaiting(conversation, other);
+    assert.deepEqual(conversation.reports, [report]);
+  });
+
+  /** Both know `t1`. Without the store `t2` runs at one, and its report comes to the other. */
+  async function talkApart(t: TestContext): Promise<readonly [Machine, Machine]> {
+    const [a, b] = machines(t, 2);
+    assert.ok(a !== undefined && b !== undefined);
+    await turn(a.store, 'c', 't1');
+    await b.store.read('c');
+    for (const { parts } of [a, b]) parts.failWith = new Error('connection refused');
+    await turn(a.store, 'c', 't2');
+    const opening = { turnId: 't3', runId: 1_000_003, text: 't3', interruption: report };
+    await b.store.update('c', (conversation) => openTurn(conversation, opening, BOUNDS), {
+      needsLatest: (conversation) => mayBeOfNewer(conversation, report),
+    });
+    return [a, b];
+  }
+
+  for (const first of ['the turn', 'the report'] as const)
+    it(`meets it when the store is back, and has ${first} first`, async (t) => {
+      const timers = mockTimers(t, ['setTimeout']);
+      const [a, b] = await talkApart(t);
+      for (const machine of first === 'the turn' ? [a, b] : [b, a]) {
+        machine.parts.failWith = undefined;
+        timers.tick(10_000);
+        await written(machine.store);
+      }
+      for (const { store } of [a, b]) {
+        const conversation = await store.read('c');
+        assert.ok(conversation !== undefined);
+        assert.deepEqual(repliesOf(conversation), ['t1: reply to t1', 't2: reply *']);
+        assert.equal(conversation.reports, undefined);
+      }
+    });
+});
