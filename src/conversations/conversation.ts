@@ -23,9 +23,6 @@ export interface KnownCaller {
   readonly to: string | undefined;
 }
 
-const MAX_REPORTS = 16;
-const NO_REPORTS: readonly Interruption[] = [];
-
 /**
  * Everything kept about one caller over time. The totals save each turn a walk over all the
  * others.
@@ -42,7 +39,7 @@ export interface Conversation {
   messageCount: number;
   /**
    * UTF-16 code units of all messages and sent events, plus the state and the caller. `once` calls
-   * have a bound of their own.
+   * and reports have bounds of their own.
    */
   textLength: number;
   /** Bytes of what was captured of requests to models. Missing if nothing was. */
@@ -120,8 +117,10 @@ export function isEmpty({ turns, onceCalls, erasedTo }: Conversation): boolean {
 }
 
 /** UTF-16 code units of everything kept for the conversation. */
-export function lengthOf({ textLength, onceCalls, capturedBytes = 0 }: Conversation): number {
-  const length = textLength + capturedBytes;
+export function lengthOf(conversation: Conversation): number {
+  const { textLength, onceCalls, reports, capturedBytes = 0 } = conversation;
+  let length = textLength + capturedBytes;
+  if (reports !== undefined) for (const { textHeard = '' } of reports) length += textHeard.length;
   return onceCalls === undefined ? length : length + lengthOfOnceCalls(onceCalls);
 }
 
@@ -250,23 +249,6 @@ export function setHeard(
   add(conversation, record);
 }
 
-export function reportsOf({ reports = NO_REPORTS }: Conversation): readonly Interruption[] {
-  return reports;
-}
-
-/** Beyond the bound the oldest are dropped. */
-export function setReports(conversation: Conversation, reports: readonly Interruption[]): void {
-  conversation.textLength -= lengthOfReports(conversation);
-  if (reports.length > 0) conversation.reports = reports.slice(-MAX_REPORTS);
-  else delete conversation.reports;
-  conversation.textLength += lengthOfReports(conversation);
-}
-
-function lengthOfReports(conversation: Conversation): number {
-  return reportsOf(conversation)
-    .reduce((length, { textHeard = '' }) => length + textHeard.length, 0);
-}
-
 /** Takes a turn out of the conversation's totals. Call it before the turn changes. */
 export function subtract(conversation: Conversation, record: TurnRecord): void {
   conversation.messageCount -= countMessages(record);
@@ -364,8 +346,7 @@ export function tally(conversation: Conversation): void {
   conversation.openTurns = turns.filter(({ state }) => state === 'open').length;
   conversation.runningCalls = 0;
   conversation.messageCount = 0;
-  conversation.textLength = (conversation.state?.length ?? 0) + callerLength(conversation.caller)
-    + lengthOfReports(conversation);
+  conversation.textLength = (conversation.state?.length ?? 0) + callerLength(conversation.caller);
   if (conversation.capturedBytes !== undefined) conversation.capturedBytes = 0;
   for (const record of turns) add(conversation, record);
 }

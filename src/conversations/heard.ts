@@ -2,7 +2,7 @@
 
 import type { Interruption } from '../calls/call-event.ts';
 import { trim, type ConversationBounds } from './bounds.ts';
-import { reportsOf, rewrite, setHeard, setReports, type Conversation } from './conversation.ts';
+import { rewrite, setHeard, type Conversation } from './conversation.ts';
 import { withWholeValues } from './heard-values.ts';
 import type { AssistantMessage, Message } from './message.ts';
 import { coveredBy, lettersOf, saysLess, saysSame, withoutLetters } from './spoken-words.ts';
@@ -19,6 +19,9 @@ export interface CutTurn {
   /** What is left of the reply. */
   readonly text: string;
 }
+
+/** How many reports wait for turns of a conversation that are not known yet. */
+const MAX_REPORTS = 16;
 
 /** The turn that a report changed, and whether it had completed before. */
 export interface HeardTurn {
@@ -39,7 +42,7 @@ export function noteHeard(
   const newest = newestBefore(conversation, beforeTurnId);
   const named = indexOf(conversation, interruption.turnId);
   if (conversation.isBehind === true && mayBeOfNewer(conversation, interruption)) {
-    setReports(conversation, [...reportsOf(conversation), interruption]);
+    conversation.reports = [...(conversation.reports ?? []), interruption].slice(-MAX_REPORTS);
     return undefined;
   }
   if (interruption.textHeard === undefined) return markInterrupted(conversation, turns[newest]);
@@ -49,16 +52,17 @@ export function noteHeard(
 
 /** Takes the reports that another copy has waiting, and hears those whose turns are known now. */
 export function hearWaiting(conversation: Conversation, other: Conversation): void {
-  const reports = new Map([...reportsOf(conversation), ...reportsOf(other)].map((report) =>
+  const { reports = [] } = conversation;
+  if (reports.length === 0 && other.reports === undefined) return;
+  const all = new Map([...reports, ...(other.reports ?? [])].map((report) =>
     [JSON.stringify(report), report]));
-  for (const [key, { turnId, textHeard }] of reports) {
+  for (const [key, { turnId, textHeard }] of all) {
     const turn = conversation.turns[indexOf(conversation, turnId)];
     if (turn === undefined) continue;
-    reports.delete(key);
+    all.delete(key);
     hearAgain(conversation, turn, textHeard);
   }
-  if (reports.size > 0 || conversation.reports !== undefined)
-    setReports(conversation, [...reports.values()]);
+  conversation.reports = [...all.values()].slice(-MAX_REPORTS);
 }
 
 /** Goes back from a turn to the one that the text is about. */

@@ -132,7 +132,7 @@ class Changes implements Reconciled {
     for (const [index, turn] of turns.entries()) {
       if (index < begun) {
         // The caller spoke on: nothing was heard in between.
-        if (replyText(turn) !== '') this.#cut(turn, '');
+        if (replyText(turn) !== '') this.cut = cutTo(this.#conversation, turn, '');
         continue;
       }
       const reply = replyText(turn);
@@ -141,7 +141,7 @@ class Changes implements Reconciled {
       if (goesOn(own, reply)) {
         // Its process is gone and the platform knows better, or that process has not settled it
         // yet.
-        this.#cut(turn, own);
+        this.cut = cutTo(this.#conversation, turn, own);
         const heard = { runId: turn.runId, lines: told.splice(0), isHeard };
         setHeard(this.#conversation, turn, heard);
         continue;
@@ -150,7 +150,7 @@ class Changes implements Reconciled {
       const { covered, isAny } = takeCovered(told, turn, later, texts);
       if (reply === '' || (isAny && covered >= reply.trimEnd().length)) continue;
       const isUnheard = told.length === 0 || isHeard;
-      if (isAny || isUnheard) this.#cut(turn, reply.slice(0, covered));
+      if (isAny || isUnheard) this.cut = cutTo(this.#conversation, turn, reply.slice(0, covered));
     }
     let last = turns.at(-1);
     for (const text of told) last = this.#insert(last, { words: undefined, replies: [text] });
@@ -167,10 +167,6 @@ class Changes implements Reconciled {
       message.role === 'assistant' ? { ...message, content: '' } : message,
     );
     rewrite(this.#conversation, turn, [...silent, ...ownMessages(turn)], silent.length);
-  }
-
-  #cut(turn: TurnRecord, heard: string): void {
-    this.cut = cutTo(this.#conversation, turn, heard);
   }
 }
 

@@ -64,9 +64,7 @@ export class TurnParts {
    */
   noteAdded(): void {
     const { turns } = this.#conversation;
-    const isKnown = (turn: TurnRecord): boolean =>
-      turn.addedAt !== undefined || this.#names.has(turn);
-    const known = turns.findLastIndex(isKnown);
+    const known = turns.findLastIndex(({ addedAt }) => addedAt !== undefined);
     if (known === turns.length - 1) return;
     let last = turns[known]?.addedAt ?? 0;
     for (const turn of turns.slice(known + 1)) {

@@ -146,10 +146,4 @@ describe('the time of a new turn', () => {
     add(opened, record('b', { arrivedAt: 10 }));
     assert.equal(turn.addedAt, 5);
   });
-
-  it('is not noted for a turn of an older version, which has none', () => {
-    const opened = open({ '0': record('a') });
-    add(opened, record('b', { arrivedAt: 5 }));
-    assert.deepEqual(opened.conversation.turns.map(({ addedAt }) => addedAt), [undefined, 5]);
-  });
 });
