@@ -238,11 +238,7 @@ export function addMessage(conversation: Conversation, message: Message): void {
 }
 
 /** What the platform has reported of a turn. */
-export function setHeard(
-  conversation: Conversation,
-  record: TurnRecord,
-  heard: Heard | undefined,
-): void {
+export function setHeard(conversation: Conversation, record: TurnRecord, heard?: Heard): void {
   subtract(conversation, record);
   if (heard === undefined) delete record.heard;
   else record.heard = heard;

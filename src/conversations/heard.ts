@@ -4,6 +4,7 @@ import type { Interruption } from '../calls/call-event.ts';
 import { trim, type ConversationBounds } from './bounds.ts';
 import { rewrite, setHeard, type Conversation } from './conversation.ts';
 import { withWholeValues } from './heard-values.ts';
+import { accountOf, hasSpoken } from './last-word.ts';
 import type { AssistantMessage, Message } from './message.ts';
 import { coveredBy, lettersOf, saysLess, saysSame, withoutLetters } from './spoken-words.ts';
 import {
@@ -91,19 +92,10 @@ function hearFrom(
  * For a report that came before its turn, or before that turn's run has said what it said. If that
  * was nothing, the report is about the last turn before it that spoke.
  */
-export function hearAgain(
-  conversation: Conversation,
-  record: TurnRecord,
-  text: string | undefined,
-): void {
+export function hearAgain(conversation: Conversation, record: TurnRecord, text?: string): void {
   const index = conversation.turns.indexOf(record);
   if (text === undefined) markInterrupted(conversation, record);
   else hearFrom(conversation, text, index, index);
-}
-
-/** Whether its run has said how much it said. */
-function hasSpoken({ state, said }: TurnRecord): boolean {
-  return state !== 'open' && said !== 'nothing';
 }
 
 /**
@@ -159,7 +151,7 @@ function markInterrupted(
   record: TurnRecord | undefined,
 ): HeardTurn | undefined {
   if (record === undefined) return undefined;
-  if (record.said !== 'nothing' && replyText(record) === '') return undefined;
+  if (replyText(record) === '' && accountOf(record) !== 'closed') return undefined;
   return rewriteOwn(conversation, record, ownMessages(record));
 }
 

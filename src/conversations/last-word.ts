@@ -69,6 +69,11 @@ export function accountOf({ state, said }: Pick<SaidAndHeard, 'state' | 'said'>)
   return said === undefined ? 'final' : said === 'leaving' ? 'leaving' : 'closed';
 }
 
+/** Whether its run has said what it said. */
+export function hasSpoken({ state, said }: Pick<SaidAndHeard, 'state' | 'said'>): boolean {
+  return state !== 'open' && said !== 'nothing';
+}
+
 /** Whether the platform has reported of the run that has the turn. */
 export function isReported({ runId, heard }: SaidAndHeard): boolean {
   return heard !== undefined && heard.runId === runId;

@@ -53,18 +53,16 @@ export function mergeTurns(
   }
 }
 
-/** A turn whose run may still say more, and a copy of what it was then. */
-export interface UndecidedTurn {
-  readonly turn: TurnRecord;
-  readonly was: TurnRecord;
+/** Copies of turns. */
+export type TurnCopies = ReadonlyMap<TurnRecord, TurnRecord>;
+
+/** Copies of those whose runs may still say more. */
+export function undecidedAmong(turns: readonly TurnRecord[]): TurnCopies {
+  const undecided = turns.filter((turn) => accountOf(turn) !== 'final');
+  return undecided.length === 0 ? NONE : new Map(undecided.map((turn) => [turn, { ...turn }]));
 }
 
-export function undecidedAmong(turns: readonly TurnRecord[]): readonly UndecidedTurn[] {
-  return turns
-    .filter((turn) => accountOf(turn) !== 'final')
-    .map((turn) => ({ turn, was: { ...turn } }));
-}
-
+const NONE: TurnCopies = new Map();
 const NO_ADDRESSES: ReadonlySet<string> = new Set();
 
 /**
@@ -91,16 +89,9 @@ export function mergeAltered(
   }
 }
 
-/**
- * A turn as it was before a change that the store did not take, as far as that is known.
- * `undecided` has the turns that were so then.
- */
-export function beforeChange(
-  turn: TurnRecord,
-  undecided: readonly UndecidedTurn[],
-): TurnRecord {
-  const was = undecided.find((one) => one.turn === turn)?.was;
-  return was ?? (turn.state === 'open' ? notBegun(turn) : turn);
+/** A turn as it was before a change that the store did not take, as far as that is known. */
+export function beforeChange(turn: TurnRecord, undecided: TurnCopies): TurnRecord {
+  return undecided.get(turn) ?? (turn.state === 'open' ? notBegun(turn) : turn);
 }
 
 /** The turn before it ran again. What its run before had said is gone, but that may be told. */
@@ -201,7 +192,7 @@ function replace(conversation: Conversation, theirs: TurnRecord, ours: TurnRecor
   if (heard?.runId === run.runId) hear(conversation, theirs, heard);
 }
 
-function hear(conversation: Conversation, turn: TurnRecord, heard: Heard | undefined): void {
+function hear(conversation: Conversation, turn: TurnRecord, heard?: Heard): void {
   setHeard(conversation, turn, heard);
   hearReported(conversation, turn);
 }

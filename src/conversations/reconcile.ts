@@ -12,6 +12,7 @@ import { nextNumber } from './discarded-turns.ts';
 import { withWholeValues } from './heard-values.ts';
 import { cutTo, hearAgain, type HeardTurn } from './heard.ts';
 import { countOfLastParts } from './joined-words.ts';
+import { hasSpoken } from './last-word.ts';
 import type { Message } from './message.ts';
 import { coveredBy, PreparedTexts, saysLess, saysSame, withoutLetters } from './spoken-words.ts';
 import { wordsOf, type Comparison, type OwnExchange } from './transcript-comparison.ts';
@@ -124,7 +125,7 @@ class Changes implements Reconciled {
     for (const turn of turns) this.#forgetEarlierWords(turn);
     const [only] = turns;
     if (turns.length === 1 && replies.length === 1 && only !== undefined) {
-      if (only.said !== 'nothing' && replyText(only) === replies[0]) return only; // nearly always
+      if (hasSpoken(only) && replyText(only) === replies[0]) return only; // nearly always
     }
     const told = [...replies];
     const texts = (this.#texts ??= new PreparedTexts());
@@ -136,7 +137,7 @@ class Changes implements Reconciled {
         continue;
       }
       const reply = replyText(turn);
-      const isUnknown = turn.said === 'nothing' && turn === turns.at(-1);
+      const isUnknown = !hasSpoken(turn) && turn === turns.at(-1);
       const own = isUnknown ? withoutFiller(told.join(' '), turn.filler, texts) : '';
       if (goesOn(own, reply)) {
         // Its process is gone and the platform knows better, or that process has not settled it
@@ -177,7 +178,7 @@ class Changes implements Reconciled {
 export function hearReported(conversation: Conversation, turn: TurnRecord): void {
   if (turn.heard === undefined) return;
   const { text, lines, isHeard } = turn.heard;
-  setHeard(conversation, turn, undefined);
+  setHeard(conversation, turn);
   if (lines === undefined) return hearAgain(conversation, turn, text);
   const told = [...lines];
   const { covered, isAny } = takeCovered(told, turn, [], new PreparedTexts());

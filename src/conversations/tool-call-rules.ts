@@ -7,6 +7,7 @@ import {
   add, findTurn, rewrite, subtract, type Conversation,
 } from './conversation.ts';
 import { earlierCallsIn, type EarlierToolCall } from './discarded-turns.ts';
+import { mayWrite } from './last-word.ts';
 import type { Message, ToolCallState, ToolMessage } from './message.ts';
 import type { OnceCall } from './once-call.ts';
 import {
@@ -83,7 +84,7 @@ export function noteProgress(
   keepHandOver(conversation, record, messages);
   if (filler !== undefined) record.filler = filler;
   const leading = leadingMessages(record);
-  const isOpen = record.state === 'open';
+  const isOpen = mayWrite(record, 'its calls');
   // Before the calls are added: they have not begun, so the changes are not theirs.
   if (isOpen) keepState(conversation, record, agentState);
   const own = isOpen

@@ -330,14 +330,11 @@ export function countRunningCalls({ messages }: TurnRecord): number {
 /** UTF-16 code units of everything kept for the turn. */
 export function textLengthOf({ words, reply, messages, sent, heard, undo }: TurnRecord): number {
   let length = (words?.length ?? 0) + (reply?.length ?? 0) + (undo?.length ?? 0);
-  if (heard !== undefined) length += lengthOfHeard(heard);
+  if (heard !== undefined)
+    for (const text of [heard.text ?? '', ...(heard.lines ?? [])]) length += text.length;
   if (messages !== undefined) for (const message of messages) length += messageLength(message);
   if (sent !== undefined) for (const event of sent) length += eventLength(event);
   return length;
-}
-
-function lengthOfHeard({ text = '', lines = [] }: Heard): number {
-  return lines.reduce((length, line) => length + line.length, text.length);
 }
 
 function messageLength(message: Message): number {

@@ -318,7 +318,7 @@ describe('a merge of remembered turns', () => {
     for (const [runId, expected] of [[2, later], [1, open]] as const) {
       const conversation = holding(open);
       const was = { ...later, runId };
-      mergeAltered(conversation, [beforeChange(later, [{ turn: later, was }])]);
+      mergeAltered(conversation, [beforeChange(later, new Map([[later, was]]))]);
       assert.deepEqual(conversation, holding(expected));
     }
   });
@@ -512,12 +512,12 @@ describe('a turn before a change that the store did not take', () => {
       state: 'open', reply: '', runId: 3, runs: 2, earlierRuns: [2], process: 'p',
       arrivedAt: 5, trace: { traceId: 'a', spanId: 'b', traceFlags: 1, sessionId: 's' },
     });
-    const { state, runId, said, process, reply, trace } = beforeChange(again, []);
+    const { state, runId, said, process, reply, trace } = beforeChange(again, new Map());
     assert.deepEqual({ state, runId, said, process, reply, trace }, {
       state: 'interrupted', runId: 2, said: 'nothing', process: undefined, reply: null,
       trace: undefined,
     });
-    const conversation = holding(beforeChange(again, []));
+    const conversation = holding(beforeChange(again, new Map()));
     mergeTurns(conversation, [record('t', { runId: 2, state: 'failed', reply: 'Sorry.' })]);
     assert.equal(conversation.turns[0]?.reply, 'Sorry.'); // its own run knows what it said
   });
@@ -530,11 +530,11 @@ describe('a turn before a change that the store did not take', () => {
   ] as const)
     it(`was ${title}`, () => {
       const turn = structuredClone(heard);
-      assert.equal(beforeChange(turn, [{ turn, was }]), was);
+      assert.equal(beforeChange(turn, new Map([[turn, was]])), was);
     });
 
   it('is left alone if the change was not about it', () => {
     for (const kept of [settled, cut])
-      assert.equal(beforeChange(kept, [{ turn: open, was: open }]), kept);
+      assert.equal(beforeChange(kept, new Map([[open, open]])), kept);
   });
 });

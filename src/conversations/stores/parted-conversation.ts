@@ -8,7 +8,7 @@ import {
   clearTurns, emptyConversation, forgetHead, isEmpty, isInUse, lengthOf, removeTurn, tally,
   type Conversation,
 } from '../conversation.ts';
-import { undecidedAmong, type UndecidedTurn } from '../merge-turns.ts';
+import { undecidedAmong, type TurnCopies } from '../merge-turns.ts';
 import type { TurnRecord } from '../turn-record.ts';
 import { HeadParts, type KnownHead } from './head-parts.ts';
 import { OnceParts } from './once-parts.ts';
@@ -26,7 +26,7 @@ let versions = 0;
 export interface Memory extends KnownHead {
   /** Without those that were added later. The others may have changed since. */
   readonly turns: () => readonly TurnRecord[];
-  readonly undecided: readonly UndecidedTurn[];
+  readonly undecided: TurnCopies;
   readonly onceCalls: Conversation['onceCalls'];
   /** Ids of the `once` calls that this process had claimed. */
   readonly claimed: ReadonlySet<string>;
