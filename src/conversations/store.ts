@@ -105,7 +105,8 @@ export interface UpdateOptions {
 
   /**
    * Whether the change cannot be made on what this process remembers. Then the store is asked first
-   * for the latest version. Not called by stores that remember nothing. Default: it can be made.
+   * for the latest version. If it does not say, the change is made without the store. Not called by
+   * stores that remember nothing. Default: it can be made.
    */
   readonly needsLatest?: (remembered: Conversation) => boolean;
 }

@@ -196,8 +196,9 @@ function openNow(
     mayBeLost ? lostCallsOf(conversation, isCallRunning, opening) : NO_LOST_CALLS;
   const told = comparison === undefined ? undefined : reconcile(conversation, comparison);
   const { interruption } = opening;
-  const heard =
-    interruption === undefined ? told?.cut : noteHeard(conversation, interruption, turnId);
+  // A turn that is delivered again brings a report that has been heard, perhaps of an earlier run.
+  const isNews = interruption !== undefined && known === undefined;
+  const heard = isNews ? noteHeard(conversation, interruption, turnId) : told?.cut;
 
   const record = known ?? newTurn(turnId, 'open', opening.runId);
   if (known === undefined) addInOrder(conversation, record, opening, newer);
@@ -317,7 +318,7 @@ function addOver(
   bounds: ConversationBounds,
 ): void {
   if (isErasedSince(conversation, opening)) return;
-  const { runId, text, process, figures } = opening;
+  const { runId, text, process, figures, interruption } = opening;
   const record = newTurn(turnId, 'interrupted', runId);
   record.said = 'nothing';
   record.runs = 0;
@@ -335,5 +336,6 @@ function addOver(
   }
   addInOrder(conversation, record, opening, newer);
   add(conversation, record);
+  if (interruption !== undefined) noteHeard(conversation, interruption, turnId);
   trim(conversation, bounds);
 }

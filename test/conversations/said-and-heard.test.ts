@@ -3,6 +3,7 @@
 import assert from 'node:assert/strict';
 import { describe, it, type TestContext } from 'node:test';
 
+import { soon } from '../../src/base/awaitable.ts';
 import {
   emptyConversation, historyOf, lengthOf, type Conversation,
 } from '../../src/conversations/conversation.ts';
@@ -11,7 +12,7 @@ import { openTurn } from '../../src/conversations/turn-opening.ts';
 import { settleTurn, type TurnSettlement } from '../../src/conversations/turn-settlement.ts';
 import { mockTimers } from '../fixtures/clock.ts';
 import { BOUNDS, check } from './checked-rules.ts';
-import { machines, turn, written, type Machine } from './stores/machines.ts';
+import { machine, machines, turn, written, type Machine } from './stores/machines.ts';
 
 interface Account {
   readonly state: TurnSettlement['state'];
@@ -114,6 +115,16 @@ describe('a run that says how it ended, and a report of what was heard of it', (
     });
   }
 
+  // Seed 200047 of the fleet: the report came with a delivery that an even newer turn overtook.
+  it('come to the same if the delivery that brings the report is over', () => {
+    const talk = new Talk({ state: 'completed', said: 'It is ten.' }, 'It is').end();
+    const interruption = { turnId: 't2', textHeard: 'It is' };
+    const late = { turnId: 't3', runId: 3, text: 't3', process: 'p', interruption };
+    const opened = openTurn(talk.conversation, { ...late, isOver: () => true }, BOUNDS);
+    assert.equal(opened.kind, 'over');
+    assert.deepEqual(talk.replies, [first, 't2: It is *']);
+  });
+
   it('leave a report with words, if another one without them follows', () => {
     const talk = new Talk({ state: 'completed', said: 'It is ten.' }, 'It is').report();
     noteHeard(talk.conversation, { textHeard: undefined, turnId: 't2' }, 't3');
@@ -139,6 +150,24 @@ describe('a report of a turn that is not known yet', () => {
     assert.equal(conversation.reports?.[0]?.turnId, 't5');
     assert.equal(lengthOf(conversation), 16);
     check(conversation);
+  });
+
+  // Seed 100239 of the fleet: it was taken for a report of the last turn that was known.
+  it('waits where the store is too slow to say whether it has the turn', async (t) => {
+    const timers = mockTimers(t, ['setTimeout']);
+    const { parts, store } = machine(t);
+    await turn(store, 'c', 't1');
+    parts.hold();
+    const update = store.update(
+      'c',
+      (conversation) => noteHeard(conversation, report),
+      { needsLatest: (conversation) => mayBeOfNewer(conversation, report), isPatient: false },
+    );
+    await soon();
+    timers.tick(250);
+    assert.equal(await update, undefined);
+    assert.deepEqual(store.remembered('c')?.reports, [report]);
+    parts.release();
   });
 
   it('is taken over from another copy, once', () => {

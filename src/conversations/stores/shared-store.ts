@@ -171,9 +171,12 @@ export class SharedStore implements ConversationStore {
       const remembered = this.#remembered.get(id);
       if (remembered !== undefined && needsLatest?.(remembered.conversation) !== true)
         return this.#try(id, remembered, attempt);
-      return andThen(this.#latest(id), (latest = new PartedConversation(id)) =>
-        this.#isAway(id) ? changeHere() : this.#try(id, latest, { ...attempt, isLatest: true }),
-      );
+      const { failures } = this.#outage;
+      return andThen(this.#latest(id), (latest = new PartedConversation(id)) => {
+        const mayBeBehind = needsLatest !== undefined && this.#outage.failures > failures;
+        if (this.#isAway(id) || mayBeBehind) return changeHere();
+        return this.#try(id, latest, { ...attempt, isLatest: true });
+      });
     };
     return this.#order.run(id, () => {
       const mayWriteBack = isPatient && this.#waiting.has(id) && !this.#mayNotAsk(id);

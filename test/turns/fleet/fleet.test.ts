@@ -19,13 +19,15 @@ const TALKS = IS_LONG ? 400 : 20;
  * whole beside one of another run, a turn that nobody closed, a call that ran again behind one that
  * was interrupted here, an end that its process could not store, a change that was refused, turns
  * that stood in front of one that had run again, a payment that an erasure from before took, a last
- * delivery that was taken for the first, and a turn that an older one ended while it waited.
+ * delivery that was taken for the first, a turn that an older one ended while it waited, reports
+ * that came before their turns, and one with a delivery that another one had overtaken.
  */
 const FAULTY = [
   89, 512, 200_345, 401_212, 1_600, 1_320, 520_181, 511_498, 513_008, 540_764, 3_004_716, 7_000_232,
   7_000_311, 5_003_328, 5_003_524, 5_005_994, 10_002_632, 10_007_382, 20_000_723,
   30_010_946, 50_010_552, 50_000_644, 50_002_789, 30_008_978, 30_009_892, 30_017_158, 60_004_921,
   60_004_307, 62_001_352, 63_000_925, 81_001_743, 81_011_473, 100_048_200, 123_012_020,
+  100_024, 100_064, 100_129, 100_209, 100_239, 100_392, 200_047,
 ];
 
 describe('a fleet', () => {

@@ -12,8 +12,18 @@ export interface FleetTurn {
   readonly event: Readonly<Record<string, unknown>>;
   readonly deliveries: FleetDelivery[];
   readonly runs: FleetRun[];
+  /** What the platform has said of what was heard of it. */
+  report: FleetReport | undefined;
   /** Whether the database had its words when it was last looked at. */
   isStored: boolean;
+}
+
+export interface FleetReport {
+  readonly text: string;
+  /** The turn that brings it. */
+  readonly by: FleetTurn;
+  /** Whether each process that got it could know the turn, or knew that it could not. */
+  isKnown: boolean;
 }
 
 /** A request that delivers a turn, and its answer. */

@@ -168,6 +168,8 @@ export class FleetModel {
     for (const turn of this.#ledger.turns) {
       const messages = messagesOf(turn, history);
       for (const wrong of this.#wrongsOfReply(turn, messages)) yield `${turn.words}: ${wrong}`;
+      if (isBeforeItsReport(turn, history))
+        for (const wrong of this.#wrongsOfReport(turn, messages)) yield `${turn.words}: ${wrong}`;
       for (const wrong of this.#wrongsOfCalls(messages)) yield `${turn.words}: ${wrong}`;
     }
     yield* this.#wrongsOfResults(history);
@@ -257,11 +259,12 @@ export class FleetModel {
     const last = replies.at(-1);
     const newest = turn.runs.at(-1);
     const isSteady = this.#without('slow', 'down', 'losses');
-    if (current !== undefined && current !== newest?.n && isSteady && !isTakenBack(turn, current))
+    const isOfNewest = current === undefined || current === newest?.n || this.#isMisled;
+    if (!isOfNewest && isSteady && !isTakenBack(turn, current))
       yield `has the words of run ${current}, and run ${newest?.n} is the newest`;
     const run = turn.runs.find(({ n }) => n === current);
     const text = pieces.filter(({ n }) => n === current).map(({ piece }) => piece).join('');
-    if (current !== undefined && !saidBy(run).startsWith(text))
+    if (current !== undefined && !saidBy(run).startsWith(text) && !this.#isMisled)
       yield `says ${JSON.stringify(text)}; run ${current} said ${JSON.stringify(saidBy(run))}`;
     if (last?.state === 'completed' && text !== saidBy(run))
       yield `is complete with ${JSON.stringify(text)} of ${JSON.stringify(saidBy(run))}`;
@@ -270,6 +273,29 @@ export class FleetModel {
     );
     if (last?.state === 'open' && !hasDied && !this.#mayBeOpen(turn)) yield 'is still open';
     for (const delivery of turn.deliveries) yield* this.#wrongsOfHeard(delivery, text, last?.state);
+  }
+
+  /**
+   * A process that does not know the turn of a report, and has its store, cuts the newest one. An
+   * erasure may take the turn before its report comes.
+   */
+  get #isMisled(): boolean {
+    const { turns, clearings } = this.#ledger;
+    const isErased = clearings.length > 0;
+    return turns.some(({ report }) => report !== undefined && (isErased || !report.isKnown));
+  }
+
+  /** What was heard of a turn is its reply, whether its run or the report came first. */
+  *#wrongsOfReport(turn: FleetTurn, messages: readonly Message[]): Wrongs {
+    const { report, runs, deliveries } = turn;
+    if (report === undefined || deliveries.length > 1 || runs.length > 1) return; // it ran again
+    const { by } = report;
+    if (this.#isMisled || by.deliveries.some((delivery) => this.#mayBeErased(delivery))) return;
+    if (!this.#mustBeKept(by)) return;
+    const replies = messages.filter((message) => message.role === 'assistant');
+    const text = replies.map(({ content }) => content).join('');
+    if (text !== report.text || replies.at(-1)?.state === 'completed')
+      yield `was heard up to ${JSON.stringify(report.text)}, and says ${JSON.stringify(text)}`;
   }
 
   /**
@@ -294,6 +320,7 @@ export class FleetModel {
     if (turn.runs.some(({ n }) => n > run.n || (n !== run.n && isTakenBack(turn, n)))) return;
     if (this.#mayBeErased(delivery) || !this.#mustBeKept(turn)) return;
     if (state === 'completed' && text !== heard && this.#mayConfuseRuns(turn)) return;
+    if (turn.report !== undefined || this.#isMisled) return;
     if (text !== heard || state !== 'completed')
       yield `was heard whole, ${JSON.stringify(heard)}, and is ${state}: ${JSON.stringify(text)}`;
   }
@@ -478,6 +505,13 @@ function isOlder({ deliveries }: FleetTurn, than: FleetTurn): boolean {
 /** Whether two processes got them in the same millisecond, so that nobody knows which was first. */
 function isAtOnce(a: FleetDelivery, b: FleetDelivery | undefined): boolean {
   return a.process !== b?.process && a.arrivedAtMs === b?.arrivedAtMs;
+}
+
+/** A report is about the turn right before, unless clocks or losses have moved that. */
+function isBeforeItsReport({ words, report }: FleetTurn, history: readonly Message[]): boolean {
+  const spoken = history.filter(({ role }) => role === 'user').map(({ content }) => content);
+  const index = spoken.indexOf(words);
+  return index !== -1 && spoken[index + 1] === report?.by.words;
 }
 
 function messagesOf({ words }: FleetTurn, history: readonly Message[]): readonly Message[] {

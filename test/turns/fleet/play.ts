@@ -3,7 +3,9 @@
 import { FleetCast, type Gate } from './agents.ts';
 import {
   isCutOff,
+  heardOn,
   isOnce,
+  saidBy,
   type Act,
   type Clearing,
   type FleetDelivery,
@@ -21,7 +23,7 @@ import {
   type Process,
   type Reply,
 } from './stage.ts';
-import type { FleetEvent, FleetOp, FleetStep, FleetTalk } from './talk.ts';
+import type { FleetEvent, FleetStep, FleetTalk } from './talk.ts';
 
 /** For what nobody waits for: questions to dead processes, and claims that are taken back. */
 const SETTLING_MS = 90_000;
@@ -30,6 +32,12 @@ const SETTLING_MS = 90_000;
 interface StoredTurn {
   readonly process?: string;
   readonly messages?: readonly { readonly key?: string; readonly process?: string }[];
+}
+
+/** A report of what was heard of a turn. */
+interface HeardBefore {
+  readonly turn: FleetTurn;
+  readonly context: Readonly<Record<string, unknown>> & { readonly text_heard: string };
 }
 
 /** A talk went wrong. The message has the transcript. */
@@ -160,7 +168,7 @@ class Play {
     const { post } = this.#stage;
     switch (step.do) {
       case 'message':
-        return this.#newTurn(step.ops, step.hasId, step.at);
+        return this.#newTurn(step);
       case 'deliver again': {
         const turns = this.#ledger.turns.filter(({ event }) => 'turn_id' in event);
         const turn = chosen(turns.toReversed(), step.pick);
@@ -210,19 +218,50 @@ class Play {
     gate.open();
   }
 
-  async #newTurn(ops: readonly FleetOp[], hasId: boolean, at: number): Promise<void> {
+  async #newTurn(
+    { ops, hasId, at, heard }: FleetEvent & { readonly do: 'message' },
+  ): Promise<void> {
     const number = this.#ledger.turns.length;
     const words = `w${number}`;
+    const before = heard === undefined ? undefined : this.#heardBefore(heard);
     const event = {
       type: 'message',
       session_id: 's-1',
       conversation_id: CONVERSATION,
       text: words,
       ...(hasId ? { turn_id: `t${number}` } : {}),
+      ...(before === undefined ? {} : { interruption_context: before.context }),
     };
-    const turn = { number, words, ops, event, deliveries: [], runs: [], isStored: false };
+    const turn: FleetTurn = {
+      number, words, ops, event, deliveries: [], runs: [], report: undefined, isStored: false,
+    };
     this.#ledger.turns.push(turn);
+    if (before !== undefined)
+      before.turn.report = { text: before.context.text_heard, by: turn, isKnown: true };
     await this.#deliver(turn, at);
+  }
+
+  /** What was heard of the turn before, if one run of it has said something to one caller. */
+  #heardBefore(part: number): HeardBefore | undefined {
+    const turn = this.#ledger.turns.at(-1);
+    const [run] = turn?.runs ?? [];
+    const [delivery] = turn?.deliveries ?? [];
+    if (turn === undefined || run === undefined || delivery === undefined) return undefined;
+    const pieces = heardOn(delivery).match(/a\d+\.\d+ /g) ?? [];
+    const isOnly = turn.runs.length === 1 && turn.deliveries.length === 1;
+    const isOfRun = pieces.length > 0 && saidBy(run).startsWith(pieces.join(''));
+    if (!isOnly || !isOfRun) return undefined;
+    const heard = pieces.slice(0, Math.round(part * pieces.length));
+    this.#note(`${heard.length} of ${pieces.length} words of ${turn.words} were heard`);
+    return {
+      turn,
+      context: {
+        previous_turn_interrupted: true,
+        words_heard: heard.length,
+        text_heard: heard.join(''),
+        assistant_turn_id: run.turnId,
+      },
+    };
   }
 
   async #deliver(turn: FleetTurn, at: number): Promise<void> {
@@ -241,9 +280,17 @@ class Play {
     };
     this.#ledger.deliveries.push(delivery);
     turn.deliveries.push(delivery);
+    const reported = this.#ledger.turns.find(({ report }) => report?.by === turn);
+    if (reported?.report !== undefined && !this.#mayKnow(delivery, reported))
+      reported.report.isKnown = false;
     this.#note(`${turn.words} arrives at process ${at}`);
     const event = { ...turn.event, custom_metadata: { delivery: number } };
     delivery.caller = await this.#stage.send(process, event);
+  }
+
+  /** Whether its process can know the other turn, or knows that it cannot. */
+  #mayKnow({ process, wasAway }: FleetDelivery, other: FleetTurn): boolean {
+    return wasAway || this.#hasWords(other) || other.deliveries[0]?.process === process;
   }
 
   #lose(what: (FleetEvent & { readonly do: 'lose' })['what']): void {

@@ -30,6 +30,8 @@ export type FleetEvent =
       readonly at: number;
       readonly hasId: boolean;
       readonly ops: readonly FleetOp[];
+      /** How much was heard of the turn before, from 0 to 1. Undefined if nobody says so. */
+      readonly heard?: number | undefined;
     }
   | { readonly do: 'deliver again'; readonly at: number; readonly pick: number }
   | { readonly do: 'drop' | 'go on'; readonly pick: number }
@@ -62,12 +64,16 @@ export interface FleetTalk {
 }
 
 const HOUR_MS = 3_600_000;
+/** The reports have dice of their own, so that talks stay what they were without them. */
+const REPORTS = 0x5eed;
 
 export function composeFleetTalk(seed: number): FleetTalk {
   const random = randomOf(seed);
   const chance = (part: number): boolean => random() < part;
   const below = (count: number): number => Math.floor(random() * count);
   const one = <T>(choices: readonly T[]): T => choices[below(choices.length)] as T;
+  const report = randomOf(seed + REPORTS);
+  const heard = (): number | undefined => (report() < 0.4 ? report() : undefined);
   const processes = 2 + below(2);
   const troubles = new Set(TROUBLES.filter(() => chance(0.22)));
   const at = (): number => below(processes);
@@ -111,7 +117,8 @@ export function composeFleetTalk(seed: number): FleetTalk {
     const kind = random();
     if (kind < 0.4) {
       const ops = Array.from({ length: below(4) }, op);
-      return { do: 'message', at: at(), hasId: chance(0.85), ops: [...ops, { do: 'say' }] };
+      const said = { at: at(), hasId: chance(0.85), ops: [...ops, { do: 'say' } as const] };
+      return { do: 'message', ...said, heard: heard() };
     }
     if (kind < 0.55) return { do: 'deliver again', at: at(), pick: random() ** 2 };
     if (kind < 0.63) return { do: 'drop', pick: random() };
@@ -126,7 +133,7 @@ export function composeFleetTalk(seed: number): FleetTalk {
 
   const message = (place: number, passesMs: number): FleetStep => {
     const ops = [op(), op(), { do: 'say' }] as const;
-    return { do: 'message', at: place, hasId: true, ops, passesMs };
+    return { do: 'message', at: place, hasId: true, ops, heard: heard(), passesMs };
   };
 
   /** Steps that seldom meet by chance. */
