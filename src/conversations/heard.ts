@@ -8,7 +8,7 @@ import { accountOf, hasSpoken } from './last-word.ts';
 import type { AssistantMessage, Message } from './message.ts';
 import { coveredBy, lettersOf, saysLess, saysSame, withoutLetters } from './spoken-words.ts';
 import {
-  cameWith, leadingMessages, ownMessages, replyText, type TurnRecord,
+  cameWith, countRuns, leadingMessages, ownMessages, replyText, type TurnRecord,
 } from './turn-record.ts';
 
 /**
@@ -61,7 +61,7 @@ export function hearWaiting(conversation: Conversation, other: Conversation): vo
     const turn = conversation.turns[indexOf(conversation, turnId)];
     if (turn === undefined) continue;
     all.delete(key);
-    hearAgain(conversation, turn, textHeard);
+    if (countRuns(turn) === 1) hearAgain(conversation, turn, textHeard); // else it has run since
   }
   conversation.reports = [...all.values()].slice(-MAX_REPORTS);
 }

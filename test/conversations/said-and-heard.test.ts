@@ -178,6 +178,18 @@ describe('a report of a turn that is not known yet', () => {
     assert.deepEqual(conversation.reports, [report]);
   });
 
+  // Seed 300438 of the fleet: the words of one run stood in the reply of the next.
+  it('is not about a later run of its turn', () => {
+    const talk = new Talk({ state: 'completed', said: 'It is ten.' }, 'It is').end();
+    const other = { ...emptyConversation('c'), reports: [{ turnId: 't2', textHeard: 'Zero' }] };
+    const [, record] = talk.conversation.turns;
+    assert.ok(record !== undefined);
+    record.runs = 2;
+    hearWaiting(talk.conversation, other);
+    assert.deepEqual(talk.replies, ['t1: First of all.', 't2: It is ten.']);
+    assert.deepEqual(talk.conversation.reports, []);
+  });
+
   /** Both know `t1`. Without the store `t2` runs at one, and its report comes to the other. */
   async function talkApart(t: TestContext): Promise<readonly [Machine, Machine]> {
     const [a, b] = machines(t, 2);
