@@ -1,6 +1,5 @@
 // A conversation as plain JSON: its turns in order, an index of their ids, and running totals.
 
-import type { Interruption } from '../calls/call-event.ts';
 import type { Placeholders } from '../redaction/placeholder.ts';
 import type { Message } from './message.ts';
 import { isAnyIncomplete, lengthOfOnceCalls, type OnceCalls } from './once-call.ts';
@@ -72,7 +71,7 @@ export interface Conversation {
    */
   placeholders?: Placeholders;
   /** Reports of turns that are not known yet, as other processes have added them. At most 16. */
-  reports?: readonly Interruption[];
+  reports?: readonly Partial<Record<'turnId' | 'textHeard', string | undefined>>[];
   /** When the newest of the turns that were trimmed was added. See `TurnRecord.addedAt`. */
   trimmedTo?: number;
   /**

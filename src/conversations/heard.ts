@@ -53,10 +53,9 @@ export function noteHeard(
 
 /** Takes the reports that another copy has waiting, and hears those whose turns are known now. */
 export function hearWaiting(conversation: Conversation, other: Conversation): void {
-  const { reports = [] } = conversation;
-  if (reports.length === 0 && other.reports === undefined) return;
-  const all = new Map([...reports, ...(other.reports ?? [])].map((report) =>
-    [JSON.stringify(report), report]));
+  const reports = [...(conversation.reports ?? []), ...(other.reports ?? [])];
+  if (reports.length === 0) return;
+  const all = new Map(reports.map((report) => [JSON.stringify(report), report]));
   for (const [key, { turnId, textHeard }] of all) {
     const turn = conversation.turns[indexOf(conversation, turnId)];
     if (turn === undefined) continue;

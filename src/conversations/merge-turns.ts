@@ -59,10 +59,9 @@ export type TurnCopies = ReadonlyMap<TurnRecord, TurnRecord>;
 /** Copies of those whose runs may still say more. */
 export function undecidedAmong(turns: readonly TurnRecord[]): TurnCopies {
   const undecided = turns.filter((turn) => accountOf(turn) !== 'final');
-  return undecided.length === 0 ? NONE : new Map(undecided.map((turn) => [turn, { ...turn }]));
+  return new Map(undecided.map((turn) => [turn, { ...turn }]));
 }
 
-const NONE: TurnCopies = new Map();
 const NO_ADDRESSES: ReadonlySet<string> = new Set();
 
 /**

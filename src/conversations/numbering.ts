@@ -7,6 +7,7 @@ import {
 import { madeOnce, withTexts } from '../redaction/texts.ts';
 import type { Conversation } from './conversation.ts';
 import type { TurnOpening } from './turn-opening.ts';
+import type { TurnRecord } from './turn-record.ts';
 import type { TurnSettlement } from './turn-settlement.ts';
 
 /** The numbers of an agent's values. Loaded only for an agent with `redact`. */
@@ -59,9 +60,13 @@ export class ValueNumbers {
 
 /**
  * Takes over the names of another copy of the conversation, before its turns are merged. A number
- * that stands for another value here is changed in the other copy, in place.
+ * that stands for another value here is changed in these turns, in place: by default in its own.
  */
-export function takeNames(conversation: Conversation, other: Conversation): void {
+export function takeNames(
+  conversation: Conversation,
+  other: Conversation,
+  turns: readonly TurnRecord[] = other.turns,
+): void {
   const changes = new Map<string, string>();
   for (const [letters, name] of Object.entries(other.placeholders ?? {})) {
     const { placeholders = {} } = conversation;
@@ -73,7 +78,7 @@ export function takeNames(conversation: Conversation, other: Conversation): void
     if (own !== name) changes.set(name, own);
   }
   if (changes.size === 0) return;
-  for (const turn of other.turns) {
+  for (const turn of turns) {
     const renamed = withTexts(turn, (text) =>
       withoutPlaceholders(text, (name) => `[${changes.get(name) ?? name}]`));
     Object.assign(turn, renamed);

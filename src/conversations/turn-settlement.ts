@@ -120,10 +120,7 @@ function settle(
  * Ends the turns that are open, because another one begins. `running`: what those of this process
  * have said so far. They still have the last word.
  */
-export function endOpenTurns(
-  conversation: Conversation,
-  running: readonly TurnSettlement[],
-): void {
+export function endOpenTurns(conversation: Conversation, running: readonly TurnSettlement[]): void {
   if (running.length === 0 && conversation.openTurns === 0) return;
   for (const record of conversation.turns) {
     if (!mayWrite(record, 'a newer turn')) continue;

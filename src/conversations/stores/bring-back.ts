@@ -22,7 +22,8 @@ export function bringBack(
   const isErased = memory.erasedAt > theirs;
   if (isErased) latest.erase(memory);
   const { conversation } = latest;
-  takeNames(conversation, kept.conversation);
+  const copies = memory.undecided.values();
+  takeNames(conversation, kept.conversation, [...kept.conversation.turns, ...copies]);
   const turns = memory.turns();
   const before = (turn: TurnRecord): TurnRecord => beforeChange(turn, memory.undecided);
   mergeTurns(conversation, turnsLostBy(conversation, turns, kept.touched).map(before), own);
