@@ -10,6 +10,7 @@ import { join } from 'node:path';
 import { describe, it, type TestContext } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 
+import { setState } from '../../src/conversations/agent-state.ts';
 import { openRedisStore } from '../../src/conversations/stores/redis-open.ts';
 import type { RedisStore } from '../../src/conversations/stores/redis-store.ts';
 import { SharedStore } from '../../src/conversations/stores/shared-store.ts';
@@ -85,6 +86,13 @@ async function talk({ store }: Opened, id: string, text: string): Promise<void> 
     }, BOUNDS));
 }
 
+/** What a server has received and sent so far. */
+async function bytesAt(server: RedisServer): Promise<number> {
+  const stats = await server.command('INFO', 'stats');
+  const all = stats.matchAll(/^total_net_(?:in|out)put_bytes:(\d+)/gm);
+  return [...all].reduce((sum, [, bytes]) => sum + Number(bytes), 0);
+}
+
 /** What the database has of it, past everything that a process remembers. */
 async function turnsIn({ parts }: Opened, id: string): Promise<string[]> {
   const found = await parts.read(id);
@@ -115,6 +123,31 @@ for (const program of REDIS_PROGRAMS) {
   };
 
   describe(`conversations in ${program}`, { skip: isMissing(program), timeout: 60_000 }, () => {
+    it('send no more for a long state to which each turn adds an item', async (t) => {
+      const server = await start(t);
+      const both = [await open(t, server.url), await open(t, server.url)];
+      const cart = (items: number): string =>
+        JSON.stringify({ items: Array.from({ length: items }, (_, n) => ({ n, dish: 'pizza' })) });
+      let turns = 0;
+      /** Both processes in turn. */
+      const bytesOfTurns = async (id: string, items?: number): Promise<number> => {
+        const before = await bytesAt(server);
+        for (let n = 0; n < 12; n++) {
+          const opened = both[n % 2] ?? assert.fail();
+          await talk(opened, id, `turn ${(turns += 1)}`);
+          if (items === undefined) continue;
+          await opened.store.update(id, (conversation) =>
+            setState(conversation, cart(items + n)));
+        }
+        return ((await bytesAt(server)) - before) / 12;
+      };
+      await bytesOfTurns('plain');
+      await bytesOfTurns('long', 2_800);
+      const [plain, long] = [await bytesOfTurns('plain'), await bytesOfTurns('long', 2_812)];
+      assert.ok(cart(2_800).length > 60_000);
+      assert.ok(long - plain < 1_000, `${plain} and ${long} bytes`);
+    });
+
     it('go on when its scripts are forgotten', async (t) => {
       const server = await start(t);
       const opened = await open(t, server.url);

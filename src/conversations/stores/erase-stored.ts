@@ -21,14 +21,16 @@ export async function eraseStored(parts: PartStore, id: string, ttlMs: number): 
 async function erase(parts: PartStore, id: string, ttlMs: number): Promise<boolean> {
   const read = await parts.read(id);
   let stored = read === 'unchanged' ? undefined : read;
+  let known: PartedConversation | undefined;
   for (let tries = 0; tries <= MAX_CONFLICTS; tries += 1) {
-    const kept = new PartedConversation(id, stored);
+    const kept: PartedConversation = new PartedConversation(id, stored, known);
     const hadWords = stored !== undefined && !kept.isErased;
     kept.apply((conversation) => clearTurns(conversation));
     const change = kept.change(kept.lifetimeMs(ttlMs));
     const found = change === undefined || (await parts.write(id, change));
     if (found === true) return hadWords;
     stored = found;
+    known = kept;
   }
   throw new StoreError(`other processes changed the conversation ${MAX_CONFLICTS} times`);
 }

@@ -3,18 +3,16 @@ import { keepAgent, noteMerged, setState } from '../agent-state.ts';
 import { keepCaller, type Conversation, type KnownCaller } from '../conversation.ts';
 import { hearWaiting } from '../heard.ts';
 import { isSpent, mergeSpent } from '../spending.ts';
-import { parsePart, type PartsChange } from './part-store.ts';
+import { parsePart } from './part-store.ts';
+import { NO_STATE, stateIn, stateWrite, withAdded, type StoredState } from './state-part.ts';
 
 /** Everything except turns and state. Fields that this version does not know are kept. */
 const HEAD = 'head';
 /** The agent's state, which may be long and seldom changes. */
 const STATE = 'state';
 
-/**
- * How many changes of others a write that was not answered can be found behind, and how many such
- * writes are remembered.
- */
-const MAX_VERSIONS = 16;
+/** How many writes of the state that were not answered are remembered. */
+const MAX_ATTEMPTS = 16;
 
 /** What was known of a conversation's head and state at one moment. */
 export interface KnownHead {
@@ -26,18 +24,23 @@ export interface KnownHead {
   readonly spent: Conversation['spent'];
 }
 
+/** Where changes of parts are put. */
+interface Changes {
+  readonly set: Map<string, string>;
+  readonly add: Map<string, string>;
+  readonly remove: string[];
+}
+
 /** The head of one conversation, and the agent's state, which is a part of its own. */
 export class HeadParts {
   readonly #conversation: Conversation;
-  /** Head, state and agent as they are stored. */
+  /** Head, state and agent as they are stored, and the state as it is after a write. */
   #head = '';
-  #state: string | undefined;
+  #state = NO_STATE;
+  #next = NO_STATE;
   #agent: string | undefined;
   /** How often state and agent were changed. A store with a smaller number has lost a change. */
   #revision = 0;
-  /** The last versions of the conversation that have changed its state, and those after a write. */
-  #versions: readonly string[] = [];
-  #next: readonly string[] = [];
   /** Writes of the state that were not answered. The store may have made them. */
   #attempts: { readonly version: string; readonly state: string }[] = [];
   /** Whether the store has lost them. */
@@ -51,23 +54,35 @@ export class HeadParts {
     return name === HEAD || name === STATE;
   }
 
+  /** Takes over the state that another copy knows to be stored. The head is always news. */
+  join(
+    known: HeadParts,
+    isNew: (name: string) => boolean,
+    added: ReadonlyMap<string, string>,
+  ): void {
+    if (!isNew(STATE)) this.#readState(withAdded(known.#state, added.get(STATE) ?? ''));
+  }
+
   /** Reads a stored part. False if it cannot. Call `allRead` after the last one. */
   read(name: string, text: string): boolean {
-    if (name === STATE) {
-      this.#conversation.state = this.#state = text;
-      return true;
-    }
+    if (name === STATE) return this.#readState(stateIn(text));
     const head = parsePart(text);
     if (head === undefined) return false;
     // What can be counted from the turns is not taken from the head.
     const { id, turns, turnHashes } = this.#conversation;
     const known: Partial<Record<string, unknown>> = { ...head };
-    const { revision = 0, versions = [], ...fields } = known;
+    const { revision = 0, ...fields } = known;
     if (typeof revision === 'number') this.#revision = revision;
-    if (Array.isArray(versions)) this.#versions = this.#next = versions.map(String);
     Object.assign(this.#conversation, fields, { id, turns, turnHashes });
     if (!isSpent(this.#conversation.spent)) delete this.#conversation.spent;
     if (!Array.isArray(this.#conversation.reports)) delete this.#conversation.reports;
+    return true;
+  }
+
+  #readState(state: StoredState | undefined): boolean {
+    if (state === undefined) return false;
+    this.#state = this.#next = state;
+    if (state.text !== undefined) this.#conversation.state = state.text;
     return true;
   }
 
@@ -77,7 +92,7 @@ export class HeadParts {
   }
 
   get hasNewState(): boolean {
-    return this.#conversation.state !== this.#state;
+    return this.#conversation.state !== this.#state.text;
   }
 
   get #hasNewAgent(): boolean {
@@ -115,8 +130,9 @@ export class HeadParts {
       if (madeFrom !== undefined) this.#conversation.madeFrom = madeFrom;
       return setState(this.#conversation, state);
     }
-    const made = other.#attempts.findLast(({ version }) => this.#versions.includes(version));
-    const base = made?.state ?? other.#state ?? madeFrom ?? '{}';
+    const { versions } = this.#state;
+    const made = other.#attempts.findLast(({ version }) => versions.includes(version));
+    const base = made?.state ?? other.#state.text ?? madeFrom ?? '{}';
     const merged = merge(base, state, stored);
     setState(this.#conversation, merged.text);
     noteMerged(this.#conversation, merged);
@@ -148,29 +164,36 @@ export class HeadParts {
    * Adds what must be written to a change that makes that version. The head always is: it has the
    * time of the change.
    */
-  addTo(set: Map<string, string>, remove: string[], version: string): void {
+  addTo({ set, add, remove }: Changes, version: string): void {
     const { state } = this.#conversation;
-    if (this.hasNewState) this.#next = [...this.#versions, version].slice(-MAX_VERSIONS);
-    set.set(HEAD, this.#newHead(this.#next));
-    if (state !== undefined && (this.hasNewState || this.#areGone)) set.set(STATE, state);
-    else if (state === undefined && this.hasNewState) remove.push(STATE);
+    const { versions } = this.#state;
+    const stored = this.#areGone ? { ...NO_STATE, versions } : this.#state;
+    set.set(HEAD, this.#newHead());
+    if (state === stored.text) this.#next = stored;
+    else if (state === undefined) {
+      this.#next = NO_STATE;
+      remove.push(STATE);
+    } else {
+      const write = stateWrite(stored, state, version);
+      this.#next = write.stored;
+      if ('set' in write) set.set(STATE, write.set);
+      else add.set(STATE, write.add);
+    }
   }
 
-  /** Call it when the store has not answered the change. It may have made it. */
-  failed({ to, set }: PartsChange): void {
-    const state = set.get(STATE);
-    if (state !== undefined && to !== undefined)
-      this.#attempts = [...this.#attempts, { version: to, state }].slice(-MAX_VERSIONS);
-    this.#next = this.#versions;
+  /** Call it when the store has not answered a change to that version. It may have made it. */
+  failed(version: string | undefined): void {
+    const { text: state } = this.#next;
+    if (state === undefined || version === undefined || this.#next === this.#state) return;
+    this.#attempts = [...this.#attempts, { version, state }].slice(-MAX_ATTEMPTS);
   }
 
   /** Call it when the store has made the change. */
   written(set: ReadonlyMap<string, string>): void {
     this.#revision = this.#newRevision;
-    this.#versions = this.#next;
     this.#attempts = [];
     this.#head = set.get(HEAD) ?? '';
-    this.#state = this.#conversation.state;
+    this.#state = this.#next;
     this.#agent = this.#conversation.agent;
     this.#areGone = false;
   }
@@ -184,9 +207,8 @@ export class HeadParts {
     return this.#revision + Number(this.hasNewState || this.#hasNewAgent);
   }
 
-  #newHead(versions = this.#versions): string {
-    const own = { revision: this.#newRevision, ...(versions.length > 0 ? { versions } : {}) };
-    return JSON.stringify({ ...headOf(this.#conversation), ...own });
+  #newHead(): string {
+    return JSON.stringify({ ...headOf(this.#conversation), revision: this.#newRevision });
   }
 }
 

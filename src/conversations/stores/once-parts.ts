@@ -33,6 +33,11 @@ export class OnceParts {
     return NAME.test(name);
   }
 
+  /** Takes over what another copy knows to be stored, as far as that is not news. */
+  join(known: OnceParts, isNew: (name: string) => boolean): void {
+    for (const [key, call] of known.#stored) if (!isNew(`once-${key}`)) this.#stored.set(key, call);
+  }
+
   /** Reads a stored part. False if it is not a `once` call. Call `allRead` after the last one. */
   read(name: string, text: string): boolean {
     const part = parsePart(text);

@@ -5,8 +5,21 @@ import { parseJson } from '../../base/json.ts';
 export interface StoredConversation {
   /** Changes with each write. */
   readonly version: string;
-  /** JSON texts by the names of the parts. */
+  /** Texts by the names of the parts. */
   readonly parts: ReadonlyMap<string, string>;
+  /** Set if only news is there, for somebody who knows an earlier version. */
+  readonly news?: News;
+}
+
+/**
+ * `parts` has only those that have changed since that version, and those that the refused change
+ * sets or removes.
+ */
+export interface News {
+  /** What was added to parts that have not changed in any other way. They are not in `parts`. */
+  readonly added: ReadonlyMap<string, string>;
+  /** Names of parts that are not there any more. */
+  readonly removed: readonly string[];
 }
 
 /** The object in a part. Undefined for anything else, such as text that was cut. */
@@ -26,6 +39,8 @@ export interface PartsChange {
   readonly to: string | undefined;
   /** Parts that are new or have changed. */
   readonly set: ReadonlyMap<string, string>;
+  /** Texts to add to the ends of other parts, which are there. */
+  readonly add?: ReadonlyMap<string, string>;
   /** Names of the parts to remove. */
   readonly remove: readonly string[];
   /** How long the conversation is kept without further changes, in milliseconds. */
@@ -62,16 +77,16 @@ export interface PartStore {
   readonly name: string;
 
   /**
-   * The conversation; `unchanged` if it still has the `known` version; undefined if there is none
-   * or it has expired.
+   * The conversation, or what is new since the `known` version; `unchanged` if it still has that;
+   * undefined if there is none or it has expired.
    */
   read(id: string, known?: string): Awaitable<StoredConversation | 'unchanged' | undefined>;
 
   /**
    * Compare and swap: makes the change if the conversation still has the version `from`. Returns
    * true if it was made, now or by an earlier attempt, so that it is safe to try again. Otherwise
-   * returns what the store has instead. Rejects with an `UnsafeClaim` if a claim was made that it
-   * may lose.
+   * returns what the store has instead, or what is new since `from`. Rejects with an `UnsafeClaim`
+   * if a claim was made that it may lose.
    */
   write(id: string, change: PartsChange): Awaitable<true | StoredConversation | undefined>;
 

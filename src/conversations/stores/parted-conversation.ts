@@ -60,18 +60,26 @@ export class PartedConversation {
   /** Parts with a name of ours and unknown contents. They are ignored and left alone. */
   readonly unreadable: string[] = [];
 
-  /** Without `stored` the conversation is new. */
-  constructor(id: string, stored?: StoredConversation) {
+  /** Without `stored` the conversation is new. `known`: what news is told to. */
+  constructor(id: string, stored?: StoredConversation, known?: PartedConversation) {
     this.conversation = emptyConversation(id);
     this.version = stored?.version;
     this.#head = new HeadParts(this.conversation);
     this.#turns = new TurnParts(this.conversation);
     this.#once = new OnceParts(this.conversation);
-    if (stored !== undefined) this.#join(stored.parts);
+    if (stored !== undefined) this.#join(stored, known);
     this.#turns.noteChanges();
   }
 
-  #join(parts: ReadonlyMap<string, string>): void {
+  #join({ parts, news }: StoredConversation, known: PartedConversation | undefined): void {
+    if (news !== undefined && known !== undefined) {
+      const removed = new Set(news.removed);
+      const isNew = (name: string): boolean => parts.has(name) || removed.has(name);
+      this.#head.join(known.#head, isNew, news.added);
+      this.#turns.join(known.#turns, isNew);
+      this.#once.join(known.#once, isNew);
+      this.#others.push(...known.#others.filter((name) => !isNew(name)));
+    }
     const kinds = [this.#head, this.#turns, this.#once];
     for (const [name, text] of parts) {
       const kind = kinds.find((one) => one.hasName(name));
@@ -261,21 +269,22 @@ export class PartedConversation {
     if (!this.isKept) return { from, to: undefined, set: new Map(), remove: [], ttlMs };
     if (this.#isFresh) this.noteTime();
     const set = new Map<string, string>();
+    const add = new Map<string, string>();
     const remove: string[] = [];
     versions += 1;
     const erased = conversation.turns.length === 0 ? ERASED : '';
     const to = `${erased}${PROCESS}${versions.toString(36)}`;
-    this.#head.addTo(set, remove, to);
+    this.#head.addTo({ set, add, remove }, to);
     this.#turns.addTo(set, remove);
     this.#once.addTo(set, remove);
     if (this.isErasing) remove.push(...this.#others.filter((name) => !set.has(name)));
-    return { from, to, set, remove, ttlMs };
+    return { from, to, set, add, remove, ttlMs };
   }
 
   /** Call it when the store has not answered a change. */
   failed(change: PartsChange): void {
     this.#isUncertain = true;
-    this.#head.failed(change);
+    this.#head.failed(change.to);
   }
 
   /** Notes that it has changed now. */

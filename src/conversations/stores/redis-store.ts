@@ -2,6 +2,7 @@ import { createHash } from 'node:crypto';
 
 import type { Awaitable } from '../../base/awaitable.ts';
 import { messageOf } from '../../base/thrown-values.ts';
+import { MAX_LOG, versionIn } from './change-log.ts';
 import type { Epoch, IdPage, PartsChange, PartStore, StoredConversation } from './part-store.ts';
 import type { RedisClaims } from './redis-claims.ts';
 import type { RedisClient, RedisScriptCall } from './redis-client.ts';
@@ -9,43 +10,83 @@ import { StoreError } from './store-error.ts';
 
 /** Prefix of all keys. A client may put its own in front. */
 const PREFIX = 'layercode:';
-/** The field with the version. Parts have other names. */
+/** The field with the log of changes: see change-log.ts. Parts have other names. */
 const VERSION = '@version';
+/** Ahead of the version from which news is told. */
+const SINCE = '@since';
 /** A version that no conversation ever has. */
 const NO_VERSION = ' ';
 
 /**
  * Compare and swap on one hash. Arguments: the version to change, the resulting version, how many
- * milliseconds to keep it, the number of arguments with fields and values, those arguments, and the
- * fields to remove. An empty version stands for no conversation. Returns 1, or all fields and
- * values.
+ * milliseconds to keep it; how many arguments with fields and values to set there are, and how many
+ * with those to add to; those arguments, and the fields to remove. An empty version stands for no
+ * conversation. Returns 1, or fields and values: all, or with `@since` in front those that somebody
+ * with the version to change does not know. What was added to a field has `+` in front of its name.
  *
  * Fields are set before others are removed: a server that is out of memory refuses a script only if
  * its first write needs memory. `unpack` takes at most 7,999 values.
  */
 const SCRIPT = `
-local version = redis.call('HGET', KEYS[1], '${VERSION}') or ''
-if version == ARGV[2] then return 1 end
-if version ~= ARGV[1] then return redis.call('HGETALL', KEYS[1]) end
-if ARGV[2] == '' then
-  redis.call('DEL', KEYS[1])
+local key, from, to = KEYS[1], ARGV[1], ARGV[2]
+local log = redis.call('HGET', key, '${VERSION}') or ''
+local version = string.match(log, '^%S*')
+if version == to then return 1 end
+local set = 5 + ARGV[4]
+local added = set + ARGV[5]
+if version ~= from then
+  local known = from == '${NO_VERSION}' and to or from
+  local sizes, whole = {}, {}
+  for line in string.gmatch(log, '([^\\n]+)\\n') do
+    if string.match(line, '^%S+') == known then
+      for at = 6, set, 2 do whole[ARGV[at]] = true end
+      for at = added + 1, #ARGV do whole[ARGV[at]] = true end
+      local news = {'${VERSION}', version, '${SINCE}', known}
+      local function tell(name, size)
+        local text = redis.call('HGET', key, name)
+        news[#news + 1] = size and '+' .. name or name
+        news[#news + 1] = size and string.sub(text, -size) or text
+      end
+      for name in pairs(whole) do tell(name) end
+      for name, size in pairs(sizes) do
+        if not whole[name] then tell(name, size) end
+      end
+      return news
+    end
+    for name, size in string.gmatch(line, ' ([^ +]+)%+?(%d*)') do
+      if size == '' then whole[name] = true else sizes[name] = (sizes[name] or 0) + size end
+    end
+  end
+  return redis.call('HGETALL', key)
+end
+if to == '' then
+  redis.call('DEL', key)
   return 1
 end
-local last = 4 + ARGV[4]
-for first = 5, last, 1000 do
-  redis.call('HSET', KEYS[1], unpack(ARGV, first, math.min(first + 999, last)))
+local touched = {to}
+for first = 6, set, 1000 do
+  redis.call('HSET', key, unpack(ARGV, first, math.min(first + 999, set)))
 end
-for first = last + 1, #ARGV, 1000 do
-  redis.call('HDEL', KEYS[1], unpack(ARGV, first, math.min(first + 999, #ARGV)))
+for at = 6, set, 2 do touched[#touched + 1] = ARGV[at] end
+for at = set + 1, added, 2 do
+  local name, text = ARGV[at], ARGV[at + 1]
+  redis.call('HSET', key, name, (redis.call('HGET', key, name) or '') .. text)
+  touched[#touched + 1] = name .. '+' .. #text
 end
-redis.call('PEXPIRE', KEYS[1], ARGV[3])
+for at = added + 1, #ARGV do touched[#touched + 1] = ARGV[at] end
+redis.call('HSET', key, '${VERSION}',
+  table.concat(touched, ' ') .. '\\n' .. string.sub(log, 1, ${MAX_LOG}))
+for first = added + 1, #ARGV, 1000 do
+  redis.call('HDEL', key, unpack(ARGV, first, math.min(first + 999, #ARGV)))
+end
+redis.call('PEXPIRE', key, ARGV[3])
 return 1
 `;
 
 /** The same for claims: one that is there already is written again, as `RedisClaims` needs it. */
 const CLAIM_SCRIPT = SCRIPT.replace(
   'then return 1 end',
-  `then\n  redis.call('HSET', KEYS[1], '${VERSION}', version)\n  return 1\nend`,
+  `then\n  redis.call('HSET', key, '${VERSION}', log)\n  return 1\nend`,
 );
 
 /**
@@ -137,14 +178,14 @@ export class RedisStore implements PartStore {
 
   async read(id: string, known?: string): Promise<StoredConversation | 'unchanged' | undefined> {
     // A swap that is never made, as no conversation has that version: one script does both.
-    const found = await this.#run(id, [NO_VERSION, known ?? NO_VERSION]);
+    const found = await this.#run(id, [NO_VERSION, known ?? NO_VERSION, '', '0', '0']);
     return found === true ? 'unchanged' : found;
   }
 
   write(id: string, change: PartsChange): Promise<true | StoredConversation | undefined> {
-    const { from = '', to = '', set, remove, ttlMs, isClaim } = change;
-    const args = [from, to, String(ttlMs), String(2 + 2 * set.size), VERSION, to];
-    for (const [name, text] of set) args.push(name, text);
+    const { from = '', to = '', set, add, remove, ttlMs, isClaim } = change;
+    const args = [from, to, ...[ttlMs, 2 * set.size, 2 * (add?.size ?? 0)].map(String)];
+    for (const [name, text] of [...set, ...(add ?? [])]) args.push(name, text);
     args.push(...remove);
     if (isClaim !== true) return this.#run(id, args);
     if (this.#claims !== undefined) return this.#claim(this.#claims, id, args);
@@ -267,15 +308,19 @@ function swapped(reply: unknown): true | StoredConversation | undefined {
 
 function storedIn(reply: unknown): StoredConversation | undefined {
   if (!Array.isArray(reply)) throw unexpected(reply);
-  const parts = new Map<string, string>();
+  const [parts, added] = [new Map<string, string>(), new Map<string, string>()];
+  const removed: string[] = [];
   for (let index = 0; index < reply.length; index += 2) {
     const [name, text]: unknown[] = reply.slice(index, index + 2);
-    if (typeof name !== 'string' || typeof text !== 'string') throw unexpected(text);
-    parts.set(name, text);
+    if (typeof name === 'string' && text === null) removed.push(name);
+    else if (typeof name !== 'string' || typeof text !== 'string') throw unexpected(text);
+    else if (name.startsWith('+')) added.set(name.slice(1), text);
+    else parts.set(name, text);
   }
-  const version = parts.get(VERSION);
+  const version = versionIn(parts.get(VERSION));
   parts.delete(VERSION);
-  return version === undefined ? undefined : { version, parts };
+  if (version === undefined) return undefined;
+  return parts.delete(SINCE) ? { version, parts, news: { added, removed } } : { version, parts };
 }
 
 function unexpected(reply: unknown): TypeError {

@@ -249,8 +249,8 @@ export class SharedStore implements ConversationStore {
     );
   }
 
-  #load(id: string, stored: StoredConversation): PartedConversation {
-    const kept = new PartedConversation(id, stored);
+  #load(id: string, stored: StoredConversation, known?: PartedConversation): PartedConversation {
+    const kept = new PartedConversation(id, stored, known);
     if (kept.unreadable.length > 0)
       this.#log.error('parts of a stored conversation cannot be read and were left out', {
         conversationId: id,
@@ -271,7 +271,7 @@ export class SharedStore implements ConversationStore {
       kept.putBack();
       return kept;
     }
-    const latest = this.#load(id, found);
+    const latest = this.#load(id, found, kept);
     bringBack(latest, kept, memory, this.#own);
     return latest;
   }

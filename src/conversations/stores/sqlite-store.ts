@@ -1,3 +1,4 @@
+import { newsFor, versionIn, withChange } from './change-log.ts';
 import {
   ERASED, type IdPage, type PartsChange, type PartStore, type StoredConversation,
 } from './part-store.ts';
@@ -38,6 +39,7 @@ const EMPTIED_EVERY_MS = 60_000;
 
 interface Row {
   readonly key: number;
+  /** The log of its changes. */
   readonly version: string;
 }
 
@@ -71,6 +73,8 @@ const SQL = {
   update: 'UPDATE conversation SET version = ?, expires_at = ? WHERE key = ?',
   findAny: 'SELECT key, version FROM conversation WHERE id = ?',
   remove: 'DELETE FROM conversation WHERE key = ?',
+  part: 'SELECT text FROM part WHERE conversation = ? AND name = ?',
+  addToPart: 'UPDATE part SET text = text || ? WHERE conversation = ? AND name = ?',
   setPart: `INSERT INTO part (conversation, name, text) VALUES (?, ?, ?)
     ON CONFLICT DO UPDATE SET text = excluded.text`,
   removePart: 'DELETE FROM part WHERE conversation = ? AND name = ?',
@@ -139,7 +143,8 @@ export class SqliteStore implements PartStore {
       this.#inTransaction(statements, statements.beginRead, () => {
         const row = statements.find.get(keyOf(id), this.#now()) as Row | undefined;
         if (row === undefined) return undefined;
-        return row.version === known ? 'unchanged' : stored(statements, row);
+        const nothing = { from: known, set: new Map(), remove: [] };
+        return versionIn(row.version) === known ? 'unchanged' : stored(statements, row, nothing);
       }),
     );
   }
@@ -233,20 +238,23 @@ export class SqliteStore implements PartStore {
   #change(
     statements: Opened['statements'],
     id: string,
-    { from, to, set, remove, ttlMs }: PartsChange,
+    change: PartsChange,
   ): WriteAnswer {
+    const { from, to, set, add = [], remove, ttlMs } = change;
     const now = this.#now();
     const row = statements.find.get(id, now) as Row | undefined;
-    if (row?.version === to) return true;
-    if (row?.version !== from) return row === undefined ? undefined : stored(statements, row);
+    const version = versionIn(row?.version);
+    if (version === to) return true;
+    if (version !== from) return row === undefined ? undefined : stored(statements, row, change);
     if (to === undefined) return row === undefined || removeAll(statements, row);
     let key = row?.key;
     if (key === undefined) {
       const expired = statements.findAny.get(id) as Row | undefined;
       if (expired !== undefined) removeAll(statements, expired);
-      ({ key } = statements.insert.get(id, to, now + ttlMs) as Row);
-    } else statements.update.run(to, now + ttlMs, key);
+      ({ key } = statements.insert.get(id, withChange('', to, change), now + ttlMs) as Row);
+    } else statements.update.run(withChange(row?.version ?? '', to, change), now + ttlMs, key);
     for (const [name, text] of set) statements.setPart.run(key, name, text);
+    for (const [name, text] of add) statements.addToPart.run(text, key, name);
     for (const name of remove) statements.removePart.run(key, name);
     return true;
   }
@@ -361,9 +369,19 @@ function idOf(key: string): string {
   );
 }
 
-function stored(statements: Opened['statements'], { key, version }: Row): StoredConversation {
+/** All of it, or what is new to somebody who makes that change. */
+function stored(
+  statements: Opened['statements'],
+  { key, version: log }: Row,
+  change: Pick<PartsChange, 'from' | 'set' | 'remove'>,
+): StoredConversation {
+  const textOf = (name: string): string | undefined =>
+    (statements.part.get(key, name) as Pick<PartRow, 'text'> | undefined)?.text;
+  const news = newsFor(log, change, textOf);
+  if (news !== undefined) return news;
   const rows = statements.parts.all(key) as PartRow[];
-  return { version, parts: new Map(rows.map(({ name, text }) => [name, text])) };
+  const parts = new Map(rows.map(({ name, text }) => [name, text]));
+  return { version: versionIn(log) ?? '', parts };
 }
 
 function removeAll(statements: Opened['statements'], { key }: Row): true {

@@ -23,6 +23,12 @@ export class TurnParts {
     return NAME.test(name);
   }
 
+  /** Takes over what another copy knows to be stored, as far as that is not news. */
+  join(known: TurnParts, isNew: (name: string) => boolean): void {
+    for (const [turn, name] of known.#names) if (!isNew(name)) this.#names.set(turn, name);
+    this.#nextNumber = known.#nextNumber;
+  }
+
   /**
    * Reads a stored part. False if it is not a turn: its name stays taken. Call `allRead` after the
    * last one.

@@ -93,6 +93,70 @@ export function partStoreContract(
       assert.deepEqual(await store.read(id), found);
     });
 
+    it('adds to parts, and to none twice', async () => {
+      const { store, id } = await begin();
+      const set = new Map([['head', '1'], ['0', 'a👋']]);
+      await store.write(id, change(undefined, 'v1', { set }));
+      const add = new Map([['0', '\n🎉b']]);
+      for (let times = 0; times < 2; times++)
+        assert.equal(await store.write(id, change('v1', 'v2', { add })), true);
+      const parts = new Map([['head', '1'], ['0', 'a👋\n🎉b']]);
+      assert.deepEqual(stored(await store.read(id)), { version: 'v2', parts });
+    });
+
+    /** Two writes after the first one, which left parts 0 to 3. */
+    async function changedTwice(store: PartStore, id: string): Promise<void> {
+      const first = new Map(['0', '1', '2', '3', 'long'].map((name) => [name, `"${name}"`]));
+      await store.write(id, change(undefined, 'v1', { set: first }));
+      const add = new Map([['long', '+é'], ['2', '+']]);
+      await store.write(id, change('v1', 'v2', { set: new Map([['0', 'new']]), add }));
+      const [set, more] = [new Map([['2', 'set']]), new Map([['long', '+🎉']])];
+      await store.write(id, change('v2', 'v3', { set, add: more, remove: ['1', 'none'] }));
+    }
+
+    it('tells what is new since a version, and no more', async () => {
+      const { store, id } = await begin();
+      await changedTwice(store, id);
+      const { version, parts, news } = stored(await store.read(id, 'v1'));
+      assert.equal(version, 'v3');
+      assert.deepEqual(new Map([...parts].sort()), new Map([['0', 'new'], ['2', 'set']]));
+      assert.deepEqual(news?.added, new Map([['long', '+é+🎉']]));
+      assert.deepEqual(news?.removed.toSorted(), ['1', 'none']);
+      assert.equal(stored(await store.read(id, 'v0')).news, undefined);
+      assert.equal(stored(await store.read(id)).news, undefined);
+    });
+
+    it('tells a refused change what it would have changed, too', async () => {
+      const { store, id } = await begin();
+      await changedTwice(store, id);
+      const late = change('v2', 'v4', { set: new Map([['0', 'x'], ['9', 'x']]), remove: ['3'] });
+      const { parts, news } = stored(await store.write(id, late));
+      assert.deepEqual(
+        new Map([...parts].sort()), new Map([['0', 'new'], ['2', 'set'], ['3', '"3"']]),
+      );
+      assert.deepEqual(news?.added, new Map([['long', '+🎉']]));
+      assert.deepEqual(news?.removed.toSorted(), ['1', '9', 'none']);
+    });
+
+    it('tells everything to whoever knows a version of long ago', async () => {
+      const { store, id } = await begin();
+      const of = (n: number): PartsChange =>
+        change(n === 0 ? undefined : `v${n - 1}`, `v${n}`, { set: new Map([[`${n}`, '1']]) });
+      for (let n = 0; n < 200; n++) await store.write(id, of(n));
+      assert.equal(stored(await store.read(id, 'v190')).parts.size, 9);
+      for (const version of ['v1', 'v10', 'v100'])
+        assert.equal(stored(await store.read(id, version)).parts.size, 200, version);
+    });
+
+    it('tells everything of a conversation that has begun anew', async () => {
+      const { store, id } = await begin();
+      await changedTwice(store, id);
+      await store.write(id, change('v3', undefined));
+      await store.write(id, change(undefined, 'v4', { set: new Map([['0', 'b']]) }));
+      const parts = new Map([['0', 'b']]);
+      assert.deepEqual(stored(await store.read(id, 'v3')), { version: 'v4', parts });
+    });
+
     it('does not begin a conversation that is there', async () => {
       const { store, id } = await begin();
       await store.write(id, change(undefined, 'v1', { set: new Map([['head', '1']]) }));

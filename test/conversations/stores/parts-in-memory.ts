@@ -2,6 +2,7 @@ import { once, EventEmitter } from 'node:events';
 
 import type { Awaitable } from '../../../src/base/awaitable.ts';
 import { UnsafeClaim } from '../../../src/conversations/store.ts';
+import { newsFor, withChange } from '../../../src/conversations/stores/change-log.ts';
 import { ERASED } from '../../../src/conversations/stores/part-store.ts';
 import type {
   Epoch,
@@ -12,7 +13,12 @@ import type {
 } from '../../../src/conversations/stores/part-store.ts';
 
 /** What several processes share in a test: the database. */
-export type SharedParts = Map<string, StoredConversation & { readonly expiresAtMs: number }>;
+export type SharedParts = Map<string, StoredConversation & {
+  readonly log?: string;
+  readonly expiresAtMs: number;
+}>;
+
+type Stored = SharedParts extends Map<string, infer Value> ? Value : never;
 
 /**
  * A store of parts whose database is a Map that others may share. Answers at once; where it is slow
@@ -97,7 +103,8 @@ export class PartsInMemory implements PartStore {
       if (this.cannotUse === id) throw new Error('WRONGTYPE');
       const kept = this.#find(id);
       if (kept === undefined) return undefined;
-      return kept.version === known ? 'unchanged' : copy(kept);
+      const nothing = { from: known, set: new Map<string, string>(), remove: [] };
+      return kept.version === known ? 'unchanged' : answerTo(nothing, kept);
     });
   }
 
@@ -140,19 +147,22 @@ export class PartsInMemory implements PartStore {
 
   #write(
     id: string,
-    { from, to, set, remove, ttlMs }: PartsChange,
+    change: PartsChange,
   ): true | StoredConversation | undefined {
+    const { from, to, set, add = [], remove, ttlMs } = change;
     const kept = this.#find(id);
     if (kept?.version === to) return true;
-    if (kept?.version !== from) return kept === undefined ? undefined : copy(kept);
+    if (kept?.version !== from) return kept === undefined ? undefined : answerTo(change, kept);
     if (to === undefined) return this.#shared.delete(id) || true;
     const parts = new Map([...(kept?.parts ?? []), ...set]);
+    for (const [name, text] of add) parts.set(name, (parts.get(name) ?? '') + text);
     for (const name of remove) parts.delete(name);
-    this.#shared.set(id, { version: to, parts, expiresAtMs: this.now() + ttlMs });
+    const log = withChange(kept?.log ?? '', to, change);
+    this.#shared.set(id, { version: to, parts, log, expiresAtMs: this.now() + ttlMs });
     return true;
   }
 
-  #find(id: string): StoredConversation | undefined {
+  #find(id: string): Stored | undefined {
     const kept = this.#shared.get(id);
     return kept === undefined || kept.expiresAtMs <= this.now() ? undefined : kept;
   }
@@ -174,6 +184,10 @@ function isHeartbeat(id: string): boolean {
   return id.startsWith('\theartbeat');
 }
 
-function copy({ version, parts }: StoredConversation): StoredConversation {
-  return { version, parts: new Map(parts) };
+function answerTo(
+  change: Pick<PartsChange, 'from' | 'set' | 'remove'>,
+  { version, parts, log = '' }: Stored,
+): StoredConversation {
+  const news = newsFor(log, change, (name) => parts.get(name));
+  return news ?? { version, parts: new Map(parts) };
 }

@@ -1,0 +1,75 @@
+// The agent's state as a part: the text as it was last written whole, and the changes since. So a
+// long state to which a turn adds a little costs little.
+
+import {
+  applyDifferences, differencesOf, mapIn, type Difference,
+} from '../../base/json-difference.ts';
+import { parseJson } from '../../base/json.ts';
+
+/** A shorter state is always written whole. */
+const MIN_LENGTH = 1_024;
+/** How many changes of others a write that was not answered can be found behind. */
+const MAX_VERSIONS = 16;
+
+/** A state that is stored. */
+export interface StoredState {
+  readonly text: string | undefined;
+  /** The last versions of the conversation that have changed it. */
+  readonly versions: readonly string[];
+  /** The length of the changes since it was written whole. */
+  readonly added: number;
+}
+
+export const NO_STATE: StoredState = { text: undefined, versions: [], added: 0 };
+
+/** What is to be written: all of the part, or what is added to it. */
+type StateWrite = { readonly stored: StoredState } & (
+  { readonly set: string } | { readonly add: string }
+);
+
+/** What makes the state that text, in a write that makes that version. */
+export function stateWrite(
+  { text: was = '', versions: made, added }: StoredState,
+  text: string,
+  version: string,
+): StateWrite {
+  const versions = [...made, version].slice(-MAX_VERSIONS);
+  const differences = was.length < MIN_LENGTH ? undefined : between(was, text);
+  const add = `\n${version} ${differences}`;
+  return differences === undefined || added + add.length > was.length
+    ? { stored: { text, versions, added: 0 }, set: `${text}\n${versions.join(' ')}` }
+    : { stored: { text, versions, added: added + add.length }, add };
+}
+
+/** Undefined if they do not make exactly that text, as where names have another order now. */
+function between(was: string, text: string): string | undefined {
+  const [root, next] = [was, text].map(mapIn);
+  if (root === undefined || next === undefined) return undefined;
+  const differences = differencesOf(root, next);
+  applyDifferences(root, differences);
+  return JSON.stringify(root) === text ? JSON.stringify(differences) : undefined;
+}
+
+/** Undefined if the part cannot be read. */
+export function stateIn(part: string): StoredState | undefined {
+  const [text = '', versions = ''] = part.split('\n', 2);
+  const stored = { text, versions: versions.split(' '), added: 0 };
+  return withAdded(stored, part.slice(text.length + 1 + versions.length));
+}
+
+/** The state with what was added to its part. Undefined if that cannot be read. */
+export function withAdded(stored: StoredState, changes: string): StoredState | undefined {
+  if (changes === '') return stored;
+  const root = mapIn(stored.text ?? '');
+  if (root === undefined) return undefined;
+  const versions = [...stored.versions];
+  for (const line of changes.split('\n').slice(1)) {
+    const [version = ''] = line.split(' ', 1);
+    const differences: unknown = parseJson(line.slice(version.length));
+    if (!Array.isArray(differences)) return undefined;
+    applyDifferences(root, differences as Difference[]);
+    versions.push(version);
+  }
+  const added = stored.added + changes.length;
+  return { text: JSON.stringify(root), versions: versions.slice(-MAX_VERSIONS), added };
+}
