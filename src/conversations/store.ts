@@ -97,6 +97,9 @@ export interface UpdateOptions {
    */
   readonly isClaim?: boolean;
 
+  /** Called each time when such a claim leaves, which may be later than `update` was called. */
+  readonly onSent?: () => void;
+
   /**
    * Waits for an answer until the store counts as away, not just for one time-out: what this
    * process remembers may be old. So does a change that must be stored. Default false.

@@ -78,7 +78,7 @@ function own(turn: ToolCallingTurn, ownership: Ownership): void {
   else if (ownership === 'taken over') turn.giveAway();
 }
 
-/** A claim that was confirmed later than this lets nothing start: others may think us dead. */
+/** How long a claim may be on its way. If it takes longer, others may think us dead. */
 const LATE_CLAIM_MS = 2_000;
 
 /** How often a state may change under a call that is about to claim its key. */
@@ -118,12 +118,13 @@ async function claim(turn: ToolCallingTurn, all: readonly NotedToolCall[]): Prom
   const calls = all.filter(({ failure, claim: made }) =>
     failure === undefined && made?.kind !== 'free');
   const claims = calls.map((call) => nextClaimOf(call, host));
-  const sentAtMs = performance.now();
+  let sentAtMs = performance.now();
+  const onSent = (): void => void (sentAtMs = performance.now());
   try {
     const noted = await host.conversations.noteProgress(
       conversationId,
       { ...progressOf(turn), claims },
-      { mustBeStored: true, isClaim: claims.length > 0 },
+      { mustBeStored: true, isClaim: claims.length > 0, onSent },
     );
     if (claims.length > 0 && performance.now() - sentAtMs > LATE_CLAIM_MS)
       throw new Error(`the store has confirmed the claim after ${LATE_CLAIM_MS} ms`);

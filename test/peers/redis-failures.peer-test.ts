@@ -359,15 +359,28 @@ for (const program of REDIS_PROGRAMS) {
     });
 
     it('need no more than these permissions', async (t) => {
-      const acl = '--user bot on >pw ~layercode:* +eval +evalsha +dbsize +hget +hgetall +hset'
-        + ' +hdel +del +pexpire +select'; // as docs/deploy.md has them
+      const acl = '--user bot on >pw ~layercode:* +eval +evalsha +dbsize +info +time +hget +hmget'
+        + ' +hgetall +hset +hdel +del +pexpire +select'; // as docs/deploy.md has them
       const { port } = await start(t, ...acl.split(' '));
       const opened = await open(t, `redis://bot:pw@127.0.0.1:${port}/1`);
       await talk(opened, 'a', 'One');
       assert.deepEqual(await turnsIn(opened, 'a'), ['One completed']);
-      assert.equal(await opened.store.count(), 1);
+      assert.equal(await opened.store.count(), 2); // with that of the epoch
       assert.equal(opened.store.health().failures, 0);
     });
+
+    for (const isTold of [true, false])
+      it(`are known to be lost by FLUSHALL ${isTold ? 'with' : 'without'} INFO`, async (t) => {
+        const may = `--user bot on >pw ~layercode:* +@all ${isTold ? '' : '-info'}`;
+        const server = await start(t, ...may.trim().split(' '));
+        const { parts, lines } = await open(t, `redis://bot:pw@127.0.0.1:${server.port}`);
+        const before = await parts.epoch();
+        await server.command('FLUSHALL');
+        const after = await parts.epoch();
+        assert.notEqual(after.id, before.id);
+        assert.ok(after.restMs > 2_500, `${after.restMs} ms`);
+        assert.equal(lines.all.join('').includes('does not tell its run_id'), !isTold);
+      });
   });
 }
 

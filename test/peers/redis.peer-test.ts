@@ -152,7 +152,7 @@ for (const program of REDIS_PROGRAMS) {
     it('keeps records of calls, for a user who may do what the pages say', async (t) => {
       const may = [
         '~layercode:* +eval +evalsha +dbsize +hget +hgetall +hset +hdel +del +pexpire',
-        '&layercode:* +publish +subscribe +ping +info',
+        '&layercode:* +publish +subscribe +ping +info +time +hmget',
       ].join(' ').split(' ');
       await server.command('ACL', 'SETUSER', 'bot', 'on', '>word', ...may);
       const url = server.url.replace('//', '//bot:word@');

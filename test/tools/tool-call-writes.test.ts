@@ -35,6 +35,18 @@ describe('a claim', () => {
     }
   });
 
+  it('may wait for others before it leaves', async (t) => {
+    const jump = jumpingClock(t);
+    const stage = new Stage();
+    stage.claim = { kind: 'claimed', isRepeat: false, attempt: 1 };
+    stage.storing = ({ onSent }) => {
+      jump(1_500);
+      onSent?.();
+      jump(1_900);
+    };
+    assert.equal(await stage.pays(stage.calls({}), once), '"paid"');
+  });
+
   it('that may not be the first is made again once the store has all others', async (t) => {
     quickClock(t);
     const stage = new Stage();

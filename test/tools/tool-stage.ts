@@ -3,6 +3,7 @@
 import { LiveState } from '../../src/agents/state/live-state.ts';
 import { emptyConversation, type Conversation } from '../../src/conversations/conversation.ts';
 import type { EarlierToolCall } from '../../src/conversations/discarded-turns.ts';
+import type { UpdateOptions } from '../../src/conversations/store.ts';
 import { createLogger } from '../../src/log.ts';
 import { callKey } from '../../src/tools/tool-call-key.ts';
 import type { ToolCallingTurn, ToolHost } from '../../src/tools/tool-calling-turn.ts';
@@ -37,7 +38,7 @@ export class Stage {
   /** The processes whose calls were waited for. */
   readonly awaited: string[] = [];
   /** Happens while the store is written. */
-  storing = (): void => undefined;
+  storing = (_options: UpdateOptions): void => undefined;
   /** Happens while a call of another process is waited for. */
   waiting = (): void => undefined;
   /** The claims that were given back. */
@@ -92,9 +93,13 @@ export class Stage {
       read: () => ({ ...emptyConversation('c'), ...this.stored }),
       releaseClaims: (_id: string, claims: readonly unknown[]) =>
         void this.released.push(...claims),
-      noteProgress: (_id: string, { claims = [] }: { claims?: readonly unknown[] }) => {
+      noteProgress: (
+        _id: string,
+        { claims = [] }: { claims?: readonly unknown[] },
+        options: UpdateOptions = {},
+      ) => {
         this.progress.push(claims.length);
-        this.storing();
+        this.storing(options);
         const outcomes = claims.map(() => this.claim);
         return { ownership: this.ownership, claims: outcomes, earlierCalls: [] };
       },

@@ -67,9 +67,11 @@ export class OwnClaims {
   async write(
     id: string,
     change: PartsChange,
+    onSent?: () => void,
   ): Promise<true | UnsafeClaim | StoredConversation | undefined> {
+    onSent?.();
     const [answer, epoch] = await Promise.allSettled([
-      this.#parts.write(id, { ...change, isClaim: true }), this.#parts.epoch?.(),
+      this.#parts.write(id, { ...change, isClaim: true }, onSent), this.#parts.epoch?.(true),
     ]);
     if (answer.status === 'rejected') {
       if (answer.reason instanceof UnsafeClaim) return answer.reason;

@@ -86,17 +86,22 @@ export interface PartStore {
    * Compare and swap: makes the change if the conversation still has the version `from`. Returns
    * true if it was made, now or by an earlier attempt, so that it is safe to try again. Otherwise
    * returns what the store has instead, or what is new since `from`. Rejects with an `UnsafeClaim`
-   * if a claim was made that it may lose.
+   * if a claim was made that it may lose. `onSent`: called if a claim has waited for others, when
+   * it leaves.
    */
-  write(id: string, change: PartsChange): Awaitable<true | StoredConversation | undefined>;
+  write(
+    id: string,
+    change: PartsChange,
+    onSent?: () => void,
+  ): Awaitable<true | StoredConversation | undefined>;
 
   /**
-   * Only for a server that may lose writes. What is asked for behind a write is answered by the
-   * server that made it.
+   * Only for a server that may lose writes. `isBehindClaim`: answered by the server that made a
+   * claim which was written just now.
    */
-  epoch?(): Awaitable<Epoch>;
+  epoch?(isBehindClaim?: boolean): Awaitable<Epoch>;
 
-  /** How long a claim may wait for replicas or a disk. Default 0. */
+  /** How long a claim may wait for replicas or a disk, and for claims before it. Default 0. */
   readonly claimsWaitMs?: number;
 
   /**

@@ -18,7 +18,7 @@ const REPLICATED_MS = 400;
 const ON_DISK_MS = 1_500;
 
 interface ClaimAnswer {
-  /** Of the script. */
+  /** Of the command. */
   readonly answer: unknown;
   /** Throws an `UnsafeClaim` if the script's write is not as safe as it must be. */
   confirm(): void;
@@ -26,6 +26,7 @@ interface ClaimAnswer {
 
 interface Waiting {
   readonly command: string[];
+  readonly onSent: (() => void) | undefined;
   readonly resolve: (answer: ClaimAnswer) => void;
   readonly reject: (reason: unknown) => void;
 }
@@ -63,10 +64,13 @@ export class RedisClaims {
     }
   }
 
-  /** Rejects if the script failed. */
-  write(command: string[]): Promise<ClaimAnswer> {
+  /**
+   * Commands that are written in one tick go out together, in their order. `onSent` is called when
+   * they do. Rejects if the command failed.
+   */
+  write(command: string[], onSent?: () => void): Promise<ClaimAnswer> {
     return new Promise((resolve, reject) => {
-      this.#waiting.push({ command, resolve, reject });
+      this.#waiting.push({ command, onSent, resolve, reject });
       if (this.#isSending) return;
       this.#isSending = true;
       setImmediate(() => void this.#send());
@@ -77,6 +81,7 @@ export class RedisClaims {
     while (this.#waiting.length > 0) {
       const batch = this.#waiting;
       this.#waiting = [];
+      for (const { onSent } of batch) onSent?.();
       const send = (command: string[]): Promise<unknown> => this.#connection.command(command);
       const [answers, [waited]] = await Promise.all([
         Promise.allSettled(batch.map(({ command }) => send(command))),

@@ -90,7 +90,7 @@ export async function openRedisChannel(
 /** Says what it means for tools that act once. */
 async function tellEpoch(store: RedisStore, log: Logger): Promise<void> {
   const { id, restMs } = await store.epoch();
-  if (id === UNTOLD)
+  if (id.startsWith(UNTOLD))
     log.warn('Redis does not tell its run_id: a restart may forget what a tool has done once');
   if (restMs > 0)
     log.info('Redis has just begun: no tool that acts once starts here yet', {

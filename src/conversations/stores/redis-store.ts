@@ -109,30 +109,32 @@ const RESTORING_LOST_MS = 3_000;
 /** Long enough for any server that is in use: each process asks every 1.5 s. */
 const EPOCH_TTL_MS = 7 * 86_400_000;
 const EPOCH_ID = '\tepoch';
-/** The epoch of a server that does not tell its run. */
-export const UNTOLD = '';
+/** Begins the epoch of a server that does not tell its run. */
+export const UNTOLD = 'untold';
 
 /**
- * Returns the `run_id` of the server, and how many milliseconds of its epoch's beginning are left.
- * A server that starts again has another one, and so has the replica that takes over.
+ * Returns the epoch, and how many milliseconds of its beginning are left. A server that starts
+ * again has another `run_id`, and so has the replica that takes over. Where the user may not ask
+ * for that, only the loss of the epoch's key is noticed.
  */
 const EPOCH_SCRIPT = `
-local info = redis.call('INFO', 'server')
-local run = string.match(info, 'run_id:(%w+)')
-local upMs = string.match(info, 'uptime_in_seconds:(%d+)') * 1000
+local info = redis.pcall('INFO', 'server')
+if type(info) ~= 'string' then info = '' end
+local run = string.match(info, 'run_id:(%w+)') or '${UNTOLD}'
+local upMs = (string.match(info, 'uptime_in_seconds:(%d+)') or 0) * 1000
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
 local known = redis.call('HMGET', KEYS[1], 'run', 'settled')
 if known[1] ~= run then
   local pause = known[1] and ${RESTORING_MS}
     or math.max(${RESTORING_LOST_MS}, ${RESTORING_MS} - upMs)
-  known[2] = now + pause
-  redis.call('HSET', KEYS[1], 'run', run, 'settled', string.format('%.0f', known[2]))
+  known[2] = string.format('%.0f', now + pause)
+  redis.call('HSET', KEYS[1], 'run', run, 'settled', known[2])
 end
 redis.call('PEXPIRE', KEYS[1], ${EPOCH_TTL_MS})
 local rest = known[2] - now
 if rest < 0 or rest > ${RESTORING_MS} then rest = 0 end -- its clock may have been set back
-return {run, rest}
+return {run .. ' ' .. known[2], rest}
 `;
 
 /** A script, as clients have no common command for it. */
@@ -173,7 +175,7 @@ export class RedisStore implements PartStore {
     this.#client = client;
     this.#closeClient = closeClient;
     this.#claims = claims;
-    this.claimsWaitMs = claims?.waitMs ?? 0;
+    this.claimsWaitMs = 2 * (claims?.waitMs ?? 0);
   }
 
   async read(id: string, known?: string): Promise<StoredConversation | 'unchanged' | undefined> {
@@ -182,13 +184,17 @@ export class RedisStore implements PartStore {
     return found === true ? 'unchanged' : found;
   }
 
-  write(id: string, change: PartsChange): Promise<true | StoredConversation | undefined> {
+  write(
+    id: string,
+    change: PartsChange,
+    onSent?: () => void,
+  ): Promise<true | StoredConversation | undefined> {
     const { from = '', to = '', set, add, remove, ttlMs, isClaim } = change;
     const args = [from, to, ...[ttlMs, 2 * set.size, 2 * (add?.size ?? 0)].map(String)];
     for (const [name, text] of [...set, ...(add ?? [])]) args.push(name, text);
     args.push(...remove);
     if (isClaim !== true) return this.#run(id, args);
-    if (this.#claims !== undefined) return this.#claim(this.#claims, id, args);
+    if (this.#claims !== undefined) return this.#claim(this.#claims, id, args, onSent);
     // Not by its hash: what the server does not know is sent again, behind what was sent since.
     return this.#client.eval(SWAP.text, { keys: [redisKeyOf(id)], arguments: args }).then(swapped);
   }
@@ -197,28 +203,24 @@ export class RedisStore implements PartStore {
     claims: RedisClaims,
     id: string,
     args: readonly string[],
+    onSent: (() => void) | undefined,
   ): Promise<true | StoredConversation | undefined> {
     const command = ['EVAL', CLAIM_SCRIPT, '1', redisKeyOf(id), ...args];
-    const { answer, confirm } = await claims.write(command);
+    const { answer, confirm } = await claims.write(command, onSent);
     if (answer !== 1) return storedIn(answer);
     confirm();
     return true;
   }
 
-  /**
-   * In a cluster: that of one node. Of a server that does not tell its run: always the same, so
-   * that nothing is noticed.
-   */
-  epoch(): Promise<Epoch> {
-    const asked = this.#eval(EPOCH, { keys: [redisKeyOf(EPOCH_ID)], arguments: [] }, (reply) => {
-      const [run, restMs]: unknown[] = Array.isArray(reply) ? reply : [];
-      if (typeof run !== 'string') throw unexpected(run);
-      return { id: run, restMs: Number(restMs) };
-    });
-    return asked.catch((error: unknown) => {
-      if (!/NOPERM|ACL failure|not allowed|unknown command/i.test(messageOf(error))) throw error;
-      return { id: UNTOLD, restMs: 0 };
-    });
+  /** In a cluster: that of one node. */
+  async epoch(isBehindClaim = false): Promise<Epoch> {
+    const key = redisKeyOf(EPOCH_ID);
+    const reply = isBehindClaim && this.#claims !== undefined
+      ? (await this.#claims.write(['EVAL', EPOCH.text, '1', key])).answer
+      : await this.#eval(EPOCH, { keys: [key], arguments: [] }, (found) => found);
+    const [id, restMs]: unknown[] = Array.isArray(reply) ? reply : [];
+    if (typeof id !== 'string') throw unexpected(id);
+    return { id, restMs: Number(restMs) };
   }
 
   isOfOne(error: unknown): boolean {

@@ -57,6 +57,7 @@ interface Attempt<T> {
   readonly change: (conversation: Conversation) => T;
   readonly mustBeStored: boolean;
   readonly isClaim: boolean;
+  readonly onSent: (() => void) | undefined;
   readonly isPatient: boolean;
   /** Whether the conversation was read just now. */
   readonly isLatest: boolean;
@@ -159,7 +160,7 @@ export class SharedStore implements ConversationStore {
     id: string,
     change: (conversation: Conversation) => T,
     {
-      mustBeStored = false, isClaim = false, isPatient = mustBeStored, needsLatest,
+      mustBeStored = false, isClaim = false, onSent, isPatient = mustBeStored, needsLatest,
     }: UpdateOptions = {},
   ): Awaitable<T> {
     this.#heartbeats.noteUse();
@@ -167,7 +168,8 @@ export class SharedStore implements ConversationStore {
       mustBeStored ? notStored() : this.#changeHere(id, change);
     const changeThere = (): Awaitable<T> => {
       if (this.#isAway(id)) return changeHere();
-      const attempt = { change, mustBeStored, isClaim, isPatient, isLatest: false, conflicts: 0 };
+      const how = { mustBeStored, isClaim, onSent, isPatient };
+      const attempt = { change, ...how, isLatest: false, conflicts: 0 };
       const remembered = this.#remembered.get(id);
       if (remembered !== undefined && needsLatest?.(remembered.conversation) !== true)
         return this.#try(id, remembered, attempt);
@@ -306,7 +308,7 @@ export class SharedStore implements ConversationStore {
   #write(
     id: string,
     kept: PartedConversation,
-    { isLatest, isPatient, isClaim }: Omit<Attempt<unknown>, 'change'>,
+    { isLatest, isPatient, isClaim, onSent }: Omit<Attempt<unknown>, 'change'>,
   ): Awaitable<Answer> {
     const parts = kept.change(kept.lifetimeMs(this.#ttlMs));
     if (parts === undefined) {
@@ -317,7 +319,7 @@ export class SharedStore implements ConversationStore {
       );
     }
     const write = (): Awaitable<Answer> =>
-      isClaim ? this.#claims.write(id, parts) : this.#parts.write(id, parts);
+      isClaim ? this.#claims.write(id, parts, onSent) : this.#parts.write(id, parts);
     return andThen(
       this.#ask(id, write, isPatient, isClaim ? this.#parts.claimsWaitMs : 0),
       (answer) => {

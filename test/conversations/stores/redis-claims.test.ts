@@ -80,6 +80,23 @@ describe('a claim on replicas', () => {
     assert.deepEqual(server.written.map(([, argument]) => argument), ['a', '2', 'b', 'c', '2']);
   });
 
+  it('says when it leaves, which is behind those before it', async () => {
+    const server = new SlowServer(2);
+    const claims = new RedisClaims(server, ON_TWO);
+    const left: string[] = [];
+    const write = (name: string): Promise<unknown> =>
+      claims.write(['EVAL', name], () => left.push(name));
+    const first = write('a');
+    while (server.written.length === 0) await new Promise(setImmediate);
+    const second = write('b');
+    assert.deepEqual(left, ['a']);
+    await server.answer();
+    await first;
+    await server.answer();
+    await second;
+    assert.deepEqual(left, ['a', 'b']);
+  });
+
   it('is not told of another whose script failed', async () => {
     const server = new SlowServer(2);
     const claims = new RedisClaims(server, ON_TWO);

@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { EventEmitter } from 'node:events';
 import { describe, it } from 'node:test';
 
+import { RedisClaims } from '../../../src/conversations/stores/redis-claims.ts';
 import {
   fromIoredis, type RedisClient, type RedisScriptCall,
 } from '../../../src/conversations/stores/redis-client.ts';
@@ -96,6 +97,24 @@ describe('RedisStore', () => {
       });
     });
   }
+
+  it('asks for the epoch behind a claim on the connection of the claim', async () => {
+    const sent: string[][] = [];
+    const answers: unknown[] = [1, ['run 1', 0], 1];
+    const connection = {
+      command: async (command: string[]) => (sent.push(command), answers.shift()),
+    };
+    const claims = new RedisClaims(connection, { replicas: 1, isOnDisk: false });
+    const store = new RedisStore(answering(), undefined, claims);
+    const [isMade, epoch] = await Promise.all([
+      store.write('a', { ...change, isClaim: true }), store.epoch(true),
+    ]);
+    assert.deepEqual([isMade, epoch], [true, { id: 'run 1', restMs: 0 }]);
+    assert.deepEqual(
+      sent.map(([name, , , key = '']) => `${name} ${key}`),
+      ['EVAL layercode:a', 'EVAL layercode:%0009epoch', 'WAIT '],
+    );
+  });
 
   it('counts what the database holds', async () => {
     assert.equal(await new RedisStore(answering(12)).count(), 12);
