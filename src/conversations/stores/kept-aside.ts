@@ -43,7 +43,7 @@ export class KeptAside implements StoreAside {
     let cause: unknown;
     const answer = this.#outage.isDegraded
       ? FAILED
-      : await this.#outage.askAgain(command, (error) => (cause = error));
+      : await this.#outage.askAside(command, (error) => (cause = error));
     if (answer !== FAILED) return answer;
     throw new StoreError('the store does not answer', { cause });
   }

@@ -13,11 +13,10 @@ export interface OutageOptions {
   readonly recovered: () => Promise<void>;
 }
 
-/** A command that may fail alone, although the store works, or be answered late. */
-interface Suspect {
+export interface AskOptions {
+  /** Called instead if the store's answer is that it fails for this one conversation. */
   readonly refused?: (error: unknown) => void;
-  readonly isAlone?: () => void;
-  /** Called when it is answered after the time-out. */
+  /** Called when the command is answered after the time-out. */
   readonly answered?: () => void;
   /** Whether it is worth waiting for until the store counts as away. Default: no. */
   readonly isPatient?: boolean;
@@ -42,8 +41,8 @@ export const FAILED = Symbol('failed');
 
 /**
  * Sends commands to a store that may fail or answer late. After a failure, or without an answer for
- * a second, the store is degraded and should not be used until a probe of our own has found whether
- * the store fails or only that command. One bad key must not stop all others.
+ * a second, the store is degraded, and should not be used until a probe of our own has found that
+ * it works. What it refuses for one conversation concerns no other.
  */
 export class Outage {
   readonly #parts: PartStore;
@@ -55,14 +54,14 @@ export class Outage {
   /** From the first failed probe until everything that waited is written. */
   #isOutage = false;
   #isRecovering = false;
+  /** Whether a command has failed while that was written, although the store works. */
+  #hasFailedAgain = false;
   #probe: Promise<void> | undefined;
   #retry: NodeJS.Timeout | undefined;
   #retryMs = FIRST_RETRY_MS;
   #failures = 0;
   /** What made the store degraded. */
   #cause: unknown;
-  /** Called if the store works after all: then only their commands failed. */
-  #suspects: (() => void)[] = [];
   #isClosed = false;
 
   constructor(parts: PartStore, { timeoutMs, log, recovered }: OutageOptions) {
@@ -82,29 +81,22 @@ export class Outage {
     return this.#failures;
   }
 
-  /**
-   * `refused` is called if the error says that only this command fails, `isAlone` if a probe finds
-   * out.
-   */
-  ask<T>(command: () => Awaitable<T>, suspect: Suspect = {}): Awaitable<T | typeof FAILED> {
-    const { refused, isAlone } = suspect;
+  ask<T>(command: () => Awaitable<T>, options: AskOptions = {}): Awaitable<T | typeof FAILED> {
     const failed = (error: unknown): void => {
-      if (refused !== undefined && this.#parts.isOfOne?.(error) === true) return refused(error);
+      if (this.#parts.isOfOne?.(error) === true) return options.refused?.(error);
       this.#cause = error;
       this.#isDegraded = true;
-      if (isAlone !== undefined) this.#suspects.push(isAlone);
       if (this.#retry === undefined && !this.#isClosed) this.#probe ??= this.#look();
     };
-    return this.#send(command, failed, suspect);
+    return this.#send(command, failed, options);
   }
 
-  /** For a command that failed alone before. If it fails again, the store is not suspected. */
-  askAgain<T>(
+  /** A command that nothing depends on: if it fails or is late, the store may work all the same. */
+  askAside<T>(
     command: () => Awaitable<T>,
-    failed: (error: unknown) => void,
-    suspect: Pick<Suspect, 'answered'> = {},
+    failed: (error: unknown) => void = () => undefined,
   ): Awaitable<T | typeof FAILED> {
-    return this.#send(command, failed, suspect);
+    return this.#send(command, failed, {});
   }
 
   /** No more attempts are made. */
@@ -116,11 +108,11 @@ export class Outage {
   #send<T>(
     command: () => Awaitable<T>,
     failed: (error: unknown) => void,
-    suspect: Suspect,
+    options: AskOptions,
   ): Awaitable<T | typeof FAILED> {
     try {
       const answer = toAwaitable(command());
-      return answer instanceof Promise ? this.#inTime(answer, failed, suspect) : answer;
+      return answer instanceof Promise ? this.#inTime(answer, failed, options) : answer;
     } catch (error) {
       this.#failures += 1;
       failed(error);
@@ -132,7 +124,7 @@ export class Outage {
   #inTime<T>(
     answer: Promise<T>,
     failed: (error: unknown) => void,
-    { answered, isPatient = false, waitsMs = 0 }: Suspect,
+    { answered, isPatient = false, waitsMs = 0 }: AskOptions,
   ): Promise<T | typeof FAILED> {
     const awayMs = this.#awayMs + waitsMs;
     const lateMs = isPatient ? awayMs : this.#timeoutMs;
@@ -184,23 +176,18 @@ export class Outage {
   async #look(): Promise<void> {
     const isWorking = await this.#isWorking();
     this.#probe = undefined;
-    const suspects = this.#suspects.splice(0);
     if (!isWorking) return this.#down();
     this.#isDegraded = false;
-    if (!this.#isOutage) {
+    if (!this.#isOutage)
       this.#log.warn('a command of the conversation store failed, but the store works', {
         store: this.#parts.name, error: this.#cause,
       });
-    }
-    for (const isAlone of suspects) isAlone();
-    this.#recover().catch((error: unknown) => {
-      this.#isDegraded = true;
-      this.#cause = error;
-      this.#down();
-    });
+    if (!this.#hasFailedAgain) return this.#recover();
+    this.#hasFailedAgain = false; // and would once more: what waits is written later
   }
 
   #down(): void {
+    this.#hasFailedAgain = false;
     if (!this.#isOutage) {
       this.#isOutage = true;
       this.#log.error('the conversation store failed; calls continue from memory', {
@@ -239,10 +226,15 @@ export class Outage {
     this.#isRecovering = true;
     try {
       await this.#recovered();
+    } catch (error) {
+      this.#isDegraded = true;
+      this.#cause = error;
+      return this.#down();
     } finally {
       this.#isRecovering = false;
     }
-    if (this.#isDegraded || !this.#isOutage) return;
+    this.#hasFailedAgain = this.#isDegraded;
+    if (!this.#isOutage) return;
     this.#retryMs = FIRST_RETRY_MS;
     this.#isOutage = false;
     this.#log.info('the conversation store answers again', { store: this.#parts.name });

@@ -8,7 +8,7 @@ import type { Epoch, PartsChange, PartStore, StoredConversation } from './part-s
 /** Conversations with claims of this process that are remembered. The oldest is forgotten first. */
 const MAX_CONVERSATIONS = 10_000;
 /** Conversations whose claims are put back at a time: others wait, but not for long. */
-const RESTORED_TOGETHER = 100;
+const RESTORED_TOGETHER = 1_000;
 
 interface Kept {
   readonly calls: OnceCalls;
@@ -28,8 +28,10 @@ export class OwnClaims {
   /** See `Epoch`. Undefined until the store has said it. */
   #epoch: string | undefined;
   #isRestoring = false;
+  /** Whether the store has not taken all of them back. */
+  #isMissingSome = false;
 
-  /** `restore` puts calls back into their conversation. */
+  /** `restore` puts calls back into their conversation. Rejects if the store does not say so. */
   constructor(parts: PartStore, restore: (id: string, calls: OnceCalls) => Awaitable<void>) {
     this.#parts = parts;
     this.#restore = restore;
@@ -101,17 +103,20 @@ export class OwnClaims {
   #noteEpoch({ id, restMs }: Epoch): void {
     const isNew = this.#epoch !== undefined && this.#epoch !== id;
     this.#epoch = id;
-    if (isNew || restMs > 0) void this.#restoreAll();
+    if (isNew || restMs > 0 || this.#isMissingSome) void this.#restoreAll();
   }
 
-  /** Never rejects: without the store the calls wait for it. */
+  /** Never rejects: what the store does not take now is tried again with the next beat. */
   async #restoreAll(): Promise<void> {
     if (this.#isRestoring) return;
     this.#isRestoring = true;
+    this.#isMissingSome = false;
     const ids = [...this.#kept.keys()];
-    for (let first = 0; first < ids.length; first += RESTORED_TOGETHER)
-      await Promise.all(ids.slice(first, first + RESTORED_TOGETHER).map((id) =>
-        this.#restoreCurrent(id)));
+    for (let first = 0; first < ids.length; first += RESTORED_TOGETHER) {
+      const some = ids.slice(first, first + RESTORED_TOGETHER);
+      const restored = await Promise.allSettled(some.map((id) => this.#restoreCurrent(id)));
+      this.#isMissingSome ||= restored.some(({ status }) => status === 'rejected');
+    }
     this.#isRestoring = false;
   }
 

@@ -19,7 +19,6 @@ import type { PartsChange, PartStore, StoredConversation } from './part-store.ts
 import { PartedConversation, type Memory } from './parted-conversation.ts';
 import { Remembered } from './remembered.ts';
 import { SerialByKey } from './serial-by-key.ts';
-import { SetApart } from './set-apart.ts';
 import { StoreError } from './store-error.ts';
 import { WaitingChanges } from './waiting-changes.ts';
 
@@ -46,6 +45,12 @@ const MAX_CONFLICTS = 20;
 const CLOSING_MS = 2_000;
 
 const MAX_CHARACTERS = 67_108_864;
+
+/** Pauses between attempts to write what still waits although the store works. */
+const FIRST_RETRY_MS = 250;
+const LONGEST_RETRY_MS = 60_000;
+/** Refused conversations that are remembered, so that each is logged once. */
+const MAX_REFUSED = 1_000;
 
 /**
  * The store's answer to a write: true if it has the change, otherwise what it has instead.
@@ -87,14 +92,16 @@ export class SharedStore implements ConversationStore {
   readonly #ttlMs: number;
   readonly #log: Logger;
   readonly #outage: Outage;
-  readonly #apart: SetApart;
   readonly #remembered: Remembered;
   readonly #waiting: WaitingChanges;
   readonly #order = new SerialByKey();
   readonly #own = new Set<string>();
   readonly #heartbeats: Heartbeats;
   readonly #claims: OwnClaims;
+  /** Conversations that the store refuses. */
+  readonly #refused = new Set<string>();
   #retry: NodeJS.Timeout | undefined;
+  #retryMs = FIRST_RETRY_MS;
   #conflicts = 0;
   #collisions = 0;
   #closed: Promise<void> | undefined;
@@ -107,13 +114,12 @@ export class SharedStore implements ConversationStore {
     this.#log = log;
     this.#outage = new Outage(parts, { timeoutMs, log, recovered: () => this.#writeBack() });
     this.aside = new KeptAside(parts, this.#outage);
-    this.#apart = new SetApart(parts.name, log);
     this.#heartbeats = new Heartbeats(parts, {
-      ask: (command) => this.#askAside(command),
-      onBeat: () => void this.#claims.check((command) => this.#askAside(command)),
+      ask: (command) => this.#outage.askAside(command),
+      onBeat: () => void this.#claims.check((command) => this.#outage.askAside(command)),
     });
     this.#claims = new OwnClaims(parts, (id, calls) =>
-      this.update(id, (conversation) => restoreOnce(conversation, calls)));
+      this.update(id, (conversation) => restoreOnce(conversation, calls), { mustBeStored: true }));
     this.#waiting = new WaitingChanges(
       {
         maxTurns: options.maxTurnsWaiting ?? 10_000,
@@ -181,14 +187,14 @@ export class SharedStore implements ConversationStore {
       });
     };
     return this.#order.run(id, () => {
-      const mayWriteBack = isPatient && this.#waiting.has(id) && !this.#mayNotAsk(id);
+      const mayWriteBack = isPatient && this.#waiting.has(id) && !this.#outage.isDegraded;
       return mayWriteBack ? andThen(this.#writeBackOne(id, true), changeThere) : changeThere();
     });
   }
 
   count(): Awaitable<number> {
     if (this.#outage.isDegraded) return NaN;
-    const counted = this.#askAside(() => this.#parts.count());
+    const counted = this.#outage.askAside(() => this.#parts.count());
     return andThen(counted, (count) => (count === FAILED ? NaN : count));
   }
 
@@ -221,11 +227,7 @@ export class SharedStore implements ConversationStore {
 
   /** Whether the store should not be asked about the conversation now. */
   #isAway(id: string): boolean {
-    return this.#waiting.has(id) || this.#mayNotAsk(id);
-  }
-
-  #mayNotAsk(id: string): boolean {
-    return this.#outage.isDegraded || this.#apart.isResting(id);
+    return this.#waiting.has(id) || this.#outage.isDegraded;
   }
 
   #known(id: string): PartedConversation | undefined {
@@ -288,7 +290,7 @@ export class SharedStore implements ConversationStore {
       if (answer === FAILED) return attempt.mustBeStored ? notStored() : result;
       if (conflicts === MAX_CONFLICTS) {
         this.#wait(id, kept);
-        this.#retryLater();
+        this.#retrySoon();
         return attempt.mustBeStored ? notStored() : result;
       }
       this.#conflicts += 1;
@@ -327,7 +329,7 @@ export class SharedStore implements ConversationStore {
         else if (answer === FAILED) {
           kept.failed(parts);
           this.#wait(id, kept);
-          if (!this.#outage.isDegraded) this.#retryLater();
+          this.#retrySoon();
         }
         return answer;
       },
@@ -359,34 +361,39 @@ export class SharedStore implements ConversationStore {
       });
   }
 
-  /** A command that nothing depends on: if it is late, that does not say that the store is away. */
-  #askAside<T>(command: () => Awaitable<T>): Awaitable<T | typeof FAILED> {
-    return this.#outage.askAgain(command, () => undefined);
-  }
-
   #ask<T>(
     id: string,
     command: () => Awaitable<T>,
     isPatient = false,
     waitsMs = 0,
   ): Awaitable<T | typeof FAILED> {
-    const refused = (error: unknown): void => this.#apart.failedAgain(id, error);
+    const refused = (error: unknown): void => this.#noteRefused(id, error);
     const answered = (): void => this.#writeBackNow(id);
-    if (!this.#apart.has(id)) {
-      const isAlone = (): void => this.#apart.add(id);
-      return this.#outage.ask(command, { refused, isAlone, answered, isPatient, waitsMs });
-    }
-    const answer = this.#outage.askAgain(command, refused, { answered });
-    return andThen(answer, (result) => {
-      if (result !== FAILED) this.#apart.delete(id);
-      return result;
-    });
+    return andThen(
+      this.#outage.ask(command, { refused, answered, isPatient, waitsMs }),
+      (answer) => {
+        if (answer !== FAILED && this.#refused.delete(id))
+          this.#log.info('the store works again for that conversation', this.#named(id));
+        return answer;
+      },
+    );
   }
 
-  /** Writes everything that waits, except what was refused a moment ago. */
+  #noteRefused(id: string, error: unknown): void {
+    if (this.#refused.has(id)) return;
+    if (this.#refused.size === MAX_REFUSED) this.#refused.clear();
+    this.#refused.add(id);
+    const message = 'the store fails for one conversation, which continues from memory';
+    this.#log.error(message, { ...this.#named(id), error });
+  }
+
+  #named(conversationId: string): { readonly store: string; readonly conversationId: string } {
+    return { store: this.#parts.name, conversationId };
+  }
+
+  /** Writes everything that waits. */
   async #writeBack(): Promise<void> {
     for (const id of this.#waiting.ids()) {
-      if (this.#closed === undefined && this.#apart.isResting(id)) continue;
       await this.#order.run(id, () => this.#writeBackOne(id));
       if (this.#outage.isDegraded && this.#closed === undefined) break;
     }
@@ -433,11 +440,23 @@ export class SharedStore implements ConversationStore {
 
   /** For conversations that still wait although the store works. */
   #retryLater(): void {
-    if (this.#waiting.size === 0 || this.#closed !== undefined) return;
-    this.#retry ??= setTimeout(() => {
-      this.#retry = undefined;
-      if (!this.#outage.isDegraded) void this.#writeBack();
-    }, this.#apart.nextInMs(this.#waiting.ids())).unref();
+    if (this.#closed !== undefined) return;
+    if (this.#waiting.size === 0) this.#retryMs = FIRST_RETRY_MS;
+    else
+      this.#retry ??= setTimeout(() => {
+        this.#retry = undefined;
+        this.#retryMs = Math.min(2 * this.#retryMs, LONGEST_RETRY_MS);
+        if (this.#outage.isDegraded) this.#retryLater();
+        else void this.#writeBack();
+      }, this.#retryMs).unref();
+  }
+
+  /** The same for one more. */
+  #retrySoon(): void {
+    clearTimeout(this.#retry);
+    this.#retry = undefined;
+    this.#retryMs = FIRST_RETRY_MS;
+    this.#retryLater();
   }
 
   /** Makes a change without the store: on what is remembered, or on a new conversation. */
@@ -453,7 +472,7 @@ export class SharedStore implements ConversationStore {
     if (kept.hasChanged) {
       kept.noteTime();
       this.#wait(id, kept);
-      if (!this.#outage.isDegraded) this.#retryLater();
+      this.#retryLater();
     }
     return result;
   }

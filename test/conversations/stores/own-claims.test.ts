@@ -12,6 +12,7 @@ import { UnsafeClaim } from '../../../src/conversations/store.ts';
 import type { Epoch } from '../../../src/conversations/stores/part-store.ts';
 import { jumpingClock, mockTimers } from '../../fixtures/clock.ts';
 import { machines, type Machine } from './machines.ts';
+import { PartsInMemory } from './parts-in-memory.ts';
 
 const KEY = 'f'.repeat(64);
 
@@ -147,6 +148,25 @@ describe('a claim that the store has lost', () => {
     stage.epoch = () => ({ id: 'second', restMs: 10_000 });
     await stage.beat();
     assert.equal(await stage.holder(stage.b), 'a completed');
+  });
+
+  // Was: a read that failed, as on a busy machine, and the claim was never put back.
+  it('is put back with the next beat if the store fails', async (t) => {
+    const stage = new Stage(t);
+    await stage.claim(stage.a, 'a');
+    await stage.beat();
+    const { parts } = stage.a;
+    parts.loseAll();
+    stage.epoch = () => ({ id: 'second', restMs: 0 });
+    const failing = t.mock.method(parts, 'read', (id: string, known?: string) => {
+      if (id === 'c') throw new Error('WRONGTYPE');
+      return PartsInMemory.prototype.read.call(parts, id, known);
+    });
+    await stage.beat();
+    assert.equal(await stage.holder(stage.b), undefined);
+    failing.mock.restore();
+    await stage.beat();
+    assert.equal(await stage.holder(stage.b), 'a running');
   });
 
   it('waits for no other to be put back, as there is a time for all of them', async (t) => {

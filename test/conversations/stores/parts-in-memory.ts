@@ -35,12 +35,12 @@ export class PartsInMemory implements PartStore {
   isSilent = false;
   /** Commands throw it while it is set, done or not. */
   failWith: Error | undefined;
-  /** A conversation that it never writes. */
+  /** A conversation that it refuses to write. */
   refuses: string | undefined;
-  /** A conversation that it neither reads nor writes. */
+  /** A conversation that it refuses to read and to write. */
   cannotUse: string | undefined;
-  /** Whether it says of that error that the conversation is alone, as Redis can. */
-  saysAlone = false;
+  /** A conversation for which it fails without saying that others work. */
+  failsFor: string | undefined;
   /** Whether it may lose the claims that it takes. */
   losesClaims = false;
   /** See `PartStore`. */
@@ -84,7 +84,7 @@ export class PartsInMemory implements PartStore {
   }
 
   isOfOne(error: unknown): boolean {
-    return this.saysAlone && error instanceof Error && error.message === 'WRONGTYPE';
+    return error instanceof Error && error.message.startsWith('WRONGTYPE');
   }
 
   hold(): void {
@@ -118,7 +118,8 @@ export class PartsInMemory implements PartStore {
       if (this.cannotUse === id) throw new Error('WRONGTYPE');
       if (this.isFull && change.to !== undefined) throw new Error('disk full');
       if (this.isSilent && isHeartbeat(id)) return true;
-      if (this.refuses === id) throw new Error('it cannot be written');
+      if (this.refuses === id) throw new Error('WRONGTYPE: it cannot be written');
+      if (this.failsFor === id) throw new Error('it is damaged');
       const answer = this.#write(id, change);
       if (this.failWith !== undefined) throw this.failWith;
       if (this.losesClaims && change.isClaim === true) throw new UnsafeClaim('it may be lost');

@@ -3,9 +3,7 @@
 import assert from 'node:assert/strict';
 import { describe, it, type TestContext } from 'node:test';
 
-import { noLog } from '../../../src/app/assemble-app.ts';
 import { soon } from '../../../src/base/awaitable.ts';
-import { SetApart } from '../../../src/conversations/stores/set-apart.ts';
 import { mockTimers } from '../../fixtures/clock.ts';
 import {
   logged, machine, machines, said, sharing, texts, turn, written, type Machine,
@@ -79,11 +77,10 @@ describe('a conversation that the store refuses', () => {
     await turn(store, 'bad', 't2');
     assert.deepEqual(await texts(sharing(parts), 'bad'), said('t1', 't2'));
     assert.deepEqual(lines.map((line) => (JSON.parse(line) as { msg: string }).msg), [
-      'a command of the conversation store failed, but the store works',
       'the store fails for one conversation, which continues from memory',
       'the store works again for that conversation',
     ]);
-    assert.match(lines[1] ?? '', /"conversationId":"bad".*it cannot be written/);
+    assert.match(lines[0] ?? '', /"conversationId":"bad".*it cannot be written/);
   });
 
   it('is read no more often than it is written', async (t) => {
@@ -95,32 +92,27 @@ describe('a conversation that the store refuses', () => {
     const asked = parts.calls.length;
     for (let n = 2; n < 10; n++) assert.equal((await texts(store, 'bad')).length, 2);
     assert.equal(parts.calls.length, asked);
-    assert.equal(lines.length, 2);
+    assert.equal(lines.length, 1);
   });
 
-  it('is not asked for again and again by reads alone', async (t) => {
+  it('is logged once, also if it is only read', async (t) => {
     const pass = passing(t);
     const { parts, store, lines } = machine(t);
     parts.cannotUse = 'bad';
-    assert.equal(await store.read('bad'), undefined);
-    await pass(0);
-    assert.equal(await store.read('bad'), undefined);
-    await pass(0);
-    const asked = parts.calls.length;
     for (let n = 0; n < 5; n++) assert.equal(await store.read('bad'), undefined);
-    assert.deepEqual([parts.calls.length, store.health().isDegraded], [asked, false]);
+    assert.deepEqual([lines.length, store.health().isDegraded], [1, false]);
     await turn(store, 'bad', 't1');
     parts.cannotUse = undefined;
     await pass(60_000);
     await written(store);
     assert.deepEqual(await texts(sharing(parts), 'bad'), said('t1'));
-    assert.equal(lines.length, 3);
+    assert.equal(lines.length, 2);
   });
 
-  it('keeps no other from the store, not even for a moment, if the error says so', async (t) => {
+  it('keeps no other from the store, not even for a moment', async (t) => {
     const pass = passing(t);
     const { parts, store, lines } = machine(t);
-    Object.assign(parts, { saysAlone: true, cannotUse: 'bad' });
+    parts.cannotUse = 'bad';
     const changing = turn(store, 'bad', 't1');
     assert.equal(store.health().isDegraded, false);
     assert.equal(await store.update('c', () => 1, { mustBeStored: true }), 1);
@@ -151,6 +143,41 @@ describe('a conversation that the store refuses', () => {
       'the conversation store answers again',
     ]);
     assert.equal(store.health().isDegraded, false);
+  });
+
+  it('makes others wait for a moment if the error does not say that it is alone', async (t) => {
+    const pass = passing(t);
+    const { parts, store, lines } = machine(t);
+    parts.failsFor = 'bad';
+    await turn(store, 'bad', 't1');
+    await turn(store, 'c', 't1');
+    for (let times = 0; times < 4; times++) await pass(250);
+    assert.deepEqual([store.health().isDegraded, store.health().turnsWaiting], [false, 1]);
+    assert.deepEqual(await texts(sharing(parts), 'c'), said('t1'));
+    for (let second = 0; second < 240; second++) await pass(1_000);
+    const { length } = lines;
+    assert.ok(length < 28, `${length} lines`);
+    const message = /"a command of the conversation store failed, but the store works"/;
+    for (const line of lines) assert.match(line, message);
+    parts.failsFor = undefined;
+    await pass(60_000);
+    await written(store);
+    assert.deepEqual(await texts(sharing(parts), 'bad'), said('t1'));
+  });
+
+  it('keeps no outage from its end', async (t) => {
+    const pass = passing(t);
+    const { parts, store, lines } = machine(t);
+    parts.isFull = true;
+    for (let n = 0; n < 5; n++) await turn(store, `d${n}`, 't1');
+    await logged({ parts, store, lines }, 1);
+    parts.failsFor = 'd2';
+    for (let tries = 0; tries < 5; tries++) await pass(2_000);
+    parts.isFull = false;
+    for (let tries = 0; tries < 5; tries++) await pass(2_000);
+    assert.deepEqual(await texts(sharing(parts), 'd4'), said('t1'));
+    assert.deepEqual([store.health().isDegraded, store.health().turnsWaiting], [false, 1]);
+    assert.equal(lines.filter((line) => line.includes('store answers again')).length, 1);
   });
 
   it('is tried once more when the process closes', async (t) => {
@@ -187,32 +214,5 @@ describe('a conversation that the store refuses', () => {
     await pass(0);
     assert.equal(store.health().isDegraded, true);
     assert.match(lines.at(-1) ?? '', /the conversation store failed.*connection refused/);
-  });
-});
-
-describe('SetApart', () => {
-  // Was: one that nobody asked for was due at once, for ever.
-  it('pauses for those that wait, and never less than for the first time', (t) => {
-    let now = 0;
-    t.mock.method(performance, 'now', () => now);
-    const apart = new SetApart('test', noLog());
-    for (const id of ['due', 'later']) apart.add(id);
-    for (let times = 0; times < 4; times++) apart.failedAgain('later', new Error('no'));
-    now = 500;
-    assert.equal(apart.nextInMs(['later']), 1_500);
-    assert.equal(apart.nextInMs(['later', 'due']), 250);
-    assert.equal(apart.nextInMs(['later', 'another']), 250);
-  });
-
-  it('has a bound: the oldest is forgotten', () => {
-    const apart = new SetApart('test', noLog());
-    for (let n = 0; n <= 1_000; n++) apart.add(`c${n}`);
-    assert.deepEqual([apart.has('c0'), apart.has('c1'), apart.has('c1000')], [false, true, true]);
-  });
-
-  it('has it, too, where the store itself says that each is alone', () => {
-    const apart = new SetApart('test', noLog());
-    for (let n = 0; n <= 1_000; n++) apart.failedAgain(`c${n}`, new Error('no'));
-    assert.deepEqual([apart.has('c0'), apart.has('c1'), apart.has('c1000')], [false, true, true]);
   });
 });
