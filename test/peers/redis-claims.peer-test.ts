@@ -8,11 +8,16 @@ import { describe, it, type TestContext } from 'node:test';
 import { setTimeout } from 'node:timers/promises';
 
 import { noLog } from '../../src/app/assemble-app.ts';
+import { addMessage } from '../../src/conversations/conversation.ts';
+import { openStore } from '../../src/conversations/stores/open-store.ts';
 import { openRedisStore } from '../../src/conversations/stores/redis-open.ts';
+import { calls } from '../../src/kit/commands/calls.ts';
+import { parseSettings } from '../../src/settings/parse-settings.ts';
 import { PEERS } from '../fixtures/pages.ts';
 import { workplaceWithPeers } from '../fixtures/peer-workplace.ts';
 import { isMissing, REDIS_PROGRAMS, RedisServer } from '../fixtures/redis-server.ts';
 import { SECRET, type SpawnedServer } from '../fixtures/spawned-server.ts';
+import { RecordedTerminal } from '../kit/terminal/recorded-terminal.ts';
 import { assertPaid, caller, order, RESTAURANT } from '../process/restaurant.ts';
 
 const workplace = workplaceWithPeers(RESTAURANT);
@@ -72,6 +77,29 @@ for (const program of REDIS_PROGRAMS) {
       assert.equal(await store.write('c', claim), true);
       replica.freeze();
       await assert.rejects(async () => store.write('c', claim), { name: 'UnsafeClaim' });
+    });
+
+    it('are erased on its replica, too, or that is said', async (t) => {
+      const primary = await start(t);
+      const erase = async (): Promise<string> => {
+        const store = await openStore(settings, { directory: PEERS, log: noLog() });
+        await store.update('c', (conversation) =>
+          addMessage(conversation, { role: 'user', content: 'Hello', turnId: 't' }));
+        await store.close();
+        const terminal = new RecordedTerminal(environment, PEERS);
+        assert.equal(await calls.run(['erase', 'c'], terminal), 0);
+        assert.match(terminal.out, /^erased the conversation c$/m);
+        assert.equal(terminal.err, '');
+        return terminal.out;
+      };
+      const environment = { CONVERSATION_STORE: primary.url };
+      const settings = parseSettings(environment, []);
+      const unconfirmed = /if Redis loses its last minute: no replica has confirmed the erasure/;
+      assert.match(await erase(), unconfirmed);
+      const replica = await replicaOf(primary, t);
+      assert.doesNotMatch(await erase(), unconfirmed);
+      replica.freeze();
+      assert.match(await erase(), unconfirmed);
     });
 
     it('are made once each with claims on the disk', async (t) => {

@@ -120,8 +120,9 @@ export interface PartStore {
   count(): Awaitable<number>;
 
   /**
-   * Overwrites what was removed. False if that has to wait, as another process still reads it.
-   * Absent: it is overwritten at once, or not by us.
+   * Overwrites what was removed, on replicas too. False if that has to wait, as another process
+   * still reads it, or if no replica has confirmed it. Absent: it is overwritten at once, or not by
+   * us.
    */
   overwrite?(): Awaitable<boolean>;
 

@@ -51,7 +51,8 @@ export async function openRedisStore(
     connection.close();
     forClaims?.close();
   };
-  const store = new RedisStore(connection, close, confirmed);
+  const send = (command: string[]): Promise<unknown> => connection.command(command);
+  const store = new RedisStore(connection, close, confirmed, send);
   const connect = async (): Promise<void> => {
     await connection.connect();
     await forClaims?.connect();

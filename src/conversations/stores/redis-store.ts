@@ -138,7 +138,9 @@ return {run .. ' ' .. known[2], rest}
 `;
 
 /** A script, as clients have no common command for it. */
-const PERSISTENCE_SCRIPT = "return redis.call('INFO', 'persistence')";
+const INFO_SCRIPT = "return redis.call('INFO', ARGV[1])";
+/** How long an erasure waits for replicas. */
+const REPLICATED_MS = 2_000;
 
 /** A script, and the hash under which a server remembers it. */
 interface Script {
@@ -152,7 +154,7 @@ function scriptOf(text: string): Script {
 
 const SWAP = scriptOf(SCRIPT);
 const LIST = scriptOf(LIST_SCRIPT);
-const PERSISTENCE = scriptOf(PERSISTENCE_SCRIPT);
+const INFO = scriptOf(INFO_SCRIPT);
 const EPOCH = scriptOf(EPOCH_SCRIPT);
 
 /**
@@ -164,17 +166,24 @@ export class RedisStore implements PartStore {
   readonly #client: RedisClient;
   readonly #closeClient: (() => Awaitable<void>) | undefined;
   readonly #claims: RedisClaims | undefined;
+  readonly #send: ((command: string[]) => Promise<unknown>) | undefined;
   readonly claimsWaitMs: number;
   #isClosed = false;
 
   /**
    * `closeClient` is called once, when the store is closed. Without it the client stays open.
-   * Without `claims`, a claim is as safe as any other write.
+   * Without `claims`, a claim is as safe as any other write. `send`: sends any command.
    */
-  constructor(client: RedisClient, closeClient?: () => Awaitable<void>, claims?: RedisClaims) {
+  constructor(
+    client: RedisClient,
+    closeClient?: () => Awaitable<void>,
+    claims?: RedisClaims,
+    send?: (command: string[]) => Promise<unknown>,
+  ) {
     this.#client = client;
     this.#closeClient = closeClient;
     this.#claims = claims;
+    this.#send = send;
     this.claimsWaitMs = 2 * (claims?.waitMs ?? 0);
   }
 
@@ -238,9 +247,20 @@ export class RedisStore implements PartStore {
 
   /** Of its append-only file. */
   async keepsWriteLog(): Promise<boolean> {
-    const call = { keys: [], arguments: [] };
-    const info = await this.#eval(PERSISTENCE, call, String).catch(() => ''); // not permitted
-    return !/^aof_enabled:0\r?$/m.test(info);
+    return !/^aof_enabled:0\r?$/m.test(await this.#info('persistence'));
+  }
+
+  /** Waits until its replicas have removed it, too. False if there are none, or nobody knows. */
+  async overwrite(): Promise<boolean> {
+    const [, replicas = 0] = /^connected_slaves:(\d+)/m.exec(await this.#info('replication')) ?? [];
+    const wait = ['WAIT', String(replicas), String(REPLICATED_MS)];
+    const confirmed = await this.#send?.(wait).catch(() => 0); // not permitted
+    return Number(replicas) > 0 && Number(confirmed) >= Number(replicas);
+  }
+
+  /** Nothing if the user may not know it. */
+  #info(section: string): Promise<string> {
+    return this.#eval(INFO, { keys: [], arguments: [section] }, String).catch(() => '');
   }
 
   async close(): Promise<void> {

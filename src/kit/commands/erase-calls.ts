@@ -43,6 +43,7 @@ const HELD =
 /** What has been erased, and why that is not all. */
 class Erasure {
   count = 0;
+  /** Whether SQLite has not overwritten it yet, or no replica of Redis has confirmed it. */
   isHeld = false;
   isInWriteLog = false;
   readonly failures = new Set<string>();
@@ -171,7 +172,7 @@ async function erase(
   });
   await erasure.overwrite(archive);
   await write(terminal.stdout, notReached(settings, erasure, caller));
-  if (erasure.isHeld) await write(terminal.stderr, HELD);
+  if (erasure.isHeld && !isRedis(settings)) await write(terminal.stderr, HELD);
   if (erasure.failures.size > 0)
     throw new CommandError('not everything is erased: run this again when the store works');
   if (erasure.count === 0) throw new CommandError(nothingOf(text));
@@ -215,14 +216,21 @@ async function eraseConversations(
   }
 }
 
+function isRedis({ conversationStore }: Settings): boolean {
+  return conversationStore.startsWith('redis');
+}
+
+const UNCONFIRMED = '  servers that remember the conversation, if Redis loses its last minute: '
+  + 'no replica has confirmed the erasure';
 const WRITE_LOG = "  Redis' append-only file, which may still hold words: redis-cli BGREWRITEAOF "
   + 'rewrites it, on each replica too';
 
 function notReached(
-  { callRecords, conversationStore, conversationTtlSeconds }: Settings,
-  { failures, isInWriteLog }: Erasure,
+  settings: Settings,
+  { failures, isHeld, isInWriteLog }: Erasure,
   caller?: Caller,
 ): string {
+  const { callRecords, conversationStore, conversationTtlSeconds } = settings;
   const copies = callRecords === 'store' ? 'of the store' : 'of the files';
   const memory =
     conversationStore === 'memory'
@@ -234,6 +242,7 @@ function notReached(
     'not reached:',
     ...[...failures].map((failure) => `  ${printable(failure, ' ')}`),
     '  log lines, which contain ids and times but no words',
+    ...(isHeld && isRedis(settings) ? [UNCONFIRMED] : []),
     ...(isInWriteLog ? [WRITE_LOG] : []),
     `  backups and copies ${copies}, and traces of erased data on disk`,
     '  what calls export has printed, and traces that a collector keeps',

@@ -63,6 +63,21 @@ describe('RedisStore', () => {
       assert.equal(await new RedisStore(answering(answer)).keepsWriteLog(), keepsWriteLog);
   });
 
+  for (const [replicas, confirmed, isGone] of [
+    [0, 0, false], [2, 2, true], [2, 1, false], [1, new Error('NOPERM'), false],
+  ] as const)
+    it(`says ${isGone} of erasures that ${confirmed} of ${replicas} replicas confirm`, async () => {
+      const send = async (command: string[]): Promise<number> => {
+        assert.deepEqual(command, ['WAIT', String(replicas), '2000']);
+        if (confirmed instanceof Error) throw confirmed;
+        return confirmed;
+      };
+      const client = answering(`role:master\r\nconnected_slaves:${replicas}\r\n`);
+      assert.equal(
+        await new RedisStore(client, undefined, undefined, send).overwrite(), isGone,
+      );
+    });
+
   it('tries nothing again after another error', async () => {
     const failure = new Error('OOM command not allowed');
     const client = answering(failure);
