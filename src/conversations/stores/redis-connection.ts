@@ -4,7 +4,7 @@ import type { RedisAddress, RedisTarget } from './redis-url.ts';
 import { StoreError } from './store-error.ts';
 
 /** The part of a client of the package `redis` that is used. */
-export interface PackageClient extends RedisClient, Omit<RedisSubscriber, 'on'> {
+export interface PackageClient extends Pick<RedisSubscriber, 'subscribe'> {
   connect(): Promise<unknown>;
   destroy(): void;
   sendCommand(command: string[]): Promise<unknown>;
@@ -40,8 +40,9 @@ const MAX_WAITING = 10_000;
  * sentinels, at the address that they name then. Commands never wait for a connection: without one
  * they fail at once.
  *
- * The clients of `redis` can reconnect by themselves. But if the other machine vanishes, they wait
- * until the kernel gives up, which takes minutes.
+ * The clients of `redis` can reconnect by themselves, but always to one address. And if the other
+ * machine vanishes, they wait until the kernel gives up, which takes minutes: what is written puts
+ * off their `socketTimeout`.
  */
 export class RedisConnection implements RedisClient, RedisSubscriber {
   readonly #target: RedisTarget;
@@ -67,26 +68,22 @@ export class RedisConnection implements RedisClient, RedisSubscriber {
     this.#addresses = target.addresses;
   }
 
-  eval(script: string, call: RedisScriptCall): Promise<unknown> {
-    return this.#send((client) => client.eval(script, call));
+  // All are sent as plain commands: the client's own methods add two promises.
+
+  eval(script: string, { keys, arguments: others }: RedisScriptCall): Promise<unknown> {
+    return this.command(['EVAL', script, String(keys.length), ...keys, ...others]);
   }
 
-  /** Sent as a plain command, because every turn does it and `client.evalSha` adds two promises. */
   evalSha(sha1: string, { keys, arguments: others }: RedisScriptCall): Promise<unknown> {
     return this.command(['EVALSHA', sha1, String(keys.length), ...keys, ...others]);
   }
 
-  /** Those of one tick go out on one socket, in one write. */
-  command(command: string[]): Promise<unknown> {
-    return this.#send((client) => client.sendCommand(command));
-  }
-
   dbSize(): Promise<unknown> {
-    return this.#send((client) => client.dbSize());
+    return this.command(['DBSIZE']);
   }
 
   publish(channel: string, message: string): Promise<unknown> {
-    return this.#send((client) => client.publish(channel, message));
+    return this.command(['PUBLISH', channel, message]);
   }
 
   /** Call it before `connect()`. */
@@ -119,7 +116,8 @@ export class RedisConnection implements RedisClient, RedisSubscriber {
     this.#client = undefined;
   }
 
-  async #send(command: (client: PackageClient) => Promise<unknown>): Promise<unknown> {
+  /** Those of one tick go out on one socket, in one write. */
+  async command(command: string[]): Promise<unknown> {
     const client = this.#client;
     if (client === undefined) throw this.#offline();
     const now = performance.now();
@@ -129,7 +127,7 @@ export class RedisConnection implements RedisClient, RedisSubscriber {
       throw this.#offline();
     }
     try {
-      const answer = await command(client);
+      const answer = await client.sendCommand(command);
       if (client === this.#client) this.#silentSince = undefined;
       return answer;
     } catch (error) {

@@ -31,7 +31,11 @@ const SCRIPT = `
 local key, from, to = KEYS[1], ARGV[1], ARGV[2]
 local log = redis.call('HGET', key, '${VERSION}') or ''
 local version = string.match(log, '^%S*')
-if version == to then return 1 end
+if version == to then
+  -- written again, as RedisClaims needs it
+  if from ~= '${NO_VERSION}' and to ~= '' then redis.call('HSET', key, '${VERSION}', log) end
+  return 1
+end
 local set = 5 + ARGV[4]
 local added = set + ARGV[5]
 if version ~= from then
@@ -82,12 +86,6 @@ end
 redis.call('PEXPIRE', key, ARGV[3])
 return 1
 `;
-
-/** The same for claims: one that is there already is written again, as `RedisClaims` needs it. */
-const CLAIM_SCRIPT = SCRIPT.replace(
-  'then return 1 end',
-  `then\n  redis.call('HSET', key, '${VERSION}', log)\n  return 1\nend`,
-);
 
 /**
  * Returns a cursor for the next call and some of the keys that begin with `KEYS[1]`, without that
@@ -214,7 +212,7 @@ export class RedisStore implements PartStore {
     args: readonly string[],
     onSent: (() => void) | undefined,
   ): Promise<true | StoredConversation | undefined> {
-    const command = ['EVAL', CLAIM_SCRIPT, '1', redisKeyOf(id), ...args];
+    const command = ['EVAL', SCRIPT, '1', redisKeyOf(id), ...args];
     const { answer, confirm } = await claims.write(command, onSent);
     if (answer !== 1) return storedIn(answer);
     confirm();
@@ -232,8 +230,9 @@ export class RedisStore implements PartStore {
     return { id, restMs: Number(restMs) };
   }
 
+  /** Something else is stored under the key. Redis 6 has more words in front. */
   isOfOne(error: unknown): boolean {
-    return isWrongType(error);
+    return error instanceof TypeError || /\bWRONGTYPE\b/.test(messageOf(error));
   }
 
   list(prefix: string, after: string): Promise<IdPage> {
@@ -294,11 +293,6 @@ export class RedisStore implements PartStore {
       return this.#client.eval(text, call).then(read); // the server remembers it from now on
     });
   }
-}
-
-/** Whether something else is stored under the key. Redis 6 has more words in front. */
-function isWrongType(error: unknown): boolean {
-  return error instanceof Error && /\bWRONGTYPE\b/.test(error.message);
 }
 
 /** The key of a conversation's hash. */

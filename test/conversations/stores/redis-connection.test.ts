@@ -19,8 +19,8 @@ function unreachable(): { readonly redis: RedisPackage; attempts: number } {
       createClient(): PackageClient {
         counted.attempts += 1;
         return {
-          connect: refuse, eval: refuse, evalSha: refuse, dbSize: refuse, publish: refuse,
-          subscribe: refuse, sendCommand: refuse, destroy: () => undefined, on: () => undefined,
+          connect: refuse, subscribe: refuse, sendCommand: refuse,
+          destroy: () => undefined, on: () => undefined,
         };
       },
     },
@@ -61,8 +61,7 @@ describe('RedisConnection', () => {
       new Promise((_resolve, reject) => waiting.push(() => reject(gone)));
     const redis: RedisPackage = {
       createClient: () => ({
-        connect: soon, eval: sendCommand, evalSha: sendCommand, dbSize: sendCommand,
-        publish: sendCommand, subscribe: sendCommand, sendCommand, on: () => undefined,
+        connect: soon, subscribe: sendCommand, sendCommand, on: () => undefined,
         destroy: () => waiting.forEach((reject) => reject()),
       }),
     };
