@@ -68,18 +68,18 @@ if to == '' then
   return 1
 end
 local touched = {to}
-for first = 6, set, 1000 do
+for at = 6, set, 2 do touched[#touched + 1] = ARGV[at] end
+for at = set + 1, added, 2 do touched[#touched + 1] = ARGV[at] .. '+' .. #ARGV[at + 1] end
+for at = added + 1, #ARGV do touched[#touched + 1] = ARGV[at] end
+log = table.concat(touched, ' ') .. '\\n' .. string.sub(log, 1, ${MAX_LOG})
+redis.call('HSET', key, '${VERSION}', log, unpack(ARGV, 6, math.min(1005, set)))
+for first = 1006, set, 1000 do
   redis.call('HSET', key, unpack(ARGV, first, math.min(first + 999, set)))
 end
-for at = 6, set, 2 do touched[#touched + 1] = ARGV[at] end
 for at = set + 1, added, 2 do
-  local name, text = ARGV[at], ARGV[at + 1]
-  redis.call('HSET', key, name, (redis.call('HGET', key, name) or '') .. text)
-  touched[#touched + 1] = name .. '+' .. #text
+  local text = redis.call('HGET', key, ARGV[at]) or ''
+  redis.call('HSET', key, ARGV[at], text .. ARGV[at + 1])
 end
-for at = added + 1, #ARGV do touched[#touched + 1] = ARGV[at] end
-redis.call('HSET', key, '${VERSION}',
-  table.concat(touched, ' ') .. '\\n' .. string.sub(log, 1, ${MAX_LOG}))
 for first = added + 1, #ARGV, 1000 do
   redis.call('HDEL', key, unpack(ARGV, first, math.min(first + 999, #ARGV)))
 end
