@@ -190,5 +190,5 @@ function answerTo(
   { version, parts, log = '' }: Stored,
 ): StoredConversation {
   const news = newsFor(log, change, (name) => parts.get(name));
-  return news ?? { version, parts: new Map(parts) };
+  return { parts: new Map(parts), ...news, version };
 }
