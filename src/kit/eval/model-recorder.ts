@@ -1,8 +1,11 @@
 import { endingAtOnce } from '../../base/end-at-once.ts';
 import type { ChatMessage, ChatModel, ModelDelta, ModelStreamOptions } from '../../models/model.ts';
 import { withStream } from '../../models/with-stream.ts';
-import { modelRequestOf, type ModelRequest } from './model-request.ts';
-import type { RecordedPart, RecordedReply, RecordedUsage } from './recording.ts';
+import { normalRequest, type NormalRequest } from './model-request.ts';
+import {
+  withPartTexts, type RecordedPart, type RecordedReply, type RecordedUsage,
+} from './recording.ts';
+import { replaceVarying } from './varying-values.ts';
 
 /**
  * Keeps what models answer. A reply is read to its end even if the caller interrupts it, so that
@@ -40,7 +43,7 @@ export class ModelRecorder {
   ): AsyncGenerator<ModelDelta, void, undefined> {
     const signal = AbortSignal.any([options.signal, end]);
     if (signal.aborted) return;
-    const request = modelRequestOf(model.name, messages, options);
+    const request = normalRequest(model.name, messages, options);
     const never = new AbortController().signal;
     const deltas = ReadableStream.from(model.stream(messages, { ...options, signal: never }));
     const [passedOn, kept] = deltas.tee();
@@ -57,7 +60,7 @@ export class ModelRecorder {
 }
 
 async function replyOf(
-  request: ModelRequest,
+  { text, values }: NormalRequest,
   deltas: AsyncIterable<ModelDelta>,
 ): Promise<RecordedReply> {
   const reply: RecordedPart[] = [];
@@ -73,5 +76,9 @@ async function replyOf(
     } else if (typeof last === 'string') reply[reply.length - 1] = last + delta.text;
     else reply.push(delta.text);
   }
-  return { request, reply, usage };
+  const withNames = (said: string): string => replaceVarying(said, (value) => {
+    const index = values.lastIndexOf(value);
+    return index === -1 ? value : `<value ${index + 1}>`;
+  });
+  return { request: text, reply: withPartTexts(reply, withNames), usage };
 }

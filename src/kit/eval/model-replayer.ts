@@ -1,14 +1,8 @@
 import type { ChatMessage, ChatModel, ModelDelta, ModelStreamOptions } from '../../models/model.ts';
 import { toWords } from '../scripted-model.ts';
-import { modelRequestOf, normalRequest, type NormalRequest } from './model-request.ts';
+import { normalRequest, type NormalRequest } from './model-request.ts';
 import { withPartTexts, type RecordedPart, type RecordedReply } from './recording.ts';
 import { textDiff } from './text-diff.ts';
-import { replaceVarying } from './varying-values.ts';
-
-interface Kept {
-  readonly recorded: RecordedReply;
-  readonly asked: NormalRequest;
-}
 
 /**
  * Answers requests with recorded replies, word by word and without a key. Asks nobody: a request
@@ -18,16 +12,14 @@ interface Kept {
  * reply, those of the request stand in their place.
  */
 export class ModelReplayer {
-  /** By the text of their normal request, in the order in which they were recorded. */
-  readonly #kept = new Map<string, Kept[]>();
+  /** By their request, in the order in which they were recorded. */
+  readonly #kept = new Map<string, RecordedReply[]>();
   readonly #misses: (readonly string[])[] = [];
   #calls = 0;
 
   constructor(replies: readonly RecordedReply[]) {
-    for (const recorded of replies) {
-      const asked = normalRequest(recorded.request);
-      this.#kept.set(asked.text, [...(this.#kept.get(asked.text) ?? []), { recorded, asked }]);
-    }
+    for (const reply of replies)
+      this.#kept.set(reply.request, [...(this.#kept.get(reply.request) ?? []), reply]);
   }
 
   /**
@@ -57,7 +49,7 @@ export class ModelReplayer {
     const { signal, onFailedRequest } = options;
     if (signal.aborted) return;
     const sentAt = performance.now();
-    const found = this.#replyTo(normalRequest(modelRequestOf(name, messages, options)));
+    const found = this.#replyTo(normalRequest(name, messages, options));
     if (found === undefined) {
       onFailedRequest?.(name, 'failed');
       throw new Error('no recorded reply fits this request to the model');
@@ -78,18 +70,16 @@ export class ModelReplayer {
    * The next reply to this request. After the last one it is given again: a turn that runs anew
    * asks again. Values of the request are in it.
    */
-  #replyTo(now: NormalRequest): RecordedReply | undefined {
-    const kept = this.#kept.get(now.text) ?? [];
+  #replyTo({ text, values }: NormalRequest): RecordedReply | undefined {
+    const kept = this.#kept.get(text) ?? [];
     const found = kept.length > 1 ? kept.shift() : kept[0];
     if (found === undefined) {
-      this.#misses.push(this.#nearestDiff(now.text));
+      this.#misses.push(this.#nearestDiff(text));
       return undefined;
     }
-    const { recorded, asked } = found;
-    const current = new Map(asked.values.map((value, index) => [value, now.values[index]]));
-    const change = (text: string): string =>
-      replaceVarying(text, (value) => current.get(value) ?? value);
-    return { ...recorded, reply: withPartTexts(recorded.reply, change) };
+    const withValues = (said: string): string =>
+      said.replace(/<value (\d+)>/g, (name, count: string) => values[Number(count) - 1] ?? name);
+    return { ...found, reply: withPartTexts(found.reply, withValues) };
   }
 
   #deltasOf(part: RecordedPart): readonly ModelDelta[] {

@@ -4,9 +4,11 @@ import { arrayOf, isObject, number, objectOf, optional, string } from '../../bas
 import { parseJson } from '../../base/json.ts';
 import type { ModelDelta } from '../../models/model.ts';
 import { InventedValues } from './invented-values.ts';
-import { withRequestTexts, type ModelRequest } from './model-request.ts';
 
-/** A piece of a reply: a text, or a tool call with its arguments as the model wrote them. */
+/**
+ * A piece of a reply: a text, or a tool call with its arguments as the model wrote them. In both,
+ * `<value 3>` stands for the third value of the request.
+ */
 export type RecordedPart = string | { readonly call: string; readonly args: string };
 
 /** Counts are missing if the vendor did not report them. */
@@ -16,7 +18,8 @@ export type RecordedUsage = Partial<
 type UsageDelta = Extract<ModelDelta, { readonly type: 'usage' }>;
 
 export interface RecordedReply {
-  readonly request: ModelRequest;
+  /** The text of the normal request. */
+  readonly request: string;
   readonly reply: readonly RecordedPart[];
   readonly usage: RecordedUsage;
 }
@@ -27,11 +30,12 @@ export class RecordingError extends Error {
 }
 
 /** In a file, a request is the lines after those that it has in common with the one before it. */
-interface ListedReply extends RecordedReply {
+interface ListedReply extends Omit<RecordedReply, 'request'> {
   readonly linesAsBefore: number;
+  readonly request: readonly string[];
 }
 
-const FORMAT = 2;
+const FORMAT = 3;
 const CALL = objectOf({ call: string, args: string });
 const PART = {
   ...CALL, check: (part: unknown) => (typeof part === 'string' ? undefined : CALL.check(part)),
@@ -51,14 +55,15 @@ const FILE = objectOf({
 });
 
 /**
- * The file's text. Ids, numbers and e-mail addresses in it are invented, the same one everywhere
- * for the same value. What an agent redacts has never been shown to a model.
+ * The file's text. Ids, numbers and e-mail addresses that a model has made up are replaced by
+ * invented ones, the same one everywhere for the same value. What an agent redacts has never been
+ * shown to a model.
  */
 export function formatRecording(recorded: readonly RecordedReply[]): string {
   const { in: change } = new InventedValues();
-  let before: ModelRequest = [];
+  let before: readonly string[] = [];
   const replies = recorded.map(({ request, reply, usage }): ListedReply => {
-    const lines = withRequestTexts(request, change);
+    const lines = request.split('\n');
     const differing = lines.findIndex((line, index) => line !== before[index]);
     const linesAsBefore = differing === -1 ? lines.length : differing;
     before = lines;
@@ -78,11 +83,11 @@ export function parseRecording(text: string, path: string): readonly RecordedRep
   const fault = faultOf(value);
   if (fault !== undefined)
     throw new RecordingError(`${path}: ${fault}; record it again with --record`);
-  let lines: ModelRequest = [];
+  let lines: readonly string[] = [];
   const { replies } = value as unknown as { readonly replies: readonly ListedReply[] };
   return replies.map(({ linesAsBefore, request, reply, usage }) => {
     lines = [...lines.slice(0, linesAsBefore), ...request];
-    return { request: lines, reply, usage };
+    return { request: lines.join('\n'), reply, usage };
   });
 }
 

@@ -261,7 +261,7 @@ describe('eval with models refuses', () => {
   it('a recording that cannot be replayed', async (t) => {
     const folder = new Folder(t, { 'a.txt': TALK, 'a.recorded.json': '{"format": 9}' });
     await assert.rejects(folder.run([]), {
-      name: 'UsageError', message: /a\.recorded\.json: its format is not 2; record it again/,
+      name: 'UsageError', message: /a\.recorded\.json: its format is not 3; record it again/,
     });
   });
 });

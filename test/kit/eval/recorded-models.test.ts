@@ -71,7 +71,8 @@ function shop(
 interface Talk {
   readonly texts: readonly string[];
   readonly recorder: ModelRecorder;
-  readonly requests: number;
+  /** What the model was shown, as JSON. */
+  readonly shown: string;
 }
 
 /** Plays a call with a live model, and records it. */
@@ -79,7 +80,7 @@ async function record(t: TestContext, script: Script, words: readonly string[]):
   const recorder = new ModelRecorder();
   const live = scriptedModel(script);
   const texts = await play(t, withModel(shop(), recorder.record(live)), words);
-  return { texts, recorder, requests: live.requests.length };
+  return { texts, recorder, shown: JSON.stringify(live.requests) };
 }
 
 async function play(t: TestContext, agent: Agent, words: readonly string[]): Promise<string[]> {
@@ -109,11 +110,10 @@ describe('a recorded call', () => {
   });
 
   it('has no number, id, key or header of the call in its file', async (t) => {
-    const { recorder } = await record(t, BOOKING, WORDS);
-    const { replies } = await recorder.heard();
-    const text = formatRecording(replies);
+    const { recorder, shown } = await record(t, BOOKING, WORDS);
+    const text = formatRecording((await recorder.heard()).replies);
     assert.doesNotMatch(text, /15550100/);
-    const ids = JSON.stringify(replies).match(/[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}/g) ?? [];
+    const ids = shown.match(/[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}/g) ?? [];
     assert.ok(ids.length > 3);
     for (const id of ids) assert.ok(!text.includes(id), id);
     assert.doesNotMatch(text, /authorization|headers|cacheKey|scripted_api_key/i);
@@ -251,7 +251,7 @@ describe('ModelReplayer', () => {
     const messages = said('On Monday at 20:15, I am +15550177');
     assert.equal(
       (await read(model, { messages })).text,
-      'On Monday at 20:15, +15550177. Your code is 555002.',
+      'On Monday at 20:15, +15550177. Your code is 555001.',
     );
   });
 

@@ -7,7 +7,7 @@ import {
 import { besideScenario } from '../../../src/kit/eval/scenario.ts';
 
 const REPLY: RecordedReply = {
-  request: ['model: openai:gpt-6-luna', 'options: {}', 'system: Be brief.', 'user: A table'],
+  request: 'model: openai:gpt-6-luna\noptions: {}\nsystem: Be brief.\nuser: A table',
   reply: ['Done. ', { call: 'book', args: '{"again"' }],
   usage: { inputTokens: 12, outputTokens: 3 },
 };
@@ -15,8 +15,8 @@ const TEXT = formatRecording([REPLY]);
 
 describe('formatRecording', () => {
   it('is read back as it was', () => {
-    const next = { ...REPLY, request: [...REPLY.request, 'assistant: Done.', 'user: Thanks'] };
-    const other = { ...REPLY, request: [...REPLY.request.slice(0, 2), 'user: Bye'] };
+    const next = { ...REPLY, request: `${REPLY.request}\nassistant: Done.\nuser: Thanks` };
+    const other = { ...REPLY, request: REPLY.request.replace(/system.*/s, 'user: Bye') };
     for (const replies of [[], [REPLY], [REPLY, REPLY, next, other, next]])
       assert.deepEqual(parseRecording(formatRecording(replies), 'a'), replies);
   });
@@ -42,7 +42,7 @@ describe('parseRecording', () => {
   const damaged: readonly (readonly [what: string, text: string, message: string])[] = [
     ['no JSON', '{', 'it is not a JSON object'],
     ['a list', '[]', 'it is not a JSON object'],
-    ['another format', TEXT.replace('"format": 2', '"format": 1'), 'its format is not 2'],
+    ['another format', TEXT.replace('"format": 3', '"format": 2'), 'its format is not 3'],
     ['no replies', TEXT.replace('"replies"', '"r"'), 'replies must be an array'],
     ['a request that is no text', TEXT.replace('"user: A table"', '1'),
       'replies[0].request[3] must be a string'],
