@@ -52,7 +52,7 @@ const HOUSE: readonly (readonly [room: string, mayImport: readonly string[]])[] 
     ],
   ],
   ['kit', ['kit/platform', 'app', 'wires/chat-completions', 'models', 'conversations', 'base']],
-  ['kit/terminal', ['base']],
+  ['kit/terminal', ['settings', 'base']],
   [
     'process',
     [

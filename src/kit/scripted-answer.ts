@@ -62,57 +62,54 @@ const FIELDS: Readonly<Record<string, readonly string[]>> = {
   cut: ['cut'],
 };
 
-/** The parts of an answer. Throws a `TypeError` that begins with `place` for an invalid one. */
-export function parseAnswer(answer: unknown, place: string): readonly ScriptedPart[] {
-  const given: readonly unknown[] = Array.isArray(answer) ? answer : [answer];
-  const parts = given.map((part) => parsePart(part, place));
-  const cut = parts.findIndex((part) => typeof part === 'object' && 'cut' in part);
-  if (cut !== -1 && cut < parts.length - 1)
-    throw new TypeError(`${place}: nothing can follow a cut`);
-  const failures = parts.map((part) => (typeof part === 'object' && 'fail' in part ? part : null));
-  const index = failures.findIndex((failure) => failure !== null);
-  if (index === -1) return parts;
-  if (index < parts.length - 1) throw new TypeError(`${place}: nothing can follow a failure`);
-  const hasBegun = parts.some((part) => typeof part === 'string' || 'call' in part);
-  if (hasBegun && typeof failures[index]?.fail === 'number') {
+/** The parts of an answer. Throws a `TypeError` that begins with `subject` for an invalid one. */
+export function parseAnswer(answer: unknown, subject: string): readonly ScriptedPart[] {
+  const list: readonly unknown[] = Array.isArray(answer) ? answer : [answer];
+  const parts = list.map((part) => parsePart(part, subject));
+  for (const [index, part] of parts.entries()) {
+    if (typeof part === 'string' || !('cut' in part || 'fail' in part)) continue;
+    const end = 'cut' in part ? 'a cut' : 'a failure';
+    if (index < parts.length - 1) throw new TypeError(`${subject}: nothing can follow ${end}`);
+    const hasBegun = parts.some((one) => typeof one === 'string' || 'call' in one);
+    if (!hasBegun || 'cut' in part || typeof part.fail !== 'number') continue;
     const rule = 'a status comes before any text or call';
-    throw new TypeError(`${place}: ${rule}; use a code such as "connection_dropped"`);
+    throw new TypeError(`${subject}: ${rule}; use a code such as "connection_dropped"`);
   }
   return parts;
 }
 
-function parsePart(part: unknown, place: string): ScriptedPart {
+function parsePart(part: unknown, subject: string): ScriptedPart {
   if (typeof part === 'string') return part;
-  const given: Readonly<Record<string, unknown>> =
+  const fields: Readonly<Record<string, unknown>> =
     typeof part === 'object' && part !== null ? { ...part } : {};
-  const kind = Object.keys(FIELDS).find((field) => Object.hasOwn(given, field)) ?? '';
-  const { call, args = {}, waitMs, fail, cut } = given;
-  const stray = Object.keys(given).find((field) => FIELDS[kind]?.includes(field) === false);
+  const kind = Object.keys(FIELDS).find((field) => Object.hasOwn(fields, field)) ?? '';
+  const { call, args = {}, waitMs, fail, cut } = fields;
+  const stray = Object.keys(fields).find((field) => FIELDS[kind]?.includes(field) === false);
   if (stray !== undefined) {
     const rule = `it may have ${FIELDS[kind]?.join(' and ')}`;
-    throw new TypeError(`${place} has a field "${stray}"; ${rule}`);
+    throw new TypeError(`${subject} has a field "${stray}"; ${rule}`);
   }
-  if (kind === 'waitMs') return { waitMs: checkWait(waitMs, place) };
-  if (kind === 'fail') return { fail: checkFailure(fail, place) };
+  if (kind === 'waitMs') return { waitMs: checkWait(waitMs, subject) };
+  if (kind === 'fail') return { fail: checkFailure(fail, subject) };
   if (kind === 'cut' && cut === true) return { cut };
-  if (typeof call !== 'string') throw new TypeError(`${place} must be ${KINDS}`);
+  if (typeof call !== 'string') throw new TypeError(`${subject} must be ${KINDS}`);
   if (typeof args !== 'object' || args === null || Array.isArray(args)) {
-    throw new TypeError(`${place}: args must be an object`);
+    throw new TypeError(`${subject}: args must be an object`);
   }
   return { call, args };
 }
 
-function checkWait(value: unknown, place: string): number {
+function checkWait(value: unknown, subject: string): number {
   const isWait = typeof value === 'number' && value >= 0 && value <= MAX_WAIT_MS;
-  if (!isWait) throw new TypeError(`${place}: waitMs must be 0 to ${MAX_WAIT_MS}`);
+  if (!isWait) throw new TypeError(`${subject}: waitMs must be 0 to ${MAX_WAIT_MS}`);
   return value;
 }
 
-function checkFailure(value: unknown, place: string): ScriptedFailure['fail'] {
+function checkFailure(value: unknown, subject: string): ScriptedFailure['fail'] {
   if (Number.isInteger(value) && Number(value) >= 400 && Number(value) < 600) return Number(value);
   if (isCode(value)) return value;
   const rule = 'must be a status from 400 to 599 or the code of a ModelError';
-  throw new TypeError(`${place}: fail ${rule}, got ${JSON.stringify(value)}`);
+  throw new TypeError(`${subject}: fail ${rule}, got ${JSON.stringify(value)}`);
 }
 
 function isCode(value: unknown): value is ModelErrorCode {

@@ -114,9 +114,9 @@ export function scriptedModel(script: Script): ScriptedModel {
 type PartsFor = (request: ScriptedRequest, count: number) => readonly ScriptedPart[];
 
 function compile(script: Script): PartsFor {
-  const place = (count: number): string => `answer ${count} of scriptedModel`;
+  const subject = (count: number): string => `answer ${count} of scriptedModel`;
   if (typeof script === 'function') {
-    return (request, count) => parseAnswer(script(request), place(count));
+    return (request, count) => parseAnswer(script(request), subject(count));
   }
   if (!Array.isArray(script)) {
     const rule = 'a list of answers or a function';
@@ -124,9 +124,9 @@ function compile(script: Script): PartsFor {
   }
   const answers = script.map((answer: ScriptedAnswer | ScriptedFunction, index): PartsFor => {
     if (typeof answer === 'function') {
-      return (request, count) => parseAnswer(answer(request), place(count));
+      return (request, count) => parseAnswer(answer(request), subject(count));
     }
-    const parts = parseAnswer(answer, place(index + 1));
+    const parts = parseAnswer(answer, subject(index + 1));
     return () => parts;
   });
   return (request, count) => {

@@ -73,7 +73,7 @@ export class TestReply implements AsyncIterable<TestEvent> {
   /** Whether the agent hangs up with this reply, once the stream has ended. */
   async hangsUp(): Promise<boolean> {
     await this.events();
-    return this.#source.turn.leaves === 'hang-up';
+    return this.#source.turn.endsCallBy === 'hang-up';
   }
 
   /**

@@ -2,7 +2,7 @@ import { createHash } from 'node:crypto';
 
 import type { CallRecord } from '../../records/call-record.ts';
 import { storyOf, type StoryLine, type TurnStory } from '../../records/call-story.ts';
-import { printable } from '../terminal/printable.ts';
+import { printable } from '../terminal/text.ts';
 import { factsOf, labelOf, slowestLines } from './described-call.ts';
 
 const STYLE = `

@@ -1,24 +1,22 @@
 // `layercode-microserver calls`: reads and erases the records of calls that CALL_RECORDS keeps.
 
 import { StoreError } from '../../conversations/stores/store-error.ts';
-import { createLogger } from '../../log.ts';
 import { isOf, type CallArchive } from '../../records/call-archive.ts';
 import { isMeant, TOOL_OUTCOMES, type CallFilter } from '../../records/call-filter.ts';
 import { CALL_OUTCOMES, type CallRecord } from '../../records/call-record.ts';
 import type { CallRecordSettings } from '../../records/open-call-records.ts';
-import { loadSettings } from '../../settings/load-settings.ts';
 import type { Settings } from '../../settings/settings.ts';
-import {
-  CommandError, EXIT, UsageError, type Command, type Terminal,
-} from '../terminal/command.ts';
+import { commandSettings } from '../terminal/command-settings.ts';
+import { CommandError, EXIT, UsageError, type Command } from '../terminal/command.ts';
 import { parseFlags } from '../terminal/flags.ts';
 import { interruptedError, withBrokenPipes, write } from '../terminal/output.ts';
-import { printable } from '../terminal/printable.ts';
+import { columns, printable } from '../terminal/text.ts';
 import { callPage } from './call-page.ts';
 import { describedCall } from './described-call.ts';
-import { eraseCaller, eraseId, noRecordOf, whenRecorded } from './erase-calls.ts';
+import {
+  eraseCaller, eraseId, noRecordOf, SILENT, whenRecorded, type CallAccess,
+} from './erase-calls.ts';
 
-/** Passed on to `loadSettings`, which checks their values. */
 const SETTINGS_FLAGS = ['--call-records', '--conversation-store', '--settings-file'] as const;
 /** What `list` may be narrowed to. */
 const FILTER_FLAGS = [
@@ -77,17 +75,15 @@ Examples:
 
 Exit codes: 0 success; 1 no such id, or records cannot be read; 2 wrong arguments.
 `,
-  async run(argv, given) {
-    const terminal = withBrokenPipes(given);
-    const { action, id, filter, hasRequests, isPage, settingsArgv } = parseArguments(argv);
-    // This process verifies no webhooks, so it does not need the secret that production requires.
-    const environment = { ...terminal.environment, NODE_ENV: 'development' };
-    const { directory } = terminal;
-    const settings = loadSettings({ argv: settingsArgv, environment, directory });
+  async run(argv, plainTerminal) {
+    const terminal = withBrokenPipes(plainTerminal);
+    const { action, id, flags, ...options } = parseArguments(argv);
+    const settings = commandSettings(SETTINGS_FLAGS, flags, terminal);
     try {
-      const archive = (await openArchive(settings, directory)) ?? withoutRecords(action, settings);
+      const archive = (await openArchive(settings, terminal.directory))
+        ?? withoutRecords(action, settings);
       try {
-        await run(action, id, { archive, settings, terminal, filter, hasRequests, isPage });
+        await run(action, id, { archive, settings, terminal, ...options });
       } finally {
         await archive.close();
       }
@@ -99,13 +95,9 @@ Exit codes: 0 success; 1 no such id, or records cannot be read; 2 wrong argument
   },
 };
 
-/** The part of the records that is used. */
-type CallSource = Pick<CallArchive, 'all' | 'erase' | 'overwrite' | 'close'>;
+type CallSource = CallAccess['archive'] & Pick<CallArchive, 'close'>;
 
-interface Place {
-  readonly archive: CallSource;
-  readonly settings: Settings;
-  readonly terminal: Terminal;
+interface CallQuery extends CallAccess {
   /** Empty unless calls are listed or erased. */
   readonly filter: CallFilter;
   /** Whether to show what models were sent. */
@@ -114,38 +106,26 @@ interface Place {
   readonly isPage: boolean;
 }
 
-function run(action: Action, id: string | undefined, place: Place): Promise<void> {
+function run(action: Action, id: string | undefined, query: CallQuery): Promise<void> {
   switch (action) {
     case 'list':
-      return list(place);
+      return list(query);
     case 'show':
-      return show(id ?? '', place);
+      return show(id ?? '', query);
     case 'export':
-      return exportAll(id, place);
+      return exportAll(id, query);
     case 'scenario':
-      return printScenario(id ?? '', place);
+      return printScenario(id ?? '', query);
     case 'erase':
-      return id === undefined ? eraseCaller(place.filter.from ?? '', place) : eraseId(id, place);
+      return id === undefined ? eraseCaller(query.filter.from ?? '', query) : eraseId(id, query);
   }
 }
 
-interface Arguments {
-  readonly action: Action;
-  readonly id: string | undefined;
-  readonly filter: CallFilter;
-  readonly hasRequests: boolean;
-  readonly isPage: boolean;
-  readonly settingsArgv: readonly string[];
-}
-
-function parseArguments(argv: readonly string[]): Arguments {
+function parseArguments(argv: readonly string[]) {
   const known = [...SETTINGS_FLAGS, ...FILTER_FLAGS] as const;
   const { flags, switches, words } = parseFlags('calls', argv, known, [
     '--failed', '--requests', '--html',
   ]);
-  const settingsArgv = SETTINGS_FLAGS.flatMap((flag) =>
-    flags[flag] === undefined ? [] : [`${flag}=${flags[flag]}`],
-  );
   const [name, id, ...others] = words;
   const action = ACTIONS.find((known) => known === name);
   if (action === undefined) {
@@ -174,7 +154,7 @@ function parseArguments(argv: readonly string[]): Arguments {
   const stray = narrowing.find((flag) => !(erasesCaller && flag === '--from'));
   if (action !== 'list' && stray !== undefined) throw new UsageError(`${stray} is for calls list`);
   const filter = { ...filterOf(flags), hasFailed: switches.has('--failed') };
-  return { action, id, filter, hasRequests, isPage, settingsArgv };
+  return { action, id, flags, filter, hasRequests, isPage };
 }
 
 function filterOf(
@@ -218,7 +198,7 @@ async function openArchive(
   directory: string,
 ): Promise<CallArchive | undefined> {
   const { openCallArchive } = await import('../../records/open-call-records.ts');
-  return openCallArchive(settings, { log: noLog(), directory });
+  return openCallArchive(settings, { log: SILENT, directory });
 }
 
 const NO_RECORDS: CallSource = {
@@ -233,14 +213,10 @@ function withoutRecords(action: Action, { conversationStore }: Settings): CallSo
   throw new CommandError('CALL_RECORDS is not set; use the same settings as the server');
 }
 
-function noLog(): ReturnType<typeof createLogger> {
-  return createLogger({ level: 'silent', write: () => undefined });
-}
-
 /** The records of the id, or all records. Throws if the command is interrupted. */
 async function* recordsOf(
   id: string | undefined,
-  { archive, terminal }: Place,
+  { archive, terminal }: CallQuery,
 ): AsyncGenerator<CallRecord, void, undefined> {
   for await (const record of archive.all()) {
     if (terminal.interrupted.aborted) throw interruptedError(terminal.interrupted);
@@ -253,27 +229,21 @@ const HEADINGS = [
 ];
 
 /** Lists what can be read, even if that is not everything. */
-async function list(place: Place): Promise<void> {
+async function list(query: CallQuery): Promise<void> {
   const rows: string[][] = [];
   let failure: StoreError | undefined;
   try {
-    for await (const record of recordsOf(undefined, place))
-      if (isMeant(record, place.filter)) rows.push(rowOf(record));
+    for await (const record of recordsOf(undefined, query))
+      if (isMeant(record, query.filter)) rows.push(rowOf(record));
   } catch (error) {
     if (!(error instanceof StoreError)) throw error;
     failure = error;
   }
   if (rows.length === 0 && failure === undefined)
-    place.terminal.stderr.write(`No calls found; ${whenRecorded(place.settings)}.\n`);
+    query.terminal.stderr.write(`No calls found; ${whenRecorded(query.settings)}.\n`);
   rows.sort(([a = ''], [b = '']) => (a < b ? -1 : Number(a > b)));
   rows.unshift(HEADINGS);
-  const widths = HEADINGS.map((_, column) =>
-    rows.reduce((width, row) => Math.max(width, row[column]?.length ?? 0), 0),
-  );
-  for (const row of rows) {
-    const line = row.map((cell, column) => cell.padEnd(widths[column] ?? 0)).join('  ');
-    await write(place.terminal.stdout, `${line.trimEnd()}\n`);
-  }
+  for (const line of columns(rows)) await write(query.terminal.stdout, `${line}\n`);
   if (failure !== undefined) throw failure;
 }
 
@@ -286,44 +256,44 @@ function rowOf(record: CallRecord): string[] {
   return cells.map((cell) => printable(cell, ' '));
 }
 
-async function show(id: string, place: Place): Promise<void> {
-  if (place.isPage) return showPage(id, place);
+async function show(id: string, query: CallQuery): Promise<void> {
+  if (query.isPage) return showPage(id, query);
   let count = 0;
-  for await (const record of recordsOf(id, place)) {
-    const text = describedCall(record, place.hasRequests);
-    await write(place.terminal.stdout, `${count === 0 ? '' : '\n'}${text}`);
+  for await (const record of recordsOf(id, query)) {
+    const text = describedCall(record, query.hasRequests);
+    await write(query.terminal.stdout, `${count === 0 ? '' : '\n'}${text}`);
     count += 1;
   }
-  if (count === 0) throw new CommandError(noRecordOf(id, place.settings));
+  if (count === 0) throw new CommandError(noRecordOf(id, query.settings));
 }
 
-async function showPage(id: string, place: Place): Promise<void> {
+async function showPage(id: string, query: CallQuery): Promise<void> {
   const records: CallRecord[] = [];
-  for await (const record of recordsOf(id, place)) records.push(record);
-  if (records.length === 0) throw new CommandError(noRecordOf(id, place.settings));
-  await write(place.terminal.stdout, callPage(records, place.hasRequests));
+  for await (const record of recordsOf(id, query)) records.push(record);
+  if (records.length === 0) throw new CommandError(noRecordOf(id, query.settings));
+  await write(query.terminal.stdout, callPage(records, query.hasRequests));
 }
 
-async function exportAll(id: string | undefined, place: Place): Promise<void> {
+async function exportAll(id: string | undefined, query: CallQuery): Promise<void> {
   let count = 0;
-  for await (const record of recordsOf(id, place)) {
-    await write(place.terminal.stdout, `${JSON.stringify(record)}\n`);
+  for await (const record of recordsOf(id, query)) {
+    await write(query.terminal.stdout, `${JSON.stringify(record)}\n`);
     count += 1;
   }
-  if (count === 0 && id !== undefined) throw new CommandError(noRecordOf(id, place.settings));
+  if (count === 0 && id !== undefined) throw new CommandError(noRecordOf(id, query.settings));
 }
 
 /** A scenario is one call. */
-async function printScenario(id: string, place: Place): Promise<void> {
+async function printScenario(id: string, query: CallQuery): Promise<void> {
   const { callScenario } = await import('../eval/call-scenario.ts');
   const records: CallRecord[] = [];
-  for await (const record of recordsOf(id, place)) records.push(record);
+  for await (const record of recordsOf(id, query)) records.push(record);
   const [record, second] = records;
-  if (record === undefined) throw new CommandError(noRecordOf(id, place.settings));
+  if (record === undefined) throw new CommandError(noRecordOf(id, query.settings));
   if (second !== undefined) {
     const sessions = records.map(({ sessionId }) => printable(sessionId, ' ')).join(', ');
     throw new CommandError(`this conversation has ${records.length} calls; name one: ${sessions}`);
   }
-  const { agents } = place.settings;
-  await write(place.terminal.stdout, callScenario(record, agents.map(({ name }) => name)));
+  const { agents } = query.settings;
+  await write(query.terminal.stdout, callScenario(record, agents.map(({ name }) => name)));
 }

@@ -2,7 +2,7 @@ import type { CallRecord } from '../../records/call-record.ts';
 import {
   slowestOf, storyOf, type SlowThing, type StoryLine, type TurnStory,
 } from '../../records/call-story.ts';
-import { printable } from '../terminal/printable.ts';
+import { printable } from '../terminal/text.ts';
 
 /** How many of the slowest things are shown. */
 const SLOWEST = 3;

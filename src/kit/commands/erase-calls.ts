@@ -10,10 +10,13 @@ import { idleSecondsOf } from '../../records/idle-calls.ts';
 import type { Settings } from '../../settings/settings.ts';
 import { CommandError, type Terminal } from '../terminal/command.ts';
 import { interruptedError, write } from '../terminal/output.ts';
-import { printable } from '../terminal/printable.ts';
+import { printable } from '../terminal/text.ts';
 
-/** Where calls are erased. */
-export interface ErasingPlace {
+/** For stores that are opened by a command. */
+export const SILENT = createLogger({ level: 'silent', write: () => undefined });
+
+/** The records, and who asks for them. */
+export interface CallAccess {
   readonly archive: Pick<CallArchive, 'all' | 'erase' | 'overwrite'>;
   readonly settings: Settings;
   readonly terminal: Terminal;
@@ -103,10 +106,10 @@ class Caller {
 }
 
 /** Erases the records of a conversation or a session, and the conversation, at every agent. */
-export async function eraseId(id: string, place: ErasingPlace): Promise<void> {
-  const agents = place.settings.agents.map(({ name }) => `${name}/`);
+export async function eraseId(id: string, access: CallAccess): Promise<void> {
+  const agents = access.settings.agents.map(({ name }) => `${name}/`);
   const keysAtAgents = (one: string): string[] => [one, ...agents.map((agent) => agent + one)];
-  await erase(place, {
+  await erase(access, {
     text: id,
     keys: keysAtAgents(id),
     isMeant: (record) => isOf(record, id),
@@ -118,15 +121,15 @@ export async function eraseId(id: string, place: ErasingPlace): Promise<void> {
  * Erases the records of all calls from a number, and all conversations that belong to them or whose
  * last call came from it.
  */
-export async function eraseCaller(number: string, place: ErasingPlace): Promise<void> {
+export async function eraseCaller(number: string, access: CallAccess): Promise<void> {
   const caller = new Caller(number);
-  await erase(place, {
+  await erase(access, {
     text: number,
     caller,
     keys: [],
     isMeant: ({ from }) => caller.is(from),
     keysOf: ({ agent, conversationId }) => {
-      const isOneOfSeveral = place.settings.agents.some(({ name }) => name === agent);
+      const isOneOfSeveral = access.settings.agents.some(({ name }) => name === agent);
       return [isOneOfSeveral ? `${agent}/${conversationId}` : conversationId];
     },
   });
@@ -151,7 +154,7 @@ interface Erased {
  * of it should have been in reach.
  */
 async function erase(
-  { archive, settings, terminal }: ErasingPlace,
+  { archive, settings, terminal }: CallAccess,
   { text, caller, keys, isMeant, keysOf }: Erased,
 ): Promise<void> {
   const erasure = new Erasure(terminal);
@@ -194,8 +197,7 @@ async function eraseConversations(
     import('../../conversations/stores/erase-stored.ts'),
     import('../../conversations/stores/conversations-of-caller.ts'),
   ]);
-  const log = createLogger({ level: 'silent', write: () => undefined });
-  const parts = await openAllParts(settings, { log, directory });
+  const parts = await openAllParts(settings, { log: SILENT, directory });
   const gone = new Set<string>();
   const eraseOne = (key: string): Promise<void> =>
     erasure.attempt(async () => {

@@ -9,9 +9,7 @@ import { parseJson } from '../../base/json.ts';
 import { messageOf } from '../../base/thrown-values.ts';
 import { hasPassed, overBudget, type Budgets } from '../eval/budgets.ts';
 import { compareScenarios, comparisonTable, type ComparedScenario } from '../eval/comparison.ts';
-import {
-  figuresOf, figuresTable, isScenarioFigures, type ScenarioFigures,
-} from '../eval/figures.ts';
+import { figuresTable, isScenarioFigures, type ScenarioFigures } from '../eval/figures.ts';
 import { junitXml } from '../eval/junit.ts';
 import { playAll, type ScenarioRuns } from '../eval/play-all.ts';
 import type { OpenStage, PlayOptions } from '../eval/play-options.ts';
@@ -20,14 +18,13 @@ import type { ScenarioResult } from '../eval/result.ts';
 import type { ModelSource } from '../eval/run-models.ts';
 import { serveStage, takeStageMark } from '../eval/serve-stage.ts';
 import { StageProcess } from '../eval/stage-process.ts';
-import { readAll, refusalOf, stageAll, type Unplayable } from '../eval/staged-scenarios.ts';
-import { parseTime } from '../eval/time.ts';
+import { refusalOf, stageAll, type Unplayable } from '../eval/staged-scenarios.ts';
 import {
   CommandError, EXIT, UsageError, type Command, type Terminal,
 } from '../terminal/command.ts';
-import { parseFlags, parseTimeout, TIMEOUT_SECONDS } from '../terminal/flags.ts';
-import { oneLine, shellWord } from '../terminal/one-line.ts';
+import { parseFlags, parseTime, parseTimeout, TIMEOUT_SECONDS } from '../terminal/flags.ts';
 import { interruptedError, withBrokenPipes } from '../terminal/output.ts';
+import { oneLine, shellWord } from '../terminal/text.ts';
 
 const FLAGS = [
   '--agent', '--agents', '--runs', '--min-passes', '--max-p95', '--max-cost', '--timeout',
@@ -101,8 +98,8 @@ Examples:
 Exit codes: 0 all passed; 1 a run failed or is undecided, or a signal ended it; 2 the arguments are
 wrong, or a scenario is: the others are played all the same.
 `,
-  async run(argv, given) {
-    const terminal = withBrokenPipes(given);
+  async run(argv, plainTerminal) {
+    const terminal = withBrokenPipes(plainTerminal);
     const { flags, switches, words } = parseFlags('eval', argv, FLAGS, SWITCHES);
     const runs = parseCount(flags['--runs'], '--runs', MAX_RUNS) ?? 1;
     const budgets = budgetsOf(flags, runs);
@@ -118,15 +115,10 @@ wrong, or a scenario is: the others are played all the same.
     const compared = flags['--compare'];
     const before = compared === undefined
       ? undefined : readComparison(compared, terminal.directory);
-    const read = readAll(words.length === 0 ? [DEFAULT_FOLDER] : words, terminal.directory);
-    const replies = { source, isUpdating: switches.has('--update') };
+    const paths = words.length === 0 ? [DEFAULT_FOLDER] : words;
+    const staging = { source, isUpdating: switches.has('--update') };
     const { staged, unplayable, evalTokens } =
-      await stageAll(read, flags, replies, options, terminal);
-    const junit = flags['--junit'];
-    if (staged.length === 0) {
-      if (junit !== undefined) writeJunit(junit, [], unplayable, budgets, terminal.directory);
-      throw refusalOf(unplayable);
-    }
+      await stageAll(paths, flags, staging, options, terminal);
     const [first] = staged;
     if (first !== undefined && takeStageMark()) {
       await serveStage(first, options);
@@ -144,21 +136,23 @@ wrong, or a scenario is: the others are played all the same.
       throw error;
     }
     progress.end();
-    const figures = all.map(({ scenario, results }) => figuresOf(scenario.file, results));
+    const figures = all.map((scenario) => scenario.figures);
     const comparison = before === undefined ? undefined : compareScenarios(before, figures);
+    const skipped = unplayable.filter(({ isSkipped }) => isSkipped);
+    const broken = unplayable.filter(({ isSkipped }) => !isSkipped);
     if (isJson) {
-      const json = { ...jsonOf(all, unplayable, figures, comparison), evalTokens: evalTokens() };
+      const json = { ...jsonOf(all, unplayable, comparison), evalTokens: evalTokens() };
       terminal.stdout.write(`${JSON.stringify(json, undefined, 2)}\n`);
-    } else {
-      printReport(all, unplayable.filter(({ isSkipped }) => isSkipped).length, budgets, terminal);
+    } else if (all.length + skipped.length > 0) {
+      printReport(all, skipped, budgets, terminal);
       if (runs > 1 && comparison === undefined) printTable(figuresTable(figures), terminal);
       if (comparison !== undefined) printTable(comparisonTable(comparison), terminal);
     }
+    const { '--junit': junit } = flags;
     if (junit !== undefined) writeJunit(junit, all, unplayable, budgets, terminal.directory);
-    const broken = unplayable.filter(({ isSkipped }) => !isSkipped);
-    if (broken.length > 0) throw refusalOf(broken);
     const over = overBudget(figures, evalTokens(), budgets);
     for (const line of over) terminal.stderr.write(`over budget: ${oneLine(line)}\n`);
+    if (broken.length > 0) throw refusalOf(broken);
     const isFine = over.length === 0 && figures.every((own) => hasPassed(own, budgets));
     return isFine ? EXIT.OK : EXIT.FAILED;
   },
@@ -175,9 +169,9 @@ function stageProcesses(
     throw new UsageError(`--process needs Node 22.13 or later, for SQLite; ${here}`);
   }
   const [, program = ''] = process.argv;
-  const given = [...Object.entries(flags).flat(), ...switches];
+  const argv = [...Object.entries(flags).flat(), ...switches];
   return ({ file }, access, onSight) => new StageProcess({
-    program, argv: ['eval', ...given, '--', file], directory, access, onSight,
+    program, argv: ['eval', ...argv, '--', file], directory, access, onSight,
   });
 }
 
@@ -219,18 +213,17 @@ function readComparison(path: string, directory: string): readonly ScenarioFigur
   throw new UsageError(`--compare ${file} is not what eval --json prints`);
 }
 
-function parseCount(given: string | undefined, flag: string, max: number): number | undefined {
-  if (given === undefined) return undefined;
-  const count = /^\d{1,9}$/.test(given) ? Number(given) : 0;
+function parseCount(value: string | undefined, flag: string, max: number): number | undefined {
+  if (value === undefined) return undefined;
+  const count = /^\d{1,9}$/.test(value) ? Number(value) : 0;
   if (count >= 1 && count <= max) return count;
-  const got = JSON.stringify(oneLine(given, 40));
+  const got = JSON.stringify(oneLine(value, 40));
   throw new UsageError(`${flag} must be a whole number from 1 to ${max}, got ${got}`);
 }
 
 function jsonOf(
   all: readonly ScenarioRuns[],
   unplayable: readonly Unplayable[],
-  figures: readonly ScenarioFigures[],
   comparison: readonly ComparedScenario[] | undefined,
 ): object {
   const results = all.flatMap((runs) => runs.results);
@@ -245,8 +238,8 @@ function jsonOf(
     ...(comparison === undefined ? {} : {
       comparison: comparison.map(({ file, difference, p }) => ({ file, difference, p })),
     }),
-    scenarios: all.map(({ scenario: { name }, results: runs }, index) =>
-      ({ name, ...figures[index], runs })),
+    scenarios: all.map(({ scenario: { name }, results: runs, figures }) =>
+      ({ name, ...figures, runs })),
   };
 }
 

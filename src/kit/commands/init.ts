@@ -11,7 +11,7 @@ import { packageFile } from '../../base/package-files.ts';
 import { version } from '../../base/version.ts';
 import { CommandError, EXIT, UsageError, type Command } from '../terminal/command.ts';
 import { parseFlags } from '../terminal/flags.ts';
-import { oneLine, shellWord } from '../terminal/one-line.ts';
+import { columns, oneLine, shellWord } from '../terminal/text.ts';
 
 const PACKAGE = 'layercode-microserver';
 const PACKAGE_ROOT = fileURLToPath(packageFile('.'));
@@ -57,7 +57,7 @@ Then, in dir: npm install, npm run dev, and npm run talk in another terminal.
 Exit codes: 0 success; 1 failure; 2 wrong arguments.
 `,
   async run(argv, terminal) {
-    const { target, given } = parseArguments(argv);
+    const { target, option } = parseArguments(argv);
     // npm resolves a relative path in package.json from the real location of the project.
     const directory = realPath(resolve(terminal.directory, target));
     if (/\p{Cc}/u.test(directory)) {
@@ -65,7 +65,7 @@ Exit codes: 0 success; 1 failure; 2 wrong arguments.
     }
     const name = projectName(directory);
     const from = terminal.directory;
-    const spec = packageSpec({ given, from, directory, packageRoot: PACKAGE_ROOT });
+    const spec = packageSpec({ option, from, directory, packageRoot: PACKAGE_ROOT });
     writeProject(directory, projectFiles(name, spec));
     terminal.stdout.write(report(name, target));
     return EXIT.OK;
@@ -74,17 +74,17 @@ Exit codes: 0 success; 1 failure; 2 wrong arguments.
 
 function parseArguments(
   argv: readonly string[],
-): { readonly target: string; readonly given: string | undefined } {
+): { readonly target: string; readonly option: string | undefined } {
   const example = `, for example ^${version} or ../packed.tgz`;
   const { flags, words } = parseFlags('init', argv, [PACKAGE_FLAG], [], example);
-  const given = flags[PACKAGE_FLAG];
-  if (given?.startsWith('-')) throw new UsageError(`${PACKAGE_FLAG} needs a value${example}`);
+  const option = flags[PACKAGE_FLAG];
+  if (option?.startsWith('-')) throw new UsageError(`${PACKAGE_FLAG} needs a value${example}`);
   const [target = '.', stray] = words;
   if (stray !== undefined)
     throw new UsageError(`init takes one directory, but also got ${shown(stray)}`);
   if (target === '')
     throw new UsageError('the directory is empty; leave it out for the working directory');
-  return { target, given };
+  return { target, option };
 }
 
 /** The path without symbolic links, as far as it exists. */
@@ -120,8 +120,8 @@ export function projectName(directory: string): string {
 
 export interface PackageSource {
   /** The value of `--package`. */
-  readonly given: string | undefined;
-  /** A relative path in `given` starts here. */
+  readonly option: string | undefined;
+  /** A relative path in `option` starts here. */
   readonly from: string;
   /** The project's directory, without symbolic links. */
   readonly directory: string;
@@ -130,24 +130,24 @@ export interface PackageSource {
 }
 
 /**
- * The dependency on this package in package.json: the given one, else the folder of a clone, else
+ * The dependency on this package in package.json: the option one, else the folder of a clone, else
  * the installed version. Throws a `UsageError` for a path that does not exist, and for anything
  * that cannot be a spec.
  */
-export function packageSpec({ given, from, directory, packageRoot }: PackageSource): string {
-  if (given === undefined) {
+export function packageSpec({ option, from, directory, packageRoot }: PackageSource): string {
+  if (option === undefined) {
     const isInstalled = packageRoot.split(sep).includes('node_modules');
     return isInstalled ? `^${version}` : fileSpec(packageRoot, directory);
   }
-  if (/\p{Cc}/u.test(given))
+  if (/\p{Cc}/u.test(option))
     throw new UsageError(`${PACKAGE_FLAG} must have no control characters`);
-  const path = given.replace(/^file:/, '');
+  const path = option.replace(/^file:/, '');
   const isPath =
-    path !== given
+    path !== option
     || isAbsolute(path)
     || /^\.{1,2}([\\/]|$)/.test(path)
     || (/\.(tgz|tar\.gz|tar)$/.test(path) && !path.includes(':'));
-  if (!isPath) return given;
+  if (!isPath) return option;
   const file = resolve(from, path);
   if (!existsSync(file)) throw new UsageError(`${PACKAGE_FLAG}: there is no ${shown(file)}`);
   return fileSpec(realpathSync(file), directory);
@@ -260,13 +260,12 @@ function isRemoved(path: string): boolean {
 
 function report(name: string, target: string): string {
   const files = [['package.json', 'scripts and dependencies'] as const, ...TEMPLATES];
-  const width = Math.max(...files.map(([file]) => file.length));
   const isHere = target === '.' || target === './';
   const way = shellWord(target);
   return [
     `Created the project ${name}${isHere ? '' : ` in ${shown(target)}`}:`,
     '',
-    ...files.map(([file, meaning]) => `  ${file.padEnd(width)}  ${meaning}`),
+    ...columns(files).map((line) => `  ${line}`),
     '',
     'Next:',
     '',

@@ -1,5 +1,6 @@
 import { listAgents } from '../../agents/built-in/registry.ts';
 import { EXIT, UsageError, type Command } from '../terminal/command.ts';
+import { columns } from '../terminal/text.ts';
 
 export const listAgentsCommand: Command = {
   name: 'list-agents',
@@ -16,13 +17,8 @@ Exit codes: 0 success; 2 wrong arguments.
 `,
   async run(argv, { stdout }) {
     if (argv.length > 0) throw new UsageError('list-agents takes no arguments');
-    const agents = listAgents();
-    const width = Math.max(...agents.map(({ name }) => name.length));
-    stdout.write(
-      agents
-        .map(({ name, description = '' }) => `${name.padEnd(width)}  ${description}`.trimEnd())
-        .join('\n') + '\n',
-    );
+    const rows = listAgents().map(({ name, description = '' }) => [name, description]);
+    stdout.write(`${columns(rows).join('\n')}\n`);
     return EXIT.OK;
   },
 };

@@ -1,24 +1,18 @@
 // `layercode-microserver talk`: a conversation with an agent from a terminal, a pipe or a script.
 
 import { randomUUID } from 'node:crypto';
-import { readFileSync } from 'node:fs';
-import { resolve } from 'node:path';
 
-import { messageOf } from '../../base/thrown-values.ts';
-import type { Scenario } from '../eval/scenario.ts';
 import { WORDS_PER_MINUTE } from '../platform/spoken-text.ts';
 import { openTarget, TARGET_FLAGS } from '../talk/call-target.ts';
 import { CALLER_FLAGS, parseCallerFlags } from '../talk/caller-flags.ts';
 import { playScript } from '../talk/play-script.ts';
 import { talkByLines } from '../talk/talk-by-lines.ts';
 import { TerminalTalk } from '../talk/talk-on-terminal.ts';
-import { parseTalkScript } from '../talk/talk-script.ts';
+import { readTalkScript } from '../talk/talk-script.ts';
 import { parseWireFlags, PROFILE_NAMES, WIRE_FLAGS, WIRE_SWITCHES } from '../talk/wire-flags.ts';
-import { paintFor } from '../terminal/colour.ts';
 import { EXIT, UsageError, type Command } from '../terminal/command.ts';
 import { parseFlags, parseTimeout, TIMEOUT_SECONDS } from '../terminal/flags.ts';
-import { oneLine, shellWord } from '../terminal/one-line.ts';
-import { interruptedError, withBrokenPipes } from '../terminal/output.ts';
+import { interruptedError, paintFor, withBrokenPipes } from '../terminal/output.ts';
 import { parseConversation } from './turn.ts';
 
 const FLAGS = [
@@ -104,8 +98,8 @@ Examples:
 Exit codes: 0 success, and always on a terminal; 1 a turn was refused or broke off, an expectation
 was not met, or a signal ended the talk; 2 the arguments or the script are wrong.
 `,
-  async run(argv, given) {
-    const terminal = withBrokenPipes(given);
+  async run(argv, plainTerminal) {
+    const terminal = withBrokenPipes(plainTerminal);
     const { flags, switches, words } = parseFlags('talk', argv, FLAGS, WIRE_SWITCHES);
     if (words.length > 0) {
       throw new UsageError('talk takes only flags; to say just one thing: turn "Hello there"');
@@ -120,10 +114,9 @@ was not met, or a signal ended the talk; 2 the arguments or the script are wrong
     const conversationId = parseConversation(flags['--conversation']) ?? randomUUID();
     const caller = parseCallerFlags(flags);
     const timeoutMs = parseTimeout(flags['--timeout']);
-    const script =
-      flags['--script'] === undefined
-        ? undefined
-        : readScript(flags['--script'], terminal.directory, completions === undefined);
+    const { '--script': path } = flags;
+    const script = path === undefined
+      ? undefined : readTalkScript(path, terminal.directory, completions === undefined);
     const { stdin, stdout, environment } = terminal;
     const isOnTerminal =
       script === undefined
@@ -153,26 +146,3 @@ was not met, or a signal ended the talk; 2 the arguments or the script are wrong
     }
   },
 };
-
-/** Throws a `UsageError` for a file that cannot be read or is not a script of this wire. */
-function readScript(path: string, directory: string, hasData: boolean): Scenario {
-  const file = shellWord(oneLine(path, 200));
-  let bytes: Uint8Array;
-  try {
-    bytes = readFileSync(resolve(directory, path));
-  } catch (error) {
-    const reason = oneLine(messageOf(error));
-    throw new UsageError(`--script ${file} cannot be read: ${reason}`, { cause: error });
-  }
-  let text: string;
-  try {
-    text = new TextDecoder('utf-8', { fatal: true }).decode(bytes);
-  } catch (error) {
-    throw new UsageError(`--script ${file} is not UTF-8 text`, { cause: error });
-  }
-  const script = parseTalkScript(text, file);
-  const data = script.steps.find(({ name }) => name === 'data');
-  if (data === undefined || hasData) return script;
-  const fault = 'the wire chat-completions has no data from a page';
-  throw new UsageError(`${file}: line ${data.lineNumber}: ${fault}`);
-}

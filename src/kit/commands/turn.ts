@@ -6,12 +6,10 @@ import { describeFailure } from '../talk/call-failure.ts';
 import { findTarget, TARGET_FLAGS } from '../talk/call-target.ts';
 import { forgetCall, keepCall, readKeptCall } from '../talk/kept-call.ts';
 import { openCall } from '../talk/open-call.ts';
-import { paintFor } from '../terminal/colour.ts';
 import { CommandError, EXIT, UsageError, type Command } from '../terminal/command.ts';
-import { counted } from '../terminal/counted.ts';
 import { parseFlags } from '../terminal/flags.ts';
-import { interruptedError, withBrokenPipes, write } from '../terminal/output.ts';
-import { printable } from '../terminal/printable.ts';
+import { interruptedError, paintFor, withBrokenPipes, write } from '../terminal/output.ts';
+import { counted, printable } from '../terminal/text.ts';
 
 const FLAGS = [...TARGET_FLAGS, '--conversation', '--interrupt-after'] as const;
 const SWITCHES = ['--begin', '--end'] as const;
@@ -51,8 +49,8 @@ Examples:
 Exit codes: 0 the reply is complete, even if it is silent; 1 it was refused, broke off, or nobody
 answered; 2 wrong arguments.
 `,
-  async run(argv, given) {
-    const terminal = withBrokenPipes(given);
+  async run(argv, plainTerminal) {
+    const terminal = withBrokenPipes(plainTerminal);
     const { flags, switches, words } = parseFlags('turn', argv, FLAGS, SWITCHES);
     const text = words.join(' ').trim();
     const wordsHeard = parseWords(flags['--interrupt-after']);
@@ -83,7 +81,7 @@ answered; 2 wrong arguments.
       call.finishPlaying(); // people read faster than a voice speaks
       if (isMidLine) stdout.write('\n');
       isMidLine = false;
-      if (reply.leaves !== undefined) tell('[hang-up]');
+      if (reply.endsCallBy !== undefined) tell('[hang-up]');
       const { id: sessionId, interruption } = call;
       const { failure } = reply;
       if (failure === undefined) keepCall(directory, conversationId, { sessionId, interruption });
@@ -108,15 +106,15 @@ answered; 2 wrong arguments.
   },
 };
 
-function parseWords(given: string | undefined): number | undefined {
-  if (given === undefined) return undefined;
-  if (/^[1-9]\d{0,3}$/.test(given)) return Number(given);
+function parseWords(value: string | undefined): number | undefined {
+  if (value === undefined) return undefined;
+  if (/^[1-9]\d{0,3}$/.test(value)) return Number(value);
   throw new UsageError('--interrupt-after must be a number of words from 1 to 9999');
 }
 
 /** Throws a `UsageError` for a value that cannot be an id. */
-export function parseConversation(given: string | undefined): string | undefined {
-  if (given === undefined || isId(given)) return given;
+export function parseConversation(value: string | undefined): string | undefined {
+  if (value === undefined || isId(value)) return value;
   throw new UsageError(
     `--conversation must be an id: at most ${MAX_ID_LENGTH} characters, without control characters`,
   );

@@ -1,19 +1,18 @@
 // `layercode-microserver webhook`: shows or sets where LayerCode posts an agent's events.
 
 import { isId } from '../../base/fields.ts';
-import { loadSettings } from '../../settings/load-settings.ts';
 import type { Settings } from '../../settings/settings.ts';
 import { show } from '../../settings/shown-value.ts';
 import { PlatformError, RestClient } from '../../wires/layercode/rest-client.ts';
+import { commandSettings } from '../terminal/command-settings.ts';
 import {
   CommandError, EXIT, UsageError, type Command, type Terminal,
 } from '../terminal/command.ts';
 import { parseFlags } from '../terminal/flags.ts';
-import { oneLine } from '../terminal/one-line.ts';
+import { oneLine } from '../terminal/text.ts';
 import { NO_WEBHOOK } from '../tunnel/borrowed-webhook.ts';
 import { describePlatformError } from '../tunnel/platform-failure.ts';
 
-/** Passed on to `loadSettings`, which checks their values. */
 const SETTINGS_FLAGS = [
   '--layercode-api-key',
   '--layercode-agent-id',
@@ -46,15 +45,9 @@ Exit codes: 0 success; 1 LayerCode refused or did not answer, or there is no web
 arguments.
 `,
   async run(argv, terminal) {
-    const { action, agentId: agentFlag, settingsArgv } = parseArguments(argv);
-    // This process verifies no webhooks, so it does not need the secret that production requires.
-    const environment = { ...terminal.environment, NODE_ENV: 'development' };
-    const settings = loadSettings({
-      argv: settingsArgv,
-      environment,
-      directory: terminal.directory,
-    });
-    const agentId = checkAgentId(agentFlag ?? onlyAgent(settings));
+    const { action, flags } = parseArguments(argv);
+    const settings = commandSettings(SETTINGS_FLAGS, flags, terminal);
+    const agentId = checkAgentId(flags[AGENT_FLAG] ?? onlyAgent(settings));
     const client = openClient(settings);
     const url = action.name === 'set' ? parseWebhookUrl(action.url, settings, terminal) : undefined;
     try {
@@ -85,17 +78,11 @@ arguments.
   },
 };
 
-interface Arguments {
-  readonly action: { readonly name: 'get' } | { readonly name: 'set'; readonly url: string };
-  readonly agentId: string | undefined;
-  readonly settingsArgv: readonly string[];
-}
+type Action = { readonly name: 'get' } | { readonly name: 'set'; readonly url: string };
 
 /** No message shows a value: if a key was not quoted, any of the arguments may be a piece of it. */
-function parseArguments(argv: readonly string[]): Arguments {
+function parseArguments(argv: readonly string[]) {
   const { flags, words } = parseFlags('webhook', argv, [AGENT_FLAG, ...SETTINGS_FLAGS]);
-  const { [AGENT_FLAG]: agentId, ...settingsFlags } = flags;
-  const settingsArgv = Object.entries(settingsFlags).map(([flag, value]) => `${flag}=${value}`);
   const [name, url, ...others] = words;
   if (name !== 'get' && name !== 'set') {
     const got = name === undefined ? '' : /^[a-z]{1,16}$/.test(name) ? `, got ${name}` : ' first';
@@ -110,7 +97,8 @@ function parseArguments(argv: readonly string[]): Arguments {
       `webhook ${name} takes ${name === 'get' ? 'only flags' : 'one URL and flags'}`,
     );
   }
-  return { action: name === 'set' ? { name, url: url ?? '' } : { name }, agentId, settingsArgv };
+  const action: Action = name === 'set' ? { name, url: url ?? '' } : { name };
+  return { action, flags };
 }
 
 function checkAgentId(agentId: string): string {
@@ -173,11 +161,11 @@ async function describeWebhook(
  * wrong.
  */
 function parseWebhookUrl(
-  given: string,
+  url: string,
   { agentRoute, secrets }: Settings,
   terminal: Terminal,
 ): string | undefined {
-  const text = given.trim();
+  const text = url.trim();
   if (text === NO_WEBHOOK) return undefined;
   const refuse = (rule: string): UsageError =>
     new UsageError(`the webhook's URL must ${rule}, got ${show(text, secrets)}`);
@@ -185,25 +173,25 @@ function parseWebhookUrl(
   if (!/^https?:\/\/[^\s\\\p{Cc}\p{Cf}]+$/iu.test(text) || !URL.canParse(text)) {
     throw refuse('be an https:// URL like https://voice.example/api/agent');
   }
-  const url = new URL(text);
-  if (url.username !== '' || url.password !== '') {
+  const parsed = new URL(text);
+  if (parsed.username !== '' || parsed.password !== '') {
     throw refuse('not contain a user name or password');
   }
   if (text.includes('#')) throw refuse('not contain #');
-  const isHere = isThisMachine(url.hostname);
-  if (url.protocol === 'http:' && !isHere) {
+  const isHere = isThisMachine(parsed.hostname);
+  if (parsed.protocol === 'http:' && !isHere) {
     throw refuse('begin with https://, so that nobody else can read the calls');
   }
   if (isHere) {
     terminal.stderr.write(
-      `LayerCode cannot reach ${url.host}, which is this machine; `
+      `LayerCode cannot reach ${parsed.host}, which is this machine; `
         + '"run --tunnel" gives it a public URL\n',
     );
   }
-  if (url.pathname === '/' && agentRoute !== '/') {
+  if (parsed.pathname === '/' && agentRoute !== '/') {
     terminal.stderr.write(
       `this URL has no path, and the server takes events at ${agentRoute}; `
-        + `did you mean ${url.origin}${agentRoute}${url.search}?\n`,
+        + `did you mean ${parsed.origin}${agentRoute}${parsed.search}?\n`,
     );
   }
   return text;

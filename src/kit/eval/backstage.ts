@@ -10,10 +10,12 @@ import { DEFAULT_PRICES } from '../../models/prices.ts';
 import { withFallbacks, withRetries } from '../../models/retry.ts';
 import { agentPath } from '../../settings/named-agents.ts';
 import type { ScriptedAnswer } from '../scripted-answer.ts';
+import { scriptedModel } from '../scripted-model.ts';
 import { describeLogLine } from './log-line.ts';
-import { observed, ScenarioModel } from './observed-model.ts';
+import { observed } from './observed-model.ts';
 import type { Cast, PlayOptions } from './play-options.ts';
 import type { Scenario } from './scenario.ts';
+import { sentText } from './sent-request.ts';
 import { clockOf } from './shifted-clock.ts';
 import type { OnSight } from './sight.ts';
 import type { Address, Stage } from './stage.ts';
@@ -30,16 +32,17 @@ export interface BackstageOptions extends Cast, Pick<PlayOptions, 'allowsRealToo
 /** The agent's side of a scenario: an app that reports what happens in it. */
 export class Backstage implements Stage {
   readonly #options: BackstageOptions;
-  readonly #model: ScenarioModel;
   readonly #tools: ToolStandIns;
   readonly #clock: <T>(work: () => T) => T;
+  /** Stands in for the agent's own, if the scenario scripts it. */
+  readonly #model = scriptedModel(() => this.#nextAnswer());
+  #answers: ScriptedAnswer[] = [];
   #app: App | undefined;
 
   constructor(options: BackstageOptions) {
     const { scenario, allowsRealTools: allowsAll, onSight } = options;
     this.#options = options;
     this.#clock = clockOf(scenario);
-    this.#model = new ScenarioModel(onSight);
     this.#tools = new ToolStandIns({ realTools: scenario.realTools, allowsAll, onSight });
   }
 
@@ -50,11 +53,11 @@ export class Backstage implements Stage {
   }
 
   prepare(answers: readonly ScriptedAnswer[]): void {
-    this.#model.prepare(answers);
+    this.#answers = [...answers];
   }
 
   answersLeft(): number {
-    return this.#model.left;
+    return this.#answers.length;
   }
 
   mock(mock: Mock): void {
@@ -108,6 +111,13 @@ export class Backstage implements Stage {
     await app?.close();
   }
 
+  #nextAnswer(): ScriptedAnswer {
+    const answer = this.#answers.shift();
+    if (answer !== undefined) return answer;
+    this.#options.onSight({ type: 'unscripted' });
+    throw new Error('the scenario has no more answers of the model for this turn');
+  }
+
   #opened(): App {
     if (this.#app === undefined) throw new Error('the app is not open');
     return this.#app;
@@ -142,17 +152,19 @@ export class Backstage implements Stage {
   #watched(agent: Agent): Agent {
     const { scenario, settings, modelFor = (own) => own, onSight } = this.#options;
     const { modelPrices = DEFAULT_PRICES } = settings;
+    const isCompared = scenario.steps.some(({ name }) => name === 'expect-same-request');
     const { bind } = agent;
     if (bind === undefined) return agent;
     return {
       ...agent,
       bind: (resources) => bind.call(agent, {
         ...resources,
-        openModel: (given) => {
-          const named = typeof given === 'object' ? given.name : given;
+        openModel: (chosen) => {
+          const name = typeof chosen === 'object' ? chosen.name : chosen;
           const own = scenario.isScripted
-            ? this.#model.model : modelFor(resources.openModel(given), scenario);
-          const model = observed(own, named, modelPrices, onSight);
+            ? this.#model : modelFor(resources.openModel(chosen), scenario);
+          const model = observed(own, modelPrices, onSight, isCompared
+            ? (messages, options) => sentText(name, messages, options) : undefined);
           const { models: count } = scenario;
           if (count === undefined) return model;
           return withFallbacks(Array.from({ length: count }, () => withRetries(model)));

@@ -8,7 +8,7 @@ import { NOT_STARTED } from '../../conversations/unfinished-tool-results.ts';
 import { isToolName, parseArguments } from '../../models/well-formed-call.ts';
 import type { CallRecord, RecordedMessage, RecordedTurn } from '../../records/call-record.ts';
 import { cardNumbers } from '../../redaction/card-numbers.ts';
-import { oneLine } from '../terminal/one-line.ts';
+import { oneLine } from '../terminal/text.ts';
 import { InventedValues } from './invented-values.ts';
 
 const MAX_COMMENT_LENGTH = 200;

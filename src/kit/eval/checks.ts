@@ -2,7 +2,7 @@
 
 import { canonicalJson } from '../../base/canonical-json.ts';
 import type { JsonObject } from '../../base/json.ts';
-import { oneLine } from '../terminal/one-line.ts';
+import { oneLine } from '../terminal/text.ts';
 import { hasFields, plain, type Expectation } from './expectation.ts';
 import type { PlayedTurn, ToolRunSeen } from './result.ts';
 import type { CheckStep, ComparedStep } from './scenario.ts';

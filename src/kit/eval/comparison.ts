@@ -1,6 +1,7 @@
 // Whether a change made scenarios better or worse, and what only looks like it.
 
-import { MISSING, percent, shown, shownCost, table, type ScenarioFigures } from './figures.ts';
+import { columns } from '../terminal/text.ts';
+import { MISSING, percent, shown, shownCost, type ScenarioFigures } from './figures.ts';
 import { fisherExact, holmCorrection, type Passes } from './statistics.ts';
 
 /**
@@ -74,9 +75,9 @@ function passesOf({ passed, failed }: ScenarioFigures): Passes {
 
 /** Lines of a table for a terminal, the heading first. */
 export function comparisonTable(compared: readonly ComparedScenario[]): readonly string[] {
-  return table(
+  return columns([
     ['scenario', 'passed', 'first word p50 ms', 'p95 ms', 'tokens in', 'out', 'cost', ''],
-    compared.map(({ file, difference, p, before, now }) => [
+    ...compared.map(({ file, difference, p, before, now }) => [
       file,
       both(before, now, rateOf),
       both(before, now, ({ firstWordMs }) => shown(firstWordMs?.p50)),
@@ -86,7 +87,7 @@ export function comparisonTable(compared: readonly ComparedScenario[]): readonly
       both(before, now, ({ cost }) => shownCost(cost)),
       verdictOf(difference, p, before),
     ]),
-  );
+  ]);
 }
 
 function both(

@@ -3,8 +3,12 @@
 import { isObject } from '../../base/fields.ts';
 import { parseJson } from '../../base/json.ts';
 import { messageOf } from '../../base/thrown-values.ts';
-import { oneLine } from '../terminal/one-line.ts';
-import { LineFault } from './fault.ts';
+import { oneLine } from '../terminal/text.ts';
+
+/** What is wrong with a line of a script. Caught where the number of the line is known. */
+export class LineFault extends Error {
+  override readonly name = 'LineFault';
+}
 
 export interface Expectation {
   readonly written: string;

@@ -1,6 +1,7 @@
 // How the runs of a scenario went, all together.
 
 import { isObject } from '../../base/fields.ts';
+import { columns } from '../terminal/text.ts';
 import type { PlayedTurn, ScenarioResult } from './result.ts';
 import { quantile, wilsonInterval } from './statistics.ts';
 
@@ -59,12 +60,12 @@ function tokensOf(
 
 /** Lines of a table for a terminal, the heading first. The interval is Wilson's at 95 %. */
 export function figuresTable(figures: readonly ScenarioFigures[]): readonly string[] {
-  return table(
+  return columns([
     [
       'scenario', 'passed', 'rate', '95 % interval', 'first word p50', 'p95', 'tokens in', 'out',
       'cost',
     ],
-    figures.map((own) => {
+    ...figures.map((own) => {
       const { file, passed, failed, undecided, firstWordMs, tokens, cost } = own;
       const runs = passed + failed;
       const { low, high } = wilsonInterval({ passed, runs });
@@ -80,7 +81,7 @@ export function figuresTable(figures: readonly ScenarioFigures[]): readonly stri
         shownCost(cost),
       ];
     }),
-  );
+  ]);
 }
 
 /** What stands for a figure that nobody knows. */
@@ -93,20 +94,6 @@ export function shown(count: number | undefined, unit = ''): string {
 /** Requests cost fractions of a cent. */
 export function shownCost(cost: number | undefined): string {
   return cost === undefined ? MISSING : String(Number(cost.toPrecision(3)));
-}
-
-/** Columns of equal width. */
-export function table(
-  heading: readonly string[],
-  rows: readonly (readonly string[])[],
-): readonly string[] {
-  const all = [heading, ...rows];
-  const widths = heading.map((_, column) =>
-    Math.max(...all.map((row) => row[column]?.length ?? 0)),
-  );
-  return all.map((row) =>
-    row.map((cell, column) => cell.padEnd(widths[column] ?? 0)).join('  ').trimEnd(),
-  );
 }
 
 export function percent(share: number): string {

@@ -13,35 +13,38 @@ const HEADING = /^=== (\d+)\n/m;
 export class GoldenRequests {
   readonly #path: string;
   readonly #isUpdating: boolean;
-  readonly #count: number;
+  /** Numbers of the lines that compare, in order. The file counts them from 1. */
+  readonly #lines: readonly number[];
 
   /** `scenarioPath` may end with the number of a case. */
   constructor(scenarioPath: string, { steps }: Scenario, isUpdating: boolean) {
     this.#path = besideScenario(scenarioPath, '.requests.golden');
-    this.#count = steps.filter(({ name }) => name === 'expect-same-request').length;
+    this.#lines = steps
+      .filter(({ name }) => name === 'expect-same-request')
+      .map(({ lineNumber }) => lineNumber);
     this.#isUpdating = isUpdating;
   }
 
   /**
-   * Why a turn's requests are not those that the line with this number, from 1, has accepted.
-   * Undefined if they are.
+   * Why a turn's requests are not those that the line with this number has accepted. Undefined if
+   * they are.
    */
-  faultOf(line: number, text: string): readonly string[] | undefined {
+  faultOf(lineNumber: number, text: string): readonly string[] | undefined {
     try {
-      return this.#compare(line, normal(text));
+      return this.#compare(this.#lines.indexOf(lineNumber) + 1, normal(text));
     } catch (error) {
       return [messageOf(error)];
     }
   }
 
-  #compare(line: number, text: string): readonly string[] | undefined {
+  #compare(number: number, text: string): readonly string[] | undefined {
     const accepted = this.#read();
     if (this.#isUpdating) {
-      accepted.set(line, text);
+      accepted.set(number, text);
       this.#write(accepted);
       return undefined;
     }
-    const before = accepted.get(line);
+    const before = accepted.get(number);
     const remedy = '--update accepts it';
     if (before === undefined) return [`${basename(this.#path)} does not have it; ${remedy}`];
     const diff = textDiff(before, text);
@@ -68,9 +71,9 @@ export class GoldenRequests {
 
   #write(accepted: ReadonlyMap<number, string>): void {
     const parts = [...accepted]
-      .filter(([line]) => line <= this.#count)
+      .filter(([number]) => number <= this.#lines.length)
       .sort(([a], [b]) => a - b)
-      .map(([line, text]) => `=== ${line}\n${text}\n`);
+      .map(([number, text]) => `=== ${number}\n${text}\n`);
     writeFileSync(this.#path, parts.join('\n'));
   }
 }

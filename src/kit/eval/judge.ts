@@ -2,7 +2,7 @@
 
 import { messageOf } from '../../base/thrown-values.ts';
 import type { ChatMessage, ChatModel } from '../../models/model.ts';
-import { oneLine } from '../terminal/one-line.ts';
+import { oneLine } from '../terminal/text.ts';
 import { askForJson, jsonLine, linesOfTurn } from './json-question.ts';
 import type { Judge, Verdict } from './play-options.ts';
 import type { Scenario } from './scenario.ts';

@@ -1,4 +1,4 @@
-import { oneLine } from '../terminal/one-line.ts';
+import { oneLine } from '../terminal/text.ts';
 
 /** A log record as one line: the message, the tool that it is about, and what went wrong. */
 export function describeLogLine(line: string): string {

@@ -1,24 +1,15 @@
-import type { GoldenRequests } from './golden-requests.ts';
-import type { Cast, PlayOptions } from './play-options.ts';
-import { playScenario } from './play-scenario.ts';
+import { figuresOf, type ScenarioFigures } from './figures.ts';
+import type { PlayOptions } from './play-options.ts';
 import { withFailure, type ScenarioResult } from './result.ts';
-import type { RunModels } from './run-models.ts';
 import type { Scenario } from './scenario.ts';
+import { playStaged, type Staged } from './staging.ts';
 import { UnawaitedErrors } from './unawaited-errors.ts';
-
-/** A scenario and what it is played to. */
-export interface Staged {
-  readonly scenario: Scenario;
-  readonly cast: Cast;
-  readonly golden: GoldenRequests;
-  /** Called once per run. */
-  readonly models: () => RunModels;
-}
 
 /** All runs of one scenario. */
 export interface ScenarioRuns {
   readonly scenario: Scenario;
   readonly results: readonly ScenarioResult[];
+  readonly figures: ScenarioFigures;
 }
 
 /** More at once would take time from each other, and scenarios measure time. */
@@ -35,18 +26,14 @@ export async function playAll(
   onResult: (result: ScenarioResult) => void,
 ): Promise<readonly ScenarioRuns[]> {
   const waiting = staged.flatMap((one, index) =>
-    Array.from({ length: runs }, (_, run) => ({ ...one, index, run })));
+    Array.from({ length: runs }, (_, run) => ({ one, index, run })));
   const results: (() => ScenarioResult)[][] = staged.map(() => []);
   const unawaited = new UnawaitedErrors();
   const work = async (): Promise<void> => {
     for (let next = waiting.shift(); next !== undefined; next = waiting.shift()) {
-      const { scenario, cast, golden, index, run } = next;
-      const models = next.models();
-      const { modelFor, judge, playedCaller } = models;
+      const { one, index, run } = next;
       const errors: string[] = [];
-      const result = await unawaited.during(errors, async () => models.finish(await playScenario(
-        scenario, cast, { ...options, modelFor, judge, playedCaller, golden },
-      )));
+      const result = await unawaited.during(errors, () => playStaged(one, options));
       const whole = (): ScenarioResult =>
         errors.length === 0 ? result : withFailure(result, 'the agent', errors);
       (results[index] ??= [])[run] = whole;
@@ -58,7 +45,8 @@ export async function playAll(
   } finally {
     unawaited.close();
   }
-  return staged.map(({ scenario }, index) => ({
-    scenario, results: (results[index] ?? []).map((whole) => whole()),
-  }));
+  return staged.map(({ scenario }, index) => {
+    const all = (results[index] ?? []).map((whole) => whole());
+    return { scenario, results: all, figures: figuresOf(scenario.file, all) };
+  });
 }

@@ -4,8 +4,7 @@ import { isObject } from '../../base/fields.ts';
 import { messageOf } from '../../base/thrown-values.ts';
 import type { CallerSession } from '../platform/caller-session.ts';
 import type { CallerTurn, CallFailure } from '../platform/caller-turn.ts';
-import { counted } from '../terminal/counted.ts';
-import { oneLine } from '../terminal/one-line.ts';
+import { counted, oneLine } from '../terminal/text.ts';
 import { faultOf } from './checks.ts';
 import type { Notebook } from './notebook.ts';
 import type { PlayOptions } from './play-options.ts';
@@ -216,7 +215,7 @@ export class Play {
   }
 
   get #hasHungUp(): boolean {
-    return this.#deliveries.at(-1)?.reply.leaves === 'hang-up';
+    return this.#deliveries.at(-1)?.reply.endsCallBy === 'hang-up';
   }
 
   get #lastOpening(): ScriptedExchange['opening'] {
@@ -375,11 +374,9 @@ export class Play {
   #compareRequests(step: StepOf<'expect-same-request'>): void {
     const { golden } = this.#options;
     if (golden === undefined) throw new Error('an expect-same-request line needs a golden file');
-    const lines = this.#scenario.steps.filter(({ name }) => name === step.name);
-    const line = lines.findIndex(({ lineNumber }) => lineNumber === step.lineNumber) + 1;
     const sent = this.#notebook.sentSince(this.#firstOfTurn());
-    const reasons =
-      sent === undefined ? ['the model was not asked'] : golden.faultOf(line, sent);
+    const reasons = sent === undefined
+      ? ['the model was not asked'] : golden.faultOf(step.lineNumber, sent);
     if (reasons !== undefined) this.#fail(step, reasons, 'request');
   }
 
@@ -435,7 +432,7 @@ export class Play {
       heard: reply.heard,
       ending: ending === 'whole' && reply.failure !== undefined ? 'refused' : ending,
       state,
-      hangsUp: reply.leaves === 'hang-up',
+      hangsUp: reply.endsCallBy === 'hang-up',
       data: reply.data,
       firstWordMs: reply.firstWordMs,
       durationMs: reply.durationMs ?? 0,

@@ -1,7 +1,7 @@
 // A caller that a model plays.
 
 import type { ChatMessage, ChatModel } from '../../models/model.ts';
-import { oneLine } from '../terminal/one-line.ts';
+import { oneLine } from '../terminal/text.ts';
 import { askForJson, jsonLine } from './json-question.ts';
 import type { PlayedTurn } from './result.ts';
 

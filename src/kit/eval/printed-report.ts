@@ -1,13 +1,13 @@
 // What `eval` prints: a line for each run as it ends, and finally what was not as expected.
 
-import { paintFor } from '../terminal/colour.ts';
 import type { Terminal } from '../terminal/command.ts';
-import { oneLine } from '../terminal/one-line.ts';
+import { paintFor } from '../terminal/output.ts';
+import { oneLine } from '../terminal/text.ts';
 import { hasPassed, type Budgets } from './budgets.ts';
-import { figuresOf } from './figures.ts';
 import type { ScenarioRuns } from './play-all.ts';
 import { reportOf } from './report.ts';
 import type { ScenarioResult } from './result.ts';
+import type { Unplayable } from './staged-scenarios.ts';
 
 const MAX_ROW_LENGTH = 1_000;
 
@@ -57,10 +57,10 @@ export class Progress {
   }
 }
 
-/** What was not as expected, with the transcript around it, and how many passed. */
+/** What was not as expected, with the transcript around it, what was skipped, and the sum. */
 export function printReport(
   all: readonly ScenarioRuns[],
-  skipped: number,
+  skipped: readonly Unplayable[],
   budgets: Budgets,
   { stdout, environment }: Terminal,
 ): void {
@@ -74,10 +74,13 @@ export function printReport(
     stdout.write(`\n${paint(colour, `${mark} ${oneLine(wrong.file, 200)}`)}${share}\n`);
     for (const line of reportOf(wrong)) stdout.write(line === '' ? '\n' : `  ${line}\n`);
   }
-  const passed = all.filter(({ scenario: { file }, results }) =>
-    hasPassed(figuresOf(file, results), budgets)).length;
+  for (const { file, problems } of skipped) {
+    const why = `skipped: ${problems.join('; ')}`;
+    stdout.write(`\n${paint('cyan', `- ${oneLine(file, 200)}`)}  ${why}\n`);
+  }
+  const passed = all.filter(({ figures }) => hasPassed(figures, budgets)).length;
   const sum = `${passed} of ${all.length} scenarios passed`
-    + (skipped === 0 ? '' : `, ${skipped} skipped`);
+    + (skipped.length === 0 ? '' : `, ${skipped.length} skipped`);
   stdout.write(`\n${paint(passed === all.length ? 'green' : 'red', sum)}.\n`);
 }
 

@@ -1,13 +1,10 @@
-import { readFileSync } from 'node:fs';
 import { resolve } from 'node:path';
 
 import { isObject } from '../../base/fields.ts';
 import { parseJson, type JsonObject } from '../../base/json.ts';
-import { messageOf } from '../../base/thrown-values.ts';
-import { counted } from '../terminal/counted.ts';
-import { oneLine, shellWord } from '../terminal/one-line.ts';
+import { counted, oneLine, shellWord } from '../terminal/text.ts';
 import { scenarioOf, type Scenario } from './scenario.ts';
-import { parseScript, ScriptError, withoutComment } from './script.ts';
+import { parseScript, readText, ScriptError, withoutComment } from './script.ts';
 
 /** `order.txt#2` is the second case of `order.txt`. */
 const CASE_NUMBER = /#(\d{1,6})$/;
@@ -59,14 +56,4 @@ export function casesIn(
       return typeof value === 'string' ? value : JSON.stringify(value);
     });
   return { text: plain, cases: cases.map(filledIn) };
-}
-
-function readText(path: string, file: string): string {
-  try {
-    return new TextDecoder('utf-8', { fatal: true }).decode(readFileSync(path));
-  } catch (error) {
-    const reason = error instanceof TypeError
-      ? 'it is not UTF-8 text' : `it cannot be read: ${oneLine(messageOf(error))}`;
-    throw new ScriptError(file, [reason], { cause: error });
-  }
 }

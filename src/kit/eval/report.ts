@@ -2,7 +2,7 @@
 
 import { isObject } from '../../base/fields.ts';
 import { parseJson } from '../../base/json.ts';
-import { oneLine } from '../terminal/one-line.ts';
+import { oneLine } from '../terminal/text.ts';
 import { runText, titleOf } from './checks.ts';
 import type { PlayedTurn, ScenarioFailure, ScenarioResult } from './result.ts';
 
@@ -30,8 +30,8 @@ export function reportOf(result: ScenarioResult): readonly string[] {
 }
 
 function failureLines({ lineNumber, written, reasons }: ScenarioFailure): readonly string[] {
-  const place = lineNumber === undefined ? '' : `line ${lineNumber}: `;
-  return [`${place}${oneLine(written, MAX_SHOWN)}`, ...reasons.map((reason) => `  ${reason}`)];
+  const where = lineNumber === undefined ? '' : `line ${lineNumber}: `;
+  return [`${where}${oneLine(written, MAX_SHOWN)}`, ...reasons.map((reason) => `  ${reason}`)];
 }
 
 function turnsAround({ turn }: ScenarioFailure, { turns }: ScenarioResult): readonly number[] {

@@ -5,18 +5,15 @@ import { fileURLToPath } from 'node:url';
 
 import type { App } from '../../app/app.ts';
 import { isAgent, partsOf } from '../../app/assemble-app.ts';
-import { shellWord } from '../terminal/one-line.ts';
-import { openEvalModel, problemsOfModels } from './eval-model.ts';
-import { GoldenRequests } from './golden-requests.ts';
+import { shellWord } from '../terminal/text.ts';
+import { openEvalModel } from './eval-model.ts';
 import type { Cast } from './play-options.ts';
-import { playScenario } from './play-scenario.ts';
-import { problemsOf } from './problems.ts';
 import { readScenarios } from './read-scenario.ts';
 import { reportOf } from './report.ts';
 import type { ScenarioResult } from './result.ts';
-import { scenarioModels } from './run-models.ts';
 import type { Scenario } from './scenario.ts';
 import { ScriptError } from './script.ts';
+import { playStaged, stageScenario } from './staging.ts';
 
 /** Options of `runScenario`. */
 export interface RunScenarioOptions {
@@ -71,24 +68,17 @@ async function runOne(
   app: App,
   options: RunScenarioOptions,
 ): Promise<ScenarioResult> {
-  const { timeoutMs = 30_000, realTools: allowsRealTools = false, signal, evalModel } = options;
-  const path = resolve(scenario.file);
+  const { timeoutMs = 30_000, realTools: allowsRealTools = false, signal } = options;
   const cast = partsOf(app);
-  const opened = evalModel === undefined
-    ? undefined : openEvalModel(evalModel, 'evalModel', cast.settings);
+  const others = problemOfOther(scenario, cast);
+  if (others.length > 0) throw new ScriptError(shellWord(scenario.file), others);
+  const evalModel = options.evalModel === undefined
+    ? undefined : openEvalModel(options.evalModel, 'evalModel', cast.settings);
   const source = options.live === true ? 'live' : 'recording';
-  const { ofRun, isReplayed } = scenarioModels(path, source, opened, signal);
-  const models = ofRun();
-  const { modelFor, judge, playedCaller } = models;
-  const golden = new GoldenRequests(path, scenario, options.update === true);
-  const playOptions = { timeoutMs, allowsRealTools, signal, modelFor, judge, playedCaller, golden };
-  const problems = [
-    ...problemOfOther(scenario, cast),
-    ...(await problemsOf(scenario, cast, playOptions)),
-    ...(isReplayed ? [] : problemsOfModels(scenario, cast, opened)),
-  ];
-  if (problems.length > 0) throw new ScriptError(shellWord(scenario.file), problems);
-  const result = await models.finish(await playScenario(scenario, cast, playOptions));
+  const staging = { source, isUpdating: options.update === true, evalModel } as const;
+  const playOptions = { timeoutMs, allowsRealTools, signal };
+  const staged = await stageScenario(scenario, cast, resolve(scenario.file), staging, playOptions);
+  const result = await playStaged(staged, playOptions);
   if (result.outcome !== 'passed') throw new ScenarioError(result);
   return result;
 }

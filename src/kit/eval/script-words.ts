@@ -5,12 +5,11 @@ import { parseJson, type JsonObject } from '../../base/json.ts';
 import { isToolName } from '../../models/well-formed-call.ts';
 import { Refusal } from '../../settings/kinds.ts';
 import { rows } from '../../settings/table.ts';
-import { oneLine } from '../terminal/one-line.ts';
-import { parseExpectation, parseValueExpectation } from './expectation.ts';
-import { LineFault } from './fault.ts';
+import { parseTime } from '../terminal/flags.ts';
+import { oneLine } from '../terminal/text.ts';
+import { LineFault, parseExpectation, parseValueExpectation } from './expectation.ts';
 import { parseMock, parseModelLine } from './stand-in-lines.ts';
 import type { Action, CallerLine, CheckLine, Moment } from './step.ts';
-import { parseTime } from './time.ts';
 import { parseToolExpectation } from './tool-line.ts';
 
 /** Most questions to a judge about one line. */

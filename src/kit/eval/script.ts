@@ -1,8 +1,11 @@
 // The language of scenarios and of `talk --script`, one step per line: docs/evals.md.
 
+import { readFileSync } from 'node:fs';
+
 import { nearestName } from '../../base/nearest-name.ts';
-import { oneLine } from '../terminal/one-line.ts';
-import { LineFault } from './fault.ts';
+import { messageOf } from '../../base/thrown-values.ts';
+import { oneLine } from '../terminal/text.ts';
+import { LineFault } from './expectation.ts';
 import { WORDS } from './script-words.ts';
 import type { Step } from './step.ts';
 
@@ -20,6 +23,17 @@ export class ScriptError extends Error {
 }
 
 const MAX_PROBLEMS = 20;
+
+/** The text of a script. Throws a `ScriptError` if there is none. `file` is for the message. */
+export function readText(path: string, file: string): string {
+  try {
+    return new TextDecoder('utf-8', { fatal: true }).decode(readFileSync(path));
+  } catch (error) {
+    const reason = error instanceof TypeError
+      ? 'it is not UTF-8 text' : `it cannot be read: ${oneLine(messageOf(error))}`;
+    throw new ScriptError(file, [reason], { cause: error });
+  }
+}
 
 /** Throws one `ScriptError` with every problem and its line number. `file` is for the message. */
 export function parseScript(script: string, file: string): readonly Step[] {

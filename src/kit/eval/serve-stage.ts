@@ -4,17 +4,15 @@ import { isAbort } from '../../base/abort.ts';
 import { messageOf } from '../../base/thrown-values.ts';
 import { openStore } from '../../conversations/stores/open-store.ts';
 import { createLogger } from '../../log.ts';
-import type { ScriptedAnswer } from '../scripted-answer.ts';
 import { EXIT } from '../terminal/command.ts';
 import { Backstage } from './backstage.ts';
-import type { Staged } from './play-all.ts';
 import type { PlayOptions } from './play-options.ts';
 import type { Sight } from './sight.ts';
 import {
   STAGE_VARIABLE, type StageAccess, type StageAnswer, type StageCall,
 } from './stage-process.ts';
 import { stageSettings } from './stage-settings.ts';
-import type { Mock, ToolMoment } from './step.ts';
+import type { Staged } from './staging.ts';
 import { lineOf } from './unawaited-errors.ts';
 import { WatchedStore } from './watched-store.ts';
 
@@ -39,10 +37,14 @@ export function serveStage(staged: Staged, options: PlayOptions): Promise<void> 
   process.on('message', (message) => {
     const { id, method, args } = message as StageCall;
     const done = async (): Promise<unknown> => {
-      if (method !== 'begin') return perform(stage, method, args);
-      const onSight = (sight: Sight): void => answer({ type: 'sight', sight });
-      stage = await openStage(staged, options, args[0] as StageAccess, onSight);
-      return undefined;
+      if (method === 'begin') {
+        const onSight = (sight: Sight): void => answer({ type: 'sight', sight });
+        stage = await openStage(staged, options, args[0] as StageAccess, onSight);
+        return undefined;
+      }
+      if (stage === undefined) throw new Error('the stage has not begun');
+      // Not checked once more: `StageProcess` is this same program.
+      return Reflect.apply(stage[method], stage, args) as unknown;
     };
     done().then(
       (value) => answer({ type: 'answer', id, value }),
@@ -65,34 +67,4 @@ async function openStage(
   const log = createLogger({ level: 'error', write: (line) => process.stderr.write(line) });
   const store = new WatchedStore(await openStore(settings, { log }));
   return new Backstage({ ...options, scenario, agent: cast.agent, settings, store, onSight });
-}
-
-type Method = Exclude<StageCall['method'], 'begin'>;
-
-function perform(stage: Backstage | undefined, method: Method, args: readonly unknown[]): unknown {
-  if (stage === undefined) throw new Error('the stage has not begun');
-  const [first, second] = args;
-  switch (method) {
-    case 'open':
-    case 'answersLeft':
-    case 'isStoreAway':
-    case 'release':
-    case 'restart':
-    case 'close':
-      return stage[method]();
-    case 'prepare':
-      return stage.prepare(first as readonly ScriptedAnswer[]);
-    case 'mock':
-      return stage.mock(first as Mock);
-    case 'hold':
-      return stage.hold(first as ToolMoment);
-    case 'settled':
-      return stage.settled(String(first), Number(second));
-    case 'turnState':
-      return stage.turnState(String(first), String(second));
-    case 'state':
-      return stage.state(String(first));
-    default:
-      return method satisfies never;
-  }
 }

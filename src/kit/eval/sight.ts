@@ -31,7 +31,7 @@ export type Sight =
   | { readonly type: 'tool-held'; readonly tool: string; readonly isShown: boolean }
   /** A tool with effects was called although nothing says what it may do. It did not run. */
   | { readonly type: 'tool-barred'; readonly tool: string }
-  /** `sent` is the rest of the request, for a golden file. */
+  /** `sent` is the rest of the request, for a golden file; empty if there is none. */
   | {
       readonly type: 'asked';
       readonly messages: readonly ChatMessage[];

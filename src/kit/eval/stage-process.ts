@@ -7,13 +7,11 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 
-import type { JsonObject } from '../../base/json.ts';
-import type { TurnState } from '../../conversations/message.ts';
 import { loadSqlite } from '../../conversations/stores/sqlite-library.ts';
 import type { ScriptedAnswer } from '../scripted-answer.ts';
 import type { OnSight, Sight } from './sight.ts';
 import type { Address, OwnProcess, Stage } from './stage.ts';
-import type { Mock, ToolMoment } from './step.ts';
+import type { Mock } from './step.ts';
 
 /** Marks a process as a stage. Its parent talks with it over IPC. */
 export const STAGE_VARIABLE = 'LAYERCODE_MICROSERVER_STAGE';
@@ -60,6 +58,9 @@ export interface StageProcessOptions {
 const LOOK_MS = 50;
 const MAX_LOOKS = 100;
 
+type RemoteMethod<Method> = Method extends (...args: infer Args) => infer Result
+  ? (...args: Args) => Promise<Awaited<Result>> : never;
+
 interface Waiting {
   resolve(value: unknown): void;
   reject(error: Error): void;
@@ -86,6 +87,12 @@ export class StageProcess implements Stage, OwnProcess {
   #answers: readonly ScriptedAnswer[] = [];
   /** Requests to the model since `prepare`. */
   #asked = 0;
+  readonly answersLeft = this.#remote('answersLeft');
+  readonly hold = this.#remote('hold');
+  readonly release = this.#remote('release');
+  readonly settled = this.#remote('settled');
+  readonly turnState = this.#remote('turnState');
+  readonly state = this.#remote('state');
 
   constructor(options: StageProcessOptions) {
     this.#options = options;
@@ -115,33 +122,9 @@ export class StageProcess implements Stage, OwnProcess {
     await this.#call('prepare', answers);
   }
 
-  async answersLeft(): Promise<number> {
-    return (await this.#call('answersLeft')) as number;
-  }
-
   async mock(mock: Mock): Promise<void> {
     this.#mocks.set(mock.tool, mock);
     await this.#callAll('mock', mock);
-  }
-
-  async hold(moment: ToolMoment): Promise<void> {
-    await this.#call('hold', moment);
-  }
-
-  async release(): Promise<void> {
-    await this.#call('release');
-  }
-
-  async settled(conversationId: string, timeoutMs: number): Promise<boolean> {
-    return (await this.#call('settled', conversationId, timeoutMs)) as boolean;
-  }
-
-  async turnState(conversationId: string, turnId: string): Promise<TurnState | undefined> {
-    return (await this.#call('turnState', conversationId, turnId)) as TurnState | undefined;
-  }
-
-  async state(conversationId: string): Promise<JsonObject | undefined> {
-    return (await this.#call('state', conversationId)) as JsonObject | undefined;
   }
 
   async restart(): Promise<Address> {
@@ -194,6 +177,12 @@ export class StageProcess implements Stage, OwnProcess {
     const exit = once(child, 'exit');
     child.kill('SIGKILL');
     await exit;
+  }
+
+  /** The method of the stage in the process. */
+  #remote<Name extends keyof Stage>(method: Name & StageMethod): RemoteMethod<Stage[Name]> {
+    return ((...args: readonly unknown[]) =>
+      this.#call(method, ...args)) as RemoteMethod<Stage[Name]>;
   }
 
   #callAll(method: StageMethod, ...args: readonly unknown[]): Promise<unknown> {

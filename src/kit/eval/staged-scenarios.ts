@@ -8,24 +8,22 @@ import { createApp } from '../../app/create-app.ts';
 import { openAgents } from '../../app/open-agents.ts';
 import { messageOf } from '../../base/thrown-values.ts';
 import { DEFAULT_PRICES } from '../../models/prices.ts';
-import { loadSettings } from '../../settings/load-settings.ts';
 import { withAgent } from '../../settings/named-agents.ts';
 import { SettingsError, type Settings } from '../../settings/settings.ts';
+import { commandSettings } from '../terminal/command-settings.ts';
 import { UsageError, type Terminal } from '../terminal/command.ts';
-import { oneLine, shellWord } from '../terminal/one-line.ts';
-import { openEvalModel, problemsOfModels } from './eval-model.ts';
-import { GoldenRequests } from './golden-requests.ts';
+import { oneLine, shellWord } from '../terminal/text.ts';
+import { openEvalModel } from './eval-model.ts';
 import { addTokens } from './notebook.ts';
 import { observed } from './observed-model.ts';
-import type { Staged } from './play-all.ts';
 import type { Cast, PlayOptions } from './play-options.ts';
-import { needsProcess, problemsOf } from './problems.ts';
+import { needsProcess } from './problems.ts';
 import { readScenarios, withoutCase } from './read-scenario.ts';
 import type { Tokens } from './result.ts';
-import { scenarioModels, type ModelSource } from './run-models.ts';
 import type { Scenario } from './scenario.ts';
 import { ScriptError } from './script.ts';
 import { stageSettings } from './stage-settings.ts';
+import { stageScenario, type Staged, type StagingOptions } from './staging.ts';
 
 /** Flags that say which agent and which models are played. */
 export interface StagingFlags {
@@ -45,29 +43,68 @@ export interface Unplayable {
   readonly isSkipped: boolean;
 }
 
-/** What the command line names: scenarios, and files that cannot be played. */
-export interface ReadScenarios {
-  readonly scenarios: readonly Scenario[];
-  /** Files that were named one by one. */
-  readonly named: ReadonlySet<string>;
+export interface StagedScenarios {
+  readonly staged: readonly Staged[];
   readonly unplayable: readonly Unplayable[];
+  /** What the judge and played callers have used so far. Undefined if they were not asked. */
+  readonly evalTokens: () => Tokens | undefined;
 }
 
-/** A directory stands for its .txt files. Throws a `UsageError` for a path with none. */
-export function readAll(words: readonly string[], directory: string): ReadScenarios {
-  const files = [...new Set(words.flatMap((word) => filesOf(word, directory)))];
+/**
+ * What can be played, and what cannot. A directory stands for its .txt files. Throws a `UsageError`
+ * for wrong flags, and for a path without scenarios.
+ */
+export async function stageAll(
+  paths: readonly string[],
+  flags: StagingFlags,
+  staging: Omit<StagingOptions, 'evalModel'>,
+  options: PlayOptions,
+  terminal: Terminal,
+): Promise<StagedScenarios> {
+  const { directory } = terminal;
+  const { '--agent': agent, '--agents': agents, '--eval-model': evalModelName } = flags;
+  if (agent !== undefined && agents !== undefined)
+    throw new UsageError('eval takes --agent or --agents, not both');
+  const files = [...new Set(paths.flatMap((path) => filesOf(path, directory)))];
+  const settings = commandSettings(['--settings-file', '--agents'], flags, terminal);
+  const general = agent === undefined ? settings : withAgent(settings, agent);
+  const opened = evalModelName === undefined
+    ? undefined : openEvalModel(evalModelName, '--eval-model', settings);
+  let used: Tokens | undefined;
+  const evalModel = opened && observed(
+    opened, settings.modelPrices ?? DEFAULT_PRICES, (sight) => {
+      if (sight.type === 'used') used = addTokens(used, sight.tokens);
+    },
+  );
+  const stage = async (scenario: Scenario): Promise<Staged> => {
+    const cast = await castFor(scenario, general, directory);
+    const path = resolve(directory, scenario.file);
+    const staged = await stageScenario(scenario, cast, path, { ...staging, evalModel }, options);
+    // What else it refuses about the agent, it refuses here, and not in the middle of the others.
+    createApp(stageSettings(cast.settings, scenario, 'any', 'any'), cast.agent, { log: noLog() });
+    return staged;
+  };
+  const staged: Staged[] = [];
   const unplayable: Unplayable[] = [];
-  const scenarios = files.flatMap((file) => {
+  const named = new Set(paths.map(withoutCase));
+  const take = async (scenario: Scenario): Promise<void> => {
+    const { file } = scenario;
+    const isSkippable = options.openStage === undefined && !named.has(withoutCase(file));
+    const need = isSkippable ? needsProcess(scenario) : undefined;
+    if (need === undefined) staged.push(await stage(scenario));
+    else unplayable.push({ file, problems: [need], isSkipped: true });
+  };
+  const refuse = (file: string, error: unknown): void =>
+    void unplayable.push({ file, problems: problemsIn(error), isSkipped: false });
+  for (const file of files) {
     try {
-      return readScenarios(file, directory);
+      for (const scenario of readScenarios(file, directory))
+        await take(scenario).catch((error: unknown) => refuse(scenario.file, error));
     } catch (error) {
-      if (!(error instanceof ScriptError)) throw error;
-      unplayable.push({ file, problems: error.problems, isSkipped: false });
-      return [];
+      refuse(file, error);
     }
-  });
-  const named = words.filter((word) => files.includes(word)).map(withoutCase);
-  return { scenarios, named: new Set(named), unplayable };
+  }
+  return { staged, unplayable, evalTokens: () => used };
 }
 
 function filesOf(word: string, directory: string): readonly string[] {
@@ -87,76 +124,9 @@ function filesOf(word: string, directory: string): readonly string[] {
   return names.map((name) => join(word, name));
 }
 
-export interface StagedScenarios {
-  readonly staged: readonly Staged[];
-  readonly unplayable: readonly Unplayable[];
-  /** What the judge and played callers have used so far. Undefined if they were not asked. */
-  readonly evalTokens: () => Tokens | undefined;
-}
-
-/** What can be played, and what cannot. Throws a `UsageError` for wrong flags. */
-export async function stageAll(
-  { scenarios, named, unplayable }: ReadScenarios,
-  flags: StagingFlags,
-  { source, isUpdating }: { readonly source: ModelSource; readonly isUpdating: boolean },
-  options: PlayOptions,
-  { environment, directory }: Terminal,
-): Promise<StagedScenarios> {
-  const { '--agent': agent, '--agents': agents, '--eval-model': evalModelName } = flags;
-  if (agent !== undefined && agents !== undefined)
-    throw new UsageError('eval takes --agent or --agents, not both');
-  const settings = loadSettings({
-    argv: (['--settings-file', '--agents'] as const).flatMap((flag) =>
-      flags[flag] === undefined ? [] : [`${flag}=${flags[flag]}`],
-    ),
-    // Production would require a secret, and each app gets one of its own.
-    environment: { ...environment, NODE_ENV: 'development' },
-    directory,
-  });
-  const general = agent === undefined ? settings : withAgent(settings, agent);
-  const opened = evalModelName === undefined
-    ? undefined : openEvalModel(evalModelName, '--eval-model', settings);
-  let used: Tokens | undefined;
-  const evalModel = opened && observed(
-    opened, undefined, settings.modelPrices ?? DEFAULT_PRICES, (sight) => {
-      if (sight.type === 'used') used = addTokens(used, sight.tokens);
-    },
-  );
-  const stage = async (scenario: Scenario): Promise<Staged | readonly string[]> => {
-    const cast = await castFor(scenario, general, directory);
-    const path = resolve(directory, scenario.file);
-    const models = scenarioModels(path, source, evalModel, options.signal);
-    const isLost =
-      options.openStage !== undefined && models.isReplayed && !scenario.isScripted;
-    const found = [
-      ...(isLost ? ['a recording is not replayed with --process: add --live'] : []),
-      ...(await problemsOf(scenario, cast, { ...options, ...models.ofRun() })),
-      ...(models.isReplayed ? [] : problemsOfModels(scenario, cast, evalModel)),
-    ];
-    if (found.length > 0) return found;
-    // What else it refuses about the agent, it refuses here, and not in the middle of the others.
-    createApp(stageSettings(cast.settings, scenario, 'any', 'any'), cast.agent, { log: noLog() });
-    const golden = new GoldenRequests(path, scenario, isUpdating);
-    return { scenario, cast, golden, models: models.ofRun };
-  };
-  const staged: Staged[] = [];
-  const others = [...unplayable];
-  for (const scenario of scenarios) {
-    const { file } = scenario;
-    const need = options.openStage === undefined ? needsProcess(scenario) : undefined;
-    if (need !== undefined && !named.has(withoutCase(file))) {
-      others.push({ file, problems: [need], isSkipped: true });
-      continue;
-    }
-    const found = await stage(scenario).catch(problemsIn);
-    if ('scenario' in found) staged.push(found);
-    else others.push({ file, problems: found, isSkipped: false });
-  }
-  return { staged, unplayable: others, evalTokens: () => used };
-}
-
-/** Of an agent that cannot be opened, or a recording that cannot be replayed. */
+/** Of a script, of an agent that cannot be opened, or of a recording that cannot be replayed. */
 function problemsIn(error: unknown): readonly string[] {
+  if (error instanceof ScriptError) return error.problems;
   const problems = error instanceof SettingsError ? error.problems : [messageOf(error)];
   return problems.map((problem) => oneLine(problem));
 }

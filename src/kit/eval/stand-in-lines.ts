@@ -4,9 +4,9 @@ import { isObject } from '../../base/fields.ts';
 import { parseJson } from '../../base/json.ts';
 import { isToolName } from '../../models/well-formed-call.ts';
 import type { ScriptedPart } from '../scripted-answer.ts';
-import { LineFault } from './fault.ts';
+import { parseTime } from '../terminal/flags.ts';
+import { LineFault } from './expectation.ts';
 import type { Mock, MockOutcome, ModelLine } from './step.ts';
-import { parseTime } from './time.ts';
 
 const MODEL_RULE =
   'model takes: says TEXT, calls TOOL {…}, waits 2 s, fails 503, refuses, breaks off or is cut; '

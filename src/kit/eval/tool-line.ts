@@ -4,8 +4,7 @@
 import { isObject } from '../../base/fields.ts';
 import { parseJson, type JsonObject } from '../../base/json.ts';
 import { isToolName } from '../../models/well-formed-call.ts';
-import { parseExpectation, parseValueExpectation } from './expectation.ts';
-import { LineFault } from './fault.ts';
+import { LineFault, parseExpectation, parseValueExpectation } from './expectation.ts';
 import type { ToolExpectation } from './step.ts';
 
 const TIMES: Readonly<Record<string, number>> = { once: 1, twice: 2 };

@@ -1,4 +1,7 @@
+import { setTimeout } from 'node:timers/promises';
+
 import type { KnownTool } from '../../agents/agent.ts';
+import { aborted } from '../../base/abort.ts';
 import { messageOf } from '../../base/thrown-values.ts';
 import { handOver } from '../../tools/tool-hand-over.ts';
 import { NotDone } from '../../tools/tool-not-done.ts';
@@ -123,7 +126,7 @@ export class ToolStandIns {
     const held = this.#held;
     if (held?.tool !== tool.name || held.isBeginning !== isBeginning) return;
     this.#tellHeld(tool);
-    await Promise.race([held.released, fired(signal)]);
+    await Promise.race([held.released, aborted(signal)]);
   }
 
   #tellHeld({ name, tellBrowser }: Tool): void {
@@ -146,9 +149,10 @@ export function isTool(tool: KnownTool): tool is Tool & KnownTool {
 }
 
 async function runMock({ afterMs, outcome }: Mock, signal: AbortSignal): Promise<unknown> {
-  if (outcome.kind === 'hangs') await fired(signal);
+  if (outcome.kind === 'hangs') await aborted(signal);
   signal.throwIfAborted(); // as a request would
-  if (afterMs > 0) await pause(afterMs, signal);
+  if (afterMs > 0)
+    await setTimeout(afterMs, undefined, { signal }).catch(() => signal.throwIfAborted());
   switch (outcome.kind) {
     case 'returns':
       return structuredClone(outcome.value);
@@ -163,27 +167,4 @@ async function runMock({ afterMs, outcome }: Mock, signal: AbortSignal): Promise
     default:
       return outcome satisfies never;
   }
-}
-
-function fired(signal: AbortSignal): Promise<void> {
-  return new Promise((resolve) => {
-    if (signal.aborted) resolve();
-    signal.addEventListener('abort', () => resolve(), { once: true });
-  });
-}
-
-/** Rejects with the signal's reason if it fires first. */
-function pause(ms: number, signal: AbortSignal): Promise<void> {
-  return new Promise((resolve, reject) => {
-    const abort = (): void => {
-      clearTimeout(timer);
-      reject(signal.reason);
-    };
-    const timer = setTimeout(() => {
-      signal.removeEventListener('abort', abort);
-      resolve();
-    }, ms);
-    if (signal.aborted) abort();
-    else signal.addEventListener('abort', abort, { once: true });
-  });
 }

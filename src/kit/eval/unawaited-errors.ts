@@ -2,7 +2,7 @@ import { AsyncLocalStorage } from 'node:async_hooks';
 
 import { isAbort } from '../../base/abort.ts';
 import { framesOf, messageOf } from '../../base/thrown-values.ts';
-import { oneLine } from '../terminal/one-line.ts';
+import { oneLine } from '../terminal/text.ts';
 
 /**
  * An error that nobody awaits would end the process and every run in it. Until this is closed, each
@@ -41,6 +41,6 @@ export class UnawaitedErrors {
 /** What was thrown, and where. */
 export function lineOf(error: unknown): string {
   const [frame] = error instanceof Error ? framesOf(error) : [];
-  const place = frame === undefined ? '' : `, ${frame}`;
-  return oneLine(`an error that nobody awaits: ${messageOf(error)}${place}`, 4_000);
+  const where = frame === undefined ? '' : `, ${frame}`;
+  return oneLine(`an error that nobody awaits: ${messageOf(error)}${where}`, 4_000);
 }

@@ -274,7 +274,7 @@ export class CallerSession {
       this.#remember(posted);
       await this.#listener.onReply?.(turn);
     }
-    await this.#over(posted, delivery, end, isLast && turn.leaves !== undefined);
+    await this.#over(posted, delivery, end, isLast && turn.endsCallBy !== undefined);
   }
 
   /** Nobody spoke over the reply. */

@@ -38,7 +38,7 @@ export class CallerTurn {
   readonly id: string;
   readonly data: Json[] = [];
   /** How the agent ends the call. */
-  leaves: Meaning['leaves'];
+  endsCallBy: Meaning['endsCallBy'];
   /** The delivery that speaks: the newest one. Undefined once it is over, or the caller left. */
   delivery: OutgoingDelivery | undefined;
   /** What was heard of it, if the caller spoke over it. */
@@ -116,8 +116,8 @@ export class CallerTurn {
     if (this.#isLeft || !isObject(event)) return;
     const { wire } = this.#options;
     if (event.type === wire.lastEvent) this.isWhole = true;
-    const { text = '', data, leaves } = wire.meaningOf(event);
-    this.leaves ??= leaves;
+    const { text = '', data, endsCallBy } = wire.meaningOf(event);
+    this.endsCallBy ??= endsCallBy;
     const told = [this.#takeText(text), this.#takeData(data)];
     this.#watchers.changed();
     await Promise.all(told);

@@ -109,8 +109,8 @@ export class CompletionsTestWire implements TestWire {
     const { name, arguments: args } = content as PlatformToolCall;
     const isHangUp = PROFILES[this.#options.profile].hangUp.some((tool) => tool.name === name);
     return isHangUp
-      ? { leaves: 'hang-up' }
-      : { leaves: 'transfer', data: { [name]: parseJson(args) ?? args } };
+      ? { endsCallBy: 'hang-up' }
+      : { endsCallBy: 'transfer', data: { [name]: parseJson(args) ?? args } };
   }
 
   #callOf(id: unknown = this.conversationId): CompletionCall {

@@ -149,7 +149,7 @@ export class LayercodeTestWire implements TestWire {
         return { data: (content ?? null) as Json };
       case 'response.hangup':
       case 'hangup':
-        return { leaves: 'hang-up' };
+        return { endsCallBy: 'hang-up' };
       default:
         return {};
     }

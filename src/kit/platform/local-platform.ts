@@ -156,15 +156,15 @@ export class LocalPlatform implements AppPlatform {
   /** Serves an agent to our own sessions as the platform of a profile would call it. */
   #complete(context: Context): Awaitable<void> {
     const { profile = '', agent = '' } = context.params;
-    const place = `${profile}/${agent}`;
+    const endpoint = `${profile}/${agent}`;
     const known = PROFILE_NAMES.find((name) => name === profile);
     const called = this.#agents[Number(agent)];
     if (known === undefined || called === undefined)
       throw new HttpError(404, 'no such profile or agent');
-    let handler = this.#completions.get(place);
+    let handler = this.#completions.get(endpoint);
     if (handler === undefined) {
       handler = called.completions(this.#key, known);
-      this.#completions.set(place, handler);
+      this.#completions.set(endpoint, handler);
     }
     return handler(context);
   }
@@ -190,13 +190,13 @@ export class LocalPlatform implements AppPlatform {
         wire: new LayercodeTestWire({ secret, agentId, conversationId, sessionId: id }),
       });
     }
-    const place = `${profile}/${this.#agents.indexOf(agent)}`;
-    const known = `${place}/${conversationId}`;
+    const endpoint = `${profile}/${this.#agents.indexOf(agent)}`;
+    const call = `${endpoint}/${conversationId}`;
     const key = this.#key;
-    const wire = this.#calls.get(known)
+    const wire = this.#calls.get(call)
       ?? new CompletionsTestWire({ profile, key, conversationId });
-    this.#calls.set(known, wire);
-    const url = `${origin}${COMPLETIONS_PATH}/${place}`;
+    this.#calls.set(call, wire);
+    const url = `${origin}${COMPLETIONS_PATH}/${endpoint}`;
     return new CallerSession({ ...common, wire, url: () => url, isResumed: wire.hasBegun });
   }
 

@@ -55,7 +55,7 @@ export interface Meaning {
   readonly text?: string;
   readonly data?: Json;
   /** How the agent ends the call. */
-  readonly leaves?: 'hang-up' | 'transfer';
+  readonly endsCallBy?: 'hang-up' | 'transfer';
 }
 
 /** Who said what in a call. */

@@ -1,7 +1,7 @@
 // Explains why a webhook did not answer properly, to somebody who can fix it.
 
 import type { CallFailure } from '../platform/caller-turn.ts';
-import { oneLine } from '../terminal/one-line.ts';
+import { oneLine } from '../terminal/text.ts';
 import { wireOf, type CallTarget, type Wire } from './call-target.ts';
 
 /** One line: where it happened, what happened, and what to do. */

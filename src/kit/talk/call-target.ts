@@ -2,14 +2,14 @@
 
 import { isObject } from '../../base/fields.ts';
 import { readDevelopmentSecret } from '../../process/development-secret.ts';
-import { loadSettings } from '../../settings/load-settings.ts';
 import { keysOfAgent, secretsOfPlainRoute, withAgent } from '../../settings/named-agents.ts';
 import type { Settings } from '../../settings/settings.ts';
 import { show } from '../../settings/shown-value.ts';
 import type { ProfileName } from '../../wires/chat-completions/profiles.ts';
 import type { CallerFacts } from '../platform/test-wire.ts';
+import { commandSettings } from '../terminal/command-settings.ts';
 import { CommandError, UsageError, type Terminal } from '../terminal/command.ts';
-import { oneLine } from '../terminal/one-line.ts';
+import { oneLine } from '../terminal/text.ts';
 import { openOwnServer } from './own-server.ts';
 import type { CompletionsFlags, PlatformBehaviour } from './wire-flags.ts';
 
@@ -110,38 +110,21 @@ export async function openTarget(
     if (settings().port !== 0) tell(`No server answers at ${localOrigin(settings())}.`);
   }
   const { '--agent': agent } = flags;
-  const given = agent === undefined ? settings() : withAgent(settings(), agent);
-  return openOwnTarget(given, completions, terminal.directory, tell);
-}
-
-async function openOwnTarget(
-  given: Settings,
-  completions: CompletionsFlags | undefined,
-  directory: string,
-  tell: (line: string) => void,
-): Promise<OpenTarget> {
-  const { profile = given.chatCompletionsProfile } = completions ?? {};
+  const own = agent === undefined ? settings() : withAgent(settings(), agent);
+  const { profile = own.chatCompletionsProfile } = completions ?? {};
   const { origin, secret, key, close } = await openOwnServer(
-    { ...given, chatCompletionsProfile: profile }, directory, tell,
+    { ...own, chatCompletionsProfile: profile }, terminal.directory, tell,
   );
-  const webhookUrl = origin + given.agentRoute;
+  const webhookUrl = origin + own.agentRoute;
   if (completions === undefined) return { webhookUrl, secret, close };
   const url = completionsUrl(webhookUrl);
   return { ...completions, wire: 'chat-completions', webhookUrl: url, profile, key, close };
 }
 
 /** Settings are read only when needed: with a URL and a secret, faults in them do not matter. */
-function settingsOf(
-  { '--settings-file': file }: TargetFlags,
-  { environment, directory }: Terminal,
-): () => Settings {
+function settingsOf(flags: TargetFlags, terminal: Terminal): () => Settings {
   let settings: Settings | undefined;
-  return () => (settings ??= loadSettings({
-    argv: file === undefined ? [] : ['--settings-file', file],
-    // Production would require a secret, which may come from a flag.
-    environment: { ...environment, NODE_ENV: 'development' },
-    directory,
-  }));
+  return () => (settings ??= commandSettings(['--settings-file'], flags, terminal));
 }
 
 function localOrigin({ port }: Settings): string {
@@ -160,15 +143,15 @@ function findUrl({ '--url': url }: TargetFlags, settings: () => Settings): strin
 }
 
 /** People enter either form, as on the platforms. */
-function completionsUrl(given: string): string {
-  const url = new URL(given);
+function completionsUrl(webhookUrl: string): string {
+  const url = new URL(webhookUrl);
   const path = url.pathname.replace(/\/$/, '');
   url.pathname = path.endsWith('/chat/completions') ? path : `${path}/chat/completions`;
   return url.href;
 }
 
-function parseWebhookUrl(given: string, agentRoute: () => string): string {
-  const url = URL.canParse(given) ? new URL(given) : undefined;
+function parseWebhookUrl(text: string, agentRoute: () => string): string {
+  const url = URL.canParse(text) ? new URL(text) : undefined;
   const fault =
     url === undefined || !/^https?:$/.test(url.protocol)
       ? 'be an http:// or https:// URL like http://localhost:8000'
@@ -176,7 +159,7 @@ function parseWebhookUrl(given: string, agentRoute: () => string): string {
         ? 'not contain a user name or password'
         : undefined;
   if (url === undefined || fault !== undefined) {
-    throw new UsageError(`--url must ${fault}, got ${oneLine(show(given, []))}`);
+    throw new UsageError(`--url must ${fault}, got ${oneLine(show(text, []))}`);
   }
   if (url.pathname === '/') url.pathname = agentRoute();
   url.hash = '';
@@ -184,11 +167,11 @@ function parseWebhookUrl(given: string, agentRoute: () => string): string {
 }
 
 function findSecret(
-  { '--secret': given }: TargetFlags,
+  { '--secret': flag }: TargetFlags,
   settings: () => Settings,
   directory: string,
 ): string {
-  const secret = given ?? secretsOfPlainRoute(settings())[0] ?? readDevelopmentSecret(directory);
+  const secret = flag ?? secretsOfPlainRoute(settings())[0] ?? readDevelopmentSecret(directory);
   if (secret !== undefined) return secret;
   throw new CommandError(
     'no webhook secret: start a server in this directory first, '
@@ -196,8 +179,8 @@ function findSecret(
   );
 }
 
-function findKey({ key: given }: CompletionsFlags, settings: () => Settings): string {
-  const key = given ?? keysOfPlainRoute(settings())[0];
+function findKey({ key: flag }: CompletionsFlags, settings: () => Settings): string {
+  const key = flag ?? keysOfPlainRoute(settings())[0];
   if (key !== undefined) return key;
   throw new CommandError(
     'no key: set CHAT_COMPLETIONS_KEYS, as the server must have it, or pass --key',

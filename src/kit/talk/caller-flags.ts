@@ -4,7 +4,7 @@ import { isObject } from '../../base/fields.ts';
 import { parseJson, type JsonObject } from '../../base/json.ts';
 import type { CallerFacts } from '../platform/test-wire.ts';
 import { UsageError } from '../terminal/command.ts';
-import { oneLine } from '../terminal/one-line.ts';
+import { oneLine } from '../terminal/text.ts';
 
 export const CALLER_FLAGS = ['--from', '--metadata'] as const;
 
@@ -23,15 +23,15 @@ export function parseCallerFlags(
 }
 
 /** Some wires put it into a header. */
-function parseNumber(given: string): string {
-  if (/^[ -~]+$/.test(given) && given.length <= MAX_NUMBER_LENGTH) return given;
+function parseNumber(value: string): string {
+  if (/^[ -~]+$/.test(value) && value.length <= MAX_NUMBER_LENGTH) return value;
   const rule = `a number such as +15550100: at most ${MAX_NUMBER_LENGTH} characters of ASCII`;
-  throw new UsageError(`--from must be ${rule}, got ${JSON.stringify(oneLine(given, 40))}`);
+  throw new UsageError(`--from must be ${rule}, got ${JSON.stringify(oneLine(value, 40))}`);
 }
 
-function parseMetadata(given: string): JsonObject {
-  const metadata = parseJson(given);
+function parseMetadata(value: string): JsonObject {
+  const metadata = parseJson(value);
   if (isObject(metadata)) return metadata as JsonObject; // it was JSON
-  const got = JSON.stringify(oneLine(given, 40));
+  const got = JSON.stringify(oneLine(value, 40));
   throw new UsageError(`--metadata must be a JSON object such as {"plan":"gold"}, got ${got}`);
 }

@@ -2,7 +2,7 @@ import { randomBytes } from 'node:crypto';
 
 import type { Settings } from '../../settings/settings.ts';
 import { describeLogLine } from '../eval/log-line.ts';
-import { oneLine } from '../terminal/one-line.ts';
+import { oneLine } from '../terminal/text.ts';
 
 /** The server that `talk` starts if it finds none. */
 export interface OwnServer {

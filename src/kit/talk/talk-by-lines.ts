@@ -3,10 +3,9 @@
 import { createInterface } from 'node:readline';
 
 import type { CallerTurn } from '../platform/caller-turn.ts';
-import { paintFor } from '../terminal/colour.ts';
 import { EXIT, type Terminal } from '../terminal/command.ts';
-import { interruptedError, write } from '../terminal/output.ts';
-import { printable } from '../terminal/printable.ts';
+import { interruptedError, paintFor, write } from '../terminal/output.ts';
+import { printable } from '../terminal/text.ts';
 import { describeFailure } from './call-failure.ts';
 import type { CallTarget } from './call-target.ts';
 import { END_TIMEOUT_MS, openCall } from './open-call.ts';
@@ -49,14 +48,14 @@ export async function talkByLines(
   try {
     let reply = call.start();
     let isGood = await isWell(reply);
-    while (isGood && reply.leaves === undefined) {
+    while (isGood && reply.endsCallBy === undefined) {
       const { done, value: line } = await iterator.next();
       if (done === true || interrupted.aborted) break;
       if (line.trim() === '') continue;
       reply = call.say(line);
       isGood = await isWell(reply);
     }
-    if (reply.leaves !== undefined) stderr.write(`${paint('dim', '[the agent hung up]')}\n`);
+    if (reply.endsCallBy !== undefined) stderr.write(`${paint('dim', '[the agent hung up]')}\n`);
     const end = call.end();
     if (isGood && !interrupted.aborted) isGood = await isWell(end);
     else await end.over(END_TIMEOUT_MS); // one failure has been reported already

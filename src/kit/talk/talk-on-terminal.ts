@@ -7,10 +7,9 @@ import {
 import type { Awaitable } from '../../base/awaitable.ts';
 import type { CallerSession } from '../platform/caller-session.ts';
 import type { CallerTurn } from '../platform/caller-turn.ts';
-import { paintFor, type Paint } from '../terminal/colour.ts';
 import type { Terminal } from '../terminal/command.ts';
-import { write } from '../terminal/output.ts';
-import { printable } from '../terminal/printable.ts';
+import { paintFor, write, type Paint } from '../terminal/output.ts';
+import { printable } from '../terminal/text.ts';
 import { describeFailure } from './call-failure.ts';
 import type { CallTarget } from './call-target.ts';
 import { END_TIMEOUT_MS, openCall } from './open-call.ts';
@@ -114,7 +113,7 @@ export class TerminalTalk {
       this.#endLine();
     });
     this.#tellFailure(reply);
-    if (reply.leaves !== undefined) {
+    if (reply.endsCallBy !== undefined) {
       this.tell('[the agent hung up]');
       return this.#quit();
     }

@@ -1,9 +1,12 @@
 // The part of the language of scenarios that `talk --script` can play to any server.
 
+import { resolve } from 'node:path';
+
 import { scenarioOf, type Scenario } from '../eval/scenario.ts';
-import { parseScript, ScriptError } from '../eval/script.ts';
+import { parseScript, readText, ScriptError } from '../eval/script.ts';
 import type { ActionName, Step } from '../eval/step.ts';
 import { UsageError } from '../terminal/command.ts';
+import { oneLine, shellWord } from '../terminal/text.ts';
 
 const TALK_STEPS: readonly ActionName[] = [
   'say', 'expect', 'expect-not', 'expect-data', 'expect-no-data', 'expect-hangup', 'never',
@@ -11,14 +14,15 @@ const TALK_STEPS: readonly ActionName[] = [
 ];
 
 /**
- * Throws one `UsageError` with every problem and its line number, also for steps that need a server
- * of their own. `file` is for the message.
+ * Throws one `UsageError` with every problem, also for steps that need a server of their own, or
+ * that the wire does not have.
  */
-export function parseTalkScript(script: string, file: string): Scenario {
+export function readTalkScript(path: string, directory: string, hasData: boolean): Scenario {
+  const file = shellWord(oneLine(path, 200));
   try {
-    const steps = parseScript(script, file);
+    const steps = parseScript(readText(resolve(directory, path), file), file);
     const problems = steps.flatMap((step) => {
-      const fault = faultOf(step);
+      const fault = faultOf(step, hasData);
       return fault === undefined ? [] : [`line ${step.lineNumber}: ${fault}`];
     });
     if (problems.length > 0) throw new ScriptError(file, problems);
@@ -30,7 +34,9 @@ export function parseTalkScript(script: string, file: string): Scenario {
 }
 
 /** Why `talk` cannot play the step. */
-function faultOf(step: Step): string | undefined {
+function faultOf(step: Step, hasData: boolean): string | undefined {
+  if (step.name === 'data' && !hasData)
+    return 'the wire chat-completions has no data from a page';
   if (step.name === 'interrupt' && 'tool' in step.at)
     return 'talk does not see when a tool runs: play this with eval';
   if (TALK_STEPS.includes(step.name)) return undefined;

@@ -3,7 +3,7 @@
 import { nearestName } from '../../base/nearest-name.ts';
 import { PROFILE_NAMES, type ProfileName } from '../../wires/chat-completions/profiles.ts';
 import { UsageError } from '../terminal/command.ts';
-import { oneLine } from '../terminal/one-line.ts';
+import { oneLine } from '../terminal/text.ts';
 
 export const WIRE_FLAGS = ['--wire', '--profile', '--key'] as const;
 /** Flags without a value. */
@@ -61,9 +61,9 @@ function isProfile(name: string): name is ProfileName {
   return (PROFILE_NAMES as readonly string[]).includes(name);
 }
 
-function refuse(flag: string, given: string, known: readonly string[]): never {
-  const meant = nearestName(given.toLowerCase(), known, Math.ceil(given.length / 2));
+function refuse(flag: string, value: string, known: readonly string[]): never {
+  const meant = nearestName(value.toLowerCase(), known, Math.ceil(value.length / 2));
   const remedy = meant === undefined ? '' : `; did you mean ${meant}?`;
-  const got = JSON.stringify(oneLine(given, 40));
+  const got = JSON.stringify(oneLine(value, 40));
   throw new UsageError(`${flag} must be one of ${known.join(', ')}, got ${got}${remedy}`);
 }

@@ -1,5 +1,5 @@
 import { UsageError } from './command.ts';
-import { oneLine } from './one-line.ts';
+import { oneLine } from './text.ts';
 
 /** The default of `--timeout`. */
 export const TIMEOUT_SECONDS = 30;
@@ -36,10 +36,10 @@ export function parseFlags<Flag extends string, Switch extends string = never>(
       words.push(argument);
       continue;
     }
-    const given = knownSwitches.find((name) => nameIn(argument, [name]) !== undefined);
-    if (given !== undefined) {
-      if (argument !== given) throw new UsageError(`${given} takes no value`);
-      switches.add(given);
+    const option = knownSwitches.find((name) => nameIn(argument, [name]) !== undefined);
+    if (option !== undefined) {
+      if (argument !== option) throw new UsageError(`${option} takes no value`);
+      switches.add(option);
       continue;
     }
     const flag = nameIn(argument, known);
@@ -65,11 +65,18 @@ function describeUnknown(command: string, argument: string, known: readonly stri
   return `${name} is not a flag of ${command}; ${takes}. Put words that begin with a dash after --`;
 }
 
-/** The value of `--timeout` in milliseconds. Throws a `UsageError`. */
-export function parseTimeout(given: string = String(TIMEOUT_SECONDS)): number {
-  const seconds = /^\d+(\.\d+)?$/.test(given) ? Number(given) : 0;
-  if (seconds > 0 && seconds <= MAX_TIMEOUT_SECONDS) return seconds * 1_000;
-  const got = JSON.stringify(oneLine(given, 40));
+/** `2 s`, `1.5s` or `800 ms` in milliseconds. Undefined if it is not a time, or if it is 0. */
+export function parseTime(written: string): number | undefined {
+  const [, amount, unit] = /^(\d{1,6}(?:\.\d{1,3})?) ?(m?s)$/.exec(written) ?? [];
+  if (amount === undefined || Number(amount) === 0) return undefined;
+  return Number(amount) * (unit === 's' ? 1_000 : 1);
+}
+
+/** The value of `--timeout`, in seconds, in milliseconds. Throws a `UsageError`. */
+export function parseTimeout(value: string = String(TIMEOUT_SECONDS)): number {
+  const ms = parseTime(`${value}s`);
+  if (ms !== undefined && ms <= MAX_TIMEOUT_SECONDS * 1_000) return ms;
+  const got = JSON.stringify(oneLine(value, 40));
   throw new UsageError(
     `--timeout must be a number of seconds above 0 and up to ${MAX_TIMEOUT_SECONDS}, got ${got}`,
   );

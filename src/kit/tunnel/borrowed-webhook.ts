@@ -3,7 +3,7 @@
 import { messageOf } from '../../base/thrown-values.ts';
 import { PlatformError, type RestClient } from '../../wires/layercode/rest-client.ts';
 import { CommandError, type Terminal } from '../terminal/command.ts';
-import { oneLine, shellWord } from '../terminal/one-line.ts';
+import { oneLine, shellWord } from '../terminal/text.ts';
 import { describePlatformError } from './platform-failure.ts';
 import { ReplacedWebhooks } from './replaced-webhooks.ts';
 
@@ -22,27 +22,19 @@ export interface BorrowOptions {
   readonly terminal: Terminal;
 }
 
-export interface BorrowedWebhook {
-  /**
-   * Puts the old webhook back, unless somebody has set another one since. Never rejects: resolves
-   * when that is done and verified, or when it failed and stderr says how to do it by hand. May be
-   * called more than once.
-   */
-  giveBack(): Promise<void>;
-}
-
 /**
  * Sets the webhook. Rejects with a `CommandError`, before changing anything if it is unclear what
  * would have to be put back. After any other failure the webhook is what it was, or stderr says
  * how to restore it.
  */
 export async function borrowWebhook(options: BorrowOptions): Promise<BorrowedWebhook> {
-  const loan = new WebhookLoan(options);
-  await loan.begin();
-  return loan;
+  const webhook = new BorrowedWebhook(options);
+  await webhook.begin();
+  return webhook;
 }
 
-class WebhookLoan implements BorrowedWebhook {
+/** Made by `borrowWebhook`. */
+export class BorrowedWebhook {
   readonly #options: BorrowOptions;
   readonly #replaced: ReplacedWebhooks;
   /** The webhook at the start; undefined for none. */
@@ -94,6 +86,11 @@ class WebhookLoan implements BorrowedWebhook {
     }
   }
 
+  /**
+   * Puts the old webhook back, unless somebody has set another one since. Never rejects: resolves
+   * when that is done and verified, or when it failed and stderr says how to do it by hand. May be
+   * called more than once.
+   */
   giveBack(): Promise<void> {
     return (this.#givingBack ??= this.#giveBack());
   }

@@ -13,7 +13,7 @@ import { aborted } from '../../base/abort.ts';
 import { codeOf } from '../../base/thrown-values.ts';
 import { atMost } from '../../base/time-limit.ts';
 import { CommandError, type Terminal } from '../terminal/command.ts';
-import { oneLine } from '../terminal/one-line.ts';
+import { oneLine } from '../terminal/text.ts';
 
 export interface CloudflaredOptions {
   readonly program: string;
@@ -163,9 +163,7 @@ async function exitOf(child: Child, program: string, output: CloudflaredOutput):
   const kill = (): void => void child.kill('SIGKILL');
   process.once('exit', kill);
   const closed = new Promise((resolve) => child.once('close', resolve));
-  const [code, signal] = await new Promise<[number | null, string | null]>((resolve) =>
-    child.once('exit', (...end) => resolve(end)),
-  );
+  const [code, signal] = await once(child, 'exit') as [number | null, string | null];
   process.off('exit', kill);
   await atMost(LAST_OUTPUT_MS, closed);
   child.stdout.destroy();

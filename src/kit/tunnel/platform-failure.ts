@@ -1,7 +1,7 @@
 // Explains why LayerCode refused, to somebody who can fix it.
 
 import { PlatformError } from '../../wires/layercode/rest-client.ts';
-import { oneLine } from '../terminal/one-line.ts';
+import { oneLine } from '../terminal/text.ts';
 
 /**
  * One line: what failed, in the platform's own words if it sent any, and what to do. Contains no

@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, it, type TestContext } from 'node:test';
 
@@ -110,6 +110,11 @@ describe('eval', () => {
     assert.equal(await evalCommand.run(['--max-p95', '30s', '--max-cost', '0'], terminal), 0);
     assert.equal(await evalCommand.run(['--max-p95', '0.001ms'], terminal), 1);
     assert.match(terminal.err, /^over budget: evals\/a\.txt: p95 of the first word is \d+ ms$/m);
+    // Was: not said beside a scenario that cannot be played.
+    writeFileSync(join(terminal.directory, 'evals/x.txt'), 'sing');
+    const before = terminal.err.length;
+    await refusal(terminal, '--max-p95', '0.001ms');
+    assert.match(terminal.err.slice(before), /^over budget: evals\/a\.txt: p95/);
     assert.match(await refusal(terminal, '--max-p95', '5'), /^--max-p95 must be a time such as/);
     assert.match(await refusal(terminal, '--max-cost', 'x'), /^--max-cost must be a number/);
   });
@@ -182,15 +187,23 @@ describe('eval', () => {
     const kill = 'agent echo\nsay Hi\nkill\nexpect Hi\n';
     const terminal = folder(t, { 'a.txt': GOOD, 'x.txt': kill });
     assert.equal(await evalCommand.run(['--junit', 'out.xml'], terminal), 0);
-    assert.match(terminal.out, /^1 of 1 scenarios passed, 1 skipped\.$/m);
+    const why = '- evals/x.txt  skipped: line 3: kill needs a process of its own: add --process';
+    assert.deepEqual(linesOf(terminal.out).slice(2), [
+      why, '', '1 of 1 scenarios passed, 1 skipped.',
+    ]);
     const xml = readFileSync(join(terminal.directory, 'out.xml'), 'utf8');
     assert.match(xml, /tests="2" failures="0" errors="0" skipped="1" time/);
     assert.match(xml, /<testcase name="x" .+>\n +<skipped message="line 3: kill needs a process/);
     const needs = /^evals\/x\.txt: line 3: kill needs a process of its own: add --process$/;
     assert.match(await refusal(terminal, 'evals/x.txt'), needs);
     assert.match(await refusal(terminal, 'evals', 'evals/x.txt'), needs);
-    writeFileSync(join(terminal.directory, 'evals/a.txt'), kill);
-    assert.match(await refusal(terminal), /a\.txt: line 3: kill needs .+\nevals\/x\.txt: line 3: kill/);
+    // Was: code 2, as if the folder could not be played.
+    rmSync(join(terminal.directory, 'evals/a.txt'));
+    const before = terminal.out.length;
+    assert.equal(await evalCommand.run([], terminal), 0);
+    assert.deepEqual(linesOf(terminal.out.slice(before)), [
+      why, '', '0 of 0 scenarios passed, 1 skipped.',
+    ]);
   });
 
   it('reports a file that cannot be played as an error, in JUnit XML and in JSON', async (t) => {

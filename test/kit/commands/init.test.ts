@@ -208,7 +208,7 @@ describe('projectName', () => {
 describe('packageSpec', () => {
   const spec = (fields: Partial<Parameters<typeof packageSpec>[0]>): string =>
     packageSpec({
-      given: undefined,
+      option: undefined,
       from: '/home/ada',
       directory: '/home/ada/my-agent',
       packageRoot: '/home/ada/clone/',
@@ -242,7 +242,7 @@ describe('packageSpec', () => {
     'acme/fork',
   ];
   for (const given of ['^1.2.3', '1.x', 'latest', ...others]) {
-    it(`is ${given} as it was given`, () => assert.equal(spec({ given }), given));
+    it(`is ${given} as it was given`, () => assert.equal(spec({ option: given }), given));
   }
 
   for (const form of [
@@ -257,7 +257,7 @@ describe('packageSpec', () => {
       mkdirSync(from);
       writeFileSync(join(from, 'packed.tgz'), '');
       assert.equal(
-        spec({ given: form, from, directory: join(from, 'my-agent') }),
+        spec({ option: form, from, directory: join(from, 'my-agent') }),
         'file:../packed.tgz',
       );
     });
@@ -267,7 +267,7 @@ describe('packageSpec', () => {
     const from = folder(t);
     writeFileSync(join(from, 'packed.tgz'), '');
     assert.equal(
-      spec({ given: join(from, 'packed.tgz'), directory: join(from, 'a/b') }),
+      spec({ option: join(from, 'packed.tgz'), directory: join(from, 'a/b') }),
       'file:../../packed.tgz',
     );
   });
@@ -276,7 +276,7 @@ describe('packageSpec', () => {
     const from = folder(t);
     mkdirSync(join(from, 'fork'));
     assert.equal(
-      spec({ given: './fork', from, directory: join(from, 'my-agent') }),
+      spec({ option: './fork', from, directory: join(from, 'my-agent') }),
       'file:../fork',
     );
   });

@@ -343,7 +343,7 @@ describe('talk with whom', () => {
       ['--wire', 'chat-completions', '--agent', 'echo', '--key', 'k'],
       /^--agent starts a server of its own, so it goes with neither --url nor --key$/,
     ],
-    [['--script', 'nowhere.txt'], /^--script nowhere\.txt cannot be read: ENOENT/],
+    [['--script', 'nowhere.txt'], /^nowhere\.txt: it cannot be read: ENOENT/],
   ];
   for (const [argv, message] of wrong) {
     it(`refuses ${JSON.stringify(argv).slice(0, 60)}`, async (t) => {

@@ -3,9 +3,18 @@ import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, it, type TestContext } from 'node:test';
 
+import { defineAgent } from '../../../src/agents/define-agent.ts';
+import { MemoryStore } from '../../../src/conversations/memory-store.ts';
 import { evalCommand } from '../../../src/kit/commands/eval.ts';
+import { Backstage } from '../../../src/kit/eval/backstage.ts';
+import type { GoldenRequests } from '../../../src/kit/eval/golden-requests.ts';
+import type { OpenStage } from '../../../src/kit/eval/play-options.ts';
 import { sentText } from '../../../src/kit/eval/sent-request.ts';
+import { stageSettings } from '../../../src/kit/eval/stage-settings.ts';
+import { WatchedStore } from '../../../src/kit/eval/watched-store.ts';
+import { parseSettings } from '../../../src/settings/parse-settings.ts';
 import { RecordedTerminal } from '../terminal/recorded-terminal.ts';
+import { play } from './eval-stage.ts';
 
 const ASKED = 'agent ./shop.mjs\nsay Hi\nmodel calls look {"what": "x"}\nmodel says Hello.\n';
 
@@ -129,6 +138,26 @@ describe('expect-same-request', () => {
     const { code, out } = await folder.run(SHOP);
     assert.equal(code, 1);
     assert.match(out, /line 5: expect-same-request\n +EISDIR/);
+  });
+});
+
+describe('a request that no line compares', () => {
+  it('is not described', async () => {
+    const agent = defineAgent({ name: 'shop', prompt: 'You sell bread.' });
+    const sent: string[] = [];
+    const openStage: OpenStage = (scenario, { secret, key }, onSight) => new Backstage({
+      scenario, agent, settings: stageSettings(parseSettings({}, []), scenario, secret, key),
+      store: new WatchedStore(new MemoryStore({ ttlMs: 10_000, maxConversations: 1 })),
+      allowsRealTools: false,
+      onSight: (sight) => {
+        if (sight.type === 'asked') sent.push(sight.sent);
+        onSight(sight);
+      },
+    });
+    const golden = { faultOf: () => undefined } as unknown as GoldenRequests;
+    for (const line of ['expect Hello', 'expect-same-request'])
+      await play(agent, `say Hi\nmodel says Hello.\n${line}`, { openStage, golden });
+    assert.deepEqual(sent, ['', 'prompt:\nYou sell bread.']);
   });
 });
 

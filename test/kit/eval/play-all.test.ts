@@ -15,14 +15,17 @@ describe('playAll', () => {
       scenario,
       cast: { settings: parseSettings({}, []), agent: getAgent('echo') },
       golden: new GoldenRequests('a.requests.golden', scenario, false),
-      models: () => ({
-        async finish<T>(result: T): Promise<T> {
-          // As the process would: thrown, it would end this test, too.
-          const tell = process.listeners('uncaughtException').at(-1);
-          tell?.(new Error('out of order'), 'uncaughtException');
-          return result;
-        },
-      }),
+      models: {
+        isReplayed: false,
+        ofRun: () => ({
+          async finish<T>(result: T): Promise<T> {
+            // As the process would: thrown, it would end this test, too.
+            const tell = process.listeners('uncaughtException').at(-1);
+            tell?.(new Error('out of order'), 'uncaughtException');
+            return result;
+          },
+        }),
+      },
     };
     const options = { timeoutMs: 5_000, allowsRealTools: false };
     const [runs] = await playAll([staged], 1, options, () => undefined);

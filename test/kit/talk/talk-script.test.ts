@@ -1,21 +1,33 @@
 import assert from 'node:assert/strict';
-import { writeFileSync } from 'node:fs';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { describe, it, type TestContext } from 'node:test';
 
 import type { MessageTurn } from '../../../src/agents/agent.ts';
 import { talk } from '../../../src/kit/commands/talk.ts';
-import { parseTalkScript } from '../../../src/kit/talk/talk-script.ts';
+import type { Scenario } from '../../../src/kit/eval/scenario.ts';
+import { readTalkScript } from '../../../src/kit/talk/talk-script.ts';
 import { deferred, fired, SECRET, serve, within, type TestAgent } from '../../fixtures/app.ts';
 import { RecordedTerminal } from '../terminal/recorded-terminal.ts';
 
 /** For what never comes; what does come has this time too, also on a busy machine. */
 const SHORT = ['--timeout', '0.5'];
 
-describe('parseTalkScript', () => {
+function readScript(script: string): Scenario {
+  const directory = mkdtempSync(join(tmpdir(), 'talk-script-'));
+  try {
+    writeFileSync(join(directory, 'a.txt'), script);
+    return readTalkScript('a.txt', directory, true);
+  } finally {
+    rmSync(directory, { recursive: true });
+  }
+}
+
+describe('readTalkScript', () => {
   /** The steps without what is the same for all, and patterns as they stand. */
   function parse(script: string): unknown[] {
-    return parseTalkScript(script, 'a.txt').steps.map(
+    return readScript(script).steps.map(
       ({ lineNumber: _line, written: _written, ...action }) =>
         'expectation' in action ? { name: action.name, text: action.expectation.written } : action,
     );
@@ -45,7 +57,7 @@ describe('parseTalkScript', () => {
 
   it('numbers the lines, and skips blank ones and comments', () => {
     const { steps: read } =
-      parseTalkScript('# a script\r\n\r\nsay one\n   # more\nsay two\n', 'a.txt');
+      readScript('# a script\r\n\r\nsay one\n   # more\nsay two\n');
     const numbers = read.map(({ lineNumber }) => lineNumber);
     assert.deepEqual(numbers, [3, 5]);
   });
@@ -83,7 +95,7 @@ describe('parseTalkScript', () => {
   for (const [line, message] of faults) {
     it(`refuses ${JSON.stringify(line)}`, () => {
       assert.throws(
-        () => parseTalkScript(line, 'a.txt'),
+        () => readScript(line),
         ({ name, message: told }: Error) => {
           // V8 has worded it in more than one way.
           assert.deepEqual(
@@ -98,13 +110,13 @@ describe('parseTalkScript', () => {
 
   it('tells of all faults at once, in one line', () => {
     assert.throws(
-      () => parseTalkScript('say\n\nexpect\nsay Hello\n\u001bx', 'a.txt'),
+      () => readScript('say\n\nexpect\nsay Hello\n\u001bx'),
       /^UsageError: a\.txt: line 1: [^\n]+; line 3: [^\n]+; line 5: x is not a step[^\n]+$/,
     );
   });
 
   it('refuses a script without a step', () => {
-    assert.throws(() => parseTalkScript('# nothing\n', 'a.txt'), {
+    assert.throws(() => readScript('# nothing\n'), {
       name: 'UsageError',
       message: 'a.txt: it contains no steps',
     });
@@ -122,7 +134,7 @@ describe('parseTalkScript', () => {
   ];
   for (const [expectation, text, isMatch] of matches) {
     it(`${isMatch ? 'finds' : 'does not find'} ${expectation} in ${JSON.stringify(text)}`, () => {
-      const [step] = parseTalkScript(`expect ${expectation}`, 'a.txt').steps;
+      const [step] = readScript(`expect ${expectation}`).steps;
       assert.equal(step?.name === 'expect' && step.expectation.matches(text), isMatch);
     });
   }
@@ -467,7 +479,7 @@ describe('talk --script', () => {
     );
     await assert.rejects(talk.run(['--script', 'latin.txt'], terminal), {
       name: 'UsageError',
-      message: '--script latin.txt is not UTF-8 text',
+      message: 'latin.txt: it is not UTF-8 text',
     });
   });
 });

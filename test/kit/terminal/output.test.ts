@@ -2,8 +2,9 @@ import assert from 'node:assert/strict';
 import { PassThrough, Writable } from 'node:stream';
 import { describe, it } from 'node:test';
 
-import { paintFor } from '../../../src/kit/terminal/colour.ts';
-import { interruptedError, withBrokenPipes, write } from '../../../src/kit/terminal/output.ts';
+import {
+  interruptedError, paintFor, withBrokenPipes, write,
+} from '../../../src/kit/terminal/output.ts';
 import { within } from '../../fixtures/app.ts';
 import { RecordedTerminal } from './recorded-terminal.ts';
 

@@ -4,8 +4,7 @@ import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
 import { describe, it } from 'node:test';
 
-import { oneLine, shellWord } from '../../../src/kit/terminal/one-line.ts';
-import { printable } from '../../../src/kit/terminal/printable.ts';
+import { oneLine, printable, shellWord } from '../../../src/kit/terminal/text.ts';
 
 describe('oneLine', () => {
   for (const [text, line] of [

@@ -1,0 +1,61 @@
+// A scenario that is ready to be played: with its agent, its models and its golden file.
+
+import type { ChatModel } from '../../models/model.ts';
+import { shellWord } from '../terminal/text.ts';
+import { problemsOfModels } from './eval-model.ts';
+import { GoldenRequests } from './golden-requests.ts';
+import type { Cast, PlayOptions } from './play-options.ts';
+import { playScenario } from './play-scenario.ts';
+import { problemsOf } from './problems.ts';
+import type { ScenarioResult } from './result.ts';
+import { scenarioModels, type ModelSource, type ScenarioModels } from './run-models.ts';
+import type { Scenario } from './scenario.ts';
+import { ScriptError } from './script.ts';
+
+export interface Staged {
+  readonly scenario: Scenario;
+  readonly cast: Cast;
+  readonly golden: GoldenRequests;
+  readonly models: ScenarioModels;
+}
+
+export interface StagingOptions {
+  readonly source: ModelSource;
+  /** Whether golden files are written instead of compared with. */
+  readonly isUpdating: boolean;
+  /** Decides `judge` lines and plays callers. */
+  readonly evalModel: ChatModel | undefined;
+}
+
+/**
+ * `path` is that of the scenario's file, perhaps with the number of a case. Throws a `ScriptError`
+ * for a scenario that cannot be played to this cast, and a `RecordingError` for a recording that
+ * cannot be replayed.
+ */
+export async function stageScenario(
+  scenario: Scenario,
+  cast: Cast,
+  path: string,
+  { source, isUpdating, evalModel }: StagingOptions,
+  options: PlayOptions,
+): Promise<Staged> {
+  const models = scenarioModels(path, source, evalModel, options.signal);
+  const isLost = options.openStage !== undefined && models.isReplayed && !scenario.isScripted;
+  const problems = [
+    ...(isLost ? ['a recording is not replayed with --process: add --live'] : []),
+    ...(await problemsOf(scenario, cast, { ...options, ...models.ofRun() })),
+    ...(models.isReplayed ? [] : problemsOfModels(scenario, cast, evalModel)),
+  ];
+  if (problems.length > 0) throw new ScriptError(shellWord(scenario.file), problems);
+  const golden = new GoldenRequests(path, scenario, isUpdating);
+  return { scenario, cast, golden, models };
+}
+
+/** Plays it once. Rejects with the reason of `signal`. */
+export async function playStaged(
+  { scenario, cast, golden, models }: Staged,
+  options: PlayOptions,
+): Promise<ScenarioResult> {
+  const { finish, ...asked } = models.ofRun();
+  return finish(await playScenario(scenario, cast, { ...options, ...asked, golden }));
+}

@@ -1,0 +1,20 @@
+import { loadSettings } from '../../settings/load-settings.ts';
+import type { Settings } from '../../settings/settings.ts';
+import type { Terminal } from './command.ts';
+
+/**
+ * The settings of a command other than `run`. `names`: those of its flags that are settings.
+ * `loadSettings` checks their values.
+ */
+export function commandSettings<Flag extends string>(
+  names: readonly Flag[],
+  flags: Readonly<Partial<Record<Flag, string>>>,
+  { environment, directory }: Terminal,
+): Settings {
+  return loadSettings({
+    argv: names.flatMap((name) => (flags[name] === undefined ? [] : [`${name}=${flags[name]}`])),
+    // Production requires a secret, which only a server needs: these commands verify no webhook.
+    environment: { ...environment, NODE_ENV: 'development' },
+    directory,
+  });
+}
