@@ -11,7 +11,7 @@ type Listeners = Pick<
 type Usage = Extract<ModelDelta, { readonly type: 'usage' }>;
 
 /** What is known of a request to a vendor while it runs. */
-export interface VendorsView {
+export interface AnswerSoFar {
   readonly usage: ModelTokens;
   readonly response?: ModelResponse;
 }
@@ -22,7 +22,7 @@ let requests = 0;
 export class RequestReport {
   readonly #model: string;
   readonly #listeners: Listeners;
-  readonly #vendor: VendorsView;
+  readonly #vendor: AnswerSoFar;
   readonly #server: ModelServer | undefined;
   readonly #request = ++requests;
   readonly #calls: ToolCall[] = [];
@@ -33,7 +33,7 @@ export class RequestReport {
   #isOver = false;
 
   /** `vendor`: what the vendor has reported by now. */
-  constructor(model: string, listeners: Listeners, vendor: VendorsView, server?: ModelServer) {
+  constructor(model: string, listeners: Listeners, vendor: AnswerSoFar, server?: ModelServer) {
     this.#model = model;
     this.#listeners = listeners;
     this.#vendor = vendor;

@@ -264,9 +264,9 @@ export class CallRecorder implements CallRecords {
   }
 
   async #make(call: EndedCall, read: Read): Promise<Made> {
-    const knownAt = this.#erasedAt(call.conversationKey); // before: it may be erased meanwhile
+    const erasedBefore = this.#erasedAt(call.conversationKey); // before: it may be erased meanwhile
     const conversation = await read();
-    const erasedAt = Math.max(conversation?.erasedAt ?? 0, knownAt);
+    const erasedAt = Math.max(conversation?.erasedAt ?? 0, erasedBefore);
     return { record: callRecordOf(call, conversation, this.#contents), erasedAt };
   }
 
