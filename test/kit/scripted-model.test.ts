@@ -42,12 +42,6 @@ async function deltasOf(
 }
 
 describe('scriptedModel', () => {
-  it('says what its script says, one answer per request', async (t) => {
-    const { client } = serveWith(t, scriptedModel(['Hello there.', 'Goodbye.']));
-    assert.equal(await (await client.say('Hi.')).text(), 'Hello there.');
-    assert.equal(await (await client.say('Bye.')).text(), 'Goodbye.');
-  });
-
   it('calls a tool, and is asked again with the result', async (t) => {
     const args = { kind: 'funghi', count: 2 };
     const model = scriptedModel([{ call: 'add_pizza', args }, 'Two Funghi.']);
@@ -136,21 +130,18 @@ describe('scriptedModel', () => {
     assert.deepEqual(deltas, [{ type: 'text', text: 'One' }]);
   });
 
-  it('fails the turn when the script runs out after a tool, and says so', async (t) => {
-    const args = { kind: 'funghi', count: 2 };
-    const { client, logLines } = serveWith(t, scriptedModel([{ call: 'add_pizza', args }]));
-    assert.match(await (await client.say('Two.')).text(), /^Sorry, something went wrong/);
-    const said = 'the script of scriptedModel has 1 answer, and the model was asked once more, '
-      + "after a tool's result";
-    assert.ok(logLines.some((line) => line.includes(said)), logLines.join(''));
-  });
-
-  it('fails the turn when the script runs out after what the caller said', async (t) => {
-    const { client, logLines } = serveWith(t, scriptedModel([]));
-    await (await client.say('Two.')).text();
-    const said = "has 0 answers, and the model was asked once more, after the caller's words";
-    assert.ok(logLines.some((line) => line.includes(said)), logLines.join(''));
-  });
+  for (const [after, script, said] of [
+    ['a tool', [{ call: 'add_pizza', args: { kind: 'funghi', count: 2 } }],
+      "has 1 answer, and the model was asked once more, after a tool's result"],
+    ['what the caller said', [],
+      "has 0 answers, and the model was asked once more, after the caller's words"],
+  ] as const) {
+    it(`fails the turn when the script runs out after ${after}, and says so`, async (t) => {
+      const { client, logLines } = serveWith(t, scriptedModel(script));
+      assert.match(await (await client.say('Two.')).text(), /^Sorry, something went wrong/);
+      assert.ok(logLines.some((line) => line.includes(said)), logLines.join(''));
+    });
+  }
 
   const wrong: readonly (readonly [script: unknown, message: RegExp])[] = [
     ['Hi.', /^scriptedModel takes a list of answers or a function, got string$/],
@@ -295,17 +286,6 @@ describe('a scripted model that is late', () => {
     await read(model, { signal });
     assert.equal(getEventListeners(signal, 'abort').length, 0);
   });
-
-  it('causes no warning of listeners that leak, however often it waits', async () => {
-    const warnings: string[] = [];
-    const warned = ({ name }: Error): void => void warnings.push(name);
-    process.on('warning', warned);
-    const script = Array.from({ length: 12 }, () => [{ waitMs: 1 }, 'word ']).flat();
-    await deltasOf(scriptedModel([script]));
-    await new Promise(setImmediate); // when a warning has been told
-    process.off('warning', warned);
-    assert.deepEqual(warnings.filter((name) => name.startsWith('MaxListeners')), []);
-  });
 });
 
 describe('a script that is a function', () => {
@@ -330,11 +310,6 @@ describe('a script that is a function', () => {
     const { client } = serveWith(t, model);
     assert.equal(await (await client.say('Hi.')).text(), 'Hello.');
     assert.equal(await (await client.say('What can you do?')).text(), '2 tools');
-  });
-
-  it('may wait and fail as an answer of a list may', async () => {
-    const { error } = await read(scriptedModel(() => [{ waitMs: 1 }, { fail: 503 }]));
-    assert.equal(error?.status, 503);
   });
 
   it('fails its request if its answer is invalid, and says which', async () => {

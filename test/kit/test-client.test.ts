@@ -1,45 +1,24 @@
 // The client that users test their agents with, over a real socket.
 
 import assert from 'node:assert/strict';
-import { createServer, type IncomingMessage, type RequestListener } from 'node:http';
-import type { AddressInfo } from 'node:net';
 import { describe, it, type TestContext } from 'node:test';
 
 import type { ToolCall } from '../../src/conversations/message.ts';
 import { createTestClient, type TestClient } from '../../src/testing.ts';
 import { verifySignature } from '../../src/wires/layercode/signature.ts';
 import {
-  contentsOf, deferred, fired, Listener, SECRET, serve, Told, typesOf, type TestAgent,
+  contentsOf, deferred, fired, Listener, SECRET, serve, typesOf, type Told, type TestAgent,
 } from '../fixtures/app.ts';
 import { itDropsReplies } from '../fixtures/dropped-reply.ts';
+import { foreignServer, type Sent } from '../fixtures/foreign-server.ts';
 import { wireBody } from '../fixtures/wire.ts';
-
-/** What a client sent: the request and its bytes. */
-interface Sent {
-  readonly request: IncomingMessage;
-  readonly body: string;
-}
 
 /** A client of a server that is none of ours, and what it is sent. */
 async function clientOf(
   t: TestContext,
-  answer: RequestListener = (_request, response) => response.end(),
+  answer: Parameters<typeof foreignServer>[1] = (response) => response.end(),
 ): Promise<{ client: TestClient; sent: Told<Sent>; origin: string }> {
-  const sent = new Told<Sent>();
-  const server = createServer((request, response) => {
-    const chunks: Buffer[] = [];
-    request.on('data', (chunk: Buffer) => chunks.push(chunk));
-    request.on('end', () => {
-      sent.tell({ request, body: Buffer.concat(chunks).toString('utf8') });
-      answer(request, response);
-    });
-  });
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
-  t.after(() => {
-    server.closeAllConnections();
-    server.close();
-  });
-  const origin = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
+  const { origin, sent } = await foreignServer(t, answer);
   return { client: createTestClient(origin, { secret: SECRET }), sent, origin };
 }
 
@@ -47,7 +26,7 @@ describe('createTestClient', () => {
   it('signs the exact bytes that it posts', async (t) => {
     const { client, sent } = await clientOf(t);
     await client.say('Grüezi ☂');
-    const { request, body } = await sent.next();
+    const { request, text: body } = await sent.next();
     assert.equal(
       verifySignature(body, String(request.headers['layercode-signature']), SECRET),
       true,
@@ -59,7 +38,7 @@ describe('createTestClient', () => {
     await client.post(wireBody('message'));
     await client.post(Buffer.from(wireBody('message')));
     assert.deepEqual(
-      [(await sent.next()).body, (await sent.next()).body],
+      [(await sent.next()).text, (await sent.next()).text],
       [wireBody('message'), wireBody('message')],
     );
   });
@@ -99,7 +78,7 @@ describe('createTestClient', () => {
     await client.start();
     await client.say('Hello?');
     const events = [await sent.next(), await sent.next()].map(
-      ({ body }) => JSON.parse(body) as { conversation_id: string; turn_id: string },
+      ({ text: body }) => JSON.parse(body) as { conversation_id: string; turn_id: string },
     );
     assert.deepEqual(
       [
@@ -113,7 +92,7 @@ describe('createTestClient', () => {
   it('replaces fields of the event', async (t) => {
     const { client, sent } = await clientOf(t);
     await client.say('Hello?', { turn_id: 't-1', custom_metadata: { plan: 'gold' } });
-    const event = JSON.parse((await sent.next()).body) as Record<string, unknown>;
+    const event = JSON.parse((await sent.next()).text) as Record<string, unknown>;
     assert.deepEqual(
       [event['turn_id'], event['custom_metadata'], event['text']],
       ['t-1', { plan: 'gold' }, 'Hello?'],
@@ -175,7 +154,7 @@ describe('interruptAfterWords', () => {
   });
 
   it('has the next message say what was heard', async (t) => {
-    const { client, sent } = await clientOf(t, (_request, response) => {
+    const { client, sent } = await clientOf(t, (response) => {
       response.writeHead(200, { 'content-type': 'text/event-stream' });
       response.end('data: {"type":"response.tts","content":"One, two three"}\n\n');
     });
@@ -183,7 +162,7 @@ describe('interruptAfterWords', () => {
     await client.say('Wait.');
     await client.say('Yes.');
     const contexts = [await sent.next(), await sent.next(), await sent.next()].map(
-      ({ body }) => (JSON.parse(body) as Record<string, unknown>)['interruption_context'],
+      ({ text: body }) => (JSON.parse(body) as Record<string, unknown>)['interruption_context'],
     );
     assert.deepEqual(contexts, [
       undefined,
@@ -273,7 +252,7 @@ describe('interruptAfterWords', () => {
   });
 
   it('is not told by a session.start, nor by a message after one', async (t) => {
-    const { client, sent } = await clientOf(t, (_request, response) => {
+    const { client, sent } = await clientOf(t, (response) => {
       response.writeHead(200, { 'content-type': 'text/event-stream' });
       response.end('data: {"type":"response.tts","content":"One, two three"}\n\n');
     });
@@ -281,7 +260,7 @@ describe('interruptAfterWords', () => {
     await client.start();
     await client.say('Hi.');
     const bodies = [await sent.next(), await sent.next(), await sent.next()];
-    assert.ok(bodies.every(({ body }) => !body.includes('interruption_context')));
+    assert.ok(bodies.every(({ text: body }) => !body.includes('interruption_context')));
   });
 
   it('is told to the conversation that was interrupted, and to no other', async (t) => {
@@ -301,7 +280,7 @@ describe('interruptAfterWords', () => {
   });
 
   it('has no text of a request that was refused, but says why', async (t) => {
-    const { client } = await clientOf(t, (_request, response) => {
+    const { client } = await clientOf(t, (response) => {
       response.writeHead(401, { 'content-type': 'application/json' }).end('{"error":"no"}');
     });
     const message = 'the request was refused with status 401: {"error":"no"}';
@@ -309,7 +288,7 @@ describe('interruptAfterWords', () => {
   });
 
   it('leaves an answer that is no stream to be read', async (t) => {
-    const { client } = await clientOf(t, (_request, response) => {
+    const { client } = await clientOf(t, (response) => {
       response.writeHead(503, { 'content-type': 'application/json' }).end('{"error":"full"}');
     });
     const reply = await client.say('Hello?', { interruptAfterWords: 1 });
@@ -338,7 +317,7 @@ describe('deliverAgain', () => {
     const [, said, , again] = [
       await sent.next(), await sent.next(), await sent.next(), await sent.next(),
     ];
-    assert.equal(again?.body, said?.body);
+    assert.equal(again?.text, said?.text);
   });
 
   it('fails where there was no turn', async () => {
@@ -501,7 +480,7 @@ describe('TestReply', () => {
   itDropsReplies(serve);
 
   it('of an empty answer has no events', async (t) => {
-    const { client } = await clientOf(t, (_request, response) => response.writeHead(204).end());
+    const { client } = await clientOf(t, (response) => response.writeHead(204).end());
     assert.deepEqual(await (await client.say('Hello?')).events(), []);
   });
 });

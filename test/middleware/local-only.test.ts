@@ -1,6 +1,3 @@
-// Who is let in by what the request says is tested through a real server in test/kit/platform/local-platform.test.ts. A peer that is not
-// of this machine cannot be had in a test on every machine, so here it is one by name.
-
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 
@@ -8,11 +5,18 @@ import type { Context } from '../../src/http/context.ts';
 import { HttpError } from '../../src/http/errors.ts';
 import { localOnly } from '../../src/middleware/local-only.ts';
 
-/** Whether a request of that peer gets through, all else being right. */
-function letsIn(remoteAddress: string | undefined): boolean {
+type Headers = Readonly<Record<string, string>>;
+
+/** Whether a request of that peer gets through. */
+function letsIn(
+  remoteAddress: string | undefined,
+  headers: Headers = {},
+  httpVersion = '1.1',
+): boolean {
+  const all: Headers = { host: 'localhost:8000', ...headers };
   const context = {
-    request: { socket: { remoteAddress }, httpVersion: '1.1' },
-    header: (name: string) => (name === 'host' ? 'localhost:8000' : undefined),
+    request: { socket: { remoteAddress }, httpVersion },
+    header: (name: string) => all[name],
   };
   try {
     localOnly()(context as unknown as Context);
@@ -43,4 +47,43 @@ describe('localOnly', () => {
     it(`keeps ${address === undefined ? 'a peer without an address' : JSON.stringify(address)} out`, () =>
       assert.equal(letsIn(address), false));
   }
+
+  const strangers: readonly (readonly [who: string, headers: Headers])[] = [
+    ['a page of another site', { origin: 'https://evil.example' }],
+    ['a page without an origin of its own', { origin: 'null' }],
+    ['a page whose name was rebound to this machine', { host: 'evil.example:8000' }],
+    ['a page of a name that ends like ours', { host: 'evil-localhost' }],
+    ['a caller behind a tunnel', { 'cf-connecting-ip': '203.0.113.7' }],
+    ['a caller behind a proxy', { 'x-forwarded-for': '203.0.113.7, 127.0.0.1' }],
+    ['a caller whom a proxy names otherwise', { 'x-real-ip': '203.0.113.7' }],
+    ['a caller whom a proxy names in yet another way', { 'true-client-ip': '203.0.113.7' }],
+    ['a caller behind a proxy that names both', { forwarded: 'for=127.0.0.1;host=localhost' }],
+    ['a caller behind a proxy that names only itself', { via: '1.1 proxy' }],
+    ['a caller who asked a proxy for another host', { 'x-forwarded-host': 'agent.example' }],
+    ['a host with a user', { host: 'evil.example@localhost' }],
+    ['a host with a path', { host: 'localhost/;script-src *' }],
+    ['an extension that calls itself localhost', { origin: 'chrome-extension://localhost' }],
+  ];
+  for (const [who, headers] of strangers) {
+    it(`keeps ${who} out`, () => assert.equal(letsIn('127.0.0.1', headers), false));
+  }
+
+  const friends: readonly (readonly [who: string, headers: Headers])[] = [
+    ['a page of another port of this machine', { origin: 'http://localhost:5173' }],
+    ['a page of 127.0.0.1', { origin: 'http://127.0.0.1:3000', host: '127.0.0.1:8000' }],
+    ['a page of ::1', { origin: 'http://[::1]:3000', host: '[::1]:8000' }],
+    ['a page of a name below localhost', { origin: 'http://app.localhost:3000' }],
+    ['a proxy of this machine', { 'x-forwarded-for': '127.0.0.1' }],
+    ['a proxy that names this machine otherwise', {
+      'true-client-ip': '127.0.0.1', 'x-real-ip': '::1',
+    }],
+  ];
+  for (const [who, headers] of friends) {
+    it(`lets ${who} in`, () => assert.equal(letsIn('127.0.0.1', headers), true));
+  }
+
+  // What `proxy_pass http://127.0.0.1:8000` of nginx before 1.29.7 sends for the whole world.
+  it('keeps HTTP/1.0 out, which no browser speaks and an older nginx does', () => {
+    assert.equal(letsIn('127.0.0.1', {}, '1.0'), false);
+  });
 });

@@ -31,9 +31,12 @@ function use(environment: Readonly<Record<string, string>>): void {
   terminal = new RecordedTerminal(environment);
 }
 
-function recordOf(sessionId: string, conversationId: string, startedAt: string): CallRecord {
+function recordOf(
+  sessionId: string, conversationId: string, hour = 12, from = '+15550100',
+): CallRecord {
+  const startedAt = `2026-11-25T${hour}:00:00.000Z`;
   return {
-    format: 1, conversationId, sessionId, agent: 'bakery', from: '+15550100', startedAt,
+    format: 1, conversationId, sessionId, agent: 'bakery', from, startedAt,
     endedAt: startedAt, durationMs: 65_400, outcome: 'ended',
     tokens: { input: 12, output: 3, isEstimated: true }, cost: 0.25,
     turns: [{
@@ -53,52 +56,72 @@ function recordOf(sessionId: string, conversationId: string, startedAt: string):
   };
 }
 
-/** Keeps three calls, of which the earliest comes last. */
-async function keepCalls(): Promise<void> {
+/** Of these calls the earliest comes last. */
+const CALLS = [recordOf('s-2', 'c-1', 13), recordOf('s-3', 'c-2', 14), recordOf('s-1', 'c-1')];
+
+async function keepCalls(
+  records: readonly CallRecord[] = CALLS, keyPrefix = '',
+): Promise<void> {
   const { environment, directory } = terminal;
   const settings = parseSettings(environment, []);
   await (await openCallRecords(settings, { log, directory }))?.close(); // makes the file
   const archive = await openCallArchive(settings, { log, directory });
   assert.ok(archive !== undefined);
-  const records = [
-    recordOf('s-2', 'c-1', '2026-11-25T13:00:00.000Z'),
-    recordOf('s-3', 'c-2', '2026-11-25T14:00:00.000Z'),
-    recordOf('s-1', 'c-1', '2026-11-25T12:00:00.000Z'),
-  ];
   for (const record of records) {
-    const { conversationId: conversationKey, sessionId } = record;
-    await archive.keep({ conversationKey, sessionId }, record);
+    const { conversationId, sessionId } = record;
+    await archive.keep({ conversationKey: keyPrefix + conversationId, sessionId }, record);
   }
   await archive.close();
 }
 
-/** Keeps a call whose session is named as its caller's number. */
-async function keepCallFrom(from: string): Promise<void> {
+/** Stores a conversation of each of these ids, whose last call came from the number. */
+async function storeConversations(
+  calls: readonly (readonly [id: string, from?: string])[],
+): Promise<void> {
   const { environment, directory } = terminal;
-  const archive = await openCallArchive(parseSettings(environment, []), { log, directory });
-  const record = { ...recordOf(from, from, '2026-11-25T12:00:00.000Z'), from };
-  await archive?.keep({ conversationKey: from, sessionId: from }, record);
-  await archive?.close();
+  const store = await openStore(parseSettings(environment, []), { log, directory });
+  for (const [id, from] of calls)
+    await store.update(id, (conversation) => {
+      conversation.turns.push(
+        { id: 't', state: 'completed', runId: 1, words: 'Hello', reply: 'Hi' },
+      );
+      if (from !== undefined) conversation.caller = { sessionId: 's', from, to: '+2' };
+    });
+  await store.close();
 }
 
 async function run(...argv: string[]): Promise<number> {
   return calls.run(argv, terminal);
 }
 
-function exported(): CallRecord[] {
-  return terminal.out.split('\n').filter(Boolean).map((line) => JSON.parse(line) as CallRecord);
+/** What a run prints that succeeds. */
+async function printed(...argv: string[]): Promise<string> {
+  const before = terminal.out.length;
+  assert.equal(await run(...argv), 0);
+  return terminal.out.slice(before);
+}
+
+async function exported(...ids: string[]): Promise<CallRecord[]> {
+  const lines = (await printed('export', ...ids)).split('\n').filter(Boolean);
+  return lines.map((line) => JSON.parse(line) as CallRecord);
+}
+
+/** The sessions whose records are left. */
+async function left(): Promise<string[]> {
+  return (await exported()).map(({ sessionId }) => sessionId).sort();
 }
 
 const WHEN_RECORDED = 'a record is made when the end of a call is reported, or 900 s after its '
   + 'last turn (CALL_RECORDS_IDLE_SECONDS)';
+const NOTHING = /nothing is known here about/;
 
-const PLACES = [
-  ['file:calls.jsonl', { CALL_RECORDS: 'file:calls.jsonl' }, false],
-  ['store', { CALL_RECORDS: 'store', CONVERSATION_STORE: 'sqlite:calls.db' }, WITHOUT_SQLITE],
-] as const;
+const FILE = { CALL_RECORDS: 'file:calls.jsonl' };
+const STORE = { CALL_RECORDS: 'store', CONVERSATION_STORE: 'sqlite:calls.db' };
 
-for (const [place, environment, skip] of PLACES) {
-  describe(`calls, with CALL_RECORDS=${place}`, { skip }, () => {
+for (const [where, environment, skip] of [
+  ['file:calls.jsonl', FILE, false], ['store', STORE, WITHOUT_SQLITE],
+] as const) {
+  describe(`calls, with CALL_RECORDS=${where}`, { skip }, () => {
     clearTerminal();
 
     beforeEach(async () => {
@@ -107,8 +130,7 @@ for (const [place, environment, skip] of PLACES) {
     });
 
     it('lists one line per call, the earliest first', async () => {
-      assert.equal(await run('list'), 0);
-      assert.deepEqual(terminal.out.split('\n'), [
+      assert.deepEqual((await printed('list')).split('\n'), [
         'started                   seconds  turns  outcome  cost  conversation  session  from',
         '2026-11-25T12:00:00.000Z  65       1      ended    0.25  c-1           s-1      +15550100',
         '2026-11-25T13:00:00.000Z  65       1      ended    0.25  c-1           s-2      +15550100',
@@ -117,185 +139,217 @@ for (const [place, environment, skip] of PLACES) {
       ]);
     });
 
-    it('says so if there are none, and when a record is made', async () => {
-      await run('list', '--from', '+1');
-      assert.equal(terminal.err, `No calls found; ${WHEN_RECORDED}.\n`);
-    });
-
-    it('lists only the calls that its flags ask for', async () => {
-      await run('list', '--day', '2026-11-25', '--slower-than', '611', '--agent', 'stockist');
-      assert.equal(terminal.out.split('\n').length, 5);
-      const before = terminal.out;
-      await run('list', '--number', '+1 555-0100', '--tool-outcome', 'failed');
-      assert.equal(terminal.out.slice(before.length).split('\n').length, 2);
-    });
-
-    it('shows what was said and done, without what a terminal would obey', async () => {
-      assert.equal(await run('show', 's-3'), 0);
-      assert.equal(terminal.out, [
-        'session       s-3',
-        'conversation  c-2',
-        'agent         bakery',
-        'caller        +15550100 → ?',
-        'time          2026-11-25T14:00:00.000Z – 2026-11-25T14:00:00.000Z, ended',
-        'tokens        12 in, 3 out, partly estimated',
-        'cost          0.25',
-        '',
-        '[12:00:07] interrupted, first word after 612 ms, discarded by the platform, turn t-1',
-        'caller: Rye?␛[2J',
-        'agent: One moment.',
-        'tool: stock {"bread":"rye"}',
-        'result: {"loaves":3}',
-        'stockist: Three loaves.',
-        '',
-      ].join('\n'));
-    });
-
-    it('shows the calls of a conversation as one page', async () => {
-      assert.equal(await run('show', 'c-1', '--html'), 0);
-      assert.equal(terminal.out.match(/<article>/g)?.length, 2);
-      assert.match(terminal.out, /^<!doctype html>[^]*<\/html>\n$/);
-    });
-
     it('exports records as they are kept: all, or those of an id', async () => {
-      assert.equal(await run('export', 's-3'), 0);
-      assert.deepEqual(exported(), [recordOf('s-3', 'c-2', '2026-11-25T14:00:00.000Z')]);
-      await run('export');
-      assert.equal(exported().length, 4);
+      assert.deepEqual(await exported('s-3'), [recordOf('s-3', 'c-2', 14)]);
+      assert.equal((await exported()).length, 3);
+      await assert.rejects(run('export', 'c-9'), {
+        message: `nothing is known here about "c-9"; ${WHEN_RECORDED}`,
+      });
     });
 
-    it('erases the calls of a conversation, and says what it cannot reach', async () => {
-      assert.equal(await run('erase', 'c-1'), 0);
-      assert.match(terminal.out, /^erased the record of session s-[12]$/m);
-      const kinds = ['log', 'backups', 'LayerCode\'s own records', 'models, tools'];
-      const [, rest = ''] = terminal.out.split('not reached:');
-      for (const kind of kinds) assert.ok(rest.includes(kind), kind);
-      const before = terminal.out;
-      await run('export');
-      const left = terminal.out.slice(before.length).trim();
-      assert.equal((JSON.parse(left) as CallRecord).sessionId, 's-3');
-    });
-
-    it('erases one call of several by its session', async () => {
+    it('erases one call, or those of a conversation, and says what it cannot reach', async () => {
       await run('erase', 's-1');
-      await run('list');
-      assert.match(terminal.out, / s-2 /);
-      assert.doesNotMatch(terminal.out, / s-1 /);
+      assert.deepEqual(await left(), ['s-2', 's-3']);
+      const said = await printed('erase', 'c-1');
+      assert.match(said, /^erased the record of session s-2$/m);
+      const [, rest = ''] = said.split('not reached:');
+      for (const kind of ['log', 'backups', 'LayerCode\'s own records', 'models, tools'])
+        assert.ok(rest.includes(kind), kind);
+      assert.deepEqual(await left(), ['s-3']);
+      await assert.rejects(run('erase', 'c-9'), {
+        message: 'nothing is known here about "c-9"',
+      });
     });
 
     it('erases all calls from a number, and no other', async () => {
-      const { environment, directory } = terminal;
-      const archive = await openCallArchive(parseSettings(environment, []), { log, directory });
-      const other = { ...recordOf('s-4', 'c-4', '2026-11-25T15:00:00.000Z'), from: '+15550199' };
-      await archive?.keep({ conversationKey: 'c-4', sessionId: 's-4' }, other);
-      await archive?.close();
-      assert.equal(await run('erase', '--from', '+1 (555) 0100'), 0);
-      assert.equal(terminal.out.match(/^erased the record of session/gm)?.length, 3);
-      assert.match(terminal.out, /calls that do not name the number/);
-      const before = terminal.out;
-      await run('export');
-      const left = terminal.out.slice(before.length).trim();
-      assert.equal((JSON.parse(left) as CallRecord).sessionId, 's-4');
-      await assert.rejects(run('erase', '--from', '+15550100'), /nothing is known here about/);
-    });
-
-    // A number in Singapore, and one in Tampa without its +1.
-    it('erases by number no call of another country, but names it', async () => {
-      const before = terminal.out;
-      await keepCallFrom('+6562345678');
-      await keepCallFrom('6562345678');
-      assert.equal(await run('erase', '--from', '+65 6234 5678'), 0);
-      const said = terminal.out.slice(before.length);
-      assert.deepEqual(said.match(/^erased .*$/gm), ['erased the record of session +6562345678']);
-      assert.deepEqual(said.match(/^ {2}calls from .*$/gm), [
-        '  calls from 6562345678, which may be another number: to erase them, give it to --from as '
-        + 'it is written here',
-      ]);
-      await assert.rejects(run('erase', '--from', '+65 6234 5678'), /nothing is known here about/);
-      assert.equal(await run('erase', '--from', '6562345678'), 0);
-      assert.match(terminal.out, /^erased the record of session 6562345678$/m);
+      await keepCalls([recordOf('s-4', 'c-4', 15, '+15550199')]);
+      const said = await printed('erase', '--from', '+1 (555) 0100');
+      assert.equal(said.match(/^erased the record of session/gm)?.length, 3);
+      assert.match(said, /calls that do not name the number/);
+      assert.deepEqual(await left(), ['s-4']);
+      await assert.rejects(run('erase', '--from', '+15550100'), NOTHING);
     });
 
     it('erases by number no call of another caller whose ids are the same', async () => {
-      const { environment, directory } = terminal;
-      const archive = await openCallArchive(parseSettings(environment, []), { log, directory });
-      const other = recordOf('s-1', 'c-1', '2026-11-25T15:00:00.000Z');
-      const key = { conversationKey: 'sales/c-1', sessionId: 's-1' };
-      await archive?.keep(key, { ...other, agent: 'sales', from: '+15550199' });
-      await archive?.close();
-      assert.equal(await run('erase', '--from', '+15550100'), 0);
-      const before = terminal.out;
-      await run('export');
-      const left = terminal.out.slice(before.length).trim();
-      assert.equal((JSON.parse(left) as CallRecord).agent, 'sales');
+      await keepCalls([recordOf('s-1', 'c-1', 15, '+15550199')], 'sales/');
+      await run('erase', '--from', '+15550100');
+      assert.deepEqual((await exported()).map(({ from }) => from), ['+15550199']);
     });
-
-    for (const [action, hint] of [
-      ['show', `; ${WHEN_RECORDED}`],
-      ['export', `; ${WHEN_RECORDED}`],
-      ['erase', ''],
-    ] as const) {
-      it(`fails where ${action} finds nothing of the id`, async () => {
-        const message = `nothing is known here about "c-9"${hint}`;
-        await assert.rejects(run(action, 'c-9'), { message });
-      });
-    }
   });
 }
 
-describe('calls erase', () => {
+describe('calls, with records in a file', () => {
   clearTerminal();
 
-  it('leaves no word of the caller in the file', async () => {
-    use({ CALL_RECORDS: 'file:calls.jsonl' });
+  beforeEach(async () => {
+    use(FILE);
     await keepCalls();
-    await run('erase', 'c-1');
-    await run('erase', 'c-2');
-    const [name = ''] = readdirSync(terminal.directory);
-    assert.match(readFileSync(join(terminal.directory, name), 'utf8'), /^[ \n]*$/);
   });
 
-  it('leaves no line of a caller that a full disk has cut off', async () => {
-    use({ CALL_RECORDS: 'file:calls.jsonl' });
-    await keepCalls();
+  it('says so if there are none, and when a record is made', async () => {
+    await run('list', '--from', '+1');
+    assert.equal(terminal.err, `No calls found; ${WHEN_RECORDED}.\n`);
+    await assert.rejects(run('show', 'c-9'), {
+      message: `nothing is known here about "c-9"; ${WHEN_RECORDED}`,
+    });
+  });
+
+  it('lists only the calls that its flags ask for', async () => {
+    const flags = ['--day', '2026-11-25', '--slower-than', '611', '--agent', 'stockist'];
+    assert.equal((await printed('list', ...flags)).split('\n').length, 5);
+    const others = ['--number', '+1 555-0100', '--tool-outcome', 'failed'];
+    assert.equal((await printed('list', ...others)).split('\n').length, 2);
+  });
+
+  it('shows what was said and done, without what a terminal would obey', async () => {
+    assert.equal(await printed('show', 's-3'), [
+      'session       s-3',
+      'conversation  c-2',
+      'agent         bakery',
+      'caller        +15550100 → ?',
+      'time          2026-11-25T14:00:00.000Z – 2026-11-25T14:00:00.000Z, ended',
+      'tokens        12 in, 3 out, partly estimated',
+      'cost          0.25',
+      '',
+      '[12:00:07] interrupted, first word after 612 ms, discarded by the platform, turn t-1',
+      'caller: Rye?␛[2J',
+      'agent: One moment.',
+      'tool: stock {"bread":"rye"}',
+      'result: {"loaves":3}',
+      'stockist: Three loaves.',
+      '',
+    ].join('\n'));
+  });
+
+  it('shows the calls of a conversation as one page', async () => {
+    const page = await printed('show', 'c-1', '--html');
+    assert.equal(page.match(/<article>/g)?.length, 2);
+    assert.match(page, /^<!doctype html>[^]*<\/html>\n$/);
+  });
+
+  it('prints one call as a scenario, and names the calls of an id that has several', async () => {
+    const text = await printed('scenario', 's-3');
+    assert.match(text, /^# A recorded call of the agent "bakery"\.[^]*\nnever-fails\n/);
+    assert.doesNotMatch(text, /^agent/m); // the settings have one agent, and name no other
+    await assert.rejects(run('scenario', 'c-1'), {
+      name: 'CommandError', message: 'this conversation has 2 calls; name one: s-2, s-1',
+    });
+    await assert.rejects(run('scenario', 'c-9'), NOTHING);
+  });
+
+  it('names in a scenario the agent that was called, if there are several', async () => {
+    const environment = { ...FILE, AGENTS: 'sales=echo,bakery=echo' };
+    terminal = new RecordedTerminal(environment, terminal.directory);
+    assert.match(await printed('scenario', 's-3'), /^agent bakery$/m);
+  });
+
+  it('takes its settings as flags', async () => {
+    terminal = new RecordedTerminal({}, terminal.directory);
+    assert.equal(await run('list', '--call-records', 'file:calls.jsonl'), 0);
+  });
+
+  it('stops when it is interrupted', async () => {
+    terminal.interrupt();
+    await assert.rejects(run('export'), /interrupted/);
+  });
+
+  // A number in Singapore, and one in Tampa without its +.
+  it('erases by number no call of another country, but names it', async () => {
+    for (const from of ['+6562345678', '6562345678'])
+      await keepCalls([recordOf(from, from, 12, from)]);
+    const said = await printed('erase', '--from', '+65 6234 5678');
+    assert.deepEqual(said.match(/^erased .*$/gm), ['erased the record of session +6562345678']);
+    assert.deepEqual(said.match(/^ {2}calls from .*$/gm), [
+      '  calls from 6562345678, which may be another number: to erase them, give it to --from as '
+      + 'it is written here',
+    ]);
+    await assert.rejects(run('erase', '--from', '+65 6234 5678'), NOTHING);
+    assert.match(
+      await printed('erase', '--from', '6562345678'), /^erased the record of session 6562345678$/m,
+    );
+  });
+
+  /** The file of the records, after a line that a full disk has cut off. */
+  function withCutLine(from: string): { readonly path: string; readonly cut: string } {
     const [name = ''] = readdirSync(terminal.directory);
-    const record = JSON.stringify(recordOf('s-9', 'c-9', '2026-11-25T12:00:00.000Z'));
-    appendFileSync(join(terminal.directory, name), record.slice(0, -20));
+    const cut = JSON.stringify(recordOf('s-9', 'c-9', 12, from)).slice(0, -20);
+    const path = join(terminal.directory, name);
+    appendFileSync(path, cut);
+    return { path, cut };
+  }
+
+  it('leaves no word of the caller in the file, nor of a line that was cut off', async () => {
+    const { path } = withCutLine('+15550100');
     await run('erase', '--from', '+1 (555) 0100');
-    assert.match(readFileSync(join(terminal.directory, name), 'utf8'), /^[ \n]*$/);
+    assert.match(readFileSync(path, 'utf8'), /^[ \n]*$/);
   });
 
   it('leaves the cut line of a caller whose number differs by its +, and names it', async () => {
-    use({ CALL_RECORDS: 'file:calls.jsonl' });
-    await keepCalls();
-    const [name = ''] = readdirSync(terminal.directory);
-    const record = JSON.stringify(recordOf('s-9', 'c-9', '2026-11-25T12:00:00.000Z'));
-    const cut = record.replace('+15550100', '15550100').slice(0, -20);
-    appendFileSync(join(terminal.directory, name), cut);
-    await run('erase', '--from', '+15550100');
-    assert.equal(readFileSync(join(terminal.directory, name), 'utf8').trim(), cut);
-    assert.match(terminal.out, /^ {2}calls from 15550100, which may be another number: /m);
+    const { path, cut } = withCutLine('15550100');
+    const said = await printed('erase', '--from', '+15550100');
+    assert.equal(readFileSync(path, 'utf8').trim(), cut);
+    assert.match(said, /^ {2}calls from 15550100, which may be another number: /m);
   });
+});
 
-  it('erases the conversation from the store, of every agent', { skip: WITHOUT_SQLITE }, async () => {
+describe('calls erase, of conversations', { skip: WITHOUT_SQLITE }, () => {
+  clearTerminal();
+
+  it('erases the conversation from the store, of every agent', async () => {
     const environment = {
       CONVERSATION_STORE: 'sqlite:calls.db', AGENTS: 'sales=echo,support=echo',
     };
     use(environment);
+    await storeConversations([['sales/c-1'], ['support/c-1'], ['sales/c-2']]);
+    const said = await printed('erase', 'c-1');
+    assert.match(said, /^erased the conversation sales\/c-1$/m);
+    assert.match(said, /^erased the conversation support\/c-1$/m);
     const { directory } = terminal;
-    const store = await openStore(parseSettings(environment, []), { log, directory });
-    for (const id of ['sales/c-1', 'support/c-1', 'sales/c-2'])
-      await store.update(id, ({ turns }) => {
-        turns.push({ id: 't', state: 'completed', runId: 1, words: 'Hello', reply: 'Hi' });
-      });
-    await store.close();
-    assert.equal(await run('erase', 'c-1'), 0);
-    assert.match(terminal.out, /^erased the conversation sales\/c-1$/m);
-    assert.match(terminal.out, /^erased the conversation support\/c-1$/m);
     const again = await openStore(parseSettings(environment, []), { log, directory });
     assert.equal(await again.count(), 1);
     await again.close();
   });
+
+  it('erases conversations where no records are kept', async () => {
+    use({ CONVERSATION_STORE: 'sqlite:calls.db' });
+    await storeConversations([['c-1', '+1']]);
+    assert.match(await printed('erase', '--from', '+1'), /^erased the conversation c-1$/m);
+    await assert.rejects(run('erase', 'c-2'), NOTHING);
+  });
+
+  it('finds the conversations of a caller that have no record, and marks them erased', async () => {
+    use(STORE);
+    await storeConversations([['c-1', '+1'], ['sales/c-2', '+1'], ['c-3', '+12'], ['c-4', '1']]);
+    const said = await printed('erase', '--from', '+1');
+    assert.deepEqual((said.match(/^erased the conversation .*$/gm) ?? []).sort(), [
+      'erased the conversation c-1', 'erased the conversation sales/c-2',
+    ]);
+    assert.match(said, /^ {2}calls from 1, which may be another number: /m);
+    const { directory } = terminal;
+    const parts = await openParts(parseSettings(STORE, []), { log, directory });
+    const marked = await parts.read('c-1');
+    assert.ok(typeof marked === 'object' && marked.version.startsWith('~'));
+    assert.equal(await parts.count(), 2);
+    await parts.close();
+  });
+
+  for (const argv of [['s-1'], ['--from', '+15550100']]) {
+    it(`reaches those that only records name, of ${argv.join(' ')}, once the store works again`, async () => {
+      use({ ...FILE, CONVERSATION_STORE: 'sqlite:calls.db' });
+      await keepCalls();
+      await storeConversations([['c-1']]);
+      const { directory } = terminal;
+      const [file, elsewhere] = [join(directory, 'calls.db'), join(directory, 'elsewhere.db')];
+      renameSync(file, elsewhere);
+      mkdirSync(file);
+      await assert.rejects(run('erase', ...argv), /it is a directory|cannot/);
+      rmdirSync(file);
+      renameSync(elsewhere, file);
+      const said = await printed('erase', ...argv);
+      assert.match(said, /^erased the conversation c-1$/m);
+      assert.match(said, /^erased the record of session s-1$/m);
+    });
+  }
 });
 
 describe('calls erase, while a backup reads the SQLite file', { skip: WITHOUT_SQLITE }, () => {
@@ -311,11 +365,9 @@ describe('calls erase, while a backup reads the SQLite file', { skip: WITHOUT_SQ
     use(environment);
     const settings = parseSettings(environment, []);
     if (settings.callRecords !== undefined) await keepCalls();
+    await storeConversations([['c-1']]);
     const { directory } = terminal;
     const server = await openStore(settings, { log, directory });
-    await server.update('c-1', ({ turns }) => {
-      turns.push({ id: 't', state: 'completed', runId: 1, words: 'Hello', reply: 'Hi' });
-    });
     const backup = new (loadSqlite().DatabaseSync)(join(directory, 'calls.db'));
     prepare(() => backup.exec('BEGIN; SELECT count(*) FROM part'));
     assert.equal(await run('erase', 'c-1'), 0);
@@ -347,67 +399,6 @@ describe('calls erase, while a backup reads the SQLite file', { skip: WITHOUT_SQ
   it('says nothing if nobody reads it', async () => {
     const environment = { CALL_RECORDS: 'store', CONVERSATION_STORE: 'sqlite:calls.db' };
     assert.equal(await said(environment, () => undefined), '');
-  });
-});
-
-describe('calls erase, once the store works again', { skip: WITHOUT_SQLITE }, () => {
-  clearTerminal();
-
-  for (const argv of [['s-1'], ['--from', '+15550100']]) {
-    it(`reaches the conversations that only records name, of ${argv.join(' ')}`, async () => {
-      const environment = {
-        CALL_RECORDS: 'file:calls.jsonl', CONVERSATION_STORE: 'sqlite:calls.db',
-      };
-      use(environment);
-      await keepCalls();
-      const { directory } = terminal;
-      const store = await openStore(parseSettings(environment, []), { log, directory });
-      await store.update('c-1', ({ turns }) => {
-        turns.push({ id: 't', state: 'completed', runId: 1, words: 'Hello', reply: 'Hi' });
-      });
-      await store.close();
-      const [file, elsewhere] = [join(directory, 'calls.db'), join(directory, 'elsewhere.db')];
-      renameSync(file, elsewhere);
-      mkdirSync(file);
-      await assert.rejects(run('erase', ...argv), /it is a directory|cannot/);
-      rmdirSync(file);
-      renameSync(elsewhere, file);
-      assert.equal(await run('erase', ...argv), 0);
-      assert.match(terminal.out, /^erased the conversation c-1$/m);
-      assert.match(terminal.out, /^erased the record of session s-1$/m);
-    });
-  }
-});
-
-describe('calls erase --from', { skip: WITHOUT_SQLITE }, () => {
-  clearTerminal();
-
-  it('finds the conversations of a caller that have no record, and marks them erased', async () => {
-    const environment = { CALL_RECORDS: 'store', CONVERSATION_STORE: 'sqlite:calls.db' };
-    use(environment);
-    const { directory } = terminal;
-    const settings = parseSettings(environment, []);
-    const store = await openStore(settings, { log, directory });
-    const callers = [['c-1', '+1'], ['sales/c-2', '+1'], ['c-3', '+12'], ['c-4', '1']] as const;
-    for (const [id, from] of callers)
-      await store.update(id, (conversation) => {
-        conversation.turns.push(
-          { id: 't', state: 'completed', runId: 1, words: 'Hello', reply: 'Hi' },
-        );
-        conversation.caller = { sessionId: 's', from, to: '+2' };
-      });
-    await store.close();
-    assert.equal(await run('erase', '--from', '+1'), 0);
-    const erased = terminal.out.match(/^erased the conversation .*$/gm) ?? [];
-    assert.deepEqual(erased.sort(), [
-      'erased the conversation c-1', 'erased the conversation sales/c-2',
-    ]);
-    const parts = await openParts(settings, { log, directory });
-    const marked = await parts.read('c-1');
-    assert.ok(typeof marked === 'object' && marked.version.startsWith('~'));
-    assert.equal(await parts.count(), 2);
-    await parts.close();
-    assert.match(terminal.out, /^ {2}calls from 1, which may be another number: /m);
   });
 });
 
@@ -450,21 +441,6 @@ describe('calls', () => {
     await assert.rejects(run('list'), /CALL_RECORDS is not set/);
   });
 
-  it('erases conversations where no records are kept', { skip: WITHOUT_SQLITE }, async () => {
-    const environment = { CONVERSATION_STORE: 'sqlite:calls.db' };
-    use(environment);
-    const { directory } = terminal;
-    const store = await openStore(parseSettings(environment, []), { log, directory });
-    await store.update('c-1', (conversation) => {
-      conversation.turns.push({ id: 't', state: 'completed', runId: 1, words: 'Hi', reply: 'Hi' });
-      conversation.caller = { sessionId: 's', from: '+1', to: '+2' };
-    });
-    await store.close();
-    assert.equal(await run('erase', '--from', '+1'), 0);
-    assert.match(terminal.out, /^erased the conversation c-1$/m);
-    await assert.rejects(run('erase', 'c-2'), /nothing is known here about "c-2"/);
-  });
-
   it('says that a file cannot be read, and not that there are no calls', async () => {
     use({ CALL_RECORDS: 'file:calls.jsonl' });
     mkdirSync(join(terminal.directory, 'calls-2026-11-25.jsonl'));
@@ -480,29 +456,25 @@ describe('calls', () => {
   });
 
   // A misspelt name was made into a file, in which there were no calls.
-  for (const argv of [
-    ['list'], ['show', 'c-1'], ['export'], ['scenario', 'c-1'], ['erase', 'c-1'],
-    ['erase', '--from', '+1'],
-  ])
-    for (const [what, environment, message] of [
-      [
-        'record file', { CALL_RECORDS: 'file:typo.jsonl' },
-        /in \S+typo\.jsonl cannot be used: there is no file such as typo-[\d-]{10}\.jsonl; use the/,
-      ],
-      [
-        'folder of records', { CALL_RECORDS: 'file:typo/calls.jsonl' },
-        /in \S+calls\.jsonl cannot be used: there is no file such as calls-[\d-]{10}\.jsonl; use/,
-      ],
-      [
-        'SQLite file', { CALL_RECORDS: 'store', CONVERSATION_STORE: 'sqlite:typo.db' },
-        /in \S+typo\.db cannot be used: there is no such file; use the settings and the directory/,
-      ],
-    ] as const)
-      it(`creates no ${what} for ${argv.join(' ')}, but says that it is missing`, async () => {
-        use(environment);
-        await assert.rejects(run(...argv), { name: 'StoreError', message });
-        assert.deepEqual([terminal.out, readdirSync(terminal.directory)], ['', []]);
-      });
+  for (const [argv, environment, message] of [
+    [
+      ['list'], { CALL_RECORDS: 'file:typo.jsonl' },
+      /in \S+typo\.jsonl cannot be used: there is no file such as typo-[\d-]{10}\.jsonl; use the/,
+    ],
+    [
+      ['show', 'c-1'], { CALL_RECORDS: 'file:typo/calls.jsonl' },
+      /in \S+calls\.jsonl cannot be used: there is no file such as calls-[\d-]{10}\.jsonl; use/,
+    ],
+    [
+      ['erase', 'c-1'], { CALL_RECORDS: 'store', CONVERSATION_STORE: 'sqlite:typo.db' },
+      /in \S+typo\.db cannot be used: there is no such file; use the settings and the directory/,
+    ],
+  ] as const)
+    it(`creates nothing for ${argv.join(' ')}, but says what is missing`, async () => {
+      use(environment);
+      await assert.rejects(run(...argv), { name: 'StoreError', message });
+      assert.deepEqual([terminal.out, readdirSync(terminal.directory)], ['', []]);
+    });
 
   it('erases no record while the SQLite file of the conversations is missing', async () => {
     use({ CALL_RECORDS: 'file:calls.jsonl', CONVERSATION_STORE: 'sqlite:typo.db' });
@@ -510,40 +482,6 @@ describe('calls', () => {
     const before = readdirSync(terminal.directory);
     await assert.rejects(run('erase', 'c-1'), /typo\.db cannot be used: there is no such file/);
     assert.deepEqual(readdirSync(terminal.directory), before);
-    await run('export', 'c-1');
-    assert.equal(exported().length, 2);
-  });
-
-  it('prints one call as a scenario, and names the calls of an id that has several', async () => {
-    use({ CALL_RECORDS: 'file:calls.jsonl' });
-    await keepCalls();
-    assert.equal(await run('scenario', 's-3'), 0);
-    assert.match(terminal.out, /^# A recorded call of the agent "bakery"\.[^]*\nnever-fails\n/);
-    assert.doesNotMatch(terminal.out, /^agent/m); // the settings have one agent, and name no other
-    await assert.rejects(run('scenario', 'c-1'), {
-      name: 'CommandError', message: 'this conversation has 2 calls; name one: s-2, s-1',
-    });
-    await assert.rejects(run('scenario', 'c-9'), /nothing is known here about "c-9"/);
-  });
-
-  it('names in a scenario the agent that was called, if there are several', async () => {
-    use({ CALL_RECORDS: 'file:calls.jsonl', AGENTS: 'sales=echo,bakery=echo' });
-    await keepCalls();
-    assert.equal(await run('scenario', 's-3'), 0);
-    assert.match(terminal.out, /^agent bakery$/m);
-  });
-
-  it('takes its settings as flags', async () => {
-    use({ CALL_RECORDS: 'file:calls.jsonl' });
-    await keepCalls();
-    terminal = new RecordedTerminal({}, terminal.directory);
-    assert.equal(await run('list', '--call-records', 'file:calls.jsonl'), 0);
-  });
-
-  it('stops when it is interrupted', async () => {
-    use({ CALL_RECORDS: 'file:calls.jsonl' });
-    await keepCalls();
-    terminal.interrupt();
-    await assert.rejects(run('export'), /interrupted/);
+    assert.equal((await exported('c-1')).length, 2);
   });
 });

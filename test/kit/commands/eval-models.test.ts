@@ -2,16 +2,13 @@
 // server that plays OpenAI.
 
 import assert from 'node:assert/strict';
-import {
-  existsSync, linkSync, mkdirSync, readdirSync, readFileSync, writeFileSync,
-} from 'node:fs';
+import { linkSync, mkdirSync, readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, it, type TestContext } from 'node:test';
 
-import { evalCommand } from '../../../src/kit/commands/eval.ts';
 import { modelServer, KEY } from '../../agents/model-app.ts';
 import { says, type Answer, type ModelServer } from '../../faults/model-server.ts';
-import { RecordedTerminal } from '../terminal/recorded-terminal.ts';
+import { EvalFolder } from './eval-folder.ts';
 
 const MODEL = 'openai:gpt-6-luna';
 const JUDGE = ['--eval-model', 'openai:gpt-6-judge'];
@@ -35,38 +32,12 @@ function vendor(
   return modelServer(t, answer);
 }
 
-class Folder {
-  readonly directory: string;
-  readonly #test: TestContext;
-
-  constructor(t: TestContext, files: Readonly<Record<string, string>>) {
-    const terminal = new RecordedTerminal();
-    t.after(() => terminal.clear());
-    this.#test = t;
-    this.directory = terminal.directory;
-    mkdirSync(join(this.directory, 'evals'));
-    for (const [name, text] of Object.entries(files)) this.write(name, text);
-  }
-
-  write(name: string, text: string): void {
-    writeFileSync(join(this.directory, 'evals', name), text);
-  }
-
-  read(name: string): string {
-    return readFileSync(join(this.directory, 'evals', name), 'utf8');
-  }
-
-  has(name: string): boolean {
-    return existsSync(join(this.directory, 'evals', name));
-  }
-
+class Folder extends EvalFolder {
   /** Without a vendor there is no key either. */
-  async run(argv: readonly string[], server?: ModelServer): Promise<{ code: number; out: string }> {
+  play(argv: readonly string[], server?: ModelServer) {
     const environment = server === undefined
       ? {} : { OPENAI_BASE_URL: server.url, OPENAI_API_KEY: KEY };
-    const terminal = new RecordedTerminal({ DEFAULT_MODEL: MODEL, ...environment }, this.directory);
-    this.#test.after(() => terminal.clear());
-    return { code: await evalCommand.run(argv, terminal), out: terminal.out };
+    return this.run(argv, { DEFAULT_MODEL: MODEL, ...environment });
   }
 }
 
@@ -74,10 +45,10 @@ describe('eval --record', () => {
   it('writes replies beside the scenario, which are then replayed without a key', async (t) => {
     const folder = new Folder(t, { 'a.txt': TALK });
     const server = await vendor(t, 'Your number is +15550177.');
-    assert.equal((await folder.run(['--record'], server)).code, 0);
+    assert.equal((await folder.play(['--record'], server)).code, 0);
     assert.equal(server.requests.length, 1);
     assert.doesNotMatch(folder.read('a.recorded.json'), /15550177|sk-test|authorization/i);
-    const replayed = await folder.run([]);
+    const replayed = await folder.play([]);
     assert.equal(replayed.code, 0, replayed.out);
     assert.equal(server.requests.length, 1);
   });
@@ -85,15 +56,15 @@ describe('eval --record', () => {
   it('asks nobody where nothing fits: the run fails with the difference', async (t) => {
     const folder = new Folder(t, { 'a.txt': TALK });
     const server = await vendor(t, 'Your number is +15550177.');
-    await folder.run(['--record'], server);
+    await folder.play(['--record'], server);
     folder.write('a.txt', TALK.replace('My number', 'Our number'));
-    const { code, out } = await folder.run([], server);
+    const { code, out } = await folder.play([], server);
     assert.equal(code, 1);
     assert.equal(server.requests.length, 1);
     assert.match(out, /the replay\n {4}a model was asked what no recorded reply fits/);
     assert.match(out, /\n {4}-user: My number is <number 1>\n {4}\+user: Our number is <number 1>\n/);
     assert.doesNotMatch(out, /expected {2}number/);
-    assert.equal((await folder.run(['--live'], server)).code, 0);
+    assert.equal((await folder.play(['--live'], server)).code, 0);
     assert.equal(server.requests.length, 2);
   });
 
@@ -102,7 +73,7 @@ describe('eval --record', () => {
     const server = await modelServer(t, (response) => {
       response.writeHead(400, { 'content-type': 'application/json' }).end('{}');
     });
-    const { code, out } = await folder.run(['--record'], server);
+    const { code, out } = await folder.play(['--record'], server);
     assert.equal(code, 1);
     assert.match(out, /--record\n {4}a model failed: .*\n {4}nothing was recorded\n/);
     assert.equal(folder.has('a.recorded.json'), false);
@@ -111,7 +82,7 @@ describe('eval --record', () => {
   it('fails a run whose recording cannot be written', async (t) => {
     const folder = new Folder(t, { 'a.txt': TALK });
     mkdirSync(join(folder.directory, 'evals', 'a.recorded.json'));
-    const { code, out } = await folder.run(['--record'], await vendor(t, 'Your number.'));
+    const { code, out } = await folder.play(['--record'], await vendor(t, 'Your number.'));
     assert.equal(code, 1);
     assert.match(out, /--record\n {4}nothing was recorded: /);
     assert.deepEqual(readdirSync(join(folder.directory, 'evals')), ['a.recorded.json', 'a.txt']);
@@ -122,7 +93,7 @@ describe('eval --record', () => {
     const evals = join(folder.directory, 'evals');
     linkSync(join(evals, 'a.recorded.json'), join(evals, 'kept.json'));
     const server = await vendor(t, 'Your number is +15550177.');
-    assert.equal((await folder.run(['--record'], server)).code, 0);
+    assert.equal((await folder.play(['--record'], server)).code, 0);
     assert.match(folder.read('a.recorded.json'), /Your number/);
     assert.equal(folder.read('kept.json'), 'earlier');
     assert.deepEqual(readdirSync(evals), ['a.recorded.json', 'a.txt', 'kept.json']);
@@ -130,7 +101,7 @@ describe('eval --record', () => {
 
   it('writes nothing for a scenario that scripts its model', async (t) => {
     const folder = new Folder(t, { 'a.txt': `${TALK}model says Your number.\n` });
-    assert.equal((await folder.run(['--record'])).code, 0);
+    assert.equal((await folder.play(['--record'])).code, 0);
     assert.equal(folder.has('a.recorded.json'), false);
   });
 });
@@ -139,7 +110,7 @@ describe('eval --eval-model', () => {
   it('judges replies, and asks about the examples first', async (t) => {
     const folder = new Folder(t, { 'a.txt': JUDGED });
     const server = await vendor(t, 'Your number is +15550177.', [YES, NO]);
-    const { code, out } = await folder.run(JUDGE, server);
+    const { code, out } = await folder.play(JUDGE, server);
     assert.equal(code, 1);
     assert.match(out, /line 6: judge "repeats the number"\n {4}It does not\.\n/);
     const asked = server.requests.map(({ body }) => body['model']);
@@ -154,19 +125,19 @@ describe('eval --eval-model', () => {
     folder.write('../.env', `MODEL_PRICES=${prices}\n`);
     const argv = [...JUDGE, '--json', '--max-cost'];
     const server = await vendor(t, 'Your number is +15550177.', [YES, YES, YES, YES]);
-    const { code, out } = await folder.run([...argv, '0.001'], server);
+    const { code, out } = await folder.play([...argv, '0.001'], server);
     assert.equal(code, 1);
     const { evalTokens, scenarios: [one] } = JSON.parse(out) as {
       readonly evalTokens: { readonly cost: number };
       readonly scenarios: readonly [{ readonly cost: number }];
     };
     assert.ok(evalTokens.cost > 0.001 && one.cost < 0.001, out);
-    assert.equal((await folder.run([...argv, '9'], server)).code, 0);
+    assert.equal((await folder.play([...argv, '9'], server)).code, 0);
   });
 
   it('leaves a run undecided, which is not passed, if the judge misses an example', async (t) => {
     const folder = new Folder(t, { 'a.txt': JUDGED });
-    const { code, out } = await folder.run(JUDGE, await vendor(t, 'Your number.', [NO, YES]));
+    const { code, out } = await folder.play(JUDGE, await vendor(t, 'Your number.', [NO, YES]));
     assert.equal(code, 1);
     assert.match(out, /^\? a {2}/m);
     assert.match(out, /undecided: line 6: the judge does not accept the good example "It is \+/);
@@ -175,15 +146,15 @@ describe('eval --eval-model', () => {
   it('is recorded and replayed like any model', async (t) => {
     const folder = new Folder(t, { 'a.txt': JUDGED });
     const server = await vendor(t, 'Your number is +15550177.', [YES, YES]);
-    assert.equal((await folder.run(['--record', ...JUDGE], server)).code, 0);
-    const { code, out } = await folder.run(JUDGE);
+    assert.equal((await folder.play(['--record', ...JUDGE], server)).code, 0);
+    const { code, out } = await folder.play(JUDGE);
     assert.equal(code, 0, out);
   });
 
   it('shows the judge one set of examples for all runs', async (t) => {
     const folder = new Folder(t, { 'a.txt': JUDGED });
     const server = await vendor(t, 'Your number is +15550177.', [YES, YES, YES, YES]);
-    assert.equal((await folder.run(['--runs', '3', ...JUDGE], server)).code, 0);
+    assert.equal((await folder.play(['--runs', '3', ...JUDGE], server)).code, 0);
   });
 });
 
@@ -196,9 +167,9 @@ describe('a played caller', () => {
       '{"say": "Bread, please."}', '{"hang_up": true, "reached": true, "reason": "Sold."}',
     ];
     const server = await vendor(t, 'Bread, of course.', moves);
-    const recorded = await folder.run(['--record', ...JUDGE], server);
+    const recorded = await folder.play(['--record', ...JUDGE], server);
     assert.equal(recorded.code, 0, recorded.out);
-    const replayed = await folder.run(JUDGE);
+    const replayed = await folder.play(JUDGE);
     assert.equal(replayed.code, 0, replayed.out);
     assert.equal(server.requests.length, 3);
   });
@@ -208,12 +179,12 @@ describe('eval --runs and --compare', () => {
   it('prints pass rates, and what got better or worse since another --json', async (t) => {
     const folder = new Folder(t, { 'a.txt': TALK, 'b.txt': TALK });
     const good = await vendor(t, 'Your number is +15550177.');
-    const { out: main } = await folder.run(['--runs', '5', '--json'], good);
+    const { out: main } = await folder.play(['--runs', '5', '--json'], good);
     folder.write('main.json', main);
-    const shown = await folder.run(['--runs', '5'], good);
+    const shown = await folder.play(['--runs', '5'], good);
     assert.match(shown.out, /\nevals\/a\.txt +5 of 5 +100 % +57–100 % +\d+ ms +\d+ ms +19 +10 +0\.0000\d+\n/);
     folder.write('b.txt', TALK.replace('expect number', 'expect nothing'));
-    const compared = await folder.run(['--runs', '5', '--compare', 'evals/main.json'], good);
+    const compared = await folder.play(['--runs', '5', '--compare', 'evals/main.json'], good);
     assert.equal(compared.code, 1);
     const [one, other] = compared.out.trim().split('\n').slice(-2);
     assert.match(one ?? '', /^evals\/a\.txt +5\/5 100 % → 5\/5 100 % .* no difference seen/);
@@ -222,8 +193,8 @@ describe('eval --runs and --compare', () => {
 
   it('adds the comparison to --json', async (t) => {
     const folder = new Folder(t, { 'a.txt': `${TALK}model says Your number.\n` });
-    folder.write('main.json', (await folder.run(['--json'])).out);
-    const { out } = await folder.run(['--json', '--compare', 'evals/main.json']);
+    folder.write('main.json', (await folder.play(['--json'])).out);
+    const { out } = await folder.play(['--json', '--compare', 'evals/main.json']);
     const { comparison, scenarios } = JSON.parse(out) as {
       comparison: unknown; scenarios: readonly Record<string, unknown>[];
     };
@@ -254,13 +225,13 @@ describe('eval with models refuses', () => {
   for (const [what, script, argv, message] of cases) {
     it(what, async (t) => {
       const folder = new Folder(t, { 'a.txt': script });
-      await assert.rejects(folder.run(argv), { name: 'UsageError', message });
+      await assert.rejects(folder.play(argv), { name: 'UsageError', message });
     });
   }
 
   it('a recording that cannot be replayed', async (t) => {
     const folder = new Folder(t, { 'a.txt': TALK, 'a.recorded.json': '{"format": 9}' });
-    await assert.rejects(folder.run([]), {
+    await assert.rejects(folder.play([]), {
       name: 'UsageError', message: /a\.recorded\.json: its format is not 3; record it again/,
     });
   });

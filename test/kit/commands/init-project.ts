@@ -25,6 +25,7 @@ export const FILES = [
 export interface Manifest {
   readonly name: string;
   readonly private: boolean;
+  readonly engines: object;
   readonly scripts: Readonly<Record<string, string>>;
   readonly dependencies: Readonly<Record<string, string>>;
   readonly devDependencies: Readonly<Record<string, string>>;

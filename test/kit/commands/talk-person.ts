@@ -16,12 +16,9 @@ import {
 import { RecordedTerminal } from '../terminal/recorded-terminal.ts';
 
 export function openTerminal(
-  t: TestContext,
-  environment: Readonly<Record<string, string>> = {},
+  t: TestContext, environment: Readonly<Record<string, string>> = {},
 ): RecordedTerminal {
-  const terminal = new RecordedTerminal({ LAYERCODE_WEBHOOK_SECRET: SECRET, ...environment });
-  t.after(() => terminal.clear());
-  return terminal;
+  return RecordedTerminal.of(t, { LAYERCODE_WEBHOOK_SECRET: SECRET, ...environment });
 }
 
 interface PersonOptions extends ServeOptions {
@@ -67,6 +64,12 @@ export class Person {
 
   type(keys: string): void {
     this.#terminal.stdin.write(keys);
+  }
+
+  /** By Ctrl-D. */
+  hangUp(): Promise<number> {
+    this.type('\u0004');
+    return this.exitCode;
   }
 
   interrupt(): void {

@@ -5,7 +5,6 @@ import { deferred, within } from '../../fixtures/app.ts';
 import { Person, storyteller } from './talk-person.ts';
 
 const CTRL_C = '\u0003';
-const CTRL_D = '\u0004';
 
 describe('talk on a terminal', () => {
   it('prompts, and prints replies as they come', async (t) => {
@@ -16,8 +15,7 @@ describe('talk on a terminal', () => {
     await person.endsWith('story\nagent› Once upon a time');
     goOn();
     await person.endsWith(' there was an end.\nyou  › ');
-    person.type(CTRL_D);
-    assert.equal(await person.exitCode, 0);
+    assert.equal(await person.hangUp(), 0);
   });
 
   it('interrupts the reply with the next line, and says what was heard', async (t) => {
@@ -35,8 +33,7 @@ describe('talk on a terminal', () => {
         && turns[1].event.interruption_context?.previous_turn_interrupted,
       true,
     );
-    person.type(CTRL_D);
-    await person.exitCode;
+    await person.hangUp();
   });
 
   it('takes a reply that was printed to its end for heard', async (t) => {
@@ -52,8 +49,7 @@ describe('talk on a terminal', () => {
       turns[0]?.event.type === 'message' && turns[0].event.interruption_context,
       undefined,
     );
-    person.type(CTRL_D);
-    await person.exitCode;
+    await person.hangUp();
   });
 
   it('holds the reply back while the caller types over it, until all is deleted', async (t) => {
@@ -80,8 +76,7 @@ describe('talk on a terminal', () => {
     await person.endsWith('agent›  there was');
     second.resolve();
     await person.endsWith('agent›  there was an end.\nyou  › ');
-    person.type(CTRL_D);
-    await person.exitCode;
+    await person.hangUp();
   });
 
   it('prints the rest of the reply above what the caller has typed', async (t) => {
@@ -97,8 +92,7 @@ describe('talk on a terminal', () => {
     person.type(' then\r');
     await person.sees('As you like.');
     assert.equal(turns[1]?.text, 'and then');
-    person.type(CTRL_D);
-    await person.exitCode;
+    await person.hangUp();
   });
 
   it('draws a line of several rows anew where it stood, below what came meanwhile', async (t) => {
@@ -195,8 +189,7 @@ describe('talk on a terminal', () => {
     await person.endsWith('you  › ');
     person.type('less\r');
     await person.endsWith('agent› You said less.\nyou  › ');
-    person.type(CTRL_D);
-    assert.equal(await person.exitCode, 0);
+    assert.equal(await person.hangUp(), 0);
   });
 
   it('shows data in a line of its own, and what a terminal would obey', async (t) => {
@@ -213,23 +206,13 @@ describe('talk on a terminal', () => {
       'agent› One␛[31m\n[data] {"title":"a<U+009B>b"}\nagent› two\n       three\nyou  › ',
     );
     assert.ok(!person.raw.includes('\u001b[31m'));
-    person.type(CTRL_D);
-    await person.exitCode;
+    await person.hangUp();
   });
 
   it('is in colour', async (t) => {
     const person = await Person.talksTo(t, { welcome: 'Hi!' });
     await person.sees('you  › ');
     assert.ok(person.raw.startsWith('\u001b[36magent› \u001b[39mHi!'), JSON.stringify(person.raw));
-    person.type(CTRL_D);
-    await person.exitCode;
-  });
-
-  it('has no colours where NO_COLOR says so', async (t) => {
-    const person = await Person.talksTo(t, { welcome: 'Hi!' }, { terminal: { NO_COLOR: '1' } });
-    await person.sees('you  › ');
-    assert.doesNotMatch(person.raw, /\u001b\[\d*m/);
-    person.type(CTRL_D);
-    await person.exitCode;
+    await person.hangUp();
   });
 });

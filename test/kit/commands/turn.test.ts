@@ -1,6 +1,4 @@
 import assert from 'node:assert/strict';
-import { createServer, type RequestListener } from 'node:http';
-import type { AddressInfo } from 'node:net';
 import { describe, it, type TestContext } from 'node:test';
 
 import { turn } from '../../../src/kit/commands/turn.ts';
@@ -8,22 +6,13 @@ import { readKeptCall } from '../../../src/kit/talk/kept-call.ts';
 import {
   deferred,
   fired,
-  SECRET,
   serve,
   until,
   within,
   type TestAgent,
 } from '../../fixtures/app.ts';
-import { RecordedTerminal } from '../terminal/recorded-terminal.ts';
-
-function openTerminal(
-  t: TestContext,
-  environment: Readonly<Record<string, string>> = { LAYERCODE_WEBHOOK_SECRET: SECRET },
-): RecordedTerminal {
-  const terminal = new RecordedTerminal(environment);
-  t.after(() => terminal.clear());
-  return terminal;
-}
+import { foreignServer } from '../../fixtures/foreign-server.ts';
+import { openTerminal } from './talk-person.ts';
 
 /** Serves an agent, and says one thing to it. */
 async function say(
@@ -35,17 +24,6 @@ async function say(
   const { client } = serve(t, agent);
   const exitCode = await turn.run([...argv, '--url', await client.origin()], terminal);
   return { exitCode, out: terminal.out, err: terminal.err };
-}
-
-/** A server that is none of ours. */
-async function listen(t: TestContext, answer: RequestListener): Promise<string> {
-  const server = createServer(answer).listen(0, '127.0.0.1');
-  t.after(() => {
-    server.closeAllConnections();
-    server.close();
-  });
-  await new Promise((resolve) => server.once('listening', resolve));
-  return `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
 }
 
 describe('turn', () => {
@@ -129,27 +107,10 @@ describe('turn', () => {
     const url = await client.origin();
     await turn.run(['Go on', '--interrupt-after', '1', '--url', url], terminal);
     assert.match(terminal.err, /^\[interrupted after (1 word|[2-9] words)\]$/m);
-    const broken = await listen(t, (_request, response) => response.writeHead(503).end());
-    await assert.rejects(turn.run(['What?', '--url', broken], terminal), /503/);
+    const { origin } = await foreignServer(t, (response) => response.writeHead(503).end());
+    await assert.rejects(turn.run(['What?', '--url', origin], terminal), /503/);
     await turn.run(['What?', '--url', url], terminal);
     assert.notEqual(told[1], undefined);
-  });
-
-  it('begins a new call where it is told to, and needs something to do', async (t) => {
-    const terminal = openTerminal(t);
-    for (const argv of [[], ['--interrupt-after', '2'], ['--begin', '--interrupt-after', '2']])
-      await assert.rejects(turn.run(argv, terminal), { name: 'UsageError' });
-    await assert.rejects(turn.run(['Hi', '--interrupt-after', '0'], terminal), {
-      message: /^--interrupt-after must be a number of words/,
-    });
-  });
-
-  it('takes silence for a reply', async (t) => {
-    assert.deepEqual(await say(t, { onMessage: () => undefined }), {
-      exitCode: 0,
-      out: '',
-      err: '',
-    });
   });
 
   it('speaks in the conversation "terminal", or in another', async (t) => {
@@ -163,42 +124,9 @@ describe('turn', () => {
     assert.deepEqual(conversations, ['terminal', 'c-7']);
   });
 
-  it('finds the server of the settings, at another route too', async (t) => {
-    const { client } = serve(t, {}, { environment: { AGENT_ROUTE: '/voice' } });
-    const { port } = new URL(await client.origin());
-    const terminal = openTerminal(t, {
-      LAYERCODE_WEBHOOK_SECRET: SECRET,
-      PORT: port,
-      AGENT_ROUTE: '/voice',
-    });
-    assert.equal(await turn.run(['Hello'], terminal), 0);
-    assert.equal(terminal.out, 'Yes.\n');
-  });
-
-  it('asks for a secret if there is none', async (t) => {
-    await assert.rejects(turn.run(['Hello'], openTerminal(t, {})), {
-      name: 'CommandError',
-      message: /^no webhook secret: .*--secret/,
-    });
-  });
-
-  it('says which secret to look at when it is refused', async (t) => {
-    await assert.rejects(say(t, {}, ['Hello', '--secret', 'whsec_another']), {
-      name: 'CommandError', message: /\/api\/agent refused: 401 Invalid signature; .*--secret/,
-    });
-  });
-
-  it('takes an answer that is no reply for a failure', async (t) => {
-    const url = await listen(t, (_request, response) => response.end('It works!'));
-    await assert.rejects(turn.run(['Hello', '--url', url], openTerminal(t)), {
-      name: 'CommandError',
-      message: /\(200\) is not a complete reply/,
-    });
-  });
-
   it('takes a reply without an end for a failure, and has printed it', async (t) => {
     const terminal = openTerminal(t);
-    const url = await listen(t, (_request, response) => {
+    const { origin: url } = await foreignServer(t, (response) => {
       response.setHeader('content-type', 'text/event-stream');
       response.end('data: {"type":"response.tts","content":"Half a "}\n\n');
     });
@@ -207,15 +135,6 @@ describe('turn', () => {
       message: /it ended without response\.end/,
     });
     assert.equal(terminal.out, 'Half a \n');
-  });
-
-  it('keeps what a server says in an error to one line', async (t) => {
-    const url = await listen(t, (_request, response) =>
-      response.writeHead(500).end(JSON.stringify({ error: 'no\n\u001b[2Jway' })),
-    );
-    await assert.rejects(turn.run(['Hello', '--url', url], openTerminal(t)), {
-      message: /500 no \[2Jway; see the server's log$/,
-    });
   });
 
   it('drops the request at Ctrl-C', async (t) => {
@@ -257,30 +176,14 @@ describe('turn', () => {
   const wrong: readonly (readonly [argv: readonly string[], message: RegExp])[] = [
     [[], /^turn takes what the caller says/],
     [[' '], /^turn takes what the caller says/],
-    [['Hello', '--urk', 'x'], /^--urk is not a flag of turn; it takes --url/],
-    [['-x'], /^-x is not a flag.* begin with a dash after --$/],
-    [['Hello', '--url'], /^--url needs a value$/],
-    [['Hello', '--url', '--secret', 'x'], /^--url needs a value$/],
     [['Hello', '--conversation', 'a\u0007b'], /^--conversation must be an id/],
-    [['Hello', '--url', 'localhost:8000'], /^--url must be an http:/],
-    [
-      ['Hello', '--url', 'http://me:pass@localhost'],
-      /^--url must not contain a user name or password, got "…@localhost"$/,
-    ],
+    [['--interrupt-after', '2'], /^turn takes what the caller says/],
+    [['--begin', '--interrupt-after', '2'], /^turn takes what the caller says/],
+    [['Hi', '--interrupt-after', '0'], /^--interrupt-after must be a number of words/],
   ];
   for (const [argv, message] of wrong) {
     it(`refuses ${JSON.stringify(argv)}`, async (t) => {
       await assert.rejects(turn.run(argv, openTerminal(t)), { name: 'UsageError', message });
     });
   }
-
-  it('takes a text that begins with dashes after --', async (t) => {
-    const { client } = serve(t, { onMessage: ({ text }) => text });
-    const terminal = openTerminal(t);
-    await turn.run(['--url', await client.origin(), '--', '--secret'], terminal);
-    assert.equal(terminal.out, '--secret\n');
-  });
-
-  it('has a help page of at most 100 columns', () =>
-    assert.ok(turn.help.split('\n').every((line) => line.length <= 100)));
 });

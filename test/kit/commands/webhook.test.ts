@@ -9,13 +9,12 @@ import { webhookCommand } from '../../../src/kit/commands/webhook.ts';
 import { CommandError, UsageError } from '../../../src/kit/terminal/command.ts';
 import { SettingsError } from '../../../src/settings/settings.ts';
 import {
-  answerHtml,
   answerJson,
   REST_KEY,
   startRestServer,
   type RestServer,
 } from '../../faults/rest-server.ts';
-import { RecordedTerminal } from '../terminal/recorded-terminal.ts';
+import { failureOf, RecordedTerminal } from '../terminal/recorded-terminal.ts';
 
 const PRODUCTION = 'https://voice.example/api/agent';
 const OTHER = 'https://other.example/api/agent?region=eu';
@@ -54,83 +53,48 @@ function run(...argv: string[]): Promise<number> {
   return webhookCommand.run(argv, terminal);
 }
 
-async function failureOf(
+async function refusal(
   promise: Promise<unknown>,
   type: typeof CommandError | typeof UsageError | typeof SettingsError,
 ): Promise<string> {
-  const error = await promise.then(
-    () => undefined,
-    (reason: unknown) => reason,
-  );
-  assert.ok(error instanceof type, String(error instanceof Error ? error.stack : error));
-  assert.equal(error.message.includes('\n'), false, error.message);
-  assert.equal(
-    (error.message + terminal.out + terminal.err).includes(REST_KEY),
-    false,
-    error.message,
-  );
-  return error.message;
+  const message = await failureOf(promise, type);
+  assert.equal((message + terminal.out + terminal.err).includes(REST_KEY), false, message);
+  return message;
 }
 
 describe('webhook', () => {
   useRestServer();
 
-  it('has help that names all it takes, and no line over 100 characters', () => {
-    for (const word of [
-      'get',
-      'set',
-      'none',
-      '--agent-id',
-      '--layercode-api-key',
-      '--layercode-agent-id',
-      '--layercode-api-url',
-      '--settings-file',
-    ]) {
-      assert.ok(webhookCommand.help.includes(word), word);
-    }
-    assert.ok(
-      webhookCommand.help.endsWith('\n')
-        && webhookCommand.help.split('\n').every((line) => line.length <= 100),
-    );
-    assert.ok(webhookCommand.summary.length <= 70);
-  });
-
   const wrong: readonly (readonly [argv: readonly string[], says: RegExp])[] = [
     [[], /get or set$/],
     [['put'], /get or set, got put/],
-    [['GET'], /get or set/],
     [['get', 'x'], /webhook get takes only flags/],
     [['set'], /webhook set takes the URL/],
     [['set', PRODUCTION, OTHER], /one URL/],
     [['get', '--agent'], /--agent is not a flag of webhook; it takes --agent-id/],
-    [['get', '--port', '80'], /--port is not a flag/],
-    [['get', '--agent-id'], /--agent-id needs a value/],
-    [['get', '--agent-id='], /--agent-id needs a value/],
-    [['get', '--agent-id', '--settings-file', 'x'], /--agent-id needs a value/],
-    [['get', '--layercode-api-key'], /--layercode-api-key needs a value/],
     [['get', '--agent-id', '..'], /an agent's id has at most 256 characters/],
     [['get', '--agent-id', 'a\u001bb'], /an agent's id has at most 256 characters/],
   ];
   for (const [argv, says] of wrong) {
     it(`is used wrongly as ${JSON.stringify(argv.join(' '))}`, async () => {
-      assert.match(await failureOf(run(...argv), UsageError), says);
+      assert.match(await refusal(run(...argv), UsageError), says);
       assert.equal(rest.requests.length, 0);
     });
   }
 
   it('shows no argument that may be a key', async () => {
-    await failureOf(run(REST_KEY), UsageError);
-    await failureOf(run('get', `--api-key=${REST_KEY}`), UsageError);
-    await failureOf(run('set', `https://voice.example/${REST_KEY}#`), UsageError);
+    await refusal(run(REST_KEY), UsageError);
+    await refusal(run('get', `--api-key=${REST_KEY}`), UsageError);
+    await refusal(run('set', `https://voice.example/${REST_KEY}#`), UsageError);
   });
 
   it('says which setting is wrong, as the server does', async () => {
     assert.match(
-      await failureOf(run('get', '--layercode-api-url', 'ftp://x'), SettingsError),
+      await refusal(run('get', '--layercode-api-url', 'ftp://x'), SettingsError),
       /^--layercode-api-url must be an http:/,
     );
     assert.match(
-      await failureOf(run('get', '--settings-file', 'none.env'), SettingsError),
+      await refusal(run('get', '--settings-file', 'none.env'), SettingsError),
       /none\.env does not exist/,
     );
   });
@@ -155,13 +119,6 @@ describe('webhook', () => {
     assert.equal(terminal.out, `${PRODUCTION}\n`);
   });
 
-  it('takes a key that begins with a dash', async () => {
-    assert.match(
-      await failureOf(run('--layercode-api-key', '-key-of-another', 'get'), CommandError),
-      /refused the key/,
-    );
-  });
-
   it('takes settings from --settings-file', async () => {
     use({ LAYERCODE_AGENT_ID: '' });
     writeFileSync(join(terminal.directory, 'other.env'), 'LAYERCODE_AGENT_ID=ag-2\n');
@@ -177,17 +134,17 @@ describe('webhook', () => {
   it('names LAYERCODE_API_KEY, and where it is from, when there is none', async () => {
     use({ LAYERCODE_API_KEY: '' });
     assert.match(
-      await failureOf(run('get'), CommandError),
+      await refusal(run('get'), CommandError),
       /LAYERCODE_API_KEY is not set: .*https:\/\/dash\.layercode\.com/,
     );
   });
 
   it('asks which agent when LAYERCODE_AGENT_ID names none or several', async () => {
     use({ LAYERCODE_AGENT_ID: '' });
-    assert.match(await failureOf(run('get'), UsageError), /LAYERCODE_AGENT_ID.*--agent-id/);
+    assert.match(await refusal(run('get'), UsageError), /LAYERCODE_AGENT_ID.*--agent-id/);
     use({ LAYERCODE_AGENT_ID: 'ag-1,ag-2' });
     assert.match(
-      await failureOf(run('get'), UsageError),
+      await refusal(run('get'), UsageError),
       /LAYERCODE_AGENT_ID names 2 agents: choose one with --agent-id \(ag-1, ag-2\)/,
     );
     assert.equal(rest.requests.length, 0);
@@ -195,7 +152,7 @@ describe('webhook', () => {
 
   it('refuses an id in LAYERCODE_AGENT_ID that no agent can have', async () => {
     use({ LAYERCODE_AGENT_ID: '..' });
-    assert.match(await failureOf(run('get'), UsageError), /an agent's id .* neither \. nor \.\.$/);
+    assert.match(await refusal(run('get'), UsageError), /an agent's id .* neither \. nor \.\.$/);
   });
 
   it('takes --agent-id before LAYERCODE_AGENT_ID, whatever that names', async () => {
@@ -209,13 +166,6 @@ describe('webhook', () => {
       assert.equal(terminal.out, `${OTHER}\n`);
     }
   });
-  it('tells of a proxy that answers in LayerCode\'s place', async () => {
-    rest.fault = () => answerHtml(200);
-    assert.match(
-      await failureOf(run('get'), CommandError),
-      /the answer is not LayerCode's .*; check LAYERCODE_API_URL/,
-    );
-  });
 });
 
 describe('webhook get', () => {
@@ -228,7 +178,7 @@ describe('webhook get', () => {
   it('fails when it is unclear, and says why and where to look', async () => {
     rest.fault = () => answerJson(200, { config: { plugins: [{ use: 'agent.llm' }] } });
     assert.match(
-      await failureOf(run('get'), CommandError),
+      await refusal(run('get'), CommandError),
       /agent ag-1 is unclear: the agent's pipeline has the plugin agent\.llm instead of agent\.webhook; look at the agent in the dashboard/,
     );
   });
@@ -247,7 +197,7 @@ describe('webhook get', () => {
 
   it('ends when it is interrupted', async () => {
     rest.fault = () => () => terminal.interrupt();
-    assert.equal(await failureOf(run('get'), CommandError), 'interrupted');
+    assert.equal(await refusal(run('get'), CommandError), 'interrupted');
   });
 });
 
@@ -271,15 +221,6 @@ describe('webhook set', () => {
     rest.fault = () => (rest.requests.length === 1 ? answerJson(200, { id: 'ag-1' }) : undefined);
     assert.equal(await run('set', OTHER), 0);
     assert.equal(terminal.out, `was     unclear: the agent has neither webhook_url nor config.plugins nor config.endpoint\nis now  ${OTHER}\n`);
-  });
-
-  it('fails when LayerCode accepts the URL and does not use it', async () => {
-    rest.fault = ({ method }) => (method === 'POST' ? answerJson(200, {}) : undefined);
-    assert.match(
-      await failureOf(run('set', OTHER), CommandError),
-      /it was set to https:\/\/other\.example.*, but is still https:\/\/voice/,
-    );
-    assert.equal(terminal.out, '');
   });
 
   it('takes the webhook away with "none"', async () => {
@@ -312,7 +253,7 @@ describe('webhook set', () => {
   ];
   for (const [url, says] of refused) {
     it(`refuses ${JSON.stringify(url)}, and sets nothing`, async () => {
-      assert.match(await failureOf(run('set', url), UsageError), says);
+      assert.match(await refusal(run('set', url), UsageError), says);
       assert.equal(rest.requests.length, 0);
     });
   }
@@ -359,14 +300,14 @@ describe('webhook set', () => {
 
   it('sets nothing when what it was cannot be read', async () => {
     rest.fault = ({ method }) => (method === 'GET' ? answerJson(500, {}) : undefined);
-    await failureOf(run('set', OTHER), CommandError);
+    await refusal(run('set', OTHER), CommandError);
     assert.equal(rest.webhooks.get('ag-1'), PRODUCTION);
   });
 
   it('says that it does not know when it is interrupted', async () => {
     rest.fault = ({ method }) => (method === 'POST' ? () => terminal.interrupt() : undefined);
     assert.match(
-      await failureOf(run('set', OTHER), CommandError),
+      await refusal(run('set', OTHER), CommandError),
       /^interrupted; check with/,
     );
   });

@@ -1,11 +1,10 @@
 import assert from 'node:assert/strict';
-import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, it, type TestContext } from 'node:test';
 
 import { defineAgent } from '../../../src/agents/define-agent.ts';
 import { MemoryStore } from '../../../src/conversations/memory-store.ts';
-import { evalCommand } from '../../../src/kit/commands/eval.ts';
 import { Backstage } from '../../../src/kit/eval/backstage.ts';
 import type { GoldenRequests } from '../../../src/kit/eval/golden-requests.ts';
 import type { OpenStage } from '../../../src/kit/eval/play-options.ts';
@@ -13,7 +12,7 @@ import { sentText } from '../../../src/kit/eval/sent-request.ts';
 import { stageSettings } from '../../../src/kit/eval/stage-settings.ts';
 import { WatchedStore } from '../../../src/kit/eval/watched-store.ts';
 import { parseSettings } from '../../../src/settings/parse-settings.ts';
-import { RecordedTerminal } from '../terminal/recorded-terminal.ts';
+import { EvalFolder } from '../commands/eval-folder.ts';
 import { play } from './eval-stage.ts';
 
 const ASKED = 'agent ./shop.mjs\nsay Hi\nmodel calls look {"what": "x"}\nmodel says Hello.\n';
@@ -42,47 +41,30 @@ function moduleOf({ prompt, description, maxLength, temperature }: typeof SHOP):
     });`;
 }
 
-class Folder {
-  readonly directory: string;
-  readonly #test: TestContext;
+class Folder extends EvalFolder {
   #modules = 0;
 
   constructor(t: TestContext, script: string) {
-    const terminal = new RecordedTerminal();
-    t.after(() => terminal.clear());
-    this.#test = t;
-    this.directory = terminal.directory;
-    mkdirSync(join(this.directory, 'evals'));
-    this.write('a.txt', script);
-  }
-
-  write(name: string, text: string): void {
-    writeFileSync(join(this.directory, 'evals', name), text);
-  }
-
-  read(name: string): string {
-    return readFileSync(join(this.directory, 'evals', name), 'utf8');
+    super(t, { 'a.txt': script });
   }
 
   /** Each agent is a module of its own, because modules are loaded once. */
-  async run(shop: typeof SHOP, ...argv: string[]): Promise<{ code: number; out: string }> {
+  play(shop: typeof SHOP, ...argv: string[]) {
     const module = `shop-${(this.#modules += 1)}.mjs`;
     this.write(module, moduleOf(shop));
     this.write('a.txt', this.read('a.txt').replace(/shop[-\d]*\.mjs/, module));
-    const terminal = new RecordedTerminal({}, this.directory);
-    this.#test.after(() => terminal.clear());
-    return { code: await evalCommand.run(argv, terminal), out: terminal.out };
+    return this.run(argv);
   }
 }
 
 describe('expect-same-request', () => {
   it('fails without a golden file, which --update writes', async (t) => {
     const folder = new Folder(t, `${ASKED}expect-same-request\n`);
-    const { code, out } = await folder.run(SHOP);
+    const { code, out } = await folder.play(SHOP);
     assert.equal(code, 1);
     assert.match(out, /line 5: expect-same-request\n +a\.requests\.golden does not have it; --update/);
-    assert.equal((await folder.run(SHOP, '--update')).code, 0);
-    assert.equal((await folder.run(SHOP)).code, 0);
+    assert.equal((await folder.play(SHOP, '--update')).code, 0);
+    assert.equal((await folder.play(SHOP)).code, 0);
     const text = folder.read('a.requests.golden');
     assert.match(text, /^=== 1\ntemperature: 0\.3\n\nprompt:\nYou sell bread\.\nDo not shout\.\n/);
     assert.match(text, /\n\ntool look:\nLooks for bread\.\n\{\n {2}"type": "object",\n/);
@@ -99,43 +81,43 @@ describe('expect-same-request', () => {
   for (const [changed, diff] of changes) {
     it(`shows a changed ${Object.keys(changed).join()}, and --update accepts it`, async (t) => {
       const folder = new Folder(t, `${ASKED}expect-same-request\n`);
-      await folder.run(SHOP, '--update');
+      await folder.play(SHOP, '--update');
       const now = { ...SHOP, ...changed };
-      const { code, out } = await folder.run(now);
+      const { code, out } = await folder.play(now);
       assert.equal(code, 1);
       assert.match(out, /differs from a\.requests\.golden, accepted \(-\) and sent \(\+\); --update/);
       assert.match(out, diff);
-      await folder.run(now, '--update');
-      assert.equal((await folder.run(now)).code, 0);
+      await folder.play(now, '--update');
+      assert.equal((await folder.play(now)).code, 0);
     });
   }
 
   it('accepts a prompt with line breaks of Windows, and with one at its end', async (t) => {
     const folder = new Folder(t, `${ASKED}expect-same-request\n`);
     const shop = { ...SHOP, prompt: '\\nYou sell bread.\\r\\nDo not shout.\\r\\n' };
-    await folder.run(shop, '--update');
-    assert.equal((await folder.run(shop)).code, 0);
+    await folder.play(shop, '--update');
+    assert.equal((await folder.play(shop)).code, 0);
   });
 
   it('keeps each line of a scenario apart, also those that a broken run did not reach', async (t) => {
     const twice = `${ASKED}expect-same-request\nsay Ho\nmodel says Ho.\nexpect-same-request\n`;
     const folder = new Folder(t, twice);
-    await folder.run(SHOP, '--update');
+    await folder.play(SHOP, '--update');
     assert.match(folder.read('a.requests.golden'), /^=== 1\n[^]+\n\n=== 2\n/);
     folder.write('a.txt', twice.replace('say Ho', 'interrupt after 9 words\nsay Ho'));
-    await folder.run({ ...SHOP, temperature: 0.4 }, '--update');
+    await folder.play({ ...SHOP, temperature: 0.4 }, '--update');
     assert.equal(folder.read('a.requests.golden').split('temperature: 0.4').length, 3);
     folder.write('a.txt', `${ASKED}expect-same-request\n`);
-    await folder.run(SHOP, '--update');
+    await folder.play(SHOP, '--update');
     assert.doesNotMatch(folder.read('a.requests.golden'), /=== 2/);
   });
 
   it('fails if the model is not asked, or the file cannot be read', async (t) => {
     const folder = new Folder(t, 'agent ./shop.mjs\nexpect-same-request\nsay Hi\nmodel says Hi.\n');
-    assert.match((await folder.run(SHOP, '--update')).out, /the model was not asked/);
+    assert.match((await folder.play(SHOP, '--update')).out, /the model was not asked/);
     folder.write('a.txt', `${ASKED}expect-same-request\n`);
     mkdirSync(join(folder.directory, 'evals', 'a.requests.golden'));
-    const { code, out } = await folder.run(SHOP);
+    const { code, out } = await folder.play(SHOP);
     assert.equal(code, 1);
     assert.match(out, /line 5: expect-same-request\n +EISDIR/);
   });

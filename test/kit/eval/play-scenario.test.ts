@@ -120,8 +120,8 @@ describe('playScenario', () => {
     assert.ok(result.failures.every(({ kind }) => kind === 'expectation'));
   });
 
-  it('has a scripted model call tools, whose runs and state are expected', async () => {
-    const result = await play(shop, `
+  const passing: readonly (readonly [what: string, script: string])[] = [
+    ['has a scripted model call tools, whose runs and state are expected', `
       from +15550100
       real pay
       say I pay five euros.
@@ -144,9 +144,85 @@ describe('playScenario', () => {
       expect-tool pay once in all
       expect-tool look
       never-acts-twice
-    `);
-    assert.deepEqual(failuresOf(result), []);
-  });
+    `],
+    ['mocks what a tool does, and nothing else of it', `
+      mock pay returns {"paid": 7}
+      say Hello
+        model calls pay {"cents": "five"}
+        model then calls pay {"cents": 5}
+        model says Done.
+      expect-tool pay refused
+      expect-tool pay once returns {"paid": 7}
+      expect-no-prompt "paid":5
+      mock pay not-done The card was declined.
+      say And with another card?
+        model calls pay {"cents": 6}
+        model says Sorry.
+      expect-tool pay fails declined
+      mock pay after 30 ms returns {"paid": 8}
+      say And now?
+        model calls pay {"cents": 6}
+        model says Done.
+      expect-tool pay returns {"paid": 8}
+      ends-within 5 s
+      never-acts-twice
+    `],
+    ['counts a filler as the first word, because the caller hears it', `
+      set FILLER_AFTER_MS 20
+      say One
+        model waits 900 ms
+        model says Here.
+      expect One moment. Here.
+      within 800 ms
+    `],
+    ['delivers a turn again, after its end and while a tool runs', `
+      real pay
+      say I pay.
+        model calls pay {"cents": 5}
+        model says Done.
+      deliver-again during pay
+      expect Done.
+      expect-tool pay once
+      deliver-again
+      expect Done.
+      expect-tool pay once
+      never-repeats
+    `],
+    ['restarts the app over the same store, between turns and in the middle of one', `
+      real pay
+      say I pay.
+        model calls pay {"cents": 5}
+        model says Done.
+      restart
+      expect-state {"paid": 5}
+      say And again.
+        model calls pay {"cents": 6}
+      restart during pay
+      deliver-again
+        model says You have paid.
+      expect You have paid.
+      expect-tool pay once
+      expect-state {"paid": 11}
+      never-acts-twice
+    `],
+    ['has a tool hang until it is interrupted or too late', `
+      set TURN_TIMEOUT_SECONDS 0.3
+      mock look hangs
+      say Look.
+        model says Hm.
+        model calls look
+      interrupt during look
+      expect /^Hm.$/
+      say Look again.
+        model calls look
+      expect something went wrong
+      expect-tool look
+      ends-within 2 s
+    `],
+  ];
+  for (const [what, script] of passing) {
+    it(what, async () => assert.deepEqual(failuresOf(await play(shop, script)), []));
+  }
 
   it('says how often a tool ran, and with what', async () => {
     const result = await play(shop, [
@@ -175,32 +251,6 @@ describe('playScenario', () => {
       'tool    steal {"cents":5} did not run: there is no tool "steal"',
     ]);
     assert.ok(result.turns[1]?.log.includes('tool call refused: unknown: there is no such tool'));
-  });
-
-  it('mocks what a tool does, and nothing else of it', async () => {
-    const result = await play(shop, `
-      mock pay returns {"paid": 7}
-      say Hello
-        model calls pay {"cents": "five"}
-        model then calls pay {"cents": 5}
-        model says Done.
-      expect-tool pay refused
-      expect-tool pay once returns {"paid": 7}
-      expect-no-prompt "paid":5
-      mock pay not-done The card was declined.
-      say And with another card?
-        model calls pay {"cents": 6}
-        model says Sorry.
-      expect-tool pay fails declined
-      mock pay after 30 ms returns {"paid": 8}
-      say And now?
-        model calls pay {"cents": 6}
-        model says Done.
-      expect-tool pay returns {"paid": 8}
-      ends-within 5 s
-      never-acts-twice
-    `);
-    assert.deepEqual(failuresOf(result), []);
   });
 
   it('has a tool hand the call over, which does not run', async () => {
@@ -383,38 +433,9 @@ describe('playScenario', () => {
     assert.deepEqual(states, ['completed', 'completed', 'completed', 'failed', 'failed']);
   });
 
-  it('counts a filler as the first word, because the caller hears it', async () => {
-    const result = await play(shop, `
-      set FILLER_AFTER_MS 20
-      say One
-        model waits 900 ms
-        model says Here.
-      expect One moment. Here.
-      within 800 ms
-    `);
-    assert.deepEqual(failuresOf(result), []);
-  });
-
   it('says if the tool did not run', async () => {
     const result = await play(shop, 'real pay\nsay Hi\nmodel says Hi.\ndrop during pay\nexpect Hi');
     assert.deepEqual(failuresOf(result), [[4, 'pay did not run']]);
-  });
-
-  it('delivers a turn again, after its end and while a tool runs', async () => {
-    const result = await play(shop, `
-      real pay
-      say I pay.
-        model calls pay {"cents": 5}
-        model says Done.
-      deliver-again during pay
-      expect Done.
-      expect-tool pay once
-      deliver-again
-      expect Done.
-      expect-tool pay once
-      never-repeats
-    `);
-    assert.deepEqual(failuresOf(result), []);
   });
 
   it('drops the connection, and the platform delivers again', async () => {
@@ -431,45 +452,6 @@ describe('playScenario', () => {
     `);
     assert.deepEqual(failuresOf(result), []);
     assert.deepEqual(result.turns.map(({ ending }) => ending), ['whole', 'dropped', 'whole']);
-  });
-
-  it('restarts the app over the same store, between turns and in the middle of one', async () => {
-    const result = await play(shop, `
-      real pay
-      say I pay.
-        model calls pay {"cents": 5}
-        model says Done.
-      restart
-      expect-state {"paid": 5}
-      say And again.
-        model calls pay {"cents": 6}
-      restart during pay
-      deliver-again
-        model says You have paid.
-      expect You have paid.
-      expect-tool pay once
-      expect-state {"paid": 11}
-      never-acts-twice
-    `);
-    assert.deepEqual(failuresOf(result), []);
-  });
-
-  it('has a tool hang until it is interrupted or too late', async () => {
-    const result = await play(shop, `
-      set TURN_TIMEOUT_SECONDS 0.3
-      mock look hangs
-      say Look.
-        model says Hm.
-        model calls look
-      interrupt during look
-      expect /^Hm.$/
-      say Look again.
-        model calls look
-      expect something went wrong
-      expect-tool look
-      ends-within 2 s
-    `);
-    assert.deepEqual(failuresOf(result), []);
   });
 
   it('has the model refuse, break off, fail and be late', async () => {
@@ -516,11 +498,6 @@ describe('playScenario', () => {
     assert.deepEqual(failuresOf(few), [[1, 'the model was asked once more than it has lines here']]);
     const many = await play(shop, 'say One\nmodel says A\nmodel then says B\nexpect A');
     assert.deepEqual(failuresOf(many), [[1, 'the model was not asked for an answer of its lines here']]);
-  });
-
-  it('finds what is said twice', async () => {
-    const result = await play(echo, 'say I want two croissants.\nsay I want two croissants.\nnever-repeats');
-    assert.deepEqual(failuresOf(result), [[3, 'again     You said: I want two croissants.']]);
   });
 
   it('does not go on after the agent has hung up', async () => {

@@ -26,6 +26,14 @@ function scenario(...lines: readonly string[]): Scenario {
 
 describe('parseScript', () => {
   const steps: readonly (readonly [line: string, step: object])[] = [
+    ['  say   Hello there  ', { name: 'say', text: 'Hello there' }],
+    ['say Order #5, not # 6', { name: 'say', text: 'Order #5, not # 6' }],
+    ['say Hello  # there', { name: 'say', text: 'Hello' }],
+    ['say Hello\t#there', { name: 'say', text: 'Hello' }],
+    ['expect /hello|hi/i', { name: 'expect', expectation: { written: '/hello|hi/i' } }],
+    ['data {"page": 2}', { name: 'data', data: { page: 2 } }],
+    ['within 1.5s', { name: 'within', ms: 1_500 }],
+    ['within 800 ms', { name: 'within', ms: 800 }],
     ['from +15550100', { name: 'from', text: '+15550100' }],
     ['to +15550199', { name: 'to', text: '+15550199' }],
     ['metadata {"plan": "gold"}', { name: 'metadata', metadata: { plan: 'gold' } }],
@@ -91,7 +99,47 @@ describe('parseScript', () => {
     it(`reads ${JSON.stringify(line)}`, () => assert.deepEqual(parsed(line), step));
   }
 
+  it('numbers the lines, and skips blank ones and comments', () => {
+    const read = parseScript('# a script\r\n\r\nsay one\n   # more\nsay two\n', 'a.txt');
+    assert.deepEqual(read.map(({ lineNumber }) => lineNumber), [3, 5]);
+  });
+
+  it('tells of all faults at once, and of a script without a step', () => {
+    const script = 'say\n\nexpect\nsay Hello\n\u001bx';
+    const told = problemsIn(() => parseScript(script, 'a.txt'));
+    const numbers = told.map((problem) => problem.split(':')[0]);
+    assert.deepEqual(numbers, ['line 1', 'line 3', 'line 5']);
+    const many = problemsIn(() => parseScript('say\n'.repeat(22), 'a.txt'));
+    assert.deepEqual(many.slice(20), ['and 2 more']);
+    assert.deepEqual(problemsIn(() => parseScript('# no\n', 'a.txt')), ['it contains no steps']);
+  });
+
+  for (const [expectation, text, isMatch] of [
+    ['welcome back', 'Hi. WELCOME\n  back!', true],
+    ['welcome', 'Goodbye', false],
+    ['a.c', 'abc', false],
+    ['Caf\u00e9', 'Cafe\u0301', true],
+    ['/a.c/', 'xabcx', true],
+    ['/a.c/', 'ABC', false],
+    ['/a.c/i', 'ABC', true],
+    ['/^b/m', 'a\nb', true],
+  ] as const) {
+    it(`${isMatch ? 'finds' : 'does not find'} ${expectation} in ${JSON.stringify(text)}`, () => {
+      const [step] = parseScript(`expect ${expectation}`, 'a.txt');
+      assert.equal(step?.name === 'expect' && step.expectation.matches(text), isMatch);
+    });
+  }
+
   const faults: readonly (readonly [line: string, problem: RegExp])[] = [
+    ['constructor', /^line 1: constructor is not a step; docs\/evals\.md lists them$/],
+    ['say', /^line 1: say takes what the caller says/],
+    ['expect', /^line 1: expect takes a text, or a pattern like/],
+    ['expect /(/', /^line 1: Invalid regular expression: .* Unterminated group$/],
+    ['expect /a/g', /^line 1: \/a\/g is a pattern whose flags can only be i, m, s and u$/],
+    ['data {page: 2}', /^line 1: data takes a JSON object: data \{"page": 2\}$/],
+    ['within 2', /^line 1: within takes a time: within 2 s/],
+    ['within 0 s', /^line 1: within takes a time: within 2 s/],
+    ['interrupt after three words', /^line 1: interrupt stands alone, or as: .* after 3 words/],
     ['metadata [1]', /^line 1: metadata takes a JSON object/],
     ['language English', /^line 1: language takes a tag such as en-GB$/],
     ['language de_DE', /^line 1: language takes a tag/],

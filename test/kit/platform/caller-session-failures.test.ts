@@ -3,6 +3,7 @@ import { describe, it, type TestContext } from 'node:test';
 
 import { deferred, fired, within } from '../../fixtures/app.ts';
 import { jumpingClock } from '../../fixtures/clock.ts';
+import { foreignServer } from '../../fixtures/foreign-server.ts';
 import {
   AT_ONCE,
   call,
@@ -10,7 +11,7 @@ import {
   inTwoParts,
   NEVER,
   shapes,
-  startWebhook,
+  type Call,
   type Waiting,
 } from './text-caller.ts';
 
@@ -80,15 +81,6 @@ describe('CallerSession at a barge-in', () => {
     });
   }
 
-  it('knows no interruption when all has been spoken', async (t) => {
-    const pass = jumpingClock(t);
-    const { session, posted } = await call(t, {});
-    await session.say('Hello?');
-    pass(1_000);
-    await session.say('And?');
-    assert.equal(posted[1]?.interruption_context, undefined);
-  });
-
   it('is none when the reply was delivered again and has been heard', async (t) => {
     const { session, posted, next } = await call(t, {
       async *onMessage({ signal }) {
@@ -107,28 +99,28 @@ describe('CallerSession at a barge-in', () => {
     );
   });
 
-  it('counts as one while the voice would still speak, though the text is all there', async (t) => {
-    const { session, posted } = await call(t, {}, { wordsPerMinute: NEVER });
-    await session.say('Hello?');
-    await session.say('And?');
-    assert.deepEqual(posted[1]?.interruption_context?.words_heard, 0);
-  });
-
-  it('is none when the front end has said that it played the reply', async (t) => {
-    const { session, posted } = await call(t, {}, { wordsPerMinute: NEVER });
-    await session.say('Hello?');
-    session.finishPlaying(posted[0]?.turn_id ?? '');
-    await session.say('And?');
-    assert.equal(posted[1]?.interruption_context, undefined);
-  });
-
-  it('still is one when the front end said so of another turn', async (t) => {
-    const { session, posted } = await call(t, {}, { wordsPerMinute: NEVER });
-    await session.say('Hello?');
-    session.finishPlaying('another');
-    await session.say('And?');
-    assert.notEqual(posted[1]?.interruption_context, undefined);
-  });
+  const whole: readonly (readonly [
+    what: string, rate: number, finish: (call: Call) => void, isOne: boolean,
+  ])[] = [
+    ['all has been spoken', AT_ONCE, () => undefined, false],
+    ['a voice would still speak', NEVER, () => undefined, true],
+    ['the front end has played it', NEVER,
+      ({ session, posted }) => session.finishPlaying(posted[0]?.turn_id ?? ''), false],
+    ['the front end has played another turn', NEVER,
+      ({ session }) => session.finishPlaying('another'), true],
+  ];
+  for (const [what, rate, finish, isOne] of whole) {
+    it(`is ${isOne ? 'one' : 'none'} of a whole reply if ${what}`, async (t) => {
+      const pass = jumpingClock(t);
+      const called = await call(t, {}, { wordsPerMinute: rate });
+      await called.session.say('Hello?');
+      pass(1_000);
+      finish(called);
+      await called.session.say('And?');
+      const { words_heard: words } = called.posted[1]?.interruption_context ?? {};
+      assert.equal(words, isOne ? 0 : undefined);
+    });
+  }
 
   it('goes on streaming when the front end says in mid-reply that it has played it', async (t) => {
     const { gate, onMessage } = inTwoParts();
@@ -150,44 +142,43 @@ describe('CallerSession where the webhook fails', () => {
     assert.match((await next('local.over')).reason ?? '', /ECONNREFUSED|bad port/);
   });
 
+  const stream = { 'content-type': 'text/event-stream' };
+  const cases: readonly (readonly [
+    what: string, answer: Parameters<typeof foreignServer>[1], reason: RegExp,
+  ])[] = [
+    ['a stream that holds no JSON',
+      (response) => response.writeHead(200, stream).end('data: <html>\n\n'), /JSON/],
+    ['a redirect, as it follows none with what it signed',
+      (response) => response.writeHead(307, { location: 'http://127.0.0.1:9/' }).end(), /redirect/],
+  ];
+  for (const [what, answer, reason] of cases) {
+    it(`says so of ${what}`, async (t) => {
+      const { origin } = await foreignServer(t, answer);
+      const { session, next } = createCaller(origin, { isTraced: true });
+      await session.say('Hello?');
+      assert.match((await next('local.over')).reason ?? '', reason);
+    });
+  }
+
   it('keeps what it had of a stream that breaks off', async (t) => {
-    const url = await startWebhook(t, (_request, response) => {
-      response.writeHead(200, { 'content-type': 'text/event-stream' });
+    const { origin } = await foreignServer(t, (response) => {
+      response.writeHead(200, stream);
       response.write('data: {"type":"response.tts","content":"One "}\n\n', () =>
         response.destroy(),
       );
     });
-    const { session, next } = createCaller(url, { isTraced: true });
+    const { session, next } = createCaller(origin, { isTraced: true });
     await session.say('Hello?');
     assert.equal((await next('response.text')).content, 'One ');
     assert.equal((await next('local.over')).outcome, 'failed');
   });
 
-  it('says so of a stream that holds no JSON', async (t) => {
-    const url = await startWebhook(t, (_request, response) => {
-      response.writeHead(200, { 'content-type': 'text/event-stream' }).end('data: <html>\n\n');
-    });
-    const { session, next } = createCaller(url, { isTraced: true });
-    await session.say('Hello?');
-    assert.match((await next('local.over')).reason ?? '', /JSON/);
-  });
-
   it('shows an answer that is no JSON as it is', async (t) => {
-    const url = await startWebhook(t, (_request, response) =>
-      response.writeHead(502).end('<h1>Bad gateway</h1>'),
-    );
-    const { session, next } = createCaller(url, { isTraced: true });
+    const { origin } = await foreignServer(t, (response) =>
+      response.writeHead(502).end('<h1>Bad gateway</h1>'));
+    const { session, next } = createCaller(origin, { isTraced: true });
     await session.say('Hello?');
     assert.equal((await next('local.event')).event, '<h1>Bad gateway</h1>');
     assert.equal((await next('local.over')).reason, '502');
-  });
-
-  it('follows no redirect with what it signed', async (t) => {
-    const url = await startWebhook(t, (_request, response) =>
-      response.writeHead(307, { location: 'http://127.0.0.1:9/' }).end(),
-    );
-    const { session, next } = createCaller(url, { isTraced: true });
-    await session.say('Hello?');
-    assert.equal((await next('local.over')).outcome, 'failed');
   });
 });

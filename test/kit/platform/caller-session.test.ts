@@ -4,15 +4,15 @@ import { describe, it } from 'node:test';
 import type { EventContext } from '../../../src/agents/agent.ts';
 import type { ServerFrame } from '../../../src/kit/platform/frames.ts';
 import type { SessionEndEvent } from '../../../src/wires/layercode/events.ts';
-import { deferred, fired, Told, within } from '../../fixtures/app.ts';
+import { deferred, fired, within } from '../../fixtures/app.ts';
 import { jumpingClock } from '../../fixtures/clock.ts';
+import { foreignServer } from '../../fixtures/foreign-server.ts';
 import {
   call,
   createCaller,
   inTwoParts,
   NEVER,
   shapes,
-  startWebhook,
 } from './text-caller.ts';
 
 describe('CallerSession', () => {
@@ -213,20 +213,6 @@ describe('CallerSession at its end', () => {
     );
   });
 
-  it('has the newest entries in the transcript where all would be more than a webhook takes', async (t) => {
-    const ended = deferred<SessionEndEvent>();
-    const { session } = await call(t, {
-      onMessage: () => '',
-      onSessionEnd: ({ event }) => ended.resolve(event as SessionEndEvent),
-    });
-    for (const letter of ['a', 'b', 'c']) await session.say(letter.repeat(130_000));
-    await session.end();
-    assert.deepEqual(
-      (await ended.promise).transcript?.map(({ text }) => text[0]),
-      ['b', 'c'],
-    );
-  });
-
   it('lets go of data that the agent has not answered', async (t) => {
     const signal = deferred<AbortSignal>();
     const { session } = await call(t, {
@@ -243,12 +229,12 @@ describe('CallerSession at its end', () => {
   });
 
   it('ends every request when it is abandoned, even one that a redelivery replaced', async (t) => {
-    const requests = new Told<void>();
-    const { session } = createCaller(await startWebhook(t, () => requests.tell()));
+    const { origin, sent } = await foreignServer(t, () => undefined);
+    const { session } = createCaller(origin);
     const said = session.say('Hello?');
-    await requests.next('the first request');
+    await sent.next('the first request');
     const again = session.redeliver();
-    await requests.next('the second request');
+    await sent.next('the second request');
     session.abandon();
     await within(Promise.all([said, again]), 'the end of both');
   });

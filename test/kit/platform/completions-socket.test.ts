@@ -79,16 +79,6 @@ describe('a socket whose session speaks Chat Completions', () => {
     assert.deepEqual(series.filter((name, index) => series.indexOf(name) !== index), []);
   });
 
-  it('tells who calls where the profile has a place for it', async (t) => {
-    const { open, turns } = await stage(t);
-    const browser = await open({
-      profile: 'vapi', from_phone_number: '+15550100', custom_metadata: { plan: 'gold' },
-    });
-    browser.send({ type: 'client.response.text', content: 'Hello' });
-    await browser.next('response.text');
-    assert.deepEqual([turns[0]?.caller?.from, turns[0]?.metadata], ['+15550100', { plan: 'gold' }]);
-  });
-
   it('resends the call to a caller who connects again', async (t) => {
     const { open, turns } = await stage(t);
     for (const content of ['One', 'Two']) {
@@ -110,15 +100,6 @@ describe('a socket whose session speaks Chat Completions', () => {
     const { delivery } = await browser.next('local.request');
     const turn = await browser.next('local.turn');
     assert.deepEqual([turn.delivery, turn.outcome], [delivery, 'completed']);
-  });
-
-  it('sends none to others', async (t) => {
-    const { open } = await stage(t);
-    const browser = await open({});
-    browser.send({ type: 'client.response.text', content: 'Hello' });
-    await browser.next('response.end');
-    const traced = browser.frames.all.filter(({ type }) => type.startsWith('local.'));
-    assert.deepEqual(traced, []);
   });
 
   it('is refused with another key, and is not answered', async (t) => {

@@ -1,8 +1,7 @@
 // The client that users test their agents with, as a platform of Chat Completions.
 
 import assert from 'node:assert/strict';
-import { createServer, type IncomingHttpHeaders } from 'node:http';
-import type { AddressInfo } from 'node:net';
+import type { IncomingHttpHeaders } from 'node:http';
 import { describe, it, type TestContext } from 'node:test';
 
 import type { StartTurn } from '../../../src/agents/agent.ts';
@@ -12,6 +11,7 @@ import {
 import type { ProfileName } from '../../../src/wires/chat-completions/profiles.ts';
 import { serve, Told, typesOf, type Served, type TestAgent } from '../../fixtures/app.ts';
 import { itDropsReplies } from '../../fixtures/dropped-reply.ts';
+import { foreignServer } from '../../fixtures/foreign-server.ts';
 
 const KEY = 'key-of-the-client';
 const REPLY = 'data: {"choices":[{"delta":{"content":"One, two three"}}]}\n\ndata: [DONE]\n\n';
@@ -25,25 +25,13 @@ interface Sent {
 
 /** A client of a server that is none of ours, and what it is sent. */
 async function clientOf(
-  t: TestContext, options: Partial<CompletionsClientOptions> = {}, answer = REPLY,
+  t: TestContext, options: Partial<CompletionsClientOptions> = {},
 ): Promise<{ readonly client: TestClient; readonly sent: Told<Sent> }> {
   const sent = new Told<Sent>();
-  const server = createServer((request, response) => {
-    const chunks: Buffer[] = [];
-    request.on('data', (chunk: Buffer) => chunks.push(chunk));
-    request.on('end', () => {
-      const text = Buffer.concat(chunks).toString('utf8');
-      const { headers, url } = request;
-      sent.tell({ headers, url, text, body: JSON.parse(text) as Sent['body'] });
-      response.writeHead(200, { 'content-type': 'text/event-stream' }).end(answer);
-    });
+  const { origin } = await foreignServer(t, (response, { request: { headers, url }, text }) => {
+    sent.tell({ headers, url, text, body: JSON.parse(text) as Sent['body'] });
+    response.writeHead(200, { 'content-type': 'text/event-stream' }).end(REPLY);
   });
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
-  t.after(() => {
-    server.closeAllConnections();
-    server.close();
-  });
-  const origin = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
   const client = createTestClient(origin, {
     wire: 'chat-completions', key: KEY, conversationId: 'c-1', ...options,
   });

@@ -1,6 +1,3 @@
-import { once } from 'node:events';
-import { createServer, type RequestListener } from 'node:http';
-import type { AddressInfo } from 'node:net';
 import type { TestContext } from 'node:test';
 
 import type { JsonObject } from '../../../src/base/json.ts';
@@ -78,7 +75,7 @@ function layercode(): TestWire {
   return new LayercodeTestWire({ secret: SECRET, conversationId: 'conv-1', agentId: 'ag-1' });
 }
 
-interface Call extends Caller, Served {
+export interface Call extends Caller, Served {
   /** The messages that the agent got. */
   readonly posted: MessageEvent[];
 }
@@ -103,17 +100,6 @@ export async function call(
     posted,
     ...createCaller(`${await served.client.origin()}/api/agent`, options),
   };
-}
-
-/** A webhook that answers as the test says. */
-export async function startWebhook(t: TestContext, listener: RequestListener): Promise<string> {
-  const server = createServer(listener).listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  t.after(() => {
-    server.closeAllConnections();
-    server.close();
-  });
-  return `http://127.0.0.1:${(server.address() as AddressInfo).port}/api/agent`;
 }
 
 export function shapes(frames: readonly ServerFrame[]): unknown[] {

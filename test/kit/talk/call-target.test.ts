@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { describe, it, type TestContext } from 'node:test';
+import { describe, it } from 'node:test';
 
 import {
   findCompletionsTarget, findTarget, type TargetFlags,
@@ -9,15 +9,6 @@ import { openDevelopmentSecret } from '../../../src/process/development-secret.t
 import { RecordedTerminal } from '../terminal/recorded-terminal.ts';
 
 const SECRET = 'whsec_call_target';
-
-function terminalOf(
-  t: TestContext,
-  environment: Readonly<Record<string, string>>,
-): RecordedTerminal {
-  const terminal = new RecordedTerminal(environment);
-  t.after(() => terminal.clear());
-  return terminal;
-}
 
 describe('the webhook that talk and turn call', () => {
   const urls: readonly (readonly [
@@ -45,7 +36,7 @@ describe('the webhook that talk and turn call', () => {
   ];
   for (const [what, flags, environment, url] of urls) {
     it(`is ${what}`, (t) => {
-      const terminal = terminalOf(t, { LAYERCODE_WEBHOOK_SECRET: SECRET, ...environment });
+      const terminal = RecordedTerminal.of(t, { LAYERCODE_WEBHOOK_SECRET: SECRET, ...environment });
       assert.deepEqual(findTarget(flags, terminal), { webhookUrl: url, secret: SECRET });
     });
   }
@@ -58,7 +49,7 @@ describe('the webhook that talk and turn call', () => {
     ['http://:secret@a.example/', 'not contain a user name or password'],
   ] as const) {
     it(`is not ${url}, and no secret of it is shown`, (t) => {
-      const terminal = terminalOf(t, { LAYERCODE_WEBHOOK_SECRET: SECRET });
+      const terminal = RecordedTerminal.of(t, { LAYERCODE_WEBHOOK_SECRET: SECRET });
       assert.throws(() => findTarget({ '--url': url }, terminal), (error: unknown) => {
         assert.ok(error instanceof UsageError);
         assert.ok(error.message.startsWith(`--url must ${fault}, got "`), error.message);
@@ -69,14 +60,14 @@ describe('the webhook that talk and turn call', () => {
   }
 
   it('cannot be found where the server chose its port itself', (t) => {
-    const terminal = terminalOf(t, { LAYERCODE_WEBHOOK_SECRET: SECRET, PORT: '0' });
+    const terminal = RecordedTerminal.of(t, { LAYERCODE_WEBHOOK_SECRET: SECRET, PORT: '0' });
     assert.throws(() => findTarget({}, terminal), CommandError);
   });
 });
 
 describe('the secret that talk and turn sign with', () => {
   it('is the flag, else the first of the settings, else what a server here has made', (t) => {
-    const kept = terminalOf(t, {});
+    const kept = RecordedTerminal.of(t, {});
     assert.throws(() => findTarget({}, kept), /no webhook secret/);
     const { secret } = openDevelopmentSecret(kept.directory);
     assert.equal(findTarget({}, kept).secret, secret);
@@ -86,7 +77,7 @@ describe('the secret that talk and turn sign with', () => {
   });
 
   it("is the first agent's where there are several", (t) => {
-    const terminal = terminalOf(t, {
+    const terminal = RecordedTerminal.of(t, {
       AGENTS: 'sales=echo,support=echo',
       LAYERCODE_WEBHOOK_SECRET: 'common',
       LAYERCODE_WEBHOOK_SECRET_SALES: 'of-sales',
@@ -95,7 +86,7 @@ describe('the secret that talk and turn sign with', () => {
   });
 
   it('ignores faults in the settings if a URL and a secret are given', (t) => {
-    const terminal = terminalOf(t, { PORT: 'wrong' });
+    const terminal = RecordedTerminal.of(t, { PORT: 'wrong' });
     const flags = { '--url': 'http://a.example/x', '--secret': 's' };
     assert.deepEqual(findTarget(flags, terminal), {
       webhookUrl: 'http://a.example/x', secret: 's',
@@ -103,7 +94,7 @@ describe('the secret that talk and turn sign with', () => {
   });
 
   it('may come from a flag alone in production too', (t) => {
-    const terminal = terminalOf(t, { NODE_ENV: 'production', OPENAI_API_KEY: 'sk-key' });
+    const terminal = RecordedTerminal.of(t, { NODE_ENV: 'production', OPENAI_API_KEY: 'sk-key' });
     assert.equal(findTarget({ '--secret': 's' }, terminal).secret, 's');
   });
 });
@@ -112,7 +103,7 @@ describe('the agent that talk calls over Chat Completions', () => {
   const behaviour = { isRetrying: false, isSpeculating: false };
 
   it('is below the agent route, with the first key and the profile of the settings', (t) => {
-    const terminal = terminalOf(t, {
+    const terminal = RecordedTerminal.of(t, {
       PORT: '8001', CHAT_COMPLETIONS_KEYS: 'one-key,another', CHAT_COMPLETIONS_PROFILE: 'livekit',
     });
     assert.deepEqual(findCompletionsTarget({}, behaviour, terminal), {
@@ -132,13 +123,13 @@ describe('the agent that talk calls over Chat Completions', () => {
   ] as const) {
     it(`is found at ${given}`, (t) => {
       const wire = { ...behaviour, key: 'k', profile: 'vapi' } as const;
-      const target = findCompletionsTarget({ '--url': given }, wire, terminalOf(t, {}));
+      const target = findCompletionsTarget({ '--url': given }, wire, RecordedTerminal.of(t, {}));
       assert.equal(target.webhookUrl, url);
     });
   }
 
   it('has the key of the first agent where there are several', (t) => {
-    const terminal = terminalOf(t, {
+    const terminal = RecordedTerminal.of(t, {
       AGENTS: 'sales=echo,support=echo',
       CHAT_COMPLETIONS_KEYS: 'common',
       SALES_CHAT_COMPLETIONS_KEYS: 'of-sales',
@@ -147,7 +138,7 @@ describe('the agent that talk calls over Chat Completions', () => {
   });
 
   it('cannot be called without a key', (t) => {
-    assert.throws(() => findCompletionsTarget({}, behaviour, terminalOf(t, {})), {
+    assert.throws(() => findCompletionsTarget({}, behaviour, RecordedTerminal.of(t, {})), {
       name: 'CommandError',
       message: 'no key: set CHAT_COMPLETIONS_KEYS, as the server must have it, or pass --key',
     });

@@ -59,8 +59,7 @@ describe('talk --from --metadata', () => {
   ] as const) {
     it(`tells the agent who calls: ${wire}`, async (t) => {
       const { client } = serve(t, telling, { environment });
-      const terminal = new RecordedTerminal({});
-      t.after(() => terminal.clear());
+      const terminal = RecordedTerminal.of(t, {});
       terminal.stdin.end('Who am I?\n');
       const url = await client.origin();
       const who = ['--from', '+15550100', '--metadata', '{"plan":"gold"}'];

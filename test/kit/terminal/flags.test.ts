@@ -2,9 +2,17 @@ import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 
 import { UsageError } from '../../../src/kit/terminal/command.ts';
-import { parseFlags } from '../../../src/kit/terminal/flags.ts';
+import { parseFlags, parseTimeout } from '../../../src/kit/terminal/flags.ts';
 
 const KNOWN = ['--url', '--secret'] as const;
+
+describe('parseTimeout', () => {
+  it('takes seconds above 0, up to a day', () => {
+    assert.deepEqual(['0.5', '86400'].map(parseTimeout), [500, 86_400_000]);
+    for (const wrong of ['0', '86401', '1e3', '2 s', 'x'])
+      assert.throws(() => parseTimeout(wrong), /^UsageError: --timeout must be a number of seconds/);
+  });
+});
 
 describe('parseFlags', () => {
   const read: readonly (readonly [argv: readonly string[], flags: object, words: string[]])[] = [

@@ -38,8 +38,7 @@ describe('write', () => {
 describe('withBrokenPipes', () => {
   for (const name of ['stdout', 'stderr'] as const) {
     it(`interrupts a command whose ${name} nobody reads, which says so`, (t) => {
-      const terminal = new RecordedTerminal();
-      t.after(() => terminal.clear());
+      const terminal = RecordedTerminal.of(t);
       const { interrupted } = withBrokenPipes(terminal);
       assert.equal(interrupted.aborted, false);
       terminal[name].emit('error', new Error('EPIPE'));
@@ -49,8 +48,7 @@ describe('withBrokenPipes', () => {
   }
 
   it('passes on an interruption by the user, which is another reason', (t) => {
-    const terminal = new RecordedTerminal();
-    t.after(() => terminal.clear());
+    const terminal = RecordedTerminal.of(t);
     const { interrupted } = withBrokenPipes(terminal);
     terminal.interrupt();
     assert.equal(interrupted.aborted, true);

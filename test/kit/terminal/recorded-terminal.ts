@@ -1,11 +1,13 @@
 // A terminal whose output can be read back, in a directory of its own.
 
+import assert from 'node:assert/strict';
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { PassThrough, Writable } from 'node:stream';
+import type { TestContext } from 'node:test';
 
-import type { Terminal } from '../../../src/kit/terminal/command.ts';
+import { CommandError, type Terminal } from '../../../src/kit/terminal/command.ts';
 
 export class RecordedTerminal implements Terminal {
   readonly stdin = new PassThrough();
@@ -26,6 +28,15 @@ export class RecordedTerminal implements Terminal {
     this.interrupted = this.#controller.signal;
     this.stdout = this.#recorder('out');
     this.stderr = this.#recorder('err');
+  }
+
+  /** One that is gone with the test. */
+  static of(
+    t: TestContext, environment: Readonly<Record<string, string | undefined>> = {},
+  ): RecordedTerminal {
+    const terminal = new RecordedTerminal(environment);
+    t.after(() => terminal.clear());
+    return terminal;
   }
 
   /** All that was written so far. */
@@ -54,4 +65,15 @@ export class RecordedTerminal implements Terminal {
       },
     });
   }
+}
+
+/** The message of the error of that type, in one line. */
+export async function failureOf(
+  promise: Promise<unknown>,
+  type: new (...args: never[]) => Error = CommandError,
+): Promise<string> {
+  const error = await promise.then(() => undefined, (reason: unknown) => reason);
+  assert.ok(error instanceof type, String(error instanceof Error ? error.stack : error));
+  assert.equal(error.message.includes('\n'), false, error.message);
+  return error.message;
 }

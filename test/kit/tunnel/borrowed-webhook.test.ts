@@ -8,13 +8,11 @@ import {
   readdirSync,
   readFileSync,
   statSync,
-  symlinkSync,
   writeFileSync,
 } from 'node:fs';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, it } from 'node:test';
 
-import { CommandError } from '../../../src/kit/terminal/command.ts';
 import { borrowWebhook, type BorrowedWebhook } from '../../../src/kit/tunnel/borrowed-webhook.ts';
 import { RestClient } from '../../../src/wires/layercode/rest-client.ts';
 import {
@@ -22,11 +20,10 @@ import {
   hangsUp,
   neverAnswers,
   REST_KEY,
-  SHAPES,
   startRestServer,
   type RestServer,
 } from '../../faults/rest-server.ts';
-import { RecordedTerminal } from '../terminal/recorded-terminal.ts';
+import { failureOf, RecordedTerminal } from '../terminal/recorded-terminal.ts';
 
 const PRODUCTION = 'https://voice.example/api/agent';
 const OURS = 'https://of-this-run.trycloudflare.com/api/agent';
@@ -61,12 +58,10 @@ function borrow({ timeoutMs = 2_000, url = OURS }: BorrowChanges = {}): Promise<
   });
 }
 
-async function failureOf(promise: Promise<unknown>): Promise<string> {
-  const error = await promise.then(() => undefined, (reason: unknown) => reason);
-  assert.ok(error instanceof CommandError, String(error instanceof Error ? error.stack : error));
-  assert.equal(error.message.includes('\n'), false, error.message);
-  assert.equal((error.message + terminal.err).includes(REST_KEY), false);
-  return error.message;
+async function refusal(promise: Promise<unknown>): Promise<string> {
+  const message = await failureOf(promise);
+  assert.equal((message + terminal.err).includes(REST_KEY), false);
+  return message;
 }
 
 function folder(): string {
@@ -112,27 +107,27 @@ describe('borrowWebhook', () => {
 
   it('fails when the webhook cannot be read, and keeps nothing', async () => {
     rest.fault = () => answerJson(401, { error: 'Invalid API key' });
-    assert.match(await failureOf(borrow()), /^the webhook is not set: LayerCode refused the key \(401\): Invalid API key; check LAYERCODE_API_KEY/);
+    assert.match(await refusal(borrow()), /^the webhook is not set: LayerCode refused the key \(401\): Invalid API key; check LAYERCODE_API_KEY/);
     assert.equal(kept(), undefined);
   });
 
   it('fails when the webhook is refused, and keeps nothing', async () => {
     rest.fault = ({ method }) =>
       method === 'POST' ? answerJson(400, { error: 'Bad URL' }) : undefined;
-    assert.match(await failureOf(borrow()), /^the webhook is not set: .*Bad URL/);
+    assert.match(await refusal(borrow()), /^the webhook is not set: .*Bad URL/);
     assert.equal(kept(), undefined);
     assert.deepEqual(rest.requests.map(({ method }) => method), ['GET', 'POST']);
   });
 
   it('fails and puts the old one back when it was set and the answer was lost', async () => {
     setInVain(() => undefined);
-    assert.match(await failureOf(borrow()), /^the webhook is not set: LayerCode cannot be reached/);
+    assert.match(await refusal(borrow()), /^the webhook is not set: LayerCode cannot be reached/);
     assert.deepEqual([rest.webhooks.get('ag-1'), kept()], [PRODUCTION, undefined]);
   });
 
   it('fails and puts the old one back when it is interrupted meanwhile', async () => {
     setInVain(() => terminal.interrupt());
-    assert.match(await failureOf(borrow()), /^interrupted before the webhook was set/);
+    assert.match(await refusal(borrow()), /^interrupted before the webhook was set/);
     assert.deepEqual([rest.webhooks.get('ag-1'), kept()], [PRODUCTION, undefined]);
   });
 });
@@ -140,29 +135,14 @@ describe('borrowWebhook', () => {
 describe('borrowWebhook of an agent whose webhook is unclear', () => {
   useRestServer();
 
-  const agents: readonly (readonly [what: string, agent: object, why: RegExp])[] = [
-    [
-      'answers with a hosted model',
-      { webhook_url: null, config: { plugins: [{ use: 'agent.llm', options: {} }] } },
-      /plugin agent\.llm instead of agent\.webhook/,
-    ],
-    ['says nothing of a webhook', { id: 'ag-1', name: 'Test agent' }, /neither webhook_url nor/],
-    [
-      'has two',
-      { webhook_url: 'https://a.example', config: { endpoint: 'https://b.example' } },
-      /2 different webhooks/,
-    ],
-  ];
-  for (const [what, agent, why] of agents) {
-    it(`refuses to begin when the agent ${what}, and says why and what to do`, async () => {
-      rest.fault = () => answerJson(200, agent);
-      const message = await failureOf(borrow());
-      assert.match(message, /^the webhook is not set: /);
-      assert.match(message, why);
-      assert.match(message, /look at the agent in the dashboard.* run without --update-webhook, and set the tunnel's URL yourself$/);
-      assert.deepEqual([rest.requests.map(({ method }) => method), kept()], [['GET'], undefined]);
-    });
-  }
+  it('refuses to begin, and says why and what to do', async () => {
+    rest.fault = () => answerJson(200, { id: 'ag-1', name: 'Test agent' });
+    assert.match(
+      await refusal(borrow()),
+      /^the webhook is not set: .*neither webhook_url nor.*look at the agent in the dashboard.* run without --update-webhook, and set the tunnel's URL yourself$/,
+    );
+    assert.deepEqual([rest.requests.map(({ method }) => method), kept()], [['GET'], undefined]);
+  });
 
   it('fails when LayerCode accepts the URL and does not use it, and sets the old one again', async () => {
     const posted: unknown[] = [];
@@ -172,7 +152,7 @@ describe('borrowWebhook of an agent whose webhook is unclear', () => {
       return answerJson(200, {});
     };
     assert.match(
-      await failureOf(borrow()),
+      await refusal(borrow()),
       /it was set to https:\/\/of-this-run.*, but is still https:\/\/voice\.example/,
     );
     assert.deepEqual(
@@ -190,7 +170,7 @@ describe('borrowWebhook of an agent whose webhook is unclear', () => {
       if (answer !== undefined) isHidden = false;
       return answer;
     };
-    assert.match(await failureOf(borrow()), /it was set to https:\/\/of-this-run.*, but reading it back failed: GET .* was refused with 500/);
+    assert.match(await refusal(borrow()), /it was set to https:\/\/of-this-run.*, but reading it back failed: GET .* was refused with 500/);
     assert.deepEqual([rest.webhooks.get('ag-1'), kept()], [PRODUCTION, undefined]);
   });
 
@@ -203,7 +183,7 @@ describe('borrowWebhook of an agent whose webhook is unclear', () => {
       }
       return answerJson(200, { webhook_url: webhookUrl, config: { endpoint: PRODUCTION } });
     };
-    assert.match(await failureOf(borrow()), /2 different webhooks/);
+    assert.match(await refusal(borrow()), /2 different webhooks/);
     assert.deepEqual([webhookUrl, kept()], [PRODUCTION, undefined]);
   });
 });
@@ -211,18 +191,15 @@ describe('borrowWebhook of an agent whose webhook is unclear', () => {
 describe('giveBack', () => {
   useRestServer();
 
-  for (const [place, shape] of Object.entries(SHAPES)) {
-    for (const old of [PRODUCTION, null]) {
-      it(`puts ${old ?? 'none'} back where LayerCode keeps it in ${place}`, async () => {
-        rest.shape = shape;
-        rest.webhooks.set('ag-1', old);
-        const borrowed = await borrow();
-        assert.equal(rest.webhooks.get('ag-1'), OURS);
-        await borrowed.giveBack();
-        assert.deepEqual([rest.webhooks.get('ag-1'), kept()], [old, undefined]);
-        assert.match(terminal.err, new RegExp(`it is ${old ?? 'none'} again\n$`));
-      });
-    }
+  for (const old of [PRODUCTION, null]) {
+    it(`puts ${old ?? 'none'} back`, async () => {
+      rest.webhooks.set('ag-1', old);
+      const borrowed = await borrow();
+      assert.equal(rest.webhooks.get('ag-1'), OURS);
+      await borrowed.giveBack();
+      assert.deepEqual([rest.webhooks.get('ag-1'), kept()], [old, undefined]);
+      assert.match(terminal.err, new RegExp(`it is ${old ?? 'none'} again\n$`));
+    });
   }
 
   it('sets nothing when somebody has put the old one back already', async () => {
@@ -264,13 +241,6 @@ describe('giveBack', () => {
       rest.requests.slice(before).map(({ method }) => method),
       ['GET', 'POST', 'GET'],
     );
-  });
-
-  it('takes the webhook away again from an agent that had none', async () => {
-    rest.webhooks.set('ag-1', null);
-    await (await borrow()).giveBack();
-    assert.equal(rest.webhooks.get('ag-1'), null);
-    assert.match(terminal.err, /: was none, .*\n.*: it is none again\n$/);
   });
 
   it('leaves a webhook alone that somebody has set meanwhile, and says so', async () => {
@@ -402,63 +372,19 @@ describe('.layercode/webhook-url', () => {
       rest.webhooks.set('ag-1', DEAD);
       leave({ 'ag-1': PRODUCTION });
       rest.fault = ({ method }) => (method === 'POST' ? fault : undefined);
-      await failureOf(borrow());
+      await refusal(borrow());
       assert.deepEqual(kept(), { 'ag-1': PRODUCTION });
       assert.doesNotMatch(terminal.err, /somebody/);
     });
   }
 
-  const unbelievable: readonly (readonly [what: string, plant: () => void])[] = [
-    ['that others may write', () => leave({ 'ag-1': 'https://evil.example' }, 0o622)],
-    ['that others may read', () => leave({ 'ag-1': 'https://evil.example' }, 0o644)],
-    [
-      'in a folder that others may write',
-      () => {
-        leave({ 'ag-1': 'https://evil.example' });
-        chmodSync(folder(), 0o777);
-      },
-    ],
-    [
-      'that is a link',
-      () => {
-        const target = join(terminal.directory, 'target');
-        mkdirSync(folder(), { mode: 0o700 });
-        writeFileSync(target, '{"ag-1":"https://evil.example"}', { mode: 0o600 });
-        symlinkSync(target, file());
-      },
-    ],
-    [
-      'that is too long',
-      () => leave({ 'ag-1': 'https://evil.example', 'ag-2': `https://${'x'.repeat(70_000)}` }),
-    ],
-    [
-      'that is not JSON',
-      () => {
-        leave({});
-        writeFileSync(file(), 'https://evil.example');
-      },
-    ],
-    ['that is an array', () => leave(['https://evil.example'])],
-    ['with something else than URLs', () => leave({ 'ag-1': 7 })],
-    ['with a URL of another kind', () => leave({ 'ag-1': 'javascript:alert(1)' })],
-  ];
-  for (const [what, plant] of unbelievable) {
-    it(`is not believed as a file ${what}, and the dead tunnel's URL is named`, async () => {
-      rest.webhooks.set('ag-1', DEAD);
-      plant();
-      const borrowed = await borrow();
-      assert.match(terminal.err, /it is https:\/\/of-a-killed-run\.trycloudflare\.com\/api\/agent, another tunnel, perhaps left by a run that was killed/);
-      await borrowed.giveBack();
-      assert.equal(rest.webhooks.get('ag-1'), DEAD);
-    });
-  }
-
-  it('does not follow a link in the place of the folder', async () => {
-    const target = join(terminal.directory, 'target');
-    mkdirSync(target, { mode: 0o700 });
-    symlinkSync(target, folder());
-    await (await borrow()).giveBack();
-    assert.deepEqual(readdirSync(target), []);
+  it("is not believed as a file that others may write, and the dead tunnel's URL is named", async () => {
+    rest.webhooks.set('ag-1', DEAD);
+    leave({ 'ag-1': 'https://evil.example' }, 0o622);
+    const borrowed = await borrow();
+    assert.match(terminal.err, /it is https:\/\/of-a-killed-run\.trycloudflare\.com\/api\/agent, another tunnel, perhaps left by a run that was killed/);
+    await borrowed.giveBack();
+    assert.equal(rest.webhooks.get('ag-1'), DEAD);
   });
 
   it('is missed, and no more than that, where it cannot be written', async () => {

@@ -7,7 +7,6 @@ import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { afterEach, beforeEach, describe, it } from 'node:test';
 
-import { CommandError } from '../../../src/kit/terminal/command.ts';
 import { openTunnel, type Tunnel, type TunnelOptions } from '../../../src/kit/tunnel/tunnel.ts';
 import { RestClient } from '../../../src/wires/layercode/rest-client.ts';
 import {
@@ -18,7 +17,7 @@ import {
 } from '../../faults/rest-server.ts';
 import { mockTimers } from '../../fixtures/clock.ts';
 import { TYPESCRIPT } from '../../fixtures/typescript.ts';
-import { RecordedTerminal } from '../terminal/recorded-terminal.ts';
+import { failureOf, RecordedTerminal } from '../terminal/recorded-terminal.ts';
 import {
   BOX,
   CONNECTED,
@@ -75,16 +74,6 @@ async function opened(options: Partial<TunnelOptions> = {}): Promise<Opened> {
   const fake = await running(opening);
   await fake.say(BOX + CONNECTED);
   return { tunnel: await opening, fake };
-}
-
-async function failureOf(promise: Promise<unknown>): Promise<string> {
-  const error = await promise.then(
-    () => undefined,
-    (reason: unknown) => reason,
-  );
-  assert.ok(error instanceof CommandError, String(error instanceof Error ? error.stack : error));
-  assert.equal(error.message.includes('\n'), false, error.message);
-  return error.message;
 }
 
 /** Long enough for what is in a pipe to be read. */
@@ -375,17 +364,6 @@ describe('a tunnel with --update-webhook', () => {
     };
   }
 
-  it('has the webhook, and prints its URL', async () => {
-    await opened(webhook());
-    assert.equal(rest.webhooks.get('ag-1'), OURS);
-    assert.match(
-      terminal.err,
-      new RegExp(
-        `^ {2}tunnel {6}${OURS}\n {2}webhook of agent ag-1: was ${PRODUCTION}, is now the tunnel[^\n]*\n$`,
-      ),
-    );
-  });
-
   it('puts the old one back when it is closed, before the tunnel ends', async () => {
     const { tunnel, fake } = await opened(webhook());
     await fake.defy();
@@ -407,18 +385,6 @@ describe('a tunnel with --update-webhook', () => {
     fake.exit(3);
     assert.match((await tunnel.ended).reason ?? '', /code 3/);
     assert.equal(rest.webhooks.get('ag-1'), PRODUCTION);
-  });
-
-  it('ends although the webhook cannot be put back', async () => {
-    const { tunnel, fake } = await opened(webhook());
-    rest.fault = () => answerJson(503, {});
-    await tunnel.close();
-    await fake.gone;
-    assert.deepEqual(await tunnel.ended, { reason: undefined });
-    assert.match(
-      terminal.err,
-      /layercode-microserver webhook set https:\/\/voice\.example\/api\/agent --agent-id ag-1\n/,
-    );
   });
 
   it('fails when the webhook cannot be set, and ends cloudflared', async () => {
