@@ -130,7 +130,7 @@ export interface PackageSource {
 }
 
 /**
- * The dependency on this package in package.json: the option one, else the folder of a clone, else
+ * The dependency on this package in package.json: the given one, else the folder of a clone, else
  * the installed version. Throws a `UsageError` for a path that does not exist, and for anything
  * that cannot be a spec.
  */

@@ -32,25 +32,18 @@ export const run: Command = {
   summary: 'Run the server; every setting is a flag.',
   help: `${HELP}\n${settingsHelp().replace(/^Usage: .*\n\n/, '')}`,
   async run(argv, terminal) {
-    const settingFlags = argv.filter(
-      (argument) => argument !== TUNNEL && argument !== UPDATE_WEBHOOK,
-    );
+    const settingFlags = argv.filter((flag) => flag !== TUNNEL && flag !== UPDATE_WEBHOOK);
     const updatesWebhook = argv.includes(UPDATE_WEBHOOK);
-    if (updatesWebhook && !argv.includes(TUNNEL)) {
+    const hasTunnel = argv.includes(TUNNEL);
+    if (updatesWebhook && !hasTunnel) {
       throw new UsageError(
         `${UPDATE_WEBHOOK} needs ${TUNNEL}: without it there is no public URL to set`,
       );
     }
-    const hasTunnel = argv.includes(TUNNEL);
-    await runServer(
-      settingFlags,
-      hasTunnel
-        ? {
-            accompany: (server, closing) =>
-              openCompanion(server, updatesWebhook, { ...terminal, interrupted: closing }),
-          }
-        : {},
-    );
+    await runServer(settingFlags, hasTunnel ? {
+      accompany: (server, closing) =>
+        openCompanion(server, updatesWebhook, { ...terminal, interrupted: closing }),
+    } : {});
     return Number(process.exitCode ?? 0);
   },
 };

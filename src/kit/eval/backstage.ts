@@ -74,7 +74,7 @@ export class Backstage implements Stage {
 
   settled(conversationId: string, timeoutMs: number): Promise<boolean> {
     const { conversations } = this.#served(this.#opened());
-    return this.#options.store.until(async () => {
+    return this.#options.store.watchers.until(async () => {
       const { openTurns = 0 } = (await conversations.read(conversationId)) ?? {};
       return openTurns === 0;
     }, timeoutMs);

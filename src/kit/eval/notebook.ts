@@ -30,7 +30,8 @@ export function addTokens(
 export class Notebook {
   readonly #entries: Entry[] = [];
   readonly #runs = new Map<number, Run>();
-  readonly #watchers = new Watchers();
+  /** Watches what is seen. */
+  readonly watchers = new Watchers();
   /** Tools with effects that were called although nothing says what they may do. */
   readonly barred = new Set<string>();
   /** How often a scripted model was asked once more than there are answers. */
@@ -124,19 +125,11 @@ export class Notebook {
       default:
         sight satisfies never;
     }
-    this.#watchers.changed();
+    this.watchers.changed();
   };
 
   /** Runs that were under way are lost: their process was killed. */
   lose(): void {
     this.#runs.clear();
-  }
-
-  /**
-   * Resolves with true once `isSo` holds, which is checked whenever something is seen; with false
-   * after the timeout.
-   */
-  until(isSo: () => boolean, timeoutMs: number): Promise<boolean> {
-    return this.#watchers.until(isSo, timeoutMs);
   }
 }

@@ -9,6 +9,7 @@ import type { PlayedCaller } from './played-caller.ts';
 import type { PlayedTurn } from './result.ts';
 import type { Scenario } from './scenario.ts';
 import type { OnSight } from './sight.ts';
+import type { Access } from './stage-settings.ts';
 import type { Stage } from './stage.ts';
 import type { JudgeLine } from './step.ts';
 
@@ -32,7 +33,7 @@ export type Judge = (
 /** Opens a stage other than one in this process. */
 export type OpenStage = (
   scenario: Scenario,
-  access: { readonly secret: string; readonly key: string },
+  access: Access,
   onSight: OnSight,
 ) => Stage;
 

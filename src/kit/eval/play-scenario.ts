@@ -1,4 +1,4 @@
-import { randomBytes, randomUUID } from 'node:crypto';
+import { randomUUID } from 'node:crypto';
 
 import { MemoryStore } from '../../conversations/memory-store.ts';
 import { CallerSession } from '../platform/caller-session.ts';
@@ -12,7 +12,7 @@ import { Play } from './play.ts';
 import type { ScenarioResult } from './result.ts';
 import type { Origin, Scenario } from './scenario.ts';
 import { clockOf } from './shifted-clock.ts';
-import { stageSettings } from './stage-settings.ts';
+import { newAccess, stageSettings, type Access } from './stage-settings.ts';
 import type { Address } from './stage.ts';
 import { WatchedStore } from './watched-store.ts';
 
@@ -25,12 +25,11 @@ export async function playScenario(
   cast: Cast,
   options: PlayOptions,
 ): Promise<ScenarioResult> {
-  const secret = `whsec_${randomBytes(32).toString('base64url')}`;
-  const access = { secret, key: randomBytes(32).toString('base64url') };
+  const access = newAccess();
   const notebook = new Notebook();
   const stage = options.openStage?.(scenario, access, notebook.take) ?? new Backstage({
     scenario,
-    settings: stageSettings(cast.settings, scenario, access.secret, access.key),
+    settings: stageSettings(cast.settings, scenario, access),
     agent: cast.agent,
     store: memoryStore(),
     onSight: notebook.take,
@@ -58,7 +57,7 @@ export async function playScenario(
  */
 function callerOf(
   { platform, language, ...caller }: Origin,
-  { secret, key }: { readonly secret: string; readonly key: string },
+  { secret, key }: Access,
   address: () => Address,
 ): CallerSession {
   const conversationId = randomUUID();

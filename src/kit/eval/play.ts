@@ -263,7 +263,7 @@ export class Play {
     } else {
       const { tool } = at;
       await Promise.race([
-        this.#notebook.until(() => this.#notebook.isHeld(tool), this.#options.timeoutMs),
+        this.#notebook.watchers.until(() => this.#notebook.isHeld(tool), this.#options.timeoutMs),
         reply.over(this.#options.timeoutMs),
       ]);
       if (!this.#notebook.isHeld(tool)) {
@@ -352,7 +352,7 @@ export class Play {
   async #toolsOver(counts: (tool: string) => boolean): Promise<void> {
     const isAwaited = (tool: string): boolean => counts(tool) && !this.#hanging.has(tool);
     const { timeoutMs } = this.#options;
-    await this.#notebook.until(() => !this.#notebook.isRunning(isAwaited), timeoutMs);
+    await this.#notebook.watchers.until(() => !this.#notebook.isRunning(isAwaited), timeoutMs);
   }
 
   async #check(step: CheckStep): Promise<void> {

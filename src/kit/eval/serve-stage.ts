@@ -57,11 +57,11 @@ export function serveStage(staged: Staged, options: PlayOptions): Promise<void> 
 async function openStage(
   { scenario, cast }: Staged,
   options: PlayOptions,
-  { secret, key, storePath }: StageAccess,
+  { storePath, ...access }: StageAccess,
   onSight: (sight: Sight) => void,
 ): Promise<Backstage> {
   const settings = {
-    ...stageSettings(cast.settings, scenario, secret, key),
+    ...stageSettings(cast.settings, scenario, access),
     conversationStore: `sqlite:${storePath}`,
   };
   const log = createLogger({ level: 'error', write: (line) => process.stderr.write(line) });

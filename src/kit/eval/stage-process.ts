@@ -10,6 +10,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { loadSqlite } from '../../conversations/stores/sqlite-library.ts';
 import type { ScriptedAnswer } from '../scripted-answer.ts';
 import type { OnSight, Sight } from './sight.ts';
+import type { Access } from './stage-settings.ts';
 import type { Address, OwnProcess, Stage } from './stage.ts';
 import type { Mock } from './step.ts';
 
@@ -17,9 +18,7 @@ import type { Mock } from './step.ts';
 export const STAGE_VARIABLE = 'LAYERCODE_MICROSERVER_STAGE';
 
 /** What the process needs to know before it opens. */
-export interface StageAccess {
-  readonly secret: string;
-  readonly key: string;
+export interface StageAccess extends Access {
   /** Of the SQLite database that outlives the process. */
   readonly storePath: string;
 }
@@ -50,7 +49,7 @@ export interface StageProcessOptions {
   readonly program: string;
   readonly argv: readonly string[];
   readonly directory: string;
-  readonly access: Omit<StageAccess, 'storePath'>;
+  readonly access: Access;
   readonly onSight: OnSight;
 }
 

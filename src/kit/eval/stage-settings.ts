@@ -1,39 +1,55 @@
-// The settings of an app that only a scenario calls.
+// The settings of an app that only a scenario, or a talk, calls.
+
+import { randomBytes } from 'node:crypto';
 
 import { Refusal } from '../../settings/kinds.ts';
 import type { Settings } from '../../settings/settings.ts';
 import { rows, type Setting } from '../../settings/table.ts';
 import type { Scenario } from './scenario.ts';
 
-/** The settings, with what the scenario sets. `problemsOfSettings` must have found nothing. */
-export function stageSettings(
-  settings: Settings,
-  scenario: Scenario,
-  secret: string,
-  key: string,
-): Settings {
-  const { platform } = scenario.origin;
-  const changed = changesOf(scenario).flatMap(({ name, value }) =>
-    value instanceof Refusal ? [] : [[name, value] as const]);
+/** What lets a caller in, on either wire. */
+export interface Access {
+  readonly secret: string;
+  readonly key: string;
+}
+
+/** Access that nobody else knows. */
+export function newAccess(): Access {
+  const random = (): string => randomBytes(32).toString('base64url');
+  return { secret: `whsec_${random()}`, key: random() };
+}
+
+/** The settings of a server on a free port of this machine, for whoever has this access. */
+export function privateSettings(settings: Settings, { secret, key }: Access): Settings {
   return {
     ...settings,
-    production: false,
     host: '127.0.0.1',
     port: 0,
     webhookSecrets: [secret],
     agentSecrets: {},
     chatCompletionsKeys: [key],
-    chatCompletionsProfile: platform === 'layercode' ? 'generic' : platform,
     agentKeys: {},
     secrets: [...settings.secrets, secret, key],
+    playground: false,
+    logLevel: 'warn',
+    drainDelaySeconds: 0,
+  };
+}
+
+/** The settings, with what the scenario sets. `problemsOfSettings` must have found nothing. */
+export function stageSettings(settings: Settings, scenario: Scenario, access: Access): Settings {
+  const { platform } = scenario.origin;
+  const changed = changesOf(scenario).flatMap(({ name, value }) =>
+    value instanceof Refusal ? [] : [[name, value] as const]);
+  return {
+    ...privateSettings(settings, access),
+    production: false,
+    chatCompletionsProfile: platform === 'layercode' ? 'generic' : platform,
     conversationStore: 'memory',
     callRecords: undefined,
     workers: 1,
-    playground: false,
     accessLog: false,
     metrics: false,
-    logLevel: 'warn',
-    drainDelaySeconds: 0,
     drainCallsSeconds: 0,
     shutdownTimeoutSeconds: 0,
     ...Object.fromEntries(changed),

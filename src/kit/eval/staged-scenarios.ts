@@ -22,7 +22,7 @@ import { readScenarios, withoutCase } from './read-scenario.ts';
 import type { Tokens } from './result.ts';
 import type { Scenario } from './scenario.ts';
 import { ScriptError } from './script.ts';
-import { stageSettings } from './stage-settings.ts';
+import { newAccess, stageSettings } from './stage-settings.ts';
 import { stageScenario, type Staged, type StagingOptions } from './staging.ts';
 
 /** Flags that say which agent and which models are played. */
@@ -81,7 +81,7 @@ export async function stageAll(
     const path = resolve(directory, scenario.file);
     const staged = await stageScenario(scenario, cast, path, { ...staging, evalModel }, options);
     // What else it refuses about the agent, it refuses here, and not in the middle of the others.
-    createApp(stageSettings(cast.settings, scenario, 'any', 'any'), cast.agent, { log: noLog() });
+    createApp(stageSettings(cast.settings, scenario, newAccess()), cast.agent, { log: noLog() });
     return staged;
   };
   const staged: Staged[] = [];

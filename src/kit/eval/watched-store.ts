@@ -3,11 +3,11 @@ import type { Conversation } from '../../conversations/conversation.ts';
 import type { ConversationStore, UpdateOptions } from '../../conversations/store.ts';
 import { Watchers } from '../platform/watchers.ts';
 
-/** A store that reports each change, and stays open when the app that uses it closes. */
+/** A store whose changes can be waited for, and which stays open when its app closes. */
 export class WatchedStore implements ConversationStore {
   declare readonly isShared?: true;
   readonly #store: ConversationStore;
-  readonly #watchers = new Watchers();
+  readonly watchers = new Watchers();
 
   constructor(store: ConversationStore) {
     this.#store = store;
@@ -24,7 +24,7 @@ export class WatchedStore implements ConversationStore {
     options?: UpdateOptions,
   ): Promise<T> {
     const result = await this.#store.update(id, change, options);
-    this.#watchers.changed();
+    this.watchers.changed();
     return result;
   }
 
@@ -39,14 +39,6 @@ export class WatchedStore implements ConversationStore {
 
   count(): Awaitable<number> {
     return this.#store.count();
-  }
-
-  /**
-   * Resolves with true once `isSo` holds, which is checked after each change; with false after the
-   * timeout.
-   */
-  until(isSo: () => Awaitable<boolean>, timeoutMs: number): Promise<boolean> {
-    return this.#watchers.until(isSo, timeoutMs);
   }
 
   close(): void {

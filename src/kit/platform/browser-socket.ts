@@ -1,6 +1,5 @@
 import type { Duplex } from 'node:stream';
 
-import type { Awaitable } from '../../base/awaitable.ts';
 import {
   isObject, isTooDeep, object, objectOf, optional, string, type Field,
 } from '../../base/fields.ts';
@@ -10,12 +9,10 @@ import { WebSocketConnection } from '../../websocket/connection.ts';
 import type { DeliveryReport } from '../../wires/reply-stream.ts';
 import type { CallerSession } from './caller-session.ts';
 import type { ClientFrame, ServerFrame } from './frames.ts';
+import type { FrontEndOptions } from './front-end.ts';
 
-/** What a socket's session has to say, and to whom. */
-export interface SessionListener {
-  readonly onFrame: (frame: ServerFrame) => Awaitable<unknown>;
-  readonly onHangUp: () => void;
-}
+/** What a socket does with what its session says. */
+export type SessionListener = Pick<FrontEndOptions, 'onFrame' | 'onHangUp'>;
 
 export interface BrowserSocketOptions {
   /** The caller's session, on whatever wire. */

@@ -1,15 +1,11 @@
-import { randomBytes } from 'node:crypto';
-
 import type { Settings } from '../../settings/settings.ts';
 import { describeLogLine } from '../eval/log-line.ts';
+import { newAccess, privateSettings, type Access } from '../eval/stage-settings.ts';
 import { oneLine } from '../terminal/text.ts';
 
 /** The server that `talk` starts if it finds none. */
-export interface OwnServer {
+export interface OwnServer extends Access {
   readonly origin: string;
-  readonly secret: string;
-  /** For Chat Completions. */
-  readonly key: string;
   close(): Promise<void>;
 }
 
@@ -23,22 +19,9 @@ export async function openOwnServer(
   tell: (line: string) => void,
 ): Promise<OwnServer> {
   const { openServer } = await import('../../process/open-server.ts');
-  const secret = `whsec_${randomBytes(32).toString('base64url')}`;
-  const key = randomBytes(32).toString('base64url');
+  const access = newAccess();
   const own: Settings = {
-    ...settings,
-    host: '127.0.0.1',
-    port: 0,
-    webhookSecrets: [secret],
-    agentSecrets: {},
-    chatCompletionsKeys: [key],
-    agentKeys: {},
-    secrets: [...settings.secrets, secret, key],
-    logLevel: 'warn',
-    logFormat: 'json',
-    playground: false,
-    drainDelaySeconds: 0,
-    shutdownTimeoutSeconds: 1,
+    ...privateSettings(settings, access), logFormat: 'json', shutdownTimeoutSeconds: 1,
   };
   const early: string[] = [];
   let tellLog = (line: string): unknown => early.push(line);
@@ -51,5 +34,5 @@ export async function openOwnServer(
   tell(`Talking with the agent "${called}"${model}, on a server of its own.`);
   tellLog = tell;
   early.forEach(tell);
-  return { origin, secret, key, close: () => app.close() };
+  return { ...access, origin, close: () => app.close() };
 }

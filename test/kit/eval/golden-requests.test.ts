@@ -127,8 +127,8 @@ describe('a request that no line compares', () => {
   it('is not described', async () => {
     const agent = defineAgent({ name: 'shop', prompt: 'You sell bread.' });
     const sent: string[] = [];
-    const openStage: OpenStage = (scenario, { secret, key }, onSight) => new Backstage({
-      scenario, agent, settings: stageSettings(parseSettings({}, []), scenario, secret, key),
+    const openStage: OpenStage = (scenario, access, onSight) => new Backstage({
+      scenario, agent, settings: stageSettings(parseSettings({}, []), scenario, access),
       store: new WatchedStore(new MemoryStore({ ttlMs: 10_000, maxConversations: 1 })),
       allowsRealTools: false,
       onSight: (sight) => {
