@@ -1,6 +1,7 @@
 // The client that users test their agents with, over a real socket.
 
 import assert from 'node:assert/strict';
+import type { ServerResponse } from 'node:http';
 import { describe, it, type TestContext } from 'node:test';
 
 import type { ToolCall } from '../../src/conversations/message.ts';
@@ -37,47 +38,48 @@ describe('createTestClient', () => {
     const { client, sent } = await clientOf(t);
     await client.post(wireBody('message'));
     await client.post(Buffer.from(wireBody('message')));
-    assert.deepEqual(
-      [(await sent.next()).text, (await sent.next()).text],
-      [wireBody('message'), wireBody('message')],
-    );
+    assert.deepEqual(sent.all.map(({ text }) => text), [wireBody('message'), wireBody('message')]);
   });
 
-  it('posts JSON to /api/agent by default', async (t) => {
-    const { client, sent } = await clientOf(t);
-    await client.say('Hello?');
-    const { request } = await sent.next();
-    assert.deepEqual(
-      [request.method, request.url, request.headers['content-type']],
-      ['POST', '/api/agent', 'application/json'],
-    );
-  });
+  const posts: readonly (readonly [
+    what: string, post: (client: TestClient) => Promise<unknown>,
+    seen: (sent: Sent) => unknown, expected: unknown,
+  ])[] = [
+    ['JSON to /api/agent by default', (client) => client.say('Hello?'),
+      ({ request: { method, url, headers } }) => [method, url, headers['content-type']],
+      ['POST', '/api/agent', 'application/json']],
+    ['no signature where that is null', (client) => client.post({}, { signature: null }),
+      ({ request }) => request.headers['layercode-signature'], undefined],
+    ["headers of the caller's", (client) => client.post({}, { headers: { 'x-tenant': 'acme' } }),
+      ({ request }) => request.headers['x-tenant'], 'acme'],
+    ['fields in place of those of the event',
+      (client) => client.say('Hello?', { turn_id: 't-1', custom_metadata: { plan: 'gold' } }),
+      ({ text }) => {
+        const { turn_id, custom_metadata, text: said } = JSON.parse(text);
+        return [turn_id, custom_metadata, said];
+      },
+      ['t-1', { plan: 'gold' }, 'Hello?']],
+  ];
+  for (const [what, post, seen, expected] of posts) {
+    it(`posts ${what}`, async (t) => {
+      const { client, sent } = await clientOf(t);
+      await post(client);
+      assert.deepEqual(seen(await sent.next()), expected);
+    });
+  }
 
   it('posts to the agentRoute that it is given', async (t) => {
     const { sent, origin } = await clientOf(t);
-    await createTestClient(`${origin}/`, { secret: SECRET, agentRoute: '/hooks/voice' }).say(
-      'Hello?',
-    );
+    const options = { secret: SECRET, agentRoute: '/hooks/voice' };
+    await createTestClient(`${origin}/`, options).say('Hello?');
     assert.equal((await sent.next()).request.url, '/hooks/voice');
-  });
-
-  it('sends no signature where that is null', async (t) => {
-    const { client, sent } = await clientOf(t);
-    await client.post({}, { signature: null });
-    assert.equal((await sent.next()).request.headers['layercode-signature'], undefined);
-  });
-
-  it("sends headers of the caller's", async (t) => {
-    const { client, sent } = await clientOf(t);
-    await client.post({}, { headers: { 'x-tenant': 'acme' } });
-    assert.equal((await sent.next()).request.headers['x-tenant'], 'acme');
   });
 
   it('keeps one conversation, and begins a turn with each event', async (t) => {
     const { client, sent } = await clientOf(t);
     await client.start();
     await client.say('Hello?');
-    const events = [await sent.next(), await sent.next()].map(
+    const events = sent.all.map(
       ({ text: body }) => JSON.parse(body) as { conversation_id: string; turn_id: string },
     );
     assert.deepEqual(
@@ -86,16 +88,6 @@ describe('createTestClient', () => {
         new Set(events.map(({ turn_id }) => turn_id)).size,
       ],
       [new Set([client.conversationId]), 2],
-    );
-  });
-
-  it('replaces fields of the event', async (t) => {
-    const { client, sent } = await clientOf(t);
-    await client.say('Hello?', { turn_id: 't-1', custom_metadata: { plan: 'gold' } });
-    const event = JSON.parse((await sent.next()).text) as Record<string, unknown>;
-    assert.deepEqual(
-      [event['turn_id'], event['custom_metadata'], event['text']],
-      ['t-1', { plan: 'gold' }, 'Hello?'],
     );
   });
 
@@ -131,6 +123,10 @@ describe('createTestClient', () => {
   });
 });
 
+const threeWords = (response: ServerResponse): unknown =>
+  response.writeHead(200, { 'content-type': 'text/event-stream' })
+    .end('data: {"type":"response.tts","content":"One, two three"}\n\n');
+
 /** Speaks for as long as somebody listens. */
 const endless: TestAgent = {
   async *onMessage({ text, signal }) {
@@ -154,14 +150,11 @@ describe('interruptAfterWords', () => {
   });
 
   it('has the next message say what was heard', async (t) => {
-    const { client, sent } = await clientOf(t, (response) => {
-      response.writeHead(200, { 'content-type': 'text/event-stream' });
-      response.end('data: {"type":"response.tts","content":"One, two three"}\n\n');
-    });
+    const { client, sent } = await clientOf(t, threeWords);
     await client.say('Go on.', { turn_id: 't-1', interruptAfterWords: 1 });
     await client.say('Wait.');
     await client.say('Yes.');
-    const contexts = [await sent.next(), await sent.next(), await sent.next()].map(
+    const contexts = sent.all.map(
       ({ text: body }) => (JSON.parse(body) as Record<string, unknown>)['interruption_context'],
     );
     assert.deepEqual(contexts, [
@@ -213,28 +206,24 @@ describe('interruptAfterWords', () => {
     ]);
   });
 
-  it('leaves a reply alone that ends before the signal fires', async (t) => {
-    const { client, history } = serve(t, { onMessage: ({ text }) => text });
-    const { signal } = new AbortController();
-    const reply = await client.say('One two.', { interruptWhen: signal });
-    assert.equal(await reply.text(), 'One two.');
-    await (await client.say('Three.')).text();
-    assert.deepEqual((await history())[1], ['assistant', 'One two.', 'completed']);
-  });
+  for (const [what, options] of [
+    ['ends before the signal fires', { interruptWhen: new AbortController().signal }],
+    ['has fewer words', { interruptAfterWords: 3 }],
+  ] as const) {
+    it(`leaves a reply alone that ${what}`, async (t) => {
+      const { client, history } = serve(t, { onMessage: ({ text }) => text });
+      const reply = await client.say('One two.', options);
+      assert.deepEqual(typesOf(await reply.events()), ['response.tts', 'response.end']);
+      await (await client.say('Three.')).text();
+      assert.deepEqual((await history())[1], ['assistant', 'One two.', 'completed']);
+    });
+  }
 
   it('refuses two interruptions of one reply', async (t) => {
     const { client } = serve(t, { onMessage: ({ text }) => text });
     const { signal } = new AbortController();
     const both = client.say('One.', { interruptAfterWords: 1, interruptWhen: signal });
     await assert.rejects(both, /a reply is interrupted once/);
-  });
-
-  it('leaves a reply alone that has fewer words', async (t) => {
-    const { client, history } = serve(t, { onMessage: ({ text }) => text });
-    const reply = await client.say('One two.', { interruptAfterWords: 3 });
-    assert.deepEqual(typesOf(await reply.events()), ['response.tts', 'response.end']);
-    await (await client.say('Three.')).text();
-    assert.deepEqual((await history())[1], ['assistant', 'One two.', 'completed']);
   });
 
   it('leaves a turn alone in which nothing is said', async (t) => {
@@ -252,15 +241,12 @@ describe('interruptAfterWords', () => {
   });
 
   it('is not told by a session.start, nor by a message after one', async (t) => {
-    const { client, sent } = await clientOf(t, (response) => {
-      response.writeHead(200, { 'content-type': 'text/event-stream' });
-      response.end('data: {"type":"response.tts","content":"One, two three"}\n\n');
-    });
+    const { client, sent } = await clientOf(t, threeWords);
     await client.say('Go on.', { interruptAfterWords: 1 });
     await client.start();
     await client.say('Hi.');
-    const bodies = [await sent.next(), await sent.next(), await sent.next()];
-    assert.ok(bodies.every(({ text: body }) => !body.includes('interruption_context')));
+    assert.equal(sent.all.length, 3);
+    assert.ok(sent.all.every(({ text: body }) => !body.includes('interruption_context')));
   });
 
   it('is told to the conversation that was interrupted, and to no other', async (t) => {
@@ -314,10 +300,9 @@ describe('deliverAgain', () => {
     await client.say('Hello?', { custom_metadata: { plan: 'gold' } });
     await client.post({ type: 'data' });
     await client.deliverAgain();
-    const [, said, , again] = [
-      await sent.next(), await sent.next(), await sent.next(), await sent.next(),
-    ];
+    const [, said, , again] = sent.all;
     assert.equal(again?.text, said?.text);
+    assert.ok(again);
   });
 
   it('fails where there was no turn', async () => {

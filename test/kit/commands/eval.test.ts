@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, it, type TestContext } from 'node:test';
 
@@ -8,6 +8,7 @@ import type { ScenarioResult } from '../../../src/kit/eval/result.ts';
 import { UsageError } from '../../../src/kit/terminal/command.ts';
 import { ROOT } from '../../fixtures/source-files.ts';
 import { RecordedTerminal } from '../terminal/recorded-terminal.ts';
+import { EvalFolder } from './eval-folder.ts';
 
 const GOOD = 'agent echo\nsay Hello there\nexpect You said: Hello there\n';
 /** Modules that cannot be played to. */
@@ -20,11 +21,7 @@ const BAD = 'agent echo\nsay Hello <there>\nexpect Goodbye\n';
 
 /** A terminal in a folder with these files in evals/. */
 function folder(t: TestContext, files: Readonly<Record<string, string>>): RecordedTerminal {
-  const terminal = RecordedTerminal.of(t, {});
-  mkdirSync(join(terminal.directory, 'evals'));
-  for (const [name, text] of Object.entries(files))
-    writeFileSync(join(terminal.directory, 'evals', name), text);
-  return terminal;
+  return new RecordedTerminal({}, new EvalFolder(t, files).directory);
 }
 
 /** Lines without times. */

@@ -66,6 +66,12 @@ export class Person {
     this.#terminal.stdin.write(keys);
   }
 
+  /** Once there is a prompt. */
+  async says(line: string): Promise<void> {
+    await this.endsWith('you  › ');
+    this.type(`${line}\r`);
+  }
+
   /** By Ctrl-D. */
   hangUp(): Promise<number> {
     this.type('\u0004');

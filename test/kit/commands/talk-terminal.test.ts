@@ -21,8 +21,7 @@ describe('talk on a terminal', () => {
   it('interrupts the reply with the next line, and says what was heard', async (t) => {
     const { agent, turns } = storyteller();
     const person = await Person.talksTo(t, agent);
-    await person.endsWith('you  › ');
-    person.type('story\r');
+    await person.says('story');
     await person.endsWith('Once upon a time');
     person.type('stop\r');
     await person.endsWith(
@@ -42,8 +41,7 @@ describe('talk on a terminal', () => {
       ...agent,
       welcome: 'A welcome with a good many words in it.',
     });
-    await person.endsWith('you  › ');
-    person.type('now\r');
+    await person.says('now');
     await person.endsWith('As you like.\nyou  › ');
     assert.equal(
       turns[0]?.event.type === 'message' && turns[0].event.interruption_context,
@@ -64,8 +62,7 @@ describe('talk on a terminal', () => {
         yield ' an end.';
       },
     });
-    await person.endsWith('you  › ');
-    person.type('story\r');
+    await person.says('story');
     await person.endsWith('Once upon a time');
     person.type('st');
     await person.endsWith('\nyou  › st');
@@ -82,8 +79,7 @@ describe('talk on a terminal', () => {
   it('prints the rest of the reply above what the caller has typed', async (t) => {
     const { agent, goOn, turns } = storyteller();
     const person = await Person.talksTo(t, agent);
-    await person.endsWith('you  › ');
-    person.type('story\r');
+    await person.says('story');
     await person.endsWith('Once upon a time');
     person.type('and');
     await person.endsWith('\nyou  › and');
@@ -105,8 +101,7 @@ describe('talk on a terminal', () => {
         yield ' this.';
       },
     }, { columns: 20, terminal: { NO_COLOR: '1' } });
-    await person.endsWith('you  › ');
-    person.type('show\r');
+    await person.says('show');
     await person.endsWith('Look at');
     person.type('x'.repeat(40));
     await person.sees('you  › x'); // and what was written at once is read at once
@@ -130,8 +125,7 @@ describe('talk on a terminal', () => {
       ...storyteller().agent,
       onSessionEnd: () => ended.resolve(),
     });
-    await person.endsWith('you  › ');
-    person.type('story\r');
+    await person.says('story');
     await person.endsWith('Once upon a time');
     person.type(CTRL_C);
     await person.endsWith('Once upon a time [interrupted]\nyou  › ');
@@ -171,8 +165,7 @@ describe('talk on a terminal', () => {
         reply.hangup();
       },
     });
-    await person.endsWith('you  › ');
-    person.type('bye\r');
+    await person.says('bye');
     assert.equal(await person.exitCode, 0);
     assert.ok(person.out.endsWith('agent› Bye.\n[the agent hung up]\n'), person.out);
   });
@@ -183,11 +176,9 @@ describe('talk on a terminal', () => {
       { onMessage: ({ text }) => `You said ${text}.` },
       { environment: { MAX_BODY_BYTES: '2048' } },
     );
-    await person.endsWith('you  › ');
-    person.type(`${'a'.repeat(2_048)}\r`);
+    await person.says('a'.repeat(2_048));
     await person.sees('refused: 413 ');
-    await person.endsWith('you  › ');
-    person.type('less\r');
+    await person.says('less');
     await person.endsWith('agent› You said less.\nyou  › ');
     assert.equal(await person.hangUp(), 0);
   });
@@ -200,8 +191,7 @@ describe('talk on a terminal', () => {
         reply.say('two\nthree');
       },
     });
-    await person.endsWith('you  › ');
-    person.type('go\r');
+    await person.says('go');
     await person.endsWith(
       'agent› One␛[31m\n[data] {"title":"a<U+009B>b"}\nagent› two\n       three\nyou  › ',
     );

@@ -12,6 +12,7 @@ import {
   type TestAgent,
 } from '../../fixtures/app.ts';
 import { foreignServer } from '../../fixtures/foreign-server.ts';
+import type { RecordedTerminal } from '../terminal/recorded-terminal.ts';
 import { openTerminal } from './talk-person.ts';
 
 /** Serves an agent, and says one thing to it. */
@@ -137,41 +138,30 @@ describe('turn', () => {
     assert.equal(terminal.out, 'Half a \n');
   });
 
-  it('drops the request at Ctrl-C', async (t) => {
-    const terminal = openTerminal(t);
-    const dropped = deferred<unknown>();
-    const { client } = serve(t, {
-      async *onMessage({ signal }) {
-        yield 'Once upon a time';
-        dropped.resolve(await fired(signal));
-      },
+  const ends: readonly (readonly [
+    when: string, end: (terminal: RecordedTerminal) => void, message: string,
+  ])[] = [
+    ['at Ctrl-C', (terminal) => terminal.interrupt(), 'interrupted'],
+    ['when nobody reads the output any more',
+      ({ stdout }) => void stdout.destroy(new Error('write EPIPE')),
+      'nobody reads the output any more'],
+  ];
+  for (const [when, end, message] of ends) {
+    it(`drops the request ${when}`, async (t) => {
+      const terminal = openTerminal(t);
+      const dropped = deferred<unknown>();
+      const reply = say(t, {
+        async *onMessage({ signal }) {
+          yield 'Once upon a time';
+          dropped.resolve(await fired(signal));
+        },
+      }, ['Hello'], terminal);
+      await until(() => terminal.out !== '', 'the first piece');
+      end(terminal);
+      await assert.rejects(within(reply, 'the turn to end'), { name: 'CommandError', message });
+      await within(dropped.promise, 'the agent to be aborted');
     });
-    const reply = turn.run(['Hello', '--url', await client.origin()], terminal);
-    await until(() => terminal.out !== '', 'the first piece');
-    terminal.interrupt();
-    await assert.rejects(within(reply, 'the turn to end'), {
-      name: 'CommandError',
-      message: 'interrupted',
-    });
-    await within(dropped.promise, 'the agent to be aborted');
-  });
-
-  it('drops the request when nobody reads the output any more', async (t) => {
-    const terminal = openTerminal(t);
-    const { client } = serve(t, {
-      async *onMessage({ signal }) {
-        yield 'Once upon a time';
-        await fired(signal);
-      },
-    });
-    const reply = turn.run(['Hello', '--url', await client.origin()], terminal);
-    await until(() => terminal.out !== '', 'the first piece');
-    terminal.stdout.destroy(new Error('write EPIPE'));
-    await assert.rejects(within(reply, 'the turn to end'), {
-      name: 'CommandError',
-      message: 'nobody reads the output any more',
-    });
-  });
+  }
 
   const wrong: readonly (readonly [argv: readonly string[], message: RegExp])[] = [
     [[], /^turn takes what the caller says/],

@@ -70,34 +70,45 @@ describe('talk --script', () => {
   }
 
   const polite: TestAgent = { welcome: 'Welcome!', onMessage: ({ text }) => `You said: ${text}` };
-
-  it('tells how each step went, and ends with code 0', async (t) => {
-    assert.deepEqual(
-      await play(
-        t,
-        polite,
-        'expect welcome\nsay Hello there  # so\nwithin 10 s\nexpect /^You said: Hello there$/\n',
-      ),
-      {
-        exitCode: 0,
-        lines: [
-          '✓    welcome  (first word after … ms)',
-          '✓ 1  expect welcome',
-          '✓ 2  say Hello there  (first word after … ms)',
-          '✓ 3  within 10 s',
-          '✓ 4  expect /^You said: Hello there$/',
-          '',
-          'All 4 steps passed.',
-        ],
-      },
-    );
-  });
-
-  it('tells what must not be heard, in a reply or at all, and how long a reply took', async (t) => {
-    const script = 'never one\nsay One\nexpect-not one\nexpect-no-data x\nends-within 10 s';
-    assert.deepEqual(await play(t, polite, script), {
-      exitCode: 1,
-      lines: [
+  const hangsUp: TestAgent = { onMessage: (_turn, reply) => reply.hangup() };
+  const never = ({ signal }: { readonly signal: AbortSignal }): Promise<void> =>
+    fired(signal).then(() => undefined);
+  const hesitant: TestAgent = {
+    async *onMessage({ signal }) {
+      yield 'Hm';
+      await fired(signal);
+    },
+  };
+  const shop: TestAgent = {
+    onMessage({ text }, reply) {
+      reply.data({ status: 'booked' });
+      reply.say('Done.');
+      if (text === 'bye') reply.hangup();
+    },
+  };
+  const reports: readonly (readonly [
+    what: string, agent: TestAgent, script: readonly string[], exitCode: number,
+    lines: readonly string[], argv?: readonly string[],
+  ])[] = [
+    ['how each step went', polite,
+      ['expect welcome', 'say Hello there  # so', 'within 10 s',
+        'expect /^You said: Hello there$/', ''], 0, [
+        '✓    welcome  (first word after … ms)',
+        '✓ 1  expect welcome',
+        '✓ 2  say Hello there  (first word after … ms)',
+        '✓ 3  within 10 s',
+        '✓ 4  expect /^You said: Hello there$/',
+        '',
+        'All 4 steps passed.',
+      ]],
+    ['that the only step passed', polite, ['expect welcome'], 0, [
+      '✓    welcome  (first word after … ms)',
+      '✓ 1  expect welcome',
+      '',
+      'The step passed.',
+    ]],
+    ['what must not be heard, in a reply or at all, and how long a reply took', polite,
+      ['never one', 'say One', 'expect-not one', 'expect-no-data x', 'ends-within 10 s'], 1, [
         '✓    welcome  (first word after … ms)',
         '✓ 2  say One  (first word after … ms)',
         '✗ 3  expect-not one',
@@ -110,14 +121,9 @@ describe('talk --script', () => {
         'heard     You said: One',
         '',
         '2 failures in 5 steps.',
-      ],
-    });
-  });
-
-  it('tells what it heard instead, goes on, and ends with code 1', async (t) => {
-    assert.deepEqual(await play(t, polite, 'say One\nexpect two\nsay Three\nexpect three'), {
-      exitCode: 1,
-      lines: [
+      ]],
+    ['what was heard instead, and goes on', polite,
+      ['say One', 'expect two', 'say Three', 'expect three'], 1, [
         '✓    welcome  (first word after … ms)',
         '✓ 1  say One  (first word after … ms)',
         '✗ 2  expect two',
@@ -127,49 +133,81 @@ describe('talk --script', () => {
         '✓ 4  expect three',
         '',
         '1 failure in 4 steps.',
-      ],
-    });
-  });
-
-  it('looks into data and for a hang-up', async (t) => {
-    const shop: TestAgent = {
-      onMessage({ text }, reply) {
-        reply.data({ status: 'booked' });
-        reply.say('Done.');
-        if (text === 'bye') reply.hangup();
-      },
-    };
-    const { exitCode, lines } = await play(t, shop, 'say book\nexpect-data "status":"BOOKED"\nexpect-data /lost/\nexpect-hangup\nsay bye\nexpect-hangup');
-    assert.equal(exitCode, 1);
-    assert.deepEqual(lines.slice(2), [
-      '✓ 2  expect-data "status":"BOOKED"',
-      '✗ 3  expect-data /lost/',
-      'expected  /lost/',
-      'got       {"status":"booked"}',
-      '✗ 4  expect-hangup',
-      'the agent did not hang up',
-      'heard     Done.',
-      '✓ 5  say bye  (first word after … ms)',
-      '✓ 6  expect-hangup',
+      ]],
+    ['what data came, and whether the agent hung up', shop,
+      ['say book', 'expect-data "status":"BOOKED"', 'expect-data /lost/', 'expect-hangup',
+        'say bye', 'expect-hangup'], 1, [
+        '✓    welcome  (silence)',
+        '✓ 1  say book  (first word after … ms)',
+        '✓ 2  expect-data "status":"BOOKED"',
+        '✗ 3  expect-data /lost/',
+        'expected  /lost/',
+        'got       {"status":"booked"}',
+        '✗ 4  expect-hangup',
+        'the agent did not hang up',
+        'heard     Done.',
+        '✓ 5  say bye  (first word after … ms)',
+        '✓ 6  expect-hangup',
+        '',
+        '2 failures in 6 steps.',
+      ]],
+    ['that nothing is said to an agent that has hung up', hangsUp,
+      ['say bye', 'say wait', 'interrupt', 'expect x'], 1, [
+        '✓    welcome  (silence)',
+        '✓ 1  say bye  (silence)',
+        '✗ 2  say wait',
+        'the agent has hung up',
+        '',
+        '1 failure in 4 steps; 2 steps not played.',
+      ]],
+    ['that a reply is too short to be interrupted', { welcome: 'One two three.' },
+      ['interrupt after 3 words'], 1, [
+        '✓    welcome  (first word after … ms)',
+        '✗ 1  interrupt after 3 words',
+        'the reply had only 3 words',
+        'heard     One two three.',
+        '',
+        '1 failure in 1 step.',
+      ], SHORT],
+    ['when the first word came too late', polite, ['say Hello', 'within 0.001 ms'], 1, [
+      '✓    welcome  (first word after … ms)',
+      '✓ 1  say Hello  (first word after … ms)',
+      '✗ 2  within 0.001 ms',
+      'the first word took … ms',
       '',
-      '2 failures in 6 steps.',
-    ]);
-  });
-
-  it('says nothing to an agent that has hung up', async (t) => {
-    const { exitCode, lines } = await play(
-      t,
-      { onMessage: (_turn, reply) => reply.hangup() },
-      'say bye\nsay wait\ninterrupt\nexpect x',
-    );
-    assert.deepEqual(
-      [exitCode, lines.slice(-4)],
-      [
-        1,
-        ['✗ 2  say wait', 'the agent has hung up', '', '1 failure in 4 steps; 2 steps not played.'],
-      ],
-    );
-  });
+      '1 failure in 2 steps.',
+    ]],
+    ['of data that is not answered, and goes on', { onData: never },
+      ['data {}', 'say Hello'], 1, [
+        '✓    welcome  (silence)',
+        '✗ 1  data {}',
+        'no answer after 0.5 s',
+        '✓ 2  say Hello  (first word after … ms)',
+        '',
+        '1 failure in 2 steps.',
+      ], SHORT],
+    ['of a reply that does not begin, and ends', { onMessage: never }, ['say Hello', 'say more'], 1, [
+      '✓    welcome  (silence)',
+      '✗ 1  say Hello',
+      'the reply had no end after 0.5 s',
+      '',
+      '1 failure in 2 steps; 1 step not played.',
+    ], SHORT],
+    ['of a reply that does not end, and ends', hesitant,
+      ['say Hello', 'expect hello', 'say more'], 1, [
+        '✓    welcome  (silence)',
+        '✗ 1  say Hello',
+        'the reply had no end after 0.5 s',
+        'heard     Hm',
+        '',
+        '1 failure in 3 steps; 2 steps not played.',
+      ], SHORT],
+  ];
+  for (const [what, agent, script, exitCode, lines, argv] of reports) {
+    it(`tells ${what}`, async (t) => {
+      assert.deepEqual(await play(t, agent, script.join('\n'), argv), { exitCode, lines });
+    });
+  }
 
   it('interrupts a reply as soon as it begins', async (t) => {
     const dropped = deferred<unknown>();
@@ -200,35 +238,12 @@ describe('talk --script', () => {
     assert.ok(String(text).startsWith('One'), String(text));
   });
 
-  it('cannot interrupt a reply that is too short', async (t) => {
-    const { exitCode, lines } = await play(
-      t,
-      { welcome: 'One two three.' },
-      'interrupt after 3 words',
-      SHORT,
-    );
-    assert.equal(exitCode, 1);
-    assert.deepEqual(lines.slice(1, 4), [
-      '✗ 1  interrupt after 3 words',
-      'the reply had only 3 words',
-      'heard     One two three.',
-    ]);
-  });
-
   it('cannot interrupt what nobody waits to hear, as the agent has hung up', async (t) => {
     const { exitCode, lines } = await play(t, {
       onMessage: (_turn, reply) => reply.hangup({ say: 'Goodbye, and thank you for calling.' }),
     }, 'say Bye\ninterrupt after 5 words');
     assert.equal(exitCode, 1);
     assert.match(lines.join('\n'), /^the caller heard only [0-4] words?$/m);
-  });
-
-  it('tells when the first word came too late', async (t) => {
-    const { exitCode, lines } = await play(t, polite, 'say Hello\nwithin 0.001 ms');
-    assert.deepEqual(
-      [exitCode, lines.slice(2, 4)],
-      [1, ['✗ 2  within 0.001 ms', 'the first word took … ms']],
-    );
   });
 
   it('sends data while a reply comes', async (t) => {
@@ -254,17 +269,6 @@ describe('talk --script', () => {
     assert.equal(lines.at(-1), '1 failure in 2 steps.');
   });
 
-  it('goes on after data that is not answered', async (t) => {
-    const { exitCode, lines } = await play(
-      t,
-      { onData: ({ signal }) => fired(signal).then(() => undefined) },
-      'data {}\nsay Hello',
-      SHORT,
-    );
-    assert.equal(exitCode, 1);
-    assert.deepEqual(lines.slice(1, 3), ['✗ 1  data {}', 'no answer after 0.5 s']);
-  });
-
   it('ends at the welcome with another secret', async (t) => {
     const { exitCode, lines } = await play(t, polite, 'say Hello\nexpect hello', [
       '--secret',
@@ -276,48 +280,10 @@ describe('talk --script', () => {
     assert.equal(lines.at(-1), '1 failure in 2 steps; 2 steps not played.');
   });
 
-  it('ends at a reply that does not end', async (t) => {
-    const { exitCode, lines } = await play(t, {
-      async *onMessage({ signal }) {
-        yield 'Hm';
-        await fired(signal);
-      },
-    }, 'say Hello\nexpect hello\nsay more', SHORT);
-    assert.equal(exitCode, 1);
-    assert.deepEqual(lines.slice(1), [
-      '✗ 1  say Hello',
-      'the reply had no end after 0.5 s',
-      'heard     Hm',
-      '',
-      '1 failure in 3 steps; 2 steps not played.',
-    ]);
-  });
-
-  it('ends at a reply that does not begin', async (t) => {
-    const { exitCode, lines } = await play(
-      t,
-      { onMessage: ({ signal }) => fired(signal).then(() => undefined) },
-      'say Hello\nsay more',
-      SHORT,
-    );
-    assert.equal(exitCode, 1);
-    assert.deepEqual(lines.slice(1, 3), [
-      '✗ 1  say Hello',
-      'the reply had no end after 0.5 s',
-    ]);
-  });
-
   it('finds a last reply without an end, and still ends the call', async (t) => {
     let ends = 0;
-    const { exitCode, lines } = await play(t, {
-      async *onMessage({ signal }) {
-        yield 'Hm';
-        await fired(signal);
-      },
-      onSessionEnd() {
-        ends += 1;
-      },
-    }, 'say Hello', SHORT);
+    const agent = { ...hesitant, onSessionEnd: () => void (ends += 1) };
+    const { exitCode, lines } = await play(t, agent, 'say Hello', SHORT);
     assert.deepEqual([exitCode, lines[1], ends], [1, '✗ 1  say Hello', 1]);
   });
 

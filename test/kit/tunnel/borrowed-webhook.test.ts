@@ -21,6 +21,7 @@ import {
   neverAnswers,
   REST_KEY,
   startRestServer,
+  type RestAnswer,
   type RestServer,
 } from '../../faults/rest-server.ts';
 import { failureOf, RecordedTerminal } from '../terminal/recorded-terminal.ts';
@@ -105,44 +106,42 @@ describe('borrowWebhook', () => {
     assert.equal(terminal.out, '');
   });
 
-  it('fails when the webhook cannot be read, and keeps nothing', async () => {
-    rest.fault = () => answerJson(401, { error: 'Invalid API key' });
-    assert.match(await refusal(borrow()), /^the webhook is not set: LayerCode refused the key \(401\): Invalid API key; check LAYERCODE_API_KEY/);
-    assert.equal(kept(), undefined);
-  });
+  const refusals: readonly (readonly [
+    what: string, method: string, answer: RestAnswer, says: RegExp, asked: readonly string[],
+  ])[] = [
+    ['cannot be read', 'GET', answerJson(401, { error: 'Invalid API key' }),
+      /^the webhook is not set: LayerCode refused the key \(401\): Invalid API key; check LAYERCODE_API_KEY/,
+      ['GET']],
+    ['is refused', 'POST', answerJson(400, { error: 'Bad URL' }),
+      /^the webhook is not set: .*Bad URL/, ['GET', 'POST']],
+    ['is unclear, and says what to do', 'GET', answerJson(200, { id: 'ag-1', name: 'Test agent' }),
+      /^the webhook is not set: .*neither webhook_url nor.*look at the agent in the dashboard.* run without --update-webhook, and set the tunnel's URL yourself$/,
+      ['GET']],
+  ];
+  for (const [what, faulty, answer, says, asked] of refusals) {
+    it(`fails when the webhook ${what}, and keeps nothing`, async () => {
+      rest.fault = ({ method }) => (method === faulty ? answer : undefined);
+      assert.match(await refusal(borrow()), says);
+      assert.deepEqual([rest.requests.map(({ method }) => method), kept()], [asked, undefined]);
+    });
+  }
 
-  it('fails when the webhook is refused, and keeps nothing', async () => {
-    rest.fault = ({ method }) =>
-      method === 'POST' ? answerJson(400, { error: 'Bad URL' }) : undefined;
-    assert.match(await refusal(borrow()), /^the webhook is not set: .*Bad URL/);
-    assert.equal(kept(), undefined);
-    assert.deepEqual(rest.requests.map(({ method }) => method), ['GET', 'POST']);
-  });
-
-  it('fails and puts the old one back when it was set and the answer was lost', async () => {
-    setInVain(() => undefined);
-    assert.match(await refusal(borrow()), /^the webhook is not set: LayerCode cannot be reached/);
-    assert.deepEqual([rest.webhooks.get('ag-1'), kept()], [PRODUCTION, undefined]);
-  });
-
-  it('fails and puts the old one back when it is interrupted meanwhile', async () => {
-    setInVain(() => terminal.interrupt());
-    assert.match(await refusal(borrow()), /^interrupted before the webhook was set/);
-    assert.deepEqual([rest.webhooks.get('ag-1'), kept()], [PRODUCTION, undefined]);
-  });
+  for (const [what, becomes, says] of [
+    ['it was set and the answer was lost', () => undefined,
+      /^the webhook is not set: LayerCode cannot be reached/],
+    ['it is interrupted meanwhile', () => terminal.interrupt(),
+      /^interrupted before the webhook was set/],
+  ] as const) {
+    it(`fails and puts the old one back when ${what}`, async () => {
+      setInVain(becomes);
+      assert.match(await refusal(borrow()), says);
+      assert.deepEqual([rest.webhooks.get('ag-1'), kept()], [PRODUCTION, undefined]);
+    });
+  }
 });
 
 describe('borrowWebhook of an agent whose webhook is unclear', () => {
   useRestServer();
-
-  it('refuses to begin, and says why and what to do', async () => {
-    rest.fault = () => answerJson(200, { id: 'ag-1', name: 'Test agent' });
-    assert.match(
-      await refusal(borrow()),
-      /^the webhook is not set: .*neither webhook_url nor.*look at the agent in the dashboard.* run without --update-webhook, and set the tunnel's URL yourself$/,
-    );
-    assert.deepEqual([rest.requests.map(({ method }) => method), kept()], [['GET'], undefined]);
-  });
 
   it('fails when LayerCode accepts the URL and does not use it, and sets the old one again', async () => {
     const posted: unknown[] = [];
