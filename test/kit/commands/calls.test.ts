@@ -310,6 +310,25 @@ describe('calls erase, of conversations', { skip: WITHOUT_SQLITE }, () => {
     await again.close();
   });
 
+  it('keeps a record while the conversation of one agent cannot be erased', async () => {
+    use({
+      ...FILE, CONVERSATION_STORE: 'sqlite:calls.db', AGENTS: 'sales=echo,support=echo',
+    });
+    await keepCalls();
+    await storeConversations([['sales/c-1'], ['support/c-1']]);
+    const { directory, out } = terminal;
+    const file = new (loadSqlite().DatabaseSync)(join(directory, 'calls.db'));
+    file.exec("CREATE TRIGGER t BEFORE UPDATE ON conversation WHEN old.id = 'sales/c-1' "
+      + "BEGIN SELECT RAISE(ABORT, 'no room'); END");
+    await assert.rejects(run('erase', 'c-1'), { message: /^not everything is erased/ });
+    assert.match(terminal.out.slice(out.length), /^erased the conversation support\/c-1\nnot reached/);
+    assert.deepEqual(await left(), ['s-1', 's-2', 's-3']);
+    file.exec('DROP TRIGGER t');
+    file.close();
+    await printed('erase', 'c-1');
+    assert.deepEqual(await left(), ['s-3']);
+  });
+
   it('erases conversations where no records are kept', async () => {
     use({ CONVERSATION_STORE: 'sqlite:calls.db' });
     await storeConversations([['c-1', '+1']]);
