@@ -339,7 +339,7 @@ describe('align', () => {
   for (const { name, theirs, ours, pairs } of CASES)
     it(name, () => assert.deepEqual(shown(exchanges(...theirs), exchanges(...ours)), pairs));
 
-  it('looks at the newest 60 of ours', () => {
+  it('looks at our newest 60', () => {
     const ours = Array.from({ length: 100 }, (_, index) => `Words ${index} >`);
     const found = (index: number): string[] =>
       shown(exchanges(`Words ${index} >`, 'X >'), exchanges(...ours));

@@ -37,7 +37,7 @@ describe('the bounds of a conversation', () => {
     });
   }
 
-  it('keeps three quarters of the texts', () => {
+  it('keep three quarters of the texts', () => {
     const length = 'asked 1said 1'.length;
     const bounds = { maxMessages: 10, maxTextLength: 4 * length };
     assert.deepEqual(ids(filled(4, bounds)), ['t1', 't2', 't3', 't4']);
@@ -48,7 +48,7 @@ describe('the bounds of a conversation', () => {
     ['text', { maxMessages: 10, maxTextLength: 149 }, [100, 10, 10, 10, 20], 4],
     ['messages', { maxMessages: 8, maxTextLength: 350 }, [10, 10, 100, 100, 100], 3],
   ] as const) {
-    it(`trims to three quarters of the bound of ${exceeded} alone if only that is exceeded`, () => {
+    it(`trim only what is exceeded to three quarters of its bound: ${exceeded}`, () => {
       const conversation = emptyConversation('c');
       for (const [index, length] of lengths.entries())
         exchange(conversation, `t${index}`, 'x'.repeat(length), '.', bounds);
@@ -56,13 +56,13 @@ describe('the bounds of a conversation', () => {
     });
   }
 
-  it('keeps exactly the bound of texts, and drops whole turns over one unit more', () => {
+  it('keep exactly the bound of texts, and drop whole turns for one unit more', () => {
     const length = 'asked 1said 1'.length;
     assert.deepEqual(ids(filled(2, { ...BOUNDS, maxTextLength: 2 * length })), ['t1', 't2']);
     assert.deepEqual(ids(filled(2, { ...BOUNDS, maxTextLength: 2 * length - 1 })), ['t2']);
   });
 
-  it('counts tool calls, and what was sent beside the messages', () => {
+  it('count tool calls, and what was sent beside the messages', () => {
     const conversation = emptyConversation('c');
     open(conversation, 't1', 'One');
     settle(conversation, 't1', 'completed', toolMessages('t1'), [
@@ -83,7 +83,7 @@ describe('the bounds of a conversation', () => {
     );
   });
 
-  it('keeps the newest turn, however large it is', () => {
+  it('keep the newest turn, however large it is', () => {
     const bounds = { maxMessages: 3, maxTextLength: 10 };
     const conversation = filled(1, bounds);
     open(conversation, 't2', 'x'.repeat(100), undefined, bounds);
@@ -94,7 +94,7 @@ describe('the bounds of a conversation', () => {
     assert.deepEqual(ids(conversation), ['t3']);
   });
 
-  it('drops a turn with its tools whole', () => {
+  it('drop a turn together with its tools', () => {
     const bounds = { ...BOUNDS, maxMessages: 6 };
     const conversation = emptyConversation('c');
     open(conversation, 't1', 'One', undefined, bounds);
@@ -105,7 +105,7 @@ describe('the bounds of a conversation', () => {
     assert.deepEqual(ids(conversation), ['t2', 't3']);
   });
 
-  it('steps over an open turn and drops the next', () => {
+  it('skip an open turn and drop the next one', () => {
     const bounds = { ...BOUNDS, maxMessages: 4 };
     const conversation = emptyConversation('c');
     open(conversation, 't1', 'One', undefined, bounds);
@@ -119,7 +119,7 @@ describe('the bounds of a conversation', () => {
     assert.equal(settle(conversation, 't1', 'completed', 'First.', undefined, bounds), true);
   });
 
-  it('counts turns without messages, which take space too', () => {
+  it('count turns without messages, which take space too', () => {
     const bounds = { ...BOUNDS, maxMessages: 3 };
     const conversation = emptyConversation('c');
     for (let count = 1; count <= 10; count++) {
@@ -129,7 +129,7 @@ describe('the bounds of a conversation', () => {
     assert.deepEqual(ids(conversation), ['t9', 't10']);
   });
 
-  it('holds at the opening already, when the placeholder is one message too many', () => {
+  it('hold as soon as a turn opens, if its placeholder is one message too many', () => {
     const bounds = { ...BOUNDS, maxMessages: 8 };
     const conversation = filled(4, bounds);
     const opened = open(conversation, 't5', 'Five', undefined, bounds);
@@ -140,7 +140,7 @@ describe('the bounds of a conversation', () => {
     );
   });
 
-  it('gives a turn that was dropped no history but its own words', () => {
+  it('give a dropped turn no history but its own words', () => {
     const bounds = { ...BOUNDS, maxMessages: 2 };
     const conversation = emptyConversation('c');
     const opened = open(conversation, 't1', 'One', undefined, bounds);
@@ -149,7 +149,7 @@ describe('the bounds of a conversation', () => {
     assert.deepEqual(opened.history().map(({ content }) => content), ['One']);
   });
 
-  it('holds, and the sums stay right, through any order of changes', () => {
+  it('hold, and the sums stay right, through any order of changes', () => {
     const states: readonly Exclude<TurnState, 'open'>[] = ['completed', 'interrupted', 'failed'];
     let seed = 1;
     const random = (below: number): number => {

@@ -72,7 +72,7 @@ describe('what was captured of a call', () => {
     assert.equal(lengthOf(conversation) - conversation.textLength, bytes);
   });
 
-  it('is left out where it has no room any more, and what follows is never told in part', () => {
+  it('is left out if there is no room for it, and what follows is never only half there', () => {
     const conversation = emptyConversation('c');
     const bounds = { ...BOUNDS, maxMessages: 6 };
     const [long, longer] = [said('x'.repeat(200_000)), said('y'.repeat(100_000))];
@@ -86,7 +86,7 @@ describe('what was captured of a call', () => {
     assert.deepEqual(leftOut, [1, 1, undefined]);
   });
 
-  it('is whole again where the turn before it runs again', () => {
+  it('is whole again if the turn before it runs again', () => {
     const conversation = emptyConversation('c');
     turn(conversation, 't-1', [bodyOf(1)]);
     turn(conversation, 't-2', [bodyOf(2)]);
@@ -97,7 +97,7 @@ describe('what was captured of a call', () => {
     assert.deepEqual(sentIn(conversation), [{ messages: [said('something else')] }, bodyOf(2)]);
   });
 
-  it('does not reach over to another session', () => {
+  it('does not reach into another session', () => {
     const conversation = emptyConversation('c');
     turn(conversation, 't-1', [bodyOf(1)]);
     const second = turn(conversation, 't-2', [bodyOf(2)], { sessionId: 's-2' });
@@ -105,7 +105,7 @@ describe('what was captured of a call', () => {
     assert.deepEqual(second?.requests[0]?.messages, bodyOf(2).messages);
   });
 
-  it('lacks only what it had in common where a store has lost or changed the turn before', () => {
+  it('lacks what it shared with the turn before if a store lost or changed that', () => {
     const conversation = emptyConversation('c');
     turn(conversation, 't-1', [bodyOf(1)]);
     turn(conversation, 't-2', [bodyOf(2)]);
@@ -125,7 +125,7 @@ describe('what was captured of a call', () => {
     assert.deepEqual(exchangesIn(older).map(({ sent }) => sent), [bodyOf(1), bodyOf(2)]);
   });
 
-  it('is not told from an incomplete turn, though that has the hash of what was sent', () => {
+  it('is not rebuilt from an incomplete turn, even if that has the hash of what was sent', () => {
     const conversation = emptyConversation('c');
     for (const n of [1, 2, 3]) turn(conversation, `t-${n}`, [bodyOf(n)]);
     const [, second, third] = conversation.turns;
@@ -188,7 +188,7 @@ describe('what was captured of a call', () => {
     assert.equal(lengthOf(conversation) - conversation.textLength, sum);
   });
 
-  it('is forgotten with the conversation', () => {
+  it('is deleted with the conversation', () => {
     const conversation = emptyConversation('c');
     turn(conversation, 't-1', [bodyOf(1)]);
     clearTurns(conversation);

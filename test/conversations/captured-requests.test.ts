@@ -31,7 +31,7 @@ describe('captured', () => {
     ]);
   });
 
-  it('loses nothing: the whole bodies can be told again', () => {
+  it('loses nothing: the whole bodies can be rebuilt', () => {
     const cut = { model: 'm', messages: [SYSTEM] };
     const odd = { model: 'm', ['__proto__x']: 1, messages: [USER, SYSTEM, USER] };
     const bodies = [first, second, cut, odd, first];
@@ -41,13 +41,13 @@ describe('captured', () => {
     assert.deepEqual(whole.map(({ fields, messages }) => ({ ...fields, messages })), bodies);
   });
 
-  it('skips what was not told, or is no object', () => {
+  it('skips what is missing or not an object', () => {
     const requests = [{ body: undefined, answer: undefined }, { body: '[', answer: undefined }];
     assert.equal(captured(requests), undefined);
     assert.equal(captured([...requests, sent(first)])?.requests[0]?.request, 2);
   });
 
-  it('leaves out what a turn has no room for, and says how much', () => {
+  it('leaves out what does not fit into a turn, and says how much', () => {
     const long = { messages: [{ ...USER, content: 'ä'.repeat(MAX_CAPTURED_PER_TURN / 2) }] };
     const all = captured([sent(first), sent(long), sent(second)]);
     assert.ok(all !== undefined);

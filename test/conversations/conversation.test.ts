@@ -26,7 +26,7 @@ import {
 import { setTo } from './state-writes.ts';
 
 describe('addMessage', () => {
-  it('makes a turn of a message whose turn is not known', () => {
+  it('creates a turn for a message whose turn is not known', () => {
     const conversation = emptyConversation('c');
     addMessage(conversation, { role: 'user', content: 'a', turnId: 'x' });
     check(conversation);
@@ -36,7 +36,7 @@ describe('addMessage', () => {
     );
   });
 
-  it('appends to the turn where that is known', () => {
+  it('appends to the turn if that is known', () => {
     const conversation = emptyConversation('c');
     exchange(conversation, 't1', 'One', 'First.');
     exchange(conversation, 't2', 'Two', 'Second.');
@@ -99,7 +99,7 @@ describe("the agent's state", () => {
     return written;
   }
 
-  it('is none in a new conversation', () => {
+  it('does not exist in a new conversation', () => {
     assert.equal(open(emptyConversation('c'), 't1', 'Hi').state, undefined);
   });
 
@@ -112,7 +112,7 @@ describe("the agent's state", () => {
     assert.equal(conversation.state, '{"n":22}');
   });
 
-  it('stays where a settlement has none', () => {
+  it('stays if a settlement has none', () => {
     const conversation = emptyConversation('c');
     open(conversation, 't1', 'Hi');
     keep(conversation, 't1', '{"n":1}');
@@ -120,7 +120,7 @@ describe("the agent's state", () => {
     assert.equal(conversation.state, '{"n":1}');
   });
 
-  it('is kept of a turn whose words the platform has decided', () => {
+  it('is kept for a turn whose words the platform has decided', () => {
     const conversation = emptyConversation('c');
     open(conversation, 't1', 'Hi');
     const runId = runs;
@@ -129,7 +129,7 @@ describe("the agent's state", () => {
     assert.equal(conversation.state, '{"n":1}');
   });
 
-  it('is not kept of an older run of the turn', () => {
+  it('is not kept for an older run of the turn', () => {
     const conversation = emptyConversation('c');
     open(conversation, 't1', 'Hi');
     const runId = runs;
@@ -161,7 +161,7 @@ describe("the agent's state", () => {
 });
 
 describe('forgetHead', () => {
-  it('leaves nothing of the state and the caller in the bound', () => {
+  it('leaves no trace of the state and the caller in the bound', () => {
     const conversation = emptyConversation('c');
     open(conversation, 't1', 'Hi');
     const { textLength } = conversation;
@@ -199,7 +199,7 @@ describe('the caller of a conversation', () => {
     assert.equal(openAs(conversation, 't2').callerIn('s-2'), undefined);
   });
 
-  it('is the last that called', () => {
+  it('is the last one that called', () => {
     const conversation = emptyConversation('c');
     openAs(conversation, 't1', caller);
     const opened = openAs(conversation, 't2', { ...caller, sessionId: 's-2', from: '+4420' });

@@ -23,13 +23,13 @@ describe('a call that was cut to replies', () => {
     ['', callOf('Tea? > Tea is one euro.', 'Cake? > Cake is two euros.')],
     [', though the agent began the call', greeted()],
   ] as const)
-    it(`asks for another reply to the words behind them${what}`, () => {
+    it(`asks for another reply to the words after them${what}`, () => {
       const lines = ['agent: Tea is one euro.', 'agent: Line 2 of the bakery.'];
       open(conversation, { turnId: 't3', text: 'Cake and milk?', lines });
       assert.deepEqual(discarded(conversation), ['t2']);
     });
 
-  it('asks for another reply while the one before is not there yet', () => {
+  it('asks for another reply while the one before is still missing', () => {
     const conversation = callOf('Tea? > Tea is one euro.');
     open(conversation, {
       turnId: 't2', text: 'Cake?', lines: ['user: Tea?', 'agent: Tea is one euro.'],
@@ -40,7 +40,7 @@ describe('a call that was cut to replies', () => {
     assert.deepEqual(discarded(conversation), ['t2']);
   });
 
-  it('goes on behind the newest reply, which it cuts to what was heard', () => {
+  it('goes on after the newest reply, which it cuts to what was heard', () => {
     const conversation = callOf('Tea? > Tea is one euro.', 'Cake? > Cake is two euros.');
     open(conversation, { turnId: 't3', text: 'Milk?', lines: ['agent: Cake is'] });
     assert.deepEqual(shown(conversation).slice(2, 5), [
@@ -48,7 +48,7 @@ describe('a call that was cut to replies', () => {
     ]);
   });
 
-  it('replaces nothing if the last two replies are as much like it', () => {
+  it('replaces nothing if both of the last two replies fit it equally well', () => {
     const conversation = callOf('Tea? > Which one?', 'Cake? > Which one?');
     open(conversation, { turnId: 't3', text: 'The green one.', lines: ['agent: Which one?'] });
     assert.deepEqual(discarded(conversation), []);
@@ -58,7 +58,7 @@ describe('a call that was cut to replies', () => {
     ['older', 'Tea is 1 euro and fifty cents with milk.', ['t2']],
     ['newer', 'Cake is 1 euro and twenty cents with cream.', []],
   ] as const)
-    it(`is about the ${what} of two replies that are alike if that has more of its words`, () => {
+    it(`belongs to the ${what} of two similar replies if that has more of its words`, () => {
       const conversation = callOf(
         'Tea? > Tea is one euro and fifty cents, with milk.',
         'Cake? > Cake is one euro and twenty cents, with cream.',
@@ -67,21 +67,21 @@ describe('a call that was cut to replies', () => {
       assert.deepEqual(discarded(conversation), expected);
     });
 
-  it('replaces nothing though the caller says again what they said before', () => {
+  it('replaces nothing even if the caller repeats what they said before', () => {
     const conversation = callOf('Yes. > Your tea is on its way.');
     const lines = ['agent: Your tea is on its way.'];
     open(conversation, { turnId: 't2', text: 'Yes.', lines });
     assert.deepEqual(discarded(conversation), []);
   });
 
-  it('replaces the only turn if its texts are of no reply: a greeting may not be known here', () => {
+  it('replaces the only turn if its texts belong to no reply: perhaps to a greeting', () => {
     const conversation = callOf('Milk? > It is out.');
     const lines = ['agent: Please hold the line, an agent comes at once.'];
     open(conversation, { turnId: 't2', text: 'Milk and tea?', lines });
     assert.deepEqual(discarded(conversation), ['t1']);
   });
 
-  it('replaces the only turn since the greeting if that is told in other words', () => {
+  it('replaces the only turn since the greeting if the greeting comes in other words', () => {
     const conversation = emptyConversation('c');
     const lines = ['agent: Welcome to the bakery.'];
     exchange(conversation, 't1', 'Tea?', 'It costs one euro.', lines);
@@ -90,7 +90,7 @@ describe('a call that was cut to replies', () => {
     assert.deepEqual(discarded(conversation), ['t1']);
   });
 
-  it('replaces nothing if it has only what is said again and again', () => {
+  it('replaces nothing if it has only lines that are often repeated', () => {
     const conversation = callOf('Tea? > Tea is one euro.');
     const asked = 'agent: Are you still there?';
     const lines = ['user: Tea?', 'agent: Tea is one euro.', asked];
@@ -99,7 +99,7 @@ describe('a call that was cut to replies', () => {
     assert.deepEqual(discarded(conversation), []);
   });
 
-  it('replaces all that was said since the greeting if that is what it begins with', () => {
+  it('replaces everything said since the greeting if it begins with the greeting', () => {
     const conversation = emptyConversation('c');
     const lines = ['agent: Welcome to the bakery.'];
     exchange(conversation, 't1', 'Tea?', '', lines);
@@ -108,7 +108,7 @@ describe('a call that was cut to replies', () => {
     assert.deepEqual(discarded(conversation), ['t1', 't2']);
   });
 
-  it('replaces nothing if what it has is a part of the greeting', () => {
+  it('replaces nothing if all it has is a part of the greeting', () => {
     const conversation = emptyConversation('c');
     const lines = ['agent: Welcome to the bakery. How can I help?'];
     exchange(conversation, 't1', 'Tea?', 'Tea is one euro.', lines);
@@ -118,7 +118,7 @@ describe('a call that was cut to replies', () => {
     assert.deepEqual(discarded(conversation), []);
   });
 
-  it('says nothing of a reply that it was cut behind', () => {
+  it('says nothing about a reply that it was cut after', () => {
     const conversation = callOf('Tea? > Tea is one euro.');
     const told = { isHeard: true };
     const line = 'agent: Are you still there?';
@@ -129,7 +129,7 @@ describe('a call that was cut to replies', () => {
     assert.equal(shown(conversation)[1], 'assistant(completed): Tea is one euro.');
   });
 
-  it('does not begin with the greeting if its first text is a part of that', () => {
+  it('does not begin with the greeting if its first text is a part of the greeting', () => {
     const conversation = emptyConversation('c');
     const lines = ['agent: Welcome to the bakery. How can I help?'];
     for (const [index, what] of ['Tea', 'Cake', 'Milk'].entries()) {

@@ -73,7 +73,7 @@ describe('cutTurn', () => {
     });
   }
 
-  it('begins at the turn that is named, where it is known', () => {
+  it('begins at the named turn if that is known', () => {
     const conversation = emptyConversation('c');
     exchange(conversation, 't0', 'Zero', 'Zeroth.');
     exchange(conversation, 't1', 'One', 'First.');
@@ -87,7 +87,7 @@ describe('cutTurn', () => {
     ]);
   });
 
-  it('cuts a turn that was interrupted to what was heard, and tells nobody again', () => {
+  it('cuts an interrupted turn to what was heard, and does not report it again', () => {
     const conversation = emptyConversation('c');
     open(conversation, 't1', 'One');
     settle(conversation, 't1', 'interrupted', 'First of man');
@@ -103,7 +103,7 @@ describe('cutTurn', () => {
     assert.deepEqual(shown(conversation), ['user: One', 'assistant(interrupted): Sorry']);
   });
 
-  it('cuts the turn that was still spoken, over a newer one that said nothing', () => {
+  it('cuts the turn that was still being spoken, not a newer one that said nothing', () => {
     const conversation = emptyConversation('c');
     exchange(conversation, 't1', 'One', 'First of many.');
     open(conversation, 't2', 'Two');
@@ -116,7 +116,7 @@ describe('cutTurn', () => {
     ]);
   });
 
-  it('leaves the turn before alone where nothing was said and nothing was heard', () => {
+  it('leaves the turn before alone if nothing was said and nothing was heard', () => {
     const conversation = emptyConversation('c');
     exchange(conversation, 't1', 'One', 'First.');
     open(conversation, 't2', 'Two');
@@ -130,7 +130,7 @@ describe('cutTurn', () => {
     ]);
   });
 
-  it('does nothing where nothing was said', () => {
+  it('does nothing if nothing was said', () => {
     const conversation = emptyConversation('c');
     assert.equal(cut(conversation, 'x'), undefined);
     open(conversation, 't1', 'One');
@@ -139,7 +139,7 @@ describe('cutTurn', () => {
     assert.deepEqual(shown(conversation), ['user: One']);
   });
 
-  it('makes a turn that was cut run again when it is delivered again', () => {
+  it('lets a turn that was cut run again when it is delivered again', () => {
     const conversation = emptyConversation('c');
     exchange(conversation, 't1', 'One', 'First.');
     cut(conversation, 'Fi');
@@ -179,7 +179,7 @@ describe('cutTurn of a turn with tools', () => {
       ],
     ],
   ] as const) {
-    it(`keeps the call and its result whole, cut ${title}`, () => {
+    it(`keeps the call and its result whole when cut ${title}`, () => {
       const conversation = emptyConversation('c');
       open(conversation, 't1', 'One');
       settle(conversation, 't1', 'completed', toolMessages('t1'));

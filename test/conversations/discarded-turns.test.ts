@@ -52,14 +52,14 @@ describe('the calls of a turn that was replaced', () => {
   });
 
   for (const [hasGoneBack, ids] of [[true, ['call-1']], [false, ['call-0', 'call-1']]] as const)
-    it(`${hasGoneBack ? 'leave out' : 'have'} those that may be repeated if the state has \
-${hasGoneBack ? '' : 'not '}gone back`, () => {
+    it(`${hasGoneBack ? 'leave out' : 'have'} repeatable ones if the state has \
+${hasGoneBack ? '' : 'not '}been restored`, () => {
       assert.deepEqual(idsOf([{ isRepeatable: true }, {}], hasGoneBack), ids);
     });
 });
 
 describe('the history of a turn that was replaced', () => {
-  it('has the calls that have changed something, or may have, and no others', () => {
+  it('has the calls that changed something, or may have, and no others', () => {
     const { conversation } = replaced([
       {}, { state: 'unknown' }, { state: 'interrupted' }, { isRepeatable: true }, { joins: true },
     ]);
@@ -72,7 +72,7 @@ describe('the state of a turn that was replaced', () => {
   const before = '{"cart":["tea"]}';
   const changed = '{"cart":["tea","cola"]}';
 
-  it('loses what the turn itself has changed, and nothing that others have', () => {
+  it('loses what the turn itself changed, and nothing that others changed', () => {
     const { conversation, discarded, record } = replaced([]);
     conversation.state = before;
     keepState(conversation, discarded, change(before, changed));
@@ -81,7 +81,7 @@ describe('the state of a turn that was replaced', () => {
     assert.equal(conversation.state, '{"cart":["tea"],"paid":true}');
   });
 
-  it('loses the changes that came with the first state, and keeps that', () => {
+  it('loses the changes that came with the first state, and keeps that state', () => {
     const { conversation, discarded, record } = replaced([]);
     keepState(conversation, discarded, change('{"cart":[]}', '{"cart":["cola"]}'));
     takePlace(conversation, record, [discarded], 0);
@@ -129,7 +129,7 @@ describe('the state of a turn that was replaced', () => {
       assert.equal(conversation.state, state);
     });
 
-  it('keeps what is changed while a call runs whose result stays: it may be of that call', () => {
+  it('keeps what changes while a call whose result is kept runs: it may be its change', () => {
     const { conversation, discarded, record } = replaced([{ state: 'running' }]);
     conversation.state = before;
     keepState(conversation, discarded, change(before, changed));
@@ -163,7 +163,7 @@ describe('the agent that has a conversation', () => {
     assert.equal(conversation.agent, 'b');
   });
 
-  it('is one that an older turn has handed over to late, if no later turn has', () => {
+  it('is the one that an older turn handed over to late, if no later turn has', () => {
     const conversation = emptyConversation('c');
     const older = newTurn('t1', 'interrupted', 1);
     for (const turn of [older, newTurn('t2', 'completed', 2)]) addTurn(conversation, turn);

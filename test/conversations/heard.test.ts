@@ -72,7 +72,7 @@ function replies(conversation: Conversation): string[] {
 
 const TUESDAY = 'Your appointment is on Tuesday at ten.';
 
-describe('a text heard', () => {
+describe('a text that was heard', () => {
   for (const [title, past, heard, left] of [
     [
       'cuts the newest turn, which was sent in full',
@@ -203,21 +203,21 @@ describe('a text heard', () => {
     it(title, () => assert.deepEqual(after(past, heard), left));
   }
 
-  it('begins at the turn that is named', () => {
+  it('begins at the named turn', () => {
     assert.deepEqual(after([{ said: 'Zero.' }, { said: 'One.' }], 'Ze', 't1'), [
       't1: Ze *',
       't2: One.',
     ]);
   });
 
-  it('goes back from the turn that is named, never forward', () => {
+  it('goes back from the named turn, never forward', () => {
     assert.deepEqual(
       after([{ said: 'Zero.' }, { state: 'interrupted' }, { said: 'Two.' }], 'Ze', 't2'),
       ['t1: Ze *', 't3: Two.'],
     );
   });
 
-  it('begins at the newest turn where the id is not ours', () => {
+  it('begins at the newest turn if the id is not ours', () => {
     assert.deepEqual(after([{ said: 'Zero.' }, { said: 'One.' }], 'On', 'an id of the platform'), [
       't1: Zero.',
       't2: On *',
@@ -244,7 +244,7 @@ describe('a text heard', () => {
     });
   }
 
-  it('of a turn that is there cuts it, though others may be missing', () => {
+  it('cuts a turn that is there, even if others may be missing', () => {
     assert.deepEqual(after([{ said: '$5' }], 'five', 't1', { isBehind: true }), ['t1: five *']);
     assert.deepEqual(after([{ said: '$5' }], 'five', undefined, { isBehind: true }), [
       't1: five *',
@@ -277,7 +277,7 @@ describe('a text heard', () => {
     assert.deepEqual(replies(conversation), ['t1: It *']);
   });
 
-  it('knows what a turn of this process has sent so far, though it is not settled', () => {
+  it('knows what a turn of this process has sent so far, even if it is not settled', () => {
     const conversation = emptyConversation('c');
     openTurn(conversation, { turnId: 't1', runId: 6, text: 'One' }, BOUNDS);
     settleTurn(
@@ -309,7 +309,7 @@ describe('a text heard', () => {
   });
 });
 
-describe('an interruption without word of what was heard', () => {
+describe('an interruption that does not say what was heard', () => {
   for (const [title, past, left] of [
     ['marks the newest turn', [{ said: 'One.' }], ['t1: One. *']],
     [
@@ -329,7 +329,7 @@ describe('an interruption without word of what was heard', () => {
 });
 
 describe('an interruption of a turn whose run is elsewhere', () => {
-  it('is written on what that run has stored of its reply, and the turn is open no more', () => {
+  it('is written onto what that run has stored of its reply, and closes the turn', () => {
     const conversation = emptyConversation('c');
     openTurn(conversation, { turnId: 't1', runId: 1, text: 'One' }, BOUNDS);
     const messages = [
@@ -354,7 +354,7 @@ describe('an interruption of a turn that said nothing', () => {
     ['by choice', undefined],
     ['but a filler', 'One moment.'],
   ] as const) {
-    it(`leaves it completed, and tells nobody: it was silent ${title}`, () => {
+    it(`leaves it completed, and reports nothing: it was silent ${title}`, () => {
       const conversation = emptyConversation('c');
       openTurn(conversation, { turnId: 't1', runId: ++runs, text: 'One' }, BOUNDS);
       const settlement = {
@@ -468,13 +468,13 @@ describe('noteHeard of a turn with tools', () => {
     });
   }
 
-  it('takes a filler off by its words', () => {
+  it('removes a filler by its words', () => {
     const conversation = after(['Let me see. ', 'All right.'], 'One moment, please.');
     noteHeard(conversation, { textHeard: 'one moment please let me', turnId: undefined });
     assert.deepEqual(replies(conversation), ['t1: Let me *']);
   });
 
-  it('splits by words what was heard of a turn that may have said more', () => {
+  it('splits what was heard of a turn that may have said more by words', () => {
     const conversation = lostBehindCall();
     noteHeard(conversation, { textHeard: 'LET ME SEE it is ten', turnId: undefined });
     assert.deepEqual(replies(conversation), ['t1: LET ME SEE *', 't1:  it is ten *']);

@@ -48,19 +48,19 @@ function afterHello(): Conversation {
 }
 
 describe('a text of a caller', () => {
-  it('costs little, though a letter has a hundred thousand marks', () => {
+  it('costs little, even if a letter has a hundred thousand marks', () => {
     const hostile = `a${'\u0301\u0323'.repeat(100_000)}`;
     const before = process.cpuUsage();
     lettersOf(hostile);
     assert.ok(processorMs(before) < 50);
   });
 
-  it('is not taken for a tag where it only compares', () => {
+  it('is not taken for a tag if it only contains a comparison', () => {
     const reply = 'If 5 < 6 and 7 > 3, all is well.';
     assert.equal(coveredBy('If 5 < 6', reply), 'If 5 < 6'.length);
   });
 
-  it('covers a reply whose last words are told in another way', () => {
+  it('covers a reply whose last words come in another form', () => {
     const reply = 'We open the shop at nine.';
     assert.equal(coveredBy('We open the shop at 9:00.', reply), reply.length);
   });
@@ -82,14 +82,14 @@ describe('words that are the beginning of the newest ones', () => {
 });
 
 describe('a late copy of a request', () => {
-  it('may not act, if another request has replaced it and was answered', () => {
+  it('may not act if another request has replaced it and been answered', () => {
     const conversation = afterHello();
     open(conversation, 't2', 'pay 100', HELLO);
     exchange(conversation, 't3', 'no, pay 10', 'Paid 10.', HELLO);
     assert.equal(open(conversation, 't2', 'pay 100', HELLO).mayAct, false);
   });
 
-  it('may act, if nothing has been answered since', () => {
+  it('may act if nothing has been answered since', () => {
     const conversation = afterHello();
     open(conversation, 't2', 'pay 100', HELLO);
     settle(conversation, 't2', 'interrupted', '');
@@ -97,7 +97,7 @@ describe('a late copy of a request', () => {
   });
 });
 
-describe('the place of a turn in the call', () => {
+describe('a turn\'s place in the call', () => {
   it('is the same after a restart that has lost the conversation', () => {
     const conversation = afterHello();
     const place = open(conversation, 't2', 'book', HELLO).place;
@@ -126,7 +126,7 @@ describe('a turn that was over before it was opened', () => {
   });
 });
 
-describe('a call that was cut in front to our last reply', () => {
+describe('a call that was cut at the front down to our last reply', () => {
   it('does not replace the turn of that reply', () => {
     const conversation = afterHello();
     open(conversation, 't2', 'My name is Anna.', ['agent: You said hello.']);
@@ -137,7 +137,7 @@ describe('a call that was cut in front to our last reply', () => {
 });
 
 describe('the first words of a call', () => {
-  it('that came in two messages and come joined to one replace both', () => {
+  it('that come in two messages and then joined in one replace both', () => {
     const conversation = emptyConversation('c');
     exchange(conversation, 't1', 'I want', 'Yes?');
     exchange(conversation, 't2', 'book four', 'Booked.', ['user: I want']);
@@ -187,7 +187,7 @@ describe('words that are joined in one list', () => {
     assert.deepEqual(said, ['user: hello', 'user: yes', 'user: yes', 'user: Thanks']);
   });
 
-  it('replace both turns also where nothing else of the call is certain', () => {
+  it('replace both turns even if nothing else of the call is certain', () => {
     const conversation = inTwo();
     open(conversation, 't4', 'I want a table for four', ['user: Ahem.', 'agent: Pardon?']);
     const said = shown(conversation).filter((line) => line.startsWith('user'));
@@ -208,25 +208,25 @@ describe('a reply that another process says', () => {
     return shown(conversation).slice(1, -2);
   }
 
-  it('keeps its words, and those that the platform has said meanwhile', () => {
+  it('keeps its words, and those that the platform has reported meanwhile', () => {
     assert.deepEqual(settledLate(['agent: Are you there?']), [
       `assistant(interrupted): ${REPLY}`, 'assistant(completed): Are you there?',
     ]);
   });
 
-  it('is cut to those that the platform has told', () => {
+  it('is cut to what the platform has reported', () => {
     assert.deepEqual(settledLate(['agent: We open at nine.']), [
       'assistant(interrupted): We open at nine.',
     ]);
   });
 
-  it('was not heard, if the platform knows that only its own words were', () => {
+  it('was not heard if the platform knows that only its own words were', () => {
     assert.deepEqual(settledLate(['agent: Are you there?'], { isHeard: true }), [
       'assistant(completed): Are you there?',
     ]);
   });
 
-  it('is what the platform has told, if its run never settles', () => {
+  it('is what the platform has reported if its run never settles', () => {
     const conversation = emptyConversation('c');
     open(conversation, 't1', 'Hours?');
     open(conversation, 't2', 'And Sunday?', ['user: Hours?', 'agent: We open']);
@@ -236,7 +236,7 @@ describe('a reply that another process says', () => {
 
 describe('a filler of a turn that still runs', () => {
   // Seed 4723: "Yes." was said four times, and only fillers told which turn was the last.
-  it('tells its words from equal ones', () => {
+  it('distinguishes its words from equal ones', () => {
     const conversation = emptyConversation('c');
     const silent = { state: 'interrupted', messages: [], filler: 'One moment.' } as const;
     for (const turnId of ['t1', 't2', 't3', 't4']) {
@@ -258,7 +258,7 @@ describe('a filler of a turn that still runs', () => {
 
 describe('an exchange with many texts of the platform', () => {
   // Seed 23333: only the last turns were looked at, without the one that had the filler.
-  it('has its filler for no text of theirs, where the list was cut in front', () => {
+  it('does not take its filler for one of their texts if the list was cut at the front', () => {
     const conversation = afterHello();
     open(conversation, 't2', 'book', HELLO);
     const silent = { turnId: 't2', runId: runs, state: 'interrupted', messages: [] } as const;
@@ -272,7 +272,7 @@ describe('an exchange with many texts of the platform', () => {
 });
 
 describe('drafts of the same words', () => {
-  it('leave history before anything that was said', () => {
+  it('leave history before anything that was actually said', () => {
     const conversation = emptyConversation('c');
     exchange(conversation, 'first', 'my name is Anna', 'Hello Anna.');
     const lines = ['user: my name is Anna', 'agent: Hello Anna.'];
@@ -289,7 +289,7 @@ describe('a call in a script without spaces', () => {
     ['Khmer', 'សួស្តីថ្ងៃនេះអាកាសធាតុល្អណាស់'],
     ['Chinese', '今天天气很好我们去公园吧'],
   ] as const)
-    it(`costs less than 50 ms, though each long ${script} reply was rewritten`, () => {
+    it(`costs less than 50 ms, even if each long ${script} reply was rewritten`, () => {
       const textOf = (index: number): string => `${part}${index}`.repeat(700).slice(0, 16_000);
       const replies = Array.from({ length: 24 }, (_, index) => textOf(index));
       const lines = replies.flatMap((reply) => ['user: Yes.', `agent: oh ${reply.slice(3)}`]);
@@ -342,7 +342,7 @@ describe('a caller who is silent for fifty turns', () => {
     ['rewritten for speech', (turn: number) => replyOf(turn).replaceAll('the shop', 'our shop')],
     ['in other words', (turn: number) => `Please hold line ${turn}, an agent comes. `.repeat(5)],
   ] as const)
-    it(`costs less than 50 ms, though all replies are told ${why}`, () => {
+    it(`costs less than 50 ms, even if all replies come ${why}`, () => {
       const turns = Array.from({ length: 50 }, (_, turn) => turn);
       const lines = ['user: Hello', ...turns.map((turn) => `agent: ${toldOf(turn)}`)];
       assertCheap(lines, turns.map((turn) => [turn === 0 ? 'Hello' : '', replyOf(turn)]));
@@ -359,7 +359,7 @@ describe('a call that was cut to fifty texts of the agent', () => {
     ['a caller was silent for fifty turns', 50, textOf],
     ['a reply is very long', 1, (turn: number) => textOf(turn).repeat(80)],
   ] as const)
-    it(`costs less than 50 ms, though ${why}`, () => {
+    it(`costs less than 50 ms, even if ${why}`, () => {
       const lines = Array.from({ length: 50 }, (_, turn) => `agent: ${textOf(turn + 1)} yes`);
       const replies = Array.from({ length: count + 1 }, (_, turn) => replyOf(turn));
       const textOfCaller = (turn: number): string =>

@@ -50,7 +50,7 @@ function paid(conversation: Conversation): readonly string[] {
 describe('the result of a call that the store has lost', () => {
   // Seed 200345 of the fleet: process a ran the turn and its tool, the store lost that, and another
   // process began the turn anew.
-  it('is in its turn, which another run owns by now, behind a request without words', () => {
+  it('is added to its turn, which another run now owns, after a request without words', () => {
     const conversation = emptyConversation('c');
     open(conversation, 't1', 2, 'b');
     assert.equal(returns(conversation), true);
@@ -64,14 +64,14 @@ describe('the result of a call that the store has lost', () => {
     assert.deepEqual(paid(conversation), ['{"paid":1}']); // not twice
   });
 
-  it('is left to a run that owns its turn, which settles it with all its calls', () => {
+  it('is left to the run that owns its turn, which settles it with all its calls', () => {
     const conversation = emptyConversation('c');
     open(conversation, 't1', 1, 'a');
     assert.equal(returns(conversation), false);
     assert.deepEqual(paid(conversation), []);
   });
 
-  it('is not kept for a call that did nothing, or for a turn that is gone', () => {
+  it('is not kept for a call that did nothing, or for a turn that no longer exists', () => {
     const conversation = emptyConversation('c');
     assert.equal(returns(conversation), false);
     open(conversation, 't1', 2, 'b');
@@ -91,7 +91,7 @@ describe('the result of a call that the store has lost', () => {
 
 describe('a run that takes its turn back from another process', () => {
   // Seed 540099 of the fleet: its words stood twice.
-  it('has its calls once, and those of the other run in front', () => {
+  it('has its calls once, preceded by those of the other run', () => {
     const conversation = emptyConversation('c');
     open(conversation, 't1', 1, 'a');
     const running = CALLED.map((message): Message =>

@@ -77,7 +77,7 @@ for (const [kind, create] of [
       assert.deepEqual(await manager.getState('c'), { n: 2 });
     });
 
-    it('keeps order when nobody waits in between', async () => {
+    it('keeps the order if nobody waits in between', async () => {
       const manager = create();
       await Promise.all(
         Array.from({ length: 20 }, (_, count) =>
@@ -90,7 +90,7 @@ for (const [kind, create] of [
       );
     });
 
-    it('puts messages of one turn together', async () => {
+    it('puts the messages of one turn together', async () => {
       const manager = create();
       await manager.addMessage('c', { role: 'user', content: 'a', turnId: 't1' });
       await manager.addMessage('c', { role: 'user', content: 'b', turnId: 't2' });
@@ -101,7 +101,7 @@ for (const [kind, create] of [
       );
     });
 
-    it('has an empty history for an id that it does not know, and does not begin one by asking', async () => {
+    it('has an empty history for an unknown id, which creates no conversation', async () => {
       const manager = create();
       assert.deepEqual(await manager.getHistory('c'), []);
       assert.equal(await manager.count(), 0);
@@ -133,7 +133,7 @@ for (const [kind, create] of [
       await manager.clear('unknown');
     });
 
-    it('does not write a turn down that was cleared while it ran', async () => {
+    it('does not store a turn that was cleared while it ran', async () => {
       const manager = create();
       await manager.openTurn('c', { turnId: 't1', runId: 1, text: 'Hello' });
       await manager.clear('c');
@@ -167,7 +167,7 @@ for (const [kind, create] of [
       );
     });
 
-    it('holds its bounds', async () => {
+    it('enforces its bounds', async () => {
       const manager = create({ maxMessages: 3, maxTextLength: 10 });
       for (let count = 0; count < 5; count++)
         await manager.addMessage('c', { role: 'user', content: String(count) });
@@ -193,7 +193,7 @@ for (const [kind, create] of [
       assert.deepEqual([history.length, history[0]?.content], [150, '51']);
     });
 
-    it('gives a history that later changes leave alone', async () => {
+    it('gives a history that later changes do not affect', async () => {
       const manager = create();
       await manager.addMessage('c', { role: 'user', content: 'a' });
       const before = await manager.getHistory('c');
@@ -206,7 +206,7 @@ for (const [kind, create] of [
 describe('ConversationManager', () => {
   closeStores();
 
-  it('answers at once where its store does', () => {
+  it('answers at once if its store does', () => {
     const manager = new ConversationManager(memory());
     assert.equal(manager.addMessage('c', { role: 'user', content: 'a' }), undefined);
     assert.ok(Array.isArray(manager.getHistory('c')));
@@ -223,7 +223,7 @@ describe('ConversationManager', () => {
     });
   }
 
-  it('hands on what its store rejects with', async () => {
+  it('passes on what its store rejects with', async () => {
     const failure = new Error('of the store');
     const store = new PromisedStore(memory());
     const manager = new ConversationManager(store);
@@ -237,7 +237,7 @@ describe('ConversationManager', () => {
   });
 
   // Was: false for ever where agents have names.
-  it('says that its store is away, also to one of several agents', () => {
+  it('reports that its store is away, also as one of several agents', () => {
     const store: ConversationStore = memory();
     let isDegraded = true;
     store.health = () => ({ isDegraded, turnsWaiting: 0, failures: 0, conflicts: 0 });

@@ -51,7 +51,7 @@ describe('MemoryStore', () => {
     assert.equal(store.close(), undefined);
   });
 
-  it('notes the time of day of the last change', (t) => {
+  it('notes the time of the last change', (t) => {
     let day = 1_700_000_000_000;
     t.mock.method(Date, 'now', () => day);
     const store = create();
@@ -62,7 +62,7 @@ describe('MemoryStore', () => {
     assert.equal(store.read('a')?.updatedAt, 1_700_000_000_500);
   });
 
-  it('forgets nothing, and keeps nothing longer, when the time of day jumps', (t) => {
+  it('forgets nothing early, and keeps nothing longer, when the clock jumps', (t) => {
     // Was: a wall clock set forward during a call, and the call was forgotten.
     let day = 1_700_000_000_000;
     t.mock.method(Date, 'now', () => day);
@@ -85,7 +85,7 @@ describe('MemoryStore', () => {
       assert.deepEqual(held(store, 'a'), []);
     });
 
-    it('counts from the last change, not from the first nor from the last reading', () => {
+    it('counts from the last change, not from the first one nor from the last read', () => {
       const store = create();
       change(store, 'a');
       time += 900;
@@ -96,7 +96,7 @@ describe('MemoryStore', () => {
       assert.deepEqual(held(store, 'a'), []);
     });
 
-    it('starts a conversation again whose time is up', () => {
+    it('starts an expired conversation again', () => {
       const store = create();
       change(store, 'a');
       time += 1_001;
@@ -140,7 +140,7 @@ describe('MemoryStore', () => {
         assert.deepEqual(held(store, 'a'), []);
       });
 
-    it('drops a conversation whose once calls have all completed when its time is up', () => {
+    it('drops an expired conversation whose once calls have all completed', () => {
       const store = create();
       const completed = onceCall({ state: 'completed', claimedAt: Date.now() });
       store.update('a', (conversation) => {
@@ -150,7 +150,7 @@ describe('MemoryStore', () => {
       assert.deepEqual(held(store, 'a'), []);
     });
 
-    it('gives memory back though nobody asks, and keeps open turns and what is young', (t) => {
+    it('frees memory even if nobody asks, and keeps open and young conversations', (t) => {
       const clock = mockTimers(t, ['setInterval']);
       const store = create();
       change(store, 'old');
@@ -164,7 +164,7 @@ describe('MemoryStore', () => {
       assert.deepEqual(held(store, 'old', 'open', 'old too', 'young'), ['open', 'young']);
     });
 
-    it('drops a conversation once its long turn has ended and its time is up', (t) => {
+    it('drops an expired conversation once its long turn has ended', (t) => {
       const clock = mockTimers(t, ['setInterval']);
       const store = create();
       change(store, 'a', 'open');
@@ -192,7 +192,7 @@ describe('MemoryStore', () => {
   });
 
   describe('by number', () => {
-    it('holds exactly the bound, and for one more drops the one that was changed longest ago', () => {
+    it('holds exactly the bound, and for one more drops the one changed longest ago', () => {
       const store = create({ maxConversations: 3 });
       for (const id of ['a', 'b', 'c']) change(store, id);
       assert.deepEqual(held(store, 'a', 'b', 'c'), ['a', 'b', 'c']);
@@ -201,7 +201,7 @@ describe('MemoryStore', () => {
       assert.equal(store.count(), 3);
     });
 
-    it('counts a change as use, and reading as none', () => {
+    it('counts a change as use, but not a read', () => {
       const store = create({ maxConversations: 3 });
       for (const id of ['a', 'b', 'c', 'a']) change(store, id);
       store.read('b');
@@ -232,14 +232,14 @@ describe('MemoryStore', () => {
       });
     }
 
-    it('never drops a conversation with an open turn, and takes the next', () => {
+    it('never drops a conversation with an open turn, and takes the next one', () => {
       const store = create({ maxConversations: 3 });
       change(store, 'a', 'open');
       for (const id of ['b', 'c', 'd']) change(store, id);
       assert.deepEqual(held(store, 'a', 'b', 'c', 'd'), ['a', 'c', 'd']);
     });
 
-    it('exceeds the bound by as many as are open, and comes back to it', () => {
+    it('exceeds the bound by the number of open ones, and returns to it', () => {
       const store = create({ maxConversations: 2 });
       for (const id of ['a', 'b', 'c', 'd']) change(store, id, 'open');
       assert.equal(store.count(), 4);
@@ -249,7 +249,7 @@ describe('MemoryStore', () => {
       assert.deepEqual(held(store, 'd', 'e'), ['d', 'e']);
     });
 
-    it('holds the bound over many more, with memory for those it holds', () => {
+    it('holds the bound over many more, with memory only for those it holds', () => {
       const store = create({ maxConversations: 10 });
       for (let count = 0; count < 5_000; count++) {
         change(store, `c${count}`, count % 7 === 0 ? 'open' : 'completed');
@@ -262,14 +262,14 @@ describe('MemoryStore', () => {
       );
     });
 
-    it('holds one conversation at the least bound', () => {
+    it('holds one conversation at the lowest bound', () => {
       const store = create({ maxConversations: 1 });
       change(store, 'a');
       change(store, 'b');
       assert.deepEqual(held(store, 'a', 'b'), ['b']);
     });
 
-    it('does not walk over all of many open turns for each change', () => {
+    it('does not walk through many open turns for each change', () => {
       const store = create({ maxConversations: 1 });
       let looks = 0;
       for (let count = 0; count < 1_000; count++) {
@@ -309,7 +309,7 @@ describe('MemoryStore', () => {
       });
     }
 
-    it('holds exactly the bound, and for one more drops the one that was changed longest ago', () => {
+    it('holds exactly the bound, and for one more drops the one changed longest ago', () => {
       const store = create({ maxCharacters: 30 });
       for (const id of ['a', 'b', 'c']) fill(store, id, 10);
       assert.deepEqual(held(store, 'a', 'b', 'c'), ['a', 'b', 'c']);
@@ -317,14 +317,14 @@ describe('MemoryStore', () => {
       assert.deepEqual(held(store, 'a', 'b', 'c'), ['b', 'c']);
     });
 
-    it('drops as many as it takes', () => {
+    it('drops as many as necessary', () => {
       const store = create({ maxCharacters: 30 });
       for (const id of ['a', 'b', 'c']) fill(store, id, 10);
       fill(store, 'd', 20);
       assert.deepEqual(held(store, 'a', 'b', 'c', 'd'), ['c', 'd']);
     });
 
-    it('counts what a conversation lost, by a change, by its end and by its time, no more', () => {
+    it('counts what a conversation lost once: by a change, by its end or by its time', () => {
       const store = create({ maxCharacters: 30 });
       for (const id of ['a', 'b', 'c']) fill(store, id, 10);
       fill(store, 'a', 5);
@@ -338,14 +338,14 @@ describe('MemoryStore', () => {
       assert.deepEqual(held(store, 'a', 'c', 'd'), ['a', 'c', 'd']);
     });
 
-    it('never drops one with an open turn, and takes the next', () => {
+    it('never drops one with an open turn, and takes the next one', () => {
       const store = create({ maxCharacters: 30 });
       fill(store, 'a', 10, 'open');
       for (const id of ['b', 'c', 'd']) fill(store, id, 10);
       assert.deepEqual(held(store, 'a', 'b', 'c', 'd'), ['a', 'c', 'd']);
     });
 
-    it('keeps the latest though it is larger than the bound', () => {
+    it('keeps the latest one even if it is larger than the bound', () => {
       const store = create({ maxCharacters: 30 });
       fill(store, 'a', 10);
       fill(store, 'b', 31);
@@ -373,7 +373,7 @@ describe('MemoryStore', () => {
 
   // What the list of least recent use is after an eviction: what is dropped next, and whether
   // anything is left out.
-  it('drops in the order of the last change after an eviction that stepped over open turns', () => {
+  it('drops in the order of the last change after an eviction that skipped open turns', () => {
     const store = create({ maxConversations: 4 });
     change(store, 'open', 'open');
     for (const id of ['b', 'c', 'd', 'e']) change(store, id); // drops b; `open` moves behind e
@@ -393,7 +393,7 @@ describe('MemoryStore', () => {
     }
   });
 
-  it('counts what once calls hold as room that a conversation takes', () => {
+  it('counts once calls as room that a conversation takes', () => {
     const store = create({ maxCharacters: 2_500 });
     const content = JSON.stringify('a'.repeat(2_000));
     const calls = { [onceKey(1)]: onceCall({ state: 'completed', content }) };
@@ -411,7 +411,7 @@ describe('MemoryStore', () => {
     assert.deepEqual(held(store, 'b', 'c'), ['b', 'c']);
   });
 
-  it('has no trace left of one that was used and then cleared', () => {
+  it('has no trace left of a conversation that was used and then cleared', () => {
     const store = create({ maxConversations: 3 });
     for (const id of ['a', 'b', 'a']) change(store, id);
     store.update('a', (conversation) => (conversation.turns = []));
@@ -422,7 +422,7 @@ describe('MemoryStore', () => {
     );
   });
 
-  it('holds exactly one after evictions down to one, in a list that works on', () => {
+  it('holds exactly one after evictions down to one, and the list still works', () => {
     const store = create({ maxConversations: 1 });
     for (const id of ['a', 'b', 'b', 'c']) change(store, id);
     store.update('c', (conversation) => (conversation.turns = []));

@@ -265,7 +265,7 @@ describe('a merge of remembered turns', () => {
       assert.deepEqual(conversation, holding(expected));
     });
 
-    it(`changes nothing when it is done again: ${name}`, () => {
+    it(`changes nothing when it is repeated: ${name}`, () => {
       const conversation = holding(theirs);
       mergeTurns(conversation, structuredClone([ours]));
       const once = structuredClone(conversation);
@@ -274,7 +274,7 @@ describe('a merge of remembered turns', () => {
     });
   }
 
-  it('adds turns that are not there in their places', () => {
+  it('adds missing turns in their places', () => {
     const turns = [1, 2, 3, 4, 5, 6].map((n) => record(`t${n}`, { addedAt: n }));
     const isThere = ({ id }: TurnRecord): boolean => id === 't2' || id === 't5';
     const conversation = holding(...turns.filter(isThere));
@@ -290,7 +290,7 @@ describe('a merge of remembered turns', () => {
   });
 
   // Seed 520181 of the fleet: what the run says itself stood twice.
-  it('puts a lost call of the run that owns the turn where that run replaces it', () => {
+  it('puts a lost call of the run that owns the turn where the run replaces it', () => {
     const there = record('t', { ...closed, words: 'a', reply: null });
     const conversation = holding(there);
     const known = { ...there, state: 'open', words: null, reply: null } as const;
@@ -302,7 +302,7 @@ describe('a merge of remembered turns', () => {
     assert.equal(merged?.kept, 1);
   });
 
-  it('takes of an open turn what the same run has said since', () => {
+  it('takes from an open turn what the same run has said since', () => {
     const said = withCall('running', 'wait');
     const more = { ...open, words: null, reply: null, messages: said };
     const conversation = holding(open);
@@ -313,7 +313,7 @@ describe('a merge of remembered turns', () => {
   });
 
   // Seed 7000232 of the fleet: the run that a store had lost was not the turn's any more.
-  it('knows a later run that goes on, unless a change that failed has begun it', () => {
+  it('recognises a later run that goes on, unless a failed change began it', () => {
     const later = { ...open, runId: 2, runs: 2 };
     for (const [runId, expected] of [[2, later], [1, open]] as const) {
       const conversation = holding(open);
@@ -324,7 +324,7 @@ describe('a merge of remembered turns', () => {
   });
 
   // Seed 10007382 of the fleet: a third process opened a turn again that nobody ran.
-  it('does not open a turn again for a run of another process, which may be over', () => {
+  it('does not reopen a turn for a run of another process, which may be over', () => {
     const theirs = { ...closed, runId: 2, process: 'p' };
     const ours = { ...open, process: 'q' };
     for (const [own, expected] of [['q', ours], ['r', theirs]] as const) {
@@ -365,14 +365,14 @@ describe('a merge of remembered turns', () => {
     }
   });
 
-  it('keeps when the first delivery of a turn arrived, if a later run replaces its run', () => {
+  it('keeps when the first delivery of a turn arrived if a later run replaces its run', () => {
     const conversation = holding({ ...run(1, 'interrupted', [SAID]), arrivedAt: 10 });
     const again = { arrivedAt: 30, firstArrivedAt: 10, earlierRuns: [1], runs: 2 };
     mergeTurns(conversation, [{ ...run(2, 'completed', [SAID]), ...again }]);
     assert.equal(conversation.turns[0]?.firstArrivedAt, 10);
   });
 
-  it('leaves a result to a turn that is replaced', () => {
+  it('leaves a result with a turn that is replaced', () => {
     const there = record('t', { ...open, words: null, reply: null });
     const conversation = holding({ ...there, messages: withCall('completed', '42') });
     mergeTurns(conversation, [{ ...there, ...cut, messages: withCall('running', 'wait') }]);
@@ -390,7 +390,7 @@ describe('a merge of remembered turns', () => {
   }
 
   // Was: a payment that began while the store was away was made again by the next turn.
-  it('brings a call of an earlier run that still runs in this process, and of no other', () => {
+  it('adds a call of an earlier run that still runs in this process, and no other', () => {
     const paying = (more: Partial<ToolMessage>): TurnRecord => ({
       ...run(1, 'interrupted', []),
       messages: [ASKED, ...round({ runId: 1, state: 'running' }).map((message): Message =>
@@ -413,7 +413,7 @@ describe('a merge of remembered turns', () => {
     }
   });
 
-  it('touches nothing that stays as it is', () => {
+  it('does not touch what stays as it is', () => {
     const conversation = holding(settled, record('t2'));
     conversation.touched = new Set();
     mergeTurns(conversation, structuredClone([settled, record('t2')]));
@@ -427,13 +427,13 @@ describe('a merge of remembered turns', () => {
 });
 
 describe('a stored turn', () => {
-  it('has a whole number of runs, or is none', () => {
+  it('is invalid unless its number of runs is a whole number', () => {
     for (const runs of [undefined, 0, 1, 2]) assert.equal(isTurnRecord({ ...open, runs }), true);
     for (const runs of ['2', {}, null, -1, 0.5, NaN, 1e300])
       assert.equal(isTurnRecord({ ...open, runs }), false, String(runs));
   });
 
-  it('has a list of earlier runs, or is none', () => {
+  it('is invalid unless its earlier runs are a list', () => {
     for (const earlierRuns of [undefined, [], [1]])
       assert.equal(isTurnRecord({ ...open, earlierRuns }), true);
     for (const earlierRuns of [null, 1, '1', {}])
@@ -473,7 +473,7 @@ describe('the turns that a store has lost', () => {
     assert.deepEqual(turnsLostBy(conversation, remembered, NONE), [open, t3, at(4), at(5)]);
   });
 
-  it('are all where the store has started again', () => {
+  it('are all of them if the store has started again', () => {
     assert.deepEqual(turnsLostBy(holding(record('x')), [t1, t2], NONE), [t1, t2]);
   });
 
@@ -496,7 +496,7 @@ describe('turns that meet in a merge', () => {
   const ahead = record('b', { process: 'q', arrivedAt: 3_600_000, addedAt: 3_600_000 });
 
   for (const [there, put] of [[open, ahead], [ahead, open]] as const)
-    it(`leave an open one to its process: it may be the newer one, if "${put.id}" is new`, () => {
+    it(`leave an open one to its process, perhaps for a newer one, if "${put.id}" is new`, () => {
       const conversation = holding(there);
       mergeTurns(conversation, [structuredClone(put)], new Set(['q']));
       assert.deepEqual(conversation.turns.map(({ id, state }) => [id, state]),
@@ -507,7 +507,7 @@ describe('turns that meet in a merge', () => {
 
 describe('a turn before a change that the store did not take', () => {
   // Seed 63000925 of the fleet: the change was refused when it was made again.
-  it('did not run again', () => {
+  it('had not run again', () => {
     const again = record('t', {
       state: 'open', reply: '', runId: 3, runs: 2, earlierRuns: [2], process: 'p',
       arrivedAt: 5, trace: { traceId: 'a', spanId: 'b', traceFlags: 1, sessionId: 's' },

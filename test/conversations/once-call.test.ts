@@ -44,7 +44,7 @@ describe('isTruer', () => {
 });
 
 describe('isOnceCall', () => {
-  it('takes what is one, with fields of a later version', () => {
+  it('accepts one with fields of a later version', () => {
     assert.equal(isOnceCall(running), true);
     assert.equal(isOnceCall({ ...completed, process: 'a', more: 1 }), true);
   });

@@ -52,14 +52,14 @@ function stateOf(conversation: Conversation): string | undefined {
 }
 
 describe('claimOnce', () => {
-  it('lets the first call start, and says that it did when the claim is made again', () => {
+  it('lets the first call start, and says so again when the claim is repeated', () => {
     const conversation = emptyConversation('c');
     assert.equal(claim(conversation, A).kind, 'claimed');
     assert.equal(claim(conversation, A).kind, 'claimed');
     assert.equal(stateOf(conversation), 'running');
   });
 
-  it('has a call of another process, run or id wait for the one that runs', () => {
+  it('makes a call of another process, run or id wait for the one that runs', () => {
     for (const [other, more] of [
       [B, {}],
       [{ ...A, runId: 9 }, { isRunningHere: () => true }],
@@ -93,7 +93,7 @@ describe('claimOnce', () => {
     assert.equal(stateOf(conversation), 'running');
   });
 
-  it('gives up a call of this process that does not run', () => {
+  it('gives up a call of this process that is not running', () => {
     const lost = emptyConversation('c');
     claim(lost, A);
     assert.equal(claim(lost, { ...A, runId: 9 }).kind, 'lost');
@@ -101,7 +101,7 @@ describe('claimOnce', () => {
     assert.equal(claim(lost, { ...A, runId: 9 }).kind, 'ended');
   });
 
-  it(`refuses a new key beyond ${MAX_ONCE_CALLS} of them, and forgets none`, () => {
+  it(`refuses a new key beyond ${MAX_ONCE_CALLS}, and forgets none`, () => {
     const conversation = emptyConversation('c');
     for (let count = 0; count < MAX_ONCE_CALLS; count++)
       assert.equal(claim(conversation, A, { key: `k${count}` }).kind, 'claimed');
@@ -110,7 +110,7 @@ describe('claimOnce', () => {
     assert.equal(Object.keys(conversation.onceCalls ?? {}).length, MAX_ONCE_CALLS);
   });
 
-  it('refuses a new key beyond the length that is kept', () => {
+  it('refuses a new key beyond the maximum length', () => {
     const conversation = emptyConversation('c');
     claim(conversation, A);
     settle(conversation, A, 'completed', { content: 'x'.repeat(MAX_ONCE_LENGTH) });
@@ -144,7 +144,7 @@ describe('settleOnce', () => {
     assert.equal(conversation.onceCalls?.[KEY]?.nth, 2);
   });
 
-  it('frees the key of a call that did nothing, for the call that has it only', () => {
+  it('frees the key of a call that did nothing, but only for the call that has it', () => {
     const conversation = emptyConversation('c');
     claim(conversation, A);
     settle(conversation, B, 'not done');
@@ -155,7 +155,7 @@ describe('settleOnce', () => {
     assert.equal(claim(conversation, B).kind, 'claimed');
   });
 
-  it('counts how often a call did nothing, once for each, and not what never began', () => {
+  it('counts how often a call did nothing, once for each time it began', () => {
     const conversation = emptyConversation('c');
     const attempt = (claimer: Claimer): number | undefined => {
       const outcome = claim(conversation, claimer);
@@ -170,7 +170,7 @@ describe('settleOnce', () => {
     assert.equal(attempt(B), 2);
   });
 
-  it('brings nothing back into a conversation that was cleared', () => {
+  it('brings nothing back into a cleared conversation', () => {
     const conversation = emptyConversation('c');
     settle(conversation, A, 'completed', { mayAdd: false });
     assert.equal(conversation.onceCalls, undefined);
@@ -194,7 +194,7 @@ describe('releaseOnce', () => {
 });
 
 describe('loseOnceCalls', () => {
-  it('marks those that run nowhere, and names them', () => {
+  it('marks those that run nowhere, and lists them', () => {
     const conversation = emptyConversation('c');
     claim(conversation, A, { key: 'of a' });
     claim(conversation, B, { key: 'of b' });
@@ -209,7 +209,7 @@ describe('loseOnceCalls', () => {
 });
 
 describe('loseOnce', () => {
-  it('says once that the outcome is unknown', () => {
+  it('says only once that the outcome is unknown', () => {
     const conversation = emptyConversation('c');
     claim(conversation, A);
     const call = conversation.onceCalls?.[KEY];
@@ -254,7 +254,7 @@ describe('restoreOnce', () => {
     });
   }
 
-  it('puts back no result that was erased, but a claim that may still act', () => {
+  it('puts back no erased result, but a claim that may still act', () => {
     for (const [state, left] of [['completed', undefined], ['running', 'running']] as const) {
       const conversation = emptyConversation('c');
       conversation.erasedAt = 6;

@@ -122,7 +122,7 @@ describe('turns while a store is asked', { timeout: 60_000 }, () => {
     assert.deepEqual(served.outcomes(), { interrupted: 1 });
   });
 
-  it('are told to the agent as interrupted, without a word, when the caller drops', async (t) => {
+  it('are reported to the agent as interrupted, without words, if the caller drops', async (t) => {
     const served = begin(t);
     const { client, store, interrupted } = served;
     store.hold();
@@ -137,7 +137,7 @@ describe('turns while a store is asked', { timeout: 60_000 }, () => {
 
   // Both were begun once, and the older went on unknown to anybody, out of reach of every later
   // interruption.
-  it('end one that began a moment before: two barge-ins', async (t) => {
+  it('end one that began a moment earlier: two barge-ins', async (t) => {
     const served = begin(t);
     const { client, store } = served;
     await hold(served, 'hold 1');
@@ -217,7 +217,7 @@ describe('turns while a store is asked', { timeout: 60_000 }, () => {
   });
 
   // The turn was begun once, with nobody to tell it that its caller had gone.
-  it('are not begun for a caller that left while an older one still spoke', async (t) => {
+  it('do not begin for a caller who left while an older one was still speaking', async (t) => {
     const served = begin(t);
     const { store } = served;
     const first = await hold(served, 'hold 1');

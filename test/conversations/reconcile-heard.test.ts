@@ -30,7 +30,7 @@ describe('what was heard of a reply', () => {
     assert.equal(shown(conversation)[1], 'assistant(interrupted): It costs $5 for two,');
   });
 
-  it('is not the end of a greeting for which the platform has a line of its own', () => {
+  it('is not the end of a greeting for which the platform has its own line', () => {
     const conversation = emptyConversation('c');
     const [first, second] = ['Welcome to the bakery.', 'How can I help?'];
     exchange(conversation, 's1', '', first);
@@ -44,7 +44,7 @@ describe('what was heard of a reply', () => {
   });
 
   // Seeds 27488 and 33181 of the random platforms.
-  it('is nothing of a reply that is only like the next one, which the caller heard', () => {
+  it('is nothing of a reply that only resembles the next one, which the caller heard', () => {
     const [first, second] = ['Line 1 of three is busy.', 'Line 2 of three is busy.'];
     const conversation = callOf(`Which line? > ${first}`);
     const silence = { turnId: 't2', text: '', lines: ['user: Which line?', `agent: ${first}`] };
@@ -58,7 +58,7 @@ describe('what was heard of a reply', () => {
   });
 
   // Seed 376 of the random platforms: the caller heard the first word of the second reply.
-  it('is a rewritten reply, though the next one ended at the word that both begin with', () => {
+  it('is a rewritten reply, even if the next one ended at the word that both begin with', () => {
     const [first, second] = ['We open at nine today.', 'We'];
     const conversation = callOf(`Hours? > ${first}`);
     const rewritten = 'agent: We open at 9 today.';
@@ -72,7 +72,7 @@ describe('what was heard of a reply', () => {
   });
 
   // Seed 41933 of the random platforms.
-  it('is of the reply that is most like it, though both were rewritten', () => {
+  it('belongs to the reply that is most like it, even if both were rewritten', () => {
     const [first, second] = ['Line 1 closes at nine today.', 'Line 2 closes at nine today.'];
     const conversation = callOf(`Which line? > ${first}`);
     const silence = { turnId: 't2', text: '', lines: ['user: Which line?', `agent: ${first}`] };
@@ -87,7 +87,7 @@ describe('what was heard of a reply', () => {
   });
 
   // Seed 98157: a text that comes behind what was said later is not about the first reply.
-  it('is of the reply behind the line of the platform that it comes behind', () => {
+  it('belongs to the reply that follows the platform\'s line it follows', () => {
     const [first, second] = ['We open at nine today.', 'We close at six today.'];
     const conversation = callOf(`Hours? > ${first}`);
     const lines = ['user: Hours?', 'agent: Please hold the line.'];
@@ -107,7 +107,7 @@ describe('what was heard of a reply', () => {
     assert.equal(shown(conversation)[1], 'assistant(completed): We open at nine.');
   });
 
-  it('is not more of a reply that was cut before', () => {
+  it('is no more of a reply that was already cut', () => {
     const conversation = callOf(`Hours? > ${HOURS}`);
     const cut = ['user: Hours?', 'agent: We open'];
     exchange(conversation, 't2', 'And Sunday?', 'The same.', cut);
@@ -123,14 +123,14 @@ describe('what was heard of a reply', () => {
     assert.equal(shown(conversation)[1], 'assistant(interrupted): We open at nine. We close');
   });
 
-  it('is all of a reply that comes back as it was', () => {
+  it('is all of a reply that comes back unchanged', () => {
     const conversation = callOf(`Hours? > ${HOURS}`);
     const lines = ['user: Hours?', `agent: ${HOURS}`];
     open(conversation, { turnId: 't2', text: 'And Sunday?', lines });
     assert.equal(shown(conversation)[1], `assistant(completed): ${HOURS}`);
   });
 
-  it('is decided: the run of a turn that was cut while it ran has no say in it', () => {
+  it('is final: the run of a turn that was cut while it ran does not change it', () => {
     const conversation = emptyConversation('c');
     open(conversation, { turnId: 't1', text: 'Hours?' });
     const ending = soFar('t1', HOURS);
@@ -142,14 +142,14 @@ describe('what was heard of a reply', () => {
     assert.equal(shown(conversation)[1], 'assistant(interrupted): We open');
   });
 
-  it('is told to the agent if the turn had completed', () => {
+  it('is reported to the agent if the turn had completed', () => {
     const conversation = callOf(`Hours? > ${HOURS}`);
     const lines = ['user: Hours?', 'agent: We open'];
     const opened = open(conversation, { turnId: 't2', text: 'And Sunday?', lines });
     assert.deepEqual(opened.cut, { turnId: 't1', text: 'We open' });
   });
 
-  it('leaves out a filler that was spoken in front', () => {
+  it('leaves out a filler that was spoken first', () => {
     const conversation = emptyConversation('c');
     open(conversation, { turnId: 't1', text: 'Hours?' });
     settleLate(conversation, { ...soFar('t1', HOURS), state: 'completed', filler: 'One moment.' });
@@ -167,7 +167,7 @@ describe('what was heard of a reply', () => {
     assert.deepEqual(shown(conversation).slice(0, 2), ['user: Hours?', 'user: And Sunday?']);
   });
 
-  it('keeps the tool calls of a reply that was cut in front of them', () => {
+  it('keeps the tool calls of a reply that was cut before them', () => {
     const conversation = emptyConversation('c');
     exchange(conversation, 't1', 'Book', booking('t1'));
     const lines = ['user: Book', 'agent: Let me see'];
@@ -181,7 +181,7 @@ describe('what was heard of a reply', () => {
 describe("an assistant's text that is not ours", () => {
   const lines = ['user: Hours?', 'agent: Are you still there?'];
 
-  it('stands beside our reply', () => {
+  it('is added beside our reply', () => {
     const conversation = callOf(`Hours? > ${HOURS}`);
     open(conversation, { turnId: 't2', text: 'Yes', lines });
     assert.deepEqual(shown(conversation).slice(0, 3), [
@@ -191,7 +191,7 @@ describe("an assistant's text that is not ours", () => {
     ]);
   });
 
-  it('stands for our reply where the platform sends back what was heard', () => {
+  it('takes the place of our reply if the platform sends back what was heard', () => {
     const conversation = callOf(`Hours? > ${HOURS}`);
     open(conversation, { turnId: 't2', text: 'Yes', lines, told: { isHeard: true } });
     assert.deepEqual(shown(conversation).slice(0, 2), [
@@ -209,7 +209,7 @@ describe("an assistant's text that is not ours", () => {
     assert.deepEqual(shown(conversation).slice(0, -2), before);
   });
 
-  it('is added behind our reply if it comes with it', () => {
+  it('is added after our reply if it comes with it', () => {
     const conversation = callOf(`Hours? > ${HOURS}`);
     const both = ['user: Hours?', 'agent: Hold on.', `agent: ${HOURS}`];
     open(conversation, { turnId: 't2', text: 'Yes', lines: both, told: { isHeard: true } });
@@ -219,7 +219,7 @@ describe("an assistant's text that is not ours", () => {
   });
 });
 
-describe('a reply that is not known, as its process is gone', () => {
+describe('an unknown reply whose process is gone', () => {
   it("is the platform's text", () => {
     const conversation = emptyConversation('c');
     open(conversation, { turnId: 't1', text: 'Hours?' });
@@ -230,7 +230,7 @@ describe('a reply that is not known, as its process is gone', () => {
     ]);
   });
 
-  it("is the platform's text, as far as it goes on behind what we know", () => {
+  it("is the platform's text, as far as it continues what we know", () => {
     const conversation = emptyConversation('c');
     open(conversation, { turnId: 't1', text: 'Hours?' });
     const record = findTurn(conversation, 't1') ?? assert.fail('no turn');
@@ -257,7 +257,7 @@ describe('a reply that is not known, as its process is gone', () => {
     });
 
   // It was taken away before the turn's length was: the conversation seemed too long from then on.
-  it('is gone, and counts no longer, once the turn runs again', () => {
+  it('is gone, and no longer counts, once the turn runs again', () => {
     const conversation = emptyConversation('c');
     open(conversation, { turnId: 't1', text: 'Hours?' });
     open(conversation, { turnId: 't2', text: 'Yes', lines: ['user: Hours?', `agent: ${HOURS}`] });

@@ -21,7 +21,7 @@ import {
 import { change as changeOf, setTo } from './state-writes.ts';
 
 describe("the caller's words in a transcript", () => {
-  it('are added where we lack them', () => {
+  it('are added if we lack them', () => {
     const conversation = callOf('A > a', 'B > b');
     const lines = ['user: A', 'agent: a', 'user: B', 'agent: b', 'user: X', 'agent: x'];
     open(conversation, { turnId: 't3', text: 'C', lines });
@@ -48,7 +48,7 @@ describe("the caller's words in a transcript", () => {
     assert.equal(first.turns[1]?.id, second.turns[1]?.id);
   });
 
-  it('are added between the turns that they were said between', () => {
+  it('are added between the turns where they were said', () => {
     const conversation = callOf('A > a', 'B > b');
     // The turn has ended before its record was opened, and so it has reconciled nothing.
     const before = ['user: A', 'agent: a', 'user: B', 'agent: b', 'user: X', 'agent: x'];
@@ -60,7 +60,7 @@ describe("the caller's words in a transcript", () => {
     ]);
   });
 
-  it('come in front of their turn when that runs again', () => {
+  it('come before their turn when that runs again', () => {
     const conversation = callOf('A > a', 'B > b');
     open(conversation, { turnId: 't3', text: 'C', lines: ['user: A', 'agent: a', 'user: B'] });
     settle(conversation, 't3', 'interrupted', 'c');
@@ -68,7 +68,7 @@ describe("the caller's words in a transcript", () => {
     assert.deepEqual(shown(conversation).slice(-3), ['user: X', 'user: C', 'assistant(open): ']);
   });
 
-  it('come in front of the first turn of all when that runs again', () => {
+  it('come before the very first turn when that runs again', () => {
     const conversation = emptyConversation('c');
     open(conversation, { turnId: 't1', text: 'C' });
     settle(conversation, 't1', 'interrupted', 'c');
@@ -76,7 +76,7 @@ describe("the caller's words in a transcript", () => {
     assert.deepEqual(shown(conversation), ['user: X', 'user: C', 'assistant(open): ']);
   });
 
-  it("are added from the agent's last ones on where nothing in both lists is the same", () => {
+  it("are added from the agent's last ones on if the lists have nothing in common", () => {
     const conversation = callOf('A > a', 'B > b');
     const lines = ['user: X', 'agent: x', 'user: Y', 'user: Z'];
     open(conversation, { turnId: 't3', text: 'C', lines });
@@ -86,7 +86,7 @@ describe("the caller's words in a transcript", () => {
     ]);
   });
 
-  it('are not added if they are our last ones, though it is not certain which', () => {
+  it('are not added if they are our last ones, even if it is not certain which', () => {
     const conversation = callOf('Yes. > Sugar?', 'Yes. > Lemon?');
     open(conversation, { turnId: 't3', text: 'C', lines: ['user: X', 'agent: x', 'user: Yes.'] });
     const words = shown(conversation).filter((line) => line.startsWith('user'));
@@ -115,7 +115,7 @@ describe('a turn that the platform lacks', () => {
     return conversation;
   }
 
-  it('leaves history, also between turns that it has', () => {
+  it('leaves history, even between turns that it has', () => {
     const conversation = withGap('d');
     open(conversation, { turnId: 't4', text: 'C', lines });
     assert.deepEqual(shown(conversation).filter((line) => line.startsWith('user')), [
@@ -123,7 +123,7 @@ describe('a turn that the platform lacks', () => {
     ]);
   });
 
-  it('does not give its number to a turn behind the next one', () => {
+  it('does not give its number to a turn after the next one', () => {
     const conversation = callOf('A > a', 'D > d');
     open(conversation, { turnId: 't3', text: 'B', lines: [...lines.slice(0, 2), 'user: D'] });
     settle(conversation, 't3', 'completed', 'b');
@@ -140,13 +140,13 @@ describe('a turn that the platform lacks', () => {
     ]);
   });
 
-  it('leaves nothing of a call that was interrupted', () => {
+  it('leaves nothing of an interrupted call', () => {
     const conversation = withGap(booking('t2', 'interrupted'));
     open(conversation, { turnId: 't4', text: 'C', lines });
     assert.equal(shown(conversation).some((line) => line.includes('book')), false);
   });
 
-  it('is told from one with equal words by what that says while it runs', () => {
+  it('is distinguished from one with equal words by what that says while it runs', () => {
     const conversation = callOf('No. > n', 'Yes. > a', 'No. > b');
     const all = ['user: No.', 'user: Yes.', 'agent: a', 'user: No.', 'agent: b'];
     open(conversation, { turnId: 't4', text: 'Yes.', lines: all });
@@ -157,7 +157,7 @@ describe('a turn that the platform lacks', () => {
     assert.deepEqual(discarded(conversation), ['t3', 't4']);
   });
 
-  it('stays if nothing in both lists is the same', () => {
+  it('stays if the lists have nothing in common', () => {
     const conversation = callOf('A > a', 'D > d');
     open(conversation, { turnId: 't3', text: 'C', lines: ['user: X', 'agent: x'] });
     assert.deepEqual(discarded(conversation), []);
@@ -171,7 +171,7 @@ describe('a turn that the platform lacks', () => {
     assert.deepEqual(discarded(conversation), []);
   });
 
-  it('stays if their list was cut in front to the rest of an exchange, and to new words', () => {
+  it('stays if their list was cut at the front to the rest of an exchange and new words', () => {
     const conversation = emptyConversation('c');
     exchange(conversation, 't1', 'A', 'a', ['agent: Welcome.']);
     exchange(conversation, 't2', 'B', 'b', ['agent: Welcome.', 'user: A', 'agent: a']);
@@ -191,7 +191,7 @@ describe('a turn that was discarded', () => {
     return conversation;
   }
 
-  it('takes results that come late, and what they have changed, and nothing else', () => {
+  it('accepts results that come late, and what they changed, and nothing else', () => {
     const conversation = callOf('A > a');
     open(conversation, { turnId: 't2', text: 'Book', lines });
     const runId = runs;
@@ -229,14 +229,14 @@ describe('a turn that was discarded', () => {
     assert.deepEqual(discarded(conversation), ['t2']);
   });
 
-  it('does not come back into history by an equal request', () => {
+  it('does not come back into history through an equal request', () => {
     const conversation = withDiscarded('For how many?');
     exchange(conversation, 't4', 'C', 'c', [...lines, 'user: Book it', 'agent: Fine.']);
     const words = shown(conversation).filter((line) => line.startsWith('user'));
     assert.deepEqual(words, ['user: A', 'user: Book it', 'user: C']);
   });
 
-  it('is back, in its place, if the platform has its words after all', () => {
+  it('is back in its place if the platform has its words after all', () => {
     const conversation = callOf('A > a', 'B > b');
     const known = ['user: A', 'agent: a', 'user: B', 'agent: b'];
     open(conversation, { turnId: 't3', text: 'C', lines: [...known, 'user: X'] });
@@ -251,7 +251,7 @@ describe('a turn that was discarded', () => {
   });
 });
 
-describe('the state and the agent', () => {
+describe('the state and the agent of a conversation', () => {
   const lines = ['user: A', 'agent: a'];
 
   /** A, which left a state and an agent, and B, which has changed both. */
@@ -279,7 +279,7 @@ describe('the state and the agent', () => {
 
   const stateOf = ({ state, agent }: Conversation | OpenedTurn): unknown => [state, agent];
 
-  it('go back to those before a turn that was discarded', () => {
+  it('go back to what they were before a discarded turn', () => {
     const conversation = changedBy('b');
     const opened = replace(conversation);
     assert.deepEqual(stateOf(opened), ['{"n":1}', 'first']);
@@ -294,7 +294,7 @@ describe('the state and the agent', () => {
     assert.deepEqual(stateOf(conversation), ['{"n":1}', 'first']);
   });
 
-  it('go back though a tool of the turn has had effects, but the agent that knows goes on', () => {
+  it('go back even if a tool had effects, but the agent that knows of it goes on', () => {
     const conversation = changedBy(booking('t2', 'completed'));
     assert.deepEqual(stateOf(replace(conversation)), ['{"n":1}', 'second']);
   });

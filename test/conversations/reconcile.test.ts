@@ -7,7 +7,7 @@ import { emptyConversation, findTurn } from '../../src/conversations/conversatio
 import { settle, shown } from './checked-rules.ts';
 import { ask, booking, callOf, discarded, exchange, numbers, open, soFar } from './reconciling.ts';
 
-describe('a request of a call that is not known', () => {
+describe('a request of an unknown call', () => {
   const lines = ['agent: Welcome.', 'user: A', 'agent: a', 'agent: More.', 'user: B'];
 
   it('brings the whole call', () => {
@@ -35,7 +35,7 @@ describe('a request of a call that is not known', () => {
     assert.equal(opened.isResumed, false);
   });
 
-  it('makes turns with the same ids when it is tried again', () => {
+  it('creates turns with the same ids when it is tried again', () => {
     const [first, second] = [emptyConversation('c'), emptyConversation('c')];
     for (const conversation of [first, second])
       open(conversation, { turnId: 't1', text: 'C', lines });
@@ -49,7 +49,7 @@ describe('a request of a call that is not known', () => {
     assert.deepEqual(shown(conversation), words);
   });
 
-  it('is not changed by the next request, which brings it once more', () => {
+  it('is not changed by the next request, which brings it again', () => {
     const conversation = emptyConversation('c');
     exchange(conversation, 't1', 'C', 'c', lines);
     const before = shown(conversation);
@@ -74,14 +74,14 @@ describe('a reply that comes back shorter', () => {
 });
 
 describe("the platform's greeting", () => {
-  it('stands before the first words', () => {
+  it('comes before the first words', () => {
     const conversation = emptyConversation('c');
     exchange(conversation, 't1', 'A', 'a', ['agent: Welcome.']);
     const all = ['assistant(completed): Welcome.', 'user: A', 'assistant(completed): a'];
     assert.deepEqual(shown(conversation), all);
   });
 
-  it('is there once when the first words are corrected', () => {
+  it('appears once when the first words are corrected', () => {
     const conversation = emptyConversation('c');
     exchange(conversation, 't1', 'A', 'a', ['agent: Welcome.']);
     exchange(conversation, 't2', 'A and B', 'b', ['agent: Welcome.']);
@@ -103,7 +103,7 @@ describe("the platform's greeting", () => {
     assert.equal(shown(conversation)[0], 'assistant(interrupted): Welcome');
   });
 
-  it('is known in two pieces, too, when the first words are corrected', () => {
+  it('is also recognised in two pieces when the first words are corrected', () => {
     const conversation = emptyConversation('c');
     const long = 'Welcome to the bakery in the old mill by the river, just behind the town hall.';
     exchange(conversation, 't1', 'A', 'a', [`agent: ${long} How can I help?`]);
@@ -154,7 +154,7 @@ describe('a request for another reply to the newest words', () => {
     assert.deepEqual(numbers(conversation), [1, 1]);
   });
 
-  it('replaces a turn that runs', () => {
+  it('replaces a running turn', () => {
     const conversation = callOf('A > a');
     const lines = ['user: A', 'agent: a'];
     open(conversation, { turnId: 't2', text: 'B', lines });
@@ -164,7 +164,7 @@ describe('a request for another reply to the newest words', () => {
     assert.equal(findTurn(conversation, 't2')?.state, 'interrupted');
   });
 
-  it('replaces what has replaced another one, under the number of the first', () => {
+  it('replaces what replaced another one, under the number of the first', () => {
     const conversation = callOf('A > a');
     const lines = ['user: A', 'agent: a'];
     for (const [index, text] of ['B', 'B and C', 'B and C and D'].entries())
@@ -189,7 +189,7 @@ describe('a request for another reply to the newest words', () => {
     assert.equal(open(conversation, { turnId: 't3', text: 'B and C', lines }).place, '\u00003');
   });
 
-  it('is told the calls that were made in its place', () => {
+  it('is given the calls that were made in its place', () => {
     const conversation = callOf('A > a');
     const lines = ['user: A', 'agent: a'];
     exchange(conversation, 't2', 'Book', booking('t2'), lines);
@@ -200,7 +200,7 @@ describe('a request for another reply to the newest words', () => {
   });
 
   for (const state of ['interrupted', 'unknown'] as const)
-    it(`is told the result of a call, though an equal one of a turn behind is ${state}`, () => {
+    it(`is given a call's result, even if an equal call of a later turn is ${state}`, () => {
       const conversation = callOf('A > a');
       const lines = ['user: A', 'agent: a'];
       exchange(conversation, 't2', 'Book', booking('t2'), lines);
@@ -211,7 +211,7 @@ describe('a request for another reply to the newest words', () => {
       assert.equal(earlierCalls.findLast(({ key }) => key === 'key of t2')?.state, 'completed');
     });
 
-  it('is told of no call that was interrupted', () => {
+  it('is not given an interrupted call', () => {
     const conversation = callOf('A > a');
     const lines = ['user: A', 'agent: a'];
     exchange(conversation, 't2', 'Book', booking('t2', 'interrupted'), lines);
@@ -219,7 +219,7 @@ describe('a request for another reply to the newest words', () => {
     assert.deepEqual(earlierCalls, []);
   });
 
-  it('is not told calls of turns that were replaced elsewhere', () => {
+  it('is not given calls of turns that were replaced elsewhere', () => {
     const conversation = callOf('A > a');
     const lines = ['user: A', 'agent: a'];
     exchange(conversation, 't2', 'Book', booking('t2'), lines);
@@ -229,7 +229,7 @@ describe('a request for another reply to the newest words', () => {
     assert.deepEqual(earlierCalls, []);
   });
 
-  it('is not told calls of other places', () => {
+  it('is not given calls of other places', () => {
     const conversation = emptyConversation('c');
     exchange(conversation, 't1', 'Book', booking('t1'));
     const lines = ['user: Book', 'agent: Let me see. Booked.'];
@@ -242,7 +242,7 @@ describe('a request that comes late', () => {
   const lines = ['user: A', 'agent: a'];
   const late = { turnId: 't3', text: 'Book a table', lines };
 
-  it('is stale while the turn runs that has its words and more', () => {
+  it('is stale while a turn with its words and more is running', () => {
     const conversation = callOf('A > a');
     open(conversation, { turnId: 't2', text: 'Book a table for two', lines });
     const running = [soFar('t2', '')];
@@ -273,17 +273,17 @@ describe('a request that comes late', () => {
     assert.deepEqual(shown(conversation).slice(-2), ['user: Book a table', 'assistant(open): ']);
   });
 
-  it('is stale when it was discarded before, and is delivered again', () => {
+  it('is stale when it was discarded before and is delivered again', () => {
     const conversation = callOf('A > a', 'Book a table > For how many?');
     open(conversation, { turnId: 't3', text: 'Book a table for two', lines });
     assert.deepEqual(ask(conversation, { ...late, turnId: 't2' }), { kind: 'stale' });
   });
 });
 
-describe('a request of a turn that is known', () => {
+describe('a request of a known turn', () => {
   const lines = ['user: A', 'agent: a'];
 
-  it('runs a turn again that was interrupted, in its place', () => {
+  it('runs an interrupted turn again, in its place', () => {
     const conversation = callOf('A > a');
     open(conversation, { turnId: 't2', text: 'B', lines });
     settle(conversation, 't2', 'interrupted', 'b');
@@ -292,7 +292,7 @@ describe('a request of a turn that is known', () => {
     assert.deepEqual(shown(conversation), all);
   });
 
-  it('discards nothing, though its history ends before turns that are newer', () => {
+  it('discards nothing, even if its history ends before newer turns', () => {
     const conversation = callOf('A > a');
     open(conversation, { turnId: 't2', text: 'B', lines });
     settle(conversation, 't2', 'interrupted', 'b');
@@ -309,7 +309,7 @@ describe('a request of a turn that is known', () => {
     assert.deepEqual(numbers(conversation), [1, 3]);
   });
 
-  it('gets the reply that is complete', () => {
+  it('gets the complete reply', () => {
     const conversation = callOf('A > a', 'B > b');
     assert.deepEqual(ask(conversation, { turnId: 't2', text: 'B', lines }), {
       kind: 'completed before', sent: [{ type: 'say', text: 'b' }],

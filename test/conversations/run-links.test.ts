@@ -67,7 +67,7 @@ describe('the links of a run', () => {
     assert.deepEqual(open(conversation, 't-2', 2, { interruption }), { interrupts: placeOf(1) });
   });
 
-  it('lead to the run before, whether it has completed or not', () => {
+  it('lead to the previous run, whether it has completed or not', () => {
     const conversation = emptyConversation('c');
     open(conversation, 't-1', 1);
     settle(conversation, 't-1', 1, 'interrupted');
@@ -86,7 +86,7 @@ describe('the links of a run', () => {
     assert.deepEqual(again, { repeats: placeOf(1) });
   });
 
-  it('lead to a run that took its turn back with its reply, from one it knew nothing of', () => {
+  it('lead to a run that took its turn back with its reply, from one it did not know of', () => {
     const conversation = emptyConversation('c');
     open(conversation, 't-1', 2, { process: 'b' });
     const reply = { role: 'assistant', content: 'Hi', turnId: 't-1', state: 'completed' } as const;
@@ -96,7 +96,7 @@ describe('the links of a run', () => {
     assert.deepEqual(open(conversation, 't-1', 3), { repeats: placeOf(1) });
   });
 
-  it('lead from a new session only to what it has ended itself', () => {
+  it('lead from a new session only to what it ended itself', () => {
     const ofSession = (n: number, sessionId: string): Partial<TurnOpening> =>
       ({ trace: tracedRun(n, sessionId) });
     const conversation = emptyConversation('c');
@@ -116,7 +116,7 @@ describe('the links of a run', () => {
     assert.deepEqual(open(conversation, 't-2', 2), { interrupts: undefined });
   });
 
-  it('are neither looked for nor stored where a run is not traced', () => {
+  it('are neither looked for nor stored if a run is not traced', () => {
     const conversation = emptyConversation('c');
     open(conversation, 't-1', 1);
     assert.equal(open(conversation, 't-1', 2, { trace: undefined }), undefined);

@@ -50,7 +50,7 @@ function round(runId: number, process: string): Message[] {
   ];
 }
 
-describe('a reply that is complete, in a turn that another run has', () => {
+describe('a complete reply, in a turn that another run owns', () => {
   // Seeds 30007306, 30008978 and 60004244 of the fleet: it was heard whole, and in no prompt.
   for (const state of ['interrupted', 'failed'] as const)
     it(`is kept if that run has ${state} and did not know of this one`, () => {
@@ -142,7 +142,7 @@ describe('a reply that is complete, in a turn that another run has', () => {
     }
   });
 
-  it('is not kept if the other one was complete, and then cut off', () => {
+  it('is not kept if the other one was complete, and then cut', () => {
     const conversation = emptyConversation('c');
     open(conversation, 't1', 2, 'b');
     settle(conversation, 2, 'b', 'completed');
@@ -178,14 +178,14 @@ describe('a run that notes its calls', () => {
   }
 
   // Seeds 50000644, 50002789 and 30006428: the calls were made again.
-  it('learns of those of other runs of its turn', () => {
+  it('learns of the calls of other runs of its turn', () => {
     const run = { turnId: 't1', runId: 2, process: 'b' };
     const noted = noteProgress(joined(), { ...run, messages: round(2, 'b') }, BOUNDS);
     assert.deepEqual(noted.earlierCalls.map(({ runId, process, state }) =>
       [runId, process, state]), [[1, 'a', 'running']]);
   });
 
-  it('learns what they called, on a wire whose turns replace others', () => {
+  it('learns what they called on a wire whose turns replace others', () => {
     const conversation = joined();
     const [record = assert.fail()] = conversation.turns;
     record.number = 1;

@@ -26,7 +26,7 @@ describe('spend', () => {
     assert.deepEqual(spentIn(conversation, 'other'), { tokens: 100, cost: 9 });
   });
 
-  it('adds up fractions without a tail', () => {
+  it('adds up fractions without rounding noise', () => {
     const conversation = emptyConversation('c');
     for (const process of ['a', 'b', 'c']) spend(conversation, used(1, 0.1, { process }));
     assert.equal(spentIn(conversation, 's').cost, 0.3);
@@ -48,7 +48,7 @@ describe('spend', () => {
     assert.equal(isReached({ tokens: 1e9, cost: 1e9 }, NO_LIMITS), false);
   });
 
-  it('takes back an estimate, and never more than there is', () => {
+  it('takes back an estimate, and never more than that', () => {
     const conversation = emptyConversation('c');
     spend(conversation, used(10, 0.3));
     spend(conversation, used(-4, -0.1));
@@ -57,7 +57,7 @@ describe('spend', () => {
     assert.deepEqual(spentIn(conversation, 's'), { tokens: 0, cost: 0 });
   });
 
-  it('takes a session by any name for one of its own', () => {
+  it('accepts any name for a session of its own', () => {
     const conversation = emptyConversation('c');
     for (const sessionId of ['__proto__', 'constructor', ''])
       spend(conversation, used(3, 0, { sessionId }));
@@ -66,7 +66,7 @@ describe('spend', () => {
     assert.equal(spentIn(conversation, 'toString').tokens, 0);
   });
 
-  it('forgets the oldest sessions, and never the one that spends', () => {
+  it('forgets the oldest sessions, and never the spending one', () => {
     const conversation = emptyConversation('c');
     spend(conversation, used(7));
     for (let n = 0; n < 100; n++) spend(conversation, used(1, 0, { process: `p${n}` }));
@@ -78,7 +78,7 @@ describe('spend', () => {
     assert.equal(spentIn(busy, 's').tokens, 100);
   });
 
-  it('is not lowered by trimming, only by an erasure', async () => {
+  it('is lowered only by an erasure, not by trimming', async () => {
     const store = new MemoryStore({ ttlMs: 60_000, maxConversations: 10 });
     const conversations = new ConversationManager(store);
     for (let n = 0; n < 5; n++)
@@ -96,7 +96,7 @@ describe('spend', () => {
 });
 
 describe('mergeSpent', () => {
-  it('counts an entry that both copies know once, as it was last', () => {
+  it('counts an entry that both copies know once, in its latest form', () => {
     const ours = emptyConversation('c');
     spend(ours, used(10));
     const theirs = structuredClone(ours);
@@ -116,7 +116,7 @@ describe('mergeSpent', () => {
     assert.equal(spentIn(theirs, 's').tokens, 2);
   });
 
-  it('brings in what the other copy lacks', () => {
+  it('adds what the other copy lacks', () => {
     const ours = emptyConversation('c');
     spend(ours, used(10));
     const theirs = emptyConversation('c');

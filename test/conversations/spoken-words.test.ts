@@ -37,7 +37,7 @@ describe('saysSame', () => {
   for (const [why, a, b] of different)
     it(`finds that two texts differ: ${why}`, () => assert.equal(saysSame(a, b), false));
 
-  it('compares letter by letter as it compares whole texts', () => {
+  it('compares letter by letter just as it compares whole texts', () => {
     const texts = [
       '', ' ', '<', '<b>', '<b', '</b>x', 'x<b>', 'a', 'A', 'ab', 'a b', 'a-B!', 'a\u0301',
       '\u00e1', 'k', '\u212a', 'K1', '1', 'a<b>b', 'aSb', 'a\u0301b', 'b', 'x'.repeat(8_191),
@@ -53,7 +53,7 @@ describe('saysSame', () => {
 });
 
 describe('lettersOf', () => {
-  it('keeps a "<" that opens no tag from hiding the words behind it', () => {
+  it('does not let a "<" that opens no tag hide the words after it', () => {
     assert.equal(lettersOf('if a < b, then c'), 'ifabthenc');
   });
 });
@@ -149,7 +149,7 @@ describe('coveredBy', () => {
       assert.equal(covered(told.replaceAll('.', ' dollars.'), reply), reply);
     });
 
-  it('compares a long reply with many such words as far as the other text', () => {
+  it('compares a long reply with many such words up to the length of the other text', () => {
     const courses = Array.from({ length: 120 }, (_, course) => `Course ${course} has `);
     const reply = courses.map((text, course) => text + (course < 35 ? '寿司. ' : 'tea. ')).join('');
     assert.notEqual(coveredBy(reply.replaceAll('寿司', 'sushi'), reply), undefined);
@@ -169,7 +169,7 @@ describe('coveredBy', () => {
       assert.equal(coveredBy(told.slice(0, heard * sentence), reply), heard * sentence - 1);
     });
 
-  it('looks at the beginning of Chinese texts once many were compared', () => {
+  it('looks at the beginning of Chinese texts once many have been compared', () => {
     const texts = new PreparedTexts();
     const [long, next] = [hours(290), hours(81)];
     assert.equal(coveredBy(long.told, long.reply, texts), long.reply.length);
@@ -181,7 +181,7 @@ describe('coveredBy', () => {
     assert.equal(coveredBy(`${HOURS} ${HOURS}`, HOURS), HOURS.length);
   });
 
-  it('grows with what is told, character by character, up to all of the reply', () => {
+  it('grows with what was heard, character by character, up to all of the reply', () => {
     const reply = `“Well,” said ${DECOMPOSED}: table no. 4, e-mail me – 九点开门。 Bye!`;
     let last = 0;
     for (const { 0: character, index } of reply.matchAll(/\P{M}\p{M}*/gu)) {

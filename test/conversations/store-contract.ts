@@ -95,7 +95,7 @@ export function storeContract(
       for (const store of opened.splice(0)) await store.close();
     });
 
-    it('knows nothing of a conversation that nobody changed', async () => {
+    it('knows nothing of a conversation that nobody has changed', async () => {
       const { store, id } = await begin();
       assert.equal(await store.read(id), undefined);
     });
@@ -189,7 +189,7 @@ export function storeContract(
         assert.deepEqual(turnIds(await store.read(other)), [`t${index}`], other);
     });
 
-    it("takes names of an object's own members for ids", async () => {
+    it("accepts names of an object's own members as ids", async () => {
       const { store } = await begin();
       for (const id of ['__proto__', 'constructor', 'toString']) {
         await store.update(id, (conversation) => {
@@ -221,7 +221,7 @@ export function storeContract(
       await store.update(id, (conversation) => assert.equal(conversation.messageCount, 0));
     });
 
-    it('keeps once calls, though no turn is left, until they are freed', async () => {
+    it('keeps once calls, even without turns, until they are freed', async () => {
       const { store, id } = await begin();
       const [paid, paying] = [onceCall({ state: 'completed' }), onceCall({ runId: 2 ** 48 + 1 })];
       await store.update(id, push(fullTurn('t1')));
@@ -275,7 +275,7 @@ export function storeContract(
       assert.deepEqual(turnIds(await store.read(id)), ['t1']);
     });
 
-    it('goes on after a change that threw, with those that were asked for behind it', async () => {
+    it('goes on after a change that threw, with those that were asked for after it', async () => {
       const { store, id } = await begin();
       const failed = (async () => store.update(id, () => assert.fail('of the change')))();
       const [first, second] = await Promise.allSettled([
@@ -319,7 +319,7 @@ export function storeContract(
       );
     });
 
-    it('lets go when it is closed, twice too', async () => {
+    it('lets go when it is closed, even twice', async () => {
       const { store, id } = await begin();
       await store.update(id, push(fullTurn('t1')));
       await store.close();

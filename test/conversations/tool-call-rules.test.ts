@@ -115,7 +115,7 @@ function replies(conversation: Conversation): string[] {
 }
 
 describe('what a run writes down before its calls', () => {
-  it('stands in history as calls that run', () => {
+  it('appears in history as running calls', () => {
     const conversation = emptyConversation('c');
     open(conversation, 't1', 1);
     assert.equal(
@@ -127,7 +127,7 @@ describe('what a run writes down before its calls', () => {
     assert.equal(conversation.runningCalls, 1);
   });
 
-  it('keeps a result that was stored since the messages were made', () => {
+  it('keeps a result that was stored after the messages were made', () => {
     const conversation = emptyConversation('c');
     open(conversation, 't1', 1);
     progress(conversation, 't1', 1, round('t1', 'a'));
@@ -139,7 +139,7 @@ describe('what a run writes down before its calls', () => {
     ]);
   });
 
-  it("is kept as calls alone where a newer turn has closed the run's", () => {
+  it("is kept as calls alone if a newer turn has closed the run's", () => {
     const conversation = emptyConversation('c');
     open(conversation, 't1', 1);
     const soFar = {
@@ -165,7 +165,7 @@ describe('what a run writes down before its calls', () => {
     assert.deepEqual(results(conversation), ['a completed {"paid":1}']);
   });
 
-  it('is kept nowhere where the turn runs again, and the run is told', () => {
+  it('is not kept if the turn runs again, and the run is told', () => {
     const conversation = emptyConversation('c');
     open(conversation, 't1', 1);
     open(conversation, 't1', 2);
@@ -173,13 +173,13 @@ describe('what a run writes down before its calls', () => {
     assert.deepEqual(results(conversation), []);
   });
 
-  it('is kept nowhere where the conversation was cleared, and the run is told that it may go on', () => {
+  it('is not kept if the conversation was cleared, and the run is told that it may go on', () => {
     assert.equal(progress(emptyConversation('c'), 't1', 1, round('t1', 'a')), 'forgotten');
   });
 });
 
 describe('the result of a call', () => {
-  it("is written after the run's end, and changes no word and no state", () => {
+  it("is written after the run's end, and changes neither words nor state", () => {
     const conversation = emptyConversation('c');
     open(conversation, 't1', 1);
     settle(
@@ -219,7 +219,7 @@ describe('the result of a call', () => {
     });
   }
 
-  it('is not that of another call with its key that runs, too', () => {
+  it('is not that of another running call with its key', () => {
     const conversation = emptyConversation('c');
     open(conversation, 't1', 1);
     const rounds = ['a', 'b'].flatMap((id) => round('t1', id, { key: 'key' }));
@@ -287,7 +287,7 @@ describe('the result of a call', () => {
       return conversation;
     }
 
-    it('is its result too', () => {
+    it('is also its result', () => {
       const conversation = joined();
       const [state, content] = ['completed', '{"paid":1}'] as const;
       const once = { key, tool: 'pay', state, content };
@@ -299,7 +299,7 @@ describe('the result of a call', () => {
     });
 
     // Seed 13231 of the random platforms: else the turn would seem to have changed something.
-    it('is noted as one that waits by the write that finds it out', () => {
+    it('is noted as waiting by the write that finds it out', () => {
       const conversation = joined();
       open(conversation, 't3', 3, { process: 'b', isAlive: () => true });
       const claim = {
@@ -331,7 +331,7 @@ describe('the result of a call', () => {
       });
 
     // A store without replicas took the result before the turn that had waited for it.
-    it('is its result though that was stored before the other turn', () => {
+    it('is its result even if that was stored before the other turn', () => {
       const conversation = joined();
       const waiting = findTurn(conversation, 't2')?.messages?.map((message) => ({ ...message }));
       const [state, content] = ['completed', '{"paid":1}'] as const;
@@ -367,7 +367,7 @@ describe('the result of a call', () => {
       });
   });
 
-  it('is kept nowhere where the turn or the call is not known', () => {
+  it('is not kept if the turn or the call is not known', () => {
     const conversation = emptyConversation('c');
     assert.equal(result(conversation, 't1', 'a'), false);
     open(conversation, 't1', 1);
@@ -397,7 +397,7 @@ describe('a turn that runs again', () => {
     return conversation;
   }
 
-  it('has the calls of earlier runs in front, and the words before them as an interrupted reply', () => {
+  it('has earlier runs\' calls first, and the words before them as an interrupted reply', () => {
     const conversation = withCalls(
       { a: 'completed', b: 'running', c: 'unknown', d: 'interrupted' },
       'failed',
@@ -445,7 +445,7 @@ describe('a turn that runs again', () => {
     ]);
   });
 
-  it('keeps of several calls with one key the one that completed', () => {
+  it('keeps the one that completed of several calls with one key', () => {
     const conversation = emptyConversation('c');
     open(conversation, 't1', 1);
     settle(conversation, 't1', 1, 'interrupted', [
@@ -459,7 +459,7 @@ describe('a turn that runs again', () => {
     );
   });
 
-  it("is stale while a newer turn runs here, and is not where that turn's process is gone", () => {
+  it("is stale while a newer turn runs here, but not if that turn's process is gone", () => {
     const conversation = withCalls({ a: 'completed' });
     open(conversation, 't2', 2);
     const running = [{ turnId: 't2', runId: 2, state: 'interrupted' as const, messages: [] }];
@@ -493,7 +493,7 @@ describe('an id that comes with other words', () => {
     assert.equal(open(conversation, 't1', 5, { text: undefined }).turnId, 't1~4');
   });
 
-  it('names the newest of its turns where the platform says what was heard', () => {
+  it('means the newest of its turns when the platform says what was heard', () => {
     const conversation = emptyConversation('c');
     for (const [runId, text] of [
       [1, 'words of t1'],
@@ -508,7 +508,7 @@ describe('an id that comes with other words', () => {
     assert.deepEqual(replies(conversation), ['completed: Reply 1.', 'interrupted: Rep']);
   });
 
-  it('is not confused with an id that begins alike', () => {
+  it('is not confused with an id that begins with it', () => {
     const conversation = emptyConversation('c');
     for (const [runId, turnId] of [
       [1, 't1'],
@@ -525,7 +525,7 @@ describe('an id that comes with other words', () => {
 });
 
 describe('a turn that somebody else has closed', () => {
-  it("is still its run's to settle where the platform did not say what was heard", () => {
+  it("is still its run's to settle if the platform did not say what was heard", () => {
     const conversation = emptyConversation('c');
     open(conversation, 't1', 1);
     progress(conversation, 't1', 1, round('t1', 'a', { said: 'I pay. ' }));
@@ -539,7 +539,7 @@ describe('a turn that somebody else has closed', () => {
     );
   });
 
-  it("is still its run's to settle where that runs here, and what it had said by then was interrupted", () => {
+  it("is still its run's to settle if that runs here, and what it had said is interrupted", () => {
     const conversation = emptyConversation('c');
     open(conversation, 't1', 1);
     const soFar = {
@@ -563,7 +563,7 @@ describe('a turn that somebody else has closed', () => {
     assert.deepEqual(replies(conversation), ['interrupted: One two', 'open: ']);
   });
 
-  it("is still its run's to settle where an interruption without a turn closed it", () => {
+  it("is still its run's to settle if an interruption without a turn closed it", () => {
     const conversation = emptyConversation('c');
     open(conversation, 't1', 1);
     progress(conversation, 't1', 1, round('t1', 'a', { said: 'I pay. ' }));

@@ -96,7 +96,7 @@ describe('a turn that is claimed for another delivery', () => {
     assert.deepEqual(claim.earlierCalls.map(({ key }) => key), ['key of 2']);
   });
 
-  it('leaves nothing to a delivery that arrived before and still waits in another process', (t) => {
+  it('leaves nothing to an earlier delivery that still waits in another process', (t) => {
     t.mock.timers.enable({ apis: ['Date'] });
     const talk = new Talk(A);
     t.mock.timers.tick(200);
@@ -127,7 +127,7 @@ describe('a turn that is claimed for another delivery', () => {
     assert.equal(talk.conversation.turns[0]?.process, 'b');
   });
 
-  it('stays behind turns that arrived after its first delivery, and is written anew', (t) => {
+  it('stays after turns that arrived after its first delivery, and is written anew', (t) => {
     t.mock.timers.enable({ apis: ['Date'] });
     const talk = new Talk(A);
     const touched = (talk.conversation.touched = new Set());
@@ -153,7 +153,7 @@ describe('a turn that is claimed for another delivery', () => {
     assert.equal(opened.kind, 'opened');
   });
 
-  it('is the last delivery\'s, though a claim for the one before is stored after its own', (t) => {
+  it('belongs to the last delivery, even if the claim of an earlier one is stored later', (t) => {
     t.mock.timers.enable({ apis: ['Date'] });
     const talk = new Talk(A);
     t.mock.timers.tick(400);
@@ -164,7 +164,7 @@ describe('a turn that is claimed for another delivery', () => {
     assert.equal(openTurn(talk.conversation, waiting, BOUNDS).kind, 'stale');
   });
 
-  it('is taken back from a run that was over before it, though that one arrived later', (t) => {
+  it('is taken back from a run that was over before it, even if that one arrived later', (t) => {
     t.mock.timers.enable({ apis: ['Date'] });
     const talk = new Talk(A);
     t.mock.timers.tick(400);

@@ -70,7 +70,7 @@ export function turnContract(name: string, open: () => ConversationStore): void 
   };
 
   describe(`turns over ${name}`, { timeout: 60_000 }, () => {
-    it('answer, and remember', async (t) => {
+    it('answer and remember', async (t) => {
       const { client, history } = begin(t, {
         onMessage: (turn) => `${turn.history.length}: ${turn.text}`,
       });
@@ -168,7 +168,7 @@ export function turnContract(name: string, open: () => ConversationStore): void 
       assert.deepEqual(served.outcomes(), { taken_over: 1, completed: 1 });
     });
 
-    it('say a completed one again beside a newer one, and not an unfinished one', async (t) => {
+    it('repeat a completed one beside a newer one, but not an unfinished one', async (t) => {
       const served = begin(t);
       const { client } = served;
       await spoken(client.say('One', { turn_id: 't1' }));
@@ -218,7 +218,7 @@ export function turnContract(name: string, open: () => ConversationStore): void 
       assert.deepEqual(interrupted.all.map(({ text }) => text), ['One?']);
     });
 
-    it('are written down before the store is closed', async (t) => {
+    it('are stored before the store is closed', async (t) => {
       const served = begin(t);
       const held = await hold(served);
       await served.app.close();
@@ -231,7 +231,7 @@ export function turnContract(name: string, open: () => ConversationStore): void 
   describe(`turns while ${name} fails`, { timeout: 60_000 }, () => {
     const gone = new Error('connection refused');
 
-    it('end in the apology, and the next one is well when the store is', async (t) => {
+    it('end in the apology, and the next one works once the store does', async (t) => {
       const served = begin(t);
       const { client, store } = served;
       const clock = mockTimers(t, ['setTimeout']);
@@ -251,7 +251,7 @@ export function turnContract(name: string, open: () => ConversationStore): void 
       assert.deepEqual(served.outcomes(), { failed: 1, completed: 1 });
     });
 
-    it('are opened all the same where the store comes back in between', async (t) => {
+    it('are opened all the same if the store comes back in between', async (t) => {
       const { client, store } = begin(t);
       const clock = mockTimers(t, ['setTimeout']);
       store.failWith = gone;
@@ -303,7 +303,7 @@ export function turnContract(name: string, open: () => ConversationStore): void 
       assert.equal(store.calls.length, 5); // the opening, and four tries
     });
 
-    it('write their history where the store comes back in between', async (t) => {
+    it('write their history if the store comes back in between', async (t) => {
       const served = begin(t);
       const { store } = served;
       const held = await hold(served);
@@ -319,7 +319,7 @@ export function turnContract(name: string, open: () => ConversationStore): void 
       ]);
     });
 
-    it('end an older one though the newer one cannot be opened', async (t) => {
+    it('end an older one even if the newer one cannot be opened', async (t) => {
       const served = begin(t);
       const { client, store } = served;
       const first = await hold(served, 'hold 1');
@@ -338,7 +338,7 @@ export function turnContract(name: string, open: () => ConversationStore): void 
       assert.equal(await spoken(client.say('Three')), 'Three?');
     });
 
-    it('are not begun for a caller that left while they could not be opened', async (t) => {
+    it('do not begin for a caller who left while they could not be opened', async (t) => {
       const served = begin(t);
       const { client, store, logLines } = served;
       const connection = await served.raw();

@@ -38,13 +38,13 @@ describe('openTurn', () => {
     assert.deepEqual([opened.isResumed, opened.cut], [false, undefined]);
   });
 
-  it('stores a placeholder alone for a turn that the caller did not begin', () => {
+  it('stores only a placeholder for a turn that the caller did not begin', () => {
     const conversation = emptyConversation('c');
     open(conversation, 't1');
     assert.deepEqual(shown(conversation), ['assistant(open): ']);
   });
 
-  it('stores words that are empty: the caller did begin the turn', () => {
+  it('stores empty words: the caller did begin the turn', () => {
     const conversation = emptyConversation('c');
     open(conversation, 't1', '');
     assert.deepEqual(shown(conversation), ['user: ', 'assistant(open): ']);
@@ -71,7 +71,7 @@ describe('openTurn', () => {
     );
   });
 
-  it("gives a history that nothing changes behind the reader's back", () => {
+  it("gives a history that does not change while it is read", () => {
     const conversation = emptyConversation('c');
     exchange(conversation, 't1', 'One', 'First.');
     const opened = open(conversation, 't2', 'Two');
@@ -83,7 +83,7 @@ describe('openTurn', () => {
     assert.deepEqual(before, copy);
   });
 
-  it('tells whether the conversation was known', () => {
+  it('says whether the conversation was known', () => {
     const conversation = emptyConversation('c');
     assert.equal(open(conversation, 't1').isResumed, false);
     settle(conversation, 't1', 'failed', '');
@@ -101,7 +101,7 @@ describe('openTurn', () => {
     assert.equal(findTurn(conversation, 't1')?.state, 'interrupted');
   });
 
-  it('leaves a completed turn alone and tells what it sent', () => {
+  it('leaves a completed turn alone and says what it sent', () => {
     const conversation = emptyConversation('c');
     exchange(conversation, 't1', 'One', 'First.');
     const before = structuredClone(conversation);
@@ -114,7 +114,7 @@ describe('openTurn', () => {
     assert.deepEqual(conversation, before);
   });
 
-  it('tells all that a completed turn sent, data and hang-up too', () => {
+  it('returns everything that a completed turn sent, including data and hang-up', () => {
     const conversation = emptyConversation('c');
     const sent: SentEvent[] = [
       { type: 'data', json: '{"a":1}' },
@@ -129,7 +129,7 @@ describe('openTurn', () => {
     });
   });
 
-  it('tells that a completed turn sent nothing', () => {
+  it('says that a completed turn sent nothing', () => {
     const conversation = emptyConversation('c');
     open(conversation, 't1', 'One');
     settle(conversation, 't1', 'completed', '');
@@ -166,7 +166,7 @@ describe('openTurn', () => {
     });
   }
 
-  it('cuts the turn before to what was heard, and tells which', () => {
+  it('cuts the turn before to what was heard, and says which', () => {
     const conversation = emptyConversation('c');
     exchange(conversation, 't1', 'One', 'First of many.');
     const opened = open(conversation, 't2', 'Two', { textHeard: 'First', turnId: 't1' });
@@ -204,7 +204,7 @@ describe('openTurn', () => {
     ]);
   });
 
-  it('finds turns by any id, also by names of Object.prototype', () => {
+  it('finds turns by any id, even by names of Object.prototype', () => {
     const conversation = emptyConversation('c');
     const ids = ['__proto__', 'constructor', ' ', 'é語'];
     for (const id of ids) exchange(conversation, id, 'Asked', `Said by ${id}`);
@@ -213,7 +213,7 @@ describe('openTurn', () => {
   });
 });
 
-describe('openTurn of a turn that was interrupted, while another stands behind it', () => {
+describe('openTurn of a turn that was interrupted, with another one after it', () => {
   /** t1, interrupted, and t2, whose run is the one returned. */
   function begin(): { conversation: Conversation; newer: TurnSettlement } {
     const conversation = emptyConversation('c');
@@ -232,20 +232,20 @@ describe('openTurn of a turn that was interrupted, while another stands behind i
     assert.deepEqual(conversation, before);
   });
 
-  it('runs it again where no living process runs that one', () => {
+  it('runs it again if no live process runs that one', () => {
     const { conversation } = begin();
     open(conversation, 't1', 'One');
     assert.deepEqual(shown(conversation), ['user: One', 'assistant(open): ', 'user: Two']);
   });
 
-  it('runs it again where that one has ended', () => {
+  it('runs it again if that one has ended', () => {
     const { conversation, newer } = begin();
     settle(conversation, 't2', 'completed', 'Second.');
     const again = { turnId: 't1', runId: nextRun(), text: 'One', running: [newer] };
     assert.equal(openTurn(conversation, again, BOUNDS).kind, 'opened');
   });
 
-  it('runs it again where it is the one behind that still runs', () => {
+  it('runs it again if it is the later one that is still running', () => {
     const { conversation, newer } = begin();
     const again = { turnId: 't2', runId: nextRun(), text: 'Two', running: [newer] };
     assert.equal(openTurn(conversation, again, BOUNDS).kind, 'opened');
@@ -268,7 +268,7 @@ describe('openTurn of a turn that runs elsewhere', () => {
 });
 
 describe('a turn', () => {
-  it('is kept as words and a reply where it is no more than that', () => {
+  it('is kept as words and a reply if it is no more than that', () => {
     const conversation = emptyConversation('c');
     exchange(conversation, 't1', 'Asked', 'Said.');
     assert.deepEqual(
@@ -277,7 +277,7 @@ describe('a turn', () => {
     );
   });
 
-  it('is kept as messages where a second reply was added, in their order', () => {
+  it('is kept as messages if a second reply was added, in their order', () => {
     const conversation = emptyConversation('c');
     exchange(conversation, 't1', 'Asked', 'Said.');
     addMessage(conversation, {
@@ -292,7 +292,7 @@ describe('a turn', () => {
     check(conversation);
   });
 
-  it("is kept as messages where the caller's words came behind the reply", () => {
+  it("is kept as messages if the caller's words came after the reply", () => {
     const conversation = emptyConversation('c');
     open(conversation, 't1');
     settle(conversation, 't1', 'completed', 'Welcome.');
@@ -342,7 +342,7 @@ describe('settleTurn', () => {
     ]);
   });
 
-  it('does nothing for a turn that is not known', () => {
+  it('does nothing for an unknown turn', () => {
     const conversation = emptyConversation('c');
     assert.equal(settle(conversation, 't1', 'completed', 'First.'), false);
     assert.deepEqual(conversation, emptyConversation('c'));
@@ -423,7 +423,7 @@ describe('a turn that was stored before its last events left', () => {
 describe('a turn of a conversation that several processes share', () => {
   const b = { process: 'b', isAlive: () => true } as const;
 
-  it('is not opened before it is known whether a process that runs a call lives', () => {
+  it('is not opened before it is known whether a process that runs a call is alive', () => {
     const conversation = emptyConversation('c');
     openTurn(conversation, { turnId: 't1', runId: 1, text: 'One', ...b }, BOUNDS);
     const call = { id: 'x', name: 'pay', args: '{}' };
@@ -441,7 +441,7 @@ describe('a turn of a conversation that several processes share', () => {
     assert.deepEqual(conversation, before);
   });
 
-  it('is not opened before it is known whether one lives that has claimed a call', () => {
+  it('is not opened before it is known whether a process that claimed a call is alive', () => {
     const conversation = emptyConversation('c');
     const claim = { turnId: 'gone', runId: 1, toolCallId: 'x', tool: 'pay', claimedAt: 0 };
     const running = { ...claim, state: 'running', content: '{}' } as const;
@@ -464,7 +464,7 @@ describe('a turn of a conversation that several processes share', () => {
       assert.equal(openTurn(conversation, late, BOUNDS).kind, kind);
     });
 
-  it('has the runs of other processes ended, and not those of its own', () => {
+  it('ends the runs of other processes, but not those of its own', () => {
     const conversation = emptyConversation('c');
     for (const [turnId, runId, process] of [['t1', 1, 'a'], ['t2', 2, 'b']] as const)
       openTurn(conversation, { ...b, turnId, runId, text: turnId, process }, BOUNDS);

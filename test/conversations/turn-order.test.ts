@@ -51,7 +51,7 @@ describe('a turn that has waited', () => {
   // Seed 81011473 of the fleet: five turns asked a process that was gone, and the first one was
   // delivered again before the last ones had their answers.
   for (const again of ['a', 'b'])
-    it(`stands behind an older one that has waited, too, and has run again in ${again}`, () => {
+    it(`is placed after an older one that has waited, too, and has run again in ${again}`, () => {
       const conversation = emptyConversation('c');
       const open = (text: string, runId: number, process: string, waited: number): void => {
         const opening = { turnId: text, text, runId, process, waitedMs: () => waited };
@@ -83,11 +83,11 @@ describe('a turn that waits for the store', () => {
     return conversation;
   }
 
-  it('runs, though a newer one was over before it could open: that one silences nobody', () => {
+  it('runs even if a newer one was over before it could open: that one silences nobody', () => {
     assert.equal(openTurn(withOvertaken(), late, BOUNDS).kind, 'opened');
   });
 
-  it('stands in front of a newer one that was over before it could open', () => {
+  it('is placed before a newer one that was over before it could open', () => {
     const conversation = withOvertaken();
     openTurn(conversation, late, BOUNDS);
     assert.deepEqual(conversation.turns.map(({ id }) => id), ['late', 'over']);
@@ -136,7 +136,7 @@ describe('a turn that waits for the store', () => {
     assert.equal(openTurn(conversation, over, BOUNDS).kind, 'over');
   });
 
-  it('asks whether all processes with an open turn live, if it asks any about its calls', () => {
+  it('asks if all processes with an open turn are alive if it asks any about its calls', () => {
     const conversation = emptyConversation('c');
     openTurn(conversation, { turnId: 'b', runId: 2, text: 'b', process: 'b' }, BOUNDS);
     conversation.onceCalls = { [ONCE_KEY]: onceCallOf('c') };
@@ -158,7 +158,7 @@ describe('a turn that waits for the store', () => {
   });
 });
 
-describe('a turn that other processes have been asked for', () => {
+describe('a turn that other processes were asked for', () => {
   const T0 = 1_000_000;
 
   /** Opens turns at the times of the clocks of their processes. */
@@ -178,7 +178,7 @@ describe('a turn that other processes have been asked for', () => {
     };
   }
 
-  it('runs for a later delivery where the process of the first one is gone, whose clock was fast',
+  it('runs for a later delivery if the first one\'s process is gone, whose clock was fast',
     (t) => {
       const open = clocked(t);
       open(20, 't', 'b');
@@ -188,7 +188,7 @@ describe('a turn that other processes have been asked for', () => {
       assert.equal(open(465, 't', 'a', { ...again, isAlive: () => false }), 'opened t:open');
     });
 
-  it('is no newer one than itself, though a fast clock says that it ran before it arrived', (t) => {
+  it('is not newer than itself, even if a fast clock says that it ran before it arrived', (t) => {
     const open = clocked(t);
     open(20, 't', 'b');
     open(30, 'next', 'b');
@@ -196,7 +196,7 @@ describe('a turn that other processes have been asked for', () => {
     assert.equal(open(465, 't', 'a', again), 'opened t:open next:interrupted');
   });
 
-  it('yields to no open turn of a process that is gone, and stands in front of it', (t) => {
+  it('does not yield to an open turn of a dead process, and is placed before it', (t) => {
     const open = clocked(t);
     open(0, 'newer', 'b');
     const late = { waitedMs: () => 460 };
@@ -224,7 +224,7 @@ describe('a turn that other processes have been asked for', () => {
   });
 });
 
-describe('turns that waited behind one of a clock that is an hour fast', () => {
+describe('turns that waited after one of a clock that is an hour fast', () => {
   it('keep their order when they are read again', () => {
     const kept = new PartedConversation('c');
     const open = (turnId: string, runId: number, process: string, waited: number): void =>
@@ -247,7 +247,7 @@ describe('turns that waited behind one of a clock that is an hour fast', () => {
 });
 
 describe('the place of a turn', () => {
-  it('is that of its first delivery, also if the turn was over before it could open', (t) => {
+  it('is that of its first delivery, even if the turn was over before it could open', (t) => {
     t.mock.method(Date, 'now', () => 1_000_000);
     const kept = new PartedConversation('c');
     kept.apply((conversation) => {

@@ -118,7 +118,7 @@ describe('what an agent may return', () => {
     ]);
   });
 
-  it('a session.start without a hook is answered with the end alone', async (t) => {
+  it('answers a session.start without a hook with the end alone', async (t) => {
     const { client } = serve(t, {});
     assert.deepEqual(typesOf(await (await client.start()).events()), ['response.end']);
   });
@@ -151,7 +151,7 @@ class CountedTexts implements AsyncIterableIterator<string, undefined> {
 }
 
 describe('an iterable', () => {
-  it('that has ended by itself is not stopped', async (t) => {
+  it('that has ended on its own is not stopped', async (t) => {
     const texts = new CountedTexts(async () => ({ done: true, value: undefined }));
     const { client, app } = serve(t, { onMessage: () => texts });
     assert.equal(await (await client.say('Hello?')).text(), 'One.');
@@ -159,7 +159,7 @@ describe('an iterable', () => {
     assert.equal(texts.stopped, 0);
   });
 
-  it('is stopped once when the caller leaves, though it says more', async (t) => {
+  it('is stopped once when the caller leaves, even if it yields more', async (t) => {
     const left = new AbortController();
     const texts = new CountedTexts(async () => {
       await new Promise((resolve) => left.signal.addEventListener('abort', resolve));
@@ -177,7 +177,7 @@ describe('an iterable', () => {
   });
 });
 
-describe('a reply of the longest length', () => {
+describe('a reply of the maximum length', () => {
   const kilobytes = (count: number): string[] => new Array<string>(count).fill('x'.repeat(1_024));
   // Not with the client's decoder, which refuses an event of that length by default.
   const spokenLength = async ({ response }: TestReply): Promise<number> =>
@@ -193,13 +193,13 @@ describe('a reply of the longest length', () => {
     ],
   ];
   for (const [what, onMessage] of longest) {
-    it(`${what} arrives whole where the caller reads`, async (t) => {
+    it(`${what} arrives in full if the caller keeps reading`, async (t) => {
       const { client } = serve(t, { onMessage });
       assert.equal(await spokenLength(await client.say('Hello?')), 1_048_576);
     });
   }
 
-  it('arrives whole the second time too', async (t) => {
+  it('arrives in full when delivered a second time', async (t) => {
     const { client } = serve(t, {
       async *onMessage() {
         for (const piece of kilobytes(1_024)) {
@@ -214,7 +214,7 @@ describe('a reply of the longest length', () => {
 });
 
 describe('the built-in echo agent', () => {
-  it('says what it heard', async (t) => {
+  it('repeats what it heard', async (t) => {
     const { echo } = await import('../../src/agents/built-in/echo.ts');
     const { client } = serve(t, echo);
     assert.equal(

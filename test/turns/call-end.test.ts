@@ -66,7 +66,7 @@ describe('session.end', () => {
 });
 
 describe('the end of the app', () => {
-  it('interrupts a turn that outlasts the time-out, and keeps what had been sent', async (t) => {
+  it('interrupts a turn that outlasts the timeout, and keeps what had been sent', async (t) => {
     const store = slowStore();
     store.close = () => undefined;
     const served = serve(

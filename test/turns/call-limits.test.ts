@@ -115,7 +115,7 @@ const SESSION = { session_id: 's' };
 const CALL = { ...SESSION, conversation_id: 'c' };
 
 describe('a call with MAX_TOKENS_PER_CALL', () => {
-  it('ends before the next request, politely, as do all later turns', async (t) => {
+  it('ends politely before the next request, as do all later turns', async (t) => {
     const limits: unknown[] = [];
     const listener = (point: unknown): void => {
       const { type, limit } = point as TurnPoint & { limit?: string };
@@ -201,7 +201,7 @@ describe('a call with MAX_TOKENS_PER_CALL', () => {
     assert.equal(served.metric('layercode_call_limits_reached_total{limit="tokens"}'), 1);
   });
 
-  it('ends though the agent catches the error of its model', async (t) => {
+  it('ends even if the agent catches its model\'s error', async (t) => {
     const errors: unknown[] = [];
     const model = ownModel();
     const agent: TestAgent = {
@@ -227,7 +227,7 @@ describe('a call with MAX_TOKENS_PER_CALL', () => {
     assert.equal(model.count, 1);
   });
 
-  it('counts what an interrupted request was sent and had answered', async (t) => {
+  it('counts what an interrupted request was sent and what it had answered', async (t) => {
     const held = deferred();
     t.after(() => held.resolve());
     const model = ownModel(held.promise);
@@ -263,7 +263,7 @@ describe('a call with MAX_TOKENS_PER_CALL', () => {
     assert.equal(model.count, 1);
   });
 
-  it('lets calls go on that no store counts, and says so', async (t) => {
+  it('goes on if the store does not count calls, and says so', async (t) => {
     const model = ownModel();
     const memory = new MemoryStore({ ttlMs: 60_000, maxConversations: 10 });
     let fails = false;
@@ -303,7 +303,7 @@ describe('a call with MAX_TOKENS_PER_CALL', () => {
 });
 
 describe('a call with MAX_COST_PER_CALL', () => {
-  it('ends in the currency of MODEL_PRICES', async (t) => {
+  it('counts in the currency of MODEL_PRICES', async (t) => {
     const model = ownModel();
     const limits = { MAX_COST_PER_CALL: '0.046', MODEL_PRICES: PRICES };
     const served = limited(t, asking(model), limits);
@@ -313,7 +313,7 @@ describe('a call with MAX_COST_PER_CALL', () => {
     assert.match(served.logLines.join(''), /"limit":"cost","tokens":10,"cost":0\.046/);
   });
 
-  it('counts a model that reports another name at the price of its own', async (t) => {
+  it('charges a model that reports another name at its own price', async (t) => {
     const model = ownModel();
     const renamed: ChatModel = {
       ...model,
@@ -328,7 +328,7 @@ describe('a call with MAX_COST_PER_CALL', () => {
     assert.deepEqual(await spent(served, 's'), { tokens: 10, cost: 0.046 });
   });
 
-  it('is refused at the start if models have no price, and names them all', (t) => {
+  it('is refused at start-up if models have no price, and all of them are named', (t) => {
     const unknown = { ...ownModel(), name: 'own:other,own:third' };
     const limits = { MAX_COST_PER_CALL: '1', MODEL_PRICES: PRICES };
     assert.throws(() => limited(t, asking(unknown), limits), (error) => {
@@ -350,7 +350,7 @@ describe('a call with MAX_COST_PER_CALL', () => {
     assert.throws(() => createApp(settings, { one, two }), /ollama:one .*ollama:two /);
   });
 
-  it('needs a price for each model that the settings name, and has those of the defaults', (t) => {
+  it('needs a price for each model in the settings, and knows those of the defaults', (t) => {
     const agent = defineAgent({ name: 'plain', prompt: 'Be brief.' });
     const cap = { MAX_COST_PER_CALL: '1' };
     limited(t, agent, cap);
@@ -403,7 +403,7 @@ describe('a limited call of an agent with a prompt', () => {
     assert.equal(model.requests.length, 1);
   });
 
-  it('ends with a model that a tool asks', async (t) => {
+  it('ends if a tool asks a model', async (t) => {
     const inner = ownModel();
     let opened: ChatModel | undefined;
     const asks = tool({
@@ -438,7 +438,7 @@ describe('a limited call of an agent with a prompt', () => {
       assert.doesNotMatch(served.logLines.join(''), /model of the relay/);
     });
 
-  it('asks neither again nor another model once the limit is reached', async (t) => {
+  it('asks neither the same model again nor another one once the limit is reached', async (t) => {
     const server = await modelServer(t, fails(429, OPENAI_RATE_LIMITED), answers('Yes.'));
     const agent = defineAgent({ name: 'plain', prompt: 'Be brief.' });
     const environment = {
@@ -458,7 +458,7 @@ describe('a limited call over a wire', () => {
   const agent = (model: ChatModel): TestAgent => asking(model);
   const limits = { MAX_TOKENS_PER_CALL: '10' };
 
-  it('that cannot hang up repeats the words in each later turn', async (t) => {
+  it('that cannot hang up says so again in each later turn', async (t) => {
     const { platform } = serveCompletions(t, agent(ownModel()), { environment: limits });
     const told = ['user: one', 'agent: Yes.', 'user: two'];
     assert.equal(await platform.hear(['user: one']), 'Yes.');
@@ -466,7 +466,7 @@ describe('a limited call over a wire', () => {
     assert.equal(await platform.hear([...told, `agent: ${GOODBYE}`, 'user: three']), GOODBYE);
   });
 
-  it('that names no conversation is limited in each turn alone', async (t) => {
+  it('that names no conversation is limited per turn', async (t) => {
     const options = { conversationId: null };
     const { platform } = serveCompletions(t, asking(ownModel(), 2), { environment: limits });
     for (const words of ['one', 'two'])

@@ -23,7 +23,7 @@ describe('turn.caller', () => {
     assert.equal(await (await client.say('Hi', NUMBERS)).text(), CALLER);
   });
 
-  it('is remembered for the rest of the call, whose events need not carry them', async (t) => {
+  it('is remembered for the rest of the call, whose events may leave it out', async (t) => {
     const { client } = serve(t, telling);
     await (await client.start(NUMBERS)).text();
     for (const text of ['One', 'Two'])
@@ -43,7 +43,7 @@ describe('turn.caller', () => {
     assert.equal(await said.text(), CALLER);
   });
 
-  it("is no property of a browser's turn: an open stream does not pay for it", async (t) => {
+  it("is not a property of a browser's turn: an open stream does not pay for it", async (t) => {
     const { client } = serve(t, { onMessage: (turn) => String('caller' in turn) });
     assert.equal(await (await client.say('Hi')).text(), 'false');
     assert.equal(await (await client.say('Hi', NUMBERS)).text(), 'true');

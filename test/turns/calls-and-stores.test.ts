@@ -99,7 +99,7 @@ const pays =
   };
 
 describe('a call', () => {
-  it('does not begin where another process has opened a newer turn, and its turn is interrupted', async (t) => {
+  it('does not begin if another process has opened a newer turn, which ends it', async (t) => {
     const store = memory();
     const gate = deferred();
     const first = new Process(store, (process) => async (turn, reply) => {
@@ -118,7 +118,7 @@ describe('a call', () => {
     assert.deepEqual(await results(store), ['interrupted {"error":"interrupted"}']);
   });
 
-  it('is said to run until its result is stored, however late that is', async (t) => {
+  it('counts as running until its result is stored, however late that is', async (t) => {
     const store = new PromisedStore(memory());
     const seen = deferred<readonly string[]>();
     const process = new Process(store, (own) => (turn, reply) => {
@@ -141,7 +141,7 @@ describe('a call', () => {
     assert.deepEqual(await results(store), ['completed "paid"']);
   });
 
-  it("is joined by the turn's next run though it could not be stored", async (t) => {
+  it("is joined by the turn's next run even if it could not be stored", async (t) => {
     const store = new PromisedStore(memory());
     let runs = 0;
     const gate = deferred();
@@ -175,7 +175,7 @@ describe('a call', () => {
     assert.ok((await results(store)).includes('completed "paid"'));
   });
 
-  it('that an agent runs by hand is said to run while it does, though a later run of it has ended', async (t) => {
+  it('that an agent runs by hand counts as running until it ends', async (t) => {
     const store = memory();
     let runs = 0;
     const hanging = deferred();
@@ -198,7 +198,7 @@ describe('a call', () => {
 });
 
 describe('a store that fails', () => {
-  it('is asked again for the result of a call', async (t) => {
+  it('is asked again for a call\'s result', async (t) => {
     const store = new PromisedStore(memory());
     const process = new Process(store, pays('finish'));
     t.after(() => process.end());
@@ -217,7 +217,7 @@ describe('a store that fails', () => {
     assert.deepEqual(process.errors, []);
   });
 
-  it('for good costs the result, and the log says so', async (t) => {
+  it('loses the result if it fails for good, and the log says so', async (t) => {
     const store = new PromisedStore(memory());
     const process = new Process(store, pays('finish'));
     t.after(() => process.end());
@@ -238,7 +238,7 @@ describe('a hand-over', () => {
     ['for its call', 'call', false],
     ['for its call, and the next agent calls tools', 'call', true],
   ] as const) {
-    it(`stands though the store fails ${what}`, async (t) => {
+    it(`stays in force even if the store fails ${what}`, async (t) => {
       const store = new PromisedStore(memory());
       const fail = (): void => void (store.failWith = new Error('the store is away'));
       const [asked, gate] = [deferred(), deferred()];

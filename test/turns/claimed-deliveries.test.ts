@@ -138,7 +138,7 @@ function stoppedClock(t: TestContext): (ms: number) => void {
 }
 
 describe('a turn that is delivered again to the process that runs it', () => {
-  it('goes on for the newer delivery though the store fails, and the log says so', async (t) => {
+  it('goes on for the newer delivery even if the store fails, and the log says so', async (t) => {
     const [a] = two(t);
     const clock = mockTimers(t, ['setTimeout']); // three tries
     const claims = t.mock.method(a.conversations, 'claimTurn', () => {
@@ -239,7 +239,7 @@ describe('a turn that is delivered again to the process that runs it', () => {
 
 // The order of deliveries is that of their arrival, and not that in which the store answers.
 describe('a turn that is delivered again here, and then elsewhere', () => {
-  it('goes to the last delivery, though the claim before it is stored later', async (t) => {
+  it('goes to the last delivery, even if the claim before it is stored later', async (t) => {
     const [a, b] = two(t);
     const pass = stoppedClock(t);
     const first = a.deliver('t1');
@@ -260,7 +260,7 @@ describe('a turn that is delivered again here, and then elsewhere', () => {
     assert.equal(last.said, 'Well, done.');
   });
 
-  it('goes to the last delivery, though that one waits longer for the store', async (t) => {
+  it('goes to the last delivery, even if that one waits longer for the store', async (t) => {
     const [a, b] = two(t);
     const pass = stoppedClock(t);
     a.deliver('t1');
@@ -278,7 +278,7 @@ describe('a turn that is delivered again here, and then elsewhere', () => {
     assert.equal(last.said, 'Well, done.');
   });
 
-  it('goes to the last delivery, though the one before comes here after it', async (t) => {
+  it('goes to the last delivery, even if the one before it comes here afterwards', async (t) => {
     const [a, b] = two(t);
     const pass = stoppedClock(t);
     a.deliver('t1');
@@ -299,7 +299,7 @@ describe('a turn that is delivered again here, and then elsewhere', () => {
   });
 
   // The time at which the claims had failed counted, so that the last delivery of all was stale.
-  it('goes to the last delivery, though the turn has ended when the claims fail', async (t) => {
+  it('goes to the last delivery, even if the turn has ended when the claims fail', async (t) => {
     const [a, b] = two(t);
     const pass = stoppedClock(t);
     const clock = mockTimers(t, ['setTimeout']);
@@ -329,7 +329,7 @@ describe('a turn that is delivered again here, and then elsewhere', () => {
 
 // The store fails for the claim of one delivery, and not for that of the next one.
 describe('a turn that is delivered again twice while it runs', () => {
-  it('goes to the last delivery, though the claim for the one before succeeds later', async (t) => {
+  it('goes to the last delivery, even if the claim of the one before succeeds later', async (t) => {
     const [a] = two(t);
     const pass = stoppedClock(t);
     const clock = mockTimers(t, ['setTimeout']);
@@ -359,7 +359,7 @@ describe('a turn that is delivered again twice while it runs', () => {
 
 // Seed 100048200 of the fleet: the first of its own deliveries counted, and the last one was stale.
 describe('a turn that waits for the store when it is delivered again', () => {
-  it('goes to that delivery, though another process has run it meanwhile', async (t) => {
+  it('goes to that delivery, even if another process has run it meanwhile', async (t) => {
     const [a, b] = two(t);
     const pass = stoppedClock(t);
     const mayOpen = holdOpenings(t, a);
@@ -381,7 +381,7 @@ describe('a turn that waits for the store when it is delivered again', () => {
 });
 
 // Else it could not be told from one that was erased while the turn ran.
-describe('a turn of a conversation that was erased before it', () => {
+describe('a turn of a conversation that had been erased before', () => {
   it('says which erasure it has seen when it stores its reply', async (t) => {
     const store = new MemoryStore({ ttlMs: 60_000, maxConversations: 1 });
     t.after(() => store.close());
@@ -397,7 +397,7 @@ describe('a turn of a conversation that was erased before it', () => {
     assert.deepEqual(settled.mock.calls.map(({ arguments: [, { erasedAt }] }) => erasedAt), [7]);
   });
 
-  it('says which one it has seen before it is known who lives when it opens after that', async (t) => {
+  it('says which erasure it has seen if it opens before it knows who is alive', async (t) => {
     const store = new MemoryStore({ ttlMs: 60_000, maxConversations: 1 });
     t.after(() => store.close());
     const a = processOf(t, 'a', store, new Post().channel('a'));
@@ -416,7 +416,7 @@ describe('a turn of a conversation that was erased before it', () => {
 });
 
 describe('a turn that is delivered again while a newer one waits for the store', () => {
-  it('goes on for that delivery: its run is found behind the newer one', async (t) => {
+  it('goes on for that delivery: its run is found after the newer one', async (t) => {
     const [a] = two(t);
     const older = a.deliver('t1');
     await rounds();

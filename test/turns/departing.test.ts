@@ -68,7 +68,7 @@ function begin(hasRoom = true): {
   };
 }
 
-describe('a turn whose complete reply is about to depart', () => {
+describe('a turn whose complete reply is about to leave', () => {
   it('is completed when the reply has left', async () => {
     const { stream, history } = begin();
     stream.end();

@@ -34,7 +34,7 @@ describe('a conversation that was erased in another process', () => {
   });
 
   // Seed 81001743 of the fleet.
-  it('stays paid, though an erasure from before reaches the store only then', async (t) => {
+  it('stays paid, even if an earlier erasure reaches the store only afterwards', async (t) => {
     const bank = new Bank();
     const { a, b, shared, parts: [toStore] } = machines(t, () => payTool(bank.pay));
     toStore.failWith = new Error('it does not answer');

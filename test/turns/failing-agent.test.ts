@@ -91,7 +91,7 @@ describe('an agent that fails', () => {
     assert.deepEqual(answers, [['response.tts', ' '], ['response.tts', '\n'], ...APOLOGY]);
   });
 
-  it('is not one whose generator ends with data and no word', async (t) => {
+  it('is not one whose generator ends with data but no word', async (t) => {
     const answers = await answersTo(t, async function* (_turn, reply) {
       reply.data(1);
     });
@@ -113,7 +113,7 @@ describe('an agent that fails', () => {
     );
   });
 
-  it('in mid-speech says the apology behind what was said', async (t) => {
+  it('in mid-speech adds the apology to what was said', async (t) => {
     const answers = await answersTo(t, async function* () {
       yield 'Well, ';
       throw new Error('x');
@@ -185,7 +185,7 @@ describe('an agent that fails', () => {
     assert.equal(await (await client.start()).text(), DEFAULT_APOLOGY);
   });
 
-  it("at the session's start speaks its own apology, which is told that event", async (t) => {
+  it("at the session's start speaks its own apology, which is given that event", async (t) => {
     const { client } = serve(t, {
       apology: (turn) => `Sorry, ${'text' in turn ? 'message' : 'start'} of ${turn.wire}.`,
       onSessionStart: () => {
@@ -264,7 +264,7 @@ describe('an agent that fails', () => {
     ]);
   });
 
-  it('sends no reply longer than its bound', async (t) => {
+  it('does not send a reply longer than its limit', async (t) => {
     const answers = await answersTo(t, (_turn, reply) => {
       reply.say('Well, ');
       reply.say('x'.repeat(1_048_576));
@@ -272,14 +272,14 @@ describe('an agent that fails', () => {
     assert.deepEqual(answers, [['response.tts', 'Well, '], ...APOLOGY]);
   });
 
-  it('sends no reply of more than MAX_REPLY_WORDS', async (t) => {
+  it('does not send a reply of more than MAX_REPLY_WORDS', async (t) => {
     const { client } = serve(t, { onMessage: () => 'One two three.' }, {
       environment: { MAX_REPLY_WORDS: '2' },
     });
     assert.deepEqual(contentsOf(await (await client.say('Hello?')).events()), [DEFAULT_APOLOGY]);
   });
 
-  it('apologises and does not hang up where its goodbye is too long', async (t) => {
+  it('apologises and does not hang up if its goodbye is too long', async (t) => {
     assert.deepEqual(
       await answersTo(t, (_turn, reply) => reply.hangup({ say: 'x'.repeat(1_048_577) })),
       APOLOGY,

@@ -56,7 +56,7 @@ const STORES = IS_LONG
   ? (['memory', 'promised', 'thenable', 'shared'] as const)
   : (['promised'] as const);
 
-describe('history is true', () => {
+describe('history is correct', () => {
   for (const store of STORES)
     for (const agent of ['scripted', 'model'] as const)
       for (const [name, steps] of Object.entries(TALKS)) {

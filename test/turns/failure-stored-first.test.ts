@@ -42,7 +42,7 @@ class Stream implements Delivery {
 }
 
 describe('a failed turn that is delivered again while its end is stored', () => {
-  it('says to the newer stream that it has failed, like to the older one', async () => {
+  it('tells the newer stream that it has failed, like the older one', async () => {
     const store: ConversationStore = new MemoryStore({ ttlMs: 60_000, maxConversations: 1 });
     const update = store.update.bind(store);
     const gate = deferred();

@@ -125,7 +125,7 @@ function outline(history: readonly Message[]): string[] {
 }
 
 describe('a tool that returns handOver', () => {
-  it('lets the other agent speak in the same turn, without its welcome', async (t) => {
+  it('makes the other agent speak in the same turn, without its welcome', async (t) => {
     const { caller } = await stage(t, {
       sales: [['One moment.', to('billing')]],
       billing: ['Billing here.'],
@@ -161,7 +161,7 @@ describe('a tool that returns handOver', () => {
     assert.equal(state, '{"notes":["a","b"]}');
   });
 
-  it('sends a model what it was sent before once, followed by what is new', async (t) => {
+  it('sends a model what it was sent before only once, followed by what is new', async (t) => {
     const { caller, models } = await stage(t, {
       sales: [to('billing')],
       billing: [['Let me see.', { call: 'note', args: { text: 'b' } }], 'Noted.', 'Yes.'],
@@ -185,7 +185,7 @@ describe('a tool that returns handOver', () => {
     assert.equal(models['sales']?.requests.length, 1);
   });
 
-  it('lets the new agent greet a caller who is back', async (t) => {
+  it('lets the new agent greet a returning caller', async (t) => {
     const greeting = defineAgent({
       name: 'greeting',
       onSessionStart: ({ isResumed }) => `Greeting, ${isResumed}.`,
@@ -240,7 +240,7 @@ describe('a tool that returns handOver', () => {
     ]);
   });
 
-  it('can hand back, and the words of the first agent are its own again', async (t) => {
+  it('can hand back, and the first agent\'s words are its own again', async (t) => {
     const { caller, history, log } = await stage(t, {
       sales: [to('billing'), 'Sales again.', 'Still sales.'],
       billing: [['Wrong number.', to('sales')]],
@@ -258,7 +258,7 @@ describe('a tool that returns handOver', () => {
     assert.deepEqual(lines.map(({ speakers }) => speakers), ['sales,billing,sales', undefined]);
   });
 
-  it('belongs to the path that was called: the other agent has its own conversation', async (t) => {
+  it('belongs to the path that was called, not to the other agent\'s', async (t) => {
     const { app, caller, history } = await stage(t, {
       sales: [to('billing')],
       billing: ['Billing here.', 'Another call.'],
@@ -347,7 +347,7 @@ describe('a tool that returns handOver', () => {
   });
 });
 
-describe('a hand-over that cannot be', () => {
+describe('a hand-over that is not possible', () => {
   const cases: readonly (readonly [what: string, call: ScriptedCall, error: RegExp, code: string])[]
     = [
       ['to an unknown agent', to('nobody'),
@@ -382,7 +382,7 @@ describe('a hand-over that cannot be', () => {
     });
   }
 
-  it('is one to any agent, if there is only one agent', async (t) => {
+  it('is one to any agent, if there is only one', async (t) => {
     const model = scriptedModel([to('billing'), 'I am alone.']);
     const agent = defineAgent({ name: 'solo', prompt: 'You are alone.', tools: [transfer], model });
     const caller = createTestClient(createApp(settingsWith(), agent), { secret: SECRET });
@@ -392,7 +392,7 @@ describe('a hand-over that cannot be', () => {
     assert.match(content, /there is no agent .*this one is the only one/);
   });
 
-  it('is the fourth of a turn', async (t) => {
+  it('is the fourth in a turn', async (t) => {
     const { caller, models } = await stage(t, {
       a: [to('b'), to('b')],
       b: [to('a'), to('a'), 'Enough.'],
@@ -402,7 +402,7 @@ describe('a hand-over that cannot be', () => {
     assert.match(content, /handed over 3 times in this turn, which is the limit/);
   });
 
-  it('is the second of calls that a model makes together', async (t) => {
+  it('is the second among calls that a model makes together', async (t) => {
     const { caller, history } = await stage(t, {
       sales: [[to('billing'), to('support')]],
       billing: ['Billing here.'],
@@ -413,14 +413,14 @@ describe('a hand-over that cannot be', () => {
     assert.match(second, /^tool: .*is already handing the conversation over/);
   });
 
-  it('is one to no name', () => {
+  it('is one to an empty name', () => {
     for (const name of ['', undefined, 7, {}]) {
       const error = { name: 'TypeError', message: /takes the name of an agent/ };
       assert.throws(() => handOver(name as string), error);
     }
   });
 
-  it('is one for a call that does not run', async (t) => {
+  it('is one for a call that is not running', async (t) => {
     const careless = defineAgent({
       name: 'careless',
       onMessage: async ({ journal }) => {
@@ -437,7 +437,7 @@ describe('a hand-over that cannot be', () => {
 });
 
 describe('a turn that was handed over and delivered again', () => {
-  it('is sent again as it was, if it had completed', async (t) => {
+  it('is sent again as it was if it had completed', async (t) => {
     const { caller } = await stage(t, {
       sales: [['One moment.', to('billing')]],
       billing: ['Billing here.'],
@@ -446,7 +446,7 @@ describe('a turn that was handed over and delivered again', () => {
     assert.equal(await (await caller.deliverAgain()).text(), 'One moment. Billing here.');
   });
 
-  it('goes on with the other agent, if it had not', async (t) => {
+  it('goes on with the other agent if it had not', async (t) => {
     const { caller, history, models } = await stage(t, {
       sales: [to('billing')],
       billing: [], // an empty script fails the turn
@@ -474,8 +474,8 @@ describe('a turn that was handed over and delivered again', () => {
   });
 });
 
-describe('a hand-over whose turn is over', () => {
-  it('stands when the caller spoke over the other agent', async (t) => {
+describe('a hand-over after its turn is over', () => {
+  it('stays in force when the caller speaks over the other agent', async (t) => {
     const begun = deferred();
     const slow = defineAgent({
       name: 'slow',
@@ -541,7 +541,7 @@ function sharedStore(): SharedStore {
 }
 
 describe('a turn that was handed over and runs again in another process', () => {
-  it('is spoken there by the agent that it was handed over to', async (t) => {
+  it('is spoken there by the agent that took it over', async (t) => {
     const listeners = new Map<string, (message: string) => void>();
     const channel = (address: string): Channel => ({
       address,
@@ -608,7 +608,7 @@ describe('the agent of a conversation', () => {
     });
   }
 
-  it('is the first one if the other is not served any more, and the log says so', async (t) => {
+  it('is the first one if the other is no longer served, and the log says so', async (t) => {
     const first = await stage(
       t,
       { sales: [to('billing')], billing: ['Billing here.'] },

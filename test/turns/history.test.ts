@@ -76,7 +76,7 @@ describe('history', () => {
     );
   });
 
-  it("reaches the agent up to the caller's words", async (t) => {
+  it("reaches the agent up to and including the caller's words", async (t) => {
     const seen = new Told<readonly (readonly string[])[]>();
     const { client } = serve(t, {
       onMessage: ({ text, history }) => {
@@ -104,14 +104,14 @@ describe('history', () => {
     ]);
   });
 
-  it('is kept over sessions of one conversation', async (t) => {
+  it('is kept across sessions of one conversation', async (t) => {
     const { client, history } = serve(t, {});
     await (await client.say('One', { session_id: 's-1' })).text();
     await (await client.say('Two', { session_id: 's-2' })).text();
     assert.equal((await history()).length, 4);
   });
 
-  it('holds no data and no hangup', async (t) => {
+  it('holds neither data nor hang-ups', async (t) => {
     const messages = await historyAfter(t, (_turn, reply) => {
       reply.data({ a: 1 });
       reply.say('Bye.');
@@ -123,7 +123,7 @@ describe('history', () => {
     ]);
   });
 
-  it('holds no word that the connection has refused, as it is gone', async () => {
+  it('does not hold a word that the closed connection refused', async () => {
     const { turns, conversations } = turnsOf(() => ['One. ', 'Two.']);
     const outcome = deferred<string>();
     const delivery: Delivery = {
@@ -144,7 +144,7 @@ describe('history', () => {
     assert.deepEqual(messages.map(({ content }) => content), ['Hello?', 'One. ']);
   });
 
-  it('holds MAX_MESSAGES at the most', async (t) => {
+  it('holds at most MAX_MESSAGES messages', async (t) => {
     const { client, history } = serve(
       t,
       { onMessage: ({ text }) => `${text}!` },
@@ -158,7 +158,7 @@ describe('history', () => {
     );
   });
 
-  it('is written to a store that answers later too', async (t) => {
+  it('is also written to a store that answers later', async (t) => {
     const { client, history } = serve(t, {}, { store: slowStore() });
     await (await client.say('Hello?')).text();
     assert.deepEqual(await history(), [

@@ -20,7 +20,7 @@ describe('interruption_context', () => {
     assert.deepEqual((await served.history())[1], ['assistant', 'It rains', 'interrupted']);
   });
 
-  it('cuts a turn that was completed: its text was sent, its voice was cut', async (t) => {
+  it('cuts a completed turn: its text was sent, its voice was cut', async (t) => {
     const served = holding(t);
     await (await served.client.say('It rains in Spain')).text();
     await (await served.client.say('next', heard('It rains'))).text();
@@ -72,7 +72,7 @@ describe('interruption_context', () => {
     ]);
   });
 
-  it('cuts no earlier turn that assistant_turn_id names, if it said other words', async (t) => {
+  it('ignores an earlier turn that assistant_turn_id names if it said other words', async (t) => {
     const served = holding(t);
     await (await served.client.say('One', { turn_id: 't-1' })).text();
     await (await served.client.say('Two', { turn_id: 't-2' })).text();
@@ -110,7 +110,7 @@ describe('interruption_context', () => {
     assert.deepEqual((await served.history())[1], ['assistant', 'One!', 'interrupted']);
   });
 
-  it('with text_heard that is no prefix of what was sent keeps what was heard', async (t) => {
+  it('with text_heard that is not a prefix of what was sent keeps what was heard', async (t) => {
     const served = holding(t);
     await dropHeld(served);
     await (await served.client.say('next', heard('it rains, in'))).text();
@@ -126,7 +126,7 @@ describe('interruption_context', () => {
     assert.deepEqual((await served.history())[1], ['assistant', 'One!', 'completed']);
   });
 
-  it('in a conversation without a reply is no error', async (t) => {
+  it('in a conversation without a reply is not an error', async (t) => {
     const served = holding(t);
     assert.equal(
       await (await served.client.say('next', heard('One', { assistant_turn_id: 'x' }))).text(),
@@ -154,7 +154,7 @@ describe('interruption_context', () => {
     assert.deepEqual((await history())[1], ['assistant', 'old and', 'interrupted']);
   });
 
-  it('is not undone by the drop that is noticed after it', async (t) => {
+  it('is not undone when the drop is noticed afterwards', async (t) => {
     const served = holding(t);
     const { drop } = await hold(served);
     await (await served.client.say('next', heard('It rains'))).text();
@@ -199,7 +199,7 @@ describe('interruption_context', () => {
     ]);
   });
 
-  it('of an older turn that runs again cuts no turn after it', async (t) => {
+  it('of an older turn that runs again leaves later turns alone', async (t) => {
     // The caller spoke over t-1 with t-2, which failed. Then came t-3, and t-2 once more, whose
     // context still reports on t-1.
     let failing = true;

@@ -49,7 +49,7 @@ describe('a dropped request', () => {
     assert.equal((await served.begun.next()).aborted, true);
   });
 
-  it("fires the agent's signal with a reason that is no failure", async (t) => {
+  it("fires the agent's signal with a reason that is not an error", async (t) => {
     const served = holding(t);
     await dropHeld(served);
     assert.equal(((await served.begun.next()).reason as Error).name, 'TurnAbortedError');
@@ -81,7 +81,7 @@ describe('a dropped request', () => {
     });
   });
 
-  it('is no error', async (t) => {
+  it('is not an error', async (t) => {
     const served = holding(t);
     await dropHeld(served);
     await (await served.client.say('next')).text();
@@ -94,7 +94,7 @@ describe('a dropped request', () => {
     assert.equal(served.metric('layercode_turns_total{event="message",outcome="interrupted",wire="layercode"}'), 1);
   });
 
-  it('stops a generator that waits at a yield', async (t) => {
+  it('stops a generator that is waiting at a yield', async (t) => {
     const stopped = deferred();
     const gate = deferred();
     const { client } = serve(t, {
@@ -116,7 +116,7 @@ describe('a dropped request', () => {
     await within(stopped.promise, "the generator's finally");
   });
 
-  it("before the first word leaves the caller's words alone in history", async (t) => {
+  it("before the first word leaves only the caller's words in history", async (t) => {
     const { raw, history, interrupted } = serve(t, {
       onMessage: ({ signal }) => (begun.resolve(), fired(signal).then(() => undefined)),
     });
@@ -142,7 +142,7 @@ describe('a dropped request', () => {
     assert.equal(signal.aborted, true);
   });
 
-  it('fires a signal that is asked for only afterwards', async (t) => {
+  it('fires a signal that is first read afterwards', async (t) => {
     const gate = deferred();
     const begun = deferred();
     const aborted = deferred<boolean>();
@@ -162,7 +162,7 @@ describe('a dropped request', () => {
     assert.equal(await within(aborted.promise, 'the agent'), true);
   });
 
-  it('makes whatever the agent still says a no-op that returns false', async (t) => {
+  it('turns everything the agent says later into a no-op that returns false', async (t) => {
     const late = deferred<unknown[]>();
     const { client } = serve(t, {
       async onMessage({ signal }, reply) {
@@ -178,7 +178,7 @@ describe('a dropped request', () => {
     assert.deepEqual(await within(late.promise, 'the late words'), [false, false]);
   });
 
-  it('keeps out of history what the agent still says', async (t) => {
+  it('keeps what the agent says later out of history', async (t) => {
     const late = deferred();
     const { client, history } = serve(t, {
       async onMessage({ signal }, reply) {
@@ -287,7 +287,7 @@ describe('a newer turn', () => {
     assert.equal((await served.begun.next()).aborted, true);
   });
 
-  it('keeps of the older one what had been sent, as interrupted', async (t) => {
+  it('keeps what the older one had sent, as interrupted', async (t) => {
     const served = holding(t);
     await hold(served);
     await (await served.client.say('next')).text();
@@ -299,7 +299,7 @@ describe('a newer turn', () => {
     ]);
   });
 
-  it('is shown the interrupted one in its history', async (t) => {
+  it('sees the interrupted one in its history', async (t) => {
     const seen = new Told<readonly string[]>();
     const served = serve(t, {
       async *onMessage({ text, history, signal }) {
@@ -356,7 +356,7 @@ describe('a newer turn', () => {
     assert.equal((await served.interrupted.next()).turnId, 't-1');
   });
 
-  it('lets no stale agent write to its stream', async (t) => {
+  it('keeps a stale agent from writing to its stream', async (t) => {
     const gate = deferred();
     const { client } = serve(t, {
       async *onMessage({ text }) {
@@ -372,7 +372,7 @@ describe('a newer turn', () => {
     assert.deepEqual(typesOf(await old.rest()), ['response.end']);
   });
 
-  it('lets no stale agent write to history', async (t) => {
+  it('keeps a stale agent from writing to history', async (t) => {
     const gate = deferred();
     const over = deferred();
     const { client, history } = serve(t, {

@@ -20,7 +20,7 @@ describe('a once tool whose time was up', () => {
   });
 
   // It was paid twice: its outcome was unknown, though the payment still ran.
-  it('acts once though others need the room of its conversation meanwhile', async (t) => {
+  it('acts once even if other calls need its conversation\'s room meanwhile', async (t) => {
     const store = new MemoryStore({ ttlMs: 60_000, maxConversations: 1 });
     const bank = new Bank();
     const served = shop(t, payTool(bank.pay, { timeoutMs: 20 }), { store });
@@ -57,7 +57,7 @@ describe('a once tool whose time was up', () => {
 
 describe('a once tool that ends while the store of its process fails', () => {
   // The others were told that the outcome is unknown, though a living process knew it.
-  it('runs for all others until its result is stored', async (t) => {
+  it('counts as running in all other processes until its result is stored', async (t) => {
     const bank = new Bank();
     const { a, b, post, parts: [store] } = machines(t, () => payTool(bank.pay));
     await b.says('Hello');
@@ -75,7 +75,7 @@ describe('a once tool that ends while the store of its process fails', () => {
     assert.deepEqual(errorsOf(b, 'the outcome of a tool call is unknown'), []);
   });
 
-  it('is waited for with fillers until the time of the turn that waits is up', async (t) => {
+  it('is waited for with fillers until the waiting turn\'s time is up', async (t) => {
     const bank = new Bank();
     const environment = {
       TURN_TIMEOUT_SECONDS: '20', FIRST_WORD_TIMEOUT_SECONDS: '10', FILLER_AFTER_MS: '1200',

@@ -36,7 +36,7 @@ describe('turns over a store that answers later', () => {
     );
   });
 
-  it('count a replay that was dropped once', async (t) => {
+  it('count a dropped replay once', async (t) => {
     const store = slowStore();
     const served = serve(t, {}, { store });
     await (await served.client.post(messageEvent())).text();
@@ -52,7 +52,7 @@ describe('turns over a store that answers later', () => {
     );
   });
 
-  it('do not tell the agent of an interruption when a replay is dropped', async (t) => {
+  it('do not tell the agent about an interruption when a replay is dropped', async (t) => {
     const store = slowStore();
     const served = serve(t, {}, { store });
     await (await served.client.post(messageEvent())).text();
@@ -68,7 +68,7 @@ describe('turns over a store that answers later', () => {
     assert.equal(await within((await client.say('Hello?')).text(), 'the apology'), DEFAULT_APOLOGY);
   });
 
-  it('let no turn run on when the store fails', async (t) => {
+  it('leave no turn running when the store fails', async (t) => {
     const store = slowStore();
     store.update = () => Promise.reject(new Error('the database is gone'));
     const { client, app } = serve(t, {}, { store });

@@ -32,12 +32,12 @@ function count(effects: readonly Effect[], ...what: readonly Effect['do'][]): nu
 }
 
 describe('the states of a turn', () => {
-  it('stand in a file that imports nothing', () => {
+  it('are in a file that imports nothing', () => {
     const source = new URL('../../src/turns/machine.ts', import.meta.url);
     assert.doesNotMatch(readFileSync(source, 'utf8'), /^import /m);
   });
 
-  it('can all be reached from the first', () => {
+  it('can all be reached from the first one', () => {
     assert.deepEqual(new Set(WAYS.map(({ state }) => state)), new Set(RUN_STATES));
   });
 
@@ -49,7 +49,7 @@ describe('the states of a turn', () => {
   });
 });
 
-describe('on every way through a turn', () => {
+describe('on every path through a turn', () => {
   it('its caller is answered once, and by then it is over', () => {
     for (const { state, effects } of WAYS) {
       assert.equal(count(effects, 'settle', 'end unstored'), isAnswered(state) ? 1 : 0);
@@ -117,7 +117,7 @@ describe('an interruption', () => {
   }
 });
 
-describe('what stays in its state', () => {
+describe('an event that leaves the state unchanged', () => {
   for (const state of RUN_STATES) {
     it(`neither begins nor ends anything: ${state}`, () => {
       for (const happening of HAPPENINGS) {

@@ -58,7 +58,7 @@ function heard(text_heard: string, assistant_turn_id: string): Record<string, un
 }
 
 describe("a model's reply", () => {
-  it('leaves token by token: the first is with the caller before the model has the second', async (t) => {
+  it('is sent token by token: the first arrives before the model has the second', async (t) => {
     const gate = deferred();
     const { client } = await serveModel(t, plain, [
       pausing(textReply('It ').slice(0, 2), gate.promise, [
@@ -77,7 +77,7 @@ describe("a model's reply", () => {
     assert.deepEqual(contentsOf(await listener.rest()), [' rains.']);
   });
 
-  it('is an event a token', async (t) => {
+  it('is one event per token', async (t) => {
     const { client } = await serveModel(t, plain, [says('It', ' rains', ' in', ' Spain', '.')]);
     assert.deepEqual(contentsOf(await eventsOf(client.say('Rain?'))), [
       'It',
@@ -96,7 +96,7 @@ describe("a model's reply", () => {
     ]);
   });
 
-  it('is freed of Markdown and emoji, however it is split', async (t) => {
+  it('is stripped of Markdown and emoji, however it is split', async (t) => {
     const { client } = await serveModel(t, plain, [
       says(
         '# Men',
@@ -112,7 +112,7 @@ describe("a model's reply", () => {
     assert.match(text, /Menu\s+Coffee at our shop!/);
   });
 
-  it('keeps Markdown and emoji where speakable is false', async (t) => {
+  it('keeps Markdown and emoji if speakable is false', async (t) => {
     const texts = ['# Men', 'u\n- **Coffee** \u{1F600}'];
     const { client } = await serveModel(
       t,
@@ -122,7 +122,7 @@ describe("a model's reply", () => {
     assert.deepEqual(contentsOf(await eventsOf(client.say('Menu?'))), texts);
   });
 
-  it('is kept as it was spoken, and sent to the model like that', async (t) => {
+  it('is stored as it was spoken, and sent to the model that way', async (t) => {
     const { client, server } = await serveModel(t, plain, [says('**Yes**, it', ' rains.')]);
     await spoken(client.say('Rain?'));
     await spoken(client.say('Really?'));
@@ -133,7 +133,7 @@ describe("a model's reply", () => {
     ]);
   });
 
-  it("is asked for with the system's prompt first, over a stream, with the key", async (t) => {
+  it('is requested with the system prompt first, as a stream, with the key', async (t) => {
     const { client, server } = await serveModel(t, plain, [says('Yes.')]);
     await spoken(client.say('Rain?'));
     const [request] = server.requests;
@@ -181,7 +181,7 @@ describe('a caller who leaves', () => {
     });
   }
 
-  it('while a retry waits stops the retry', async (t) => {
+  it('during the wait before a retry stops the retry', async (t) => {
     const served = await serveModel(t, plain, [rateLimits({ 'retry-after': '1' }), says('Yes.')]);
     const caller = await callOver(t, served);
     await (
@@ -192,7 +192,7 @@ describe('a caller who leaves', () => {
     assert.equal(served.server.requests.length, 1);
   });
 
-  it('is no error, and asks no model again', async (t) => {
+  it('is not an error, and no model is asked again', async (t) => {
     const { client, server, logLines } = await serveModel(
       t,
       plain,
@@ -210,7 +210,7 @@ describe('a caller who leaves', () => {
     assert.deepEqual(errorsIn(logLines), []);
   });
 
-  it('has the model told what the caller heard, and that there was more', async (t) => {
+  it('makes the model learn what was heard, and that there was more', async (t) => {
     const { client, server } = await serveModel(t, plain, [
       silentAfter(chunk({ content: 'It rains in Spain, ' }), chunk({ content: 'mainly.' })),
       says('Yes.'),
@@ -230,7 +230,7 @@ describe('a caller who leaves', () => {
     ]);
   });
 
-  it('shows the model what was sent if it is unknown what was heard', async (t) => {
+  it('shows the model what was sent if nobody knows what was heard', async (t) => {
     const { client, server } = await serveModel(t, plain, [
       silentAfter(chunk({ content: 'It rains, ' }), chunk({ content: 'mainly.' })),
       says('Yes.'),
@@ -256,7 +256,7 @@ describe('a caller who leaves', () => {
     assert.deepEqual(outline(server.requests[1]), [['user', 'Rain?\nStop.']]);
   });
 
-  it('who spoke before the first token has both utterances answered as one', async (t) => {
+  it('who spoke before the first token gets one answer to both utterances', async (t) => {
     const served = await serveModel(t, plain, [silentAfter(), says('Yes.')]);
     const { client, server } = served;
     await callOver(t, served, { text: 'Does it' });
@@ -301,7 +301,7 @@ describe('a model that fails', () => {
     });
   }
 
-  it('is apologised for when it is silent beyond FIRST_WORD_TIMEOUT_SECONDS, and its connection closed', async (t) => {
+  it('loses its connection, with an apology, after FIRST_WORD_TIMEOUT_SECONDS', async (t) => {
     const { client, server } = await serveModel(t, plain, [silentAfter()], {
       FIRST_WORD_TIMEOUT_SECONDS: '0.1',
     });
@@ -309,7 +309,7 @@ describe('a model that fails', () => {
     assert.equal(await within((await server.request(0)).wasCut, 'the connection to close'), true);
   });
 
-  it('is apologised for when its reply is longer than TURN_TIMEOUT_SECONDS, and its connection closed', async (t) => {
+  it('loses its connection, with an apology, after TURN_TIMEOUT_SECONDS', async (t) => {
     const { client, server } = await serveModel(
       t,
       plain,
@@ -337,7 +337,7 @@ describe('a list of models', () => {
     ['is empty', empty],
     ['is down', overloaded],
   ] as const) {
-    it(`has the next one answer when the first ${what}`, async (t) => {
+    it(`lets the next one answer when the first ${what}`, async (t) => {
       const [openai, groq] = [await modelServer(t, answer), await modelServer(t, says('Yes.'))];
       const { client } = serveAgent(t, plain, { openai, groq }, both);
       assert.equal(await spoken(client.say('Rain?')), 'Yes.');
@@ -399,7 +399,7 @@ describe('a list of models', () => {
     });
   });
 
-  it('warns of a fall-back without a key, and is ready', async (t) => {
+  it('warns of a fallback without a key, and is ready', async (t) => {
     const { get } = serveAgent(
       t,
       plain,
@@ -495,7 +495,7 @@ describe("the turn's record", () => {
     );
   });
 
-  it('gives a duplicate in mid-reply the whole of it, and asks the model once', async (t) => {
+  it('gives a duplicate in mid-reply all of it, and asks the model once', async (t) => {
     const gate = deferred();
     const { client, server } = await serveModel(t, plain, [
       pausing(textReply('It').slice(0, 2), gate.promise, [
@@ -512,7 +512,7 @@ describe("the turn's record", () => {
     assert.deepEqual([await second, server.requests.length], ['It rains.', 1]);
   });
 
-  it('of a turn that failed is no answer for its duplicate: the model is asked again', async (t) => {
+  it('of a failed turn does not answer its duplicate: the model is asked again', async (t) => {
     const { client } = await serveModel(t, plain, [empty, says('Yes.')]);
     await spoken(client.say('Rain?', { turn_id: 't-1' }));
     assert.equal(await spoken(client.say('Rain?', { turn_id: 't-1' })), 'Yes.');
@@ -534,7 +534,7 @@ describe("a call's start", () => {
     assert.deepEqual([server.requests.length, server.connectionsSeen], [1, 1]);
   });
 
-  it('says the welcome though the model cannot be reached', async (t) => {
+  it('says the welcome even if the model cannot be reached', async (t) => {
     const server = await modelServer(t, says('Yes.'));
     const { client } = serveAgent(
       t,
@@ -555,7 +555,7 @@ describe("a call's start", () => {
     assert.equal(await spoken(client.start()), 'Hello!');
   });
 
-  it('is silent without a welcome, and "Welcome back." to a caller who is back', async (t) => {
+  it('is silent without a welcome, and says "Welcome back." to a returning caller', async (t) => {
     const { client } = await serveModel(t, plain, [says('Yes.')]);
     assert.deepEqual(
       [
@@ -567,7 +567,7 @@ describe("a call's start", () => {
     );
   });
 
-  it("has its welcome in the model's prompt", async (t) => {
+  it("puts its welcome into the model's prompt", async (t) => {
     const { client, server } = await serveModel(
       t,
       defineAgent({ name: 'plain', prompt: 'Be brief.', welcome: 'Hello!' }),
@@ -581,7 +581,7 @@ describe("a call's start", () => {
     ]);
   });
 
-  it('works without a key in the warm-up', async (t) => {
+  it('opens no connection without a key, and works', async (t) => {
     const seen: string[] = [];
     const { client, server } = await serveModel(
       t,

@@ -88,7 +88,7 @@ describe('a once tool', () => {
   });
 
   // Two payments ran at once: with the conversation its claim had been dropped.
-  it('acts once though the time of its conversation is up while it runs', async (t) => {
+  it('acts once even if its conversation expires while it runs', async (t) => {
     let now = 0;
     const store = new MemoryStore({ ttlMs: 1_000, maxConversations: 10, now: () => now });
     const bank = new Bank();
@@ -103,7 +103,7 @@ describe('a once tool', () => {
     assert.deepEqual(bank.calls, [5]);
   });
 
-  it('acts once though others need the room of its conversation while it runs', async (t) => {
+  it('acts once even if others need its conversation\'s room while it runs', async (t) => {
     const store = new MemoryStore({ ttlMs: 60_000, maxConversations: 1 });
     const bank = new Bank();
     const served = shop(t, payTool(bank.pay), { store });
@@ -152,7 +152,7 @@ describe('a once tool', () => {
     assert.deepEqual([keys.length, new Set(keys).size], [2, 1]);
   });
 
-  it('is not repeated where its result is not JSON: the model is told', async (t) => {
+  it('is not repeated if its result is not JSON: the model is told', async (t) => {
     let runs = 0;
     const served = shop(t, payTool(() => ({ big: 1n, runs: ++runs })));
     assert.match(await served.says('pay 5'), /^\{"error":"result\.big/);
@@ -203,7 +203,7 @@ describe('a once tool', () => {
     assert.match(await reply.text(), /not started/);
   });
 
-  it('keeps its keys though history is trimmed', async (t) => {
+  it('keeps its keys when history is trimmed', async (t) => {
     let runs = 0;
     const served = shop(t, payTool(() => ++runs), { environment: { MAX_MESSAGES: '4' } });
     await served.says('pay 5');
@@ -212,7 +212,7 @@ describe('a once tool', () => {
     assert.equal(runs, 1);
   });
 
-  it('cannot be one of two different tools of one name', () => {
+  it('cannot be one of two different tools with one name', () => {
     const settings = parseSettings({ LAYERCODE_WEBHOOK_SECRET: 'whsec_x' }, []);
     const one = payTool(() => 1);
     const other = payTool(() => 2, { once: false });
@@ -228,7 +228,7 @@ describe('a once tool', () => {
     assert.doesNotThrow(() => app(other, payTool(() => 3, { once: false })));
   });
 
-  it('is warned of at the start if it is repeatable and cannot run again as it did', (t) => {
+  it('causes a warning at start-up if it is repeatable and cannot run again as it did', (t) => {
     const said = (more: Parameters<typeof payTool>[1]): unknown[] =>
       linesOf(shop(t, payTool(() => 1, more)), 'a repeatable tool may not run again as it did')
         .map(({ level, reason }) => `${level} ${reason}`);
@@ -247,7 +247,7 @@ describe('a once tool', () => {
     assert.deepEqual([lines(true), lines(false)], [1, 0]); // the other only reads it
   });
 
-  it('says at the start that memory forgets, in production as a warning', (t) => {
+  it('makes the server say at start-up that memory forgets, in production as a warning', (t) => {
     const { logLines } = shop(t, payTool(() => 1));
     const said = /"level":"info","msg":"tools that act once may act again after a restart"/;
     assert.match(logLines.join(''), said);
@@ -258,7 +258,7 @@ describe('a once tool', () => {
     assert.doesNotMatch(kept.logLines.join(''), /may act again/);
   });
 
-  it('says so of one that a function of the turn makes when it is made first', async (t) => {
+  it('made by a function of the turn causes that message when it is first made', async (t) => {
     const served = shop(t, () => payTool(() => 1));
     const said = (): unknown[] =>
       linesOf(served, 'tools that act once may act again after a restart').map(({ tools }) => tools);
@@ -270,14 +270,14 @@ describe('a once tool', () => {
     assert.doesNotMatch(kept.logLines.join(''), /may act again/);
   });
 
-  it('refuses options that contradict it when it is made, and always finishes', () => {
+  it('refuses contradictory options when it is defined, and always finishes', () => {
     assert.throws(() => payTool(() => 1, { whenInterrupted: 'abort' }), /must finish/);
     assert.throws(() => payTool(() => 1, { once: 'yes' as unknown as boolean }), /once must be/);
     assert.equal(payTool(() => 1).whenInterrupted, 'finish');
   });
 });
 
-describe('a once tool of two processes', () => {
+describe('a once tool in two processes', () => {
   /** The first process has paid, and the store has lost that. */
   async function paidAndLost(t: TestContext): Promise<Machines & { readonly bank: Bank }> {
     const bank = new Bank();
@@ -294,7 +294,7 @@ describe('a once tool of two processes', () => {
     assert.deepEqual(bank.calls, [5]);
   }
 
-  it('acts once though the other process gets what the caller says next', async (t) => {
+  it('acts once even if the other process gets what the caller says next', async (t) => {
     const bank = new Bank();
     const { a, b, post } = machines(t, () => payTool(bank.pay));
     const first = a.says('pay 5');
@@ -309,7 +309,7 @@ describe('a once tool of two processes', () => {
     assert.deepEqual([bank.calls, bank.keys.size], [[5], 1]);
   });
 
-  it('is waited for though no message arrives', async (t) => {
+  it('is waited for even if no message arrives', async (t) => {
     const bank = new Bank();
     const { a, b, post } = machines(t, () => payTool(bank.pay));
     const first = a.says('pay 5');
@@ -322,7 +322,7 @@ describe('a once tool of two processes', () => {
     await first;
   });
 
-  it('is joined though the store has lost all that it knew of it', async (t) => {
+  it('is joined even if the store has lost all that it knew of it', async (t) => {
     const bank = new Bank();
     const { a, b, loseAll } = machines(t, () => payTool(bank.pay));
     await b.says('Hello');
@@ -338,20 +338,20 @@ describe('a once tool of two processes', () => {
     assert.deepEqual(bank.calls, [5]);
   });
 
-  it('is not made again though the store has lost that it was made', async (t) => {
+  it('is not called again even if the store has lost the call', async (t) => {
     const { b, bank } = await paidAndLost(t);
     assert.match(await b.says('pay 5'), /"done before"/);
     assert.deepEqual(bank.calls, [5]);
   });
 
-  it('is done before where that is known, though the store is away', async (t) => {
+  it('is "done before" where that is known, even if the store is away', async (t) => {
     const { a, bank, parts: [store] } = await paidAndLost(t);
     store.failWith = new Error('the store does not answer');
     assert.equal(await a.says('pay 5'), '{"status":"done before","result":{"paid":5}}');
     assert.deepEqual(bank.calls, [5]);
   });
 
-  it('ends the calls that wait for it when it did nothing', async (t) => {
+  it('ends the calls that wait for it if it did nothing', async (t) => {
     const bank = new Bank();
     const { a, b, post } = machines(t, () => payTool(bank.pay));
     const first = a.says('pay 5');
@@ -363,7 +363,7 @@ describe('a once tool of two processes', () => {
     await first;
   });
 
-  it('starts although the store has not let another process start it', async (t) => {
+  it('starts even if the store has not let another process start it', async (t) => {
     const bank = new Bank();
     const { a, b, parts: [store] } = machines(t, () => payTool(bank.pay));
     await a.says('Hello');
@@ -415,7 +415,7 @@ describe('a once tool of two processes', () => {
       });
 
   // The next turn told once more of the call that another one had waited for.
-  it('is said to have an unknown outcome once if its process dies while another waits',
+  it('has an unknown outcome, reported once, if its process dies while another waits',
     async (t) => {
       const bank = new Bank();
       const { a, b, c, post, loseFirst } = machines(t, () => payTool(bank.pay));
@@ -431,7 +431,7 @@ describe('a once tool of two processes', () => {
       await first;
     });
 
-  it('is repeated by a call that has waited for it if it is repeatable', async (t) => {
+  it('is run by a call that has waited for it if it is repeatable', async (t) => {
     const [lost, bank] = [new Bank(), new Bank()];
     const pays = [lost.pay, bank.pay, bank.pay].values();
     const { a, b, post, loseFirst } = machines(t, () =>
@@ -468,7 +468,7 @@ describe('a once tool of two processes', () => {
       await first;
     });
 
-  it('is said to have ended when its process, which was only frozen, stores the result',
+  it('is reported as ended when its process, which was only frozen, stores the result',
     async (t) => {
       const bank = new Bank();
       const { a, b, loseFirst } = machines(t, () => payTool(bank.pay));
@@ -482,7 +482,7 @@ describe('a once tool of two processes', () => {
       assert.deepEqual(keysOf(a, ENDED), keysOf(b, UNKNOWN));
     });
 
-  it('does not start while the store does not answer, and burns nothing', async (t) => {
+  it('does not start while the store does not answer, and can be called later', async (t) => {
     const bank = new Bank();
     const { a, parts: [store] } = machines(t, () => payTool(bank.pay));
     await a.says('Hello');
@@ -514,7 +514,7 @@ describe('a once tool of two processes', () => {
     assert.deepEqual(bank.calls, [5]);
   });
 
-  it('is waited for though another process has taken its turn over', async (t) => {
+  it('is waited for even if another process has taken its turn over', async (t) => {
     const bank = new Bank();
     const { a, b, c, post } = machines(t, () => payTool(bank.pay));
     const first = a.says('pay 5', { turn_id: 'paying' });
@@ -548,7 +548,7 @@ describe('a once tool where no messages are exchanged', () => {
 });
 
 describe('the stores of a once tool', () => {
-  it('may be any with four methods', async (t) => {
+  it('may be any store with four methods', async (t) => {
     const inner = new MemoryStore({ ttlMs: 60_000, maxConversations: 10 });
     const store: ConversationStore = {
       read: async (id) => inner.read(id),
@@ -565,7 +565,7 @@ describe('the stores of a once tool', () => {
 });
 
 describe('a tool that finishes', () => {
-  it('stops the clock of the first word while it runs', async (t) => {
+  it('stops the clock for the first word while it runs', async (t) => {
     const bank = new Bank();
     const environment = { FIRST_WORD_TIMEOUT_SECONDS: '10', FILLER_AFTER_MS: '0' };
     const served = shop(t, payTool(bank.pay), { environment });
@@ -579,7 +579,7 @@ describe('a tool that finishes', () => {
   });
 
   // The caller was asked to say it again, and the model called once more.
-  it('stops it also for a call that waits for it', async (t) => {
+  it('also stops it for a call that waits for it', async (t) => {
     const bank = new Bank();
     const environment = { FIRST_WORD_TIMEOUT_SECONDS: '10' };
     const served = shop(t, payTool(bank.pay), { environment });

@@ -55,7 +55,7 @@ describe('an opening that waited for the store', () => {
     }
   });
 
-  it('yields to a turn that another process opened meanwhile, and stands before it', () => {
+  it('yields to a turn that another process opened meanwhile, and is placed before it', () => {
     const conversation = emptyConversation('c');
     open(conversation, 'first', 'a');
     open(conversation, 'b', 'b');
@@ -78,7 +78,7 @@ describe('an opening that waited for the store', () => {
   });
 
   // Two callers' words reach two processes, and each has to ask a third one, which is gone.
-  it('yields only to turns that arrived later, where those waited too', (t) => {
+  it('yields only to turns that arrived later if those waited too', (t) => {
     const now = Date.now();
     t.mock.method(Date, 'now', () => now);
     for (const [waitedMs, outcome] of [[200, 'opened'], [300, 'stale']] as const) {
@@ -88,7 +88,7 @@ describe('an opening that waited for the store', () => {
     }
   });
 
-  it('knows which turns of its own process are newer, however short it waited', () => {
+  it('knows which turns of its own process are newer, however briefly it waited', () => {
     const conversation = emptyConversation('c');
     const runId = (runs += 1);
     open(conversation, 'a2', 'a', { waitedMs: () => 0 });
@@ -109,7 +109,7 @@ describe('an opening that waited for the store', () => {
     );
   });
 
-  it('does not open if its turn is over, and ends no other', () => {
+  it('does not open if its turn is over, and ends no other turn', () => {
     const conversation = emptyConversation('c');
     open(conversation, 'b', 'b');
     assert.equal(open(conversation, 'a', 'a', { isOver: () => true }), 'over');
@@ -118,7 +118,7 @@ describe('an opening that waited for the store', () => {
   });
 
   // Seed 540764 of the fleet: neither of two such turns knew when the other one had arrived.
-  it('stands before a later one of another process if neither could open', (t) => {
+  it('is placed before a later one of another process if neither could open', (t) => {
     const now = Date.now();
     t.mock.method(Date, 'now', () => now);
     const isOver = (): boolean => true;
@@ -130,7 +130,7 @@ describe('an opening that waited for the store', () => {
     }
   });
 
-  it('opens in its place before a newer turn that was over before it could open', (t) => {
+  it('opens in its place before a newer turn that ended before it could open', (t) => {
     const now = Date.now();
     t.mock.method(Date, 'now', () => now);
     for (const process of ['a', 'b']) {
@@ -158,7 +158,7 @@ describe('an opening that waited for the store', () => {
   });
 
   // Seed 5005994 of the fleet: the caller of a late delivery left, and the newer turn was ended.
-  it('is stale as a late delivery, though it is over, and ends no turn of its process', () => {
+  it('is stale as a late delivery, even if it is over, and ends no turn of its process', () => {
     for (const [isRunning, outcome] of [[true, 'stale'], [false, 'over']] as const) {
       const conversation = emptyConversation('c');
       open(conversation, 'old', 'a');
@@ -171,7 +171,7 @@ describe('an opening that waited for the store', () => {
   });
 
   // Seed 401212 of the fleet: the words waited for a store, and stood in what was erased meanwhile.
-  it('leaves no words in a conversation that was erased after they arrived', (t) => {
+  it('adds no words to a conversation that was erased after they arrived', (t) => {
     const now = Date.now();
     t.mock.method(Date, 'now', () => now);
     const isOver = (): boolean => true;
@@ -188,7 +188,7 @@ describe('an opening that waited for the store', () => {
   });
 });
 
-describe('a turn that another process got later', () => {
+describe('a turn that another process received later', () => {
   it('is left to that one by a delivery that waited', (t) => {
     const now = Date.now();
     t.mock.method(Date, 'now', () => now);
@@ -212,7 +212,7 @@ describe('a turn that another process got later', () => {
 });
 
 describe('a turn that was interrupted and is delivered again', () => {
-  it('is stale while a newer turn runs in another process that lives', () => {
+  it('is stale while a newer turn runs in another live process', () => {
     for (const isAlive of [true, false]) {
       const conversation = emptyConversation('c');
       open(conversation, 'old', 'a');
@@ -222,7 +222,7 @@ describe('a turn that was interrupted and is delivered again', () => {
     }
   });
 
-  it('leaves the newer turn alone that runs elsewhere', async (t) => {
+  it('leaves a newer turn alone that runs elsewhere', async (t) => {
     const { a, b } = machines(t);
     const old = await hold(a, 'hold old', 'hold old', ID);
     const held = await hold(b, 'hold new', 'hold new', ID);
@@ -234,7 +234,7 @@ describe('a turn that was interrupted and is delivered again', () => {
     assert.deepEqual([a.outcomes()['stale'], b.aborted], [1, []]);
   });
 
-  it('is stale behind turns of its process that wait only if they are newer', (t) => {
+  it('is stale after waiting turns of its process only if they are newer', (t) => {
     const now = Date.now();
     t.mock.method(Date, 'now', () => now);
     const waiting = (text: string, waitedMs: number): Partial<TurnOpening> => ({
@@ -270,7 +270,7 @@ describe('a turn that was interrupted and is delivered again', () => {
 });
 
 describe('a turn that its own slow store holds up', () => {
-  it('neither cuts the newer reply of another process nor lands behind it', async (t) => {
+  it('neither cuts the newer reply of another process nor lands after it', async (t) => {
     const jump = jumpingClock(t);
     const { a, b } = machines(t);
     await says(a, 'Hello');
@@ -292,7 +292,7 @@ describe('a turn that its own slow store holds up', () => {
     assert.deepEqual((await b.history('c')).at(-1), ['assistant', 'hold new? Done.', 'completed']);
   });
 
-  it('has the place of its arrival, though the store did not answer at all', async (t) => {
+  it('keeps the place of its arrival even if the store did not answer at all', async (t) => {
     const now = Date.now();
     t.mock.method(Date, 'now', () => now);
     for (const [waitedMs, order] of [[0, ['a', 'c', 'b']], [450, ['b', 'a', 'c']]] as const) {
@@ -311,7 +311,7 @@ describe('a turn that its own slow store holds up', () => {
     }
   });
 
-  it('does not open when its caller has left meanwhile', async (t) => {
+  it('does not open if its caller has left meanwhile', async (t) => {
     const { a, b } = machines(t);
     await says(a, 'Hello');
     await says(b, 'Hi');
@@ -331,7 +331,7 @@ describe('a turn that its own slow store holds up', () => {
   });
 });
 
-describe('a reply that is complete', () => {
+describe('a complete reply', () => {
   it('is in the history of another process before its last event leaves', async (t) => {
     const { a, b } = machines(t);
     await says(a, 'Hello');
@@ -373,7 +373,7 @@ describe('a reply that is complete', () => {
     assert.deepEqual(replies[1], ['assistant', 'hold? Done.', 'completed']);
   });
 
-  it('stays complete though the next turn, whose opening failed at first, saw it speak',
+  it('stays complete even if the next turn, whose opening failed at first, saw it speak',
     async (t) => {
       const { a } = machines(t, {}, { STORE_TIMEOUT_MS: '5000' });
       await says(a, 'Hello');
@@ -399,7 +399,7 @@ describe('a reply that is complete', () => {
       assert.deepEqual(replies[1], ['assistant', 'hold? Done.', 'completed']);
     });
 
-  it('ends though the store does not answer, after STORE_TIMEOUT_MS', async (t) => {
+  it('ends after STORE_TIMEOUT_MS even if the store does not answer', async (t) => {
     const { a } = machines(t, {}, { STORE_TIMEOUT_MS: '50' });
     await says(a, 'Hello');
     const held = await hold(a, 'hold', 'hold', ID);
@@ -409,7 +409,7 @@ describe('a reply that is complete', () => {
     a.parts.release();
   });
 
-  it('is kept as interrupted where its connection breaks before the end', async (t) => {
+  it('is kept as interrupted if its connection breaks before the end', async (t) => {
     const { a, b } = machines(t);
     await says(a, 'Hello');
     const held = await hold(a, 'hold', 'hold', ID);
@@ -425,8 +425,8 @@ describe('a reply that is complete', () => {
   });
 });
 
-describe('a reply that a store has lost while it was spoken', () => {
-  it('is put back over a run elsewhere that is over, without messages', async (t) => {
+describe('a reply that the store loses while it is being spoken', () => {
+  it('is put back over a finished run elsewhere, without messages', async (t) => {
     const shared: SharedParts = new Map();
     const log = createLogger({ level: 'silent', write: () => undefined });
     const serveOne = (): AskingBack => {
@@ -450,7 +450,7 @@ describe('a reply that a store has lost while it was spoken', () => {
 });
 
 describe('a turn that goes on for another delivery', () => {
-  it('takes its record back from a process that took it over without a word', async (t) => {
+  it('takes its record back from a process that took it over without a message', async (t) => {
     const gate = new EventEmitter();
     const { a, b, post } = machines(t, {
       async *onMessage({ text }) {

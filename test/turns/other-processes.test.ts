@@ -11,7 +11,7 @@ import { deferred, messageEvent, rawRequest, until } from '../fixtures/app.ts';
 import { ID, machines, says } from './machines.ts';
 
 describe('a newer turn on another process', () => {
-  it('ends the one that runs, and history keeps what that had said', async (t) => {
+  it('ends the one that runs, and history keeps what that one had said', async (t) => {
     const { a, b } = machines(t);
     await says(a, 'Hello');
     const held = await hold(a, 'hold', 'hold', ID);
@@ -40,7 +40,7 @@ describe('a newer turn on another process', () => {
     assert.deepEqual((await b.history('c'))[1], ['assistant', 'ho', 'interrupted']);
   });
 
-  it('counts though no message arrives: the older run can write no word', async (t) => {
+  it('counts even if no message arrives: the older run cannot write a word', async (t) => {
     const { a, b, post } = machines(t);
     post.loses = () => true;
     const held = await hold(a, 'hold', 'hold', ID);
@@ -53,7 +53,7 @@ describe('a newer turn on another process', () => {
     assert.deepEqual(history[0], ['user', 'hold']);
   });
 
-  it('ends the older run that is delivered again, though that request is dropped', async (t) => {
+  it('ends the older run that is delivered again, even if that request is dropped', async (t) => {
     const { a, b, post } = machines(t);
     post.loses = () => true;
     const held = await hold(a, 'hold', 'hold', ID);
@@ -139,7 +139,7 @@ describe('a turn that is delivered again to another process', () => {
     ]);
   });
 
-  it('runs there though no message arrives: the older run can write no word', async (t) => {
+  it('runs there even if no message arrives: the older run cannot write a word', async (t) => {
     const { a, b, post } = machines(t);
     post.loses = () => true;
     const held = await hold(a, 'hold', 'hold', ID);
@@ -157,7 +157,7 @@ describe('a turn that is delivered again to another process', () => {
   // A platform that asks twice at the same moment listens to one of both: three of eight callers
   // heard nothing.
   for (const [where, second] of [['another process', 'b'], ['the same process', 'a']] as const)
-    it(`has the whole reply for both deliveries, if the other came to ${where}`, async (t) => {
+    it(`has the whole reply for both deliveries if the other came to ${where}`, async (t) => {
       const gates = new EventEmitter();
       const all = machines(t, {
         async *onMessage({ text, signal }) {
@@ -296,7 +296,7 @@ describe('a message from another process', () => {
     'one with an address of any length':
       `{"type":"look","conversationId":"c","waiting":"${'a'.repeat(257)}"}`,
   })) {
-    it(`is refused where it is ${name}`, () => {
+    it(`is refused if it is ${name}`, () => {
       assert.throws(() => parseProcessMessage(text), TypeError);
     });
   }
@@ -308,7 +308,7 @@ describe('a message from another process', () => {
     assert.match(a.logLines.join(''), /a message from another process was not understood/);
   });
 
-  it('of a type that this version does not know is ignored without a word', async (t) => {
+  it('of a type that this version does not know is silently ignored', async (t) => {
     const { a, post } = machines(t);
     for (const type of ['hello', 'constructor', 'interrupt', 'ask', 'answer', 'erased'])
       post.forge('a', JSON.stringify({ type, id: 'x', sent: 0, event: { type: 'say' } }));
@@ -317,7 +317,7 @@ describe('a message from another process', () => {
   });
 
   // Other tenants of a Redis can write whatever they like.
-  it('with any fields ends no process and no turn of others', async (t) => {
+  it('with arbitrary fields ends no process and no other turn', async (t) => {
     const { a, post } = machines(t);
     const held = await hold(a, 'hold', 'hold', ID);
     const fields = ['conversationId', 'waiting', 'left', 'type', '__proto__'];
@@ -332,7 +332,7 @@ describe('a message from another process', () => {
     assert.equal(await says(a, 'Hello'), 'Hello?');
   });
 
-  it('costs one read of the store, and at most one a second', async (t) => {
+  it('costs one read of the store, and at most one per second', async (t) => {
     const { a, post } = machines(t);
     const held = await hold(a, 'hold', 'hold', ID);
     const { length } = a.parts.calls;
@@ -357,7 +357,7 @@ describe('a message from another process', () => {
     assert.equal(a.parts.calls.slice(length).includes('read'), false);
   });
 
-  it('carries ids and keys, and no word of a caller, an agent or a tool', async (t) => {
+  it('carries ids and keys, and not a word of a caller, an agent or a tool', async (t) => {
     const paid = deferred();
     const { a, b, post } = machines(t, {
       async *onMessage({ text, journal }) {

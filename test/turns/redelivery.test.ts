@@ -18,7 +18,7 @@ import {
   type Served,
 } from '../fixtures/app.ts';
 
-describe('a turn_id that comes again with something else', () => {
+describe('a turn_id that comes again with different content', () => {
   it('begins another turn, which is answered with that id', async (t) => {
     const { client, history } = serve(t, { onMessage: ({ text }) => `${text}!` });
     await (await client.say('One', { turn_id: 't-1' })).text();
@@ -46,14 +46,14 @@ describe('a turn_id that comes again with something else', () => {
     assert.equal((await interrupted.next()).text, 'One!');
   });
 
-  it('begins another turn where the type is another', async (t) => {
+  it('begins another turn if the type is different', async (t) => {
     const { client, history } = serve(t, { welcome: 'Hello there.' });
     await (await client.say('Hello?', { turn_id: 't-1' })).text();
     assert.equal(await (await client.start({ turn_id: 't-1' })).text(), 'Welcome back.');
     assert.equal((await history()).length, 3);
   });
 
-  it('is known again when those words come once more', async (t) => {
+  it('is recognised when those words come once more', async (t) => {
     let runs = 0;
     const { client } = serve(t, { onMessage: ({ text }) => `${text} ${++runs}` });
     for (const text of ['One', 'Two', 'Three']) {
@@ -63,7 +63,7 @@ describe('a turn_id that comes again with something else', () => {
     assert.equal(runs, 3);
   });
 
-  it('is known again after a restart', async (t) => {
+  it('is recognised after a restart', async (t) => {
     const store = new MemoryStore({ ttlMs: 3_600_000, maxConversations: 10 });
     t.mock.method(store, 'close', () => undefined); // what is stored outlives the restart
     const asked: string[] = [];
@@ -209,7 +209,7 @@ describe('a turn delivered twice', () => {
     });
   });
 
-  it('three times while it streams lets the last have it', async (t) => {
+  it('three times while it streams goes to the last one', async (t) => {
     const { client, go } = held(t);
     await readTo(new Listener(await client.say('Hello?', { turn_id: 't-1' })), ' And');
     const second = await client.say('Hello?', { turn_id: 't-1' });
@@ -384,7 +384,7 @@ describe('a late delivery of an older turn', () => {
     };
   }
 
-  it('that had completed is replayed beside the newer one', async (t) => {
+  it('that had completed is replayed alongside the newer one', async (t) => {
     const { client } = waiting(t);
     await (await client.say('old', { turn_id: 't-1' })).text();
     await new Listener(await client.say('wait', { turn_id: 't-2' })).next();
@@ -415,7 +415,7 @@ describe('a late delivery of an older turn', () => {
     ]);
   });
 
-  it('that was interrupted by the newer one is not run again beside it', async (t) => {
+  it('that was interrupted by the newer one does not run again alongside it', async (t) => {
     const { client, runs } = waiting(t);
     await new Listener(await client.say('wait', { turn_id: 't-1' })).next();
     await new Listener(await client.say('wait', { turn_id: 't-2' })).next();

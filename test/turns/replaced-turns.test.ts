@@ -150,7 +150,7 @@ describe('a turn that is replaced', () => {
     assert.deepEqual(history.map(({ content }) => content), ['Hello there', 'Yes.']);
   });
 
-  it('goes on where the same words come late, which get no reply', async (t) => {
+  it('goes on if the same words come late, which get no reply', async (t) => {
     const call = new Call(t, { onMessage: () => new Promise(() => undefined) });
     call.ask({ turnId: 't1', text: 'Hello there' });
     call.ask({ turnId: 't2', text: 'Hello' });
@@ -159,7 +159,7 @@ describe('a turn that is replaced', () => {
   });
 });
 
-describe('a tool that is called again by the turn that replaces its own', () => {
+describe('a tool call repeated by the turn that replaces its own', () => {
   it('gives the stored result, and runs once', async (t) => {
     const booking = new Booking();
     const call = new Call(t, { onMessage: booksWith(booking) });
@@ -184,7 +184,7 @@ describe('a tool that is called again by the turn that replaces its own', () => 
     assert.deepEqual([call.said, booking.works.length], [['"booked"'], 1]);
   });
 
-  it('has the same key where it runs again, as the first call was interrupted', async (t) => {
+  it('has the same key when it runs again because the first call was interrupted', async (t) => {
     const booking = new Booking();
     const call = new Call(t, { onMessage: booksWith(booking) });
     call.ask({ turnId: 't1', text: 'Book' });
@@ -233,7 +233,7 @@ describe('a tool that is called again by the turn that replaces its own', () => 
   });
 });
 
-describe('a turn whose call was done by another turn before', () => {
+describe('a turn whose call had already been made by another turn', () => {
   // Seed 4080: nothing was done in it, so its state went nowhere else.
   it('leaves no state to the turn that replaces it', async (t) => {
     const state = defineState(() => ({ heard: [] as string[] }));
@@ -273,7 +273,7 @@ async function askedToBook(t: TestContext, more: Partial<ToolRun> = {}): Promise
 }
 
 describe('a tool with effects', () => {
-  it('starts when its turn has stood for the settling time', async (t) => {
+  it('starts when its turn has lasted for the settling time', async (t) => {
     const { clock, booking } = await askedToBook(t);
     clock.tick(SETTLE_MS - 300);
     await idle();
@@ -283,7 +283,7 @@ describe('a tool with effects', () => {
     assert.deepEqual([tooEarly, booking.works.length], [0, 1]);
   });
 
-  it('waits also if it acts once', async (t) => {
+  it('also waits if it acts once', async (t) => {
     const more = { once: () => 'table 4', repeatable: true };
     const { booking } = await askedToBook(t, more);
     assert.equal(booking.works.length, 0);
@@ -298,7 +298,7 @@ describe('a tool with effects', () => {
     assert.equal(booking.works.length, 0);
   });
 
-  it('ends its waiting when its turn does', async (t) => {
+  it('stops waiting when its turn ends', async (t) => {
     mockTimers(t, ['setTimeout']);
     const results: string[] = [];
     const call = new Call(t, {
@@ -321,7 +321,7 @@ describe('a tool with effects', () => {
     assert.equal(booking.works.length, 0);
   });
 
-  it('does not keep the turn that replaces it waiting for longer than its own time', async (t) => {
+  it('keeps the turn that replaces it waiting no longer than its own time', async (t) => {
     const { clock, booking, call } = await askedToBook(t);
     clock.tick(SETTLE_MS - 300);
     call.ask({ turnId: 't2', text: 'Book it' });
@@ -352,7 +352,7 @@ describe('a tool with effects', () => {
     assert.equal(booking.works.length, 1);
   });
 
-  it('that the agent runs itself is noted when its turn has stood for that time', async (t) => {
+  it('that the agent runs itself is noted when its turn has lasted that long', async (t) => {
     const clock = mockTimers(t, ['setTimeout']);
     const noted = deferred();
     let isNoted = false;
@@ -372,7 +372,7 @@ describe('a tool with effects', () => {
     assert.equal(tooEarly, false);
   });
 
-  it('starts at once on a wire that sends each thing once', async (t) => {
+  it('starts at once on a wire that sends everything once', async (t) => {
     mockTimers(t, ['setTimeout']);
     const booking = new Booking();
     const call = new Call(t, { onMessage: booksWith(booking) }, SETTLE_MS);
@@ -382,7 +382,7 @@ describe('a tool with effects', () => {
   });
 });
 
-describe('a tool that may run again', () => {
+describe('a repeatable tool', () => {
   it('starts at once', async (t) => {
     const { booking } = await askedToBook(t, { repeatable: true });
     assert.equal(booking.works.length, 1);
@@ -456,7 +456,7 @@ describe('onSessionStart of a call that has no event for its start', () => {
       assert.deepEqual([call.logged, call.said], [['onSessionStart failed'], ['Yes.']]);
     });
 
-  it('is not called on a wire that sends each thing once', (t) => {
+  it('is not called on a wire that sends everything once', (t) => {
     const told: string[] = [];
     const call = new Call(t, { onSessionStart: ({ turnId }) => void told.push(turnId) });
     call.ask({ turnId: 't1', text: 'Hello', lines: null });
@@ -542,7 +542,7 @@ describe('the state of a turn that was discarded', () => {
     assert.deepEqual(call.said, ['11 {}', '11 {"again":true}']);
   });
 
-  it('is gone also while its tool still has it, and has stored nothing of it', async (t) => {
+  it('is gone even while its tool still holds it and has stored nothing of it', async (t) => {
     const booking = new Booking();
     const call = new Call(t, defineAgent({
       name: 'tested',
@@ -568,7 +568,7 @@ describe('the state of a turn that was discarded', () => {
     assert.deepEqual(call.said, ['0', '0']);
   });
 
-  it('is not changed by its tool that ends late, and runs again', async (t) => {
+  it('is not changed by its tool that ends late and runs again', async (t) => {
     const booking = new Booking();
     const call = counting(t, booking);
     call.ask({ turnId: 't1', text: 'Book' });
@@ -580,7 +580,7 @@ describe('the state of a turn that was discarded', () => {
     assert.deepEqual(await call.conversations.getState(CONVERSATION), { tables: 1 });
   });
 
-  it('leaves no call in history that may run again', async (t) => {
+  it('leaves no repeatable call in history', async (t) => {
     const booking = new Booking();
     const call = counting(t, booking);
     call.ask({ turnId: 't1', text: 'Book' });

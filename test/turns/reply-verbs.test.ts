@@ -46,7 +46,7 @@ describe('reply', () => {
     ['say', (reply: Reply) => reply.say(7 as unknown as string)],
     ['data', (reply: Reply) => reply.data(undefined as unknown as null)],
   ] as const) {
-    it(`.${what} of a wrong value after the end is a no-op, never an exception`, async (t) => {
+    it(`.${what} with a wrong value after the end is a no-op, never an exception`, async (t) => {
       const results = new Told<unknown>();
       await answersTo(t, (_turn, reply) => {
         reply.end();
@@ -103,7 +103,7 @@ describe('reply', () => {
     }
   });
 
-  it('.hangup needs no word', async (t) => {
+  it('.hangup works without a word', async (t) => {
     assert.deepEqual(await answersTo(t, (_turn, reply) => reply.hangup()), [
       ['response.hangup', undefined],
       ['response.end', undefined],
@@ -122,7 +122,7 @@ describe('reply', () => {
     ]);
   });
 
-  it('.hangup is the end: what a generator yields after it is not sent', async (t) => {
+  it('.hangup is final: what a generator yields after it is not sent', async (t) => {
     const answers = await answersTo(t, async function* (_turn, reply) {
       yield 'One.';
       reply.hangup();
@@ -170,7 +170,7 @@ describe('reply', () => {
     ]);
   });
 
-  it('.say puts a character together that was split over two pieces', async (t) => {
+  it('.say joins a character that was split over two pieces', async (t) => {
     const answers = await answersTo(t, () => ['Hi \ud83d', '\ude00!']);
     assert.equal(answers.map(([, content]) => content ?? '').join(''), 'Hi 😀!');
   });
@@ -183,7 +183,7 @@ describe('reply', () => {
     );
   });
 
-  it('.say keeps half a character back behind data in between', async (t) => {
+  it('.say holds back half a character until data in between was sent', async (t) => {
     const answers = await answersTo(t, (_turn, reply) => {
       reply.say('\ud83d');
       reply.data(1);
@@ -196,7 +196,7 @@ describe('reply', () => {
     ]);
   });
 
-  it('.say replaces half a character that nothing follows', async (t) => {
+  it('.say replaces half a character that is not followed by the other half', async (t) => {
     assert.deepEqual(await answersTo(t, () => ['Hi', '\ud83d']), [
       ['response.tts', 'Hi'],
       ['response.tts', '\ufffd'],
@@ -204,7 +204,7 @@ describe('reply', () => {
     ]);
   });
 
-  it('.hangup is not followed by the half character that was kept back', async (t) => {
+  it('.hangup is not followed by half a character that was held back', async (t) => {
     const answers = await answersTo(t, (_turn, reply) => {
       reply.say('Bye \ud83d');
       reply.hangup();

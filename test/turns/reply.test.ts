@@ -22,7 +22,7 @@ function methodsOf(value: object): string[] {
 }
 
 describe('a reply', () => {
-  it('has its verbs, its signal and whether it is over, and no method of the engine', async (t) => {
+  it('has its verbs, its signal and isOver, and none of the engine\'s methods', async (t) => {
     const { reply } = await given(t);
     assert.deepEqual([Object.keys(reply), methodsOf(reply)], [[], [
       'data', 'end', 'hangup', 'isOver', 'say', 'signal', 'transfer',
@@ -90,7 +90,7 @@ describe('a turn', () => {
     'signal', 'text', 'turnId', 'wire',
   ];
 
-  it('has these fields, all its own, and no method of the engine', async (t) => {
+  it('has these fields, all its own, and none of the engine\'s methods', async (t) => {
     const { turn } = await given(t);
     assert.deepEqual(Object.keys(turn).sort(), FIELDS);
     const names = new Set<string>();
@@ -126,7 +126,7 @@ describe('a turn', () => {
     assert.equal(requestId, response.headers.get('x-request-id'));
   });
 
-  it('has a journal with these methods, and no others', async (t) => {
+  it('has a journal with these methods and no others', async (t) => {
     const { journal } = (await given(t)).turn;
     assert.deepEqual([Object.keys(journal), methodsOf(journal)], [[], [
       'bring', 'conceal', 'handOver', 'mayActOnce', 'noteFailedRequest', 'noteRequest',
@@ -135,7 +135,7 @@ describe('a turn', () => {
     ]]);
   });
 
-  it('runs and notes no calls once the turn is over', async (t) => {
+  it('neither runs nor notes calls once the turn is over', async (t) => {
     const told = new Told<unknown>();
     const { client, messages } = serve(t, {
       async onMessage({ journal }, reply) {
@@ -172,7 +172,7 @@ describe('a turn', () => {
     assert.doesNotMatch(JSON.stringify(await messages()), /masked/);
   });
 
-  it('has the history of its beginning, whatever comes later', async (t) => {
+  it('has the history as it was at its beginning, whatever comes later', async (t) => {
     const told = new Told<MessageTurn>();
     const { client } = serve(t, {
       onMessage(turn) {
@@ -190,7 +190,7 @@ describe('a turn', () => {
     assert.equal(turn.history, turn.history);
   });
 
-  it('of a session\'s start says whether the caller is back too', async (t) => {
+  it('of a session\'s start also says whether the caller has returned', async (t) => {
     const told = new Told<StartTurn>();
     const { client } = serve(t, { onSessionStart: (turn) => told.tell(turn) });
     await (await client.start()).text();

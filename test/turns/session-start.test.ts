@@ -70,7 +70,7 @@ describe('session.start', () => {
     assert.deepEqual(told.all, [false, true]);
   });
 
-  it('hands the agent the history of before', async (t) => {
+  it('gives the agent the earlier history', async (t) => {
     const told = new Told<number>();
     const { client } = serve(t, {
       onSessionStart: ({ history }) => {
@@ -82,7 +82,7 @@ describe('session.start', () => {
     assert.equal(await told.next(), 2);
   });
 
-  it('delivered twice before it completed welcomes as for the first time', async (t) => {
+  it('delivered twice before it completed welcomes the caller as for the first time', async (t) => {
     const told = new Told<boolean>();
     const { client, interrupted } = serve(t, {
       async *onSessionStart({ isResumed, signal }) {
@@ -114,14 +114,14 @@ describe('session.start without turn_id, which may come from a second sender', (
     assert.equal(await (await client.start()).text(), 'Hello there.');
   });
 
-  it('is answered with "Welcome back." where the conversation is known', async (t) => {
+  it('is answered with "Welcome back." if the conversation is known', async (t) => {
     const { client, history } = serve(t, { welcome: 'Hello there.' });
     await (await client.say('Hello?')).text();
     assert.equal(await (await client.start(second)).text(), 'Welcome back.');
     assert.equal((await history()).length, 2);
   });
 
-  it('ends no turn, and is ended by none', async (t) => {
+  it('neither ends a turn nor is ended by one', async (t) => {
     const gate = deferred();
     const { client, app, interrupted } = serve(t, {
       async *onSessionStart() {

@@ -75,7 +75,7 @@ describe('SpokenReply.say', () => {
     });
   }
 
-  it('counts as spoken from the first character on that is no blank', () => {
+  it('counts as spoken from the first non-blank character on', () => {
     const reply = new SpokenReply();
     reply.say(' \n');
     assert.equal(reply.hasSpoken, false);
@@ -85,7 +85,7 @@ describe('SpokenReply.say', () => {
 });
 
 describe('SpokenReply.flush', () => {
-  it('replaces half a character that was left alone', () => {
+  it('replaces half a character that was left over', () => {
     const reply = spoken(['say', `a${HIGH}`]);
     assert.deepEqual(reply.flush(), { type: 'say', text: '\ufffd' });
     assert.equal(reply.flush(), undefined);
@@ -95,7 +95,7 @@ describe('SpokenReply.flush', () => {
 });
 
 describe('SpokenReply.sayFiller', () => {
-  it('ends with one space, so that the first word does not stick to it', () => {
+  it('ends with one space, so that the first word does not run into it', () => {
     assert.deepEqual(new SpokenReply().sayFiller('One moment.  '), {
       type: 'say',
       text: 'One moment. ',
@@ -126,7 +126,7 @@ describe('SpokenReply.sayFiller', () => {
     it(title, () => assert.equal(spoken(...acts).filler, filler));
   }
 
-  it("is no word of the agent's", () => {
+  it("is not a word of the agent's", () => {
     const reply = spoken(['filler', 'One moment.']);
     assert.deepEqual(
       [reply.hasSpoken, reply.isEmpty, reply.text(), shown(reply)],
@@ -299,7 +299,7 @@ describe('SpokenReply.messages', () => {
       ],
     ],
   ] as const) {
-    it(`are cut behind ${count} events, and keep every call with its result`, () => {
+    it(`are cut after ${count} events, and keep every call with its result`, () => {
       assert.deepEqual(shown(spoken(...rounds), count), messages);
     });
   }
@@ -319,7 +319,7 @@ describe('SpokenReply.messages', () => {
 });
 
 describe('SpokenReply.countSent', () => {
-  it('leaves out what has not left', () =>
+  it('leaves out what has not been sent', () =>
     assert.equal(spoken(['say', 'a'], ['say', 'b'], ['say', 'c']).countSent(2), 1));
 
   it('is never less than an earlier delivery has sent', () => {
@@ -329,7 +329,7 @@ describe('SpokenReply.countSent', () => {
     assert.equal(reply.countSent(0), 3);
   });
 
-  it('takes the most of several earlier deliveries', () => {
+  it('takes the maximum of several earlier deliveries', () => {
     const reply = spoken(['say', 'a'], ['say', 'b']);
     reply.noteTakeOver(0);
     reply.noteTakeOver(2);

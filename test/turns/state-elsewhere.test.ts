@@ -82,7 +82,7 @@ describe('a state', () => {
     assert.equal(await says(b, 'plum'), 'apple late pear plum');
   });
 
-  it('is stored on demand, also by a turn that is not the newest any more', async (t) => {
+  it('is stored on demand, even by a turn that is no longer the newest', async (t) => {
     const gate = new EventEmitter();
     const errors: unknown[] = [];
     const { a, b } = machines(t, shopping(gate, errors));
@@ -100,7 +100,7 @@ describe('a state', () => {
     assert.deepEqual(await stored(b), ['saved', 'apple', 'saved']);
   });
 
-  it('is stored with the call of a tool, before the tool acts', async (t) => {
+  it('is stored with a tool\'s call, before the tool acts', async (t) => {
     const gate = new EventEmitter();
     const agent = shopping(gate);
     const { a, b } = machines(t, {
@@ -141,7 +141,7 @@ describe('the state of a turn that still runs here while another process has new
       assert.equal(await says(b, 'plum'), 'apple pear late plum');
     });
 
-  it('is the later one where both have set it, and that is counted', async (t) => {
+  it('is the later one if both have set it, and that is counted', async (t) => {
     const gates = new EventEmitter();
     const { a, b } = machines(t, {
       state: stateMadeBy(() => ({ total: 0, cart: [] as string[] })),
@@ -166,7 +166,7 @@ describe('the state of a turn that still runs here while another process has new
 
 describe('the state of turns while the store stalls', () => {
   for (const stalls of ['a moment', 'so long that it counts as away'])
-    it(`has the changes of all, in order, where that is ${stalls}`, async (t) => {
+    it(`has everyone's changes, in order, if it stalls for ${stalls}`, async (t) => {
       const gate = new EventEmitter();
       const { a, b } = machines(t, shopping(gate), { STORE_TIMEOUT_MS: '50' }, 50);
       const both = [a.parts, b.parts];
@@ -217,7 +217,7 @@ describe('the state of turns while the store stalls', () => {
     assert.deepEqual(((await stored(a)) as string[]).toSorted(), ['apple', 'pear']);
   });
 
-  it('has no change twice, if a write was made that failed', async (t) => {
+  it('has no change twice if a failed write was made after all', async (t) => {
     const gate = new EventEmitter();
     const { a, b } = machines(t, shopping(gate), undefined, 20);
     const begun = once(gate, 'begun');

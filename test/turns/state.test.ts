@@ -106,7 +106,7 @@ describe('turn.state', () => {
     assert.equal(await (await client.say('Hi')).text(), 'undefined false');
   });
 
-  it('goes with a turn that is handed on', async (t) => {
+  it('is passed on with a turn that is handed on', async (t) => {
     const agent = defineAgent({
       name: 'handing on',
       state: order,
@@ -115,7 +115,7 @@ describe('turn.state', () => {
     assert.equal(await (await serve(t, agent).client.say('Hi')).text(), '{"cart":[]}');
   });
 
-  it('is known when a caller is back', async (t) => {
+  it('is known when a caller returns', async (t) => {
     const agent = defineAgent({
       name: 'greeting',
       state: order,
@@ -146,7 +146,7 @@ describe('turn.state', () => {
     assert.equal(await (await client.say('two')).text(), 'two');
   });
 
-  it('is stored as text, which what an agent does later does not reach', async (t) => {
+  it('is stored as text, out of reach of what an agent does later', async (t) => {
     const states: Order[] = [];
     const store = memory();
     const agent = defineAgent({
@@ -165,7 +165,7 @@ describe('turn.state', () => {
     assert.deepEqual(states[1], { cart: ['one', 'two'] });
   });
 
-  it('stays as it last was good where it is no longer JSON, and the log says so', async (t) => {
+  it('stays as it last was if it is no longer valid JSON, and the log says so', async (t) => {
     const agent = defineAgent({
       name: 'careless',
       state: order,
@@ -183,7 +183,7 @@ describe('turn.state', () => {
     assert.equal(logLines.join().includes('my words'), false);
   });
 
-  it('fails the turn where it cannot be made', async (t) => {
+  it('fails the turn if it cannot be created', async (t) => {
     const agent = defineAgent({
       name: 'wrong',
       state: (): object => [],
@@ -260,7 +260,7 @@ describe('a state that tools change', () => {
     });
   }
 
-  it('is one object for a newer turn and a tool that runs on, stored late too', async (t) => {
+  it('is one object for a newer turn and a tool that is still running', async (t) => {
     const store = memory();
     const isDone = deferred();
     const agent = withTool(({ text }) => (text === 'slow' ? isDone.promise : Promise.resolve()));
@@ -279,7 +279,7 @@ describe('a state that tools change', () => {
     assert.equal(await (await client.say('third')).text(), 'fast,slow,third');
   });
 
-  it('is read again once nothing of the conversation runs here', async (t) => {
+  it('is read again once nothing of the conversation is running here', async (t) => {
     const store = memory();
     const { client } = serve(t, withTool(async () => undefined), { store });
     assert.equal(await (await client.say('one')).text(), 'one');
@@ -289,7 +289,7 @@ describe('a state that tools change', () => {
     assert.equal(await (await client.say('two')).text(), 'elsewhere,two');
   });
 
-  it('is not brought back by a tool of a conversation that was cleared', async (t) => {
+  it('is not brought back by a tool of a cleared conversation', async (t) => {
     const isDone = deferred();
     const agent = withTool(({ text }) => (text === 'slow' ? isDone.promise : Promise.resolve()));
     const store = memory();
@@ -307,7 +307,7 @@ describe('a state that tools change', () => {
     assert.equal(await (await client.say('third')).text(), 'fast,third');
   });
 
-  it('is not older than what another turn stored, where a write is made again', async (t) => {
+  it('is not older than what another turn stored if a write is repeated', async (t) => {
     const store = new PromisedStore(memory());
     const { client } = serve(t, listing, { store });
     await (await client.say('one')).text();
@@ -367,7 +367,7 @@ describe('onSessionEnd', () => {
     ]);
   });
 
-  it('is given them of the call dialect', async (t) => {
+  it('is also given them in the call dialect', async (t) => {
     const context = await ended(telling, t, async (client) => {
       await (await client.post({ type: 'transcript', call_id: 'k', transcript: 'one' })).text();
       await client.post({ type: 'call_ended', call_id: 'k' });
@@ -379,14 +379,14 @@ describe('onSessionEnd', () => {
     ]);
   });
 
-  it('is given a new state and no history of a conversation that had no turn', async (t) => {
+  it('is given a new state and no history if the conversation had no turn', async (t) => {
     const context = await ended(telling, t, async (client) => {
       await client.post({ type: 'session.end', session_id: 's', conversation_id: 'unknown' });
     });
     assert.deepEqual(shown(context), [{ cart: [] }, [], undefined]);
   });
 
-  it('reads no conversation for an agent that is not told', async (t) => {
+  it('does not read the conversation if the agent has no such hook', async (t) => {
     const store = new PromisedStore(memory());
     const { client } = serve(t, { onMessage: () => 'Yes.' }, { store });
     await client.post({ type: 'session.end', session_id: 's', conversation_id: 'c' });
@@ -427,7 +427,7 @@ describe('conversations.getState', () => {
     ['a store that answers at once', memory()],
     ['a store that answers late', new PromisedStore(memory())],
   ] as const) {
-    it(`is the state as it stands after a turn, in ${kind}`, async (t) => {
+    it(`is the state after a turn, in ${kind}`, async (t) => {
       const { app, client } = serve(t, listing, { store });
       for (const text of ['one', 'two']) await (await client.say(text)).text();
       assert.deepEqual(await app.conversations.getState(client.conversationId), {
@@ -436,7 +436,7 @@ describe('conversations.getState', () => {
     });
   }
 
-  it('is undefined where none is stored', async (t) => {
+  it('is undefined if none is stored', async (t) => {
     const { app, client } = serve(t, { onMessage: () => 'Yes.' });
     await (await client.say('Hi')).text();
     assert.equal(await app.conversations.getState(client.conversationId), undefined);

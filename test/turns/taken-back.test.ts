@@ -72,7 +72,7 @@ function two(t: TestContext): readonly [Machine, Machine] {
 }
 
 describe('a turn that comes back to a process', () => {
-  it('has the results of the calls that the other one has made meanwhile', async (t) => {
+  it('has the results of the calls that the other process made meanwhile', async (t) => {
     const [a, b] = two(t);
     const first = await a.client.say('Book', EVENT);
     const second = await b.client.say('Book', EVENT);
@@ -88,7 +88,7 @@ describe('a turn that comes back to a process', () => {
 });
 
 describe('a run that has taken its turn back', () => {
-  it('goes on when the message arrives late that another run had it', async (t) => {
+  it('goes on when the message that another run had it arrives late', async (t) => {
     const shared: SharedParts = new Map();
     const post = new Post();
     const [a, b] = ['a', 'b'].map((name) => machine(t, name, shared, post.channel(name)));
@@ -111,7 +111,7 @@ describe('a run that has taken its turn back', () => {
 
 describe('a run that takes its turn back and hands the conversation over', () => {
   // A platform that sends the whole call: there, equal calls of other agents are the same call.
-  it('does not repeat a call that the other run has made for the agent before', async (t) => {
+  it('does not repeat a call that the other run made before the hand-over', async (t) => {
     const store = new MemoryStore({ ttlMs: 60_000, maxConversations: 1 });
     const booked: string[] = [];
     const book = async (agent: string, { journal }: MessageTurn): Promise<string> => {
@@ -167,7 +167,7 @@ describe('a run that takes its turn back and hands the conversation over', () =>
 });
 
 describe('a run that takes its turn back with its reply', () => {
-  it('leaves its place in the traces', async () => {
+  it('gives up its place in the traces', async () => {
     const place = { traceId: 'a'.repeat(32), spanId: 'b'.repeat(16), traceFlags: 1 };
     const follower: TurnFollower = {
       place, link: () => undefined, note: () => undefined,
@@ -209,9 +209,9 @@ describe('a run that takes its turn back with its reply', () => {
   });
 });
 
-describe('a turn that began while the store did not answer its process', () => {
+describe('a turn that began while the store did not answer', () => {
   // Seeds 50000644, 50002789 and 30006428 of the fleet: the calls were made again.
-  it('has the results of the calls that the other one has made, once it answers', async (t) => {
+  it('has the results of the other process\'s calls, once the store answers', async (t) => {
     const [a, b] = two(t);
     const first = await a.client.say('Book', EVENT);
     a.mayBook.resolve();
@@ -229,7 +229,7 @@ describe('a turn that began while the store did not answer its process', () => {
   });
 
   // Seeds 30007306 and 30008978: the reply was heard whole, and in no prompt.
-  it('has its reply in history, which came later', async (t) => {
+  it('has its reply in history, which arrived later', async (t) => {
     const [a, b] = two(t);
     const first = await a.client.say('Book', EVENT);
     await a.begun.next('the run');

@@ -19,11 +19,11 @@ import { answersTo, APOLOGY, historyAfter } from './single-message.ts';
 describe('time-outs of a turn', () => {
   const never = (): Promise<never> => new Promise(() => undefined);
 
-  it('apologise where nothing was spoken within FIRST_WORD_TIMEOUT_SECONDS', async (t) => {
+  it('apologise if nothing was spoken within FIRST_WORD_TIMEOUT_SECONDS', async (t) => {
     assert.deepEqual(await answersTo(t, never, { FIRST_WORD_TIMEOUT_SECONDS: '0.1' }), APOLOGY);
   });
 
-  it('take data for no word', async (t) => {
+  it('do not count data as a word', async (t) => {
     const answers = await answersTo(
       t,
       (_turn, reply) => {
@@ -35,7 +35,7 @@ describe('time-outs of a turn', () => {
     assert.deepEqual(answers, [['response.data', 1], ...APOLOGY]);
   });
 
-  it('take blanks for no word', async (t) => {
+  it('do not count blanks as a word', async (t) => {
     const answers = await answersTo(
       t,
       (_turn, reply) => {
@@ -69,7 +69,7 @@ describe('time-outs of a turn', () => {
     assert.deepEqual(contentsOf(await listener.rest()), [' Two.']);
   });
 
-  it('apologise where a turn that spoke outlasts TURN_TIMEOUT_SECONDS', async (t) => {
+  it('apologise if a turn that spoke outlasts TURN_TIMEOUT_SECONDS', async (t) => {
     const answers = await answersTo(
       t,
       async function* () {
@@ -81,7 +81,7 @@ describe('time-outs of a turn', () => {
     assert.deepEqual(answers, [['response.tts', 'One. '], ...APOLOGY]);
   });
 
-  it('apologise where TURN_TIMEOUT_SECONDS is the shorter one', async (t) => {
+  it('apologise if TURN_TIMEOUT_SECONDS is the shorter one', async (t) => {
     assert.deepEqual(await answersTo(t, never, { TURN_TIMEOUT_SECONDS: '0.1' }), APOLOGY);
   });
 
@@ -149,7 +149,7 @@ describe('time-outs of a turn', () => {
     ]);
   });
 
-  it('make what the agent says afterwards a no-op', async (t) => {
+  it('turn what the agent says afterwards into a no-op', async (t) => {
     const result = deferred<unknown>();
     const { client, history } = serve(
       t,
@@ -168,7 +168,7 @@ describe('time-outs of a turn', () => {
     );
   });
 
-  it('let no turn run on', async (t) => {
+  it('leave no turn running', async (t) => {
     const { client, app } = serve(
       t,
       { onMessage: never },
@@ -178,7 +178,7 @@ describe('time-outs of a turn', () => {
     assert.equal(app.runningTurns, 0);
   });
 
-  it('end an agent that yields empty texts forever, which holds up no other turn', async (t) => {
+  it('end an agent that yields empty texts forever, without holding up other turns', async (t) => {
     const { client, app } = serve(
       t,
       {
@@ -196,7 +196,7 @@ describe('time-outs of a turn', () => {
     assert.equal(app.runningTurns, 0);
   });
 
-  it('do not touch a turn that has ended', async (t) => {
+  it('leave a turn alone that has ended', async (t) => {
     const { client, logLines } = serve(t, {});
     await client.origin();
     const clock = mockTimers(t, ['setTimeout']);

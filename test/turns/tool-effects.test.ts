@@ -393,7 +393,7 @@ function* wrongsOf(world: World, history: readonly Message[]): Generator<string>
 }
 
 describe('a tool', () => {
-  it(`acts once per key, and history is true about it, in ${SEEDS} talks`, async (t) => {
+  it(`acts once per key, and history agrees, in ${SEEDS} talks`, async (t) => {
     const clock = mockTimers(t, ['setTimeout']);
     const first = Number(process.env['FIRST_SEED'] ?? 1);
     for (let seed = first; seed < first + SEEDS; seed++) {

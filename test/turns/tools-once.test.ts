@@ -152,7 +152,7 @@ describe('a tool call that is interrupted', () => {
     ]);
   });
 
-  it('has in history the error that it throws of its own accord', async (t) => {
+  it('gets its own error into history', async (t) => {
     const served = paying(t, {
       async run({ signal }) {
         await fired(signal);
@@ -196,7 +196,7 @@ describe('a tool call that is interrupted', () => {
 });
 
 describe('a tool that wants to finish', () => {
-  it('hears nothing of an interruption', async (t) => {
+  it('is not told of an interruption', async (t) => {
     const { run, open } = gated();
     const served = paying(t, { run, whenInterrupted: 'finish' });
     const connection = await served.deliver();
@@ -245,7 +245,7 @@ describe('a tool that wants to finish', () => {
     assert.equal(signal.aborted, true);
   });
 
-  it('is ended by a shutdown that has no time, its caller long gone', async (t) => {
+  it('is ended by a shutdown that has no time, long after its caller has left', async (t) => {
     const served = paying(t, { run: untilAborted, whenInterrupted: 'finish' });
     const connection = await served.deliver();
     const { signal } = await served.runs.next();
@@ -256,7 +256,7 @@ describe('a tool that wants to finish', () => {
 });
 
 describe('a call of a turn that is delivered again', () => {
-  it('is not repeated where it completed, in another order of its arguments either', async (t) => {
+  it('is not repeated if it completed, even with its arguments in another order', async (t) => {
     const { run, open } = gated();
     const args = ['{"amount":5,"to":"Al"}', '{ "to":"Al", "amount":5 }'];
     const served = paying(t, { run, args });
@@ -269,7 +269,7 @@ describe('a call of a turn that is delivered again', () => {
     assert.equal(served.runs.all.length, 1);
   });
 
-  it('runs where its arguments are others', async (t) => {
+  it('runs if its arguments are different', async (t) => {
     const served = paying(t, { run: untilAborted, args: ['{"amount":5}', '{"amount":6}'] });
     const connection = await served.deliver();
     const first = await served.runs.next();
@@ -279,7 +279,7 @@ describe('a call of a turn that is delivered again', () => {
     assert.notEqual(second.idempotencyKey, first.idempotencyKey);
   });
 
-  it('is joined where it still runs', async (t) => {
+  it('is joined if it is still running', async (t) => {
     const { run, open } = gated();
     const served = paying(t, { run });
     const connection = await served.deliver();
@@ -292,7 +292,7 @@ describe('a call of a turn that is delivered again', () => {
     assert.equal(served.runs.all.length, 1);
   });
 
-  it('has its result where it ends before the second run asks for it', async (t) => {
+  it('has its result if it ends before the second run asks for it', async (t) => {
     const { run, open } = gated();
     const [asked, asking] = [deferred(), new Told<number>()];
     const served = paying(t, {
@@ -314,7 +314,7 @@ describe('a call of a turn that is delivered again', () => {
     assert.equal(served.runs.all.length, 1);
   });
 
-  it('runs again, under the same key, where it was interrupted', async (t) => {
+  it('runs again under the same key if it was interrupted', async (t) => {
     let count = 0;
     const served = paying(t, {
       run: (context) => (++count === 1 ? untilAborted(context) : '"paid"'),
@@ -359,7 +359,7 @@ describe('a call whose process died', () => {
     assert.match(line, /"tool":"unknown"/);
   });
 
-  it('is started again under the same key where its tool is repeatable', async (t) => {
+  it('is started again under the same key if its tool is repeatable', async (t) => {
     const { store, key } = await left(t);
     const served = paying(t, { store, repeatable: true });
     assert.match(await ended(await served.deliver()), /paid/);
@@ -433,7 +433,7 @@ describe('a call whose process died', () => {
 });
 
 describe('a call that cannot be kept', () => {
-  it('runs all the same where its intent cannot be stored, and the log says so', async (t) => {
+  it('runs all the same if its intent cannot be stored, and the log says so', async (t) => {
     const store = slowStore();
     const update = store.update.bind(store);
     const served = paying(t, { store });
@@ -448,7 +448,7 @@ describe('a call that cannot be kept', () => {
     assert.ok(served.logLines.some(isSaid));
   });
 
-  it('is said to run unprotected where a shared store does not answer', async (t) => {
+  it('is reported as unprotected if a shared store does not answer', async (t) => {
     const parts = new PartsInMemory();
     const served = paying(t, { store: sharing(parts) });
     const unprotected = (): number =>
@@ -463,7 +463,7 @@ describe('a call that cannot be kept', () => {
     assert.deepEqual(states, ['completed', 'completed'], 'it is remembered');
   });
 
-  it('is dropped with a line in the log where its conversation was cleared', async (t) => {
+  it('is dropped with a line in the log if its conversation was cleared', async (t) => {
     const { run, open } = gated();
     const served = paying(t, { run });
     await served.deliver();
@@ -475,7 +475,7 @@ describe('a call that cannot be kept', () => {
     assert.deepEqual(await served.results(), []);
   });
 
-  it('begins all the same where its conversation was cleared before it', async (t) => {
+  it('begins all the same if its conversation was cleared before it', async (t) => {
     const { client, app, messages } = serve(t, {
       async onMessage({ conversationId, journal }, reply) {
         await app.conversations.clear(conversationId);
@@ -488,7 +488,7 @@ describe('a call that cannot be kept', () => {
     assert.deepEqual(await messages(), []);
   });
 
-  it('changes nothing where an agent gives the result of a call that it never made', async (t) => {
+  it('changes nothing if an agent gives the result of a call that it never made', async (t) => {
     const { client, history } = serve(t, {
       onMessage({ journal }) {
         journal.noteToolResult('nobody', '1');
@@ -531,7 +531,7 @@ describe('calls of one reply', () => {
     return runs.all;
   }
 
-  it('that come with one id get ids of their own', async (t) => {
+  it('that come with one id get separate ids', async (t) => {
     const calls = ['{"sum":1}', '{"sum":2}'].map((args) => ({ id: 'c1', name: 'pay', args }));
     assert.deepEqual((await told(t, calls)).map(({ toolCallId }) => toolCallId), ['c1', 'c1-2']);
   });
@@ -543,7 +543,7 @@ describe('calls of one reply', () => {
   });
 
   for (const args of ['{}', 'no JSON']) {
-    it(`that are alike have keys of their own: ${args}`, async (t) => {
+    it(`that are alike have separate keys: ${args}`, async (t) => {
       const runs = await told(t, ['c1', 'c2'].map((id) => ({ id, name: 'pay', args })));
       assert.equal(new Set(runs.map(({ idempotencyKey }) => idempotencyKey)).size, 2);
     });

@@ -21,12 +21,12 @@ async function play(first: number, count: number, more: Partial<Talk> = {}): Pro
 }
 
 describe('history', () => {
-  it('is true after the talks that are always played', () => play(1, FIXED_TALKS));
+  it('is correct after the talks that are always played', () => play(1, FIXED_TALKS));
 
-  it('is true after them over SQLite', { skip: WITHOUT_SQLITE }, () =>
+  it('is correct after them over SQLite', { skip: WITHOUT_SQLITE }, () =>
     play(1, SQLITE_TALKS, { store: 'sqlite' }));
 
-  it('is true where a reply breaks off whose turn another process takes over', async () => {
+  it('is correct if a reply breaks off and another process takes its turn over', async () => {
     const ops = [{ do: 'wait' }, { do: 'say' }] as const;
     await playTalk({
       seed: 0,
@@ -40,7 +40,7 @@ describe('history', () => {
     });
   });
 
-  it('is true after talks that nobody has seen', async (t) => {
+  it('is correct after talks that nobody has seen', async (t) => {
     const first = randomInt(2 ** 31);
     t.diagnostic(
       `seeds ${first} to ${first + RANDOM_TALKS - 1}; one again: npm run torture -- --seed S`,

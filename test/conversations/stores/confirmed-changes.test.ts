@@ -35,7 +35,7 @@ describe('a change that must be stored', () => {
     assert.equal(await a.store.update('c', added('t3'), MUST), 3);
   });
 
-  it('rejects where its write fails, and stays in memory like any other', async (t) => {
+  it('rejects if its write fails, and stays in memory like any other', async (t) => {
     const timers = mockTimers(t, ['setTimeout']);
     const { store, parts } = machine(t);
     await turn(store, 'c', 't1');
@@ -48,7 +48,7 @@ describe('a change that must be stored', () => {
     assert.deepEqual(stored?.turns.map(({ id }) => id), ['t1', 't2']);
   });
 
-  it('rejects where the write of a store that answers at once fails', async (t) => {
+  it('rejects if the write of a store that answers at once fails', async (t) => {
     const parts = new PartsInMemory();
     const store = sharing(parts);
     t.after(() => store.close());
@@ -70,7 +70,7 @@ describe('a change that must be stored', () => {
     assert.deepEqual([changes, parts.calls.length], [0, asked]);
   });
 
-  it('rejects, unmade, where the store fails to read the conversation', async (t) => {
+  it('rejects without being made if the store fails to read the conversation', async (t) => {
     const { store, parts } = machine(t);
     parts.failWith = down;
     let changes = 0;
@@ -79,7 +79,7 @@ describe('a change that must be stored', () => {
     assert.equal(changes, 0);
   });
 
-  it('is made behind what waits to be written of its conversation', async (t) => {
+  it('is made after the waiting changes of its conversation', async (t) => {
     const timers = mockTimers(t, ['setTimeout']);
     const { store, parts } = machine(t);
     await turn(store, 'c', 't1');
@@ -93,7 +93,7 @@ describe('a change that must be stored', () => {
     assert.equal(await store.update('c', added('t3'), MUST), 3);
   });
 
-  it('rejects, unmade, while that cannot be written', async (t) => {
+  it('rejects without being made while those cannot be written', async (t) => {
     const { store, parts } = machine(t);
     await turn(store, 'c', 't1');
     parts.refuses = 'c';
@@ -110,7 +110,7 @@ describe('a change that must be stored', () => {
     await assert.rejects(async () => store.update('c', count, MUST), StoreError);
   });
 
-  it('rejects where other processes change the conversation all the time', async (t) => {
+  it('rejects if other processes keep changing the conversation', async (t) => {
     const [a, b] = machines(t, 2);
     assert.ok(a && b);
     await turn(a.store, 'c', 't0');

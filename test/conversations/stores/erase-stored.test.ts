@@ -22,7 +22,7 @@ describe('eraseStored', () => {
     assert.equal(await eraseStored(outside, 'c', TTL_MS), false);
   });
 
-  it('leaves its mark where a process alone knows the conversation', async (t) => {
+  it('leaves its mark even if only one process knows the conversation', async (t) => {
     const shared: SharedParts = new Map();
     const [a] = machines(t, 1, {}, shared);
     assert.ok(a);
@@ -34,7 +34,7 @@ describe('eraseStored', () => {
     assert.deepEqual(ends, [TTL_MS + HOUR_MS]);
   });
 
-  it('erases a conversation that is written just then', async (t) => {
+  it('erases a conversation that is being written at that moment', async (t) => {
     const shared: SharedParts = new Map();
     const [a] = machines(t, 1, {}, shared);
     assert.ok(a);
@@ -61,7 +61,7 @@ describe('eraseStored', () => {
     });
   });
 
-  it('gives up where the conversation never stands still', async () => {
+  it('gives up if the conversation never stops changing', async () => {
     const shared: SharedParts = new Map();
     const other = new PartsInMemory(shared);
     let version = 0;

@@ -29,18 +29,18 @@ function write({ parts }: Opened): Readonly<Record<string, string>> {
 }
 
 describe('the head of a conversation', () => {
-  it('that cannot be read is none', () => {
+  it('does not count if it cannot be read', () => {
     assert.equal(new HeadParts(emptyConversation('c')).read('head', '{"cut'), false);
   });
 
-  it('says nothing of turns: they are counted', () => {
+  it('says nothing about turns: they are counted', () => {
     const head = JSON.stringify({ id: 'other', turns: [1], turnHashes: [1], later: 1 });
     const { conversation } = open({ head });
     const { id, turns, turnHashes } = conversation;
     assert.deepEqual({ id, turns, turnHashes }, { id: 'c', turns: [], turnHashes: [] });
   });
 
-  it('has not changed when it has been read, nor when it has been written', () => {
+  it('has not changed after it was read or written', () => {
     const opened = open(write(open({ head: '{"agent":"sales"}', state: '{"n":1}' })));
     assert.equal(opened.parts.hasChanged, false);
     opened.conversation.agent = 'support';
@@ -71,7 +71,7 @@ describe('the state in the store', () => {
 });
 
 describe('what another copy has not stored yet', () => {
-  it('is taken over, and nothing that it only knows', () => {
+  it('is taken over, and nothing that only the copy knows', () => {
     const latest = open({ head: '{"agent":"sales"}', state: '{"n":1}' });
     latest.parts.takeNew(open({ head: '{"agent":"older"}', state: '{"n":0}' }).parts);
     assert.deepEqual([latest.conversation.agent, latest.conversation.state], ['sales', '{"n":1}']);

@@ -34,14 +34,14 @@ async function two(t: TestContext): Promise<{
 }
 
 describe('a process that shares a store', () => {
-  it('lives as long as it says so', async (t) => {
+  it('is alive as long as it says so', async (t) => {
     const { a, b, pass } = await two(t);
     await pass(60_000);
     assert.equal(await a.store.mayLive('b'), true);
     assert.equal(await b.store.mayLive('a'), true);
   });
 
-  it('is gone five seconds after its last word, and not before', async (t) => {
+  it('is dead five seconds after its last heartbeat, and not before', async (t) => {
     const { a, b, pass } = await two(t);
     b.parts.isSilent = true;
     await pass(3_000);
@@ -50,20 +50,20 @@ describe('a process that shares a store', () => {
     assert.equal(await a.store.mayLive('b'), false);
   });
 
-  it('is gone at once when it has closed', async (t) => {
+  it('is dead at once when it has closed', async (t) => {
     const { a, b } = await two(t);
     await b.store.close();
     assert.equal(await a.store.mayLive('b'), false);
   });
 
-  it('is gone at once if the machine says so', async (t) => {
+  it('is dead at once if the machine says so', async (t) => {
     const { a } = await two(t);
     const { pid } = spawnSync(process.execPath, ['-e', '']);
     const address = processAddress().replace(/^\d+/, String(pid));
     assert.equal(await a.store.mayLive(address), false);
   });
 
-  it('writes nothing once nothing has changed for an hour, and lives again with the next change',
+  it('writes nothing once nothing has changed for an hour, and is alive again with the next change',
     async (t) => {
       const jump = jumpingClock(t);
       const { a, b, pass } = await two(t);
@@ -85,18 +85,18 @@ describe('a process that shares a store', () => {
       assert.equal(await a.store.mayLive('b'), true);
     });
 
-  it('lives though the store has just lost what both have said', async (t) => {
+  it('is alive even if the store has just lost what both have said', async (t) => {
     const { a } = await two(t);
     a.parts.loseAll();
     assert.equal(await a.store.mayLive('b'), true);
   });
 
-  it('counts as no conversation', async (t) => {
+  it('does not count as a conversation', async (t) => {
     const { a } = await two(t);
     assert.equal(await a.store.count(), 0);
   });
 
-  it('lives for one that has begun less than five seconds ago', async (t) => {
+  it('is alive for one that started less than five seconds ago', async (t) => {
     const { b, pass } = await two(t);
     const [late = assert.fail()] = machines(t, 1);
     late.parts.now = b.parts.now;
@@ -118,7 +118,7 @@ describe('a process that shares a store', () => {
       parts.loseAll();
     }],
   ] as const)
-    it(`lives for one ${what}, and for five seconds afterwards`, async (t) => {
+    it(`is alive for one ${what}, and for five seconds afterwards`, async (t) => {
       const { a, pass } = await two(t);
       assert.equal(await a.store.mayLive('nobody'), false);
       ails(a);

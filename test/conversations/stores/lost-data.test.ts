@@ -103,7 +103,7 @@ function returned(toolCallId: string): (conversation: Conversation) => unknown {
 }
 
 describe('a conversation that the store has lost', () => {
-  it('is put back whole by the next change, though no command ever failed', async (t) => {
+  it('is put back whole by the next change, even if no command ever failed', async (t) => {
     const [a, b, shared] = two(t);
     await turn(a.store, 'c', 't1');
     await a.store.update('c', (conversation) => {
@@ -138,7 +138,7 @@ describe('a conversation that the store has lost', () => {
     assert.deepEqual(await texts(b.store, 'c'), said('t1'));
   });
 
-  it('is put back where only its shard came back empty', async (t) => {
+  it('is put back if only its shard came back empty', async (t) => {
     const [a, , shared] = two(t);
     await turn(a.store, 'c', 't1');
     await turn(a.store, 'd', 't1');
@@ -149,7 +149,7 @@ describe('a conversation that the store has lost', () => {
   });
 
   // Another process had meanwhile taken the first call for lost.
-  it('keeps what a tool returned where the next change is another result', async (t) => {
+  it('keeps what a tool returned if the next change is another result', async (t) => {
     const [a, b, shared] = two(t);
     await a.store.update('c', open('t1', 1));
     await a.store.update('c', calling('x', 'y'));
@@ -162,7 +162,7 @@ describe('a conversation that the store has lost', () => {
     assert.deepEqual(await toolStates(b.store), ['x completed', 'y completed']);
   });
 
-  it('keeps how a turn ended where the next change is a late result of it', async (t) => {
+  it('keeps how a turn ended if the next change is a late result of it', async (t) => {
     const [a, b, shared] = two(t);
     await a.store.update('c', open('t1', 1));
     await a.store.update('c', calling('x'));
@@ -178,7 +178,7 @@ describe('a conversation that the store has lost', () => {
     assert.equal((await b.store.read('c'))?.openTurns, 0);
   });
 
-  it('keeps the last run of a turn where the next change is a late result of it', async (t) => {
+  it('keeps the last run of a turn if the next change is a late result of it', async (t) => {
     const [a, b, shared] = two(t);
     await a.store.update('c', open('t1', 1));
     await a.store.update('c', calling('x'));
@@ -191,7 +191,7 @@ describe('a conversation that the store has lost', () => {
     assert.deepEqual((await texts(b.store, 'c')).slice(0, 5), spoken);
   });
 
-  it('says whose a turn was that another process takes over', async (t) => {
+  it('says who owned a turn that another process takes over', async (t) => {
     const [a, b, shared] = two(t);
     const opened = (
       { store }: Machine, runId: number, process: string,
@@ -227,7 +227,7 @@ describe('a conversation that the store has lost', () => {
     assert.deepEqual((await ids(a))?.toSorted(), ['t1', 't2', 't3', 't4']);
   });
 
-  it('takes the end of its turn as if nothing had been', async (t) => {
+  it('accepts the end of its turn as if nothing had happened', async (t) => {
     const [a, , shared] = two(t);
     await turn(a.store, 'c', 't1');
     await a.store.update('c', open('t2', 902));
@@ -240,7 +240,7 @@ describe('a conversation that the store has lost', () => {
     assert.deepEqual(await ids(a), ['t1', 't2']);
   });
 
-  it('gets its last writes back after a failover, by a read too', async (t) => {
+  it('gets its last writes back after a failover, even through a read', async (t) => {
     const [a, b, shared] = two(t);
     await turn(a.store, 'c', 't1');
     const replica = new Map(shared);
@@ -295,7 +295,7 @@ describe('a conversation that the store has lost', () => {
     assert.equal(kept?.state, '{"n":1}');
   });
 
-  it('gets a state back though another process is faster twice', async (t) => {
+  it('gets a state back even if another process is faster twice', async (t) => {
     const [a, b, shared] = two(t);
     await turn(a.store, 'c', 't1');
     await turn(b.store, 'c', 't2');
@@ -322,7 +322,7 @@ describe('a conversation that the store has lost', () => {
     assert.equal((await b.store.read('c'))?.state, '{"n":2}');
   });
 
-  it('does not get back an agent that has gone back to none since', async (t) => {
+  it('does not get back an agent that was reset to none since', async (t) => {
     const [a, b] = two(t);
     await turn(a.store, 'c', 't1');
     await a.store.update('c', (conversation) => {
@@ -338,7 +338,7 @@ describe('a conversation that the store has lost', () => {
     assert.deepEqual([kept?.state, kept?.agent], ['{"n":1}', undefined]);
   });
 
-  it('is not put back once it has expired by its own last change', async (t) => {
+  it('is not put back once it has expired, counted from its own last change', async (t) => {
     const [a, b] = two(t);
     const pass = clock(t, a, b);
     await turn(a.store, 'c', 't1');
@@ -357,7 +357,7 @@ describe('a conversation that the store has lost', () => {
     assert.deepEqual(await texts(a.store, 'c'), []);
   });
 
-  it('expires though the clock on the wall is put back', async (t) => {
+  it('expires even if the clock on the wall is set back', async (t) => {
     const [a, b] = two(t);
     const pass = clock(t, a, b);
     await turn(a.store, 'c', 't1');
@@ -377,7 +377,7 @@ describe('a conversation that the store has lost', () => {
 });
 
 describe('a conversation that was erased', () => {
-  it('stays so for a process that remembers it', async (t) => {
+  it('stays erased for a process that remembers it', async (t) => {
     const [a, b] = two(t);
     await turn(a.store, 'c', 't1');
     await b.store.update('c', clearTurns);
@@ -386,7 +386,7 @@ describe('a conversation that was erased', () => {
     assert.deepEqual(await texts(b.store, 'c'), said('t2', 't3'));
   });
 
-  it('stays so though a command timed out before', async (t) => {
+  it('stays erased even if a command timed out before', async (t) => {
     const timers = mockTimers(t, ['setTimeout']);
     const [a, b] = two(t);
     await turn(a.store, 'c', 't1');
@@ -400,7 +400,7 @@ describe('a conversation that was erased', () => {
     assert.deepEqual(await ids(b), ['t3']);
   });
 
-  it('takes nothing of what waits, not the state either', async (t) => {
+  it('accepts nothing of what was waiting, not even the state', async (t) => {
     const timers = mockTimers(t, ['setTimeout']);
     const [a, b] = two(t);
     await turn(a.store, 'c', 't1');
@@ -430,7 +430,7 @@ describe('a conversation that was erased', () => {
     assert.equal(await b.store.read('c'), undefined);
   });
 
-  it('is erased again where another process put it back meanwhile', async (t) => {
+  it('is erased again if another process put it back meanwhile', async (t) => {
     const [a, b, shared] = two(t);
     await turn(a.store, 'c', 't1');
     await turn(b.store, 'c', 't2');
@@ -442,7 +442,7 @@ describe('a conversation that was erased', () => {
     assert.deepEqual(await ids(b), ['t3', 't5']);
   });
 
-  it('keeps what was said in it since, where the store has lost the erasure', async (t) => {
+  it('keeps what has been said since if the store has lost the erasure', async (t) => {
     const [a, b, shared] = two(t);
     await turn(a.store, 'c', 't1');
     await a.store.update('c', (conversation) => setState(conversation, '{"n":1}'));
@@ -456,7 +456,7 @@ describe('a conversation that was erased', () => {
     assert.equal((await b.store.read('c'))?.state, '{"n":2}');
   });
 
-  it('does not get its state back from before, where it was erased in an outage', async (t) => {
+  it('does not get its earlier state back if it was erased in an outage', async (t) => {
     const timers = mockTimers(t, ['setTimeout']);
     const [a, b, shared] = two(t);
     await turn(a.store, 'c', 't1');
@@ -508,7 +508,7 @@ describe('a conversation that was erased', () => {
     assert.deepEqual(await ids(b), ['t3']);
   });
 
-  it('stays so though a process was cut off for longer than the mark is kept', async (t) => {
+  it('stays erased even if a process was cut off for longer than the mark is kept', async (t) => {
     const timers = mockTimers(t, ['setTimeout']);
     const [a, b] = two(t);
     const pass = clock(t, a, b);
@@ -551,7 +551,7 @@ describe('a conversation that was erased', () => {
     ]);
   });
 
-  it('keeps which once calls may act, though only a process that remembers it knows', async (t) => {
+  it('keeps which once calls may act, even if only one process knows', async (t) => {
     const [a, b, shared] = two(t);
     await turn(a.store, 'c', 't1');
     const replica = new Map(shared);
@@ -582,7 +582,7 @@ describe('a conversation that was erased', () => {
     assert.deepEqual(kept?.onceCalls, { [onceKey(2)]: { ...since, content: 'null' } });
   });
 
-  it('keeps that a call has acted which it left as running', async (t) => {
+  it('keeps that a call which it left as running has acted', async (t) => {
     const timers = mockTimers(t, ['setTimeout']);
     const [a, b] = two(t);
     await a.store.update('c', setOnce({ [onceKey(1)]: onceCall() }));
@@ -595,7 +595,7 @@ describe('a conversation that was erased', () => {
     });
   });
 
-  it('keeps that a call has acted which was claimed later and which the store lost', async (t) => {
+  it('keeps that a call which was claimed later and lost by the store has acted', async (t) => {
     const timers = mockTimers(t, ['setTimeout']);
     const [a, b, shared] = two(t);
     await turn(a.store, 'c', 't1');
@@ -626,7 +626,7 @@ describe('a conversation that was erased', () => {
     assert.doesNotMatch(left.parts.get('head') ?? '', /mood/);
   });
 
-  it('is not forgotten while it waits, as long as anything else can be', async (t) => {
+  it('is not forgotten while it waits, as long as anything else can be forgotten', async (t) => {
     const timers = mockTimers(t, ['setTimeout']);
     const shared: SharedParts = new Map();
     const [a] = machines(t, 1, { maxTurnsWaiting: 3 }, shared);

@@ -44,7 +44,7 @@ function two(t: Parameters<typeof machine>[0]): readonly [Machine, Machine] {
 }
 
 describe('the once calls of a conversation in a shared store', () => {
-  it('are parts of their own, written only when they change', async (t) => {
+  it('are separate parts, written only when they change', async (t) => {
     const { store, parts } = machine(t);
     await turn(store, 'c', 't1');
     await set(store, KEY, onceCall());
@@ -70,7 +70,7 @@ describe('the once calls of a conversation in a shared store', () => {
     assert.deepEqual(await calls(sharing(parts)), { [KEY]: onceCall() });
   });
 
-  it('count as no text of the conversation, but as memory of the process', async (t) => {
+  it('do not count as text of the conversation, but as memory of the process', async (t) => {
     const { store, parts } = machine(t, { maxCharacters: 2_500 });
     const content = JSON.stringify('a'.repeat(2_000));
     await set(store, KEY, onceCall({ state: 'completed', content }));
@@ -92,7 +92,7 @@ describe('the once calls of a conversation in a shared store', () => {
     assert.deepEqual(await calls(b.store) ?? {}, {});
   });
 
-  it('stay freed, though another process remembers that the call runs', async (t) => {
+  it('stay freed even if another process remembers the call as running', async (t) => {
     const [a, b] = two(t);
     await turn(a.store, 'c', 't1');
     await set(a.store, KEY, onceCall());
@@ -102,7 +102,7 @@ describe('the once calls of a conversation in a shared store', () => {
     assert.deepEqual(await calls(a.store) ?? {}, {});
   });
 
-  it('stay freed where that was while the store did not answer', async (t) => {
+  it('stay freed if that happened while the store did not answer', async (t) => {
     const timers = mockTimers(t, ['setTimeout']);
     const [a, b] = two(t);
     await turn(a.store, 'c', 't1');
@@ -116,7 +116,7 @@ describe('the once calls of a conversation in a shared store', () => {
     assert.deepEqual(await calls(b.store) ?? {}, {});
   });
 
-  it('stay freed where a claim that timed out was made', async (t) => {
+  it('stay freed if a claim that timed out was made after all', async (t) => {
     const timers = mockTimers(t, ['setTimeout']);
     const { store, parts } = machine(t);
     await turn(store, 'c', 't1');
@@ -131,7 +131,7 @@ describe('the once calls of a conversation in a shared store', () => {
   });
 
   // Seed 67000532 of the fleet: another process put the claim back, as one of unknown outcome.
-  it('stay freed where the store had lost the claim before', async (t) => {
+  it('stay freed if the store had lost the claim before', async (t) => {
     const shared: SharedParts = new Map();
     const [a] = machines(t, 1, {}, shared);
     assert.ok(a);
@@ -172,7 +172,7 @@ describe('the once calls of a conversation in a shared store', () => {
     assert.deepEqual(await calls(b.store), { [KEY]: paid });
   });
 
-  it('give way to the next claim, though a process has put the freed one back', async (t) => {
+  it('give way to the next claim, even if a process has put the freed one back', async (t) => {
     const timers = mockTimers(t, ['setTimeout']);
     const shared: SharedParts = new Map();
     const [a, b] = machines(t, 2, {}, shared);
@@ -209,7 +209,7 @@ describe('the once calls of a conversation in a shared store', () => {
     assert.deepEqual(await calls(a.store), { [KEY]: paid });
   });
 
-  it('remember a thousand that are over', () => {
+  it('keep a thousand that are over', () => {
     const conversation = emptyConversation('c');
     const parts = new OnceParts(conversation);
     for (let n = 0; n < 1_100; n++) {
@@ -250,7 +250,7 @@ describe('the once calls of a conversation in a shared store', () => {
     assert.deepEqual(await calls(b.store), { [KEY]: onceCall({ runId: 2 }) });
   });
 
-  it('are left alone where they are not what this version knows', async (t) => {
+  it('are left alone if this version does not know their form', async (t) => {
     const { store, parts, lines } = machine(t);
     const strange = new Map([
       ['head', '{"format":1}'], [`once-${KEY}`, '{"state":"paused"}'], ['once-x', '{}'],

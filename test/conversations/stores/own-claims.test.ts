@@ -75,7 +75,7 @@ class Stage {
 }
 
 describe('a claim in a store that may have lost others', () => {
-  it('is not safe until those that were lost can be back, and says when', async (t) => {
+  it('is not safe until lost ones can be back, and says when that is', async (t) => {
     const stage = new Stage(t);
     stage.epoch = () => ({ id: 'first', restMs: 2_000 });
     await assert.rejects(stage.claim(stage.a, 'a'), (error) => {
@@ -114,7 +114,7 @@ describe('a claim that the store has lost', () => {
       assert.equal(await stage.holder(stage.b), 'a running');
     });
 
-  it('is put back though another process had claimed its key meanwhile', async (t) => {
+  it('is put back even if another process claimed its key meanwhile', async (t) => {
     const stage = new Stage(t);
     await stage.claim(stage.a, 'a');
     await stage.beat();
@@ -129,7 +129,7 @@ describe('a claim that the store has lost', () => {
     assert.equal(await stage.holder(stage.b), 'a running');
   });
 
-  it('is put back as what became of it, for a conversation that is not remembered', async (t) => {
+  it('is put back with its outcome, for a conversation that is not remembered', async (t) => {
     const stage = new Stage(t);
     await stage.payAndForget();
     stage.a.parts.loseAll();
@@ -138,7 +138,7 @@ describe('a claim that the store has lost', () => {
     assert.equal(await stage.holder(stage.b), 'a completed');
   });
 
-  it('is put back though its conversation has gone on before anybody noticed', async (t) => {
+  it('is put back even if its conversation went on before anybody noticed', async (t) => {
     const stage = new Stage(t);
     await stage.payAndForget();
     stage.a.parts.loseAll();

@@ -63,7 +63,7 @@ export function partStoreContract(
       assert.deepEqual(stored(await store.read(id)), { version: 'v1', parts });
     });
 
-    it('says unchanged to whoever knows the version', async () => {
+    it('says "unchanged" to a reader that knows the version', async () => {
       const { store, id } = await begin();
       await store.write(id, change(undefined, 'v1', { set: new Map([['head', '{}']]) }));
       assert.equal(await store.read(id, 'v1'), 'unchanged');
@@ -171,7 +171,7 @@ export function partStoreContract(
       assert.equal(await store.read(id), undefined);
     });
 
-    it('takes a change that it has made already for made', async () => {
+    it('accepts a change that it has already made', async () => {
       const { store, id } = await begin();
       const first = change(undefined, 'v1', { set: new Map([['head', '1'], ['0', '"a"']]) });
       const second = change('v1', 'v2', { set: new Map([['head', '2']]), remove: ['0'] });
@@ -180,7 +180,7 @@ export function partStoreContract(
       assert.equal(stored(await store.read(id)).version, 'v2');
     });
 
-    it('removes a conversation that has that version, and no other', async () => {
+    it('removes a conversation of that version, and no other', async () => {
       const { store, id } = await begin();
       await store.write(id, change(undefined, 'v1', { set: new Map([['head', '1']]) }));
       assert.equal(stored(await store.write(id, change('v0', undefined))).version, 'v1');
@@ -189,7 +189,7 @@ export function partStoreContract(
       assert.equal(await store.read(id), undefined);
     });
 
-    it('leaves nothing of a removed conversation to the next of that id', async () => {
+    it('leaves nothing of a removed conversation to the next one with that id', async () => {
       const { store, id } = await begin();
       const first = new Map([['head', '1'], ['0', '"a"']]);
       await store.write(id, change(undefined, 'v1', { set: first }));
@@ -214,7 +214,7 @@ export function partStoreContract(
       });
     });
 
-    it('forgets a conversation that nobody changed for its time, and all of its parts', async () => {
+    it('forgets a conversation that nobody changed in time, and all of its parts', async () => {
       const { store, id } = await begin();
       const parts = new Map([['head', '1'], ['0', '"a"']]);
       await store.write(id, change(undefined, 'v1', { set: parts, ttlMs: 1_000 }));
@@ -225,7 +225,7 @@ export function partStoreContract(
       assert.deepEqual(stored(await store.read(id)).parts, new Map([['head', '3']]));
     });
 
-    it('begins the time anew with every change', async () => {
+    it('restarts the time with every change', async () => {
       const { store, id } = await begin();
       const set = new Map([['head', '1']]);
       await store.write(id, change(undefined, 'v1', { set, ttlMs: 1_000 }));
@@ -265,7 +265,7 @@ export function partStoreContract(
       assert.deepEqual([...found].sort(), rests.map((rest) => prefix + rest).sort());
     });
 
-    it('lists no id whose time is up', async () => {
+    it('does not list an expired id', async () => {
       const { store, id } = await begin();
       const set = new Map([['head', '1']]);
       await store.write(id, change(undefined, 'v1', { set, ttlMs: 1_000 }));
@@ -273,7 +273,7 @@ export function partStoreContract(
       assert.deepEqual((await store.list(id, '')).ids, []);
     });
 
-    it('closes twice', async () => {
+    it('can be closed twice', async () => {
       const { store } = await begin();
       await store.close();
       await store.close();

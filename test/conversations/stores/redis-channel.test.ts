@@ -20,7 +20,7 @@ describe('RedisChannel', () => {
     assert.equal(published, 1_000);
   });
 
-  it('takes only texts for messages, from clients that also give bytes', async () => {
+  it('accepts only texts as messages, from clients that also give bytes', async () => {
     const heard: string[] = [];
     const channel = new RedisChannel({ publish: async () => undefined });
     channel.listen((message) => heard.push(message));
@@ -51,7 +51,7 @@ describe('RedisChannel', () => {
     assert.deepEqual(done, ['published', 'closed']);
   });
 
-  it('leaves nothing behind on a client that lives on', async () => {
+  it('leaves nothing behind on a client that stays open', async () => {
     const client = new EventEmitter();
     const subscriptions = new Map<string, unknown>();
     const subscriber = Object.assign(client, {
@@ -67,7 +67,7 @@ describe('RedisChannel', () => {
     assert.deepEqual([subscriptions.size], [0]);
   });
 
-  it('is closed though its subscriber has been closed before', async () => {
+  it('can be closed even if its subscriber was closed before', async () => {
     const channel = new RedisChannel({ publish: async () => undefined });
     await channel.subscribe({
       subscribe: async () => undefined,
@@ -76,7 +76,7 @@ describe('RedisChannel', () => {
     await channel.close();
   });
 
-  it('leaves nothing behind on a client of ioredis that another channel uses', async () => {
+  it('leaves nothing behind on an ioredis client that another channel uses', async () => {
     const client = new EventEmitter() as EventEmitter & IoredisClient;
     client.subscribe = async () => undefined;
     const subscriber = fromIoredis(client);

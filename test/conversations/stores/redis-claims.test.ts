@@ -40,7 +40,7 @@ class SlowServer {
 }
 
 describe('a claim on replicas', () => {
-  it('is confirmed by as many as it must be on', async () => {
+  it('is confirmed by as many as required', async () => {
     const server = new SlowServer(2);
     const writing = new RedisClaims(server, ON_TWO).write(['EVAL', 'a']);
     await server.answer();
@@ -67,7 +67,7 @@ describe('a claim on replicas', () => {
     assert.throws(confirm, (error) => error instanceof UnsafeClaim && error.cause === lost);
   });
 
-  it('shares one wait with those that came while another waited', async () => {
+  it('shares one wait with those that came during another wait', async () => {
     const server = new SlowServer(2);
     const claims = new RedisClaims(server, ON_TWO);
     const first = claims.write(['EVAL', 'a']);

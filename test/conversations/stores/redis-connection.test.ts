@@ -51,7 +51,7 @@ describe('RedisConnection', () => {
     }
   });
 
-  it('that is watched gives up a server that answers nothing, though one command waits', async (t) => {
+  it('gives up a server that answers nothing, if watched, even if one command waits', async (t) => {
     const timers = mockTimers(t, ['setInterval']);
     let nowMs = 0;
     t.mock.method(performance, 'now', () => nowMs);

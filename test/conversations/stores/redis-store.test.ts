@@ -53,7 +53,7 @@ describe('RedisStore', () => {
     assert.deepEqual(second?.keys, first?.keys);
   });
 
-  it('says whether the server has an append-only file, or does not tell', async () => {
+  it('says whether the server has an append-only file, or does not say', async () => {
     for (const [answer, keepsWriteLog] of [
       ['# Persistence\r\naof_enabled:0\r\naof_rewrites:1\r\n', false],
       ['# Persistence\r\naof_enabled:1\r\n', true],
@@ -171,7 +171,7 @@ describe('fromIoredis', () => {
     assert.equal(await client.dbSize(), 3);
   });
 
-  it('tells a listener the messages of its own channel', async () => {
+  it('gives a listener the messages of its own channel', async () => {
     const messages = new EventEmitter();
     const answer = async (): Promise<number> => 1;
     const client = fromIoredis({

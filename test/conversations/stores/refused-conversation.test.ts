@@ -64,7 +64,7 @@ describe('a conversation that the store refuses', () => {
     assert.ok((tries.at(-1) ?? 0) > 170, 'tried to the end');
   });
 
-  it('is written when the store takes it again', async (t) => {
+  it('is written when the store accepts it again', async (t) => {
     const pass = passing(t);
     const { parts, store, lines } = machine(t);
     parts.refuses = 'bad';
@@ -126,7 +126,7 @@ describe('a conversation that the store refuses', () => {
     assert.deepEqual(await texts(sharing(parts), 'bad'), said('t1'));
   });
 
-  it('is logged once, also where others failed with it and the store works again', async (t) => {
+  it('is logged once, even if others failed with it and the store works again', async (t) => {
     const pass = passing(t);
     const { parts, store, lines } = machine(t);
     await turn(store, 'c', 't1');

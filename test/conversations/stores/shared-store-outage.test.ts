@@ -24,7 +24,7 @@ import { PartsInMemory, type SharedParts } from './parts-in-memory.ts';
 describe('a store that does not answer', () => {
   const down = new Error('connection refused');
 
-  it('holds no caller up: turns go on from what is remembered', async (t) => {
+  it('holds up no caller: turns go on from what is remembered', async (t) => {
     const { parts, store, lines } = machine(t);
     await turn(store, 'c', 't1');
     parts.failWith = down;
@@ -37,7 +37,7 @@ describe('a store that does not answer', () => {
     assert.match(lines[0] ?? '', /"the conversation store failed; calls continue from memory"/);
   });
 
-  it('is asked once for many turns, so that each need not wait for its time-out', async (t) => {
+  it('is asked once for many turns, so that not each of them waits for its time-out', async (t) => {
     const { parts, store } = machine(t);
     parts.failWith = down;
     await turn(store, 'c', 't1');
@@ -91,7 +91,7 @@ describe('a store that does not answer', () => {
     assert.equal((await b.store.read('c'))?.agent, 'billing');
   });
 
-  it('keeps the agent of another process that handed over meanwhile', async (t) => {
+  it('keeps the agent that another process handed over to meanwhile', async (t) => {
     const timers = mockTimers(t, ['setTimeout']);
     const [a, b] = machines(t, 2);
     assert.ok(a && b);
@@ -106,7 +106,7 @@ describe('a store that does not answer', () => {
     assert.equal((await b.store.read('c'))?.agent, 'billing');
   });
 
-  it('is merged with, where another process went on meanwhile', async (t) => {
+  it('is merged with if another process went on meanwhile', async (t) => {
     const timers = mockTimers(t, ['setTimeout']);
     const [a, b] = machines(t, 2);
     assert.ok(a && b);
@@ -120,7 +120,7 @@ describe('a store that does not answer', () => {
     assert.deepEqual((await texts(b.store, 'c')).toSorted(), said('t1', 't2', 't3').toSorted());
   });
 
-  it('may have done what it did not confirm: it is not done twice', async (t) => {
+  it('may have done what it did not confirm, which is not done twice', async (t) => {
     const timers = mockTimers(t, ['setTimeout']);
     const { parts, store } = machine(t);
     await turn(store, 'c', 't1');
@@ -133,7 +133,7 @@ describe('a store that does not answer', () => {
     assert.deepEqual(await texts(sharing(parts), 'c'), said('t1', 't2'));
   });
 
-  it('loses nothing that a living process remembers when it comes back older', async (t) => {
+  it('loses nothing that a live process remembers when it comes back older', async (t) => {
     const shared: SharedParts = new Map();
     const parts = new PartsInMemory(shared, { isSlow: true });
     const store = sharing(parts);
@@ -146,7 +146,7 @@ describe('a store that does not answer', () => {
     assert.deepEqual(await texts(sharing(parts), 'c'), said('t1', 't2', 't3'));
   });
 
-  it('loses no turn that runs when it comes back older', async (t) => {
+  it('loses no running turn when it comes back older', async (t) => {
     const shared: SharedParts = new Map();
     const parts = new PartsInMemory(shared, { isSlow: true });
     const store = sharing(parts);
@@ -196,12 +196,12 @@ describe('a store that does not answer', () => {
     assert.deepEqual(await texts(sharing(parts), 'c'), said('t1', 't2'));
   });
 
-  it('gets all of a conversation back that went on during the restart', async (t) => {
+  it('gets back all of a conversation that went on during the restart', async (t) => {
     const { parts } = await restarted(t, 'c', 't2');
     assert.deepEqual(await texts(sharing(parts), 'c'), said('t1', 't2'));
   });
 
-  it('forgets a conversation that was cleared meanwhile, though nobody here knew it', async (t) => {
+  it('forgets a conversation that was cleared meanwhile, even if unknown here', async (t) => {
     const timers = mockTimers(t, ['setTimeout']);
     const [a, b] = machines(t, 2);
     assert.ok(a && b);
@@ -216,7 +216,7 @@ describe('a store that does not answer', () => {
   });
 
   // It looks as if the store had lost it, which gets back what it has lost.
-  it('has not lost what another process cleared, though it has failed before', async (t) => {
+  it('has not lost what another process cleared, even if it has failed before', async (t) => {
     const timers = mockTimers(t, ['setTimeout']);
     const [a, b] = machines(t, 2);
     assert.ok(a && b);
@@ -232,7 +232,7 @@ describe('a store that does not answer', () => {
     assert.deepEqual(await texts(a.store, 'c'), said('t2'));
   });
 
-  it('forgets a cleared conversation, though a write that timed out was made', async (t) => {
+  it('forgets a cleared conversation even if a timed-out write was made after all', async (t) => {
     const timers = mockTimers(t, ['setTimeout']);
     const { parts, store } = machine(t);
     await turn(store, 'c', 't1');
@@ -261,7 +261,7 @@ describe('a store that does not answer', () => {
     assert.deepEqual([kept?.turns.map(({ id }) => id), kept?.state], [['t2'], undefined]);
   });
 
-  it('keeps no turn waiting that was trimmed before it could be written', async (t) => {
+  it('does not keep a turn waiting that was trimmed before it could be written', async (t) => {
     const { parts, store } = machine(t);
     await turn(store, 'c', 't0');
     parts.failWith = down;
@@ -269,7 +269,7 @@ describe('a store that does not answer', () => {
     assert.ok(store.health().turnsWaiting <= 101, String(store.health().turnsWaiting));
   });
 
-  it('fills no memory with conversations that nobody has', async (t) => {
+  it('fills no memory with conversations that do not exist', async (t) => {
     const { parts, store } = machine(t, { maxRemembered: 2 });
     await turn(store, 'c', 't1');
     parts.failWith = down;
@@ -294,7 +294,7 @@ describe('a store that does not answer', () => {
     assert.deepEqual((await texts(b.store, 'c')).toSorted(), said('t1', 't2', 't3').toSorted());
   });
 
-  it('gets the others back where it refuses one conversation for good', async (t) => {
+  it('gets the others back if it refuses one conversation for good', async (t) => {
     const timers = mockTimers(t, ['setTimeout']);
     const { parts, store } = machine(t);
     parts.failWith = down;
@@ -310,7 +310,7 @@ describe('a store that does not answer', () => {
     assert.deepEqual(await texts(other, 'd'), said('t1'));
   });
 
-  it('may hold the turn that was interrupted: a reply known here stays whole', async (t) => {
+  it('may hold the interrupted turn: a reply known here stays whole', async (t) => {
     const [a, b] = machines(t, 2);
     assert.ok(a && b);
     await turn(a.store, 'c', 't1');
@@ -326,7 +326,7 @@ describe('a store that does not answer', () => {
 
   // Was: only a process that knew of the outage before kept the words from an older reply.
   for (const report of ['begins a turn', 'begins none'] as const)
-    it(`may hold it though the outage begins with the report, which ${report}`, async (t) => {
+    it(`may hold it even if the outage begins with the report, which ${report}`, async (t) => {
       const [a, b] = machines(t, 2);
       assert.ok(a && b);
       await turn(a.store, 'c', 't1');
@@ -340,7 +340,7 @@ describe('a store that does not answer', () => {
     });
 
   // Was: a line every two seconds, as each try to write failed anew.
-  it('is one outage while it is read but takes no writes, as on a full disk', async (t) => {
+  it('is in one outage while it can be read but not written, as on a full disk', async (t) => {
     const timers = mockTimers(t, ['setTimeout']);
     const { parts, store, lines } = machine(t);
     parts.isFull = true;
@@ -386,7 +386,7 @@ describe('a store that does not answer', () => {
     assert.deepEqual(await texts(sharing(parts), 'c'), said('t1', 't2', 't3', 't4', 't5'));
   });
 
-  it('has the version of what was written back: the next turn is in no conflict', async (t) => {
+  it('has the version of what was written back: the next turn has no conflict', async (t) => {
     const timers = mockTimers(t, ['setTimeout']);
     const { parts, store } = machine(t);
     parts.failWith = down;
@@ -429,7 +429,7 @@ describe('a store that does not answer', () => {
     assert.equal(await store.count(), NaN);
   });
 
-  it('has not failed because it could not be counted, and is not counted while it has', async (t) => {
+  it('has not failed if it cannot be counted, and is not counted while it fails', async (t) => {
     const { parts, store } = machine(t);
     let asked = 0;
     parts.count = () => {

@@ -51,7 +51,7 @@ describe('round trips of a shared store', () => {
     assert.deepEqual(parts.calls, ['write', 'write']);
   });
 
-  it('needs three for a turn of a conversation that moved', async (t) => {
+  it('needs three for a turn of a conversation that another process changed', async (t) => {
     const [a, b] = machines(t, 2);
     assert.ok(a && b);
     await turn(a.store, 'c', 't1');
@@ -74,7 +74,7 @@ describe('round trips of a shared store', () => {
     assert.ok(size(198) < size(2) * 1.1, `${size(198)} and ${size(2)} characters`);
   });
 
-  it('writes the state only where it has changed', async (t) => {
+  it('writes the state only if it has changed', async (t) => {
     const { store, parts } = machine(t);
     await turn(store, 'c', 't1');
     await store.update('c', (conversation) => setState(conversation, '{"cart":[]}'));
@@ -122,7 +122,7 @@ describe('a conversation that several processes change', () => {
     assert.ok(all.some(({ store }) => store.health().conflicts > 0));
   });
 
-  it('is read as it stood, though another change is under way', async (t) => {
+  it('is read as it was, even if another change is under way', async (t) => {
     const { store } = machine(t);
     await turn(store, 'c', 't1');
     const read = store.read('c');
@@ -143,7 +143,7 @@ describe('a conversation that several processes change', () => {
     assert.equal(seen, 2);
   });
 
-  it('is not what a failed change has made of it when the change is made again', async (t) => {
+  it('is not what a failed change made of it when the change is made again', async (t) => {
     const [a, b] = machines(t, 2);
     assert.ok(a && b);
     const open = (store: SharedStore, turnId: string, runId: number, process: string, more = {}) =>
@@ -163,7 +163,7 @@ describe('a conversation that several processes change', () => {
   // Seed 98600068 of the torture with machines: what was heard of a reply that this process did not
   // know of was also taken for that of a turn whose process was gone.
   for (const isLost of [false, true])
-    it(`has what was heard in the right turn, though the process did not know that one${
+    it(`has what was heard in the right turn, even if the process did not know that one${
       isLost ? ', and the store has lost the others' : ''}`, async (t) => {
       const shared: SharedParts = new Map();
       const [a, b] = machines(t, 2, {}, shared);
@@ -203,7 +203,7 @@ describe('a conversation that several processes change', () => {
     assert.deepEqual(await texts(b.store, 'c'), said('t2'));
   });
 
-  it('keeps what a newer version wrote that this one does not know', async (t) => {
+  it('keeps what a newer version wrote and this one does not know', async (t) => {
     const { parts, store, lines } = machine(t);
     const set = new Map([
       ['head', '{"format":1,"updatedAt":1,"mood":"good"}'],
@@ -316,7 +316,7 @@ describe('what a shared store remembers', () => {
     assert.deepEqual(parts.calls, ['read', 'write']);
   });
 
-  it('is forgotten with its time: no turn goes on from it when the store fails', async (t) => {
+  it('is forgotten when it expires: no turn goes on from it when the store fails', async (t) => {
     const { parts, store } = machine(t, { ttlMs: 60_000 });
     await turn(store, 'c', 't1');
     const now = Date.now();
@@ -375,7 +375,7 @@ describe('the order of turns that processes add without knowing of each other', 
     });
   }
 
-  it('is that in which they were written, where no process missed one', async (t) => {
+  it('is the order in which they were written, if no process missed one', async (t) => {
     let now = 1_764_000_000_000;
     t.mock.method(Date, 'now', () => now);
     const [ahead, behind, other] = machines(t, 3);
@@ -387,7 +387,7 @@ describe('the order of turns that processes add without knowing of each other', 
     assert.deepEqual(await texts(other.store, 'c'), said('t0', 't1', 't2', 't3'));
   });
 
-  it('is that of their parts, where a version wrote them that did not say when', async (t) => {
+  it('is that of their parts, if they were written by a version that noted no time', async (t) => {
     const { parts, store } = machine(t);
     const old = (id: string): string =>
       `{"id":"${id}","state":"completed","runId":1,"words":"words of ${id}","reply":null}`;

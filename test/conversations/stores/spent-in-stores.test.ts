@@ -37,7 +37,7 @@ async function tokensIn(store: ConversationStore): Promise<number> {
 }
 
 describe('what a call has used', () => {
-  it('is added up over the processes that share a store, though they write at once', async (t) => {
+  it('is added up over the processes that share a store, even if they write at once', async (t) => {
     const [a, b, shared] = two(t);
     await turn(a.store, 'c', 'ten');
     const writes = Array.from({ length: 10 }, (_, n) =>
@@ -101,7 +101,7 @@ describe('what a call has used', () => {
     await store.close();
   });
 
-  it('is no reason to fail where somebody has stored something else there', async () => {
+  it('does not cause a failure if somebody has stored something else there', async () => {
     const head = JSON.stringify({ format: 2, updatedAt: Date.now(), spent: { __proto__: 5 } });
     const stored = new Map([['head', head], ['0', TURN]]);
     const store = sharing(new PartsInMemory(
@@ -112,7 +112,7 @@ describe('what a call has used', () => {
     await store.close();
   });
 
-  it('is kept by a store of four methods that writes JSON', async () => {
+  it('is kept by a store with four methods that writes JSON', async () => {
     const texts = new Map<string, string>();
     const read = (id: string): Conversation | undefined => {
       const text = texts.get(id);

@@ -184,7 +184,7 @@ describe("SqliteStore's files", { skip: WITHOUT_SQLITE }, () => {
     assert.equal(hasWords(path), false);
   });
 
-  it('keep their length for a minute, so that writes need not make the log longer', (t) => {
+  it('keep their length for a minute, so that writes need not extend the log', (t) => {
     const path = newPath();
     const server = opened(t, path);
     server.write('c', change('v1'));
@@ -208,7 +208,7 @@ describe("SqliteStore's files", { skip: WITHOUT_SQLITE }, () => {
     assert.ok(sizes.every((size) => size < 2_000_000), String(sizes));
   });
 
-  it('become small again after another process has read for long', (t) => {
+  it('become small again after another process has been reading for a long time', (t) => {
     const path = newPath();
     const store = opened(t, path, { timeoutMs: 10_000 });
     const reader = outgrowLog(t, store, path);
@@ -222,7 +222,7 @@ describe("SqliteStore's files", { skip: WITHOUT_SQLITE }, () => {
     assert.equal(statSync(`${path}-wal`).size, 0);
   });
 
-  it('wait for a lock again after another process has read for long', async (t) => {
+  it('wait for a lock again after another process has been reading for a long time', async (t) => {
     const path = newPath();
     const store = opened(t, path, { timeoutMs: 10_000 });
     const reader = outgrowLog(t, store, path);
@@ -235,7 +235,7 @@ describe("SqliteStore's files", { skip: WITHOUT_SQLITE }, () => {
     await ended;
   });
 
-  it('lose expired conversations that are stored behind a thousand others', (t) => {
+  it('lose expired conversations that are stored after a thousand others', (t) => {
     const path = newPath();
     let nowMs = Date.now();
     const store = opened(t, path, { now: () => nowMs });
@@ -286,7 +286,7 @@ describe("SqliteStore's files", { skip: WITHOUT_SQLITE }, () => {
     assert.ok(pieces < 1_000, 'it never ends');
   });
 
-  it('can be copied while they are written', (t) => {
+  it('can be copied while they are being written', (t) => {
     const path = newPath();
     const store = opened(t, path);
     store.write('c', change('v1'));
@@ -327,7 +327,7 @@ describe('a file that cannot be used is refused', { skip: WITHOUT_SQLITE }, () =
     assert.equal(refusal('/dev/null'), 'it is not a regular file');
   });
 
-  it('when it is no database', () => {
+  it('when it is not a database', () => {
     const path = newPath();
     writeFileSync(path, 'These are my notes.\n'.repeat(1_000));
     const said = '(SQLite: file is not a database)';
@@ -335,7 +335,7 @@ describe('a file that cannot be used is refused', { skip: WITHOUT_SQLITE }, () =
     assert.match(readFileSync(path, 'utf8'), /^These are my notes/);
   });
 
-  it('when it is the database of another program, which stays as it is', (t) => {
+  it('when it is another program\'s database, which stays as it is', (t) => {
     const path = newPath();
     const database = connection(t, path);
     database.exec('CREATE TABLE customers (name TEXT)');
@@ -393,7 +393,7 @@ describe('a file that cannot be used is refused', { skip: WITHOUT_SQLITE }, () =
   };
   const WINDOWS = process.geteuid === undefined ? 'Windows has no such modes' : false;
 
-  it('when this user may not write it', { skip: WINDOWS }, (t) => {
+  it('when this user may not write to it', { skip: WINDOWS }, (t) => {
     chmodSync(folder, 0o755);
     t.after(() => chmodSync(folder, 0o700));
     const path = newPath();
@@ -409,7 +409,7 @@ describe('a file that cannot be used is refused', { skip: WITHOUT_SQLITE }, () =
     else open(path).close();
   });
 
-  it('when this user may not write in its folder', { skip: WINDOWS }, (t) => {
+  it('when this user may not write to its folder', { skip: WINDOWS }, (t) => {
     chmodSync(folder, 0o555);
     t.after(() => chmodSync(folder, 0o700));
     const path = newPath();
@@ -419,7 +419,7 @@ describe('a file that cannot be used is refused', { skip: WITHOUT_SQLITE }, () =
     );
   });
 
-  it('when the disk takes no more', async (t) => {
+  it('when the disk is full', async (t) => {
     const path = newPath();
     let reason = '';
     const isLimited = await withFilesUpTo(20_000, () => {
@@ -429,7 +429,7 @@ describe('a file that cannot be used is refused', { skip: WITHOUT_SQLITE }, () =
     assert.equal(reason, 'the disk failed or is full (SQLite: disk I/O error)');
   });
 
-  it('and is let go: another one can be opened', (t) => {
+  it('and released: another one can be opened', (t) => {
     const path = newPath();
     writeFileSync(path, 'no database');
     refusal(path);
@@ -488,7 +488,7 @@ describe('in mid-call', { skip: WITHOUT_SQLITE, timeout: 30_000 }, () => {
     assert.deepEqual(kept?.turns.map(({ id }) => id), ['t1', 't2', 't3']);
   });
 
-  it('a disk that is full costs no turn, and has them all once there is room', async (t) => {
+  it('a full disk costs no turn, and stores them all once there is room', async (t) => {
     const path = newPath();
     const store = sharing(open(path));
     t.after(() => store.close());

@@ -56,7 +56,7 @@ describe('SqliteStore', { skip: WITHOUT_SQLITE, timeout: 30_000 }, () => {
     assert.equal(store.count(), 1);
   });
 
-  it('waits for the disk with claims, and only with them', (t) => {
+  it('waits for the disk for claims, and only for them', (t) => {
     const store = opened(t, newPath(), { areClaimsSynced: true });
     const prototype = loadSqlite().DatabaseSync.prototype as Database;
     const exec = t.mock.method(prototype, 'exec');
@@ -92,7 +92,7 @@ describe('SqliteStore', { skip: WITHOUT_SQLITE, timeout: 30_000 }, () => {
     assert.equal(opened(t, path).read('c', 'v1'), 'unchanged');
   });
 
-  it('makes all writes of a group, or none, and goes on', (t) => {
+  it('makes all writes of a group or none, and goes on', (t) => {
     const store = opened(t);
     const unreadable = change('v1', { text: Symbol('no text') as unknown as string });
     assert.throws(() => store.writeAll([['a', change('v1')], ['b', unreadable]]), StoreError);
@@ -186,7 +186,7 @@ describe('processes that share a file', { skip: WITHOUT_SQLITE, timeout: 60_000 
     assert.equal(store.write('c', change('v1')), true);
   });
 
-  it('sweep later what another one has locked', (t) => {
+  it('later sweep what another one has locked', (t) => {
     const path = newPath();
     let nowMs = Date.now();
     const store = opened(t, path, { timeoutMs: 10, now: () => nowMs });

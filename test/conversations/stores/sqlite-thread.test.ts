@@ -79,7 +79,7 @@ describe('SqliteThread', { skip: WITHOUT_SQLITE, timeout: 90_000 }, () => {
     assert.equal(await answer, true);
   });
 
-  it('makes the writes of one turn of the event loop in one transaction', async (t) => {
+  it('makes the writes of one round of the event loop in one transaction', async (t) => {
     const path = newPath();
     const thread = await openedThread(t, path);
     const commits = (): number => statSync(`${path}-wal`).size;
@@ -92,7 +92,7 @@ describe('SqliteThread', { skip: WITHOUT_SQLITE, timeout: 90_000 }, () => {
     assert.ok(together < (commits() - before) / 4, `${together} of ${commits() - before} bytes`);
   });
 
-  it('is not taken for slow when it is the event loop that is', async (t) => {
+  it('is not taken for slow if it is the event loop that is slow', async (t) => {
     const store = sharing(await openThread());
     t.after(() => store.close());
     const turn = { id: 't1', state: 'completed', runId: 1, words: 'Hi', reply: null } as const;
@@ -117,7 +117,7 @@ describe('SqliteThread', { skip: WITHOUT_SQLITE, timeout: 90_000 }, () => {
     assert.equal(await thread.read('c'), undefined);
   });
 
-  it('answers what was asked before it is closed, and nothing after', async () => {
+  it('answers what was asked before it is closed, and nothing afterwards', async () => {
     const thread = await openThread();
     const answers = [thread.read('c'), thread.count()];
     await thread.close();
@@ -126,7 +126,7 @@ describe('SqliteThread', { skip: WITHOUT_SQLITE, timeout: 90_000 }, () => {
     await assert.rejects(async () => thread.write('c', change('v1')), /the store is closed/);
   });
 
-  it('is closed though maintenance is due and the file is gone', async () => {
+  it('can be closed even if maintenance is due and the file is gone', async () => {
     const path = newPath();
     const thread = await openThread(path);
     for (const end of ['', '-wal', '-shm']) rmSync(path + end);
@@ -191,7 +191,7 @@ describe('SqliteThread', { skip: WITHOUT_SQLITE, timeout: 90_000 }, () => {
     assert.equal(await thread.read('c', 'v1'), 'unchanged');
   });
 
-  it('starts no thread again that is closed, also while it is down', async () => {
+  it('does not restart a thread that is closed, even while it is down', async () => {
     const [thread, worker] = await withThread(() => openThread());
     await worker.terminate();
     let threads = 0;

@@ -7,7 +7,7 @@ const PLAYS = IS_LONG ? 1_500 : 40;
 const STEPS = 60;
 
 describe('processes that share a store which fails, forgets and restarts', () => {
-  it('lose nothing that one of them remembers, and let nothing return', async (t) => {
+  it('lose nothing that one of them remembers, and bring nothing back', async (t) => {
     const clock = new PlayClock(t);
     for (let seed = 1; seed <= PLAYS; seed++) await new Play(t, seed, clock).play(STEPS);
   });

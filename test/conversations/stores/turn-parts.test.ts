@@ -82,7 +82,7 @@ describe('the turns that a store has', () => {
     assert.deepEqual(opened.parts.waiting(), []);
   });
 
-  it('lose the part of one that is removed, and its name is not used again', () => {
+  it('lose the part of one that is removed, and do not use its name again', () => {
     const opened = open({ '0': record('a') });
     const [turn] = opened.conversation.turns;
     assert.ok(turn !== undefined);
@@ -139,7 +139,7 @@ describe('the time of a new turn', () => {
     assert.deepEqual(opened.conversation.turns.map(({ addedAt }) => addedAt), [5, 6, 7]);
   });
 
-  it('stays, though the turn is delivered again before it is written', () => {
+  it('stays the same even if the turn is delivered again before it is written', () => {
     const opened = open();
     const turn = add(opened, record('a', { arrivedAt: 5 }));
     turn.arrivedAt = 9;

@@ -31,7 +31,7 @@ const FAULTY = [
 ];
 
 describe('a fleet', () => {
-  it('keeps what it promises in the talks that are always played', async () => {
+  it('keeps its promises in the talks that are always played', async () => {
     const seeds = [...Array.from({ length: TALKS }, (_, index) => index + 1), ...FAULTY];
     for (const seed of seeds) await playFleetTalk(composeFleetTalk(seed));
   });

@@ -43,7 +43,7 @@ function assertNear(actual: number | undefined, expected: number): void {
 }
 
 describe('figuresAtStart', () => {
-  it('names the session, and when the turn began, though that was a while ago', () => {
+  it('names the session, and when the turn began, even if that was a while ago', () => {
     const { sessionId, startedAt } = figuresAtStart(EVENT, performance.now() - 60_000);
     assert.equal(sessionId, 's-1');
     assertNear(startedAt, Date.now() - 60_000);
@@ -66,7 +66,7 @@ describe('figuresAtEnd', () => {
     assert.equal(figuresAtEnd(turnOf({ workSoFar }), false).firstTokenMs, 250);
   });
 
-  it('says of a request whose answer was cut, and of no other, why it ended', () => {
+  it('says why a request ended if its answer was cut, and only then', () => {
     const workSoFar = workOf(
       usageOf('a', { finishReason: 'length' }), usageOf('a', { finishReason: 'stop' }),
     );
@@ -86,7 +86,7 @@ describe('figuresAtEnd', () => {
     ]);
   });
 
-  it('takes a request that still runs for interrupted, and leaves a tool that runs open', () => {
+  it('counts a running request as interrupted, and leaves a running tool open', () => {
     const work = workOf();
     work.noteRequest({ type: 'sent', request: 1, model: 'a:b', attempt: 2, body: '{}' });
     work.toolBegan('look', { id: 'x', name: 'look', args: '{}' });
@@ -127,7 +127,7 @@ describe('figuresAtEnd', () => {
       assert.ok(Math.abs((all[index] ?? NaN) - ms) < 10, all.join(' '));
   });
 
-  it('keeps fillers, the wait for the store, and no more than the first requests', () => {
+  it('keeps fillers, the wait for the store, and only the first requests', () => {
     const work = workOf(...Array.from({ length: MAX_FIGURES + 1 }, () => usageOf('a', {})));
     work.noteFiller('One moment. ');
     work.storeMs = 40.2;
@@ -135,7 +135,7 @@ describe('figuresAtEnd', () => {
     assert.deepEqual([fillers?.[0]?.text, storeMs, requests?.length], ['One moment.', 40, 100]);
   });
 
-  it('says why a turn failed and where, and never in the words of an error', () => {
+  it('says why and where a turn failed, and never quotes an error', () => {
     const error = new TypeError('secret words');
     const { failure } = figuresAtEnd(turnOf({ error }), true);
     assert.equal(failure?.reason, 'agent');
@@ -155,7 +155,7 @@ describe('figuresAtEnd', () => {
     assert.match(failure?.detail ?? '', /^TypeError at pick \(src\/[\w/-]+\.ts:\d+:\d+\)$/);
   });
 
-  it('names the code of an error that has one', () => {
+  it('gives the code of an error that has one', () => {
     const error = Object.assign(new Error('secret'), { name: 'ModelError', code: 'rate_limited' });
     const { failure } = figuresAtEnd(turnOf({ error }), true);
     assert.equal(failure?.reason, 'model');
@@ -194,7 +194,7 @@ describe('figuresAtEnd', () => {
     );
   });
 
-  it('has no figures of a request that used nothing among those of models', () => {
+  it('does not list requests that used nothing among those of models', () => {
     const work = workOf();
     work.noteRequest({ type: 'sent', request: 1, model: 'a', attempt: 1, body: '{}' });
     work.noteRequest({

@@ -72,7 +72,7 @@ function looking(run: (signal: AbortSignal) => unknown): TestAgent {
 }
 
 describe('the channel layercode-microserver:turn', () => {
-  it('tells a turn from its start to its end', async (t) => {
+  it('follows a turn from its start to its end', async (t) => {
     const points = subscribed(t);
     const { client } = serve(t, {});
     await (await client.say('Hello?', { turn_id: 't-1' })).text();
@@ -110,7 +110,7 @@ describe('the channel layercode-microserver:turn', () => {
     assert.ok(only(points, 'filler').afterMs <= only(points, 'firstWord').afterMs);
   });
 
-  it('says what the turn has waited for the store for', async (t) => {
+  it('says what the turn waited for the store for', async (t) => {
     const points = subscribed(t);
     const memory = new MemoryStore({ ttlMs: 60_000, maxConversations: 10 });
     const store = new PromisedStore(memory);
@@ -125,7 +125,7 @@ describe('the channel layercode-microserver:turn', () => {
   });
 
   // Only the log and the metrics counted a request that was cut off.
-  it('says what a turn has used that was interrupted in the middle of an answer', async (t) => {
+  it('says what a turn used that was interrupted in the middle of an answer', async (t) => {
     const points = subscribed(t);
     const model = scriptedModel([['Once upon', { waitMs: 600_000 }]]);
     const { client } = serve(t, withModel(defineAgent({ name: 'teller', prompt: 'Tell.' }), model));
@@ -198,7 +198,7 @@ describe('the channel layercode-microserver:turn', () => {
     assert.ok(error instanceof RangeError);
   });
 
-  it('has a tool that the caller cut short', async (t) => {
+  it('has a tool that the caller interrupted', async (t) => {
     const points = subscribed(t);
     const begun = deferred();
     const { client } = serve(t, looking((signal) => {
@@ -229,7 +229,7 @@ describe('the channel layercode-microserver:turn', () => {
     assert.equal(new Set(requests).size, 2);
   });
 
-  it('has what a model of your own tells, if it tells no more than its usage', async (t) => {
+  it('has what a model of your own reports, even if that is only its usage', async (t) => {
     const points = subscribed(t);
     const { client } = serve(t, {
       onMessage({ journal }) {
@@ -246,7 +246,7 @@ describe('the channel layercode-microserver:turn', () => {
     assert.equal(only(points, 'modelCompleted').usage.model, 'mine');
   });
 
-  it('has retries and fall-backs', async (t) => {
+  it('has retries and fallbacks', async (t) => {
     const points = subscribed(t);
     const { client } = serve(t, {
       onMessage({ journal }) {
@@ -262,7 +262,7 @@ describe('the channel layercode-microserver:turn', () => {
     assert.equal(only(points, 'fallback').to, 'b');
   });
 
-  it('tells the same over Chat Completions', async (t) => {
+  it('is the same over Chat Completions', async (t) => {
     const points = subscribed(t);
     const key = 'key-of-the-client';
     const environment = { CHAT_COMPLETIONS_KEYS: key, SETTLE_MS: '0' };
@@ -283,7 +283,7 @@ describe('the channel layercode-microserver:turn', () => {
     assert.equal(only(points, 'fallback').failure, 'rate_limited');
   });
 
-  it('has no word of the caller, the agent or a tool', async (t) => {
+  it('has no words of the caller, the agent or a tool', async (t) => {
     const points = subscribed(t);
     const { client } = serve(t, looking(() => 'secret thing'));
     await (await client.say('secret wish')).text();
@@ -309,7 +309,7 @@ describe('the channel layercode-microserver:turn', () => {
     assert.deepEqual(answers, ['', 'Seen.']);
   });
 
-  it('has no value that the agent redacts, regardless of who says it', async (t) => {
+  it('has no value that the agent redacts, whoever says it', async (t) => {
     const points = subscribed(t);
     const card = '4111 1111 1111 1111';
     const pay = tool({
@@ -331,7 +331,7 @@ describe('the channel layercode-microserver:turn', () => {
     assert.doesNotMatch(JSON.stringify(points), /1111 1111/);
   });
 
-  it('tells nothing of a turn that began before anybody listened', async (t) => {
+  it('has nothing of a turn that began before anybody listened', async (t) => {
     const gate = deferred();
     const { client } = serve(t, {
       async *onMessage() {
@@ -360,11 +360,11 @@ describe('traceOf', () => {
     spoken: { text: () => '' },
   };
 
-  it('makes nothing for a turn that nobody follows', () => {
+  it('creates nothing for a turn that nobody follows', () => {
     assert.equal(traceOf(turn), undefined);
   });
 
-  it("makes one log for each delivery, with the trace's id", () => {
+  it("creates one log per delivery, with the trace's id", () => {
     const place = { traceId: 'a'.repeat(32), spanId: 'b'.repeat(16), traceFlags: 1 };
     const follower = { place, note: () => undefined } as unknown as TurnFollower;
     const tracer: Tracer = { start: () => follower, flush: () => Promise.resolve() };

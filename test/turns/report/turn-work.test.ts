@@ -44,7 +44,7 @@ function watched(): Watched {
 }
 
 describe('TurnWork', () => {
-  it('counts a request once, though its events and its usage both tell of it', () => {
+  it('counts a request once, even if both its events and its usage report it', () => {
     const { work, counted } = watched();
     work.noteRequest(sent);
     work.noteRequest({ type: 'completed', request: 1, usage, answer });
@@ -53,7 +53,7 @@ describe('TurnWork', () => {
     assert.equal(work.requests.length, 1);
   });
 
-  it('knows the requests of a model that tells only its usage and its failures', () => {
+  it('knows the requests of a model that reports only its usage and its failures', () => {
     const { work, counted } = watched();
     work.noteUsage(usage);
     work.noteFailure('a:b', 'rate_limited');
@@ -71,7 +71,7 @@ describe('TurnWork', () => {
     assert.ok((request?.durationMs ?? -1) >= 0);
   });
 
-  it('keeps with a failed request what was done about it', () => {
+  it('keeps what was done about a failed request', () => {
     const { work } = watched();
     work.noteRequest(sent);
     work.noteRequest(failed);
@@ -85,7 +85,7 @@ describe('TurnWork', () => {
     assert.deepEqual(done, [[1, 200, undefined], [2, undefined, 'c:d']]);
   });
 
-  it('tells everything to the observer, even after the turn, but adds no usage then', () => {
+  it('reports everything to the observer, even after the turn, but adds no usage then', () => {
     const { work, counted, events, end } = watched();
     work.noteRequest(sent);
     end();
