@@ -46,7 +46,7 @@ export class SentenceEnds {
     return ready;
   }
 
-  /** Returns the rest of a text, unless the text `isCut` and that is no whole sentence. */
+  /** Returns the rest of a text, unless the text `isCut` and the rest is not a whole sentence. */
   end(text: string, isCut: boolean): string {
     const ready = this.push(text);
     const isWhole = !isCut || WHOLE().test(this.#sentence);

@@ -52,7 +52,10 @@ export class Speakers {
   }
 }
 
-/** Most hand-overs in one turn. One more is refused, and the agent that speaks continues. */
+/**
+ * Maximum number of hand-overs in one turn. One more is refused, and the agent that speaks
+ * continues.
+ */
 const MAX_HAND_OVERS = 3;
 
 const MAX_SHOWN_LENGTH = 64;

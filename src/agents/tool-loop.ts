@@ -11,8 +11,8 @@ import { toChatMessages } from './prompt.ts';
 import { Voice } from './voice.ts';
 
 /**
- * Most rounds of tool calls in a turn. After that the model is asked once more without being
- * allowed to call tools, so it must speak.
+ * Maximum number of rounds of tool calls in a turn. After that the model is asked once more without
+ * being allowed to call tools, so it must speak.
  */
 const MAX_TOOL_ROUNDS = 8;
 

@@ -87,15 +87,18 @@ export class LiveState<S = unknown> {
   readonly #redact: ((json: string) => string) | undefined;
   /** What the store has, as far as is known. */
   #known: string | undefined;
-  /** The same with all changes that were given to it: the object has changed since from here. */
+  /** The same with all changes that were given to the store. The object may have changed since. */
   #given: string | undefined;
-  /** The last changes that a store has failed to take, and what it had before. It may have them. */
+  /**
+   * The last changes that the store has failed to take, and what it had before. It may have taken
+   * them after all.
+   */
   #doubted: { readonly of: GivenChanges; readonly before: string | undefined } | undefined;
   #made: { readonly value: S } | undefined;
   /** What a new state began with. */
   #created: string | undefined;
   #users = 0;
-  /** How often something was given to the store that is new to it. */
+  /** How often the store was given something new. */
   revision = 0;
 
   constructor(
@@ -146,8 +149,8 @@ export class LiveState<S = unknown> {
   }
 
   /**
-   * The store has that state. What others have changed is changed here, too, in the object that
-   * turns and tools have.
+   * The store has that state. What others have changed is changed here too, in the object that
+   * turns and tools hold.
    */
   follow(stored: string | undefined): void {
     if (stored !== undefined) this.#follow(this.#known ?? this.#created ?? stored, stored);
@@ -155,9 +158,9 @@ export class LiveState<S = unknown> {
 
   #make(given: GivenChanges, stored: string | undefined): Merged & { readonly from: string } {
     const { from, to } = given;
-    // A store may fail after it has written: then it has what is known here.
+    // A store may fail after it has written. Then it has what is known here.
     const isStored = given.hasFailed && stored === this.#known;
-    // Nothing was ever stored: what earlier writes have not brought is not in it.
+    // Nothing was ever stored, so it lacks what earlier writes failed to bring.
     const first = this.#known === undefined ? (this.#created ?? from) : from;
     const before = this.#withDoubted(given, stored) ?? first;
     const merged = merge(isStored ? to : from, to, before);
@@ -167,7 +170,7 @@ export class LiveState<S = unknown> {
     return { from: stored === undefined ? first : from, ...merged };
   }
 
-  /** The stored state, with the changes of another write that has failed if it lacks them. */
+  /** The stored state, plus the changes of another failed write if it lacks them. */
   #withDoubted(given: GivenChanges, stored: string | undefined): string | undefined {
     const doubted = this.#doubted;
     this.#doubted = undefined;
@@ -179,18 +182,19 @@ export class LiveState<S = unknown> {
   #failed(given: GivenChanges): void {
     given.hasFailed = true;
     if (given.isMade) this.#doubted = { of: given, before: given.before };
-    else if (this.#given !== undefined) // nobody has them: they are given again
+    else if (this.#given !== undefined) // nobody has them, so they are given again
       this.#given = merge(given.to, given.from, this.#given).text;
   }
 
-  /** Others have made the state that was `expected` the one that is. */
+  /** Others have changed the state from `expected` to what it is now. */
   #follow(expected: string, stored: string): void {
     this.#known = stored;
     if (this.#made === undefined) this.#given = stored;
     if (this.#made === undefined || stored === expected) return;
     const { value } = this.#made;
     const before = this.#given ?? this.#created ?? expected;
-    // What is on its way, and then what is not given yet, comes behind what others have changed.
+    // What is on its way, and then what has not been given yet, comes after what others have
+    // changed.
     const given = merge(expected, before, stored).text;
     try {
       const current = this.#textOf(value);
@@ -199,8 +203,8 @@ export class LiveState<S = unknown> {
         patch(value as Record<string, unknown>, now, next);
       this.#given = given;
     } catch {
-      // It is not valid now. Whoever stores it is told. It lacks what others have changed, so what
-      // is given next must not begin with that: it would be taken away.
+      // It is not valid now, and storing it reports that. It lacks what others have changed, so
+      // what is given next must not start from it: their changes would be taken away.
     }
   }
 
@@ -219,7 +223,10 @@ export class LiveState<S = unknown> {
     return value;
   }
 
-  /** Of a state that is too long, because processes have merged theirs, less is taken. */
+  /**
+   * A state that is too long, because processes have merged theirs, is accepted if it is shorter
+   * than before.
+   */
   #textToStore(value: S): string {
     const text = this.#textOf(value);
     if (text.length <= Math.max(MAX_STATE_LENGTH, (this.#given?.length ?? 0) - 1)) return text;
