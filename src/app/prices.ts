@@ -4,7 +4,7 @@ import type { ModelTokens } from '../models/model.ts';
 import { costOf, DEFAULT_PRICES, SCRIPTED_MODEL, sumOfTokens } from '../models/prices.ts';
 import { SettingsError, type Settings } from '../settings/settings.ts';
 
-/** Most models without a price that are named in the log. */
+/** Maximum number of models without a price that are named in the log. */
 const MAX_NAMED = 100;
 
 /** What the models of an app cost. */

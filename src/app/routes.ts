@@ -140,7 +140,7 @@ export function createUserRoute(
   };
 }
 
-/** Percent-decoded like parameters, so that `/%61pi/x` is no way around the signature. */
+/** Percent-decoded like parameters, so that `/%61pi/x` does not bypass the signature. */
 function isBelowApi(path: string): boolean {
   const first = path.split('/', 2)[1] ?? '';
   // The router has refused malformed paths, so decoding cannot throw.
