@@ -1,6 +1,6 @@
 /**
  * Makes `instanceof` recognise what any copy of the package has made with its class of that name:
- * an agent may come with a copy of its own. Classes that extend it are told apart as always.
+ * an agent may come with a copy of its own. Subclasses are still told apart.
  */
 export function knowInAnyCopy(type: new (...args: never[]) => object, name: string): void {
   const brand = Symbol.for(`layercode-microserver.${name}`);

@@ -1,4 +1,4 @@
-/** The text, with a space in front if it would otherwise stick to the text spoken before it. */
+/** The text, with a leading space if it would otherwise run into the text spoken before it. */
 export function apart(text: string, before: string): string {
   return /^\S/.test(text) && /\S$/.test(before) ? ` ${text}` : text;
 }

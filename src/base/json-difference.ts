@@ -10,8 +10,8 @@ type JsonMap = Record<string, unknown>;
 type Path = readonly string[];
 
 /**
- * One change. `was`: what stood there before, missing for nothing. `set` without `to` removes.
- * Elements of an array have the index that they had before all changes of it.
+ * One change. `was`: the value before, missing if there was none. `set` without `to` removes.
+ * Elements of an array have the index that they had before all of these changes.
  */
 export type Difference = { readonly path: Path } & (
   | { readonly kind: 'set'; readonly was?: unknown; readonly to?: unknown }
@@ -22,7 +22,7 @@ export type Difference = { readonly path: Path } & (
       readonly to: unknown;
     }
   | { readonly kind: 'remove'; readonly index: number; readonly was: unknown }
-  /** In front of the element that had that index: `next`. */
+  /** Before the element that had that index: `next`. */
   | {
       readonly kind: 'insert';
       readonly index: number;
@@ -55,7 +55,7 @@ function compareObjects(from: JsonMap, to: JsonMap, path: Path, found: Differenc
 
 /**
  * Elements that are in both stay. Between them, others were replaced one by one, or removed. What
- * is left was inserted in front of the next one that stays, or appended.
+ * is left was inserted before the next one that stays, or appended.
  */
 function compareArrays(
   from: readonly unknown[],
@@ -71,7 +71,7 @@ function compareArrays(
     const isMore = nextIs - is > pairs;
     for (let index = was; index < was + pairs; index++) {
       const [before, after] = [from[index], to[index - was + is]];
-      if (isDeepStrictEqual(before, after)) continue; // too many were not compared
+      if (isDeepStrictEqual(before, after)) continue; // too many to compare before
       changes.push({ path, kind: 'replace', index, was: before, to: after });
     }
     for (let index = was + pairs; index < nextWas; index++)
@@ -123,15 +123,17 @@ function longestCommon(left: readonly string[], right: readonly string[]): [numb
   return pairs;
 }
 
-/** What became of changes that were made to another version than theirs. Paths such as `/total`. */
+/**
+ * What happened to changes that were made to a version other than theirs. Paths such as `/total`.
+ */
 export interface Applied {
-  /** Where something else stood. The change was made all the same, except to undo one. */
+  /** Where another value was found. The change was made anyway, unless it undoes one. */
   readonly collisions: readonly string[];
   /** Where the changed element, or what it was in, is gone. The change was not made. */
   readonly misses: readonly string[];
 }
 
-/** Makes changes in place. To undo one leaves what somebody else has set since. */
+/** Makes changes in place. Undoing one leaves alone what somebody else has set since. */
 export function applyDifferences(
   root: JsonMap,
   differences: readonly Difference[],
@@ -207,7 +209,7 @@ function setAt(
     setValue(parent, name, to);
     return 'made';
   }
-  // Two have made a list, or one that made it takes that back: what the other has in it stays.
+  // Two have created a list, or the one that created it takes that back: the other's elements stay.
   const ours = was === undefined ? to : to === undefined && isUndo ? was : undefined;
   const isList = Array.isArray(ours) && Array.isArray(found);
   if (isList || (isUndo && isMap(ours) && isMap(found))) {
@@ -252,7 +254,7 @@ function valueOf(map: JsonMap, name: string): unknown {
   return Object.hasOwn(map, name) ? map[name] : undefined;
 }
 
-/** As a property of its own: an assignment to `__proto__` would set the prototype. */
+/** As an own property: an assignment to `__proto__` would set the prototype. */
 function setValue(map: JsonMap, name: string, value: unknown): void {
   const property = { value, writable: true, enumerable: true, configurable: true };
   if (value === undefined) Reflect.deleteProperty(map, name);
@@ -265,8 +267,8 @@ export interface Merged extends Applied {
 }
 
 /**
- * The JSON text `onto`, changed as `from` was changed to `to`. A text that is no JSON object cannot
- * be changed.
+ * The JSON text `onto`, changed as `from` was changed to `to`. A text that is not a JSON object
+ * cannot be changed.
  */
 export function merge(from: string, to: string, onto: string): Merged {
   const merged = { text: onto, collisions: [], misses: [] };

@@ -17,7 +17,7 @@ export function packageRoot(): URL | undefined {
 }
 
 /**
- * The URL of a file or folder. `path` is relative to the package's folder. Throws where that is
+ * The URL of a file or folder. `path` is relative to the package's folder. Throws if that is
  * missing.
  */
 export function packageFile(path: string): URL {

@@ -23,5 +23,5 @@ function plain(text: string): string {
   return digits === '' ? text : digits;
 }
 
-/** Linear in the text, also in one of many spaces. */
+/** Linear in the length of the text, even if it consists of spaces. */
 const WRITTEN = /^\s*(?:[+\d()./-][\d\s()./-]*)?$/;

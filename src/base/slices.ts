@@ -1,11 +1,11 @@
-// Work that would hold up the loop, cut in slices between which everything else gets its turn.
+// Work that would hold up the loop, cut into slices between which everything else gets its turn.
 
 import { soon, type Awaitable } from './awaitable.ts';
 
-/** Work that may be left off wherever it yields. */
+/** Work that may be paused wherever it yields. */
 export type Steps<T> = Generator<undefined, T, undefined>;
 
-/** At once, in milliseconds. Nearly all work is done by then. */
+/** How long work may take at once, in milliseconds. Nearly all work is done by then. */
 const FIRST_MS = 5;
 const SLICE_MS = 10;
 
@@ -17,7 +17,10 @@ export function atOnce<T>(work: Steps<T>): T {
   }
 }
 
-/** Long work that is done one after another, so that many pieces are no more than one. */
+/**
+ * Long work that is done one piece after another, so that many pieces take no more at a time than
+ * one.
+ */
 export class Slices {
   readonly #waiting = new Map<string, Promise<unknown>>();
   #last: Promise<unknown> = Promise.resolve();

@@ -23,7 +23,7 @@ export function codeOf(thrown: unknown): unknown {
 }
 
 /**
- * The lines of an error's stack that are calls, without the space in front. The message, which may
+ * The lines of an error's stack that are calls, without the leading space. The message, which may
  * have several lines, comes before them.
  */
 export function framesOf({ stack, message }: Pick<Error, 'stack' | 'message'>): string[] {

@@ -16,7 +16,7 @@ export async function atMost<T>(ms: number, done: Awaitable<T>): Promise<T | und
 /**
  * The promise's value. Rejects if it takes longer than `ms` milliseconds. If the event loop was
  * blocked, timers fire before the answers that arrived meanwhile are read, so these get one more
- * turn.
+ * round.
  */
 export function within<T>(ms: number, promise: Promise<T>): Promise<T> {
   // Every command of a store passes through here: `Promise.race` would cost two more promises.
