@@ -93,8 +93,8 @@ function noteUndo(
 }
 
 /**
- * Takes over from copies of turns what takes back changes of theirs that have been merged just now.
- * Of a turn that was discarded meanwhile they are taken back at once.
+ * Takes over from copies of turns what undoes those of their changes that have just been merged. If
+ * a turn was discarded meanwhile, its changes are undone at once.
  */
 export function mergeUndo(conversation: Conversation, remembered: readonly TurnRecord[]): void {
   for (const ours of remembered) {
@@ -113,7 +113,9 @@ export function mergeUndo(conversation: Conversation, remembered: readonly TurnR
   }
 }
 
-/** One list for each write, the last one first: each finds the state that its write has left. */
+/**
+ * One list for each write, the last one first: each applies to the state that its write has left.
+ */
 function undoOf({ undo }: TurnRecord): readonly (readonly Difference[])[] {
   return undo === undefined ? [] : ((parseJson(undo) ?? []) as unknown as Difference[][]);
 }

@@ -170,7 +170,7 @@ function areMoreLikeNewer(theirs: readonly Compared[], ours: readonly Compared[]
   for (let back = 1; back <= theirs.length; back++) {
     const [their, newer, our] = [theirs.at(-back), ours.at(-back), ours.at(-back - 1)];
     if (their === undefined || newer === undefined || our === undefined) break;
-    // The replies that a list begins with, after it was cut, tell as much.
+    // The replies at the beginning of a list that was cut prove as much.
     const isCut = !their.hasWords && back === theirs.length;
     if (!isCut && (!isSame(their, newer) || !isSame(their, our))) break;
     // A reply we do not know came after our newest request, which listed all earlier ones.

@@ -38,8 +38,8 @@ export function exchangesIn(turns: readonly TurnWithRequests[]): readonly ModelE
 }
 
 /**
- * Keeps the figures of a turn, cut to the bounds. What later turns only have as a difference from
- * its requests becomes whole first.
+ * Keeps the figures of a turn, cut to the bounds. Requests that later turns store only as a
+ * difference from its requests become whole first.
  */
 export function keepFigures(
   conversation: Conversation,

@@ -189,7 +189,7 @@ export function addTurn(conversation: Conversation, turn: TurnRecord): void {
   conversation.turnHashes.push(hashOf(turn.id));
 }
 
-/** Puts the last turn in front of another one. */
+/** Puts the last turn before another one. */
 export function moveLastTurn({ turns, turnHashes }: Conversation, index: number): void {
   turns.splice(index, 0, ...turns.splice(-1));
   turnHashes.splice(index, 0, ...turnHashes.splice(-1));

@@ -108,8 +108,8 @@ export function runsAfter(
 
 /**
  * Marks the calls that no living process runs, and returns them. A call that acts once is lost with
- * its claim, and so are those of other turns that wait for it: if the claim is lost already, so
- * that has been told.
+ * its claim, and so are those of other turns that wait for it. If the claim is lost already, that
+ * has been reported.
  */
 export function lostCallsOf(
   conversation: Conversation,

@@ -5,7 +5,7 @@ import { lettersOf, withoutLetters } from './spoken-words.ts';
 
 /**
  * What was `heard` of a reply, with the placeholder that the reply has where only a part of a value
- * was heard. No finder knows a part, and only the process that has heard the value can.
+ * was heard. No finder recognises a part, and only the process that has heard the value can.
  */
 export function withWholeValues(heard: string, reply: string): string {
   if (heard === '' || !reply.includes('[')) return heard;
@@ -27,7 +27,7 @@ export function withWholeValues(heard: string, reply: string): string {
   return heard;
 }
 
-/** What was heard of `text`, if what was heard goes on behind a value. */
+/** What was heard of `text`, if what was heard continues after a value. */
 function heardBehind(heard: string, text: string): string {
   const letters = lettersOf(text);
   for (let at = 1; at < heard.length; at++) {
@@ -38,5 +38,5 @@ function heardBehind(heard: string, text: string): string {
   return '';
 }
 
-/** Fewer letters are found anywhere. */
+/** Fewer letters would be found anywhere. */
 const FEWEST = 3;

@@ -30,9 +30,9 @@ import type { RunElsewhere } from './turn-record.ts';
 import { settleTurn, type TurnSettlement } from './turn-settlement.ts';
 
 export interface ConversationManagerOptions {
-  /** Most messages per conversation, at least 2. Default 200. */
+  /** Maximum number of messages per conversation, at least 2. Default 200. */
   readonly maxMessages?: number;
-  /** Most text per conversation, in UTF-16 code units. Default 1,048,576. */
+  /** Maximum length of the text per conversation, in UTF-16 code units. Default 1,048,576. */
   readonly maxTextLength?: number;
   /**
    * The agent these conversations belong to, if several agents share the store. Each agent then
@@ -335,7 +335,7 @@ export class ConversationManager {
     return toAwaitable(this.#store.update(this.keyOf(conversationId), change, options));
   }
 
-  /** Changes the conversation, and tells the state that comes with the change if that failed. */
+  /** Changes the conversation. If that fails, tells the state that comes with the change. */
   #write<T>(
     conversationId: string,
     { agentState }: { readonly agentState?: StateWrite | undefined },

@@ -14,8 +14,8 @@ export interface MemoryStoreOptions {
   /** Beyond this the least recently changed conversation is dropped, unless it is in use. */
   readonly maxConversations: number;
   /**
-   * Most text of all conversations together, in UTF-16 code units. Beyond this the least recently
-   * changed are dropped, except the latest one and those in use. Default 67,108,864.
+   * Maximum length of the text of all conversations together, in UTF-16 code units. Beyond this the
+   * least recently changed are dropped, except the latest one and those in use. Default 67,108,864.
    */
   readonly maxCharacters?: number;
   /** Milliseconds on any monotonic clock. Default `performance.now`. */

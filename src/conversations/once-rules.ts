@@ -7,9 +7,12 @@ import {
 } from './once-call.ts';
 import { UNFINISHED_RESULTS } from './unfinished-tool-results.ts';
 
-/** Most keys of one conversation, inclusive. A call with one more is refused. */
+/** Maximum number of keys of one conversation, inclusive. A call with one more is refused. */
 export const MAX_ONCE_CALLS = 1_000;
-/** Most text kept for them, in UTF-16 code units. At this length no new call starts. */
+/**
+ * Maximum length of the text kept for them, in UTF-16 code units. At this length no new call
+ * starts.
+ */
 export const MAX_ONCE_LENGTH = 1_048_576;
 
 /** A call that wants to act. */
@@ -135,8 +138,8 @@ export function releaseOnce(
 }
 
 /**
- * The process of a claimed call is gone: its outcome is unknown, unless a result has come. Returns
- * whether that is news: the claim was not lost before, and no other call has the key.
+ * The process of a claimed call is gone: its outcome is unknown, unless a result has arrived.
+ * Returns whether that is news: the claim was not lost before, and no other call has the key.
  */
 export function loseOnce(conversation: Conversation, key: string, call: OnceCall): boolean {
   const known = conversation.onceCalls?.[key];

@@ -14,7 +14,7 @@ const FEW_UNSPACED = 64;
 /** How many words may be missing before one that is found. */
 const MOST_SKIPPED = 12;
 
-/** What is no letter, mark or digit. */
+/** Anything but a letter, mark or digit. */
 const SIGNS = lazyPattern(String.raw`[^\p{L}\p{M}\p{N}]+`, 'gu');
 const LEADING_SIGNS = lazyPattern(String.raw`^[.,;:!?\s]+`, 'u');
 const TAG = lazyPattern(String.raw`</?\p{L}[^<>]*>`, 'gu');
@@ -281,7 +281,7 @@ const UNSPACED = lazyPattern(UNSPACED_LETTER, 'u');
 const UNSPACED_LETTERS = lazyPattern(UNSPACED_LETTER, 'gu');
 /** Chinese characters that no form of Unicode changes. */
 const PLAIN_HAN = /^[\u3400-\u9fff]$/;
-/** A Chinese character, letters of a kana in a row, or what is neither. */
+/** A Chinese character, letters of a kana in a row, or anything else. */
 const UNSPACED_PART = lazyPattern(
   String.raw`\p{sc=Han}\p{M}*|[\p{sc=Hira}\p{sc=Kana}\u30fc\p{M}]+`
   + String.raw`|[^\p{sc=Han}\p{sc=Hira}\p{sc=Kana}]+`,
@@ -331,7 +331,7 @@ function* wordsIn(text: string): Generator<Word, void, undefined> {
   }
 }
 
-/** A tag, or what stands between spaces. */
+/** A tag, or the text between two spaces. */
 const WORD = lazyPattern(String.raw`</?\p{L}[^<>]*>|[^\s<]+|<`, 'gu');
 
 let segmenter: Intl.Segmenter | undefined;

@@ -175,7 +175,8 @@ function writeResult(
   if (call?.role !== 'tool') return false;
   const ended = { ...call, state };
   const isDiscarded = record.isDiscarded === true;
-  // What an interrupted call leaves is of the turn that goes on, with which it may be taken back.
+  // What an interrupted call leaves belongs to the turn that goes on, and may be taken back with
+  // it.
   const owner = state === 'interrupted' ? conversation.turns.at(-1) ?? record : record;
   if (!isDiscarded || mayStay(ended)) keepState(conversation, owner, agentState, ended);
   if (call.state === 'completed') return true; // a result never changes

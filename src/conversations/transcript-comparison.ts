@@ -1,4 +1,4 @@
-// Compares the call as a platform tells it with the call as it is stored, and changes nothing.
+// Compares the platform's version of the call with the stored one, and changes nothing.
 
 import type { Transcript, TranscriptLine } from '../calls/call-event.ts';
 import { align, alignEnds, likenessOfReplies, type Exchange, type Pair } from './alignment.ts';

@@ -117,7 +117,7 @@ interface Situation {
   readonly turnId: string;
   /** The record of its turn. Undefined for a new turn. */
   readonly known: TurnRecord | undefined;
-  /** The turns that are newer and there before it, the first one first: see `newerThan`. */
+  /** The newer turns that were there before it, the first one first: see `newerThan`. */
   readonly newer: readonly TurnRecord[];
   /** See `comparisonFor`. */
   readonly comparison: Comparison | undefined;
@@ -234,9 +234,9 @@ function addInOrder(
 }
 
 /**
- * An opening whose transcript begins behind what was erased: a platform sends the whole call again.
- * The agent's texts behind that place answer what was erased. A shorter call was cut by the
- * platform: nothing of it is added to a conversation that is empty.
+ * An opening whose transcript begins after what was erased: a platform sends the whole call again.
+ * The agent's texts after that place answer what was erased. A shorter call was cut by the
+ * platform: nothing of it is added to an empty conversation.
  */
 export function withoutErased(
   { erasedTo = 0, turns }: Conversation,

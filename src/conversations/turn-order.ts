@@ -63,7 +63,7 @@ export function isDeliveredSince({ process, arrivedAt }: TurnRecord, arrival: Ar
   return process !== arrival.process && isLaterTime(arrivedAt, waited);
 }
 
-/** Whether it is later than the arrival of what has waited for so many milliseconds. */
+/** Whether it is later than the arrival of something that has waited for this many milliseconds. */
 function isLaterTime(time: number | undefined, waited: number): boolean {
   if (time === undefined || waited < PROMPT_MS) return false;
   const now = Date.now();
@@ -88,7 +88,7 @@ export function isErasedSince(
   return erasedAt > Math.ceil(now - waitedMs()) && erasedAt <= now;
 }
 
-/** Gives the turn that was just added its place in front of a newer one. */
+/** Puts the turn that was just added before a newer one. */
 export function moveBefore(
   conversation: Conversation,
   record: TurnRecord,
@@ -99,7 +99,7 @@ export function moveBefore(
   const index = turns.indexOf(newer);
   const { addedAt: before = 0 } = turns[index - 1] ?? {};
   const { addedAt: after = 1 } = newer;
-  // Behind a turn of a fast clock there is no whole millisecond between two.
+  // After a turn with a fast clock there is no whole millisecond between two.
   record.addedAt = after - before > 2
     ? Math.min(Math.max(arrivedAt, before + 1), after - 1)
     : (before + after) / 2;

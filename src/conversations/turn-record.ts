@@ -69,13 +69,13 @@ export interface TurnRecord {
    */
   number?: number;
   /**
-   * There, too: set if the platform has asked for another reply instead, and has never spoken this
-   * one. History holds only what its tools did.
+   * On the same wires: set if the platform has asked for another reply instead, and has never
+   * spoken this one. History holds only what its tools did.
    */
   isDiscarded?: true;
-  /** There, too: JSON of what takes back the changes that it made to the state. */
+  /** On the same wires: JSON of what takes back the changes that it made to the state. */
   undo?: string;
-  /** There, too: the agent before it handed the conversation over. Null: the path's own. */
+  /** On the same wires: the agent before it handed the conversation over. Null: the path's own. */
   agentBefore?: string | null;
   /**
    * Only where several processes may share the conversation: when the turn arrived, in milliseconds
@@ -120,7 +120,7 @@ export function countRuns({ runs = 1 }: NotedRuns): number {
   return runs;
 }
 
-/** Most runs that are noted as earlier ones of a turn. */
+/** Maximum number of runs that are noted as earlier ones of a turn. */
 const MAX_EARLIER_RUNS = 16;
 
 /** What the next run notes as `earlierRuns`. Call it before `runs` changes. */

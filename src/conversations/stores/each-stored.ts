@@ -1,7 +1,7 @@
 import type { PartStore, StoredConversation } from './part-store.ts';
 import { failureAt, StoreError } from './store-error.ts';
 
-/** The most failures that an error tells. */
+/** The maximum number of failures that an error lists. */
 const MAX_TOLD = 20;
 
 /**

@@ -3,7 +3,7 @@ import { dirname } from 'node:path';
 /** What to do if a command does not find a file of the server. */
 export const SAME_SETTINGS = 'use the settings and the directory of the server';
 
-/** Why a file cannot be created, and the way out. `code` is the system's. */
+/** Why a file cannot be created, and what to do about it. `code` is the system's. */
 export function reasonNotCreated(path: string, code: unknown): string {
   const folder = dirname(path);
   if (code === 'ENOENT') return `the folder ${folder} does not exist; create it`;

@@ -161,8 +161,8 @@ export class HeadParts {
   }
 
   /**
-   * Adds what must be written to a change that makes that version. The head always is: it has the
-   * time of the change.
+   * Adds what must be written to a change that creates that version. The head is always written: it
+   * has the time of the change.
    */
   addTo({ set, add, remove }: Changes, version: string): void {
     const { state } = this.#conversation;

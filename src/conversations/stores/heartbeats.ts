@@ -5,11 +5,11 @@ import { ERASED, type PartStore } from './part-store.ts';
 
 /** How often a process says that it lives. */
 const BEAT_MS = 1_500;
-/** How long that is believed. */
+/** How long others believe that. */
 const GONE_MS = 5_000;
 /** An idle process writes nothing: longer than this no turn or tool runs without a change. */
 const IDLE_MS = 3_600_000;
-/** After so many of its own in a row, one that is missing was not lost by the store. */
+/** After this many of its own in a row, a missing one was not lost by the store. */
 const MIN_STEADY = Math.ceil(GONE_MS / BEAT_MS);
 
 export interface HeartbeatsOptions {
@@ -20,10 +20,10 @@ export interface HeartbeatsOptions {
 }
 
 /**
- * Which processes live. Each one writes its address every 1.5 s, under a key of its own that the
- * store drops after 5 s. One that cannot write, or whose key was lost, takes nobody for dead until
- * its own key has been there for 5 s. One that has changed nothing for an hour runs nothing that
- * others could take for lost, and leaves the store alone.
+ * Which processes are alive. Each one writes its address every 1.5 s, under a key of its own that
+ * the store drops after 5 s. One that cannot write, or whose key was lost, takes nobody for dead
+ * until its own key has been there for 5 s. One that has changed nothing for an hour runs nothing
+ * that others could take for lost, and leaves the store alone.
  */
 export class Heartbeats {
   readonly #parts: PartStore;

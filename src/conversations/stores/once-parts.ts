@@ -150,7 +150,7 @@ export class OnceParts {
     return keys.length !== this.#stored.size || keys.some(isNew);
   }
 
-  /** Adds to a change what must be written. */
+  /** Adds what must be written to a change. */
   addTo(set: Map<string, string>, remove: string[]): void {
     const { onceCalls = {} } = this.#conversation;
     for (const [key, call] of Object.entries(onceCalls))
@@ -172,7 +172,7 @@ export class OnceParts {
   }
 }
 
-/** Of a claim: the same call claims anew after it was released, and that one is not over. */
+/** For a claim: the same call claims again after it was released, and that one is not over. */
 function idOf({ runId, toolCallId, nth = 1 }: OnceCall): string {
   return `${runId} ${toolCallId} ${nth}`;
 }

@@ -25,7 +25,7 @@ export class OwnClaims {
   readonly #parts: PartStore;
   readonly #restore: (id: string, calls: OnceCalls) => Awaitable<void>;
   readonly #kept = new Map<string, Kept>();
-  /** See `Epoch`. Undefined until the store has said it. */
+  /** See `Epoch`. Undefined until the store has reported it. */
   #epoch: string | undefined;
   #isRestoring = false;
   /** Whether the store has not taken all of them back. */
@@ -63,8 +63,8 @@ export class OwnClaims {
   }
 
   /**
-   * Writes a change with claims. Resolves with an `UnsafeClaim` if it was made, and is not safe.
-   * The epoch is asked for right behind it: the store may just have lost another claim.
+   * Writes a change with claims. Resolves with an `UnsafeClaim` if it was made but is not safe. The
+   * epoch is requested right after it: the store may just have lost another claim.
    */
   async write(
     id: string,

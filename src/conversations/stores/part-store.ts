@@ -128,7 +128,7 @@ export interface PartStore {
 
   /**
    * Whether the server keeps a log of all writes on disk, in which what was removed stays until the
-   * log is rewritten. True if it does not say so. Absent: it keeps none.
+   * log is rewritten. True if it does not say. Absent: it keeps none.
    */
   keepsWriteLog?(): Awaitable<boolean>;
 

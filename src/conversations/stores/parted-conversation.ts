@@ -207,7 +207,7 @@ export class PartedConversation {
     this.#once.merge(onceCalls, over, claimed);
   }
 
-  /** The same, if the other copy is from before an erasure. */
+  /** The same if the other copy is from before an erasure. */
   takeErasedCallsOf({ onceCalls, over, claimed }: Memory): void {
     this.#once.mergeErased(onceCalls, over, claimed);
   }
@@ -231,7 +231,7 @@ export class PartedConversation {
     const { turns, onceCalls, erasedAt } = this.conversation;
     // Not spread: Node 20 would give each object a hidden class of its own. See decision 5.
     const { state, agent, caller, spent, revision } = this.#head.known();
-    const known = [...turns]; // a change may add turns in front of others
+    const known = [...turns]; // a change may add turns before others
     return {
       state,
       agent,
@@ -262,7 +262,7 @@ export class PartedConversation {
     this.#turns.forgetUnsaved();
   }
 
-  /** What must be written. Undefined if nothing has changed. Each call makes a new version. */
+  /** What must be written. Undefined if nothing has changed. Each call creates a new version. */
   change(ttlMs: number): PartsChange | undefined {
     const { version: from, conversation } = this;
     if (!this.hasChanged) return undefined;

@@ -32,9 +32,9 @@ interface Waiting {
 }
 
 /**
- * Scripts that claim, with one `WAIT` or `WAITAOF` behind them. Those that come while it waits go
- * out together. It covers only what its own connection wrote, so a script that is sent again must
- * write again.
+ * Scripts that claim, followed by one `WAIT` or `WAITAOF`. Those that come while it waits go out
+ * together. It covers only what its own connection wrote, so a script that is sent again must write
+ * again.
  */
 export class RedisClaims {
   readonly #connection: ClaimsConnection;

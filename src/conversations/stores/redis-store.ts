@@ -8,7 +8,7 @@ import type { RedisClaims } from './redis-claims.ts';
 import type { RedisClient, RedisScriptCall } from './redis-client.ts';
 import { StoreError } from './store-error.ts';
 
-/** Prefix of all keys. A client may put its own in front. */
+/** Prefix of all keys. A client may put its own before it. */
 const PREFIX = 'layercode:';
 /** The field with the log of changes: see change-log.ts. Parts have other names. */
 const VERSION = '@version';
@@ -89,7 +89,7 @@ return 1
 
 /**
  * Returns a cursor for the next call and some of the keys that begin with `KEYS[1]`, without that
- * beginning. It is a script because clients put their own prefix in front of keys, but not of
+ * beginning. It is a script because clients put their own prefix before keys, but not before
  * patterns.
  */
 const LIST_SCRIPT = `

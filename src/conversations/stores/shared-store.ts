@@ -239,7 +239,7 @@ export class SharedStore implements ConversationStore {
     const known = this.#known(id);
     if (this.#isAway(id)) return known;
     return andThen(
-      // Without an answer, one that is not known here would begin anew.
+      // Without an answer, a conversation that is not known here would begin again.
       this.#ask(id, () => this.#parts.read(id, known?.version), known === undefined),
       (found) => {
         if (found === FAILED || found === 'unchanged') return known;
@@ -400,7 +400,7 @@ export class SharedStore implements ConversationStore {
     this.#retryLater();
   }
 
-  /** A write was answered late: what it has not brought follows at once. */
+  /** A write was answered late. What it has not brought follows at once. */
   #writeBackNow(id: string): void {
     if (this.#outage.isDegraded || !this.#waiting.has(id)) return;
     void this.#order.run(id, () => this.#writeBackOne(id));

@@ -310,7 +310,7 @@ export class SqliteStore implements PartStore {
     this.#writes = 0;
     const { log } = statements.checkpoint.get() as { readonly log: number };
     if (log <= MAX_LOG_PAGES && !empties) return false;
-    // A log that is written anew from its start keeps what was erased, perhaps by a process that
+    // A log that is written again from its start keeps what was erased, perhaps by a process that
     // has ended, and under constant writes it would grow without end. But never wait for a reader,
     // which may be a long backup: nobody could write meanwhile.
     database.exec('PRAGMA busy_timeout = 0');
@@ -327,7 +327,7 @@ export class SqliteStore implements PartStore {
     database.exec(`PRAGMA busy_timeout = ${this.#timeoutMs}`);
   }
 
-  /** Removes expired conversations and gives free pages back, in small pieces. */
+  /** Removes expired conversations and frees unused pages, in small pieces. */
   #sweep({ database, statements }: Opened): boolean {
     const endsAtMs = performance.now() + SWEEP_MS;
     const now = this.#now();
@@ -390,7 +390,7 @@ function removeAll(statements: Opened['statements'], { key }: Row): true {
   return true;
 }
 
-/** 0 unless there are so many that the file should shrink. */
+/** 0 unless so many are unused that the file should shrink. */
 function manyFreePages(database: Database): number {
   const free = pragma(database, 'freelist_count');
   return free > MIN_FREE_PAGES && 2 * free > pragma(database, 'page_count') ? free : 0;

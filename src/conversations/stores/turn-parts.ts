@@ -86,7 +86,7 @@ export class TurnParts {
       if (!turns.has(turn) && !this.#names.has(turn)) this.#touched.delete(turn);
   }
 
-  /** Adds to a change what must be written. */
+  /** Adds what must be written to a change. */
   addTo(set: Map<string, string>, remove: string[]): void {
     const { turns } = this.#conversation;
     for (const turn of this.#touched) {
