@@ -128,7 +128,7 @@ function readStream(
       }
       chunk.copy(bytes, length);
       length = needed;
-      // What has no credentials waits for everybody else.
+      // Bodies without credentials wait for all others.
       if (share.arriving !== undefined) letOthersGo(request, chunk);
     };
     share.arriving?.(() => fail(tooManyBodies()));

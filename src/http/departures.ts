@@ -7,7 +7,7 @@ export interface Departing {
   depart(): void;
 }
 
-/** At most this many wait, so that the first does not wait for long. */
+/** At most this many wait, so that the first one does not wait for long. */
 export const MOST_TOGETHER = 64;
 
 interface Waiting {

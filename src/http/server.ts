@@ -24,7 +24,10 @@ const SERVER_LIMITS = {
 
 export interface HttpServerOptions {
   readonly listener: RequestListener;
-  /** Most connections open at once, inclusive. One more is closed before a byte is read. */
+  /**
+   * Maximum number of connections open at once, inclusive. One more is closed before a byte is
+   * read.
+   */
   readonly maxConnections: number;
   /** Whether `Context.switchProtocols` may accept WebSocket offers. */
   readonly takesUpgrades: boolean;
@@ -134,7 +137,7 @@ function refuseRaw(socket: Duplex, status: number): void {
 
 /**
  * Whether an earlier request on this connection is still being answered. A refusal now would be
- * read as part of that answer, or in place of it.
+ * read as part of that answer, or instead of it.
  */
 function isAnsweringAnother(socket: Duplex): boolean {
   const response = responseUnderWay(socket);

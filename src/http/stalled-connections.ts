@@ -15,8 +15,8 @@ interface Unsent {
 
 /**
  * Closes the connections of a server whose client reads nothing for 30 s, and at most 5 s more,
- * while bytes wait for it. Whatever they belong to: any answer of any route, a refusal, a
- * WebSocket. One clock looks at all connections, so that a write costs nothing.
+ * while bytes wait for it: any answer of any route, a refusal, or a WebSocket. One timer looks at
+ * all connections, so that a write costs nothing.
  */
 export function closeStalledConnections(server: Server): void {
   const connections = new Map<Socket, Unsent | undefined>();

@@ -9,9 +9,9 @@ interface Arriving {
 }
 
 /**
- * Memory for the bodies of clients that have not shown credentials yet. Each client has a part of
- * it. When the part, or all of it, is used up, the slowest body is given up: the one that has held
- * most memory for longest. An honest one is small, or takes milliseconds.
+ * Memory for the bodies of clients that have not shown credentials yet. Each client has a share of
+ * it. When the share, or all of it, is used up, the slowest body is given up: the one that has held
+ * the most memory for the longest time. An honest one is small, or takes milliseconds.
  */
 export class UncheckedBodies {
   readonly #maxBytes: number;
@@ -26,7 +26,7 @@ export class UncheckedBodies {
     this.#maxClientBytes = maxClientBytes;
   }
 
-  /** What a body of this client counts against. */
+  /** What a body of this client counts towards. */
   share(client: string): BodyShare {
     const share: BodyShare = {
       arriving: (evict) =>
