@@ -57,7 +57,7 @@ export type TestClientOptions = LayercodeClientOptions | CompletionsClientOption
 
 /**
  * Options of `say` and `start`. All other fields are added to what is posted, or replace its own.
- * These have one name on all wires, and are put where the wire has them: `conversation_id`,
+ * These have one name on all wires, and are put where the wire expects them: `conversation_id`,
  * `from_phone_number`, `to_phone_number`, `metadata` and `custom_metadata`. They replace the
  * client's `from` and `metadata`.
  */
@@ -69,7 +69,7 @@ export interface TurnOptions {
   readonly interruptAfterWords?: number;
   /**
    * The caller speaks over the reply when this fires, perhaps before a word, while a tool runs.
-   * They have heard all that came until then.
+   * They have heard everything until then.
    */
   readonly interruptWhen?: AbortSignal;
   readonly [field: string]: unknown;

@@ -41,8 +41,8 @@ const WIDTH = 1_000;
 const MOMENT = 4;
 
 /**
- * The calls of an id as one page without scripts: each turn with its timeline. `hasRequests`: with
- * what models were sent, if that was captured.
+ * The calls of an id as one page without scripts: each turn with its timeline. `hasRequests`:
+ * including what models were sent, if that was captured.
  */
 export function callPage(records: readonly CallRecord[], hasRequests: boolean): string {
   const title = escaped(`Call ${records[0]?.conversationId ?? ''}`);

@@ -9,7 +9,7 @@ const SLOWEST = 3;
 
 /**
  * A call to read on a terminal: what it was, its turns in order, and what took longest.
- * `hasRequests`: with what models were sent, if that was captured.
+ * `hasRequests`: including what models were sent, if that was captured.
  */
 export function describedCall(record: CallRecord, hasRequests: boolean): string {
   const { state } = record;

@@ -43,7 +43,7 @@ const HELD =
   'Another process uses the SQLite file, so what was erased is not overwritten yet. A server does '
   + 'that within a minute after that process has finished; if none runs, the next one does.\n';
 
-/** What has been erased, and why that is not all. */
+/** What has been erased, and why that is not everything. */
 class Erasure {
   count = 0;
   /** Whether SQLite has not overwritten it yet, or no replica of Redis has confirmed it. */
@@ -73,7 +73,7 @@ class Erasure {
     }
   }
 
-  /** Call it when all has been erased from the store that can be. */
+  /** Call it when everything that can be erased from the store has been. */
   async overwrite(store: Pick<PartStore, 'overwrite' | 'keepsWriteLog'>): Promise<void> {
     await this.attempt(async () => {
       if ((await store.overwrite?.()) === false) this.isHeld = true;
@@ -89,7 +89,7 @@ class Erasure {
   }
 }
 
-/** A caller's number, and those found that may be the same written otherwise. */
+/** A caller's number, and those found that may be the same in another spelling. */
 class Caller {
   readonly number: string;
   readonly similar = new Set<string>();
@@ -135,7 +135,7 @@ export async function eraseCaller(number: string, access: CallAccess): Promise<v
   });
 }
 
-/** What is to be erased. */
+/** What to erase. */
 interface Erased {
   /** Fragments of records that have it as a value are erased too. */
   readonly text: string;

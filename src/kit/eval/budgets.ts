@@ -12,7 +12,7 @@ export interface Budgets {
   readonly maxCost: number | undefined;
 }
 
-/** Whether as many runs have passed as must. An undecided one has not. */
+/** Whether as many runs have passed as required. An undecided one has not. */
 export function hasPassed(
   { passed, failed, undecided }: Pick<ScenarioFigures, 'passed' | 'failed' | 'undecided'>,
   { minPasses = passed + failed + undecided }: Budgets,
@@ -21,8 +21,8 @@ export function hasPassed(
 }
 
 /**
- * What is over budget, one line each. What is not known is over it. `evalTokens`: what the judge
- * and played callers used; undefined if they were not asked.
+ * What is over budget, one line each. Unknown figures are over it. `evalTokens`: what the judge and
+ * played callers used; undefined if they were not asked.
  */
 export function overBudget(
   figures: readonly ScenarioFigures[],

@@ -26,7 +26,7 @@ const HANDED_OVER = /^\{"status":"handed over","agent":"([a-z][a-z0-9-]{0,63})"\
 /**
  * The text of a scenario in which the caller says what they said in the call, the model answers as
  * it did, and tools return what they returned. It expects that no turn fails, that nothing is said
- * twice, and that no tool acts twice that did not then. Ids, numbers and e-mail addresses are
+ * twice, and that no tool acts twice unless it did then. Ids, numbers and e-mail addresses are
  * invented, and cards for those that were redacted. `agents`: the names in `AGENTS`, as a scenario
  * cannot name the agent of a server that has only one.
  */
@@ -61,7 +61,9 @@ export function callScenario(
   return `${lines.join('\n').replace(DIRECTIONS, '')}\n`;
 }
 
-/** No record says which tools have `once`: those that were not called twice with the same. */
+/**
+ * No record says which tools have `once`: those that were not called twice with the same arguments.
+ */
 function actsOnce(turns: readonly RecordedTurn[]): readonly string[] {
   const messages = turns.flatMap((turn) => turn.messages);
   const calls = messages.flatMap(({ toolCalls = [] }) => toolCalls);
@@ -146,12 +148,12 @@ function refused(messages: readonly RecordedMessage[]): readonly string[] {
   return [...new Set(names)].map((name) => `expect-tool ${name} refused`);
 }
 
-/** Whether the arguments were no object or did not fit, as a check by schema words it. */
+/** Whether the arguments were not an object or did not fit, as a check by schema words it. */
 function isRefusal(result = ''): boolean {
   return /^\{"error":"(?:the )?arguments/.test(result);
 }
 
-/** Numbers that a finder of cards takes for one, in place of what was redacted. */
+/** Numbers that the finder of cards takes for card numbers, in place of what was redacted. */
 function withCards(text: string): string {
   return text.replace(/\[card (\d{1,3})\]/g, (placeholder, count: string) => {
     const numbers = [...'0123456789'].map((last) =>

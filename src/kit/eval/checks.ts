@@ -239,7 +239,7 @@ function sentencesOf(text: string): readonly string[] {
     .filter((sentence) => sentence.trim().split(/\s+/).length >= MIN_REPEATED_WORDS);
 }
 
-/** For a tool that is named and has no `once`, the same thing is what has the same arguments. */
+/** For a named tool without `once`, calls with the same arguments are the same thing. */
 function secondActs(
   { tools: named }: StepOf<'never-acts-twice'>,
   turns: Seen['turns'],

@@ -1,12 +1,12 @@
-// Whether a change made scenarios better or worse, and what only looks like it.
+// Whether a change made scenarios better or worse, and what only looks that way.
 
 import { columns } from '../terminal/text.ts';
 import { MISSING, percent, shown, shownCost, type ScenarioFigures } from './figures.ts';
 import { fisherExact, holmCorrection, type Passes } from './statistics.ts';
 
 /**
- * `no difference seen`: there may be one, too small for these runs. `too few runs`: so few that
- * even all against none could be chance.
+ * `no difference seen`: there may be one, too small for these runs. `too few runs`: even all
+ * against none could be chance.
  */
 export type ScenarioDifference = 'better' | 'worse' | 'no difference seen' | 'too few runs';
 

@@ -84,7 +84,7 @@ export function figuresTable(figures: readonly ScenarioFigures[]): readonly stri
   ]);
 }
 
-/** What stands for a figure that nobody knows. */
+/** What stands for an unknown figure. */
 export const MISSING = '–';
 
 export function shown(count: number | undefined, unit = ''): string {

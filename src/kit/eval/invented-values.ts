@@ -37,7 +37,7 @@ function inventId(id: string, count: number): string {
   return `${prefix}${String(count).padStart(length, '0')}`;
 }
 
-/** Keeps signs and blanks, and a zero in front. +1 555 is where invented numbers live. */
+/** Keeps signs and blanks, and a leading zero. +1 555 is where invented numbers live. */
 function inventNumber(number: string, count: number): string {
   const digits = number.replace(/\D/g, '').length;
   const zero = number.startsWith('0') ? '0' : '';

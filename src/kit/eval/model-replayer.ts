@@ -67,8 +67,8 @@ export class ModelReplayer {
   }
 
   /**
-   * The next reply to this request. After the last one it is given again: a turn that runs anew
-   * asks again. Values of the request are in it.
+   * The next reply to this request. The last one is given again after that: a turn that runs again
+   * asks again. It has the request's values.
    */
   #replyTo({ text, values }: NormalRequest): RecordedReply | undefined {
     const kept = this.#kept.get(text) ?? [];

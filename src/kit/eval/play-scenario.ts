@@ -17,8 +17,8 @@ import type { Address } from './stage.ts';
 import { WatchedStore } from './watched-store.ts';
 
 /**
- * Plays a scenario once, to an app of its own. Resolves with what came of it. `problemsOf` must
- * have found nothing. Rejects with the reason of `signal`.
+ * Plays a scenario once, to an app of its own. Resolves with the result. `problemsOf` must have
+ * found nothing. Rejects with the reason of `signal`.
  */
 export async function playScenario(
   scenario: Scenario,

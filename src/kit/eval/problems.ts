@@ -1,4 +1,4 @@
-// What makes a scenario impossible to play. Asked of all scenarios before the first one runs.
+// What makes a scenario impossible to play. Checked for all scenarios before the first one runs.
 
 import type { Agent } from '../../agents/agent.ts';
 import { isAgent, noLog } from '../../app/assemble-app.ts';

@@ -1,4 +1,4 @@
-// The file of recorded replies that stands beside a scenario. People commit it.
+// The file of recorded replies next to a scenario. People commit it.
 
 import { arrayOf, isObject, number, objectOf, optional, string } from '../../base/fields.ts';
 import { parseJson } from '../../base/json.ts';

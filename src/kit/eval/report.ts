@@ -1,4 +1,4 @@
-// What came of scenarios, for a person to read.
+// The results of scenarios, for a person to read.
 
 import { isObject } from '../../base/fields.ts';
 import { parseJson } from '../../base/json.ts';

@@ -1,4 +1,4 @@
-// What came of a scenario.
+// The result of a scenario.
 
 import type { Json } from '../../base/json.ts';
 import type { TurnState } from '../../conversations/message.ts';
@@ -29,7 +29,7 @@ export interface ToolRunSeen {
   readonly result: unknown;
   /** Equal for calls that must act only once together. Undefined if it may act again. */
   readonly onceKey: string | undefined;
-  /** False if it was refused, did not begin, or says that it had no effect. */
+  /** False if it was refused, did not begin, or reported that it had no effect. */
   readonly hasActed: boolean;
 }
 
@@ -74,7 +74,7 @@ export interface ScenarioFailure {
    * than what was accepted.
    */
   readonly kind: 'expectation' | 'judge' | 'course' | 'request';
-  /** Of the scenario; undefined if it is about no line. */
+  /** Of the scenario; undefined if it is not about a line. */
   readonly lineNumber: number | undefined;
   /** The line as it was written, or what was being done. */
   readonly written: string;
@@ -95,7 +95,7 @@ export interface ScenarioResult {
   readonly durationMs: number;
 }
 
-/** The result of a run that has also failed for these reasons, which are about no line. */
+/** The result of a run that has also failed for these reasons, which are not about a line. */
 export function withFailure(
   result: ScenarioResult,
   written: string,

@@ -18,7 +18,7 @@ import { besideScenario } from './scenario.ts';
 import { shownDiff } from './text-diff.ts';
 
 export interface RunModels extends Pick<PlayOptions, 'modelFor' | 'judge' | 'playedCaller'> {
-  /** To be called once, with what came of the run. Resolves with what the models add to it. */
+  /** Call it once, with the result of the run. Resolves with what the models add to it. */
   finish(result: ScenarioResult): Promise<ScenarioResult>;
 }
 

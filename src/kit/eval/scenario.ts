@@ -17,7 +17,7 @@ const CHECKS = [
   'expect-no-tool', 'expect-state', 'expect-prompt', 'expect-no-prompt', 'expect-same-request',
   'within', 'within-tokens', 'ends-within', 'judge',
 ] as const satisfies readonly ActionName[];
-/** These hold for the whole call, wherever they stand. */
+/** These hold for the whole call, wherever they are. */
 const CHECKS_OF_CALL = [
   'never', 'never-fails', 'never-cut', 'never-repeats', 'never-acts-twice',
 ] as const satisfies readonly ActionName[];
@@ -249,7 +249,7 @@ function actsOf(steps: readonly Step[], isLive: boolean, fault: TellFault): read
       acts.push(exchange);
     }
   }
-  // A mock that stands above the first say holds for the welcome, too.
+  // A mock above the first say holds for the welcome, too.
   const first = acts.findIndex((act) => act.kind === 'exchange' && act.opening !== undefined);
   const before = acts.slice(1, first === -1 ? acts.length : first);
   const mocks = before.filter(({ kind }) => kind === 'mock');

@@ -12,7 +12,7 @@ import { parseMock, parseModelLine } from './stand-in-lines.ts';
 import type { Action, CallerLine, CheckLine, Moment } from './step.ts';
 import { parseToolExpectation } from './tool-line.ts';
 
-/** Most questions to a judge about one line. */
+/** Maximum number of times that a judge is asked about one line. */
 const MAX_ASKED = 21;
 
 /** The words, in the order in which a message lists them. */

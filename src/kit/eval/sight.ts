@@ -5,7 +5,7 @@ import type { Tokens } from './result.ts';
 
 /** Plain JSON: the agent may run in another process. */
 export type Sight =
-  /** A tool begins to run, or would have, with arguments that fit. `id` tells runs apart. */
+  /** A tool begins to run, or would have, with arguments that fit. `id` distinguishes runs. */
   | {
       readonly type: 'tool';
       readonly id: number;

@@ -73,7 +73,7 @@ export interface CallerLine {
   readonly name: 'caller';
   readonly persona: string;
   readonly goal: string;
-  /** How often they speak at most. */
+  /** How many times they speak at most. */
   readonly maxTurns: number;
 }
 
@@ -110,7 +110,7 @@ export type Trouble =
   /** Undefined: once the reply is complete. */
   | { readonly name: 'deliver-again' | 'restart' | 'kill'; readonly at: Moment | undefined };
 
-/** How often a tool ran, with what, and what came of it. */
+/** How often a tool ran, with what, and with what result. */
 export interface ToolExpectation {
   readonly tool: string;
   /** Undefined: at least once. 0: never. */

@@ -24,7 +24,7 @@ export function hasEffects({ once, repeatable }: Pick<Tool, 'once' | 'repeatable
 
 /**
  * Tools that report when they run. A mock replaces only `run`: arguments are still checked, and
- * what acts once, times out or is interrupted does so as ever.
+ * once, time limits and interruptions work as ever.
  */
 export class ToolStandIns {
   readonly #options: StandInOptions;

@@ -12,7 +12,7 @@ import {
 } from './test-wire.ts';
 import { SessionTranscript } from './transcript.ts';
 
-/** Is told what the caller hears. Where it returns a promise, more is read after that. */
+/** Is given what the caller hears. If it returns a promise, more is read after that. */
 export interface CallListener {
   onText?(piece: string, turn: CallerTurn): Awaitable<unknown>;
   onData?(content: Json, turn: CallerTurn): Awaitable<unknown>;
@@ -22,7 +22,7 @@ export interface CallListener {
   onReply?(turn: CallerTurn): Awaitable<unknown>;
   /** The caller has left the reply while it came. */
   onLeft?(turn: CallerTurn): void;
-  /** Of a request that is sent more than once as it is, only what is heard is traced. */
+  /** If a request is sent more than once unchanged, only what is heard is traced. */
   onTrace?(frame: DeliveryFrame): Awaitable<unknown>;
   /** The agent has hung up or transferred the call, after its last words. */
   onHangUp?(): void;
@@ -140,7 +140,7 @@ export class CallerSession {
     return true;
   }
 
-  /** What the next message says of the newest reply. Undefined if nobody spoke over it. */
+  /** What the next message says about the newest reply. Undefined if nobody spoke over it. */
   get interruption(): JsonObject | undefined {
     const { cut, id } = this.#newest?.turn ?? {};
     return cut === undefined ? undefined : interruptionContext(id ?? '', cut);
@@ -291,13 +291,13 @@ export class CallerSession {
   ): Promise<void> {
     await this.#trace({ type: 'local.over', delivery: number, ...end });
     if (hangsUp) {
-      turn.isPlayed = true; // the last words are spoken before the line is cut
+      turn.isPlayed = true; // the last words are spoken before the call is ended
       this.#listener.onHangUp?.();
     }
     if (turn.delivery === undefined) turn.settle(end, status); // no other delivery goes on
   }
 
-  /** Posts a request whose answer nobody hears. Without one, that is over. */
+  /** Posts a request whose answer nobody hears. Without one, it is over. */
   #answer(request: TestRequest | undefined, signature?: SignatureKind): CallerTurn {
     const { wire } = this.#options;
     const turn = new CallerTurn({ wire, id: request?.ids.turnId, isReply: false });
@@ -314,7 +314,7 @@ export class CallerSession {
     return turn;
   }
 
-  /** From now on, this delivery is the one that speaks, unless it is of a guess. */
+  /** From now on, this delivery is the one that speaks, unless it is for a guess. */
   #post(posted: Posted, request: TestRequest, told: Awaitable<unknown>): OutgoingDelivery {
     const { wire, url, headers } = this.#options;
     const { number, turn, signature } = posted;

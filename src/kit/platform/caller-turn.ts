@@ -196,8 +196,9 @@ export class CallerTurn {
   }
 
   /**
-   * Listens up to that word; to 0, until the reply begins. A caller who reads pauses there, one who
-   * listens to a voice waits for it. False if the reply ends before, or the voice has stopped.
+   * Listens up to that word; for 0, until the reply begins. A caller who reads pauses there, one
+   * who listens to a voice waits for it. False if the reply ends before that, or the voice has
+   * stopped.
    */
   async hear(words: number, timeoutMs: number): Promise<boolean> {
     const isReading = this.#options.wordsPerMinute === AT_ONCE;

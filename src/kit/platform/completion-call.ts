@@ -133,7 +133,7 @@ export class CompletionCall {
   }
 }
 
-/** Puts a value where the profile looks first: into a header, or at a path of the body. */
+/** Puts a value where the profile looks first: into a header, or at a path in the body. */
 function put(places: Profile['conversationId'], value: unknown, request: CompletionRequest): void {
   const [place] = places;
   if (place === undefined || value === undefined || value === null) return;

@@ -102,7 +102,7 @@ export class CompletionsTestWire implements TestWire {
     return { key: `${this.#options.key}-another` };
   }
 
-  /** What the platform does besides hanging up is shown to the person who calls. */
+  /** What the platform does besides hanging up is shown to the person on the phone. */
   meaningOf({ type, content }: TestEvent): Meaning {
     if (type === 'content') return { text: String(content) };
     if (type !== 'tool_call') return {};

@@ -45,7 +45,7 @@ export type DeliveryFrame = { readonly delivery: number } & (
       readonly signature: SignatureKind;
       readonly event: JsonObject;
       /**
-       * How much of the previous reply was heard, where the wire has no place to say so: as
+       * How much of the previous reply was heard, if the wire has no place to say so: as
        * `interruption_context` of LayerCode's wire. Missing if it was not interrupted.
        */
       readonly interruption?: JsonObject;

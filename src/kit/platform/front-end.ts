@@ -23,7 +23,7 @@ export interface FrontEndOptions {
   readonly isTraced: boolean;
 }
 
-/** Tells a front end of a call, in frames. */
+/** Reports a call to a front end, in frames. */
 export class FrontEnd implements CallListener {
   readonly #options: FrontEndOptions;
   readonly #zeroMs = performance.now();

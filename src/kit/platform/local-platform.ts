@@ -26,7 +26,7 @@ import { LayercodeTestWire } from './layercode-test-wire.ts';
 import { PAGE, pageFile } from './playground-files.ts';
 import { SessionKeys, type SessionGrant } from './session-keys.ts';
 
-/** Most requests to models that the page shows. */
+/** Maximum number of requests to models that the page shows. */
 const MOST_REQUESTS = 20;
 
 /** Options of `LocalPlatform`. */

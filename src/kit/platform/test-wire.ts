@@ -72,7 +72,7 @@ export interface TestWire {
   pathOn(agentRoute: string): string;
   /** The request that begins a turn of the caller's words, or without words the call. */
   turn(words: string | undefined, fields: Fields): TestRequest;
-  /** The same for words that the platform does not remember: they may not be all that is said. */
+  /** The same for words that the platform does not remember: there may be more to come. */
   draft(words: string, fields: Fields): TestRequest;
   /** The caller's page sends data. Missing if the wire has no such event. */
   data?(data: JsonObject, fields: Fields): TestRequest;
@@ -91,7 +91,7 @@ export interface TestWire {
   meaningOf(event: TestEvent): Meaning;
 }
 
-/** What the platform says about the caller, where the wire has a place for it. */
+/** What the platform says about the caller, if the wire has a place for it. */
 export interface CallerFacts {
   /** The number they call from. Undefined for a caller in a browser. */
   readonly from?: string | undefined;

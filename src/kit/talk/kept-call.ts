@@ -27,21 +27,21 @@ export function readKeptCall(directory: string, conversationId: string): KeptCal
   };
 }
 
-/** Does nothing where no file can be written: then the next message says nothing of this one. */
+/** Does nothing if no file can be written. Then the next message says nothing about this one. */
 export function keepCall(directory: string, conversationId: string, call: KeptCall): void {
   try {
     writePrivateFile(directory, nameOf(conversationId), JSON.stringify(call));
   } catch {
-    // As for the development secret: a read-only directory is no error.
+    // As for the development secret, a read-only directory is not an error.
   }
 }
 
-/** The call is over. Does nothing where no file can be removed. */
+/** The call is over. Does nothing if no file can be removed. */
 export function forgetCall(directory: string, conversationId: string): void {
   try {
     rmSync(privateFile(directory, nameOf(conversationId)), { force: true });
   } catch {
-    // Where none can be written, none is there.
+    // If none can be written, there is none.
   }
 }
 

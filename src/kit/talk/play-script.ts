@@ -33,7 +33,7 @@ const NO_STAGE: Stage = {
   release: nothing,
 };
 
-/** A line of the script; without a number, what is done before or after all of them. */
+/** A line of the script; without a number, a step before or after all of them. */
 interface Line {
   readonly lineNumber?: number | undefined;
   readonly written: string;
@@ -55,7 +55,7 @@ export async function playScript(
   let played = 0;
   let failed = 0;
 
-  /** `note` stands beside a step that passed, `heard` below one that did not. */
+  /** `note` is printed next to a step that passed, `heard` below one that did not. */
   function report(
     line: Line,
     failures: readonly ScenarioFailure[],

@@ -156,7 +156,7 @@ export class TerminalTalk {
     this.#onQuit?.();
   }
 
-  /** During a reply, what readline draws for the key gets a line of its own. */
+  /** During a reply, what readline draws for the key gets a separate line. */
   #beforeKey({ name = '', ctrl = false }: Key): void {
     const drawsNothing =
       name === 'return' || name === 'enter' || (ctrl && ['c', 'd', 'z'].includes(name));

@@ -24,8 +24,8 @@ export function write(stream: Writable, text: string): Awaitable<void> {
 }
 
 /**
- * The terminal, also interrupted when nobody reads its output any more: behind `| head -1`, or
- * when its window was closed.
+ * The terminal. It also counts as interrupted when nobody reads its output any more: behind
+ * `| head -1`, or when its window was closed.
  */
 export function withBrokenPipes(terminal: Terminal): Terminal {
   const { stdin, stdout, stderr, environment, directory } = terminal;

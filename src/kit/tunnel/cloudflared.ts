@@ -185,7 +185,7 @@ export class CloudflaredOutput {
   });
   #lastLines: readonly string[] = [];
 
-  /** The last lines joined by ` | `, with `: ` in front; empty if it said nothing. */
+  /** The last lines joined by ` | `, preceded by `: `; empty if it said nothing. */
   get lastLines(): string {
     return this.#lastLines.length === 0 ? '' : `: ${this.#lastLines.join(' | ')}`;
   }
