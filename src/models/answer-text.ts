@@ -52,7 +52,7 @@ const BEGUN_BARRED =
   /^<(?:[|｜](?:[^\s<>|｜]{0,40}|[^\s<>|｜]{1,40}[|｜])|[A-Za-z_]{0,40}|[A-Za-z_]{1,40}\|)$/;
 const MAX_BEGUN = 43;
 const MARK_START = /[<[◁]/;
-/** Most leading blanks that are kept, in UTF-16 code units. */
+/** Maximum number of leading blanks that are kept, in UTF-16 code units. */
 const MAX_LEADING_BLANKS = 4_096;
 
 /**

@@ -7,7 +7,7 @@ import { failureOfEvent, failureOfResponse, refusedField, type ModelAccess } fro
 import { asRecord, asText } from './json.ts';
 import { ModelError } from './model.ts';
 
-/** Most bytes read from an answer that is not a stream. */
+/** Maximum number of bytes read from an answer that is not a stream. */
 const MAX_ERROR_BYTES = 65_536;
 const MAX_REASON_LENGTH = 300;
 

@@ -42,7 +42,7 @@ const REFUSAL =
 
 /**
  * The sent field that a 400 or 422 answer complains about. OpenAI names it in `param`; Mistral and
- * others mention it in a sentence or a path. Undefined if it is none of them.
+ * others mention it in a sentence or a path. Undefined if it is not one of them.
  */
 export function refusedField(
   access: ModelAccess,

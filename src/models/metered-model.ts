@@ -47,7 +47,7 @@ export function metered(model: ChatModel, meter: Meter): ChatModel {
   );
 }
 
-/** Sees what becomes of one request: by its events, or by its deltas if the model has no events. */
+/** Watches one request: by its events, or by its deltas if the model has no events. */
 class MeteredRequest {
   #model: string;
   readonly #tab: Tab;

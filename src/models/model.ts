@@ -36,7 +36,7 @@ export interface ModelOptions {
   readonly providerOptions?: Readonly<Record<string, JsonFields>> | undefined;
 }
 
-/** Options that have a setting. */
+/** Options that are also settings. */
 export type DefaultOptions = Pick<ModelOptions, 'temperature' | 'maxOutputTokens'>;
 
 /** `required`: the model must call a tool. `none`: it must speak. */
@@ -94,7 +94,7 @@ export interface ModelServer {
   readonly port: number;
 }
 
-/** What the vendor says of its answer, as far as it does. */
+/** What the vendor says about its answer, if anything. */
 export interface ModelResponse {
   readonly id: string | undefined;
   /** The model that has answered, in the vendor's words. May be a version of the one asked. */

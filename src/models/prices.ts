@@ -41,7 +41,7 @@ export function sumOfTokens({ inputTokens, outputTokens }: ModelTokens): number 
   return count(inputTokens) + count(outputTokens);
 }
 
-/** More than any request has. */
+/** More than any request uses. */
 const MAX_TOKENS = 1e12;
 
 /** A user's own model may report anything. */

@@ -43,7 +43,7 @@ export class ReplyReader {
     return this.#firstDeltaAt !== undefined;
   }
 
-  /** The time of the first text or tool call. Before that, the present. */
+  /** The time of the first text or tool call. Before that, the current time. */
   get firstDeltaAt(): number {
     return this.#firstDeltaAt ?? performance.now();
   }

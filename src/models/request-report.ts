@@ -18,7 +18,7 @@ export interface AnswerSoFar {
 
 let requests = 0;
 
-/** Tells what becomes of one request to a model: see `RequestEvent`. */
+/** Reports what happens to one request to a model: see `RequestEvent`. */
 export class RequestReport {
   readonly #model: string;
   readonly #listeners: Listeners;
@@ -119,7 +119,7 @@ export class RequestReport {
   }
 }
 
-/** Why a request failed, by what was thrown. */
+/** Why a request failed, judging by what was thrown. */
 export function requestFailureOf(error: unknown): RequestFailure {
   return error instanceof ModelError ? error.code : 'failed';
 }
