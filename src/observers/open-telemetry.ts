@@ -4,7 +4,7 @@
 import module from 'node:module';
 import { join } from 'node:path';
 
-/** Holds who is whose parent. Only the package knows what is in it. */
+/** Holds who is whose parent. Only the package knows its contents. */
 export type OtelContext = object;
 
 export interface OtelSpanContext {
@@ -60,9 +60,9 @@ export interface OpenTelemetry {
   };
 }
 
-/** Of the API's `SpanKind`. */
+/** From the API's `SpanKind`. */
 export const SPAN_KINDS = { internal: 0, client: 2 } as const;
-/** Of the API's `SpanStatusCode`. */
+/** From the API's `SpanStatusCode`. */
 export const STATUS_ERROR = 2;
 
 /** Where version 1 of the API keeps what an SDK has registered. */

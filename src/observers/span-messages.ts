@@ -4,7 +4,9 @@ import type { ModelAnswer } from '../agents/agent.ts';
 import { isObject } from '../base/fields.ts';
 import { parseJson } from '../base/json.ts';
 
-/** Most characters of a prompt in a span. Beyond that it loses its oldest messages. */
+/**
+ * Maximum length of a prompt in a span, in characters. Beyond that it loses its oldest messages.
+ */
 const MAX_PROMPT_LENGTH = 262_144;
 
 /** One message that was spoken, as JSON text. */

@@ -8,7 +8,7 @@ export const OPERATIONS = {
   tool: 'execute_tool',
 } as const;
 
-/** What the spans of waits for the store are called, for which the conventions have no name. */
+/** The name of spans for waits for the store, for which the conventions have no name. */
 export const STORE_SPAN = 'store';
 
 export const ATTRIBUTES = {

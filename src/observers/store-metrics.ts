@@ -2,7 +2,7 @@ import { toAwaitable, type Awaitable } from '../base/awaitable.ts';
 import type { ConversationStore } from '../conversations/store.ts';
 import { Gauge, type Metrics } from '../metrics.ts';
 
-/** How much a store holds, and how it fares if it can fail. */
+/** How much a store holds, and how it is doing, if it can fail. */
 export function addStoreMetrics(metrics: Metrics, store: ConversationStore): void {
   const count = (): Awaitable<number> => toAwaitable(store.count());
   metrics.add(new Gauge('layercode_conversations', 'Conversations held.', count, 'gauge', 'max'));
