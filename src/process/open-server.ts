@@ -157,7 +157,7 @@ async function openPlatform({ production, playground }: Settings) {
   return new LocalPlatform({ playground });
 }
 
-/** Undefined for memory: the app has that built in, and loads nothing of other stores. */
+/** Undefined for memory: the app has that built in, and loads no code of other stores. */
 async function openStore(
   settings: Settings,
   log: Logger,

@@ -37,7 +37,7 @@ export type MessageToPrimary =
   | { readonly type: 'text'; readonly to: string; readonly text: string }
   /**
    * What must not be lost with this process: counts, and no gauges. Sent every second, with or
-   * without metrics: a worker that sends nothing for long counts as hung.
+   * without metrics: a worker that sends nothing for a long time counts as hung.
    */
   | { readonly type: 'counted'; readonly metrics: readonly MetricText[] }
   /** Answers `measure`. */

@@ -52,7 +52,7 @@ interface WorkerExit {
 
 /** A worker as its primary sees it. */
 export class WorkerProcess {
-  /** The address at which other workers reach it. Empty until it has said it. */
+  /** The address at which other workers reach it. Empty until it has reported it. */
   address = '';
   readonly outbox: Outbox;
   /** Resolves with the origin it listens on, or with undefined if it ended before. */
