@@ -19,8 +19,8 @@ export interface CallArchive {
   all(): AsyncIterable<CallRecord>;
 
   /**
-   * Erases the records that are meant, and fragments left by a full disk that have as a value the
-   * text, or the same written otherwise. Default: the records of a conversation or a session, at
+   * Erases the matching records, and fragments left by a full disk that have as a value the text,
+   * or the same in another spelling. Default: the records of a conversation or a session, at
    * whichever agent. Yields each erased record.
    */
   erase(

@@ -90,7 +90,7 @@ export class CallFile implements CallArchive {
 
   /**
    * Reads only what was appended since `begin`, today and yesterday: the call has just ended. Does
-   * not tell agents apart.
+   * not distinguish agents.
    */
   has({ sessionId }: CallKey): Promise<boolean> {
     return this.#recorded.has(sessionId, this.#recentPaths());

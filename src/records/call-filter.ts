@@ -6,7 +6,7 @@ import {
 
 export const TOOL_OUTCOMES = ['unknown', 'failed'] as const;
 
-/** Which calls are meant. An undefined field excludes none. */
+/** Which calls match. An undefined field excludes none. */
 export interface CallFilter {
   /** The caller's number. */
   readonly from?: string | undefined;
@@ -19,7 +19,7 @@ export interface CallFilter {
   readonly agent?: string | undefined;
   /** A tool that was called. */
   readonly tool?: string | undefined;
-  /** What came of a call of the tool, or of any tool. */
+  /** The outcome of a call of the tool, or of any tool. */
   readonly toolOutcome?: (typeof TOOL_OUTCOMES)[number] | undefined;
   /**
    * A turn had no first word within this time, fillers excluded: milliseconds. One whose process
@@ -51,7 +51,7 @@ export function isMeant(record: CallRecord, filter: CallFilter): boolean {
   );
 }
 
-/** What came of the calls of a tool. Undefined: of all tools. */
+/** The outcome of the tool's calls. Undefined: of all tools. */
 function toolOutcomesIn(turn: RecordedTurn, tool: string | undefined): readonly unknown[] {
   const calls = turn.messages.flatMap(({ toolCalls = [] }) => toolCalls);
   const figures = toolFiguresIn(turn);

@@ -187,7 +187,7 @@ export function toolFiguresIn(
 }
 
 /**
- * What came of a tool call. What it threw is more exact than its state, but a result that has come
+ * The outcome of a tool call. What it threw is more exact than its state, but a result that arrived
  * after all counts.
  */
 export function toolOutcomeOf(

@@ -1,4 +1,4 @@
-// A call told in order, line by line: what was said, asked, run and waited for.
+// A call told in order, line by line: what was said, requested, run and waited for.
 
 import type { CapturedRequest } from '../conversations/captured-requests.ts';
 import type { RequestFigures, ToolFigures } from '../conversations/turn-figures.ts';
@@ -21,7 +21,7 @@ export interface StoryLine {
   readonly atMs: number | undefined;
   /** How long it took, in milliseconds. Undefined if it took no time, or if that is not known. */
   readonly durationMs?: number | undefined;
-  /** Of a request to a model, if that was captured: what is new in it, and the answer. */
+  /** For a request to a model, if that was captured: what is new in it, and the answer. */
   readonly details?: readonly string[] | undefined;
 }
 

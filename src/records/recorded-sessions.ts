@@ -27,7 +27,7 @@ export class RecordedSessions {
   #ends = new Map<string, number>();
   #reading: Promise<void> = Promise.resolve();
 
-  /** `linesFrom`: the lines of a file from a position on. None if there is no file. */
+  /** `linesFrom`: the lines of a file from a position on. Empty if there is no file. */
   constructor(linesFrom: (path: string, from: number) => AsyncIterable<RecordLine>) {
     this.#linesFrom = linesFrom;
   }
@@ -60,7 +60,7 @@ export class RecordedSessions {
   }
 }
 
-/** Undefined for a line that is no whole record. */
+/** Undefined for a line that is not a whole record. */
 function sessionIn(bytes: Buffer): string | undefined {
   if (bytes.at(-1) !== CLOSING_BRACE) return undefined;
   const [, written] = IDS.exec(bytes.toString('utf8', 0, IDS_BYTES)) ?? [];
