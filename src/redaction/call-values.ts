@@ -6,7 +6,9 @@ export interface KnownValue {
   readonly value: string;
 }
 
-/** Most values of a conversation. Beyond that, the one that was said longest ago is forgotten. */
+/**
+ * Maximum number of values of a conversation. Beyond that, the one said longest ago is forgotten.
+ */
 const MOST_VALUES = 200;
 
 /**

@@ -1,16 +1,16 @@
-// What is said beside a card number: the date on which the card expires, and its security code.
-// Both finders work on what the finder of card numbers has left.
+// What is said near a card number: the date on which the card expires, and its security code. Both
+// finders work on what the finder of card numbers has left.
 
 import { digitRunSteps, type DigitRun } from './digit-runs.ts';
 import { anyWordOf, steadyFinder, type FoundValue } from './finder.ts';
 
-/** How far words such as "expires" may be from what they speak of, in UTF-16 code units. */
+/** How far words such as "expires" may be from what they refer to, in UTF-16 code units. */
 const NEAR = 40;
-/** The same for a card number. A date may stand in between. */
+/** The same for a card number. A date may come in between. */
 const NEAR_CARD = 60;
 
 const CARD = /\[card [a-z\d]+\]/;
-/** A mark or a placeholder that ends a text, and some words that say nothing of what follows. */
+/** A mark or a placeholder that ends a text, and some words that say nothing about what follows. */
 const BEHIND_CARD = new RegExp(
   String.raw`\[(?:card|expiry) [a-z\d]+\]`
   + String.raw`(?:\s|[.,;:/-]|\b${anyWordOf('and then exp with plus it is its the uh um')}\b)*$`,
@@ -23,7 +23,7 @@ const EXPIRES = new RegExp(
   `)}\b[^\d[\]]*$`,
   'i',
 );
-/** Said of a date only if there is a card. */
+/** Said about a date only if there is a card. */
 const MAY_EXPIRE = new RegExp(
   String.raw`\b${anyWordOf('month end ends date until till thru through runs_out')}\b[^\d[\]]*$`,
   'i',
@@ -39,9 +39,9 @@ const YEAR = /^(?:20)?(?:2[4-9]|3\d|4[0-5])$/;
 type Details = Generator<FoundValue | undefined, void, undefined>;
 
 /**
- * Finds the date on which a card expires, `12/27`, `oh three twenty-eight` or `March 2027`, behind
- * a card number or words such as "expires". Where a card number stands in the text, also behind
- * "until" and the like.
+ * Finds the date on which a card expires, `12/27`, `oh three twenty-eight` or `March 2027`, after a
+ * card number or words such as "expires". If the text has a card number, also after "until" and the
+ * like.
  */
 export const cardExpiries = steadyFinder('expiry', expiriesIn);
 
@@ -97,7 +97,7 @@ const CODE_BEFORE = new RegExp(
   `)})\b[^\d[\]]*$`,
   'i',
 );
-/** Said of any code. */
+/** Said about any code. */
 const ANY_CODE_BEFORE = /\b(?:code|digits|numbers?)\b[^\d[\].!?]*$/i;
 const CODE_BEHIND = new RegExp(
   String.raw`^[^\d[\].!?]{0,20}\b(?:${CODE}|${SIDE}`
@@ -106,8 +106,8 @@ const CODE_BEHIND = new RegExp(
 );
 
 /**
- * Finds the security code of a card, three or four digits, beside words such as "CVV", or behind a
- * card number or its date. Where a card number stands in the text, also behind "code".
+ * Finds the security code of a card, three or four digits, near words such as "CVV", or after a
+ * card number or its date. If the text has a card number, also after "code".
  */
 export const securityCodes = steadyFinder('code', codesIn);
 

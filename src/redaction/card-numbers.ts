@@ -51,7 +51,7 @@ function cutCardIn(text: string): FoundValue | undefined {
   return undefined;
 }
 
-/** The card numbers in a run of digits, which may have other digits beside them. */
+/** The card numbers in a run of digits, which may have other digits next to them. */
 class CardRun {
   readonly #run: DigitRun;
   /** Sums of the digits before each place, with those at even, or at odd, places doubled. */
@@ -66,7 +66,7 @@ class CardRun {
     const { digits, hasPlus } = this.#run;
     if (hasPlus && digits.length <= LONGEST_PHONE) return;
     yield* this.#addUp();
-    // A group that is a number itself has no part of one that is written beside it.
+    // A group that is a number itself is not part of one written next to it.
     let from = 0;
     for (let start = 0; start < digits.length;) {
       const end = this.#endOfGroup(start);
@@ -126,7 +126,7 @@ class CardRun {
     }
   }
 
-  /** Another number may stand before it, up to `from`, and be written together with it. */
+  /** Another number may come before it, up to `from`, and be written together with it. */
   #endOfNumber(start: number, from: number, to: number): number | undefined {
     const { isFirst, isInLong } = this.#run;
     const isBehind = start === from && isInLong[start] === true;
@@ -148,8 +148,8 @@ class CardRun {
   }
 
   /**
-   * Whether it is rather a list of sizes, hours or the like: groups of two or three that commas
-   * part. The last group of a card may be as short.
+   * Whether it is more likely a list of sizes, hours or the like: groups of two or three separated
+   * by commas. The last group of a card may be as short.
    */
   #isList(start: number, end: number): boolean {
     const { isFirst, isInShort, isApart } = this.#run;

@@ -3,7 +3,7 @@
 import { DIGIT_WORDS, isBeginningOfWord, LONGEST_DIGIT_WORD } from './digit-words.ts';
 import { digitOf, isUnicodeDigit } from './unicode-digits.ts';
 
-/** Digits in a row. Where each stands in the text, and whether a number may begin or end there. */
+/** Digits in a row. Where each is in the text, and whether a number may begin or end there. */
 export interface DigitRun {
   readonly digits: number[];
   readonly starts: number[];
@@ -15,22 +15,22 @@ export interface DigitRun {
   readonly isInLong: boolean[];
   /** Whether it is in a group of two or three that is written, such as a size or an hour. */
   readonly isInShort: boolean[];
-  /** Whether a comma, a full stop or an `and` stands before the digit. */
+  /** Whether a comma, a full stop or an `and` comes before the digit. */
   readonly isApart: boolean[];
   readonly isHomophone: boolean[];
-  /** Whether a `+` stands in front, as before a phone number. */
+  /** Whether a `+` comes first, as before a phone number. */
   readonly hasPlus: boolean;
   /** Whether nothing but signs and pauses follows in the text. */
   isAtEnd: boolean;
 }
 
-/** At most this many characters stand between two groups of one number. */
+/** At most this many characters separate two groups of one number. */
 const MOST_BETWEEN = 8;
 /** A longer group may be several numbers that were written together. */
 const LONG_GROUP = 16;
 /** A longer group after a point is a fraction. */
 const LONGEST_AFTER_POINT = 6;
-/** Homophones are digits in a run with so many others. */
+/** Homophones are digits in a run with this many others. */
 const FEWEST_BESIDE_HOMOPHONES = 6;
 
 /** Words, groups of digits and signs between two pauses. */
@@ -93,7 +93,7 @@ export function* digitRunSteps(
   yield* reader.takeRuns();
 }
 
-/** Where a digit stands in its group. */
+/** Where a digit is in its group. */
 interface Standing {
   readonly isFirst: boolean;
   readonly isLast: boolean;
@@ -226,14 +226,14 @@ class RunReader {
     return (code === COMMA || code === POINT) && !isUnicodeDigit(this.#text.charCodeAt(end));
   }
 
-  /** Whether the digits that end at a place stand behind a point themselves. */
+  /** Whether the digits that end at a place come after a point themselves. */
   #isBehindPoint(end: number): boolean {
     let start = end;
     while (start > 0 && isUnicodeDigit(this.#text.charCodeAt(start - 1))) start -= 1;
     return this.#text.charCodeAt(start - 1) === POINT;
   }
 
-  /** Whether such a character stands right before the place. */
+  /** Whether such a character is right before the place. */
   #follows(start: number, isSuch: (code: number) => boolean): boolean {
     return start !== this.#escapeEnd && isSuch(this.#text.charCodeAt(start - 1));
   }
@@ -311,8 +311,8 @@ class RunReader {
 }
 
 /**
- * The parts of a run between words that are no digits after all: `for` is one only among six other
- * digits, and beside such as are said one by one. At an end of the run it may be one.
+ * The parts of a run between words that are not digits after all: `for` is one only among six other
+ * digits, and next to some that are said one by one. At an end of the run it may be one.
  */
 function withoutOtherWords(run: DigitRun): readonly DigitRun[] {
   const { digits, isFirst, isLast, isHomophone } = run;

@@ -1,4 +1,4 @@
-// The words for digits in English, and those that may stand between them.
+// The words for digits in English, and those that may come between them.
 
 const UNITS = ['zero', 'one', 'two', 'three', 'four', 'five', 'six', 'seven', 'eight', 'nine'];
 const TEENS = [
@@ -8,7 +8,7 @@ const TEENS = [
 const TENS = ['twenty', 'thirty', 'forty', 'fifty', 'sixty', 'seventy', 'eighty', 'ninety'];
 
 /**
- * `homophone`: another word that sounds like a digit, `for` and `to`. `plus` stands before a phone
+ * `homophone`: another word that sounds like a digit, `for` and `to`. `plus` comes before a phone
  * number.
  */
 export type DigitWord =
@@ -17,9 +17,9 @@ export type DigitWord =
   | { readonly kind: 'times'; readonly times: number }
   | { readonly kind: 'homophone'; readonly digit: number }
   | { readonly kind: 'plus' }
-  /** Two zeros behind a digit, as in "one eight hundred". */
+  /** Two zeros after a digit, as in "one eight hundred". */
   | { readonly kind: 'hundred' }
-  /** `parts`: whether what stands before is rather another number than a part of this one. */
+  /** `parts`: whether what comes before is more likely another number than a part of this one. */
   | { readonly kind: 'pause'; readonly parts: boolean };
 
 export const DIGIT_WORDS: ReadonlyMap<string, DigitWord> = new Map<string, DigitWord>([

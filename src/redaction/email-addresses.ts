@@ -5,7 +5,7 @@ const AT = 0x40;
 
 /**
  * Finds e-mail addresses as they are written, `name@example.com`, typed with blanks, and said,
- * `name at example dot com`. Upper case does not tell two addresses apart.
+ * `name at example dot com`. Two addresses that differ only in case are equal.
  */
 export const emailAddresses = steadyFinder('email', addressesIn);
 
@@ -38,7 +38,7 @@ function isDomain(domain: string): boolean {
   return domain.includes('.') && isAlphanumeric(domain.charCodeAt(0)) && /[^\d-]./.test(last);
 }
 
-/** What may stand in front of the `@`, without signs that hardly anyone uses. */
+/** What may come before the `@`, without signs that hardly anyone uses. */
 function isInName(code: number): boolean {
   return isInDomain(code) || IN_NAME.has(code);
 }

@@ -11,7 +11,7 @@ export interface FoundValue {
 
 /** Finds values of one kind, such as `cardNumbers`. */
 export interface Finder {
-  /** What stands in the placeholder: `card` for `[card 1]`. 1–24 characters of `a-z` and `-`. */
+  /** The word in the placeholder: `card` for `[card 1]`. 1–24 characters of `a-z` and `-`. */
   readonly kind: string;
   /** The values in a text, in any order. Should take a time that grows no faster than the text. */
   find(text: string): Iterable<FoundValue>;
@@ -20,7 +20,7 @@ export interface Finder {
 /** A finder that pauses in a long text: it then yields nothing. */
 export interface SteadyFinder extends Finder {
   readonly steps: (text: string) => Iterable<FoundValue | undefined>;
-  /** What a text ends with that was cut, if it can only be the beginning of a value. */
+  /** What a cut text ends with, if it can only be the beginning of a value. */
   readonly cutIn?: (text: string) => FoundValue | undefined;
 }
 
@@ -30,7 +30,7 @@ export function stepsOf(finder: Finder, text: string): Iterable<FoundValue | und
   return steps === undefined ? finder.find(text) : steps(text);
 }
 
-/** A finder that is made of its steps. */
+/** A finder made from its steps. */
 export function steadyFinder(
   kind: string,
   steps: SteadyFinder['steps'],
@@ -41,13 +41,15 @@ export function steadyFinder(
   return { kind, find, steps, ...(cutIn === undefined ? {} : { cutIn }) } as Finder;
 }
 
-/** See `SteadyFinder`. Undefined for a finder that cannot say it. */
+/** See `SteadyFinder`. Undefined for a finder that cannot tell. */
 export function cutValueIn(finder: Finder, text: string): FoundValue | undefined {
   const { cutIn }: Partial<SteadyFinder> = finder;
   return cutIn?.(text);
 }
 
-/** A pattern for one of the words, which blanks part. `_` stands for a blank in a word. */
+/**
+ * A pattern for one of the words, which are separated by blanks. `_` stands for a blank in a word.
+ */
 export function anyWordOf(words: string): string {
   return `(?:${words.trim().split(/\s+/).join('|').replaceAll('_', ' ')})`;
 }

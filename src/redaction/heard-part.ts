@@ -38,7 +38,7 @@ export class HeardValues {
 
   /**
    * The beginning of a value that a text ends with: `it is 4242 42`, `it is four two four`.
-   * Undefined if it ends otherwise, or with all of the value.
+   * Undefined if it ends in any other way, or with the whole value.
    */
   partAtEnd(text: string): HeardPart | undefined {
     return this.#digitsAtEnd(text) ?? this.#textAtEnd(text);
@@ -78,5 +78,5 @@ export class HeardValues {
   }
 }
 
-/** What may stand in front of a value. */
+/** What may come before a value. */
 const BEFORE: ReadonlySet<string> = new Set(' \t\n\r\u00a0\u202f<("');

@@ -45,7 +45,7 @@ function* ibansIn(text: string): Generator<FoundValue | undefined, void, undefin
   }
 }
 
-/** Undefined where something stands that cannot be in a number, and at the end. */
+/** Undefined at something that cannot be in a number, and at the end. */
 function* partsOf(text: string): Generator<Part | undefined, void, undefined> {
   let end = 0;
   let times = 1;

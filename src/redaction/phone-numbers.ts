@@ -4,10 +4,10 @@ import { anyWordOf, steadyFinder, type FoundValue } from './finder.ts';
 const SHORTEST = 7;
 /** ITU-T E.164. */
 const LONGEST = 15;
-/** How far words may be from a number that they speak of, in UTF-16 code units. */
+/** How far words may be from a number that they refer to, in UTF-16 code units. */
 const NEAR = 40;
 
-/** Said of a phone number. */
+/** Said about a phone number. */
 const PHONE = new RegExp(
   String.raw`\b(?:number(?:['\u2019]s)?|${anyWordOf(`
     phone telephone tel mobile cell cellphone landline call calling called ring reach text sms
@@ -21,7 +21,7 @@ const OF_PHONE = anyWordOf(`
   service support emergency private personal local free new old best right current correct following
   other another my his her their our your the a whose this that what which s
 `);
-/** Said of other numbers. */
+/** Said about other numbers. */
 const OTHER = new RegExp(
   String.raw`(?:\b(?:(?<!area )code|${anyWordOf(`
     order invoice reference ref ticket tracking account customer policy serial article item isbn ean
@@ -36,7 +36,7 @@ const TENS = /ty\b|teen\b|\b(?:ten|eleven|twelve)\b/i;
 
 /**
  * Finds phone numbers of 7 to 15 digits, written or said: with a `+`, with a leading 0, as they are
- * written in North America, and others beside words such as "call". `+` is part of the value.
+ * written in North America, and others near words such as "call". `+` is part of the value.
  */
 export const phoneNumbers = steadyFinder('phone', phonesIn);
 
@@ -47,7 +47,7 @@ function* phonesIn(text: string): Generator<FoundValue | undefined, void, undefi
   }
 }
 
-/** In digits: a few numbers beside each other. */
+/** In digits: a few numbers next to each other. */
 const LONGEST_LIST = 100;
 
 /** `dialled`: with the 0 of a trunk, or 00. `american`: that of the North American plan. */
@@ -65,7 +65,7 @@ function shapeOf(
   return isAmerican && (digits[area] ?? 0) > 1 && (digits[area + 3] ?? 0) > 1 ? 'american' : 'any';
 }
 
-/** The phone numbers in a run of digits, which may have other numbers beside them. */
+/** The phone numbers in a run of digits, which may have other numbers next to them. */
 class PhoneRun {
   readonly #run: DigitRun;
   readonly #text: string;
@@ -103,7 +103,7 @@ class PhoneRun {
     if (isHomophone[start] === true || isHomophone[end - 1] === true) return false;
     if (hasPlus && start === 0) return true;
     const shape = shapeOf(digits, start, end);
-    // Words are not looked for beside each digit of a long list.
+    // Words are not searched for near each digit of a long list.
     if (shape === 'any' && digits.length > LONGEST_LIST) return false;
     if (DAY.test(this.#text.slice(starts[start], ends[end - 1]))) return false;
     const from = starts[start] ?? 0;

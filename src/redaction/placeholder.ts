@@ -1,4 +1,4 @@
-// What stands for a value. At first that is a mark, `[card hqkzmvbtwpxa]`, whose letters are a
+// The stand-in for a value. At first that is a mark, `[card hqkzmvbtwpxa]`, whose letters are a
 // keyed hash of the value, so that every process makes the same. The write that stores it in its
 // conversation gives it a number: `[card 1]`.
 
@@ -29,7 +29,7 @@ export function markOf(kind: string, letters: string): string {
   return `[${kind} ${letters}]`;
 }
 
-/** The kinds of values that there are. Other words in brackets stand for nothing. */
+/** The kinds of values that exist. Other words in brackets stand for nothing. */
 export type Kinds = ReadonlySet<string>;
 
 /** The letters of the marks in a text. */
@@ -85,7 +85,7 @@ export function withoutPlaceholders(text: string, valueOf: (name: string) => str
   return text.replace(PLACEHOLDER, (_placeholder, name: string) => valueOf(name));
 }
 
-/** Where placeholders stand in a text, and marks, and other words in brackets like them. */
+/** Where a text has placeholders, marks, and other words in brackets like them. */
 export function* placesOfPlaceholders(
   text: string,
 ): Generator<{ readonly start: number; readonly end: number }, void, undefined> {

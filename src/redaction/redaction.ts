@@ -23,7 +23,7 @@ export interface RedactionOptions {
    * placeholder.
    */
   readonly key: string;
-  /** Told why a function of the user's has failed. The text is left out. */
+  /** Is told why a function of the user's has failed. The text is left out. */
   readonly onFailure: (error: unknown) => void;
   /** Default: values stay in this process. */
   readonly shared?: Promise<SharedValues | undefined> | undefined;
@@ -35,7 +35,7 @@ export interface RedactionOptions {
 export const FAILED_TEXT = '[redaction failed]';
 
 const MOST_CONVERSATIONS = 10_000;
-/** The time by which a conversation with an open turn is kept longer. */
+/** How much longer a conversation with an open turn is kept. */
 const KEPT_MS = 3_600_000;
 
 /**

@@ -5,7 +5,7 @@ import { markOf } from './placeholder.ts';
 import type { Redaction } from './redaction.ts';
 import { textsIn, withJsonTexts, withTexts } from './texts.ts';
 
-/** In UTF-16 code units. Beyond that, all are looked at anew. */
+/** In UTF-16 code units. Beyond that, all are examined again. */
 const MOST_KNOWN = 4_194_304;
 
 /** The texts of one event or turn, with marks in place of values. Each is looked at once. */

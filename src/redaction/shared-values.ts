@@ -25,7 +25,7 @@ const TTL_MS = 600_000;
 const KEPT_AGAIN_MS = 60_000;
 
 /**
- * Values that tools need in other processes than the one that heard them: in the store, encrypted,
+ * Values that tools need in processes other than the one that heard them: in the store, encrypted,
  * for ten minutes. Never security codes, which nobody may store.
  */
 export class SharedValues {
@@ -41,7 +41,7 @@ export class SharedValues {
     this.#now = options.now ?? (() => performance.now());
   }
 
-  /** Writes a value that was heard. Nobody waits for it. */
+  /** Writes a value that was heard, in the background. */
   async keep(
     conversationId: string,
     values: CallValues,

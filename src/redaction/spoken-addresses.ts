@@ -4,7 +4,7 @@ import { lazyPattern } from '../base/lazy-pattern.ts';
 import { DIGIT_WORDS } from './digit-words.ts';
 import { anyWordOf, type FoundValue } from './finder.ts';
 
-/** How much of a text is looked at on each side of an "at", in UTF-16 code units. */
+/** How much of a text is examined on each side of an "at", in UTF-16 code units. */
 const NEAR = 160;
 /** How many words without a sign between them may make up a name, or a part of a domain. */
 const MOST_WORDS = 3;
@@ -13,13 +13,13 @@ const AT = /(?<=\s)@|@(?=\s)|[([{]\s?at\s?[)\]}]|(?<![a-z\d])at(?![a-z\d'\u2019]
 
 const DOT = /\.|\b(?:dot|point|period)\b/i;
 
-/** Signs of an address, by how they are said. */
+/** Signs in an address, by how they are said. */
 const SIGNS: ReadonlyMap<string, string> = new Map([
   ['dot', '.'], ['point', '.'], ['period', '.'], ['.', '.'], ['underscore', '_'], ['_', '_'],
   ['dash', '-'], ['hyphen', '-'], ['minus', '-'], ['-', '-'], ['plus', '+'], ['+', '+'],
 ]);
 
-/** What stands in front of an address, and is no part of one. */
+/** What may come before an address without being part of it. */
 const NO_NAME = new RegExp(
   `^${anyWordOf(`
     is its it s at a an the and or to my your his her our their me email emails mail e address under
@@ -29,7 +29,7 @@ const NO_NAME = new RegExp(
     has
   `)}$`,
 );
-/** What stands in front of an "at" that means a place. */
+/** What comes before an "at" that means a place. */
 const NO_ADDRESSEE = new RegExp(
   `^${anyWordOf(`
     us me him it them i you we they he she the a an and or to my your not are am also by of in on
@@ -42,7 +42,7 @@ const NO_ADDRESSEE = new RegExp(
 const OF_PLACE = new RegExp(
   `^${anyWordOf('our the your their a an its this that every each any')}$`, 'i',
 );
-/** Ends of domains before which a full stop may stand apart. */
+/** Domain endings before which a full stop may be set apart. */
 const TOP_LEVEL = new RegExp(
   `^${anyWordOf('com org net info io dev eu de uk fr es it nl at ch me co us ca au edu gov')}$`,
   'i',
@@ -120,7 +120,7 @@ function domainAfter(tokens: readonly Token[]): Piece | undefined {
     if (sign === '.') {
       if (value === '' || next === undefined || !isWord(next)) break;
       const isSaid = token.text !== '.';
-      // A full stop ends the sentence, unless blanks stand on both sides of it or on none.
+      // A full stop ends the sentence, unless there are blanks on both sides of it or on none.
       const isOpen = token.start > (tokens[index - 1]?.end ?? 0) === next.start > token.end;
       if (!isSaid && !isOpen && !TOP_LEVEL.test(next.text)) break;
       value += '.';
@@ -204,7 +204,7 @@ function spelledOut(tokens: readonly Token[], index: number): boolean {
   return letter?.text.length === 1 && said === 'as in';
 }
 
-/** Whether a letter stands beside another one. */
+/** Whether a letter is next to another one. */
 function isSpelling(tokens: readonly Token[], index: number): boolean {
   return isLetterAt(tokens, index - 1) || isLetterAt(tokens, index + 1);
 }

@@ -4,8 +4,8 @@ const CIPHER = 'aes-256-gcm';
 const [KEY_BYTES, KEY_ID_BYTES, IV_BYTES, TAG_BYTES] = [32, 6, 12, 16];
 
 /**
- * Encrypts values for other processes with the same secrets: under the first, so that a new one can
- * be put in front. All of them decrypt. A value is bound to its place: in another it is refused.
+ * Encrypts values for other processes with the same secrets: with the first one, so that a new one
+ * can be put first. All of them decrypt. A value is bound to its place: in another it is refused.
  */
 export class ValueCipher {
   /** By their ids, which say nothing of the keys. The first one encrypts. */
@@ -34,7 +34,7 @@ export class ValueCipher {
     return `${id}.${sealed.toString('base64url')}`;
   }
 
-  /** Throws if it is of another place or key, or was changed. */
+  /** Throws if it belongs to another place or key, or was changed. */
   decrypt(text: string, place: string): string {
     const [id = '', data = ''] = text.split('.');
     const key = this.#keys.get(id);
