@@ -4,7 +4,7 @@ import { createContext, Script, type Context } from 'node:vm';
 
 import { TooCostly, type CheckBudget } from './check-budget.ts';
 
-/** Most steps of a match that cannot be stopped, 10 ns each. */
+/** Maximum number of steps of a match that cannot be stopped, 10 ns each. */
 const MAX_STEPS = 200_000;
 /** Steps of a match that take as long as one of the budget. */
 const STEPS_PER_SPENT = 20;
