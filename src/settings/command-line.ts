@@ -56,7 +56,7 @@ export function parseCommandLine(argv: readonly string[]): CommandLine {
 }
 
 function tokensOf(argv: readonly string[]) {
-  // Most servers start so. Reading `util.parseArgs` loads the parser.
+  // Most servers start this way. Reading `util.parseArgs` loads the parser.
   if (argv.length === 0) return [];
   const texts = [...rowsByFlag.keys(), settingsFileFlag].map(
     (flag) => [flag.slice(2), { type: 'string' as const }] as const,

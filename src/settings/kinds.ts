@@ -123,7 +123,7 @@ function hasInvisible(value: string): boolean {
 
 export const text = matching('a line of text', (value) => !control.test(value));
 const PRODUCTION = 'production';
-/** Of `NODE_ENV`: whether it is the one name that matters here. A misspelt one is refused. */
+/** For `NODE_ENV`: whether it is the one name that matters here. A misspelt one is refused. */
 export const production: Kind<boolean> = {
   takes: text.takes,
   parse(name) {

@@ -110,7 +110,7 @@ const DIFFERENCES = [-2, -1, 0, 1, 2] as const;
  */
 export function agentVariableMeant(variable: string): string | undefined {
   const candidates = DIFFERENCES.flatMap((difference) => [
-    // Of several names, the longest before a suffix and the shortest behind a prefix.
+    // Of several names, the longest one before a suffix and the shortest one after a prefix.
     variable.slice(0, Math.min(0, -KEYS_SUFFIX.length - difference)) + KEYS_SUFFIX,
     SECRET_PREFIX + variable.slice(SECRET_PREFIX.length - difference),
   ]);

@@ -68,8 +68,8 @@ const RULES: Readonly<Record<string, Rule>> = {
   },
 
   /**
-   * The echo agent is excepted, as containers are tried out with it and a word for a secret. The
-   * server warns of that.
+   * The echo agent is exempt, because containers are tried out with it and a simple word as the
+   * secret. The server warns of that.
    */
   *secretsAreNotGuessed(settings, nameOf) {
     if (!settings.production || settings.agent === 'echo') return;

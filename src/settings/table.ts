@@ -141,8 +141,7 @@ const chatCompletions = {
 };
 
 /**
- * Not in `Settings`: models read these variables from its `environment`, where they stand as
- * parsed.
+ * Not in `Settings`: models read these variables from its `environment`, where they are as parsed.
  */
 export const modelProviders = {
   openaiKey: optional(apiKey, 'OPENAI_API_KEY', '–', 'Key for models named openai:….'),
