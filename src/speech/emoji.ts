@@ -6,7 +6,7 @@ import { mark, NEXT } from './scanner.ts';
 /** What may be part of an emoji. */
 export const EMOJI_PARTS =
   '\\p{Extended_Pictographic}\\p{Emoji_Modifier}\\p{Regional_Indicator}\\ufe0e\\ufe0f\\u20e3';
-/** Text or picture style, and the frame of a keycap. The digit in front of it is spoken. */
+/** Text or picture style, and the frame of a keycap. The digit before it is spoken. */
 export const STYLE = '[\\ufe0e\\ufe0f\\u20e3]';
 /**
  * Shown as a picture by default: faces, flags (as their letters), skin tones, ✔ and ❤ from the

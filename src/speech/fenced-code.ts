@@ -22,7 +22,7 @@ export function fencedCode(
   let isLineStart = false; // while a line has nothing but white space, quote marks and fence marks
   let run = 0; // fence marks in a row, ignoring spaces after a closing one
 
-  /** White space and quote marks in front of code. More `>` than at the fence are code. */
+  /** White space and quote marks before code. More `>` than at the fence are code. */
   function isPrefix(c: string): boolean {
     if (c === '>' && containers.quotes < container.quotes) containers.quotes++;
     else if (c === ' ' || c === '\t') containers.space(c);

@@ -55,7 +55,7 @@ export class Inline {
   readonly #tidy: Tidy;
   readonly #openFence: (fence: string) => void;
   #emphasis = new Emphasis();
-  /** The open brackets: whether they are spoken, as those of `list[0]`. */
+  /** The open brackets: whether they are spoken, like those of `list[0]`. */
   #brackets: boolean[] = [];
   /** The previous character as it was written; '' at the start of a line. */
   #before = '';
@@ -83,7 +83,7 @@ export class Inline {
     this.#brackets = [];
   }
 
-  /** Takes text that is plain where it stands. Returns false if it is not. */
+  /** Takes text that is plain where it is. Returns false if it is not. */
   pass(text: string): boolean {
     SPECIAL.lastIndex = 0;
     const isPlain = text !== '' && this.#codeMarks === 0 && !SPECIAL.test(text);
@@ -195,7 +195,7 @@ export class Inline {
     else this.#before = '[';
   }
 
-  /** The end of `[text](address)`, of `[text][1]`, or of brackets that are no link. */
+  /** The end of `[text](address)`, of `[text][1]`, or of brackets that are not a link. */
   #closeBracket(isReference: boolean): void {
     const { next } = this.#scanner;
     this.#brackets.pop();

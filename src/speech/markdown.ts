@@ -37,9 +37,9 @@ export class Markdown {
   readonly #containers = new Containers();
   readonly #inline: Inline;
   #state: 'line start' | 'line' = 'line start';
-  /** Set by `--- | ---` until an empty line: rows need no `|` in front then. */
+  /** Set by `--- | ---` until an empty line: rows need no leading `|` then. */
   #isTable = false;
-  /** Number of `>` in front of the open fence of a text; undefined if none is open. */
+  /** Number of `>` before the open fence of a text; undefined if none is open. */
   #textQuotes: number | undefined;
 
   constructor(tidy: Tidy) {
@@ -47,7 +47,7 @@ export class Markdown {
     this.#inline = new Inline(this.#scanner, tidy, (fence) => this.#openFence(fence));
   }
 
-  /** Takes text that is plain where it stands. Returns false if it is not. */
+  /** Takes text that is plain where it is. Returns false if it is not. */
   pass(text: string): boolean {
     return this.#state === 'line' && this.#scanner.isIdle && this.#inline.pass(text);
   }
@@ -86,7 +86,7 @@ export class Markdown {
     return isRead !== undefined;
   }
 
-  /** The marks of a line: "-5", "#1", ">= 5", "--flag" and "+49" are none. */
+  /** The marks of a line. "-5", "#1", ">= 5", "--flag" and "+49" are not marks. */
   static readonly #marks = tableOf<Markdown>([
     ['#', mark(/#{1,6}/, BLANK), (block) => {
       block.#endMark();
@@ -102,7 +102,7 @@ export class Markdown {
     ['+', mark('+', BLANK), (block, bullet) => block.#startItem(bullet)],
     ['-', mark('-', /(?=[ \t])/), (block, bullet) => block.#startItem(bullet)],
     ['•◦‣▪●○·', mark(/./, NEXT), (block, bullet) => block.#startItem(bullet)],
-    // The number is spoken. After its space the line begins anew: `1. # Title`.
+    // The number is spoken. After its space the line begins again: `1. # Title`.
     ['0123456789', mark(/\d{1,9}/, /[.)]/, /(?=[ \t])/), (block, number) => {
       block.#containers.item(number);
       block.#inline.endParagraph();
@@ -118,7 +118,7 @@ export class Markdown {
     ['[', mark(...DEFINITION, ...TITLE), (block) => block.#leaveOutRule()],
     ['[', mark(...DEFINITION, /(?=["'(\n\0])|(?<=[^ \t]{999})/), (block) =>
       block.#leaveOutRule((c) => c !== '\n' && c !== END)],
-    // The `[1]: ` in front of a source.
+    // The `[1]: ` before a source.
     ['[', mark('[', /\d{1,3}/, ']:', BLANK), (block) => block.#endMark()],
   ]);
 
@@ -136,7 +136,7 @@ export class Markdown {
     this.#scanner.drop((c) => (isPart(c) ? undefined : this.#leaveOutLineBreak(c)));
   }
 
-  /** Returns what is to be read again. */
+  /** Returns the text to read again. */
   #leaveOutLineBreak(c: string): string {
     if (c !== '\n') return c;
     this.#endLine();

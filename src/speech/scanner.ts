@@ -11,9 +11,9 @@ export type Row<T> = readonly [
   /** The characters that the mark can begin with; '' for those of no other row. */
   first: string,
   mark: RegExp,
-  /** Called when the mark was passed. Returns false if it is none after all. */
+  /** Called when the mark was passed. Returns false if it is not one after all. */
   read: (reader: T, text: string, group: string) => void | false,
-  /** Whether the mark can stand here. */
+  /** Whether the mark can be here. */
   canBegin?: (reader: T) => boolean,
 ];
 
@@ -36,7 +36,7 @@ export class Scanner {
     return this.#dropper === undefined && this.#at === this.#text.length;
   }
 
-  /** Drops what is to be dropped. Returns whether text is left. */
+  /** Drops what must be dropped. Returns whether text is left. */
   skipDropped(): boolean {
     while (this.#dropper !== undefined && this.#at < this.#text.length) {
       const again = this.#dropper(this.take());
@@ -68,14 +68,14 @@ export class Scanner {
     return text;
   }
 
-  /** Puts text in front of what is left. */
+  /** Puts text before what is left. */
   again(text: string): void {
     if (text === '') return;
     this.#text = text + this.#text.slice(this.#at);
     this.#at = 0;
   }
 
-  /** Has the next characters dropped until `dropper` says that they end. */
+  /** Drops the next characters until `dropper` says that they end. */
   drop(dropper: Dropper): void {
     this.#dropper = dropper;
   }
