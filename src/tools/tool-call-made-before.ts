@@ -21,7 +21,7 @@ export async function outcomeInTurn(
 ): Promise<ToolCallResult | undefined> {
   const { key, running, spoken, tool } = call;
   const here = (await host.calls.outcomeBefore(key, running)) ?? (await earlier?.outcome);
-  // What was interrupted here says nothing of the same call in another process.
+  // What was interrupted here says nothing about the same call in another process.
   const isKnown = here?.state === 'completed' || (here !== undefined && isOwnCall(host, earlier));
   const outcome = earlier === undefined || isKnown
     ? here
@@ -123,7 +123,7 @@ async function claimAgain(
   return outcomeOfClaim(turn, call);
 }
 
-/** It waits no longer: what the other call still does is not its result any more. */
+/** It stops waiting: what the other call still does is no longer its result. */
 function stopJoining(
   turn: ToolCallingTurn,
   { spoken }: NotedToolCall,

@@ -81,7 +81,7 @@ function own(turn: ToolCallingTurn, ownership: Ownership): void {
 /** How long a claim may be on its way. If it takes longer, others may think us dead. */
 const LATE_CLAIM_MS = 2_000;
 
-/** How often a state may change under a call that is about to claim its key. */
+/** How often a state may change while a call is about to claim its key. */
 const MAX_OTHER_KEYS = 3;
 
 /** Stores progress and claims in one compare-and-swap. The first claim of a key has it. */
@@ -140,8 +140,8 @@ async function claim(turn: ToolCallingTurn, all: readonly NotedToolCall[]): Prom
 }
 
 /**
- * The claim has brought what other processes have changed in the state. Where that makes a call
- * another one, its claim is given back, and it has another key.
+ * The claim has brought what other processes have changed in the state. If that makes it another
+ * call, its claim is given back, and it gets another key.
  */
 async function haveOtherKeys(
   turn: ToolCallingTurn,
@@ -183,7 +183,7 @@ async function release(
   }
 }
 
-/** What this process knows to be done needs no claim, so a store that is away changes nothing. */
+/** What this process knows to be done needs no claim, so it works even if the store is away. */
 function isKnownToBeDone(
   { conversationId, host: { conversations } }: ToolCallingTurn,
   call: NotedToolCall,
@@ -257,7 +257,7 @@ export function storeResult(
   );
 }
 
-/** What becomes of the call's claim. Undefined if it made none. */
+/** What happens to the call's claim. Undefined if it made none. */
 function onceResultOf(
   { claim, key, spoken: { call } }: NotedToolCall,
   { state, content, isNotDone }: ToolCallResult,

@@ -1,4 +1,4 @@
-// What tool calls need of the turn that makes them, and of what all turns share.
+// What tool calls need from the turn that makes them, and from what all turns share.
 
 import type { LiveState } from '../agents/state/live-state.ts';
 import type { EarlierToolCall } from '../conversations/discarded-turns.ts';
@@ -58,7 +58,7 @@ export interface ToolCallingTurn {
   /** The agent's state, which calls may change. Undefined for an agent without one. */
   readonly liveState: LiveState | undefined;
   readonly log: Logger;
-  /** Calls of other runs of the turn, which this one may not know of. */
+  /** Calls of other runs of the turn that this one may not know of. */
   learn(calls: readonly EarlierToolCall[]): void;
   /** Ends it, if it is not over. */
   interrupt(reason: string): void;

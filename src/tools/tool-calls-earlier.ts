@@ -33,7 +33,7 @@ export class EarlierToolCalls {
 
   /**
    * Calls of other runs that this run learns of while it goes on. `ownCall` returns its own call
-   * with a key. It does not wait for itself, and the learnt one stands for no other.
+   * with a key. It does not wait for itself, and the one learnt of stands for no other.
    */
   learn(
     calls: readonly EarlierToolCall[],

@@ -49,13 +49,13 @@ export interface NotedToolCall {
   /** Whether it acts once per conversation. */
   isOnce: boolean;
   /**
-   * The key that such a call has as of now: its `once` may read the state. Undefined if `run` will
-   * refuse it. Rejects with what `once` throws.
+   * The key that such a call has at the moment: its `once` may read the state. Undefined if `run`
+   * will refuse it. Rejects with what `once` throws.
    */
   keyNow: () => Promise<string | undefined>;
   /** How many claims it has made. */
   claims: number;
-  /** What became of the last one. Undefined for a call that makes none. */
+  /** What happened to the last one. Undefined for a call that makes none. */
   claim: ClaimOutcome | undefined;
   /** Undefined before the call begins, and for a call that the agent runs itself. */
   whenInterrupted: 'abort' | 'finish' | undefined;

@@ -28,7 +28,7 @@ export const REFUSED: ToolCallResult = { state: 'interrupted', content: NOT_STAR
 /** Nobody knows whether it acted. */
 export const UNKNOWN: ToolCallResult = { state: 'unknown', content: UNFINISHED_RESULTS.unknown };
 
-/** How many tools whose time was up are waited for. Beyond this the oldest stays unknown. */
+/** How many tools whose time was up are waited for. Beyond this the oldest one stays unknown. */
 const MAX_LATE = 1_000;
 
 /** A call that runs in this process. */

@@ -274,7 +274,7 @@ export class ToolCalls {
       await soon(); // other calls of the round begin first: this one may end the turn
       return undefined;
     }
-    // One may have been learnt since.
+    // One may have been learnt of since.
     return outcomeInTurn(this.#turn, call, call.earlier ?? this.#earlierOf(call));
   }
 

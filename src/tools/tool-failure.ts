@@ -15,7 +15,7 @@ interface FailedToolCall {
 }
 
 export function logFailure(log: Logger, call: FailedToolCall, error: unknown): void {
-  // What a tool decides is no fault of its code, so its stack explains nothing.
+  // What a tool decides is not a fault of its code, so its stack explains nothing.
   if (error instanceof NotDone) return log.info('a tool has done nothing', { ...call });
   const reason = reasonOf(error);
   log.warn('tool failed', { ...call, reason, error: withoutMessage(error, reason) });

@@ -1,4 +1,4 @@
-// The tools of an agent, and what is known of those of all agents of an app.
+// The tools of an agent, and what is known about those of all agents of an app.
 
 import type { State } from '../agents/state/state.ts';
 import { AgentsError } from '../base/agents-error.ts';
@@ -40,7 +40,7 @@ export interface KnownTool {
   readonly state?: unknown;
 }
 
-/** Most tools that are remembered of a function of the turn: it may make up names. */
+/** Maximum number of tools remembered of a function of the turn: it may make up names. */
 const MAX_MADE = 1_000;
 
 /** The tools that a function of the turn has made so far. */

@@ -41,7 +41,7 @@ export type OnceContext<S = unknown> = Pick<
 
 const TELLINGS = ['everything', 'status', 'nothing'] as const;
 
-/** How much the caller's browser gets to know about a tool's calls. */
+/** How much the caller's browser is told about a tool's calls. */
 export type TellBrowser = (typeof TELLINGS)[number];
 
 /** The arguments passed to `run`. They fit the schema. */
@@ -49,7 +49,7 @@ export type ArgumentsOf<P> = P extends StandardSchema ? OutputOf<P> : ValueOf<P>
 
 type AnySchema = Schema | StandardSchema | UntypedSchema;
 
-/** A schema that is written in place must be a `Schema`, so that its mistakes are type errors. */
+/** A schema written in place must be a `Schema`, so that its mistakes are type errors. */
 type Written<P> =
   P extends Schema | StandardSchema ? unknown : string extends keyof P ? unknown : Schema;
 
