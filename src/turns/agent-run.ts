@@ -47,7 +47,7 @@ export class AgentRun {
     return (this.#history ??= frozen(opened?.history() ?? toldBy(told, turnId)));
   }
 
-  /** Created when it is first asked for: an agent that answers at once needs none. */
+  /** Created on first use: an agent that answers at once needs none. */
   get signal(): AbortSignal {
     if (this.#controller === undefined) {
       this.#controller = new AbortController();

@@ -14,7 +14,7 @@ import { TurnReply } from './reply.ts';
 import type { TurnRun } from './turn-run.ts';
 
 export interface CallLimitsOptions extends SpendingLimits {
-  /** What a request has spent that was sent to the model `asked` and answered by `answered`. */
+  /** What a request has cost that was sent to the model `asked` and answered by `answered`. */
   readonly spentBy: (asked: string, answered: string, tokens: ModelTokens) => Spent;
 }
 

@@ -64,7 +64,7 @@ class OverTurn implements SpeakingTurn {
     this.#turn = turn;
   }
 
-  /** Created when it is first asked for. */
+  /** Created on first use. */
   get signal(): AbortSignal {
     return this.#turn.signal;
   }

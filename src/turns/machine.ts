@@ -70,7 +70,7 @@ export type Effect =
   | { readonly do: 'end unstored'; readonly as: 'stale' | 'replayed' | 'taken over' }
   | { readonly do: 'stop the agent'; readonly as: Ending | 'taken over' };
 
-/** What follows: the next state, and what is to be done there. */
+/** What follows: the next state, and the effects there. */
 export interface Move {
   readonly to: RunState;
   readonly effects: readonly Effect[];

@@ -19,14 +19,20 @@ export interface OwnTurns {
 
 /** How often a conversation is read, however many messages come. */
 const LOOK_EVERY_MS = 1_000;
-/** Most conversations with a message within that time. Beyond this, messages are dropped. */
+/**
+ * Maximum number of conversations with a message within that time. Beyond this, messages are
+ * dropped.
+ */
 const MAX_LOOKS = 10_000;
-/** Most conversations of which others are told that a call has ended, and most processes of one. */
+/**
+ * Maximum number of conversations of which others are told that a call has ended, and of processes
+ * per conversation.
+ */
 const MAX_WAITING = 1_000;
 const MAX_PROCESSES = 100;
 
 /**
- * The processes that share conversations with this one. What is true stands in the store. A message
+ * The processes that share conversations with this one. What is true is in the store. A message
  * only says that it is worth looking there, and a lost one costs tokens or a second.
  */
 export class OtherProcesses implements OtherToolCalls {
@@ -100,7 +106,7 @@ export class OtherProcesses implements OtherToolCalls {
     const { conversationId, waiting, left } = message;
     if (left !== undefined)
       this.#turns.interruptOwn(conversationId, 'the caller has left', left);
-    // Nothing has changed yet for the sender, and a look now would put off one that is needed.
+    // Nothing has changed yet for the sender, and reading now would delay a read that is needed.
     if (waiting !== undefined) this.#noteWaiting(conversationId, waiting);
     else this.#look(conversationId);
   }

@@ -12,7 +12,9 @@ import type { Redaction } from '../redaction/redaction.ts';
 import type { Ending } from './machine.ts';
 import type { TurnRun } from './turn-run.ts';
 
-/** What the store says of a turn's record. `beside`: of a turn that leaves nothing in history. */
+/**
+ * What the store says about a turn's record. `beside`: about a turn that leaves nothing in history.
+ */
 export type Opening =
   | TurnOpeningResult
   | {

@@ -12,7 +12,7 @@ export interface SpeakingTurn {
   readonly signal: AbortSignal;
   readonly spoken: SpokenReply;
   readonly canTransfer: boolean;
-  /** True when the event was taken, false when the turn is over. See `Reply.say`. */
+  /** True when the event was accepted, false when the turn is over. See `Reply.say`. */
   send(event: SentEvent): Awaitable<boolean>;
   /** Completes the turn. Does nothing once it is over. */
   end(): void;

@@ -123,7 +123,7 @@ export class RunningTurn implements TurnRun, DeliveredTurn {
     if (onInterrupted !== undefined) this.#scope = new AsyncResource('RunningTurn');
   }
 
-  // What is known of it.
+  // What is known about it.
 
   /** Whether its agent can do no more. */
   get isOver(): boolean {
@@ -241,7 +241,7 @@ export class RunningTurn implements TurnRun, DeliveredTurn {
     return this.#run.callsSoFar;
   }
 
-  /** Created when it is first asked for: many turns wait for nothing. */
+  /** Created on first use: many turns wait for nothing. */
   get work(): TurnWork {
     if (this.workSoFar === undefined) {
       const { TurnWork } = loadedWork(this);
@@ -680,7 +680,7 @@ export class RunningTurn implements TurnRun, DeliveredTurn {
     if (this.#storedAs === undefined) this.liveState?.leave();
   }
 
-  /** The id of the turn whose reply this delivery is to get, although another run gives it. */
+  /** The id of the turn whose reply this delivery will get, although another run gives it. */
   #goesOnAs(): (() => string) | undefined {
     if (!this.isStored || !this.#isUnheard) return undefined;
     const { turnId } = this.#opening?.kind === 'stale' ? this.#opening : this;

@@ -120,7 +120,7 @@ export class SpokenReply {
     return { type: 'say', text: '\ufffd' };
   }
 
-  /** The text, with a space in front if it would run into the last word. */
+  /** The text, with a space first if it would run into the last word. */
   apart(text: string): string {
     const last = this.#sent.findLast((event) => event.type === 'say');
     return apart(text, last?.type === 'say' ? last.text : '');
@@ -266,7 +266,7 @@ export class SpokenReply {
 }
 
 /**
- * Counts the words of a text that comes in pieces. They are parted by white space; a Chinese or
+ * Counts the words of a text that comes in pieces. They are separated by white space; a Chinese or
  * Japanese character counts as one.
  */
 class WordCount {

@@ -52,12 +52,12 @@ export interface TurnRun extends ToolCallingTurn, SpeakingTurn {
   readonly state: unknown;
   /** Whether the platform passes data on to a browser. */
   readonly hasBrowser: boolean;
-  /** Created when it is first asked for. */
+  /** Created on first use. */
   readonly calls: ToolCalls;
   /** The same, without creating it. */
   readonly callsSoFar: ToolCalls | undefined;
   readonly liveState: LiveState | undefined;
-  /** Created when it is first asked for. */
+  /** Created on first use. */
   readonly work: TurnWork;
   /** The same, without creating it. */
   readonly workSoFar: TurnWork | undefined;
@@ -93,7 +93,7 @@ export interface TurnHost extends ToolHost {
   readonly settleMs: number;
   /** How long the end of a reply may wait for the store, in milliseconds. */
   readonly storeTimeoutMs: number;
-  /** Most words of a reply, inclusive. Undefined: any. */
+  /** Maximum number of words in a reply, inclusive. Undefined: any. */
   readonly maxReplyWords: number | undefined;
   /** Undefined for an agent without a state. */
   readonly states: LiveStates | undefined;

@@ -153,7 +153,7 @@ export class Turns implements TurnHost, OwnTurns {
     return this.values === undefined ? event : this.values.redacted(event, sealed);
   }
 
-  /** What becomes of the texts of a JSON value. Undefined if the agent redacts nothing. */
+  /** What happens to the texts of a JSON value. Undefined if the agent redacts nothing. */
   sealed(conversationId: string, value: unknown): Awaitable<SealedTexts | undefined> {
     return this.values?.sealed(conversationId, value);
   }

@@ -119,7 +119,7 @@ export class Values {
     let end = 0;
     while (end < cut.length && cut[end] === whole[end]) end += 1;
     if (end === cut.length) return cut;
-    // Ends with the placeholder that stands there. A part of its value may look like another value.
+    // Ends with the placeholder that is there. A part of its value may look like another value.
     const start = whole.lastIndexOf('[', end);
     const last = start === -1 ? -1 : whole.indexOf(']', start);
     return whole.slice(0, last >= end ? last + 1 : end);

@@ -24,7 +24,9 @@ export interface MeasuredTurn {
   readonly error: unknown;
 }
 
-/** Most requests, tool calls and fillers that a turn keeps figures of: its first ones. */
+/**
+ * Maximum number of requests, tool calls and fillers that a turn keeps figures of: its first ones.
+ */
 export const MAX_FIGURES = 100;
 const MAX_DETAIL_LENGTH = 200;
 
@@ -108,7 +110,7 @@ function first<T, U>(all: readonly T[], figures: (one: T) => U): readonly U[] | 
   return all.length === 0 ? undefined : all.slice(0, MAX_FIGURES).map(figures);
 }
 
-/** A request that still runs ends with its turn, which may not have heard of that yet. */
+/** A request that is still running ends with its turn, which may not have been told yet. */
 function requestFigures(
   request: WorkRequest,
   nowMs: number,

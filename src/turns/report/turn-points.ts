@@ -45,14 +45,14 @@ export interface TurnStarted {
   readonly text?: string | undefined;
 }
 
-/** It has said something for the first time: a filler, or words of the agent's own. */
+/** It has spoken for the first time: a filler, or the agent's own words. */
 export interface TurnSpoke<T extends 'filler' | 'firstWord'> {
   readonly type: T;
   /** Since the start of the turn, in milliseconds. */
   readonly afterMs: number;
 }
 
-/** It fails, and says so to the caller. */
+/** It fails, and the caller is told so. */
 export interface TurnApologised {
   readonly type: 'apology';
 }
@@ -111,7 +111,7 @@ export interface ModelBegan {
 /** Its answer is complete. */
 export interface ModelCompleted {
   readonly type: 'modelCompleted';
-  /** Undefined if the model does not tell when it is asked. */
+  /** Undefined if the model does not report when it is asked. */
   readonly request: number | undefined;
   /** With an estimate of the tokens that the vendor has not reported, if it `isEstimated`. */
   readonly usage: ModelUsage & { readonly isEstimated?: true };

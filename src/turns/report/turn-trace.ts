@@ -135,7 +135,9 @@ export class TurnTrace implements WorkTrace {
     this.note({ type: 'turnEnded', ...end, storeMs, limit: work?.limit, models, text });
   }
 
-  /** Tells what models and tools do for the turn, without the words if nobody asks for them. */
+  /**
+   * Reports what models and tools do for the turn, without the words unless somebody asks for them.
+   */
   noteWork(event: WorkEvent): void {
     switch (event.type) {
       case 'sent': {

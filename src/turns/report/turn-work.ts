@@ -1,5 +1,5 @@
-// What models and tools do for a turn: told at once to the observer, and kept for the turn's log
-// line and the record of its call.
+// What models and tools do for a turn: reported at once to the observer, and kept for the turn's
+// log line and the record of its call.
 
 import type {
   ModelAnswer, ModelRequestFailure, ModelTokens, ModelUsage, RequestEvent, ToolCallOutcome,
@@ -41,7 +41,7 @@ export interface WorkingTurn {
   readonly trace: WorkTrace | undefined;
 }
 
-/** Told at once, as an observer is. */
+/** Reported at once, to an observer for example. */
 export interface WorkTrace {
   note(happening: StoreWaited): void;
   noteWork(event: WorkEvent): void;
@@ -51,7 +51,7 @@ export interface WorkTrace {
   noteFailure(model: string, failure: ModelRequestFailure): void;
 }
 
-/** Told at once what models and tools did, even if their turn is over by then. */
+/** Is told at once what models and tools did, even if their turn is over by then. */
 export interface WorkObserver {
   /** For metrics. */
   modelRequest(model: string, outcome: 'completed' | 'length' | ModelRequestFailure): void;
@@ -303,8 +303,8 @@ export class TurnWork {
   }
 
   /**
-   * How much of the wait has passed after which a request that failed is made again, in
-   * milliseconds. Undefined if it is not made again.
+   * How much of the wait has passed before a failed request is made again, in milliseconds.
+   * Undefined if it is not made again.
    */
   waitedAfter({ startedMs, durationMs = 0, retriedAfterMs }: WorkRequest): number | undefined {
     if (retriedAfterMs === undefined) return undefined;
