@@ -149,7 +149,7 @@ export class WebSocketConnection {
     }
     if (!this.isOpen) return;
     this.#sendClose(encodeClose(code, reason));
-    this.#deliver(); // The peer's close frame may be behind messages that are no longer delivered
+    this.#deliver(); // The peer's close frame may come after messages that are no longer delivered
   }
 
   /** Closes the socket at once. */
