@@ -20,7 +20,7 @@ export function withErrorBody(handler: Handler): Handler {
   };
 }
 
-/** Only clients of this wire ask for such a path, whichever agent is in front of it. */
+/** Only clients of this wire ask for such a path, whichever agent comes before it. */
 const OWN_PATH = /\/chat\/completions\/?$/;
 
 /**

@@ -142,7 +142,7 @@ function elevenLabsReport(raw: Readonly<Record<string, unknown>>): Report | unde
   };
 }
 
-/** What all reports say. */
+/** What all reports contain. */
 type ReportFields =
   Omit<CallerInterruption, 'type' | 'caller' | 'raw'> & { readonly raw: CallReportEvent };
 

@@ -5,7 +5,7 @@ import type { TranscriptLine } from '../../calls/call-event.ts';
 import { EventError, got, parseJsonObject } from '../json-body.ts';
 import type { CompletionEvent, CompletionMessage } from './events.ts';
 
-/** More lines of a call are not looked at. */
+/** More lines of a call are not examined. */
 const MOST_LINES = 50;
 /** Deeper JSON is refused before it is parsed. */
 const MAX_DEPTH = 200;

@@ -64,7 +64,7 @@ function refuse(context: Context, signatureFault: SignatureFault | 'repeated'): 
   throw new InvalidSignature();
 }
 
-/** Tell the reader of the log which of secret, clock and body is wrong. */
+/** Tells the reader of the log which of secret, clock and body is wrong. */
 const HINTS: Readonly<Record<SignatureFault | 'repeated', string>> = {
   missing: `no ${SIGNATURE_HEADER} header: not from LayerCode, or a proxy removed it`,
   malformed: 'expected t=<unix seconds>,v1=<64 hex digits>',
