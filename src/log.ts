@@ -5,7 +5,7 @@ import { jsonText } from './base/json.ts';
 import { originalFrame } from './base/source-positions.ts';
 import { framesOf, messageOf } from './base/thrown-values.ts';
 
-/** From the least important to the most. */
+/** From the least to the most important. */
 export type LogLevel = 'debug' | 'info' | 'warn' | 'error';
 /** What a line holds besides its message. Secrets are removed when it is written. */
 export type LogFields = Readonly<Record<string, unknown>>;
@@ -36,7 +36,7 @@ export interface LoggerOptions {
    * line is counted as dropped.
    */
   readonly write: (lines: string) => void;
-  /** Lines that `write` took and lost later. They count as dropped, too. Default: none. */
+  /** Lines that `write` accepted and lost later. They count as dropped, too. Default: none. */
   readonly linesLost?: (() => number) | undefined;
   /** Milliseconds since the epoch. Default `Date.now`. */
   readonly now?: () => number;

@@ -107,7 +107,7 @@ export class Gauge implements Metric {
   readonly across: Across;
   readonly #read: () => number | PromiseLike<number>;
   #known = Number.NaN;
-  /** While a promised value has not come, it is not asked for again. */
+  /** While a promised value has not arrived, it is not asked for again. */
   #isAsking = false;
 
   /**
