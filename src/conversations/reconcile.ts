@@ -225,8 +225,8 @@ function takeCovered(
 }
 
 /**
- * Whether a text has more words of a `later` reply than of this one's `rest`. As many are enough if
- * it follows another text that is about a later reply.
+ * Whether a text has more words of a `later` reply than of this one's `rest`. An equal number is
+ * enough if it follows another text that is about a later reply.
  */
 function isOfLater(
   text: string,

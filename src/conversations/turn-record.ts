@@ -84,8 +84,8 @@ export interface TurnRecord {
    */
   addedAt?: number;
   /**
-   * There, too: when the delivery of its last run arrived, by that process's clock, in milliseconds
-   * since the epoch.
+   * For the same processes: when the delivery of its last run arrived, by that process's clock, in
+   * milliseconds since the epoch.
    */
   arrivedAt?: number;
   /**

@@ -226,7 +226,7 @@ class RunReader {
     return (code === COMMA || code === POINT) && !isUnicodeDigit(this.#text.charCodeAt(end));
   }
 
-  /** Whether the digits that end at a place come after a point themselves. */
+  /** Whether the digits that end at a place also come after a point. */
   #isBehindPoint(end: number): boolean {
     let start = end;
     while (start > 0 && isUnicodeDigit(this.#text.charCodeAt(start - 1))) start -= 1;

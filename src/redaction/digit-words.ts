@@ -45,7 +45,7 @@ export const DIGIT_WORDS: ReadonlyMap<string, DigitWord> = new Map<string, Digit
   ].map((word): [string, DigitWord] => [word, { kind: 'pause', parts: false }]),
 ]);
 
-/** Of a word in `DIGIT_WORDS`, in letters. */
+/** The length of the longest word in `DIGIT_WORDS`, in letters. */
 export const LONGEST_DIGIT_WORD = Math.max(...[...DIGIT_WORDS.keys()].map(({ length }) => length));
 
 function digitsOf(...digits: readonly number[]): DigitWord {

@@ -57,7 +57,7 @@ describe('what was captured of a call', () => {
     assert.deepEqual(sentIn(conversation), [bodyOf(1), bodyOf(2), bodyOf(3)]);
   });
 
-  it('is whole again where the turns before it are trimmed', () => {
+  it('is whole again if the turns before it are trimmed', () => {
     const conversation = emptyConversation('c');
     const bounds = { ...BOUNDS, maxMessages: 8 };
     for (let n = 1; n <= 9; n += 1) turn(conversation, `t-${n}`, [bodyOf(n)], { bounds });

@@ -145,7 +145,7 @@ export function turnContract(name: string, open: () => ConversationStore): void 
       assert.deepEqual(served.outcomes(), { completed: 1, replayed: 1 });
     });
 
-    it('run an interrupted one anew', async (t) => {
+    it('run an interrupted one again', async (t) => {
       const served = begin(t);
       (await hold(served)).drop();
       await served.interrupted.next();

@@ -140,7 +140,7 @@ describe('openTurn', () => {
   });
 
   for (const state of ['interrupted', 'failed'] as const) {
-    it(`runs a turn that was ${state} anew, in its old place`, () => {
+    it(`runs a turn that was ${state} again, in its old place`, () => {
       const conversation = emptyConversation('c');
       open(conversation, 't1', 'One');
       settle(conversation, 't1', state, 'Fir');

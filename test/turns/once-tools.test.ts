@@ -344,7 +344,7 @@ describe('a once tool in two processes', () => {
     assert.deepEqual(bank.calls, [5]);
   });
 
-  it('is "done before" where that is known, even if the store is away', async (t) => {
+  it('is "done before" if that is known, even if the store is away', async (t) => {
     const { a, bank, parts: [store] } = await paidAndLost(t);
     store.failWith = new Error('the store does not answer');
     assert.equal(await a.says('pay 5'), '{"status":"done before","result":{"paid":5}}');
@@ -531,7 +531,7 @@ describe('a once tool in two processes', () => {
   });
 });
 
-describe('a once tool where no messages are exchanged', () => {
+describe('a once tool without messages between processes', () => {
   it('is waited for by reading the record', async (t) => {
     const bank = new Bank();
     const { a, b, parts: [, store] } = machines(t, () => payTool(bank.pay), { hasChannel: false });

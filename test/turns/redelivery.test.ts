@@ -209,7 +209,7 @@ describe('a turn delivered twice', () => {
     });
   });
 
-  it('three times while it streams goes to the last one', async (t) => {
+  it('delivered again twice while it streams goes to the last delivery', async (t) => {
     const { client, go } = held(t);
     await readTo(new Listener(await client.say('Hello?', { turn_id: 't-1' })), ' And');
     const second = await client.say('Hello?', { turn_id: 't-1' });

@@ -23,7 +23,7 @@ async function play(first: number, count: number, more: Partial<Talk> = {}): Pro
 describe('history', () => {
   it('is correct after the talks that are always played', () => play(1, FIXED_TALKS));
 
-  it('is correct after them over SQLite', { skip: WITHOUT_SQLITE }, () =>
+  it('is correct after the same talks over SQLite', { skip: WITHOUT_SQLITE }, () =>
     play(1, SQLITE_TALKS, { store: 'sqlite' }));
 
   it('is correct if a reply breaks off and another process takes its turn over', async () => {

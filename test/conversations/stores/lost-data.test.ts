@@ -582,7 +582,7 @@ describe('a conversation that was erased', () => {
     assert.deepEqual(kept?.onceCalls, { [onceKey(2)]: { ...since, content: 'null' } });
   });
 
-  it('keeps that a call which it left as running has acted', async (t) => {
+  it('remembers that a call which it left as running has acted', async (t) => {
     const timers = mockTimers(t, ['setTimeout']);
     const [a, b] = two(t);
     await a.store.update('c', setOnce({ [onceKey(1)]: onceCall() }));
@@ -595,7 +595,7 @@ describe('a conversation that was erased', () => {
     });
   });
 
-  it('keeps that a call which was claimed later and lost by the store has acted', async (t) => {
+  it('remembers that a call has acted which was claimed later and lost by the store', async (t) => {
     const timers = mockTimers(t, ['setTimeout']);
     const [a, b, shared] = two(t);
     await turn(a.store, 'c', 't1');

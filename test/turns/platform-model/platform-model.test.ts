@@ -25,6 +25,6 @@ describe('a platform that sends the whole call with each request', () => {
   it('is answered as promised in the talks that are always played', () =>
     play(Array.from({ length: TALKS }, (_, index) => index + 1)));
 
-  it('is answered as promised where something went wrong once', () =>
+  it('is answered as promised in talks that once went wrong', () =>
     play(FAULTY));
 });
