@@ -89,9 +89,9 @@ export interface TurnFigures {
   readonly firstWordMs?: number | undefined;
   /** From a request to its first text or tool call. Also missing if no model was called. */
   readonly firstTokenMs?: number | undefined;
-  /** Waited for the store. */
+  /** Time it waited for the store. */
   readonly storeMs?: number | undefined;
-  /** Waited until tools may have effects, as the platform might have replaced the turn. */
+  /** Time its tools waited before having effects: the platform might have replaced the turn. */
   readonly settleMs?: number | undefined;
   /** From the start of the turn to the beginning of that wait. */
   readonly settlingFromMs?: number | undefined;

@@ -39,7 +39,7 @@ export class RecordedSessions {
 
   /** Whether one of the files has a record of the session, as far as it was not skipped. */
   async has(sessionId: string, paths: readonly string[]): Promise<boolean> {
-    // One reader at a time: two would read the same lines. A failure is that of this call alone.
+    // One reader at a time: two would read the same lines. If it fails, only this call fails.
     const read = this.#reading.then(() => this.#read(paths));
     this.#reading = read.catch(() => undefined);
     await read;

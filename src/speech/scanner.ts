@@ -8,7 +8,7 @@ export const LINE_END = /(?=[\n\0])/;
 
 /** A mark and what it means. `T` is what reads it. */
 export type Row<T> = readonly [
-  /** The characters that the mark can begin with; '' for those of no other row. */
+  /** The characters that the mark can begin with; '' for all that no other row has. */
   first: string,
   mark: RegExp,
   /** Called when the mark was passed. Returns false if it is not one after all. */

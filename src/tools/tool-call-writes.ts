@@ -169,7 +169,7 @@ async function haveOtherKeys(
   return haveOthers;
 }
 
-/** Nothing has begun under their claims, which the store may have. Never rejects. */
+/** Gives up their claims, which the store may have: nothing has begun. Never rejects. */
 async function release(
   { conversationId, runId, host: { conversations }, log }: ToolCallingTurn,
   calls: readonly NotedToolCall[],

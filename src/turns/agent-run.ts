@@ -83,7 +83,7 @@ export class AgentRun {
     });
   }
 
-  /** Lets the agent speak that the conversation was handed over to. */
+  /** Lets the agent that the conversation was handed over to speak. */
   letNextSpeak(): void {
     const name = this.#calls?.takeNextAgent();
     const { spoken, turnId, host: { speakers }, opened } = this.#turn;

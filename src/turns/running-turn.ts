@@ -42,7 +42,7 @@ import type { Values } from './values.ts';
 /** How long the end of a stream waits until a tool's result or a state is stored. */
 const HELD_BACK_MS = 3_000;
 
-/** What each answer of the store is to the machine. */
+/** The event of the machine for each answer of the store. */
 const HAPPENING_OF: Readonly<Record<Opening['kind'], Happening>> = {
   opened: 'opened',
   beside: 'opened',

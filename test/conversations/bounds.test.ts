@@ -10,7 +10,7 @@ import type { TurnState } from '../../src/conversations/message.ts';
 import { openTurn } from '../../src/conversations/turn-opening.ts';
 import { BOUNDS, check, exchange, nextRun, open, settle, toolMessages } from './checked-rules.ts';
 
-describe('the bounds of a conversation', () => {
+describe('the limits of a conversation', () => {
   function filled(turns: number, bounds: ConversationBounds): Conversation {
     const conversation = emptyConversation('c');
     for (let count = 1; count <= turns; count++)
@@ -48,7 +48,7 @@ describe('the bounds of a conversation', () => {
     ['text', { maxMessages: 10, maxTextLength: 149 }, [100, 10, 10, 10, 20], 4],
     ['messages', { maxMessages: 8, maxTextLength: 350 }, [10, 10, 100, 100, 100], 3],
   ] as const) {
-    it(`trim only what is exceeded to three quarters of its bound: ${exceeded}`, () => {
+    it(`trim only what is exceeded to three quarters of its limit: ${exceeded}`, () => {
       const conversation = emptyConversation('c');
       for (const [index, length] of lengths.entries())
         exchange(conversation, `t${index}`, 'x'.repeat(length), '.', bounds);
@@ -56,7 +56,7 @@ describe('the bounds of a conversation', () => {
     });
   }
 
-  it('keep exactly the bound of texts, and drop whole turns for one unit more', () => {
+  it('keep exactly the limit of texts, and drop whole turns for one unit more', () => {
     const length = 'asked 1said 1'.length;
     assert.deepEqual(ids(filled(2, { ...BOUNDS, maxTextLength: 2 * length })), ['t1', 't2']);
     assert.deepEqual(ids(filled(2, { ...BOUNDS, maxTextLength: 2 * length - 1 })), ['t2']);

@@ -161,7 +161,7 @@ describe("the agent's state", () => {
 });
 
 describe('forgetHead', () => {
-  it('leaves no trace of the state and the caller in the bound', () => {
+  it('leaves no trace of the state and the caller in the limit', () => {
     const conversation = emptyConversation('c');
     open(conversation, 't1', 'Hi');
     const { textLength } = conversation;

@@ -167,7 +167,7 @@ for (const [kind, create] of [
       );
     });
 
-    it('enforces its bounds', async () => {
+    it('enforces its limits', async () => {
       const manager = create({ maxMessages: 3, maxTextLength: 10 });
       for (let count = 0; count < 5; count++)
         await manager.addMessage('c', { role: 'user', content: String(count) });

@@ -192,7 +192,7 @@ describe('MemoryStore', () => {
   });
 
   describe('by number', () => {
-    it('holds exactly the bound, and for one more drops the one changed longest ago', () => {
+    it('holds exactly the limit, and for one more drops the one changed longest ago', () => {
       const store = create({ maxConversations: 3 });
       for (const id of ['a', 'b', 'c']) change(store, id);
       assert.deepEqual(held(store, 'a', 'b', 'c'), ['a', 'b', 'c']);
@@ -239,7 +239,7 @@ describe('MemoryStore', () => {
       assert.deepEqual(held(store, 'a', 'b', 'c', 'd'), ['a', 'c', 'd']);
     });
 
-    it('exceeds the bound by the number of open ones, and returns to it', () => {
+    it('exceeds the limit by the number of open ones, and returns to it', () => {
       const store = create({ maxConversations: 2 });
       for (const id of ['a', 'b', 'c', 'd']) change(store, id, 'open');
       assert.equal(store.count(), 4);
@@ -249,7 +249,7 @@ describe('MemoryStore', () => {
       assert.deepEqual(held(store, 'd', 'e'), ['d', 'e']);
     });
 
-    it('holds the bound over many more, with memory only for those it holds', () => {
+    it('keeps to the limit over many more, with memory only for those it holds', () => {
       const store = create({ maxConversations: 10 });
       for (let count = 0; count < 5_000; count++) {
         change(store, `c${count}`, count % 7 === 0 ? 'open' : 'completed');
@@ -262,7 +262,7 @@ describe('MemoryStore', () => {
       );
     });
 
-    it('holds one conversation at the lowest bound', () => {
+    it('holds one conversation at the lowest limit', () => {
       const store = create({ maxConversations: 1 });
       change(store, 'a');
       change(store, 'b');
@@ -309,7 +309,7 @@ describe('MemoryStore', () => {
       });
     }
 
-    it('holds exactly the bound, and for one more drops the one changed longest ago', () => {
+    it('holds exactly the limit, and for one more drops the one changed longest ago', () => {
       const store = create({ maxCharacters: 30 });
       for (const id of ['a', 'b', 'c']) fill(store, id, 10);
       assert.deepEqual(held(store, 'a', 'b', 'c'), ['a', 'b', 'c']);
@@ -345,7 +345,7 @@ describe('MemoryStore', () => {
       assert.deepEqual(held(store, 'a', 'b', 'c', 'd'), ['a', 'c', 'd']);
     });
 
-    it('keeps the latest one even if it is larger than the bound', () => {
+    it('keeps the latest one even if it is larger than the limit', () => {
       const store = create({ maxCharacters: 30 });
       fill(store, 'a', 10);
       fill(store, 'b', 31);

@@ -174,7 +174,7 @@ describe('SpokenReply.apart', () => {
 describe('SpokenReply.isTooLong', () => {
   const half = 'x'.repeat(MAX_REPLY_LENGTH / 2);
 
-  it('is false at the bound and true one character beyond', () => {
+  it('is false at the limit and true one character beyond', () => {
     const reply = spoken(['say', half], ['data', half]);
     assert.equal(reply.isTooLong, false);
     reply.say('x');
@@ -193,7 +193,7 @@ describe('SpokenReply.isTooLong', () => {
     ['in a script without spaces', [...'早上九', '点 '], '门'],
     ['in fillers', [], 'five'],
   ] as const) {
-    it(`is false at the bound of words and true for one word more: ${title}`, () => {
+    it(`is false at the limit of words and true for one word more: ${title}`, () => {
       const reply = new SpokenReply(undefined, 4);
       if (pieces.length === 0) reply.sayFiller('One two three four.');
       for (const piece of pieces) {

@@ -41,7 +41,7 @@ export class TurnParts {
     return true;
   }
 
-  /** The conversation gets the turns of all parts. */
+  /** Gives the conversation the turns of all parts. */
   allRead(): void {
     const { turns } = this.#conversation;
     for (const [turn] of [...this.#names].sort(([, a], [, b]) => Number(a) - Number(b)))

@@ -365,7 +365,7 @@ describe('a store that does not answer', () => {
     parts.release();
   });
 
-  it('has a bound for what waits: the oldest is given up, and the log says so', async (t) => {
+  it('has a limit for what waits: the oldest is given up, and the log says so', async (t) => {
     const { parts, store, lines } = machine(t, { maxTurnsWaiting: 3 });
     parts.failWith = down;
     for (let n = 1; n <= 5; n++) await turn(store, `c${n}`, 't1');

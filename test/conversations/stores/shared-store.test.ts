@@ -305,7 +305,7 @@ describe('what a shared store remembers', () => {
     id: turnId, state: 'completed', runId: 1, words: 'a'.repeat(1_000), reply: 'b',
   });
 
-  it('has a bound in characters: the least recently used is read again', async (t) => {
+  it('has a limit in characters: the least recently used is read again', async (t) => {
     const { parts, store } = machine(t, { maxCharacters: 2_500 });
     for (const id of ['c', 'd', 'e']) await store.update(id, long('t1'));
     parts.calls.length = 0;
