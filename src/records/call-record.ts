@@ -70,9 +70,9 @@ export interface RecordedTurn {
   /** The same without fillers. */
   readonly firstWordMs?: number;
   readonly firstTokenMs?: number;
-  /** Waited for the store. */
+  /** Time it waited for the store. */
   readonly storeMs?: number;
-  /** Waited until tools may have effects, as the platform might have replaced the turn. */
+  /** Time its tools waited before having effects: the platform might have replaced the turn. */
   readonly settleMs?: number;
   /** From the start of the turn to the beginning of that wait. */
   readonly settlingFromMs?: number;

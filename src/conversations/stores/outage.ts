@@ -25,8 +25,8 @@ export interface AskOptions {
 }
 
 /**
- * A store that has answered nothing for this long is away: no more commands are sent to it. Less
- * for a time-out of less than a quarter of it.
+ * A store that has answered nothing for this long is away: no more commands are sent to it. Four
+ * time-outs, if that is less.
  */
 export const AWAY_MS = 1_000;
 

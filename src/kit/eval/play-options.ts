@@ -19,7 +19,7 @@ export interface Cast {
   readonly agent: Agent | NamedAgents;
 }
 
-/** Whether what was said is as a `judge` line asks. */
+/** Whether what was said meets the condition of a `judge` line. */
 export interface Verdict {
   readonly outcome: 'passed' | 'failed' | 'undecided';
   readonly reason: string;
