@@ -278,14 +278,14 @@ function reachedFrom(entries: readonly string[], arrows: readonly Import[]): Set
 describe('src', () => {
   it('has imports to speak of', () => assert.ok(inner.length > 100, String(inner.length)));
 
-  it('imports only files that are there', () => {
+  it('imports only files that exist', () => {
     assert.deepEqual(
       inner.filter(({ to }) => !files.includes(to) && !to.endsWith('.json')).map(arrow),
       [],
     );
   });
 
-  it('has the rooms of the house and no others', () => {
+  it('has exactly the rooms of the house', () => {
     assert.deepEqual(
       [...new Set(files.map(roomOf))].toSorted(),
       HOUSE.map(([room]) => room).toSorted(),
@@ -298,7 +298,7 @@ describe('src', () => {
   });
 
   for (const [index, [room, allowed]] of HOUSE.entries()) {
-    it(`has ${room} import nothing but ${allowed.join(', ') || 'its own files'}`, () => {
+    it(`lets ${room} import nothing but ${allowed.join(', ') || 'its own files'}`, () => {
       const wrong = inner.filter(
         ({ from, to }) =>
           roomOf(from) === room && roomOf(to) !== room && !allowed.includes(roomOf(to)),
@@ -306,7 +306,7 @@ describe('src', () => {
       assert.deepEqual(wrong.map(arrow), []);
     });
 
-    it(`has no arrow that runs back up from ${room}`, () => {
+    it(`has no arrow back up from ${room}`, () => {
       const below = HOUSE.slice(index + 1).map(([name]) => name);
       assert.deepEqual(
         allowed.filter((name) => !below.includes(name)),
@@ -325,7 +325,7 @@ describe('src', () => {
     });
   }
 
-  it('has nothing below wires/ import a wire, and no wire import another', () => {
+  it('lets nothing below wires/ import a wire, and no wire import another', () => {
     const isWire = (room: string): boolean => room.startsWith('wires/');
     const firstWire = HOUSE.findIndex(([room]) => isWire(room));
     const below = HOUSE.slice(firstWire).map(([room]) => room);
@@ -336,7 +336,7 @@ describe('src', () => {
     assert.deepEqual(wrong.map(arrow), []);
   });
 
-  it('has a server that knows nothing of the kit, but starts its local platform by import()', () => {
+  it('keeps the kit out of the server, which starts its local platform by import()', () => {
     const isKit = (file: string): boolean => file.startsWith('kit/');
     const entering = inner.filter(
       ({ from, to }) => isKit(to) && !isKit(from) && !ENTRIES.includes(from),
@@ -348,7 +348,7 @@ describe('src', () => {
   });
 
   for (const [room, door] of DOORS) {
-    it(`has ${room}/ entered by ${door} alone`, () => {
+    it(`enters ${room}/ only through ${door}`, () => {
       const past = inner.filter(
         ({ from, to }) => roomOf(to) === room && roomOf(from) !== room && to !== door,
       );
@@ -357,7 +357,7 @@ describe('src', () => {
   }
 
   for (const [folder, file] of TYPES_ONLY) {
-    it(`has ${folder}/ take of another folder's ${file} its types alone`, () => {
+    it(`takes only types of another folder's ${file} into ${folder}/`, () => {
       const wrong = inner.filter(
         ({ from, to, isType }) =>
           roomOf(from) === folder && roomOf(to) === roomOf(file) && (to !== file || !isType),
@@ -378,7 +378,7 @@ describe('src', () => {
     );
   });
 
-  it('changes no flag of V8, and watches no garbage collections', () => {
+  it('changes no flag of V8, and watches no garbage collection', () => {
     const found = files.filter((file) =>
       /\bsetFlagsFromString\b|\bPerformanceObserver\b/.test(readFileSync(join(SRC, file), 'utf8')));
     assert.deepEqual(found, []);
@@ -386,7 +386,7 @@ describe('src', () => {
 
   it('has no cycle between files', () => assert.deepEqual(cyclesIn(files, inner), []));
 
-  it('has every file reached from an entry', () => {
+  it('reaches every file from an entry', () => {
     const reached = reachedFrom(ENTRIES, inner);
     assert.deepEqual(
       files.filter((file) => !reached.has(file)),
@@ -394,7 +394,7 @@ describe('src', () => {
     );
   });
 
-  it("imports no package but Node's own, with the prefix node:", () => {
+  it("imports no package but Node's own modules, with the prefix node:", () => {
     assert.deepEqual(
       imports.filter(({ isRelative, to }) => !isRelative && !to.startsWith('node:')).map(arrow),
       [],

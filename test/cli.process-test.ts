@@ -65,7 +65,7 @@ describe('layercode-microserver', () => {
     });
   }
 
-  it('takes what follows a -- for words', async (t) => {
+  it('treats what follows a -- as words', async (t) => {
     const { code, stderr } = await ended(
       start(t, ['turn', '--url', 'http://127.0.0.1:9', '--secret', SECRET, '--', '--help']),
     );
@@ -122,7 +122,7 @@ describe('layercode-microserver run', () => {
     assert.deepEqual([...statuses, authorize.status], [404, 404, 503]);
   });
 
-  it('serves it in production where that is asked for', async (t) => {
+  it('serves it in production if asked to', async (t) => {
     const server = start(t, ['run', '--agent', 'echo', '--playground', 'true'], {
       ...secret,
       NODE_ENV: 'production',
@@ -158,7 +158,7 @@ describe('layercode-microserver run --tunnel', () => {
     assert.equal((await server.exit).code, 0);
   });
 
-  it('ends with code 1 and the way out where cloudflared is not installed', async (t) => {
+  it('ends with code 1 and a remedy if cloudflared is not installed', async (t) => {
     const { code, stderr } = await ended(
       start(t, ['run', '--agent', 'echo', '--tunnel'], { ...secret, PATH: '/nowhere' }),
     );
@@ -202,7 +202,7 @@ describe('layercode-microserver run --tunnel', () => {
       return { workplace, server, rest, updated: updated.promise };
     }
 
-    it('sets the URL on the agent, and puts the old one back at the end', async (t) => {
+    it('sets the URL on the agent, and restores the old one at the end', async (t) => {
       const { server, rest, updated } = await open(t);
       await updated;
       await server.complains(/old\.example/);
@@ -211,7 +211,7 @@ describe('layercode-microserver run --tunnel', () => {
       assert.equal(rest.webhooks.get('ag-1'), OLD);
     });
 
-    it('puts the old one back after a crash of the tunnel too, and ends with code 1', async (t) => {
+    it('also restores the old one after a crash of the tunnel, and ends with code 1', async (t) => {
       const { workplace, server, rest, updated } = await open(t);
       await updated;
       process.kill(Number(readFileSync(join(workplace.directory, 'bin/pid'), 'utf8')), 'SIGKILL');

@@ -141,7 +141,7 @@ for (const file of ['Dockerfile', 'examples/deploy/Dockerfile']) {
       assert.deepEqual(readdirSync(app).toSorted(), expected.toSorted());
     });
 
-    it('answers as another user, who can write no file in it', async () => {
+    it('runs as another user, who cannot write a file in it', async () => {
       const before = readdirSync(app);
       assert.equal((await fetch(`${url}/health`)).status, 200);
       const reply = await createTestClient(url, { secret: SECRET }).say('Hello');
@@ -169,7 +169,7 @@ for (const file of ['Dockerfile', 'examples/deploy/Dockerfile']) {
       assert.deepEqual(await server?.exit, { code: 0, signal: null });
     });
 
-    it('is small: less than 3 MB are added to the base image', () => {
+    it('is small: it adds less than 3 MB to the base image', () => {
       const bytes = readdirSync(app, { recursive: true, encoding: 'utf8' }).reduce(
         (sum, path) => sum + statSync(join(app, path)).size,
         0,

@@ -27,12 +27,12 @@ for (const file of ['Dockerfile', 'examples/deploy/Dockerfile']) {
       assert.equal(build.name, 'build');
     });
 
-    it('installs by the lock file, in the build stage alone', () => {
+    it('installs from the lock file, in the build stage only', () => {
       assert.ok(textsOf(build, 'RUN').some((command) => command.startsWith('npm ci')));
       assert.deepEqual(textsOf(runtime, 'RUN'), []);
     });
 
-    it('copies all that .dockerignore lets in', () => {
+    it('copies everything that .dockerignore lets in', () => {
       const copied = stages
         .flatMap((stage) => textsOf(stage, 'COPY'))
         .map(copyOf)
@@ -52,7 +52,7 @@ for (const file of ['Dockerfile', 'examples/deploy/Dockerfile']) {
       assert.deepEqual(modules.filter((module) => !isIn(letIn(), module)), []);
     });
 
-    it('leaves all that the server reads in the image', () => {
+    it('leaves everything that the server reads in the image', () => {
       const sources = readdirSync(join(ROOT, 'src'), { recursive: true, encoding: 'utf8' }).filter(
         (path) => path.endsWith('.ts') && !path.startsWith('cli'),
       ); // commands are for the machine one works on

@@ -84,7 +84,7 @@ describe('examples/my-agent.ts', () => {
 });
 
 describe('examples/model-agent.ts', () => {
-  it('has the model use its tool', async (t) => {
+  it('makes the model use its tool', async (t) => {
     const server = await startModelServer([
       calls([['call_1', 'opening_hours', '{"day":"Monday"}']]),
       says('From nine to six.'),
@@ -134,7 +134,7 @@ describe('examples/custom-server.ts', () => {
     assert.deepEqual(await (await fetch(`${await serve(t)}/hello/Ada`)).json(), { hello: 'Ada' });
   });
 
-  it('has its middleware refuse, and its onError answer', async (t) => {
+  it('lets its middleware refuse, and its onError answer', async (t) => {
     const origin = await serve(t);
     const ask = async (tenant: string): Promise<Response> =>
       fetch(`${origin}/hello/Ada`, { headers: { 'x-tenant': tenant } });

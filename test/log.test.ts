@@ -74,7 +74,7 @@ describe('createLogger', () => {
     })],
   ];
   for (const [how, write] of failing) {
-    it(`counts the lines for which its write ${how}, those of its children too`, async () => {
+    it(`counts the lines for which its write ${how}, including those of its children`, async () => {
       const log = createLogger({ write, linesLost: () => 5 });
       log.info('one');
       const child = log.child({ requestId: 'r' });
@@ -92,7 +92,7 @@ describe('createLogger', () => {
     assert.equal(log.linesDropped?.(), 1);
   });
 
-  it('is one line though message, fields and names hold line breaks', () => {
+  it('writes one line even if message, fields and names hold line breaks', () => {
     assert.equal(
       lineOf('a\nb', { 'c\nd': 'e\r\nf', g: { h: '\n' } })
         .trimEnd()
@@ -151,7 +151,7 @@ describe('createLogger', () => {
     ['an undefined field', { a: undefined }, {}],
   ];
   for (const [title, fields, written] of asFields) {
-    it(`takes ${title} for fields`, () => {
+    it(`accepts ${title} as fields`, () => {
       const { time, level, msg, ...rest } = recordOf('x', fields as LogFields);
       assert.deepEqual(rest, written);
     });
@@ -287,13 +287,13 @@ describe('an error in the log', () => {
     );
   });
 
-  it('has only calls in its stack, though its message has several lines', () => {
+  it('has only calls in its stack, even if its message has several lines', () => {
     const { stack } = described(new Error('first\nsecond\n    at third'));
     assert.doesNotMatch(stack, /second|third/);
     assert.match(stack, /^at .*log\.test\.ts/);
   });
 
-  it('says of a cause that is no error what it is', () => {
+  it('describes a cause that is not an error', () => {
     assert.deepEqual(
       [
         described(new Error('x', { cause: 'words' })).cause,
@@ -303,7 +303,7 @@ describe('an error in the log', () => {
     );
   });
 
-  it('tells the parts of an AggregateError', () => {
+  it('lists the parts of an AggregateError', () => {
     assert.match(
       lineOf('x', { error: new AggregateError([new Error('ECONNREFUSED ::1')], 'all failed') }),
       /ECONNREFUSED ::1/,
@@ -357,7 +357,7 @@ describe('redaction', () => {
     ['a DataView', new DataView(new ArrayBuffer(22))],
   ] as const) {
     // Was: `{"type":"Buffer","data":[119,104,115,…]}`, which is the secret, spelt out.
-    it(`writes of ${what} its size alone, wherever it is`, () => {
+    it(`writes only the size of ${what}, wherever it is`, () => {
       assert.deepEqual(recordOf('x', { data, in: [{ data }] }, { secrets: [SECRET] }), {
         time: '2026-01-02T03:04:05.678Z',
         level: 'info',
@@ -382,7 +382,7 @@ describe('redaction', () => {
     }
   });
 
-  it('hides the longer of two secrets whole where one begins with the other', () => {
+  it('hides the whole of the longer of two secrets if one begins with the other', () => {
     const line = lineOf('x', { a: `${SECRET}longer` }, { secrets: [`${SECRET}longer`, SECRET] });
     assert.equal(line.includes('longer'), false);
   });
@@ -437,7 +437,7 @@ describe('the longest line', () => {
     });
   }
 
-  it('is at most MAX_LINE_LENGTH though what hides secrets is longer than they', () => {
+  it('is at most MAX_LINE_LENGTH even if what hides secrets is longer than they are', () => {
     const fields = Object.fromEntries(
       Array.from({ length: 4 }, (_, index) => [`f${index}`, 'secret12'.repeat(230)]),
     );

@@ -4,12 +4,12 @@ import { describe, it } from 'node:test';
 import { Counter, Gauge, Histogram, Metrics } from '../src/metrics.ts';
 
 describe('Counter', () => {
-  it('begins at 0 where it has no labels', () =>
+  it('begins at 0 if it has no labels', () =>
     assert.equal(new Counter('a_total', '').samples(), 'a_total 0\n'));
   it('has no sample before its labels are known', () =>
     assert.equal(new Counter('a_total', '', ['x']).samples(), ''));
 
-  it('counts each combination of labels for itself', () => {
+  it('counts each combination of labels separately', () => {
     const counter = new Counter('a_total', '', ['x', 'y']);
     counter.increment(['1', '2']);
     counter.increment(['1', '3']);
@@ -17,7 +17,7 @@ describe('Counter', () => {
     assert.equal(counter.samples(), 'a_total{x="1",y="2"} 6\na_total{x="1",y="3"} 1\n');
   });
 
-  it('keeps a count to be incremented often, which is no sample before it is', () => {
+  it('keeps a count to be incremented often, which is not a sample before', () => {
     const counter = new Counter('a_total', '', ['x']);
     const count = counter.labelled(['1']);
     assert.equal(counter.samples(), '');
@@ -27,7 +27,7 @@ describe('Counter', () => {
     assert.equal(counter.samples(), 'a_total{x="1"} 4\n');
   });
 
-  it('begins a sample at 0 where it is told to', () => {
+  it('begins a sample at 0 if told to', () => {
     const counter = new Counter('a_total', '', ['x']);
     counter.increment(['1'], 0);
     assert.equal(counter.samples(), 'a_total{x="1"} 0\n');
@@ -41,7 +41,7 @@ describe('Counter', () => {
 });
 
 describe('Metrics', () => {
-  it('escapes backslashes and line breaks of a help text, and no quotes', () => {
+  it('escapes backslashes and line breaks in a help text, but not quotes', () => {
     // Was: a help text with a line break broke the whole answer for Prometheus.
     const metrics = new Metrics();
     metrics.add(new Counter('a_total', 'in C:\\logs,\n"quoted"\ntwice'));
@@ -69,7 +69,7 @@ describe('a Gauge that cannot be read at once', () => {
     assert.deepEqual([first, gauge.samples()], ['', 'g 7\n']);
   });
 
-  it('takes any thenable', async () => {
+  it('accepts any thenable', async () => {
     const gauge = new Gauge(
       'g',
       '',
@@ -81,7 +81,7 @@ describe('a Gauge that cannot be read at once', () => {
     assert.equal(gauge.samples(), 'g 7\n');
   });
 
-  it("has none again when the promise rejects, which is nobody's unhandled rejection", async () => {
+  it("has none again when the promise rejects, which is not an unhandled rejection", async () => {
     let count = 0;
     const gauge = new Gauge('g', '', async () => {
       count += 1;
@@ -115,7 +115,7 @@ describe('Histogram', () => {
     return histogram.samples().trimEnd().split('\n');
   }
 
-  it('is all zeros in the beginning', () => {
+  it('is all zeros at first', () => {
     assert.deepEqual(bucketsOf(), [
       'h_bucket{le="1"} 0',
       'h_bucket{le="2.5"} 0',
@@ -125,7 +125,7 @@ describe('Histogram', () => {
     ]);
   });
 
-  it('counts in each bucket what is in those below', () => {
+  it('counts in each bucket what is in the lower ones', () => {
     assert.deepEqual(bucketsOf(0.5, 2, 3, 100).slice(0, 3), [
       'h_bucket{le="1"} 1',
       'h_bucket{le="2.5"} 2',
@@ -133,7 +133,7 @@ describe('Histogram', () => {
     ]);
   });
 
-  it("counts a bucket's upper end in it", () =>
+  it("includes a bucket's upper end in it", () =>
     assert.equal(bucketsOf(1)[0], 'h_bucket{le="1"} 1'));
   it('adds up what it saw', () =>
     assert.deepEqual(bucketsOf(0.5, 2).slice(3), ['h_sum 2.5', 'h_count 2']));
@@ -156,7 +156,7 @@ describe('Metrics', () => {
 });
 
 describe('Metrics.labelled', () => {
-  it('exports one label more, in front, with what every kind of metric has', () => {
+  it('exports one more label, first, with what every kind of metric has', () => {
     const metrics = new Metrics();
     const sales = metrics.labelled('agent', 'sales');
     sales.add(new Counter('a_total', 'A.', ['x'])).increment(['1']);
@@ -173,7 +173,7 @@ describe('Metrics.labelled', () => {
     ]);
   });
 
-  it('has metrics of one name described once, and side by side', () => {
+  it('describes metrics of one name once, side by side', () => {
     const metrics = new Metrics();
     for (const name of ['sales', 'support']) {
       const own = metrics.labelled('agent', name);

@@ -67,7 +67,7 @@ function createAppOfPages(options: AppOptions = {}): App {
 
 describe('docs/settings.md', () => {
   for (const { variable, flags } of settingRows) {
-    it(`says how the flags of ${variable} are named`, () => {
+    it(`names the flags of ${variable}`, () => {
       const ALSO = new RegExp(`\`${variable}\`\\s+is also \`(.*?)\``, 'g');
       const others = captures(settingsPage, ALSO);
       const named = `--${variable.toLowerCase().replaceAll('_', '-')}`;
@@ -140,7 +140,7 @@ describe('docs/agents.md', () => {
 });
 
 describe('docs/observability.md', () => {
-  it('has every metric, and none that is not there', async () => {
+  it('has every metric, and no others', async () => {
     const isWell = { isDegraded: false, turnsWaiting: 0, failures: 0, conflicts: 0 };
     const store = new MemoryStore({ ttlMs: 1_000, maxConversations: 1 });
     const storeThatCanFail = Object.assign(store, { health: () => isWell });
@@ -157,7 +157,7 @@ describe('docs/observability.md', () => {
 });
 
 describe('docs/wire.md', () => {
-  it('has every route of the app, and none that is not there', async () => {
+  it('has every route of the app, and no others', async () => {
     const client = createTestClient(createAppOfPages(), { secret: SECRET });
     const answer = await fetch(`${await client.origin()}/openapi.json`);
     const { paths } = (await answer.json()) as { paths: Record<string, object> };
@@ -203,7 +203,7 @@ describe('docs/errors.md', () => {
     assert.deepEqual(codes.filter((code) => !errorsPage.includes(`\`${code}\``)), []);
   });
 
-  it('has every fixed sentence that a client can be answered', () => {
+  it('has every fixed sentence that a client can get as an answer', () => {
     const THROWN = /new (?:HttpError\(\d+, |BadRequest\(|ServiceUnavailable\()'((?:[^'\\]|\\.)+)'/g;
     const sentences = captures(source, THROWN).map((text) => text.replaceAll('\\\'', '\''));
     assert.ok(sentences.length > 10, sentences.join('\n'));
@@ -259,7 +259,7 @@ describe('package.json', () => {
     return Object.values(answer).flatMap(({ files }) => files.map(({ path }) => path));
   }
 
-  it('packs whatever a packed page links', () => {
+  it('packs everything that a packed page links to', () => {
     const packed = packedPaths();
     const isPacked = (target: string): boolean =>
       packed.some((path) => path === target || path.startsWith(`${target.replace(/\/$/, '')}/`));
@@ -278,7 +278,7 @@ describe('package.json', () => {
 });
 
 describe('the commands of the pages', () => {
-  it('give the server flags that are there', () => {
+  it('give the server flags that exist', () => {
     const own = ['--settings-file', '--help', '--version'];
     const flags = new Set([...settingRows.flatMap(({ flags }) => flags), ...own]);
     for (const page of pages) {
@@ -291,13 +291,13 @@ describe('the commands of the pages', () => {
 describe('the code of the pages', () => {
   const directory = mkdtempSync(join(tmpdir(), 'pages-code-'));
   after(() => rmSync(directory, { recursive: true, force: true }));
-  it('has whole files to speak of, each named once', () => {
+  it('has whole files, each named once', () => {
     const names = codeBlocks.flatMap(({ file }) => file ?? []);
     assert.ok(names.length >= 8, names.join());
     assert.equal(new Set(names).size, names.length);
   });
 
-  it('type-checks where it is a whole file, and parses where it is a part of one', () => {
+  it('type-checks if it is a whole file, and parses if it is part of one', () => {
     const isPart = ({ language, file }: CodeBlock): boolean =>
       /^[jt]s$/.test(language) && file === undefined;
     // Nothing but its syntax is checked of a part: it has names that stand elsewhere on the page.
@@ -310,7 +310,7 @@ describe('the code of the pages', () => {
     assert.equal(typeErrors(folder), '');
   });
 
-  it('passes where it is a test', () => {
+  it('passes if it is a test', () => {
     const files = wholeFiles({ needsPeers: false });
     const tests = [...files.keys()].filter((name) => /\.test\.[jt]s$/.test(name));
     assert.ok(tests.length >= 2, tests.join());

@@ -138,7 +138,7 @@ describe('a server without any configuration', () => {
   });
 
   it(
-    'serves without the file where it cannot be written, and does not say that it was',
+    'serves without the file if it cannot be written, and does not say that it was',
     LIMIT,
     async () => {
       workplace.write('.layercode', 'a file where the folder should be');
@@ -158,7 +158,7 @@ describe('a server without any configuration', () => {
 
 describe('dist/server.js', () => {
   // Node loads file by file: 17 of them took 7 ms longer.
-  it('loads one file beside itself', () => {
+  it('loads one other file', () => {
     const text = readFileSync(new URL('../dist/server.js', import.meta.url), 'utf8');
     const [chunk, ...others] = [
       ...text.matchAll(/from "(\.\/chunks\/[^"]+)"|import "([^"]+)"/g),
@@ -270,7 +270,7 @@ describe('settings of a server', () => {
     assert.equal(existsSync(join(workplace.directory, '.layercode')), false);
   });
 
-  it('are read from .env, the environment over it and flags over both', LIMIT, async () => {
+  it('are read from .env, overridden by the environment, overridden by flags', LIMIT, async () => {
     workplace.write(
       '.env',
       `LAYERCODE_WEBHOOK_SECRET=${SECRET}\nAGENT_ROUTE=/from-file\nAUTHORIZE_ROUTE=/from-file-too\nMAX_BODY_BYTES=77\n`,
@@ -354,7 +354,7 @@ describe('the agent of a server', () => {
     assert.match(lines[0] ?? '', /agent module .*my-agent\.mjs failed to load: no database$/);
   });
 
-  it('in a module that is TypeScript is served where Node can load it', LIMIT, async () => {
+  it('in a module that is TypeScript is served if Node can load it', LIMIT, async () => {
     workplace.write(
       'my-agent.ts',
       `const name: string = 'typed';\nexport default { name, onMessage: (turn: { text: string }): string => turn.text };`,
@@ -369,7 +369,7 @@ describe('the agent of a server', () => {
       );
   });
 
-  it('may fail in a turn without harm to the process', LIMIT, async () => {
+  it('may fail in a turn without harming the process', LIMIT, async () => {
     workplace.write(
       'my-agent.mjs',
       `export default { name: 'mine', onMessage: async ({ text }) => { if (text === 'fail') throw new Error('of the agent'); return text; } };`,
@@ -385,7 +385,7 @@ describe('the agent of a server', () => {
 });
 
 describe('the output of a server', () => {
-  it('is one JSON object a line where it is no terminal', LIMIT, async () => {
+  it('is one JSON object per line if it is not a terminal', LIMIT, async () => {
     const server = spawnWithSecret();
     await say(server, 'Hello');
     for (const line of server.log)
@@ -398,7 +398,7 @@ describe('the output of a server', () => {
   });
 
   it(
-    'names the lines of the source in a stack, and not those of what was built',
+    'names the lines of the source in a stack, and not those of the build',
     LIMIT,
     async () => {
       workplace.write(
@@ -423,7 +423,7 @@ describe('the output of a server', () => {
     },
   );
 
-  it('is for eyes with LOG_FORMAT=pretty', LIMIT, async () => {
+  it('is meant for people with LOG_FORMAT=pretty', LIMIT, async () => {
     const server = spawnWithSecret({ LOG_FORMAT: 'pretty' });
     await once(server.process.stdout ?? assert.fail(), 'data');
     assert.match(
@@ -432,7 +432,7 @@ describe('the output of a server', () => {
     );
   });
 
-  it('never shows a secret, though an agent logs it', LIMIT, async () => {
+  it('never shows a secret, even if an agent logs it', LIMIT, async () => {
     workplace.write(
       'my-agent.mjs',
       `export default { name: 'mine', onMessage: ({ log, headers }) => {
@@ -451,7 +451,7 @@ describe('the output of a server', () => {
     assert.ok(server.stdout.includes('[redacted]'));
   });
 
-  it('shows no word of the caller or the agent at level info', LIMIT, async () => {
+  it('shows no words of the caller or the agent at level info', LIMIT, async () => {
     const server = spawnWithSecret();
     await say(server, 'zebracrossing');
     await server.line('request');
@@ -460,7 +460,7 @@ describe('the output of a server', () => {
     assert.equal(server.stdout.includes('zebracrossing'), false);
   });
 
-  it('tells of an exception that nobody caught, and the process ends with 1', LIMIT, async () => {
+  it('reports an exception that nobody caught, and the process ends with 1', LIMIT, async () => {
     workplace.write(
       'my-agent.mjs',
       `export default { name: 'mine', onMessage: () => { setTimeout(() => { throw new Error('out of nowhere'); }); return 'Hi.'; } };`,

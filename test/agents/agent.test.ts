@@ -40,7 +40,7 @@ function defineAnything(definition: unknown): Agent {
 }
 
 describe('defineAgent', () => {
-  it('takes an agent with every field, and keeps each', () => {
+  it('accepts an agent with every field, and keeps each', () => {
     const agent = defineAgent(WHOLE);
     for (const name of ['name', 'description', 'apology', ...HOOKS] as const)
       assert.equal(agent[name], WHOLE[name]);
@@ -52,14 +52,14 @@ describe('defineAgent', () => {
     assert.deepEqual(Object.keys(definition), ['name', 'onMessage', 'welcome']);
   });
 
-  it('says the welcome when a call begins, and "Welcome back." to a caller who is back', () => {
+  it('says the welcome when a call begins, and "Welcome back." to a returning caller', () => {
     const agent = defineAgent({ ...LEAST, welcome: 'Welcome.' });
     assert.equal(startOf(agent, false), 'Welcome.');
     assert.equal(startOf(agent, true), WELCOME_BACK);
     assert.equal(WELCOME_BACK, 'Welcome back.');
   });
 
-  it('says a welcome that is empty: it was chosen', () => {
+  it('says an empty welcome: it was chosen', () => {
     assert.equal(startOf(defineAgent({ ...LEAST, welcome: '' }), false), '');
   });
 
@@ -68,7 +68,7 @@ describe('defineAgent', () => {
     assert.deepEqual([startOf(agent, false), startOf(agent, true)], ['Mine.', 'Mine.']);
   });
 
-  it('takes what it returned', () => {
+  it('accepts what it returned', () => {
     const agent = defineAgent(defineAgent({ ...LEAST, welcome: 'Welcome.' }));
     assert.equal(startOf(agent, false), 'Welcome.');
     assert.equal(startOf(agent, true), 'Welcome back.');

@@ -26,7 +26,7 @@ function finishReasonsOf({ logLines }: Pick<ModelApp, 'logLines'>): unknown[] {
   return lines.filter(({ msg }) => msg === 'request').map((line) => line['finishReason']);
 }
 
-describe('a reply that is cut at the limit of the model', () => {
+describe('a reply that is cut at the model\'s limit', () => {
   // OpenAI, Mistral, gateways that pass on the words of Anthropic, Google and OpenAI's other API
   const reasons = [
     'length', 'model_length', 'max_tokens', 'MAX_TOKENS', 'max_output_tokens',
@@ -65,7 +65,7 @@ describe('wholeSentences', () => {
     assert.equal(await (await client.say('When?')).text(), 'One. Let me look It rains.');
   });
 
-  it('speaks the whole of a reply that is not cut', async (t) => {
+  it('speaks all of a reply that is not cut', async (t) => {
     const { client } = await serveModel(t, whole, [ended('stop', ...TEXTS)]);
     assert.equal(await spoken(client.say('When?')), TEXTS.join(''));
   });

@@ -62,7 +62,7 @@ describe('a filler', () => {
     assert.deepEqual(trimmed(contentsOf(await listener.rest())), ['Yes.']);
   });
 
-  it('is no part of the history, nor of the next prompt', async (t) => {
+  it('is part of neither the history nor the next prompt', async (t) => {
     const gate = deferred();
     const { client, server, messages } = await serveModel(
       t,
@@ -81,7 +81,7 @@ describe('a filler', () => {
     assert.equal(JSON.stringify(outline(server.requests[1])).includes('One moment'), false);
   });
 
-  it('is not said where FILLER_AFTER_MS is 0', async (t) => {
+  it('is not said if FILLER_AFTER_MS is 0', async (t) => {
     const { client } = await serveModel(t, plain, [silentAfter()], {
       FILLER_AFTER_MS: '0',
       FIRST_WORD_TIMEOUT_SECONDS: '0.2',
@@ -89,7 +89,7 @@ describe('a filler', () => {
     assert.deepEqual(contentsOf(await eventsOf(client.say('Rain?'))), [APOLOGY]);
   });
 
-  it('is no first word: FIRST_WORD_TIMEOUT_SECONDS goes on', async (t) => {
+  it('is not a first word: FIRST_WORD_TIMEOUT_SECONDS keeps running', async (t) => {
     const { client, server } = await serveModel(t, plain, [silentAfter()], {
       ...AFTER,
       FIRST_WORD_TIMEOUT_SECONDS: '0.2',
@@ -101,7 +101,7 @@ describe('a filler', () => {
     assert.equal(await within((await server.request(0)).wasCut, 'the connection to close'), true);
   });
 
-  it('is said again at a growing distance while nothing else is', async (t) => {
+  it('is repeated at growing intervals while nothing else is said', async (t) => {
     const clock = mockTimers(t, ['setTimeout']);
     const said: number[] = [];
     let nowMs = 0;
@@ -115,7 +115,7 @@ describe('a filler', () => {
     assert.deepEqual(said.map((ms) => ms + 500), [1_000, 6_000, 16_000, 36_000]);
   });
 
-  it('is not said again once the agent has spoken, though it never ends', async (t) => {
+  it('is not said again once the agent has spoken, even if it never ends', async (t) => {
     const clock = mockTimers(t, ['setTimeout']);
     let asked = 0;
     const sayFiller = (): boolean => {
@@ -128,7 +128,7 @@ describe('a filler', () => {
     assert.equal(asked, 1);
   });
 
-  it('may be made for the turn, in its language', async (t) => {
+  it('may be chosen for the turn, in its language', async (t) => {
     const clock = mockTimers(t, ['setTimeout']);
     const said: string[] = [];
     const turn = fillable((text) => said.push(text) > 0);

@@ -33,7 +33,7 @@ describe('streamTexts', () => {
     assert.deepEqual(noted.map(({ type }) => type), ['usage']);
   });
 
-  it('ends at once for a reader who stops while a text is awaited', async () => {
+  it('ends at once when its reader stops while a text is awaited', async () => {
     const { texts, noted } = streamOf([{ waitMs: 60_000 }, 'One.']);
     const next = texts.next();
     await new Promise(setImmediate);

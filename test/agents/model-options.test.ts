@@ -28,7 +28,7 @@ describe('the options of an agent', () => {
     assert.deepEqual([temperature, most, effort, tier], [0.3, 80, 'low', 'flex']);
   });
 
-  it('have a tool called in the first request of a turn only', async (t) => {
+  it('require a tool call in the first request of a turn only', async (t) => {
     const groq = await modelServer(t, calls([['1', 'look', '{}']]), says('Yes.'));
     const agent = defineAgent({ ...part, tools: [looking()], toolChoice: 'required' });
     const { client } = serveAgent(t, agent, { groq });
@@ -64,7 +64,7 @@ describe('the options of an agent', () => {
     [{ providerOptions: { openai: { stream: false } } }, 'providerOptions.openai cannot set stream'],
     [{ providerOptions: { openai: { a: [() => 1] } } }, 'providerOptions: openai.a[0] is a function'],
   ] as const) {
-    it(`are refused where ${message}`, () => {
+    it(`are refused with ${message}`, () => {
       assert.throws(
         () => defineAgent({ ...part, ...options } as AgentDefinition),
         ({ name, message: text }: Error) =>
@@ -74,8 +74,8 @@ describe('the options of an agent', () => {
   }
 });
 
-describe('what a model takes no more', () => {
-  it('is in the log, once', async (t) => {
+describe('an option that the model refuses', () => {
+  it('is logged once', async (t) => {
     const agent = defineAgent({ ...part, model: 'openai:gpt-6-astra', temperature: 0.3 });
     const { client, logLines } = await serveModel(t, agent, [says('Yes.')]);
     for (const text of ['one', 'two']) await spoken(client.say(text));

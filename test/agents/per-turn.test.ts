@@ -48,7 +48,7 @@ describe('a prompt that is a function', () => {
     );
   });
 
-  it('may take its time, in which a filler is said', async (t) => {
+  it('may take its time, during which a filler is said', async (t) => {
     const found = deferred<string>();
     const agent = defineAgent({ name: 'shop', prompt: () => found.promise });
     const { client } = await serveModel(t, agent, [says('Yes.')], { FILLER_AFTER_MS: '1' });
@@ -58,7 +58,7 @@ describe('a prompt that is a function', () => {
     assert.equal(await spoken(reply), 'One moment. Yes.');
   });
 
-  it('sees the state that the tools of earlier turns have changed', async (t) => {
+  it('sees the state as the tools of earlier turns changed it', async (t) => {
     const order = defineState(() => ({ turns: 0 }));
     const agent = defineAgent({
       name: 'shop',
@@ -149,7 +149,7 @@ describe('a welcome that is a function', () => {
     ['a model', defineAgent({ ...greeting, prompt: 'Be brief.', model: modelNamed('mine') })],
   ];
   for (const [what, agent] of agents) {
-    it(`is asked at the start and when a caller is back, with ${what}`, async (t) => {
+    it(`is asked at the start and when a caller returns, with ${what}`, async (t) => {
       const { client } = serveAgent(t, agent, {});
       assert.equal(await spoken(client.start(CALLER)), 'Hello, {"from":"+15550100"}.');
       assert.equal(await spoken(client.start({ session_id: 'b' })), 'Again, undefined.');
@@ -158,7 +158,7 @@ describe('a welcome that is a function', () => {
 });
 
 describe('tools that are a function', () => {
-  it('are those that the turn is offered and may call', async (t) => {
+  it('are what the turn is offered and may call', async (t) => {
     const agent = defineAgent({
       name: 'shop',
       prompt: 'Be brief.',
@@ -184,7 +184,7 @@ describe('a model that is a function', () => {
     assert.deepEqual(said, ['Fast.', 'Slow.']);
   });
 
-  it("is the settings' where it names none", async (t) => {
+  it("is the settings' model if it names none", async (t) => {
     const agent = defineAgent({ name: 'shop', prompt: 'Be brief.', model: () => undefined });
     const { client, server } = await serveModel(t, agent, [says('Yes.')]);
     await spoken(client.say('Hi'));
@@ -205,7 +205,7 @@ describe('a model that is a function', () => {
   });
 });
 
-describe("a model of one's own", () => {
+describe("a custom model", () => {
   it("is asked in place of a vendor's", async (t) => {
     const mine = modelNamed('mine');
     const { app, client } = serveAgent(

@@ -172,7 +172,7 @@ function breaksOf(requests: readonly ChatMessage[][]): string[] {
 
 describe('a request to a model', () => {
   for (const plan of ['tools', 'cut later'] as const) {
-    it(`changes from the words on that the caller did not hear: ${plan}`, async (t) => {
+    it(`differs from the words on that the caller did not hear: ${plan}`, async (t) => {
       const talk = new Talk(t);
       await talk.turn('answer');
       await talk.turn('cut later');

@@ -47,7 +47,7 @@ function promptOf(...history: Message[]): (readonly unknown[])[] {
 const INTERRUPTED = '{"error":"interrupted"}';
 
 describe('toChatMessages', () => {
-  it("begins with the system's prompt, and needs no history", () => {
+  it("begins with the system prompt, and needs no history", () => {
     assert.deepEqual(toChatMessages('Be brief.', []), [{ role: 'system', content: 'Be brief.' }]);
   });
 
@@ -177,7 +177,7 @@ describe('toChatMessages', () => {
     it(what, () => assert.deepEqual(promptOf(...history), prompt));
   }
 
-  it('gives every call one result and every result its call, whatever part of a history is lost', () => {
+  it('gives every call one result and every result its call, whatever is lost', () => {
     const whole = [
       user('Hi.'),
       calling(['a', 'b']),

@@ -24,7 +24,7 @@ describe('SentenceEnds', () => {
     ['We open at', 'We open at'], // there is no whole sentence to end with
   ];
   for (const [text, whole] of cuts) {
-    it(`leaves of ${JSON.stringify(text)} only ${JSON.stringify(whole)}`, () => {
+    it(`keeps only ${JSON.stringify(whole)} of ${JSON.stringify(text)}`, () => {
       for (let size = 1; size <= text.length; size++) {
         assert.equal(spoken(text, true, size), whole, `in pieces of ${size}`);
         assert.equal(spoken(text, false, size), text, `in pieces of ${size}`);
@@ -32,7 +32,7 @@ describe('SentenceEnds', () => {
     });
   }
 
-  it('holds nothing back of the first sentence of each text', () => {
+  it('does not hold back the first sentence of each text', () => {
     const ends = new SentenceEnds();
     for (let text = 0; text < 2; text++) {
       assert.equal(ends.push('We op'), 'We op');

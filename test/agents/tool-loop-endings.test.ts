@@ -57,7 +57,7 @@ describe('a tool that hangs up', () => {
   ];
   for (const [text, goodbye, heard] of goodbyes) {
     const [last, before] = [JSON.stringify(goodbye), JSON.stringify(text)];
-    it(`says ${last} after ${before} only if that is new`, async (t) => {
+    it(`says ${last} after ${before} only if it is new`, async (t) => {
       const { client } = await serveModel(t, agentWith(hangUp), [asksToHangUp(goodbye, text)]);
       assert.equal((await spoken(client.say('Bye.'))).replace(/\s+/g, ' '), heard);
     });
@@ -93,7 +93,7 @@ describe('an interruption in mid-tool', () => {
     'Let me see.',
   );
 
-  it('gives each call exactly one result in the next prompt, interrupted ones too', async (t) => {
+  it('gives each call exactly one result in the next prompt, even interrupted ones', async (t) => {
     const served = await serveModel(t, stuck, [asksTwo, says('Yes.')]);
     const listener = new Listener(await served.client.say('Oslo and Paris?', { turn_id: 't-1' }));
     let data: unknown;
@@ -110,7 +110,7 @@ describe('an interruption in mid-tool', () => {
     ]);
   });
 
-  it("fires the tool's signal, and what the tool returns all the same is its result", async (t) => {
+  it("fires the tool's signal, and what the tool returns anyway is its result", async (t) => {
     const returned = deferred<string>();
     const agent = agentWith(
       weather(async (_args, { signal }) => {

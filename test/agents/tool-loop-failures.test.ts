@@ -131,7 +131,7 @@ describe('a call that goes wrong', () => {
       'something without a text was thrown',
     ],
   ] as const) {
-    it(`${what} is an error for the model, and not for the caller`, async (t) => {
+    it(`${what} is an error for the model, but not for the caller`, async (t) => {
       const { client, server, logLines } = await serveModel(t, agent, [
         calls([call]),
         says('I cannot tell.'),
@@ -169,7 +169,7 @@ describe('a call that goes wrong', () => {
   }
 
   for (const once of [false, true]) {
-    it(`is logged, with the place, where the result of a ${once ? 'once ' : ''}tool is not JSON`,
+    it(`is logged, with the place, if the result of a ${once ? 'once ' : ''}tool is not JSON`,
       async (t) => {
         const look = looking({ name: 'weather', once, run: () => ({ cities: new Map() }) });
         const { client, logLines } = await serveModel(t, agentWith(look), [asksParis, says('No.')]);
@@ -179,7 +179,7 @@ describe('a call that goes wrong', () => {
       });
   }
 
-  it('is logged as an answer, and without a stack, where its tool says that it did nothing',
+  it('is logged as an answer, without a stack, if its tool says that it did nothing',
     async (t) => {
       const full = weather(() => { throw new NotDone('that day is full'); });
       const { client, logLines } = await serveModel(t, agentWith(full), [asksParis, says('Full.')]);
@@ -210,7 +210,7 @@ describe('a call that goes wrong', () => {
     assert.match(error['stack'] ?? '', /^at .*tool-loop-failures\.test\.ts:\d+/);
   });
 
-  it('does not end the turn where its arguments are nested too deep to be written', async (t) => {
+  it('does not end the turn if its arguments are too deeply nested to be written', async (t) => {
     const deep = `{"x":${'['.repeat(60_000)}${']'.repeat(60_000)}}`;
     const { client } = await serveModel(t, agentWith(looking()), [
       calls([['call_1', 'look', deep]]),

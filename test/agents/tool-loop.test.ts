@@ -52,7 +52,7 @@ describe('a tool call', () => {
   for (const [tellBrowser, told] of [
     [undefined, statuses], ['status', statuses], ['nothing', []],
   ] as const) {
-    it(`is told to the browser without details with tellBrowser ${tellBrowser}`, async (t) => {
+    it(`is reported to the browser without details with tellBrowser ${tellBrowser}`, async (t) => {
       const look = looking({ tellBrowser, run: () => 'a customer record' });
       const { client } = await serveModel(t, agentWith(look), [
         calls([['call_1', 'look', '{"id":5}']]),
@@ -62,7 +62,7 @@ describe('a tool call', () => {
     });
   }
 
-  it('is offered with name, description and schema alone: vendors refuse more', async (t) => {
+  it('is offered with only name, description and schema: vendors refuse more', async (t) => {
     const pay = tool({
       name: 'pay',
       description: 'Pays.',
@@ -109,7 +109,7 @@ describe("a model's text", () => {
   const made = { prompt: 'Be brief.', tools: [], options: {}, toolChoice: undefined } as const;
 
   for (const kind of ['promise', 'thenable'] as const) {
-    it(`is not read on while the caller takes nothing, as a ${kind} says`, async () => {
+    it(`is not read on while the caller reads nothing, as a ${kind} says`, async () => {
       const room = deferred<boolean>();
       const said: string[] = [];
       const say = (text: string): unknown => {
@@ -200,7 +200,7 @@ describe('several calls at once', () => {
     );
   });
 
-  it('run at the same time, and their results go back in the order of the calls', async (t) => {
+  it('run at the same time, and return their results in the order of the calls', async (t) => {
     const both = deferred();
     let running = 0;
     const run = async ({ city }: JsonObject): Promise<Json> => {
@@ -233,7 +233,7 @@ describe('several calls at once', () => {
 });
 
 describe('what a tool says itself', () => {
-  it('is no last message of the next request, and stands behind its result later', async (t) => {
+  it('is not the last message of the next request, and comes after its result later', async (t) => {
     const saying = agentWith(weather((_args, { reply }) => void reply.say('I am looking. ')));
     const { client, server } = await serveModel(t, saying, [asksParis, says('Sunny.')]);
     assert.equal(await spoken(client.say('Paris?')), 'I am looking. Sunny.');
@@ -266,7 +266,7 @@ describe('the rounds of a turn', () => {
     assert.equal(new Set(tools).size, 1);
   });
 
-  it('end though the model calls a tool that it may not call', async (t) => {
+  it('end even if the model calls a tool that it may not call', async (t) => {
     let runs = 0;
     const { client, server, logLines } = await serveModel(
       t,
@@ -280,7 +280,7 @@ describe('the rounds of a turn', () => {
     assert.match(log, /"failure":"model"/); // and not the agent's own code
   });
 
-  it('end with the apology where nothing was said in the end', async (t) => {
+  it('end with the apology if nothing was said in the end', async (t) => {
     const { client } = await serveModel(t, sunny, [asksParis, says('\u{1F600}')]);
     assert.deepEqual(contentsOf(await eventsOf(client.say('Paris?'))), [APOLOGY]);
   });

@@ -10,7 +10,7 @@ function voiceFor(said: string[], isSpeakable = true): Voice {
 }
 
 describe('Voice', () => {
-  it('says each piece as it comes, freed of what cannot be spoken', () => {
+  it('says each piece as it comes, stripped of what cannot be spoken', () => {
     const said: string[] = [];
     const voice = voiceFor(said);
     for (const piece of ['**It**', ' rains', '. 🌧']) voice.speak(piece);
@@ -19,7 +19,7 @@ describe('Voice', () => {
     assert.ok(said.length > 1, String(said.length));
   });
 
-  it('says everything as it is where it is told to', () => {
+  it('says everything as it is if told to', () => {
     const said: string[] = [];
     const voice = voiceFor(said, false);
     voice.speak('**It**');

@@ -40,14 +40,14 @@ describe('agentChannels', () => {
     assert.deepEqual([loop.sent, loop.listeners.length], [['there: sales {"a": "b c"}'], 1]);
   });
 
-  it('drop what is for no agent of this process', () => {
+  it('drop messages for agents that this process lacks', () => {
     const loop = new Loop();
     const channel = agentChannels(loop)('sales');
     channel.listen(() => assert.fail('heard'));
     for (const message of ['billing {}', '{"type":"look"}', '', ' {}']) loop.send('here', message);
   });
 
-  it('leave the channel open when one of them is closed, and have its address', () => {
+  it('leave the channel open when one of them is closed, and share its address', () => {
     const channel = agentChannels(new Loop())('sales');
     void channel.close();
     assert.equal(channel.address, 'here');

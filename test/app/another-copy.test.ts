@@ -37,7 +37,7 @@ describe('an error of another copy of the package', () => {
     });
   }
 
-  it('is none of a class that a program derives from one of ours', () => {
+  it('is not one of a class that a program derives from one of ours', () => {
     class Mine extends ours.HttpError {}
     assert.equal(new theirs.HttpError(400, 'no') instanceof Mine, false);
     assert.equal(new Mine(400, 'no') instanceof theirs.HttpError, true);
@@ -57,7 +57,7 @@ describe('an error of another copy of the package', () => {
     assert.equal((await fetch('/bad')).status, 418);
   });
 
-  it('leaves no unknown outcome of a tool that acts once, if it is NotDone', async (t) => {
+  it('leaves no unknown outcome of a once tool if it is NotDone', async (t) => {
     const answers = [new theirs.NotDone('the bank declined it'), undefined];
     const served = shop(t, payTool(() => {
       const answer = answers.shift();

@@ -18,7 +18,7 @@ function headOf(body: string, ...more: readonly string[]): string {
 }
 
 describe('context.readRawBody', () => {
-  it('gives the same bytes each time it is asked, at once from the second time on', async (t) => {
+  it('gives the same bytes each time, at once from the second time on', async (t) => {
     const served = await serve(t, {
       setUp: (app) =>
         app.post('/twice', async (context) => {
@@ -32,7 +32,7 @@ describe('context.readRawBody', () => {
     );
   });
 
-  it('gives it beside an event stream', async (t) => {
+  it('also gives it during an event stream', async (t) => {
     const served = await serve(t, {
       setUp: (app) =>
         app.post('/stream', async (context) => {
@@ -46,7 +46,7 @@ describe('context.readRawBody', () => {
     );
   });
 
-  it('gives it again behind next() to a layer that asked before, even in mid-turn', async (t) => {
+  it('gives it again after next() to a layer that asked before, even in mid-turn', async (t) => {
     const { agent, begun, release } = holding();
     const told = deferred<string>();
     const served = await serve(t, {
@@ -100,7 +100,7 @@ describe('context.readRawBody', () => {
     });
   }
 
-  it('cuts the stream where a layer has written headers of its own behind next()', async (t) => {
+  it('cuts the stream if a layer wrote headers of its own after next()', async (t) => {
     const { log, next } = recordLog();
     const served = await serve(t, {
       log,
@@ -136,7 +136,7 @@ describe('context.readRawBody', () => {
     assert.equal((await client.lastAnswer()).status, 500);
   });
 
-  it('leaves the request a stream for a layer that listens to it', async (t) => {
+  it('leaves the request as a stream for a layer that listens to it', async (t) => {
     let bytes = 0;
     const served = await serve(t, {
       setUp: (app) => {
@@ -155,7 +155,7 @@ describe('context.readRawBody', () => {
 });
 
 describe('a webhook whose caller leaves before a layer calls next()', () => {
-  it('is no open stream, and its turn is interrupted', async (t) => {
+  it('is not an open stream, and its turn is interrupted', async (t) => {
     // Was: nobody heard of a close that was before they asked, and MAX_STREAMS such callers closed
     // the server to all others.
     const [left, interrupted] = [deferred(), deferred<string>()];
@@ -185,7 +185,7 @@ describe('a webhook whose caller leaves before a layer calls next()', () => {
   });
 });
 
-describe('a webhook that a layer has answered before', () => {
+describe('a webhook that a layer has already answered', () => {
   it('begins no turn', async (t) => {
     const { log, next } = recordLog();
     const served = await serve(t, {

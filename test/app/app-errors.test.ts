@@ -51,7 +51,7 @@ describe('app.onError', () => {
 });
 
 describe('a handler that fails', () => {
-  it('is no error in the log when its client has left', async (t) => {
+  it('is not logged as an error when its client has left', async (t) => {
     const begun = deferred();
     const failed = deferred();
     const { log, next, records } = recordLog();
@@ -91,7 +91,7 @@ describe('a handler that fails', () => {
     );
   });
 
-  it('has its connection closed when the answer has begun', async (t) => {
+  it('closes its connection when the answer has begun', async (t) => {
     const served = await serve(t, {
       setUp: (app) =>
         app.get('/fail', async ({ response }) => {

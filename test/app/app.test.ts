@@ -38,7 +38,7 @@ describe('an unknown path', () => {
     );
   });
 
-  it('is 404 for OPTIONS that is no preflight', async (t) => {
+  it('is 404 for OPTIONS that is not a preflight', async (t) => {
     assert.equal((await (await serve(t)).fetch('/nothing', { method: 'OPTIONS' })).status, 404);
   });
 });
@@ -75,7 +75,7 @@ describe('a known path', () => {
       assert.equal(Number(headers['content-length'] ?? 0) > 0, hasLength);
     });
 
-  it('is 400 where a parameter is not percent-encoded UTF-8', async (t) => {
+  it('is 400 if a parameter is not percent-encoded UTF-8', async (t) => {
     const served = await serve(t, {
       setUp: (app) => app.get('/calls/:id', (context) => context.json(200, context.params)),
     });
@@ -95,7 +95,7 @@ describe('app.get and app.post', () => {
     assert.deepEqual(await (await served.fetch('/calls/a%20b')).json(), { id: 'a b' });
   });
 
-  it("hand the handler the body's exact bytes", async (t) => {
+  it("give the handler the body's exact bytes", async (t) => {
     const served = await serve(t, {
       setUp: (app) =>
         app.post('/echo', async (context) =>
@@ -109,7 +109,7 @@ describe('app.get and app.post', () => {
     assert.equal(await response.text(), '00ff0a0d');
   });
 
-  it('hand the handler the query', async (t) => {
+  it('give the handler the query', async (t) => {
     const served = await serve(t, {
       setUp: (app) => app.get('/q', (context) => context.text(200, context.query)),
     });
@@ -124,7 +124,7 @@ describe('app.get and app.post', () => {
     );
   });
 
-  it('refuse a route that is there already', () => {
+  it('refuse a route that already exists', () => {
     assert.throws(
       () => createApp(settingsWith(), quiet).get('/health', () => undefined),
       /GET \/health already/,
@@ -208,7 +208,7 @@ describe('app.use', () => {
 
   // Found only by compose(), it is thrown out of the listener at every request: in a plain
   // JavaScript project one typing error ends the process.
-  it('refuses what is no function', () => {
+  it('refuses what is not a function', () => {
     assert.throws(() => createApp(settingsWith(), quiet).use('compression' as never), {
       name: 'TypeError',
     });

@@ -80,7 +80,7 @@ describe('app.fetch', () => {
     assert.match(await textOf(reader), /" Two\."/);
   });
 
-  it('has the agent wait for a reader that does not ask', async (t) => {
+  it('makes the agent wait for a reader that does not ask', async (t) => {
     const piece = 'x'.repeat(10_000);
     const waited = deferred();
     let said = 0;
@@ -100,7 +100,7 @@ describe('app.fetch', () => {
     assert.equal((await response.text()).split(piece).length - 1, 50);
   });
 
-  it('keeps of an interrupted reply what its reader has taken', async (t) => {
+  it('keeps what the reader has taken of an interrupted reply', async (t) => {
     const agent = defineAgent({
       name: 'held',
       async *onMessage({ signal }) {
@@ -190,7 +190,7 @@ describe('app.fetch', () => {
     await within(fired(signal), 'the signal of the turn');
   });
 
-  it('rejects for a request that is aborted already', async (t) => {
+  it('rejects for a request that is already aborted', async (t) => {
     const answer = open(t).fetch(turn({ signal: AbortSignal.abort(new Error('too late')) }));
     await assert.rejects(within(answer, 'an end'), /too late/);
   });
@@ -206,7 +206,7 @@ describe('app.fetch', () => {
     await assert.rejects(within(rest, 'an end'), (reason) => reason === controller.signal.reason);
   });
 
-  it('says that it was cut short where nothing was aborted', async (t) => {
+  it('says that it was cut short if nothing was aborted', async (t) => {
     const app = open(t);
     app.get('/cut', ({ response }) => {
       response.write('begun');
@@ -218,7 +218,7 @@ describe('app.fetch', () => {
   });
 
   for (const status of [199, 600]) {
-    it(`is 500 where a handler answers ${status}, which no Response can have`, async (t) => {
+    it(`is 500 if a handler answers ${status}, which no Response can have`, async (t) => {
       const { log, next } = recordLog();
       const app = open(t, { options: { log } });
       app.get('/odd', (context) => context.json(status, {}));
@@ -236,7 +236,7 @@ describe('app.fetch', () => {
     });
   }
 
-  it('takes no harm from a body that is cancelled after its end', async (t) => {
+  it('is not harmed by a body that is cancelled after its end', async (t) => {
     const app = open(t);
     const reader = readerOf(await app.fetch(turn()));
     while (!(await reader.read()).done);
@@ -312,7 +312,7 @@ describe('app.fetch', () => {
     );
   });
 
-  it('is over with a short answer, whether or not somebody reads it', async (t) => {
+  it('is over with a short answer, whether or not anybody reads it', async (t) => {
     const { log, next } = recordLog();
     const app = open(t, { options: { log } });
     const response = await app.fetch(new Request(`${ORIGIN}/health`));
@@ -321,14 +321,14 @@ describe('app.fetch', () => {
     assert.equal((await response.arrayBuffer()).byteLength, bytes);
   });
 
-  it('leaves nothing open when the app is closed, though nobody reads', async (t) => {
+  it('leaves nothing open when the app is closed, even if nobody reads', async (t) => {
     const app = open(t, { agent: HELD });
     const reader = readerOf(await app.fetch(turn()));
     await app.close();
     await assert.rejects(reader.read(), /cut short/);
   });
 
-  it('adds no content type to an answer that has none', async (t) => {
+  it('adds no content type to an answer without one', async (t) => {
     const app = open(t);
     app.get('/empty', (context) => context.empty(202));
     app.get('/raw', ({ response }) => void response.end('raw'));
@@ -349,14 +349,14 @@ describe('app.fetch', () => {
     await closed;
   });
 
-  it('hands handlers the request as the client made it', async (t) => {
+  it('gives handlers the request as the client made it', async (t) => {
     const app = open(t);
     app.get('/calls/:id', (context) => context.json(200, [context.url, context.params['id']]));
     const response = await app.fetch(new Request('https://voice.example:8443/calls/a%20b?c=d'));
     assert.deepEqual(await response.json(), ['https://voice.example:8443/calls/a%20b?c=d', 'a b']);
   });
 
-  it('limits clients by the address that the server tells', async (t) => {
+  it('limits clients by the address that the server reports', async (t) => {
     const settings = { authorizePerMinute: 1, layercodeApiKey: 'lk_0123456789' };
     const refuse = async (): Promise<Response> => Response.json({ error: 'no' }, { status: 400 });
     const app = open(t, { settings, options: { fetch: refuse } });

@@ -40,7 +40,7 @@ describe('app.handle', () => {
     assert.match(await response.text(), /"response\.tts","content":"Yes\."[^]*"response\.end"/);
   });
 
-  it('keeps the connection of a client whose refused request has a body of no bytes', async (t) => {
+  it('keeps the connection of a client whose refused request has an empty body', async (t) => {
     const { port } = new URL(await serveWith(t, createApp(settingsWith(), quiet).handle));
     const client = await RawConnection.open(Number(port));
     t.after(() => client.destroy());
@@ -129,7 +129,7 @@ describe('app.handle below a path of another server', () => {
   });
 });
 
-describe('app.handle behind a layer that has read the body', () => {
+describe('app.handle after a layer that has read the body', () => {
   async function behindParser(
     t: TestContext,
     keep: (body: Buffer) => object,
@@ -156,12 +156,12 @@ describe('app.handle behind a layer that has read the body', () => {
     assert.match(JSON.stringify(error), /has already been read.*mount the app before any.*rawBody/);
   });
 
-  it('answers the turn where the layer kept the bytes in rawBody', async (t) => {
+  it('answers the turn if the layer kept the bytes in rawBody', async (t) => {
     const { answer } = await behindParser(t, (rawBody) => ({ rawBody }));
     assert.match(await answer.text(), /"content":"Yes\."/);
   });
 
-  it('is 401 where those are other bytes than were signed', async (t) => {
+  it('is 401 if those are not the bytes that were signed', async (t) => {
     const { answer } = await behindParser(t, (body) => ({ rawBody: Buffer.from(`${body} `) }));
     assert.equal(answer.status, 401);
   });

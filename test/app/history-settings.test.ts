@@ -25,14 +25,14 @@ function served(t: TestContext, environment: Readonly<Record<string, string>>): 
 }
 
 describe('history', () => {
-  it('has MAX_CONVERSATIONS at the most; the least recently used goes', async (t) => {
+  it('has at most MAX_CONVERSATIONS; the least recently used is evicted', async (t) => {
     const { app, say } = served(t, { MAX_CONVERSATIONS: '2' });
     for (const conversation of ['a', 'b', 'a', 'c']) await say(conversation);
     assert.equal(await app.conversations.count(), 2);
     assert.deepEqual([await say('a', 'count'), await say('b', 'count')], ['5', '1']);
   });
 
-  it('has MAX_HISTORY_CHARACTERS at the most, of all conversations together', async (t) => {
+  it('has at most MAX_HISTORY_CHARACTERS, over all conversations', async (t) => {
     const { app, say } = served(t, { MAX_HISTORY_CHARACTERS: '20' });
     await say('a'); // 10 characters
     await say('b');

@@ -89,7 +89,7 @@ describe('app.handle, for a host without connections', () => {
     assert.equal(await within(isClosed, 'its close'), true);
   });
 
-  it('knows the URL of the request, and no address of its client', async (t) => {
+  it('knows the URL of the request, and no client address', async (t) => {
     const { context, text } = await ask(t, 'GET', '/health?a=b');
     assert.match(text, /^HTTP\/1\.1 200 OK[^]*"healthy"/);
     assert.deepEqual(

@@ -25,7 +25,7 @@ const opened = (variables: Readonly<Record<string, string>>): ReturnType<typeof 
   openAgents(parseSettings({ SHOP: 'florist', ...variables }, []), directory);
 
 describe('openAgents', () => {
-  it('opens the agent of the settings, by a path from the directory', async () => {
+  it('opens the agent in the settings, by a path from the directory', async () => {
     // The name is a variable of the agent's own, which may come from .env.
     assert.equal((await opened({ AGENT: './shop.mjs' })).name, 'florist');
   });

@@ -44,7 +44,7 @@ async function isRefused(port: number): Promise<boolean> {
 }
 
 describe('an app that is replaced', () => {
-  it('serves the connections it has, as if nothing were, and takes no new ones', async (t) => {
+  it('serves its existing connections as usual, and accepts no new ones', async (t) => {
     const { app, port, ask } = await open(t);
     assert.deepEqual(await ask('/ready'), [200, 'keep-alive']);
     const closed = app.close({ isReplaced: true });
@@ -53,7 +53,7 @@ describe('an app that is replaced', () => {
     await closed;
   });
 
-  it('takes no more time than any other when it is told to close', async (t) => {
+  it('takes no longer than any other when it is told to close', async (t) => {
     const { app, ask } = await open(t);
     assert.deepEqual(await ask('/health'), [200, 'keep-alive']);
     const closed = app.close({ isReplaced: true });

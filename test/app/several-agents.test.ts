@@ -84,7 +84,7 @@ describe('createApp with several agents', () => {
     ['in two states', withState(defineState(newCart)), withState(defineState(newCart))],
     ['in a state and without one', withState(defineState(newCart)), withState(newCart)],
   ] as const) {
-    it(`refuses two agents that have one function ${what}, which they would not share`, () => {
+    it(`refuses two agents with one function ${what}, which they would not share`, () => {
       assert.throws(() => createApp(settingsWith(), { sales, billing: speaker('Bill'), support }), {
         name: 'TypeError',
         message: 'the agents "sales" and "support" have one function for two states: '
@@ -93,14 +93,14 @@ describe('createApp with several agents', () => {
     });
   }
 
-  it('takes agents that share a state, that have different ones, and one under two names', () => {
+  it('accepts agents that share a state, that have different ones, and one under two names', () => {
     const shared = defineState(newCart);
     const own = withState(() => ({ cart: [] }));
     const agents = { a: withState(shared), b: withState(shared), c: own, d: own };
     return createApp(settingsWith(), agents).close();
   });
 
-  it('takes names that objects have of themselves', () => {
+  it('accepts names that every object has', () => {
     const app = createApp(settingsWith(), { constructor: speaker('Con') });
     assert.deepEqual(app.agents.map(({ path }) => path), ['/api/agent/constructor']);
     return app.close();
@@ -139,7 +139,7 @@ describe('several agents', () => {
     assert.deepEqual(stolen, []);
   });
 
-  it('keep the conversation of the first one on both its paths', async (t) => {
+  it('keep the first one\'s conversation on both of its paths', async (t) => {
     const { app, at } = await serveAgents(t);
     await (await at('/api/agent').say('One')).text();
     await (await at('/api/agent/sales').say('Two')).text();
@@ -150,7 +150,7 @@ describe('several agents', () => {
     );
   });
 
-  it('interrupt no turn of another that has the same id', async (t) => {
+  it('interrupt no turn of another agent with the same id', async (t) => {
     const { agent: slow, begun, release } = holding();
     const { at } = await serveAgents(t, { slow, quick: speaker('Q') });
     const reply = await at('/api/agent/slow').say('Hi');
@@ -160,7 +160,7 @@ describe('several agents', () => {
     assert.equal(await reply.text(), 'One. Two.');
   });
 
-  it('give a tool another idempotency key each, for the same call of the same turn', async (t) => {
+  it('give a tool separate idempotency keys for the same call of the same turn', async (t) => {
     const keys: string[] = [];
     const calling = defineAgent({
       name: 'calling',
@@ -180,7 +180,7 @@ describe('several agents', () => {
     assert.equal(new Set(keys).size, 2);
   });
 
-  it('share the bound of open streams', async (t) => {
+  it('share the limit of open streams', async (t) => {
     const { agent: slow, begun, release } = holding();
     const { at } = await serveAgents(t, { slow, quick: speaker('Q') }, { maxStreams: 1 });
     const held = at('/api/agent/slow').say('Hi');
@@ -235,7 +235,7 @@ describe('the secrets of several agents', () => {
   });
 });
 
-describe('what is told of several agents', () => {
+describe('what is reported about several agents', () => {
   it('names the agent in the metrics of turns and events', async (t) => {
     const { app, at } = await serveAgents(t);
     await (await at('/api/agent').say('Hi')).text();
@@ -252,7 +252,7 @@ describe('what is told of several agents', () => {
     }
   });
 
-  it('names the agent in log lines, those of a refused request too', async (t) => {
+  it('names the agent in log lines, including those of refused requests', async (t) => {
     const { log, wait } = recordLog();
     const { at } = await serveAgents(t, two, {}, { log });
     await (await at('/api/agent/support').say('Hi')).text();
@@ -264,7 +264,7 @@ describe('what is told of several agents', () => {
     ]);
   });
 
-  it('has no name of an agent where there is only one', async (t) => {
+  it('names no agent if there is only one', async (t) => {
     const { log, wait } = recordLog();
     const app = createApp(settingsWith(), speaker('Solo'), { log });
     const client = createTestClient(app, { secret: SECRET });
@@ -287,7 +287,7 @@ describe('what is told of several agents', () => {
     return { ...agent, bind: () => ({ ...agent, model }) };
   };
 
-  it('has all of them in /ready, and names whose warning it is', async (t) => {
+  it('lists all of them in /ready, and says whose warning it is', async (t) => {
     const support = speaking(model(['a fall-back has no key']));
     const agents = { sales: speaker('Sally'), support };
     const { origin } = await serveAgents(t, agents);

@@ -188,7 +188,7 @@ describe('SIGTERM', () => {
 
 describe('the drain delay', () => {
   it(
-    'answers /ready with 503 at once, serves on with connection: close, and then nobody can connect',
+    'answers /ready with 503 at once, serves on with connection: close, and then closes',
     LIMIT,
     async () => {
       const bench = await start({ DRAIN_DELAY_SECONDS: '1.5' });
@@ -227,7 +227,7 @@ describe('the drain delay', () => {
     },
   );
 
-  it('is waited for by a server that nobody uses: the balancer must see it', LIMIT, async () => {
+  it('is waited out by a server that nobody uses: the balancer must see it', LIMIT, async () => {
     const { server } = await start({ DRAIN_DELAY_SECONDS: '0.3' });
     server.kill('SIGTERM');
     assert.deepEqual(await server.exit, { code: 0, signal: null });
@@ -254,7 +254,7 @@ describe('DRAIN_CALLS_SECONDS', () => {
     assert.deepEqual(await server.exit, { code: 0, signal: null });
   });
 
-  it('is no wait without a call', LIMIT, async () => {
+  it('does not wait without a call', LIMIT, async () => {
     const bench = await start({ DRAIN_CALLS_SECONDS: '600' });
     await (await bench.client.start()).text();
     await end(bench);
@@ -295,7 +295,7 @@ describe('the shutdown timeout', () => {
     },
   );
 
-  it('is not held up by an agent that hears no signal', LIMIT, async () => {
+  it('is not held up by an agent that ignores the signal', LIMIT, async () => {
     const bench = await start({ SHUTDOWN_TIMEOUT_SECONDS: '0' });
     const stream = await streaming(bench, 'deaf');
     bench.server.kill('SIGTERM');
@@ -320,7 +320,7 @@ describe('a second signal', () => {
     ['SIGINT', 'SIGTERM', 143],
     ['SIGTERM', 'SIGINT', 130],
   ] as const) {
-    it(`ends the process at once with ${code}: ${second} behind ${first}`, LIMIT, async () => {
+    it(`ends the process at once with ${code}: ${second} after ${first}`, LIMIT, async () => {
       const bench = await start();
       const stream = await streaming(bench);
       bench.server.kill(first);

@@ -44,12 +44,12 @@ async function rounds(): Promise<void> {
 }
 
 describe('Shutdown', () => {
-  it('serves until it is closed, with nothing said of it', () => {
+  it('serves until it is closed, and says nothing about it', () => {
     const shutdown = createShutdown();
     assert.deepEqual([shutdown.isReady, ask(shutdown)], [true, { error: undefined, headers: [] }]);
   });
 
-  it('still serves while it drains, and has connections closed', async (t) => {
+  it('still serves while it drains, and closes connections', async (t) => {
     const clock = mockTimers(t, ['setTimeout']);
     const shutdown = createShutdown({ drainDelaySeconds: 5 });
     const closed = shutdown.close(undefined, false);
@@ -111,7 +111,7 @@ describe('Shutdown', () => {
     assert.deepEqual(counts, [0, false, 1, false, 1, false, 1, true]);
   });
 
-  it('waits until all are told before it refuses', async () => {
+  it('waits until all have been told before it refuses', async () => {
     let told!: () => void;
     const platform = { close: () => new Promise<void>((resolve) => (told = resolve)) };
     const shutdown = createShutdown({}, { platform });
@@ -123,7 +123,7 @@ describe('Shutdown', () => {
     assert.equal(ask(shutdown).error?.status, 503);
   });
 
-  it('is closed once, however often it is asked to be', async () => {
+  it('is closed once, however often it is asked to close', async () => {
     let count = 0;
     const shutdown = createShutdown({}, { store: { close: () => void (count += 1) } });
     await Promise.all([shutdown.close(undefined, false), shutdown.close(undefined, false)]);
@@ -144,7 +144,7 @@ describe('Shutdown', () => {
     assert.equal(count, 1);
   });
 
-  it('closes what writes before what it writes to', async () => {
+  it('closes writers before what they write to', async () => {
     const closed: string[] = [];
     const closing = (name: string): { close(): Promise<void> } => ({
       close: async () => void closed.push(name),

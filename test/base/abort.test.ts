@@ -46,7 +46,7 @@ describe('isAbort', () => {
 describe('untilAborted', () => {
   const never = new Promise<never>(() => undefined);
 
-  it('has the value, at once if that is no promise', async () => {
+  it('has the value, at once if it is not a promise', async () => {
     const { signal } = new AbortController();
     assert.equal(untilAborted(1, signal), 1);
     assert.equal(await untilAborted(Promise.resolve(2), signal), 2);
@@ -59,7 +59,7 @@ describe('untilAborted', () => {
     await assert.rejects(Promise.resolve(value), aborted);
   });
 
-  it('rejects with the reason of a signal that has fired', async () => {
+  it('rejects with the reason of a signal that has already fired', async () => {
     const value = untilAborted(never, AbortSignal.abort(aborted));
     await assert.rejects(Promise.resolve(value), aborted);
   });

@@ -72,14 +72,14 @@ describe('readBody', () => {
     assert.equal(Buffer.concat(chunks).toString(), 'all of it');
   });
 
-  it('has nothing to give of an answer without a body', async () => {
+  it('has nothing to give for an answer without a body', async () => {
     assert.deepEqual(await readBody(new Response(null), new AbortController().signal).next(), {
       done: true,
       value: undefined,
     });
   });
 
-  it('gives nothing when the signal fired before', async () => {
+  it('gives nothing if the signal fired before', async () => {
     await assert.rejects(
       readBody(new Response('late'), AbortSignal.abort(new Error('enough'))).next(),
       /enough/,
@@ -100,7 +100,7 @@ describe('readText', () => {
     assert.equal(await readText(chunked('abcdef'), never, 4), 'abcd');
   });
 
-  it('joins a character that is cut between two chunks', async () => {
+  it('joins a character that is split over two chunks', async () => {
     const [first = 0, ...rest] = Buffer.from('é');
     const body = ReadableStream.from([Uint8Array.of(first), Uint8Array.from(rest)]);
     assert.equal(await readText(new Response(body as ReadableStream<Uint8Array>), never, 4), 'é');

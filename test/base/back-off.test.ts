@@ -4,7 +4,7 @@ import { describe, it } from 'node:test';
 import { BackOff } from '../../src/base/back-off.ts';
 
 describe('BackOff', () => {
-  it('doubles from 100 ms to 10 s, and starts again after a life of a minute', () => {
+  it('doubles from 100 ms to 10 s, and starts again after a minute of life', () => {
     const backOff = new BackOff();
     const lived = [0, 1_000, 59_999, 0, 0, 0, 0, 0, 0, 60_000, 0];
     assert.deepEqual(

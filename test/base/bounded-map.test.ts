@@ -14,17 +14,17 @@ function held(map: BoundedMap<string, number>): string[] {
 }
 
 describe('BoundedMap', () => {
-  it('holds exactly the bound, and for one more drops the entry that was set longest ago', () => {
+  it('holds exactly the limit, and for one more drops the entry that was set longest ago', () => {
     assert.deepEqual(held(filled(3, 'a', 'b', 'c')), ['a', 'b', 'c']);
     assert.deepEqual(held(filled(3, 'a', 'b', 'c', 'd')), ['b', 'c', 'd']);
   });
 
-  it('takes setting again as use, with the newer value', () => {
+  it('counts setting again as use, with the newer value', () => {
     const map = filled(3, 'a', 'b', 'c', 'a', 'd');
     assert.deepEqual([held(map), map.get('a')], [['a', 'c', 'd'], 3]);
   });
 
-  it('has room again for what was deleted', () => {
+  it('has room again after a deletion', () => {
     const map = filled(2, 'a', 'b');
     map.delete('b');
     map.set('c', 2);

@@ -20,7 +20,7 @@ describe('checkFields', () => {
     ['chek', 'known fields: name, tellBrowser'],
     ['toString', 'known fields: name, tellBrowser'],
   ] as const) {
-    it(`refuses ${wrong}, and says what was meant or what there is`, () => {
+    it(`refuses ${wrong}, and says what was meant or what exists`, () => {
       assert.throws(() => checkFields('it', { name: 1, [wrong]: 1 }, KNOWN), {
         name: 'TypeError',
         message: `it: unknown field "${wrong}"; ${remedy}`,
@@ -28,7 +28,7 @@ describe('checkFields', () => {
     });
   }
 
-  it('refuses what is no object', () => {
+  it('refuses what is not an object', () => {
     for (const [given, kind] of [[undefined, 'undefined'], [null, 'null'], ['x', 'string']]) {
       const message = `it must be an object, got ${kind}`;
       assert.throws(() => checkFields('it', given, KNOWN), { name: 'TypeError', message });

@@ -24,7 +24,7 @@ describe('a field', () => {
     ['objectOf with a field that it does not know', objectOf({ a: string }), [{ a: '', b: 1 }]],
   ];
   for (const [name, field, values] of accepted) {
-    it(`takes what it is for: ${name}`, () => {
+    it(`accepts what it is for: ${name}`, () => {
       for (const value of values) {
         assert.equal(field.check(value), undefined, JSON.stringify(value));
       }
@@ -65,11 +65,11 @@ describe('a field', () => {
     });
   }
 
-  it('says the first of its faults, in the order of the table', () => {
+  it('names the first of its faults, in the order of the table', () => {
     assert.equal(objectOf({ b: string, a: string }).check({})?.path, 'b');
   });
 
-  it('must not be called as what every object has', () => {
+  it('must not have a name that every object has', () => {
     assert.throws(() => objectOf({ toString: string }), {
       name: 'TypeError', message: 'a field must not be called toString',
     });
@@ -95,7 +95,7 @@ describe('the JSON Schema of a field', () => {
       properties: { a: { type: 'string' }, b: { anyOf: [{ type: 'number' }, { type: 'null' }] } },
     }],
   ] as const) {
-    it(`says what is taken: ${name}`, () => assert.deepEqual(schema, expected));
+    it(`says what is accepted: ${name}`, () => assert.deepEqual(schema, expected));
   }
 });
 

@@ -61,19 +61,19 @@ describe('merge', () => {
     ['was removed elsewhere', '{"a":{"b":1}}', '{"a":{"b":2}}', '{"c":1}', [], ['/a/b']],
     ['has lost its element', '{"l":[1]}', '{"l":[]}', '{"l":[2]}', [], ['/l']],
   ] as const) {
-    it(`names the place of a change that ${what}, if it did not find what it knew`, () => {
+    it(`names the place of a change that ${what} if it did not find what it knew`, () => {
       const merged = merge(from, to, onto);
       assert.deepEqual([merged.collisions, merged.misses], [collisions, misses]);
     });
   }
 
-  it('treats __proto__ as any other name', () => {
+  it('treats __proto__ like any other name', () => {
     const { text } = merge('{"a":1}', '{"a":1,"__proto__":{"x":1}}', '{"a":1,"b":1}');
     assert.equal(text, '{"a":1,"b":1,"__proto__":{"x":1}}');
     assert.equal(Object.hasOwn(Object.prototype, 'x'), false);
   });
 
-  it('changes no text that is no JSON object', () => {
+  it('changes no text that is not a JSON object', () => {
     for (const onto of ['nothing', '[1]', 'null'])
       assert.equal(merge('{}', '{"a":1}', onto).text, onto);
   });
@@ -103,7 +103,7 @@ describe('differencesOf', () => {
     }
   });
 
-  it('finds nothing between objects whose names have another order', () => {
+  it('finds nothing between objects whose names are in another order', () => {
     assert.deepEqual(differencesOf({ a: 1, b: { c: 1, d: 2 } }, { b: { d: 2, c: 1 }, a: 1 }), []);
   });
 });
@@ -141,7 +141,7 @@ describe('applyDifferences, to undo a change', () => {
 });
 
 describe('patch', () => {
-  it('leaves the objects that somebody holds', () => {
+  it('leaves objects alone that somebody holds', () => {
     const line = { name: 'cola', count: 1 };
     const live = { cart: [line], total: 2, notes: { a: 1 } };
     const { cart, notes } = live;
@@ -154,7 +154,7 @@ describe('patch', () => {
     assert.equal(live.notes, notes);
   });
 
-  it('leaves a value whose JSON is another, such as one that is redacted', () => {
+  it('leaves a value alone whose JSON is different, such as a redacted one', () => {
     const live = { card: '4242', total: 1 };
     patch(live, { card: '[card 1]', total: 1 }, { card: '[card 1]', total: 2 });
     assert.deepEqual(live, { card: '4242', total: 2 });

@@ -23,7 +23,7 @@ describe('Slices', () => {
     assert.equal(new Slices().run('a', busy(0, 'done')), 'done');
   });
 
-  it('lets other work of the loop come in between', async () => {
+  it('lets other work of the loop run in between', async () => {
     let [rounds, isDone] = [0, false];
     const count = (): void => {
       rounds += 1;

@@ -38,7 +38,7 @@ describe('messageOf', () => {
 });
 
 describe('withoutMessage', () => {
-  it('keeps name, code, stack and causes of an error, and no word of a message', () => {
+  it('keeps name, code, stack and causes of an error, and no words of a message', () => {
     const cause = new RangeError('of Xanadu');
     const error = Object.assign(new TypeError('in Xanadu', { cause }), { code: 'E_CITY' });
     const bare = withoutMessage(error) as Error & { code: unknown; cause: Error };
@@ -77,6 +77,6 @@ describe('withoutMessage', () => {
       (field) => [`an error whose ${field} throws`, errorWithout(field)] as const,
     ),
   ] as const) {
-    it(`has nothing to say of ${what}`, () => assert.equal(withoutMessage(thrown), undefined));
+    it(`has nothing to say about ${what}`, () => assert.equal(withoutMessage(thrown), undefined));
   }
 });

@@ -28,7 +28,7 @@ describe('the browser of these tests', () => {
     server.closeAllConnections();
   });
 
-  it('reports exceptions, console.error and what is missing, each once', async () => {
+  it('reports exceptions, console.error and missing files, each once', async () => {
     const { tab, errors } = await openTab(browser);
     await tab.goto(origin);
     await tab.evaluate(async () => {

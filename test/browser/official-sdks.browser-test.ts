@@ -165,7 +165,7 @@ describe('@layercode/js-sdk', () => {
     ]);
   });
 
-  it("gets a reply to what is typed, behind the caller's own turn", async (t) => {
+  it("gets a reply to what is typed, after the caller's own turn", async (t) => {
     const { host } = await stage(t, { onMessage: () => ['One, ', 'two.'] });
     await page.connect(host);
     await page.forget();
@@ -248,7 +248,7 @@ describe('@layercode/js-sdk', () => {
   });
 
   // Without a speaker it says so a second after the turn's start, whatever is still to come.
-  it('hears a reply to its end when it says in mid-reply that it has played it', async (t) => {
+  it('hears a reply to its end when it reports in mid-reply that it has played it', async (t) => {
     const gate = deferred();
     const { host, posted } = await stage(t, {
       async *onMessage({ text }) {
@@ -339,7 +339,7 @@ describe('@layercode/js-sdk', () => {
 });
 
 describe('@layercode/js-sdk with its microphone and speaker on, as by default', () => {
-  it('talks by text while its sound means nothing here', async (t) => {
+  it('works as text while its sound means nothing here', async (t) => {
     const { host, posted } = await stage(t, {});
     const page = new JsPage(await openTab(browser));
     await page.connect(host, '&audio=true');

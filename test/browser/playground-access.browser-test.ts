@@ -74,7 +74,7 @@ describe('the playground', () => {
       assert.match(await focused(page), /^(?:BODY|skip)$/);
     });
 
-    it('is seen wherever it is', async (t) => {
+    it('is visible wherever it is', async (t) => {
       const page = await openPlayground(t, browser);
       const outlines = await page.tab.evaluateHandle(() => {
         const lines: string[] = [];
@@ -100,7 +100,7 @@ describe('the playground', () => {
       assert.equal(await focused(page), 'say');
     });
 
-    it('holds a talk: says, interrupts with Escape from anywhere, and says again', async (t) => {
+    it('speaks, interrupts with Escape from anywhere, and speaks again', async (t) => {
       const page = await openPlayground(t, browser);
       await page.strike('H', 'i', 'Enter');
       const asked = await page.nextAsked();
@@ -124,7 +124,7 @@ describe('the playground', () => {
       assert.equal(await focused(page), 'say');
     });
 
-    it('provokes with Space, and stays at the button', async (t) => {
+    it('provokes with Space, and stays on the button', async (t) => {
       const page = await openPlayground(t, browser);
       await page.exchange('Hello', 'Yes?');
       await page.strike('Tab', 'Tab', 'Tab');
@@ -285,7 +285,7 @@ describe('the playground', () => {
     });
   });
 
-  describe('how it looks', () => {
+  describe('its appearance', () => {
     const closers: (() => Promise<void>)[] = [];
     let page: Playground;
 
@@ -331,7 +331,7 @@ describe('the playground', () => {
     });
 
     for (const colorScheme of ['light', 'dark'] as const) {
-      it(`reads well where the reader wishes it ${colorScheme}`, async () => {
+      it(`reads well in the ${colorScheme} colour scheme`, async () => {
         await wish(page, { 'prefers-color-scheme': colorScheme });
         const outcomes = [
           'completed', 'replayed', 'interrupted', 'taken over', 'failed', 'running',
@@ -359,7 +359,7 @@ describe('the playground', () => {
       });
     }
 
-    it('is dark where the reader wishes it dark', async () => {
+    it('is dark if the reader prefers dark', async () => {
       const ground = async (colorScheme: 'light' | 'dark'): Promise<number> => {
         await wish(page, { 'prefers-color-scheme': colorScheme });
         const color = await page.tab.$eval('body', (body) =>
@@ -370,7 +370,7 @@ describe('the playground', () => {
       assert.ok((await ground('dark')) < 60);
     });
 
-    it('does not move where the reader wishes it still', async () => {
+    it('does not move if the reader prefers reduced motion', async () => {
       const moving = (): number => document.getAnimations().length;
       await wish(page, { 'prefers-reduced-motion': 'no-preference' });
       assert.notEqual(await page.tab.evaluate(moving), 0); // the caret of a reply that streams
@@ -420,8 +420,8 @@ describe('the playground', () => {
     }
   });
 
-  describe('a picture', () => {
-    it('is kept of it in daylight, in the dark and on a phone', async (t) => {
+  describe('a screenshot', () => {
+    it('is taken of it in daylight, in the dark and on a phone', async (t) => {
       const bakery = openBakery();
       t.after(() => bakery.release());
       const page = await openPlaygroundOf(t, browser, bakery.agent);

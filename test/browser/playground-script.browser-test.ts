@@ -56,7 +56,7 @@ describe('the playground', () => {
       return page;
     }
 
-    it('is a file that talk --script plays to the same agent without a failure', async (t) => {
+    it('is a file that talk --script plays to the same agent without failing', async (t) => {
       const page = await talkToShop(t);
       await page.say('Hello   there #1');
       await page.shows('transcript', ['Agent: You said: Hello   there #1']);
@@ -106,7 +106,7 @@ describe('the playground', () => {
       assert.match(await exported(page), /\nsay Bye\nexpect Goodbye!\nexpect-hangup\n$/);
     });
 
-    it('has what a model said in comments: it is worded again each time', async (t) => {
+    it('has a model\'s words in comments: they differ each time', async (t) => {
       const ready = JSON.stringify({ ready: true, agent: 'tested', model: 'test:model' });
       const page = await openPlayground(t, browser, {
         script: `const { fetch } = globalThis; globalThis.fetch = (url, ...rest) =>

@@ -16,7 +16,7 @@ const browser = await launchChromium([
     + 'MAP * ~NOTFOUND, EXCLUDE 127.0.0.1, EXCLUDE localhost',
 ]);
 
-describe('the playground and strangers', () => {
+describe('the playground for strangers', () => {
   /** What a browser asks for beside a page that names none. */
   const FAVICON = /favicon\.ico/;
   const other = createServer((_request, response) => {
@@ -81,7 +81,7 @@ describe('the playground and strangers', () => {
     );
   });
 
-  it('is open by the name of localhost', async (t) => {
+  it('is open under the name localhost', async (t) => {
     const page = await openPlayground(t, browser, { path: false });
     await page.tab.goto(`${page.origin.replace('127.0.0.1', 'localhost')}/playground`);
     await page.shows('transcript', ['Agent: Hi!']);
@@ -95,7 +95,7 @@ describe('the playground and strangers', () => {
     }
   });
 
-  it('opens a socket with that key to a page of its own', async (t) => {
+  it('opens a socket with that key to its own page', async (t) => {
     const page = await openElsewhere(t);
     page.expectError(FAVICON);
     await page.tab.goto(`${page.origin}/playground/page.css`);
@@ -103,7 +103,7 @@ describe('the playground and strangers', () => {
     assert.equal(await openSocket(page, page.origin, page.key), 'open');
   });
 
-  it('gives a page of another site no key and no history', async (t) => {
+  it('gives a page of another site neither key nor history', async (t) => {
     const page = await openElsewhere(t);
     const answers = await page.tab.evaluate(async (origin) => {
       const ask = (path: string, init?: RequestInit): Promise<string> =>

@@ -14,7 +14,7 @@ import {
 const browser = await launchChromium();
 
 describe('the playground', () => {
-  describe('a talk', () => {
+  describe('a conversation', () => {
     it('begins with the welcome, and says who answers', async (t) => {
       const page = await openPlayground(t, browser);
       assert.deepEqual((await page.view()).transcript, ['Agent: Hi!']);
@@ -41,7 +41,7 @@ describe('the playground', () => {
       }
     });
 
-    it('lets one choose among several agents, each with its conversation', async (t) => {
+    it('lets the caller choose among several agents, each with its own conversation', async (t) => {
       const welcoming = (name: string): Agent =>
         defineAgent({
           name: 'any',
@@ -238,7 +238,7 @@ describe('the playground', () => {
       assert.deepEqual((await page.view()).events, []);
     });
 
-    it('shows HTML as the text that it is', async (t) => {
+    it('shows HTML as plain text', async (t) => {
       const html = '<img src=x onerror="document.title = \'pwned\'"><b>bold</b> &amp;';
       const page = await openPlayground(t, browser, { agent: { name: '<i>tested</i>' } });
       await page.say(html);
@@ -269,7 +269,7 @@ describe('the playground', () => {
       ]);
     });
 
-    it('keeps the newest words in sight, until the reader scrolls away', async (t) => {
+    it('keeps the newest words in sight until the reader scrolls away', async (t) => {
       const page = await openPlayground(t, browser);
       await page.say('Hello');
       const asked = await page.nextAsked();
@@ -288,7 +288,7 @@ describe('the playground', () => {
       assert.equal(await page.tab.$eval('#transcript', ({ scrollTop }) => scrollTop), 100);
     });
 
-    it("hands out the conversation's id, for the clipboard or selected", async (t) => {
+    it("offers the conversation's id, for the clipboard or selected", async (t) => {
       const page = await openPlayground(t, browser);
       await page.press('copy');
       // a browser without a window may refuse its clipboard
@@ -300,7 +300,7 @@ describe('the playground', () => {
       );
     });
 
-    it('has nothing left of it in a new conversation', async (t) => {
+    it('leaves nothing behind in a new conversation', async (t) => {
       const page = await openPlayground(t, browser);
       await page.say('Hello');
       (await page.nextAsked()).data({ one: 1 }).say('Yes?').end();
@@ -345,7 +345,7 @@ describe('the playground', () => {
     });
 
     for (const text of ['{"plan": ', '[1]', 'gold']) {
-      it(`are refused as ${text}, and the talk stays as it was`, async (t) => {
+      it(`are refused as ${text}, and the conversation stays as it was`, async (t) => {
         const page = await openPlayground(t, browser);
         await page.exchange('One', 'Yes.');
         await page.press('caller');
@@ -422,7 +422,7 @@ describe('the playground', () => {
       await page.becomes('#connection', 'closed');
     });
 
-    it('ends a reply that streams', async (t) => {
+    it('ends a reply that is streaming', async (t) => {
       const page = await openPlayground(t, browser);
       const asked = await page.streams('When?', 'At ten ');
       await page.press('end-session');
@@ -432,7 +432,7 @@ describe('the playground', () => {
       assert.match((await page.view()).transcript[2] ?? '', /^Agent: .* <interrupted/);
     });
 
-    it('goes on by itself when the server was restarted', async (t) => {
+    it('goes on by itself after the server was restarted', async (t) => {
       const page = await openPlayground(t, browser);
       await page.exchange('One', 'Yes.');
       const conversation = await page.text('#conversation');
@@ -466,7 +466,7 @@ describe('the playground', () => {
       await page.shows('transcript', ['You: Two', 'Agent: You said: Two']);
     });
 
-    it('waits no longer for the server when the caller asks for another connection', async (t) => {
+    it('stops waiting for the server when the caller asks for another connection', async (t) => {
       const page = await openPlayground(t, browser);
       page.expectError(/ERR_CONNECTION_(?:REFUSED|RESET)/);
       await page.app.close();

@@ -140,7 +140,7 @@ describe('the playground', () => {
       ['Escape', (page: Playground) => page.strike('Escape')],
       ['the Interrupt button', (page: Playground) => page.press('interrupt')],
     ] as const) {
-      it(`by ${way} ends the reply at once, and the next message tells of it`, async (t) => {
+      it(`by ${way} ends the reply at once, and the next message reports it`, async (t) => {
         const page = await openPlayground(t, browser);
         const asked = await page.streams('When?', LONG);
         await interrupt(page);
@@ -172,7 +172,7 @@ describe('the playground', () => {
       assert.deepEqual((await page.view()).transcript, ['Agent: Hi!', 'You: When?']);
     });
 
-    it('by Escape means nothing where nobody speaks', async (t) => {
+    it('by Escape does nothing if nobody speaks', async (t) => {
       const page = await openPlayground(t, browser);
       await page.exchange('One', 'Yes.');
       assert.equal(await page.isDisplayed('#interrupt'), false);
@@ -181,7 +181,7 @@ describe('the playground', () => {
       assert.equal((await page.nextAsked()).interruption, undefined);
     });
 
-    it('is none when the reply was heard to its end', async (t) => {
+    it('does not count when the reply was heard to its end', async (t) => {
       const page = await openPlayground(t, browser);
       await page.exchange('One', LONG); // without a voice a reply is heard as soon as it is there
       await page.say('Two');

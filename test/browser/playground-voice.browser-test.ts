@@ -107,7 +107,7 @@ describe('the playground', () => {
       assert.deepEqual([await voice.spoken(), await voice.unspoken()], [['Soon. '], []]);
     });
 
-    it('hears the caller: what seems to be said is shown, and what was said is sent', async (t) => {
+    it('hears the caller: interim words are shown, and final words are sent', async (t) => {
       const { page, voice } = await open(t);
       await page.press('microphone');
       await page.becomes('#activity', 'Listening…');
@@ -144,7 +144,7 @@ describe('the playground', () => {
       assert.deepEqual(await voice.spoken(), ['Yes.']);
     });
 
-    it('that fails leaves the talk alone', async (t) => {
+    it('that fails leaves the conversation alone', async (t) => {
       const { page, voice } = await open(t);
       await page.exchange('One', 'Yes.');
       await voice.endSentence('error');
@@ -163,7 +163,7 @@ describe('the playground', () => {
       await page.becomes('#activity', '');
     });
 
-    it('is told to be missing where the browser has none', async (t) => {
+    it('is reported as missing if the browser has none', async (t) => {
       const page = await openPlayground(t, browser);
       assert.equal(await page.text('#voice-note'), 'This browser has no voice.');
       await page.tab.waitForSelector('#speak-replies:disabled');
@@ -172,7 +172,7 @@ describe('the playground', () => {
       assert.equal(await page.isDisplayed('#voice-note'), false);
     });
 
-    it('is told to have no ear where the browser recognizes no speech', async (t) => {
+    it('is reported as unable to hear if the browser cannot recognise speech', async (t) => {
       const page = await openPlayground(t, browser, {
         script: 'delete globalThis.SpeechRecognition; delete globalThis.webkitSpeechRecognition;',
       });

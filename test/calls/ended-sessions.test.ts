@@ -10,7 +10,7 @@ function ended(): { readonly sessions: EndedSessions; pass(ms: number): void } {
 }
 
 describe('EndedSessions', () => {
-  it('takes the first end of a session and no second', () => {
+  it('accepts the first end of a session and no second one', () => {
     const { sessions } = ended();
     assert.deepEqual(
       [sessions.add('s'), sessions.add('s'), sessions.add('another')],
@@ -18,7 +18,7 @@ describe('EndedSessions', () => {
     );
   });
 
-  it('remembers an end for 600 s, longer than a signature is good', () => {
+  it('remembers an end for 600 s, longer than a signature is valid', () => {
     const { sessions, pass } = ended();
     sessions.add('s');
     pass(599_999);
@@ -35,7 +35,7 @@ describe('EndedSessions', () => {
     assert.deepEqual([oldest, sessions.add('s1'), sessions.add('s0')], [false, false, true]);
   });
 
-  it('takes the end again of a session that was forgotten', () => {
+  it('accepts the end of a forgotten session again', () => {
     const { sessions } = ended();
     sessions.add('s');
     sessions.forget('s');

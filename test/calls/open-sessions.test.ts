@@ -34,7 +34,7 @@ function open(t: TestContext): Bench {
 }
 
 describe('OpenSessions', () => {
-  it('are waited for until the last one has ended, new ones too', async (t) => {
+  it('are waited for until the last one has ended, including new ones', async (t) => {
     const { sessions, wait, pass, isOver } = open(t);
     sessions.start('a');
     wait(1_000);
@@ -57,7 +57,7 @@ describe('OpenSessions', () => {
     assert.equal(isOver(), true);
   });
 
-  it('are over when nothing came of them for long', async (t) => {
+  it('are over after a long silence', async (t) => {
     const { sessions, wait, pass, isOver } = open(t);
     sessions.start('lost');
     await pass(60_000);
@@ -66,7 +66,7 @@ describe('OpenSessions', () => {
     assert.equal(isOver(), true);
   });
 
-  it('are not over while turns come, and a turn alone makes none', async (t) => {
+  it('are not over while turns come, and a turn alone does not open one', async (t) => {
     const { sessions, wait, pass, isOver } = open(t);
     sessions.start('long');
     await pass(59_999);

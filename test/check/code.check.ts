@@ -36,7 +36,7 @@ describe('how src is laid out', () => {
     }), []);
   });
 
-  it('imports values, then types, each by the alphabet', () => {
+  it('imports values, then types, each in alphabetical order', () => {
     assert.deepEqual(wrong((text) =>
       [...text.matchAll(/^import (?:type )?\{([^}]*)\}/gm)].some(([, names = '']) => {
         const ranks = names.split(',').map((name) => name.trim()).filter(Boolean)
@@ -45,7 +45,7 @@ describe('how src is laid out', () => {
       })), []);
   });
 
-  it('begins a line with an operator, and ends none with it', () =>
+  it('begins lines with operators, and ends none with one', () =>
     assert.deepEqual(wrong((text) => /^(?! *(?:\*|\/\/)).* (?:&&|\|\||\?\?|\+)$/m.test(text)), []));
 
   it('has all parameters beside the name, or one on each line', () => {
@@ -105,7 +105,7 @@ describe('a name of a test', () => {
 });
 
 describe('test/same-on-every-node.txt', () => {
-  it('names tests that are there', () => {
+  it('names existing tests', () => {
     const lines = readFileSync(join(ROOT, 'test/same-on-every-node.txt'), 'utf8').trim().split('\n');
     assert.ok(lines.length > 100);
     const files = filesBelow('test');

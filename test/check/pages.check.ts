@@ -61,7 +61,7 @@ describe('a link of the pages', () => {
   }
 
   for (const page of pages) {
-    it(`in ${page} leads to a file and a heading that are there`, () => {
+    it(`in ${page} leads to an existing file and heading`, () => {
       const dead = linksOf(page).filter(({ path, anchor }) => {
         const target = normalize(join(dirname(page), path));
         const file = resolve(ROOT, target);
@@ -100,7 +100,7 @@ describe('a paragraph of the pages', () => {
     assert.deepEqual(glued, []);
   });
 
-  it('stands only once in its page', () => {
+  it('occurs only once in its page', () => {
     for (const page of pages) {
       const parts = proseOf(page).split(/\n\s*\n/);
       const paragraphs = parts.filter((text) => text !== '' && !text.startsWith('#'));

@@ -63,14 +63,14 @@ describe('the metrics of examples/deploy', () => {
     ['alerts.yaml', read('examples/deploy/alerts.yaml'), 6],
     ['grafana.json', dashboard.join('\n'), 30],
   ] as const) {
-    it(`are metrics that there are, with labels that they have, in ${file}`, () => {
+    it(`exist, with the labels they are given, in ${file}`, () => {
       const uses = usesOf(text);
       assert.ok(uses.length >= least, String(uses.length));
       assert.deepEqual(uses.map(faultOf).filter(Boolean), []);
     });
   }
 
-  it('are metrics that there are in kubernetes.yaml', () => {
+  it('exist in kubernetes.yaml', () => {
     const names = usesOf(read('examples/deploy/kubernetes.yaml')).map(({ name }) => name);
     assert.deepEqual(names, ['layercode_running_turns']);
     assert.ok(METRICS.has('layercode_running_turns'));
@@ -100,7 +100,7 @@ describe('examples/deploy/grafana.json', () => {
     }
   });
 
-  it('has panels that fit into 24 columns and do not lie on each other', () => {
+  it('has panels that fit into 24 columns without overlapping', () => {
     const taken = new Map<string, string>();
     for (const { title, gridPos: { x, y, w, h } } of dashboard.panels) {
       assert.ok(x >= 0 && w > 0 && x + w <= 24, title);
@@ -127,7 +127,7 @@ describe('examples/deploy/Dockerfile', () => {
     read(path).split('\n').filter((line) => /^(FROM|RUN|COPY|ENV|USER|ENTRYPOINT)/.test(line));
   const example = steps('examples/deploy/Dockerfile');
 
-  it('makes an image with all that the one at the top has', () => {
+  it('builds an image with everything the one at the top has', () => {
     for (const step of steps('Dockerfile')) assert.ok(example.includes(step), step);
   });
 

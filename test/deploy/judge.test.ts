@@ -37,16 +37,16 @@ function counts(turns: readonly SeenTurn[], history: readonly Message[]): number
 describe('the judge of a deploy test', () => {
   const [a, b] = [seen('a'), seen('b')];
 
-  it('finds nothing wrong with a history that is as it was heard', () => {
+  it('finds nothing wrong with a history that matches what was heard', () => {
     assert.deepEqual(counts([a, b], [...kept(a), ...kept(b)]), [0, 0, 0]);
   });
 
-  it('finds words that are lost, and those that are there twice', () => {
+  it('finds lost words, and words that occur twice', () => {
     assert.deepEqual(counts([a, b], [...kept(a), ...kept(b).slice(1)]), [1, 0, 0]);
     assert.deepEqual(counts([a], [...kept(a).slice(0, 1), ...kept(a)]), [1, 0, 0]);
   });
 
-  it('finds a reply that was heard and is not there, or is another', () => {
+  it('finds a reply that was heard and is missing or different', () => {
     assert.deepEqual(counts([a], kept(a).slice(0, 1)), [0, 1, 0]);
     assert.deepEqual(counts([a], kept({ ...a, expected: 'Another.' })), [0, 1, 0]);
   });
@@ -60,7 +60,7 @@ describe('the judge of a deploy test', () => {
     assert.deepEqual(counts([cut, b], [...kept(cut).slice(0, 1), short, ...kept(b)]), [0, 0, 0]);
   });
 
-  it('takes any beginning of a reply that broke off', () => {
+  it('accepts any beginning of a reply that broke off', () => {
     const broken = seen('a', { heard: 'You ', end: { kind: 'failed', failure: 'terminated' } });
     assert.deepEqual(counts([broken], kept(broken).slice(0, 1)), [0, 0, 0]);
     assert.deepEqual(counts([broken], kept({ ...broken, expected: 'Else.' })), [0, 1, 0]);
@@ -68,7 +68,7 @@ describe('the judge of a deploy test', () => {
     assert.equal(wordsLost(a), 0);
   });
 
-  it('finds turns out of their order, and turns of nobody', () => {
+  it('finds turns out of order, and turns of nobody', () => {
     assert.deepEqual(counts([a, b], [...kept(b), ...kept(a)]), [0, 0, 1]);
     assert.deepEqual(counts([a], [...kept(a), ...kept(b).slice(1)]), [0, 0, 1]);
   });
@@ -88,7 +88,7 @@ describe('the judge of a deploy test', () => {
 });
 
 describe('examples/deploy/nginx.conf', () => {
-  it('is what nginx takes', { skip: nginxIsMissing() ?? false }, async () => {
+  it('is accepted by nginx', { skip: nginxIsMissing() ?? false }, async () => {
     assert.equal(await Nginx.check(), '');
   });
 });

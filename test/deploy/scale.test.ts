@@ -46,12 +46,12 @@ function planned(calls: number, given: Partial<Assumptions> = {}, inputs: Partia
 }
 
 describe('the plan of a number of calls', () => {
-  it('has the turns that so many callers take', () => {
+  it('has the turns that this many callers take', () => {
     const { turnsPerSecond, openTurns } = planned(10_000, { turnsPerMinute: 12, turnSeconds: 3 });
     assert.deepEqual([turnsPerSecond, openTurns], [2_000, 6_000]);
   });
 
-  it('has two servers at least, so that one may go', () => {
+  it('has at least two servers, so that one may fail', () => {
     const { servers, balancers, shards, cells } = planned(1);
     assert.deepEqual([servers, balancers, shards, cells], [2, 1, 1, 1]);
   });
@@ -89,7 +89,7 @@ describe('the plan of a number of calls', () => {
     assert.equal(planned(100_000, {}, { redisWireBytesPerTurn: 2e7 }).shards, 4);
   });
 
-  it('has several installations where messages or clients fill every shard', () => {
+  it('has several installations if messages or clients fill every shard', () => {
     // 1,000,000 calls send 10,000 messages per second, to each shard.
     assert.equal(planned(1_000_000, {}, { redisCpuUsPerMessage: 40 }).cells, 1);
     assert.equal(planned(1_000_000, {}, { redisCpuUsPerMessage: 60 }).cells, 2);
@@ -103,13 +103,13 @@ describe('the plan of a number of calls', () => {
     assert.equal(cheap.costPerMillionTurns, 11 / 36);
   });
 
-  it('is refused where no number of machines is enough', () => {
+  it('is refused if no number of machines is enough', () => {
     assert.throws(() => planned(1_000, { redisClients: 1 }), RangeError);
   });
 });
 
 describe('the limits of one server, balancer and shard', () => {
-  it('are in their order, with the calls that they allow', () => {
+  it('are in order, with the calls that they allow', () => {
     const limits = limitsOfOne(INPUTS, { ...GIVEN, maxStreams: 1_000 });
     assert.deepEqual(limits.slice(0, 2), [
       { what: '`MAX_STREAMS`', calls: 10_000 },
@@ -137,19 +137,19 @@ describe('the waits in a busy process', () => {
     assert.notDeepEqual(waitsIn(CALM), waitsIn({ ...CALM, seed: 2 }));
   });
 
-  it('grow with what it has to do', () => {
+  it('grow with the load', () => {
     const waits = [0.3, 0.6, 0.9].map((utilisation) => waitsIn({ ...CALM, utilisation }).p99Ms);
     assert.deepEqual(waits, waits.toSorted((one, other) => one - other));
   });
 
-  it('are those of the theory where work comes at random: half of it waits for half of it', () => {
+  it('match the theory for random arrivals: half of it waits for half of it', () => {
     // M/M/1: P(wait > t) = ρ e^(−(1 − ρ) t / s), here with ρ = 0.5 and s = 2 ms.
     const { p50Ms, p99Ms } = waitsIn({ ...CALM, pieces: 1, minutes: 20 });
     assert.ok(p50Ms < 0.1, String(p50Ms));
     assert.ok(Math.abs(p99Ms / (Math.log(50) * 4) - 1) < 0.1, String(p99Ms));
   });
 
-  it('are long in a burst that is more than it can do', () => {
+  it('are long in a burst that exceeds its capacity', () => {
     assert.ok(waitsIn(CALM).longestMs < 20);
     const { longestMs } = waitsIn({ ...CALM, burst: { seconds: 3, factor: 3 } });
     assert.ok(longestMs > 300 && longestMs < 3_000, String(longestMs));

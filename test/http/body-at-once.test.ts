@@ -105,7 +105,7 @@ describe('readRawBody, in the tick after the head', () => {
     await client.send(`${HEAD}hello`).until(/\[both hello\]/);
   });
 
-  it('rejects, and says that the bytes are lost, where a layer decodes them', async (t) => {
+  it('rejects, and says that the bytes are lost, if a layer decodes them', async (t) => {
     const { client } = await open(t, (request, response) => {
       answer(request.setEncoding('utf8'), response);
     });

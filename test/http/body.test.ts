@@ -56,7 +56,7 @@ describe('readRawBody', () => {
     assert.deepEqual(await readRawBody(request, 256), bytes);
   });
 
-  it('joins a body that comes byte by byte', async (t) => {
+  it('joins a body that arrives byte by byte', async (t) => {
     const { request, client } = await open(t, CHUNKED);
     const body = readRawBody(request, 100);
     for (const byte of '1\r\na\r\n1\r\nb\r\n2\r\ncd\r\n0\r\n\r\n') {
@@ -138,7 +138,7 @@ describe('the budget of all bodies', () => {
     assert.equal(left(budget), 15);
   });
 
-  it('refuses the body that goes beyond it with 503, and has all its bytes again', async (t) => {
+  it('refuses the body that exceeds it with 503, and has all its bytes again', async (t) => {
     const { request, client } = await open(t, CHUNKED);
     const budget = new body.BodyBudget(4);
     const reading = readRawBody(request, 10, budget);
@@ -172,7 +172,7 @@ describe('the budget of all bodies', () => {
   }
 
   // A list of a thousand chunks of a byte takes a hundred times their bytes.
-  it('counts what is really taken: twice the bytes at most, however small the chunks', async (t) => {
+  it('counts what is really used: at most twice the bytes, however small the chunks', async (t) => {
     const { request, client } = await open(t, CHUNKED);
     const budget = new body.BodyBudget(2_000);
     client.send(`${'1\r\nx\r\n'.repeat(1_000)}0\r\n\r\n`);
@@ -232,7 +232,7 @@ describe('readRawBody of a body that another layer has read', () => {
     assert.equal(await readRawBody(Object.assign(request, { rawBody }), 10), rawBody);
   });
 
-  it('rejects where rawBody is no Buffer: a text may have lost bytes', async (t) => {
+  it('rejects if rawBody is not a Buffer: a text may have lost bytes', async (t) => {
     const request = await openRead(t, 'ab');
     const reading = readRawBody(Object.assign(request, { rawBody: 'ab' }), 10);
     await assert.rejects(within(reading, 'an error'), /already been read/);
@@ -246,7 +246,7 @@ describe('readRawBody of a body that another layer has read', () => {
     await assert.rejects(read(11), { status: 413, code: 'ERR_BODY_TOO_LARGE' });
   });
 
-  it('gives nothing where there was no byte to read', async (t) => {
+  it('gives nothing if there was no byte to read', async (t) => {
     const request = await openRead(t, '');
     assert.equal((await within(readRawBody(request, 10), 'a body of no bytes')).length, 0);
   });
@@ -258,7 +258,7 @@ describe('readRawBody of a body that another layer has read', () => {
     assert.equal(String(await within(readRawBody(request, 10), 'a body')), 'ab');
   });
 
-  it('rejects with 400 where a layer has destroyed the request', async (t) => {
+  it('rejects with 400 if a layer has destroyed the request', async (t) => {
     const { request } = await open(t, `${post(2)}ab`);
     request.on('error', () => undefined).destroy();
     await once(request, 'close');
@@ -277,7 +277,7 @@ describe('lingerOverBody', () => {
     assert.equal(request.complete, true);
   });
 
-  it('is done when the client leaves, and leaves no clock behind', async (t) => {
+  it('is done when the client leaves, and leaves no timer behind', async (t) => {
     const clock = mockTimers(t, ['setTimeout']); // the client alone can end it
     const { request, client } = await open(t, `${post(3)}a`);
     let count = 0;

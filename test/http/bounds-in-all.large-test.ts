@@ -12,7 +12,7 @@ import {
 const MIB = 1_048_576;
 
 describe('connections', () => {
-  it('are MAX_STREAMS and 1,024 at most; one more is closed before it is heard', async (t) => {
+  it('are at most MAX_STREAMS and 1,024; one more is closed before it is read', async (t) => {
     const served = await serve(t, { settings: { maxStreams: 1 } });
     const sockets: Socket[] = [];
     t.after(() => {
@@ -84,7 +84,7 @@ describe('bodies in flight, with a key or a right signature', () => {
   const untilRefused = (served: Served): Promise<void> =>
     until(async () => (await another(served)) === 503);
 
-  it('beyond 64 MiB in all are refused with 503 until one of them is over', async (t) => {
+  it('are refused with 503 beyond 64 MiB in total, until one of them is over', async (t) => {
     const served = await serve(t, { settings });
     const clients = [await begin(served), await begin(served)];
     await untilRefused(served);
@@ -93,7 +93,7 @@ describe('bodies in flight, with a key or a right signature', () => {
     await until(async () => (await another(served)) === 400);
   });
 
-  it("do not keep a body out that comes with its head, as a webhook's mostly does", async (t) => {
+  it("let a body in that comes with its head, as a webhook's usually does", async (t) => {
     const served = await serve(t, { settings });
     await begin(served);
     await begin(served);
@@ -150,7 +150,7 @@ describe('bodies in flight, with a key or a right signature', () => {
     });
   }
 
-  it('are 2 × MAX_BODY_BYTES at the most where that is more than 64 MiB', async (t) => {
+  it('are at most 2 × MAX_BODY_BYTES if that is more than 64 MiB', async (t) => {
     const [first, release] = [deferred(), deferred()];
     let count = 0;
     const served = await serve(t, {

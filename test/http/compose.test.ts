@@ -51,11 +51,11 @@ describe('compose', () => {
     assert.deepEqual(steps, ['a in', 'b in', 'handler', 'b out', 'a out']);
   });
 
-  it('makes no promise where no layer does', async () => {
+  it('makes no promise if no layer does', async () => {
     assert.equal((await run([pass, pass])).isSync, true);
   });
 
-  it('hands every layer the same context', async () => {
+  it('gives every layer the same context', async () => {
     const seen: unknown[] = [];
     const { context } = await run([
       (context, next) => {
@@ -147,7 +147,7 @@ describe('compose', () => {
       assert.deepEqual([wasAnswered, errors.length], [true, 1]);
     });
 
-  it('hands on what the second half of a layer throws', async () => {
+  it('passes on what the second half of a layer throws', async () => {
     const { errors } = await run([
       async (_context, next) => {
         await next();
@@ -159,7 +159,7 @@ describe('compose', () => {
 });
 
 describe('passChecks', () => {
-  it('has a request pass its guards in their order, and then the rest of the chain', async () => {
+  it('takes a request through its guards in order, and then the rest of the chain', async () => {
     const steps: string[] = [];
     await run([passChecks([() => steps.push('a'), () => steps.push('b')])], (context) => {
       steps.push('handler');

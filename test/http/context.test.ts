@@ -101,7 +101,7 @@ describe('context.clientAddress', () => {
 });
 
 describe('context.header', () => {
-  it('joins several of one name as Node does, and where Node keeps them apart too', async (t) => {
+  it('joins several of one name as Node does, even where Node keeps them apart', async (t) => {
     const bytes = get('/', 'host: x', 'x-a: 1', 'x-a: 2', 'set-cookie: a=1', 'set-cookie: b=2');
     const headers = await found(t, bytes, (context) =>
       ['x-a', 'set-cookie', 'x-b'].map((name) => context.header(name)),
@@ -251,7 +251,7 @@ describe('the bytes of an answer', () => {
     assert.equal((await next('request'))['bytes'], Buffer.byteLength(text));
   });
 
-  it("are those of an event stream of the user's", async (t) => {
+  it("are those of a user's own event stream", async (t) => {
     const { log, next } = recordLog();
     const served = await serve(t, {
       log,
@@ -282,7 +282,7 @@ describe('context.isAnswered', () => {
     ['the response was destroyed', ({ response }) => response.destroy(), true],
   ];
   for (const [how, act, isAnswered] of ways) {
-    it(`is ${isAnswered} where ${how}`, async (t) => {
+    it(`is ${isAnswered} if ${how}`, async (t) => {
       let found: boolean | undefined;
       const served = await serve(t, {
         setUp: (app) =>

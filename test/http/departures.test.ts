@@ -31,7 +31,7 @@ describe('departTogether', () => {
     assert.deepEqual([departed, later], [[1], [1]]);
   });
 
-  it('lets 64 depart when one more is ready, which waits for the next', async () => {
+  it('lets 64 depart when one more is ready, which waits for the next round', async () => {
     const departed = depart(MOST_TOGETHER);
     assert.equal(departed.length, 0);
     const next = depart(1);

@@ -105,7 +105,7 @@ describe('ErrorBoundary', () => {
   ] as readonly (readonly [string, Error, readonly ErrorClass[], string])[])
     it(title, async () => assert.deepEqual((await handle(error, classes)).answers, [[418, name]]));
 
-  it('takes the later of two handlers for one class', async () => {
+  it('uses the later of two handlers for one class', async () => {
     const boundary = new ErrorBoundary();
     boundary.on(Teapot, (_error, context) => context.text(418, 'first'));
     boundary.on(Teapot, (_error, context) => context.text(418, 'second'));
@@ -144,7 +144,7 @@ describe('the errors', () => {
     [new InvalidSignature(), 'InvalidSignature', 401],
     [new ServiceUnavailable('x', 3), 'ServiceUnavailable', 503],
   ] as const) {
-    it(`say their name and status: ${name}`, () =>
+    it(`give their name and status: ${name}`, () =>
       assert.deepEqual(
         [error.name, error.status, error.expose, error instanceof HttpError],
         [name, status, true, true],
@@ -157,6 +157,6 @@ describe('the errors', () => {
     });
   }
 
-  it('tell when to come back', () =>
+  it('say when to come back', () =>
     assert.deepEqual(new ServiceUnavailable('x', 3).headers, ['retry-after', '3']));
 });

@@ -42,7 +42,7 @@ describe('SseEncoder', () => {
     assert.deepEqual(destination.calls.slice(1), ['end data: d\n\n']);
   });
 
-  it('counts events, and no comments, among what has not left', () => {
+  it('counts events, and no comments, among what has not been sent', () => {
     const encoder = new SseEncoder(new Destination());
     encoder.send({ data: 'a' });
     encoder.send({ comment: 'b' });
@@ -64,7 +64,7 @@ describe('SseEncoder', () => {
     assert.equal(destination.destroyed, false);
   });
 
-  it('takes the next event from write() only when there is room again', async (t) => {
+  it('accepts the next event from write() only when there is room again', async (t) => {
     const { destination, encoder } = await stalled(t);
     const taken: string[] = [];
     encoder.write({ data: 'b' }, () => taken.push('b'));
@@ -77,7 +77,7 @@ describe('SseEncoder', () => {
     assert.equal(destination.calls.slice(1).join(''), 'write data: b\n\nwrite data: c\n\n');
   });
 
-  it('takes nothing after the end, and looks at nothing', () => {
+  it('accepts nothing after the end, and looks at nothing', () => {
     const encoder = new SseEncoder(new Destination());
     encoder.finish();
     assert.equal(encoder.send({ event: 'two\nlines', data: '' }), false);
@@ -96,7 +96,7 @@ describe('SseEncoder', () => {
     assert.equal(isFinished, true);
   });
 
-  it('finishes as a stream though finish() was called before end()', async () => {
+  it('finishes as a stream even if finish() was called before end()', async () => {
     // Was: the callback of end() waited for an end that had been written already.
     const encoder = new SseEncoder(new Destination());
     encoder.send({ data: 'a' });
@@ -143,7 +143,7 @@ describe('SseEncoder', () => {
     );
   });
 
-  it('destroys the response with itself, and takes nothing from then on', async () => {
+  it('destroys the response with itself, and accepts nothing from then on', async () => {
     const destination = new Destination();
     const encoder = new SseEncoder(destination);
     encoder.send({ data: 'a' });

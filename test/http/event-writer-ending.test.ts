@@ -9,7 +9,7 @@ import { Clock, Destination, tick } from './destination.ts';
 import { open, stalled, type Written } from './event-writer-stage.ts';
 
 describe('EventWriter at the end of its stream', () => {
-  it('answers true when everything has left, and then tells nobody', async () => {
+  it('answers true when everything has been sent, and then notifies nobody', async () => {
     const { writer, ending } = open();
     writer.send('data: a\n\n');
     assert.equal(writer.finish('data: end\n\n'), true);
@@ -18,7 +18,7 @@ describe('EventWriter at the end of its stream', () => {
     assert.deepEqual([ending.told, writer.unsentEvents], [[], 0]);
   });
 
-  it('leaves the connection alone when it is destroyed after an end that has left', () => {
+  it('leaves the connection alone when it is destroyed after an end that was sent', () => {
     const { writer, destination, ending } = open();
     writer.finish();
     destination.req.socket.errored = new Error('reset while idle');
@@ -26,7 +26,7 @@ describe('EventWriter at the end of its stream', () => {
     assert.deepEqual([destination.calls, ending.told, writer.finish()], [['end '], [], true]);
   });
 
-  it('answers false while its last chunk waits, and tells when that has left', async (t) => {
+  it('answers false while its last chunk waits, and notifies when that was sent', async (t) => {
     const { writer, destination, ending } = open();
     t.after(() => writer.destroy());
     destination.room = false;
@@ -43,7 +43,7 @@ describe('EventWriter at the end of its stream', () => {
     assert.deepEqual(ending.told, ['finished']);
   });
 
-  it('sends what waited and the end as one call, and tells that it left', (t) => {
+  it('sends what waited and the end in one call, and reports that it was sent', (t) => {
     const { writer, destination, ending } = stalled(t);
     void writer.send('data: b\n\n');
     assert.equal(writer.finish('data: end\n\n'), false);
@@ -65,7 +65,7 @@ describe('EventWriter at the end of its stream', () => {
     assert.deepEqual(ending.told, ['finished']);
   });
 
-  it('lets nobody wait any more for what they sent before the end', async (t) => {
+  it('stops everybody from waiting for what they sent before the end', async (t) => {
     const { writer } = stalled(t);
     const sent = writer.send('data: b\n\n');
     writer.finish();
@@ -252,7 +252,7 @@ describe('EventWriter on an HTTP response', () => {
   });
 
   it(
-    'leaves a client its time that reads slower than the stall time allows for a chunk',
+    'gives a client its time that reads more slowly than the stall time allows for a chunk',
     { timeout: 10_000 },
     async (t) => {
       // More than twice the stall time, in steps that take a fraction of it.
@@ -277,7 +277,7 @@ describe('EventWriter on an HTTP response', () => {
   );
 
   it(
-    'is destroyed when the client resets the connection behind the end',
+    'is destroyed when the client resets the connection after the end',
     { timeout: 5_000 },
     async (t) => {
       // Node's response emits `finish` then, and `writableFinished` is true.
@@ -286,7 +286,7 @@ describe('EventWriter on an HTTP response', () => {
   );
 
   it(
-    'is not finished by an end that meets a connection which is reset already',
+    'is not finished by an end on a connection that was already reset',
     { timeout: 5_000 },
     async (t) => {
       const ended = new Promise<boolean>((resolve, reject) => {

@@ -18,7 +18,7 @@ describe('EventWriter', () => {
     assert.deepEqual(destination.calls, ['write data: a\n\n', 'write data: b\n\n']);
   });
 
-  it('sends by itself what comes after a flush of nothing', async () => {
+  it('sends what comes after an empty flush by itself', async () => {
     const { writer, destination } = open();
     writer.send('data: a\n\n');
     await tick();
@@ -35,7 +35,7 @@ describe('EventWriter', () => {
     assert.deepEqual(destination.calls, ['write data: a\n\n: \n\ndata: b\n\n']);
   });
 
-  it('writes an event before the next turn of the event loop', async () => {
+  it('writes an event before the next round of the event loop', async () => {
     const { writer, destination } = open();
     writer.send('data: a\n\n');
     await new Promise((resolve) => process.nextTick(resolve));
@@ -61,7 +61,7 @@ describe('EventWriter', () => {
     }
   });
 
-  it('ends once, takes nothing from then on, and never throws', async () => {
+  it('ends once, accepts nothing from then on, and never throws', async () => {
     const { writer, destination } = open();
     writer.finish('data: end\n\n');
     writer.finish('data: end\n\n');
@@ -71,7 +71,7 @@ describe('EventWriter', () => {
     assert.deepEqual(destination.calls, ['end data: end\n\n']);
   });
 
-  it('tells the head how long a complete body is, and hands that over in one piece', () => {
+  it('tells the head how long a complete body is, and passes both on in one piece', () => {
     const destination = new Destination();
     const lengths: (number | undefined)[] = [];
     const writer = new EventWriter(destination, { writeHead: (length) => lengths.push(length) });
@@ -86,7 +86,7 @@ describe('EventWriter', () => {
     ]);
   });
 
-  it('asks for the head once, and tells no length when more is to come', () => {
+  it('asks for the head once, and gives no length when more is to come', () => {
     const lengths: (number | undefined)[] = [];
     const { writer } = open({ writeHead: (length) => lengths.push(length) });
     writer.send('data: a\n\n');
@@ -107,7 +107,7 @@ describe('EventWriter', () => {
     assert.deepEqual([ending.told, writer.isOpen], [['destroyed'], false]);
   });
 
-  it('counts events as unsent until the response took them, and comments never', async () => {
+  it('counts events as unsent until the response accepts them, and comments never', async () => {
     const { writer } = open();
     writer.send('data: a\n\n');
     writer.sendComment(': \n\n');
@@ -117,7 +117,7 @@ describe('EventWriter', () => {
     assert.equal(writer.unsentEvents, 0);
   });
 
-  it('answers false when the client has left, also for what this tick still holds', async () => {
+  it('answers false when the client has left, even for what this tick still holds', async () => {
     const { writer, destination } = open();
     assert.equal(writer.send('data: a\n\n'), true);
     destination.close();
@@ -126,7 +126,7 @@ describe('EventWriter', () => {
     assert.deepEqual(destination.calls, []);
   });
 
-  it('is destroyed once, and takes nothing from then on', () => {
+  it('is destroyed once, and accepts nothing from then on', () => {
     const { writer, destination, ending } = open();
     writer.destroy();
     writer.destroy();
@@ -146,7 +146,7 @@ describe('EventWriter', () => {
     assert.deepEqual([destination.listeners_, clock.timers], [0, 0]);
   });
 
-  it('takes more than 1 MiB in one tick: a burst is nothing that a client failed to read', async () => {
+  it('accepts more than 1 MiB in one tick: a burst is not the client\'s fault', async () => {
     // Was: whatever a sender that does not wait had queued counted as unread, and the client was
     // cut off.
     const { writer, destination, ending } = open();
@@ -161,7 +161,7 @@ describe('EventWriter', () => {
     assert.deepEqual(ending.told, []);
   });
 
-  it('hands a burst over in pieces, so that a sender that waits meets back-pressure', () => {
+  it('passes a burst on in pieces, so that a waiting sender meets back-pressure', () => {
     const { writer, destination } = open();
     destination.room = false;
     let answer: unknown = true;
@@ -215,7 +215,7 @@ describe('EventWriter without room', () => {
     assert.deepEqual(destination.calls.slice(1), ['write data: b\n\ndata: c\n\ndata: d\n\n']);
   });
 
-  it('lets those go on waiting for whom what waited left no room', async (t) => {
+  it('keeps those waiting for whom the rest left no room', async (t) => {
     const { writer, destination } = stalled(t);
     const sent = writer.send('data: b\n\n');
     destination.emit('drain'); // and it is full again
@@ -286,7 +286,7 @@ describe('EventWriter without room', () => {
     assert.deepEqual([destination.listeners_, clock.timers], [0, 0]);
   });
 
-  it('disconnects it however much it left unread: only time tells', (t) => {
+  it('disconnects it however much it left unread: only time counts', (t) => {
     const clock = new Clock(t);
     const { destination, writer } = stalled(t, { stallTimeoutMs: 1_000 });
     for (let count = 0; count < 3; count++) void writer.send(`data: ${'x'.repeat(1_048_576)}\n\n`);
@@ -296,7 +296,7 @@ describe('EventWriter without room', () => {
     assert.equal(destination.destroyed, true);
   });
 
-  it('starts its clock again when there was room, and stops it when there is', (t) => {
+  it('restarts its timer when there was room, and stops it when there is', (t) => {
     const clock = new Clock(t);
     const { destination, writer } = stalled(t, { stallTimeoutMs: 1_000 });
     for (let round = 0; round < 5; round++) {
@@ -310,7 +310,7 @@ describe('EventWriter without room', () => {
     assert.equal(writer.isOpen, true);
   });
 
-  it('starts its clock again when a part of a chunk was read, for which no drain comes', (t) => {
+  it('restarts its timer when a part of a chunk was read, for which no drain comes', (t) => {
     // Was: a client that needed more than 30 s for one chunk was cut off in the middle of it.
     const clock = new Clock(t);
     const { destination } = stalled(t, { stallTimeoutMs: 1_000 });

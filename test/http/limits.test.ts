@@ -36,7 +36,7 @@ async function exchange(served: Served, bytes: string): Promise<RawAnswer> {
 }
 
 describe('the body limit', () => {
-  it('closes the connection after a 413, whose rest is no request', async (t) => {
+  it('closes the connection after a 413, whose rest is not a request', async (t) => {
     const served = await serve(t, { settings: { maxBodyBytes: LIMIT } });
     const client = await served.raw();
     client.send(webhookHead('', { connection: 'keep-alive', 'content-length': 2 * LIMIT }));
@@ -125,7 +125,7 @@ describe('the body limit', () => {
     assert.equal(status, 400);
   });
 
-  it('takes what follows the declared length for no part of the body', async (t) => {
+  it('does not take what follows the declared length for the body', async (t) => {
     const served = await serve(t, {
       setUp: (app) =>
         app.post('/length', async (context) =>

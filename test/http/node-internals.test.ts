@@ -16,7 +16,7 @@ import { deferred } from '../fixtures/kernel.ts';
 const GET = 'GET / HTTP/1.1\r\nhost: x\r\n\r\n';
 
 describe('responseUnderWay', () => {
-  it('is the response being written, and none before and after it', async (t) => {
+  it('is the response being written, and undefined before and after it', async (t) => {
     const seen: boolean[] = [];
     const server = createServer((request, response) => {
       seen.push(responseUnderWay(request.socket) === response);
@@ -30,7 +30,7 @@ describe('responseUnderWay', () => {
     assert.deepEqual(seen.slice(0, 4), [true, true, true, true]);
   });
 
-  it('is none for what is no connection of HTTP', () => {
+  it('is undefined for what is not an HTTP connection', () => {
     assert.equal(responseUnderWay({}), undefined);
   });
 });
@@ -107,7 +107,7 @@ describe('requestsUpgradedIf', () => {
 });
 
 describe('stopParserIf and resumeParser', () => {
-  it('stop behind the headers of a request, and let it end', async (t) => {
+  it('stop after the headers of a request, and let it end', async (t) => {
     const requests: IncomingMessage[] = [];
     const server = createServer((request) => {
       requests.push(request);

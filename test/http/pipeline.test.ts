@@ -80,7 +80,7 @@ describe('a connection with several requests', () => {
     ['ones with an expectation, which Node would answer itself', get('/x', 'expect: x\r\n')],
     ['bodies', 'POST /x HTTP/1.1\r\nhost: x\r\ncontent-length: 1\r\n\r\nx'],
   ] as const) {
-    it(`has 16 waiting and reads no more of a full packet: ${what}`, async (t) => {
+    it(`keeps 16 waiting and reads no more of a full packet: ${what}`, async (t) => {
       const { client, read, served, socket } = await open(t);
       client.send(get('/first') + request.repeat(64 * 1_024 / request.length));
       await until(() => socket().isPaused(), 'the connection to be paused');
@@ -91,7 +91,7 @@ describe('a connection with several requests', () => {
     });
   }
 
-  it('whose client reads no answer gets no more than one ready', async (t) => {
+  it('keeps only one answer ready if its client reads none', async (t) => {
     const { client, served, socket } = await open(t);
     client.socket.pause();
     client.send(get('/x').repeat(1_000));
@@ -117,7 +117,7 @@ describe('a connection with several requests', () => {
     assert.equal(served.length, 1);
   });
 
-  it('serves none behind one that closes it', async (t) => {
+  it('serves none after one that closes it', async (t) => {
     const { client, served } = await open(t);
     client.send(get('/1', 'connection: close\r\n') + get('/2'));
     await until(() => served.length === 1, 'the first request');

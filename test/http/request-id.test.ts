@@ -27,7 +27,7 @@ describe('x-request-id', () => {
     assert.match((await client.lastAnswer()).headers['x-request-id'] ?? '', OURS);
   });
 
-  it('is another one for each request', async (t) => {
+  it('is different for each request', async (t) => {
     const served = await serve(t);
     const ids = await Promise.all(
       [1, 2, 3].map(async () => (await served.fetch('/health')).headers.get('x-request-id')),
@@ -78,7 +78,7 @@ describe('x-request-id', () => {
   });
 
   // It goes with every answer, the error boundary's too: one that HTTP refuses would leave none.
-  it('cannot be set to what is no sane id: that is an error where it is tried', async (t) => {
+  it('cannot be set to an invalid id: trying to is an error', async (t) => {
     const { log, next } = recordLog();
     const served = await serve(t, {
       log,

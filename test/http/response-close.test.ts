@@ -46,14 +46,14 @@ function told(close: ResponseClose<string>): Promise<Heard> {
 }
 
 describe('ResponseClose', () => {
-  it('tells of a finished response, with the owner and the subject', async (t) => {
+  it('reports a finished response, with the owner and the subject', async (t) => {
     const { response } = await open(t);
     const heard = told(new ResponseClose(response, 'owner'));
     response.end('x');
     assert.deepEqual(await heard, { isFinished: true, owner: 'owner', subject: 7 });
   });
 
-  it('tells of a client that left', async (t) => {
+  it('reports a client that left', async (t) => {
     const { response, client } = await open(t);
     const heard = told(new ResponseClose(response, 'owner'));
     response.write('x');
@@ -61,7 +61,7 @@ describe('ResponseClose', () => {
     assert.equal((await heard).isFinished, false);
   });
 
-  it('tells of a finished response that a host without connections made', async () => {
+  it('reports a finished response that a host without connections made', async () => {
     const response = new ServerResponse({ method: 'GET' } as IncomingMessage);
     const heard = told(new ResponseClose(response, 'owner'));
     response.assignSocket(new PassThrough() as unknown as Socket);
@@ -79,7 +79,7 @@ describe('ResponseClose', () => {
     assert.deepEqual(steps, ['c', 'b', 'a']);
   });
 
-  it('calls a listener once though both the response and its connection close', async (t) => {
+  it('calls a listener once even if both the response and its connection close', async (t) => {
     const { client, responses } = await open(t, 2);
     const [first, second] = responses as [ServerResponse, ServerResponse];
     let count = 0;
@@ -101,7 +101,7 @@ describe('ResponseClose', () => {
     assert.equal(response.listenerCount('close') - before, 1);
   });
 
-  it('tells a listener that is added after the end in a later tick', async (t) => {
+  it('notifies a listener that is added after the end in a later tick', async (t) => {
     const { response } = await open(t);
     const close = new ResponseClose(response, 'owner');
     const first = told(close);
@@ -116,21 +116,21 @@ describe('ResponseClose', () => {
     assert.deepEqual(await second, { isFinished: true, owner: 'owner', subject: 7 });
   });
 
-  it('tells of a response that closed before anybody listened', async (t) => {
+  it('reports a response that closed before anybody listened', async (t) => {
     const { response } = await open(t);
     response.destroy();
     await once(response, 'close');
     assert.equal((await told(new ResponseClose(response, 'owner'))).isFinished, false);
   });
 
-  it('tells of a response that finished before anybody listened', async (t) => {
+  it('reports a response that finished before anybody listened', async (t) => {
     const { response } = await open(t);
     response.end('x');
     await once(response, 'close');
     assert.equal((await told(new ResponseClose(response, 'owner'))).isFinished, true);
   });
 
-  it('tells of a connection that closed before anybody listened to a response behind another', async (t) => {
+  it('reports a connection that closed before anybody listened to a queued response', async (t) => {
     const { client, responses } = await open(t, 2);
     const [first, second] = responses as [ServerResponse, ServerResponse];
     const closed = once(first, 'close');
@@ -139,14 +139,14 @@ describe('ResponseClose', () => {
     assert.equal((await told(new ResponseClose(second, 'owner'))).isFinished, false);
   });
 
-  it('tells of a client that leaves while a response waits behind another', async (t) => {
+  it('reports a client that leaves while a response waits in the queue', async (t) => {
     const { client, responses } = await open(t, 2);
     const heard = told(new ResponseClose(responses[1]!, 'owner'));
     client.destroy();
     assert.equal((await heard).isFinished, false);
   });
 
-  it('leaves no listener on the socket behind, which may serve many more', async (t) => {
+  it('leaves no listener on the socket, which may serve many more', async (t) => {
     const { responses } = await open(t, 3);
     const socket = responses[0]!.req.socket;
     const before = socket.listenerCount('close');

@@ -86,11 +86,11 @@ describe('Router', () => {
       assert.deepEqual(routerOf('GET /calls/:id').find('GET', path), { kind: 'malformed path' }));
   }
 
-  it('does not call a path malformed that no pattern has', () => {
+  it('does not call a path malformed that matches no pattern', () => {
     assert.deepEqual(routerOf('GET /:id/x').find('GET', '/%/y'), { kind: 'unknown path' });
   });
 
-  it('keeps a malformed segment of no parameter from the pattern', () => {
+  it('lets a pattern match a malformed segment that is not its parameter', () => {
     assert.deepEqual(routerOf('GET /calls/:id').find('GET', '/%/x'), { kind: 'unknown path' });
   });
 

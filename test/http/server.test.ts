@@ -40,7 +40,7 @@ const streaming: RequestListener = (_request, response) => {
 const MANY = Array.from({ length: 2_500 }, () => 'a:b');
 
 describe('a request of 2,500 headers', () => {
-  it('is refused for a second host behind them', async (t) => {
+  it('is refused for a second host after them', async (t) => {
     const client = await (await serve(t)).raw();
     client.send(
       `GET /health HTTP/1.1\r\nhost: x\r\n${MANY.join('\r\n')}\r\nhost: y\r\nconnection: close\r\n\r\n`,
@@ -48,7 +48,7 @@ describe('a request of 2,500 headers', () => {
     assert.equal((await client.lastAnswer()).status, 400);
   });
 
-  it('is refused for a second signature behind them', async (t) => {
+  it('is refused for a second signature after them', async (t) => {
     const { log, next } = recordLog();
     const client = await (await serve(t, { log })).raw();
     const body = messageEvent();
@@ -66,7 +66,7 @@ describe('a request of 2,500 headers', () => {
     assert.equal((await next('request'))['signatureFault'], 'repeated');
   });
 
-  it('keeps its body, and has no second request read out of it, behind an offer of h2c', async (t) => {
+  it('keeps its body, which holds no second request, after an offer of h2c', async (t) => {
     const served = await serve(t, {
       platform: platform(),
       setUp: (app) =>
@@ -96,7 +96,7 @@ describe('an offer of h2c', () => {
     ['without one', {}],
   ] as const) {
     // Was: on Node 20 it was never answered beside a platform, and what followed it neither.
-    it(`is ignored behind an open stream of its connection, ${where}`, async (t) => {
+    it(`is ignored after an open stream on its connection, ${where}`, async (t) => {
       const { agent, begun, release } = holding();
       const served = await serve(t, { agent, ...options });
       const body = messageEvent();

@@ -48,7 +48,7 @@ describe('a client that reads nothing of an answer', () => {
     assert.ok(client.received.length < ANSWER.length);
   });
 
-  it('is not while it reads now and then', async (t) => {
+  it('is not disconnected while it reads now and then', async (t) => {
     const { client, clock } = await stalled(t);
     while (client.received.length < ANSWER.length) {
       clock.tick(25_000);
@@ -62,7 +62,7 @@ describe('a client that reads nothing of an answer', () => {
     assert.equal(client.socket.destroyed, false);
   });
 
-  it('is not while its server has nothing to send', async (t) => {
+  it('is not disconnected while its server has nothing to send', async (t) => {
     const clock = mockTimers(t, ['setInterval']);
     const client = await (await serve(t)).raw();
     client.send('GET /health HTTP/1.1\r\nhost: x\r\n\r\n');
@@ -95,7 +95,7 @@ describe('a client that reads nothing of an answer', () => {
     });
   }
 
-  it('gives back its place among MAX_STREAMS', async (t) => {
+  it('gives up its place among MAX_STREAMS', async (t) => {
     const clock = mockTimers(t, ['setInterval']);
     const long = '\u0001'.repeat(1_000_000); // six bytes each in JSON
     const { raw, metric } = serveCompletions(t, { onMessage: () => long });

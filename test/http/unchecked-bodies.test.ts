@@ -34,7 +34,7 @@ function begin(bodies: UncheckedBodies, client: string): Body {
 }
 
 describe('UncheckedBodies', () => {
-  it('give up the slowest body of a client that takes more than its part', () => {
+  it('gives up the slowest body of a client that takes more than its share', () => {
     const bodies = new UncheckedBodies(100, 10);
     const [other, first, second, third] = ['b', 'a', 'a', 'a'].map((name) => begin(bodies, name));
     for (const body of [other, first, second]) assert.equal(body?.take(5), true);
@@ -64,14 +64,14 @@ describe('UncheckedBodies', () => {
     assert.deepEqual([small.isEvicted, large.isEvicted], [false, true]);
   });
 
-  it('refuse the slowest body itself, and one that is larger than the part', () => {
+  it('refuses the slowest body itself, and one that is larger than the share', () => {
     const bodies = new UncheckedBodies(10, 6);
     const [first, second] = [begin(bodies, 'a'), begin(bodies, 'a')];
     assert.deepEqual([first.take(3), second.take(3), first.take(1)], [true, true, false]);
     assert.equal(begin(new UncheckedBodies(10, 6), 'a').take(7), false);
   });
 
-  it('give up none that has arrived', () => {
+  it('gives up none that has arrived', () => {
     const bodies = new UncheckedBodies(10, 6);
     const first = begin(bodies, 'a');
     assert.equal(first.take(6), true);

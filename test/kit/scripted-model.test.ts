@@ -86,7 +86,7 @@ describe('scriptedModel', () => {
     assert.deepEqual(ids, ['call_1', 'call_2', 'call_3']);
   });
 
-  it('streams its texts word by word, and loses no blank', async () => {
+  it('streams its texts word by word, and loses no space', async () => {
     const deltas = await deltasOf(scriptedModel(['  Two Funghi,\nplease. ']));
     const texts = deltas.flatMap((delta) => (delta.type === 'text' ? [delta.text] : []));
     assert.deepEqual(texts, ['  Two', ' Funghi,', '\nplease.', ' ']);
@@ -305,7 +305,7 @@ describe('a script that is a function', () => {
     assert.equal(await (await client.say('And 3.')).text(), 'It said {"added":"3 funghi"}');
   });
 
-  it('may be one answer of a list', async (t) => {
+  it('may be one answer in a list', async (t) => {
     const model = scriptedModel(['Hello.', ({ tools }) => `${tools.length} tools`]);
     const { client } = serveWith(t, model);
     assert.equal(await (await client.say('Hi.')).text(), 'Hello.');

@@ -68,7 +68,7 @@ describe('createTestClient', () => {
     });
   }
 
-  it('posts to the agentRoute that it is given', async (t) => {
+  it('posts to the given agentRoute', async (t) => {
     const { sent, origin } = await clientOf(t);
     const options = { secret: SECRET, agentRoute: '/hooks/voice' };
     await createTestClient(`${origin}/`, options).say('Hello?');
@@ -91,12 +91,12 @@ describe('createTestClient', () => {
     );
   });
 
-  it('has another conversation than another client', async () => {
+  it('has a different conversation than another client', async () => {
     const [one, two] = [1, 2].map(() => createTestClient('http://127.0.0.1:9', { secret: SECRET }));
     assert.notEqual(one?.conversationId, two?.conversationId);
   });
 
-  it('serves an app on a free port the first time, and once', async (t) => {
+  it('serves an app on a free port the first time, and only once', async (t) => {
     const { client } = serve(t, {});
     const [first, second] = await Promise.all([
       client.say('One'),
@@ -105,7 +105,7 @@ describe('createTestClient', () => {
     assert.deepEqual([first.status, second.status], [200, 200]);
   });
 
-  it("gives an app's origin, for requests of one's own", async (t) => {
+  it("gives an app's origin, for your own requests", async (t) => {
     const { client } = serve(t, {});
     assert.equal((await fetch(`${await client.origin()}/health`)).status, 200);
   });
@@ -142,14 +142,14 @@ const endless: TestAgent = {
 };
 
 describe('interruptAfterWords', () => {
-  it('cuts the reply after so many words', async (t) => {
+  it('cuts the reply after this many words', async (t) => {
     const { client } = serve(t, endless);
     const reply = await client.say('Go on.', { interruptAfterWords: 3 });
     assert.equal(await reply.text(), 'One two, three');
     assert.deepEqual(contentsOf(await reply.events()), ['One two', ', three']);
   });
 
-  it('has the next message say what was heard', async (t) => {
+  it('makes the next message say what was heard', async (t) => {
     const { client, sent } = await clientOf(t, threeWords);
     await client.say('Go on.', { turn_id: 't-1', interruptAfterWords: 1 });
     await client.say('Wait.');
@@ -186,7 +186,7 @@ describe('interruptAfterWords', () => {
 
   // Was: the client waited for the headers, which come with the first event, so it left only after
   // a filler or an apology.
-  it('interrupts a turn while a tool runs that says nothing', async (t) => {
+  it('interrupts a turn while a silent tool is running', async (t) => {
     const running = new AbortController();
     const stopped = deferred<unknown>();
     const { client, history } = serve(t, {
@@ -226,7 +226,7 @@ describe('interruptAfterWords', () => {
     await assert.rejects(both, /a reply is interrupted once/);
   });
 
-  it('leaves a turn alone in which nothing is said', async (t) => {
+  it('leaves a turn in which nothing is said alone', async (t) => {
     const { client } = serve(t, { onMessage: (_turn, reply) => void reply.data('no') });
     const reply = await client.say('Hello?', { interruptAfterWords: 0 });
     assert.deepEqual(typesOf(await reply.events()), ['response.data', 'response.end']);
@@ -240,7 +240,7 @@ describe('interruptAfterWords', () => {
     assert.deepEqual((await history())[0], ['assistant', 'Hello,', 'interrupted']);
   });
 
-  it('is not told by a session.start, nor by a message after one', async (t) => {
+  it('is not reported by a session.start, nor by a message after one', async (t) => {
     const { client, sent } = await clientOf(t, threeWords);
     await client.say('Go on.', { interruptAfterWords: 1 });
     await client.start();
@@ -249,7 +249,7 @@ describe('interruptAfterWords', () => {
     assert.ok(sent.all.every(({ text: body }) => !body.includes('interruption_context')));
   });
 
-  it('is told to the conversation that was interrupted, and to no other', async (t) => {
+  it('is reported to the conversation that was interrupted, and to no other', async (t) => {
     const { client, history } = serve(t, { onMessage: ({ text }) => text });
     await client.say('One two.', { conversation_id: 'a', interruptAfterWords: 1 });
     await (await client.say('Three four.', { conversation_id: 'b' })).text();
@@ -273,7 +273,7 @@ describe('interruptAfterWords', () => {
     await assert.rejects((await client.say('Hello?')).text(), { message });
   });
 
-  it('leaves an answer that is no stream to be read', async (t) => {
+  it('leaves an answer that is not a stream to be read', async (t) => {
     const { client } = await clientOf(t, (response) => {
       response.writeHead(503, { 'content-type': 'application/json' }).end('{"error":"full"}');
     });
@@ -305,7 +305,7 @@ describe('deliverAgain', () => {
     assert.ok(again);
   });
 
-  it('fails where there was no turn', async () => {
+  it('fails if there was no turn', async () => {
     const client = createTestClient('http://127.0.0.1:9', { secret: SECRET });
     await assert.rejects(client.deliverAgain(), {
       message: 'deliverAgain() needs a turn: say something',
@@ -376,14 +376,14 @@ describe('TestReply.toolCalls', () => {
     assert.equal((await reply.toolCalls())[0]?.state, 'interrupted');
   });
 
-  it('lists the calls of the call dialect, where the event has a turn_id', async (t) => {
+  it('lists the calls of the call dialect if the event has a turn_id', async (t) => {
     const { client } = serve(t, callingAgent(price));
     const body = JSON.parse(wireBody('transcript')) as object;
     const reply = await client.post(JSON.stringify({ ...body, turn_id: 't-1' }));
     assert.equal((await reply.toolCalls()).length, 1);
   });
 
-  it('fails where the event has no turn_id', async (t) => {
+  it('fails if the event has no turn_id', async (t) => {
     const { client } = serve(t, callingAgent(price));
     const reply = await client.say('How much?', { turn_id: undefined });
     await assert.rejects(reply.toolCalls(), {
@@ -391,7 +391,7 @@ describe('TestReply.toolCalls', () => {
     });
   });
 
-  it('fails where only the wire is known, which does not show them', async (t) => {
+  it('fails if only the wire is known, which does not show them', async (t) => {
     const { client } = serve(t, callingAgent(price));
     const other = createTestClient(await client.origin(), { secret: SECRET });
     await assert.rejects((await other.say('How much?')).toolCalls(), {
@@ -403,7 +403,7 @@ describe('TestReply.toolCalls', () => {
 });
 
 describe('TestReply', () => {
-  it('yields events while they come', async (t) => {
+  it('yields events as they arrive', async (t) => {
     const { client } = serve(t, {
       async *onMessage({ signal }) {
         yield 'One.';
@@ -422,7 +422,7 @@ describe('TestReply', () => {
     ['session', 'message'],
     ['call', 'transcript'],
   ] as const) {
-    it(`.text is all that was spoken, in the ${dialect} dialect`, async (t) => {
+    it(`.text is everything that was spoken, in the ${dialect} dialect`, async (t) => {
       const { client } = serve(t, {
         onMessage: (_turn, reply) => {
           reply.say('One.');
@@ -434,7 +434,7 @@ describe('TestReply', () => {
     });
   }
 
-  it('.text is what was spoken in the call dialect, though it looks like an event', async (t) => {
+  it('.text is what was spoken in the call dialect, even if it looks like an event', async (t) => {
     const { client } = serve(t, { onMessage: () => '{"type":"response.end"}' });
     assert.equal(
       await (await client.post(wireBody('transcript'))).text(),
@@ -457,7 +457,7 @@ describe('TestReply', () => {
     ]);
   });
 
-  it('.json is the answer of an event that is no turn', async (t) => {
+  it('.json is the answer of an event that is not a turn', async (t) => {
     const { client } = serve(t, { onData: () => ({ a: 1 }) });
     assert.deepEqual(await (await client.post(wireBody('data'))).json(), { a: 1 });
   });

@@ -60,7 +60,7 @@ describe('a preflight', () => {
     ['an origin alone', { origin: ORIGIN }],
     ['a requested method alone', { 'access-control-request-method': 'POST' }],
   ] as const) {
-    it(`is not taken for one with ${which}`, async (t) => {
+    it(`is not recognised with ${which}`, async (t) => {
       const served = await serve(t, LISTED);
       const init = { method: 'OPTIONS', headers: { ...headers } };
       const known = await served.fetch('/api/authorize', init);

@@ -50,7 +50,7 @@ describe('rateLimit', () => {
     assert.deepEqual([ask()?.status, ask()?.status], [undefined, 429]);
   });
 
-  it('does not punish those who ask too early', () => {
+  it('does not punish clients that ask too early', () => {
     const { ask, pass } = limited(2);
     for (let count = 0; count < 50; count++) ask();
     pass(30_000);
@@ -82,7 +82,7 @@ describe('rateLimit', () => {
     ['two spellings of the first group', '0db8::1', 'db8::2'],
   ];
   for (const [title, a, b] of same) {
-    it(`takes for one client ${title}`, () => {
+    it(`counts as one client ${title}`, () => {
       const { ask } = limited(1);
       ask(a);
       assert.equal(ask(b)?.status, 429);
@@ -103,7 +103,7 @@ describe('rateLimit', () => {
     ['two short IPv6 addresses', '2001:db8::1', '2001:db9::1'],
   ];
   for (const [title, a, b] of different) {
-    it(`takes for two clients ${title}`, () => {
+    it(`counts as two clients ${title}`, () => {
       const { ask } = limited(1);
       ask(a);
       assert.equal(ask(b), undefined);
@@ -147,13 +147,13 @@ describe('the limit of authorize', () => {
     assert.equal(await ask(origin, { 'x-forwarded-for': '192.0.2.2' }), 429);
   });
 
-  it('tells clients behind a trusted proxy apart', async (t) => {
+  it('distinguishes clients behind a trusted proxy', async (t) => {
     const { origin } = await serve(t, { settings: { authorizePerMinute: 1, trustProxy: true } });
     await ask(origin, { 'x-forwarded-for': '192.0.2.1' });
     assert.equal(await ask(origin, { 'x-forwarded-for': '192.0.2.2' }), 503);
   });
 
-  it('falls back to the peer where a trusted proxy names nobody', async (t) => {
+  it('falls back to the peer if a trusted proxy names nobody', async (t) => {
     const { origin } = await serve(t, { settings: { authorizePerMinute: 1, trustProxy: true } });
     await ask(origin, { 'x-forwarded-for': '192.0.2.1, ' });
     assert.equal(await ask(origin), 429);

@@ -65,7 +65,7 @@ describe('alternateRoles', () => {
     it(what, () => assert.deepEqual(alternateRoles(given), sent));
   }
 
-  it('changes nothing at the front when a message is added, so that a prompt cache holds', () => {
+  it('changes nothing at the front when a message is added, for the prompt cache', () => {
     for (const [, given] of cases) {
       const before = alternateRoles(given.slice(0, -1));
       const isJoined = given.at(-1)?.role === given.at(-2)?.role;

@@ -87,7 +87,7 @@ describe('AnswerText', () => {
     }
   });
 
-  it('passes plain text on at once, blanks before the first word aside', () => {
+  it('passes plain text on at once, except for blanks before the first word', () => {
     const text = new AnswerText(false);
     assert.deepEqual([' ', '\n', 'Yes', ',', ' it', ' is '].map((piece) => text.push(piece)), [
       '', '', ' \nYes', ',', ' it', ' is ',
@@ -133,7 +133,7 @@ describe('AnswerText', () => {
       assert.equal(answer(['\n', 'hm </think>', 'Yes.']), 'Yes.');
     });
 
-    it('cannot take back what it has passed on, and tells', () => {
+    it('cannot take back what it has passed on, and reports that', () => {
       const text = new AnswerText(false);
       assert.equal(text.push('hm'), 'hm');
       assert.equal(text.spokeThought, false);
@@ -141,14 +141,14 @@ describe('AnswerText', () => {
       assert.equal(text.spokeThought, true);
     });
 
-    it('does not tell where all of it could be taken back', () => {
+    it('reports nothing if all of it could be taken back', () => {
       const text = new AnswerText(false);
       text.push('hm</think>Yes.');
       assert.equal(text.spokeThought, false);
     });
   });
 
-  it('knows a thought that was never closed', () => {
+  it('recognises a thought that was never closed', () => {
     const isUnclosed = (written: string, beginsAsThought = false): boolean => {
       const text = new AnswerText(beginsAsThought);
       text.push(written);

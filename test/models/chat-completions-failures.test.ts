@@ -278,7 +278,7 @@ describe('a failing model', () => {
     assert.match(error?.message ?? '', /http:\/\/127\.0\.0\.1:1: \S+/);
   });
 
-  it('that redirects is not followed: the key would go along', async () => {
+  it('that redirects is not followed: the key would go with it', async () => {
     const server = await serve(
       (response) => void response.writeHead(307, { location: '/elsewhere' }).end(),
       says('Hi'),
@@ -415,14 +415,14 @@ describe('the log of a failing model', () => {
     );
   });
 
-  it('says what to check where the vendor does not know the model', async () => {
+  it('says what to check if the vendor does not know the model', async () => {
     const { message } = await errorOf(fails(404, '{"error":{"code":"model_not_found"}}'));
     assert.equal(message,
       'openai:gpt-6-luna answered HTTP 404 (model_not_found): ' +
       'check the name of the model, and the base URL');
   });
 
-  it('has no code with the key in it', async () => {
+  it('has no code that contains the key', async () => {
     const body = JSON.stringify({ error: { code: `key-${KEY}` } });
     const { message } = await errorOf(fails(500, body));
     assert.equal(message, 'openai:gpt-6-luna answered HTTP 500');

@@ -36,14 +36,14 @@ describe('a model that thinks in its text', () => {
     for (let round = 0; round < 3; round++) assert.equal((await read(modelAt(url))).text, 'Yes.');
   });
 
-  it('may call a tool where every reply begins as thought and this one has none', async () => {
+  it('may call a tool if every reply begins as thought and this one has none', async () => {
     const { deltas, error } = await read(
       modelAt((await serve(stream(...parallelToolCalls()))).url, { beginsAsThought: true }),
     );
     assert.deepEqual([error, deltas.length], [undefined, 3]);
   });
 
-  it('is reported once when a thought was spoken whose beginning nothing marked', async () => {
+  it('is reported once when a thought was spoken whose beginning was not marked', async () => {
     const told: string[] = [];
     const { url } = await serve(says('Is', ' it?', '</think>', 'Yes.'));
     const model = modelAt(url);
@@ -54,7 +54,7 @@ describe('a model that thinks in its text', () => {
     assert.match(told[0] ?? '', /^openai:gpt-6-luna sent <\/think> without <think>.*THINKING=open/);
   });
 
-  it('is not heard where its thoughts come in fields of their own', async () => {
+  it('is not heard while its thoughts come in separate fields', async () => {
     const { url } = await serve(
       stream(
         chunk({ reasoning_content: 'hm', content: '' }),
@@ -66,7 +66,7 @@ describe('a model that thinks in its text', () => {
   });
 });
 
-describe('the clocks of a stream', () => {
+describe('the timers of a stream', () => {
   /** A reply that is sent by hand, and a clock that is moved by hand. */
   function byHand(t: TestContext): {
     send: (...blocks: string[]) => Promise<void>;
@@ -99,7 +99,7 @@ describe('the clocks of a stream', () => {
   });
 
   for (const thought of [{ content: '<think>hm' }, { reasoning_content: 'hm' }]) {
-    it(`start again while it thinks after it (${Object.keys(thought).join()})`, async (t) => {
+    it(`restart while it thinks after it (${Object.keys(thought).join()})`, async (t) => {
       const { send, pass, reading } = byHand(t);
       await send(chunk({ content: 'Yes. ' }));
       await pass(99);
@@ -121,7 +121,7 @@ describe('the clocks of a stream', () => {
     });
   }
 
-  it('wait for a reply whose every chunk has a finish reason', async (t) => {
+  it('wait for a reply in which every chunk has a finish reason', async (t) => {
     const { send, pass, reading } = byHand(t);
     await send(chunk({ content: 'One' }, 'stop'), chunk({ content: ' two' }, 'stop'));
     await pass(99);
@@ -164,7 +164,7 @@ describe('the clocks of a stream', () => {
     assert.equal((await reading).text, 'Yes. No.');
   });
 
-  it('stand still while the reader takes its time, at the end of a reply too', async (t) => {
+  it('pause while the reader takes its time, even at the end of a reply', async (t) => {
     const clock = mockTimers(t, ['setTimeout']);
     let signal: AbortSignal | null | undefined;
     const bytes = parallelToolCalls().join('');
@@ -179,7 +179,7 @@ describe('the clocks of a stream', () => {
     await reply.return();
   });
 
-  it('fire after a garbage collection, before the headers and behind them', async () => {
+  it('fire after a garbage collection, before and after the headers', async () => {
     for (const answer of [mute, silentAfter()]) {
       const server = await serve(answer);
       const timeouts = { connectMs: 200, firstDeltaMs: 200 };
@@ -200,7 +200,7 @@ describe('a stream', () => {
     assert.deepEqual([text, error], ['Yes.', undefined]);
   });
 
-  it('may leave out the blank line behind its last event', async () => {
+  it('may leave out the blank line after its last event', async () => {
     const last = chunk({ content: ' two' }, 'stop').trimEnd();
     for (const block of [last, `${last}\n`]) {
       const { url } = await serve(stream(chunk({ content: 'One' }), block));
@@ -209,7 +209,7 @@ describe('a stream', () => {
     }
   });
 
-  it('is read to its end where the first chunk has a finish reason, or every one', async () => {
+  it('is read to its end if the first chunk has a finish reason, or every one', async () => {
     const call = { tool_calls: [{ index: 0, id: 'c', function: { name: 'a', arguments: '{}' } }] };
     for (const blocks of [
       [chunk({ content: '' }, 'stop'), chunk({ content: 'Yes.' }), chunk(call), chunk({}, 'stop')],
@@ -294,7 +294,7 @@ describe('ending a stream', () => {
     assert.deepEqual(await reply.next(), { done: true, value: undefined });
   });
 
-  it('asks nothing when its signal aborted before', async () => {
+  it('asks nothing if its signal aborted before', async () => {
     const server = await serve(says('Hi'));
     const { deltas, error } = await read(modelAt(server.url), { signal: AbortSignal.abort() });
     assert.deepEqual([deltas, error, server.requests.length], [[], undefined, 0]);

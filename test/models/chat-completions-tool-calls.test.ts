@@ -13,7 +13,7 @@ import { errorOf, serve } from './chat-completions-server.ts';
 import { modelAt, read } from './reading.ts';
 
 describe('tool calls', () => {
-  it('come whole, parallel ones in their order, with text before them', async () => {
+  it('arrive whole, parallel ones in order, with text before them', async () => {
     const { url } = await serve(stream(chunk({ content: 'One moment.' }), ...parallelToolCalls()));
     const { deltas } = await read(modelAt(url));
     assert.deepEqual(deltas.slice(0, 3), [
@@ -31,7 +31,7 @@ describe('tool calls', () => {
     assert.equal(deltas[3]?.type, 'usage');
   });
 
-  it('go back to Google with their signature, those of others with the stand-in', async () => {
+  it('go back to Google with their signature, and other vendors\' with the stand-in', async () => {
     const server = await serve(
       stream(
         googleToolCall('call_1', 'a', '{}', 'c2ln'),

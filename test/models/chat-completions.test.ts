@@ -111,7 +111,7 @@ describe('ChatCompletionsModel', () => {
     ]);
   });
 
-  it('passes over reasoning, null content, unknown fields and comments', async () => {
+  it('skips reasoning, null content, unknown fields and comments', async () => {
     const { url } = await serve(
       stream(
         KEEP_ALIVE,
@@ -137,7 +137,7 @@ describe('ChatCompletionsModel', () => {
   });
 
   for (const wrong of ['-5', '1e300', '1e999', '"7"', '[7]', 'null'])
-    it(`takes ${wrong} for no number of tokens`, async () => {
+    it(`does not accept ${wrong} as a number of tokens`, async () => {
       const usage = `{"prompt_tokens":${wrong},"completion_tokens":${wrong}}`;
       const counted = `data: {"choices":[],"usage":${usage}}\n\n`;
       const { url } = await serve(stream(chunk({ content: 'Bye.' }, 'stop'), counted, DONE));
@@ -191,7 +191,7 @@ describe('ChatCompletionsModel', () => {
     assert.deepEqual([text, error], ['Bye.', undefined]);
   });
 
-  it('uses one connection for requests that follow each other', async () => {
+  it('uses one connection for consecutive requests', async () => {
     const server = await serve(says('One'), says('Two'));
     const model = modelAt(server.url);
     await read(model);
@@ -276,7 +276,7 @@ describe('what is sent back', () => {
     ['openai:gpt-6-luna', 'assistant user assistant tool tool tool user'],
     ['vllm:x', 'user assistant user assistant tool tool tool assistant user'],
   ] as const) {
-    it(`has the order of roles that ${name} takes`, async () => {
+    it(`has the order of roles that ${name} accepts`, async () => {
       const server = await serve(says('Done.'));
       await read(modelAt(server.url, { name }), { messages });
       const sent = (await server.request(0)).body['messages'] as { role: string }[];

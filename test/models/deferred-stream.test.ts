@@ -70,7 +70,7 @@ describe('a deferred stream', () => {
     await stream.return();
   });
 
-  it('hands each request to the model itself once that has given a delta', async () => {
+  it('passes each request to the model itself once that has given a delta', async () => {
     const source = new Source();
     const stream = new DeferredStream(signal, askingFor(source));
     const first = stream.next();
@@ -130,7 +130,7 @@ describe('a deferred stream', () => {
   }
 
   for (const stop of ['its reader stops', 'its signal aborts'] as const) {
-    it(`asks nobody once ${stop}, and takes what fails then for an echo`, async () => {
+    it(`asks nobody once ${stop}, and takes a later failure for an echo`, async () => {
       const caller = new AbortController();
       const source = new Source();
       let goOn!: () => void;

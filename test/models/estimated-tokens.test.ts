@@ -36,7 +36,7 @@ describe('tokensOfCut', () => {
     });
   });
 
-  it('believes what the vendor had reported', () => {
+  it('believes what the vendor reported', () => {
     const tokens = { inputTokens: 7, outputTokens: 3, cachedTokens: 5 };
     assert.deepEqual(tokensOfCut({ ...cut, failure: 'interrupted', tokens }), {
       ...tokens, isEstimated: false,
@@ -51,13 +51,13 @@ describe('tokensOfCut', () => {
     'rate_limited', 'http_error', 'key_refused', 'connect_timeout', 'connection_failed', 'failed',
   ];
   for (const failure of REFUSED)
-    it(`takes a request that failed with ${failure} for refused, unless there was an answer`, () => {
+    it(`counts a request that failed with ${failure} as refused, unless answered`, () => {
       assert.equal(tokensOfCut({ ...cut, charactersAnswered: 0, failure }), undefined);
       assert.equal(tokensOfCut({ ...cut, failure })?.outputTokens, 2);
     });
 
   for (const failure of ['first_delta_timeout', 'content_filter', 'connection_dropped'] as const)
-    it(`takes a request that failed with ${failure} for read`, () => {
+    it(`counts a request that failed with ${failure} as read`, () => {
       const used = tokensOfCut({ ...cut, charactersAnswered: 0, failure });
       assert.deepEqual(used, { inputTokens: 10, outputTokens: 0, isEstimated: true });
     });

@@ -57,7 +57,7 @@ async function read(model: ChatModel, options: Partial<ModelStreamOptions> = {})
 }
 
 describe('metered', () => {
-  it('opens a tab with an estimate, and closes it with what the model says', async () => {
+  it('opens a tab with an estimate, and closes it with what the model reports', async () => {
     const { meter, told } = noting();
     const model = metered(modelOf(async function* () {
       yield TEXT;
@@ -101,7 +101,7 @@ describe('metered', () => {
     assert.deepEqual(told, [OPENED, ['close', 'own:model', 3, 1]]);
   });
 
-  it('closes the tab of a request that failed: with nothing, if it was refused', async () => {
+  it('closes the tab of a failed request: with nothing if it was refused', async () => {
     for (const [code, input] of [['http_error', undefined], ['content_filter', 3]] as const) {
       const { meter, told } = noting();
       const model = metered(modelOf(async function* () {
@@ -113,7 +113,7 @@ describe('metered', () => {
     }
   });
 
-  it('closes the tab of a request that was not needed any more when the tab was open', async () => {
+  it('closes the tab of a request that was no longer needed when the tab was open', async () => {
     const held = deferred();
     const { meter, told } = noting(true, held.promise);
     let isAsked = false;
@@ -144,7 +144,7 @@ describe('metered', () => {
     assert.deepEqual(told, [OPENED, ['close', 'own:model', 7, 2]]);
   });
 
-  it('hands on events, and failures to a reader that listens only to those', async () => {
+  it('passes on events, and failures to a reader that listens only to those', async () => {
     const failing = modelOf(async function* ({ onRequest }) {
       const answer = { text: '', calls: [] };
       onRequest?.({

@@ -71,7 +71,7 @@ describe('the options of a request', () => {
     assert.deepEqual([isStreamed, seed], [true, 7]);
   });
 
-  it("are the settings' where the request has none", async () => {
+  it("are the settings' if the request has none", async () => {
     const server = await serve(says('Hi'));
     const { model } = openModel({
       names: ['groq:llama'],
@@ -103,7 +103,7 @@ describe('prompt_cache_key', () => {
     return sent;
   }
 
-  it('goes to OpenAI as 32 characters that say nothing', async () => {
+  it('goes to OpenAI as 32 meaningless characters', async () => {
     const body = JSON.parse(await bodyAt({}, 'openai:gpt-6-luna')) as Record<string, unknown>;
     assert.match(String(body['prompt_cache_key']), /^[0-9a-f]{32}$/);
   });
@@ -138,7 +138,7 @@ describe('what a model refuses', () => {
       }),
     );
 
-  it('is left out from the start where the table says so, with one warning', async () => {
+  it('is left out from the start if the table says so, with one warning', async () => {
     const told: string[] = [];
     const server = await serve(says('Hi'));
     const onProblem = (problem: string): number => told.push(problem);
@@ -181,7 +181,7 @@ describe('what a model refuses', () => {
     ['response_format.type', { response_format_version: 1 }],
     ['response_format_version', { response_format: { type: 'json_schema' } }],
   ] as const) {
-    it(`is left out whole, and nothing else with it, where the answer names ${param}`, async () => {
+    it(`is left out whole, and nothing else with it, if the answer names ${param}`, async () => {
       const server = await serve(openaiRefusal(param), says('Hi'));
       const groq = { response_format: { type: 'json_schema' }, response_format_version: 1 };
       const model = modelAt(server.url, { name: 'groq:llama' });
@@ -201,7 +201,7 @@ describe('what a model refuses', () => {
   });
 
   // A refusal may quote the caller, who asked for the temperature.
-  it('is sent again later, if leaving it out was no help', async () => {
+  it('is sent again later if leaving it out did not help', async () => {
     const quoting = fails(
       400, '{"error":{"message":"Invalid message: what is the temperature in Rome"}}',
     );
@@ -217,7 +217,7 @@ describe('what a model refuses', () => {
     assert.deepEqual(told, []);
   });
 
-  it('has the tools left out where they may not be called and tool_choice is refused', async () => {
+  it('leaves out the tools if they may not be called and tool_choice is refused', async () => {
     const server = await serve(openaiRefusal('tool_choice'), says('Hi'));
     const model = modelAt(server.url, { name: 'groq:llama' });
     assert.equal((await read(model, { tools: TOOLS, toolChoice: 'none' })).text, 'Hi');
@@ -232,7 +232,7 @@ describe('what a model refuses', () => {
     ['only quotes the word', fails(400, '{"error":{"message":"the temperature is 20 degrees"}}')],
     ['is not JSON', fails(400, 'Bad request')],
   ] as const) {
-    it(`is nothing where the answer ${what}: the model has failed`, async () => {
+    it(`is nothing if the answer ${what}: the model has failed`, async () => {
       const server = await serve(answer, says('Hi'));
       const model = modelAt(server.url, { name: 'mistral:small' });
       const { error } = await read(model, { temperature: 0.3 });

@@ -57,7 +57,7 @@ describe('loadedOnDemand', () => {
     );
   });
 
-  it('says that it cannot be loaded when it is asked, and not when it is warmed', async () => {
+  it('reports that it cannot be loaded when it is asked, and not when it is warmed', async () => {
     const model = loadedOnDemand('x', () => Promise.reject(new Error('a file is missing')));
     await model.warm(signal);
     await assert.rejects(read(model), /a file is missing/);

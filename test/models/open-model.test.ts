@@ -55,7 +55,7 @@ describe('openModel', () => {
     );
   });
 
-  it('asks the next model when a vendor wants a longer wait than a caller has', async () => {
+  it('asks the next model when a vendor wants a longer wait than a caller can bear', async () => {
     const [first, second] = [
       await serve(rateLimits({ 'retry-after': '20' })),
       await serve(says('Hi')),
@@ -119,7 +119,7 @@ describe('openModel', () => {
     });
   }
 
-  it('gives the last model more time: nobody stands behind it', async (t) => {
+  it('gives the last model more time: there is no other after it', async (t) => {
     const clock = mockTimers(t, ['setTimeout']);
     const { model } = openModel({
       names: ['openai:a'],
@@ -148,7 +148,7 @@ describe('openModel', () => {
     assert.equal(await textOf('openai:x', elsewhere), 'Yes.');
   });
 
-  it('reports what a request meets to its own onProblem, if it has one', async () => {
+  it('reports what happens to a request to its own onProblem, if it has one', async () => {
     const [first, second] = [await serve(overloaded, refuses), await serve(says('Hi'))];
     const { model, told } = await openBoth(first, second);
     const problems: string[] = [];

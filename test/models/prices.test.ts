@@ -27,7 +27,7 @@ describe('costOf', () => {
     assert.equal(costOf({ input: 2, output: 10 }, tokens), 2);
   });
 
-  it('counts tokens that are not known, and numbers that are no counts, as 0', () => {
+  it('counts unknown tokens, and numbers that are not counts, as 0', () => {
     assert.equal(cost(undefined, undefined), 0);
     assert.equal(cost(NaN, -5, Infinity), 0);
   });
@@ -44,7 +44,7 @@ describe('DEFAULT_PRICES', () => {
     assert.deepEqual([...DEFAULT_PRICES.keys()], defaults);
   });
 
-  it('stands in docs/costs.md, with its date', () => {
+  it('is in docs/costs.md, with its date', () => {
     const page = readPage('docs/costs.md');
     assert.ok(page.includes(PRICES_OF), PRICES_OF);
     for (const [name, { input, cachedInput, output }] of DEFAULT_PRICES) {

@@ -36,7 +36,7 @@ describe('parseModelName', () => {
 });
 
 describe('defaultModelName', () => {
-  it('takes the first provider with a key, in the order OpenAI, Google, Anthropic', () => {
+  it('uses the first provider with a key, in the order OpenAI, Google, Anthropic', () => {
     const keys = { ANTHROPIC_API_KEY: 'c', GEMINI_API_KEY: 'b', OPENAI_API_KEY: 'a' };
     assert.equal(defaultModelName(keys), 'openai:gpt-6-luna');
     assert.equal(
@@ -68,7 +68,7 @@ describe('PROVIDERS', () => {
     });
   });
 
-  it('gives every provider a base URL without a slash at its end, but vllm', () => {
+  it('gives every provider except vllm a base URL without a slash at its end', () => {
     for (const [name, { baseUrl }] of Object.entries(PROVIDERS)) {
       if (name === 'vllm') assert.equal(baseUrl, undefined);
       else assert.match(baseUrl ?? '', /^https?:\/\/.*[^/]$/, name);

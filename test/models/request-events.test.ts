@@ -78,7 +78,7 @@ describe('onRequest', () => {
     assert.deepEqual(ofType(events, 'completed').map((one) => one.response), [response]);
   });
 
-  it('tells the tool calls of an answer, and when the first of them began', async () => {
+  it('reports the tool calls of an answer, and when the first of them began', async () => {
     const { events, onRequest } = told();
     await read(modelAt((await serve(stream(...parallelToolCalls()))).url), { onRequest });
     assert.deepEqual(typesOf(events), ['sent', 'firstDelta', 'completed']);
@@ -86,7 +86,7 @@ describe('onRequest', () => {
     assert.deepEqual(names, ['get_weather', 'list_menu']);
   });
 
-  it('tells of retries with their wait, and counts attempts', async () => {
+  it('reports retries with their wait, and counts attempts', async () => {
     const { events, onRequest } = told();
     const model = withRetries(modelAt((await serve(overloaded, says('Hi.'))).url), atOnce);
     await read(model, { onRequest });
@@ -99,7 +99,7 @@ describe('onRequest', () => {
     });
   });
 
-  it('tells of a fallback, and why', async () => {
+  it('reports a fallback, and why', async () => {
     const { events, onRequest } = told();
     const first = modelAt((await serve(fails(400, '{}'))).url, { name: 'openai:first' });
     const second = modelAt((await serve(says('Hi.'))).url, { name: 'openai:second' });
@@ -110,7 +110,7 @@ describe('onRequest', () => {
     assert.match(ofType(events, 'failed')[0]?.reason ?? '', /^openai:first .*400/);
   });
 
-  it('tells what an interrupted answer had said, and the tokens that were known', async () => {
+  it('reports what an interrupted answer had said, and the tokens that were known', async () => {
     const { events, onRequest } = told();
     const { url } = await serve(silentAfter(chunk({ content: 'One' }), usageChunk(7, 3)));
     const model = modelAt(url);
@@ -125,7 +125,7 @@ describe('onRequest', () => {
     assert.deepEqual(failed.tokens, { inputTokens: 7, outputTokens: 3 });
   });
 
-  it('says sent again, for the same request, when a field is left out', async () => {
+  it('reports "sent" again, for the same request, when a field is left out', async () => {
     const refused = fails(400, JSON.stringify({
       error: { message: "Unsupported value: 'temperature'", param: 'temperature' },
     }));
@@ -138,7 +138,7 @@ describe('onRequest', () => {
     assert.deepEqual(sent.map(({ body }) => body.includes('temperature')), [true, false]);
   });
 
-  it('takes the place of onFailedRequest, which models of others may still call', async () => {
+  it('replaces onFailedRequest, which other people\'s models may still call', async () => {
     const failures: string[] = [];
     const onFailedRequest = (model: string, failure: string): void =>
       void failures.push(`${model} ${failure}`);

@@ -45,7 +45,7 @@ describe('withRetries', () => {
     assert.deepEqual(options.waits, [200, 400]);
   });
 
-  it('reports each retry, and not the failure that it gives up on', async () => {
+  it('reports each retry, but not the failure that it gives up on', async () => {
     const told: string[] = [];
     const onProblem = (problem: string): number => told.push(problem);
     const model = scripted('a', [retryable], [retryable], [retryable]);
@@ -66,13 +66,13 @@ describe('withRetries', () => {
     assert.equal(model.asked, 3);
   });
 
-  it('does not ask again where that cannot help', async () => {
+  it('does not ask again if that cannot help', async () => {
     const model = scripted('a', [refused], [text('Hi')]);
     assert.equal((await read(withRetries(model, noting()))).error, refused);
     assert.equal(model.asked, 1);
   });
 
-  it('throws an error after the first delta through', async () => {
+  it('passes on an error after the first delta', async () => {
     const model = scripted('a', [text('Hel'), retryable], [text('Hello')]);
     const { deltas, error } = await read(withRetries(model, noting()));
     assert.deepEqual([deltas, error, model.asked], [[text('Hel')], retryable, 1]);
@@ -159,7 +159,7 @@ describe('withFallbacks', () => {
     assert.equal(second.asked, 0);
   });
 
-  it('is the model itself where there is only one', () => {
+  it('is the model itself if there is only one', () => {
     const only = scripted('a');
     assert.equal(withFallbacks([only]), only);
   });

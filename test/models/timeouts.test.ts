@@ -50,7 +50,7 @@ describe('the time of a model', () => {
     assert.deepEqual(expired.map(({ code }) => code), ['total_timeout']);
   });
 
-  it('starts again with each stage, and stands still between them', (t) => {
+  it('restarts with each stage, and pauses between them', (t) => {
     const { clock, expired, pass } = clockOf(t);
     clock.start('idle');
     pass(14_999);

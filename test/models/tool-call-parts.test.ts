@@ -139,13 +139,13 @@ describe('ToolCallParts', () => {
     it(`joins calls ${what}`, () => assert.deepEqual(calls(pieces), expected));
   }
 
-  it('takes an empty piece for no sign of a call', () => {
+  it('does not take an empty piece for a call', () => {
     assert.equal(join([{ index: 0, id: 'x', name: '', args: '' }]).hasBegun, false);
     assert.equal(join([{ index: 0, name: 'a' }]).hasBegun, true);
     assert.equal(join([{ index: 0, args: '{' }]).hasBegun, true);
   });
 
-  it('makes ids that every vendor takes', () => {
+  it('makes ids that every vendor accepts', () => {
     const [call] = join([{ name: 'a' }]).finish();
     assert.match(call?.id ?? '', /^\w{1,40}$/);
   });

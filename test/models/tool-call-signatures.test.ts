@@ -19,11 +19,11 @@ describe('ToolCallSignatures', () => {
     assert.deepEqual(signatures.recall(['call_1', 'call_2']), [signatureOf(50), undefined]);
   });
 
-  it('has a stand-in for the first call of a message without any', () => {
+  it('has a stand-in for the first call of a message that has none', () => {
     assert.deepEqual(new ToolCallSignatures().recall(['call_1', 'call_2']), [UNSIGNED, undefined]);
   });
 
-  it('keeps a signature of exactly 65,536 characters, and none of one more', () => {
+  it('keeps a signature of exactly 65,536 characters, but not of one more', () => {
     const signatures = new ToolCallSignatures();
     signatures.remember('call_1', signatureOf(65_536));
     signatures.remember('call_2', signatureOf(65_537));

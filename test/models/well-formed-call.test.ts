@@ -9,7 +9,7 @@ const BROKEN = [
 ];
 
 describe('wellFormedCall', () => {
-  it('leaves a call alone that any vendor takes back, to the byte', () => {
+  it('leaves a call alone that any vendor accepts, to the byte', () => {
     for (const args of ['{}', '{"a":1}', ' { "a" : [1, {}] } ']) {
       const call = { id: 'c', name: 'get_weather-2', args };
       assert.deepEqual(wellFormedCall(call), call);
@@ -36,7 +36,7 @@ describe('parseArguments', () => {
     for (const args of ['', ' \n']) assert.deepEqual(parseArguments(args), {});
   });
 
-  it('knows what is none', () => {
+  it('recognises what is not an object', () => {
     for (const args of BROKEN) assert.equal(parseArguments(args), undefined, args);
   });
 });

@@ -89,7 +89,7 @@ describe('the access log', () => {
     assert.ok(ms > 0 && ms <= Number(durationMs), String(firstSpeechMs));
   });
 
-  it('tells of a turn whose caller left, and that it was cut short', async (t) => {
+  it('says that a turn\'s caller left, and that it was cut short', async (t) => {
     const { log, next } = recordLog();
     const served = await serve(t, {
       log,

@@ -5,7 +5,7 @@ import { Metrics } from '../../src/metrics.ts';
 import { addCallRecordMetrics } from '../../src/observers/call-record-metrics.ts';
 
 describe('the metrics of call records', () => {
-  it('are what was written, what was lost, and what waits, as they are at each reading', () => {
+  it('are what was written, what was lost and what waits, as at each reading', () => {
     const metrics = new Metrics();
     let counts = { written: 1, lost: 2, waiting: 3 };
     const close = (): Promise<void> => Promise.resolve();

@@ -96,7 +96,7 @@ describe('the cost of a turn', () => {
 describe('a request that was cut off', () => {
   const environment = { MODEL_PRICES: PRICES };
 
-  it('counts with an estimate of what was sent and had come', async (t) => {
+  it('counts with an estimate of what was sent and received', async (t) => {
     const server = await modelServer(t, silentAfter(chunk({ content: 'Hello there' })));
     const served = serveAgent(t, agent, { openai: server }, environment);
     const caller = await callOver(t, served);
@@ -137,7 +137,7 @@ describe('a request that was cut off', () => {
     assert.equal(samples(text, 'layercode_model_estimated_tokens_total').length, 2);
   });
 
-  it('counts what the vendor had said by then, which is no estimate', async (t) => {
+  it('counts what the vendor had reported by then, which is not an estimate', async (t) => {
     const said = chunk({ content: 'Hello' }).replace('"choices"',
       '"usage":{"prompt_tokens":9,"completion_tokens":2},"choices"');
     const server = await modelServer(t, silentAfter(said));
@@ -161,7 +161,7 @@ describe('a request that was cut off', () => {
     assert.deepEqual([line?.['inputTokens'], line?.['cost']], [undefined, undefined]);
   });
 
-  it('adds nothing to an answer that came at the second try', async (t) => {
+  it('adds nothing to an answer that came at the second attempt', async (t) => {
     const server = await modelServer(t, rateLimits({ 'retry-after': '0' }), answering(100, 20));
     const served = serveAgent(t, agent, { openai: server }, environment);
     await spoken(served.client.say('one'));

@@ -220,7 +220,7 @@ describe('the span of a request to a model', () => {
     });
 
   for (const failure of ['interrupted', 'connection_dropped'] as const)
-    it(`has what a request has used that ended with ${failure}`, () => {
+    it(`has what a request used that ended with ${failure}`, () => {
       const nothing = { inputTokens: undefined, outputTokens: undefined };
       const used = { inputTokens: 20, outputTokens: 2, isEstimated: true };
       const end = { request: 1, model: SENT.model, failure, response: RESPONSE } as const;
@@ -248,13 +248,13 @@ describe('the span of a request to a model', () => {
     assert.deepEqual([0, 1, 2].map(provider), ['gcp.gemini', 'gcp.gemini', 'gcp.gemini']);
   });
 
-  it('gives its provider to its turn if it tells only its usage', () => {
+  it('gives its provider to its turn if it reports only its usage', () => {
     const { spans, start } = following();
     start('t-1').note({ type: 'modelCompleted', request: undefined, usage });
     assert.equal(spans[0]?.attributes['gen_ai.provider.name'], 'gcp.gemini');
   });
 
-  it('adds up in its turn, with what was interrupted', () => {
+  it('is added up in its turn, together with what was interrupted', () => {
     const { spans, start } = following();
     const model = { model: 'a:b', requests: 1, cachedTokens: undefined };
     start('t-1').note({
@@ -273,7 +273,7 @@ describe('the span of a request to a model', () => {
 });
 
 describe('an SDK that throws', () => {
-  it('costs the span of a turn that begins', () => {
+  it('loses the span of a turn that begins', () => {
     const { tracer, logLines } = following({ failing: 'startSpan' });
     const turn = { conversationId: 'c-1', turnId: 't-1', wire: 'layercode', agent: 'waiter' };
     assert.equal(tracer.start(turn, {}), undefined);

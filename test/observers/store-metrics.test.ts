@@ -33,7 +33,7 @@ describe('a store that fails', () => {
     assert.deepEqual(figures(), [1, 1, 1, 0]);
   });
 
-  it('leaves the server ready, which says so', async (t) => {
+  it('leaves the server ready, and /ready says so', async (t) => {
     const parts = new PartsInMemory();
     const served = serve(t, AGENT, { store: new SharedStore(parts, OPTIONS) });
     const ready = async (): Promise<unknown[]> => {

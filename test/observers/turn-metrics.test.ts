@@ -37,7 +37,7 @@ describe('the time of the first word', () => {
     assert.equal(metric(turns), 2);
   });
 
-  it('is that of each kind of event for itself', async (t) => {
+  it('is separate for each kind of event', async (t) => {
     const { client, metric } = serve(t, { welcome: 'Hello.' });
     await (await client.start()).text();
     await (await client.say('Hi.')).text();

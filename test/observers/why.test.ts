@@ -123,14 +123,14 @@ describe('the first word', () => {
     assert.ok(Number(firstWordMs) >= 8_000, String(firstWordMs));
   });
 
-  it('is not told twice, if no filler came first', async (t) => {
+  it('is not reported twice if no filler came first', async (t) => {
     const line = await says(serve(t, { onMessage: () => 'Yes.' }));
     assert.deepEqual(['firstSpeechMs' in line, 'firstWordMs' in line], [true, false]);
   });
 });
 
 describe('a turn that fails', () => {
-  it('says why in its line and in /metrics, in one of few words', async (t) => {
+  it('says why in its line and in /metrics, in one of a few words', async (t) => {
     const served = serve(t, withModel([{ fail: 503 }], {}));
     const { failure } = await says(served);
     assert.equal(failure, 'model');
@@ -145,7 +145,7 @@ describe('a turn that fails', () => {
     assert.ok(Number(modelFailureMs) >= 100, String(modelFailureMs)); // with the wait behind it
   });
 
-  it('counts of the wait for another try what has passed when the caller goes on', async (t) => {
+  it('counts only the part of a wait that has passed when the caller goes on', async (t) => {
     const openai = await modelServer(t, rateLimits({ 'retry-after': '3' }), answers('Yes.'));
     const served = serveAgent(t, defineAgent({ name: 'x', prompt: 'Be brief.' }), { openai });
     const first = served.client.say('Hello?');
@@ -158,7 +158,7 @@ describe('a turn that fails', () => {
     assert.ok(Number(failureMs) <= Number(durationMs) + 1, String(failureMs));
   });
 
-  it('says nothing of a time that its model does not tell', async (t) => {
+  it('says nothing about a time that its model does not report', async (t) => {
     const served = serve(t, {
       onMessage({ journal }) {
         journal.noteFailedRequest('my:model', 'failed');
@@ -170,7 +170,7 @@ describe('a turn that fails', () => {
     assert.deepEqual([line['modelFailures'], 'modelFailureMs' in line], [1, false]);
   });
 
-  it('says so of an agent without a word', async (t) => {
+  it('says so about an agent without a word', async (t) => {
     const served = serve(
       t,
       { onMessage: () => new Promise<never>(() => undefined) },
@@ -181,7 +181,7 @@ describe('a turn that fails', () => {
 });
 
 describe('a tool with a mistake in its definition', () => {
-  it('has the reason in the log where the error is ours', async (t) => {
+  it('has the reason in the log if the error is ours', async (t) => {
     const odd = tool({ ...named, name: 'odd', run: () => ({ when: { 'Anna Smith': () => 1 } }) });
     const served = serve(t, withModel([{ call: 'odd', args: {} }, 'Sorry.'], { tools: [odd] }));
     await says(served);

@@ -48,7 +48,7 @@ const UNKNOWN = 'layercode_tool_outcomes_unknown_total';
 const MODEL_REQUESTS = 'layercode_model_requests_total';
 
 describe('layercode_call_limits_reached_total', () => {
-  it('begins at 0 for both limits, so that an alert sees the first call', (t) => {
+  it('begins at 0 for both limits, so that an alert sees the first one', (t) => {
     const samples = samplesOf(withScript(t, 'Hello.'), 'layercode_call_limits_reached_total');
     assert.deepEqual(samples, ['{limit="cost"} 0', '{limit="tokens"} 0']);
   });
@@ -77,14 +77,14 @@ describe(TOOL_CALLS, () => {
     });
   }
 
-  it('counts a call that was interrupted, though its turn is over by then', async (t) => {
+  it('counts an interrupted call even if its turn is over by then', async (t) => {
     const served = withScript(t, { call: 'wait' }, 'Done.');
     await served.client.say('Wait.', { interruptAfterWords: 1 });
     await until(() => samplesOf(served, TOOL_CALLS).length > 0, 'a count');
     assert.deepEqual(samplesOf(served, TOOL_CALLS), ['{tool="wait",outcome="interrupted"} 1']);
   });
 
-  it('counts a call once of a turn that is delivered again', async (t) => {
+  it('counts a call once in a turn that is delivered again', async (t) => {
     const served = withScript(t, { call: 'act' }, 'Done.');
     await (await served.client.say('Act.')).text();
     await (await served.client.deliverAgain()).text();
@@ -114,7 +114,7 @@ describe(MODEL_REQUESTS, () => {
     });
   }
 
-  it('counts a request that was interrupted, though its turn is over by then', async (t) => {
+  it('counts an interrupted request even if its turn is over by then', async (t) => {
     const app = await serveModel(t, agent, [silentAfter(chunk({ content: 'One two three. ' }))]);
     await app.client.say('Hi.', { interruptAfterWords: 1 });
     await until(() => samplesOf(app, MODEL_REQUESTS).length > 0, 'a count');
@@ -123,7 +123,7 @@ describe(MODEL_REQUESTS, () => {
     ]);
   });
 
-  it("counts a request to a model of one's own by its usage", async (t) => {
+  it("counts a request to a custom model by its usage", async (t) => {
     const served = withScript(t, 'Hi.');
     await (await served.client.say('Hi.')).text();
     assert.deepEqual(samplesOf(served, MODEL_REQUESTS), [
@@ -133,7 +133,7 @@ describe(MODEL_REQUESTS, () => {
 });
 
 describe(UNKNOWN, () => {
-  it('begins at 0 for a tool that acts once, so that an alert sees the first one', async (t) => {
+  it('begins at 0 for a once tool, so that an alert sees the first one', async (t) => {
     const pay = tool({ name: 'pay', ...described, once: true, run: () => undefined });
     const once = defineAgent({ name: 'cashier', prompt: 'You act.', tools: [pay] });
     const served = serve(t, withModel(once, scriptedModel([])));

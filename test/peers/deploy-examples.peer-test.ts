@@ -59,7 +59,7 @@ function folder(t: TestContext): string {
 }
 
 describe('examples/deploy', () => {
-  it('has a compose file that docker-compose takes', {
+  it('has a compose file that docker-compose accepts', {
     skip: isMissing('docker-compose'),
   }, () => {
     const args = ['-f', join(FOLDER, 'compose.yaml'), 'config', '--quiet'];
@@ -68,13 +68,13 @@ describe('examples/deploy', () => {
     assert.match(unset, /set it to the secret of your agent/);
   });
 
-  it('has a Caddyfile that caddy takes', { skip: isMissing('caddy') }, (t) => {
+  it('has a Caddyfile that caddy accepts', { skip: isMissing('caddy') }, (t) => {
     const home = folder(t);
     const args = ['validate', '--adapter', 'caddyfile', '--config', join(FOLDER, 'Caddyfile')];
     assert.equal(complaint('caddy', args, { HOME: home, XDG_DATA_HOME: home }), '');
   });
 
-  it('has a unit that systemd takes', { skip: isMissing('systemd-analyze') }, (t) => {
+  it('has a unit that systemd accepts', { skip: isMissing('systemd-analyze') }, (t) => {
     // It looks whether the program is there.
     const unit = readFileSync(join(FOLDER, 'voice-agent.service'), 'utf8')
       .replace('/usr/bin/node ', `${process.execPath} `);
@@ -83,7 +83,7 @@ describe('examples/deploy', () => {
     assert.equal(complaint('systemd-analyze', ['verify', '--man=no', path]), '');
   });
 
-  it('has alert rules that Prometheus takes', { skip: isMissing('promtool') }, () => {
+  it('has alert rules that Prometheus accepts', { skip: isMissing('promtool') }, () => {
     assert.equal(complaint('promtool', ['check', 'rules', join(FOLDER, 'alerts.yaml')]), '');
   });
 
@@ -141,7 +141,7 @@ describe('examples/deploy', () => {
     });
   }
 
-  it('has a dashboard whose queries Prometheus takes', { skip: isMissing('promtool') }, (t) => {
+  it('has a dashboard whose queries Prometheus accepts', { skip: isMissing('promtool') }, (t) => {
     const queries = queriesOf(readDashboard());
     assert.ok(queries.length > 20, String(queries.length));
     const rules = queries.map((expr, index) => ({ record: `query_${index}`, expr }));
@@ -321,7 +321,7 @@ for (const [name, deploymentOf] of Object.entries(DEPLOYMENTS)) {
     const { environment, graceSeconds, ports, paths } = deploymentOf();
     const production = { NODE_ENV: 'production', ...environment };
 
-    it('sets settings that there are, to values that they take', () => {
+    it('uses existing settings, with values that they accept', () => {
       const known = new Set(settingRows.map(({ variable }) => variable));
       assert.ok(Object.keys(environment).length > 2);
       assert.deepEqual(Object.keys(environment).filter((variable) => !known.has(variable)), []);
@@ -342,7 +342,7 @@ for (const [name, deploymentOf] of Object.entries(DEPLOYMENTS)) {
 }
 
 describe('examples/deploy/fly.toml', () => {
-  it('sends a machine no more turns than it takes, and holds no word back', () => {
+  it('sends a machine no more turns than it accepts, and holds back no word', () => {
     const { maxStreams, turnTimeoutSeconds } = parseSettings({ ...FILLED_IN, ...fly.env }, []);
     const { concurrency, http_options: options } = fly.http_service;
     assert.ok(concurrency.soft_limit < concurrency.hard_limit);
@@ -353,7 +353,7 @@ describe('examples/deploy/fly.toml', () => {
 });
 
 describe('examples/deploy/render.yaml', () => {
-  it('names a Dockerfile that there is, and a store of its own', () => {
+  it('names an existing Dockerfile, and a store of its own', () => {
     const [server, store] = render.services;
     assert.ok(existsSync(join(ROOT, server?.dockerfilePath ?? 'none')));
     const variable = server?.envVars.find(({ key }) => key === 'CONVERSATION_STORE');

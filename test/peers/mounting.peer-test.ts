@@ -155,15 +155,15 @@ describe('voice.js', () => {
   });
 });
 
-describe('express-server.js with its body parser in front', () => {
-  it('answers 500 at once, and its log says how to mend it', async (t) => {
+describe('express-server.js with its body parser first', () => {
+  it('answers 500 at once, and its log says how to fix it', async (t) => {
     const { client, server } = await start(t, 'parses-first.js');
     const { status } = await within(client.say('Hello.'), 'an answer');
     assert.equal(status, 500);
     await server.says(/"request failed".*body has already been read.*mount the app before any.*rawBody/);
   });
 
-  it('answers a signed turn where the parser keeps the bytes', async (t) => {
+  it('answers a signed turn if the parser keeps the bytes', async (t) => {
     const { client } = await start(t, 'keeps-bytes.js');
     assert.equal(await (await client.say('Hello.')).text(), 'You said: Hello.');
   });

@@ -22,7 +22,7 @@ const project = writeProject(directory, new Map(files), { withPeers: true });
 describe('examples/pizza.ts', () => {
   it('type-checks', () => assert.equal(typeErrors(project), ''));
 
-  it('has no cast: only a list that is empty at first says what it is of', () => {
+  it('has no cast: only an empty list says what it holds', () => {
     const casts = files.flatMap(([, text]) => text.match(/\bas [A-Z{]\w*(?:\[\])?|: any\b/g) ?? []);
     assert.deepEqual(casts, ['as Line[]']);
   });

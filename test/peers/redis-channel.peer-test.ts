@@ -161,14 +161,14 @@ for (const program of REDIS_PROGRAMS) {
     });
 
     for (const [name, connect] of Object.entries(CLIENTS)) {
-      it(`do so through clients of ${name} that a program brings`, async (t) => {
+      it(`do so through clients of ${name} that a program passes in`, async (t) => {
         const { url } = await start(t);
         const open = async (): Promise<AskingBack> => machine(t, url, await connect(t, url));
         await endsOther(await open(), await open());
       });
     }
 
-    it('take a turn over that is delivered again', async (t) => {
+    it('take over a turn that is delivered again', async (t) => {
       const { url } = await start(t);
       const [a, b] = [await machine(t, url), await machine(t, url)];
       const held = await hold(a, 'hold', 'hold', ID);
@@ -215,7 +215,7 @@ for (const program of REDIS_PROGRAMS) {
         await server.start();
       }],
     ] as const)
-      it(`pay once though the server has ${how}`, async (t) => {
+      it(`pay once even if the server has ${how}`, async (t) => {
         const server = await start(t);
         const agent = cashier();
         const [a, b] = [
@@ -242,7 +242,7 @@ for (const program of REDIS_PROGRAMS) {
       while ((await subscriptions()).length > 0);
     });
 
-    it('are served though none of their messages arrives', async (t) => {
+    it('are served even if none of their messages arrives', async (t) => {
       const { url } = await start(t);
       const clients = await nodeRedis(t, url);
       const redis = failingToPublish(clients.redis);
@@ -264,7 +264,7 @@ for (const program of REDIS_PROGRAMS) {
       await inbox.getsFrom(a, b, 'two');
     });
 
-    it('finds out that its server has gone without a word', async (t) => {
+    it('notices that its server has gone without a word', async (t) => {
       const [frozen, other] = [await start(t), await start(t)];
       const proxy = await proxied(t, frozen);
       const [a, b] = [await channel(t, other.url), await channel(t, urlOf(proxy))];
@@ -273,7 +273,7 @@ for (const program of REDIS_PROGRAMS) {
       await new Inbox(b).getsFrom(a, b, 'one');
     });
 
-    it('loses what is sent while there is no server, and grows with none of it', async (t) => {
+    it('loses what is sent while there is no server, and does not grow with it', async (t) => {
       const server = await start(t);
       const [a, b] = [await channel(t, server.url), await channel(t, server.url)];
       const inbox = new Inbox(b);
@@ -284,14 +284,14 @@ for (const program of REDIS_PROGRAMS) {
       assert.equal(inbox.messages.includes('lost'), false);
     });
 
-    it('comes to be when the server does', async (t) => {
+    it('starts to exist when the server does', async (t) => {
       const port = await freePort();
       const [a, b] = [await channel(t, urlOf({ port })), await channel(t, urlOf({ port }))];
       await start(t, '--port', String(port));
       await new Inbox(b).getsFrom(a, b, 'one');
     });
 
-    it('says once that nothing acts once yet, if its server has just begun', async (t) => {
+    it('says once that nothing acts once yet if its server has just started', async (t) => {
       const server = await start(t);
       const said = async (): Promise<string[]> => {
         const lines: string[] = [];

@@ -65,7 +65,7 @@ for (const program of REDIS_PROGRAMS) {
       assert.equal(readFileSync(join(workplace().directory, 'bank'), 'utf8').split('\n').length, 2);
     });
 
-    it('are not confirmed by what the replica had before, when a claim is sent again', async (t) => {
+    it('are not confirmed by what the replica had before when a claim is sent again', async (t) => {
       const primary = await start(t);
       const replica = await replicaOf(primary, t);
       const claims = { replicas: 1, isOnDisk: false };
@@ -111,7 +111,7 @@ for (const program of REDIS_PROGRAMS) {
       assertPaid(workplace().directory, bills);
     });
 
-    it('are not taken without a replica, or without a disk', async (t) => {
+    it('are not accepted without a replica, or without a disk', async (t) => {
       const redis = await start(t);
       for (const [claims, needs] of [
         ['replicated:2', 'needs a Redis with at least 2 replicas: it answered 0'],

@@ -197,7 +197,7 @@ for (const program of REDIS_PROGRAMS) {
       assert.deepEqual(await turnsIn(opened, 'a'), ['One completed']);
     });
 
-    it('take a write for one that was made when its answer was lost', async (t) => {
+    it('count a write as made if it was made and its answer was lost', async (t) => {
       const { proxy, opened } = await behindProxy(t, await start(t));
       proxy.isSwallowing = true;
       await talk(opened, 'a', 'One');

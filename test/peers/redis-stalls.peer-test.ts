@@ -64,7 +64,7 @@ for (const program of REDIS_PROGRAMS)
         assertPaid(workplace().directory, bills);
       });
 
-    it('pay once for all they ordered, though it was away for ten seconds', async (t) => {
+    it('pay once for everything they ordered, even if it was away for ten seconds', async (t) => {
       const restaurant = await open(t, program);
       const stalling = setTimeout(300).then(async () => {
         restaurant.redis.freeze();
@@ -77,7 +77,7 @@ for (const program of REDIS_PROGRAMS)
       assertPaid(workplace().directory, bills.map((bill) => ({ ...bill, heard: TOTAL })));
     });
 
-    it('pay once for all they ordered, though it was restarted', async (t) => {
+    it('pay once for everything they ordered, even if it was restarted', async (t) => {
       const restaurant = await open(t, program, '--appendonly', 'yes');
       const calls = Promise.all(
         Array.from({ length: 8 }, () => order(restaurant.urls, DISHES)));

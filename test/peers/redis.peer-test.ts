@@ -127,7 +127,7 @@ for (const program of REDIS_PROGRAMS) {
       await Promise.all([server, ...nodes].map((each) => each.remove()));
     });
 
-    it('takes changes of more parts than a script can unpack at once', async () => {
+    it('accepts changes with more parts than a script can unpack at once', async () => {
       const store = new RedisStore(client);
       const set = new Map(Array.from({ length: 12_345 }, (_, n) => [String(n), `"${n}"`] as const));
       const change = { from: undefined, to: 'v1', set, remove: [], ttlMs: 60_000 };

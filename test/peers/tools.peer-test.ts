@@ -116,7 +116,7 @@ describe('schemas of other libraries', () => {
       assert.equal('$schema' in parameters, false);
     });
 
-    it(`take arguments that fit with ${name}, defaults filled in`, async () => {
+    it(`accept arguments that fit with ${name}, with defaults filled in`, async () => {
       const checked = await check({ kind: 'funghi' });
       assert.ok('args' in checked);
       assert.deepEqual(run(checked.args, {} as ToolContext), { kind: 'funghi', count: 1 });

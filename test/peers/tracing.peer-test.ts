@@ -146,7 +146,7 @@ for (const [setUp, imported, above] of [
   ['all instrumentations', ALL, ['POST']],
 ] as const) {
   describe(`a turn with ${setUp}`, LIMIT, () => {
-    it('is one trace, from the webhook over the model to the fetch of a tool', async () => {
+    it('is one trace, from the webhook through the model to the fetch of a tool', async () => {
       const { client } = await serve(imported);
       await (await client.post(message('t-1'), PARENT)).text();
       const turn = await receiver.span('invoke_agent waiter');
@@ -349,7 +349,7 @@ describe('a traced turn', LIMIT, () => {
 });
 
 describe('a turn that interrupts another', LIMIT, () => {
-  it('is a trace of its own, with a link; the tool of the other stays in its trace', async () => {
+  it('is a separate trace, with a link; the tool of the other stays in its trace', async () => {
     answersAtOnce = false;
     const { client } = await serve('./tracing.mjs');
     const first = client.post(message('t-1'), PARENT);
@@ -378,7 +378,7 @@ describe('a turn that interrupts another', LIMIT, () => {
 });
 
 describe('a turn that is delivered again', LIMIT, () => {
-  it('has a link to its run before', async () => {
+  it('has a link to its previous run', async () => {
     const { client } = await serve('./tracing.mjs');
     await (await client.post(message('t-1'))).text();
     await (await client.post(message('t-1'))).text();
@@ -392,7 +392,7 @@ describe('a turn that is delivered again', LIMIT, () => {
 });
 
 describe('a model that fails', LIMIT, () => {
-  it('has a span with its error, and the turn has the retry and the fall-back', async () => {
+  it('has a span with its error, and the turn has the retry and the fallback', async () => {
     const broken = await startModelServer([rateLimits({ 'retry-after': '0' }), refuses]);
     const { client } = await serve('./tracing.mjs', {
       DEFAULT_MODEL: 'groq:llama,openai:gpt-6-luna',
@@ -523,7 +523,7 @@ async function listening(server: Server | ReturnType<typeof createTcpServer>): P
 
 for (const [what, open] of Object.entries(COLLECTORS)) {
   describe(`a collector that ${what}`, LIMIT, () => {
-    it('costs no turn, and holds up no end', async () => {
+    it('costs no turn, and does not delay the end', async () => {
       const endpoint = { OTEL_EXPORTER_OTLP_ENDPOINT: await open() };
       const { client, server } = await serve('./tracing.mjs', endpoint);
       for (const turnId of ['t-1', 't-2', 't-3']) {

@@ -72,7 +72,7 @@ const FILE = { CALL_RECORDS: 'file:records/calls.jsonl' };
 describe('the server with CALL_RECORDS=file:…', () => {
   beforeEach(() => mkdirSync(join(workplace.directory, 'records')));
 
-  it('leaves records that the command finds, after a stop right behind the end', LIMIT, async () => {
+  it('leaves records that the command finds, after a stop right after the end', LIMIT, async () => {
     const server = serve(FILE);
     await call(await server.url(), 'c-1');
     await stopped(server);
@@ -115,7 +115,7 @@ describe('the server with CALL_RECORDS=file:…', () => {
     assert.deepEqual(words, ['Hello from c-1', 'Hello from c-2']);
   });
 
-  it('does not start where they cannot be kept, and says why in one line', LIMIT, async () => {
+  it('does not start if they cannot be kept, and says why in one line', LIMIT, async () => {
     const server = serve({ CALL_RECORDS: 'file:missing/calls.jsonl' });
     assert.deepEqual(await server.exit, { code: 1, signal: null });
     assert.match(
@@ -140,7 +140,7 @@ describe('the server with CALL_RECORDS=store', () => {
   const STORE = { CALL_RECORDS: 'store', CONVERSATION_STORE: 'sqlite:calls.db' };
   const SQLITE = { ...LIMIT, skip: WITHOUT_SQLITE };
 
-  it('has whole calls though each event reaches another worker', SQLITE, async () => {
+  it('has whole calls even if each event reaches another worker', SQLITE, async () => {
     const server = serve({ ...STORE, WORKERS: '2' });
     const { url } = await server.line('listening');
     const names = Array.from({ length: 8 }, (_, n) => `c-${n}`);
@@ -151,7 +151,7 @@ describe('the server with CALL_RECORDS=store', () => {
     assert.equal(stdout.match(/"firstSpeechMs":/g)?.length, names.length);
   });
 
-  it('outlives a killed server, and is erased with its conversation', SQLITE, async () => {
+  it('survives a killed server, and is erased with its conversation', SQLITE, async () => {
     const server = serve(STORE);
     await call(await server.url(), 'c-1');
     while (wordsIn((await calls(['export'], STORE)).stdout).length < 1);

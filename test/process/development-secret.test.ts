@@ -67,7 +67,7 @@ describe('openDevelopmentSecret', () => {
     assert.deepEqual(readdirSync(folder).sort(), ['.gitignore', 'webhook-secret']);
   });
 
-  it('keeps the secret from one start to the next, and makes another elsewhere', () => {
+  it('keeps the secret from one start to the next, and makes another one elsewhere', () => {
     const { secret } = openDevelopmentSecret(directory);
     assert.deepEqual(openDevelopmentSecret(directory), { secret, file, isNew: false });
     const elsewhere = join(directory, 'elsewhere');
@@ -75,7 +75,7 @@ describe('openDevelopmentSecret', () => {
     assert.notEqual(openDevelopmentSecret(elsewhere).secret, secret);
   });
 
-  it('believes a stored file of mode 0600 and of 0400', () => {
+  it('trusts a stored file of mode 0600 and of 0400', () => {
     for (const mode of [0o600, 0o400]) {
       rmSync(folder, { recursive: true, force: true });
       plant(`${planted}\n`, mode);
@@ -143,7 +143,7 @@ describe('openDevelopmentSecret', () => {
     assert.equal(readFileSync(join(folder, '.gitignore'), 'utf8'), 'mine\n');
   });
 
-  it('carries on with a secret in memory where nothing can be stored', () => {
+  it('carries on with a secret in memory if nothing can be stored', () => {
     const asFile = join(directory, 'file');
     writeFileSync(asFile, '');
     mkdirSync(file, { recursive: true });
@@ -177,7 +177,7 @@ describe('openDevelopmentSecret', () => {
   });
 
   it(
-    'does not believe a file or a folder of another user',
+    'does not trust a file or a folder of another user',
     { skip: !isRoot && 'needs root to give a file away' },
     () => {
       plant(planted);
@@ -191,7 +191,7 @@ describe('openDevelopmentSecret', () => {
   );
 
   it(
-    'carries on in a directory that this user may not write',
+    'carries on in a directory that this user may not write to',
     { skip: !isRoot && 'needs root to become somebody else' },
     () => {
       chmodSync(root, 0o755);
@@ -248,7 +248,7 @@ describe('readDevelopmentSecret', () => {
     assert.equal(readDevelopmentSecret(directory), secret);
   });
 
-  it('does not believe a file in a folder that others may write', () => {
+  it('does not trust a file in a folder that others may write to', () => {
     plant(planted);
     assert.equal(readDevelopmentSecret(directory), planted);
     chmodSync(folder, 0o770);

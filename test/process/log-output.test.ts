@@ -51,7 +51,7 @@ const tick = (): Promise<void> => new Promise((resolve) => setImmediate(resolve)
 const MEBIBYTE = `${'x'.repeat(1_048_575)}\n`;
 
 describe('LogOutput', () => {
-  it('hands over the lines of one turn of the event loop at once', async () => {
+  it('writes the lines of one round of the event loop together', async () => {
     const { stdout, output } = open();
     output.write('a\n');
     output.write('b\n');
@@ -70,7 +70,7 @@ describe('LogOutput', () => {
     assert.equal(stdout.written.length, 1);
   });
 
-  it('hands over what it holds when it is flushed, once', async () => {
+  it('writes what it holds when it is flushed, once', async () => {
     const { stdout, output } = open();
     output.flush();
     output.write('a\n');

@@ -61,7 +61,7 @@ describe('addUp', () => {
     assert.deepEqual(gauges(undefined, [NaN]), []);
   });
 
-  it('is what one process would say where there is only one', () => {
+  it('is what one process would say if there is only one', () => {
     const metrics = processWith((some) => {
       some.add(new Counter('none_total', 'Help with "quotes" and a \\ in it.', ['of']));
       some.add(new Gauge('g', 'G.', () => 1.25));

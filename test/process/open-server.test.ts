@@ -41,7 +41,7 @@ describe('openServer in production', () => {
   const short = 'whsec_15_chars_';
   const production = { NODE_ENV: 'production', AGENT: 'echo', DRAIN_DELAY_SECONDS: '0' };
 
-  it('warns of a secret of under 16 characters where the echo agent is tried out', async (t) => {
+  it('warns of a secret of under 16 characters if the echo agent is tried out', async (t) => {
     const { lines } = await open(t, { ...production, LAYERCODE_WEBHOOK_SECRET: short });
     assert.deepEqual(shortSecrets(lines), ['LAYERCODE_WEBHOOK_SECRET']);
     assert.ok(!lines.join('').includes(short));
@@ -52,7 +52,7 @@ describe('openServer in production', () => {
       assert.deepEqual(shortSecrets((await open(t, variables)).lines), []);
   });
 
-  it("generates no secret of LayerCode's where another wire has a key", async (t) => {
+  it("generates no secret for LayerCode if another wire has a key", async (t) => {
     const { server } = await open(t, { ...production, CHAT_COMPLETIONS_KEYS: COMMON });
     assert.deepEqual([server.settings.webhookSecrets, server.secretFile], [[], undefined]);
   });
@@ -90,7 +90,7 @@ describe('openServer with AGENTS', () => {
     assert.match(lines.join(''), /"listening".*"agent":"sales,support"/);
   });
 
-  it('generates none where each has its own', async (t) => {
+  it('generates none if each has its own', async (t) => {
     const secrets = { LAYERCODE_WEBHOOK_SECRET_SUPPORT: OWN, LAYERCODE_WEBHOOK_SECRET_SALES: OWN };
     const { server } = await open(t, { AGENTS, ...secrets });
     assert.deepEqual([server.settings.webhookSecrets, server.secretFile], [[], undefined]);
@@ -103,7 +103,7 @@ describe('openServer with AGENTS', () => {
     assert.doesNotMatch(lines.join(''), new RegExp(OWN));
   });
 
-  it('does not open without one of them that cannot be opened', async (t) => {
+  it('does not open if one of them cannot be opened', async (t) => {
     const oneWrong = 'support=./support.mjs,broken=./broken.mjs';
     await assert.rejects(open(t, { AGENTS: oneWrong, LAYERCODE_WEBHOOK_SECRET: COMMON }), {
       name: 'SettingsError',

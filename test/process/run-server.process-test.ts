@@ -60,7 +60,7 @@ function complaints({ stderr }: SpawnedServer): string[] {
 }
 
 describe('a server that another program has started', () => {
-  it('is no worker of that program if it was forked', LIMIT, async () => {
+  it('is not a worker of that program if it was forked', LIMIT, async () => {
     const forker = workplace.write('forker.mjs', `import { fork } from 'node:child_process';
       const server = fork(${JSON.stringify(SERVER)});
       process.on('SIGTERM', () => server.kill());
@@ -71,7 +71,7 @@ describe('a server that another program has started', () => {
     assert.deepEqual(await server.exit, { code: 0, signal: null });
   });
 
-  it('is no worker if it only has the variable of one', LIMIT, async () => {
+  it('is not a worker if it only has the variable of one', LIMIT, async () => {
     const server = serve('return turn.text;', { env: { LAYERCODE_MICROSERVER_WORKER: '1' } });
     assert.equal(await (await caller(await server.url()).say('Hello')).text(), 'Hello');
   });
@@ -156,7 +156,7 @@ describe('a start that fails', () => {
     ['an address that cannot be had', { HOST: '192.0.2.1' }],
   ] as const) {
     it(
-      `because of ${what} ends the process, though the agent's module holds it open`,
+      `because of ${what} ends the process, even if the agent's module holds it open`,
       LIMIT,
       async () => {
         workplace.write(
@@ -201,7 +201,7 @@ async function heldServer(
 
 describe('a barge-in', () => {
   it(
-    'does not end the process though the agent did not await all that the signal aborted',
+    'does not end the process even if the agent did not await everything that the signal aborted',
     LIMIT,
     async (t) => {
       // Was: the first rejection ended the turn, the second had no handler, and every call of the

@@ -41,7 +41,7 @@ async function stored(server: SpawnedServer): Promise<void> {
 const LIMIT = { skip: WITHOUT_SQLITE, timeout: 30_000 };
 
 describe('the server with CONVERSATION_STORE=sqlite:calls.db', () => {
-  it('goes on after it was killed, where it was', LIMIT, async () => {
+  it('goes on where it was after it was killed', LIMIT, async () => {
     const first = serve('sqlite:calls.db');
     assert.equal(await say(first, 'One'), '1 One');
     await stored(first);

@@ -8,7 +8,7 @@ import { isInspected } from '../../src/process/workers.ts';
 import { parseSettings } from '../../src/settings/parse-settings.ts';
 
 describe('shareOf', () => {
-  it('divides the bounds of a process, rounded up, and nothing else', () => {
+  it('divides the limits of a process, rounded up, and nothing else', () => {
     const settings = parseSettings({ MAX_STREAMS: '10', AUTHORIZE_PER_MINUTE: '1' }, []);
     assert.deepEqual(shareOf(settings, 4), {
       ...settings,
@@ -53,7 +53,7 @@ describe('WholeLines', () => {
   });
 });
 
-describe('messageIn', () => {
+describe('finds a message, and none in what an agent may send', () => {
   it('finds a message, and none in what an agent may send', () => {
     assert.deepEqual(messageIn(asMessage({ type: 'measure' })), { type: 'measure' });
     for (const other of [undefined, null, 'measure', { type: 'measure' }, []])

@@ -176,7 +176,7 @@ describe('a server with workers', () => {
     assert.deepEqual(descriptorsOf(primary), before);
   });
 
-  it('kills a worker that hangs and replaces it, but none when all were suspended', LIMIT, async () => {
+  it('kills and replaces a worker that hangs, but none if all were suspended', LIMIT, async () => {
     const { server, url, workers } = await serve({ execArgv: fast('setInterval') });
     const suspended = [server.process.pid ?? 0, ...workers];
     for (const pid of suspended) process.kill(pid, 'SIGSTOP');
@@ -194,7 +194,7 @@ describe('a server with workers', () => {
     assert.equal(await other.rest(), ' Done.');
   });
 
-  it('kills a worker that hangs while the server drains, too, and ends with 1', LIMIT, async () => {
+  it('also kills a worker that hangs while the server drains, and ends with 1', LIMIT, async () => {
     const { server, workers } = await serve({ execArgv: fast('setInterval') });
     const [hung = assert.fail()] = workers;
     process.kill(hung, 'SIGSTOP');
@@ -223,7 +223,7 @@ describe('a server with workers', () => {
   });
 
   // A program that an agent starts may have the worker's stdout, and outlive the worker.
-  it('replaces and ends a worker whose output a program of its own keeps open', LIMIT, async () => {
+  it('replaces and ends a worker whose output another program keeps open', LIMIT, async () => {
     const agent = AGENT.replace(
       "yield ' Done.';",
       "if (text === 'spawn') yield ` ${spawn('sleep', ['60'], { stdio: 'inherit' }).pid}`;",
@@ -270,7 +270,7 @@ describe('a server with workers', () => {
     assert.equal(await reply.text(), `${JSON.stringify(execArgv)} Done.`);
   });
 
-  it('starts no program that takes itself for a worker', LIMIT, async () => {
+  it('starts no program that mistakes itself for a worker', LIMIT, async () => {
     const env = 'JSON.stringify(Object.keys(process.env))';
     const agent = AGENT.replace('String(process.pid)', env);
     const { url } = await serve({ agent });
@@ -278,7 +278,7 @@ describe('a server with workers', () => {
     assert.doesNotMatch(await reply.text(), /MICROSERVER/);
   });
 
-  it('asks for the figures of all workers once for many readers of one', LIMIT, async () => {
+  it('asks for the figures of all workers once for many readers', LIMIT, async () => {
     // The primary waits for a worker that hangs, and meanwhile the readers come.
     const count = `let asked = 0; const { send } = process;
       process.send = (message, ...rest) => {
@@ -312,7 +312,7 @@ describe('a server with workers', () => {
     assert.deepEqual(await server.exit, { code: 0, signal: null });
   });
 
-  it('gives them the time to drain that the settings give, before it kills them', LIMIT, async () => {
+  it('gives them the drain time in the settings before it kills them', LIMIT, async () => {
     // More than the 10 s beyond the settings, all ten times as fast.
     const env = { DRAIN_DELAY_SECONDS: '15', SHUTDOWN_TIMEOUT_SECONDS: '15' };
     const { server, url } = await serve({ execArgv: fast('setTimeout'), env });
@@ -408,7 +408,7 @@ describe('a server with workers', () => {
     assert.ok(workers.includes(turn.pid));
   });
 
-  it('takes SIGHUP for SIGTERM on a terminal', {
+  it('treats SIGHUP like SIGTERM on a terminal', {
     ...LIMIT,
     skip: WITHOUT_SQLITE || (existsSync('/usr/bin/script') ? false : 'needs script of util-linux'),
   }, async () => {
@@ -460,7 +460,7 @@ describe('the command run --tunnel with workers', () => {
 
 describe('workers that cannot start', () => {
   // An agent is loaded before the store is opened: these need no SQLite.
-  it('end the server with 1, and what is wrong is said once', ANYWHERE, async () => {
+  it('end the server with 1, and the reason is printed once', ANYWHERE, async () => {
     const server = spawnServer({
       agent: 'export default { name: "mine", onTalk: () => "Hi." };',
     });
@@ -469,7 +469,7 @@ describe('workers that cannot start', () => {
     assert.equal(server.stdout, '');
   });
 
-  it('end the server with 1, also when another one serves already', LIMIT, async () => {
+  it('end the server with 1 even if another one already serves', LIMIT, async () => {
     const server = spawnServer({
       agent: `import { existsSync, writeFileSync } from 'node:fs';
         if (existsSync('begun')) throw new Error('not twice');
@@ -482,7 +482,7 @@ describe('workers that cannot start', () => {
     assert.equal((await server.line('closing'))['reason'], reason);
   });
 
-  it('end the server with 1, also when they say nothing', ANYWHERE, async () => {
+  it('end the server with 1 even if they say nothing', ANYWHERE, async () => {
     const server = spawnServer({
       agent: 'process.kill(process.pid, "SIGKILL");',
     });

@@ -122,7 +122,7 @@ describe('CallFile', () => {
     ]);
   });
 
-  it('removes them every hour, too, until it is closed', async (t) => {
+  it('also removes them every hour, until it is closed', async (t) => {
     const clock = mockTimers(t, ['setInterval']);
     const names = ['calls-2026-10-01.jsonl', 'calls-2026-10-02.jsonl'];
     const [first = '', second = ''] = names.map((name) => join(folder, name));
@@ -142,7 +142,7 @@ describe('CallFile', () => {
     assert.ok(existsSync(second));
   });
 
-  it('goes on where a file cannot be removed now', async (t) => {
+  it('goes on if a file cannot be removed now', async (t) => {
     const clock = mockTimers(t, ['setInterval']);
     const old = join(folder, 'calls-2026-10-01.jsonl');
     const file = open();
@@ -156,7 +156,7 @@ describe('CallFile', () => {
     await until(() => !existsSync(old), 'the file to be removed');
   });
 
-  it('does not read a record whose time is up, though its file is still there', async () => {
+  it('does not read an expired record, even if its file is still there', async () => {
     let now = NOON;
     const file = open(() => now, 1);
     await file.keep(KEY, recordOf('s-1'));
@@ -166,7 +166,7 @@ describe('CallFile', () => {
     assert.deepEqual(await sessionsIn(file.all()), []);
   });
 
-  it('keeps whole lines where several processes append large ones at once', async () => {
+  it('keeps whole lines if several processes append large ones at once', async () => {
     const url = new URL('../../src/records/call-file.ts', import.meta.url);
     const script = `
       import { CallFile } from ${JSON.stringify(url.href)};
@@ -205,7 +205,7 @@ describe('CallFile', () => {
     assert.equal(await has('s-4'), true);
   });
 
-  it('knows of records of yesterday, and of those with fields in another order', async () => {
+  it('knows about yesterday\'s records, and those with fields in another order', async () => {
     let now = NOON;
     const file = open(() => now);
     await file.begin();
@@ -229,7 +229,7 @@ describe('CallFile', () => {
     assert.ok(ms < 500, `${ms} ms`);
   });
 
-  it('begins a new line behind one that a full disk has cut off', async () => {
+  it('begins a new line after one that a full disk has cut off', async () => {
     const file = open();
     await file.keep(KEY, recordOf('s-1'));
     appendFileSync(today, JSON.stringify(recordOf('s-2')).slice(0, 80));
@@ -237,7 +237,7 @@ describe('CallFile', () => {
     assert.deepEqual(await sessionsIn(file.all()), ['s-1', 's-3']);
   });
 
-  it('reads over what is no record', async () => {
+  it('skips what is not a record', async () => {
     const file = open();
     writeFileSync(today, '\n\n{"a":1}\n[]\nnull\nx\n   \n');
     await file.keep(KEY, recordOf('s-1'));
@@ -275,7 +275,7 @@ describe('CallFile', () => {
     assert.deepEqual(await sessionsIn(file.all()), ['s-2']);
   });
 
-  it('erases no record that only speaks of the id, or whose id begins with it', async () => {
+  it('erases no record that only mentions the id, or whose id begins with it', async () => {
     const file = open();
     await file.keep(KEY, recordOf('s-1', 'c-1', 'c-2'));
     await file.keep(KEY, recordOf('s-22', 'c-22'));
@@ -283,7 +283,7 @@ describe('CallFile', () => {
     assert.deepEqual(await sessionsIn(file.all()), ['s-1', 's-22']);
   });
 
-  it('reads on where a server removes a file meanwhile', async () => {
+  it('reads on if a server removes a file meanwhile', async () => {
     let now = NOON;
     const file = open(() => now);
     for (const session of ['s-1', 's-2', 's-3']) {

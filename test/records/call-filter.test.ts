@@ -53,7 +53,7 @@ describe('isMeant', () => {
       assert.equal(isMeant(RECORD, filter), expected));
   }
 
-  it('finds no failed turn where all have completed', () => {
+  it('finds no failed turn if all have completed', () => {
     const turns = RECORD.turns.slice(0, 1);
     assert.equal(isMeant({ ...RECORD, turns }, { hasFailed: true }), false);
   });
@@ -64,7 +64,7 @@ describe('isMeant', () => {
     { outcome: 'failed' },
     { outcome: 'interrupted' },
   ] as const)
-    it(`takes the end for the first word where there was none: ${JSON.stringify(more)}`, () => {
+    it(`takes the end for the first word if there was none: ${JSON.stringify(more)}`, () => {
       const turn = { turnId: 'a', durationMs: 4_000, messages: [], ...more };
       const record: CallRecord = { ...RECORD, turns: [turn] };
       assert.equal(isMeant(record, { slowerThanMs: 3_999 }), true);

@@ -74,7 +74,7 @@ describe('callRecordOf', () => {
     assert.deepEqual(turnIds(conversation), ['b', 'c']);
   });
 
-  it('counts what a hook has added to the session of the turn before it', () => {
+  it('counts what a hook added as part of the session of the turn before it', () => {
     const conversation = emptyConversation('c-1');
     const added = { role: 'user', content: 'A note.' } as const;
     addMessage(conversation, { ...added, turnId: 'too early' });
@@ -105,7 +105,7 @@ describe('callRecordOf', () => {
     assert.equal(record.durationMs, 61_000);
   });
 
-  it('knows the caller of the session from its turns, and of no other', () => {
+  it('knows the caller of the session from its own turns', () => {
     const conversation = emptyConversation('c-1');
     const caller = { sessionId: 's-1', from: '+1', to: '+2' };
     openTurn(conversation, { turnId: 'a', runId: 1, text: 'Hi', caller }, BOUNDS);
@@ -128,7 +128,7 @@ describe('callRecordOf', () => {
     });
   }
 
-  it('has a filler that was spoken, and none that has no words', () => {
+  it('has a filler that was spoken, and none without words', () => {
     const conversation = emptyConversation('c-1');
     for (const filler of ['One moment.', '']) {
       addTurn(conversation, `filled by "${filler}"`, 's-1');
@@ -141,7 +141,7 @@ describe('callRecordOf', () => {
     assert.deepEqual(fillers, ['One moment.', 'none']);
   });
 
-  it('is no part of the conversation, which goes on', () => {
+  it('does not share objects with the conversation, which goes on', () => {
     const conversation = emptyConversation('c-1');
     const call = { id: 'x', name: 'stock', args: '{}' };
     const messages: Message[] = [
@@ -179,7 +179,7 @@ describe('callRecordOf of a turn with figures', () => {
     assert.deepEqual([failure, storeMs, firstWordMs], [figures.failure, 40, 700]);
   });
 
-  it("has the agent's state only if asked", () => {
+  it("has the agent's state only if asked to", () => {
     const conversation = { ...emptyConversation('c-1'), state: '{"loaves":3}' };
     assert.deepEqual(callRecordOf(CALL, conversation, { hasState: true }).state, { loaves: 3 });
     assert.equal('state' in callRecordOf(CALL, conversation), false);
@@ -211,7 +211,7 @@ describe('isSettled', () => {
 describe('parseCallRecord', () => {
   for (const text of ['', '{', 'null', '[]', '"x"', '{"conversationId":"c"}',
     '{"conversationId":"c","sessionId":1,"startedAt":"","turns":[]}']) {
-    it(`takes ${text} for no record`, () => assert.equal(parseCallRecord(text), undefined));
+    it(`does not accept ${text} as a record`, () => assert.equal(parseCallRecord(text), undefined));
   }
 
   const turn = { turnId: 't', outcome: 'completed', messages: [] };
@@ -226,7 +226,7 @@ describe('parseCallRecord', () => {
     ].map((odd) => ({ turns: [{ ...turn, ...odd }] })),
   ]) {
     const text = JSON.stringify({ ...callRecordOf(CALL, undefined), ...change });
-    it(`takes what has ${JSON.stringify(change)} for no record`, () => {
+    it(`does not accept a record with ${JSON.stringify(change)}`, () => {
       assert.equal(parseCallRecord(text), undefined);
     });
   }

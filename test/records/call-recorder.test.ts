@@ -126,7 +126,7 @@ describe('CallRecorder', () => {
     assert.equal((await archive.kept.next()).turns[0]?.outcome, 'open');
   });
 
-  it('waits for many without a warning of listeners that leak', async (t) => {
+  it('waits for many without a warning about leaking listeners', async (t) => {
     const warnings: string[] = [];
     const onWarning = ({ name }: Error): void => void warnings.push(name);
     process.on('warning', onWarning);
@@ -252,7 +252,7 @@ describe('CallRecorder', () => {
     });
 
     // A store tells of an erasure again once it has its mark.
-    it('has what was said since, though the recorder is told once more', async (t) => {
+    it('has what was said since, even if the recorder is told once more', async (t) => {
       const clock = mockTimers(t, ['setTimeout']);
       const { recorder, archive } = open();
       archive.failWith = FULL;

@@ -46,7 +46,7 @@ describe('CallStore', () => {
     assert.deepEqual(await sessionsIn(store.all()), names.sort());
   });
 
-  it('keeps one record of a call, and lets a repeated end leave no smaller one', async () => {
+  it('keeps one record per call, and does not let a repeated end leave a smaller one', async () => {
     const { store } = open();
     for (const turns of [1, 3, 0]) await keep(store, recordOf('s-1', 'c-1', turns));
     const found: number[] = [];
@@ -54,7 +54,7 @@ describe('CallStore', () => {
     assert.deepEqual(found, [3]);
   });
 
-  it('keeps a record that another process removes just then', async () => {
+  it('keeps a record that another process is removing at that moment', async () => {
     const shared: SharedParts = new Map();
     const other = new PartsInMemory(shared);
     let calls = 0;
@@ -71,7 +71,7 @@ describe('CallStore', () => {
     assert.deepEqual(await sessionsIn(store.all()), ['s-1']);
   });
 
-  it('gives up where other processes change the record each time', async () => {
+  it('gives up if other processes change the record each time', async () => {
     const shared: SharedParts = new Map();
     const other = new PartsInMemory(shared);
     let version = 0;
@@ -130,7 +130,7 @@ describe('CallStore', () => {
     assert.deepEqual(await sessionsIn(store.all()), ['s-2']);
   });
 
-  it('erases a record that is written just then', async () => {
+  it('erases a record that is being written at that moment', async () => {
     const shared: SharedParts = new Map();
     const other = open(shared).store;
     let calls = 0;

@@ -41,7 +41,7 @@ function told(turn: RecordedTurn): string[] {
 }
 
 describe('storyOf', () => {
-  it('tells requests, tools and fillers where they happened', () => {
+  it('places requests, tools and fillers where they happened', () => {
     assert.deepEqual(told(TURN), [
       'caller Rye?',
       'store ',
@@ -81,7 +81,7 @@ describe('storyOf', () => {
     ]);
   });
 
-  it('says of a request that was cut off that its tokens are estimated', () => {
+  it('says that the tokens of a request that was cut off are estimated', () => {
     const used = { inputTokens: 9, outputTokens: 2, isEstimated: true } as const;
     const turn: RecordedTurn = {
       turnId: 't', outcome: 'interrupted', messages: [],
@@ -96,7 +96,7 @@ describe('storyOf', () => {
     assert.deepEqual(told(turn), ['failure agent: TypeError at pick']);
   });
 
-  it('says what a vendor has answered instead of a reply', () => {
+  it('says what a vendor answered instead of a reply', () => {
     const refused = { model: 'm', startedMs: 0, durationMs: 9, failure: 'http_error' } as const;
     const turn: RecordedTurn = {
       turnId: 't', outcome: 'failed', messages: [],
@@ -126,7 +126,7 @@ describe('storyOf', () => {
       assert.deepEqual(told(turn), [`result {} (${cause})`]);
     });
 
-  it('counts a result that has come after all', () => {
+  it('counts a result that came after all', () => {
     const turn: RecordedTurn = {
       turnId: 't', outcome: 'completed',
       tools: [{ toolCallId: 'x', tool: 'pay', startedMs: 1, outcome: 'unknown' }],
@@ -135,7 +135,7 @@ describe('storyOf', () => {
     assert.deepEqual(told(turn), ['result {}']);
   });
 
-  it("says of an answer that it was cut at the model's limit", () => {
+  it("says that an answer was cut at the model's limit", () => {
     const request = { model: 'm', startedMs: 0, outputTokens: 9 };
     const turn: RecordedTurn = {
       turnId: 't', outcome: 'completed', messages: [],
@@ -151,7 +151,7 @@ describe('storyOf', () => {
     ['', {}],
     [', behind a filler', { firstSpeechMs: 90, fillers: [{ text: 'One moment.', afterMs: 90 }] }],
   ] as const)
-    it(`has the apology behind the requests that failed${title}`, () => {
+    it(`has the apology after the requests that failed${title}`, () => {
       const failed = { model: 'm', durationMs: 9, failure: 'http_error' };
       const turn: RecordedTurn = {
         turnId: 't', outcome: 'failed', durationMs: 210, ...more,
@@ -165,7 +165,7 @@ describe('storyOf', () => {
       ]);
     });
 
-  it('says in front of the goodbye that the call has reached a limit', () => {
+  it('says before the goodbye that the call has reached a limit', () => {
     const turn: RecordedTurn = {
       turnId: 't', outcome: 'completed', firstSpeechMs: 5, firstWordMs: 5, limit: 'tokens',
       messages: [{ role: 'user', content: 'Hi' }, { role: 'assistant', content: 'Goodbye.' }],
@@ -183,7 +183,7 @@ describe('storyOf', () => {
     assert.deepEqual(told(turn), [limit, 'failure store']);
   });
 
-  it('has the wait for SETTLE_MS in front of the tool, and behind the model that calls it', () => {
+  it('has the wait for SETTLE_MS before the tool, and after the model that calls it', () => {
     const turn: RecordedTurn = {
       turnId: 't', outcome: 'completed', settleMs: 690, settlingFromMs: 11,
       requests: [{ model: 'm', startedMs: 2, firstTokenMs: 5, durationMs: 8 }],
@@ -198,7 +198,7 @@ describe('storyOf', () => {
     ]);
   });
 
-  it('tells a record of format 1, whose filler has no time', () => {
+  it('shows a record of format 1, whose filler has no time', () => {
     const turn: RecordedTurn = {
       turnId: 't', outcome: 'completed', firstSpeechMs: 50, filler: 'One moment.',
       messages: [{ role: 'user', content: 'Hi' }, { role: 'assistant', content: 'Hello.' }],
@@ -209,7 +209,7 @@ describe('storyOf', () => {
 });
 
 describe('a request and its answer', () => {
-  it('stand in this order, even if the answer came within the same millisecond', () => {
+  it('appear in this order, even if the answer came within the same millisecond', () => {
     const turn: RecordedTurn = {
       turnId: 't', outcome: 'completed', firstSpeechMs: 5, firstWordMs: 5,
       requests: [{ model: 'm', startedMs: 5, firstTokenMs: 0, durationMs: 1 }],

@@ -19,14 +19,14 @@ function idle(t: TestContext, idleMs: number): Idle {
 }
 
 describe('IdleCalls', () => {
-  it('tells each call once, in the order in which they fell silent', async (t) => {
+  it('returns each call once, in the order in which they fell silent', async (t) => {
     const { calls, told } = idle(t, 5);
     for (const key of ['a', 'b', 'a', 'c']) calls.add({ key });
     for (let n = 0; n < 3; n += 1) await told.next();
     assert.deepEqual(told.all, ['b', 'a', 'c']);
   });
 
-  it('tells nothing of a call that was removed', async (t) => {
+  it('returns nothing for a call that was removed', async (t) => {
     const { calls, told } = idle(t, 5);
     calls.add({ key: 'a' });
     calls.add({ key: 'b' });
@@ -35,7 +35,7 @@ describe('IdleCalls', () => {
     assert.deepEqual(told.all, ['b']);
   });
 
-  it('goes on with calls that are added after all were told', async (t) => {
+  it('goes on with calls that are added after all were returned', async (t) => {
     const { calls, told } = idle(t, 5);
     calls.add({ key: 'a' });
     await told.next();

@@ -85,7 +85,7 @@ describe('a call whose end is never reported', () => {
     assert.equal(archive.kept.all.length, 1);
   });
 
-  it('is not recorded if another process has got its end', async (t) => {
+  it('is not recorded if another process has received its end', async (t) => {
     const { recorder, archive } = open(t);
     const other = new CallRecorder({ archive, log: noLog() });
     other.ended({ ...callOf('s-1'), startedAt: 1, endedAt: 2 }, () => spoken('s-1', 'here'));

@@ -117,7 +117,7 @@ describe('redact', () => {
     assert.doesNotMatch(served.logLines.join(''), /4242 ?4242/);
   });
 
-  it('sends the caller what the agent says, and keeps it without values', async (t) => {
+  it('sends the caller what the agent says, and stores it without values', async (t) => {
     const served = redacting(t, {
       async *onMessage() {
         yield 'Is it 4242 4242';
@@ -132,7 +132,7 @@ describe('redact', () => {
     ]);
   });
 
-  it('keeps a value out that the caller spoke over', async (t) => {
+  it('keeps out a value that the caller spoke over', async (t) => {
     const served = redacting(t, {
       async *onMessage({ text, signal }): AsyncGenerator<string> {
         if (text !== 'Read it.') {
@@ -163,7 +163,7 @@ describe('redact', () => {
   });
 
   for (const text_heard of ['It is three seven eight two, eight two two four six', 'It is three'])
-    it(`keeps a value out that was read in words and spoken over: ${text_heard}`, async (t) => {
+    it(`keeps out a value that was read in words and spoken over: ${text_heard}`, async (t) => {
       const words = 'three seven eight two, eight two two four six three, one oh oh oh five';
       const served = redacting(t, { onMessage: () => `It is ${words}, right?` });
       await says(served, 'Read it.', { turn_id: 'read' });
@@ -273,7 +273,7 @@ describe('redact', () => {
 });
 
 describe('a tool with raw', () => {
-  it('gets the value itself, and the model and history only its placeholder', async (t) => {
+  it('gets the value itself, while the model and history get only its placeholder', async (t) => {
     const served = paying(t, [PAY, 'Paid.'], (card) => ({ card, mail: 'ann@example.com' }));
     await says(served, `It is ${SPOKEN}.`);
     assert.deepEqual(served.paid.all, [CARD]);
@@ -294,7 +294,7 @@ describe('a tool with raw', () => {
     assert.equal(served.model.requests[1]?.messages.at(-1)?.content, JSON.stringify({ error }));
   });
 
-  it('does not tell the model of a value in an error', async (t) => {
+  it('does not tell the model a value in an error', async (t) => {
     const served = paying(t, [PAY, 'Sorry.'], (card) => assert.fail(`${card} was declined`));
     await says(served, SPOKEN);
     assert.equal(
@@ -303,7 +303,7 @@ describe('a tool with raw', () => {
     assert.doesNotMatch(served.logLines.join(''), /4242 ?4242/);
   });
 
-  it('returns no half of a value where a long result is cut', async (t) => {
+  it('returns no half of a value if a long result is cut', async (t) => {
     const served = paying(t, [PAY, 'Paid.'], (card) => `${'-'.repeat(65_522)} ${card} ${card}`);
     await says(served, SPOKEN);
     const told = String(served.model.requests[1]?.messages.at(-1)?.content);

@@ -25,7 +25,7 @@ async function saidIn({ history }: ServedPlatform): Promise<string[]> {
 }
 
 describe('redact over Chat Completions', () => {
-  it('compares a call that is told again with what is stored, both with placeholders', async (t) => {
+  it('compares a resent call with what is stored, both with placeholders', async (t) => {
     const served = redacting(t, { onMessage: ({ text }) => `So ${text}` });
     const { platform } = served;
     const lines = [`user: It is ${CARD}.`];
@@ -41,7 +41,7 @@ describe('redact over Chat Completions', () => {
     ]);
   });
 
-  it('knows its own words again that held a value, and how much of them was heard', async (t) => {
+  it('recognises its own words that held a value, and how much of them was heard', async (t) => {
     const served = redacting(t, { onMessage: ({ text }) => `Card ${CARD} it is. ${text}` }, {
       environment: { CHAT_COMPLETIONS_PROFILE: 'vapi' },
     });
@@ -74,7 +74,7 @@ describe('redact over Chat Completions', () => {
     });
   }
 
-  it('makes no turn id of a value: a retry has the same, and it cannot be guessed from', async (t) => {
+  it('makes no turn id that reveals a value, and a retry has the same one', async (t) => {
     const told = new Told<MessageTurn>();
     const served = redacting(t, { onMessage: told.tell });
     const plain = serveCompletions(t, { onMessage: told.tell });
@@ -87,7 +87,7 @@ describe('redact over Chat Completions', () => {
     assert.equal(told.all[0]?.text, 'It is [card 1].');
   });
 
-  it('tells hooks the whole request with placeholders', async (t) => {
+  it('gives hooks the whole request with placeholders', async (t) => {
     const told = new Told<MessageTurn>();
     const served = redacting(t, { onMessage: told.tell });
     await served.platform.hear(['system: Be brief.', `user: It is ${CARD}.`]);
@@ -97,7 +97,7 @@ describe('redact over Chat Completions', () => {
     ]);
   });
 
-  it('numbers values in their order where a request names no conversation', async (t) => {
+  it('numbers values in order if a request names no conversation', async (t) => {
     const told = new Told<readonly string[]>();
     const served = redacting(t, {
       onMessage({ history, text, journal }) {

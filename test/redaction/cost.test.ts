@@ -55,7 +55,7 @@ describe('a text of an event is looked at once', () => {
     assert.deepEqual(twice(seen), []);
   });
 
-  it('over Chat Completions, where each request tells the whole call', async (t) => {
+  it('over Chat Completions, where each request holds the whole call', async (t) => {
     const { finder, seen } = watching();
     const { platform } = serveCompletions(t, { redact: finder });
     await platform.hear(LINES);
@@ -63,7 +63,7 @@ describe('a text of an event is looked at once', () => {
     assert.deepEqual(twice(seen), []);
   });
 
-  it('of a reply too, though it is read with each round of tool calls', async (t) => {
+  it('also of a reply, even if it is read with each round of tool calls', async (t) => {
     const { finder, seen } = watching();
     const { client } = serve(t, {
       redact: finder,
@@ -142,7 +142,7 @@ describe('an event of up to a megabyte lets other work in between', () => {
     });
 
   // Was: each of the marks beyond those that get numbers had all numbers counted.
-  it('and so does its whole turn', async (t) => {
+  it('including its whole turn', async (t) => {
     const { client } = serve(t, { redact: 'emails' });
     let least = Infinity;
     for (let tries = 0; tries < 10 && least >= 50; tries++) {
@@ -152,7 +152,7 @@ describe('an event of up to a megabyte lets other work in between', () => {
     assert.ok(least < 50, `${least} ms`);
   });
 
-  it('and its caller may leave meanwhile', async (t) => {
+  it('while its caller may leave', async (t) => {
     let leave = (): void => undefined;
     /** Takes 60 ms for a long text. */
     function* find(text: string): Generator<FoundValue, void, undefined> {
@@ -186,7 +186,7 @@ describe('an event of up to a megabyte lets other work in between', () => {
     ]);
   });
 
-  it('and what follows in its conversation waits for it', async () => {
+  it('while what follows in its conversation waits', async () => {
     const turns = turnsOf(cardNumbers);
     const ends: string[] = [];
     const arrives = (name: string, fields: object): unknown => {

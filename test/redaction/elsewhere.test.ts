@@ -36,7 +36,7 @@ describe('a value', () => {
     assert.deepEqual(names.map((name) => name.slice(2)).toSorted(), ['[card 1]', '[card 2]']);
   });
 
-  it('has it in the transcript of a session that ends elsewhere too', async (t) => {
+  it('also has it in the transcript of a session that ends elsewhere', async (t) => {
     const told = new Told<unknown>();
     const { a, b } = machines(t, {
       ...echo, onSessionEnd: ({ event }) => told.tell('transcript' in event && event.transcript),
@@ -90,7 +90,7 @@ describe('a value', () => {
     assert.deepEqual(paid.all.map(([card]) => card), ['4242424242424242']);
   });
 
-  it('is asked for if a once function cannot say what is meant without it', async (t) => {
+  it('is asked for if a once function cannot do without it', async (t) => {
     const paid: Paid = new Told();
     const { b } = machines(t, paying(paid, ({ card }) => card.slice(card.indexOf('9')).charAt(99)));
     const unknown = '[card 1] is not known in this process: ask the caller to say it again';
@@ -115,7 +115,7 @@ describe('a value', () => {
     ['digits', '3782 822463 10005', '3782 822463 1000'],
     ['a few words', AMEX_IN_WORDS, 'three seven ei'],
   ] as const)
-    it(`is its placeholder where a caller spoke over it, in any process: ${form}`, async (t) => {
+    it(`is its placeholder after a caller spoke over it, in any process: ${form}`, async (t) => {
       const { a, b } = machines(t, {
         redact: cardNumbers,
         onMessage: ({ text }) => (text === 'Read it.' ? `Your card is ${read}. Right?` : 'Yes.'),
@@ -174,7 +174,7 @@ describe('takeNames', () => {
     return conversation;
   }
 
-  it('changes a number of the other copy that stands for another value here', () => {
+  it('changes the other copy\'s number if it means another value here', () => {
     const here = conversationOf([x]);
     const there = conversationOf([y, x, z]);
     there.turns = [{ ...newTurn('t', 'completed', 1), words: '[card 1], [card 2], [card 3]' }];

@@ -96,7 +96,7 @@ describe('cards, phones, ibans and emails', () => {
 });
 
 describe('redactorsIn', () => {
-  it('has finders with a name once, in their own order, where the first name stands', () => {
+  it('has finders with a name once, in their own order, at the place of the first name', () => {
     const change = (text: string): string => text;
     const kinds = (redact: Parameters<typeof redactorsIn>[0]): readonly unknown[] =>
       redactorsIn(redact).map((part) => (typeof part === 'function' ? 'function' : part.kind));

@@ -8,7 +8,7 @@ describe('card numbers', () => {
   it('are only in what the caller says and hears', (t) =>
     assertNowhere(t, { store: () => 'memory' }));
 
-  it('can be read nowhere else either where processes share them', { skip: WITHOUT_SQLITE }, (t) =>
+  it('cannot be read anywhere else even if processes share them', { skip: WITHOUT_SQLITE }, (t) =>
     assertNowhere(t, {
       store: (folder) => `sqlite:${join(folder, 'calls.db')}`, isShared: true,
     }));

@@ -74,12 +74,12 @@ describe('Redaction', () => {
     }
   });
 
-  it('reveals nothing for brackets that are no placeholder', () => {
+  it('reveals nothing for brackets that are not a placeholder', () => {
     const text = '[1] [Card 1] [card 0] [card] [see below]';
     assert.equal(redaction().reveal('c', text), text);
   });
 
-  it('leaves words in brackets alone that are of no kind', () => {
+  it('leaves words in brackets alone that are not of a known kind', () => {
     const one = redaction();
     one.seal('c', CARD);
     const text = 'See [page 3] for [the availability].';
@@ -88,7 +88,7 @@ describe('Redaction', () => {
     assert.equal(one.numberedHere('c', text), text);
   });
 
-  it('keeps what was heard in part out, too, of a value that it knows', () => {
+  it('also keeps out the part that was heard of a known value', () => {
     const one = redaction();
     const mark = one.seal('c', CARD);
     const heard = (text: string): string =>
@@ -141,7 +141,7 @@ describe('Redaction', () => {
     assert.deepEqual(known, ['a1@example.com', 'a200@example.com']);
   });
 
-  it('takes the text that a function returns, and lets finders work on it', () => {
+  it('uses the text that a function returns, and lets finders work on it', () => {
     const one = redaction({
       redact: [(text) => text.replaceAll(/\bKD-\d+\b/g, '[customer]'), cardNumbers],
     });
@@ -149,7 +149,7 @@ describe('Redaction', () => {
     assert.match(sealed, /^\[customer\] pays with \[card [a-z]+\]$/);
   });
 
-  it('takes a finder of the user, whose places may overlap and come in any order', () => {
+  it('accepts a user\'s finder, whose places may overlap and come in any order', () => {
     const order = {
       kind: 'order',
       find: (text: string) =>
@@ -198,7 +198,7 @@ describe('checkRedact', () => {
 });
 
 describe('a placeholder', () => {
-  it('takes the place of marks alone, whatever stands around them', () => {
+  it('takes the place of marks only, whatever surrounds them', () => {
     const letters = 'abcdefghijkl';
     const mark = markOf('card', letters);
     const named = (text: string): string =>

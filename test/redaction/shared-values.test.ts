@@ -142,7 +142,7 @@ describe('a value that another process has heard', () => {
       assert.doesNotMatch(line, SECRET);
     });
 
-  it('is asked for if somebody has changed it, or put it into another conversation', async (t) => {
+  it('is asked for if somebody has changed it, or moved it to another conversation', async (t) => {
     const paid: Paid = new Told();
     const { a, b } = desks(t, paid);
     await says(a, CARD);
@@ -169,7 +169,7 @@ describe('a value that another process has heard', () => {
     assert.match((await kept(a, 1)).join(), /\tcard [a-z]{12}$/);
   });
 
-  it('is kept for nobody if no tool takes values', async (t) => {
+  it('is kept for nobody if no tool accepts values', async (t) => {
     const { a, b } = machines(t, {
       bind: () => ({ name: 'x', redact: 'cards', tools: [], onMessage: ({ text }) => text }),
     }, { REDACTION_KEY: KEY });
@@ -178,7 +178,7 @@ describe('a value that another process has heard', () => {
     assert.deepEqual((await a.parts.list(PREFIX, '')).ids, []);
   });
 
-  it('is brought for code that runs tools itself', async (t) => {
+  it('is fetched for code that runs tools itself', async (t) => {
     const { a, b } = machines(t, {
       redact: 'cards',
       async onMessage({ text, journal }) {

@@ -69,7 +69,7 @@ describe('SpokenReply with values', () => {
     ['Call +4915112345678', 'Call +4915112345678'],
     ['It is 4000 0566 5566 5557', 'It is 4000 0566 5566 5557'],
   ] as const)
-    it(`has "${kept}" of a reply that was cut behind "${text}"`, () =>
+    it(`has "${kept}" of a reply that was cut after "${text}"`, () =>
       assert.equal(saidAtInterruption(text), kept));
 
   // A model was stopped while it read a card that nobody had said: the rest could be guessed.
@@ -84,7 +84,7 @@ describe('SpokenReply with values', () => {
     assert.equal(spoken.messages('t', 'completed')[0]?.content, 'It ends in 4242');
   });
 
-  it('has a value that was sent in part as its placeholder, and all the rest as it is', () => {
+  it('has a value that was partly sent as its placeholder, and all the rest unchanged', () => {
     const spoken = new SpokenReply(values());
     for (const piece of ['It is 4242 42', '42 4242 4242.']) {
       const event = spoken.say(piece);

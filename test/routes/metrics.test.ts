@@ -128,7 +128,7 @@ describe('GET /metrics', () => {
       };
     };
 
-    it('says how many conversations there were at the reading before', async (t) => {
+    it('reports how many conversations there were at the previous reading', async (t) => {
       let count = 3;
       const pass = jumpingClock(t);
       const served = await serve(t, { store: store(async () => count++) });
@@ -154,7 +154,7 @@ describe('GET /metrics', () => {
       assert.deepEqual([(await readAll()).size, count], [1, 2]);
     });
 
-    it('asks it no more while it does not answer', async (t) => {
+    it('stops asking it while it does not answer', async (t) => {
       let asked = 0;
       const pass = jumpingClock(t);
       const never = (): Promise<number> => {

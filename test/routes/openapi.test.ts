@@ -73,7 +73,7 @@ describe('GET /openapi.json', () => {
     ]);
   });
 
-  it("says that the agent's route speaks Chat Completions where nothing else is set", async (t) => {
+  it("says that the agent's route speaks Chat Completions if nothing else is set", async (t) => {
     const { paths } = await document(t, { webhookSecrets: [], chatCompletionsKeys: ['a-key'] });
     const both = await document(t, { chatCompletionsKeys: ['a-key'] });
     const schemes = [paths, both.paths].map((found) => found['/api/agent']?.['post']?.security);
@@ -88,7 +88,7 @@ describe('GET /openapi.json', () => {
     ]);
   });
 
-  it('refers only to what is there', async (t) => {
+  it('refers only to what exists', async (t) => {
     const whole = await document(t);
     const resolve = (reference: string): unknown =>
       reference.replace(/^#\//, '').split('/').reduce<unknown>(
@@ -100,7 +100,7 @@ describe('GET /openapi.json', () => {
     assert.deepEqual(references.filter((reference) => resolve(reference) === undefined), []);
   });
 
-  it('names only security schemes that are there', async (t) => {
+  it('names only security schemes that exist', async (t) => {
     const whole = (await document(t)) as OpenApi & { components: { securitySchemes: object } };
     const names = Object.values(whole.paths)
       .flatMap((path) => Object.values(path))
@@ -137,7 +137,7 @@ describe('GET /openapi.json', () => {
     }
   });
 
-  it('demands of authorize what the check does', async (t) => {
+  it('requires of authorize what the check does', async (t) => {
     const schema = (await document(t)).paths['/api/authorize']?.['post']?.requestBody?.content[
       'application/json'
     ].schema as unknown as EventSchema;
@@ -158,7 +158,7 @@ describe('GET /openapi.json', () => {
   });
 
   // Was: the document took ids with control characters, and the server did not.
-  it('takes the ids that the server takes', async (t) => {
+  it('accepts the ids that the server accepts', async (t) => {
     const [schema] = await eventSchemas(t);
     const { minLength, maxLength, pattern = '' } = schema?.properties['session_id'] as {
       minLength: number;
@@ -179,7 +179,7 @@ describe('GET /openapi.json', () => {
 
   // The platform sends null for "nothing", and the check takes it: who generates a client from this
   // page must be told.
-  it('allows null where the check does', async (t) => {
+  it('allows null if the check does', async (t) => {
     const strict = (await eventSchemas(t)).flatMap(({ title, properties }) =>
       Object.entries(properties)
         .filter(

@@ -144,7 +144,7 @@ describe('a CheckBudget', () => {
     assert.equal(check(value, new CheckBudget())?.path, '[130000]');
   });
 
-  it('is shared by all checks that are given it: 64 slow ones take no longer than one', () => {
+  it('is shared by all checks that use it: 64 slow ones take no longer than one', () => {
     const check = compileSchema({ pattern: '(a+)+$' }, 'schema');
     const ms = leastProcessorMs(MOST_MS, () => {
       const budget = new CheckBudget();
@@ -154,7 +154,7 @@ describe('a CheckBudget', () => {
     assert.ok(ms < MOST_MS, `${ms} ms`);
   });
 
-  it('is used by checks alone, and not by what happens between them', () => {
+  it('is used up by checks only, not by what happens between them', () => {
     const check = compileSchema({ type: 'integer' }, 'schema');
     const budget = new CheckBudget();
     check(1, budget);
@@ -163,7 +163,7 @@ describe('a CheckBudget', () => {
     assert.equal(check(1, budget), undefined);
   });
 
-  it('counts depth again for each check, also after one that was too costly', () => {
+  it('counts depth again for each check, even after one that was too costly', () => {
     const deep = recursive((itself) => ({ items: itself }));
     const check = compileSchema(deep, 'schema');
     const budget = new CheckBudget();

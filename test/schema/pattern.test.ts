@@ -78,7 +78,7 @@ describe('pattern', () => {
     ['additionalProperties', { patternProperties: { '(a+)+$': {} }, additionalProperties: false }],
     ['propertyNames', { propertyNames: { pattern: '(a+)+$' } }],
   ] as const) {
-    it(`is stopped for the names of properties, too: ${where}`, () => {
+    it(`also stops for the names of properties: ${where}`, () => {
       const ms = leastProcessorMs(MOST_MS, () =>
         assert.equal(problemOf(`{"${'a'.repeat(60)}!":1}`, schema), 'too costly'));
       assert.ok(ms < MOST_MS, `${ms} ms`);
@@ -119,7 +119,7 @@ describe('pattern', () => {
     });
   }
 
-  it('is refused where it is no regular expression', () => {
+  it('is refused if it is not a regular expression', () => {
     assert.throws(() => compileSchema(having({ pattern: '(' }), 'p'), {
       name: 'TypeError',
       message: 'p.x: pattern "(" is not a regular expression',

@@ -66,7 +66,7 @@ describe('compileSchema', () => {
     }
   });
 
-  it('names the path of what is wrong deep inside', () => {
+  it('names the path of a deeply nested fault', () => {
     const schema = having({
       type: 'array',
       items: having({ type: 'array', items: { type: 'date' } as unknown as Schema }),
@@ -269,7 +269,7 @@ describe('a compiled schema', () => {
   ];
   for (const [schema, right, wrong] of table) {
     for (const json of right) {
-      it(`takes ${json} for ${JSON.stringify(schema)}`, () => {
+      it(`accepts ${json} for ${JSON.stringify(schema)}`, () => {
         assert.equal(problemOf(`{"x":${json}}`, having(schema)), undefined);
       });
     }
@@ -282,7 +282,7 @@ describe('a compiled schema', () => {
     }
   }
 
-  it('finds 1e999 to be no multiple of anything', () => {
+  it('finds that 1e999 is not a multiple of anything', () => {
     assert.equal(problemOf('{"x":1e999}', having({ multipleOf: 1 })), '.x must be a multiple of 1');
   });
 
@@ -312,13 +312,13 @@ describe('a compiled schema', () => {
   });
 
   for (const name of ['toString', '__proto__']) {
-    it(`finds ${name} missing, though every object inherits it`, () => {
+    it(`finds ${name} missing, although every object inherits it`, () => {
       assert.equal(
         problemOf('{}', { type: 'object', required: [name] }),
         `.${name} is missing`,
       );
     });
-    it(`takes ${name} for a property of its own where others are refused`, () => {
+    it(`accepts ${name} as an own property if others are refused`, () => {
       assert.equal(
         problemOf(`{${JSON.stringify(name)}:{"isAdmin":true}}`, {
           type: 'object',
@@ -329,7 +329,7 @@ describe('a compiled schema', () => {
     });
   }
 
-  it('takes properties that are not in the schema, unless they are refused', () => {
+  it('accepts properties that are not in the schema, unless they are refused', () => {
     assert.equal(problemOf('{"y":1}', having({ type: 'string' })), undefined);
     assert.equal(
       problemOf('{"y":1}', { ...having({ type: 'string' }), additionalProperties: false }),
@@ -337,7 +337,7 @@ describe('a compiled schema', () => {
     );
   });
 
-  it('names the path of what is wrong deep inside', () => {
+  it('names the path of a deeply nested fault', () => {
     const line: Schema = {
       type: 'object',
       properties: { id: { type: 'string' }, quantity: { type: 'integer', minimum: 1 } },
@@ -404,7 +404,7 @@ describe('$ref', () => {
     ],
     ['to what contains it', { a: { anyOf: [{ type: 'string' }, { $ref: '#/$defs/a' }] } }],
   ] as const) {
-    it(`is refused where it leads ${what} without an end`, () => {
+    it(`is refused if it leads ${what} without an end`, () => {
       const schema: Schema = { ...having({ $ref: '#/$defs/a' }), $defs: defs };
       assert.throws(() => compileSchema(schema, 'p'), {
         name: 'TypeError',
@@ -414,7 +414,7 @@ describe('$ref', () => {
   }
 
   for (const ref of ['#/$defs/none', '#/properties/toString', '#/required/9']) {
-    it(`is refused where ${ref} leads nowhere`, () => {
+    it(`is refused if ${ref} leads nowhere`, () => {
       assert.throws(() => compileSchema(having({ $ref: ref }), 'p'), {
         name: 'TypeError',
         message: `p.x: "$ref" "${ref}" leads nowhere`,
@@ -423,7 +423,7 @@ describe('$ref', () => {
   }
 
   for (const ref of ['https://example.com/schema', '#anchor', 'other.json#/a', '', '#/%']) {
-    it(`is refused for ${JSON.stringify(ref)}, which is no place in the schema`, () => {
+    it(`is refused for ${JSON.stringify(ref)}, which is not a place in the schema`, () => {
       assert.throws(() => compileSchema(having({ $ref: ref }), 'p'), {
         name: 'TypeError',
         message: /^p\.x: "\$ref" /,

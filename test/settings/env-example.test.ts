@@ -17,7 +17,7 @@ describe('.env.example', () => {
   it('is as `npm run settings` writes it', () => assert.equal(text, envExample(text)));
 
   for (const other of ['AGENT', 'AGENTS']) {
-    it(`shows values that are right: with every # but that of ${other} taken off it is read without a problem`, () => {
+    it(`shows valid values, which are read with every # but that of ${other} removed`, () => {
       const rows = assignments.filter(({ variable }) => variable !== other);
       const { environment } = parseSettings(
         Object.fromEntries(rows.map(({ variable, value }) => [variable, value])),

@@ -37,7 +37,7 @@ function written(page: string): Shown {
 describe('--help', () => {
   const page = written(readPage('docs/settings.md'));
 
-  it('says of each setting what docs/settings.md says: meaning, bounds, unit, default', () => {
+  it('says of each setting what docs/settings.md says: meaning, limits, unit, default', () => {
     const variables = settingRows.map(({ variable }) => variable);
     assert.deepEqual(Object.keys(page), variables);
     assert.deepEqual(printed(settingsHelp()), page);
@@ -47,7 +47,7 @@ describe('--help', () => {
   for (const { variable, takes, meaning } of settingRows) {
     const [, unit] = /_(MS|SECONDS|DAYS|BYTES|TOKENS|CHARACTERS)$/.exec(variable) ?? [];
     if (unit === undefined) continue;
-    it(`names the unit of ${variable} beside its bounds, and there only`, () => {
+    it(`names the unit of ${variable} beside its limits, and there only`, () => {
       const name = unit === 'MS' ? 'milliseconds' : unit.toLowerCase();
       assert.ok(takes.endsWith(` ${name}`), takes);
       assert.doesNotMatch(meaning.toLowerCase(), new RegExp(`\\b${name}\\b`));

@@ -49,7 +49,7 @@ describe('loadSettings', () => {
     assert.deepEqual([settings.port, settings.maxStreams, settings.maxMessages], [3, 2, 11]);
   });
 
-  it('takes from the file what is empty in the environment', () => {
+  it('uses the file\'s value if the environment\'s is empty', () => {
     writeFileSync(join(directory, '.env'), 'PORT=1');
     assert.equal(load({ PORT: '' }).port, 1);
   });
@@ -66,7 +66,7 @@ describe('loadSettings', () => {
     );
   });
 
-  it('counts keys of the file among the secrets and hands them to the models', () => {
+  it('counts keys in the file among the secrets and passes them to the models', () => {
     writeFileSync(join(directory, '.env'), 'GROQ_API_KEY=groq-key-1');
     const { secrets, environment } = load();
     assert.deepEqual(secrets, ['groq-key-1']);
@@ -74,7 +74,7 @@ describe('loadSettings', () => {
     assert.equal(process.env['GROQ_API_KEY'], undefined);
   });
 
-  it('reads another file with --settings-file, and .env not then', () => {
+  it('reads another file with --settings-file, and then not .env', () => {
     writeFileSync(join(directory, '.env'), 'PORT=1\nMAX_STREAMS=1');
     writeFileSync(join(directory, 'other.env'), 'PORT=2');
     for (const argv of [
@@ -86,7 +86,7 @@ describe('loadSettings', () => {
     }
   });
 
-  it("says which file a wrong value is in, and only when it is the file's", () => {
+  it("says which file a wrong value is in, and only if it is the file's", () => {
     writeFileSync(join(directory, '.env'), 'PORT=x\nMAX_STREAMS=y\nMETRICS=z');
     assert.deepEqual(problemsOf({ MAX_STREAMS: 'e' }, ['--metrics=f']), [
       'PORT in .env must be 0–65535, got "x"',
@@ -151,7 +151,7 @@ describe('informationFor', () => {
     assert.match(await informationFor(['--version', '--cheese']) ?? '', /^\d+\.\d+\.\d+\S*\n$/);
   });
 
-  it('has nothing to say when the server is to start', async () => {
+  it('has nothing to say if the server is to start', async () => {
     assert.equal(await informationFor([]), undefined);
     assert.equal(await informationFor(['--agent', '-h']), undefined);
   });

@@ -55,11 +55,11 @@ describe('MODEL_PRICES', () => {
     it(`refuses ${text}, and names the field`, () => assert.equal(reasonFor(text), reason));
 
   for (const text of ['NaN', '[]', '"a"', 'null', '{"a:b":{"input":NaN,"output":1}}', '{'])
-    it(`refuses ${text}, and shows what it takes`, () => {
+    it(`refuses ${text}, and shows what it accepts`, () => {
       assert.equal(reasonFor(text), `must be ${modelPrices.takes}`);
     });
 
-  it('takes -0 as 0', () => {
+  it('reads -0 as 0', () => {
     const parsed = modelPrices.parse('{"a:b":{"input":-0,"cachedInput":-0,"output":-0}}');
     assert.deepEqual(parsed, new Map([['a:b', { input: 0, cachedInput: 0, output: 0 }]]));
   });
@@ -76,7 +76,7 @@ describe('MODEL_PRICES', () => {
   });
 });
 
-describe('the caps of a call', () => {
+describe('the limits of a call', () => {
   for (const text of ['0', '-1', 'Infinity', 'NaN', '1e3', '$1'])
     it(`cannot be ${text}`, () => {
       const problems = problemsOf({ MAX_COST_PER_CALL: text, MAX_TOKENS_PER_CALL: text });

@@ -99,7 +99,7 @@ describe('parseSettings', () => {
     ]);
   });
 
-  it('refuses what is out of bounds or misshapen, naming variable, value and way out', () => {
+  it('refuses what is out of range or malformed, naming variable, value and remedy', () => {
     const refused: readonly (readonly [
       variable: string, value: string, must: string, shown?: string,
     ])[] = [
@@ -204,7 +204,7 @@ describe('parseSettings', () => {
     ]);
   });
 
-  it('has claims wait only for what the store has: a disk, or replicas', () => {
+  it('makes claims wait only for what the store has: a disk, or replicas', () => {
     const remedy = 'set CONVERSATION_STORE to the URL of a Redis';
     const [redis, sqlite] = ['redis://cache', 'sqlite:c.db'];
     const none = 'ONCE_CLAIMS must not be replicated: only a Redis has replicas';
@@ -230,7 +230,7 @@ describe('parseSettings', () => {
     assert.deepEqual(problemsOf(stores), []);
   });
 
-  it('lets calls be waited for only where they are kept in memory', () => {
+  it('allows waiting for calls only if they are kept in memory', () => {
     assert.deepEqual(problemsOf({ DRAIN_CALLS_SECONDS: '60' }), []);
     assert.deepEqual(
       problemsOf({ DRAIN_CALLS_SECONDS: '60', CONVERSATION_STORE: 'sqlite:c.db' }),
@@ -238,7 +238,7 @@ describe('parseSettings', () => {
     );
   });
 
-  it('needs no command line, and takes texts only, as a program in JavaScript may not know', () => {
+  it('needs no command line, and accepts only texts, even from JavaScript', () => {
     assert.equal(parseSettings({ FILLER_AFTER_MS: '50' }).fillerAfterMs, 50);
     const variables = { FILLER_AFTER_MS: 50 } as unknown as Record<string, string>;
     assert.throws(() => parseSettings(variables), {
@@ -247,7 +247,7 @@ describe('parseSettings', () => {
     });
   });
 
-  it('takes an empty variable for one that is not set', () => {
+  it('counts an empty variable as not set', () => {
     const empty = Object.fromEntries(settingRows.map(({ variable }) => [variable, ' \t']));
     assert.deepEqual(
       parseSettings({ ...empty, HOME: '', PORT: undefined }, []),
@@ -264,7 +264,7 @@ describe('parseSettings', () => {
     ]);
   });
 
-  it('takes keys for values of at least 32 characters, shows none, and lets no log show one', () => {
+  it('accepts keys of at least 32 characters, shows none, and hides them in the log', () => {
     const [short, long, other] = ['k'.repeat(31), 'l'.repeat(32), 'm'.repeat(40)];
     const keys = parseSettings({ REDACTION_KEY: `${long}, ${other}` }, []);
     assert.deepEqual(keys.redactionKeys, [long, other]);
@@ -299,7 +299,7 @@ describe('parseSettings', () => {
     }
   });
 
-  it('demands a webhook secret in production, and drains for five seconds there', () => {
+  it('requires a webhook secret in production, and drains for five seconds there', () => {
     assert.deepEqual(problemsOf({ NODE_ENV: 'production', LAYERCODE_WEBHOOK_SECRET: ' ' }), [
       "LAYERCODE_WEBHOOK_SECRET must be set in production: copy it from the agent's webhook settings in LayerCode, " +
         'or pass --layercode-webhook-secret; for another platform set CHAT_COMPLETIONS_KEYS',
@@ -336,7 +336,7 @@ describe('parseSettings: several agents', () => {
   const AGENTS = 'sales=./sales.ts, big-support = ./support.ts';
   const own = 'whsec_of_sales_0123456789';
 
-  it('reads their names and modules in their order', () => {
+  it('reads their names and modules in order', () => {
     assert.deepEqual(parseSettings({ AGENTS }, []).agents, [
       { name: 'sales', agent: './sales.ts' },
       { name: 'big-support', agent: './support.ts' },
@@ -388,13 +388,13 @@ describe('parseSettings: several agents', () => {
     assert.deepEqual([settings.agentSecrets, settings.secrets], [{ sales: [own] }, [own]]);
   });
 
-  it('refuses the secret of an agent that is not there: its name is probably misspelt', () => {
+  it('refuses the secret of a missing agent: its name is probably misspelt', () => {
     assert.deepEqual(problemsOf({ AGENTS, LAYERCODE_WEBHOOK_SECRET_SALE: own }), [
       'LAYERCODE_WEBHOOK_SECRET_SALE belongs to no agent: AGENTS has sales, big-support',
     ]);
   });
 
-  it('demands in production the common secret, or one of each', () => {
+  it('requires in production the common secret, or one of each', () => {
     const production = { NODE_ENV: 'production', AGENTS, LAYERCODE_WEBHOOK_SECRET_SALES: own };
     const [problem = '', ...others] = problemsOf(production);
     assert.match(
@@ -461,30 +461,30 @@ describe('parseSettings: misspelt variables', () => {
     ]);
   });
 
-  it('takes the variables of agents with short names for what they are', () => {
+  it('accepts the variables of agents with short names for what they are', () => {
     for (const variable of ['A_CHAT_COMPLETIONS_KEYS', 'LAYERCODE_WEBHOOK_SECRET_A'])
       assert.deepEqual(problemsOf({ [variable]: 'k-0123456789' }), [], variable);
   });
 
-  it('says nothing of a variable that is three edits away, or short and not near', () => {
+  it('says nothing about a variable that is three edits away, or short and not close', () => {
     const variables = ['MY_LOG_LEVEL', 'COST', 'SORT', 'PROT', 'log_level', 'BROKERS', 'EVENT',
       'SALES_CHAT_COMPLET_KEYS', 'GITHUB_WEBHOOK_SECRET'];
     for (const variable of variables)
       assert.deepEqual(problemsOf({ [variable]: '1' }), [], variable);
   });
 
-  it('says nothing of what shells, containers and hosts set', () => {
+  it('says nothing about what shells, containers and hosts set', () => {
     const environment = Object.fromEntries(OF_OTHERS.map((variable) => [variable, '1']));
     assert.deepEqual(problemsOf(environment), []);
     assert.deepEqual(problemsOf(process.env as Record<string, string>), []);
   });
 
-  it('says nothing where the known one is set, by a variable or a flag', () => {
+  it('says nothing if the known one is set, by a variable or a flag', () => {
     assert.deepEqual(problemsOf({ MAX_STREAM: '1', MAX_STREAMS: '1' }), []);
     assert.deepEqual(problemsOf({ MAX_STREAM: '1' }, ['--max-streams=1']), []);
   });
 
-  it('takes no key of a provider for a misspelt one', () => {
+  it('does not take a provider\'s key for a misspelt one', () => {
     for (const { keyNames } of Object.values(PROVIDERS)) {
       for (const name of keyNames) assert.deepEqual(problemsOf({ [name]: 'sk-0123' }), [], name);
     }

@@ -22,7 +22,7 @@ describe('settingRows', () => {
     }
   });
 
-  it('marks as secret exactly what its name gives away', () => {
+  it('marks as secret exactly what its name suggests', () => {
     for (const { variable, secret: isSecret } of settingRows)
       assert.equal(isSecret, /_(API_KEY|SECRET|COMPLETIONS_KEYS)$|^REDACTION_KEY$/.test(variable), variable);
   });

@@ -160,7 +160,7 @@ describe('SpeakableText', () => {
     }
   });
 
-  it('lets prose out at once, but for a last space and a first letter that may begin a URL', () => {
+  it('lets prose out at once, except for a last space and the possible start of a URL', () => {
     const prose =
       'Well, I would have thought so! “Who’s there?” she asked; the man (he was 42.5 years old) paid $3 - not €4 - and ' +
       'went home... Why? Schöne Grüße, здравствуйте, नमस्ते दोस्तों, می خواهم שלום, 你好，世界。';

@@ -20,7 +20,7 @@ function checkUnchanged(texts: readonly string[]): void {
 }
 
 describe('SpeakableText', () => {
-  it('takes the marks of emphasis and leaves the text', () => {
+  it('removes the marks of emphasis and leaves the text', () => {
     check([
       ['Hello **world**, this is *fine*.', 'Hello world, this is fine.'],
       ['_So_ __very__ ***nice***, ~~$20~~ $15', 'So very nice, $20 $15'],
@@ -34,7 +34,7 @@ describe('SpeakableText', () => {
     ]);
   });
 
-  it('takes the marks of emphasis within emphasis', () => {
+  it('removes the marks of emphasis within emphasis', () => {
     check([
       ['**bold *italic* text**, *a **b** c*', 'bold italic text, a b c'],
       ['***a** b*, **a *b***', 'a b, a b'],
@@ -47,7 +47,7 @@ describe('SpeakableText', () => {
     ]);
   });
 
-  it('takes a double mark whose partner never comes', () => {
+  it('removes a double mark whose partner never comes', () => {
     check([
       ['Here is **the point', 'Here is the point'],
       ['the point** is this', 'the point is this'],
@@ -92,7 +92,7 @@ describe('SpeakableText', () => {
     ]);
   });
 
-  it('takes the backticks of code within a line and leaves the code', () => {
+  it('removes the backticks of code within a line and leaves the code', () => {
     check([
       ['Run `npm i` now', 'Run npm i now'],
       ['`a*b*c`, `_x_`, `<br>`, `list[0]`, `C:\\*`', 'a*b*c, _x_, <br>, list[0], C:\\*'],
@@ -104,7 +104,7 @@ describe('SpeakableText', () => {
     ]);
   });
 
-  it('takes the marks in front of headings, quotes and list items, however nested', () => {
+  it('removes the marks before headings, quotes and list items, however nested', () => {
     check([
       ['# Title\n\nText', 'Title\n\nText'],
       ['### **Title** ###\nC#', 'Title\nC#'],
@@ -126,7 +126,7 @@ describe('SpeakableText', () => {
     ]);
   });
 
-  it('takes the marks behind the number of a list item, which ends emphasis', () => {
+  it('removes the marks after the number of a list item, which ends emphasis', () => {
     check([
       ['1. # Title #\n2) - x\n3. > q\n10. [x] done', '1. Title\n2) x\n3. q\n10. done'],
       ['1. ** Note:** a\n2. *b\n3. 2*3 x*y', '1. Note: a\n2. b\n3. 2*3 x*y'],
@@ -136,7 +136,7 @@ describe('SpeakableText', () => {
     checkUnchanged(['1.5 > 1', '1.', '12', '1..> 2', '1234567890. > x', '2024 > 2023', '1. -5']);
   });
 
-  it('takes rules and underlined headings with their line breaks', () => {
+  it('removes rules and underlined headings with their line breaks', () => {
     check([
       ['One\n\n---\n\nTwo', 'One\n\nTwo'],
       ['One\n***\nTwo\n___\nThree\n- - -\nFour', 'One\nTwo\nThree\nFour'],
@@ -221,7 +221,7 @@ describe('SpeakableText', () => {
     ]);
   });
 
-  it('ends a fence at its marks where models do not indent what belongs to a list item', () => {
+  it('ends a fence at its marks if models do not indent what belongs to a list item', () => {
     check([
       ['1. A\n   ```js\nx\n   y\n\nz\n   ```\n   B', '1. A\nB'],
       ['1. A\n   ```js\n   x\n```\n2. B', '1. A\n2. B'],
@@ -316,7 +316,7 @@ describe('SpeakableText', () => {
     ]);
   });
 
-  it('takes brackets that are no link, and gives their parenthesis back', () => {
+  it('removes brackets that are not a link, and gives their parenthesis back', () => {
     check([
       ['[sic](and more) here', 'sic(and more) here'],
       ['the [optional] part', 'the optional part'],
@@ -350,7 +350,7 @@ describe('SpeakableText', () => {
     ]);
   });
 
-  it('gives back the punctuation behind a URL', () => {
+  it('gives back the punctuation after a URL', () => {
     check([
       [
         'Is it https://example.com? Or https://example.com/a! (https://example.com/b)...',
@@ -387,7 +387,7 @@ describe('SpeakableText', () => {
     ]);
   });
 
-  it('takes HTML tags, and breaks the line where they do', () => {
+  it('removes HTML tags, and breaks the line where they do', () => {
     check([
       ['a<br>b<br/>c <BR /> d', 'a\nb\nc\nd'],
       ['<p>One</p>\n<p>Two</p>', 'One\n\nTwo\n'],
@@ -398,7 +398,7 @@ describe('SpeakableText', () => {
     ]);
   });
 
-  it('takes tags and comments that span lines', () => {
+  it('removes tags and comments that span lines', () => {
     check([
       ['<div\n  class="x"\n>Hi</div\n> there', 'Hi\nthere'],
       ['<img src="x"\n  alt="a\n  b" />Look', 'Look'],
@@ -430,7 +430,7 @@ describe('SpeakableText', () => {
     checkUnchanged(['R&D, AT&T, a & b, &unknown; &; &amp &#; &#x; &#12345678901; x&', '&amp-']);
   });
 
-  it('takes citations of files, and the space that was theirs', () => {
+  it('removes citations of files, and their space', () => {
     check([
       ['Paris【3†source】.', 'Paris.'],
       ['Paris 【4:0†source】【4:1†source】 is', 'Paris is'],
@@ -438,7 +438,7 @@ describe('SpeakableText', () => {
     checkUnchanged(['【重要】请看', '【3】', '【†】', '【3', '【34 a', '【1234567890123†a】', '【3†a\nb】']);
   });
 
-  it('takes emoji, and the space that was theirs', () => {
+  it('removes emoji, and their space', () => {
     check([
       ['Great 🎉 job', 'Great job'],
       ['Great 🎉!', 'Great!'],
@@ -459,7 +459,7 @@ describe('SpeakableText', () => {
     ]);
   });
 
-  it('leaves no space before punctuation, and no double pause, where something was taken', () => {
+  it('leaves no space before punctuation, and no double pause, where something was removed', () => {
     for (const mark of '.,;:!?)]}…%”’»。，、；：！？）」』،؛؟।') {
       check([[`a 🎉${mark}`, `a${mark}`]]);
     }
@@ -478,7 +478,7 @@ describe('SpeakableText', () => {
     check([['©️ ®️ ™️', '© ® ™']]);
   });
 
-  it('takes control characters and keeps words apart', () => {
+  it('removes control characters and keeps words apart', () => {
     check([
       ['a\u0000\u0007\u001bb\u007f\u009f', 'ab'],
       ['a\tb\fc\u0085d', 'a b c d'],
@@ -542,7 +542,7 @@ describe('SpeakableText', () => {
     ]);
   });
 
-  it('leaves white space as it is where nothing was taken', () => {
+  it('leaves white space as it is where nothing was removed', () => {
     checkUnchanged([' a', 'a ', 'a  b', '  a\n\n\nb\n', ' ', '\n', '', ' and more.']);
   });
 
@@ -572,7 +572,7 @@ describe('SpeakableText', () => {
 });
 
 describe('speakable', () => {
-  it('frees a whole text of what cannot be spoken', () => {
+  it('strips a whole text of what cannot be spoken', () => {
     assert.equal(freed('**Bye**, see [our page](https://x.example). 👋'), 'Bye, see our page.');
   });
 });

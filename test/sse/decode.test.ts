@@ -111,7 +111,7 @@ describe('SseDecoder', () => {
     }
   });
 
-  it('keeps a \\r\\n one line end when the cut is between, and a code point begins right behind', () => {
+  it('keeps a \\r\\n one line end if it is cut there, and a code point begins right after', () => {
     const bytes = Buffer.from('data: a\r\n👋: x\r\n\r\n');
     for (let first = 0; first <= bytes.length; first++) {
       for (let second = first; second <= bytes.length; second++) {
@@ -137,7 +137,7 @@ describe('SseDecoder', () => {
     assert.deepEqual(decoder.push(Buffer.from('\n')), [message('b')]);
   });
 
-  it('replaces bytes that are no UTF-8 and reads on', () => {
+  it('replaces bytes that are not UTF-8 and reads on', () => {
     assert.deepEqual(
       decode(
         Buffer.from([...Buffer.from('data: a'), 0xff, 0xc3, ...Buffer.from('b\n\ndata: c\n\n')]),
@@ -153,7 +153,7 @@ describe('SseDecoder', () => {
     assert.deepEqual(chunk, before);
   });
 
-  it('keeps an event of exactly the bound and throws over one character more', () => {
+  it('keeps an event of exactly the limit and throws for one character more', () => {
     assert.deepEqual(decode(`data: ${'x'.repeat(4)}\n\n`, { maxEventLength: 10 }), [
       message('xxxx'),
     ]);
@@ -185,7 +185,7 @@ describe('SseDecoder', () => {
     }, RangeError);
   });
 
-  it('bounds each event by itself, not the stream and not the chunk', () => {
+  it('bounds each event separately, not the stream and not the chunk', () => {
     const events = decode('data: xxxx\n\n'.repeat(1_000), { maxEventLength: 10 });
     assert.equal(events.length, 1_000);
   });
@@ -270,7 +270,7 @@ describe('decodeEvents', () => {
     assert.equal(isReleased, true);
   });
 
-  it('cancels the stream when an event outgrows its bound', async () => {
+  it('cancels the stream when an event outgrows its limit', async () => {
     let isReleased = false;
     async function* chunks(): AsyncGenerator<Uint8Array> {
       try {

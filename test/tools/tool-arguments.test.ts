@@ -25,7 +25,7 @@ describe('parseToolArguments', () => {
       assert.deepEqual(parseToolArguments(text), NOT_AN_OBJECT, text);
   });
 
-  it("gives no object a prototype of the model's", () => {
+  it("gives no object a prototype chosen by the model", () => {
     const parsed = parseToolArguments(
       '{"__proto__":{"isAdmin":true},"constructor":{"prototype":{"isAdmin":true}}}',
     );

@@ -21,7 +21,7 @@ describe('a call that runs here', () => {
     assert.deepEqual(stage.noted, ['waited for tool_calls', 'pay began', 'completed']);
   });
 
-  it('is told how often it may have begun before, if it acts once', async () => {
+  it('is told how often it may have begun before if it acts once', async () => {
     const attempts: unknown[] = [];
     const run = ({ attempt }: ToolCallContext): string => {
       attempts.push(attempt);

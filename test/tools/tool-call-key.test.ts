@@ -22,7 +22,7 @@ describe('canonicalArguments', () => {
     ['the type of a value', '{"a":1}', '{"a":"1"}'],
     ['null and nothing', '{"a":null}', '{}'],
   ] as const) {
-    it(`tells ${what} apart`, () => {
+    it(`distinguishes ${what}`, () => {
       assert.notEqual(canonicalArguments(a), canonicalArguments(b));
     });
   }
@@ -44,7 +44,7 @@ describe('callKey', () => {
     );
   });
 
-  it('is another one for each of its parts, however they run into each other', () => {
+  it('is different for each of its parts, however they run into each other', () => {
     const keys = [
       callKey('c', 't', 'pay', '{}', 0), callKey('c2', 't', 'pay', '{}', 0),
       callKey('c', 't2', 'pay', '{}', 0), callKey('c', 't', 'pay2', '{}', 0),
@@ -54,7 +54,7 @@ describe('callKey', () => {
     assert.equal(new Set(keys).size, keys.length);
   });
 
-  it('is another one each time for a call that is like no other', () => {
+  it('is different each time for a call that is like no other', () => {
     assert.match(uniqueKey(), /^[0-9a-f]{64}$/);
     assert.notEqual(uniqueKey(), uniqueKey());
   });

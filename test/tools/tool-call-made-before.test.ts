@@ -15,13 +15,13 @@ import { KEY, Stage } from './tool-stage.ts';
 describe('a call that acts once', () => {
   const once = { once: () => 'it' } as const;
 
-  it('that its own turn has made has its result, and not one from before', async () => {
+  it('has its result if its own turn made it, and not one from before', async () => {
     const stage = new Stage();
     stage.claim = { kind: 'ended', call: { state: 'completed', content: '7', turnId: 't' } };
     assert.equal(await stage.pays(stage.calls({}), once), '7');
   });
 
-  it('that another turn has made was done before', async () => {
+  it('was "done before" if another turn made it', async () => {
     const stage = new Stage();
     stage.claim = { kind: 'ended', call: { state: 'completed', content: '7', turnId: 'other' } };
     const told = await stage.pays(stage.calls({}), once);
@@ -46,14 +46,14 @@ describe('a call that acts once', () => {
     assert.deepEqual([stage.lost, stage.unknown], [stage.spoken.map(({ key }) => key), ['pay']]);
   });
 
-  it('is told as unknown by the claim that finds it lost', async () => {
+  it('is reported as unknown by the claim that finds it lost', async () => {
     const stage = new Stage();
     stage.claim = { kind: 'lost', call: { ...running, state: 'unknown' } };
     assert.equal(await stage.pays(stage.calls({}), once), UNFINISHED_RESULTS.unknown);
     assert.deepEqual(stage.unknown, ['pay']);
   });
 
-  it('is told as unknown once, by the process that finds it lost first', async () => {
+  it('is reported as unknown once, by the process that finds it lost first', async () => {
     const stage = waiting(running, { isGone: true, isFirst: false });
     assert.equal(await stage.pays(stage.calls({}), once), UNFINISHED_RESULTS.unknown);
     assert.deepEqual([stage.lost.length, stage.unknown], [1, []]);
@@ -101,7 +101,7 @@ describe('a call that acts once', () => {
     assert.deepEqual(stage.acts, []);
   });
 
-  it('is not claimed again after its turn, though what it waited for did nothing', async () => {
+  it('is not claimed again after its turn, even if what it waited for did nothing', async () => {
     const stage = waiting();
     const calls = stage.calls({});
     stage.waiting = () => calls.turnEnded(new Error('the turn ended'), 0, false);
@@ -130,21 +130,21 @@ describe('a call that an earlier run of the turn has made', () => {
     call.end(outcome);
   }
 
-  it('has the result that it has here, though the record names another process', async () => {
+  it('has the result that it has here, even if the record names another process', async () => {
     const stage = new Stage();
     runsHere(stage, { state: 'completed', content: '"here"' });
     assert.equal(await stage.pays(stage.calls({}, [elsewhere])), '"here"');
     assert.deepEqual([stage.acts, stage.awaited], [[], []]);
   });
 
-  it('has the result of the record, though it was interrupted here', async () => {
+  it('has the result in the record, even if it was interrupted here', async () => {
     const stage = new Stage();
     runsHere(stage, interrupted);
     assert.equal(await stage.pays(stage.calls({}, [completed])), '"earlier"');
   });
 
   // Seeds 60001698 and 60004921 of the fleet.
-  it('has the result that it has there by now, though it was interrupted here', async () => {
+  it('has the result that it has there by now, even if it was interrupted here', async () => {
     const stage = new Stage();
     runsHere(stage, interrupted);
     stage.stored = storedAs({ ...elsewhere, state: 'completed', content: '"there"' });
@@ -153,7 +153,7 @@ describe('a call that an earlier run of the turn has made', () => {
   });
 
   // The turn came back from another process while this one made a claim.
-  it('is waited for though it was learnt of before its own equal one begins', async () => {
+  it('is waited for even if it was learnt of before its own equal one begins', async () => {
     const stage = new Stage();
     const booked = { ...elsewhere, key: callKey('c', 't', 'book', '{}', 0, undefined) };
     stage.stored = storedAs({ ...booked, state: 'completed', content: '"booked there"' });

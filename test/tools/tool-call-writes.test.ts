@@ -24,7 +24,7 @@ describe('a claim', () => {
     assert.deepEqual(stage.acts, []);
   });
 
-  it('that was confirmed after two seconds is given back: others may think us dead', async (t) => {
+  it('is given back if it was confirmed after two seconds: others may think us dead', async (t) => {
     const jump = jumpingClock(t);
     for (const [ms, content] of [[1_900, '"paid"'], [2_001, NOT_STARTED]] as const) {
       const stage = new Stage();
@@ -47,7 +47,7 @@ describe('a claim', () => {
     assert.equal(await stage.pays(stage.calls({}), once), '"paid"');
   });
 
-  it('that may not be the first is made again once the store has all others', async (t) => {
+  it('is made again if it may not be the first, once the store has all others', async (t) => {
     quickClock(t);
     const stage = new Stage();
     const fromMs = performance.now();
@@ -71,7 +71,7 @@ describe('a claim', () => {
   });
 
   // One who had last heard 24 euros was charged 21: a process added a cola to the order.
-  it('is of what the state says with it, not before', async () => {
+  it('is for what the state says when it is made, not before', async () => {
     const stage = new Stage();
     let euros = 21;
     stage.storing = () => {
@@ -86,7 +86,7 @@ describe('a claim', () => {
     assert.equal(stage.spoken[0]?.key, key('order of 24'));
   });
 
-  it('is given back if the state forbids the call with it', async () => {
+  it('is given back if the state then forbids the call', async () => {
     const stage = new Stage();
     let isOpen = true;
     stage.storing = () => {
@@ -101,7 +101,7 @@ describe('a claim', () => {
     assert.deepEqual([stage.acts, stage.released.length], [[], 1]);
   });
 
-  it('is not made for ever if its text is never the same', async () => {
+  it('is not repeated forever if its text is never the same', async () => {
     const stage = new Stage();
     let texts = 0;
     const once = (): string => `text ${texts++}`;

@@ -30,7 +30,7 @@ describe('a call of another agent that the run learns of', () => {
       assert.equal(taken?.message.content, '"booked"');
     });
 
-  it('stands for the call with its key that the run has made itself, and for no other', () => {
+  it('stands for the call with its key that the run made itself, and for no other', () => {
     const earlier = new EarlierToolCalls(new RunningToolCalls(), []);
     earlier.learn([LEARNT], () => new RunningToolCall());
     assert.equal(earlier.take('of billing', ASKED, 'billing'), undefined);

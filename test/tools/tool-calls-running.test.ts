@@ -55,7 +55,7 @@ describe('RunningToolCalls', () => {
     assert.equal(await outcome, done);
   });
 
-  it('gives the last outcome where none has completed', async () => {
+  it('gives the last outcome if none has completed', async () => {
     const calls = new RunningToolCalls();
     const [first, second] = [new RunningToolCall(), new RunningToolCall()];
     for (const call of [first, second]) calls.add('k', call);

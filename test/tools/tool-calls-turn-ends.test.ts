@@ -39,7 +39,7 @@ describe('a call of a turn that the platform may replace', () => {
     return { stage, calls: stage.calls({ mayBeReplaced: true, settlesAtMs }) };
   }
 
-  it('has not begun, for others and for history, before the turn has stood', async (t) => {
+  it('has not begun, for others and for history, before the turn has lasted', async (t) => {
     const { stage, calls } = settling(t);
     const paid = stage.pays(calls);
     await rounds();
@@ -103,7 +103,7 @@ describe('a turn without a word', () => {
 });
 
 describe('a call that acts once', () => {
-  it('goes on when its turn ends, whatever the agent says of it', async () => {
+  it('goes on when its turn ends, whatever the agent says about it', async () => {
     const stage = new Stage();
     const calls = stage.calls({});
     const [begun, ended] = [deferred<AbortSignal>(), deferred<string>()];

@@ -91,7 +91,7 @@ describe('a tool with a Standard Schema', () => {
     assert.deepEqual(await toolWith(schema).check({ count: '2' }), { args: { count: 2 } });
   });
 
-  it('is refused without a JSON Schema, with the reason and the way out', () => {
+  it('is refused without a JSON Schema, with the reason and the remedy', () => {
     const { jsonSchema: _, ...rest } = schemaOf()['~standard'];
     assert.throws(() => toolWith({ '~standard': rest } as StandardSchema<unknown, Wish>), {
       name: 'TypeError',
@@ -100,7 +100,7 @@ describe('a tool with a Standard Schema', () => {
     });
   });
 
-  it("is refused where the library cannot write it as JSON Schema, with the library's reason", () => {
+  it("is refused if the library cannot write it as JSON Schema, with the library's reason", () => {
     const input = (): never => {
       throw new Error('Date cannot be represented');
     };
@@ -111,7 +111,7 @@ describe('a tool with a Standard Schema', () => {
   });
 
   for (const made of [{ type: 'string' }, { anyOf: [] }, undefined] as unknown[]) {
-    it(`is refused where its JSON Schema is ${JSON.stringify(made) ?? 'undefined'} and not an object's`, () => {
+    it(`is refused with the JSON Schema ${JSON.stringify(made) ?? 'undefined'}`, () => {
       const input = (): Record<string, unknown> => made as Record<string, unknown>;
       assert.throws(() => toolWith(schemaOf({ input })), {
         name: 'TypeError',

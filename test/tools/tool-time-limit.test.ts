@@ -85,7 +85,7 @@ describe('a tool with a time limit', () => {
     }), over);
   });
 
-  it('makes the outcome of a tool unknown that acts once', async (t) => {
+  it('makes the outcome of a once tool unknown', async (t) => {
     const pay = tool({ ...named, once: true, timeoutMs: 20, run: ignores });
     const { client } = serveTool(t, pay);
     const [call] = await (await client.say('Hello?')).toolCalls();

@@ -22,7 +22,7 @@ function toolOf(fields: Readonly<Record<string, unknown>>): Tool {
 }
 
 describe('tool', () => {
-  it('says status to the browser, and aborts at an interruption, unless it is told otherwise', () => {
+  it('sends the browser its status, and aborts at an interruption, unless told otherwise', () => {
     const { tellBrowser, whenInterrupted, repeatable } = tool(LEAST);
     assert.deepEqual([tellBrowser, whenInterrupted, repeatable], ['status', 'abort', false]);
   });
@@ -52,7 +52,7 @@ describe('tool', () => {
     assert.equal(tool({ ...tool(LEAST), name: 'peek', parameters: LEAST.parameters }).name, 'peek');
   });
 
-  it("takes the inputSchema of an MCP server's tool, and checks its keywords", async () => {
+  it("accepts the inputSchema of an MCP server's tool, and checks its keywords", async () => {
     const inputSchema = {
       $schema: 'http://json-schema.org/draft-07/schema#',
       type: 'object',

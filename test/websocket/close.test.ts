@@ -4,7 +4,7 @@ import { describe, it } from 'node:test';
 import { encodeClose, isCloseCode, parseClose } from '../../src/websocket/close.ts';
 
 describe('isCloseCode', () => {
-  it('takes the codes of the protocol, of its registry, and the free ones, out of all that 2 bytes can say', () => {
+  it('accepts the codes of the protocol, the registry and the free ones, no others', () => {
     const runs: (readonly [first: number, last: number])[] = [];
     for (let code = 0; code <= 0xffff; code++) {
       if (!isCloseCode(code)) continue;
@@ -15,12 +15,12 @@ describe('isCloseCode', () => {
     assert.deepEqual(runs, [[1000, 1003], [1007, 1014], [3000, 4999]]);
   });
 
-  it('takes no other numbers', () =>
+  it('accepts no other numbers', () =>
     assert.deepEqual([1000.5, 3000.5, Number.NaN, Infinity, -1000].filter(isCloseCode), []));
 });
 
 describe('encodeClose', () => {
-  it('says code and reason as the other side reads them', () => {
+  it('gives code and reason as the other side reads them', () => {
     assert.deepEqual(parseClose(encodeClose(4321, 'bis später 👋')), {
       code: 4321,
       reason: 'bis später 👋',

@@ -5,7 +5,7 @@ import { OPCODES } from '../../src/websocket/frame.ts';
 import { clientFrame, close, text } from './client-frames.ts';
 import { deferred, FAR_AWAY_MS, open, openPending, turns } from './connection-stage.ts';
 
-describe('WebSocketConnection, of a peer that breaks the rules', { timeout: 20_000 }, () => {
+describe('WebSocketConnection, with a peer that breaks the rules', { timeout: 20_000 }, () => {
   for (const [what, frame, code, reason] of [
     [
       'a frame that is not masked', text('a', { mask: undefined }),
@@ -29,7 +29,7 @@ describe('WebSocketConnection, of a peer that breaks the rules', { timeout: 20_0
       1002, 'a close frame must not have the code 1006',
     ],
   ] as const) {
-    it(`closes with ${code} for ${what}, delivers nothing behind it, and tells so`, async (t) => {
+    it(`closes with ${code} for ${what}, delivers nothing after it, and reports it`, async (t) => {
       const { connection, peer, texts, closes } = await open(t, { maxMessageBytes: 10 });
       peer.send(text('before'), frame, text('behind'), close(4000));
       assert.deepEqual(await peer.rest(), [`close ${code} ${reason}`, 'end']);
@@ -50,7 +50,7 @@ describe('WebSocketConnection, of a peer that breaks the rules', { timeout: 20_0
     assert.equal((await closes.next()).code, 1009);
   });
 
-  it('reads on until the peer ends its side, lest a reset cost it the close frame', async (t) => {
+  it('reads on until the peer ends its side: a reset would cost it the close frame', async (t) => {
     const { peer, closes, socket } = await open(
       t,
       { closeTimeoutMs: FAR_AWAY_MS },
@@ -71,7 +71,7 @@ describe('WebSocketConnection, of a peer that breaks the rules', { timeout: 20_0
     assert.equal((await closes.next()).code, 1002);
   });
 
-  it('ends at a breach behind its own close frame, without a second one', async (t) => {
+  it('ends at a violation after its own close frame, without a second one', async (t) => {
     const { connection, peer, closes } = await open(t);
     connection.close(4000);
     peer.send(text('a', { mask: undefined }));
@@ -90,7 +90,7 @@ describe('WebSocketConnection, whose onText fails', { timeout: 20_000 }, () => {
     ],
     ['rejects', (error: Error) => Promise.reject(error)],
   ] as const) {
-    it(`closes with 1011 when it ${what}, and tells the error to its owner only`, async (t) => {
+    it(`closes with 1011 when it ${what}, and reports the error to its owner only`, async (t) => {
       const error = new Error('secret');
       const heard: string[] = [];
       const { peer, closes } = await open(t, {
@@ -108,7 +108,7 @@ describe('WebSocketConnection, whose onText fails', { timeout: 20_000 }, () => {
     });
   }
 
-  it('says 1011 also where the peer does not answer', async (t) => {
+  it('sends 1011 even if the peer does not answer', async (t) => {
     const error = new Error('secret');
     const { peer, closes } = await open(t, {
       onText: () => Promise.reject(error),
@@ -118,7 +118,7 @@ describe('WebSocketConnection, whose onText fails', { timeout: 20_000 }, () => {
     assert.deepEqual(await closes.next(), { code: 1011, reason: 'internal error', error });
   });
 
-  it('keeps the close that was under way, and hands over the error with it', async (t) => {
+  it('keeps the close that was under way, and passes the error on with it', async (t) => {
     const pending = deferred();
     const error = new Error('too late');
     const { connection, peer, closes, heard } = await openPending(t, pending.promise);

@@ -107,7 +107,7 @@ describe('WebSocketConnection, under back-pressure', { timeout: 20_000 }, () => 
     }
   });
 
-  it('has a sender wait while there is no room, and go on when there is', async (t) => {
+  it('makes a sender wait while there is no room, and go on when there is', async (t) => {
     const { connection, peer } = await open(t, { maxUnsentBytes: Infinity });
     peer.socket.pause();
     const chunk = 'x'.repeat(65_536);
@@ -122,7 +122,7 @@ describe('WebSocketConnection, under back-pressure', { timeout: 20_000 }, () => 
     assert.equal(connection.send('more'), true);
   });
 
-  it('tells a sender who waits that the connection is over', async (t) => {
+  it('tells a waiting sender that the connection is over', async (t) => {
     const { connection, peer } = await open(t, { maxUnsentBytes: Infinity });
     peer.socket.pause();
     let sent = connection.send('x'.repeat(65_536));
@@ -131,7 +131,7 @@ describe('WebSocketConnection, under back-pressure', { timeout: 20_000 }, () => 
     assert.equal(await sent, false);
   });
 
-  it('destroys the connection of a peer that does not read, just beyond the bound', async (t) => {
+  it('destroys the connection of a peer that does not read, just beyond the limit', async (t) => {
     const { connection, peer, socket, closes } = await open(t, { maxUnsentBytes: 300_000 });
     peer.socket.pause();
     const senders = [connection.send('x'.repeat(65_536))];
@@ -152,7 +152,7 @@ describe('WebSocketConnection, under back-pressure', { timeout: 20_000 }, () => 
     );
   });
 
-  it('sends a message longer than the bound to a peer that reads', async (t) => {
+  it('sends a message longer than the limit to a peer that reads', async (t) => {
     const { connection, peer } = await open(t);
     const message = 'x'.repeat(4 * 1_048_576);
     assert.equal(await connection.send(message), true);
@@ -174,7 +174,7 @@ describe('WebSocketConnection, under back-pressure', { timeout: 20_000 }, () => 
     while (socket.bytesRead < FLOOD_BYTES) await turns(1);
   });
 
-  it('answers the pings of a chunk in one call of the system', () => {
+  it('answers the pings of a chunk in one system call', () => {
     const written: number[] = [];
     const socket = new Duplex({
       read: () => undefined,
@@ -242,7 +242,7 @@ describe('WebSocketConnection, pinging', { timeout: 20_000 }, () => {
     await peer.closed;
   });
 
-  it('destroys it by the clock', async (t) => {
+  it('destroys it when the time is up', async (t) => {
     const { closes } = await open(t, { pingIntervalMs: 10 });
     assert.deepEqual(await closes.next(), { code: 1006, reason: '' });
   });

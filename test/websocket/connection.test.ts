@@ -12,7 +12,7 @@ import {
 } from './connection-stage.ts';
 
 describe('WebSocketConnection', { timeout: 20_000 }, () => {
-  it('hands over the texts of a client in order, in any split', async (t) => {
+  it('delivers the texts of a client in order, in any split', async (t) => {
     const { peer, texts } = await open(t);
     peer.send(text('a'), ...fragments('b', '', 'c'), text(''));
     for (const byte of text('👋')) peer.socket.write(Uint8Array.of(byte));
@@ -22,7 +22,7 @@ describe('WebSocketConnection', { timeout: 20_000 }, () => {
     );
   });
 
-  it('hands over what came behind the request', async (t) => {
+  it('delivers what came after the request', async (t) => {
     const server = createServer();
     server.listen(0, '127.0.0.1');
     await once(server, 'listening');
@@ -53,7 +53,7 @@ describe('WebSocketConnection', { timeout: 20_000 }, () => {
     );
   });
 
-  it('answers pings with their payload, also between fragments, and takes pongs for nothing', async (t) => {
+  it('answers pings with their payload, even between fragments, and ignores pongs', async (t) => {
     const { connection, peer, texts } = await open(t);
     const [first, last] = fragments('a', 'b') as [Buffer, Buffer];
     peer.send(
@@ -104,7 +104,7 @@ describe('WebSocketConnection, closed by the peer', { timeout: 20_000 }, () => {
     });
   }
 
-  it('delivers nothing that comes behind a close frame, and closes once', async (t) => {
+  it('delivers nothing that comes after a close frame, and closes once', async (t) => {
     const { peer, texts, closes } = await open(t);
     peer.send(
       text('a'),
@@ -134,7 +134,7 @@ describe('WebSocketConnection, closed by the peer', { timeout: 20_000 }, () => {
     assert.equal(socket.destroyed, true);
   });
 
-  it('reads a close frame that the peer ends its side with', async (t) => {
+  it('reads a close frame with which the peer ends its side', async (t) => {
     const { peer, closes } = await open(t);
     peer.socket.end(Buffer.concat([text('a'), close(4000)]));
     assert.deepEqual(await closes.next(), { code: 4000, reason: '' });
@@ -203,7 +203,7 @@ describe('WebSocketConnection.close', { timeout: 20_000 }, () => {
     await peer.closed;
   });
 
-  it('takes a peer that ends its side instead of an answer for lost', async (t) => {
+  it('counts a peer that ends its side instead of answering as lost', async (t) => {
     const { connection, peer, closes } = await open(t, { closeTimeoutMs: FAR_AWAY_MS });
     connection.close(4000);
     await peer.next();
@@ -296,7 +296,7 @@ describe('WebSocketConnection, lost', { timeout: 20_000 }, () => {
     assert.deepEqual(await closes.next(), LOST);
   });
 
-  it('tells of the loss while a text is waited for', async (t) => {
+  it('reports the loss while a text is waited for', async (t) => {
     const { peer, closes, heard } = await openPending(t, deferred().promise);
     peer.send(text('a'));
     await heard.next();

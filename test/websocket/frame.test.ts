@@ -296,7 +296,7 @@ describe('FrameDecoder', () => {
     });
   }
 
-  it('hands out what came before a breach', () => {
+  it('delivers what came before a violation', () => {
     const bytes = Buffer.concat([text('a'), ping('b'), text('c', { mask: undefined }), text('d')]);
     assert.deepEqual(decode([bytes]), { received: [said('a'), control('ping', 'b')], code: 1002 });
   });
@@ -328,7 +328,7 @@ describe('FrameDecoder', () => {
     });
   }
 
-  it('keeps a message of exactly the bound and refuses one byte more, in bytes and not in characters', () => {
+  it('keeps a message of exactly the limit in bytes and refuses one byte more', () => {
     assert.deepEqual(decode([text('é'.repeat(50))], BOUND), { received: [said('é'.repeat(50))] });
     assert.equal(decode([text(`${'é'.repeat(50)}a`)], BOUND).code, 1009);
   });
@@ -338,7 +338,7 @@ describe('FrameDecoder', () => {
     assert.equal(decode([text('x'.repeat(1_048_577))]).code, 1009);
   });
 
-  it('bounds the fragments of a message together, control frames not counted, and each message by itself', () => {
+  it('bounds the fragments of each message together, without control frames', () => {
     const message = ['a'.repeat(99), '', 'b'];
     const frames = fragments(...message).flatMap((frame) => [ping('p'.repeat(125)), frame]);
     assert.equal(
@@ -348,7 +348,7 @@ describe('FrameDecoder', () => {
     assert.equal(decode(fragments(...message, 'c'), BOUND).code, 1009);
   });
 
-  it('hands out one at a time, and reads on where it stopped', () => {
+  it('delivers one at a time, and reads on where it stopped', () => {
     const decoder = new FrameDecoder();
     decoder.push(Buffer.concat([text('a'), text('b')]));
     assert.deepEqual([decoder.next(), decoder.hasInput], [said('a'), true]);
@@ -374,7 +374,7 @@ describe('FrameDecoder', () => {
     assert.deepEqual(decoder.next(), said('ab'));
   });
 
-  it('takes memory for what has arrived, not for what was announced', () => {
+  it('uses memory for what has arrived, not for what was announced', () => {
     const decoders = Array.from({ length: 256 }, () => new FrameDecoder());
     const before = process.memoryUsage().arrayBuffers;
     for (const decoder of decoders) {
@@ -471,7 +471,7 @@ describe('FrameDecoder, fed at random', () => {
     }
   });
 
-  it('ends with a close code at most when bytes are damaged, and with the same in any split', () => {
+  it('ends at worst with a close code when bytes are damaged, the same in any split', () => {
     const codes = new Map<number | undefined, number>();
     for (let round = 0; round < 3_000; round++) {
       const { bytes } = converse(below);

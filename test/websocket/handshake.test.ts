@@ -126,7 +126,7 @@ describe('checkHandshake', () => {
 });
 
 describe('acceptHeaders', () => {
-  it('answers the handshake of RFC 6455 §1.3 as written there, and takes up no subprotocol and no extension', () => {
+  it('answers the handshake of RFC 6455 §1.3, without a subprotocol or an extension', () => {
     assert.deepEqual(acceptHeaders(requestWith()), [
       ...UPGRADE,
       'sec-websocket-accept',

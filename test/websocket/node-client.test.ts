@@ -95,7 +95,7 @@ function receive(client: Client, count: number): Promise<string[]> {
 }
 
 function tests(WebSocket: ClientClass): void {
-  it('opens without an extension, though it offers one, and without a subprotocol', async (t) => {
+  it('opens without an extension, even if it offers one, and without a subprotocol', async (t) => {
     const { client } = await serve(t, WebSocket);
     assert.deepEqual([client.extensions, client.protocol], ['', '']);
   });
@@ -162,7 +162,7 @@ describe("Node's WebSocket client", { timeout: 20_000 }, () => {
     return;
   }
   it(
-    'passes where it is behind a flag (Node 20)',
+    'passes if it is behind a flag (Node 20)',
     { skip: !process.allowedNodeEnvironmentFlags.has('--experimental-websocket') },
     async () => {
       // of this test's runner, to whom the process would report

@@ -45,7 +45,7 @@ describe('Utf8Check', () => {
     }
   });
 
-  it('accepts a beginning just where something can complete it, so a fault is told with its first byte', () => {
+  it('accepts a beginning only if it can be completed: a fault is found at its first byte', () => {
     for (const length of [1, 2, 3]) {
       for (const bytes of sequences(length)) {
         assert.equal(
@@ -57,7 +57,7 @@ describe('Utf8Check', () => {
     }
   });
 
-  it('accepts code points that are cut anywhere, and nothing between', () => {
+  it('accepts code points that are cut anywhere, and nothing between them', () => {
     const bytes = Buffer.from('aé語👋🏽\u0800\ud7ff\ue000\uffff\u{10000}\u{10ffff}');
     for (let first = 0; first <= bytes.length; first++) {
       for (let second = first; second <= bytes.length; second++) {

@@ -55,7 +55,7 @@ describe('bakery', () => {
       });
     });
 
-    it('counts the orders of a conversation, and of no other', async () => {
+    it('counts the orders of one conversation only', async () => {
       const tools = await toolsOf(createBakery());
       const numbers: unknown[] = [];
       for (const conversation of ['c-1', 'c-1', 'c-2', 'c-1'])

@@ -41,7 +41,7 @@ for (const [name, welcome, file, tools] of AGENTS) {
       assert.deepEqual(toolNames(server.requests[0]), tools);
     });
 
-    it('has a prompt without the marks that its model is told not to write', () =>
+    it('has a prompt without the markup that its model is told not to write', () =>
       assert.doesNotMatch(prompt, /^\s*(?:[-*#]|\d+\.)\s|\*\*|`|\p{Extended_Pictographic}/mu));
   });
 }

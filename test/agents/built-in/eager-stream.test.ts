@@ -38,14 +38,14 @@ describe('EagerStream', () => {
     gate.resolve();
   });
 
-  it('is ready at the end of a source without a text', async () => {
+  it('is ready at the end of a source without text', async () => {
     const stream = new EagerStream((async function* () {})());
     await within(stream.ready, 'ready');
     assert.equal(stream.isReady, true);
     assert.deepEqual(await all(stream.texts()), []);
   });
 
-  it('is no unhandled rejection when nobody reads a failure', async () => {
+  it('causes no unhandled rejection when nobody reads a failure', async () => {
     await new EagerStream(
       (async function* () {
         throw new Error('down');
@@ -55,7 +55,7 @@ describe('EagerStream', () => {
     await new Promise((resolve) => setImmediate(resolve));
   });
 
-  it('gives out what came before the failure, then throws it', async () => {
+  it('gives out what came before the failure, then throws', async () => {
     const stream = new EagerStream(
       (async function* () {
         yield 'One';
@@ -73,7 +73,7 @@ describe('EagerStream', () => {
     assert.deepEqual(read, ['One']);
   });
 
-  it('gives out texts as they come to a reader who waits', async () => {
+  it('gives out texts as they arrive to a waiting reader', async () => {
     const gates = [deferred(), deferred()];
     const texts = new EagerStream(
       (async function* () {

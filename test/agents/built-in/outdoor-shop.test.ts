@@ -55,13 +55,13 @@ describe('outdoor_shop', () => {
     // Was: "a" is in every name, and so is the empty text that was left of the word "s" without its
     // plural s: all 25 products were "found".
     for (const query of ["kid's kayak", 'men’s kayak', 'I need a kayak']) {
-      it(`does not find the whole catalogue for the small words of ${JSON.stringify(query)}`, async () => {
+      it(`does not find everything for the small words of ${JSON.stringify(query)}`, async () => {
         const { found } = await search({ query });
         assert.ok(found < 25, `${found} products are found`);
       });
     }
 
-    it('keeps to a category', async () => {
+    it('searches within a category', async () => {
       const { found, ids } = await search({ query: 'stove', category: 'cooking' });
       assert.ok(
         found >= 2 &&
@@ -76,7 +76,7 @@ describe('outdoor_shop', () => {
       });
     });
 
-    it('keeps to a price, inclusive', async () => {
+    it('searches up to a price, inclusive', async () => {
       assert.deepEqual((await search({ category: 'tents', max_price_cents: 32_900 })).ids.sort(), [
         'emberlight-2',
         'emberlight-2-footprint',
@@ -87,7 +87,7 @@ describe('outdoor_shop', () => {
       assert.equal((await search({ max_price_cents: 0 })).found, 0);
     });
 
-    it('keeps to what some warehouse has', async () => {
+    it('finds only what some warehouse has', async () => {
       assert.deepEqual((await search({ category: 'lighting', in_stock: true })).ids, [
         'foxlight-400',
       ]);
@@ -97,7 +97,7 @@ describe('outdoor_shop', () => {
       );
     });
 
-    it('takes a query that is a regular expression for words', async () => {
+    it('treats a query that is a regular expression as words', async () => {
       for (const query of ['.*', '(', '[a-z]+', '\\', '$&']) await search({ query });
     });
   });
@@ -134,11 +134,11 @@ describe('outdoor_shop', () => {
       ['half an e-mail address', 'TR-10482', '@example.com'],
       ['a wildcard', 'TR-10482', '.*'],
     ] as const) {
-      it(`gives one and the same answer to ${what}`, async () =>
+      it(`gives the same answer to ${what}`, async () =>
         assert.rejects(lookUp(number, claim), { message: REFUSAL }));
     }
 
-    it("tells the browser nothing of somebody else's order", async (t) => {
+    it("tells the browser nothing about somebody else's order", async (t) => {
       const asks = (number: string): string =>
         JSON.stringify({ order_number: number, surname_or_email: 'Okafor' });
       const { client, server } = await serveModel(t, createOutdoorShop(), [

@@ -48,7 +48,7 @@ describe('getAgent', () => {
     assert.ok(names.includes('echo') && names.includes('slow'));
   });
 
-  it('knows slow_agent, as the reference document spells it, for slow', () =>
+  it('knows slow_agent, the reference document\'s spelling of slow', () =>
     assert.equal(getAgent('slow_agent'), getAgent('slow')));
 
   it('gives every agent a description', () => {
@@ -56,14 +56,14 @@ describe('getAgent', () => {
       assert.match(description ?? '', /^\S.*\.$/, name);
   });
 
-  it('lists agents in the order of their names, and no alias', () => {
+  it('lists agents by name, without aliases', () => {
     const names = listAgents().map(({ name }) => name);
     assert.deepEqual(names, names.toSorted());
     assert.equal(names.includes('slow_agent'), false);
   });
 
   for (const name of ['ehco', 'Echo', '', '__proto__', 'toString']) {
-    it(`lists what there is for ${JSON.stringify(name)}`, () => {
+    it(`lists what exists for ${JSON.stringify(name)}`, () => {
       const available = listAgents()
         .map((agent) => agent.name)
         .join(', ');
@@ -82,7 +82,7 @@ describe('loadAgent', () => {
     assert.equal(await loadAgent('slow_agent', root), getAgent('slow'));
   });
 
-  it('takes a file for a built-in agent of that name only when a path is given', async () => {
+  it('prefers a built-in agent to a file of that name unless a path is given', async () => {
     writeFileSync(join(root, 'echo'), GOOD);
     assert.equal(await loadAgent('echo', root), getAgent('echo'));
   });
@@ -100,7 +100,7 @@ describe('loadAgent', () => {
     assert.equal((await loadAgent(join(root, write(GOOD)), '/')).name, 'mine');
   });
 
-  it('takes the working directory by default', async () => {
+  it('uses the working directory by default', async () => {
     const error = await loadAgent('./no-such-agent.mjs').catch((caught: unknown) => caught);
     assert.equal(
       (error as Error).message,
@@ -116,7 +116,7 @@ describe('loadAgent', () => {
     );
   });
 
-  it('loads a path with blanks, a hash, a question mark, a percent sign and letters of all kinds', async () => {
+  it('loads a path with spaces, a hash, a question mark, a percent sign and letters', async () => {
     const folder = join(root, 'é 100%?#语');
     mkdirSync(folder);
     writeFileSync(join(folder, 'my agent.mjs'), GOOD);
@@ -199,7 +199,7 @@ describe('loadAgent', () => {
   }
 
   for (const source of [`import 'node:fs';`, 'export default {};']) {
-    it(`says how Node takes a module for one: ${source}`, async () => {
+    it(`says how Node decides that a file is a module: ${source}`, async () => {
       mkdirSync(join(root, 'scripts'), { recursive: true });
       writeFileSync(join(root, 'scripts/package.json'), '{"type":"commonjs"}');
       writeFileSync(join(root, 'scripts/agent.js'), source);

@@ -59,7 +59,7 @@ async function heard(listener: Listener, words: string): Promise<void> {
 
 // relay:shadow is the same but for the prompt of its fast model.
 describe('relay', () => {
-  it("speaks the fast model's words at once, and the slow one's behind them", async (t) => {
+  it("speaks the fast model's words at once, and the slow one's after them", async (t) => {
     const gate = deferred();
     const { client, messages } = await relay(
       t, 'relay', says('**Good** \u{1F914}', ' question.'),
@@ -115,7 +115,7 @@ describe('relay', () => {
     await (await fast.request(0)).wasCut;
   });
 
-  it('skips the fast model where the slow one is ready first, and closes its connection', async (t) => {
+  it('skips the fast model if the slow one is ready first, and closes its stream', async (t) => {
     // Was: the turn waited for the fast model's next token before it let go of it, 8 s when none
     // came.
     const { client, fast } = await relay(t, 'relay', silentAfter(), says('It', ' rains.'));
@@ -124,7 +124,7 @@ describe('relay', () => {
     assert.equal(await within(wasCut, 'the fast connection to close', 500), true);
   });
 
-  it('does not wait for a fast model that falls silent behind a sentence', async (t) => {
+  it('does not wait for a fast model that falls silent after a sentence', async (t) => {
     const gate = deferred();
     const { client } = await relay(
       t,
@@ -139,7 +139,7 @@ describe('relay', () => {
     assert.match(contentsOf(rest).join(''), /It rains\.$/);
   });
 
-  it("ends the fast model's reply once it is not wanted any more", async (t) => {
+  it("ends the fast model's reply once it is no longer wanted", async (t) => {
     const gate = deferred();
     const endless = Array.from({ length: 2_000 }, () => chunk({ content: ' And so on.' }));
     const { client, fast } = await relay(
@@ -155,7 +155,7 @@ describe('relay', () => {
     await within((await fast.request(0)).wasCut, 'the fast request to end', 1_000);
   });
 
-  it('is without a bridge where the fast model fails, and no error for the caller', async (t) => {
+  it('has no bridge if the fast model fails, and the caller hears no error', async (t) => {
     const { client, logLines } = await relay(t, 'relay', refuses, says('It rains.'));
     assert.equal(await spoken(client.say('Rain?')), 'It rains.');
     assert.deepEqual(errorsIn(logLines), []);
@@ -173,7 +173,7 @@ describe('relay', () => {
     });
   }
 
-  it('says a filler where neither has spoken', async (t) => {
+  it('says a filler if neither has spoken', async (t) => {
     const gate = deferred();
     const { client } = await relay(
       t,
@@ -192,7 +192,7 @@ describe('relay', () => {
 describe('relay:speculative', () => {
   const name = 'relay:speculative';
 
-  it("speaks the fast model's answer, and then asks the slow one what it thinks of it", async (t) => {
+  it("speaks the fast model's answer, and then asks the slow one to check it", async (t) => {
     const { client, slow } = await relay(t, name, says('It', ' rains.'), says('OK'));
     assert.equal(await spoken(client.say('Rain?')), 'It rains.');
     const said = outline(slow.requests[0]);
@@ -246,7 +246,7 @@ describe('relay:speculative', () => {
     ['fails', refuses],
     ['says nothing', empty],
   ] as const) {
-    it(`lets the answer stand where the slow model ${what}`, async (t) => {
+    it(`lets the answer stand if the slow model ${what}`, async (t) => {
       const { client, logLines } = await relay(t, name, says('It rains.'), slowAnswer);
       assert.equal(await spoken(client.say('Rain?')), 'It rains.');
       assert.deepEqual(errorsIn(logLines), []);
@@ -257,7 +257,7 @@ describe('relay:speculative', () => {
     ['fails', refuses],
     ['says nothing that can be spoken', says('\u{1F600}')],
   ] as const) {
-    it(`is not silent where the fast model ${what}`, async (t) => {
+    it(`is not silent if the fast model ${what}`, async (t) => {
       const { client } = await relay(t, name, fastAnswer, says('OK'));
       assert.deepEqual(contentsOf(await eventsOf(client.say('Rain?'))), [APOLOGY]);
     });
@@ -304,7 +304,7 @@ describe("a relay's readiness", () => {
     ]);
   });
 
-  it('needs both keys, and names the one that is missing', async (t) => {
+  it('needs both keys, and names the missing one', async (t) => {
     const { get } = serveAgent(
       t,
       getAgent('relay'),

@@ -48,7 +48,7 @@ describe('defineState', () => {
     });
   }
 
-  it('makes what isState knows', () => {
+  it('makes what isState recognises', () => {
     assert.equal(isState(defineState(() => ({}))), true);
     for (const other of [undefined, null, () => ({}), {}, { open: 1 }])
       assert.equal(isState(other), false);
@@ -56,7 +56,7 @@ describe('defineState', () => {
 });
 
 describe('LiveStates', () => {
-  it('makes a state when it is first looked at, and no earlier', () => {
+  it('creates a state when it is first looked at, and no earlier', () => {
     let made = 0;
     const states = defineState(() => ({ number: (made += 1) })).open();
     const live = states.enter('c', NEW);
@@ -65,12 +65,12 @@ describe('LiveStates', () => {
     assert.deepEqual([live.value, live.value, made], [{ number: 1 }, { number: 1 }, 1]);
   });
 
-  it('reads what was stored, as an object of its own', () => {
+  it('reads what was stored, as a separate object', () => {
     const live = order().enter('c', { state: '{"cart":["funghi"]}', isResumed: true });
     assert.deepEqual(live.value, { cart: ['funghi'] });
   });
 
-  it('has one object for all who use a conversation, and one for each conversation', () => {
+  it('shares one object between all users of a conversation, and only them', () => {
     const states = order();
     const [first, second] = [states.enter('c', NEW), states.enter('c', KNOWN)];
     const other = states.enter('d', NEW);
@@ -78,7 +78,7 @@ describe('LiveStates', () => {
     assert.notEqual(first.value, other.value);
   });
 
-  it('forgets a conversation when the last who used it leaves', () => {
+  it('forgets a conversation when its last user leaves', () => {
     const states = order();
     const first = states.enter('c', NEW);
     const second = states.enter('c', KNOWN);
@@ -89,7 +89,7 @@ describe('LiveStates', () => {
     assert.notEqual(states.enter('c', KNOWN).value, first.value);
   });
 
-  it('starts again after a conversation was cleared, though the old state is in use', () => {
+  it('starts again after a conversation was cleared, even if the old state is in use', () => {
     const states = order();
     const old = states.enter('c', NEW);
     old.value.cart.push('funghi');
@@ -108,7 +108,7 @@ describe('LiveStates', () => {
     assert.deepEqual(old.value, { cart: ['tea'] });
   });
 
-  it('leaves its object to the tools of a turn that was discarded', () => {
+  it('leaves its object to the tools of a discarded turn', () => {
     const states = order();
     const old = states.enter('c', { state: '{"cart":["tea"]}', isResumed: true });
     old.value.cart.push('cola');
@@ -145,7 +145,7 @@ describe('the changes of a state', () => {
     assert.equal(second.onto(after)?.text, after);
   });
 
-  it('are made again where the write is repeated on a later version', () => {
+  it('are made again if the write is repeated on a later version', () => {
     const live = bill();
     live.value.cart.push('cola');
     const changes = changesOf(live);
@@ -155,7 +155,7 @@ describe('the changes of a state', () => {
     assert.deepEqual(live.value, { cart: ['tea', 'milk', 'cola'], total: 2 });
   });
 
-  it('that are on their way come behind what others have stored meanwhile', () => {
+  it('that are under way come after what others have stored meanwhile', () => {
     const live = bill();
     live.value.cart.push('cola');
     const onTheirWay = changesOf(live);
@@ -168,7 +168,7 @@ describe('the changes of a state', () => {
     assert.deepEqual(live.value.cart, ['tea', 'milk', 'cola', 'fig']);
   });
 
-  it('are those of the moment when they were given, not of when they are stored', () => {
+  it('are those at the time they were given, not at the time they are stored', () => {
     const live = bill();
     live.value.total = 2;
     const changes = changesOf(live);
@@ -176,14 +176,14 @@ describe('the changes of a state', () => {
     assert.equal(changes.onto(known.state).text, '{"cart":["tea"],"total":2}');
   });
 
-  it('are given again if a store has refused them without a look', () => {
+  it('are given again if a store refused them without looking', () => {
     const live = bill();
     live.value.cart.push('cola');
     changesOf(live).failed();
     assert.equal(stored(live, known.state), '{"cart":["tea","cola"],"total":1}');
   });
 
-  it('find what others have changed, also in the object that a tool holds', () => {
+  it('include what others changed, also in the object that a tool holds', () => {
     const live = bill();
     const { value } = live;
     const { cart } = value;
@@ -206,7 +206,7 @@ describe('the changes of a state', () => {
     );
   });
 
-  it('name what another run has set to something else: the later one counts', () => {
+  it('name what another run set to something else: the later one counts', () => {
     const live = bill();
     live.value.total = 5;
     const merged = changesOf(live).onto('{"cart":["tea"],"total":7}');
@@ -214,7 +214,7 @@ describe('the changes of a state', () => {
     assert.deepEqual(merged.collisions, ['/total']);
   });
 
-  it('are made again if the store has failed and has them not', () => {
+  it('are made again if the store failed and does not have them', () => {
     const live = bill();
     live.value.cart.push('cola');
     const changes = changesOf(live);
@@ -223,7 +223,7 @@ describe('the changes of a state', () => {
     assert.equal(stored(live, known.state), '{"cart":["tea","cola"],"total":1}');
   });
 
-  it('are not made again if the store has failed and has them all the same', () => {
+  it('are not made again if the store failed and has them after all', () => {
     const live = bill();
     live.value.cart.push('cola');
     const changes = changesOf(live);
@@ -233,7 +233,7 @@ describe('the changes of a state', () => {
     assert.equal(stored(live, after), '{"cart":["tea","cola"],"total":2}');
   });
 
-  it('are not made twice by a write that is tried again, though the store had them', () => {
+  it('are not made twice by a retried write if the store had them', () => {
     const live = bill();
     live.value.cart.push('cola');
     const changes = changesOf(live);
@@ -253,7 +253,7 @@ describe('the changes of a state', () => {
     assert.equal(stored(first, undefined), '{"cart":[]}');
   });
 
-  it('of a new state are made once, if the store has refused an earlier write', () => {
+  it('of a new state are made once if the store has refused an earlier write', () => {
     const live = order().enter('c', NEW);
     live.value.cart.push('cola');
     const [save, result] = [changesOf(live), changesOf(live)];
@@ -262,7 +262,7 @@ describe('the changes of a state', () => {
     assert.equal(stored(live, first), '{"cart":["cola"]}');
   });
 
-  it('take away nothing that another has stored while the state here was frozen', () => {
+  it('take away nothing that another process stored while the state here was frozen', () => {
     const live = bill();
     live.value.cart = Object.freeze([...live.value.cart]) as string[];
     live.value.total = 2;
@@ -271,7 +271,7 @@ describe('the changes of a state', () => {
     assert.equal(stored(live, after), '{"cart":["tea","milk"],"total":3}');
   });
 
-  it('take away nothing that another has stored while the state here was no JSON', () => {
+  it('take away nothing that another process stored while the state here was not JSON', () => {
     const live = bill();
     Object.assign(live.value, { total: new Date(0) });
     live.follow('{"cart":["tea","milk"],"total":1}');
@@ -281,7 +281,7 @@ describe('the changes of a state', () => {
     );
   });
 
-  it('leave values that are redacted as they are here', () => {
+  it('leave redacted values as they are here', () => {
     const state = defineState((): { card: string; total: number } => ({ card: '', total: 0 }));
     const states = state.open((_id, json) => json.replace('4242', '[card 1]'));
     const live = states.enter('c', NEW);
@@ -306,7 +306,7 @@ describe('a state that is stored', () => {
     assert.deepEqual(errors, [`the state is longer than ${MAX_STATE_LENGTH} characters`]);
   });
 
-  it('beyond that, as processes have merged theirs, takes what makes it smaller', () => {
+  it('above the limit, as processes merged theirs, accepts what makes it smaller', () => {
     const item = 'x'.repeat(MAX_STATE_LENGTH / 2);
     const state = JSON.stringify({ cart: [item, item, item] });
     const live = order().enter('c', { state, isResumed: true });
@@ -321,7 +321,7 @@ describe('a state that is stored', () => {
     ['a date, which is read back as text', new Date(0), 'is an instance of Date, which is not plain JSON'],
     ['undefined in a list', undefined, 'is undefined, which is not JSON'],
   ] as const) {
-    it(`is the last good one where the state holds ${what}`, () => {
+    it(`is the last good one if the state holds ${what}`, () => {
       const { errors, log } = errorLog();
       const live = order().enter('c', NEW);
       live.value.cart.push('funghi');
@@ -334,7 +334,7 @@ describe('a state that is stored', () => {
     });
   }
 
-  it('names no more of a place than the field: what is below may be words of the caller', () => {
+  it('names no more of a place than the field: the rest may be the caller\'s words', () => {
     const { errors, log } = errorLog();
     const live = order().enter('c', NEW);
     live.value.cart.push({ 'my PIN is 1234': NaN });
@@ -350,7 +350,7 @@ describe('a state that is stored', () => {
   });
 
   for (const made of [[], null, 'cart', new Map()]) {
-    it(`cannot be had of a new state that is ${JSON.stringify(made)}`, () => {
+    it(`cannot be created from ${JSON.stringify(made)}`, () => {
       const live = defineState(() => made as object).open().enter('c', NEW);
       assert.throws(() => live.value, { name: 'StateError' });
     });

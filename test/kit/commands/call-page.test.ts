@@ -28,7 +28,7 @@ function elementsIn(page: string): ReadonlySet<string> {
 }
 
 describe('the page of a call', () => {
-  it('tells each turn with a timeline', () => {
+  it('shows each turn with a timeline', () => {
     const page = callPage([recordOf(TURN)], false);
     assert.match(page, /<tr class="caller">.*Rye\?/);
     const model = /<tr class="model">.*a:b, first token.*<rect x="200" y="0" width="800".*400 ms/;
@@ -36,7 +36,7 @@ describe('the page of a call', () => {
     assert.match(page, /<li>.*400 ms {2}model a:b, in the turn at 12:00:07<\/li>/);
   });
 
-  it('shows hostile words as text, wherever they stand', () => {
+  it('shows hostile words as text, wherever they are', () => {
     const words = { role: 'user', content: HOSTILE } as const;
     const turn: RecordedTurn = {
       ...TURN,
@@ -53,13 +53,13 @@ describe('the page of a call', () => {
     assert.match(page, /&lt;script&gt;alert\(1\)&lt;\/script&gt;/);
   });
 
-  it('shows figures that are none as 0: a file may hold anything', () => {
+  it('shows invalid figures as 0: a file may hold anything', () => {
     const turn = { ...TURN, requests: [{ model: 'a', startedMs: '"><b>', durationMs: '<b>' }] };
     const page = callPage([recordOf(turn as unknown as RecordedTurn)], false);
     assert.equal(elementsIn(page).has('b'), false);
   });
 
-  it('allows its own style, and nothing else', () => {
+  it('allows only its own style', () => {
     const page = callPage([recordOf(TURN)], false);
     const [, style = ''] = /<style>([^]*)<\/style>/.exec(page) ?? [];
     const hash = createHash('sha256').update(style).digest('base64');
@@ -68,7 +68,7 @@ describe('the page of a call', () => {
     assert.doesNotMatch(page, / style=| on\w+=|javascript:|<script/);
   });
 
-  it('has what models were sent only if that is asked for', () => {
+  it('has what models were sent only if asked to', () => {
     const requests = [{ request: 0, messages: [{ role: 'user', content: 'sent words' }] }];
     const turn = { ...TURN, captured: { requests } } as unknown as RecordedTurn;
     assert.match(callPage([recordOf(turn)], true), /<pre>.*sent words/);

@@ -170,7 +170,7 @@ for (const [where, environment, skip] of [
       await assert.rejects(run('erase', '--from', '+15550100'), NOTHING);
     });
 
-    it('erases by number no call of another caller whose ids are the same', async () => {
+    it('erases by number no call of another caller with the same ids', async () => {
       await keepCalls([recordOf('s-1', 'c-1', 15, '+15550199')], 'sales/');
       await run('erase', '--from', '+15550100');
       assert.deepEqual((await exported()).map(({ from }) => from), ['+15550199']);
@@ -329,7 +329,7 @@ describe('calls erase, of conversations', { skip: WITHOUT_SQLITE }, () => {
     assert.deepEqual(await left(), ['s-3']);
   });
 
-  it('erases conversations where no records are kept', async () => {
+  it('erases conversations if no records are kept', async () => {
     use({ CONVERSATION_STORE: 'sqlite:calls.db' });
     await storeConversations([['c-1', '+1']]);
     assert.match(await printed('erase', '--from', '+1'), /^erased the conversation c-1$/m);
@@ -400,7 +400,7 @@ describe('calls erase, while a backup reads the SQLite file', { skip: WITHOUT_SQ
     assert.match(await said(environment, (begin) => begin()), HELD);
   });
 
-  it('says so of records, too, which are erased last', async (t) => {
+  it('says so about records, too, which are erased last', async (t) => {
     const environment = { CALL_RECORDS: 'store', CONVERSATION_STORE: 'sqlite:calls.db' };
     const err = await said(environment, (begin) => {
       const { stdout } = terminal;
@@ -445,7 +445,7 @@ describe('calls', () => {
     [['erase', '--from', '+1', '--day', '2026-11-25'], /--day is for calls list/],
   ];
   for (const [argv, says] of wrong) {
-    it(`is used wrongly as ${JSON.stringify(argv.join(' '))}`, async () => {
+    it(`refuses ${JSON.stringify(argv.join(' '))}`, async () => {
       use({});
       await assert.rejects(run(...argv), (error: unknown) => {
         assert.ok(error instanceof UsageError);
@@ -455,7 +455,7 @@ describe('calls', () => {
     });
   }
 
-  it('says what to set where no records are kept', async () => {
+  it('says what to set if no records are kept', async () => {
     use({});
     await assert.rejects(run('list'), /CALL_RECORDS is not set/);
   });
@@ -467,7 +467,7 @@ describe('calls', () => {
     assert.equal(terminal.err, '');
   });
 
-  it('promises no record of a call without an end where there will be none', async () => {
+  it('promises no record of a call without an end if there will be none', async () => {
     use({ CALL_RECORDS: 'file:calls.jsonl', CALL_RECORDS_IDLE_SECONDS: '0' });
     await keepCalls();
     await run('list', '--from', '+1');

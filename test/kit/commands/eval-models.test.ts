@@ -53,7 +53,7 @@ describe('eval --record', () => {
     assert.equal(server.requests.length, 1);
   });
 
-  it('asks nobody where nothing fits: the run fails with the difference', async (t) => {
+  it('asks nobody if nothing fits: the run fails with the difference', async (t) => {
     const folder = new Folder(t, { 'a.txt': TALK });
     const server = await vendor(t, 'Your number is +15550177.');
     await folder.play(['--record'], server);
@@ -88,7 +88,7 @@ describe('eval --record', () => {
     assert.deepEqual(readdirSync(join(folder.directory, 'evals')), ['a.recorded.json', 'a.txt']);
   });
 
-  it('puts a whole recording in place of an earlier one, which is not written to', async (t) => {
+  it('replaces an earlier recording as a whole', async (t) => {
     const folder = new Folder(t, { 'a.txt': TALK, 'a.recorded.json': 'earlier' });
     const evals = join(folder.directory, 'evals');
     linkSync(join(evals, 'a.recorded.json'), join(evals, 'kept.json'));
@@ -117,7 +117,7 @@ describe('eval --eval-model', () => {
     assert.deepEqual(asked, ['gpt-6-luna', 'gpt-6-judge', 'gpt-6-judge']);
   });
 
-  it('counts what the judge costs, too', async (t) => {
+  it('also counts what the judge costs', async (t) => {
     const folder = new Folder(t, { 'a.txt': JUDGED });
     const prices = JSON.stringify({
       [MODEL]: { input: 1, output: 1 }, 'openai:gpt-6-judge': { input: 1_000, output: 1_000 },
@@ -151,7 +151,7 @@ describe('eval --eval-model', () => {
     assert.equal(code, 0, out);
   });
 
-  it('shows the judge one set of examples for all runs', async (t) => {
+  it('uses one set of examples for all runs', async (t) => {
     const folder = new Folder(t, { 'a.txt': JUDGED });
     const server = await vendor(t, 'Your number is +15550177.', [YES, YES, YES, YES]);
     assert.equal((await folder.play(['--runs', '3', ...JUDGE], server)).code, 0);

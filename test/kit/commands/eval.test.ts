@@ -62,7 +62,7 @@ describe('eval', () => {
     ]);
   });
 
-  it('plays each so many times, and prints JSON', async (t) => {
+  it('plays each this many times, and prints JSON', async (t) => {
     const terminal = folder(t, { 'a.txt': GOOD });
     assert.equal(await evalCommand.run(['--json', '--runs', '3'], terminal), 0);
     const { passed, scenarios } = JSON.parse(terminal.out) as {
@@ -166,7 +166,7 @@ describe('eval', () => {
     assert.match(await refusal(terminal), /^evals\/a\.txt: line 1: case takes a JSON object/);
   });
 
-  it('skips what needs a process of its own, unless it is named', async (t) => {
+  it('skips what needs a separate process, unless it is named', async (t) => {
     const kill = 'agent echo\nsay Hi\nkill\nexpect Hi\n';
     const terminal = folder(t, { 'a.txt': GOOD, 'x.txt': kill });
     assert.equal(await evalCommand.run(['--junit', 'out.xml'], terminal), 0);

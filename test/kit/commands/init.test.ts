@@ -20,7 +20,7 @@ async function refusal(directory: string, ...argv: string[]): Promise<Error> {
 }
 
 describe('init', () => {
-  it('makes a project in the directory that is named', async (t) => {
+  it('makes a project in the named directory', async (t) => {
     const directory = folder(t);
     assert.equal((await run(directory, 'my-agent')).code, EXIT.OK);
     assert.deepEqual(readdirSync(join(directory, 'my-agent')).sort(), ENTRIES);
@@ -45,7 +45,7 @@ describe('init', () => {
     );
   });
 
-  it('takes a directory that begins with a dash behind --', async (t) => {
+  it('accepts a directory that begins with a dash after --', async (t) => {
     const directory = folder(t);
     const { stdout } = await run(directory, '--', '-agent');
     assert.match(stdout, /^ {2}cd \.\/-agent$/m);
@@ -203,7 +203,7 @@ describe('packageSpec', () => {
     );
   });
 
-  it('is the way to the clone where it is one', () => assert.equal(spec({}), 'file:../clone'));
+  it('is the path to the clone in a clone', () => assert.equal(spec({}), 'file:../clone'));
 
   for (const folder of ['100% #1?', 'node_modules-old']) {
     it(`is the way to a clone in ${folder}, as npm reads it`, () =>
@@ -228,7 +228,7 @@ describe('packageSpec', () => {
     'file:./packed.tgz',
     '../here/packed.tgz',
   ]) {
-    it(`is the way from the project to ${form}`, (t) => {
+    it(`is the path from the project to ${form}`, (t) => {
       const from = join(folder(t), 'here');
       mkdirSync(from);
       writeFileSync(join(from, 'packed.tgz'), '');
@@ -239,7 +239,7 @@ describe('packageSpec', () => {
     });
   }
 
-  it('is the way to a path that was given from the root on', (t) => {
+  it('is the path that was given from the root on', (t) => {
     const from = folder(t);
     writeFileSync(join(from, 'packed.tgz'), '');
     assert.equal(
@@ -282,7 +282,7 @@ describe('writeProject', () => {
     assert.deepEqual(readdirSync(directory), []);
   });
 
-  it('writes over no file that has come since it looked', (t) => {
+  it('does not overwrite a file that has appeared since it looked', (t) => {
     const directory = folder(t);
     const twice = new Map([
       ['one.txt', '1'],
@@ -294,7 +294,7 @@ describe('writeProject', () => {
     );
   });
 
-  it('names what it could not remove again', (t) => {
+  it('names what it could not remove', (t) => {
     const directory = join(folder(t), 'my-agent');
     class Disturbed extends Map<string, string> {
       override *[Symbol.iterator](): MapIterator<[string, string]> {

@@ -36,7 +36,7 @@ describe('a project', () => {
     ]);
   });
 
-  it('builds before it starts, and tests its source, so no test of a removed file', async (t) => {
+  it('builds before it starts, and tests its source, never a removed file', async (t) => {
     const { scripts } = manifestIn(await made(t));
     assert.deepEqual(
       [scripts['prestart'], scripts['pretest'], scripts['build']],
@@ -119,7 +119,7 @@ describe("a project's Dockerfile", () => {
     assert.match(text, /npm prune --omit=dev/);
   });
 
-  it('has node for process 1, and runs the agent that the build makes', () => {
+  it('has node as process 1, and runs the agent that the build makes', () => {
     assert.deepEqual(JSON.parse(of('ENTRYPOINT')[0] ?? ''), [
       'node',
       'node_modules/layercode-microserver/dist/cli.js',
@@ -129,7 +129,7 @@ describe("a project's Dockerfile", () => {
     ]);
   });
 
-  it('has a health check of node alone', () => {
+  it('has a health check with node alone', () => {
     const [check = ''] = of('HEALTHCHECK');
     const [command] = JSON.parse(check.slice(check.indexOf('['))) as string[];
     assert.equal(command, 'node');

@@ -35,7 +35,7 @@ describe('talk on a terminal', () => {
     await person.hangUp();
   });
 
-  it('takes a reply that was printed to its end for heard', async (t) => {
+  it('counts a reply that was printed to its end as heard', async (t) => {
     const { agent, turns } = storyteller();
     const person = await Person.talksTo(t, {
       ...agent,
@@ -91,7 +91,7 @@ describe('talk on a terminal', () => {
     await person.hangUp();
   });
 
-  it('draws a line of several rows anew where it stood, below what came meanwhile', async (t) => {
+  it('redraws a line of several rows where it was, below what came meanwhile', async (t) => {
     const goOn = deferred();
     const person = await Person.talksTo(t, {
       async *onMessage(_turn, reply) {
@@ -183,7 +183,7 @@ describe('talk on a terminal', () => {
     assert.equal(await person.hangUp(), 0);
   });
 
-  it('shows data in a line of its own, and what a terminal would obey', async (t) => {
+  it('shows data on a line of its own, and what a terminal would obey', async (t) => {
     const person = await Person.talksTo(t, {
       onMessage(_turn, reply) {
         reply.say('One\u001b[31m');
@@ -199,7 +199,7 @@ describe('talk on a terminal', () => {
     await person.hangUp();
   });
 
-  it('is in colour', async (t) => {
+  it('is coloured', async (t) => {
     const person = await Person.talksTo(t, { welcome: 'Hi!' });
     await person.sees('you  › ');
     assert.ok(person.raw.startsWith('\u001b[36magent› \u001b[39mHi!'), JSON.stringify(person.raw));

@@ -49,7 +49,7 @@ describe('talk through a pipe', () => {
     );
   });
 
-  it('tells the agent at the end that it is over, with all that was said', async (t) => {
+  it('tells the agent at the end that the call is over, with all that was said', async (t) => {
     const ended = deferred<SessionEndEvent>();
     await pipe(
       t,
@@ -70,7 +70,7 @@ describe('talk through a pipe', () => {
     );
   });
 
-  it('tells of data and a hang-up on stderr, and ends with the hang-up', async (t) => {
+  it('reports data and a hang-up on stderr, and ends with the hang-up', async (t) => {
     const terminal = openTerminal(t);
     const { client } = serve(t, {
       onMessage(_turn, reply) {
@@ -218,7 +218,7 @@ describe('talk over Chat Completions', () => {
   });
 });
 
-describe('talk with whom', () => {
+describe('talk and its server', () => {
   /** A port of 127.0.0.1 where nobody listens. */
   async function freePort(): Promise<string> {
     const server = createServer().listen(0, '127.0.0.1');
@@ -275,7 +275,7 @@ describe('talk with whom', () => {
     });
   }
 
-  it('takes another program on that port for not ours', async (t) => {
+  it('does not take another program on that port for ours', async (t) => {
     keepEnvironment(t);
     const stranger = createServer((_request, response) => response.end('{"status":"fine"}')).listen(
       0,
@@ -292,7 +292,7 @@ describe('talk with whom', () => {
     assert.match(terminal.err, /on a server of its own/);
   });
 
-  it('starts a server with another agent, and tells what fails there', async (t) => {
+  it('starts a server with another agent, and says what fails there', async (t) => {
     keepEnvironment(t);
     const { client } = serve(t, {});
     const terminal = openTerminal(t, { PORT: new URL(await client.origin()).port });

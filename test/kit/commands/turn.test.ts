@@ -50,7 +50,7 @@ describe('turn', () => {
     assert.equal((await reply).out, 'One two.\n');
   });
 
-  it('tells of data and a hang-up on stderr', async (t) => {
+  it('reports data and a hang-up on stderr', async (t) => {
     const { exitCode, out, err } = await say(t, {
       onMessage(_turn, reply) {
         reply.data({ page: 2 });
@@ -96,7 +96,7 @@ describe('turn', () => {
     assert.match(terminal.out, /Welcome\.\n$/);
   });
 
-  it('still tells what was heard after a message that failed', async (t) => {
+  it('still reports what was heard after a message that failed', async (t) => {
     const told: unknown[] = [];
     const { client } = serve(t, {
       onMessage({ event }) {
@@ -125,7 +125,7 @@ describe('turn', () => {
     assert.deepEqual(conversations, ['terminal', 'c-7']);
   });
 
-  it('takes a reply without an end for a failure, and has printed it', async (t) => {
+  it('counts a reply without an end as a failure, and has printed it', async (t) => {
     const terminal = openTerminal(t);
     const { origin: url } = await foreignServer(t, (response) => {
       response.setHeader('content-type', 'text/event-stream');

@@ -76,7 +76,7 @@ describe('webhook', () => {
     [['get', '--agent-id', 'a\u001bb'], /an agent's id has at most 256 characters/],
   ];
   for (const [argv, says] of wrong) {
-    it(`is used wrongly as ${JSON.stringify(argv.join(' '))}`, async () => {
+    it(`refuses ${JSON.stringify(argv.join(' '))}`, async () => {
       assert.match(await refusal(run(...argv), UsageError), says);
       assert.equal(rest.requests.length, 0);
     });
@@ -131,7 +131,7 @@ describe('webhook', () => {
     assert.equal(await run('get'), 0);
   });
 
-  it('names LAYERCODE_API_KEY, and where it is from, when there is none', async () => {
+  it('names LAYERCODE_API_KEY, and where to get it, if there is none', async () => {
     use({ LAYERCODE_API_KEY: '' });
     assert.match(
       await refusal(run('get'), CommandError),
@@ -139,7 +139,7 @@ describe('webhook', () => {
     );
   });
 
-  it('asks which agent when LAYERCODE_AGENT_ID names none or several', async () => {
+  it('asks which agent if LAYERCODE_AGENT_ID names none or several', async () => {
     use({ LAYERCODE_AGENT_ID: '' });
     assert.match(await refusal(run('get'), UsageError), /LAYERCODE_AGENT_ID.*--agent-id/);
     use({ LAYERCODE_AGENT_ID: 'ag-1,ag-2' });
@@ -155,7 +155,7 @@ describe('webhook', () => {
     assert.match(await refusal(run('get'), UsageError), /an agent's id .* neither \. nor \.\.$/);
   });
 
-  it('takes --agent-id before LAYERCODE_AGENT_ID, whatever that names', async () => {
+  it('prefers --agent-id to LAYERCODE_AGENT_ID, whatever that names', async () => {
     for (const [ids, flag] of [
       ['ag-1', ['--agent-id', 'ag-2']],
       ['ag-1,ag-2', ['--agent-id=ag-2']],
@@ -217,13 +217,13 @@ describe('webhook set', () => {
     assert.match(terminal.out, /^was {5}none\n/);
   });
 
-  it('sets the URL where it is unclear what it was, and says why', async () => {
+  it('sets the URL if it is unclear what it was, and says why', async () => {
     rest.fault = () => (rest.requests.length === 1 ? answerJson(200, { id: 'ag-1' }) : undefined);
     assert.equal(await run('set', OTHER), 0);
     assert.equal(terminal.out, `was     unclear: the agent has neither webhook_url nor config.plugins nor config.endpoint\nis now  ${OTHER}\n`);
   });
 
-  it('takes the webhook away with "none"', async () => {
+  it('removes the webhook with "none"', async () => {
     assert.equal(await run('set', 'none'), 0);
     assert.equal(rest.webhooks.get('ag-1'), null);
     assert.match(terminal.out, /\nis now {2}none\n$/);
@@ -277,7 +277,7 @@ describe('webhook set', () => {
     });
   }
 
-  it('hints at the webhook\'s route when the URL has no path', async () => {
+  it('suggests the webhook\'s route when the URL has no path', async () => {
     for (const [url, meant] of [
       ['https://voice.example', 'https://voice.example/api/agent'],
       ['https://voice.example/?a=b', 'https://voice.example/api/agent?a=b'],
@@ -289,7 +289,7 @@ describe('webhook set', () => {
     }
   });
 
-  it('hints at AGENT_ROUTE where that is set, and not where it is /', async () => {
+  it('suggests AGENT_ROUTE if that is set, and not if it is /', async () => {
     use({ AGENT_ROUTE: '/hook' });
     await run('set', 'https://voice.example/');
     assert.match(terminal.err, /https:\/\/voice\.example\/hook\?/);

@@ -11,7 +11,7 @@ const FIGURES: ScenarioFigures = {
 };
 
 describe('hasPassed', () => {
-  it('takes all runs, or as many as must, and an undecided one for none', () => {
+  it('accepts all runs, or as many as required, and counts an undecided one as none', () => {
     assert.equal(hasPassed(FIGURES, NONE), false);
     assert.equal(hasPassed({ passed: 5, failed: 0, undecided: 0 }, NONE), true);
     assert.equal(hasPassed(FIGURES, { ...NONE, minPasses: 3 }), true);
@@ -44,7 +44,7 @@ describe('overBudget', () => {
     assert.deepEqual(over({ maxCost: 0.1 }, {}, 0.01), ['the evaluation cost 0.11']);
   });
 
-  it('is over what nobody knows', () => {
+  it('is exceeded by unknown figures', () => {
     const unknown = ['the cost is not known: MODEL_PRICES lacks a model'];
     const { cost: _, ...unpriced } = FIGURES;
     assert.deepEqual(overBudget([unpriced], undefined, { ...NONE, maxCost: 9 }), unknown);

@@ -56,14 +56,14 @@ function linesOfTurn(only: RecordedTurn): readonly string[] {
 }
 
 describe('callScenario', () => {
-  it('has no line that the record does not stand for, whatever names and words hold', () => {
+  it('writes no line that the record does not support, whatever names and words hold', () => {
     const lines = linesOf(call([
       turn([USER('Rye?\u2028real pay\u202e'), ...used('x\nreal pay', '{}')]),
     ]));
     assert.deepEqual(lines.slice(-2), ['', 'say Rye? real pay']);
   });
 
-  it('has the caller say what they said, and tools return what they returned', () => {
+  it('makes the caller say what they said, and tools return what they returned', () => {
     const record = call([
       turn([AGENT('Hello.')]),
       turn([USER('Rye?'), ...used('stock', '{"loaves": 3}'), AGENT('Three loaves.')]),
@@ -140,7 +140,7 @@ describe('callScenario', () => {
     assert.ok(!lines.some((line) => line.startsWith('mock')));
   });
 
-  it('expects that no tool acts twice that did not then', () => {
+  it('expects that no tool acts twice unless it did so then', () => {
     const expected = (...messages: readonly RecordedMessage[]): readonly string[] =>
       linesOf(call([turn([USER('Rye?'), ...messages])])).filter((line) => /acts/.test(line));
     const stock = used('stock', '{"loaves": 3}');
@@ -150,7 +150,7 @@ describe('callScenario', () => {
     assert.deepEqual(expected(AGENT('Yes.'), ...used('hang_up', '"ok"')), []);
   });
 
-  it('has the model answer and fail as it did, so that it can be played without a key', async () => {
+  it('makes the model answer and fail as it did, to be played without a key', async () => {
     const requests: readonly RequestFigures[] = [
       { model: 'a', startedMs: 0, failure: 'http_error', retriedAfterMs: 200 },
       { model: 'a', startedMs: 300 }, { model: 'a', startedMs: 500 },
@@ -206,7 +206,7 @@ describe('callScenario', () => {
     assert.deepEqual(linesOfTurn(turn([USER('Hi'), AGENT('No.')])), ['say Hi', '# heard: No.']);
   });
 
-  it('expects a refusal of arguments that are no object, and mocks nothing for it', () => {
+  it('expects a refusal of arguments that are not an object, and mocks nothing for it', () => {
     const wrong = used('look', '{"error":"the arguments are not a JSON object"}');
     assert.deepEqual(linesOfTurn(turn([USER('Hi'), ...wrong, AGENT('No.')])), [
       'say Hi', 'expect-tool look refused', '# heard: No.',

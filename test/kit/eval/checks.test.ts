@@ -80,7 +80,7 @@ describe('faultOf', () => {
     assert.equal(fault('never-repeats', turn, { ...turn, conversation: 1 }), undefined);
   });
 
-  it('says that there were no words, where a time was expected', () => {
+  it('says that there were no words if a time was expected', () => {
     assert.deepEqual(fault('within 1 s', { firstWordMs: undefined }), ['the reply had no words']);
     assert.deepEqual(fault('within 1 s', { firstWordMs: 1_001 }), ['the first word took 1001 ms']);
     assert.equal(fault('within 1 s', { firstWordMs: 1_000 }), undefined);

@@ -33,7 +33,7 @@ describe('compareScenarios', () => {
     });
   }
 
-  it('asks more of each scenario the more there are', () => {
+  it('requires more of each scenario the more there are', () => {
     const many = Array.from({ length: 9 }, (_, index) => `same ${index}`);
     const before = ['a', ...many].map((file) => figures(file, 13, 20));
     const now = [figures('a', 20, 20), ...many.map((file) => figures(file, 13, 20))];
@@ -41,7 +41,7 @@ describe('compareScenarios', () => {
     assert.equal(compareScenarios(before.slice(0, 1), now.slice(0, 1))[0]?.difference, 'better');
   });
 
-  it('takes four runs for enough until there is a second scenario', () => {
+  it('considers four runs enough until there is a second scenario', () => {
     const before = [figures('a', 4, 4), figures('b', 4, 4)];
     const now = [figures('a', 4, 4), figures('b', 4, 4)];
     const [last] = compareScenarios(before.slice(1), now.slice(1));

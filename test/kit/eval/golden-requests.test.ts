@@ -92,14 +92,14 @@ describe('expect-same-request', () => {
     });
   }
 
-  it('accepts a prompt with line breaks of Windows, and with one at its end', async (t) => {
+  it('accepts a prompt with Windows line breaks, and with one at its end', async (t) => {
     const folder = new Folder(t, `${ASKED}expect-same-request\n`);
     const shop = { ...SHOP, prompt: '\\nYou sell bread.\\r\\nDo not shout.\\r\\n' };
     await folder.play(shop, '--update');
     assert.equal((await folder.play(shop)).code, 0);
   });
 
-  it('keeps each line of a scenario apart, also those that a broken run did not reach', async (t) => {
+  it('keeps the lines of a scenario apart, even those that a broken run missed', async (t) => {
     const twice = `${ASKED}expect-same-request\nsay Ho\nmodel says Ho.\nexpect-same-request\n`;
     const folder = new Folder(t, twice);
     await folder.play(SHOP, '--update');
@@ -147,7 +147,7 @@ describe('sentText', () => {
   const of = (content: string): string =>
     sentText(undefined, [{ role: 'system', content }], { signal: new AbortController().signal });
 
-  it('leaves out the present day and what stands beside it, and no other time', () => {
+  it('leaves out today\'s date and what is beside it, and no other time', () => {
     const today = new Date().toISOString().slice(0, 10);
     const text = of(`It is ${today}, 10:05.\nOpen Tuesday to Sunday, 07:00 to 15:00.`);
     assert.equal(text, 'prompt:\nIt is <time>, <time>.\nOpen Tuesday to Sunday, 07:00 to 15:00.');

@@ -21,14 +21,14 @@ describe('InventedValues', () => {
     });
   }
 
-  it('replaces the same value by the same, and others by others', () => {
+  it('replaces equal values by equal ones, and others by others', () => {
     const invented = new InventedValues();
     const [first, second] = ['+15550100', '+15550199'].map(invented.in);
     assert.notEqual(first, second);
     assert.equal(invented.in('+15550100 and +15550199'), `${first} and ${second}`);
   });
 
-  it('numbers more values than the digits would hold without repeating itself', () => {
+  it('numbers more values than the digits allow without repeating itself', () => {
     const invented = new InventedValues();
     const numbers = Array.from({ length: 2_000 }, (_, index) => String(100_000 + index));
     assert.equal(new Set(numbers.map(invented.in)).size, 2_000);

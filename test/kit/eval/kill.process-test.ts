@@ -92,7 +92,7 @@ async function play(
 
 describe('eval --process', () => {
   for (const moment of ['during make_order', 'as make_order begins']) {
-    it(`kills the process of the agent ${moment}, and goes on with what was stored`, {
+    it(`kills the agent's process ${moment}, and goes on with what was stored`, {
       skip: WITHOUT_SQLITE,
     }, async (t) => {
       const { code, stdout, stderr } = await play(t, killed(moment), '--process');

@@ -4,7 +4,7 @@ import { describe, it } from 'node:test';
 import { Notebook } from '../../../src/kit/eval/notebook.ts';
 
 describe('Notebook', () => {
-  it('adds up what requests used; the cost only if all of them have a price', () => {
+  it('adds up what requests used, and the cost only if all of them have a price', () => {
     const notebook = new Notebook();
     notebook.turnPage();
     const used = (cost: number | undefined): void =>

@@ -104,7 +104,7 @@ describe('playScenario', () => {
     ]);
   });
 
-  it('names each line that is not so, with what happened instead', async () => {
+  it('names each line that fails, with what happened instead', async () => {
     const result = await play(echo, [
       'say Hello there', 'expect goodbye', 'expect-not HELLO', 'expect-hangup', 'expect-data x',
       'never welcome',
@@ -237,7 +237,7 @@ describe('playScenario', () => {
     ]);
   });
 
-  it('reports calls of which nothing ran, with what the model was told', async () => {
+  it('reports calls for which nothing ran, with what the model was told', async () => {
     const free = defineAgent({ name: 'free', prompt: 'Sell.', tools: () => [look] });
     const result = await play(free, `
       say Hello
@@ -253,7 +253,7 @@ describe('playScenario', () => {
     assert.ok(result.turns[1]?.log.includes('tool call refused: unknown: there is no such tool'));
   });
 
-  it('has a tool hand the call over, which does not run', async () => {
+  it('makes a tool hand the call over, which does not run', async () => {
     const passOn = tool({
       name: 'pass_on',
       description: 'Passes the caller on.',
@@ -273,7 +273,7 @@ describe('playScenario', () => {
     assert.deepEqual(failuresOf(result), []);
   });
 
-  it('does not run a tool with effects that nothing allows', async () => {
+  it('does not run a tool with effects unless something allows it', async () => {
     const agent = defineAgent({ name: 'free', prompt: 'Sell.', tools: () => [pay], state: till });
     const result = await play(agent, 'say Hi\nmodel calls pay {"cents": 5}\nmodel says Done.\nexpect D');
     assert.deepEqual(result.failures.map(({ kind, reasons }) => [kind, ...reasons]), [[
@@ -308,7 +308,7 @@ describe('playScenario', () => {
     assert.equal(result.failures[0]?.kind, 'course');
   });
 
-  it('says if too few words came in time, which are not all of the reply', async () => {
+  it('says if too few words came in time, even if the reply has more', async () => {
     const slow = defineAgent({
       name: 'slow',
       async *onMessage({ signal }) {
@@ -454,7 +454,7 @@ describe('playScenario', () => {
     assert.deepEqual(result.turns.map(({ ending }) => ending), ['whole', 'dropped', 'whole']);
   });
 
-  it('has the model refuse, break off, fail and be late', async () => {
+  it('makes the model refuse, break off, fail and be late', async () => {
     const result = await play(shop, `
       set FILLER_AFTER_MS 20
       say One
@@ -484,7 +484,7 @@ describe('playScenario', () => {
     assert.match(result.failures[0]?.reasons.join() ?? '', /^failed {4}line 1: One,.+failed/);
   });
 
-  it('finds a reply that the limit of the model has cut, by any line', async () => {
+  it('finds a reply that the model\'s limit has cut, in any line', async () => {
     const lines = (last: string): string => [
       'never-cut', 'say One', 'model says We open', last, 'say Two', 'model says Yes.',
     ].join('\n');
@@ -516,7 +516,7 @@ describe('playScenario', () => {
     assert.deepEqual(failuresOf(result), [[1, 'the reply had no end after 0.3 s']]);
   });
 
-  it('tells a server that refused from one that did not answer', async () => {
+  it('distinguishes a server that refused from one that did not answer', async () => {
     const words = 'word '.repeat(1_000);
     const result = await play(echo, `set MAX_BODY_BYTES 2000\nsay ${words}\nexpect word`);
     const [[line, reason] = []] = failuresOf(result);
@@ -541,7 +541,7 @@ describe('playScenario', () => {
     assert.deepEqual(failuresOf(result), []);
   });
 
-  it('has the caller call again, and somebody else', async () => {
+  it('makes the caller call again, and somebody else', async () => {
     const result = await play(shop, `
       from +1
       real pay
@@ -578,7 +578,7 @@ describe('playScenario', () => {
     assert.deepEqual(failuresOf(result), []);
   });
 
-  it('asks a judge, whose doubts are no pass', async () => {
+  it('asks a judge, whose doubts do not count as a pass', async () => {
     const verdicts = ['passed', 'undecided', 'failed'] as const;
     for (const outcome of verdicts) {
       const judge: Judge = async ({ question }) => ({ outcome, reason: question });

@@ -28,7 +28,7 @@ describe('problemsOf', () => {
     ]);
   });
 
-  it('lets one pass if its refusal is expected in the turn, or later in all', async () => {
+  it('lets one pass if its refusal is expected in the turn, or later "in all"', async () => {
     for (const lines of [
       ['expect-tool pay refused'],
       ['deliver-again', 'expect-tool pay refused'],
@@ -53,7 +53,7 @@ describe('problemsOf', () => {
     assert.deepEqual(await problems(till, 'expect Hi\nnever-acts-twice'), []);
   });
 
-  it('takes never-acts-twice for an agent that chooses its tools for each turn', async () => {
+  it('accepts never-acts-twice for an agent that chooses its tools for each turn', async () => {
     const chooser = defineAgent({ name: 'chooser', prompt: 'Take money.', tools: () => [pay] });
     assert.deepEqual(await problems(chooser, 'expect Hi\nnever-acts-twice'), []);
   });

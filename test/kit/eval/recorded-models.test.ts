@@ -150,7 +150,7 @@ describe('a recorded call', () => {
     ]]);
   });
 
-  it('can be interrupted elsewhere: replies are recorded to their end', async (t) => {
+  it('can be interrupted at other places: replies are recorded to their end', async (t) => {
     const goOn = deferred();
     const told = scriptedModel(['Once upon a time there was an end.']);
     const live: ChatModel = {
@@ -187,7 +187,7 @@ describe('ModelRecorder', () => {
     assert.deepEqual(failures, [error]);
   });
 
-  it('ends for its reader at once when the reader stops, while the model is late', async () => {
+  it('ends for its reader at once when the reader stops, even if the model is late', async () => {
     const recorder = new ModelRecorder();
     const model = recorder.record(scriptedModel([['One', { waitMs: 40 }, ' two']]));
     const deltas = model.stream(HELLO, { signal: new AbortController().signal });
@@ -198,7 +198,7 @@ describe('ModelRecorder', () => {
     assert.deepEqual((await recorder.heard()).replies.map(({ reply }) => reply), [['One two']]);
   });
 
-  it('does not ask a model on behalf of nobody', async () => {
+  it('does not ask a model if nobody reads', async () => {
     const live = scriptedModel(['One']);
     await read(new ModelRecorder().record(live), { signal: AbortSignal.abort() });
     assert.equal(live.requests.length, 0);
@@ -234,7 +234,7 @@ describe('ModelReplayer', () => {
     assert.match(replayer.misses[0]?.[0] ?? '', /^-model: scripted:model$/);
   });
 
-  it('tells models of different dates apart: their names are no ids', async () => {
+  it('distinguishes models of different dates: their names are not ids', async () => {
     const recorder = new ModelRecorder();
     const live = { ...scriptedModel(['Yes.']), name: 'openai:gpt-4o-2024-11-20' };
     await read(recorder.record(live));
@@ -244,7 +244,7 @@ describe('ModelReplayer', () => {
     await assert.rejects(read(replayer.replay({ name: 'openai:gpt-4o-2024-08-06' })));
   });
 
-  it('puts the present values in place of the recorded ones', async () => {
+  it('replaces the recorded values by the present ones', async () => {
     const script = ['On Friday at 19:30, +15550100. Your code is 482913.'];
     const text = await recordingOf(script, [said('On Friday at 19:30, I am +15550100')]);
     const { model } = replayed(text);
@@ -255,14 +255,14 @@ describe('ModelReplayer', () => {
     );
   });
 
-  it('tells a number that comes again from another one', async () => {
+  it('distinguishes a number that comes again from another one', async () => {
     const text = await recordingOf(['Yes.'], [said('Is 123456 the same as 123456?')]);
     await read(replayed(text).model, { messages: said('Is 777777 the same as 777777?') });
     const other = { messages: said('Is 777777 the same as 888888?') };
     await assert.rejects(read(replayed(text).model, other));
   });
 
-  it('gives several replies to one request in their order, then the last one again', async () => {
+  it('gives several replies to one request in order, then the last one again', async () => {
     const { model } = replayed(await recordingOf(['One.', 'Two.'], [HELLO, HELLO]));
     const texts: string[] = [];
     for (let asked = 0; asked < 3; asked += 1) texts.push((await read(model)).text);

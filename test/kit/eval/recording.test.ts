@@ -21,7 +21,7 @@ describe('formatRecording', () => {
       assert.deepEqual(parseRecording(formatRecording(replies), 'a'), replies);
   });
 
-  it('writes what a request has in common with the one before it once', () => {
+  it('writes what a request shares with the one before it once', () => {
     assert.equal(formatRecording([REPLY, REPLY]).split('Be brief.').length, 2);
   });
 });
@@ -52,7 +52,7 @@ describe('parseRecording', () => {
       'replies[0].usage.inputTokens must be a number'],
   ];
   for (const [what, text, message] of damaged) {
-    it(`refuses a file with ${what}, and says how to mend it`, () => {
+    it(`refuses a file with ${what}, and says how to fix it`, () => {
       assert.throws(() => parseRecording(text, 'a.recorded.json'), {
         name: 'RecordingError',
         message: `a.recorded.json: ${message}; record it again with --record`,

@@ -41,7 +41,7 @@ describe('runScenario', () => {
     assert.equal(outcome, 'passed');
   });
 
-  it('does not ask the model that the app has, unless it is told to', async (t) => {
+  it('does not ask the app\'s model unless told to', async (t) => {
     const live = scriptedModel(['Live.']);
     const file = await recorded(t, live.name);
     assert.equal((await runScenario(file, appOf(live))).outcome, 'passed');
@@ -52,7 +52,7 @@ describe('runScenario', () => {
     assert.equal(live.requests.length, 1);
   });
 
-  it('refuses a scenario whose model has no key, and which is not recorded', async (t) => {
+  it('refuses a scenario that is not recorded and whose model has no key', async (t) => {
     const file = await recorded(t, 'openai:gpt-6-luna');
     rmSync(file.replace('.txt', '.recorded.json'));
     await assert.rejects(runScenario(file, appOf()), {

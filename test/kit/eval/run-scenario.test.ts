@@ -21,7 +21,7 @@ function file(t: TestContext, ...lines: readonly string[]): string {
 }
 
 describe('runScenario', () => {
-  it('resolves with what came of a scenario that passes, by path or URL', async (t) => {
+  it('resolves with the outcome of a scenario that passes, by path or URL', async (t) => {
     const path = file(t, 'agent echo', 'say Hello there', 'expect You said: Hello there');
     for (const given of [path, pathToFileURL(path)]) {
       const { outcome, turns } = await runScenario(given, app);
@@ -29,7 +29,7 @@ describe('runScenario', () => {
     }
   });
 
-  it('rejects with the report of one that does not', async (t) => {
+  it('rejects with the report of a scenario that fails', async (t) => {
     const error = await runScenario(file(t, 'say Hi', 'expect Bye'), app).catch((e: unknown) => e);
     assert.ok(error instanceof ScenarioError);
     assert.match(error.message, /a\.txt failed\nline 2: expect Bye\n {2}expected {2}Bye\n/);
@@ -48,7 +48,7 @@ describe('runScenario', () => {
     });
   }
 
-  it('rejects with the name of a file that is not there', async () => {
+  it('rejects with the name of a missing file', async () => {
     await assert.rejects(runScenario('nowhere.txt', app), /nowhere\.txt: it cannot be read: ENOENT/);
   });
 });

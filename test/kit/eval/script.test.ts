@@ -202,7 +202,7 @@ describe('scenarioOf', () => {
     ]);
   });
 
-  it('has mocks hold from where they stand, those at the top for the welcome too', () => {
+  it('makes mocks hold from their line on, those at the top for the welcome too', () => {
     const { acts } =
       scenario('mock pay hangs', 'expect Hi', 'say One', 'mock pay hangs', 'say Two');
     assert.deepEqual(acts.map(({ kind }) => kind), [

@@ -74,7 +74,7 @@ describe('fisherExact', () => {
 });
 
 describe('holmCorrection', () => {
-  it('agrees with the worked example of Wikipedia, "Holm–Bonferroni method"', () => {
+  it('agrees with Wikipedia\'s worked example, "Holm–Bonferroni method"', () => {
     const corrected = holmCorrection([0.01, 0.04, 0.03, 0.005]);
     assert.deepEqual(corrected.map((p) => rounded(p, 12)), [0.03, 0.06, 0.06, 0.02]);
   });

@@ -26,7 +26,7 @@ describe('textDiff', () => {
 });
 
 describe('shownDiff', () => {
-  it('has no more than 60 lines, and says how many are left', () => {
+  it('has no more than 60 lines, and says how many were left out', () => {
     const diff = Array.from({ length: 62 }, (_, index) => `+line ${index}`);
     assert.deepEqual(shownDiff(diff), [...diff.slice(0, 60), ' … and 2 more lines']);
     assert.deepEqual(shownDiff(diff.slice(2)), diff.slice(2));

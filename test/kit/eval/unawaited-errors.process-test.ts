@@ -55,7 +55,7 @@ describe('eval of an agent with an error that nobody awaits', () => {
       ));
   });
 
-  it('fails all that are played if nothing says which one it comes from', async (t) => {
+  it('fails everything that is being played if nothing says where it comes from', async (t) => {
     const { code, stdout } = await play(t, {
       other: 'await pause(100)', rejects: 'atLoad(); await pause(100)',
     });

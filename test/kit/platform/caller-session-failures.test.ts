@@ -57,7 +57,7 @@ describe('CallerSession at a barge-in', () => {
     [NEVER, 0, ''],
   ];
   for (const [rate, words, text] of heard) {
-    it(`tells with the next message what was heard at ${rate} words a minute`, async (t) => {
+    it(`reports what was heard at ${rate} words a minute with the next message`, async (t) => {
       const pass = jumpingClock(t);
       const { session, next, posted } = await call(
         t,
@@ -81,7 +81,7 @@ describe('CallerSession at a barge-in', () => {
     });
   }
 
-  it('is none when the reply was delivered again and has been heard', async (t) => {
+  it('is not an interruption when the reply was delivered again and has been heard', async (t) => {
     const { session, posted, next } = await call(t, {
       async *onMessage({ signal }) {
         yield 'One two ';
@@ -122,7 +122,7 @@ describe('CallerSession at a barge-in', () => {
     });
   }
 
-  it('goes on streaming when the front end says in mid-reply that it has played it', async (t) => {
+  it('goes on streaming when the front end reports too early that it has played it', async (t) => {
     const { gate, onMessage } = inTwoParts();
     const { session, next, frames } = await call(t, { onMessage });
     const said = session.say('Hello?');
@@ -134,7 +134,7 @@ describe('CallerSession at a barge-in', () => {
   });
 });
 
-describe('CallerSession where the webhook fails', () => {
+describe('CallerSession when the webhook fails', () => {
   it('says why, and ends the turn', async () => {
     const { session, next } = createCaller('http://127.0.0.1:9/api/agent', { isTraced: true });
     await session.say('Hello?');
@@ -173,7 +173,7 @@ describe('CallerSession where the webhook fails', () => {
     assert.equal((await next('local.over')).outcome, 'failed');
   });
 
-  it('shows an answer that is no JSON as it is', async (t) => {
+  it('shows an answer that is not JSON as it is', async (t) => {
     const { origin } = await foreignServer(t, (response) =>
       response.writeHead(502).end('<h1>Bad gateway</h1>'));
     const { session, next } = createCaller(origin, { isTraced: true });

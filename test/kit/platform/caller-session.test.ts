@@ -16,7 +16,7 @@ import {
 } from './text-caller.ts';
 
 describe('CallerSession', () => {
-  it('tells the welcome as an assistant turn: its start, pieces, the whole, its end', async (t) => {
+  it('shows the welcome as an assistant turn: start, pieces, the whole text, end', async (t) => {
     const { session, frames } = await call(t, { onSessionStart: () => ['Hello ', 'there.'] });
     await session.start();
     assert.deepEqual(shapes(frames.all), [
@@ -29,7 +29,7 @@ describe('CallerSession', () => {
     ]);
   });
 
-  it('tells of what the caller says before it tells of the reply', async (t) => {
+  it('reports what the caller says before it reports the reply', async (t) => {
     const { session, frames } = await call(t, {});
     await session.say('Hello?');
     assert.deepEqual(shapes(frames.all), [
@@ -44,7 +44,7 @@ describe('CallerSession', () => {
     ]);
   });
 
-  it("speaks of a reply by the turn_id of its webhook, and of the caller's words by another", async (t) => {
+  it("identifies a reply by its webhook's turn_id, not the caller's words", async (t) => {
     const { session, frames, posted } = await call(t, {});
     await session.say('Hello?');
     const ids = new Set(frames.all.map((frame) => ('turn_id' in frame ? frame.turn_id : '')));
@@ -95,7 +95,7 @@ describe('CallerSession', () => {
     assert.equal(shapes(frames.all).at(-1), 'turn.end assistant');
   });
 
-  it('hands data of the agent to the front end, and data of the front end to the agent', async (t) => {
+  it('passes data between the agent and the front end, both ways', async (t) => {
     const data: unknown[] = [];
     const { session, next } = await call(t, {
       onMessage: (_turn, reply) => void reply.data({ page: 2 }),
@@ -107,7 +107,7 @@ describe('CallerSession', () => {
     assert.deepEqual(data, [{ clicked: true }]);
   });
 
-  it('tells of a hang-up behind the last words', async (t) => {
+  it('reports a hang-up after the last words', async (t) => {
     const { session, frames, hangUps } = await call(t, {
       onMessage: (_turn, reply) => reply.hangup({ say: 'Goodbye!' }),
     });
@@ -175,7 +175,7 @@ describe('CallerSession at its end', () => {
     assert.deepEqual([event['type'], 'turn_id' in event], ['session.end', false]);
   });
 
-  it('has in the transcript what was heard of an interrupted reply', async (t) => {
+  it('has what was heard of an interrupted reply in the transcript', async (t) => {
     const ended = deferred<SessionEndEvent>();
     const { session, next } = await call(
       t,
@@ -194,7 +194,7 @@ describe('CallerSession at its end', () => {
     );
   });
 
-  it('has in the transcript all of the words that the agent hung up with', async (t) => {
+  it('has all the words that the agent hung up with in the transcript', async (t) => {
     const ended = deferred<SessionEndEvent>();
     const { session, hangUps } = await call(
       t,
@@ -254,7 +254,7 @@ describe('CallerSession at its end', () => {
 });
 
 describe('CallerSession provoking', () => {
-  it('redelivers a turn that streams: the agent is asked once, and nothing is told twice', async (t) => {
+  it('redelivers a streaming turn, asks the agent once, and sends nothing twice', async (t) => {
     const { gate, onMessage } = inTwoParts();
     const { session, next, frames, posted } = await call(t, { onMessage }, { isTraced: true });
     const said = session.say('Hello?');
@@ -275,7 +275,7 @@ describe('CallerSession provoking', () => {
     );
   });
 
-  it('tells data once however often a turn that streams is redelivered', async (t) => {
+  it('reports data once however often a streaming turn is redelivered', async (t) => {
     const gate = deferred();
     const { session, next, frames } = await call(
       t,
@@ -304,7 +304,7 @@ describe('CallerSession provoking', () => {
     );
   });
 
-  it('redelivers a completed turn for the trace alone', async (t) => {
+  it('redelivers a completed turn for the trace only', async (t) => {
     const { session, frames, posted } = await call(t, {}, { isTraced: true });
     await session.say('Hello?');
     const before = frames.all.length;
@@ -335,7 +335,7 @@ describe('CallerSession provoking', () => {
     assert.ok(shapes(frames.all).includes('response.text "Anew."'));
   });
 
-  it('drops a reply without an interruption for the next message to tell of', async (t) => {
+  it('drops a reply without an interruption for the next message to report', async (t) => {
     const pass = jumpingClock(t);
     const { session, next, posted } = await call(t, { onMessage: inTwoParts().onMessage });
     const said = session.say('Hello?');

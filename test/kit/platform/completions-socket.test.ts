@@ -79,7 +79,7 @@ describe('a socket whose session speaks Chat Completions', () => {
     assert.deepEqual(series.filter((name, index) => series.indexOf(name) !== index), []);
   });
 
-  it('resends the call to a caller who connects again', async (t) => {
+  it('resends the call to a caller who reconnects', async (t) => {
     const { open, turns } = await stage(t);
     for (const content of ['One', 'Two']) {
       const browser = await open({ profile: 'generic', conversation_id: 'call-8' });

@@ -134,7 +134,7 @@ describe('createTestClient over Chat Completions', () => {
     cartesia: [headers, { metadata }],
   };
   for (const [profile, [inHeaders, inBody]] of Object.entries(places)) {
-    it(`puts ids, numbers and metadata where ${profile} has them`, async (t) => {
+    it(`puts ids, numbers and metadata where ${profile} expects them`, async (t) => {
       const { client, sent } = await clientOf(t, { profile: profile as ProfileName });
       await client.say('Hello?', facts);
       const { headers, body } = await sent.next();
@@ -196,7 +196,7 @@ describe('createTestClient over Chat Completions', () => {
     assert.equal(second?.headers['idempotency-key'], first.headers['idempotency-key']);
   });
 
-  it('posts a body of the test, with the key and the headers of the call', async (t) => {
+  it('posts a body from the test, with the key and the headers of the call', async (t) => {
     const { client, sent } = await clientOf(t);
     await client.post('{"messages":[]}', { headers: { 'x-tenant': 'acme' } });
     const { text, headers } = await sent.next();
@@ -305,7 +305,7 @@ describe('a reply over Chat Completions', () => {
     assert.deepEqual(await (await client.deliverAgain()).toolCalls(), calls);
   });
 
-  it('is heard as far as it was read, where the profile says so', async (t) => {
+  it('is heard as far as it was read if the profile says so', async (t) => {
     const { client, history } = served(t, {
       onMessage: ({ text }) => (text === 'Hours?' ? 'We open at nine. We close at six.' : 'Yes?'),
     }, 'livekit');

@@ -124,7 +124,7 @@ describe('the local platform of several agents', () => {
 });
 
 describe('authorize with an API key', () => {
-  it('asks LayerCode, and hands out no key of our own', async (t) => {
+  it('asks LayerCode, and issues no key of our own', async (t) => {
     const platform = new LocalPlatform({ playground: true });
     const { fetch } = await serve(t, {
       platform,
@@ -155,7 +155,7 @@ describe("the playground's routes", () => {
     assert.doesNotMatch(policy, /unsafe|\*/);
   });
 
-  it('lead to it from the root', async (t) => {
+  it('are linked from the root', async (t) => {
     const { fetch } = await stage(t);
     const response = await fetch('/', { redirect: 'manual' });
     assert.deepEqual(
@@ -164,7 +164,7 @@ describe("the playground's routes", () => {
     );
   });
 
-  it('serve what the page asks for, and nothing outside of it', async (t) => {
+  it('serve what the page asks for, and nothing outside it', async (t) => {
     const { fetch } = await stage(t);
     const html = await (await fetch('/playground')).text();
     const files = [...html.matchAll(/(?:src|href)="(\/playground\/[^"]+)"/g)].map(
@@ -185,7 +185,7 @@ describe("the playground's routes", () => {
     }
   });
 
-  it('give a key though authorize leads elsewhere', async (t) => {
+  it('give a key even if authorize leads elsewhere', async (t) => {
     const { fetch } = await stage(t);
     const response = await fetch('/playground/session', {
       method: 'POST',
@@ -241,7 +241,7 @@ describe("the playground's routes", () => {
     assert.match(body, /the host header is not localhost/);
   });
 
-  it('are not there where the playground is off', async (t) => {
+  it('are not there if the playground is off', async (t) => {
     const { fetch } = await stage(t, {}, { playground: false });
     for (const path of ['/', '/playground', '/playground/page.js', '/playground/history/c1']) {
       assert.equal((await fetch(path)).status, 404);

@@ -138,7 +138,7 @@ describe('the local WebSocket', () => {
     });
   }
 
-  it("takes the beginning of the caller's speech for one too", async (t) => {
+  it("also takes the beginning of the caller's speech for one", async (t) => {
     const aborted = deferred();
     const { open } = await stage(t, {
       async *onMessage({ signal }) {
@@ -154,7 +154,7 @@ describe('the local WebSocket', () => {
     await aborted.promise;
   });
 
-  it('goes on if the official client says mid-reply, of no turn, that it played it', async (t) => {
+  it('goes on if the official client reports too early that it played a turn', async (t) => {
     const gate = deferred();
     const { open } = await stage(t, {
       async *onMessage() {
@@ -188,7 +188,7 @@ describe('the local WebSocket', () => {
     assert.deepEqual(ends.toSorted(), ['closes', 'is lost']);
   });
 
-  it('closes with 1000 behind a hang-up', async (t) => {
+  it('closes with 1000 after a hang-up', async (t) => {
     const { open } = await stage(t, {
       onMessage: (_turn, reply) => reply.hangup({ say: 'Goodbye!' }),
     });
@@ -205,7 +205,7 @@ describe('the local WebSocket', () => {
     assert.equal(await browser.closed, 1000);
   });
 
-  it('closes with 1001 when the server goes away, after the agent knows', async (t) => {
+  it('closes with 1001 when the server shuts down, after the agent knows', async (t) => {
     const ends: string[] = [];
     const { open, app } = await stage(t, {
       onSessionEnd: ({ event }) => void ends.push(event.type),
@@ -215,7 +215,7 @@ describe('the local WebSocket', () => {
     assert.deepEqual([await browser.closed, ends], [1001, ['session.end']]);
   });
 
-  it('is not opened any more while the server goes away, which /ready says at once', async (t) => {
+  it('is no longer opened while the server shuts down, which /ready says at once', async (t) => {
     const isTold = deferred();
     const gate = deferred();
     const { open, app, origin, fetch } = await stage(t, {
@@ -304,7 +304,7 @@ describe("the local WebSocket's door", () => {
   });
 });
 
-describe('a WebSocket behind a request that is still being answered', () => {
+describe('a WebSocket after a request that is still being answered', () => {
   // It threw while its response was assigned to the socket, which ended the process.
   it('is closed, and the server goes on', async (t) => {
     const { raw, fetch } = await stage(t);

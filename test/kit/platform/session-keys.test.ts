@@ -12,7 +12,7 @@ const GRANT = {
 };
 
 describe('SessionKeys', () => {
-  it('makes a key of characters that a URL takes as they are', () => {
+  it('creates a key of characters that a URL accepts as they are', () => {
     assert.match(new SessionKeys().issue(GRANT).key, /^[A-Za-z0-9._~-]{40,}$/);
   });
 
@@ -22,7 +22,7 @@ describe('SessionKeys', () => {
     assert.deepEqual([conversationId, keys.find(key)?.conversationId], ['conv-1', 'conv-1']);
   });
 
-  it('begins a conversation of its own for each key where none was asked for', () => {
+  it('begins a separate conversation for each key if none was asked for', () => {
     const keys = new SessionKeys();
     assert.notEqual(keys.issue(GRANT).conversationId, keys.issue(GRANT).conversationId);
   });
@@ -31,7 +31,7 @@ describe('SessionKeys', () => {
     assert.equal(new SessionKeys().find(''), undefined);
   });
 
-  it('forgets a key when its time is over, and not before', () => {
+  it('forgets a key when its time is up, and not before', () => {
     let now = 0;
     const keys = new SessionKeys(() => now);
     const { key } = keys.issue(GRANT);
@@ -41,7 +41,7 @@ describe('SessionKeys', () => {
     assert.equal(keys.find(key), undefined);
   });
 
-  it('keeps a thousand keys, and the newest of more', () => {
+  it('keeps a thousand keys, and the newest if there are more', () => {
     const keys = new SessionKeys();
     const all = Array.from({ length: 1_001 }, () => keys.issue(GRANT).key);
     assert.deepEqual(

@@ -12,7 +12,7 @@ function spoken(...pieces: readonly (readonly [piece: string, atMs: number])[]):
 }
 
 describe('SpokenText', () => {
-  it('has a word heard when it was spoken to its end, and not before', () => {
+  it('counts a word as heard when it was spoken to its end, and not before', () => {
     const text = spoken(['Hello there, friend!', 0]);
     const heard = [0, 999, 1_000, 1_999, 2_000, 2_999, 3_000].map((ms) => text.heardBy(ms));
     assert.deepEqual(
@@ -25,7 +25,7 @@ describe('SpokenText', () => {
     );
   });
 
-  it('speaks 170 words in a minute where that is the rate', () => {
+  it('speaks 170 words per minute at that rate', () => {
     const text = new SpokenText(170);
     text.add('word '.repeat(170), 0);
     assert.ok(Math.abs((text.endsAtMs ?? 0) - 60_000) < 0.001, String(text.endsAtMs));
@@ -37,18 +37,18 @@ describe('SpokenText', () => {
     assert.deepEqual(text.heardBy(6_000), { text: 'One two three', words: 3 });
   });
 
-  it('takes a word that comes in pieces for one, which is there with its last piece', () => {
+  it('counts a word that comes in pieces as one, complete with its last piece', () => {
     const text = spoken(['Good mor', 0], ['ning', 1_500]);
     assert.deepEqual(text.heardBy(2_499), { text: 'Good', words: 1 });
     assert.deepEqual(text.heardBy(2_500), { text: 'Good morning', words: 2 });
   });
 
-  it('does not begin a word anew because marks or further words follow it', () => {
+  it('does not start a word again because marks or further words follow it', () => {
     const text = spoken(['Well', 0], [', yes', 900]);
     assert.deepEqual(text.heardBy(1_000), { text: 'Well,', words: 1 });
   });
 
-  it('has all of the text heard with its last word, blanks at the end included', () => {
+  it('counts all of the text as heard with its last word, including blanks at the end', () => {
     assert.equal(spoken(['Bye. ', 0]).heardBy(1_000).text, 'Bye. ');
   });
 

@@ -59,14 +59,14 @@ describe('the webhook that talk and turn call', () => {
     });
   }
 
-  it('cannot be found where the server chose its port itself', (t) => {
+  it('cannot be found if the server chose its own port', (t) => {
     const terminal = RecordedTerminal.of(t, { LAYERCODE_WEBHOOK_SECRET: SECRET, PORT: '0' });
     assert.throws(() => findTarget({}, terminal), CommandError);
   });
 });
 
 describe('the secret that talk and turn sign with', () => {
-  it('is the flag, else the first of the settings, else what a server here has made', (t) => {
+  it('is the flag, else the first in the settings, else what a server here has made', (t) => {
     const kept = RecordedTerminal.of(t, {});
     assert.throws(() => findTarget({}, kept), /no webhook secret/);
     const { secret } = openDevelopmentSecret(kept.directory);
@@ -76,7 +76,7 @@ describe('the secret that talk and turn sign with', () => {
     assert.equal(findTarget({ '--secret': 'given' }, set).secret, 'given');
   });
 
-  it("is the first agent's where there are several", (t) => {
+  it("is the first agent's if there are several", (t) => {
     const terminal = RecordedTerminal.of(t, {
       AGENTS: 'sales=echo,support=echo',
       LAYERCODE_WEBHOOK_SECRET: 'common',
@@ -93,7 +93,7 @@ describe('the secret that talk and turn sign with', () => {
     });
   });
 
-  it('may come from a flag alone in production too', (t) => {
+  it('may come from a flag alone, even in production', (t) => {
     const terminal = RecordedTerminal.of(t, { NODE_ENV: 'production', OPENAI_API_KEY: 'sk-key' });
     assert.equal(findTarget({ '--secret': 's' }, terminal).secret, 's');
   });
@@ -102,7 +102,7 @@ describe('the secret that talk and turn sign with', () => {
 describe('the agent that talk calls over Chat Completions', () => {
   const behaviour = { isRetrying: false, isSpeculating: false };
 
-  it('is below the agent route, with the first key and the profile of the settings', (t) => {
+  it('is below the agent route, with the first key and the profile in the settings', (t) => {
     const terminal = RecordedTerminal.of(t, {
       PORT: '8001', CHAT_COMPLETIONS_KEYS: 'one-key,another', CHAT_COMPLETIONS_PROFILE: 'livekit',
     });
@@ -128,7 +128,7 @@ describe('the agent that talk calls over Chat Completions', () => {
     });
   }
 
-  it('has the key of the first agent where there are several', (t) => {
+  it('has the key of the first agent if there are several', (t) => {
     const terminal = RecordedTerminal.of(t, {
       AGENTS: 'sales=echo,support=echo',
       CHAT_COMPLETIONS_KEYS: 'common',

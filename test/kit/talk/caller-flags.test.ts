@@ -14,13 +14,13 @@ describe('parseCallerFlags', () => {
     assert.deepEqual(parseCallerFlags({}), { from: undefined, metadata: undefined });
   });
 
-  it('takes a number and an object', () => {
+  it('accepts a number and an object', () => {
     const flags = { '--from': '+15550100', '--metadata': '{"plan":"gold","seats":[1,2]}' };
     const metadata = { plan: 'gold', seats: [1, 2] };
     assert.deepEqual(parseCallerFlags(flags), { from: '+15550100', metadata });
   });
 
-  it('takes a number of exactly 64 characters and refuses one more', () => {
+  it('accepts a number of exactly 64 characters and refuses one more', () => {
     const longest = '5'.repeat(64);
     assert.equal(parseCallerFlags({ '--from': longest }).from, longest);
     assert.throws(() => parseCallerFlags({ '--from': `${longest}5` }), { name: 'UsageError' });
@@ -57,7 +57,7 @@ describe('talk --from --metadata', () => {
       ['--wire', 'chat-completions', '--key', KEY, '--speculate', '--retry'],
     ],
   ] as const) {
-    it(`tells the agent who calls: ${wire}`, async (t) => {
+    it(`tells the agent who is calling: ${wire}`, async (t) => {
       const { client } = serve(t, telling, { environment });
       const terminal = RecordedTerminal.of(t, {});
       terminal.stdin.end('Who am I?\n');
@@ -74,7 +74,7 @@ describe('createTestClient with a number and metadata', () => {
     ['layercode', { secret: SECRET }],
     ['chat-completions', { wire: 'chat-completions', key: KEY }],
   ] as const) {
-    it(`tells the agent who calls in every turn: ${wire}`, async (t) => {
+    it(`tells the agent who is calling in every turn: ${wire}`, async (t) => {
       const { app } = serve(t, telling, { environment });
       const client = createTestClient(app, {
         ...options, from: '+15550100', metadata: { plan: 'gold' },

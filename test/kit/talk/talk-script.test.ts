@@ -223,7 +223,7 @@ describe('talk --script', () => {
     await within(dropped.promise, 'the agent to be aborted');
   });
 
-  it('interrupts what was sent whole, when so many words can have been heard', async (t) => {
+  it('interrupts what was sent whole when this many words can have been heard', async (t) => {
     const turns: MessageTurn[] = [];
     const { exitCode } = await play(t, {
       onMessage(turn) {
@@ -238,7 +238,7 @@ describe('talk --script', () => {
     assert.ok(String(text).startsWith('One'), String(text));
   });
 
-  it('cannot interrupt what nobody waits to hear, as the agent has hung up', async (t) => {
+  it('cannot interrupt what nobody waits to hear because the agent has hung up', async (t) => {
     const { exitCode, lines } = await play(t, {
       onMessage: (_turn, reply) => reply.hangup({ say: 'Goodbye, and thank you for calling.' }),
     }, 'say Bye\ninterrupt after 5 words');
@@ -269,7 +269,7 @@ describe('talk --script', () => {
     assert.equal(lines.at(-1), '1 failure in 2 steps.');
   });
 
-  it('ends at the welcome with another secret', async (t) => {
+  it('ends at the welcome with a wrong secret', async (t) => {
     const { exitCode, lines } = await play(t, polite, 'say Hello\nexpect hello', [
       '--secret',
       'whsec_another',
@@ -287,7 +287,7 @@ describe('talk --script', () => {
     assert.deepEqual([exitCode, lines[1], ends], [1, '✗ 1  say Hello', 1]);
   });
 
-  it('finds that the agent cannot be told that the call is over', async (t) => {
+  it('reports that the agent could not be told that the call is over', async (t) => {
     const { exitCode, lines } = await play(t, {
       onSessionEnd() {
         throw new Error('broken');
@@ -317,7 +317,7 @@ describe('talk --script', () => {
     await within(ended.promise, 'session.end');
   });
 
-  it('sends nothing of a script that is wrong', async (t) => {
+  it('sends nothing of a script with a mistake', async (t) => {
     const starts: string[] = [];
     await assert.rejects(
       play(

@@ -9,7 +9,7 @@ const NONE: WireSwitches = new Set();
 const COMPLETIONS: WireFlags = { '--wire': 'chat-completions' };
 
 describe('parseWireFlags', () => {
-  it('takes LayerCode for the wire where none is named', () => {
+  it('assumes LayerCode\'s wire if none is named', () => {
     assert.equal(parseWireFlags({}, NONE), undefined);
     assert.equal(parseWireFlags({ '--wire': 'layercode', '--secret': 's' }, NONE), undefined);
   });

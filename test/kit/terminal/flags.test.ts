@@ -50,7 +50,7 @@ describe('parseFlags', () => {
     });
   }
 
-  it('reads a switch, which has no value, wherever it stands', () => {
+  it('reads a switch, which has no value, wherever it is', () => {
     const argv = ['--retry', 'one', '--url', 'http://a', '--retry'];
     assert.deepEqual(parseFlags('talk', argv, KNOWN, ['--retry']), {
       flags: { '--url': 'http://a' }, switches: new Set(['--retry']), words: ['one'],

@@ -9,11 +9,11 @@ import { within } from '../../fixtures/app.ts';
 import { RecordedTerminal } from './recorded-terminal.ts';
 
 describe('write', () => {
-  it('waits for nothing while there is room', () => {
+  it('does not wait while there is room', () => {
     assert.equal(write(new PassThrough(), 'text'), undefined);
   });
 
-  it('waits until a full stream takes more, and listens no longer', async () => {
+  it('waits until a full stream accepts more, and then stops listening', async () => {
     const stream = new PassThrough({ highWaterMark: 1 });
     const written = write(stream, 'text');
     assert.ok(written instanceof Promise);
@@ -37,7 +37,7 @@ describe('write', () => {
 
 describe('withBrokenPipes', () => {
   for (const name of ['stdout', 'stderr'] as const) {
-    it(`interrupts a command whose ${name} nobody reads, which says so`, (t) => {
+    it(`interrupts a command whose ${name} nobody reads, and says so`, (t) => {
       const terminal = RecordedTerminal.of(t);
       const { interrupted } = withBrokenPipes(terminal);
       assert.equal(interrupted.aborted, false);

@@ -17,7 +17,7 @@ describe('oneLine', () => {
     it(`makes ${JSON.stringify(text)} one line`, () => assert.equal(oneLine(text), line));
   }
 
-  it('cuts a longer text to exactly its limit, the ellipsis included', () => {
+  it('cuts a longer text to exactly its limit, including the ellipsis', () => {
     assert.equal(oneLine('x'.repeat(500)), 'x'.repeat(500));
     assert.equal(oneLine('x'.repeat(501)), `${'x'.repeat(499)}…`);
     assert.deepEqual([oneLine('abcd', 4), oneLine('abcde', 4)], ['abcd', 'abc…']);
@@ -30,7 +30,7 @@ describe('shellWord', () => {
     assert.equal(shellWord(plain), plain);
   });
 
-  it('quotes all else, so that a shell takes it literally', () => {
+  it('quotes everything else, so that a shell takes it literally', () => {
     for (const word of ['', 'two words', "it's", '$HOME', '`id`', 'a;b', 'a"b', 'a\\b', '*', '~']) {
       const script = `printf %s ${shellWord(word)}`;
       assert.equal(execFileSync('/bin/sh', ['-c', script], { encoding: 'utf8' }), word);

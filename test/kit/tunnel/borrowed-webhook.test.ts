@@ -143,7 +143,7 @@ describe('borrowWebhook', () => {
 describe('borrowWebhook of an agent whose webhook is unclear', () => {
   useRestServer();
 
-  it('fails when LayerCode accepts the URL and does not use it, and sets the old one again', async () => {
+  it('fails if LayerCode accepts the URL without using it, and sets the old one', async () => {
     const posted: unknown[] = [];
     rest.fault = ({ method, body }) => {
       if (method !== 'POST') return undefined;
@@ -160,7 +160,7 @@ describe('borrowWebhook of an agent whose webhook is unclear', () => {
     );
   });
 
-  it('puts the old one back when ours was set and reading it again is refused', async () => {
+  it('restores the old one if ours was set and reading it again is refused', async () => {
     let isHidden = false;
     rest.fault = ({ method, body }) => {
       if (method === 'POST') isHidden = body.includes(OURS);
@@ -174,7 +174,7 @@ describe('borrowWebhook of an agent whose webhook is unclear', () => {
   });
 
   // It is set in one place and read from two.
-  it('puts the old one back when setting ours made it unclear', async () => {
+  it('restores the old one if setting ours made it unclear', async () => {
     let webhookUrl: unknown = PRODUCTION;
     rest.fault = ({ method, body }) => {
       if (method === 'POST') {
@@ -201,7 +201,7 @@ describe('giveBack', () => {
     });
   }
 
-  it('sets nothing when somebody has put the old one back already', async () => {
+  it('sets nothing if somebody has already restored the old one', async () => {
     const borrowed = await borrow();
     rest.webhooks.set('ag-1', PRODUCTION);
     const before = rest.requests.length;
@@ -209,7 +209,7 @@ describe('giveBack', () => {
     assert.deepEqual(rest.requests.slice(before).map(({ method }) => method), ['GET']);
   });
 
-  it('says that it is not put back when LayerCode accepts the old one and does not use it', async () => {
+  it('says that it is not restored if LayerCode accepts the old one without using it', async () => {
     const borrowed = await borrow();
     rest.fault = ({ method }) => (method === 'POST' ? answerJson(200, {}) : undefined);
     await borrowed.giveBack();
@@ -251,7 +251,7 @@ describe('giveBack', () => {
   });
 
   for (const before of [PRODUCTION, DEAD]) {
-    it(`says nothing when somebody has put the right one back already, and it was ${before}`, async () => {
+    it(`says nothing if somebody restored the right one, which was ${before}`, async () => {
       rest.webhooks.set('ag-1', before);
       leave({ 'ag-1': PRODUCTION });
       const borrowed = await borrow();
@@ -269,7 +269,7 @@ describe('giveBack', () => {
     ['https://voice.example/\n$(id)\u001b[2J', '\'https://voice.example/ $(id) [2J\''],
   ];
   for (const [old, word] of commands) {
-    it(`tells the command that puts ${JSON.stringify(old)} back when it cannot, and keeps it`, async () => {
+    it(`prints how to restore ${JSON.stringify(old)} if it cannot, and keeps it`, async () => {
       rest.webhooks.set('ag-1', old);
       const borrowed = await borrow();
       const before = kept();
@@ -289,7 +289,7 @@ describe('giveBack', () => {
     });
   }
 
-  it('waits no longer than the client does for a platform that is silent', async () => {
+  it('waits no longer than the client does for a silent platform', async () => {
     const borrowed = await borrow({ timeoutMs: 500 });
     rest.fault = () => neverAnswers;
     await borrowed.giveBack();
@@ -300,7 +300,7 @@ describe('giveBack', () => {
 describe('.layercode/webhook-url', () => {
   useRestServer();
 
-  it('holds the old webhook before the new one is set, for this user alone, and is gone when it was put back', async () => {
+  it('holds the old webhook while the new one is set, for this user alone', async () => {
     let whenSet: unknown;
     rest.fault = ({ method, body }) => {
       if (method === 'POST' && body.includes(OURS)) whenSet = kept();
@@ -317,7 +317,7 @@ describe('.layercode/webhook-url', () => {
     assert.deepEqual(readdirSync(folder()), ['.gitignore']);
   });
 
-  it('has what a killed run replaced put back, rather than that run\'s tunnel', async () => {
+  it('restores what a killed run replaced, rather than that run\'s tunnel', async () => {
     rest.webhooks.set('ag-1', DEAD);
     leave({ 'ag-1': PRODUCTION });
     const borrowed = await borrow();
@@ -326,27 +326,27 @@ describe('.layercode/webhook-url', () => {
     assert.deepEqual([rest.webhooks.get('ag-1'), kept()], [PRODUCTION, undefined]);
   });
 
-  it('has none put back where a killed run replaced none', async () => {
+  it('restores none if a killed run replaced none', async () => {
     rest.webhooks.set('ag-1', DEAD);
     leave({ 'ag-1': null });
     await (await borrow()).giveBack();
     assert.equal(rest.webhooks.get('ag-1'), null);
   });
 
-  it('outlives two runs that are killed', async () => {
+  it('survives two runs that are killed', async () => {
     await borrow({ url: DEAD });
     await borrow({ url: 'https://of-a-second.trycloudflare.com/api/agent' });
     await (await borrow()).giveBack();
     assert.deepEqual([rest.webhooks.get('ag-1'), kept()], [PRODUCTION, undefined]);
   });
 
-  it('counts for nothing when the webhook was set right since', async () => {
+  it('is ignored if the webhook has been set correctly since', async () => {
     leave({ 'ag-1': 'https://old.example/hook' });
     await (await borrow()).giveBack();
     assert.deepEqual([rest.webhooks.get('ag-1'), kept()], [PRODUCTION, undefined]);
   });
 
-  it('counts for no other agent, and keeps what another one had', async () => {
+  it('is ignored for other agents, and keeps what another one had', async () => {
     rest.webhooks.set('ag-1', DEAD);
     leave({ 'ag-2': 'https://of-agent-2.example/hook' });
     await (await borrow()).giveBack();
@@ -356,7 +356,7 @@ describe('.layercode/webhook-url', () => {
     );
   });
 
-  it('is kept when another run has the webhook at the end: that one may need it', async () => {
+  it('is kept if another run has the webhook at the end: that one may need it', async () => {
     const borrowed = await borrow();
     rest.webhooks.set('ag-1', DEAD);
     await borrowed.giveBack();
@@ -367,7 +367,7 @@ describe('.layercode/webhook-url', () => {
     ['refused', answerJson(400, {})],
     ['not answered', hangsUp],
   ] as const) {
-    it(`is kept when a run after a killed one is ${what}, and nobody is blamed`, async () => {
+    it(`is kept if a run after a killed one is ${what}, and nobody is blamed`, async () => {
       rest.webhooks.set('ag-1', DEAD);
       leave({ 'ag-1': PRODUCTION });
       rest.fault = ({ method }) => (method === 'POST' ? fault : undefined);
@@ -386,7 +386,7 @@ describe('.layercode/webhook-url', () => {
     assert.equal(rest.webhooks.get('ag-1'), DEAD);
   });
 
-  it('is missed, and no more than that, where it cannot be written', async () => {
+  it('is only missed if it cannot be written', async () => {
     writeFileSync(folder(), 'a file');
     const borrowed = await borrow();
     assert.match(

@@ -18,7 +18,7 @@ describe('CloudflaredOutput', () => {
     assert.deepEqual([url, isConnected], [URL_OF_TUNNEL, true]);
   });
 
-  it('takes the first of two', () => {
+  it('uses the first of two', () => {
     assert.equal(
       read('https://a-b.trycloudflare.com https://c-d.trycloudflare.com').url,
       'https://a-b.trycloudflare.com',

@@ -84,7 +84,7 @@ async function turnsOfTheEventLoop(): Promise<void> {
 describe('openTunnel', () => {
   useFakes();
 
-  it('opens the way to the agent and to nothing else', async () => {
+  it('opens a path to the agent and to nothing else', async () => {
     const opening = open({ paths: ['/', '/api/agent.v1'] });
     const fake = await running(opening);
     const config = fake.argv[2] ?? '';
@@ -186,7 +186,7 @@ describe('openTunnel', () => {
     assert.match(terminal.err, /not connected yet/);
   });
 
-  it('says where to get cloudflared when it is not there', async () => {
+  it('says where to get cloudflared if it is missing', async () => {
     const nowhere = join(terminal.directory, 'cloudflared');
     assert.match(
       await failureOf(open({ program: nowhere })),
@@ -246,7 +246,7 @@ describe('openTunnel', () => {
     await fake.gone;
   });
 
-  it('leaves no listener at the process', async () => {
+  it('leaves no listener on the process', async () => {
     const before = process.listenerCount('exit');
     const { tunnel } = await opened();
     assert.equal(process.listenerCount('exit'), before + 1);
@@ -254,7 +254,7 @@ describe('openTunnel', () => {
     assert.equal(process.listenerCount('exit'), before);
   });
 
-  it('leaves no cloudflared to a process that ends by an uncaught exception', async () => {
+  it('leaves no cloudflared behind when the process ends by an uncaught exception', async () => {
     const module = new URL('../../../src/kit/tunnel/tunnel.ts', import.meta.url).href;
     const script = `import { openTunnel } from '${module}';
       const { stdin, stdout, stderr, env } = process;
@@ -331,7 +331,7 @@ describe('a tunnel', () => {
     await fake.gone;
   });
 
-  it('is closed although a process that cloudflared left holds its output open', async () => {
+  it('can be closed even if a process that cloudflared left holds its output open', async () => {
     const { tunnel, fake } = await opened();
     const pid = await fake.leaveChild();
     try {
@@ -364,7 +364,7 @@ describe('a tunnel with --update-webhook', () => {
     };
   }
 
-  it('puts the old one back when it is closed, before the tunnel ends', async () => {
+  it('restores the old one when it is closed, before the tunnel ends', async () => {
     const { tunnel, fake } = await opened(webhook());
     await fake.defy();
     const order: string[] = [];
@@ -380,7 +380,7 @@ describe('a tunnel with --update-webhook', () => {
     assert.deepEqual([order, rest.webhooks.get('ag-1')], [['webhook', 'tunnel'], PRODUCTION]);
   });
 
-  it('has put it back by the time it is over because cloudflared died', async () => {
+  it('has restored it by the time it is over because cloudflared died', async () => {
     const { tunnel, fake } = await opened(webhook());
     fake.exit(3);
     assert.match((await tunnel.ended).reason ?? '', /code 3/);

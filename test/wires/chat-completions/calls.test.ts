@@ -120,7 +120,7 @@ describe('a request that names no conversation', () => {
   const unnamed: AskOptions = { conversationId: null };
   const lines = ['agent: Welcome.', 'user: Hello?', 'agent: Hi.', 'user: And now?'];
 
-  it('tells the agent the call as the request has it', async (t) => {
+  it('gives the agent the call as the request has it', async (t) => {
     const { agent, turns } = echo();
     const { platform } = serveCompletions(t, agent);
     assert.equal(await platform.hear(lines, unnamed), 'You said And now?');
@@ -152,7 +152,7 @@ describe('a request that names no conversation', () => {
     assert.equal(turns.all.length, 2);
   });
 
-  it('does not end the turn of another', async (t) => {
+  it('does not end another request\'s turn', async (t) => {
     const { agent, open } = halting();
     const { platform } = serveCompletions(t, agent);
     const first = await platform.ask(HELLO, unnamed);
@@ -163,7 +163,7 @@ describe('a request that names no conversation', () => {
     assert.deepEqual([await first.text(), await second.text()], [' Two.', ' Two.']);
   });
 
-  it('offers no tool to the model that acts once', async (t) => {
+  it('offers the model no once tool', async (t) => {
     const common = {
       description: 'Does.', parameters: { type: 'object', properties: {} }, run: () => 'done',
     } as const;
@@ -178,7 +178,7 @@ describe('a request that names no conversation', () => {
   });
 });
 
-describe('a request without words of anybody', () => {
+describe('a request without anybody\'s words', () => {
   it('asks for the welcome, which comes before the first words', async (t) => {
     const { agent, turns } = echo();
     const { platform } = serveCompletions(t, { welcome: 'Welcome.', ...agent });
@@ -204,7 +204,7 @@ describe("a request that ends with the agent's words", () => {
     assert.deepEqual(turns.all.map(({ text }) => text), ['Hello?', '']);
   });
 
-  it('says so too where these are no words, but tool calls', async (t) => {
+  it('says so too if there are no words but tool calls', async (t) => {
     const { agent, turns } = echo();
     const { platform } = serveCompletions(t, agent);
     const silent = { role: 'assistant', content: null, tool_calls: [] };
@@ -270,7 +270,7 @@ describe('the call that is sent with a request', () => {
     ]);
   });
 
-  it('may be cut in front', async (t) => {
+  it('may be cut at the front', async (t) => {
     const { agent, turns } = echo();
     const { platform } = serveCompletions(t, agent);
     const lines = ['user: One', 'agent: You said One', 'user: Two', 'agent: You said Two'];

@@ -77,7 +77,7 @@ describe('the key of a tool call', () => {
   const call = (exchanges: number): string[] =>
     Array.from({ length: exchanges }, (_, n) => [`user: Pay for ${n}`, 'agent: Done.']).flat();
 
-  it('is of no older place in the call, though the conversation was lost or erased', async (t) => {
+  it('belongs to no older place in the call, even if that was lost or erased', async (t) => {
     const keys: (string | undefined)[] = [];
     const agent = defineAgent({
       name: 'paying',

@@ -126,13 +126,13 @@ describe('a streamed reply', () => {
     assert.equal(await answer.text(), ' Two.');
   });
 
-  it('ends with a reason, also if the agent says nothing', async (t) => {
+  it('ends with a reason, even if the agent says nothing', async (t) => {
     const { platform } = serveCompletions(t, { onMessage: () => undefined });
     const chunks = await (await platform.ask(HELLO)).chunks();
     assert.deepEqual([chunks.length, textIn(chunks), reasonIn(chunks)], [2, '', 'stop']);
   });
 
-  it('has the tokens of all requests to the model in a chunk of their own', async (t) => {
+  it('has the tokens of all requests to the model in a separate chunk', async (t) => {
     const script = [[{ call: 'look', args: {} }], 'It is there.'] as const;
     const agent = modelAgent(script, { tools: [LOOK], tokens: { input: 100, output: 7 } });
     const { platform } = serveCompletions(t, agent);
@@ -142,7 +142,7 @@ describe('a streamed reply', () => {
     assert.deepEqual([choices, usage, reasonIn(chunks)], [[], tokens, 'stop']);
   });
 
-  it('says 0 tokens where no model was asked', async (t) => {
+  it('says 0 tokens if no model was asked', async (t) => {
     const { platform } = serveCompletions(t, {});
     const chunks = await (await platform.ask(WITH_USAGE)).chunks();
     const tokens = { prompt_tokens: 0, completion_tokens: 0, total_tokens: 0 };
@@ -306,7 +306,7 @@ for (const [form, ask] of FORMS) {
       });
     }
 
-    it('is no data for a browser, and the log says so once', async (t) => {
+    it('has no data for a browser, and the log says so once', async (t) => {
       const { reply, logLines } = await ask(t, {
         async *onMessage(_turn, { data }) {
           await data({ a: 1 });
@@ -319,7 +319,7 @@ for (const [form, ask] of FORMS) {
       assert.deepEqual(warningsIn(logLines), [message]);
     });
 
-    it('has no status of tools, which is no reason to warn', async (t) => {
+    it('has no status of tools, which does not cause a warning', async (t) => {
       const told = tool({
         name: 'tell', description: 'Tells.', parameters: LOOK.parameters, run: () => 'told',
         tellBrowser: 'everything',
@@ -365,7 +365,7 @@ for (const [form, ask] of FORMS) {
         assert.deepEqual(warningsIn(logLines), []);
       });
 
-    it('is only the goodbye where nothing is offered to end the call, and a warning', async (t) => {
+    it('is only the goodbye if nothing is offered to end the call, with a warning', async (t) => {
       const { reply, logLines } = await ask(t, hangingUp, offering('transferCall'));
       assert.deepEqual(reply, ['Goodbye.', 'stop', []]);
       const message = 'a part of a reply was dropped: the platform has no word for it: hanging up';
@@ -379,7 +379,7 @@ for (const [form, ask] of FORMS) {
       assert.deepEqual(model.requests[0]?.tools.map(({ name }) => name), ['look']);
     });
 
-    it('is nothing of a transfer where none is offered, as the agent is told', async (t) => {
+    it('has no transfer if none is offered, as the agent is told', async (t) => {
       const told = new Told<boolean>();
       const { reply } = await ask(t, {
         onMessage: (_turn, reply: Reply) => {
@@ -390,21 +390,21 @@ for (const [form, ask] of FORMS) {
       assert.deepEqual([reply, await told.next()], [['I cannot.', 'stop', []], false]);
     });
 
-    it('is what the model says if it may not transfer, and a warning', async (t) => {
+    it('is what the model says if it may not transfer, with a warning', async (t) => {
       const { reply, logLines } = await ask(t, toSales(sales));
       assert.deepEqual(reply, ['I cannot.', 'stop', []]);
       assert.ok(warningsIn(logLines).includes('this platform offers no transfer'));
     });
 
     for (const destination of ['__proto__', '+4930999']) {
-      it(`is no transfer to ${destination}, which the model has made up`, async (t) => {
+      it(`is not a transfer to ${destination}, which the model made up`, async (t) => {
         const { reply } = await ask(t, toSales({ destination }), offering('transferCall'));
         assert.deepEqual(reply, ['I cannot.', 'stop', []]);
       });
     }
 
     for (const name of ['end_call', 'transferCall']) {
-      it(`is empty where the platform tells how ${name} went`, async (t) => {
+      it(`is empty if the platform reports how ${name} went`, async (t) => {
         const asked = new Told<string>();
         const messages = [...messagesOf(['user: Bye.', 'agent: Goodbye.']), ...toolResult(name)];
         const { reply } = await ask(t, { onMessage: ({ text }) => asked.tell(text) }, { messages });

@@ -105,7 +105,7 @@ describe('the route of reports', () => {
     assert.equal((await keyless.ask(END, { path: PATH })).status, 404);
   });
 
-  it('is there for each of several agents', async (t) => {
+  it('exists for each of several agents', async (t) => {
     const agents = { sales: saying('Sales.'), desk: saying('Desk.') };
     const { platform } = serveWith(t, agents, {
       CHAT_COMPLETIONS_KEYS: KEY, VAPI_WEBHOOK_SECRET: VAPI_SECRET,
@@ -117,14 +117,14 @@ describe('the route of reports', () => {
     assert.deepEqual(statuses, [200, 200, 200]);
   });
 
-  it('refuses a report of Vapi where only ElevenLabs has a secret', async (t) => {
+  it('refuses a report of Vapi if only ElevenLabs has a secret', async (t) => {
     const environment = { ELEVENLABS_WEBHOOK_SECRET: ELEVENLABS_SECRET };
     const { platform } = serveCompletions(t, {}, { environment });
     const answer = await platform.ask(END, { path: PATH, key: VAPI_SECRET });
     assert.deepEqual([answer.status, await answer.json()], [401, { error: REFUSED }]);
   });
 
-  it('refuses a report of ElevenLabs where only Vapi has a secret', async (t) => {
+  it('refuses a report of ElevenLabs if only Vapi has a secret', async (t) => {
     const environment = { VAPI_WEBHOOK_SECRET: VAPI_SECRET };
     const { platform } = serveCompletions(t, {}, { environment });
     const headers = { 'elevenlabs-signature': signed(JSON.stringify(AFTER_CALL), Date.now(), '') };
@@ -146,7 +146,7 @@ describe('a report of Vapi', () => {
     ['in X-Vapi-Secret', { 'x-vapi-secret': VAPI_SECRET }],
     ['as a bearer token', { authorization: `Bearer ${VAPI_SECRET}` }],
   ] as const) {
-    it(`is taken with its secret ${what}`, async (t) => {
+    it(`is accepted with its secret ${what}`, async (t) => {
       const { report } = serveReports(t, {});
       const answer = await report(END, headers);
       assert.deepEqual([answer.status, await answer.json()], [200, { status: 'ok' }]);
@@ -161,7 +161,7 @@ describe('a report of Vapi', () => {
     ["the agent's key in its header", { 'x-api-key': KEY }],
     ["its secret in the key's header", { 'x-api-key': VAPI_SECRET }],
   ] as const) {
-    it(`is refused with ${what}, and tells nobody`, async (t) => {
+    it(`is refused with ${what}, and nobody is told`, async (t) => {
       const { agent, ends } = listening();
       const { report } = serveReports(t, agent);
       const answer = await report(END, headers);
@@ -170,7 +170,7 @@ describe('a report of Vapi', () => {
     });
   }
 
-  it('is no key for a completion', async (t) => {
+  it('is not a key for a completion', async (t) => {
     const { platform } = serveReports(t, {});
     assert.equal((await platform.ask(['user: Hello?'], { key: VAPI_SECRET })).status, 401);
   });
@@ -197,7 +197,7 @@ describe('a report of Vapi', () => {
 
   // One URL of the platform's gets the reports of all its calls, those of other agents too.
   for (const how of ['report', 'tell'] as const)
-    it(`of a call without turns is told to nobody, and leaves no record: ${how}`, async (t) => {
+    it(`of a call without turns is passed on to nobody and leaves no record: ${how}`, async (t) => {
       const { agent, ends } = listening();
       const archive = new CallArchiveInMemory();
       const log = createLogger({ level: 'silent', write: () => undefined });
@@ -208,7 +208,7 @@ describe('a report of Vapi', () => {
       assert.deepEqual([ends.all, archive.kept.all], [[], []]);
     });
 
-  it('is told once, in whichever form it comes again', async (t) => {
+  it('is passed on once, in whichever form it comes again', async (t) => {
     const { agent, ends } = listening();
     const { report, platform, logLines } = serveReports(t, agent);
     await platform.hear(['user: Hello?']);
@@ -219,7 +219,7 @@ describe('a report of Vapi', () => {
     assert.equal(ends.all.length, 1);
   });
 
-  it('is told again if the hook has failed', async (t) => {
+  it('is passed on again if the hook has failed', async (t) => {
     const tries = new Told<SessionEndContext>();
     const { report, platform, logLines } = serveReports(t, {
       onSessionEnd: (end) => {
@@ -257,7 +257,7 @@ describe('a report of Vapi', () => {
 });
 
 describe("Vapi's report that the caller spoke over the reply", () => {
-  it('interrupts the turn that runs', async (t) => {
+  it('interrupts the running turn', async (t) => {
     const gate = deferred();
     const { report, platform, interrupted } = serveReports(t, {
       async *onMessage() {
@@ -282,7 +282,7 @@ describe("Vapi's report that the caller spoke over the reply", () => {
     assert.deepEqual((await history(CONVERSATION)).at(-1)?.[2], 'interrupted');
   });
 
-  it('is late where the turn has not spoken yet, and ends nothing', async (t) => {
+  it('is late if the turn has not spoken yet, and ends nothing', async (t) => {
     const [gate, begun] = [deferred(), deferred()];
     const { report, platform, interrupted } = serveReports(t, {
       async onMessage() {
@@ -301,7 +301,7 @@ describe("Vapi's report that the caller spoke over the reply", () => {
 });
 
 describe('the webhook of ElevenLabs after a call', () => {
-  it('is told to the agent once', async (t) => {
+  it('is passed on to the agent once', async (t) => {
     const { agent, ends } = listening();
     const { tell, platform } = serveReports(t, agent, {}, 'elevenlabs');
     await platform.hear(['user: Hello?']);
@@ -344,7 +344,7 @@ describe('the webhook of ElevenLabs after a call', () => {
     });
   }
 
-  it('is taken with a signature of 29 minutes ago', async (t) => {
+  it('is accepted with a signature of 29 minutes ago', async (t) => {
     const { tell } = serveReports(t, {});
     assert.equal((await tell(body, signed(body, Date.now() - 29 * minute))).status, 200);
   });
@@ -395,7 +395,7 @@ describe('the body of a report', () => {
     });
   }
 
-  it('may have other fields, and those of prototypes', async (t) => {
+  it('may have other fields, including those of prototypes', async (t) => {
     const { agent, ends } = listening();
     const { report, platform } = serveReports(t, agent);
     await platform.hear(['user: Hello?']);
@@ -455,7 +455,7 @@ describe('the record of a call', () => {
   });
 
   // Vapi tells that a call has ended before it reports on it.
-  it('has the times of the report, though its end was told before', async (t) => {
+  it('has the times of the report, even if its end was reported before', async (t) => {
     const { report, platform, kept } = recording(t, 'vapi');
     await platform.hear(asking(['user: Hello?'], { call }));
     for (const body of [ENDED, END]) await report(body);
@@ -486,7 +486,7 @@ describe('the record of a call', () => {
     );
   });
 
-  it('is kept of times that make no sense as if there were none', async (t) => {
+  it('is kept without times that make no sense', async (t) => {
     const { report, platform, kept } = recording(t, 'vapi');
     await platform.hear(asking(['user: Hello?'], { call }));
     await report({ message: { ...END.message, startedAt: 'soon', endedAt: { a: 1 } } });

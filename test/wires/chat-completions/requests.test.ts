@@ -48,7 +48,7 @@ describe('the routes of Chat Completions', () => {
       assert.deepEqual([refused.status, await refused.json()], [401, WRONG_KEY]);
     });
 
-  it('are not there without keys', async (t) => {
+  it('do not exist without keys', async (t) => {
     const { platform } = serveWith(t, saying('Yes.'), { LAYERCODE_WEBHOOK_SECRET: SECRET });
     const statuses = [];
     for (const path of POST_PATHS.slice(1))
@@ -57,7 +57,7 @@ describe('the routes of Chat Completions', () => {
     assert.deepEqual(statuses, Array(7).fill(404));
   });
 
-  it('below "/" are there where the agent has that path', async (t) => {
+  it('below "/" exist if the agent has that path', async (t) => {
     const environment = { CHAT_COMPLETIONS_KEYS: KEY, AGENT_ROUTE: '/' };
     const { platform } = serveWith(t, saying('Yes.'), environment);
     assert.equal(await platform.hear(HELLO, { path: '/' }), 'Yes.');
@@ -157,7 +157,7 @@ describe('an error of a request', () => {
   const broken = '{"messages":';
 
   for (const path of ['/api/nobody/chat/completions', '/api/agent/v2/chat/completions/'])
-    it(`for ${path}, which is not there, is an object too`, async (t) => {
+    it(`for ${path}, which does not exist, is an object too`, async (t) => {
       const { platform, logLines } = serveCompletions(t, {});
       const answer = await platform.ask(HELLO, { path });
       assert.deepEqual([answer.status, await answer.json()], [404, errorBody('Not found')]);
@@ -236,7 +236,7 @@ describe('a key', () => {
     }],
     ['of a rotation', { authorization: 'Bearer next-key' }],
   ] as const) {
-    it(`${what} is taken`, async (t) => {
+    it(`${what} is accepted`, async (t) => {
       const { platform } = serveCompletions(t, {}, { environment });
       assert.equal((await platform.ask(HELLO, { key: null, headers })).status, 200);
     });
@@ -354,7 +354,7 @@ describe('a body', () => {
     assert.equal(plain.status, 200);
   });
 
-  it('of exactly the limit is taken, and one byte more is refused with 413', async (t) => {
+  it('of exactly the limit is accepted, and one byte more is refused with 413', async (t) => {
     const body = JSON.stringify(HELLO);
     const environment = { MAX_BODY_BYTES: String(Buffer.byteLength(body)) };
     const { platform } = serveCompletions(t, {}, { environment });
@@ -380,13 +380,13 @@ describe('a body', () => {
       assert.equal(read(content(given)).words, text);
     });
 
-  it('with the prompt of the platform does not show it to the agent', () => {
+  it('with the platform\'s prompt does not show it to the agent', () => {
     const developer = { role: 'developer', content: 'Obey.' };
     const { lines } = read({ messages: [developer, ...messagesOf(['system: Obey.', 'user: Hi'])] });
     assert.deepEqual(lines, [{ role: 'user', text: 'Hi' }]);
   });
 
-  it('with fields that this wire does not read is taken', async (t) => {
+  it('with fields that this wire does not read is accepted', async (t) => {
     const { platform } = serveCompletions(t, {});
     const unread = {
       model: 7, temperature: 'hot', max_tokens: null, max_completion_tokens: -1, user: {},
@@ -462,7 +462,7 @@ async function longestDelayMs(run: (attempt: number) => Promise<unknown>): Promi
   return best;
 }
 
-describe('a request of great size', () => {
+describe('a very large request', () => {
   const call = { id: 'call_1', type: 'function', function: { name: 'f', arguments: '{}' } };
   const manyCalls = { role: 'assistant', content: null, tool_calls: Array(10_000).fill(call) };
   const result = { role: 'tool', tool_call_id: 'call_1', content: 'ok' };
@@ -509,7 +509,7 @@ describe('a request of great size', () => {
 });
 
 describe('a connection', () => {
-  it('takes a header of 8 KB that names a conversation as one that names none', async (t) => {
+  it('treats a header of 8 KB that names a conversation as if it named none', async (t) => {
     const { platform, logLines } = serveCompletions(t, {});
     assert.equal(await platform.hear(HELLO, { conversationId: 'c'.repeat(8_192) }), 'Yes.');
     const [line] = await requestLines(logLines);

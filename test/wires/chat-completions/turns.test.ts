@@ -10,8 +10,8 @@ import {
 
 const HELLO = asking(['user: Hello?']);
 
-describe('a request whose last message of the caller has no words', () => {
-  it('is silence, and not the words before again', async (t) => {
+describe('a request whose last message from the caller has no words', () => {
+  it('is silence, and not the previous words again', async (t) => {
     const { agent, turns } = echo();
     const { platform } = serveCompletions(t, agent);
     await platform.hear(HELLO);
@@ -22,7 +22,7 @@ describe('a request whose last message of the caller has no words', () => {
 });
 
 describe('what the platform cannot express', () => {
-  it('is no part of what was said: a call that cannot be hung up was not', async (t) => {
+  it('is not part of what was said: a call that cannot be hung up was not', async (t) => {
     const { platform, app } = serveCompletions(t, {
       onMessage: (_turn, reply) => {
         reply.data({ look: 'here' });
@@ -46,7 +46,7 @@ describe('a request that comes again with the same bytes', () => {
       return [...text.matchAll(/"content":"([^"]*)"/g)].map(([, content]) => content).join('');
     };
 
-    it(`gets the whole reply of the turn that runs: ${what}`, async (t) => {
+    it(`gets the whole reply of the running turn: ${what}`, async (t) => {
       const { agent, turns, open } = halting();
       const { platform } = serveCompletions(t, agent);
       const older = platform.ask(request(first));
@@ -74,7 +74,7 @@ describe('a request that comes again with the same bytes', () => {
     assert.equal(turns.all.length, 2);
   });
 
-  it('is the same turn where only the prompt of the platform differs', async (t) => {
+  it('is the same turn if only the platform\'s prompt differs', async (t) => {
     const { agent, turns } = echo();
     const { platform } = serveCompletions(t, agent);
     await platform.hear(['system: It is 12:00.', 'user: Hello?']);
@@ -82,7 +82,7 @@ describe('a request that comes again with the same bytes', () => {
     assert.equal(turns.all.length, 1);
   });
 
-  it('is the same turn where the Idempotency-Key is the same', async (t) => {
+  it('is the same turn if the Idempotency-Key is the same', async (t) => {
     const { agent, turns } = echo();
     const { platform } = serveCompletions(t, agent);
     const headers = { 'idempotency-key': 'k-1' };
@@ -93,7 +93,7 @@ describe('a request that comes again with the same bytes', () => {
   });
 
   for (const [what, key] of [['control characters', 'k\u0085'], ['8 KB', 'k'.repeat(8_192)]]) {
-    it(`is known by its words where the Idempotency-Key has ${what}`, async (t) => {
+    it(`is recognised by its words if the Idempotency-Key has ${what}`, async (t) => {
       const { agent, turns } = echo();
       const { platform } = serveCompletions(t, agent);
       const headers = { 'idempotency-key': key ?? '' };
@@ -103,14 +103,14 @@ describe('a request that comes again with the same bytes', () => {
     });
   }
 
-  it('has ids with any signs of the Idempotency-Key', async (t) => {
+  it('has ids for any characters of the Idempotency-Key', async (t) => {
     const { platform } = serveCompletions(t, {});
     const key = 'k"\\\u00fc';
     const answer = await platform.ask(HELLO, { headers: { 'idempotency-key': key } });
     assert.equal((await answer.next())?.id, `chatcmpl-${key}`);
   });
 
-  it('is told apart from a call that repeats the same words for more than 50 lines', async (t) => {
+  it('is distinguished from a call that repeats the words for more than 50 lines', async (t) => {
     const { agent, turns } = echo();
     const { platform } = serveCompletions(t, agent);
     const lines: string[] = [];
@@ -151,7 +151,7 @@ describe('a connection that is dropped', () => {
 });
 
 describe('a newer request of the same conversation', () => {
-  it('ends the turn that runs', async (t) => {
+  it('ends the running turn', async (t) => {
     const { agent, turns, open } = halting();
     const { platform, interrupted } = serveCompletions(t, agent);
     const older = await platform.ask(['user: Hello?']);

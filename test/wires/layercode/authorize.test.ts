@@ -92,7 +92,7 @@ describe('authorize', () => {
     );
   });
 
-  it('takes a body of any content type: some pages send none', async (t) => {
+  it('accepts a body of any content type: some pages send none', async (t) => {
     const { ask } = await stage(t, AUTHORIZED);
     for (const type of ['text/plain;charset=UTF-8', 'application/x-www-form-urlencoded'])
       assert.equal((await ask(undefined, { 'content-type': type })).status, 200);
@@ -218,7 +218,7 @@ describe('who may authorize', () => {
       assert.equal(platform.requests.length, status === 200 ? 1 : 0);
     });
 
-  it('takes the last of two agent_id for the one it checks and the one it sends', async (t) => {
+  it('checks and sends the last of two agent_id fields', async (t) => {
     const { ask, platform } = await stage(t, AUTHORIZED, listed);
     await ask('{"agent_id":"agent_3","agent_id":"agent_1"}');
     assert.equal(platform.requests[0]?.body, body);
@@ -277,7 +277,7 @@ describe('a bad authorize request', () => {
     });
   }
 
-  it('is 413 beyond 16,384 bytes, and one of exactly so many is accepted', async (t) => {
+  it('is 413 beyond 16,384 bytes, and exactly that many are accepted', async (t) => {
     const { ask, platform } = await stage(t, AUTHORIZED);
     const fixed = '{"agent_id":"a","metadata":{"a":""}}'.length;
     const bodyOf = (bytes: number): string =>
@@ -289,7 +289,7 @@ describe('a bad authorize request', () => {
     assert.equal(platform.requests.length, 1);
   });
 
-  it('is 413 beyond MAX_BODY_BYTES, where that is less', async (t) => {
+  it('is 413 beyond MAX_BODY_BYTES if that is less', async (t) => {
     const { ask } = await stage(t, AUTHORIZED, { maxBodyBytes: 100 });
     assert.equal((await ask(`{"agent_id":"${'a'.repeat(100)}"}`)).status, 413);
   });

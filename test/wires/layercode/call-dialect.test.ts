@@ -106,7 +106,7 @@ describe('transcript', () => {
     );
   });
 
-  it('carries no turn_id, even where the event had one', async (t) => {
+  it('carries no turn_id, even if the event had one', async (t) => {
     const { client } = serve(t, {});
     assert.doesNotMatch(
       await (await client.post(event('transcript', { turn_id: 't-1' }))).response.text(),
@@ -154,7 +154,7 @@ describe('user_interrupted', () => {
     ['that ran', true],
     ['that had been sent whole', false],
   ] as const) {
-    it(`is told to the agent once for a turn ${what}`, async (t) => {
+    it(`is reported to the agent once for a turn ${what}`, async (t) => {
       const served = holding(t, hold ? {} : { onMessage: () => 'One.' });
       await served.hold();
       await until(() => hold || served.app.runningTurns === 0, 'the turn to end');
@@ -190,7 +190,7 @@ describe('user_interrupted', () => {
     assert.deepEqual([app.runningTurns, interrupted.all.map(({ text }) => text)], [0, ['']]);
   });
 
-  it('after a turn that said nothing changes nothing, and is not told to the agent', async (t) => {
+  it('after a silent turn changes nothing, and is not reported to the agent', async (t) => {
     const { client, interrupted } = serve(t, { onMessage: () => undefined });
     await (await client.post(event('transcript', { turn_id: 't-1' }))).text();
     await (await client.post(wireBody('user-interrupted'))).events();
@@ -286,7 +286,7 @@ describe('call_ended', () => {
 });
 
 describe('both dialects on one route', () => {
-  it('are told apart by the body', async (t) => {
+  it('are distinguished by the body', async (t) => {
     const { client } = serve(t, {});
     const session = await (await client.post(wireBody('message'))).events();
     const call = await (await client.post(wireBody('transcript'))).events();

@@ -39,7 +39,7 @@ describe('callEventOf', () => {
     });
   }
 
-  it('has no turn id where the platform sent none', () => {
+  it('has no turn id if the platform sent none', () => {
     for (const turn_id of [undefined, null]) {
       const event = translated({ ...SESSION, type: 'message', text: '', turn_id });
       assert.equal(event.turnId, undefined);
@@ -103,7 +103,7 @@ describe('callEventOf', () => {
   }
 
   for (const wrong of [5, {}, 'x'.repeat(257), '+1\n2']) {
-    it(`takes ${JSON.stringify(wrong).slice(0, 20)} for no number`, () => {
+    it(`does not accept ${JSON.stringify(wrong).slice(0, 20)} as a number`, () => {
       const event = { type: 'call_started', call_id: 'c', from_phone_number: wrong };
       assert.equal(translated(event).caller, undefined);
     });

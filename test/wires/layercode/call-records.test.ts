@@ -153,7 +153,7 @@ describe('the end of a session, where calls are recorded', () => {
     assert.deepEqual(saidIn(kept).map(([, , words]) => words), ['Hello?', 'Yes.']);
   });
 
-  it('answers before the record is written, and though it cannot be', async (t) => {
+  it('answers before the record is written, even if it cannot be', async (t) => {
     const { client, archive, metric } = record(t, {});
     archive.failWith = new Error('full');
     await (await client.post(messageEvent())).text();
@@ -197,7 +197,7 @@ describe('an app that keeps no records', () => {
     assert.doesNotMatch(app.metrics.text(), /call_records/);
   });
 
-  it('is not made where the settings ask for them', () => {
+  it('is not created if the settings ask for them', () => {
     const settings = parseSettings(
       { LAYERCODE_WEBHOOK_SECRET: SECRET, CALL_RECORDS: 'file:calls.jsonl' }, [],
     );

@@ -53,7 +53,7 @@ function eventsOf(count: number): Parameters<typeof rawRequest>[0][] {
 const IS_WHOLE = /HTTP\/1\.1 200[^]*Yes\.[^]*response\.end/;
 
 describe('replies of one round', () => {
-  it('arrive whole, and are in history, where a layer throws behind next()', async (t) => {
+  it('arrive whole, and are in history, if a layer throws after next()', async (t) => {
     const served = serve(t, {});
     served.app.use(
       onPost(async (_context, next) => {
@@ -129,7 +129,7 @@ describe('replies of one round', () => {
 });
 
 describe('a turn that is taken over before its first words depart', () => {
-  it('has said them, as they still leave', async (t) => {
+  it('has said them, as they are still sent', async (t) => {
     const served = serve(t, {
       async onMessage({ signal }, reply) {
         reply.say('First words.');

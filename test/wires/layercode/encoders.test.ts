@@ -78,7 +78,7 @@ describe('SessionEncoder', () => {
     }
   });
 
-  it('keeps half of a surrogate pair from becoming bytes that are no UTF-8', () => {
+  it('keeps half of a surrogate pair from becoming bytes that are not UTF-8', () => {
     const line = new SessionEncoder('t1').event({ type: 'say', text: '\ud83d' });
     assert.equal(Buffer.from(line).toString('utf8'), line);
   });

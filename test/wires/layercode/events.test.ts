@@ -159,13 +159,13 @@ describe('parseEvent', () => {
   for (const type of TYPES) {
     const event = { type, ...VALID[type] };
 
-    it(`takes a ${type} with every field and keeps it as it came`, () => {
+    it(`accepts a ${type} with every field and keeps it as it came`, () => {
       const parsed = parse(event);
       assert.deepEqual(parsed, event);
       assert.equal(isKnownEvent(parsed), true);
     });
 
-    it(`takes a ${type} with the required fields alone`, () => {
+    it(`accepts a ${type} with only the required fields`, () => {
       const required = Object.fromEntries(
         Object.entries(VALID[type]).filter(([name]) => REQUIRED[type].includes(name)),
       );
@@ -178,7 +178,7 @@ describe('parseEvent', () => {
       // it.
       const rule = ruleOf(type, name);
 
-      it(`${isRequired ? 'refuses' : 'takes'} a ${type} without ${name}`, () => {
+      it(`${isRequired ? 'refuses' : 'accepts'} a ${type} without ${name}`, () => {
         const damaged = without(event, name);
         if (!isRequired) return assert.deepEqual(parse(damaged), damaged);
         const error = errorOf(damaged);
@@ -270,7 +270,7 @@ describe('parseEvent', () => {
     }
   });
 
-  it('takes an id of 256 characters and refuses one more, in all fields for ids', () => {
+  it('accepts an id of 256 characters and refuses one more, in all fields for ids', () => {
     for (const [type, name] of [
       ['message', 'session_id'],
       ['message', 'conversation_id'],
@@ -286,7 +286,7 @@ describe('parseEvent', () => {
     }
   });
 
-  it('refuses control characters in an id, and takes all others', () => {
+  it('refuses control characters in an id, and accepts all others', () => {
     for (const character of ['\u0000', '\n', '\r', '\t', '\u001f', '\u007f', '\u0085', '\u009f']) {
       assert.equal(
         errorOf({ type: 'message', ...VALID.message, turn_id: `a${character}b` }).path,
@@ -363,20 +363,20 @@ describe('parseEvent', () => {
     );
   });
 
-  it('takes the last of a field that stands twice, as JSON.parse does', () => {
+  it('uses the last of a field that occurs twice, as JSON.parse does', () => {
     assert.equal(
       (parse('{"type":"data","type":"call_ended","call_id":"c"}') as LayercodeEvent).type,
       'call_ended',
     );
   });
 
-  it('takes JSON in any formatting', () => {
+  it('accepts JSON in any formatting', () => {
     const parsed = parse('\r\n\t{ "type" : "call_ended" ,\n"call_id":"c\\u0061ll" }\n');
     assert.deepEqual(parsed, { type: 'call_ended', call_id: 'call' });
   });
 });
 
-describe('parseEvent of a body that is no event', () => {
+describe('parseEvent of a body that is not an event', () => {
   for (const [title, body, message] of [
     ['empty', '', 'the body is empty, expected a JSON object'],
     ['null', 'null', 'the body must be a JSON object, got null'],
@@ -409,7 +409,7 @@ describe('parseEvent of a body that is no event', () => {
     });
   }
 
-  it('refuses bytes that are no UTF-8, in a string and outside', () => {
+  it('refuses bytes that are not UTF-8, inside a string and outside', () => {
     for (const bytes of [
       [0xff],
       [0x7b, 0x22, 0xc3, 0x22, 0x7d],

@@ -279,7 +279,7 @@ for (const end of [endEvent(), callEvent('call_ended')])
   });
 
 describe('a repeated session.end', () => {
-  it('cuts no turn that runs by now, not even of its own session', async (t) => {
+  it('cuts no turn that is running by now, not even of its own session', async (t) => {
     const { client, history } = serve(t, {
       onMessage: async ({ text, signal }, reply) => {
         reply.say('One.');
@@ -297,7 +297,7 @@ describe('a repeated session.end', () => {
     }
   });
 
-  it('is told again when the hook failed', async (t) => {
+  it('is reported again if the hook failed', async (t) => {
     const told = new Told<string>();
     const { client } = serve(t, {
       onSessionEnd: async ({ event: { type } }) => {
@@ -313,7 +313,7 @@ describe('a repeated session.end', () => {
     assert.deepEqual([statuses, told.all.length], [[500, 200, 200], 2]);
   });
 
-  it("is another session's where the id is another", async (t) => {
+  it("belongs to another session if the id is another", async (t) => {
     const told = new Told<string>();
     const { client } = serve(t, { onSessionEnd: ({ event: { type } }) => told.tell(type) });
     await client.post(endEvent());

@@ -178,7 +178,7 @@ describe('webhookUrl', () => {
 
   // `new URL('https://host/v1/agents/..')` is https://host/v1/, also with %2E%2E.
   for (const id of ['', '.', '..']) {
-    it(`asks for no agent named ${JSON.stringify(id)}`, async () => {
+    it(`does not ask for an agent named ${JSON.stringify(id)}`, async () => {
       await assert.rejects(client.webhookUrl(id), TypeError);
       await assert.rejects(client.setWebhookUrl(id, PRODUCTION), TypeError);
       assert.equal(rest.requests.length, 0);
@@ -243,7 +243,7 @@ for (const [name, call] of Object.entries(calls)) {
       assert.deepEqual([kind, status, reason, retryAfter], ['refused', 429, 'Slow down', '17']);
     });
 
-    it('has no key in it, though the platform quotes it', async () => {
+    it('has no key in it, even if the platform quotes it', async () => {
       rest.fault = ({ headers }) => answerJson(401, { error: `not ${headers.authorization}` });
       const error = await failureOf(call(client));
       assert.equal(error.reason, 'not Bearer [redacted]');
@@ -279,7 +279,7 @@ for (const [name, call] of Object.entries(calls)) {
       assert.equal((await failureOf(call(client))).kind, 'unreachable');
     });
 
-    it('is unreachable when it is sent elsewhere, and the key goes to nobody else', async () => {
+    it('is unreachable when it is redirected, and the key goes to nobody else', async () => {
       const elsewhere = await startRestServer({ 'ag-1': null });
       try {
         rest.fault =

@@ -68,7 +68,7 @@ describe("the session dialect's stream", () => {
     );
   });
 
-  it('has the first piece on the wire before the second exists', async (t) => {
+  it('sends the first piece before the second exists', async (t) => {
     const asked = deferred();
     let secondExists = false;
     const { raw } = serve(t, {
@@ -98,7 +98,7 @@ describe("the session dialect's stream", () => {
     assert.doesNotMatch(await (await client.post(messageEvent())).response.text(), /^:/m);
   });
 
-  it('holds comments while nothing is said, where they are turned on', async (t) => {
+  it('holds comments while nothing is said if they are turned on', async (t) => {
     const gate = deferred();
     const { raw } = serve(
       t,

@@ -31,7 +31,7 @@ describe('signPayload', () => {
     assert.equal(signPayload(new TextEncoder().encode(BODY), SECRET, { time: NOW }), HEADER);
   });
 
-  it('signs bytes that are no UTF-8 as they are', () => {
+  it('signs bytes that are not UTF-8 as they are', () => {
     const body = Uint8Array.of(0xff, 0xfe, 0x00, 0x80);
     const header = signPayload(body, SECRET, { time: NOW });
     assert.equal(verifySignature(body, header, SECRET, { now: NOW }), true);
@@ -41,19 +41,19 @@ describe('signPayload', () => {
     );
   });
 
-  it('signs a body that is empty', () => {
+  it('signs an empty body', () => {
     assert.equal(
       verifySignature('', signPayload('', SECRET, { time: NOW }), SECRET, { now: NOW }),
       true,
     );
   });
 
-  it('signs with the present time by default, in seconds', (t) => {
+  it('signs with the current time by default, in seconds', (t) => {
     t.mock.method(Date, 'now', () => NOW * 1_000 + 999);
     assert.equal(signPayload(BODY, SECRET), HEADER);
   });
 
-  it('takes a secret with characters beyond ASCII as its UTF-8 bytes', () => {
+  it('uses a secret with characters beyond ASCII as its UTF-8 bytes', () => {
     const secret = 'whsec_é語👋';
     const expected = createHmac('sha256', Buffer.from(secret, 'utf8'))
       .update(`${NOW}.x`)
@@ -145,7 +145,7 @@ describe('verifySignature', () => {
 
   it('names its tolerance', () => assert.equal(SIGNATURE_TOLERANCE_SECONDS, 300));
 
-  it('takes the present time by default', (t) => {
+  it('uses the current time by default', (t) => {
     t.mock.method(Date, 'now', () => (NOW + 300) * 1_000 + 999);
     assert.equal(verifySignature(BODY, HEADER, SECRET), true);
     t.mock.method(Date, 'now', () => (NOW + 301) * 1_000);
@@ -182,7 +182,7 @@ describe('verifySignature', () => {
     assert.equal(verifySignature('x', header.replace('t=1,', 't=1.1,'), SECRET, { now: 1 }), false);
   });
 
-  it('accepts any of several secrets, wherever it stands, and no other', () => {
+  it('accepts any of several secrets, wherever it is listed, and no other', () => {
     for (const secrets of [
       [SECRET, 'b'],
       ['a', SECRET],
@@ -243,7 +243,7 @@ describe('SignatureVerifier', () => {
     assert.equal(verifier.check(claim, `${BODY} `), 'wrong');
   });
 
-  it('calls a part of the right digest wrong, though the whole was checked before', () => {
+  it('calls a part of the right digest wrong, even if the whole was checked before', () => {
     const claim = verifier.parse(HEADER, NOW);
     assert.ok(typeof claim === 'object');
     assert.equal(verifier.check(claim, BODY), undefined);
@@ -251,7 +251,7 @@ describe('SignatureVerifier', () => {
       assert.equal(verifier.check({ ...claim, digests: [DIGEST.slice(0, length)] }, BODY), 'wrong');
   });
 
-  it('accepts a header of exactly the bound and refuses one character more', () => {
+  it('accepts a header of exactly the limit and refuses one character more', () => {
     const padded = (length: number): string => {
       const start = `t=${NOW},v1=${DIGEST},x=`;
       return start.padEnd(length, 'x');

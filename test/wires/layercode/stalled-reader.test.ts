@@ -42,14 +42,14 @@ function streamOver(destination: Destination, heartbeatMs: number): ReplyStream 
 }
 
 describe('ReplyStream', () => {
-  it('takes nothing more while its end waits to depart', () => {
+  it('accepts nothing more while its end waits to depart', () => {
     const reply = streamOver(new Destination(), 0);
     assert.equal(reply.send({ type: 'say', text: 'word' }), true);
     assert.equal(reply.end('with others'), false);
     assert.deepEqual([reply.isOpen, reply.send({ type: 'say', text: 'late' })], [false, false]);
   });
 
-  it('puts the heartbeat off with every event, and stops it at the end', (t) => {
+  it('delays the heartbeat with every event, and stops it at the end', (t) => {
     let putOff = 0;
     const timer = { refresh: () => (putOff += 1) };
     t.mock.method(globalThis, 'setInterval', () => timer);
@@ -61,7 +61,7 @@ describe('ReplyStream', () => {
     assert.deepEqual(cleared.mock.calls[0]?.arguments, [timer]);
   });
 
-  it('does not count its end among the events that were not sent', async (t) => {
+  it('does not count its end among the unsent events', async (t) => {
     const destination = new Destination({ room: false });
     const reply = streamOver(destination, 0);
     t.after(() => reply.closed());
@@ -74,7 +74,7 @@ describe('ReplyStream', () => {
 });
 
 describe('Turns', () => {
-  it('let the agent wait no more for a stream that a newer delivery has taken over', async () => {
+  it('stop the agent from waiting for a stream that a newer delivery has taken over', async () => {
     // The platform delivers a turn again when the first connection hangs: that one must not hold up
     // the second.
     const said: unknown[] = [];
@@ -197,7 +197,7 @@ function waiting(): {
 }
 
 describe('a caller that stops reading', () => {
-  it('keeps its stream open, but its agent is not at work any more when that has ended', async (t) => {
+  it('keeps its stream open, but its agent is no longer at work when that has ended', async (t) => {
     const ended = deferred();
     const { app, metric } = await unread(t, (reply) => {
       for (let count = 0; count < PIECES; count++) void reply.say(PIECE);

@@ -50,7 +50,7 @@ describe('webhook signature', () => {
     assert.equal(reply.status, 401);
   });
 
-  it('refuses a repeated header, though each of the two is right', async (t) => {
+  it('refuses a repeated header, even if each of the two is right', async (t) => {
     const connection = await serve(t, {}).raw();
     connection.write(
       rawRequest(messageEvent(), {
@@ -87,7 +87,7 @@ describe('webhook signature', () => {
     assert.equal(await connection.status(), 401);
   });
 
-  it('is never off: an app without a secret is not made', () => {
+  it('is never off: an app without a secret is not created', () => {
     assert.throws(
       () => createApp(parseSettings({}, []), { name: 'any', onMessage: () => 'Yes.' }),
       /LAYERCODE_WEBHOOK_SECRET/,
@@ -135,7 +135,7 @@ describe('webhook body', () => {
     });
   }
 
-  it('is refused with 100 characters of a content type that is longer', async (t) => {
+  it('is refused with 100 characters of a longer content type', async (t) => {
     const { client } = serve(t, {});
     const headers = { 'content-type': `text/${'x'.repeat(300)}` };
     const { response } = await client.post(messageEvent(), { headers });

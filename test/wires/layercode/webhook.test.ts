@@ -22,7 +22,7 @@ import {
 } from '../../fixtures/app.ts';
 import { wireBody } from '../../fixtures/wire.ts';
 
-describe('webhook events that are no turns', () => {
+describe('webhook events that are not turns', () => {
   for (const name of ['data', 'session-update', 'session-end']) {
     it(`${name} is answered with {"status":"ok"} by default`, async (t) => {
       const { client } = serve(t, {});
@@ -145,7 +145,7 @@ describe('webhook events that are no turns', () => {
   });
 });
 
-describe('what the agent is told', () => {
+describe('what the agent is given', () => {
   it('is the turn with its ids and words, the request headers and the posted event', async (t) => {
     const turns = new Told<MessageTurn>();
     const { client } = serve(t, { onMessage: (turn) => turns.tell(turn) });
@@ -165,7 +165,7 @@ describe('what the agent is told', () => {
 });
 
 describe('a pipelined connection', notByFetch('the connection is the other server\'s'), () => {
-  it('that dies ends its turn, and the one behind it never begins', async (t) => {
+  it('that dies ends its turn, and the next one never begins', async (t) => {
     const signals = new Map<string, AbortSignal>();
     const begun = new Told<string>();
     const { raw, interrupted, history, metric, app } = serve(t, {
