@@ -1,15 +1,14 @@
 // Who may overwrite what a turn says. Pure: it knows no store and no clock. A turn has two facts:
-// what its run has said of its reply, and what the platform has reported of that. Either may come
-// first, and in any process. Its words follow from both: those that the run has said, cut to what
-// was reported.
+// its run's account of what it spoke, and what the platform has reported as heard. Either may come
+// first, and in any process. Its words follow from both: those of the account, cut to what was heard.
 
 /**
- * What the run of a turn has said of its reply.
+ * How far the account is that the run of a turn gives of its reply.
  *
- * - `running`: nothing yet, and it goes on.
- * - `closed`: nothing yet, and something else has ended the turn.
- * - `leaving`: how it ended, or what it has said so far. It may still say that less has left.
- * - `final`: its last word.
+ * - `running`: the run goes on, and has at most stored its calls.
+ * - `closed`: there is none, and something else has ended the turn.
+ * - `leaving`: it has told how it ended, or what it has spoken so far, and may still take some back.
+ * - `final`: it is complete.
  */
 export const ACCOUNTS = ['running', 'closed', 'leaving', 'final'] as const;
 export type Account = (typeof ACCOUNTS)[number];
@@ -24,7 +23,7 @@ export type Account = (typeof ACCOUNTS)[number];
 export type Verdict = 'takes' | 'stays' | 'unless reported' | 'if reported' | 'its report';
 
 /**
- * Who comes, and what the turn says in each of `ACCOUNTS`.
+ * Who writes, and whether the words change, for each of `ACCOUNTS`.
  *
  * - `its calls`: its run says what it has said and called so far.
  * - `its end`: its run says how it ended, and whether it is leaving.

@@ -1,7 +1,6 @@
 // One model on the Chat Completions wire: https://platform.openai.com/docs/api-reference/chat
 
 import { endingAtOnce } from '../base/end-at-once.ts';
-import { openEventStream, readBoundedText, readTrailer, type BodyReader } from './connection.ts';
 import { FieldRefused, type ModelAccess } from './failure.ts';
 import {
   ModelError, type ChatMessage, type ChatModel, type DefaultOptions, type ModelDelta,
@@ -14,6 +13,7 @@ import { createRequestBody } from './request-body.ts';
 import { requestFailureOf, RequestReport } from './request-report.ts';
 import { RequestClock, TIMEOUTS, type Timeouts } from './timeouts.ts';
 import { ToolCallSignatures } from './tool-call-signatures.ts';
+import { openEventStream, readBoundedText, readTrailer, type BodyReader } from './vendor-request.ts';
 
 export interface ChatCompletionsOptions {
   /** `provider:model`, for errors and usage. */

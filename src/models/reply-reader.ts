@@ -1,9 +1,9 @@
 import { SseDecoder, type DecodedEvent } from '../sse/decode.ts';
-import { dropped, type BodyReader } from './connection.ts';
 import type { ModelAccess } from './failure.ts';
 import { ModelError, type ModelDelta } from './model.ts';
 import type { ReplyAssembler } from './reply-assembler.ts';
 import type { RequestClock } from './timeouts.ts';
+import { dropped, type BodyReader } from './vendor-request.ts';
 
 /** Longest event, in UTF-16 code units. More than the longest arguments of a tool call. */
 const MAX_EVENT_LENGTH = 1_048_576;

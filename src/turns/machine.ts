@@ -10,7 +10,7 @@ export type Ending = 'completed' | 'failed' | 'interrupted';
 /**
  * - `opening`: the store opens its record. The agent has not been asked yet.
  * - `failed early`, `cut early`: it has ended, and its caller was answered, but the store has not
- *   opened its record yet. If that is what failed, nothing follows, and history has nothing of it.
+ *   opened its record yet. If the store fails to, nothing follows, and history has nothing of it.
  * - `speaking`: the agent was asked.
  * - `storing`: the reply is complete, and its record is settled before the last event leaves.
  * - `storing a failure`: the same with an apology.
@@ -25,7 +25,7 @@ export type RunState = (typeof RUN_STATES)[number];
 
 /**
  * - `opened`: its record is open. `not opened`: the turn was over before the store could begin.
- * - `runs elsewhere`: turns or tool calls of other processes count, if those live.
+ * - `runs elsewhere`: other processes run its turns or tool calls, if they are alive.
  * - `stale`: a newer turn was opened meanwhile. `replayed`: the turn was completed before.
  * - `handed over`: the agent has ended, and another one continues.
  * - `completed`: the agent has said all, or has ended the turn.
