@@ -1,9 +1,10 @@
 // Who may overwrite what a turn says. Pure: it knows no store and no clock. A turn has two facts:
 // its run's account of what it spoke, and what the platform has reported as heard. Either may come
-// first, and in any process. Its words follow from both: those of the account, cut to what was heard.
+// first, and in any process. Its words follow from both: those of the account, cut to what was
+// heard.
 
 /**
- * How far the account is that the run of a turn gives of its reply.
+ * How much the run of a turn has told of its reply.
  *
  * - `running`: the run goes on, and has at most stored its calls.
  * - `closed`: there is none, and something else has ended the turn.
