@@ -8,7 +8,7 @@
  *
  * - `running`: the run goes on, and has at most stored its calls.
  * - `closed`: there is none, and something else has ended the turn.
- * - `leaving`: it has told how it ended, or what it has spoken so far, and may still take some back.
+ * - `leaving`: it has told how it ended, or what it has spoken so far, and may take some back.
  * - `final`: it is complete.
  */
 export const ACCOUNTS = ['running', 'closed', 'leaving', 'final'] as const;

@@ -25,12 +25,6 @@ export class EarlierToolCalls {
     for (const message of calls) this.#note(message);
   }
 
-  /** Those that still ran when this run began, here or in another process. */
-  get running(): readonly KnownToolCall[] {
-    return [...this.#known.values()].filter(({ message: { state, process }, outcome }) =>
-      state === 'running' && (outcome !== undefined || process !== undefined));
-  }
-
   /**
    * Calls of other runs that this run learns of while it goes on. `ownCall` returns its own call
    * with a key. It does not wait for itself, and the one learnt of stands for no other.

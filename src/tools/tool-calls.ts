@@ -12,9 +12,6 @@ import { BEGUN, NotedToolCalls, toolNameOf, type NotedToolCall } from './tool-ca
 import { INTERRUPTED, REFUSED, type ToolCallResult } from './tool-calls-running.ts';
 import type { ToolOutcome, ToolRun } from './tool-run.ts';
 
-/** How long a new run of a turn waits for calls of earlier ones before its agent is asked. */
-const EARLIER_MS = 200;
-
 /**
  * The tool calls of one run of a turn. A call is stored before it runs, and its result when it
  * returns, even if the turn is over by then. A call that an earlier run of the turn has made is not
@@ -76,22 +73,6 @@ export class ToolCalls {
   /** Calls of other runs of the turn that this one did not know of when it began. */
   learn(calls: readonly EarlierToolCall[]): void {
     this.#earlier.learn(calls, (key) => this.#noted.withKey(key)?.running);
-  }
-
-  /**
-   * Resolves when the calls of earlier runs that still ran have ended, but after a moment at the
-   * latest. Undefined if there are none.
-   */
-  earlierEnded(): Promise<unknown> | undefined {
-    const { running } = this.#earlier;
-    if (running.length === 0) return undefined;
-    const stops: (() => void)[] = [];
-    const ends = running.map(({ message: { process = '' }, outcome }) =>
-      outcome ?? new Promise<void>((resolve) => {
-        const stop = this.#host.others?.awaitCall(this.#turn.conversationId, process, resolve);
-        if (stop !== undefined) stops.push(stop);
-      }));
-    return atMost(EARLIER_MS, Promise.all(ends)).finally(() => stops.forEach((stop) => stop()));
   }
 
   /** The result of a call that the agent ran itself. `givenId` is the model's id. */

@@ -548,25 +548,13 @@ export class RunningTurn implements TurnRun, DeliveredTurn {
   }
 
   /**
-   * Calls that were just aborted, and those of earlier runs, get a moment to end. Otherwise the
-   * prompt would say that they still run.
+   * Calls that were just aborted get a moment to end. Otherwise the prompt would say that they
+   * still run.
    */
   #askAgent(): void {
     const opening = this.#opening;
     if (opening?.kind !== 'opened' && opening?.kind !== 'beside') return;
-    const after = this.#areCallsEnding
-      ? soon()
-      : this.callsSoFar?.earlierEnded()?.then(() => this.#seeResults());
-    this.#run.begin(opening.isResumed, after);
-  }
-
-  async #seeResults(): Promise<void> {
-    const { conversationId, host: { conversations } } = this;
-    try {
-      this.opened?.seeLater(await conversations.read(conversationId));
-    } catch (error) {
-      this.log.debug('a conversation could not be looked at', { conversationId, error });
-    }
+    this.#run.begin(opening.isResumed, this.#areCallsEnding ? soon() : undefined);
   }
 
   #replay(): void {

@@ -8,7 +8,7 @@ import { describe, it } from 'node:test';
 
 import { PEERS } from '../fixtures/pages.ts';
 import { isMissing, REDIS_PROGRAMS, RedisServer } from '../fixtures/redis-server.ts';
-import { assertNowhere } from '../redaction/said-cards.ts';
+import { assertNowhere, CALLS } from '../redaction/said-cards.ts';
 
 assert.ok(existsSync(join(PEERS, 'node_modules/redis')), 'npm ci in test/peers first');
 
@@ -31,7 +31,7 @@ async function contentsOf(url: string): Promise<string> {
     const keys = await client.keys('*');
     const stored = await Promise.all(keys.map((key) => client.hGetAll(key)));
     const conversations = stored.filter(({ head }) => head !== undefined);
-    assert.equal(conversations.length, 10, 'one for each conversation');
+    assert.equal(conversations.length, CALLS, 'one for each conversation');
     const text = JSON.stringify([keys, stored]);
     assert.match(text, /\[card 50\]/);
     return text;
@@ -40,7 +40,7 @@ async function contentsOf(url: string): Promise<string> {
   }
 }
 
-describe('500 card numbers', () => {
+describe('a hundred card numbers', () => {
   for (const program of REDIS_PROGRAMS)
     it(`are only in what the caller says and hears: ${program}`, { skip: isMissing(program) },
       async (t) => {

@@ -25,6 +25,7 @@ import { cardNumbersOf, digitsIn, WAYS } from './spoken-cards.ts';
 const NUMBERS = IS_LONG ? 500 : 100;
 const PER_TURN = 5;
 const PER_CALL = 50;
+export const CALLS = NUMBERS / PER_CALL;
 
 /** Reads the cards back with a tool, and repeats what it returned. */
 const readBack: ScriptedFunction = ({ messages }) => {
@@ -143,7 +144,7 @@ export async function assertNowhere(t: TestContext, kept: Kept): Promise<void> {
     log: served.logLines.join('\n'),
     files: files.join('\n'),
   };
-  assert.equal(read.length, NUMBERS / PER_CALL);
+  assert.equal(read.length, CALLS);
   assert.match(places.files, /\[card 50\]/);
   assert.match(places.files, /"captured"/);
   assert.match(places.trace, /\[card 50\]/);

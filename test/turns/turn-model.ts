@@ -138,6 +138,10 @@ function allowedTexts(turn: TurnEntry, run: Run | undefined): Allows[] {
     if (isApplied() && (heard === undefined || heard === '' || withoutFillers(heard) !== ''))
       return allowed;
   }
+  // A report between two deliveries may meet the run that both of them have.
+  if (turn.deliveries.length > 1)
+    for (const { heard } of turn.cuts)
+      if (heard !== undefined) allowed.push((text) => same(text, heard));
   const full = said(run);
   if (run === undefined || run.isDead) allowed.push((text) => text === '' || full.startsWith(text));
   else if (run.hasFailed) allowed.push((text, state) => state === 'failed' && isWhole(text, run));

@@ -319,9 +319,6 @@ export class FleetModel {
     if (run?.process !== process || run.hasFailed || run.abortReason !== undefined) return;
     if (turn.runs.some(({ n }) => n > run.n || (n !== run.n && isTakenBack(turn, n)))) return;
     if (this.#mayBeErased(delivery) || !this.#mustBeKept(turn)) return;
-    // A run that waited for the calls of this one is over before its agent was asked.
-    const mayHaveWaited = turn.deliveries.length > 1 && run.calls.size > 0;
-    if (mayHaveWaited && !this.#without('post', 'losses', 'slow', 'down')) return;
     if (state === 'completed' && text !== heard && this.#mayConfuseRuns(turn)) return;
     if (turn.report !== undefined || this.#isMisled) return;
     if (text !== heard || state !== 'completed')
