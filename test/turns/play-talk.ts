@@ -325,7 +325,10 @@ class Play {
     }
     caller = await this.#stage.post(event, {
       breaks,
-      onArrival: () => this.#noteCut(sent, this.#stage.store.pending === 0),
+      onArrival: () => {
+        const { pending, isHeld } = this.#stage.store;
+        this.#noteCut(sent, pending === 0 && !isHeld);
+      },
     });
   }
 
