@@ -1,4 +1,4 @@
-// The messages between an app's processes. Loaded only if there are several.
+// The messages between an app's processes.
 
 import type { Channel } from '../base/channel.ts';
 import type { Logger } from '../log.ts';

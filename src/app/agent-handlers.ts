@@ -44,6 +44,7 @@ export function agentHandlers(routed: RoutedAgent, parts: AppParts): AgentHandle
     openSessions: hasReports ? openSessions : undefined,
   });
   loading.push(served);
+  served.catch(() => undefined); // `listen` and the first request reject with it
   const complete = loadedHandler(async () => (await served).complete);
   return {
     name, path, servesLayercode,

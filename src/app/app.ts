@@ -149,7 +149,7 @@ export class App {
 
   /**
    * Listens on a host and a port, by default those of the settings. Resolves with the address;
-   * rejects with the system's error.
+   * rejects with the system's error, or if it was closed before.
    */
   listen(options: { readonly host?: string; readonly port?: number } = {}): Promise<AddressInfo> {
     const { settings, processes, platform, loading } = this.#parts;

@@ -6,7 +6,10 @@ import { hasSdk } from '../observers/open-telemetry.ts';
 import type { Settings } from '../settings/settings.ts';
 
 export interface CodeOnDemand {
-  /** For all but agents that only speak, with conversations in memory and no records. */
+  /**
+   * For all but agents that only speak, with conversations in memory, and without records, limits,
+   * other processes and a local platform.
+   */
   readonly work?: typeof import('./work.ts') | undefined;
   /** For agents with `redact`. */
   readonly redaction?: typeof import('./agent-values.ts') | undefined;
@@ -28,9 +31,12 @@ export function loaded<K extends keyof CodeOnDemand>(
 export async function loadCode(
   settings: Settings,
   agents: readonly Agent[],
-  { store, records, channel, platform }: Readonly<Record<string, unknown>>,
+  { store, records, channel, platform }: Readonly<
+    Partial<Record<'store' | 'records' | 'channel' | 'platform', unknown>>
+  >,
 ): Promise<CodeOnDemand> {
-  const isPlain = (store ?? records ?? channel ?? platform) === undefined && !hasLimits(settings);
+  const isPlain = (store ?? records ?? channel ?? platform) === undefined
+    && !hasLimits(settings) && !settings.captureModelRequests;
   const redacts = agents.some(({ redact }) => redact !== undefined);
   const [work, redaction, spans] = await Promise.all([
     isPlain && agents.every(onlySpeaks) ? undefined : import('./work.ts'),

@@ -1,4 +1,5 @@
-// What agents do besides speaking, and what is kept of it. One file, as each costs some time.
+// What agents do besides speaking, and what is kept of it. One file, because each one takes time
+// to load.
 
 export { ToolCalls, TurnWork } from '../turns/agent-work.ts';
 export { FigureTaker } from '../turns/report/figures.ts';

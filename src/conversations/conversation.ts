@@ -312,6 +312,7 @@ export function forgetHead(conversation: Conversation): void {
   delete conversation.state;
   delete conversation.agent;
   delete conversation.caller;
+  delete conversation.reports;
 }
 
 /** Records who called, unless `caller` is undefined. */

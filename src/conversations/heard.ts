@@ -62,7 +62,8 @@ export function hearWaiting(conversation: Conversation, other: Conversation): vo
     all.delete(key);
     if (countRuns(turn) === 1) hearAgain(conversation, turn, textHeard); // else it has run since
   }
-  conversation.reports = [...all.values()].slice(-MAX_REPORTS);
+  if (all.size > 0) conversation.reports = [...all.values()].slice(-MAX_REPORTS);
+  else delete conversation.reports;
 }
 
 /** Goes back from a turn to the one that the text is about. */

@@ -93,7 +93,7 @@ export function beforeChange(turn: TurnRecord, undecided: TurnCopies): TurnRecor
   return undecided.get(turn) ?? (turn.state === 'open' ? notBegun(turn) : turn);
 }
 
-/** The turn before it ran again. What its run before had said is gone, but that may be told. */
+/** The turn before it ran again. What the run before had said is gone. */
 function notBegun(begun: TurnRecord): TurnRecord {
   const {
     process: _process, arrivedAt: _arrivedAt, trace: _trace, earlierRuns = [], ...turn
@@ -169,7 +169,7 @@ function saysMore(ours: TurnRecord, theirs: TurnRecord): boolean {
   return ours.state !== 'open' || ownMessages(ours).length > ownMessages(theirs).length;
 }
 
-/** What is of the turn, whoever runs it, stays. */
+/** Fields that belong to the turn, not to a run, are kept. */
 function replace(conversation: Conversation, theirs: TurnRecord, ours: TurnRecord): void {
   const { messages, kept } = withCallsOf(theirs, ours) ?? {
     messages: messagesOf(ours), kept: ours.kept,

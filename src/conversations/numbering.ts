@@ -10,7 +10,7 @@ import type { TurnOpening } from './turn-opening.ts';
 import type { TurnRecord } from './turn-record.ts';
 import type { TurnSettlement } from './turn-settlement.ts';
 
-/** The numbers of an agent's values. Loaded only for an agent with `redact`. */
+/** The numbers of an agent's values, for an agent with `redact`. */
 export class ValueNumbers {
   readonly #kinds: Kinds;
 

@@ -55,13 +55,21 @@ export function afterChecks(checks: readonly Check[], handler: Handler): Handler
   };
 }
 
-/** A handler whose code is loaded by `load`, before its first request or with it. */
+/**
+ * A handler whose code is loaded by `load` with its first request, once. If that fails, so does the
+ * request, and the next one tries again.
+ */
 export function loadedHandler(load: () => Promise<Handler>): Handler {
+  let loading: Promise<Handler> | undefined;
   let loaded: Handler | undefined;
-  return (context) =>
-    loaded === undefined
-      ? load().then((handler) => (loaded = handler)(context))
-      : loaded(context);
+  return (context) => {
+    if (loaded !== undefined) return loaded(context);
+    loading ??= load().catch((error: unknown) => {
+      loading = undefined;
+      throw error;
+    });
+    return loading.then((handler) => (loaded = handler)(context));
+  };
 }
 
 /**

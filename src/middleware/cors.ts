@@ -3,7 +3,7 @@ import { isLoopbackOrigin } from './local-only.ts';
 
 /** The origins whose pages may call the server. */
 export interface AllowedOrigins {
-  /** Whether it is all of them. */
+  /** Whether every origin is allowed. */
   readonly isAll: boolean;
   has(origin: string): boolean;
 }

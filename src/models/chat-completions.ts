@@ -13,7 +13,9 @@ import { createRequestBody } from './request-body.ts';
 import { requestFailureOf, RequestReport } from './request-report.ts';
 import { RequestClock, TIMEOUTS, type Timeouts } from './timeouts.ts';
 import { ToolCallSignatures } from './tool-call-signatures.ts';
-import { openEventStream, readBoundedText, readTrailer, type BodyReader } from './vendor-request.ts';
+import {
+  openEventStream, readBoundedText, readTrailer, type BodyReader,
+} from './vendor-request.ts';
 
 export interface ChatCompletionsOptions {
   /** `provider:model`, for errors and usage. */

@@ -1,7 +1,9 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 
-import { passChecks, compose, type Handler, type Middleware } from '../../src/http/compose.ts';
+import {
+  compose, loadedHandler, passChecks, type Handler, type Middleware,
+} from '../../src/http/compose.ts';
 import type { Context } from '../../src/http/context.ts';
 
 interface FakeContext {
@@ -175,5 +177,28 @@ describe('passChecks', () => {
     const unreachable = (): never => assert.fail('it got past');
     const { errors } = await run([passChecks([refuse, unreachable])], unreachable);
     assert.deepEqual(messages(errors), ['refused']);
+  });
+});
+
+describe('loadedHandler', () => {
+  it('loads its code once, for however many requests', async () => {
+    let loads = 0;
+    const handler = loadedHandler(async () => {
+      loads += 1;
+      return answer;
+    });
+    await Promise.all([run([], handler), run([], handler)]);
+    await run([], handler);
+    assert.equal(loads, 1);
+  });
+
+  it('loads it again after that has failed', async () => {
+    let loads = 0;
+    const handler = loadedHandler(async () => {
+      if (++loads === 1) throw new Error('no such file');
+      return answer;
+    });
+    assert.deepEqual(messages((await run([], handler)).errors), ['no such file']);
+    assert.deepEqual((await run([], handler)).errors, []);
   });
 });

@@ -3,7 +3,7 @@
 
 import type { PartsChange, StoredConversation } from './part-store.ts';
 
-/** About twenty changes. Whoever knows only an older version gets all parts. */
+/** About twenty changes. A reader with an older version gets all parts. */
 export const MAX_LOG = 500;
 
 /**

@@ -86,8 +86,8 @@ export interface PartStore {
    * Compare and swap: makes the change if the conversation still has the version `from`. Returns
    * true if it was made, now or by an earlier attempt, so that it is safe to try again. Otherwise
    * returns what the store has instead, or what is new since `from`. Rejects with an `UnsafeClaim`
-   * if a claim was made that it may lose. `onSent`: called if a claim has waited for others, when
-   * it leaves.
+   * if a claim was made that it may lose. `onSent` may be called when a claim leaves, if that is
+   * later than this call.
    */
   write(
     id: string,

@@ -60,7 +60,7 @@ export class PartedConversation {
   /** Parts with a name of ours and unknown contents. They are ignored and left alone. */
   readonly unreadable: string[] = [];
 
-  /** Without `stored` the conversation is new. `known`: what news is told to. */
+  /** Without `stored` the conversation is new. `known`: the copy that the news applies to. */
   constructor(id: string, stored?: StoredConversation, known?: PartedConversation) {
     this.conversation = emptyConversation(id);
     this.version = stored?.version;

@@ -38,7 +38,7 @@ export interface FiguresKept {
   readonly ofRequests: boolean;
 }
 
-/** Takes the figures of turns. Loaded only if some are kept. */
+/** Takes the figures of turns. */
 export class FigureTaker {
   readonly #kept: FiguresKept;
 
