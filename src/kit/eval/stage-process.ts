@@ -136,6 +136,8 @@ export class StageProcess implements Stage, OwnProcess {
   }
 
   async switch(): Promise<Address> {
+    const { pid } = this.#child ?? {};
+    if (pid !== undefined) this.#options.onSight({ type: 'killed', process: pid });
     const [child, address, other] = [this.#child, this.#address, this.#other];
     this.#other = child && address && { child, address };
     if (other === undefined) return this.open();
