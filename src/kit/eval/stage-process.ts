@@ -111,7 +111,7 @@ export class StageProcess implements Stage, OwnProcess {
       this.#lose(child, this.#reason ?? signal ?? `code ${code}`));
     await this.#call('begin', { ...access, storePath: this.#storePath });
     for (const mock of this.#mocks.values()) await this.#call('mock', mock);
-    await this.#call('prepare', this.#answers.slice(this.#asked));
+    await this.#prepareRest();
     return (this.#address = (await this.#call('open')) as Address);
   }
 
@@ -119,6 +119,11 @@ export class StageProcess implements Stage, OwnProcess {
     this.#answers = answers;
     this.#asked = 0;
     await this.#call('prepare', answers);
+  }
+
+  /** Gives the process what the model has not been asked for. */
+  async #prepareRest(): Promise<void> {
+    await this.#call('prepare', this.#answers.slice(this.#asked));
   }
 
   async mock(mock: Mock): Promise<void> {
@@ -142,7 +147,9 @@ export class StageProcess implements Stage, OwnProcess {
     this.#other = child && address && { child, address };
     if (other === undefined) return this.open();
     this.#child = other.child;
-    return (this.#address = other.address);
+    this.#address = other.address;
+    await this.#prepareRest();
+    return other.address;
   }
 
   async stall(awayMs: number): Promise<void> {
