@@ -39,7 +39,7 @@ export type StageAnswer =
   /** The process is about to end. */
   | { readonly type: 'failing'; readonly reason: string };
 
-/** The process of the agent ended by itself. */
+/** The process of the agent ended by itself, or goes on without its store. */
 export class StageLost extends Error {
   override readonly name = 'StageLost';
 }
@@ -136,13 +136,13 @@ export class StageProcess implements Stage, OwnProcess {
   }
 
   async kill(): Promise<Address> {
+    const { pid } = this.#child ?? {};
+    if (pid !== undefined) this.#options.onSight({ type: 'killed', process: pid });
     await this.#kill(this.#child);
     return this.open();
   }
 
   async switch(): Promise<Address> {
-    const { pid } = this.#child ?? {};
-    if (pid !== undefined) this.#options.onSight({ type: 'killed', process: pid });
     const [child, address, other] = [this.#child, this.#address, this.#other];
     this.#other = child && address && { child, address };
     if (other === undefined) return this.open();
@@ -167,8 +167,12 @@ export class StageProcess implements Stage, OwnProcess {
 
   /** Resolves once the agent uses the store again, which it tries every two seconds at most. */
   async #noticed(): Promise<void> {
-    for (let looks = 0; looks < MAX_LOOKS && (await this.#call('isStoreAway')) === true; looks += 1)
+    for (let looks = 0; looks < MAX_LOOKS; looks += 1) {
+      if ((await this.#call('isStoreAway')) !== true) return;
       await sleep(LOOK_MS);
+    }
+    const seconds = MAX_LOOKS * LOOK_MS / 1_000;
+    throw new StageLost(`the agent does not use the store again after ${seconds} s`);
   }
 
   async close(): Promise<void> {
