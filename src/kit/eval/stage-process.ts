@@ -156,7 +156,12 @@ export class StageProcess implements Stage, OwnProcess {
     this.#letWrite?.();
     if (awayMs === 0) return this.#noticed();
     const database = new (loadSqlite().DatabaseSync)(this.#storePath);
-    database.exec('PRAGMA busy_timeout = 1000; BEGIN IMMEDIATE');
+    try {
+      database.exec('PRAGMA busy_timeout = 1000; BEGIN IMMEDIATE');
+    } catch (error) {
+      database.close();
+      throw error;
+    }
     const timer = awayMs === Infinity ? undefined : setTimeout(() => this.#letWrite?.(), awayMs);
     this.#letWrite = () => {
       this.#letWrite = undefined;
