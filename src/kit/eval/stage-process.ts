@@ -21,6 +21,8 @@ export const STAGE_VARIABLE = 'LAYERCODE_MICROSERVER_STAGE';
 export interface StageAccess extends Access {
   /** Of the SQLite database that outlives the process. */
   readonly storePath: string;
+  /** How far the clock is ahead. It does not begin again in the next process. */
+  readonly aheadMs: number | undefined;
 }
 
 /** The methods of a stage that a message can call. */
@@ -51,6 +53,7 @@ export interface StageProcessOptions {
   readonly directory: string;
   readonly access: Access;
   readonly onSight: OnSight;
+  readonly aheadMs?: number | undefined;
 }
 
 /** Nothing tells that a store has come back. */
@@ -98,7 +101,7 @@ export class StageProcess implements Stage, OwnProcess {
   }
 
   async open(): Promise<Address> {
-    const { program, argv, directory, access } = this.#options;
+    const { program, argv, directory, access, aheadMs } = this.#options;
     const child = fork(program, argv, {
       cwd: directory,
       env: { ...process.env, [STAGE_VARIABLE]: '1' },
@@ -109,7 +112,8 @@ export class StageProcess implements Stage, OwnProcess {
     child.on('message', (answer) => this.#take(answer as StageAnswer));
     child.once('exit', (code, signal) =>
       this.#lose(child, this.#reason ?? signal ?? `code ${code}`));
-    await this.#call('begin', { ...access, storePath: this.#storePath });
+    const given: StageAccess = { ...access, storePath: this.#storePath, aheadMs };
+    await this.#call('begin', given);
     for (const mock of this.#mocks.values()) await this.#call('mock', mock);
     await this.#prepareRest();
     return (this.#address = (await this.#call('open')) as Address);

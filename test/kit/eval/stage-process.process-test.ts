@@ -11,14 +11,16 @@ import { WITHOUT_SQLITE } from '../../fixtures/sqlite.ts';
 /** Remembers its answers, has been asked for one, and never uses its store again. */
 const PROGRAM = `
 let answers = [];
+let aheadMs;
 const methods = {
+  begin: (access) => void (aheadMs = access.aheadMs),
   prepare: (given) => void (answers = given),
   answersLeft: () => answers.length,
   isStoreAway: () => true,
   release: () => void process.send({
     type: 'sight', sight: { type: 'asked', messages: [], sent: '' },
   }),
-  open: () => ({ origin: String(process.pid), route: '/' }),
+  open: () => ({ origin: String(process.pid), route: '/' + aheadMs }),
 };
 process.on('message', ({ id, method, args }) =>
   process.send({ type: 'answer', id, value: methods[method]?.(...args) }));
@@ -33,7 +35,7 @@ function open(t: TestContext): { readonly stage: StageProcess; readonly sights: 
   // The process gets the same flags of Node, which may name files of this directory.
   const directory = process.cwd();
   const stage = new StageProcess({
-    program, argv: [], directory, access: { secret: 's', key: 'k' },
+    program, argv: [], directory, access: { secret: 's', key: 'k' }, aheadMs: 60_000,
     onSight: (sight) => void sights.push(sight),
   });
   t.after(() => stage.close());
@@ -59,6 +61,13 @@ describe('StageProcess', () => {
     const { origin } = await stage.switch();
     await stage.kill();
     assert.deepEqual(sights, [{ type: 'killed', process: Number(origin) }]);
+  });
+
+  // The clock of `at 23:30` said 23:30 once more in each new process.
+  it('has one clock in all processes', async (t) => {
+    const { stage } = open(t);
+    const routes = [await stage.open(), await stage.switch(), await stage.kill()];
+    assert.deepEqual(routes.map(({ route }) => route), ['/60000', '/60000', '/60000']);
   });
 
   it('says if the agent does not use a store again that has come back', {
