@@ -170,8 +170,8 @@ function stageProcesses(
   }
   const [, program = ''] = process.argv;
   const argv = [...Object.entries(flags).flat(), ...switches];
-  return ({ file }, access, onSight) => new StageProcess({
-    program, argv: ['eval', ...argv, '--', file], directory, access, onSight,
+  return ({ file }, access, onSight, aheadMs) => new StageProcess({
+    program, argv: ['eval', ...argv, '--', file], directory, access, onSight, aheadMs,
   });
 }
 

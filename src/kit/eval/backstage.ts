@@ -16,7 +16,7 @@ import { observed } from './observed-model.ts';
 import type { Cast, PlayOptions } from './play-options.ts';
 import type { Scenario } from './scenario.ts';
 import { sentText } from './sent-request.ts';
-import { clockOf } from './shifted-clock.ts';
+import { ShiftedClock } from './shifted-clock.ts';
 import type { OnSight } from './sight.ts';
 import type { Address, Stage } from './stage.ts';
 import type { Mock, ToolMoment } from './step.ts';
@@ -27,22 +27,24 @@ export interface BackstageOptions extends Cast, Pick<PlayOptions, 'allowsRealToo
   readonly scenario: Scenario;
   readonly store: WatchedStore;
   readonly onSight: OnSight;
+  /** How far the clock is ahead. Undefined: it is the true one. */
+  readonly aheadMs?: number | undefined;
 }
 
 /** The agent's side of a scenario: an app that reports what happens in it. */
 export class Backstage implements Stage {
   readonly #options: BackstageOptions;
   readonly #tools: ToolStandIns;
-  readonly #clock: <T>(work: () => T) => T;
+  readonly #clock: ShiftedClock;
   /** Stands in for the agent's own, if the scenario scripts it. */
   readonly #model = scriptedModel(() => this.#nextAnswer());
   #answers: ScriptedAnswer[] = [];
   #app: App | undefined;
 
   constructor(options: BackstageOptions) {
-    const { scenario, allowsRealTools: allowsAll, onSight } = options;
+    const { scenario, allowsRealTools: allowsAll, onSight, aheadMs } = options;
     this.#options = options;
-    this.#clock = clockOf(scenario);
+    this.#clock = new ShiftedClock(aheadMs);
     this.#tools = new ToolStandIns({ realTools: scenario.realTools, allowsAll, onSight });
   }
 
@@ -101,8 +103,12 @@ export class Backstage implements Stage {
   }
 
   async close(): Promise<void> {
-    await this.#closeApp();
-    await this.#options.store.end();
+    try {
+      await this.#closeApp();
+      await this.#options.store.end();
+    } finally {
+      this.#clock.close();
+    }
   }
 
   async #closeApp(): Promise<void> {
@@ -131,14 +137,14 @@ export class Backstage implements Stage {
   }
 
   #createApp(): App {
-    const { scenario, settings, agent, store, onSight } = this.#options;
+    const { aheadMs, settings, agent, store, onSight } = this.#options;
     const { logLevel: level, secrets } = settings;
     const write = (line: string): void =>
       onSight({ type: 'logged', line: describeLogLine(line) });
     const app = createApp(settings, this.#replaced(agent), {
       log: createLogger({ level, secrets, write }), store,
     });
-    if (scenario.clock !== undefined) app.use((_context, next) => this.#clock(next));
+    if (aheadMs !== undefined) app.use((_context, next) => this.#clock.run(next));
     return app;
   }
 

@@ -2,7 +2,7 @@ import type { ChatMessage } from '../../models/model.ts';
 import { Watchers } from '../platform/watchers.ts';
 import type { PlayedTurn, Tokens, ToolRunSeen } from './result.ts';
 import { turnText } from './sent-request.ts';
-import type { Sight } from './sight.ts';
+import type { RunId, Sight } from './sight.ts';
 
 type Run = { -readonly [Field in keyof ToolRunSeen]: ToolRunSeen[Field] };
 
@@ -29,7 +29,7 @@ export function addTokens(
 /** Writes down what is seen of the agent's side, by the delivery in which it began. */
 export class Notebook {
   readonly #entries: Entry[] = [];
-  readonly #runs = new Map<number, Run>();
+  readonly #runs = new Map<RunId, Run>();
   /** Watches what is seen. */
   readonly watchers = new Watchers();
   /** Tools with effects that were called although nothing says what they may do. */
@@ -106,6 +106,9 @@ export class Notebook {
       case 'tool-barred':
         this.barred.add(sight.tool);
         break;
+      case 'killed':
+        this.#lose(sight.process);
+        break;
       case 'asked':
         entry.prompts.push(sight.messages);
         entry.sent.push(sight.sent);
@@ -128,8 +131,7 @@ export class Notebook {
     this.watchers.changed();
   };
 
-  /** Runs that were under way are lost: their process was killed. */
-  lose(): void {
-    this.#runs.clear();
+  #lose(process: number): void {
+    for (const id of this.#runs.keys()) if (id.startsWith(`${process}.`)) this.#runs.delete(id);
   }
 }

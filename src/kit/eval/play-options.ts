@@ -30,11 +30,12 @@ export type Judge = (
   question: JudgeLine, turns: readonly PlayedTurn[], scenario: Scenario,
 ) => Promise<Verdict>;
 
-/** Opens a stage other than one in this process. */
+/** Opens a stage other than one in this process. Its clock is ahead by `aheadMs`. */
 export type OpenStage = (
   scenario: Scenario,
   access: Access,
   onSight: OnSight,
+  aheadMs: number | undefined,
 ) => Stage;
 
 export interface PlayOptions {

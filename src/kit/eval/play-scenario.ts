@@ -11,7 +11,7 @@ import type { Cast, PlayOptions } from './play-options.ts';
 import { Play } from './play.ts';
 import type { ScenarioResult } from './result.ts';
 import type { Origin, Scenario } from './scenario.ts';
-import { clockOf } from './shifted-clock.ts';
+import { aheadOf, ShiftedClock } from './shifted-clock.ts';
 import { newAccess, stageSettings, type Access } from './stage-settings.ts';
 import type { Address } from './stage.ts';
 import { WatchedStore } from './watched-store.ts';
@@ -27,12 +27,14 @@ export async function playScenario(
 ): Promise<ScenarioResult> {
   const access = newAccess();
   const notebook = new Notebook();
-  const stage = options.openStage?.(scenario, access, notebook.take) ?? new Backstage({
+  const aheadMs = aheadOf(scenario);
+  const stage = options.openStage?.(scenario, access, notebook.take, aheadMs) ?? new Backstage({
     scenario,
     settings: stageSettings(cast.settings, scenario, access),
     agent: cast.agent,
     store: memoryStore(),
     onSight: notebook.take,
+    aheadMs,
     allowsRealTools: options.allowsRealTools,
     modelFor: options.modelFor,
   });
@@ -43,10 +45,12 @@ export async function playScenario(
     explain: ({ status, reason }) =>
       `${status === undefined ? 'there was no answer' : 'the agent\'s server failed'}: ${reason}`,
   });
+  const clock = new ShiftedClock(aheadMs);
   try {
     // What LayerCode signs has a time, which must be the agent's.
-    return await clockOf(scenario)(() => play.run());
+    return await clock.run(() => play.run());
   } finally {
+    clock.close(); // the stage has one of its own
     await stage.close();
   }
 }

@@ -138,7 +138,7 @@ export class Play {
         this.#address = await this.#stage.restart();
         return;
       case 'kill':
-        await this.#kill();
+        this.#address = await this.#ownProcess.kill();
         return;
       case 'store':
         await this.#ownProcess.stall(act.step.awayMs);
@@ -302,8 +302,8 @@ export class Play {
       case 'restart':
       case 'kill':
         delivery.ending = 'dropped';
-        if (trouble.name === 'kill') await this.#kill();
-        else this.#address = await this.#stage.restart();
+        this.#address = trouble.name === 'kill'
+          ? await this.#ownProcess.kill() : await this.#stage.restart();
         reply.stop();
         return;
       case 'deliver-again':
@@ -313,11 +313,6 @@ export class Play {
       default:
         trouble satisfies never;
     }
-  }
-
-  async #kill(): Promise<void> {
-    this.#notebook.lose();
-    this.#address = await this.#ownProcess.kill();
   }
 
   get #ownProcess(): OwnProcess {

@@ -44,7 +44,27 @@ export async function problemsOf(
       ?? (await problemOfArguments(step, scenario, known));
     if (problem !== undefined) problems.push(`line ${step.lineNumber}: ${problem}`);
   }
-  return [...problems, ...problemsOfSettings(scenario), ...problemsOfAgent(scenario, cast)];
+  return [
+    ...problems,
+    ...problemsOfStore(scenario),
+    ...problemsOfSettings(scenario),
+    ...problemsOfAgent(scenario, cast),
+  ];
+}
+
+/** A process cannot open a store that is away, so none may begin while it is. */
+function problemsOfStore({ acts }: Scenario): readonly string[] {
+  let isAway = false;
+  let hasOther = false;
+  return acts.flatMap((act) => {
+    const step = act.kind === 'exchange' ? act.trouble : act.step;
+    if (step?.name === 'store') isAway = step.awayMs === Infinity;
+    const begins = step?.name === 'kill' || (step?.name === 'elsewhere' && !hasOther);
+    if (step?.name === 'elsewhere') hasOther = true;
+    if (!begins || !isAway) return [];
+    return [`line ${step.lineNumber}: ${step.name} begins a process, which cannot open a store `
+      + 'that is away: add "store is back" above it'];
+  });
 }
 
 interface KnownTools {

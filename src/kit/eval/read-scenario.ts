@@ -9,6 +9,12 @@ import { parseScript, readText, ScriptError, withoutComment } from './script.ts'
 /** `order.txt#2` is the second case of `order.txt`. */
 const CASE_NUMBER = /#(\d{1,6})$/;
 
+/** A line such as `case {"guests": 2}`. */
+const CASE = /^\s*case(?:\s+(.*))?$/;
+
+/** A place such as `{guests}`. In a pattern, `\p{Lu}` is none. */
+const PLACE = /(?<!\\[pPu])\{(\w+)\}/g;
+
 /** The path of the file. */
 export function withoutCase(path: string): string {
   return path.replace(CASE_NUMBER, '');
@@ -32,6 +38,11 @@ export function readScenarios(path: string, directory: string): readonly Scenari
   return asked.map((one) => one());
 }
 
+/** Whether the line is a case, also if what it says is wrong. */
+export function isCase(line: string): boolean {
+  return CASE.test(withoutComment(line));
+}
+
 /** A text, and one for each line such as `case {"guests": 2}`, with 2 in place of `{guests}`. */
 export function casesIn(
   text: string,
@@ -39,7 +50,7 @@ export function casesIn(
 ): { readonly text: string; readonly cases: readonly string[] } {
   const cases: JsonObject[] = [];
   const lines = text.split(/\r\n|\r|\n/).map((line, index) => {
-    const [, written] = /^\s*case(?:\s+(.*))?$/.exec(withoutComment(line)) ?? [];
+    const [, written] = CASE.exec(withoutComment(line)) ?? [];
     if (written === undefined) return line;
     const values = parseJson(written);
     if (isObject(values)) cases.push(values as JsonObject);
@@ -48,12 +59,33 @@ export function casesIn(
     ]);
     return '';
   });
+  const missing = problemsOfPlaces(lines, cases);
+  if (missing.length > 0) throw new ScriptError(file, missing);
   const plain = lines.join('\n');
   const filledIn = (values: JsonObject): string =>
-    plain.replaceAll(/\{(\w+)\}/g, (place, name: string) => {
+    plain.replaceAll(PLACE, (place, name: string) => {
       if (!Object.hasOwn(values, name)) return place;
       const value = values[name];
       return typeof value === 'string' ? value : JSON.stringify(value);
     });
   return { text: plain, cases: cases.map(filledIn) };
+}
+
+/** A misspelt name would be said as it is written, in braces. */
+function problemsOfPlaces(
+  lines: readonly string[],
+  cases: readonly JsonObject[],
+): readonly string[] {
+  if (cases.length === 0) return [];
+  return lines.flatMap((line, index) => {
+    const names = [...withoutComment(line).matchAll(PLACE)].map(([, name = '']) => name)
+      .filter((name) => !/^\d+$/.test(name)); // a pattern may repeat something: \d{2}
+    return [...new Set(names)].flatMap((name) => {
+      const has = cases.map((values) => Object.hasOwn(values, name));
+      if (!has.includes(false)) return [];
+      const problem = has.includes(true)
+        ? `case ${has.indexOf(false) + 1} has no ${name}` : `no case has ${name}`;
+      return [`line ${index + 1}: ${problem}`];
+    });
+  });
 }

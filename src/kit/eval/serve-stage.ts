@@ -57,7 +57,7 @@ export function serveStage(staged: Staged, options: PlayOptions): Promise<void> 
 async function openStage(
   { scenario, cast }: Staged,
   options: PlayOptions,
-  { storePath, ...access }: StageAccess,
+  { storePath, aheadMs, ...access }: StageAccess,
   onSight: (sight: Sight) => void,
 ): Promise<Backstage> {
   const settings = {
@@ -66,5 +66,7 @@ async function openStage(
   };
   const log = createLogger({ level: 'error', write: (line) => process.stderr.write(line) });
   const store = new WatchedStore(await openStore(settings, { log }));
-  return new Backstage({ ...options, scenario, agent: cast.agent, settings, store, onSight });
+  return new Backstage({
+    ...options, scenario, agent: cast.agent, settings, store, onSight, aheadMs,
+  });
 }

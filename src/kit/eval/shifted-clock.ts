@@ -5,17 +5,39 @@ import type { Scenario } from './scenario.ts';
 /** By how many milliseconds the clock is ahead, for the work that runs now. */
 const ahead = new AsyncLocalStorage<number>();
 const RealDate = Date;
+let openClocks = 0;
+
+/** How far the clock of the scenario is ahead as its call begins. Undefined: it is the true one. */
+export function aheadOf({ clock }: Pick<Scenario, 'clock'>): number | undefined {
+  if (clock === undefined) return undefined;
+  return RealDate.parse(`${clock.date ?? today()}T${clock.time}`) - RealDate.now();
+}
 
 /**
- * Runs work for which `Date` goes on from the scenario's time. Others that the process plays
- * meanwhile have times of their own.
+ * A clock that is ahead, for the work that it runs. Others that the process plays meanwhile have
+ * times of their own. As the last one is closed, `Date` is what it was.
  */
-export function clockOf({ clock }: Pick<Scenario, 'clock'>): <T>(work: () => T) => T {
-  if (clock === undefined) return (work) => work();
-  globalThis.Date = ShiftedDate;
-  const start = RealDate.parse(`${clock.date ?? today()}T${clock.time}`);
-  const aheadMs = start - RealDate.now();
-  return (work) => ahead.run(aheadMs, work);
+export class ShiftedClock {
+  readonly #aheadMs: number | undefined;
+  #isOpen = true;
+
+  constructor(aheadMs: number | undefined) {
+    this.#aheadMs = aheadMs;
+    if (aheadMs === undefined) return;
+    openClocks += 1;
+    globalThis.Date = ShiftedDate;
+  }
+
+  run<T>(work: () => T): T {
+    return this.#aheadMs === undefined ? work() : ahead.run(this.#aheadMs, work);
+  }
+
+  close(): void {
+    if (this.#aheadMs === undefined || !this.#isOpen) return;
+    this.#isOpen = false;
+    openClocks -= 1;
+    if (openClocks === 0 && globalThis.Date === ShiftedDate) globalThis.Date = RealDate;
+  }
 }
 
 function today(): string {

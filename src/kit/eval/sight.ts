@@ -3,12 +3,15 @@
 import type { ChatMessage } from '../../models/model.ts';
 import type { Tokens } from './result.ts';
 
+/** Distinguishes runs of tools, also those of several processes: that of the process is first. */
+export type RunId = `${number}.${number}`;
+
 /** Plain JSON: the agent may run in another process. */
 export type Sight =
-  /** A tool begins to run, or would have, with arguments that fit. `id` distinguishes runs. */
+  /** A tool begins to run, or would have, with arguments that fit. */
   | {
       readonly type: 'tool';
-      readonly id: number;
+      readonly id: RunId;
       readonly tool: string;
       readonly args: unknown;
       /** Equal for calls that must act only once together. */
@@ -18,7 +21,7 @@ export type Sight =
       readonly problem: string; readonly state: 'refused' | 'not-begun' }
   | {
       readonly type: 'tool-over';
-      readonly id: number;
+      readonly id: RunId;
       readonly state: 'completed' | 'failed';
       readonly result: unknown;
       /** False if the tool says that it had no effect. */
@@ -31,6 +34,8 @@ export type Sight =
   | { readonly type: 'tool-held'; readonly tool: string; readonly isShown: boolean }
   /** A tool with effects was called although nothing says what it may do. It did not run. */
   | { readonly type: 'tool-barred'; readonly tool: string }
+  /** A process is killed, by its id: runs that were under way in it are lost. */
+  | { readonly type: 'killed'; readonly process: number }
   /** `sent` is the rest of the request, for a golden file; empty if there is none. */
   | {
       readonly type: 'asked';

@@ -21,6 +21,8 @@ export const STAGE_VARIABLE = 'LAYERCODE_MICROSERVER_STAGE';
 export interface StageAccess extends Access {
   /** Of the SQLite database that outlives the process. */
   readonly storePath: string;
+  /** How far the clock is ahead. It does not begin again in the next process. */
+  readonly aheadMs: number | undefined;
 }
 
 /** The methods of a stage that a message can call. */
@@ -39,7 +41,7 @@ export type StageAnswer =
   /** The process is about to end. */
   | { readonly type: 'failing'; readonly reason: string };
 
-/** The process of the agent ended by itself. */
+/** The process of the agent ended by itself, or goes on without its store. */
 export class StageLost extends Error {
   override readonly name = 'StageLost';
 }
@@ -51,6 +53,7 @@ export interface StageProcessOptions {
   readonly directory: string;
   readonly access: Access;
   readonly onSight: OnSight;
+  readonly aheadMs?: number | undefined;
 }
 
 /** Nothing tells that a store has come back. */
@@ -98,7 +101,7 @@ export class StageProcess implements Stage, OwnProcess {
   }
 
   async open(): Promise<Address> {
-    const { program, argv, directory, access } = this.#options;
+    const { program, argv, directory, access, aheadMs } = this.#options;
     const child = fork(program, argv, {
       cwd: directory,
       env: { ...process.env, [STAGE_VARIABLE]: '1' },
@@ -109,9 +112,10 @@ export class StageProcess implements Stage, OwnProcess {
     child.on('message', (answer) => this.#take(answer as StageAnswer));
     child.once('exit', (code, signal) =>
       this.#lose(child, this.#reason ?? signal ?? `code ${code}`));
-    await this.#call('begin', { ...access, storePath: this.#storePath });
+    const given: StageAccess = { ...access, storePath: this.#storePath, aheadMs };
+    await this.#call('begin', given);
     for (const mock of this.#mocks.values()) await this.#call('mock', mock);
-    await this.#call('prepare', this.#answers.slice(this.#asked));
+    await this.#prepareRest();
     return (this.#address = (await this.#call('open')) as Address);
   }
 
@@ -119,6 +123,11 @@ export class StageProcess implements Stage, OwnProcess {
     this.#answers = answers;
     this.#asked = 0;
     await this.#call('prepare', answers);
+  }
+
+  /** Gives the process what the model has not been asked for. */
+  async #prepareRest(): Promise<void> {
+    await this.#call('prepare', this.#answers.slice(this.#asked));
   }
 
   async mock(mock: Mock): Promise<void> {
@@ -131,6 +140,8 @@ export class StageProcess implements Stage, OwnProcess {
   }
 
   async kill(): Promise<Address> {
+    const { pid } = this.#child ?? {};
+    if (pid !== undefined) this.#options.onSight({ type: 'killed', process: pid });
     await this.#kill(this.#child);
     return this.open();
   }
@@ -140,14 +151,21 @@ export class StageProcess implements Stage, OwnProcess {
     this.#other = child && address && { child, address };
     if (other === undefined) return this.open();
     this.#child = other.child;
-    return (this.#address = other.address);
+    this.#address = other.address;
+    await this.#prepareRest();
+    return other.address;
   }
 
   async stall(awayMs: number): Promise<void> {
     this.#letWrite?.();
     if (awayMs === 0) return this.#noticed();
     const database = new (loadSqlite().DatabaseSync)(this.#storePath);
-    database.exec('PRAGMA busy_timeout = 1000; BEGIN IMMEDIATE');
+    try {
+      database.exec('PRAGMA busy_timeout = 1000; BEGIN IMMEDIATE');
+    } catch (error) {
+      database.close();
+      throw error;
+    }
     const timer = awayMs === Infinity ? undefined : setTimeout(() => this.#letWrite?.(), awayMs);
     this.#letWrite = () => {
       this.#letWrite = undefined;
@@ -158,8 +176,12 @@ export class StageProcess implements Stage, OwnProcess {
 
   /** Resolves once the agent uses the store again, which it tries every two seconds at most. */
   async #noticed(): Promise<void> {
-    for (let looks = 0; looks < MAX_LOOKS && (await this.#call('isStoreAway')) === true; looks += 1)
+    for (let looks = 0; looks < MAX_LOOKS; looks += 1) {
+      if ((await this.#call('isStoreAway')) !== true) return;
       await sleep(LOOK_MS);
+    }
+    const seconds = MAX_LOOKS * LOOK_MS / 1_000;
+    throw new StageLost(`the agent does not use the store again after ${seconds} s`);
   }
 
   async close(): Promise<void> {

@@ -100,7 +100,7 @@ export class ToolStandIns {
       onSight({ type: 'tool-barred', tool: name });
       throw new NotDone('this tool does not run here');
     }
-    const id = ++this.#runs;
+    const id = `${process.pid}.${++this.#runs}` as const;
     const onceKey = tool.once === undefined ? undefined : `${name} ${context.idempotencyKey}`;
     onSight({ type: 'tool', id, tool: name, args: structuredClone(args), onceKey });
     if (mock?.outcome.kind === 'hangs') this.#tellHeld(tool);

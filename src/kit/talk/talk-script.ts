@@ -2,6 +2,7 @@
 
 import { resolve } from 'node:path';
 
+import { isCase } from '../eval/read-scenario.ts';
 import { scenarioOf, type Scenario } from '../eval/scenario.ts';
 import { parseScript, readText, ScriptError } from '../eval/script.ts';
 import type { ActionName, Step } from '../eval/step.ts';
@@ -20,7 +21,11 @@ const TALK_STEPS: readonly ActionName[] = [
 export function readTalkScript(path: string, directory: string, hasData: boolean): Scenario {
   const file = shellWord(oneLine(path, 200));
   try {
-    const steps = parseScript(readText(resolve(directory, path), file), file);
+    const text = readText(resolve(directory, path), file);
+    const firstCase = text.split(/\r\n|\r|\n/).findIndex(isCase);
+    if (firstCase !== -1)
+      throw new ScriptError(file, [`line ${firstCase + 1}: case: play this with eval`]);
+    const steps = parseScript(text, file);
     const problems = steps.flatMap((step) => {
       const fault = faultOf(step, hasData);
       return fault === undefined ? [] : [`line ${step.lineNumber}: ${fault}`];

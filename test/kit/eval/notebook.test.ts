@@ -16,4 +16,19 @@ describe('Notebook', () => {
     used(0.25);
     assert.deepEqual(notebook.pageOf(0).tokens, { input: 40, output: 8, cost: undefined });
   });
+
+  // Runs had the numbers 1, 2, … in each process, so a second process took over those of the first.
+  it('keeps runs of two processes apart, and forgets only those of a killed one', () => {
+    const notebook = new Notebook();
+    notebook.turnPage();
+    for (const [id, tool] of [['7.1', 'pay'], ['71.1', 'book']] as const)
+      notebook.take({ type: 'tool', id, tool, args: {}, onceKey: undefined });
+    notebook.take({ type: 'killed', process: 7 });
+    const over = { type: 'tool-over', state: 'completed', result: 1, hasActed: true } as const;
+    for (const id of ['7.1', '71.1'] as const) notebook.take({ ...over, id });
+    assert.deepEqual(notebook.pageOf(0).tools.map(({ tool, state }) => [tool, state]), [
+      ['pay', 'running'], ['book', 'completed'],
+    ]);
+    assert.equal(notebook.isRunning(() => true), false);
+  });
 });

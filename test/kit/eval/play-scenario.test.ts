@@ -49,6 +49,8 @@ const shop = defineAgent({
   tools: [pay, look, hangUp],
 });
 
+const RealDate = Date;
+
 describe('playScenario', () => {
   for (const wire of ['layercode', 'chat-completions'])
     it(`shows the agent the clock of its scenario alone, over ${wire}`, async () => {
@@ -66,6 +68,7 @@ describe('playScenario', () => {
         at('at 2031-07-01 09:00', '09:00 2031'),
       ]);
       assert.deepEqual([failuresOf(night), failuresOf(future)], [[], []]);
+      assert.equal(Date, RealDate);
       const now = performance.timeOrigin + performance.now();
       assert.ok(Math.abs(new Date().getTime() - now) < 5_000);
     });

@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 
 import { defineAgent } from '../../../src/agents/define-agent.ts';
+import type { OpenStage } from '../../../src/kit/eval/play-options.ts';
 import { tool } from '../../../src/tools/tool.ts';
 import { problems } from './eval-stage.ts';
 
@@ -56,5 +57,22 @@ describe('problemsOf', () => {
   it('accepts never-acts-twice for an agent that chooses its tools for each turn', async () => {
     const chooser = defineAgent({ name: 'chooser', prompt: 'Take money.', tools: () => [pay] });
     assert.deepEqual(await problems(chooser, 'expect Hi\nnever-acts-twice'), []);
+  });
+
+  // The new process could not open the store, and the whole eval ended with "database is locked".
+  it('refuses to begin a process while the store is away', async () => {
+    const openStage: OpenStage = () => assert.fail('nothing is played');
+    const found = (...lines: readonly string[]): Promise<readonly string[]> =>
+      problems(till, ['say Hi', ...lines, 'expect Hi'].join('\n'), { openStage });
+    const why = 'begins a process, which cannot open a store that is away: '
+      + 'add "store is back" above it';
+    for (const [lines, expected] of [
+      [['store is away', 'kill'], [`line 3: kill ${why}`]],
+      [['store is away', 'say Ho', 'kill as pay begins'], [`line 4: kill ${why}`]],
+      [['store is away', 'elsewhere', 'elsewhere'], [`line 3: elsewhere ${why}`]],
+      [['elsewhere', 'store is away', 'elsewhere'], []],
+      [['store is away', 'store is back', 'kill', 'elsewhere'], []],
+      [['store is away', 'kill as pay begins'], []], // in the reply above
+    ] as const) assert.deepEqual(await found(...lines), expected, lines.join(' · '));
   });
 });

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 
+import { casesIn } from '../../../src/kit/eval/read-scenario.ts';
 import { scenarioOf, type Scenario } from '../../../src/kit/eval/scenario.ts';
 import { parseScript, ScriptError } from '../../../src/kit/eval/script.ts';
 
@@ -249,4 +250,24 @@ describe('scenarioOf', () => {
       assert.deepEqual(problemsIn(() => scenario(...lines)), [problem]);
     });
   }
+});
+
+describe('casesIn', () => {
+  const two = 'case {"guests": 2, "day": "Monday"}\ncase {"guests": 3}\n';
+
+  // They were said as they are written, in braces, and the scenario could pass.
+  it('refuses a name in braces that a case has not', () => {
+    const text = `${two}say {guest} and {guests}, {guest}\n# {week}\nexpect {day}`;
+    assert.deepEqual(problemsIn(() => casesIn(text, 'a.txt')), [
+      'line 3: no case has guest', 'line 5: case 2 has no day',
+    ]);
+  });
+
+  it('leaves braces of patterns alone, and those of a scenario without cases', () => {
+    const { cases } = casesIn(`${two}expect /\\d{2} \\p{Lu} {guests}/u`, 'a.txt');
+    assert.deepEqual(cases.map((one) => one.trim()), [
+      'expect /\\d{2} \\p{Lu} 2/u', 'expect /\\d{2} \\p{Lu} 3/u',
+    ]);
+    assert.deepEqual(casesIn('say {guest}', 'a.txt'), { text: 'say {guest}', cases: [] });
+  });
 });

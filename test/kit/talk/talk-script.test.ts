@@ -30,6 +30,7 @@ describe('readTalkScript', () => {
     ['from +15550100', 'talk takes this as a flag: --from'],
     ['interrupt during pay', 'talk does not see when a tool runs: play this with eval'],
     ['within 5 tokens', 'within needs a server of its own: play this with eval'],
+    ['case {"guests": 2}', 'case: play this with eval'],
     ['tell Hello', 'tell is not a step; docs/evals.md lists them'],
   ] as const) {
     it(`refuses ${JSON.stringify(line)}`, () => {

@@ -1,0 +1,82 @@
+import assert from 'node:assert/strict';
+import { writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { describe, it, type TestContext } from 'node:test';
+
+import type { Sight } from '../../../src/kit/eval/sight.ts';
+import { StageProcess } from '../../../src/kit/eval/stage-process.ts';
+import { Workplace } from '../../fixtures/spawned-server.ts';
+import { WITHOUT_SQLITE } from '../../fixtures/sqlite.ts';
+
+/** Remembers its answers, has been asked for one, and never uses its store again. */
+const PROGRAM = `
+let answers = [];
+let aheadMs;
+const methods = {
+  begin: (access) => void (aheadMs = access.aheadMs),
+  prepare: (given) => void (answers = given),
+  answersLeft: () => answers.length,
+  isStoreAway: () => true,
+  release: () => void process.send({
+    type: 'sight', sight: { type: 'asked', messages: [], sent: '' },
+  }),
+  open: () => ({ origin: String(process.pid), route: '/' + aheadMs }),
+};
+process.on('message', ({ id, method, args }) =>
+  process.send({ type: 'answer', id, value: methods[method]?.(...args) }));
+`;
+
+function open(t: TestContext): { readonly stage: StageProcess; readonly sights: Sight[] } {
+  const workplace = new Workplace();
+  t.after(() => workplace.clear());
+  const program = join(workplace.directory, 'stage.mjs');
+  writeFileSync(program, PROGRAM);
+  const sights: Sight[] = [];
+  // The process gets the same flags of Node, which may name files of this directory.
+  const directory = process.cwd();
+  const stage = new StageProcess({
+    program, argv: [], directory, access: { secret: 's', key: 'k' }, aheadMs: 60_000,
+    onSight: (sight) => void sights.push(sight),
+  });
+  t.after(() => stage.close());
+  return { stage, sights };
+}
+
+describe('StageProcess', () => {
+  // The process that was returned to kept the answers it had when it was left.
+  it('gives the answers that are left to the process to which it returns', async (t) => {
+    const { stage } = open(t);
+    const { origin } = await stage.open();
+    await stage.prepare(['One.', 'Two.', 'Three.'].map((say) => [say]));
+    await stage.switch();
+    await stage.prepare(['Four.', 'Five.'].map((say) => [say]));
+    await stage.release();
+    assert.equal((await stage.switch()).origin, origin);
+    assert.equal(await stage.answersLeft(), 1);
+  });
+
+  it('tells which process it kills', async (t) => {
+    const { stage, sights } = open(t);
+    await stage.open();
+    const { origin } = await stage.switch();
+    await stage.kill();
+    assert.deepEqual(sights, [{ type: 'killed', process: Number(origin) }]);
+  });
+
+  // The clock of `at 23:30` said 23:30 once more in each new process.
+  it('has one clock in all processes', async (t) => {
+    const { stage } = open(t);
+    const routes = [await stage.open(), await stage.switch(), await stage.kill()];
+    assert.deepEqual(routes.map(({ route }) => route), ['/60000', '/60000', '/60000']);
+  });
+
+  it('says if the agent does not use a store again that has come back', {
+    skip: WITHOUT_SQLITE,
+  }, async (t) => {
+    const { stage } = open(t);
+    await stage.open();
+    await assert.rejects(stage.stall(0), {
+      name: 'StageLost', message: 'the agent does not use the store again after 5 s',
+    });
+  });
+});
