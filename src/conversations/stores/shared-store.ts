@@ -451,7 +451,7 @@ export class SharedStore implements ConversationStore {
       }, this.#retryMs).unref();
   }
 
-  /** The same for one more. */
+  /** The same with the shortest pause, as one more waits. */
   #retrySoon(): void {
     clearTimeout(this.#retry);
     this.#retry = undefined;
@@ -472,7 +472,6 @@ export class SharedStore implements ConversationStore {
     if (kept.hasChanged) {
       kept.noteTime();
       this.#wait(id, kept);
-      this.#retryLater();
     }
     return result;
   }
@@ -480,6 +479,7 @@ export class SharedStore implements ConversationStore {
   #wait(id: string, kept: PartedConversation): void {
     this.#waiting.set(id, kept);
     this.#remembered.set(id, kept);
+    this.#retryLater();
   }
 }
 

@@ -5,10 +5,13 @@ import { Play, PlayClock } from './store-model.ts';
 
 const PLAYS = IS_LONG ? 1_500 : 40;
 const STEPS = 60;
+/** Once something went wrong in these: a conversation waited for a write that nobody tried again. */
+const FAULTY = [396];
 
 describe('processes that share a store which fails, forgets and restarts', () => {
   it('lose nothing that one of them remembers, and bring nothing back', async (t) => {
     const clock = new PlayClock(t);
-    for (let seed = 1; seed <= PLAYS; seed++) await new Play(t, seed, clock).play(STEPS);
+    const seeds = [...Array.from({ length: PLAYS }, (_, index) => index + 1), ...FAULTY];
+    for (const seed of seeds) await new Play(t, seed, clock).play(STEPS);
   });
 });
