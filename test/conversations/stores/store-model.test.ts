@@ -5,7 +5,7 @@ import { Play, PlayClock } from './store-model.ts';
 
 const PLAYS = IS_LONG ? 1_500 : 40;
 const STEPS = 60;
-/** Once something went wrong in these: a conversation waited for a write that nobody tried again. */
+/** Something went wrong in these once: nobody tried the write of a conversation again. */
 const FAULTY = [396];
 
 describe('processes that share a store which fails, forgets and restarts', () => {
