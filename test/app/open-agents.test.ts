@@ -10,21 +10,21 @@ import { parseSettings } from '../../src/settings/parse-settings.ts';
 
 const environment = { ...process.env };
 let directory = '';
-before(() => {
-  directory = mkdtempSync(join(tmpdir(), 'open-agents-'));
-  const source = "export default { name: process.env.SHOP, onMessage: () => 'Yes.' };";
-  writeFileSync(join(directory, 'shop.mjs'), source);
-});
-after(() => {
-  for (const name of Object.keys(process.env)) delete process.env[name];
-  Object.assign(process.env, environment);
-  rmSync(directory, { recursive: true, force: true });
-});
-
 const opened = (variables: Readonly<Record<string, string>>): ReturnType<typeof openAgents> =>
   openAgents(parseSettings({ SHOP: 'florist', ...variables }, []), directory);
 
 describe('openAgents', () => {
+  before(() => {
+    directory = mkdtempSync(join(tmpdir(), 'open-agents-'));
+    const source = "export default { name: process.env.SHOP, onMessage: () => 'Yes.' };";
+    writeFileSync(join(directory, 'shop.mjs'), source);
+  });
+  after(() => {
+    for (const name of Object.keys(process.env)) delete process.env[name];
+    Object.assign(process.env, environment);
+    rmSync(directory, { recursive: true, force: true });
+  });
+
   it('opens the agent in the settings, by a path from the directory', async () => {
     // The name is a variable of the agent's own, which may come from .env.
     assert.equal((await opened({ AGENT: './shop.mjs' })).name, 'florist');
