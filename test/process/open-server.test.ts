@@ -25,6 +25,11 @@ async function open(
   const fixed = { HOST: '127.0.0.1', PORT: '0', SHUTDOWN_TIMEOUT_SECONDS: '0' };
   const settings = parseSettings({ ...fixed, ...variables }, []);
   const write = (line: string): unknown => lines.push(line);
+  const environment = { ...process.env };
+  t.after(() => { // agents were given the variables
+    for (const name of Object.keys(process.env)) delete process.env[name];
+    Object.assign(process.env, environment);
+  });
   const server = await openServer(settings, { directory, write, isTerminal: false });
   t.after(() => server.app.close());
   return { server, lines };
