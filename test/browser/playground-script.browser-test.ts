@@ -1,12 +1,16 @@
 // The script that the playground exports, played again.
 
 import assert from 'node:assert/strict';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { describe, it, type TestContext } from 'node:test';
 
 import type { Agent } from '../../src/agents/agent.ts';
 import { defineAgent } from '../../src/agents/define-agent.ts';
+import type { Scenario } from '../../src/kit/eval/scenario.ts';
 import { playScript } from '../../src/kit/talk/play-script.ts';
-import { parseTalkScript } from '../../src/kit/talk/talk-script.ts';
+import { readTalkScript } from '../../src/kit/talk/talk-script.ts';
 import { fired } from '../fixtures/app.ts';
 import { SECRET } from '../fixtures/kernel.ts';
 import { RecordedTerminal } from '../kit/terminal/recorded-terminal.ts';
@@ -14,6 +18,14 @@ import { launchChromium } from './chromium.ts';
 import { LONG, openPlayground, openPlaygroundOf, type Playground } from './playground-stage.ts';
 
 const browser = await launchChromium();
+
+/** What `talk --script` reads of a file with that text. */
+function read(t: TestContext, text: string): Scenario {
+  const folder = mkdtempSync(join(tmpdir(), 'exported-script-'));
+  t.after(() => rmSync(folder, { recursive: true }));
+  writeFileSync(join(folder, 'talk.txt'), text);
+  return readTalkScript('talk.txt', folder, true);
+}
 
 describe('the playground', () => {
   describe('Export as script', () => {
@@ -92,7 +104,7 @@ describe('the playground', () => {
       t.after(() => terminal.clear());
       const target = { webhookUrl: `${page.origin}/api/agent`, secret: SECRET };
       assert.equal(
-        await playScript(parseTalkScript(script, 'talk.txt'), target, 'played', 10_000, terminal),
+        await playScript(read(t, script), target, 'played', 10_000, terminal),
         0,
         terminal.out,
       );
@@ -117,7 +129,7 @@ describe('the playground', () => {
       await page.exchange('Hello', 'Yes?');
       const script = await exported(page);
       assert.match(script, /\n# expect Hi!\n\nsay Hello\n# expect Yes\?\n$/);
-      assert.equal(parseTalkScript(script, 'talk.txt').steps.length, 1);
+      assert.equal(read(t, script).steps.length, 1);
     });
 
     it("leaves a failed turn's apology out, and starts again with a conversation", async (t) => {
