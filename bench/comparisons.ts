@@ -240,10 +240,7 @@ async function compareStreams(
           rounds.map((result) => result.openBytes / MEBIBYTE),
           1,
         ),
-        formatSummary(
-          rounds.map((result) => result.firstEventP99Ms),
-          1,
-        ),
+        formatSummary(firstEventsOf(rounds), 1),
       ];
     }),
   ]);

@@ -96,6 +96,11 @@ export function createLogger(options: LoggerOptions): Logger {
   });
 }
 
+/** A log that drops everything: an app's own default, and that of commands. */
+export function noLog(): Logger {
+  return createLogger({ level: 'silent', write: () => undefined });
+}
+
 const REDACTED = '[redacted]';
 const SIGNATURE = /\bv1=[0-9a-f]{64}/gi;
 

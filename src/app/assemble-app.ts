@@ -6,7 +6,7 @@ import { isObject } from '../base/fields.ts';
 import { OpenSessions } from '../calls/open-sessions.ts';
 import { MemoryStore } from '../conversations/memory-store.ts';
 import type { ConversationStore } from '../conversations/store.ts';
-import { createLogger, type Logger } from '../log.ts';
+import { noLog, type Logger } from '../log.ts';
 import { Metrics } from '../metrics.ts';
 import { openTracing } from '../observers/tracing.ts';
 import {
@@ -91,7 +91,7 @@ export function assembleApp(
     code,
     loading: [],
   });
-  PARTS.set(app, { settings, agent });
+  ORIGINS.set(app, { settings, agent });
   return app;
 }
 
@@ -101,13 +101,13 @@ export interface AppOrigin {
   readonly agent: Agent | NamedAgents;
 }
 
-const PARTS = new WeakMap<App, AppOrigin>();
+const ORIGINS = new WeakMap<App, AppOrigin>();
 
 /** What `createApp` was given, to create another app like this one. */
-export function partsOf(app: App): AppOrigin {
-  const parts = PARTS.get(app);
-  if (parts === undefined) throw new TypeError('the app must be made with createApp');
-  return parts;
+export function originOf(app: App): AppOrigin {
+  const origin = ORIGINS.get(app);
+  if (origin === undefined) throw new TypeError('the app must be made with createApp');
+  return origin;
 }
 
 /** What settings name must have been opened: opening it is asynchronous. */
@@ -120,11 +120,6 @@ function checkOpened(settings: Settings, { store, records }: AppOptions): void {
     const remedy = 'pass options.records, for example await openCallRecords(settings, { log })';
     throw new TypeError(`settings.callRecords is set: ${remedy}`);
   }
-}
-
-/** The default log of an app. */
-export function noLog(): Logger {
-  return createLogger({ level: 'silent', write: () => undefined });
 }
 
 function memoryStoreFor(settings: Settings): ConversationStore {

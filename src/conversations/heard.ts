@@ -4,7 +4,7 @@ import type { Interruption } from '../calls/call-event.ts';
 import { trim, type ConversationBounds } from './bounds.ts';
 import { rewrite, setHeard, type Conversation } from './conversation.ts';
 import { withWholeValues } from './heard-values.ts';
-import { accountOf, hasSpoken } from './last-word.ts';
+import { accountOf, hasAccount } from './last-word.ts';
 import type { AssistantMessage, Message } from './message.ts';
 import { coveredBy, lettersOf, saysLess, saysSame, withoutLetters } from './spoken-words.ts';
 import {
@@ -51,8 +51,11 @@ export function noteHeard(
   return hearFrom(conversation, interruption.textHeard, from, newest);
 }
 
-/** Takes the reports that another copy has waiting, and hears those whose turns are known now. */
-export function hearWaiting(conversation: Conversation, other: Conversation): void {
+/** Takes reports that another copy has waiting, and hears all whose turns are known now. */
+export function hearWaiting(
+  conversation: Conversation,
+  other: { readonly reports?: Conversation['reports'] | undefined },
+): void {
   const reports = [...(conversation.reports ?? []), ...(other.reports ?? [])];
   if (reports.length === 0) return;
   const all = new Map(reports.map((report) => [JSON.stringify(report), report]));
@@ -80,7 +83,7 @@ function hearFrom(
     heard = withoutPrefix(heard, record.filler ?? '');
     const said = replyText(record);
     heard = withWholeValues(heard, said);
-    if (!hasSpoken(record) || (said !== '' && index === newest))
+    if (!hasAccount(record) || (said !== '' && index === newest))
       return cutTo(conversation, record, heard);
     if (heard.trim() === '') return undefined; // nothing was heard, or only a filler
     if (said !== '') return isPrefix(heard, said) ? cutTo(conversation, record, heard) : undefined;
@@ -160,7 +163,7 @@ function markInterrupted(
  * none of their text was heard, because a result needs its call.
  */
 export function cutTo(conversation: Conversation, record: TurnRecord, heard: string): HeardTurn {
-  const isKnown = hasSpoken(record);
+  const isKnown = hasAccount(record);
   const own = ownMessages(record);
   let rest = heard.trim() === '' ? '' : heard;
   if (isKnown && own.length > 1) rest = asSaid(rest, replyText(record));

@@ -69,8 +69,8 @@ export function accountOf({ state, said }: Pick<SaidAndHeard, 'state' | 'said'>)
   return said === undefined ? 'final' : said === 'leaving' ? 'leaving' : 'closed';
 }
 
-/** Whether its run has said what it said. */
-export function hasSpoken({ state, said }: Pick<SaidAndHeard, 'state' | 'said'>): boolean {
+/** Whether its run has given its account, also one that may change. */
+export function hasAccount({ state, said }: Pick<SaidAndHeard, 'state' | 'said'>): boolean {
   return state !== 'open' && said !== 'nothing';
 }
 

@@ -12,7 +12,7 @@ import { nextNumber } from './discarded-turns.ts';
 import { withWholeValues } from './heard-values.ts';
 import { cutTo, hearAgain, type HeardTurn } from './heard.ts';
 import { countOfLastParts } from './joined-words.ts';
-import { hasSpoken } from './last-word.ts';
+import { hasAccount } from './last-word.ts';
 import type { Message } from './message.ts';
 import { coveredBy, PreparedTexts, saysLess, saysSame, withoutLetters } from './spoken-words.ts';
 import { wordsOf, type Comparison, type OwnExchange } from './transcript-comparison.ts';
@@ -125,7 +125,7 @@ class Changes implements Reconciled {
     for (const turn of turns) this.#forgetEarlierWords(turn);
     const [only] = turns;
     if (turns.length === 1 && replies.length === 1 && only !== undefined) {
-      if (hasSpoken(only) && replyText(only) === replies[0]) return only; // nearly always
+      if (hasAccount(only) && replyText(only) === replies[0]) return only; // nearly always
     }
     const told = [...replies];
     const texts = (this.#texts ??= new PreparedTexts());
@@ -137,7 +137,7 @@ class Changes implements Reconciled {
         continue;
       }
       const reply = replyText(turn);
-      const isUnknown = !hasSpoken(turn) && turn === turns.at(-1);
+      const isUnknown = !hasAccount(turn) && turn === turns.at(-1);
       const own = isUnknown ? withoutFiller(told.join(' '), turn.filler, texts) : '';
       if (goesOn(own, reply)) {
         // Its process is gone and the platform knows better, or that process has not settled it

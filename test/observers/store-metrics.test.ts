@@ -3,10 +3,10 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 
-import { noLog } from '../../src/app/assemble-app.ts';
 import { MemoryStore } from '../../src/conversations/memory-store.ts';
 import type { StoreHealth } from '../../src/conversations/store.ts';
 import { SharedStore } from '../../src/conversations/stores/shared-store.ts';
+import { noLog } from '../../src/log.ts';
 import { Metrics } from '../../src/metrics.ts';
 import { addStoreMetrics } from '../../src/observers/store-metrics.ts';
 import { PartsInMemory } from '../conversations/stores/parts-in-memory.ts';

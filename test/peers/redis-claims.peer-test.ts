@@ -7,11 +7,11 @@ import { join } from 'node:path';
 import { describe, it, type TestContext } from 'node:test';
 import { setTimeout } from 'node:timers/promises';
 
-import { noLog } from '../../src/app/assemble-app.ts';
 import { addMessage } from '../../src/conversations/conversation.ts';
 import { openStore } from '../../src/conversations/stores/open-store.ts';
 import { openRedisStore } from '../../src/conversations/stores/redis-open.ts';
 import { calls } from '../../src/kit/commands/calls.ts';
+import { noLog } from '../../src/log.ts';
 import { parseSettings } from '../../src/settings/parse-settings.ts';
 import { PEERS } from '../fixtures/pages.ts';
 import { workplaceWithPeers } from '../fixtures/peer-workplace.ts';

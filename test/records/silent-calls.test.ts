@@ -3,8 +3,8 @@
 import assert from 'node:assert/strict';
 import { describe, it, type TestContext } from 'node:test';
 
-import { noLog } from '../../src/app/assemble-app.ts';
 import { emptyConversation } from '../../src/conversations/conversation.ts';
+import { noLog } from '../../src/log.ts';
 import { CallRecorder } from '../../src/records/call-recorder.ts';
 import { until } from '../fixtures/app.ts';
 import { addTurn, callOf, openRecorder, spoken, type Opened } from './recorded-calls.ts';

@@ -9,9 +9,9 @@ import type { TestContext } from 'node:test';
 
 import { defineAgent } from '../../src/agents/define-agent.ts';
 import { withModel } from '../../src/agents/with-model.ts';
-import { noLog } from '../../src/app/assemble-app.ts';
 import { openStore } from '../../src/conversations/stores/open-store.ts';
 import { scriptedModel, type ScriptedFunction } from '../../src/kit/scripted-model.ts';
+import { noLog } from '../../src/log.ts';
 import { openCallRecords } from '../../src/records/open-call-records.ts';
 import { cardNumbers } from '../../src/redaction/card-numbers.ts';
 import { parseSettings } from '../../src/settings/parse-settings.ts';

@@ -4,10 +4,9 @@ import assert from 'node:assert/strict';
 import { describe, it, type TestContext } from 'node:test';
 
 import { defineAgent } from '../../src/agents/define-agent.ts';
-import { noLog } from '../../src/app/assemble-app.ts';
 import { createApp } from '../../src/app/create-app.ts';
 import { createTestClient } from '../../src/kit/test-client.ts';
-import { createLogger } from '../../src/log.ts';
+import { createLogger, noLog } from '../../src/log.ts';
 import { CallValues } from '../../src/redaction/call-values.ts';
 import { SharedValues } from '../../src/redaction/shared-values.ts';
 import { ValueCipher } from '../../src/redaction/value-cipher.ts';

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 
-import { noLog } from '../../src/app/assemble-app.ts';
+import { noLog } from '../../src/log.ts';
 import { cardNumbers } from '../../src/redaction/card-numbers.ts';
 import { Redaction } from '../../src/redaction/redaction.ts';
 import { SpokenReply } from '../../src/turns/spoken-reply.ts';

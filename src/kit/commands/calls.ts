@@ -1,6 +1,7 @@
 // `layercode-microserver calls`: reads and erases the records of calls that CALL_RECORDS keeps.
 
 import { StoreError } from '../../conversations/stores/store-error.ts';
+import { noLog } from '../../log.ts';
 import { isOf, type CallArchive } from '../../records/call-archive.ts';
 import { isMeant, TOOL_OUTCOMES, type CallFilter } from '../../records/call-filter.ts';
 import { CALL_OUTCOMES, type CallRecord } from '../../records/call-record.ts';
@@ -14,7 +15,7 @@ import { columns, printable } from '../terminal/text.ts';
 import { callPage } from './call-page.ts';
 import { describedCall } from './described-call.ts';
 import {
-  eraseCaller, eraseId, noRecordOf, SILENT, whenRecorded, type CallAccess,
+  eraseCaller, eraseId, noRecordOf, whenRecorded, type CallAccess,
 } from './erase-calls.ts';
 
 const SETTINGS_FLAGS = ['--call-records', '--conversation-store', '--settings-file'] as const;
@@ -198,7 +199,7 @@ async function openArchive(
   directory: string,
 ): Promise<CallArchive | undefined> {
   const { openCallArchive } = await import('../../records/open-call-records.ts');
-  return openCallArchive(settings, { log: SILENT, directory });
+  return openCallArchive(settings, { log: noLog(), directory });
 }
 
 const NO_RECORDS: CallSource = {

@@ -3,7 +3,7 @@
 import { isSameNumber, isSurelySameNumber } from '../../base/phone-number.ts';
 import type { PartStore } from '../../conversations/stores/part-store.ts';
 import { StoreError } from '../../conversations/stores/store-error.ts';
-import { createLogger } from '../../log.ts';
+import { noLog } from '../../log.ts';
 import { isOf, type CallArchive } from '../../records/call-archive.ts';
 import type { CallRecord } from '../../records/call-record.ts';
 import { idleSecondsOf } from '../../records/idle-calls.ts';
@@ -11,9 +11,6 @@ import type { Settings } from '../../settings/settings.ts';
 import { CommandError, type Terminal } from '../terminal/command.ts';
 import { interruptedError, write } from '../terminal/output.ts';
 import { printable } from '../terminal/text.ts';
-
-/** For stores that are opened by a command. */
-export const SILENT = createLogger({ level: 'silent', write: () => undefined });
 
 /** The records, and who asks for them. */
 export interface CallAccess {
@@ -197,7 +194,7 @@ async function eraseConversations(
     import('../../conversations/stores/erase-stored.ts'),
     import('../../conversations/stores/conversations-of-caller.ts'),
   ]);
-  const parts = await openAllParts(settings, { log: SILENT, directory });
+  const parts = await openAllParts(settings, { log: noLog(), directory });
   const gone = new Set<string>();
   const eraseOne = (key: string): Promise<void> =>
     erasure.attempt(async () => {

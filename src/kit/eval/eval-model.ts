@@ -1,7 +1,7 @@
 // The model that judges and plays callers, and what keeps models from answering.
 
-import { noLog } from '../../app/assemble-app.ts';
 import { bindAgent } from '../../app/bind-agent.ts';
+import { noLog } from '../../log.ts';
 import { ModelError, type ChatModel } from '../../models/model.ts';
 import { openModel } from '../../models/open-model.ts';
 import type { Settings } from '../../settings/settings.ts';

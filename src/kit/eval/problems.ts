@@ -1,10 +1,11 @@
 // What makes a scenario impossible to play. Checked for all scenarios before the first one runs.
 
 import type { Agent } from '../../agents/agent.ts';
-import { isAgent, noLog } from '../../app/assemble-app.ts';
+import { isAgent } from '../../app/assemble-app.ts';
 import { bindAgent } from '../../app/bind-agent.ts';
 import type { JsonObject } from '../../base/json.ts';
 import { nearestName } from '../../base/nearest-name.ts';
+import { noLog } from '../../log.ts';
 import type { Tool } from '../../tools/tool.ts';
 import type { Cast, PlayOptions } from './play-options.ts';
 import type { Scenario } from './scenario.ts';

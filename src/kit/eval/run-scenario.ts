@@ -4,7 +4,7 @@ import { resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
 import type { App } from '../../app/app.ts';
-import { isAgent, partsOf } from '../../app/assemble-app.ts';
+import { isAgent, originOf } from '../../app/assemble-app.ts';
 import { shellWord } from '../terminal/text.ts';
 import { openEvalModel } from './eval-model.ts';
 import type { Cast } from './play-options.ts';
@@ -69,7 +69,7 @@ async function runOne(
   options: RunScenarioOptions,
 ): Promise<ScenarioResult> {
   const { timeoutMs = 30_000, realTools: allowsRealTools = false, signal } = options;
-  const cast = partsOf(app);
+  const cast = originOf(app);
   const others = problemOfOther(scenario, cast);
   if (others.length > 0) throw new ScriptError(shellWord(scenario.file), others);
   const evalModel = options.evalModel === undefined

@@ -7,6 +7,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 
+import { messageOf } from '../../base/thrown-values.ts';
 import { loadSqlite } from '../../conversations/stores/sqlite-library.ts';
 import type { ScriptedAnswer } from '../scripted-answer.ts';
 import type { OnSight, Sight } from './sight.ts';
@@ -162,9 +163,9 @@ export class StageProcess implements Stage, OwnProcess {
     const database = new (loadSqlite().DatabaseSync)(this.#storePath);
     try {
       database.exec('PRAGMA busy_timeout = 1000; BEGIN IMMEDIATE');
-    } catch (error) {
+    } catch (cause) {
       database.close();
-      throw error;
+      throw new StageLost(`the store cannot be taken away: ${messageOf(cause)}`, { cause });
     }
     const timer = awayMs === Infinity ? undefined : setTimeout(() => this.#letWrite?.(), awayMs);
     this.#letWrite = () => {

@@ -3,10 +3,10 @@
 import { readdirSync, statSync } from 'node:fs';
 import { dirname, join, resolve } from 'node:path';
 
-import { noLog } from '../../app/assemble-app.ts';
 import { createApp } from '../../app/create-app.ts';
 import { openAgents } from '../../app/open-agents.ts';
 import { messageOf } from '../../base/thrown-values.ts';
+import { noLog } from '../../log.ts';
 import { DEFAULT_PRICES } from '../../models/prices.ts';
 import { withAgent } from '../../settings/named-agents.ts';
 import { SettingsError, type Settings } from '../../settings/settings.ts';

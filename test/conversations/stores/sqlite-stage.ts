@@ -3,12 +3,12 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, type TestContext } from 'node:test';
 
-import { noLog } from '../../../src/app/assemble-app.ts';
 import type { PartsChange, PartStore } from '../../../src/conversations/stores/part-store.ts';
 import { SharedStore } from '../../../src/conversations/stores/shared-store.ts';
 import { loadSqlite, type Database } from '../../../src/conversations/stores/sqlite-library.ts';
 import { SqliteStore } from '../../../src/conversations/stores/sqlite-store.ts';
 import { openSqliteThread } from '../../../src/conversations/stores/sqlite-thread.ts';
+import { noLog } from '../../../src/log.ts';
 
 export const HOUR_MS = 3_600_000;
 

@@ -76,6 +76,17 @@ describe('a streamed reply', () => {
       assert.equal(reasonIn(chunks), 'tool_calls');
     });
 
+  it('has no chunk that grows without end: about 4,096 characters with cartesia', async (t) => {
+    const { platform } = serveCompletions(t, {
+      async onMessage(_turn, reply) {
+        for (let n = 0; n < 20; n++) await reply.say('a'.repeat(1_000));
+      },
+    }, { environment: { CHAT_COMPLETIONS_PROFILE: 'cartesia' } });
+    const chunks = await (await platform.ask(HELLO)).chunks();
+    const lengths = chunks.map(({ choices }) => choices[0]?.delta.content?.length ?? 0);
+    assert.ok(Math.max(...lengths) > 1_000 && Math.max(...lengths) < 5_500, String(lengths));
+  });
+
   it('is these bytes', async (t) => {
     const { platform } = serveCompletions(t, {
       onMessage: async (_turn, reply) => {
