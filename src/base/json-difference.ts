@@ -32,6 +32,17 @@ export type Difference = { readonly path: Path } & (
   | { readonly kind: 'append'; readonly items: readonly unknown[] }
 );
 
+/** Whether a value that was read is a change that can be made. */
+export function isDifference(value: unknown): value is Difference {
+  if (!isMap(value)) return false;
+  const { path, kind, index, items } = value;
+  if (!Array.isArray(path) || !path.every((name) => typeof name === 'string')) return false;
+  if (kind === 'set') return path.length > 0;
+  if (kind === 'append') return Array.isArray(items);
+  if (!Number.isSafeInteger(index)) return false;
+  return kind === 'replace' || kind === 'remove' || (kind === 'insert' && Array.isArray(items));
+}
+
 /** If the lengths of two arrays multiply to more than this, elements are paired by their places. */
 const MAX_COMPARED = 40_000;
 

@@ -2,7 +2,7 @@
 // long state to which a turn adds a little costs little.
 
 import {
-  applyDifferences, differencesOf, mapIn, type Difference,
+  applyDifferences, differencesOf, isDifference, mapIn,
 } from '../../base/json-difference.ts';
 import { parseJson } from '../../base/json.ts';
 
@@ -66,8 +66,8 @@ export function withAdded(stored: StoredState, changes: string): StoredState | u
   for (const line of changes.split('\n').slice(1)) {
     const [version = ''] = line.split(' ', 1);
     const differences: unknown = parseJson(line.slice(version.length));
-    if (!Array.isArray(differences)) return undefined;
-    applyDifferences(root, differences as Difference[]);
+    if (!Array.isArray(differences) || !differences.every(isDifference)) return undefined;
+    applyDifferences(root, differences);
     versions.push(version);
   }
   const added = stored.added + changes.length;

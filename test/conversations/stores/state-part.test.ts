@@ -93,4 +93,13 @@ describe('a state as a part', () => {
     assert.equal(stateIn('{"n":1}\nv1\nv2 [{"path'), undefined);
     assert.equal(stateIn('{"n":\nv1\nv2 []'), undefined);
   });
+
+  for (const damaged of [
+    '{}', '[null]', '[{"kind":"set"}]', '[{"kind":"set","path":[]}]', '[{"kind":"set","path":[7]}]',
+    '[{"kind":"append","path":["a"]}]', '[{"kind":"remove","path":["a"]}]',
+    '[{"kind":"insert","path":["a"],"index":0}]', '[{"kind":"other","path":["a"],"index":0}]',
+  ])
+    it(`is not read if what was added is no change: ${damaged}`, () => {
+      assert.equal(stateIn(`{"a":[1]}\nv1\nv2 ${damaged}`), undefined);
+    });
 });
