@@ -1,7 +1,7 @@
 import { andThen, type Awaitable } from '../../base/awaitable.ts';
 import { mayLive } from '../../base/process-address.ts';
 import { FAILED } from './outage.ts';
-import { ERASED, type PartStore } from './part-store.ts';
+import { ERASED, type PartStore, type StoredConversation } from './part-store.ts';
 
 /** How often a process says that it lives. */
 const BEAT_MS = 1_500;
@@ -48,6 +48,11 @@ export class Heartbeats {
   begin(address: string): void {
     this.#versions.set(address, undefined);
     this.#begin();
+  }
+
+  /** Call it when the store works again, before others can read what is written there. */
+  async again(): Promise<void> {
+    if (this.#timer !== undefined) await this.#beat();
   }
 
   /** Call it before each change. The store gets the address first. */
@@ -121,12 +126,23 @@ export class Heartbeats {
   /** Whether the store had the key of the last beat, and has that of this one. */
   async #beatAt(address: string): Promise<boolean> {
     const from = this.#versions.get(address);
+    const answer = await this.#write(address, from);
+    if (answer === true) return from !== undefined;
+    // After an outage it has the key of a beat that it answered late, or none any more.
+    if (answer !== FAILED) await this.#write(address, answer?.version);
+    return false;
+  }
+
+  async #write(
+    address: string,
+    from: string | undefined,
+  ): Promise<true | StoredConversation | undefined | typeof FAILED> {
     this.#count += 1;
     const to = `${ERASED}${this.#count}`; // it counts as no conversation
     const answer = await this.#ask(() => this.#parts.write(idOf(address), changeOf(from, to)));
-    if (answer === FAILED || !this.#versions.has(address)) return false;
-    this.#versions.set(address, answer === true ? to : answer?.version);
-    return answer === true && from !== undefined;
+    if (answer !== FAILED && this.#versions.has(address))
+      this.#versions.set(address, answer === true ? to : answer?.version);
+    return answer;
   }
 }
 

@@ -50,6 +50,29 @@ describe('a process that shares a store', () => {
     assert.equal(await a.store.mayLive('b'), false);
   });
 
+  // Seeds 179612259 and 179611903 of the fleet: for up to three seconds it was taken for dead.
+  it('is alive as soon as its store answers again, before it has written what waited',
+    async (t) => {
+      const { a, b, pass } = await two(t);
+      b.parts.hold();
+      const opened = b.store.update('c', (conversation) => void (conversation.erasedTo = 1));
+      await pass(8_000);
+      assert.equal(await a.store.mayLive('b'), false);
+      b.parts.release();
+      for (let round = 0; round < 40; round++) await soon();
+      await opened;
+      assert.equal(await a.store.mayLive('b'), true);
+    });
+
+  it('is alive again with the first heartbeat that finds its key lost', async (t) => {
+    const { a, b, pass } = await two(t);
+    b.parts.failWith = new Error('it does not answer');
+    await pass(6_000);
+    b.parts.failWith = undefined;
+    await pass(1_500);
+    assert.equal(await a.store.mayLive('b'), true);
+  });
+
   it('is dead at once when it has closed', async (t) => {
     const { a, b } = await two(t);
     await b.store.close();
