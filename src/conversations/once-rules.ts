@@ -1,10 +1,11 @@
 // The rules of calls that act once per conversation: who may start one, and how it ends.
 
-import type { Conversation } from './conversation.ts';
+import { findTurn, type Conversation } from './conversation.ts';
 import type { ToolCallId } from './message.ts';
 import {
   isSameCall, isTruer, lengthOfOnceCalls, type OnceCall, type OnceCalls,
 } from './once-call.ts';
+import { indexOfCall } from './turn-record.ts';
 import { UNFINISHED_RESULTS } from './unfinished-tool-results.ts';
 
 /** Maximum number of keys of one conversation, inclusive. A call with one more is refused. */
@@ -155,13 +156,25 @@ export function loseOnce(conversation: Conversation, key: string, call: OnceCall
  */
 export function restoreOnce(conversation: Conversation, calls: OnceCalls): void {
   const { erasedAt = 0 } = conversation;
-  for (const [key, call] of Object.entries(calls)) {
+  for (const [key, claimed] of Object.entries(calls)) {
     const known = conversation.onceCalls?.[key];
+    const call = asItsTurnSays(conversation, claimed);
     if (call.state === 'completed' && call.claimedAt <= erasedAt) continue;
-    const isTaken = known?.state === 'running' && !isSameCall(call, known);
-    const isFirst = isTaken && call.state !== 'released';
-    if (known === undefined || isFirst || isTruer(call, known, true)) keep(conversation, key, call);
+    const isLost = known === undefined
+      || (known.state === 'running' && !isSameCall(call, known));
+    if (isLost ? call.state !== 'released' : isTruer(call, known, true))
+      keep(conversation, key, call);
   }
+}
+
+/** If a call has ended while another one had its key, only its turn says so. */
+function asItsTurnSays(conversation: Conversation, call: OnceCall): OnceCall {
+  const turn = findTurn(conversation, call.turnId);
+  const message = turn?.messages?.[indexOfCall(turn, call)];
+  const hasEnded = message?.role === 'tool' && message.state !== 'running';
+  return call.state === 'running' && hasEnded
+    ? { ...call, state: 'unknown', content: UNFINISHED_RESULTS.unknown }
+    : call;
 }
 
 /** Marks the calls that no living process runs as having an unknown outcome. Returns them. */

@@ -1,7 +1,9 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 
-import { emptyConversation, type Conversation } from '../../src/conversations/conversation.ts';
+import {
+  addTurn, emptyConversation, type Conversation,
+} from '../../src/conversations/conversation.ts';
 import type { OnceCall } from '../../src/conversations/once-call.ts';
 import {
   claimOnce,
@@ -17,6 +19,7 @@ import {
   type OnceClaim,
   type OnceResult,
 } from '../../src/conversations/once-rules.ts';
+import { newTurn, setMessages } from '../../src/conversations/turn-record.ts';
 
 const KEY = 'k'.repeat(64);
 const A: Claimer = { turnId: 't1', runId: 1, process: 'a' };
@@ -241,6 +244,7 @@ describe('restoreOnce', () => {
     ['a claim, over another that did nothing', called('running'), called('released', 2), 'ours'],
     ['a claim, over another that waits', called('running'), called('running', 2), 'ours'],
     ['no claim that did nothing', called('released'), called('running', 2), 'theirs'],
+    ['nothing of a claim that did nothing', called('released'), undefined, undefined],
     ['a result over another claim', called('completed'), called('unknown', 2), 'ours'],
     ['no older state of a call', called('running'), called('unknown'), 'theirs'],
     ['what became of a call', called('released'), called('running'), 'ours'],
@@ -253,6 +257,18 @@ describe('restoreOnce', () => {
       assert.deepEqual(conversation.onceCalls?.[KEY], wanted);
     });
   }
+
+  // Seed 179624207 of the fleet: another call had the key when it ended, and it ran for ever.
+  it('puts a claim back as unknown if its turn says that the call has ended', () => {
+    const conversation = emptyConversation('c');
+    const record = newTurn('t', 'completed', 1);
+    setMessages(record, [{
+      role: 'tool', content: '{}', turnId: 't', toolCallId: 'c1', runId: 1, state: 'unknown',
+    }]);
+    addTurn(conversation, record);
+    restoreOnce(conversation, { [KEY]: called('running') });
+    assert.equal(stateOf(conversation), 'unknown');
+  });
 
   it('puts back no erased result, but a claim that may still act', () => {
     for (const [state, left] of [['completed', undefined], ['running', 'running']] as const) {

@@ -15,7 +15,8 @@ const MAX_OVER = 1_000;
  * The `once` calls of one conversation, each a part with its key in the name.
  *
  * A call that has freed its key looks like one that the store has lost. Only the process that
- * claimed it can tell the two apart, so only that one puts back a call without a result.
+ * claimed it can tell the two apart, so only that one puts back a call without a result. A released
+ * one is not put back: nothing depends on it, and others may have removed it.
  */
 export class OnceParts {
   readonly #conversation: Conversation;
@@ -82,7 +83,7 @@ export class OnceParts {
       const theirs = merged[key];
       const isOwn = this.#own.has(idOf(ours));
       const isBetter = theirs === undefined
-        ? isOwn || ours.state === 'completed'
+        ? (isOwn && ours.state !== 'released') || ours.state === 'completed'
         : isTruer(ours, theirs, isOwn);
       if (isBetter) merged[key] = ours;
     }

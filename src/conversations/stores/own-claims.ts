@@ -136,8 +136,8 @@ function isLost(
   { onceCalls, erasedAt = 0 }: Conversation,
   [key, call]: readonly [key: string, call: OnceCall],
 ): boolean {
+  if (call.state === 'released') return false;
   const stored = onceCalls?.[key];
-  if (stored !== undefined)
-    return stored.state !== 'completed' && call.state !== 'released' && !isSameCall(call, stored);
+  if (stored !== undefined) return stored.state !== 'completed' && !isSameCall(call, stored);
   return call.state !== 'completed' || call.claimedAt > erasedAt;
 }

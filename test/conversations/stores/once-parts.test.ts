@@ -102,6 +102,17 @@ describe('the once calls of a conversation in a shared store', () => {
     assert.deepEqual(await calls(a.store) ?? {}, {});
   });
 
+  // Seeds 179612195 and 100370 of the fleet: at each read one put it back, and one removed it.
+  it('are not put back if they were given back and another process has removed them', async (t) => {
+    const [a, b] = two(t);
+    await turn(a.store, 'c', 't1');
+    await set(a.store, KEY, onceCall({ state: 'released' }));
+    await b.store.update('c', freed(KEY));
+    for (const { store } of [a, b, a]) assert.deepEqual(await calls(store) ?? {}, {});
+    assert.equal([...a.parts.changes, ...b.parts.changes].filter(({ remove, set: parts }) =>
+      [...remove, ...parts.keys()].includes(`once-${KEY}`)).length, 2);
+  });
+
   it('stay freed if that happened while the store did not answer', async (t) => {
     const timers = mockTimers(t, ['setTimeout']);
     const [a, b] = two(t);
