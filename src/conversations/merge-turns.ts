@@ -56,10 +56,13 @@ export function mergeTurns(
 /** Copies of turns. */
 export type TurnCopies = ReadonlyMap<TurnRecord, TurnRecord>;
 
-/** Copies of those whose runs may still say more. */
-export function undecidedAmong(turns: readonly TurnRecord[]): TurnCopies {
-  const undecided = turns.filter((turn) => accountOf(turn) !== 'final');
-  return new Map(undecided.map((turn) => [turn, { ...turn }]));
+/** Copies of those that are not stored yet, or whose runs may still say more. */
+export function copiesOf(
+  turns: readonly TurnRecord[],
+  unstored: ReadonlySet<TurnRecord>,
+): TurnCopies {
+  const copied = turns.filter((turn) => unstored.has(turn) || accountOf(turn) !== 'final');
+  return new Map(copied.map((turn) => [turn, { ...turn }]));
 }
 
 const NO_ADDRESSES: ReadonlySet<string> = new Set();
@@ -89,8 +92,8 @@ export function mergeAltered(
 }
 
 /** A turn as it was before a change that the store did not take, as far as that is known. */
-export function beforeChange(turn: TurnRecord, undecided: TurnCopies): TurnRecord {
-  return undecided.get(turn) ?? (turn.state === 'open' ? notBegun(turn) : turn);
+export function beforeChange(turn: TurnRecord, copies: TurnCopies): TurnRecord {
+  return copies.get(turn) ?? (turn.state === 'open' ? notBegun(turn) : turn);
 }
 
 /** The turn before it ran again. What the run before had said is gone. */

@@ -167,10 +167,12 @@ describe('forgetHead', () => {
     const { textLength } = conversation;
     conversation.state = '{"n":1}';
     conversation.textLength += conversation.state.length;
+    conversation.reports = [{ turnId: 't2' }];
     keepCaller(conversation, { sessionId: 's', from: '+1', to: undefined });
     assert.ok(conversation.textLength > textLength);
     forgetHead(conversation);
     assert.deepEqual([conversation.state, conversation.textLength], [undefined, textLength]);
+    assert.equal(conversation.reports, undefined);
     check(conversation);
   });
 });

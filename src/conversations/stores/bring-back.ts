@@ -22,14 +22,15 @@ export function bringBack(
   const isErased = memory.erasedAt > theirs;
   if (isErased) latest.erase(memory);
   const { conversation } = latest;
-  const copies = memory.undecided.values();
-  takeNames(conversation, kept.conversation, [...kept.conversation.turns, ...copies]);
+  const { copies, unstored } = memory;
+  takeNames(conversation, kept.conversation, [...kept.conversation.turns, ...copies.values()]);
   const turns = memory.turns();
-  const before = (turn: TurnRecord): TurnRecord => beforeChange(turn, memory.undecided);
-  mergeTurns(conversation, turnsLostBy(conversation, turns, kept.touched).map(before), own);
+  const before = (turn: TurnRecord): TurnRecord => beforeChange(turn, copies);
+  // What was put back before the change, and is not stored yet, is still lost.
+  const altered = new Set([...kept.touched].filter((turn) => !unstored.has(turn)));
+  mergeTurns(conversation, turnsLostBy(conversation, turns, altered).map(before), own);
   // For an open turn, which may have gone on elsewhere, only what tools returned is certain.
-  const isUncertain = (turn: TurnRecord): boolean =>
-    turn.state === 'open' || kept.touched.has(turn);
+  const isUncertain = (turn: TurnRecord): boolean => turn.state === 'open' || altered.has(turn);
   mergeAltered(conversation, turns.filter(isUncertain).map(before), own);
   latest.takeOnceCallsOf(memory);
   latest.takeLostHead(memory, isErased);

@@ -22,6 +22,7 @@ export interface KnownHead {
   /** How often state and agent had been changed. */
   readonly revision: number;
   readonly spent: Conversation['spent'];
+  readonly reports: Conversation['reports'];
 }
 
 /** Where changes of parts are put. */
@@ -54,13 +55,17 @@ export class HeadParts {
     return name === HEAD || name === STATE;
   }
 
-  /** Takes over the state that another copy knows to be stored. The head is always news. */
+  /**
+   * Takes over the state that another copy knows to be stored. The head is always news. Returns the
+   * names of parts that cannot be read.
+   */
   join(
     known: HeadParts,
     isNew: (name: string) => boolean,
     added: ReadonlyMap<string, string>,
-  ): void {
-    if (!isNew(STATE)) this.#readState(withAdded(known.#state, added.get(STATE) ?? ''));
+  ): readonly string[] {
+    if (isNew(STATE)) return [];
+    return this.#readState(withAdded(known.#state, added.get(STATE) ?? '')) ? [] : [STATE];
   }
 
   /** Reads a stored part. False if it cannot. Call `allRead` after the last one. */
@@ -106,8 +111,8 @@ export class HeadParts {
 
   /** What is known now. */
   known(): KnownHead {
-    const { state, agent, caller, spent } = this.#conversation;
-    return { state, agent, caller, spent, revision: this.#revision };
+    const { state, agent, caller, spent, reports } = this.#conversation;
+    return { state, agent, caller, spent, reports, revision: this.#revision };
   }
 
   /**
@@ -146,7 +151,10 @@ export class HeadParts {
     else keepAgent(this.#conversation, record, agent);
   }
 
-  /** Restores a state, an agent, a caller and spending that were stored and lost. */
+  /**
+   * Restores a state, an agent, a caller, spending and waiting reports that were stored and lost.
+   * Call it when the turns have been restored: reports may be about them.
+   */
   takeLost(lost: KnownHead, isErased: boolean): void {
     const isLost = isErased || this.#revision < lost.revision;
     const { state, agent, caller } = this.#conversation;
@@ -157,6 +165,7 @@ export class HeadParts {
       this.#conversation.agent = lost.agent;
     if (isLost || caller === undefined) keepCaller(this.#conversation, lost.caller);
     mergeSpent(this.#conversation, lost.spent);
+    hearWaiting(this.#conversation, lost);
     this.#revision = Math.max(this.#revision, lost.revision);
   }
 

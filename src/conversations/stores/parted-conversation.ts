@@ -8,7 +8,7 @@ import {
   clearTurns, emptyConversation, forgetHead, isEmpty, isInUse, lengthOf, removeTurn, tally,
   type Conversation,
 } from '../conversation.ts';
-import { undecidedAmong, type TurnCopies } from '../merge-turns.ts';
+import { copiesOf, type TurnCopies } from '../merge-turns.ts';
 import type { TurnRecord } from '../turn-record.ts';
 import { HeadParts, type KnownHead } from './head-parts.ts';
 import { OnceParts } from './once-parts.ts';
@@ -18,6 +18,8 @@ import { TurnParts } from './turn-parts.ts';
 /** How much longer a conversation that is in use is kept, in milliseconds. */
 const IN_USE_MS = 3_600_000;
 
+const NO_TURNS: ReadonlySet<TurnRecord> = new Set();
+
 /** Different in every process, so that no two make the same version. */
 const PROCESS = randomBytes(6).toString('base64url');
 let versions = 0;
@@ -26,7 +28,10 @@ let versions = 0;
 export interface Memory extends KnownHead {
   /** Without those that were added later. The others may have changed since. */
   readonly turns: () => readonly TurnRecord[];
-  readonly undecided: TurnCopies;
+  /** Those that were not stored in their present form: the store had lost them. */
+  readonly unstored: ReadonlySet<TurnRecord>;
+  /** Of these, and of those whose runs may still say more. */
+  readonly copies: TurnCopies;
   readonly onceCalls: Conversation['onceCalls'];
   /** Ids of the `once` calls that this process had claimed. */
   readonly claimed: ReadonlySet<string>;
@@ -75,7 +80,7 @@ export class PartedConversation {
     if (news !== undefined && known !== undefined) {
       const removed = new Set(news.removed);
       const isNew = (name: string): boolean => parts.has(name) || removed.has(name);
-      this.#head.join(known.#head, isNew, news.added);
+      this.unreadable.push(...this.#head.join(known.#head, isNew, news.added));
       this.#turns.join(known.#turns, isNew);
       this.#once.join(known.#once, isNew);
       this.#others.push(...known.#others.filter((name) => !isNew(name)));
@@ -230,16 +235,19 @@ export class PartedConversation {
   memory(): Memory {
     const { turns, onceCalls, erasedAt } = this.conversation;
     // Not spread: Node 20 would give each object a hidden class of its own. See decision 5.
-    const { state, agent, caller, spent, revision } = this.#head.known();
+    const { state, agent, caller, spent, reports, revision } = this.#head.known();
     const known = [...turns]; // a change may add turns before others
+    const unstored = this.touched.size === 0 ? NO_TURNS : new Set(this.touched);
     return {
       state,
       agent,
       caller,
       spent,
+      reports,
       revision,
       turns: () => known,
-      undecided: undecidedAmong(turns),
+      unstored,
+      copies: copiesOf(turns, unstored),
       onceCalls,
       claimed: this.#once.own,
       over: this.#once.over,

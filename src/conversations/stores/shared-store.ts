@@ -112,7 +112,7 @@ export class SharedStore implements ConversationStore {
     this.channel = options.channel;
     this.#ttlMs = ttlMs;
     this.#log = log;
-    this.#outage = new Outage(parts, { timeoutMs, log, recovered: () => this.#writeBack() });
+    this.#outage = new Outage(parts, { timeoutMs, log, recovered: () => this.#recover() });
     this.aside = new KeptAside(parts, this.#outage);
     this.#heartbeats = new Heartbeats(parts, {
       ask: (command) => this.#outage.askAside(command),
@@ -391,6 +391,12 @@ export class SharedStore implements ConversationStore {
     return { store: this.#parts.name, conversationId };
   }
 
+  /** Others hear that this process lives before they read what it has done meanwhile. */
+  async #recover(): Promise<void> {
+    await this.#heartbeats.again();
+    await this.#writeBack();
+  }
+
   /** Writes everything that waits. */
   async #writeBack(): Promise<void> {
     for (const id of this.#waiting.ids()) {
@@ -479,7 +485,7 @@ export class SharedStore implements ConversationStore {
   #wait(id: string, kept: PartedConversation): void {
     this.#waiting.set(id, kept);
     this.#remembered.set(id, kept);
-    this.#retryLater();
+    if (!this.#outage.isDegraded) this.#retryLater();
   }
 }
 

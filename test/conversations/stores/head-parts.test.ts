@@ -68,6 +68,13 @@ describe('the state in the store', () => {
     const written = [write(opened), write(opened)].map(({ state }) => state?.split('\n')[0]);
     assert.deepEqual(written, ['{"n":1}', undefined]);
   });
+
+  it('says if what was added to it cannot be read', () => {
+    const known = open({ state: '{"n":1}\nv1' }).parts;
+    const unreadable = [' [{"kind":"set","path":["n"],"to":2}]', ' [{']
+      .map((added) => open().parts.join(known, () => false, new Map([['state', `\nv2${added}`]])));
+    assert.deepEqual(unreadable, [[], ['state']]);
+  });
 });
 
 describe('what another copy has not stored yet', () => {
@@ -93,6 +100,7 @@ describe('what another copy has not stored yet', () => {
 describe('what a store has lost', () => {
   const lost: KnownHead = {
     state: '{"n":2}', agent: 'support', caller: undefined, revision: 2, spent: undefined,
+    reports: undefined,
   };
   const stored = (revision: number): Opened =>
     open({ head: JSON.stringify({ agent: 'sales', revision }), state: '{"n":1}' });

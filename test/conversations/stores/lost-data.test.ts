@@ -8,6 +8,7 @@ import {
   addTurn, clearTurns, findTurn, historyOf, keepCaller, type Conversation,
 } from '../../../src/conversations/conversation.ts';
 import { takePlace } from '../../../src/conversations/discarded-turns.ts';
+import { noteHeard } from '../../../src/conversations/heard.ts';
 import type { Message } from '../../../src/conversations/message.ts';
 import type { OnceCalls } from '../../../src/conversations/once-call.ts';
 import { noteProgress, noteToolResult } from '../../../src/conversations/tool-call-rules.ts';
@@ -293,6 +294,55 @@ describe('a conversation that the store has lost', () => {
     await b.store.read('c');
     const kept = await a.store.read('c');
     assert.equal(kept?.state, '{"n":1}');
+  });
+
+  // Seed 179611911 of the fleet: the report waited, and the turn came back as if nobody had told.
+  it('gets a turn back as it was heard, if its report came while the store lacked it', async (t) => {
+    const [a, b, shared] = two(t);
+    await turn(a.store, 'c', 't1');
+    await turn(b.store, 'c', 't2');
+    const replica = new Map(shared);
+    await turn(a.store, 'c', 't3');
+    restore(shared, replica);
+    await b.store.update('c', (conversation) => {
+      conversation.reports = [{ turnId: 't3', textHeard: 'reply' }];
+    });
+    await a.store.read('c');
+    assert.equal((await b.store.read('c'))?.turns.at(-1)?.reply, 'reply');
+  });
+
+  // Seed 179611561 of the fleet.
+  it('gets a report back that waits for its turn', async (t) => {
+    const [a, b, shared] = two(t);
+    await turn(a.store, 'c', 't1');
+    const replica = new Map(shared);
+    await a.store.update('c', (conversation) => {
+      conversation.reports = [{ turnId: 't2', textHeard: '' }];
+    });
+    restore(shared, replica);
+    await a.store.read('c');
+    assert.deepEqual((await b.store.read('c'))?.reports, [{ turnId: 't2', textHeard: '' }]);
+  });
+
+  // Seed 179611717 of the fleet.
+  it('gets what was heard of a turn back even if another process is faster', async (t) => {
+    const [a, b, shared] = two(t);
+    await turn(a.store, 'c', 't1');
+    await turn(b.store, 'c', 't2');
+    const replica = new Map(shared);
+    await b.store.update('c', (conversation) => noteHeard(conversation, {
+      turnId: 't1', textHeard: 'reply',
+    }));
+    restore(shared, replica);
+    await turn(a.store, 'c', 't3');
+    let others = 0;
+    b.parts.write = async (id, change) => {
+      others += 1;
+      if (others < 3) await turn(a.store, id, `other ${others}`);
+      return PartsInMemory.prototype.write.call(b.parts, id, change);
+    };
+    await turn(b.store, 'c', 't4');
+    assert.equal((await a.store.read('c'))?.turns[0]?.reply, 'reply');
   });
 
   it('gets a state back even if another process is faster twice', async (t) => {

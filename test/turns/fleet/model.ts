@@ -120,7 +120,8 @@ export class FleetModel {
         ({ tool, args }) => tool === call.name && args === call.args,
       );
       const isRunning = ({ ended, process, beganAtMs }: Act): boolean =>
-        ended === 'not yet' && !process.isDead && nowMs - beganAtMs < TURN_TIMEOUT_MS;
+        ended === 'not yet' && !process.isDead && !process.isUnheard(nowMs)
+        && nowMs - beganAtMs < TURN_TIMEOUT_MS;
       const running = acts.every(isRunning) ? acts[0] : undefined;
       if (running !== undefined) yield `${shown}, which runs as act ${running.n}`;
     }
@@ -290,12 +291,20 @@ export class FleetModel {
     const { report, runs, deliveries } = turn;
     if (report === undefined || deliveries.length > 1 || runs.length > 1) return; // it ran again
     const { by } = report;
+    if (this.#isLaterInBetween(turn, by)) return;
     if (this.#isMisled || by.deliveries.some((delivery) => this.#mayBeErased(delivery))) return;
     if (!this.#mustBeKept(by)) return;
     const replies = messages.filter((message) => message.role === 'assistant');
     const text = replies.map(({ content }) => content).join('');
     if (text !== report.text || replies.at(-1)?.state === 'completed')
       yield `was heard up to ${JSON.stringify(report.text)}, and says ${JSON.stringify(text)}`;
+  }
+
+  /** Whether an older turn was delivered again between them: a process may take it for newer. */
+  #isLaterInBetween(turn: FleetTurn, by: FleetTurn): boolean {
+    const { deliveries } = this.#ledger;
+    const [first, last] = [turn, by].map((of) => deliveries.findIndex((one) => one.turn === of));
+    return deliveries.slice(first, last).some((between) => between.turn !== turn);
   }
 
   /**
@@ -315,6 +324,8 @@ export class FleetModel {
     const { turn, process, caller } = delivery;
     const heard = heardOn(delivery);
     const run = turn.runs.findLast((candidate) => saidBy(candidate) === heard);
+    // The caller of a later delivery, which has the turn, has left it.
+    if (turn.deliveries.slice(turn.deliveries.indexOf(delivery) + 1).some(isCutOff)) return;
     if (heard === '' || caller?.hasEnded !== true || process.isDead) return;
     if (run?.process !== process || run.hasFailed || run.abortReason !== undefined) return;
     if (turn.runs.some(({ n }) => n > run.n || (n !== run.n && isTakenBack(turn, n)))) return;

@@ -62,6 +62,11 @@ const SETTINGS = {
 
 export type StoreCondition = 'slow' | 'down' | 'unanswered' | 'well';
 
+/** Without its store for so long, others hear no heartbeat of a process any more. */
+const UNHEARD_MS = 5_000 - 1_500;
+/** When it has its store again, it may take so long to notice. */
+const NOTICING_MS = 2_000;
+
 /** One life of a process. The next one has the same place and clock. */
 export class Process {
   readonly place: number;
@@ -72,8 +77,13 @@ export class Process {
   readonly channel: Channel;
   readonly logLines: readonly string[];
   isDead = false;
+  /** Since when it has been without its store, and until when it may be taken for dead. */
+  #cutOffAtMs: number | undefined;
+  #unheardUntilMs = 0;
 
-  constructor(fields: Omit<Process, 'isDead' | 'isAway' | 'conversation' | 'clear'>) {
+  constructor(
+    fields: Pick<Process, 'place' | 'app' | 'port' | 'parts' | 'store' | 'channel' | 'logLines'>,
+  ) {
     this.place = fields.place;
     this.app = fields.app;
     this.port = fields.port;
@@ -87,6 +97,19 @@ export class Process {
   get isAway(): boolean {
     const { isDegraded, turnsWaiting } = this.store.health();
     return isDegraded || turnsWaiting > 0;
+  }
+
+  noteStore(condition: StoreCondition, nowMs: number): void {
+    if (condition !== 'well') this.#cutOffAtMs ??= nowMs;
+    else {
+      if (this.isUnheard(nowMs)) this.#unheardUntilMs = nowMs + NOTICING_MS;
+      this.#cutOffAtMs = undefined;
+    }
+  }
+
+  /** Whether others may take it for dead, as its heartbeats do not reach the store. */
+  isUnheard(nowMs: number): boolean {
+    return nowMs - (this.#cutOffAtMs ?? nowMs) >= UNHEARD_MS || nowMs < this.#unheardUntilMs;
   }
 
   /** As this process reads it. */
@@ -196,7 +219,9 @@ export class FleetStage {
     this.processes = this.processes.map((process) => (process === dying ? next : process));
   }
 
-  setStore({ parts }: Process, condition: StoreCondition): void {
+  setStore(process: Process, condition: StoreCondition): void {
+    process.noteStore(condition, this.clock.nowMs);
+    const { parts } = process;
     const isFailing = condition === 'down' || condition === 'unanswered';
     parts.failWith = isFailing ? new Error('the store does not answer') : undefined;
     parts.failsAfterWriting = condition === 'unanswered';
